@@ -1,0 +1,109 @@
+//! Every constant that the outside world can see, in one place. Nothing outside this module
+//! spells a path, a variable, a tag, an exit code or a kernel number.
+
+pub mod exit;
+
+/// Names of environment variables. The first six are the original FireCamp's contract.
+pub mod env {
+    /// Name of the FireCamp cluster.
+    pub const CLUSTER: &str = "CLUSTER";
+    /// Name of the stateful service.
+    pub const SERVICE_NAME: &str = "SERVICE_NAME";
+    /// Name of the pod, which is the name of the member.
+    pub const POD_NAME: &str = "POD_NAME";
+    /// Namespace of the pod.
+    pub const K8S_NAMESPACE: &str = "K8S_NAMESPACE";
+    /// Registry of the original: `k8sdb` or `clouddb`.
+    pub const DB_TYPE: &str = "DB_TYPE";
+    /// `true`: do nothing and succeed.
+    pub const TESTMODE: &str = "TESTMODE";
+    /// UID of the pod.
+    pub const POD_UID: &str = "POD_UID";
+    /// Name of the node that the pod runs on.
+    pub const NODE_NAME: &str = "NODE_NAME";
+    /// URL of the registry: `file:///DIR`.
+    pub const REGISTRY: &str = "FIRECAMP_REGISTRY";
+    /// What every flag of ours begins with as a variable.
+    pub const PREFIX: &str = "FIRECAMP_";
+}
+
+/// Paths on a node and in a pod.
+pub mod path {
+    /// Mount point of the member's data volume.
+    pub const DATA_DIR: &str = "/data";
+    /// Directory of the member's configuration.
+    pub const CONF_DIR: &str = "/data/conf";
+    /// Name of the static-IP file in the configuration directory.
+    pub const STATIC_IP_FILE: &str = "firecamp-service-staticip";
+    /// Directory of the node-local locks, on a tmpfs of the host, 0700 root.
+    pub const RUN_DIR: &str = "/run/firecamp";
+    /// Directory of the per-address locks below [`RUN_DIR`].
+    pub const LOCK_SUBDIR: &str = "ip";
+    /// Where the kubelet reads a container's last words.
+    pub const TERMINATION_LOG: &str = "/dev/termination-log";
+}
+
+/// Numbers by which the kernel's objects are known to be ours.
+pub mod kernel {
+    /// Protocol of our addresses (IFA_PROTO), rules (FRA_PROTOCOL) and routes (rtm_protocol).
+    /// Free in `/etc/iproute2/rt_protos`, above what routing daemons use there (186-192).
+    pub const PROTOCOL: u8 = 201;
+    /// Routing table of the ENI with device index 0 on network card 0. Free of the VPC CNI's
+    /// (1 and up) and of amazon-ec2-net-utils' (10000 and up) numbers.
+    pub const TABLE_BASE: u32 = 20_000;
+    /// Tables per network card.
+    pub const TABLES_PER_CARD: u32 = 100;
+    /// Highest table of ours.
+    pub const TABLE_MAX: u32 = 29_999;
+    /// Priority of our `from ADDRESS` rules: after the VPC CNI's 512, before its 1024.
+    pub const RULE_PRIORITY: u32 = 700;
+}
+
+/// Tags in EC2.
+pub mod tag {
+    /// Tag of the ENIs that addresses may be moved between; its value is the cluster's name.
+    pub const CLUSTER: &str = "firecamp.io/cluster";
+}
+
+/// The Kubernetes API of the records.
+pub mod api {
+    /// Group and version.
+    pub const VERSION: &str = "firecamp.io/v1alpha1";
+    /// Kind of a pool.
+    pub const POOL: &str = "StaticIPPool";
+    /// Kind of an address.
+    pub const STATIC_IP: &str = "StaticIP";
+    /// Kind of a member's claim.
+    pub const CLAIM: &str = "StaticIPClaim";
+}
+
+/// Times of the protocol, each with its reason.
+pub mod timing {
+    use std::time::Duration;
+
+    /// Assumption A1: a call takes effect within T of the read that authorised it, or never.
+    pub const CALL_BOUND: Duration = Duration::from_secs(5);
+    /// What must be left of T for a call to be worth sending; else the authority is read anew.
+    pub const CALL_MINIMUM: Duration = Duration::from_secs(2);
+    /// After an Assign whose proof cannot come from IMDS: EC2's remap takes 2.5 s at the 99th
+    /// percentile (ec2-semantics, timing model), so this long, and a Describe that agrees.
+    pub const SETTLE: Duration = Duration::from_secs(3);
+    /// How long IMDS is asked for the address before Describe decides instead (frozen IMDS).
+    pub const METADATA_PATIENCE: Duration = Duration::from_secs(15);
+    /// An init container gives up after this long and the kubelet starts it again.
+    pub const ATTACH_DEADLINE: Duration = Duration::from_secs(120);
+    /// Kubernetes' default terminationGracePeriodSeconds: the most that a dying predecessor gets.
+    pub const PREDECESSOR_GRACE: Duration = Duration::from_secs(30);
+    /// What is left to a stop container when nobody can tell (a kubelet leaves about 2 s).
+    pub const UNKNOWN_GRACE: Duration = Duration::from_millis(1_500);
+    /// What a release keeps for itself when it drains: its essential part needs under 100 ms.
+    pub const RELEASE_RESERVE: Duration = Duration::from_millis(1_000);
+    /// The most that a preStop hook drains.
+    pub const DRAIN: Duration = Duration::from_secs(5);
+    /// First delay of a backoff; it doubles.
+    pub const BACKOFF_BASE: Duration = Duration::from_millis(200);
+    /// First delay after a throttle; it doubles.
+    pub const THROTTLE_BASE: Duration = Duration::from_secs(1);
+    /// Longest delay of a backoff.
+    pub const BACKOFF_CAP: Duration = Duration::from_secs(8);
+}

@@ -1,0 +1,146 @@
+//! Exit codes: one per kind of cause, the same for both containers.
+
+/// How a process of ours ends. `docs/exit-codes.md` is generated from this table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Exit {
+    /// Done, or there was nothing to do.
+    Success,
+    /// A flag, a variable or their combination is wrong.
+    Usage,
+    /// Another pod holds the member now.
+    Superseded,
+    /// The address cannot be had: held by something foreign, reserved, or in another zone.
+    AddressUnavailable,
+    /// The ENI or the pool is full.
+    NoCapacity,
+    /// EC2 refuses: credentials, permissions, or a request it does not understand.
+    CloudRefused,
+    /// The deadline passed.
+    TimedOut,
+    /// The registry cannot be reached.
+    RegistryUnavailable,
+    /// An object in the registry is garbled, missing or contradicts another.
+    RegistryInvalid,
+    /// This node has no ENI or link that can carry the address.
+    NodeUnsuitable,
+    /// The static-IP file cannot be written.
+    DiskRefused,
+    /// The kernel refuses an address, a rule or a route.
+    KernelRefused,
+    /// A bug of ours.
+    Internal,
+    /// A signal asked us to end.
+    Interrupted,
+}
+
+impl Exit {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 14] = [
+        Self::Success,
+        Self::Usage,
+        Self::Superseded,
+        Self::AddressUnavailable,
+        Self::NoCapacity,
+        Self::CloudRefused,
+        Self::TimedOut,
+        Self::RegistryUnavailable,
+        Self::RegistryInvalid,
+        Self::NodeUnsuitable,
+        Self::DiskRefused,
+        Self::KernelRefused,
+        Self::Internal,
+        Self::Interrupted,
+    ];
+
+    /// The number that the process ends with.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Usage => 2,
+            Self::Superseded => 10,
+            Self::AddressUnavailable => 11,
+            Self::NoCapacity => 12,
+            Self::CloudRefused => 13,
+            Self::TimedOut => 14,
+            Self::RegistryUnavailable => 15,
+            Self::RegistryInvalid => 16,
+            Self::NodeUnsuitable => 17,
+            Self::DiskRefused => 18,
+            Self::KernelRefused => 19,
+            Self::Internal => 70,
+            Self::Interrupted => 143,
+        }
+    }
+
+    /// The stable reason, as in the termination message, Events and conditions.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Success => "Success",
+            Self::Usage => "UsageError",
+            Self::Superseded => "Superseded",
+            Self::AddressUnavailable => "AddressUnavailable",
+            Self::NoCapacity => "NoCapacity",
+            Self::CloudRefused => "CloudRefused",
+            Self::TimedOut => "TimedOut",
+            Self::RegistryUnavailable => "RegistryUnavailable",
+            Self::RegistryInvalid => "RegistryInvalid",
+            Self::NodeUnsuitable => "NodeUnsuitable",
+            Self::DiskRefused => "DiskRefused",
+            Self::KernelRefused => "KernelRefused",
+            Self::Internal => "InternalError",
+            Self::Interrupted => "Interrupted",
+        }
+    }
+
+    /// Whether running again may succeed without anybody changing anything.
+    pub fn retryable(self) -> bool {
+        match self {
+            Self::TimedOut
+            | Self::RegistryUnavailable
+            | Self::DiskRefused
+            | Self::KernelRefused
+            | Self::Interrupted
+            | Self::CloudRefused
+            | Self::NoCapacity => true,
+            Self::Success
+            | Self::Usage
+            | Self::Superseded
+            | Self::AddressUnavailable
+            | Self::RegistryInvalid
+            | Self::NodeUnsuitable
+            | Self::Internal => false,
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Success => "nothing",
+            Self::Usage => "correct the flag or variable that the message names; see --help",
+            Self::Superseded => {
+                "nothing: a newer pod of this member has the address; delete this pod if it stays"
+            }
+            Self::AddressUnavailable => {
+                "look up the holder that the message names; release the address there, or give \
+                 the member another one"
+            }
+            Self::NoCapacity => {
+                "free an address on the ENI or enlarge the pool; or let the member run on \
+                 another node of its zone"
+            }
+            Self::CloudRefused => {
+                "check the identity's EC2 permissions, its credentials and the node's clock"
+            }
+            Self::TimedOut => "nothing at first: it is tried again; then look at what it waited for",
+            Self::RegistryUnavailable => "check that the registry can be reached from this node",
+            Self::RegistryInvalid => "repair the object that the message names; nothing was lost",
+            Self::NodeUnsuitable => {
+                "attach an ENI of the address's subnet to this node, or name it with --eni"
+            }
+            Self::DiskRefused => "check that the data volume is mounted, writable and not full",
+            Self::KernelRefused => "check that the container has NET_ADMIN in the host's network",
+            Self::Internal => "report it with the log",
+            Self::Interrupted => "nothing: it is run again if the pod still lives",
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Identifiers, parsed once at the edge. A value of one of these types is well formed.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// Why a text is not an identifier of the wanted kind.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{text:?} is not a {kind}: expected {expected}")]
+pub struct InvalidId {
+    /// The kind of identifier that was wanted, as people call it.
+    pub kind: &'static str,
+    /// What a well formed one looks like.
+    pub expected: &'static str,
+    /// The offending text, shortened to 80 characters.
+    pub text: String,
+}
+
+pub(crate) fn invalid(kind: &'static str, expected: &'static str, text: &str) -> InvalidId {
+    InvalidId { kind, expected, text: text.chars().take(80).collect() }
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $expected:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Parses the text, refusing anything that is not well formed.
+            pub fn new(text: &str) -> Result<Self, InvalidId> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(invalid($kind, $expected, text))
+                }
+            }
+
+            /// The text of the identifier.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Self::new(text)
+            }
+        }
+    };
+}
+
+/// RFC 1123 label: lower-case alphanumerics and `-`, at most 63 characters.
+fn is_label(text: &str) -> bool {
+    let alnum = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    !text.is_empty()
+        && text.len() <= 63
+        && text.chars().all(|c| alnum(c) || c == '-')
+        && text.starts_with(alnum)
+        && text.ends_with(alnum)
+}
+
+/// RFC 1123 subdomain: labels joined by dots, at most 253 characters.
+fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+/// `PREFIX-` and 8 or 17 lower-case hexadecimal digits, the two forms that EC2 has used.
+fn is_ec2_id(text: &str, prefix: &str) -> bool {
+    let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    text.strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('-'))
+        .is_some_and(|id| (id.len() == 8 || id.len() == 17) && id.chars().all(hex))
+}
+
+fn is_token(text: &str, max: usize) -> bool {
+    let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !text.is_empty() && text.len() <= max && text.chars().all(ok)
+}
+
+text_id!(
+    /// The UID of a pod, or in file mode whatever text its starter vouches for.
+    PodUid, "pod UID", "1 to 128 letters, digits, '-', '_' or '.'", |t| is_token(t, 128)
+);
+text_id!(
+    /// The name of a Kubernetes node.
+    NodeName, "node name", "an RFC 1123 subdomain", is_subdomain
+);
+text_id!(
+    /// The name of a `StaticIPPool`.
+    PoolName, "pool name", "an RFC 1123 subdomain", is_subdomain
+);
+text_id!(
+    /// The name of the FireCamp cluster, the value of the tag `firecamp.io/cluster`.
+    ClusterName, "cluster name", "1 to 128 letters, digits, '-', '_' or '.'", |t| is_token(t, 128)
+);
+text_id!(
+    /// An EC2 instance id (`i-…`).
+    InstanceId, "EC2 instance id", "i- and 8 or 17 hexadecimal digits", |t| is_ec2_id(t, "i")
+);
+text_id!(
+    /// An EC2 network interface id (`eni-…`).
+    EniId, "ENI id", "eni- and 8 or 17 hexadecimal digits", |t| is_ec2_id(t, "eni")
+);
+text_id!(
+    /// An EC2 subnet id (`subnet-…`).
+    SubnetId, "subnet id", "subnet- and 8 or 17 hexadecimal digits", |t| is_ec2_id(t, "subnet")
+);
+text_id!(
+    /// An availability zone (`us-east-1a`).
+    Zone, "availability zone", "1 to 64 letters, digits or '-'", |t| is_token(t, 64)
+);
+text_id!(
+    /// The version of a stored object: opaque, compared for equality only (`resourceVersion`).
+    Version, "object version", "1 to 128 letters, digits, '-', '_' or '.'", |t| is_token(t, 128)
+);
+text_id!(
+    /// One run of one process: tells the answer to our own write from somebody else's.
+    RunId, "run id", "1 to 64 letters, digits, '-', '_' or '.'", |t| is_token(t, 64)
+);
+
+/// One StatefulSet pod identity: namespace and pod name, written `NAMESPACE/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member {
+    namespace: String,
+    name: String,
+}
+
+impl Member {
+    /// Parses both parts as RFC 1123 names.
+    pub fn new(namespace: &str, name: &str) -> Result<Self, InvalidId> {
+        if !is_label(namespace) {
+            return Err(invalid("namespace", "an RFC 1123 label", namespace));
+        }
+        if !is_subdomain(name) {
+            return Err(invalid("member name", "an RFC 1123 subdomain", name));
+        }
+        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+
+    /// The namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The pod name, which is also the name of the member's claim.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A link-layer address, always printed in lower case with colons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mac([u8; 6]);
+
+impl Mac {
+    /// From the six bytes that netlink reports.
+    pub fn from_bytes(bytes: [u8; 6]) -> Self {
+        Self(bytes)
+    }
+
+    /// The six bytes.
+    pub fn bytes(self) -> [u8; 6] {
+        self.0
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl FromStr for Mac {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let wrong = || invalid("MAC address", "six pairs of hexadecimal digits with colons", text);
+        let mut bytes = [0_u8; 6];
+        let mut parts = text.split(':');
+        for byte in &mut bytes {
+            let part = parts.next().ok_or_else(wrong)?;
+            let hex = part.len() == 2 && part.chars().all(|c| c.is_ascii_hexdigit());
+            let value = hex.then(|| u8::from_str_radix(part, 16).ok()).flatten();
+            *byte = value.ok_or_else(wrong)?;
+        }
+        if parts.next().is_some() {
+            return Err(wrong());
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// The count of attachments of one static IP. It only grows; who holds an old one changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch that the next attachment takes.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Parses one IPv4 address in dotted form and nothing else.
+pub fn parse_address(text: &str) -> Result<Ipv4Addr, InvalidId> {
+    text.parse().map_err(|_source| invalid("IPv4 address", "four decimal numbers with dots", text))
+}

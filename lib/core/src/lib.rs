@@ -1,0 +1,14 @@
+//! The FireCamp protocol: attach and release of a member's static IP, as data.
+//!
+//! Nothing here awaits, reads a clock, draws a random number or does I/O. [`attach::Attach`] and
+//! [`release::Release`] are state machines: they name one [`action::Action`] at a time and are
+//! told its [`action::Reply`] and the moment. The real binaries, the simulation and the model
+//! checker drive these same machines.
+
+pub mod contract;
+pub mod failure;
+pub mod ids;
+pub mod node;
+pub mod outside;
+pub mod record;
+pub mod time;

@@ -1,0 +1,272 @@
+//! The outside systems, one small trait each. Every one has a real, a stateful simulated and a
+//! fault-injecting implementation. Implementations make one attempt per call, bounded in time,
+//! and never retry: repeats are decided by the protocol.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+
+use crate::failure::{CloudFailure, FileFailure, HostFailure, RegistryFailure};
+use crate::ids::{EniId, Epoch, InstanceId, Mac, Member, NodeName, PodUid, PoolName, SubnetId, Version};
+use crate::node::NodeIdentity;
+use crate::record::{MemberRecords, StaticIp, Stored, Write};
+
+/// Who EC2 says owns an address. Reads lag: it was so at some moment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// No ENI is shown. That does not mean that the address is free.
+    Nobody,
+    /// This ENI.
+    Eni(OwnerEni),
+}
+
+/// The ENI that owns an address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OwnerEni {
+    /// Its id.
+    pub id: EniId,
+    /// The address is its primary one, which can never be moved.
+    pub primary: bool,
+    /// The value of its tag `firecamp.io/cluster`.
+    pub cluster: Option<String>,
+    /// The instance that it is attached to.
+    pub instance: Option<InstanceId>,
+    /// Its description, for people.
+    pub description: String,
+}
+
+/// Addresses on ENIs: EC2, and the metadata service of this instance.
+pub trait Cloud: Send + Sync {
+    /// This instance and its ENIs, from the metadata service alone.
+    fn identity(&self) -> impl Future<Output = Result<NodeIdentity, CloudFailure>> + Send;
+
+    /// The addresses that the metadata service lists now for the ENI with this MAC, the primary
+    /// one included. An empty or malformed answer is a failure, never an empty set.
+    fn listed(
+        &self,
+        mac: Mac,
+    ) -> impl Future<Output = Result<BTreeSet<Ipv4Addr>, CloudFailure>> + Send;
+
+    /// The owner of the address in this subnet: one DescribeNetworkInterfaces by filter.
+    fn owner(
+        &self,
+        address: Ipv4Addr,
+        subnet: &SubnetId,
+    ) -> impl Future<Output = Result<Owner, CloudFailure>> + Send;
+
+    /// One AssignPrivateIpAddresses for one address. `force` is AllowReassignment. Given up
+    /// after `within`, with an unknown effect.
+    fn assign(
+        &self,
+        eni: &EniId,
+        address: Ipv4Addr,
+        force: bool,
+        within: Duration,
+    ) -> impl Future<Output = Result<(), CloudFailure>> + Send;
+
+    /// One UnassignPrivateIpAddresses for one address. Given up after `within`.
+    fn unassign(
+        &self,
+        eni: &EniId,
+        address: Ipv4Addr,
+        within: Duration,
+    ) -> impl Future<Output = Result<(), CloudFailure>> + Send;
+}
+
+/// Who acts on an address in the kernel of this node. Epochs of one address are ordered, so of
+/// two holders the one with the higher epoch is right.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Holder {
+    /// The pod.
+    pub pod: PodUid,
+    /// The epoch that it holds.
+    pub epoch: Epoch,
+}
+
+/// What the kernel needs to answer for an address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KernelTarget {
+    /// The address, added as a /32.
+    pub address: Ipv4Addr,
+    /// MAC of the ENI's link.
+    pub mac: Mac,
+    /// Policy routing; none on the primary interface.
+    pub routing: Option<Routing>,
+}
+
+/// Policy routing for an address on a secondary ENI.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Routing {
+    /// The table of the ENI.
+    pub table: u32,
+    /// The subnet's router: its base address plus one.
+    pub gateway: Ipv4Addr,
+    /// The subnet.
+    pub subnet: Ipv4Net,
+}
+
+/// What the kernel holds of an address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct KernelView {
+    /// The name of the link with the target's MAC, if there is one.
+    pub link: Option<String>,
+    /// The link is up.
+    pub link_up: bool,
+    /// The /32 is on that link, whoever put it there.
+    pub address: bool,
+    /// The /32 is on that link with our protocol tag.
+    pub tagged: bool,
+    /// Rule and routes are there, or none are needed.
+    pub routing: bool,
+}
+
+/// Which sockets count as use of an address. `TIME_WAIT` never does, nor a wildcard listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SocketScope {
+    /// Listeners, connections and bound UDP sockets.
+    All,
+    /// Connections only: a preStop hook runs before the server has had its SIGTERM.
+    Connections,
+}
+
+/// How many sockets of this network namespace use an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct SocketUse {
+    /// TCP listeners bound to exactly this address.
+    pub listeners: u32,
+    /// TCP connections from this address, in any state but `TIME_WAIT` and closed.
+    pub connections: u32,
+    /// UDP sockets bound to exactly this address.
+    pub datagrams: u32,
+}
+
+impl SocketUse {
+    /// Whether nothing in scope uses the address.
+    pub fn idle(self, scope: SocketScope) -> bool {
+        match scope {
+            SocketScope::All => self.listeners == 0 && self.connections == 0 && self.datagrams == 0,
+            SocketScope::Connections => self.connections == 0,
+        }
+    }
+}
+
+/// The kernel of this node. Each write happens under the node-local lock of the address, in one
+/// locked step with the comparison of the holder that the lock file records:
+///
+/// * a write for an epoch lower than the recorded one changes nothing and is `Superseded`;
+/// * adding records (pod, epoch, held) before it adds;
+/// * removing records (pod, epoch, released) before it removes, so that nobody restores it;
+/// * removing for an epoch that is recorded as held by another pod is `Superseded`.
+pub trait HostNet: Send + Sync {
+    /// Adds the /32, tagged ours, to the link with the target's MAC, and brings that link up.
+    /// "Already there" is success, and a foreign tag is left as it is. Says whether it changed
+    /// anything.
+    fn add_address(
+        &self,
+        target: &KernelTarget,
+        holder: &Holder,
+    ) -> impl Future<Output = Result<bool, HostFailure>> + Send;
+
+    /// Ensures rule, routes and the reverse-path setting. Says whether it changed anything.
+    fn add_routing(
+        &self,
+        target: &KernelTarget,
+        holder: &Holder,
+    ) -> impl Future<Output = Result<bool, HostFailure>> + Send;
+
+    /// Reads back what the kernel holds of the target.
+    fn observe(
+        &self,
+        target: &KernelTarget,
+    ) -> impl Future<Output = Result<KernelView, HostFailure>> + Send;
+
+    /// Removes the /32 if it carries our tag, from whatever link has it; an address with a
+    /// foreign tag stays. Says whether it changed anything.
+    fn remove_address(
+        &self,
+        address: Ipv4Addr,
+        holder: &Holder,
+    ) -> impl Future<Output = Result<bool, HostFailure>> + Send;
+
+    /// Removes our rules for the address, and our routes of a table that no rule of ours uses
+    /// any more. Says whether it changed anything.
+    fn remove_routing(
+        &self,
+        address: Ipv4Addr,
+        holder: &Holder,
+    ) -> impl Future<Output = Result<bool, HostFailure>> + Send;
+
+    /// Counts the sockets that use the address, by sock_diag.
+    fn sockets(
+        &self,
+        address: Ipv4Addr,
+    ) -> impl Future<Output = Result<SocketUse, HostFailure>> + Send;
+}
+
+/// The live pod of a member.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PodView {
+    /// No registry of pods: whoever started this process vouches for it (file registry).
+    Vouched,
+    /// The member has no pod.
+    Absent,
+    /// The member's pod.
+    Present {
+        /// Its UID.
+        pod: PodUid,
+        /// Its node, once scheduled.
+        node: Option<NodeName>,
+        /// It is terminating or terminal; with what is left of its grace period, if known.
+        ending: Option<Option<Duration>>,
+    },
+}
+
+/// Claims, static IPs and attachments. Reads are fresh (quorum), never from a cache. The
+/// Kubernetes implementation adds a watch for the agent; the protocol itself needs none.
+pub trait Registry: Send + Sync {
+    /// The member's claim, the static IP that it names, and its pool. `pool` is the pool to use
+    /// for a member that has no claim yet; without it the only pool there is.
+    fn member(
+        &self,
+        member: &Member,
+        pool: Option<&PoolName>,
+    ) -> impl Future<Output = Result<MemberRecords, RegistryFailure>> + Send;
+
+    /// One static IP.
+    fn static_ip(
+        &self,
+        address: Ipv4Addr,
+    ) -> impl Future<Output = Result<Option<Stored<StaticIp>>, RegistryFailure>> + Send;
+
+    /// The member's live pod.
+    fn pod(&self, member: &Member) -> impl Future<Output = Result<PodView, RegistryFailure>> + Send;
+
+    /// Every address of this pool that has an object.
+    fn allocated(
+        &self,
+        pool: &PoolName,
+    ) -> impl Future<Output = Result<BTreeSet<Ipv4Addr>, RegistryFailure>> + Send;
+
+    /// Creates or compares and swaps; returns the new version.
+    fn write(&self, write: &Write) -> impl Future<Output = Result<Version, RegistryFailure>> + Send;
+}
+
+/// The static-IP file on the member's data volume: output, never authority.
+pub trait MemberFile: Send + Sync {
+    /// Makes the directory and proves that it can be written, before anything is changed
+    /// elsewhere.
+    fn probe(&self) -> impl Future<Output = Result<(), FileFailure>> + Send;
+
+    /// Writes and syncs the temporary file, exclusively created, following no link. False if the
+    /// file has the right content already, so that there is nothing to publish.
+    fn stage(&self, address: Ipv4Addr) -> impl Future<Output = Result<bool, FileFailure>> + Send;
+
+    /// Renames the staged file into place.
+    fn publish(&self) -> impl Future<Output = Result<(), FileFailure>> + Send;
+
+    /// Syncs the directory.
+    fn sync(&self) -> impl Future<Output = Result<(), FileFailure>> + Send;
+}
