@@ -25,6 +25,38 @@ pub mod env {
     pub const REGISTRY: &str = "FIRECAMP_REGISTRY";
     /// What every flag of ours begins with as a variable.
     pub const PREFIX: &str = "FIRECAMP_";
+    /// Pool of a member that has no claim yet.
+    pub const POOL: &str = "FIRECAMP_POOL";
+    /// Which ENI carries the address.
+    pub const ENI: &str = "FIRECAMP_ENI";
+    /// Directory of the static-IP file.
+    pub const CONF_DIR: &str = "FIRECAMP_CONF_DIR";
+    /// Directory of the node-local locks.
+    pub const RUN_DIR: &str = "FIRECAMP_RUN_DIR";
+    /// Deadline of the init container.
+    pub const TIMEOUT: &str = "FIRECAMP_TIMEOUT";
+    /// How long a dying predecessor on this node is waited for.
+    pub const PREDECESSOR_GRACE: &str = "FIRECAMP_PREDECESSOR_GRACE";
+    /// Whether the static-IP file must be on a mount of its own.
+    pub const REQUIRE_MOUNT: &str = "FIRECAMP_REQUIRE_MOUNT";
+    /// Print the plan and change nothing.
+    pub const DRY_RUN: &str = "FIRECAMP_DRY_RUN";
+    /// Form of what is printed on stdout.
+    pub const OUTPUT: &str = "FIRECAMP_OUTPUT";
+    /// Form of the log.
+    pub const LOG_FORMAT: &str = "FIRECAMP_LOG_FORMAT";
+    /// What is logged.
+    pub const LOG_LEVEL: &str = "FIRECAMP_LOG_LEVEL";
+    /// What is logged, as Rust programs commonly take it; yields to [`LOG_LEVEL`].
+    pub const RUST_LOG: &str = "RUST_LOG";
+    /// File for a container's last words.
+    pub const TERMINATION_LOG: &str = "FIRECAMP_TERMINATION_LOG";
+    /// The most that a preStop hook drains.
+    pub const DRAIN: &str = "FIRECAMP_DRAIN";
+    /// What is left of the pod's grace period when nobody else can tell.
+    pub const GRACE: &str = "FIRECAMP_GRACE";
+    /// Take the address out of EC2 at release.
+    pub const UNASSIGN: &str = "FIRECAMP_UNASSIGN";
 }
 
 /// Paths on a node and in a pod.
