@@ -5,6 +5,7 @@
 //! told its [`action::Reply`] and the moment. The real binaries, the simulation and the model
 //! checker drive these same machines.
 
+pub mod allocate;
 pub mod contract;
 pub mod failure;
 pub mod ids;
