@@ -1,1 +1,69 @@
-//! Not built yet.
+//! A strict VPC simulator: EC2's query API, the instance metadata service (IMDSv2), three lags,
+//! throttles and faults, as one pure and deterministic state machine.
+//!
+//! No clock, no I/O and no threads: time comes in as the [`Duration`](std::time::Duration) since
+//! the start of the world, randomness from one seed, requests as [`WireRequest`]s. The same seed
+//! and the same calls at the same times give the same bytes and the same log.
+//!
+//! # Use
+//!
+//! ```
+//! use std::time::Duration;
+//! use firecamp_vpc::{Profile, Spec, WireRequest, World};
+//!
+//! let spec = Spec::from_toml(
+//!     r#"
+//!     [vpc]
+//!     cidr = "10.0.0.0/16"
+//!     [[subnets]]
+//!     name = "a"
+//!     cidr = "10.0.1.0/24"
+//!     zone = "us-east-1a"
+//!     [[nodes]]
+//!     name = "node-1"
+//!     subnet = "a"
+//!     instance_type = "m5.large"
+//!     "#,
+//! )?;
+//! let epoch = Duration::from_secs(1_790_000_000); // wall clock at the start of the world
+//! let mut world = World::new(&spec, Profile::fast(), 7, epoch)?;
+//! let request = WireRequest::new("GET", "/latest/meta-data/instance-id");
+//! let exchange = world.imds(Duration::ZERO, "node-1", &request);
+//! // A driver waits until `respond_at` (`None`: this call is never answered) ...
+//! let due = exchange.respond_at.expect("no fault is set");
+//! // ... and takes the answer. An effect of the call lands between the two, by itself.
+//! let answer = world.answer(due, exchange.call).expect("it is due");
+//! assert_eq!(answer.response().status, 401); // no token
+//! # Ok::<(), firecamp_vpc::SpecError>(())
+//! ```
+//!
+//! A driver that holds sockets calls [`World::advance`] whenever [`World::next_event`] is due, and
+//! then reads [`World::data_path`] to programme its routes. Every other entry point advances the
+//! world too.
+
+mod act;
+mod faults;
+mod log;
+mod profile;
+mod spec;
+mod view;
+mod wire;
+mod world;
+
+pub use act::{Act, ActError};
+pub use faults::{
+    Body, CutAt, Fault, FaultError, FaultId, FaultSpec, FaultStatus, FullForm, OwnAnswer, Selector,
+    ThrottleForm,
+};
+pub use log::{Call, Commit, Move, Service, Violation};
+pub use profile::{Distribution, Profile, ProfileError};
+pub use spec::{
+    ClientSpec, EniSpec, ForeignSpec, NodeSpec, Operator, ProfileName, Spec, SpecError, SubnetSpec,
+    VpcSpec,
+};
+pub use view::{
+    AddressTruth, BucketTruth, ClientView, Credentials, EniView, HeldAs, ImdsListing, NodeState,
+    NodeView, PastOwner, SubnetView, Truth,
+};
+pub use wire::{Answer, CallId, Cut, CutPoint, Exchange, WireRequest, WireResponse};
+pub use world::World;

@@ -1,0 +1,106 @@
+//! Things that others do, at once.
+
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+/// Something that somebody other than the code under test does now. Nodes are named by name or
+/// instance id, ENIs by id or by the name of a foreign ENI. JSON: `{"kind":"steal",...}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Act {
+    /// Moves an address to another ENI: AssignPrivateIpAddresses with AllowReassignment.
+    Steal {
+        /// The address.
+        address: Ipv4Addr,
+        /// The ENI that gets it; a foreign ENI of the subnet if absent.
+        #[serde(default)]
+        to: Option<String>,
+    },
+    /// Unassigns an address from whatever ENI holds it.
+    Unassign {
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// Unassigns every secondary address of an ENI.
+    StripEni {
+        /// The ENI.
+        eni: String,
+    },
+    /// Terminates an instance. Its ENIs with delete-on-termination vanish with their addresses;
+    /// the others become available and keep theirs (M11).
+    Terminate {
+        /// The node.
+        node: String,
+        /// Overrides the ENIs' own settings.
+        #[serde(default)]
+        delete_on_termination: Option<bool>,
+    },
+    /// Stops an instance.
+    Stop {
+        /// The node.
+        node: String,
+    },
+    /// Starts a stopped instance.
+    Start {
+        /// The node.
+        node: String,
+    },
+    /// Detaches an ENI, which keeps its addresses.
+    Detach {
+        /// The ENI.
+        eni: String,
+    },
+    /// Detaches and deletes an ENI; its addresses return to the subnet.
+    DeleteEni {
+        /// The ENI.
+        eni: String,
+    },
+    /// Gives an ENI to a service that hides it from Describe, or shows it again.
+    HideEni {
+        /// The ENI.
+        eni: String,
+        /// Whether it is hidden.
+        hidden: bool,
+    },
+    /// Gives an ENI /28 prefixes, each of which takes an address slot.
+    AddPrefixes {
+        /// The ENI.
+        eni: String,
+        /// How many.
+        count: u32,
+    },
+    /// Changes a tag of an ENI; no value removes it.
+    TagEni {
+        /// The ENI.
+        eni: String,
+        /// The key.
+        key: String,
+        /// The value.
+        #[serde(default)]
+        value: Option<String>,
+    },
+}
+
+/// An act that is not possible.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ActError {
+    /// No such thing.
+    #[error("{act}: there is no {what} {name}")]
+    Unknown {
+        /// The act.
+        act: &'static str,
+        /// The kind of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// EC2 would refuse it.
+    #[error("{act}: {problem}")]
+    Refused {
+        /// The act.
+        act: &'static str,
+        /// Why.
+        problem: String,
+    },
+}

@@ -1,0 +1,143 @@
+//! How long things take: one distribution for each quantity.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A distribution that a timing profile cannot have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("profile, {field}: {problem}")]
+pub struct ProfileError {
+    /// The quantity.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// A distribution by its median, its 99th percentile and its maximum, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distribution {
+    /// The median.
+    pub p50_ms: f64,
+    /// The 99th percentile.
+    pub p99_ms: f64,
+    /// Never more than this.
+    pub max_ms: f64,
+}
+
+impl Distribution {
+    /// By median, 99th percentile and maximum.
+    pub const fn new(p50_ms: f64, p99_ms: f64, max_ms: f64) -> Self {
+        Self { p50_ms, p99_ms, max_ms }
+    }
+
+    /// The value at a quantile in 0..1: straight from half the median (or 0) to the median, to the
+    /// 99th percentile, and to the maximum.
+    pub fn quantile(&self, q: f64) -> Duration {
+        let line = |from: f64, to: f64, part: f64| from + (to - from) * part;
+        let ms = if q < 0.5 {
+            line(self.p50_ms / 2.0, self.p50_ms, q / 0.5)
+        } else if q < 0.99 {
+            line(self.p50_ms, self.p99_ms, (q - 0.5) / 0.49)
+        } else {
+            line(self.p99_ms, self.max_ms, ((q - 0.99) / 0.01).min(1.0))
+        };
+        Duration::try_from_secs_f64(ms / 1000.0).unwrap_or(Duration::ZERO)
+    }
+
+    fn problem(&self) -> Option<String> {
+        let values = [self.p50_ms, self.p99_ms, self.max_ms];
+        if values.iter().any(|v| !v.is_finite() || *v < 0.0 || *v > 86_400_000.0) {
+            return Some("times are from 0 to one day".to_owned());
+        }
+        (self.p50_ms > self.p99_ms || self.p99_ms > self.max_ms)
+            .then(|| "p50_ms <= p99_ms <= max_ms does not hold".to_owned())
+    }
+}
+
+/// The timing profile. Defaults of the realistic one: ec2-semantics.md section 4.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// From the arrival of a Describe to its answer.
+    pub describe_latency: Distribution,
+    /// From the arrival of an Assign or Unassign to its answer.
+    pub assign_latency: Distribution,
+    /// From the commit to the switch of the data path.
+    pub data_path_remap: Distribution,
+    /// From the commit to its being seen by Describe, for each reader and commit.
+    pub describe_lag: Distribution,
+    /// From the commit to its being seen in `availableIpAddressCount`.
+    pub free_count_lag: Distribution,
+    /// From the commit to the address being listed by the metadata service; never before the
+    /// data path has switched.
+    pub imds_add_lag: Distribution,
+    /// From the commit to the address no longer being listed by the metadata service.
+    pub imds_removal_lag: Distribution,
+    /// From the arrival of a metadata request to its answer.
+    pub imds_latency: Distribution,
+    /// From the detachment of an ENI to its vanishing from the host and its metadata.
+    pub eni_detach: Distribution,
+    /// A call that changes something lands within this time of its arrival, or by a fault only.
+    /// Less than T (5 s), counted from the sending, by a margin for the way here.
+    pub landing_limit_ms: u64,
+}
+
+impl Profile {
+    /// The times that AWS was seen to take.
+    pub const fn realistic() -> Self {
+        Self {
+            describe_latency: Distribution::new(60.0, 400.0, 10_000.0),
+            assign_latency: Distribution::new(250.0, 1_500.0, 15_000.0),
+            data_path_remap: Distribution::new(1_200.0, 2_500.0, 30_000.0),
+            describe_lag: Distribution::new(0.0, 3_000.0, 60_000.0),
+            free_count_lag: Distribution::new(1_000.0, 30_000.0, 300_000.0),
+            imds_add_lag: Distribution::new(1_000.0, 10_000.0, 60_000.0),
+            imds_removal_lag: Distribution::new(5_000.0, 30_000.0, 60_000.0),
+            imds_latency: Distribution::new(1.0, 5.0, 50.0),
+            eni_detach: Distribution::new(2_000.0, 20_000.0, 120_000.0),
+            landing_limit_ms: 4_500,
+        }
+    }
+
+    /// A few milliseconds for everything.
+    pub const fn fast() -> Self {
+        Self {
+            describe_latency: Distribution::new(2.0, 5.0, 10.0),
+            assign_latency: Distribution::new(4.0, 10.0, 20.0),
+            data_path_remap: Distribution::new(5.0, 15.0, 30.0),
+            describe_lag: Distribution::new(0.0, 10.0, 30.0),
+            free_count_lag: Distribution::new(5.0, 30.0, 100.0),
+            imds_add_lag: Distribution::new(5.0, 20.0, 40.0),
+            imds_removal_lag: Distribution::new(10.0, 30.0, 60.0),
+            imds_latency: Distribution::new(0.2, 1.0, 2.0),
+            eni_detach: Distribution::new(10.0, 30.0, 60.0),
+            landing_limit_ms: 4_500,
+        }
+    }
+
+    /// Checks that every distribution is one.
+    pub fn check(&self) -> Result<(), ProfileError> {
+        let all = [
+            ("describe_latency", self.describe_latency),
+            ("assign_latency", self.assign_latency),
+            ("data_path_remap", self.data_path_remap),
+            ("describe_lag", self.describe_lag),
+            ("free_count_lag", self.free_count_lag),
+            ("imds_add_lag", self.imds_add_lag),
+            ("imds_removal_lag", self.imds_removal_lag),
+            ("imds_latency", self.imds_latency),
+            ("eni_detach", self.eni_detach),
+        ];
+        let bad = all.iter().find_map(|(field, d)| d.problem().map(|problem| (*field, problem)));
+        match bad {
+            Some((field, problem)) => Err(ProfileError { field, problem }),
+            None if self.landing_limit_ms >= 5_000 => Err(ProfileError {
+                field: "landing_limit_ms",
+                problem: "a call lands less than 5000 ms after it was sent".to_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+}

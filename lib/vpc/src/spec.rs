@@ -1,0 +1,253 @@
+//! The description of a world, as users write it in TOML.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+/// A spec that describes no possible VPC. The text names the field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// The text is not TOML, or has an unknown, missing or mistyped field.
+    #[error("read the spec: {0}")]
+    Toml(String),
+    /// A field has an impossible value.
+    #[error("{field}: {problem}")]
+    Field {
+        /// Where, as in `nodes[1].enis[0].address`.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// A whole VPC with its nodes, its clients and the things in it that are not ours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// The seed of everything random: ids, times, probabilities.
+    #[serde(default = "defaults::seed")]
+    pub seed: u64,
+    /// The timing profile; a driver may override it.
+    #[serde(default)]
+    pub profile: ProfileName,
+    /// The AWS account, 12 digits.
+    #[serde(default = "defaults::account")]
+    pub account: String,
+    /// The region, as `us-east-1`.
+    #[serde(default = "defaults::region")]
+    pub region: String,
+    /// The cluster's name: the value of `cluster_tag` on every ENI of a node.
+    #[serde(default = "defaults::cluster")]
+    pub cluster: String,
+    /// The tag that says which cluster an ENI belongs to.
+    #[serde(default = "defaults::cluster_tag")]
+    pub cluster_tag: String,
+    /// The VPC.
+    pub vpc: VpcSpec,
+    /// Its subnets.
+    pub subnets: Vec<SubnetSpec>,
+    /// The worker nodes.
+    #[serde(default)]
+    pub nodes: Vec<NodeSpec>,
+    /// Clients of the members, in the VPC or outside it.
+    #[serde(default)]
+    pub clients: Vec<ClientSpec>,
+    /// ENIs that belong to others.
+    #[serde(default)]
+    pub foreign: Vec<ForeignSpec>,
+}
+
+/// A named timing profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProfileName {
+    /// A few milliseconds for everything.
+    Fast,
+    /// The times that AWS was seen to take.
+    #[default]
+    Realistic,
+}
+
+/// The VPC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VpcSpec {
+    /// Its id; generated if absent.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Its CIDR, /16 to /28.
+    pub cidr: Ipv4Net,
+}
+
+/// A subnet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubnetSpec {
+    /// Its name in this spec.
+    pub name: String,
+    /// Its id; generated if absent.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Its CIDR, /16 to /28, within the VPC's.
+    pub cidr: Ipv4Net,
+    /// Its availability zone, as `us-east-1a`.
+    pub zone: String,
+    /// Explicit CIDR reservations: automatic assignment takes nothing from them.
+    #[serde(default)]
+    pub reservations: Vec<Ipv4Net>,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A worker node: a running instance with its primary ENI.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSpec {
+    /// Its name.
+    pub name: String,
+    /// Its instance id; generated if absent.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// The subnet of its primary ENI, by name.
+    pub subnet: String,
+    /// Its instance type, which must be in the table of types.
+    pub instance_type: String,
+    /// The primary address; the next free one if absent.
+    #[serde(default)]
+    pub address: Option<Ipv4Addr>,
+    /// Secondary addresses that its primary ENI has from the start.
+    #[serde(default)]
+    pub secondary: Vec<Ipv4Addr>,
+    /// The cluster in the tag of its ENIs, if not the spec's; empty: no tag.
+    #[serde(default)]
+    pub cluster: Option<String>,
+    /// Tags of the instance.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// More ENIs.
+    #[serde(default)]
+    pub enis: Vec<EniSpec>,
+}
+
+/// An ENI of a node beyond the primary one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EniSpec {
+    /// Its id; generated if absent.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Its subnet, by name, in the node's zone.
+    pub subnet: String,
+    /// Its device index, from 1.
+    pub device_index: u32,
+    /// Its primary address; the next free one if absent.
+    #[serde(default)]
+    pub address: Option<Ipv4Addr>,
+    /// Secondary addresses that it has from the start.
+    #[serde(default)]
+    pub secondary: Vec<Ipv4Addr>,
+    /// /28 prefixes that it has from the start.
+    #[serde(default)]
+    pub prefixes: Vec<Ipv4Net>,
+    /// Whether it is deleted with its instance.
+    #[serde(default)]
+    pub delete_on_termination: bool,
+    /// The cluster in its tag, if not the node's; empty: no tag.
+    #[serde(default)]
+    pub cluster: Option<String>,
+    /// Its other tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A client. In a subnet it has an ENI that is not the cluster's; with an address outside the VPC
+/// and no subnet it stands for a machine on premises.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientSpec {
+    /// Its name.
+    pub name: String,
+    /// Its subnet, by name.
+    #[serde(default)]
+    pub subnet: Option<String>,
+    /// Its address; the next free one of the subnet if absent.
+    #[serde(default)]
+    pub address: Option<Ipv4Addr>,
+}
+
+/// An ENI that is not the cluster's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignSpec {
+    /// Its name in this spec.
+    pub name: String,
+    /// Its id; generated if absent.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Its subnet, by name.
+    pub subnet: String,
+    /// An instance of this type that it belongs to; unattached if absent.
+    #[serde(default)]
+    pub instance_type: Option<String>,
+    /// Its primary address; the next free one if absent.
+    #[serde(default)]
+    pub address: Option<Ipv4Addr>,
+    /// Its secondary addresses.
+    #[serde(default)]
+    pub secondary: Vec<Ipv4Addr>,
+    /// Its /28 prefixes.
+    #[serde(default)]
+    pub prefixes: Vec<Ipv4Net>,
+    /// Its description.
+    #[serde(default)]
+    pub description: String,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// The service that operates it.
+    #[serde(default)]
+    pub operator: Option<Operator>,
+}
+
+/// A service that manages an ENI.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operator {
+    /// The service principal, as `eks.amazonaws.com`.
+    pub principal: String,
+    /// Describe leaves the ENI out unless managed resources are asked for.
+    #[serde(default)]
+    pub hidden: bool,
+}
+
+impl Spec {
+    /// Reads and checks a spec.
+    pub fn from_toml(text: &str) -> Result<Self, SpecError> {
+        toml::from_str(text).map_err(|error| SpecError::Toml(error.to_string()))
+    }
+}
+
+mod defaults {
+    pub(super) fn seed() -> u64 {
+        1
+    }
+
+    pub(super) fn account() -> String {
+        "123456789012".to_owned()
+    }
+
+    pub(super) fn region() -> String {
+        "us-east-1".to_owned()
+    }
+
+    pub(super) fn cluster() -> String {
+        "demo".to_owned()
+    }
+
+    pub(super) fn cluster_tag() -> String {
+        "firecamp.io/cluster".to_owned()
+    }
+}

@@ -1,0 +1,135 @@
+//! What goes over the wire, without the wire.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// One HTTP request as it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WireRequest {
+    /// The method, in upper case.
+    pub method: String,
+    /// Path and query, as on the request line.
+    pub path_and_query: String,
+    /// The headers in order; names in any case.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+impl WireRequest {
+    /// A request without headers and body.
+    pub fn new(method: &str, path_and_query: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            path_and_query: path_and_query.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// The same request with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same request with this body.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The value of the first header with this name, in whatever case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The path, without the query.
+    pub fn path(&self) -> &str {
+        self.path_and_query.split('?').next().unwrap_or_default()
+    }
+}
+
+/// One HTTP response. `Content-Length` is the driver's to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WireResponse {
+    /// The status.
+    pub status: u16,
+    /// The headers, without `Content-Length`.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+impl WireResponse {
+    /// The value of the first header with this name, in whatever case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// A call, for as long as its answer has not been taken. Equal to [`Call::seq`](crate::Call::seq).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct CallId(pub u64);
+
+/// A call that has been accepted. Its effect lands by itself, as time passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exchange {
+    /// The call, for [`World::answer`](crate::World::answer).
+    pub call: CallId,
+    /// When the answer leaves. `None`: never, the connection stays open and silent until the
+    /// client closes it.
+    pub respond_at: Option<Duration>,
+}
+
+/// What the caller gets to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The whole response.
+    Respond(WireResponse),
+    /// Less than that.
+    Cut {
+        /// The response as it would have been. Its `Content-Length` is the whole body's.
+        response: WireResponse,
+        /// How much of it is sent.
+        after: CutPoint,
+        /// What comes then.
+        then: Cut,
+    },
+}
+
+impl Answer {
+    /// The response, whole or as it would have been.
+    pub fn response(&self) -> &WireResponse {
+        match self {
+            Self::Respond(response) | Self::Cut { response, .. } => response,
+        }
+    }
+}
+
+/// How much of a response is sent before it is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CutPoint {
+    /// Nothing at all, not even the status line.
+    Nothing,
+    /// The headers and this many bytes of the body.
+    BodyBytes(usize),
+}
+
+/// What follows the part that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The connection is closed.
+    Close,
+    /// The connection stays open and silent until the client closes it.
+    Silence,
+}
