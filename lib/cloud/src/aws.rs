@@ -1,0 +1,88 @@
+//! The cloud as the protocol sees it.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::failure::CloudFailure;
+use firecamp_core::ids::{EniId, Mac, SubnetId};
+use firecamp_core::node::NodeIdentity;
+use firecamp_core::outside::{Cloud, Owner};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::classify::classify_metadata;
+use crate::config::CloudConfig;
+use crate::ec2::Ec2;
+use crate::identity::Instance;
+use crate::metadata::Metadata;
+use crate::{failed, identity};
+
+/// An identity takes three rounds of reads: what stays the same, the MACs, their keys.
+const ROUNDS: u32 = 3;
+
+/// EC2 and the metadata service of this instance.
+#[derive(Debug)]
+pub struct AwsCloud {
+    metadata: Metadata,
+    ec2: Ec2,
+    instance: OnceCell<Instance>,
+    identity_within: Duration,
+}
+
+impl AwsCloud {
+    /// Checks the settings and prepares both clients. Sends nothing: whoever needs no EC2 call
+    /// pays for none.
+    ///
+    /// *Errors.* `Auth` if an endpoint, the region or the page size cannot be used.
+    pub fn connect(config: CloudConfig) -> Result<Self, CloudFailure> {
+        config.check()?;
+        let metadata = Metadata::new(config.imds_endpoint.as_deref(), config.imds_within)?;
+        let identity_within = config.imds_within.saturating_mul(ROUNDS);
+        Ok(Self { metadata, ec2: Ec2::new(config), instance: OnceCell::new(), identity_within })
+    }
+
+    async fn read_identity(&self) -> Result<NodeIdentity, CloudFailure> {
+        let instance = self.instance.get_or_try_init(|| identity::instance(&self.metadata));
+        let (instance, macs) = tokio::try_join!(instance, identity::macs(&self.metadata))?;
+        identity::identity(&self.metadata, instance, macs).await
+    }
+}
+
+impl Cloud for AwsCloud {
+    async fn identity(&self) -> Result<NodeIdentity, CloudFailure> {
+        let within = self.identity_within;
+        let late = |_elapsed| {
+            let detail = format!("read this instance from the metadata service: not in {within:?}");
+            Err(failed::unread(classify_metadata(None), detail))
+        };
+        timeout(within, Box::pin(self.read_identity())).await.unwrap_or_else(late)
+    }
+
+    async fn listed(&self, mac: Mac) -> Result<BTreeSet<Ipv4Addr>, CloudFailure> {
+        Ok(identity::addresses(&self.metadata, mac).await?.into_iter().collect())
+    }
+
+    async fn owner(&self, address: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
+        self.ec2.owner(&self.metadata, address, subnet).await
+    }
+
+    async fn assign(
+        &self,
+        eni: &EniId,
+        address: Ipv4Addr,
+        force: bool,
+        within: Duration,
+    ) -> Result<(), CloudFailure> {
+        self.ec2.assign(&self.metadata, (eni, address), force, within).await
+    }
+
+    async fn unassign(
+        &self,
+        eni: &EniId,
+        address: Ipv4Addr,
+        within: Duration,
+    ) -> Result<(), CloudFailure> {
+        self.ec2.unassign(&self.metadata, (eni, address), within).await
+    }
+}

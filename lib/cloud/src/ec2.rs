@@ -1,0 +1,213 @@
+//! Calls of EC2's query API, one request each.
+
+mod client;
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::config::SharedHttpClient;
+use aws_sdk_ec2::operation::assign_private_ip_addresses::AssignPrivateIpAddressesOutput;
+use aws_sdk_ec2::types::{Filter, NetworkInterface};
+use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
+use firecamp_core::ids::{EniId, SubnetId};
+use firecamp_core::outside::Owner;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use crate::classify::{Cause, Operation};
+use crate::config::CloudConfig;
+use crate::metadata::Metadata;
+use crate::transport::Transport;
+use crate::{failed, owner};
+
+/// Longer than a page of a thousand ENIs with fifty addresses each.
+const BODY_MAX: usize = 16 * 1024 * 1024;
+
+/// One address is on one ENI, so more pages than this are not an answer to our question.
+const PAGES_MAX: usize = 20;
+
+/// EC2 with a client that is built at the first call.
+#[derive(Debug)]
+pub(crate) struct Ec2 {
+    config: CloudConfig,
+    transport: SharedHttpClient,
+    client: Mutex<Option<Client>>,
+}
+
+/// What is asked of EC2: operation and object for people, and for how long.
+struct Call {
+    operation: Operation,
+    within: Duration,
+    what: String,
+}
+
+impl Ec2 {
+    pub(crate) fn new(config: CloudConfig) -> Self {
+        let transport = SharedHttpClient::new(Transport::new(BODY_MAX));
+        Self { config, transport, client: Mutex::new(None) }
+    }
+
+    pub(crate) async fn owner(
+        &self,
+        metadata: &Metadata,
+        address: Ipv4Addr,
+        subnet: &SubnetId,
+    ) -> Result<Owner, CloudFailure> {
+        let call = Call {
+            operation: Operation::Describe,
+            within: self.config.describe_within,
+            what: format!("DescribeNetworkInterfaces for the owner of {address} in {subnet}"),
+        };
+        let look = |client| self.pages(client, &call.what, address, subnet);
+        let enis = self.run(metadata, &call, look).await?;
+        owner::owner(&call.what, address, subnet, &enis)
+    }
+
+    pub(crate) async fn assign(
+        &self,
+        metadata: &Metadata,
+        (eni, address): (&EniId, Ipv4Addr),
+        force: bool,
+        within: Duration,
+    ) -> Result<(), CloudFailure> {
+        let how = if force { " by force" } else { "" };
+        let what = format!("AssignPrivateIpAddresses of {address} to {eni}{how}");
+        let call = Call { operation: Operation::Assign, within, what };
+        let send = |client: Client| async move {
+            client
+                .assign_private_ip_addresses()
+                .network_interface_id(eni.as_str())
+                .private_ip_addresses(address.to_string())
+                .allow_reassignment(force)
+                .send()
+                .await
+        };
+        let send = |client| async {
+            send(client).await.map_err(|error| failed::from_sdk(call.operation, &call.what, &error))
+        };
+        let answer = self.run(metadata, &call, send).await?;
+        confirm(&call.what, eni, address, &answer)
+    }
+
+    pub(crate) async fn unassign(
+        &self,
+        metadata: &Metadata,
+        (eni, address): (&EniId, Ipv4Addr),
+        within: Duration,
+    ) -> Result<(), CloudFailure> {
+        let what = format!("UnassignPrivateIpAddresses of {address} from {eni}");
+        let call = Call { operation: Operation::Unassign, within, what };
+        let send = |client: Client| async move {
+            client
+                .unassign_private_ip_addresses()
+                .network_interface_id(eni.as_str())
+                .private_ip_addresses(address.to_string())
+                .send()
+                .await
+        };
+        let send = |client| async {
+            send(client).await.map_err(|error| failed::from_sdk(call.operation, &call.what, &error))
+        };
+        self.run(metadata, &call, send).await.map(drop)
+    }
+
+    /// Runs one call within its deadline. What happens before the client is there was not sent.
+    async fn run<T, F>(
+        &self,
+        metadata: &Metadata,
+        call: &Call,
+        send: impl FnOnce(Client) -> F,
+    ) -> Result<T, CloudFailure>
+    where
+        F: Future<Output = Result<T, CloudFailure>>,
+    {
+        let Call { operation, within, what } = call;
+        let started = Instant::now();
+        let late = |_elapsed| {
+            let text = format!("{what}: no region and credentials within {within:?}");
+            Err(failed::before_sending(Cause::Late, &text))
+        };
+        let client = timeout(*within, self.client(metadata)).await.unwrap_or_else(late)?;
+        let left = within.saturating_sub(started.elapsed());
+        let given_up = |_elapsed| Err(failed::given_up(*operation, what, *within));
+        let answer = timeout(left, send(client)).await.unwrap_or_else(given_up);
+        if answer.as_ref().is_err_and(|failure| failure.kind == CloudKind::Auth) {
+            // The next call reads the credentials anew, and takes a new token for that.
+            *self.client.lock().await = None;
+        }
+        answer
+    }
+
+    async fn client(&self, metadata: &Metadata) -> Result<Client, CloudFailure> {
+        let mut slot = self.client.lock().await;
+        if let Some(client) = &*slot {
+            return Ok(client.clone());
+        }
+        let client = client::build(&self.config, &self.transport, metadata).await?;
+        *slot = Some(client.clone());
+        Ok(client)
+    }
+
+    /// All pages, by hand: the SDK's paginator takes a repeated token for the end.
+    async fn pages(
+        &self,
+        client: Client,
+        what: &str,
+        address: Ipv4Addr,
+        subnet: &SubnetId,
+    ) -> Result<Vec<NetworkInterface>, CloudFailure> {
+        let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
+        let mut enis = Vec::new();
+        let mut seen: HashSet<String> = HashSet::new();
+        let mut token: Option<String> = None;
+        for _page in 0..PAGES_MAX {
+            let answer = client
+                .describe_network_interfaces()
+                .filters(filter("addresses.private-ip-address", &address.to_string()))
+                .filters(filter("subnet-id", subnet.as_str()))
+                .max_results(self.config.page_size)
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| failed::from_sdk(Operation::Describe, what, &error))?;
+            token = answer.next_token.filter(|token| !token.is_empty());
+            enis.extend(answer.network_interfaces.unwrap_or_default());
+            let Some(next) = &token else {
+                return Ok(enis);
+            };
+            if !seen.insert(next.clone()) {
+                return Err(unfinished(what, "a page's token came twice"));
+            }
+        }
+        Err(unfinished(what, "too many pages"))
+    }
+}
+
+fn unfinished(what: &str, why: &str) -> CloudFailure {
+    failed::unread(CloudKind::Transient, format!("{what}: the listing does not end: {why}"))
+}
+
+/// A 2xx is success. Its body is not documented well enough to demand that it names the address,
+/// but one that names another is not an answer to our request.
+fn confirm(
+    what: &str,
+    eni: &EniId,
+    address: Ipv4Addr,
+    answer: &AssignPrivateIpAddressesOutput,
+) -> Result<(), CloudFailure> {
+    let address = address.to_string();
+    let assigned = answer.assigned_private_ip_addresses();
+    let named = |entry: &aws_sdk_ec2::types::AssignedPrivateIpAddress| {
+        entry.private_ip_address() == Some(address.as_str())
+    };
+    let other_eni = answer.network_interface_id().is_some_and(|id| id != eni.as_str());
+    if other_eni || (!assigned.is_empty() && !assigned.iter().any(named)) {
+        let detail = format!("{what}: the answer speaks of another address or ENI: {answer:?}");
+        let detail = failed::clean(&detail);
+        return Err(CloudFailure { kind: CloudKind::Unknown, effect: Effect::Unknown, detail });
+    }
+    Ok(())
+}

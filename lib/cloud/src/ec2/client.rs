@@ -1,0 +1,89 @@
+//! The SDK's client: no retries, no default HTTP client, credentials not yet asked for.
+
+use std::time::Duration;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::{AppName, BehaviorVersion, Region};
+use aws_credential_types::Credentials as Keys;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::config::{Builder, SharedHttpClient, StalledStreamProtectionConfig};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use firecamp_core::failure::CloudFailure;
+
+use crate::config::{CloudConfig, Credentials};
+use crate::identity;
+use crate::metadata::{self, Metadata};
+
+/// Establishing a connection inside a VPC takes milliseconds.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// Builds the client. The only request that this may make is for the region.
+pub(super) async fn build(
+    config: &CloudConfig,
+    transport: &SharedHttpClient,
+    metadata: &Metadata,
+) -> Result<Client, CloudFailure> {
+    let region = match &config.region {
+        Some(region) => region.clone(),
+        None => identity::region(metadata).await?,
+    };
+    let region = Region::new(region);
+    let credentials = credentials(config, transport, region.clone()).await?;
+    let shared = aws_config::defaults(BehaviorVersion::latest())
+        .region(region)
+        .credentials_provider(credentials)
+        .http_client(transport.clone())
+        .sleep_impl(TokioSleep::new())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts())
+        // Our own deadline covers the body as well, and it is not read as a stream.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .load()
+        .await;
+    let mut builder = Builder::from(&shared);
+    builder.set_app_name(AppName::new("firecamp").ok());
+    if let Some(url) = &config.ec2_endpoint {
+        builder.set_endpoint_url(Some(url.clone()));
+    }
+    Ok(Client::from_conf(builder.build()))
+}
+
+/// Only the connection has a timeout of the SDK's; the whole call has ours.
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT).build()
+}
+
+async fn credentials(
+    config: &CloudConfig,
+    transport: &SharedHttpClient,
+    region: Region,
+) -> Result<SharedCredentialsProvider, CloudFailure> {
+    let provider = ProviderConfig::empty()
+        .with_http_client(transport.clone())
+        .with_sleep_impl(TokioSleep::new())
+        .with_behavior_version(Some(BehaviorVersion::latest()))
+        .with_retry_config(RetryConfig::disabled())
+        .with_timeout_config(timeouts())
+        .with_region(Some(region.clone()));
+    // A client of its own: a token that is refused must not outlive the credentials' failure.
+    let imds = metadata::client(config.imds_endpoint.as_deref(), config.imds_within)?;
+    Ok(match &config.credentials {
+        Credentials::Chain => {
+            let chain = DefaultCredentialsChain::builder().region(region).configure(provider);
+            SharedCredentialsProvider::new(chain.imds_client(imds).build().await)
+        }
+        Credentials::InstanceRole => {
+            let role = ImdsCredentialsProvider::builder().configure(&provider).imds_client(imds);
+            SharedCredentialsProvider::new(role.build())
+        }
+        Credentials::Fixed { key_id, secret } => {
+            let keys = Keys::new(key_id.as_str(), secret.as_str(), None, None, "firecamp");
+            SharedCredentialsProvider::new(keys)
+        }
+    })
+}

@@ -1,0 +1,153 @@
+//! From what the SDK hands over to a [`CloudFailure`] that people can act on.
+
+use std::error::Error;
+use std::io;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
+
+use crate::classify::{Cause, Ending, Operation, classify};
+use crate::transport::NoRoots;
+
+/// The longest piece of foreign text that is repeated: an encoded authorization message has
+/// thousands of characters, and a termination message only 4096 in all.
+const TEXT_MAX: usize = 400;
+
+/// How a cause may be nested before we stop looking: hyper's and rustls' chains have under ten.
+const CHAIN_MAX: usize = 16;
+
+/// A failure of a request that was never sent.
+pub(crate) fn before_sending(cause: Cause, detail: &str) -> CloudFailure {
+    let (kind, effect) = classify(Operation::Describe, &Ending::NotSent(cause));
+    CloudFailure { kind, effect, detail: detail.to_owned() }
+}
+
+/// A read that failed, or whose answer cannot be used.
+pub(crate) fn unread(kind: CloudKind, detail: String) -> CloudFailure {
+    CloudFailure { kind, effect: Effect::None, detail }
+}
+
+/// A request that was given up.
+pub(crate) fn given_up(
+    operation: Operation,
+    what: &str,
+    within: std::time::Duration,
+) -> CloudFailure {
+    let (kind, effect) = classify(operation, &Ending::Lost);
+    CloudFailure { kind, effect, detail: format!("{what}: no answer within {within:?}") }
+}
+
+/// The failure that an SDK error is. `what` names operation and object.
+pub(crate) fn from_sdk<E>(
+    operation: Operation,
+    what: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> CloudFailure
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let ending = ending(error);
+    let (kind, effect) = classify(operation, &ending);
+    let id = error.raw_response().and_then(request_id);
+    let told = match ending {
+        Ending::Answered { status, code, message } => told(status, code, message),
+        Ending::NotSent(_) | Ending::Refused | Ending::Lost => chain(error),
+    };
+    let id = id.map_or_else(String::new, |id| format!(", request id {}", clean(id)));
+    CloudFailure { kind, effect, detail: format!("{what}: {told}{id}") }
+}
+
+fn told(status: u16, code: Option<&str>, message: Option<&str>) -> String {
+    match (code, message) {
+        (None, None) => format!("an answer that is not EC2's (HTTP {status})"),
+        (code, message) => {
+            let code = clean(code.unwrap_or("no code"));
+            format!("{code}: {} (HTTP {status})", clean(message.unwrap_or("no message")))
+        }
+    }
+}
+
+#[expect(clippy::match_same_arms, reason = "a case that the SDK may add is as good as lost")]
+fn ending<E: ProvideErrorMetadata + Error + 'static>(
+    error: &SdkError<E, HttpResponse>,
+) -> Ending<'_> {
+    match error {
+        SdkError::ConstructionFailure(_) => Ending::NotSent(not_sent(error)),
+        SdkError::DispatchFailure(failure) => dispatch(error, failure),
+        SdkError::ServiceError(answer) => Ending::Answered {
+            status: answer.raw().status().as_u16(),
+            code: answer.err().meta().code(),
+            message: answer.err().meta().message(),
+        },
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Ending::Lost,
+        _ => Ending::Lost,
+    }
+}
+
+fn dispatch<'a>(error: &(dyn Error + 'static), failure: &DispatchFailure) -> Ending<'a> {
+    let refused = |e: &io::Error| e.kind() == io::ErrorKind::ConnectionRefused;
+    if find::<io::Error>(error).is_some_and(refused) {
+        return Ending::Refused;
+    }
+    let unsigned = find::<CredentialsError>(error).is_some() || find::<NoRoots>(error).is_some();
+    if unsigned || failure.is_user() { Ending::NotSent(not_sent(error)) } else { Ending::Lost }
+}
+
+fn not_sent(error: &(dyn Error + 'static)) -> Cause {
+    if find::<NoRoots>(error).is_some() {
+        return Cause::Misconfigured;
+    }
+    match find::<CredentialsError>(error) {
+        Some(
+            CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_),
+        ) => Cause::Misconfigured,
+        Some(_) => Cause::Late,
+        None => Cause::Malformed,
+    }
+}
+
+/// The SDK itself looks for the id in these two headers only.
+fn request_id(answer: &HttpResponse) -> Option<&str> {
+    let headers = answer.headers();
+    headers.get("x-amzn-requestid").or_else(|| headers.get("x-amz-request-id"))
+}
+
+/// The first error of this type in a chain of causes.
+pub(crate) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    causes(error).find_map(|cause| cause.downcast_ref::<T>())
+}
+
+/// All causes of an error in one line.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
+    clean(&texts.join(": "))
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&cause| cause.source()).take(CHAIN_MAX)
+}
+
+/// Foreign text, shortened, and without anything that could forge a line of a log.
+pub(crate) fn clean(text: &str) -> String {
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    let mut short: String = text.chars().take(TEXT_MAX).map(visible).collect();
+    if text.chars().nth(TEXT_MAX).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_is_shortened_and_kept_to_one_line() {
+        assert_eq!(clean("a\nb\u{1b}[31mc"), "a b [31mc");
+        let long = clean(&"é".repeat(5000));
+        assert_eq!(long.chars().count(), TEXT_MAX + 1);
+    }
+}

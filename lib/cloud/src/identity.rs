@@ -1,0 +1,194 @@
+//! This instance and its ENIs, as the metadata service describes them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use firecamp_core::failure::CloudFailure;
+use firecamp_core::ids::{EniId, InstanceId, Mac, SubnetId, Zone, parse_address};
+use firecamp_core::node::{Eni, NodeIdentity};
+use futures_util::future::try_join_all;
+use ipnet::Ipv4Net;
+
+use crate::classify::classify_metadata;
+use crate::config::is_region;
+use crate::failed;
+use crate::metadata::Metadata;
+
+/// No instance type has as many ENIs; a longer list is not a list of ENIs.
+const ENIS_MAX: usize = 128;
+
+const MACS: &str = "network/interfaces/macs/";
+
+/// What stays the same while an instance runs, so that it is read once.
+#[derive(Debug, Clone)]
+pub(crate) struct Instance {
+    id: InstanceId,
+    kind: String,
+    zone: Zone,
+    region: String,
+    primary: Mac,
+}
+
+pub(crate) async fn instance(metadata: &Metadata) -> Result<Instance, CloudFailure> {
+    let (id, kind, zone, region, primary) = tokio::try_join!(
+        metadata.get("instance-id"),
+        metadata.get("instance-type"),
+        metadata.get("placement/availability-zone"),
+        region(metadata),
+        metadata.get("mac"),
+    )?;
+    Ok(Instance {
+        id: value("instance-id", &id, InstanceId::from_str)?,
+        kind: value("instance-type", &kind, instance_type)?,
+        zone: value("placement/availability-zone", &zone, Zone::from_str)?,
+        region,
+        primary: value("mac", &primary, Mac::from_str)?,
+    })
+}
+
+/// The region's own key: a piece of the zone's name is wrong in Local Zones.
+pub(crate) async fn region(metadata: &Metadata) -> Result<String, CloudFailure> {
+    let text = metadata.get("placement/region").await?;
+    value("placement/region", &text, |text| {
+        if is_region(text) { Ok(text.to_owned()) } else { Err("not the name of a region") }
+    })
+}
+
+/// The instance with the ENIs that the metadata service knows completely.
+pub(crate) async fn identity(
+    metadata: &Metadata,
+    instance: &Instance,
+    macs: Vec<Mac>,
+) -> Result<NodeIdentity, CloudFailure> {
+    let Instance { id, kind, zone, region, primary } = instance.clone();
+    let found = try_join_all(macs.into_iter().map(|mac| eni(metadata, mac))).await?;
+    let enis = plausible(found.into_iter().flatten().collect(), primary);
+    if !enis.iter().any(|eni| eni.mac == primary) {
+        return Err(malformed(&format!("the primary interface {primary} of {id} is incomplete")));
+    }
+    Ok(NodeIdentity { instance: id, instance_type: kind, zone, region, enis })
+}
+
+/// Lower-case MACs with a slash each, one a line.
+pub(crate) async fn macs(metadata: &Metadata) -> Result<Vec<Mac>, CloudFailure> {
+    let text = metadata.get(MACS).await?;
+    let parse = |line: &str| Mac::from_str(line.trim_end_matches('/'));
+    let macs: BTreeSet<Mac> = lines(MACS, &text, parse)?.into_iter().collect();
+    if macs.len() > ENIS_MAX {
+        return Err(malformed(&format!("{MACS} lists {} interfaces", macs.len())));
+    }
+    Ok(macs.into_iter().collect())
+}
+
+/// The addresses of the ENI with this MAC, the primary one first.
+pub(crate) async fn addresses(
+    metadata: &Metadata,
+    mac: Mac,
+) -> Result<Vec<Ipv4Addr>, CloudFailure> {
+    let path = key(mac, "local-ipv4s");
+    lines(&path, &metadata.get(&path).await?, parse_address)
+}
+
+/// One ENI, or none if one of its keys is not there: a ghost that EC2 no longer knows, one that
+/// is being plugged in, or one without IPv4.
+async fn eni(metadata: &Metadata, mac: Mac) -> Result<Option<Eni>, CloudFailure> {
+    let find = async |name: &'static str| metadata.find(&key(mac, name)).await;
+    let (id, device, card, subnet, cidr, addresses, prefixes) = tokio::try_join!(
+        find("interface-id"),
+        find("device-number"),
+        find("network-card"),
+        find("subnet-id"),
+        find("subnet-ipv4-cidr-block"),
+        find("local-ipv4s"),
+        find("ipv4-prefix"),
+    )?;
+    let (Some(id), Some(device), Some(subnet), Some(cidr), Some(addresses)) =
+        (id, device, subnet, cidr, addresses)
+    else {
+        tracing::warn!(%mac, "left out: the metadata service lacks keys of this interface");
+        return Ok(None);
+    };
+    let mut addresses = lines(&key(mac, "local-ipv4s"), &addresses, parse_address)?.into_iter();
+    let primary_address = addresses.next().ok_or_else(|| malformed("no address at all"))?;
+    let network_card = match card {
+        Some(card) => value(&key(mac, "network-card"), &card, u32::from_str)?,
+        None => 0,
+    };
+    let prefixes = match prefixes {
+        Some(text) => lines(&key(mac, "ipv4-prefix"), &text, Ipv4Net::from_str)?.len(),
+        None => 0,
+    };
+    Ok(Some(Eni {
+        id: value(&key(mac, "interface-id"), &id, EniId::from_str)?,
+        mac,
+        device_index: value(&key(mac, "device-number"), &device, u32::from_str)?,
+        network_card,
+        subnet: value(&key(mac, "subnet-id"), &subnet, SubnetId::from_str)?,
+        cidr: value(&key(mac, "subnet-ipv4-cidr-block"), &cidr, Ipv4Net::from_str)?,
+        primary_address,
+        listed: addresses.filter(|address| *address != primary_address).collect(),
+        prefixes: u32::try_from(prefixes).unwrap_or(u32::MAX),
+    }))
+}
+
+/// Leaves out what still carries somebody else's place: a hot-plugged ENI reads device number 0
+/// until its own has propagated, and no network card on a type that has several.
+fn plausible(enis: Vec<Eni>, primary: Mac) -> Vec<Eni> {
+    let mut places: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+    for eni in &enis {
+        let sharers = places.entry((eni.network_card, eni.device_index)).or_default();
+        *sharers = sharers.saturating_add(1);
+    }
+    let fits = |eni: &Eni| {
+        let place = (eni.network_card, eni.device_index);
+        let own = if eni.mac == primary {
+            eni.device_index == 0
+        } else {
+            eni.device_index != 0 && places.get(&place) == Some(&1)
+        };
+        if !own {
+            let (mac, device) = (eni.mac, eni.device_index);
+            tracing::warn!(%mac, device, "left out: the device number is not this interface's yet");
+        }
+        own
+    };
+    enis.into_iter().filter(fits).collect()
+}
+
+fn key(mac: Mac, name: &str) -> String {
+    format!("{MACS}{mac}/{name}")
+}
+
+fn instance_type(text: &str) -> Result<String, &'static str> {
+    let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    if text.len() <= 64 && text.chars().all(ok) {
+        Ok(text.to_owned())
+    } else {
+        Err("not the name of an instance type")
+    }
+}
+
+/// One value on one line.
+fn value<T, E: std::fmt::Display>(
+    path: &str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<T, CloudFailure> {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    parse(line).map_err(|error| malformed(&format!("{path} says {line:?}: {error}")))
+}
+
+/// One value a line, at least one.
+fn lines<T, E: std::fmt::Display>(
+    path: &str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Vec<T>, CloudFailure> {
+    text.lines().map(|line| value(path, line, &parse)).collect()
+}
+
+fn malformed(what: &str) -> CloudFailure {
+    let detail = format!("read the metadata service: {}", failed::clean(what));
+    failed::unread(classify_metadata(None), detail)
+}

@@ -1,0 +1,80 @@
+//! Who owns an address, read from what DescribeNetworkInterfaces answers. The filter is not
+//! trusted: an ENI counts only if it lists the address itself.
+
+use std::net::Ipv4Addr;
+
+use aws_sdk_ec2::types::{AttachmentStatus, NetworkInterface};
+use firecamp_core::contract::tag;
+use firecamp_core::failure::{CloudFailure, CloudKind};
+use firecamp_core::ids::{EniId, InstanceId, SubnetId};
+use firecamp_core::outside::{Owner, OwnerEni};
+
+use crate::failed;
+
+/// The owner among the ENIs of all pages.
+pub(crate) fn owner(
+    what: &str,
+    address: Ipv4Addr,
+    subnet: &SubnetId,
+    enis: &[NetworkInterface],
+) -> Result<Owner, CloudFailure> {
+    let text = address.to_string();
+    let mut owner: Option<OwnerEni> = None;
+    for eni in enis {
+        let Some(primary) = holds(eni, &text, subnet) else {
+            let id = eni.network_interface_id().unwrap_or_default();
+            tracing::warn!(id = failed::clean(id), %address, "an ENI that does not list the address");
+            continue;
+        };
+        let found = read(what, eni, primary)?;
+        match owner {
+            // The same ENI on two pages: it moved between them while they were read.
+            Some(ref known) if known.id == found.id => {}
+            Some(known) => {
+                let detail = format!("{what}: shown on both {} and {}", known.id, found.id);
+                return Err(failed::unread(CloudKind::Transient, detail));
+            }
+            None => owner = Some(found),
+        }
+    }
+    Ok(owner.map_or(Owner::Nobody, Owner::Eni))
+}
+
+/// Whether the ENI lists the address, and then whether as its primary one.
+fn holds(eni: &NetworkInterface, address: &str, subnet: &SubnetId) -> Option<bool> {
+    if eni.subnet_id() != Some(subnet.as_str()) {
+        return None;
+    }
+    if eni.private_ip_address() == Some(address) {
+        return Some(true);
+    }
+    let listed = eni.private_ip_addresses();
+    let ours = listed.iter().find(|entry| entry.private_ip_address() == Some(address))?;
+    Some(ours.primary() == Some(true))
+}
+
+fn read(what: &str, eni: &NetworkInterface, primary: bool) -> Result<OwnerEni, CloudFailure> {
+    let id = EniId::new(eni.network_interface_id().unwrap_or_default()).map_err(|error| {
+        failed::unread(CloudKind::Transient, format!("{what}: an owner without a name: {error}"))
+    })?;
+    let tagged = eni.tag_set().iter().find(|tag| tag.key() == Some(tag::CLUSTER));
+    Ok(OwnerEni {
+        id,
+        primary,
+        cluster: tagged.and_then(|tag| tag.value()).map(str::to_owned),
+        instance: instance(eni),
+        description: failed::clean(eni.description().unwrap_or_default()),
+    })
+}
+
+/// Attachments of AWS's own services have no instance, or none that one could look up.
+fn instance(eni: &NetworkInterface) -> Option<InstanceId> {
+    let attachment = eni.attachment()?;
+    if attachment.status() == Some(&AttachmentStatus::Detached) {
+        return None;
+    }
+    InstanceId::new(attachment.instance_id()?).ok()
+}
+
+#[cfg(test)]
+mod tests;
