@@ -120,16 +120,26 @@ pub mod timing {
     /// After an Assign whose proof cannot come from IMDS: EC2's remap takes 2.5 s at the 99th
     /// percentile (ec2-semantics, timing model), so this long, and a Describe that agrees.
     pub const SETTLE: Duration = Duration::from_secs(3);
+    /// How far Describe may lag: two reads this far apart agree about the truth
+    /// (ec2-semantics, timing model; the simulator's hard bound is far beyond).
+    pub const DESCRIBE_LAG: Duration = Duration::from_secs(10);
+    /// How often IMDS is asked for the address while the data path is expected to switch: EC2
+    /// takes 1.2 s at the median, so this costs about 50 local reads.
+    pub const METADATA_POLL: Duration = Duration::from_millis(25);
+    /// How often IMDS is asked after [`SETTLE`] has passed.
+    pub const METADATA_POLL_SLOW: Duration = Duration::from_millis(250);
+    /// How often the sockets of a dying predecessor are looked at.
+    pub const SOCKET_POLL: Duration = Duration::from_millis(25);
     /// How long IMDS is asked for the address before Describe decides instead (frozen IMDS).
     pub const METADATA_PATIENCE: Duration = Duration::from_secs(15);
     /// An init container gives up after this long and the kubelet starts it again.
-    pub const ATTACH_DEADLINE: Duration = Duration::from_secs(120);
+    pub const ATTACH_DEADLINE: Duration = Duration::from_mins(2);
     /// Kubernetes' default terminationGracePeriodSeconds: the most that a dying predecessor gets.
     pub const PREDECESSOR_GRACE: Duration = Duration::from_secs(30);
     /// What is left to a stop container when nobody can tell (a kubelet leaves about 2 s).
     pub const UNKNOWN_GRACE: Duration = Duration::from_millis(1_500);
     /// What a release keeps for itself when it drains: its essential part needs under 100 ms.
-    pub const RELEASE_RESERVE: Duration = Duration::from_millis(1_000);
+    pub const RELEASE_RESERVE: Duration = Duration::from_secs(1);
     /// The most that a preStop hook drains.
     pub const DRAIN: Duration = Duration::from_secs(5);
     /// First delay of a backoff; it doubles.

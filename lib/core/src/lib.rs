@@ -5,11 +5,17 @@
 //! told its [`action::Reply`] and the moment. The real binaries, the simulation and the model
 //! checker drive these same machines.
 
+pub mod action;
 pub mod allocate;
+pub mod attach;
 pub mod contract;
+pub mod decide;
 pub mod failure;
 pub mod ids;
+pub mod machine;
 pub mod node;
 pub mod outside;
+pub mod plan;
 pub mod record;
+pub mod release;
 pub mod time;

@@ -10,7 +10,9 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use crate::failure::{CloudFailure, FileFailure, HostFailure, RegistryFailure};
-use crate::ids::{EniId, Epoch, InstanceId, Mac, Member, NodeName, PodUid, PoolName, SubnetId, Version};
+use crate::ids::{
+    EniId, Epoch, InstanceId, Mac, Member, NodeName, PodUid, PoolName, SubnetId, Version,
+};
 use crate::node::NodeIdentity;
 use crate::record::{MemberRecords, StaticIp, Stored, Write};
 
@@ -242,7 +244,8 @@ pub trait Registry: Send + Sync {
     ) -> impl Future<Output = Result<Option<Stored<StaticIp>>, RegistryFailure>> + Send;
 
     /// The member's live pod.
-    fn pod(&self, member: &Member) -> impl Future<Output = Result<PodView, RegistryFailure>> + Send;
+    fn pod(&self, member: &Member)
+    -> impl Future<Output = Result<PodView, RegistryFailure>> + Send;
 
     /// Every address of this pool that has an object.
     fn allocated(
@@ -251,7 +254,8 @@ pub trait Registry: Send + Sync {
     ) -> impl Future<Output = Result<BTreeSet<Ipv4Addr>, RegistryFailure>> + Send;
 
     /// Creates or compares and swaps; returns the new version.
-    fn write(&self, write: &Write) -> impl Future<Output = Result<Version, RegistryFailure>> + Send;
+    fn write(&self, write: &Write)
+    -> impl Future<Output = Result<Version, RegistryFailure>> + Send;
 }
 
 /// The static-IP file on the member's data volume: output, never authority.

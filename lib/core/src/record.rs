@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::ids::{EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId, SubnetId, Version, Zone};
+use crate::ids::{
+    EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId, SubnetId, Version, Zone,
+};
 
 /// An object and the version of it that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -148,6 +150,11 @@ impl StaticIp {
             State::Attaching | State::Releasing | State::Released => false,
         });
         rests && self.unsettled.is_empty()
+    }
+
+    /// Whether a mutation that `run` marked may still be in flight.
+    pub fn unsettled_by(&self, run: &RunId) -> bool {
+        self.unsettled.iter().any(|mark| mark.run == *run)
     }
 
     /// Every ENI that this record names: where the address may be through our own doing.

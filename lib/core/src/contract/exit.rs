@@ -131,7 +131,9 @@ impl Exit {
             Self::CloudRefused => {
                 "check the identity's EC2 permissions, its credentials and the node's clock"
             }
-            Self::TimedOut => "nothing at first: it is tried again; then look at what it waited for",
+            Self::TimedOut => {
+                "nothing at first: it is tried again; then look at what it waited for"
+            }
             Self::RegistryUnavailable => "check that the registry can be reached from this node",
             Self::RegistryInvalid => "repair the object that the message names; nothing was lost",
             Self::NodeUnsuitable => {

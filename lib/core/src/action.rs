@@ -1,0 +1,150 @@
+//! What a protocol machine asks of its runner, one action at a time, and what it is told.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::failure::{CloudFailure, FileFailure, HostFailure, RegistryFailure};
+use crate::ids::{EniId, Mac, PoolName, SubnetId, Version};
+use crate::node::NodeIdentity;
+use crate::outside::{Holder, KernelTarget, KernelView, Owner, PodView, SocketUse};
+use crate::record::{MemberRecords, StaticIp, Stored, Write};
+
+/// One thing to do next. Every action is idempotent or guarded by a version, an epoch or a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Registry: read the member's claim, static IP and pool.
+    ReadMember,
+    /// Registry: read one static IP.
+    ReadRecord(Ipv4Addr),
+    /// Registry: read the member's live pod.
+    ReadPod,
+    /// Registry: list the allocated addresses of a pool.
+    ReadAllocated(PoolName),
+    /// Registry: create, or compare and swap.
+    Write(Box<Write>),
+    /// Metadata: read this instance and its ENIs.
+    ReadIdentity,
+    /// Metadata: read the addresses of one ENI.
+    ReadListed(Mac),
+    /// EC2: begin to look up the owner; the answer is fetched later by `ReadOwner`.
+    BeginOwner(Ipv4Addr, SubnetId),
+    /// EC2: look up the owner, or fetch the answer of the look-up that was begun for it.
+    ReadOwner(Ipv4Addr, SubnetId),
+    /// EC2: assign.
+    Assign {
+        /// To this ENI.
+        eni: EniId,
+        /// This address.
+        address: Ipv4Addr,
+        /// By force (AllowReassignment).
+        force: bool,
+        /// Give up after this long.
+        within: Duration,
+    },
+    /// EC2: unassign.
+    Unassign {
+        /// From this ENI.
+        eni: EniId,
+        /// This address.
+        address: Ipv4Addr,
+        /// Give up after this long.
+        within: Duration,
+    },
+    /// Disk: prove that the static-IP file can be written.
+    ProbeFile,
+    /// Disk: write and sync the temporary file.
+    StageFile(Ipv4Addr),
+    /// Disk: rename it into place.
+    PublishFile,
+    /// Disk: sync the directory.
+    SyncFile,
+    /// Kernel: add the address.
+    AddAddress(KernelTarget, Holder),
+    /// Kernel: add rule and routes.
+    AddRouting(KernelTarget, Holder),
+    /// Kernel: read back.
+    Observe(KernelTarget),
+    /// Kernel: remove the address.
+    RemoveAddress(Ipv4Addr, Holder),
+    /// Kernel: remove rule and routes.
+    RemoveRouting(Ipv4Addr, Holder),
+    /// Kernel: count the sockets that use the address.
+    ReadSockets(Ipv4Addr),
+    /// Let time pass.
+    Wait(Delay),
+    /// Wait until this container is told to stop, however long that is.
+    AwaitStop,
+    /// Nothing more to do; the machine has an outcome.
+    Done,
+}
+
+/// How long to wait, and for what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Delay {
+    /// At least this long, or with `jitter` a random part of it.
+    pub length: Duration,
+    /// Full jitter: the runner waits a uniformly random part of `length`.
+    pub jitter: bool,
+    /// What is waited for, for people.
+    pub why: String,
+}
+
+/// The answer to an [`Action`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Reply {
+    /// To `ReadMember`.
+    Member(Result<Box<MemberRecords>, RegistryFailure>),
+    /// To `ReadRecord`.
+    Record(Result<Option<Box<Stored<StaticIp>>>, RegistryFailure>),
+    /// To `ReadPod`.
+    Pod(Result<PodView, RegistryFailure>),
+    /// To `ReadAllocated`.
+    Allocated(Result<BTreeSet<Ipv4Addr>, RegistryFailure>),
+    /// To `Write`.
+    Written(Result<Version, RegistryFailure>),
+    /// To `ReadIdentity`.
+    Identity(Result<NodeIdentity, CloudFailure>),
+    /// To `ReadListed`.
+    Listed(Result<BTreeSet<Ipv4Addr>, CloudFailure>),
+    /// To `BeginOwner`.
+    Begun,
+    /// To `ReadOwner`.
+    Owner(Result<Owner, CloudFailure>),
+    /// To `Assign` and `Unassign`.
+    Cloud(Result<(), CloudFailure>),
+    /// To the disk actions; true if there is something to publish.
+    File(Result<bool, FileFailure>),
+    /// To the kernel's writes; true if something changed.
+    Host(Result<bool, HostFailure>),
+    /// To `Observe`.
+    Observed(Result<KernelView, HostFailure>),
+    /// To `ReadSockets`.
+    Sockets(Result<SocketUse, HostFailure>),
+    /// To `Wait`.
+    Waited,
+    /// To `AwaitStop`.
+    Stopping,
+}
+
+/// A step boundary of the protocol, as failure-modes name it (`attach.7`, `release.3`): the
+/// named step has taken effect and nothing after it has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// A boundary of attach.
+    Attach(u8),
+    /// A boundary of release.
+    Release(u8),
+    /// A boundary of the release that unassigns.
+    Free(u8),
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Attach(n) => write!(f, "attach.{n}"),
+            Self::Release(n) => write!(f, "release.{n}"),
+            Self::Free(n) => write!(f, "free.{n}"),
+        }
+    }
+}

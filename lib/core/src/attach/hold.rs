@@ -1,0 +1,212 @@
+//! Second part of attach: is this pod the live one, and the compare-and-swap that takes the next
+//! epoch. Order is the safety argument: the record was read first, then the pod is checked, then
+//! the write names the version that was read. A conflict starts again at the read.
+
+use super::AttachInput;
+use super::bind::Bound;
+use crate::action::{Action, Reply, Step};
+use crate::contract::exit::Exit;
+use crate::contract::timing;
+use crate::decide::{self, Take, Taker};
+use crate::failure::{Effect, RegistryFailure, RegistryKind};
+use crate::ids::{Epoch, Version};
+use crate::machine::{Halt, Span, Turn, mismatch, registry_halt};
+use crate::node::Eni;
+use crate::outside::PodView;
+use crate::record::{StaticIp, Stored, Write};
+use crate::time::Moment;
+
+/// An epoch of our own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Held {
+    /// The record as we wrote or last read it.
+    pub(super) stored: Stored<StaticIp>,
+    /// The record as it was before the take.
+    pub(super) before: StaticIp,
+    pub(super) eni: Eni,
+    pub(super) take: Take,
+    /// Just before the request that last confirmed our epoch was sent.
+    pub(super) authorised: Moment,
+    /// When the answer to the take came.
+    pub(super) taken: Moment,
+    /// IMDS listed the address on this ENI before any call of ours.
+    pub(super) listed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum At {
+    Pod,
+    Write,
+    Reread,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Hold {
+    at: At,
+    bound: Bound,
+    take: Option<Take>,
+    /// The epoch of the record that this process read first; file mode takes over no other.
+    first_epoch: Option<Epoch>,
+}
+
+impl Hold {
+    pub(super) fn new(bound: Bound, first_epoch: Option<Epoch>) -> Self {
+        Self { at: At::Pod, bound, take: None, first_epoch }
+    }
+
+    pub(super) fn action(&self, input: &AttachInput) -> Action {
+        match self.at {
+            At::Pod => Action::ReadPod,
+            At::Write => Action::Write(Box::new(Write::UpdateStaticIp(Stored {
+                version: self.bound.stored.version.clone(),
+                object: self.decided(input).record,
+            }))),
+            At::Reread => Action::ReadRecord(self.bound.stored.object.address),
+        }
+    }
+
+    pub(super) fn reply(
+        &mut self,
+        input: &AttachInput,
+        reply: Reply,
+        span: Span,
+        crossed: &mut Option<Step>,
+    ) -> Turn<Held> {
+        match (&self.at, reply) {
+            (At::Pod, Reply::Pod(read)) => {
+                let pod = read.map_err(|f| registry_halt(&f))?;
+                self.check(input, &pod)?;
+                *crossed = Some(Step::Attach(2));
+                self.take = Some(self.decided(input));
+                self.at = At::Write;
+                Ok(None)
+            }
+            (At::Write, Reply::Written(Ok(version))) => {
+                *crossed = Some(Step::Attach(7));
+                Ok(Some(self.held(input, version, span)))
+            }
+            (At::Write, Reply::Written(Err(failure))) => Err(self.write_failed(&failure)),
+            (At::Reread, Reply::Record(read)) => {
+                let stored = read.map_err(|f| registry_halt(&f))?;
+                self.after_reread(input, stored.map(|s| *s), span, crossed)
+            }
+            (at, _) => mismatch(&format!("{at:?}")),
+        }
+    }
+
+    fn taker(&self, input: &AttachInput) -> Taker {
+        Taker {
+            pod: input.pod.clone(),
+            node: input.node.clone(),
+            eni: self.bound.eni.id.clone(),
+            run: input.run.clone(),
+        }
+    }
+
+    fn listed(&self) -> bool {
+        self.bound.eni.listed.contains(&self.bound.stored.object.address)
+    }
+
+    fn decided(&self, input: &AttachInput) -> Take {
+        decide::take(&self.bound.stored.object, &self.taker(input), self.listed())
+    }
+
+    fn held(&self, input: &AttachInput, version: Version, span: Span) -> Held {
+        let take = self.take.clone().unwrap_or_else(|| self.decided(input));
+        Held {
+            stored: Stored { version, object: take.record.clone() },
+            before: self.bound.stored.object.clone(),
+            eni: self.bound.eni.clone(),
+            take,
+            authorised: span.asked,
+            taken: span.now,
+            listed: self.listed(),
+        }
+    }
+
+    fn check(&self, input: &AttachInput, pod: &PodView) -> Result<(), Halt> {
+        match pod {
+            PodView::Vouched => self.check_vouched(input),
+            PodView::Absent => {
+                Err(Halt::Superseded(format!("{} has no pod any more", input.member)))
+            }
+            PodView::Present { pod, .. } if *pod != input.pod => Err(Halt::Superseded(format!(
+                "the live pod of {} is {pod}, not {}",
+                input.member, input.pod
+            ))),
+            PodView::Present { node: Some(node), .. } if *node != input.node => {
+                Err(Halt::Superseded(format!(
+                    "pod {} runs on node {node}, not on {}",
+                    input.pod, input.node
+                )))
+            }
+            PodView::Present { ending: Some(_), .. } => {
+                Err(Halt::Superseded(format!("pod {} is ending", input.pod)))
+            }
+            PodView::Present { .. } => Ok(()),
+        }
+    }
+
+    /// File mode: who starts a member vouches for it, once, over the record read at the start.
+    fn check_vouched(&self, input: &AttachInput) -> Result<(), Halt> {
+        let epoch = self.bound.stored.object.epoch;
+        if self.first_epoch.is_some_and(|first| epoch > first) {
+            return Err(Halt::Superseded(format!(
+                "{} took epoch {epoch} of {} after this process began",
+                holder_text(&self.bound.stored.object),
+                input.member
+            )));
+        }
+        Ok(())
+    }
+
+    fn write_failed(&mut self, failure: &RegistryFailure) -> Halt {
+        let unknown =
+            failure.effect == Effect::Unknown && matches!(failure.kind, RegistryKind::Unavailable);
+        if unknown {
+            self.at = At::Reread;
+            let text = failure.detail.clone();
+            return Halt::Retry(timing::BACKOFF_BASE, Exit::RegistryUnavailable, text);
+        }
+        // Any other failure decides anew from a fresh read, pod check included.
+        match failure.kind {
+            RegistryKind::Unavailable => Halt::Restart(failure.detail.clone()),
+            RegistryKind::Conflict
+            | RegistryKind::AlreadyExists
+            | RegistryKind::NotFound
+            | RegistryKind::Invalid
+            | RegistryKind::Refused => registry_halt(failure),
+        }
+    }
+
+    /// After a write whose answer was lost: the record says whether it was ours.
+    fn after_reread(
+        &mut self,
+        input: &AttachInput,
+        stored: Option<Stored<StaticIp>>,
+        span: Span,
+        crossed: &mut Option<Step>,
+    ) -> Turn<Held> {
+        let ours = stored.filter(|s| {
+            s.object.attachment.as_ref().is_some_and(|a| a.run == input.run)
+                && s.object.epoch == self.bound.stored.object.epoch.next()
+        });
+        match ours {
+            Some(stored) => {
+                *crossed = Some(Step::Attach(7));
+                let mut held = self.held(input, stored.version.clone(), span);
+                held.stored = stored;
+                Ok(Some(held))
+            }
+            None => Err(Halt::Restart("the take did not stand".to_owned())),
+        }
+    }
+}
+
+/// Who holds a record, for people.
+pub(super) fn holder_text(record: &StaticIp) -> String {
+    record
+        .attachment
+        .as_ref()
+        .map_or_else(|| "nobody".to_owned(), |a| format!("pod {} on node {}", a.pod, a.node))
+}

@@ -1,0 +1,305 @@
+//! Last part of attach: the kernel, the file, a dying predecessor, and the compare-and-swap that
+//! completes it.
+
+use std::net::Ipv4Addr;
+
+use super::AttachInput;
+use super::bind::link_halt;
+use super::moving::{Moved, still_ours};
+use super::undo::Undo;
+use crate::action::{Action, Reply, Step};
+use crate::contract::exit::Exit;
+use crate::contract::{kernel, timing};
+use crate::decide::{self, Cleared};
+use crate::failure::{Effect, RegistryFailure, RegistryKind};
+use crate::machine::{Attached, Failure, Halt, Span, Turn, mismatch, registry_halt};
+use crate::node::Eni;
+use crate::outside::{Holder, KernelTarget, KernelView, Routing, SocketScope, SocketUse};
+use crate::record::{State, StaticIp, Stored, Write};
+use crate::time::Moment;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum At {
+    Fresh,
+    Address,
+    Routing,
+    Verify,
+    Stage,
+    Publish,
+    Sync,
+    Predecessor,
+    Complete,
+    Reread,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Land {
+    at: At,
+    moved: Moved,
+    in_kernel: bool,
+    begun: Moment,
+    overlapped: bool,
+    /// When the completing write was decided.
+    decided: Moment,
+}
+
+impl Land {
+    pub(super) fn new(moved: Moved, now: Moment) -> Self {
+        // The kernel's write, too, follows a registry check that is less than T old.
+        let recent = now.since(moved.held.authorised) < timing::CALL_BOUND;
+        let at = if recent { At::Address } else { At::Fresh };
+        Self { at, moved, in_kernel: false, begun: now, overlapped: false, decided: now }
+    }
+
+    fn record(&self) -> &StaticIp {
+        &self.moved.held.stored.object
+    }
+
+    fn holder(&self, input: &AttachInput) -> Holder {
+        Holder { pod: input.pod.clone(), epoch: self.record().epoch }
+    }
+
+    pub(super) fn action(&self, input: &AttachInput) -> Action {
+        let address = self.record().address;
+        let target = kernel_target(address, &self.moved.held.eni);
+        match self.at {
+            At::Fresh | At::Reread => Action::ReadRecord(address),
+            At::Address => Action::AddAddress(target, self.holder(input)),
+            At::Routing => Action::AddRouting(target, self.holder(input)),
+            At::Verify => Action::Observe(target),
+            At::Stage => Action::StageFile(address),
+            At::Publish => Action::PublishFile,
+            At::Sync => Action::SyncFile,
+            At::Predecessor => Action::ReadSockets(address),
+            At::Complete => Action::Write(Box::new(Write::UpdateStaticIp(Stored {
+                version: self.moved.held.stored.version.clone(),
+                object: self.completed(input),
+            }))),
+        }
+    }
+
+    pub(super) fn reply(
+        &mut self,
+        input: &AttachInput,
+        reply: Reply,
+        span: Span,
+        crossed: &mut Option<Step>,
+    ) -> Turn<Attached> {
+        match (self.at, reply) {
+            (At::Fresh, Reply::Record(read)) => {
+                let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
+                self.moved.held.stored = still_ours(&self.moved.held, input, stored)?;
+                self.at = At::Address;
+                Ok(None)
+            }
+            (At::Address | At::Routing, Reply::Host(done)) => {
+                done.map_err(|f| link_halt(f.kind, f.detail))?;
+                self.after_kernel(crossed);
+                Ok(None)
+            }
+            (At::Verify, Reply::Observed(seen)) => {
+                let view = seen.map_err(|f| link_halt(f.kind, f.detail))?;
+                self.after_verify(&view, crossed)
+            }
+            (At::Stage | At::Publish | At::Sync, Reply::File(done)) => {
+                let changed = done.map_err(|f| Halt::Fail(Exit::DiskRefused, f.detail))?;
+                self.after_file(changed, crossed, span.now)
+            }
+            (At::Predecessor, Reply::Sockets(seen)) => {
+                let used = seen.map_err(|f| link_halt(f.kind, f.detail))?;
+                self.after_sockets(input, used, span.now)
+            }
+            (At::Complete, Reply::Written(Ok(_version))) => {
+                *crossed = Some(Step::Attach(17));
+                Ok(Some(self.attached()))
+            }
+            (At::Complete, Reply::Written(Err(failure))) => Err(self.write_failed(&failure)),
+            (At::Reread, Reply::Record(read)) => {
+                let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
+                self.after_reread(input, stored, crossed)
+            }
+            (at, _) => mismatch(&format!("{at:?}")),
+        }
+    }
+
+    fn after_kernel(&mut self, crossed: &mut Option<Step>) {
+        self.in_kernel = true;
+        if self.at == At::Address {
+            *crossed = Some(Step::Attach(11));
+            self.at = At::Routing;
+        } else {
+            *crossed = Some(Step::Attach(12));
+            self.at = At::Verify;
+        }
+    }
+
+    fn after_verify(&mut self, view: &KernelView, crossed: &mut Option<Step>) -> Turn<Attached> {
+        if view.link_up && view.address && view.routing {
+            *crossed = Some(Step::Attach(13));
+            self.at = At::Stage;
+            return Ok(None);
+        }
+        self.at = At::Address;
+        let text = format!(
+            "the kernel lacks what was just added for {} (link up: {}, address: {}, routing: {}): \
+             something else on this node removes it",
+            self.record().address,
+            view.link_up,
+            view.address,
+            view.routing
+        );
+        Err(Halt::Retry(timing::BACKOFF_BASE, Exit::KernelRefused, text))
+    }
+
+    fn after_file(
+        &mut self,
+        changed: bool,
+        crossed: &mut Option<Step>,
+        now: Moment,
+    ) -> Turn<Attached> {
+        match self.at {
+            At::Stage => {
+                *crossed = Some(Step::Attach(14));
+                self.at = if changed { At::Publish } else { At::Sync };
+                Ok(None)
+            }
+            At::Publish => {
+                *crossed = Some(Step::Attach(15));
+                self.at = At::Sync;
+                Ok(None)
+            }
+            At::Sync => {
+                *crossed = Some(Step::Attach(16));
+                self.begun = now;
+                if self.moved.held.take.await_predecessor {
+                    self.at = At::Predecessor;
+                    return Ok(None);
+                }
+                self.approach_completion(now)
+            }
+            At::Fresh
+            | At::Address
+            | At::Routing
+            | At::Verify
+            | At::Predecessor
+            | At::Complete
+            | At::Reread => mismatch("file"),
+        }
+    }
+
+    fn after_sockets(
+        &mut self,
+        input: &AttachInput,
+        used: SocketUse,
+        now: Moment,
+    ) -> Turn<Attached> {
+        let spent = now.since(self.begun);
+        if used.idle(SocketScope::All) {
+            return self.approach_completion(now);
+        }
+        if spent >= input.predecessor_grace {
+            self.overlapped = true;
+            return self.approach_completion(now);
+        }
+        Err(Halt::Pause(
+            timing::SOCKET_POLL.min(input.predecessor_grace.saturating_sub(spent)),
+            format!(
+                "a predecessor on this node to stop using {} ({} listeners, {} connections, {} \
+                 UDP sockets)",
+                self.record().address,
+                used.listeners,
+                used.connections,
+                used.datagrams
+            ),
+        ))
+    }
+
+    /// Our mark is cleared by the completion, so no call of ours may be able to land after it.
+    fn approach_completion(&mut self, now: Moment) -> Turn<Attached> {
+        self.at = At::Complete;
+        match self.moved.unanswered {
+            Some(bound) if bound > now => {
+                self.decided = bound;
+                let text = "a call without an answer to be out of the way".to_owned();
+                Err(Halt::Pause(bound.since(now), text))
+            }
+            Some(_) | None => {
+                self.decided = now;
+                Ok(None)
+            }
+        }
+    }
+
+    fn completed(&self, input: &AttachInput) -> StaticIp {
+        let held = &self.moved.held;
+        let none = std::collections::BTreeSet::new();
+        let outlived = self.decided.since(held.taken) >= timing::CALL_BOUND;
+        let cleared = Cleared {
+            own: Some(&input.run),
+            outlived: if outlived { &held.before.unsettled } else { &none },
+        };
+        decide::completed(&held.stored.object, &held.eni.id, &cleared)
+    }
+
+    fn write_failed(&mut self, failure: &RegistryFailure) -> Halt {
+        match failure.kind {
+            RegistryKind::Conflict => {}
+            RegistryKind::Unavailable if failure.effect == Effect::Unknown => {}
+            RegistryKind::Unavailable
+            | RegistryKind::AlreadyExists
+            | RegistryKind::NotFound
+            | RegistryKind::Invalid
+            | RegistryKind::Refused => return registry_halt(failure),
+        }
+        self.at = At::Reread;
+        Halt::Retry(timing::BACKOFF_BASE, Exit::RegistryUnavailable, failure.detail.clone())
+    }
+
+    fn after_reread(
+        &mut self,
+        input: &AttachInput,
+        stored: Option<Stored<StaticIp>>,
+        crossed: &mut Option<Step>,
+    ) -> Turn<Attached> {
+        let stored = still_ours(&self.moved.held, input, stored)?;
+        if stored.object.attachment.as_ref().is_some_and(|a| a.state == State::Attached) {
+            *crossed = Some(Step::Attach(17));
+            return Ok(Some(self.attached()));
+        }
+        self.moved.held.stored = stored;
+        self.at = At::Complete;
+        Ok(None)
+    }
+
+    fn attached(&self) -> Attached {
+        Attached {
+            address: self.record().address,
+            epoch: self.record().epoch,
+            eni: self.moved.held.eni.id.clone(),
+            path: self.moved.path,
+            barrier: self.moved.held.take.barrier,
+            overlapped: self.overlapped,
+        }
+    }
+
+    /// What a superseded process leaves behind: nothing of its own epoch in the kernel.
+    pub(super) fn cleanup(&self, input: &AttachInput, failure: Failure) -> Option<Undo> {
+        self.in_kernel.then(|| Undo::kernel(self.record().address, self.holder(input), failure))
+    }
+}
+
+/// What the kernel needs for an address on this ENI. The primary interface needs no routing.
+pub(crate) fn kernel_target(address: Ipv4Addr, eni: &Eni) -> KernelTarget {
+    let primary = eni.device_index == 0 && eni.network_card == 0;
+    let card = eni.network_card.saturating_mul(kernel::TABLES_PER_CARD);
+    let table = kernel::TABLE_BASE
+        .saturating_add(card)
+        .saturating_add(eni.device_index)
+        .min(kernel::TABLE_MAX);
+    let routing = (!primary).then(|| Routing {
+        table,
+        gateway: Ipv4Addr::from(u32::from(eni.cidr.network()).saturating_add(1)),
+        subnet: eni.cidr,
+    });
+    KernelTarget { address, mac: eni.mac, routing }
+}

@@ -1,0 +1,355 @@
+//! Third part of attach: EC2. A marked call of others has been waited out by now; the owner is
+//! looked up before any force, each Assign is authorised less than T ago, and the data path is
+//! proven to have switched.
+
+use std::time::Duration;
+
+use super::AttachInput;
+use super::hold::{Held, holder_text};
+use crate::action::{Action, Reply, Step};
+use crate::contract::exit::Exit;
+use crate::contract::timing;
+use crate::decide::{self, Verdict};
+use crate::failure::{CloudFailure, CloudKind, Effect};
+use crate::machine::{Halt, Path, Span, Turn, cloud_read_halt, mismatch, registry_halt};
+use crate::outside::{Owner, OwnerEni};
+use crate::record::{StaticIp, Stored};
+use crate::time::Moment;
+
+/// The address is on the ENI and the data path leads here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Moved {
+    pub(super) held: Held,
+    pub(super) path: Path,
+    /// A call of ours may still land until then.
+    pub(super) unanswered: Option<Moment>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum At {
+    /// After a barrier: what does IMDS list before our Assign?
+    Relisted,
+    /// Who owns it?
+    Owner,
+    /// Is the epoch still ours?
+    Fresh {
+        force: bool,
+    },
+    Assign {
+        force: bool,
+        within: Duration,
+    },
+    /// Does IMDS list it now?
+    Listed,
+    /// Does Describe show it here?
+    Shown,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Move {
+    at: At,
+    held: Held,
+    plain_first: bool,
+    /// The last look-up showed another owner, or none.
+    elsewhere: bool,
+    /// A call of ours has an unknown outcome.
+    unknown: bool,
+    /// An Assign of ours took effect, at the latest at this moment.
+    assigned: Option<Moment>,
+    /// An Assign without force was refused because somebody holds the address.
+    refused: Option<Moment>,
+    unanswered: Option<Moment>,
+}
+
+impl Move {
+    pub(super) fn new(held: Held) -> Self {
+        Self {
+            at: if held.take.barrier { At::Relisted } else { At::Owner },
+            plain_first: held.take.plain_first,
+            held,
+            elsewhere: false,
+            unknown: false,
+            assigned: None,
+            refused: None,
+            unanswered: None,
+        }
+    }
+
+    pub(super) fn held(&self) -> &Held {
+        &self.held
+    }
+
+    pub(super) fn settled(&self) -> bool {
+        self.unanswered.is_none()
+    }
+
+    fn record(&self) -> &StaticIp {
+        &self.held.stored.object
+    }
+
+    pub(super) fn action(&self) -> Action {
+        let record = self.record();
+        match &self.at {
+            At::Relisted | At::Listed => Action::ReadListed(self.held.eni.mac),
+            At::Owner | At::Shown => Action::ReadOwner(record.address, record.subnet.clone()),
+            At::Fresh { .. } => Action::ReadRecord(record.address),
+            At::Assign { force, within } => Action::Assign {
+                eni: self.held.eni.id.clone(),
+                address: record.address,
+                force: *force,
+                within: *within,
+            },
+        }
+    }
+
+    pub(super) fn reply(
+        &mut self,
+        input: &AttachInput,
+        reply: Reply,
+        span: Span,
+        crossed: &mut Option<Step>,
+    ) -> Turn<Moved> {
+        match (self.at.clone(), reply) {
+            (At::Relisted, Reply::Listed(read)) => {
+                let listed = read.map_err(|f| cloud_read_halt(&f))?;
+                self.held.listed = listed.contains(&self.record().address);
+                self.at = At::Owner;
+                Ok(None)
+            }
+            (At::Owner, Reply::Owner(read)) => {
+                let owner = read.map_err(|f| cloud_read_halt(&f))?;
+                self.after_owner(input, &owner, span.now)
+            }
+            (At::Fresh { force }, Reply::Record(read)) => {
+                let stored = read.map_err(|f| registry_halt(&f))?;
+                self.after_fresh(input, stored.map(|s| *s), force, span)
+            }
+            (At::Assign { .. }, Reply::Cloud(Ok(()))) => {
+                *crossed = Some(Step::Attach(9));
+                self.after_assigned(span.now)
+            }
+            (At::Assign { force, .. }, Reply::Cloud(Err(failure))) => {
+                self.after_refusal(&failure, force, span)
+            }
+            (At::Listed, Reply::Listed(read)) => {
+                let here = read.is_ok_and(|set| set.contains(&self.record().address));
+                self.after_listed(here, span.now, crossed)
+            }
+            (At::Shown, Reply::Owner(read)) => {
+                let owner = read.map_err(|f| cloud_read_halt(&f))?;
+                self.after_shown(&owner, crossed)
+            }
+            (at, _) => mismatch(&format!("{at:?}")),
+        }
+    }
+
+    fn is_here(&self, owner: &Owner) -> bool {
+        matches!(owner, Owner::Eni(o) if o.id == self.held.eni.id && !o.primary)
+    }
+
+    fn after_owner(&mut self, input: &AttachInput, owner: &Owner, now: Moment) -> Turn<Moved> {
+        let here = self.is_here(owner);
+        if here && self.unknown && self.elsewhere {
+            return self.after_assigned(now);
+        }
+        if let (true, Some(refused)) = (here, self.refused) {
+            return self.already_here(refused, now);
+        }
+        self.elsewhere = !here;
+        let decided = decide::verdict(
+            &self.held.before,
+            &self.held.eni.id,
+            &input.cluster,
+            owner,
+            self.plain_first,
+        );
+        match decided {
+            Verdict::Here => Ok(Some(self.moved(Path::SameNode))),
+            Verdict::Refuse(holder) => {
+                Err(self.undo(Exit::AddressUnavailable, foreign(self.record(), &holder)))
+            }
+            Verdict::Assign { force: false } if self.refused.is_some() => Err(Halt::Retry(
+                timing::BACKOFF_BASE,
+                Exit::AddressUnavailable,
+                format!(
+                    "EC2 refuses {} because somebody holds it, and shows nobody",
+                    self.record().address
+                ),
+            )),
+            Verdict::Assign { force } => {
+                self.approach(force, now);
+                Ok(None)
+            }
+        }
+    }
+
+    /// An Assign without force was refused, and Describe shows this ENI. Reads lag, so only a
+    /// second look, one lag later, says that the address was here all along.
+    fn already_here(&mut self, refused: Moment, now: Moment) -> Turn<Moved> {
+        let since = now.since(refused);
+        if since >= timing::DESCRIBE_LAG {
+            return Ok(Some(self.moved(Path::Moved)));
+        }
+        let left = timing::DESCRIBE_LAG.saturating_sub(since);
+        Err(Halt::Pause(left, "Describe to be sure that the address is here already".to_owned()))
+    }
+
+    /// Goes to the Assign, through a fresh read if too little is left of T.
+    fn approach(&mut self, force: bool, now: Moment) {
+        let left = timing::CALL_BOUND.saturating_sub(now.since(self.held.authorised));
+        self.at = if left >= timing::CALL_MINIMUM {
+            At::Assign { force, within: left }
+        } else {
+            At::Fresh { force }
+        };
+    }
+
+    fn after_fresh(
+        &mut self,
+        input: &AttachInput,
+        stored: Option<Stored<StaticIp>>,
+        force: bool,
+        span: Span,
+    ) -> Turn<Moved> {
+        self.held.stored = still_ours(&self.held, input, stored)?;
+        self.held.authorised = span.asked;
+        let left = timing::CALL_BOUND.saturating_sub(span.now.since(span.asked));
+        if left < timing::CALL_MINIMUM {
+            let text = "a registry read that was fast enough to authorise an Assign".to_owned();
+            return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
+        }
+        self.at = At::Assign { force, within: left };
+        Ok(None)
+    }
+
+    fn after_assigned(&mut self, now: Moment) -> Turn<Moved> {
+        self.assigned = Some(now);
+        if self.held.listed {
+            // Listed before, so that presence proves nothing: Describe decides, once settled.
+            self.at = At::Shown;
+            let text = "the data path to settle".to_owned();
+            return Err(Halt::Pause(timing::SETTLE, text));
+        }
+        self.at = At::Listed;
+        Ok(None)
+    }
+
+    fn after_refusal(&mut self, failure: &CloudFailure, force: bool, span: Span) -> Turn<Moved> {
+        let text = failure.detail.clone();
+        if failure.effect == Effect::Unknown {
+            self.unknown = true;
+            let bound = self.held.authorised.plus(timing::CALL_BOUND);
+            self.unanswered = self.unanswered.max(Some(bound));
+            self.at = At::Owner;
+            return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
+        }
+        let again = At::Fresh { force };
+        match failure.kind {
+            CloudKind::HeldElsewhere => {
+                let first = self.refused.is_none();
+                self.refused = Some(span.now);
+                self.plain_first = false;
+                self.at = At::Owner;
+                if first {
+                    return Ok(None);
+                }
+                Err(Halt::Retry(timing::BACKOFF_BASE, Exit::AddressUnavailable, text))
+            }
+            CloudKind::CapacityExceeded | CloudKind::SubnetExhausted => {
+                Err(self.undo(Exit::NoCapacity, text))
+            }
+            CloudKind::BadAddress => Err(self.undo(Exit::AddressUnavailable, text)),
+            CloudKind::Throttled => {
+                self.at = again;
+                Err(Halt::Retry(timing::THROTTLE_BASE, Exit::TimedOut, text))
+            }
+            CloudKind::Transient => {
+                self.at = again;
+                Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text))
+            }
+            CloudKind::Gone => {
+                self.at = again;
+                Err(Halt::Retry(timing::THROTTLE_BASE, Exit::NodeUnsuitable, text))
+            }
+            CloudKind::Auth | CloudKind::Unknown | CloudKind::NotOurs => {
+                Err(Halt::Fail(Exit::CloudRefused, text))
+            }
+        }
+    }
+
+    fn after_listed(&mut self, here: bool, now: Moment, crossed: &mut Option<Step>) -> Turn<Moved> {
+        if here {
+            *crossed = Some(Step::Attach(10));
+            return Ok(Some(self.moved(Path::Moved)));
+        }
+        let since = now.since(self.assigned.unwrap_or(now));
+        if since >= timing::METADATA_PATIENCE {
+            // Frozen, perhaps. The answer to Assign and a Describe long after it suffice.
+            self.at = At::Shown;
+            return Ok(None);
+        }
+        let text = "IMDS to list the address, which shows that the data path has switched";
+        let poll =
+            if since < timing::SETTLE { timing::METADATA_POLL } else { timing::METADATA_POLL_SLOW };
+        Err(Halt::Pause(poll, text.to_owned()))
+    }
+
+    fn after_shown(&mut self, owner: &Owner, crossed: &mut Option<Step>) -> Turn<Moved> {
+        if self.is_here(owner) {
+            *crossed = Some(Step::Attach(10));
+            return Ok(Some(self.moved(Path::Moved)));
+        }
+        let seen = match owner {
+            Owner::Nobody => "nobody".to_owned(),
+            Owner::Eni(other) => other.id.to_string(),
+        };
+        Err(Halt::Retry(
+            timing::THROTTLE_BASE,
+            Exit::TimedOut,
+            format!("Describe to show {} here; it shows {seen}", self.record().address),
+        ))
+    }
+
+    /// Only if no call of ours can still land is the record put back.
+    fn undo(&self, exit: Exit, text: String) -> Halt {
+        if self.settled() { Halt::Undo(exit, text) } else { Halt::Fail(exit, text) }
+    }
+
+    fn moved(&self, path: Path) -> Moved {
+        Moved { held: self.held.clone(), path, unanswered: self.unanswered }
+    }
+}
+
+/// The fresh record, if this run still holds it.
+pub(super) fn still_ours(
+    held: &Held,
+    input: &AttachInput,
+    stored: Option<Stored<StaticIp>>,
+) -> Result<Stored<StaticIp>, Halt> {
+    let address = held.stored.object.address;
+    let Some(stored) = stored else {
+        let text = format!("StaticIP {address} is gone from the registry");
+        return Err(Halt::Fail(Exit::RegistryInvalid, text));
+    };
+    let ours = stored.object.epoch == held.stored.object.epoch
+        && stored.object.attachment.as_ref().is_some_and(|a| a.run == input.run);
+    if ours {
+        return Ok(stored);
+    }
+    Err(Halt::Superseded(format!(
+        "{} took epoch {} of {address}; this run held {}",
+        holder_text(&stored.object),
+        stored.object.epoch,
+        held.stored.object.epoch
+    )))
+}
+
+fn foreign(record: &StaticIp, holder: &OwnerEni) -> String {
+    let kind = if holder.primary { "the primary address of" } else { "held by" };
+    let place = holder.instance.as_ref().map(|i| format!(" on {i}")).unwrap_or_default();
+    format!(
+        "{} is {kind} {}{place} ({:?}), which is neither recorded as a holder nor tagged as this \
+         cluster's",
+        record.address, holder.id, holder.description
+    )
+}

@@ -1,0 +1,60 @@
+//! What a failing attach takes back: the record, if EC2 definitely refused, or its own kernel
+//! objects, if it was superseded after it had added them. Best effort: the outcome stands already.
+
+use std::net::Ipv4Addr;
+
+use super::AttachInput;
+use super::hold::Held;
+use crate::action::{Action, Reply};
+use crate::contract::exit::Exit;
+use crate::decide;
+use crate::machine::Failure;
+use crate::outside::Holder;
+use crate::record::{Stored, Write};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum At {
+    Record(Box<Write>),
+    Address(Ipv4Addr, Holder),
+    Routing(Ipv4Addr, Holder),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Undo {
+    at: At,
+    failure: Failure,
+}
+
+impl Undo {
+    /// Puts the record back as it was before the take; a superseded process leaves it alone.
+    pub(super) fn record(held: &Held, input: &AttachInput, failure: Failure) -> Option<Self> {
+        if failure.exit == Exit::Superseded {
+            return None;
+        }
+        let object = decide::abandoned(&held.stored.object, &held.before, &input.run);
+        let version = held.stored.version.clone();
+        let write = Box::new(Write::UpdateStaticIp(Stored { version, object }));
+        Some(Self { at: At::Record(write), failure })
+    }
+
+    pub(super) fn kernel(address: Ipv4Addr, holder: Holder, failure: Failure) -> Self {
+        Self { at: At::Address(address, holder), failure }
+    }
+
+    pub(super) fn action(&self) -> Action {
+        match &self.at {
+            At::Record(write) => Action::Write(write.clone()),
+            At::Address(address, holder) => Action::RemoveAddress(*address, holder.clone()),
+            At::Routing(address, holder) => Action::RemoveRouting(*address, holder.clone()),
+        }
+    }
+
+    /// Whatever the reply: nothing here can make the outcome better.
+    pub(super) fn reply(&mut self, _reply: Reply) -> Option<Failure> {
+        if let At::Address(address, holder) = &self.at {
+            self.at = At::Routing(*address, holder.clone());
+            return None;
+        }
+        Some(self.failure.clone())
+    }
+}

@@ -1,0 +1,178 @@
+//! What a machine would do in a given world, without doing it: the dry run and the golden plans.
+//!
+//! The machine itself is driven, not a copy of its rules: reads are answered from a snapshot,
+//! and every change is taken to succeed and written down.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::action::{Action, Reply};
+use crate::failure::{Effect, RegistryFailure, RegistryKind};
+use crate::ids::{InvalidId, Version};
+use crate::machine::{Machine, Outcome};
+use crate::node::NodeIdentity;
+use crate::outside::{KernelView, Owner, PodView, SocketUse};
+use crate::record::{MemberRecords, StaticIp, Stored, Write};
+use crate::time::Moment;
+
+/// What a plan is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct World {
+    /// The member's records.
+    pub records: MemberRecords,
+    /// The allocated addresses of the pool.
+    pub allocated: BTreeSet<Ipv4Addr>,
+    /// The member's live pod.
+    pub pod: PodView,
+    /// This instance.
+    pub node: NodeIdentity,
+    /// The owner that EC2 shows.
+    pub owner: Owner,
+    /// What the kernel holds of the address now.
+    pub kernel: KernelView,
+    /// The sockets that use the address now.
+    pub sockets: SocketUse,
+}
+
+/// What would happen, in this order, and how it would end if every change succeeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The changes and waits.
+    pub steps: Vec<Action>,
+    /// The outcome.
+    pub outcome: Outcome,
+}
+
+/// No plan takes more actions than this: a guard against a machine that never ends.
+const LIMIT: usize = 10_000;
+
+/// Drives the machine to its end against the world.
+pub fn plan(mut machine: impl Machine, world: &World) -> Result<Plan, InvalidId> {
+    let mut world = Imagined { world: world.clone(), now: Moment::default(), changed: false };
+    let mut steps = Vec::new();
+    for _ in 0..LIMIT {
+        let action = machine.action();
+        if let Some(outcome) = machine.outcome() {
+            return Ok(Plan { steps, outcome: outcome.clone() });
+        }
+        let (reply, change) = world.answer(&action)?;
+        if change && steps.last() != Some(&action) {
+            steps.push(action);
+        }
+        machine.reply(reply, world.now);
+    }
+    Err(crate::ids::invalid("plan", "an end within 10,000 actions", "endless"))
+}
+
+struct Imagined {
+    world: World,
+    now: Moment,
+    changed: bool,
+}
+
+impl Imagined {
+    /// The reply to an action, and whether the action belongs into the plan.
+    fn answer(&mut self, action: &Action) -> Result<(Reply, bool), InvalidId> {
+        let world = &mut self.world;
+        Ok(match action {
+            Action::ReadMember => (Reply::Member(Ok(Box::new(world.records.clone()))), false),
+            Action::ReadRecord(address) => {
+                let found = world.records.static_ip.clone();
+                let found = found.filter(|s| s.object.address == *address).map(Box::new);
+                (Reply::Record(Ok(found)), false)
+            }
+            Action::ReadPod => (Reply::Pod(Ok(world.pod.clone())), false),
+            Action::ReadAllocated(_) => (Reply::Allocated(Ok(world.allocated.clone())), false),
+            Action::Write(write) => (self.write(write)?, true),
+            Action::ReadIdentity => (Reply::Identity(Ok(world.node.clone())), false),
+            Action::ReadListed(mac) => {
+                let eni = world.node.enis.iter().find(|e| e.mac == *mac);
+                let listed = eni.map(|e| e.listed.clone()).unwrap_or_default();
+                (Reply::Listed(Ok(listed)), false)
+            }
+            Action::BeginOwner(..) => (Reply::Begun, false),
+            Action::ReadOwner(..) => (Reply::Owner(Ok(world.owner.clone())), false),
+            Action::Assign { eni, address, .. } => {
+                world.assign(eni, *address);
+                (Reply::Cloud(Ok(())), true)
+            }
+            Action::Unassign { .. } => {
+                world.owner = Owner::Nobody;
+                (Reply::Cloud(Ok(())), true)
+            }
+            Action::ProbeFile => (Reply::File(Ok(true)), false),
+            Action::StageFile(_) | Action::PublishFile | Action::SyncFile => {
+                (Reply::File(Ok(true)), true)
+            }
+            Action::AddAddress(..) | Action::AddRouting(..) => {
+                self.changed = true;
+                (Reply::Host(Ok(true)), true)
+            }
+            Action::RemoveAddress(..) | Action::RemoveRouting(..) => (Reply::Host(Ok(true)), true),
+            Action::Observe(_) => (Reply::Observed(Ok(self.kernel())), false),
+            Action::ReadSockets(_) => (Reply::Sockets(Ok(world.sockets)), false),
+            Action::Wait(delay) => {
+                self.now = self.now.plus(delay.length.max(Duration::from_millis(1)));
+                (Reply::Waited, true)
+            }
+            Action::AwaitStop => (Reply::Stopping, false),
+            Action::Done => (Reply::Waited, false),
+        })
+    }
+
+    /// The kernel as it would look after the changes so far.
+    fn kernel(&self) -> KernelView {
+        let seen = self.world.kernel.clone();
+        if self.changed {
+            KernelView { link_up: true, address: true, tagged: true, routing: true, ..seen }
+        } else {
+            seen
+        }
+    }
+
+    fn write(&mut self, write: &Write) -> Result<Reply, InvalidId> {
+        let version = Version::new("planned")?;
+        match write {
+            Write::CreateClaim(object) => {
+                let object = object.clone();
+                self.world.records.claim = Some(Stored { version: version.clone(), object });
+            }
+            Write::UpdateClaim(stored) => {
+                let object = stored.object.clone();
+                self.world.records.claim = Some(Stored { version: version.clone(), object });
+            }
+            Write::CreateStaticIp(object) if self.world.allocated.contains(&object.address) => {
+                return Ok(exists(object));
+            }
+            Write::CreateStaticIp(object) | Write::UpdateStaticIp(Stored { object, .. }) => {
+                let object = object.clone();
+                self.world.records.static_ip = Some(Stored { version: version.clone(), object });
+            }
+        }
+        Ok(Reply::Written(Ok(version)))
+    }
+}
+
+fn exists(object: &StaticIp) -> Reply {
+    Reply::Written(Err(RegistryFailure {
+        kind: RegistryKind::AlreadyExists,
+        effect: Effect::None,
+        detail: format!("StaticIP {} exists already", object.address),
+    }))
+}
+
+impl World {
+    fn assign(&mut self, eni: &crate::ids::EniId, address: Ipv4Addr) {
+        if let Some(here) = self.node.enis.iter_mut().find(|e| e.id == *eni) {
+            here.listed.insert(address);
+        }
+        self.owner = Owner::Eni(crate::outside::OwnerEni {
+            id: eni.clone(),
+            primary: false,
+            cluster: None,
+            instance: Some(self.node.instance.clone()),
+            description: String::new(),
+        });
+    }
+}

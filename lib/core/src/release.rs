@@ -1,0 +1,384 @@
+//! Release: what a stop container does so that the member's address can move on cleanly.
+//!
+//! Guarantees: acts only while this pod holds the epoch that was fixed at the start, and only if a
+//! fresh read shows the pod ending; removes exactly this address from this node's kernel, under
+//! the lock; records the release on that epoch. Anything else changes nothing. Assumptions: as for
+//! attach. Caveats: when time runs out it is draining that gets cut; what is left undone the
+//! node's agent does. Errors: `Outcome::Failed`.
+
+mod unassign;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use self::unassign::Unassign;
+use crate::action::{Action, Reply, Step};
+use crate::contract::exit::Exit;
+use crate::contract::timing;
+use crate::decide;
+use crate::failure::{Effect, HostFailure, HostKind, RegistryFailure, RegistryKind};
+use crate::ids::{Epoch, Member, PodUid, RunId};
+use crate::machine::{
+    Failure, Halt, Machine, Outcome, Patience, Release as Done, Span, Turn, mismatch, registry_halt,
+};
+use crate::outside::{Holder, PodView, SocketScope, SocketUse};
+use crate::record::{MemberRecords, ReleasePolicy, State, StaticIp, Stored, Write};
+use crate::time::Moment;
+
+/// Who releases, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ReleaseInput {
+    /// The member.
+    pub member: Member,
+    /// Its pod.
+    pub pod: PodUid,
+    /// This run of the process.
+    pub run: RunId,
+    /// Unassign in EC2, whatever the pool says.
+    pub unassign: bool,
+    /// Wait for the signal to stop after the epoch is fixed (sidecar), or release at once (hook).
+    pub await_stop: bool,
+    /// Which sockets are drained.
+    pub scope: SocketScope,
+    /// The most that draining may take; less if the grace period leaves less.
+    pub drain: Duration,
+    /// What is left of the grace period when the registry cannot tell.
+    pub grace: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum At {
+    Fix,
+    Stop,
+    Pod,
+    Fresh,
+    Drain,
+    Again,
+    Address,
+    Routing,
+    Park,
+    Parked,
+    Unassign(Box<Unassign>),
+    Done(Outcome),
+}
+
+/// The release machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Release {
+    input: ReleaseInput,
+    patience: Patience,
+    at: At,
+    stored: Option<Stored<StaticIp>>,
+    epoch: Epoch,
+    policy: ReleasePolicy,
+    drain_until: Moment,
+    cut_short: bool,
+    crossed: Option<Step>,
+    asked: Moment,
+}
+
+impl Release {
+    /// A machine that begins now. The grace period begins with the signal, not with this.
+    pub fn new(input: ReleaseInput, now: Moment) -> Self {
+        let fix = if input.await_stop { FIX_DEADLINE } else { input.grace };
+        let patience = Patience::until(now.plus(fix.max(timing::UNKNOWN_GRACE)));
+        Self {
+            input,
+            patience,
+            at: At::Fix,
+            stored: None,
+            epoch: Epoch::default(),
+            policy: ReleasePolicy::Keep,
+            drain_until: now,
+            cut_short: false,
+            crossed: None,
+            asked: now,
+        }
+    }
+
+    fn address(&self) -> Option<Ipv4Addr> {
+        self.stored.as_ref().map(|s| s.object.address)
+    }
+
+    fn step(&mut self, reply: Reply, span: Span) -> Turn<Outcome> {
+        match (self.at.clone(), reply) {
+            (At::Fix, Reply::Member(read)) => {
+                let records = *read.map_err(|f| registry_halt(&f))?;
+                self.crossed = Some(Step::Release(0));
+                self.after_fix(records, span.now)
+            }
+            (At::Stop, Reply::Stopping) => {
+                self.stopping(span.now);
+                Ok(None)
+            }
+            (At::Pod, Reply::Pod(read)) => {
+                let pod = read.map_err(|f| registry_halt(&f))?;
+                self.after_pod(&pod, span.now)
+            }
+            (At::Fresh | At::Again, Reply::Record(read)) => {
+                let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
+                self.after_fresh(stored)
+            }
+            (At::Drain, Reply::Sockets(seen)) => self.after_sockets(seen, span.now),
+            (At::Address | At::Routing, Reply::Host(done)) => self.after_kernel(done, span.now),
+            (At::Park, Reply::Written(written)) => self.after_park(written.err().as_ref()),
+            (At::Parked, Reply::Record(read)) => {
+                let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
+                self.after_parked(stored)
+            }
+            (At::Unassign(mut unassign), reply) => {
+                let turn = unassign.reply(&self.input, reply, span, &mut self.crossed);
+                self.at = At::Unassign(unassign);
+                Ok(turn?.map(|done| self.released(done)))
+            }
+            (at, _) => mismatch(&format!("{at:?}")),
+        }
+    }
+
+    /// Fixes the epoch that this process may release, and no other.
+    fn after_fix(&mut self, records: MemberRecords, now: Moment) -> Turn<Outcome> {
+        let held = records.static_ip.filter(|ip| {
+            ip.object.member == self.input.member
+                && ip.object.held_by(&self.input.pod, ip.object.epoch)
+        });
+        self.policy = records.pool.map(|p| p.release_policy).unwrap_or_default();
+        match held {
+            Some(stored) => {
+                self.epoch = stored.object.epoch;
+                self.stored = Some(stored);
+            }
+            None if self.input.await_stop => {}
+            None => return Ok(Some(self.released(Done::NotHolder))),
+        }
+        if self.input.await_stop {
+            self.at = At::Stop;
+        } else {
+            self.stopping(now);
+        }
+        Ok(None)
+    }
+
+    fn stopping(&mut self, now: Moment) {
+        self.patience = Patience::until(now.plus(self.input.grace.max(timing::UNKNOWN_GRACE)));
+        self.drain_until = now;
+        self.at = At::Pod;
+    }
+
+    fn after_pod(&mut self, pod: &PodView, now: Moment) -> Turn<Outcome> {
+        if self.stored.is_none() {
+            return Ok(Some(self.released(Done::NotHolder)));
+        }
+        let left = match pod {
+            PodView::Vouched | PodView::Absent => None,
+            PodView::Present { pod, .. } if *pod != self.input.pod => None,
+            PodView::Present { ending: Some(left), .. } => *left,
+            PodView::Present { ending: None, .. } => {
+                return Ok(Some(self.released(Done::NotEnding)));
+            }
+        };
+        let left = left.unwrap_or(self.input.grace);
+        self.patience = Patience::until(now.plus(left.max(timing::UNKNOWN_GRACE)));
+        let drain = left.saturating_sub(timing::RELEASE_RESERVE).min(self.input.drain);
+        self.drain_until = now.plus(drain);
+        self.at = At::Fresh;
+        Ok(None)
+    }
+
+    fn ours(&self, stored: Option<Stored<StaticIp>>) -> Option<Stored<StaticIp>> {
+        stored.filter(|s| s.object.held_by(&self.input.pod, self.epoch))
+    }
+
+    /// Before draining, and again after it: the kernel is changed less than a moment after a read.
+    fn after_fresh(&mut self, stored: Option<Stored<StaticIp>>) -> Turn<Outcome> {
+        let Some(stored) = self.ours(stored) else {
+            return Ok(Some(self.released(Done::NotHolder)));
+        };
+        self.stored = Some(stored);
+        self.at = if self.at == At::Fresh {
+            self.crossed = Some(Step::Release(1));
+            At::Drain
+        } else {
+            At::Address
+        };
+        Ok(None)
+    }
+
+    /// Sockets that cannot be counted are not idle, but they do not hold up the release for ever.
+    fn after_sockets(
+        &mut self,
+        seen: Result<SocketUse, HostFailure>,
+        now: Moment,
+    ) -> Turn<Outcome> {
+        let (idle, text) = match seen {
+            Ok(used) => (used.idle(self.input.scope), format!("{used:?}")),
+            Err(failure) => (false, failure.detail),
+        };
+        if !idle && now < self.drain_until {
+            let poll = timing::SOCKET_POLL.min(self.drain_until.since(now));
+            return Err(Halt::Pause(poll, format!("the address to be idle: {text}")));
+        }
+        self.cut_short = !idle;
+        self.crossed = Some(Step::Release(2));
+        self.at = At::Again;
+        Ok(None)
+    }
+
+    fn after_kernel(&mut self, done: Result<bool, HostFailure>, now: Moment) -> Turn<Outcome> {
+        if let Err(failure) = done {
+            return match failure.kind {
+                HostKind::Superseded => Ok(Some(self.released(Done::NotHolder))),
+                HostKind::Busy | HostKind::NoLink => {
+                    Err(Halt::Retry(timing::BACKOFF_BASE, Exit::KernelRefused, failure.detail))
+                }
+                HostKind::Refused => Err(Halt::Fail(Exit::KernelRefused, failure.detail)),
+            };
+        }
+        if self.at == At::Address {
+            self.crossed = Some(Step::Release(3));
+            self.at = At::Routing;
+            return Ok(None);
+        }
+        self.crossed = Some(Step::Release(4));
+        let unassigns = self.input.unassign || self.policy == ReleasePolicy::Unassign;
+        self.at = match (unassigns, self.stored.clone()) {
+            (true, Some(stored)) => At::Unassign(Box::new(Unassign::new(stored, now))),
+            (true | false, _) => At::Park,
+        };
+        Ok(None)
+    }
+
+    fn after_park(&mut self, failure: Option<&RegistryFailure>) -> Turn<Outcome> {
+        let Some(failure) = failure else {
+            self.crossed = Some(Step::Release(5));
+            return Ok(Some(self.released(Done::Parked)));
+        };
+        let reread = failure.kind == RegistryKind::Conflict || failure.effect == Effect::Unknown;
+        if reread {
+            self.at = At::Parked;
+            let text = failure.detail.clone();
+            return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::RegistryUnavailable, text));
+        }
+        Err(registry_halt(failure))
+    }
+
+    /// After a conflict or a lost answer: parked by us, still ours to park, or no longer ours.
+    fn after_parked(&mut self, stored: Option<Stored<StaticIp>>) -> Turn<Outcome> {
+        let parked = stored.as_ref().is_some_and(|s| {
+            s.object.epoch == self.epoch
+                && s.object.attachment.as_ref().is_some_and(|a| a.state == State::Parked)
+        });
+        if parked {
+            self.crossed = Some(Step::Release(5));
+            return Ok(Some(self.released(Done::Parked)));
+        }
+        match self.ours(stored) {
+            Some(stored) => {
+                self.stored = Some(stored);
+                self.at = At::Park;
+                Ok(None)
+            }
+            None => Ok(Some(self.released(Done::NotHolder))),
+        }
+    }
+
+    fn released(&self, release: Done) -> Outcome {
+        Outcome::Released { release, address: self.address(), cut_short: self.cut_short }
+    }
+
+    fn halt(&mut self, halt: Halt, now: Moment) {
+        let waiting = match halt {
+            Halt::Pause(length, why) => {
+                self.patience.pause(length, why, now).map_err(|text| (Exit::TimedOut, text))
+            }
+            Halt::Retry(base, exit, why) => {
+                self.patience.back_off(base, why, now).map_err(|text| (exit, text))
+            }
+            Halt::Restart(why) => self
+                .patience
+                .back_off(timing::BACKOFF_BASE, why, now)
+                .map_err(|text| (Exit::RegistryUnavailable, text)),
+            Halt::Fail(exit, text) | Halt::Undo(exit, text) => Err((exit, text)),
+            Halt::Superseded(_) => {
+                self.at = At::Done(self.released(Done::NotHolder));
+                return;
+            }
+        };
+        if let Err((exit, message)) = waiting {
+            let failure = Failure { exit, message, address: self.address() };
+            self.at = At::Done(Outcome::Failed(failure));
+        }
+    }
+
+    fn recorded(&self) -> Option<(Ipv4Addr, Holder)> {
+        let holder = Holder { pod: self.input.pod.clone(), epoch: self.epoch };
+        self.address().map(|address| (address, holder))
+    }
+
+    fn park(&self) -> Action {
+        match &self.stored {
+            Some(stored) => Action::Write(Box::new(Write::UpdateStaticIp(Stored {
+                version: stored.version.clone(),
+                object: decide::parked(&stored.object),
+            }))),
+            None => Action::Done,
+        }
+    }
+}
+
+/// How long a sidecar tries to fix its epoch: for as long as it runs, in effect.
+const FIX_DEADLINE: Duration = Duration::from_hours(24 * 365);
+
+impl Machine for Release {
+    fn action(&self) -> Action {
+        if let Some(wait) = self.patience.action() {
+            return wait;
+        }
+        let with = |make: fn(Ipv4Addr, Holder) -> Action| {
+            self.recorded().map_or(Action::Done, |(address, holder)| make(address, holder))
+        };
+        match &self.at {
+            At::Fix => Action::ReadMember,
+            At::Stop => Action::AwaitStop,
+            At::Pod => Action::ReadPod,
+            At::Fresh | At::Again | At::Parked => with(|address, _| Action::ReadRecord(address)),
+            At::Drain => with(|address, _| Action::ReadSockets(address)),
+            At::Address => with(Action::RemoveAddress),
+            At::Routing => with(Action::RemoveRouting),
+            At::Park => self.park(),
+            At::Unassign(unassign) => unassign.action(&self.input),
+            At::Done(_) => Action::Done,
+        }
+    }
+
+    fn reply(&mut self, reply: Reply, now: Moment) {
+        self.crossed = None;
+        let span = Span { asked: self.asked, now };
+        self.asked = now;
+        // A stop that comes while the epoch is still being fixed ends that, and nothing else.
+        if reply == Reply::Stopping && self.at == At::Fix {
+            let message = format!(
+                "the record of {} could not be read before the signal to stop: nothing is changed",
+                self.input.member
+            );
+            let exit = Exit::RegistryUnavailable;
+            self.at = At::Done(Outcome::Failed(Failure { exit, message, address: None }));
+            return;
+        }
+        if self.patience.waited(&reply) {
+            return;
+        }
+        match self.step(reply, span) {
+            Ok(None) => self.patience.progress(),
+            Ok(Some(outcome)) => self.at = At::Done(outcome),
+            Err(halt) => self.halt(halt, now),
+        }
+    }
+
+    fn crossed(&self) -> Option<Step> {
+        self.crossed
+    }
+
+    fn outcome(&self) -> Option<&Outcome> {
+        if let At::Done(outcome) = &self.at { Some(outcome) } else { None }
+    }
+}
