@@ -1,1 +1,16 @@
-//! Not built yet.
+//! Where claims, static IPs and attachments are kept: the wire types of the three kinds, the file
+//! registry (one machine, no cluster) and the registry in memory (tests). Both implement
+//! [`firecamp_core::outside::Registry`] and pass the same [`conformance`] suite.
+
+pub mod api;
+#[doc(hidden)]
+pub mod conformance;
+mod failure;
+pub mod file;
+pub mod memory;
+pub mod registry_url;
+mod rules;
+
+pub use file::{FileRegistry, Timeouts};
+pub use memory::MemoryRegistry;
+pub use registry_url::RegistryUrl;

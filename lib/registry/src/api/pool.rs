@@ -1,0 +1,127 @@
+//! `StaticIPPool`: address ranges per subnet, and what a release does.
+
+use std::net::Ipv4Addr;
+
+use firecamp_core::ids::{PoolName, SubnetId, Zone, parse_address};
+use firecamp_core::record;
+use serde::{Deserialize, Serialize};
+
+use super::problem::InvalidObject;
+use super::static_ip::parse_cidr;
+use super::{Metadata, StaticIPPool};
+use crate::rules;
+
+/// What decides about a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StaticIPPoolSpec {
+    /// What a release does in EC2.
+    #[serde(default)]
+    pub release_policy: ReleasePolicy,
+    /// One entry per EC2 subnet, at least one.
+    pub subnets: Vec<PoolSubnetSpec>,
+}
+
+/// What a release of an address does in EC2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ReleasePolicy {
+    /// The address stays on the ENI as a reservation.
+    #[default]
+    Keep,
+    /// The address goes back to the subnet.
+    Unassign,
+}
+
+/// The addresses of one subnet that the pool hands out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PoolSubnetSpec {
+    /// The id of the EC2 subnet.
+    pub subnet: String,
+    /// Its IPv4 CIDR block, as EC2 shows it.
+    pub cidr: String,
+    /// Its availability zone.
+    pub zone: String,
+    /// Which of its addresses, at least one range. Reserve them in EC2 (a CIDR reservation of
+    /// type `explicit`), or EC2 may give them to somebody else.
+    pub ranges: Vec<AddressRange>,
+}
+
+/// Addresses from `start` to `end`, both included. The five addresses that EC2 keeps in each
+/// subnet may lie inside; they are never handed out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AddressRange {
+    /// The first address.
+    pub start: String,
+    /// The last address; equal to `start` for a single one.
+    pub end: String,
+}
+
+impl From<&record::Pool> for StaticIPPool {
+    fn from(pool: &record::Pool) -> Self {
+        let subnets = pool.subnets.iter().map(PoolSubnetSpec::from).collect();
+        let release_policy = match pool.release_policy {
+            record::ReleasePolicy::Keep => ReleasePolicy::Keep,
+            record::ReleasePolicy::Unassign => ReleasePolicy::Unassign,
+        };
+        let spec = StaticIPPoolSpec { release_policy, subnets };
+        Self::new(Metadata::cluster(pool.name.as_str()), spec)
+    }
+}
+
+impl From<&record::PoolSubnet> for PoolSubnetSpec {
+    fn from(entry: &record::PoolSubnet) -> Self {
+        let range = |(start, end): &(Ipv4Addr, Ipv4Addr)| AddressRange {
+            start: start.to_string(),
+            end: end.to_string(),
+        };
+        Self {
+            subnet: entry.subnet.to_string(),
+            cidr: entry.cidr.to_string(),
+            zone: entry.zone.to_string(),
+            ranges: entry.ranges.iter().map(range).collect(),
+        }
+    }
+}
+
+impl TryFrom<&StaticIPPool> for record::Pool {
+    type Error = InvalidObject;
+
+    fn try_from(object: &StaticIPPool) -> Result<Self, InvalidObject> {
+        object.check_header()?;
+        let name = PoolName::new(&object.metadata.name)
+            .map_err(|wrong| object.invalid("metadata.name", wrong))?;
+        let release_policy = match object.spec.release_policy {
+            ReleasePolicy::Keep => record::ReleasePolicy::Keep,
+            ReleasePolicy::Unassign => record::ReleasePolicy::Unassign,
+        };
+        let entry = |(index, entry)| subnet_record(object, index, entry);
+        let subnets = object.spec.subnets.iter().enumerate().map(entry);
+        let pool = Self { name, release_policy, subnets: subnets.collect::<Result<_, _>>()? };
+        rules::check_pool(&pool).map_err(|(field, problem)| object.invalid(&field, problem))?;
+        Ok(pool)
+    }
+}
+
+fn subnet_record(
+    object: &StaticIPPool,
+    index: usize,
+    entry: &PoolSubnetSpec,
+) -> Result<record::PoolSubnet, InvalidObject> {
+    let field = |name: &str| format!("spec.subnets[{index}].{name}");
+    let range = |(at, range): (usize, &AddressRange)| {
+        let parse = |end: &str, text: &str| {
+            parse_address(text)
+                .map_err(|wrong| object.invalid(&field(&format!("ranges[{at}].{end}")), wrong))
+        };
+        Ok((parse("start", &range.start)?, parse("end", &range.end)?))
+    };
+    Ok(record::PoolSubnet {
+        subnet: SubnetId::new(&entry.subnet)
+            .map_err(|wrong| object.invalid(&field("subnet"), wrong))?,
+        cidr: parse_cidr(&entry.cidr).map_err(|wrong| object.invalid(&field("cidr"), wrong))?,
+        zone: Zone::new(&entry.zone).map_err(|wrong| object.invalid(&field("zone"), wrong))?,
+        ranges: entry.ranges.iter().enumerate().map(range).collect::<Result<_, _>>()?,
+    })
+}

@@ -1,0 +1,291 @@
+//! Reading, creating and replacing one object. Everything here blocks.
+
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use firecamp_core::failure::{RegistryFailure, RegistryKind};
+use firecamp_core::ids::Version;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::disk::{self, Content};
+use super::lock::{self, LockFailure, ObjectLock};
+use super::place::Place;
+use crate::api::{self, Kind, Object, StaticIPPoolSpec};
+use crate::failure::{failed, in_doubt};
+
+/// Where Linux makes up random UUIDs.
+const UUID_SOURCE: &str = "/proc/sys/kernel/random/uuid";
+
+/// A directory that holds a registry.
+#[derive(Debug)]
+pub(super) struct Store {
+    root: PathBuf,
+    lock_patience: Duration,
+}
+
+/// An object as it was read.
+#[derive(Debug)]
+pub(super) struct Found<S> {
+    pub(super) object: Object<S>,
+    pub(super) version: Version,
+    writes: u64,
+}
+
+impl Store {
+    pub(super) fn open(root: PathBuf, lock_patience: Duration) -> Result<Self, RegistryFailure> {
+        let store = Self { root, lock_patience };
+        store.check_root()?;
+        Ok(store)
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directory of a kind.
+    pub(super) fn kind_dir<S: Kind>(&self) -> PathBuf {
+        self.root.join(S::PLURAL)
+    }
+
+    fn check_root(&self) -> Result<(), RegistryFailure> {
+        let root = self.root.display();
+        let found = std::fs::metadata(&self.root)
+            .map_err(|wrong| io_failed("open the registry", &root, &wrong))?;
+        if found.is_dir() {
+            return Ok(());
+        }
+        let detail = format!("open the registry: {root} is not a directory");
+        Err(failed(RegistryKind::Refused, detail))
+    }
+
+    /// Nothing was found at a path: is that the truth, or is the registry not there (not mounted,
+    /// moved away)? Nobody may take an absent registry for an empty one.
+    pub(super) fn check_present(&self) -> Result<(), RegistryFailure> {
+        self.check_root()?;
+        let pools = self.kind_dir::<StaticIPPoolSpec>();
+        if pools.is_dir() {
+            return Ok(());
+        }
+        let detail = format!(
+            "{} holds no registry: it has no directory {}; if nothing is lost or unmounted, \
+             create a pool there as docs/file-registry.md shows",
+            self.root.display(),
+            StaticIPPoolSpec::PLURAL
+        );
+        Err(failed(RegistryKind::NotFound, detail))
+    }
+
+    /// Reads an object.
+    pub(super) fn read<S>(&self, place: &Place) -> Result<Option<Found<S>>, RegistryFailure>
+    where
+        S: Kind + DeserializeOwned,
+    {
+        let path = place.file.display();
+        let content = disk::read(&place.file)
+            .map_err(|wrong| io_failed(&format!("read {}", place.label), &path, &wrong))?;
+        let bytes = match content {
+            Content::Bytes(bytes) => bytes,
+            Content::Absent => {
+                self.check_present()?;
+                return Ok(None);
+            }
+            Content::NotAFile => {
+                return Err(invalid(place, "is not a regular file (a link is not followed)"));
+            }
+        };
+        let object: Object<S> = api::parse(&bytes).map_err(|wrong| invalid(place, wrong))?;
+        if object.label() != place.label {
+            let problem = format!("holds {}: the name is another one", object.label());
+            return Err(invalid(place, problem));
+        }
+        let writes = writes_of(&object).map_err(|problem| invalid(place, problem))?;
+        let version = version(writes, &bytes).map_err(|wrong| invalid(place, wrong))?;
+        Ok(Some(Found { object, version, writes }))
+    }
+
+    /// Creates an object, unless there is one of that name, in whatever state.
+    pub(super) fn create<S>(
+        &self,
+        place: &Place,
+        mut object: Object<S>,
+        by: Instant,
+    ) -> Result<Version, RegistryFailure>
+    where
+        S: Kind + Serialize + DeserializeOwned + PartialEq,
+    {
+        let what = format!("create {}", place.label);
+        self.check_root()?;
+        let _lock = self.lock(&what, place)?;
+        object.metadata.uid = Some(new_uid(&what)?);
+        object.metadata.resource_version = Some("1".to_owned());
+        let (bytes, version) = rendered(&what, &object, 1)?;
+        let path = place.file.display();
+        let wrong = |wrong: io::Error| io_failed(&what, &path, &wrong);
+        disk::make_dirs(&place.dir).map_err(wrong)?;
+        disk::stage(&place.staged, &bytes).map_err(wrong)?;
+        in_time(&what, by)?;
+        // A link, unlike a rename, never replaces what is there, even if a person put it there.
+        if let Err(wrong) = std::fs::hard_link(&place.staged, &place.file) {
+            leave_nothing_staged(place);
+            if wrong.kind() == io::ErrorKind::AlreadyExists {
+                let detail = format!("{what}: {path} exists already");
+                return Err(failed(RegistryKind::AlreadyExists, detail));
+            }
+            return Err(io_failed(&what, &path, &wrong));
+        }
+        leave_nothing_staged(place);
+        disk::sync_dirs_up_to(&place.dir, &self.root)
+            .map_err(|wrong| io_in_doubt(&what, &path, &wrong))?;
+        Ok(version)
+    }
+
+    /// Replaces the spec of the object, if it is still at that version. Labels, annotations,
+    /// status and what else people wrote around the spec stay. `change` gets the spec that is
+    /// there and may refuse.
+    pub(super) fn replace<S, F>(
+        &self,
+        place: &Place,
+        expected: &Version,
+        by: Instant,
+        change: F,
+    ) -> Result<Version, RegistryFailure>
+    where
+        S: Kind + Serialize + DeserializeOwned + PartialEq,
+        F: FnOnce(&Object<S>) -> Result<S, RegistryFailure>,
+    {
+        let what = format!("update {}", place.label);
+        self.check_root()?;
+        let _lock = self.lock(&what, place)?;
+        let path = place.file.display();
+        let Some(found) = self.read::<S>(place)? else {
+            let detail = format!("{what}: {path} does not exist");
+            return Err(failed(RegistryKind::NotFound, detail));
+        };
+        if found.version != *expected {
+            let detail = format!("{what}: is at version {}, not {expected}", found.version);
+            return Err(failed(RegistryKind::Conflict, detail));
+        }
+        let spec = change(&found.object)?;
+        let writes = found
+            .writes
+            .checked_add(1)
+            .ok_or_else(|| invalid(place, "metadata.resourceVersion cannot grow any more"))?;
+        let mut object = Object { spec, ..found.object };
+        object.metadata.resource_version = Some(writes.to_string());
+        let (bytes, version) = rendered(&what, &object, writes)?;
+        let wrong = |wrong: io::Error| io_failed(&what, &path, &wrong);
+        disk::stage(&place.staged, &bytes).map_err(wrong)?;
+        in_time(&what, by)?;
+        std::fs::rename(&place.staged, &place.file).map_err(wrong)?;
+        disk::sync_dir(&place.dir).map_err(|wrong| io_in_doubt(&what, &path, &wrong))?;
+        Ok(version)
+    }
+
+    fn lock(&self, what: &str, place: &Place) -> Result<ObjectLock, RegistryFailure> {
+        let path = place.lock.display();
+        match lock::acquire(&place.lock, self.lock_patience) {
+            Ok(lock) => Ok(lock),
+            Err(LockFailure::Io(wrong)) => Err(io_failed(what, &path, &wrong)),
+            Err(LockFailure::Busy { holder }) => {
+                let holder = match holder {
+                    Some(pid) => format!("process {pid} holds"),
+                    None => "a process that did not sign holds".to_owned(),
+                };
+                let seconds = self.lock_patience.as_secs_f32();
+                let detail = format!("{what}: {holder} the lock {path}; gave up after {seconds} s");
+                Err(failed(RegistryKind::Unavailable, detail))
+            }
+        }
+    }
+}
+
+/// The stored object is not what it should be. Says which file, and that it is left alone.
+pub(super) fn invalid(place: &Place, problem: impl Display) -> RegistryFailure {
+    let path = place.file.display();
+    let detail = format!("read {}: {path}: {problem}; the file is left as it is", place.label);
+    failed(RegistryKind::Invalid, detail)
+}
+
+fn kind_of(wrong: &io::Error) -> RegistryKind {
+    if wrong.kind() == io::ErrorKind::PermissionDenied {
+        RegistryKind::Refused
+    } else {
+        RegistryKind::Unavailable
+    }
+}
+
+/// A failed operation on the file system that changed no object.
+pub(super) fn io_failed(what: &str, path: &impl Display, wrong: &io::Error) -> RegistryFailure {
+    failed(kind_of(wrong), format!("{what}: {path}: {wrong}"))
+}
+
+/// A failed operation after the object was published: it may not survive a power loss.
+fn io_in_doubt(what: &str, path: &impl Display, wrong: &io::Error) -> RegistryFailure {
+    in_doubt(kind_of(wrong), format!("{what}: sync the directory of {path}: {wrong}"))
+}
+
+/// The last look at the clock before an object is published: who asked has given up by then, and
+/// a write that lands later than promised is worse than none.
+fn in_time(what: &str, by: Instant) -> Result<(), RegistryFailure> {
+    if Instant::now() < by {
+        return Ok(());
+    }
+    let detail = format!("{what}: the time for it passed before it was published");
+    Err(failed(RegistryKind::Unavailable, detail))
+}
+
+/// What is left is harmless (the next writer removes it), so a failure changes no answer.
+fn leave_nothing_staged(place: &Place) {
+    if let Err(error) = disk::forget(&place.staged) {
+        tracing::warn!(path = %place.staged.display(), %error, "a staged file was not removed");
+    }
+}
+
+fn new_uid(what: &str) -> Result<String, RegistryFailure> {
+    let uuid = std::fs::read_to_string(UUID_SOURCE)
+        .map_err(|wrong| io_failed(what, &UUID_SOURCE, &wrong))?;
+    Ok(uuid.trim().to_owned())
+}
+
+fn writes_of<S>(object: &Object<S>) -> Result<u64, String> {
+    let Some(text) = &object.metadata.resource_version else { return Ok(0) };
+    text.parse().map_err(|wrong| format!("metadata.resourceVersion: {text:?}: {wrong}"))
+}
+
+/// The text of an object and the version that it has. What would not read back the same is
+/// refused before anything is written.
+fn rendered<S>(
+    what: &str,
+    object: &Object<S>,
+    writes: u64,
+) -> Result<(Vec<u8>, Version), RegistryFailure>
+where
+    S: Kind + Serialize + DeserializeOwned + PartialEq,
+{
+    let refused =
+        |problem: &dyn Display| failed(RegistryKind::Refused, format!("{what}: {problem}"));
+    let text = api::render(object).map_err(|wrong| refused(&wrong))?;
+    let back: Object<S> = api::parse(text.as_bytes()).map_err(|wrong| refused(&wrong))?;
+    if back != *object {
+        return Err(refused(&"it would not read back as it was written (a bug of ours)"));
+    }
+    let version = version(writes, text.as_bytes()).map_err(|wrong| refused(&wrong))?;
+    Ok((text.into_bytes(), version))
+}
+
+/// The count of writes, which makes each state that we wrote differ from all before it, and a
+/// hash of the text, by which a change that a person made with an editor shows too.
+fn version(writes: u64, bytes: &[u8]) -> Result<Version, firecamp_core::ids::InvalidId> {
+    Version::new(&format!("{writes}-{:016x}", fnv1a(bytes)))
+}
+
+/// FNV-1a, 64 bits: the same in every build, unlike the standard library's hashers.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

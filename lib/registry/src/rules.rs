@@ -1,0 +1,197 @@
+//! What every registry refuses, whatever it is made of. In Kubernetes these are rules of the
+//! schemas, and the API server itself refuses.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use firecamp_core::allocate::{first_free, is_assignable};
+use firecamp_core::failure::{RegistryFailure, RegistryKind};
+use firecamp_core::ids::{Member, PoolName};
+use firecamp_core::record::{Claim, Pool, PoolSubnet, State, StaticIp};
+use ipnet::Ipv4Net;
+
+use crate::failure::failed;
+
+/// A field's path, and what is wrong with its value.
+pub(crate) type Problem = (String, String);
+
+/// EC2 allows subnets between /16 and /28.
+const CIDR_LENGTHS: std::ops::RangeInclusive<u8> = 16..=28;
+/// More subnets than any region has zones and secondary blocks for.
+const MAX_SUBNETS: usize = 64;
+/// Ranges in one subnet.
+const MAX_RANGES: usize = 256;
+/// A mark lives for seconds, so there are never more than a few.
+const MAX_MARKS: usize = 64;
+/// How many pools a message lists.
+const LISTED_POOLS: usize = 10;
+/// Kubernetes keeps integers as int64.
+const MAX_EPOCH: u64 = i64::MAX.unsigned_abs();
+
+fn refuse(
+    when: bool,
+    field: impl Into<String>,
+    problem: impl FnOnce() -> String,
+) -> Result<(), Problem> {
+    if when { Err((field.into(), problem())) } else { Ok(()) }
+}
+
+/// Checks a pool.
+pub(crate) fn check_pool(pool: &Pool) -> Result<(), Problem> {
+    let count = pool.subnets.len();
+    refuse(count == 0, "spec.subnets", || "is empty: a pool needs a subnet".to_owned())?;
+    refuse(count > MAX_SUBNETS, "spec.subnets", || {
+        format!("has {count} entries, more than {MAX_SUBNETS}")
+    })?;
+    for (index, entry) in pool.subnets.iter().enumerate() {
+        check_subnet(index, entry)?;
+        for (other, before) in pool.subnets.iter().take(index).enumerate() {
+            refuse(before.subnet == entry.subnet, format!("spec.subnets[{index}].subnet"), || {
+                format!("{} is listed before, in spec.subnets[{other}]", entry.subnet)
+            })?;
+            let overlap = overlaps(before.cidr, entry.cidr);
+            refuse(overlap, format!("spec.subnets[{index}].cidr"), || {
+                format!("{} overlaps {} of spec.subnets[{other}]", entry.cidr, before.cidr)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn overlaps(one: Ipv4Net, two: Ipv4Net) -> bool {
+    one.contains(&two.network()) || two.contains(&one.network())
+}
+
+fn check_subnet(index: usize, entry: &PoolSubnet) -> Result<(), Problem> {
+    let PoolSubnet { subnet, cidr, zone: _, ranges } = entry;
+    let field = |name: &str| format!("spec.subnets[{index}].{name}");
+    check_cidr(*cidr, field("cidr"))?;
+    refuse(ranges.is_empty(), field("ranges"), || "is empty: name a range".to_owned())?;
+    refuse(ranges.len() > MAX_RANGES, field("ranges"), || {
+        format!("has {} entries, more than {MAX_RANGES}", ranges.len())
+    })?;
+    for (at, (start, end)) in ranges.iter().enumerate() {
+        let field = field(&format!("ranges[{at}]"));
+        refuse(start > end, &field, || format!("{start} is behind {end}: exchange them"))?;
+        refuse(!cidr.contains(start) || !cidr.contains(end), &field, || {
+            format!("{start} to {end} leaves {cidr}, the block of {subnet}")
+        })?;
+        let before = ranges.iter().take(at).position(|(s, e)| start <= e && s <= end);
+        refuse(before.is_some(), &field, || {
+            format!("{start} to {end} overlaps ranges[{}]", before.unwrap_or_default())
+        })?;
+    }
+    let none = BTreeSet::new();
+    refuse(first_free(entry, &none, &none).is_none(), field("ranges"), || {
+        format!("hold nothing but addresses that EC2 keeps (the first four and the last of {cidr})")
+    })
+}
+
+fn check_cidr(cidr: Ipv4Net, field: String) -> Result<(), Problem> {
+    refuse(!CIDR_LENGTHS.contains(&cidr.prefix_len()), field, || {
+        format!("{cidr} is no EC2 subnet: they are between /16 and /28")
+    })
+}
+
+/// Checks a static IP by itself.
+pub(crate) fn check_static_ip(ip: &StaticIp) -> Result<(), Problem> {
+    check_cidr(ip.cidr, "spec.cidr".to_owned())?;
+    refuse(!ip.cidr.contains(&ip.address), "spec.address", || {
+        format!("{} is outside {}, the block of {}", ip.address, ip.cidr, ip.subnet)
+    })?;
+    refuse(!is_assignable(ip.cidr, ip.address), "spec.address", || {
+        format!("{} is kept by EC2 (the first four and the last of {})", ip.address, ip.cidr)
+    })?;
+    refuse(ip.epoch.0 > MAX_EPOCH, "spec.epoch", || {
+        format!("{} is more than {MAX_EPOCH}", ip.epoch)
+    })?;
+    refuse(ip.unsettled.len() > MAX_MARKS, "spec.unsettled", || {
+        format!("has {} entries, more than {MAX_MARKS}", ip.unsettled.len())
+    })?;
+    let Some(attachment) = &ip.attachment else { return Ok(()) };
+    refuse(ip.epoch.0 == 0, "spec.epoch", || {
+        "0 with an attachment: the first attachment has epoch 1".to_owned()
+    })?;
+    let wrong = match (attachment.state, &attachment.eni) {
+        (State::Attaching | State::Attached | State::Parked, Some(_))
+        | (State::Releasing | State::Released, None) => return Ok(()),
+        (state @ (State::Attaching | State::Attached | State::Parked), None) => {
+            format!("is missing: state {state:?} has an ENI")
+        }
+        (state @ (State::Releasing | State::Released), Some(eni)) => {
+            format!("{eni}: state {state:?} has no ENI")
+        }
+    };
+    Err(("spec.attachment.eni".to_owned(), wrong))
+}
+
+/// Checks that a static IP may become another: whose and where it is never changes, and its
+/// epoch never shrinks.
+pub(crate) fn check_static_ip_change(old: &StaticIp, new: &StaticIp) -> Result<(), Problem> {
+    let fixed = |same: bool, field: &str, old: &dyn ToString, new: &dyn ToString| {
+        refuse(!same, field, || {
+            format!("must not change from {} to {}", old.to_string(), new.to_string())
+        })
+    };
+    fixed(old.address == new.address, "spec.address", &old.address, &new.address)?;
+    fixed(old.pool == new.pool, "spec.pool", &old.pool, &new.pool)?;
+    fixed(old.subnet == new.subnet, "spec.subnet", &old.subnet, &new.subnet)?;
+    fixed(old.cidr == new.cidr, "spec.cidr", &old.cidr, &new.cidr)?;
+    fixed(old.zone == new.zone, "spec.zone", &old.zone, &new.zone)?;
+    fixed(old.member == new.member, "spec.claimRef", &old.member, &new.member)?;
+    refuse(new.epoch < old.epoch, "spec.epoch", || {
+        format!("must not shrink from {} to {}", old.epoch, new.epoch)
+    })
+}
+
+/// Checks that a claim may become another: its pool never changes.
+pub(crate) fn check_claim_change(old: &Claim, new: &Claim) -> Result<(), Problem> {
+    refuse(old.pool != new.pool, "spec.pool", || {
+        format!("must not change from {} to {}", old.pool, new.pool)
+    })
+}
+
+/// Whether the pool hands the address out.
+pub(crate) fn in_ranges(pool: &Pool, address: Ipv4Addr) -> bool {
+    let ranges =
+        |entry: &PoolSubnet| entry.ranges.iter().any(|(s, e)| (*s..=*e).contains(&address));
+    pool.subnets.iter().any(ranges)
+}
+
+/// The pool of a member that has no claim and names none.
+pub(crate) fn only_pool(
+    member: &Member,
+    names: &BTreeSet<PoolName>,
+) -> Result<PoolName, RegistryFailure> {
+    let mut each = names.iter();
+    match (each.next(), each.next()) {
+        (Some(only), None) => Ok(only.clone()),
+        (None, _) => {
+            let detail = format!(
+                "choose a pool for member {member}: there is none: create a StaticIPPool with \
+                 the subnets and address ranges that members may use"
+            );
+            Err(failed(RegistryKind::NotFound, detail))
+        }
+        (Some(_), Some(_)) => {
+            let count = names.len();
+            let listed: Vec<&str> = names.iter().take(LISTED_POOLS).map(PoolName::as_str).collect();
+            let more = if count > LISTED_POOLS { ", ..." } else { "" };
+            let detail = format!(
+                "choose a pool for member {member}: there are {count}: name one of {}{more}",
+                listed.join(", ")
+            );
+            Err(failed(RegistryKind::Refused, detail))
+        }
+    }
+}
+
+/// There is no pool of that name.
+pub(crate) fn no_such_pool(name: &PoolName, place: &str) -> RegistryFailure {
+    failed(RegistryKind::NotFound, format!("read StaticIPPool {name}: there is none {place}"))
+}
+
+/// A write that breaks a rule.
+pub(crate) fn refused(what: &str, (field, problem): Problem) -> RegistryFailure {
+    failed(RegistryKind::Refused, format!("{what}: {field}: {problem}"))
+}
