@@ -1,1 +1,18 @@
-//! Not built yet.
+//! What both containers share at their edges: configuration, telemetry, signals, last words.
+//!
+//! A container's `main` reads its configuration ([`start`]), lives its life ([`process`]) and
+//! ends with a [`report::Report`]. Nothing of the protocol is in here.
+
+mod args;
+pub mod config;
+pub mod documents;
+mod fault;
+pub mod flags;
+pub mod mount;
+pub mod parse;
+pub mod pod;
+pub mod process;
+pub mod report;
+mod signals;
+pub mod start;
+mod telemetry;

@@ -1,0 +1,158 @@
+//! The configuration of both containers, parsed into the core's types.
+
+mod init;
+mod log;
+mod stop;
+
+use std::path::PathBuf;
+
+use firecamp_core::contract::env;
+use firecamp_core::ids::{ClusterName, InvalidId, Member, NodeName, PodUid, RunId};
+use firecamp_registry::registry_url::{self, RegistryUrl};
+
+pub use self::init::{InitConfig, Output};
+pub use self::log::{LogConfig, LogFormat};
+pub use self::stop::StopConfig;
+use crate::fault::{Faults, Setting, escaped};
+use crate::flags::{IdentityFlags, RegistryFlags};
+use crate::parse::{self, invalid};
+use crate::pod::Surroundings;
+
+/// How a pod's template names the pod to its containers.
+const DOWNWARD_API: &str = "
+    env:
+      - name: POD_UID
+        valueFrom:
+          fieldRef:
+            fieldPath: metadata.uid";
+
+/// Who a process acts for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The member.
+    pub member: Member,
+    /// Its pod.
+    pub pod: PodUid,
+    /// The node that the pod runs on.
+    pub node: NodeName,
+    /// This run of this process.
+    pub run: RunId,
+}
+
+/// Where the records and the locks are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// The registry.
+    pub registry: RegistryUrl,
+    /// Directory of the node-local locks.
+    pub run_dir: PathBuf,
+}
+
+/// A name that no other run of any process has, but for one chance in 2^64.
+fn run_id(program: &str) -> Result<RunId, InvalidId> {
+    RunId::new(&format!("{program}-{:016x}", rand::random::<u64>()))
+}
+
+fn identity(
+    flags: &IdentityFlags,
+    program: &str,
+    around: &Surroundings,
+    faults: &mut Faults,
+) -> Option<Identity> {
+    let namespace = Setting::new("namespace", env::K8S_NAMESPACE, flags.namespace.as_ref());
+    let name = Setting::new("member-name", env::POD_NAME, flags.member_name.as_ref());
+    let namespace = faults.required(namespace, |text| {
+        Member::new(text, "any").map(|member| member.namespace().to_owned())
+    });
+    let name = faults
+        .required(name, |text| Member::new("any", text).map(|member| member.name().to_owned()));
+    let pod = pod(flags, around, faults);
+    let node = node(flags, around, faults);
+    let run = run_id(program).map_err(|why| faults.add(why.to_string())).ok();
+    let member = Member::new(&namespace?, &name?).map_err(|why| faults.add(why.to_string())).ok();
+    Some(Identity { member: member?, pod: pod?, node: node?, run: run? })
+}
+
+fn pod(flags: &IdentityFlags, around: &Surroundings, faults: &mut Faults) -> Option<PodUid> {
+    let setting = Setting::new("pod-uid", env::POD_UID, flags.pod_uid.as_ref());
+    if !setting.given() {
+        if let Some(found) = &around.pod_uid {
+            return Some(found.clone());
+        }
+        faults.add(format!(
+            "{setting} is missing, and no mount of the kubelet tells it; in the container:{DOWNWARD_API}"
+        ));
+    }
+    faults.optional(setting, PodUid::new)
+}
+
+fn node(flags: &IdentityFlags, around: &Surroundings, faults: &mut Faults) -> Option<NodeName> {
+    let setting = Setting::new("node-name", env::NODE_NAME, flags.node_name.as_ref());
+    if !setting.given() {
+        if let Some(found) = around.node_name() {
+            return Some(found);
+        }
+        let hostname = escaped(around.hostname.as_deref().unwrap_or_default());
+        faults.add(format!("{setting} is missing, and the host name {hostname} is no node name"));
+    }
+    faults.optional(setting, NodeName::new)
+}
+
+fn cluster(flags: &IdentityFlags) -> Setting<'_> {
+    Setting::new("cluster", env::CLUSTER, flags.cluster.as_ref())
+}
+
+fn service(flags: &IdentityFlags) -> Setting<'_> {
+    Setting::new("service-name", env::SERVICE_NAME, flags.service_name.as_ref())
+}
+
+fn service_name(text: &str) -> Result<String, parse::InvalidSetting> {
+    let label = Member::new(text, "any").map(|member| member.namespace().to_owned());
+    label.map_err(|_source| invalid("a service name", "an RFC 1123 label", text))
+}
+
+/// A member is named SERVICE-ORDINAL, as a StatefulSet names its pods. Anything else is another
+/// service's pod, or two variables that were mixed up.
+fn member_of_service(member: &Member, service: &str, faults: &mut Faults) {
+    let ordinal = member.name().strip_prefix(service).and_then(|rest| rest.strip_prefix('-'));
+    let is_ordinal = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !ordinal.is_some_and(is_ordinal) {
+        faults.add(format!(
+            "--member-name (or {}): {:?} is no member of the service {service:?}, whose members \
+             are {service}-0, {service}-1, …",
+            env::POD_NAME,
+            member.name(),
+        ));
+    }
+}
+
+fn places(flags: &RegistryFlags, faults: &mut Faults) -> Option<Places> {
+    let kind = Setting::new("dbtype", env::DB_TYPE, flags.dbtype.as_ref());
+    let kind = faults.optional(kind, registry_type);
+    let url = Setting::new("registry", env::REGISTRY, flags.registry.as_ref());
+    let registry = faults.optional(url, |text| registry_url::parse(Some(text)));
+    if !url.given() && kind.is_some() {
+        faults.add(format!(
+            "{url} is missing, so the registry is --dbtype=k8sdb, the Kubernetes API, which this \
+             version cannot use yet; give file:///DIR"
+        ));
+    }
+    let run_dir = Setting::new("run-dir", env::RUN_DIR, flags.run_dir.as_ref());
+    let run_dir = faults.required(run_dir, parse::absolute_path);
+    Some(Places { registry: registry?, run_dir: run_dir? })
+}
+
+/// The original's registries: one is to come, the other never will.
+fn registry_type(text: &str) -> Result<(), String> {
+    match text {
+        "k8sdb" => Ok(()),
+        "clouddb" => Err("clouddb (DynamoDB) is a registry of the original FireCamp that this \
+                          one does not have: import its records and use k8sdb"
+            .to_owned()),
+        other => Err(format!("{} is not a type of registry: expected k8sdb", escaped(other))),
+    }
+}
+
+fn cluster_name(text: &str) -> Result<ClusterName, InvalidId> {
+    ClusterName::new(text)
+}

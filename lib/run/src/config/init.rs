@@ -1,0 +1,134 @@
+//! The init container's configuration.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use firecamp_core::contract::{env, path};
+use firecamp_core::ids::{ClusterName, PoolName};
+use firecamp_core::node::EniRule;
+
+use super::{Identity, Places};
+use crate::fault::{Faults, Setting};
+use crate::flags::{AddressFlags, InitFlags};
+use crate::parse::{self, InvalidSetting, invalid};
+use crate::pod::Surroundings;
+
+/// The form of what is printed on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON document.
+    Json,
+}
+
+/// The init container's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InitConfig {
+    /// Who it acts for.
+    pub identity: Identity,
+    /// The cluster between whose ENIs addresses may be moved.
+    pub cluster: ClusterName,
+    /// Where the records and the locks are.
+    pub places: Places,
+    /// How the address is attached.
+    pub address: AddressConfig,
+}
+
+/// How the address is attached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressConfig {
+    /// Pool of a member that has no claim yet.
+    pub pool: Option<PoolName>,
+    /// Which ENI carries the address.
+    pub eni: EniRule,
+    /// Directory of the static-IP file.
+    pub conf_dir: PathBuf,
+    /// Whether that directory must be on a mount of its own.
+    pub require_mount: bool,
+    /// When it gives up.
+    pub timeout: Duration,
+    /// How long a dying predecessor on this node is waited for.
+    pub predecessor_grace: Duration,
+    /// Print the plan and change nothing.
+    pub dry_run: bool,
+    /// The form of the plan.
+    pub output: Output,
+}
+
+impl InitConfig {
+    pub(crate) fn parse(
+        flags: &InitFlags,
+        around: &Surroundings,
+        mut faults: Faults,
+    ) -> Result<Self, Faults> {
+        let InitFlags { identity, registry, address, log: _parsed_before } = flags;
+        let cluster = faults.required(super::cluster(identity), super::cluster_name);
+        let service = faults.required(super::service(identity), super::service_name);
+        let identity = super::identity(identity, "init", around, &mut faults);
+        if let (Some(identity), Some(service)) = (&identity, &service) {
+            super::member_of_service(&identity.member, service, &mut faults);
+        }
+        let places = super::places(registry, &mut faults);
+        let address = AddressConfig::parse(address, &mut faults);
+        let parsed = identity.zip(cluster).zip(places).zip(address);
+        let config = parsed.map(|(((identity, cluster), places), address)| Self {
+            identity,
+            cluster,
+            places,
+            address,
+        });
+        faults.unless(config)
+    }
+}
+
+impl AddressConfig {
+    fn parse(flags: &AddressFlags, faults: &mut Faults) -> Option<Self> {
+        let AddressFlags {
+            pool,
+            eni,
+            conf_dir,
+            require_mount,
+            timeout,
+            predecessor_grace,
+            dry_run,
+            output,
+        } = flags;
+        let pool = faults.optional(Setting::new("pool", env::POOL, pool.as_ref()), PoolName::new);
+        let eni =
+            faults.required(Setting::new("eni", env::ENI, eni.as_ref()), str::parse::<EniRule>);
+        let conf_dir = Setting::new("conf-dir", env::CONF_DIR, conf_dir.as_ref());
+        let conf_dir = faults.required(conf_dir, parse::absolute_path);
+        let mount = Setting::new("require-mount", env::REQUIRE_MOUNT, require_mount.as_ref());
+        let mount = faults.optional(mount, parse::boolean);
+        let timeout = Setting::new("timeout", env::TIMEOUT, timeout.as_ref());
+        let timeout = faults.required(timeout, parse::positive_duration);
+        let grace =
+            Setting::new("predecessor-grace", env::PREDECESSOR_GRACE, predecessor_grace.as_ref());
+        let grace = faults.required(grace, parse::duration);
+        let dry_run = Setting::new("dry-run", env::DRY_RUN, dry_run.as_ref());
+        let dry_run = faults.required(dry_run, parse::boolean);
+        let output = Setting::new("output", env::OUTPUT, output.as_ref());
+        let output = faults.required(output, output_form);
+        let conf_dir = conf_dir?;
+        Some(Self {
+            pool,
+            eni: eni?,
+            require_mount: mount.unwrap_or(conf_dir == Path::new(path::CONF_DIR)),
+            conf_dir,
+            timeout: timeout?,
+            predecessor_grace: grace?,
+            dry_run: dry_run?,
+            output: output?,
+        })
+    }
+}
+
+fn output_form(text: &str) -> Result<Output, InvalidSetting> {
+    match text {
+        "human" => Ok(Output::Human),
+        "json" => Ok(Output::Json),
+        _ => Err(invalid("a form of output", "human or json", text)),
+    }
+}

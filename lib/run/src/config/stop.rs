@@ -1,0 +1,65 @@
+//! The stop container's configuration.
+
+use std::time::Duration;
+
+use firecamp_core::contract::env;
+use firecamp_core::ids::ClusterName;
+
+use super::{Identity, Places};
+use crate::fault::{Faults, Setting};
+use crate::flags::{StopFlags, StopMode};
+use crate::parse;
+use crate::pod::Surroundings;
+
+/// The stop container's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopConfig {
+    /// When it releases.
+    pub mode: StopMode,
+    /// Who it acts for.
+    pub identity: Identity,
+    /// The cluster, if it was given.
+    pub cluster: Option<ClusterName>,
+    /// Where the records and the locks are.
+    pub places: Places,
+    /// The most that `release` drains.
+    pub drain: Duration,
+    /// What is left of the grace period, if the registry cannot tell and a person could.
+    pub grace: Option<Duration>,
+    /// Give the address back to the subnet, whatever the pool says.
+    pub unassign: bool,
+}
+
+impl StopConfig {
+    pub(crate) fn parse(
+        flags: &StopFlags,
+        around: &Surroundings,
+        mut faults: Faults,
+    ) -> Result<Self, Faults> {
+        let StopFlags { mode, identity, registry, release, log: _parsed_before } = flags;
+        let cluster = faults.optional(super::cluster(identity), super::cluster_name);
+        let service = faults.optional(super::service(identity), super::service_name);
+        let identity = super::identity(identity, "stop", around, &mut faults);
+        if let (Some(identity), Some(service)) = (&identity, &service) {
+            super::member_of_service(&identity.member, service, &mut faults);
+        }
+        let places = super::places(registry, &mut faults);
+        let drain = Setting::new("drain", env::DRAIN, release.drain.as_ref());
+        let drain = faults.required(drain, parse::duration);
+        let grace = Setting::new("grace", env::GRACE, release.grace.as_ref());
+        let grace = faults.optional(grace, parse::duration);
+        let unassign = Setting::new("unassign", env::UNASSIGN, release.unassign.as_ref());
+        let unassign = faults.required(unassign, parse::boolean);
+        let config = identity.zip(places).zip(drain).zip(unassign);
+        let config = config.map(|(((identity, places), drain), unassign)| Self {
+            mode: mode.unwrap_or_default(),
+            identity,
+            cluster,
+            places,
+            drain,
+            grace,
+            unassign,
+        });
+        faults.unless(config)
+    }
+}

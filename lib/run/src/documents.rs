@@ -1,0 +1,103 @@
+//! Pages that are generated from the code, so that they cannot disagree with it.
+
+use clap::{Arg, Command, CommandFactory};
+use firecamp_core::contract::env;
+use firecamp_core::contract::exit::Exit;
+
+use crate::flags::{InitFlags, StopFlags};
+
+const GENERATED: &str = "<!-- Generated from the code: `BLESS=1 cargo test -p firecamp-run`. -->\n";
+
+/// `docs/exit-codes.md`.
+pub fn exit_codes() -> String {
+    let mut page = format!(
+        "# Exit codes\n\n{GENERATED}\nBoth containers end with the same codes. The last line of \
+         the log, which is also the\ntermination message (`kubectl get pod -o yaml`, \
+         `lastState.terminated.message`), is one\nline of JSON with the reason, what happened and \
+         the advice of this table.\n\n*May pass by itself*: running again can succeed without \
+         anybody changing anything.\nKubernetes restarts a failed init container either way.\n\n\
+         | Code | Reason | May pass by itself | What to do |\n| ---: | --- | --- | --- |\n"
+    );
+    for exit in Exit::ALL {
+        let again = if exit.retryable() { "yes" } else { "no" };
+        let again = if exit == Exit::Success { "" } else { again };
+        let row = [&exit.code().to_string(), exit.reason(), again, exit.advice()].map(cell);
+        page.push_str(&format_row(&row));
+    }
+    page
+}
+
+/// `docs/configuration.md`.
+pub fn configuration() -> String {
+    let mut page = format!(
+        "# Configuration\n\n{GENERATED}\nEvery flag has a variable that does the same; the flag \
+         wins. A flag may be written with one\ndash or two, its value after `=` or a space. A \
+         variable that is set but empty is a fault, and\nso is a value that cannot be read: every \
+         fault is reported, then the process ends with 2.\n\nDurations are whole numbers with \
+         `ms`, `s`, `m` or `h` (without: seconds), at most 24 h.\nBooleans are `true` or `false`; \
+         a flag without a value is `true`.\n\n"
+    );
+    for command in [InitFlags::command(), StopFlags::command()] {
+        page.push_str(&section(&command));
+    }
+    page.push_str(&other_variables());
+    page
+}
+
+fn other_variables() -> String {
+    format!(
+        "## Other variables\n\n| Variable | Meaning |\n| --- | --- |\n\
+         | `{}` | `true`: nothing is done and nothing is checked. The init container and \
+         `release` end with 0 at once, `wait` ends with 0 at SIGTERM. What is no boolean counts \
+         as false |\n\
+         | `{}` | what is logged, if `{}` is not set |\n\
+         | `NO_COLOR` | no colours in the log on a terminal |\n\
+         | `AWS_*` | the AWS SDK's own: region, credentials, endpoints (`AWS_ENDPOINT_URL_EC2`, \
+         `AWS_EC2_METADATA_SERVICE_ENDPOINT`) |\n\n\
+         The flags of the original's logging library (`-logtostderr`, `-alsologtostderr`, \
+         `-stderrthreshold`,\n`-v`, `-vmodule`, `-log_backtrace_at`, `-log_dir`) are accepted and \
+         ignored.\n",
+        env::TESTMODE,
+        env::RUST_LOG,
+        env::LOG_LEVEL,
+    )
+}
+
+fn section(command: &Command) -> String {
+    let mut text = format!("## {}\n\n", command.get_name());
+    if command.has_subcommands() {
+        text.push_str("| Command | Meaning |\n| --- | --- |\n");
+        for command in command.get_subcommands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            text.push_str(&format_row(&[code(command.get_name()), cell(&about)]));
+        }
+        text.push('\n');
+    }
+    text.push_str("| Flag | Variable | Default | Meaning |\n| --- | --- | --- | --- |\n");
+    for flag in command.get_arguments().filter(|flag| flag.get_env().is_some()) {
+        text.push_str(&format_row(&row(flag)));
+    }
+    text.push('\n');
+    text
+}
+
+fn row(flag: &Arg) -> [String; 4] {
+    let name = format!("--{}", flag.get_long().unwrap_or_default());
+    let variable = flag.get_env().map(|name| name.to_string_lossy().into_owned());
+    let defaults: Vec<_> =
+        flag.get_default_values().iter().map(|value| code(&value.to_string_lossy())).collect();
+    let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+    [code(&name), code(&variable.unwrap_or_default()), defaults.join(", "), cell(&help)]
+}
+
+fn code(text: &str) -> String {
+    format!("`{}`", cell(text))
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+fn format_row(cells: &[String]) -> String {
+    format!("| {} |\n", cells.join(" | "))
+}

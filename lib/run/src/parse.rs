@@ -1,0 +1,116 @@
+//! Parsers of what a person sets and no type of the core reads.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::fault::escaped;
+
+/// The longest duration that makes sense for a container's flag.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// Why a text is not the wanted setting.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{text} is not {kind}: expected {expected}")]
+pub struct InvalidSetting {
+    kind: &'static str,
+    expected: &'static str,
+    text: String,
+}
+
+pub(crate) fn invalid(kind: &'static str, expected: &'static str, text: &str) -> InvalidSetting {
+    InvalidSetting { kind, expected, text: escaped(text) }
+}
+
+/// A whole number and a unit (`1500ms`, `30s`, `2m`, `1h`); without a unit, seconds. At most 24 h.
+pub fn duration(text: &str) -> Result<Duration, InvalidSetting> {
+    let wrong = || {
+        invalid("a duration", "a whole number with ms, s, m or h, such as 30s; at most 24h", text)
+    };
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
+    let number: u64 = number.parse().map_err(|_source| wrong())?;
+    let duration = match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "" | "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(60 * 60).map(Duration::from_secs),
+        _ => None,
+    };
+    duration.filter(|duration| *duration <= LONGEST).ok_or_else(wrong)
+}
+
+/// Like [`duration`], but not zero.
+pub fn positive_duration(text: &str) -> Result<Duration, InvalidSetting> {
+    let nonzero = duration(text)?;
+    if nonzero.is_zero() {
+        return Err(invalid("a duration", "more than zero", text));
+    }
+    Ok(nonzero)
+}
+
+/// `true` or `false`, in the spellings that Go's `strconv.ParseBool` takes, as in the original.
+pub fn boolean(text: &str) -> Result<bool, InvalidSetting> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err(invalid("a boolean", "true or false", text)),
+    }
+}
+
+/// An absolute path.
+pub fn absolute_path(text: &str) -> Result<PathBuf, InvalidSetting> {
+    let path = Path::new(text);
+    // PATH_MAX with its terminating zero.
+    if !path.is_absolute() || text.len() >= 4096 || text.contains('\0') {
+        return Err(invalid("a path", "an absolute path of at most 4095 bytes", text));
+    }
+    Ok(path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn durations_are_read_in_every_unit() {
+        let read = |text| duration(text).unwrap();
+        assert_eq!(read("1500ms"), Duration::from_millis(1500));
+        assert_eq!(read("30s"), Duration::from_secs(30));
+        assert_eq!(read("30"), Duration::from_secs(30));
+        assert_eq!(read("2m"), Duration::from_mins(2));
+        assert_eq!(read("24h"), LONGEST);
+        assert_eq!(read("0"), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        let huge = "9".repeat(1000);
+        for text in ["", "s", "-1s", "1.5s", "25h", "1d", " 1s", "1s ", "1\0", "１s", &huge] {
+            let why = duration(text).unwrap_err().to_string();
+            assert!(why.contains("is not a duration"), "{text}: {why}");
+            assert!(why.len() < 200, "{why}");
+        }
+        assert!(positive_duration("0ms").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_a_parser(text in "\\PC{0,60}|[0-9]{1,30}(ms|s|m|h)?") {
+            let accepted = duration(&text).is_ok_and(|read| read <= LONGEST);
+            prop_assert_eq!(accepted, duration(&text).is_ok());
+            let _boolean = boolean(&text).is_ok();
+            let absolute = absolute_path(&text).is_ok();
+            prop_assert_eq!(absolute, text.starts_with('/'));
+        }
+
+        #[test]
+        fn what_a_duration_prints_is_read_back(millis in 0_u64..86_400_000) {
+            let read = duration(&format!("{millis}ms")).unwrap();
+            prop_assert_eq!(read, Duration::from_millis(millis));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What a process can find out about its pod without asking anybody.
+
+use std::path::Path;
+
+use firecamp_core::ids::{NodeName, PodUid};
+use procfs::FromRead;
+use procfs::process::{MountInfos, Process};
+
+/// What the process sees around itself. Read once, at the start.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The host name; under the host network it is the node's.
+    pub hostname: Option<String>,
+    /// The pod's UID as the kubelet's mounts tell it.
+    pub pod_uid: Option<PodUid>,
+}
+
+impl Surroundings {
+    /// Looks at the kernel's tables of this process.
+    pub fn look() -> Self {
+        let mounts = Process::myself().and_then(|myself| myself.mountinfo());
+        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        Self {
+            hostname: hostname.map(|name| name.trim_end_matches('\n').to_owned()),
+            pod_uid: mounts.ok().as_ref().and_then(pod_uid),
+        }
+    }
+
+    /// The node's name as its kubelet registers it by default: the host name in lower case.
+    pub(crate) fn node_name(&self) -> Option<NodeName> {
+        self.hostname.as_deref().and_then(|name| NodeName::new(&name.to_lowercase()).ok())
+    }
+
+    /// From the text of a `/proc/PID/mountinfo`.
+    pub fn from_mountinfo(text: &str) -> Self {
+        let mounts = MountInfos::from_read(text.as_bytes()).ok();
+        Self { hostname: None, pod_uid: mounts.as_ref().and_then(pod_uid) }
+    }
+}
+
+/// The kubelet mounts `/etc/hosts` of every container from `…/pods/UID/etc-hosts`, and its
+/// termination log from `…/pods/UID/containers/…`. Mounts that contradict each other tell nothing.
+fn pod_uid(mounts: &MountInfos) -> Option<PodUid> {
+    let files = ["/etc/hosts", "/dev/termination-log"].map(Path::new);
+    let mut uids = mounts
+        .iter()
+        .filter(|mount| files.contains(&mount.mount_point.as_path()))
+        .filter_map(|mount| uid_in(&mount.root))
+        .collect::<Vec<_>>();
+    uids.dedup();
+    match uids.as_slice() {
+        [uid] => Some(uid.clone()),
+        [] | [_, ..] => None,
+    }
+}
+
+fn uid_in(root: &str) -> Option<PodUid> {
+    let mut parts = root.split('/').skip_while(|part| *part != "pods");
+    let uid = parts.nth(1)?;
+    let what = parts.next()?;
+    matches!(what, "etc-hosts" | "containers").then(|| PodUid::new(uid).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: &str = "700 600 0:50 / / rw,relatime - overlay overlay rw,lowerdir=/l\n";
+    const UID: &str = "7d0f3b5e-1f2a-4c8e-9f43-0b6f3d8a1c22";
+
+    fn discovered(mounts: &[(&str, &str)]) -> Option<String> {
+        let mut text = ROOT.to_owned();
+        for (index, (root, point)) in mounts.iter().enumerate() {
+            let line =
+                format!("{} 700 259:1 {root} {point} rw - ext4 /dev/nvme0n1p1 rw\n", 701 + index);
+            text.push_str(&line);
+        }
+        Surroundings::from_mountinfo(&text).pod_uid.map(|uid| uid.to_string())
+    }
+
+    #[test]
+    fn the_kubelets_mount_of_etc_hosts_names_the_pod() {
+        let root = format!("/var/lib/kubelet/pods/{UID}/etc-hosts");
+        assert_eq!(discovered(&[(&root, "/etc/hosts")]).as_deref(), Some(UID));
+    }
+
+    #[test]
+    fn a_kubelet_directory_on_a_filesystem_of_its_own_is_understood() {
+        let hosts = format!("/pods/{UID}/etc-hosts");
+        let log = format!("/pods/{UID}/containers/memberinit-redis/1a2b3c4d");
+        let mounts = [(hosts.as_str(), "/etc/hosts"), (&log, "/dev/termination-log")];
+        assert_eq!(discovered(&mounts).as_deref(), Some(UID));
+    }
+
+    #[test]
+    fn mounts_that_contradict_each_other_or_name_no_pod_tell_nothing() {
+        let one = "/pods/aaaa/etc-hosts";
+        let other = "/pods/bbbb/containers/x/y";
+        assert_eq!(discovered(&[(one, "/etc/hosts"), (other, "/dev/termination-log")]), None);
+        assert_eq!(discovered(&[("/var/lib/docker/containers/x/hosts", "/etc/hosts")]), None);
+        assert_eq!(discovered(&[("/pods/aaaa/volumes/x", "/etc/hosts")]), None);
+        assert_eq!(discovered(&[(one, "/somewhere/etc/hosts")]), None);
+        assert_eq!(Surroundings::from_mountinfo("garbage\n").pod_uid, None);
+    }
+
+    #[test]
+    fn the_host_name_is_taken_in_lower_case_and_only_if_it_is_a_node_name() {
+        let named = |name: &str| Surroundings { hostname: Some(name.into()), pod_uid: None };
+        let node = named("IP-10-0-0-1.Ec2.internal").node_name().unwrap();
+        assert_eq!(node.as_str(), "ip-10-0-0-1.ec2.internal");
+        assert_eq!(named("under_score").node_name(), None);
+    }
+}

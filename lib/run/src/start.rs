@@ -1,0 +1,148 @@
+//! From the command line and the environment to a configuration, or to an early end.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
+use firecamp_core::contract::env;
+use firecamp_core::contract::exit::Exit;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::args::{Arguments, compatible};
+use crate::config::{Identity, InitConfig, LogConfig, LogFormat, StopConfig};
+use crate::fault::{Faults, escaped};
+use crate::flags::{InitFlags, LogFlags, StopFlags};
+use crate::parse;
+use crate::pod::Surroundings;
+use crate::process::Started;
+use crate::report::Report;
+use crate::signals::Listener;
+use crate::telemetry;
+
+/// The init container's start. An `Err` is a process that has ended already: help, version,
+/// TESTMODE or a refusal.
+pub fn init() -> Result<Started<InitConfig>, ExitCode> {
+    if testmode() {
+        note("TESTMODE is true: nothing is done");
+        return Err(ExitCode::SUCCESS);
+    }
+    begin(|flags: &InitFlags| &flags.log, InitConfig::parse, |config| &config.identity)
+}
+
+/// The stop container's start. An `Err` is a process that has ended already.
+pub fn stop() -> Result<Started<StopConfig>, ExitCode> {
+    if testmode() {
+        if !std::env::args_os().any(|argument| argument == "release") {
+            note("TESTMODE is true: waiting for SIGTERM, nothing else is done");
+            let (runtime, listener) = listening()?;
+            let signals = crate::signals::Signals::default();
+            runtime.block_on(async {
+                let first = crate::signals::FirstSignal::Ends;
+                tokio::spawn(listener.forward(first, signals.clone()));
+                signals.end.cancelled().await;
+            });
+        }
+        note("TESTMODE is true: nothing is done");
+        return Err(ExitCode::SUCCESS);
+    }
+    begin(|flags: &StopFlags| &flags.log, StopConfig::parse, |config| &config.identity)
+}
+
+/// As in the original, what is no boolean counts as false.
+fn testmode() -> bool {
+    let value = std::env::var_os(env::TESTMODE);
+    value.and_then(|value| parse::boolean(value.to_str()?).ok()).unwrap_or(false)
+}
+
+fn note(text: &str) {
+    // Nobody is left to tell if stderr is closed.
+    writeln!(io::stderr(), "{text}").ok();
+}
+
+fn listening() -> Result<(Runtime, Listener), ExitCode> {
+    let started = Builder::new_current_thread().enable_all().build().and_then(|runtime| {
+        let entered = runtime.enter();
+        let listener = Listener::start()?;
+        drop(entered);
+        Ok((runtime, listener))
+    });
+    started.map_err(|source| {
+        let message = format!("start the runtime: {source}");
+        Report::new(Exit::Internal, message).finish(&LogConfig::default(), None, None)
+    })
+}
+
+fn begin<F: Parser + CommandFactory, C>(
+    log_flags: fn(&F) -> &LogFlags,
+    parse: fn(&F, &Surroundings, Faults) -> Result<C, Faults>,
+    identity: fn(&C) -> &Identity,
+) -> Result<Started<C>, ExitCode> {
+    let (runtime, listener) = listening()?;
+    let Arguments { kept, ignored } = compatible(std::env::args_os(), &F::command());
+    let flags = F::try_parse_from(kept).map_err(|error| not_flags(&error))?;
+    let mut faults = Faults::default();
+    let rust_log = std::env::var_os(env::RUST_LOG);
+    let log = LogConfig::parse(log_flags(&flags), rust_log.as_ref(), &mut faults);
+    telemetry::start(&log);
+    for flag in ignored {
+        tracing::debug!(flag, "flag of the original's logging library ignored");
+    }
+    let config = parse(&flags, &Surroundings::look(), faults);
+    let config = config.map_err(|faults| refuse(faults.list(), &log))?;
+    let identity = identity(&config).clone();
+    Ok(Started { config, identity, log, runtime, listener })
+}
+
+/// Help and version are what was asked for; the rest is a refusal, in our own words because
+/// clap's repeat hostile text as it is.
+fn not_flags(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // A reader that has gone, as in `--help | head`, is no failure.
+        error.print().ok();
+        return ExitCode::SUCCESS;
+    }
+    let mut log = LogConfig::default();
+    if let Some(file) = std::env::var_os(env::TERMINATION_LOG) {
+        log = early_log(file);
+    }
+    refuse(&[explain(error)], &log)
+}
+
+fn early_log(file: OsString) -> LogConfig {
+    let flags = LogFlags { termination_log: Some(file), ..LogFlags::default() };
+    LogConfig::parse(&flags, None, &mut Faults::default())
+}
+
+fn explain(error: &clap::Error) -> String {
+    let kind = error.kind().as_str().unwrap_or("the command line cannot be understood");
+    let wrong =
+        [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue];
+    let wrong: Vec<String> = wrong.iter().filter_map(|kind| context(error, *kind)).collect();
+    let meant = context(error, ContextKind::SuggestedArg)
+        .or_else(|| context(error, ContextKind::SuggestedSubcommand));
+    let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+    format!("{kind}: {}{meant}; see --help", wrong.join(", "))
+}
+
+fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    let value = error.get(kind)?;
+    if let ContextValue::String(text) = value {
+        return Some(escaped(text));
+    }
+    let ContextValue::Strings(texts) = value else { return None };
+    Some(texts.iter().map(|text| escaped(text)).collect::<Vec<_>>().join(", "))
+}
+
+fn refuse(faults: &[String], log: &LogConfig) -> ExitCode {
+    if log.format == LogFormat::Human {
+        let count = faults.len();
+        let plural = if count == 1 { "fault" } else { "faults" };
+        note(&format!("error: {count} {plural} in the configuration"));
+        for fault in faults {
+            note(&format!("  - {}", fault.replace('\n', "\n    ")));
+        }
+    }
+    Report::new(Exit::Usage, faults.join("; ")).finish(log, None, None)
+}

@@ -1,0 +1,188 @@
+//! Runs a real binary with an environment of its own and reads its last words.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// No process of these tests may take longer.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A process that is about to run, with nothing in its environment but what is named here.
+pub(crate) struct Run {
+    pub(crate) command: Command,
+    pub(crate) dir: TempDir,
+}
+
+impl Run {
+    /// A binary with only the file for its last words set.
+    pub(crate) fn bare(binary: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let mut command = Command::new(binary);
+        command.env_clear().env("FIRECAMP_TERMINATION_LOG", dir.path().join("last-words"));
+        // Exit codes and texts must not depend on where the tests run.
+        command.env("NODE_NAME", "node-a").current_dir(dir.path());
+        Self { command, dir }
+    }
+
+    /// A binary whose whole configuration is right.
+    pub(crate) fn configured(binary: &str) -> Self {
+        let run = Self::bare(binary);
+        let registry = run.dir.path().join("registry");
+        std::fs::create_dir(&registry).unwrap();
+        run.set("CLUSTER", "prod")
+            .set("SERVICE_NAME", "redis")
+            .set("POD_NAME", "redis-0")
+            .set("K8S_NAMESPACE", "demo")
+            .set("POD_UID", "uid-1")
+            .set("FIRECAMP_REGISTRY", format!("file://{}", registry.display()))
+            .with_own("FIRECAMP_RUN_DIR", "run")
+            .with_own("FIRECAMP_CONF_DIR", "conf")
+    }
+
+    fn with_own(self, variable: &str, name: &str) -> Self {
+        let path = self.dir.path().join(name);
+        self.set(variable, path)
+    }
+
+    pub(crate) fn set(mut self, variable: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(variable, value);
+        self
+    }
+
+    pub(crate) fn unset(mut self, variable: &str) -> Self {
+        self.command.env_remove(variable);
+        self
+    }
+
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn start(mut self) -> Running {
+        let stdout = File::create(self.path("stdout")).unwrap();
+        let stderr = File::create(self.path("stderr")).unwrap();
+        self.command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        let child = self.command.spawn().unwrap();
+        Running { child, dir: self.dir }
+    }
+
+    pub(crate) fn end(self) -> Ended {
+        self.start().end()
+    }
+}
+
+/// A running process; it dies with this value.
+pub(crate) struct Running {
+    child: Child,
+    dir: TempDir,
+}
+
+impl Running {
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits until the log says it.
+    pub(crate) fn says(&self, text: &str) {
+        let said = || self.read("stderr").contains(text).then_some(());
+        let waited = until(said);
+        assert!(waited.is_some(), "the log never says {text:?}: {}", self.read("stderr"));
+    }
+
+    pub(crate) fn end(mut self) -> Ended {
+        let status = until(|| self.child.try_wait().unwrap());
+        assert!(status.is_some(), "the process does not end: {}", self.read("stderr"));
+        Ended {
+            code: status.and_then(|status| status.code()),
+            stdout: self.read("stdout"),
+            stderr: self.read("stderr"),
+            last_words: std::fs::read_to_string(self.dir.path().join("last-words")).ok(),
+        }
+    }
+
+    fn read(&self, name: &str) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.dir.path().join(name)).unwrap()).into_owned()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// The first thing that `seen` sees before the deadline.
+fn until<T>(mut seen: impl FnMut() -> Option<T>) -> Option<T> {
+    let begun = SystemTime::now();
+    loop {
+        if let Some(found) = seen() {
+            return Some(found);
+        }
+        if begun.elapsed().unwrap_or_default() > DEADLINE {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A process that has ended.
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) last_words: Option<String>,
+}
+
+impl Ended {
+    /// What was printed, whatever the width of the terminal.
+    pub(crate) fn on_one_line(&self) -> String {
+        self.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// The last line of the log, which must be the termination message word for word.
+    pub(crate) fn report(&self) -> Value {
+        let line = self.stderr.lines().last().unwrap_or_default();
+        assert_eq!(self.last_words.as_deref(), Some(line), "{}", self.stderr);
+        assert!(line.len() <= 4096, "{} bytes", line.len());
+        serde_json::from_str(line).unwrap()
+    }
+
+    /// The process refused its configuration with a message that has all of these in it, and no
+    /// control character reached the log.
+    #[track_caller]
+    pub(crate) fn is_refused_naming(&self, texts: &[&str]) {
+        assert_eq!(self.code, Some(2), "{}", self.stderr);
+        let strange = |c: char| c.is_control() && c != '\n';
+        assert!(!self.stderr.contains(strange), "{:?}", self.stderr);
+        let shown = &self.stderr;
+        for text in texts {
+            assert!(shown.contains(text), "{text:?} is not in {shown}");
+        }
+        assert!(shown.len() < 10_000, "{} bytes of log", shown.len());
+    }
+}
+
+/// Values that no setting takes, each with what makes it wrong.
+pub(crate) fn garbage() -> [(&'static str, OsString); 4] {
+    [
+        ("empty", OsString::new()),
+        ("garbled", OsString::from("\u{1b}[31m\n{\"result\":\"succeeded\"}\n../…")),
+        ("huge", OsString::from("%!".repeat(50_000))),
+        ("not UTF-8", OsString::from_vec(b"\xff\xfe\x01".to_vec())),
+    ]
+}
