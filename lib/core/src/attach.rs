@@ -13,6 +13,8 @@ mod land;
 mod moving;
 mod undo;
 
+pub use self::land::kernel_target;
+
 use std::net::Ipv4Addr;
 use std::time::Duration;
 

@@ -23,6 +23,10 @@ pub mod env {
     pub const NODE_NAME: &str = "NODE_NAME";
     /// URL of the registry: `file:///DIR`.
     pub const REGISTRY: &str = "FIRECAMP_REGISTRY";
+    /// Debug builds only: the step boundary at which the process crashes (`attach.7`).
+    pub const CRASH_AT: &str = "FIRECAMP_CRASH_AT";
+    /// Debug builds only: `kill` (default) or `freeze`.
+    pub const CRASH_HOW: &str = "FIRECAMP_CRASH_HOW";
     /// What every flag of ours begins with as a variable.
     pub const PREFIX: &str = "FIRECAMP_";
     /// Pool of a member that has no claim yet.

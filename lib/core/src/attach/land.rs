@@ -289,7 +289,7 @@ impl Land {
 }
 
 /// What the kernel needs for an address on this ENI. The primary interface needs no routing.
-pub(crate) fn kernel_target(address: Ipv4Addr, eni: &Eni) -> KernelTarget {
+pub fn kernel_target(address: Ipv4Addr, eni: &Eni) -> KernelTarget {
     let primary = eni.device_index == 0 && eni.network_card == 0;
     let card = eni.network_card.saturating_mul(kernel::TABLES_PER_CARD);
     let table = kernel::TABLE_BASE

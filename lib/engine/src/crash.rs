@@ -1,0 +1,75 @@
+//! Named crash points, in debug builds only: the process kills or freezes itself at a step
+//! boundary of the protocol, so that tests with real binaries can show what recovers.
+//!
+//! `FIRECAMP_CRASH_AT=attach.7` (a boundary) or `attach.8` (an Assign has been sent and its answer
+//! not read); `FIRECAMP_CRASH_HOW=kill` (default) or `freeze`. Release builds read neither.
+
+use std::future::Future;
+
+use firecamp_core::action::{Action, Reply, Step};
+#[cfg(debug_assertions)]
+use firecamp_core::contract;
+
+/// Where this process is to crash, if anywhere.
+#[derive(Debug)]
+pub(crate) struct CrashPoint {
+    #[cfg(debug_assertions)]
+    armed: Option<(String, nix::sys::signal::Signal)>,
+}
+
+#[cfg(debug_assertions)]
+impl CrashPoint {
+    pub(crate) fn from_environment() -> Self {
+        use nix::sys::signal::Signal;
+        let freeze = std::env::var(contract::env::CRASH_HOW).is_ok_and(|how| how == "freeze");
+        let signal = if freeze { Signal::SIGSTOP } else { Signal::SIGKILL };
+        Self { armed: std::env::var(contract::env::CRASH_AT).ok().map(|at| (at, signal)) }
+    }
+
+    fn fire(&self, name: &str) {
+        if let Some((at, signal)) = &self.armed
+            && at == name
+        {
+            tracing::warn!(at, ?signal, "Crashing as asked");
+            if let Err(error) = nix::sys::signal::raise(*signal) {
+                tracing::error!(%error, "Could not crash");
+            }
+        }
+    }
+
+    pub(crate) fn after(&self, step: Step) {
+        self.fire(&step.to_string());
+    }
+
+    /// For a call to EC2: it was sent, and the machine never hears of its answer.
+    pub(crate) async fn during(
+        &self,
+        action: &Action,
+        work: impl Future<Output = Option<Reply>>,
+    ) -> Option<Reply> {
+        let answer = work.await;
+        if let Action::Assign { .. } = action {
+            self.fire("attach.8");
+        } else if let Action::Unassign { .. } = action {
+            self.fire("free.3");
+        }
+        answer
+    }
+}
+
+#[cfg(not(debug_assertions))]
+impl CrashPoint {
+    pub(crate) fn from_environment() -> Self {
+        Self {}
+    }
+
+    pub(crate) fn after(&self, _step: Step) {}
+
+    pub(crate) async fn during(
+        &self,
+        _action: &Action,
+        work: impl Future<Output = Option<Reply>>,
+    ) -> Option<Reply> {
+        work.await
+    }
+}

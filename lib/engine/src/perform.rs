@@ -1,0 +1,223 @@
+//! One action, one bounded call to one outside system.
+
+use std::future::Future;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::action::{Action, Reply};
+use firecamp_core::failure::{
+    CloudFailure, CloudKind, Effect, FileFailure, HostFailure, HostKind, RegistryFailure,
+    RegistryKind,
+};
+use firecamp_core::ids::{Member, PoolName};
+use firecamp_core::outside::{Cloud, HostNet, MemberFile, Registry};
+use tokio::time::timeout;
+
+/// The outside systems of one run.
+#[derive(Debug, Clone)]
+pub struct Systems<C, H, R, F> {
+    /// EC2 and the metadata service.
+    pub cloud: C,
+    /// The kernel of this node.
+    pub host: H,
+    /// Claims and static IPs.
+    pub registry: R,
+    /// The static-IP file.
+    pub file: F,
+}
+
+/// For a release, which never touches the static-IP file.
+#[derive(Debug, Clone, Copy)]
+pub struct NoFile;
+
+impl NoFile {
+    fn refuse<T>() -> Result<T, FileFailure> {
+        Err(FileFailure { detail: "a release has no static-IP file".to_owned() })
+    }
+}
+
+impl MemberFile for NoFile {
+    async fn probe(&self) -> Result<(), FileFailure> {
+        Self::refuse()
+    }
+
+    async fn stage(&self, _address: Ipv4Addr) -> Result<bool, FileFailure> {
+        Self::refuse()
+    }
+
+    async fn publish(&self) -> Result<(), FileFailure> {
+        Self::refuse()
+    }
+
+    async fn sync(&self) -> Result<(), FileFailure> {
+        Self::refuse()
+    }
+}
+
+/// The most that a registry request, a metadata read or a Describe may take.
+const READ_BOUND: Duration = Duration::from_secs(5);
+/// The most that a kernel operation may take, its wait for the node-local lock included.
+const HOST_BOUND: Duration = Duration::from_secs(10);
+/// The most that a disk operation may take: EBS stalls for seconds when it fails over.
+const DISK_BOUND: Duration = Duration::from_secs(30);
+/// What a mutation may take beyond its own bound before the runner gives up on it.
+const SLACK: Duration = Duration::from_millis(250);
+
+async fn registry<T>(
+    what: &str,
+    request: impl Future<Output = Result<T, RegistryFailure>>,
+) -> Result<T, RegistryFailure> {
+    timeout(READ_BOUND, request).await.unwrap_or_else(|_elapsed| {
+        Err(RegistryFailure {
+            kind: RegistryKind::Unavailable,
+            effect: Effect::Unknown,
+            detail: format!("{what}: no answer from the registry within {READ_BOUND:?}"),
+        })
+    })
+}
+
+async fn cloud<T>(
+    what: &str,
+    bound: Duration,
+    request: impl Future<Output = Result<T, CloudFailure>>,
+) -> Result<T, CloudFailure> {
+    timeout(bound, request).await.unwrap_or_else(|_elapsed| {
+        Err(CloudFailure {
+            kind: CloudKind::Transient,
+            effect: Effect::Unknown,
+            detail: format!("{what}: no answer within {bound:?}"),
+        })
+    })
+}
+
+async fn host<T>(
+    what: &str,
+    request: impl Future<Output = Result<T, HostFailure>>,
+) -> Result<T, HostFailure> {
+    timeout(HOST_BOUND, request).await.unwrap_or_else(|_elapsed| {
+        Err(HostFailure {
+            kind: HostKind::Busy,
+            detail: format!("{what}: no answer from the kernel within {HOST_BOUND:?}"),
+        })
+    })
+}
+
+async fn disk<T>(
+    what: &str,
+    request: impl Future<Output = Result<T, FileFailure>>,
+) -> Result<T, FileFailure> {
+    timeout(DISK_BOUND, request).await.unwrap_or_else(|_elapsed| {
+        Err(FileFailure { detail: format!("{what}: the disk did not answer in {DISK_BOUND:?}") })
+    })
+}
+
+impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
+    /// Performs an action that asks an outside system. None for those that ask the runner:
+    /// waiting, looking up in the background, being done.
+    pub(crate) async fn perform(
+        &self,
+        member: &Member,
+        pool: Option<&PoolName>,
+        action: &Action,
+    ) -> Option<Reply> {
+        match action {
+            Action::ReadMember
+            | Action::ReadRecord(_)
+            | Action::ReadPod
+            | Action::ReadAllocated(_)
+            | Action::Write(_) => self.ask_registry(member, pool, action).await,
+            Action::ReadIdentity
+            | Action::ReadListed(_)
+            | Action::ReadOwner(..)
+            | Action::Assign { .. }
+            | Action::Unassign { .. } => self.ask_cloud(action).await,
+            Action::ProbeFile | Action::StageFile(_) | Action::PublishFile | Action::SyncFile => {
+                self.ask_disk(action).await
+            }
+            Action::AddAddress(..)
+            | Action::AddRouting(..)
+            | Action::Observe(_)
+            | Action::RemoveAddress(..)
+            | Action::RemoveRouting(..)
+            | Action::ReadSockets(_) => self.ask_kernel(action).await,
+            Action::BeginOwner(..) | Action::Wait(_) | Action::AwaitStop | Action::Done => None,
+        }
+    }
+
+    async fn ask_registry(
+        &self,
+        member: &Member,
+        pool: Option<&PoolName>,
+        action: &Action,
+    ) -> Option<Reply> {
+        let it = &self.registry;
+        Some(if let Action::ReadMember = action {
+            let read = registry("read the member", it.member(member, pool)).await;
+            Reply::Member(read.map(Box::new))
+        } else if let Action::ReadRecord(address) = action {
+            let read = registry("read the static IP", it.static_ip(*address)).await;
+            Reply::Record(read.map(|found| found.map(Box::new)))
+        } else if let Action::ReadPod = action {
+            Reply::Pod(registry("read the pod", it.pod(member)).await)
+        } else if let Action::ReadAllocated(pool) = action {
+            Reply::Allocated(registry("list the pool's addresses", it.allocated(pool)).await)
+        } else if let Action::Write(write) = action {
+            Reply::Written(registry("write", it.write(write)).await)
+        } else {
+            return None;
+        })
+    }
+
+    async fn ask_cloud(&self, action: &Action) -> Option<Reply> {
+        let it = &self.cloud;
+        Some(if let Action::ReadIdentity = action {
+            Reply::Identity(cloud("read this instance", READ_BOUND, it.identity()).await)
+        } else if let Action::ReadListed(mac) = action {
+            Reply::Listed(cloud("read the ENI's addresses", READ_BOUND, it.listed(*mac)).await)
+        } else if let Action::ReadOwner(address, subnet) = action {
+            Reply::Owner(cloud("look up the owner", READ_BOUND, it.owner(*address, subnet)).await)
+        } else if let Action::Assign { eni, address, force, within } = action {
+            let call = it.assign(eni, *address, *force, *within);
+            Reply::Cloud(cloud("assign", within.saturating_add(SLACK), call).await)
+        } else if let Action::Unassign { eni, address, within } = action {
+            let call = it.unassign(eni, *address, *within);
+            Reply::Cloud(cloud("unassign", within.saturating_add(SLACK), call).await)
+        } else {
+            return None;
+        })
+    }
+
+    async fn ask_disk(&self, action: &Action) -> Option<Reply> {
+        let it = &self.file;
+        Some(Reply::File(if let Action::ProbeFile = action {
+            disk("probe the data volume", it.probe()).await.map(|()| true)
+        } else if let Action::StageFile(address) = action {
+            disk("stage the static-IP file", it.stage(*address)).await
+        } else if let Action::PublishFile = action {
+            disk("publish the static-IP file", it.publish()).await.map(|()| true)
+        } else if let Action::SyncFile = action {
+            disk("sync the directory", it.sync()).await.map(|()| true)
+        } else {
+            return None;
+        }))
+    }
+
+    async fn ask_kernel(&self, action: &Action) -> Option<Reply> {
+        let it = &self.host;
+        Some(if let Action::AddAddress(target, holder) = action {
+            Reply::Host(host("add the address", it.add_address(target, holder)).await)
+        } else if let Action::AddRouting(target, holder) = action {
+            Reply::Host(host("add rule and routes", it.add_routing(target, holder)).await)
+        } else if let Action::Observe(target) = action {
+            Reply::Observed(host("read the kernel back", it.observe(target)).await)
+        } else if let Action::RemoveAddress(address, holder) = action {
+            Reply::Host(host("remove the address", it.remove_address(*address, holder)).await)
+        } else if let Action::RemoveRouting(address, holder) = action {
+            Reply::Host(host("remove the rule", it.remove_routing(*address, holder)).await)
+        } else if let Action::ReadSockets(address) = action {
+            Reply::Sockets(host("count the sockets", it.sockets(*address)).await)
+        } else {
+            return None;
+        })
+    }
+}

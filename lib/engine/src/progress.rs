@@ -1,0 +1,69 @@
+//! What a run tells people while it goes on.
+
+use std::time::Duration;
+
+use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::time::Moment;
+use tracing::{debug, info, warn};
+
+/// Anything that takes longer than this is reported.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// Logs each step once, each failure, and what is waited for when it takes long.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    waiting: Option<Moment>,
+    reported: Option<Moment>,
+}
+
+impl Progress {
+    pub(crate) fn asked(&mut self, action: &Action, now: Moment) {
+        debug!(action = ?action, "Asked");
+        let Action::Wait(delay) = action else { return };
+        let begun = *self.waiting.get_or_insert(now);
+        let silent = self.reported.map_or_else(|| now.since(begun), |last| now.since(last));
+        if silent >= QUIET || delay.length >= QUIET {
+            self.reported = Some(now);
+            info!(
+                waiting_for = delay.why,
+                waited_seconds = now.since(begun).as_secs_f64(),
+                at_most_seconds = delay.length.as_secs_f64(),
+                "Waiting"
+            );
+        }
+    }
+
+    pub(crate) fn crossed(&mut self, step: Step) {
+        self.waiting = None;
+        self.reported = None;
+        info!(step = %step, "Passed");
+    }
+}
+
+/// Logs the reply, and a failure for people.
+pub(crate) fn told(reply: &Reply) {
+    debug!(reply = ?reply, "Told");
+    if let Some((system, detail)) = failed(reply) {
+        warn!(system, detail, "Failed");
+    }
+}
+
+fn failed(reply: &Reply) -> Option<(&'static str, &str)> {
+    let (system, detail) = match reply {
+        Reply::Member(read) => ("registry", read.as_ref().err().map(|f| &f.detail)),
+        Reply::Record(read) => ("registry", read.as_ref().err().map(|f| &f.detail)),
+        Reply::Pod(read) => ("registry", read.as_ref().err().map(|f| &f.detail)),
+        Reply::Allocated(read) => ("registry", read.as_ref().err().map(|f| &f.detail)),
+        Reply::Written(done) => ("registry", done.as_ref().err().map(|f| &f.detail)),
+        Reply::Identity(read) => ("imds", read.as_ref().err().map(|f| &f.detail)),
+        Reply::Listed(read) => ("imds", read.as_ref().err().map(|f| &f.detail)),
+        Reply::Owner(read) => ("ec2", read.as_ref().err().map(|f| &f.detail)),
+        Reply::Cloud(done) => ("ec2", done.as_ref().err().map(|f| &f.detail)),
+        Reply::File(done) => ("disk", done.as_ref().err().map(|f| &f.detail)),
+        Reply::Host(done) => ("kernel", done.as_ref().err().map(|f| &f.detail)),
+        Reply::Observed(read) => ("kernel", read.as_ref().err().map(|f| &f.detail)),
+        Reply::Sockets(read) => ("kernel", read.as_ref().err().map(|f| &f.detail)),
+        Reply::Begun | Reply::Waited | Reply::Stopping => ("", None),
+    };
+    detail.map(|text| (system, text.as_str()))
+}
