@@ -49,6 +49,7 @@ impl AwsCloud {
     }
 }
 
+// The SDK's futures are large and deeply nested; boxed, they are not part of every caller's.
 impl Cloud for AwsCloud {
     async fn identity(&self) -> Result<NodeIdentity, CloudFailure> {
         let within = self.identity_within;
@@ -60,11 +61,11 @@ impl Cloud for AwsCloud {
     }
 
     async fn listed(&self, mac: Mac) -> Result<BTreeSet<Ipv4Addr>, CloudFailure> {
-        Ok(identity::addresses(&self.metadata, mac).await?.into_iter().collect())
+        Ok(Box::pin(identity::addresses(&self.metadata, mac)).await?.into_iter().collect())
     }
 
     async fn owner(&self, address: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
-        self.ec2.owner(&self.metadata, address, subnet).await
+        Box::pin(self.ec2.owner(&self.metadata, address, subnet)).await
     }
 
     async fn assign(
@@ -74,7 +75,7 @@ impl Cloud for AwsCloud {
         force: bool,
         within: Duration,
     ) -> Result<(), CloudFailure> {
-        self.ec2.assign(&self.metadata, (eni, address), force, within).await
+        Box::pin(self.ec2.assign(&self.metadata, (eni, address), force, within)).await
     }
 
     async fn unassign(
@@ -83,6 +84,6 @@ impl Cloud for AwsCloud {
         address: Ipv4Addr,
         within: Duration,
     ) -> Result<(), CloudFailure> {
-        self.ec2.unassign(&self.metadata, (eni, address), within).await
+        Box::pin(self.ec2.unassign(&self.metadata, (eni, address), within)).await
     }
 }

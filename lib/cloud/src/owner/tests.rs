@@ -1,1 +1,113 @@
+//! Answers as EC2 gives them, and as it might.
 
+use aws_sdk_ec2::types::{
+    NetworkInterfaceAttachment, NetworkInterfacePrivateIpAddress as Entry, Tag,
+};
+
+use super::*;
+
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 9);
+const ENI: &str = "eni-0123456789abcdef0";
+const OTHER: &str = "eni-0fedcba9876543210";
+
+fn subnet() -> SubnetId {
+    SubnetId::new("subnet-0123456789abcdef0").unwrap()
+}
+
+fn eni(id: &str, primary: &str, secondary: &[&str]) -> NetworkInterface {
+    let entry =
+        |ip: &str, primary| Entry::builder().private_ip_address(ip).primary(primary).build();
+    let mut entries = vec![entry(primary, true)];
+    entries.extend(secondary.iter().map(|ip| entry(ip, false)));
+    NetworkInterface::builder()
+        .network_interface_id(id)
+        .subnet_id(subnet().as_str())
+        .private_ip_address(primary)
+        .set_private_ip_addresses(Some(entries))
+        .build()
+}
+
+fn look(enis: &[NetworkInterface]) -> Result<Owner, CloudFailure> {
+    owner("look", ADDRESS, &subnet(), enis)
+}
+
+fn found(enis: &[NetworkInterface]) -> OwnerEni {
+    match look(enis).unwrap() {
+        Owner::Eni(eni) => eni,
+        Owner::Nobody => panic!("nobody owns it"),
+    }
+}
+
+#[test]
+fn a_secondary_address_has_its_eni_as_owner_with_tag_and_instance() {
+    let mut answer = eni(ENI, "10.0.1.4", &["10.0.1.8", "10.0.1.9"]);
+    let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+    answer.tag_set = Some(vec![tag("Name", "x"), tag("firecamp.io/cluster", "blue")]);
+    let attachment = NetworkInterfaceAttachment::builder()
+        .instance_id("i-0123456789abcdef0")
+        .status(AttachmentStatus::Attached);
+    answer.attachment = Some(attachment.build());
+    answer.description = Some("for\nFireCamp".to_owned());
+    let owner = found(&[answer]);
+    assert_eq!(owner.id.as_str(), ENI);
+    assert!(!owner.primary);
+    assert_eq!(owner.cluster.as_deref(), Some("blue"));
+    assert_eq!(owner.instance.unwrap().as_str(), "i-0123456789abcdef0");
+    assert_eq!(owner.description, "for FireCamp");
+}
+
+#[test]
+fn f054_a_primary_address_is_told_as_such_even_if_only_the_short_field_says_so() {
+    assert!(found(&[eni(ENI, "10.0.1.9", &[])]).primary);
+    let mut short = eni(ENI, "10.0.1.9", &[]);
+    short.private_ip_addresses = None;
+    assert!(found(&[short]).primary);
+}
+
+#[test]
+fn an_eni_that_the_filter_let_through_but_does_not_list_the_address_is_no_owner() {
+    assert_eq!(look(&[eni(ENI, "10.0.1.4", &["10.0.1.90"])]).unwrap(), Owner::Nobody);
+    assert_eq!(look(&[]).unwrap(), Owner::Nobody);
+}
+
+#[test]
+fn the_same_address_in_another_subnet_is_another_address() {
+    let mut foreign = eni(ENI, "10.0.1.4", &["10.0.1.9"]);
+    foreign.subnet_id = Some("subnet-0aaaaaaaaaaaaaaaa".to_owned());
+    assert_eq!(look(&[foreign]).unwrap(), Owner::Nobody);
+}
+
+#[test]
+fn f046_two_owners_at_once_are_a_lagging_answer_that_names_both() {
+    let both = [eni(ENI, "10.0.1.4", &["10.0.1.9"]), eni(OTHER, "10.0.1.5", &["10.0.1.9"])];
+    let failure = look(&both).unwrap_err();
+    assert_eq!(failure.kind, CloudKind::Transient);
+    assert!(failure.detail.contains(ENI) && failure.detail.contains(OTHER), "{failure}");
+}
+
+#[test]
+fn one_eni_on_two_pages_is_one_owner() {
+    let twice = eni(ENI, "10.0.1.4", &["10.0.1.9"]);
+    assert_eq!(found(&[twice.clone(), twice]).id.as_str(), ENI);
+}
+
+#[test]
+fn f060_missing_fields_are_tolerated_unless_the_owner_has_no_name() {
+    let bare = NetworkInterface::builder().build();
+    assert_eq!(look(std::slice::from_ref(&bare)).unwrap(), Owner::Nobody);
+    let owner = found(&[bare, eni(ENI, "10.0.1.4", &["10.0.1.9"])]);
+    assert_eq!((owner.cluster, owner.instance), (None, None));
+    let mut nameless = eni(ENI, "10.0.1.4", &["10.0.1.9"]);
+    nameless.network_interface_id = None;
+    assert_eq!(look(&[nameless]).unwrap_err().kind, CloudKind::Transient);
+}
+
+#[test]
+fn a_detached_eni_has_no_instance() {
+    let mut answer = eni(ENI, "10.0.1.4", &["10.0.1.9"]);
+    let attachment = NetworkInterfaceAttachment::builder()
+        .instance_id("i-0123456789abcdef0")
+        .status(AttachmentStatus::Detached);
+    answer.attachment = Some(attachment.build());
+    assert_eq!(found(&[answer]).instance, None);
+}

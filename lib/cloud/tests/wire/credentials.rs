@@ -1,0 +1,168 @@
+//! What signs the requests, when it is asked for, and what happens if there is nothing.
+
+use std::process::Command;
+
+use firecamp_cloud::{AwsCloud, CloudConfig, Credentials};
+use firecamp_core::failure::CloudKind::{Auth, Transient};
+use firecamp_core::failure::Effect;
+use firecamp_core::outside::Cloud;
+
+use crate::imds::{Imds, PRIMARY};
+use crate::server::{Reply, Server};
+use crate::setup::{Ask, SOON, ask, config, ec2};
+
+const ROLES: &str = "iam/security-credentials/";
+
+fn role(key_id: &str) -> String {
+    format!(
+        r#"{{"Code":"Success","LastUpdated":"2026-11-20T00:00:00Z","Type":"AWS-HMAC","AccessKeyId":"{key_id}","SecretAccessKey":"s","Token":"t","Expiration":"2099-01-01T00:00:00Z"}}"#
+    )
+}
+
+async fn instance_with_role() -> Imds {
+    let imds = Imds::start(&[PRIMARY]).await;
+    imds.set(ROLES, "node-role");
+    imds.set("iam/security-credentials/node-role", &role("AKIDROLE"));
+    imds
+}
+
+fn by_role(ec2: &str, imds: &Imds) -> AwsCloud {
+    let credentials = Credentials::InstanceRole;
+    AwsCloud::connect(CloudConfig { credentials, ..config(ec2, &imds.server.url) }).unwrap()
+}
+
+#[tokio::test]
+async fn an_identity_makes_no_request_for_credentials_and_none_to_ec2() {
+    let server = Server::always(Reply::text(200, "")).await;
+    let imds = instance_with_role().await;
+    by_role(&server.url, &imds).identity().await.unwrap();
+    assert_eq!(server.connections(), 0);
+    assert!(imds.reads().iter().all(|path| !path.contains("iam")), "{:?}", imds.reads());
+}
+
+#[tokio::test]
+async fn the_role_of_the_instance_signs_and_is_asked_for_once() {
+    let server = Server::always(Reply::text(200, "")).await;
+    let imds = instance_with_role().await;
+    let cloud = by_role(&server.url, &imds);
+    for _ in 0..3 {
+        ask(&cloud, Ask::Unassign).await.unwrap();
+    }
+    let asked = imds.reads().iter().filter(|path| path.ends_with("node-role")).count();
+    assert_eq!(asked, 1);
+    let requests = server.requests();
+    let signature = requests[0].header("authorization").unwrap();
+    assert!(signature.contains("Credential=AKIDROLE/"), "{signature}");
+    assert!(signature.contains("/us-east-1/ec2/aws4_request"), "{signature}");
+    assert!(requests[0].header("user-agent").unwrap().contains("aws-sdk-rust"));
+    assert!(requests[0].header("x-amz-user-agent").unwrap().contains("app/firecamp"));
+}
+
+#[tokio::test]
+async fn f048_without_a_region_the_one_of_the_metadata_service_signs() {
+    let server = Server::always(Reply::text(200, "")).await;
+    let imds = Imds::start(&[PRIMARY]).await;
+    imds.set("placement/region", "eu-central-1");
+    let config = CloudConfig { region: None, ..config(&server.url, &imds.server.url) };
+    ask(&AwsCloud::connect(config).unwrap(), Ask::Unassign).await.unwrap();
+    let requests = server.requests();
+    assert!(requests[0].header("authorization").unwrap().contains("/eu-central-1/ec2/"));
+}
+
+#[tokio::test]
+async fn f053_without_credentials_nothing_is_sent_and_the_failure_says_so() {
+    let server = Server::always(Reply::text(200, "")).await;
+    let imds = Imds::start(&[PRIMARY]).await;
+    let failure = ask(&by_role(&server.url, &imds), Ask::Assign).await.unwrap_err();
+    assert_eq!((failure.kind, failure.effect), (Auth, Effect::None), "{failure}");
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn f053_a_metadata_service_in_trouble_is_no_lack_of_permissions() {
+    let server = Server::always(Reply::text(200, "")).await;
+    let imds = instance_with_role().await;
+    imds.reply(ROLES, Reply::text(503, "busy"));
+    let failure = ask(&by_role(&server.url, &imds), Ask::Assign).await.unwrap_err();
+    assert_eq!((failure.kind, failure.effect), (Transient, Effect::None), "{failure}");
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn f053_denials_expiry_and_skew_are_told_with_the_action_and_change_nothing() {
+    let rows = [
+        (401, "AuthFailure", "AWS was not able to validate the provided access credentials"),
+        (403, "UnauthorizedOperation", "You are not authorized to perform this operation."),
+        (400, "RequestExpired", "Request has expired."),
+        (403, "SignatureDoesNotMatch", "The request signature we calculated does not match"),
+    ];
+    for (status, code, message) in rows {
+        let server = Server::always(Reply::error(status, code, message)).await;
+        let failure = ask(&ec2(&server.url), Ask::Assign).await.unwrap_err();
+        assert_eq!((failure.kind, failure.effect), (Auth, Effect::None), "{failure}");
+        assert!(failure.detail.contains("AssignPrivateIpAddresses"), "{failure}");
+        assert!(failure.detail.contains(code) && failure.detail.contains("req-0123"), "{failure}");
+        assert_eq!(server.requests().len(), 1, "{code} was repeated");
+    }
+}
+
+#[tokio::test]
+async fn f053_after_a_denial_the_credentials_are_read_anew() {
+    let server = Server::start(|request| {
+        let fresh = request.header("authorization").unwrap().contains("AKIDNEW");
+        if fresh { Reply::text(200, "") } else { Reply::error(400, "RequestExpired", "expired") }
+    })
+    .await;
+    let imds = instance_with_role().await;
+    let cloud = by_role(&server.url, &imds);
+    assert_eq!(ask(&cloud, Ask::Unassign).await.unwrap_err().kind, Auth);
+    imds.set("iam/security-credentials/node-role", &role("AKIDNEW"));
+    imds.revoke();
+    ask(&cloud, Ask::Unassign).await.unwrap();
+    assert_eq!(server.requests().len(), 2);
+}
+
+/// Certificates are read once by a process, so each case needs one of its own.
+const CHILD: &str = "FIRECAMP_TEST_WITHOUT_ROOTS";
+
+#[tokio::test]
+async fn without_ca_roots_an_https_endpoint_fails_clearly_and_http_works() {
+    if std::env::var_os(CHILD).is_some() {
+        return without_roots().await;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let garbage = dir.path().join("garbage.pem");
+    let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(&garbage, pem).unwrap();
+    for file in [dir.path().join("missing.pem"), garbage] {
+        let test = "credentials::without_ca_roots_an_https_endpoint_fails_clearly_and_http_works";
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test])
+            .env(CHILD, "1")
+            .env("SSL_CERT_FILE", &file)
+            .env_remove("SSL_CERT_DIR")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && told.contains("1 passed"), "{file:?}: {told}");
+    }
+}
+
+async fn without_roots() {
+    let failure = ask(&ec2("https://127.0.0.1:9"), Ask::Assign).await.unwrap_err();
+    assert_eq!((failure.kind, failure.effect), (Auth, Effect::None), "{failure}");
+    assert!(failure.detail.contains("no usable CA certificates"), "{failure}");
+    assert!(failure.detail.contains("SSL_CERT_FILE"), "{failure}");
+    let server = Server::always(Reply::text(200, "")).await;
+    ask(&ec2(&server.url), Ask::Unassign).await.unwrap();
+}
+
+#[tokio::test]
+async fn construction_sends_nothing_and_is_fast() {
+    let server = Server::always(Reply::text(500, "")).await;
+    let started = tokio::time::Instant::now();
+    let cloud = AwsCloud::connect(config(&server.url, &server.url)).unwrap();
+    assert!(started.elapsed() < SOON);
+    drop(cloud);
+    assert_eq!(server.connections(), 0);
+}

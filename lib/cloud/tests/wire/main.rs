@@ -1,0 +1,10 @@
+//! `AwsCloud` against scripted servers on loopback: what the SDK makes of every way in which
+//! EC2 and the metadata service may answer, byte by byte.
+
+mod credentials;
+mod describe;
+mod endings;
+mod imds;
+mod metadata;
+mod server;
+mod setup;

@@ -1,0 +1,275 @@
+//! Reads of the metadata service: what it says, what it leaves out, and how it fails.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_cloud::{AwsCloud, CloudConfig};
+use firecamp_core::failure::CloudKind::{Auth, Throttled, Transient, Unknown};
+use firecamp_core::failure::{CloudFailure, Effect};
+use firecamp_core::node::{EniRule, NodeIdentity};
+use firecamp_core::outside::Cloud;
+use tokio::time::Instant;
+
+use crate::imds::{Imds, PRIMARY, SECOND, THIRD, mac};
+use crate::server::{Reply, Server};
+use crate::setup::{SOON, config, imds};
+
+const ALL: [&str; 3] = [PRIMARY, SECOND, THIRD];
+
+async fn identity(imds_server: &Imds) -> NodeIdentity {
+    imds(&imds_server.server.url).identity().await.unwrap()
+}
+
+async fn failure(imds_server: &Imds) -> CloudFailure {
+    let failure = imds(&imds_server.server.url).identity().await.unwrap_err();
+    assert_eq!(failure.effect, Effect::None);
+    failure
+}
+
+fn macs(node: &NodeIdentity) -> Vec<String> {
+    let mut macs: Vec<String> = node.enis.iter().map(|eni| eni.mac.to_string()).collect();
+    macs.sort();
+    macs
+}
+
+#[tokio::test]
+async fn an_identity_has_what_the_metadata_service_says() {
+    let server = Imds::start(&[PRIMARY, SECOND]).await;
+    server.eni(SECOND, "network-card", Reply::text(200, "1"));
+    server.eni(SECOND, "ipv4-prefix", Reply::text(200, "10.0.1.16/28\n10.0.1.32/28"));
+    let node = identity(&server).await;
+    assert_eq!(node.instance.as_str(), "i-0123456789abcdef0");
+    assert_eq!((node.instance_type.as_str(), node.zone.as_str()), ("m5.large", "us-east-1-bos-1a"));
+    assert_eq!(node.enis.len(), 2);
+    let second = node.enis.iter().find(|eni| eni.mac == mac(SECOND)).unwrap();
+    assert_eq!(second.id.as_str(), "eni-0123456789abcdef1");
+    assert_eq!((second.device_index, second.network_card, second.prefixes), (1, 1, 2));
+    assert_eq!(second.subnet.as_str(), "subnet-0123456789abcdef1");
+    assert_eq!(second.cidr.to_string(), "10.0.1.0/24");
+    assert_eq!(second.primary_address, Ipv4Addr::new(10, 0, 1, 4));
+    let listed = [Ipv4Addr::new(10, 0, 1, 8), Ipv4Addr::new(10, 0, 1, 9)];
+    assert_eq!(second.listed, listed.into());
+    let first = node.enis.iter().find(|eni| eni.mac == mac(PRIMARY)).unwrap();
+    assert_eq!((first.device_index, first.network_card, first.prefixes), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn f048_the_region_comes_from_its_own_key_also_in_a_local_zone() {
+    let server = Imds::start(&[PRIMARY]).await;
+    assert_eq!(identity(&server).await.region, "us-east-1");
+}
+
+#[tokio::test]
+async fn f049_one_token_serves_all_reads_and_what_is_constant_is_read_once() {
+    let server = Imds::start(&ALL).await;
+    let cloud = imds(&server.server.url);
+    cloud.identity().await.unwrap();
+    // Five constants, the list, and seven keys of each ENI.
+    assert_eq!(server.reads().len(), 5 + 1 + 7 * 3);
+    cloud.identity().await.unwrap();
+    cloud.listed(mac(SECOND)).await.unwrap();
+    assert_eq!(server.reads().len(), (5 + 1 + 7 * 3) + (1 + 7 * 3) + 1);
+    assert_eq!(server.tokens_asked(), 1);
+    assert!(server.server.connections() <= 8, "{} connections", server.server.connections());
+}
+
+#[tokio::test]
+async fn f049_a_revoked_token_costs_one_new_one_and_no_failure() {
+    let server = Imds::start(&ALL).await;
+    let cloud = imds(&server.server.url);
+    cloud.identity().await.unwrap();
+    server.revoke();
+    cloud.identity().await.unwrap();
+    assert_eq!(server.tokens_asked(), 2);
+}
+
+#[tokio::test]
+async fn f049_a_service_that_refuses_every_token_is_asked_twice_and_no_more() {
+    let server = Imds::start(&[PRIMARY]).await;
+    server.refuse();
+    let failure = imds(&server.server.url).listed(mac(PRIMARY)).await.unwrap_err();
+    assert_eq!(failure.kind, Auth, "{failure}");
+    assert_eq!((server.reads().len(), server.tokens_asked()), (2, 2));
+}
+
+#[tokio::test]
+async fn f048_an_error_status_is_a_failure_and_is_not_repeated() {
+    let path = "network/interfaces/macs/02:00:00:00:00:01/local-ipv4s";
+    let rows = [(400, Unknown), (403, Auth), (404, Transient), (429, Throttled), (503, Transient)];
+    for (status, kind) in rows {
+        let server = Imds::start(&[PRIMARY]).await;
+        server.reply(path, Reply::text(status, "<h1>no</h1>"));
+        let failure = imds(&server.server.url).listed(mac(PRIMARY)).await.unwrap_err();
+        assert_eq!((failure.kind, failure.effect), (kind, Effect::None), "{failure}");
+        assert!(failure.detail.contains(path), "{failure}");
+        assert_eq!(server.reads().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn f048_an_empty_malformed_or_hostile_answer_is_a_failure_and_never_an_empty_set() {
+    let long = "10.0.0.4\n".repeat(10_000);
+    let hostile: Vec<Vec<u8>> = vec![
+        b"".to_vec(),
+        b"\n".to_vec(),
+        b"  ".to_vec(),
+        b"10.0.0.4\n\n10.0.0.5".to_vec(),
+        b"10.0.0.4 10.0.0.5".to_vec(),
+        b"10.0.0.4\r\n10.0.0.x".to_vec(),
+        b"10.0.0.256".to_vec(),
+        b"::1".to_vec(),
+        b"<html>welcome</html>".to_vec(),
+        b"\xff\xfe\x00".to_vec(),
+        long.into_bytes(),
+    ];
+    for body in hostile {
+        let server = Imds::start(&[PRIMARY]).await;
+        server.eni(PRIMARY, "local-ipv4s", Reply::bytes(200, &body));
+        let cloud = imds(&server.server.url);
+        for failure in
+            [cloud.listed(mac(PRIMARY)).await.unwrap_err(), cloud.identity().await.unwrap_err()]
+        {
+            let start = String::from_utf8_lossy(&body[..body.len().min(20)]).into_owned();
+            assert_eq!((failure.kind, failure.effect), (Transient, Effect::None), "{start:?}");
+            assert!(failure.detail.len() < 2000 && !failure.detail.contains('\n'), "{failure}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn f048_every_constant_and_every_key_of_an_eni_is_checked() {
+    let paths = [
+        "instance-id",
+        "instance-type",
+        "placement/availability-zone",
+        "placement/region",
+        "mac",
+        "network/interfaces/macs/",
+    ];
+    for path in paths {
+        let server = Imds::start(&[PRIMARY, SECOND]).await;
+        server.set(path, "../../etc/passwd\u{7f}");
+        assert_eq!(failure(&server).await.kind, Transient, "{path}");
+        server.reply(path, Reply::text(404, "no"));
+        assert_eq!(failure(&server).await.kind, Transient, "{path}");
+    }
+    let names = [
+        "interface-id",
+        "device-number",
+        "network-card",
+        "subnet-id",
+        "subnet-ipv4-cidr-block",
+        "local-ipv4s",
+        "ipv4-prefix",
+    ];
+    for name in names {
+        let server = Imds::start(&[PRIMARY, SECOND]).await;
+        server.eni(SECOND, name, Reply::text(200, "-1/x"));
+        assert_eq!(failure(&server).await.kind, Transient, "{name}");
+        server.eni(SECOND, name, Reply::text(200, ""));
+        assert_eq!(failure(&server).await.kind, Transient, "{name}");
+        server.eni(SECOND, name, Reply::text(503, "busy"));
+        assert_eq!(failure(&server).await.kind, Transient, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn f047_a_ghost_or_half_known_eni_is_left_out() {
+    let required =
+        ["interface-id", "device-number", "subnet-id", "subnet-ipv4-cidr-block", "local-ipv4s"];
+    for name in required {
+        let server = Imds::start(&ALL).await;
+        server.eni(SECOND, name, Reply::text(404, "no"));
+        assert_eq!(macs(&identity(&server).await), [PRIMARY, THIRD], "{name}");
+    }
+    let server = Imds::start(&[PRIMARY]).await;
+    server.list(&[PRIMARY, SECOND]);
+    assert_eq!(macs(&identity(&server).await), [PRIMARY]);
+}
+
+#[tokio::test]
+async fn f047_an_incomplete_primary_interface_is_a_failure() {
+    let server = Imds::start(&[PRIMARY, SECOND]).await;
+    server.eni(PRIMARY, "subnet-id", Reply::text(404, "no"));
+    assert!(failure(&server).await.detail.contains(PRIMARY));
+    let server = Imds::start(&[PRIMARY, SECOND]).await;
+    server.list(&[SECOND]);
+    assert!(failure(&server).await.detail.contains(PRIMARY));
+    let server = Imds::start(&[PRIMARY, SECOND]).await;
+    server.eni(PRIMARY, "device-number", Reply::text(200, "3"));
+    assert!(failure(&server).await.detail.contains(PRIMARY));
+}
+
+#[tokio::test]
+async fn a_hot_plugged_eni_whose_device_number_still_reads_zero_is_left_out() {
+    let server = Imds::start(&ALL).await;
+    server.eni(SECOND, "device-number", Reply::text(200, "0"));
+    assert_eq!(macs(&identity(&server).await), [PRIMARY, THIRD]);
+}
+
+#[tokio::test]
+async fn f016_two_enis_that_claim_one_place_are_both_left_out() {
+    let server = Imds::start(&ALL).await;
+    server.eni(THIRD, "device-number", Reply::text(200, "1"));
+    assert_eq!(macs(&identity(&server).await), [PRIMARY]);
+}
+
+#[tokio::test]
+async fn f016_the_order_of_the_list_never_changes_the_choice() {
+    let orders = [[PRIMARY, SECOND, THIRD], [THIRD, PRIMARY, SECOND], [SECOND, THIRD, PRIMARY]];
+    for order in orders {
+        let server = Imds::start(&ALL).await;
+        server.list(&order);
+        let node = identity(&server).await;
+        let chosen =
+            node.choose(EniRule::Auto, |subnet| subnet.as_str() != "subnet-0123456789abcdef0");
+        assert_eq!(chosen.unwrap().mac, mac(SECOND), "{order:?}");
+        assert_eq!(node.choose(EniRule::Auto, |_| true).unwrap().mac, mac(PRIMARY));
+    }
+}
+
+#[tokio::test]
+async fn upper_case_macs_are_read_and_asked_for_in_lower_case() {
+    let server = Imds::start(&["02:00:00:00:00:0a"]).await;
+    server.set("mac", "02:00:00:00:00:0A");
+    server.list(&["02:00:00:00:00:0A"]);
+    let node = identity(&server).await;
+    assert_eq!(macs(&node), ["02:00:00:00:00:0a"]);
+    assert!(server.reads().iter().all(|path| !path.contains("0A")));
+}
+
+#[tokio::test]
+async fn a_list_of_more_interfaces_than_any_type_has_is_refused() {
+    let many: Vec<String> = (0..200_u8).map(|n| format!("02:00:00:00:00:{n:02x}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let server = Imds::start(&[PRIMARY]).await;
+    server.list(&many);
+    assert_eq!(failure(&server).await.kind, Transient);
+    assert!(server.reads().len() <= 6);
+}
+
+#[tokio::test]
+async fn f051_a_silent_metadata_service_ends_every_read_in_time() {
+    let server = Server::always(Reply::Silence(Vec::new())).await;
+    let patience = Duration::from_millis(300);
+    let config = CloudConfig { imds_within: patience, ..config("http://127.0.0.1:9", &server.url) };
+    let cloud = AwsCloud::connect(config).unwrap();
+    let started = Instant::now();
+    let listed = cloud.listed(mac(PRIMARY)).await.unwrap_err();
+    assert_eq!(listed.kind, Transient, "{listed}");
+    let identity = cloud.identity().await.unwrap_err();
+    assert_eq!(identity.kind, Transient, "{identity}");
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+    assert!(server.requests().len() <= 2, "the token is asked for once by each call");
+}
+
+#[tokio::test]
+async fn f048_a_token_that_cannot_be_had_is_a_failure() {
+    let rows = [(403, Auth), (503, Transient), (404, Transient), (200, Transient)];
+    for (status, kind) in rows {
+        let server = Server::always(Reply::text(status, "no token")).await;
+        let failure = imds(&server.url).listed(mac(PRIMARY)).await.unwrap_err();
+        assert_eq!((failure.kind, failure.effect), (kind, Effect::None), "{status}: {failure}");
+        assert_eq!(server.requests().len(), 1, "{status}");
+    }
+}

@@ -1,0 +1,68 @@
+//! Clients that look at nothing but what a test gives them.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_cloud::{AwsCloud, CloudConfig, Credentials};
+use firecamp_core::failure::CloudFailure;
+use firecamp_core::ids::{EniId, SubnetId};
+use firecamp_core::outside::Cloud;
+
+pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 9);
+pub(crate) const ENI: &str = "eni-0123456789abcdef0";
+pub(crate) const SUBNET: &str = "subnet-0123456789abcdef0";
+
+/// What a mutation gets here. Loopback answers in a millisecond; only silence takes it all.
+pub(crate) const WITHIN: Duration = Duration::from_millis(600);
+
+/// Within this a call must have ended on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(5);
+
+pub(crate) fn eni() -> EniId {
+    EniId::new(ENI).unwrap()
+}
+
+pub(crate) fn subnet() -> SubnetId {
+    SubnetId::new(SUBNET).unwrap()
+}
+
+pub(crate) fn keys() -> Credentials {
+    Credentials::Fixed { key_id: "AKIDTEST".to_owned(), secret: "secret".to_owned() }
+}
+
+pub(crate) fn config(ec2: &str, imds: &str) -> CloudConfig {
+    CloudConfig {
+        region: Some("us-east-1".to_owned()),
+        ec2_endpoint: Some(ec2.to_owned()),
+        imds_endpoint: Some(imds.to_owned()),
+        credentials: keys(),
+        describe_within: WITHIN,
+        ..CloudConfig::default()
+    }
+}
+
+/// EC2 only; a read of the metadata service would be refused.
+pub(crate) fn ec2(url: &str) -> AwsCloud {
+    AwsCloud::connect(config(url, "http://127.0.0.1:9")).unwrap()
+}
+
+/// The metadata service only.
+pub(crate) fn imds(url: &str) -> AwsCloud {
+    AwsCloud::connect(config("http://127.0.0.1:9", url)).unwrap()
+}
+
+/// One of the three calls of EC2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Owner,
+    Assign,
+    Unassign,
+}
+
+pub(crate) async fn ask(cloud: &AwsCloud, which: Ask) -> Result<(), CloudFailure> {
+    match which {
+        Ask::Owner => cloud.owner(ADDRESS, &subnet()).await.map(drop),
+        Ask::Assign => cloud.assign(&eni(), ADDRESS, true, WITHIN).await,
+        Ask::Unassign => cloud.unassign(&eni(), ADDRESS, WITHIN).await,
+    }
+}
