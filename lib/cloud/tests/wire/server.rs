@@ -119,10 +119,9 @@ async fn serve(mut stream: TcpStream, handler: Arc<Handler>, log: Arc<Mutex<Vec<
             Reply::Http { status, headers, body } => {
                 let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
                 for (name, value) in headers {
-                    head.push_str(&format!("{name}: {value}\r\n"));
+                    head = format!("{head}{name}: {value}\r\n");
                 }
-                head.push_str("\r\n");
-                let whole = [head.as_bytes(), &body].concat();
+                let whole = [head.as_bytes(), b"\r\n", &body].concat();
                 if stream.write_all(&whole).await.is_err() {
                     return;
                 }
