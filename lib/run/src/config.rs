@@ -7,7 +7,7 @@ mod stop;
 use std::path::PathBuf;
 
 use firecamp_core::contract::env;
-use firecamp_core::ids::{ClusterName, InvalidId, Member, NodeName, PodUid, RunId};
+use firecamp_core::ids::{ClusterName, InvalidId, Member, NodeName, PodUid};
 use firecamp_registry::registry_url::{self, RegistryUrl};
 
 pub use self::init::{InitConfig, Output};
@@ -35,8 +35,6 @@ pub struct Identity {
     pub pod: PodUid,
     /// The node that the pod runs on.
     pub node: NodeName,
-    /// This run of this process.
-    pub run: RunId,
 }
 
 /// Where the records and the locks are.
@@ -48,17 +46,7 @@ pub struct Places {
     pub run_dir: PathBuf,
 }
 
-/// A name that no other run of any process has, but for one chance in 2^64.
-fn run_id(program: &str) -> Result<RunId, InvalidId> {
-    RunId::new(&format!("{program}-{:016x}", rand::random::<u64>()))
-}
-
-fn identity(
-    flags: &IdentityFlags,
-    program: &str,
-    around: &Surroundings,
-    faults: &mut Faults,
-) -> Option<Identity> {
+fn identity(flags: &IdentityFlags, around: &Surroundings, faults: &mut Faults) -> Option<Identity> {
     let namespace = Setting::new("namespace", env::K8S_NAMESPACE, flags.namespace.as_ref());
     let name = Setting::new("member-name", env::POD_NAME, flags.member_name.as_ref());
     let namespace = faults.required(namespace, |text| {
@@ -68,9 +56,8 @@ fn identity(
         .required(name, |text| Member::new("any", text).map(|member| member.name().to_owned()));
     let pod = pod(flags, around, faults);
     let node = node(flags, around, faults);
-    let run = run_id(program).map_err(|why| faults.add(why.to_string())).ok();
     let member = Member::new(&namespace?, &name?).map_err(|why| faults.add(why.to_string())).ok();
-    Some(Identity { member: member?, pod: pod?, node: node?, run: run? })
+    Some(Identity { member: member?, pod: pod?, node: node? })
 }
 
 fn pod(flags: &IdentityFlags, around: &Surroundings, faults: &mut Faults) -> Option<PodUid> {

@@ -240,8 +240,8 @@ pub struct ReleaseFlags {
           hide_env_values = true, global = true)]
     pub(crate) drain: Option<OsString>,
 
-    /// What is left of the pod's grace period when the signal comes, if the registry cannot tell.
-    /// If it is not given 1500ms are assumed: a kubelet leaves about 2 s
+    /// What is left of the pod's grace period, if the registry cannot tell. If it is not given:
+    /// 1500ms for `wait` (a kubelet leaves about 2 s), 30s for `release`, which runs at its start
     #[arg(long, env = env::GRACE, value_name = "DURATION", hide_env_values = true, global = true)]
     pub(crate) grace: Option<OsString>,
 

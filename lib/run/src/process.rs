@@ -8,6 +8,7 @@ use std::time::Duration;
 use firecamp_core::contract::exit::Exit;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::config::{Identity, LogConfig};
 use crate::report::Report;
@@ -41,10 +42,12 @@ impl<C> Started<C> {
         let lived = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(async {
                 let begun = Instant::now();
+                let Identity { member, pod, node } = &identity;
+                let span = tracing::info_span!("run", %member, pod_uid = %pod, %node);
                 tokio::spawn(listener.forward(first, signals.clone()));
                 let report = tokio::select! {
                     biased;
-                    report = body(config, signals.clone()) => report,
+                    report = body(config, signals.clone()).instrument(span) => report,
                     report = overdue(&signals) => report,
                 };
                 (report, begun.elapsed())

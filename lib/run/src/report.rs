@@ -30,7 +30,7 @@ pub struct Report {
     /// The epoch that was held.
     pub epoch: Option<Epoch>,
     /// Which way the protocol went, as one word.
-    pub path: Option<String>,
+    pub path: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -66,6 +66,23 @@ impl Report {
         Self { exit, message: message.into(), address: None, eni: None, epoch: None, path: None }
     }
 
+    /// A run that a signal ended between two steps.
+    pub fn interrupted() -> Self {
+        Self::new(Exit::Interrupted, "ended by a signal: nothing more was begun")
+    }
+
+    /// A run whose plan nobody could be shown.
+    pub fn unprintable(source: &io::Error) -> Self {
+        Self::new(Exit::Internal, format!("print the plan on stdout: {source}"))
+    }
+
+    /// The same end of a run that changed nothing.
+    #[must_use]
+    pub fn of_a_dry_run(self) -> Self {
+        let message = format!("dry run, nothing was changed; it would be: {}", self.message);
+        Self { message, path: Some("dry-run"), ..self }
+    }
+
     /// The one line, without a line break, at most [`MAX_BYTES`] long: the message is cut to fit.
     pub fn line(&self, who: Option<&Identity>, elapsed: Option<Duration>) -> String {
         let render = |message: &str| self.render(message, who, elapsed);
@@ -96,7 +113,7 @@ impl Report {
             address: self.address,
             eni: self.eni.as_ref().map(EniId::as_str),
             epoch: self.epoch.map(|epoch| epoch.0),
-            path: self.path.as_deref(),
+            path: self.path,
             elapsed_ms: elapsed.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             message,
             advice: self.exit.advice(),

@@ -66,7 +66,7 @@ impl InitConfig {
         let InitFlags { identity, registry, address, log: _parsed_before } = flags;
         let cluster = faults.required(super::cluster(identity), super::cluster_name);
         let service = faults.required(super::service(identity), super::service_name);
-        let identity = super::identity(identity, "init", around, &mut faults);
+        let identity = super::identity(identity, around, &mut faults);
         if let (Some(identity), Some(service)) = (&identity, &service) {
             super::member_of_service(&identity.member, service, &mut faults);
         }

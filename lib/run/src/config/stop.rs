@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firecamp_core::contract::env;
+use firecamp_core::contract::{env, timing};
 use firecamp_core::ids::ClusterName;
 
 use super::{Identity, Places};
@@ -24,8 +24,8 @@ pub struct StopConfig {
     pub places: Places,
     /// The most that `release` drains.
     pub drain: Duration,
-    /// What is left of the grace period, if the registry cannot tell and a person could.
-    pub grace: Option<Duration>,
+    /// What is taken to be left of the grace period if the registry cannot tell.
+    pub grace: Duration,
     /// Give the address back to the subnet, whatever the pool says.
     pub unassign: bool,
 }
@@ -39,7 +39,7 @@ impl StopConfig {
         let StopFlags { mode, identity, registry, release, log: _parsed_before } = flags;
         let cluster = faults.optional(super::cluster(identity), super::cluster_name);
         let service = faults.optional(super::service(identity), super::service_name);
-        let identity = super::identity(identity, "stop", around, &mut faults);
+        let identity = super::identity(identity, around, &mut faults);
         if let (Some(identity), Some(service)) = (&identity, &service) {
             super::member_of_service(&identity.member, service, &mut faults);
         }
@@ -51,15 +51,25 @@ impl StopConfig {
         let unassign = Setting::new("unassign", env::UNASSIGN, release.unassign.as_ref());
         let unassign = faults.required(unassign, parse::boolean);
         let config = identity.zip(places).zip(drain).zip(unassign);
+        let mode = mode.unwrap_or_default();
         let config = config.map(|(((identity, places), drain), unassign)| Self {
-            mode: mode.unwrap_or_default(),
+            mode,
             identity,
             cluster,
             places,
             drain,
-            grace,
+            grace: grace.unwrap_or(assumed_grace(mode)),
             unassign,
         });
         faults.unless(config)
+    }
+}
+
+/// A kubelet leaves about 2 s to a sidecar; a hook runs when the whole period begins, which is
+/// Kubernetes' default if nobody says another.
+fn assumed_grace(mode: StopMode) -> Duration {
+    match mode {
+        StopMode::Wait => timing::UNKNOWN_GRACE,
+        StopMode::Release => timing::PREDECESSOR_GRACE,
     }
 }
