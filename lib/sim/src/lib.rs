@@ -1,1 +1,19 @@
-//! Not built yet.
+//! The outside systems in memory, stateful and strict, and wrappers around any implementation
+//! that break it on purpose: before its effect, after it (the answer is lost), late, or never.
+//! No release binary links this crate.
+
+mod faulty_cloud;
+mod faulty_file;
+mod faulty_host;
+mod faulty_registry;
+mod file;
+mod host;
+mod script;
+
+pub use faulty_cloud::FaultyCloud;
+pub use faulty_file::FaultyFile;
+pub use faulty_host::FaultyHost;
+pub use faulty_registry::FaultyRegistry;
+pub use file::{Disk, SimFile};
+pub use host::{SimHost, Tag};
+pub use script::{Break, Op, Script};
