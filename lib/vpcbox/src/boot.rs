@@ -1,0 +1,66 @@
+//! What the outer process tells the first process of the box, over the pipe that also carries
+//! signals and whose end means the end.
+
+use std::io::{Read, Write};
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// How links of ENIs beyond the primary one start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ExtraEnis {
+    /// Present and down, without an address: as an EKS node has one that was attached later.
+    #[default]
+    Down,
+    /// Up, without an address.
+    Up,
+}
+
+/// Everything that the box needs to know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Boot {
+    /// The spec, as TOML.
+    pub(crate) spec: String,
+    /// `fast` or `realistic`, if not the spec's.
+    pub(crate) profile: Option<firecamp_vpc::ProfileName>,
+    /// The seed, if not the spec's.
+    pub(crate) seed: Option<u64>,
+    /// How further ENIs start.
+    pub(crate) extra_enis: ExtraEnis,
+    /// The command; empty: stay up until a signal.
+    pub(crate) command: Vec<String>,
+    /// Machine-readable announcement when there is no command.
+    pub(crate) json: bool,
+    /// The process id of the outer process, as its caller knows it.
+    pub(crate) outer: u32,
+}
+
+/// Longest boot record that is accepted.
+const MAX_BOOT: usize = 16 * 1024 * 1024;
+
+impl Boot {
+    /// Writes the length and the record.
+    pub(crate) fn send(&self, pipe: &mut impl Write) -> Result<(), Failure> {
+        let failed = |e| Failure::kernel("write to", "the first process of the box", e);
+        let body = serde_json::to_vec(self).map_err(|e| failed(e.into()))?;
+        let length = format!("{:08x}", body.len());
+        pipe.write_all(length.as_bytes()).and_then(|()| pipe.write_all(&body)).map_err(failed)
+    }
+
+    /// Reads what [`Self::send`] wrote and not a byte more.
+    pub(crate) fn receive(pipe: &mut impl Read) -> Result<Self, Failure> {
+        let failed = |e| Failure::kernel("read from", "the outer process", e);
+        let mut length = [0; 8];
+        pipe.read_exact(&mut length).map_err(failed)?;
+        let length = std::str::from_utf8(&length)
+            .ok()
+            .and_then(|text| usize::from_str_radix(text, 16).ok())
+            .filter(|length| *length <= MAX_BOOT)
+            .ok_or_else(|| failed(std::io::Error::other("not a boot record")))?;
+        let mut body = vec![0; length];
+        pipe.read_exact(&mut body).map_err(failed)?;
+        serde_json::from_slice(&body).map_err(|e| failed(e.into()))
+    }
+}

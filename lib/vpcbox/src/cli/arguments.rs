@@ -1,0 +1,344 @@
+//! What can be said on the command line.
+
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use firecamp_vpc::ProfileName;
+
+use crate::boot::ExtraEnis;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0        done; for run, exec and attach: the command's own exit code
+  1        the box refused: no such node, client, address, ENI or fault
+  2        a flag, a variable or the spec is wrong
+  124      wait: the condition did not come true in time
+  125      the box could not be made, reached or kept up
+  126/127  the command cannot be executed / was not found
+  128+N    the command was ended by signal N
+
+Every flag has a variable: --timeout is VPCBOX_TIMEOUT, and so on. VPCBOX_LOG sets the log filter
+(default: warn; debug shows every connection).
+
+Examples:
+  vpcbox spec > box.toml
+  vpcbox run --spec box.toml --profile fast -- bash
+  vpcbox exec node-a -- ip address          (inside the box)
+  vpcbox truth                              (inside the box)
+  vpcbox exec --box 4711 client-a -- curl http://10.0.1.50:6379   (from another terminal)";
+
+/// A VPC on one machine: real network namespaces and packets, EC2's query API and IMDSv2 from a
+/// strict simulator, faults at will. No root needed, nothing is left behind.
+#[derive(Debug, Parser)]
+#[command(name = "vpcbox", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Brings a box up, runs a command in it, and takes everything down.
+    Run(RunArguments),
+    /// Runs a command in the network and mount namespace of a node or client.
+    Exec(ExecArguments),
+    /// Runs a command in a box that another process started, as if `vpcbox run` had started it.
+    Attach(AttachArguments),
+    /// Prints who owns each address, who receives its packets, and where IMDS lists it.
+    Truth(QueryArguments),
+    /// Prints every call to EC2 and to the metadata services, with its times and its outcome.
+    Calls(SinceArguments),
+    /// Prints every change of the router's /32 routes.
+    Router(SinceArguments),
+    /// Sets, lists or clears faults.
+    Fault(FaultArguments),
+    /// Does something now that a neighbour, EC2 or another program on a node might do.
+    Act(ActArguments),
+    /// Waits until something is so.
+    Wait(WaitArguments),
+    /// Prints an example spec with every field explained.
+    Spec,
+    /// Tries each kernel feature that a box needs, and says how to get what is missing.
+    Doctor(DoctorArguments),
+}
+
+/// How to reach a box.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Where {
+    /// Process id of the `vpcbox run` whose box is meant, to reach it from outside
+    #[arg(long = "box", env = "VPCBOX_BOX", value_name = "PID", hide_env_values = true)]
+    pub(super) outer: Option<u32>,
+    /// Admin socket of the box; set inside of a box
+    #[arg(long, env = "VPCBOX_SOCKET", value_name = "PATH", hide_env_values = true)]
+    pub(super) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The command keeps the caller's directory and environment and gets VPCBOX_SOCKET. It runs beside
+the router, not in a node: use `vpcbox exec` for that. Without a command the box stays up until
+Ctrl-C, and prints how to get in from another terminal. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1
+and SIGUSR2 go to the command. When the command ends, all other processes in the box are killed.
+
+Example:
+  vpcbox run --spec box.toml --profile fast --seed 7 -- ./test.sh")]
+pub(super) struct RunArguments {
+    /// The VPC, its nodes and its clients, as TOML; `-` reads standard input
+    #[arg(long, env = "VPCBOX_SPEC", value_name = "FILE")]
+    pub(super) spec: PathBuf,
+    /// How long things take [default: the spec's]
+    #[arg(long, env = "VPCBOX_PROFILE", value_name = "PROFILE")]
+    pub(super) profile: Option<ProfileArgument>,
+    /// Seed of everything random [default: the spec's]
+    #[arg(long, env = "VPCBOX_SEED", value_name = "N")]
+    pub(super) seed: Option<u64>,
+    /// How links of ENIs beyond the primary one start; never with an address
+    #[arg(long, env = "VPCBOX_EXTRA_ENIS", value_name = "STATE", default_value = "down")]
+    pub(super) extra_enis: ExtraEnis,
+    /// Without a command: announce in JSON that the box is up
+    #[arg(long, env = "VPCBOX_JSON")]
+    pub(super) json: bool,
+    /// The command and its arguments
+    #[arg(last = true, value_name = "CMD")]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProfileArgument {
+    /// A few milliseconds for everything
+    Fast,
+    /// The times that AWS was seen to take
+    Realistic,
+}
+
+impl From<ProfileArgument> for ProfileName {
+    fn from(argument: ProfileArgument) -> Self {
+        match argument {
+            ProfileArgument::Fast => Self::Fast,
+            ProfileArgument::Realistic => Self::Realistic,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The process becomes the command: signals and exit code are the command's own. It has its own /run,
+/sys and (if the machine has one) /data, and the directory it was started in. Variables that begin
+with AWS_ and proxy variables are replaced by what the AWS SDK needs to find this box; credentials
+come from the node's instance role by IMDS, as on EC2.
+
+Examples:
+  vpcbox exec node-a -- ip -br address
+  vpcbox exec node-a --env POD_NAME=redis-0 -- ./init
+  vpcbox exec --box 4711 client-a -- ping -c1 10.0.1.50")]
+pub(super) struct ExecArguments {
+    #[command(flatten)]
+    pub(super) place: Where,
+    /// One more variable for the command; may be repeated
+    #[arg(long = "env", env = "VPCBOX_ENV", value_name = "KEY=VALUE")]
+    pub(super) variables: Vec<String>,
+    /// A node or client of the spec
+    #[arg(value_name = "NODE")]
+    pub(super) node: String,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(super) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AttachArguments {
+    /// Process id of the `vpcbox run` whose box is meant
+    #[arg(env = "VPCBOX_BOX", value_name = "PID")]
+    pub(super) outer: i32,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct QueryArguments {
+    #[command(flatten)]
+    pub(super) place: Where,
+    /// Print JSON
+    #[arg(long, env = "VPCBOX_JSON")]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SinceArguments {
+    #[command(flatten)]
+    pub(super) query: QueryArguments,
+    /// Only those with a number above this
+    #[arg(long, env = "VPCBOX_SINCE", value_name = "N", default_value_t = 0)]
+    pub(super) since: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FaultArguments {
+    #[command(subcommand)]
+    pub(super) command: FaultCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum FaultCommand {
+    /// Sets a fault and prints its number.
+    Set(FaultSetArguments),
+    /// Lists the faults that are set, with how often each fired.
+    List(QueryArguments),
+    /// Clears one fault, or all, and prints what they did.
+    Clear(FaultClearArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+KIND and its fields are those of `docs/vpcbox.md`. A value is read as JSON if it is JSON, else as
+text. `--when` narrows the calls that it touches: op, caller, resource, nth, count, probability,
+from_ms, until_ms.
+
+Examples:
+  vpcbox fault set lost_response --when op=AssignPrivateIpAddresses --when nth=1
+  vpcbox fault set late_landing after_ms=8000 --when caller=node-a
+  vpcbox fault set error code=UnauthorizedOperation status=403 --when op=DescribeNetworkInterfaces
+  vpcbox fault set imds_frozen --when caller=node-b
+  vpcbox fault set thief address=10.0.1.50 every_ms=5000
+  vpcbox fault set '{\"fault\":{\"kind\":\"delay\",\"ms\":500},\"when\":{\"probability\":0.1}}'")]
+pub(super) struct FaultSetArguments {
+    #[command(flatten)]
+    pub(super) query: QueryArguments,
+    /// The kind of fault, or the whole fault as a JSON object
+    #[arg(value_name = "KIND")]
+    pub(super) kind: String,
+    /// Fields of the fault
+    #[arg(value_name = "KEY=VALUE")]
+    pub(super) fields: Vec<String>,
+    /// When it fires; may be repeated, and all must hold
+    #[arg(long, env = "VPCBOX_WHEN", value_name = "KEY=VALUE", value_delimiter = '\n')]
+    pub(super) when: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FaultClearArguments {
+    #[command(flatten)]
+    pub(super) query: QueryArguments,
+    /// Its number; all if absent
+    #[arg(value_name = "N")]
+    pub(super) id: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+In the VPC: steal, unassign, strip_eni, terminate, stop, start, detach, delete_eni, hide_eni,
+add_prefixes, tag_eni. In the kernel of a node: kernel_strip, link_flap, link_down, link_up.
+The fields of each are in `docs/vpcbox.md`.
+
+Examples:
+  vpcbox act terminate node=node-b
+  vpcbox act detach eni=eni-0123456789abcdef0
+  vpcbox act steal address=10.0.1.50
+  vpcbox act kernel_strip node=node-a address=10.0.1.50
+  vpcbox act link_flap node=node-a link=ens6 down_ms=200")]
+pub(super) struct ActArguments {
+    #[command(flatten)]
+    pub(super) query: QueryArguments,
+    /// What is done
+    #[arg(value_name = "KIND")]
+    pub(super) kind: String,
+    /// Its fields
+    #[arg(value_name = "KEY=VALUE")]
+    pub(super) fields: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exactly one condition. NODE is a node, a client, an ENI id, or `none` for nobody.
+
+Examples:
+  vpcbox wait --owner 10.0.1.50=node-b              EC2's record
+  vpcbox wait --routed 10.0.1.50=node-b --timeout 5  the router delivers it there
+  vpcbox wait --listed 10.0.1.50=node-b             IMDS of that node lists it
+  vpcbox wait --called AssignPrivateIpAddresses --count 2 --caller node-b")]
+pub(super) struct WaitArguments {
+    #[command(flatten)]
+    pub(super) query: QueryArguments,
+    /// EC2 says that the address belongs to the node
+    #[arg(long, env = "VPCBOX_OWNER", value_name = "ADDRESS=NODE", group = "condition")]
+    pub(super) owner: Option<Held>,
+    /// The router delivers the address to the node
+    #[arg(long, env = "VPCBOX_ROUTED", value_name = "ADDRESS=NODE", group = "condition")]
+    pub(super) routed: Option<Held>,
+    /// The metadata service of the node lists the address
+    #[arg(long, env = "VPCBOX_LISTED", value_name = "ADDRESS=NODE", group = "condition")]
+    pub(super) listed: Option<Held>,
+    /// Calls of this action have been answered
+    #[arg(long, env = "VPCBOX_CALLED", value_name = "ACTION", group = "condition")]
+    pub(super) called: Option<String>,
+    /// For --called: how many
+    #[arg(long, env = "VPCBOX_COUNT", value_name = "N", default_value_t = 1)]
+    pub(super) count: u64,
+    /// For --called: by this node only
+    #[arg(long, env = "VPCBOX_CALLER", value_name = "NODE")]
+    pub(super) caller: Option<String>,
+    /// How long to wait, in seconds
+    #[arg(long, env = "VPCBOX_TIMEOUT", value_name = "SECONDS", default_value_t = 30.0)]
+    pub(super) timeout: f64,
+}
+
+/// `ADDRESS=NODE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) address: Ipv4Addr,
+    /// `None`: nobody.
+    pub(super) node: Option<String>,
+}
+
+impl std::str::FromStr for Held {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (address, node) =
+            text.split_once('=').ok_or("expected ADDRESS=NODE, as 10.0.1.50=node-b")?;
+        let address =
+            address.parse().map_err(|_source| format!("{address:?} is no IPv4 address"))?;
+        let node = (node != "none").then(|| node.to_owned());
+        Ok(Self { address, node })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArguments {
+    /// Print JSON
+    #[arg(long, env = "VPCBOX_JSON")]
+    pub(super) json: bool,
+}
+
+/// What the binary calls itself with. Not for people, so not in the help.
+#[derive(Debug)]
+pub(super) enum Hidden {
+    /// The first process of a box.
+    Init { pipe: i32 },
+    /// The holder of a node's namespaces.
+    Holder { name: String },
+    /// A command of a process outside the box.
+    Guest { command: Vec<OsString> },
+    /// One step of the doctor.
+    Probe { step: String },
+}
+
+impl Hidden {
+    /// The hidden command of a command line, if it is one.
+    pub(super) fn of(words: &[OsString]) -> Option<Self> {
+        let mut words = words.iter().skip(1);
+        let first = words.next()?.to_str()?;
+        let second = words.next();
+        let text = || second.and_then(|word| word.to_str()).map(str::to_owned);
+        match first {
+            "box-init" => Some(Self::Init { pipe: text()?.parse().ok()? }),
+            "box-holder" => Some(Self::Holder { name: text()? }),
+            "box-guest" => Some(Self::Guest { command: words.cloned().collect() }),
+            "box-probe" => Some(Self::Probe { step: text()? }),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Commands that run something in a box.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+
+use super::arguments::{ExecArguments, RunArguments, Where};
+use crate::boot::Boot;
+use crate::client::{Client, socket_of};
+use crate::failure::Failure;
+use crate::{init, namespace, outer, supervise};
+
+/// Variables of the caller that would lead a program in a node to somewhere else.
+const PROXIES: [&str; 8] = [
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+];
+
+/// `vpcbox run`.
+pub(super) fn run(arguments: &RunArguments) -> Result<u8, Failure> {
+    let spec = read_spec(&arguments.spec)?;
+    // Checked before anything is made, so that a mistake costs nothing.
+    init::parse_spec(&spec)?;
+    outer::run(&Boot {
+        spec,
+        profile: arguments.profile.map(Into::into),
+        seed: arguments.seed,
+        extra_enis: arguments.extra_enis,
+        command: arguments.command.clone(),
+        json: arguments.json,
+        outer: std::process::id(),
+    })
+}
+
+fn read_spec(path: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
+    };
+    read.map_err(|error| Failure::Usage {
+        what: format!("read the spec {}: {error}", path.display()),
+        next: "`vpcbox spec > box.toml` writes one that works",
+    })?;
+    Ok(text)
+}
+
+/// `vpcbox exec`.
+pub(super) fn exec(arguments: &ExecArguments) -> Result<u8, Failure> {
+    if let Some(outer) = arguments.place.outer {
+        return exec_from_outside(outer, arguments);
+    }
+    let place = connect(&arguments.place)?.place(&arguments.node)?;
+    namespace::join_node(place.holder)?;
+    let (program, rest) = split(&arguments.command)?;
+    let mut command = Command::new(program);
+    command.args(rest);
+    let foreign = std::env::vars_os().map(|(key, _)| key).filter(|key| is_foreign(key));
+    for key in foreign {
+        command.env_remove(key);
+    }
+    command.envs(place.env).env("VPCBOX_SOCKET", namespace::SOCKET);
+    for variable in &arguments.variables {
+        let Some((key, value)) = variable.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(super::fields::usage(format!("--env {variable:?} is not KEY=VALUE")));
+        };
+        command.env(key, value);
+    }
+    let source = command.exec();
+    Err(Failure::Command { program: program.to_string_lossy().into_owned(), source })
+}
+
+fn is_foreign(key: &OsString) -> bool {
+    let Some(key) = key.to_str() else { return false };
+    key.starts_with("AWS_") || PROXIES.contains(&key) || key == "VPCBOX_ENV"
+}
+
+/// Joins the box first; its PID namespace needs a child.
+fn exec_from_outside(outer: u32, arguments: &ExecArguments) -> Result<u8, Failure> {
+    let number = i32::try_from(outer)
+        .map_err(|_source| super::fields::usage(format!("--box {outer} is no process id")))?;
+    // A clear answer before anything is joined: is there a box, and does it have this node?
+    Client::attach(outer)?.place(&arguments.node)?;
+    let mut words: Vec<OsString> =
+        vec![outer::OURSELVES.into(), "exec".into(), "--socket".into(), namespace::SOCKET.into()];
+    for variable in &arguments.variables {
+        words.extend(["--env".into(), variable.into()]);
+    }
+    words.extend([arguments.node.clone().into(), "--".into()]);
+    words.extend(arguments.command.iter().cloned());
+    outer::attach(number, &words)
+}
+
+/// The child of a process outside the box: dies with it, and becomes the command.
+pub(super) fn guest(words: &[OsString]) -> Result<u8, Failure> {
+    supervise::unblock()?;
+    prctl::set_pdeathsig(Signal::SIGKILL)
+        .map_err(|e| Failure::kernel("tie to", "its parent", e))?;
+    let (program, rest) = split(words)?;
+    let source = Command::new(program).args(rest).exec();
+    Err(Failure::Command { program: program.to_string_lossy().into_owned(), source })
+}
+
+fn split(words: &[OsString]) -> Result<(&OsString, &[OsString]), Failure> {
+    words.split_first().ok_or_else(|| super::fields::usage("no command was given".to_owned()))
+}
+
+/// Connects to the box that is meant.
+pub(super) fn connect(place: &Where) -> Result<Client, Failure> {
+    let path: PathBuf = match (place.outer, &place.socket) {
+        (Some(outer), _) => socket_of(outer),
+        (None, Some(path)) => path.clone(),
+        (None, None) => {
+            return Err(Failure::Unreachable {
+                socket: "VPCBOX_SOCKET".to_owned(),
+                source: std::io::Error::other("it is not set, so this is not inside of a box"),
+            });
+        }
+    };
+    Client::connect(&path)
+}

@@ -1,0 +1,197 @@
+//! The first process of a box: builds everything, runs the command, reaps, and ends. With it ends
+//! everything else: the kernel kills what is left of its PID namespace.
+
+use std::fs::File;
+use std::io::Write;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use firecamp_vpc::{Profile, ProfileName, Spec, World};
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::unix::pipe;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::boot::Boot;
+use crate::clock::Clock;
+use crate::driver::{About, Driver};
+use crate::failure::{Failure, exit};
+use crate::namespace::{self, SOCKET};
+use crate::outer::take_inherited_pipe;
+use crate::plant::Plant;
+use crate::protocol::Hello;
+use crate::{server, supervise};
+
+/// Runs as the first process of a box. `pipe` is the number of the inherited control pipe.
+pub(crate) fn run(pipe: i32) -> Result<u8, Failure> {
+    let mut control = take_inherited_pipe(pipe)?;
+    supervise::unblock()?;
+    // The end of the pipe says the same; this works even if we are stuck.
+    prctl::set_pdeathsig(Signal::SIGKILL)
+        .map_err(|e| Failure::kernel("tie to", "the outer process", e))?;
+    let boot = Boot::receive(&mut control)?;
+    namespace::mount_box()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::kernel("start", "the runtime", e))?;
+    let code = runtime.block_on(live(&boot, control));
+    // Nothing to wait for: the tasks end with us.
+    runtime.shutdown_background();
+    code
+}
+
+async fn live(boot: &Boot, control: File) -> Result<u8, Failure> {
+    let failed = |e| Failure::kernel("read", "the control pipe", e);
+    let control = pipe::OpenOptions::new()
+        .open_receiver(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&control)))
+        .map_err(failed)?;
+    let mut orders = BufReader::new(control).lines();
+    let mut children =
+        signal(SignalKind::child()).map_err(|e| Failure::kernel("watch", "children", e))?;
+    let driver = Arc::new(build(boot).await?);
+    server::start(&driver).await?;
+    driver.settle().await?;
+    tokio::spawn({
+        let driver = Arc::clone(&driver);
+        async move { driver.keep_in_step().await }
+    });
+    let command = start_command(boot)?;
+    loop {
+        let event = tokio::select! {
+            _ = children.recv() => Event::Child,
+            order = orders.next_line() => Event::Order(order.unwrap_or_default()),
+            reason = driver.gave_up() => Event::GaveUp(reason),
+        };
+        match event {
+            Event::Child => {
+                if let Some(code) = reap(command, &driver).await? {
+                    return Ok(code);
+                }
+            }
+            Event::Order(None) => return Ok(exit::BOX),
+            Event::Order(Some(name)) => {
+                if let Some(code) = obey(&name, command) {
+                    return Ok(code);
+                }
+            }
+            Event::GaveUp(reason) => return Err(Failure::Died { what: reason }),
+        }
+    }
+}
+
+enum Event {
+    Child,
+    Order(Option<String>),
+    GaveUp(String),
+}
+
+async fn build(boot: &Boot) -> Result<Driver, Failure> {
+    let spec = parse_spec(&boot.spec)?;
+    let name = boot.profile.unwrap_or(spec.profile);
+    let (profile, label) = match name {
+        ProfileName::Fast => (Profile::fast(), "fast"),
+        ProfileName::Realistic => (Profile::realistic(), "realistic"),
+    };
+    let seed = boot.seed.unwrap_or(spec.seed);
+    let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let clock = Clock::start()?;
+    let world = World::new(&spec, profile, seed, epoch).map_err(|e| spec_failure(&e))?;
+    let plant = Plant::new(&world.subnets(), boot.extra_enis).await?;
+    let hello = Hello {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        outer: boot.outer,
+        clock_origin_ns: clock.origin_ns(),
+        profile: label.to_owned(),
+        seed,
+    };
+    Ok(Driver::new(world, plant, clock, About { hello, region: spec.region }))
+}
+
+/// Reads and checks a spec as far as that goes without building a world.
+pub(crate) fn parse_spec(text: &str) -> Result<Spec, Failure> {
+    Spec::from_toml(text).map_err(|e| spec_failure(&e))
+}
+
+fn spec_failure(error: &firecamp_vpc::SpecError) -> Failure {
+    Failure::Usage {
+        what: format!("the spec is wrong: {error}"),
+        next: "`vpcbox spec` prints one that works, with every field explained",
+    }
+}
+
+fn start_command(boot: &Boot) -> Result<Option<Pid>, Failure> {
+    let Some((program, arguments)) = boot.command.split_first() else {
+        announce(boot)?;
+        return Ok(None);
+    };
+    let child = Command::new(program)
+        .args(arguments)
+        .env("VPCBOX_SOCKET", SOCKET)
+        .env_remove("VPCBOX_BOX")
+        .spawn()
+        .map_err(|source| Failure::Command { program: program.clone(), source })?;
+    Ok(Some(crate::outer::child_pid(&child)))
+}
+
+/// Tells a person, or a test, that the box is up and how to get in.
+fn announce(boot: &Boot) -> Result<(), Failure> {
+    let outer = boot.outer;
+    let text = if boot.json {
+        format!("{{\"box\":{outer},\"ready\":true}}\n")
+    } else {
+        format!(
+            "the box is up; from another terminal: vpcbox exec --box {outer} NODE -- CMD, or \
+             vpcbox truth --box {outer}; Ctrl-C ends it\n"
+        )
+    };
+    let mut out = std::io::stdout();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|e| Failure::kernel("write to", "standard output", e))
+}
+
+/// Passes a signal on to the command; without one it ends the box.
+fn obey(name: &str, command: Option<Pid>) -> Option<u8> {
+    let Ok(signal) = name.parse::<Signal>() else {
+        tracing::warn!(name, "not a signal");
+        return None;
+    };
+    let Some(pid) = command else { return Some(ended_by(signal)) };
+    if let Err(error) = kill(pid, signal) {
+        tracing::debug!(%signal, %error, "the command is gone already");
+    }
+    None
+}
+
+/// Without a command, Ctrl-C and SIGTERM are the ordinary way to end.
+fn ended_by(signal: Signal) -> u8 {
+    match signal {
+        Signal::SIGINT | Signal::SIGTERM => 0,
+        other => supervise::exit_code(WaitStatus::Signaled(Pid::this(), other, false)),
+    }
+}
+
+/// Collects every child that has ended. The command's end is the box's.
+async fn reap(command: Option<Pid>, driver: &Driver) -> Result<Option<u8>, Failure> {
+    loop {
+        let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(None),
+            Ok(status) => status,
+            Err(error) => return Err(Failure::kernel("wait for", "children", error)),
+        };
+        let Some(pid) = status.pid() else { continue };
+        if Some(pid) == command {
+            return Ok(Some(supervise::exit_code(status)));
+        }
+        let number = u32::try_from(pid.as_raw()).unwrap_or_default();
+        if let Some(name) = driver.plant.lock().await.holder_named(number) {
+            return Err(Failure::Died { what: format!("the holder of {name} ended: {status:?}") });
+        }
+    }
+}

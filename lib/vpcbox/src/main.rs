@@ -1,0 +1,7 @@
+//! The `vpcbox` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vpcbox::cli::main()
+}

@@ -1,0 +1,151 @@
+//! Namespaces and mounts: making our own, and joining those of a running box. Everything here
+//! must be called while the process has one thread.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::Path;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::unistd::{Gid, Uid, getegid, geteuid};
+
+use crate::failure::Failure;
+
+/// Directory of the box's own files, on a tmpfs of its private mount namespace.
+pub(crate) const BOX_DIR: &str = "/run/vpcbox";
+/// The admin socket, the same path in every box and every node of it.
+pub(crate) const SOCKET: &str = "/run/vpcbox/admin.sock";
+
+/// What a box keeps to itself. The PID namespace holds the children, not the caller.
+fn box_flags() -> CloneFlags {
+    CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWNET
+        | CloneFlags::CLONE_NEWPID
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWIPC
+}
+
+/// Puts this process into the namespaces of a new box. Root keeps its user namespace where the
+/// kernel lets it, so that files of other users stay readable; everybody else becomes root of a
+/// user namespace of their own.
+pub(crate) fn enter_new_box() -> Result<(), Failure> {
+    let (uid, gid) = (geteuid(), getegid());
+    if uid.is_root() && unshare(box_flags()).is_ok() {
+        return Ok(());
+    }
+    unshare(box_flags() | CloneFlags::CLONE_NEWUSER)
+        .map_err(|e| Failure::kernel("create", "the namespaces of the box", e))?;
+    map_ids(uid, gid)
+}
+
+/// Makes the caller root of its own user namespace.
+fn map_ids(uid: Uid, gid: Gid) -> Result<(), Failure> {
+    let write = |path: &str, text: String| {
+        fs::write(path, text).map_err(|e| Failure::kernel("write", path, e))
+    };
+    write("/proc/self/setgroups", "deny".to_owned())?;
+    write("/proc/self/uid_map", format!("0 {uid} 1"))?;
+    write("/proc/self/gid_map", format!("0 {gid} 1"))
+}
+
+/// Puts this process into network, mount and UTS namespaces of a node.
+pub(crate) fn enter_new_node() -> Result<(), Failure> {
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS)
+        .map_err(|e| Failure::kernel("create", "the namespaces of a node", e))
+}
+
+/// Joins the box whose `vpcbox run` has this process id. The PID namespace takes effect for
+/// children.
+pub(crate) fn join_box(outer: i32) -> Result<(), Failure> {
+    let user = format!("/proc/{outer}/ns/user");
+    if !same_namespace(&user, "/proc/self/ns/user") {
+        join(&user, CloneFlags::CLONE_NEWUSER)?;
+    }
+    // Opened before the mount namespace changes what /proc is.
+    let kinds = [
+        ("net", CloneFlags::CLONE_NEWNET),
+        ("uts", CloneFlags::CLONE_NEWUTS),
+        ("ipc", CloneFlags::CLONE_NEWIPC),
+        ("pid_for_children", CloneFlags::CLONE_NEWPID),
+        ("mnt", CloneFlags::CLONE_NEWNS),
+    ];
+    let mut files = Vec::new();
+    for (name, flag) in kinds {
+        let path = format!("/proc/{outer}/ns/{name}");
+        let file = File::open(&path).map_err(|e| Failure::kernel("open", &path, e))?;
+        files.push((path, file, flag));
+    }
+    for (path, file, flag) in files {
+        setns(&file, flag).map_err(|e| Failure::kernel("join", path, e))?;
+    }
+    Ok(())
+}
+
+/// Joins the network, UTS and mount namespaces of the node that this process holds, and goes back
+/// to the directory that the caller was in.
+pub(crate) fn join_node(holder: i32) -> Result<(), Failure> {
+    let cwd = std::env::current_dir();
+    let net = format!("/proc/{holder}/ns/net");
+    let uts = format!("/proc/{holder}/ns/uts");
+    let mnt = format!("/proc/{holder}/ns/mnt");
+    join(&net, CloneFlags::CLONE_NEWNET)?;
+    join(&uts, CloneFlags::CLONE_NEWUTS)?;
+    join(&mnt, CloneFlags::CLONE_NEWNS)?;
+    // A directory that does not exist there (below /run) is no reason to fail: then it is `/`.
+    if let Ok(cwd) = cwd
+        && std::env::set_current_dir(&cwd).is_err()
+    {
+        tracing::warn!(directory = %cwd.display(), "not there in the node; starting in /");
+    }
+    Ok(())
+}
+
+fn join(path: &str, flag: CloneFlags) -> Result<(), Failure> {
+    let file = File::open(path).map_err(|e| Failure::kernel("open", path, e))?;
+    setns(&file, flag).map_err(|e| Failure::kernel("join", path, e))
+}
+
+fn same_namespace(left: &str, right: &str) -> bool {
+    matches!((fs::read_link(left), fs::read_link(right)), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Keeps every mount below from being seen outside of this mount namespace.
+pub(crate) fn make_mounts_private() -> Result<(), Failure> {
+    mount_one(None, "/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE)
+}
+
+/// The box's view of processes, and a tmpfs on /run with the box's own directory.
+pub(crate) fn mount_box() -> Result<(), Failure> {
+    make_mounts_private()?;
+    let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount_one(Some("vpcbox"), "/proc", Some("proc"), quiet)?;
+    mount_one(Some("vpcbox"), "/run", Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV)?;
+    fs::create_dir(BOX_DIR).map_err(|e| Failure::kernel("create", BOX_DIR, e))
+}
+
+/// A node's own /run, /sys and, if the machine has one, /data. The box's directory stays
+/// reachable, so that a program in a node can ask for the truth.
+pub(crate) fn mount_node() -> Result<(), Failure> {
+    make_mounts_private()?;
+    let box_dir = File::open(BOX_DIR).map_err(|e| Failure::kernel("open", BOX_DIR, e))?;
+    let tmpfs = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount_one(Some("vpcbox"), "/run", Some("tmpfs"), tmpfs)?;
+    fs::create_dir(BOX_DIR).map_err(|e| Failure::kernel("create", BOX_DIR, e))?;
+    let from = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&box_dir));
+    mount_one(Some(&from), BOX_DIR, None, MsFlags::MS_BIND)?;
+    if Path::new("/data").is_dir() {
+        mount_one(Some("vpcbox"), "/data", Some("tmpfs"), tmpfs)?;
+    }
+    let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount_one(Some("vpcbox"), "/sys", Some("sysfs"), quiet)
+}
+
+fn mount_one(
+    source: Option<&str>,
+    target: &str,
+    kind: Option<&str>,
+    flags: MsFlags,
+) -> Result<(), Failure> {
+    mount(source.map(OsStr::new), target, kind, flags, None::<&str>)
+        .map_err(|e| Failure::kernel("mount", format!("{} on {target}", kind.unwrap_or("none")), e))
+}

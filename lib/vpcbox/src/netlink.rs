@@ -1,0 +1,205 @@
+//! Links, addresses, neighbours and routes of one network namespace, each call one request.
+
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr};
+
+use futures_util::TryStreamExt;
+use nix::sched::{CloneFlags, setns};
+use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::route::{RouteMessage, RouteScope};
+use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+
+use crate::failure::Failure;
+
+/// MTU inside a VPC.
+const VPC_MTU: u32 = 9001;
+
+/// A netlink socket in one network namespace.
+#[derive(Debug, Clone)]
+pub(crate) struct Net {
+    handle: Handle,
+    place: String,
+}
+
+/// A link as the kernel shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) index: u32,
+    pub(crate) up: bool,
+}
+
+/// A cable between a port of the router and a node.
+#[derive(Debug)]
+pub(crate) struct Cable<'a> {
+    pub(crate) port: &'a str,
+    pub(crate) link: &'a str,
+    pub(crate) mac: [u8; 6],
+    pub(crate) holder: u32,
+}
+
+impl Net {
+    /// A socket in the network namespace of the calling thread.
+    pub(crate) fn here(place: &str) -> Result<Self, Failure> {
+        let (connection, handle, _messages) = rtnetlink::new_connection()
+            .map_err(|e| Failure::kernel("open netlink in", place, e))?;
+        tokio::spawn(connection);
+        Ok(Self { handle, place: place.to_owned() })
+    }
+
+    /// A socket in the network namespace of a process. The calling thread stays where it is.
+    pub(crate) fn of(pid: u32, place: &str) -> Result<Self, Failure> {
+        let path = format!("/proc/{pid}/ns/net");
+        let file = File::open(&path).map_err(|e| Failure::kernel("open", path, e))?;
+        let runtime = tokio::runtime::Handle::current();
+        let thread = std::thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    let _inside = runtime.enter();
+                    setns(&file, CloneFlags::CLONE_NEWNET)
+                        .map_err(|e| Failure::kernel("join the network of", place, e))?;
+                    Self::here(place)
+                })
+                .join()
+        });
+        thread.unwrap_or_else(|_panic| {
+            Err(Failure::Died { what: format!("the thread that joins the network of {place}") })
+        })
+    }
+
+    fn failed(
+        &self,
+        operation: &'static str,
+        object: &str,
+    ) -> impl FnOnce(rtnetlink::Error) -> Failure {
+        let object = format!("{object} in {}", self.place);
+        move |source| Failure::netlink(operation, object, source)
+    }
+
+    /// The link of this name, if there is one.
+    pub(crate) async fn link(&self, name: &str) -> Result<Link, Failure> {
+        let mut links = self.handle.link().get().match_name(name.to_owned()).execute();
+        let found = links.try_next().await.map_err(self.failed("look up link", name))?;
+        let none = || Failure::Died { what: format!("link {name} in {} is gone", self.place) };
+        let message = found.ok_or_else(none)?;
+        Ok(Link { index: message.header.index, up: message.header.flags.contains(LinkFlags::Up) })
+    }
+
+    /// Lays a cable from a new port here to a new link in the holder's namespace.
+    pub(crate) async fn lay_cable(&self, cable: &Cable<'_>) -> Result<u32, Failure> {
+        let peer = LinkMessageBuilder::<LinkUnspec>::default()
+            .name(cable.link)
+            .address(cable.mac.to_vec())
+            .mtu(VPC_MTU)
+            .setns_by_pid(cable.holder)
+            .build();
+        self.add_veth(cable.port, peer).await
+    }
+
+    /// A cable that leads nowhere: what is sent into it is gone without a word.
+    pub(crate) async fn lay_sink(&self, name: &str, end: &str) -> Result<u32, Failure> {
+        let peer = LinkMessageBuilder::<LinkUnspec>::default().name(end).mtu(VPC_MTU).build();
+        let index = self.add_veth(name, peer).await?;
+        let quiet = LinkMessageBuilder::<LinkUnspec>::default().index(index).arp(false).build();
+        self.set_link(quiet, name).await?;
+        let end_index = self.link(end).await?.index;
+        self.set_up(end_index, true).await?;
+        self.set_up(index, true).await?;
+        Ok(index)
+    }
+
+    async fn add_veth(&self, name: &str, peer: LinkMessage) -> Result<u32, Failure> {
+        let message = LinkMessageBuilder::<LinkVeth>::new(name, "unused")
+            .mtu(VPC_MTU)
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+            .build();
+        let added = self.handle.link().add(message).execute().await;
+        added.map_err(self.failed("create veth", name))?;
+        Ok(self.link(name).await?.index)
+    }
+
+    /// Deletes a link, and its other end with it.
+    pub(crate) async fn delete_link(&self, index: u32) -> Result<(), Failure> {
+        let deleted = self.handle.link().del(index).execute().await;
+        deleted.map_err(self.failed("delete link", &index.to_string()))
+    }
+
+    /// Sets a link up or down.
+    pub(crate) async fn set_up(&self, index: u32, up: bool) -> Result<(), Failure> {
+        let builder = LinkMessageBuilder::<LinkUnspec>::default().index(index);
+        let message = if up { builder.up() } else { builder.down() }.build();
+        self.set_link(message, &index.to_string()).await
+    }
+
+    async fn set_link(&self, message: LinkMessage, name: &str) -> Result<(), Failure> {
+        self.handle.link().set(message).execute().await.map_err(self.failed("set link", name))
+    }
+
+    /// Adds an address.
+    pub(crate) async fn add_address(
+        &self,
+        index: u32,
+        address: Ipv4Addr,
+        prefix: u8,
+    ) -> Result<(), Failure> {
+        let added = self.handle.address().add(index, address.into(), prefix).execute().await;
+        added.map_err(self.failed("add address", &format!("{address}/{prefix}")))
+    }
+
+    /// Removes an address from whatever links have it; the number of links that had it.
+    pub(crate) async fn strip_address(&self, address: Ipv4Addr) -> Result<usize, Failure> {
+        let request = self.handle.address().get().set_address_filter(IpAddr::V4(address));
+        let found: Vec<_> =
+            request.execute().try_collect().await.map_err(self.failed("list", "addresses"))?;
+        let count = found.len();
+        for message in found {
+            let deleted = self.handle.address().del(message).execute().await;
+            deleted.map_err(self.failed("strip address", &address.to_string()))?;
+        }
+        Ok(count)
+    }
+
+    /// Binds an address to a MAC for good, so that it is never asked for.
+    pub(crate) async fn pin_neighbour(
+        &self,
+        index: u32,
+        address: Ipv4Addr,
+        mac: [u8; 6],
+    ) -> Result<(), Failure> {
+        let request = self.handle.neighbours().add(index, address.into()).link_layer_address(&mac);
+        let added = request.replace().execute().await;
+        added.map_err(self.failed("pin neighbour", &address.to_string()))
+    }
+
+    /// Adds a route or puts it in the place of the one to the same destination.
+    pub(crate) async fn put_route(&self, route: RouteMessage, label: &str) -> Result<(), Failure> {
+        let put = self.handle.route().add(route).replace().execute().await;
+        put.map_err(self.failed("put route", label))
+    }
+
+    /// Deletes a route.
+    pub(crate) async fn delete_route(&self, to: Ipv4Addr) -> Result<(), Failure> {
+        let mut route = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(to, 32).build();
+        route.header.scope = RouteScope::NoWhere;
+        let deleted = self.handle.route().del(route).execute().await;
+        deleted.map_err(self.failed("delete route", &to.to_string()))
+    }
+}
+
+/// A route through a link, without a router on the way.
+pub(crate) fn direct(to: Ipv4Addr, prefix: u8, index: u32) -> RouteMessage {
+    RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(to, prefix)
+        .output_interface(index)
+        .scope(RouteScope::Link)
+        .build()
+}
+
+/// A route by way of an address that is taken to be on the link.
+pub(crate) fn via(to: Ipv4Addr, prefix: u8, gateway: Ipv4Addr, index: u32) -> RouteMessage {
+    RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(to, prefix)
+        .gateway(gateway)
+        .output_interface(index)
+        .onlink()
+        .build()
+}

@@ -1,0 +1,35 @@
+//! The sockets of a box: EC2 and the metadata service over HTTP, the admin protocol over a Unix
+//! socket.
+
+mod admin;
+mod http;
+mod kernel;
+mod report;
+mod waiting;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::driver::Driver;
+use crate::failure::Failure;
+use crate::namespace::SOCKET;
+use crate::plant;
+
+/// Opens every socket and serves it until the box ends.
+pub(crate) async fn start(driver: &Arc<Driver>) -> Result<(), Failure> {
+    let ec2 = listen(plant::EC2).await?;
+    let imds = listen(plant::IMDS).await?;
+    let admin = UnixListener::bind(SOCKET).map_err(|e| Failure::kernel("listen on", SOCKET, e))?;
+    tokio::spawn(http::accept(Arc::clone(driver), ec2, http::Endpoint::Ec2));
+    tokio::spawn(http::accept(Arc::clone(driver), imds, http::Endpoint::Imds));
+    tokio::spawn(admin::accept(Arc::clone(driver), admin));
+    Ok(())
+}
+
+async fn listen(address: Ipv4Addr) -> Result<TcpListener, Failure> {
+    TcpListener::bind((address, 80))
+        .await
+        .map_err(|e| Failure::kernel("listen on", format!("{address}:80"), e))
+}

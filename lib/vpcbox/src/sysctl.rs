@@ -1,0 +1,47 @@
+//! Kernel settings of a network namespace. Each namespace starts with the machine's settings, so
+//! everything that the box depends on is written, not assumed.
+
+use std::fs;
+
+use crate::failure::Failure;
+
+/// Writes one setting of the network namespace of the calling thread.
+pub(crate) fn set(name: &str, value: &str) -> Result<(), Failure> {
+    let path = format!("/proc/sys/net/{name}");
+    fs::write(&path, value).map_err(|e| Failure::kernel("write", path, e))
+}
+
+/// The router's settings before it has any port.
+pub(crate) fn router() -> Result<(), Failure> {
+    set("ipv4/ip_forward", "1")?;
+    // The effective value is the maximum of this and the port's own.
+    set("ipv4/conf/all/rp_filter", "0")?;
+    set("ipv4/conf/all/send_redirects", "0")?;
+    set("ipv4/conf/default/send_redirects", "0")?;
+    set("ipv4/conf/all/proxy_arp", "0")?;
+    // Silence, not ICMP errors: a VPC says nothing about an address that nobody has.
+    set("ipv4/conf/default/proxy_arp", "1")?;
+    set("ipv4/conf/default/rp_filter", "1")?;
+    set("ipv6/conf/all/disable_ipv6", "1")
+}
+
+/// The settings of one port of the router.
+pub(crate) fn router_port(port: &str) -> Result<(), Failure> {
+    // Strict: the way back to the source must leave by this port. That is EC2's source check.
+    set(&format!("ipv4/conf/{port}/rp_filter"), "1")?;
+    set(&format!("ipv4/conf/{port}/proxy_arp"), "1")?;
+    set(&format!("ipv4/conf/{port}/send_redirects"), "0")?;
+    // A proxied answer is otherwise held back by up to 0.8 s.
+    set(&format!("ipv4/neigh/{port}/proxy_delay"), "0")
+}
+
+/// A node's settings, as the EKS image has them where it matters (rp_filter loose, no forwarding).
+pub(crate) fn node() -> Result<(), Failure> {
+    for scope in ["all", "default"] {
+        set(&format!("ipv4/conf/{scope}/rp_filter"), if scope == "all" { "0" } else { "2" })?;
+        set(&format!("ipv4/conf/{scope}/arp_ignore"), "0")?;
+        set(&format!("ipv4/conf/{scope}/arp_announce"), "0")?;
+        set(&format!("ipv4/conf/{scope}/accept_redirects"), "0")?;
+    }
+    set("ipv4/ip_forward", "0")
+}

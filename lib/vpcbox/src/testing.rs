@@ -1,0 +1,137 @@
+//! A box for tests: started from a binary, killed when dropped.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::protocol::Condition;
+
+/// A running box without a command of its own. Dropping it kills it, and with it every process
+/// and namespace in it.
+#[derive(Debug)]
+pub struct RunningBox {
+    child: Child,
+    binary: PathBuf,
+    client: Client,
+    /// Holds the spec for as long as the box lives.
+    _spec: tempfile::NamedTempFile,
+}
+
+/// How a box for tests differs from the default.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// More arguments of `vpcbox run`, as `--profile realistic`.
+    pub arguments: Vec<String>,
+    /// What is put before the binary, as `setpriv --reuid 65534 …`; it must exec.
+    pub prefix: Vec<String>,
+}
+
+impl RunningBox {
+    /// Starts a box with the fast profile and waits until it is up. `binary` is `vpcbox`.
+    pub fn start(binary: &Path, spec: &str) -> Result<Self, Failure> {
+        let arguments = vec!["--profile".to_owned(), "fast".to_owned()];
+        Self::start_with(binary, spec, &Options { arguments, prefix: Vec::new() })
+    }
+
+    /// Starts a box and waits until it is up.
+    pub fn start_with(binary: &Path, spec: &str, options: &Options) -> Result<Self, Failure> {
+        let failed = |e| Failure::kernel("write", "a temporary file", e);
+        let file = write_spec(spec).map_err(failed)?;
+        let log = tempfile::NamedTempFile::new().map_err(failed)?;
+        let words = options.prefix.iter().map(OsStr::new).chain([binary.as_os_str()]);
+        let words: Vec<&OsStr> = words.collect();
+        let Some((program, before)) = words.split_first() else {
+            return Err(Failure::Died { what: "no binary was given".to_owned() });
+        };
+        let mut child = Command::new(program)
+            .args(before)
+            .args(["run", "--json", "--spec"])
+            .arg(file.path())
+            .args(&options.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log.reopen().map_err(failed)?)
+            .spawn()
+            .map_err(|e| Failure::kernel("start", binary.display().to_string(), e))?;
+        let client = match ready(&mut child, log.path()).and_then(|()| Client::attach(child.id())) {
+            Ok(client) => client,
+            Err(failure) => {
+                end(&mut child);
+                return Err(failure);
+            }
+        };
+        Ok(Self { child, binary: binary.to_owned(), client, _spec: file })
+    }
+
+    /// The process id of `vpcbox run`.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The client.
+    pub fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// A command that runs `program` in a node or client of the box.
+    pub fn exec(&self, node: &str, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(&self.binary);
+        let pid = self.child.id().to_string();
+        command.args(["exec", "--box", &pid, node, "--"]).arg(program);
+        command
+    }
+
+    /// Waits until the router delivers the address to the node.
+    pub fn wait_routed(
+        &mut self,
+        address: Ipv4Addr,
+        node: &str,
+        timeout: Duration,
+    ) -> Result<(), Failure> {
+        let condition = Condition::Routed { address, node: Some(node.to_owned()) };
+        self.client.wait(&condition, timeout)
+    }
+}
+
+impl Drop for RunningBox {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+fn write_spec(spec: &str) -> std::io::Result<tempfile::NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mut file = tempfile::Builder::new().prefix("vpcbox-spec-").suffix(".toml").tempfile()?;
+    file.write_all(spec.as_bytes())?;
+    // Readable for a box that runs as another user.
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    Ok(file)
+}
+
+/// Waits for the line that says that the box is up, or for the reason why it is not.
+fn ready(child: &mut Child, log: &Path) -> Result<(), Failure> {
+    let mut line = String::new();
+    if let Some(out) = child.stdout.take() {
+        BufReader::new(out)
+            .read_line(&mut line)
+            .map_err(|e| Failure::kernel("hear from", "the box", e))?;
+    }
+    if line.contains("\"ready\":true") {
+        return Ok(());
+    }
+    let words = std::fs::read_to_string(log)
+        .map_err(|e| Failure::kernel("read", "what the box said", e))?;
+    Err(Failure::Died { what: format!("the box did not come up: {}", words.trim()) })
+}
+
+fn end(child: &mut Child) {
+    // Either fails only if it has ended already, which is what is wanted.
+    drop(child.kill());
+    drop(child.wait());
+}
