@@ -75,6 +75,8 @@ pub mod path {
     pub const RUN_DIR: &str = "/run/firecamp";
     /// Directory of the per-address locks below [`RUN_DIR`].
     pub const LOCK_SUBDIR: &str = "ip";
+    /// Name of the lock of the routing tables below [`RUN_DIR`]: addresses of one ENI share one.
+    pub const ROUTING_LOCK: &str = "routing";
     /// Where the kubelet reads a container's last words.
     pub const TERMINATION_LOG: &str = "/dev/termination-log";
 }

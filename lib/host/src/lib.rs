@@ -1,1 +1,19 @@
-//! Not built yet.
+//! The node itself: the real implementations of the core's [`HostNet`] and [`MemberFile`].
+//!
+//! [`LinuxHost`] speaks netlink (rtnetlink and sock_diag) and holds the node-local lock;
+//! [`StaticIpFile`] writes the static-IP file. No external program is ever run (F014).
+//!
+//! [`HostNet`]: firecamp_core::outside::HostNet
+//! [`MemberFile`]: firecamp_core::outside::MemberFile
+
+mod error;
+mod file;
+mod kernel;
+mod linux;
+mod lock;
+mod netlink;
+mod routing;
+
+pub use file::parse::{ParseError, parse};
+pub use file::{FileOptions, StaticIpFile};
+pub use linux::{AddressTags, HostTimeouts, LinuxHost};

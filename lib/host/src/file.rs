@@ -1,0 +1,130 @@
+//! The static-IP file on the member's data volume.
+//!
+//! The volume is hostile ground: the member's own user owns its directories as soon as an entry
+//! point has run `chown -R`. So everything is relative to a directory that is open, no link is
+//! followed, no file is opened that was there and is not a regular one, and nothing that is read
+//! here decides anything but whether the same bytes must be written again.
+
+pub(crate) mod parse;
+mod volume;
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use firecamp_core::failure::FileFailure;
+use firecamp_core::outside::MemberFile;
+
+use crate::error::chain;
+use volume::{Identity, Volume, VolumeError};
+
+/// How a [`StaticIpFile`] behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileOptions {
+    /// Refuse to write unless the directory above the configuration directory (the data
+    /// directory) is a mount point of its own: else the file would go into the container's
+    /// layer and be lost with it (F086).
+    pub require_mount: bool,
+    /// How long one operation may take. Its thread cannot be ended while a disk hangs, so a
+    /// runtime that is to end in time then must be shut down in the background.
+    pub within: Duration,
+}
+
+impl Default for FileOptions {
+    fn default() -> Self {
+        Self { require_mount: false, within: Duration::from_secs(10) }
+    }
+}
+
+/// [`MemberFile`] in a configuration directory.
+///
+/// # Guarantees
+/// * The file is absent, old or new as a whole, never mixed, also after a loss of power.
+/// * A file with the right content is not touched; only a wrong mode is put right.
+/// * A link, directory, fifo, socket or device in the place of the configuration directory, the
+///   file or its temporary file is refused by name and never followed, opened or waited for.
+/// * What is published is the very file that was staged.
+///
+/// # Assumptions
+/// * The path above the configuration directory is not under a member's control.
+#[derive(Debug, Clone)]
+pub struct StaticIpFile {
+    volume: Arc<Volume>,
+    within: Duration,
+    staged: Arc<Mutex<Option<Identity>>>,
+}
+
+impl StaticIpFile {
+    /// The file `firecamp-service-staticip` in `conf_dir` (`/data/conf`), which is made if only
+    /// its last part is missing.
+    pub fn new(conf_dir: &Path, options: FileOptions) -> Self {
+        let volume = Volume::new(conf_dir, options.require_mount);
+        Self {
+            volume: Arc::new(volume),
+            within: options.within,
+            staged: Arc::new(Mutex::new(None)),
+        }
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> PathBuf {
+        self.volume.path()
+    }
+
+    /// Disk operations wait for disks: they run on a thread of their own.
+    async fn run<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&Volume) -> Result<T, VolumeError> + Send + 'static,
+    ) -> Result<T, FileFailure> {
+        let volume = Arc::clone(&self.volume);
+        let task = tokio::task::spawn_blocking(move || operation(&volume));
+        let failure = |why: String| FileFailure {
+            detail: format!("write {}: {why}", self.volume.path().display()),
+        };
+        match tokio::time::timeout(self.within, task).await {
+            Ok(Ok(result)) => result.map_err(|error| FileFailure { detail: chain(&error) }),
+            Ok(Err(stopped)) => Err(failure(stopped.to_string())),
+            Err(_elapsed) => {
+                Err(failure(format!("the disk did not answer within {:?}", self.within)))
+            }
+        }
+    }
+
+    fn staged(&self) -> Option<Identity> {
+        *self.staged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_staged(&self, identity: Option<Identity>) {
+        *self.staged.lock().unwrap_or_else(PoisonError::into_inner) = identity;
+    }
+}
+
+impl MemberFile for StaticIpFile {
+    async fn probe(&self) -> Result<(), FileFailure> {
+        self.run(Volume::probe).await
+    }
+
+    async fn stage(&self, address: Ipv4Addr) -> Result<bool, FileFailure> {
+        self.set_staged(None);
+        let staged = self.run(move |volume| volume.stage(address)).await?;
+        self.set_staged(staged);
+        Ok(staged.is_some())
+    }
+
+    async fn publish(&self) -> Result<(), FileFailure> {
+        let Some(staged) = self.staged() else {
+            let path = self.volume.path();
+            return Err(FileFailure {
+                detail: format!("nothing is staged for {}", path.display()),
+            });
+        };
+        self.run(move |volume| volume.publish(staged)).await?;
+        self.set_staged(None);
+        Ok(())
+    }
+
+    async fn sync(&self) -> Result<(), FileFailure> {
+        self.run(Volume::sync).await
+    }
+}

@@ -1,0 +1,295 @@
+//! What is done on the data volume, relative to open directories.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use firecamp_core::contract::path::STATIC_IP_FILE;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstatat, mkdirat};
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use thiserror::Error;
+
+use super::parse::parse;
+
+/// The member's own user may be any user, and must read it (F101).
+const FILE_MODE: u32 = 0o644;
+const DIR_MODE: u32 = 0o755;
+/// Name of the file that a probe writes and removes.
+const PROBE: &str = ".firecamp-probe";
+/// More bytes than any right content has.
+const READ_LIMIT: u64 = 64;
+/// How often a name may be taken again between its removal and its creation.
+const ATTEMPTS: u32 = 8;
+
+/// Why an operation on the data volume failed.
+#[derive(Debug, Error)]
+pub(crate) enum VolumeError {
+    #[error("{operation} {}", path.display())]
+    Io {
+        operation: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} is {what}: somebody planted it, remove it from the volume", path.display())]
+    Planted { path: PathBuf, what: &'static str },
+    #[error("{} is not the file that was staged: somebody replaced it", path.display())]
+    Replaced { path: PathBuf },
+    #[error(
+        "{} is not a mount point of its own, so the file would be lost with the container: \
+         mount the member's data volume there",
+        path.display()
+    )]
+    NotMounted { path: PathBuf },
+}
+
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+/// A configuration directory, opened anew for each operation.
+#[derive(Debug)]
+pub(crate) struct Volume {
+    conf: PathBuf,
+    require_mount: bool,
+}
+
+impl Volume {
+    pub(crate) fn new(conf: &Path, require_mount: bool) -> Self {
+        Self { conf: conf.to_owned(), require_mount }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.conf.join(STATIC_IP_FILE)
+    }
+
+    fn tmp_name() -> String {
+        format!("{STATIC_IP_FILE}.tmp")
+    }
+
+    /// Makes the directory and proves that a file can be created, written, synced and removed,
+    /// and that nothing is planted where files will be.
+    pub(crate) fn probe(&self) -> Result<(), VolumeError> {
+        let data = self.open_data()?;
+        if self.require_mount && !is_mount_point(&data).map_err(io_at("look at", &self.data()))? {
+            return Err(VolumeError::NotMounted { path: self.data() });
+        }
+        let dir = self.open_conf(&data)?;
+        self.regular_or_absent(&dir, STATIC_IP_FILE)?;
+        self.regular_or_absent(&dir, &Self::tmp_name())?;
+        let content = Ipv4Addr::BROADCAST.to_string();
+        self.create(&dir, PROBE, content.as_bytes())?;
+        self.remove(&dir, PROBE)
+    }
+
+    /// Writes and syncs the temporary file, unless the file is right already.
+    pub(crate) fn stage(&self, address: Ipv4Addr) -> Result<Option<Identity>, VolumeError> {
+        let dir = self.open_conf(&self.open_data()?)?;
+        let content = address.to_string();
+        if self.is_right(&dir, content.as_bytes())? {
+            return Ok(None);
+        }
+        self.create(&dir, &Self::tmp_name(), content.as_bytes()).map(Some)
+    }
+
+    /// Renames the staged file into place.
+    pub(crate) fn publish(&self, staged: Identity) -> Result<(), VolumeError> {
+        let dir = self.open_conf(&self.open_data()?)?;
+        let tmp = Self::tmp_name();
+        self.same(&dir, &tmp, staged)?;
+        self.regular_or_absent(&dir, STATIC_IP_FILE)?;
+        let renamed = renameat(&dir, tmp.as_str(), &dir, STATIC_IP_FILE);
+        renamed.map_err(self.errno("publish", STATIC_IP_FILE))?;
+        // Who owns the directory could still have swapped it between the look and the rename.
+        self.same(&dir, STATIC_IP_FILE, staged)
+    }
+
+    /// Syncs the directory.
+    pub(crate) fn sync(&self) -> Result<(), VolumeError> {
+        let dir = self.open_conf(&self.open_data()?)?;
+        fsync(&dir).map_err(|errno| io_at("sync directory", &self.conf)(errno.into()))
+    }
+
+    /// The directory above the configuration directory.
+    fn data(&self) -> PathBuf {
+        let parent = self.conf.parent().filter(|path| !path.as_os_str().is_empty());
+        parent.unwrap_or(Path::new(".")).to_owned()
+    }
+
+    fn open_data(&self) -> Result<OwnedFd, VolumeError> {
+        let data = self.data();
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        open(&data, flags, Mode::empty()).map_err(|errno| io_at("open", &data)(errno.into()))
+    }
+
+    fn open_conf(&self, data: &OwnedFd) -> Result<OwnedFd, VolumeError> {
+        let name = self.conf.file_name().unwrap_or(self.conf.as_os_str());
+        let failed = |operation| move |errno: Errno| io_at(operation, &self.conf)(errno.into());
+        let new = match mkdirat(data, name, Mode::from_bits_truncate(DIR_MODE)) {
+            Ok(()) => true,
+            // Where nothing can be made, a directory that is there is found by opening it.
+            Err(Errno::EEXIST | Errno::EROFS | Errno::EACCES) => false,
+            Err(errno) => return Err(failed("make directory")(errno)),
+        };
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let dir = match openat(data, name, flags, Mode::empty()) {
+            Ok(dir) => dir,
+            Err(Errno::ELOOP | Errno::ENOTDIR) => {
+                let what = "a link or no directory";
+                return Err(VolumeError::Planted { path: self.conf.clone(), what });
+            }
+            Err(errno) => return Err(failed("open directory")(errno)),
+        };
+        if new {
+            let mode = Mode::from_bits_truncate(DIR_MODE);
+            fchmod(&dir, mode).map_err(failed("set permissions of"))?;
+            fsync(data).map_err(failed("sync the directory above"))?;
+        }
+        Ok(dir)
+    }
+
+    /// Whether the file has exactly this content; then its mode is put right.
+    fn is_right(&self, dir: &OwnedFd, content: &[u8]) -> Result<bool, VolumeError> {
+        if self.regular_or_absent(dir, STATIC_IP_FILE)?.is_none() {
+            return Ok(false);
+        }
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let opened = openat(dir, STATIC_IP_FILE, flags, Mode::empty());
+        let mut file = File::from(opened.map_err(self.errno("open", STATIC_IP_FILE))?);
+        let failed = |operation| io_at(operation, &self.path());
+        let meta = file.metadata().map_err(failed("look at"))?;
+        let mut found = Vec::new();
+        Read::by_ref(&mut file).take(READ_LIMIT).read_to_end(&mut found).map_err(failed("read"))?;
+        // A file with a second name may be anything: it is replaced, and never changed.
+        if !meta.is_file() || meta.nlink() != 1 || found != content || parse(&found).is_err() {
+            return Ok(false);
+        }
+        if meta.mode() & 0o7777 != FILE_MODE {
+            let mode = Mode::from_bits_truncate(FILE_MODE);
+            fchmod(&file, mode).map_err(self.errno("set permissions of", STATIC_IP_FILE))?;
+        }
+        Ok(true)
+    }
+
+    /// Creates the file exclusively, in the place of a stale regular one, and syncs it.
+    fn create(&self, dir: &OwnedFd, name: &str, content: &[u8]) -> Result<Identity, VolumeError> {
+        let mode = Mode::from_bits_truncate(FILE_MODE);
+        let mut file = self.create_empty(dir, name, mode)?;
+        let path = self.conf.join(name);
+        fchmod(&file, mode).map_err(self.errno("set permissions of", name))?;
+        let written = file.write_all(content).and_then(|()| file.sync_all());
+        let done = written.and_then(|()| file.metadata());
+        match done {
+            Ok(meta) => Ok(Identity { device: meta.dev(), inode: meta.ino() }),
+            Err(source) => {
+                // The error that matters is the first one; a stale file is replaced next time.
+                drop(self.remove(dir, name));
+                Err(io_at("write", &path)(source))
+            }
+        }
+    }
+
+    fn create_empty(&self, dir: &OwnedFd, name: &str, mode: Mode) -> Result<File, VolumeError> {
+        let flags =
+            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        for _attempt in 0..ATTEMPTS {
+            match openat(dir, name, flags, mode) {
+                Ok(fd) => return Ok(File::from(fd)),
+                Err(Errno::EEXIST) => {
+                    if self.regular_or_absent(dir, name)?.is_some() {
+                        self.remove(dir, name)?;
+                    }
+                }
+                Err(errno) => return Err(self.errno("create", name)(errno)),
+            }
+        }
+        Err(self.errno("create", name)(Errno::EEXIST))
+    }
+
+    fn remove(&self, dir: &OwnedFd, name: &str) -> Result<(), VolumeError> {
+        match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(self.errno("remove", name)(errno)),
+        }
+    }
+
+    fn same(&self, dir: &OwnedFd, name: &str, staged: Identity) -> Result<(), VolumeError> {
+        let found = self.regular_or_absent(dir, name)?;
+        let same = |stat: FileStat| Identity { device: stat.st_dev, inode: stat.st_ino } == staged;
+        if found.is_some_and(same) {
+            Ok(())
+        } else {
+            Err(VolumeError::Replaced { path: self.conf.join(name) })
+        }
+    }
+
+    /// What has this name: nothing or a regular file; anything else is refused.
+    fn regular_or_absent(
+        &self,
+        dir: &OwnedFd,
+        name: &str,
+    ) -> Result<Option<FileStat>, VolumeError> {
+        let stat = match fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(errno) => return Err(self.errno("look at", name)(errno)),
+        };
+        match kind_of(&stat) {
+            None => Ok(Some(stat)),
+            Some(what) => Err(VolumeError::Planted { path: self.conf.join(name), what }),
+        }
+    }
+
+    fn errno(
+        &self,
+        operation: &'static str,
+        name: &str,
+    ) -> impl FnOnce(Errno) -> VolumeError + use<> {
+        let failed = io_at(operation, &self.conf.join(name));
+        move |errno| failed(errno.into())
+    }
+}
+
+fn io_at(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> VolumeError + use<> {
+    let path = path.to_owned();
+    move |source| VolumeError::Io { operation, path, source }
+}
+
+/// What it is, unless it is a regular file.
+fn kind_of(stat: &FileStat) -> Option<&'static str> {
+    let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
+    let names = [
+        (SFlag::S_IFLNK, "a symbolic link"),
+        (SFlag::S_IFDIR, "a directory"),
+        (SFlag::S_IFIFO, "a fifo"),
+        (SFlag::S_IFSOCK, "a socket"),
+    ];
+    if kind == SFlag::S_IFREG {
+        return None;
+    }
+    let known = names.iter().find(|(flag, _)| *flag == kind).map(|(_, name)| *name);
+    Some(known.unwrap_or("a device"))
+}
+
+/// Whether another mount begins at this directory: the directory above it then belongs to
+/// another mount. The device number would not tell: a bind mount keeps it.
+fn is_mount_point(dir: &OwnedFd) -> io::Result<bool> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let above = openat(dir, "..", flags, Mode::empty())?;
+    Ok(mount_id(dir)? != mount_id(&above)?)
+}
+
+fn mount_id(dir: &OwnedFd) -> io::Result<u64> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", dir.as_raw_fd()))?;
+    let line = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+    let missing = || io::Error::other("the kernel does not tell which mount it is");
+    line.and_then(|number| number.trim().parse().ok()).ok_or_else(missing)
+}

@@ -1,0 +1,150 @@
+//! The kernel's objects, read and written over netlink.
+//!
+//! Answers are decoded here, attribute by attribute, and only as far as they are needed: what a
+//! newer kernel adds cannot make a list unreadable, and what is needed and malformed fails it.
+
+pub(crate) mod address;
+pub(crate) mod conf;
+pub(crate) mod link;
+pub(crate) mod route;
+pub(crate) mod rule;
+pub(crate) mod socket;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use netlink_packet_core::{Emitable, NLA_TYPE_MASK};
+
+use crate::error::{HostError, NetlinkError};
+
+/// Length of an attribute's header (`struct nlattr`).
+const ATTRIBUTE_HEADER: usize = 4;
+
+/// The attributes of one message, by kind.
+pub(crate) struct Attributes<'a>(BTreeMap<u16, &'a [u8]>);
+
+impl<'a> Attributes<'a> {
+    /// Those that follow a fixed part of `skip` bytes.
+    pub(crate) fn after(payload: &'a [u8], skip: usize) -> Result<Self, NetlinkError> {
+        Self::of(payload.get(skip..).ok_or_else(cut)?)
+    }
+
+    /// Those in these bytes, which may be the value of a nested attribute.
+    pub(crate) fn of(bytes: &'a [u8]) -> Result<Self, NetlinkError> {
+        let mut found = BTreeMap::new();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let [a, b, c, d] = *rest.first_chunk::<ATTRIBUTE_HEADER>().ok_or_else(cut)?;
+            let length = usize::from(u16::from_ne_bytes([a, b]));
+            let value = rest.get(ATTRIBUTE_HEADER..length).ok_or_else(cut)?;
+            found.insert(u16::from_ne_bytes([c, d]) & NLA_TYPE_MASK, value);
+            rest = rest.get(length.next_multiple_of(ATTRIBUTE_HEADER)..).unwrap_or_default();
+        }
+        Ok(Self(found))
+    }
+
+    pub(crate) fn bytes(&self, kind: u16) -> Option<&'a [u8]> {
+        self.0.get(&kind).copied()
+    }
+
+    pub(crate) fn fixed<const N: usize>(&self, kind: u16) -> Result<Option<[u8; N]>, NetlinkError> {
+        let exact = |bytes: &[u8]| bytes.try_into().map_err(|_length| cut());
+        self.bytes(kind).map(exact).transpose()
+    }
+
+    pub(crate) fn u8(&self, kind: u16) -> Result<Option<u8>, NetlinkError> {
+        Ok(self.fixed(kind)?.map(|[value]| value))
+    }
+
+    pub(crate) fn u32(&self, kind: u16) -> Result<Option<u32>, NetlinkError> {
+        Ok(self.fixed(kind)?.map(u32::from_ne_bytes))
+    }
+
+    pub(crate) fn ipv4(&self, kind: u16) -> Result<Option<Ipv4Addr>, NetlinkError> {
+        Ok(self.fixed::<4>(kind)?.map(Ipv4Addr::from))
+    }
+
+    /// A text that ends with a zero byte, as the kernel's names do.
+    pub(crate) fn text(&self, kind: u16) -> Option<String> {
+        let bytes = self.bytes(kind)?;
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        Some(String::from_utf8_lossy(bytes.get(..end)?).into_owned())
+    }
+}
+
+/// The fixed part at the start of a message.
+pub(crate) fn fixed_part<const N: usize>(payload: &[u8]) -> Result<[u8; N], NetlinkError> {
+    payload.first_chunk::<N>().copied().ok_or_else(cut)
+}
+
+pub(crate) fn cut() -> NetlinkError {
+    NetlinkError::Garbled("a message is cut short".to_owned())
+}
+
+/// A message body that is sent as it is.
+pub(crate) struct Raw(pub(crate) Vec<u8>);
+
+impl Raw {
+    /// Appends an attribute.
+    pub(crate) fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
+        let length = u16::try_from(value.len() + ATTRIBUTE_HEADER).unwrap_or(u16::MAX);
+        self.0.extend_from_slice(&length.to_ne_bytes());
+        self.0.extend_from_slice(&kind.to_ne_bytes());
+        self.0.extend_from_slice(value);
+        self.0.resize(self.0.len().next_multiple_of(ATTRIBUTE_HEADER), 0);
+        self
+    }
+}
+
+impl Emitable for Raw {
+    fn buffer_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn emit(&self, buffer: &mut [u8]) {
+        buffer.copy_from_slice(&self.0);
+    }
+}
+
+/// Names the operation and the object of a failed exchange.
+pub(crate) fn failed(
+    operation: &'static str,
+    object: &(impl ToString + ?Sized),
+) -> impl FnOnce(NetlinkError) -> HostError {
+    let object = object.to_string();
+    move |source| HostError::Kernel { operation, object, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_attribute_that_claims_more_than_there_is_fails_the_message() {
+        assert!(Attributes::of(&[8, 0, 1, 0, 1, 2]).is_err());
+        assert!(Attributes::of(&[3, 0, 1, 0]).is_err());
+        assert!(Attributes::of(&[0, 0, 0, 0]).is_err());
+        assert!(Attributes::of(&[4, 0]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn attributes_are_read_as_they_were_written(
+            items in prop::collection::btree_map(1_u16..100, prop::collection::vec(any::<u8>(), 0..40), 0..8)
+        ) {
+            let raw = items.iter().fold(Raw(Vec::new()), |raw, (kind, value)| raw.attribute(*kind, value));
+            let read = Attributes::of(&raw.0).unwrap();
+            prop_assert_eq!(read.0.len(), items.len());
+            for (kind, value) in &items {
+                prop_assert_eq!(read.bytes(*kind), Some(value.as_slice()));
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic_or_spin(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            drop(Attributes::of(&bytes));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! IPv4 addresses of links.
+
+use std::net::Ipv4Addr;
+
+use firecamp_core::contract::kernel::PROTOCOL;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeader, AddressMessage, AddressProtocol, AddressScope,
+};
+use nix::libc::{EADDRNOTAVAIL, EEXIST};
+
+use super::{Attributes, failed, fixed_part};
+use crate::error::{HostError, NetlinkError};
+use crate::netlink::Netlink;
+
+const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
+const RTM_GETADDR: u16 = 22;
+/// `struct ifaddrmsg`.
+const HEADER: usize = 8;
+const IFA_LOCAL: u16 = 2;
+const IFA_PROTO: u16 = 11;
+
+/// One address on one link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Assigned {
+    pub(crate) link: u32,
+    pub(crate) local: Ipv4Addr,
+    pub(crate) prefix: u8,
+    /// Who put it there (IFA_PROTO), where the kernel knows and somebody said so.
+    pub(crate) protocol: Option<u8>,
+}
+
+impl Assigned {
+    /// Exactly this address as a /32: nothing else is ever meant by an address of ours.
+    pub(crate) fn is(&self, address: Ipv4Addr) -> bool {
+        self.local == address && self.prefix == 32
+    }
+
+    pub(crate) fn tagged(&self) -> bool {
+        self.protocol == Some(PROTOCOL)
+    }
+}
+
+/// All IPv4 addresses of this network namespace.
+pub(crate) async fn list(netlink: &mut Netlink) -> Result<Vec<Assigned>, HostError> {
+    let mut wanted = AddressMessage::default();
+    wanted.header.family = AddressFamily::Inet;
+    let messages = netlink.dump(RTM_GETADDR, &wanted).await;
+    let found = messages.and_then(|all| all.iter().map(|bytes| decode(bytes)).collect());
+    found.map_err(failed("list", "the addresses"))
+}
+
+fn decode(payload: &[u8]) -> Result<Assigned, NetlinkError> {
+    let [_family, prefix, _flags, _scope, index @ ..] = fixed_part::<HEADER>(payload)?;
+    let attributes = Attributes::after(payload, HEADER)?;
+    let local = attributes.ipv4(IFA_LOCAL)?.ok_or_else(super::cut)?;
+    let protocol = attributes.u8(IFA_PROTO)?;
+    Ok(Assigned { link: u32::from_ne_bytes(index), local, prefix, protocol })
+}
+
+/// Adds the /32 for good (no lifetime), with global scope and no broadcast, tagged ours if the
+/// kernel takes tags. The kernel appends it to the link's addresses, and only a route without
+/// gateway and source takes the first of them: so it changes nobody's source address. False if
+/// it is there already.
+pub(crate) async fn add(
+    netlink: &mut Netlink,
+    link: u32,
+    address: Ipv4Addr,
+    tag: bool,
+) -> Result<bool, HostError> {
+    let mut message = host_address(link, address);
+    if tag {
+        let protocol = AddressProtocol::from(PROTOCOL);
+        message.attributes.push(AddressAttribute::Protocol(protocol));
+    }
+    match netlink.change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &message).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.errno() == Some(EEXIST) => Ok(false),
+        Err(source) => Err(failed("add address", &format!("{address}/32 to link {link}"))(source)),
+    }
+}
+
+/// Removes exactly this /32 from exactly this link. The kernel does not look at tags here: who
+/// calls has read them. False if it is gone already.
+pub(crate) async fn remove(
+    netlink: &mut Netlink,
+    link: u32,
+    address: Ipv4Addr,
+) -> Result<bool, HostError> {
+    match netlink.change(RTM_DELADDR, 0, &host_address(link, address)).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.errno() == Some(EADDRNOTAVAIL) => Ok(false),
+        Err(source) => {
+            Err(failed("remove address", &format!("{address}/32 from link {link}"))(source))
+        }
+    }
+}
+
+fn host_address(link: u32, address: Ipv4Addr) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header = AddressHeader {
+        family: AddressFamily::Inet,
+        prefix_len: 32,
+        scope: AddressScope::Universe,
+        index: link,
+        ..AddressHeader::default()
+    };
+    message.attributes =
+        vec![AddressAttribute::Local(address.into()), AddressAttribute::Address(address.into())];
+    message
+}

@@ -1,0 +1,226 @@
+//! Links, and which of them is an ENI's.
+
+use firecamp_core::ids::Mac;
+use netlink_packet_core::NLA_F_NESTED;
+
+use super::{Attributes, Raw, failed, fixed_part};
+use crate::error::{HostError, NetlinkError};
+use crate::netlink::Netlink;
+
+const RTM_GETLINK: u16 = 18;
+const RTM_SETLINK: u16 = 19;
+/// `struct ifinfomsg`.
+const HEADER: usize = 16;
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+const IFLA_MASTER: u16 = 10;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_AF_SPEC: u16 = 26;
+const IFLA_EXT_MASK: u16 = 29;
+const IFLA_MAX_MTU: u16 = 51;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INET_CONF: u16 = 1;
+const AF_INET: u16 = 2;
+/// `RTEXT_FILTER_SKIP_STATS`: counters are not needed and are the bulk of the answer.
+const SKIP_STATS: u32 = 1 << 3;
+const IFF_UP: u32 = 1;
+
+/// One network interface of this network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) mac: Option<Mac>,
+    pub(crate) up: bool,
+    pub(crate) mtu: u32,
+    max_mtu: u32,
+    master: Option<u32>,
+    /// What made it (`vlan`, `bridge`, `veth`); nothing for a device with a driver of its own.
+    kind: Option<String>,
+    /// Its IPv4 settings (`IPV4_DEVCONF_…`, which count from one), as the kernel lists them.
+    conf: Vec<u8>,
+}
+
+impl Link {
+    /// One of its own IPv4 settings; zero if the kernel does not list it.
+    pub(crate) fn conf(&self, setting: u16) -> u32 {
+        let (values, _rest) = self.conf.as_chunks::<4>();
+        let value = values.get(usize::from(setting).saturating_sub(1));
+        value.map_or(0, |bytes| u32::from_ne_bytes(*bytes))
+    }
+}
+
+/// All links of this network namespace.
+pub(crate) async fn list(netlink: &mut Netlink) -> Result<Vec<Link>, HostError> {
+    let wanted = Raw(vec![0; HEADER]).attribute(IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
+    let messages = netlink.dump(RTM_GETLINK, &wanted).await;
+    let found = messages.and_then(|all| all.iter().map(|bytes| decode(bytes)).collect());
+    found.map_err(failed("list", "the links"))
+}
+
+fn decode(payload: &[u8]) -> Result<Link, NetlinkError> {
+    let [_family, _pad, _t0, _t1, i0, i1, i2, i3, f0, f1, f2, f3, ..] =
+        fixed_part::<HEADER>(payload)?;
+    let attributes = Attributes::after(payload, HEADER)?;
+    // A link-layer address that is no MAC (a tunnel's) cannot be an ENI's.
+    let mac = attributes.bytes(IFLA_ADDRESS).and_then(|bytes| bytes.try_into().ok());
+    let info = attributes.bytes(IFLA_LINKINFO).map(Attributes::of).transpose()?;
+    Ok(Link {
+        index: u32::from_ne_bytes([i0, i1, i2, i3]),
+        name: attributes.text(IFLA_IFNAME).ok_or_else(super::cut)?,
+        mac: mac.map(Mac::from_bytes),
+        up: u32::from_ne_bytes([f0, f1, f2, f3]) & IFF_UP != 0,
+        mtu: attributes.u32(IFLA_MTU)?.ok_or_else(super::cut)?,
+        max_mtu: attributes.u32(IFLA_MAX_MTU)?.unwrap_or(0),
+        master: attributes.u32(IFLA_MASTER)?,
+        kind: info.and_then(|info| info.text(IFLA_INFO_KIND)),
+        conf: ipv4_conf(&attributes)?.unwrap_or_default().to_vec(),
+    })
+}
+
+fn ipv4_conf<'a>(link: &Attributes<'a>) -> Result<Option<&'a [u8]>, NetlinkError> {
+    let Some(families) = link.bytes(IFLA_AF_SPEC) else { return Ok(None) };
+    let Some(inet) = Attributes::of(families)?.bytes(AF_INET) else { return Ok(None) };
+    Ok(Attributes::of(inet)?.bytes(IFLA_INET_CONF))
+}
+
+/// The link of the ENI with this MAC, if there is one.
+///
+/// Several links may show one MAC: VLANs, bridges and bonds inherit that of the device below
+/// them. The ENI's is the device itself: one with a driver of its own, or a veth (the end of an
+/// ENI in a VPC in a box). If that device is a port of another link with the same MAC, the
+/// kernel gives packets to that one and an address on the port would be dead: then, and if two
+/// devices show the MAC, nothing is chosen, because a guess could be foreign.
+pub(crate) fn of_eni(links: &[Link], mac: Mac) -> Result<Option<&Link>, HostError> {
+    let same: Vec<&Link> = links.iter().filter(|link| link.mac == Some(mac)).collect();
+    let device = |link: &&&Link| link.kind.as_deref().is_none_or(|kind| kind == "veth");
+    let devices: Vec<&Link> = same.iter().filter(device).copied().collect();
+    let unclear = |why: String| HostError::WhichLink { mac, why };
+    match devices.as_slice() {
+        [] if same.is_empty() => Ok(None),
+        [] => Err(unclear(format!("{} are no devices", names(&same)))),
+        [one] => match same.iter().find(|link| one.master == Some(link.index)) {
+            Some(master) => Err(unclear(format!("{} is a port of {}", one.name, master.name))),
+            None => Ok(Some(one)),
+        },
+        [..] => Err(unclear(format!("{} all have it", names(&devices)))),
+    }
+}
+
+fn names(links: &[&Link]) -> String {
+    links.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The MTU for a link that nobody has configured, after the example of another (the one with
+/// the default route), as far as the device can do it; nothing if its own is not smaller.
+pub(crate) fn better_mtu(link: &Link, example: &Link) -> Option<u32> {
+    let limit = if link.max_mtu == 0 { u32::MAX } else { link.max_mtu };
+    Some(example.mtu.min(limit)).filter(|mtu| *mtu > link.mtu)
+}
+
+/// Brings the link up, with another MTU if one is given.
+pub(crate) async fn bring_up(
+    netlink: &mut Netlink,
+    link: &Link,
+    mtu: Option<u32>,
+) -> Result<(), HostError> {
+    let mut header = header(link.index);
+    header.splice(8..16, [IFF_UP, IFF_UP].into_iter().flat_map(u32::to_ne_bytes));
+    let body = match mtu {
+        Some(mtu) => Raw(header).attribute(IFLA_MTU, &mtu.to_ne_bytes()),
+        None => Raw(header),
+    };
+    netlink.change(RTM_SETLINK, 0, &body).await.map_err(failed("bring up link", &link.name))
+}
+
+/// Sets one of the link's IPv4 settings (`IPV4_DEVCONF_…`), by the link's index: unlike
+/// `/proc/sys/net` this works in a container, where that is mounted read-only, and cannot hit
+/// another link after a rename.
+pub(crate) async fn set_conf(
+    netlink: &mut Netlink,
+    link: u32,
+    setting: u16,
+    value: u32,
+) -> Result<(), NetlinkError> {
+    let conf = Raw(Vec::new()).attribute(setting, &value.to_ne_bytes());
+    let inet = Raw(Vec::new()).attribute(IFLA_INET_CONF | NLA_F_NESTED, &conf.0);
+    let spec = Raw(Vec::new()).attribute(AF_INET | NLA_F_NESTED, &inet.0);
+    let body = Raw(header(link)).attribute(IFLA_AF_SPEC | NLA_F_NESTED, &spec.0);
+    netlink.change(RTM_SETLINK, 0, &body).await
+}
+
+fn header(link: u32) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER];
+    bytes.splice(4..8, link.to_ne_bytes());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: [u8; 6] = [2, 0, 0, 0, 0, 7];
+
+    fn link(index: u32, name: &str, kind: Option<&str>, master: Option<u32>) -> Link {
+        Link {
+            index,
+            name: name.to_owned(),
+            mac: Some(Mac::from_bytes(MAC)),
+            up: true,
+            mtu: 1500,
+            max_mtu: 9216,
+            master,
+            kind: kind.map(str::to_owned),
+            conf: Vec::new(),
+        }
+    }
+
+    fn chosen(links: &[Link]) -> Result<Option<String>, String> {
+        let found = of_eni(links, Mac::from_bytes(MAC));
+        found.map(|link| link.map(|l| l.name.clone())).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_vlan_that_inherits_the_mac_is_not_the_eni() {
+        let links = [link(3, "ens6.100", Some("vlan"), None), link(2, "ens6", None, None)];
+        assert_eq!(chosen(&links), Ok(Some("ens6".to_owned())));
+    }
+
+    #[test]
+    fn a_port_of_a_bridge_with_its_mac_is_refused_by_name() {
+        let links = [link(2, "ens6", None, Some(9)), link(9, "br0", Some("bridge"), None)];
+        assert!(chosen(&links).unwrap_err().contains("ens6 is a port of br0"));
+    }
+
+    #[test]
+    fn a_device_in_a_vrf_is_the_eni() {
+        let links = [link(2, "ens6", None, Some(40))];
+        assert_eq!(chosen(&links), Ok(Some("ens6".to_owned())));
+    }
+
+    #[test]
+    fn two_devices_with_one_mac_are_refused_by_name() {
+        let links = [link(2, "ens6", None, None), link(3, "veth1", Some("veth"), None)];
+        assert!(chosen(&links).unwrap_err().contains("ens6, veth1 all have it"));
+    }
+
+    #[test]
+    fn a_mac_that_no_link_has_finds_nothing() {
+        let mut other = link(2, "ens6", None, None);
+        other.mac = None;
+        assert_eq!(chosen(&[other]), Ok(None));
+    }
+
+    #[test]
+    fn the_mtu_grows_to_the_example_and_never_past_the_device() {
+        let mut example = link(2, "ens5", None, None);
+        example.mtu = 9001;
+        let mut eni = link(3, "ens6", None, None);
+        assert_eq!(better_mtu(&eni, &example), Some(9001));
+        eni.max_mtu = 4000;
+        assert_eq!(better_mtu(&eni, &example), Some(4000));
+        eni.mtu = 9001;
+        assert_eq!(better_mtu(&eni, &example), None);
+    }
+}

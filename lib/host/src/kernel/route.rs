@@ -1,0 +1,174 @@
+//! Routes of the tables that our rules look up.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use firecamp_core::contract::kernel::PROTOCOL;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+use nix::libc::{EEXIST, ESRCH};
+
+use super::{Attributes, failed, fixed_part};
+use crate::error::{HostError, NetlinkError};
+use crate::netlink::Netlink;
+
+const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
+const RTM_GETROUTE: u16 = 26;
+/// `struct rtmsg`.
+const HEADER: usize = 12;
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RTA_PRIORITY: u16 = 6;
+const RTA_TABLE: u16 = 15;
+const RTN_UNICAST: u8 = 1;
+/// `RTM_F_CLONED`: a cached answer, not a route.
+const CLONED: u32 = 0x200;
+/// The table that is asked where no rule says otherwise.
+pub(crate) const MAIN_TABLE: u32 = 254;
+
+/// What a route does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) table: u32,
+    /// Destination and prefix length; `0.0.0.0/0` is the default route.
+    pub(crate) to: (Ipv4Addr, u8),
+    pub(crate) via: Option<Ipv4Addr>,
+    /// Nothing for a route with several next hops or without any.
+    pub(crate) link: Option<u32>,
+    metric: u32,
+    unicast: bool,
+}
+
+/// A route that somebody made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Installed {
+    pub(crate) route: Route,
+    pub(crate) ours: bool,
+}
+
+impl Route {
+    /// `GATEWAY/32 dev LINK scope link`.
+    pub(crate) fn to_gateway(table: u32, gateway: Ipv4Addr, link: u32) -> Self {
+        Self { table, to: (gateway, 32), via: None, link: Some(link), metric: 0, unicast: true }
+    }
+
+    /// `default via GATEWAY dev LINK`.
+    pub(crate) fn default_via(table: u32, gateway: Ipv4Addr, link: u32) -> Self {
+        let to = (Ipv4Addr::UNSPECIFIED, 0);
+        Self { table, to, via: Some(gateway), link: Some(link), metric: 0, unicast: true }
+    }
+
+    /// Whether the kernel can have only one of the two.
+    fn same_place(&self, other: &Self) -> bool {
+        (self.table, self.to, self.metric) == (other.table, other.to, other.metric)
+    }
+
+    fn message(&self) -> RouteMessage {
+        let mut message = RouteMessage::default();
+        let header = &mut message.header;
+        header.address_family = AddressFamily::Inet;
+        header.protocol = RouteProtocol::from(PROTOCOL);
+        header.kind = RouteType::Unicast;
+        header.scope = if self.via.is_some() { RouteScope::Universe } else { RouteScope::Link };
+        header.destination_prefix_length = self.to.1;
+        let attributes = &mut message.attributes;
+        attributes.push(RouteAttribute::Table(self.table));
+        if self.to.1 > 0 {
+            attributes.push(RouteAttribute::Destination(RouteAddress::Inet(self.to.0)));
+        }
+        attributes.extend(self.via.map(|via| RouteAttribute::Gateway(RouteAddress::Inet(via))));
+        attributes.extend(self.link.map(RouteAttribute::Oif));
+        if self.metric > 0 {
+            attributes.push(RouteAttribute::Priority(self.metric));
+        }
+        message
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.to.0, self.to.1)?;
+        if let Some(via) = self.via {
+            write!(f, " via {via}")?;
+        }
+        if let Some(link) = self.link {
+            write!(f, " on link {link}")?;
+        }
+        write!(f, " in table {}", self.table)
+    }
+}
+
+/// All IPv4 routes of this network namespace, of all tables.
+pub(crate) async fn list(netlink: &mut Netlink) -> Result<Vec<Installed>, HostError> {
+    let mut wanted = RouteMessage::default();
+    wanted.header.address_family = AddressFamily::Inet;
+    let messages = netlink.dump(RTM_GETROUTE, &wanted).await;
+    let found: Result<Vec<Option<Installed>>, NetlinkError> =
+        messages.and_then(|all| all.iter().map(|bytes| decode(bytes)).collect());
+    Ok(found.map_err(failed("list", "the routes"))?.into_iter().flatten().collect())
+}
+
+fn decode(payload: &[u8]) -> Result<Option<Installed>, NetlinkError> {
+    let [_family, length, _src, _tos, short_table, protocol, _scope, kind, flags @ ..] =
+        fixed_part::<HEADER>(payload)?;
+    if u32::from_ne_bytes(flags) & CLONED != 0 {
+        return Ok(None);
+    }
+    let attributes = Attributes::after(payload, HEADER)?;
+    let route = Route {
+        table: attributes.u32(RTA_TABLE)?.unwrap_or(u32::from(short_table)),
+        to: (attributes.ipv4(RTA_DST)?.unwrap_or(Ipv4Addr::UNSPECIFIED), length),
+        via: attributes.ipv4(RTA_GATEWAY)?,
+        link: attributes.u32(RTA_OIF)?,
+        metric: attributes.u32(RTA_PRIORITY)?.unwrap_or(0),
+        unicast: kind == RTN_UNICAST,
+    };
+    Ok(Some(Installed { route, ours: protocol == PROTOCOL }))
+}
+
+/// Makes the route exist, whoever made it: an equal one counts, one of ours in its place is
+/// replaced in one step, and a foreign one in its place is an error. False if it was there.
+pub(crate) async fn ensure(
+    netlink: &mut Netlink,
+    present: &[Installed],
+    wanted: &Route,
+) -> Result<bool, HostError> {
+    if present.iter().any(|one| one.route == *wanted) {
+        return Ok(false);
+    }
+    let flags = match present.iter().find(|one| one.route.same_place(wanted)) {
+        None => NLM_F_CREATE | NLM_F_EXCL,
+        Some(one) if one.ours => NLM_F_CREATE | NLM_F_REPLACE,
+        Some(one) => {
+            let route = one.route.to_string();
+            return Err(HostError::ForeignRoute { table: wanted.table, route });
+        }
+    };
+    match netlink.change(RTM_NEWROUTE, flags, &wanted.message()).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.errno() == Some(EEXIST) => Ok(false),
+        Err(source) => Err(failed("add route", wanted)(source)),
+    }
+}
+
+/// Removes exactly this route of ours. False if it is gone already.
+pub(crate) async fn remove(netlink: &mut Netlink, route: &Route) -> Result<bool, HostError> {
+    match netlink.change(RTM_DELROUTE, 0, &route.message()).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.errno() == Some(ESRCH) => Ok(false),
+        Err(source) => Err(failed("remove route", route)(source)),
+    }
+}
+
+/// The link of the node's own default route: of the main table, with the lowest metric.
+pub(crate) fn default_link(routes: &[Installed]) -> Option<u32> {
+    let default = |one: &&Installed| {
+        one.route.table == MAIN_TABLE && one.route.to == (Ipv4Addr::UNSPECIFIED, 0)
+    };
+    routes.iter().filter(default).min_by_key(|one| one.route.metric)?.route.link
+}

@@ -1,0 +1,106 @@
+//! Policy routing rules `from ADDRESS lookup TABLE`.
+
+use std::net::Ipv4Addr;
+
+use firecamp_core::contract::kernel::{PROTOCOL, RULE_PRIORITY};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::route::RouteProtocol;
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use nix::libc::{EEXIST, ENOENT};
+
+use super::{Attributes, failed, fixed_part};
+use crate::error::{HostError, NetlinkError};
+use crate::netlink::Netlink;
+
+const RTM_NEWRULE: u16 = 32;
+const RTM_DELRULE: u16 = 33;
+const RTM_GETRULE: u16 = 34;
+/// `struct fib_rule_hdr`.
+const HEADER: usize = 12;
+const FRA_SRC: u16 = 2;
+const FRA_PRIORITY: u16 = 6;
+const FRA_TABLE: u16 = 15;
+const FRA_PROTOCOL: u16 = 21;
+const TO_TABLE: u8 = 1;
+
+/// A rule with our protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OurRule {
+    /// The one source that it is for; nothing if it is for more than one address, which we
+    /// never make.
+    pub(crate) source: Option<Ipv4Addr>,
+    pub(crate) table: u32,
+    priority: u32,
+}
+
+impl OurRule {
+    /// The rule for an address whose ENI has this table.
+    pub(crate) fn wanted(address: Ipv4Addr, table: u32) -> Self {
+        Self { source: Some(address), table, priority: RULE_PRIORITY }
+    }
+}
+
+/// All IPv4 rules with our protocol; others are not even looked at.
+pub(crate) async fn ours(netlink: &mut Netlink) -> Result<Vec<OurRule>, HostError> {
+    let mut wanted = RuleMessage::default();
+    wanted.header.family = AddressFamily::Inet;
+    let messages = netlink.dump(RTM_GETRULE, &wanted).await;
+    let found: Result<Vec<Option<OurRule>>, NetlinkError> =
+        messages.and_then(|all| all.iter().map(|bytes| decode(bytes)).collect());
+    let all = found.map_err(failed("list", "the routing rules"))?;
+    Ok(all.into_iter().flatten().collect())
+}
+
+fn decode(payload: &[u8]) -> Result<Option<OurRule>, NetlinkError> {
+    let [_family, _dst_len, src_len, _tos, short_table, _r1, _r2, action, ..] =
+        fixed_part::<HEADER>(payload)?;
+    let attributes = Attributes::after(payload, HEADER)?;
+    if attributes.u8(FRA_PROTOCOL)? != Some(PROTOCOL) || action != TO_TABLE {
+        return Ok(None);
+    }
+    let source = attributes.ipv4(FRA_SRC)?.filter(|_source| src_len == 32);
+    let table = attributes.u32(FRA_TABLE)?.unwrap_or(u32::from(short_table));
+    let priority = attributes.u32(FRA_PRIORITY)?.unwrap_or(0);
+    Ok(Some(OurRule { source, table, priority }))
+}
+
+/// Adds the rule. False if it is there already.
+pub(crate) async fn add(netlink: &mut Netlink, rule: OurRule) -> Result<bool, HostError> {
+    match netlink.change(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, &message(rule)).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.errno() == Some(EEXIST) => Ok(false),
+        Err(source) => Err(failed("add rule", &text(rule))(source)),
+    }
+}
+
+/// Removes exactly this rule. The protocol is part of the request, so that an equal rule of
+/// somebody else stays. False if it is gone already.
+pub(crate) async fn remove(netlink: &mut Netlink, rule: OurRule) -> Result<bool, HostError> {
+    match netlink.change(RTM_DELRULE, 0, &message(rule)).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.errno() == Some(ENOENT) => Ok(false),
+        Err(source) => Err(failed("remove rule", &text(rule))(source)),
+    }
+}
+
+fn message(rule: OurRule) -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.action = RuleAction::ToTable;
+    message.attributes = vec![
+        RuleAttribute::Table(rule.table),
+        RuleAttribute::Priority(rule.priority),
+        RuleAttribute::Protocol(RouteProtocol::from(PROTOCOL)),
+    ];
+    if let Some(source) = rule.source {
+        message.header.src_len = 32;
+        message.attributes.push(RuleAttribute::Source(source.into()));
+    }
+    message
+}
+
+fn text(rule: OurRule) -> String {
+    let from = rule.source.map_or_else(|| "all".to_owned(), |source| source.to_string());
+    format!("from {from} lookup {} priority {}", rule.table, rule.priority)
+}

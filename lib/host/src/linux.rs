@@ -1,0 +1,289 @@
+//! The kernel of this node, over netlink.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use firecamp_core::failure::HostFailure;
+use firecamp_core::outside::{Holder, HostNet, KernelTarget, KernelView, SocketUse};
+use nix::sys::utsname::uname;
+
+use crate::error::HostError;
+use crate::kernel::{address, failed, link, socket};
+use crate::lock::record::{Hold, Record, Recorded};
+use crate::lock::{Lock, Locks};
+use crate::netlink::Netlink;
+use crate::routing;
+
+/// `NETLINK_ROUTE`: links, addresses, rules and routes.
+const ROUTE: isize = netlink_sys::protocols::NETLINK_ROUTE;
+/// `NETLINK_SOCK_DIAG`: sockets.
+const SOCK_DIAG: isize = netlink_sys::protocols::NETLINK_SOCK_DIAG;
+
+/// Bounds of what [`LinuxHost`] does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostTimeouts {
+    /// How long the node-local lock is waited for.
+    pub lock: Duration,
+    /// How long one exchange with the kernel may take.
+    pub netlink: Duration,
+}
+
+impl Default for HostTimeouts {
+    fn default() -> Self {
+        Self { lock: Duration::from_secs(5), netlink: Duration::from_secs(2) }
+    }
+}
+
+/// Whether the kernel keeps a protocol tag for addresses (IFA_PROTO).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressTags {
+    /// It does (Linux 5.18 and later): an address with our tag is ours.
+    Kept,
+    /// It ignores them: an address without a tag is ours if the lock's record says that we
+    /// added it. If a process of ours dies between that record and the addition, and somebody
+    /// else then adds the very same /32, it is taken for ours; nothing better can be known.
+    Ignored,
+}
+
+impl AddressTags {
+    /// What the running kernel does, by its release. Vendors that brought IFA_PROTO to an older
+    /// release lose nothing: a tag that is seen always counts.
+    pub fn of_this_kernel() -> Self {
+        let release = uname().map(|name| name.release().to_string_lossy().into_owned());
+        release.map_or(Self::Kept, |text| Self::of_release(&text))
+    }
+
+    fn of_release(release: &str) -> Self {
+        let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (5, 18) => Self::Ignored,
+            _newer_or_unreadable => Self::Kept,
+        }
+    }
+}
+
+/// [`HostNet`] over the network namespace of the thread that calls it.
+///
+/// # Guarantees
+/// * A link is found by its MAC at each operation; names and indexes are never kept.
+/// * Only an exact /32 with our tag, rules with our protocol for exactly that source, and routes
+///   with our protocol in tables that only our rules use are ever removed.
+/// * Every step happens under the address's lock, after the comparison with the record there;
+///   the lock is free again when the call ends, also if it is cancelled.
+/// * A list that the kernel did not give completely is an error and nothing follows from it.
+///
+/// # Assumptions
+/// * Epochs of one address only grow, for as long as the node's lock directory lives.
+///
+/// # Caveats
+/// * The kernel cannot compare a tag while it deletes: if somebody replaces our /32 by the very
+///   same /32 of his own between our list and our delete, his is deleted.
+/// * If the node's primary address is deleted and added again while ours is there, ours comes
+///   first on that link. A route with a gateway, or with a source, is not affected; a route with
+///   neither (`dev LINK` alone) then takes ours as its source.
+#[derive(Debug, Clone)]
+pub struct LinuxHost {
+    locks: Locks,
+    limit: Duration,
+    tags: AddressTags,
+}
+
+/// Whose the /32 on a link is.
+fn is_ours(one: &address::Assigned, recorded: &Recorded, tags: AddressTags) -> bool {
+    let by_record = match tags {
+        AddressTags::Kept => false,
+        AddressTags::Ignored => one.protocol.is_none() && recorded.added(),
+    };
+    one.tagged() || by_record
+}
+
+impl LinuxHost {
+    /// Locks are kept below `run_dir`, which is made if only its last part is missing.
+    pub fn new(run_dir: &Path, timeouts: HostTimeouts) -> Self {
+        let tags = AddressTags::of_this_kernel();
+        Self { locks: Locks::new(run_dir, timeouts.lock), limit: timeouts.netlink, tags }
+    }
+
+    /// The same with another belief about the kernel.
+    #[must_use]
+    pub fn with_address_tags(self, tags: AddressTags) -> Self {
+        Self { tags, ..self }
+    }
+
+    fn netlink(&self, family: isize) -> Result<Netlink, HostError> {
+        Netlink::open(family, self.limit).map_err(failed("open", "a netlink socket"))
+    }
+
+    async fn add(&self, target: &KernelTarget, holder: &Holder) -> Result<bool, HostError> {
+        let lock = self.locks.address(target.address).await?;
+        let recorded = lock.read()?;
+        recorded.permits_adding(holder).map_err(|denied| lock.denied(denied, holder))?;
+        let mut netlink = self.netlink(ROUTE)?;
+        let links = link::list(&mut netlink).await?;
+        let eni = link::of_eni(&links, target.mac)?.ok_or(HostError::NoLink(target.mac))?;
+        let mut there = address::list(&mut netlink).await?;
+        there.retain(|one| one.is(target.address));
+        let present = there.iter().any(|one| one.link == eni.index);
+        let mut added = recorded.added() || !present;
+        record(&lock, &recorded, holder, Hold::Held, added)?;
+
+        let mut changed = routing::bring_up(&mut netlink, &links, eni, target).await?;
+        if !present {
+            let tag = self.tags == AddressTags::Kept;
+            added = address::add(&mut netlink, eni.index, target.address, tag).await?;
+            changed |= added;
+            record(&lock, &lock.read()?, holder, Hold::Held, added)?;
+        }
+        for stray in there.iter().filter(|one| one.link != eni.index) {
+            if is_ours(stray, &recorded, self.tags) {
+                changed |= address::remove(&mut netlink, stray.link, stray.local).await?;
+            }
+        }
+        Ok(changed)
+    }
+
+    async fn remove(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostError> {
+        let lock = self.locks.address(address).await?;
+        let recorded = release(&lock, holder)?;
+        let mut netlink = self.netlink(ROUTE)?;
+        let there = address::list(&mut netlink).await?;
+        let mut changed = false;
+        for one in there.iter().filter(|one| one.is(address)) {
+            if is_ours(one, &recorded, self.tags) {
+                changed |= address::remove(&mut netlink, one.link, address).await?;
+            }
+        }
+        record(&lock, &lock.read()?, holder, Hold::Released, false)?;
+        Ok(changed)
+    }
+
+    async fn route(&self, target: &KernelTarget, holder: &Holder) -> Result<bool, HostError> {
+        let Some(routing) = &target.routing else { return Ok(false) };
+        let lock = self.locks.address(target.address).await?;
+        let recorded = lock.read()?;
+        recorded.permits_adding(holder).map_err(|denied| lock.denied(denied, holder))?;
+        let mut netlink = self.netlink(ROUTE)?;
+        let links = link::list(&mut netlink).await?;
+        let eni = link::of_eni(&links, target.mac)?.ok_or(HostError::NoLink(target.mac))?;
+        record(&lock, &recorded, holder, Hold::Held, recorded.added())?;
+        let _tables = self.locks.routing().await?;
+        let up = routing::bring_up(&mut netlink, &links, eni, target).await?;
+        Ok(routing::ensure(&mut netlink, eni, target.address, routing).await? || up)
+    }
+
+    async fn unroute(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostError> {
+        let lock = self.locks.address(address).await?;
+        release(&lock, holder)?;
+        let mut netlink = self.netlink(ROUTE)?;
+        let _tables = self.locks.routing().await?;
+        routing::remove(&mut netlink, address).await
+    }
+
+    async fn view(&self, target: &KernelTarget) -> Result<KernelView, HostError> {
+        let mut netlink = self.netlink(ROUTE)?;
+        let links = link::list(&mut netlink).await?;
+        let Some(eni) = link::of_eni(&links, target.mac)? else {
+            return Ok(KernelView::default());
+        };
+        let there = address::list(&mut netlink).await?;
+        let mine = there.iter().find(|one| one.is(target.address) && one.link == eni.index);
+        let recorded = match self.tags {
+            AddressTags::Kept => Recorded::Nothing,
+            AddressTags::Ignored => self.locks.peek(target.address)?,
+        };
+        let routed = match &target.routing {
+            None => true,
+            Some(wanted) => {
+                routing::complete(&mut netlink, eni.index, target.address, wanted).await?
+            }
+        };
+        Ok(KernelView {
+            link: Some(eni.name.clone()),
+            link_up: eni.up,
+            address: mine.is_some(),
+            tagged: mine.is_some_and(|one| is_ours(one, &recorded, self.tags)),
+            routing: routed,
+        })
+    }
+}
+
+/// Compares and records the release; returns what was on record before.
+fn release(lock: &Lock, holder: &Holder) -> Result<Recorded, HostError> {
+    let recorded = lock.read()?;
+    recorded.permits_removing(holder).map_err(|denied| lock.denied(denied, holder))?;
+    record(lock, &recorded, holder, Hold::Released, recorded.added())?;
+    Ok(recorded)
+}
+
+/// Writes the record unless it says the same already.
+fn record(
+    lock: &Lock,
+    before: &Recorded,
+    holder: &Holder,
+    hold: Hold,
+    added: bool,
+) -> Result<(), HostError> {
+    let wanted = Record { holder: holder.clone(), hold, added, pid: std::process::id() };
+    match before {
+        Recorded::This(same) if Record { pid: wanted.pid, ..same.clone() } == wanted => Ok(()),
+        Recorded::Nothing | Recorded::Torn | Recorded::This(_) => lock.write(&wanted),
+    }
+}
+
+impl HostNet for LinuxHost {
+    async fn add_address(
+        &self,
+        target: &KernelTarget,
+        holder: &Holder,
+    ) -> Result<bool, HostFailure> {
+        Ok(self.add(target, holder).await?)
+    }
+
+    async fn add_routing(
+        &self,
+        target: &KernelTarget,
+        holder: &Holder,
+    ) -> Result<bool, HostFailure> {
+        Ok(self.route(target, holder).await?)
+    }
+
+    async fn observe(&self, target: &KernelTarget) -> Result<KernelView, HostFailure> {
+        Ok(self.view(target).await?)
+    }
+
+    async fn remove_address(
+        &self,
+        address: Ipv4Addr,
+        holder: &Holder,
+    ) -> Result<bool, HostFailure> {
+        Ok(self.remove(address, holder).await?)
+    }
+
+    async fn remove_routing(
+        &self,
+        address: Ipv4Addr,
+        holder: &Holder,
+    ) -> Result<bool, HostFailure> {
+        Ok(self.unroute(address, holder).await?)
+    }
+
+    async fn sockets(&self, address: Ipv4Addr) -> Result<SocketUse, HostFailure> {
+        let mut netlink = self.netlink(SOCK_DIAG)?;
+        Ok(socket::count(&mut netlink, address).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_before_5_18_are_known_to_ignore_tags() {
+        assert_eq!(AddressTags::of_release("5.17.9-arch"), AddressTags::Ignored);
+        assert_eq!(AddressTags::of_release("4.14.355-275.amzn2"), AddressTags::Ignored);
+        assert_eq!(AddressTags::of_release("5.18.0"), AddressTags::Kept);
+        assert_eq!(AddressTags::of_release("6.1.0-49-cloud"), AddressTags::Kept);
+        assert_eq!(AddressTags::of_release("unreadable"), AddressTags::Kept);
+    }
+}

@@ -1,0 +1,179 @@
+//! The node-local lock: `flock` on one file for each address, in a directory that is ours alone.
+//!
+//! The lock is tied to the open file, so that the kernel frees it when its holder dies in any
+//! way. Files stay: the record of a released address is what stops a late write.
+
+pub(crate) mod dir;
+pub(crate) mod record;
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use firecamp_core::contract::path::{LOCK_SUBDIR, ROUTING_LOCK};
+use firecamp_core::outside::Holder;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::geteuid;
+use tokio::time::Instant;
+
+use crate::error::HostError;
+use record::{Denied, MAX_LENGTH, Record, Recorded};
+
+/// How long between two attempts: short against the 100 ms that a release may have, long enough
+/// to cost nothing.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// Where the locks are, and how long one waits for them.
+#[derive(Debug, Clone)]
+pub(crate) struct Locks {
+    run_dir: PathBuf,
+    patience: Duration,
+}
+
+/// A lock that is held until this is dropped.
+pub(crate) struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Locks {
+    pub(crate) fn new(run_dir: &Path, patience: Duration) -> Self {
+        Self { run_dir: run_dir.to_owned(), patience }
+    }
+
+    /// Waits for the lock of one address.
+    pub(crate) async fn address(&self, address: Ipv4Addr) -> Result<Lock, HostError> {
+        let run = dir::open_own(&self.run_dir)?;
+        let path = self.run_dir.join(LOCK_SUBDIR);
+        let parent = dir::open_own_at(&run, LOCK_SUBDIR, &path)?;
+        self.lock(&parent, &address.to_string(), &path).await
+    }
+
+    /// Waits for the lock of the routing tables, which addresses of one ENI share. Whoever needs
+    /// it has an address's lock already, so that nobody waits in a circle.
+    pub(crate) async fn routing(&self) -> Result<Lock, HostError> {
+        let run = dir::open_own(&self.run_dir)?;
+        self.lock(&run, ROUTING_LOCK, &self.run_dir).await
+    }
+
+    /// What is on record of an address, without waiting for anybody.
+    pub(crate) fn peek(&self, address: Ipv4Addr) -> Result<Recorded, HostError> {
+        let path = self.run_dir.join(LOCK_SUBDIR).join(address.to_string());
+        match File::open(&path) {
+            Ok(file) => read(&file).map_err(|source| failed("read", &path, source)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Recorded::Nothing),
+            Err(source) => Err(failed("open", &path, source)),
+        }
+    }
+
+    async fn lock(&self, dir: &OwnedFd, name: &str, parent: &Path) -> Result<Lock, HostError> {
+        let path = parent.join(name);
+        let file = open_file(dir, name, &path)?;
+        let start = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Lock { file, path }),
+                Err(TryLockError::WouldBlock) if start.elapsed() < self.patience => {
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let holder = who_holds(&file);
+                    return Err(HostError::Busy { path, waited: self.patience, holder });
+                }
+                Err(TryLockError::Error(source)) => return Err(failed("lock", &path, source)),
+            }
+        }
+    }
+}
+
+impl Lock {
+    /// What is on record.
+    pub(crate) fn read(&self) -> Result<Recorded, HostError> {
+        read(&self.file).map_err(|source| failed("read", &self.path, source))
+    }
+
+    /// Replaces the record. The new line is written over the old one before the file is cut to
+    /// its length, so that a crash between leaves the new line and a tail that nobody reads.
+    pub(crate) fn write(&self, record: &Record) -> Result<(), HostError> {
+        let line = record.line();
+        let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
+        let written = self.file.write_all_at(line.as_bytes(), 0);
+        let whole = written.and_then(|()| self.file.set_len(length));
+        whole.map_err(|source| failed("record the holder in", &self.path, source))
+    }
+
+    /// The error for a holder who may not act.
+    pub(crate) fn denied(&self, denied: Denied, holder: &Holder) -> HostError {
+        let path = self.path.clone();
+        match denied {
+            Denied::Torn => HostError::Torn { path },
+            Denied::Superseded(record) => {
+                HostError::Superseded { path, pod: holder.pod.clone(), record }
+            }
+        }
+    }
+}
+
+fn open_file(dir: &OwnedFd, name: &str, path: &Path) -> Result<File, HostError> {
+    let flags =
+        OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let opened = openat(dir, name, flags, Mode::S_IRUSR | Mode::S_IWUSR);
+    let file = File::from(opened.map_err(|errno| failed("open", path, errno.into()))?);
+    let meta = file.metadata().map_err(|source| failed("look at", path, source))?;
+    let untrusted = |why: &str| HostError::Untrusted { path: path.to_owned(), why: why.to_owned() };
+    if !meta.is_file() {
+        return Err(untrusted("it is not a regular file"));
+    }
+    if meta.uid() != geteuid().as_raw() {
+        return Err(untrusted("it belongs to another user"));
+    }
+    Ok(file)
+}
+
+fn read(file: &File) -> io::Result<Recorded> {
+    let mut bytes = [0_u8; MAX_LENGTH];
+    let length = file.read_at(&mut bytes, 0)?;
+    Ok(Recorded::parse(bytes.get(..length).unwrap_or_default()))
+}
+
+fn failed(operation: &'static str, path: &Path, source: io::Error) -> HostError {
+    HostError::File { operation, path: path.to_owned(), source }
+}
+
+/// For people: who holds the lock. `/proc/locks` knows for certain, but only processes of this
+/// PID namespace; the record names who wrote last.
+fn who_holds(file: &File) -> String {
+    let recorded = match read(file) {
+        Ok(Recorded::This(record)) => format!("; on record: {record}"),
+        Ok(Recorded::Nothing | Recorded::Torn) | Err(_) => String::new(),
+    };
+    let inode = file.metadata().map(|meta| meta.ino()).unwrap_or_default();
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    match pid_in(&locks, inode) {
+        Some(pid) => format!("process {pid} holds it{recorded}"),
+        None => format!("a process that is not visible from here holds it{recorded}"),
+    }
+}
+
+/// Finds the holder of a flock in the text of `/proc/locks`
+/// (`1: FLOCK ADVISORY WRITE 4711 00:1b:99 0 EOF`). The device is not compared: its number there
+/// differs from stat's on some filesystems. Waiters have an arrow in the second place.
+fn pid_in(locks: &str, inode: u64) -> Option<u32> {
+    let holder = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        (words.next()? == "FLOCK").then_some(())?;
+        let pid = words.nth(2)?.parse().ok()?;
+        let (_device, number) = words.next()?.rsplit_once(':')?;
+        (number.parse() == Ok(inode) && pid != 0).then_some(pid)
+    };
+    locks.lines().find_map(holder)
+}
+
+#[cfg(test)]
+#[path = "lock/lock_tests.rs"]
+mod tests;

@@ -1,0 +1,124 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn holder(pod: &str, epoch: u64) -> Holder {
+    Holder { pod: PodUid::new(pod).unwrap(), epoch: Epoch(epoch) }
+}
+
+fn record(pod: &str, epoch: u64, hold: Hold) -> Record {
+    Record { holder: holder(pod, epoch), hold, added: true, pid: 42 }
+}
+
+fn on_file(pod: &str, epoch: u64, hold: Hold) -> Recorded {
+    Recorded::This(record(pod, epoch, hold))
+}
+
+#[test]
+fn f023_the_old_holder_may_not_remove_what_the_new_one_added() {
+    let new = on_file("new", 8, Hold::Held);
+    let denied = new.permits_removing(&holder("old", 7));
+    assert_eq!(denied, Err(Denied::Superseded(record("new", 8, Hold::Held))));
+}
+
+#[test]
+fn f111_a_late_removal_of_the_same_pods_earlier_life_is_denied() {
+    let second = on_file("pod", 8, Hold::Held);
+    assert!(second.permits_removing(&holder("pod", 7)).is_err());
+    assert!(second.permits_removing(&holder("pod", 8)).is_ok());
+}
+
+#[test]
+fn a_removal_for_an_epoch_that_another_pod_holds_is_denied() {
+    assert!(on_file("a", 5, Hold::Held).permits_removing(&holder("b", 5)).is_err());
+    assert!(on_file("a", 5, Hold::Released).permits_removing(&holder("b", 5)).is_ok());
+    assert!(on_file("a", 5, Hold::Held).permits_removing(&holder("b", 6)).is_ok());
+}
+
+#[test]
+fn a_released_epoch_is_not_added_again() {
+    let released = on_file("pod", 5, Hold::Released);
+    assert!(released.permits_adding(&holder("pod", 5)).is_err());
+    assert!(released.permits_adding(&holder("pod", 6)).is_ok());
+}
+
+#[test]
+fn adding_again_for_the_held_epoch_is_permitted_to_its_pod_alone() {
+    let held = on_file("pod", 5, Hold::Held);
+    assert!(held.permits_adding(&holder("pod", 5)).is_ok());
+    assert!(held.permits_adding(&holder("other", 5)).is_err());
+}
+
+#[test]
+fn a_torn_record_permits_adding_and_forbids_removing() {
+    assert!(Recorded::Torn.permits_adding(&holder("pod", 1)).is_ok());
+    assert_eq!(Recorded::Torn.permits_removing(&holder("pod", 9)), Err(Denied::Torn));
+}
+
+#[test]
+fn no_record_permits_both() {
+    assert!(Recorded::Nothing.permits_adding(&holder("pod", 1)).is_ok());
+    assert!(Recorded::Nothing.permits_removing(&holder("pod", 1)).is_ok());
+}
+
+#[test]
+fn the_longest_record_fits() {
+    let longest = Record {
+        holder: holder(&"p".repeat(128), u64::MAX),
+        hold: Hold::Released,
+        added: false,
+        pid: u32::MAX,
+    };
+    assert!(longest.line().len() < MAX_LENGTH);
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
+    ("[A-Za-z0-9._-]{1,128}", any::<u64>(), any::<bool>(), any::<bool>(), any::<u32>()).prop_map(
+        |(pod, epoch, held, added, pid)| Record {
+            holder: holder(&pod, epoch),
+            hold: if held { Hold::Held } else { Hold::Released },
+            added,
+            pid,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_record_is_read_as_it_was_written(record in any_record()) {
+        prop_assert_eq!(Recorded::parse(record.line().as_bytes()), Recorded::This(record));
+    }
+
+    #[test]
+    fn the_tail_of_a_longer_record_is_ignored(record in any_record(), tail in any::<Vec<u8>>()) {
+        let mut bytes = record.line().into_bytes();
+        bytes.extend(tail);
+        prop_assert_eq!(Recorded::parse(&bytes), Recorded::This(record));
+    }
+
+    #[test]
+    fn a_record_that_is_cut_anywhere_is_torn(record in any_record(), at in any::<prop::sample::Index>()) {
+        let line = record.line();
+        let cut = at.index(line.len() - 1) + 1;
+        prop_assume!(cut < line.len());
+        prop_assert_eq!(Recorded::parse(&line.as_bytes()[..cut]), Recorded::Torn);
+    }
+
+    #[test]
+    fn a_record_overwritten_in_part_is_torn_or_one_of_the_two(
+        old in any_record(), new in any_record(), at in any::<prop::sample::Index>()
+    ) {
+        let (was, is) = (old.line().into_bytes(), new.line().into_bytes());
+        let cut = at.index(is.len());
+        let mut mixed = is[..cut].to_vec();
+        mixed.extend(was.get(cut..).unwrap_or_default());
+        let read = Recorded::parse(&mixed);
+        let fine = [Recorded::Torn, Recorded::Nothing, Recorded::This(old), Recorded::This(new)];
+        prop_assert!(fine.contains(&read), "{read:?}");
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in any::<Vec<u8>>()) {
+        drop(Recorded::parse(&bytes));
+    }
+}

@@ -1,0 +1,165 @@
+//! One bounded exchange with the kernel over netlink.
+//!
+//! The exchange is ours, and not a connection of the `rtnetlink` crate, for one reason: that
+//! connection logs and drops a message that it cannot decode, and hides the flag of an
+//! interrupted dump. A list with a hole in it would be read as "not there" or "idle". Here every
+//! message arrives, or the exchange fails.
+
+use std::io;
+use std::time::Duration;
+
+use netlink_packet_core::{
+    Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR,
+    NLMSG_NOOP, NLMSG_OVERRUN, NetlinkBuffer,
+};
+use netlink_sys::{AsyncSocket, AsyncSocketExt, TokioSocket};
+
+use crate::error::NetlinkError;
+
+/// Length of `struct nlmsghdr`.
+const HEADER: usize = 16;
+/// Messages are aligned to this in a datagram (`NLMSG_ALIGNTO`).
+const ALIGN: usize = 4;
+
+/// A netlink socket, used for one request after the other.
+pub(crate) struct Netlink {
+    socket: TokioSocket,
+    sequence: u32,
+    limit: Duration,
+}
+
+/// What one datagram said.
+struct Progress {
+    done: bool,
+    interrupted: bool,
+}
+
+impl Netlink {
+    /// Opens a socket of this netlink family in the network namespace of the calling thread.
+    /// Each exchange over it ends within `limit`.
+    pub(crate) fn open(family: isize, limit: Duration) -> Result<Self, NetlinkError> {
+        let socket = <TokioSocket as AsyncSocket>::new(family).map_err(NetlinkError::Socket)?;
+        Ok(Self { socket, sequence: 0, limit })
+    }
+
+    /// A complete dump: the payload of every message. A dump that changes interrupted is taken
+    /// again while time is left, since reading has no effect; anything else that is wrong with
+    /// it is an error.
+    pub(crate) async fn dump(
+        &mut self,
+        kind: u16,
+        body: &impl Emitable,
+    ) -> Result<Vec<Vec<u8>>, NetlinkError> {
+        let limit = self.limit;
+        let all = async {
+            loop {
+                if let Some(messages) = self.dump_once(kind, body).await? {
+                    return Ok(messages);
+                }
+            }
+        };
+        tokio::time::timeout(limit, all).await.unwrap_or(Err(NetlinkError::Silent(limit)))
+    }
+
+    /// One change, acknowledged by the kernel.
+    pub(crate) async fn change(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        body: &impl Emitable,
+    ) -> Result<(), NetlinkError> {
+        let limit = self.limit;
+        let exchange = async {
+            self.send(kind, NLM_F_REQUEST | NLM_F_ACK | flags, body).await?;
+            let mut none = Vec::new();
+            loop {
+                if self.receive(&mut none).await?.done {
+                    return Ok(());
+                }
+            }
+        };
+        tokio::time::timeout(limit, exchange).await.unwrap_or(Err(NetlinkError::Silent(limit)))
+    }
+
+    async fn dump_once(
+        &mut self,
+        kind: u16,
+        body: &impl Emitable,
+    ) -> Result<Option<Vec<Vec<u8>>>, NetlinkError> {
+        self.send(kind, NLM_F_REQUEST | NLM_F_DUMP, body).await?;
+        let mut messages = Vec::new();
+        let mut whole = true;
+        loop {
+            let progress = self.receive(&mut messages).await?;
+            whole &= !progress.interrupted;
+            if progress.done {
+                return Ok(whole.then_some(messages));
+            }
+        }
+    }
+
+    async fn send(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        body: &impl Emitable,
+    ) -> Result<(), NetlinkError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let length = HEADER + body.buffer_len();
+        let mut bytes = vec![0_u8; length];
+        let mut packet = NetlinkBuffer::new(&mut bytes);
+        packet.set_length(u32::try_from(length).map_err(too_long)?);
+        packet.set_message_type(kind);
+        packet.set_flags(flags);
+        packet.set_sequence_number(self.sequence);
+        body.emit(packet.payload_mut());
+        let sent = self.socket.send(&bytes).await.map_err(NetlinkError::Socket)?;
+        if sent == length { Ok(()) } else { Err(NetlinkError::Incomplete) }
+    }
+
+    /// Reads one datagram, which may hold many messages, or only a part of the answer.
+    async fn receive(&mut self, into: &mut Vec<Vec<u8>>) -> Result<Progress, NetlinkError> {
+        let (bytes, from) = self.socket.recv_from_full().await.map_err(NetlinkError::Socket)?;
+        if from.port_number() != 0 {
+            return Err(NetlinkError::Garbled("it does not come from the kernel".to_owned()));
+        }
+        let mut rest = bytes.as_slice();
+        let mut interrupted = false;
+        while !rest.is_empty() {
+            let packet = NetlinkBuffer::new_checked(rest)
+                .map_err(|error| NetlinkError::Garbled(error.to_string()))?;
+            if packet.sequence_number() != self.sequence {
+                return Err(NetlinkError::Garbled("it answers another request".to_owned()));
+            }
+            interrupted |= packet.flags() & NLM_F_DUMP_INTR != 0;
+            match packet.message_type() {
+                NLMSG_NOOP => {}
+                NLMSG_OVERRUN => return Err(NetlinkError::Incomplete),
+                NLMSG_ERROR | NLMSG_DONE => {
+                    verdict(packet.payload())?;
+                    return Ok(Progress { done: true, interrupted });
+                }
+                _data => into.push(packet.payload().to_vec()),
+            }
+            let step = packet.payload_length().saturating_add(HEADER).next_multiple_of(ALIGN);
+            rest = rest.get(step..).unwrap_or_default();
+        }
+        Ok(Progress { done: false, interrupted })
+    }
+}
+
+/// Error number of an acknowledgement or of the end of a dump.
+fn verdict(payload: &[u8]) -> Result<(), NetlinkError> {
+    let code = payload.first_chunk::<4>().map(|bytes| i32::from_ne_bytes(*bytes));
+    match code {
+        Some(0) => Ok(()),
+        Some(code) => {
+            Err(NetlinkError::Refused(io::Error::from_raw_os_error(code.saturating_neg())))
+        }
+        None => Err(NetlinkError::Garbled("it has no error number".to_owned())),
+    }
+}
+
+fn too_long(_source: std::num::TryFromIntError) -> NetlinkError {
+    NetlinkError::Garbled("the request is too long".to_owned())
+}

@@ -1,0 +1,149 @@
+//! Policy routing for addresses on secondary ENIs.
+//!
+//! Without it replies leave by the primary ENI and EC2's source check drops them. Routes come
+//! before the rule and go after it, so that no packet meets half of it.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use firecamp_core::contract::kernel::{TABLE_BASE, TABLE_MAX};
+use firecamp_core::outside::{KernelTarget, Routing};
+
+use crate::error::{HostError, NetlinkError};
+use crate::kernel::conf::{self, Filters};
+use crate::kernel::link::{self, Link};
+use crate::kernel::route::{self, Installed, Route};
+use crate::kernel::rule::{self, OurRule};
+use crate::kernel::{address, failed};
+use crate::netlink::Netlink;
+
+/// Brings the link up if it is down. One that is down, secondary and without any address has
+/// been configured by nobody (later ENIs on EKS are left so): only then its MTU is raised to
+/// that of the link with the node's default route, as DHCP would have done; on any other link
+/// the MTU is foreign. False if it was up.
+pub(crate) async fn bring_up(
+    netlink: &mut Netlink,
+    links: &[Link],
+    eni: &Link,
+    target: &KernelTarget,
+) -> Result<bool, HostError> {
+    if eni.up {
+        return Ok(false);
+    }
+    let addresses = address::list(netlink).await?;
+    let bare = addresses.iter().all(|one| one.link != eni.index || one.is(target.address));
+    let mtu = if bare && target.routing.is_some() {
+        let routes = route::list(netlink).await?;
+        let primary = route::default_link(&routes);
+        let example = links.iter().find(|one| Some(one.index) == primary);
+        example.and_then(|example| link::better_mtu(eni, example))
+    } else {
+        None
+    };
+    link::bring_up(netlink, eni, mtu).await?;
+    Ok(true)
+}
+
+/// Ensures settings, routes and rule. Says whether it changed anything.
+pub(crate) async fn ensure(
+    netlink: &mut Netlink,
+    eni: &Link,
+    address: Ipv4Addr,
+    routing: &Routing,
+) -> Result<bool, HostError> {
+    let mut changed = settings(netlink, eni, routing).await?;
+    let wanted = routes(eni.index, routing);
+    let present = route::list(netlink).await?;
+    for route in &wanted {
+        changed |= route::ensure(netlink, &present, route).await?;
+    }
+    let rule = OurRule::wanted(address, routing.table);
+    let rules = rule::ours(netlink).await?;
+    if !rules.contains(&rule) {
+        changed |= rule::add(netlink, rule).await?;
+    }
+    for stale in rules.iter().filter(|one| one.source == Some(address) && **one != rule) {
+        changed |= rule::remove(netlink, *stale).await?;
+    }
+    // The table is this ENI's alone: what else of ours is in it is left from another gateway.
+    let left = |one: &&Installed| {
+        one.ours && one.route.table == routing.table && !wanted.contains(&one.route)
+    };
+    let present = route::list(netlink).await?;
+    for stale in present.iter().filter(left) {
+        changed |= route::remove(netlink, &stale.route).await?;
+    }
+    Ok(changed)
+}
+
+/// Whether rule, routes and the reverse-path setting are as they should be.
+pub(crate) async fn complete(
+    netlink: &mut Netlink,
+    eni: u32,
+    address: Ipv4Addr,
+    routing: &Routing,
+) -> Result<bool, HostError> {
+    let ruled = rule::ours(netlink).await?.contains(&OurRule::wanted(address, routing.table));
+    let present = route::list(netlink).await?;
+    let there = |wanted: &Route| present.iter().any(|one| one.route == *wanted);
+    let strict = Filters::read(netlink).await?.strict(eni);
+    Ok(ruled && routes(eni, routing).iter().all(there) && !strict)
+}
+
+/// Removes our rules for exactly this source, and our routes in tables that no rule of ours
+/// looks up any more, also those that an earlier, interrupted removal left.
+pub(crate) async fn remove(netlink: &mut Netlink, address: Ipv4Addr) -> Result<bool, HostError> {
+    let mut changed = false;
+    let mut tables = BTreeSet::new();
+    for mine in rule::ours(netlink).await?.iter().filter(|one| one.source == Some(address)) {
+        changed |= rule::remove(netlink, *mine).await?;
+        tables.insert(mine.table);
+    }
+    let used: BTreeSet<u32> = rule::ours(netlink).await?.iter().map(|one| one.table).collect();
+    let present = route::list(netlink).await?;
+    for one in present.iter().filter(|one| one.ours) {
+        let table = one.route.table;
+        let private = tables.contains(&table) || (TABLE_BASE..=TABLE_MAX).contains(&table);
+        if private && !used.contains(&table) {
+            changed |= route::remove(netlink, &one.route).await?;
+        }
+    }
+    Ok(changed)
+}
+
+fn routes(eni: u32, routing: &Routing) -> [Route; 2] {
+    let Routing { table, gateway, .. } = *routing;
+    [Route::to_gateway(table, gateway, eni), Route::default_via(table, gateway, eni)]
+}
+
+/// Reverse-path filtering becomes loose if it is strict, else it is left alone. Where another
+/// link of the node is in the same subnet, this link answers ARP only for its own addresses and
+/// asks with them; the other link's settings are not ours.
+async fn settings(netlink: &mut Netlink, eni: &Link, routing: &Routing) -> Result<bool, HostError> {
+    let mut changed = false;
+    if Filters::read(netlink).await?.strict(eni.index) {
+        let set = link::set_conf(netlink, eni.index, conf::RP_FILTER, conf::LOOSE).await;
+        set.map_err(|source| strict(eni, source))?;
+        if Filters::read(netlink).await?.strict(eni.index) {
+            return Err(strict(eni, NetlinkError::Incomplete));
+        }
+        changed = true;
+    }
+    let addresses = address::list(netlink).await?;
+    let shared =
+        addresses.iter().any(|one| one.link != eni.index && routing.subnet.contains(&one.local));
+    if shared {
+        for (setting, value) in [(conf::ARP_IGNORE, 1), (conf::ARP_ANNOUNCE, 2)] {
+            if eni.conf(setting) < value {
+                let set = link::set_conf(netlink, eni.index, setting, value).await;
+                set.map_err(failed("set ARP behaviour of link", &eni.name))?;
+                changed = true;
+            }
+        }
+    }
+    Ok(changed)
+}
+
+fn strict(eni: &Link, source: NetlinkError) -> HostError {
+    HostError::StrictFilter { link: eni.name.clone(), source }
+}

@@ -1,0 +1,48 @@
+//! Tests against the real kernel in network namespaces that they made, as any user.
+//!
+//! A test target with `harness = false` lists its cases and calls [`run`]. Each case is a
+//! process of its own, in a new user, network and mount namespace, so that cases run side by
+//! side, see nothing of the machine, and leave nothing behind however they end.
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! fn a_new_namespace_has_only_a_loopback() {
+//!     assert_eq!(firecamp_netns_test::Net::current().links(), ["lo"]);
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     firecamp_netns_test::run(&[firecamp_netns_test::Case {
+//!         name: "a_new_namespace_has_only_a_loopback",
+//!         run: a_new_namespace_has_only_a_loopback,
+//!     }])
+//! }
+//! ```
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the kernel's attributes are not our enums, and grow"
+)]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "test support: what fails here is a failed test, and says so by panicking"
+)]
+
+mod args;
+mod dump;
+mod harness;
+mod net;
+mod space;
+
+pub use harness::{Case, run};
+pub use net::Net;
+pub use space::enter;
+
+/// Makes the list of cases from `module::{name, name}` groups.
+#[macro_export]
+macro_rules! cases {
+    ($($module:ident :: { $($name:ident),* $(,)? }),* $(,)?) => {
+        &[$($($crate::Case { name: stringify!($name), run: $module::$name }),*),*]
+    };
+}
