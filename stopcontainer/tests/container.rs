@@ -1,12 +1,31 @@
 //! The stop container as a process: its configuration, its last words, its end.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot run its process has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot run its process or read its report has failed"
+)]
 
 #[path = "container/configuration.rs"]
 mod configuration;
 #[path = "../../lib/run/tests/support/process.rs"]
 mod process;
+#[path = "../../lib/run/tests/support/records.rs"]
+mod records;
+#[path = "container/release.rs"]
+mod release;
 #[path = "container/signals.rs"]
 mod signals;
 
+use process::Run;
+
 const STOP: &str = env!("CARGO_BIN_EXE_firecamp-stopcontainer");
+
+/// A stop container whose configuration is right and that could reach no cloud at all.
+fn stop() -> Run {
+    Run::configured(STOP)
+        .unset("FIRECAMP_CONF_DIR")
+        .set("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
+        .set("AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:1")
+        .set("AWS_REGION", "eu-west-1")
+}

@@ -35,8 +35,8 @@ pub fn init() -> Result<Started<InitConfig>, ExitCode> {
 pub fn stop() -> Result<Started<StopConfig>, ExitCode> {
     if testmode() {
         if !std::env::args_os().any(|argument| argument == "release") {
-            note("TESTMODE is true: waiting for SIGTERM, nothing else is done");
             let (runtime, listener) = listening()?;
+            note("TESTMODE is true: waiting for SIGTERM, nothing else is done");
             let signals = crate::signals::Signals::default();
             runtime.block_on(async {
                 let first = crate::signals::FirstSignal::Ends;

@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 
-use crate::STOP;
 use crate::process::{Run, garbage};
+use crate::{STOP, stop};
 
 /// Every flag and its variable.
 const SETTINGS: [(&str, &str); 15] = [
@@ -23,10 +23,6 @@ const SETTINGS: [(&str, &str); 15] = [
     ("log-level", "FIRECAMP_LOG_LEVEL"),
     ("termination-log", "FIRECAMP_TERMINATION_LOG"),
 ];
-
-fn stop() -> Run {
-    Run::configured(STOP).unset("FIRECAMP_CONF_DIR")
-}
 
 #[test]
 fn the_table_of_these_tests_has_every_flag_and_both_commands_take_them() {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::{Signal, kill};
@@ -18,13 +19,14 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// A process that is about to run, with nothing in its environment but what is named here.
 pub(crate) struct Run {
     pub(crate) command: Command,
-    pub(crate) dir: TempDir,
+    /// Everything that the process has; it goes with the last who holds it.
+    pub(crate) dir: Rc<TempDir>,
 }
 
 impl Run {
     /// A binary with only the file for its last words set.
     pub(crate) fn bare(binary: &str) -> Self {
-        let dir = TempDir::new().unwrap();
+        let dir = Rc::new(TempDir::new().unwrap());
         let mut command = Command::new(binary);
         command.env_clear().env("FIRECAMP_TERMINATION_LOG", dir.path().join("last-words"));
         // Exit codes and texts must not depend on where the tests run.
@@ -87,7 +89,7 @@ impl Run {
 /// A running process; it dies with this value.
 pub(crate) struct Running {
     child: Child,
-    dir: TempDir,
+    dir: Rc<TempDir>,
 }
 
 impl Running {

@@ -1,0 +1,117 @@
+//! A file registry with one pool, and the record of `demo/redis-0` in it.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use firecamp_core::ids::{EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId, SubnetId, Zone};
+use firecamp_core::outside::Registry as _;
+use firecamp_core::record::{
+    Attachment, Claim, Pool, PoolSubnet, ReleasePolicy, State, StaticIp, Stored, Write,
+};
+use firecamp_registry::{FileRegistry, Timeouts};
+use ipnet::Ipv4Net;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::process::Run;
+
+/// Processes of these tests and of other runs of them have loopback in common, and a release
+/// looks at the sockets of its address: so every member here has an address of its own.
+static NEXT: AtomicU8 = AtomicU8::new(10);
+
+fn own_address() -> Ipv4Addr {
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high | 64, low, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The ENI that the record names.
+pub(crate) const ENI: &str = "eni-0123456789abcdef0";
+
+pub(crate) struct Records {
+    /// The member's address.
+    pub(crate) address: Ipv4Addr,
+    cidr: Ipv4Net,
+    runtime: Runtime,
+    registry: FileRegistry,
+    _directory: Rc<TempDir>,
+}
+
+impl Records {
+    /// The process's registry with the pool and nothing else.
+    pub(crate) fn with_pool(run: &Run) -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let registry = FileRegistry::open(run.path("registry"), Timeouts::default()).unwrap();
+        let address = own_address();
+        let cidr = Ipv4Net::new(address, 24).unwrap().trunc();
+        let pool = Pool {
+            name: PoolName::new("main").unwrap(),
+            release_policy: ReleasePolicy::Keep,
+            subnets: vec![PoolSubnet {
+                subnet: SubnetId::new("subnet-0a1b2c3d").unwrap(),
+                cidr,
+                zone: Zone::new("eu-west-1a").unwrap(),
+                ranges: vec![(address, address)],
+            }],
+        };
+        runtime.block_on(registry.create_pool(&pool)).unwrap();
+        Self { address, cidr, runtime, registry, _directory: Rc::clone(&run.dir) }
+    }
+
+    /// The same, and the member holds its address as this pod, at epoch 1.
+    pub(crate) fn held_by(run: &Run, pod: &str) -> Self {
+        let records = Self::with_pool(run);
+        let member = Member::new("demo", "redis-0").unwrap();
+        let pool = PoolName::new("main").unwrap();
+        records.write(&Write::CreateClaim(Claim {
+            member: member.clone(),
+            pool: pool.clone(),
+            requested: None,
+            address: Some(records.address),
+        }));
+        records.write(&Write::CreateStaticIp(StaticIp {
+            address: records.address,
+            pool,
+            subnet: SubnetId::new("subnet-0a1b2c3d").unwrap(),
+            cidr: records.cidr,
+            zone: Zone::new("eu-west-1a").unwrap(),
+            member,
+            epoch: Epoch(0),
+            attachment: None,
+            reserved_on: None,
+            unsettled: BTreeSet::new(),
+        }));
+        records.attach(pod);
+        records
+    }
+
+    /// The next epoch, attached as this pod.
+    pub(crate) fn attach(&self, pod: &str) {
+        let Stored { version, mut object } = self.read();
+        object.epoch = object.epoch.next();
+        object.reserved_on = Some(EniId::new(ENI).unwrap());
+        object.attachment = Some(Attachment {
+            state: State::Attached,
+            pod: PodUid::new(pod).unwrap(),
+            node: NodeName::new("node-a").unwrap(),
+            eni: object.reserved_on.clone(),
+            run: RunId::new("earlier").unwrap(),
+        });
+        self.write(&Write::UpdateStaticIp(Stored { version, object }));
+    }
+
+    pub(crate) fn read(&self) -> Stored<StaticIp> {
+        self.runtime.block_on(self.registry.static_ip(self.address)).unwrap().unwrap()
+    }
+
+    /// How many addresses are allocated.
+    pub(crate) fn allocated(&self) -> usize {
+        let pool = PoolName::new("main").unwrap();
+        self.runtime.block_on(self.registry.allocated(&pool)).unwrap().len()
+    }
+
+    fn write(&self, write: &Write) {
+        self.runtime.block_on(self.registry.write(write)).unwrap();
+    }
+}

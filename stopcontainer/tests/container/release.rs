@@ -1,0 +1,184 @@
+//! What a release does to the record, with nothing of EC2 in reach.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+
+use firecamp_core::ids::Epoch;
+use firecamp_core::record::State;
+use nix::sys::signal::Signal;
+
+use crate::process::{Ended, Run};
+use crate::records::{ENI, Records};
+use crate::stop;
+
+fn held(run: &Run) -> Records {
+    Records::held_by(run, "uid-1")
+}
+
+fn state(records: &Records) -> State {
+    records.read().object.attachment.unwrap().state
+}
+
+/// Ended well, after this way through the protocol.
+#[track_caller]
+fn went(ended: &Ended, path: &str) {
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let report = ended.report();
+    assert_eq!(report["result"], "succeeded", "{}", ended.stderr);
+    assert_eq!(report["path"], path, "{}", ended.stderr);
+    assert_eq!(report["member"], "demo/redis-0");
+    assert_eq!(report["podUid"], "uid-1");
+}
+
+#[test]
+fn a_hook_releases_at_once_and_ec2_is_not_asked() {
+    let run = stop().arg("release");
+    let records = held(&run);
+    let ended = run.end();
+    went(&ended, "parked");
+    assert_eq!(ended.report()["address"], records.address.to_string());
+    let record = records.read().object;
+    assert_eq!(record.epoch, Epoch(1));
+    assert_eq!(record.attachment.unwrap().state, State::Parked);
+    assert_eq!(record.reserved_on.unwrap().as_str(), ENI);
+}
+
+#[test]
+fn settings_of_aws_that_a_release_does_not_need_cannot_break_it() {
+    let run = stop().arg("release").set("AWS_ENDPOINT_URL_EC2", "nonsense");
+    let records = held(&run);
+    went(&run.end(), "parked");
+    assert_eq!(state(&records), State::Parked);
+}
+
+#[test]
+fn a_sidecar_releases_at_its_signal_and_not_before() {
+    let run = stop();
+    let records = held(&run);
+    let sidecar = run.start();
+    sidecar.says("release.0");
+    assert_eq!(state(&records), State::Attached);
+    sidecar.signal(Signal::SIGTERM);
+    went(&sidecar.end(), "parked");
+    assert_eq!(state(&records), State::Parked);
+}
+
+#[test]
+fn a_second_sigterm_does_not_stop_a_release() {
+    let run = stop().arg("wait").set("FIRECAMP_GRACE", "20s");
+    let records = held(&run);
+    let service = TcpListener::bind((records.address, 0)).unwrap();
+    let sidecar = run.start();
+    sidecar.says("release.0");
+    sidecar.signal(Signal::SIGTERM);
+    sidecar.says("release.1");
+    sidecar.signal(Signal::SIGTERM);
+    drop(service);
+    went(&sidecar.end(), "parked");
+    assert_eq!(state(&records), State::Parked);
+}
+
+#[test]
+fn the_stop_of_a_superseded_pod_changes_nothing() {
+    for command in ["wait", "release"] {
+        let run = stop().arg(command);
+        let records = Records::held_by(&run, "uid-of-the-successor");
+        let before = records.read();
+        let stopping = run.start();
+        if command == "wait" {
+            stopping.says("release.0");
+            stopping.signal(Signal::SIGTERM);
+        }
+        went(&stopping.end(), "not-holder");
+        assert_eq!(records.read(), before);
+    }
+}
+
+#[test]
+fn a_sidecar_holds_on_to_the_epoch_of_its_start() {
+    let run = stop();
+    let records = held(&run);
+    let sidecar = run.start();
+    sidecar.says("release.0");
+    records.attach("uid-1");
+    let before = records.read();
+    sidecar.signal(Signal::SIGTERM);
+    went(&sidecar.end(), "not-holder");
+    assert_eq!(records.read(), before);
+}
+
+#[test]
+fn released_twice_is_released() {
+    let run = stop().arg("release");
+    let records = held(&run);
+    let registry = format!("file://{}", run.path("registry").display());
+    went(&run.end(), "parked");
+    let parked = records.read();
+    let again = stop().arg("release").set("FIRECAMP_REGISTRY", registry);
+    went(&again.end(), "not-holder");
+    assert_eq!(records.read(), parked);
+}
+
+#[test]
+fn a_sidecar_waits_until_the_service_has_left_the_address() {
+    let run = stop().set("FIRECAMP_GRACE", "20s");
+    let records = held(&run);
+    let service = TcpListener::bind((records.address, 0)).unwrap();
+    let sidecar = run.start();
+    sidecar.says("release.0");
+    sidecar.signal(Signal::SIGTERM);
+    sidecar.says("release.1");
+    assert_eq!(state(&records), State::Attached);
+    drop(service);
+    let ended = sidecar.end();
+    went(&ended, "parked");
+    assert!(!ended.stderr.contains("drain was over"), "{}", ended.stderr);
+}
+
+#[test]
+fn draining_is_what_gets_cut_when_the_grace_period_is_spent() {
+    let run = stop().set("FIRECAMP_GRACE", "1500ms");
+    let records = held(&run);
+    let _service = TcpListener::bind((records.address, 0)).unwrap();
+    let sidecar = run.start();
+    sidecar.says("release.0");
+    sidecar.signal(Signal::SIGTERM);
+    let ended = sidecar.end();
+    went(&ended, "parked");
+    assert!(ended.report()["elapsedMs"].as_u64().is_some());
+    assert!(ended.stderr.contains("drain was over"), "{}", ended.stderr);
+    assert_eq!(state(&records), State::Parked);
+}
+
+#[test]
+fn a_hook_drains_connections_but_not_listeners() {
+    let run = stop().arg("release").arg("--drain=20s");
+    let records = held(&run);
+    let service = TcpListener::bind((records.address, 0)).unwrap();
+    let client = TcpStream::connect(service.local_addr().unwrap()).unwrap();
+    let connection = service.accept().unwrap();
+    let hook = run.start();
+    hook.says("release.1");
+    assert_eq!(state(&records), State::Attached);
+    drop((client, connection));
+    went(&hook.end(), "parked");
+}
+
+#[test]
+fn a_garbled_record_is_named_and_left_alone() {
+    let run = stop().arg("release");
+    let records = held(&run);
+    let file = find(&run.path("registry"), &records.address.to_string());
+    std::fs::write(&file, "kind: StaticIP\nspec: [garbage\n").unwrap();
+    let ended = run.end();
+    assert_eq!(ended.code, Some(16), "{}", ended.stderr);
+    assert_eq!(ended.report()["reason"], "RegistryInvalid");
+    assert!(ended.stderr.contains(&records.address.to_string()), "{}", ended.stderr);
+    assert_eq!(std::fs::read(&file).unwrap(), b"kind: StaticIP\nspec: [garbage\n");
+}
+
+fn find(directory: &Path, name: &str) -> PathBuf {
+    let entries = std::fs::read_dir(directory.join("staticips")).unwrap();
+    let mut files = entries.map(|entry| entry.unwrap().path());
+    files.find(|file| file.to_string_lossy().contains(name)).unwrap()
+}
