@@ -143,13 +143,15 @@ pub struct StaticIp {
 }
 
 impl StaticIp {
-    /// Whether EC2 is known to have the address on `eni`: attached or parked there, no marks.
+    /// Whether EC2 is known to have the address on `eni`: it was last seen there, the current
+    /// attachment is there, and no mark says that a call may be in flight. An attach that found
+    /// the record settled sends no call and leaves no mark, so it stays settled if it crashes.
     pub fn settled_on(&self, eni: &EniId) -> bool {
         let rests = self.attachment.as_ref().is_some_and(|a| match a.state {
-            State::Attached | State::Parked => a.eni.as_ref() == Some(eni),
-            State::Attaching | State::Releasing | State::Released => false,
+            State::Attaching | State::Attached | State::Parked => a.eni.as_ref() == Some(eni),
+            State::Releasing | State::Released => false,
         });
-        rests && self.unsettled.is_empty()
+        rests && self.reserved_on.as_ref() == Some(eni) && self.unsettled.is_empty()
     }
 
     /// Whether a mutation that `run` marked may still be in flight.
