@@ -5,6 +5,7 @@ mod doctor;
 mod enter;
 mod fields;
 mod print;
+mod probe;
 mod query;
 mod spec;
 
@@ -50,6 +51,7 @@ fn run(command: Command) -> Result<u8, Failure> {
         Command::Fault(arguments) => query::fault(arguments.command),
         Command::Act(arguments) => query::act(&arguments),
         Command::Wait(arguments) => query::wait(&arguments),
+        Command::Probe(arguments) => probe::run(arguments.command),
         Command::Spec => print::out(spec::EXAMPLE).map(|()| 0),
         Command::Doctor(arguments) => doctor::run(&arguments),
     }

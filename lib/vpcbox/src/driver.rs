@@ -18,7 +18,7 @@ use crate::protocol::{Hello, RouterEvent};
 /// Router events that are kept; a demo makes dozens.
 const MAX_EVENTS: usize = 100_000;
 /// The longest sleep of the task that keeps the hardware in step.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 
 /// Everything that runs in the first process of a box.
 pub(crate) struct Driver {

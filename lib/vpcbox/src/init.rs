@@ -171,10 +171,10 @@ fn obey(name: &str, command: Option<Pid>) -> Option<u8> {
 
 /// Without a command, Ctrl-C and SIGTERM are the ordinary way to end.
 fn ended_by(signal: Signal) -> u8 {
-    match signal {
-        Signal::SIGINT | Signal::SIGTERM => 0,
-        other => supervise::exit_code(WaitStatus::Signaled(Pid::this(), other, false)),
+    if matches!(signal, Signal::SIGINT | Signal::SIGTERM) {
+        return 0;
     }
+    supervise::exit_code(WaitStatus::Signaled(Pid::this(), signal, false))
 }
 
 /// Collects every child that has ended. The command's end is the box's.

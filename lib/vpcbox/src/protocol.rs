@@ -76,6 +76,16 @@ pub enum KernelAct {
         /// The address.
         address: Ipv4Addr,
     },
+    /// Adds an address as a /32, as amazon-ec2-net-utils does for what IMDS lists.
+    KernelAdd {
+        /// The node or client.
+        node: String,
+        /// The address.
+        address: Ipv4Addr,
+        /// The link there; the primary one if absent.
+        #[serde(default)]
+        link: Option<String>,
+    },
     /// Sets the node's link down and, after a while, up again.
     LinkFlap {
         /// The node or client.

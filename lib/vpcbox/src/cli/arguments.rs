@@ -1,7 +1,7 @@
 //! What can be said on the command line.
 
 use std::ffi::OsString;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -58,6 +58,8 @@ pub(super) enum Command {
     Act(ActArguments),
     /// Waits until something is so.
     Wait(WaitArguments),
+    /// Talks over the box's network: who answers for an address?
+    Probe(ProbeArguments),
     /// Prints an example spec with every field explained.
     Spec,
     /// Tries each kernel feature that a box needs, and says how to get what is missing.
@@ -230,7 +232,8 @@ pub(super) struct FaultClearArguments {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 In the VPC: steal, unassign, strip_eni, terminate, stop, start, detach, delete_eni, hide_eni,
-add_prefixes, tag_eni. In the kernel of a node: kernel_strip, link_flap, link_down, link_up.
+add_prefixes, tag_eni. In the kernel of a node: kernel_strip, kernel_add, link_flap,
+link_down, link_up.
 The fields of each are in `docs/vpcbox.md`.
 
 Examples:
@@ -304,6 +307,51 @@ impl std::str::FromStr for Held {
         let node = (node != "none").then(|| node.to_owned());
         Ok(Self { address, node })
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ProbeArguments {
+    #[command(subcommand)]
+    pub(super) command: ProbeCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ProbeCommand {
+    /// Answers TCP connections and UDP datagrams with the name of the node, until it is ended.
+    Serve(ServeArguments),
+    /// Asks once and prints who answered; 124 if nobody did.
+    Dial(DialArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Prints `serving` once it can be reached.
+
+Example:
+  vpcbox exec node-a -- vpcbox probe serve 10.0.1.50:7000")]
+pub(super) struct ServeArguments {
+    /// Where to listen; the address need not be on a link yet
+    #[arg(env = "VPCBOX_BIND", value_name = "ADDRESS:PORT")]
+    pub(super) bind: SocketAddrV4,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  vpcbox exec client-a -- vpcbox probe dial 10.0.1.50:7000 --udp --timeout 0.2")]
+pub(super) struct DialArguments {
+    /// Who is asked
+    #[arg(env = "VPCBOX_TO", value_name = "ADDRESS:PORT")]
+    pub(super) to: SocketAddrV4,
+    /// Source address; the kernel's choice if absent
+    #[arg(long, env = "VPCBOX_FROM", value_name = "ADDRESS")]
+    pub(super) from: Option<Ipv4Addr>,
+    /// Send a datagram instead of opening a connection
+    #[arg(long, env = "VPCBOX_UDP")]
+    pub(super) udp: bool,
+    /// How long to wait for an answer, in seconds
+    #[arg(long, env = "VPCBOX_TIMEOUT", value_name = "SECONDS", default_value_t = 1.0)]
+    pub(super) timeout: f64,
 }
 
 #[derive(Debug, Args)]

@@ -67,7 +67,7 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<u8, Failure> {
     let (program, rest) = split(&arguments.command)?;
     let mut command = Command::new(program);
     command.args(rest);
-    let foreign = std::env::vars_os().map(|(key, _)| key).filter(|key| is_foreign(key));
+    let foreign = std::env::vars_os().map(|(key, _)| key).filter(is_foreign);
     for key in foreign {
         command.env_remove(key);
     }

@@ -28,9 +28,9 @@ pub(super) fn truth(arguments: &QueryArguments) -> Result<u8, Failure> {
 pub(super) fn calls(arguments: &SinceArguments) -> Result<u8, Failure> {
     let calls = connect(&arguments.query.place)?.calls(arguments.since)?;
     if arguments.query.json {
-        print::lines(&calls)?
+        print::lines(&calls)?;
     } else {
-        print::calls(&calls)?
+        print::calls(&calls)?;
     }
     Ok(0)
 }
@@ -39,9 +39,9 @@ pub(super) fn calls(arguments: &SinceArguments) -> Result<u8, Failure> {
 pub(super) fn router(arguments: &SinceArguments) -> Result<u8, Failure> {
     let events = connect(&arguments.query.place)?.router(arguments.since)?;
     if arguments.query.json {
-        print::lines(&events)?
+        print::lines(&events)?;
     } else {
-        print::events(&events)?
+        print::events(&events)?;
     }
     Ok(0)
 }
@@ -85,7 +85,7 @@ pub(super) fn act(arguments: &ActArguments) -> Result<u8, Failure> {
     let kind = arguments.kind.as_str();
     let what = format!("act {kind}");
     let value = Value::Object(fields::of_kind(kind, &arguments.fields)?);
-    if matches!(kind, "kernel_strip" | "link_flap" | "link_down" | "link_up") {
+    if matches!(kind, "kernel_strip" | "kernel_add" | "link_flap" | "link_down" | "link_up") {
         let act: KernelAct = fields::read(&what, value)?;
         connect(&arguments.query.place)?.kernel(act)?;
     } else {

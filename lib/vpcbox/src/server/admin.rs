@@ -18,13 +18,18 @@ const MAX_LINE: u64 = 1024 * 1024;
 pub(super) type Outcome = Result<serde_json::Value, Refusal>;
 
 /// Says no, with the reason.
-pub(super) fn refused(reason: impl ToString) -> Refusal {
-    Refusal { kind: RefusalKind::Refused, reason: reason.to_string() }
+pub(super) fn refused(reason: String) -> Refusal {
+    Refusal { kind: RefusalKind::Refused, reason }
+}
+
+/// The same for an error that is not ours.
+pub(super) fn because<E: std::error::Error>(error: &E) -> Refusal {
+    refused(error.to_string())
 }
 
 /// Turns what was asked for into JSON.
 pub(super) fn json(value: impl Serialize) -> Outcome {
-    serde_json::to_value(value).map_err(refused)
+    serde_json::to_value(value).map_err(|e| because(&e))
 }
 
 /// Serves the socket until the box ends.
@@ -81,15 +86,15 @@ async fn handle(driver: &Driver, request: Request) -> Outcome {
         Request::Calls { since } => report::calls(driver, since),
         Request::Router { since } => json(driver.router_events(since)),
         Request::FaultSet { spec } => {
-            json(driver.change(|world, now| world.fault_set(now, spec)).map_err(refused)?)
+            json(driver.change(|world, now| world.fault_set(now, spec)).map_err(|e| because(&e))?)
         }
         Request::FaultList => json(driver.look(|world, _| world.fault_list())),
         Request::FaultClear { id } => {
             let id = id.map(FaultId);
-            json(driver.change(|world, now| world.fault_clear(now, id)).map_err(refused)?)
+            json(driver.change(|world, now| world.fault_clear(now, id)).map_err(|e| because(&e))?)
         }
         Request::Act { act } => {
-            driver.change(|world, now| world.act(now, &act)).map_err(refused)?;
+            driver.change(|world, now| world.act(now, &act)).map_err(|e| because(&e))?;
             // Who asked finds it done: processes of a terminated node are gone.
             driver.settle().await.map_err(|failure| refused(failure.chain()))?;
             json(())

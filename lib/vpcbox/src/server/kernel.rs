@@ -20,6 +20,13 @@ pub(super) async fn act(driver: &Driver, act: KernelAct) -> Outcome {
                 links => json(links),
             }
         }
+        KernelAct::KernelAdd { node, address, link } => {
+            let net = net(driver, &node).await?;
+            let name = link.unwrap_or_else(|| PRIMARY_LINK.to_owned());
+            let index = net.link(&name).await.map_err(|e| refused(e.chain()))?.index;
+            net.add_address(index, address, 32).await.map_err(|e| refused(e.chain()))?;
+            json(())
+        }
         KernelAct::LinkDown { node, link } => set(driver, &node, link, false).await,
         KernelAct::LinkUp { node, link } => set(driver, &node, link, true).await,
         KernelAct::LinkFlap { node, link, down_ms } => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use firecamp_vpc::{Commit, World};
 use serde_json::{Value, json as object};
 
-use super::admin::{Outcome, json, refused};
+use super::admin::{Outcome, because, json, refused};
 use crate::driver::Driver;
 use crate::plant::{EC2, Plant};
 use crate::protocol::{Call, Effect, Place, RouterEvent};
@@ -15,11 +15,15 @@ pub(super) async fn truth(driver: &Driver) -> Outcome {
     let plant = driver.plant.lock().await;
     let mut truth = json(driver.look(World::truth))?;
     if let Some(addresses) = truth.get_mut("addresses").and_then(Value::as_array_mut) {
-        addresses.iter_mut().for_each(|address| add_route(address, &plant));
+        for address in addresses {
+            add_route(address, &plant);
+        }
     }
     for kind in ["nodes", "clients"] {
         let Some(machines) = truth.get_mut(kind).and_then(Value::as_array_mut) else { continue };
-        machines.iter_mut().for_each(|machine| add_links(machine, &plant));
+        for machine in machines {
+            add_links(machine, &plant);
+        }
     }
     if let Some(fields) = truth.as_object_mut() {
         fields.insert("hello".to_owned(), json(&driver.hello)?);
@@ -65,7 +69,7 @@ pub(super) fn calls(driver: &Driver, since: u64) -> Outcome {
         let commits = by_call.get(&call.seq).map(Vec::as_slice).unwrap_or_default();
         let effects = commits.iter().flat_map(|commit| effects(commit, &truth, &events));
         let effects: Vec<Effect> = effects.collect();
-        let mut call: Call = serde_json::from_value(json(&call)?).map_err(refused)?;
+        let mut call: Call = serde_json::from_value(json(&call)?).map_err(|e| because(&e))?;
         call.effects = effects;
         out.push(call);
     }
@@ -118,6 +122,6 @@ pub(super) async fn enter(driver: &Driver, name: &str) -> Outcome {
             plant.primary_of(name).map_or_else(String::new, |a| a.to_string()),
         ),
     ]);
-    let holder = i32::try_from(site.holder.pid()).map_err(refused)?;
+    let holder = i32::try_from(site.holder.pid()).map_err(|e| because(&e))?;
     json(Place { holder, env })
 }

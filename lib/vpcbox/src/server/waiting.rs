@@ -37,15 +37,13 @@ async fn check(driver: &Driver, condition: &Condition) -> Found {
     match condition {
         Condition::Owner { address, node } => {
             let record = record(driver, *address);
-            let eni = record.as_ref().and_then(|r| r.owner.clone());
-            let name = record.and_then(|r| r.node);
+            let eni = record.as_ref().and_then(|r| r.owner.as_deref());
+            let name = record.as_ref().and_then(|r| r.node.as_deref());
             compare(eni, name, node.as_deref())
         }
         Condition::Routed { address, node } => {
             let plant = driver.plant.lock().await;
-            let eni = plant.routed(*address).map(str::to_owned);
-            let name = plant.site_of(*address).map(str::to_owned);
-            compare(eni, name, node.as_deref())
+            compare(plant.routed(*address), plant.site_of(*address), node.as_deref())
         }
         Condition::Listed { address, node } => {
             let listings = record(driver, *address).map(|r| r.imds).unwrap_or_default();
@@ -72,15 +70,15 @@ fn record(driver: &Driver, address: std::net::Ipv4Addr) -> Option<AddressTruth> 
     truth.addresses.into_iter().find(|record| record.address == address)
 }
 
-fn compare(eni: Option<String>, name: Option<String>, wanted: Option<&str>) -> Found {
-    let seen = match (&eni, &name) {
+fn compare(eni: Option<&str>, name: Option<&str>, wanted: Option<&str>) -> Found {
+    let seen = match (eni, name) {
         (Some(eni), Some(name)) => format!("{name} ({eni})"),
-        (Some(eni), None) => eni.clone(),
+        (Some(eni), None) => eni.to_owned(),
         (None, _) => "nobody".to_owned(),
     };
     let holds = match wanted {
         None => eni.is_none(),
-        Some(wanted) => eni.as_deref() == Some(wanted) || name.as_deref() == Some(wanted),
+        Some(wanted) => eni == Some(wanted) || name == Some(wanted),
     };
     Found { holds, seen }
 }
