@@ -82,6 +82,11 @@ fn is_throttle(code: &str) -> bool {
         || code.starts_with("Throttling")
 }
 
+/// Whether STS says that the role will not be had, rather than not now.
+pub(crate) fn denies_role(status: u16, code: Option<&str>) -> bool {
+    (400..500).contains(&status) && status != 429 && !code.is_some_and(is_throttle)
+}
+
 /// A status of the client-error class: EC2 says that it did not do it, unless the code says
 /// otherwise.
 fn refused(operation: Operation, code: &str, message: &str) -> (CloudKind, Effect) {

@@ -4,12 +4,13 @@ use std::error::Error;
 use std::io;
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 
-use crate::classify::{Cause, Ending, Operation, classify};
+use crate::classify::{Cause, Ending, Operation, classify, denies_role};
 use crate::transport::NoRoots;
 
 /// The longest piece of foreign text that is repeated: an encoded authorization message has
@@ -104,9 +105,19 @@ fn not_sent(error: &(dyn Error + 'static)) -> Cause {
         Some(
             CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_),
         ) => Cause::Misconfigured,
+        Some(_) if role_denied(error) => Cause::Misconfigured,
         Some(_) => Cause::Late,
         None => Cause::Malformed,
     }
+}
+
+/// IRSA: the role's trust policy or the token is not what STS wants.
+fn role_denied(error: &(dyn Error + 'static)) -> bool {
+    type Refusal = SdkError<AssumeRoleWithWebIdentityError, HttpResponse>;
+    let Some(SdkError::ServiceError(answer)) = find::<Refusal>(error) else {
+        return false;
+    };
+    denies_role(answer.raw().status().as_u16(), answer.err().meta().code())
 }
 
 /// The SDK itself looks for the id in these two headers only.

@@ -361,6 +361,15 @@ fn the_metadata_service_is_read_from_its_status() {
     assert_eq!(classify_metadata(Some(429)), K::Throttled);
 }
 
+#[test]
+fn f053_a_role_is_denied_by_what_will_not_pass_by_itself() {
+    assert!(denies_role(403, Some("AccessDenied")));
+    assert!(denies_role(400, Some("ExpiredTokenException")));
+    assert!(!denies_role(400, Some("Throttling")));
+    assert!(!denies_role(429, None));
+    assert!(!denies_role(500, Some("InternalFailure")));
+}
+
 /// Known codes and pieces of known messages among anything at all.
 fn text() -> impl Strategy<Value = String> {
     let rows = [HELD, NOT_OURS, LIMITS, BAD_ADDRESS, GONE, AUTH, THROTTLED, TRANSIENT, UNKNOWN];

@@ -1,7 +1,5 @@
 //! What signs the requests, when it is asked for, and what happens if there is nothing.
 
-use std::process::Command;
-
 use firecamp_cloud::{AwsCloud, CloudConfig, Credentials};
 use firecamp_core::failure::CloudKind::{Auth, Transient};
 use firecamp_core::failure::Effect;
@@ -9,7 +7,7 @@ use firecamp_core::outside::Cloud;
 
 use crate::imds::{Imds, PRIMARY};
 use crate::server::{Reply, Server};
-use crate::setup::{Ask, SOON, ask, config, ec2};
+use crate::setup::{Ask, SOON, again, ask, config, ec2, is_child};
 
 const ROLES: &str = "iam/security-credentials/";
 
@@ -123,11 +121,9 @@ async fn f053_after_a_denial_the_credentials_are_read_anew() {
 }
 
 /// Certificates are read once by a process, so each case needs one of its own.
-const CHILD: &str = "FIRECAMP_TEST_WITHOUT_ROOTS";
-
 #[tokio::test]
 async fn without_ca_roots_an_https_endpoint_fails_clearly_and_http_works() {
-    if std::env::var_os(CHILD).is_some() {
+    if is_child() {
         return without_roots().await;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -136,15 +132,7 @@ async fn without_ca_roots_an_https_endpoint_fails_clearly_and_http_works() {
     std::fs::write(&garbage, pem).unwrap();
     for file in [dir.path().join("missing.pem"), garbage] {
         let test = "credentials::without_ca_roots_an_https_endpoint_fails_clearly_and_http_works";
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", test])
-            .env(CHILD, "1")
-            .env("SSL_CERT_FILE", &file)
-            .env_remove("SSL_CERT_DIR")
-            .output()
-            .unwrap();
-        let told = String::from_utf8_lossy(&child.stdout);
-        assert!(child.status.success() && told.contains("1 passed"), "{file:?}: {told}");
+        again(test, &[("SSL_CERT_FILE", file.to_str().unwrap())]).await;
     }
 }
 

@@ -31,7 +31,8 @@ pub(crate) fn keys(mac: &str, number: u8) -> Vec<(String, String)> {
 struct State {
     tree: BTreeMap<String, Reply>,
     tokens: u32,
-    refused: bool,
+    /// Tokens up to this one are not known any more.
+    revoked: u32,
 }
 
 /// The service; its tree may be changed while it runs.
@@ -78,14 +79,15 @@ impl Imds {
         self.reply(&format!("network/interfaces/macs/{mac}/{name}"), reply);
     }
 
-    /// Forgets the token that is in use, as a restarted service does.
+    /// Forgets the tokens that are in use, as a restarted service does.
     pub(crate) fn revoke(&self) {
-        self.state.lock().unwrap().tokens += 1;
+        let mut state = self.state.lock().unwrap();
+        state.revoked = state.tokens;
     }
 
     /// Refuses every token from now on.
     pub(crate) fn refuse(&self) {
-        self.state.lock().unwrap().refused = true;
+        self.state.lock().unwrap().revoked = u32::MAX;
     }
 
     pub(crate) fn tokens_asked(&self) -> usize {
@@ -107,8 +109,9 @@ fn answer(state: &Mutex<State>, request: &Request) -> Reply {
         let body = format!("token-{}", state.tokens).into_bytes();
         return Reply::Http { status: 200, headers, body };
     }
-    let token = format!("token-{}", state.tokens);
-    if state.refused || request.header("x-aws-ec2-metadata-token") != Some(&token) {
+    let token = request.header("x-aws-ec2-metadata-token").unwrap_or_default();
+    let number = token.strip_prefix("token-").and_then(|number| number.parse::<u32>().ok());
+    if !number.is_some_and(|number| number > state.revoked && number <= state.tokens) {
         return Reply::text(401, "<h1>401 - Unauthorized</h1>");
     }
     let path = request.path.strip_prefix("/latest/meta-data/").unwrap_or_default();

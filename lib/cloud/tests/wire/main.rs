@@ -2,6 +2,7 @@
 //! EC2 and the metadata service may answer, byte by byte.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod chain;
 mod credentials;
 mod describe;
 mod endings;

@@ -84,6 +84,24 @@ async fn f049_a_revoked_token_costs_one_new_one_and_no_failure() {
 }
 
 #[tokio::test]
+async fn f049_of_many_reads_whose_token_is_refused_at_once_one_takes_a_new_one() {
+    let server = Imds::start(&[PRIMARY]).await;
+    let cloud = imds(&server.server.url);
+    cloud.listed(mac(PRIMARY)).await.unwrap();
+    server.revoke();
+    let mut reads = tokio::task::JoinSet::new();
+    let cloud = std::sync::Arc::new(cloud);
+    for _ in 0..8 {
+        let cloud = std::sync::Arc::clone(&cloud);
+        reads.spawn(async move { cloud.listed(mac(PRIMARY)).await });
+    }
+    for listed in reads.join_all().await {
+        assert_eq!(listed.unwrap().len(), 3);
+    }
+    assert_eq!(server.tokens_asked(), 2);
+}
+
+#[tokio::test]
 async fn f049_a_service_that_refuses_every_token_is_asked_twice_and_no_more() {
     let server = Imds::start(&[PRIMARY]).await;
     server.refuse();
@@ -204,6 +222,8 @@ async fn f047_an_incomplete_primary_interface_is_a_failure() {
 async fn a_hot_plugged_eni_whose_device_number_still_reads_zero_is_left_out() {
     let server = Imds::start(&ALL).await;
     server.eni(SECOND, "device-number", Reply::text(200, "0"));
+    assert_eq!(macs(&identity(&server).await), [PRIMARY, THIRD]);
+    server.eni(SECOND, "network-card", Reply::text(200, "1"));
     assert_eq!(macs(&identity(&server).await), [PRIMARY, THIRD]);
 }
 

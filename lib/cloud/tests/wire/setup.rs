@@ -66,3 +66,25 @@ pub(crate) async fn ask(cloud: &AwsCloud, which: Ask) -> Result<(), CloudFailure
         Ask::Unassign => cloud.unassign(&eni(), ADDRESS, WITHIN).await,
     }
 }
+
+/// Set in a process that runs one test in an environment of its own.
+pub(crate) const CHILD: &str = "FIRECAMP_TEST_CHILD";
+
+/// Runs this test again, alone in a process with no environment but these variables.
+pub(crate) async fn again(test: &str, variables: &[(&str, &str)]) {
+    let child = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env_clear()
+        .envs(variables.iter().copied())
+        .env(CHILD, "1")
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let told = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && told.contains("1 passed"), "{variables:?}: {told}");
+}
+
+pub(crate) fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}

@@ -1,0 +1,131 @@
+//! The standard sources of credentials and endpoints, each from a real environment: a process of
+//! its own with nothing but the variables of the case.
+
+use firecamp_cloud::{AwsCloud, CloudConfig};
+
+use crate::server::{Reply, Server};
+use crate::setup::{Ask, again, ask, is_child};
+
+/// What the child must see: `Ok`, or kind and effect.
+const WANTED: &str = "FIRECAMP_TEST_WANTED";
+
+/// The child: everything from the environment.
+async fn child() {
+    let cloud = AwsCloud::connect(CloudConfig::from_env()).unwrap();
+    let answer = ask(&cloud, Ask::Unassign).await;
+    let seen = match &answer {
+        Ok(()) => "Ok".to_owned(),
+        Err(failure) => format!("{:?} {:?}", failure.kind, failure.effect),
+    };
+    assert_eq!(seen, std::env::var(WANTED).unwrap(), "{answer:?}");
+}
+
+/// Runs the case and says which key signed, if anything reached EC2.
+async fn signer(test: &str, variables: &[(&str, &str)], wanted: &str) -> Option<String> {
+    let ec2 = Server::always(Reply::text(200, "")).await;
+    let mut all = vec![
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ENDPOINT_URL_EC2", ec2.url.as_str()),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9"),
+        (WANTED, wanted),
+    ];
+    all.extend(variables);
+    again(test, &all).await;
+    let requests = ec2.requests();
+    assert!(requests.len() <= 1);
+    let signature = requests.first()?.header("authorization")?;
+    let (_, from_key) = signature.split_once("Credential=").unwrap();
+    from_key.split('/').next().map(str::to_owned)
+}
+
+#[tokio::test]
+async fn keys_of_the_environment_sign() {
+    if is_child() {
+        return child().await;
+    }
+    let keys = [("AWS_ACCESS_KEY_ID", "AKIDENV"), ("AWS_SECRET_ACCESS_KEY", "s")];
+    let signer = signer("chain::keys_of_the_environment_sign", &keys, "Ok").await;
+    assert_eq!(signer.as_deref(), Some("AKIDENV"));
+}
+
+#[tokio::test]
+async fn f053_with_no_credentials_anywhere_nothing_is_sent() {
+    if is_child() {
+        return child().await;
+    }
+    let test = "chain::f053_with_no_credentials_anywhere_nothing_is_sent";
+    assert_eq!(signer(test, &[], "Auth None").await, None);
+}
+
+/// STS's answer with a role's keys.
+fn assumed() -> Reply {
+    let xmlns = "https://sts.amazonaws.com/doc/2011-06-15/";
+    Reply::text(
+        200,
+        &format!(
+            r#"<AssumeRoleWithWebIdentityResponse xmlns="{xmlns}"><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKIDWEB</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials><AssumedRoleUser><AssumedRoleId>r:s</AssumedRoleId><Arn>arn:aws:sts::1:assumed-role/r/s</Arn></AssumedRoleUser></AssumeRoleWithWebIdentityResult><ResponseMetadata><RequestId>q</RequestId></ResponseMetadata></AssumeRoleWithWebIdentityResponse>"#
+        ),
+    )
+}
+
+fn sts_error(status: u16, code: &str) -> Reply {
+    let xmlns = "https://sts.amazonaws.com/doc/2011-06-15/";
+    let body = format!(
+        r#"<ErrorResponse xmlns="{xmlns}"><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error><RequestId>q</RequestId></ErrorResponse>"#
+    );
+    Reply::text(status, &body)
+}
+
+#[tokio::test]
+async fn f053_the_role_of_a_service_account_signs_or_says_why_not() {
+    if is_child() {
+        return child().await;
+    }
+    let test = "chain::f053_the_role_of_a_service_account_signs_or_says_why_not";
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, "a.jwt.of-the-service-account").unwrap();
+    let rows = [
+        (assumed(), "Ok", Some("AKIDWEB")),
+        (sts_error(403, "AccessDenied"), "Auth None", None),
+        (sts_error(400, "ExpiredTokenException"), "Auth None", None),
+        (sts_error(400, "Throttling"), "Transient None", None),
+        (sts_error(500, "InternalFailure"), "Transient None", None),
+    ];
+    for (reply, wanted, key) in rows {
+        let sts = Server::always(reply).await;
+        let variables = [
+            ("AWS_ENDPOINT_URL_STS", sts.url.as_str()),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
+            ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/firecamp"),
+            ("AWS_ROLE_SESSION_NAME", "firecamp"),
+        ];
+        assert_eq!(signer(test, &variables, wanted).await.as_deref(), key, "{wanted}");
+        assert_eq!(sts.requests().len(), 1, "{wanted}");
+        let asked = &sts.requests()[0];
+        assert_eq!(asked.field("Action").as_deref(), Some("AssumeRoleWithWebIdentity"));
+    }
+}
+
+#[tokio::test]
+async fn the_keys_of_a_pod_identity_agent_sign() {
+    if is_child() {
+        return child().await;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, "of-the-pod").unwrap();
+    let agent = Server::always(Reply::text(
+        200,
+        r#"{"AccessKeyId":"AKIDPOD","SecretAccessKey":"s","Token":"t","Expiration":"2099-01-01T00:00:00Z"}"#,
+    ))
+    .await;
+    let url = format!("{}/v1/credentials", agent.url);
+    let variables = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str()),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.to_str().unwrap()),
+    ];
+    let test = "chain::the_keys_of_a_pod_identity_agent_sign";
+    assert_eq!(signer(test, &variables, "Ok").await.as_deref(), Some("AKIDPOD"));
+    assert_eq!(agent.requests()[0].header("authorization"), Some("of-the-pod"));
+}
