@@ -37,7 +37,7 @@ impl AwsCloud {
     /// *Errors.* `Auth` if an endpoint, the region or the page size cannot be used.
     pub fn connect(config: CloudConfig) -> Result<Self, CloudFailure> {
         config.check()?;
-        let metadata = Metadata::new(config.imds_endpoint.as_deref(), config.imds_within)?;
+        let metadata = Metadata::new(&config)?;
         let identity_within = config.imds_within.saturating_mul(ROUNDS);
         Ok(Self { metadata, ec2: Ec2::new(config), instance: OnceCell::new(), identity_within })
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use aws_sdk_ec2::config::SharedHttpClient;
 use firecamp_core::failure::CloudFailure;
 
 use crate::classify::Cause;
@@ -56,6 +57,8 @@ pub struct CloudConfig {
     pub imds_within: Duration,
     /// How many ENIs a page of a Describe may hold, 5 to 1000.
     pub page_size: i32,
+    /// What carries the requests instead of the network: a simulator in the same process.
+    pub http: Option<SharedHttpClient>,
 }
 
 impl Default for CloudConfig {
@@ -68,6 +71,7 @@ impl Default for CloudConfig {
             describe_within: Duration::from_secs(2),
             imds_within: Duration::from_secs(1),
             page_size: 100,
+            http: None,
         }
     }
 }

@@ -46,7 +46,8 @@ struct Call {
 
 impl Ec2 {
     pub(crate) fn new(config: CloudConfig) -> Self {
-        let transport = SharedHttpClient::new(Transport::new(BODY_MAX));
+        let network = || SharedHttpClient::new(Transport::new(BODY_MAX));
+        let transport = config.http.clone().unwrap_or_else(network);
         Self { config, transport, client: Mutex::new(None) }
     }
 

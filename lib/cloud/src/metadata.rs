@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_config::imds::Client;
 use aws_config::imds::client::error::{ImdsError, TokenError};
 use aws_config::provider_config::ProviderConfig;
+use aws_sdk_ec2::config::SharedHttpClient;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -14,6 +15,7 @@ use firecamp_core::failure::CloudFailure;
 use tokio::sync::Semaphore;
 
 use crate::classify::{Cause, classify_metadata};
+use crate::config::CloudConfig;
 use crate::failed;
 use crate::transport::Transport;
 
@@ -27,7 +29,7 @@ const READS_MAX: usize = 8;
 /// The metadata service of this instance.
 #[derive(Debug)]
 pub(crate) struct Metadata {
-    endpoint: Option<String>,
+    config: CloudConfig,
     within: Duration,
     session: Mutex<Session>,
     permits: Semaphore,
@@ -41,11 +43,11 @@ struct Session {
 }
 
 impl Metadata {
-    pub(crate) fn new(endpoint: Option<&str>, within: Duration) -> Result<Self, CloudFailure> {
-        let client = client(endpoint, within)?;
+    pub(crate) fn new(config: &CloudConfig) -> Result<Self, CloudFailure> {
+        let client = client(config)?;
         Ok(Self {
-            endpoint: endpoint.map(str::to_owned),
-            within,
+            config: config.clone(),
+            within: config.imds_within,
             session: Mutex::new(Session { number: 0, client }),
             permits: Semaphore::new(READS_MAX),
         })
@@ -93,7 +95,7 @@ impl Metadata {
     fn renewed(&self, refused: u64) -> Result<Session, CloudFailure> {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         if session.number == refused {
-            let client = client(self.endpoint.as_deref(), self.within)?;
+            let client = client(&self.config)?;
             *session = Session { number: refused.saturating_add(1), client };
         }
         Ok(session.clone())
@@ -120,21 +122,23 @@ impl Session {
 }
 
 /// A client of our own making: it sends nothing before the first read.
-pub(crate) fn client(endpoint: Option<&str>, within: Duration) -> Result<Client, CloudFailure> {
-    let config = ProviderConfig::empty()
-        .with_http_client(Transport::new(BODY_MAX))
-        .with_sleep_impl(TokioSleep::new());
+pub(crate) fn client(config: &CloudConfig) -> Result<Client, CloudFailure> {
+    let within = config.imds_within;
+    let network = || SharedHttpClient::new(Transport::new(BODY_MAX));
+    let transport = config.http.clone().unwrap_or_else(network);
+    let provider =
+        ProviderConfig::empty().with_http_client(transport).with_sleep_impl(TokioSleep::new());
     let builder = Client::builder()
-        .configure(&config)
+        .configure(&provider)
         .max_attempts(1)
         .connect_timeout(within)
         .read_timeout(within)
         .operation_attempt_timeout(within)
         .operation_timeout(within);
-    let Some(endpoint) = endpoint else {
+    let Some(endpoint) = &config.imds_endpoint else {
         return Ok(builder.build());
     };
-    let placed = builder.endpoint(endpoint).map_err(|error| {
+    let placed = builder.endpoint(endpoint.as_str()).map_err(|error| {
         let text = failed::chain(error.as_ref());
         let what = format!("endpoint {endpoint:?} of the metadata service: {text}");
         failed::before_sending(Cause::Misconfigured, &what)
