@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 
 /// How often a lock is asked for that somebody else holds. Writes take about a millisecond.
-const RETRY: Duration = Duration::from_millis(5);
+const RETRY: Duration = Duration::from_millis(2);
 /// A pid has at most 7 digits; whatever else the file holds is not shown.
 const MAX_PID_TEXT: u64 = 16;
 

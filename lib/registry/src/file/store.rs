@@ -119,11 +119,17 @@ impl Store {
     {
         let what = format!("create {}", place.label);
         self.check_root()?;
+        let path = place.file.display();
+        let exists =
+            || failed(RegistryKind::AlreadyExists, format!("{what}: {path} exists already"));
+        // Only spares the loser the work; what decides is the link below.
+        if std::fs::symlink_metadata(&place.file).is_ok() {
+            return Err(exists());
+        }
         let _lock = self.lock(&what, place)?;
         object.metadata.uid = Some(new_uid(&what)?);
         object.metadata.resource_version = Some("1".to_owned());
         let (bytes, version) = rendered(&what, &object, 1)?;
-        let path = place.file.display();
         let wrong = |wrong: io::Error| io_failed(&what, &path, &wrong);
         disk::make_dirs(&place.dir).map_err(wrong)?;
         disk::stage(&place.staged, &bytes).map_err(wrong)?;
@@ -132,8 +138,7 @@ impl Store {
         if let Err(wrong) = std::fs::hard_link(&place.staged, &place.file) {
             leave_nothing_staged(place);
             if wrong.kind() == io::ErrorKind::AlreadyExists {
-                let detail = format!("{what}: {path} exists already");
-                return Err(failed(RegistryKind::AlreadyExists, detail));
+                return Err(exists());
             }
             return Err(io_failed(&what, &path, &wrong));
         }

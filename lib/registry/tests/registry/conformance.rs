@@ -1,7 +1,5 @@
 //! The conformance suite, for the file registry and for the one in memory.
 
-#![expect(missing_docs, reason = "the names of tests are sentences")]
-
 use std::sync::Arc;
 
 use firecamp_core::record::Pool;

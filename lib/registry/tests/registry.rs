@@ -1,0 +1,13 @@
+//! Everything that the registries promise, tried from outside.
+
+#[cfg(test)]
+mod registry {
+    mod conformance;
+    mod damage;
+    mod files;
+    mod hostile;
+    mod model;
+    mod processes;
+    mod support;
+    mod yaml;
+}

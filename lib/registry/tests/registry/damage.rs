@@ -1,0 +1,192 @@
+//! Files that a crash, a disk or a person has damaged: reported, never overwritten, and nobody
+//! else suffers.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
+use firecamp_core::outside::Registry;
+use firecamp_core::record::Write;
+use firecamp_registry::{api, conformance};
+
+use super::support::{ADDRESS, Bench};
+
+/// A read and a write of an object that cannot be understood: both say so, the file stays.
+async fn left_alone(bench: &Bench, write: &Write, damaged: &[u8]) -> String {
+    let file = bench.ip_file();
+    fs::write(&file, damaged).unwrap();
+    let read = invalid(bench.registry.static_ip(ADDRESS).await);
+    let update = invalid(bench.registry.write(write).await);
+    for said in [&read, &update] {
+        assert!(said.contains(&file.display().to_string()), "{said}");
+    }
+    assert_eq!(fs::read(&file).unwrap(), damaged);
+    read
+}
+
+fn invalid<T: std::fmt::Debug>(answer: Result<T, RegistryFailure>) -> String {
+    let failure = answer.expect_err("a damaged object is refused");
+    assert_eq!((failure.kind, failure.effect), (RegistryKind::Invalid, Effect::None), "{failure}");
+    failure.detail
+}
+
+#[tokio::test]
+async fn an_object_cut_off_at_any_byte_is_refused_and_left_as_it_is() {
+    let (bench, stored) = Bench::with_address().await;
+    let whole = fs::read(bench.ip_file()).unwrap();
+    let end = whole.len() - "...\n".len();
+    let write = Write::UpdateStaticIp(stored.clone());
+    for length in 0..=end {
+        left_alone(&bench, &write, &whole[..length]).await;
+    }
+    // From here on nothing but the mark of the end is cut off, and then nothing at all.
+    for length in end + 1..end + 3 {
+        left_alone(&bench, &write, &whole[..length]).await;
+    }
+    fs::write(bench.ip_file(), &whole[..end + 3]).unwrap();
+    let read = bench.registry.static_ip(ADDRESS).await.unwrap().unwrap();
+    assert_eq!(read.object, stored.object);
+}
+
+#[tokio::test]
+async fn no_prefix_of_a_claim_or_a_pool_is_another_claim_or_pool() {
+    let bench = Bench::new().await;
+    let claim = bench.claim();
+    bench.registry.write(&Write::CreateClaim(claim.clone())).await.unwrap();
+    let wanted = Some(bench.pool.name.clone());
+    for file in ["staticipclaims/prod/redis-0.yaml", "staticippools/a.yaml"] {
+        let path = bench.path(file);
+        let whole = fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            match bench.registry.member(&claim.member, wanted.as_ref()).await {
+                Err(failure) => assert_eq!(failure.kind, RegistryKind::Invalid, "{failure}"),
+                Ok(read) => {
+                    assert_eq!(length, whole.len() - 1, "only the last line feed is cut off");
+                    assert_eq!(read.claim.unwrap().object, claim);
+                    assert_eq!(read.pool.unwrap(), bench.pool);
+                }
+            }
+            assert_eq!(fs::read(&path).unwrap(), &whole[..length]);
+        }
+        fs::write(&path, &whole).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn zeros_where_the_end_was_are_refused() {
+    let (bench, stored) = Bench::with_address().await;
+    let whole = fs::read(bench.ip_file()).unwrap();
+    for kept in (0..whole.len() - 1).step_by(7) {
+        let mut damaged = whole.clone();
+        damaged[kept..].fill(0);
+        left_alone(&bench, &Write::UpdateStaticIp(stored.clone()), &damaged).await;
+    }
+}
+
+#[tokio::test]
+async fn a_byte_that_is_no_text_is_refused_wherever_it_is() {
+    let (bench, stored) = Bench::with_address().await;
+    let whole = fs::read(bench.ip_file()).unwrap();
+    for (index, bad) in (0..whole.len() - 1).flat_map(|index| [(index, 0), (index, 0xff)]) {
+        let mut damaged = whole.clone();
+        damaged[index] = bad;
+        left_alone(&bench, &Write::UpdateStaticIp(stored.clone()), &damaged).await;
+    }
+}
+
+#[tokio::test]
+async fn a_garbled_object_is_named_with_file_and_line() {
+    let (bench, stored) = Bench::with_address().await;
+    let whole = fs::read_to_string(bench.ip_file()).unwrap();
+    let line = 1 + whole.lines().position(|line| line.contains("epoch:")).unwrap();
+    let damaged = whole.replace("epoch: 3", "epoch: ][");
+    let said = left_alone(&bench, &Write::UpdateStaticIp(stored), damaged.as_bytes()).await;
+    assert!(said.contains(&format!("line {line}")), "{said}");
+    assert!(said.contains("left as it is"), "{said}");
+    assert!(!said.contains('\n'), "{said}");
+}
+
+#[tokio::test]
+async fn a_garbled_object_keeps_its_address_and_disturbs_no_other_member() {
+    let (bench, _stored) = Bench::with_address().await;
+    fs::write(bench.ip_file(), "garbage").unwrap();
+    let taken = bench.registry.allocated(&bench.pool.name).await.unwrap();
+    assert!(taken.contains(&ADDRESS));
+    let create = Write::CreateStaticIp(bench.attached(1));
+    let failure = bench.registry.write(&create).await.unwrap_err();
+    assert_eq!(failure.kind, RegistryKind::AlreadyExists);
+    let other = conformance::member(1).unwrap();
+    let given = conformance::allocate(&bench.registry, &other, &bench.pool).await.unwrap();
+    assert_eq!(given, Some(Ipv4Addr::new(10, 1, 0, 16)));
+    assert_eq!(fs::read_to_string(bench.ip_file()).unwrap(), "garbage");
+}
+
+#[tokio::test]
+async fn an_object_under_a_name_that_is_not_its_own_is_refused() {
+    let (bench, _stored) = Bench::with_address().await;
+    fs::copy(bench.ip_file(), bench.path("staticips/10.1.0.21.yaml")).unwrap();
+    let said = invalid(bench.registry.static_ip(Ipv4Addr::new(10, 1, 0, 21)).await);
+    assert!(said.contains("holds StaticIP 10.1.0.20"), "{said}");
+    fs::write(bench.path("staticips/notes.yaml"), "").unwrap();
+    let said = invalid(bench.registry.allocated(&bench.pool.name).await);
+    assert!(said.contains("notes.yaml"), "{said}");
+}
+
+#[tokio::test]
+async fn what_is_not_a_regular_file_is_refused_and_not_followed() {
+    let (bench, stored) = Bench::with_address().await;
+    let file = bench.ip_file();
+    let elsewhere = bench.path("elsewhere.yaml");
+    fs::rename(&file, &elsewhere).unwrap();
+    let whole = fs::read(&elsewhere).unwrap();
+    let make: [fn(&Path, &Path); 4] = [
+        |file, elsewhere| std::os::unix::fs::symlink(elsewhere, file).unwrap(),
+        |file, _| std::os::unix::fs::symlink("/nonexistent", file).unwrap(),
+        |file, _| nix::unistd::mkfifo(file, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+        |file, _| drop(std::os::unix::net::UnixListener::bind(file).unwrap()),
+    ];
+    for make in make {
+        make(&file, &elsewhere);
+        invalid(bench.registry.static_ip(ADDRESS).await);
+        invalid(bench.registry.write(&Write::UpdateStaticIp(stored.clone())).await);
+        let create = Write::CreateStaticIp(stored.object.clone());
+        let failure = bench.registry.write(&create).await.unwrap_err();
+        assert_eq!(failure.kind, RegistryKind::AlreadyExists, "{failure}");
+        fs::remove_file(&file).unwrap();
+    }
+    fs::create_dir(&file).unwrap();
+    invalid(bench.registry.static_ip(ADDRESS).await);
+    assert_eq!(fs::read(&elsewhere).unwrap(), whole);
+}
+
+#[tokio::test]
+async fn a_file_longer_than_any_object_is_refused_and_not_read_to_its_end() {
+    let (bench, _stored) = Bench::with_address().await;
+    let file = fs::File::options().write(true).open(bench.ip_file()).unwrap();
+    // A sparse file: reading all of it would take minutes and all memory.
+    file.set_len(1 << 40).unwrap();
+    let said = invalid(bench.registry.static_ip(ADDRESS).await);
+    assert!(said.contains(&api::MAX_BYTES.to_string()), "{said}");
+}
+
+#[tokio::test]
+async fn an_object_that_contradicts_itself_is_refused_by_field_and_value() {
+    let (bench, stored) = Bench::with_address().await;
+    let whole = fs::read_to_string(bench.ip_file()).unwrap();
+    let cases = [
+        ("zone: us-east-1a", "zone: 'no zone'", "spec.zone: \"no zone\""),
+        ("resourceVersion: \"1\"", "resourceVersion: first", "resourceVersion: \"first\""),
+    ];
+    for (from, to, wanted) in cases {
+        let damaged = whole.replace(from, to);
+        assert_ne!(damaged, whole);
+        fs::write(bench.ip_file(), &damaged).unwrap();
+        let said = invalid(bench.registry.static_ip(ADDRESS).await);
+        assert!(said.contains(wanted), "{said}");
+        let write = Write::UpdateStaticIp(stored.clone());
+        bench.registry.write(&write).await.expect_err("the version is another one");
+        assert_eq!(fs::read_to_string(bench.ip_file()).unwrap(), damaged);
+    }
+}

@@ -1,0 +1,320 @@
+//! The objects' text: what is written reads back, and what people get wrong is named.
+
+use std::fmt::Debug;
+
+use firecamp_core::record::{Claim, Pool, StaticIp};
+use firecamp_registry::api::{
+    Condition, InvalidObject, Kind, Object, StaticIP, StaticIPClaim, StaticIPPool, Status, parse,
+    render,
+};
+use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::support::{claims, pools, static_ips};
+
+const POOL: &str = include_str!("../../../../docs/examples/registry/pool.yaml");
+
+const STATIC_IP: &str = r#"apiVersion: firecamp.io/v1alpha1
+kind: StaticIP
+metadata:
+  name: "10.1.0.20"
+spec:
+  address: "10.1.0.20"
+  pool: a
+  subnet: subnet-00000001
+  cidr: 10.1.0.0/24
+  zone: us-east-1a
+  claimRef:
+    namespace: prod
+    name: redis-0
+  epoch: 2
+  attachment:
+    state: Attached
+    podUID: 0b0d3ed4
+    nodeName: node-1
+    eni: eni-00000001
+    run: init-1
+  reservedOn: eni-00000001
+  unsettled:
+  - mutation: Assign
+    eni: eni-00000001
+    run: init-1
+...
+"#;
+
+const CLAIM: &str = r#"apiVersion: firecamp.io/v1alpha1
+kind: StaticIPClaim
+metadata:
+  name: redis-0
+  namespace: prod
+spec:
+  pool: a
+  requestedAddress: "10.1.0.20"
+  address: "10.1.0.20"
+...
+"#;
+
+fn round_trip<S, T>(record: &T) -> Object<S>
+where
+    S: Kind + Serialize + DeserializeOwned + PartialEq + Debug,
+    T: PartialEq + Debug + for<'a> TryFrom<&'a Object<S>, Error = InvalidObject>,
+    for<'a> Object<S>: From<&'a T>,
+{
+    let object = Object::<S>::from(record);
+    let text = render(&object).unwrap();
+    let back: Object<S> = parse(text.as_bytes()).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    assert_eq!(back, object, "{text}");
+    assert_eq!(&T::try_from(&back).unwrap(), record, "{text}");
+    assert_eq!(render(&back).unwrap(), text, "rendering twice gives the same bytes");
+    object
+}
+
+proptest! {
+    #[test]
+    fn f078_every_static_ip_reads_back_as_it_was_written(record in static_ips()) {
+        round_trip::<_, StaticIp>(&record);
+    }
+
+    #[test]
+    fn f078_every_claim_reads_back_as_it_was_written(record in claims()) {
+        round_trip::<_, Claim>(&record);
+    }
+
+    #[test]
+    fn f078_every_pool_reads_back_as_it_was_written(record in pools()) {
+        round_trip::<_, Pool>(&record);
+    }
+
+    #[test]
+    fn what_people_wrote_around_the_spec_reads_back_too(
+        record in claims(),
+        texts in prop::collection::btree_map(".{0,40}", "(?s).{0,120}", 0..4),
+        line in "(?s).{0,200}",
+    ) {
+        let mut object = StaticIPClaim::from(&record);
+        object.metadata.labels.clone_from(&texts);
+        object.metadata.annotations = texts;
+        object.metadata.finalizers = vec![line.clone()];
+        object.metadata.creation_timestamp = Some("2026-11-20T08:36:46Z".to_owned());
+        object.status = Some(Status { conditions: vec![Condition {
+            kind: "Ready".to_owned(),
+            status: "True".to_owned(),
+            reason: line.clone(),
+            message: line,
+            last_transition_time: None,
+            observed_generation: Some(3),
+        }] });
+        // Some texts YAML cannot carry; they must be refused when they are written, not lost.
+        if let Ok(text) = render(&object)
+            && let Ok(back) = parse(text.as_bytes())
+        {
+            prop_assert_eq!(back, object);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "(?s).{0,300}") {
+        for text in [text.clone(), format!("{text}\n..."), format!("{CLAIM}{text}\n...")] {
+            prop_assert!(parse::<<StaticIP as Spec>::Of>(text.as_bytes()).is_err());
+        }
+    }
+
+    #[test]
+    fn no_line_put_into_an_object_makes_the_parser_panic(
+        at in any::<prop::sample::Index>(),
+        line in "[ \t]{0,6}[-?:&*!|>'\"%@`{}\\[\\],#a-z0-9<.]{0,30}",
+    ) {
+        let mut lines: Vec<&str> = STATIC_IP.lines().collect();
+        lines.insert(at.index(lines.len()), &line);
+        let text = lines.join("\n");
+        let parsed = parse::<<StaticIP as Spec>::Of>(text.as_bytes());
+        if let Ok(object) = parsed {
+            let _either = StaticIp::try_from(&object);
+        }
+    }
+}
+
+/// The spec of an object's type.
+trait Spec {
+    type Of;
+}
+
+impl<S> Spec for Object<S> {
+    type Of = S;
+}
+
+#[test]
+fn the_samples_are_what_is_written_for_them() {
+    let ip: StaticIP = parse(STATIC_IP.as_bytes()).unwrap();
+    assert_eq!(render(&ip).unwrap(), STATIC_IP);
+    let claim: StaticIPClaim = parse(CLAIM.as_bytes()).unwrap();
+    assert_eq!(render(&claim).unwrap(), CLAIM);
+    StaticIp::try_from(&ip).unwrap();
+    Claim::try_from(&claim).unwrap();
+}
+
+#[test]
+fn the_pool_of_the_documentation_is_valid() {
+    let pool: StaticIPPool = parse(POOL.as_bytes()).unwrap();
+    let record = Pool::try_from(&pool).unwrap();
+    assert!(!record.subnets.is_empty());
+}
+
+/// Applies one textual change and returns what is said about the result.
+fn complaint<S, T>(sample: &str, from: &str, to: &str) -> String
+where
+    S: Kind + DeserializeOwned,
+    T: for<'a> TryFrom<&'a Object<S>, Error = InvalidObject> + Debug,
+{
+    assert!(sample.contains(from), "{from:?} is in the sample");
+    let text = sample.replacen(from, to, 1);
+    match parse::<S>(text.as_bytes()) {
+        Err(wrong) => wrong.to_string(),
+        Ok(object) => T::try_from(&object).expect_err(&text).to_string(),
+    }
+}
+
+#[test]
+fn f073_a_wrong_static_ip_is_refused_by_object_field_and_value() {
+    let cases = [
+        ("v1alpha1", "v1", "StaticIP 10.1.0.20: apiVersion: \"firecamp.io/v1\""),
+        ("kind: StaticIP", "kind: Pod", "kind: \"Pod\""),
+        (
+            "  name: \"10.1.0.20\"",
+            "  name: 10.1.0.21",
+            "spec.address: \"10.1.0.20\" is not the object's",
+        ),
+        ("  name: \"10", "  namespace: x\n  name: \"10", "metadata.namespace: \"x\""),
+        ("metadata:\n", "metadata:\n  uuid: x\n", "line 4"),
+        ("address: \"10.1", "address: \"010.1", "spec.address: \"010.1.0.20\""),
+        (
+            "cidr: 10.1.0.0/24",
+            "cidr: 10.2.0.0/24",
+            "spec.address: 10.1.0.20 is outside 10.2.0.0/24",
+        ),
+        ("cidr: 10.1.0.0/24", "cidr: 10.1.0.16/30", "spec.cidr: 10.1.0.16/30 is no EC2 subnet"),
+        ("cidr: 10.1.0.0/24", "cidr: 10.1.0.5/24", "spec.cidr: \"10.1.0.5/24\""),
+        ("cidr: 10.1.0.0/24", "cidr: 10.1.0.17/28", "spec.cidr: \"10.1.0.17/28\""),
+        ("subnet-00000001", "subnet-1", "spec.subnet: \"subnet-1\""),
+        ("zone: us-east-1a", "zone: us east", "spec.zone: \"us east\""),
+        ("namespace: prod", "namespace: ../../etc", "spec.claimRef: \"../../etc\""),
+        ("name: redis-0", "name: Redis", "spec.claimRef: \"Redis\""),
+        ("epoch: 2", "epoch: -1", "line 14"),
+        ("epoch: 2", "epoch: two", "line 14"),
+        ("epoch: 2", "epoch: 0", "spec.epoch: 0 with an attachment"),
+        ("epoch: 2", "epoch: 9223372036854775808", "spec.epoch: 9223372036854775808 is more"),
+        ("epoch: 2", "epoch: 99999999999999999999", "line 14"),
+        ("epoch: 2", "epoch: 2\n  epoch: 3", "line 15"),
+        ("  epoch: 2\n", "", "epoch"),
+        ("state: Attached", "state: Detached", "line 16"),
+        ("state: Attached", "state: Released", "spec.attachment.eni: eni-00000001"),
+        (
+            "    eni: eni-00000001\n    run: init-1\n  res",
+            "    run: init-1\n  res",
+            "eni: is missing",
+        ),
+        ("podUID: 0b0d3ed4", "podUID: \"a b\"", "spec.attachment.podUID: \"a b\""),
+        ("podUID", "podUid", "podUid"),
+        ("nodeName: node-1", "nodeName: Node_1", "spec.attachment.nodeName: \"Node_1\""),
+        ("reservedOn: eni-00000001", "reservedOn: eni-x", "spec.reservedOn: \"eni-x\""),
+        ("mutation: Assign", "mutation: Detach", "line 23"),
+        (
+            "  - mutation: Assign\n    eni: eni-00000001",
+            "  - mutation: Assign\n    eni: x",
+            "spec.unsettled[0].eni: \"x\"",
+        ),
+        ("spec:", "spec: []\nmore:", "line 5"),
+    ];
+    for (from, to, wanted) in cases {
+        let said = complaint::<_, StaticIp>(STATIC_IP, from, to);
+        assert!(said.contains(wanted), "{from:?} -> {to:?}: {said}");
+    }
+}
+
+#[test]
+fn a_wrong_claim_is_refused_by_object_field_and_value() {
+    let cases = [
+        ("  namespace: prod\n", "", "StaticIPClaim redis-0: metadata.namespace: is missing"),
+        ("namespace: prod", "namespace: a.b", "metadata: \"a.b\" is not a namespace"),
+        ("pool: a", "pool: A", "spec.pool: \"A\""),
+        ("pool: a", "pool: ''", "spec.pool: \"\""),
+        (
+            "requestedAddress: \"10.1.0.20\"",
+            "requestedAddress: any",
+            "spec.requestedAddress: \"any\"",
+        ),
+        ("  address: \"10.1.0.20\"", "  address: 10.1.0", "spec.address: \"10.1.0\""),
+        ("requestedAddress", "requested", "requested"),
+    ];
+    for (from, to, wanted) in cases {
+        let said = complaint::<_, Claim>(CLAIM, from, to);
+        assert!(said.contains(wanted), "{from:?} -> {to:?}: {said}");
+    }
+}
+
+const TWO_SUBNETS: &str = "\
+apiVersion: firecamp.io/v1alpha1
+kind: StaticIPPool
+metadata:
+  name: a
+spec:
+  releasePolicy: Keep
+  subnets:
+  - subnet: subnet-00000001
+    cidr: 10.1.0.0/24
+    zone: us-east-1a
+    ranges:
+    - start: 10.1.0.16
+      end: 10.1.0.31
+    - start: 10.1.0.40
+      end: 10.1.0.40
+  - subnet: subnet-00000002
+    cidr: 10.1.1.0/24
+    zone: us-east-1b
+    ranges:
+    - start: 10.1.1.16
+      end: 10.1.1.31
+...
+";
+
+#[test]
+fn a_wrong_pool_is_refused_by_object_field_and_value() {
+    let cases = [
+        (
+            "start: 10.1.0.16",
+            "start: 10.1.0.32",
+            "StaticIPPool a: spec.subnets[0].ranges[0]: 10.1.0.32 is behind 10.1.0.31",
+        ),
+        ("end: 10.1.0.31", "end: 10.1.1.31", "spec.subnets[0].ranges[0]: 10.1.0.16 to 10.1.1.31"),
+        (
+            "start: 10.1.0.40",
+            "start: 10.1.0.30",
+            "spec.subnets[0].ranges[1]: 10.1.0.30 to 10.1.0.40",
+        ),
+        ("end: 10.1.0.31", "end: nowhere", "spec.subnets[0].ranges[0].end: \"nowhere\""),
+        ("subnet-00000002", "subnet-00000001", "spec.subnets[1].subnet: subnet-00000001 is listed"),
+        ("cidr: 10.1.1.0/24", "cidr: 10.1.0.0/20", "spec.subnets[1].cidr: 10.1.0.0/20 overlaps"),
+        ("cidr: 10.1.0.0/24", "cidr: 10.0.0.0/8", "spec.subnets[0].cidr: 10.0.0.0/8 is no EC2"),
+        ("zone: us-east-1b", "zone: ''", "spec.subnets[1].zone: \"\""),
+        ("releasePolicy: Keep", "releasePolicy: Delete", "line 6"),
+        (
+            "ranges:\n    - start: 10.1.1.16\n      end: 10.1.1.31\n",
+            "ranges: []\n",
+            "spec.subnets[1].ranges: is empty",
+        ),
+        (
+            "start: 10.1.1.16\n      end: 10.1.1.31",
+            "start: 10.1.1.0\n      end: 10.1.1.3",
+            "spec.subnets[1].ranges: hold nothing but addresses that EC2 keeps",
+        ),
+    ];
+    for (from, to, wanted) in cases {
+        let said = complaint::<_, Pool>(TWO_SUBNETS, from, to);
+        assert!(said.contains(wanted), "{from:?} -> {to:?}: {said}");
+    }
+    let none = TWO_SUBNETS.split("  subnets:").next().unwrap().to_owned() + "  subnets: []\n...\n";
+    let object: StaticIPPool = parse(none.as_bytes()).unwrap();
+    let said = Pool::try_from(&object).unwrap_err().to_string();
+    assert!(said.contains("spec.subnets: is empty"), "{said}");
+}
