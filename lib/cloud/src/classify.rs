@@ -213,4 +213,6 @@ pub(crate) fn classify_metadata(status: Option<u16>) -> CloudKind {
 }
 
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;

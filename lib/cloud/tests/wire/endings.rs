@@ -214,3 +214,19 @@ async fn f052_a_write_is_given_up_after_what_it_was_given_and_no_earlier() {
         assert!(failure.detail.contains("no answer within"), "{failure}");
     }
 }
+
+#[tokio::test]
+async fn f052_a_connection_that_closed_while_idle_never_makes_a_write_be_sent_twice() {
+    let whole = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec();
+    let server = Server::always(Reply::Cut(whole)).await;
+    let cloud = ec2(&server.url);
+    let mut done = 0;
+    for call in 1..=20 {
+        match ask(&cloud, Ask::Unassign).await {
+            Ok(()) => done += 1,
+            Err(lost) => assert_eq!((lost.kind, lost.effect), (Transient, Effect::Unknown)),
+        }
+        assert!(server.requests().len() <= call, "call {call} was sent twice");
+    }
+    assert!(done > 0 && server.requests().len() >= done);
+}

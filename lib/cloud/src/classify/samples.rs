@@ -1,0 +1,281 @@
+//! Answers as EC2 gives them: every row of the error taxonomy.
+
+use firecamp_core::failure::{CloudKind as K, Effect};
+
+use super::Operation::{self, Assign, Describe, Unassign};
+
+/// Operation, status, code, message, and what it means.
+pub(super) type Row = (Operation, u16, &'static str, &'static str, K, Effect);
+
+pub(super) const NONE: Effect = Effect::None;
+
+pub(super) const HELD: &[Row] = &[
+    (
+        Assign,
+        400,
+        "InvalidParameterValue",
+        "[10.0.0.9] assigned, but move is not allowed.",
+        K::HeldElsewhere,
+        NONE,
+    ),
+    (
+        Assign,
+        400,
+        "InvalidParameterValue",
+        "[10.0.0.9, 10.0.0.10] ASSIGNED, but move is NOT allowed.",
+        K::HeldElsewhere,
+        NONE,
+    ),
+    (Assign, 400, "Resource.AlreadyAssigned", "", K::HeldElsewhere, NONE),
+    (
+        Assign,
+        400,
+        "InvalidIPAddress.InUse",
+        "The specified address is already in use.",
+        K::HeldElsewhere,
+        NONE,
+    ),
+    (
+        Assign,
+        400,
+        "InvalidIPAddress.InUse",
+        "10.0.0.9 is already assigned.",
+        K::HeldElsewhere,
+        NONE,
+    ),
+    (Assign, 400, "InvalidParameterValue", "10.0.0.9 is already assigned.", K::HeldElsewhere, NONE),
+    (Assign, 400, "InvalidParameterValue", "secondary-addresses", K::HeldElsewhere, NONE),
+    (Assign, 400, "Resource.AlreadyAssociated", "", K::HeldElsewhere, NONE),
+    (
+        Assign,
+        400,
+        "VolumeInUse",
+        "vol-0 is already attached to an instance",
+        K::HeldElsewhere,
+        NONE,
+    ),
+];
+
+pub(super) const NOT_OURS: &[Row] = &[
+    (
+        Unassign,
+        400,
+        "InvalidParameterValue",
+        "Some of the specified addresses are not assigned to interface eni-0123456789abcdef0",
+        K::NotOurs,
+        NONE,
+    ),
+    (
+        Unassign,
+        400,
+        "IncorrectState",
+        "Volume 'vol-0'is in the 'available' state.",
+        K::NotOurs,
+        NONE,
+    ),
+    (Unassign, 400, "InvalidAttachment.NotFound", "", K::NotOurs, NONE),
+    (Unassign, 400, "InvalidAssociationID.NotFound", "", K::NotOurs, NONE),
+    (Unassign, 400, "InvalidAttachmentID.NotFound", "", K::NotOurs, NONE),
+];
+
+pub(super) const LIMITS: &[Row] = &[
+    (
+        Assign,
+        400,
+        "PrivateIpAddressLimitExceeded",
+        "Number of private addresses will exceed limit.",
+        K::CapacityExceeded,
+        NONE,
+    ),
+    (
+        Assign,
+        400,
+        "AttachmentLimitExceeded",
+        "Interface count 4 exceeds the limit for t3.medium",
+        K::CapacityExceeded,
+        NONE,
+    ),
+    (
+        Assign,
+        400,
+        "InsufficientFreeAddressesInSubnet",
+        "The specified subnet does not have enough free addresses to satisfy the request.",
+        K::SubnetExhausted,
+        NONE,
+    ),
+    (
+        Assign,
+        400,
+        "InsufficientCidrBlocks",
+        "The specified subnet does not have enough free cidr blocks to satisfy the request.",
+        K::SubnetExhausted,
+        NONE,
+    ),
+    (
+        Assign,
+        400,
+        "InvalidParameterValue",
+        "There aren't sufficient free Ipv4 addresses or prefixes",
+        K::SubnetExhausted,
+        NONE,
+    ),
+    (Assign, 400, "NetworkInterfaceLimitExceeded", "", K::SubnetExhausted, NONE),
+];
+
+pub(super) const BAD_ADDRESS: &[Row] = &[
+    (
+        Assign,
+        400,
+        "InvalidParameterValue",
+        "Address does not fall within the subnet's address range",
+        K::BadAddress,
+        NONE,
+    ),
+    (
+        Assign,
+        400,
+        "InvalidParameterValue",
+        "Address is in subnet's reserved address range",
+        K::BadAddress,
+        NONE,
+    ),
+    (
+        Assign,
+        400,
+        "InvalidParameterValue",
+        "Address 10.0.0.1 is in subnet's reserved range.",
+        K::BadAddress,
+        NONE,
+    ),
+    (
+        Assign,
+        400,
+        "InvalidParameterValue",
+        "invalid value for parameter address: x",
+        K::BadAddress,
+        NONE,
+    ),
+    (
+        Unassign,
+        400,
+        "InvalidParameterValue",
+        "The primary IP address of an interface cannot be unassigned",
+        K::BadAddress,
+        NONE,
+    ),
+    (Assign, 400, "InvalidVolume.ZoneMismatch", "", K::BadAddress, NONE),
+    (Assign, 400, "InvalidVolumeID.ZoneMismatch", "", K::BadAddress, NONE),
+    (
+        Assign,
+        400,
+        "InvalidParameterCombination",
+        "You may not attach a network interface to an instance if they are not in the same \
+      availability zone",
+        K::BadAddress,
+        NONE,
+    ),
+];
+
+pub(super) const GONE: &[Row] = &[
+    (
+        Assign,
+        400,
+        "InvalidNetworkInterfaceID.NotFound",
+        "The networkInterface ID 'eni-0' does not exist",
+        K::Gone,
+        NONE,
+    ),
+    (Unassign, 400, "InvalidNetworkInterface.NotFound", "", K::Gone, NONE),
+    (
+        Assign,
+        400,
+        "InvalidNetworkInterfaceId.Malformed",
+        "Invalid id: \"x\" (expecting \"eni-...\")",
+        K::Gone,
+        NONE,
+    ),
+    (Assign, 400, "InvalidNetworkInterfaceID.Malformed", "", K::Gone, NONE),
+    (
+        Describe,
+        400,
+        "InvalidInstanceID.NotFound",
+        "The instance ID 'i-0' does not exist",
+        K::Gone,
+        NONE,
+    ),
+    (Describe, 400, "InvalidVolume.NotFound", "The volume 'vol-0' does not exist.", K::Gone, NONE),
+];
+
+pub(super) const AUTH: &[Row] = &[
+    (
+        Assign,
+        401,
+        "AuthFailure",
+        "AWS was not able to validate the provided access credentials",
+        K::Auth,
+        NONE,
+    ),
+    (
+        Assign,
+        403,
+        "UnauthorizedOperation",
+        "You are not authorized to perform this operation.",
+        K::Auth,
+        NONE,
+    ),
+    (Describe, 403, "UnauthorizedOperation", "", K::Auth, NONE),
+    (Assign, 400, "RequestExpired", "Request has expired.", K::Auth, NONE),
+    (Assign, 400, "InvalidSecurity.RequestHasExpired", "", K::Auth, NONE),
+    (Assign, 403, "SignatureDoesNotMatch", "", K::Auth, NONE),
+    (Assign, 400, "IncompleteSignature", "", K::Auth, NONE),
+    (Assign, 401, "OptInRequired", "", K::Auth, NONE),
+    (Assign, 400, "Blocked", "", K::Auth, NONE),
+    (Assign, 400, "PendingVerification", "", K::Auth, NONE),
+];
+
+pub(super) const THROTTLED: &[Row] = &[
+    (Assign, 503, "RequestLimitExceeded", "Request limit exceeded.", K::Throttled, NONE),
+    (
+        Assign,
+        503,
+        "RequestLimitExceeded",
+        "Request limit exceeded. Account 1234 has been throttled on ec2:Op because it exceeded its \
+      request rate limit.",
+        K::Throttled,
+        NONE,
+    ),
+    (Assign, 400, "Throttling", "Rate exceeded", K::Throttled, NONE),
+    (Assign, 400, "ThrottlingException", "", K::Throttled, NONE),
+    (Assign, 503, "EC2ThrottledException", "", K::Throttled, NONE),
+];
+
+pub(super) const TRANSIENT: &[Row] = &[
+    (Assign, 500, "InternalError", "An internal error has occurred", K::Transient, Effect::Unknown),
+    (Unassign, 500, "InternalFailure", "", K::Transient, Effect::Unknown),
+    (Assign, 400, "ServerInternal", "", K::Transient, Effect::Unknown),
+    (Assign, 503, "Unavailable", "The server is overloaded", K::Transient, Effect::Unknown),
+    (Assign, 503, "ServiceUnavailable", "", K::Transient, Effect::Unknown),
+    (Assign, 502, "RetryableError", "", K::Transient, Effect::Unknown),
+    (Assign, 504, "Whatever", "", K::Transient, Effect::Unknown),
+    (Describe, 500, "InternalError", "", K::Transient, NONE),
+    (Assign, 400, "IncorrectInstanceState", "Instance 'i-0' is not 'running'.", K::Transient, NONE),
+    (Assign, 400, "IncorrectState", "vol-0 is not 'available'.", K::Transient, NONE),
+    (Assign, 400, "ConcurrentTagAccess", "", K::Transient, NONE),
+    (Describe, 400, "InvalidNextToken", "", K::Transient, NONE),
+    (Describe, 400, "InvalidPaginationToken", "", K::Transient, NONE),
+];
+
+pub(super) const UNKNOWN: &[Row] = &[
+    (Assign, 400, "MissingParameter", "one of ... must be specified", K::Unknown, NONE),
+    (Assign, 400, "InvalidParameter", "", K::Unknown, NONE),
+    (Assign, 400, "InvalidParameterValue", "a text that nobody listed", K::Unknown, NONE),
+    (Assign, 400, "InvalidParameterCombination", "one and only one of ...", K::Unknown, NONE),
+    (Assign, 400, "UnknownParameter", "", K::Unknown, NONE),
+    (Assign, 400, "InvalidAction", "", K::Unknown, NONE),
+    (Assign, 400, "MalformedQueryString", "", K::Unknown, NONE),
+    (Assign, 400, "OperationNotPermitted", "", K::Unknown, NONE),
+    (Assign, 418, "Teapot", "", K::Unknown, NONE),
+    (Assign, 501, "NotImplemented", "", K::Unknown, Effect::Unknown),
+    (Assign, 599, "NewInTown", "", K::Unknown, Effect::Unknown),
+    (Describe, 501, "NotImplemented", "", K::Unknown, NONE),
+];
