@@ -32,12 +32,16 @@ impl Net {
         self.link_messages().iter().filter_map(named).collect()
     }
 
+    /// All addresses, as the kernel describes them.
+    pub fn address_messages(&self) -> Vec<AddressMessage> {
+        let all = self.netlink(|h| async move { h.address().get().execute().try_collect().await });
+        all.expect("list addresses")
+    }
+
     /// IPv4 addresses: `10.0.0.5/32 dev eni0 proto 201`.
     pub fn addresses(&self) -> Vec<String> {
         let names = self.names();
-        let all: Vec<AddressMessage> = self
-            .netlink(|h| async move { h.address().get().execute().try_collect().await })
-            .expect("list addresses");
+        let all = self.address_messages();
         let mut lines: Vec<String> =
             all.iter().filter_map(|message| address_line(message, &names)).collect();
         lines.sort();

@@ -39,6 +39,23 @@ pub use harness::{Case, run};
 pub use net::Net;
 pub use space::enter;
 
+/// The kernel's own words, for tests that look closely.
+pub mod raw {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    pub use rtnetlink::packet_route::address::{
+        AddressAttribute, AddressFlags, AddressMessage, AddressScope,
+    };
+
+    /// The IPv4 address that a message is about.
+    pub fn local(message: &AddressMessage) -> Option<Ipv4Addr> {
+        message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Local(IpAddr::V4(local)) => Some(*local),
+            _other => None,
+        })
+    }
+}
+
 /// Makes the list of cases from `module::{name, name}` groups.
 #[macro_export]
 macro_rules! cases {

@@ -13,7 +13,7 @@ use futures_util::TryStreamExt;
 use nix::sched::{CloneFlags, setns, unshare};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressProtocol};
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
-use rtnetlink::packet_route::route::RouteProtocol;
+use rtnetlink::packet_route::route::{RouteProtocol, RouteScope};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute};
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, LinkVlan, RouteMessageBuilder};
 
@@ -219,7 +219,7 @@ impl Net {
             .table_id(table);
         route = match via {
             Some(via) => route.gateway(via),
-            None => route.scope(rtnetlink::packet_route::route::RouteScope::Link),
+            None => route.scope(RouteScope::Link),
         };
         let route = route.build();
         must(self.netlink(|h| async move { h.route().add(route).execute().await }), "add a route");
@@ -235,6 +235,31 @@ impl Net {
             rule.execute().await
         });
         must(added, "add a rule");
+    }
+
+    /// Deletes the rule `from SOURCE/32 lookup TABLE` with this priority and protocol.
+    pub fn delete_rule(&self, source: Ipv4Addr, table: u32, priority: u32, protocol: u8) {
+        let deleted = self.netlink(|h| async move {
+            let rule = h.rule().add().v4().source_prefix(source, 32).table_id(table);
+            let mut rule = rule.priority(priority).action(RuleAction::ToTable);
+            let tag = RuleAttribute::Protocol(RouteProtocol::from(protocol));
+            rule.message_mut().attributes.push(tag);
+            let message = rule.message_mut().clone();
+            h.rule().del(message).execute().await
+        });
+        must(deleted, "delete a rule");
+    }
+
+    /// Deletes the first route to this destination in this table, whoever made it.
+    pub fn delete_route(&self, to: (Ipv4Addr, u8), table: u32) {
+        let mut route = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(to.0, to.1)
+            .table_id(table)
+            .build();
+        route.header.protocol = RouteProtocol::Unspec;
+        route.header.scope = RouteScope::NoWhere;
+        let deleted = self.netlink(|h| async move { h.route().del(route).execute().await });
+        must(deleted, "delete a route");
     }
 
     /// The source address that this namespace chooses for a destination.

@@ -1,0 +1,99 @@
+//! Which link is the ENI's, and what is done to it.
+
+use firecamp_core::failure::HostKind;
+
+use crate::fixture::{ADDRESS, Node, fails, holder, with};
+
+pub(crate) fn f015_a_rename_between_two_operations_changes_nothing() {
+    let node = Node::new();
+    let (target, pod) = (node.on_second(), holder("pod", 1));
+    node.add(&target, &pod).unwrap();
+    node.net.down("eth1");
+    node.net.rename("eth1", "enp0s6");
+    node.net.up("enp0s6");
+    // The name now belongs to another link.
+    node.net.veth("eth1", &node.router, "decoy");
+    let decoy = node.net.mac("eth1");
+    assert_eq!(node.add(&target, &pod), Ok(false));
+    assert_eq!(node.route(&target, &pod), Ok(true));
+    assert_eq!(node.see(&target).link.as_deref(), Some("enp0s6"));
+    assert!(node.see(&target).routing);
+    assert_eq!(with(&node.net.everything(), "dev eth1"), Vec::<String>::new());
+    node.detach(ADDRESS, &pod);
+    assert_eq!(with(&node.net.everything(), "10.0.1.10"), Vec::<String>::new());
+    assert_eq!(node.net.mac("eth1"), decoy);
+}
+
+pub(crate) fn f015_a_link_that_came_back_with_another_index_is_found() {
+    let node = Node::new();
+    let (target, pod) = (node.on_second(), holder("pod", 1));
+    node.attach(&target, &pod);
+    let before = (node.net.index("eth1"), node.net.everything());
+    let mac = node.net.mac("eth1");
+    node.net.delete_link("eth1");
+    node.net.veth("eth1", &node.router, "port1");
+    node.net.set_mac("eth1", mac);
+    assert_ne!(node.net.index("eth1"), before.0);
+    assert!(!node.see(&target).address);
+    node.attach(&target, &pod);
+    assert_eq!(node.net.everything(), before.1);
+}
+
+pub(crate) fn f068_a_link_that_is_down_is_brought_up_with_the_primarys_mtu() {
+    let node = Node::new();
+    node.net.set_mtu("eth0", 9001);
+    node.net.down("eth1");
+    let target = node.on_second();
+    assert_eq!(node.add(&target, &holder("pod", 1)), Ok(true));
+    assert!(node.see(&target).link_up);
+    assert_eq!(node.net.mtu("eth1"), 9001);
+    node.net.down("eth1");
+    assert_eq!(node.add(&target, &holder("pod", 1)), Ok(true), "the link alone");
+    assert!(node.see(&target).link_up);
+}
+
+pub(crate) fn a_configured_link_keeps_its_mtu() {
+    let node = Node::new();
+    node.net.set_mtu("eth0", 9001);
+    node.add(&node.on_second(), &holder("pod", 1)).unwrap();
+    assert_eq!(node.net.mtu("eth1"), 1500, "it was up: somebody has configured it");
+    node.net.add_address("eth1", [10, 0, 1, 4].into(), 24, None);
+    node.net.down("eth1");
+    node.add(&node.on_second(), &holder("pod", 1)).unwrap();
+    assert_eq!(node.net.mtu("eth1"), 1500, "it has an address of somebody else");
+}
+
+pub(crate) fn a_vlan_with_the_same_mac_is_not_chosen() {
+    let node = Node::new();
+    node.net.vlan("vlan100", "eth1", 100);
+    assert_eq!(node.net.mac("vlan100"), node.net.mac("eth1"));
+    node.attach(&node.on_second(), &holder("pod", 1));
+    assert_eq!(with(&node.net.addresses(), "10.0.1.10"), ["10.0.1.10/32 dev eth1 proto 201"]);
+}
+
+pub(crate) fn a_port_of_a_bridge_is_refused_by_name() {
+    let node = Node::new();
+    node.net.bridge("br0");
+    node.net.enslave("eth1", Some("br0"));
+    node.net.set_mac("br0", node.net.mac("eth1"));
+    let before = node.net.everything();
+    let words = ["eth1 is a port of br0"];
+    fails(node.add(&node.on_second(), &holder("pod", 1)), HostKind::NoLink, &words);
+    assert_eq!(node.net.everything(), before);
+    node.net.enslave("eth1", None);
+    assert_eq!(node.add(&node.on_second(), &holder("pod", 1)), Ok(true));
+}
+
+pub(crate) fn a_mac_that_no_link_has_changes_nothing() {
+    let node = Node::new();
+    let target = node.on_second();
+    node.net.delete_link("eth1");
+    let before = node.net.everything();
+    let pod = holder("pod", 1);
+    let mac = target.mac.to_string();
+    fails(node.add(&target, &pod), HostKind::NoLink, &[&mac]);
+    fails(node.route(&target, &pod), HostKind::NoLink, &[&mac]);
+    assert_eq!(node.net.everything(), before);
+    assert_eq!(node.remove(ADDRESS, &pod), Ok(false), "removal needs no link");
+    assert_eq!(node.unroute(ADDRESS, &pod), Ok(false));
+}

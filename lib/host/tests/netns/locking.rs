@@ -1,0 +1,154 @@
+//! The node-local lock around kernel writes.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use firecamp_core::contract::path::{LOCK_SUBDIR, ROUTING_LOCK};
+use firecamp_core::failure::HostKind;
+use firecamp_core::outside::HostNet;
+use nix::sched::{CloneFlags, unshare};
+
+use crate::fixture::{ADDRESS, Node, RUN, fails, holder, with};
+
+fn lock_file() -> PathBuf {
+    PathBuf::from(RUN).join(LOCK_SUBDIR).join(ADDRESS.to_string())
+}
+
+fn record() -> String {
+    fs::read_to_string(lock_file()).unwrap()
+}
+
+fn is_on_record(words: &str) {
+    assert!(record().contains(words), "{words:?} is not on record: {}", record());
+}
+
+pub(crate) fn a_frozen_holder_makes_others_give_up_and_is_named() {
+    let node = Node::new();
+    let target = node.on_second();
+    node.attach(&target, &holder("pod", 1));
+    let before = node.net.everything();
+    let held = File::open(lock_file()).unwrap();
+    held.lock().unwrap();
+    let process = format!("process {} holds it", std::process::id());
+    let words = ["no lock on /run/firecamp/ip/10.0.1.10", &process, "held by pod pod"];
+    let next = holder("pod", 2);
+    fails(node.add(&target, &next), HostKind::Busy, &words);
+    fails(node.route(&target, &next), HostKind::Busy, &words);
+    fails(node.remove(ADDRESS, &next), HostKind::Busy, &words);
+    fails(node.unroute(ADDRESS, &next), HostKind::Busy, &words);
+    assert_eq!(node.net.everything(), before);
+    assert!(node.see(&target).routing, "looking needs no lock");
+    drop(held);
+    assert_eq!(node.remove(ADDRESS, &next), Ok(true));
+}
+
+pub(crate) fn a_cancelled_operation_frees_the_lock() {
+    let node = Node::new();
+    let (target, pod) = (node.on_second(), holder("pod", 1));
+    node.attach(&target, &pod);
+    let tables = File::open(PathBuf::from(RUN).join(ROUTING_LOCK)).unwrap();
+    tables.lock().unwrap();
+    let cancelled = node.net.block_on(|| async {
+        let waits = node.host.add_routing(&target, &pod);
+        tokio::time::timeout(Duration::from_millis(20), waits).await.is_err()
+    });
+    assert!(cancelled, "it waited for the tables with the address's lock in hand");
+    File::open(lock_file()).unwrap().try_lock().expect("the address's lock is free");
+}
+
+pub(crate) fn a_torn_record_stops_removal_and_is_mended_by_adding() {
+    let node = Node::new();
+    let target = node.on_primary();
+    node.add(&target, &holder("pod", 1)).unwrap();
+    let whole = record();
+    fs::write(lock_file(), &whole[..whole.len() / 2]).unwrap();
+    let before = node.net.everything();
+    let words = ["is torn", "/run/firecamp/ip/10.0.1.10"];
+    fails(node.remove(ADDRESS, &holder("pod", 9)), HostKind::Refused, &words);
+    fails(node.unroute(ADDRESS, &holder("pod", 9)), HostKind::Refused, &words);
+    assert_eq!(node.net.everything(), before);
+    assert_eq!(node.add(&target, &holder("pod", 2)), Ok(false));
+    is_on_record("pod=pod epoch=2 state=held");
+    assert_eq!(node.remove(ADDRESS, &holder("pod", 2)), Ok(true));
+    is_on_record("pod=pod epoch=2 state=released");
+}
+
+/// Leaves the privileges over the network namespace behind, for good: a new user namespace does
+/// not own it.
+fn lose_privileges() {
+    unshare(CloneFlags::CLONE_NEWUSER).unwrap();
+    fs::write("/proc/self/setgroups", "deny").unwrap();
+    fs::write("/proc/self/uid_map", "0 0 1").unwrap();
+}
+
+fn here<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+pub(crate) fn without_privileges_the_kernels_refusal_is_reported() {
+    let node = Node::new();
+    let (target, pod) = (node.on_second(), holder("pod", 1));
+    lose_privileges();
+    let words = ["add address 10.0.1.10/32", "Operation not permitted"];
+    fails(here(node.host.add_address(&target, &pod)), HostKind::Refused, &words);
+    let words = ["10.0.1.1/32", "Operation not permitted"];
+    fails(here(node.host.add_routing(&target, &pod)), HostKind::Refused, &words);
+    assert!(!here(node.host.observe(&target)).unwrap().address, "looking needs none");
+}
+
+pub(crate) fn the_record_is_written_before_the_kernel_is_changed() {
+    let node = Node::new();
+    let target = node.on_primary();
+    node.add(&target, &holder("pod", 1)).unwrap();
+    lose_privileges();
+    // The kernel refuses from here on, so what is on record was written before.
+    let removed = here(node.host.remove_address(ADDRESS, &holder("pod", 1)));
+    fails(removed, HostKind::Refused, &["remove address 10.0.1.10/32", "not permitted"]);
+    is_on_record("epoch=1 state=released");
+    let added = here(node.host.add_address(&node_second(&target), &holder("pod", 2)));
+    fails(added, HostKind::NoLink, &[]);
+    is_on_record("epoch=1 state=released");
+}
+
+/// The target on an ENI that the node does not have.
+fn node_second(
+    target: &firecamp_core::outside::KernelTarget,
+) -> firecamp_core::outside::KernelTarget {
+    let mac = firecamp_core::ids::Mac::from_bytes([2, 9, 9, 9, 9, 9]);
+    firecamp_core::outside::KernelTarget { mac, ..target.clone() }
+}
+
+pub(crate) fn two_addresses_of_one_eni_attach_and_detach_side_by_side() {
+    let node = Node::new();
+    node.net.block_on(|| async {
+        let mut tasks = Vec::new();
+        for last in 10..26_u8 {
+            let (host, mut target) = (node.host.clone(), node.on_second());
+            target.address = [10, 0, 1, last].into();
+            tasks.push(async move {
+                for epoch in 1..=10_u64 {
+                    let pod = holder("pod", epoch);
+                    host.add_address(&target, &pod).await.unwrap();
+                    host.add_routing(&target, &pod).await.unwrap();
+                    let seen = host.observe(&target).await.unwrap();
+                    assert!(seen.tagged && seen.routing, "{seen:?}");
+                    host.remove_address(target.address, &pod).await.unwrap();
+                    host.remove_routing(target.address, &pod).await.unwrap();
+                }
+            });
+        }
+        futures(tasks).await;
+    });
+    assert_eq!(with(&node.net.everything(), "proto 201"), Vec::<String>::new());
+}
+
+/// Runs all of them side by side on one thread.
+async fn futures(tasks: Vec<impl Future<Output = ()> + 'static>) {
+    let local = tokio::task::LocalSet::new();
+    let handles: Vec<_> = tasks.into_iter().map(|task| local.spawn_local(task)).collect();
+    local.await;
+    for handle in handles {
+        handle.await.unwrap();
+    }
+}
