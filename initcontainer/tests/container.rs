@@ -1,10 +1,20 @@
 //! The init container as a process: its configuration, its last words, its end.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot run its process has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot run its process or read its report has failed"
+)]
 
 #[path = "container/configuration.rs"]
 mod configuration;
+#[path = "container/ends.rs"]
+mod ends;
+#[path = "container/node.rs"]
+mod node;
 #[path = "../../lib/run/tests/support/process.rs"]
 mod process;
+#[path = "../../lib/run/tests/support/records.rs"]
+mod records;
 
 const INIT: &str = env!("CARGO_BIN_EXE_firecamp-initcontainer");

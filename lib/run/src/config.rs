@@ -3,6 +3,8 @@
 mod init;
 mod log;
 mod stop;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

@@ -73,3 +73,73 @@ fn panicked(panic: &(dyn Any + Send)) -> Report {
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     Report::new(Exit::Internal, format!("panic: {}", text.unwrap_or("without a message")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use firecamp_core::ids::{Member, NodeName, PodUid};
+    use serde_json::Value;
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    fn started(directory: &Path) -> Started<()> {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let listener = runtime.block_on(async { Listener::start() }).unwrap();
+        let log = LogConfig {
+            termination_log: directory.join("last-words"),
+            create: true,
+            ..LogConfig::default()
+        };
+        let identity = Identity {
+            member: Member::new("demo", "redis-0").unwrap(),
+            pod: PodUid::new("uid-1").unwrap(),
+            node: NodeName::new("node-a").unwrap(),
+        };
+        Started { config: (), identity, log, runtime, listener }
+    }
+
+    fn report(directory: &Path) -> Value {
+        let line = std::fs::read_to_string(directory.join("last-words")).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    #[test]
+    fn a_panic_ends_as_an_internal_error_with_last_words() {
+        let directory = tempfile::tempdir().unwrap();
+        let code = started(directory.path())
+            .run(FirstSignal::Ends, async |(), _signals| panic!("a bug of {}", "ours"));
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(70)));
+        let report = report(directory.path());
+        assert_eq!(report["exitCode"], 70);
+        assert_eq!(report["message"], "panic: a bug of ours");
+        assert_eq!(report["member"], "demo/redis-0");
+    }
+
+    #[test]
+    fn every_exit_becomes_the_code_of_the_process_and_of_its_last_words() {
+        for exit in Exit::ALL {
+            let directory = tempfile::tempdir().unwrap();
+            let code = started(directory.path())
+                .run(FirstSignal::Ends, async |(), _signals| Report::new(exit, "so it was"));
+            assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(exit.code())));
+            let report = report(directory.path());
+            assert_eq!(report["exitCode"], exit.code());
+            assert_eq!(report["reason"], exit.reason());
+            assert_eq!(report["advice"], exit.advice());
+        }
+    }
+
+    #[test]
+    fn a_step_that_hangs_does_not_outlive_the_signal_by_a_second() {
+        let directory = tempfile::tempdir().unwrap();
+        let begun = Instant::now();
+        let _code = started(directory.path()).run(FirstSignal::Ends, async |(), signals| {
+            signals.end.cancel();
+            std::future::pending::<Report>().await
+        });
+        assert!(begun.elapsed() < Duration::from_secs(1));
+        assert_eq!(report(directory.path())["reason"], "Interrupted");
+    }
+}

@@ -1,7 +1,6 @@
 //! What a release does to the record, with nothing of EC2 in reach.
 
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
 
 use firecamp_core::ids::Epoch;
 use firecamp_core::record::State;
@@ -165,20 +164,28 @@ fn a_hook_drains_connections_but_not_listeners() {
 }
 
 #[test]
+fn without_the_node_local_lock_nothing_is_released() {
+    let run = stop().arg("release");
+    let records = held(&run);
+    let before = records.read();
+    std::fs::write(run.path("run"), "a file where the directory should be").unwrap();
+    let ended = run.end();
+    assert_eq!(ended.code, Some(19), "{}", ended.stderr);
+    let report = ended.report();
+    assert_eq!(report["reason"], "KernelRefused");
+    assert_eq!(report["address"], records.address.to_string());
+    assert_eq!(records.read(), before);
+}
+
+#[test]
 fn a_garbled_record_is_named_and_left_alone() {
     let run = stop().arg("release");
     let records = held(&run);
-    let file = find(&run.path("registry"), &records.address.to_string());
+    let file = records.file();
     std::fs::write(&file, "kind: StaticIP\nspec: [garbage\n").unwrap();
     let ended = run.end();
     assert_eq!(ended.code, Some(16), "{}", ended.stderr);
     assert_eq!(ended.report()["reason"], "RegistryInvalid");
     assert!(ended.stderr.contains(&records.address.to_string()), "{}", ended.stderr);
     assert_eq!(std::fs::read(&file).unwrap(), b"kind: StaticIP\nspec: [garbage\n");
-}
-
-fn find(directory: &Path, name: &str) -> PathBuf {
-    let entries = std::fs::read_dir(directory.join("staticips")).unwrap();
-    let mut files = entries.map(|entry| entry.unwrap().path());
-    files.find(|file| file.to_string_lossy().contains(name)).unwrap()
 }

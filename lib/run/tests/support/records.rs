@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -105,13 +106,21 @@ impl Records {
         self.runtime.block_on(self.registry.static_ip(self.address)).unwrap().unwrap()
     }
 
+    /// The file of the record.
+    pub(crate) fn file(&self) -> PathBuf {
+        let entries = std::fs::read_dir(self.registry.dir().join("staticips")).unwrap();
+        let name = self.address.to_string();
+        let mut files = entries.map(|entry| entry.unwrap().path());
+        files.find(|file| file.to_string_lossy().contains(&name)).unwrap()
+    }
+
     /// How many addresses are allocated.
     pub(crate) fn allocated(&self) -> usize {
         let pool = PoolName::new("main").unwrap();
         self.runtime.block_on(self.registry.allocated(&pool)).unwrap().len()
     }
 
-    fn write(&self, write: &Write) {
+    pub(crate) fn write(&self, write: &Write) {
         self.runtime.block_on(self.registry.write(write)).unwrap();
     }
 }

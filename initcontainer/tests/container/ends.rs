@@ -1,0 +1,239 @@
+//! How an init container ends: each exit code that needs no EC2 mutation.
+
+use std::net::TcpListener;
+use std::time::SystemTime;
+
+use firecamp_core::ids::{Member, PoolName};
+use firecamp_core::record::{Claim, Write};
+use nix::sys::signal::Signal;
+
+use crate::INIT;
+use crate::node::{MAC, Node};
+use crate::process::{Ended, Run};
+use crate::records::Records;
+
+const HERE: &str = "subnet-0a1b2c3d";
+
+/// An init container on this node.
+fn on(node: &Node) -> Run {
+    Run::configured(INIT)
+        .set("AWS_EC2_METADATA_SERVICE_ENDPOINT", node.url())
+        .set("AWS_ENDPOINT_URL_EC2", node.url())
+        .set("AWS_REGION", "eu-west-1")
+        .set("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        .set("AWS_SECRET_ACCESS_KEY", "hush-hush-hush")
+        .arg("--timeout=3s")
+}
+
+/// An init container on a node whose metadata service takes connections and says nothing.
+fn on_a_silent_node(listener: &TcpListener) -> Run {
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    Run::configured(INIT).set("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
+}
+
+#[track_caller]
+fn failed(ended: &Ended, code: u8, reason: &str, texts: &[&str]) {
+    assert_eq!(ended.code, Some(code.into()), "{}", ended.stderr);
+    let report = ended.report();
+    assert_eq!(report["result"], "failed");
+    assert_eq!(report["exitCode"], code);
+    assert_eq!(report["reason"], reason);
+    assert_eq!(report["member"], "demo/redis-0");
+    assert_eq!(report["podUid"], "uid-1");
+    assert_eq!(report["node"], "node-a");
+    let message = report["message"].as_str().unwrap();
+    for text in texts {
+        assert!(message.contains(text), "{text:?} is not in {message}");
+    }
+    assert!(!ended.stderr.contains("hush-hush-hush"), "a secret is in the log");
+}
+
+#[test]
+fn a_sigterm_ends_it_within_a_second_and_nothing_was_begun() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let run = on_a_silent_node(&silent);
+    let records = Records::held_by(&run, "uid-0");
+    let (before, conf) = (records.read(), run.path("conf"));
+    let init = run.start();
+    init.says("attach.0");
+    init.signal(Signal::SIGTERM);
+    let begun = SystemTime::now();
+    let ended = init.end();
+    assert!(begun.elapsed().unwrap().as_millis() < 1000);
+    failed(&ended, 143, "Interrupted", &["signal"]);
+    assert_eq!(records.read(), before);
+    assert!(!conf.exists());
+}
+
+#[test]
+fn a_silent_metadata_service_ends_in_a_time_out_at_the_deadline() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let run = on_a_silent_node(&silent).arg("--timeout=2s");
+    let records = Records::held_by(&run, "uid-0");
+    let before = records.read();
+    let ended = run.end();
+    failed(&ended, 14, "TimedOut", &["metadata service"]);
+    let elapsed = ended.report()["elapsedMs"].as_u64().unwrap();
+    assert!((1_500..8_000).contains(&elapsed), "{elapsed} ms");
+    assert_eq!(records.read(), before);
+}
+
+#[test]
+fn what_is_waited_for_is_told() {
+    let run = on(&Node::in_subnet(HERE, "127.77.0.0/24")).arg("--timeout=8s");
+    let records = Records::held_by(&run, "uid-0");
+    let ended = run.end();
+    assert_eq!(ended.code, Some(17), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Waiting") && ended.stderr.contains(MAC), "{}", ended.stderr);
+    assert_eq!(records.read().object.epoch.0, 1);
+}
+
+#[test]
+fn a_registry_that_cannot_be_reached_is_told_from_one_that_is_wrong() {
+    let node = Node::in_subnet(HERE, "127.77.0.0/24");
+    let run = on(&node);
+    std::fs::remove_dir(run.path("registry")).unwrap();
+    failed(&run.end(), 15, "RegistryUnavailable", &["registry"]);
+    failed(&on(&node).end(), 16, "RegistryInvalid", &["holds no registry"]);
+    assert!(node.ec2_calls().is_empty());
+}
+
+#[test]
+fn a_garbled_record_is_named_and_left_alone() {
+    let run = on(&Node::in_subnet(HERE, "127.77.0.0/24"));
+    let records = Records::held_by(&run, "uid-0");
+    let garbage = b"apiVersion: firecamp.io/v1alpha1\nkind: StaticIP\nspec: [";
+    let file = records.file();
+    std::fs::write(&file, garbage).unwrap();
+    let ended = run.end();
+    failed(&ended, 16, "RegistryInvalid", &[&records.address.to_string()]);
+    assert_eq!(std::fs::read(&file).unwrap(), garbage);
+}
+
+#[test]
+fn a_node_of_another_subnet_is_refused_with_both_zones_before_anything_changes() {
+    let node = Node::in_subnet("subnet-0fffffff", "10.9.0.0/24");
+    let run = on(&node);
+    let records = Records::held_by(&run, "uid-0");
+    let before = records.read();
+    let ended = run.end();
+    failed(&ended, 17, "NodeUnsuitable", &["eu-west-1a", "eu-west-1b", HERE, "subnet-0fffffff"]);
+    assert_eq!(records.read(), before);
+    assert!(!node.ec2_calls().iter().any(|call| call.starts_with("Assign")));
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_written_is_found_before_anything_changes() {
+    let node = Node::in_subnet(HERE, "127.77.0.0/24");
+    let run = on(&node);
+    let records = Records::held_by(&run, "uid-0");
+    let before = records.read();
+    std::fs::write(run.path("conf"), "a file where the directory should be").unwrap();
+    let ended = run.end();
+    failed(&ended, 18, "DiskRefused", &["conf"]);
+    assert_eq!(records.read(), before);
+    assert!(!node.ec2_calls().iter().any(|call| call.starts_with("Assign")));
+}
+
+#[test]
+fn a_data_directory_that_is_no_mount_is_refused_unless_that_is_wanted() {
+    let node = Node::in_subnet(HERE, "127.77.0.0/24");
+    let nowhere = "--conf-dir=/no-such-firecamp-directory/conf";
+    let ended = on(&node).arg(nowhere).arg("--require-mount").end();
+    failed(&ended, 18, "DiskRefused", &["/no-such-firecamp-directory", "--require-mount=false"]);
+    // Now it gets as far as the registry, which is empty.
+    let ended = on(&node).arg(nowhere).arg("-require-mount=false").end();
+    failed(&ended, 16, "RegistryInvalid", &[]);
+}
+
+#[test]
+fn an_exhausted_pool_is_no_capacity() {
+    let node = Node::in_subnet(HERE, "127.77.0.0/24");
+    let run = on(&node).set("POD_NAME", "redis-1");
+    let _records = Records::held_by(&run, "uid-0");
+    let ended = run.end();
+    assert_eq!(ended.code, Some(12), "{}", ended.stderr);
+    let report = ended.report();
+    assert_eq!(report["reason"], "NoCapacity");
+    assert_eq!(report["member"], "demo/redis-1");
+    assert!(report["message"].as_str().unwrap().contains("pool main"), "{report}");
+    assert!(node.ec2_calls().is_empty(), "{:?}", node.ec2_calls());
+}
+
+#[test]
+fn an_address_of_another_member_is_unavailable_and_its_holder_is_named() {
+    let node = Node::in_subnet(HERE, "127.77.0.0/24");
+    let run = on(&node).set("POD_NAME", "redis-1");
+    let records = Records::held_by(&run, "uid-0");
+    records.write(&Write::CreateClaim(Claim {
+        member: Member::new("demo", "redis-1").unwrap(),
+        pool: PoolName::new("main").unwrap(),
+        requested: Some(records.address),
+        address: None,
+    }));
+    let before = records.read();
+    let ended = run.end();
+    assert_eq!(ended.code, Some(11), "{}", ended.stderr);
+    let report = ended.report();
+    assert_eq!(report["reason"], "AddressUnavailable");
+    let message = report["message"].as_str().unwrap();
+    let address = records.address.to_string();
+    assert!(message.contains("demo/redis-0") && message.contains(&address), "{message}");
+    assert_eq!(records.read(), before);
+    assert!(node.ec2_calls().iter().all(|call| call.starts_with("Describe")));
+}
+
+#[test]
+fn a_pool_that_does_not_exist_is_named() {
+    let node = Node::in_subnet(HERE, "127.77.0.0/24");
+    let run = on(&node).set("FIRECAMP_POOL", "elsewhere");
+    let _records = Records::with_pool(&run);
+    failed(&run.end(), 16, "RegistryInvalid", &["elsewhere"]);
+    assert!(node.ec2_calls().is_empty());
+}
+
+#[test]
+fn an_endpoint_that_is_no_url_is_refused_by_name() {
+    let ended =
+        on(&Node::in_subnet(HERE, "127.77.0.0/24")).set("AWS_ENDPOINT_URL_EC2", "ec2").end();
+    failed(&ended, 13, "CloudRefused", &["endpoint of EC2", "\"ec2\""]);
+}
+
+#[test]
+fn a_log_in_json_form_is_json_on_every_line_and_names_the_member() {
+    let run = on(&Node::in_subnet("subnet-0fffffff", "10.9.0.0/24")).arg("--log-format=json");
+    let _records = Records::held_by(&run, "uid-0");
+    let ended = run.end();
+    let lines: Vec<serde_json::Value> =
+        ended.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.len() > 1, "{}", ended.stderr);
+    let first = &lines[0];
+    assert_eq!(first["span"]["member"], "demo/redis-0");
+    assert_eq!(first["span"]["pod_uid"], "uid-1");
+    assert!(first["message"].is_string());
+}
+
+#[test]
+fn a_dry_run_prints_its_plan_and_changes_nothing() {
+    for output in ["human", "json"] {
+        let node = Node::in_subnet(HERE, "127.77.0.0/24");
+        let run = on(&node).arg("--dry-run").arg(format!("--output={output}"));
+        let records = Records::with_pool(&run);
+        let (conf, locks) = (run.path("conf"), run.path("run"));
+        let ended = run.end();
+        // The node has no link with that MAC, and the plan says so.
+        failed(&ended, 17, "NodeUnsuitable", &["dry run", "nothing was changed", MAC]);
+        let address = records.address.to_string();
+        assert!(ended.stdout.contains("demo/redis-0"), "{}", ended.stdout);
+        assert!(ended.stdout.contains(&address), "{}", ended.stdout);
+        if output == "json" {
+            let plan: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+            assert_eq!(plan["dryRun"], true);
+            assert_eq!(plan["steps"][0]["system"], "registry");
+            assert_eq!(plan["outcome"]["reason"], "NodeUnsuitable");
+        }
+        assert_eq!(records.allocated(), 0);
+        assert!(!conf.exists() && !locks.exists());
+        assert!(node.ec2_calls().iter().all(|call| call.starts_with("Describe")));
+    }
+}
