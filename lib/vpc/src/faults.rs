@@ -7,6 +7,14 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+mod book;
+mod check;
+mod sort;
+
+pub(crate) use book::{Book, Moment};
+pub(crate) use check::kind_of;
+pub(crate) use sort::Stage;
+
 /// A fault that was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FaultId(pub u64);

@@ -42,10 +42,18 @@
 //! world too.
 
 mod act;
+mod auth;
+mod buckets;
+mod calendar;
+mod chance;
+mod ec2;
 mod faults;
+mod imds;
 mod log;
+mod model;
 mod profile;
 mod spec;
+mod timeline;
 mod view;
 mod wire;
 mod world;

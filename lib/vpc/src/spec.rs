@@ -6,6 +6,11 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
+mod build;
+mod check;
+
+pub(crate) use build::build;
+
 /// A spec that describes no possible VPC. The text names the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
@@ -223,10 +228,20 @@ pub struct Operator {
     pub hidden: bool,
 }
 
+/// The longest spec.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
 impl Spec {
     /// Reads and checks a spec.
     pub fn from_toml(text: &str) -> Result<Self, SpecError> {
-        toml::from_str(text).map_err(|error| SpecError::Toml(error.to_string()))
+        if text.len() > MAX_BYTES {
+            return Err(SpecError::Toml(format!("it has more than {MAX_BYTES} bytes")));
+        }
+        let spec: Self =
+            toml::from_str(text).map_err(|error| SpecError::Toml(error.to_string()))?;
+        // Placing everything once finds what is impossible.
+        build(&spec, crate::chance::Chance::new(spec.seed))?;
+        Ok(spec)
     }
 }
 

@@ -1,0 +1,336 @@
+//! Who calls: access keys, and SigV4 verified for real.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials as SdkCredentials;
+use aws_sigv4::http_request::{
+    SessionTokenMode, SignableBody, SignableRequest, SigningSettings, sign,
+};
+use aws_sigv4::sign::v4;
+
+use crate::calendar::parse_amz_date;
+use crate::chance::{Chance, key_of};
+use crate::ec2::ApiError;
+use crate::view::Credentials;
+use crate::wire::WireRequest;
+
+/// The credentials of an instance role are renewed after this time.
+const ROTATION: Duration = Duration::from_secs(3 * 3_600);
+/// And are good for this long.
+const LIFETIME: Duration = Duration::from_secs(6 * 3_600);
+/// The largest difference of the clocks.
+const MAX_SKEW: Duration = Duration::from_secs(15 * 60);
+
+/// The keys of a world.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    chance: Chance,
+    epoch: Duration,
+    region: String,
+    nodes: Vec<String>,
+}
+
+/// Long-lived keys that may do everything.
+pub(crate) const LONG_LIVED: [&str; 2] = ["admin", "thief"];
+
+/// What an `Authorization` header says.
+struct Claim<'a> {
+    access_key: &'a str,
+    scope: Vec<&'a str>,
+    signed: Vec<&'a str>,
+    signature: &'a str,
+    date: &'a str,
+}
+
+impl Keys {
+    pub(crate) fn new(chance: Chance, epoch: Duration, region: &str, nodes: Vec<String>) -> Self {
+        Self { chance, epoch, region: region.to_owned(), nodes }
+    }
+
+    fn node_credentials(&self, node: &str, round: u64) -> Credentials {
+        let key = key_of(node);
+        let hex = self.chance.hex17("access-key", key ^ round).to_uppercase();
+        let expires = ROTATION.as_secs() * round + LIFETIME.as_secs() + self.epoch.as_secs();
+        Credentials {
+            access_key: format!("ASIA{}", hex.get(1..17).unwrap_or_default()),
+            secret_key: self.secret(key ^ round),
+            session_token: Some(format!(
+                "IQoJb3JpZ2luX2Vj{}{}",
+                self.secret(key.wrapping_add(round).rotate_left(9)),
+                self.secret(key.wrapping_sub(round).rotate_left(17)),
+            )),
+            expires_unix: Some(expires),
+        }
+    }
+
+    /// 40 characters, as secret keys have.
+    fn secret(&self, key: u64) -> String {
+        let words = (0..3).map(|n| self.chance.bits("secret", key, n));
+        words.map(|word| format!("{word:016x}")).collect::<String>().chars().take(40).collect()
+    }
+
+    fn round(now: Duration) -> u64 {
+        now.as_secs() / ROTATION.as_secs()
+    }
+
+    /// When the credentials that a node is given now were made, in seconds since 1970.
+    pub(crate) fn renewed_unix(&self, now: Duration) -> Duration {
+        self.epoch + ROTATION * u32::try_from(Self::round(now)).unwrap_or(u32::MAX)
+    }
+
+    /// The credentials of a caller now.
+    pub(crate) fn of(&self, caller: &str, now: Duration) -> Option<Credentials> {
+        if LONG_LIVED.contains(&caller) {
+            let key = key_of(caller);
+            let hex = self.chance.hex17("access-key", key).to_uppercase();
+            return Some(Credentials {
+                access_key: format!("AKIA{}", hex.get(1..17).unwrap_or_default()),
+                secret_key: self.secret(key),
+                session_token: None,
+                expires_unix: None,
+            });
+        }
+        let known = self.nodes.iter().any(|node| node == caller);
+        known.then(|| self.node_credentials(caller, Self::round(now)))
+    }
+
+    /// The caller of an access key with its credentials, valid or expired.
+    fn owner(&self, access_key: &str, now: Duration) -> Option<(String, Credentials)> {
+        let fixed = LONG_LIVED.iter().filter_map(|name| Some((*name, self.of(name, now)?)));
+        let mut fixed = fixed.filter(|(_, own)| own.access_key == access_key);
+        if let Some((name, own)) = fixed.next() {
+            return Some((name.to_owned(), own));
+        }
+        let last = Self::round(now);
+        // Those of the last rounds, so that expired ones are told from unknown ones.
+        let rounds = last.saturating_sub(4)..=last;
+        rounds.rev().find_map(|round| {
+            self.nodes.iter().find_map(|node| {
+                let own = self.node_credentials(node, round);
+                (own.access_key == access_key).then(|| (node.clone(), own))
+            })
+        })
+    }
+
+    /// Verifies a request. `skew` is how far the service's clock is ahead.
+    pub(crate) fn verify(
+        &self,
+        request: &WireRequest,
+        now: Duration,
+        skew: i64,
+    ) -> Result<String, ApiError> {
+        let claim = read_claim(request)?;
+        let (caller, own) = self.owner(claim.access_key, now).ok_or_else(ApiError::auth_failure)?;
+        let day = claim.date.get(..8).unwrap_or_default();
+        if claim.scope != [day, self.region.as_str(), "ec2", "aws4_request"] {
+            return Err(ApiError::auth_failure());
+        }
+        let token = request.header("x-amz-security-token");
+        if token != own.session_token.as_deref() {
+            return Err(ApiError::auth_failure());
+        }
+        let date = parse_amz_date(claim.date)
+            .ok_or_else(|| ApiError::incomplete_signature("X-Amz-Date is no date"))?;
+        if signature(request, &claim, &own, date, &self.region).as_deref() != Some(claim.signature)
+        {
+            return Err(ApiError::signature());
+        }
+        let clock = shifted(self.epoch + now, skew);
+        let apart = clock.abs_diff(date);
+        let expired = own.expires_unix.is_some_and(|at| clock >= Duration::from_secs(at));
+        if apart > MAX_SKEW || expired {
+            return Err(ApiError::expired());
+        }
+        Ok(caller)
+    }
+}
+
+/// A clock that is ahead by so many milliseconds.
+pub(crate) fn shifted(clock: Duration, ms: i64) -> Duration {
+    let by = Duration::from_millis(ms.unsigned_abs());
+    if ms < 0 { clock.saturating_sub(by) } else { clock.saturating_add(by) }
+}
+
+fn read_claim(request: &WireRequest) -> Result<Claim<'_>, ApiError> {
+    let header = request.header("authorization").ok_or_else(ApiError::auth_failure)?;
+    let fields = header
+        .strip_prefix("AWS4-HMAC-SHA256")
+        .ok_or_else(|| ApiError::incomplete_signature("the algorithm is not AWS4-HMAC-SHA256"))?;
+    let fields: BTreeMap<&str, &str> =
+        fields.split(',').filter_map(|field| field.trim().split_once('=')).collect();
+    let field = |name: &str| {
+        let problem = || ApiError::incomplete_signature(&format!("there is no {name}"));
+        fields.get(name).copied().filter(|value| !value.is_empty()).ok_or_else(problem)
+    };
+    let (access_key, scope) = field("Credential")?
+        .split_once('/')
+        .ok_or_else(|| ApiError::incomplete_signature("Credential has no scope"))?;
+    let signed: Vec<&str> = field("SignedHeaders")?.split(';').collect();
+    let signature = field("Signature")?;
+    let date = request
+        .header("x-amz-date")
+        .ok_or_else(|| ApiError::incomplete_signature("there is no X-Amz-Date"))?;
+    let required = ["host", "x-amz-date"];
+    if let Some(name) = required.iter().find(|name| !signed.contains(name)) {
+        return Err(ApiError::incomplete_signature(&format!("{name} is not signed")));
+    }
+    Ok(Claim { access_key, scope: scope.split('/').collect(), signed, signature, date })
+}
+
+/// The signature that the request must have: it is signed anew over the same headers.
+fn signature(
+    request: &WireRequest,
+    claim: &Claim<'_>,
+    own: &Credentials,
+    date: Duration,
+    region: &str,
+) -> Option<String> {
+    let expected =
+        |name: &str| request.headers.iter().any(|(key, _)| key.eq_ignore_ascii_case(name));
+    if !claim.signed.iter().all(|name| expected(name)) {
+        return None;
+    }
+    let token_signed = claim.signed.contains(&"x-amz-security-token");
+    let token = own.session_token.clone().filter(|_| token_signed);
+    let identity = SdkCredentials::new(&own.access_key, &own.secret_key, token, None, "vpc").into();
+    let mut settings = SigningSettings::default();
+    settings.excluded_headers = None;
+    settings.session_token_mode = SessionTokenMode::Include;
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name("ec2")
+        .time(SystemTime::UNIX_EPOCH.checked_add(date)?)
+        .settings(settings)
+        .build()
+        .ok()?
+        .into();
+    // The signer adds these two itself.
+    let own_headers = ["x-amz-date", "x-amz-security-token"];
+    let headers = request.headers.iter().filter(|(name, _)| {
+        let name = name.to_ascii_lowercase();
+        claim.signed.contains(&name.as_str()) && !own_headers.contains(&name.as_str())
+    });
+    let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
+    let uri = format!("http://ec2{}", request.path_and_query);
+    let body = SignableBody::Bytes(&request.body);
+    let signable = SignableRequest::new(&request.method, uri, headers, body).ok()?;
+    let (_, signature) = sign(signable, &params).ok()?.into_parts();
+    Some(signature)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Signs a request as the SDK does.
+    pub(crate) fn signed(
+        mut request: WireRequest,
+        with: &Credentials,
+        at: Duration,
+    ) -> WireRequest {
+        request.headers.push(("host".to_owned(), "ec2.us-east-1.amazonaws.com".to_owned()));
+        let token = with.session_token.clone();
+        let identity =
+            SdkCredentials::new(&with.access_key, &with.secret_key, token, None, "test").into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region("us-east-1")
+            .name("ec2")
+            .time(SystemTime::UNIX_EPOCH + at)
+            .settings(SigningSettings::default())
+            .build()
+            .unwrap()
+            .into();
+        let uri = format!("http://ec2.us-east-1.amazonaws.com{}", request.path_and_query);
+        let headers = request.headers.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+        let body = SignableBody::Bytes(&request.body);
+        let signable = SignableRequest::new(&request.method, uri, headers, body).unwrap();
+        let (instructions, _) = sign(signable, &params).unwrap().into_parts();
+        let added: Vec<_> =
+            instructions.headers().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        request.headers.extend(added);
+        request
+    }
+
+    fn keys() -> Keys {
+        let nodes = vec!["node-1".to_owned(), "node-2".to_owned()];
+        Keys::new(Chance::new(3), EPOCH, "us-east-1", nodes)
+    }
+
+    const EPOCH: Duration = Duration::from_secs(1_790_000_000);
+
+    fn request() -> WireRequest {
+        WireRequest::new("POST", "/")
+            .with_header("content-type", "application/x-www-form-urlencoded")
+            .with_body("Action=DescribeSubnets&Version=2016-11-15")
+    }
+
+    fn code(result: Result<String, ApiError>) -> (u16, String) {
+        result.map_or_else(|e| (e.status, e.code), |caller| (200, caller))
+    }
+
+    #[test]
+    fn a_signed_request_says_who_calls() {
+        let keys = keys();
+        for caller in ["node-1", "node-2", "admin", "thief"] {
+            let own = keys.of(caller, Duration::ZERO).unwrap();
+            let request = signed(request(), &own, EPOCH);
+            assert_eq!(code(keys.verify(&request, Duration::ZERO, 0)), (200, caller.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_changed_request_or_secret_does_not_match() {
+        let keys = keys();
+        let own = keys.of("admin", Duration::ZERO).unwrap();
+        let mut changed = signed(request(), &own, EPOCH);
+        changed.body.push(b'x');
+        assert_eq!(code(keys.verify(&changed, Duration::ZERO, 0)).0, 403);
+        let wrong = Credentials { secret_key: "x".repeat(40), ..own };
+        let request = signed(request(), &wrong, EPOCH);
+        let expected = (403, "SignatureDoesNotMatch".to_owned());
+        assert_eq!(code(keys.verify(&request, Duration::ZERO, 0)), expected);
+    }
+
+    #[test]
+    fn an_unknown_key_or_token_or_none_at_all_is_an_auth_failure() {
+        let keys = keys();
+        let own = keys.of("node-1", Duration::ZERO).unwrap();
+        let expected = (401, "AuthFailure".to_owned());
+        let unknown = Credentials { access_key: "ASIA0000000000000000".to_owned(), ..own.clone() };
+        let foreign = Credentials { session_token: Some("x".to_owned()), ..own };
+        for with in [unknown, foreign] {
+            let request = signed(request(), &with, EPOCH);
+            assert_eq!(code(keys.verify(&request, Duration::ZERO, 0)), expected);
+        }
+        assert_eq!(code(keys.verify(&request(), Duration::ZERO, 0)), expected);
+    }
+
+    #[test]
+    fn a_skewed_clock_and_expired_credentials_are_expired_requests() {
+        let keys = keys();
+        let own = keys.of("node-1", Duration::ZERO).unwrap();
+        let expected = (400, "RequestExpired".to_owned());
+        let late = signed(request(), &own, EPOCH + Duration::from_secs(901));
+        assert_eq!(code(keys.verify(&late, Duration::ZERO, 0)), expected);
+        assert_eq!(code(keys.verify(&late, Duration::ZERO, 10_000)).0, 200);
+        let later = Duration::from_secs(6 * 3_600);
+        let request = signed(request(), &own, EPOCH + later);
+        assert_eq!(code(keys.verify(&request, later, 0)), expected);
+        let before = later - Duration::from_secs(1);
+        let request = signed(self::request(), &own, EPOCH + before);
+        assert_eq!(code(keys.verify(&request, before, 0)).0, 200);
+    }
+
+    #[test]
+    fn what_is_no_authorization_header_is_an_incomplete_signature() {
+        let keys = keys();
+        for text in ["AWS4-HMAC-SHA256", "Bearer x", "AWS4-HMAC-SHA256 Credential=a/b"] {
+            let request = request().with_header("authorization", text);
+            let expected = (400, "IncompleteSignature".to_owned());
+            assert_eq!(code(keys.verify(&request, Duration::ZERO, 0)), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The actions that are served.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::pages::PageKnobs;
+use super::{ApiError, Form, VERSION, assign, instances, interfaces, subnets, types, unassign};
+use crate::chance::Chance;
+use crate::faults::FullForm;
+use crate::model::{Ground, Id, Ledger};
+
+/// An action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Action {
+    Assign,
+    Unassign,
+    Interfaces,
+    Instances,
+    Subnets,
+    InstanceTypes,
+}
+
+impl Action {
+    /// Every action.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Assign,
+        Self::Unassign,
+        Self::Interfaces,
+        Self::Instances,
+        Self::Subnets,
+        Self::InstanceTypes,
+    ];
+
+    /// Its name on the wire.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Assign => "AssignPrivateIpAddresses",
+            Self::Unassign => "UnassignPrivateIpAddresses",
+            Self::Interfaces => "DescribeNetworkInterfaces",
+            Self::Instances => "DescribeInstances",
+            Self::Subnets => "DescribeSubnets",
+            Self::InstanceTypes => "DescribeInstanceTypes",
+        }
+    }
+
+    /// By its name on the wire.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+
+    /// Whether it changes things.
+    pub(crate) const fn mutating(self) -> bool {
+        matches!(self, Self::Assign | Self::Unassign)
+    }
+}
+
+/// A request in good shape.
+#[derive(Debug, Clone)]
+pub(crate) enum Request {
+    Assign(assign::Assign),
+    Unassign(unassign::Unassign),
+    Interfaces(interfaces::Interfaces),
+    Instances(instances::Instances),
+    Subnets(subnets::Subnets),
+    InstanceTypes(types::InstanceTypes),
+}
+
+/// Reads the parameters of an action; what is unknown or in bad shape is refused.
+pub(crate) fn parse(action: Action, form: &Form) -> Result<Request, ApiError> {
+    let version = form.text("Version").unwrap_or_default();
+    if version != VERSION {
+        let text = format!("The requested version ({version}) of service AmazonEC2 does not exist");
+        return Err(ApiError::new(400, "NoSuchVersion", text));
+    }
+    let request = match action {
+        Action::Assign => Request::Assign(assign::parse(form)?),
+        Action::Unassign => Request::Unassign(unassign::parse(form)?),
+        Action::Interfaces => Request::Interfaces(interfaces::parse(form)?),
+        Action::Instances => Request::Instances(instances::parse(form)?),
+        Action::Subnets => Request::Subnets(subnets::parse(form)?),
+        Action::InstanceTypes => Request::InstanceTypes(types::parse(form)?),
+    };
+    Ok(request)
+}
+
+/// What faults change in the execution of one call, each with the fault's id.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Knobs {
+    /// Assigning an own address is an error.
+    pub(crate) own_is_error: Option<u64>,
+    /// An address held elsewhere gives `Resource.AlreadyAssigned`.
+    pub(crate) already_assigned: Option<u64>,
+    /// Limits of instance types.
+    pub(crate) limits: BTreeMap<String, (u32, u64)>,
+    /// Subnets without free addresses.
+    pub(crate) full: Vec<(Id, FullForm, u64)>,
+    /// Pagination.
+    pub(crate) pages: PageKnobs,
+    /// The faults behind `pages`.
+    pub(crate) page_faults: Vec<u64>,
+    /// What Describe leaves out; `None`: everything.
+    pub(crate) omits: Vec<(Option<String>, u64)>,
+    /// The faults that changed something.
+    pub(crate) fired: RefCell<BTreeSet<u64>>,
+}
+
+impl Knobs {
+    /// Remembers that a fault changed something.
+    pub(crate) fn fire(&self, fault: u64) {
+        self.fired.borrow_mut().insert(fault);
+    }
+
+    /// The limits of types that are changed.
+    pub(crate) fn limits(&self) -> BTreeMap<String, u32> {
+        self.limits.iter().map(|(name, (ips, _))| (name.clone(), *ips)).collect()
+    }
+
+    /// Whether Describe leaves out an item that is known by these names.
+    pub(crate) fn omitted(&self, is: impl Fn(&str) -> bool) -> bool {
+        let hit = |(resource, _): &&(Option<String>, u64)| resource.as_deref().is_none_or(&is);
+        let found = self.omits.iter().find(hit);
+        if let Some((_, fault)) = found {
+            self.fire(*fault);
+        }
+        found.is_some()
+    }
+}
+
+/// What an action is executed on.
+#[derive(Debug)]
+pub(crate) struct Reading<'a> {
+    pub(crate) ground: &'a Ground,
+    /// The truth for a change, a lagging view for a Describe.
+    pub(crate) ledger: Arc<Ledger>,
+    /// The lagging view for counts of free addresses.
+    pub(crate) counts: Arc<Ledger>,
+    pub(crate) chance: Chance,
+    pub(crate) knobs: &'a Knobs,
+    pub(crate) request_id: &'a str,
+    /// The number of the call.
+    pub(crate) call: u64,
+    pub(crate) now: Duration,
+    /// The wall clock at time zero.
+    pub(crate) epoch: Duration,
+}
+
+/// What an action did.
+#[derive(Debug)]
+pub(crate) struct Effect {
+    pub(crate) body: Vec<u8>,
+    /// The new truth, if it changed.
+    pub(crate) next: Option<Ledger>,
+}
+
+impl Effect {
+    /// Of an action that changes nothing.
+    pub(crate) fn read(body: Vec<u8>) -> Self {
+        Self { body, next: None }
+    }
+}
+
+/// Executes a request.
+pub(crate) fn execute(request: &Request, on: &Reading<'_>) -> Result<Effect, ApiError> {
+    match request {
+        Request::Assign(request) => assign::execute(request, on),
+        Request::Unassign(request) => unassign::execute(request, on),
+        Request::Interfaces(request) => interfaces::execute(request, on),
+        Request::Instances(request) => instances::execute(request, on),
+        Request::Subnets(request) => subnets::execute(request, on),
+        Request::InstanceTypes(request) => types::execute(request, on),
+    }
+}

@@ -1,0 +1,209 @@
+//! DescribeInstances: ec2-semantics.md section 2.4.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::actions::{Effect, Reading};
+use super::filters::{Filter, known, pass};
+use super::interface_xml::{enis_of, long_ago, of_instance, private_dns_name};
+use super::pages::{Bounds, Listing, PageRequest, check_bounds};
+use super::xml::Xml;
+use super::{ApiError, Form, interfaces, is_id};
+use crate::chance::key_of;
+use crate::model::{Eni, Instance};
+use crate::view::NodeState;
+
+/// The filters that are served.
+pub(crate) const FILTERS: [&str; 14] = [
+    "availability-zone",
+    "instance-id",
+    "instance-state-code",
+    "instance-state-name",
+    "instance-type",
+    "network-interface.addresses.private-ip-address",
+    "network-interface.network-interface-id",
+    "network-interface.subnet-id",
+    "owner-id",
+    "private-dns-name",
+    "private-ip-address",
+    "subnet-id",
+    "tag-key",
+    "vpc-id",
+];
+
+/// How long a terminated instance stays listed.
+const LISTED: Duration = Duration::from_secs(3_600);
+
+/// A request.
+#[derive(Debug, Clone)]
+pub(crate) struct Instances {
+    ids: Vec<String>,
+    filters: Vec<Filter>,
+    page: PageRequest,
+}
+
+/// Reads a request.
+pub(crate) fn parse(form: &Form) -> Result<Instances, ApiError> {
+    let ids: Vec<String> = form.list("InstanceId").into_iter().map(str::to_owned).collect();
+    let filters = form.filters()?;
+    let max = form.number("MaxResults")?;
+    let token = form.text("NextToken").map(str::to_owned);
+    // There are no managed instances: the flag changes nothing here.
+    form.flag("IncludeManagedResources")?;
+    let dry = form.flag("DryRun")?;
+    form.nothing_left()?;
+    known(&filters, &FILTERS)?;
+    check_bounds(max, Bounds { least: 5, most: 1_000 })?;
+    if max.is_some() && !ids.is_empty() {
+        return Err(ApiError::combination(
+            "The parameter instancesSet cannot be used with the parameter maxResults",
+        ));
+    }
+    if dry {
+        return Err(ApiError::dry_run());
+    }
+    Ok(Instances { ids, filters, page: PageRequest { max, token } })
+}
+
+/// An instance with its ENIs.
+struct Seen<'a> {
+    instance: &'a Arc<Instance>,
+    enis: Vec<Eni>,
+}
+
+/// Executes a request on what the caller sees.
+pub(crate) fn execute(request: &Instances, on: &Reading<'_>) -> Result<Effect, ApiError> {
+    let listed = |instance: &Instance| {
+        instance.terminated_at.is_none_or(|at| on.now.saturating_sub(at) < LISTED)
+    };
+    if let Some(bad) = request.ids.iter().find(|id| !is_id("i", id)) {
+        return Err(ApiError::malformed_instance(bad));
+    }
+    let there = |id: &String| on.ledger.instances.get(id.as_str()).is_some_and(|i| listed(i));
+    if let Some(unknown) = request.ids.iter().find(|id| !there(id)) {
+        return Err(ApiError::no_instance(unknown));
+    }
+    let found: Vec<Seen<'_>> = on
+        .ledger
+        .instances
+        .values()
+        .filter(|instance| listed(instance))
+        .filter(|i| request.ids.is_empty() || request.ids.iter().any(|id| **id == *i.id))
+        .map(|instance| Seen { instance, enis: enis_of(&on.ledger, &instance.id) })
+        .filter(|seen| pass(&request.filters, &seen.instance.tags, |name| values(name, seen, on)))
+        .filter(|seen| !on.knobs.omitted(|name| is_about(seen, name)))
+        .collect();
+    let name = super::Action::Instances.name();
+    let fingerprint = key_of(&format!("{:?}{:?}", request.ids, request.filters));
+    let listing = Listing { chance: on.chance, action: name, fingerprint };
+    let id = |seen: &Seen<'_>| seen.instance.id.to_string();
+    let page = listing.page(found, id, &request.page, on.knobs.pages)?;
+    if page.touched {
+        on.knobs.page_faults.iter().for_each(|fault| on.knobs.fire(*fault));
+    }
+    let mut xml = Xml::answer(name, on.request_id);
+    xml.set("reservationSet", page.items, |xml, seen| reservation(xml, &seen, on));
+    if let Some(token) = page.token {
+        xml.leaf("nextToken", token);
+    }
+    Ok(Effect::read(xml.finish(name)))
+}
+
+fn is_about(seen: &Seen<'_>, name: &str) -> bool {
+    &*seen.instance.id == name || seen.enis.iter().any(|eni| interfaces::is_about(eni, name))
+}
+
+/// Each instance is a reservation of its own.
+fn reservation(xml: &mut Xml, seen: &Seen<'_>, on: &Reading<'_>) {
+    let number = key_of(&seen.instance.id);
+    xml.leaf("reservationId", format!("r-{}", on.chance.hex17("reservation", number)))
+        .leaf("ownerId", &on.ground.account)
+        .set("groupSet", std::iter::empty::<()>(), |_, ()| {})
+        .set("instancesSet", [seen], |xml, seen| instance(xml, seen, on));
+}
+
+fn state(instance: &Instance) -> (u16, &'static str) {
+    match instance.state {
+        NodeState::Running => (16, "running"),
+        NodeState::Terminated => (48, "terminated"),
+        NodeState::Stopped => (80, "stopped"),
+    }
+}
+
+fn instance(xml: &mut Xml, seen: &Seen<'_>, on: &Reading<'_>) {
+    let Seen { instance, enis } = seen;
+    let (code, name) = state(instance);
+    xml.leaf("instanceId", &instance.id).leaf("imageId", "ami-0f1ecaca000000001");
+    xml.node("instanceState", |xml| {
+        xml.leaf("code", code).leaf("name", name);
+    });
+    xml.leaf("instanceType", instance.instance_type.name).leaf("launchTime", long_ago(on)).node(
+        "placement",
+        |xml| {
+            xml.leaf("availabilityZone", &instance.zone).leaf("tenancy", "default");
+        },
+    );
+    // A terminated instance has no addresses any more.
+    if let Some(primary) = enis.first() {
+        xml.leaf("privateDnsName", private_dns_name(primary.primary, &on.ground.region))
+            .leaf("subnetId", &primary.subnet)
+            .leaf("vpcId", &on.ground.vpc)
+            .leaf("privateIpAddress", primary.primary)
+            .leaf("sourceDestCheck", true);
+    }
+    xml.leaf("architecture", "x86_64")
+        .leaf("rootDeviceType", "ebs")
+        .set("blockDeviceMapping", std::iter::empty::<()>(), |_, ()| {})
+        .leaf("hypervisor", "xen")
+        .tags(&instance.tags)
+        .set("networkInterfaceSet", enis, |xml, eni| of_instance(xml, eni, on))
+        .node("metadataOptions", |xml| {
+            xml.leaf("state", "applied")
+                .leaf("httpTokens", "required")
+                .leaf("httpPutResponseHopLimit", 1)
+                .leaf("httpEndpoint", "enabled")
+                .leaf("instanceMetadataTags", "disabled");
+        });
+}
+
+/// The values of an instance under a filter.
+fn values(name: &str, seen: &Seen<'_>, on: &Reading<'_>) -> Vec<String> {
+    let Seen { instance, enis } = seen;
+    let one = |text: &str| vec![text.to_owned()];
+    let primary = enis.first();
+    match name {
+        "availability-zone" => one(&instance.zone),
+        "instance-id" => one(&instance.id),
+        "instance-state-code" => one(&state(instance).0.to_string()),
+        "instance-state-name" => one(state(instance).1),
+        "instance-type" => one(instance.instance_type.name),
+        "network-interface.addresses.private-ip-address" => enis
+            .iter()
+            .flat_map(|eni| std::iter::once(&eni.primary).chain(&eni.secondary))
+            .map(ToString::to_string)
+            .collect(),
+        "network-interface.network-interface-id" => {
+            enis.iter().map(|eni| eni.id.to_string()).collect()
+        }
+        "network-interface.subnet-id" => enis.iter().map(|eni| eni.subnet.to_string()).collect(),
+        "owner-id" => one(&on.ground.account),
+        "private-dns-name" => primary
+            .map(|eni| private_dns_name(eni.primary, &on.ground.region))
+            .into_iter()
+            .collect(),
+        "private-ip-address" => primary.map(|eni| eni.primary.to_string()).into_iter().collect(),
+        "subnet-id" => primary.map(|eni| eni.subnet.to_string()).into_iter().collect(),
+        "vpc-id" => primary.map(|_| on.ground.vpc.clone()).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FILTERS;
+
+    #[test]
+    fn the_table_of_filters_is_in_order() {
+        assert!(FILTERS.is_sorted());
+    }
+}

@@ -1,0 +1,124 @@
+//! A network interface in EC2's XML, as DescribeNetworkInterfaces and DescribeInstances show it.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::actions::Reading;
+use super::xml::Xml;
+use crate::calendar::iso_millis;
+use crate::model::{Attachment, Eni, Ledger, Subnet};
+
+/// The security group of every ENI.
+pub(crate) const GROUP: (&str, &str) = ("sg-0f1ecaca000000001", "default");
+
+/// The state of an ENI.
+pub(super) fn status(eni: &Eni) -> &'static str {
+    match &eni.attachment {
+        None => "available",
+        Some(Attachment { detaching: true, .. }) => "detaching",
+        Some(Attachment { detaching: false, .. }) => "in-use",
+    }
+}
+
+/// The state of its attachment.
+pub(super) fn attachment_status(attachment: &Attachment) -> &'static str {
+    if attachment.detaching { "detaching" } else { "attached" }
+}
+
+/// The name that a private address has.
+pub(crate) fn private_dns_name(address: Ipv4Addr, region: &str) -> String {
+    let dashed = address.to_string().replace('.', "-");
+    match region {
+        "us-east-1" => format!("ip-{dashed}.ec2.internal"),
+        other => format!("ip-{dashed}.{other}.compute.internal"),
+    }
+}
+
+/// Launch and attachment times: a day before the world began.
+pub(super) fn long_ago(on: &Reading<'_>) -> String {
+    iso_millis(on.epoch.saturating_sub(Duration::from_secs(86_400)))
+}
+
+fn groups(xml: &mut Xml) {
+    xml.set("groupSet", [GROUP], |xml, (id, name)| {
+        xml.leaf("groupId", id).leaf("groupName", name);
+    });
+}
+
+fn addresses(xml: &mut Xml, eni: &Eni, region: &str) {
+    let all = std::iter::once((eni.primary, true));
+    let all = all.chain(eni.secondary.iter().map(|address| (*address, false)));
+    xml.set("privateIpAddressesSet", all, |xml, (address, primary)| {
+        xml.leaf("privateIpAddress", address)
+            .leaf("privateDnsName", private_dns_name(address, region))
+            .leaf("primary", primary);
+    });
+    if !eni.prefixes.is_empty() {
+        xml.set("ipv4PrefixSet", &eni.prefixes, |xml, net| {
+            xml.leaf("ipv4Prefix", net);
+        });
+    }
+}
+
+/// What both forms have in common.
+fn common(xml: &mut Xml, eni: &Eni, on: &Reading<'_>) {
+    xml.leaf("networkInterfaceId", &eni.id)
+        .leaf("subnetId", &eni.subnet)
+        .leaf("vpcId", &on.ground.vpc)
+        .leaf("description", &eni.description)
+        .leaf("ownerId", &on.ground.account)
+        .leaf("status", status(eni))
+        .leaf("macAddress", &eni.mac)
+        .leaf("privateIpAddress", eni.primary)
+        .leaf("privateDnsName", private_dns_name(eni.primary, &on.ground.region))
+        .leaf("sourceDestCheck", true)
+        .leaf("interfaceType", "interface");
+    groups(xml);
+    addresses(xml, eni, &on.ground.region);
+}
+
+fn attachment(xml: &mut Xml, attachment: &Attachment, on: &Reading<'_>) {
+    xml.leaf("attachmentId", &attachment.id)
+        .leaf("deviceIndex", attachment.device_index)
+        .leaf("networkCardIndex", 0)
+        .leaf("status", attachment_status(attachment))
+        .leaf("attachTime", long_ago(on))
+        .leaf("deleteOnTermination", attachment.delete_on_termination);
+}
+
+/// An item of `networkInterfaceSet` of DescribeNetworkInterfaces.
+pub(super) fn described(xml: &mut Xml, eni: &Eni, subnet: Option<&Subnet>, on: &Reading<'_>) {
+    common(xml, eni, on);
+    if let Some(subnet) = subnet {
+        xml.leaf("availabilityZone", &subnet.zone).leaf("availabilityZoneId", &subnet.zone_id);
+    }
+    xml.leaf("requesterManaged", eni.operator.is_some());
+    if let Some(operator) = &eni.operator {
+        xml.leaf("requesterId", "amazon-aws");
+        xml.node("operator", |xml| {
+            xml.leaf("managed", true)
+                .leaf("principal", &operator.principal)
+                .leaf("hiddenByDefault", operator.hidden);
+        });
+    }
+    if let Some(attached) = &eni.attachment {
+        xml.node("attachment", |xml| {
+            attachment(xml, attached, on);
+            xml.leaf("instanceId", &attached.instance).leaf("instanceOwnerId", &on.ground.account);
+        });
+    }
+    xml.tags(&eni.tags);
+}
+
+/// An item of `networkInterfaceSet` of an instance in DescribeInstances.
+pub(super) fn of_instance(xml: &mut Xml, eni: &Eni, on: &Reading<'_>) {
+    common(xml, eni, on);
+    if let Some(attached) = &eni.attachment {
+        xml.node("attachment", |xml| attachment(xml, attached, on));
+    }
+}
+
+/// The ENIs of an instance as a ledger has them.
+pub(super) fn enis_of(ledger: &Ledger, instance: &str) -> Vec<Eni> {
+    ledger.enis_of(instance).into_iter().map(|eni| (**eni).clone()).collect()
+}

@@ -1,0 +1,171 @@
+//! DescribeNetworkInterfaces: ec2-semantics.md section 2.3.
+
+use std::sync::Arc;
+
+use super::actions::{Effect, Reading};
+use super::filters::{Filter, boolean, known, pass};
+use super::interface_xml::{GROUP, attachment_status, described, private_dns_name, status};
+use super::pages::{Bounds, Listing, PageRequest, check_bounds};
+use super::xml::Xml;
+use super::{ApiError, Form, is_id};
+use crate::chance::key_of;
+use crate::model::Eni;
+
+/// The filters that are served.
+pub(crate) const FILTERS: [&str; 25] = [
+    "addresses.primary",
+    "addresses.private-ip-address",
+    "attachment.attachment-id",
+    "attachment.delete-on-termination",
+    "attachment.device-index",
+    "attachment.instance-id",
+    "attachment.status",
+    "availability-zone",
+    "description",
+    "group-id",
+    "interface-type",
+    "mac-address",
+    "network-interface-id",
+    "operator.managed",
+    "operator.principal",
+    "owner-id",
+    "private-dns-name",
+    "private-ip-address",
+    "requester-id",
+    "requester-managed",
+    "source-dest-check",
+    "status",
+    "subnet-id",
+    "tag-key",
+    "vpc-id",
+];
+
+/// A request.
+#[derive(Debug, Clone)]
+pub(crate) struct Interfaces {
+    ids: Vec<String>,
+    filters: Vec<Filter>,
+    page: PageRequest,
+    managed: bool,
+}
+
+/// Reads a request.
+pub(crate) fn parse(form: &Form) -> Result<Interfaces, ApiError> {
+    let ids: Vec<String> = form.list("NetworkInterfaceId").into_iter().map(str::to_owned).collect();
+    let filters = form.filters()?;
+    let max = form.number("MaxResults")?;
+    let token = form.text("NextToken").map(str::to_owned);
+    let managed = form.flag("IncludeManagedResources")?;
+    let dry = form.flag("DryRun")?;
+    form.nothing_left()?;
+    known(&filters, &FILTERS)?;
+    check_bounds(max, Bounds { least: 5, most: 1_000 })?;
+    if max.is_some() && !ids.is_empty() {
+        return Err(ApiError::combination(
+            "The parameter networkInterfaceIdSet cannot be used with the parameter maxResults",
+        ));
+    }
+    if dry {
+        return Err(ApiError::dry_run());
+    }
+    Ok(Interfaces { ids, filters, page: PageRequest { max, token }, managed })
+}
+
+/// Executes a request on what the caller sees.
+pub(crate) fn execute(request: &Interfaces, on: &Reading<'_>) -> Result<Effect, ApiError> {
+    let visible = |eni: &Eni| {
+        let hidden = eni.operator.as_ref().is_some_and(|operator| operator.hidden);
+        !hidden || request.managed
+    };
+    if let Some(bad) = request.ids.iter().find(|id| !is_id("eni", id)) {
+        return Err(ApiError::malformed_eni(bad));
+    }
+    // Only the first unknown one is named.
+    let there = |id: &String| on.ledger.enis.get(id.as_str()).is_some_and(|eni| visible(eni));
+    if let Some(unknown) = request.ids.iter().find(|id| !there(id)) {
+        return Err(ApiError::no_eni(unknown));
+    }
+    let wanted = |eni: &&Arc<Eni>| {
+        let named = request.ids.is_empty() || request.ids.iter().any(|id| **id == *eni.id);
+        named && visible(eni) && pass(&request.filters, &eni.tags, |name| values(name, eni, on))
+    };
+    let kept = |eni: &&Arc<Eni>| !on.knobs.omitted(|name| is_about(eni, name));
+    let found: Vec<&Arc<Eni>> = on.ledger.enis.values().filter(wanted).filter(kept).collect();
+    let name = super::Action::Interfaces.name();
+    let fingerprint = key_of(&format!("{:?}{:?}{}", request.ids, request.filters, request.managed));
+    let listing = Listing { chance: on.chance, action: name, fingerprint };
+    let page = listing.page(found, |eni| eni.id.to_string(), &request.page, on.knobs.pages)?;
+    if page.touched {
+        on.knobs.page_faults.iter().for_each(|fault| on.knobs.fire(*fault));
+    }
+    let mut xml = Xml::answer(name, on.request_id);
+    xml.set("networkInterfaceSet", page.items, |xml, eni| {
+        described(xml, eni, on.ground.subnet(&eni.subnet), on);
+    });
+    if let Some(token) = page.token {
+        xml.leaf("nextToken", token);
+    }
+    Ok(Effect::read(xml.finish(name)))
+}
+
+/// Whether a fault that names a resource means this ENI.
+pub(super) fn is_about(eni: &Eni, name: &str) -> bool {
+    let address = name.parse().is_ok_and(|address| eni.holds(address).is_some());
+    let attached = eni.attachment.as_ref().is_some_and(|a| &*a.instance == name);
+    address || attached || &*eni.id == name || &*eni.subnet == name
+}
+
+/// The values of an ENI under a filter.
+fn values(name: &str, eni: &Eni, on: &Reading<'_>) -> Vec<String> {
+    let singles = || std::iter::once(&eni.primary).chain(&eni.secondary);
+    let attachment = eni.attachment.as_ref();
+    let one = |text: &str| vec![text.to_owned()];
+    match name {
+        "addresses.primary" if eni.secondary.is_empty() => boolean(true),
+        "addresses.primary" => [boolean(true), boolean(false)].concat(),
+        "addresses.private-ip-address" | "private-ip-address" => {
+            singles().map(ToString::to_string).collect()
+        }
+        "attachment.attachment-id" => attachment.map(|a| a.id.to_string()).into_iter().collect(),
+        "attachment.delete-on-termination" => {
+            attachment.map(|a| boolean(a.delete_on_termination)).unwrap_or_default()
+        }
+        "attachment.device-index" => {
+            attachment.map(|a| a.device_index.to_string()).into_iter().collect()
+        }
+        "attachment.instance-id" => {
+            attachment.map(|a| a.instance.to_string()).into_iter().collect()
+        }
+        "attachment.status" => attachment.map(|a| one(attachment_status(a))).unwrap_or_default(),
+        "availability-zone" => {
+            on.ground.subnet(&eni.subnet).map(|s| s.zone.clone()).into_iter().collect()
+        }
+        "description" => one(&eni.description),
+        "group-id" => one(GROUP.0),
+        "interface-type" => one("interface"),
+        "mac-address" => one(&eni.mac),
+        "network-interface-id" => one(&eni.id),
+        "operator.managed" | "requester-managed" => boolean(eni.operator.is_some()),
+        "operator.principal" => {
+            eni.operator.as_ref().map(|o| o.principal.clone()).into_iter().collect()
+        }
+        "owner-id" => one(&on.ground.account),
+        "private-dns-name" => one(&private_dns_name(eni.primary, &on.ground.region)),
+        "requester-id" => eni.operator.as_ref().map(|_| one("amazon-aws")).unwrap_or_default(),
+        "source-dest-check" => boolean(true),
+        "status" => one(status(eni)),
+        "subnet-id" => one(&eni.subnet),
+        "vpc-id" => one(&on.ground.vpc),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FILTERS;
+
+    #[test]
+    fn the_table_of_filters_is_in_order() {
+        assert!(FILTERS.is_sorted());
+    }
+}

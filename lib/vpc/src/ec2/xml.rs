@@ -1,0 +1,71 @@
+//! Answers in EC2's XML.
+
+use std::fmt::Display;
+
+use quick_xml::escape::escape;
+
+use super::VERSION;
+
+/// An answer that is being written.
+#[derive(Debug)]
+pub(crate) struct Xml {
+    text: String,
+}
+
+impl Xml {
+    /// The answer of an operation, up to and with its request id.
+    pub(crate) fn answer(action: &str, request_id: &str) -> Self {
+        Self {
+            text: format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{action}Response \
+                 xmlns=\"http://ec2.amazonaws.com/doc/{VERSION}/\">\
+                 <requestId>{request_id}</requestId>"
+            ),
+        }
+    }
+
+    /// The finished answer of this operation.
+    pub(crate) fn finish(mut self, action: &str) -> Vec<u8> {
+        self.text.push_str(&format!("</{action}Response>"));
+        self.text.into_bytes()
+    }
+
+    /// One element with a text.
+    pub(crate) fn leaf(&mut self, name: &str, value: impl Display) -> &mut Self {
+        let value = value.to_string();
+        self.text.push_str(&format!("<{name}>{}</{name}>", escape(&value)));
+        self
+    }
+
+    /// One element with others in it.
+    pub(crate) fn node(&mut self, name: &str, inside: impl FnOnce(&mut Self)) -> &mut Self {
+        self.text.push_str(&format!("<{name}>"));
+        inside(self);
+        self.text.push_str(&format!("</{name}>"));
+        self
+    }
+
+    /// A list: `<name><item>..</item>..</name>`, empty as well.
+    pub(crate) fn set<T>(
+        &mut self,
+        name: &str,
+        items: impl IntoIterator<Item = T>,
+        each: impl Fn(&mut Self, T),
+    ) -> &mut Self {
+        self.node(name, |xml| {
+            for item in items {
+                xml.node("item", |xml| each(xml, item));
+            }
+        })
+    }
+
+    /// A tag set.
+    pub(crate) fn tags<'a>(
+        &mut self,
+        tags: impl IntoIterator<Item = (&'a String, &'a String)>,
+    ) -> &mut Self {
+        self.set("tagSet", tags, |xml, (key, value)| {
+            xml.leaf("key", key).leaf("value", value);
+        })
+    }
+}

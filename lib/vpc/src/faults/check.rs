@@ -1,0 +1,104 @@
+//! What a fault must be like.
+
+use super::{Fault, FaultError, FaultSpec};
+
+/// The longest time that a fault may name.
+const MAX_MS: u64 = 365 * 86_400_000;
+/// The shortest interval of a background actor.
+const MIN_EVERY_MS: u64 = 1;
+
+/// Checks what the types alone do not.
+pub(super) fn check(spec: &FaultSpec) -> Result<(), FaultError> {
+    let kind = kind_of(&spec.fault);
+    let bad = |field: &'static str, problem: &str| {
+        Err(FaultError::Invalid { kind: kind.clone(), field, problem: problem.to_owned() })
+    };
+    let when = &spec.when;
+    if when.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
+        return bad("probability", "it is from 0 to 1");
+    }
+    if when.nth == Some(0) {
+        return bad("nth", "the first call is 1");
+    }
+    if when.count == Some(0) {
+        return bad("count", "it is at least 1");
+    }
+    let times = [when.from_ms, when.until_ms];
+    if times.iter().flatten().any(|ms| *ms > MAX_MS) {
+        return bad("from_ms", "it is a year at most");
+    }
+    match problem_of(&spec.fault) {
+        Some((field, problem)) => bad(field, problem),
+        None => Ok(()),
+    }
+}
+
+/// The name of a kind, as in JSON.
+pub(crate) fn kind_of(fault: &Fault) -> String {
+    let value = serde_json::to_value(fault).unwrap_or_default();
+    value.get("kind").and_then(|kind| kind.as_str()).unwrap_or("unknown").to_owned()
+}
+
+fn problem_of(fault: &Fault) -> Option<(&'static str, &'static str)> {
+    let long = |ms: u64| ms > MAX_MS;
+    let often = |ms: &Option<u64>| ms.is_some_and(|ms| ms < MIN_EVERY_MS || long(ms));
+    match fault {
+        Fault::Error { status, .. } | Fault::ImdsError { status } => {
+            (!(400..=599).contains(status)).then_some(("status", "an error is 400 to 599"))
+        }
+        Fault::HttpStatus { status, .. } => {
+            (!(200..=599).contains(status)).then_some(("status", "it is 200 to 599"))
+        }
+        Fault::Delay { ms } => long(*ms).then_some(("ms", "it is a year at most")),
+        Fault::LateLanding { after_ms, .. } => {
+            long(*after_ms).then_some(("after_ms", "it is a year at most"))
+        }
+        Fault::Bucket { refill, .. } => {
+            let good = refill.is_finite() && *refill >= 0.0;
+            (!good).then_some(("refill", "it is a number from 0"))
+        }
+        Fault::ShortPages { items } => {
+            (*items == 0).then_some(("items", "a page has at least 1 item"))
+        }
+        Fault::ImdsPpsDrop { per_second } => {
+            (*per_second == 0).then_some(("per_second", "it is at least 1"))
+        }
+        Fault::Thief { every_ms, .. } | Fault::ThiefUnassign { every_ms, .. } => {
+            often(every_ms).then_some(("every_ms", "it is from 1 ms to a year"))
+        }
+        Fault::AutoAssignPressure { every_ms, .. } => {
+            often(&Some(*every_ms)).then_some(("every_ms", "it is from 1 ms to a year"))
+        }
+        Fault::Limit { instance_type, ips } => {
+            let known = crate::model::type_named(instance_type).is_some();
+            let known = (!known).then_some(("instance_type", "there is no such type"));
+            known.or((*ips == 0).then_some(("ips", "it is at least 1")))
+        }
+        Fault::LostResponse { .. }
+        | Fault::Hang { .. }
+        | Fault::DropConn { .. }
+        | Fault::ThrottleStorm { .. }
+        | Fault::StaleDescribe { .. }
+        | Fault::DescribeTimeTravel { .. }
+        | Fault::DescribeOmits {}
+        | Fault::EmptyPageWithToken {}
+        | Fault::LoopingToken {}
+        | Fault::TokenExpires {}
+        | Fault::ImdsFrozen {}
+        | Fault::ImdsGhost {}
+        | Fault::ImdsMissing { .. }
+        | Fault::ImdsPartial { .. }
+        | Fault::ImdsEmpty {}
+        | Fault::ImdsDown {}
+        | Fault::ImdsToken401 {}
+        | Fault::ImdsHopTimeout {}
+        | Fault::ImdsDeviceNumberZero {}
+        | Fault::ImdsTimeTravel { .. }
+        | Fault::SubnetFull { .. }
+        | Fault::IamDeny {}
+        | Fault::CredentialsExpire {}
+        | Fault::ClockSkew { .. }
+        | Fault::AssignOwn { .. }
+        | Fault::ResourceAlreadyAssignedCode {} => None,
+    }
+}

@@ -1,0 +1,66 @@
+//! At which point of a call, or outside all calls, a fault acts.
+
+use super::Fault;
+
+/// Where a fault acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// When an EC2 call arrives: before authentication.
+    Clock,
+    /// When an EC2 call arrives: between authentication and the parameters.
+    Gate,
+    /// While an EC2 call is executed.
+    Execution,
+    /// On the way of the answer of an EC2 call.
+    Delivery,
+    /// In the metadata service.
+    Imds,
+    /// By itself.
+    Background,
+}
+
+impl Fault {
+    /// Where this fault acts.
+    pub(crate) const fn stage(&self) -> Stage {
+        match self {
+            Self::ClockSkew { .. } => Stage::Clock,
+            Self::Error { .. }
+            | Self::ThrottleStorm { .. }
+            | Self::Bucket { .. }
+            | Self::IamDeny {}
+            | Self::CredentialsExpire {} => Stage::Gate,
+            Self::StaleDescribe { .. }
+            | Self::DescribeTimeTravel { .. }
+            | Self::DescribeOmits {}
+            | Self::ShortPages { .. }
+            | Self::EmptyPageWithToken {}
+            | Self::LoopingToken {}
+            | Self::TokenExpires {}
+            | Self::Limit { .. }
+            | Self::SubnetFull { .. }
+            | Self::AssignOwn { .. }
+            | Self::ResourceAlreadyAssignedCode {} => Stage::Execution,
+            Self::LostResponse { .. }
+            | Self::Delay { .. }
+            | Self::Hang { .. }
+            | Self::DropConn { .. }
+            | Self::HttpStatus { .. }
+            | Self::LateLanding { .. } => Stage::Delivery,
+            Self::ImdsFrozen {}
+            | Self::ImdsGhost {}
+            | Self::ImdsMissing { .. }
+            | Self::ImdsPartial { .. }
+            | Self::ImdsEmpty {}
+            | Self::ImdsError { .. }
+            | Self::ImdsDown {}
+            | Self::ImdsPpsDrop { .. }
+            | Self::ImdsToken401 {}
+            | Self::ImdsHopTimeout {}
+            | Self::ImdsDeviceNumberZero {}
+            | Self::ImdsTimeTravel { .. } => Stage::Imds,
+            Self::Thief { .. } | Self::ThiefUnassign { .. } | Self::AutoAssignPressure { .. } => {
+                Stage::Background
+            }
+        }
+    }
+}

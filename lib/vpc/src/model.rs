@@ -1,0 +1,266 @@
+//! Who holds what: instances, ENIs and their addresses.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+
+use crate::spec::Operator;
+use crate::view::{HeldAs, NodeState};
+
+mod invariants;
+mod types;
+
+pub(crate) use invariants::broken;
+pub(crate) use types::{InstanceType, TYPES, type_named};
+
+/// An id or a name.
+pub(crate) type Id = Arc<str>;
+
+/// IPv4 slots of an ENI that is attached to nothing (unverified on AWS).
+pub(crate) const UNATTACHED_SLOTS: usize = 50;
+
+/// What never changes.
+#[derive(Debug, Clone)]
+pub(crate) struct Ground {
+    pub(crate) account: String,
+    pub(crate) region: String,
+    pub(crate) vpc: String,
+    pub(crate) vpc_cidr: Ipv4Net,
+    pub(crate) cluster_tag: String,
+    pub(crate) subnets: Vec<Subnet>,
+    /// Names of the nodes and the instances behind them, in the order of the spec.
+    pub(crate) nodes: Vec<(String, Id)>,
+    pub(crate) clients: Vec<ClientSeat>,
+    /// Names of foreign ENIs.
+    pub(crate) foreign: Vec<(String, Id)>,
+}
+
+/// A client.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientSeat {
+    pub(crate) name: String,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) eni: Option<Id>,
+}
+
+/// A subnet.
+#[derive(Debug, Clone)]
+pub(crate) struct Subnet {
+    pub(crate) id: Id,
+    pub(crate) name: String,
+    pub(crate) cidr: Ipv4Net,
+    pub(crate) zone: String,
+    pub(crate) zone_id: String,
+    pub(crate) reservations: Vec<Ipv4Net>,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+impl Subnet {
+    /// Network address, router, DNS, future use, broadcast (M4).
+    pub(crate) fn is_reserved(&self, address: Ipv4Addr) -> bool {
+        let base = u32::from(self.cidr.network());
+        let offset = u32::from(address).wrapping_sub(base);
+        offset < 4 || address == self.cidr.broadcast()
+    }
+
+    /// The router.
+    pub(crate) fn gateway(&self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.cidr.network()).wrapping_add(1))
+    }
+
+    /// An explicit CIDR reservation covers it: nothing is assigned from there automatically.
+    pub(crate) fn is_kept(&self, address: Ipv4Addr) -> bool {
+        self.reservations.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// To what kind of owner an instance belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InstanceKind {
+    Node,
+    Client,
+    Foreign,
+}
+
+/// An instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Instance {
+    pub(crate) id: Id,
+    pub(crate) name: String,
+    pub(crate) kind: InstanceKind,
+    pub(crate) instance_type: &'static InstanceType,
+    pub(crate) state: NodeState,
+    pub(crate) terminated_at: Option<Duration>,
+    pub(crate) zone: String,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+/// An attachment of an ENI to an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attachment {
+    pub(crate) id: Id,
+    pub(crate) instance: Id,
+    pub(crate) device_index: u32,
+    pub(crate) detaching: bool,
+    pub(crate) delete_on_termination: bool,
+}
+
+/// An ENI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Eni {
+    pub(crate) id: Id,
+    pub(crate) mac: String,
+    pub(crate) subnet: Id,
+    pub(crate) description: String,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) primary: Ipv4Addr,
+    pub(crate) secondary: Vec<Ipv4Addr>,
+    pub(crate) prefixes: Vec<Ipv4Net>,
+    pub(crate) attachment: Option<Attachment>,
+    pub(crate) operator: Option<Operator>,
+}
+
+impl Eni {
+    /// The address slots that are taken (M13).
+    pub(crate) fn slots(&self) -> usize {
+        1 + self.secondary.len() + self.prefixes.len()
+    }
+
+    /// As what it holds an address.
+    pub(crate) fn holds(&self, address: Ipv4Addr) -> Option<HeldAs> {
+        if self.primary == address {
+            Some(HeldAs::Primary)
+        } else if self.secondary.contains(&address) {
+            Some(HeldAs::Secondary)
+        } else if self.prefixes.iter().any(|net| net.contains(&address)) {
+            Some(HeldAs::Prefix)
+        } else {
+            None
+        }
+    }
+
+    /// Every address that it receives packets for, those of prefixes one by one.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        let singles = std::iter::once(self.primary).chain(self.secondary.iter().copied());
+        singles.chain(self.prefixes.iter().flat_map(all_of))
+    }
+}
+
+/// Every address of a network, the first and the last one included.
+pub(crate) fn all_of(net: &Ipv4Net) -> impl Iterator<Item = Ipv4Addr> + use<> {
+    let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
+    (first..=last).map(Ipv4Addr::from)
+}
+
+/// The state of everything that can change, at one moment. Cheap to copy: the parts are shared.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ledger {
+    pub(crate) instances: BTreeMap<Id, Arc<Instance>>,
+    pub(crate) enis: BTreeMap<Id, Arc<Eni>>,
+}
+
+impl Ledger {
+    /// The ENI that holds an address, and as what.
+    pub(crate) fn holder(&self, address: Ipv4Addr) -> Option<(&Arc<Eni>, HeldAs)> {
+        self.enis.values().find_map(|eni| eni.holds(address).map(|held| (eni, held)))
+    }
+
+    /// An ENI to be changed.
+    pub(crate) fn eni_mut(&mut self, id: &str) -> Option<&mut Eni> {
+        self.enis.get_mut(id).map(Arc::make_mut)
+    }
+
+    /// An instance to be changed.
+    pub(crate) fn instance_mut(&mut self, id: &str) -> Option<&mut Instance> {
+        self.instances.get_mut(id).map(Arc::make_mut)
+    }
+
+    /// The ENIs of an instance, by device index.
+    pub(crate) fn enis_of(&self, instance: &str) -> Vec<&Arc<Eni>> {
+        let mut found: Vec<(u32, &Arc<Eni>)> = self
+            .enis
+            .values()
+            .filter_map(|eni| {
+                let attachment = eni.attachment.as_ref()?;
+                (&*attachment.instance == instance).then_some((attachment.device_index, eni))
+            })
+            .collect();
+        found.sort_by_key(|(index, _)| *index);
+        found.into_iter().map(|(_, eni)| eni).collect()
+    }
+
+    /// The instance that an ENI is attached to.
+    pub(crate) fn instance_of(&self, eni: &Eni) -> Option<&Arc<Instance>> {
+        self.instances.get(&eni.attachment.as_ref()?.instance)
+    }
+
+    /// How many address slots an ENI has (M13), with the limits of types that a fault changed.
+    pub(crate) fn slot_limit(&self, eni: &Eni, limits: &BTreeMap<String, u32>) -> usize {
+        let Some(instance) = self.instance_of(eni) else {
+            return UNATTACHED_SLOTS;
+        };
+        let own = instance.instance_type;
+        let limit = limits.get(own.name).copied().unwrap_or(own.ips);
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    }
+
+    /// The addresses of a subnet that are in use: each single one and 16 for each prefix (M5).
+    pub(crate) fn used_in(&self, subnet: &str) -> u64 {
+        let of = |eni: &Arc<Eni>| {
+            let singles = u64::try_from(1 + eni.secondary.len()).unwrap_or(u64::MAX);
+            singles + 16 * u64::try_from(eni.prefixes.len()).unwrap_or(u64::MAX)
+        };
+        self.enis.values().filter(|eni| &*eni.subnet == subnet).map(of).sum()
+    }
+
+    /// The free addresses of a subnet for automatic assignment, in order.
+    pub(crate) fn free_in(&self, subnet: &Subnet) -> Vec<Ipv4Addr> {
+        let used: std::collections::BTreeSet<Ipv4Addr> = self
+            .enis
+            .values()
+            .filter(|eni| eni.subnet == subnet.id)
+            .flat_map(|eni| eni.addresses())
+            .collect();
+        all_of(&subnet.cidr)
+            .filter(|a| !subnet.is_reserved(*a) && !subnet.is_kept(*a) && !used.contains(a))
+            .collect()
+    }
+
+    /// The whole free /28 blocks of a subnet, in order.
+    pub(crate) fn free_prefixes_in(&self, subnet: &Subnet) -> Vec<Ipv4Net> {
+        let free = self.free_in(subnet);
+        let mut found = Vec::new();
+        for block in free.chunk_by(|a, b| u32::from(*a) >> 4 == u32::from(*b) >> 4) {
+            let first = block.first().copied().map(|a| Ipv4Net::new(a, 28));
+            if let (16, Some(Ok(net))) = (block.len(), first) {
+                found.push(net);
+            }
+        }
+        found
+    }
+}
+
+impl Ground {
+    /// A subnet by id.
+    pub(crate) fn subnet(&self, id: &str) -> Option<&Subnet> {
+        self.subnets.iter().find(|subnet| &*subnet.id == id)
+    }
+
+    /// A subnet by id or by its name in the spec.
+    pub(crate) fn subnet_named(&self, name: &str) -> Option<&Subnet> {
+        self.subnets.iter().find(|subnet| &*subnet.id == name || subnet.name == name)
+    }
+
+    /// A subnet by an address of it.
+    pub(crate) fn subnet_with(&self, address: Ipv4Addr) -> Option<&Subnet> {
+        self.subnets.iter().find(|subnet| subnet.cidr.contains(&address))
+    }
+
+    /// The instance of a node, by the node's name or the instance's id.
+    pub(crate) fn node(&self, name: &str) -> Option<&Id> {
+        self.nodes.iter().find(|(n, id)| n == name || &**id == name).map(|(_, id)| id)
+    }
+}

@@ -1,0 +1,337 @@
+//! What happened, and who can see it when: commits, data path, Describe, metadata.
+//!
+//! There is one order of commits. Each reader sees a prefix of it, for each kind of view with a
+//! lag of its own for each commit. "The newest commit that is visible to this reader now" only
+//! ever grows, so reads never go back in time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+
+use crate::chance::{Chance, key_of};
+use crate::log::{Commit, Move};
+use crate::model::{Eni, Id, Ledger};
+use crate::profile::{Distribution, Profile};
+use crate::world::micros;
+
+/// States that are kept for readers that lag; the longest lag is far shorter than so many commits.
+const MAX_SNAPSHOTS: usize = 4_096;
+/// Commits that the log keeps.
+const MAX_COMMITS: usize = 100_000;
+/// Owners of one address, and metadata events of one key, that are kept.
+const MAX_HISTORY: usize = 256;
+
+/// Which view of the ledger.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum View {
+    Describe,
+    FreeCount,
+}
+
+/// The state after a commit.
+#[derive(Debug, Clone)]
+struct Snapshot {
+    seq: u64,
+    at: Duration,
+    ledger: Arc<Ledger>,
+}
+
+/// A change of an address's owner.
+#[derive(Debug, Clone)]
+pub(crate) struct Transition {
+    pub(crate) at: Duration,
+    pub(crate) eni: Option<Id>,
+    pub(crate) by: String,
+    pub(crate) remap_at: Duration,
+    pub(crate) imds_added_at: Option<Duration>,
+}
+
+/// What the metadata service lists of an ENI.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Item {
+    /// The ENI itself, on this instance.
+    Attached(Id),
+    Address(Ipv4Addr),
+    Prefix(Ipv4Net),
+}
+
+#[derive(Debug, Clone)]
+struct ImdsEvent {
+    seq: u64,
+    visible_at: Duration,
+    listed: bool,
+}
+
+/// The past.
+#[derive(Debug, Clone)]
+pub(crate) struct Timeline {
+    chance: Chance,
+    profile: Profile,
+    snapshots: VecDeque<Snapshot>,
+    commits: VecDeque<Commit>,
+    owners: BTreeMap<Ipv4Addr, VecDeque<Transition>>,
+    imds: BTreeMap<Id, BTreeMap<Item, VecDeque<ImdsEvent>>>,
+    /// ENIs as they were when they were last attached, for hosts that still see them.
+    last_seen: BTreeMap<Id, Arc<Eni>>,
+    last_seq: u64,
+}
+
+/// Who commits, and how it is called.
+#[derive(Debug, Clone)]
+pub(crate) struct Author {
+    pub(crate) by: String,
+    pub(crate) call: Option<u64>,
+    pub(crate) what: String,
+}
+
+impl Timeline {
+    /// With the first state, which everybody has seen.
+    pub(crate) fn new(chance: Chance, profile: Profile, first: &Ledger) -> Self {
+        let mut timeline = Self {
+            chance,
+            profile,
+            snapshots: VecDeque::new(),
+            commits: VecDeque::new(),
+            owners: BTreeMap::new(),
+            imds: BTreeMap::new(),
+            last_seen: BTreeMap::new(),
+            last_seq: 0,
+        };
+        let ledger = Arc::new(first.clone());
+        timeline.snapshots.push_back(Snapshot { seq: 0, at: Duration::ZERO, ledger });
+        for eni in first.enis.values() {
+            for address in eni.addresses() {
+                let history = timeline.owners.entry(address).or_default();
+                history.push_back(Transition {
+                    at: Duration::ZERO,
+                    eni: Some(Arc::clone(&eni.id)),
+                    by: "spec".to_owned(),
+                    remap_at: Duration::ZERO,
+                    imds_added_at: Some(Duration::ZERO),
+                });
+            }
+            for item in items(eni) {
+                timeline.list(&eni.id, item, 0, Duration::ZERO, true);
+            }
+            timeline.last_seen.insert(Arc::clone(&eni.id), Arc::clone(eni));
+        }
+        timeline
+    }
+
+    /// The state now.
+    pub(crate) fn latest(&self) -> Arc<Ledger> {
+        self.snapshots.back().map(|s| Arc::clone(&s.ledger)).unwrap_or_default()
+    }
+
+    /// The number of the latest commit.
+    pub(crate) fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// Commits a state. Gives the times at which data paths switch.
+    pub(crate) fn commit(&mut self, at: Duration, author: Author, next: Ledger) -> Vec<Duration> {
+        let before = self.latest();
+        self.last_seq += 1;
+        let seq = self.last_seq;
+        let moves = moves(&before, &next);
+        let mut switches = Vec::new();
+        for change in &moves {
+            let remap_at = at + self.lag(&self.profile.data_path_remap, "remap", seq, change);
+            switches.push(remap_at);
+            let history = self.owners.entry(change.address).or_default();
+            history.push_back(Transition {
+                at,
+                eni: change.after.as_deref().map(Arc::from),
+                by: author.by.clone(),
+                remap_at,
+                imds_added_at: None,
+            });
+            if history.len() > MAX_HISTORY {
+                history.pop_front();
+            }
+        }
+        self.follow_imds(at, seq, &before, &next);
+        let Author { by, call, what } = author;
+        self.commits.push_back(Commit { seq, at_us: micros(at), by, call, what, moves });
+        if self.commits.len() > MAX_COMMITS {
+            self.commits.pop_front();
+        }
+        for eni in next.enis.values().filter(|eni| eni.attachment.is_some()) {
+            self.last_seen.insert(Arc::clone(&eni.id), Arc::clone(eni));
+        }
+        self.snapshots.push_back(Snapshot { seq, at, ledger: Arc::new(next) });
+        if self.snapshots.len() > MAX_SNAPSHOTS {
+            self.snapshots.pop_front();
+        }
+        switches
+    }
+
+    fn lag(&self, from: &Distribution, stream: &str, seq: u64, change: &Move) -> Duration {
+        self.chance.draw(from, stream, seq, u64::from(u32::from(change.address)))
+    }
+
+    /// What the metadata services will list and when.
+    fn follow_imds(&mut self, at: Duration, seq: u64, before: &Ledger, next: &Ledger) {
+        let ids: std::collections::BTreeSet<&Id> =
+            before.enis.keys().chain(next.enis.keys()).collect();
+        for id in ids {
+            let (old, new) = (before.enis.get(id), next.enis.get(id));
+            if let (Some(old), Some(new)) = (old, new)
+                && Arc::ptr_eq(old, new)
+            {
+                continue;
+            }
+            let had = old.map(|eni| items(eni)).unwrap_or_default();
+            let has = new.map(|eni| items(eni)).unwrap_or_default();
+            for item in had.iter().filter(|item| !has.contains(item)) {
+                let key = key_of(&format!("{id}{item:?}"));
+                let lag = self.chance.draw(&self.profile.imds_removal_lag, "imds-", seq, key);
+                self.list(id, item.clone(), seq, at + lag, false);
+            }
+            for item in has.iter().filter(|item| !had.contains(item)) {
+                let key = key_of(&format!("{id}{item:?}"));
+                let lag = self.chance.draw(&self.profile.imds_add_lag, "imds+", seq, key);
+                let visible_at = self.not_before_remap(item, at + lag);
+                self.list(id, item.clone(), seq, visible_at, true);
+            }
+        }
+    }
+
+    /// The metadata service never newly lists an address before its data path has switched.
+    fn not_before_remap(&mut self, item: &Item, visible_at: Duration) -> Duration {
+        let addresses = match item {
+            Item::Attached(_) => return visible_at,
+            Item::Address(address) => vec![*address],
+            Item::Prefix(net) => crate::model::all_of(net).collect(),
+        };
+        let latest = |timeline: &Self, address: &Ipv4Addr| {
+            timeline.owners.get(address).and_then(|h| h.back()).map(|t| t.remap_at)
+        };
+        let remap = addresses.iter().filter_map(|address| latest(self, address)).max();
+        let visible_at = remap.map_or(visible_at, |remap| remap.max(visible_at));
+        for address in &addresses {
+            if let Some(last) = self.owners.get_mut(address).and_then(VecDeque::back_mut) {
+                last.imds_added_at = Some(visible_at);
+            }
+        }
+        visible_at
+    }
+
+    fn list(&mut self, eni: &Id, item: Item, seq: u64, visible_at: Duration, listed: bool) {
+        let events = self.imds.entry(Arc::clone(eni)).or_default().entry(item).or_default();
+        events.push_back(ImdsEvent { seq, visible_at, listed });
+        if events.len() > MAX_HISTORY {
+            events.pop_front();
+        }
+    }
+
+    /// The ledger as this reader sees it now.
+    pub(crate) fn seen(&self, view: View, reader: &str, now: Duration) -> Arc<Ledger> {
+        let (from, stream) = match view {
+            View::Describe => (&self.profile.describe_lag, "describe"),
+            View::FreeCount => (&self.profile.free_count_lag, "free-count"),
+        };
+        let reader = key_of(reader);
+        self.newest(|seq| self.chance.draw(from, stream, seq, reader), now)
+    }
+
+    /// The ledger as it was at a time.
+    pub(crate) fn at(&self, then: Duration) -> Arc<Ledger> {
+        self.newest(|_| Duration::ZERO, then)
+    }
+
+    fn newest(&self, lag: impl Fn(u64) -> Duration, now: Duration) -> Arc<Ledger> {
+        let visible = |s: &&Snapshot| s.seq == 0 || s.at + lag(s.seq) <= now;
+        let found = self.snapshots.iter().rev().find(visible).or(self.snapshots.front());
+        found.map(|s| Arc::clone(&s.ledger)).unwrap_or_default()
+    }
+
+    /// The ENI that receives packets for an address.
+    pub(crate) fn receiver(&self, address: Ipv4Addr, now: Duration) -> Option<&Id> {
+        let history = self.owners.get(&address)?;
+        history.iter().rev().find(|t| t.remap_at <= now).and_then(|t| t.eni.as_ref())
+    }
+
+    /// Every address that somebody held, with its owners.
+    pub(crate) fn owners(&self) -> &BTreeMap<Ipv4Addr, VecDeque<Transition>> {
+        &self.owners
+    }
+
+    /// The addresses of a subnet that nobody holds now, those freed last first.
+    pub(crate) fn freed(&self) -> Vec<Ipv4Addr> {
+        let mut freed: Vec<(Duration, Ipv4Addr)> = self
+            .owners
+            .iter()
+            .filter_map(|(address, history)| history.back().map(|t| (address, t)))
+            .filter(|(_, last)| last.eni.is_none())
+            .map(|(address, last)| (last.at, *address))
+            .collect();
+        freed.sort_by(|a, b| b.cmp(a));
+        freed.into_iter().map(|(_, address)| address).collect()
+    }
+
+    /// What the metadata service of an instance lists: ENIs with the addresses and prefixes of
+    /// each, in the order in which they came.
+    pub(crate) fn listed(&self, instance: &str, now: Duration) -> Vec<(Arc<Eni>, Vec<Item>)> {
+        let mut found = Vec::new();
+        for (id, items) in &self.imds {
+            let state = |events: &VecDeque<ImdsEvent>| {
+                let last = events.iter().rev().find(|event| event.visible_at <= now)?;
+                last.listed.then_some(last.seq)
+            };
+            let attached = items.iter().any(|(item, events)| {
+                matches!(item, Item::Attached(to) if &**to == instance) && state(events).is_some()
+            });
+            if let (true, Some(eni)) = (attached, self.last_seen.get(id)) {
+                let mut shown: Vec<(u64, Item)> = items
+                    .iter()
+                    .filter(|(item, _)| !matches!(item, Item::Attached(_)))
+                    .filter_map(|(item, events)| Some((state(events)?, item.clone())))
+                    .collect();
+                shown.sort();
+                found.push((Arc::clone(eni), shown.into_iter().map(|(_, item)| item).collect()));
+            }
+        }
+        found
+    }
+
+    /// The commits after a number.
+    pub(crate) fn commits(&self, since: u64) -> Vec<Commit> {
+        self.commits.iter().filter(|commit| commit.seq > since).cloned().collect()
+    }
+}
+
+/// What a host sees of an ENI. The primary address comes with the ENI itself.
+fn items(eni: &Eni) -> Vec<Item> {
+    let attached = eni.attachment.iter().map(|a| Item::Attached(Arc::clone(&a.instance)));
+    let addresses = eni.secondary.iter().map(|address| Item::Address(*address));
+    attached.chain(addresses).chain(eni.prefixes.iter().map(|net| Item::Prefix(*net))).collect()
+}
+
+/// The addresses that changed hands.
+fn moves(before: &Ledger, after: &Ledger) -> Vec<Move> {
+    let mut changed: BTreeMap<Ipv4Addr, (Option<&Id>, Option<&Id>)> = BTreeMap::new();
+    for (id, eni) in &before.enis {
+        if !after.enis.get(id).is_some_and(|same| Arc::ptr_eq(same, eni)) {
+            eni.addresses().for_each(|a| changed.entry(a).or_default().0 = Some(id));
+        }
+    }
+    for (id, eni) in &after.enis {
+        if !before.enis.get(id).is_some_and(|same| Arc::ptr_eq(same, eni)) {
+            eni.addresses().for_each(|a| changed.entry(a).or_default().1 = Some(id));
+        }
+    }
+    let text = |id: Option<&Id>| id.map(|id| id.to_string());
+    changed
+        .into_iter()
+        .filter(|(_, (before, after))| before != after)
+        .map(|(address, (before, after))| Move {
+            address,
+            before: text(before),
+            after: text(after),
+        })
+        .collect()
+}

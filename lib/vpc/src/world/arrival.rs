@@ -1,0 +1,288 @@
+//! A call to EC2 arrives: who calls, may it, does it make sense. What it does comes later, when
+//! it lands.
+
+use std::time::Duration;
+
+use super::delivery::{Delivery, respond};
+use super::landing::{Event, Flight};
+use super::{World, micros};
+use crate::auth::shifted;
+use crate::buckets::Size;
+use crate::ec2::{Action, ApiError, Form, parse, read_form};
+use crate::faults::{Fault, Moment, Stage, ThrottleForm};
+use crate::log::{Call, Service};
+use crate::profile::Distribution;
+use crate::wire::{CallId, Exchange, WireRequest};
+
+type Faults = Vec<(u64, Duration, Fault)>;
+
+/// A call that may go on.
+struct Admitted {
+    caller: String,
+    action: Action,
+    request: crate::ec2::Request,
+    faults: Faults,
+}
+
+/// What is known of a call before it is admitted.
+struct Draft<'a> {
+    seq: u64,
+    request_id: String,
+    form: Result<Form, ApiError>,
+    wire: &'a WireRequest,
+    caller: String,
+    /// Milliseconds by which EC2's clock is ahead.
+    skew: i64,
+    /// The value of `x-amz-retry-after`.
+    retry_after: Option<u64>,
+    fired: Vec<u64>,
+}
+
+impl Draft<'_> {
+    fn action_name(&self) -> String {
+        let form = self.form.as_ref().ok();
+        form.and_then(|form| form.text("Action")).unwrap_or_default().to_owned()
+    }
+
+    fn names(&self, resource: &str) -> bool {
+        self.form.as_ref().is_ok_and(|form| form.names(resource))
+    }
+}
+
+impl World {
+    /// One request to EC2.
+    pub(super) fn arrive(&mut self, hint: Option<&str>, wire: &WireRequest) -> Exchange {
+        let seq = self.next_call();
+        let mut draft = Draft {
+            seq,
+            request_id: self.chance.uuid("request", seq),
+            form: read(wire),
+            wire,
+            caller: hint.map_or_else(|| "unknown".to_owned(), |hint| format!("({hint})")),
+            skew: 0,
+            retry_after: None,
+            fired: Vec::new(),
+        };
+        let admitted = self.admit(&mut draft);
+        let action = draft.action_name();
+        let known = Action::named(&action);
+        let delivery = self.delivery(&mut draft, known);
+        let latency = self.latency(known, seq);
+        let usual = self.landing(latency, seq);
+        let lands_at = self.now + delivery.lands_after.unwrap_or(usual);
+        let answers_at = (self.now + latency + delivery.delay).max(lands_at);
+        let never = delivery.show == super::delivery::Show::Never;
+        self.log(Call {
+            seq,
+            at_us: micros(self.now),
+            service: Service::Ec2,
+            caller: draft.caller.clone(),
+            action,
+            parameters: draft.form.as_ref().map(Form::shown).unwrap_or_default(),
+            request_id: draft.request_id.clone(),
+            landed_at_us: None,
+            status: None,
+            code: None,
+            message: None,
+            answered_at_us: (!never).then(|| micros(answers_at)),
+            delivery: delivery.word(),
+            mutating: known.is_some_and(Action::mutating),
+            committed: false,
+            faults: draft.fired.clone(),
+        });
+        let clock = shifted(self.epoch + answers_at, draft.skew);
+        match admitted {
+            Err(error) => {
+                let mut response = respond(Err(&error), &draft.request_id, clock);
+                if let Some(ms) = draft.retry_after {
+                    response.headers.push(("x-amz-retry-after".to_owned(), ms.to_string()));
+                }
+                self.record_refusal(seq, &error);
+                if let Some(answer) = delivery.apply(response) {
+                    self.ready(CallId(seq), answers_at, answer);
+                }
+            }
+            Ok(Admitted { caller, action, request, faults }) => {
+                let request_id = draft.request_id;
+                let flight = Flight {
+                    seq,
+                    caller,
+                    action,
+                    request,
+                    request_id,
+                    delivery,
+                    faults,
+                    answers_at,
+                    clock,
+                };
+                self.schedule(lands_at, Event::Land(Box::new(flight)));
+            }
+        }
+        Exchange { call: CallId(seq), respond_at: (!never).then_some(answers_at) }
+    }
+
+    fn record_refusal(&mut self, seq: u64, error: &ApiError) {
+        let at = micros(self.now);
+        self.relog(seq, |call| {
+            call.landed_at_us = Some(at);
+            call.status = Some(error.status);
+            call.code = Some(error.code.clone());
+            call.message = Some(error.message.clone());
+        });
+    }
+
+    /// Authentication, throttling, shape: in this order.
+    fn admit(&mut self, draft: &mut Draft<'_>) -> Result<Admitted, ApiError> {
+        let form = draft.form.clone()?;
+        let name = draft.action_name();
+        draft.skew = self.skew(draft, &name);
+        let caller = self.keys.verify(draft.wire, self.now, draft.skew)?;
+        draft.caller.clone_from(&caller);
+        let action = Action::named(&name).ok_or_else(|| ApiError::invalid_action(&name))?;
+        let faults = self.matching(draft, &name, |fault| {
+            matches!(fault.stage(), Stage::Gate) || concerns(fault, action)
+        });
+        let (gate, faults): (Faults, Faults) =
+            faults.into_iter().partition(|(_, _, fault)| fault.stage() == Stage::Gate);
+        self.gate(draft, action, &form, &gate)?;
+        let request = parse(action, &form)?;
+        Ok(Admitted { caller, action, request, faults })
+    }
+
+    fn matching(&mut self, draft: &Draft<'_>, op: &str, kind: impl Fn(&Fault) -> bool) -> Faults {
+        let names = |resource: &str| draft.names(resource);
+        let moment = Moment { now: self.now, op, caller: &draft.caller, names: &names };
+        self.faults.matching(&moment, kind)
+    }
+
+    /// The skew applies before the caller is known: a selector by caller sees the hint.
+    fn skew(&mut self, draft: &mut Draft<'_>, name: &str) -> i64 {
+        let found = self.matching(draft, name, |fault| fault.stage() == Stage::Clock);
+        let mut skew = 0;
+        for (id, _, fault) in found {
+            if let Fault::ClockSkew { ms } = fault {
+                skew += ms;
+                self.fire(draft, id);
+            }
+        }
+        skew
+    }
+
+    fn fire(&mut self, draft: &mut Draft<'_>, id: u64) {
+        self.faults.fired(id);
+        draft.fired.push(id);
+    }
+
+    fn gate(
+        &mut self,
+        draft: &mut Draft<'_>,
+        action: Action,
+        form: &Form,
+        faults: &Faults,
+    ) -> Result<(), ApiError> {
+        let expired = |fault: &Fault| matches!(fault, Fault::CredentialsExpire {});
+        if let Some((id, ..)) = faults.iter().find(|(_, _, fault)| expired(fault)) {
+            self.fire(draft, *id);
+            return Err(ApiError::expired());
+        }
+        self.throttle(draft, action, form, faults)?;
+        for (id, _, fault) in faults {
+            let error = match fault {
+                Fault::Error { code, message, status } => ApiError::new(*status, code, message),
+                Fault::IamDeny {} => {
+                    let sealed = self.chance.hex17("denied", draft.seq);
+                    ApiError::unauthorized(&sealed)
+                }
+                other => {
+                    debug_assert!(other.stage() == Stage::Gate, "{other:?}");
+                    continue;
+                }
+            };
+            self.fire(draft, *id);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn throttle(
+        &mut self,
+        draft: &mut Draft<'_>,
+        action: Action,
+        form: &Form,
+        faults: &Faults,
+    ) -> Result<(), ApiError> {
+        for (id, _, fault) in faults {
+            let Fault::ThrottleStorm { form, retry_after_ms } = fault else { continue };
+            self.fire(draft, *id);
+            draft.retry_after = *retry_after_ms;
+            return Err(match form {
+                ThrottleForm::Old => ApiError::throttled(),
+                ThrottleForm::New => {
+                    ApiError::throttled_naming(&self.ground.account, action.name())
+                }
+            });
+        }
+        let other = faults.iter().find_map(|(id, _, fault)| {
+            let Fault::Bucket { capacity, refill } = fault else { return None };
+            Some((*id, Size { capacity: *capacity, refill: *refill }))
+        });
+        let size = other.map(|(_, size)| size);
+        if self.buckets.take(action, form.is_unfiltered(), size, self.now) {
+            return Ok(());
+        }
+        if let Some((id, _)) = other {
+            self.fire(draft, id);
+        }
+        Err(ApiError::throttled())
+    }
+
+    fn delivery(&mut self, draft: &mut Draft<'_>, action: Option<Action>) -> Delivery {
+        let name = action.map_or("", Action::name).to_owned();
+        let faults = self.matching(draft, &name, |fault| fault.stage() == Stage::Delivery);
+        let delivery = Delivery::of(&faults);
+        for id in &delivery.fired {
+            self.fire(draft, *id);
+        }
+        delivery
+    }
+
+    fn latency(&self, action: Option<Action>, seq: u64) -> Duration {
+        let from: &Distribution = match action {
+            Some(action) if action.mutating() => &self.profile.assign_latency,
+            Some(_) | None => &self.profile.describe_latency,
+        };
+        self.chance.draw(from, "latency", seq, 0)
+    }
+
+    /// When a call takes effect after its arrival: somewhere before its answer, and never later
+    /// than the limit.
+    fn landing(&self, latency: Duration, seq: u64) -> Duration {
+        let part = 0.1 + 0.8 * self.chance.unit("landing", seq, 0);
+        latency.mul_f64(part).min(Duration::from_millis(self.profile.landing_limit_ms))
+    }
+}
+
+/// Whether a fault of the execution can change anything about this action.
+fn concerns(fault: &Fault, action: Action) -> bool {
+    match fault {
+        Fault::AssignOwn { .. }
+        | Fault::ResourceAlreadyAssignedCode {}
+        | Fault::SubnetFull { .. } => action == Action::Assign,
+        Fault::Limit { .. } => matches!(action, Action::Assign | Action::InstanceTypes),
+        other => other.stage() == Stage::Execution && !action.mutating(),
+    }
+}
+
+/// Reads what must be `POST /` with a form.
+fn read(wire: &WireRequest) -> Result<Form, ApiError> {
+    if wire.method != "POST" || wire.path_and_query != "/" {
+        let text = format!("{} {}: requests here are POST /", wire.method, wire.path());
+        return Err(ApiError::new(400, "InvalidRequest", text));
+    }
+    let kind = wire.header("content-type").unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(ApiError::new(400, "InvalidRequest", "The body is not a form"));
+    }
+    read_form(&wire.body)
+}
