@@ -48,7 +48,7 @@ fn the_table_of_these_tests_has_every_flag() {
 }
 
 #[test]
-fn every_garbled_variable_is_refused_by_name() {
+fn f106_every_garbled_variable_is_refused_by_name() {
     for (flag, variable) in SETTINGS {
         for (kind, value) in garbage() {
             let ended = init().set(variable, &value).end();
@@ -59,7 +59,7 @@ fn every_garbled_variable_is_refused_by_name() {
 }
 
 #[test]
-fn every_garbled_flag_is_refused_by_name_with_one_dash_and_with_two() {
+fn f106_every_garbled_flag_is_refused_by_name_with_one_dash_and_with_two() {
     for (flag, variable) in SETTINGS {
         for (dashes, (kind, value)) in ["-", "--"].into_iter().cycle().zip(garbage()) {
             let mut argument = OsString::from(format!("{dashes}{flag}="));
@@ -115,7 +115,7 @@ fn a_refusal_changes_nothing() {
 }
 
 #[test]
-fn a_member_of_another_service_is_refused_with_the_members_that_there_are() {
+fn f019_a_member_of_another_service_is_refused_with_the_members_that_there_are() {
     for name in ["consul-0", "redis", "redis-shard0-1", "redis-0x", "redis0"] {
         let ended = init().set("POD_NAME", name).end();
         let quoted = format!("{name:?} is no member of the service \"redis\"");
@@ -164,7 +164,7 @@ fn help_teaches_and_version_tells() {
 }
 
 #[test]
-fn help_never_shows_a_value_of_the_environment() {
+fn f106_help_never_shows_a_value_of_the_environment() {
     let ended = init().set("POD_UID", "hush-hush").arg("--help").end();
     assert!(!ended.stdout.contains("hush-hush"));
 }

@@ -49,7 +49,7 @@ fn failed(ended: &Ended, code: u8, reason: &str, texts: &[&str]) {
 }
 
 #[test]
-fn a_sigterm_ends_it_within_a_second_and_nothing_was_begun() {
+fn f017_a_sigterm_ends_it_within_a_second_and_nothing_was_begun() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let run = on_a_silent_node(&silent);
     let records = Records::held_by(&run, "uid-0");
@@ -66,7 +66,7 @@ fn a_sigterm_ends_it_within_a_second_and_nothing_was_begun() {
 }
 
 #[test]
-fn a_silent_metadata_service_ends_in_a_time_out_at_the_deadline() {
+fn f051_a_silent_metadata_service_ends_in_a_time_out_at_the_deadline() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let run = on_a_silent_node(&silent).arg("--timeout=2s");
     let records = Records::held_by(&run, "uid-0");
@@ -111,7 +111,7 @@ fn a_garbled_record_is_named_and_left_alone() {
 }
 
 #[test]
-fn a_node_of_another_subnet_is_refused_with_both_zones_before_anything_changes() {
+fn f020_a_node_of_another_subnet_is_refused_with_both_zones() {
     let node = Node::in_subnet("subnet-0fffffff", "10.9.0.0/24");
     let run = on(&node);
     let records = Records::held_by(&run, "uid-0");
@@ -123,7 +123,7 @@ fn a_node_of_another_subnet_is_refused_with_both_zones_before_anything_changes()
 }
 
 #[test]
-fn a_data_directory_that_cannot_be_written_is_found_before_anything_changes() {
+fn f012_a_data_directory_that_cannot_be_written_is_found_before_anything_changes() {
     let node = Node::in_subnet(HERE, "127.77.0.0/24");
     let run = on(&node);
     let records = Records::held_by(&run, "uid-0");
@@ -136,7 +136,7 @@ fn a_data_directory_that_cannot_be_written_is_found_before_anything_changes() {
 }
 
 #[test]
-fn a_data_directory_that_is_no_mount_is_refused_unless_that_is_wanted() {
+fn f086_a_data_directory_that_is_no_mount_is_refused_unless_that_is_wanted() {
     let node = Node::in_subnet(HERE, "127.77.0.0/24");
     let nowhere = "--conf-dir=/no-such-firecamp-directory/conf";
     let ended = on(&node).arg(nowhere).arg("--require-mount").end();
@@ -184,7 +184,7 @@ fn an_address_of_another_member_is_unavailable_and_its_holder_is_named() {
 }
 
 #[test]
-fn a_pool_that_does_not_exist_is_named() {
+fn f019_a_member_that_no_claim_or_pool_covers_ends_without_an_ec2_call() {
     let node = Node::in_subnet(HERE, "127.77.0.0/24");
     let run = on(&node).set("FIRECAMP_POOL", "elsewhere");
     let _records = Records::with_pool(&run);

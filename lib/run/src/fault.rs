@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_text_is_escaped_and_shortened() {
+    fn f106_hostile_text_is_escaped_and_shortened() {
         let shown = escaped(&format!("a\n\u{1b}[31m{}", "x".repeat(500)));
         assert!(shown.starts_with("\"a\\n\\u{1b}[31mxxx"), "{shown}");
         assert!(shown.ends_with("xx\"…"), "{shown}");

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use firecamp_core::contract::path;
 use firecamp_core::ids::{NodeName, PodUid};
 use procfs::FromRead;
 use procfs::process::{MountInfos, Process};
@@ -41,7 +42,7 @@ impl Surroundings {
 /// The kubelet mounts `/etc/hosts` of every container from `…/pods/UID/etc-hosts`, and its
 /// termination log from `…/pods/UID/containers/…`. Mounts that contradict each other tell nothing.
 fn pod_uid(mounts: &MountInfos) -> Option<PodUid> {
-    let files = ["/etc/hosts", "/dev/termination-log"].map(Path::new);
+    let files = ["/etc/hosts", path::TERMINATION_LOG].map(Path::new);
     let mut uids = mounts
         .iter()
         .filter(|mount| files.contains(&mount.mount_point.as_path()))

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn every_exit_becomes_the_code_of_the_process_and_of_its_last_words() {
+    fn f018_every_exit_becomes_the_code_of_the_process_and_of_its_last_words() {
         for exit in Exit::ALL {
             let directory = tempfile::tempdir().unwrap();
             let code = started(directory.path())

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn every_exit_has_a_code_and_a_reason_of_its_own() {
+    fn f018_every_exit_has_a_code_and_a_reason_of_its_own() {
         let codes: BTreeSet<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
         let reasons: BTreeSet<&str> = Exit::ALL.iter().map(|exit| exit.reason()).collect();
         assert_eq!(codes.len(), Exit::ALL.len());

@@ -37,7 +37,7 @@ fn the_table_of_these_tests_has_every_flag_and_both_commands_take_them() {
 }
 
 #[test]
-fn every_garbled_variable_is_refused_by_name() {
+fn f106_every_garbled_variable_is_refused_by_name() {
     for (flag, variable) in SETTINGS {
         for (kind, value) in garbage() {
             println!("{variable} {kind}");
@@ -48,7 +48,7 @@ fn every_garbled_variable_is_refused_by_name() {
 }
 
 #[test]
-fn every_garbled_flag_is_refused_by_name_before_and_after_the_command() {
+fn f106_every_garbled_flag_is_refused_by_name_before_and_after_the_command() {
     for (flag, variable) in SETTINGS {
         for (before, (kind, value)) in [true, false].into_iter().cycle().zip(garbage()) {
             println!("--{flag} {kind}, before: {before}");

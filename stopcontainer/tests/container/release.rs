@@ -30,7 +30,7 @@ fn went(ended: &Ended, path: &str) {
 }
 
 #[test]
-fn a_hook_releases_at_once_and_ec2_is_not_asked() {
+fn f031_a_hook_releases_at_once_and_ec2_is_not_asked() {
     let run = stop().arg("release");
     let records = held(&run);
     let ended = run.end();
@@ -78,7 +78,7 @@ fn a_second_sigterm_does_not_stop_a_release() {
 }
 
 #[test]
-fn the_stop_of_a_superseded_pod_changes_nothing() {
+fn f023_the_stop_of_a_superseded_pod_changes_nothing() {
     for command in ["wait", "release"] {
         let run = stop().arg(command);
         let records = Records::held_by(&run, "uid-of-the-successor");
@@ -94,7 +94,7 @@ fn the_stop_of_a_superseded_pod_changes_nothing() {
 }
 
 #[test]
-fn a_sidecar_holds_on_to_the_epoch_of_its_start() {
+fn f023_a_sidecar_holds_on_to_the_epoch_of_its_start() {
     let run = stop();
     let records = held(&run);
     let sidecar = run.start();
@@ -119,7 +119,7 @@ fn released_twice_is_released() {
 }
 
 #[test]
-fn a_sidecar_waits_until_the_service_has_left_the_address() {
+fn f025_a_sidecar_waits_until_the_service_has_left_the_address() {
     let run = stop().set("FIRECAMP_GRACE", "20s");
     let records = held(&run);
     let service = TcpListener::bind((records.address, 0)).unwrap();
@@ -135,7 +135,7 @@ fn a_sidecar_waits_until_the_service_has_left_the_address() {
 }
 
 #[test]
-fn draining_is_what_gets_cut_when_the_grace_period_is_spent() {
+fn f112_draining_is_what_gets_cut_when_the_grace_period_is_spent() {
     let run = stop().set("FIRECAMP_GRACE", "1500ms");
     let records = held(&run);
     let _service = TcpListener::bind((records.address, 0)).unwrap();
@@ -150,7 +150,7 @@ fn draining_is_what_gets_cut_when_the_grace_period_is_spent() {
 }
 
 #[test]
-fn a_hook_drains_connections_but_not_listeners() {
+fn f025_a_hook_drains_connections_but_not_listeners() {
     let run = stop().arg("release").arg("--drain=20s");
     let records = held(&run);
     let service = TcpListener::bind((records.address, 0)).unwrap();
@@ -164,7 +164,7 @@ fn a_hook_drains_connections_but_not_listeners() {
 }
 
 #[test]
-fn without_the_node_local_lock_nothing_is_released() {
+fn f029_without_the_node_local_lock_nothing_is_released() {
     let run = stop().arg("release");
     let records = held(&run);
     let before = records.read();
@@ -178,7 +178,7 @@ fn without_the_node_local_lock_nothing_is_released() {
 }
 
 #[test]
-fn a_garbled_record_is_named_and_left_alone() {
+fn f029_a_garbled_record_is_named_and_left_alone() {
     let run = stop().arg("release");
     let records = held(&run);
     let file = records.file();
