@@ -4,7 +4,7 @@
 use firecamp_cloud::{AwsCloud, CloudConfig};
 
 use crate::server::{Reply, Server};
-use crate::setup::{Ask, again, ask, is_child};
+use crate::setup::{Ask, NOWHERE, again, ask, is_child};
 
 /// What the child must see: `Ok`, or kind and effect.
 const WANTED: &str = "FIRECAMP_TEST_WANTED";
@@ -26,7 +26,7 @@ async fn signer(test: &str, variables: &[(&str, &str)], wanted: &str) -> Option<
     let mut all = vec![
         ("AWS_REGION", "us-east-1"),
         ("AWS_ENDPOINT_URL_EC2", ec2.url.as_str()),
-        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", NOWHERE),
         (WANTED, wanted),
     ];
     all.extend(variables);

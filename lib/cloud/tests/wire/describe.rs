@@ -7,7 +7,7 @@ use firecamp_core::failure::CloudKind::Transient;
 use firecamp_core::outside::{Cloud, Owner};
 
 use crate::server::{Reply, Request, Server};
-use crate::setup::{ADDRESS, ENI, SUBNET, config, subnet};
+use crate::setup::{ADDRESS, ENI, NOWHERE, SUBNET, config, subnet};
 
 /// A page with these items and this token.
 fn page(items: &[String], token: Option<&str>) -> Reply {
@@ -44,7 +44,7 @@ fn paged(items: Vec<String>) -> impl Fn(&Request) -> Reply + Send + Sync {
 }
 
 async fn owner_of(server: &Server, page_size: i32) -> Result<Owner, String> {
-    let config = CloudConfig { page_size, ..config(&server.url, "http://127.0.0.1:9") };
+    let config = CloudConfig { page_size, ..config(&server.url, NOWHERE) };
     let cloud = AwsCloud::connect(config).unwrap();
     let answer = cloud.owner(ADDRESS, &subnet()).await;
     answer.map_err(|failure| {

@@ -1,8 +1,7 @@
 //! Every way in which a request to EC2 can end: its class, its effect, exactly one request, and
 //! an end in time.
 
-use std::time::Duration;
-
+use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::failure::CloudKind::{Auth, HeldElsewhere, Throttled, Transient, Unknown};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::outside::Cloud;
@@ -10,16 +9,21 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::server::{Reply, Server};
-use crate::setup::{ADDRESS, Ask, ENI, SOON, WITHIN, ask, ec2, eni};
+use crate::setup::{
+    ADDRESS, Ask, ENI, NOWHERE, PATIENT, SHORT, SOON, ask, ask_within, config, ec2, eni,
+};
 
 const WRITES: [Ask; 2] = [Ask::Assign, Ask::Unassign];
 const ALL: [Ask; 3] = [Ask::Owner, Ask::Assign, Ask::Unassign];
 
 /// The failure of one call, after checking that it took one request and not for ever.
 async fn failure(which: Ask, reply: Reply) -> CloudFailure {
+    let within = if matches!(reply, Reply::Silence(_)) { SHORT } else { PATIENT };
     let server = Server::always(reply).await;
+    let config = CloudConfig { describe_within: within, ..config(&server.url, NOWHERE) };
+    let cloud = AwsCloud::connect(config).unwrap();
     let started = Instant::now();
-    let failure = ask(&ec2(&server.url), which).await.unwrap_err();
+    let failure = ask_within(&cloud, which, within).await.unwrap_err();
     assert!(started.elapsed() < SOON, "{which:?} took {:?}", started.elapsed());
     assert_eq!(server.requests().len(), 1, "{which:?} was sent more than once");
     assert_eq!(server.connections(), 1, "{which:?} connected more than once");
@@ -136,8 +140,7 @@ async fn an_endless_answer_is_cut_off() {
     let endless = [head, vec![b' '; 17 * 1024 * 1024]].concat();
     let server = Server::always(Reply::Silence(endless)).await;
     let cloud = ec2(&server.url);
-    let within = Duration::from_secs(20);
-    let failure = cloud.assign(&eni(), ADDRESS, true, within).await.unwrap_err();
+    let failure = cloud.assign(&eni(), ADDRESS, true, PATIENT).await.unwrap_err();
     assert_eq!((failure.kind, failure.effect), (Transient, Effect::Unknown), "{failure}");
     assert!(!failure.detail.contains("no answer within"), "{failure}");
 }
@@ -189,7 +192,7 @@ async fn an_assign_succeeds_whether_or_not_the_answer_lists_the_address() {
 #[tokio::test]
 async fn an_assign_without_force_says_so() {
     let server = Server::always(assigned("")).await;
-    ec2(&server.url).assign(&eni(), ADDRESS, false, WITHIN).await.unwrap();
+    ec2(&server.url).assign(&eni(), ADDRESS, false, PATIENT).await.unwrap();
     let field = server.requests()[0].field("AllowReassignment");
     assert_eq!(field.as_deref(), Some("false"));
 }
@@ -209,8 +212,8 @@ async fn f052_a_write_is_given_up_after_what_it_was_given_and_no_earlier() {
     let cloud = ec2(&server.url);
     for which in WRITES {
         let started = Instant::now();
-        let failure = ask(&cloud, which).await.unwrap_err();
-        assert!(started.elapsed() >= WITHIN, "{which:?} took {:?}", started.elapsed());
+        let failure = ask_within(&cloud, which, SHORT).await.unwrap_err();
+        assert!(started.elapsed() >= SHORT, "{which:?} took {:?}", started.elapsed());
         assert!(failure.detail.contains("no answer within"), "{failure}");
     }
 }

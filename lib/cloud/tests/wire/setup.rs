@@ -12,11 +12,17 @@ pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 9);
 pub(crate) const ENI: &str = "eni-0123456789abcdef0";
 pub(crate) const SUBNET: &str = "subnet-0123456789abcdef0";
 
-/// What a mutation gets here. Loopback answers in a millisecond; only silence takes it all.
-pub(crate) const WITHIN: Duration = Duration::from_millis(600);
+/// Nothing listens on the discard port.
+pub(crate) const NOWHERE: &str = "http://127.0.0.1:9";
 
-/// Within this a call must have ended on a busy machine.
-pub(crate) const SOON: Duration = Duration::from_secs(5);
+/// What a call gets that is answered: more than any busy machine needs.
+pub(crate) const PATIENT: Duration = Duration::from_mins(1);
+
+/// What a call gets that is never answered.
+pub(crate) const SHORT: Duration = Duration::from_millis(600);
+
+/// Within this a call must have ended that got [`SHORT`], on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(15);
 
 pub(crate) fn eni() -> EniId {
     EniId::new(ENI).unwrap()
@@ -36,19 +42,20 @@ pub(crate) fn config(ec2: &str, imds: &str) -> CloudConfig {
         ec2_endpoint: Some(ec2.to_owned()),
         imds_endpoint: Some(imds.to_owned()),
         credentials: keys(),
-        describe_within: WITHIN,
+        describe_within: PATIENT,
+        imds_within: PATIENT,
         ..CloudConfig::default()
     }
 }
 
 /// EC2 only; a read of the metadata service would be refused.
 pub(crate) fn ec2(url: &str) -> AwsCloud {
-    AwsCloud::connect(config(url, "http://127.0.0.1:9")).unwrap()
+    AwsCloud::connect(config(url, NOWHERE)).unwrap()
 }
 
 /// The metadata service only.
 pub(crate) fn imds(url: &str) -> AwsCloud {
-    AwsCloud::connect(config("http://127.0.0.1:9", url)).unwrap()
+    AwsCloud::connect(config(NOWHERE, url)).unwrap()
 }
 
 /// One of the three calls of EC2.
@@ -60,10 +67,19 @@ pub(crate) enum Ask {
 }
 
 pub(crate) async fn ask(cloud: &AwsCloud, which: Ask) -> Result<(), CloudFailure> {
+    ask_within(cloud, which, PATIENT).await
+}
+
+/// A look-up takes its deadline from the settings.
+pub(crate) async fn ask_within(
+    cloud: &AwsCloud,
+    which: Ask,
+    within: Duration,
+) -> Result<(), CloudFailure> {
     match which {
         Ask::Owner => cloud.owner(ADDRESS, &subnet()).await.map(drop),
-        Ask::Assign => cloud.assign(&eni(), ADDRESS, true, WITHIN).await,
-        Ask::Unassign => cloud.unassign(&eni(), ADDRESS, WITHIN).await,
+        Ask::Assign => cloud.assign(&eni(), ADDRESS, true, within).await,
+        Ask::Unassign => cloud.unassign(&eni(), ADDRESS, within).await,
     }
 }
 
