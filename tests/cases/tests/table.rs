@@ -1,7 +1,5 @@
 //! The table of failure cases is complete, true and printed.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot read the table has failed")]
-
 use std::path::{Path, PathBuf};
 
 use firecamp_cases::{Level, Sources, Table, case_of, page};
