@@ -151,7 +151,139 @@ fn recorded(ip: &StaticIp) -> String {
     }
     for mark in &ip.unsettled {
         let mutation = format!("{:?}", mark.mutation).to_lowercase();
-        write!(text, "; {mutation} on {} may be in flight", mark.eni).ok();
+        write!(text, "; announces the {mutation} on {}", mark.eni).ok();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::net::Ipv4Addr;
+
+    use firecamp_core::attach::{Attach, AttachInput};
+    use firecamp_core::contract::timing;
+    use firecamp_core::ids::{ClusterName, Member, NodeName, PodUid, RunId};
+    use firecamp_core::node::{Eni, EniRule, NodeIdentity};
+    use firecamp_core::outside::{KernelView, Owner, PodView, SocketUse};
+    use firecamp_core::plan::{World, plan};
+    use firecamp_core::record::{MemberRecords, Pool, PoolSubnet, ReleasePolicy};
+    use firecamp_core::time::Moment;
+
+    use super::*;
+
+    const FIRST: &str = "\
+Plan for demo/redis-0 (pod uid-1) on node-a; nothing is changed.
+  1. registry  create the claim of demo/redis-0 on pool main
+  2. registry  allocate 10.0.1.40 of pool main to demo/redis-0
+  3. registry  record 10.0.1.40 at epoch 1: attaching, pod uid-1, node node-a, eni-0a1b2c3d; \
+announces the assign on eni-0a1b2c3d
+  4. ec2       assign 10.0.1.40 to eni-0a1b2c3d
+  5. kernel    add 10.0.1.40/32, tagged ours, to the link with MAC 0a:00:00:00:00:01
+  6. kernel    route what comes from 10.0.1.40 by table 20001: 10.0.1.0/24 direct, the rest via \
+10.0.1.1
+  7. disk      write 10.0.1.40 to a temporary file and sync it
+  8. disk      rename it to the static-IP file
+  9. disk      sync the directory
+ 10. registry  record 10.0.1.40 at epoch 1: attached, pod uid-1, node node-a, eni-0a1b2c3d
+It would end with 0 (Success): 10.0.1.40 works on eni-0a1b2c3d: it was assigned to it
+";
+
+    fn who() -> Identity {
+        Identity {
+            member: Member::new("demo", "redis-0").unwrap(),
+            pod: PodUid::new("uid-1").unwrap(),
+            node: NodeName::new("node-a").unwrap(),
+        }
+    }
+
+    fn input() -> AttachInput {
+        let Identity { member, pod, node } = who();
+        AttachInput {
+            member,
+            pod,
+            node,
+            cluster: ClusterName::new("prod").unwrap(),
+            pool: None,
+            rule: EniRule::Auto,
+            run: RunId::new("this").unwrap(),
+            deadline: timing::ATTACH_DEADLINE,
+            predecessor_grace: timing::PREDECESSOR_GRACE,
+        }
+    }
+
+    /// A pool with one address, and a node with one secondary ENI in its subnet.
+    fn world() -> World {
+        let address = Ipv4Addr::new(10, 0, 1, 40);
+        let subnet = PoolSubnet {
+            subnet: "subnet-0a1b2c3d".parse().unwrap(),
+            cidr: "10.0.1.0/24".parse().unwrap(),
+            zone: "eu-west-1a".parse().unwrap(),
+            ranges: vec![(address, address)],
+        };
+        let eni = Eni {
+            id: "eni-0a1b2c3d".parse().unwrap(),
+            mac: "0a:00:00:00:00:01".parse().unwrap(),
+            device_index: 1,
+            network_card: 0,
+            subnet: subnet.subnet.clone(),
+            cidr: subnet.cidr,
+            primary_address: Ipv4Addr::new(10, 0, 1, 11),
+            listed: BTreeSet::new(),
+            prefixes: 0,
+        };
+        let pool = Pool {
+            name: "main".parse().unwrap(),
+            release_policy: ReleasePolicy::Keep,
+            subnets: vec![subnet],
+        };
+        World {
+            records: MemberRecords { pool: Some(pool), ..MemberRecords::default() },
+            allocated: BTreeSet::new(),
+            pod: PodView::Vouched,
+            node: NodeIdentity {
+                instance: "i-0a1b2c3d".parse().unwrap(),
+                instance_type: "m5.large".to_owned(),
+                zone: "eu-west-1a".parse().unwrap(),
+                region: "eu-west-1".to_owned(),
+                enis: vec![eni],
+            },
+            owner: Owner::Nobody,
+            kernel: KernelView { link: Some("ens6".to_owned()), ..KernelView::default() },
+            sockets: SocketUse::default(),
+        }
+    }
+
+    fn first() -> Plan {
+        plan(Attach::new(input(), Moment::default()), &world()).unwrap()
+    }
+
+    #[test]
+    fn a_first_attach_is_told_step_by_step() {
+        let text = show(&first(), &who(), Output::Human);
+        assert_eq!(text, FIRST, "{text}");
+    }
+
+    #[test]
+    fn the_json_form_has_the_same_steps_and_the_outcome() {
+        let document: Value = serde_json::from_str(&show(&first(), &who(), Output::Json)).unwrap();
+        let steps = document["steps"].as_array().unwrap();
+        let actions: Vec<&str> = steps.iter().map(|s| s["action"].as_str().unwrap()).collect();
+        let kernel = ["add-address", "add-routing", "stage-file", "publish-file", "sync-file"];
+        assert_eq!(actions[..4], ["write", "write", "write", "assign"]);
+        assert_eq!(actions[4..9], kernel);
+        assert_eq!(actions[9..], ["write"]);
+        assert_eq!(document["outcome"]["exitCode"], 0);
+        assert_eq!(document["outcome"]["epoch"], 1);
+        assert_eq!(document["outcome"]["address"], "10.0.1.40");
+    }
+
+    #[test]
+    fn a_plan_that_fails_says_how_it_would_end() {
+        let mut nowhere = world();
+        nowhere.node.enis.clear();
+        let plan = plan(Attach::new(input(), Moment::default()), &nowhere).unwrap();
+        let text = show(&plan, &who(), Output::Human);
+        assert!(text.contains("It would end with 17 (NodeUnsuitable)"), "{text}");
+    }
 }

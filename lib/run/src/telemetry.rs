@@ -24,7 +24,8 @@ pub(crate) fn start(config: &LogConfig) {
     });
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let human = || fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colour);
-    let json = || fmt::layer().with_writer(io::stderr).json().flatten_event(true);
+    let json =
+        || fmt::layer().with_writer(io::stderr).json().flatten_event(true).with_span_list(false);
     let layer = match config.format {
         LogFormat::Human => human().with_filter(discreet).boxed(),
         LogFormat::Json => json().with_filter(discreet).boxed(),
