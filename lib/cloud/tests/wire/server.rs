@@ -2,20 +2,25 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// What the server does with one request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Reply {
     /// A whole answer; the connection stays open.
     Http { status: u16, headers: Vec<(&'static str, String)>, body: Vec<u8> },
+    /// These bytes, which are a whole answer; the connection stays open.
+    Whole(Vec<u8>),
     /// These bytes, then the connection is closed.
     Cut(Vec<u8>),
     /// These bytes, maybe none, then nothing more.
     Silence(Vec<u8>),
+    /// What this says after so long.
+    After(Duration, Arc<dyn Fn() -> Reply + Send + Sync>),
 }
 
 impl Reply {
@@ -115,7 +120,13 @@ async fn serve(mut stream: TcpStream, handler: Arc<Handler>, log: Arc<Mutex<Vec<
     let mut rest = Vec::new();
     while let Some(request) = next(&mut stream, &mut rest).await {
         log.lock().unwrap().push(request.clone());
-        match handler(&request) {
+        let mut reply = handler(&request);
+        if let Reply::After(wait, then) = reply {
+            tokio::time::sleep(wait).await;
+            reply = then();
+        }
+        match reply {
+            Reply::After(..) => panic!("one wait is enough"),
             Reply::Http { status, headers, body } => {
                 let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
                 for (name, value) in headers {
@@ -123,6 +134,11 @@ async fn serve(mut stream: TcpStream, handler: Arc<Handler>, log: Arc<Mutex<Vec<
                 }
                 let whole = [head.as_bytes(), b"\r\n", &body].concat();
                 if stream.write_all(&whole).await.is_err() {
+                    return;
+                }
+            }
+            Reply::Whole(bytes) => {
+                if stream.write_all(&bytes).await.is_err() {
                     return;
                 }
             }
