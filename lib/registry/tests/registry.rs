@@ -4,6 +4,7 @@
 mod registry {
     mod conformance;
     mod damage;
+    mod documents;
     mod files;
     mod hostile;
     mod model;

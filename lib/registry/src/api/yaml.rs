@@ -114,12 +114,12 @@ fn options() -> Options {
     }
 }
 
-/// One line for logs and termination messages, the line number first.
+/// One line for logs and termination messages, the line number first and once.
 fn one_line(wrong: &serde_saphyr::Error) -> String {
     let text = wrong.to_string();
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match wrong.location().map(|location| location.line()) {
-        Some(line) => format!("line {line}: {text}"),
-        None => text,
-    }
+    let Some(place) = wrong.location() else { return text };
+    let (line, column) = (place.line(), place.column());
+    let text = text.replace(&format!(" at line {line}, column {column}"), "");
+    format!("line {line}, column {column}: {text}")
 }

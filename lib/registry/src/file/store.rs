@@ -132,7 +132,7 @@ impl Store {
         let (bytes, version) = rendered(&what, &object, 1)?;
         let wrong = |wrong: io::Error| io_failed(&what, &path, &wrong);
         disk::make_dirs(&place.dir).map_err(wrong)?;
-        disk::stage(&place.staged, &bytes).map_err(wrong)?;
+        stage(&what, place, &bytes)?;
         in_time(&what, by)?;
         // A link, unlike a rename, never replaces what is there, even if a person put it there.
         if let Err(wrong) = std::fs::hard_link(&place.staged, &place.file) {
@@ -163,7 +163,7 @@ impl Store {
         F: FnOnce(&Object<S>) -> Result<S, RegistryFailure>,
     {
         let what = format!("update {}", place.label);
-        self.check_root()?;
+        self.check_present()?;
         let _lock = self.lock(&what, place)?;
         let path = place.file.display();
         let Some(found) = self.read::<S>(place)? else {
@@ -183,7 +183,7 @@ impl Store {
         object.metadata.resource_version = Some(writes.to_string());
         let (bytes, version) = rendered(&what, &object, writes)?;
         let wrong = |wrong: io::Error| io_failed(&what, &path, &wrong);
-        disk::stage(&place.staged, &bytes).map_err(wrong)?;
+        stage(&what, place, &bytes)?;
         in_time(&what, by)?;
         std::fs::rename(&place.staged, &place.file).map_err(wrong)?;
         disk::sync_dir(&place.dir).map_err(|wrong| io_in_doubt(&what, &path, &wrong))?;
@@ -231,6 +231,14 @@ pub(super) fn io_failed(what: &str, path: &impl Display, wrong: &io::Error) -> R
 /// A failed operation after the object was published: it may not survive a power loss.
 fn io_in_doubt(what: &str, path: &impl Display, wrong: &io::Error) -> RegistryFailure {
     in_doubt(kind_of(wrong), format!("{what}: sync the directory of {path}: {wrong}"))
+}
+
+/// Writes what is to be published. A disk that is full gets back what was written so far.
+fn stage(what: &str, place: &Place, bytes: &[u8]) -> Result<(), RegistryFailure> {
+    disk::stage(&place.staged, bytes).map_err(|wrong| {
+        leave_nothing_staged(place);
+        io_failed(what, &place.staged.display(), &wrong)
+    })
 }
 
 /// The last look at the clock before an object is published: who asked has given up by then, and

@@ -12,6 +12,8 @@ use firecamp_core::record::{Claim, Pool, StaticIp, Stored, Write};
 use firecamp_registry::{FileRegistry, MemoryRegistry, Timeouts, conformance};
 use proptest::prelude::*;
 
+use super::support::config;
+
 /// Which version a write names.
 #[derive(Debug, Clone, Copy)]
 enum Basis {
@@ -239,10 +241,10 @@ fn basis_of(known: Option<&[[Version; 2]]>, basis: Basis) -> ([Version; 2], Opti
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(config(40))]
 
     #[test]
-    fn both_registries_answer_like_the_model(ops in prop::collection::vec(ops(), 1..40)) {
+    fn both_registries_answer_like_the_model(ops in prop::collection::vec(ops(), 1..30)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let mut world = World::new().await;

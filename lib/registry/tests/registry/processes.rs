@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use firecamp_core::failure::RegistryKind;
+use firecamp_core::failure::{Effect, RegistryKind};
 use firecamp_core::ids::Epoch;
 use firecamp_core::outside::Registry;
 use firecamp_core::record::{Stored, Write};
@@ -30,7 +30,11 @@ fn child() -> Option<(PathBuf, u32)> {
 }
 
 fn start(test: &str, dir: &Path, index: u32) -> Child {
-    Command::new(env::current_exe().unwrap())
+    spawn(Command::new(env::current_exe().unwrap()), test, dir, index)
+}
+
+fn spawn(mut command: Command, test: &str, dir: &Path, index: u32) -> Child {
+    command
         .args([&format!("registry::processes::{test}"), "--exact", "--nocapture"])
         .env(DIR, dir)
         .env(INDEX, index.to_string())
@@ -240,6 +244,39 @@ async fn write_for_ever(dir: &Path, _index: u32) {
             Ok(_) => {}
             Err(failure) => assert_eq!(failure.kind, RegistryKind::AlreadyExists, "{failure}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn f075_a_disk_that_is_full_half_way_changes_nothing() {
+    let test = "f075_a_disk_that_is_full_half_way_changes_nothing";
+    if let Some((dir, _index)) = child() {
+        return write_into_a_full_disk(&dir).await;
+    }
+    let (bench, stored) = Bench::with_address().await;
+    let size = fs::metadata(bench.ip_file()).unwrap().len();
+    assert!(size > 512, "the object has {size} bytes, which fit into the limit of one block");
+    // A limit of one block of 512 bytes for a file: the kernel takes the first part of a write
+    // and refuses the rest, as a full disk does.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\""]);
+    limited.arg(env::current_exe().unwrap());
+    joined(spawn(limited, test, bench.dir(), 0));
+    assert_eq!(bench.registry.static_ip(ADDRESS).await.unwrap(), Some(stored.clone()));
+    let names = fs::read_dir(bench.path("staticips")).unwrap().count();
+    assert_eq!(names, 1, "what was written so far is removed");
+    bench.registry.write(&Write::UpdateStaticIp(stored)).await.unwrap();
+}
+
+async fn write_into_a_full_disk(dir: &Path) {
+    let registry = open(dir);
+    let stored = registry.static_ip(ADDRESS).await.unwrap().unwrap();
+    let mut other = stored.object.clone();
+    other.address = Ipv4Addr::new(10, 1, 0, 21);
+    for write in [Write::UpdateStaticIp(stored), Write::CreateStaticIp(other)] {
+        let failure = registry.write(&write).await.unwrap_err();
+        assert_eq!((failure.kind, failure.effect), (RegistryKind::Unavailable, Effect::None));
+        assert!(failure.detail.contains("File too large"), "{failure}");
     }
 }
 

@@ -15,6 +15,7 @@ use firecamp_registry::conformance;
 use firecamp_registry::{FileRegistry, Timeouts};
 use ipnet::Ipv4Net;
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 
 /// The address that most tests use.
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
@@ -65,6 +66,16 @@ impl Bench {
     pub(crate) fn ip_file(&self) -> PathBuf {
         self.path("staticips/10.1.0.20.yaml")
     }
+}
+
+/// Proptest with seeds of failures kept where they are committed.
+pub(crate) fn config(cases: u32) -> ProptestConfig {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/registry/regressions.txt");
+    let failure_persistence = Some(Box::new(FileFailurePersistence::Direct(seeds)) as Box<_>);
+    let default = ProptestConfig::default();
+    // PROPTEST_CASES, whose default is 256, scales them all.
+    let cases = (cases * default.cases).div_ceil(256);
+    ProptestConfig { cases, failure_persistence, ..default }
 }
 
 /// Names that YAML could take for something else, and ordinary ones.
