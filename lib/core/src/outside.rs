@@ -258,6 +258,36 @@ pub trait Registry: Send + Sync {
     -> impl Future<Output = Result<Version, RegistryFailure>> + Send;
 }
 
+/// A registry that several processes of one test, or several parts of one process, share.
+impl<R: Registry> Registry for &R {
+    async fn member(
+        &self,
+        member: &Member,
+        pool: Option<&PoolName>,
+    ) -> Result<MemberRecords, RegistryFailure> {
+        R::member(self, member, pool).await
+    }
+
+    async fn static_ip(
+        &self,
+        address: Ipv4Addr,
+    ) -> Result<Option<Stored<StaticIp>>, RegistryFailure> {
+        R::static_ip(self, address).await
+    }
+
+    async fn pod(&self, member: &Member) -> Result<PodView, RegistryFailure> {
+        R::pod(self, member).await
+    }
+
+    async fn allocated(&self, pool: &PoolName) -> Result<BTreeSet<Ipv4Addr>, RegistryFailure> {
+        R::allocated(self, pool).await
+    }
+
+    async fn write(&self, write: &Write) -> Result<Version, RegistryFailure> {
+        R::write(self, write).await
+    }
+}
+
 /// The static-IP file on the member's data volume: output, never authority.
 pub trait MemberFile: Send + Sync {
     /// Makes the directory and proves that it can be written, before anything is changed

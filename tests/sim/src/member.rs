@@ -1,0 +1,177 @@
+//! Lives of the member's pods: init containers and stop containers as one process each.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support: what fails here fails the test"
+)]
+
+use std::time::Duration;
+
+use firecamp_core::attach::{Attach, AttachInput};
+use firecamp_core::contract::timing;
+use firecamp_core::ids::{Member, PodUid};
+use firecamp_core::machine::{Attached, Failure, Outcome, Release as Done};
+use firecamp_core::node::EniRule;
+use firecamp_core::outside::SocketScope;
+use firecamp_core::release::{Release as Machine, ReleaseInput};
+use firecamp_engine::{Ended, NoFile, Run, Signal, Systems, new_run_id, run};
+use firecamp_sim::{FaultyCloud, FaultyFile, FaultyHost, FaultyRegistry, Script};
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Cluster;
+
+/// One pod of a member on one node.
+#[derive(Debug, Clone)]
+pub struct Pod {
+    member: Member,
+    uid: PodUid,
+    node: String,
+    /// Breaks the calls of this pod's containers.
+    pub script: Script,
+    /// Interrupts its init container.
+    pub interrupt: CancellationToken,
+    deadline: Duration,
+    predecessor_grace: Duration,
+}
+
+/// How a stop container runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Release {
+    /// `--unassign`
+    pub unassign: bool,
+}
+
+impl Pod {
+    /// A pod of `demo/redis-0`.
+    pub fn new(uid: &str, node: &str) -> Self {
+        Self::of("redis-0", uid, node)
+    }
+
+    /// A pod of another member.
+    pub fn of(member: &str, uid: &str, node: &str) -> Self {
+        Self {
+            member: Member::new("demo", member).expect("a member"),
+            uid: uid.parse().expect("a pod UID"),
+            node: node.to_owned(),
+            script: Script::new(),
+            interrupt: CancellationToken::new(),
+            deadline: timing::ATTACH_DEADLINE,
+            predecessor_grace: timing::PREDECESSOR_GRACE,
+        }
+    }
+
+    /// The same pod with another deadline for its init container.
+    #[must_use]
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The same pod, whose containers' calls break as the script says.
+    #[must_use]
+    pub fn breaking(mut self, script: Script) -> Self {
+        self.script = script;
+        self
+    }
+
+    /// The member.
+    pub fn member(&self) -> &Member {
+        &self.member
+    }
+
+    /// The UID.
+    pub fn uid(&self) -> &PodUid {
+        &self.uid
+    }
+
+    fn run(&self, signal: Signal) -> Run {
+        Run { member: self.member.clone(), pool: None, signal }
+    }
+
+    /// Runs the init container to its end.
+    pub async fn init(&self, cluster: &Cluster) -> Ended {
+        let node = cluster.node(&self.node);
+        let systems = Systems {
+            cloud: FaultyCloud::new(node.cloud(), self.script.clone()),
+            host: FaultyHost::new(node.host.clone(), self.script.clone()),
+            registry: FaultyRegistry::new(&cluster.registry, self.script.clone()),
+            file: FaultyFile::new(cluster.volume.clone(), self.script.clone()),
+        };
+        let input = AttachInput {
+            member: self.member.clone(),
+            pod: self.uid.clone(),
+            node: self.node.parse().expect("a node name"),
+            cluster: "demo".parse().expect("a cluster name"),
+            pool: None,
+            rule: EniRule::Primary,
+            run: new_run_id(),
+            deadline: self.deadline,
+            predecessor_grace: self.predecessor_grace,
+        };
+        let signal = Signal::Interrupt(self.interrupt.clone());
+        run(|now| Attach::new(input, now), &systems, &self.run(signal)).await
+    }
+
+    /// Runs the stop container as the preStop hook does: at once, to its end.
+    pub async fn stop(&self, cluster: &Cluster, how: Release) -> Ended {
+        self.release(cluster, how, false, CancellationToken::new()).await
+    }
+
+    /// Runs the stop container as a sidecar does: it fixes its epoch now, and releases when
+    /// `stop` is cancelled.
+    pub async fn sidecar(&self, cluster: &Cluster, stop: CancellationToken) -> Ended {
+        self.release(cluster, Release::default(), true, stop).await
+    }
+
+    async fn release(
+        &self,
+        cluster: &Cluster,
+        how: Release,
+        await_stop: bool,
+        stop: CancellationToken,
+    ) -> Ended {
+        let node = cluster.node(&self.node);
+        let systems = Systems {
+            cloud: FaultyCloud::new(node.cloud(), self.script.clone()),
+            host: FaultyHost::new(node.host.clone(), self.script.clone()),
+            registry: FaultyRegistry::new(&cluster.registry, self.script.clone()),
+            file: NoFile,
+        };
+        let input = ReleaseInput {
+            member: self.member.clone(),
+            pod: self.uid.clone(),
+            run: new_run_id(),
+            unassign: how.unassign,
+            await_stop,
+            scope: SocketScope::All,
+            drain: timing::DRAIN,
+            grace: Duration::from_secs(30),
+        };
+        let signal = Signal::Stop(stop);
+        run(|now| Machine::new(input, now), &systems, &self.run(signal)).await
+    }
+}
+
+/// The attach succeeded.
+pub fn attached(ended: Ended) -> Attached {
+    match ended {
+        Ended::Outcome(Outcome::Attached(attached)) => attached,
+        other => panic!("not attached: {other:?}"),
+    }
+}
+
+/// It failed.
+pub fn failed(ended: Ended) -> Failure {
+    match ended {
+        Ended::Outcome(Outcome::Failed(failure)) => failure,
+        other => panic!("did not fail: {other:?}"),
+    }
+}
+
+/// The release ended well.
+pub fn released(ended: Ended) -> Done {
+    match ended {
+        Ended::Outcome(Outcome::Released { release, .. }) => release,
+        other => panic!("not released: {other:?}"),
+    }
+}
