@@ -17,7 +17,7 @@ use firecamp_core::failure::FileFailure;
 use firecamp_core::outside::MemberFile;
 
 use crate::error::chain;
-use volume::{Identity, Volume, VolumeError};
+use volume::{Staged, Volume, VolumeError};
 
 /// How a [`StaticIpFile`] behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Default for FileOptions {
 pub struct StaticIpFile {
     volume: Arc<Volume>,
     within: Duration,
-    staged: Arc<Mutex<Option<Identity>>>,
+    staged: Arc<Mutex<Option<Staged>>>,
 }
 
 impl StaticIpFile {
@@ -91,12 +91,12 @@ impl StaticIpFile {
         }
     }
 
-    fn staged(&self) -> Option<Identity> {
-        *self.staged.lock().unwrap_or_else(PoisonError::into_inner)
+    fn staged(&self) -> Option<Staged> {
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_staged(&self, identity: Option<Identity>) {
-        *self.staged.lock().unwrap_or_else(PoisonError::into_inner) = identity;
+    fn set_staged(&self, staged: Option<Staged>) {
+        *self.staged.lock().unwrap_or_else(PoisonError::into_inner) = staged;
     }
 }
 
@@ -108,8 +108,9 @@ impl MemberFile for StaticIpFile {
     async fn stage(&self, address: Ipv4Addr) -> Result<bool, FileFailure> {
         self.set_staged(None);
         let staged = self.run(move |volume| volume.stage(address)).await?;
+        let changed = staged.is_some();
         self.set_staged(staged);
-        Ok(staged.is_some())
+        Ok(changed)
     }
 
     async fn publish(&self) -> Result<(), FileFailure> {
@@ -119,7 +120,7 @@ impl MemberFile for StaticIpFile {
                 detail: format!("nothing is staged for {}", path.display()),
             });
         };
-        self.run(move |volume| volume.publish(staged)).await?;
+        self.run(move |volume| volume.publish(&staged)).await?;
         self.set_staged(None);
         Ok(())
     }

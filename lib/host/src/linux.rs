@@ -77,6 +77,8 @@ impl AddressTags {
 /// * Epochs of one address only grow, for as long as the node's lock directory lives.
 ///
 /// # Caveats
+/// * When the last IPv4 address of a link goes, the kernel itself drops every route over that
+///   link, foreign ones as well. An ENI whose own primary address is configured is not affected.
 /// * The kernel cannot compare a tag while it deletes: if somebody replaces our /32 by the very
 ///   same /32 of his own between our list and our delete, his is deleted.
 /// * If the node's primary address is deleted and added again while ours is there, ours comes

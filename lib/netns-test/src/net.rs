@@ -15,7 +15,7 @@ use rtnetlink::packet_route::address::{AddressAttribute, AddressProtocol};
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
 use rtnetlink::packet_route::route::{RouteProtocol, RouteScope};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute};
-use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, LinkVlan, RouteMessageBuilder};
+use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
 
 /// The file of the calling thread's network namespace.
 const OWN: &str = "/proc/thread-self/ns/net";
@@ -115,12 +115,6 @@ impl Net {
         self.add_link(pair, "make a veth pair");
         self.up(name);
         peer.up(peer_name);
-    }
-
-    /// Makes a VLAN above a link. It inherits the link's MAC.
-    pub fn vlan(&self, name: &str, below: &str, id: u16) {
-        let vlan = LinkVlan::new(name, self.index(below), id).build();
-        self.add_link(vlan, "make a VLAN");
     }
 
     /// Makes a bridge.

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use firecamp_core::contract::path::STATIC_IP_FILE;
 use nix::errno::Errno;
@@ -48,11 +49,16 @@ pub(crate) enum VolumeError {
     NotMounted { path: PathBuf },
 }
 
-/// Which file it is, whatever its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Identity {
-    device: u64,
-    inode: u64,
+/// A file that was written, whatever its name. It is held open: the number of a file that is gone
+/// is soon another file's, and would prove nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Staged(Arc<File>);
+
+impl Staged {
+    fn is(&self, found: FileStat) -> io::Result<bool> {
+        let own = self.0.metadata()?;
+        Ok((own.dev(), own.ino()) == (found.st_dev, found.st_ino))
+    }
 }
 
 /// A configuration directory, opened anew for each operation.
@@ -86,12 +92,12 @@ impl Volume {
         self.regular_or_absent(&dir, STATIC_IP_FILE)?;
         self.regular_or_absent(&dir, &Self::tmp_name())?;
         let content = Ipv4Addr::BROADCAST.to_string();
-        self.create(&dir, PROBE, content.as_bytes())?;
+        drop(self.create(&dir, PROBE, content.as_bytes())?);
         self.remove(&dir, PROBE)
     }
 
     /// Writes and syncs the temporary file, unless the file is right already.
-    pub(crate) fn stage(&self, address: Ipv4Addr) -> Result<Option<Identity>, VolumeError> {
+    pub(crate) fn stage(&self, address: Ipv4Addr) -> Result<Option<Staged>, VolumeError> {
         let dir = self.open_conf(&self.open_data()?)?;
         let content = address.to_string();
         if self.is_right(&dir, content.as_bytes())? {
@@ -101,7 +107,7 @@ impl Volume {
     }
 
     /// Renames the staged file into place.
-    pub(crate) fn publish(&self, staged: Identity) -> Result<(), VolumeError> {
+    pub(crate) fn publish(&self, staged: &Staged) -> Result<(), VolumeError> {
         let dir = self.open_conf(&self.open_data()?)?;
         let tmp = Self::tmp_name();
         self.same(&dir, &tmp, staged)?;
@@ -133,22 +139,18 @@ impl Volume {
     fn open_conf(&self, data: &OwnedFd) -> Result<OwnedFd, VolumeError> {
         let name = self.conf.file_name().unwrap_or(self.conf.as_os_str());
         let failed = |operation| move |errno: Errno| io_at(operation, &self.conf)(errno.into());
-        let new = match mkdirat(data, name, Mode::from_bits_truncate(DIR_MODE)) {
-            Ok(()) => true,
-            // Where nothing can be made, a directory that is there is found by opening it.
-            Err(Errno::EEXIST | Errno::EROFS | Errno::EACCES) => false,
-            Err(errno) => return Err(failed("make directory")(errno)),
-        };
+        let mkdir = mkdirat(data, name, Mode::from_bits_truncate(DIR_MODE));
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let dir = match openat(data, name, flags, Mode::empty()) {
-            Ok(dir) => dir,
-            Err(Errno::ELOOP | Errno::ENOTDIR) => {
+        let dir = match (openat(data, name, flags, Mode::empty()), mkdir) {
+            (Ok(dir), _there_or_new) => dir,
+            (Err(Errno::ELOOP | Errno::ENOTDIR), _there) => {
                 let what = "a link or no directory";
                 return Err(VolumeError::Planted { path: self.conf.clone(), what });
             }
-            Err(errno) => return Err(failed("open directory")(errno)),
+            (Err(Errno::ENOENT), Err(why)) => return Err(failed("make directory")(why)),
+            (Err(errno), _there) => return Err(failed("open directory")(errno)),
         };
-        if new {
+        if mkdir.is_ok() {
             let mode = Mode::from_bits_truncate(DIR_MODE);
             fchmod(&dir, mode).map_err(failed("set permissions of"))?;
             fsync(data).map_err(failed("sync the directory above"))?;
@@ -180,15 +182,13 @@ impl Volume {
     }
 
     /// Creates the file exclusively, in the place of a stale regular one, and syncs it.
-    fn create(&self, dir: &OwnedFd, name: &str, content: &[u8]) -> Result<Identity, VolumeError> {
+    fn create(&self, dir: &OwnedFd, name: &str, content: &[u8]) -> Result<Staged, VolumeError> {
         let mode = Mode::from_bits_truncate(FILE_MODE);
         let mut file = self.create_empty(dir, name, mode)?;
         let path = self.conf.join(name);
         fchmod(&file, mode).map_err(self.errno("set permissions of", name))?;
-        let written = file.write_all(content).and_then(|()| file.sync_all());
-        let done = written.and_then(|()| file.metadata());
-        match done {
-            Ok(meta) => Ok(Identity { device: meta.dev(), inode: meta.ino() }),
+        match file.write_all(content).and_then(|()| file.sync_all()) {
+            Ok(()) => Ok(Staged(Arc::new(file))),
             Err(source) => {
                 // The error that matters is the first one; a stale file is replaced next time.
                 drop(self.remove(dir, name));
@@ -221,13 +221,14 @@ impl Volume {
         }
     }
 
-    fn same(&self, dir: &OwnedFd, name: &str, staged: Identity) -> Result<(), VolumeError> {
+    fn same(&self, dir: &OwnedFd, name: &str, staged: &Staged) -> Result<(), VolumeError> {
+        let path = self.conf.join(name);
         let found = self.regular_or_absent(dir, name)?;
-        let same = |stat: FileStat| Identity { device: stat.st_dev, inode: stat.st_ino } == staged;
-        if found.is_some_and(same) {
+        let same = found.map(|found| staged.is(found)).transpose();
+        if same.map_err(io_at("look at", &path))? == Some(true) {
             Ok(())
         } else {
-            Err(VolumeError::Replaced { path: self.conf.join(name) })
+            Err(VolumeError::Replaced { path })
         }
     }
 

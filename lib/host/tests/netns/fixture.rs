@@ -14,6 +14,8 @@ use firecamp_netns_test::Net;
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
 /// The node's own address on its primary ENI.
 pub(crate) const PRIMARY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 4);
+/// The node's own address on its second ENI, where it has one.
+pub(crate) const SECOND: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 4);
 /// The router of the primary ENI's subnet.
 pub(crate) const PRIMARY_GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 /// The router of the second ENI's subnet.
@@ -44,6 +46,14 @@ impl Node {
         router.add_address("port1", GATEWAY, 24, None);
         let host = LinuxHost::new(Path::new(RUN), timeouts());
         Self { net, router, host }
+    }
+
+    /// The second ENI has its own primary address as well. The kernel drops all routes of a link
+    /// with the last of its addresses, and so does not with ours.
+    pub(crate) fn configured() -> Self {
+        let node = Self::new();
+        node.net.add_address("eth1", SECOND, 24, None);
+        node
     }
 
     pub(crate) fn mac(&self, link: &str) -> Mac {

@@ -63,12 +63,24 @@ pub(crate) fn a_configured_link_keeps_its_mtu() {
     assert_eq!(node.net.mtu("eth1"), 1500, "it has an address of somebody else");
 }
 
-pub(crate) fn a_vlan_with_the_same_mac_is_not_chosen() {
+pub(crate) fn a_virtual_link_with_the_same_mac_is_not_chosen() {
     let node = Node::new();
-    node.net.vlan("vlan100", "eth1", 100);
-    assert_eq!(node.net.mac("vlan100"), node.net.mac("eth1"));
+    node.net.bridge("br0");
+    node.net.set_mac("br0", node.net.mac("eth1"));
+    node.net.up("br0");
     node.attach(&node.on_second(), &holder("pod", 1));
     assert_eq!(with(&node.net.addresses(), "10.0.1.10"), ["10.0.1.10/32 dev eth1 proto 201"]);
+    assert_eq!(with(&node.net.everything(), "br0"), Vec::<String>::new());
+}
+
+pub(crate) fn two_devices_with_one_mac_are_refused_by_name() {
+    let node = Node::new();
+    node.net.veth("eth2", &node.router, "port2");
+    node.net.set_mac("eth2", node.net.mac("eth1"));
+    let before = node.net.everything();
+    let words = ["eth1, eth2 all have it"];
+    fails(node.add(&node.on_second(), &holder("pod", 1)), HostKind::NoLink, &words);
+    assert_eq!(node.net.everything(), before);
 }
 
 pub(crate) fn a_port_of_a_bridge_is_refused_by_name() {

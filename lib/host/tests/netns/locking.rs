@@ -7,6 +7,7 @@ use std::time::Duration;
 use firecamp_core::contract::path::{LOCK_SUBDIR, ROUTING_LOCK};
 use firecamp_core::failure::HostKind;
 use firecamp_core::outside::HostNet;
+use firecamp_host::{HostTimeouts, LinuxHost};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::fixture::{ADDRESS, Node, RUN, fails, holder, with};
@@ -120,7 +121,8 @@ fn node_second(
 }
 
 pub(crate) fn two_addresses_of_one_eni_attach_and_detach_side_by_side() {
-    let node = Node::new();
+    let mut node = Node::configured();
+    node.host = LinuxHost::new(RUN.as_ref(), HostTimeouts::default());
     node.net.block_on(|| async {
         let mut tasks = Vec::new();
         for last in 10..26_u8 {

@@ -45,13 +45,17 @@ fn vpc(node: &Node) {
     for port in ["port0", "port1"] {
         node.router.set_sysctl(&format!("net/ipv4/conf/{port}/rp_filter"), "1");
     }
+    // As in a VPC, where the question who has an address is never lost to a filter.
+    for (net, link) in [(&node.net, "eth0"), (&node.router, "port1")] {
+        net.set_sysctl(&format!("net/ipv4/conf/{link}/arp_announce"), "2");
+    }
     for (key, value) in [("all/rp_filter", "0"), ("eth0/rp_filter", "0"), ("eth1/rp_filter", "0")] {
         node.net.set_sysctl(&format!("net/ipv4/conf/{key}"), value);
     }
 }
 
 pub(crate) fn f065_a_packet_from_the_address_leaves_by_its_own_eni() {
-    let node = Node::new();
+    let node = Node::configured();
     vpc(&node);
     let (target, pod) = (node.on_second(), holder("pod", 1));
     node.add(&target, &pod).unwrap();
@@ -71,7 +75,7 @@ pub(crate) fn f065_a_packet_from_the_address_leaves_by_its_own_eni() {
 }
 
 pub(crate) fn f066_a_packet_to_the_address_is_accepted_under_strict_filtering() {
-    let node = Node::new();
+    let node = Node::configured();
     vpc(&node);
     node.net.set_sysctl("net/ipv4/conf/all/rp_filter", "1");
     let (target, pod) = (node.on_second(), holder("pod", 1));

@@ -98,7 +98,7 @@ pub(crate) fn f066_filtering_that_is_not_strict_is_left_alone() {
 }
 
 pub(crate) fn removal_leaves_everything_foreign_in_place() {
-    let node = Node::new();
+    let node = Node::configured();
     let elsewhere = (Ipv4Addr::new(10, 50, 0, 0), 16);
     node.net.add_rule(ADDRESS, TABLE, 700, 17);
     node.net.add_rule(ADDRESS, TABLE, 1536, 4);
@@ -113,7 +113,7 @@ pub(crate) fn removal_leaves_everything_foreign_in_place() {
 }
 
 pub(crate) fn routes_stay_while_another_address_needs_the_table() {
-    let node = Node::new();
+    let node = Node::configured();
     let neighbour = Ipv4Addr::new(10, 0, 1, 100);
     let (one, other) = (node.on_second(), KernelTarget { address: neighbour, ..node.on_second() });
     node.attach(&one, &holder("pod-a", 1));
@@ -139,7 +139,7 @@ pub(crate) fn a_foreign_route_in_the_table_is_an_error_that_names_it() {
 }
 
 pub(crate) fn an_equal_foreign_route_is_success_and_stays() {
-    let node = Node::new();
+    let node = Node::configured();
     node.net.add_route((GATEWAY, 32), None, "eth1", TABLE);
     node.net.add_route((Ipv4Addr::UNSPECIFIED, 0), Some(GATEWAY), "eth1", TABLE);
     let before = node.net.everything();
@@ -151,7 +151,7 @@ pub(crate) fn an_equal_foreign_route_is_success_and_stays() {
 }
 
 pub(crate) fn a_rule_for_another_table_gives_way() {
-    let node = Node::new();
+    let node = Node::configured();
     let mut old = node.on_second();
     old.routing.as_mut().unwrap().table = 20_002;
     node.attach(&old, &holder("pod", 1));
@@ -163,7 +163,7 @@ pub(crate) fn a_rule_for_another_table_gives_way() {
 }
 
 pub(crate) fn what_an_interrupted_removal_left_is_removed() {
-    let node = Node::new();
+    let node = Node::configured();
     let pod = holder("pod", 1);
     node.attach(&node.on_second(), &pod);
     node.remove(ADDRESS, &pod).unwrap();
