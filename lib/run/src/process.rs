@@ -44,7 +44,8 @@ impl<C> Started<C> {
                 let begun = Instant::now();
                 let Identity { member, pod, node } = &identity;
                 let span = tracing::info_span!("run", %member, pod_uid = %pod, %node);
-                tokio::spawn(listener.forward(first, signals.clone()));
+                let listening = listener.forward(first, signals.clone());
+                tokio::spawn(listening.instrument(span.clone()));
                 let report = tokio::select! {
                     biased;
                     report = body(config, signals.clone()).instrument(span) => report,

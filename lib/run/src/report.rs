@@ -132,7 +132,7 @@ impl Report {
         let line = self.line(who, elapsed);
         if let Err(source) = write_termination_log(log, &line) {
             let file = log.termination_log.display();
-            tracing::warn!(%file, error = %source, "cannot write the termination message");
+            tracing::warn!(%file, error = %source, "Cannot write the termination message");
         }
         // Nobody is left to tell if stderr is closed.
         writeln!(io::stderr(), "{line}").ok();

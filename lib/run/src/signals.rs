@@ -49,7 +49,7 @@ impl Listener {
                 _ = self.interrupt.recv() => true,
             };
             let name = if interrupted { "SIGINT" } else { "SIGTERM" };
-            tracing::info!(signal = name, "signal received");
+            tracing::info!(signal = name, "Signal received");
             let again = signals.awaited.is_cancelled();
             match first {
                 FirstSignal::Ends => signals.end.cancel(),

@@ -87,7 +87,7 @@ fn begin<F: Parser + CommandFactory, C>(
     let log = LogConfig::parse(log_flags(&flags), rust_log.as_ref(), &mut faults);
     telemetry::start(&log);
     for flag in ignored {
-        tracing::debug!(flag, "flag of the original's logging library ignored");
+        tracing::debug!(flag, "Flag of the original's logging library ignored");
     }
     let config = parse(&flags, &Surroundings::look(), faults);
     let config = config.map_err(|faults| refuse(faults.list(), &log))?;

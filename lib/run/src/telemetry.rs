@@ -32,6 +32,6 @@ pub(crate) fn start(config: &LogConfig) {
     };
     let log = tracing_subscriber::registry().with(filter).with(layer);
     if log.try_init().is_err() {
-        tracing::debug!("the log was started before");
+        tracing::debug!("The log was started before");
     }
 }
