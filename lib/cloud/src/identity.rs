@@ -55,7 +55,8 @@ pub(crate) async fn region(metadata: &Metadata) -> Result<String, CloudFailure> 
     })
 }
 
-/// The instance with the ENIs that the metadata service knows completely.
+/// The instance with the ENIs that the metadata service knows completely, in the order of their
+/// places.
 pub(crate) async fn identity(
     metadata: &Metadata,
     instance: &Instance,
@@ -153,7 +154,9 @@ fn plausible(enis: Vec<Eni>, primary: Mac) -> Vec<Eni> {
         }
         own
     };
-    enis.into_iter().filter(fits).collect()
+    let mut fitting: Vec<Eni> = enis.into_iter().filter(fits).collect();
+    fitting.sort_by_key(|eni| (eni.network_card, eni.device_index));
+    fitting
 }
 
 fn key(mac: Mac, name: &str) -> String {

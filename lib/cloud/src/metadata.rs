@@ -44,7 +44,7 @@ struct Session {
 
 impl Metadata {
     pub(crate) fn new(config: &CloudConfig) -> Result<Self, CloudFailure> {
-        let client = client(config)?;
+        let client = patient(config)?;
         Ok(Self {
             config: config.clone(),
             within: config.imds_within,
@@ -95,7 +95,7 @@ impl Metadata {
     fn renewed(&self, refused: u64) -> Result<Session, CloudFailure> {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         if session.number == refused {
-            let client = client(&self.config)?;
+            let client = patient(&self.config)?;
             *session = Session { number: refused.saturating_add(1), client };
         }
         Ok(session.clone())
@@ -121,9 +121,13 @@ impl Session {
     }
 }
 
+/// A client whose deadlines come after ours, which explains itself better.
+fn patient(config: &CloudConfig) -> Result<Client, CloudFailure> {
+    client(config, config.imds_within.saturating_mul(2))
+}
+
 /// A client of our own making: it sends nothing before the first read.
-pub(crate) fn client(config: &CloudConfig) -> Result<Client, CloudFailure> {
-    let within = config.imds_within;
+pub(crate) fn client(config: &CloudConfig, within: Duration) -> Result<Client, CloudFailure> {
     let network = || SharedHttpClient::new(Transport::new(BODY_MAX));
     let transport = config.http.clone().unwrap_or_else(network);
     let provider =

@@ -71,7 +71,7 @@ async fn credentials(
         .with_timeout_config(timeouts())
         .with_region(Some(region.clone()));
     // A client of its own: a token that is refused must not outlive the credentials' failure.
-    let imds = metadata::client(config)?;
+    let imds = metadata::client(config, config.imds_within)?;
     Ok(match &config.credentials {
         Credentials::Chain => {
             let chain = DefaultCredentialsChain::builder().region(region).configure(provider);

@@ -21,6 +21,10 @@ const SPEC: &str = r#"
     name = "a"
     cidr = "10.0.1.0/24"
     zone = "us-east-1a"
+    [[subnets]]
+    name = "b"
+    cidr = "10.0.2.0/24"
+    zone = "us-east-1a"
     [[nodes]]
     name = "node-1"
     subnet = "a"
@@ -32,6 +36,10 @@ const SPEC: &str = r#"
     subnet = "a"
     instance_type = "t3.medium"
     address = "10.0.1.20"
+    cluster = "demo"
+    [[nodes.enis]]
+    subnet = "b"
+    device_index = 1
     cluster = "demo"
 "#;
 
@@ -86,7 +94,15 @@ impl Two {
     }
 
     pub(crate) fn break_once(&self, action: &str, fault: Fault) {
-        let when = Selector { op: Some(action.to_owned()), count: Some(1), ..Selector::default() };
+        let op = Some(action.to_owned());
+        self.set(fault, Selector { op, count: Some(1), ..Selector::default() });
+    }
+
+    pub(crate) fn break_all(&self, fault: Fault) {
+        self.set(fault, Selector::default());
+    }
+
+    fn set(&self, fault: Fault, when: Selector) {
         let mut clocked = self.shared.lock().unwrap();
         let now = clocked.now();
         clocked.world.fault_set(now, FaultSpec { fault, when }).unwrap();
@@ -99,6 +115,9 @@ fn client(ec2: &str, imds: &str) -> AwsCloud {
         ec2_endpoint: Some(ec2.to_owned()),
         imds_endpoint: Some(imds.to_owned()),
         credentials: Credentials::InstanceRole,
+        // The simulator's lags are short; what takes longer is a busy machine, or silence.
+        imds_within: Duration::from_secs(5),
+        describe_within: Duration::from_secs(30),
         ..CloudConfig::default()
     };
     AwsCloud::connect(config).unwrap()

@@ -13,11 +13,11 @@ use firecamp_vpc::{Fault, ThrottleForm};
 
 use crate::box_of_two::Two;
 
-const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 100);
-const WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 100);
+pub(crate) const WITHIN: Duration = Duration::from_secs(30);
 
 impl Two {
-    async fn assign(
+    pub(crate) async fn assign(
         &self,
         node: usize,
         address: Ipv4Addr,
@@ -27,12 +27,16 @@ impl Two {
         cloud.assign(self.enis.get(node).unwrap(), address, force, WITHIN).await
     }
 
-    async fn unassign(&self, node: usize, address: Ipv4Addr) -> Result<(), CloudFailure> {
+    pub(crate) async fn unassign(
+        &self,
+        node: usize,
+        address: Ipv4Addr,
+    ) -> Result<(), CloudFailure> {
         let cloud = self.clouds.get(node).unwrap();
         cloud.unassign(self.enis.get(node).unwrap(), address, WITHIN).await
     }
 
-    fn holder(&self, address: Ipv4Addr) -> Option<usize> {
+    pub(crate) fn holder(&self, address: Ipv4Addr) -> Option<usize> {
         let owner = self.owner(address)?;
         self.enis.iter().position(|eni| eni.as_str() == owner)
     }
@@ -52,14 +56,14 @@ impl Two {
                     assert_eq!(owner.cluster.as_deref(), Some("demo"));
                     return;
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
         tokio::time::timeout(Duration::from_secs(30), both).await.unwrap();
     }
 }
 
-fn kind(answer: Result<(), CloudFailure>) -> (CloudKind, Effect) {
+pub(crate) fn kind(answer: Result<(), CloudFailure>) -> (CloudKind, Effect) {
     let failure = answer.unwrap_err();
     (failure.kind, failure.effect)
 }

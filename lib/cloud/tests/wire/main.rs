@@ -17,3 +17,4 @@ mod imds;
 mod metadata;
 mod server;
 mod setup;
+mod troubles;
