@@ -10,17 +10,17 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 
 use crate::calendar::parse_amz_date;
-use crate::chance::{Chance, key_of};
+use crate::chance::{Chance, hex, key_of};
 use crate::ec2::ApiError;
 use crate::view::Credentials;
 use crate::wire::WireRequest;
 
 /// The credentials of an instance role are renewed after this time.
-const ROTATION: Duration = Duration::from_secs(3 * 3_600);
+const ROTATION: Duration = Duration::from_hours(3);
 /// And are good for this long.
-const LIFETIME: Duration = Duration::from_secs(6 * 3_600);
+const LIFETIME: Duration = Duration::from_hours(6);
 /// The largest difference of the clocks.
-const MAX_SKEW: Duration = Duration::from_secs(15 * 60);
+const MAX_SKEW: Duration = Duration::from_mins(15);
 
 /// The keys of a world.
 #[derive(Debug, Clone)]
@@ -50,10 +50,10 @@ impl Keys {
 
     fn node_credentials(&self, node: &str, round: u64) -> Credentials {
         let key = key_of(node);
-        let hex = self.chance.hex17("access-key", key ^ round).to_uppercase();
+        let digits = self.chance.hex17("access-key", key ^ round).to_uppercase();
         let expires = ROTATION.as_secs() * round + LIFETIME.as_secs() + self.epoch.as_secs();
         Credentials {
-            access_key: format!("ASIA{}", hex.get(1..17).unwrap_or_default()),
+            access_key: format!("ASIA{}", digits.get(1..17).unwrap_or_default()),
             secret_key: self.secret(key ^ round),
             session_token: Some(format!(
                 "IQoJb3JpZ2luX2Vj{}{}",
@@ -66,8 +66,8 @@ impl Keys {
 
     /// 40 characters, as secret keys have.
     fn secret(&self, key: u64) -> String {
-        let words = (0..3).map(|n| self.chance.bits("secret", key, n));
-        words.map(|word| format!("{word:016x}")).collect::<String>().chars().take(40).collect()
+        let words = (0..3).flat_map(|n| self.chance.bits("secret", key, n).to_be_bytes());
+        hex(words.take(20))
     }
 
     fn round(now: Duration) -> u64 {
@@ -83,9 +83,9 @@ impl Keys {
     pub(crate) fn of(&self, caller: &str, now: Duration) -> Option<Credentials> {
         if LONG_LIVED.contains(&caller) {
             let key = key_of(caller);
-            let hex = self.chance.hex17("access-key", key).to_uppercase();
+            let digits = self.chance.hex17("access-key", key).to_uppercase();
             return Some(Credentials {
-                access_key: format!("AKIA{}", hex.get(1..17).unwrap_or_default()),
+                access_key: format!("AKIA{}", digits.get(1..17).unwrap_or_default()),
                 secret_key: self.secret(key),
                 session_token: None,
                 expires_unix: None,
@@ -316,10 +316,10 @@ pub(crate) mod tests {
         let late = signed(request(), &own, EPOCH + Duration::from_secs(901));
         assert_eq!(code(keys.verify(&late, Duration::ZERO, 0)), expected);
         assert_eq!(code(keys.verify(&late, Duration::ZERO, 10_000)).0, 200);
-        let later = Duration::from_secs(6 * 3_600);
+        let later = Duration::from_hours(6);
         let request = signed(request(), &own, EPOCH + later);
         assert_eq!(code(keys.verify(&request, later, 0)), expected);
-        let before = later - Duration::from_secs(1);
+        let before = Duration::from_secs(6 * 3_600 - 1);
         let request = signed(self::request(), &own, EPOCH + before);
         assert_eq!(code(keys.verify(&request, before, 0)).0, 200);
     }

@@ -29,6 +29,12 @@ fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
+/// Bytes in hex digits.
+pub(crate) fn hex(bytes: impl IntoIterator<Item = u8>) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    bytes.into_iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 impl Chance {
     /// From the world's seed.
     pub(crate) const fn new(seed: u64) -> Self {
@@ -36,28 +42,28 @@ impl Chance {
     }
 
     /// 64 random bits.
-    pub(crate) fn bits(&self, stream: &str, a: u64, b: u64) -> u64 {
+    pub(crate) fn bits(self, stream: &str, a: u64, b: u64) -> u64 {
         mix(mix(mix(self.seed ^ key_of(stream)) ^ a) ^ b.rotate_left(32))
     }
 
     /// A number in 0..1.
-    pub(crate) fn unit(&self, stream: &str, a: u64, b: u64) -> f64 {
+    pub(crate) fn unit(self, stream: &str, a: u64, b: u64) -> f64 {
         let high = u32::try_from(self.bits(stream, a, b) >> 32).unwrap_or(u32::MAX);
         f64::from(high) / (f64::from(u32::MAX) + 1.0)
     }
 
     /// A number below `bound`; 0 for a bound of 0.
-    pub(crate) fn below(&self, bound: u64, stream: &str, a: u64, b: u64) -> u64 {
+    pub(crate) fn below(self, bound: u64, stream: &str, a: u64, b: u64) -> u64 {
         self.bits(stream, a, b).checked_rem(bound).unwrap_or(0)
     }
 
     /// A time from a distribution.
-    pub(crate) fn draw(&self, from: &Distribution, stream: &str, a: u64, b: u64) -> Duration {
+    pub(crate) fn draw(self, from: &Distribution, stream: &str, a: u64, b: u64) -> Duration {
         from.quantile(self.unit(stream, a, b))
     }
 
     /// 17 hex digits for an id.
-    pub(crate) fn hex17(&self, stream: &str, a: u64) -> String {
+    pub(crate) fn hex17(self, stream: &str, a: u64) -> String {
         let (high, low) = (self.bits(stream, a, 1), self.bits(stream, a, 2));
         let digits = format!("{high:016x}{low:016x}");
         // EC2's ids begin with 0.
@@ -65,7 +71,7 @@ impl Chance {
     }
 
     /// A UUID in text, as request ids are.
-    pub(crate) fn uuid(&self, stream: &str, a: u64) -> String {
+    pub(crate) fn uuid(self, stream: &str, a: u64) -> String {
         let (high, low) = (self.bits(stream, a, 1), self.bits(stream, a, 2));
         format!(
             "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",

@@ -57,7 +57,9 @@ pub(crate) fn serve(world: &mut World, node: &str, request: &WireRequest) -> Out
     let mut visit = Visit { world, node: &instance, request, faults, fired: Vec::new() };
     let response = visit.answer(&below);
     let fired = visit.fired;
-    fired.iter().for_each(|fault| world.faults.fired(*fault));
+    for fault in &fired {
+        world.faults.fired(*fault);
+    }
     Outcome { response, faults: fired }
 }
 
@@ -200,7 +202,7 @@ impl Visit<'_> {
             enis,
             credentials: world.keys.of(&self.node.name, world.now),
             renewed: world.keys.renewed_unix(world.now),
-            started: world.epoch.saturating_sub(Duration::from_secs(86_400)),
+            started: world.epoch.saturating_sub(Duration::from_hours(24)),
         };
         let mut tree = tree::build(&source);
         if below.starts_with("meta-data/network") || "meta-data/network".starts_with(below) {

@@ -91,7 +91,7 @@ pub(crate) struct Instance {
     pub(crate) id: Id,
     pub(crate) name: String,
     pub(crate) kind: InstanceKind,
-    pub(crate) instance_type: &'static InstanceType,
+    pub(crate) size: &'static InstanceType,
     pub(crate) state: NodeState,
     pub(crate) terminated_at: Option<Duration>,
     pub(crate) zone: String,
@@ -145,12 +145,12 @@ impl Eni {
     /// Every address that it receives packets for, those of prefixes one by one.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
         let singles = std::iter::once(self.primary).chain(self.secondary.iter().copied());
-        singles.chain(self.prefixes.iter().flat_map(all_of))
+        singles.chain(self.prefixes.iter().copied().flat_map(all_of))
     }
 }
 
 /// Every address of a network, the first and the last one included.
-pub(crate) fn all_of(net: &Ipv4Net) -> impl Iterator<Item = Ipv4Addr> + use<> {
+pub(crate) fn all_of(net: Ipv4Net) -> impl Iterator<Item = Ipv4Addr> + use<> {
     let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
     (first..=last).map(Ipv4Addr::from)
 }
@@ -202,7 +202,7 @@ impl Ledger {
         let Some(instance) = self.instance_of(eni) else {
             return UNATTACHED_SLOTS;
         };
-        let own = instance.instance_type;
+        let own = instance.size;
         let limit = limits.get(own.name).copied().unwrap_or(own.ips);
         usize::try_from(limit).unwrap_or(usize::MAX)
     }
@@ -224,7 +224,7 @@ impl Ledger {
             .filter(|eni| eni.subnet == subnet.id)
             .flat_map(|eni| eni.addresses())
             .collect();
-        all_of(&subnet.cidr)
+        all_of(subnet.cidr)
             .filter(|a| !subnet.is_reserved(*a) && !subnet.is_kept(*a) && !used.contains(a))
             .collect()
     }

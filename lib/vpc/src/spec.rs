@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 mod build;
 mod check;
 
-pub(crate) use build::build;
+pub(crate) use build::{build, mac_of};
 
 /// A spec that describes no possible VPC. The text names the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -205,7 +205,7 @@ impl Timeline {
         let addresses = match item {
             Item::Attached(_) => return visible_at,
             Item::Address(address) => vec![*address],
-            Item::Prefix(net) => crate::model::all_of(net).collect(),
+            Item::Prefix(net) => crate::model::all_of(*net).collect(),
         };
         let latest = |timeline: &Self, address: &Ipv4Addr| {
             timeline.owners.get(address).and_then(|h| h.back()).map(|t| t.remap_at)
@@ -324,7 +324,7 @@ fn moves(before: &Ledger, after: &Ledger) -> Vec<Move> {
             eni.addresses().for_each(|a| changed.entry(a).or_default().1 = Some(id));
         }
     }
-    let text = |id: Option<&Id>| id.map(|id| id.to_string());
+    let text = |id: Option<&Id>| id.map(ToString::to_string);
     changed
         .into_iter()
         .filter(|(_, (before, after))| before != after)

@@ -227,8 +227,9 @@ impl World {
     pub fn fault_set(&mut self, now: Duration, spec: FaultSpec) -> Result<FaultId, FaultError> {
         self.advance(now);
         self.check_names(&spec.fault)?;
-        let id = self.faults.set(self.now, spec.clone())?;
-        self.start_actor(id, &spec);
+        let actor = spec.clone();
+        let id = self.faults.set(self.now, spec)?;
+        self.start_actor(id, &actor);
         Ok(id)
     }
 

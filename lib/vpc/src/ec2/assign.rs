@@ -203,7 +203,7 @@ fn within_limit(eni: &Eni, on: &Reading<'_>, next: &Ledger) -> Result<(), ApiErr
     if after.slots() <= eni.slots() || after.slots() <= limit {
         return Ok(());
     }
-    let kind = next.instance_of(after).map(|instance| instance.instance_type.name);
+    let kind = next.instance_of(after).map(|instance| instance.size.name);
     if let Some((_, fault)) = kind.and_then(|name| on.knobs.limits.get(name)) {
         on.knobs.fire(*fault);
     }

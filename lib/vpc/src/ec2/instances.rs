@@ -32,7 +32,7 @@ pub(crate) const FILTERS: [&str; 14] = [
 ];
 
 /// How long a terminated instance stays listed.
-const LISTED: Duration = Duration::from_secs(3_600);
+const LISTED: Duration = Duration::from_hours(1);
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -137,7 +137,7 @@ fn instance(xml: &mut Xml, seen: &Seen<'_>, on: &Reading<'_>) {
     xml.node("instanceState", |xml| {
         xml.leaf("code", code).leaf("name", name);
     });
-    xml.leaf("instanceType", instance.instance_type.name).leaf("launchTime", long_ago(on)).node(
+    xml.leaf("instanceType", instance.size.name).leaf("launchTime", long_ago(on)).node(
         "placement",
         |xml| {
             xml.leaf("availabilityZone", &instance.zone).leaf("tenancy", "default");
@@ -176,7 +176,7 @@ fn values(name: &str, seen: &Seen<'_>, on: &Reading<'_>) -> Vec<String> {
         "instance-id" => one(&instance.id),
         "instance-state-code" => one(&state(instance).0.to_string()),
         "instance-state-name" => one(state(instance).1),
-        "instance-type" => one(instance.instance_type.name),
+        "instance-type" => one(instance.size.name),
         "network-interface.addresses.private-ip-address" => enis
             .iter()
             .flat_map(|eni| std::iter::once(&eni.primary).chain(&eni.secondary))

@@ -36,7 +36,7 @@ pub(crate) fn private_dns_name(address: Ipv4Addr, region: &str) -> String {
 
 /// Launch and attachment times: a day before the world began.
 pub(super) fn long_ago(on: &Reading<'_>) -> String {
-    iso_millis(on.epoch.saturating_sub(Duration::from_secs(86_400)))
+    iso_millis(on.epoch.saturating_sub(Duration::from_hours(24)))
 }
 
 fn groups(xml: &mut Xml) {

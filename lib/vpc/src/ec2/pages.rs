@@ -1,6 +1,6 @@
 //! Pagination: tokens are opaque, checked, and name the item after which a page begins.
 
-use crate::chance::{Chance, key_of};
+use crate::chance::{Chance, hex, key_of};
 
 use super::errors::ApiError;
 
@@ -123,17 +123,16 @@ impl Listing<'_> {
 
     fn write(&self, after: Option<&(u64, String)>) -> String {
         let place = after.map(|(order, id)| format!("{order:016x}{id}")).unwrap_or_default();
-        let hex: String = place.bytes().map(|b| format!("{b:02x}")).collect();
-        format!("{:016x}{hex}", self.seal(&place))
+        format!("{:016x}{}", self.seal(&place), hex(place.bytes()))
     }
 
     /// The place that a token of ours names; `None` is the beginning.
     fn read(&self, token: &str) -> Result<Option<(u64, String)>, ApiError> {
         let read = || -> Option<Option<(u64, String)>> {
             let token = token.split_once('.').map_or(token, |(place, _)| place);
-            let (seal, hex) = token.split_at_checked(16)?;
+            let (seal, digits) = token.split_at_checked(16)?;
             let seal = u64::from_str_radix(seal, 16).ok()?;
-            let bytes: Option<Vec<u8>> = hex
+            let bytes: Option<Vec<u8>> = digits
                 .as_bytes()
                 .chunks(2)
                 .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())

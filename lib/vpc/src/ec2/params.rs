@@ -161,7 +161,7 @@ mod tests {
     fn filters_need_values_and_have_a_limit() {
         let form = read_form(b"Filter.1.Name=a").unwrap();
         assert_eq!(form.filters().unwrap_err().code, "InvalidParameterValue");
-        let many: String = (1..=201).map(|n| format!("&Filter.1.Value.{n}=x")).collect();
+        let many = (1..=201).map(|n| format!("&Filter.1.Value.{n}=x")).collect::<Vec<_>>().concat();
         let form = read_form(format!("Filter.1.Name=a{many}").as_bytes()).unwrap();
         assert_eq!(form.filters().unwrap_err().code, "FilterLimitExceeded");
     }

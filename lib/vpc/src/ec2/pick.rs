@@ -80,10 +80,10 @@ pub(super) fn prefixes_named(
     for text in texts {
         let net: Ipv4Net = text.parse().map_err(|_source| ApiError::bad_prefix(text))?;
         let whole = net.prefix_len() == 28 && net.trunc() == net && subnet.cidr.contains(&net);
-        if !whole || all_of(&net).any(|address| subnet.is_reserved(address)) {
+        if !whole || all_of(net).any(|address| subnet.is_reserved(address)) {
             return Err(ApiError::bad_prefix(text));
         }
-        if all_of(&net).any(|address| on.ledger.holder(address).is_some()) {
+        if all_of(net).any(|address| on.ledger.holder(address).is_some()) {
             return Err(ApiError::no_free_block());
         }
         if !nets.insert(net) {

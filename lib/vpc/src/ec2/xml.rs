@@ -26,22 +26,23 @@ impl Xml {
 
     /// The finished answer of this operation.
     pub(crate) fn finish(mut self, action: &str) -> Vec<u8> {
-        self.text.push_str(&format!("</{action}Response>"));
+        self.text.push_str("</");
+        self.text.push_str(action);
+        self.text.push_str("Response>");
         self.text.into_bytes()
     }
 
     /// One element with a text.
     pub(crate) fn leaf(&mut self, name: &str, value: impl Display) -> &mut Self {
         let value = value.to_string();
-        self.text.push_str(&format!("<{name}>{}</{name}>", escape(&value)));
-        self
+        self.node(name, |xml| xml.text.push_str(&escape(&value)))
     }
 
     /// One element with others in it.
     pub(crate) fn node(&mut self, name: &str, inside: impl FnOnce(&mut Self)) -> &mut Self {
-        self.text.push_str(&format!("<{name}>"));
+        self.text.extend(["<", name, ">"]);
         inside(self);
-        self.text.push_str(&format!("</{name}>"));
+        self.text.extend(["</", name, ">"]);
         self
     }
 

@@ -41,7 +41,7 @@ pub(crate) fn kind_of(fault: &Fault) -> String {
 
 fn problem_of(fault: &Fault) -> Option<(&'static str, &'static str)> {
     let long = |ms: u64| ms > MAX_MS;
-    let often = |ms: &Option<u64>| ms.is_some_and(|ms| ms < MIN_EVERY_MS || long(ms));
+    let often = |ms: Option<u64>| ms.is_some_and(|ms| ms < MIN_EVERY_MS || long(ms));
     match fault {
         Fault::Error { status, .. } | Fault::ImdsError { status } => {
             (!(400..=599).contains(status)).then_some(("status", "an error is 400 to 599"))
@@ -49,9 +49,8 @@ fn problem_of(fault: &Fault) -> Option<(&'static str, &'static str)> {
         Fault::HttpStatus { status, .. } => {
             (!(200..=599).contains(status)).then_some(("status", "it is 200 to 599"))
         }
-        Fault::Delay { ms } => long(*ms).then_some(("ms", "it is a year at most")),
-        Fault::LateLanding { after_ms, .. } => {
-            long(*after_ms).then_some(("after_ms", "it is a year at most"))
+        Fault::Delay { ms: time } | Fault::LateLanding { after_ms: time, .. } => {
+            long(*time).then_some(("ms", "it is a year at most"))
         }
         Fault::Bucket { refill, .. } => {
             let good = refill.is_finite() && *refill >= 0.0;
@@ -64,10 +63,10 @@ fn problem_of(fault: &Fault) -> Option<(&'static str, &'static str)> {
             (*per_second == 0).then_some(("per_second", "it is at least 1"))
         }
         Fault::Thief { every_ms, .. } | Fault::ThiefUnassign { every_ms, .. } => {
-            often(every_ms).then_some(("every_ms", "it is from 1 ms to a year"))
+            often(*every_ms).then_some(("every_ms", "it is from 1 ms to a year"))
         }
         Fault::AutoAssignPressure { every_ms, .. } => {
-            often(&Some(*every_ms)).then_some(("every_ms", "it is from 1 ms to a year"))
+            often(Some(*every_ms)).then_some(("every_ms", "it is from 1 ms to a year"))
         }
         Fault::Limit { instance_type, ips } => {
             let known = crate::model::type_named(instance_type).is_some();

@@ -64,7 +64,7 @@ pub(crate) fn build(source: &Source<'_>) -> Tree {
     };
     set("ami-id", "ami-0f1ecaca000000001".to_owned());
     set("instance-id", instance.id.to_string());
-    set("instance-type", instance.instance_type.name.to_owned());
+    set("instance-type", instance.size.name.to_owned());
     set("placement/availability-zone", instance.zone.clone());
     set("placement/region", ground.region.clone());
     set("services/domain", "amazonaws.com".to_owned());
@@ -87,7 +87,7 @@ pub(crate) fn build(source: &Source<'_>) -> Tree {
     for (eni, items) in enis {
         interface(&mut tree, ground, eni, items);
     }
-    identity(&mut tree, source, primary.map(|eni| eni.primary.to_string()));
+    identity(&mut tree, source, primary.map(|eni| eni.primary));
     role(&mut tree, source);
     tree
 }
@@ -126,7 +126,7 @@ fn interface(tree: &mut Tree, ground: &Ground, eni: &Eni, items: &[Item]) {
     }
 }
 
-fn identity(tree: &mut Tree, source: &Source<'_>, address: Option<String>) {
+fn identity(tree: &mut Tree, source: &Source<'_>, address: Option<std::net::Ipv4Addr>) {
     let Source { ground, instance, started, .. } = source;
     let document = serde_json::json!({
         "accountId": ground.account,
@@ -137,7 +137,7 @@ fn identity(tree: &mut Tree, source: &Source<'_>, address: Option<String>) {
         "marketplaceProductCodes": null,
         "imageId": "ami-0f1ecaca000000001",
         "instanceId": &*instance.id,
-        "instanceType": instance.instance_type.name,
+        "instanceType": instance.size.name,
         "kernelId": null,
         "pendingTime": iso_seconds(*started),
         "privateIp": address,

@@ -60,22 +60,16 @@ impl World {
         }
         let live = self.faults.live(id, self.now).cloned();
         let Some(fault) = live else { return };
-        let (every, result) = match &fault {
-            Fault::Thief { address, to, every_ms, .. } => {
-                let act = Act::Steal { address: *address, to: to.clone() };
-                (*every_ms, self.steal_if_lost(*address, &act))
-            }
-            Fault::ThiefUnassign { address, every_ms, .. } => {
-                let act = Act::Unassign { address: *address };
-                (*every_ms, self.perform(&act, "thief").map(|()| true).map_err(|e| e.to_string()))
-            }
-            Fault::AutoAssignPressure { subnet, every_ms } => {
-                (Some(*every_ms), self.take_one(subnet))
-            }
-            other => {
-                debug_assert!(other.stage() == crate::faults::Stage::Background, "{other:?}");
-                return;
-            }
+        let (every, result) = if let Fault::Thief { address, to, every_ms, .. } = &fault {
+            let act = Act::Steal { address: *address, to: to.clone() };
+            (*every_ms, self.steal_if_lost(*address, &act))
+        } else if let Fault::ThiefUnassign { address, every_ms, .. } = &fault {
+            let act = Act::Unassign { address: *address };
+            (*every_ms, self.perform(&act, "thief").map(|()| true).map_err(|e| e.to_string()))
+        } else if let Fault::AutoAssignPressure { subnet, every_ms } = &fault {
+            (Some(*every_ms), self.take_one(subnet))
+        } else {
+            return;
         };
         match result {
             Ok(true) => self.faults.fired(id),
@@ -108,11 +102,10 @@ impl World {
         let number = self.timeline.last_seq() + 1;
         let key = key_of("pressure") ^ number;
         let id: Id = Id::from(format!("eni-{}", self.chance.hex17("pressure", key)));
-        let [a, b, c, d, ..] = self.chance.bits("pressure-mac", key, 0).to_be_bytes();
         let mut next = (*ledger).clone();
         let eni = Eni {
             id: id.clone(),
-            mac: format!("0e:{a:02x}:{b:02x}:{c:02x}:{d:02x}:01"),
+            mac: crate::spec::mac_of("0e", self.chance.bits("pressure-mac", key, 0)),
             subnet: subnet.id.clone(),
             description: "auto-assign pressure".to_owned(),
             tags: std::collections::BTreeMap::new(),

@@ -72,24 +72,8 @@ impl World {
         let lands_at = self.now + delivery.lands_after.unwrap_or(usual);
         let answers_at = (self.now + latency + delivery.delay).max(lands_at);
         let never = delivery.show == super::delivery::Show::Never;
-        self.log(Call {
-            seq,
-            at_us: micros(self.now),
-            service: Service::Ec2,
-            caller: draft.caller.clone(),
-            action,
-            parameters: draft.form.as_ref().map(Form::shown).unwrap_or_default(),
-            request_id: draft.request_id.clone(),
-            landed_at_us: None,
-            status: None,
-            code: None,
-            message: None,
-            answered_at_us: (!never).then(|| micros(answers_at)),
-            delivery: delivery.word(),
-            mutating: known.is_some_and(Action::mutating),
-            committed: false,
-            faults: draft.fired.clone(),
-        });
+        let respond_at = (!never).then_some(answers_at);
+        self.log_arrival(&draft, (action, known), &delivery, respond_at);
         let clock = shifted(self.epoch + answers_at, draft.skew);
         match admitted {
             Err(error) => {
@@ -118,7 +102,34 @@ impl World {
                 self.schedule(lands_at, Event::Land(Box::new(flight)));
             }
         }
-        Exchange { call: CallId(seq), respond_at: (!never).then_some(answers_at) }
+        Exchange { call: CallId(seq), respond_at }
+    }
+
+    fn log_arrival(
+        &mut self,
+        draft: &Draft<'_>,
+        (action, known): (String, Option<Action>),
+        delivery: &Delivery,
+        respond_at: Option<Duration>,
+    ) {
+        self.log(Call {
+            seq: draft.seq,
+            at_us: micros(self.now),
+            service: Service::Ec2,
+            caller: draft.caller.clone(),
+            action,
+            parameters: draft.form.as_ref().map(Form::shown).unwrap_or_default(),
+            request_id: draft.request_id.clone(),
+            landed_at_us: None,
+            status: None,
+            code: None,
+            message: None,
+            answered_at_us: respond_at.map(micros),
+            delivery: delivery.word(),
+            mutating: known.is_some_and(Action::mutating),
+            committed: false,
+            faults: draft.fired.clone(),
+        });
     }
 
     fn record_refusal(&mut self, seq: u64, error: &ApiError) {
@@ -187,16 +198,12 @@ impl World {
         }
         self.throttle(draft, action, form, faults)?;
         for (id, _, fault) in faults {
-            let error = match fault {
-                Fault::Error { code, message, status } => ApiError::new(*status, code, message),
-                Fault::IamDeny {} => {
-                    let sealed = self.chance.hex17("denied", draft.seq);
-                    ApiError::unauthorized(&sealed)
-                }
-                other => {
-                    debug_assert!(other.stage() == Stage::Gate, "{other:?}");
-                    continue;
-                }
+            let error = if let Fault::Error { code, message, status } = fault {
+                ApiError::new(*status, code, message)
+            } else if matches!(fault, Fault::IamDeny {}) {
+                ApiError::unauthorized(&self.chance.hex17("denied", draft.seq))
+            } else {
+                continue;
             };
             self.fire(draft, *id);
             return Err(error);
@@ -264,12 +271,15 @@ impl World {
 
 /// Whether a fault of the execution can change anything about this action.
 fn concerns(fault: &Fault, action: Action) -> bool {
-    match fault {
-        Fault::AssignOwn { .. }
-        | Fault::ResourceAlreadyAssignedCode {}
-        | Fault::SubnetFull { .. } => action == Action::Assign,
-        Fault::Limit { .. } => matches!(action, Action::Assign | Action::InstanceTypes),
-        other => other.stage() == Stage::Execution && !action.mutating(),
+    let of_assign = matches!(
+        fault,
+        Fault::AssignOwn { .. } | Fault::ResourceAlreadyAssignedCode {} | Fault::SubnetFull { .. }
+    );
+    let of_limits = matches!(fault, Fault::Limit { .. });
+    match (of_assign, of_limits) {
+        (true, _) => action == Action::Assign,
+        (false, true) => matches!(action, Action::Assign | Action::InstanceTypes),
+        (false, false) => fault.stage() == Stage::Execution && !action.mutating(),
     }
 }
 

@@ -59,17 +59,16 @@ impl Delivery {
             }
             return first;
         }
-        let (show, executed) = match fault {
-            Fault::LostResponse { after_commit } => (Show::Cut(CutAt::Headers, 0), *after_commit),
-            Fault::Hang { after_commit } => (Show::Never, *after_commit),
-            Fault::DropConn { at, bytes } => (Show::Cut(*at, *bytes), true),
-            Fault::HttpStatus { status, body, after_commit } => {
-                (Show::Replaced(*status, *body), *after_commit)
-            }
-            other => {
-                debug_assert!(other.stage() == crate::faults::Stage::Delivery, "{other:?}");
-                return false;
-            }
+        let (show, executed) = if let Fault::LostResponse { after_commit } = fault {
+            (Show::Cut(CutAt::Headers, 0), *after_commit)
+        } else if let Fault::Hang { after_commit } = fault {
+            (Show::Never, *after_commit)
+        } else if let Fault::DropConn { at, bytes } = fault {
+            (Show::Cut(*at, *bytes), true)
+        } else if let Fault::HttpStatus { status, body, after_commit } = fault {
+            (Show::Replaced(*status, *body), *after_commit)
+        } else {
+            return false;
         };
         if self.show != Show::Whole {
             return false;

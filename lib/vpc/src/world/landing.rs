@@ -70,7 +70,9 @@ impl World {
         };
         let mut fired: Vec<u64> = knobs.fired.borrow().iter().copied().collect();
         fired.extend(self.stale(flight).map(|(fault, _)| fault));
-        fired.iter().for_each(|fault| self.faults.fired(*fault));
+        for fault in &fired {
+            self.faults.fired(*fault);
+        }
         let (answer, committed) = match result {
             Ok(Effect { body, next }) => {
                 let committed = next.is_some();
@@ -95,7 +97,10 @@ impl World {
             call.committed = committed;
             call.faults.extend(fired);
         });
-        self.deliver(flight, answer.as_ref().map(Clone::clone));
+        match answer {
+            Ok(body) => self.deliver(flight, Ok(body)),
+            Err(error) => self.deliver(flight, Err(&error)),
+        }
     }
 
     fn deliver(&mut self, flight: &Flight, result: Result<Vec<u8>, &ApiError>) {
@@ -142,21 +147,20 @@ impl World {
     fn knobs(&self, faults: &[(u64, Duration, Fault)]) -> Knobs {
         let mut knobs = Knobs::default();
         for (id, _, fault) in faults {
-            match fault {
-                Fault::AssignOwn { answer: OwnAnswer::Error } => knobs.own_is_error = Some(*id),
-                Fault::ResourceAlreadyAssignedCode {} => knobs.already_assigned = Some(*id),
-                Fault::Limit { instance_type, ips } => {
-                    knobs.limits.insert(instance_type.clone(), (*ips, *id));
+            if matches!(fault, Fault::AssignOwn { answer: OwnAnswer::Error }) {
+                knobs.own_is_error = Some(*id);
+            } else if matches!(fault, Fault::ResourceAlreadyAssignedCode {}) {
+                knobs.already_assigned = Some(*id);
+            } else if matches!(fault, Fault::DescribeOmits {}) {
+                knobs.omits.push((self.faults.resource(*id), *id));
+            } else if let Fault::Limit { instance_type, ips } = fault {
+                knobs.limits.insert(instance_type.clone(), (*ips, *id));
+            } else if let Fault::SubnetFull { subnet, form } = fault {
+                if let Some(subnet) = self.ground.subnet_named(subnet) {
+                    knobs.full.push((subnet.id.clone(), *form, *id));
                 }
-                Fault::SubnetFull { subnet, form } => {
-                    if let Some(subnet) = self.ground.subnet_named(subnet) {
-                        knobs.full.push((subnet.id.clone(), *form, *id));
-                    }
-                }
-                Fault::DescribeOmits {} => {
-                    knobs.omits.push((self.faults.resource(*id), *id));
-                }
-                other => page_knob(&mut knobs, *id, other),
+            } else {
+                page_knob(&mut knobs, *id, fault);
             }
         }
         knobs

@@ -23,8 +23,11 @@ impl World {
         let latest = self.timeline.latest();
         let described = self.timeline.seen(View::Describe, ORDINARY_READER, self.now);
         let listings = self.listings(&latest);
-        let prefixed: BTreeSet<Ipv4Addr> =
-            latest.enis.values().flat_map(|eni| eni.prefixes.iter().flat_map(all_of)).collect();
+        let prefixed: BTreeSet<Ipv4Addr> = latest
+            .enis
+            .values()
+            .flat_map(|eni| eni.prefixes.iter().copied().flat_map(all_of))
+            .collect();
         let addresses = self
             .timeline
             .owners()
@@ -94,7 +97,7 @@ impl World {
             Some(NodeView {
                 name: name.clone(),
                 instance: id.to_string(),
-                instance_type: instance.instance_type.name.to_owned(),
+                instance_type: instance.size.name.to_owned(),
                 zone: instance.zone.clone(),
                 state: instance.state,
                 enis: latest.enis_of(id).into_iter().map(|eni| self.eni_view(eni)).collect(),

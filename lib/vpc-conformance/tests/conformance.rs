@@ -1,0 +1,16 @@
+//! What EC2 and the metadata service do, asked of the simulator with the real AWS SDK.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "tests fail by panicking"
+)]
+
+#[path = "conformance/assign.rs"]
+mod assign;
+#[path = "conformance/clock.rs"]
+mod clock;
+#[path = "conformance/harness.rs"]
+mod harness;

@@ -1,0 +1,140 @@
+//! One ENI of a spec: its id, its addresses, its attachment.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use ipnet::Ipv4Net;
+
+use super::{Builder, Draft, checked, mac_of};
+use crate::chance::key_of;
+use crate::model::{Attachment, Eni, Id, Subnet, all_of};
+use crate::spec::SpecError;
+use crate::spec::check::field;
+
+impl<'a> Builder<'a> {
+    pub(super) fn eni(&mut self, draft: Draft<'a>) -> Result<Id, SpecError> {
+        let Draft { at, name, id, subnet, address, secondary, prefixes, description, tags, attach } =
+            draft;
+        let subnet = self.subnet(&at, subnet)?.clone();
+        let key = key_of(&name);
+        let id = match id {
+            Some(id) => checked("eni", id)?,
+            None => format!("eni-{}", self.chance.hex17("eni", key)),
+        };
+        let primary = match address {
+            Some(address) => address,
+            None => self.free(&at, &subnet)?,
+        };
+        self.place(&format!("{at}.address"), &subnet, primary, &name)?;
+        for address in secondary {
+            self.place(&format!("{at}.secondary"), &subnet, *address, &name)?;
+        }
+        for net in prefixes {
+            self.place_prefix(&format!("{at}.prefixes"), &subnet, *net, &name)?;
+        }
+        let made = Eni {
+            mac: self.mac(key),
+            id: Arc::from(id),
+            subnet: Arc::clone(&subnet.id),
+            description,
+            tags,
+            primary,
+            secondary: secondary.to_vec(),
+            prefixes: prefixes.to_vec(),
+            attachment: attach.map(|(instance, device_index, delete_on_termination)| Attachment {
+                id: Arc::from(format!("eni-attach-{}", self.chance.hex17("attach", key))),
+                instance,
+                device_index,
+                detaching: false,
+                delete_on_termination,
+            }),
+            operator: None,
+        };
+        self.add(&at, made)
+    }
+
+    fn add(&mut self, at: &str, made: Eni) -> Result<Id, SpecError> {
+        let id = Arc::clone(&made.id);
+        let limit = self.ledger.slot_limit(&made, &BTreeMap::new());
+        if made.slots() > limit {
+            let problem = format!("{} addresses and prefixes, the limit is {limit}", made.slots());
+            return Err(field(at, problem));
+        }
+        if let Some(attachment) = &made.attachment {
+            let zone = self.ground.subnet(&made.subnet).map(|subnet| subnet.zone.as_str());
+            let instance = self.ledger.instances.get(&attachment.instance);
+            if zone != instance.map(|instance| instance.zone.as_str()) {
+                return Err(field(format!("{at}.subnet"), "it is in another zone"));
+            }
+            let same = |eni: &&Arc<Eni>| {
+                eni.attachment.as_ref().map(|a| a.device_index) == Some(attachment.device_index)
+            };
+            if self.ledger.enis_of(&attachment.instance).iter().any(same) {
+                return Err(field(format!("{at}.device_index"), "it is there twice"));
+            }
+        }
+        if self.ledger.enis.insert(Arc::clone(&id), Arc::new(made)).is_some() {
+            return Err(field(format!("{at}.id"), format!("{id} is there twice")));
+        }
+        Ok(id)
+    }
+
+    /// A locally administered MAC in the form of EC2's.
+    fn mac(&self, key: u64) -> String {
+        mac_of("0a", self.chance.bits("mac", key, 0))
+    }
+
+    fn free(&self, at: &str, subnet: &Subnet) -> Result<Ipv4Addr, SpecError> {
+        // From the tenth on, so that a spec reads the same whatever else it places by hand.
+        let fits = |address: &Ipv4Addr| {
+            let (given, kept) = (self.taken.contains_key(address), subnet.is_kept(*address));
+            !given && !kept && !subnet.is_reserved(*address)
+        };
+        let mut all = all_of(subnet.cidr).skip(10).chain(all_of(subnet.cidr).take(10));
+        let problem =
+            || field(format!("{at}.address"), format!("no address is free in {}", subnet.cidr));
+        all.find(fits).ok_or_else(problem)
+    }
+
+    fn place(
+        &mut self,
+        at: &str,
+        subnet: &Subnet,
+        address: Ipv4Addr,
+        name: &str,
+    ) -> Result<(), SpecError> {
+        if !subnet.cidr.contains(&address) {
+            return Err(field(at, format!("{address} is not in {}", subnet.cidr)));
+        }
+        if subnet.is_reserved(address) {
+            return Err(field(at, format!("{address} is reserved by the VPC")));
+        }
+        self.take(at, address, name)
+    }
+
+    fn place_prefix(
+        &mut self,
+        at: &str,
+        subnet: &Subnet,
+        net: Ipv4Net,
+        name: &str,
+    ) -> Result<(), SpecError> {
+        if net.prefix_len() != 28 || net.trunc() != net {
+            return Err(field(at, format!("{net} is not a /28 network")));
+        }
+        all_of(net).try_for_each(|address| self.place(at, subnet, address, name))
+    }
+
+    pub(super) fn take(
+        &mut self,
+        at: &str,
+        address: Ipv4Addr,
+        name: &str,
+    ) -> Result<(), SpecError> {
+        match self.taken.insert(address, name.to_owned()) {
+            Some(other) => Err(field(at, format!("{address} is {other}'s already"))),
+            None => Ok(()),
+        }
+    }
+}
