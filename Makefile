@@ -54,8 +54,8 @@ test: ## All tests that run anywhere: the same as `cargo test`
 demo: ## The demo: three nodes, real packets, a member that keeps its address
 	cargo demo
 
-demo-release: ## The same from a release build, for the figures that count
-	cargo run --release --locked --package firecamp-cli --bin firecamp -- demo --release
+demo-release: ## The same with optimised binaries, for the figures that count
+	cargo demo --release
 
 test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user
 	scripts/as-user.sh bash -euc 'cargo test --locked; cargo demo'
