@@ -117,35 +117,40 @@ impl Netlink {
         if sent == length { Ok(()) } else { Err(NetlinkError::Incomplete) }
     }
 
-    /// Reads one datagram, which may hold many messages, or only a part of the answer.
+    /// Reads one datagram.
     async fn receive(&mut self, into: &mut Vec<Vec<u8>>) -> Result<Progress, NetlinkError> {
         let (bytes, from) = self.socket.recv_from_full().await.map_err(NetlinkError::Socket)?;
         if from.port_number() != 0 {
             return Err(NetlinkError::Garbled("it does not come from the kernel".to_owned()));
         }
-        let mut rest = bytes.as_slice();
-        let mut interrupted = false;
-        while !rest.is_empty() {
-            let packet = NetlinkBuffer::new_checked(rest)
-                .map_err(|error| NetlinkError::Garbled(error.to_string()))?;
-            if packet.sequence_number() != self.sequence {
-                return Err(NetlinkError::Garbled("it answers another request".to_owned()));
-            }
-            interrupted |= packet.flags() & NLM_F_DUMP_INTR != 0;
-            match packet.message_type() {
-                NLMSG_NOOP => {}
-                NLMSG_OVERRUN => return Err(NetlinkError::Incomplete),
-                NLMSG_ERROR | NLMSG_DONE => {
-                    verdict(packet.payload())?;
-                    return Ok(Progress { done: true, interrupted });
-                }
-                _data => into.push(packet.payload().to_vec()),
-            }
-            let step = packet.payload_length().saturating_add(HEADER).next_multiple_of(ALIGN);
-            rest = rest.get(step..).unwrap_or_default();
-        }
-        Ok(Progress { done: false, interrupted })
+        digest(&bytes, self.sequence, into)
     }
+}
+
+/// Takes one datagram apart, which may hold many messages, or only a part of the answer.
+fn digest(bytes: &[u8], sequence: u32, into: &mut Vec<Vec<u8>>) -> Result<Progress, NetlinkError> {
+    let mut rest = bytes;
+    let mut interrupted = false;
+    while !rest.is_empty() {
+        let packet = NetlinkBuffer::new_checked(rest)
+            .map_err(|error| NetlinkError::Garbled(error.to_string()))?;
+        if packet.sequence_number() != sequence {
+            return Err(NetlinkError::Garbled("it answers another request".to_owned()));
+        }
+        interrupted |= packet.flags() & NLM_F_DUMP_INTR != 0;
+        match packet.message_type() {
+            NLMSG_NOOP => {}
+            NLMSG_OVERRUN => return Err(NetlinkError::Incomplete),
+            NLMSG_ERROR | NLMSG_DONE => {
+                verdict(packet.payload())?;
+                return Ok(Progress { done: true, interrupted });
+            }
+            _data => into.push(packet.payload().to_vec()),
+        }
+        let step = packet.payload_length().saturating_add(HEADER).next_multiple_of(ALIGN);
+        rest = rest.get(step..).unwrap_or_default();
+    }
+    Ok(Progress { done: false, interrupted })
 }
 
 /// Error number of an acknowledgement or of the end of a dump.
@@ -163,3 +168,7 @@ fn verdict(payload: &[u8]) -> Result<(), NetlinkError> {
 fn too_long(_source: std::num::TryFromIntError) -> NetlinkError {
     NetlinkError::Garbled("the request is too long".to_owned())
 }
+
+#[cfg(test)]
+#[path = "netlink_tests.rs"]
+mod tests;

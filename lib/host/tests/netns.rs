@@ -86,6 +86,7 @@ const CASES: &[Case] = cases![
         a_cancelled_operation_frees_the_lock,
         two_addresses_of_one_eni_attach_and_detach_side_by_side,
         a_torn_record_stops_removal_and_is_mended_by_adding,
+        f066_a_strict_filter_that_cannot_be_made_loose_is_an_error,
         the_record_is_written_before_the_kernel_is_changed,
         without_privileges_the_kernels_refusal_is_reported,
     },

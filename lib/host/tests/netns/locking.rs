@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use firecamp_core::contract::path::{LOCK_SUBDIR, ROUTING_LOCK};
 use firecamp_core::failure::HostKind;
-use firecamp_core::outside::HostNet;
+use firecamp_core::ids::Mac;
+use firecamp_core::outside::{HostNet, KernelTarget};
 use firecamp_host::{HostTimeouts, LinuxHost};
 use nix::sched::{CloneFlags, unshare};
 
@@ -89,6 +90,7 @@ fn here<T>(future: impl Future<Output = T>) -> T {
 
 pub(crate) fn without_privileges_the_kernels_refusal_is_reported() {
     let node = Node::new();
+    node.net.set_sysctl("net/ipv4/conf/eth1/rp_filter", "2");
     let (target, pod) = (node.on_second(), holder("pod", 1));
     lose_privileges();
     let words = ["add address 10.0.1.10/32", "Operation not permitted"];
@@ -96,6 +98,17 @@ pub(crate) fn without_privileges_the_kernels_refusal_is_reported() {
     let words = ["10.0.1.1/32", "Operation not permitted"];
     fails(here(node.host.add_routing(&target, &pod)), HostKind::Refused, &words);
     assert!(!here(node.host.observe(&target)).unwrap().address, "looking needs none");
+}
+
+pub(crate) fn f066_a_strict_filter_that_cannot_be_made_loose_is_an_error() {
+    let node = Node::new();
+    node.net.set_sysctl("net/ipv4/conf/eth1/rp_filter", "1");
+    node.net.set_sysctl("net/ipv4/conf/all/rp_filter", "0");
+    let target = node.on_second();
+    lose_privileges();
+    let words = ["reverse-path filtering of eth1 is strict", "Operation not permitted"];
+    let added = here(node.host.add_routing(&target, &holder("pod", 1)));
+    fails(added, HostKind::Refused, &words);
 }
 
 pub(crate) fn the_record_is_written_before_the_kernel_is_changed() {
@@ -107,17 +120,12 @@ pub(crate) fn the_record_is_written_before_the_kernel_is_changed() {
     let removed = here(node.host.remove_address(ADDRESS, &holder("pod", 1)));
     fails(removed, HostKind::Refused, &["remove address 10.0.1.10/32", "not permitted"]);
     is_on_record("epoch=1 state=released");
-    let added = here(node.host.add_address(&node_second(&target), &holder("pod", 2)));
+    // An ENI that the node does not have changes nothing, not even the record.
+    let absent = Mac::from_bytes([2, 9, 9, 9, 9, 9]);
+    let target = KernelTarget { mac: absent, ..target };
+    let added = here(node.host.add_address(&target, &holder("pod", 2)));
     fails(added, HostKind::NoLink, &[]);
     is_on_record("epoch=1 state=released");
-}
-
-/// The target on an ENI that the node does not have.
-fn node_second(
-    target: &firecamp_core::outside::KernelTarget,
-) -> firecamp_core::outside::KernelTarget {
-    let mac = firecamp_core::ids::Mac::from_bytes([2, 9, 9, 9, 9, 9]);
-    firecamp_core::outside::KernelTarget { mac, ..target.clone() }
 }
 
 pub(crate) fn two_addresses_of_one_eni_attach_and_detach_side_by_side() {
