@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::unistd::{Gid, Uid, getegid, geteuid};
+use nix::unistd::{Gid, Uid, getegid, geteuid, setgid, setuid};
 
 use crate::failure::Failure;
 
@@ -60,6 +60,11 @@ pub(crate) fn join_box(outer: i32) -> Result<(), Failure> {
     let user = format!("/proc/{outer}/ns/user");
     if !same_namespace(&user, "/proc/self/ns/user") {
         join(&user, CloneFlags::CLONE_NEWUSER)?;
+        // Root who joins somebody else's box is nobody in there, and would lose everything at the
+        // next exec.
+        setgid(Gid::from_raw(0))
+            .and_then(|()| setuid(Uid::from_raw(0)))
+            .map_err(|e| Failure::kernel("become the owner of", "the box", e))?;
     }
     // Opened before the mount namespace changes what /proc is.
     let kinds = [

@@ -2,11 +2,17 @@
 //! request gets one reply, `{"ok": …}` or `{"error": {…}}`. Readers ignore fields that they do
 //! not know; fields are added and never change their meaning.
 
+mod calls;
+mod truth;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use firecamp_vpc::{Act, FaultSpec};
 use serde::{Deserialize, Serialize};
+
+pub use calls::{Call, Effect};
+pub use truth::{Address, Client, Eni, Listing, Node, Past, Subnet, Truth};
 
 /// A question or an order to the box.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -226,207 +232,4 @@ pub struct RouterEvent {
     /// The change.
     #[serde(flatten)]
     pub routed: Routed,
-}
-
-/// The truth, as far as a client of this crate needs it typed. `vpcbox truth --json` prints more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Truth {
-    /// When, in microseconds since the start of the world.
-    pub now_us: u64,
-    /// The box itself.
-    pub hello: Hello,
-    /// Every address that somebody holds or held.
-    pub addresses: Vec<Address>,
-    /// The nodes.
-    pub nodes: Vec<Node>,
-    /// The clients.
-    pub clients: Vec<Client>,
-    /// The subnets.
-    pub subnets: Vec<Subnet>,
-    /// States that EC2 never gets into; always empty.
-    pub violations: Vec<serde_json::Value>,
-}
-
-/// The truth about an address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Address {
-    /// The address.
-    pub address: Ipv4Addr,
-    /// The ENI that owns it, as EC2 knows.
-    pub owner: Option<String>,
-    /// The node, client or foreign instance of that ENI.
-    pub node: Option<String>,
-    /// `primary`, `secondary` or `prefix`.
-    pub held_as: Option<String>,
-    /// The ENI that should receive its packets now.
-    pub data_path: Option<String>,
-    /// The ENI that the router delivers it to.
-    #[serde(default)]
-    pub routed: Option<String>,
-    /// The node or client of that ENI.
-    #[serde(default)]
-    pub routed_node: Option<String>,
-    /// Where the metadata service lists it now.
-    pub imds: Vec<Listing>,
-    /// Its owners so far, the oldest first.
-    pub history: Vec<Past>,
-}
-
-/// A metadata service that lists an address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listing {
-    /// The node.
-    pub node: String,
-    /// The ENI.
-    pub eni: String,
-}
-
-/// A former or present owner of an address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Past {
-    /// From when.
-    pub since_us: u64,
-    /// The ENI; `None`: nobody.
-    pub eni: Option<String>,
-    /// Who did it.
-    pub by: String,
-    /// When the data path follows.
-    pub data_path_at_us: u64,
-    /// When the metadata service of the owner's instance shows it.
-    pub imds_added_at_us: Option<u64>,
-}
-
-/// A node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Node {
-    /// Its name.
-    pub name: String,
-    /// Its instance id.
-    pub instance: String,
-    /// Its instance type.
-    pub instance_type: String,
-    /// Its zone.
-    pub zone: String,
-    /// `running`, `stopped` or `terminated`.
-    pub state: String,
-    /// Its ENIs by device index.
-    pub enis: Vec<Eni>,
-}
-
-/// An ENI.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Eni {
-    /// Its id.
-    pub id: String,
-    /// Its MAC.
-    pub mac: String,
-    /// Its device index.
-    pub device_index: u32,
-    /// Its subnet's id.
-    pub subnet: String,
-    /// Its subnet's CIDR.
-    pub cidr: String,
-    /// The subnet's router.
-    pub gateway: Ipv4Addr,
-    /// Its primary address.
-    pub primary: Ipv4Addr,
-    /// Its secondary addresses.
-    pub secondary: Vec<Ipv4Addr>,
-    /// The name of its link in the node.
-    #[serde(default)]
-    pub link: Option<String>,
-}
-
-/// A client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Client {
-    /// Its name.
-    pub name: String,
-    /// Its address.
-    pub address: Ipv4Addr,
-}
-
-/// A subnet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subnet {
-    /// Its name in the spec.
-    pub name: String,
-    /// Its id.
-    pub id: String,
-    /// Its CIDR.
-    pub cidr: String,
-    /// Its zone.
-    pub zone: String,
-    /// Its router.
-    pub gateway: Ipv4Addr,
-}
-
-/// A call to EC2 or to a metadata service. Times are microseconds since the start of the world.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Call {
-    /// Its number, from 1, in the order of arrival.
-    pub seq: u64,
-    /// When it arrived.
-    pub at_us: u64,
-    /// `ec2` or `imds`.
-    pub service: String,
-    /// Who called.
-    pub caller: String,
-    /// The EC2 action, or method and path of a metadata request.
-    pub action: String,
-    /// The parameters by wire name.
-    pub parameters: BTreeMap<String, String>,
-    /// The request id in the answer.
-    pub request_id: String,
-    /// When it took effect, was read or refused.
-    pub landed_at_us: Option<u64>,
-    /// The HTTP status.
-    pub status: Option<u16>,
-    /// EC2's error code.
-    pub code: Option<String>,
-    /// EC2's error message.
-    pub message: Option<String>,
-    /// When the answer left; `None`: not yet, or never.
-    pub answered_at_us: Option<u64>,
-    /// What the caller got to see: `answered`, `lost`, `cut` or `silence`.
-    pub delivery: String,
-    /// Whether the action is one that changes things.
-    pub mutating: bool,
-    /// Whether it changed something.
-    pub committed: bool,
-    /// The faults that touched it.
-    pub faults: Vec<u64>,
-    /// The addresses that it moved, with the times of each step.
-    #[serde(default)]
-    pub effects: Vec<Effect>,
-}
-
-impl Call {
-    /// EC2's own time: from the arrival of the call until the box itself first showed the proof,
-    /// in the router and in the metadata service. `None`: not shown yet, or nothing moved.
-    pub fn proven_after_us(&self) -> Option<u64> {
-        let proofs = self.effects.iter().map(|effect| {
-            Some(effect.routed_at_us?.max(effect.imds_at_us?).saturating_sub(self.at_us))
-        });
-        proofs.collect::<Option<Vec<u64>>>()?.into_iter().max()
-    }
-}
-
-/// What a call did to one address. Times are microseconds since the start of the world.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Effect {
-    /// The address.
-    pub address: Ipv4Addr,
-    /// The ENI that held it before.
-    pub before: Option<String>,
-    /// The ENI that holds it since.
-    pub after: Option<String>,
-    /// When EC2's record changed.
-    pub committed_at_us: u64,
-    /// When the data path was to switch.
-    pub data_path_at_us: Option<u64>,
-    /// When the router delivered to the new ENI.
-    pub routed_at_us: Option<u64>,
-    /// When the metadata service of the new owner could first show it.
-    pub imds_at_us: Option<u64>,
 }

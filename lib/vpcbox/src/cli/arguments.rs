@@ -321,6 +321,8 @@ pub(super) enum ProbeCommand {
     Serve(ServeArguments),
     /// Asks once and prints who answered; 124 if nobody did.
     Dial(DialArguments),
+    /// Sends one HTTP request and prints the status, the headers and the body of the answer.
+    Http(HttpArguments),
 }
 
 #[derive(Debug, Args)]
@@ -330,7 +332,7 @@ Prints `serving` once it can be reached.
 Example:
   vpcbox exec node-a -- vpcbox probe serve 10.0.1.50:7000")]
 pub(super) struct ServeArguments {
-    /// Where to listen; the address need not be on a link yet
+    /// Where to listen; the address must be on a link of the node
     #[arg(env = "VPCBOX_BIND", value_name = "ADDRESS:PORT")]
     pub(super) bind: SocketAddrV4,
 }
@@ -351,6 +353,32 @@ pub(super) struct DialArguments {
     pub(super) udp: bool,
     /// How long to wait for an answer, in seconds
     #[arg(long, env = "VPCBOX_TIMEOUT", value_name = "SECONDS", default_value_t = 1.0)]
+    pub(super) timeout: f64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  vpcbox exec node-a -- vpcbox probe http 169.254.169.254/latest/api/token \\
+    --method PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 60'")]
+pub(super) struct HttpArguments {
+    /// ADDRESS[:PORT]/PATH
+    #[arg(env = "VPCBOX_URL", value_name = "URL")]
+    pub(super) url: String,
+    /// The method
+    #[arg(long, env = "VPCBOX_METHOD", value_name = "METHOD", default_value = "GET")]
+    pub(super) method: String,
+    /// A header; may be repeated
+    #[arg(long, env = "VPCBOX_HEADER", value_name = "NAME: VALUE")]
+    pub(super) header: Vec<String>,
+    /// The body
+    #[arg(long, env = "VPCBOX_BODY", value_name = "TEXT", default_value = "")]
+    pub(super) body: String,
+    /// Print the body only, and end with 1 unless the status is 2xx
+    #[arg(long, env = "VPCBOX_BODY_ONLY")]
+    pub(super) body_only: bool,
+    /// How long to wait, in seconds
+    #[arg(long, env = "VPCBOX_TIMEOUT", value_name = "SECONDS", default_value_t = 2.0)]
     pub(super) timeout: f64,
 }
 

@@ -1,5 +1,7 @@
 //! `vpcbox probe`: the smallest server and client, for who has neither ping nor nc.
 
+mod http;
+
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -18,6 +20,7 @@ pub(super) fn run(command: ProbeCommand) -> Result<u8, Failure> {
     match command {
         ProbeCommand::Serve(arguments) => serve(&arguments),
         ProbeCommand::Dial(arguments) => dial(&arguments),
+        ProbeCommand::Http(arguments) => http::run(&arguments),
     }
 }
 
@@ -56,10 +59,7 @@ fn answer_datagrams(udp: &UdpSocket, name: &str) {
 }
 
 fn dial(arguments: &DialArguments) -> Result<u8, Failure> {
-    let timeout = Duration::try_from_secs_f64(arguments.timeout)
-        .ok()
-        .filter(|timeout| !timeout.is_zero())
-        .ok_or_else(|| fields::usage(format!("--timeout {}: not a time", arguments.timeout)))?;
+    let timeout = read_timeout(arguments.timeout)?;
     let asked = if arguments.udp {
         ask_datagram(arguments, timeout)
     } else if arguments.from.is_some() {
@@ -68,14 +68,26 @@ fn dial(arguments: &DialArguments) -> Result<u8, Failure> {
         ask_connection(arguments.to, timeout)
     };
     let object = arguments.to.to_string();
-    match asked {
-        Ok(name) => print::out(&format!("{}\n", name.trim())).map(|()| 0),
-        Err(error) if is_silence(&error) => Err(Failure::TimedOut {
-            what: format!("an answer from {object}"),
-            seconds: timeout.as_secs_f64(),
-            last: "silence".to_owned(),
-        }),
-        Err(error) => Err(Failure::kernel("ask", object, error)),
+    let name = asked.map_err(|error| no_answer(object, timeout, error))?;
+    print::out(&format!("{}\n", name.trim())).map(|()| 0)
+}
+
+fn read_timeout(seconds: f64) -> Result<Duration, Failure> {
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|timeout| !timeout.is_zero())
+        .ok_or_else(|| fields::usage(format!("--timeout {seconds}: not a time")))
+}
+
+/// Silence is an answer of its own kind: a VPC drops, it does not refuse.
+fn no_answer(object: String, timeout: Duration, error: io::Error) -> Failure {
+    if !is_silence(&error) {
+        return Failure::kernel("ask", object, error);
+    }
+    Failure::TimedOut {
+        what: format!("an answer from {object}"),
+        seconds: timeout.as_secs_f64(),
+        last: "silence".to_owned(),
     }
 }
 

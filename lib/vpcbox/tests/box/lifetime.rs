@@ -1,0 +1,229 @@
+//! How a box ends, and that nothing stays.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Server, User, as_everybody, eventually, text, who_answers, words};
+
+/// Processes of the machine in this PID namespace (a link target, as `pid:[4026532001]`).
+fn processes_in(space: &Path) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|s| s == space))
+        .collect()
+}
+
+/// A running `vpcbox run`, with what is known of its inside.
+struct Seen {
+    child: Child,
+    space: PathBuf,
+    /// Host process ids of everything in it.
+    inside: Vec<i32>,
+    /// Network namespaces of the router and the nodes.
+    networks: Vec<PathBuf>,
+}
+
+/// Starts a box whose command says `up` and stays, and looks at what it is made of.
+fn start(user: User) -> Seen {
+    let script = "sleep 1000 & $0 exec node-a -- sleep 1000 & \
+                  $0 wait --called nonesuch --timeout 0 2>&1; echo up; wait";
+    let mut child = user.run(script).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let out = child.stdout.take().unwrap();
+    let up = BufReader::new(out).lines().map_while(Result::ok).any(|line| line == "up");
+    assert!(up, "the box did not come up");
+    let space = fs::read_link(format!("/proc/{}/ns/pid_for_children", child.id())).unwrap();
+    // init, six holders, sh and two sleeps
+    eventually("every process of the box is there", || processes_in(&space).len() >= 9);
+    let inside = processes_in(&space);
+    let network = |pid: &i32| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+    let mut networks: Vec<PathBuf> = inside.iter().filter_map(network).collect();
+    networks.sort();
+    networks.dedup();
+    assert_eq!(networks.len(), 6, "the router's, three nodes' and two clients'");
+    Seen { child, space, inside, networks }
+}
+
+/// Everything of the box is gone: processes, and with them namespaces, links and mounts.
+fn assert_gone(seen: &Seen) {
+    eventually("every process of the box is gone", || processes_in(&seen.space).is_empty());
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    for pid in pids {
+        let network = fs::read_link(format!("/proc/{pid}/ns/net"));
+        assert!(
+            !network.is_ok_and(|network| seen.networks.contains(&network)),
+            "process {pid} keeps a network namespace of the box"
+        );
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(" vpcbox "), "a mount of the box is left: {mounts}");
+    assert!(!Path::new("/run/vpcbox").exists(), "the box's directory is on the host");
+}
+
+fn kill_9(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+}
+
+fn first_process(seen: &Seen) -> i32 {
+    let is_first = |pid: &&i32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().any(|line| {
+            line.strip_prefix("NSpid:")
+                .is_some_and(|ids| ids.split_whitespace().last() == Some("1"))
+        })
+    };
+    *seen.inside.iter().find(is_first).unwrap()
+}
+
+fn command_named(seen: &Seen, name: &str) -> i32 {
+    let is_it = |pid: &&i32| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name)
+    };
+    *seen.inside.iter().find(is_it).unwrap()
+}
+
+#[test]
+fn after_kill_9_of_the_outer_process_nothing_is_left() {
+    as_everybody(|user| {
+        let mut seen = start(user);
+        seen.child.kill().unwrap();
+        assert_eq!(seen.child.wait().unwrap().signal(), Some(9));
+        assert_gone(&seen);
+    });
+}
+
+#[test]
+fn after_kill_9_of_the_first_process_nothing_is_left_and_the_outer_one_says_so() {
+    as_everybody(|user| {
+        let mut seen = start(user);
+        kill_9(first_process(&seen));
+        assert_eq!(seen.child.wait().unwrap().code(), Some(125));
+        assert_gone(&seen);
+    });
+}
+
+#[test]
+fn after_kill_9_of_the_command_nothing_is_left_and_the_exit_code_tells() {
+    as_everybody(|user| {
+        let mut seen = start(user);
+        kill_9(command_named(&seen, "sh"));
+        assert_eq!(seen.child.wait().unwrap().code(), Some(128 + 9));
+        assert_gone(&seen);
+    });
+}
+
+#[test]
+fn after_kill_9_of_a_nodes_holder_the_box_ends_and_names_it() {
+    as_everybody(|user| {
+        let mut running = user.start();
+        let place = running.client().place("node-b").unwrap();
+        let kill = format!("kill -9 {}", place.holder);
+        // Its next request fails at the latest when the box has ended.
+        drop(running.exec("node-a", "sh").args(["-c", &kill]).output().unwrap());
+        eventually("the box ends", || running.client().truth().is_err());
+    });
+}
+
+#[test]
+fn an_orderly_end_kills_what_the_command_left_running() {
+    as_everybody(|user| {
+        let mut seen = start(user);
+        let pid = Pid::from_raw(i32::try_from(seen.child.id()).unwrap());
+        kill(pid, Signal::SIGTERM).unwrap();
+        assert_eq!(seen.child.wait().unwrap().code(), Some(128 + 15));
+        assert_gone(&seen);
+    });
+}
+
+#[test]
+fn sigterm_and_sigint_reach_the_command_and_its_exit_code_comes_back() {
+    as_everybody(|user| {
+        for (signal, name, code) in [(Signal::SIGTERM, "TERM", 41), (Signal::SIGINT, "INT", 42)] {
+            let script =
+                format!("trap 'echo got {name}; exit {code}' {name}; echo up; sleep 1000 & wait");
+            let mut child = user.run(&script).stdout(Stdio::piped()).spawn().unwrap();
+            let mut out = BufReader::new(child.stdout.take().unwrap());
+            let mut line = String::new();
+            out.read_line(&mut line).unwrap();
+            assert_eq!(line, "up\n");
+            kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+            let mut rest = String::new();
+            out.read_to_string(&mut rest).unwrap();
+            assert_eq!(rest, format!("got {name}\n"), "once, not twice");
+            assert_eq!(child.wait().unwrap().code(), Some(code));
+        }
+    });
+}
+
+#[test]
+fn ctrl_c_at_a_terminal_reaches_the_command_once() {
+    as_everybody(|user| {
+        let script = "n=0; trap 'n=$((n+1)); echo interrupt $n' INT; echo up; \
+                      i=0; while [ $i -lt 300 ] && [ $n -lt 1 ]; do sleep 0.05; i=$((i+1)); done; \
+                      sleep 0.2; echo total $n; exit $n";
+        // script(1) gives it a terminal of its own and types what it reads itself.
+        let run = user.run(script);
+        let mut line = vec![run.get_program().to_string_lossy().into_owned()];
+        line.extend(run.get_args().map(|word| quote(&word.to_string_lossy())));
+        let mut child = std::process::Command::new("script")
+            .args(["-q", "-e", "-f", "-c", &line.join(" "), "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script(1) of util-linux is needed: it makes a terminal");
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut said = String::new();
+        while !said.contains("up") {
+            assert_ne!(out.read_line(&mut said).unwrap(), 0, "it ended early: {said}");
+        }
+        let mut keyboard = child.stdin.take().unwrap();
+        keyboard.write_all(b"\x03").unwrap();
+        keyboard.flush().unwrap();
+        out.read_to_string(&mut said).unwrap();
+        drop(keyboard);
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+        assert!(said.contains("total 1"), "{said}");
+    });
+}
+
+fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[test]
+fn a_box_without_a_command_ends_with_success_on_ctrl_c() {
+    as_everybody(|user| {
+        let running = user.start();
+        let pid = Pid::from_raw(i32::try_from(running.pid()).unwrap());
+        let space = fs::read_link(format!("/proc/{pid}/ns/pid_for_children")).unwrap();
+        kill(pid, Signal::SIGINT).unwrap();
+        eventually("the box is gone", || processes_in(&space).is_empty());
+    });
+}
+
+#[test]
+fn two_boxes_side_by_side_do_not_see_each_other() {
+    as_everybody(|user| {
+        let mut one = user.start();
+        let two = user.start();
+        let both = "10.0.1.11:7000";
+        let _server = Server::start(&one, user, "node-a", both);
+        assert_eq!(who_answers(&one, user, "client-a", both).as_deref(), Some("node-a"));
+        let refused = two.exec("client-a", user.binary()).args(["probe", "dial", both]).output();
+        let refused = refused.unwrap();
+        assert_eq!(refused.status.code(), Some(125), "nobody serves there: {}", words(&refused));
+        let address = "10.0.1.50".parse().unwrap();
+        one.client().act(vpcbox::vpc::Act::Unassign { address }).unwrap();
+        let mut two = two;
+        let owner = two.client().address(address).unwrap().unwrap().node;
+        assert_eq!(owner.as_deref(), Some("node-a"), "the other box did not notice");
+        drop(one);
+        assert_eq!(text(two.exec("node-a", "hostname").arg("-s")), "node-a");
+    });
+}

@@ -1,0 +1,215 @@
+//! Who receives which packet.
+
+use std::time::Duration;
+
+use vpcbox::protocol::{Condition, KernelAct};
+use vpcbox::testing::RunningBox;
+use vpcbox::vpc::Act;
+
+use crate::support::{PATIENCE, Server, as_everybody, ask, text, who_answers};
+
+const MEMBER: &str = "10.0.1.50:7000";
+const MEMBER_IP: &str = "10.0.1.50";
+const ON_SECOND_ENI: &str = "10.0.1.60";
+const SECOND_ENI_OF_B: &str = "eni-0000000000000b001";
+
+fn add(running: &mut RunningBox, node: &str, address: &str, link: &str) {
+    let act = KernelAct::KernelAdd {
+        node: node.to_owned(),
+        address: address.parse().unwrap(),
+        link: Some(link.to_owned()),
+    };
+    running.client().kernel(act).unwrap();
+}
+
+fn up(running: &mut RunningBox, node: &str, link: &str) {
+    let act = KernelAct::LinkUp { node: node.to_owned(), link: Some(link.to_owned()) };
+    running.client().kernel(act).unwrap();
+}
+
+fn primary_eni(running: &mut RunningBox, node: &str) -> String {
+    let truth = running.client().truth().unwrap();
+    let node = truth.nodes.iter().find(|n| n.name == node).unwrap();
+    node.enis.iter().find(|eni| eni.device_index == 0).unwrap().id.clone()
+}
+
+fn steal(running: &mut RunningBox, address: &str, to: String) {
+    let act = Act::Steal { address: address.parse().unwrap(), to: Some(to) };
+    running.client().act(act).unwrap();
+}
+
+fn wait_routed(running: &mut RunningBox, address: &str, node: &str) {
+    running.wait_routed(address.parse().unwrap(), node, PATIENCE).unwrap();
+}
+
+#[test]
+fn packets_reach_the_owner_from_a_client_in_the_vpc_one_outside_and_another_zone() {
+    as_everybody(|user| {
+        let mut running = user.start();
+        add(&mut running, "node-a", MEMBER_IP, "ens5");
+        let _server = Server::start(&running, user, "node-a", MEMBER);
+        for from in ["client-a", "onprem", "node-b", "node-c", "node-a"] {
+            assert_eq!(who_answers(&running, user, from, MEMBER).as_deref(), Some("node-a"));
+        }
+        let datagram = ask(&running, user, "client-a", &[MEMBER, "--udp"]);
+        assert_eq!(datagram.as_deref(), Some("node-a"));
+    });
+}
+
+#[test]
+fn after_a_move_the_stale_holder_is_cut_off_and_the_client_reaches_the_new_one() {
+    as_everybody(|user| {
+        let mut running = user.start();
+        for node in ["node-a", "node-b"] {
+            add(&mut running, node, MEMBER_IP, "ens5");
+        }
+        let _stale = Server::start(&running, user, "node-a", MEMBER);
+        let _fresh = Server::start(&running, user, "node-b", MEMBER);
+        let _client = Server::start(&running, user, "client-a", "10.0.1.200:7001");
+        let as_member =
+            |running: &RunningBox, node: &str| ask(running, user, node, &FROM_MEMBER_TO_CLIENT);
+        assert_eq!(who_answers(&running, user, "client-a", MEMBER).as_deref(), Some("node-a"));
+        assert_eq!(as_member(&running, "node-a").as_deref(), Some("client-a"));
+        assert_eq!(as_member(&running, "node-b"), None, "its source address is not node-b's yet");
+
+        let eni = primary_eni(&mut running, "node-b");
+        steal(&mut running, MEMBER_IP, eni);
+        wait_routed(&mut running, MEMBER_IP, "node-b");
+
+        assert_eq!(who_answers(&running, user, "client-a", MEMBER).as_deref(), Some("node-b"));
+        assert_eq!(as_member(&running, "node-a"), None, "a stale holder's packets are dropped");
+        assert_eq!(as_member(&running, "node-b").as_deref(), Some("client-a"));
+        // On the old node itself the leftover address hides the new holder (F071).
+        assert_eq!(who_answers(&running, user, "node-a", MEMBER).as_deref(), Some("node-a"));
+    });
+}
+
+const FROM_MEMBER_TO_CLIENT: [&str; 6] =
+    ["10.0.1.200:7001", "--udp", "--from", MEMBER_IP, "--timeout", "0.5"];
+
+#[test]
+fn an_address_that_nobody_has_or_a_kernel_lacks_is_silence_not_an_error() {
+    as_everybody(|user| {
+        let running = user.start();
+        for from in ["client-a", "node-b", "onprem"] {
+            assert_eq!(who_answers(&running, user, from, "10.0.1.99:7000"), None, "nobody's");
+        }
+        for from in ["client-a", "onprem"] {
+            let answer = ask(&running, user, from, &[MEMBER, "--udp", "--timeout", "0.3"]);
+            assert_eq!(answer, None, "EC2 gave it to node-a, whose kernel does not have it");
+        }
+    });
+}
+
+fn received(running: &RunningBox, node: &str, link: &str) -> u64 {
+    let path = format!("/sys/class/net/{link}/statistics/rx_packets");
+    text(running.exec(node, "cat").arg(path)).parse().unwrap()
+}
+
+#[test]
+fn an_eni_without_an_address_gets_its_packets_and_may_not_send_by_another_one() {
+    as_everybody(|user| {
+        let mut running = user.start();
+        up(&mut running, "node-a", "ens6");
+        let before = received(&running, "node-a", "ens6");
+        let to = format!("{ON_SECOND_ENI}:7000");
+        let datagram = [to.as_str(), "--udp", "--timeout", "0.3"];
+        assert_eq!(ask(&running, user, "client-a", &datagram), None);
+        assert!(received(&running, "node-a", "ens6") > before, "delivered by MAC, without ARP");
+
+        // With the address but without policy routing the answer leaves by ens5, whose ENI does
+        // not own it: EC2's source check drops it (F065).
+        add(&mut running, "node-a", ON_SECOND_ENI, "ens6");
+        let _server = Server::start(&running, user, "node-a", &to);
+        assert_eq!(ask(&running, user, "client-a", &datagram), None);
+    });
+}
+
+#[test]
+fn further_enis_start_down_or_up_but_never_with_an_address() {
+    as_everybody(|user| {
+        for (arguments, state) in
+            [(&["--extra-enis", "down"][..], "down"), (&["--extra-enis", "up"][..], "up")]
+        {
+            let mut running = user.start_with(arguments);
+            let shown = text(running.exec("node-a", "cat").arg("/sys/class/net/ens6/operstate"));
+            assert_eq!(shown, state);
+            let mac = text(running.exec("node-a", "cat").arg("/sys/class/net/ens6/address"));
+            let truth = running.client().truth().unwrap();
+            let enis = &truth.nodes[0].enis;
+            let eni = enis.iter().find(|eni| eni.device_index == 1).unwrap();
+            assert_eq!((eni.mac.as_str(), eni.link.as_deref()), (mac.as_str(), Some("ens6")));
+            let routes = text(running.exec("node-a", "cat").arg("/proc/net/fib_trie"));
+            assert!(!routes.contains("10.0.1.21"), "ens6 has no address: {routes}");
+        }
+    });
+}
+
+#[test]
+fn a_moved_address_is_routed_to_an_eni_whose_link_is_still_down() {
+    as_everybody(|user| {
+        let mut running = user.start();
+        steal(&mut running, MEMBER_IP, SECOND_ENI_OF_B.to_owned());
+        wait_routed(&mut running, MEMBER_IP, SECOND_ENI_OF_B);
+        up(&mut running, "node-b", "ens6");
+        let before = received(&running, "node-b", "ens6");
+        let datagram = [MEMBER, "--udp", "--timeout", "0.3"];
+        assert_eq!(ask(&running, user, "client-a", &datagram), None);
+        assert!(received(&running, "node-b", "ens6") > before);
+    });
+}
+
+#[test]
+fn a_foreign_holder_swallows_the_packets() {
+    as_everybody(|user| {
+        let mut running = user.start();
+        add(&mut running, "node-a", MEMBER_IP, "ens5");
+        let _server = Server::start(&running, user, "node-a", MEMBER);
+        let address = MEMBER_IP.parse().unwrap();
+        running.client().act(Act::Unassign { address }).unwrap();
+        running.client().wait(&Condition::Routed { address, node: None }, PATIENCE).unwrap();
+        assert_eq!(who_answers(&running, user, "client-a", MEMBER), None);
+    });
+}
+
+#[test]
+fn a_kernel_address_can_be_stripped_and_a_link_can_flap() {
+    as_everybody(|user| {
+        let mut running = user.start();
+        add(&mut running, "node-a", MEMBER_IP, "ens5");
+        let server = Server::start(&running, user, "node-a", MEMBER);
+        let node = || "node-a".to_owned();
+        let flap = KernelAct::LinkFlap { node: node(), link: None, down_ms: 20 };
+        running.client().kernel(flap).unwrap();
+        let state = text(running.exec("node-a", "cat").arg("/sys/class/net/ens5/operstate"));
+        assert_eq!(state, "up");
+        drop(server);
+        let strip = KernelAct::KernelStrip { node: node(), address: MEMBER_IP.parse().unwrap() };
+        running.client().kernel(strip.clone()).unwrap();
+        let again = running.client().kernel(strip).unwrap_err().chain();
+        assert!(again.contains("no link of node-a has 10.0.1.50"), "{again}");
+    });
+}
+
+#[test]
+fn the_route_switches_within_milliseconds_and_before_the_metadata_service_shows_it() {
+    as_everybody(|user| {
+        let mut running = user.start();
+        let address: std::net::Ipv4Addr = MEMBER_IP.parse().unwrap();
+        let eni = primary_eni(&mut running, "node-b");
+        steal(&mut running, MEMBER_IP, eni.clone());
+        let listed = Condition::Listed { address, node: "node-b".to_owned() };
+        running.client().wait(&listed, PATIENCE).unwrap();
+        let record = running.client().address(address).unwrap().unwrap();
+        let past = record.history.iter().find(|past| past.eni.as_ref() == Some(&eni)).unwrap();
+        let events = running.client().router(0).unwrap();
+        let routed = events.iter().map(|event| &event.routed);
+        let routed = routed.filter(|r| r.address == address && r.eni.as_ref() == Some(&eni));
+        let at = routed.map(|r| r.at_us).next().unwrap();
+        let late = Duration::from_micros(at - past.data_path_at_us);
+        // Milliseconds on an idle machine; the bound is for one that runs many tests at once.
+        assert!(late < Duration::from_secs(1), "the router followed {late:?} late");
+        assert!(past.imds_added_at_us.unwrap() >= past.data_path_at_us);
+        assert_eq!(record.routed_node.as_deref(), Some("node-b"));
+    });
+}
