@@ -5,8 +5,8 @@ use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::failure::CloudKind::{Auth, HeldElsewhere, Throttled, Transient, Unknown};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::outside::Cloud;
-use tokio::net::TcpListener;
-use tokio::time::Instant;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout};
 
 use crate::server::{Reply, Server};
 use crate::setup::{
@@ -232,4 +232,32 @@ async fn f052_a_connection_that_closed_while_idle_never_makes_a_write_be_sent_tw
         assert!(server.requests().len() <= call, "call {call} was sent twice");
     }
     assert!(done > 0 && server.requests().len() >= done);
+}
+
+/// A listener whose queue is full: the kernel drops whoever wants to connect, as a missing VPC
+/// endpoint does.
+async fn full() -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut open = Vec::new();
+    while let Ok(stream) = timeout(SHORT, TcpStream::connect(address)).await {
+        open.push(stream.unwrap());
+        assert!(open.len() < 64, "the queue never fills");
+    }
+    (listener, open)
+}
+
+#[tokio::test]
+async fn f053_an_endpoint_that_cannot_be_reached_is_told_after_the_connect_timeout() {
+    let (listener, _open) = full().await;
+    let cloud = ec2(&format!("http://{}", listener.local_addr().unwrap()));
+    for which in ALL {
+        let started = Instant::now();
+        let failure = ask(&cloud, which).await.unwrap_err();
+        assert!(started.elapsed() < SOON, "{which:?} took {:?}", started.elapsed());
+        assert_eq!(failure.kind, Transient, "{failure}");
+        assert!(failure.detail.contains("connect"), "{failure}");
+    }
 }
