@@ -1,2 +1,7 @@
-//! Not built yet.
-fn main() {}
+//! The `firecamp` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    firecamp_cli::main()
+}

@@ -1,0 +1,56 @@
+//! `firecamp demo`, the outside: builds what it starts, checks the machine, and becomes the box.
+
+mod build;
+pub(crate) mod inside;
+mod launch;
+mod orders;
+mod pod;
+mod process;
+mod records;
+mod replay;
+mod stage;
+mod story;
+mod watch;
+mod world;
+
+use std::path::{Path, PathBuf};
+
+use crate::args::DemoArguments;
+use crate::failure::Failure;
+use orders::Orders;
+
+/// Runs or replays a demo. On success the exit code of what was shown.
+pub(crate) fn run(arguments: &DemoArguments) -> Result<u8, Failure> {
+    let report = arguments.report.as_deref().map(report_file).transpose()?;
+    if let Some(recorded) = &arguments.replay {
+        return replay::run(recorded, arguments, report.as_deref());
+    }
+    let layout = build::Layout::of_this_binary(arguments.release)?;
+    let tools = build::build(&layout)?;
+    let keep = arguments
+        .keep
+        .then(|| std::env::temp_dir().join(format!("firecamp-demo-{}", std::process::id())));
+    let orders = Orders {
+        profile: arguments.profile,
+        seed: arguments.seed,
+        json: arguments.json,
+        no_color: arguments.no_color,
+        report,
+        keep,
+        build: layout.build_name(),
+        tools,
+    };
+    Err(launch::become_the_box(&orders))
+}
+
+/// Finds out before anything runs whether the report can be written.
+fn report_file(path: &Path) -> Result<PathBuf, Failure> {
+    let path = std::path::absolute(path).map_err(|source| Failure::file("find", path, source))?;
+    launch::refuse_private_places(&path)?;
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(|source| Failure::file("write", &path, source))?;
+    Ok(path)
+}

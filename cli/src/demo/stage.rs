@@ -1,0 +1,234 @@
+//! Everything that a step needs: the box, the client that is watched, the records, and what has
+//! happened so far.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use firecamp_core::contract::{env, path};
+use vpcbox::client::Client;
+use vpcbox::clock::Clock;
+use vpcbox::protocol::Truth;
+
+use super::orders::Orders;
+use super::process::{Process, Traces};
+use super::records::Records;
+use super::watch::Watch;
+use super::world;
+use crate::event::{Call, Event, Place, Ran};
+use crate::failure::Failure;
+use crate::render::Sink;
+use crate::verdict;
+
+/// The client tries this often, and gives an attempt up after that. Below the kernel's first
+/// retransmission of a SYN after 1 s, so that no attempt hides a silence.
+pub(crate) const EVERY_MS: u64 = 10;
+const PATIENCE_MS: u64 = 200;
+
+/// The stage of a demo.
+pub(crate) struct Stage {
+    pub(crate) orders: Orders,
+    pub(crate) vpc: Client,
+    pub(crate) clock: Clock,
+    pub(crate) dir: PathBuf,
+    pub(crate) records: Records,
+    pub(crate) watch: Watch,
+    pub(crate) places: Vec<Place>,
+    pub(crate) spans: Vec<Ran>,
+    pub(crate) step: u8,
+    sink: Arc<Mutex<Sink>>,
+    started: u32,
+    pods: u32,
+    _client: Process,
+}
+
+impl Stage {
+    /// Sets everything up in the box that `socket` leads to.
+    pub(crate) fn set_up(
+        orders: Orders,
+        socket: &Path,
+        sink: Arc<Mutex<Sink>>,
+    ) -> Result<Self, Failure> {
+        let mut vpc = Client::connect(socket)?;
+        let clock = vpc.clock();
+        // A tmpfs of the box that all its nodes share: it is gone when the box is.
+        let dir = socket.parent().unwrap_or(Path::new("/")).join("demo");
+        for name in ["registry", "volume", "log"] {
+            let dir = dir.join(name);
+            std::fs::create_dir_all(&dir).map_err(|e| Failure::file("create", &dir, e))?;
+        }
+        let records = Records::create(&dir.join("registry"))?;
+        let truth = vpc.truth()?;
+        let places = places(&truth);
+        let names = truth.nodes.iter().map(|node| node.name.clone()).collect();
+        let mut client = start_client(&orders, &vpc, &dir)?;
+        let Some(out) = client.output() else { return Err(client.failed("has no output")) };
+        let watch = Watch::start(out, names, &sink);
+        Ok(Self {
+            orders,
+            vpc,
+            clock,
+            dir,
+            records,
+            watch,
+            places,
+            spans: Vec::new(),
+            step: 0,
+            sink,
+            started: 0,
+            pods: 0,
+            _client: client,
+        })
+    }
+
+    /// Tells everybody who watches.
+    pub(crate) fn tell(&self, event: Event) -> Result<(), Failure> {
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        sink.tell(event).map_err(Failure::Output)
+    }
+
+    /// Tells something in passing.
+    pub(crate) fn note(&self, text: impl Into<String>) -> Result<(), Failure> {
+        self.tell(Event::Note { at_us: self.clock.now_us(), step: self.step, text: text.into() })
+    }
+
+    /// Keeps and tells a span of a pod's life.
+    pub(crate) fn span(&mut self, ran: Ran) -> Result<(), Failure> {
+        self.spans.push(ran.clone());
+        self.tell(Event::Ran(ran))
+    }
+
+    /// The UID of the next pod.
+    pub(crate) fn next_pod(&mut self) -> String {
+        self.pods = self.pods.saturating_add(1);
+        format!("pod-{}", self.pods)
+    }
+
+    /// Names of nodes in the order of their letters in strips.
+    pub(crate) fn nodes(&self) -> Vec<String> {
+        self.places.iter().map(|place| place.name.clone()).collect()
+    }
+
+    /// Files for a process, numbered in the order of their starts.
+    pub(crate) fn traces(&mut self, name: &str) -> Traces {
+        self.started = self.started.saturating_add(1);
+        traces(&self.dir, self.started, name)
+    }
+
+    /// A command in a node, with nothing of the user's environment.
+    pub(crate) fn in_node(&self, node: &str, traces: &Traces, program: &Path) -> Command {
+        in_place(&self.orders, &self.vpc, (node, traces), program)
+    }
+
+    /// A command of a container of this pod, as the member's template would have it.
+    pub(crate) fn container(
+        &self,
+        (pod, node): (&str, &str),
+        traces: &Traces,
+        program: &Path,
+    ) -> Command {
+        let mut command = self.in_node(node, traces, program);
+        let registry = format!("file://{}", self.dir.join("registry").display());
+        command
+            .env(env::CLUSTER, world::CLUSTER)
+            .env(env::SERVICE_NAME, world::SERVICE)
+            .env(env::POD_NAME, world::MEMBER)
+            .env(env::K8S_NAMESPACE, world::NAMESPACE)
+            .env(env::POD_UID, pod)
+            .env(env::NODE_NAME, node)
+            .env(env::REGISTRY, registry)
+            .env(env::LOG_FORMAT, "json")
+            .env(env::TERMINATION_LOG, traces.last_words());
+        command
+    }
+
+    /// Directory of the static-IP file: on the volume that travels with the member.
+    pub(crate) fn conf_dir(&self) -> PathBuf {
+        self.dir.join("volume").join("conf")
+    }
+
+    /// The static-IP file.
+    pub(crate) fn static_ip_file(&self) -> PathBuf {
+        self.conf_dir().join(path::STATIC_IP_FILE)
+    }
+
+    /// The number of the last call so far.
+    pub(crate) fn last_call(&mut self) -> Result<u64, Failure> {
+        Ok(self.vpc.calls(0)?.last().map_or(0, |call| call.seq))
+    }
+
+    /// The calls to EC2 after that one.
+    pub(crate) fn ec2_calls(&mut self, since: u64) -> Result<Vec<Call>, Failure> {
+        let calls = self.vpc.calls(since)?;
+        Ok(calls.iter().filter(|call| call.service == "ec2").map(told).collect())
+    }
+}
+
+impl Traces {
+    /// The file of a container's termination message.
+    pub(crate) fn last_words(&self) -> PathBuf {
+        self.log.with_extension("words")
+    }
+}
+
+fn traces(dir: &Path, number: u32, name: &str) -> Traces {
+    let log = dir.join("log").join(format!("{number:02}-{name}.log"));
+    let mark = log.with_extension("began");
+    Traces { log, mark }
+}
+
+fn places(truth: &Truth) -> Vec<Place> {
+    let primary = |node: &vpcbox::protocol::Node| node.enis.first().map(|eni| eni.primary);
+    let nodes = truth.nodes.iter();
+    nodes.filter_map(|node| Some(world::place(&node.name, &node.zone, primary(node)?))).collect()
+}
+
+/// What of the user's environment a program in the box still gets: how to find programs, and what
+/// tools that measure coverage want.
+const KEPT: [&str; 2] = ["PATH", "LLVM_PROFILE_FILE"];
+
+fn in_place(
+    orders: &Orders,
+    vpc: &Client,
+    (node, traces): (&str, &Traces),
+    program: &Path,
+) -> Command {
+    let tools = &orders.tools;
+    let mut command = vpc.exec(&tools.vpcbox, node, &tools.firecamp);
+    command.env_clear();
+    for key in KEPT {
+        if let Some(value) = std::env::var_os(key) {
+            command.env(key, value);
+        }
+    }
+    command.arg("member-start").arg("--mark").arg(&traces.mark).arg("--").arg(program);
+    command
+}
+
+fn start_client(orders: &Orders, vpc: &Client, dir: &Path) -> Result<Process, Failure> {
+    let traces = traces(dir, 0, "client");
+    let clock = vpc.clock();
+    let mut command = in_place(orders, vpc, (world::CLIENT, &traces), &orders.tools.firecamp);
+    command
+        .args(["member-client", "--address", &world::ADDRESS.to_string()])
+        .args(["--port", &world::PORT.to_string()])
+        .args(["--every-ms", &EVERY_MS.to_string(), "--patience-ms", &PATIENCE_MS.to_string()])
+        .args(["--origin-ns", &clock.origin_ns().to_string()]);
+    Process::start("the client", &mut command, traces, clock)
+}
+
+/// A call as it is told.
+fn told(call: &vpcbox::protocol::Call) -> Call {
+    let after = |at: Option<u64>| at.map(|at| at.saturating_sub(call.at_us));
+    let routed = call.effects.iter().filter_map(|effect| effect.routed_at_us).max();
+    Call {
+        at_us: call.at_us,
+        action: call.action.clone(),
+        caller: call.caller.clone(),
+        mutating: call.mutating,
+        outcome: verdict::outcome(call.code.as_deref(), call.status, &call.delivery),
+        took_us: after(call.answered_at_us),
+        routed_after_us: after(routed),
+        proven_after_us: call.proven_after_us().filter(|_| !call.effects.is_empty()),
+    }
+}

@@ -1,0 +1,284 @@
+//! What happens, step by step.
+
+use std::thread;
+use std::time::Duration;
+
+use firecamp_core::record::{State, StaticIp};
+
+use super::pod::{AtStop, Pod, release_hook};
+use super::stage::Stage;
+use super::watch::BUCKET_US;
+use super::world::{self, NODE_A, NODE_B};
+use crate::event::{Check, Event, Kind, Ran, StepResult};
+use crate::failure::Failure;
+use crate::measure;
+
+/// How often the truth is asked while something is waited for.
+const POLL: Duration = Duration::from_millis(20);
+
+/// The metadata service forgets an address within a minute.
+const FORGETTING: Duration = Duration::from_secs(70);
+
+/// How long before a step an answer is looked for.
+const BEFORE_US: u64 = 250_000;
+
+/// What a step leaves to be measured.
+#[derive(Default)]
+struct Done {
+    init: Option<Ran>,
+    stop_us: Option<u64>,
+    /// The client was to be answered before and after.
+    outage: bool,
+}
+
+/// Where the address is to be after a step.
+#[derive(Clone, Copy)]
+enum Expected<'a> {
+    /// Held by this pod on this node.
+    Attached(&'a str, &'a str),
+    /// Released, and kept on this node's ENI.
+    Parked(&'a str),
+    /// Released, and on no ENI.
+    Unassigned,
+}
+
+/// A step that is under way.
+struct Step {
+    kind: Kind,
+    title: String,
+    from_us: u64,
+    calls: u64,
+}
+
+/// Plays everything; the results of the steps.
+pub(super) fn play(stage: &mut Stage) -> Result<Vec<StepResult>, Failure> {
+    let (first, one) = first_start(stage)?;
+    let (second, two) = restart(stage, first)?;
+    let (third, three) = move_to_another_node(stage, second)?;
+    let (fourth, four) = crash(stage, &third)?;
+    let five = zombie(stage, &third, &fourth)?;
+    let six = scale_down(stage, fourth)?;
+    let seven = give_back(stage)?;
+    Ok(vec![one, two, three, four, five, six, seven])
+}
+
+fn first_start(stage: &mut Stage) -> Result<(Pod, StepResult), Failure> {
+    let story = "The first use of redis-0 decides its zone and takes an address from the pool.";
+    let step = begin(stage, Kind::First, "Start on node-a", story)?;
+    let pod = Pod::start(stage, NODE_A, AtStop::Park)?;
+    let done = Done { init: Some(pod.init.clone()), ..Done::default() };
+    let result = end(stage, step, done, Expected::Attached(&pod.uid, &pod.node))?;
+    Ok((pod, result))
+}
+
+fn restart(stage: &mut Stage, old: Pod) -> Result<(Pod, StepResult), Failure> {
+    let story = "EC2 kept the address on this node's ENI, so nothing has to change there.";
+    let step = begin(stage, Kind::SameNode, "Restart on the same node", story)?;
+    let stop_us = Some(old.stop(stage)?);
+    let pod = Pod::start(stage, NODE_A, AtStop::Park)?;
+    let done = Done { init: Some(pod.init.clone()), stop_us, outage: true };
+    let result = end(stage, step, done, Expected::Attached(&pod.uid, &pod.node))?;
+    Ok((pod, result))
+}
+
+fn move_to_another_node(stage: &mut Stage, old: Pod) -> Result<(Pod, StepResult), Failure> {
+    let story = "The pod is rescheduled within its zone; the address follows it.";
+    let step = begin(stage, Kind::Moved, "Move to node-b", story)?;
+    let stop_us = Some(old.stop(stage)?);
+    let pod = Pod::start(stage, NODE_B, AtStop::Park)?;
+    let done = Done { init: Some(pod.init.clone()), stop_us, outage: true };
+    let result = end(stage, step, done, Expected::Attached(&pod.uid, &pod.node))?;
+    Ok((pod, result))
+}
+
+fn crash(stage: &mut Stage, old: &Pod) -> Result<(Pod, StepResult), Failure> {
+    forget(stage, NODE_A)?;
+    let story = "The server is killed with SIGKILL, node-b does not stop anything and keeps the \
+                 address in its kernel; the next pod starts on node-a.";
+    let step = begin(stage, Kind::Crashed, "Crash on node-b, start on node-a", story)?;
+    old.crash(stage)?;
+    let pod = Pod::start(stage, NODE_A, AtStop::Park)?;
+    let done = Done { init: Some(pod.init.clone()), stop_us: None, outage: true };
+    let result = end(stage, step, done, Expected::Attached(&pod.uid, &pod.node))?;
+    Ok((pod, result))
+}
+
+/// Waits until the metadata service of a node has forgotten the address, as it has when a member
+/// comes back to a node that it left a while ago. Earlier, its proof would cost one read more.
+fn forget(stage: &mut Stage, node: &str) -> Result<(), Failure> {
+    let listed = |stage: &mut Stage| -> Result<bool, Failure> {
+        let record = stage.vpc.address(world::ADDRESS)?;
+        Ok(record.is_some_and(|record| record.imds.iter().any(|place| place.node == node)))
+    };
+    let from = stage.clock.now();
+    if !listed(stage)? {
+        return Ok(());
+    }
+    stage.note(format!(
+        "(later: the metadata service of {node} takes its time to forget {})",
+        world::ADDRESS
+    ))?;
+    while listed(stage)? {
+        if stage.clock.now().saturating_sub(from) > FORGETTING {
+            return Err(Failure::Story(format!("{node}'s metadata service does not forget")));
+        }
+        thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+fn zombie(stage: &mut Stage, old: &Pod, new: &Pod) -> Result<StepResult, Failure> {
+    let story = "node-b comes back and stops the old pod now: SIGTERM for its stop container, and \
+                 a preStop hook besides. Both are superseded and change nothing.";
+    let step = begin(stage, Kind::Zombie, "A zombie's late stop on node-b", story)?;
+    let before = record(stage)?;
+    let stop_us = Some(old.stop_sidecar(stage)?);
+    release_hook(stage, (&old.uid, &old.node))?;
+    let after = record(stage)?;
+    stage.watch.answers_of(&new.uid, 1)?;
+    let done = Done { stop_us, ..Done::default() };
+    let mut result = measured(stage, step, done)?;
+    let unchanged = Check {
+        what: "the record did not change".to_owned(),
+        held: before == after,
+        seen: format!("epoch {}", after.epoch.0),
+    };
+    result.checks.push(unchanged);
+    conclude(stage, result, Expected::Attached(&new.uid, &new.node))
+}
+
+fn scale_down(stage: &mut Stage, old: Pod) -> Result<StepResult, Failure> {
+    let story = "The address leaves the kernel; EC2 keeps it on the ENI as a reservation.";
+    let step = begin(stage, Kind::Released, "Scale down to 0", story)?;
+    let node = old.node.clone();
+    let stop_us = Some(old.stop(stage)?);
+    dwell(stage)?;
+    end(stage, step, Done { stop_us, ..Done::default() }, Expected::Parked(&node))
+}
+
+fn give_back(stage: &mut Stage) -> Result<StepResult, Failure> {
+    let story = "Up again on node-a without a call; then a release that takes the address out of \
+                 EC2. The record keeps it for the member.";
+    let title = "Scale up, and down with --unassign";
+    let step = begin(stage, Kind::Unassigned, title, story)?;
+    let pod = Pod::start(stage, NODE_A, AtStop::Unassign)?;
+    let init = Some(pod.init.clone());
+    let stop_us = Some(pod.stop(stage)?);
+    dwell(stage)?;
+    end(stage, step, Done { init, stop_us, outage: false }, Expected::Unassigned)
+}
+
+/// Lets the client dial on for as long as people need to see that nobody answers.
+fn dwell(stage: &Stage) -> Result<(), Failure> {
+    let until_us = stage.clock.now_us().saturating_add(10 * BUCKET_US);
+    stage.watch.known_until(until_us)
+}
+
+fn begin(stage: &mut Stage, kind: Kind, title: &str, story: &str) -> Result<Step, Failure> {
+    stage.step = stage.step.saturating_add(1);
+    let from_us = stage.clock.now_us();
+    let (title, story) = (title.to_owned(), story.to_owned());
+    stage.tell(Event::StepBegan {
+        at_us: from_us,
+        step: stage.step,
+        title: title.clone(),
+        story,
+    })?;
+    stage.watch.follow_step(Some(from_us));
+    Ok(Step { kind, title, from_us, calls: stage.last_call()? })
+}
+
+fn end(
+    stage: &mut Stage,
+    step: Step,
+    done: Done,
+    expected: Expected<'_>,
+) -> Result<StepResult, Failure> {
+    let result = measured(stage, step, done)?;
+    conclude(stage, result, expected)
+}
+
+fn measured(stage: &mut Stage, step: Step, done: Done) -> Result<StepResult, Failure> {
+    let to_us = stage.clock.now_us();
+    stage.watch.known_until(to_us)?;
+    stage.watch.follow_step(None);
+    let calls = stage.ec2_calls(step.calls)?;
+    let spans: Vec<Ran> =
+        stage.spans.iter().filter(|ran| ran.step == stage.step).cloned().collect();
+    let seen = stage.watch.lock();
+    let attempts = seen.within(step.from_us, to_us);
+    let window = (step.from_us, to_us);
+    let strip = measure::strip(&attempts, &seen.terms, &stage.nodes(), window, BUCKET_US);
+    let tally = measure::tally(&attempts, &seen.terms);
+    // The last answer before an outage may be older than the step.
+    let around = seen.within(step.from_us.saturating_sub(BEFORE_US), to_us);
+    let outage = done.outage.then(|| measure::outage(&around, &spans, &calls)).flatten();
+    Ok(StepResult {
+        step: stage.step,
+        kind: step.kind,
+        title: step.title,
+        from_us: step.from_us,
+        to_us,
+        init: done.init.map(|ran| measure::init_time(&ran, &calls)),
+        stop_us: done.stop_us,
+        outage,
+        calls,
+        strip,
+        answered: tally.answered,
+        silent: tally.silent,
+        wrong: tally.wrong,
+        checks: Vec::new(),
+    })
+}
+
+fn conclude(
+    stage: &mut Stage,
+    mut result: StepResult,
+    expected: Expected<'_>,
+) -> Result<StepResult, Failure> {
+    result.checks.insert(0, agreement(stage, expected)?);
+    stage.tell(Event::StepEnded(Box::new(result.clone())))?;
+    Ok(result)
+}
+
+fn record(stage: &Stage) -> Result<StaticIp, Failure> {
+    let stored = stage.records.static_ip(world::ADDRESS)?;
+    let stored = stored
+        .ok_or_else(|| Failure::Registry(format!("there is no StaticIP {}", world::ADDRESS)))?;
+    Ok(stored.object)
+}
+
+/// Whether EC2, the router, the record and the file say what they should.
+fn agreement(stage: &mut Stage, expected: Expected<'_>) -> Result<Check, Failure> {
+    let record = record(stage)?;
+    let truth = stage.vpc.address(world::ADDRESS)?;
+    let owner = truth.as_ref().and_then(|truth| truth.node.clone());
+    let routed = truth.and_then(|truth| truth.routed_node);
+    let file = std::fs::read_to_string(stage.static_ip_file()).unwrap_or_default();
+    let in_file = file.contains(&world::ADDRESS.to_string());
+    let attachment = record.attachment.as_ref();
+    let state = attachment.map(|attachment| attachment.state);
+    let at = |node: &str| owner.as_deref() == Some(node) && routed.as_deref() == Some(node);
+    let held = match expected {
+        Expected::Attached(pod, node) => {
+            let by = attachment.is_some_and(|a| a.pod.as_str() == pod && a.node.as_str() == node);
+            at(node) && by && state == Some(State::Attached) && in_file
+        }
+        Expected::Parked(node) => at(node) && state == Some(State::Parked),
+        Expected::Unassigned => owner.is_none() && state == Some(State::Released),
+    };
+    let held = held
+        && record.member.namespace() == world::NAMESPACE
+        && record.member.name() == world::MEMBER;
+    let name = |node: Option<String>| node.unwrap_or_else(|| "nobody".to_owned());
+    let seen = format!(
+        "EC2: {}, packets go to: {}, record: {} epoch {} {}, file: {}",
+        name(owner),
+        name(routed),
+        record.member,
+        record.epoch.0,
+        state.map_or_else(|| "unused".to_owned(), |state| format!("{state:?}").to_lowercase()),
+        if in_file { "the address" } else { "something else" },
+    );
+    Ok(Check { what: world::ADDRESS.to_string(), held, seen })
+}

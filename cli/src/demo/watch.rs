@@ -1,0 +1,139 @@
+//! Follows the client: keeps each attempt, and shows the step that is under way.
+
+use std::io::{BufRead, BufReader};
+use std::process::ChildStdout;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::failure::Failure;
+use crate::measure::{self, Attempt, Outcome, Term};
+use crate::render::Sink;
+
+/// Time for each character of a strip in the realistic profile, and in the fast one.
+pub(crate) const BUCKET_US: u64 = 50_000;
+
+/// The line at the bottom is drawn after each this many attempts.
+const DRAWN_EVERY: usize = 5;
+
+/// What is known by now.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) terms: Vec<Term>,
+    /// Beginning of the step that is under way.
+    step_from_us: Option<u64>,
+    /// The client has ended.
+    over: bool,
+}
+
+impl Seen {
+    /// The attempts that began in this time.
+    pub(crate) fn within(&self, from_us: u64, to_us: u64) -> Vec<Attempt> {
+        let within = |attempt: &&Attempt| from_us <= attempt.from_us && attempt.from_us < to_us;
+        self.attempts.iter().filter(within).cloned().collect()
+    }
+}
+
+/// Follows the client in a thread of its own.
+#[derive(Clone)]
+pub(crate) struct Watch {
+    seen: Arc<(Mutex<Seen>, Condvar)>,
+    nodes: Arc<Vec<String>>,
+}
+
+impl Watch {
+    /// Begins to follow.
+    pub(crate) fn start(out: ChildStdout, nodes: Vec<String>, sink: &Arc<Mutex<Sink>>) -> Self {
+        let watch = Self { seen: Arc::default(), nodes: Arc::new(nodes) };
+        let (follower, sink) = (watch.clone(), Arc::clone(sink));
+        thread::spawn(move || {
+            for line in BufReader::new(out).lines() {
+                let attempt = line.ok().and_then(|line| serde_json::from_str(&line).ok());
+                let Some(attempt) = attempt else { break };
+                follower.keep(attempt, &sink);
+            }
+            follower.lock().over = true;
+            follower.seen.1.notify_all();
+        });
+        watch
+    }
+
+    /// What is known by now. Poisoning cannot leave it half changed.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, attempt: Attempt, sink: &Mutex<Sink>) {
+        let at_us = attempt.from_us;
+        let strip = {
+            let mut seen = self.lock();
+            seen.attempts.push(attempt);
+            let due = seen.attempts.len() % DRAWN_EVERY == 0;
+            seen.step_from_us.filter(|_| due).map(|from_us| {
+                let attempts = seen.within(from_us, at_us);
+                let span = (from_us, at_us);
+                measure::strip(&attempts, &seen.terms, &self.nodes, span, BUCKET_US)
+            })
+        };
+        self.seen.1.notify_all();
+        if let Some(strip) = strip {
+            let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+            // Only decoration; an event that cannot be told ends the demo.
+            sink.show(&strip).ok();
+        }
+    }
+
+    /// The line at the bottom is about what happens from now on; or, with `None`, there is none.
+    pub(crate) fn follow_step(&self, from_us: Option<u64>) {
+        self.lock().step_from_us = from_us;
+    }
+
+    /// From now on this pod may answer.
+    pub(crate) fn pod_may_answer(&self, term: Term) {
+        self.lock().terms.push(term);
+    }
+
+    /// From then on it may not.
+    pub(crate) fn pod_is_gone(&self, pod: &str, at_us: u64) {
+        let mut seen = self.lock();
+        let term = seen.terms.iter_mut().find(|term| term.pod == pod && term.to_us.is_none());
+        if let Some(term) = term {
+            term.to_us = Some(at_us);
+        }
+    }
+
+    /// Waits until the pod has answered so many attempts.
+    pub(crate) fn answers_of(&self, pod: &str, count: usize) -> Result<(), Failure> {
+        let what = format!("the client was not answered by {pod}");
+        self.wait(&what, |seen| {
+            let by_pod = |attempt: &&Attempt| {
+                matches!(&attempt.outcome, Outcome::Answered { pod: by, .. } if by == pod)
+            };
+            seen.attempts.iter().rev().filter(by_pod).take(count).count() >= count
+        })
+    }
+
+    /// Waits until the outcome of every attempt that began by then is known.
+    pub(crate) fn known_until(&self, at_us: u64) -> Result<(), Failure> {
+        self.wait("the client stopped dialling", |seen| {
+            seen.attempts.last().is_some_and(|last| last.from_us >= at_us)
+        })
+    }
+
+    fn wait(&self, what: &str, holds: impl Fn(&Seen) -> bool) -> Result<(), Failure> {
+        let waiting = |seen: &mut Seen| !seen.over && !holds(seen);
+        let (seen, timed_out) = self
+            .seen
+            .1
+            .wait_timeout_while(self.lock(), Duration::from_secs(20), waiting)
+            .unwrap_or_else(PoisonError::into_inner);
+        if seen.over {
+            return Err(Failure::Story("the client has ended".to_owned()));
+        }
+        if timed_out.timed_out() {
+            return Err(Failure::Story(what.to_owned()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,53 @@
+//! From the command line to an exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use firecamp_core::contract::exit::Exit;
+use tokio::runtime::Builder;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+use crate::{demo, member};
+
+/// Parses the command line and does what it says. Ends as documented in `--help`.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { Exit::Usage } else { Exit::Success };
+            // A reader that has gone, as in `--help | head`, is no failure.
+            error.print().ok();
+            return ExitCode::from(code.code());
+        }
+    };
+    match run(cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            let text = format!("firecamp: error: {}\n", failure.chain());
+            // If standard error is gone there is nobody left to tell.
+            std::io::stderr().write_all(text.as_bytes()).ok();
+            ExitCode::from(failure.exit().code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::DemoInside(arguments) => demo::inside::run(&arguments),
+        Command::MemberServer(arguments) => block_on(member::server::run(&arguments)),
+        Command::MemberClient(arguments) => block_on(member::client::run(&arguments)),
+        Command::MemberStart(arguments) => Err(member::start::run(&arguments)),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<u8, Failure> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::process("start the runtime of", "this process", e))?;
+    runtime.block_on(work)?;
+    Ok(Exit::Success.code())
+}

@@ -1,0 +1,329 @@
+//! What was promised, against what was measured.
+
+use std::net::Ipv4Addr;
+
+use crate::event::{Began, Call, Check, Kind, Row, StepResult, Summary, Verdict};
+use crate::measure::Tally;
+
+/// How many calls a step may cost.
+struct Budget {
+    what: &'static str,
+    kind: Kind,
+    calls: usize,
+    mutating: usize,
+}
+
+/// Design goals: EC2 calls.
+const BUDGETS: [Budget; 6] = [
+    Budget { what: "restart on the same node", kind: Kind::SameNode, calls: 1, mutating: 0 },
+    Budget { what: "move to another node", kind: Kind::Moved, calls: 2, mutating: 1 },
+    Budget { what: "start elsewhere after a crash", kind: Kind::Crashed, calls: 2, mutating: 1 },
+    Budget { what: "a zombie's late stop", kind: Kind::Zombie, calls: 0, mutating: 0 },
+    Budget { what: "release", kind: Kind::Released, calls: 0, mutating: 0 },
+    Budget { what: "release with --unassign", kind: Kind::Unassigned, calls: 1, mutating: 1 },
+];
+
+/// Design goals: the init container beyond EC2's own time.
+const OWN_SAME_NODE_US: u64 = 30_000;
+const OWN_MOVED_US: u64 = 50_000;
+/// Design goal: the outage of a moved address beyond EC2's remap.
+const OUTAGE_US: u64 = 100_000;
+
+/// What is true of the whole run and of no single step.
+#[derive(Debug, Clone)]
+pub struct Whole {
+    /// When it was over.
+    pub at_us: u64,
+    /// The member's address.
+    pub address: Ipv4Addr,
+    /// What came of all attempts of the client.
+    pub tally: Tally,
+    /// What must hold of all of it.
+    pub checks: Vec<Check>,
+}
+
+/// The summary of a run.
+pub fn summarise(began: &Began, steps: &[StepResult], whole: Whole) -> Summary {
+    let mut rows: Vec<Row> = BUDGETS.iter().filter_map(|budget| calls_row(budget, steps)).collect();
+    rows.extend(own_rows(steps));
+    rows.extend(outage_rows(steps));
+    let Tally { answered, silent, wrong } = whole.tally;
+    rows.push(Row {
+        what: "the client was answered by a wrong node".to_owned(),
+        goal: "never".to_owned(),
+        measured: if wrong == 0 {
+            format!("never in {answered} answers")
+        } else {
+            format!("{wrong} times in {answered} answers")
+        },
+        verdict: verdict(wrong == 0 && answered > 0),
+        promise: true,
+    });
+    let checks = steps.iter().flat_map(|step| &step.checks).chain(&whole.checks);
+    let (held, broken): (Vec<_>, Vec<_>) = checks.partition(|check| check.held);
+    rows.push(Row {
+        what: "the member's address was lost".to_owned(),
+        goal: "never".to_owned(),
+        measured: broken.first().map_or_else(
+            || format!("never: {} checks held", held.len()),
+            |check| format!("{}: {}", check.what, check.seen),
+        ),
+        verdict: verdict(broken.is_empty() && !held.is_empty()),
+        promise: true,
+    });
+    let kept = rows.iter().all(|row| !row.promise || row.verdict == Verdict::Met);
+    Summary {
+        at_us: whole.at_us,
+        build: began.build.clone(),
+        profile: began.profile,
+        address: whole.address,
+        rows,
+        attempts: answered.saturating_add(silent).saturating_add(wrong),
+        kept,
+    }
+}
+
+fn verdict(met: bool) -> Verdict {
+    if met { Verdict::Met } else { Verdict::Missed }
+}
+
+fn calls_row(budget: &Budget, steps: &[StepResult]) -> Option<Row> {
+    let step = steps.iter().find(|step| step.kind == budget.kind)?;
+    let all = step.calls.len();
+    let mutating = step.calls.iter().filter(|call| call.mutating).count();
+    Some(Row {
+        what: format!("EC2 calls: {}", budget.what),
+        goal: count(budget.calls, budget.mutating, "≤ "),
+        measured: count(all, mutating, ""),
+        verdict: verdict(all <= budget.calls && mutating <= budget.mutating),
+        promise: true,
+    })
+}
+
+fn count(calls: usize, mutating: usize, sign: &str) -> String {
+    if calls == 0 { "0".to_owned() } else { format!("{sign}{calls} ({mutating} mutating)") }
+}
+
+fn own_rows(steps: &[StepResult]) -> Vec<Row> {
+    let goals = [
+        (Kind::SameNode, "same node", OWN_SAME_NODE_US),
+        (Kind::Moved, "moved", OWN_MOVED_US),
+        (Kind::Crashed, "after a crash", OWN_MOVED_US),
+    ];
+    let row = |(kind, name, goal): &(Kind, &str, u64)| {
+        let time = steps.iter().find(|step| step.kind == *kind)?.init.as_ref()?;
+        let describe = match time.describe_us {
+            0 => String::new(),
+            part => format!(", of which {} is EC2's answer to Describe", ms(part)),
+        };
+        Some(Row {
+            what: format!("init container beyond EC2's own time: {name}"),
+            goal: format!("≤ {}", ms(*goal)),
+            measured: format!("{}{describe}", ms(time.own_us)),
+            verdict: verdict(time.own_us <= *goal),
+            promise: false,
+        })
+    };
+    goals.iter().filter_map(row).collect()
+}
+
+fn outage_rows(steps: &[StepResult]) -> Vec<Row> {
+    let row = |step: &StepResult| {
+        let name = match step.kind {
+            Kind::Moved => "moved",
+            Kind::Crashed => "after a crash",
+            Kind::First | Kind::SameNode | Kind::Zombie | Kind::Released | Kind::Unassigned => {
+                return None;
+            }
+        };
+        let outage = step.outage.as_ref()?;
+        Some(Row {
+            what: format!("client's outage beyond EC2's remap: {name}"),
+            goal: format!("≤ {}", ms(OUTAGE_US)),
+            measured: ms(outage.beyond_us),
+            verdict: verdict(outage.beyond_us <= OUTAGE_US),
+            promise: false,
+        })
+    };
+    steps.iter().filter_map(row).collect()
+}
+
+/// Milliseconds for people: tenths below 10.
+pub(crate) fn ms(us: u64) -> String {
+    let tenths = us.saturating_add(50) / 100;
+    if us < 10_000 {
+        format!("{}.{} ms", tenths / 10, tenths % 10)
+    } else {
+        format!("{} ms", us.saturating_add(500) / 1000)
+    }
+}
+
+/// How a call ended, in a word.
+pub fn outcome(code: Option<&str>, status: Option<u16>, delivery: &str) -> String {
+    match (code, status, delivery) {
+        (_, _, "lost" | "cut" | "silence") => format!("answer {delivery}"),
+        (Some(code), _, _) => code.to_owned(),
+        (None, Some(200), _) => "ok".to_owned(),
+        (None, Some(status), _) => format!("HTTP {status}"),
+        (None, None, _) => "not answered".to_owned(),
+    }
+}
+
+/// The calls that cost something in a sentence.
+pub(crate) fn calls_in_words(calls: &[Call]) -> String {
+    let mutating = calls.iter().filter(|call| call.mutating).count();
+    match calls.len() {
+        0 => "no EC2 call".to_owned(),
+        1 => format!("1 EC2 call ({mutating} mutating)"),
+        count => format!("{count} EC2 calls ({mutating} mutating)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Profile;
+    use crate::event::{InitTime, Outage, Place, Strip};
+
+    fn began() -> Began {
+        let place = |name: &str| Place {
+            name: name.to_owned(),
+            zone: "us-east-1a".to_owned(),
+            address: Ipv4Addr::new(10, 0, 1, 11),
+        };
+        Began {
+            at_us: 0,
+            version: "0".to_owned(),
+            profile: Profile::Fast,
+            build: "debug".to_owned(),
+            seed: 1,
+            member: "demo/redis-0".to_owned(),
+            pool: "demo".to_owned(),
+            nodes: vec![place("node-a")],
+            client: place("client"),
+            every_ms: 10,
+        }
+    }
+
+    fn call(mutating: bool) -> Call {
+        Call {
+            at_us: 0,
+            action: "X".to_owned(),
+            caller: "node-a".to_owned(),
+            mutating,
+            outcome: "ok".to_owned(),
+            took_us: None,
+            routed_after_us: None,
+            proven_after_us: None,
+        }
+    }
+
+    fn step(kind: Kind, calls: Vec<Call>) -> StepResult {
+        let held = Check { what: "w".to_owned(), held: true, seen: "s".to_owned() };
+        StepResult {
+            step: 1,
+            kind,
+            title: String::new(),
+            from_us: 0,
+            to_us: 1,
+            calls,
+            init: None,
+            stop_us: None,
+            outage: None,
+            strip: Strip { from_us: 0, bucket_us: 1, text: String::new() },
+            answered: 1,
+            silent: 0,
+            wrong: 0,
+            checks: vec![held],
+        }
+    }
+
+    fn summary(steps: &[StepResult]) -> Summary {
+        summary_with(steps, Tally { answered: 1, silent: 0, wrong: 0 })
+    }
+
+    fn summary_with(steps: &[StepResult], tally: Tally) -> Summary {
+        let address = Ipv4Addr::new(10, 0, 1, 50);
+        summarise(&began(), steps, Whole { at_us: 9, address, tally, checks: Vec::new() })
+    }
+
+    #[test]
+    fn a_restart_on_the_same_node_that_changes_ec2_breaks_a_promise() {
+        assert!(summary(&[step(Kind::SameNode, vec![call(false)])]).kept);
+        assert!(!summary(&[step(Kind::SameNode, vec![call(true)])]).kept);
+        assert!(!summary(&[step(Kind::SameNode, vec![call(false), call(false)])]).kept);
+    }
+
+    #[test]
+    fn each_kind_of_step_has_its_own_budget() {
+        let three = vec![call(false), call(false), call(true)];
+        let two = vec![call(false), call(true)];
+        for kind in [Kind::Moved, Kind::Crashed] {
+            assert!(summary(&[step(kind, two.clone())]).kept);
+            assert!(!summary(&[step(kind, three.clone())]).kept);
+        }
+        for kind in [Kind::Zombie, Kind::Released] {
+            assert!(summary(&[step(kind, Vec::new())]).kept);
+            assert!(!summary(&[step(kind, vec![call(false)])]).kept);
+        }
+        assert!(summary(&[step(Kind::Unassigned, vec![call(true)])]).kept);
+        assert!(!summary(&[step(Kind::Unassigned, two)]).kept);
+    }
+
+    #[test]
+    fn one_wrong_answer_or_one_broken_check_breaks_a_promise() {
+        let good = step(Kind::First, Vec::new());
+        let tally = Tally { answered: 900, silent: 0, wrong: 1 };
+        assert!(!summary_with(&[good], tally).kept);
+        let mut bad = step(Kind::First, Vec::new());
+        bad.checks.push(Check { what: "held".to_owned(), held: false, seen: "not".to_owned() });
+        let summary = summary(&[bad]);
+        assert!(!summary.kept);
+        assert!(summary.rows.iter().any(|row| row.measured == "held: not"));
+    }
+
+    #[test]
+    fn a_run_in_which_nobody_ever_answered_proves_nothing() {
+        let tally = Tally { answered: 0, silent: 900, wrong: 0 };
+        assert!(!summary_with(&[step(Kind::First, Vec::new())], tally).kept);
+    }
+
+    #[test]
+    fn times_are_goals_and_not_promises_and_are_told_as_they_are() {
+        let mut slow = step(Kind::Moved, Vec::new());
+        slow.init =
+            Some(InitTime { total_us: 1_000_000, ec2_us: 0, own_us: 81_400, describe_us: 61_000 });
+        slow.outage = Some(Outage {
+            from_us: 0,
+            to_us: 0,
+            total_us: 0,
+            ec2_us: 0,
+            member_us: 0,
+            beyond_us: 99_000,
+        });
+        let summary = summary(&[slow]);
+        assert!(summary.kept);
+        let row = |text: &str| summary.rows.iter().find(|row| row.what.contains(text)).unwrap();
+        assert_eq!(row("own time: moved").verdict, Verdict::Missed);
+        let told = "81 ms, of which 61 ms is EC2's answer to Describe";
+        assert_eq!(row("own time: moved").measured, told);
+        assert_eq!(row("outage").verdict, Verdict::Met);
+    }
+
+    #[test]
+    fn milliseconds_are_rounded_for_people() {
+        assert_eq!(ms(0), "0.0 ms");
+        assert_eq!(ms(9_940), "9.9 ms");
+        assert_eq!(ms(9_960), "10.0 ms");
+        assert_eq!(ms(81_500), "82 ms");
+    }
+
+    #[test]
+    fn a_call_is_told_by_its_error_or_by_what_became_of_its_answer() {
+        assert_eq!(outcome(None, Some(200), "answered"), "ok");
+        assert_eq!(outcome(Some("AuthFailure"), Some(401), "answered"), "AuthFailure");
+        assert_eq!(outcome(None, Some(200), "lost"), "answer lost");
+        assert_eq!(outcome(None, Some(502), "answered"), "HTTP 502");
+        assert_eq!(outcome(None, None, "answered"), "not answered");
+    }
+}
