@@ -1,5 +1,6 @@
 //! What can go wrong in a box, for people: what was tried, on what, why it failed, what to do.
 
+use std::ffi::OsStr;
 use std::io;
 
 use thiserror::Error;
@@ -98,6 +99,18 @@ impl Failure {
         source: rtnetlink::Error,
     ) -> Self {
         Self::Netlink { operation, object: object.into(), source: Box::new(source) }
+    }
+
+    /// A command that could not be started. A directory of PATH that may not be read makes the
+    /// kernel say "permission denied" for a program that is nowhere: that is "not found".
+    pub(crate) fn command(program: &OsStr, source: io::Error) -> Self {
+        let name = program.to_string_lossy().into_owned();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let nowhere = || !std::env::split_paths(&path).any(|dir| dir.join(program).exists());
+        let hidden =
+            source.kind() == io::ErrorKind::PermissionDenied && !name.contains('/') && nowhere();
+        let source = if hidden { io::ErrorKind::NotFound.into() } else { source };
+        Self::Command { program: name, source }
     }
 
     /// The exit code, as documented in `vpcbox --help`.

@@ -135,7 +135,7 @@ fn start_command(boot: &Boot) -> Result<Option<Pid>, Failure> {
         .env("VPCBOX_SOCKET", SOCKET)
         .env_remove("VPCBOX_BOX")
         .spawn()
-        .map_err(|source| Failure::Command { program: program.clone(), source })?;
+        .map_err(|source| Failure::command(program.as_ref(), source))?;
     Ok(Some(crate::outer::child_pid(&child)))
 }
 

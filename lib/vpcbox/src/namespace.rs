@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -57,6 +57,7 @@ pub(crate) fn enter_new_node() -> Result<(), Failure> {
 /// Joins the box whose `vpcbox run` has this process id. The PID namespace takes effect for
 /// children.
 pub(crate) fn join_box(outer: i32) -> Result<(), Failure> {
+    let cwd = std::env::current_dir();
     let user = format!("/proc/{outer}/ns/user");
     if !same_namespace(&user, "/proc/self/ns/user") {
         join(&user, CloneFlags::CLONE_NEWUSER)?;
@@ -83,7 +84,18 @@ pub(crate) fn join_box(outer: i32) -> Result<(), Failure> {
     for (path, file, flag) in files {
         setns(&file, flag).map_err(|e| Failure::kernel("join", path, e))?;
     }
+    go_back_to(cwd);
     Ok(())
+}
+
+/// Joining a mount namespace leads to its `/`. A directory that does not exist there (below
+/// /run), or that its user may not enter, is no reason to fail.
+fn go_back_to(cwd: std::io::Result<PathBuf>) {
+    if let Ok(cwd) = cwd
+        && std::env::set_current_dir(&cwd).is_err()
+    {
+        tracing::warn!(directory = %cwd.display(), "not there in the box; starting in /");
+    }
 }
 
 /// Joins the network, UTS and mount namespaces of the node that this process holds, and goes back
@@ -96,12 +108,7 @@ pub(crate) fn join_node(holder: i32) -> Result<(), Failure> {
     join(&net, CloneFlags::CLONE_NEWNET)?;
     join(&uts, CloneFlags::CLONE_NEWUTS)?;
     join(&mnt, CloneFlags::CLONE_NEWNS)?;
-    // A directory that does not exist there (below /run) is no reason to fail: then it is `/`.
-    if let Ok(cwd) = cwd
-        && std::env::set_current_dir(&cwd).is_err()
-    {
-        tracing::warn!(directory = %cwd.display(), "not there in the node; starting in /");
-    }
+    go_back_to(cwd);
     Ok(())
 }
 

@@ -79,7 +79,7 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<u8, Failure> {
         command.env(key, value);
     }
     let source = command.exec();
-    Err(Failure::Command { program: program.to_string_lossy().into_owned(), source })
+    Err(Failure::command(program, source))
 }
 
 fn is_foreign(key: &OsString) -> bool {
@@ -110,7 +110,7 @@ pub(super) fn guest(words: &[OsString]) -> Result<u8, Failure> {
         .map_err(|e| Failure::kernel("tie to", "its parent", e))?;
     let (program, rest) = split(words)?;
     let source = Command::new(program).args(rest).exec();
-    Err(Failure::Command { program: program.to_string_lossy().into_owned(), source })
+    Err(Failure::command(program, source))
 }
 
 fn split(words: &[OsString]) -> Result<(&OsString, &[OsString]), Failure> {
