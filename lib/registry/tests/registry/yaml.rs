@@ -114,6 +114,24 @@ proptest! {
     }
 
     #[test]
+    fn f073_an_object_with_a_random_field_is_refused_or_means_what_it_says(
+        record in static_ips(),
+        field in 0_usize..64,
+        text in odd_texts(),
+    ) {
+        let mut object = StaticIP::from(&record);
+        // Marks are a set, so their order is not kept.
+        object.spec.unsettled.truncate(1);
+        *text_of(&mut object, field) = text;
+        let text = render(&object).unwrap();
+        let object: StaticIP = parse(text.as_bytes()).unwrap();
+        if let Ok(record) = StaticIp::try_from(&object) {
+            prop_assert_eq!(StaticIP::from(&record).spec, object.spec);
+            prop_assert!(firecamp_core::allocate::is_assignable(record.cidr, record.address));
+        }
+    }
+
+    #[test]
     fn no_text_makes_the_parser_panic(text in "(?s).{0,300}") {
         for text in [text.clone(), format!("{text}\n..."), format!("{CLAIM}{text}\n...")] {
             prop_assert!(parse::<<StaticIP as Spec>::Of>(text.as_bytes()).is_err());
@@ -133,6 +151,61 @@ proptest! {
             let _either = StaticIp::try_from(&object);
         }
     }
+}
+
+/// Nearly right texts, and any.
+fn odd_texts() -> impl Strategy<Value = String> {
+    let nearly = [
+        "",
+        " ",
+        "10.0.0.9",
+        "010.0.0.9",
+        "10.0.0.9 ",
+        "10.0.0",
+        "::1",
+        "10.0.0.0/24",
+        "10.0.0.1/24",
+        "10.0.0.0/33",
+        "eni-0123456789abcdef0",
+        "eni-0123456",
+        "ENI-01234567",
+        "subnet-01234567",
+        "../x",
+        "a/b",
+        "a..b",
+        "-a",
+        ".",
+        "...",
+        "a\nb",
+        "\u{0}",
+        "\u{202e}",
+    ];
+    prop_oneof![prop::sample::select(nearly.to_vec()).prop_map(str::to_owned), "(?s).{0,30}"]
+}
+
+/// One of the texts that an object holds.
+fn text_of(object: &mut StaticIP, field: usize) -> &mut String {
+    let StaticIP { api_version, kind, metadata, spec, status: _ } = object;
+    let mut texts = vec![
+        &mut spec.address,
+        &mut spec.pool,
+        &mut spec.subnet,
+        &mut spec.cidr,
+        &mut spec.zone,
+        &mut spec.claim_ref.namespace,
+        &mut spec.claim_ref.name,
+        &mut metadata.name,
+        api_version,
+        kind,
+    ];
+    if let Some(attachment) = &mut spec.attachment {
+        texts.extend([&mut attachment.pod_uid, &mut attachment.node_name, &mut attachment.run]);
+        texts.extend(attachment.eni.as_mut());
+    }
+    texts.extend(spec.reserved_on.as_mut());
+    texts.extend(spec.unsettled.iter_mut().flat_map(|mark| [&mut mark.eni, &mut mark.run]));
+    let index = field % texts.len();
+    texts.swap_remove(index)
 }
 
 /// The spec of an object's type.
