@@ -16,7 +16,7 @@ DENY := $(TOOLS)/bin/cargo-deny-$(DENY_VERSION)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-check: fmt clippy doc deny generated ## Format, lints, docs build, dependency policy, generated files
+check: fmt clippy doc deny generated ## Format, lints, docs, dependencies, generated files
 	@echo "make check: all is well"
 
 fmt: ## Is everything formatted?

@@ -63,7 +63,7 @@ open_homes() {
 inside() {
     local place=$1 root=$2 target=$3 cargo=$4 sysroot=$5
     shift 5
-    own "$root" "$place/root"
+    own "$root" "$place/checkout"
     mkdir -p "$place/registry"
     mount --bind "$cargo/registry" "$place/registry"
     [[ $target/ == "$root"/* ]] || own "$target" "$place/target"
@@ -75,7 +75,7 @@ inside() {
     mkdir -p "$root" "$target" "$cargo" "$sysroot"
     mount -t tmpfs -o mode=0755,uid=$user,gid=$user tmpfs "$cargo"
     mkdir "$cargo/registry"
-    mount --bind "$place/root/shown" "$root"
+    mount --bind "$place/checkout/shown" "$root"
     mount --bind -o ro "$place/registry" "$cargo/registry"
     [[ $target/ == "$root"/* ]] || mount --bind "$place/target/shown" "$target"
     mount --bind "$place/toolchain" "$sysroot"

@@ -119,12 +119,13 @@ fn collect(directory: &Path, found: &mut BTreeSet<String>) -> Result<(), Sources
 /// The function that a line declares. Property tests declare theirs inside a macro, so this goes
 /// by the line.
 fn function_on(line: &str) -> Option<String> {
-    let line = line.trim_start();
-    let rest = line.strip_prefix("async fn ").or_else(|| line.strip_prefix("fn "))?;
-    let name: String =
-        rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-    let declares = rest.get(name.len()..).is_some_and(|tail| tail.starts_with('('));
-    declares.then_some(name)
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let at = words.iter().position(|word| *word == "fn")?;
+    let before = words.get(..at)?;
+    let declares = before.iter().all(|word| *word == "async" || word.starts_with("pub"));
+    let (name, _) = words.get(at + 1)?.split_once('(')?;
+    let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    (declares && is_name).then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -135,7 +136,8 @@ mod tests {
     fn functions_are_found_by_their_line() {
         assert_eq!(function_on("    fn one_two() {"), Some("one_two".to_owned()));
         assert_eq!(function_on("async fn three(x: u8) {"), Some("three".to_owned()));
-        assert_eq!(function_on("// fn four() {"), None);
+        assert_eq!(function_on("pub(crate) async fn four() {"), Some("four".to_owned()));
+        assert_eq!(function_on("// fn five() {"), None);
         assert_eq!(function_on("let f: fn(u8) = g;"), None);
     }
 

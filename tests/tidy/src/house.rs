@@ -111,6 +111,41 @@ fn contain(tree: &Tree, words: &[String]) -> Vec<String> {
     })
 }
 
+/// What is shipped: the containers and all that they are made of.
+const SHIPPED: [&str; 8] = [
+    "lib/core",
+    "lib/engine",
+    "lib/cloud",
+    "lib/host",
+    "lib/registry",
+    "lib/run",
+    "initcontainer",
+    "stopcontainer",
+];
+
+/// Ways to start another program in what is shipped.
+pub fn started_programs(tree: &Tree) -> Vec<String> {
+    let ways = ["unistd::exec", "execve(", "posix_spawn"];
+    shipped_lines(tree, |line| {
+        let command = line.contains("process::") && line.contains("Command");
+        command || ways.iter().any(|way| line.contains(way))
+    })
+}
+
+/// Programs and ioctls that make a file system or wipe a device, in what is shipped.
+pub fn formatted_volumes(tree: &Tree) -> Vec<String> {
+    let ways = ["mkfs", "mke2fs", "wipefs", "BLKDISCARD", "BLKZEROOUT", "sgdisk"];
+    shipped_lines(tree, |line| ways.iter().any(|way| line.contains(way)))
+}
+
+fn shipped_lines(tree: &Tree, wrong: impl Fn(&str) -> bool) -> Vec<String> {
+    lines(tree, |source, line| {
+        let shipped = SHIPPED.iter().any(|part| source.path.starts_with(part));
+        let code = source.scan.is_some() && !source.is_test() && shipped;
+        (code && wrong(line)).then(|| line.trim().to_owned())
+    })
+}
+
 /// Tests that are skipped.
 pub fn ignored_tests(tree: &Tree) -> Vec<String> {
     attributes(tree, |text| text == "ignore" || text.starts_with("ignore="))

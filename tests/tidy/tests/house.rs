@@ -67,6 +67,16 @@ fn no_member_chooses_lints_or_versions_of_its_own() {
 }
 
 #[test]
+fn f014_no_container_can_start_another_program() {
+    holds(firecamp_tidy::started_programs);
+}
+
+#[test]
+fn f083_no_path_formats_a_volume() {
+    holds(firecamp_tidy::formatted_volumes);
+}
+
+#[test]
 fn a_scan_sees_functions_traits_literals_and_what_is_test_code() {
     let text = "
         /// \"not a literal\"
