@@ -255,3 +255,32 @@ async fn ten_thousand_addresses_are_listed_without_reading_them() {
     assert_eq!(taken.len(), 17, "the ranges of the pool");
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
+
+#[tokio::test]
+async fn a_count_of_writes_that_cannot_grow_is_refused_and_not_wrapped() {
+    let (bench, _stored) = Bench::with_address().await;
+    let text = fs::read_to_string(bench.ip_file()).unwrap();
+    let edited =
+        text.replace("resourceVersion: \"1\"", &format!("resourceVersion: \"{}\"", u64::MAX));
+    assert_ne!(edited, text);
+    fs::write(bench.ip_file(), &edited).unwrap();
+    let read = bench.registry.static_ip(ADDRESS).await.unwrap().unwrap();
+    let failure = bench.registry.write(&Write::UpdateStaticIp(read)).await.unwrap_err();
+    assert_eq!((failure.kind, failure.effect), (RegistryKind::Invalid, Effect::None), "{failure}");
+    assert_eq!(fs::read_to_string(bench.ip_file()).unwrap(), edited);
+}
+
+#[tokio::test]
+async fn labels_too_long_to_be_written_back_make_an_update_fail_and_lose_nothing() {
+    let (bench, _stored) = Bench::with_address().await;
+    let text = fs::read_to_string(bench.ip_file()).unwrap();
+    // Written with escapes a text grows: what could be read can be too long to be written.
+    let label = "a\t".repeat(firecamp_registry::api::MAX_BYTES / 2 - 2000);
+    let edited = text.replace("spec:\n", &format!("  labels:\n    a: \"{label}\"\nspec:\n"));
+    fs::write(bench.ip_file(), &edited).unwrap();
+    let read = bench.registry.static_ip(ADDRESS).await.unwrap().unwrap();
+    let failure = bench.registry.write(&Write::UpdateStaticIp(read)).await.unwrap_err();
+    assert_eq!((failure.kind, failure.effect), (RegistryKind::Refused, Effect::None));
+    assert!(failure.detail.contains("more than the 1048576"), "{failure}");
+    assert_eq!(fs::read_to_string(bench.ip_file()).unwrap(), edited);
+}
