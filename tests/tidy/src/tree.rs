@@ -81,7 +81,10 @@ fn collect(directory: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
             continue;
         }
         if path.is_dir() {
-            collect(&path, paths)?;
+            // So cargo marks a target directory, wherever that lies.
+            if !path.join("CACHEDIR.TAG").exists() {
+                collect(&path, paths)?;
+            }
         } else if path.is_file() {
             paths.push(path);
         }
