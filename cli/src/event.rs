@@ -297,6 +297,8 @@ pub struct Summary {
     pub rows: Vec<Row>,
     /// All attempts of the client.
     pub attempts: u64,
+    /// What the client saw all along.
+    pub strip: Strip,
     /// Whether every promise was kept.
     pub kept: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::event::{Began, Call, Check, Kind, Row, StepResult, Summary, Verdict};
+use crate::event::{Began, Call, Check, Kind, Row, StepResult, Strip, Summary, Verdict};
 use crate::measure::Tally;
 
 /// How many calls a step may cost.
@@ -38,6 +38,8 @@ pub struct Whole {
     pub address: Ipv4Addr,
     /// What came of all attempts of the client.
     pub tally: Tally,
+    /// What the client saw all along.
+    pub strip: Strip,
     /// What must hold of all of it.
     pub checks: Vec<Check>,
 }
@@ -79,6 +81,7 @@ pub fn summarise(began: &Began, steps: &[StepResult], whole: Whole) -> Summary {
         address: whole.address,
         rows,
         attempts: answered.saturating_add(silent).saturating_add(wrong),
+        strip: whole.strip,
         kept,
     }
 }
@@ -183,7 +186,7 @@ pub(crate) fn calls_in_words(calls: &[Call]) -> String {
 mod tests {
     use super::*;
     use crate::args::Profile;
-    use crate::event::{InitTime, Outage, Place, Strip};
+    use crate::event::{InitTime, Outage, Place};
 
     fn began() -> Began {
         let place = |name: &str| Place {
@@ -243,8 +246,10 @@ mod tests {
     }
 
     fn summary_with(steps: &[StepResult], tally: Tally) -> Summary {
+        let strip = Strip { from_us: 0, bucket_us: 1, text: String::new() };
         let address = Ipv4Addr::new(10, 0, 1, 50);
-        summarise(&began(), steps, Whole { at_us: 9, address, tally, checks: Vec::new() })
+        let whole = Whole { at_us: 9, address, tally, strip, checks: Vec::new() };
+        summarise(&began(), steps, whole)
     }
 
     #[test]

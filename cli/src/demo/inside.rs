@@ -7,6 +7,7 @@ use firecamp_core::contract::exit::Exit;
 
 use super::orders::Orders;
 use super::stage::{EVERY_MS, Stage};
+use super::watch::BUCKET_US;
 use super::{story, world};
 use crate::args::InsideArguments;
 use crate::event::{Began, Check, Event};
@@ -81,11 +82,16 @@ fn whole(stage: &mut Stage) -> Result<Whole, Failure> {
     let seen = stage.watch.lock();
     let order = measure::out_of_order(&seen.attempts, &seen.terms);
     let tally = measure::tally(&seen.attempts, &seen.terms);
+    let first_us = seen.attempts.first().map_or(0, |first| first.from_us);
+    let last_us = seen.attempts.last().map_or(0, |last| last.from_us);
+    let span = (first_us, last_us);
+    let strip = measure::strip(&seen.attempts, &seen.terms, &stage.nodes(), span, BUCKET_US);
     let check = |what: &str, held: bool, seen: String| Check { what: what.to_owned(), held, seen };
     Ok(Whole {
         at_us: stage.clock.now_us(),
         address: world::ADDRESS,
         tally,
+        strip,
         checks: vec![
             check(
                 "EC2 had the address on a node of the cluster all along",

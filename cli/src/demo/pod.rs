@@ -186,7 +186,7 @@ fn start_server(stage: &mut Stage, (uid, node): (&str, &str)) -> Result<Process,
     });
     let mut server = Process::start("the member's server", &mut command, traces, stage.clock)?;
     let ready_us = server.ready(READY)?;
-    let span = (server.from_us(), server.from_us(), ready_us);
+    let span = (server.ordered_us(), server.ordered_us(), ready_us);
     let ran = ran(stage, (uid, node), Role::ServerStart, span);
     stage.span(ran)?;
     Ok(server)

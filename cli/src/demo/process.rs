@@ -139,7 +139,7 @@ impl Process {
     }
 
     /// When its start was ordered.
-    pub(crate) fn from_us(&self) -> u64 {
+    pub(crate) fn ordered_us(&self) -> u64 {
         self.from_us
     }
 

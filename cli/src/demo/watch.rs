@@ -69,7 +69,7 @@ impl Watch {
         let strip = {
             let mut seen = self.lock();
             seen.attempts.push(attempt);
-            let due = seen.attempts.len() % DRAWN_EVERY == 0;
+            let due = seen.attempts.len().is_multiple_of(DRAWN_EVERY);
             seen.step_from_us.filter(|_| due).map(|from_us| {
                 let attempts = seen.within(from_us, at_us);
                 let span = (from_us, at_us);

@@ -29,7 +29,12 @@ pub fn page(events: &[Event]) -> String {
     let mut body = String::new();
     if let Some(began) = began {
         body += &head(began, summary);
-        body += &svg::timeline(&Chart { began, steps: &steps, spans: &spans });
+        body += &svg::timeline(&Chart {
+            began,
+            steps: &steps,
+            spans: &spans,
+            all: summary.map(|all| &all.strip),
+        });
         body += &svg::legend(began);
     }
     if let Some(summary) = summary {
@@ -56,12 +61,12 @@ fn document(title: &str, body: &str) -> String {
 fn head(began: &Began, summary: Option<&Summary>) -> String {
     let Began { version, profile, build, seed, member, pool, client, every_ms, .. } = began;
     let mut text = format!("<h1>{} keeps its address</h1>\n", escape(member));
-    text += &format!(
+    text.extend([format!(
         "<p class=\"dim\">FireCamp {}, VPC in a box, {} EC2, {} build, seed {seed}</p>\n",
         escape(version),
         profile.as_str(),
         escape(build)
-    );
+    )]);
     let verdict = match summary {
         Some(summary) if summary.kept => format!(
             "<p><strong class=\"met\">Every promise was kept</strong>: {} attempts to reach {} in {}.",
@@ -74,9 +79,9 @@ fn head(began: &Began, summary: Option<&Summary>) -> String {
         }
         None => "<p><strong class=\"missed\">The run did not come to its end.</strong>".to_owned(),
     };
-    let (client, pool) = (escape(&client.name), escape(pool));
+    let (zone, pool) = (escape(&client.zone), escape(pool));
     text + &format!(
-        "{verdict} The client {client} dials the member every {every_ms} ms and never changes what \
+        "{verdict} A client in {zone} dials the member every {every_ms} ms and never changes what \
          it dials. Pool: {pool}.</p>\n"
     )
 }
@@ -121,7 +126,7 @@ fn section(step: &StepResult, story: &str, began: Option<&Began>) -> String {
     }
     text += "<ul>\n";
     for fact in facts(step) {
-        text += &format!("<li>{fact}</li>\n");
+        text.extend([format!("<li>{fact}</li>\n")]);
     }
     text += "</ul>\n";
     if !step.calls.is_empty() {
@@ -134,9 +139,9 @@ fn facts(step: &StepResult) -> Vec<String> {
     let mut facts = Vec::new();
     if let Some(outage) = &step.outage {
         facts.push(format!(
-            "No answer for <b>{}</b>: EC2's own {}, the member's own {}, ours <b>{}</b>.",
+            "No answer for <b>{}</b>: {}the member's own {}, ours <b>{}</b>.",
             text::span(outage.total_us),
-            text::span(outage.ec2_us),
+            ec2(outage.ec2_us),
             ms(outage.member_us),
             ms(outage.beyond_us)
         ));
@@ -150,9 +155,9 @@ fn facts(step: &StepResult) -> Vec<String> {
             part => format!(", {} of it EC2's answer to Describe", ms(part)),
         };
         facts.push(format!(
-            "Init container: {}, EC2's own {}, ours <b>{}</b>{describe}.",
+            "Init container: {}, {}ours <b>{}</b>{describe}.",
             text::span(time.total_us),
-            text::span(time.ec2_us),
+            ec2(time.ec2_us),
             ms(time.own_us)
         ));
     }
@@ -162,6 +167,11 @@ fn facts(step: &StepResult) -> Vec<String> {
     facts.push(format!("{}.", calls_in_words(&step.calls)));
     facts.extend(step.checks.iter().map(check));
     facts
+}
+
+/// EC2's part, where it has one.
+fn ec2(us: u64) -> String {
+    if us == 0 { String::new() } else { format!("EC2's own {}, ", text::span(us)) }
 }
 
 fn check(check: &Check) -> String {

@@ -17,11 +17,17 @@ const BAR: f64 = 18.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = 22.0;
 
+/// Room for the number of a step, and for a time on the scale.
+const NUMBER: f64 = 10.0;
+const TIME: f64 = 48.0;
+
 /// What the timeline shows.
 pub(crate) struct Chart<'a> {
     pub(crate) began: &'a Began,
     pub(crate) steps: &'a [&'a StepResult],
     pub(crate) spans: &'a [&'a Ran],
+    /// What the client saw all along, if the run came to its end.
+    pub(crate) all: Option<&'a Strip>,
 }
 
 /// Maps time to a place.
@@ -74,7 +80,7 @@ fn label(out: &mut String, (x, y): (f64, f64), class: &str, text: &str) {
 
 /// All of the run: a lane for each node, one for EC2 and one for the client.
 pub(crate) fn timeline(chart: &Chart<'_>) -> String {
-    let Chart { began, steps, spans } = chart;
+    let Chart { began, steps, spans, all } = chart;
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return String::new() };
     let scale = Scale { from_us: first.from_us, to_us: last.to_us };
     let lanes: Vec<&str> = began.nodes.iter().map(|node| node.name.as_str()).collect();
@@ -86,6 +92,7 @@ pub(crate) fn timeline(chart: &Chart<'_>) -> String {
          aria-label=\"Timeline of nodes, EC2 and client\">\n"
     );
     bands(&mut out, scale, steps, bottom);
+    ticks(&mut out, scale, bottom);
     for (index, name) in lanes.iter().enumerate() {
         label(&mut out, (0.0, lane_y(index) + 14.0), "", name);
         let mine = spans.iter().filter(|ran| ran.node == **name);
@@ -95,10 +102,10 @@ pub(crate) fn timeline(chart: &Chart<'_>) -> String {
     ec2_lane(&mut out, scale, steps, lane_y(lanes.len()));
     let client = lane_y(lanes.len().saturating_add(1));
     label(&mut out, (0.0, client + 14.0), "", &began.client.name);
-    for step in *steps {
-        draw_strip(&mut out, scale, &step.strip, client);
+    match all {
+        Some(strip) => draw_strip(&mut out, scale, strip, client),
+        None => steps.iter().for_each(|step| draw_strip(&mut out, scale, &step.strip, client)),
     }
-    ticks(&mut out, scale, bottom);
     out + "</svg>\n"
 }
 
@@ -107,13 +114,16 @@ fn lane_y(index: usize) -> f64 {
 }
 
 fn bands(out: &mut String, scale: Scale, steps: &[&StepResult], bottom: f64) {
+    let mut free = 0.0_f64;
     for (index, step) in steps.iter().enumerate() {
         if index % 2 == 0 {
             let title = step.title.clone();
             let span = (step.from_us, step.to_us);
             bar(out, scale, &Bar { span, y: 0.0, height: bottom, class: "band", title });
         }
-        label(out, (scale.x(step.from_us) + 3.0, 14.0), "dim", &step.step.to_string());
+        let x = (scale.x(step.from_us) + 3.0).max(free);
+        free = x + NUMBER;
+        label(out, (x, 14.0), "dim", &step.step.to_string());
     }
 }
 
@@ -188,7 +198,9 @@ fn ticks(out: &mut String, scale: Scale, bottom: f64) {
         .ok();
         let text =
             if every < 1_000_000 { text::seconds(at) } else { format!("{} s", at / 1_000_000) };
-        label(out, ((x + 2.0).min(WIDTH - 44.0), bottom + 16.0), "dim", &text);
+        if x + TIME <= WIDTH {
+            label(out, (x + 2.0, bottom + 16.0), "dim", &text);
+        }
         at = at.saturating_add(every);
     }
 }
@@ -203,6 +215,7 @@ pub(crate) fn strip(began: &Began, step: &StepResult) -> String {
          aria-label=\"What the client saw in step {}\">\n",
         step.step
     );
+    ticks(&mut out, scale, bottom);
     label(&mut out, (0.0, TOP + 14.0), "", &began.client.name);
     draw_strip(&mut out, scale, &step.strip, TOP);
     if let Some(outage) = &step.outage {
@@ -214,7 +227,6 @@ pub(crate) fn strip(began: &Began, step: &StepResult) -> String {
         .ok();
         label(&mut out, (x + 4.0, 10.0), "dim", &text::span(outage.total_us));
     }
-    ticks(&mut out, scale, bottom);
     out + "</svg>\n"
 }
 
@@ -222,11 +234,11 @@ pub(crate) fn strip(began: &Began, step: &StepResult) -> String {
 pub(crate) fn legend(began: &Began) -> String {
     let mut out = "<p class=\"legend\">".to_owned();
     let mut entry = |class: &str, what: &str| {
-        out += &format!(
+        out.extend([format!(
             "<span><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\"><rect width=\"14\" height=\"14\" \
              class=\"{class}\"/></svg>{}</span> ",
             escape(what)
-        );
+        )]);
     };
     for (index, node) in began.nodes.iter().enumerate() {
         entry(&format!("n{index}"), &format!("{}: init and stop container, answers", node.name));

@@ -50,14 +50,16 @@ fn head(began: &Began) -> String {
     );
     for (index, node) in nodes.iter().enumerate() {
         let (style, filling) = look(index);
-        text += &format!(
+        text.extend([format!(
             "   {style}{filling}{style:#} {:<8} {:<12} {}\n",
             node.name, node.zone, node.address
-        );
+        )]);
     }
-    text += &format!("     {:<8} {:<12} {}", client.name, client.zone, client.address);
-    text += &format!("   dials the member every {every_ms} ms and never changes what it dials\n");
-    text += &format!("     pool     {pool}\n");
+    text.extend([format!("     {:<8} {:<12} {}", client.name, client.zone, client.address)]);
+    text.extend([format!(
+        "   dials the member every {every_ms} ms and never changes what it dials\n"
+    )]);
+    text.extend([format!("     pool     {pool}\n")]);
     text
 }
 
@@ -117,7 +119,7 @@ fn call_line(call: &Call) -> String {
     let mut text = format!("{:<28} {:<8} {kind:<8} {outcome}{took}", call.action, call.caller);
     if let (Some(routed), Some(proven)) = (call.routed_after_us, call.proven_after_us) {
         let (routed, proven) = (span(routed), span(proven));
-        text += &format!(" · packets follow after {routed}, proof after {proven}");
+        text.extend([format!(" · packets follow after {routed}, proof after {proven}")]);
     }
     text
 }
@@ -125,13 +127,13 @@ fn call_line(call: &Call) -> String {
 fn init(time: &InitTime) -> String {
     let mut text = span(time.total_us);
     if time.ec2_us > 0 {
-        text += &format!(" = EC2's own {}", span(time.ec2_us));
-        text += &format!(" + {BOLD}ours {}{BOLD:#}", ms(time.own_us));
+        text.extend([format!(" = EC2's own {}", span(time.ec2_us))]);
+        text.extend([format!(" + {BOLD}ours {}{BOLD:#}", ms(time.own_us))]);
     } else {
-        text += &format!(", {BOLD}all ours{BOLD:#}");
+        text.extend([format!(", {BOLD}all ours{BOLD:#}")]);
     }
     if time.describe_us > 0 {
-        text += &format!(" (of it EC2's answer to Describe {})", ms(time.describe_us));
+        text.extend([format!(" (of it EC2's answer to Describe {})", ms(time.describe_us))]);
     }
     text
 }
@@ -215,7 +217,10 @@ fn end(summary: &Summary) -> String {
             (Verdict::Missed, true) => format!("{BAD}BROKEN{BAD:#}"),
             (Verdict::Missed, false) => format!("{WARN}missed{WARN:#}"),
         };
-        text += &format!("{:<what$}  {:<goal$}  {verdict}  {}\n", row.what, row.goal, row.measured);
+        text.extend([format!(
+            "{:<what$}  {:<goal$}  {verdict}  {}\n",
+            row.what, row.goal, row.measured
+        )]);
     }
     text + &verdict(summary)
 }
