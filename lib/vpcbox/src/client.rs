@@ -25,6 +25,8 @@ use crate::protocol::{
 pub struct Client {
     stream: BufReader<UnixStream>,
     path: PathBuf,
+    /// The box's `vpcbox run`, if this process is outside of the box.
+    outside: Option<u32>,
     hello: Hello,
     clock: Clock,
 }
@@ -37,6 +39,7 @@ impl Client {
         let mut client = Self {
             stream: BufReader::new(stream),
             path: path.to_owned(),
+            outside: None,
             hello: Hello {
                 version: String::new(),
                 outer: 0,
@@ -53,7 +56,8 @@ impl Client {
 
     /// Connects from outside to the box whose `vpcbox run` has this process id.
     pub fn attach(outer: u32) -> Result<Self, Failure> {
-        Self::connect(&socket_of(outer))
+        let client = Self::connect(&socket_of(outer))?;
+        Ok(Self { outside: Some(outer), ..client })
     }
 
     /// The box's clock, which this process can read without asking.
@@ -127,12 +131,18 @@ impl Client {
         self.ask(&Request::Enter { name: name.to_owned() })
     }
 
-    /// A command that runs `program` in a node or client: `BINARY exec NODE -- PROGRAM`. The
-    /// process is the program's own, so signals and exit codes are too. Arguments that are added
+    /// A command that runs `program` in a node or client: `VPCBOX exec NODE -- PROGRAM`. Inside
+    /// of the box the process becomes the program; outside it is a parent that passes signals
+    /// on, and whose death kills it. Arguments that are added
     /// are the program's; so is the environment, but for AWS and proxy variables.
     pub fn exec(&self, vpcbox: &Path, node: &str, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(vpcbox);
-        command.arg("exec").arg("--socket").arg(&self.path).arg(node).arg("--").arg(program);
+        command.arg("exec");
+        match self.outside {
+            Some(outer) => command.arg("--box").arg(outer.to_string()),
+            None => command.arg("--socket").arg(&self.path),
+        };
+        command.arg(node).arg("--").arg(program);
         command
     }
 

@@ -40,6 +40,30 @@ impl Clock {
     }
 }
 
+/// The runtime's timers round up to whole milliseconds, and more on a busy machine.
+const COARSE: Duration = Duration::from_millis(3);
+
+impl Clock {
+    /// Sleeps until a time of this clock, to some ten microseconds where the machine allows it:
+    /// the last milliseconds on a thread, because some of what is simulated is shorter than the
+    /// runtime's own timers can count.
+    pub(crate) async fn sleep_until(&self, due: Duration) {
+        let left = due.saturating_sub(self.now());
+        if left > COARSE {
+            tokio::time::sleep(left.saturating_sub(COARSE)).await;
+        }
+        let left = due.saturating_sub(self.now());
+        if left.is_zero() {
+            return;
+        }
+        let slept = tokio::task::spawn_blocking(move || std::thread::sleep(left)).await;
+        if slept.is_err() {
+            // The runtime is ending, and with it everything that waits.
+            tokio::time::sleep(left).await;
+        }
+    }
+}
+
 /// Microseconds, as in the call log.
 pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)

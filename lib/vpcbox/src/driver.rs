@@ -89,7 +89,7 @@ impl Driver {
         let exchange = self.change(accept);
         let Some(due) = exchange.respond_at else { return Ok(None) };
         loop {
-            tokio::time::sleep(due.saturating_sub(self.clock.now())).await;
+            self.clock.sleep_until(due).await;
             self.settle().await?;
             if self.clock.now() >= due {
                 return Ok(self.look(|world, now| world.answer(now, exchange.call)));
@@ -159,10 +159,12 @@ impl Driver {
                 self.give_up(&failure);
                 return;
             }
-            let next = self
-                .look(|world, now| world.next_event().map_or(IDLE, |due| due.saturating_sub(now)));
+            let next = self.look(|world, now| {
+                let idle = now.saturating_add(IDLE);
+                world.next_event().map_or(idle, |due| due.min(idle))
+            });
             tokio::select! {
-                () = tokio::time::sleep(next.min(IDLE)) => {}
+                () = self.clock.sleep_until(next) => {}
                 () = self.changed.notified() => {}
             }
         }

@@ -10,6 +10,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Gid, Uid, getegid, geteuid, setgid, setuid};
 
 use crate::failure::Failure;
+use crate::protocol::Place;
 
 /// Directory of the box's own files, on a tmpfs of its private mount namespace.
 pub(crate) const BOX_DIR: &str = "/run/vpcbox";
@@ -100,11 +101,19 @@ fn go_back_to(cwd: std::io::Result<PathBuf>) {
 
 /// Joins the network, UTS and mount namespaces of the node that this process holds, and goes back
 /// to the directory that the caller was in.
-pub(crate) fn join_node(holder: i32) -> Result<(), Failure> {
+pub(crate) fn join_node(place: &Place) -> Result<(), Failure> {
     let cwd = std::env::current_dir();
+    let holder = place.holder;
     let net = format!("/proc/{holder}/ns/net");
     let uts = format!("/proc/{holder}/ns/uts");
     let mnt = format!("/proc/{holder}/ns/mnt");
+    // Outside of the box the same number is another process.
+    if !fs::read_link(&net).is_ok_and(|link| link == Path::new(&place.network)) {
+        return Err(Failure::Unreachable {
+            socket: SOCKET.to_owned(),
+            source: std::io::Error::other("this process is outside of the box"),
+        });
+    }
     join(&net, CloneFlags::CLONE_NEWNET)?;
     join(&uts, CloneFlags::CLONE_NEWUTS)?;
     join(&mnt, CloneFlags::CLONE_NEWNS)?;

@@ -207,6 +207,9 @@ pub struct Hello {
 pub struct Place {
     /// Process in the box that holds its namespaces.
     pub holder: i32,
+    /// Its network namespace, as `/proc/PID/ns/net` shows it: who does not see the same for
+    /// that process is not in the box, and must not join anything.
+    pub network: String,
     /// The environment for the AWS SDK and for whoever wants to know where it is.
     pub env: BTreeMap<String, String>,
 }

@@ -80,10 +80,7 @@ impl RunningBox {
 
     /// A command that runs `program` in a node or client of the box.
     pub fn exec(&self, node: &str, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(&self.binary);
-        let pid = self.child.id().to_string();
-        command.args(["exec", "--box", &pid, node, "--"]).arg(program);
-        command
+        self.client.exec(&self.binary, node, program)
     }
 
     /// Waits until the router delivers the address to the node.

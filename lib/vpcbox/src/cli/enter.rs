@@ -63,7 +63,7 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<u8, Failure> {
         return exec_from_outside(outer, arguments);
     }
     let place = connect(&arguments.place)?.place(&arguments.node)?;
-    namespace::join_node(place.holder)?;
+    namespace::join_node(&place)?;
     let (program, rest) = split(&arguments.command)?;
     let mut command = Command::new(program);
     command.args(rest);

@@ -123,5 +123,6 @@ pub(super) async fn enter(driver: &Driver, name: &str) -> Outcome {
         ),
     ]);
     let holder = i32::try_from(site.holder.pid()).map_err(|e| because(&e))?;
-    json(Place { holder, env })
+    let network = std::fs::read_link(format!("/proc/{holder}/ns/net")).map_err(|e| because(&e))?;
+    json(Place { holder, network: network.to_string_lossy().into_owned(), env })
 }
