@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::ids::{ClusterName, EniId, NodeName, PodUid, RunId};
+use crate::ids::{ClusterName, EniId, Epoch, NodeName, PodUid, RunId};
 use crate::outside::{Owner, OwnerEni};
 use crate::record::{Attachment, Mark, Mutation, State, StaticIp};
 
@@ -17,6 +17,9 @@ pub struct Taker {
     pub eni: EniId,
     /// This run of the process.
     pub run: RunId,
+    /// The last epoch that acted on the address on this node: epochs only grow, also after the
+    /// registry was restored from a backup.
+    pub floor: Epoch,
 }
 
 /// Which EC2 calls an attach needs.
@@ -53,7 +56,7 @@ pub fn take(record: &StaticIp, taker: &Taker, listed: bool) -> Take {
         (false, _) => Calls::Move,
     };
     let mut next = record.clone();
-    next.epoch = record.epoch.next();
+    next.epoch = record.epoch.max(taker.floor).next();
     next.attachment = Some(Attachment {
         state: State::Attaching,
         pod: taker.pod.clone(),

@@ -215,7 +215,9 @@ impl Patience {
         now: Moment,
     ) -> Result<(), String> {
         let factor = 1_u32.checked_shl(self.failures.min(16)).unwrap_or(u32::MAX);
-        let length = base.saturating_mul(factor).min(timing::BACKOFF_CAP);
+        let throttled = base == timing::THROTTLE_BASE;
+        let cap = if throttled { timing::THROTTLE_CAP } else { timing::BACKOFF_CAP };
+        let length = base.saturating_mul(factor).min(cap);
         self.failures = self.failures.saturating_add(1);
         self.begin(Delay { length, jitter: true, why }, now)
     }

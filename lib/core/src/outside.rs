@@ -123,6 +123,9 @@ pub struct KernelView {
     pub tagged: bool,
     /// Rule and routes are there, or none are needed.
     pub routing: bool,
+    /// The last epoch that the node-local lock's record names. A registry that was restored from
+    /// a backup may be behind it; the next epoch must not be.
+    pub recorded: Option<Epoch>,
 }
 
 /// Which sockets count as use of an address. `TIME_WAIT` never does, nor a wildcard listener.

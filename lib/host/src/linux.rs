@@ -190,10 +190,7 @@ impl LinuxHost {
         };
         let there = address::list(&mut netlink).await?;
         let mine = there.iter().find(|one| one.is(target.address) && one.link == eni.index);
-        let recorded = match self.tags {
-            AddressTags::Kept => Recorded::Nothing,
-            AddressTags::Ignored => self.locks.peek(target.address)?,
-        };
+        let recorded = self.locks.peek(target.address)?;
         let routed = match &target.routing {
             None => true,
             Some(wanted) => {
@@ -206,6 +203,7 @@ impl LinuxHost {
             address: mine.is_some(),
             tagged: mine.is_some_and(|one| is_ours(one, &recorded, self.tags)),
             routing: routed,
+            recorded: recorded.epoch(),
         })
     }
 }

@@ -88,13 +88,21 @@ impl SimHost {
 impl Kernel {
     fn claim(&mut self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
         self.refuse_older(address, holder)?;
+        let late = self.locks.get(&address).is_some_and(|lock| {
+            lock.holder.epoch == holder.epoch && !(lock.held && lock.holder.pod == holder.pod)
+        });
+        if late {
+            return Err(superseded(address));
+        }
         self.locks.insert(address, Lock { holder: holder.clone(), held: true });
         Ok(())
     }
 
     fn let_go(&mut self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
         self.refuse_older(address, holder)?;
-        let other = self.locks.get(&address).is_some_and(|l| l.held && l.holder.pod != holder.pod);
+        let other = self.locks.get(&address).is_some_and(|lock| {
+            lock.holder.epoch == holder.epoch && lock.held && lock.holder.pod != holder.pod
+        });
         if other {
             return Err(superseded(address));
         }
@@ -158,6 +166,7 @@ impl HostNet for SimHost {
             address: held.is_some(),
             tagged: held.is_some_and(|(_, tag)| *tag == Tag::Ours),
             routing: target.routing.is_none() || kernel.routed.contains(&target.address),
+            recorded: kernel.locks.get(&target.address).map(|lock| lock.holder.epoch),
         })
     }
 

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 /// A call of one of the outside systems' traits.
@@ -63,8 +64,10 @@ pub enum Break {
     Late(Duration),
     /// It has its effect twice.
     Twice,
-    /// It never ends; whether it has an effect depends on who cancels it. Here: none.
+    /// It has no effect and never ends: the process dies before the call.
     Never,
+    /// It has its effect and never ends: the process dies after the call.
+    Vanish,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +81,7 @@ struct State {
 #[derive(Debug, Clone, Default)]
 pub struct Script {
     state: Arc<Mutex<State>>,
+    death: Arc<Notify>,
 }
 
 impl Script {
@@ -98,6 +102,11 @@ impl Script {
         self.lock().made.get(&op).copied().unwrap_or_default()
     }
 
+    /// Comes when a process that this script lets die has come to that point.
+    pub async fn death(&self) {
+        self.death.notified().await;
+    }
+
     /// How many planned faults have fired. A test that plans one asserts that it did.
     pub fn fired(&self) -> u32 {
         self.lock().fired
@@ -105,6 +114,12 @@ impl Script {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From here on the process does nothing more: whoever waits for its death drops it.
+    async fn die<T>(&self) -> T {
+        self.death.notify_one();
+        std::future::pending().await
     }
 
     fn next(&self, op: Op) -> Option<Break> {
@@ -143,7 +158,11 @@ impl Script {
                 call().await?;
                 call().await
             }
-            Some(Break::Never) => std::future::pending().await,
+            Some(Break::Never) => self.die().await,
+            Some(Break::Vanish) => {
+                call().await?;
+                self.die().await
+            }
         }
     }
 }

@@ -51,6 +51,16 @@ subnet = "a"
 description = "load balancer"
 "#;
 
+const WIDE: &str = r#"
+[vpc]
+cidr = "10.0.0.0/16"
+[[subnets]]
+name = "a"
+id = "subnet-0000000a"
+cidr = "10.0.1.0/24"
+zone = "us-east-1a"
+"#;
+
 /// The VPC, the registry and the member's volume.
 #[derive(Debug)]
 pub struct Cluster {
@@ -104,7 +114,24 @@ impl Default for Cluster {
 impl Cluster {
     /// A cluster at rest.
     pub fn new(profile: Profile) -> Self {
-        let spec = Spec::from_toml(SPEC).expect("the spec above");
+        Self::of(SPEC, profile, 59)
+    }
+
+    /// One subnet with this many large nodes, `node-0` and up, and a pool of 200 addresses.
+    pub fn wide(nodes: u32) -> Self {
+        let mut spec = WIDE.to_owned();
+        for number in 0..nodes {
+            let node = format!(
+                "[[nodes]]\nname = \"node-{number}\"\nsubnet = \"a\"\n\
+                 instance_type = \"m5.4xlarge\"\n"
+            );
+            spec.push_str(&node);
+        }
+        Self::of(&spec, Profile::fast(), 249)
+    }
+
+    fn of(spec: &str, profile: Profile, last: u8) -> Self {
+        let spec = Spec::from_toml(spec).expect("a spec of this file");
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
         let world = World::new(&spec, profile, 7, since_epoch).expect("a world");
         let views = world.nodes();
@@ -120,7 +147,7 @@ impl Cluster {
             (view.name, node)
         });
         let nodes = nodes.collect();
-        let registry = MemoryRegistry::with_pools([pool(ReleasePolicy::Keep)]);
+        let registry = MemoryRegistry::with_pools([pool(last)]);
         Self { clockwork, registry, volume: SimFile::default(), nodes }
     }
 
@@ -229,17 +256,17 @@ impl Cluster {
     }
 }
 
-/// The pool of the tests: ten addresses in each subnet.
-fn pool(release_policy: ReleasePolicy) -> Pool {
+/// The pool of the tests: in each subnet the addresses from .50 to the last.
+fn pool(last: u8) -> Pool {
     let subnet = |id: &str, zone: &str, third: u8| PoolSubnet {
         subnet: id.parse().expect("a subnet id"),
         cidr: format!("10.0.{third}.0/24").parse().expect("a block"),
         zone: zone.parse().expect("a zone"),
-        ranges: vec![(Ipv4Addr::new(10, 0, third, 50), Ipv4Addr::new(10, 0, third, 59))],
+        ranges: vec![(Ipv4Addr::new(10, 0, third, 50), Ipv4Addr::new(10, 0, third, last))],
     };
     Pool {
         name: "pool".parse().expect("a pool name"),
-        release_policy,
+        release_policy: ReleasePolicy::Keep,
         subnets: vec![
             subnet("subnet-0000000a", "us-east-1a", 1),
             subnet("subnet-0000000b", "us-east-1b", 2),

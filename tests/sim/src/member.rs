@@ -112,6 +112,24 @@ impl Pod {
         run(|now| Attach::new(input, now), &systems, &self.run(signal)).await
     }
 
+    /// Runs the init container until its script lets it die. None if it did not come to that.
+    pub async fn dies_in_init(&self, cluster: &Cluster) -> Option<()> {
+        tokio::select! {
+            biased;
+            () = self.script.death() => Some(()),
+            _ended = self.init(cluster) => None,
+        }
+    }
+
+    /// Runs the stop container until its script lets it die. None if it did not come to that.
+    pub async fn dies_in_stop(&self, cluster: &Cluster, how: Release) -> Option<()> {
+        tokio::select! {
+            biased;
+            () = self.script.death() => Some(()),
+            _ended = self.stop(cluster, how) => None,
+        }
+    }
+
     /// Runs the stop container as the preStop hook does: at once, to its end.
     pub async fn stop(&self, cluster: &Cluster, how: Release) -> Ended {
         self.release(cluster, how, false, CancellationToken::new()).await

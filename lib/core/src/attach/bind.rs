@@ -22,6 +22,8 @@ use crate::record::{Claim, MemberRecords, Pool, PoolSubnet, StaticIp, Stored, Wr
 pub(super) struct Bound {
     pub(super) stored: Stored<StaticIp>,
     pub(super) eni: Eni,
+    /// The last epoch on record on this node.
+    pub(super) floor: Epoch,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -118,7 +120,8 @@ impl Bind {
                 let version = written.map_err(|f| registry_halt(&f))?;
                 *crossed = Some(Step::Attach(4));
                 let object = first_record(input, &home, address);
-                self.at = At::Probe(Bound { stored: Stored { version, object }, eni: home.eni });
+                let stored = Stored { version, object };
+                self.at = At::Probe(Bound { stored, eni: home.eni, floor: Epoch::default() });
                 Ok(None)
             }
             (At::Probe(bound), Reply::File(probed)) => {
@@ -133,7 +136,7 @@ impl Bind {
                     return Err(link_halt(HostKind::NoLink, no_link(&bound.eni)));
                 }
                 *crossed = Some(Step::Attach(6));
-                Ok(Some(bound))
+                Ok(Some(Bound { floor: view.recorded.unwrap_or_default(), ..bound }))
             }
             (at, _) => mismatch(&format!("{at:?}")),
         }
@@ -162,7 +165,8 @@ impl Bind {
             let eni = node
                 .choose(input.rule, |subnet| *subnet == stored.object.subnet)
                 .ok_or_else(|| wrong_node(&stored.object, node))?;
-            self.at = At::Probe(Bound { eni: eni.clone(), stored });
+            let eni = eni.clone();
+            self.at = At::Probe(Bound { eni, stored, floor: Epoch::default() });
             return Ok(None);
         }
         let pool = self.records.pool.clone().ok_or_else(|| {

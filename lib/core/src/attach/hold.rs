@@ -100,6 +100,7 @@ impl Hold {
             node: input.node.clone(),
             eni: self.bound.eni.id.clone(),
             run: input.run.clone(),
+            floor: self.bound.floor,
         }
     }
 
@@ -189,7 +190,7 @@ impl Hold {
     ) -> Turn<Held> {
         let ours = stored.filter(|s| {
             s.object.attachment.as_ref().is_some_and(|a| a.run == input.run)
-                && s.object.epoch == self.bound.stored.object.epoch.next()
+                && s.object.epoch == self.decided(input).record.epoch
         });
         match ours {
             Some(stored) => {

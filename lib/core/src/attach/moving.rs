@@ -50,6 +50,8 @@ pub(super) struct Move {
     at: At,
     held: Held,
     plain_first: bool,
+    /// A call of ours was sent: it is not repeated without a fresh read.
+    sent: bool,
     /// The last look-up showed another owner, or none.
     elsewhere: bool,
     /// A call of ours has an unknown outcome.
@@ -67,6 +69,7 @@ impl Move {
             at: if held.take.barrier { At::Relisted } else { At::Owner },
             plain_first: held.take.plain_first,
             held,
+            sent: false,
             elsewhere: false,
             unknown: false,
             assigned: None,
@@ -194,10 +197,11 @@ impl Move {
         Err(Halt::Pause(left, "Describe to be sure that the address is here already".to_owned()))
     }
 
-    /// Goes to the Assign, through a fresh read if too little is left of T.
+    /// Goes to the Assign, through a fresh read if one was sent already or too little is left
+    /// of T.
     fn approach(&mut self, force: bool, now: Moment) {
         let left = timing::CALL_BOUND.saturating_sub(now.since(self.held.authorised));
-        self.at = if left >= timing::CALL_MINIMUM {
+        self.at = if left >= timing::CALL_MINIMUM && !self.sent {
             At::Assign { force, within: left }
         } else {
             At::Fresh { force }
@@ -236,6 +240,7 @@ impl Move {
 
     fn after_refusal(&mut self, failure: &CloudFailure, force: bool, span: Span) -> Turn<Moved> {
         let text = failure.detail.clone();
+        self.sent = true;
         if failure.effect == Effect::Unknown {
             self.unknown = true;
             let bound = self.held.authorised.plus(timing::CALL_BOUND);

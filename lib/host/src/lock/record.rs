@@ -88,6 +88,14 @@ impl Recorded {
         Ok(())
     }
 
+    /// The last epoch that acted on the address on this node.
+    pub(crate) fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Nothing | Self::Torn => None,
+            Self::This(record) => Some(record.holder.epoch),
+        }
+    }
+
     /// Whether we are on record as the ones who added the address.
     pub(crate) fn added(&self) -> bool {
         match self {

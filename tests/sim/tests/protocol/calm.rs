@@ -1,5 +1,4 @@
 //! Calm runs: what they do and what they cost.
-#![expect(clippy::expect_used, reason = "tests")]
 
 use firecamp_core::ids::Epoch;
 use firecamp_core::machine::{Path, Release as Done};

@@ -1,0 +1,213 @@
+//! Fencing: zombies, late calls, marks, the takeover barrier.
+
+use std::time::Duration;
+
+use firecamp_core::contract::exit::Exit;
+use firecamp_core::contract::timing;
+use firecamp_core::ids::Epoch;
+use firecamp_core::machine::Release as Done;
+use firecamp_core::outside::PodView;
+use firecamp_core::record::{Mark, Mutation, Stored, Write};
+use firecamp_sim::{Break, Op, Script};
+use firecamp_sim_tests::{Cluster, FIRST, Pod, Release, attached, failed, released};
+use firecamp_vpc::{Fault, Selector};
+use tokio::time::{Instant, sleep, timeout};
+
+async fn parked_on_a(cluster: &Cluster) {
+    let pod = Pod::new("uid-1", "node-a");
+    attached(pod.init(cluster).await);
+    released(pod.stop(cluster, Release::default()).await);
+    cluster.settle().await;
+}
+
+fn calls_of(node: &str, op: &str, nth: Option<u64>) -> Selector {
+    Selector { caller: Some(node.to_owned()), op: Some(op.to_owned()), nth, ..Selector::default() }
+}
+
+const ASSIGN: &str = "AssignPrivateIpAddresses";
+
+#[tokio::test(start_paused = true)]
+async fn f007_a_superseded_assign_that_lands_late_but_within_t_harms_nobody() {
+    let cluster = Cluster::default();
+    parked_on_a(&cluster).await;
+    let late = Fault::LateLanding { after_ms: 4_500, silent: true };
+    cluster.fault_when(late, calls_of("node-a", ASSIGN, None));
+    // The zombie is on its way to take its address back when its successor starts elsewhere.
+    let release_here = Pod::new("uid-2", "node-b");
+    attached(release_here.init(&cluster).await);
+    released(release_here.stop(&cluster, Release::default()).await);
+    let zombie = Pod::new("uid-3", "node-a");
+    let successor = async {
+        sleep(Duration::from_millis(1_000)).await;
+        let done = attached(Pod::new("uid-4", "node-b").init(&cluster).await);
+        assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")), "success too early");
+        done
+    };
+    let (ended, done) = tokio::join!(zombie.init(&cluster), successor);
+    assert_eq!(failed(ended).exit, Exit::Superseded);
+    assert!(done.barrier);
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(cluster.owner(FIRST), Some(cluster.eni("node-b")));
+    assert!(cluster.node("node-a").host.addresses().is_empty());
+    cluster.heal();
+    cluster.audit();
+}
+
+#[tokio::test(start_paused = true)]
+async fn f006_two_pods_at_once_end_with_one_holder_and_one_move_per_epoch() {
+    for delay in [0, 5, 20, 100, 400] {
+        let cluster = Cluster::default();
+        parked_on_a(&cluster).await;
+        let mark = cluster.mark();
+        let late = async {
+            sleep(Duration::from_millis(delay)).await;
+            Pod::new("uid-3", "node-a").init(&cluster).await
+        };
+        let early = Pod::new("uid-2", "node-b");
+        let (one, two) = tokio::join!(early.init(&cluster), late);
+        let record = cluster.record(FIRST);
+        let holder = record.attachment.clone().expect("a holder");
+        assert_eq!(cluster.data_path(FIRST), holder.eni, "after {delay} ms: {one:?} {two:?}");
+        let moves = cluster.costs(mark).mutating as u64;
+        assert!(moves <= record.epoch.0, "{moves} moves in {} epochs", record.epoch);
+        cluster.audit();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f114_a_pod_that_was_superseded_after_its_check_cannot_take() {
+    let cluster = Cluster::default();
+    parked_on_a(&cluster).await;
+    let node = |name: &str| Some(name.parse().expect("a node name"));
+    let (old, new) = (Pod::new("uid-2", "node-a"), Pod::new("uid-3", "node-b"));
+    let view =
+        |pod: &Pod, at| PodView::Present { pod: pod.uid().clone(), node: node(at), ending: None };
+    cluster.registry.set_pod(old.member(), view(&old, "node-a"));
+    // Between its check and its write the pod is force-deleted and its successor takes.
+    let script = Script::new().breaking(Op::Write, 1, Break::Late(Duration::from_secs(3)));
+    let late = old.clone().breaking(script.clone());
+    let successor = async {
+        sleep(Duration::from_secs(1)).await;
+        cluster.registry.set_pod(new.member(), view(&new, "node-b"));
+        attached(new.init(&cluster).await)
+    };
+    let (ended, done) = tokio::join!(late.init(&cluster), successor);
+    let failure = failed(ended);
+    assert_eq!(failure.exit, Exit::Superseded, "{}", failure.message);
+    assert_eq!(script.fired(), 1);
+    assert!(cluster.record(FIRST).held_by(new.uid(), done.epoch));
+    assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));
+    cluster.audit();
+}
+
+#[tokio::test(start_paused = true)]
+async fn f115_a_release_clears_nobodys_mark_and_the_taker_waits() {
+    let cluster = Cluster::default();
+    let holder = Pod::new("uid-1", "node-a");
+    attached(holder.init(&cluster).await);
+    // The agent of node-a marks a re-assert and sends it.
+    let stored = cluster.registry.snapshot().static_ips[&FIRST].clone();
+    let mut object = stored.object.clone();
+    object.unsettled.insert(Mark {
+        mutation: Mutation::Assign,
+        eni: cluster.eni("node-a"),
+        run: "agent-a".parse().expect("a run id"),
+    });
+    let write = Write::UpdateStaticIp(Stored { version: stored.version, object });
+    firecamp_core::outside::Registry::write(&cluster.registry, &write).await.expect("a write");
+    assert_eq!(released(holder.stop(&cluster, Release::default()).await), Done::Parked);
+    assert_eq!(cluster.record(FIRST).unsettled.len(), 1);
+    let begun = Instant::now();
+    let done = attached(Pod::new("uid-2", "node-b").init(&cluster).await);
+    assert!(done.barrier);
+    assert!(begun.elapsed() >= timing::CALL_BOUND, "{:?}", begun.elapsed());
+    assert!(cluster.record(FIRST).unsettled.is_empty());
+    cluster.audit();
+}
+
+#[tokio::test(start_paused = true)]
+async fn f116_a_mark_stays_until_every_call_of_its_process_is_out_of_the_way() {
+    let cluster = Cluster::default();
+    parked_on_a(&cluster).await;
+    // The first Assign hangs, is given up on after T, and the second one is answered.
+    let hang = Fault::Hang { after_commit: false };
+    cluster.fault_when(hang, calls_of("node-b", ASSIGN, Some(1)));
+    let begun = Instant::now();
+    let pod = Pod::new("uid-2", "node-b");
+    attached(pod.init(&cluster).await);
+    assert!(begun.elapsed() >= timing::CALL_BOUND, "{:?}", begun.elapsed());
+    assert!(cluster.record(FIRST).unsettled.is_empty());
+    cluster.heal();
+    cluster.audit();
+}
+
+#[tokio::test(start_paused = true)]
+async fn f116_a_completion_waits_for_a_call_that_may_still_land() {
+    let cluster = Cluster::default();
+    parked_on_a(&cluster).await;
+    // The answer is lost at once, so that the retry completes long before T.
+    let lost = Fault::LostResponse { after_commit: false };
+    cluster.fault_when(lost, calls_of("node-b", ASSIGN, Some(1)));
+    let begun = Instant::now();
+    attached(Pod::new("uid-2", "node-b").init(&cluster).await);
+    assert!(begun.elapsed() >= timing::CALL_BOUND, "completed after {:?}", begun.elapsed());
+    cluster.heal();
+    cluster.audit();
+}
+
+#[tokio::test(start_paused = true)]
+async fn f117_a_late_unassign_does_not_take_the_address_from_the_successor() {
+    let cluster = Cluster::default();
+    let pod = Pod::new("uid-1", "node-a");
+    attached(pod.init(&cluster).await);
+    cluster.settle().await;
+    let late = Fault::LateLanding { after_ms: 4_500, silent: true };
+    cluster.fault_when(late, calls_of("node-a", "UnassignPrivateIpAddresses", Some(1)));
+    // The stop container is killed while its Unassign is on its way.
+    let stop = pod.stop(&cluster, Release { unassign: true });
+    assert!(timeout(Duration::from_secs(1), stop).await.is_err(), "it was to hang");
+    let done = attached(Pod::new("uid-2", "node-a").init(&cluster).await);
+    assert!(done.barrier, "an Unassign on this ENI was marked");
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(cluster.owner(FIRST), Some(cluster.eni("node-a")));
+    assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-a")));
+    cluster.heal();
+    cluster.audit();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_superseded_init_leaves_nothing_in_the_kernel() {
+    let cluster = Cluster::default();
+    parked_on_a(&cluster).await;
+    // It is frozen before its completion, its successor takes, and then it goes on.
+    let script = Script::new().breaking(Op::Write, 2, Break::Late(Duration::from_secs(20)));
+    let frozen = Pod::new("uid-2", "node-a").breaking(script.clone());
+    let successor = async {
+        sleep(Duration::from_secs(5)).await;
+        attached(Pod::new("uid-3", "node-b").init(&cluster).await)
+    };
+    let (ended, done) = tokio::join!(frozen.init(&cluster), successor);
+    assert_eq!(failed(ended).exit, Exit::Superseded);
+    assert_eq!(script.fired(), 1);
+    assert_eq!(done.epoch, Epoch(3));
+    assert!(cluster.node("node-a").host.addresses().is_empty());
+    assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));
+    cluster.audit();
+}
+
+#[tokio::test(start_paused = true)]
+async fn f091_in_file_mode_a_process_takes_once_over_the_record_that_it_read() {
+    let cluster = Cluster::default();
+    parked_on_a(&cluster).await;
+    // Vouched for: nobody says which pod lives, so a second take is the end of the first one.
+    let script = Script::new().breaking(Op::Write, 1, Break::Late(Duration::from_secs(3)));
+    let late = Pod::new("uid-2", "node-a").breaking(script);
+    let other = async {
+        sleep(Duration::from_secs(1)).await;
+        attached(Pod::new("uid-3", "node-b").init(&cluster).await)
+    };
+    let (ended, done) = tokio::join!(late.init(&cluster), other);
+    assert_eq!(failed(ended).exit, Exit::Superseded);
+    assert!(cluster.record(FIRST).held_by(&"uid-3".parse().expect("a UID"), done.epoch));
+    cluster.audit();
+}

@@ -1,0 +1,11 @@
+//! The protocol in the simulator: one binary, one module per part of the failure cases.
+#![expect(clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod calm;
+mod crash;
+mod ec2;
+mod fencing;
+mod init;
+mod registry;
+mod stop;
+mod storm;
