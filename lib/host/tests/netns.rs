@@ -36,6 +36,7 @@ const CASES: &[Case] = cases![
         f004_adding_again_changes_nothing_and_leaves_one_address,
         f023_a_removal_for_an_old_epoch_changes_nothing,
         f024_only_the_exact_address_is_removed,
+        f024_the_same_address_with_another_prefix_is_another_address,
         f064_a_foreign_address_counts_as_present_and_stays,
         f069_the_nodes_source_addresses_stay_as_they_were,
         f069_the_address_survives_the_deletion_of_a_primary,

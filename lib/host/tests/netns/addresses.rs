@@ -232,3 +232,15 @@ pub(crate) fn what_is_seen_is_what_is_there() {
     node.net.delete_link("eth1");
     assert_eq!(node.see(&target), KernelView::default());
 }
+
+pub(crate) fn f024_the_same_address_with_another_prefix_is_another_address() {
+    let node = Node::new();
+    let target = node.on_primary();
+    node.net.add_address("eth0", ADDRESS, 24, None);
+    let before = node.net.addresses();
+    assert_eq!(node.add(&target, &holder("pod", 1)), Ok(true));
+    let both = ["10.0.1.10/24 dev eth0", OURS];
+    assert_eq!(with(&node.net.addresses(), "10.0.1.10"), both);
+    assert_eq!(node.remove(ADDRESS, &holder("pod", 1)), Ok(true));
+    assert_eq!(node.net.addresses(), before);
+}
