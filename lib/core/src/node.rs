@@ -25,7 +25,8 @@ pub struct Eni {
     pub cidr: Ipv4Net,
     /// Its primary private address.
     pub primary_address: Ipv4Addr,
-    /// Its secondary private addresses as IMDS lists them: presence confirms, absence proves nothing.
+    /// Its secondary private addresses as IMDS lists them: presence confirms, absence proves
+    /// nothing.
     pub listed: BTreeSet<Ipv4Addr>,
     /// How many /28 prefixes it has; each takes one address slot.
     pub prefixes: u32,

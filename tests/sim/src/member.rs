@@ -172,24 +172,23 @@ impl Pod {
 
 /// The attach succeeded.
 pub fn attached(ended: Ended) -> Attached {
-    match ended {
-        Ended::Outcome(Outcome::Attached(attached)) => attached,
-        other => panic!("not attached: {other:?}"),
-    }
+    let Ended::Outcome(Outcome::Attached(attached)) = ended else {
+        panic!("not attached: {ended:?}")
+    };
+    attached
 }
 
 /// It failed.
 pub fn failed(ended: Ended) -> Failure {
-    match ended {
-        Ended::Outcome(Outcome::Failed(failure)) => failure,
-        other => panic!("did not fail: {other:?}"),
-    }
+    let Ended::Outcome(Outcome::Failed(failure)) = ended else { panic!("did not fail: {ended:?}") };
+    failure
 }
 
 /// The release ended well.
+#[expect(clippy::needless_pass_by_value, reason = "as the two above: a test hands over its end")]
 pub fn released(ended: Ended) -> Done {
-    match ended {
-        Ended::Outcome(Outcome::Released { release, .. }) => release,
-        other => panic!("not released: {other:?}"),
-    }
+    let Ended::Outcome(Outcome::Released { release, .. }) = ended else {
+        panic!("not released: {ended:?}")
+    };
+    release
 }

@@ -14,7 +14,7 @@ use crate::failure::HostKind;
 use crate::ids::Epoch;
 use crate::machine::{Halt, Turn, cloud_read_halt, mismatch, registry_halt};
 use crate::node::{Eni, NodeIdentity};
-use crate::outside::Owner;
+use crate::outside::{KernelView, Owner};
 use crate::record::{Claim, MemberRecords, Pool, PoolSubnet, StaticIp, Stored, Write};
 
 /// A member with its record, and the ENI that will carry the address.
@@ -132,11 +132,7 @@ impl Bind {
             }
             (At::Link(bound), Reply::Observed(seen)) => {
                 let view = seen.map_err(|f| link_halt(f.kind, f.detail))?;
-                if view.link.is_none() {
-                    return Err(link_halt(HostKind::NoLink, no_link(&bound.eni)));
-                }
-                *crossed = Some(Step::Attach(6));
-                Ok(Some(Bound { floor: view.recorded.unwrap_or_default(), ..bound }))
+                after_link(bound, &view, crossed)
             }
             (at, _) => mismatch(&format!("{at:?}")),
         }
@@ -316,8 +312,14 @@ fn wrong_node(record: &StaticIp, node: &NodeIdentity) -> Halt {
     )
 }
 
-fn no_link(eni: &Eni) -> String {
-    format!("no link has the MAC {} of {}", eni.mac, eni.id)
+fn after_link(bound: Bound, view: &KernelView, crossed: &mut Option<Step>) -> Turn<Bound> {
+    if view.link.is_none() {
+        let eni = &bound.eni;
+        let text = format!("no link has the MAC {} of {}", eni.mac, eni.id);
+        return Err(link_halt(HostKind::NoLink, text));
+    }
+    *crossed = Some(Step::Attach(6));
+    Ok(Some(Bound { floor: view.recorded.unwrap_or_default(), ..bound }))
 }
 
 /// A hot-plugged ENI needs seconds until the kernel has its link, so that is waited for.

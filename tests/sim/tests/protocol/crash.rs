@@ -108,7 +108,7 @@ async fn crash(scene: Scene, op: Op, nth: u32, how: Break, then: Then) -> bool {
     assert!(cluster.costs(mark).mutating <= 1, "{case}: {:?}", cluster.costs(mark));
     in_place(&cluster, home, &case);
     // Nothing lands later.
-    sleep(Duration::from_secs(60)).await;
+    sleep(Duration::from_mins(1)).await;
     in_place(&cluster, home, &case);
     true
 }
@@ -178,7 +178,7 @@ async fn a_release_survives_a_crash_at_every_call() {
                     let done = attached(Pod::new("uid-2", node).init(&cluster).await);
                     assert_eq!(done.address, FIRST, "{case}");
                     in_place(&cluster, node, &case);
-                    sleep(Duration::from_secs(60)).await;
+                    sleep(Duration::from_mins(1)).await;
                     in_place(&cluster, node, &case);
                 }
             }

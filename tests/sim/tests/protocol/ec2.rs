@@ -39,7 +39,7 @@ async fn f046_success_waits_until_the_data_path_has_switched() {
     for _ in 0..5 {
         let cluster = Cluster::new(Profile::realistic());
         parked_on_a(&cluster).await;
-        sleep(Duration::from_secs(120)).await;
+        sleep(Duration::from_mins(2)).await;
         attached(Pod::new("uid-2", "node-b").init(&cluster).await);
         assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));
         cluster.audit();
@@ -85,7 +85,7 @@ async fn f051_a_black_hole_ends_in_a_timeout_within_the_documented_time() {
     let node_b = Selector { caller: Some("node-b".to_owned()), ..Selector::default() };
     cluster.fault_when(Fault::Hang { after_commit: false }, node_b.clone());
     let begun = Instant::now();
-    let pod = Pod::new("uid-2", "node-b").within(Duration::from_secs(60));
+    let pod = Pod::new("uid-2", "node-b").within(Duration::from_mins(1));
     let failure = failed(pod.init(&cluster).await);
     assert_eq!(failure.exit, Exit::TimedOut, "{}", failure.message);
     assert!(begun.elapsed() < Duration::from_secs(75), "{:?}", begun.elapsed());

@@ -38,7 +38,7 @@ async fn f007_a_superseded_assign_that_lands_late_but_within_t_harms_nobody() {
     released(release_here.stop(&cluster, Release::default()).await);
     let zombie = Pod::new("uid-3", "node-a");
     let successor = async {
-        sleep(Duration::from_millis(1_000)).await;
+        sleep(Duration::from_secs(1)).await;
         let done = attached(Pod::new("uid-4", "node-b").init(&cluster).await);
         assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")), "success too early");
         done

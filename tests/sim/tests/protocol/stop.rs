@@ -13,9 +13,14 @@ use firecamp_sim_tests::{Cluster, Costs, FIRST, Pod, Release, attached, failed, 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-fn present(pod: &Pod, node: &str, ending: Option<Option<Duration>>) -> PodView {
+fn present(pod: &Pod, node: &str) -> PodView {
     let node = Some(node.parse().expect("a node name"));
-    PodView::Present { pod: pod.uid().clone(), node, ending }
+    PodView::Present { pod: pod.uid().clone(), node, ending: None }
+}
+
+fn ending(pod: &Pod, node: &str, left: Option<Duration>) -> PodView {
+    let node = Some(node.parse().expect("a node name"));
+    PodView::Present { pod: pod.uid().clone(), node, ending: Some(left) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,7 +81,7 @@ async fn f029_a_stop_that_cannot_ask_changes_nothing_and_says_so() {
 async fn f030_a_signal_to_a_pod_that_is_not_ending_changes_nothing() {
     let cluster = Cluster::default();
     let pod = Pod::new("uid-1", "node-a");
-    cluster.registry.set_pod(pod.member(), present(&pod, "node-a", None));
+    cluster.registry.set_pod(pod.member(), present(&pod, "node-a"));
     attached(pod.init(&cluster).await);
     let record = cluster.record(FIRST);
     let stop = CancellationToken::new();
@@ -84,7 +89,7 @@ async fn f030_a_signal_to_a_pod_that_is_not_ending_changes_nothing() {
     assert_eq!(released(pod.sidecar(&cluster, stop).await), Done::NotEnding);
     assert!(cluster.node("node-a").host.addresses().contains_key(&FIRST));
     assert_eq!(cluster.record(FIRST), record);
-    cluster.registry.set_pod(pod.member(), present(&pod, "node-a", Some(None)));
+    cluster.registry.set_pod(pod.member(), ending(&pod, "node-a", None));
     assert_eq!(released(pod.stop(&cluster, Release::default()).await), Done::Parked);
     cluster.audit();
 }
@@ -138,8 +143,8 @@ async fn f112_draining_is_cut_so_that_the_release_keeps_its_time() {
     attached(pod.init(&cluster).await);
     let host = cluster.node("node-a").host.clone();
     host.use_sockets(FIRST, SocketUse { listeners: 1, connections: 9, datagrams: 0 });
-    let left = Some(Some(Duration::from_secs(2)));
-    cluster.registry.set_pod(pod.member(), present(&pod, "node-a", left));
+    let left = Some(Duration::from_secs(2));
+    cluster.registry.set_pod(pod.member(), ending(&pod, "node-a", left));
     let begun = Instant::now();
     let ended = pod.stop(&cluster, Release::default()).await;
     let Ended::Outcome(Outcome::Released { release, cut_short, .. }) = ended else {
