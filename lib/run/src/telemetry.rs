@@ -34,4 +34,6 @@ pub(crate) fn start(config: &LogConfig) {
     if log.try_init().is_err() {
         tracing::debug!("The log was started before");
     }
+    // A panic is told in the form of the log, too; its last words follow in any case.
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "Panicked")));
 }
