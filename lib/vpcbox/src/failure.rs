@@ -65,7 +65,7 @@ pub enum Failure {
         source: io::Error,
     },
     /// A condition did not come true in time.
-    #[error("{what} did not happen within {seconds:.3} s; at last: {last}")]
+    #[error("{what}: not within {seconds:.3} s; at last: {last}")]
     TimedOut {
         /// The condition.
         what: String,

@@ -112,11 +112,13 @@ impl Plant {
                 self.sites.insert(name.to_owned(), site);
             }
         }
-        for (key, plan) in plans {
-            if !self.ports.contains_key(key) {
-                changed = true;
-                self.add_port(key, plan).await?;
-            }
+        let mut new: Vec<_> =
+            plans.iter().filter(|(key, _)| !self.ports.contains_key(*key)).collect();
+        // The primary one first, as at a boot: link indexes follow.
+        new.sort_by_key(|(_, plan)| (&plan.site, !plan.configured, &plan.link));
+        for (key, plan) in new {
+            changed = true;
+            self.add_port(key, plan).await?;
         }
         Ok(changed)
     }

@@ -1,13 +1,20 @@
 //! What can be said on the command line.
 
+mod hidden;
+mod probe;
+
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use firecamp_vpc::ProfileName;
 
 use crate::boot::ExtraEnis;
+pub(super) use hidden::Hidden;
+pub(super) use probe::{
+    DialArguments, HttpArguments, ProbeArguments, ProbeCommand, ServeArguments,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -49,7 +56,7 @@ pub(super) enum Command {
     /// Prints who owns each address, who receives its packets, and where IMDS lists it.
     Truth(QueryArguments),
     /// Prints every call to EC2 and to the metadata services, with its times and its outcome.
-    Calls(SinceArguments),
+    Calls(CallsArguments),
     /// Prints every change of the router's /32 routes.
     Router(SinceArguments),
     /// Sets, lists or clears faults.
@@ -175,6 +182,33 @@ pub(super) struct SinceArguments {
     /// Only those with a number above this
     #[arg(long, env = "VPCBOX_SINCE", value_name = "N", default_value_t = 0)]
     pub(super) since: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CallsArguments {
+    #[command(flatten)]
+    pub(super) since: SinceArguments,
+    /// Only those to this service
+    #[arg(long, env = "VPCBOX_SERVICE", value_name = "SERVICE")]
+    pub(super) service: Option<ServiceArgument>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ServiceArgument {
+    /// EC2's query API
+    Ec2,
+    /// The metadata services
+    Imds,
+}
+
+impl ServiceArgument {
+    /// As in the call log.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ec2 => "ec2",
+            Self::Imds => "imds",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -310,111 +344,8 @@ impl std::str::FromStr for Held {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct ProbeArguments {
-    #[command(subcommand)]
-    pub(super) command: ProbeCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ProbeCommand {
-    /// Answers TCP connections and UDP datagrams with the name of the node, until it is ended.
-    Serve(ServeArguments),
-    /// Asks once and prints who answered; 124 if nobody did.
-    Dial(DialArguments),
-    /// Sends one HTTP request and prints the status, the headers and the body of the answer.
-    Http(HttpArguments),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Prints `serving` once it can be reached.
-
-Example:
-  vpcbox exec node-a -- vpcbox probe serve 10.0.1.50:7000")]
-pub(super) struct ServeArguments {
-    /// Where to listen; the address must be on a link of the node
-    #[arg(env = "VPCBOX_BIND", value_name = "ADDRESS:PORT")]
-    pub(super) bind: SocketAddrV4,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
-  vpcbox exec client-a -- vpcbox probe dial 10.0.1.50:7000 --udp --timeout 0.2")]
-pub(super) struct DialArguments {
-    /// Who is asked
-    #[arg(env = "VPCBOX_TO", value_name = "ADDRESS:PORT")]
-    pub(super) to: SocketAddrV4,
-    /// Source address; the kernel's choice if absent
-    #[arg(long, env = "VPCBOX_FROM", value_name = "ADDRESS")]
-    pub(super) from: Option<Ipv4Addr>,
-    /// Send a datagram instead of opening a connection
-    #[arg(long, env = "VPCBOX_UDP")]
-    pub(super) udp: bool,
-    /// How long to wait for an answer, in seconds
-    #[arg(long, env = "VPCBOX_TIMEOUT", value_name = "SECONDS", default_value_t = 1.0)]
-    pub(super) timeout: f64,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
-  vpcbox exec node-a -- vpcbox probe http 169.254.169.254/latest/api/token \\
-    --method PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 60'")]
-pub(super) struct HttpArguments {
-    /// ADDRESS[:PORT]/PATH
-    #[arg(env = "VPCBOX_URL", value_name = "URL")]
-    pub(super) url: String,
-    /// The method
-    #[arg(long, env = "VPCBOX_METHOD", value_name = "METHOD", default_value = "GET")]
-    pub(super) method: String,
-    /// A header; may be repeated
-    #[arg(long, env = "VPCBOX_HEADER", value_name = "NAME: VALUE")]
-    pub(super) header: Vec<String>,
-    /// The body
-    #[arg(long, env = "VPCBOX_BODY", value_name = "TEXT", default_value = "")]
-    pub(super) body: String,
-    /// Print the body only, and end with 1 unless the status is 2xx
-    #[arg(long, env = "VPCBOX_BODY_ONLY")]
-    pub(super) body_only: bool,
-    /// How long to wait, in seconds
-    #[arg(long, env = "VPCBOX_TIMEOUT", value_name = "SECONDS", default_value_t = 2.0)]
-    pub(super) timeout: f64,
-}
-
-#[derive(Debug, Args)]
 pub(super) struct DoctorArguments {
     /// Print JSON
     #[arg(long, env = "VPCBOX_JSON")]
     pub(super) json: bool,
-}
-
-/// What the binary calls itself with. Not for people, so not in the help.
-#[derive(Debug)]
-pub(super) enum Hidden {
-    /// The first process of a box.
-    Init { pipe: i32 },
-    /// The holder of a node's namespaces.
-    Holder { name: String },
-    /// A command of a process outside the box.
-    Guest { command: Vec<OsString> },
-    /// One step of the doctor.
-    Probe { step: String },
-}
-
-impl Hidden {
-    /// The hidden command of a command line, if it is one.
-    pub(super) fn of(words: &[OsString]) -> Option<Self> {
-        let mut words = words.iter().skip(1);
-        let first = words.next()?.to_str()?;
-        let second = words.next();
-        let text = || second.and_then(|word| word.to_str()).map(str::to_owned);
-        match first {
-            "box-init" => Some(Self::Init { pipe: text()?.parse().ok()? }),
-            "box-holder" => Some(Self::Holder { name: text()? }),
-            "box-guest" => Some(Self::Guest { command: words.cloned().collect() }),
-            "box-probe" => Some(Self::Probe { step: text()? }),
-            _ => None,
-        }
-    }
 }

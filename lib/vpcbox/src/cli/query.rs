@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::arguments::{
-    ActArguments, FaultCommand, FaultSetArguments, Held, QueryArguments, SinceArguments,
-    WaitArguments,
+    ActArguments, CallsArguments, FaultCommand, FaultSetArguments, Held, QueryArguments,
+    SinceArguments, WaitArguments,
 };
 use super::enter::connect;
 use super::{fields, print};
@@ -25,9 +25,11 @@ pub(super) fn truth(arguments: &QueryArguments) -> Result<u8, Failure> {
 }
 
 /// `vpcbox calls`.
-pub(super) fn calls(arguments: &SinceArguments) -> Result<u8, Failure> {
-    let calls = connect(&arguments.query.place)?.calls(arguments.since)?;
-    if arguments.query.json {
+pub(super) fn calls(arguments: &CallsArguments) -> Result<u8, Failure> {
+    let CallsArguments { since: SinceArguments { query, since }, service } = arguments;
+    let mut calls = connect(&query.place)?.calls(*since)?;
+    calls.retain(|call| service.is_none_or(|service| call.service == service.name()));
+    if query.json {
         print::lines(&calls)?;
     } else {
         print::calls(&calls)?;

@@ -215,3 +215,24 @@ fn the_example_spec_runs_and_every_command_has_help_with_variables() {
     let version = text(&mut user.vpcbox(&["--version"]));
     assert_eq!(version, format!("vpcbox {}", env!("CARGO_PKG_VERSION")));
 }
+
+/// The names that serde expects where it found none of them.
+fn kinds<T: serde::de::DeserializeOwned>() -> Vec<String> {
+    let error = match serde_json::from_str::<T>(r#"{"kind":"?"}"#) {
+        Ok(_) => panic!("there is a kind named ?"),
+        Err(error) => error.to_string(),
+    };
+    let (_, list) = error.split_once("expected one of ").unwrap();
+    list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_document_names_every_fault_and_every_act() {
+    let document = include_str!("../../../../docs/vpcbox.md");
+    let mut all = kinds::<vpcbox::vpc::Fault>();
+    assert!(all.len() > 30, "{all:?}");
+    all.extend(kinds::<vpcbox::vpc::Act>());
+    all.extend(kinds::<vpcbox::protocol::KernelAct>());
+    let missing: Vec<_> = all.iter().filter(|k| !document.contains(&format!("`{k}`"))).collect();
+    assert!(missing.is_empty(), "docs/vpcbox.md lacks {missing:?}");
+}

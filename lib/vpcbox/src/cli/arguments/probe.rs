@@ -1,0 +1,78 @@
+//! What can be said to `vpcbox probe`.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ProbeArguments {
+    #[command(subcommand)]
+    pub(in crate::cli) command: ProbeCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum ProbeCommand {
+    /// Answers TCP connections and UDP datagrams with the name of the node, until it is ended.
+    Serve(ServeArguments),
+    /// Asks once and prints who answered; 124 if nobody did.
+    Dial(DialArguments),
+    /// Sends one HTTP request and prints the status, the headers and the body of the answer.
+    Http(HttpArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Prints `serving` once it can be reached.
+
+Example:
+  vpcbox exec node-a -- vpcbox probe serve 10.0.1.50:7000")]
+pub(in crate::cli) struct ServeArguments {
+    /// Where to listen; the address must be on a link of the node
+    #[arg(env = "VPCBOX_BIND", value_name = "ADDRESS:PORT")]
+    pub(in crate::cli) bind: SocketAddrV4,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  vpcbox exec client-a -- vpcbox probe dial 10.0.1.50:7000 --udp --timeout 0.2")]
+pub(in crate::cli) struct DialArguments {
+    /// Who is asked
+    #[arg(env = "VPCBOX_TO", value_name = "ADDRESS:PORT")]
+    pub(in crate::cli) to: SocketAddrV4,
+    /// Source address; the kernel's choice if absent
+    #[arg(long, env = "VPCBOX_FROM", value_name = "ADDRESS")]
+    pub(in crate::cli) from: Option<Ipv4Addr>,
+    /// Send a datagram instead of opening a connection
+    #[arg(long, env = "VPCBOX_UDP")]
+    pub(in crate::cli) udp: bool,
+    /// How long to wait for an answer, in seconds
+    #[arg(long, env = "VPCBOX_TIMEOUT", value_name = "SECONDS", default_value_t = 1.0)]
+    pub(in crate::cli) timeout: f64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  vpcbox exec node-a -- vpcbox probe http 169.254.169.254/latest/api/token \\
+    --method PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 60'")]
+pub(in crate::cli) struct HttpArguments {
+    /// ADDRESS[:PORT]/PATH
+    #[arg(env = "VPCBOX_URL", value_name = "URL")]
+    pub(in crate::cli) url: String,
+    /// The method
+    #[arg(long, env = "VPCBOX_METHOD", value_name = "METHOD", default_value = "GET")]
+    pub(in crate::cli) method: String,
+    /// A header; may be repeated
+    #[arg(long, env = "VPCBOX_HEADER", value_name = "NAME: VALUE")]
+    pub(in crate::cli) header: Vec<String>,
+    /// The body
+    #[arg(long, env = "VPCBOX_BODY", value_name = "TEXT", default_value = "")]
+    pub(in crate::cli) body: String,
+    /// Print the body only, and end with 1 unless the status is 2xx
+    #[arg(long, env = "VPCBOX_BODY_ONLY")]
+    pub(in crate::cli) body_only: bool,
+    /// How long to wait, in seconds
+    #[arg(long, env = "VPCBOX_TIMEOUT", value_name = "SECONDS", default_value_t = 2.0)]
+    pub(in crate::cli) timeout: f64,
+}
