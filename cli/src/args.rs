@@ -89,7 +89,7 @@ pub struct DemoArguments {
     )]
     pub profile: Profile,
     /// Seed of everything random in the simulated EC2
-    #[arg(long, env = "FIRECAMP_DEMO_SEED", value_name = "N", default_value_t = 11)]
+    #[arg(long, env = "FIRECAMP_DEMO_SEED", value_name = "N", default_value_t = 3)]
     pub seed: u64,
     /// Print one JSON object a line instead of text
     #[arg(long, env = "FIRECAMP_DEMO_JSON", value_parser = BoolishValueParser::new())]

@@ -1,5 +1,7 @@
 //! The command line of `firecamp demo`: what is refused, with which exit code and which words.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -1,6 +1,12 @@
 //! What is printed and written comes from the events alone: a recorded run is shown again and
 //! compared. `BLESS=1` rewrites what is compared with.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot do its work has failed"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -25,6 +31,27 @@ fn same_as(golden: &str, text: &str) {
     }
     let expected = std::fs::read_to_string(&path).unwrap();
     assert!(expected == text, "{golden} differs; BLESS=1 rewrites it:\n{text}");
+}
+
+/// The documentation with the recorded run in its place.
+fn documented(docs: &str, told: &str) -> String {
+    let (begin, end) = ("<!-- begin run.txt -->\n", "<!-- end run.txt -->");
+    let (before, rest) = docs.split_once(begin).expect("docs/demo.md has no place for it");
+    let (_, after) = rest.split_once(end).expect("docs/demo.md has no end of it");
+    format!("{before}{begin}```text\n{told}```\n{end}{after}")
+}
+
+#[test]
+fn the_documentation_shows_what_was_really_printed() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/demo.md");
+    let (_, told) = replay(&[]);
+    let text = std::fs::read_to_string(&docs).unwrap();
+    let expected = documented(&text, &told);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&docs, &expected).unwrap();
+    } else {
+        assert!(text == expected, "docs/demo.md differs; BLESS=1 rewrites it");
+    }
 }
 
 fn replay(arguments: &[&str]) -> (Option<i32>, String) {

@@ -97,6 +97,29 @@ mod tests {
         assert!(error.to_string().contains("/run"), "{error}");
     }
 
+    /// A doctor that says this and ends so.
+    fn doctor(dir: &tempfile::TempDir, code: u8) -> std::path::PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+
+        let path = dir.path().join("vpcbox");
+        std::fs::write(
+            &path,
+            format!("#!/bin/sh\necho missing veth: modprobe veth\nexit {code}\n"),
+        )
+        .unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_missing_kernel_feature_is_told_in_the_doctors_words() {
+        let dir = tempfile::tempdir().unwrap();
+        examine(&doctor(&dir, 0)).unwrap();
+        let failure = examine(&doctor(&dir, 125)).unwrap_err();
+        assert!(failure.to_string().contains("missing veth: modprobe veth"), "{failure}");
+        assert_eq!(failure.exit().code(), 19);
+    }
+
     #[test]
     fn the_spec_fits_in_a_pipe() {
         assert!(world::SPEC.len() < 4096);
