@@ -11,22 +11,37 @@ use nix::unistd::Pid;
 
 use crate::support::{Server, User, as_everybody, eventually, text, who_answers, words};
 
-/// Processes of the machine in this PID namespace (a link target, as `pid:[4026532001]`).
-fn processes_in(space: &Path) -> Vec<i32> {
+/// A namespace by its name, as `pid:[4026532001]`. Held open, because the kernel gives the number
+/// of one that is gone to the next.
+#[derive(Debug)]
+struct Space {
+    name: PathBuf,
+    _held: fs::File,
+}
+
+impl Space {
+    fn of(path: &str) -> Option<Self> {
+        let held = fs::File::open(path).ok()?;
+        Some(Self { name: fs::read_link(path).ok()?, _held: held })
+    }
+}
+
+/// Processes of the machine in this PID namespace.
+fn processes_in(space: &Space) -> Vec<i32> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|s| s == space))
+    pids.filter(|pid| fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|s| s == space.name))
         .collect()
 }
 
 /// A running `vpcbox run`, with what is known of its inside.
 struct Seen {
     child: Child,
-    space: PathBuf,
+    space: Space,
     /// Host process ids of everything in it.
     inside: Vec<i32>,
     /// Network namespaces of the router and the nodes.
-    networks: Vec<PathBuf>,
+    networks: Vec<Space>,
 }
 
 /// Starts a box whose command says `up` and stays, and looks at what it is made of.
@@ -37,14 +52,14 @@ fn start(user: User) -> Seen {
     let out = child.stdout.take().unwrap();
     let up = BufReader::new(out).lines().map_while(Result::ok).any(|line| line == "up");
     assert!(up, "the box did not come up");
-    let space = fs::read_link(format!("/proc/{}/ns/pid_for_children", child.id())).unwrap();
+    let space = Space::of(&format!("/proc/{}/ns/pid_for_children", child.id())).unwrap();
     // init, six holders, sh and two sleeps
     eventually("every process of the box is there", || processes_in(&space).len() >= 9);
     let inside = processes_in(&space);
-    let network = |pid: &i32| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
-    let mut networks: Vec<PathBuf> = inside.iter().filter_map(network).collect();
-    networks.sort();
-    networks.dedup();
+    let network = |pid: &i32| Space::of(&format!("/proc/{pid}/ns/net"));
+    let mut networks: Vec<Space> = inside.iter().filter_map(network).collect();
+    networks.sort_by(|one, other| one.name.cmp(&other.name));
+    networks.dedup_by(|one, other| one.name == other.name);
     assert_eq!(networks.len(), 6, "the router's, three nodes' and two clients'");
     Seen { child, space, inside, networks }
 }
@@ -57,7 +72,7 @@ fn assert_gone(seen: &Seen) {
     for pid in pids {
         let network = fs::read_link(format!("/proc/{pid}/ns/net"));
         assert!(
-            !network.is_ok_and(|network| seen.networks.contains(&network)),
+            !network.is_ok_and(|network| seen.networks.iter().any(|space| space.name == network)),
             "process {pid} keeps a network namespace of the box"
         );
     }
@@ -201,7 +216,7 @@ fn a_box_without_a_command_ends_with_success_on_ctrl_c() {
     as_everybody(|user| {
         let running = user.start();
         let pid = Pid::from_raw(i32::try_from(running.pid()).unwrap());
-        let space = fs::read_link(format!("/proc/{pid}/ns/pid_for_children")).unwrap();
+        let space = Space::of(&format!("/proc/{pid}/ns/pid_for_children")).unwrap();
         kill(pid, Signal::SIGINT).unwrap();
         eventually("the box is gone", || processes_in(&space).is_empty());
     });
