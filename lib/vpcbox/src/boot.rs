@@ -31,6 +31,8 @@ pub(crate) struct Boot {
     pub(crate) extra_enis: ExtraEnis,
     /// The command; empty: stay up until a signal.
     pub(crate) command: Vec<String>,
+    /// Without a command: end when standard input ends.
+    pub(crate) until_eof: bool,
     /// Machine-readable announcement when there is no command.
     pub(crate) json: bool,
     /// The process id of the outer process, as its caller knows it.

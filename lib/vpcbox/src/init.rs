@@ -62,8 +62,11 @@ async fn live(boot: &Boot, control: File) -> Result<u8, Failure> {
         async move { driver.keep_in_step().await }
     });
     let command = start_command(boot)?;
+    let input = end_of_input(boot.until_eof);
+    tokio::pin!(input);
     loop {
         let event = tokio::select! {
+            () = &mut input => Event::Order(Some(Signal::SIGTERM.as_str().to_owned())),
             _ = children.recv() => Event::Child,
             order = orders.next_line() => Event::Order(order.unwrap_or_default()),
             reason = driver.gave_up() => Event::GaveUp(reason),
@@ -82,6 +85,19 @@ async fn live(boot: &Boot, control: File) -> Result<u8, Failure> {
             }
             Event::GaveUp(reason) => return Err(Failure::Died { what: reason }),
         }
+    }
+}
+
+/// The end of standard input, if it is to be waited for.
+async fn end_of_input(wanted: bool) {
+    if wanted {
+        let read = tokio::task::spawn_blocking(|| {
+            std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())
+        });
+        // However it ends, there is nothing more to come.
+        drop(read.await);
+    } else {
+        std::future::pending::<()>().await;
     }
 }
 

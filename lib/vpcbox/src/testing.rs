@@ -1,7 +1,8 @@
 //! A box for tests: started from a binary, killed when dropped.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,14 +13,12 @@ use crate::failure::Failure;
 use crate::protocol::Condition;
 
 /// A running box without a command of its own. Dropping it kills it, and with it every process
-/// and namespace in it.
+/// and namespace in it; so does the end of this process, however it comes.
 #[derive(Debug)]
 pub struct RunningBox {
     child: Child,
     binary: PathBuf,
     client: Client,
-    /// Holds the spec for as long as the box lives.
-    _spec: tempfile::NamedTempFile,
 }
 
 /// How a box for tests differs from the default.
@@ -42,7 +41,7 @@ impl RunningBox {
     pub fn start_with(binary: &Path, spec: &str, options: &Options) -> Result<Self, Failure> {
         let failed = |e| Failure::kernel("write", "a temporary file", e);
         let file = write_spec(spec).map_err(failed)?;
-        let log = tempfile::NamedTempFile::new().map_err(failed)?;
+        let mut log = tempfile::tempfile().map_err(failed)?;
         let words = options.prefix.iter().map(OsStr::new).chain([binary.as_os_str()]);
         let words: Vec<&OsStr> = words.collect();
         let Some((program, before)) = words.split_first() else {
@@ -50,22 +49,22 @@ impl RunningBox {
         };
         let mut child = Command::new(program)
             .args(before)
-            .args(["run", "--json", "--spec"])
+            .args(["run", "--json", "--until-eof", "--spec"])
             .arg(file.path())
             .args(&options.arguments)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log.reopen().map_err(failed)?)
+            .stderr(log.try_clone().map_err(failed)?)
             .spawn()
             .map_err(|e| Failure::kernel("start", binary.display().to_string(), e))?;
-        let client = match ready(&mut child, log.path()).and_then(|()| Client::attach(child.id())) {
+        let client = match ready(&mut child, &mut log).and_then(|()| Client::attach(child.id())) {
             Ok(client) => client,
             Err(failure) => {
                 end(&mut child);
                 return Err(failure);
             }
         };
-        Ok(Self { child, binary: binary.to_owned(), client, _spec: file })
+        Ok(Self { child, binary: binary.to_owned(), client })
     }
 
     /// The process id of `vpcbox run`.
@@ -112,7 +111,7 @@ fn write_spec(spec: &str) -> std::io::Result<tempfile::NamedTempFile> {
 }
 
 /// Waits for the line that says that the box is up, or for the reason why it is not.
-fn ready(child: &mut Child, log: &Path) -> Result<(), Failure> {
+fn ready(child: &mut Child, log: &mut File) -> Result<(), Failure> {
     let mut line = String::new();
     if let Some(out) = child.stdout.take() {
         BufReader::new(out)
@@ -122,7 +121,9 @@ fn ready(child: &mut Child, log: &Path) -> Result<(), Failure> {
     if line.contains("\"ready\":true") {
         return Ok(());
     }
-    let words = std::fs::read_to_string(log)
+    let mut words = String::new();
+    log.rewind()
+        .and_then(|()| log.read_to_string(&mut words))
         .map_err(|e| Failure::kernel("read", "what the box said", e))?;
     Err(Failure::Died { what: format!("the box did not come up: {}", words.trim()) })
 }

@@ -109,6 +109,9 @@ pub(super) struct RunArguments {
     /// Without a command: announce in JSON that the box is up
     #[arg(long, env = "VPCBOX_JSON")]
     pub(super) json: bool,
+    /// Without a command: end when standard input ends, so that the box dies with who started it
+    #[arg(long, env = "VPCBOX_UNTIL_EOF", conflicts_with = "command")]
+    pub(super) until_eof: bool,
     /// The command and its arguments
     #[arg(last = true, value_name = "CMD")]
     pub(super) command: Vec<String>,

@@ -38,6 +38,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<u8, Failure> {
         seed: arguments.seed,
         extra_enis: arguments.extra_enis,
         command: arguments.command.clone(),
+        until_eof: arguments.until_eof,
         json: arguments.json,
         outer: std::process::id(),
     })

@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Server, User, as_everybody, eventually, text, who_answers, words};
+use crate::support::{Server, User, as_everybody, eventually, spec_file, text, who_answers, words};
 
 /// A namespace by its name, as `pid:[4026532001]`. Held open, because the kernel gives the number
 /// of one that is gone to the next.
@@ -219,6 +219,25 @@ fn a_box_without_a_command_ends_with_success_on_ctrl_c() {
         let space = Space::of(&format!("/proc/{pid}/ns/pid_for_children")).unwrap();
         kill(pid, Signal::SIGINT).unwrap();
         eventually("the box is gone", || processes_in(&space).is_empty());
+    });
+}
+
+#[test]
+fn a_box_that_lives_until_the_end_of_its_input_dies_with_whoever_held_it() {
+    as_everybody(|user| {
+        let spec = spec_file();
+        let mut child = user
+            .vpcbox(&["run", "--spec", &spec, "--until-eof", "--json"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, format!("{{\"box\":{},\"ready\":true}}\n", child.id()));
+        assert!(child.try_wait().unwrap().is_none(), "it stays up while its input is open");
+        drop(child.stdin.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
     });
 }
 

@@ -168,16 +168,20 @@ impl User {
 
     /// `vpcbox run --spec SPEC -- sh -c SCRIPT`. `$0` in the script is the binary.
     pub(crate) fn run(self, script: &str) -> Command {
-        let spec = shared().join("spec.toml");
-        // Written by rename: tests run side by side.
-        let draft = shared().join(format!("{:?}", thread::current().id()));
-        fs::write(&draft, SPEC).unwrap();
-        fs::set_permissions(&draft, fs::Permissions::from_mode(0o644)).unwrap();
-        fs::rename(&draft, &spec).unwrap();
-        let spec = spec.display().to_string();
         let binary = self.binary().display().to_string();
-        self.vpcbox(&["run", "--spec", &spec, "--", "sh", "-c", script, &binary])
+        self.vpcbox(&["run", "--spec", &spec_file(), "--", "sh", "-c", script, &binary])
     }
+}
+
+/// A file with the spec.
+pub(crate) fn spec_file() -> String {
+    let spec = shared().join("spec.toml");
+    // Written by rename: tests run side by side.
+    let draft = shared().join(format!("{:?}", thread::current().id()));
+    fs::write(&draft, SPEC).unwrap();
+    fs::set_permissions(&draft, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::rename(&draft, &spec).unwrap();
+    spec.display().to_string()
 }
 
 /// Standard output of a command that must succeed.
