@@ -139,6 +139,41 @@ pub enum Step {
     Free(u8),
 }
 
+impl Step {
+    /// What has been done at this boundary, for people.
+    pub fn done(self) -> &'static str {
+        match self {
+            Self::Attach(0) | Self::Release(0) => "records read",
+            Self::Attach(1) => "instance and ENI known",
+            Self::Attach(2) => "this pod is the live one",
+            Self::Attach(3) => "claim written",
+            Self::Attach(4) => "address allocated",
+            Self::Attach(5) => "static-IP file can be written",
+            Self::Attach(6) => "the ENI's link is there",
+            Self::Attach(7) => "epoch taken",
+            Self::Attach(8) => "Assign sent",
+            Self::Attach(9) => "Assign answered",
+            Self::Attach(10) => "data path switched",
+            Self::Attach(11) => "address in the kernel",
+            Self::Attach(12) => "rule and routes in the kernel",
+            Self::Attach(13) => "kernel read back",
+            Self::Attach(14) => "static-IP file staged",
+            Self::Attach(15) => "static-IP file published",
+            Self::Attach(16) => "static-IP file durable",
+            Self::Attach(_) => "attach recorded",
+            Self::Release(1) => "this pod holds the address and is ending",
+            Self::Release(2) => "address drained",
+            Self::Release(3) => "address out of the kernel",
+            Self::Release(4) => "rule and routes out of the kernel",
+            Self::Release(_) => "release recorded",
+            Self::Free(2) => "unassignment announced",
+            Self::Free(3) => "Unassign sent",
+            Self::Free(4) => "Unassign answered",
+            Self::Free(_) => "unassignment recorded",
+        }
+    }
+}
+
 impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

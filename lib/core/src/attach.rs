@@ -90,11 +90,12 @@ impl Attach {
     fn step(&mut self, reply: Reply, span: Span) -> Result<(), Halt> {
         let crossed = &mut self.crossed;
         let next = match &mut self.stage {
-            Stage::Bind(bind) => bind.reply(&self.input, reply, crossed)?.map(|bound| {
-                self.first_epoch.get_or_insert(bound.stored.object.epoch);
-                self.address = Some(bound.stored.object.address);
-                Stage::Hold(Box::new(Hold::new(bound, self.first_epoch)))
-            }),
+            Stage::Bind(bind) => {
+                bind.reply(&self.input, reply, crossed, &mut self.address)?.map(|bound| {
+                    self.first_epoch.get_or_insert(bound.stored.object.epoch);
+                    Stage::Hold(Box::new(Hold::new(bound, self.first_epoch)))
+                })
+            }
             Stage::Hold(taking) => match taking.reply(&self.input, reply, span, crossed)? {
                 Some(held) => return self.after_take(held, span.now),
                 None => None,

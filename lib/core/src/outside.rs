@@ -148,6 +148,13 @@ pub struct SocketUse {
     pub datagrams: u32,
 }
 
+impl std::fmt::Display for SocketUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { listeners, connections, datagrams } = self;
+        write!(f, "{listeners} listeners, {connections} connections, {datagrams} UDP sockets")
+    }
+}
+
 impl SocketUse {
     /// Whether nothing in scope uses the address.
     pub fn idle(self, scope: SocketScope) -> bool {

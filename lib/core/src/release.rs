@@ -210,7 +210,7 @@ impl Release {
         now: Moment,
     ) -> Turn<Outcome> {
         let (idle, text) = match seen {
-            Ok(used) => (used.idle(self.input.scope), format!("{used:?}")),
+            Ok(used) => (used.idle(self.input.scope), used.to_string()),
             Err(failure) => (false, failure.detail),
         };
         if !idle && now < self.drain_until {

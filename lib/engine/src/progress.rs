@@ -36,7 +36,7 @@ impl Progress {
     pub(crate) fn crossed(&mut self, step: Step) {
         self.waiting = None;
         self.reported = None;
-        info!(step = %step, "Passed");
+        info!(step = %step, done = step.done(), "Passed");
     }
 }
 

@@ -85,10 +85,12 @@ impl Bind {
         input: &AttachInput,
         reply: Reply,
         crossed: &mut Option<Step>,
+        address: &mut Option<Ipv4Addr>,
     ) -> Turn<Bound> {
         match (self.at.clone(), reply) {
             (At::Member, Reply::Member(read)) => {
                 self.records = *read.map_err(|f| registry_halt(&f))?;
+                *address = self.bound_record(input).map(|s| s.object.address);
                 *crossed = Some(Step::Attach(0));
                 self.at = self.after_member(input);
                 Ok(None)
@@ -106,20 +108,21 @@ impl Bind {
                 let taken = read.map_err(|f| registry_halt(&f))?;
                 self.after_allocated(home, &taken)
             }
-            (At::Candidate(home, address), Reply::Owner(read)) => {
+            (At::Candidate(home, candidate), Reply::Owner(read)) => {
                 let owner = read.map_err(|f| cloud_read_halt(&f))?;
-                self.after_candidate(home, address, owner)
+                self.after_candidate(home, candidate, owner)
             }
-            (At::Claim(home, address), Reply::Written(written)) => {
+            (At::Claim(home, candidate), Reply::Written(written)) => {
                 written.map_err(|f| registry_halt(&f))?;
                 *crossed = Some(Step::Attach(3));
-                self.at = At::Create(home, address);
+                self.at = At::Create(home, candidate);
                 Ok(None)
             }
-            (At::Create(home, address), Reply::Written(written)) => {
+            (At::Create(home, created), Reply::Written(written)) => {
                 let version = written.map_err(|f| registry_halt(&f))?;
                 *crossed = Some(Step::Attach(4));
-                let object = first_record(input, &home, address);
+                *address = Some(created);
+                let object = first_record(input, &home, created);
                 let stored = Stored { version, object };
                 self.at = At::Probe(Bound { stored, eni: home.eni, floor: Epoch::default() });
                 Ok(None)

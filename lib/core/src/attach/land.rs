@@ -203,14 +203,7 @@ impl Land {
         }
         Err(Halt::Pause(
             timing::SOCKET_POLL.min(input.predecessor_grace.saturating_sub(spent)),
-            format!(
-                "a predecessor on this node to stop using {} ({} listeners, {} connections, {} \
-                 UDP sockets)",
-                self.record().address,
-                used.listeners,
-                used.connections,
-                used.datagrams
-            ),
+            format!("a predecessor on this node to stop using {} ({used})", self.record().address),
         ))
     }
 

@@ -43,6 +43,8 @@ enum At {
     Listed,
     /// Does Describe show it here?
     Shown,
+    /// It does not: has somebody else taken it?
+    Recheck,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -95,7 +97,7 @@ impl Move {
         match &self.at {
             At::Relisted | At::Listed => Action::ReadListed(self.held.eni.mac),
             At::Owner | At::Shown => Action::ReadOwner(record.address, record.subnet.clone()),
-            At::Fresh { .. } => Action::ReadRecord(record.address),
+            At::Fresh { .. } | At::Recheck => Action::ReadRecord(record.address),
             At::Assign { force, within } => Action::Assign {
                 eni: self.held.eni.id.clone(),
                 address: record.address,
@@ -141,6 +143,10 @@ impl Move {
             (At::Shown, Reply::Owner(read)) => {
                 let owner = read.map_err(|f| cloud_read_halt(&f))?;
                 self.after_shown(&owner, crossed)
+            }
+            (At::Recheck, Reply::Record(read)) => {
+                let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
+                self.after_recheck(input, stored)
             }
             (at, _) => mismatch(&format!("{at:?}")),
         }
@@ -304,15 +310,20 @@ impl Move {
             *crossed = Some(Step::Attach(10));
             return Ok(Some(self.moved(Path::Moved)));
         }
-        let seen = match owner {
-            Owner::Nobody => "nobody".to_owned(),
-            Owner::Eni(other) => other.id.to_string(),
-        };
-        Err(Halt::Retry(
-            timing::THROTTLE_BASE,
-            Exit::TimedOut,
-            format!("Describe to show {} here; it shows {seen}", self.record().address),
-        ))
+        self.at = At::Recheck;
+        Ok(None)
+    }
+
+    /// Describe lags, or somebody else took the address: the record knows.
+    fn after_recheck(
+        &mut self,
+        input: &AttachInput,
+        stored: Option<Stored<StaticIp>>,
+    ) -> Turn<Moved> {
+        self.held.stored = still_ours(&self.held, input, stored)?;
+        self.at = At::Shown;
+        let text = format!("Describe to show {} on this ENI", self.record().address);
+        Err(Halt::Retry(timing::THROTTLE_BASE, Exit::TimedOut, text))
     }
 
     /// Only if no call of ours can still land is the record put back.

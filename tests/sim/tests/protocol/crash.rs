@@ -190,6 +190,36 @@ async fn a_release_survives_a_crash_at_every_call() {
     }
 }
 
+/// The same stop container is run again, as a kubelet does with a hook that was cut.
+#[tokio::test(start_paused = true)]
+async fn a_release_that_died_is_finished_by_running_it_again() {
+    for unassign in [false, true] {
+        for (op, nth) in CALLS.into_iter().chain([(Op::StaticIp, 2)]) {
+            for how in [Break::Never, Break::Vanish] {
+                let case = format!("{how:?} at {op:?} {nth}, unassign {unassign}");
+                let cluster = Cluster::default();
+                attached(Pod::new("uid-1", "node-a").init(&cluster).await);
+                cluster.settle().await;
+                let script = Script::new().breaking(op, nth, how);
+                let dying = Pod::new("uid-1", "node-a").breaking(script.clone());
+                let died = dying.dies_in_stop(&cluster, Release { unassign }).await;
+                if script.fired() == 0 {
+                    continue;
+                }
+                died.unwrap_or_else(|| panic!("{case}: it did not die"));
+                released(Pod::new("uid-1", "node-a").stop(&cluster, Release { unassign }).await);
+                assert!(cluster.node("node-a").host.addresses().is_empty(), "{case}");
+                let record = cluster.record(FIRST);
+                let state = record.attachment.expect("the last life").state;
+                // Only an unassignment that died after its intent is left to the agent.
+                let done = matches!(state, State::Parked | State::Released);
+                assert!(done || (unassign && state == State::Releasing), "{case}: {state:?}");
+                cluster.audit();
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn p7_ten_restarts_under_a_throttle_end_with_one_mutation() {
     let cluster = Cluster::default();

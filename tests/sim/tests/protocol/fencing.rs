@@ -211,3 +211,25 @@ async fn f091_in_file_mode_a_process_takes_once_over_the_record_that_it_read() {
     assert!(cluster.record(FIRST).held_by(&"uid-3".parse().expect("a UID"), done.epoch));
     cluster.audit();
 }
+
+#[tokio::test(start_paused = true)]
+async fn f007_a_superseded_init_that_waits_for_its_proof_ends_as_superseded() {
+    let cluster = Cluster::default();
+    parked_on_a(&cluster).await;
+    // Its IMDS stands still, so that it waits for a proof while its successor takes.
+    let when = Selector { caller: Some("node-b".to_owned()), ..Selector::default() };
+    cluster.fault_when(Fault::ImdsFrozen {}, when);
+    let begun = Instant::now();
+    let waiting = Pod::new("uid-2", "node-b");
+    let successor = async {
+        sleep(Duration::from_secs(3)).await;
+        attached(Pod::new("uid-3", "node-a").init(&cluster).await)
+    };
+    let (ended, _done) = tokio::join!(waiting.init(&cluster), successor);
+    let failure = failed(ended);
+    assert_eq!(failure.exit, Exit::Superseded, "{}", failure.message);
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+    assert!(cluster.node("node-b").host.addresses().is_empty());
+    assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-a")));
+    cluster.audit();
+}

@@ -114,3 +114,23 @@ async fn f080_a_registry_restored_from_a_backup_moves_no_address_and_epochs_only
     assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));
     cluster.audit();
 }
+
+/// Identity is (instance, ENI), not the node's name: EC2 decides whether a holder still exists.
+#[tokio::test(start_paused = true)]
+async fn f077_a_record_that_names_a_vanished_instance_blocks_nobody() {
+    for delete_on_termination in [true, false] {
+        let cluster = Cluster::default();
+        let first = Pod::new("uid-1", "node-a");
+        attached(first.init(&cluster).await);
+        let node = "node-a".to_owned();
+        let delete_on_termination = Some(delete_on_termination);
+        cluster.act(&firecamp_vpc::Act::Terminate { node, delete_on_termination });
+        cluster.settle().await;
+        // The release of the dead node's pod is finished by whoever can still speak for it.
+        assert_eq!(released(first.stop(&cluster, Release::default()).await), Done::Parked);
+        let done = attached(Pod::new("uid-2", "node-b").init(&cluster).await);
+        assert_eq!(done.address, FIRST);
+        assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));
+        cluster.audit();
+    }
+}
