@@ -12,5 +12,21 @@
 mod assign;
 #[path = "conformance/clock.rs"]
 mod clock;
+#[path = "conformance/describe.rs"]
+mod describe;
+#[path = "conformance/faults.rs"]
+mod faults;
 #[path = "conformance/harness.rs"]
 mod harness;
+#[path = "conformance/metadata.rs"]
+mod metadata;
+#[path = "conformance/protocol.rs"]
+mod protocol;
+#[path = "conformance/table.rs"]
+mod table;
+#[path = "conformance/timing.rs"]
+mod timing;
+#[path = "conformance/unassign.rs"]
+mod unassign;
+#[path = "conformance/verbs.rs"]
+mod verbs;

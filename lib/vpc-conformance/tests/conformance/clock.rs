@@ -1,10 +1,10 @@
 //! A virtual clock and an executor of one task: time passes only when the task waits.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,7 @@ pub const EPOCH: Duration = Duration::from_secs(1_790_000_000);
 struct State {
     now: Duration,
     number: u64,
-    timers: BTreeSet<(Duration, u64)>,
+    timers: BTreeMap<(Duration, u64), Option<Waker>>,
 }
 
 /// The clock.
@@ -34,7 +34,7 @@ impl Clock {
         let mut state = self.0.lock().unwrap();
         state.number += 1;
         let key = (at, state.number);
-        state.timers.insert(key);
+        state.timers.insert(key, None);
         Timer { clock: self.clone(), key }
     }
 
@@ -45,8 +45,13 @@ impl Clock {
 
     fn to_next_timer(&self) {
         let mut state = self.0.lock().unwrap();
-        let first = state.timers.first().expect("the task waits for something that never comes");
-        state.now = state.now.max(first.0);
+        // Timers of the past belong to futures that nobody polls any more.
+        let now = state.now;
+        let next = state.timers.keys().find(|(at, _)| *at > now);
+        let next = next.expect("the task waits for something that never comes").0;
+        state.now = next;
+        let due = state.timers.iter_mut().filter(|((at, _), _)| *at <= next);
+        due.filter_map(|(_, waker)| waker.take()).for_each(Waker::wake);
     }
 
     /// Runs a task to its end.
@@ -84,14 +89,20 @@ pub struct Timer {
 impl Future for Timer {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if self.clock.now() >= self.key.0 { Poll::Ready(()) } else { Poll::Pending }
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.clock.0.lock().unwrap();
+        if state.now >= self.key.0 {
+            return Poll::Ready(());
+        }
+        state.timers.insert(self.key, Some(context.waker().clone()));
+        Poll::Pending
     }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        self.clock.0.lock().unwrap().timers.remove(&self.key);
+        let mut state = self.clock.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.timers.remove(&self.key);
     }
 }
 

@@ -7,9 +7,10 @@ use aws_config::imds;
 use aws_config::provider_config::ProviderConfig;
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
-use aws_sdk_ec2::config::{BehaviorVersion, Credentials, Region, SharedHttpClient};
+use aws_sdk_ec2::config::{
+    BehaviorVersion, Credentials, Region, SharedHttpClient, StalledStreamProtectionConfig,
+};
 use aws_sdk_ec2::error::ProvideErrorMetadata;
-use aws_sdk_ec2::operation::RequestId;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
@@ -192,6 +193,8 @@ impl Lab {
 
     pub fn ec2_as(&self, own: Credentials, retry: RetryConfig) -> aws_sdk_ec2::Client {
         let timeouts = TimeoutConfig::builder().operation_timeout(Duration::from_secs(60)).build();
+        // Nothing is uploaded piece by piece here, so the guard of uploads would always strike.
+        let guard = StalledStreamProtectionConfig::enabled().upload_enabled(false).build();
         let config = aws_sdk_ec2::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
@@ -201,6 +204,7 @@ impl Lab {
             .sleep_impl(self.clock.clone())
             .retry_config(retry)
             .timeout_config(timeouts)
+            .stalled_stream_protection(guard)
             .build();
         aws_sdk_ec2::Client::from_conf(config)
     }

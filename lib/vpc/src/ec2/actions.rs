@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pages::PageKnobs;
+use super::pages::{Listing, Page, PageKnobs, PageRequest};
 use super::{ApiError, Form, VERSION, assign, instances, interfaces, subnets, types, unassign};
 use crate::chance::Chance;
 use crate::faults::FullForm;
@@ -144,6 +144,26 @@ pub(crate) struct Reading<'a> {
     pub(crate) now: Duration,
     /// The wall clock at time zero.
     pub(crate) epoch: Duration,
+}
+
+impl Reading<'_> {
+    /// A page of a listing. Faults of pagination that changed something have fired.
+    pub(super) fn turn<T>(
+        &self,
+        listing: &Listing<'_>,
+        items: Vec<T>,
+        id: impl Fn(&T) -> String,
+        request: &PageRequest,
+    ) -> Result<Page<T>, ApiError> {
+        let expired = self.knobs.pages.expired && request.token.is_some();
+        let page = listing.page(items, id, request, self.knobs.pages);
+        if expired || page.as_ref().is_ok_and(|page| page.touched) {
+            for fault in &self.knobs.page_faults {
+                self.knobs.fire(*fault);
+            }
+        }
+        page
+    }
 }
 
 /// What an action did.

@@ -97,10 +97,7 @@ pub(crate) fn execute(request: &Instances, on: &Reading<'_>) -> Result<Effect, A
     let fingerprint = key_of(&format!("{:?}{:?}", request.ids, request.filters));
     let listing = Listing { chance: on.chance, action: name, fingerprint };
     let id = |seen: &Seen<'_>| seen.instance.id.to_string();
-    let page = listing.page(found, id, &request.page, on.knobs.pages)?;
-    if page.touched {
-        on.knobs.page_faults.iter().for_each(|fault| on.knobs.fire(*fault));
-    }
+    let page = on.turn(&listing, found, id, &request.page)?;
     let mut xml = Xml::answer(name, on.request_id);
     xml.set("reservationSet", page.items, |xml, seen| reservation(xml, &seen, on));
     if let Some(token) = page.token {

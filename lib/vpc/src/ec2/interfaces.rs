@@ -94,10 +94,7 @@ pub(crate) fn execute(request: &Interfaces, on: &Reading<'_>) -> Result<Effect, 
     let name = super::Action::Interfaces.name();
     let fingerprint = key_of(&format!("{:?}{:?}{}", request.ids, request.filters, request.managed));
     let listing = Listing { chance: on.chance, action: name, fingerprint };
-    let page = listing.page(found, |eni| eni.id.to_string(), &request.page, on.knobs.pages)?;
-    if page.touched {
-        on.knobs.page_faults.iter().for_each(|fault| on.knobs.fire(*fault));
-    }
+    let page = on.turn(&listing, found, |eni| eni.id.to_string(), &request.page)?;
     let mut xml = Xml::answer(name, on.request_id);
     xml.set("networkInterfaceSet", page.items, |xml, eni| {
         described(xml, eni, on.ground.subnet(&eni.subnet), on);

@@ -68,10 +68,7 @@ pub(crate) fn execute(request: &Subnets, on: &Reading<'_>) -> Result<Effect, Api
     let name = super::Action::Subnets.name();
     let fingerprint = key_of(&format!("{:?}{:?}", request.ids, request.filters));
     let listing = Listing { chance: on.chance, action: name, fingerprint };
-    let page = listing.page(found, |s| s.id.to_string(), &request.page, on.knobs.pages)?;
-    if page.touched {
-        on.knobs.page_faults.iter().for_each(|fault| on.knobs.fire(*fault));
-    }
+    let page = on.turn(&listing, found, |s| s.id.to_string(), &request.page)?;
     let mut xml = Xml::answer(name, on.request_id);
     xml.set("subnetSet", page.items, |xml, subnet| item(xml, subnet, on));
     if let Some(token) = page.token {

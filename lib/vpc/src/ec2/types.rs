@@ -78,10 +78,7 @@ pub(crate) fn execute(request: &InstanceTypes, on: &Reading<'_>) -> Result<Effec
     let name = super::Action::InstanceTypes.name();
     let fingerprint = key_of(&format!("{:?}{:?}", request.names, request.filters));
     let listing = Listing { chance: on.chance, action: name, fingerprint };
-    let page = listing.page(found, |k| k.name.to_owned(), &request.page, on.knobs.pages)?;
-    if page.touched {
-        on.knobs.page_faults.iter().for_each(|fault| on.knobs.fire(*fault));
-    }
+    let page = on.turn(&listing, found, |k| k.name.to_owned(), &request.page)?;
     let mut xml = Xml::answer(name, on.request_id);
     xml.set("instanceTypeSet", page.items, |xml, kind| item(xml, kind, on));
     if let Some(token) = page.token {

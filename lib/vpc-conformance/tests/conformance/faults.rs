@@ -1,0 +1,165 @@
+//! What the SDK hands over when things go wrong: section 3, and the knobs of section 11.
+
+use std::time::Duration;
+
+use aws_sdk_ec2::config::retry::RetryConfig;
+use aws_sdk_ec2::error::SdkError;
+use aws_sdk_ec2::operation::assign_private_ip_addresses::AssignPrivateIpAddressesError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use firecamp_vpc::{Act, Body, CutAt, Fault};
+
+use crate::harness::{Lab, NODE_1, NODE_2, OTHER, refused};
+
+const ASSIGN: &str = "AssignPrivateIpAddresses";
+
+type Failure = SdkError<AssignPrivateIpAddressesError, HttpResponse>;
+
+fn failed(lab: &Lab, fault: Fault, retry: RetryConfig) -> (Failure, bool) {
+    let id = lab.once(ASSIGN, fault);
+    let call = lab.ec2_with("node-1", retry).assign_private_ip_addresses();
+    let call = call.network_interface_id(NODE_1).private_ip_addresses("10.0.1.101");
+    let error = lab.run(call.allow_reassignment(true).send()).unwrap_err();
+    assert_eq!(lab.fired(id), 1);
+    let committed = lab.world().calls(0).iter().any(|call| call.committed);
+    (error, committed)
+}
+
+fn once(fault: Fault) -> (Failure, bool) {
+    failed(&Lab::new(), fault, RetryConfig::disabled())
+}
+
+#[test]
+fn a_lost_response_leaves_the_effect_or_not() {
+    let (error, committed) = once(Fault::LostResponse { after_commit: true });
+    assert!(matches!(error, SdkError::DispatchFailure(_)) && committed);
+    let (error, committed) = once(Fault::LostResponse { after_commit: false });
+    assert!(matches!(error, SdkError::DispatchFailure(_)) && !committed);
+}
+
+#[test]
+fn silence_ends_at_the_timeout_that_was_set() {
+    for after_commit in [false, true] {
+        let (error, committed) = once(Fault::Hang { after_commit });
+        assert!(matches!(error, SdkError::TimeoutError(_)), "{error:?}");
+        assert_eq!(committed, after_commit);
+    }
+}
+
+#[test]
+fn a_body_cut_short_is_a_response_error_and_the_effect_is_there() {
+    let (error, committed) = once(Fault::DropConn { at: CutAt::Body, bytes: 60 });
+    assert!(matches!(error, SdkError::ResponseError(_)), "{error:?}");
+    assert!(committed);
+    let (error, committed) = once(Fault::DropConn { at: CutAt::Headers, bytes: 0 });
+    assert!(matches!(error, SdkError::DispatchFailure(_)) && committed);
+}
+
+#[test]
+fn headers_and_then_silence_is_an_error_too() {
+    let (error, committed) = once(Fault::DropConn { at: CutAt::Silence, bytes: 10 });
+    let late = matches!(error, SdkError::TimeoutError(_) | SdkError::ResponseError(_));
+    assert!(late && committed, "{error:?}");
+}
+
+#[test]
+fn statuses_come_with_xml_html_or_nothing() {
+    for status in [500, 502, 503, 504] {
+        for body in [Body::Xml, Body::Html, Body::Empty] {
+            let (error, _) = once(Fault::HttpStatus { status, body, after_commit: false });
+            let refused = refused(&error);
+            assert_eq!(refused.status, status);
+            assert_eq!(refused.code.is_empty(), body != Body::Xml, "{status} {body:?}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_200_looks_like_a_refusal_of_a_committed_write() {
+    let fault = Fault::HttpStatus { status: 200, body: Body::Empty, after_commit: true };
+    let (error, committed) = once(fault);
+    let refused = refused(&error);
+    assert_eq!((refused.status, refused.code.as_str(), committed), (200, "", true));
+    assert!(matches!(error, SdkError::ServiceError(_)));
+}
+
+#[test]
+fn the_sdk_itself_sends_a_lost_write_again() {
+    let lab = Lab::new();
+    lab.once(ASSIGN, Fault::LostResponse { after_commit: true });
+    let call = lab.retrying("node-1").assign_private_ip_addresses();
+    let call = call.network_interface_id(NODE_1).private_ip_addresses("10.0.1.101");
+    let outcome = lab.run(call.allow_reassignment(true).send());
+    let calls = lab.world().calls(0).len();
+    assert!(outcome.is_ok() == (calls == 2), "{outcome:?} after {calls} calls");
+}
+
+#[test]
+fn a_delay_delays_the_answer_and_not_the_effect() {
+    let lab = Lab::new();
+    lab.once(ASSIGN, Fault::Delay { ms: 3_000 });
+    lab.run(lab.assign("node-1", NODE_1, &["10.0.1.101"], true)).unwrap();
+    let call = lab.last_call();
+    assert!(call.answered_at_us.unwrap() >= 3_000_000);
+    assert!(call.landed_at_us.unwrap() < 100_000);
+}
+
+#[test]
+fn a_thief_comes_once_or_again_and_again() {
+    let lab = Lab::new();
+    let thief = |every_ms, at_ms| Fault::Thief {
+        address: "10.0.1.101".parse().unwrap(),
+        to: Some("other".to_owned()),
+        every_ms,
+        at_ms,
+    };
+    let once = lab.fault(thief(None, Some(1_000)));
+    lab.run(lab.clock.pass(Duration::from_millis(999)));
+    assert_eq!(lab.truth_of("10.0.1.101").owner.as_deref(), Some(NODE_2));
+    lab.run(lab.clock.pass(Duration::from_millis(2)));
+    assert_eq!(lab.truth_of("10.0.1.101").owner.as_deref(), Some(OTHER));
+    assert_eq!(lab.fired(once), 1);
+    let again = lab.fault(thief(Some(5_000), None));
+    for _ in 0..3 {
+        lab.run(lab.assign("node-2", NODE_2, &["10.0.1.101"], true)).unwrap();
+        lab.run(lab.clock.pass(Duration::from_secs(5)));
+        assert_eq!(lab.truth_of("10.0.1.101").owner.as_deref(), Some(OTHER));
+    }
+    assert_eq!(lab.fired(again), 3);
+}
+
+#[test]
+fn a_freed_address_is_taken_by_others_unless_it_is_reserved() {
+    let lab = Lab::new();
+    lab.run(lab.assign("node-2", NODE_2, &["10.0.1.230"], false)).unwrap();
+    lab.fault(Fault::AutoAssignPressure { subnet: "a".to_owned(), every_ms: 1_000 });
+    let free = Fault::ThiefUnassign {
+        address: "10.0.1.102".parse().unwrap(),
+        every_ms: None,
+        at_ms: None,
+    };
+    lab.fault(free);
+    lab.run(lab.unassign("node-2", NODE_2, &["10.0.1.101", "10.0.1.230"])).unwrap();
+    lab.run(lab.clock.pass(Duration::from_secs(5)));
+    for taken in ["10.0.1.101", "10.0.1.102"] {
+        assert!(lab.truth_of(taken).owner.is_some(), "{taken}");
+    }
+    assert_eq!(lab.truth_of("10.0.1.230").owner, None);
+    lab.run(lab.assign("node-2", NODE_2, &["10.0.1.230"], false)).unwrap();
+}
+
+#[test]
+fn acts_do_what_others_do() {
+    let lab = Lab::new();
+    let act = |act: &Act| lab.world().act(Duration::ZERO, act);
+    let address = "10.0.1.101".parse().unwrap();
+    act(&Act::Steal { address, to: None }).unwrap();
+    assert_eq!(lab.truth_of("10.0.1.101").owner.as_deref(), Some(OTHER));
+    act(&Act::Unassign { address }).unwrap();
+    assert_eq!(lab.truth_of("10.0.1.101").owner, None);
+    act(&Act::StripEni { eni: "node-2/2".to_owned() }).unwrap();
+    assert_eq!(lab.truth_of("10.0.1.102").owner, None);
+    let primary = "10.0.1.22".parse().unwrap();
+    assert!(act(&Act::Steal { address: primary, to: None }).is_err());
+    assert!(act(&Act::Detach { eni: "node-2/0".to_owned() }).is_err());
+    assert!(act(&Act::Stop { node: "no-such".to_owned() }).is_err());
+}
