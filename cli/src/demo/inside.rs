@@ -30,11 +30,12 @@ pub(crate) fn run(arguments: &InsideArguments) -> Result<u8, Failure> {
     if let Some(to) = keep {
         keep_files(&stage, &to)?;
     }
-    told?;
     let sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+    // A run that broke off is reported as far as it came.
     if let Some(report) = report {
         write_report(&report, sink.events())?;
     }
+    told?;
     Ok(finish(sink.events()).unwrap_or(Exit::Internal.code()))
 }
 

@@ -3,8 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use firecamp_core::record::{State, StaticIp};
-
+use super::agreement::{Expected, agreement, record};
 use super::pod::{AtStop, Pod, release_hook};
 use super::stage::Stage;
 use super::watch::BUCKET_US;
@@ -33,17 +32,6 @@ struct Done {
     stop_us: Option<u64>,
     /// The client was to be answered before and after.
     outage: bool,
-}
-
-/// Where the address is to be after a step.
-#[derive(Clone, Copy)]
-enum Expected<'a> {
-    /// Held by this pod on this node.
-    Attached(&'a str, &'a str),
-    /// Released, and kept on this node's ENI.
-    Parked(&'a str),
-    /// Released, and on no ENI.
-    Unassigned,
 }
 
 /// A step that is under way.
@@ -252,46 +240,4 @@ fn conclude(
     result.checks.insert(0, agreement(stage, expected)?);
     stage.tell(Event::StepEnded(Box::new(result.clone())))?;
     Ok(result)
-}
-
-fn record(stage: &Stage) -> Result<StaticIp, Failure> {
-    let stored = stage.records.static_ip(world::ADDRESS)?;
-    let stored = stored
-        .ok_or_else(|| Failure::Registry(format!("there is no StaticIP {}", world::ADDRESS)))?;
-    Ok(stored.object)
-}
-
-/// Whether EC2, the router, the record and the file say what they should.
-fn agreement(stage: &mut Stage, expected: Expected<'_>) -> Result<Check, Failure> {
-    let record = record(stage)?;
-    let truth = stage.vpc.address(world::ADDRESS)?;
-    let owner = truth.as_ref().and_then(|truth| truth.node.clone());
-    let routed = truth.and_then(|truth| truth.routed_node);
-    let file = std::fs::read_to_string(stage.static_ip_file()).unwrap_or_default();
-    let in_file = file.contains(&world::ADDRESS.to_string());
-    let attachment = record.attachment.as_ref();
-    let stands = attachment.map(|attachment| attachment.state);
-    let at = |node: &str| owner.as_deref() == Some(node) && routed.as_deref() == Some(node);
-    let held = match expected {
-        Expected::Attached(pod, node) => {
-            let by = attachment.is_some_and(|a| a.pod.as_str() == pod && a.node.as_str() == node);
-            at(node) && by && stands == Some(State::Attached) && in_file
-        }
-        Expected::Parked(node) => at(node) && stands == Some(State::Parked),
-        Expected::Unassigned => owner.is_none() && stands == Some(State::Released),
-    };
-    let held = held
-        && record.member.namespace() == world::NAMESPACE
-        && record.member.name() == world::MEMBER;
-    let name = |node: Option<String>| node.unwrap_or_else(|| "nobody".to_owned());
-    let seen = format!(
-        "EC2: {}, packets go to: {}, record: {} epoch {} {}, file: {}",
-        name(owner),
-        name(routed),
-        record.member,
-        record.epoch.0,
-        stands.map_or_else(|| "unused".to_owned(), |state| format!("{state:?}").to_lowercase()),
-        if in_file { "the address" } else { "something else" },
-    );
-    Ok(Check { what: world::ADDRESS.to_string(), held, seen })
 }

@@ -1,0 +1,127 @@
+//! Whether everybody agrees about the address: EC2, the router, the nodes' kernels, the record and
+//! the static-IP file.
+
+use std::process::Stdio;
+
+use firecamp_core::record::{State, StaticIp};
+
+use super::stage::Stage;
+use super::world::{self, NODE_A};
+use crate::event::Check;
+use crate::failure::Failure;
+
+/// Where the address is to be after a step.
+#[derive(Clone, Copy)]
+pub(super) enum Expected<'a> {
+    /// Held by this pod on this node.
+    Attached(&'a str, &'a str),
+    /// Released, and kept on this node's ENI.
+    Parked(&'a str),
+    /// Released, and on no ENI.
+    Unassigned,
+}
+
+/// Everybody's view of the address.
+struct Views {
+    owner: Option<String>,
+    routed: Option<String>,
+    /// The nodes whose kernel has it.
+    kernels: Vec<String>,
+    record: StaticIp,
+    in_file: bool,
+}
+
+/// The member's record.
+pub(super) fn record(stage: &Stage) -> Result<StaticIp, Failure> {
+    let stored = stage.records.static_ip(world::ADDRESS)?;
+    let missing = || Failure::Registry(format!("there is no StaticIP {}", world::ADDRESS));
+    Ok(stored.ok_or_else(missing)?.object)
+}
+
+/// Looks at everything and compares.
+pub(super) fn agreement(stage: &mut Stage, expected: Expected<'_>) -> Result<Check, Failure> {
+    let views = look(stage)?;
+    let held = views.agree(expected);
+    Ok(Check { what: world::ADDRESS.to_string(), held, seen: views.in_words() })
+}
+
+fn look(stage: &mut Stage) -> Result<Views, Failure> {
+    let record = record(stage)?;
+    let truth = stage.vpc.address(world::ADDRESS)?;
+    let file = std::fs::read_to_string(stage.static_ip_file()).unwrap_or_default();
+    let mut kernels = Vec::new();
+    for node in stage.nodes() {
+        if in_kernel(stage, &node)? {
+            kernels.push(node);
+        }
+    }
+    Ok(Views {
+        owner: truth.as_ref().and_then(|truth| truth.node.clone()),
+        routed: truth.and_then(|truth| truth.routed_node),
+        kernels,
+        record,
+        in_file: file.contains(&world::ADDRESS.to_string()),
+    })
+}
+
+/// Whether the kernel of a node answers for the address: it is then in its table of local routes.
+fn in_kernel(stage: &Stage, node: &str) -> Result<bool, Failure> {
+    let failed = |source| Failure::process("read the routes of", node, source);
+    let output = stage
+        .vpc
+        .exec(&stage.orders.tools.vpcbox, node, "cat")
+        .arg("/proc/net/fib_trie")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(failed)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(failed(std::io::Error::other(said)));
+    }
+    let table = String::from_utf8_lossy(&output.stdout);
+    let leaf = format!("|-- {}", world::ADDRESS);
+    Ok(table.lines().any(|line| line.trim_end().ends_with(&leaf)))
+}
+
+impl Views {
+    fn agree(&self, expected: Expected<'_>) -> bool {
+        let attachment = self.record.attachment.as_ref();
+        let stands = attachment.map(|attachment| attachment.state);
+        let member = &self.record.member;
+        let routed_to = |node: &str| {
+            self.owner.as_deref() == Some(node) && self.routed.as_deref() == Some(node)
+        };
+        let kernel_of = |node: &str| self.kernels.iter().any(|name| name == node);
+        let ours = member.namespace() == world::NAMESPACE && member.name() == world::MEMBER;
+        ours && match expected {
+            Expected::Attached(pod, node) => {
+                let by = attachment
+                    .is_some_and(|held| held.pod.as_str() == pod && held.node.as_str() == node);
+                let in_use = kernel_of(node) && self.in_file;
+                by && routed_to(node) && in_use && stands == Some(State::Attached)
+            }
+            Expected::Parked(node) => {
+                routed_to(node) && !kernel_of(node) && stands == Some(State::Parked)
+            }
+            Expected::Unassigned => {
+                self.owner.is_none() && !kernel_of(NODE_A) && stands == Some(State::Released)
+            }
+        }
+    }
+
+    fn in_words(&self) -> String {
+        let Self { owner, routed, kernels, record, in_file } = self;
+        let name = |node: &Option<String>| node.clone().unwrap_or_else(|| "nobody".to_owned());
+        let kernels = if kernels.is_empty() { "none".to_owned() } else { kernels.join(" and ") };
+        let state = record.attachment.as_ref().map(|attachment| attachment.state);
+        let state = state.map_or_else(|| "unused".to_owned(), |s| format!("{s:?}").to_lowercase());
+        format!(
+            "EC2: {}, router: {}, kernel: {kernels}, record: {} epoch {} {state}, file: {}",
+            name(owner),
+            name(routed),
+            record.member,
+            record.epoch.0,
+            if *in_file { "the address" } else { "something else" },
+        )
+    }
+}
