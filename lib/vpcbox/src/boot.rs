@@ -66,3 +66,48 @@ impl Boot {
         serde_json::from_slice(&body).map_err(|e| failed(e.into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boot() -> Boot {
+        Boot {
+            spec: "[vpc]\ncidr = \"10.0.0.0/16\"\n".to_owned(),
+            profile: Some(firecamp_vpc::ProfileName::Fast),
+            seed: Some(7),
+            extra_enis: ExtraEnis::Up,
+            command: vec!["sh".to_owned(), "-c".to_owned(), "exit 3".to_owned()],
+            until_eof: false,
+            json: false,
+            outer: 4711,
+        }
+    }
+
+    #[test]
+    fn what_is_sent_is_received_and_what_follows_stays_in_the_pipe() {
+        let mut pipe = Vec::new();
+        boot().send(&mut pipe).unwrap();
+        pipe.extend_from_slice(b"SIGTERM\n");
+        let mut rest = pipe.as_slice();
+        let received = Boot::receive(&mut rest).unwrap();
+        assert_eq!((received.seed, received.outer), (Some(7), 4711));
+        assert_eq!(received.command, boot().command);
+        assert_eq!(received.spec, boot().spec);
+        assert_eq!(rest, b"SIGTERM\n");
+    }
+
+    #[test]
+    fn a_record_that_is_short_garbled_or_huge_is_refused() {
+        let mut whole = Vec::new();
+        boot().send(&mut whole).unwrap();
+        for cut in 0..whole.len() {
+            assert!(Boot::receive(&mut &whole[..cut]).is_err(), "cut after {cut} bytes");
+        }
+        for garbled in
+            [&b"zzzzzzzz{}"[..], b"ffffffff{}", b"00000002[]", b"\xff\xff\xff\xff\xff\xff\xff\xff"]
+        {
+            assert!(Boot::receive(&mut &garbled[..]).is_err());
+        }
+    }
+}

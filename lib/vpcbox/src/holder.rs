@@ -1,14 +1,14 @@
 //! The process that holds a node's namespaces, and the first process's handle on it.
 
 use std::io::{BufRead, BufReader, Read, Write, stdin, stdout};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::sethostname;
 
 use crate::failure::Failure;
-use crate::outer::OURSELVES;
+use crate::outer::ourselves;
 use crate::{namespace, sysctl};
 
 /// A running holder. Its namespaces live as long as it does.
@@ -22,7 +22,7 @@ pub(crate) struct Holder {
 impl Holder {
     /// Starts a holder for the node or client of this name and waits until its namespaces stand.
     pub(crate) fn start(name: &str) -> Result<Self, Failure> {
-        let mut child = Command::new(OURSELVES)
+        let mut child = ourselves()
             .args(["box-holder", name])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{PipeReader, pipe};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -19,6 +20,13 @@ use crate::supervise::{self, Forward, Signals};
 
 /// This very binary, also if it was replaced on disk meanwhile.
 pub(crate) const OURSELVES: &str = "/proc/self/exe";
+
+/// A command that starts this very binary, under the name that it is known by.
+pub(crate) fn ourselves() -> Command {
+    let mut command = Command::new(OURSELVES);
+    command.arg0("vpcbox");
+    command
+}
 
 /// Runs a whole box and returns the exit code of its command.
 pub(crate) fn run(boot: &Boot) -> Result<u8, Failure> {
@@ -43,7 +51,7 @@ pub(crate) fn run(boot: &Boot) -> Result<u8, Failure> {
 fn start_first_process(reader: PipeReader) -> Result<Child, Failure> {
     keep_over_exec(&reader)?;
     let number = reader.as_raw_fd().to_string();
-    let child = Command::new(OURSELVES).args(["box-init", &number]).spawn();
+    let child = ourselves().args(["box-init", &number]).spawn();
     drop(reader);
     child.map_err(|e| Failure::kernel("start", "the first process of the box", e))
 }
@@ -72,7 +80,7 @@ pub(crate) fn child_pid(child: &Child) -> Pid {
 pub(crate) fn attach(outer: i32, command: &[impl AsRef<OsStr>]) -> Result<u8, Failure> {
     let signals = Signals::collect()?;
     namespace::join_box(outer)?;
-    let child = Command::new(OURSELVES)
+    let child = ourselves()
         .arg("box-guest")
         .arg("--")
         .args(command)

@@ -236,3 +236,87 @@ pub struct RouterEvent {
     #[serde(flatten)]
     pub routed: Routed,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each as it is documented: whoever speaks the protocol by hand relies on it.
+    const REQUESTS: [&str; 12] = [
+        r#"{"op":"hello"}"#,
+        r#"{"op":"truth"}"#,
+        r#"{"op":"calls","since":3}"#,
+        r#"{"op":"router","since":0}"#,
+        r#"{"op":"fault_set","spec":{"fault":{"kind":"delay","ms":5},"when":{"nth":1}}}"#,
+        r#"{"op":"fault_list"}"#,
+        r#"{"op":"fault_clear","id":1}"#,
+        r#"{"op":"act","act":{"kind":"stop","node":"node-a"}}"#,
+        r#"{"op":"kernel","act":{"kind":"kernel_strip","node":"node-a","address":"10.0.1.50"}}"#,
+        r#"{"op":"enter","name":"node-a"}"#,
+        r#"{"op":"wait","condition":{"kind":"routed","address":"10.0.1.50","node":null},"timeout_ms":5}"#,
+        r#"{"op":"wait","condition":{"kind":"called","action":"A","caller":null,"count":2},"timeout_ms":5}"#,
+    ];
+
+    #[test]
+    fn every_request_is_written_as_it_is_read() {
+        for text in REQUESTS {
+            let request: Request = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&request).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_may_be_left_out_may_be_left_out_and_what_is_unknown_is_refused() {
+        for text in [r#"{"op":"calls"}"#, r#"{"op":"fault_clear"}"#] {
+            serde_json::from_str::<Request>(text).unwrap();
+        }
+        for text in ["", "[]", r#"{"op":"nonesuch"}"#, r#"{"op":"enter"}"#] {
+            assert!(serde_json::from_str::<Request>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reply_is_ok_or_error_and_nothing_else() {
+        let ok: Reply = serde_json::from_str(r#"{"ok":null}"#).unwrap();
+        assert_eq!(ok, Reply::Ok(serde_json::Value::Null));
+        let error = r#"{"error":{"kind":"timed_out","reason":"nobody"}}"#;
+        let reply: Reply = serde_json::from_str(error).unwrap();
+        assert_eq!(serde_json::to_string(&reply).unwrap(), error);
+    }
+
+    #[test]
+    fn ec2s_own_time_ends_with_the_later_of_both_proofs_and_is_unknown_before() {
+        let effect = |routed_at_us, imds_at_us| Effect {
+            address: Ipv4Addr::new(10, 0, 1, 50),
+            before: None,
+            after: None,
+            committed_at_us: 110,
+            data_path_at_us: Some(150),
+            routed_at_us,
+            imds_at_us,
+        };
+        let call = |effects| Call {
+            seq: 1,
+            at_us: 100,
+            service: "ec2".to_owned(),
+            caller: "node-a".to_owned(),
+            action: "AssignPrivateIpAddresses".to_owned(),
+            parameters: BTreeMap::new(),
+            request_id: String::new(),
+            landed_at_us: Some(110),
+            status: Some(200),
+            code: None,
+            message: None,
+            answered_at_us: Some(120),
+            delivery: "answered".to_owned(),
+            mutating: true,
+            committed: true,
+            faults: Vec::new(),
+            effects,
+        };
+        assert_eq!(call(vec![effect(Some(151), Some(170))]).proven_after_us(), Some(70));
+        assert_eq!(call(vec![effect(Some(190), Some(170))]).proven_after_us(), Some(90));
+        assert_eq!(call(vec![effect(Some(190), None)]).proven_after_us(), None);
+        assert_eq!(call(vec![]).proven_after_us(), None);
+    }
+}

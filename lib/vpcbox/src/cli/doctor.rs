@@ -1,6 +1,6 @@
 //! `vpcbox doctor`: tries what a box needs, each step in a process of its own.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -10,7 +10,7 @@ use super::print;
 use crate::boot::ExtraEnis;
 use crate::failure::{Failure, exit};
 use crate::holder::Holder;
-use crate::outer::OURSELVES;
+use crate::outer::ourselves;
 use crate::plant::{IMDS, Plant};
 use crate::{namespace, supervise};
 
@@ -81,7 +81,7 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<u8, Failure> {
 }
 
 fn try_step(step: &Step) -> Result<Finding, Failure> {
-    let output = Command::new(OURSELVES)
+    let output = ourselves()
         .args(["box-probe", step.name])
         .stdin(Stdio::null())
         .output()
@@ -122,7 +122,7 @@ pub(super) fn probe(step: &str) -> Result<u8, Failure> {
         return Ok(0);
     }
     let signals = supervise::Signals::collect()?;
-    let child = Command::new(OURSELVES)
+    let child = ourselves()
         .args(["box-probe", &format!("inner-{step}")])
         .spawn()
         .map_err(|e| Failure::kernel("start", "a process in new namespaces", e))?;

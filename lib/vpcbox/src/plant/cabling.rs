@@ -160,3 +160,83 @@ pub(crate) async fn configure(site: &Site, plan: &Plan, extra: ExtraEnis) -> Res
         ExtraEnis::Up => net.set_up(index, true).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use firecamp_vpc::{Act, Profile, Spec, World};
+
+    use super::*;
+
+    const SPEC: &str = r#"
+        [vpc]
+        cidr = "10.0.0.0/16"
+        [[subnets]]
+        name = "a"
+        cidr = "10.0.1.0/24"
+        zone = "us-east-1a"
+        [[nodes]]
+        name = "node-a"
+        subnet = "a"
+        instance_type = "m5.large"
+        address = "10.0.1.11"
+        [[nodes.enis]]
+        subnet = "a"
+        device_index = 2
+        address = "10.0.1.21"
+        [[clients]]
+        name = "inside"
+        subnet = "a"
+        address = "10.0.1.200"
+        [[clients]]
+        name = "outside"
+        address = "192.168.7.7"
+    "#;
+
+    fn world() -> World {
+        let spec = Spec::from_toml(SPEC).unwrap();
+        World::new(&spec, Profile::fast(), 1, Duration::from_secs(1_790_000_000)).unwrap()
+    }
+
+    fn wanted(world: &mut World, now: Duration) -> Wanted {
+        Wanted { data_path: world.data_path(now), nodes: world.nodes(), clients: world.clients() }
+    }
+
+    #[test]
+    fn each_eni_and_each_client_outside_gets_one_cable() {
+        let wanted = wanted(&mut world(), Duration::ZERO);
+        let plans = plans(&wanted);
+        let mut shown: Vec<String> = plans
+            .values()
+            .map(|plan| {
+                let Plan { site, link, primary, prefix, gateway, configured, outside, .. } = plan;
+                format!("{site} {link} {primary}/{prefix} {gateway} {configured} {outside}")
+            })
+            .collect();
+        shown.sort();
+        let expected = [
+            "inside ens5 10.0.1.200/24 10.0.1.1 true false",
+            "node-a ens5 10.0.1.11/24 10.0.1.1 true false",
+            "node-a ens7 10.0.1.21/24 10.0.1.1 false false",
+            "outside ens5 192.168.7.7/32 198.18.0.1 true true",
+        ];
+        assert_eq!(shown, expected);
+        assert!(plans.values().all(|plan| plan.mac != [0; 6]), "{plans:?}");
+    }
+
+    #[test]
+    fn a_stopped_node_has_no_cable_and_a_started_one_has_them_again() {
+        let mut world = world();
+        let node = || "node-a".to_owned();
+        let mut later = Duration::ZERO;
+        let mut cables = |world: &mut World, act: &Act| {
+            world.act(later, act).unwrap();
+            later += Duration::from_mins(10);
+            world.advance(later);
+            plans(&wanted(world, later)).values().filter(|plan| plan.site == "node-a").count()
+        };
+        assert_eq!(cables(&mut world, &Act::Stop { node: node() }), 0);
+        assert_eq!(cables(&mut world, &Act::Start { node: node() }), 2);
+    }
+}
