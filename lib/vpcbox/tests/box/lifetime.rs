@@ -182,9 +182,10 @@ fn ctrl_c_at_a_terminal_reaches_the_command_once() {
         let script = "n=0; trap 'n=$((n+1)); echo interrupt $n' INT; echo up; \
                       i=0; while [ $i -lt 300 ] && [ $n -lt 1 ]; do sleep 0.05; i=$((i+1)); done; \
                       sleep 0.2; echo total $n; exit $n";
-        // script(1) gives it a terminal of its own and types what it reads itself.
+        // script(1) gives it a terminal of its own and types what it reads itself. `exec`, or the
+        // shell that it starts would have an opinion of its own on Ctrl-C.
         let run = user.run(script);
-        let mut line = vec![run.get_program().to_string_lossy().into_owned()];
+        let mut line = vec!["exec".to_owned(), run.get_program().to_string_lossy().into_owned()];
         line.extend(run.get_args().map(|word| quote(&word.to_string_lossy())));
         let mut child = std::process::Command::new("script")
             .args(["-q", "-e", "-f", "-c", &line.join(" "), "/dev/null"])
