@@ -176,7 +176,7 @@ pub fn outcome(code: Option<&str>, status: Option<u16>, delivery: &str) -> Strin
 pub(crate) fn calls_in_words(calls: &[Call]) -> String {
     let mutating = calls.iter().filter(|call| call.mutating).count();
     match calls.len() {
-        0 => "no EC2 call".to_owned(),
+        0 => "No EC2 call".to_owned(),
         1 => format!("1 EC2 call ({mutating} mutating)"),
         count => format!("{count} EC2 calls ({mutating} mutating)"),
     }

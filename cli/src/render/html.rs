@@ -69,7 +69,8 @@ fn head(began: &Began, summary: Option<&Summary>) -> String {
     )]);
     let verdict = match summary {
         Some(summary) if summary.kept => format!(
-            "<p><strong class=\"met\">Every promise was kept</strong>: {} attempts to reach {} in {}.",
+            "<p><strong class=\"met\">Every promise was kept</strong>: {} attempts to reach {} in \
+             {}.",
             summary.attempts,
             summary.address,
             text::seconds(summary.at_us)
@@ -190,7 +191,8 @@ fn calls(step: &StepResult) -> String {
         // Writing to a string cannot fail.
         writeln!(
             text,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+             <td>{}</td></tr>",
             escape(&call.action),
             escape(&call.caller),
             if call.mutating { "changes" } else { "reads" },

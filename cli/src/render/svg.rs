@@ -235,8 +235,8 @@ pub(crate) fn legend(began: &Began) -> String {
     let mut out = "<p class=\"legend\">".to_owned();
     let mut entry = |class: &str, what: &str| {
         out.extend([format!(
-            "<span><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\"><rect width=\"14\" height=\"14\" \
-             class=\"{class}\"/></svg>{}</span> ",
+            "<span><svg viewBox=\"0 0 14 14\" aria-hidden=\"true\">\
+             <rect width=\"14\" height=\"14\" class=\"{class}\"/></svg>{}</span> ",
             escape(what)
         )]);
     };
