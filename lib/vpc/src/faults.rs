@@ -192,6 +192,7 @@ pub enum Fault {
         per_second: u32,
     },
     /// Tokens that were given out before the fault was set are no longer valid.
+    #[serde(rename = "imds_token_401", alias = "imds_token401")]
     ImdsToken401 {},
     /// The answer to the token request does not arrive, as with a hop limit that is too low.
     ImdsHopTimeout {},

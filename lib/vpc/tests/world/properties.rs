@@ -1,0 +1,171 @@
+//! Random histories.
+
+use std::time::Duration;
+
+use firecamp_vpc::{Act, Answer, Profile, World};
+use proptest::prelude::*;
+
+use crate::client::{assign, send, world};
+
+const ENIS: [&str; 3] = ["eni-00000000000000001", "eni-00000000000000002", "eni-0000000000000000f"];
+const CALLERS: [&str; 4] = ["node-1", "node-2", "admin", "thief"];
+
+#[derive(Debug, Clone)]
+enum Step {
+    Assign(usize, usize, u8, bool),
+    Count(usize, u8),
+    Prefix(usize),
+    Unassign(usize, u8),
+    Describe(usize),
+    Act(u8, usize, u8),
+    Pass(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..4_usize, 0..3_usize, 0..70_u8, any::<bool>())
+            .prop_map(|(c, e, a, f)| Step::Assign(c, e, a, f)),
+        1 => (0..3_usize, 1..5_u8).prop_map(|(e, n)| Step::Count(e, n)),
+        1 => (0..3_usize).prop_map(Step::Prefix),
+        4 => (0..3_usize, 0..70_u8).prop_map(|(e, a)| Step::Unassign(e, a)),
+        2 => (0..4_usize).prop_map(Step::Describe),
+        2 => (0..8_u8, 0..3_usize, 0..70_u8).prop_map(|(k, e, a)| Step::Act(k, e, a)),
+        4 => (0..5_000_u64).prop_map(Step::Pass),
+    ]
+}
+
+fn act_of(kind: u8, eni: usize, address: u8) -> Act {
+    let address = std::net::Ipv4Addr::new(10, 0, 1, address);
+    let node = ["node-1", "node-2", "node-2"][eni].to_owned();
+    let eni = ENIS[eni].to_owned();
+    match kind {
+        0 => Act::Steal { address, to: Some(eni) },
+        1 => Act::Unassign { address },
+        2 => Act::StripEni { eni },
+        3 => Act::Terminate { node, delete_on_termination: Some(true) },
+        4 => Act::Stop { node },
+        5 => Act::Start { node },
+        6 => Act::Detach { eni },
+        _ => Act::DeleteEni { eni },
+    }
+}
+
+/// Takes one step; gives the bytes of answers that came by then.
+fn take(world: &mut World, now: &mut Duration, step: &Step) -> Vec<u8> {
+    let (caller, body) = match step {
+        Step::Assign(caller, eni, address, force) => {
+            let address = format!("10.0.1.{address}");
+            (CALLERS[*caller], assign(ENIS[*eni], &address, *force))
+        }
+        Step::Count(eni, count) => {
+            let action = "Action=AssignPrivateIpAddresses&SecondaryPrivateIpAddressCount=";
+            ("admin", format!("{action}{count}&NetworkInterfaceId={}", ENIS[*eni]))
+        }
+        Step::Prefix(eni) => {
+            let action = "Action=AssignPrivateIpAddresses&Ipv4PrefixCount=1";
+            ("admin", format!("{action}&NetworkInterfaceId={}", ENIS[*eni]))
+        }
+        Step::Unassign(eni, address) => {
+            let action = "Action=UnassignPrivateIpAddresses&PrivateIpAddress.1=10.0.1.";
+            ("admin", format!("{action}{address}&NetworkInterfaceId={}", ENIS[*eni]))
+        }
+        Step::Describe(caller) => {
+            (CALLERS[*caller], "Action=DescribeNetworkInterfaces&MaxResults=5".to_owned())
+        }
+        Step::Act(kind, eni, address) => {
+            // An act that is not possible is refused, which is as good here.
+            let refused = world.act(*now, &act_of(*kind, *eni, *address)).err();
+            return refused.map(|error| error.to_string().into_bytes()).unwrap_or_default();
+        }
+        Step::Pass(ms) => {
+            *now += Duration::from_millis(*ms);
+            world.advance(*now);
+            return Vec::new();
+        }
+    };
+    let exchange = send(world, caller, *now, &body);
+    *now += Duration::from_millis(3);
+    match world.answer(*now, exchange.call) {
+        Some(Answer::Respond(response)) => response.body,
+        Some(Answer::Cut { .. }) => panic!("no fault is set"),
+        None => Vec::new(),
+    }
+}
+
+fn run(seed: u64, steps: &[Step], mut check: impl FnMut(&mut World, Duration)) -> Vec<Vec<u8>> {
+    let mut world = world(Profile::realistic(), seed);
+    let mut now = Duration::ZERO;
+    let mut answers = Vec::new();
+    for step in steps {
+        answers.push(take(&mut world, &mut now, step));
+        check(&mut world, now);
+    }
+    now += Duration::from_secs(600);
+    let truth = serde_json::to_vec(&world.truth(now)).unwrap();
+    let log = serde_json::to_vec(&(world.calls(0), world.commits(0))).unwrap();
+    answers.extend([truth, log]);
+    answers
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_history_breaks_an_invariant(seed: u64, steps in prop::collection::vec(step(), 1..60)) {
+        run(seed, &steps, |world, _| assert_eq!(world.violations(), []));
+    }
+
+    #[test]
+    fn the_same_seed_and_calls_give_the_same_bytes(
+        seed: u64,
+        steps in prop::collection::vec(step(), 1..40),
+    ) {
+        assert_eq!(run(seed, &steps, |_, _| {}), run(seed, &steps, |_, _| {}));
+    }
+
+    #[test]
+    fn a_move_leaves_no_gap_and_ends_where_the_last_commit_says(
+        seed: u64,
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        run(seed, &steps, |world, now| {
+            let commits = world.commits(0);
+            let truth = world.truth(now);
+            for address in truth.addresses {
+                let of = commits.iter().flat_map(|commit| &commit.moves);
+                let moves: Vec<_> = of.filter(|change| change.address == address.address).collect();
+                for pair in moves.windows(2) {
+                    assert_eq!(pair[0].after, pair[1].before, "{}", address.address);
+                }
+                if let Some(last) = moves.last() {
+                    assert_eq!(last.after, address.owner);
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn the_data_path_is_always_one_that_the_history_explains(
+        seed: u64,
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        run(seed, &steps, |world, now| {
+            for address in world.truth(now).addresses {
+                let past = address.history.iter().map(|past| &past.eni);
+                let explained = past.chain([&None]).any(|eni| *eni == address.data_path);
+                assert!(explained, "{}", address.address);
+                let reached = |past: &&firecamp_vpc::PastOwner| {
+                    u128::from(past.data_path_at_us) <= now.as_micros()
+                };
+                let last = address.history.iter().rev().find(reached);
+                assert_eq!(last.and_then(|past| past.eni.clone()), address.data_path);
+            }
+        });
+    }
+}
+
+#[test]
+fn other_seeds_give_other_times() {
+    let steps = [Step::Assign(0, 0, 30, false), Step::Pass(4_000), Step::Pass(60_000)];
+    assert_ne!(run(1, &steps, |_, _| {}), run(2, &steps, |_, _| {}));
+}

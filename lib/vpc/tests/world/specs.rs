@@ -1,0 +1,46 @@
+//! Specs that describe nothing possible are refused, and the error names the field.
+
+use firecamp_vpc::Spec;
+
+use crate::client::SPEC;
+
+/// The error of the spec with one text replaced by another.
+fn error(from: &str, to: &str) -> String {
+    assert!(SPEC.contains(from), "{from}");
+    Spec::from_toml(&SPEC.replacen(from, to, 1)).unwrap_err().to_string()
+}
+
+#[test]
+fn errors_name_the_field() {
+    for (from, to, expected) in [
+        ("cidr = \"10.0.0.0/16\"", "cidr = \"10.0.0.0/8\"", "vpc.cidr: 10.0.0.0/8 is not from"),
+        ("10.0.1.0/26", "10.1.1.0/26", "subnets[0].cidr: 10.1.1.0/26 is not in 10.0.0.0/16"),
+        ("10.0.1.0/26", "10.0.1.7/26", "subnets[0].cidr: 10.0.1.7/26 has host bits"),
+        ("us-east-1a", "eu-west-1a", "subnets[0].zone: \"eu-west-1a\" is not a zone of us-east-1"),
+        ("instance_type = \"t3.medium\"", "instance_type = \"x9\"", "nodes[0].instance_type:"),
+        ("device_index = 1", "device_index = 0", "nodes[0].enis[0].device_index: it is from 1"),
+        ("name = \"node-2\"", "name = \"node-1\"", "nodes.name: \"node-1\" is there twice"),
+        ("name = \"node-2\"", "name = \"Node/2\"", "nodes.name: \"Node/2\": names have"),
+        ("eni-00000000000000002", "eni-00000000000000001", "nodes[1].enis[0].id:"),
+        ("eni-00000000000000002", "eni-2", "id \"eni-2\": an id here is eni-"),
+        ("device_index = 1", "device_index = 1\naddress = \"10.0.1.3\"", "is reserved by the VPC"),
+        ("device_index = 1", "device_index = 1\naddress = \"10.9.1.3\"", "is not in 10.0.1.0/26"),
+    ] {
+        let error = error(from, to);
+        assert!(error.contains(expected), "{error:?} has no {expected:?}");
+    }
+}
+
+#[test]
+fn unknown_fields_are_refused() {
+    let error = error("name = \"other\"", "name = \"other\"\ncolour = \"red\"");
+    assert!(error.contains("colour"), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let many = (0..60).map(|n| format!("[[foreign]]\nname = \"f{n}\"\nsubnet = \"a\"\n"));
+    let text = format!("{SPEC}\n{}", many.collect::<Vec<_>>().concat());
+    let error = Spec::from_toml(&text).unwrap_err().to_string();
+    assert!(error.contains("no address is free in 10.0.1.0/26"), "{error}");
+}
