@@ -15,5 +15,7 @@ run() { cargo test --locked --quiet --workspace "$@"; }
 
 # docs/configuration.md, docs/exit-codes.md, docs/failure-cases.md, and the golden plans.
 run --test documents --test table --test golden
+# docs/vpcbox-conformance.md.
+run --test conformance the_document_is_the_table
 # docs/file-registry.md and docs/examples/registry.
 run --test registry documents::
