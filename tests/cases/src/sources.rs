@@ -123,7 +123,7 @@ fn function_on(line: &str) -> Option<String> {
     let at = words.iter().position(|word| *word == "fn")?;
     let before = words.get(..at)?;
     let declares = before.iter().all(|word| *word == "async" || word.starts_with("pub"));
-    let (name, _) = words.get(at + 1)?.split_once('(')?;
+    let (name, _) = words.get(at + 1)?.split_once(['(', '<'])?;
     let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     (declares && is_name).then(|| name.to_owned())
 }
@@ -137,7 +137,8 @@ mod tests {
         assert_eq!(function_on("    fn one_two() {"), Some("one_two".to_owned()));
         assert_eq!(function_on("async fn three(x: u8) {"), Some("three".to_owned()));
         assert_eq!(function_on("pub(crate) async fn four() {"), Some("four".to_owned()));
-        assert_eq!(function_on("// fn five() {"), None);
+        assert_eq!(function_on("pub async fn five<F: Fixture>() {"), Some("five".to_owned()));
+        assert_eq!(function_on("// fn six() {"), None);
         assert_eq!(function_on("let f: fn(u8) = g;"), None);
     }
 
