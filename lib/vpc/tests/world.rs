@@ -1,7 +1,6 @@
 //! Properties of the simulator, whatever is asked of it.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     unreachable_pub,

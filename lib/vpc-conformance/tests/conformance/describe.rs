@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use aws_sdk_ec2::types::InstanceType;
+use aws_sdk_ec2::types::{
+    AttachmentLimitType, InstanceStateName, InstanceType, NetworkInterfaceStatus, SubnetState,
+};
 use firecamp_vpc::{Act, Fault};
 
 use crate::harness::{Lab, MANAGED, NODE_1, NODE_2, OTHER, SUBNET_A, SUBNET_B, refused};
@@ -17,7 +19,7 @@ fn the_owner_of_an_address_is_found_by_filter() {
     assert_eq!(eni.network_interface_id(), Some(NODE_2));
     assert_eq!(eni.subnet_id(), Some(SUBNET_A));
     assert_eq!(eni.availability_zone(), Some("us-east-1a"));
-    assert_eq!(eni.status().map(|status| status.as_str()), Some("in-use"));
+    assert_eq!(eni.status().map(NetworkInterfaceStatus::as_str), Some("in-use"));
     let addresses: Vec<(&str, bool)> = eni
         .private_ip_addresses()
         .iter()
@@ -203,7 +205,10 @@ fn instances_are_described_with_their_enis() {
     assert_eq!(instance.instance_id(), Some("i-00000000000000002"));
     assert_eq!(instance.instance_type().map(InstanceType::as_str), Some("m5.large"));
     let state = instance.state().unwrap();
-    assert_eq!((state.code(), state.name().map(|n| n.as_str())), (Some(16), Some("running")));
+    assert_eq!(
+        (state.code(), state.name().map(InstanceStateName::as_str)),
+        (Some(16), Some("running"))
+    );
     assert_eq!(instance.private_ip_address(), Some("10.0.1.21"));
     assert_eq!(instance.subnet_id(), Some(SUBNET_A));
     assert_eq!(instance.network_interfaces().len(), 2);
@@ -297,7 +302,7 @@ fn subnets_are_described_with_their_free_addresses() {
     assert_eq!(subnet.availability_zone(), Some("us-east-1b"));
     assert_eq!(subnet.availability_zone_id(), Some("use1-az2"));
     assert_eq!(subnet.available_ip_address_count(), Some(10));
-    assert_eq!(subnet.state().map(|state| state.as_str()), Some("available"));
+    assert_eq!(subnet.state().map(SubnetState::as_str), Some("available"));
     for (name, value) in [("availability-zone", "us-east-1b"), ("cidr-block", "10.0.2.0/28")] {
         let call = lab.ec2("admin").describe_subnets().filters(filter(name, &[value]));
         assert_eq!(lab.run(call.send()).unwrap().subnets().len(), 1, "{name}");
@@ -344,7 +349,11 @@ fn instance_types_are_described_with_their_limits() {
         assert_eq!(network.ipv4_addresses_per_interface(), Some(ips), "{kind}");
         let ebs = info.ebs_info().unwrap();
         assert_eq!(ebs.maximum_ebs_attachments(), Some(volumes), "{kind}");
-        assert_eq!(ebs.attachment_limit_type().map(|t| t.as_str()), Some(limit), "{kind}");
+        assert_eq!(
+            ebs.attachment_limit_type().map(AttachmentLimitType::as_str),
+            Some(limit),
+            "{kind}"
+        );
     }
     let call = lab.ec2("admin").describe_instance_types().filters(filter("hypervisor", &["xen"]));
     assert_eq!(lab.run(call.send()).unwrap().instance_types().len(), 3);

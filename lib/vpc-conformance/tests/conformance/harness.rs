@@ -192,14 +192,14 @@ impl Lab {
     }
 
     pub fn ec2_as(&self, own: Credentials, retry: RetryConfig) -> aws_sdk_ec2::Client {
-        let timeouts = TimeoutConfig::builder().operation_timeout(Duration::from_secs(60)).build();
+        let timeouts = TimeoutConfig::builder().operation_timeout(Duration::from_mins(1)).build();
         // Nothing is uploaded piece by piece here, so the guard of uploads would always strike.
         let guard = StalledStreamProtectionConfig::enabled().upload_enabled(false).build();
         let config = aws_sdk_ec2::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .credentials_provider(own)
-            .http_client(self.http(Service::Ec2))
+            .http_client(self.http(&Service::Ec2))
             .time_source(self.clock.clone())
             .sleep_impl(self.clock.clone())
             .retry_config(retry)
@@ -209,7 +209,7 @@ impl Lab {
         aws_sdk_ec2::Client::from_conf(config)
     }
 
-    fn http(&self, service: Service) -> SharedHttpClient {
+    fn http(&self, service: &Service) -> SharedHttpClient {
         let connector =
             SharedHttpConnector::new(Connector { lab: self.clone(), service: service.clone() });
         http_client_fn(move |_, _| connector.clone())
@@ -219,7 +219,7 @@ impl Lab {
         ProviderConfig::empty()
             .with_behavior_version(Some(BehaviorVersion::latest()))
             .with_region(Some(Region::new("us-east-1")))
-            .with_http_client(self.http(Service::Imds(node.to_owned())))
+            .with_http_client(self.http(&Service::Imds(node.to_owned())))
             .with_time_source(self.clock.clone())
             .with_sleep_impl(self.clock.clone())
     }
@@ -262,7 +262,7 @@ impl Lab {
 
     /// Waits until every lag is over.
     pub async fn settle(&self) {
-        self.clock.pass(Duration::from_secs(600)).await;
+        self.clock.pass(Duration::from_mins(10)).await;
     }
 
     fn send(&self, service: &Service, request: &WireRequest) -> Exchange {
@@ -283,13 +283,13 @@ impl Lab {
         self.clock.until(at).await;
         let answer = self.world().answer(self.clock.now(), call).expect("the answer is due");
         match answer {
-            Answer::Respond(response) => Ok(whole(response)),
+            Answer::Respond(response) => Ok(whole(&response)),
             Answer::Cut { after: CutPoint::Nothing, .. } => {
                 let error = std::io::Error::other("connection closed before a message completed");
                 Err(ConnectorError::other(error.into(), None))
             }
             Answer::Cut { response, after: CutPoint::BodyBytes(count), then } => {
-                Ok(cut(response, count, then))
+                Ok(cut(&response, count, then))
             }
         }
     }
@@ -322,9 +322,9 @@ fn wire(request: &HttpRequest) -> WireRequest {
     wire.with_body(request.body().bytes().unwrap_or_default())
 }
 
-fn whole(response: WireResponse) -> HttpResponse {
+fn whole(response: &WireResponse) -> HttpResponse {
     let body = SdkBody::from(response.body.clone());
-    with_headers(&response, body)
+    with_headers(response, body)
 }
 
 fn with_headers(response: &WireResponse, body: SdkBody) -> HttpResponse {
@@ -335,9 +335,9 @@ fn with_headers(response: &WireResponse, body: SdkBody) -> HttpResponse {
     made
 }
 
-fn cut(response: WireResponse, count: usize, then: Cut) -> HttpResponse {
+fn cut(response: &WireResponse, count: usize, then: Cut) -> HttpResponse {
     let part = Bytes::copy_from_slice(&response.body[..count]);
-    with_headers(&response, SdkBody::from_body_1_x(Torn { part: Some(part), then }))
+    with_headers(response, SdkBody::from_body_1_x(Torn { part: Some(part), then }))
 }
 
 /// A body that ends too early.

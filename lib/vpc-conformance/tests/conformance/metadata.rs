@@ -31,9 +31,9 @@ fn token(lab: &Lab) -> String {
 
 async fn get(lab: &Lab, path: &str) -> Result<String, u16> {
     let answer = lab.imds("node-2").get(path.to_owned()).await;
-    answer.map(String::from).map_err(|error| match error {
-        ImdsError::ErrorResponse(context) => context.response().status().as_u16(),
-        other => panic!("{path}: {other:?}"),
+    answer.map(String::from).map_err(|error| {
+        let ImdsError::ErrorResponse(context) = error else { panic!("{path}: {error:?}") };
+        context.response().status().as_u16()
     })
 }
 

@@ -30,7 +30,7 @@ fn the_sdk_is_understood_and_understands() {
 fn answers_are_ec2_xml_with_request_ids_in_two_headers() {
     let lab = Lab::new();
     let body = "Action=DescribeSubnets&Version=2016-11-15".to_owned();
-    let response = lab.run(lab.raw_ec2(&signed(&lab, "admin", body)));
+    let response = lab.run(lab.raw_ec2(&signed(&lab, "admin", &body)));
     let id = response.header("x-amzn-requestid").unwrap();
     assert_eq!(response.header("x-amz-request-id"), Some(id));
     let text = String::from_utf8(response.body.clone()).unwrap();
@@ -46,7 +46,7 @@ fn answers_are_ec2_xml_with_request_ids_in_two_headers() {
 fn errors_are_ec2_xml() {
     let lab = Lab::new();
     let body = "Action=NoSuchThing&Version=2016-11-15".to_owned();
-    let response = lab.run(lab.raw_ec2(&signed(&lab, "admin", body)));
+    let response = lab.run(lab.raw_ec2(&signed(&lab, "admin", &body)));
     let id = response.header("x-amzn-requestid").unwrap();
     let expected = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error>\
@@ -214,7 +214,7 @@ fn a_throttle_storm_has_two_forms_and_may_say_when_to_come_again() {
     lab.once("DescribeSubnets", storm);
     let before = lab.clock.now();
     lab.run(lab.retrying("node-1").describe_subnets().send()).unwrap();
-    let waited = lab.clock.now() - before;
+    let waited = lab.clock.now().saturating_sub(before);
     assert!(waited >= std::time::Duration::from_secs(4), "{waited:?}");
 }
 
@@ -224,7 +224,7 @@ fn another_bucket_is_a_knob() {
     let op = Some("DescribeSubnets".to_owned());
     let when = Selector { op, ..Selector::default() };
     let fault = lab.fault_when(Fault::Bucket { capacity: 1, refill: 0.0 }, when);
-    let describe = || lab.run(lab.ec2("admin").describe_subnets().send());
-    assert!(describe().is_ok() && describe().is_err());
+    let served = || lab.run(lab.ec2("admin").describe_subnets().send()).is_ok();
+    assert!(served() && !served());
     assert_eq!(lab.fired(fault), 1);
 }

@@ -21,7 +21,7 @@ fn moves(count: usize) -> (Lab, Vec<f64>, Vec<f64>) {
         lab.run(async {
             let (caller, eni) = [("node-1", NODE_1), ("node-2", NODE_2)][n % 2];
             lab.assign(caller, eni, &["10.0.1.101"], true).await.unwrap();
-            lab.clock.pass(Duration::from_secs(120)).await;
+            lab.clock.pass(Duration::from_mins(2)).await;
         });
     }
     let history = lab.truth_of("10.0.1.101").history;

@@ -106,7 +106,7 @@ impl Lab {
 
     /// The body of any request in place of one of the SDK's own.
     pub async fn body(&self, caller: &str, body: String) -> Outcome<String> {
-        let request = signed(self, caller, body);
+        let request = signed(self, caller, &body);
         let response = self.raw_ec2(&request).await;
         let text = String::from_utf8(response.body.clone()).unwrap();
         if response.status == 200 {
@@ -142,7 +142,7 @@ impl Lab {
 }
 
 /// A request with this body, signed with the caller's credentials.
-pub fn signed(lab: &Lab, caller: &str, body: String) -> WireRequest {
+pub fn signed(lab: &Lab, caller: &str, body: &str) -> WireRequest {
     let own = lab.world().credentials(caller).unwrap();
     let token = own.session_token.clone();
     let own = Credentials::new(own.access_key, own.secret_key, token, None, "world").into();
@@ -162,7 +162,7 @@ pub fn signed(lab: &Lab, caller: &str, body: String) -> WireRequest {
     let uri = "https://ec2.us-east-1.amazonaws.com/";
     let signable = SignableRequest::new("POST", uri, headers.into_iter(), whole).unwrap();
     let (instructions, _) = sign(signable, &params).unwrap().into_parts();
-    let mut request = WireRequest::new("POST", "/").with_body(body.clone());
+    let mut request = WireRequest::new("POST", "/").with_body(body);
     for (name, value) in headers.into_iter().chain(instructions.headers()) {
         request = request.with_header(name, value);
     }

@@ -47,7 +47,7 @@ impl World {
     /// One event.
     pub(super) fn happen(&mut self, event: Event) {
         match event {
-            Event::Land(flight) => self.land(&flight),
+            Event::Land(flight) => self.land(*flight),
             Event::Switch => {}
             Event::Act(fault) => self.act_of(fault),
             Event::Detached(eni, delete) => self.detached(&eni, delete),
@@ -55,7 +55,10 @@ impl World {
     }
 
     /// A call takes effect, or is refused, or only read.
-    fn land(&mut self, flight: &Flight) {
+    fn land(&mut self, mut flight: Flight) {
+        // A fault that was cleared or used up while the call was on its way does nothing more.
+        flight.faults.retain(|(id, ..)| self.faults.live(*id, self.now).is_some());
+        let flight = &flight;
         let landed = micros(self.now);
         if !flight.delivery.executed {
             // Nothing was done and there is no answer but what a fault puts in its place.

@@ -100,7 +100,7 @@ fn run(seed: u64, steps: &[Step], mut check: impl FnMut(&mut World, Duration)) -
         answers.push(take(&mut world, &mut now, step));
         check(&mut world, now);
     }
-    now += Duration::from_secs(600);
+    now += Duration::from_mins(10);
     let truth = serde_json::to_vec(&world.truth(now)).unwrap();
     let log = serde_json::to_vec(&(world.calls(0), world.commits(0))).unwrap();
     answers.extend([truth, log]);
