@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{
     AttachmentLimitType, InstanceStateName, InstanceType, NetworkInterfaceStatus, SubnetState,
 };
-use firecamp_vpc::{Act, Fault};
+use firecamp_vpc::{Act, Fault, Profile};
 
 use crate::harness::{Lab, MANAGED, NODE_1, NODE_2, OTHER, SUBNET_A, SUBNET_B, refused};
 use crate::verbs::{filter, is};
@@ -318,7 +318,7 @@ fn an_unknown_subnet_is_refused() {
 
 #[test]
 fn the_free_count_has_16_for_a_prefix_and_lags() {
-    let lab = Lab::new();
+    let lab = Lab::with(Profile::realistic(), 7);
     let free = |lab: &Lab| {
         let call = lab.ec2("admin").describe_subnets().subnet_ids(SUBNET_A);
         lab.run(call.send()).unwrap().subnets()[0].available_ip_address_count()
@@ -327,6 +327,7 @@ fn the_free_count_has_16_for_a_prefix_and_lags() {
     assert_eq!(free(&lab), Some(224));
     let act = Act::AddPrefixes { eni: NODE_1.to_owned(), count: 1 };
     lab.world().act(Duration::ZERO, &act).unwrap();
+    assert_eq!(free(&lab), Some(224), "half a second is the shortest lag");
     lab.run(lab.settle());
     assert_eq!(free(&lab), Some(208));
 }

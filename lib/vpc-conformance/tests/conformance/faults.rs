@@ -88,9 +88,29 @@ fn the_sdk_itself_sends_a_lost_write_again() {
     lab.once(ASSIGN, Fault::LostResponse { after_commit: true });
     let call = lab.retrying("node-1").assign_private_ip_addresses();
     let call = call.network_interface_id(NODE_1).private_ip_addresses("10.0.1.101");
-    let outcome = lab.run(call.allow_reassignment(true).send());
-    let calls = lab.world().calls(0).len();
-    assert!(outcome.is_ok() == (calls == 2), "{outcome:?} after {calls} calls");
+    lab.run(call.allow_reassignment(true).send()).unwrap();
+    assert_eq!(lab.world().calls(0).len(), 2);
+}
+
+/// How many calls the SDK's standard retries make while a fault lasts.
+fn calls_made(fault: Fault) -> usize {
+    let lab = Lab::new();
+    lab.fault(fault);
+    lab.run(lab.retrying("node-1").describe_subnets().send()).unwrap_err();
+    lab.world().calls(0).len()
+}
+
+#[test]
+fn bare_408_and_429_are_not_retried_and_the_code_throttling_is() {
+    let bare = |status| Fault::HttpStatus { status, body: Body::Empty, after_commit: false };
+    for status in [400, 408, 429, 501] {
+        assert_eq!(calls_made(bare(status)), 1, "{status}");
+    }
+    for status in [500, 502, 503, 504] {
+        assert_eq!(calls_made(bare(status)), 3, "{status}");
+    }
+    let (code, message) = ("Throttling".to_owned(), "Rate exceeded".to_owned());
+    assert_eq!(calls_made(Fault::Error { code, message, status: 400 }), 3);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::ErrorKind;
 use bytes::Bytes;
 use firecamp_vpc::{
     Answer, Cut, CutPoint, Exchange, Fault, FaultId, FaultSpec, Profile, Selector, Spec,
@@ -286,7 +287,8 @@ impl Lab {
             Answer::Respond(response) => Ok(whole(&response)),
             Answer::Cut { after: CutPoint::Nothing, .. } => {
                 let error = std::io::Error::other("connection closed before a message completed");
-                Err(ConnectorError::other(error.into(), None))
+                // As the SDK's own connector tells it.
+                Err(ConnectorError::other(error.into(), Some(ErrorKind::TransientError)))
             }
             Answer::Cut { response, after: CutPoint::BodyBytes(count), then } => {
                 Ok(cut(&response, count, then))

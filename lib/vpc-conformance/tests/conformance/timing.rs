@@ -59,6 +59,12 @@ fn latencies_and_lags_are_drawn_from_their_distributions() {
     let took = |call: &firecamp_vpc::Call| ms(call.answered_at_us.unwrap() - call.at_us);
     let latency: Vec<f64> = lab.world().calls(0).iter().map(took).collect();
     assert!((200.0..350.0).contains(&median(latency.clone())), "{latency:?}");
+    let last = lab.last_call().seq;
+    for _ in 0..60 {
+        lab.run(lab.owner("10.0.1.101"));
+    }
+    let latency: Vec<f64> = lab.world().calls(last).iter().map(took).collect();
+    assert!((45.0..100.0).contains(&median(latency.clone())), "{latency:?}");
 }
 
 #[test]

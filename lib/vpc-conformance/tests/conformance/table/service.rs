@@ -26,6 +26,10 @@ const ERRORS: &[Row] = &[
         "200, body cut short",
         "faults::a_body_cut_short_is_a_response_error_and_the_effect_is_there",
     ),
+    served(
+        "bare 400, 408, 429, 501; 400 Throttling; numbers of requests",
+        "faults::bare_408_and_429_are_not_retried_and_the_code_throttling_is",
+    ),
     served("200 headers, then silence", "faults::headers_and_then_silence_is_an_error_too"),
     served("closed before any header", "faults::a_lost_response_leaves_the_effect_or_not"),
     not("connection refused", "a matter of the sockets in front of the simulator"),
@@ -121,7 +125,7 @@ const KNOBS: &[Row] = &[
         "thief_unassign, auto_assign_pressure",
         "faults::a_freed_address_is_taken_by_others_unless_it_is_reserved",
     ),
-    served("terminate, stop, detach, strip", "faults::acts_do_what_others_do"),
+    served("steal, unassign, strip (acts)", "faults::acts_do_what_others_do"),
     not("ipamd, az_outage, reboot, instance_unreachable", "comes with the agent"),
     not("volume_*, device_name_taken, by_id_stale", "comes with the agent"),
 ];
