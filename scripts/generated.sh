@@ -13,7 +13,10 @@ esac
 # Over the whole workspace, so that what is built is what `cargo test` uses.
 run() { cargo test --locked --quiet --workspace "$@"; }
 
-# docs/configuration.md, docs/exit-codes.md, docs/failure-cases.md, and the golden plans.
+# docs/demo.md, from a recorded run, and then README.md, which shows a part of it.
+run --test rendering
+run --test readme
+# docs/configuration.md, docs/exit-codes.md, docs/failure-cases.md and the golden plans.
 run --test documents --test table --test golden
 # docs/vpcbox-conformance.md.
 run --test conformance the_document_is_the_table
