@@ -1,0 +1,112 @@
+//! Where a running program was built, and how others are built there.
+
+use std::path::{Path, PathBuf};
+
+use crate::BuildError;
+
+/// File that Cargo leaves in each target directory.
+const TARGET_MARK: &str = "CACHEDIR.TAG";
+
+/// Directory of test programs and examples below the profile's.
+const BELOW_PROFILE: [&str; 2] = ["deps", "examples"];
+
+/// A target directory, a triple and a profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    target_dir: Option<PathBuf>,
+    triple: Option<String>,
+    profile: String,
+}
+
+impl Layout {
+    /// Builds go where this program came from, in the same profile unless another one is wanted.
+    pub fn of_this_process(profile: Option<&str>) -> Result<Self, BuildError> {
+        let ourselves =
+            std::env::current_exe().map_err(|e| BuildError::Ourselves(e.to_string()))?;
+        let is_target = |dir: &Path| dir.join(TARGET_MARK).is_file();
+        Ok(Self::of(&ourselves, profile, is_target))
+    }
+
+    /// `TARGET/[TRIPLE/]PROFILE/[deps/]PROGRAM`; anything else is left to Cargo.
+    fn of(program: &Path, profile: Option<&str>, is_target: impl Fn(&Path) -> bool) -> Self {
+        let name = |dir: Option<&Path>| Some(dir?.file_name()?.to_str()?.to_owned());
+        let below = |dir: &&Path| name(Some(dir)).is_some_and(|n| BELOW_PROFILE.contains(&&*n));
+        let mut parents = program.ancestors().skip(1).skip_while(below);
+        let own = parents.next();
+        let (first, second) = (parents.next(), parents.next());
+        let (target_dir, triple) = if first.is_some_and(&is_target) {
+            (first, None)
+        } else if second.is_some_and(&is_target) {
+            (second, name(first))
+        } else {
+            (None, None)
+        };
+        let own = name(own).filter(|_| target_dir.is_some());
+        let profile = profile.map(str::to_owned).or(own);
+        Self {
+            target_dir: target_dir.map(Path::to_owned),
+            triple,
+            profile: profile.unwrap_or_else(|| "debug".to_owned()),
+        }
+    }
+
+    /// `debug`, `release` or the name of another profile.
+    pub fn profile(&self) -> &str {
+        &self.profile
+    }
+
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        // Cargo's development profile is the one whose directory has another name.
+        let profile = if self.profile == "debug" { "dev" } else { &self.profile };
+        let mut arguments = vec!["--profile".to_owned(), profile.to_owned()];
+        if let Some(dir) = &self.target_dir {
+            arguments.extend(["--target-dir".to_owned(), dir.display().to_string()]);
+        }
+        if let Some(triple) = &self.triple {
+            arguments.extend(["--target".to_owned(), triple.clone()]);
+        }
+        arguments
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(path: &str, profile: Option<&str>) -> Layout {
+        Layout::of(Path::new(path), profile, |dir| dir == Path::new("/w/target"))
+    }
+
+    #[test]
+    fn the_others_are_built_where_this_program_was_and_as_it_was() {
+        let dev = layout("/w/target/debug/firecamp", None);
+        assert_eq!(dev.arguments(), ["--profile", "dev", "--target-dir", "/w/target"]);
+        assert_eq!(dev.profile(), "debug");
+        let release = layout("/w/target/release/firecamp", None);
+        assert_eq!(release.arguments(), ["--profile", "release", "--target-dir", "/w/target"]);
+    }
+
+    #[test]
+    fn a_test_program_is_one_directory_further_down() {
+        let test = layout("/w/target/debug/deps/suite-0123456789abcdef", None);
+        assert_eq!(test, layout("/w/target/debug/firecamp", None));
+    }
+
+    #[test]
+    fn a_target_triple_is_kept() {
+        let layout = layout("/w/target/x86_64-unknown-linux-gnu/release/firecamp", None);
+        let expected = ["--profile", "release", "--target-dir", "/w/target", "--target"];
+        assert_eq!(layout.arguments()[..5], expected);
+        assert_eq!(layout.arguments()[5], "x86_64-unknown-linux-gnu");
+    }
+
+    #[test]
+    fn another_profile_is_built_if_it_is_asked_for() {
+        assert_eq!(layout("/w/target/debug/firecamp", Some("release")).profile(), "release");
+    }
+
+    #[test]
+    fn a_program_from_elsewhere_leaves_the_place_to_cargo() {
+        assert_eq!(layout("/usr/local/bin/firecamp", None).arguments(), ["--profile", "dev"]);
+    }
+}

@@ -1,0 +1,67 @@
+//! A look at the kernel of a node.
+
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use firecamp_netns_test::{Net, raw};
+use futures_util::StreamExt;
+use rtnetlink::packet_core::NetlinkPayload;
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::{MulticastGroup, new_multicast_connection};
+
+/// Prints addresses, rules and routes, one in a line.
+pub(crate) fn print() -> io::Result<()> {
+    let lines = Net::current().everything();
+    io::stdout().write_all((lines.join("\n") + "\n").as_bytes())
+}
+
+/// Renames a link.
+pub(crate) fn rename(link: &str, name: &str) -> io::Result<()> {
+    Net::current().rename(link, name);
+    Ok(())
+}
+
+/// Prints every file below a directory.
+pub(crate) fn list(dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            list(&path)?;
+        } else {
+            say(&format!("{}\n", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints `watching`, then `added` or `removed` for each change of the address, as the kernel
+/// tells them: none is missed, however short.
+pub(crate) fn watch(address: Ipv4Addr) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (connection, _handle, mut messages) =
+            new_multicast_connection(&[MulticastGroup::Ipv4Ifaddr])?;
+        tokio::spawn(connection);
+        say("watching\n")?;
+        while let Some((message, _from)) = messages.next().await {
+            let NetlinkPayload::InnerMessage(change) = message.payload else { continue };
+            if let RouteNetlinkMessage::NewAddress(of) = &change
+                && raw::local(of) == Some(address)
+            {
+                say("added\n")?;
+            } else if let RouteNetlinkMessage::DelAddress(of) = &change
+                && raw::local(of) == Some(address)
+            {
+                say("removed\n")?;
+            }
+        }
+        Err(io::Error::other("netlink ended"))
+    })
+}
+
+fn say(line: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    out.write_all(line.as_bytes())?;
+    out.flush()
+}

@@ -1,0 +1,47 @@
+//! What the tests start inside of a box, in a node's or client's namespaces.
+//!
+//! `serve ADDRESS POD` is a member's service, `dial ADDRESS ORIGIN_NS` a client that never stops,
+//! `kernel` prints addresses, rules and routes, `watch ADDRESS` tells when the kernel gets or
+//! loses an address, `rename LINK NAME` renames a link, `list DIR` prints the files below a
+//! directory, `read-only DIR PROGRAM…` runs a program that cannot write to DIR, and
+//! `jail DIR PROGRAM…` one with DIR as its root.
+
+mod client;
+mod jail;
+mod kernel;
+mod server;
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+
+/// The port of a member's service.
+const PORT: u16 = 6379;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["serve", address, pod] => parse(address).and_then(|at| server::run(at, pod)),
+        ["dial", address, origin] => parse(address).and_then(|at| client::run(at, origin)),
+        ["kernel"] => kernel::print(),
+        ["watch", address] => parse(address).and_then(kernel::watch),
+        ["rename", link, name] => kernel::rename(link, name),
+        ["list", dir] => kernel::list(dir.as_ref()),
+        ["read-only", dir, program @ ..] => jail::read_only(dir.as_ref(), program),
+        ["jail", dir, program @ ..] => jail::run(dir.as_ref(), program),
+        _ => Err(io::Error::other(format!("not a command: {words:?}"))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut err = io::stderr();
+            io::Write::write_all(&mut err, format!("{words:?}: {error}\n").as_bytes()).ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(address: &str) -> io::Result<Ipv4Addr> {
+    address.parse().map_err(|e| io::Error::other(format!("{address}: {e}")))
+}

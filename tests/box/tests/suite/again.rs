@@ -1,0 +1,147 @@
+//! Running again, and what must be left alone: the same pod twice, a renamed link, neighbours,
+//! and fifty lives.
+
+use std::net::Ipv4Addr;
+
+use firecamp_core::ids::{Member as MemberId, PoolName};
+use firecamp_core::outside::Registry;
+use firecamp_core::record::{Claim, Write};
+
+use crate::support::member::{Cost, Member};
+use crate::support::world::{NAMESPACE, World};
+
+#[test]
+fn f004_a_second_run_of_the_same_pod_ends_well_and_never_takes_the_address_away() {
+    let world = World::start();
+    let mut member = Member::new(&world, "redis-0");
+    let pod = member.pod("pod-1", "node-a");
+    let up = member.comes_up(&pod);
+    let mut watch = world.tool("node-a", &["watch", &member.address().to_string()]);
+    watch.prints("watching\n");
+    let (since, kernel) = (world.now(), world.kernel("node-a"));
+    // Its service is running all along.
+    let again = pod.starts();
+    assert_eq!(again.report["path"], "same-node");
+    assert_eq!(world.kernel("node-a"), kernel);
+    assert!(!watch.out().contains("removed"), "{}", watch.out());
+    assert_eq!(Cost::of(&member.ec2(since), "").mutating, 0);
+    member.client().is_answered_by("pod-1", again.at_us);
+    member.is_well(&pod, &again);
+    drop(up.server);
+    pod.stop("release").end().succeeded();
+}
+
+#[test]
+fn f015_a_link_that_was_renamed_between_init_and_stop_is_found() {
+    let world = World::start();
+    let mut member = Member::new(&world, "redis-0");
+    let before = world.kernel("node-a");
+    let pod = member.pod("pod-1", "node-a");
+    let up = member.comes_up(&pod);
+    let eni = up.started.report["eni"].as_str().unwrap().to_owned();
+    let truth = world.ask().truth().unwrap();
+    let all = truth.nodes.iter().flat_map(|node| &node.enis);
+    let link = all.clone().find(|e| e.id == eni).unwrap().link.clone().unwrap();
+    let rename = |from: &str, to: &str| {
+        let ended = world.tool("node-a", &["rename", from, to]).end();
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+    };
+    rename(&link, "renamed0");
+    let again = pod.starts();
+    assert_eq!(again.report["path"], "same-node");
+    drop(up.server);
+    pod.stop("release").end().succeeded();
+    rename("renamed0", &link);
+    assert_eq!(world.kernel("node-a"), before);
+}
+
+/// Addresses whose texts begin alike, in one subnet.
+const WIDE: &str = r#"
+cluster = "prod"
+[vpc]
+cidr = "10.0.0.0/16"
+[[subnets]]
+name = "a"
+id = "subnet-0a000000000000001"
+cidr = "10.0.0.0/20"
+zone = "us-east-1a"
+[[nodes]]
+name = "node-a"
+subnet = "a"
+instance_type = "m5.4xlarge"
+address = "10.0.1.11"
+[[clients]]
+name = "client"
+subnet = "a"
+address = "10.0.2.200"
+"#;
+
+const WIDE_POOL: &str = "apiVersion: firecamp.io/v1alpha1
+kind: StaticIPPool
+metadata:
+  name: main
+spec:
+  releasePolicy: Keep
+  subnets:
+  - subnet: subnet-0a000000000000001
+    cidr: 10.0.0.0/20
+    zone: us-east-1a
+    ranges:
+    - {start: 10.0.1.1, end: 10.0.1.100}
+...
+";
+
+#[test]
+fn f024_the_stop_of_one_member_leaves_its_neighbours_whose_addresses_begin_alike() {
+    let world = World::of(WIDE);
+    std::fs::write(world.registry_dir().join("staticippools/main.yaml"), WIDE_POOL).unwrap();
+    let registry = world.registry();
+    let mut members = Vec::new();
+    for (ordinal, last) in [1, 10, 100].into_iter().enumerate() {
+        let name = format!("redis-{ordinal}");
+        let claim = Claim {
+            member: MemberId::new(NAMESPACE, &name).unwrap(),
+            pool: PoolName::new("main").unwrap(),
+            requested: Some(Ipv4Addr::new(10, 0, 1, last)),
+            address: None,
+        };
+        World::block_on(registry.write(&Write::CreateClaim(claim))).unwrap();
+        let mut member = Member::new(&world, &name);
+        let pod = member.pod(&format!("pod-{ordinal}"), "node-a");
+        let up = member.comes_up(&pod);
+        assert_eq!(member.address(), Ipv4Addr::new(10, 0, 1, last));
+        members.push((member, pod, up));
+    }
+    let before = world.kernel("node-a");
+    let (first, pod, up) = members.remove(0);
+    drop(up.server);
+    pod.stop("release").end().succeeded();
+    // Gone are its address and the kernel's own local route to it, and nothing else.
+    let text = format!("{}/32", first.address());
+    let rest: Vec<_> = before.into_iter().filter(|line| !line.contains(&text)).collect();
+    assert_eq!(world.kernel("node-a"), rest);
+    for (member, pod, up) in &members {
+        member.client().is_answered_by(&pod.uid, world.clock().now_us());
+        member.is_well(pod, &up.started);
+    }
+}
+
+#[test]
+fn f110_fifty_lives_leave_addresses_rules_and_routes_as_they_were() {
+    let world = World::start();
+    let before = world.kernel("node-a");
+    let member = Member::new(&world, "redis-0");
+    for life in 0..50 {
+        let pod = member.pod(&format!("pod-{life}"), "node-a");
+        let started = pod.starts();
+        assert_eq!(started.report["epoch"], life + 1);
+        pod.stop("release").end().succeeded();
+    }
+    assert_eq!(world.kernel("node-a"), before);
+    let address = member.pod("any", "node-a").file().unwrap().parse().unwrap();
+    world.was_never_lost(address);
+    assert_eq!(Cost::of(&world.ec2(address, 0), "").mutating, 1, "only the first start assigns");
+    // Locks and records of the addresses that ever were, and no more.
+    let locks = world.tool("node-a", &["list", "/run/firecamp"]).end().out;
+    assert_eq!(locks.lines().filter(|line| line.contains("10.0.1.")).count(), 1, "{locks}");
+}

@@ -1,0 +1,65 @@
+//! The stop container is killed after each step: the successor attaches, here or elsewhere.
+
+use std::net::Ipv4Addr;
+
+use crate::support::crowd;
+use crate::support::member::{Cost, Member};
+use crate::support::world::World;
+
+/// Both ends of each step.
+const NODES: [&str; 2] = ["node-a", "node-b"];
+
+fn scenarios(steps: &[&'static str]) -> Vec<(&'static str, &'static str)> {
+    steps.iter().flat_map(|step| NODES.map(|node| (*step, node))).collect()
+}
+
+fn name((step, node): &(&str, &str)) -> String {
+    format!("{step}, then {node}")
+}
+
+/// The stop container of a pod on node-a dies; then a successor starts on `node`. Returns what
+/// the successor's calls cost.
+fn crash((world, unassign): (&World, bool), step: &str, node: &str) -> (Ipv4Addr, Cost) {
+    let member = format!("redis{}-{}", node.replace("node-", ""), step.rsplit_once('.').unwrap().1);
+    let mut member = Member::new(world, &member);
+    let first = member.pod("pod-1", "node-a");
+    let up = member.comes_up(&first);
+    drop(up.server);
+    let stop = first.stop("release").crash_at(step);
+    let stop = if unassign { stop.arg("--unassign") } else { stop };
+    stop.end().crashed();
+
+    let since = world.now();
+    let last = member.pod("pod-2", node);
+    let up = member.comes_up(&last);
+    world.is_settled(&last, &up.started);
+    member.only_holders_answered();
+    (member.address(), Cost::of(&member.ec2(since), node))
+}
+
+#[test]
+fn after_a_crash_at_any_step_of_a_release_a_successor_attaches_anywhere() {
+    let world = World::start();
+    let steps = ["release.0", "release.1", "release.2", "release.3", "release.4", "release.5"];
+    crowd::each(&scenarios(&steps), name, |(step, node)| {
+        let (address, cost) = crash((&world, false), step, node);
+        world.was_never_lost(address);
+        if *node == "node-a" {
+            assert!(cost.calls <= 1 && cost.mutating == 0, "{cost:?}");
+        } else {
+            assert_eq!(cost, Cost { calls: 2, mutating: 1, moves: 1 });
+        }
+    });
+}
+
+#[test]
+fn after_a_crash_at_any_step_of_an_unassigning_release_a_successor_attaches_anywhere() {
+    let world = World::start();
+    let steps = ["free.2", "free.3", "free.4", "free.5"];
+    crowd::each(&scenarios(&steps), name, |(step, node)| {
+        let (_address, cost) = crash((&world, true), step, node);
+        // Assigned without force first: where EC2 still has it elsewhere that costs a second try.
+        assert!(cost.mutating <= 2 && cost.calls <= 4, "{cost:?}");
+        assert!(cost.moves <= 1, "{cost:?}");
+    });
+}

@@ -1,0 +1,100 @@
+//! An address on an ENI that is not the primary one: a link that is down, policy routing, and a
+//! router that drops what leaves by another ENI.
+
+use crate::support::member::Member;
+use crate::support::world::World;
+
+/// Nodes with a second ENI in the same subnet, whose link is down.
+const TWO_ENIS: &str = r#"
+cluster = "prod"
+[vpc]
+cidr = "10.0.0.0/16"
+[[subnets]]
+name = "a"
+id = "subnet-0a000000000000001"
+cidr = "10.0.1.0/24"
+zone = "us-east-1a"
+[[nodes]]
+name = "node-a"
+subnet = "a"
+instance_type = "m5.large"
+address = "10.0.1.11"
+[[nodes.enis]]
+id = "eni-0000000000000a001"
+subnet = "a"
+device_index = 1
+address = "10.0.1.21"
+[[nodes]]
+name = "node-b"
+subnet = "a"
+instance_type = "m5.large"
+address = "10.0.1.12"
+[[nodes.enis]]
+id = "eni-0000000000000b001"
+subnet = "a"
+device_index = 1
+address = "10.0.1.22"
+[[clients]]
+name = "client"
+subnet = "a"
+address = "10.0.1.200"
+"#;
+
+#[test]
+fn f065_f068_a_second_eni_is_brought_up_and_replies_leave_by_it() {
+    let world = World::of(TWO_ENIS);
+    let mut member = Member::new(&world, "redis-0");
+    let before = world.kernel("node-a");
+    let first = member.pod("pod-1", "node-a");
+    let ended = first.init().arg("--eni=1").end();
+    let started = first.started(&ended);
+    assert_eq!(started.report["eni"], "eni-0000000000000a001");
+    member.is_held_by(&first, &started);
+    let server = member.serves(&first, &started);
+    member.is_well(&first, &started);
+    let address = member.address();
+    let kernel = world.kernel("node-a");
+    let with = |text: &str| kernel.iter().any(|line| line.contains(text));
+    assert!(with(&format!("from {address}/32 lookup 20001 priority 700 proto 201")), "{kernel:#?}");
+    assert!(with("20001: default via 10.0.1.1"), "{kernel:#?}");
+
+    // The stop leaves the node as it was: the link's being up is all that stays.
+    drop(server);
+    first.stop("release").end().succeeded();
+    let after = world.kernel("node-a");
+    let ours = |lines: &[String]| lines.iter().filter(|l| l.contains("proto 201")).count();
+    assert_eq!(ours(&after), 0, "{after:#?}");
+    let gone: Vec<_> = before.iter().filter(|line| !after.contains(line)).collect();
+    assert!(gone.is_empty(), "{gone:?} is missing from {after:#?}");
+
+    // It moves to the second ENI of another node.
+    let second = member.pod("pod-2", "node-b");
+    let ended = second.init().arg("--eni=1").end();
+    let started = second.started(&ended);
+    assert_eq!(started.report["eni"], "eni-0000000000000b001");
+    member.is_held_by(&second, &started);
+    let _server = member.serves(&second, &started);
+    member.is_well(&second, &started);
+}
+
+#[test]
+fn f065_two_members_on_one_second_eni_share_its_table_and_one_may_go() {
+    let world = World::of(TWO_ENIS);
+    let mut members: Vec<_> = (0..2)
+        .map(|ordinal| {
+            let mut member = Member::new(&world, &format!("redis-{ordinal}"));
+            let pod = member.pod(&format!("pod-{ordinal}"), "node-a");
+            let ended = pod.init().arg("--eni=1").end();
+            let started = pod.started(&ended);
+            member.is_held_by(&pod, &started);
+            let server = member.serves(&pod, &started);
+            (member, pod, started, server)
+        })
+        .collect();
+    let (_, gone, _, server) = members.remove(0);
+    drop(server);
+    gone.stop("release").end().succeeded();
+    let (member, pod, started, _server) = &members[0];
+    member.client().is_answered_by(&pod.uid, world.clock().now_us());
+    member.is_well(pod, started);
+}

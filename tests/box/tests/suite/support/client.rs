@@ -1,0 +1,58 @@
+//! The client that dials a member's address all along.
+
+use std::net::Ipv4Addr;
+
+use super::eventually;
+use super::process::Process;
+use super::world::World;
+
+/// One connection, or what should have been one. Times are the box's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    pub(crate) from_us: u64,
+    pub(crate) to_us: u64,
+    /// Node and pod, if somebody answered.
+    pub(crate) answer: Option<(String, String)>,
+}
+
+pub(crate) struct Client {
+    process: Process,
+}
+
+impl Client {
+    pub(crate) fn dials(world: &World, address: Ipv4Addr) -> Self {
+        let origin = world.clock().origin_ns().to_string();
+        Self { process: world.tool("client", &["dial", &address.to_string(), &origin]) }
+    }
+
+    /// All attempts so far.
+    pub(crate) fn attempts(&self) -> Vec<Attempt> {
+        let text = self.process.out();
+        // The last line may be half written.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(parse).collect()
+    }
+
+    /// Waits until the pod answers an attempt that began after this moment.
+    #[track_caller]
+    pub(crate) fn is_answered_by(&self, pod: &str, after_us: u64) {
+        eventually(&format!("an answer of pod {pod}"), || {
+            let by_pod = |a: &&Attempt| a.answer.as_ref().is_some_and(|(_, by)| by == pod);
+            let attempts = self.attempts();
+            attempts.iter().rev().find(by_pod).filter(|a| a.from_us >= after_us).map(drop)
+        });
+    }
+
+    /// Waits until it has tried since this moment, whatever came of it.
+    #[track_caller]
+    pub(crate) fn has_tried_since(&self, us: u64) {
+        eventually("an attempt", || self.attempts().last().filter(|a| a.from_us >= us).map(drop));
+    }
+}
+
+fn parse(line: &str) -> Attempt {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let us = |at: usize| words[at].parse().unwrap();
+    let answer = words.get(3).map(|pod| (words[2].to_owned(), (*pod).to_owned()));
+    Attempt { from_us: us(0), to_us: us(1), answer }
+}

@@ -1,0 +1,160 @@
+//! A pod of a member: its containers, with the environment that its template gives them.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use firecamp_core::contract::{env, path};
+use serde_json::Value;
+
+use super::process::{Ended, Process, Traces};
+use super::world::{NAMESPACE, World, binaries};
+
+/// A pod: a member's name, a UID and a node.
+pub(crate) struct Pod<'w> {
+    world: &'w World,
+    pub(crate) member: String,
+    pub(crate) uid: String,
+    pub(crate) node: String,
+}
+
+impl<'w> Pod<'w> {
+    pub(crate) fn new(world: &'w World, member: &str, uid: &str, node: &str) -> Self {
+        Self { world, member: member.to_owned(), uid: uid.to_owned(), node: node.to_owned() }
+    }
+
+    /// The directory of the static-IP file, on the volume that travels with the member.
+    pub(crate) fn conf_dir(&self) -> PathBuf {
+        self.world.path(format!("volume-{}/conf", self.member))
+    }
+
+    /// The text of the static-IP file.
+    pub(crate) fn file(&self) -> Option<String> {
+        fs::read_to_string(self.conf_dir().join(path::STATIC_IP_FILE)).ok()
+    }
+
+    /// The volume is another one, or was restored from before.
+    pub(crate) fn loses_its_file(&self) {
+        fs::remove_file(self.conf_dir().join(path::STATIC_IP_FILE)).unwrap();
+    }
+
+    /// The init container.
+    pub(crate) fn init(&self) -> Container<'w> {
+        self.settings_of_init(self.container("init", binaries().init.as_ref()))
+    }
+
+    /// The same, and its volume cannot be written.
+    pub(crate) fn init_on_a_read_only_volume(&self) -> Container<'w> {
+        let tool = self.container("init", World::tool_path().as_os_str());
+        let volume = self.conf_dir();
+        let tool = tool.arg("read-only").arg(volume.parent().unwrap()).arg(&binaries().init);
+        self.settings_of_init(tool)
+    }
+
+    /// What only an init container is told.
+    pub(crate) fn settings_of_init(&self, container: Container<'w>) -> Container<'w> {
+        fs::create_dir_all(self.conf_dir().parent().unwrap()).unwrap();
+        container
+            .set(env::POOL, "main")
+            .set(env::CONF_DIR, self.conf_dir())
+            .set(env::TIMEOUT, "50s")
+    }
+
+    pub(crate) fn world(&self) -> &'w World {
+        self.world
+    }
+
+    /// The stop container: `wait` or `release`.
+    pub(crate) fn stop(&self, command: &str) -> Container<'w> {
+        self.container("stop", binaries().stop.as_ref()).arg(command)
+    }
+
+    /// The init container, run to its success; its report.
+    #[track_caller]
+    pub(crate) fn starts(&self) -> Started {
+        self.started(&self.init().end())
+    }
+
+    /// What its init container, which succeeded, has said.
+    #[track_caller]
+    pub(crate) fn started(&self, ended: &Ended) -> Started {
+        let report = ended.succeeded();
+        assert_eq!(report["podUid"], self.uid, "{report}");
+        let address = report["address"].as_str().unwrap().parse().unwrap();
+        Started { address, at_us: ended.at_us, report }
+    }
+
+    /// Its service, which clients can reach when this returns.
+    #[track_caller]
+    pub(crate) fn serves(&self, address: Ipv4Addr) -> Process {
+        let mut server = self.world.tool(&self.node, &["serve", &address.to_string(), &self.uid]);
+        server.prints("listening");
+        server
+    }
+
+    /// This container under another root, or the like: `program` with the pod's environment.
+    pub(crate) fn container(&self, name: &str, program: &OsStr) -> Container<'w> {
+        let traces = self.world.traces(&format!("{name}-{}-{}", self.member, self.uid));
+        let registry = format!("file://{}", self.world.registry_dir().display());
+        let service = self.member.rsplit_once('-').expect("SERVICE-ORDINAL").0;
+        let mut command = self.world.command(&self.node, program);
+        command
+            .env(env::CLUSTER, "prod")
+            .env(env::SERVICE_NAME, service)
+            .env(env::POD_NAME, &self.member)
+            .env(env::K8S_NAMESPACE, NAMESPACE)
+            .env(env::POD_UID, &self.uid)
+            .env(env::NODE_NAME, &self.node)
+            .env(env::REGISTRY, registry)
+            .env(env::TERMINATION_LOG, &traces.words);
+        Container { world: self.world, command, traces }
+    }
+}
+
+/// What an init container that succeeded has said.
+pub(crate) struct Started {
+    pub(crate) address: Ipv4Addr,
+    /// When its success was seen.
+    pub(crate) at_us: u64,
+    pub(crate) report: Value,
+}
+
+/// A container that is about to run.
+pub(crate) struct Container<'w> {
+    world: &'w World,
+    command: Command,
+    traces: Traces,
+}
+
+impl Container<'_> {
+    pub(crate) fn set(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(key, value);
+        self
+    }
+
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// It kills itself at this step.
+    pub(crate) fn crash_at(self, step: &str) -> Self {
+        self.set(env::CRASH_AT, step)
+    }
+
+    /// It stops itself at this step, as a machine that is suspended.
+    pub(crate) fn freeze_at(self, step: &str) -> Self {
+        self.set(env::CRASH_AT, step).set(env::CRASH_HOW, "freeze")
+    }
+
+    pub(crate) fn start(mut self) -> Process {
+        Process::start(&mut self.command, self.traces, self.world.clock())
+    }
+
+    #[track_caller]
+    pub(crate) fn end(self) -> Ended {
+        self.start().end()
+    }
+}

@@ -1,0 +1,194 @@
+//! A process in the box. It dies with its value.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use vpcbox::clock::Clock;
+
+use super::{PATIENCE, eventually};
+
+/// What a process leaves behind.
+#[derive(Debug, Clone)]
+pub(crate) struct Traces {
+    pub(crate) out: PathBuf,
+    pub(crate) log: PathBuf,
+    /// A container's termination message.
+    pub(crate) words: PathBuf,
+}
+
+impl Traces {
+    pub(crate) fn new(dir: &Path, name: &str) -> Self {
+        let file = |end: &str| dir.join(format!("{name}.{end}"));
+        Self { out: file("out"), log: file("log"), words: file("words") }
+    }
+}
+
+/// A running process: `vpcbox exec`, whose only child is the program.
+pub(crate) struct Process {
+    child: Child,
+    traces: Traces,
+    clock: Clock,
+}
+
+impl Process {
+    pub(crate) fn start(command: &mut Command, traces: Traces, clock: Clock) -> Self {
+        let out = File::create(&traces.out).unwrap();
+        let log = File::create(&traces.log).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(out).stderr(log).spawn().unwrap();
+        Self { child, traces, clock }
+    }
+
+    pub(crate) fn out(&self) -> String {
+        read(&self.traces.out)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        read(&self.traces.log)
+    }
+
+    /// Waits until it has printed this on standard output.
+    #[track_caller]
+    pub(crate) fn prints(&mut self, text: &str) {
+        let what = format!("{text:?} on standard output of {}", self.traces.out.display());
+        self.until(&what, |this| this.out().contains(text));
+    }
+
+    /// Waits until its log has this.
+    #[track_caller]
+    pub(crate) fn logs(&mut self, text: &str) {
+        let what = format!("{text:?} in {}", self.traces.log.display());
+        self.until(&what, |this| this.log().contains(text));
+    }
+
+    #[track_caller]
+    fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        eventually(what, || {
+            let ended = self.child.try_wait().unwrap();
+            let held = holds(self);
+            let gone = ended.is_some() && !held;
+            assert!(!gone, "it ended ({ended:?}) before {what}:\n{}", self.log());
+            held.then_some(())
+        });
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// SIGTERM, through its parent.
+    pub(crate) fn terminate(&self) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    }
+
+    /// The program itself: the child of `vpcbox exec`.
+    fn program(&self) -> Pid {
+        let outer = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
+        Pid::from_raw(children.trim().parse().expect("vpcbox exec has one child"))
+    }
+
+    /// Waits until the program is stopped, as by SIGSTOP.
+    #[track_caller]
+    pub(crate) fn is_frozen(&mut self) {
+        self.logs("Crashing as asked");
+        eventually("the program is stopped", || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", self.program())).unwrap();
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')).then_some(())
+        });
+    }
+
+    /// Lets a stopped program go on.
+    pub(crate) fn resume(&self) {
+        kill(self.program(), Signal::SIGCONT).unwrap();
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> Ended {
+        let begun = self.clock.now();
+        let status = eventually("the end of a process", || {
+            let overdue = self.clock.now().saturating_sub(begun) > PATIENCE;
+            assert!(!overdue, "it does not end within {PATIENCE:?}:\n{}", self.log());
+            self.child.try_wait().unwrap()
+        });
+        Ended {
+            at_us: self.clock.now_us(),
+            code: status.code(),
+            out: self.out(),
+            log: self.log(),
+            words: fs::read_to_string(&self.traces.words).ok(),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already; the program dies with its parent.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()
+}
+
+/// A process that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// When its end was seen, on the box's clock.
+    pub(crate) at_us: u64,
+    /// Its exit code; 128 + N after signal N.
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) log: String,
+    words: Option<String>,
+}
+
+impl Ended {
+    /// A container's last line, which must be its termination message word for word.
+    #[track_caller]
+    pub(crate) fn report(&self) -> Value {
+        let line = self.log.lines().last().unwrap_or_default();
+        assert_eq!(self.words.as_deref(), Some(line), "{}", self.log);
+        assert!(line.len() <= 4096, "{} bytes", line.len());
+        serde_json::from_str(line).unwrap()
+    }
+
+    /// It succeeded; its report.
+    #[track_caller]
+    pub(crate) fn succeeded(&self) -> Value {
+        assert_eq!(self.code, Some(0), "{}", self.log);
+        let report = self.report();
+        assert_eq!(report["result"], "succeeded");
+        report
+    }
+
+    /// It killed itself where it was told to.
+    #[track_caller]
+    pub(crate) fn crashed(&self) {
+        assert_eq!(self.code, Some(128 + Signal::SIGKILL as i32), "{}", self.log);
+        assert!(self.log.contains("Crashing as asked"), "{}", self.log);
+        assert_eq!(self.words, None, "who is killed has no last words");
+    }
+
+    /// It failed with this code and reason, and its message has all of these texts.
+    #[track_caller]
+    pub(crate) fn failed(&self, code: i32, reason: &str, texts: &[&str]) -> Value {
+        assert_eq!(self.code, Some(code), "{}", self.log);
+        let report = self.report();
+        assert_eq!(report["result"], "failed", "{report}");
+        assert_eq!(report["exitCode"], code, "{report}");
+        assert_eq!(report["reason"], reason, "{report}");
+        let message = report["message"].as_str().unwrap();
+        for text in texts {
+            assert!(message.contains(text), "{text:?} is not in {message:?}");
+        }
+        assert!(report["advice"].as_str().is_some_and(|advice| !advice.is_empty()), "{report}");
+        report
+    }
+}

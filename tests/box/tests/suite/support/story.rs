@@ -1,0 +1,92 @@
+//! A member's story as the client, EC2 and the record tell it, and the checks on it.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use firecamp_core::decide;
+use firecamp_core::record::State;
+
+use super::client::Attempt;
+use super::pod::{Pod, Started};
+use super::world::World;
+
+/// Who may answer from when on: until the next one's init container has succeeded.
+#[derive(Debug, Clone)]
+struct Term {
+    since_us: u64,
+    node: String,
+}
+
+/// Who held the address, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Holders(Vec<Term>);
+
+impl Holders {
+    /// The pod's init container has succeeded.
+    pub(crate) fn then(&mut self, pod: &Pod<'_>, started: &Started) {
+        self.0.push(Term { since_us: started.at_us, node: pod.node.clone() });
+    }
+
+    /// No attempt was answered by a node that did not hold the address at any time of it; once
+    /// a successor's init container has succeeded, nobody else answers.
+    #[track_caller]
+    pub(crate) fn alone_answered(&self, attempts: &[Attempt]) {
+        for attempt in attempts {
+            let Some((node, pod)) = &attempt.answer else { continue };
+            let mut terms = self.0.iter().enumerate();
+            let rightful = terms.any(|(at, term)| {
+                let until_us = self.0.get(at + 1).map_or(u64::MAX, |next| next.since_us);
+                term.node == *node && attempt.from_us < until_us && attempt.to_us > term.since_us
+            });
+            assert!(rightful, "{node} ({pod}) answered {attempt:?}; the holders were {self:?}");
+        }
+    }
+}
+
+impl World {
+    /// Since EC2 first had the address on an ENI, it has always been on one, and each was a
+    /// node's of the cluster (K1). EC2 never was in an impossible state.
+    #[track_caller]
+    pub(crate) fn was_never_lost(&self, address: Ipv4Addr) {
+        let truth = self.ask().truth().unwrap();
+        assert_eq!(truth.violations, Vec::<serde_json::Value>::new());
+        let ours: BTreeSet<&str> =
+            truth.nodes.iter().flat_map(|n| &n.enis).map(|e| e.id.as_str()).collect();
+        let record = truth.addresses.iter().find(|a| a.address == address);
+        let record = record.unwrap_or_else(|| panic!("EC2 never had {address}"));
+        let owners = record.history.iter().map(|past| past.eni.as_deref());
+        for owner in owners.skip_while(Option::is_none) {
+            assert!(owner.is_some_and(|eni| ours.contains(eni)), "{address}: {record:#?}");
+        }
+    }
+
+    /// The member works there, and only that is left of its past: EC2 and the router have the
+    /// address on the pod's node, the kernel has it once, as a /32, tagged ours, the file names
+    /// it, and the record is complete. The mark of a killed process may stay where it
+    /// can do no harm: of an Assign to this very ENI, or an Unassign from another.
+    #[track_caller]
+    pub(crate) fn is_settled(&self, pod: &Pod<'_>, started: &Started) {
+        let address = started.address;
+        let truth = self.ask().address(address).unwrap().expect("EC2 knows the address");
+        assert_eq!(truth.node.as_deref(), Some(pod.node.as_str()), "{truth:?}");
+        assert_eq!(truth.routed_node.as_deref(), Some(pod.node.as_str()), "{truth:?}");
+        let kernel = self.kernel(&pod.node);
+        let text = format!("{address}/");
+        let seen: Vec<&String> = kernel.iter().filter(|line| line.starts_with(&text)).collect();
+        let only = seen.len() == 1
+            && seen[0].starts_with(&format!("{address}/32 dev "))
+            && seen[0].ends_with(" proto 201");
+        assert!(only, "{seen:?} in {kernel:#?}");
+        assert_eq!(pod.file(), Some(format!("{address}")), "the static-IP file");
+        let record = self.record(address);
+        let attachment = record.attachment.as_ref().expect("an attachment");
+        assert_eq!(attachment.state, State::Attached);
+        assert_eq!(attachment.pod.as_str(), pod.uid);
+        assert_eq!(attachment.node.as_str(), pod.node);
+        let eni = attachment.eni.as_ref().expect("an ENI");
+        assert!(!decide::needs_barrier(&record.unsettled, eni), "{record:?}");
+        assert_eq!(started.report["epoch"], record.epoch.0);
+        let claim = self.member_records(&pod.member).claim.expect("a claim").object;
+        assert_eq!(claim.address, Some(address));
+    }
+}

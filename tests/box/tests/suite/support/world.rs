@@ -1,0 +1,159 @@
+//! A box with a file registry and a pool.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use firecamp_core::ids::Member;
+use firecamp_core::outside::Registry;
+use firecamp_core::record::{MemberRecords, StaticIp, Stored};
+use firecamp_devkit::Binaries;
+use firecamp_registry::{FileRegistry, Timeouts};
+use firecamp_vpc::{Fault, FaultSpec, Selector};
+use tempfile::TempDir;
+use tokio::runtime::Builder;
+use vpcbox::client::Client;
+use vpcbox::clock::Clock;
+use vpcbox::protocol::Call;
+use vpcbox::testing::RunningBox;
+
+use super::process::{Process, Traces};
+
+/// Four nodes in two zones, a client and a stranger in the first. Big instances, so that many
+/// members have a place on each.
+const SPEC: &str = include_str!("box.toml");
+const POOL: &str = include_str!("pool.yaml");
+
+/// The program that plays member and client.
+const TOOL: &str = env!("CARGO_BIN_EXE_firecamp-box-tool");
+
+pub(crate) const NAMESPACE: &str = "demo";
+
+pub(crate) struct World {
+    running: RunningBox,
+    dir: TempDir,
+    clock: Clock,
+    started: AtomicU32,
+}
+
+/// The binaries under test, never stale ones.
+pub(crate) fn binaries() -> &'static Binaries {
+    firecamp_devkit::binaries().unwrap_or_else(|why| panic!("{why}"))
+}
+
+impl World {
+    pub(crate) fn start() -> Self {
+        Self::of(SPEC)
+    }
+
+    pub(crate) fn of(spec: &str) -> Self {
+        let mut running = RunningBox::start(&binaries().vpcbox, spec).unwrap_or_else(|failure| {
+            panic!("start a box: {}; run `vpcbox doctor`", failure.chain())
+        });
+        let dir = tempfile::Builder::new().prefix("firecamp-box-").tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("registry/staticippools")).unwrap();
+        fs::write(dir.path().join("registry/staticippools/main.yaml"), POOL).unwrap();
+        let clock = running.client().clock();
+        Self { running, dir, clock, started: AtomicU32::new(0) }
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// A connection of its own, for whichever thread asks.
+    pub(crate) fn ask(&self) -> Client {
+        Client::attach(self.running.pid()).unwrap_or_else(|why| panic!("{}", why.chain()))
+    }
+
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn registry_dir(&self) -> PathBuf {
+        self.path("registry")
+    }
+
+    /// Files for the traces of the next process.
+    pub(crate) fn traces(&self, name: &str) -> Traces {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        Traces::new(self.dir.path(), &format!("{number:03}-{name}"))
+    }
+
+    /// A command in a node, with nothing of the tests' environment but what finds programs and
+    /// measures coverage.
+    pub(crate) fn command(&self, node: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = self.running.exec(node, program);
+        command.env_clear();
+        for key in ["PATH", "LLVM_PROFILE_FILE"] {
+            command.envs(std::env::var_os(key).map(|value| (key, value)));
+        }
+        command
+    }
+
+    /// The tests' own tool, in a node or client.
+    pub(crate) fn tool(&self, place: &str, words: &[&str]) -> Process {
+        let mut command = self.command(place, TOOL);
+        command.args(words);
+        Process::start(&mut command, self.traces(words[0]), self.clock)
+    }
+
+    /// The path of the tests' own tool.
+    pub(crate) fn tool_path() -> &'static Path {
+        Path::new(TOOL)
+    }
+
+    /// Addresses, rules and routes of a node.
+    #[track_caller]
+    pub(crate) fn kernel(&self, node: &str) -> Vec<String> {
+        let ended = self.tool(node, &["kernel"]).end();
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
+        ended.out.lines().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn registry(&self) -> FileRegistry {
+        FileRegistry::open(self.registry_dir(), Timeouts::default()).unwrap()
+    }
+
+    pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+        Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    }
+
+    /// The record of an address, which must be there.
+    #[track_caller]
+    pub(crate) fn record(&self, address: Ipv4Addr) -> StaticIp {
+        let read = Self::block_on(self.registry().static_ip(address)).unwrap();
+        let Stored { object, .. } = read.unwrap_or_else(|| panic!("{address} has no record"));
+        object
+    }
+
+    /// Everything that the registry holds about a member.
+    #[track_caller]
+    pub(crate) fn member_records(&self, name: &str) -> MemberRecords {
+        let member = Member::new(NAMESPACE, name).unwrap();
+        Self::block_on(self.registry().member(&member, None)).unwrap()
+    }
+
+    /// The number of the last call so far.
+    pub(crate) fn now(&self) -> u64 {
+        self.ask().calls(0).unwrap().last().map_or(0, |call| call.seq)
+    }
+
+    /// Calls to EC2 after that number that name the address.
+    pub(crate) fn ec2(&self, address: Ipv4Addr, since: u64) -> Vec<Call> {
+        let name = address.to_string();
+        let mut calls = self.ask().calls(since).unwrap();
+        calls.retain(|call| {
+            call.service == "ec2" && call.parameters.values().any(|value| *value == name)
+        });
+        calls
+    }
+
+    /// Sets a fault; its number.
+    #[track_caller]
+    pub(crate) fn fault(&self, fault: Fault, when: Selector) -> u64 {
+        self.ask().fault_set(FaultSpec { fault, when }).unwrap_or_else(|e| panic!("{}", e.chain()))
+    }
+}
