@@ -14,7 +14,7 @@ const MOVE: [u8; 16] = [0, 1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17];
 /// The steps of a first start up to the take, and the Assign.
 const FIRST: [u8; 9] = [0, 1, 3, 4, 5, 6, 2, 7, 9];
 
-fn name(step: &u8) -> String {
+fn name(step: u8) -> String {
     format!("attach.{step}")
 }
 
@@ -33,7 +33,7 @@ fn crash_of_a_move(world: &World, step: u8, (uid, node): (&str, &str)) {
         first.loses_its_file();
     }
     let since = world.now();
-    member.pod("pod-2", "node-b").init().crash_at(&name(&step)).end().crashed();
+    member.pod("pod-2", "node-b").init().crash_at(&name(step)).end().crashed();
     let last = member.pod(uid, node);
     let up = member.comes_up(&last);
     member.is_well(&last, &up.started);
@@ -53,19 +53,27 @@ fn crash_of_a_move(world: &World, step: u8, (uid, node): (&str, &str)) {
 #[test]
 fn after_a_crash_at_any_step_of_a_move_the_same_pod_attaches_on_the_same_node() {
     let world = World::start();
-    crowd::each(&MOVE, name, |step| crash_of_a_move(&world, *step, ("pod-2", "node-b")));
+    crowd::each(
+        &MOVE,
+        |step| name(*step),
+        |step| crash_of_a_move(&world, *step, ("pod-2", "node-b")),
+    );
 }
 
 #[test]
 fn after_a_crash_at_any_step_of_a_move_a_successor_attaches_on_another_node() {
     let world = World::start();
-    crowd::each(&MOVE, name, |step| crash_of_a_move(&world, *step, ("pod-3", "node-c")));
+    crowd::each(
+        &MOVE,
+        |step| name(*step),
+        |step| crash_of_a_move(&world, *step, ("pod-3", "node-c")),
+    );
 }
 
 /// The init container of a new member dies on node-a; then it runs on `node`.
 fn crash_of_a_first_start(world: &World, step: u8, node: &str) {
     let mut member = Member::new(world, &format!("redis-{step}"));
-    member.pod("pod-1", "node-a").init().crash_at(&name(&step)).end().crashed();
+    member.pod("pod-1", "node-a").init().crash_at(&name(step)).end().crashed();
     let uid = if node == "node-a" { "pod-1" } else { "pod-2" };
     let last = member.pod(uid, node);
     let up = member.comes_up(&last);
@@ -84,6 +92,6 @@ fn crash_of_a_first_start(world: &World, step: u8, node: &str) {
 fn after_a_crash_at_any_step_of_a_first_start_the_member_gets_one_address() {
     for node in ["node-a", "node-b"] {
         let world = World::start();
-        crowd::each(&FIRST, name, |step| crash_of_a_first_start(&world, *step, node));
+        crowd::each(&FIRST, |step| name(*step), |step| crash_of_a_first_start(&world, *step, node));
     }
 }

@@ -140,8 +140,8 @@ fn a_garbled_record_is_named_left_as_it_is_and_ends_with_16() {
     let file = world.registry_dir().join(file);
     let whole = fs::read(&file).unwrap();
     let (since, kernel) = (world.now(), world.kernel("node-a"));
-    let cut = &whole[..whole.len() / 2];
-    for garbage in [cut, b"", b"spec: [", b"\xff\xfe\0\0", &[b'a'; 2_000_000]] {
+    let (cut, huge) = (&whole[..whole.len() / 2], vec![b'a'; 2_000_000]);
+    for garbage in [cut, b"", b"spec: [", b"\xff\xfe\0\0", &huge] {
         fs::write(&file, garbage).unwrap();
         let texts = [&*member.address().to_string()];
         first.init().end().failed(16, "RegistryInvalid", &texts);

@@ -54,15 +54,15 @@ fn frozen_stop(world: &World, step: u8) {
     let first = member.pod("pod-1", "node-a");
     let up = member.comes_up(&first);
     drop(up.server);
-    let mut stop = first.stop("release").freeze_at(&format!("release.{step}")).start();
-    stop.is_frozen();
+    let mut process = first.stop("release").freeze_at(&format!("release.{step}")).start();
+    process.is_frozen();
     drop(member.comes_up(&member.pod("pod-2", "node-b")).server);
     let last = member.pod("pod-3", "node-a");
     let up = member.comes_up(&last);
     let (since, before) = (world.now(), world.record(member.address()));
 
-    stop.resume();
-    let report = stop.end().succeeded();
+    process.resume();
+    let report = process.end().succeeded();
     assert_eq!(report["path"], "not-holder", "{report}");
     assert_eq!(world.record(member.address()), before);
     assert_eq!(member.ec2(since), []);

@@ -25,9 +25,8 @@ fn crash((world, unassign): (&World, bool), step: &str, node: &str) -> (Ipv4Addr
     let first = member.pod("pod-1", "node-a");
     let up = member.comes_up(&first);
     drop(up.server);
-    let stop = first.stop("release").crash_at(step);
-    let stop = if unassign { stop.arg("--unassign") } else { stop };
-    stop.end().crashed();
+    let how = format!("--unassign={unassign}");
+    first.stop("release").arg(how).crash_at(step).end().crashed();
 
     let since = world.now();
     let last = member.pod("pod-2", node);

@@ -42,12 +42,6 @@ impl Client {
             attempts.iter().rev().find(by_pod).filter(|a| a.from_us >= after_us).map(drop)
         });
     }
-
-    /// Waits until it has tried since this moment, whatever came of it.
-    #[track_caller]
-    pub(crate) fn has_tried_since(&self, us: u64) {
-        eventually("an attempt", || self.attempts().last().filter(|a| a.from_us >= us).map(drop));
-    }
 }
 
 fn parse(line: &str) -> Attempt {

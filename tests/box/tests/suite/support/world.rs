@@ -43,6 +43,20 @@ pub(crate) fn binaries() -> &'static Binaries {
     firecamp_devkit::binaries().unwrap_or_else(|why| panic!("{why}"))
 }
 
+/// Directories of the tests begin so, and then with the process id.
+const PREFIX: &str = "firecamp-box-";
+
+/// Removes what test runs that were killed have left, as far as it is ours to remove.
+fn sweep() {
+    for entry in fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            fs::remove_dir_all(entry.path()).ok();
+        }
+    }
+}
+
 impl World {
     pub(crate) fn start() -> Self {
         Self::of(SPEC)
@@ -52,7 +66,9 @@ impl World {
         let mut running = RunningBox::start(&binaries().vpcbox, spec).unwrap_or_else(|failure| {
             panic!("start a box: {}; run `vpcbox doctor`", failure.chain())
         });
-        let dir = tempfile::Builder::new().prefix("firecamp-box-").tempdir().unwrap();
+        sweep();
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let dir = tempfile::Builder::new().prefix(&prefix).tempdir().unwrap();
         fs::create_dir_all(dir.path().join("registry/staticippools")).unwrap();
         fs::write(dir.path().join("registry/staticippools/main.yaml"), POOL).unwrap();
         let clock = running.client().clock();
