@@ -7,5 +7,5 @@ mod sources;
 mod table;
 
 pub use page::page;
-pub use sources::{Sources, SourcesError, case_of};
+pub use sources::{Sources, SourcesError, cases_of};
 pub use table::{Case, Level, Owner, Point, Table, TableError, TestName};

@@ -72,18 +72,22 @@ impl Sources {
         self.functions.get(package).is_some_and(|found| found.contains(function))
     }
 
-    /// Every function that is named after a case (`f012_…`), with its package.
+    /// Every function that is named after cases (`f012_…`, `f001_f108_…`), with its package.
     pub fn named_after_cases(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.functions.iter().flat_map(|(package, found)| {
             found.iter().map(move |function| (package.as_str(), function.as_str()))
         });
-        all.filter(|(_, function)| case_of(function).is_some())
+        all.filter(|(_, function)| !cases_of(function).is_empty())
     }
 }
 
-/// The case that a test is named after: `f012_…` is F012.
-pub fn case_of(function: &str) -> Option<String> {
-    let digits = function.strip_prefix('f')?.split('_').next()?;
+/// The cases that a test is named after: `f001_f108_…` is of F001 and F108.
+pub fn cases_of(function: &str) -> Vec<String> {
+    function.split('_').map_while(case).collect()
+}
+
+fn case(word: &str) -> Option<String> {
+    let digits = word.strip_prefix('f')?;
     let three = digits.len() == 3 && digits.chars().all(|c| c.is_ascii_digit());
     three.then(|| format!("F{digits}"))
 }
@@ -130,7 +134,7 @@ fn function_on(line: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{case_of, function_on};
+    use super::{cases_of, function_on};
 
     #[test]
     fn functions_are_found_by_their_line() {
@@ -143,9 +147,10 @@ mod tests {
     }
 
     #[test]
-    fn a_test_names_its_case_by_three_digits() {
-        assert_eq!(case_of("f012_the_disk_is_probed"), Some("F012".to_owned()));
-        assert_eq!(case_of("f12_no"), None);
-        assert_eq!(case_of("file_is_read"), None);
+    fn a_test_names_its_cases_by_three_digits_each() {
+        assert_eq!(cases_of("f012_the_disk_is_probed"), ["F012"]);
+        assert_eq!(cases_of("f001_f108_within_budget_of_f003"), ["F001", "F108"]);
+        assert_eq!(cases_of("f12_no"), [""; 0]);
+        assert_eq!(cases_of("file_is_read"), [""; 0]);
     }
 }
