@@ -1,5 +1,8 @@
 //! Two pods of one member: a successor on the same node while the old pod lives, and a zombie.
 
+use firecamp_vpc::{Fault, Selector};
+
+use crate::support::eventually;
 use crate::support::member::{Cost, Member};
 use crate::support::pod::Pod;
 use crate::support::process::Process;
@@ -124,5 +127,29 @@ fn f032_the_late_init_of_a_zombie_takes_nothing_back() {
     assert_eq!(world.record(member.address()), record);
     assert!(!member.ec2(since).iter().any(|call| call.mutating));
     member.client().is_answered_by("pod-2", world.clock().now_us());
+    member.is_well(&last, &up.started);
+}
+
+#[test]
+fn f007_an_assign_of_a_dead_init_that_lands_late_is_waited_out_by_the_successor() {
+    let world = World::start();
+    let mut member = Member::new(&world, "redis-0");
+    drop(member.comes_up(&member.pod("pod-1", "node-a")).server);
+    let assign = Some("AssignPrivateIpAddresses".to_owned());
+    let of_node_b =
+        Selector { op: assign, caller: Some("node-b".to_owned()), ..Selector::default() };
+    world.fault(Fault::LateLanding { after_ms: 3_000, silent: true }, of_node_b);
+    let (since, address) = (world.now(), member.address());
+    let init = member.pod("pod-2", "node-b").init().start();
+    let late = || world.ec2(address, since).into_iter().find(|call| call.mutating);
+    let sent = eventually("the Assign of node-b", late);
+    assert_eq!(sent.landed_at_us, None, "it is on its way");
+    drop(init);
+
+    let last = member.pod("pod-3", "node-c");
+    let up = member.comes_up(&last);
+    let landed = eventually("the late landing", || late().unwrap().landed_at_us);
+    assert!(landed < up.started.at_us, "the successor waited: {landed}");
+    member.client().is_answered_by("pod-3", world.clock().now_us());
     member.is_well(&last, &up.started);
 }

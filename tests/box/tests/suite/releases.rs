@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use firecamp_core::record::State;
+
 use crate::support::crowd;
 use crate::support::member::{Cost, Member};
 use crate::support::world::World;
@@ -61,4 +63,29 @@ fn after_a_crash_at_any_step_of_an_unassigning_release_a_successor_attaches_anyw
         assert!(cost.mutating <= 2 && cost.calls <= 4, "{cost:?}");
         assert!(cost.moves <= 1, "{cost:?}");
     });
+}
+
+#[test]
+fn after_a_crash_at_any_step_of_a_release_a_second_stop_completes_it() {
+    let world = World::start();
+    crowd::each(
+        &[0, 1, 2, 3, 4, 5],
+        |step| format!("release.{step}"),
+        |step| {
+            let mut member = Member::new(&world, &format!("redis-{step}"));
+            let pod = member.pod("pod-1", "node-a");
+            drop(member.comes_up(&pod).server);
+            pod.stop("release").crash_at(&format!("release.{step}")).end().crashed();
+            let since = world.now();
+            let report = pod.stop("release").end().succeeded();
+            let expected = if *step == 5 { "not-holder" } else { "parked" };
+            assert_eq!(report["path"], expected, "{report}");
+            let record = world.record(member.address());
+            assert_eq!(record.attachment.unwrap().state, State::Parked);
+            let (address, kernel) = (member.address().to_string(), world.kernel("node-a"));
+            assert!(!kernel.iter().any(|line| line.contains(&address)), "{kernel:#?}");
+            assert_eq!(member.ec2(since), []);
+            world.was_never_lost(member.address());
+        },
+    );
 }

@@ -141,12 +141,16 @@ impl Container<'_> {
 
     /// It kills itself at this step.
     pub(crate) fn crash_at(self, step: &str) -> Self {
+        assert!(
+            cfg!(debug_assertions),
+            "only debug builds crash when asked: test without --release"
+        );
         self.set(env::CRASH_AT, step)
     }
 
     /// It stops itself at this step, as a machine that is suspended.
     pub(crate) fn freeze_at(self, step: &str) -> Self {
-        self.set(env::CRASH_AT, step).set(env::CRASH_HOW, "freeze")
+        self.crash_at(step).set(env::CRASH_HOW, "freeze")
     }
 
     pub(crate) fn start(mut self) -> Process {

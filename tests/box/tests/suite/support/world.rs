@@ -17,7 +17,7 @@ use tokio::runtime::Builder;
 use vpcbox::client::Client;
 use vpcbox::clock::Clock;
 use vpcbox::protocol::Call;
-use vpcbox::testing::RunningBox;
+use vpcbox::testing::{Options, RunningBox};
 
 use super::process::{Process, Traces};
 
@@ -63,7 +63,19 @@ impl World {
     }
 
     pub(crate) fn of(spec: &str) -> Self {
-        let mut running = RunningBox::start(&binaries().vpcbox, spec).unwrap_or_else(|failure| {
+        Self::with_profile(spec, "fast")
+    }
+
+    /// Everything in it takes as long as in EC2.
+    pub(crate) fn realistic() -> Self {
+        Self::with_profile(SPEC, "realistic")
+    }
+
+    fn with_profile(spec: &str, profile: &str) -> Self {
+        let arguments = vec!["--profile".to_owned(), profile.to_owned()];
+        let options = Options { arguments, prefix: Vec::new() };
+        let started = RunningBox::start_with(&binaries().vpcbox, spec, &options);
+        let mut running = started.unwrap_or_else(|failure| {
             panic!("start a box: {}; run `vpcbox doctor`", failure.chain())
         });
         sweep();
