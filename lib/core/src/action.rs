@@ -9,6 +9,7 @@ use crate::ids::{EniId, Mac, PoolName, SubnetId, Version};
 use crate::node::NodeIdentity;
 use crate::outside::{Holder, KernelTarget, KernelView, Owner, PodView, SocketUse};
 use crate::record::{MemberRecords, StaticIp, Stored, Write};
+use crate::time::Moment;
 
 /// One thing to do next. Every action is idempotent or guarded by a version, an epoch or a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,7 +30,9 @@ pub enum Action {
     ReadListed(Mac),
     /// EC2: begin to look up the owner; the answer is fetched later by `ReadOwner`.
     BeginOwner(Ipv4Addr, SubnetId),
-    /// EC2: look up the owner, or fetch the answer of the look-up that was begun for it.
+    /// EC2: fetch the answer of the look-up that was begun.
+    AwaitOwner,
+    /// EC2: look up the owner now; a look-up that was begun is forgotten.
     ReadOwner(Ipv4Addr, SubnetId),
     /// EC2: assign.
     Assign {
@@ -39,8 +42,8 @@ pub enum Action {
         address: Ipv4Addr,
         /// By force (AllowReassignment).
         force: bool,
-        /// Give up after this long.
-        within: Duration,
+        /// T after what authorised it: given up by then, and not sent if too little is left.
+        not_after: Moment,
     },
     /// EC2: unassign.
     Unassign {
@@ -48,8 +51,8 @@ pub enum Action {
         eni: EniId,
         /// This address.
         address: Ipv4Addr,
-        /// Give up after this long.
-        within: Duration,
+        /// T after what authorised it: given up by then, and not sent if too little is left.
+        not_after: Moment,
     },
     /// Disk: prove that the static-IP file can be written.
     ProbeFile,
@@ -109,7 +112,7 @@ pub enum Reply {
     Listed(Result<BTreeSet<Ipv4Addr>, CloudFailure>),
     /// To `BeginOwner`.
     Begun,
-    /// To `ReadOwner`.
+    /// To `AwaitOwner` and `ReadOwner`.
     Owner(Result<Owner, CloudFailure>),
     /// To `Assign` and `Unassign`.
     Cloud(Result<(), CloudFailure>),

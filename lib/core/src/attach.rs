@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::action::{Action, Reply, Step};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
-use crate::decide::Calls;
+use crate::decide::{Calls, Whereabouts};
 use crate::ids::{ClusterName, Epoch, Member, NodeName, PodUid, PoolName, RunId};
 use crate::machine::{Failure, Halt, Machine, Outcome, Path, Patience, Span};
 use crate::node::EniRule;
@@ -91,7 +91,9 @@ impl Attach {
         let crossed = &mut self.crossed;
         let next = match &mut self.stage {
             Stage::Bind(bind) => {
-                bind.reply(&self.input, reply, crossed, &mut self.address)?.map(|bound| {
+                let turn = bind.reply(&self.input, reply, span, crossed);
+                self.address = bind.address(&self.input).or(self.address);
+                turn?.map(|bound| {
                     self.first_epoch.get_or_insert(bound.stored.object.epoch);
                     Stage::Hold(Box::new(Hold::new(bound, self.first_epoch)))
                 })
@@ -131,6 +133,17 @@ impl Attach {
         Ok(())
     }
 
+    /// Answers that are all good can go on for ever, too. What has landed may be completed.
+    fn end_if_late(&mut self, now: Moment) {
+        let open = match self.stage {
+            Stage::Bind(_) | Stage::Hold(_) | Stage::Move(_) => true,
+            Stage::Land(_) | Stage::Undo(_) | Stage::Done(_) => false,
+        };
+        if open && self.patience.is_over(now) {
+            self.end(Exit::TimedOut, "the deadline passed".to_owned());
+        }
+    }
+
     fn halt(&mut self, halt: Halt, now: Moment) {
         let waiting = match halt {
             Halt::Pause(length, why) => {
@@ -140,8 +153,10 @@ impl Attach {
                 self.patience.back_off(base, why, now).map_err(|text| (exit, text))
             }
             Halt::Fail(exit, message) => return self.end(exit, message),
-            Halt::Undo(exit, message) => return self.undo(exit, message),
-            Halt::Superseded(message) => return self.undo(Exit::Superseded, message),
+            Halt::Undo(exit, message, found) => return self.undo(exit, message, found),
+            Halt::Superseded(message) => {
+                return self.undo(Exit::Superseded, message, Whereabouts::AsBefore);
+            }
             Halt::Restart(why) => {
                 self.stage = Stage::Bind(Box::new(Bind::new()));
                 self.patience
@@ -154,10 +169,10 @@ impl Attach {
         }
     }
 
-    fn undo(&mut self, exit: Exit, message: String) {
+    fn undo(&mut self, exit: Exit, message: String, found: Whereabouts) {
         let failure = Failure { exit, message, address: self.address };
         let undo = match &self.stage {
-            Stage::Move(moving) => Undo::record(moving.held(), &self.input, failure.clone()),
+            Stage::Move(moving) => Undo::record(moving.held(), &self.input, failure.clone(), found),
             Stage::Land(land) => land.cleanup(&self.input, failure.clone()),
             Stage::Bind(_) | Stage::Hold(_) | Stage::Undo(_) | Stage::Done(_) => None,
         };
@@ -167,7 +182,13 @@ impl Attach {
         };
     }
 
+    /// Gives up. A take that EC2 was never changed for is put back.
     fn end(&mut self, exit: Exit, message: String) {
+        if let Stage::Move(moving) = &self.stage
+            && moving.untouched()
+        {
+            return self.undo(exit, message, Whereabouts::AsBefore);
+        }
         let failure = Failure { exit, message, address: self.address };
         self.stage = Stage::Done(Outcome::Failed(failure));
     }
@@ -196,7 +217,10 @@ impl Machine for Attach {
             return;
         }
         match self.step(reply, span) {
-            Ok(()) => self.patience.progress(),
+            Ok(()) => {
+                self.patience.progress(self.crossed);
+                self.end_if_late(now);
+            }
             Err(halt) => self.halt(halt, now),
         }
     }

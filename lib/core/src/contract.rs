@@ -152,9 +152,9 @@ pub mod timing {
     pub const BACKOFF_BASE: Duration = Duration::from_millis(200);
     /// First delay after a throttle; it doubles.
     pub const THROTTLE_BASE: Duration = Duration::from_secs(1);
-    /// Longest delay after a throttle: when many members start at once, the last one's delay is
-    /// what is added to the time that EC2's bucket needs.
-    pub const THROTTLE_CAP: Duration = Duration::from_secs(2);
-    /// Longest delay of any other backoff.
+    /// So many throttles in a row keep the first delay, for about 12 s: when 150 members start at
+    /// once, EC2's bucket needs 10 s, and the last one's delay is what is added to that.
+    pub const THROTTLE_STEADY: u32 = 24;
+    /// Longest delay of a backoff.
     pub const BACKOFF_CAP: Duration = Duration::from_secs(8);
 }

@@ -50,11 +50,17 @@ pub struct Take {
 
 /// Decides a take of `record` as it was read. `listed`: IMDS lists the address on the ENI.
 pub fn take(record: &StaticIp, taker: &Taker, listed: bool) -> Take {
-    let calls = match (record.settled_on(&taker.eni), listed) {
+    // A record that is behind this node's own was restored from a backup: it proves nothing.
+    let settled = record.settled_on(&taker.eni) && taker.floor <= record.epoch;
+    let calls = match (settled, listed) {
         (true, true) => Calls::None,
         (true, false) => Calls::Confirm,
         (false, _) => Calls::Move,
     };
+    let same_life = record
+        .attachment
+        .as_ref()
+        .is_some_and(|last| last.served && last.pod == taker.pod && last.node == taker.node);
     let mut next = record.clone();
     next.epoch = record.epoch.max(taker.floor).next();
     next.attachment = Some(Attachment {
@@ -63,6 +69,7 @@ pub fn take(record: &StaticIp, taker: &Taker, listed: bool) -> Take {
         node: taker.node.clone(),
         eni: Some(taker.eni.clone()),
         run: taker.run.clone(),
+        served: same_life,
     });
     if calls != Calls::None {
         mark(&mut next, Mutation::Assign, &taker.eni, &taker.run);
@@ -73,18 +80,16 @@ pub fn take(record: &StaticIp, taker: &Taker, listed: bool) -> Take {
         calls,
         barrier: needs_barrier(&record.unsettled, &taker.eni),
         plain_first: matches!(state, Some(State::Releasing | State::Released)),
-        await_predecessor: may_overlap(record, taker),
+        await_predecessor: !same_life,
     }
 }
 
-/// Marks a mutation before it is sent. A mark of an earlier process for the same mutation covers
-/// ours too: it then stays until a barrier clears it, and marks cannot pile up in a crash loop.
+/// Marks a mutation before it is sent. Our mark takes the place of an earlier process's mark for
+/// the same mutation, so that marks cannot pile up in a crash loop; what it stood for is put
+/// back where ours is cleared before T has passed.
 fn mark(record: &mut StaticIp, mutation: Mutation, eni: &EniId, run: &RunId) {
-    let covered = record.unsettled.iter().any(|m| m.mutation == mutation && m.eni == *eni);
-    if !covered {
-        let mark = Mark { mutation, eni: eni.clone(), run: run.clone() };
-        record.unsettled.insert(mark);
-    }
+    record.unsettled.retain(|m| m.mutation != mutation || m.eni != *eni);
+    record.unsettled.insert(Mark { mutation, eni: eni.clone(), run: run.clone() });
 }
 
 /// A taker waits only for what can land against it: an Assign elsewhere, an Unassign here.
@@ -92,15 +97,6 @@ pub fn needs_barrier(marks: &BTreeSet<Mark>, eni: &EniId) -> bool {
     marks.iter().any(|mark| match mark.mutation {
         Mutation::Assign => mark.eni != *eni,
         Mutation::Unassign => mark.eni == *eni,
-    })
-}
-
-/// Whether a pod other than the taker's may still have sockets on the address on this node. A
-/// re-run beside its own live service (same pod, attached) has nobody to wait for.
-fn may_overlap(record: &StaticIp, taker: &Taker) -> bool {
-    record.attachment.as_ref().is_some_and(|last| {
-        let same_life = last.pod == taker.pod && last.state == State::Attached;
-        last.node == taker.node && !same_life
     })
 }
 
@@ -144,33 +140,36 @@ pub fn verdict(
     }
 }
 
-/// Which marks a completion or release may clear.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Cleared<'a> {
-    /// Our own: all our calls have a definite answer, or T has passed.
-    pub own: Option<&'a RunId>,
-    /// Those that a completed barrier has outlived: T has passed since we took over from them.
-    pub outlived: &'a BTreeSet<Mark>,
-}
-
-fn without(marks: &BTreeSet<Mark>, cleared: &Cleared<'_>) -> BTreeSet<Mark> {
-    let stays = |mark: &&Mark| cleared.own != Some(&mark.run) && !cleared.outlived.contains(*mark);
-    marks.iter().filter(stays).cloned().collect()
-}
-
-/// The record of a completed attach: EC2, kernel and file agree.
-pub fn completed(record: &StaticIp, eni: &EniId, cleared: &Cleared<'_>) -> StaticIp {
+/// The record of a completed attach: EC2, kernel and file agree. `before` is the record as it was
+/// read before the take: its marks have been waited out by now. Marks that others set since stay.
+pub fn completed(record: &StaticIp, before: &StaticIp, eni: &EniId, own: &RunId) -> StaticIp {
     let mut next = record.clone();
     if let Some(attachment) = &mut next.attachment {
         attachment.state = State::Attached;
+        attachment.served = true;
     }
     next.reserved_on = Some(eni.clone());
-    next.unsettled = without(&record.unsettled, cleared);
+    next.unsettled.retain(|mark| mark.run != *own && !before.unsettled.contains(mark));
     next
 }
 
-/// The record of an attach that EC2 definitely refused: the address rests where it rested before.
-pub fn abandoned(record: &StaticIp, before: &StaticIp, own: &RunId) -> StaticIp {
+/// What is known of the address when an attach is abandoned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Whereabouts {
+    /// Where the record said before.
+    AsBefore,
+    /// EC2 showed it elsewhere: the record's reservation is gone.
+    Elsewhere,
+}
+
+/// The record of an attach that EC2 definitely refused: as before the take, but for the epoch.
+/// Nobody holds it, and our mark is gone; the marks that it took the place of are back.
+pub fn abandoned(
+    record: &StaticIp,
+    before: &StaticIp,
+    own: &RunId,
+    whereabouts: Whereabouts,
+) -> StaticIp {
     let mut next = record.clone();
     next.attachment = before.attachment.clone().map(|mut last| {
         last.state = match last.state {
@@ -180,8 +179,11 @@ pub fn abandoned(record: &StaticIp, before: &StaticIp, own: &RunId) -> StaticIp 
         };
         last
     });
-    let nothing = BTreeSet::new();
-    next.unsettled = without(&record.unsettled, &Cleared { own: Some(own), outlived: &nothing });
+    if whereabouts == Whereabouts::Elsewhere {
+        next.reserved_on = None;
+    }
+    next.unsettled.retain(|mark| mark.run != *own);
+    next.unsettled.extend(before.unsettled.iter().cloned());
     next
 }
 
@@ -207,14 +209,30 @@ pub fn releasing(record: &StaticIp, run: &RunId) -> Option<(StaticIp, EniId)> {
     Some((next, eni))
 }
 
-/// The record after the Unassign has a definite answer.
-pub fn released(record: &StaticIp, own: &RunId) -> StaticIp {
+/// The record of a release that found the address on another recorded ENI: marked before it is
+/// unassigned from there.
+pub fn redirected(record: &StaticIp, eni: &EniId, run: &RunId) -> StaticIp {
+    let mut next = record.clone();
+    mark(&mut next, Mutation::Unassign, eni, run);
+    next
+}
+
+/// The record after the Unassign has a definite answer. `from` are the ENIs that the address is
+/// known to have left; `before` is the record before the intent, whose marks are back.
+pub fn released(
+    record: &StaticIp,
+    before: &StaticIp,
+    from: &BTreeSet<EniId>,
+    own: &RunId,
+) -> StaticIp {
     let mut next = record.clone();
     if let Some(attachment) = &mut next.attachment {
         attachment.state = State::Released;
     }
-    next.reserved_on = None;
-    let nothing = BTreeSet::new();
-    next.unsettled = without(&record.unsettled, &Cleared { own: Some(own), outlived: &nothing });
+    if next.reserved_on.as_ref().is_some_and(|eni| from.contains(eni)) {
+        next.reserved_on = None;
+    }
+    next.unsettled.retain(|mark| mark.run != *own);
+    next.unsettled.extend(before.unsettled.iter().cloned());
     next
 }

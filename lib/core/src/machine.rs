@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::action::{Action, Delay, Reply, Step};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
+use crate::decide::Whereabouts;
 use crate::failure::{CloudFailure, CloudKind, RegistryFailure, RegistryKind};
 use crate::ids::{EniId, Epoch};
 use crate::time::Moment;
@@ -15,7 +16,7 @@ use crate::time::Moment;
 ///
 /// Guarantees: `action` changes nothing and says the same until `reply`. Every action is safe to
 /// repeat after a crash. Assumptions: one reply per action, moments never go backwards.
-pub trait Machine {
+pub trait Machine: Clone + Eq + std::hash::Hash {
     /// The next thing to do.
     fn action(&self) -> Action;
 
@@ -114,7 +115,7 @@ pub(crate) enum Halt {
     /// Give up.
     Fail(Exit, String),
     /// EC2 definitely refused: put the record back, then give up.
-    Undo(Exit, String),
+    Undo(Exit, String, Whereabouts),
     /// Somebody else took the address.
     Superseded(String),
     /// The record changed under us: read it and decide anew.
@@ -167,11 +168,12 @@ pub(crate) struct Patience {
     deadline: Moment,
     waiting: Option<Delay>,
     failures: u32,
+    furthest: Option<Step>,
 }
 
 impl Patience {
     pub(crate) fn until(deadline: Moment) -> Self {
-        Self { deadline, waiting: None, failures: 0 }
+        Self { deadline, waiting: None, failures: 0, furthest: None }
     }
 
     pub(crate) fn action(&self) -> Option<Action> {
@@ -189,8 +191,16 @@ impl Patience {
         true
     }
 
-    pub(crate) fn progress(&mut self) {
-        self.failures = 0;
+    /// Starts the backoff anew, once per boundary: what was passed before is no progress.
+    pub(crate) fn progress(&mut self, crossed: Option<Step>) {
+        if crossed > self.furthest {
+            self.furthest = crossed;
+            self.failures = 0;
+        }
+    }
+
+    pub(crate) fn is_over(&self, now: Moment) -> bool {
+        now >= self.deadline
     }
 
     /// Begins an exact wait, never a shortened one: a barrier must be waited out or not be passed.
@@ -214,10 +224,11 @@ impl Patience {
         why: String,
         now: Moment,
     ) -> Result<(), String> {
-        let factor = 1_u32.checked_shl(self.failures.min(16)).unwrap_or(u32::MAX);
         let throttled = base == timing::THROTTLE_BASE;
-        let cap = if throttled { timing::THROTTLE_CAP } else { timing::BACKOFF_CAP };
-        let length = base.saturating_mul(factor).min(cap);
+        let steady = if throttled { timing::THROTTLE_STEADY } else { 0 };
+        let doublings = self.failures.saturating_sub(steady).min(16);
+        let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+        let length = base.saturating_mul(factor).min(timing::BACKOFF_CAP);
         self.failures = self.failures.saturating_add(1);
         self.begin(Delay { length, jitter: true, why }, now)
     }

@@ -3,16 +3,16 @@
 //! The machine itself is driven, not a copy of its rules: reads are answered from a snapshot,
 //! and every change is taken to succeed and written down.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::action::{Action, Reply};
 use crate::failure::{Effect, RegistryFailure, RegistryKind};
-use crate::ids::{InvalidId, Version};
+use crate::ids::{SubnetId, Version};
 use crate::machine::{Machine, Outcome};
 use crate::node::NodeIdentity;
-use crate::outside::{KernelView, Owner, PodView, SocketUse};
+use crate::outside::{KernelTarget, KernelView, Owner, PodView, SocketUse};
 use crate::record::{MemberRecords, StaticIp, Stored, Write};
 use crate::time::Moment;
 
@@ -27,12 +27,25 @@ pub struct World {
     pub pod: PodView,
     /// This instance.
     pub node: NodeIdentity,
-    /// The owner that EC2 shows.
-    pub owner: Owner,
-    /// What the kernel holds of the address now.
-    pub kernel: KernelView,
-    /// The sockets that use the address now.
-    pub sockets: SocketUse,
+    /// The owners that EC2 shows, of the addresses that were looked up so far.
+    pub owners: BTreeMap<Ipv4Addr, Owner>,
+    /// What the kernel holds of the address now, once it was looked at.
+    pub kernel: Option<KernelView>,
+    /// The sockets that use the address now, once they were counted.
+    pub sockets: Option<SocketUse>,
+}
+
+/// What the world must know before a plan can be made in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// Who owns this address in this subnet.
+    Owner(Ipv4Addr, SubnetId),
+    /// What the kernel holds of this target.
+    Kernel(KernelTarget),
+    /// Which sockets use this address.
+    Sockets(Ipv4Addr),
+    /// The machine did not end: a bug.
+    End,
 }
 
 /// What would happen, in this order, and how it would end if every change succeeds.
@@ -47,9 +60,10 @@ pub struct Plan {
 /// No plan takes more actions than this: a guard against a machine that never ends.
 const LIMIT: usize = 10_000;
 
-/// Drives the machine to its end against the world.
-pub fn plan(mut machine: impl Machine, world: &World) -> Result<Plan, InvalidId> {
-    let mut world = Imagined { world: world.clone(), now: Moment::default(), changed: false };
+/// Drives the machine to its end against the world, or says what the world lacks for that.
+pub fn plan(mut machine: impl Machine, world: &World) -> Result<Plan, Missing> {
+    let (now, begun) = (Moment::default(), None);
+    let mut world = Imagined { world: world.clone(), now, begun, changed: false };
     let mut steps = Vec::new();
     for _ in 0..LIMIT {
         let action = machine.action();
@@ -62,18 +76,19 @@ pub fn plan(mut machine: impl Machine, world: &World) -> Result<Plan, InvalidId>
         }
         machine.reply(reply, world.now);
     }
-    Err(crate::ids::invalid("plan", "an end within 10,000 actions", "endless"))
+    Err(Missing::End)
 }
 
 struct Imagined {
     world: World,
     now: Moment,
+    begun: Option<(Ipv4Addr, SubnetId)>,
     changed: bool,
 }
 
 impl Imagined {
     /// The reply to an action, and whether the action belongs into the plan.
-    fn answer(&mut self, action: &Action) -> Result<(Reply, bool), InvalidId> {
+    fn answer(&mut self, action: &Action) -> Result<(Reply, bool), Missing> {
         let world = &mut self.world;
         Ok(match action {
             Action::ReadMember => (Reply::Member(Ok(Box::new(world.records.clone()))), false),
@@ -91,14 +106,23 @@ impl Imagined {
                 let listed = eni.map(|e| e.listed.clone()).unwrap_or_default();
                 (Reply::Listed(Ok(listed)), false)
             }
-            Action::BeginOwner(..) => (Reply::Begun, false),
-            Action::ReadOwner(..) => (Reply::Owner(Ok(world.owner.clone())), false),
+            Action::BeginOwner(address, subnet) => {
+                self.begun = Some((*address, subnet.clone()));
+                (Reply::Begun, false)
+            }
+            Action::AwaitOwner => {
+                let (address, subnet) = self.begun.clone().ok_or(Missing::End)?;
+                (Reply::Owner(Ok(world.owner(address, &subnet)?)), false)
+            }
+            Action::ReadOwner(address, subnet) => {
+                (Reply::Owner(Ok(world.owner(*address, subnet)?)), false)
+            }
             Action::Assign { eni, address, .. } => {
                 world.assign(eni, *address);
                 (Reply::Cloud(Ok(())), true)
             }
-            Action::Unassign { .. } => {
-                world.owner = Owner::Nobody;
+            Action::Unassign { address, .. } => {
+                world.owners.insert(*address, Owner::Nobody);
                 (Reply::Cloud(Ok(())), true)
             }
             Action::ProbeFile => (Reply::File(Ok(true)), false),
@@ -110,8 +134,11 @@ impl Imagined {
                 (Reply::Host(Ok(true)), true)
             }
             Action::RemoveAddress(..) | Action::RemoveRouting(..) => (Reply::Host(Ok(true)), true),
-            Action::Observe(_) => (Reply::Observed(Ok(self.kernel())), false),
-            Action::ReadSockets(_) => (Reply::Sockets(Ok(world.sockets)), false),
+            Action::Observe(target) => (Reply::Observed(Ok(self.kernel(target)?)), false),
+            Action::ReadSockets(address) => {
+                let used = world.sockets.ok_or(Missing::Sockets(*address))?;
+                (Reply::Sockets(Ok(used)), false)
+            }
             Action::Wait(delay) => {
                 self.now = self.now.plus(delay.length.max(Duration::from_millis(1)));
                 (Reply::Waited, true)
@@ -122,17 +149,18 @@ impl Imagined {
     }
 
     /// The kernel as it would look after the changes so far.
-    fn kernel(&self) -> KernelView {
+    fn kernel(&self, target: &KernelTarget) -> Result<KernelView, Missing> {
         let seen = self.world.kernel.clone();
-        if self.changed {
+        let seen = seen.ok_or_else(|| Missing::Kernel(target.clone()))?;
+        Ok(if self.changed {
             KernelView { link_up: true, address: true, tagged: true, routing: true, ..seen }
         } else {
             seen
-        }
+        })
     }
 
-    fn write(&mut self, write: &Write) -> Result<Reply, InvalidId> {
-        let version = Version::new("planned")?;
+    fn write(&mut self, write: &Write) -> Result<Reply, Missing> {
+        let version = Version::new("planned").map_err(|_never| Missing::End)?;
         match write {
             Write::CreateClaim(object) => {
                 let object = object.clone();
@@ -163,16 +191,22 @@ fn exists(object: &StaticIp) -> Reply {
 }
 
 impl World {
+    fn owner(&self, address: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, Missing> {
+        let known = self.owners.get(&address).cloned();
+        known.ok_or_else(|| Missing::Owner(address, subnet.clone()))
+    }
+
     fn assign(&mut self, eni: &crate::ids::EniId, address: Ipv4Addr) {
         if let Some(here) = self.node.enis.iter_mut().find(|e| e.id == *eni) {
             here.listed.insert(address);
         }
-        self.owner = Owner::Eni(crate::outside::OwnerEni {
+        let owner = Owner::Eni(crate::outside::OwnerEni {
             id: eni.clone(),
             primary: false,
             cluster: None,
             instance: Some(self.node.instance.clone()),
             description: String::new(),
         });
+        self.owners.insert(address, owner);
     }
 }

@@ -115,6 +115,9 @@ pub struct Attachment {
     pub eni: Option<EniId>,
     /// The process that wrote it.
     pub run: RunId,
+    /// This pod has completed an attach on this node before: sockets on the address may be its
+    /// own live service's, which a re-run of its init container does not wait for.
+    pub served: bool,
 }
 
 /// A `StaticIP`, named by its address.

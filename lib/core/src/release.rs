@@ -297,7 +297,11 @@ impl Release {
                 .patience
                 .back_off(timing::BACKOFF_BASE, why, now)
                 .map_err(|text| (Exit::RegistryUnavailable, text)),
-            Halt::Fail(exit, text) | Halt::Undo(exit, text) => Err((exit, text)),
+            // A sidecar has until its signal to learn its epoch; what is wrong may be mended.
+            Halt::Fail(exit, text) if self.at == At::Fix && self.input.await_stop => {
+                self.patience.back_off(timing::BACKOFF_BASE, text, now).map_err(|text| (exit, text))
+            }
+            Halt::Fail(exit, text) | Halt::Undo(exit, text, _) => Err((exit, text)),
             Halt::Superseded(_) => {
                 self.at = At::Done(self.released(Done::NotHolder));
                 return;
@@ -368,7 +372,7 @@ impl Machine for Release {
             return;
         }
         match self.step(reply, span) {
-            Ok(None) => self.patience.progress(),
+            Ok(None) => self.patience.progress(self.crossed),
             Ok(Some(outcome)) => self.at = At::Done(outcome),
             Err(halt) => self.halt(halt, now),
         }

@@ -187,6 +187,7 @@ fn attachment(state: State, pod: &str, eni: u8, run: &str) -> Attachment {
         node: parsed(if eni == 1 { "node-a" } else { "node-b" }),
         eni: (!gone).then(|| eni_id(eni)),
         run: parsed(run),
+        served: false,
     }
 }
 
@@ -277,11 +278,11 @@ impl Chaos {
     }
 
     fn check(&mut self, action: &Action) {
-        if let Action::Assign { eni, force, within, .. } = action {
+        if let Action::Assign { eni, force, not_after, .. } = action {
             assert_eq!(*eni, eni_id(1), "assigned to a foreign ENI");
             let authority = self.authority.expect("an Assign without any authority");
-            let age = self.now.since(authority);
-            assert!(age + *within <= timing::CALL_BOUND, "an Assign may land after T: {age:?}");
+            let last = authority.plus(timing::CALL_BOUND);
+            assert!(*not_after <= last, "an Assign may land after T");
             assert!(!self.used, "a repeat under an authority that was used");
             self.used = true;
             if *force {
@@ -320,7 +321,7 @@ impl Chaos {
             }
             Action::ReadIdentity => Reply::Identity(Err(self.cloud_failure())),
             Action::ReadListed(_) => Reply::Listed(Err(self.cloud_failure())),
-            Action::ReadOwner(..) => Reply::Owner(Err(self.cloud_failure())),
+            Action::AwaitOwner | Action::ReadOwner(..) => Reply::Owner(Err(self.cloud_failure())),
             Action::Assign { .. } => {
                 let failure = self.cloud_failure();
                 self.here = failure.effect == Effect::Unknown && self.choices.one_in(2);
@@ -373,7 +374,7 @@ impl Chaos {
                 let listed = self.here && !self.choices.one_in(3);
                 Reply::Listed(Ok(listed.then_some(ADDRESS).into_iter().collect()))
             }
-            Action::ReadOwner(..) => {
+            Action::AwaitOwner | Action::ReadOwner(..) => {
                 let seen = self.owner();
                 self.owner = Some(seen.clone());
                 Reply::Owner(Ok(seen))

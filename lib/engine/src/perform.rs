@@ -5,12 +5,14 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
+use firecamp_core::contract::timing;
 use firecamp_core::failure::{
     CloudFailure, CloudKind, Effect, FileFailure, HostFailure, HostKind, RegistryFailure,
     RegistryKind,
 };
-use firecamp_core::ids::{Member, PoolName};
-use firecamp_core::outside::{Cloud, HostNet, MemberFile, Registry};
+use firecamp_core::ids::{Member, PoolName, SubnetId};
+use firecamp_core::outside::{Cloud, HostNet, MemberFile, Owner, Registry};
+use firecamp_core::time::Moment;
 use tokio::time::timeout;
 
 /// The outside systems of one run.
@@ -111,7 +113,31 @@ async fn disk<T>(
     })
 }
 
+/// What is left of T at the very moment of sending: this process may have been stopped since the
+/// machine named the call. None if that is too little for EC2 to answer.
+fn remaining(not_after: Moment, now: Moment) -> Option<Duration> {
+    let left = not_after.since(now);
+    (left >= timing::CALL_MINIMUM).then_some(left)
+}
+
+fn unsent(what: &str) -> Reply {
+    Reply::Cloud(Err(CloudFailure {
+        kind: CloudKind::Transient,
+        effect: Effect::None,
+        detail: format!("{what}: not sent, since what authorised it is too long ago"),
+    }))
+}
+
 impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
+    /// Looks up the owner, bounded like every other read.
+    pub(crate) async fn owner(
+        &self,
+        address: Ipv4Addr,
+        subnet: &SubnetId,
+    ) -> Result<Owner, CloudFailure> {
+        cloud("look up the owner", READ_BOUND, self.cloud.owner(address, subnet)).await
+    }
+
     /// Performs an action that asks an outside system. None for those that ask the runner:
     /// waiting, looking up in the background, being done.
     pub(crate) async fn perform(
@@ -119,6 +145,7 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
         member: &Member,
         pool: Option<&PoolName>,
         action: &Action,
+        now: impl Fn() -> Moment,
     ) -> Option<Reply> {
         match action {
             Action::ReadMember
@@ -130,7 +157,7 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
             | Action::ReadListed(_)
             | Action::ReadOwner(..)
             | Action::Assign { .. }
-            | Action::Unassign { .. } => self.ask_cloud(action).await,
+            | Action::Unassign { .. } => self.ask_cloud(action, now).await,
             Action::ProbeFile | Action::StageFile(_) | Action::PublishFile | Action::SyncFile => {
                 self.ask_disk(action).await
             }
@@ -140,7 +167,11 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
             | Action::RemoveAddress(..)
             | Action::RemoveRouting(..)
             | Action::ReadSockets(_) => self.ask_kernel(action).await,
-            Action::BeginOwner(..) | Action::Wait(_) | Action::AwaitStop | Action::Done => None,
+            Action::BeginOwner(..)
+            | Action::AwaitOwner
+            | Action::Wait(_)
+            | Action::AwaitStop
+            | Action::Done => None,
         }
     }
 
@@ -168,19 +199,23 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
         })
     }
 
-    async fn ask_cloud(&self, action: &Action) -> Option<Reply> {
+    async fn ask_cloud(&self, action: &Action, now: impl Fn() -> Moment) -> Option<Reply> {
         let it = &self.cloud;
         Some(if let Action::ReadIdentity = action {
             Reply::Identity(cloud("read this instance", READ_BOUND, it.identity()).await)
         } else if let Action::ReadListed(mac) = action {
             Reply::Listed(cloud("read the ENI's addresses", READ_BOUND, it.listed(*mac)).await)
         } else if let Action::ReadOwner(address, subnet) = action {
-            Reply::Owner(cloud("look up the owner", READ_BOUND, it.owner(*address, subnet)).await)
-        } else if let Action::Assign { eni, address, force, within } = action {
-            let call = it.assign(eni, *address, *force, *within);
+            Reply::Owner(self.owner(*address, subnet).await)
+        } else if let Action::Assign { eni, address, force, not_after } = action {
+            let Some(within) = remaining(*not_after, now()) else { return Some(unsent("assign")) };
+            let call = it.assign(eni, *address, *force, within);
             Reply::Cloud(cloud("assign", within.saturating_add(SLACK), call).await)
-        } else if let Action::Unassign { eni, address, within } = action {
-            let call = it.unassign(eni, *address, *within);
+        } else if let Action::Unassign { eni, address, not_after } = action {
+            let Some(within) = remaining(*not_after, now()) else {
+                return Some(unsent("unassign"));
+            };
+            let call = it.unassign(eni, *address, within);
             Reply::Cloud(cloud("unassign", within.saturating_add(SLACK), call).await)
         } else {
             return None;

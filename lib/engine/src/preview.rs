@@ -1,86 +1,98 @@
 //! The dry run: looks at the world with reads alone and says what an attach would do in it.
 
-use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet};
 
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::contract::exit::Exit;
-use firecamp_core::failure::{CloudFailure, HostFailure, HostKind, RegistryFailure, RegistryKind};
-use firecamp_core::ids::{InvalidId, SubnetId};
+use firecamp_core::failure::{
+    CloudFailure, CloudKind, HostFailure, HostKind, RegistryFailure, RegistryKind,
+};
 use firecamp_core::machine::Failure;
-use firecamp_core::node::{Eni, NodeIdentity};
-use firecamp_core::outside::{Cloud, HostNet, KernelView, MemberFile, Owner, Registry, SocketUse};
-use firecamp_core::plan::{Plan, World, plan};
-use firecamp_core::record::MemberRecords;
+use firecamp_core::outside::{Cloud, HostNet, MemberFile, Registry};
+use firecamp_core::plan::{Missing, Plan, World, plan};
 use firecamp_core::time::Moment;
-use firecamp_core::{allocate, attach};
 
 use crate::perform::Systems;
 
-/// Reads the world and plans an attach in it. Changes nothing anywhere.
+/// A plan that needs to know more than this is not made: a pool full of foreign addresses.
+const LOOKS_MAX: usize = 64;
+
+/// Reads the world as far as the plan needs it, and plans an attach in it. Changes nothing
+/// anywhere.
 pub async fn preview<C: Cloud, H: HostNet, R: Registry, F: MemberFile>(
     input: &AttachInput,
     systems: &Systems<C, H, R, F>,
 ) -> Result<Plan, Failure> {
-    let world = observe(input, systems).await?;
-    plan(Attach::new(input.clone(), Moment::default()), &world).map_err(|bug: InvalidId| Failure {
-        exit: Exit::Internal,
-        message: bug.to_string(),
-        address: None,
-    })
+    let mut world = observe(input, systems).await?;
+    for _ in 0..LOOKS_MAX {
+        let action = match plan(Attach::new(input.clone(), Moment::default()), &world) {
+            Ok(plan) => return Ok(plan),
+            Err(Missing::Owner(address, subnet)) => Action::ReadOwner(address, subnet),
+            Err(Missing::Kernel(target)) => Action::Observe(target),
+            Err(Missing::Sockets(address)) => Action::ReadSockets(address),
+            Err(Missing::End) => return Err(internal("an attach that does not end")),
+        };
+        learn(&mut world, &action, ask(input, systems, &action).await)?;
+    }
+    let message = format!("more than {LOOKS_MAX} addresses of the pool are in use outside it");
+    Err(Failure { exit: Exit::NoCapacity, message, address: None })
+}
+
+async fn ask<C: Cloud, H: HostNet, R: Registry, F: MemberFile>(
+    input: &AttachInput,
+    systems: &Systems<C, H, R, F>,
+    action: &Action,
+) -> Option<Reply> {
+    systems.perform(&input.member, input.pool.as_ref(), action, Moment::default).await
+}
+
+fn learn(world: &mut World, action: &Action, reply: Option<Reply>) -> Result<(), Failure> {
+    match (action, reply) {
+        (Action::ReadOwner(address, _), Some(Reply::Owner(seen))) => {
+            world.owners.insert(*address, seen.map_err(cloud_failure)?);
+        }
+        (Action::Observe(_), Some(Reply::Observed(seen))) => {
+            world.kernel = Some(seen.map_err(host_failure)?);
+        }
+        (Action::ReadSockets(_), Some(Reply::Sockets(seen))) => {
+            world.sockets = Some(seen.map_err(host_failure)?);
+        }
+        (_, _) => return Err(internal("a reply that answers no question")),
+    }
+    Ok(())
 }
 
 async fn observe<C: Cloud, H: HostNet, R: Registry, F: MemberFile>(
     input: &AttachInput,
     systems: &Systems<C, H, R, F>,
 ) -> Result<World, Failure> {
-    let registry = &systems.registry;
-    let records =
-        registry.member(&input.member, input.pool.as_ref()).await.map_err(registry_failure)?;
-    let node = systems.cloud.identity().await.map_err(cloud_failure)?;
-    let pod = registry.pod(&input.member).await.map_err(registry_failure)?;
-    let allocated = match &records.pool {
-        Some(pool) => registry.allocated(&pool.name).await.map_err(registry_failure)?,
-        None => BTreeSet::new(),
+    let wrong = || internal("a reply that answers no question");
+    let Some(Reply::Member(read)) = ask(input, systems, &Action::ReadMember).await else {
+        return Err(wrong());
     };
-    let mut world = World {
-        owner: Owner::Nobody,
-        kernel: KernelView::default(),
-        sockets: SocketUse::default(),
-        allocated,
-        pod,
-        node,
-        records,
+    let records = *read.map_err(registry_failure)?;
+    let Some(Reply::Identity(read)) = ask(input, systems, &Action::ReadIdentity).await else {
+        return Err(wrong());
     };
-    let found = target(input, &world.records, &world.node, &world.allocated);
-    if let Some((address, subnet, eni)) = found {
-        world.owner = systems.cloud.owner(address, &subnet).await.map_err(cloud_failure)?;
-        let target = attach::kernel_target(address, &eni);
-        world.kernel = systems.host.observe(&target).await.map_err(host_failure)?;
-        world.sockets = systems.host.sockets(address).await.map_err(host_failure)?;
+    let node = read.map_err(cloud_failure)?;
+    let Some(Reply::Pod(read)) = ask(input, systems, &Action::ReadPod).await else {
+        return Err(wrong());
+    };
+    let pod = read.map_err(registry_failure)?;
+    let mut allocated = BTreeSet::new();
+    if let Some(pool) = &records.pool {
+        let action = Action::ReadAllocated(pool.name.clone());
+        if let Some(Reply::Allocated(read)) = ask(input, systems, &action).await {
+            allocated = read.map_err(registry_failure)?;
+        }
     }
-    Ok(world)
+    let owners = BTreeMap::new();
+    Ok(World { records, allocated, pod, node, owners, kernel: None, sockets: None })
 }
 
-/// The address that the attach is about, or would try first.
-fn target(
-    input: &AttachInput,
-    records: &MemberRecords,
-    node: &NodeIdentity,
-    allocated: &BTreeSet<Ipv4Addr>,
-) -> Option<(Ipv4Addr, SubnetId, Eni)> {
-    if let Some(stored) = &records.static_ip {
-        let record = &stored.object;
-        let eni = node.choose(input.rule, |subnet| *subnet == record.subnet)?;
-        return Some((record.address, record.subnet.clone(), eni.clone()));
-    }
-    let pool = records.pool.as_ref()?;
-    let eni = node.choose(input.rule, |id| pool.subnets.iter().any(|s| s.subnet == *id))?;
-    let subnet = pool.subnets.iter().find(|s| s.subnet == eni.subnet)?;
-    let claim = records.claim.as_ref().map(|c| &c.object);
-    let named = claim.and_then(|c| c.address.or(c.requested));
-    let address = named.or_else(|| allocate::first_free(subnet, allocated, &BTreeSet::new()))?;
-    Some((address, subnet.subnet.clone(), eni.clone()))
+fn internal(message: &str) -> Failure {
+    Failure { exit: Exit::Internal, message: message.to_owned(), address: None }
 }
 
 fn registry_failure(failure: RegistryFailure) -> Failure {
@@ -96,7 +108,17 @@ fn registry_failure(failure: RegistryFailure) -> Failure {
 }
 
 fn cloud_failure(failure: CloudFailure) -> Failure {
-    Failure { exit: Exit::CloudRefused, message: failure.detail, address: None }
+    let exit = match failure.kind {
+        CloudKind::Transient | CloudKind::Throttled | CloudKind::Gone => Exit::TimedOut,
+        CloudKind::Auth
+        | CloudKind::Unknown
+        | CloudKind::HeldElsewhere
+        | CloudKind::NotOurs
+        | CloudKind::CapacityExceeded
+        | CloudKind::SubnetExhausted
+        | CloudKind::BadAddress => Exit::CloudRefused,
+    };
+    Failure { exit, message: failure.detail, address: None }
 }
 
 fn host_failure(failure: HostFailure) -> Failure {

@@ -81,7 +81,7 @@ where
     let origin = Instant::now();
     let now = || Moment(origin.elapsed());
     let mut machine = make(now());
-    let mut runner = Runner { systems, run, begun: Begun::Nothing, told: false };
+    let mut runner = Runner { systems, run, origin, begun: Begun::Nothing, told: false };
     let mut progress = Progress::default();
     let crash = CrashPoint::from_environment();
     loop {
@@ -103,6 +103,7 @@ where
 struct Runner<'a, C, H, R, F> {
     systems: &'a Systems<C, H, R, F>,
     run: &'a Run,
+    origin: Instant,
     begun: Begun<'a>,
     /// The machine has been told of the signal to stop.
     told: bool,
@@ -117,16 +118,21 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
             return None;
         }
         if let Action::BeginOwner(address, subnet) = action {
-            let (cloud, address, subnet) = (&self.systems.cloud, *address, subnet.clone());
-            let lookup = async move { cloud.owner(address, &subnet).await };
+            let (systems, address, subnet) = (self.systems, *address, subnet.clone());
+            let lookup = async move { systems.owner(address, &subnet).await };
             self.begun = Begun::Asked(Box::pin(lookup));
             return Some(Reply::Begun);
         }
-        if let Action::ReadOwner(..) = action {
+        if let Action::AwaitOwner | Action::ReadOwner(..) = action {
             match std::mem::replace(&mut self.begun, Begun::Nothing) {
-                Begun::Answered(answer) => return Some(Reply::Owner(answer)),
-                Begun::Asked(lookup) => return self.unless_stopped(lookup).await.map(Reply::Owner),
-                Begun::Nothing => {}
+                Begun::Answered(answer) if *action == Action::AwaitOwner => {
+                    return Some(Reply::Owner(answer));
+                }
+                Begun::Asked(lookup) if *action == Action::AwaitOwner => {
+                    return self.unless_stopped(lookup).await.map(Reply::Owner);
+                }
+                // A look-up now is asked for: one that was begun earlier is forgotten.
+                Begun::Answered(_) | Begun::Asked(_) | Begun::Nothing => {}
             }
         }
         self.beside(action, crash).await
@@ -179,7 +185,9 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
                 Reply::Stopping
             }
             (_, Signal::Stop(_) | Signal::Interrupt(_)) => {
-                let asked = self.systems.perform(&self.run.member, self.run.pool.as_ref(), action);
+                let now = || Moment(self.origin.elapsed());
+                let pool = self.run.pool.as_ref();
+                let asked = self.systems.perform(&self.run.member, pool, action, now);
                 crash.during(action, asked).await.unwrap_or(Reply::Waited)
             }
         }

@@ -103,26 +103,32 @@ impl Case {
             allocated: yaml.allocated.iter().map(|n| Ipv4Addr::new(10, 0, 1, *n)).collect(),
             pod: self.pod(),
             node: self.node(),
-            owner: yaml.owner.as_ref().map_or(Owner::Nobody, |owner| {
-                Owner::Eni(OwnerEni {
-                    id: eni_id(&owner.eni),
-                    primary: owner.primary,
-                    cluster: owner.cluster.clone(),
-                    instance: None,
-                    description: String::new(),
-                })
-            }),
-            kernel: KernelView {
+            owners: self.owners(),
+            kernel: Some(KernelView {
                 link: (!yaml.no_link).then(|| "ens5".to_owned()),
                 link_up: true,
                 ..KernelView::default()
-            },
-            sockets: SocketUse {
+            }),
+            sockets: Some(SocketUse {
                 listeners: used.listeners,
                 connections: used.connections,
                 datagrams: used.datagrams,
-            },
+            }),
         }
+    }
+
+    /// The owner of every address that a case may ask for.
+    fn owners(&self) -> std::collections::BTreeMap<Ipv4Addr, Owner> {
+        let owner = self.yaml.owner.as_ref().map_or(Owner::Nobody, |owner| {
+            Owner::Eni(OwnerEni {
+                id: eni_id(&owner.eni),
+                primary: owner.primary,
+                cluster: owner.cluster.clone(),
+                instance: None,
+                description: String::new(),
+            })
+        });
+        (0..=255).map(|n| (Ipv4Addr::new(10, 0, 1, n), owner.clone())).collect()
     }
 
     fn pod(&self) -> PodView {
@@ -218,6 +224,7 @@ fn static_ip(record: &Record) -> StaticIp {
             node: parsed(record.node.as_deref().unwrap_or("node-a")),
             eni: record.eni.as_deref().map(eni_id),
             run: parsed::<RunId>("run-before"),
+            served: record.served,
         }),
         reserved_on: record.reserved_on.as_deref().map(eni_id),
         unsettled: record.marks.iter().map(|text| mark(text)).collect(),

@@ -39,12 +39,12 @@ fn line(action: &Action) -> String {
     if let Action::Write(write) = action {
         return written(write);
     }
-    if let Action::Assign { eni, address, force, within } = action {
+    if let Action::Assign { eni, address, force, not_after } = action {
         let force = if *force { " by force" } else { "" };
-        return format!("assign {address} to {eni}{force}, within {within:?}");
+        return format!("assign {address} to {eni}{force}, not after {:?}", not_after.0);
     }
-    if let Action::Unassign { eni, address, within } = action {
-        return format!("unassign {address} from {eni}, within {within:?}");
+    if let Action::Unassign { eni, address, not_after } = action {
+        return format!("unassign {address} from {eni}, not after {:?}", not_after.0);
     }
     if let Action::AddAddress(target, holder) | Action::AddRouting(target, holder) = action {
         let what = if let Action::AddAddress(..) = action { "address" } else { "routing" };

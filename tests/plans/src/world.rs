@@ -88,6 +88,9 @@ pub(crate) struct Record {
     pub(crate) eni: Option<String>,
     #[serde(default)]
     pub(crate) reserved_on: Option<String>,
+    /// The pod has completed an attach before.
+    #[serde(default)]
+    pub(crate) served: bool,
     /// `assign:ENI:RUN` or `unassign:ENI:RUN`.
     #[serde(default)]
     pub(crate) marks: Vec<String>,

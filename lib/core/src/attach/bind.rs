@@ -11,11 +11,12 @@ use crate::allocate;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::HostKind;
-use crate::ids::Epoch;
-use crate::machine::{Halt, Turn, cloud_read_halt, mismatch, registry_halt};
+use crate::ids::{Epoch, SubnetId};
+use crate::machine::{Halt, Span, Turn, cloud_read_halt, mismatch, registry_halt};
 use crate::node::{Eni, NodeIdentity};
 use crate::outside::{KernelView, Owner};
 use crate::record::{Claim, MemberRecords, Pool, PoolSubnet, StaticIp, Stored, Write};
+use crate::time::Moment;
 
 /// A member with its record, and the ENI that will carry the address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,6 +25,8 @@ pub(super) struct Bound {
     pub(super) eni: Eni,
     /// The last epoch on record on this node.
     pub(super) floor: Epoch,
+    /// When the owner look-up was begun, if it was.
+    pub(super) begun: Option<Moment>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,20 +47,37 @@ enum At {
 struct Home {
     pool: Pool,
     subnet: PoolSubnet,
-    eni: Eni,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Bind {
     at: At,
     records: MemberRecords,
+    node: Option<NodeIdentity>,
+    /// When the first answer of the metadata service came that lacked a suitable ENI.
+    lacking: Option<Moment>,
+    begun: Option<Moment>,
+    allocated: BTreeSet<Ipv4Addr>,
     /// Candidates that turned out to be in use.
     excluded: BTreeSet<Ipv4Addr>,
 }
 
 impl Bind {
     pub(super) fn new() -> Self {
-        Self { at: At::Member, records: MemberRecords::default(), excluded: BTreeSet::new() }
+        Self {
+            at: At::Member,
+            records: MemberRecords::default(),
+            node: None,
+            lacking: None,
+            begun: None,
+            allocated: BTreeSet::new(),
+            excluded: BTreeSet::new(),
+        }
+    }
+
+    /// The member's address, as soon as it is known.
+    pub(super) fn address(&self, input: &AttachInput) -> Option<Ipv4Addr> {
+        self.bound_record(input).map(|stored| stored.object.address)
     }
 
     pub(super) fn action(&self, input: &AttachInput) -> Action {
@@ -84,33 +104,32 @@ impl Bind {
         &mut self,
         input: &AttachInput,
         reply: Reply,
+        span: Span,
         crossed: &mut Option<Step>,
-        address: &mut Option<Ipv4Addr>,
     ) -> Turn<Bound> {
         match (self.at.clone(), reply) {
             (At::Member, Reply::Member(read)) => {
                 self.records = *read.map_err(|f| registry_halt(&f))?;
-                *address = self.bound_record(input).map(|s| s.object.address);
                 *crossed = Some(Step::Attach(0));
-                self.at = self.after_member(input);
-                Ok(None)
+                self.after_member(input, span.now)
             }
             (At::Begin(_), Reply::Begun) => {
+                self.begun = Some(span.asked);
                 self.at = At::Identity;
                 Ok(None)
             }
             (At::Identity, Reply::Identity(read)) => {
                 let node = read.map_err(|f| cloud_read_halt(&f))?;
                 *crossed = Some(Step::Attach(1));
-                self.after_identity(input, &node)
+                self.after_identity(input, node, span.now)
             }
             (At::Allocated(home), Reply::Allocated(read)) => {
-                let taken = read.map_err(|f| registry_halt(&f))?;
-                self.after_allocated(home, &taken)
+                self.allocated = read.map_err(|f| registry_halt(&f))?;
+                self.next_candidate(home)
             }
             (At::Candidate(home, candidate), Reply::Owner(read)) => {
                 let owner = read.map_err(|f| cloud_read_halt(&f))?;
-                self.after_candidate(home, candidate, owner)
+                self.after_candidate(input, home, candidate, owner)
             }
             (At::Claim(home, candidate), Reply::Written(written)) => {
                 written.map_err(|f| registry_halt(&f))?;
@@ -118,13 +137,11 @@ impl Bind {
                 self.at = At::Create(home, candidate);
                 Ok(None)
             }
-            (At::Create(home, created), Reply::Written(written)) => {
-                let version = written.map_err(|f| registry_halt(&f))?;
+            (At::Create(..), Reply::Written(written)) => {
+                written.map_err(|f| registry_halt(&f))?;
                 *crossed = Some(Step::Attach(4));
-                *address = Some(created);
-                let object = first_record(input, &home, created);
-                let stored = Stored { version, object };
-                self.at = At::Probe(Bound { stored, eni: home.eni, floor: Epoch::default() });
+                // Read back: the claim may name another address by now.
+                self.at = At::Member;
                 Ok(None)
             }
             (At::Probe(bound), Reply::File(probed)) => {
@@ -147,42 +164,67 @@ impl Bind {
     }
 
     /// Asks EC2 early where that helps: the last holder was another node.
-    fn after_member(&self, input: &AttachInput) -> At {
-        match self.bound_record(input) {
-            Some(stored)
-                if stored.object.attachment.as_ref().is_some_and(|a| a.node != input.node)
-                    && stored.object.unsettled.is_empty() =>
-            {
-                At::Begin(stored)
-            }
-            Some(_) | None => At::Identity,
+    fn after_member(&mut self, input: &AttachInput, now: Moment) -> Turn<Bound> {
+        if let Some(node) = self.node.clone() {
+            return self.after_identity(input, node, now);
         }
+        let elsewhere = self.bound_record(input).filter(|stored| {
+            let record = &stored.object;
+            record.attachment.as_ref().is_some_and(|a| a.node != input.node)
+                && record.unsettled.is_empty()
+        });
+        self.at = elsewhere.map_or(At::Identity, At::Begin);
+        Ok(None)
     }
 
-    fn after_identity(&mut self, input: &AttachInput, node: &NodeIdentity) -> Turn<Bound> {
+    fn after_identity(
+        &mut self,
+        input: &AttachInput,
+        node: NodeIdentity,
+        now: Moment,
+    ) -> Turn<Bound> {
         if let Some(stored) = self.bound_record(input) {
-            let eni = node
-                .choose(input.rule, |subnet| *subnet == stored.object.subnet)
-                .ok_or_else(|| wrong_node(&stored.object, node))?;
-            let eni = eni.clone();
-            self.at = At::Probe(Bound { eni, stored, floor: Epoch::default() });
+            let wanted = |subnet: &SubnetId| *subnet == stored.object.subnet;
+            let Some(eni) = node.choose(input.rule, wanted).cloned() else {
+                let zone = stored.object.zone == node.zone;
+                return Err(self.lacks(zone, wrong_node(&stored.object, &node), now));
+            };
+            let begun = self.begun;
+            self.at = At::Probe(Bound { eni, stored, floor: Epoch::default(), begun });
+            self.node = Some(node);
             return Ok(None);
         }
         let pool = self.records.pool.clone().ok_or_else(|| {
             let text = format!("member {} has no claim and no pool to draw from", input.member);
             Halt::Fail(Exit::RegistryInvalid, text)
         })?;
-        let home = home(input, pool, node)?;
+        let Some(home) = home(input, &pool, &node) else {
+            let zone = pool.subnets.iter().any(|s| s.zone == node.zone);
+            return Err(self.lacks(zone, homeless(&pool, &node), now));
+        };
+        self.node = Some(node);
         self.at = self.seek(home, &input.member.to_string())?;
         Ok(None)
     }
 
-    /// Which address to try: the claim's own, the one that a person asked for, or the next free.
+    /// No ENI fits. Metadata lack an ENI for seconds after a reboot or a hot-plug, so in the
+    /// right zone it is asked again before that is final.
+    fn lacks(&mut self, right_zone: bool, text: String, now: Moment) -> Halt {
+        let since = *self.lacking.get_or_insert(now);
+        if right_zone && now.since(since) < timing::METADATA_PATIENCE {
+            self.at = At::Identity;
+            return Halt::Retry(timing::BACKOFF_BASE, Exit::NodeUnsuitable, text);
+        }
+        Halt::Fail(Exit::NodeUnsuitable, text)
+    }
+
+    /// Which address to try: the one that a person asked for, the claim's own if it fits here,
+    /// or the next free.
     fn seek(&self, home: Home, member: &str) -> Result<At, Halt> {
         let claim = self.records.claim.as_ref().map(|c| &c.object);
+        let asked = claim.and_then(|c| c.requested);
         if let Some(other) = &self.records.static_ip {
-            let asked = claim.and_then(|c| c.requested) == Some(other.object.address);
-            if asked {
+            if asked == Some(other.object.address) {
                 let text = format!(
                     "{member} asks for {}, which belongs to {}",
                     other.object.address, other.object.member
@@ -191,14 +233,16 @@ impl Bind {
             }
             return Ok(At::Allocated(home));
         }
-        match claim.and_then(|c| c.address.or(c.requested)) {
+        let begun = claim.and_then(|c| c.address);
+        let fits = begun.filter(|a| allocate::is_assignable(home.subnet.cidr, *a));
+        match asked.or(fits) {
             Some(address) => Ok(At::Candidate(home, address)),
             None => Ok(At::Allocated(home)),
         }
     }
 
-    fn after_allocated(&mut self, home: Home, taken: &BTreeSet<Ipv4Addr>) -> Turn<Bound> {
-        match allocate::first_free(&home.subnet, taken, &self.excluded) {
+    fn next_candidate(&mut self, home: Home) -> Turn<Bound> {
+        match allocate::first_free(&home.subnet, &self.allocated, &self.excluded) {
             Some(address) => {
                 self.at = At::Candidate(home, address);
                 Ok(None)
@@ -210,44 +254,50 @@ impl Bind {
                      outside the registry)",
                     home.pool.name,
                     home.subnet.subnet,
-                    taken.len(),
+                    self.allocated.len(),
                     self.excluded.len()
                 ),
             )),
         }
     }
 
-    /// An address that EC2 shows in use is never handed out. One that the claim names or a
-    /// person asked for is not replaced silently.
-    fn after_candidate(&mut self, home: Home, address: Ipv4Addr, owner: Owner) -> Turn<Bound> {
-        let holder = match owner {
-            Owner::Nobody if !allocate::is_assignable(home.subnet.cidr, address) => {
+    /// An address that EC2 shows in use is never handed out. What a person asked for is not
+    /// replaced; nor is an address that the claim names and an ENI of this cluster holds, for then
+    /// somebody removed its `StaticIP` by hand.
+    fn after_candidate(
+        &mut self,
+        input: &AttachInput,
+        home: Home,
+        address: Ipv4Addr,
+        owner: Owner,
+    ) -> Turn<Bound> {
+        let claim = self.records.claim.as_ref().map(|c| &c.object);
+        let asked = claim.and_then(|c| c.requested) == Some(address);
+        let named =
+            self.records.static_ip.is_none() && claim.is_some_and(|c| c.address == Some(address));
+        let Owner::Eni(holder) = owner else {
+            if !allocate::is_assignable(home.subnet.cidr, address) {
                 let text = format!("{address} cannot be assigned in {}", home.subnet.cidr);
                 return Err(Halt::Fail(Exit::AddressUnavailable, text));
             }
-            Owner::Nobody => {
-                let claim = self.records.claim.as_ref().map(|c| &c.object);
-                let written = claim.is_some_and(|c| c.address == Some(address));
-                self.at =
-                    if written { At::Create(home, address) } else { At::Claim(home, address) };
-                return Ok(None);
-            }
-            Owner::Eni(holder) => holder,
+            self.at = if named { At::Create(home, address) } else { At::Claim(home, address) };
+            return Ok(None);
         };
-        let claim = self.records.claim.as_ref().map(|c| &c.object);
-        let named = self.records.static_ip.is_none()
-            && claim.and_then(|c| c.address.or(c.requested)) == Some(address);
-        if named {
+        let tagged = holder.cluster.as_deref() == Some(input.cluster.as_str());
+        if asked || (named && tagged) {
+            let place = holder.instance.map(|i| format!(" on {i}")).unwrap_or_default();
             let text = format!(
-                "the claim names {address}, which has no StaticIP and is held by {}{}",
-                holder.id,
-                holder.instance.map(|i| format!(" on {i}")).unwrap_or_default()
+                "the claim names {address}, which has no StaticIP and is held by {}{place}",
+                holder.id
             );
             return Err(Halt::Fail(Exit::AddressUnavailable, text));
         }
         self.excluded.insert(address);
-        self.at = At::Allocated(home);
-        Ok(None)
+        if self.allocated.is_empty() {
+            self.at = At::Allocated(home);
+            return Ok(None);
+        }
+        self.next_candidate(home)
     }
 
     fn claim(&self, input: &AttachInput, home: &Home, address: Ipv4Addr) -> Write {
@@ -267,20 +317,18 @@ impl Bind {
     }
 }
 
-fn home(input: &AttachInput, pool: Pool, node: &NodeIdentity) -> Result<Home, Halt> {
-    let offers = |id: &crate::ids::SubnetId| pool.subnets.iter().any(|s| s.subnet == *id);
-    let eni = node.choose(input.rule, offers).cloned();
-    let subnet = eni.as_ref().and_then(|e| pool.subnets.iter().find(|s| s.subnet == e.subnet));
-    match (eni, subnet.cloned()) {
-        (Some(eni), Some(subnet)) => Ok(Home { pool, subnet, eni }),
-        (Some(_) | None, _) => Err(Halt::Fail(
-            Exit::NodeUnsuitable,
-            format!(
-                "no ENI of {} in zone {} is in a subnet of pool {}",
-                node.instance, node.zone, pool.name
-            ),
-        )),
-    }
+fn home(input: &AttachInput, pool: &Pool, node: &NodeIdentity) -> Option<Home> {
+    let offers = |id: &SubnetId| pool.subnets.iter().any(|s| s.subnet == *id);
+    let eni = node.choose(input.rule, offers)?.clone();
+    let subnet = pool.subnets.iter().find(|s| s.subnet == eni.subnet)?.clone();
+    Some(Home { pool: pool.clone(), subnet })
+}
+
+fn homeless(pool: &Pool, node: &NodeIdentity) -> String {
+    format!(
+        "no ENI of {} in zone {} is in a subnet of pool {}",
+        node.instance, node.zone, pool.name
+    )
 }
 
 fn first_record(input: &AttachInput, home: &Home, address: Ipv4Addr) -> StaticIp {
@@ -298,20 +346,16 @@ fn first_record(input: &AttachInput, home: &Home, address: Ipv4Addr) -> StaticIp
     }
 }
 
-fn wrong_node(record: &StaticIp, node: &NodeIdentity) -> Halt {
+fn wrong_node(record: &StaticIp, node: &NodeIdentity) -> String {
     let subnets: Vec<_> = node.enis.iter().map(|e| e.subnet.to_string()).collect();
-    Halt::Fail(
-        Exit::NodeUnsuitable,
-        format!(
-            "{} is in {} of zone {}; {} in zone {} has no ENI there by the given rule (its \
-             subnets: {})",
-            record.address,
-            record.subnet,
-            record.zone,
-            node.instance,
-            node.zone,
-            subnets.join(", ")
-        ),
+    format!(
+        "{} is in {} of zone {}; {} in zone {} has no ENI there by the given rule (its subnets: {})",
+        record.address,
+        record.subnet,
+        record.zone,
+        node.instance,
+        node.zone,
+        subnets.join(", ")
     )
 }
 

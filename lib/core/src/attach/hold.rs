@@ -31,6 +31,8 @@ pub(super) struct Held {
     pub(super) taken: Moment,
     /// IMDS listed the address on this ENI before any call of ours.
     pub(super) listed: bool,
+    /// When the owner look-up was begun, if it was.
+    pub(super) begun: Option<Moment>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -122,6 +124,7 @@ impl Hold {
             authorised: span.asked,
             taken: span.now,
             listed: self.listed(),
+            begun: self.bound.begun,
         }
     }
 
@@ -151,7 +154,9 @@ impl Hold {
     /// File mode: who starts a member vouches for it, once, over the record read at the start.
     fn check_vouched(&self, input: &AttachInput) -> Result<(), Halt> {
         let epoch = self.bound.stored.object.epoch;
-        if self.first_epoch.is_some_and(|first| epoch > first) {
+        let ours = self.bound.stored.object.attachment.as_ref();
+        let ours = ours.is_some_and(|a| a.run == input.run);
+        if !ours && self.first_epoch.is_some_and(|first| epoch > first) {
             return Err(Halt::Superseded(format!(
                 "{} took epoch {epoch} of {} after this process began",
                 holder_text(&self.bound.stored.object),

@@ -10,8 +10,8 @@ use super::undo::Undo;
 use crate::action::{Action, Reply, Step};
 use crate::contract::exit::Exit;
 use crate::contract::{kernel, timing};
-use crate::decide::{self, Cleared};
-use crate::failure::{Effect, RegistryFailure, RegistryKind};
+use crate::decide;
+use crate::failure::{Effect, HostFailure, RegistryFailure, RegistryKind};
 use crate::machine::{Attached, Failure, Halt, Span, Turn, mismatch, registry_halt};
 use crate::node::Eni;
 use crate::outside::{Holder, KernelTarget, KernelView, Routing, SocketScope, SocketUse};
@@ -39,8 +39,6 @@ pub(super) struct Land {
     in_kernel: bool,
     begun: Moment,
     overlapped: bool,
-    /// When the completing write was decided.
-    decided: Moment,
 }
 
 impl Land {
@@ -48,7 +46,7 @@ impl Land {
         // The kernel's write, too, follows a registry check that is less than T old.
         let recent = now.since(moved.held.authorised) < timing::CALL_BOUND;
         let at = if recent { At::Address } else { At::Fresh };
-        Self { at, moved, in_kernel: false, begun: now, overlapped: false, decided: now }
+        Self { at, moved, in_kernel: false, begun: now, overlapped: false }
     }
 
     fn record(&self) -> &StaticIp {
@@ -93,12 +91,14 @@ impl Land {
                 Ok(None)
             }
             (At::Address | At::Routing, Reply::Host(done)) => {
-                done.map_err(|f| link_halt(f.kind, f.detail))?;
+                // An add that failed may have taken effect all the same.
+                self.in_kernel = true;
+                done.map_err(|f| self.again(f))?;
                 self.after_kernel(crossed);
                 Ok(None)
             }
             (At::Verify, Reply::Observed(seen)) => {
-                let view = seen.map_err(|f| link_halt(f.kind, f.detail))?;
+                let view = seen.map_err(|f| self.again(f))?;
                 self.after_verify(&view, crossed)
             }
             (At::Stage | At::Publish | At::Sync, Reply::File(done)) => {
@@ -122,8 +122,13 @@ impl Land {
         }
     }
 
+    /// The kernel is not asked again without a fresh look at the record.
+    fn again(&mut self, failure: HostFailure) -> Halt {
+        self.at = At::Fresh;
+        link_halt(failure.kind, failure.detail)
+    }
+
     fn after_kernel(&mut self, crossed: &mut Option<Step>) {
-        self.in_kernel = true;
         if self.at == At::Address {
             *crossed = Some(Step::Attach(11));
             self.at = At::Routing;
@@ -139,7 +144,7 @@ impl Land {
             self.at = At::Stage;
             return Ok(None);
         }
-        self.at = At::Address;
+        self.at = At::Fresh;
         let text = format!(
             "the kernel lacks what was just added for {} (link up: {}, address: {}, routing: {}): \
              something else on this node removes it",
@@ -207,31 +212,25 @@ impl Land {
         ))
     }
 
-    /// Our mark is cleared by the completion, so no call of ours may be able to land after it.
+    /// The completion clears our mark and those that we found, so no call that they stand for may
+    /// be able to land after it. Only after a crash or trouble is there anything to wait for.
     fn approach_completion(&mut self, now: Moment) -> Turn<Attached> {
         self.at = At::Complete;
-        match self.moved.unanswered {
+        let held = &self.moved.held;
+        let marked = !held.before.unsettled.is_empty();
+        let found = marked.then(|| held.taken.plus(timing::CALL_BOUND));
+        match self.moved.unanswered.max(found) {
             Some(bound) if bound > now => {
-                self.decided = bound;
-                let text = "a call without an answer to be out of the way".to_owned();
+                let text = "calls without an answer to be out of the way".to_owned();
                 Err(Halt::Pause(bound.since(now), text))
             }
-            Some(_) | None => {
-                self.decided = now;
-                Ok(None)
-            }
+            Some(_) | None => Ok(None),
         }
     }
 
     fn completed(&self, input: &AttachInput) -> StaticIp {
         let held = &self.moved.held;
-        let none = std::collections::BTreeSet::new();
-        let outlived = self.decided.since(held.taken) >= timing::CALL_BOUND;
-        let cleared = Cleared {
-            own: Some(&input.run),
-            outlived: if outlived { &held.before.unsettled } else { &none },
-        };
-        decide::completed(&held.stored.object, &held.eni.id, &cleared)
+        decide::completed(&held.stored.object, &held.before, &held.eni.id, &input.run)
     }
 
     fn write_failed(&mut self, failure: &RegistryFailure) -> Halt {

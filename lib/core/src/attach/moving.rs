@@ -2,14 +2,12 @@
 //! looked up before any force, each Assign is authorised less than T ago, and the data path is
 //! proven to have switched.
 
-use std::time::Duration;
-
 use super::AttachInput;
 use super::hold::{Held, holder_text};
 use crate::action::{Action, Reply, Step};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
-use crate::decide::{self, Verdict};
+use crate::decide::{self, Verdict, Whereabouts};
 use crate::failure::{CloudFailure, CloudKind, Effect};
 use crate::machine::{Halt, Path, Span, Turn, cloud_read_halt, mismatch, registry_halt};
 use crate::outside::{Owner, OwnerEni};
@@ -29,6 +27,8 @@ pub(super) struct Moved {
 enum At {
     /// After a barrier: what does IMDS list before our Assign?
     Relisted,
+    /// Who owns it, says the look-up that was begun?
+    Begun(Moment),
     /// Who owns it?
     Owner,
     /// Is the epoch still ours?
@@ -37,7 +37,7 @@ enum At {
     },
     Assign {
         force: bool,
-        within: Duration,
+        not_after: Moment,
     },
     /// Does IMDS list it now?
     Listed,
@@ -52,6 +52,8 @@ pub(super) struct Move {
     at: At,
     held: Held,
     plain_first: bool,
+    /// When the last look-up was sent: what it showed is forced no longer than T after.
+    looked: Moment,
     /// A call of ours was sent: it is not repeated without a fresh read.
     sent: bool,
     /// The last look-up showed another owner, or none.
@@ -67,8 +69,14 @@ pub(super) struct Move {
 
 impl Move {
     pub(super) fn new(held: Held) -> Self {
+        let at = match held.begun {
+            _ if held.take.barrier => At::Relisted,
+            Some(begun) if held.taken.since(begun) < timing::CALL_BOUND => At::Begun(begun),
+            Some(_) | None => At::Owner,
+        };
         Self {
-            at: if held.take.barrier { At::Relisted } else { At::Owner },
+            at,
+            looked: held.taken,
             plain_first: held.take.plain_first,
             held,
             sent: false,
@@ -84,8 +92,9 @@ impl Move {
         &self.held
     }
 
-    pub(super) fn settled(&self) -> bool {
-        self.unanswered.is_none()
+    /// No call of ours can have changed EC2, or still can.
+    pub(super) fn untouched(&self) -> bool {
+        self.unanswered.is_none() && self.assigned.is_none()
     }
 
     fn record(&self) -> &StaticIp {
@@ -96,13 +105,14 @@ impl Move {
         let record = self.record();
         match &self.at {
             At::Relisted | At::Listed => Action::ReadListed(self.held.eni.mac),
+            At::Begun(_) => Action::AwaitOwner,
             At::Owner | At::Shown => Action::ReadOwner(record.address, record.subnet.clone()),
             At::Fresh { .. } | At::Recheck => Action::ReadRecord(record.address),
-            At::Assign { force, within } => Action::Assign {
+            At::Assign { force, not_after } => Action::Assign {
                 eni: self.held.eni.id.clone(),
                 address: record.address,
                 force: *force,
-                within: *within,
+                not_after: *not_after,
             },
         }
     }
@@ -121,7 +131,14 @@ impl Move {
                 self.at = At::Owner;
                 Ok(None)
             }
+            (At::Begun(begun), Reply::Owner(read)) => {
+                self.at = At::Owner;
+                self.looked = begun;
+                let owner = read.map_err(|f| cloud_read_halt(&f))?;
+                self.after_owner(input, &owner, span.now)
+            }
             (At::Owner, Reply::Owner(read)) => {
+                self.looked = span.asked;
                 let owner = read.map_err(|f| cloud_read_halt(&f))?;
                 self.after_owner(input, &owner, span.now)
             }
@@ -175,7 +192,8 @@ impl Move {
         match decided {
             Verdict::Here => Ok(Some(self.moved(Path::SameNode))),
             Verdict::Refuse(holder) => {
-                Err(self.undo(Exit::AddressUnavailable, foreign(self.record(), &holder)))
+                let text = foreign(self.record(), &holder);
+                Err(self.undo(Exit::AddressUnavailable, text, Whereabouts::Elsewhere))
             }
             Verdict::Assign { force: false } if self.refused.is_some() => Err(Halt::Retry(
                 timing::BACKOFF_BASE,
@@ -208,7 +226,7 @@ impl Move {
     fn approach(&mut self, force: bool, now: Moment) {
         let left = timing::CALL_BOUND.saturating_sub(now.since(self.held.authorised));
         self.at = if left >= timing::CALL_MINIMUM && !self.sent {
-            At::Assign { force, within: left }
+            At::Assign { force, not_after: self.not_after() }
         } else {
             At::Fresh { force }
         };
@@ -223,13 +241,22 @@ impl Move {
     ) -> Turn<Moved> {
         self.held.stored = still_ours(&self.held, input, stored)?;
         self.held.authorised = span.asked;
+        if force && span.now.since(self.looked) >= timing::CALL_BOUND {
+            // Whoever was shown then may have lost it since: force needs a new look.
+            self.at = At::Owner;
+            return Ok(None);
+        }
         let left = timing::CALL_BOUND.saturating_sub(span.now.since(span.asked));
         if left < timing::CALL_MINIMUM {
             let text = "a registry read that was fast enough to authorise an Assign".to_owned();
             return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
         }
-        self.at = At::Assign { force, within: left };
+        self.at = At::Assign { force, not_after: self.not_after() };
         Ok(None)
+    }
+
+    fn not_after(&self) -> Moment {
+        self.held.authorised.plus(timing::CALL_BOUND)
     }
 
     fn after_assigned(&mut self, now: Moment) -> Turn<Moved> {
@@ -249,8 +276,7 @@ impl Move {
         self.sent = true;
         if failure.effect == Effect::Unknown {
             self.unknown = true;
-            let bound = self.held.authorised.plus(timing::CALL_BOUND);
-            self.unanswered = self.unanswered.max(Some(bound));
+            self.unanswered = self.unanswered.max(Some(self.not_after()));
             self.at = At::Owner;
             return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
         }
@@ -267,9 +293,11 @@ impl Move {
                 Err(Halt::Retry(timing::BACKOFF_BASE, Exit::AddressUnavailable, text))
             }
             CloudKind::CapacityExceeded | CloudKind::SubnetExhausted => {
-                Err(self.undo(Exit::NoCapacity, text))
+                Err(self.undo(Exit::NoCapacity, text, Whereabouts::AsBefore))
             }
-            CloudKind::BadAddress => Err(self.undo(Exit::AddressUnavailable, text)),
+            CloudKind::BadAddress => {
+                Err(self.undo(Exit::AddressUnavailable, text, Whereabouts::AsBefore))
+            }
             CloudKind::Throttled => {
                 self.at = again;
                 Err(Halt::Retry(timing::THROTTLE_BASE, Exit::TimedOut, text))
@@ -283,7 +311,7 @@ impl Move {
                 Err(Halt::Retry(timing::THROTTLE_BASE, Exit::NodeUnsuitable, text))
             }
             CloudKind::Auth | CloudKind::Unknown | CloudKind::NotOurs => {
-                Err(Halt::Fail(Exit::CloudRefused, text))
+                Err(self.undo(Exit::CloudRefused, text, Whereabouts::AsBefore))
             }
         }
     }
@@ -327,8 +355,8 @@ impl Move {
     }
 
     /// Only if no call of ours can still land is the record put back.
-    fn undo(&self, exit: Exit, text: String) -> Halt {
-        if self.settled() { Halt::Undo(exit, text) } else { Halt::Fail(exit, text) }
+    fn undo(&self, exit: Exit, text: String, found: Whereabouts) -> Halt {
+        if self.untouched() { Halt::Undo(exit, text, found) } else { Halt::Fail(exit, text) }
     }
 
     fn moved(&self, path: Path) -> Moved {

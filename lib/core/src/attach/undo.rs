@@ -7,7 +7,7 @@ use super::AttachInput;
 use super::hold::Held;
 use crate::action::{Action, Reply};
 use crate::contract::exit::Exit;
-use crate::decide;
+use crate::decide::{self, Whereabouts};
 use crate::machine::Failure;
 use crate::outside::Holder;
 use crate::record::{Stored, Write};
@@ -27,11 +27,16 @@ pub(super) struct Undo {
 
 impl Undo {
     /// Puts the record back as it was before the take; a superseded process leaves it alone.
-    pub(super) fn record(held: &Held, input: &AttachInput, failure: Failure) -> Option<Self> {
+    pub(super) fn record(
+        held: &Held,
+        input: &AttachInput,
+        failure: Failure,
+        found: Whereabouts,
+    ) -> Option<Self> {
         if failure.exit == Exit::Superseded {
             return None;
         }
-        let object = decide::abandoned(&held.stored.object, &held.before, &input.run);
+        let object = decide::abandoned(&held.stored.object, &held.before, &input.run, found);
         let version = held.stored.version.clone();
         let write = Box::new(Write::UpdateStaticIp(Stored { version, object }));
         Some(Self { at: At::Record(write), failure })

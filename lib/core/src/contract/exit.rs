@@ -101,13 +101,13 @@ impl Exit {
             | Self::KernelRefused
             | Self::Interrupted
             | Self::CloudRefused
+            | Self::NodeUnsuitable
             | Self::NoCapacity => true,
             Self::Success
             | Self::Usage
             | Self::Superseded
             | Self::AddressUnavailable
             | Self::RegistryInvalid
-            | Self::NodeUnsuitable
             | Self::Internal => false,
         }
     }

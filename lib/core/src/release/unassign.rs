@@ -1,7 +1,7 @@
-//! The release that gives the address back to the subnet: an epoch of its own, the Unassign
-//! marked before it is sent, and recorded as released once its answer is definite.
+//! The release that gives the address back to the subnet: an epoch of its own, each Unassign
+//! marked before it is sent, and recorded as released once EC2 says that it is out.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use super::ReleaseInput;
 use crate::action::{Action, Reply, Step};
@@ -10,8 +10,9 @@ use crate::contract::timing;
 use crate::decide;
 use crate::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
 use crate::ids::{EniId, Version};
-use crate::machine::{Halt, Release as Done, Span, Turn, mismatch, registry_halt};
-use crate::record::{StaticIp, Stored, Write};
+use crate::machine::{Halt, Release as Done, Span, Turn, cloud_read_halt, mismatch, registry_halt};
+use crate::outside::Owner;
+use crate::record::{Mutation, StaticIp, Stored, Write};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,7 +23,12 @@ enum At {
     Intended,
     /// Is the intent still the current epoch?
     Fresh,
-    Call(Duration),
+    Call(Moment),
+    /// Not there, or nobody knows: where is it?
+    Owner,
+    /// It is on another ENI that the record names: mark that one.
+    Redirect,
+    Redirected,
     Record,
     Recorded,
 }
@@ -30,40 +36,59 @@ enum At {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Unassign {
     at: At,
+    /// The record as it was before the intent.
+    before: StaticIp,
     /// The record that the next write replaces.
     stored: Stored<StaticIp>,
-    /// What the next write, or the last one, makes of it, and the ENI that it names.
-    intent: Option<(StaticIp, EniId)>,
+    /// The ENI that the next call names.
+    eni: Option<EniId>,
+    /// The ENIs that the address is known to have left.
+    left: BTreeSet<EniId>,
     authorised: Moment,
     unanswered: Option<Moment>,
 }
 
 impl Unassign {
     pub(super) fn new(stored: Stored<StaticIp>, now: Moment) -> Self {
-        Self { at: At::Intend, stored, intent: None, authorised: now, unanswered: None }
+        Self {
+            at: At::Intend,
+            before: stored.object.clone(),
+            stored,
+            eni: None,
+            left: BTreeSet::new(),
+            authorised: now,
+            unanswered: None,
+        }
     }
 
-    fn intent(&self, input: &ReleaseInput) -> Option<(StaticIp, EniId)> {
-        self.intent.clone().or_else(|| decide::releasing(&self.stored.object, &input.run))
+    /// What the next write makes of the record.
+    fn written(&self, input: &ReleaseInput) -> StaticIp {
+        let record = &self.stored.object;
+        match (&self.at, &self.eni) {
+            (At::Redirect, Some(eni)) => decide::redirected(record, eni, &input.run),
+            (At::Record, _) => decide::released(record, &self.before, &self.left, &input.run),
+            // A record without an ENI has nothing to unassign: it is parked as it is.
+            (_, _) => decide::releasing(record, &input.run)
+                .map_or_else(|| decide::parked(record), |(next, _)| next),
+        }
     }
 
     pub(super) fn action(&self, input: &ReleaseInput) -> Action {
         let address = self.stored.object.address;
-        let version = self.stored.version.clone();
-        let update =
-            |object| Action::Write(Box::new(Write::UpdateStaticIp(Stored { version, object })));
-        match &self.at {
-            // A record without an ENI has nothing to unassign: it is parked as it is.
-            At::Intend => update(
-                self.intent(input)
-                    .map_or_else(|| decide::parked(&self.stored.object), |(next, _)| next),
-            ),
-            At::Intended | At::Fresh | At::Recorded => Action::ReadRecord(address),
-            At::Call(within) => match &self.intent {
-                Some((_, eni)) => Action::Unassign { eni: eni.clone(), address, within: *within },
-                None => Action::Done,
-            },
-            At::Record => update(decide::released(&self.stored.object, &input.run)),
+        match (&self.at, &self.eni) {
+            (At::Intend | At::Redirect | At::Record, _) => {
+                let version = self.stored.version.clone();
+                let object = self.written(input);
+                Action::Write(Box::new(Write::UpdateStaticIp(Stored { version, object })))
+            }
+            (At::Intended | At::Fresh | At::Redirected | At::Recorded, _) => {
+                Action::ReadRecord(address)
+            }
+            (At::Owner, _) => Action::ReadOwner(address, self.stored.object.subnet.clone()),
+            (At::Call(not_after), Some(eni)) => {
+                Action::Unassign { eni: eni.clone(), address, not_after: *not_after }
+            }
+            (At::Call(_), None) => Action::Done,
         }
     }
 
@@ -79,54 +104,85 @@ impl Unassign {
                 *crossed = Some(Step::Free(2));
                 self.after_intent(input, version, span)
             }
-            (At::Intend, Reply::Written(Err(failure))) => Err(self.intend_failed(&failure)),
-            (At::Intended | At::Fresh | At::Recorded, Reply::Record(read)) => {
-                let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
-                self.after_read(input, stored, span)
-            }
-            (At::Call(_), Reply::Cloud(answer)) => {
-                *crossed = Some(Step::Free(4));
-                self.after_call(answer.err(), span.now)
+            (At::Redirect, Reply::Written(Ok(version))) => {
+                self.stored = Stored { version, object: self.written(input) };
+                self.authorised = span.asked;
+                self.approach(span.now)
             }
             (At::Record, Reply::Written(Ok(_version))) => {
                 *crossed = Some(Step::Free(5));
                 Ok(Some(Done::Unassigned))
             }
-            (At::Record, Reply::Written(Err(failure))) => {
-                self.at = At::Recorded;
-                Err(retry(&failure))
+            (At::Intend | At::Redirect | At::Record, Reply::Written(Err(failure))) => {
+                Err(self.write_failed(&failure))
+            }
+            (At::Intended | At::Fresh | At::Redirected | At::Recorded, Reply::Record(read)) => {
+                let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
+                self.after_read(input, stored, span)
+            }
+            (At::Call(_), Reply::Cloud(answer)) => self.after_call(answer.err(), span.now, crossed),
+            (At::Owner, Reply::Owner(read)) => {
+                let owner = read.map_err(|f| cloud_read_halt(&f))?;
+                self.after_owner(&owner, span.now, crossed)
             }
             (at, _) => mismatch(&format!("{at:?}")),
         }
     }
 
     fn after_intent(&mut self, input: &ReleaseInput, version: Version, span: Span) -> Turn<Done> {
-        let Some((object, eni)) = self.intent(input) else {
+        let Some((object, eni)) = decide::releasing(&self.stored.object, &input.run) else {
             return Ok(Some(Done::Parked));
         };
-        self.stored = Stored { version, object: object.clone() };
-        self.intent = Some((object, eni));
+        self.before = std::mem::replace(&mut self.stored, Stored { version, object }).object;
+        let assigning = |m: &&crate::record::Mark| m.mutation == Mutation::Assign && m.eni == eni;
+        let in_flight = self.before.unsettled.iter().find(assigning).is_some();
+        self.eni = Some(eni);
         self.authorised = span.asked;
-        self.approach(span.now);
-        Ok(None)
+        if in_flight {
+            // It could put the address back after our Unassign.
+            self.at = At::Fresh;
+            let text = "an Assign to this ENI that may be in flight".to_owned();
+            return Err(Halt::Pause(timing::CALL_BOUND, text));
+        }
+        self.approach(span.now)
     }
 
-    fn approach(&mut self, now: Moment) {
+    fn not_after(&self) -> Moment {
+        self.authorised.plus(timing::CALL_BOUND)
+    }
+
+    fn approach(&mut self, now: Moment) -> Turn<Done> {
         let left = timing::CALL_BOUND.saturating_sub(now.since(self.authorised));
-        self.at = if left >= timing::CALL_MINIMUM { At::Call(left) } else { At::Fresh };
+        if left >= timing::CALL_MINIMUM {
+            self.at = At::Call(self.not_after());
+            return Ok(None);
+        }
+        self.at = At::Fresh;
+        let text = "a registry read that is fast enough to authorise an Unassign".to_owned();
+        Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text))
     }
 
-    fn intend_failed(&mut self, failure: &RegistryFailure) -> Halt {
+    fn write_failed(&mut self, failure: &RegistryFailure) -> Halt {
         match failure.kind {
-            RegistryKind::Conflict | RegistryKind::Unavailable => {
-                self.at = At::Intended;
-                retry(failure)
-            }
+            RegistryKind::Conflict | RegistryKind::Unavailable => {}
             RegistryKind::AlreadyExists
             | RegistryKind::NotFound
             | RegistryKind::Invalid
-            | RegistryKind::Refused => registry_halt(failure),
+            | RegistryKind::Refused => return registry_halt(failure),
         }
+        self.at = match self.at {
+            At::Redirect => At::Redirected,
+            At::Record => At::Recorded,
+            At::Intend
+            | At::Intended
+            | At::Fresh
+            | At::Call(_)
+            | At::Owner
+            | At::Redirected
+            | At::Recorded => At::Intended,
+        };
+        let text = failure.detail.clone();
+        Halt::Retry(timing::BACKOFF_BASE, Exit::RegistryUnavailable, text)
     }
 
     /// Ours, if this run wrote it; else, before the intent stood, still ours to intend.
@@ -136,62 +192,110 @@ impl Unassign {
         stored: Option<Stored<StaticIp>>,
         span: Span,
     ) -> Turn<Done> {
-        let run =
-            |s: &Stored<StaticIp>| s.object.attachment.as_ref().is_some_and(|a| a.run == input.run);
-        let held = |s: &Stored<StaticIp>| {
-            s.object.epoch == self.stored.object.epoch
-                && s.object.held_by(&input.pod, s.object.epoch)
-        };
-        match stored {
-            Some(stored) if run(&stored) => {
-                let intent = self.intent(input).map(|(_, eni)| (stored.object.clone(), eni));
-                self.intent = intent;
-                self.stored = stored;
-                self.authorised = span.asked;
-                match self.at {
-                    At::Recorded if self.stored.object.unsettled_by(&input.run) => {
-                        self.at = At::Record;
-                    }
-                    At::Recorded => return Ok(Some(Done::Unassigned)),
-                    At::Intend | At::Intended | At::Fresh | At::Call(_) | At::Record => {
-                        self.approach(span.now);
-                    }
-                }
-                Ok(None)
-            }
-            Some(stored) if self.at == At::Intended && held(&stored) => {
-                self.stored = stored;
-                self.at = At::Intend;
-                Ok(None)
-            }
-            Some(_) | None => Ok(Some(Done::NotHolder)),
+        let Some(stored) = stored else { return Ok(Some(Done::NotHolder)) };
+        let ours = stored.object.attachment.as_ref().is_some_and(|a| a.run == input.run);
+        if ours {
+            return self.after_own(input, stored, span);
         }
+        let held = stored.object.epoch == self.before.epoch
+            && stored.object.held_by(&input.pod, self.before.epoch);
+        if self.at == At::Intended && held {
+            self.before = stored.object.clone();
+            self.stored = stored;
+            self.at = At::Intend;
+            return Ok(None);
+        }
+        Ok(Some(Done::NotHolder))
     }
 
-    fn after_call(&mut self, failure: Option<CloudFailure>, now: Moment) -> Turn<Done> {
-        let Some(failure) = failure else { return self.settle(now) };
+    fn after_own(
+        &mut self,
+        input: &ReleaseInput,
+        stored: Stored<StaticIp>,
+        span: Span,
+    ) -> Turn<Done> {
+        let marked = stored.object.unsettled_by(&input.run);
+        self.stored = stored;
+        self.authorised = span.asked;
+        match self.at {
+            At::Recorded if marked => self.at = At::Record,
+            At::Recorded => return Ok(Some(Done::Unassigned)),
+            At::Redirected => self.at = At::Redirect,
+            At::Intended => {
+                self.eni = decide::releasing(&self.before, &input.run).map(|(_, eni)| eni);
+                return self.approach(span.now);
+            }
+            At::Intend | At::Fresh | At::Call(_) | At::Owner | At::Redirect | At::Record => {
+                return self.approach(span.now);
+            }
+        }
+        Ok(None)
+    }
+
+    fn after_call(
+        &mut self,
+        failure: Option<CloudFailure>,
+        now: Moment,
+        crossed: &mut Option<Step>,
+    ) -> Turn<Done> {
+        let Some(failure) = failure else {
+            self.left.extend(self.eni.clone());
+            *crossed = Some(Step::Free(4));
+            return self.settle(now);
+        };
         let text = failure.detail;
         if failure.effect == Effect::Unknown {
-            let bound = self.authorised.plus(timing::CALL_BOUND);
-            self.unanswered = self.unanswered.max(Some(bound));
-            self.at = At::Fresh;
+            self.unanswered = self.unanswered.max(Some(self.not_after()));
+            self.at = At::Owner;
             return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
         }
-        match failure.kind {
-            // Not on that ENI, or no such ENI: it is out of it.
-            CloudKind::NotOurs | CloudKind::Gone => self.settle(now),
-            CloudKind::Throttled | CloudKind::Transient => {
-                self.at = At::Fresh;
-                let throttled = failure.kind == CloudKind::Throttled;
-                let base = if throttled { timing::THROTTLE_BASE } else { timing::BACKOFF_BASE };
-                Err(Halt::Retry(base, Exit::TimedOut, text))
+        let base = match failure.kind {
+            // Not on that ENI, or no such ENI; but perhaps on another one of ours.
+            CloudKind::NotOurs | CloudKind::Gone => {
+                self.left.extend(self.eni.clone());
+                self.at = At::Owner;
+                return Ok(None);
             }
+            CloudKind::Throttled => timing::THROTTLE_BASE,
+            CloudKind::Transient => timing::BACKOFF_BASE,
             CloudKind::HeldElsewhere
             | CloudKind::CapacityExceeded
             | CloudKind::SubnetExhausted
             | CloudKind::BadAddress
             | CloudKind::Auth
-            | CloudKind::Unknown => Err(Halt::Fail(Exit::CloudRefused, text)),
+            | CloudKind::Unknown => return Err(Halt::Fail(Exit::CloudRefused, text)),
+        };
+        self.at = At::Fresh;
+        Err(Halt::Retry(base, Exit::TimedOut, text))
+    }
+
+    /// On an ENI that the record names: unassign it there. Anything else is not ours to touch.
+    fn after_owner(
+        &mut self,
+        owner: &Owner,
+        now: Moment,
+        crossed: &mut Option<Step>,
+    ) -> Turn<Done> {
+        let recorded = self.before.recorded_enis();
+        match owner {
+            Owner::Eni(holder) if !holder.primary && Some(&holder.id) == self.eni.as_ref() => {
+                // EC2 said that it is not there, so this read lags; or nobody knows: once more.
+                let known = self.left.contains(&holder.id);
+                self.at = if known { At::Owner } else { At::Fresh };
+                let text = "the Unassign to show in Describe".to_owned();
+                Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text))
+            }
+            Owner::Eni(holder) if !holder.primary && recorded.contains(&holder.id) => {
+                self.eni = Some(holder.id.clone());
+                self.left.remove(&holder.id);
+                self.at = At::Redirect;
+                Ok(None)
+            }
+            Owner::Eni(_) | Owner::Nobody => {
+                self.left.extend(self.eni.clone());
+                *crossed = Some(Step::Free(4));
+                self.settle(now)
+            }
         }
     }
 
@@ -206,8 +310,4 @@ impl Unassign {
             Some(_) | None => Ok(None),
         }
     }
-}
-
-fn retry(failure: &RegistryFailure) -> Halt {
-    Halt::Retry(timing::BACKOFF_BASE, Exit::RegistryUnavailable, failure.detail.clone())
 }

@@ -70,6 +70,9 @@ pub struct Attachment {
     pub eni: Option<String>,
     /// The process that wrote this.
     pub run: String,
+    /// This pod has completed an attach on this node before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub served: bool,
 }
 
 /// Where an attachment stands.
@@ -163,6 +166,7 @@ impl From<&record::Attachment> for Attachment {
             node_name: attachment.node.to_string(),
             eni: attachment.eni.as_ref().map(EniId::to_string),
             run: attachment.run.to_string(),
+            served: attachment.served,
         }
     }
 }
@@ -215,6 +219,7 @@ fn attachment(object: &StaticIP, wire: &Attachment) -> Result<record::Attachment
         node: NodeName::new(&wire.node_name).map_err(invalid("spec.attachment.nodeName"))?,
         eni: eni(object, "spec.attachment.eni", wire.eni.as_deref())?,
         run: RunId::new(&wire.run).map_err(invalid("spec.attachment.run"))?,
+        served: wire.served,
     })
 }
 

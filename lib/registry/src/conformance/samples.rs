@@ -89,6 +89,7 @@ pub fn attached(ip: &StaticIp, epoch: u64) -> Result<StaticIp, Broken> {
             node: NodeName::new("ip-10-0-0-7.ec2.internal")?,
             eni: Some(eni.clone()),
             run: RunId::new("init-1")?,
+            served: true,
         }),
         reserved_on: Some(other),
         unsettled: BTreeSet::from(marks),

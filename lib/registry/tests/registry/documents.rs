@@ -71,6 +71,7 @@ impl Story {
             node: NodeName::new("node-a").unwrap(),
             eni: Some(eni),
             run: RunId::new("init-8f3a").unwrap(),
+            served: true,
         });
         self.write(Write::UpdateStaticIp(Stored { version, object: ip })).await;
     }

@@ -165,6 +165,7 @@ fn attachments() -> impl Strategy<Value = Attachment> {
             node: NodeName::new(&node).unwrap(),
             eni: with_eni.then_some(eni),
             run,
+            served: with_eni,
         },
     )
 }

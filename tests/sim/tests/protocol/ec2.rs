@@ -268,3 +268,44 @@ async fn f045_an_own_address_that_ec2_refuses_to_assign_again_is_settled_by_desc
     cluster.heal();
     cluster.audit();
 }
+
+#[tokio::test(start_paused = true)]
+async fn f042_what_cannot_succeed_is_tried_ever_more_rarely() {
+    for (fault, most) in [
+        (
+            Fault::HttpStatus { status: 503, body: firecamp_vpc::Body::Html, after_commit: false },
+            60,
+        ),
+        (Fault::ThrottleStorm { form: firecamp_vpc::ThrottleForm::Old, retry_after_ms: None }, 80),
+    ] {
+        let cluster = Cluster::default();
+        parked_on_a(&cluster).await;
+        cluster.fault(ASSIGN, fault.clone());
+        let mark = cluster.mark();
+        let failure = failed(Pod::new("uid-2", "node-b").init(&cluster).await);
+        assert_eq!(failure.exit, Exit::TimedOut);
+        let costs = cluster.costs(mark);
+        assert!(costs.mutating <= most, "{costs:?} under {fault:?}");
+        assert!(costs.calls <= 2 * most, "{costs:?} under {fault:?}");
+        // Nothing was changed, and the record says so.
+        assert_eq!(cluster.owner(FIRST), Some(cluster.eni("node-a")));
+        cluster.heal();
+        cluster.audit();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f047_a_record_is_not_put_back_where_the_address_is_known_not_to_be() {
+    let cluster = Cluster::default();
+    parked_on_a(&cluster).await;
+    // node-a's IMDS stands still and lists the address for ever; a stranger takes it.
+    let when = Selector { caller: Some("node-a".to_owned()), ..Selector::default() };
+    cluster.fault_when(Fault::ImdsFrozen {}, when);
+    cluster.act(&Act::Steal { address: FIRST, to: None });
+    cluster.settle().await;
+    let refused = failed(Pod::new("uid-2", "node-b").init(&cluster).await);
+    assert_eq!(refused.exit, Exit::AddressUnavailable);
+    let again = failed(Pod::new("uid-3", "node-a").init(&cluster).await);
+    assert_eq!(again.exit, Exit::AddressUnavailable, "success while a stranger has it");
+    cluster.audit();
+}

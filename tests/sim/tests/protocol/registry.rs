@@ -134,3 +134,36 @@ async fn f077_a_record_that_names_a_vanished_instance_blocks_nobody() {
         cluster.audit();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn f075_a_claim_that_died_before_its_address_can_start_in_another_zone() {
+    let cluster = Cluster::default();
+    // Its claim names an address of zone a; the second write, the allocation, never happens.
+    let died = Script::new().breaking(Op::Write, 2, Break::Never);
+    let pod = Pod::new("uid-1", "node-a").breaking(died);
+    pod.dies_in_init(&cluster).await.expect("a death after the claim");
+    let done = attached(Pod::new("uid-1", "node-c").init(&cluster).await);
+    assert_eq!(cluster.data_path(done.address), Some(cluster.eni("node-c")));
+    assert_eq!(cluster.registry.snapshot().static_ips.len(), 1);
+    cluster.audit();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_costs_one_slow_restart_and_not_all_later_ones() {
+    let cluster = Cluster::default();
+    let pod = Pod::new("uid-1", "node-a");
+    attached(pod.init(&cluster).await);
+    released(pod.stop(&cluster, Release::default()).await);
+    cluster.settle().await;
+    let died = Script::new().breaking(Op::AddAddress, 1, Break::Never);
+    let crash = Pod::new("uid-2", "node-b").breaking(died);
+    crash.dies_in_init(&cluster).await.expect("a death after its Assign");
+    let again = Pod::new("uid-2", "node-b");
+    attached(again.init(&cluster).await);
+    assert!(cluster.record(FIRST).unsettled.is_empty(), "the mark of the dead run stays");
+    released(again.stop(&cluster, Release::default()).await);
+    let mark = cluster.mark();
+    attached(Pod::new("uid-3", "node-b").init(&cluster).await);
+    assert_eq!(cluster.costs(mark), Costs { calls: 0, mutating: 0 });
+    cluster.audit();
+}

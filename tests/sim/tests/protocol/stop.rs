@@ -200,3 +200,22 @@ async fn a_lost_answer_to_the_releasing_write_is_read_back() {
     let state = cluster.record(FIRST).attachment.expect("the last life").state;
     assert_eq!(state, State::Parked);
 }
+
+#[tokio::test(start_paused = true)]
+async fn f031_an_unassign_follows_the_address_to_where_a_crash_left_it() {
+    let cluster = Cluster::default();
+    let first = Pod::new("uid-1", "node-a");
+    attached(first.init(&cluster).await);
+    released(first.stop(&cluster, Release::default()).await);
+    cluster.settle().await;
+    // The next pod dies on node-b before its Assign: EC2 still has the address on node-a.
+    let script = Script::new().breaking(Op::Assign, 1, Break::Never);
+    let pod = Pod::new("uid-2", "node-b");
+    pod.clone().breaking(script).dies_in_init(&cluster).await.expect("a death before its Assign");
+    let gone = released(pod.stop(&cluster, Release { unassign: true }).await);
+    assert_eq!(gone, Done::Unassigned);
+    assert_eq!(cluster.owner(FIRST), None, "it was left on node-a");
+    cluster.settle().await;
+    attached(Pod::new("uid-3", "node-a").init(&cluster).await);
+    cluster.audit();
+}
