@@ -26,8 +26,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<u8, Failure> {
     if let Some(recorded) = &arguments.replay {
         return replay::run(recorded, arguments, report.as_deref());
     }
-    let layout = build::Layout::of_this_binary(arguments.release)?;
-    let tools = build::build(&layout)?;
+    let (build, tools) = build::build(arguments.release)?;
     let keep = arguments
         .keep
         .then(|| std::env::temp_dir().join(format!("firecamp-demo-{}", std::process::id())));
@@ -38,7 +37,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<u8, Failure> {
         no_color: arguments.no_color,
         report,
         keep,
-        build: layout.build_name(),
+        build,
         tools,
     };
     Err(launch::become_the_box(&orders))
