@@ -101,6 +101,7 @@ fn told(action: &Action) -> Step {
         | Action::ReadIdentity
         | Action::ReadListed(_)
         | Action::BeginOwner(..)
+        | Action::AwaitOwner
         | Action::ReadOwner(..)
         | Action::ProbeFile
         | Action::Observe(_)
