@@ -92,8 +92,14 @@ pub fn build(layout: &Layout) -> Result<Binaries, BuildError> {
         .args(layout.arguments())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    for package in [INIT, STOP, VPCBOX] {
-        command.args(["--package", package, "--bin", package]);
+    if layout.profile() == "debug" {
+        // The same selection of packages and so of features as `cargo test`: the AWS SDK, which
+        // is most of a cold build, is built once for both.
+        command.args(["--workspace", "--bins"]);
+    } else {
+        for package in [INIT, STOP, VPCBOX] {
+            command.args(["--package", package, "--bin", package]);
+        }
     }
     for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_str().is_some_and(is_ours)) {
         command.env_remove(key);
