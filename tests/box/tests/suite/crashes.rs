@@ -95,3 +95,15 @@ fn after_a_crash_at_any_step_of_a_first_start_the_member_gets_one_address() {
         crowd::each(&FIRST, |step| name(*step), |step| crash_of_a_first_start(&world, *step, node));
     }
 }
+
+#[test]
+fn a_crash_that_was_recovered_from_costs_later_restarts_on_the_node_nothing() {
+    let world = World::start();
+    crash_of_a_move(&world, 8, ("pod-2", "node-b"));
+    let pod = Member::new(&world, "redis-8").pod("pod-3", "node-b");
+    let since = world.now();
+    let started = pod.starts();
+    let calls = world.ec2(started.address, since);
+    assert!(calls.len() <= 1 && !calls.iter().any(|call| call.mutating), "{calls:#?}");
+    assert!(world.record(started.address).unsettled.is_empty());
+}
