@@ -249,9 +249,9 @@ It would end with 0 (Success): 10.0.1.40 works on eni-0a1b2c3d: it was assigned 
                 region: "eu-west-1".to_owned(),
                 enis: vec![eni],
             },
-            owner: Owner::Nobody,
-            kernel: KernelView { link: Some("ens6".to_owned()), ..KernelView::default() },
-            sockets: SocketUse::default(),
+            owners: (0..=255).map(|n| (Ipv4Addr::new(10, 0, 1, n), Owner::Nobody)).collect(),
+            kernel: Some(KernelView { link: Some("ens6".to_owned()), ..KernelView::default() }),
+            sockets: Some(SocketUse::default()),
         }
     }
 

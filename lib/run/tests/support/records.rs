@@ -98,6 +98,7 @@ impl Records {
             node: NodeName::new("node-a").unwrap(),
             eni: object.reserved_on.clone(),
             run: RunId::new("earlier").unwrap(),
+            served: true,
         });
         self.write(&Write::UpdateStaticIp(Stored { version, object }));
     }
