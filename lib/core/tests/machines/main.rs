@@ -1,0 +1,92 @@
+//! The machines under replies that no world would give in this order: whatever they are told,
+//! they end in time, never panic, and name no dangerous action without what must precede it.
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test")]
+
+mod answers;
+mod world;
+
+use std::time::Duration;
+
+use firecamp_core::action::Action;
+use firecamp_core::attach::{Attach, AttachInput};
+use firecamp_core::contract::timing;
+use firecamp_core::machine::{Machine, Outcome};
+use firecamp_core::node::EniRule;
+use firecamp_core::outside::SocketScope;
+use firecamp_core::record::StaticIp;
+use firecamp_core::release::{Release, ReleaseInput};
+use proptest::prelude::*;
+
+use crate::world::{Chaos, eni_id, member, parsed};
+
+fn drive(machine: &mut impl Machine, chaos: &mut Chaos) -> Outcome {
+    for _ in 0..20_000 {
+        let action = machine.action();
+        assert_eq!(action, machine.action(), "asking twice gives another answer");
+        if let Some(outcome) = machine.outcome() {
+            assert_eq!(action, Action::Done);
+            return outcome.clone();
+        }
+        let reply = chaos.answer(&action);
+        machine.reply(reply, chaos.now);
+    }
+    unreachable!("no end after 20,000 actions")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_attach_names_nothing_dangerous_whatever_it_is_told(
+        bytes in prop::collection::vec(any::<u8>(), 8..200)
+    ) {
+        let mut chaos = Chaos::new(bytes);
+        let input = AttachInput {
+            member: member(),
+            pod: parsed("mine"),
+            node: parsed("node-a"),
+            cluster: parsed("test"),
+            pool: None,
+            rule: EniRule::Auto,
+            run: parsed("run-now"),
+            deadline: timing::ATTACH_DEADLINE,
+            predecessor_grace: timing::PREDECESSOR_GRACE,
+        };
+        let mut machine = Attach::new(input, chaos.now);
+        let outcome = drive(&mut machine, &mut chaos);
+        let slack = Duration::from_secs(30);
+        prop_assert!(chaos.now.0 <= timing::ATTACH_DEADLINE + slack, "too late: {:?}", chaos.now);
+        if let Outcome::Attached(done) = outcome {
+            prop_assert!(chaos.completed, "success without a completion");
+            prop_assert!(chaos.observed, "success without a look at the kernel");
+            prop_assert_eq!(done.eni, eni_id(1));
+        }
+    }
+
+    #[test]
+    fn a_release_names_nothing_dangerous_whatever_it_is_told(
+        bytes in prop::collection::vec(any::<u8>(), 8..200),
+        unassign in any::<bool>(),
+    ) {
+        let mut chaos = Chaos::new(bytes);
+        let before = chaos.record.clone();
+        let input = ReleaseInput {
+            member: member(),
+            pod: parsed("mine"),
+            run: parsed("run-now"),
+            unassign,
+            await_stop: false,
+            scope: SocketScope::All,
+            drain: timing::DRAIN,
+            grace: Duration::from_secs(30),
+        };
+        let mut machine = Release::new(input, chaos.now);
+        let outcome = drive(&mut machine, &mut chaos);
+        prop_assert!(chaos.now.0 <= Duration::from_secs(75), "too late: {:?}", chaos.now);
+        let mine = |r: &StaticIp| r.held_by(&parsed("mine"), r.epoch);
+        if before.as_ref().is_some_and(|r| !mine(r)) && chaos.version == 1 {
+            let changed = chaos.record != before;
+            prop_assert!(!changed, "another's record was changed: {outcome:?}");
+        }
+    }
+}
