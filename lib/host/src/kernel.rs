@@ -132,9 +132,14 @@ mod tests {
     proptest! {
         #[test]
         fn attributes_are_read_as_they_were_written(
-            items in prop::collection::btree_map(1_u16..100, prop::collection::vec(any::<u8>(), 0..40), 0..8)
+            items in prop::collection::btree_map(
+                1_u16..100,
+                prop::collection::vec(any::<u8>(), 0..40),
+                0..8,
+            )
         ) {
-            let raw = items.iter().fold(Raw(Vec::new()), |raw, (kind, value)| raw.attribute(*kind, value));
+            let none = Raw(Vec::new());
+            let raw = items.iter().fold(none, |raw, (kind, value)| raw.attribute(*kind, value));
             let read = Attributes::of(&raw.0).unwrap();
             prop_assert_eq!(read.0.len(), items.len());
             for (kind, value) in &items {
@@ -143,7 +148,9 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_the_reader_panic_or_spin(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_the_reader_panic_or_spin(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
             drop(Attributes::of(&bytes));
         }
     }

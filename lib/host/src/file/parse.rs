@@ -75,7 +75,9 @@ mod tests {
         }
 
         #[test]
-        fn f010_what_is_read_is_what_would_be_written(bytes in prop::collection::vec(any::<u8>(), 0..24)) {
+        fn f010_what_is_read_is_what_would_be_written(
+            bytes in prop::collection::vec(any::<u8>(), 0..24),
+        ) {
             if let Ok(address) = parse(&bytes) {
                 let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
                 prop_assert_eq!(text.to_vec(), address.to_string().into_bytes());

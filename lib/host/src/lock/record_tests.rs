@@ -97,7 +97,10 @@ proptest! {
     }
 
     #[test]
-    fn a_record_that_is_cut_anywhere_is_torn(record in any_record(), at in any::<prop::sample::Index>()) {
+    fn a_record_that_is_cut_anywhere_is_torn(
+        record in any_record(),
+        at in any::<prop::sample::Index>(),
+    ) {
         let line = record.line();
         let cut = at.index(line.len() - 1) + 1;
         prop_assume!(cut < line.len());

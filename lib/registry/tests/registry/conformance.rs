@@ -64,7 +64,8 @@ macro_rules! for_every_registry {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $check() {
-                    let outcome = firecamp_registry::conformance::$check(&super::Files::new()).await;
+                    let files = super::Files::new();
+                    let outcome = firecamp_registry::conformance::$check(&files).await;
                     assert_eq!(outcome, Ok(()));
                 }
             )*

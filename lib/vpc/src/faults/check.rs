@@ -39,6 +39,12 @@ pub(crate) fn kind_of(fault: &Fault) -> String {
     value.get("kind").and_then(|kind| kind.as_str()).unwrap_or("unknown").to_owned()
 }
 
+fn problem_of_limit(instance_type: &str, ips: u32) -> Option<(&'static str, &'static str)> {
+    let known = crate::model::type_named(instance_type).is_some();
+    let known = (!known).then_some(("instance_type", "there is no such type"));
+    known.or((ips == 0).then_some(("ips", "it is at least 1")))
+}
+
 fn problem_of(fault: &Fault) -> Option<(&'static str, &'static str)> {
     let long = |ms: u64| ms > MAX_MS;
     let often = |ms: Option<u64>| ms.is_some_and(|ms| ms < MIN_EVERY_MS || long(ms));
@@ -68,11 +74,7 @@ fn problem_of(fault: &Fault) -> Option<(&'static str, &'static str)> {
         Fault::AutoAssignPressure { every_ms, .. } => {
             often(Some(*every_ms)).then_some(("every_ms", "it is from 1 ms to a year"))
         }
-        Fault::Limit { instance_type, ips } => {
-            let known = crate::model::type_named(instance_type).is_some();
-            let known = (!known).then_some(("instance_type", "there is no such type"));
-            known.or((*ips == 0).then_some(("ips", "it is at least 1")))
-        }
+        Fault::Limit { instance_type, ips } => problem_of_limit(instance_type, *ips),
         Fault::LostResponse { .. }
         | Fault::Hang { .. }
         | Fault::DropConn { .. }

@@ -14,11 +14,21 @@ use crate::spec::check::field;
 
 impl<'a> Builder<'a> {
     pub(super) fn eni(&mut self, draft: Draft<'a>) -> Result<Id, SpecError> {
-        let Draft { at, name, id, subnet, address, secondary, prefixes, description, tags, attach } =
-            draft;
+        let Draft {
+            at,
+            name,
+            id: given,
+            subnet,
+            address,
+            secondary,
+            prefixes,
+            description,
+            tags,
+            attach,
+        } = draft;
         let subnet = self.subnet(&at, subnet)?.clone();
         let key = key_of(&name);
-        let id = match id {
+        let id = match given {
             Some(id) => checked("eni", id)?,
             None => format!("eni-{}", self.chance.hex17("eni", key)),
         };

@@ -57,8 +57,8 @@ Example:
   vpcbox exec node-a -- vpcbox probe http 169.254.169.254/latest/api/token \\
     --method PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 60'")]
 pub(in crate::cli) struct HttpArguments {
-    /// ADDRESS[:PORT]/PATH
-    #[arg(env = "VPCBOX_URL", value_name = "URL")]
+    // No doc comment: rustdoc would take the brackets for a link.
+    #[arg(env = "VPCBOX_URL", value_name = "URL", help = "ADDRESS[:PORT]/PATH")]
     pub(in crate::cli) url: String,
     /// The method
     #[arg(long, env = "VPCBOX_METHOD", value_name = "METHOD", default_value = "GET")]
