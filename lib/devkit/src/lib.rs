@@ -92,14 +92,17 @@ pub fn build(layout: &Layout) -> Result<Binaries, BuildError> {
         .args(layout.arguments())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    if layout.profile() == "debug" {
-        // The same selection of packages and so of features as `cargo test`: the AWS SDK, which
-        // is most of a cold build, is built once for both.
-        command.args(["--workspace", "--bins"]);
-    } else {
-        for package in [INIT, STOP, VPCBOX] {
-            command.args(["--package", package, "--bin", package]);
+    // In debug builds the same selection of packages, and so of features, as `cargo test`: the
+    // AWS SDK, which is most of a cold build, is built once for both.
+    let whole = layout.profile() == "debug";
+    if whole {
+        command.arg("--workspace");
+    }
+    for package in [INIT, STOP, VPCBOX] {
+        if !whole {
+            command.args(["--package", package]);
         }
+        command.args(["--bin", package]);
     }
     for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_str().is_some_and(is_ours)) {
         command.env_remove(key);

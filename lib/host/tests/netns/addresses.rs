@@ -221,11 +221,13 @@ pub(crate) fn what_is_seen_is_what_is_there() {
     let eth1 = KernelView { link: Some("eth1".to_owned()), link_up: true, ..KernelView::default() };
     assert_eq!(node.see(&target), eth1);
     node.add(&target, &pod).unwrap();
-    let added = KernelView { address: true, tagged: true, ..eth1.clone() };
+    let recorded = Some(pod.epoch);
+    let added = KernelView { address: true, tagged: true, recorded, ..eth1.clone() };
     assert_eq!(node.see(&target), added);
     node.route(&target, &pod).unwrap();
     assert_eq!(node.see(&target), KernelView { routing: true, ..added });
     node.detach(ADDRESS, &pod);
+    let eth1 = KernelView { recorded, ..eth1 };
     assert_eq!(node.see(&target), eth1);
     node.net.down("eth1");
     assert_eq!(node.see(&target), KernelView { link_up: false, ..eth1 });

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use firecamp_core::decide;
 use firecamp_core::record::State;
 
 use super::client::Attempt;
@@ -84,7 +83,7 @@ impl World {
         assert_eq!(attachment.pod.as_str(), pod.uid);
         assert_eq!(attachment.node.as_str(), pod.node);
         let eni = attachment.eni.as_ref().expect("an ENI");
-        assert!(!decide::needs_barrier(&record.unsettled, eni), "{record:?}");
+        assert!(record.settled_on(eni), "{record:?}");
         assert_eq!(started.report["epoch"], record.epoch.0);
         let claim = self.member_records(&pod.member).claim.expect("a claim").object;
         assert_eq!(claim.address, Some(address));
