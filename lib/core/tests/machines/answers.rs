@@ -25,7 +25,7 @@ impl Chaos {
     pub(crate) fn answer(&mut self, action: &Action) -> Reply {
         self.meddle();
         let asked = self.now;
-        let took = Duration::from_millis(u64::from(self.choices.pick(&[0_u16, 1, 20, 400, 2_500])));
+        let took = Duration::from_millis(u64::from(self.choices.pick(&[0_u16, 1, 20, 400, 3_500])));
         self.check(action);
         let well = !self.choices.one_in(6);
         let reply = if well { self.well(action, asked) } else { self.ill(action) };
@@ -63,7 +63,12 @@ impl Chaos {
 
     pub(crate) fn ill(&mut self, action: &Action) -> Reply {
         let host = HostFailure {
-            kind: self.choices.pick(&[HostKind::Busy, HostKind::NoLink, HostKind::Superseded]),
+            kind: self.choices.pick(&[
+                HostKind::Busy,
+                HostKind::NoLink,
+                HostKind::Superseded,
+                HostKind::Refused,
+            ]),
             detail: "chaos".to_owned(),
         };
         match action {

@@ -67,6 +67,7 @@ proptest! {
     fn a_release_names_nothing_dangerous_whatever_it_is_told(
         bytes in prop::collection::vec(any::<u8>(), 8..200),
         unassign in any::<bool>(),
+        await_stop in any::<bool>(),
     ) {
         let mut chaos = Chaos::new(bytes);
         let before = chaos.record.clone();
@@ -75,7 +76,7 @@ proptest! {
             pod: parsed("mine"),
             run: parsed("run-now"),
             unassign,
-            await_stop: false,
+            await_stop,
             scope: SocketScope::All,
             drain: timing::DRAIN,
             grace: Duration::from_secs(30),

@@ -114,7 +114,15 @@ impl Chaos {
     }
 
     pub(crate) fn registry_failure(&mut self) -> RegistryFailure {
-        let kinds = [RegistryKind::Unavailable, RegistryKind::Unavailable, RegistryKind::Conflict];
+        let kinds = [
+            RegistryKind::Unavailable,
+            RegistryKind::Unavailable,
+            RegistryKind::Conflict,
+            RegistryKind::Conflict,
+            RegistryKind::NotFound,
+            RegistryKind::Invalid,
+            RegistryKind::Refused,
+        ];
         let effects = [Effect::None, Effect::Unknown];
         RegistryFailure {
             kind: self.choices.pick(&kinds),
@@ -132,6 +140,9 @@ impl Chaos {
             CloudKind::Transient,
             CloudKind::Gone,
             CloudKind::NotOurs,
+            CloudKind::BadAddress,
+            CloudKind::SubnetExhausted,
+            CloudKind::Auth,
             CloudKind::Unknown,
         ];
         let kind = self.choices.pick(&kinds);
