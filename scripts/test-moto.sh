@@ -34,4 +34,6 @@ for _ in $(seq 300); do
 done
 [ -n "$endpoint" ] || fail "moto's server did not start within 30 s: $(cat "$log")"
 
-MOTO_ENDPOINT="$endpoint" cargo test -p firecamp-cloud --features moto --test moto "$@"
+# Over the whole workspace, so that the SDK that `cargo test` has built is used.
+MOTO_ENDPOINT="$endpoint" cargo test --locked --workspace --features firecamp-cloud/moto \
+    --test moto "$@"
