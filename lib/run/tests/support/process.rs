@@ -29,6 +29,9 @@ impl Run {
         let dir = Rc::new(TempDir::new().unwrap());
         let mut command = Command::new(binary);
         command.env_clear().env("FIRECAMP_TERMINATION_LOG", dir.path().join("last-words"));
+        // `make coverage` tells by this variable where a process leaves its counts.
+        let counts = "LLVM_PROFILE_FILE";
+        command.envs(std::env::var_os(counts).map(|file| (counts, file)));
         // Exit codes and texts must not depend on where the tests run.
         command.env("NODE_NAME", "node-a").current_dir(dir.path());
         Self { command, dir }
