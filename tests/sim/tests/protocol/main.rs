@@ -1,6 +1,7 @@
 //! The protocol in the simulator: one binary, one module per part of the failure cases.
 #![expect(clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod bounds;
 mod calm;
 mod crash;
 mod ec2;

@@ -1,0 +1,123 @@
+//! Calls that never end, deadlines that come first, and objects that vanish.
+
+use std::time::Duration;
+
+use firecamp_core::contract::exit::Exit;
+use firecamp_core::contract::timing;
+use firecamp_core::ids::Epoch;
+use firecamp_core::machine::Release as Done;
+use firecamp_core::outside::Registry;
+use firecamp_core::record::{Mark, Mutation, Stored, Write};
+use firecamp_sim::{Break, Op, Script};
+use firecamp_sim_tests::{Cluster, FIRST, Pod, Release, attached, failed, released};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+async fn parked_on_a(cluster: &Cluster) {
+    let pod = Pod::new("uid-1", "node-a");
+    attached(pod.init(cluster).await);
+    released(pod.stop(cluster, Release::default()).await);
+    cluster.settle().await;
+}
+
+/// An Assign to node-a's ENI may be in flight.
+async fn mark_on_a(cluster: &Cluster) {
+    let stored = cluster.registry.snapshot().static_ips.get(&FIRST).cloned().expect("a record");
+    let mut object = stored.object.clone();
+    object.unsettled.insert(Mark {
+        mutation: Mutation::Assign,
+        eni: cluster.eni("node-a"),
+        run: "agent-a".parse().expect("a run id"),
+    });
+    let write = Write::UpdateStaticIp(Stored { version: stored.version, object });
+    cluster.registry.write(&write).await.expect("a write");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_never_ends_is_given_up_and_the_attach_goes_on() {
+    for op in [Op::Member, Op::Identity, Op::Pod, Op::Write, Op::Owner, Op::Assign, Op::AddAddress]
+    {
+        let cluster = Cluster::default();
+        parked_on_a(&cluster).await;
+        let script = Script::new().breaking(op, 1, Break::Never);
+        let begun = Instant::now();
+        attached(Pod::new("uid-2", "node-b").breaking(script.clone()).init(&cluster).await);
+        assert_eq!(script.fired(), 1, "{op:?}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{op:?}: {:?}", begun.elapsed());
+        assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")), "{op:?}");
+        cluster.audit();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_never_answers_ends_the_attach_before_anything_is_changed() {
+    let cluster = Cluster::default();
+    parked_on_a(&cluster).await;
+    let script = Script::new().breaking(Op::Probe, 1, Break::Never);
+    let mark = cluster.mark();
+    let failure = failed(Pod::new("uid-2", "node-b").breaking(script).init(&cluster).await);
+    assert_eq!(failure.exit, Exit::DiskRefused);
+    assert_eq!(cluster.costs(mark).mutating, 0);
+    assert_eq!(cluster.record(FIRST).epoch, Epoch(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_before_the_end_of_a_barrier_is_never_a_shorter_barrier() {
+    let cluster = Cluster::default();
+    parked_on_a(&cluster).await;
+    mark_on_a(&cluster).await;
+    let mark = cluster.mark();
+    let hasty = Pod::new("uid-2", "node-b").within(Duration::from_secs(3));
+    let failure = failed(hasty.init(&cluster).await);
+    assert_eq!(failure.exit, Exit::TimedOut, "{}", failure.message);
+    assert_eq!(cluster.costs(mark).mutating, 0, "it assigned before the barrier's end");
+    let marks = cluster.record(FIRST).unsettled;
+    assert_eq!(marks.len(), 1, "the mark that it found is gone, or its own stays: {marks:?}");
+    let begun = Instant::now();
+    attached(Pod::new("uid-3", "node-b").init(&cluster).await);
+    assert!(begun.elapsed() >= timing::CALL_BOUND);
+    cluster.audit();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_vanishes_meanwhile_ends_the_attach_without_a_call() {
+    let cluster = Cluster::default();
+    parked_on_a(&cluster).await;
+    mark_on_a(&cluster).await;
+    let mark = cluster.mark();
+    let pod = Pod::new("uid-2", "node-b");
+    let deleted = async {
+        sleep(Duration::from_secs(2)).await;
+        let mut snapshot = cluster.registry.snapshot();
+        snapshot.static_ips.clear();
+        cluster.registry.restore(snapshot);
+    };
+    let (ended, ()) = tokio::join!(pod.init(&cluster), deleted);
+    let failure = failed(ended);
+    assert_eq!(failure.exit, Exit::RegistryInvalid, "{}", failure.message);
+    assert_eq!(cluster.costs(mark).mutating, 0);
+    assert_eq!(cluster.owner(FIRST), Some(cluster.eni("node-a")));
+    cluster.audit();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_comes_before_the_epoch_is_known_changes_nothing() {
+    let cluster = Cluster::default();
+    let pod = Pod::new("uid-1", "node-a");
+    attached(pod.init(&cluster).await);
+    let mut script = Script::new();
+    for nth in 1..=100 {
+        script = script.breaking(Op::Member, nth, Break::Before);
+    }
+    let (blind, stop) = (pod.clone().breaking(script), CancellationToken::new());
+    let signal = async {
+        sleep(Duration::from_secs(5)).await;
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(blind.sidecar(&cluster, stop.clone()), signal);
+    assert_eq!(failed(ended).exit, Exit::RegistryUnavailable);
+    assert!(cluster.node("node-a").host.addresses().contains_key(&FIRST));
+    assert!(cluster.record(FIRST).held_by(pod.uid(), Epoch(1)));
+    assert_eq!(released(pod.stop(&cluster, Release::default()).await), Done::Parked);
+    cluster.audit();
+}
