@@ -75,8 +75,8 @@ pub enum Mutation {
     Unassign,
 }
 
-/// An EC2 mutation that may be in flight. Only the process that wrote it, or a completed
-/// takeover barrier, clears it.
+/// An EC2 mutation that may be in flight. Cleared by the process that wrote it, or by one that has
+/// waited T since its own take; a later mark for the same mutation and ENI takes its place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark {
     /// What was sent, or is about to be.

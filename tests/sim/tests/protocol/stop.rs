@@ -219,3 +219,24 @@ async fn f031_an_unassign_follows_the_address_to_where_a_crash_left_it() {
     attached(Pod::new("uid-3", "node-a").init(&cluster).await);
     cluster.audit();
 }
+
+#[tokio::test(start_paused = true)]
+async fn f023_a_sidecar_whose_member_has_moved_leaves_the_new_holders_record() {
+    let cluster = Cluster::default();
+    let zombie = Pod::new("uid-1", "node-a");
+    attached(zombie.init(&cluster).await);
+    let stop = CancellationToken::new();
+    // It fixed its epoch while it held the address; its node is cut off, and comes back late.
+    let moved = async {
+        sleep(Duration::from_secs(1)).await;
+        attached(Pod::new("uid-2", "node-b").init(&cluster).await);
+        let record = cluster.record(FIRST);
+        stop.cancel();
+        record
+    };
+    let (ended, record) = tokio::join!(zombie.sidecar(&cluster, stop.clone()), moved);
+    assert_eq!(released(ended), Done::NotHolder);
+    assert_eq!(cluster.record(FIRST), record);
+    assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));
+    cluster.audit();
+}
