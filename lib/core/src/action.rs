@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use crate::contract::timing;
 use crate::failure::{CloudFailure, FileFailure, HostFailure, RegistryFailure};
 use crate::ids::{EniId, Mac, PoolName, SubnetId, Version};
 use crate::node::NodeIdentity;
@@ -13,6 +14,7 @@ use crate::time::Moment;
 
 /// One thing to do next. Every action is idempotent or guarded by a version, an epoch or a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Action {
     /// Registry: read the member's claim, static IP and pool.
     ReadMember,
@@ -82,8 +84,22 @@ pub enum Action {
     Done,
 }
 
+impl Action {
+    /// What an EC2 mutation may still take if it is sent at `now`. None if that is too little for
+    /// EC2 to answer: the process may have been stopped since the machine named the call, and then
+    /// it is not sent. None as well for every other action.
+    pub fn time_left(&self, now: Moment) -> Option<Duration> {
+        let (Self::Assign { not_after, .. } | Self::Unassign { not_after, .. }) = self else {
+            return None;
+        };
+        let left = not_after.since(now);
+        (left >= timing::CALL_MINIMUM).then_some(left)
+    }
+}
+
 /// How long to wait, and for what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Delay {
     /// At least this long, or with `jitter` a random part of it.
     pub length: Duration,
@@ -95,6 +111,7 @@ pub struct Delay {
 
 /// The answer to an [`Action`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Reply {
     /// To `ReadMember`.
     Member(Result<Box<MemberRecords>, RegistryFailure>),
@@ -133,6 +150,7 @@ pub enum Reply {
 /// A step boundary of the protocol, as failure-modes name it (`attach.7`, `release.3`): the
 /// named step has taken effect and nothing after it has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Step {
     /// A boundary of attach.
     Attach(u8),

@@ -35,6 +35,7 @@ use self::undo::Undo;
 
 /// Who attaches, where and by which rules.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AttachInput {
     /// The member.
     pub member: Member,

@@ -144,6 +144,8 @@ pub mod timing {
     pub const PREDECESSOR_GRACE: Duration = Duration::from_secs(30);
     /// What is left to a stop container when nobody can tell (a kubelet leaves about 2 s).
     pub const UNKNOWN_GRACE: Duration = Duration::from_millis(1_500);
+    /// How long a sidecar tries to fix its epoch: for as long as it runs, in effect.
+    pub const SIDECAR_LIFE: Duration = Duration::from_hours(24 * 365);
     /// What a release keeps for itself when it drains: its essential part needs under 100 ms.
     pub const RELEASE_RESERVE: Duration = Duration::from_secs(1);
     /// The most that a preStop hook drains.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::bug::{Bug, planted};
 use crate::ids::{ClusterName, EniId, Epoch, NodeName, PodUid, RunId};
 use crate::outside::{Owner, OwnerEni};
 use crate::record::{Attachment, Mark, Mutation, State, StaticIp};
@@ -62,7 +63,10 @@ pub fn take(record: &StaticIp, taker: &Taker, listed: bool) -> Take {
         .as_ref()
         .is_some_and(|last| last.served && last.pod == taker.pod && last.node == taker.node);
     let mut next = record.clone();
-    next.epoch = record.epoch.max(taker.floor).next();
+    let same_pod = record.attachment.as_ref().is_some_and(|last| last.pod == taker.pod);
+    if !(same_pod && planted(Bug::UidForEpoch)) {
+        next.epoch = record.epoch.max(taker.floor).next();
+    }
     next.attachment = Some(Attachment {
         state: State::Attaching,
         pod: taker.pod.clone(),
@@ -71,14 +75,14 @@ pub fn take(record: &StaticIp, taker: &Taker, listed: bool) -> Take {
         run: taker.run.clone(),
         served: same_life,
     });
-    if calls != Calls::None {
+    if calls != Calls::None && !planted(Bug::NoTakeMark) {
         mark(&mut next, Mutation::Assign, &taker.eni, &taker.run);
     }
     let state = record.attachment.as_ref().map(|a| a.state);
     Take {
         record: next,
         calls,
-        barrier: needs_barrier(&record.unsettled, &taker.eni),
+        barrier: needs_barrier(&record.unsettled, &taker.eni) && !planted(Bug::NoBarrier),
         plain_first: matches!(state, Some(State::Releasing | State::Released)),
         await_predecessor: !same_life,
     }
@@ -96,7 +100,7 @@ fn mark(record: &mut StaticIp, mutation: Mutation, eni: &EniId, run: &RunId) {
 pub fn needs_barrier(marks: &BTreeSet<Mark>, eni: &EniId) -> bool {
     marks.iter().any(|mark| match mark.mutation {
         Mutation::Assign => mark.eni != *eni,
-        Mutation::Unassign => mark.eni == *eni,
+        Mutation::Unassign => mark.eni == *eni && !planted(Bug::BarrierIgnoresUnassign),
     })
 }
 
@@ -124,6 +128,9 @@ pub fn verdict(
     owner: &Owner,
     plain_first: bool,
 ) -> Verdict {
+    if planted(Bug::ForceWithoutLook) {
+        return Verdict::Assign { force: true };
+    }
     match owner {
         Owner::Nobody => Verdict::Assign { force: false },
         Owner::Eni(holder) if holder.primary => Verdict::Refuse(holder.clone()),
@@ -149,7 +156,8 @@ pub fn completed(record: &StaticIp, before: &StaticIp, eni: &EniId, own: &RunId)
         attachment.served = true;
     }
     next.reserved_on = Some(eni.clone());
-    next.unsettled.retain(|mark| mark.run != *own && !before.unsettled.contains(mark));
+    let all = planted(Bug::ClearsOthersMarks);
+    next.unsettled.retain(|mark| mark.run != *own && !before.unsettled.contains(mark) && !all);
     next
 }
 
@@ -193,6 +201,9 @@ pub fn parked(record: &StaticIp) -> StaticIp {
     if let Some(attachment) = &mut next.attachment {
         attachment.state = State::Parked;
     }
+    if planted(Bug::ReleaseClearsMarks) {
+        next.unsettled.clear();
+    }
     next
 }
 
@@ -204,7 +215,9 @@ pub fn releasing(record: &StaticIp, run: &RunId) -> Option<(StaticIp, EniId)> {
     let eni = attachment.eni.take()?;
     attachment.state = State::Releasing;
     attachment.run = run.clone();
-    next.epoch = record.epoch.next();
+    if !planted(Bug::UnassignKeepsEpoch) {
+        next.epoch = record.epoch.next();
+    }
     mark(&mut next, Mutation::Unassign, &eni, run);
     Some((next, eni))
 }

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 /// Whether a request that failed may have taken effect all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Effect {
     /// It took no effect: the system said so.
     None,
@@ -13,6 +14,7 @@ pub enum Effect {
 
 /// What EC2's or the metadata service's answer means (ec2-semantics, error taxonomy).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CloudKind {
     /// The address is held by an ENI other than the named one; or it is ours already
     /// (EC2 does not say which: a Describe does).
@@ -40,6 +42,7 @@ pub enum CloudKind {
 /// A failed call to EC2 or IMDS. `detail` says what was asked of what, the code, the message and
 /// the request id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[error("{detail}")]
 pub struct CloudFailure {
     /// What it means.
@@ -52,6 +55,7 @@ pub struct CloudFailure {
 
 /// What a failed registry request means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RegistryKind {
     /// The object changed since it was read.
     Conflict,
@@ -69,6 +73,7 @@ pub enum RegistryKind {
 
 /// A failed registry request. `detail` names the operation and the object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[error("{detail}")]
 pub struct RegistryFailure {
     /// What it means.
@@ -81,6 +86,7 @@ pub struct RegistryFailure {
 
 /// What a failed kernel or lock operation means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum HostKind {
     /// A higher epoch holds the address on this node.
     Superseded,
@@ -94,6 +100,7 @@ pub enum HostKind {
 
 /// A failed kernel or lock operation. `detail` names the operation and the object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[error("{detail}")]
 pub struct HostFailure {
     /// What it means.
@@ -104,6 +111,7 @@ pub struct HostFailure {
 
 /// A failed operation on the static-IP file. `detail` names the operation and the path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[error("{detail}")]
 pub struct FileFailure {
     /// The text for people.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -22,18 +23,44 @@ pub(crate) fn invalid(kind: &'static str, expected: &'static str, text: &str) ->
     InvalidId { kind, expected, text: text.chars().take(80).collect() }
 }
 
+/// What serde needs to read and write an identifier as its text, checked like any other.
+macro_rules! text_serde {
+    ($name:ident) => {
+        #[cfg(feature = "serde")]
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                text.parse()
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.to_string()
+            }
+        }
+    };
+}
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $expected:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        #[cfg_attr(
+            feature = "serde",
+            derive(serde::Serialize, serde::Deserialize),
+            serde(try_from = "String", into = "String")
+        )]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Parses the text, refusing anything that is not well formed.
             pub fn new(text: &str) -> Result<Self, InvalidId> {
                 let check: fn(&str) -> bool = $check;
                 if check(text) {
-                    Ok(Self(text.to_owned()))
+                    Ok(Self(Arc::from(text)))
                 } else {
                     Err(invalid($kind, $expected, text))
                 }
@@ -50,6 +77,8 @@ macro_rules! text_id {
                 f.write_str(&self.0)
             }
         }
+
+        text_serde!($name);
 
         impl FromStr for $name {
             type Err = InvalidId;
@@ -132,10 +161,17 @@ text_id!(
 
 /// One StatefulSet pod identity: namespace and pod name, written `NAMESPACE/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(try_from = "String", into = "String")
+)]
 pub struct Member {
-    namespace: String,
-    name: String,
+    namespace: Arc<str>,
+    name: Arc<str>,
 }
+
+text_serde!(Member);
 
 impl Member {
     /// Parses both parts as RFC 1123 names.
@@ -146,7 +182,7 @@ impl Member {
         if !is_subdomain(name) {
             return Err(invalid("member name", "an RFC 1123 subdomain", name));
         }
-        Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+        Ok(Self { namespace: Arc::from(namespace), name: Arc::from(name) })
     }
 
     /// The namespace.
@@ -160,6 +196,16 @@ impl Member {
     }
 }
 
+impl FromStr for Member {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let parts = text.split_once('/');
+        let (namespace, name) = parts.ok_or_else(|| invalid("member", "NAMESPACE/NAME", text))?;
+        Self::new(namespace, name)
+    }
+}
+
 impl fmt::Display for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
@@ -168,7 +214,14 @@ impl fmt::Display for Member {
 
 /// A link-layer address, always printed in lower case with colons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(try_from = "String", into = "String")
+)]
 pub struct Mac([u8; 6]);
+
+text_serde!(Mac);
 
 impl Mac {
     /// From the six bytes that netlink reports.
@@ -211,6 +264,7 @@ impl FromStr for Mac {
 
 /// The count of attachments of one static IP. It only grows; who holds an old one changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Epoch(pub u64);
 
 impl Epoch {

@@ -8,10 +8,12 @@
 pub mod action;
 pub mod allocate;
 pub mod attach;
+pub mod bug;
 pub mod contract;
 pub mod decide;
 pub mod failure;
 pub mod ids;
+pub mod lock;
 pub mod machine;
 pub mod node;
 pub mod outside;

@@ -32,6 +32,7 @@ pub trait Machine: Clone + Eq + std::hash::Hash {
 
 /// How an attach went through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Path {
     /// The address was on this ENI already: no EC2 mutation.
     SameNode,
@@ -41,6 +42,7 @@ pub enum Path {
 
 /// A completed attach.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Attached {
     /// The member's address.
     pub address: Ipv4Addr,
@@ -58,6 +60,7 @@ pub struct Attached {
 
 /// What a release did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Release {
     /// Released; EC2 keeps the address on the ENI.
     Parked,
@@ -71,6 +74,7 @@ pub enum Release {
 
 /// How a machine ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Outcome {
     /// Attach: EC2, the kernel and the file agree, and the record says so.
     Attached(Attached),
@@ -89,6 +93,7 @@ pub enum Outcome {
 
 /// A failed attach or release.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Failure {
     /// The cause, as an exit code.
     pub exit: Exit,

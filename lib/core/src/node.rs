@@ -10,6 +10,7 @@ use crate::ids::{EniId, InstanceId, InvalidId, Mac, SubnetId, Zone, invalid};
 
 /// One network interface of this instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Eni {
     /// Its id.
     pub id: EniId,
@@ -34,6 +35,7 @@ pub struct Eni {
 
 /// What the metadata service says of this instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NodeIdentity {
     /// The instance.
     pub instance: InstanceId,
@@ -49,6 +51,7 @@ pub struct NodeIdentity {
 
 /// Which ENI carries the addresses of members on this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum EniRule {
     /// The interface with the lowest device index in the address's subnet.
     #[default]

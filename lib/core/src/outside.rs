@@ -13,11 +13,13 @@ use crate::failure::{CloudFailure, FileFailure, HostFailure, RegistryFailure};
 use crate::ids::{
     EniId, Epoch, InstanceId, Mac, Member, NodeName, PodUid, PoolName, SubnetId, Version,
 };
+use crate::lock::LockRecord;
 use crate::node::NodeIdentity;
 use crate::record::{MemberRecords, StaticIp, Stored, Write};
 
 /// Who EC2 says owns an address. Reads lag: it was so at some moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Owner {
     /// No ENI is shown. That does not mean that the address is free.
     Nobody,
@@ -27,6 +29,7 @@ pub enum Owner {
 
 /// The ENI that owns an address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OwnerEni {
     /// Its id.
     pub id: EniId,
@@ -81,6 +84,7 @@ pub trait Cloud: Send + Sync {
 /// Who acts on an address in the kernel of this node. Epochs of one address are ordered, so of
 /// two holders the one with the higher epoch is right.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Holder {
     /// The pod.
     pub pod: PodUid,
@@ -90,6 +94,7 @@ pub struct Holder {
 
 /// What the kernel needs to answer for an address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct KernelTarget {
     /// The address, added as a /32.
     pub address: Ipv4Addr,
@@ -101,6 +106,7 @@ pub struct KernelTarget {
 
 /// Policy routing for an address on a secondary ENI.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Routing {
     /// The table of the ENI.
     pub table: u32,
@@ -112,6 +118,7 @@ pub struct Routing {
 
 /// What the kernel holds of an address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct KernelView {
     /// The name of the link with the target's MAC, if there is one.
     pub link: Option<String>,
@@ -123,13 +130,14 @@ pub struct KernelView {
     pub tagged: bool,
     /// Rule and routes are there, or none are needed.
     pub routing: bool,
-    /// The last epoch that the node-local lock's record names. A registry that was restored from
-    /// a backup may be behind it; the next epoch must not be.
-    pub recorded: Option<Epoch>,
+    /// What the node-local lock has on record: who acted last here. A registry that was restored
+    /// from a backup may be behind its epoch; the next epoch must not be.
+    pub recorded: Option<LockRecord>,
 }
 
 /// Which sockets count as use of an address. `TIME_WAIT` never does, nor a wildcard listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum SocketScope {
     /// Listeners, connections and bound UDP sockets.
     All,
@@ -139,6 +147,7 @@ pub enum SocketScope {
 
 /// How many sockets of this network namespace use an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SocketUse {
     /// TCP listeners bound to exactly this address.
     pub listeners: u32,
@@ -220,6 +229,7 @@ pub trait HostNet: Send + Sync {
 
 /// The live pod of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PodView {
     /// No registry of pods: whoever started this process vouches for it (file registry).
     Vouched,
@@ -231,9 +241,21 @@ pub enum PodView {
         pod: PodUid,
         /// Its node, once scheduled.
         node: Option<NodeName>,
-        /// It is terminating or terminal; with what is left of its grace period, if known.
-        ending: Option<Option<Duration>>,
+        /// Where it is in its life.
+        life: Life,
     },
+}
+
+/// Where a pod is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Life {
+    /// It may start or run.
+    Running,
+    /// Its deletion was asked for; with what is left of its grace period, if known.
+    Terminating(Option<Duration>),
+    /// All its containers have ended for good (phase Succeeded or Failed).
+    Terminal,
 }
 
 /// Claims, static IPs and attachments. Reads are fresh (quorum), never from a cache. The

@@ -5,12 +5,14 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
+use crate::bug::{Bug, planted};
 use crate::ids::{
     EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId, SubnetId, Version, Zone,
 };
 
 /// An object and the version of it that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Stored<T> {
     /// The version that a compare-and-swap must name.
     pub version: Version,
@@ -20,6 +22,7 @@ pub struct Stored<T> {
 
 /// What a release does in EC2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ReleasePolicy {
     /// The address stays on the ENI as a reservation.
     #[default]
@@ -30,6 +33,7 @@ pub enum ReleasePolicy {
 
 /// Addresses of one subnet that a pool may hand out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PoolSubnet {
     /// The EC2 subnet.
     pub subnet: SubnetId,
@@ -43,6 +47,7 @@ pub struct PoolSubnet {
 
 /// A `StaticIPPool`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pool {
     /// Its name.
     pub name: PoolName,
@@ -54,6 +59,7 @@ pub struct Pool {
 
 /// A `StaticIPClaim`, named after its member.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Claim {
     /// Whose claim it is.
     pub member: Member,
@@ -68,6 +74,7 @@ pub struct Claim {
 
 /// Which EC2 mutation a mark announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Mutation {
     /// AssignPrivateIpAddresses.
     Assign,
@@ -78,6 +85,7 @@ pub enum Mutation {
 /// An EC2 mutation that may be in flight. Cleared by the process that wrote it, or by one that has
 /// waited T since its own take; a later mark for the same mutation and ENI takes its place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Mark {
     /// What was sent, or is about to be.
     pub mutation: Mutation,
@@ -89,6 +97,7 @@ pub struct Mark {
 
 /// Where an attachment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum State {
     /// Taken; EC2, kernel and file are on their way.
     Attaching,
@@ -104,6 +113,7 @@ pub enum State {
 
 /// Who holds the address now, or held it last.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Attachment {
     /// Where it stands.
     pub state: State,
@@ -122,6 +132,7 @@ pub struct Attachment {
 
 /// A `StaticIP`, named by its address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StaticIp {
     /// The address, and the object's name.
     pub address: Ipv4Addr,
@@ -154,7 +165,8 @@ impl StaticIp {
             State::Attaching | State::Attached | State::Parked => a.eni.as_ref() == Some(eni),
             State::Releasing | State::Released => false,
         });
-        rests && self.reserved_on.as_ref() == Some(eni) && self.unsettled.is_empty()
+        let quiet = self.unsettled.is_empty() || planted(Bug::SettledIgnoresMarks);
+        rests && self.reserved_on.as_ref() == Some(eni) && quiet
     }
 
     /// Whether a mutation that `run` marked may still be in flight.
@@ -172,7 +184,7 @@ impl StaticIp {
 
     /// Whether `pod` holds `epoch`: attaching or attached, not released and not superseded.
     pub fn held_by(&self, pod: &PodUid, epoch: Epoch) -> bool {
-        self.epoch == epoch
+        (self.epoch == epoch || planted(Bug::UidForEpoch))
             && self.attachment.as_ref().is_some_and(|a| match a.state {
                 State::Attaching | State::Attached => a.pod == *pod,
                 State::Parked | State::Releasing | State::Released => false,
@@ -182,6 +194,7 @@ impl StaticIp {
 
 /// What one fresh read of a member returns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemberRecords {
     /// The member's claim.
     pub claim: Option<Stored<Claim>>,
@@ -193,6 +206,7 @@ pub struct MemberRecords {
 
 /// A write to the registry. Every one is a create-if-absent or a compare-and-swap.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Write {
     /// Create the member's claim.
     CreateClaim(Claim),

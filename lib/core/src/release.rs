@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use self::unassign::Unassign;
 use crate::action::{Action, Reply, Step};
+use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide;
@@ -21,12 +22,13 @@ use crate::ids::{Epoch, Member, PodUid, RunId};
 use crate::machine::{
     Failure, Halt, Machine, Outcome, Patience, Release as Done, Span, Turn, mismatch, registry_halt,
 };
-use crate::outside::{Holder, PodView, SocketScope, SocketUse};
+use crate::outside::{Holder, Life, PodView, SocketScope, SocketUse};
 use crate::record::{MemberRecords, ReleasePolicy, State, StaticIp, Stored, Write};
 use crate::time::Moment;
 
 /// Who releases, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ReleaseInput {
     /// The member.
     pub member: Member,
@@ -80,7 +82,7 @@ pub struct Release {
 impl Release {
     /// A machine that begins now. The grace period begins with the signal, not with this.
     pub fn new(input: ReleaseInput, now: Moment) -> Self {
-        let fix = if input.await_stop { FIX_DEADLINE } else { input.grace };
+        let fix = if input.await_stop { timing::SIDECAR_LIFE } else { input.grace };
         let patience = Patience::until(now.plus(fix.max(timing::UNKNOWN_GRACE)));
         Self {
             input,
@@ -116,6 +118,10 @@ impl Release {
                 self.after_pod(&pod, span.now)
             }
             (At::Fresh | At::Again, Reply::Record(read)) => {
+                if planted(Bug::DeleteOnFailedRead) && read.is_err() {
+                    self.at = At::Address;
+                    return Ok(None);
+                }
                 let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
                 self.after_fresh(stored)
             }
@@ -169,10 +175,13 @@ impl Release {
             return Ok(Some(self.released(Done::NotHolder)));
         }
         let left = match pod {
-            PodView::Vouched | PodView::Absent => None,
             PodView::Present { pod, .. } if *pod != self.input.pod => None,
-            PodView::Present { ending: Some(left), .. } => *left,
-            PodView::Present { ending: None, .. } => {
+            PodView::Vouched | PodView::Absent | PodView::Present { life: Life::Terminal, .. } => {
+                None
+            }
+            PodView::Present { life: Life::Terminating(left), .. } => *left,
+            PodView::Present { life: Life::Running, .. } if planted(Bug::NoStopPodCheck) => None,
+            PodView::Present { life: Life::Running, .. } => {
                 return Ok(Some(self.released(Done::NotEnding)));
             }
         };
@@ -185,7 +194,11 @@ impl Release {
     }
 
     fn ours(&self, stored: Option<Stored<StaticIp>>) -> Option<Stored<StaticIp>> {
-        stored.filter(|s| s.object.held_by(&self.input.pod, self.epoch))
+        let by_uid = planted(Bug::NoReleaseEpoch);
+        stored.filter(|s| {
+            let epoch = if by_uid { s.object.epoch } else { self.epoch };
+            s.object.held_by(&self.input.pod, epoch)
+        })
     }
 
     /// Before draining, and again after it: the kernel is changed less than a moment after a read.
@@ -193,6 +206,7 @@ impl Release {
         let Some(stored) = self.ours(stored) else {
             return Ok(Some(self.released(Done::NotHolder)));
         };
+        self.epoch = stored.object.epoch;
         self.stored = Some(stored);
         self.at = if self.at == At::Fresh {
             self.crossed = Some(Step::Release(1));
@@ -328,9 +342,6 @@ impl Release {
         }
     }
 }
-
-/// How long a sidecar tries to fix its epoch: for as long as it runs, in effect.
-const FIX_DEADLINE: Duration = Duration::from_hours(24 * 365);
 
 impl Machine for Release {
     fn action(&self) -> Action {

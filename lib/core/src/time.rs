@@ -5,6 +5,7 @@ use std::time::Duration;
 /// A moment on this process's monotonic clock, counted from an origin that the caller chose.
 /// Moments of two processes or machines are never compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Moment(pub Duration);
 
 impl Moment {

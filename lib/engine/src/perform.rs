@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::contract::timing;
 use firecamp_core::failure::{
     CloudFailure, CloudKind, Effect, FileFailure, HostFailure, HostKind, RegistryFailure,
     RegistryKind,
@@ -113,13 +112,6 @@ async fn disk<T>(
     })
 }
 
-/// What is left of T at the very moment of sending: this process may have been stopped since the
-/// machine named the call. None if that is too little for EC2 to answer.
-fn remaining(not_after: Moment, now: Moment) -> Option<Duration> {
-    let left = not_after.since(now);
-    (left >= timing::CALL_MINIMUM).then_some(left)
-}
-
 fn unsent(what: &str) -> Reply {
     Reply::Cloud(Err(CloudFailure {
         kind: CloudKind::Transient,
@@ -207,12 +199,12 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
             Reply::Listed(cloud("read the ENI's addresses", READ_BOUND, it.listed(*mac)).await)
         } else if let Action::ReadOwner(address, subnet) = action {
             Reply::Owner(self.owner(*address, subnet).await)
-        } else if let Action::Assign { eni, address, force, not_after } = action {
-            let Some(within) = remaining(*not_after, now()) else { return Some(unsent("assign")) };
+        } else if let Action::Assign { eni, address, force, .. } = action {
+            let Some(within) = action.time_left(now()) else { return Some(unsent("assign")) };
             let call = it.assign(eni, *address, *force, within);
             Reply::Cloud(cloud("assign", within.saturating_add(SLACK), call).await)
-        } else if let Action::Unassign { eni, address, not_after } = action {
-            let Some(within) = remaining(*not_after, now()) else {
+        } else if let Action::Unassign { eni, address, .. } = action {
+            let Some(within) = action.time_left(now()) else {
                 return Some(unsent("unassign"));
             };
             let call = it.unassign(eni, *address, within);

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use firecamp_core::failure::HostFailure;
+use firecamp_core::lock::Hold;
 use firecamp_core::outside::{Holder, HostNet, KernelTarget, KernelView, SocketUse};
 use nix::sys::utsname::uname;
 
 use crate::error::HostError;
 use crate::kernel::{address, failed, link, socket};
-use crate::lock::record::{Hold, Record, Recorded};
+use crate::lock::record::{Record, Recorded};
 use crate::lock::{Lock, Locks};
 use crate::netlink::Netlink;
 use crate::routing;
@@ -203,7 +204,7 @@ impl LinuxHost {
             address: mine.is_some(),
             tagged: mine.is_some_and(|one| is_ours(one, &recorded, self.tags)),
             routing: routed,
-            recorded: recorded.epoch(),
+            recorded: recorded.last(),
         })
     }
 }

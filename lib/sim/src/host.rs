@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use firecamp_core::failure::{HostFailure, HostKind};
 use firecamp_core::ids::Mac;
+use firecamp_core::lock::{Hold, LockRecord};
 use firecamp_core::outside::{Holder, HostNet, KernelTarget, KernelView, SocketUse};
 
 /// Who put an address into the kernel.
@@ -17,18 +18,12 @@ pub enum Tag {
     Foreign,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Lock {
-    holder: Holder,
-    held: bool,
-}
-
 #[derive(Debug, Default)]
 struct Kernel {
     links: BTreeSet<Mac>,
     addresses: BTreeMap<Ipv4Addr, (Mac, Tag)>,
     routed: BTreeSet<Ipv4Addr>,
-    locks: BTreeMap<Ipv4Addr, Lock>,
+    locks: BTreeMap<Ipv4Addr, LockRecord>,
     sockets: BTreeMap<Ipv4Addr, SocketUse>,
 }
 
@@ -87,34 +82,19 @@ impl SimHost {
 
 impl Kernel {
     fn claim(&mut self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
-        self.refuse_older(address, holder)?;
-        let late = self.locks.get(&address).is_some_and(|lock| {
-            lock.holder.epoch == holder.epoch && !(lock.held && lock.holder.pod == holder.pod)
-        });
-        if late {
+        if self.locks.get(&address).is_some_and(|last| !last.permits_adding(holder)) {
             return Err(superseded(address));
         }
-        self.locks.insert(address, Lock { holder: holder.clone(), held: true });
+        self.locks.insert(address, LockRecord { holder: holder.clone(), hold: Hold::Held });
         Ok(())
     }
 
     fn let_go(&mut self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
-        self.refuse_older(address, holder)?;
-        let other = self.locks.get(&address).is_some_and(|lock| {
-            lock.holder.epoch == holder.epoch && lock.held && lock.holder.pod != holder.pod
-        });
-        if other {
+        if self.locks.get(&address).is_some_and(|last| !last.permits_removing(holder)) {
             return Err(superseded(address));
         }
-        self.locks.insert(address, Lock { holder: holder.clone(), held: false });
+        self.locks.insert(address, LockRecord { holder: holder.clone(), hold: Hold::Released });
         Ok(())
-    }
-
-    fn refuse_older(&self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
-        match self.locks.get(&address) {
-            Some(lock) if lock.holder.epoch > holder.epoch => Err(superseded(address)),
-            Some(_) | None => Ok(()),
-        }
     }
 
     fn needs_link(&self, mac: Mac) -> Result<(), HostFailure> {
@@ -166,7 +146,7 @@ impl HostNet for SimHost {
             address: held.is_some(),
             tagged: held.is_some_and(|(_, tag)| *tag == Tag::Ours),
             routing: target.routing.is_none() || kernel.routed.contains(&target.address),
-            recorded: kernel.locks.get(&target.address).map(|lock| lock.holder.epoch),
+            recorded: kernel.locks.get(&target.address).cloned(),
         })
     }
 

@@ -9,7 +9,7 @@ use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Member, NodeName, PodUid, RunId, Version};
 use firecamp_core::node::{Eni, EniRule, NodeIdentity};
-use firecamp_core::outside::{KernelView, Owner, OwnerEni, PodView, SocketScope, SocketUse};
+use firecamp_core::outside::{KernelView, Life, Owner, OwnerEni, PodView, SocketScope, SocketUse};
 use firecamp_core::plan::{Plan, World, plan};
 use firecamp_core::record::{
     Attachment, Claim, Mark, MemberRecords, Mutation, Pool, PoolSubnet, ReleasePolicy, State,
@@ -132,18 +132,20 @@ impl Case {
     }
 
     fn pod(&self) -> PodView {
-        let present = |pod: &str, node: &str, ending| PodView::Present {
+        let present = |pod: &str, node: &str, life| PodView::Present {
             pod: parsed::<PodUid>(pod),
             node: Some(parsed::<NodeName>(node)),
-            ending,
+            life,
         };
         match self.yaml.pod {
             Pod::Vouched => PodView::Vouched,
             Pod::Absent => PodView::Absent,
-            Pod::Live => present("new", "node-a", None),
-            Pod::Ending => present("new", "node-a", Some(Some(Duration::from_secs(20)))),
-            Pod::Other => present("other", "node-a", None),
-            Pod::Elsewhere => present("new", "node-b", None),
+            Pod::Live => present("new", "node-a", Life::Running),
+            Pod::Ending => {
+                present("new", "node-a", Life::Terminating(Some(Duration::from_secs(20))))
+            }
+            Pod::Other => present("other", "node-a", Life::Running),
+            Pod::Elsewhere => present("new", "node-b", Life::Running),
         }
     }
 

@@ -366,7 +366,8 @@ fn after_link(bound: Bound, view: &KernelView, crossed: &mut Option<Step>) -> Tu
         return Err(link_halt(HostKind::NoLink, text));
     }
     *crossed = Some(Step::Attach(6));
-    Ok(Some(Bound { floor: view.recorded.unwrap_or_default(), ..bound }))
+    let floor = view.recorded.as_ref().map(|last| last.holder.epoch).unwrap_or_default();
+    Ok(Some(Bound { floor, ..bound }))
 }
 
 /// A hot-plugged ENI needs seconds until the kernel has its link, so that is waited for.

@@ -5,6 +5,7 @@
 use super::AttachInput;
 use super::bind::Bound;
 use crate::action::{Action, Reply, Step};
+use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Take, Taker};
@@ -12,7 +13,7 @@ use crate::failure::{Effect, RegistryFailure, RegistryKind};
 use crate::ids::{Epoch, Version};
 use crate::machine::{Halt, Span, Turn, mismatch, registry_halt};
 use crate::node::Eni;
-use crate::outside::PodView;
+use crate::outside::{Life, PodView};
 use crate::record::{StaticIp, Stored, Write};
 use crate::time::Moment;
 
@@ -79,6 +80,10 @@ impl Hold {
                 let pod = read.map_err(|f| registry_halt(&f))?;
                 self.check(input, &pod)?;
                 *crossed = Some(Step::Attach(2));
+                if planted(Bug::PodCheckFirst) {
+                    self.at = At::Reread;
+                    return Ok(None);
+                }
                 self.take = Some(self.decided(input));
                 self.at = At::Write;
                 Ok(None)
@@ -144,7 +149,7 @@ impl Hold {
                     input.pod, input.node
                 )))
             }
-            PodView::Present { ending: Some(_), .. } => {
+            PodView::Present { life: Life::Terminating(_) | Life::Terminal, .. } => {
                 Err(Halt::Superseded(format!("pod {} is ending", input.pod)))
             }
             PodView::Present { .. } => Ok(()),
@@ -193,6 +198,12 @@ impl Hold {
         span: Span,
         crossed: &mut Option<Step>,
     ) -> Turn<Held> {
+        if let (true, None, Some(stored)) = (planted(Bug::PodCheckFirst), &self.take, &stored) {
+            self.bound.stored = stored.clone();
+            self.take = Some(self.decided(input));
+            self.at = At::Write;
+            return Ok(None);
+        }
         let ours = stored.filter(|s| {
             s.object.attachment.as_ref().is_some_and(|a| a.run == input.run)
                 && s.object.epoch == self.decided(input).record.epoch
@@ -210,9 +221,35 @@ impl Hold {
 }
 
 /// Who holds a record, for people.
-pub(super) fn holder_text(record: &StaticIp) -> String {
+fn holder_text(record: &StaticIp) -> String {
     record
         .attachment
         .as_ref()
         .map_or_else(|| "nobody".to_owned(), |a| format!("pod {} on node {}", a.pod, a.node))
+}
+
+/// The fresh record, if this run still holds it.
+pub(super) fn still_ours(
+    held: &Held,
+    input: &AttachInput,
+    stored: Option<Stored<StaticIp>>,
+) -> Result<Stored<StaticIp>, Halt> {
+    let address = held.stored.object.address;
+    let Some(stored) = stored else {
+        let text = format!("StaticIP {address} is gone from the registry");
+        return Err(Halt::Fail(Exit::RegistryInvalid, text));
+    };
+    let ours = stored.object.epoch == held.stored.object.epoch
+        && stored.object.attachment.as_ref().is_some_and(|a| {
+            a.run == input.run || (planted(Bug::UidForEpoch) && a.pod == input.pod)
+        });
+    if ours {
+        return Ok(stored);
+    }
+    Err(Halt::Superseded(format!(
+        "{} took epoch {} of {address}; this run held {}",
+        holder_text(&stored.object),
+        stored.object.epoch,
+        held.stored.object.epoch
+    )))
 }

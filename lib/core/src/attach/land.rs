@@ -5,9 +5,11 @@ use std::net::Ipv4Addr;
 
 use super::AttachInput;
 use super::bind::link_halt;
-use super::moving::{Moved, still_ours};
+use super::hold::still_ours;
+use super::moving::Moved;
 use super::undo::Undo;
 use crate::action::{Action, Reply, Step};
+use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::{kernel, timing};
 use crate::decide;
@@ -45,7 +47,11 @@ impl Land {
     pub(super) fn new(moved: Moved, now: Moment) -> Self {
         // The kernel's write, too, follows a registry check that is less than T old.
         let recent = now.since(moved.held.authorised) < timing::CALL_BOUND;
-        let at = if recent { At::Address } else { At::Fresh };
+        let at = match recent {
+            true if planted(Bug::FileBeforeKernel) => At::Stage,
+            true => At::Address,
+            false => At::Fresh,
+        };
         Self { at, moved, in_kernel: false, begun: now, overlapped: false }
     }
 
@@ -141,7 +147,7 @@ impl Land {
     fn after_verify(&mut self, view: &KernelView, crossed: &mut Option<Step>) -> Turn<Attached> {
         if view.link_up && view.address && view.routing {
             *crossed = Some(Step::Attach(13));
-            self.at = At::Stage;
+            self.at = if planted(Bug::FileBeforeKernel) { At::Complete } else { At::Stage };
             return Ok(None);
         }
         self.at = At::Fresh;
@@ -176,6 +182,10 @@ impl Land {
             At::Sync => {
                 *crossed = Some(Step::Attach(16));
                 self.begun = now;
+                if planted(Bug::FileBeforeKernel) {
+                    self.at = At::Address;
+                    return Ok(None);
+                }
                 if self.moved.held.take.await_predecessor {
                     self.at = At::Predecessor;
                     return Ok(None);
@@ -219,7 +229,8 @@ impl Land {
         let held = &self.moved.held;
         let marked = !held.before.unsettled.is_empty();
         let found = marked.then(|| held.taken.plus(timing::CALL_BOUND));
-        match self.moved.unanswered.max(found) {
+        let unanswered = self.moved.unanswered.filter(|_bound| !planted(Bug::GiveUpClearsMark));
+        match unanswered.max(found) {
             Some(bound) if bound > now => {
                 let text = "calls without an answer to be out of the way".to_owned();
                 Err(Halt::Pause(bound.since(now), text))

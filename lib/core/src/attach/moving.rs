@@ -3,8 +3,9 @@
 //! proven to have switched.
 
 use super::AttachInput;
-use super::hold::{Held, holder_text};
+use super::hold::{Held, still_ours};
 use crate::action::{Action, Reply, Step};
+use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Verdict, Whereabouts};
@@ -224,6 +225,10 @@ impl Move {
     /// Goes to the Assign, through a fresh read if one was sent already or too little is left
     /// of T.
     fn approach(&mut self, force: bool, now: Moment) {
+        if planted(Bug::NoFreshRead) {
+            self.at = At::Assign { force, not_after: now.plus(timing::CALL_BOUND) };
+            return;
+        }
         let left = timing::CALL_BOUND.saturating_sub(now.since(self.held.authorised));
         self.at = if left >= timing::CALL_MINIMUM && !self.sent {
             At::Assign { force, not_after: self.not_after() }
@@ -261,7 +266,10 @@ impl Move {
 
     fn after_assigned(&mut self, now: Moment) -> Turn<Moved> {
         self.assigned = Some(now);
-        if self.held.listed {
+        if planted(Bug::SuccessBeforeSwitch) {
+            return Ok(Some(self.moved(Path::Moved)));
+        }
+        if self.held.listed && !planted(Bug::PresenceIsProof) {
             // Listed before, so that presence proves nothing: Describe decides, once settled.
             self.at = At::Shown;
             let text = "the data path to settle".to_owned();
@@ -274,13 +282,17 @@ impl Move {
     fn after_refusal(&mut self, failure: &CloudFailure, force: bool, span: Span) -> Turn<Moved> {
         let text = failure.detail.clone();
         self.sent = true;
-        if failure.effect == Effect::Unknown {
+        if failure.effect == Effect::Unknown && !planted(Bug::LostIsFailure) {
             self.unknown = true;
             self.unanswered = self.unanswered.max(Some(self.not_after()));
             self.at = At::Owner;
             return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
         }
-        let again = At::Fresh { force };
+        let again = if planted(Bug::NoFreshRead) {
+            At::Assign { force, not_after: span.now.plus(timing::CALL_BOUND) }
+        } else {
+            At::Fresh { force }
+        };
         match failure.kind {
             CloudKind::HeldElsewhere => {
                 let first = self.refused.is_none();
@@ -362,30 +374,6 @@ impl Move {
     fn moved(&self, path: Path) -> Moved {
         Moved { held: self.held.clone(), path, unanswered: self.unanswered }
     }
-}
-
-/// The fresh record, if this run still holds it.
-pub(super) fn still_ours(
-    held: &Held,
-    input: &AttachInput,
-    stored: Option<Stored<StaticIp>>,
-) -> Result<Stored<StaticIp>, Halt> {
-    let address = held.stored.object.address;
-    let Some(stored) = stored else {
-        let text = format!("StaticIP {address} is gone from the registry");
-        return Err(Halt::Fail(Exit::RegistryInvalid, text));
-    };
-    let ours = stored.object.epoch == held.stored.object.epoch
-        && stored.object.attachment.as_ref().is_some_and(|a| a.run == input.run);
-    if ours {
-        return Ok(stored);
-    }
-    Err(Halt::Superseded(format!(
-        "{} took epoch {} of {address}; this run held {}",
-        holder_text(&stored.object),
-        stored.object.epoch,
-        held.stored.object.epoch
-    )))
 }
 
 fn foreign(record: &StaticIp, holder: &OwnerEni) -> String {

@@ -2,6 +2,7 @@
 
 /// How a process of ours ends. `docs/exit-codes.md` is generated from this table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Exit {
     /// Done, or there was nothing to do.
     Success,

@@ -9,7 +9,8 @@ use firecamp_core::failure::{
     Effect, FileFailure, HostFailure, HostKind, RegistryFailure, RegistryKind,
 };
 use firecamp_core::ids::{Epoch, RunId};
-use firecamp_core::outside::{KernelView, Owner, PodView, SocketUse};
+use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::outside::{Holder, KernelView, Owner, PodView, SocketUse};
 use firecamp_core::record::{MemberRecords, State, Stored, Write};
 use firecamp_core::time::Moment;
 
@@ -171,7 +172,10 @@ impl Chaos {
             address: self.observed,
             tagged: true,
             routing: true,
-            recorded: self.choices.one_in(4).then_some(Epoch(5)),
+            recorded: self.choices.one_in(4).then(|| LockRecord {
+                holder: Holder { pod: parsed("mine"), epoch: Epoch(5) },
+                hold: Hold::Released,
+            }),
         }
     }
 

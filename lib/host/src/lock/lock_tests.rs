@@ -3,8 +3,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use firecamp_core::ids::{Epoch, PodUid};
 use tempfile::TempDir;
 
-use super::record::Hold;
 use super::*;
+use firecamp_core::lock::Hold;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 

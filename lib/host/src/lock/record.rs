@@ -3,19 +3,13 @@
 use std::fmt;
 
 use firecamp_core::ids::{Epoch, PodUid};
+use firecamp_core::lock::{Hold, LockRecord};
 use firecamp_core::outside::Holder;
 
 /// First words of a record; a later format begins differently and is then not taken for ours.
 const HEAD: &str = "firecamp-holder v1";
 /// No record is longer: a pod UID has at most 128 characters.
 pub(crate) const MAX_LENGTH: usize = 512;
-
-/// Whether the pod that a record names still holds the address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hold {
-    Held,
-    Released,
-}
 
 /// Who acted last on an address on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +59,7 @@ impl Recorded {
     /// torn record is mended. Adding for an epoch that was released on this node is late.
     pub(crate) fn permits_adding(&self, holder: &Holder) -> Result<(), Denied> {
         let Self::This(record) = self else { return Ok(()) };
-        let same = record.holder == *holder && record.hold == Hold::Held;
-        if record.holder.epoch < holder.epoch || same {
+        if record.rule().permits_adding(holder) {
             Ok(())
         } else {
             Err(Denied::Superseded(record.clone()))
@@ -81,18 +74,18 @@ impl Recorded {
             Self::Torn => return Err(Denied::Torn),
             Self::This(record) => record,
         };
-        let others = record.holder.pod != holder.pod && record.hold == Hold::Held;
-        if record.holder.epoch > holder.epoch || (record.holder.epoch == holder.epoch && others) {
-            return Err(Denied::Superseded(record.clone()));
+        if record.rule().permits_removing(holder) {
+            Ok(())
+        } else {
+            Err(Denied::Superseded(record.clone()))
         }
-        Ok(())
     }
 
-    /// The last epoch that acted on the address on this node.
-    pub(crate) fn epoch(&self) -> Option<Epoch> {
+    /// Who acted last on the address on this node.
+    pub(crate) fn last(&self) -> Option<LockRecord> {
         match self {
             Self::Nothing | Self::Torn => None,
-            Self::This(record) => Some(record.holder.epoch),
+            Self::This(record) => Some(record.rule()),
         }
     }
 
@@ -106,6 +99,11 @@ impl Recorded {
 }
 
 impl Record {
+    /// What the rule of the lock looks at.
+    fn rule(&self) -> LockRecord {
+        LockRecord { holder: self.holder.clone(), hold: self.hold }
+    }
+
     /// The line that is written.
     pub(crate) fn line(&self) -> String {
         let body = self.body();

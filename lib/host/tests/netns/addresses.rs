@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use firecamp_core::failure::HostKind;
+use firecamp_core::lock::{Hold, LockRecord};
 use firecamp_core::outside::{KernelTarget, KernelView, MemberFile};
 use firecamp_host::{AddressTags, FileOptions, StaticIpFile};
 use firecamp_netns_test::Net;
@@ -221,12 +222,13 @@ pub(crate) fn what_is_seen_is_what_is_there() {
     let eth1 = KernelView { link: Some("eth1".to_owned()), link_up: true, ..KernelView::default() };
     assert_eq!(node.see(&target), eth1);
     node.add(&target, &pod).unwrap();
-    let recorded = Some(pod.epoch);
+    let recorded = Some(LockRecord { holder: pod.clone(), hold: Hold::Held });
     let added = KernelView { address: true, tagged: true, recorded, ..eth1.clone() };
     assert_eq!(node.see(&target), added);
     node.route(&target, &pod).unwrap();
     assert_eq!(node.see(&target), KernelView { routing: true, ..added });
     node.detach(ADDRESS, &pod);
+    let recorded = Some(LockRecord { holder: pod, hold: Hold::Released });
     let eth1 = KernelView { recorded, ..eth1 };
     assert_eq!(node.see(&target), eth1);
     node.net.down("eth1");

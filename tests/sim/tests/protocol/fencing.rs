@@ -6,7 +6,7 @@ use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::Epoch;
 use firecamp_core::machine::Release as Done;
-use firecamp_core::outside::PodView;
+use firecamp_core::outside::{Life, PodView};
 use firecamp_core::record::{Mark, Mutation, Stored, Write};
 use firecamp_sim::{Break, Op, Script};
 use firecamp_sim_tests::{Cluster, FIRST, Pod, Release, attached, failed, released};
@@ -80,8 +80,11 @@ async fn f114_a_pod_that_was_superseded_after_its_check_cannot_take() {
     parked_on_a(&cluster).await;
     let node = |name: &str| Some(name.parse().expect("a node name"));
     let (old, new) = (Pod::new("uid-2", "node-a"), Pod::new("uid-3", "node-b"));
-    let view =
-        |pod: &Pod, at| PodView::Present { pod: pod.uid().clone(), node: node(at), ending: None };
+    let view = |pod: &Pod, at| PodView::Present {
+        pod: pod.uid().clone(),
+        node: node(at),
+        life: Life::Running,
+    };
     cluster.registry.set_pod(old.member(), view(&old, "node-a"));
     // Between its check and its write the pod is force-deleted and its successor takes.
     let script = Script::new().breaking(Op::Write, 1, Break::Late(Duration::from_secs(3)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::ids::Epoch;
 use firecamp_core::machine::Path;
-use firecamp_core::outside::{PodView, SocketUse};
+use firecamp_core::outside::{Life, PodView, SocketUse};
 use firecamp_core::record::State;
 use firecamp_engine::Ended;
 use firecamp_sim::{Break, Op, Script};
@@ -288,7 +288,7 @@ async fn f006_a_pod_that_is_not_the_live_one_takes_nothing() {
     let cluster = Cluster::default();
     let live = Pod::new("uid-2", "node-b");
     let node = Some("node-b".parse().expect("a node name"));
-    let view = PodView::Present { pod: live.uid().clone(), node, ending: None };
+    let view = PodView::Present { pod: live.uid().clone(), node, life: Life::Running };
     cluster.registry.set_pod(live.member(), view);
     attached(live.init(&cluster).await);
     let record = cluster.record(FIRST);

@@ -83,8 +83,11 @@ async fn f079_an_earlier_incarnation_can_neither_claim_nor_release() {
     attached(old.init(&cluster).await);
     let new = Pod::new("uid-new", "node-a");
     let node = Some("node-a".parse().expect("a node name"));
-    let view =
-        firecamp_core::outside::PodView::Present { pod: new.uid().clone(), node, ending: None };
+    let view = firecamp_core::outside::PodView::Present {
+        pod: new.uid().clone(),
+        node,
+        life: firecamp_core::outside::Life::Running,
+    };
     cluster.registry.set_pod(new.member(), view);
     let done = attached(new.init(&cluster).await);
     assert_eq!(failed(old.init(&cluster).await).exit, Exit::Superseded);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::ids::Epoch;
 use firecamp_core::machine::{Outcome, Release as Done};
-use firecamp_core::outside::{PodView, SocketUse};
+use firecamp_core::outside::{Life, PodView, SocketUse};
 use firecamp_core::record::State;
 use firecamp_engine::Ended;
 use firecamp_sim::{Break, Op, Script};
@@ -15,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 fn present(pod: &Pod, node: &str) -> PodView {
     let node = Some(node.parse().expect("a node name"));
-    PodView::Present { pod: pod.uid().clone(), node, ending: None }
+    PodView::Present { pod: pod.uid().clone(), node, life: Life::Running }
 }
 
 fn ending(pod: &Pod, node: &str, left: Option<Duration>) -> PodView {
     let node = Some(node.parse().expect("a node name"));
-    PodView::Present { pod: pod.uid().clone(), node, ending: Some(left) }
+    PodView::Present { pod: pod.uid().clone(), node, life: Life::Terminating(left) }
 }
 
 #[tokio::test(start_paused = true)]

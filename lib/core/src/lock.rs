@@ -1,0 +1,51 @@
+//! The rule of the node-local lock, as data: who may act on an address in the kernel of a node.
+//!
+//! Guarantees: of two holders the one with the higher epoch is right; who released on this node
+//! does not add again on that epoch; nobody removes what another pod holds on the same epoch.
+//! Assumptions: the comparison and the kernel's change are one step under the lock, and epochs of
+//! one address only grow for as long as the lock's record lives.
+
+use crate::bug::{Bug, planted};
+use crate::outside::Holder;
+
+/// Whether the pod that a record names still holds the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Hold {
+    /// It added the address.
+    Held,
+    /// It removed the address: nobody restores it.
+    Released,
+}
+
+/// Who acted last on an address on this node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct LockRecord {
+    /// The holder.
+    pub holder: Holder,
+    /// What it did.
+    pub hold: Hold,
+}
+
+impl LockRecord {
+    /// Whether `holder` may add. Adding for an epoch that was released on this node is late.
+    pub fn permits_adding(&self, holder: &Holder) -> bool {
+        if planted(Bug::UidForEpoch) {
+            return self.holder.pod == holder.pod || self.holder.epoch < holder.epoch;
+        }
+        let same = self.holder == *holder && self.hold == Hold::Held;
+        self.holder.epoch < holder.epoch || same
+    }
+
+    /// Whether `holder` may remove.
+    pub fn permits_removing(&self, holder: &Holder) -> bool {
+        let others = self.holder.pod != holder.pod && self.hold == Hold::Held;
+        if planted(Bug::UidForEpoch) {
+            return !others;
+        }
+        let newer = self.holder.epoch > holder.epoch;
+        let taken = self.holder.epoch == holder.epoch && others;
+        !newer && !taken
+    }
+}
