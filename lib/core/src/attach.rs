@@ -11,6 +11,7 @@ mod bind;
 mod hold;
 mod land;
 mod moving;
+mod texts;
 mod undo;
 
 pub use self::land::kernel_target;
@@ -19,6 +20,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::action::{Action, Reply, Step};
+use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{Calls, Whereabouts};
@@ -228,6 +230,21 @@ impl Machine for Attach {
 
     fn crossed(&self) -> Option<Step> {
         self.crossed
+    }
+
+    fn canonical(&mut self, now: Moment) {
+        let canon = Canonical::at(now);
+        self.crossed = None;
+        canon.age([&mut self.asked], timing::CALL_BOUND);
+        self.patience.canonical(canon);
+        match &mut self.stage {
+            Stage::Bind(bind) => bind.canonical(canon),
+            Stage::Hold(taking) => taking.canonical(canon),
+            Stage::Move(moving) => moving.canonical(canon),
+            Stage::Land(land) => land.canonical(canon, self.input.predecessor_grace),
+            Stage::Undo(undo) => undo.canonical(),
+            Stage::Done(outcome) => outcome.canonical(),
+        }
     }
 
     fn outcome(&self) -> Option<&Outcome> {

@@ -9,6 +9,7 @@ pub mod action;
 pub mod allocate;
 pub mod attach;
 pub mod bug;
+pub mod canonical;
 pub mod contract;
 pub mod decide;
 pub mod failure;

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::action::{Action, Delay, Reply, Step};
+use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::Whereabouts;
@@ -28,6 +29,10 @@ pub trait Machine: Clone + Eq + std::hash::Hash {
 
     /// The outcome, once the action is `Done`.
     fn outcome(&self) -> Option<&Outcome>;
+
+    /// Makes all states with the same future one value, seen at `now`; the clock that goes on
+    /// from there reads [`Canonical::ORIGIN`]. For exhaustive search.
+    fn canonical(&mut self, now: Moment);
 }
 
 /// How an attach went through.
@@ -101,6 +106,15 @@ pub struct Failure {
     pub message: String,
     /// The address, if it was known by then.
     pub address: Option<Ipv4Addr>,
+}
+
+impl Outcome {
+    pub(crate) fn canonical(&mut self) {
+        match self {
+            Self::Failed(failure) => failure.message.clear(),
+            Self::Attached(_) | Self::Released { .. } => {}
+        }
+    }
 }
 
 /// When an action was asked for, at the latest before it was sent, and when its reply came.
@@ -202,6 +216,12 @@ impl Patience {
             self.furthest = crossed;
             self.failures = 0;
         }
+    }
+
+    pub(crate) fn canonical(&mut self, canon: Canonical) {
+        canon.due([&mut self.deadline]);
+        self.waiting.iter_mut().for_each(Canonical::wait);
+        (self.failures, self.furthest) = (0, None);
     }
 
     pub(crate) fn is_over(&self, now: Moment) -> bool {

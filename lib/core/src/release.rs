@@ -6,6 +6,7 @@
 //! attach. Caveats: when time runs out it is draining that gets cut; what is left undone the
 //! node's agent does. Errors: `Outcome::Failed`.
 
+mod drive;
 mod unassign;
 
 use std::net::Ipv4Addr;
@@ -20,7 +21,7 @@ use crate::decide;
 use crate::failure::{Effect, HostFailure, HostKind, RegistryFailure, RegistryKind};
 use crate::ids::{Epoch, Member, PodUid, RunId};
 use crate::machine::{
-    Failure, Halt, Machine, Outcome, Patience, Release as Done, Span, Turn, mismatch, registry_halt,
+    Failure, Halt, Outcome, Patience, Release as Done, Span, Turn, mismatch, registry_halt,
 };
 use crate::outside::{Holder, Life, PodView, SocketScope, SocketUse};
 use crate::record::{MemberRecords, ReleasePolicy, State, StaticIp, Stored, Write};
@@ -340,60 +341,5 @@ impl Release {
             }))),
             None => Action::Done,
         }
-    }
-}
-
-impl Machine for Release {
-    fn action(&self) -> Action {
-        if let Some(wait) = self.patience.action() {
-            return wait;
-        }
-        let with = |make: fn(Ipv4Addr, Holder) -> Action| {
-            self.recorded().map_or(Action::Done, |(address, holder)| make(address, holder))
-        };
-        match &self.at {
-            At::Fix => Action::ReadMember,
-            At::Stop => Action::AwaitStop,
-            At::Pod => Action::ReadPod,
-            At::Fresh | At::Again | At::Parked => with(|address, _| Action::ReadRecord(address)),
-            At::Drain => with(|address, _| Action::ReadSockets(address)),
-            At::Address => with(Action::RemoveAddress),
-            At::Routing => with(Action::RemoveRouting),
-            At::Park => self.park(),
-            At::Unassign(unassign) => unassign.action(&self.input),
-            At::Done(_) => Action::Done,
-        }
-    }
-
-    fn reply(&mut self, reply: Reply, now: Moment) {
-        self.crossed = None;
-        let span = Span { asked: self.asked, now };
-        self.asked = now;
-        // A stop that comes while the epoch is still being fixed ends that, and nothing else.
-        if reply == Reply::Stopping && self.at == At::Fix {
-            let message = format!(
-                "the record of {} could not be read before the signal to stop: nothing is changed",
-                self.input.member
-            );
-            let exit = Exit::RegistryUnavailable;
-            self.at = At::Done(Outcome::Failed(Failure { exit, message, address: None }));
-            return;
-        }
-        if self.patience.waited(&reply) {
-            return;
-        }
-        match self.step(reply, span) {
-            Ok(None) => self.patience.progress(self.crossed),
-            Ok(Some(outcome)) => self.at = At::Done(outcome),
-            Err(halt) => self.halt(halt, now),
-        }
-    }
-
-    fn crossed(&self) -> Option<Step> {
-        self.crossed
-    }
-
-    fn outcome(&self) -> Option<&Outcome> {
-        if let At::Done(outcome) = &self.at { Some(outcome) } else { None }
     }
 }

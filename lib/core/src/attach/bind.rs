@@ -6,8 +6,10 @@ use std::net::Ipv4Addr;
 
 use super::AttachInput;
 use super::land::kernel_target;
+use super::texts::{homeless, wrong_node};
 use crate::action::{Action, Reply, Step};
 use crate::allocate;
+use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::HostKind;
@@ -27,6 +29,12 @@ pub(super) struct Bound {
     pub(super) floor: Epoch,
     /// When the owner look-up was begun, if it was.
     pub(super) begun: Option<Moment>,
+}
+
+impl Bound {
+    pub(super) fn canonical(&mut self, canon: Canonical) {
+        canon.age(&mut self.begun, timing::CALL_BOUND);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -155,6 +163,14 @@ impl Bind {
                 after_link(bound, &view, crossed)
             }
             (at, _) => mismatch(&format!("{at:?}")),
+        }
+    }
+
+    pub(super) fn canonical(&mut self, canon: Canonical) {
+        canon.age(&mut self.lacking, timing::METADATA_PATIENCE);
+        canon.age(&mut self.begun, timing::CALL_BOUND);
+        if let At::Probe(bound) | At::Link(bound) = &mut self.at {
+            bound.canonical(canon);
         }
     }
 
@@ -324,13 +340,6 @@ fn home(input: &AttachInput, pool: &Pool, node: &NodeIdentity) -> Option<Home> {
     Some(Home { pool: pool.clone(), subnet })
 }
 
-fn homeless(pool: &Pool, node: &NodeIdentity) -> String {
-    format!(
-        "no ENI of {} in zone {} is in a subnet of pool {}",
-        node.instance, node.zone, pool.name
-    )
-}
-
 fn first_record(input: &AttachInput, home: &Home, address: Ipv4Addr) -> StaticIp {
     StaticIp {
         address,
@@ -344,19 +353,6 @@ fn first_record(input: &AttachInput, home: &Home, address: Ipv4Addr) -> StaticIp
         reserved_on: None,
         unsettled: BTreeSet::new(),
     }
-}
-
-fn wrong_node(record: &StaticIp, node: &NodeIdentity) -> String {
-    let subnets: Vec<_> = node.enis.iter().map(|e| e.subnet.to_string()).collect();
-    format!(
-        "{} is in {} of zone {}; {} in zone {} has no ENI there by the given rule (its subnets: {})",
-        record.address,
-        record.subnet,
-        record.zone,
-        node.instance,
-        node.zone,
-        subnets.join(", ")
-    )
 }
 
 fn after_link(bound: Bound, view: &KernelView, crossed: &mut Option<Step>) -> Turn<Bound> {

@@ -4,8 +4,10 @@
 
 use super::AttachInput;
 use super::bind::Bound;
+use super::texts::holder_text;
 use crate::action::{Action, Reply, Step};
 use crate::bug::{Bug, planted};
+use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Take, Taker};
@@ -52,7 +54,19 @@ pub(super) struct Hold {
     first_epoch: Option<Epoch>,
 }
 
+impl Held {
+    pub(super) fn canonical(&mut self, canon: Canonical) {
+        canon.age([&mut self.authorised], timing::CALL_BOUND);
+        canon.age([&mut self.taken], timing::CALL_BOUND);
+        canon.age(&mut self.begun, timing::CALL_BOUND);
+    }
+}
+
 impl Hold {
+    pub(super) fn canonical(&mut self, canon: Canonical) {
+        self.bound.canonical(canon);
+    }
+
     pub(super) fn new(bound: Bound, first_epoch: Option<Epoch>) -> Self {
         Self { at: At::Pod, bound, take: None, first_epoch }
     }
@@ -218,14 +232,6 @@ impl Hold {
             None => Err(Halt::Restart("the take did not stand".to_owned())),
         }
     }
-}
-
-/// Who holds a record, for people.
-fn holder_text(record: &StaticIp) -> String {
-    record
-        .attachment
-        .as_ref()
-        .map_or_else(|| "nobody".to_owned(), |a| format!("pod {} on node {}", a.pod, a.node))
 }
 
 /// The fresh record, if this run still holds it.

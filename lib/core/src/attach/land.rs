@@ -2,6 +2,7 @@
 //! completes it.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use super::AttachInput;
 use super::bind::link_halt;
@@ -10,6 +11,7 @@ use super::moving::Moved;
 use super::undo::Undo;
 use crate::action::{Action, Reply, Step};
 use crate::bug::{Bug, planted};
+use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::{kernel, timing};
 use crate::decide;
@@ -53,6 +55,11 @@ impl Land {
             false => At::Fresh,
         };
         Self { at, moved, in_kernel: false, begun: now, overlapped: false }
+    }
+
+    pub(super) fn canonical(&mut self, canon: Canonical, grace: Duration) {
+        self.moved.canonical(canon);
+        canon.age([&mut self.begun], grace);
     }
 
     fn record(&self) -> &StaticIp {

@@ -4,14 +4,16 @@
 
 use super::AttachInput;
 use super::hold::{Held, still_ours};
+use super::texts::foreign;
 use crate::action::{Action, Reply, Step};
 use crate::bug::{Bug, planted};
+use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Verdict, Whereabouts};
 use crate::failure::{CloudFailure, CloudKind, Effect};
 use crate::machine::{Halt, Path, Span, Turn, cloud_read_halt, mismatch, registry_halt};
-use crate::outside::{Owner, OwnerEni};
+use crate::outside::Owner;
 use crate::record::{StaticIp, Stored};
 use crate::time::Moment;
 
@@ -22,6 +24,13 @@ pub(super) struct Moved {
     pub(super) path: Path,
     /// A call of ours may still land until then.
     pub(super) unanswered: Option<Moment>,
+}
+
+impl Moved {
+    pub(super) fn canonical(&mut self, canon: Canonical) {
+        self.held.canonical(canon);
+        canon.due(&mut self.unanswered);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -87,6 +96,19 @@ impl Move {
             refused: None,
             unanswered: None,
         }
+    }
+
+    pub(super) fn canonical(&mut self, canon: Canonical) {
+        match &mut self.at {
+            At::Begun(begun) => canon.age([begun], timing::CALL_BOUND),
+            At::Assign { not_after, .. } => canon.due([not_after]),
+            At::Relisted | At::Owner | At::Fresh { .. } | At::Listed | At::Shown | At::Recheck => {}
+        }
+        self.held.canonical(canon);
+        canon.age([&mut self.looked], timing::CALL_BOUND);
+        canon.age(&mut self.assigned, timing::METADATA_PATIENCE);
+        canon.age(&mut self.refused, timing::DESCRIBE_LAG);
+        canon.due(&mut self.unanswered);
     }
 
     pub(super) fn held(&self) -> &Held {
@@ -374,14 +396,4 @@ impl Move {
     fn moved(&self, path: Path) -> Moved {
         Moved { held: self.held.clone(), path, unanswered: self.unanswered }
     }
-}
-
-fn foreign(record: &StaticIp, holder: &OwnerEni) -> String {
-    let kind = if holder.primary { "the primary address of" } else { "held by" };
-    let place = holder.instance.as_ref().map(|i| format!(" on {i}")).unwrap_or_default();
-    format!(
-        "{} is {kind} {}{place} ({:?}), which is neither recorded as a holder nor tagged as this \
-         cluster's",
-        record.address, holder.id, holder.description
-    )
 }

@@ -46,6 +46,10 @@ impl Undo {
         Self { at: At::Address(address, holder), failure }
     }
 
+    pub(super) fn canonical(&mut self) {
+        self.failure.message.clear();
+    }
+
     pub(super) fn action(&self) -> Action {
         match &self.at {
             At::Record(write) => Action::Write(write.clone()),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::ReleaseInput;
 use crate::action::{Action, Reply, Step};
+use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide;
@@ -59,6 +60,14 @@ impl Unassign {
             authorised: now,
             unanswered: None,
         }
+    }
+
+    pub(super) fn canonical(&mut self, canon: Canonical) {
+        if let At::Call(not_after) = &mut self.at {
+            canon.due([not_after]);
+        }
+        canon.age([&mut self.authorised], timing::CALL_BOUND);
+        canon.due(&mut self.unanswered);
     }
 
     /// What the next write makes of the record.

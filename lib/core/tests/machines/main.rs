@@ -9,16 +9,26 @@ use std::time::Duration;
 
 use firecamp_core::action::Action;
 use firecamp_core::attach::{Attach, AttachInput};
+use firecamp_core::canonical::Canonical;
 use firecamp_core::contract::timing;
 use firecamp_core::machine::{Machine, Outcome};
 use firecamp_core::node::EniRule;
 use firecamp_core::outside::SocketScope;
 use firecamp_core::record::StaticIp;
 use firecamp_core::release::{Release, ReleaseInput};
+use firecamp_core::time::Moment;
 use proptest::prelude::*;
 
 use crate::world::{Chaos, eni_id, member, parsed};
 
+fn canonical<M: Machine>(machine: &M, now: Moment) -> M {
+    let mut form = machine.clone();
+    form.canonical(now);
+    form
+}
+
+/// Drives a machine to its end, and beside each step its canonical form, which must go the same
+/// way.
 fn drive(machine: &mut impl Machine, chaos: &mut Chaos) -> Outcome {
     for _ in 0..20_000 {
         let action = machine.action();
@@ -27,8 +37,16 @@ fn drive(machine: &mut impl Machine, chaos: &mut Chaos) -> Outcome {
             assert_eq!(action, Action::Done);
             return outcome.clone();
         }
+        let mut twin = canonical(machine, chaos.now);
+        let before = chaos.now;
         let reply = chaos.answer(&action);
-        machine.reply(reply, chaos.now);
+        machine.reply(reply.clone(), chaos.now);
+        let now = Canonical::ORIGIN.plus(chaos.now.since(before));
+        twin.reply(reply, now);
+        assert!(
+            canonical(machine, chaos.now) == canonical(&twin, now),
+            "the canonical form has another future after {action:?}"
+        );
     }
     unreachable!("no end after 20,000 actions")
 }

@@ -1,0 +1,43 @@
+//! What attach tells people about who is where.
+
+use crate::node::NodeIdentity;
+use crate::outside::OwnerEni;
+use crate::record::{Pool, StaticIp};
+
+/// Who holds a record, for people.
+pub(super) fn holder_text(record: &StaticIp) -> String {
+    record
+        .attachment
+        .as_ref()
+        .map_or_else(|| "nobody".to_owned(), |a| format!("pod {} on node {}", a.pod, a.node))
+}
+
+pub(super) fn foreign(record: &StaticIp, holder: &OwnerEni) -> String {
+    let kind = if holder.primary { "the primary address of" } else { "held by" };
+    let place = holder.instance.as_ref().map(|i| format!(" on {i}")).unwrap_or_default();
+    format!(
+        "{} is {kind} {}{place} ({:?}), which is neither recorded as a holder nor tagged as this \
+         cluster's",
+        record.address, holder.id, holder.description
+    )
+}
+
+pub(super) fn homeless(pool: &Pool, node: &NodeIdentity) -> String {
+    format!(
+        "no ENI of {} in zone {} is in a subnet of pool {}",
+        node.instance, node.zone, pool.name
+    )
+}
+
+pub(super) fn wrong_node(record: &StaticIp, node: &NodeIdentity) -> String {
+    let subnets: Vec<_> = node.enis.iter().map(|e| e.subnet.to_string()).collect();
+    format!(
+        "{} is in {} of zone {}; {} in zone {} has no ENI there by the given rule (its subnets: {})",
+        record.address,
+        record.subnet,
+        record.zone,
+        node.instance,
+        node.zone,
+        subnets.join(", ")
+    )
+}

@@ -1,0 +1,60 @@
+//! One value for all states of a machine that have the same future, for exhaustive search.
+//!
+//! Moments are told relative to now, ages that no comparison tells apart are one age, and what
+//! only people or the length of a back-off depend on is left out: texts, and failures in a row.
+//! A wait with jitter may end at any moment, so its length becomes zero.
+
+use std::time::Duration;
+
+use crate::action::Delay;
+use crate::time::Moment;
+
+/// Moves a machine's moments so that now is [`Canonical::ORIGIN`].
+#[derive(Debug, Clone, Copy)]
+pub struct Canonical {
+    now: Moment,
+}
+
+/// What lies further ahead never comes: only a sidecar's life is so long.
+const HORIZON: Duration = Duration::from_hours(1);
+const NEVER: Moment = Moment(Duration::MAX);
+
+impl Canonical {
+    /// What now becomes.
+    pub const ORIGIN: Moment = Moment(HORIZON);
+
+    pub(crate) fn at(now: Moment) -> Self {
+        Self { now }
+    }
+
+    /// Moments whose age matters up to `bound` and no further.
+    pub(crate) fn age<'a>(
+        self,
+        moments: impl IntoIterator<Item = &'a mut Moment>,
+        bound: Duration,
+    ) {
+        for moment in moments {
+            let age = self.now.since(*moment).min(bound);
+            *moment = Moment(self.ahead(*moment).0.saturating_sub(age));
+        }
+    }
+
+    /// Moments that matter only until they have come.
+    pub(crate) fn due<'a>(self, moments: impl IntoIterator<Item = &'a mut Moment>) {
+        for moment in moments {
+            *moment = self.ahead(*moment);
+        }
+    }
+
+    fn ahead(self, moment: Moment) -> Moment {
+        let ahead = moment.since(self.now);
+        if ahead > HORIZON { NEVER } else { Self::ORIGIN.plus(ahead) }
+    }
+
+    pub(crate) fn wait(delay: &mut Delay) {
+        delay.why.clear();
+        if delay.jitter {
+            delay.length = Duration::ZERO;
+        }
+    }
+}

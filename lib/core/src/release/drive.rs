@@ -1,0 +1,80 @@
+//! The release machine as its runner sees it.
+
+use std::net::Ipv4Addr;
+
+use super::{At, Release};
+use crate::action::{Action, Reply, Step};
+use crate::canonical::Canonical;
+use crate::contract::exit::Exit;
+use crate::contract::timing;
+use crate::machine::{Failure, Machine, Outcome, Span};
+use crate::outside::Holder;
+use crate::time::Moment;
+
+impl Machine for Release {
+    fn action(&self) -> Action {
+        if let Some(wait) = self.patience.action() {
+            return wait;
+        }
+        let with = |make: fn(Ipv4Addr, Holder) -> Action| {
+            self.recorded().map_or(Action::Done, |(address, holder)| make(address, holder))
+        };
+        match &self.at {
+            At::Fix => Action::ReadMember,
+            At::Stop => Action::AwaitStop,
+            At::Pod => Action::ReadPod,
+            At::Fresh | At::Again | At::Parked => with(|address, _| Action::ReadRecord(address)),
+            At::Drain => with(|address, _| Action::ReadSockets(address)),
+            At::Address => with(Action::RemoveAddress),
+            At::Routing => with(Action::RemoveRouting),
+            At::Park => self.park(),
+            At::Unassign(unassign) => unassign.action(&self.input),
+            At::Done(_) => Action::Done,
+        }
+    }
+
+    fn reply(&mut self, reply: Reply, now: Moment) {
+        self.crossed = None;
+        let span = Span { asked: self.asked, now };
+        self.asked = now;
+        // A stop that comes while the epoch is still being fixed ends that, and nothing else.
+        if reply == Reply::Stopping && self.at == At::Fix {
+            let message = format!(
+                "the record of {} could not be read before the signal to stop: nothing is changed",
+                self.input.member
+            );
+            let exit = Exit::RegistryUnavailable;
+            self.at = At::Done(Outcome::Failed(Failure { exit, message, address: None }));
+            return;
+        }
+        if self.patience.waited(&reply) {
+            return;
+        }
+        match self.step(reply, span) {
+            Ok(None) => self.patience.progress(self.crossed),
+            Ok(Some(outcome)) => self.at = At::Done(outcome),
+            Err(halt) => self.halt(halt, now),
+        }
+    }
+
+    fn crossed(&self) -> Option<Step> {
+        self.crossed
+    }
+
+    fn canonical(&mut self, now: Moment) {
+        let canon = Canonical::at(now);
+        self.crossed = None;
+        canon.age([&mut self.asked], timing::CALL_BOUND);
+        canon.due([&mut self.drain_until]);
+        self.patience.canonical(canon);
+        if let At::Unassign(unassign) = &mut self.at {
+            unassign.canonical(canon);
+        } else if let At::Done(outcome) = &mut self.at {
+            outcome.canonical();
+        }
+    }
+
+    fn outcome(&self) -> Option<&Outcome> {
+        if let At::Done(outcome) = &self.at { Some(outcome) } else { None }
+    }
+}
