@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use firecamp_core::outside::SocketScope;
-use firecamp_core::release::{Release, ReleaseInput};
+use firecamp_core::release::{Release, ReleaseInput, Releaser};
 use firecamp_engine::{Ended, NoFile, Run, Signal, Systems};
 use firecamp_host::{HostTimeouts, LinuxHost};
 use firecamp_registry::{FileRegistry, RegistryUrl, Timeouts};
@@ -66,6 +66,7 @@ fn input(config: &StopConfig) -> ReleaseInput {
         run: firecamp_engine::new_run_id(),
         unassign: config.unassign,
         await_stop,
+        by: Releaser::Stop,
         scope,
         drain,
         grace: config.grace,

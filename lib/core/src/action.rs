@@ -158,6 +158,10 @@ pub enum Step {
     Release(u8),
     /// A boundary of the release that unassigns.
     Free(u8),
+    /// A boundary of the old holder's giving way.
+    GiveWay(u8),
+    /// A boundary of a re-assert.
+    Reassert(u8),
 }
 
 impl Step {
@@ -173,7 +177,7 @@ impl Step {
             Self::Attach(6) => "the ENI's link is there",
             Self::Attach(7) => "epoch taken",
             Self::Attach(8) => "Assign sent",
-            Self::Attach(9) => "Assign answered",
+            Self::Attach(9) | Self::Reassert(2) => "Assign answered",
             Self::Attach(10) => "data path switched",
             Self::Attach(11) => "address in the kernel",
             Self::Attach(12) => "rule and routes in the kernel",
@@ -184,13 +188,16 @@ impl Step {
             Self::Attach(_) => "attach recorded",
             Self::Release(1) => "this pod holds the address and is ending",
             Self::Release(2) => "address drained",
-            Self::Release(3) => "address out of the kernel",
-            Self::Release(4) => "rule and routes out of the kernel",
+            Self::Release(3) | Self::GiveWay(2) => "address out of the kernel",
+            Self::Release(4) | Self::GiveWay(3) => "rule and routes out of the kernel",
             Self::Release(_) => "release recorded",
             Self::Free(2) => "unassignment announced",
             Self::Free(3) => "Unassign sent",
             Self::Free(4) => "Unassign answered",
             Self::Free(_) => "unassignment recorded",
+            Self::GiveWay(_) => "the address belongs elsewhere",
+            Self::Reassert(1) => "re-assert announced",
+            Self::Reassert(_) => "re-assert ended",
         }
     }
 }
@@ -201,6 +208,8 @@ impl std::fmt::Display for Step {
             Self::Attach(n) => write!(f, "attach.{n}"),
             Self::Release(n) => write!(f, "release.{n}"),
             Self::Free(n) => write!(f, "free.{n}"),
+            Self::GiveWay(n) => write!(f, "giveway.{n}"),
+            Self::Reassert(n) => write!(f, "reassert.{n}"),
         }
     }
 }

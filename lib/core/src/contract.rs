@@ -150,6 +150,11 @@ pub mod timing {
     pub const RELEASE_RESERVE: Duration = Duration::from_secs(1);
     /// The most that a preStop hook drains.
     pub const DRAIN: Duration = Duration::from_secs(5);
+    /// An errand of the agent gives up after this long, and the agent plans anew.
+    pub const ERRAND_DEADLINE: Duration = Duration::from_secs(30);
+    /// Between two re-asserts of one address: a Describe must have shown the first one's effect
+    /// ([`DESCRIBE_LAG`]) before the second is due.
+    pub const REASSERT_PAUSE: Duration = Duration::from_secs(20);
     /// First delay of a backoff; it doubles.
     pub const BACKOFF_BASE: Duration = Duration::from_millis(200);
     /// First delay after a throttle; it doubles.

@@ -195,6 +195,20 @@ pub fn abandoned(
     next
 }
 
+/// The record with the Assign of a re-assert marked.
+pub fn reasserting(record: &StaticIp, eni: &EniId, run: &RunId) -> StaticIp {
+    let mut next = record.clone();
+    mark(&mut next, Mutation::Assign, eni, run);
+    next
+}
+
+/// The record without the marks of this run, whose calls are all out of the way.
+pub fn unmarked(record: &StaticIp, run: &RunId) -> StaticIp {
+    let mut next = record.clone();
+    next.unsettled.retain(|mark| mark.run != *run);
+    next
+}
+
 /// The record of a release: nobody holds it, EC2 keeps it on the ENI. No mark is touched.
 pub fn parked(record: &StaticIp) -> StaticIp {
     let mut next = record.clone();

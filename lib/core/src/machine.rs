@@ -77,6 +77,18 @@ pub enum Release {
     NotEnding,
 }
 
+/// What an errand of the agent did, other than a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Mended {
+    /// An address that belongs elsewhere is out of this node's kernel.
+    GaveWay,
+    /// EC2 took the address back for us.
+    Reasserted,
+    /// A fresh look showed that there was nothing to do (any more).
+    NothingToDo,
+}
+
 /// How a machine ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -91,6 +103,13 @@ pub enum Outcome {
         address: Option<Ipv4Addr>,
         /// Sockets still used the address when the time for draining was over.
         cut_short: bool,
+    },
+    /// An errand of the agent: done, or rightly not done.
+    Mended {
+        /// What was done.
+        what: Mended,
+        /// The address.
+        address: Ipv4Addr,
     },
     /// It failed.
     Failed(Failure),
@@ -112,7 +131,7 @@ impl Outcome {
     pub(crate) fn canonical(&mut self) {
         match self {
             Self::Failed(failure) => failure.message.clear(),
-            Self::Attached(_) | Self::Released { .. } => {}
+            Self::Attached(_) | Self::Released { .. } | Self::Mended { .. } => {}
         }
     }
 }
@@ -226,6 +245,23 @@ impl Patience {
 
     pub(crate) fn is_over(&self, now: Moment) -> bool {
         now >= self.deadline
+    }
+
+    /// Waits or gives up, where nothing has to be put back first.
+    pub(crate) fn halt(&mut self, halt: Halt, now: Moment) -> Result<(), (Exit, String)> {
+        match halt {
+            Halt::Pause(length, why) => {
+                self.pause(length, why, now).map_err(|text| (Exit::TimedOut, text))
+            }
+            Halt::Retry(base, exit, why) => {
+                self.back_off(base, why, now).map_err(|text| (exit, text))
+            }
+            Halt::Restart(why) => self
+                .back_off(timing::BACKOFF_BASE, why, now)
+                .map_err(|text| (Exit::RegistryUnavailable, text)),
+            Halt::Fail(exit, text) | Halt::Undo(exit, text, _) => Err((exit, text)),
+            Halt::Superseded(text) => Err((Exit::Superseded, text)),
+        }
     }
 
     /// Begins an exact wait, never a shortened one: a barrier must be waited out or not be passed.

@@ -27,6 +27,18 @@ use crate::outside::{Holder, Life, PodView, SocketScope, SocketUse};
 use crate::record::{MemberRecords, ReleasePolicy, State, StaticIp, Stored, Write};
 use crate::time::Moment;
 
+/// Who releases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Releaser {
+    /// The pod's stop container: its pod is ending, terminal or gone.
+    Stop,
+    /// The node's agent: the pod is gone or terminal, and no stop container did it.
+    Agent,
+    /// Another node's agent: the pod is gone or terminal and so is its node, kernel and all.
+    AgentElsewhere,
+}
+
 /// Who releases, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -41,6 +53,8 @@ pub struct ReleaseInput {
     pub unassign: bool,
     /// Wait for the signal to stop after the epoch is fixed (sidecar), or release at once (hook).
     pub await_stop: bool,
+    /// Who does it.
+    pub by: Releaser,
     /// Which sockets are drained.
     pub scope: SocketScope,
     /// The most that draining may take; less if the grace period leaves less.
@@ -124,7 +138,7 @@ impl Release {
                     return Ok(None);
                 }
                 let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
-                self.after_fresh(stored)
+                self.after_fresh(stored, span.now)
             }
             (At::Drain, Reply::Sockets(seen)) => self.after_sockets(seen, span.now),
             (At::Address | At::Routing, Reply::Host(done)) => self.after_kernel(done, span.now),
@@ -171,6 +185,14 @@ impl Release {
         self.at = At::Pod;
     }
 
+    fn is_stop(&self) -> bool {
+        self.input.by == Releaser::Stop
+    }
+
+    fn ignores_life(&self) -> bool {
+        planted(if self.is_stop() { Bug::NoStopPodCheck } else { Bug::ReleaseLivePod })
+    }
+
     fn after_pod(&mut self, pod: &PodView, now: Moment) -> Turn<Outcome> {
         if self.stored.is_none() {
             return Ok(Some(self.released(Done::NotHolder)));
@@ -180,9 +202,9 @@ impl Release {
             PodView::Vouched | PodView::Absent | PodView::Present { life: Life::Terminal, .. } => {
                 None
             }
-            PodView::Present { life: Life::Terminating(left), .. } => *left,
-            PodView::Present { life: Life::Running, .. } if planted(Bug::NoStopPodCheck) => None,
-            PodView::Present { life: Life::Running, .. } => {
+            PodView::Present { life: Life::Terminating(left), .. } if self.is_stop() => *left,
+            PodView::Present { .. } if self.ignores_life() => None,
+            PodView::Present { life: Life::Running | Life::Terminating(_), .. } => {
                 return Ok(Some(self.released(Done::NotEnding)));
             }
         };
@@ -203,7 +225,7 @@ impl Release {
     }
 
     /// Before draining, and again after it: the kernel is changed less than a moment after a read.
-    fn after_fresh(&mut self, stored: Option<Stored<StaticIp>>) -> Turn<Outcome> {
+    fn after_fresh(&mut self, stored: Option<Stored<StaticIp>>, now: Moment) -> Turn<Outcome> {
         let Some(stored) = self.ours(stored) else {
             return Ok(Some(self.released(Done::NotHolder)));
         };
@@ -211,6 +233,9 @@ impl Release {
         self.stored = Some(stored);
         self.at = if self.at == At::Fresh {
             self.crossed = Some(Step::Release(1));
+            if self.input.by == Releaser::AgentElsewhere {
+                return Ok(self.leave_kernel(now));
+            }
             At::Drain
         } else {
             At::Address
@@ -254,12 +279,17 @@ impl Release {
             return Ok(None);
         }
         self.crossed = Some(Step::Release(4));
+        Ok(self.leave_kernel(now))
+    }
+
+    /// The kernel is done with: to the record, and to EC2 where the policy says so.
+    fn leave_kernel(&mut self, now: Moment) -> Option<Outcome> {
         let unassigns = self.input.unassign || self.policy == ReleasePolicy::Unassign;
         self.at = match (unassigns, self.stored.clone()) {
             (true, Some(stored)) => At::Unassign(Box::new(Unassign::new(stored, now))),
             (true | false, _) => At::Park,
         };
-        Ok(None)
+        None
     }
 
     fn after_park(&mut self, failure: Option<&RegistryFailure>) -> Turn<Outcome> {
@@ -301,28 +331,22 @@ impl Release {
     }
 
     fn halt(&mut self, halt: Halt, now: Moment) {
-        let waiting = match halt {
-            Halt::Pause(length, why) => {
-                self.patience.pause(length, why, now).map_err(|text| (Exit::TimedOut, text))
-            }
-            Halt::Retry(base, exit, why) => {
-                self.patience.back_off(base, why, now).map_err(|text| (exit, text))
-            }
-            Halt::Restart(why) => self
-                .patience
-                .back_off(timing::BACKOFF_BASE, why, now)
-                .map_err(|text| (Exit::RegistryUnavailable, text)),
+        let halt = match halt {
             // A sidecar has until its signal to learn its epoch; what is wrong may be mended.
             Halt::Fail(exit, text) if self.at == At::Fix && self.input.await_stop => {
-                self.patience.back_off(timing::BACKOFF_BASE, text, now).map_err(|text| (exit, text))
+                Halt::Retry(timing::BACKOFF_BASE, exit, text)
             }
-            Halt::Fail(exit, text) | Halt::Undo(exit, text, _) => Err((exit, text)),
             Halt::Superseded(_) => {
                 self.at = At::Done(self.released(Done::NotHolder));
                 return;
             }
+            Halt::Pause(..)
+            | Halt::Retry(..)
+            | Halt::Fail(..)
+            | Halt::Undo(..)
+            | Halt::Restart(_) => halt,
         };
-        if let Err((exit, message)) = waiting {
+        if let Err((exit, message)) = self.patience.halt(halt, now) {
             let failure = Failure { exit, message, address: self.address() };
             self.at = At::Done(Outcome::Failed(failure));
         }

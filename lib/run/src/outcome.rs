@@ -2,7 +2,7 @@
 
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::{CloudFailure, RegistryFailure, RegistryKind};
-use firecamp_core::machine::{Attached, Failure, Outcome, Path, Release};
+use firecamp_core::machine::{Attached, Failure, Mended, Outcome, Path, Release};
 
 use crate::report::Report;
 
@@ -17,6 +17,10 @@ impl From<&Outcome> for Report {
                 }
                 let path = Some(released_path(*release));
                 Self { address: *address, path, ..Self::new(Exit::Success, message) }
+            }
+            Outcome::Mended { what, address } => {
+                let message = mended_message(*what).to_owned();
+                Self { address: Some(*address), ..Self::new(Exit::Success, message) }
             }
             Outcome::Failed(failure) => Self::from(failure),
         }
@@ -70,6 +74,14 @@ fn attached_report(attached: &Attached) -> Report {
         epoch: Some(*epoch),
         path: Some(path),
         ..Report::new(Exit::Success, message)
+    }
+}
+
+fn mended_message(what: Mended) -> &'static str {
+    match what {
+        Mended::GaveWay => "out of this node's kernel: the address belongs elsewhere",
+        Mended::Reasserted => "taken back: EC2 had it on another ENI",
+        Mended::NothingToDo => "nothing to mend",
     }
 }
 

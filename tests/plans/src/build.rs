@@ -15,7 +15,7 @@ use firecamp_core::record::{
     Attachment, Claim, Mark, MemberRecords, Mutation, Pool, PoolSubnet, ReleasePolicy, State,
     StaticIp, Stored,
 };
-use firecamp_core::release::{Release, ReleaseInput};
+use firecamp_core::release::{Release, ReleaseInput, Releaser};
 use firecamp_core::time::Moment;
 
 use crate::world::{Machine, Pod, Record, Yaml};
@@ -89,6 +89,7 @@ impl Case {
             run: parsed("run-now"),
             unassign: self.yaml.unassign,
             await_stop: false,
+            by: Releaser::Stop,
             scope: SocketScope::All,
             drain: timing::DRAIN,
             grace: Duration::from_secs(30),

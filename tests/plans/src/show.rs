@@ -31,6 +31,7 @@ fn outcome(outcome: &Outcome) -> String {
         Outcome::Released { release, cut_short, .. } => {
             format!("{release:?}{}", if *cut_short { ", draining cut short" } else { "" })
         }
+        Outcome::Mended { what, .. } => format!("{what:?}"),
         Outcome::Failed(failure) => format!("{}: {}", failure.exit.reason(), failure.message),
     }
 }

@@ -13,7 +13,7 @@ use firecamp_core::ids::{Member, PodUid};
 use firecamp_core::machine::{Attached, Failure, Outcome, Release as Done};
 use firecamp_core::node::EniRule;
 use firecamp_core::outside::SocketScope;
-use firecamp_core::release::{Release as Machine, ReleaseInput};
+use firecamp_core::release::{Release as Machine, ReleaseInput, Releaser};
 use firecamp_engine::{Ended, NoFile, Run, Signal, Systems, new_run_id, run};
 use firecamp_sim::{FaultyCloud, FaultyFile, FaultyHost, FaultyRegistry, Script};
 use tokio_util::sync::CancellationToken;
@@ -161,6 +161,7 @@ impl Pod {
             run: new_run_id(),
             unassign: how.unassign,
             await_stop,
+            by: Releaser::Stop,
             scope: SocketScope::All,
             drain: timing::DRAIN,
             grace: Duration::from_secs(30),

@@ -15,7 +15,7 @@ use firecamp_core::machine::{Machine, Outcome};
 use firecamp_core::node::EniRule;
 use firecamp_core::outside::SocketScope;
 use firecamp_core::record::StaticIp;
-use firecamp_core::release::{Release, ReleaseInput};
+use firecamp_core::release::{Release, ReleaseInput, Releaser};
 use firecamp_core::time::Moment;
 use proptest::prelude::*;
 
@@ -95,6 +95,7 @@ proptest! {
             run: parsed("run-now"),
             unassign,
             await_stop,
+            by: Releaser::Stop,
             scope: SocketScope::All,
             drain: timing::DRAIN,
             grace: Duration::from_secs(30),

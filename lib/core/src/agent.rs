@@ -1,0 +1,172 @@
+//! The agent's duties to the protocol: a pure planner, and a machine for each duty.
+//!
+//! Guarantees: a plan follows from what was seen and nothing else, names at most one duty for each
+//! address, and what could not be read is never taken for absent. No duty acts on the plan's
+//! word: its machine reads the record afresh, and every mutation is guarded by an epoch, a
+//! version or the node's lock. Assumptions: A1, as for attach. Caveats: restoring stripped kernel
+//! objects and collecting what nobody claims are not here.
+
+mod errand;
+mod give_way;
+mod reassert;
+
+pub use self::errand::Errand;
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::bug::{Bug, planted};
+use crate::contract::timing;
+use crate::ids::{ClusterName, EniId, Epoch, Member, NodeName, PodUid};
+use crate::lock::{Hold, LockRecord};
+use crate::outside::{Holder, Life, PodView};
+use crate::record::{Attachment, State, StaticIp};
+use crate::release::Releaser;
+use crate::time::Moment;
+
+/// What an agent sees from its node. It may be old: it never authorises anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// The agent's own node.
+    pub node: NodeName,
+    /// The cluster whose ENIs may be overridden.
+    pub cluster: ClusterName,
+    /// Nodes that are gone for good and whose releases this agent finishes: it holds the Lease.
+    pub gone: BTreeSet<NodeName>,
+    /// The addresses that were seen completely; what could not be read is left out.
+    pub addresses: Vec<Seen>,
+}
+
+/// What is seen of one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its record.
+    pub record: StaticIp,
+    /// What this node's lock has on record.
+    pub lock: Option<LockRecord>,
+    /// An address, rule or route of ours for it is in this node's kernel.
+    pub in_kernel: bool,
+    /// The live pod of its member.
+    pub pod: PodView,
+    /// Since when EC2 has been showing it elsewhere than on the recorded ENI, without a break.
+    pub astray: Option<Moment>,
+    /// When this agent last began to re-assert it.
+    pub reasserted: Option<Moment>,
+}
+
+/// One thing to do, for one address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Duty {
+    /// The address belongs elsewhere now: out of this node's kernel.
+    GiveWay {
+        /// The address.
+        address: Ipv4Addr,
+        /// As whom it is removed: the holder that is superseded or has released.
+        holder: Holder,
+    },
+    /// The pod is gone or terminal and no stop container released for it.
+    Release {
+        /// The member.
+        member: Member,
+        /// The pod that is on record.
+        pod: PodUid,
+        /// This node's agent, or the one that does it for a node that is gone.
+        by: Releaser,
+    },
+    /// EC2 shows the address elsewhere though this node holds it.
+    Reassert {
+        /// The address.
+        address: Ipv4Addr,
+        /// The epoch that holds it.
+        epoch: Epoch,
+        /// The ENI that it belongs on.
+        eni: EniId,
+    },
+}
+
+/// What there is to do, in the order of the addresses.
+pub fn plan(sight: &Sight, now: Moment) -> Vec<Duty> {
+    sight.addresses.iter().filter_map(|seen| duty(sight, seen, now)).collect()
+}
+
+fn duty(sight: &Sight, seen: &Seen, now: Moment) -> Option<Duty> {
+    let record = &seen.record;
+    let attachment = record.attachment.as_ref()?;
+    if let Some(holder) = superseded(seen, &sight.node) {
+        return Some(Duty::GiveWay { address: record.address, holder });
+    }
+    match attachment.state {
+        State::Attaching | State::Attached if unattended(attachment, &seen.pod) => {
+            let by = releaser(sight, &attachment.node)?;
+            let (member, pod) = (record.member.clone(), attachment.pod.clone());
+            Some(Duty::Release { member, pod, by })
+        }
+        State::Attached if attachment.node == sight.node => reassert(seen, attachment, now),
+        State::Attaching | State::Attached | State::Parked | State::Releasing | State::Released => {
+            None
+        }
+    }
+}
+
+/// Whom this node's kernel still serves though the record has moved on. While an attach on this
+/// node is under way, that attach puts the kernel right.
+fn superseded(seen: &Seen, node: &NodeName) -> Option<Holder> {
+    let lock = seen.lock.as_ref();
+    let held = lock.is_some_and(|last| last.hold == Hold::Held);
+    if !seen.in_kernel && !held {
+        return None;
+    }
+    let record = &seen.record;
+    if lock.is_some_and(|last| last.holder.epoch > record.epoch) || !given_way(record, node) {
+        return None;
+    }
+    lock.map(|last| last.holder.clone()).or_else(|| {
+        let pod = record.attachment.as_ref()?.pod.clone();
+        Some(Holder { pod, epoch: record.epoch })
+    })
+}
+
+/// Whether the record says that this node has nothing to answer for.
+fn given_way(record: &StaticIp, node: &NodeName) -> bool {
+    record.attachment.as_ref().is_some_and(|a| match a.state {
+        State::Attaching | State::Attached => a.node != *node,
+        State::Parked | State::Releasing | State::Released => true,
+    })
+}
+
+/// Whether nobody is left to release it. A terminating pod has its stop container.
+fn unattended(attachment: &Attachment, pod: &PodView) -> bool {
+    match pod {
+        PodView::Vouched => false,
+        PodView::Absent => true,
+        PodView::Present { pod, life, .. } => {
+            *pod != attachment.pod
+                || match life {
+                    Life::Terminal => true,
+                    Life::Terminating(_) | Life::Running => planted(Bug::ReleaseLivePod),
+                }
+        }
+    }
+}
+
+fn releaser(sight: &Sight, node: &NodeName) -> Option<Releaser> {
+    if *node == sight.node {
+        return Some(Releaser::Agent);
+    }
+    sight.gone.contains(node).then_some(Releaser::AgentElsewhere)
+}
+
+/// Once for each observed loss, and not before a look that shows the last one's effect.
+fn reassert(seen: &Seen, attachment: &Attachment, now: Moment) -> Option<Duty> {
+    seen.astray?;
+    let pause = timing::REASSERT_PAUSE;
+    let recently = seen.reasserted.is_some_and(|at| now.since(at) < pause);
+    let eni = attachment.eni.clone()?;
+    let (address, epoch) = (seen.record.address, seen.record.epoch);
+    (!recently).then_some(Duty::Reassert { address, epoch, eni })
+}
+
+/// How long an errand may take before the agent plans anew.
+pub(crate) const PATIENCE: Duration = timing::ERRAND_DEADLINE;

@@ -1,0 +1,360 @@
+//! The holder's agent takes back what EC2 shows elsewhere: marked by compare-and-swap, the owner
+//! looked up, one Assign authorised by the mark's own write, and the mark cleared once the call
+//! has a definite answer or T has passed. A foreign holder is an error, never a fight.
+
+use std::net::Ipv4Addr;
+
+use super::PATIENCE;
+use crate::action::{Action, Reply, Step};
+use crate::bug::{Bug, planted};
+use crate::canonical::Canonical;
+use crate::contract::exit::Exit;
+use crate::contract::timing;
+use crate::decide::{self, Verdict};
+use crate::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
+use crate::ids::{ClusterName, EniId, Epoch, RunId};
+use crate::machine::{
+    Failure, Halt, Machine, Mended, Outcome, Patience, Span, Turn, cloud_read_halt, mismatch,
+    registry_halt,
+};
+use crate::outside::Owner;
+use crate::record::{State, StaticIp, Stored, Write};
+use crate::time::Moment;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum At {
+    Read,
+    Owner,
+    Mark {
+        force: bool,
+    },
+    Assign {
+        force: bool,
+        not_after: Moment,
+    },
+    Clear,
+    /// The answer to the clearing was lost, or the record has changed since.
+    Cleared,
+    Done(Outcome),
+}
+
+/// The machine of [`Duty::Reassert`](super::Duty::Reassert).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Reassert {
+    address: Ipv4Addr,
+    epoch: Epoch,
+    eni: EniId,
+    cluster: ClusterName,
+    run: RunId,
+    patience: Patience,
+    at: At,
+    stored: Option<Stored<StaticIp>>,
+    /// When the look-up that a force rests on was asked for.
+    looked: Moment,
+    /// A call of ours may still land until then.
+    unanswered: Option<Moment>,
+    /// How it ends once the mark is cleared.
+    verdict: Result<Mended, Failure>,
+    crossed: Option<Step>,
+    asked: Moment,
+}
+
+impl Reassert {
+    pub(super) fn new(
+        (address, epoch, eni): (Ipv4Addr, Epoch, EniId),
+        cluster: ClusterName,
+        run: RunId,
+        now: Moment,
+    ) -> Self {
+        Self {
+            address,
+            epoch,
+            eni,
+            cluster,
+            run,
+            patience: Patience::until(now.plus(PATIENCE)),
+            at: At::Read,
+            stored: None,
+            looked: now,
+            unanswered: None,
+            verdict: Ok(Mended::NothingToDo),
+            crossed: None,
+            asked: now,
+        }
+    }
+
+    fn step(&mut self, reply: Reply, span: Span) -> Turn<Outcome> {
+        match (self.at.clone(), reply) {
+            (At::Read, Reply::Record(read)) => {
+                let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
+                self.after_read(stored)
+            }
+            (At::Owner, Reply::Owner(read)) => {
+                self.looked = span.asked;
+                let owner = read.map_err(|f| cloud_read_halt(&f))?;
+                self.after_owner(&owner, span.now)
+            }
+            (At::Mark { force }, Reply::Written(Ok(version))) => {
+                self.crossed = Some(Step::Reassert(1));
+                self.stored = self.marked().map(|object| Stored { version, object });
+                self.approach(force, span)
+            }
+            (At::Mark { .. }, Reply::Written(Err(failure))) => Err(self.mark_failed(&failure)),
+            (At::Assign { .. }, Reply::Cloud(answer)) => self.after_assign(answer.err(), span.now),
+            (At::Clear, Reply::Written(Ok(_version))) => Ok(Some(self.ended())),
+            (At::Clear, Reply::Written(Err(failure))) => Err(self.clear_failed(&failure)),
+            (At::Cleared, Reply::Record(read)) => {
+                let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
+                self.after_cleared(stored)
+            }
+            (at, _) => mismatch(&format!("{at:?}")),
+        }
+    }
+
+    /// Ours to re-assert: attached, at the epoch that lost it, on our ENI.
+    fn is_ours(&self, record: &StaticIp) -> bool {
+        let here = record
+            .attachment
+            .as_ref()
+            .is_some_and(|a| a.state == State::Attached && a.eni.as_ref() == Some(&self.eni));
+        record.epoch == self.epoch && here
+    }
+
+    fn after_read(&mut self, stored: Option<Stored<StaticIp>>) -> Turn<Outcome> {
+        let ours = stored.as_ref().is_some_and(|s| self.is_ours(&s.object));
+        self.stored = stored;
+        if !ours {
+            return self.finish(Ok(Mended::NothingToDo));
+        }
+        self.at = At::Owner;
+        Ok(None)
+    }
+
+    fn after_owner(&mut self, owner: &Owner, now: Moment) -> Turn<Outcome> {
+        let Some(stored) = &self.stored else { return mismatch("owner") };
+        let here = matches!(owner, Owner::Eni(o) if o.id == self.eni && !o.primary);
+        if here {
+            return self.finish(Ok(Mended::NothingToDo));
+        }
+        match decide::verdict(&stored.object, &self.eni, &self.cluster, owner, false) {
+            Verdict::Here => self.finish(Ok(Mended::NothingToDo)),
+            Verdict::Refuse(holder) if !planted(Bug::ReassertFromForeign) => {
+                let text = format!(
+                    "EC2 has {} on {} ({:?}), which is not this cluster's: it is not fought for",
+                    self.address, holder.id, holder.description
+                );
+                self.fail(Exit::AddressUnavailable, text)
+            }
+            Verdict::Refuse(_) => self.approach_mark(true, now),
+            Verdict::Assign { force } => self.approach_mark(force, now),
+        }
+    }
+
+    fn approach_mark(&mut self, force: bool, now: Moment) -> Turn<Outcome> {
+        let unmarked = planted(Bug::NoReassertMark) || planted(Bug::ReassertUnchecked);
+        self.at = if unmarked {
+            At::Assign { force, not_after: now.plus(timing::CALL_BOUND) }
+        } else {
+            At::Mark { force }
+        };
+        Ok(None)
+    }
+
+    /// The mark's own compare-and-swap is what authorises the call.
+    fn approach(&mut self, force: bool, span: Span) -> Turn<Outcome> {
+        let not_after = span.asked.plus(timing::CALL_BOUND);
+        let stale = force && span.now.since(self.looked) >= timing::CALL_BOUND;
+        let late = not_after.since(span.now) < timing::CALL_MINIMUM;
+        if stale || late {
+            return self.fail(Exit::TimedOut, "the registry or EC2 answers too slowly".to_owned());
+        }
+        self.at = At::Assign { force, not_after };
+        Ok(None)
+    }
+
+    fn mark_failed(&mut self, failure: &RegistryFailure) -> Halt {
+        match failure.kind {
+            RegistryKind::Conflict | RegistryKind::Unavailable => {
+                self.at = At::Read;
+                let text = failure.detail.clone();
+                Halt::Retry(timing::BACKOFF_BASE, Exit::RegistryUnavailable, text)
+            }
+            RegistryKind::AlreadyExists
+            | RegistryKind::NotFound
+            | RegistryKind::Invalid
+            | RegistryKind::Refused => registry_halt(failure),
+        }
+    }
+
+    fn after_assign(&mut self, failure: Option<CloudFailure>, now: Moment) -> Turn<Outcome> {
+        let Some(failure) = failure else {
+            self.crossed = Some(Step::Reassert(2));
+            return self.settle(Ok(Mended::Reasserted), now);
+        };
+        if failure.effect == Effect::Unknown && !planted(Bug::GiveUpClearsMark) {
+            self.unanswered = Some(self.not_after());
+        }
+        let exit = match failure.kind {
+            CloudKind::HeldElsewhere | CloudKind::BadAddress => Exit::AddressUnavailable,
+            CloudKind::CapacityExceeded | CloudKind::SubnetExhausted => Exit::NoCapacity,
+            CloudKind::Throttled | CloudKind::Transient => Exit::TimedOut,
+            CloudKind::Gone => Exit::NodeUnsuitable,
+            CloudKind::NotOurs | CloudKind::Auth | CloudKind::Unknown => Exit::CloudRefused,
+        };
+        let failure = self.failure(exit, failure.detail);
+        self.settle(Err(failure), now)
+    }
+
+    fn not_after(&self) -> Moment {
+        if let At::Assign { not_after, .. } = &self.at { *not_after } else { self.asked }
+    }
+
+    /// The mark stays until no call of ours can land any more.
+    fn settle(&mut self, verdict: Result<Mended, Failure>, now: Moment) -> Turn<Outcome> {
+        self.verdict = verdict;
+        if planted(Bug::NoReassertMark) || planted(Bug::ReassertUnchecked) {
+            return Ok(Some(self.ended()));
+        }
+        self.at = At::Clear;
+        match self.unanswered {
+            Some(bound) if bound > now => {
+                let text = "an Assign without an answer to be out of the way".to_owned();
+                Err(Halt::Pause(bound.since(now), text))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    fn clear_failed(&mut self, failure: &RegistryFailure) -> Halt {
+        match failure.kind {
+            RegistryKind::Conflict | RegistryKind::Unavailable => {
+                self.at = At::Cleared;
+                let text = failure.detail.clone();
+                Halt::Retry(timing::BACKOFF_BASE, Exit::RegistryUnavailable, text)
+            }
+            RegistryKind::AlreadyExists
+            | RegistryKind::NotFound
+            | RegistryKind::Invalid
+            | RegistryKind::Refused => registry_halt(failure),
+        }
+    }
+
+    /// Our mark is ours to clear, whoever holds the epoch by now.
+    fn after_cleared(&mut self, stored: Option<Stored<StaticIp>>) -> Turn<Outcome> {
+        match stored.filter(|s| s.object.unsettled_by(&self.run)) {
+            Some(stored) => {
+                self.stored = Some(stored);
+                self.at = At::Clear;
+                Ok(None)
+            }
+            None => Ok(Some(self.ended())),
+        }
+    }
+
+    fn marked(&self) -> Option<StaticIp> {
+        let stored = self.stored.as_ref()?;
+        Some(decide::reasserting(&stored.object, &self.eni, &self.run))
+    }
+
+    /// Ends before anything was sent. A mark that an earlier attempt of this run left is cleared.
+    fn finish(&mut self, verdict: Result<Mended, Failure>) -> Turn<Outcome> {
+        self.verdict = verdict;
+        let marked = self.stored.as_ref().is_some_and(|s| s.object.unsettled_by(&self.run));
+        if marked {
+            self.at = At::Clear;
+            return Ok(None);
+        }
+        Ok(Some(self.ended()))
+    }
+
+    fn fail(&mut self, exit: Exit, text: String) -> Turn<Outcome> {
+        let failure = self.failure(exit, text);
+        self.finish(Err(failure))
+    }
+
+    fn failure(&self, exit: Exit, message: String) -> Failure {
+        Failure { exit, message, address: Some(self.address) }
+    }
+
+    fn ended(&mut self) -> Outcome {
+        self.crossed = Some(Step::Reassert(3));
+        match &self.verdict {
+            Ok(what) => Outcome::Mended { what: *what, address: self.address },
+            Err(failure) => Outcome::Failed(failure.clone()),
+        }
+    }
+
+    fn write(&self, object: impl FnOnce(&StaticIp) -> StaticIp) -> Action {
+        self.stored.as_ref().map_or(Action::Done, |stored| {
+            let (version, object) = (stored.version.clone(), object(&stored.object));
+            Action::Write(Box::new(Write::UpdateStaticIp(Stored { version, object })))
+        })
+    }
+}
+
+impl Machine for Reassert {
+    fn action(&self) -> Action {
+        if let Some(wait) = self.patience.action() {
+            return wait;
+        }
+        let subnet = self.stored.as_ref().map(|s| s.object.subnet.clone());
+        match (&self.at, subnet) {
+            (At::Read | At::Cleared, _) => Action::ReadRecord(self.address),
+            (At::Owner, Some(subnet)) => Action::ReadOwner(self.address, subnet),
+            (At::Mark { .. }, _) => {
+                self.write(|record| decide::reasserting(record, &self.eni, &self.run))
+            }
+            (At::Assign { force, not_after }, _) => Action::Assign {
+                eni: self.eni.clone(),
+                address: self.address,
+                force: *force,
+                not_after: *not_after,
+            },
+            (At::Clear, _) => self.write(|record| decide::unmarked(record, &self.run)),
+            (At::Owner, None) | (At::Done(_), _) => Action::Done,
+        }
+    }
+
+    fn reply(&mut self, reply: Reply, now: Moment) {
+        self.crossed = None;
+        let span = Span { asked: self.asked, now };
+        self.asked = now;
+        if self.patience.waited(&reply) {
+            return;
+        }
+        match self.step(reply, span) {
+            Ok(None) => self.patience.progress(self.crossed),
+            Ok(Some(outcome)) => self.at = At::Done(outcome),
+            Err(halt) => {
+                if let Err((exit, message)) = self.patience.halt(halt, now) {
+                    self.at = At::Done(Outcome::Failed(self.failure(exit, message)));
+                }
+            }
+        }
+    }
+
+    fn crossed(&self) -> Option<Step> {
+        self.crossed
+    }
+
+    fn outcome(&self) -> Option<&Outcome> {
+        if let At::Done(outcome) = &self.at { Some(outcome) } else { None }
+    }
+
+    fn canonical(&mut self, now: Moment) {
+        let canon = Canonical::at(now);
+        self.crossed = None;
+        canon.age([&mut self.asked], timing::CALL_BOUND);
+        canon.age([&mut self.looked], timing::CALL_BOUND);
+        canon.due(&mut self.unanswered);
+        self.patience.canonical(canon);
+        if let Err(failure) = &mut self.verdict {
+            failure.message.clear();
+        }
+        match &mut self.at {
+            At::Assign { not_after, .. } => canon.due([not_after]),
+            At::Done(outcome) => outcome.canonical(),
+            At::Read | At::Owner | At::Mark { .. } | At::Clear | At::Cleared => {}
+        }
+    }
+}
