@@ -19,6 +19,47 @@ pub struct Disk {
     pub broken: Option<String>,
 }
 
+impl Disk {
+    /// What [`MemberFile::probe`] does.
+    pub fn probe(&self) -> Result<(), FileFailure> {
+        match &self.broken {
+            Some(text) => Err(FileFailure { detail: text.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// What [`MemberFile::stage`] does.
+    pub fn stage(&mut self, address: Ipv4Addr) -> Result<bool, FileFailure> {
+        self.probe()?;
+        let content = address.to_string();
+        let changed = self.visible.as_ref() != Some(&content);
+        self.staged = changed.then_some(content);
+        Ok(changed)
+    }
+
+    /// What [`MemberFile::publish`] does.
+    pub fn publish(&mut self) -> Result<(), FileFailure> {
+        self.probe()?;
+        if let Some(content) = self.staged.take() {
+            self.visible = Some(content);
+        }
+        Ok(())
+    }
+
+    /// What [`MemberFile::sync`] does.
+    pub fn sync(&mut self) -> Result<(), FileFailure> {
+        self.probe()?;
+        self.durable = self.visible.clone();
+        Ok(())
+    }
+
+    /// The power fails: what was not synced is gone.
+    pub fn lose_power(&mut self) {
+        self.visible = self.durable.clone();
+        self.staged = None;
+    }
+}
+
 /// The static-IP file on a volume in memory. Clones share the volume, as the pods of one member
 /// do one after the other.
 #[derive(Debug, Clone, Default)]
@@ -39,48 +80,28 @@ impl SimFile {
 
     /// The power fails: what was not synced is gone.
     pub fn lose_power(&self) {
-        let mut disk = self.lock();
-        let durable = disk.durable.clone();
-        disk.visible = durable;
-        disk.staged = None;
+        self.lock().lose_power();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Disk> {
         self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn work<T>(&self, work: impl FnOnce(&mut Disk) -> T) -> Result<T, FileFailure> {
-        let mut disk = self.lock();
-        match &disk.broken {
-            Some(text) => Err(FileFailure { detail: text.clone() }),
-            None => Ok(work(&mut disk)),
-        }
-    }
 }
 
 impl MemberFile for SimFile {
     async fn probe(&self) -> Result<(), FileFailure> {
-        self.work(|_| ())
+        self.lock().probe()
     }
 
     async fn stage(&self, address: Ipv4Addr) -> Result<bool, FileFailure> {
-        self.work(|disk| {
-            let content = address.to_string();
-            let changed = disk.visible.as_ref() != Some(&content);
-            disk.staged = changed.then_some(content);
-            changed
-        })
+        self.lock().stage(address)
     }
 
     async fn publish(&self) -> Result<(), FileFailure> {
-        self.work(|disk| {
-            if let Some(content) = disk.staged.take() {
-                disk.visible = Some(content);
-            }
-        })
+        self.lock().publish()
     }
 
     async fn sync(&self) -> Result<(), FileFailure> {
-        self.work(|disk| disk.durable = disk.visible.clone())
+        self.lock().sync()
     }
 }

@@ -1,31 +1,15 @@
-//! A node's kernel in memory, with the node-local lock's records.
+//! A node's kernel in memory, shared by the processes of the node.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use firecamp_core::failure::{HostFailure, HostKind};
+use firecamp_core::bug::{Bug, planted};
+use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::Mac;
-use firecamp_core::lock::{Hold, LockRecord};
 use firecamp_core::outside::{Holder, HostNet, KernelTarget, KernelView, SocketUse};
 
-/// Who put an address into the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tag {
-    /// We did.
-    Ours,
-    /// Something else did.
-    Foreign,
-}
-
-#[derive(Debug, Default)]
-struct Kernel {
-    links: BTreeSet<Mac>,
-    addresses: BTreeMap<Ipv4Addr, (Mac, Tag)>,
-    routed: BTreeSet<Ipv4Addr>,
-    locks: BTreeMap<Ipv4Addr, LockRecord>,
-    sockets: BTreeMap<Ipv4Addr, SocketUse>,
-}
+use crate::kernel::{Kernel, Tag};
 
 /// A kernel in memory. Clones share it, as the processes of one node do.
 #[derive(Debug, Clone, Default)]
@@ -36,9 +20,17 @@ pub struct SimHost {
 impl SimHost {
     /// A node with links of these MACs.
     pub fn with_links(links: impl IntoIterator<Item = Mac>) -> Self {
-        let host = Self::default();
-        host.lock().links = links.into_iter().collect();
-        host
+        Self { kernel: Arc::new(Mutex::new(Kernel::with_links(links))) }
+    }
+
+    /// The kernel as it is now.
+    pub fn kernel(&self) -> Kernel {
+        self.lock().clone()
+    }
+
+    /// Changes the kernel from outside.
+    pub fn change(&self, change: impl FnOnce(&mut Kernel)) {
+        change(&mut self.lock());
     }
 
     /// The addresses in the kernel, and who put them there.
@@ -63,52 +55,29 @@ impl SimHost {
 
     /// Something else on the node removes an address with its routing.
     pub fn strip(&self, address: Ipv4Addr) {
-        let mut kernel = self.lock();
-        kernel.addresses.remove(&address);
-        kernel.routed.remove(&address);
+        self.lock().strip(address);
     }
 
     /// The node reboots: everything is gone but its links.
     pub fn reboot(&self) {
-        let mut kernel = self.lock();
-        let links = std::mem::take(&mut kernel.links);
-        *kernel = Kernel { links, ..Kernel::default() };
+        self.lock().reboot();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kernel> {
         self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Kernel {
-    fn claim(&mut self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
-        if self.locks.get(&address).is_some_and(|last| !last.permits_adding(holder)) {
-            return Err(superseded(address));
+    /// With the bug, the comparison comes first and others may act before the write.
+    async fn compare(
+        &self,
+        rule: impl Fn(&Kernel) -> Result<(), HostFailure>,
+    ) -> Result<(), HostFailure> {
+        if planted(Bug::CheckOutsideLock) {
+            rule(&self.lock())?;
+            tokio::task::yield_now().await;
         }
-        self.locks.insert(address, LockRecord { holder: holder.clone(), hold: Hold::Held });
         Ok(())
     }
-
-    fn let_go(&mut self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
-        if self.locks.get(&address).is_some_and(|last| !last.permits_removing(holder)) {
-            return Err(superseded(address));
-        }
-        self.locks.insert(address, LockRecord { holder: holder.clone(), hold: Hold::Released });
-        Ok(())
-    }
-
-    fn needs_link(&self, mac: Mac) -> Result<(), HostFailure> {
-        if self.links.contains(&mac) {
-            return Ok(());
-        }
-        let detail = format!("no link has the MAC {mac}");
-        Err(HostFailure { kind: HostKind::NoLink, detail })
-    }
-}
-
-fn superseded(address: Ipv4Addr) -> HostFailure {
-    let detail = format!("another epoch holds {address} on this node");
-    HostFailure { kind: HostKind::Superseded, detail }
 }
 
 impl HostNet for SimHost {
@@ -117,12 +86,8 @@ impl HostNet for SimHost {
         target: &KernelTarget,
         holder: &Holder,
     ) -> Result<bool, HostFailure> {
-        let mut kernel = self.lock();
-        kernel.needs_link(target.mac)?;
-        kernel.claim(target.address, holder)?;
-        let present = kernel.addresses.contains_key(&target.address);
-        kernel.addresses.entry(target.address).or_insert((target.mac, Tag::Ours));
-        Ok(!present)
+        self.compare(|kernel| kernel.may_add(target.address, holder)).await?;
+        self.lock().add_address(target, holder)
     }
 
     async fn add_routing(
@@ -130,24 +95,12 @@ impl HostNet for SimHost {
         target: &KernelTarget,
         holder: &Holder,
     ) -> Result<bool, HostFailure> {
-        let mut kernel = self.lock();
-        kernel.needs_link(target.mac)?;
-        kernel.claim(target.address, holder)?;
-        Ok(target.routing.is_some() && kernel.routed.insert(target.address))
+        self.compare(|kernel| kernel.may_add(target.address, holder)).await?;
+        self.lock().add_routing(target, holder)
     }
 
     async fn observe(&self, target: &KernelTarget) -> Result<KernelView, HostFailure> {
-        let kernel = self.lock();
-        let link = kernel.links.contains(&target.mac);
-        let held = kernel.addresses.get(&target.address).filter(|(mac, _)| *mac == target.mac);
-        Ok(KernelView {
-            link: link.then(|| "sim0".to_owned()),
-            link_up: link,
-            address: held.is_some(),
-            tagged: held.is_some_and(|(_, tag)| *tag == Tag::Ours),
-            routing: target.routing.is_none() || kernel.routed.contains(&target.address),
-            recorded: kernel.locks.get(&target.address).cloned(),
-        })
+        Ok(self.lock().observe(target))
     }
 
     async fn remove_address(
@@ -155,13 +108,8 @@ impl HostNet for SimHost {
         address: Ipv4Addr,
         holder: &Holder,
     ) -> Result<bool, HostFailure> {
-        let mut kernel = self.lock();
-        kernel.let_go(address, holder)?;
-        let ours = kernel.addresses.get(&address).is_some_and(|(_, tag)| *tag == Tag::Ours);
-        if ours {
-            kernel.addresses.remove(&address);
-        }
-        Ok(ours)
+        self.compare(|kernel| kernel.may_remove(address, holder)).await?;
+        self.lock().remove_address(address, holder)
     }
 
     async fn remove_routing(
@@ -169,12 +117,11 @@ impl HostNet for SimHost {
         address: Ipv4Addr,
         holder: &Holder,
     ) -> Result<bool, HostFailure> {
-        let mut kernel = self.lock();
-        kernel.let_go(address, holder)?;
-        Ok(kernel.routed.remove(&address))
+        self.compare(|kernel| kernel.may_remove(address, holder)).await?;
+        self.lock().remove_routing(address, holder)
     }
 
     async fn sockets(&self, address: Ipv4Addr) -> Result<SocketUse, HostFailure> {
-        Ok(self.lock().sockets.get(&address).copied().unwrap_or_default())
+        Ok(self.lock().sockets(address))
     }
 }

@@ -8,6 +8,7 @@ mod faulty_host;
 mod faulty_registry;
 mod file;
 mod host;
+mod kernel;
 mod script;
 
 pub use faulty_cloud::FaultyCloud;
@@ -15,5 +16,6 @@ pub use faulty_file::FaultyFile;
 pub use faulty_host::FaultyHost;
 pub use faulty_registry::FaultyRegistry;
 pub use file::{Disk, SimFile};
-pub use host::{SimHost, Tag};
+pub use host::SimHost;
+pub use kernel::{Kernel, Tag};
 pub use script::{Break, Op, Script};

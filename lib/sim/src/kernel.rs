@@ -1,0 +1,176 @@
+//! A node's kernel and its node-local lock as pure data: plain methods, no clock, no waiting.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use firecamp_core::bug::{Bug, planted};
+use firecamp_core::failure::{HostFailure, HostKind};
+use firecamp_core::ids::Mac;
+use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::outside::{Holder, KernelTarget, KernelView, SocketUse};
+
+/// Who put an address into the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tag {
+    /// We did.
+    Ours,
+    /// Something else did.
+    Foreign,
+}
+
+/// The kernel of one node, and the records of its locks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Kernel {
+    /// The MACs of the links.
+    pub links: BTreeSet<Mac>,
+    /// The addresses, on which link, and who put them there.
+    pub addresses: BTreeMap<Ipv4Addr, (Mac, Tag)>,
+    /// The addresses that have rule and routes.
+    pub routed: BTreeSet<Ipv4Addr>,
+    /// Who acted last on an address, as the lock files say.
+    pub locks: BTreeMap<Ipv4Addr, LockRecord>,
+    /// What uses an address.
+    pub sockets: BTreeMap<Ipv4Addr, SocketUse>,
+}
+
+impl Kernel {
+    /// With links of these MACs.
+    pub fn with_links(links: impl IntoIterator<Item = Mac>) -> Self {
+        Self { links: links.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Something else on the node removes an address with its routing.
+    pub fn strip(&mut self, address: Ipv4Addr) {
+        self.addresses.remove(&address);
+        self.routed.remove(&address);
+    }
+
+    /// The node reboots: everything is gone but its links.
+    pub fn reboot(&mut self) {
+        let links = std::mem::take(&mut self.links);
+        *self = Self { links, ..Self::default() };
+    }
+
+    /// Whether the lock's record lets the holder add.
+    pub fn may_add(&self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
+        match self.locks.get(&address) {
+            Some(last) if !last.permits_adding(holder) => Err(superseded(address)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether the lock's record lets the holder remove.
+    pub fn may_remove(&self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
+        match self.locks.get(&address) {
+            Some(last) if !last.permits_removing(holder) => Err(superseded(address)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// What [`firecamp_core::outside::HostNet::add_address`] does.
+    pub fn add_address(
+        &mut self,
+        target: &KernelTarget,
+        holder: &Holder,
+    ) -> Result<bool, HostFailure> {
+        self.needs_link(target.mac)?;
+        self.claim(target.address, holder)?;
+        let present = self.addresses.contains_key(&target.address);
+        self.addresses.entry(target.address).or_insert((target.mac, Tag::Ours));
+        Ok(!present)
+    }
+
+    /// What [`firecamp_core::outside::HostNet::add_routing`] does.
+    pub fn add_routing(
+        &mut self,
+        target: &KernelTarget,
+        holder: &Holder,
+    ) -> Result<bool, HostFailure> {
+        self.needs_link(target.mac)?;
+        self.claim(target.address, holder)?;
+        Ok(target.routing.is_some() && self.routed.insert(target.address))
+    }
+
+    /// What [`firecamp_core::outside::HostNet::observe`] returns.
+    pub fn observe(&self, target: &KernelTarget) -> KernelView {
+        let link = self.links.contains(&target.mac);
+        let held = self.addresses.get(&target.address).filter(|(mac, _)| *mac == target.mac);
+        KernelView {
+            link: link.then(|| "sim0".to_owned()),
+            link_up: link,
+            address: held.is_some(),
+            tagged: held.is_some_and(|(_, tag)| *tag == Tag::Ours),
+            routing: target.routing.is_none() || self.routed.contains(&target.address),
+            recorded: self.locks.get(&target.address).cloned(),
+        }
+    }
+
+    /// What [`firecamp_core::outside::HostNet::remove_address`] does.
+    pub fn remove_address(
+        &mut self,
+        address: Ipv4Addr,
+        holder: &Holder,
+    ) -> Result<bool, HostFailure> {
+        self.let_go(address, holder)?;
+        if planted(Bug::PrefixMatch) {
+            let text = address.to_string();
+            let matches = |held: &Ipv4Addr| held.to_string().starts_with(&text);
+            self.addresses.retain(|held, (_, tag)| *tag != Tag::Ours || !matches(held));
+            return Ok(true);
+        }
+        let ours = self.addresses.get(&address).is_some_and(|(_, tag)| *tag == Tag::Ours);
+        if ours {
+            self.addresses.remove(&address);
+        }
+        Ok(ours)
+    }
+
+    /// What [`firecamp_core::outside::HostNet::remove_routing`] does.
+    pub fn remove_routing(
+        &mut self,
+        address: Ipv4Addr,
+        holder: &Holder,
+    ) -> Result<bool, HostFailure> {
+        self.let_go(address, holder)?;
+        Ok(self.routed.remove(&address))
+    }
+
+    /// What uses an address.
+    pub fn sockets(&self, address: Ipv4Addr) -> SocketUse {
+        self.sockets.get(&address).copied().unwrap_or_default()
+    }
+
+    /// Who plants the bug has compared earlier, outside the lock.
+    fn claim(&mut self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
+        if !planted(Bug::CheckOutsideLock) {
+            self.may_add(address, holder)?;
+        }
+        self.record(address, holder, Hold::Held);
+        Ok(())
+    }
+
+    fn let_go(&mut self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
+        if !planted(Bug::CheckOutsideLock) {
+            self.may_remove(address, holder)?;
+        }
+        self.record(address, holder, Hold::Released);
+        Ok(())
+    }
+
+    fn record(&mut self, address: Ipv4Addr, holder: &Holder, hold: Hold) {
+        self.locks.insert(address, LockRecord { holder: holder.clone(), hold });
+    }
+
+    fn needs_link(&self, mac: Mac) -> Result<(), HostFailure> {
+        if self.links.contains(&mac) {
+            return Ok(());
+        }
+        let detail = format!("no link has the MAC {mac}");
+        Err(HostFailure { kind: HostKind::NoLink, detail })
+    }
+}
+
+fn superseded(address: Ipv4Addr) -> HostFailure {
+    let detail = format!("another epoch holds {address} on this node");
+    HostFailure { kind: HostKind::Superseded, detail }
+}

@@ -1,0 +1,212 @@
+//! The script's deeds, done to whatever is there at their time.
+
+use std::time::Duration;
+
+use super::pod::{Phase, Why};
+use super::timers::Timer;
+use super::{Director, NodeState, Turn};
+use crate::level::Order;
+use crate::names::{MemberIx, NodeIx, PodIx, ProcessId};
+use crate::scenario::{Container, Deed, Outage};
+
+fn seconds(count: u8) -> Duration {
+    Duration::from_secs(u64::from(count))
+}
+
+fn millis(count: u32) -> Duration {
+    Duration::from_millis(u64::from(count))
+}
+
+impl Director {
+    pub(super) fn deed(&mut self, number: usize, turn: &mut Turn<'_>) {
+        let Some(deed) = self.scenario.script.get(number).map(|at| at.deed.clone()) else {
+            return;
+        };
+        let asks_api = matches!(
+            deed,
+            Deed::Start { .. } | Deed::Stop { .. } | Deed::Move { .. } | Deed::Force { .. }
+        );
+        if self.healing {
+            return;
+        }
+        if asks_api && turn.now < self.api_back {
+            let number = u16::try_from(number).unwrap_or(u16::MAX);
+            let later = self.api_back.plus(Duration::from_millis(1));
+            return self.timers.set(later, Timer::Deed(number));
+        }
+        if self.try_deed(&deed, turn) {
+            let count = &mut self.done[deed.kind()];
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// Does it. False if there was nothing to do it to.
+    fn try_deed(&mut self, deed: &Deed, turn: &mut Turn<'_>) -> bool {
+        match deed {
+            Deed::Start { member, node } => self.want(*member, *node, turn),
+            Deed::Stop { member, grace_s } => {
+                self.members[member.at()].wanted = None;
+                let there = self.members[member.at()].pod.is_some();
+                self.delete(*member, seconds(*grace_s), turn);
+                there
+            }
+            Deed::Move { member, node, grace_s } => {
+                self.want(*member, *node, turn);
+                self.delete(*member, seconds(*grace_s), turn);
+                true
+            }
+            Deed::Force { member, node, notice_ms, grace_ms } => {
+                self.members[member.at()].wanted = Some(*node);
+                let times = (millis(*notice_ms), millis(u32::from(*grace_ms)));
+                self.force(*member, times, turn)
+            }
+            Deed::Sandbox { member, zombie } => self.sandbox(*member, *zombie, turn),
+            Deed::Kill { member, zombie, container } => {
+                self.target(*member, *zombie).is_some_and(|pod| self.kill(pod, *container, turn))
+            }
+            Deed::Freeze { member, zombie, container, ms } => {
+                let process =
+                    self.target(*member, *zombie).and_then(|p| self.process(p, *container));
+                process.is_some_and(|process| self.freeze(process, *ms, turn))
+            }
+            Deed::Power { node, back_ms } => self.power(*node, *back_ms, turn),
+            Deed::Terminate { node } => self.terminate(*node, turn),
+            Deed::KillAgent { node } => self.kill_agent(*node, turn),
+            Deed::FreezeAgent { node, ms } => {
+                let agent = self.nodes[node.at()].agent;
+                agent.is_some_and(|process| self.freeze(process, *ms, turn))
+            }
+            Deed::Thief { member, theft } => {
+                let attached = self.pods.iter().rev().find(|pod| pod.member == *member);
+                let address = attached.and_then(|pod| pod.attached).map(|a| a.address);
+                if let Some(address) = address {
+                    turn.order(Order::Steal(address, *theft));
+                }
+                address.is_some()
+            }
+            Deed::Fill { node, ms } => {
+                turn.order(Order::Fill(*node, true));
+                self.timers.set(turn.now.plus(millis(*ms)), Timer::Unfill(*node));
+                true
+            }
+            Deed::Outage { system, ms } => {
+                let back = turn.now.plus(millis(*ms));
+                if *system == Outage::Api {
+                    self.api_back = self.api_back.max(back);
+                }
+                turn.order(Order::Outage(*system, true));
+                self.timers.set(back, Timer::OutageEnds(*system));
+                true
+            }
+        }
+    }
+
+    fn want(&mut self, member: MemberIx, node: NodeIx, turn: &mut Turn<'_>) -> bool {
+        self.members[member.at()].wanted = Some(node);
+        let absent = self.members[member.at()].pod.is_none();
+        if absent {
+            self.after(turn, (1, 100), Timer::Create(member));
+        }
+        absent
+    }
+
+    /// The live pod of a member, or the last one that was forced out and still runs.
+    fn target(&self, member: MemberIx, zombie: bool) -> Option<PodIx> {
+        let live = self.members[member.at()].pod;
+        if !zombie {
+            return live;
+        }
+        let other = self.pods.iter().enumerate().rev().find(|(number, pod)| {
+            let here = PodIx(u16::try_from(*number).unwrap_or(u16::MAX));
+            pod.member == member && Some(here) != live && pod.phase != Phase::Over
+        });
+        other.and_then(|(number, _)| u16::try_from(number).ok()).map(PodIx)
+    }
+
+    fn sandbox(&mut self, member: MemberIx, zombie: bool, turn: &mut Turn<'_>) -> bool {
+        let Some(pod) = self.target(member, zombie) else { return false };
+        let runs = matches!(self.pods[pod.at()].phase, Phase::Init(_) | Phase::Running);
+        if runs {
+            let grace = self.pods[pod.at()].chance.millis(2_000, 10_000);
+            self.end(pod, Why::Sandbox, grace, turn);
+        }
+        runs
+    }
+
+    fn process(&self, pod: PodIx, container: Container) -> Option<ProcessId> {
+        let it = &self.pods[pod.at()];
+        match (container, it.phase) {
+            (Container::Init, Phase::Init(process)) => Some(process),
+            (Container::Stop, Phase::Running | Phase::Ending(_)) => it.stop,
+            (Container::Init | Container::Stop | Container::Main, _) => None,
+        }
+    }
+
+    fn kill(&mut self, pod: PodIx, container: Container, turn: &mut Turn<'_>) -> bool {
+        if container == Container::Main {
+            return self.kill_main(pod, turn);
+        }
+        let Some(process) = self.process(pod, container) else { return false };
+        turn.order(Order::Kill(process));
+        match self.pods[pod.at()].phase {
+            Phase::Init(_) => self.back_off(pod, turn),
+            Phase::Ending(why) => self.ended_while_ending(pod, process, why, turn),
+            Phase::Running => {
+                self.pods[pod.at()].stop = None;
+                self.restart_side(pod, turn);
+            }
+            Phase::Waiting | Phase::Ended(_) | Phase::Lost | Phase::Over => {}
+        }
+        true
+    }
+
+    fn kill_main(&mut self, pod: PodIx, turn: &mut Turn<'_>) -> bool {
+        if !self.pods[pod.at()].main {
+            return false;
+        }
+        if self.pods[pod.at()].phase == Phase::Running {
+            self.main_off(pod, turn);
+            let it = &mut self.pods[pod.at()];
+            let at = turn.now.plus(it.chance.millis(300, 1_500));
+            self.timers.set(at, Timer::StartMain(pod, it.turn));
+        } else {
+            self.main_ended(pod, turn);
+        }
+        true
+    }
+
+    fn freeze(&mut self, process: ProcessId, ms: u32, turn: &mut Turn<'_>) -> bool {
+        turn.order(Order::Freeze(process));
+        self.timers.set(turn.now.plus(millis(ms)), Timer::Thaw(process));
+        self.frozen.push(process);
+        true
+    }
+
+    fn kill_agent(&mut self, node: NodeIx, turn: &mut Turn<'_>) -> bool {
+        let Some(agent) = self.nodes[node.at()].agent.take() else { return false };
+        turn.order(Order::Kill(agent));
+        self.after(turn, (300, 3_000), Timer::StartAgent(node));
+        true
+    }
+
+    fn power(&mut self, node: NodeIx, back_ms: Option<u32>, turn: &mut Turn<'_>) -> bool {
+        if self.nodes[node.at()].state != NodeState::Up {
+            return false;
+        }
+        self.power_off(node, NodeState::Off, turn);
+        if let Some(ms) = back_ms {
+            self.timers.set(turn.now.plus(millis(ms)), Timer::Boot(node));
+        }
+        true
+    }
+
+    /// Two nodes always stay, so that members have a place.
+    fn terminate(&mut self, node: NodeIx, turn: &mut Turn<'_>) -> bool {
+        let left = self.nodes.iter().filter(|node| node.state != NodeState::Dead).count();
+        if left <= 2 || self.nodes[node.at()].state == NodeState::Dead {
+            return false;
+        }
+        self.power_off(node, NodeState::Dead, turn);
+        true
+    }
+}

@@ -1,0 +1,68 @@
+//! The healing phase: faults end, what is off comes back, and nobody does anything to the cluster
+//! any more.
+
+use super::pod::{Api, Phase};
+use super::timers::Timer;
+use super::{Director, NodeState, Turn};
+use crate::level::{Order, Power};
+use crate::names::{NodeIx, PodIx};
+use crate::scenario::Outage;
+
+impl Director {
+    pub(super) fn heal(&mut self, turn: &mut Turn<'_>) {
+        self.healing = true;
+        self.api_back = turn.now;
+        turn.order(Order::Heal);
+        for system in [Outage::Api, Outage::Ec2] {
+            turn.order(Order::Outage(system, false));
+        }
+        for number in 0..self.scenario.shape.nodes {
+            let node = NodeIx(number);
+            turn.order(Order::Outage(Outage::Metadata(node), false));
+            turn.order(Order::Fill(node, false));
+            if self.nodes[node.at()].state == NodeState::Off {
+                self.after(turn, (100, 1_000), Timer::Boot(node));
+            }
+        }
+        for process in std::mem::take(&mut self.frozen) {
+            turn.order(Order::Thaw(process));
+        }
+        for number in 0..self.pods.len() {
+            // Kubelets that were cut off hear of what was forced out meanwhile.
+            if self.pods[number].api == Api::Gone && self.pods[number].phase != Phase::Over {
+                let pod = PodIx(u16::try_from(number).unwrap_or(u16::MAX));
+                self.after(turn, (100, 1_000), Timer::Notice(pod));
+            }
+        }
+    }
+
+    /// A node boots: its kubelet starts the pods that it still has.
+    pub(super) fn boot(&mut self, node: NodeIx, turn: &mut Turn<'_>) {
+        if self.nodes[node.at()].state != NodeState::Off {
+            return;
+        }
+        self.nodes[node.at()].state = NodeState::Up;
+        turn.order(Order::Node(node, Power::Back));
+        if self.scenario.shape.agents {
+            self.after(turn, (100, 1_000), Timer::StartAgent(node));
+        }
+        for number in 0..self.pods.len() {
+            let pod = PodIx(u16::try_from(number).unwrap_or(u16::MAX));
+            let it = &mut self.pods[number];
+            if it.node != node || it.phase != Phase::Lost {
+                continue;
+            }
+            match it.api {
+                Api::Live => {
+                    it.crashes = 0;
+                    self.start_later(pod, (100, 2_000), turn);
+                }
+                Api::Ending(_) => {
+                    it.phase = Phase::Over;
+                    self.after(turn, (100, 1_000), Timer::Collect(pod));
+                }
+                Api::Gone => it.phase = Phase::Over,
+            }
+        }
+    }
+}

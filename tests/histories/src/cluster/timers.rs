@@ -1,0 +1,87 @@
+//! What is to happen later.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use firecamp_core::time::Moment;
+
+use crate::names::{MemberIx, NodeIx, PodIx, ProcessId};
+use crate::scenario::Outage;
+
+/// Something that is to happen. Those with a number happen only in that turn of the pod's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timer {
+    Deed(u16),
+    Heal,
+    /// The controller creates the pod of a member that is wanted and has none.
+    Create(MemberIx),
+    StartInit(PodIx, u16),
+    StartSide(PodIx, u16),
+    StartMain(PodIx, u16),
+    MainEnds(PodIx, u16),
+    GraceOver(PodIx, u16),
+    KillSide(PodIx, u16),
+    /// The kubelet tells the API that all containers of the pod have ended.
+    Report(PodIx, u16),
+    /// The kubelet notices that the pod was deleted.
+    Notice(PodIx),
+    /// The pod of a node that is gone is removed from the API.
+    Collect(PodIx),
+    Thaw(ProcessId),
+    Boot(NodeIx),
+    StartAgent(NodeIx),
+    Unfill(NodeIx),
+    OutageEnds(Outage),
+}
+
+impl Timer {
+    /// Waits for the end of an outage of the API.
+    pub(super) fn needs_api(self) -> bool {
+        matches!(self, Self::Create(_) | Self::Report(..) | Self::Notice(_) | Self::Collect(_))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    at: Moment,
+    number: u32,
+    timer: Timer,
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The timers, in the order of time, then of setting.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Timers {
+    heap: BinaryHeap<Reverse<Entry>>,
+    set: u32,
+}
+
+impl Timers {
+    pub(super) fn set(&mut self, at: Moment, timer: Timer) {
+        self.set = self.set.wrapping_add(1);
+        self.heap.push(Reverse(Entry { at, number: self.set, timer }));
+    }
+
+    pub(super) fn next(&self) -> Option<Moment> {
+        self.heap.peek().map(|Reverse(entry)| entry.at)
+    }
+
+    /// The next timer, if it is due.
+    pub(super) fn due(&mut self, now: Moment) -> Option<Timer> {
+        if self.next()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse(entry)| entry.timer)
+    }
+}

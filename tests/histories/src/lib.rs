@@ -1,0 +1,18 @@
+//! Seeded histories: the protocol's own machines in a simulated cluster, in virtual time.
+//!
+//! One seed is one history, to the last bit. A [`scenario`] says what happens to a cluster, as
+//! pure data. The director in [`cluster`] plays pods, kubelets and controllers. A
+//! [`level`] runs processes and outside systems. Everything above the level is the same whether
+//! machines are stepped directly or the real runner and the real SDK run against the strict
+//! simulator.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "test support: what fails here fails the history, and indices are its own"
+)]
+
+pub mod cluster;
+pub mod level;
+pub mod names;
+pub mod scenario;
+pub mod seed;

@@ -1,0 +1,63 @@
+//! What a cluster is like before anything happens to it.
+
+use std::time::Duration;
+
+use firecamp_core::record::ReleasePolicy;
+use serde::{Deserialize, Serialize};
+
+/// How a stop container is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StopKind {
+    /// As a native sidecar: it fixes its epoch at its start and acts on SIGTERM, after the main
+    /// container has ended.
+    Sidecar,
+    /// As the main container's preStop hook: it runs before that one's SIGTERM.
+    Hook,
+}
+
+/// The cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Shape {
+    /// 3 to 5 nodes.
+    pub nodes: u8,
+    /// 2 to 4 members.
+    pub members: u8,
+    /// Addresses in the pool: at least one for each member.
+    pub pool: u8,
+    /// A release takes the address out of EC2.
+    pub unassign: bool,
+    /// Addresses go to the second ENI of a node, which needs policy routing.
+    pub secondary: bool,
+    /// How the stop container runs.
+    pub stop: StopKind,
+    /// The deadline of an init container, in seconds.
+    pub deadline_s: u16,
+    /// How long an init container waits for a predecessor on its node, in milliseconds.
+    pub predecessor_ms: u16,
+    /// IPv4 addresses that EC2 allows on one ENI, the primary one included.
+    pub eni_limit: u8,
+    /// Every node has an agent.
+    pub agents: bool,
+}
+
+impl Shape {
+    /// The policy of the pool.
+    pub fn policy(&self) -> ReleasePolicy {
+        if self.unassign { ReleasePolicy::Unassign } else { ReleasePolicy::Keep }
+    }
+
+    /// The slot of the ENI that carries the addresses.
+    pub fn slot(&self) -> u8 {
+        u8::from(self.secondary)
+    }
+
+    /// The deadline of an init container.
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(u64::from(self.deadline_s))
+    }
+
+    /// How long an init container waits for a predecessor on its node.
+    pub fn predecessor_grace(&self) -> Duration {
+        Duration::from_millis(u64::from(self.predecessor_ms))
+    }
+}
