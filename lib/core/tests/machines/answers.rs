@@ -19,6 +19,9 @@ use crate::world::{ADDRESS, Chaos, eni_id, node, parsed, pool};
 impl Chaos {
     pub(crate) fn holds(&self) -> bool {
         let run: RunId = parsed("run-now");
+        if self.errand {
+            return self.record.as_ref().is_some_and(|r| r.unsettled_by(&run));
+        }
         self.record.as_ref().and_then(|r| r.attachment.as_ref()).is_some_and(|a| a.run == run)
     }
 
@@ -54,6 +57,7 @@ impl Chaos {
         if let Action::AddAddress(..) = action {
             assert!(self.authority.is_some(), "a kernel write without an epoch of its own");
         }
+        self.writes += u32::from(matches!(action, Action::Write(_)));
         if let Action::StageFile(_) = action {
             assert!(self.observed, "the file before the kernel was read back");
         }

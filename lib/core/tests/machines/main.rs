@@ -8,18 +8,20 @@ mod world;
 use std::time::Duration;
 
 use firecamp_core::action::Action;
+use firecamp_core::agent::{Duty, Errand};
 use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::canonical::Canonical;
 use firecamp_core::contract::timing;
-use firecamp_core::machine::{Machine, Outcome};
+use firecamp_core::ids::Epoch;
+use firecamp_core::machine::{Machine, Mended, Outcome};
 use firecamp_core::node::EniRule;
-use firecamp_core::outside::SocketScope;
+use firecamp_core::outside::{Holder, SocketScope};
 use firecamp_core::record::StaticIp;
 use firecamp_core::release::{Release, ReleaseInput, Releaser};
 use firecamp_core::time::Moment;
 use proptest::prelude::*;
 
-use crate::world::{Chaos, eni_id, member, parsed};
+use crate::world::{ADDRESS, Chaos, eni_id, member, parsed};
 
 fn canonical<M: Machine>(machine: &M, now: Moment) -> M {
     let mut form = machine.clone();
@@ -107,6 +109,34 @@ proptest! {
         if before.as_ref().is_some_and(|r| !mine(r)) && chaos.version == 1 {
             let changed = chaos.record != before;
             prop_assert!(!changed, "another's record was changed: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn an_errand_names_nothing_dangerous_whatever_it_is_told(
+        bytes in prop::collection::vec(any::<u8>(), 8..200),
+        which in 0_u8..3,
+    ) {
+        let mut chaos = Chaos::new(bytes);
+        chaos.errand = true;
+        let duty = match which {
+            0 => Duty::GiveWay {
+                address: ADDRESS,
+                holder: Holder { pod: parsed("mine"), epoch: Epoch(3) },
+            },
+            1 => Duty::Release { member: member(), pod: parsed("mine"), by: Releaser::Agent },
+            _ => Duty::Reassert { address: ADDRESS, epoch: Epoch(3), eni: eni_id(1) },
+        };
+        let mut machine = Errand::new(&duty, &parsed("test"), parsed("run-now"), chaos.now);
+        let outcome = drive(&mut machine, &mut chaos);
+        prop_assert!(chaos.now.0 <= timing::ERRAND_DEADLINE * 2, "too late: {:?}", chaos.now);
+        if outcome == (Outcome::Mended { what: Mended::Reasserted, address: ADDRESS }) {
+            prop_assert!(chaos.assigned, "taken back without a call");
+            let marked = chaos.record.as_ref().is_some_and(|r| r.unsettled_by(&parsed("run-now")));
+            prop_assert!(!marked, "its mark is left");
+        }
+        if which == 0 {
+            prop_assert!(chaos.writes == 0, "a record was written");
         }
     }
 }

@@ -64,6 +64,10 @@ pub(crate) struct Chaos {
     pub(crate) observed: bool,
     pub(crate) completed: bool,
     pub(crate) released: bool,
+    /// An errand of the agent: its authority is its mark, not an epoch of its own.
+    pub(crate) errand: bool,
+    /// How many writes the machine named.
+    pub(crate) writes: u32,
 }
 
 impl Chaos {
@@ -85,6 +89,8 @@ impl Chaos {
             observed: false,
             completed: false,
             released: false,
+            errand: false,
+            writes: 0,
         }
     }
 
