@@ -245,17 +245,19 @@ pub(super) fn still_ours(
         let text = format!("StaticIP {address} is gone from the registry");
         return Err(Halt::Fail(Exit::RegistryInvalid, text));
     };
-    let ours = stored.object.epoch == held.stored.object.epoch
+    // An agent that found the pod gone may have parked the very epoch of this run.
+    let ours = stored.object.held_by(&input.pod, held.stored.object.epoch)
         && stored.object.attachment.as_ref().is_some_and(|a| {
             a.run == input.run || (planted(Bug::UidForEpoch) && a.pod == input.pod)
         });
     if ours {
         return Ok(stored);
     }
-    Err(Halt::Superseded(format!(
-        "{} took epoch {} of {address}; this run held {}",
-        holder_text(&stored.object),
-        stored.object.epoch,
-        held.stored.object.epoch
-    )))
+    let (epoch, held) = (stored.object.epoch, held.stored.object.epoch);
+    if epoch == held {
+        let text = format!("epoch {held} of {address} was released for pod {}", input.pod);
+        return Err(Halt::Superseded(text));
+    }
+    let holder = holder_text(&stored.object);
+    Err(Halt::Superseded(format!("{holder} took epoch {epoch} of {address}; this run held {held}")))
 }
