@@ -6,6 +6,7 @@
 //! [`HostNet`]: firecamp_core::outside::HostNet
 //! [`MemberFile`]: firecamp_core::outside::MemberFile
 
+pub mod dump;
 mod error;
 mod file;
 mod kernel;
@@ -17,3 +18,4 @@ mod routing;
 pub use file::parse::{ParseError, parse};
 pub use file::{FileOptions, StaticIpFile};
 pub use linux::{AddressTags, HostTimeouts, LinuxHost};
+pub use lock::record::{TornRecord, read_record};

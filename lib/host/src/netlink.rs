@@ -29,9 +29,9 @@ pub(crate) struct Netlink {
 }
 
 /// What one datagram said.
-struct Progress {
-    done: bool,
-    interrupted: bool,
+pub(crate) struct Progress {
+    pub(crate) done: bool,
+    pub(crate) interrupted: bool,
 }
 
 impl Netlink {
@@ -128,7 +128,11 @@ impl Netlink {
 }
 
 /// Takes one datagram apart, which may hold many messages, or only a part of the answer.
-fn digest(bytes: &[u8], sequence: u32, into: &mut Vec<Vec<u8>>) -> Result<Progress, NetlinkError> {
+pub(crate) fn digest(
+    bytes: &[u8],
+    sequence: u32,
+    into: &mut Vec<Vec<u8>>,
+) -> Result<Progress, NetlinkError> {
     let mut rest = bytes;
     let mut interrupted = false;
     while !rest.is_empty() {

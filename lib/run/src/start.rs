@@ -80,8 +80,7 @@ fn begin<F: Parser + CommandFactory, C>(
     identity: fn(&C) -> &Identity,
 ) -> Result<Started<C>, ExitCode> {
     let (runtime, listener) = listening()?;
-    let Arguments { kept, ignored } = compatible(std::env::args_os(), &F::command());
-    let flags = F::try_parse_from(kept).map_err(|error| not_flags(&error))?;
+    let (flags, ignored) = flags::<F>(std::env::args_os()).map_err(|error| not_flags(&error))?;
     let mut faults = Faults::default();
     let rust_log = std::env::var_os(env::RUST_LOG);
     let log = LogConfig::parse(log_flags(&flags), rust_log.as_ref(), &mut faults);
@@ -93,6 +92,44 @@ fn begin<F: Parser + CommandFactory, C>(
     let config = config.map_err(|faults| refuse(faults.list(), &log))?;
     let identity = identity(&config).clone();
     Ok(Started { config, identity, log, runtime, listener })
+}
+
+/// What a command line and this process's variables say, and which flags of glog were left out.
+fn flags<F: Parser + CommandFactory>(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<(F, Vec<&'static str>), clap::Error> {
+    let Arguments { kept, ignored } = compatible(arguments, &F::command());
+    Ok((F::try_parse_from(kept)?, ignored))
+}
+
+/// What the init container makes of a command line, the program's name first: its configuration
+/// or every fault. A flag that is not given has the value of its variable in this process.
+pub fn init_config(
+    arguments: impl IntoIterator<Item = OsString>,
+    around: &Surroundings,
+) -> Result<(InitConfig, LogConfig), Vec<String>> {
+    config(arguments, around, |flags: &InitFlags| &flags.log, InitConfig::parse)
+}
+
+/// The same for the stop container.
+pub fn stop_config(
+    arguments: impl IntoIterator<Item = OsString>,
+    around: &Surroundings,
+) -> Result<(StopConfig, LogConfig), Vec<String>> {
+    config(arguments, around, |flags: &StopFlags| &flags.log, StopConfig::parse)
+}
+
+fn config<F: Parser + CommandFactory, C>(
+    arguments: impl IntoIterator<Item = OsString>,
+    around: &Surroundings,
+    log_flags: fn(&F) -> &LogFlags,
+    parse: fn(&F, &Surroundings, Faults) -> Result<C, Faults>,
+) -> Result<(C, LogConfig), Vec<String>> {
+    let (flags, _ignored) = flags::<F>(arguments).map_err(|error| vec![explain(&error)])?;
+    let mut faults = Faults::default();
+    let log = LogConfig::parse(log_flags(&flags), None, &mut faults);
+    let config = parse(&flags, around, faults).map_err(|faults| faults.list().to_vec())?;
+    Ok((config, log))
 }
 
 /// Help and version are what was asked for; the rest is a refusal, in our own words because

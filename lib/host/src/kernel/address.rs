@@ -52,7 +52,7 @@ pub(crate) async fn list(netlink: &mut Netlink) -> Result<Vec<Assigned>, HostErr
     found.map_err(failed("list", "the addresses"))
 }
 
-fn decode(payload: &[u8]) -> Result<Assigned, NetlinkError> {
+pub(crate) fn decode(payload: &[u8]) -> Result<Assigned, NetlinkError> {
     let [_family, prefix, _flags, _scope, index @ ..] = fixed_part::<HEADER>(payload)?;
     let attributes = Attributes::after(payload, HEADER)?;
     let local = attributes.ipv4(IFA_LOCAL)?.ok_or_else(super::cut)?;

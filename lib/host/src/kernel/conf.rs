@@ -47,7 +47,7 @@ impl Filters {
     }
 }
 
-fn decode(payload: &[u8]) -> Result<(i32, u32), NetlinkError> {
+pub(crate) fn decode(payload: &[u8]) -> Result<(i32, u32), NetlinkError> {
     let attributes = Attributes::after(payload, HEADER)?;
     let index = attributes.fixed(NETCONFA_IFINDEX)?.map(i32::from_ne_bytes);
     let filter = attributes.u32(NETCONFA_RP_FILTER)?;

@@ -59,7 +59,7 @@ pub(crate) async fn list(netlink: &mut Netlink) -> Result<Vec<Link>, HostError> 
     found.map_err(failed("list", "the links"))
 }
 
-fn decode(payload: &[u8]) -> Result<Link, NetlinkError> {
+pub(crate) fn decode(payload: &[u8]) -> Result<Link, NetlinkError> {
     let [_family, _pad, _t0, _t1, i0, i1, i2, i3, f0, f1, f2, f3, ..] =
         fixed_part::<HEADER>(payload)?;
     let attributes = Attributes::after(payload, HEADER)?;

@@ -113,7 +113,7 @@ pub(crate) async fn list(netlink: &mut Netlink) -> Result<Vec<Installed>, HostEr
     Ok(found.map_err(failed("list", "the routes"))?.into_iter().flatten().collect())
 }
 
-fn decode(payload: &[u8]) -> Result<Option<Installed>, NetlinkError> {
+pub(crate) fn decode(payload: &[u8]) -> Result<Option<Installed>, NetlinkError> {
     let [_family, length, _src, _tos, short_table, protocol, _scope, kind, flags @ ..] =
         fixed_part::<HEADER>(payload)?;
     if u32::from_ne_bytes(flags) & CLONED != 0 {

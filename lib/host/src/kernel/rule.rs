@@ -52,7 +52,7 @@ pub(crate) async fn ours(netlink: &mut Netlink) -> Result<Vec<OurRule>, HostErro
     Ok(all.into_iter().flatten().collect())
 }
 
-fn decode(payload: &[u8]) -> Result<Option<OurRule>, NetlinkError> {
+pub(crate) fn decode(payload: &[u8]) -> Result<Option<OurRule>, NetlinkError> {
     let [_family, _dst_len, src_len, _tos, short_table, _r1, _r2, action, ..] =
         fixed_part::<HEADER>(payload)?;
     let attributes = Attributes::after(payload, HEADER)?;

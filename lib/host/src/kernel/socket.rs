@@ -66,7 +66,7 @@ fn request(transport: Transport, family: u8) -> InetRequest {
     }
 }
 
-fn decode(payload: &[u8]) -> Result<InetResponseHeader, NetlinkError> {
+pub(crate) fn decode(payload: &[u8]) -> Result<InetResponseHeader, NetlinkError> {
     InetResponseHeader::parse(payload).map_err(|error| NetlinkError::Garbled(error.to_string()))
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use firecamp_core::ids::{Epoch, PodUid};
 use firecamp_core::lock::{Hold, LockRecord};
 use firecamp_core::outside::Holder;
+use thiserror::Error;
 
 /// First words of a record; a later format begins differently and is then not taken for ours.
 const HEAD: &str = "firecamp-holder v1";
@@ -39,6 +40,19 @@ pub(crate) enum Recorded {
 pub(crate) enum Denied {
     Superseded(Record),
     Torn,
+}
+
+/// Something is in a lock file that is no record, or only a piece of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the record is torn")]
+pub struct TornRecord;
+
+/// What the bytes of a lock file say: who acted last on the address on this node, if anybody did.
+pub fn read_record(bytes: &[u8]) -> Result<Option<LockRecord>, TornRecord> {
+    match Recorded::parse(bytes) {
+        Recorded::Torn => Err(TornRecord),
+        recorded @ (Recorded::Nothing | Recorded::This(_)) => Ok(recorded.last()),
+    }
 }
 
 impl Recorded {
