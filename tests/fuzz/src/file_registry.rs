@@ -1,0 +1,62 @@
+//! The file registry against a model: sequences of requests, crashes, damage and foreign files.
+//!
+//! Input: one byte for what is done, and what it needs, again and again.
+
+mod world;
+
+use firecamp_core::ids::Version;
+
+use crate::draw::Draw;
+use world::{Basis, World};
+
+/// More steps say nothing new and take long.
+const STEPS_MAX: usize = 40;
+
+/// The registry answers like the model, whatever a crash left and whoever was there; a write
+/// that names another version than the stored one changes nothing; what is damaged is reported,
+/// left alone, and disturbs nobody else.
+pub fn file_registry(input: &[u8]) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime without I/O needs nothing");
+    runtime.block_on(async {
+        let mut world = World::new().await;
+        let mut draw = Draw::new(input);
+        for _step in 0..STEPS_MAX {
+            if draw.is_empty() {
+                break;
+            }
+            step(&mut world, &mut draw).await;
+            world.check().await;
+        }
+    });
+}
+
+async fn step(world: &mut World, draw: &mut Draw<'_>) {
+    let what = draw.byte() % 16;
+    let member = draw.byte() % 3;
+    // Two inside the ranges, one outside them, one that EC2 keeps.
+    let last = draw.choose(&[16_u8, 17, 99, 2]);
+    let basis = draw.choose(&[Basis::Current, Basis::Current, Basis::Current, Basis::Stale]);
+    let number = draw.byte();
+    match what {
+        0 => world.create_claim(member).await,
+        1 => world.bind(member, (!number.is_multiple_of(4)).then_some(last), basis).await,
+        2 | 3 => world.create_ip(last, member).await,
+        4..=6 => world.take(last, u64::from(number % 8), member, basis).await,
+        7 => world.comment(last, number).await,
+        8 => world.delete_ip(last),
+        9 => world.reopen(),
+        10 => world.crash_before_publishing(last, draw.piece()),
+        11 => world.crash_after_publishing(last),
+        12 => world.damage(last, usize::from(number)),
+        13 => world.repair(last),
+        14 => world.plant(number, draw.piece()).await,
+        _ => world.race(last, u64::from(number)).await,
+    }
+}
+
+fn nobodys() -> Version {
+    Version::new("0-0").expect("a version")
+}

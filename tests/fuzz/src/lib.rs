@@ -1,0 +1,46 @@
+//! What the fuzz targets run: each body takes any bytes and panics if a promise is broken. They
+//! are ordinary functions, so that `cargo test` replays every file of the corpus through them and
+//! keeps them alive between two runs of `make fuzz`.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a broken promise ends a fuzz target")]
+
+mod carrier;
+mod draw;
+mod ec2;
+mod file_registry;
+mod flags;
+mod imds;
+mod netlink;
+mod static_ip_file;
+mod texts;
+mod yaml;
+
+pub use ec2::ec2;
+pub use file_registry::file_registry;
+pub use flags::flags;
+pub use imds::imds;
+pub use netlink::netlink;
+pub use static_ip_file::static_ip_file;
+pub use texts::texts;
+pub use yaml::yaml;
+
+/// A fuzz target.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// The name of its binary, of its corpus and of its function here.
+    pub name: &'static str,
+    /// What it runs for each input.
+    pub run: fn(&[u8]),
+}
+
+/// All of them.
+pub const TARGETS: [Target; 8] = [
+    Target { name: "ec2", run: ec2 },
+    Target { name: "file_registry", run: file_registry },
+    Target { name: "flags", run: flags },
+    Target { name: "imds", run: imds },
+    Target { name: "netlink", run: netlink },
+    Target { name: "static_ip_file", run: static_ip_file },
+    Target { name: "texts", run: texts },
+    Target { name: "yaml", run: yaml },
+];

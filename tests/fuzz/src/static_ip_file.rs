@@ -1,0 +1,31 @@
+//! The content of a static-IP file.
+
+use std::net::Ipv4Addr;
+
+/// Only one address in its one spelling is an address, with at most one newline after it, and no
+/// piece of it is another address.
+pub fn static_ip_file(input: &[u8]) {
+    let text = input.strip_suffix(b"\n").unwrap_or(input);
+    let read = firecamp_host::parse(input).ok();
+    assert_eq!(read, strict(text));
+    if let Some(address) = read {
+        assert_eq!(address.to_string().as_bytes(), text, "one address, one spelling");
+        assert!(firecamp_host::parse(&[text, text].concat()).is_err(), "written twice");
+    }
+}
+
+/// Four numbers below 256 without leading zeros and with dots between them.
+fn strict(text: &[u8]) -> Option<Ipv4Addr> {
+    let parts: Option<Vec<u8>> = text.split(|byte| *byte == b'.').map(number).collect();
+    let octets: [u8; 4] = parts?.try_into().ok()?;
+    Some(octets.into())
+}
+
+fn number(digits: &[u8]) -> Option<u8> {
+    let canonical = digits.len() == 1 || digits.first() != Some(&b'0');
+    if !canonical || !(1..=3).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let value = digits.iter().fold(0_u16, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    u8::try_from(value).ok()
+}
