@@ -7,11 +7,12 @@ SHELL := /bin/bash
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 # Tools are built once for all checkouts that share a target directory.
 TOOLS := $(TARGET_DIR)/tools
-DENY_VERSION := 0.20.2
-DENY := $(TOOLS)/bin/cargo-deny-$(DENY_VERSION)
+DENY := $(TOOLS)/bin/cargo-deny-0.20.2
+FUZZ := $(TOOLS)/bin/cargo-fuzz-0.13.2
+MUTANTS := $(TOOLS)/bin/cargo-mutants-27.1.0
 
 .PHONY: help check fmt clippy doc deny generated test demo demo-release test-user test-moto \
-	coverage docs bless clean
+	coverage fuzz docs bless clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,16 +32,18 @@ doc: ## Does the API documentation build without warnings?
 deny: $(DENY) ## Licences, sources and duplicates of the dependencies
 	$(DENY) --locked check bans licenses sources
 
-# Nobody waits for its optimisation: it runs for seconds.
-$(DENY): export CARGO_PROFILE_RELEASE_OPT_LEVEL := 0
-$(DENY): export CARGO_PROFILE_RELEASE_LTO := off
-$(DENY): export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
-$(DENY): export CARGO_TARGET_DIR := $(TOOLS)/build
-$(DENY):
-	@echo "Installing cargo-deny $(DENY_VERSION) into $(TOOLS)"
-	cargo install cargo-deny --locked --version $(DENY_VERSION) --root $(TOOLS) --force
-	mv $(TOOLS)/bin/cargo-deny $(DENY)
-	rm -rf $(TOOLS)/build
+# bin/cargo-NAME-VERSION. Nobody waits for the optimisation of a tool: it runs for seconds, or
+# waits itself for compilers.
+$(TOOLS)/bin/cargo-%: export CARGO_PROFILE_RELEASE_OPT_LEVEL := 0
+$(TOOLS)/bin/cargo-%: export CARGO_PROFILE_RELEASE_LTO := off
+$(TOOLS)/bin/cargo-%: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
+$(TOOLS)/bin/cargo-%: TOOL = cargo-$(word 1,$(subst -, ,$*))
+$(TOOLS)/bin/cargo-%:
+	@echo "Installing cargo-$* into $(TOOLS)"
+	CARGO_TARGET_DIR=$(TOOLS)/build-$* cargo install $(TOOL) --locked --force \
+		--version $(word 2,$(subst -, ,$*)) --root $(TOOLS)
+	mv $(TOOLS)/bin/$(TOOL) $@
+	rm -rf $(TOOLS)/build-$*
 
 generated: ## Are the generated files up to date?
 	scripts/generated.sh check
@@ -65,6 +68,9 @@ test-moto: ## Our EC2 client against moto's server (needs python3)
 
 coverage: ## Which lines do the tests enter? Prints a table, writes target/coverage
 	scripts/coverage.sh
+
+fuzz: $(FUZZ) ## Fuzz what reads outside input: SECONDS=20 each, TARGETS="ec2 imds" or all
+	scripts/fuzz.sh $(FUZZ) $(or $(SECONDS),20) $(TARGETS)
 
 docs: ## The API documentation, for people
 	cargo doc --workspace --no-deps --locked
