@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use firecamp_cloud::{AwsCloud, CloudConfig};
-use firecamp_core::attach::{Attach, AttachInput};
+use firecamp_core::attach::AttachInput;
 use firecamp_core::contract::exit::Exit;
 use firecamp_engine::{Ended, Run, Signal, Systems};
 use firecamp_host::{FileOptions, HostTimeouts, LinuxHost, StaticIpFile};
@@ -37,7 +37,7 @@ async fn attach(config: &InitConfig, signals: Signals) -> Result<Report, Report>
     }
     let signal = Signal::Interrupt(signals.end);
     let run = Run { member: input.member.clone(), pool: input.pool.clone(), signal };
-    match firecamp_engine::run(|now| Attach::new(input, now), &systems, &run).await {
+    match firecamp_engine::run(input, &systems, &run).await {
         Ended::Outcome(outcome) => Ok(Report::from(&outcome)),
         Ended::Interrupted => Err(Report::interrupted()),
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use firecamp_core::outside::SocketScope;
-use firecamp_core::release::{Release, ReleaseInput, Releaser};
+use firecamp_core::release::{ReleaseInput, Releaser};
 use firecamp_engine::{Ended, NoFile, Run, Signal, Systems};
 use firecamp_host::{HostTimeouts, LinuxHost};
 use firecamp_registry::{FileRegistry, RegistryUrl, Timeouts};
@@ -47,7 +47,7 @@ async fn release(config: &StopConfig, signals: Signals) -> Result<Report, Report
     };
     let run = Run { member: config.identity.member.clone(), pool: None, signal };
     let input = input(config);
-    match firecamp_engine::run(|now| Release::new(input, now), &systems, &run).await {
+    match firecamp_engine::run(input, &systems, &run).await {
         Ended::Outcome(outcome) => Ok(Report::from(&outcome)),
         Ended::Interrupted => Err(Report::interrupted()),
     }

@@ -27,6 +27,8 @@ pub mod env {
     pub const CRASH_AT: &str = "FIRECAMP_CRASH_AT";
     /// Debug builds only: `kill` (default) or `freeze`.
     pub const CRASH_HOW: &str = "FIRECAMP_CRASH_HOW";
+    /// Debug builds for tests only: the file to which a run appends its trace.
+    pub const TRACE: &str = "FIRECAMP_TRACE";
     /// What every flag of ours begins with as a variable.
     pub const PREFIX: &str = "FIRECAMP_";
     /// Pool of a member that has no claim yet.

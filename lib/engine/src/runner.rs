@@ -14,9 +14,11 @@ use rand::RngExt as _;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::begin::Begin;
 use crate::crash::CrashPoint;
 use crate::perform::Systems;
 use crate::progress::{Progress, told};
+use crate::trace::Trace;
 
 /// What the signal to stop means to a run.
 #[derive(Debug, Clone)]
@@ -66,13 +68,9 @@ enum Begun<'a> {
 ///
 /// Guarantees: one action at a time, every call bounded, no task left behind. The only thing that
 /// runs beside an action is an owner look-up that the machine began.
-pub async fn run<M, C, H, R, F>(
-    make: impl FnOnce(Moment) -> M,
-    systems: &Systems<C, H, R, F>,
-    run: &Run,
-) -> Ended
+pub async fn run<B, C, H, R, F>(work: B, systems: &Systems<C, H, R, F>, run: &Run) -> Ended
 where
-    M: Machine,
+    B: Begin,
     C: Cloud,
     H: HostNet,
     R: Registry,
@@ -80,21 +78,32 @@ where
 {
     let origin = Instant::now();
     let now = || Moment(origin.elapsed());
-    let mut machine = make(now());
+    let begun = now();
+    let mut trace = Trace::begin(&work, begun);
+    let mut machine = work.begin(begun);
     let mut runner = Runner { systems, run, origin, begun: Begun::Nothing, told: false };
     let mut progress = Progress::default();
     let crash = CrashPoint::from_environment();
     loop {
         let action = machine.action();
         if let Some(outcome) = machine.outcome() {
+            trace.ended(Some(outcome));
             return Ended::Outcome(outcome.clone());
         }
-        progress.asked(&action, now());
-        let Some(reply) = runner.next(&action, &crash).await else { return Ended::Interrupted };
+        let asked = now();
+        progress.asked(&action, asked);
+        trace.asked(&action, asked);
+        let Some(reply) = runner.next(&action, &crash).await else {
+            trace.ended(None);
+            return Ended::Interrupted;
+        };
         told(&reply);
-        machine.reply(reply, now());
+        let answered = now();
+        trace.told(&reply, answered);
+        machine.reply(reply, answered);
         if let Some(step) = machine.crossed() {
             progress.crossed(step);
+            trace.crossed(step);
             crash.after(step);
         }
     }

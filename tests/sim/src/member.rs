@@ -109,7 +109,7 @@ impl Pod {
             predecessor_grace: self.predecessor_grace,
         };
         let signal = Signal::Interrupt(self.interrupt.clone());
-        run(|now| Attach::new(input, now), &systems, &self.run(signal)).await
+        run(input, &systems, &self.run(signal)).await
     }
 
     /// Runs the init container until its script lets it die. None if it did not come to that.
@@ -167,7 +167,7 @@ impl Pod {
             grace: Duration::from_secs(30),
         };
         let signal = Signal::Stop(stop);
-        run(|now| Machine::new(input, now), &systems, &self.run(signal)).await
+        run(input, &systems, &self.run(signal)).await
     }
 }
 

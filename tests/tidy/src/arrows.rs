@@ -17,6 +17,8 @@ struct Node {
 #[derive(Debug)]
 pub struct Graph {
     names: BTreeMap<String, String>,
+    /// What each package requires by its manifest, whatever features are on.
+    required: BTreeMap<String, BTreeSet<String>>,
     nodes: BTreeMap<String, Node>,
 }
 
@@ -41,9 +43,16 @@ impl Graph {
     }
 
     fn parse(metadata: &Value) -> Option<Self> {
-        let mut names = BTreeMap::new();
+        let (mut names, mut required) = (BTreeMap::new(), BTreeMap::new());
         for package in metadata.get("packages")?.as_array()? {
-            names.insert(text(package, "id")?, text(package, "name")?);
+            let (id, name) = (text(package, "id")?, text(package, "name")?);
+            let all = package.get("dependencies")?.as_array()?.iter();
+            let needed = all.filter(|dependency| {
+                let is = |key, value: Value| dependency.get(key) == Some(&value);
+                is("optional", Value::Bool(false)) && is("kind", Value::Null)
+            });
+            required.insert(name.clone(), needed.filter_map(|d| text(d, "name")).collect());
+            names.insert(id, name);
         }
         let mut nodes = BTreeMap::new();
         for node in metadata.get("resolve")?.get("nodes")?.as_array()? {
@@ -60,13 +69,13 @@ impl Graph {
             }
             nodes.insert(text(node, "id")?, parsed);
         }
-        Some(Self { names, nodes })
+        Some(Self { names, required, nodes })
     }
 
-    /// The names of what a package links directly.
+    /// The names of what a package always links directly; what a feature adds is left out.
     pub fn direct(&self, package: &str) -> BTreeSet<&str> {
-        let ids = self.named(package).filter_map(|id| self.nodes.get(id));
-        ids.flat_map(|node| &node.normal).filter_map(|id| self.name(id)).collect()
+        let required = self.required.get(package);
+        required.into_iter().flatten().map(String::as_str).collect()
     }
 
     /// The names of all that a package links, however far.

@@ -21,3 +21,4 @@ mod jailed;
 mod releases;
 mod secondary;
 mod support;
+mod traces;

@@ -108,7 +108,8 @@ impl<'w> Pod<'w> {
             .env(env::POD_UID, &self.uid)
             .env(env::NODE_NAME, &self.node)
             .env(env::REGISTRY, registry)
-            .env(env::TERMINATION_LOG, &traces.words);
+            .env(env::TERMINATION_LOG, &traces.words)
+            .env(env::TRACE, &traces.trace);
         Container { world: self.world, command, traces }
     }
 }

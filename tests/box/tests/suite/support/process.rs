@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use firecamp_core::machine::Outcome;
+use firecamp_trace::{Accepted, End};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -18,12 +20,14 @@ pub(crate) struct Traces {
     pub(crate) log: PathBuf,
     /// A container's termination message.
     pub(crate) words: PathBuf,
+    /// What a container was told and did, for the core to follow.
+    pub(crate) trace: PathBuf,
 }
 
 impl Traces {
     pub(crate) fn new(dir: &Path, name: &str) -> Self {
         let file = |end: &str| dir.join(format!("{name}.{end}"));
-        Self { out: file("out"), log: file("log"), words: file("words") }
+        Self { out: file("out"), log: file("log"), words: file("words"), trace: file("trace") }
     }
 }
 
@@ -32,6 +36,7 @@ pub(crate) struct Process {
     child: Child,
     traces: Traces,
     clock: Clock,
+    followed: bool,
 }
 
 impl Process {
@@ -39,7 +44,7 @@ impl Process {
         let out = File::create(&traces.out).unwrap();
         let log = File::create(&traces.log).unwrap();
         let child = command.stdin(Stdio::null()).stdout(out).stderr(log).spawn().unwrap();
-        Self { child, traces, clock }
+        Self { child, traces, clock, followed: false }
     }
 
     pub(crate) fn out(&self) -> String {
@@ -121,7 +126,18 @@ impl Process {
             out: self.out(),
             log: self.log(),
             words: fs::read_to_string(&self.traces.words).ok(),
+            trace: self.follow(),
+            steps: fs::read_to_string(&self.traces.trace).unwrap_or_default(),
         }
+    }
+
+    /// Drives the core by the trace, if there is one: what the program did must be a path of it.
+    #[track_caller]
+    fn follow(&mut self) -> Option<Accepted> {
+        self.followed = true;
+        let text = fs::read_to_string(&self.traces.trace).ok()?;
+        let followed = firecamp_trace::check(&text);
+        followed.unwrap_or_else(|why| panic!("{}: {why}", self.traces.trace.display()))
     }
 }
 
@@ -130,6 +146,9 @@ impl Drop for Process {
         // It may have ended already; the program dies with its parent.
         self.child.kill().ok();
         self.child.wait().ok();
+        if !self.followed && !std::thread::panicking() {
+            self.follow();
+        }
     }
 }
 
@@ -147,6 +166,10 @@ pub(crate) struct Ended {
     pub(crate) out: String,
     pub(crate) log: String,
     words: Option<String>,
+    /// What the core said of its trace, if it left one.
+    pub(crate) trace: Option<Accepted>,
+    /// The trace itself.
+    pub(crate) steps: String,
 }
 
 impl Ended {
@@ -165,6 +188,15 @@ impl Ended {
         assert_eq!(self.code, Some(0), "{}", self.log);
         let report = self.report();
         assert_eq!(report["result"], "succeeded");
+        if report["path"] != "dry-run" {
+            let succeeded = self.trace.as_ref().is_some_and(|trace| match &trace.end {
+                End::Outcome(Outcome::Attached(_) | Outcome::Released { .. }) => true,
+                End::Outcome(Outcome::Mended { .. } | Outcome::Failed(_))
+                | End::Interrupted
+                | End::Cut => false,
+            });
+            assert!(succeeded, "its trace ends otherwise: {:?}", self.trace);
+        }
         report
     }
 
@@ -174,6 +206,8 @@ impl Ended {
         assert_eq!(self.code, Some(128 + Signal::SIGKILL as i32), "{}", self.log);
         assert!(self.log.contains("Crashing as asked"), "{}", self.log);
         assert_eq!(self.words, None, "who is killed has no last words");
+        let cut = self.trace.as_ref().is_some_and(|trace| trace.end == End::Cut);
+        assert!(cut, "its trace breaks off: {:?}", self.trace);
     }
 
     /// It failed with this code and reason, and its message has all of these texts.
@@ -188,6 +222,16 @@ impl Ended {
         for text in texts {
             assert!(message.contains(text), "{text:?} is not in {message:?}");
         }
+        // What fails before it has begun has no trace.
+        let same = self.trace.as_ref().is_none_or(|trace| match &trace.end {
+            End::Outcome(Outcome::Failed(why)) => i32::from(why.exit.code()) == code,
+            End::Interrupted => code == 128 + Signal::SIGTERM as i32,
+            End::Outcome(
+                Outcome::Attached(_) | Outcome::Released { .. } | Outcome::Mended { .. },
+            )
+            | End::Cut => false,
+        });
+        assert!(same, "its trace ends otherwise: {:?}", self.trace);
         assert!(report["advice"].as_str().is_some_and(|advice| !advice.is_empty()), "{report}");
         report
     }
