@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::attach::AttachInput;
 use firecamp_core::contract::exit::Exit;
-use firecamp_engine::{Ended, Run, Signal, Systems};
+use firecamp_engine::{Dice, Ended, Run, Signal, Systems};
 use firecamp_host::{FileOptions, HostTimeouts, LinuxHost, StaticIpFile};
 use firecamp_registry::{FileRegistry, RegistryUrl, Timeouts};
 use firecamp_run::config::InitConfig;
@@ -36,7 +36,8 @@ async fn attach(config: &InitConfig, signals: Signals) -> Result<Report, Report>
         return dry_run(config, &input, &systems).await;
     }
     let signal = Signal::Interrupt(signals.end);
-    let run = Run { member: input.member.clone(), pool: input.pool.clone(), signal };
+    let (member, pool) = (input.member.clone(), input.pool.clone());
+    let run = Run { member, pool, signal, dice: Dice::default() };
     match firecamp_engine::run(input, &systems, &run).await {
         Ended::Outcome(outcome) => Ok(Report::from(&outcome)),
         Ended::Interrupted => Err(Report::interrupted()),
@@ -51,7 +52,7 @@ fn input(config: &InitConfig) -> AttachInput {
         cluster: config.cluster.clone(),
         pool: config.address.pool.clone(),
         rule: config.address.eni,
-        run: firecamp_engine::new_run_id(),
+        run: Dice::default().run_id(),
         deadline: config.address.timeout,
         predecessor_grace: config.address.predecessor_grace,
     }

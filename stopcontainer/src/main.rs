@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use firecamp_core::outside::SocketScope;
 use firecamp_core::release::{ReleaseInput, Releaser};
-use firecamp_engine::{Ended, NoFile, Run, Signal, Systems};
+use firecamp_engine::{Dice, Ended, NoFile, Run, Signal, Systems};
 use firecamp_host::{HostTimeouts, LinuxHost};
 use firecamp_registry::{FileRegistry, RegistryUrl, Timeouts};
 use firecamp_run::config::StopConfig;
@@ -45,7 +45,8 @@ async fn release(config: &StopConfig, signals: Signals) -> Result<Report, Report
         StopMode::Wait => Signal::Stop(signals.awaited),
         StopMode::Release => Signal::Interrupt(signals.end),
     };
-    let run = Run { member: config.identity.member.clone(), pool: None, signal };
+    let member = config.identity.member.clone();
+    let run = Run { member, pool: None, signal, dice: Dice::default() };
     let input = input(config);
     match firecamp_engine::run(input, &systems, &run).await {
         Ended::Outcome(outcome) => Ok(Report::from(&outcome)),
@@ -63,7 +64,7 @@ fn input(config: &StopConfig) -> ReleaseInput {
     ReleaseInput {
         member: config.identity.member.clone(),
         pod: config.identity.pod.clone(),
-        run: firecamp_engine::new_run_id(),
+        run: Dice::default().run_id(),
         unassign: config.unassign,
         await_stop,
         by: Releaser::Stop,

@@ -3,6 +3,7 @@
 
 mod begin;
 mod crash;
+mod dice;
 mod perform;
 mod preview;
 mod progress;
@@ -10,8 +11,9 @@ mod runner;
 mod trace;
 
 pub use begin::Begin;
+pub use dice::Dice;
 pub use perform::{NoFile, Systems};
 pub use preview::preview;
-pub use runner::{Ended, Run, Signal, new_run_id, run};
+pub use runner::{Ended, Run, Signal, run};
 #[cfg(feature = "trace")]
 pub use trace::{Event, Input};

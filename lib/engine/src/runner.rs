@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use firecamp_core::action::{Action, Delay, Reply};
 use firecamp_core::failure::CloudFailure;
-use firecamp_core::ids::{Member, PoolName, RunId};
+use firecamp_core::ids::{Member, PoolName};
 use firecamp_core::machine::{Machine, Outcome};
 use firecamp_core::outside::{Cloud, HostNet, MemberFile, Owner, Registry};
 use firecamp_core::time::Moment;
-use rand::RngExt as _;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::begin::Begin;
 use crate::crash::CrashPoint;
+use crate::dice::Dice;
 use crate::perform::Systems;
 use crate::progress::{Progress, told};
 use crate::trace::Trace;
@@ -47,13 +47,8 @@ pub struct Run {
     pub pool: Option<PoolName>,
     /// The signal to stop.
     pub signal: Signal,
-}
-
-/// A name for this run of this process: 16 random hexadecimal digits, never used before.
-pub fn new_run_id() -> RunId {
-    let text = format!("{:016x}", rand::rng().random::<u64>());
-    // Hexadecimal digits are a valid run id; the fallback is never taken and is valid as well.
-    RunId::new(&text).unwrap_or_else(|_never| new_run_id())
+    /// What its waits are drawn from.
+    pub dice: Dice,
 }
 
 type Lookup<'a> = Pin<Box<dyn Future<Output = Result<Owner, CloudFailure>> + Send + 'a>>;
@@ -183,10 +178,10 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
             (Action::Wait(delay), Signal::Stop(token)) if !self.told => tokio::select! {
                 biased;
                 () = token.cancelled() => Reply::Stopping,
-                () = wait(delay) => Reply::Waited,
+                () = wait(delay, &self.run.dice) => Reply::Waited,
             },
             (Action::Wait(delay), Signal::Stop(_) | Signal::Interrupt(_)) => {
-                wait(delay).await;
+                wait(delay, &self.run.dice).await;
                 Reply::Waited
             }
             (Action::AwaitStop, Signal::Stop(token) | Signal::Interrupt(token)) => {
@@ -204,10 +199,9 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
 }
 
 /// The one place that lets time pass.
-async fn wait(delay: &Delay) {
+async fn wait(delay: &Delay, dice: &Dice) {
     let length = if delay.jitter {
-        let part: f64 = rand::rng().random();
-        delay.length.mul_f64(part).max(Duration::from_millis(1))
+        delay.length.mul_f64(dice.part()).max(Duration::from_millis(1))
     } else {
         delay.length
     };

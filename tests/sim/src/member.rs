@@ -14,7 +14,7 @@ use firecamp_core::machine::{Attached, Failure, Outcome, Release as Done};
 use firecamp_core::node::EniRule;
 use firecamp_core::outside::SocketScope;
 use firecamp_core::release::{Release as Machine, ReleaseInput, Releaser};
-use firecamp_engine::{Ended, NoFile, Run, Signal, Systems, new_run_id, run};
+use firecamp_engine::{Dice, Ended, NoFile, Run, Signal, Systems, run};
 use firecamp_sim::{FaultyCloud, FaultyFile, FaultyHost, FaultyRegistry, Script};
 use tokio_util::sync::CancellationToken;
 
@@ -85,7 +85,7 @@ impl Pod {
     }
 
     fn run(&self, signal: Signal) -> Run {
-        Run { member: self.member.clone(), pool: None, signal }
+        Run { member: self.member.clone(), pool: None, signal, dice: Dice::default() }
     }
 
     /// Runs the init container to its end.
@@ -104,7 +104,7 @@ impl Pod {
             cluster: "demo".parse().expect("a cluster name"),
             pool: None,
             rule: EniRule::Primary,
-            run: new_run_id(),
+            run: Dice::default().run_id(),
             deadline: self.deadline,
             predecessor_grace: self.predecessor_grace,
         };
@@ -158,7 +158,7 @@ impl Pod {
         let input = ReleaseInput {
             member: self.member.clone(),
             pod: self.uid.clone(),
-            run: new_run_id(),
+            run: Dice::default().run_id(),
             unassign: how.unassign,
             await_stop,
             by: Releaser::Stop,
