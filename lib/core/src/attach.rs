@@ -96,10 +96,11 @@ impl Attach {
             Stage::Bind(bind) => {
                 let turn = bind.reply(&self.input, reply, span, crossed);
                 self.address = bind.address(&self.input).or(self.address);
-                turn?.map(|bound| {
-                    self.first_epoch.get_or_insert(bound.stored.object.epoch);
-                    Stage::Hold(Box::new(Hold::new(bound, self.first_epoch)))
-                })
+                if *crossed == Some(Step::Attach(0)) {
+                    // A member without a record has had no epoch yet.
+                    self.first_epoch.get_or_insert(bind.epoch(&self.input));
+                }
+                turn?.map(|bound| Stage::Hold(Box::new(Hold::new(bound, self.first_epoch))))
             }
             Stage::Hold(taking) => match taking.reply(&self.input, reply, span, crossed)? {
                 Some(held) => return self.after_take(held, span.now),

@@ -100,7 +100,7 @@ pub const fn planted(_bug: Bug) -> bool {
 pub fn planted(bug: Bug) -> bool {
     static PLANTED: std::sync::OnceLock<Option<Bug>> = std::sync::OnceLock::new();
     let found = PLANTED.get_or_init(|| {
-        let name = std::env::var("FIRECAMP_BUG").ok()?;
+        let name = std::env::var(crate::contract::env::BUG).ok()?;
         Bug::ALL.iter().copied().find(|bug| bug.name() == name)
     });
     *found == Some(bug)

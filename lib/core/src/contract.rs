@@ -29,6 +29,8 @@ pub mod env {
     pub const CRASH_HOW: &str = "FIRECAMP_CRASH_HOW";
     /// Debug builds for tests only: the file to which a run appends its trace.
     pub const TRACE: &str = "FIRECAMP_TRACE";
+    /// Tests of the tests only: the deliberate bug of this process.
+    pub const BUG: &str = "FIRECAMP_BUG";
     /// What every flag of ours begins with as a variable.
     pub const PREFIX: &str = "FIRECAMP_";
     /// Pool of a member that has no claim yet.

@@ -15,6 +15,9 @@ use firecamp_core::contract;
 pub(crate) struct CrashPoint {
     #[cfg(debug_assertions)]
     armed: Option<(String, nix::sys::signal::Signal)>,
+    /// Who is resumed and comes there once more goes on.
+    #[cfg(debug_assertions)]
+    fired: std::sync::atomic::AtomicBool,
 }
 
 #[cfg(debug_assertions)]
@@ -23,12 +26,14 @@ impl CrashPoint {
         use nix::sys::signal::Signal;
         let freeze = std::env::var(contract::env::CRASH_HOW).is_ok_and(|how| how == "freeze");
         let signal = if freeze { Signal::SIGSTOP } else { Signal::SIGKILL };
-        Self { armed: std::env::var(contract::env::CRASH_AT).ok().map(|at| (at, signal)) }
+        let armed = std::env::var(contract::env::CRASH_AT).ok().map(|at| (at, signal));
+        Self { armed, fired: std::sync::atomic::AtomicBool::new(false) }
     }
 
     fn fire(&self, name: &str) {
         if let Some((at, signal)) = &self.armed
             && at == name
+            && !self.fired.swap(true, std::sync::atomic::Ordering::Relaxed)
         {
             tracing::warn!(at, ?signal, "Crashing as asked");
             if let Err(error) = nix::sys::signal::raise(*signal) {

@@ -88,6 +88,11 @@ impl Bind {
         self.bound_record(input).map(|stored| stored.object.address)
     }
 
+    /// The epoch of the member's record as it was read.
+    pub(super) fn epoch(&self, input: &AttachInput) -> Epoch {
+        self.bound_record(input).map_or_else(Epoch::default, |stored| stored.object.epoch)
+    }
+
     pub(super) fn action(&self, input: &AttachInput) -> Action {
         match &self.at {
             At::Member => Action::ReadMember,

@@ -1,9 +1,11 @@
 //! The init container is killed after each step: what follows, on the same node or another.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 use firecamp_core::ids::PoolName;
 use firecamp_core::outside::Registry;
+use firecamp_core::record::StaticIp;
 
 use crate::support::crowd;
 use crate::support::member::{Cost, Member};
@@ -68,6 +70,56 @@ fn after_a_crash_at_any_step_of_a_move_a_successor_attaches_on_another_node() {
         |step| name(*step),
         |step| crash_of_a_move(&world, *step, ("pod-3", "node-c")),
     );
+}
+
+/// What is left of a member whose init container died: the record, and who has the address.
+type Left = (StaticIp, Option<String>);
+
+/// A member's pod serves on node-a though it was deleted by force; its successor's init container
+/// dies on node-b after the step, and nothing else starts.
+fn crash_that_nothing_follows(world: &World, step: u8) -> Left {
+    let mut member = Member::new(world, &format!("redis-{step}"));
+    let first = member.pod("pod-1", "node-a");
+    let _up = member.comes_up(&first);
+    if step == 15 {
+        first.loses_its_file();
+    }
+    member.pod("pod-2", "node-b").init().crash_at(&name(step)).end().crashed();
+
+    let address = member.address();
+    let moved = step >= 8;
+    if !moved {
+        member.client().is_answered_by("pod-1", world.clock().now_us());
+    }
+    let owner = world.ask().address(address).unwrap().unwrap().node;
+    assert_eq!(owner.as_deref(), Some(if moved { "node-b" } else { "node-a" }), "after {step}");
+    let text = format!("{address}/32");
+    let has = |node: &str| world.kernel(node).iter().any(|line| line.starts_with(&text));
+    assert!(has("node-a"), "the old node's agent gives way, nobody else");
+    assert_eq!(has("node-b"), step >= 11, "after {step}");
+    let record = world.record(address);
+    let pod = if [0, 1, 2, 5, 6].contains(&step) { "pod-1" } else { "pod-2" };
+    assert_eq!(record.attachment.as_ref().unwrap().pod.as_str(), pod, "after {step}");
+    world.was_never_lost(address);
+    member.only_holders_answered();
+    (record, owner)
+}
+
+#[test]
+fn after_a_crash_at_any_step_of_a_move_that_nothing_follows_everything_stays_as_it_is() {
+    let world = World::start();
+    let left = Mutex::new(Vec::new());
+    crowd::each(
+        &MOVE,
+        |step| name(*step),
+        |step| left.lock().unwrap().push(crash_that_nothing_follows(&world, *step)),
+    );
+    let left = left.into_inner().unwrap();
+    assert_eq!(left.len(), MOVE.len());
+    for (record, owner) in left {
+        assert_eq!(world.record(record.address), record);
+        assert_eq!(world.ask().address(record.address).unwrap().unwrap().node, owner);
+    }
 }
 
 /// The init container of a new member dies on node-a; then it runs on `node`.

@@ -1,8 +1,9 @@
 //! The stop container is killed after each step: the successor attaches, here or elsewhere.
 
 use std::net::Ipv4Addr;
+use std::sync::Mutex;
 
-use firecamp_core::record::State;
+use firecamp_core::record::{State, StaticIp};
 
 use crate::support::crowd;
 use crate::support::member::{Cost, Member};
@@ -86,6 +87,79 @@ fn after_a_crash_at_any_step_of_a_release_a_second_stop_completes_it() {
             assert!(!kernel.iter().any(|line| line.contains(&address)), "{kernel:#?}");
             assert_eq!(member.ec2(since), []);
             world.was_never_lost(member.address());
+        },
+    );
+}
+
+/// A stop container dies and nothing follows: what the record says, who has the address in EC2,
+/// and whether the kernel has it.
+fn crash_that_nothing_follows(world: &World, step: &str) -> (StaticIp, Option<String>, bool) {
+    let unassign = step.starts_with("free");
+    let member_name = format!("redis{}", step.replace('.', "-"));
+    let mut member = Member::new(world, &member_name);
+    let pod = member.pod("pod-1", "node-a");
+    drop(member.comes_up(&pod).server);
+    let how = format!("--unassign={unassign}");
+    pod.stop("release").arg(how).crash_at(step).end().crashed();
+    let address = member.address();
+    let text = format!("{address}/32");
+    let here = world.kernel("node-a").iter().any(|line| line.starts_with(&text));
+    let owner = world.ask().address(address).unwrap().unwrap().node;
+    member.only_holders_answered();
+    (world.record(address), owner, here)
+}
+
+#[test]
+fn after_a_crash_at_any_step_of_a_release_that_nothing_follows_everything_stays_as_it_is() {
+    let world = World::start();
+    let (on, off) = (Some("node-a"), None);
+    // The record's state, the owner, the kernel's address.
+    let expected = [
+        ("release.0", State::Attached, on, true),
+        ("release.1", State::Attached, on, true),
+        ("release.2", State::Attached, on, true),
+        ("release.3", State::Attached, on, false),
+        ("release.4", State::Attached, on, false),
+        ("release.5", State::Parked, on, false),
+        ("free.2", State::Releasing, on, false),
+        ("free.3", State::Releasing, off, false),
+        ("free.4", State::Releasing, off, false),
+        ("free.5", State::Released, off, false),
+    ];
+    let left = Mutex::new(Vec::new());
+    crowd::each(
+        &expected,
+        |(step, ..)| (*step).to_owned(),
+        |(step, state, owner, kernel)| {
+            let (record, owned, here) = crash_that_nothing_follows(&world, step);
+            assert_eq!(record.attachment.as_ref().unwrap().state, *state, "{step}");
+            assert_eq!((owned.as_deref(), here), (*owner, *kernel), "{step}");
+            left.lock().unwrap().push((record, owned));
+        },
+    );
+    for (record, owner) in left.into_inner().unwrap() {
+        assert_eq!(world.record(record.address), record);
+        assert_eq!(world.ask().address(record.address).unwrap().unwrap().node, owner);
+    }
+}
+
+#[test]
+fn after_a_crash_at_any_step_of_an_unassigning_release_a_second_stop_changes_nothing() {
+    let world = World::start();
+    crowd::each(
+        &["free.2", "free.3", "free.4", "free.5"],
+        |step| (*step).to_owned(),
+        |step| {
+            // What is left over is the agent's to finish: the epoch is not this pod's any more.
+            let member_name = format!("redis{}", step.replace('.', "-"));
+            let (record, owner, _) = crash_that_nothing_follows(&world, step);
+            let pod = Member::new(&world, &member_name).pod("pod-1", "node-a");
+            for how in ["--unassign=true", "--unassign=false"] {
+                let report = pod.stop("release").arg(how).end().succeeded();
+                assert_eq!(report["path"], "not-holder", "{report}");
+            }
+            assert_eq!(world.record(record.address), record);
+            assert_eq!(world.ask().address(record.address).unwrap().unwrap().node, owner);
         },
     );
 }

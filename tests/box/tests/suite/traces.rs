@@ -61,7 +61,7 @@ fn a_trace_with_a_line_removed_doubled_or_moved_is_refused() {
 
 #[track_caller]
 fn refused(lines: &[&str], at: usize) {
-    let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let text = lines.join("\n") + "\n";
     assert!(check(&text).is_err(), "line {} was changed: {text}", at + 1);
 }
 
@@ -175,9 +175,9 @@ fn a_trace_that_breaks_a_rule_of_the_registry_is_refused_by_that_rule() {
 #[test]
 fn a_trace_that_breaks_a_rule_of_ec2_is_refused_by_that_rule() {
     let Recorded { moved, unassigned, .. } = record();
-    let later = |it: &mut Vec<Event>| match action(it, ASSIGN) {
-        Action::Assign { not_after, .. } => *not_after = not_after.plus(Duration::from_secs(1)),
-        other => panic!("{other:?}"),
+    let later = |it: &mut Vec<Event>| {
+        let Action::Assign { not_after, .. } = action(it, ASSIGN) else { unreachable!() };
+        *not_after = not_after.plus(Duration::from_secs(1));
     };
     assert_eq!(breaks(&moved, later), Rule::FreshAuthority);
     let twice = |it: &mut Vec<Event>| {
