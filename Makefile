@@ -11,7 +11,7 @@ DENY := $(TOOLS)/bin/cargo-deny-0.20.2
 FUZZ := $(TOOLS)/bin/cargo-fuzz-0.13.2
 MUTANTS := $(TOOLS)/bin/cargo-mutants-27.1.0
 
-.PHONY: help check fmt clippy doc deny generated test demo demo-release test-user test-moto \
+.PHONY: help check fmt clippy doc deny generated test model demo demo-release test-user test-moto \
 	coverage fuzz docs bless clean
 
 help: ## List the targets
@@ -53,6 +53,9 @@ bless: ## Rewrite the generated files
 
 test: ## All tests that run anywhere: the same as `cargo test`
 	cargo test --locked
+
+model: ## Every world of the model, explored to the end, and a table of them
+	cargo run --release --locked -p firecamp-model -- check
 
 demo: ## The demo: three nodes, real packets, a member that keeps its address
 	cargo demo

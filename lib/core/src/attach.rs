@@ -236,7 +236,8 @@ impl Machine for Attach {
     fn canonical(&mut self, now: Moment) {
         let canon = Canonical::at(now);
         self.crossed = None;
-        canon.age([&mut self.asked], timing::CALL_BOUND);
+        let action = self.action();
+        canon.asked(&mut self.asked, &action);
         self.patience.canonical(canon);
         match &mut self.stage {
             Stage::Bind(bind) => bind.canonical(canon),

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use crate::action::Delay;
+use crate::action::{Action, Delay};
+use crate::contract::timing;
 use crate::time::Moment;
 
 /// Moves a machine's moments so that now is [`Canonical::ORIGIN`].
@@ -36,6 +37,30 @@ impl Canonical {
         for moment in moments {
             let age = self.now.since(*moment).min(bound);
             *moment = Moment(self.ahead(*moment).0.saturating_sub(age));
+        }
+    }
+
+    /// Moments that nobody asks for any more.
+    pub(crate) fn forget<'a>(moments: impl IntoIterator<Item = &'a mut Moment>) {
+        for moment in moments {
+            *moment = Self::ORIGIN;
+        }
+    }
+
+    /// When the present action was asked for: it matters only if its reply authorises something
+    /// or shows an owner.
+    pub(crate) fn asked(self, asked: &mut Moment, action: &Action) {
+        let dates = matches!(
+            action,
+            Action::Write(_)
+                | Action::ReadRecord(_)
+                | Action::ReadOwner(..)
+                | Action::BeginOwner(..)
+        );
+        if dates {
+            self.age([asked], timing::CALL_BOUND);
+        } else {
+            Self::forget([asked]);
         }
     }
 

@@ -344,7 +344,8 @@ impl Machine for Reassert {
     fn canonical(&mut self, now: Moment) {
         let canon = Canonical::at(now);
         self.crossed = None;
-        canon.age([&mut self.asked], timing::CALL_BOUND);
+        let action = self.action();
+        canon.asked(&mut self.asked, &action);
         canon.age([&mut self.looked], timing::CALL_BOUND);
         canon.due(&mut self.unanswered);
         self.patience.canonical(canon);

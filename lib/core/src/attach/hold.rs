@@ -58,7 +58,10 @@ impl Held {
     pub(super) fn canonical(&mut self, canon: Canonical) {
         canon.age([&mut self.authorised], timing::CALL_BOUND);
         canon.age([&mut self.taken], timing::CALL_BOUND);
-        canon.age(&mut self.begun, timing::CALL_BOUND);
+        self.begun = None;
+        if self.before.unsettled.is_empty() {
+            Canonical::forget([&mut self.taken]);
+        }
     }
 }
 

@@ -60,6 +60,9 @@ impl Land {
     pub(super) fn canonical(&mut self, canon: Canonical, grace: Duration) {
         self.moved.canonical(canon);
         canon.age([&mut self.begun], grace);
+        if self.at != At::Predecessor {
+            Canonical::forget([&mut self.begun]);
+        }
     }
 
     fn record(&self) -> &StaticIp {

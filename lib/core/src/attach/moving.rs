@@ -29,6 +29,7 @@ pub(super) struct Moved {
 impl Moved {
     pub(super) fn canonical(&mut self, canon: Canonical) {
         self.held.canonical(canon);
+        Canonical::forget([&mut self.held.authorised]);
         canon.due(&mut self.unanswered);
     }
 }
@@ -99,13 +100,21 @@ impl Move {
     }
 
     pub(super) fn canonical(&mut self, canon: Canonical) {
+        let mut looked = false;
         match &mut self.at {
             At::Begun(begun) => canon.age([begun], timing::CALL_BOUND),
-            At::Assign { not_after, .. } => canon.due([not_after]),
-            At::Relisted | At::Owner | At::Fresh { .. } | At::Listed | At::Shown | At::Recheck => {}
+            At::Assign { not_after, .. } => {
+                canon.due([not_after]);
+                looked = true;
+            }
+            At::Fresh { .. } => looked = true,
+            At::Relisted | At::Owner | At::Listed | At::Shown | At::Recheck => {}
         }
         self.held.canonical(canon);
         canon.age([&mut self.looked], timing::CALL_BOUND);
+        if !looked {
+            Canonical::forget([&mut self.looked]);
+        }
         canon.age(&mut self.assigned, timing::METADATA_PATIENCE);
         canon.age(&mut self.refused, timing::DESCRIBE_LAG);
         canon.due(&mut self.unanswered);

@@ -6,7 +6,6 @@ use super::{At, Release};
 use crate::action::{Action, Reply, Step};
 use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
-use crate::contract::timing;
 use crate::machine::{Failure, Machine, Outcome, Span};
 use crate::outside::Holder;
 use crate::time::Moment;
@@ -64,7 +63,8 @@ impl Machine for Release {
     fn canonical(&mut self, now: Moment) {
         let canon = Canonical::at(now);
         self.crossed = None;
-        canon.age([&mut self.asked], timing::CALL_BOUND);
+        let action = self.action();
+        canon.asked(&mut self.asked, &action);
         canon.due([&mut self.drain_until]);
         self.patience.canonical(canon);
         if let At::Unassign(unassign) = &mut self.at {

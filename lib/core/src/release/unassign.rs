@@ -65,8 +65,10 @@ impl Unassign {
     pub(super) fn canonical(&mut self, canon: Canonical) {
         if let At::Call(not_after) = &mut self.at {
             canon.due([not_after]);
+            canon.age([&mut self.authorised], timing::CALL_BOUND);
+        } else {
+            Canonical::forget([&mut self.authorised]);
         }
-        canon.age([&mut self.authorised], timing::CALL_BOUND);
         canon.due(&mut self.unanswered);
     }
 

@@ -1,0 +1,7 @@
+//! The `firecamp-model` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    firecamp_model::command()
+}

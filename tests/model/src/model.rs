@@ -1,0 +1,310 @@
+//! The model: which actions there are in a state, and what they make of it.
+
+use stateright::{Model, Property};
+
+use crate::cast::{Cast, FOREIGN, Kind, NOBODY, small};
+use crate::config::Config;
+use crate::heal::Healed;
+use crate::machines::{Ask, Machines};
+use crate::process::Pick;
+use crate::properties;
+use crate::state::{Address, Api, Budget, CALLS, PROCS, Phase, Pod, World};
+
+/// The model of one configuration.
+#[derive(Debug)]
+pub struct Small {
+    pub(crate) config: Config,
+    pub(crate) machines: Machines,
+    pub(crate) healed: Healed,
+}
+
+/// Something that happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Half of T passes.
+    Tick,
+    /// A process takes its next step and gets one of the possible answers.
+    Step(usize, Pick),
+    /// A process's answer is lost; its call may still land.
+    Lose(usize),
+    /// A process's request is lost.
+    Fail(usize),
+    /// A process dies before its next step.
+    Crash(usize),
+    /// A process dies with its call in flight.
+    CrashSent(usize),
+    /// A process that was frozen between its check of the time and the sending goes on.
+    Late(usize),
+    /// A call in flight takes effect.
+    Land(usize),
+    /// The member's next pod is put on a node.
+    Schedule(usize, u8),
+    /// A pod is deleted.
+    Delete(usize),
+    /// A pod is deleted by force.
+    Force(usize),
+    /// The main container of a deleted pod ends at last.
+    MainEnds(usize),
+    /// A pod's sandbox dies.
+    Sandbox(usize),
+    /// A node reboots.
+    Reboot(u8),
+    /// Somebody else gives the member's address to this ENI.
+    Theft(usize, u8),
+}
+
+impl Small {
+    /// The model of a configuration.
+    pub fn new(config: Config) -> Self {
+        let machines = Machines::new(Cast::new(config.two, config.unassign));
+        Self { config, machines, healed: Healed::default() }
+    }
+
+    /// How many states of machines and contents of records were met.
+    pub fn sizes(&self) -> (usize, usize) {
+        self.machines.sizes()
+    }
+
+    fn first(&self) -> World {
+        let cast = &self.machines.cast;
+        let address = |member| Address::new(self.machines.record_number(cast.fresh_record(member)));
+        let mut world = World {
+            addresses: [address(0), address(1)],
+            pods: [Pod::default(); crate::cast::PODS],
+            procs: [None; PROCS],
+            calls: [None; CALLS],
+            budget: self.config.budget,
+            wrong: 0,
+        };
+        for member in 0..cast.members() {
+            self.schedule(&mut world, member * cast.pods_each(), 0);
+        }
+        world
+    }
+
+    fn process_acts(&self, world: &World, acts: &mut Vec<Act>) {
+        let Budget { crash, lost, late, .. } = world.budget;
+        for slot in 0..PROCS {
+            let Some(proc) = world.procs[slot] else { return };
+            self.picks(world, proc, |pick| acts.push(Act::Step(slot, pick)));
+            let ask = self.asks(world, proc);
+            let (write, in_time) = (ask.is_write(), ask.left().map(|left| left > 0));
+            if lost > 0 && (write || in_time == Some(true)) {
+                acts.push(Act::Lose(slot));
+            }
+            let read = ask == Ask::Record && proc.kind == Kind::Stop;
+            if lost > 0 && (write || read) {
+                acts.push(Act::Fail(slot));
+            }
+            if crash > 0 {
+                acts.push(Act::Crash(slot));
+                if in_time == Some(true) {
+                    acts.push(Act::CrashSent(slot));
+                }
+            }
+            if late > 0 && in_time == Some(false) {
+                acts.push(Act::Late(slot));
+            }
+        }
+    }
+
+    fn pod_acts(&self, world: &World, acts: &mut Vec<Act>) {
+        let Budget { force, sandbox, .. } = world.budget;
+        for (number, pod) in world.pods.iter().enumerate() {
+            let up = pod.api == Api::Running && pod.phase == Phase::Up;
+            match pod.api {
+                Api::Running => acts.push(Act::Delete(number)),
+                Api::Gone if pod.serving => acts.push(Act::MainEnds(number)),
+                Api::Future | Api::Terminating | Api::Gone => {}
+            }
+            if force > 0 && (pod.api == Api::Running || pod.api == Api::Terminating) {
+                acts.push(Act::Force(number));
+            }
+            if sandbox > 0 && up {
+                acts.push(Act::Sandbox(number));
+            }
+        }
+        for member in 0..self.machines.cast.members() {
+            if let Some(pod) = self.next_pod(world, member, self.config.pods) {
+                let nodes = 0..self.places(world);
+                acts.extend(nodes.map(|node| Act::Schedule(pod, node)));
+            }
+        }
+    }
+
+    fn outside_acts(&self, world: &World, acts: &mut Vec<Act>) {
+        let Budget { reboot, theft, late, .. } = world.budget;
+        let calls = world.calls.iter().enumerate();
+        let may_land = calls.filter_map(|(n, call)| call.map(|c| (n, c)));
+        acts.extend(may_land.filter(|(_, c)| c.left > 0 || late > 0).map(|(n, _)| Act::Land(n)));
+        if reboot > 0 {
+            let nodes = (0..self.config.nodes).filter(|node| Self::used(world, *node));
+            acts.extend(nodes.map(Act::Reboot));
+        }
+        if theft > 0 {
+            for member in 0..self.machines.cast.members() {
+                let owner = world.addresses[member].owner;
+                let thieves =
+                    if self.config.foreign { FOREIGN..FOREIGN + 1 } else { 0..self.config.nodes };
+                let others = thieves.chain([NOBODY]).filter(|thief| *thief != owner);
+                acts.extend(others.map(|thief| Act::Theft(member, thief)));
+            }
+        }
+    }
+
+    pub(crate) fn act(&self, world: &mut World, act: Act) {
+        match act {
+            Act::Tick => self.tick(world),
+            Act::Step(slot, pick) => self.step(world, slot, pick),
+            Act::Lose(slot) => {
+                world.budget.lost -= 1;
+                self.lose(world, slot);
+            }
+            Act::Fail(slot) => {
+                world.budget.lost -= 1;
+                self.fail(world, slot);
+            }
+            Act::Crash(slot) => {
+                world.budget.crash -= 1;
+                self.crash(world, slot);
+            }
+            Act::CrashSent(slot) => {
+                world.budget.crash -= 1;
+                self.send(world, slot);
+                self.crash(world, slot);
+            }
+            Act::Late(slot) => {
+                world.budget.late -= 1;
+                self.land_late(world, slot);
+            }
+            Act::Land(call) => {
+                if let Some(landing) = world.calls[call].take() {
+                    world.budget.late -= u8::from(landing.left == 0);
+                    self.land(world, landing);
+                }
+            }
+            Act::Schedule(pod, node) => self.schedule(world, pod, node),
+            Act::Delete(pod) => self.delete(world, pod),
+            Act::Force(pod) => {
+                world.budget.force -= 1;
+                self.force(world, pod);
+            }
+            Act::MainEnds(pod) => world.pods[pod].serving = false,
+            Act::Sandbox(pod) => {
+                world.budget.sandbox -= 1;
+                self.sandbox(world, pod);
+            }
+            Act::Reboot(node) => {
+                world.budget.reboot -= 1;
+                self.reboot(world, node);
+            }
+            Act::Theft(member, thief) => {
+                world.budget.theft -= 1;
+                let address = &mut world.addresses[member];
+                address.give(thief, self.config.lag);
+                address.stolen = true;
+            }
+        }
+        world.tidy();
+    }
+
+    fn time_is_waited_for(&self, world: &World) -> bool {
+        let waits = world
+            .procs
+            .iter()
+            .flatten()
+            .any(|proc| matches!(self.asks(world, *proc), Ask::Pause(_)));
+        waits || world.addresses.iter().any(|address| address.due > 0)
+    }
+
+    fn send(&self, world: &mut World, slot: usize) {
+        let proc = self.awake(world, world.proc(slot));
+        let at = self.context(world, proc);
+        if let Some(call) = Self::call(at, self.machines.known(proc.machine).ask) {
+            world.in_flight(call);
+        }
+    }
+
+    fn land_late(&self, world: &mut World, slot: usize) {
+        let proc = self.awake(world, world.proc(slot));
+        let at = self.context(world, proc);
+        if let Some(call) = Self::call(at, self.machines.known(proc.machine).ask) {
+            let seen = self.land(world, call);
+            world.procs[slot] = Some(proc);
+            self.tell(world, slot, seen);
+        }
+    }
+
+    /// Half of T passes, for everything at once. What may take that long no longer has happened.
+    pub(crate) fn tick(&self, world: &mut World) {
+        for proc in world.procs.iter_mut().flatten() {
+            if let Ask::Pause(ticks) = self.machines.known(proc.machine).ask {
+                proc.waited = (proc.waited + 1).min(ticks);
+            }
+            proc.machine = self.machines.older(proc.machine);
+        }
+        let late = world.budget.late > 0;
+        for slot in &mut world.calls {
+            if let Some(call) = slot {
+                call.left = call.left.saturating_sub(1);
+                if call.left == 0 && !late {
+                    *slot = None;
+                }
+            }
+        }
+        for address in &mut world.addresses {
+            for ttl in &mut address.stale {
+                *ttl = ttl.saturating_sub(1);
+            }
+            if address.due == 1 {
+                address.switch(self.config.fifo);
+            }
+            address.due = address.due.saturating_sub(1);
+        }
+    }
+}
+
+impl Model for Small {
+    type State = World;
+    type Action = Act;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![self.first()]
+    }
+
+    fn actions(&self, world: &World, acts: &mut Vec<Act>) {
+        self.process_acts(world, acts);
+        self.pod_acts(world, acts);
+        self.outside_acts(world, acts);
+        if !self.config.lazy || self.time_is_waited_for(world) {
+            acts.push(Act::Tick);
+        }
+    }
+
+    fn next_state(&self, world: &World, act: Act) -> Option<World> {
+        let mut next = world.clone();
+        self.act(&mut next, act);
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties::all()
+    }
+}
+
+impl Small {
+    /// The number of a pod that is up.
+    pub(crate) fn ready(world: &World) -> impl Iterator<Item = (usize, &Pod)> {
+        let pods = world.pods.iter().enumerate();
+        pods.filter(|(_, pod)| pod.api == Api::Running && pod.phase == Phase::Up)
+    }
+
+    /// The last pod of a member, live or not.
+    pub(crate) fn latest(&self, world: &World, member: usize) -> Option<u8> {
+        let cast = &self.machines.cast;
+        let pods = world.pods.iter().enumerate();
+        pods.filter(|(n, p)| cast.member_of(*n) == member && p.api != Api::Future)
+            .map(|(n, _)| small(n))
+            .max()
+    }
+}

@@ -1,0 +1,144 @@
+//! What the world answers, in small numbers, and as the reply that a machine is told.
+
+use firecamp_core::action::Reply;
+use firecamp_core::failure::{
+    CloudFailure, CloudKind, Effect, HostFailure, HostKind, RegistryFailure, RegistryKind,
+};
+use firecamp_core::outside::{KernelView, Life, PodView, SocketUse};
+use firecamp_core::record::{MemberRecords, Stored};
+
+use crate::cast::{Cast, version};
+use crate::machines::Machines;
+use crate::state::Lock;
+
+/// An answer of the world to what a machine asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Seen {
+    /// The member's records: the record and its edit.
+    Member { record: u32, edit: u8 },
+    /// The record and its edit.
+    Record { record: u32, edit: u8 },
+    /// The registry did not answer a read.
+    Unread,
+    /// The member has no pod.
+    NoPod,
+    /// The member's pod.
+    Pod { pod: u8, node: u8, ending: bool },
+    /// The write stands.
+    Written { epoch: u8, edit: u8 },
+    /// Somebody else wrote before.
+    Conflict,
+    /// The answer to the write was lost.
+    Unwritten,
+    /// This instance.
+    Identity { listed: bool },
+    /// IMDS's list.
+    Listed(bool),
+    /// The look-up was begun.
+    Begun,
+    /// Who Describe shows.
+    Owner(u8),
+    /// EC2 did it.
+    Done,
+    /// EC2 refuses: another ENI holds it.
+    HeldElsewhere,
+    /// EC2 refuses: it is not on that ENI.
+    NotOurs,
+    /// The answer was lost.
+    Unanswered,
+    /// It was too late to send it.
+    Unsent,
+    /// The file; true if there is something to publish.
+    File(bool),
+    /// The kernel did it.
+    Kernel,
+    /// The node-local lock's record forbids it.
+    Superseded,
+    /// The kernel, read back.
+    Observed { present: bool, lock: Option<Lock> },
+    /// Whether sockets use the address.
+    Sockets(bool),
+    /// The wait is over.
+    Waited,
+    /// The signal to stop.
+    Stopping,
+}
+
+/// Where a process runs: what the same answer looks like from there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Context {
+    pub(crate) member: usize,
+    pub(crate) node: u8,
+}
+
+impl Seen {
+    pub(crate) fn reply(self, machines: &Machines, at: Context) -> Reply {
+        let cast = &machines.cast;
+        let stored = |record: u32, edit: u8| {
+            let found = machines.record(record);
+            Stored { version: version(found.epoch, edit), object: found.object.clone() }
+        };
+        match self {
+            Self::Member { record, edit } => Reply::Member(Ok(Box::new(MemberRecords {
+                claim: Some(Stored { version: version(0, 0), object: cast.claim(at.member) }),
+                static_ip: Some(stored(record, edit)),
+                pool: Some(cast.pool().clone()),
+            }))),
+            Self::Record { record, edit } => {
+                Reply::Record(Ok(Some(Box::new(stored(record, edit)))))
+            }
+            Self::Unread => Reply::Record(Err(registry(RegistryKind::Unavailable, Effect::None))),
+            Self::NoPod => Reply::Pod(Ok(PodView::Absent)),
+            Self::Pod { pod, node, ending } => Reply::Pod(Ok(PodView::Present {
+                pod: cast.uid(pod),
+                node: Some(cast.node(node)),
+                life: if ending { Life::Terminating(None) } else { Life::Running },
+            })),
+            Self::Written { epoch, edit } => Reply::Written(Ok(version(epoch, edit))),
+            Self::Conflict => Reply::Written(Err(registry(RegistryKind::Conflict, Effect::None))),
+            Self::Unwritten => {
+                Reply::Written(Err(registry(RegistryKind::Unavailable, Effect::Unknown)))
+            }
+            Self::Identity { listed } => {
+                let listed = listed.then(|| Cast::address(at.member));
+                Reply::Identity(Ok(cast.identity(at.node, listed)))
+            }
+            Self::Listed(listed) => {
+                Reply::Listed(Ok(listed.then(|| Cast::address(at.member)).into_iter().collect()))
+            }
+            Self::Begun => Reply::Begun,
+            Self::Owner(owner) => Reply::Owner(Ok(cast.owner(owner))),
+            Self::Done => Reply::Cloud(Ok(())),
+            Self::HeldElsewhere => cloud(CloudKind::HeldElsewhere, Effect::None),
+            Self::NotOurs => cloud(CloudKind::NotOurs, Effect::None),
+            Self::Unanswered => cloud(CloudKind::Transient, Effect::Unknown),
+            Self::Unsent => cloud(CloudKind::Transient, Effect::None),
+            Self::File(changed) => Reply::File(Ok(changed)),
+            Self::Kernel => Reply::Host(Ok(true)),
+            Self::Superseded => {
+                Reply::Host(Err(HostFailure { kind: HostKind::Superseded, detail: String::new() }))
+            }
+            Self::Observed { present, lock } => Reply::Observed(Ok(KernelView {
+                link: Some(String::new()),
+                link_up: true,
+                address: present,
+                tagged: present,
+                routing: true,
+                recorded: lock.map(|lock| cast.lock_record(lock)),
+            })),
+            Self::Sockets(used) => {
+                Reply::Sockets(Ok(SocketUse { listeners: u32::from(used), ..SocketUse::default() }))
+            }
+            Self::Waited => Reply::Waited,
+            Self::Stopping => Reply::Stopping,
+        }
+    }
+}
+
+fn registry(kind: RegistryKind, effect: Effect) -> RegistryFailure {
+    RegistryFailure { kind, effect, detail: String::new() }
+}
+
+fn cloud(kind: CloudKind, effect: Effect) -> Reply {
+    Reply::Cloud(Err(CloudFailure { kind, effect, detail: String::new() }))
+}
