@@ -4,11 +4,11 @@
 //! `false` at compile time. With it, `FIRECAMP_BUG` names the one bug of this process.
 
 macro_rules! bugs {
-    ($($(#[$doc:meta])* $bug:ident = $name:literal,)*) => {
+    ($(#[doc = $about:literal] $bug:ident = $name:literal,)*) => {
         /// One deliberate bug.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Bug {
-            $($(#[$doc])* $bug,)*
+            $(#[doc = $about] $bug,)*
         }
 
         impl Bug {
@@ -19,6 +19,13 @@ macro_rules! bugs {
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$bug => $name,)*
+                }
+            }
+
+            /// What it breaks, in one sentence.
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Self::$bug => $about.trim_ascii(),)*
                 }
             }
         }
@@ -78,7 +85,7 @@ bugs! {
     ReassertFromForeign = "reassert-from-foreign",
     /// The agent drops by its own snapshot, without a fresh read.
     DropBySnapshot = "drop-by-snapshot",
-    /// The agent releases for a pod that is merely terminating, with its own holder's rights.
+    /// The agent releases for a pod that still lives.
     ReleaseLivePod = "release-live-pod",
 }
 
