@@ -11,8 +11,13 @@ DENY := $(TOOLS)/bin/cargo-deny-0.20.2
 FUZZ := $(TOOLS)/bin/cargo-fuzz-0.13.2
 MUTANTS := $(TOOLS)/bin/cargo-mutants-27.1.0
 
+# How many histories, and from which seed on.
+N ?= 1000000
+SEED ?= 1
+SIM_FLAGS ?=
+
 .PHONY: help check fmt clippy doc deny generated test model demo demo-release test-user test-moto \
-	coverage fuzz docs bless clean
+	coverage fuzz sim docs bless clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +70,11 @@ demo-release: ## The same with optimised binaries, for the figures that count
 
 test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user
 	scripts/as-user.sh bash -euc 'cargo test --locked; cargo demo'
+
+sim: ## Seeded histories: N of them from SEED on (make sim N=1000000 SEED=7; N=1 replays one)
+	@if [[ "$(N)" == 1 ]]; then cargo run --locked -q -p firecamp-histories -- replay $(SEED); \
+	else cargo run --locked -q -p firecamp-histories -- run --histories $(N) --seed $(SEED) \
+	$(SIM_FLAGS); fi
 
 test-moto: ## Our EC2 client against moto's server (needs python3)
 	scripts/test-moto.sh

@@ -69,6 +69,8 @@ struct Member {
     wanted: Option<NodeIx>,
     /// The pod that the API shows.
     pod: Option<PodIx>,
+    /// What it attached last.
+    address: Option<Ipv4Addr>,
 }
 
 /// Whose process it is.
@@ -176,7 +178,8 @@ impl Director {
     pub fn describe(&self) -> String {
         let line = |(number, member): (usize, &Member)| {
             let pod = member.pod.map(|pod| &self.pods[pod.at()]);
-            format!("member {number}, wanted on {:?}: {pod:?}", member.wanted)
+            let doing = pod.map(|pod| (pod.node, pod.phase, pod.api, pod.ready, pod.main));
+            format!("member {number}, wanted on {:?}: {doing:?}", member.wanted)
         };
         self.members.iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
     }

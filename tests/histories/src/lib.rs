@@ -11,8 +11,17 @@
     reason = "test support: what fails here fails the history, and indices are its own"
 )]
 
+pub mod audit;
+pub mod cli;
 pub mod cluster;
+pub mod history;
 pub mod level;
+pub mod model;
 pub mod names;
+pub mod probe;
+pub mod run;
 pub mod scenario;
 pub mod seed;
+pub mod shrink;
+pub mod trace;
+pub mod world;

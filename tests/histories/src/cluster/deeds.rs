@@ -56,9 +56,12 @@ impl Director {
                 true
             }
             Deed::Force { member, node, notice_ms, grace_ms } => {
-                self.members[member.at()].wanted = Some(*node);
                 let times = (millis(*notice_ms), millis(u32::from(*grace_ms)));
-                self.force(*member, times, turn)
+                let there = self.force(*member, times, turn);
+                if there {
+                    self.members[member.at()].wanted = Some(*node);
+                }
+                there
             }
             Deed::Sandbox { member, zombie } => self.sandbox(*member, *zombie, turn),
             Deed::Kill { member, zombie, container } => {
@@ -77,8 +80,7 @@ impl Director {
                 agent.is_some_and(|process| self.freeze(process, *ms, turn))
             }
             Deed::Thief { member, theft } => {
-                let attached = self.pods.iter().rev().find(|pod| pod.member == *member);
-                let address = attached.and_then(|pod| pod.attached).map(|a| a.address);
+                let address = self.members[member.at()].address;
                 if let Some(address) = address {
                     turn.order(Order::Steal(address, *theft));
                 }

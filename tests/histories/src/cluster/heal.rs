@@ -1,12 +1,18 @@
 //! The healing phase: faults end, what is off comes back, and nobody does anything to the cluster
 //! any more.
 
+use std::time::Duration;
+
 use super::pod::{Api, Phase};
 use super::timers::Timer;
 use super::{Director, NodeState, Turn};
 use crate::level::{Order, Power};
-use crate::names::{NodeIx, PodIx};
+use crate::names::{MemberIx, NodeIx, PodIx};
 use crate::scenario::Outage;
+
+/// After fewer lives than this every member is restarted once more, all faults being over.
+const FEW_LIVES: usize = 6;
+const GRACE: Duration = Duration::from_secs(30);
 
 impl Director {
     pub(super) fn heal(&mut self, turn: &mut Turn<'_>) {
@@ -26,6 +32,11 @@ impl Director {
         }
         for process in std::mem::take(&mut self.frozen) {
             turn.order(Order::Thaw(process));
+        }
+        if self.pods.len() < FEW_LIVES {
+            for number in 0..self.scenario.shape.members {
+                self.delete(MemberIx(number), GRACE, turn);
+            }
         }
         for number in 0..self.pods.len() {
             // Kubelets that were cut off hear of what was forced out meanwhile.

@@ -116,6 +116,8 @@ impl Director {
         };
         it.attached = Some(ready);
         it.ready = true;
+        self.members[ready.member.at()].address = Some(ready.address);
+        let it = &mut self.pods[pod.at()];
         it.busy = it.chance.once_in(8);
         turn.order(Order::Ready(pod, ready));
         if self.scenario.shape.stop == StopKind::Sidecar {

@@ -116,7 +116,7 @@ impl Writer<'_> {
             self.put(ms, Deed::Start { member, node });
         }
         let mut ms = 2_000 + self.ms(0, 3_000);
-        let rounds = 2 + self.chance.below(3);
+        let rounds = 2 + self.chance.below(2);
         for _ in 0..rounds {
             self.round(ms);
             let pause = if self.chance.once_in(3) { 20_000 } else { 6_000 };

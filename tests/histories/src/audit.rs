@@ -1,0 +1,373 @@
+//! What must hold after every step. Audits are told what changed, so that each costs what the
+//! step cost; the first violation is kept, and the history ends with it.
+
+mod causes;
+mod check;
+mod endings;
+mod record;
+
+pub use causes::{Cause, Causes};
+pub use check::Truth;
+pub use endings::{End, Life};
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::contract::timing;
+
+use firecamp_core::ids::RunId;
+use firecamp_core::machine::Attached;
+use firecamp_core::record::{Mark, StaticIp};
+use firecamp_core::time::Moment;
+use firecamp_sim::{Kernel, Tag};
+
+use crate::cluster::ApiPod;
+use crate::level::Ready;
+use crate::names::pool_addresses;
+use crate::names::{EniIx, MemberIx, Names, NodeIx, PodIx, ProcessId, SETTLER, STRANGER};
+use crate::scenario::{Fault, Scenario};
+use crate::world::FOREIGN;
+use crate::world::ec2::Ec2;
+
+/// A promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Promise {
+    /// One claim per address and per member, and epochs only grow.
+    S1,
+    /// Ready means that EC2, data path, kernel, file and record agree.
+    S2,
+    /// No step of a superseded run changes what its successor holds.
+    S3,
+    /// Nothing foreign is touched.
+    S4,
+    /// No address is lost.
+    S5,
+    /// EC2 calls keep within their budget.
+    S6,
+    /// Every process ends by its deadline.
+    S7,
+    /// Every failure's exit code fits its cause.
+    S9,
+    /// After healing: every member that is wanted is ready.
+    L1,
+    /// After healing: no kernel holds what nobody holds.
+    L2,
+    /// After healing: no process is stuck.
+    L3,
+    /// After healing: the agents have nothing to do, twice in a row.
+    L4,
+    /// After healing: EC2 is not changed any more.
+    L5,
+}
+
+/// A promise that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which one.
+    pub promise: Promise,
+    /// When.
+    pub at: Moment,
+    /// How.
+    pub text: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} at {:.6} s: {}", self.promise, self.at.0.as_secs_f64(), self.text)
+    }
+}
+
+/// A process that writes to the registry.
+#[derive(Debug, Clone, Copy)]
+pub struct Author {
+    /// The number that its run id ends with.
+    pub slot: u32,
+    /// Its member.
+    pub member: MemberIx,
+}
+
+/// A process whose call changed EC2.
+#[derive(Debug, Clone, Copy)]
+pub struct Mover {
+    /// The number that its run id ends with.
+    pub slot: u32,
+    /// It has announced an Unassign in the record.
+    pub announced: bool,
+    /// The call landed after T.
+    pub outside: bool,
+}
+
+/// A change of EC2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moving {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Who had it.
+    pub from: Option<EniIx>,
+    /// Who has it.
+    pub to: Option<EniIx>,
+}
+
+/// A kernel write that was permitted.
+#[derive(Debug, Clone, Copy)]
+pub struct Touch {
+    /// The number that the run id of the process ends with.
+    pub slot: u32,
+    /// The node.
+    pub node: NodeIx,
+    /// The address.
+    pub address: Ipv4Addr,
+    /// The epoch that it was made for.
+    pub epoch: u64,
+}
+
+/// What is remembered of one address.
+#[derive(Debug, Clone)]
+struct Known {
+    address: Ipv4Addr,
+    epoch: u64,
+    /// The run, epoch and ENI whose holder has a proof from EC2.
+    confirmed: Option<(u32, u64, EniIx)>,
+    /// The marks that the record had before the present epoch was taken.
+    marks: Vec<Mark>,
+    /// A stranger, or a call outside A1, has touched it, and it has not been put right since.
+    doubt: bool,
+    /// The ENIs that lost it, and when.
+    left: Vec<(EniIx, Moment)>,
+    /// When a stranger took it last.
+    taken: Moment,
+    /// The highest epoch that has acted on it in each node's kernel.
+    kernel: Vec<u64>,
+}
+
+/// The audits of one history.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    known: Vec<Known>,
+    ready: Vec<(PodIx, Ready)>,
+    shown: Vec<Option<ApiPod>>,
+    allocated: Vec<u8>,
+    /// Budgets are checked to the call.
+    calm: bool,
+    secondary: bool,
+    /// A stranger that took an address less than this ago may not have been seen.
+    unseen: Duration,
+    nodes: u8,
+    /// Terminated nodes.
+    gone: Vec<NodeIx>,
+    violation: Option<Violation>,
+}
+
+impl Audit {
+    /// Of a cluster at rest.
+    pub fn new(scenario: &Scenario) -> Self {
+        let shape = &scenario.shape;
+        let known = |address| Known {
+            address,
+            epoch: 0,
+            confirmed: None,
+            marks: Vec::new(),
+            doubt: false,
+            left: Vec::new(),
+            taken: Moment::default(),
+            kernel: vec![0; usize::from(shape.nodes)],
+        };
+        Self {
+            known: pool_addresses(shape.pool).map(known).collect(),
+            ready: Vec::with_capacity(4),
+            shown: vec![None; usize::from(shape.members)],
+            allocated: vec![0; usize::from(shape.members)],
+            calm: scenario.is_calm(),
+            secondary: shape.secondary,
+            unseen: unseen(scenario),
+            nodes: shape.nodes,
+            gone: Vec::new(),
+            violation: None,
+        }
+    }
+
+    /// The first violation.
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// Reports a broken promise.
+    pub fn broken(&mut self, promise: Promise, at: Moment, text: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation { promise, at, text: text() });
+        }
+    }
+
+    fn known(&mut self, address: Ipv4Addr) -> Option<&mut Known> {
+        self.known.iter_mut().find(|known| known.address == address)
+    }
+
+    /// The API shows a pod from now on.
+    pub fn shown(&mut self, member: MemberIx, pod: Option<ApiPod>) {
+        self.shown[member.at()] = pod;
+        // A pod that was forced out of the API is ready for nobody.
+        self.ready.retain(|(ix, ready)| {
+            ready.member != member || pod.is_some_and(|shown| shown.pod == *ix)
+        });
+    }
+
+    /// A pod is ready.
+    pub fn ready(&mut self, pod: PodIx, ready: Ready) {
+        let live = self.shown[ready.member.at()].is_some_and(|shown| shown.pod == pod);
+        if live {
+            self.ready.push((pod, ready));
+        }
+    }
+
+    /// A pod is not ready any more.
+    pub fn unready(&mut self, pod: PodIx) {
+        self.ready.retain(|(ix, _)| *ix != pod);
+    }
+
+    /// The pods that are ready.
+    pub fn ready_pods(&self) -> &[(PodIx, Ready)] {
+        &self.ready
+    }
+
+    /// A stranger has changed the address in EC2.
+    pub fn stolen(&mut self, now: Moment, address: Ipv4Addr) {
+        self.doubt(address);
+        if let Some(known) = self.known(address) {
+            known.taken = now;
+        }
+    }
+
+    fn doubt(&mut self, address: Ipv4Addr) {
+        if let Some(known) = self.known(address) {
+            known.doubt = true;
+            known.confirmed = None;
+        }
+    }
+
+    /// A node's kernel and locks are gone.
+    pub fn rebooted(&mut self, node: NodeIx) {
+        for known in &mut self.known {
+            known.kernel[node.at()] = 0;
+        }
+    }
+
+    /// A node's ENIs are gone.
+    pub fn terminated(&mut self, node: NodeIx, ec2: &Ec2) {
+        self.gone.push(node);
+        for known in &mut self.known {
+            let here = ec2.holder(known.address).and_then(|(eni, _)| eni.node()) == Some(node);
+            if here {
+                known.confirmed = None;
+            }
+        }
+    }
+
+    /// A machine named an action that it cannot mean.
+    pub fn stuck(&mut self, now: Moment, slot: u32) {
+        self.broken(Promise::S7, now, || {
+            format!("process {slot} has nothing to do and no outcome")
+        });
+    }
+
+    /// The holder of the record has a proof that EC2 has the address on its ENI.
+    pub fn confirmed(&mut self, record: &StaticIp, slot: u32) {
+        let eni = record.attachment.as_ref().and_then(|a| a.eni.as_ref()).and_then(EniIx::of);
+        let epoch = record.epoch.0;
+        if let (Some(eni), Some(known)) = (eni, self.known(record.address)) {
+            known.confirmed = Some((slot, epoch, eni));
+        }
+    }
+
+    /// An attach has succeeded.
+    pub fn attached(&mut self, attached: &Attached) {
+        let eni = EniIx::of(&attached.eni);
+        if let (Some(eni), Some(known)) = (eni, self.known(attached.address)) {
+            let slot = known.confirmed.map_or(u32::MAX, |(slot, _, _)| slot);
+            known.confirmed = Some((slot, attached.epoch.0, eni));
+        }
+    }
+
+    /// An EC2 mutation is sent.
+    pub fn called(&mut self, now: Moment, slot: u32, (eni, address): (EniIx, Ipv4Addr)) {
+        let ours = eni.node().is_some_and(|node| node.0 < self.nodes);
+        if !ours || self.known(address).is_none() {
+            self.broken(Promise::S4, now, || {
+                format!("process {slot} calls EC2 for {address} on {eni:?}: not of this cluster")
+            });
+        }
+    }
+
+    /// A call of ours has changed EC2.
+    pub fn moved(&mut self, now: Moment, by: Mover, moving: Moving, record: Option<&StaticIp>) {
+        let Moving { address, from, to } = moving;
+        let slot = by.slot;
+        if by.outside {
+            // Outside A1: for moments the promise does not hold.
+            return self.doubt(address);
+        }
+        let taken = self.known(address).map_or(now, |known| known.taken);
+        let foreign = from == Some(STRANGER) || from == Some(SETTLER);
+        if foreign && now.since(taken) > self.unseen {
+            self.broken(Promise::S4, now, || {
+                format!("process {slot} took {address} from {from:?}")
+            });
+        }
+        if to.is_none() && !by.announced {
+            self.broken(Promise::S5, now, || {
+                format!("process {slot} left {address} without an ENI and had announced nothing")
+            });
+        }
+        let Some(known) = self.known(address) else { return };
+        known.left.extend(from.map(|eni| (eni, now)));
+        let Some((_, epoch, eni)) = known.confirmed else { return };
+        let current = record.is_some_and(|r| r.epoch.0 == epoch) && epoch == known.epoch;
+        let own = record.and_then(|r| r.attachment.as_ref()).map(|a| &a.run);
+        let author = own.and_then(Names::process) == Some(ProcessId(slot));
+        if current && to != Some(eni) && !author {
+            self.broken(Promise::S3, now, || {
+                format!(
+                    "a call of process {slot} moved {address} from {from:?} to {to:?}, which epoch \
+                     {epoch} has on {eni:?}"
+                )
+            });
+        }
+    }
+
+    /// A kernel write was permitted.
+    pub fn touched(&mut self, now: Moment, touch: Touch, kernel: &Kernel) {
+        let Touch { slot, node, address, epoch } = touch;
+        if kernel.addresses.get(&FOREIGN).is_none_or(|(_, tag)| *tag != Tag::Foreign) {
+            self.broken(Promise::S4, now, || format!("process {slot} removed {FOREIGN}"));
+        }
+        let Some(known) = self.known(address) else {
+            return self.broken(Promise::S4, now, || {
+                format!("process {slot} changes {address} in a kernel: not of the pool")
+            });
+        };
+        let highest = known.kernel[node.at()];
+        known.kernel[node.at()] = highest.max(epoch);
+        if epoch < highest {
+            self.broken(Promise::S3, now, || {
+                format!(
+                    "process {slot} changed {address} in the kernel of node {} for epoch {epoch}, \
+                     after epoch {highest}",
+                    node.0
+                )
+            });
+        }
+    }
+}
+
+/// EC2 cannot be told whom to take an address from: between the moment that a look-up shows and
+/// the effect of a forced Assign a stranger may come. What was shown is forced for T, the call
+/// lands within another T, and a look-up may lag.
+fn unseen(scenario: &Scenario) -> Duration {
+    let lags = scenario.swarm.rate(Fault::DescribeStale) > 0;
+    let lag = if lags { timing::DESCRIBE_LAG } else { Duration::ZERO };
+    timing::CALL_BOUND.saturating_mul(2).saturating_add(lag)
+}
+
+/// Whether the process of this number has this run id.
+fn is_run(run: &RunId, slot: u32) -> bool {
+    Names::process(run) == Some(ProcessId(slot))
+}

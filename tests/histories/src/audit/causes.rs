@@ -1,0 +1,155 @@
+//! What a process met: the causes that its exit code may name.
+
+use firecamp_core::action::Reply;
+use firecamp_core::failure::RegistryKind;
+use firecamp_core::failure::{CloudFailure, CloudKind, HostFailure, HostKind, RegistryFailure};
+use firecamp_core::outside::{Owner, PodView};
+
+use crate::names::EniIx;
+
+/// Something that explains a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// The registry was unavailable.
+    RegistryAway,
+    /// The registry refused, or an object was missing or garbled.
+    RegistryWrong,
+    /// A compare-and-swap failed.
+    Conflict,
+    /// A fresh read showed that the pod is not the live one, or ending.
+    PodGone,
+    /// EC2 refuses the credentials, or said what nobody knows.
+    Denied,
+    /// Too many requests.
+    Throttled,
+    /// EC2 or the metadata service failed for a moment.
+    CloudTrouble,
+    /// Somebody holds the address.
+    Held,
+    /// A look-up showed an ENI that has the address.
+    Shown,
+    /// The addresses of the pool were asked for: others may have them all.
+    PoolUsed,
+    /// The ENI or the subnet is full.
+    Full,
+    /// The ENI is gone.
+    EniGone,
+    /// The metadata service lacks an ENI.
+    NoEni,
+    /// The kernel lacks the link.
+    NoLink,
+    /// The lock was busy.
+    Busy,
+    /// The kernel refused.
+    KernelRefused,
+    /// The node's lock names a later epoch.
+    LockLost,
+    /// The volume failed.
+    DiskFailed,
+    /// It looked at the sockets of others and found some.
+    SocketsBusy,
+}
+
+/// A set of causes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Causes(u32);
+
+impl Causes {
+    /// Adds one.
+    pub fn add(&mut self, cause: Cause) {
+        self.0 |= 1 << (cause as u32);
+    }
+
+    /// Whether it holds this one.
+    pub fn has(self, cause: Cause) -> bool {
+        self.0 & (1 << (cause as u32)) != 0
+    }
+
+    /// Whether it holds any of these.
+    pub fn any(self, causes: &[Cause]) -> bool {
+        causes.iter().any(|cause| self.has(*cause))
+    }
+
+    /// Notes what a reply tells.
+    pub fn note(&mut self, reply: &Reply) {
+        match reply {
+            Reply::Member(Err(failure))
+            | Reply::Record(Err(failure))
+            | Reply::Allocated(Err(failure))
+            | Reply::Written(Err(failure))
+            | Reply::Pod(Err(failure)) => self.registry(failure),
+            Reply::Pod(Ok(view)) => self.pod(view),
+            Reply::Identity(Err(failure))
+            | Reply::Listed(Err(failure))
+            | Reply::Owner(Err(failure))
+            | Reply::Cloud(Err(failure)) => self.cloud(failure),
+            Reply::Allocated(Ok(_)) => self.add(Cause::PoolUsed),
+            Reply::Owner(Ok(Owner::Eni(holder))) => {
+                self.add(Cause::Shown);
+                if EniIx::of(&holder.id).and_then(EniIx::node).is_none() {
+                    self.add(Cause::Held);
+                }
+            }
+            Reply::File(Err(_)) => self.add(Cause::DiskFailed),
+            Reply::Host(Err(failure))
+            | Reply::Observed(Err(failure))
+            | Reply::Sockets(Err(failure)) => self.host(failure),
+            Reply::Observed(Ok(view)) if view.link.is_none() => self.add(Cause::NoLink),
+            Reply::Identity(Ok(node)) if node.enis.len() < 2 => self.add(Cause::NoEni),
+            Reply::Sockets(Ok(used)) if used.listeners > 0 || used.connections > 0 => {
+                self.add(Cause::SocketsBusy);
+            }
+            Reply::Member(Ok(_))
+            | Reply::Record(Ok(_))
+            | Reply::Written(Ok(_))
+            | Reply::Identity(Ok(_))
+            | Reply::Listed(Ok(_))
+            | Reply::Begun
+            | Reply::Owner(Ok(_))
+            | Reply::Cloud(Ok(()))
+            | Reply::File(Ok(_))
+            | Reply::Host(Ok(_))
+            | Reply::Observed(Ok(_))
+            | Reply::Sockets(Ok(_))
+            | Reply::Waited
+            | Reply::Stopping => {}
+        }
+    }
+
+    fn registry(&mut self, failure: &RegistryFailure) {
+        self.add(match failure.kind {
+            RegistryKind::Unavailable => Cause::RegistryAway,
+            RegistryKind::Conflict | RegistryKind::AlreadyExists => Cause::Conflict,
+            RegistryKind::NotFound | RegistryKind::Invalid | RegistryKind::Refused => {
+                Cause::RegistryWrong
+            }
+        });
+    }
+
+    fn pod(&mut self, view: &PodView) {
+        match view {
+            PodView::Absent | PodView::Present { .. } => self.add(Cause::PodGone),
+            PodView::Vouched => {}
+        }
+    }
+
+    fn cloud(&mut self, failure: &CloudFailure) {
+        self.add(match failure.kind {
+            CloudKind::HeldElsewhere => Cause::Held,
+            CloudKind::NotOurs | CloudKind::Transient => Cause::CloudTrouble,
+            CloudKind::CapacityExceeded | CloudKind::SubnetExhausted => Cause::Full,
+            CloudKind::Gone => Cause::EniGone,
+            CloudKind::Throttled => Cause::Throttled,
+            CloudKind::Auth | CloudKind::Unknown | CloudKind::BadAddress => Cause::Denied,
+        });
+    }
+
+    fn host(&mut self, failure: &HostFailure) {
+        self.add(match failure.kind {
+            HostKind::Superseded => Cause::LockLost,
+            HostKind::NoLink => Cause::NoLink,
+            HostKind::Busy => Cause::Busy,
+            HostKind::Refused => Cause::KernelRefused,
+        });
+    }
+}

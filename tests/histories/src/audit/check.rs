@@ -1,0 +1,104 @@
+//! S2: what ready means.
+
+use std::net::Ipv4Addr;
+
+use firecamp_core::lock::Hold;
+use firecamp_core::record::State;
+use firecamp_core::time::Moment;
+use firecamp_sim::{Disk, Kernel, Tag};
+
+use super::{Audit, Promise};
+use crate::level::Ready;
+use crate::names::{EniIx, Names, PodIx};
+use firecamp_core::record::StaticIp;
+
+/// Everything that has to agree for one pod.
+#[derive(Debug, Clone, Copy)]
+pub struct Truth<'a> {
+    /// Who EC2 says has the address.
+    pub owner: Option<EniIx>,
+    /// The ENI that its packets reach.
+    pub receiver: Option<EniIx>,
+    /// The record.
+    pub record: Option<&'a StaticIp>,
+    /// The kernel of the pod's node.
+    pub kernel: &'a Kernel,
+    /// The member's volume.
+    pub disk: &'a Disk,
+}
+
+impl Audit {
+    /// Checks one ready pod.
+    pub fn check(&mut self, now: Moment, (pod, ready): (PodIx, Ready), truth: &Truth<'_>) {
+        let secondary = self.secondary;
+        let Some(known) = self.known(ready.address) else { return };
+        let in_place = truth.owner == Some(ready.eni) && truth.receiver == Some(ready.eni);
+        known.doubt &= !in_place;
+        let doubt = known.doubt;
+        let wrong = wrong_outside(&ready, truth, doubt)
+            .or_else(|| wrong_record(pod, &ready, truth))
+            .or_else(|| wrong_node(&ready, truth, secondary));
+        if let Some(what) = wrong {
+            self.broken(Promise::S2, now, || {
+                format!("pod {} is ready on {}, but {what}", pod.0, ready.address)
+            });
+        }
+    }
+}
+
+fn wrong_outside(ready: &Ready, truth: &Truth<'_>, doubt: bool) -> Option<String> {
+    if doubt {
+        return None;
+    }
+    if truth.owner != Some(ready.eni) {
+        return Some(format!("EC2 has it on {:?}, not on {:?}", truth.owner, ready.eni));
+    }
+    (truth.receiver != Some(ready.eni))
+        .then(|| format!("its packets reach {:?}, not {:?}", truth.receiver, ready.eni))
+}
+
+fn wrong_record(pod: PodIx, ready: &Ready, truth: &Truth<'_>) -> Option<String> {
+    let Some(record) = truth.record else { return Some("it has no record".to_owned()) };
+    let holds = record
+        .attachment
+        .as_ref()
+        .is_some_and(|a| a.state == State::Attached && Names::pod_ix(&a.pod) == Some(pod));
+    (record.epoch.0 != ready.epoch || !holds).then(|| {
+        let state = record.attachment.as_ref().map(|a| (a.state, &a.pod));
+        format!("the record has epoch {} with {state:?}", record.epoch)
+    })
+}
+
+fn wrong_node(ready: &Ready, truth: &Truth<'_>, secondary: bool) -> Option<String> {
+    let (address, kernel) = (ready.address, truth.kernel);
+    let mac = kernel.addresses.get(&address);
+    let here = mac.is_some_and(|(mac, tag)| *tag == Tag::Ours && mac.bytes()[5] == ready.eni.0);
+    if !here {
+        return Some(format!("its node's kernel has {mac:?}"));
+    }
+    if secondary && !kernel.routed.contains(&address) {
+        return Some("its node has no route for it".to_owned());
+    }
+    let lock = kernel.locks.get(&address);
+    let held =
+        lock.is_some_and(|last| last.hold == Hold::Held && last.holder.epoch.0 == ready.epoch);
+    if !held {
+        return Some(format!("the lock has {lock:?}"));
+    }
+    let published = truth.disk.durable.as_deref().is_some_and(|text| is_text_of(text, address))
+        && truth.disk.visible == truth.disk.durable;
+    (!published).then(|| format!("the file says {:?}", truth.disk))
+}
+
+fn is_text_of(text: &str, address: Ipv4Addr) -> bool {
+    text.parse() == Ok(address)
+}
+
+impl Audit {
+    /// From here on nothing excuses what is out of place.
+    pub fn clear_doubt(&mut self) {
+        for known in &mut self.known {
+            known.doubt = false;
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Writes to the registry: S1, and S3 for records.
+
+use firecamp_core::record::{Attachment, State, StaticIp};
+use firecamp_core::time::Moment;
+
+use super::{Audit, Author, Promise, is_run};
+
+impl Audit {
+    /// A static IP was created or replaced.
+    pub fn recorded(
+        &mut self,
+        now: Moment,
+        by: Author,
+        before: Option<&StaticIp>,
+        after: &StaticIp,
+    ) {
+        match before {
+            None => self.created(now, by, after),
+            Some(before) => {
+                self.changed(now, by, before, after);
+                self.unmarked(now, by, before, after);
+            }
+        }
+        let Some(known) = self.known(after.address) else { return };
+        if after.epoch.0 > known.epoch {
+            known.marks.clear();
+            known.marks.extend(before.iter().flat_map(|before| &before.unsettled).cloned());
+            // Whoever takes over has no proof yet, and the last holder's does not matter.
+            known.confirmed = None;
+        }
+        known.epoch = after.epoch.0;
+    }
+
+    fn created(&mut self, now: Moment, by: Author, after: &StaticIp) {
+        let count = &mut self.allocated[by.member.at()];
+        *count = count.saturating_add(1);
+        let (count, slot) = (*count, by.slot);
+        if count > 1 {
+            let member = &after.member;
+            self.broken(Promise::S1, now, || {
+                format!(
+                    "process {slot} allocated {}, the second address of {member}",
+                    after.address
+                )
+            });
+        }
+    }
+
+    fn changed(&mut self, now: Moment, by: Author, before: &StaticIp, after: &StaticIp) {
+        let slot = by.slot;
+        if after.member != before.member {
+            self.broken(Promise::S1, now, || {
+                format!("process {slot} gave {} to {}", after.address, after.member)
+            });
+        }
+        if after.epoch < before.epoch {
+            self.broken(Promise::S1, now, || {
+                format!("process {slot} set epoch {} back to {}", before.epoch, after.epoch)
+            });
+        }
+        if after.epoch > before.epoch {
+            return;
+        }
+        let (Some(old), Some(new)) = (&before.attachment, &after.attachment) else { return };
+        if !may_change(old, new, slot) {
+            self.broken(Promise::S3, now, || {
+                format!(
+                    "process {slot} changed the record of {} at epoch {}: {old:?} to {new:?}",
+                    after.address, after.epoch
+                )
+            });
+        }
+    }
+
+    /// Nobody clears a mark but its own process, or the taker that has waited for it.
+    fn unmarked(&mut self, now: Moment, by: Author, before: &StaticIp, after: &StaticIp) {
+        for mark in &before.unsettled {
+            let replaced =
+                || after.unsettled.iter().any(|m| m.mutation == mark.mutation && m.eni == mark.eni);
+            if is_run(&mark.run, by.slot) || after.unsettled.contains(mark) || replaced() {
+                continue;
+            }
+            let holder = before.attachment.as_ref().is_some_and(|a| is_run(&a.run, by.slot));
+            let found = self.known(before.address).is_some_and(|k| k.marks.contains(mark));
+            if !(holder && found) {
+                let slot = by.slot;
+                self.broken(Promise::S3, now, || {
+                    format!("process {slot} cleared {mark:?} of {}", before.address)
+                });
+            }
+        }
+    }
+}
+
+/// Within one epoch, only its own run completes or abandons it, and only its pod is released.
+fn may_change(old: &Attachment, new: &Attachment, slot: u32) -> bool {
+    let own = is_run(&old.run, slot);
+    match new.state {
+        State::Attaching | State::Attached => {
+            let same = new.pod == old.pod && new.run == old.run && new.eni == old.eni;
+            same && (own || new.state == old.state)
+        }
+        State::Parked | State::Releasing | State::Released => own || new.pod == old.pod,
+    }
+}

@@ -1,0 +1,210 @@
+//! The command line.
+
+use std::io::{IsTerminal as _, Write as _, stderr, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::history;
+use crate::names::Names;
+use crate::run::{Plan, Progress, Summary, run};
+use crate::scenario::Scenario;
+use crate::shrink::shrink;
+use crate::trace::Trace;
+
+/// Runs the protocol's own machines through seeded histories of a simulated cluster.
+#[derive(Debug, Parser)]
+#[command(name = "firecamp-histories", after_help = EXITS)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXITS: &str = "Exit codes:
+  0  every promise held, and everything that has to be met was met
+  1  a promise was broken, or a history was not the same twice
+  2  the command line is wrong
+  3  a fault, a deed, an outcome or a boundary was met too seldom";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run histories of seeds in a row.
+    Run {
+        /// How many.
+        #[arg(long, default_value_t = 200_000)]
+        histories: u64,
+        /// The first seed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Threads; all cores if absent.
+        #[arg(long)]
+        jobs: Option<usize>,
+        /// Write the summary to this file.
+        #[arg(long)]
+        json: Option<PathBuf>,
+        /// Everything has to be met so often in a million histories, and once at least.
+        #[arg(long, default_value_t = 20)]
+        floor: u64,
+        /// Stop after so many broken promises.
+        #[arg(long, default_value_t = 10)]
+        enough: usize,
+    },
+    /// Run one history again and say what happened in it.
+    Replay {
+        /// Its seed.
+        seed: u64,
+        /// Print every step, not only those of the smallest scenario that still fails.
+        #[arg(long)]
+        trace: bool,
+    },
+}
+
+/// Parses the command line and obeys it.
+pub fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Run { histories, seed, jobs, json, floor, enough } => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let jobs = jobs.unwrap_or(cores);
+            let plan = Plan { first: seed, count: histories, jobs, twice: 100, enough };
+            run_all(&plan, json, floor)
+        }
+        Command::Replay { seed, trace } => replay(seed, trace),
+    };
+    done.unwrap_or_else(|error| {
+        // Whoever reads our output has gone away, or the file cannot be written.
+        drop(writeln!(stderr(), "firecamp-histories: {error}"));
+        ExitCode::from(2)
+    })
+}
+
+#[expect(clippy::disallowed_types, reason = "a rate is measured in real time, by nobody's test")]
+type Clock = std::time::Instant;
+
+fn run_all(plan: &Plan, json: Option<PathBuf>, floor: u64) -> std::io::Result<ExitCode> {
+    let begun = Clock::now();
+    let progress = Progress::default();
+    let over = AtomicBool::new(false);
+    let summary = std::thread::scope(|scope| {
+        scope.spawn(|| watch(plan, &progress, &over, begun));
+        let summary = run(plan, &progress);
+        over.store(true, Ordering::Relaxed);
+        summary
+    });
+    let took = begun.elapsed();
+    print(&summary, took)?;
+    if let Some(path) = json {
+        std::fs::write(path, format!("{:#}\n", summary.to_json(plan, took)))?;
+    }
+    if !summary.found.is_empty() || !summary.diverged.is_empty() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let unmet = summary.unmet(floor);
+    for line in &unmet {
+        writeln!(stdout(), "met too seldom: {line}")?;
+    }
+    Ok(if unmet.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// One line every two seconds for a person, every half minute for a log.
+fn watch(plan: &Plan, progress: &Progress, over: &AtomicBool, begun: Clock) {
+    let person = stderr().is_terminal();
+    let pause = if person { 20 } else { 300 };
+    let mut slept = 0;
+    while !over.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(100));
+        slept += 1;
+        if slept % pause != 0 {
+            continue;
+        }
+        let done = progress.done.load(Ordering::Relaxed);
+        let rate = rate(done, begun.elapsed());
+        let found = progress.found.load(Ordering::Relaxed);
+        let end = if person { "\r" } else { "\n" };
+        let of = plan.count;
+        let line = format!("{done} of {of} histories, {rate:.0} a second, {found} broke{end}");
+        drop(stderr().write_all(line.as_bytes()));
+    }
+}
+
+fn rate(count: u64, took: Duration) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / took.as_secs_f64().max(0.001)
+}
+
+fn print(summary: &Summary, took: Duration) -> std::io::Result<()> {
+    let mut out = stdout().lock();
+    let Summary { histories, shortest, longest, .. } = summary;
+    let steps = summary.probes.steps;
+    let seconds = took.as_secs_f64();
+    writeln!(
+        out,
+        "{histories} histories in {seconds:.1} s, {:.0} a second",
+        rate(*histories, took)
+    )?;
+    let mean = steps / histories.max(&1);
+    writeln!(out, "steps: {steps} in all, {mean} each, {shortest} to {longest}")?;
+    for (from, count) in summary.lengths() {
+        writeln!(out, "  {from:>6} steps and up: {count}")?;
+    }
+    let (slowest, seed) = summary.slowest;
+    writeln!(out, "virtual time: {} hours", summary.virtual_time.as_secs() / 3_600)?;
+    writeln!(out, "slowest healing: {:.1} s (seed {seed})", slowest.as_secs_f64())?;
+    writeln!(out, "run twice: {}, different: {:?}", summary.twice, summary.diverged)?;
+    for (name, count) in summary.probes.counts() {
+        writeln!(out, "  {name:<28} {count}")?;
+    }
+    for found in &summary.found {
+        writeln!(out, "BROKEN {}", found.violation)?;
+        writeln!(out, "  replay: make sim SEED={} N=1", found.seed)?;
+        writeln!(out, "  or: cargo run -p firecamp-histories -- replay {}", found.seed)?;
+    }
+    Ok(())
+}
+
+fn replay(seed: u64, all: bool) -> std::io::Result<ExitCode> {
+    let mut out = stdout().lock();
+    let names = Names::new();
+    let scenario = Scenario::draw(seed);
+    let report = history::run(&scenario, &names, Trace::full());
+    let Some(violation) = report.violation else {
+        if all {
+            print_scenario(&mut out, &scenario, report.trace)?;
+        }
+        let (steps, length) = (report.probes.steps, report.length);
+        writeln!(out, "seed {seed} holds every promise: {steps} steps, {length:?}")?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    if all {
+        print_scenario(&mut out, &scenario, report.trace)?;
+        writeln!(out, "BROKEN {violation}")?;
+    } else {
+        let small = shrink(&scenario, violation.promise, &names);
+        let report = history::run(&small, &names, Trace::full());
+        print_scenario(&mut out, &small, report.trace)?;
+        let violation = report.violation.unwrap_or(violation);
+        writeln!(out, "BROKEN {violation}")?;
+    }
+    writeln!(out, "replay: cargo run -p firecamp-histories -- replay {seed} --trace")?;
+    Ok(ExitCode::FAILURE)
+}
+
+fn print_scenario(
+    out: &mut impl std::io::Write,
+    scenario: &Scenario,
+    trace: Trace,
+) -> std::io::Result<()> {
+    writeln!(out, "{:?}", scenario.shape)?;
+    let faults: Vec<_> =
+        scenario.swarm.on().map(|fault| (fault, scenario.swarm.rate(fault))).collect();
+    writeln!(out, "faults in ten thousand calls: {faults:?}")?;
+    for at in &scenario.script {
+        writeln!(out, "{:>7} ms  {:?}", at.ms, at.deed)?;
+    }
+    writeln!(out, "{:>7} ms  heal", scenario.heal_at_ms)?;
+    for line in trace.lines() {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}

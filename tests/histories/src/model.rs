@@ -1,0 +1,166 @@
+//! The level at which the machines are stepped directly: no runner, no client, no wire. One
+//! event queue in virtual time; a step is one machine's action and its reply.
+
+mod agent;
+mod calls;
+mod checks;
+mod cloud;
+mod host;
+mod orders;
+mod perform;
+mod process;
+mod queue;
+mod registry;
+
+use std::collections::VecDeque;
+
+use firecamp_core::time::Moment;
+
+use crate::audit::Audit;
+use crate::cluster::Ended;
+use crate::names::{Names, ProcessId};
+use crate::probe::Probes;
+use crate::scenario::{Fault, Scenario};
+use crate::seed::{Chance, Purpose};
+use crate::trace::Trace;
+use crate::world::World;
+
+use self::calls::Calls;
+use self::process::{Process, Slot, Stalled};
+use self::queue::{Event, Queue};
+
+/// The processes and the outside systems of one history.
+#[derive(Debug)]
+pub struct Model<'a> {
+    pub(crate) names: &'a Names,
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) now: Moment,
+    pub(crate) world: World,
+    pub(crate) audit: Audit,
+    /// What was met.
+    pub probes: Probes,
+    /// What happened, if somebody wants to know.
+    pub trace: Trace,
+    queue: Queue,
+    processes: Vec<Process>,
+    /// By process id.
+    slots: Vec<Slot>,
+    calls: Calls,
+    others: Chance,
+    healing: bool,
+    ended: VecDeque<(ProcessId, Ended)>,
+}
+
+impl<'a> Model<'a> {
+    /// A cluster at rest.
+    pub fn new(scenario: &'a Scenario, names: &'a Names, trace: Trace) -> Self {
+        Self {
+            names,
+            scenario,
+            now: Moment::default(),
+            world: World::new(scenario, names),
+            audit: Audit::new(scenario),
+            probes: Probes::default(),
+            trace,
+            queue: Queue::default(),
+            processes: Vec::with_capacity(64),
+            slots: Vec::with_capacity(64),
+            calls: Calls::default(),
+            others: Chance::new(scenario.seed, Purpose::Others, 0),
+            healing: false,
+            ended: VecDeque::new(),
+        }
+    }
+
+    /// When something happens next. None: nothing does by itself.
+    pub fn next(&self) -> Option<Moment> {
+        self.queue.next()
+    }
+
+    /// Lets the next thing happen.
+    pub fn step(&mut self) {
+        let Some((at, event)) = self.queue.pop() else { return };
+        self.now = at;
+        match event {
+            Event::Reply(slot, turn) => self.reply_due(slot, turn),
+            Event::Act(slot, turn) if self.is_turn(slot, turn) => self.act(slot),
+            Event::Tick(slot, turn) if self.is_turn(slot, turn) => self.tick(slot),
+            Event::Act(..) | Event::Tick(..) => {}
+            Event::Land(call) => self.land(call),
+        }
+    }
+
+    /// A process that has ended by itself since the last time.
+    pub fn take_ended(&mut self) -> Option<(ProcessId, Ended)> {
+        self.ended.pop_front()
+    }
+
+    fn process(&mut self, slot: Slot) -> &mut Process {
+        &mut self.processes[slot.at()]
+    }
+
+    /// Whether what was scheduled for a process is still to happen.
+    fn is_turn(&self, slot: Slot, turn: u32) -> bool {
+        let process = &self.processes[slot.at()];
+        process.alive && process.turn == turn
+    }
+
+    /// Whether a call of this process breaks so now.
+    fn strikes(&mut self, slot: Slot, fault: Fault) -> bool {
+        let rate = self.scenario.swarm.rate(fault);
+        if rate == 0 || self.healing {
+            return false;
+        }
+        let strikes = self.processes[slot.at()].chance.at_rate(rate);
+        if strikes {
+            self.probes.fault(fault);
+        }
+        strikes
+    }
+
+    /// A reply has come to a process.
+    fn reply_due(&mut self, slot: Slot, turn: u32) {
+        if !self.is_turn(slot, turn) {
+            return;
+        }
+        let now = self.now;
+        let process = &mut self.processes[slot.at()];
+        if process.frozen && !process.decides_first {
+            process.stalled = Some(Stalled::Reply);
+            return;
+        }
+        let Some(reply) = process.reply.take() else { return };
+        process.note(&reply);
+        self.trace.reply(now, slot.0, &reply);
+        let process = &mut self.processes[slot.at()];
+        process.machine.reply(reply, now);
+        if let Some(step) = process.machine.crossed() {
+            self.probes.step(step);
+            self.crossed(slot, step);
+        }
+        let process = &mut self.processes[slot.at()];
+        if process.frozen {
+            // It was stopped just before it would have sent its next request.
+            process.stalled = Some(Stalled::Act);
+            return;
+        }
+        self.act(slot);
+    }
+
+    /// The process does what its machine names, or ends.
+    fn act(&mut self, slot: Slot) {
+        let process = &mut self.processes[slot.at()];
+        if process.frozen {
+            process.stalled = Some(Stalled::Act);
+            return;
+        }
+        process.steps = process.steps.saturating_add(1);
+        self.probes.steps = self.probes.steps.saturating_add(1);
+        if process.machine.outcome().is_some() {
+            return self.finish(slot);
+        }
+        let action = process.machine.action();
+        self.trace.action(self.now, slot.0, &action);
+        self.perform(slot, &action);
+    }
+}

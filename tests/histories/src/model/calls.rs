@@ -1,0 +1,63 @@
+//! Calls that have been sent. They belong to nobody any more: whoever sent one may die, its effect
+//! comes all the same.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::record::Write;
+
+use super::process::Slot;
+use crate::names::EniIx;
+use crate::world::ec2::Lags;
+
+/// What a call does when it lands.
+#[derive(Debug)]
+pub(super) enum Effect {
+    Write(Box<Write>),
+    Assign {
+        eni: EniIx,
+        address: Ipv4Addr,
+        force: bool,
+        lags: Lags,
+    },
+    Unassign {
+        eni: EniIx,
+        address: Ipv4Addr,
+        lags: Lags,
+    },
+    /// A kernel write whose comparison was made before: only with a planted bug.
+    Kernel(Box<firecamp_core::action::Action>),
+}
+
+/// A call in flight.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) slot: Slot,
+    pub(super) turn: u32,
+    pub(super) effect: Effect,
+    /// The answer comes so long after the effect. None: the process has been told otherwise.
+    pub(super) answer: Option<Duration>,
+    /// It lands after T.
+    pub(super) outside: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    calls: Vec<Option<Call>>,
+    /// So many have not landed yet.
+    pub(super) open: u32,
+}
+
+impl Calls {
+    pub(super) fn send(&mut self, call: Call) -> u32 {
+        self.open = self.open.saturating_add(1);
+        self.calls.push(Some(call));
+        u32::try_from(self.calls.len().saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn take(&mut self, number: u32) -> Option<Call> {
+        let at = usize::try_from(number).ok()?;
+        self.open = self.open.saturating_sub(1);
+        self.calls.get_mut(at)?.take()
+    }
+}

@@ -1,0 +1,58 @@
+//! Ready pods against the truth.
+
+use std::net::Ipv4Addr;
+
+use super::Model;
+use super::process::Runs;
+use crate::audit::Truth;
+use crate::level::Ready;
+use crate::names::PodIx;
+
+impl Model<'_> {
+    /// Checks the pods that are ready on an address.
+    pub(super) fn check_address(&mut self, address: Ipv4Addr) {
+        for number in 0..self.audit.ready_pods().len() {
+            let (pod, ready) = self.audit.ready_pods()[number];
+            if ready.address == address {
+                self.check(pod, ready);
+            }
+        }
+    }
+
+    /// Checks every pod that is ready.
+    pub(super) fn check_all(&mut self) {
+        for number in 0..self.audit.ready_pods().len() {
+            let (pod, ready) = self.audit.ready_pods()[number];
+            self.check(pod, ready);
+        }
+    }
+
+    /// Checks every pod that is ready, also where a stranger has been.
+    pub fn check_without_doubt(&mut self) {
+        self.audit.clear_doubt();
+        self.check_all();
+    }
+
+    fn check(&mut self, pod: PodIx, ready: Ready) {
+        let address = ready.address;
+        let truth = Truth {
+            owner: self.world.ec2.holder(address).map(|(eni, _)| eni),
+            receiver: self.world.ec2.receiver(address, self.now),
+            record: self.world.registry.static_ips.get(&address).map(|s| &s.object),
+            kernel: &self.world.nodes[ready.node.at()].kernel,
+            disk: &self.world.disks[ready.member.at()],
+        };
+        self.audit.check(self.now, (pod, ready), &truth);
+    }
+
+    /// A process that runs though everything has settled, other than sidecars and agents.
+    pub fn stuck(&self) -> Option<String> {
+        let runs = |process: &&super::process::Process| match process.machine {
+            Runs::Attach(_) | Runs::Errand(_) => process.alive,
+            Runs::Release(_) => process.alive && process.signalled,
+            Runs::Agent(_) => false,
+        };
+        let stuck = self.processes.iter().find(runs);
+        stuck.map(|process| format!("{:?} still runs: {:?}", process.spawn, process.machine))
+    }
+}

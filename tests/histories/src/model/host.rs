@@ -1,0 +1,169 @@
+//! The kernel of a node and the volume of a member: local, so an effect is at once.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::action::{Action, Reply};
+use firecamp_core::bug::{Bug, planted};
+use firecamp_core::failure::{FileFailure, HostFailure, HostKind};
+use firecamp_core::outside::{Holder, KernelTarget};
+
+use super::Model;
+use super::calls::Effect;
+use super::process::Slot;
+use crate::audit::Touch;
+use crate::names::NodeIx;
+use crate::scenario::Fault;
+
+fn failed(kind: HostKind) -> HostFailure {
+    HostFailure { kind, detail: String::new() }
+}
+
+/// The answer to a kernel action that failed.
+fn answer(action: &Action, failure: HostFailure) -> Reply {
+    if let Action::Observe(_) = action {
+        Reply::Observed(Err(failure))
+    } else if let Action::ReadSockets(_) = action {
+        Reply::Sockets(Err(failure))
+    } else {
+        Reply::Host(Err(failure))
+    }
+}
+
+/// The address and the holder of a kernel write.
+fn subject(action: &Action) -> Option<(Ipv4Addr, &Holder)> {
+    if let Action::AddAddress(KernelTarget { address, .. }, holder)
+    | Action::AddRouting(KernelTarget { address, .. }, holder)
+    | Action::RemoveAddress(address, holder)
+    | Action::RemoveRouting(address, holder) = action
+    {
+        return Some((*address, holder));
+    }
+    None
+}
+
+impl Model<'_> {
+    pub(super) fn host(&mut self, slot: Slot, action: &Action) {
+        let node = self.processes[slot.at()].spawn.node;
+        let after = self.process(slot).chance.micros(50, 1_500);
+        if self.strikes(slot, Fault::HostBusy) {
+            let after = self.process(slot).chance.millis(5, 3_000);
+            return self.reply_after(slot, after, answer(action, failed(HostKind::Busy)));
+        }
+        if self.strikes(slot, Fault::HostRefuses) {
+            if self.process(slot).chance.once_in(2) {
+                // What failed may have taken effect all the same.
+                self.act_on_kernel(slot, action);
+            }
+            return self.reply_after(slot, after, answer(action, failed(HostKind::Refused)));
+        }
+        let target = if let Action::AddAddress(target, _)
+        | Action::AddRouting(target, _)
+        | Action::Observe(target) = action
+        {
+            Some(target)
+        } else {
+            None
+        };
+        if let (Some(target), true) = (target, self.world.node(node).hardware_at > self.now) {
+            let reply = if let Action::Observe(_) = action {
+                let mut view = self.world.node(node).kernel.observe(target);
+                (view.link, view.link_up) = (None, false);
+                Reply::Observed(Ok(view))
+            } else {
+                answer(action, failed(HostKind::NoLink))
+            };
+            return self.reply_after(slot, after, reply);
+        }
+        if planted(Bug::CheckOutsideLock) && subject(action).is_some() {
+            return self.check_then_change(slot, action);
+        }
+        let reply = self.act_on_kernel(slot, action);
+        self.reply_after(slot, after, reply);
+    }
+
+    /// The planted bug: others may act between the comparison and the change.
+    fn check_then_change(&mut self, slot: Slot, action: &Action) {
+        let node = self.processes[slot.at()].spawn.node;
+        let kernel = &self.world.node(node).kernel;
+        let adds = matches!(action, Action::AddAddress(..) | Action::AddRouting(..));
+        let may = subject(action).map_or(Ok(()), |(address, holder)| {
+            if adds { kernel.may_add(address, holder) } else { kernel.may_remove(address, holder) }
+        });
+        if let Err(failure) = may {
+            return self.reply_after(slot, Duration::ZERO, answer(action, failure));
+        }
+        let lands = self.process(slot).chance.millis(1, 200);
+        let effect = Effect::Kernel(Box::new(action.clone()));
+        self.send(slot, (lands, Some(Duration::ZERO)), effect);
+    }
+
+    fn act_on_kernel(&mut self, slot: Slot, action: &Action) -> Reply {
+        if subject(action).is_some() {
+            return self.change_kernel(slot, action);
+        }
+        let node = self.processes[slot.at()].spawn.node;
+        let kernel = &self.world.node(node).kernel;
+        if let Action::Observe(target) = action {
+            return Reply::Observed(Ok(kernel.observe(target)));
+        }
+        let used = if let Action::ReadSockets(address) = action {
+            kernel.sockets(*address)
+        } else {
+            return Reply::Host(Ok(false));
+        };
+        Reply::Sockets(Ok(used))
+    }
+
+    /// A kernel write, and what the audits say to it.
+    pub(super) fn change_kernel(&mut self, slot: Slot, action: &Action) -> Reply {
+        let node = self.processes[slot.at()].spawn.node;
+        let kernel = &mut self.world.node_mut(node).kernel;
+        let done = if let Action::AddAddress(target, holder) = action {
+            kernel.add_address(target, holder)
+        } else if let Action::AddRouting(target, holder) = action {
+            kernel.add_routing(target, holder)
+        } else if let Action::RemoveAddress(address, holder) = action {
+            kernel.remove_address(*address, holder)
+        } else if let Action::RemoveRouting(address, holder) = action {
+            kernel.remove_routing(*address, holder)
+        } else {
+            return Reply::Host(Ok(false));
+        };
+        if let (Ok(_), Some((address, holder))) = (&done, subject(action)) {
+            self.touched(slot, node, address, holder);
+        }
+        Reply::Host(done)
+    }
+
+    fn touched(&mut self, slot: Slot, node: NodeIx, address: Ipv4Addr, holder: &Holder) {
+        let touch = Touch { slot: slot.0, node, address, epoch: holder.epoch.0 };
+        self.audit.touched(self.now, touch, &self.world.node(node).kernel);
+        if planted(Bug::PrefixMatch) {
+            self.check_all();
+        }
+        self.check_address(address);
+    }
+
+    pub(super) fn file(&mut self, slot: Slot, action: &Action) {
+        let member = self.processes[slot.at()].spawn.member;
+        let fails = self.strikes(slot, Fault::DiskFails);
+        let before = fails && self.process(slot).chance.once_in(2);
+        let disk = &mut self.world.disks[member.at()];
+        let done = if before {
+            Ok(false)
+        } else if let Action::StageFile(address) = action {
+            disk.stage(*address)
+        } else if let Action::PublishFile = action {
+            disk.publish().map(|()| true)
+        } else if let Action::SyncFile = action {
+            disk.sync().map(|()| true)
+        } else {
+            disk.probe().map(|()| true)
+        };
+        let failure = FileFailure { detail: String::new() };
+        let reply = Reply::File(if fails { Err(failure) } else { done });
+        let after = self.process(slot).chance.micros(100, 5_000);
+        self.reply_after(slot, after, reply);
+    }
+}

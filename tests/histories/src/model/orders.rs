@@ -1,0 +1,336 @@
+//! What the director orders, carried out.
+
+use std::time::Duration;
+
+use firecamp_core::action::{Action, Reply};
+use firecamp_core::attach::{Attach, AttachInput};
+use firecamp_core::contract::timing;
+use firecamp_core::machine::Outcome;
+use firecamp_core::node::EniRule;
+use firecamp_core::outside::SocketScope;
+use firecamp_core::release::{Release, ReleaseInput, Releaser};
+
+use super::Model;
+use super::agent::Agent;
+use super::process::{Process, Runs, Slot, Stalled};
+use super::queue::Event;
+use crate::audit::{End, Life};
+use crate::cluster::Ended;
+use crate::level::{Level, Order, Power, Role, Spawn};
+use crate::names::{NodeIx, ProcessId};
+use crate::scenario::{Outage, StopKind, Theft};
+use crate::seed::{Chance, Purpose};
+use crate::world::ec2::Lags;
+
+impl Level for Model<'_> {
+    fn order(&mut self, now: firecamp_core::time::Moment, order: Order) {
+        self.now = now;
+        self.trace.order(now, &order);
+        match order {
+            Order::Spawn(spawn) => self.spawn(spawn),
+            Order::Signal(process) => self.signal(process),
+            Order::Kill(process) => self.kill(process),
+            Order::Freeze(process) => self.freeze(process),
+            Order::Thaw(process) => self.thaw(process),
+            Order::Pod(member, pod) => {
+                self.world.pods[member.at()] = pod;
+                self.audit.shown(member, pod);
+            }
+            Order::Sockets(node, address, used) => {
+                self.world.node_mut(node).kernel.sockets.insert(address, used);
+            }
+            Order::LosePower(member) => self.world.disks[member.at()].lose_power(),
+            Order::Node(node, power) => self.power(node, power),
+            Order::Steal(address, theft) => self.steal(address, theft),
+            Order::Fill(node, full) => {
+                let eni = node.eni(self.scenario.shape.slot());
+                self.world.ec2.fill(eni, full);
+            }
+            Order::Outage(Outage::Api, out) => self.world.api_out = out,
+            Order::Outage(Outage::Ec2, out) => self.world.ec2_out = out,
+            Order::Outage(Outage::Metadata(node), out) => {
+                self.world.node_mut(node).metadata_out = out;
+            }
+            Order::Ready(pod, ready) => {
+                self.audit.ready(pod, ready);
+                self.check_address(ready.address);
+            }
+            Order::Unready(pod) => self.audit.unready(pod),
+            Order::Heal => {
+                self.healing = true;
+                for node in &mut self.world.nodes {
+                    node.hardware_at = node.hardware_at.min(now);
+                }
+                self.world.ec2.buckets = crate::world::ec2::Buckets::default();
+                self.world.ec2.give_back(now, Lags::default());
+            }
+        }
+    }
+}
+
+impl Model<'_> {
+    fn spawn(&mut self, spawn: Spawn) {
+        let slot = self.slot();
+        let machine = match spawn.role {
+            Role::Init => {
+                Runs::Attach(Box::new(Attach::new(self.attach_input(spawn, slot), self.now)))
+            }
+            Role::Stop(kind, grace) => {
+                let input = self.release_input(spawn, slot, kind, grace);
+                Runs::Release(Box::new(Release::new(input, self.now)))
+            }
+            Role::Agent => Runs::Agent(Box::new(Agent::new(self.scenario.shape.pool))),
+        };
+        debug_assert_eq!(self.slots.len(), spawn.process.at(), "ids come in order");
+        self.slots.push(slot);
+        self.begin(spawn, machine, None);
+    }
+
+    /// The slot of the next process.
+    pub(super) fn slot(&self) -> Slot {
+        Slot(u32::try_from(self.processes.len()).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn begin(&mut self, spawn: Spawn, machine: Runs, agent: Option<Slot>) {
+        let slot = self.slot();
+        let chance = Chance::new(self.scenario.seed, Purpose::Process, u64::from(slot.0));
+        let ticks = matches!(machine, Runs::Agent(_));
+        let mut process = Process::new(spawn, machine, chance, self.now);
+        process.agent = agent;
+        let first = process.chance.micros(500, 20_000);
+        let event = if ticks { Event::Tick(slot, 0) } else { Event::Act(slot, 0) };
+        self.processes.push(process);
+        self.queue.push(self.now.plus(first), event);
+    }
+
+    fn attach_input(&self, spawn: Spawn, slot: Slot) -> AttachInput {
+        let shape = &self.scenario.shape;
+        let rule = if shape.secondary { EniRule::DeviceIndex(1) } else { EniRule::Primary };
+        AttachInput {
+            member: self.names.member(spawn.member).clone(),
+            pod: self.names.uid(spawn.pod),
+            node: self.names.node(spawn.node).name.clone(),
+            cluster: self.names.cluster.clone(),
+            pool: None,
+            rule,
+            run: self.names.run(ProcessId(slot.0)),
+            deadline: shape.deadline(),
+            predecessor_grace: shape.predecessor_grace(),
+        }
+    }
+
+    fn release_input(
+        &self,
+        spawn: Spawn,
+        slot: Slot,
+        kind: StopKind,
+        grace: Duration,
+    ) -> ReleaseInput {
+        let sidecar = kind == StopKind::Sidecar;
+        ReleaseInput {
+            member: self.names.member(spawn.member).clone(),
+            pod: self.names.uid(spawn.pod),
+            run: self.names.run(ProcessId(slot.0)),
+            unassign: false,
+            await_stop: sidecar,
+            by: Releaser::Stop,
+            scope: if sidecar { SocketScope::All } else { SocketScope::Connections },
+            drain: if sidecar { grace } else { timing::DRAIN },
+            grace,
+        }
+    }
+
+    fn alive(&self, process: ProcessId) -> Option<Slot> {
+        let slot = *self.slots.get(process.at())?;
+        self.processes[slot.at()].alive.then_some(slot)
+    }
+
+    fn signal(&mut self, process: ProcessId) {
+        let Some(slot) = self.alive(process) else { return };
+        let now = self.now;
+        let process = self.process(slot);
+        process.signalled = true;
+        process.signalled_at.get_or_insert(now);
+        if !process.frozen {
+            self.signal_seen(slot);
+        }
+    }
+
+    /// The runner sees the signal: init ends at once, a stop container is told at its next wait.
+    fn signal_seen(&mut self, slot: Slot) {
+        let process = &mut self.processes[slot.at()];
+        if matches!(process.machine, Runs::Attach(_)) {
+            process.alive = false;
+            let id = process.id();
+            self.close(slot, End::Interrupted);
+            self.ended.push_back((id, Ended::Interrupted));
+            return;
+        }
+        let waits = matches!(process.machine.action(), Action::AwaitStop | Action::Wait(_));
+        if waits && !process.told {
+            process.told = true;
+            process.reply = Some(Reply::Stopping);
+            process.turn = process.turn.wrapping_add(1);
+            let turn = process.turn;
+            self.queue.push(self.now, Event::Reply(slot, turn));
+        }
+    }
+
+    fn kill(&mut self, process: ProcessId) {
+        if let Some(slot) = self.alive(process) {
+            self.kill_slot(slot);
+            for number in 0..self.processes.len() {
+                let errand = Slot(u32::try_from(number).unwrap_or(u32::MAX));
+                if self.processes[number].alive && self.processes[number].agent == Some(slot) {
+                    self.kill_slot(errand);
+                }
+            }
+        }
+    }
+
+    fn kill_slot(&mut self, slot: Slot) {
+        self.processes[slot.at()].alive = false;
+        self.close(slot, End::Killed);
+    }
+
+    fn freeze(&mut self, process: ProcessId) {
+        let Some(slot) = self.alive(process) else { return };
+        self.freeze_slot(slot);
+        for number in 0..self.processes.len() {
+            if self.processes[number].alive && self.processes[number].agent == Some(slot) {
+                self.freeze_slot(Slot(u32::try_from(number).unwrap_or(u32::MAX)));
+            }
+        }
+    }
+
+    fn freeze_slot(&mut self, slot: Slot) {
+        let now = self.now;
+        let process = self.process(slot);
+        if !process.frozen {
+            process.frozen = true;
+            process.frozen_since = now;
+            process.decides_first = process.chance.once_in(2);
+        }
+    }
+
+    fn thaw(&mut self, process: ProcessId) {
+        let Some(slot) = self.alive(process) else { return };
+        self.thaw_slot(slot);
+        for number in 0..self.processes.len() {
+            if self.processes[number].alive && self.processes[number].agent == Some(slot) {
+                self.thaw_slot(Slot(u32::try_from(number).unwrap_or(u32::MAX)));
+            }
+        }
+    }
+
+    fn thaw_slot(&mut self, slot: Slot) {
+        let now = self.now;
+        let process = self.process(slot);
+        if !process.frozen {
+            return;
+        }
+        process.frozen = false;
+        process.frozen_for = process.frozen_for.saturating_add(now.since(process.frozen_since));
+        let turn = process.turn;
+        let stalled = process.stalled.take();
+        if process.signalled {
+            self.signal_seen(slot);
+        }
+        if !self.is_turn(slot, turn) {
+            return;
+        }
+        let event = match stalled {
+            Some(Stalled::Reply) => Event::Reply(slot, turn),
+            Some(Stalled::Act) => Event::Act(slot, turn),
+            Some(Stalled::Tick) => Event::Tick(slot, turn),
+            None => return,
+        };
+        self.queue.push(now, event);
+    }
+
+    fn power(&mut self, node: NodeIx, power: Power) {
+        let lags = self.lags_of_others();
+        // A hot-plugged ENI, or metadata after a boot, may take its time.
+        let slow = !self.healing && self.others.once_in(6);
+        let boots = self.others.millis(0, if slow { 45_000 } else { 2_000 });
+        let hardware_at = self.now.plus(boots);
+        let world = self.world.node_mut(node);
+        match power {
+            Power::Lost => {
+                let foreign = world.kernel.addresses.get(&crate::world::FOREIGN).copied();
+                world.kernel.reboot();
+                // Whoever put the foreign address there does so again.
+                world.kernel.addresses.extend(foreign.map(|held| (crate::world::FOREIGN, held)));
+                self.audit.rebooted(node);
+            }
+            Power::Back => world.hardware_at = hardware_at,
+            Power::Terminated => {
+                world.gone = true;
+                self.audit.rebooted(node);
+                self.audit.terminated(node, &self.world.ec2);
+                self.world.ec2.terminate(self.now, node, lags);
+            }
+        }
+    }
+
+    fn steal(&mut self, address: std::net::Ipv4Addr, theft: Theft) {
+        let (now, lags) = (self.now, self.lags_of_others());
+        let done = match theft {
+            Theft::Steal => self.world.ec2.steal(now, address, lags),
+            Theft::Unassign => self.world.ec2.strip(now, address, lags),
+            Theft::Settle => self.world.ec2.settle(now, address, lags),
+        };
+        if done {
+            self.probes.theft(theft);
+            self.audit.stolen(now, address);
+        }
+    }
+
+    pub(super) fn lags_of_others(&mut self) -> Lags {
+        Lags {
+            switch: self.others.millis(1, 500),
+            listed: self.others.millis(1, 1_000),
+            unlisted: self.others.millis(1, 5_000),
+        }
+    }
+
+    /// A process has come to its outcome.
+    pub(super) fn finish(&mut self, slot: Slot) {
+        let process = &mut self.processes[slot.at()];
+        process.alive = false;
+        let Some(outcome) = process.machine.outcome().cloned() else { return };
+        let (id, errand) = (process.id(), process.agent.is_some());
+        self.probes.outcome(&outcome);
+        if let (Outcome::Attached(attached), Runs::Attach(_)) = (&outcome, &process.machine) {
+            self.audit.attached(attached);
+        }
+        self.close(slot, End::Outcome(&outcome));
+        if errand {
+            self.disturb_agents();
+        } else {
+            self.ended.push_back((id, Ended::Outcome(outcome)));
+        }
+    }
+
+    fn close(&mut self, slot: Slot, end: End<'_>) {
+        let process = &self.processes[slot.at()];
+        let limit = match process.machine {
+            Runs::Attach(_) => Some(self.scenario.shape.deadline()),
+            Runs::Errand(_) => Some(timing::ERRAND_DEADLINE),
+            Runs::Release(_) | Runs::Agent(_) => None,
+        };
+        let life = Life {
+            now: self.now,
+            slot: slot.0,
+            awake: self.now.since(process.began).saturating_sub(process.frozen_for),
+            frozen: process.frozen_for > Duration::ZERO || process.slow,
+            limit,
+            signalled: process.signalled_at,
+            causes: process.causes,
+            calls: process.ec2_calls,
+            mutations: process.mutations,
+        };
+        self.trace.ended(self.now, slot.0, &end);
+        self.audit.ended(&life, &end);
+    }
+}

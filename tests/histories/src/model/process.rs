@@ -1,0 +1,154 @@
+//! A process: a machine, what it waits for, and what it has met.
+
+use std::time::Duration;
+
+use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::agent::Errand;
+use firecamp_core::attach::Attach;
+use firecamp_core::machine::{Machine, Outcome};
+use firecamp_core::release::Release;
+use firecamp_core::time::Moment;
+
+use crate::audit::Causes;
+use crate::level::Spawn;
+use crate::names::ProcessId;
+use crate::seed::Chance;
+
+use super::agent::Agent;
+
+/// A process or an errand of an agent, by its number here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot(pub(crate) u32);
+
+impl Slot {
+    pub(super) fn at(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+/// What a process runs.
+#[derive(Debug)]
+pub(super) enum Runs {
+    Attach(Box<Attach>),
+    Release(Box<Release>),
+    Errand(Box<Errand>),
+    /// An agent has no machine of its own: it looks around, plans and runs errands.
+    Agent(Box<Agent>),
+}
+
+/// What a process would have done while it was frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stalled {
+    Reply,
+    Act,
+    Tick,
+}
+
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) spawn: Spawn,
+    /// The agent whose errand it is.
+    pub(super) agent: Option<Slot>,
+    pub(super) machine: Runs,
+    pub(super) alive: bool,
+    pub(super) frozen: bool,
+    /// It is frozen after its machine has decided, just before the next request is sent.
+    pub(super) decides_first: bool,
+    pub(super) stalled: Option<Stalled>,
+    pub(super) signalled: bool,
+    /// The machine has been told of the signal.
+    pub(super) told: bool,
+    pub(super) turn: u32,
+    pub(super) reply: Option<Reply>,
+    /// The answer to an owner look-up that was begun, and when it comes.
+    pub(super) begun: Option<(Moment, Reply)>,
+    pub(super) chance: Chance,
+    pub(super) causes: Causes,
+    pub(super) began: Moment,
+    pub(super) signalled_at: Option<Moment>,
+    pub(super) frozen_since: Moment,
+    pub(super) frozen_for: Duration,
+    pub(super) steps: u32,
+    pub(super) ec2_calls: u16,
+    pub(super) mutations: u16,
+    /// It has announced an Unassign in the record.
+    pub(super) announced: bool,
+    /// A request of its took seconds.
+    pub(super) slow: bool,
+}
+
+impl Process {
+    pub(super) fn new(spawn: Spawn, machine: Runs, chance: Chance, now: Moment) -> Self {
+        Self {
+            spawn,
+            agent: None,
+            machine,
+            alive: true,
+            frozen: false,
+            decides_first: false,
+            stalled: None,
+            signalled: false,
+            told: false,
+            turn: 0,
+            reply: None,
+            begun: None,
+            chance,
+            causes: Causes::default(),
+            began: now,
+            signalled_at: None,
+            frozen_since: now,
+            frozen_for: Duration::ZERO,
+            steps: 0,
+            ec2_calls: 0,
+            mutations: 0,
+            announced: false,
+            slow: false,
+        }
+    }
+
+    pub(super) fn id(&self) -> ProcessId {
+        self.spawn.process
+    }
+
+    pub(super) fn note(&mut self, reply: &Reply) {
+        self.causes.note(reply);
+    }
+}
+
+impl Runs {
+    pub(super) fn action(&self) -> Action {
+        match self {
+            Self::Attach(it) => it.action(),
+            Self::Release(it) => it.action(),
+            Self::Errand(it) => it.action(),
+            Self::Agent(_) => Action::Done,
+        }
+    }
+
+    pub(super) fn reply(&mut self, reply: Reply, now: Moment) {
+        match self {
+            Self::Attach(it) => it.reply(reply, now),
+            Self::Release(it) => it.reply(reply, now),
+            Self::Errand(it) => it.reply(reply, now),
+            Self::Agent(_) => {}
+        }
+    }
+
+    pub(super) fn crossed(&self) -> Option<Step> {
+        match self {
+            Self::Attach(it) => it.crossed(),
+            Self::Release(it) => it.crossed(),
+            Self::Errand(it) => it.crossed(),
+            Self::Agent(_) => None,
+        }
+    }
+
+    pub(super) fn outcome(&self) -> Option<&Outcome> {
+        match self {
+            Self::Attach(it) => it.outcome(),
+            Self::Release(it) => it.outcome(),
+            Self::Errand(it) => it.outcome(),
+            Self::Agent(_) => None,
+        }
+    }
+}

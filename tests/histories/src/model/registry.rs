@@ -1,0 +1,130 @@
+//! The registry's requests.
+
+use std::time::Duration;
+
+use firecamp_core::action::{Action, Reply};
+use firecamp_core::failure::{Effect as Known, RegistryFailure, RegistryKind};
+use firecamp_core::record::{State, Write};
+
+use super::Model;
+use super::calls::Effect;
+use super::process::Slot;
+use crate::cluster::ApiPod;
+use crate::scenario::Fault;
+
+/// The most that a registry request may take: the runner's bound.
+const BOUND: Duration = Duration::from_secs(5);
+
+fn unavailable(effect: Known) -> RegistryFailure {
+    RegistryFailure { kind: RegistryKind::Unavailable, effect, detail: String::new() }
+}
+
+fn refused(action: &Action, effect: Known) -> Reply {
+    let failure = unavailable(effect);
+    if let Action::ReadMember = action {
+        Reply::Member(Err(failure))
+    } else if let Action::ReadRecord(_) = action {
+        Reply::Record(Err(failure))
+    } else if let Action::ReadPod = action {
+        Reply::Pod(Err(failure))
+    } else {
+        Reply::Allocated(Err(failure))
+    }
+}
+
+impl Model<'_> {
+    /// How long a request takes that nothing breaks.
+    fn registry_time(&mut self, slot: Slot) -> Duration {
+        if self.strikes(slot, Fault::RegistrySlow) {
+            self.process(slot).slow = true;
+            return self.process(slot).chance.millis(300, 9_000);
+        }
+        self.process(slot).chance.micros(500, 6_000)
+    }
+
+    pub(super) fn read_registry(&mut self, slot: Slot, action: &Action) {
+        let fails = self.strikes(slot, Fault::RegistryFails);
+        let time = self.registry_time(slot);
+        if self.world.api_out || fails {
+            let after = self.process(slot).chance.millis(1, 300);
+            return self.reply_after(slot, after, refused(action, Known::None));
+        }
+        if time >= BOUND {
+            return self.reply_after(slot, BOUND, refused(action, Known::Unknown));
+        }
+        let reply = self.read_now(slot, action);
+        self.reply_after(slot, time, reply);
+    }
+
+    fn read_now(&mut self, slot: Slot, action: &Action) -> Reply {
+        let spawn = self.processes[slot.at()].spawn;
+        let world = &self.world;
+        if let Action::ReadMember = action {
+            let member = self.member_of(slot);
+            Reply::Member(world.registry.member(&member, None).map(Box::new))
+        } else if let Action::ReadRecord(address) = action {
+            let found = world.registry.static_ips.get(address).cloned();
+            Reply::Record(Ok(found.map(Box::new)))
+        } else if let Action::ReadAllocated(pool) = action {
+            Reply::Allocated(world.registry.allocated(pool))
+        } else {
+            let pod = world.pods[spawn.member.at()];
+            Reply::Pod(Ok(ApiPod::view(pod, self.names, self.now)))
+        }
+    }
+
+    fn member_of(&self, slot: Slot) -> firecamp_core::ids::Member {
+        self.names.member(self.processes[slot.at()].spawn.member).clone()
+    }
+
+    /// A write lands within its time; what was given up lands all the same.
+    pub(super) fn write_registry(&mut self, slot: Slot, write: Box<Write>) {
+        let fails = self.strikes(slot, Fault::RegistryFails);
+        let lost = !fails && self.strikes(slot, Fault::RegistryLost);
+        let time = self.registry_time(slot);
+        let chance = &mut self.process(slot).chance;
+        let back = chance.micros(300, 4_000);
+        if self.world.api_out || fails {
+            let known =
+                if self.process(slot).chance.once_in(2) { Known::None } else { Known::Unknown };
+            return self.reply_after(
+                slot,
+                time.min(BOUND),
+                Reply::Written(Err(unavailable(known))),
+            );
+        }
+        let effect = Effect::Write(write);
+        let given_up = time.saturating_add(back) >= BOUND;
+        if !given_up && !lost {
+            return self.send(slot, (time, Some(back)), effect);
+        }
+        let after = if given_up { BOUND } else { time.saturating_add(back) };
+        self.reply_after(slot, after, Reply::Written(Err(unavailable(Known::Unknown))));
+        self.send(slot, (time, None), effect);
+    }
+
+    pub(super) fn land_write(&mut self, slot: Slot, write: &Write) -> Reply {
+        if self.world.api_out {
+            return Reply::Written(Err(unavailable(Known::None)));
+        }
+        let address = match write {
+            Write::CreateClaim(_) | Write::UpdateClaim(_) => None,
+            Write::CreateStaticIp(ip) => Some(ip.address),
+            Write::UpdateStaticIp(stored) => Some(stored.object.address),
+        };
+        let known = address.and_then(|a| self.world.registry.static_ips.get(&a));
+        let before = known.map(|stored| stored.object.clone());
+        let written = self.world.registry.write(write);
+        if let (Ok(_), Some(address)) = (&written, address) {
+            let releasing = |state: State| matches!(state, State::Releasing | State::Released);
+            let stored = &self.world.registry.static_ips[&address].object;
+            let process = &mut self.processes[slot.at()];
+            process.announced |= stored.attachment.as_ref().is_some_and(|a| releasing(a.state));
+            let author = crate::audit::Author { slot: slot.0, member: process.spawn.member };
+            self.audit.recorded(self.now, author, before.as_ref(), stored);
+            self.trace.record(self.now, stored);
+            self.check_address(address);
+        }
+        Reply::Written(written)
+    }
+}

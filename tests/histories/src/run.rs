@@ -1,0 +1,229 @@
+//! Many histories, on all cores. What comes out does not depend on how many threads there are.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::audit::Violation;
+use crate::history::{self, Report};
+use crate::names::Names;
+use crate::probe::Probes;
+use crate::scenario::Scenario;
+use crate::trace::Trace;
+
+/// Which histories are run.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// The first seed.
+    pub first: u64,
+    /// So many seeds in a row.
+    pub count: u64,
+    /// Threads.
+    pub jobs: usize,
+    /// One history in so many runs twice, and must be the same to the last bit; 0: none.
+    pub twice: u64,
+    /// Stop after so many violations.
+    pub enough: usize,
+}
+
+/// Lengths in steps, by their power of two.
+const BINS: usize = 16;
+
+/// A history that broke a promise.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its seed.
+    pub seed: u64,
+    /// What it broke.
+    pub violation: Violation,
+}
+
+/// What came out of many histories.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    /// How many were run.
+    pub histories: u64,
+    /// How many were run twice.
+    pub twice: u64,
+    /// What they met.
+    pub probes: Probes,
+    /// The shortest, in steps.
+    pub shortest: u64,
+    /// The longest, in steps.
+    pub longest: u64,
+    lengths: [u64; BINS],
+    /// The longest healing, and its seed.
+    pub slowest: (Duration, u64),
+    /// All virtual time.
+    pub virtual_time: Duration,
+    /// By seed.
+    pub found: Vec<Found>,
+    /// Seeds that were not the same twice.
+    pub diverged: Vec<u64>,
+}
+
+/// The least steps of a history that counts as one.
+pub const MIN_STEPS: u64 = 60;
+
+/// So many histories are taken at once.
+const CHUNK: u64 = 64;
+
+/// How far a run has come, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Histories that have ended.
+    pub done: AtomicU64,
+    /// Violations so far.
+    pub found: AtomicU64,
+    stop: AtomicBool,
+}
+
+/// Runs them.
+pub fn run(plan: &Plan, progress: &Progress) -> Summary {
+    let next = AtomicU64::new(0);
+    let all = Mutex::new(Summary::default());
+    std::thread::scope(|scope| {
+        for _ in 0..plan.jobs.max(1) {
+            scope.spawn(|| {
+                let own = work(plan, &next, progress);
+                all.lock().expect("no worker panics").merge(own);
+            });
+        }
+    });
+    let mut summary = all.into_inner().expect("no worker panics");
+    summary.found.sort_by_key(|found| found.seed);
+    summary.diverged.sort_unstable();
+    summary
+}
+
+fn work(plan: &Plan, next: &AtomicU64, progress: &Progress) -> Summary {
+    let names = Names::new();
+    let mut summary = Summary::default();
+    loop {
+        let begin = next.fetch_add(CHUNK, Ordering::Relaxed);
+        if begin >= plan.count || progress.stop.load(Ordering::Relaxed) {
+            return summary;
+        }
+        let end = plan.count.min(begin.saturating_add(CHUNK));
+        for number in begin..end {
+            let seed = plan.first.wrapping_add(number);
+            if one(plan, seed, &names, &mut summary) {
+                let found = progress.found.fetch_add(1, Ordering::Relaxed) + 1;
+                if usize::try_from(found).unwrap_or(usize::MAX) >= plan.enough {
+                    progress.stop.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        progress.done.fetch_add(end - begin, Ordering::Relaxed);
+    }
+}
+
+/// Runs one history. True if it broke a promise.
+fn one(plan: &Plan, seed: u64, names: &Names, summary: &mut Summary) -> bool {
+    let scenario = Scenario::draw(seed);
+    let twice = plan.twice > 0 && seed.is_multiple_of(plan.twice);
+    let trace = if twice { Trace::hash() } else { Trace::Off };
+    let report = history::run(&scenario, names, trace);
+    if twice {
+        summary.twice += 1;
+        let again = history::run(&scenario, names, Trace::hash());
+        let same = again.trace.value() == report.trace.value()
+            && again.probes == report.probes
+            && again.length == report.length;
+        if !same {
+            summary.diverged.push(seed);
+        }
+    }
+    let broken = report.violation.is_some();
+    summary.add(seed, report);
+    broken
+}
+
+impl Summary {
+    fn add(&mut self, seed: u64, report: Report) {
+        self.histories += 1;
+        let steps = report.probes.steps;
+        let first = self.histories == 1;
+        self.shortest = if first { steps } else { self.shortest.min(steps) };
+        self.longest = self.longest.max(steps);
+        let bin = usize::try_from(steps.max(1).ilog2()).unwrap_or_default();
+        self.lengths[bin.min(BINS - 1)] += 1;
+        self.slowest = self.slowest.max((report.healing, seed));
+        self.virtual_time = self.virtual_time.saturating_add(report.length);
+        self.probes.merge(&report.probes);
+        if let Some(violation) = report.violation {
+            self.found.push(Found { seed, violation });
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        let both = self.histories > 0 && other.histories > 0;
+        let least = self.shortest.min(other.shortest);
+        let most = self.shortest.max(other.shortest);
+        self.shortest = if both { least } else { most };
+        self.histories += other.histories;
+        self.twice += other.twice;
+        self.longest = self.longest.max(other.longest);
+        self.slowest = self.slowest.max(other.slowest);
+        self.virtual_time = self.virtual_time.saturating_add(other.virtual_time);
+        self.probes.merge(&other.probes);
+        for (to, from) in self.lengths.iter_mut().zip(other.lengths) {
+            *to += from;
+        }
+        self.found.extend(other.found);
+        self.diverged.extend(other.diverged);
+    }
+
+    /// Things that a run of this size has to meet and that fewer than `floor` histories in a
+    /// million met.
+    pub fn unmet(&self, floor: u64) -> Vec<String> {
+        let least = (self.histories.saturating_mul(floor) / 1_000_000).max(1);
+        let unmet = self.probes.counts().into_iter().filter(|(_, count)| *count < least);
+        unmet.map(|(name, count)| format!("{name}: {count} times, not {least}")).collect()
+    }
+
+    /// The distribution of lengths: steps from, histories.
+    pub fn lengths(&self) -> Vec<(u64, u64)> {
+        let bins = self.lengths.iter().enumerate().filter(|(_, count)| **count > 0);
+        bins.map(|(power, count)| (1_u64 << power, *count)).collect()
+    }
+
+    /// For machines.
+    pub fn to_json(&self, plan: &Plan, took: Duration) -> serde_json::Value {
+        serde_json::to_value(Json {
+            first_seed: plan.first,
+            histories: self.histories,
+            twice: self.twice,
+            seconds: took.as_secs_f64(),
+            steps: self.probes.steps,
+            shortest: self.shortest,
+            longest: self.longest,
+            slowest_healing_seconds: self.slowest.0.as_secs_f64(),
+            virtual_hours: self.virtual_time.as_secs() / 3_600,
+            lengths: self.lengths(),
+            counts: self.probes.counts(),
+            violations: self.found.iter().map(|f| (f.seed, f.violation.to_string())).collect(),
+            diverged: self.diverged.clone(),
+        })
+        .unwrap_or_default()
+    }
+}
+
+#[derive(Serialize)]
+struct Json {
+    first_seed: u64,
+    histories: u64,
+    twice: u64,
+    seconds: f64,
+    steps: u64,
+    shortest: u64,
+    longest: u64,
+    slowest_healing_seconds: f64,
+    virtual_hours: u64,
+    lengths: Vec<(u64, u64)>,
+    counts: Vec<(String, u64)>,
+    violations: Vec<(u64, String)>,
+    diverged: Vec<u64>,
+}

@@ -1,0 +1,62 @@
+//! Makes a failing scenario small: drops deeds and faults as long as the same promise breaks.
+
+use crate::audit::Promise;
+use crate::history;
+use crate::names::Names;
+use crate::scenario::Scenario;
+use crate::trace::Trace;
+
+/// The smallest scenario found that still breaks this promise.
+pub fn shrink(scenario: &Scenario, promise: Promise, names: &Names) -> Scenario {
+    shrink_while(scenario, |candidate| {
+        let report = history::run(candidate, names, Trace::Off);
+        report.violation.is_some_and(|violation| violation.promise == promise)
+    })
+}
+
+/// The smallest scenario found for which `fails` holds.
+pub fn shrink_while(scenario: &Scenario, fails: impl Fn(&Scenario) -> bool) -> Scenario {
+    let mut best = scenario.clone();
+    loop {
+        let before = size(&best);
+        drop_deeds(&mut best, &fails);
+        drop_faults(&mut best, &fails);
+        if size(&best) == before {
+            return best;
+        }
+    }
+}
+
+fn size(scenario: &Scenario) -> (usize, usize) {
+    (scenario.script.len(), scenario.swarm.on().count())
+}
+
+/// Halves, quarters and so on, down to single deeds.
+fn drop_deeds(best: &mut Scenario, fails: &impl Fn(&Scenario) -> bool) {
+    let mut width = best.script.len().div_ceil(2);
+    while width > 0 {
+        let mut at = 0;
+        while at < best.script.len() {
+            let mut candidate = best.clone();
+            let end = candidate.script.len().min(at + width);
+            candidate.script.drain(at..end);
+            if fails(&candidate) {
+                *best = candidate;
+            } else {
+                at += width;
+            }
+        }
+        width /= 2;
+    }
+}
+
+fn drop_faults(best: &mut Scenario, fails: &impl Fn(&Scenario) -> bool) {
+    let on: Vec<_> = best.swarm.on().collect();
+    for fault in on {
+        let mut candidate = best.clone();
+        candidate.swarm = candidate.swarm.with(fault, 0);
+        if fails(&candidate) {
+            *best = candidate;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What happened in a history: nothing, a hash of all of it, or all of it in words.
+
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+
+use firecamp_core::action::{Action, Reply};
+use firecamp_core::agent::Duty;
+use firecamp_core::record::StaticIp;
+use firecamp_core::time::Moment;
+
+use crate::audit::{End, Moving};
+use crate::level::Order;
+
+/// How much of a history is kept.
+#[derive(Debug, Clone, Default)]
+pub enum Trace {
+    /// Nothing.
+    #[default]
+    Off,
+    /// A hash of every action, reply and order, with its time.
+    Hash(Box<DefaultHasher>),
+    /// One line for each.
+    Full(Vec<String>),
+}
+
+impl Trace {
+    /// A hash of the whole history.
+    pub fn hash() -> Self {
+        Self::Hash(Box::default())
+    }
+
+    /// Every line of the history.
+    pub fn full() -> Self {
+        Self::Full(Vec::new())
+    }
+
+    /// The hash so far.
+    pub fn value(&self) -> Option<u64> {
+        if let Self::Hash(hasher) = self { Some(hasher.finish()) } else { None }
+    }
+
+    /// The lines so far.
+    pub fn lines(self) -> Vec<String> {
+        if let Self::Full(lines) = self { lines } else { Vec::new() }
+    }
+
+    fn add(&mut self, now: Moment, what: &impl Hash, text: impl FnOnce() -> String) {
+        match self {
+            Self::Off => {}
+            Self::Hash(hasher) => (now, what).hash(hasher),
+            Self::Full(lines) => lines.push(format!("{:>11.6} {}", now.0.as_secs_f64(), text())),
+        }
+    }
+
+    pub(crate) fn action(&mut self, now: Moment, slot: u32, action: &Action) {
+        self.add(now, &(slot, action), || format!("run-{slot} -> {}", short(action)));
+    }
+
+    pub(crate) fn reply(&mut self, now: Moment, slot: u32, reply: &Reply) {
+        self.add(now, &(slot, reply), || format!("run-{slot} <- {}", short(reply)));
+    }
+
+    pub(crate) fn order(&mut self, now: Moment, order: &Order) {
+        if let Self::Off = self {
+            return;
+        }
+        let text = format!("{order:?}");
+        self.add(now, &text, || format!("* {text}"));
+    }
+
+    pub(crate) fn ended(&mut self, now: Moment, slot: u32, end: &End<'_>) {
+        if let Self::Off = self {
+            return;
+        }
+        let text = format!("{end:?}");
+        self.add(now, &(slot, &text), || format!("run-{slot} ends: {text}"));
+    }
+
+    pub(crate) fn duty(&mut self, now: Moment, agent: u32, errand: u32, duty: &Duty) {
+        self.add(now, &(agent, errand, duty), || {
+            format!("run-{agent} begins run-{errand}: {duty:?}")
+        });
+    }
+
+    pub(crate) fn record(&mut self, now: Moment, record: &StaticIp) {
+        self.add(now, record, || {
+            let marks: Vec<String> = record.unsettled.iter().map(short).collect();
+            let state = record.attachment.as_ref().map(|a| {
+                let eni = a.eni.as_ref().map_or("none", |eni| eni.as_str());
+                format!("{:?} by {} {} on {} {eni}", a.state, a.pod, a.run, a.node)
+            });
+            format!(
+                "  record of {}: epoch {}, {}, marks {marks:?}",
+                record.address,
+                record.epoch,
+                state.unwrap_or_default()
+            )
+        });
+    }
+
+    pub(crate) fn moved(&mut self, now: Moment, moving: Moving) {
+        let Moving { address, from, to } = moving;
+        self.add(now, &(address, from, to), || format!("  EC2: {address} from {from:?} to {to:?}"));
+    }
+}
+
+/// A value as text, without the names that say nothing.
+fn short(value: &impl std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    let cut = text.replace("EniId(\"", "(\"").replace("RunId(\"", "(\"");
+    if cut.chars().count() > 600 {
+        cut.chars().take(600).chain("...".chars()).collect()
+    } else {
+        cut
+    }
+}
