@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_ec2::config::SharedHttpClient;
+use aws_smithy_async::time::SharedTimeSource;
 use firecamp_core::failure::CloudFailure;
 
 use crate::classify::Cause;
@@ -59,6 +60,8 @@ pub struct CloudConfig {
     pub page_size: i32,
     /// What carries the requests instead of the network: a simulator in the same process.
     pub http: Option<SharedHttpClient>,
+    /// What tells the time of day to signatures and credentials instead of the system's clock.
+    pub clock: Option<SharedTimeSource>,
 }
 
 impl Default for CloudConfig {
@@ -72,6 +75,7 @@ impl Default for CloudConfig {
             imds_within: Duration::from_secs(1),
             page_size: 100,
             http: None,
+            clock: None,
         }
     }
 }
@@ -91,6 +95,11 @@ impl CloudConfig {
             imds_endpoint: set("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
             ..Self::default()
         }
+    }
+
+    /// The clock of signatures and credentials.
+    pub(crate) fn clock(&self) -> SharedTimeSource {
+        self.clock.clone().unwrap_or_default()
     }
 
     /// Refuses what no request could be sent with, so that it is said at the start.

@@ -130,8 +130,10 @@ fn patient(config: &CloudConfig) -> Result<Client, CloudFailure> {
 pub(crate) fn client(config: &CloudConfig, within: Duration) -> Result<Client, CloudFailure> {
     let network = || SharedHttpClient::new(Transport::new(BODY_MAX));
     let transport = config.http.clone().unwrap_or_else(network);
-    let provider =
-        ProviderConfig::empty().with_http_client(transport).with_sleep_impl(TokioSleep::new());
+    let provider = ProviderConfig::empty()
+        .with_http_client(transport)
+        .with_sleep_impl(TokioSleep::new())
+        .with_time_source(config.clock());
     let builder = Client::builder()
         .configure(&provider)
         .max_attempts(1)

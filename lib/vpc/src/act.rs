@@ -70,6 +70,18 @@ pub enum Act {
         /// How many.
         count: u32,
     },
+    /// Takes all /28 prefixes of an ENI away.
+    DropPrefixes {
+        /// The ENI.
+        eni: String,
+    },
+    /// Creates an ENI that is not the cluster's, whose primary address this is.
+    CreateEni {
+        /// Its id.
+        id: String,
+        /// Its primary address, which nobody has.
+        address: Ipv4Addr,
+    },
     /// Changes a tag of an ENI; no value removes it.
     TagEni {
         /// The ENI.

@@ -116,6 +116,12 @@ pub struct NodeSpec {
     /// Its instance id; generated if absent.
     #[serde(default)]
     pub id: Option<String>,
+    /// The id of its primary ENI; generated if absent.
+    #[serde(default)]
+    pub eni: Option<String>,
+    /// The MAC of its primary ENI; generated if absent.
+    #[serde(default)]
+    pub mac: Option<String>,
     /// The subnet of its primary ENI, by name.
     pub subnet: String,
     /// Its instance type, which must be in the table of types.
@@ -144,6 +150,9 @@ pub struct EniSpec {
     /// Its id; generated if absent.
     #[serde(default)]
     pub id: Option<String>,
+    /// Its MAC; generated if absent.
+    #[serde(default)]
+    pub mac: Option<String>,
     /// Its subnet, by name, in the node's zone.
     pub subnet: String,
     /// Its device index, from 1.

@@ -7,10 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use aws_sdk_ec2::config::SharedHttpClient;
-use firecamp_cloud::{AwsCloud, CloudConfig, Credentials};
+use firecamp_cloud::AwsCloud;
 use firecamp_core::ids::EniId;
 use firecamp_core::record::{Pool, PoolSubnet, ReleasePolicy, StaticIp};
 use firecamp_registry::MemoryRegistry;
@@ -18,7 +17,7 @@ use firecamp_sim::{SimFile, SimHost};
 use firecamp_vpc::{Act, Fault, FaultSpec, Profile, Selector, Service, Spec, World};
 use tokio::time::sleep;
 
-use crate::carrier::{Carrier, Clockwork};
+use crate::carrier::{Carrier, Clockwork, EPOCH};
 
 const SPEC: &str = r#"
 [vpc]
@@ -79,7 +78,7 @@ pub struct Node {
     pub name: String,
     /// Its kernel.
     pub host: SimHost,
-    carrier: SharedHttpClient,
+    clockwork: Clockwork,
 }
 
 /// EC2 calls since a mark in the log.
@@ -94,14 +93,7 @@ pub struct Costs {
 impl Node {
     /// A client of EC2 and IMDS for one process on this node.
     pub fn cloud(&self) -> AwsCloud {
-        let config = CloudConfig {
-            region: Some("us-east-1".to_owned()),
-            ec2_endpoint: Some("http://ec2.test".to_owned()),
-            credentials: Credentials::InstanceRole,
-            http: Some(self.carrier.clone()),
-            ..CloudConfig::default()
-        };
-        AwsCloud::connect(config).expect("a client")
+        Carrier::new(self.clockwork.clone(), &self.name).cloud()
     }
 }
 
@@ -132,17 +124,15 @@ impl Cluster {
 
     fn of(spec: &str, profile: Profile, last: u8) -> Self {
         let spec = Spec::from_toml(spec).expect("a spec of this file");
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
-        let world = World::new(&spec, profile, 7, since_epoch).expect("a world");
+        let world = World::new(&spec, profile, 7, EPOCH).expect("a world");
         let views = world.nodes();
         let clockwork = Clockwork::new(world);
         let nodes = views.into_iter().map(|view| {
             let macs = view.enis.iter().map(|eni| eni.mac.parse().expect("a MAC"));
-            let carrier = Carrier::new(clockwork.clone(), &view.name);
             let node = Node {
                 name: view.name.clone(),
                 host: SimHost::with_links(macs),
-                carrier: SharedHttpClient::new(carrier),
+                clockwork: clockwork.clone(),
             };
             (view.name, node)
         });

@@ -7,13 +7,13 @@
 
 use std::time::Duration;
 
-use firecamp_core::attach::{Attach, AttachInput};
+use firecamp_core::attach::AttachInput;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{Member, PodUid};
 use firecamp_core::machine::{Attached, Failure, Outcome, Release as Done};
 use firecamp_core::node::EniRule;
 use firecamp_core::outside::SocketScope;
-use firecamp_core::release::{Release as Machine, ReleaseInput, Releaser};
+use firecamp_core::release::{ReleaseInput, Releaser};
 use firecamp_engine::{Dice, Ended, NoFile, Run, Signal, Systems, run};
 use firecamp_sim::{FaultyCloud, FaultyFile, FaultyHost, FaultyRegistry, Script};
 use tokio_util::sync::CancellationToken;

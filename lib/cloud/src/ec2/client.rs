@@ -39,6 +39,7 @@ pub(super) async fn build(
         .credentials_provider(credentials)
         .http_client(transport.clone())
         .sleep_impl(TokioSleep::new())
+        .time_source(config.clock())
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts())
         // Our own deadline covers the body as well, and it is not read as a stream.
@@ -66,6 +67,7 @@ async fn credentials(
     let provider = ProviderConfig::empty()
         .with_http_client(transport.clone())
         .with_sleep_impl(TokioSleep::new())
+        .with_time_source(config.clock())
         .with_behavior_version(Some(BehaviorVersion::latest()))
         .with_retry_config(RetryConfig::disabled())
         .with_timeout_config(timeouts())

@@ -25,6 +25,8 @@ impl Act {
             Self::DeleteEni { .. } => "delete_eni",
             Self::HideEni { .. } => "hide_eni",
             Self::AddPrefixes { .. } => "add_prefixes",
+            Self::DropPrefixes { .. } => "drop_prefixes",
+            Self::CreateEni { .. } => "create_eni",
             Self::TagEni { .. } => "tag_eni",
         }
     }
@@ -79,6 +81,8 @@ impl World {
                 });
             }
             Act::AddPrefixes { eni, count } => self.add_prefixes(act, eni, *count, &mut next)?,
+            Act::DropPrefixes { eni } => self.change(act, eni, &mut next)?.prefixes.clear(),
+            Act::CreateEni { id, address } => self.create(act, id, *address, &mut next)?,
             Act::TagEni { eni, key, value } => {
                 let tags = &mut self.change(act, eni, &mut next)?.tags;
                 match value {
@@ -274,6 +278,45 @@ impl World {
             eni.prefixes.extend(free);
         }
         Ok(())
+    }
+}
+
+impl World {
+    fn create(
+        &self,
+        act: &Act,
+        id: &str,
+        address: Ipv4Addr,
+        next: &mut Ledger,
+    ) -> Result<(), ActError> {
+        let subnet = self.ground.subnet_with(address).filter(|s| !s.is_reserved(address));
+        let subnet = subnet.ok_or_else(|| act.refused(format!("{address} is in no subnet")))?;
+        if !crate::ec2::is_id("eni", id) || next.enis.contains_key(id) {
+            return Err(act.refused(format!("{id} is not the id of a new ENI")));
+        }
+        if let Some((holder, _)) = next.holder(address) {
+            return Err(act.refused(format!("{address} is held by {}", holder.id)));
+        }
+        let eni = self.stranger(Id::from(id), subnet.id.clone(), address, "somebody's");
+        next.enis.insert(Id::from(id), Arc::new(eni));
+        Ok(())
+    }
+
+    /// An ENI that is not the cluster's and not attached.
+    pub(super) fn stranger(&self, id: Id, subnet: Id, primary: Ipv4Addr, description: &str) -> Eni {
+        let key = crate::chance::key_of(&id);
+        Eni {
+            mac: crate::spec::mac_of("0e", self.chance.bits("stranger-mac", key, 0)),
+            id,
+            subnet,
+            description: description.to_owned(),
+            tags: std::collections::BTreeMap::new(),
+            primary,
+            secondary: Vec::new(),
+            prefixes: Vec::new(),
+            attachment: None,
+            operator: None,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::act::Act;
 use crate::chance::key_of;
 use crate::ec2::Knobs;
 use crate::faults::{Fault, FaultError, FaultId, FaultSpec};
-use crate::model::{Eni, Id};
+use crate::model::Id;
 use crate::timeline::Author;
 
 impl World {
@@ -103,18 +103,7 @@ impl World {
         let key = key_of("pressure") ^ number;
         let id: Id = Id::from(format!("eni-{}", self.chance.hex17("pressure", key)));
         let mut next = (*ledger).clone();
-        let eni = Eni {
-            id: id.clone(),
-            mac: crate::spec::mac_of("0e", self.chance.bits("pressure-mac", key, 0)),
-            subnet: subnet.id.clone(),
-            description: "auto-assign pressure".to_owned(),
-            tags: std::collections::BTreeMap::new(),
-            primary: address,
-            secondary: Vec::new(),
-            prefixes: Vec::new(),
-            attachment: None,
-            operator: None,
-        };
+        let eni = self.stranger(id.clone(), subnet.id.clone(), address, "auto-assign pressure");
         next.enis.insert(id, std::sync::Arc::new(eni));
         let what = "CreateNetworkInterface".to_owned();
         let author = Author { by: "pressure".to_owned(), call: None, what };

@@ -1,8 +1,10 @@
 //! Specs that describe nothing possible are refused, and the error names the field.
 
-use firecamp_vpc::Spec;
+use std::time::Duration;
 
-use crate::client::SPEC;
+use firecamp_vpc::{Act, Profile, Spec, World};
+
+use crate::client::{EPOCH, SPEC, world};
 
 /// The error of the spec with one text replaced by another.
 fn error(from: &str, to: &str) -> String {
@@ -23,12 +25,48 @@ fn errors_name_the_field() {
         ("name = \"node-2\"", "name = \"Node/2\"", "nodes.name: \"Node/2\": names have"),
         ("eni-00000000000000002", "eni-00000000000000001", "nodes[1].enis[0].id:"),
         ("eni-00000000000000002", "eni-2", "id \"eni-2\": an id here is eni-"),
+        ("device_index = 1", "device_index = 1\nmac = \"02:0\"", "mac \"02:0\": a MAC here is six"),
         ("device_index = 1", "device_index = 1\naddress = \"10.0.1.3\"", "is reserved by the VPC"),
         ("device_index = 1", "device_index = 1\naddress = \"10.9.1.3\"", "is not in 10.0.1.0/26"),
     ] {
         let error = error(from, to);
         assert!(error.contains(expected), "{error:?} has no {expected:?}");
     }
+}
+
+#[test]
+fn ids_and_macs_that_are_given_are_kept() {
+    let own = "name = \"node-1\"\neni = \"eni-0000000a\"\nmac = \"02:00:00:00:00:10\"";
+    let text = SPEC.replacen("name = \"node-1\"", own, 1);
+    let text =
+        text.replacen("device_index = 1", "device_index = 1\nmac = \"02:00:00:00:00:11\"", 1);
+    let spec = Spec::from_toml(&text).unwrap();
+    let world = World::new(&spec, Profile::fast(), 1, EPOCH).unwrap();
+    let nodes = world.nodes();
+    let enis: Vec<_> = nodes[0].enis.iter().map(|e| (e.id.as_str(), e.mac.as_str())).collect();
+    let first = ("eni-0000000a", "02:00:00:00:00:10");
+    assert_eq!(enis, [first, ("eni-00000000000000001", "02:00:00:00:00:11")]);
+}
+
+#[test]
+fn others_create_enis_and_drop_prefixes() {
+    let mut world = world(Profile::fast(), 1);
+    let address = "10.0.1.50".parse().unwrap();
+    let create = |id: &str| Act::CreateEni { id: id.to_owned(), address };
+    world.act(Duration::ZERO, &create("eni-0000000b")).unwrap();
+    assert!(world.act(Duration::ZERO, &create("eni-0000000c")).is_err(), "somebody has it");
+    let owner = |world: &mut World| {
+        let truth = world.truth(Duration::ZERO);
+        truth.addresses.into_iter().find(|a| a.address == address).and_then(|a| a.owner)
+    };
+    assert_eq!(owner(&mut world).as_deref(), Some("eni-0000000b"));
+    world.act(Duration::ZERO, &Act::DeleteEni { eni: "eni-0000000b".to_owned() }).unwrap();
+    assert_eq!(owner(&mut world), None);
+    let eni = "eni-00000000000000001".to_owned();
+    world.act(Duration::ZERO, &Act::AddPrefixes { eni: eni.clone(), count: 1 }).unwrap();
+    assert_eq!(world.nodes()[0].enis[1].prefixes.len(), 1);
+    world.act(Duration::ZERO, &Act::DropPrefixes { eni }).unwrap();
+    assert!(world.nodes()[0].enis[1].prefixes.is_empty());
 }
 
 #[test]

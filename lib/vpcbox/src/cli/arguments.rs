@@ -269,8 +269,8 @@ pub(super) struct FaultClearArguments {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 In the VPC: steal, unassign, strip_eni, terminate, stop, start, detach, delete_eni, hide_eni,
-add_prefixes, tag_eni. In the kernel of a node: kernel_strip, kernel_add, link_flap,
-link_down, link_up.
+add_prefixes, drop_prefixes, create_eni, tag_eni. In the kernel of a node: kernel_strip,
+kernel_add, link_flap, link_down, link_up.
 The fields of each are in `docs/vpcbox.md`.
 
 Examples:

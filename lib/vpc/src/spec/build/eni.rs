@@ -18,6 +18,7 @@ impl<'a> Builder<'a> {
             at,
             name,
             id: given,
+            mac,
             subnet,
             address,
             secondary,
@@ -44,7 +45,7 @@ impl<'a> Builder<'a> {
             self.place_prefix(&format!("{at}.prefixes"), &subnet, *net, &name)?;
         }
         let made = Eni {
-            mac: self.mac(key),
+            mac: self.mac(mac, key)?,
             id: Arc::from(id),
             subnet: Arc::clone(&subnet.id),
             description,
@@ -90,9 +91,16 @@ impl<'a> Builder<'a> {
         Ok(id)
     }
 
-    /// A locally administered MAC in the form of EC2's.
-    fn mac(&self, key: u64) -> String {
-        mac_of("0a", self.chance.bits("mac", key, 0))
+    /// The given MAC, or a locally administered one in the form of EC2's.
+    fn mac(&self, given: Option<&String>, key: u64) -> Result<String, SpecError> {
+        let Some(given) = given else { return Ok(mac_of("0a", self.chance.bits("mac", key, 0))) };
+        let is_byte = |part: &str| {
+            part.len() == 2 && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        if given.split(':').count() == 6 && given.split(':').all(is_byte) {
+            return Ok(given.clone());
+        }
+        Err(field(format!("mac {given:?}"), "a MAC here is six pairs of lower-case hex digits"))
     }
 
     fn free(&self, at: &str, subnet: &Subnet) -> Result<Ipv4Addr, SpecError> {
