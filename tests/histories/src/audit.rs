@@ -27,7 +27,6 @@ use crate::names::pool_addresses;
 use crate::names::{EniIx, MemberIx, Names, NodeIx, PodIx, ProcessId, SETTLER, STRANGER};
 use crate::scenario::{Fault, Scenario};
 use crate::world::FOREIGN;
-use crate::world::ec2::Ec2;
 
 /// A promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -252,10 +251,10 @@ impl Audit {
     }
 
     /// A node's ENIs are gone.
-    pub fn terminated(&mut self, node: NodeIx, ec2: &Ec2) {
+    pub fn terminated(&mut self, node: NodeIx, holder: impl Fn(Ipv4Addr) -> Option<EniIx>) {
         self.gone.push(node);
         for known in &mut self.known {
-            let here = ec2.holder(known.address).and_then(|(eni, _)| eni.node()) == Some(node);
+            let here = holder(known.address).and_then(EniIx::node) == Some(node);
             if here {
                 known.confirmed = None;
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::history;
+use crate::history::{self, Play};
 use crate::names::Names;
 use crate::run::{Plan, Progress, Summary, run};
 use crate::scenario::Scenario;
@@ -33,9 +33,9 @@ const EXITS: &str = "Exit codes:
 enum Command {
     /// Run histories of seeds in a row.
     Run {
-        /// How many.
-        #[arg(long, default_value_t = 200_000)]
-        histories: u64,
+        /// How many; 200,000 at model level, 2,000 on the wire if absent.
+        #[arg(long)]
+        histories: Option<u64>,
         /// The first seed.
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -62,20 +62,43 @@ enum Command {
     },
 }
 
+/// A program that runs histories at one level.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    /// Its name, which is its package's as well.
+    pub name: &'static str,
+    /// How `make` runs one history of a seed, but for the seed.
+    pub make: &'static str,
+    /// The level.
+    pub play: Play,
+    /// How many histories are run if nobody says.
+    pub histories: u64,
+}
+
+/// The machines themselves.
+pub const MODEL: Program = Program {
+    name: "firecamp-histories",
+    make: "make sim N=1",
+    play: history::run,
+    histories: 200_000,
+};
+
 /// Parses the command line and obeys it.
-pub fn main() -> ExitCode {
+pub fn main(program: &Program) -> ExitCode {
     let done = match Args::parse().command {
         Command::Run { histories, seed, jobs, json, floor, enough } => {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let jobs = jobs.unwrap_or(cores);
-            let plan = Plan { first: seed, count: histories, jobs, twice: 100, enough };
-            run_all(&plan, json, floor)
+            let count = histories.unwrap_or(program.histories);
+            let play = program.play;
+            let plan = Plan { play, first: seed, count, jobs, twice: 100, enough };
+            run_all(program, &plan, json, floor)
         }
-        Command::Replay { seed, trace } => replay(seed, trace),
+        Command::Replay { seed, trace } => replay(program, seed, trace),
     };
     done.unwrap_or_else(|error| {
         // Whoever reads our output has gone away, or the file cannot be written.
-        drop(writeln!(stderr(), "firecamp-histories: {error}"));
+        drop(writeln!(stderr(), "{}: {error}", program.name));
         ExitCode::from(2)
     })
 }
@@ -83,7 +106,12 @@ pub fn main() -> ExitCode {
 #[expect(clippy::disallowed_types, reason = "a rate is measured in real time, by nobody's test")]
 type Clock = std::time::Instant;
 
-fn run_all(plan: &Plan, json: Option<PathBuf>, floor: u64) -> std::io::Result<ExitCode> {
+fn run_all(
+    program: &Program,
+    plan: &Plan,
+    json: Option<PathBuf>,
+    floor: u64,
+) -> std::io::Result<ExitCode> {
     let begun = Clock::now();
     let progress = Progress::default();
     let over = AtomicBool::new(false);
@@ -94,7 +122,7 @@ fn run_all(plan: &Plan, json: Option<PathBuf>, floor: u64) -> std::io::Result<Ex
         summary
     });
     let took = begun.elapsed();
-    print(&summary, took)?;
+    print(program, &summary, took)?;
     if let Some(path) = json {
         std::fs::write(path, format!("{:#}\n", summary.to_json(plan, took)))?;
     }
@@ -133,7 +161,7 @@ fn rate(count: u64, took: Duration) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / took.as_secs_f64().max(0.001)
 }
 
-fn print(summary: &Summary, took: Duration) -> std::io::Result<()> {
+fn print(program: &Program, summary: &Summary, took: Duration) -> std::io::Result<()> {
     let mut out = stdout().lock();
     let Summary { histories, shortest, longest, .. } = summary;
     let steps = summary.probes.steps;
@@ -157,17 +185,18 @@ fn print(summary: &Summary, took: Duration) -> std::io::Result<()> {
     }
     for found in &summary.found {
         writeln!(out, "BROKEN {}", found.violation)?;
-        writeln!(out, "  replay: make sim SEED={} N=1", found.seed)?;
-        writeln!(out, "  or: cargo run -p firecamp-histories -- replay {}", found.seed)?;
+        let (Program { name, make, .. }, seed) = (program, found.seed);
+        writeln!(out, "  replay: {make} SEED={seed}")?;
+        writeln!(out, "  or: cargo run --bin {name} -- replay {seed}")?;
     }
     Ok(())
 }
 
-fn replay(seed: u64, all: bool) -> std::io::Result<ExitCode> {
+fn replay(program: &Program, seed: u64, all: bool) -> std::io::Result<ExitCode> {
     let mut out = stdout().lock();
     let names = Names::new();
     let scenario = Scenario::draw(seed);
-    let report = history::run(&scenario, &names, Trace::full());
+    let report = (program.play)(&scenario, &names, Trace::full());
     let Some(violation) = report.violation else {
         if all {
             print_scenario(&mut out, &scenario, report.trace)?;
@@ -180,13 +209,13 @@ fn replay(seed: u64, all: bool) -> std::io::Result<ExitCode> {
         print_scenario(&mut out, &scenario, report.trace)?;
         writeln!(out, "BROKEN {violation}")?;
     } else {
-        let small = shrink(&scenario, violation.promise, &names);
-        let report = history::run(&small, &names, Trace::full());
+        let small = shrink(program.play, &scenario, violation.promise, &names);
+        let report = (program.play)(&small, &names, Trace::full());
         print_scenario(&mut out, &small, report.trace)?;
         let violation = report.violation.unwrap_or(violation);
         writeln!(out, "BROKEN {violation}")?;
     }
-    writeln!(out, "replay: cargo run -p firecamp-histories -- replay {seed} --trace")?;
+    writeln!(out, "replay: cargo run --bin {} -- replay {seed} --trace", program.name)?;
     Ok(ExitCode::FAILURE)
 }
 

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use firecamp_core::lock::Hold;
 use firecamp_core::time::Moment;
-use firecamp_sim::Tag;
+use firecamp_sim::{Kernel, Tag};
 
 use crate::audit::{Promise, Violation};
-use crate::cluster::Director;
+use crate::cluster::{Director, Ended};
+use crate::level::{Level, Ready};
 use crate::model::Model;
-use crate::names::{Names, NodeIx};
+use crate::names::{Names, NodeIx, PodIx, ProcessId};
 use crate::probe::Probes;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
@@ -39,60 +40,102 @@ pub struct Report {
     pub trace: Trace,
 }
 
-/// Runs a scenario at model level.
+/// Plays a scenario at some level.
+pub type Play = fn(&Scenario, &Names, Trace) -> Report;
+
+/// Plays a scenario at model level.
 pub fn run(scenario: &Scenario, names: &Names, trace: Trace) -> Report {
+    play(scenario, Model::new(scenario, names, trace))
+}
+
+/// A level with what a history asks of it besides carrying out orders.
+pub trait Stage: Level {
+    /// Lets what comes before `until` happen, as far as to the next thing that may matter to
+    /// others, and says when that was. None: nothing comes before.
+    fn advance(&mut self, until: Option<Moment>) -> Option<Moment>;
+
+    /// A process that has ended by itself since the last time.
+    fn take_ended(&mut self) -> Option<(ProcessId, Ended)>;
+
+    /// The first broken promise.
+    fn violation(&self) -> Option<Violation>;
+
+    /// Reports a broken promise.
+    fn broken(&mut self, promise: Promise, text: String);
+
+    /// The pods that are ready.
+    fn ready_pods(&self) -> Vec<(PodIx, Ready)>;
+
+    /// The kernel of a node; none if the node is gone.
+    fn kernel(&self, node: NodeIx) -> Option<Kernel>;
+
+    /// EC2 mutations that were sent so far.
+    fn mutations(&self) -> u64;
+
+    /// Something has happened: what agents found before says nothing any more.
+    fn disturb_agents(&mut self);
+
+    /// Whether every agent that runs has found nothing to do so many times in a row.
+    fn agents_idle(&self, times: u32) -> bool;
+
+    /// Checks every pod that is ready, also where a stranger has been.
+    fn check_without_doubt(&mut self);
+
+    /// A process that runs though everything has settled, other than sidecars and agents.
+    fn stuck(&self) -> Option<String>;
+
+    /// What was met, and what happened.
+    fn close(self) -> (Probes, Trace);
+}
+
+/// Plays a scenario to its last audit.
+pub fn play(scenario: &Scenario, stage: impl Stage) -> Report {
     let mut history = History {
         director: Director::new(scenario),
-        model: Model::new(scenario, names, trace),
+        scenario,
+        stage,
         heal_at: Moment(Duration::from_millis(u64::from(scenario.heal_at_ms))),
         now: Moment::default(),
         settled: false,
     };
     history.until_settled();
     let healing = history.now.since(history.heal_at);
-    if history.model.audit.violation().is_none() {
+    if history.stage.violation().is_none() {
         history.check_healed();
     }
-    if history.model.audit.violation().is_none() && scenario.seed.is_multiple_of(WATCHED) {
+    if history.stage.violation().is_none() && scenario.seed.is_multiple_of(WATCHED) {
         history.watch();
     }
-    history.model.probes.deeds(history.director.done());
-    Report {
-        probes: history.model.probes,
-        length: history.now.0,
-        healing,
-        violation: history.model.audit.violation().cloned(),
-        trace: history.model.trace,
-    }
+    let violation = history.stage.violation();
+    let (mut probes, trace) = history.stage.close();
+    probes.deeds(history.director.done());
+    Report { probes, length: history.now.0, healing, violation, trace }
 }
 
-struct History<'a> {
+struct History<'a, S> {
     director: Director,
-    model: Model<'a>,
+    scenario: &'a Scenario,
+    stage: S,
     heal_at: Moment,
     now: Moment,
     /// The director has nothing more to do.
     settled: bool,
 }
 
-impl History<'_> {
+impl<S: Stage> History<'_, S> {
     /// Lets the next thing happen. False: nothing happens by itself any more.
     fn step(&mut self) -> bool {
-        let (director, model) = (self.director.next(), self.model.next());
-        let directs = match (director, model) {
-            (None, None) => return false,
-            (Some(own), Some(other)) => own <= other,
-            (own, _) => own.is_some(),
-        };
-        if directs {
-            self.now = director.unwrap_or(self.now);
-            self.director.wake(self.now, &mut self.model);
+        let due = self.director.next();
+        if let Some(at) = self.stage.advance(due) {
+            self.now = at;
+        } else if let Some(at) = due {
+            self.now = at;
+            self.director.wake(at, &mut self.stage);
         } else {
-            self.now = model.unwrap_or(self.now);
-            self.model.step();
+            return false;
         }
-        while let Some((process, ended)) = self.model.take_ended() {
-            self.director.ended(self.now, process, &ended, &mut self.model);
+        while let Some((process, ended)) = self.stage.take_ended() {
+            self.director.ended(self.now, process, &ended, &mut self.stage);
         }
         true
     }
@@ -101,7 +144,7 @@ impl History<'_> {
         let limit = self.heal_at.plus(HEALS_WITHIN);
         loop {
             let more = self.step();
-            if self.model.audit.violation().is_some() {
+            if self.stage.violation().is_some() {
                 return;
             }
             if self.director.is_healing() && self.is_settled() {
@@ -109,11 +152,10 @@ impl History<'_> {
             }
             if !more || self.now > limit {
                 let text = self.director.describe();
-                let (settled, now) = (self.director.is_settled(), self.now);
+                let settled = self.director.is_settled();
                 let promise = if settled { Promise::L4 } else { Promise::L1 };
-                return self.model.audit.broken(promise, now, || {
-                    format!("not healed {HEALS_WITHIN:?} after the faults ended:\n{text}")
-                });
+                let text = format!("not healed {HEALS_WITHIN:?} after the faults ended:\n{text}");
+                return self.stage.broken(promise, text);
             }
         }
     }
@@ -122,48 +164,43 @@ impl History<'_> {
     fn is_settled(&mut self) -> bool {
         let settled = self.director.is_settled();
         if settled && !self.settled {
-            self.model.disturb_agents();
+            self.stage.disturb_agents();
         }
         self.settled = settled;
-        settled && self.model.agents_idle(2)
+        settled && self.stage.agents_idle(2)
     }
 
     fn check_healed(&mut self) {
-        self.model.check_without_doubt();
+        self.stage.check_without_doubt();
         self.check_leftovers();
-        if let Some(text) = self.model.stuck() {
-            self.model.audit.broken(Promise::L3, self.now, || text);
+        if let Some(text) = self.stage.stuck() {
+            self.stage.broken(Promise::L3, text);
         }
     }
 
     /// L2: kernels hold what ready pods have on their nodes, and nothing else of ours.
     fn check_leftovers(&mut self) {
-        if !self.model.scenario.shape.agents {
+        if !self.scenario.shape.agents {
             return;
         }
-        let ready: Vec<_> = self.model.audit.ready_pods().to_vec();
-        for number in 0..self.model.scenario.shape.nodes {
+        let ready = self.stage.ready_pods();
+        for number in 0..self.scenario.shape.nodes {
             let node = NodeIx(number);
-            let world = self.model.world.node(node);
-            if world.gone {
-                continue;
-            }
+            let Some(kernel) = self.stage.kernel(node) else { continue };
             let wanted =
                 |address| ready.iter().any(|(_, r)| r.node == node && r.address == address);
-            let kernel = &world.kernel;
             let ours = kernel.addresses.iter().filter(|(_, (_, tag))| *tag == Tag::Ours);
             let held = kernel.locks.iter().filter(|(_, lock)| lock.hold == Hold::Held);
             let mut all = ours.map(|(a, _)| *a).chain(kernel.routed.iter().copied());
             let left = all.find(|address| !wanted(*address));
             let left = left.or_else(|| held.map(|(a, _)| *a).find(|address| !wanted(*address)));
-            let foreign = kernel.addresses.contains_key(&FOREIGN);
             if let Some(address) = left {
                 let text = format!("node {number} still has {address}");
-                return self.model.audit.broken(Promise::L2, self.now, || text);
+                return self.stage.broken(Promise::L2, text);
             }
-            if !foreign {
+            if !kernel.addresses.contains_key(&FOREIGN) {
                 let text = format!("node {number} lost {FOREIGN}");
-                return self.model.audit.broken(Promise::S4, self.now, || text);
+                return self.stage.broken(Promise::S4, text);
             }
         }
     }
@@ -171,14 +208,14 @@ impl History<'_> {
     /// L5: nothing changes any more.
     fn watch(&mut self) {
         let until = self.now.plus(WATCHED_FOR);
-        let before = self.model.probes.mutations;
+        let before = self.stage.mutations();
         while self.now < until && self.step() {
-            if self.model.audit.violation().is_some() {
+            if self.stage.violation().is_some() {
                 return;
             }
-            if self.model.probes.mutations != before {
+            if self.stage.mutations() != before {
                 let text = "EC2 was changed though nothing else had".to_owned();
-                return self.model.audit.broken(Promise::L5, self.now, || text);
+                return self.stage.broken(Promise::L5, text);
             }
         }
     }

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    firecamp_histories::cli::main()
+    let program = firecamp_histories::cli::MODEL;
+    firecamp_histories::cli::main(&program)
 }

@@ -15,10 +15,13 @@ mod registry;
 use std::collections::VecDeque;
 
 use firecamp_core::time::Moment;
+use firecamp_sim::Kernel;
 
-use crate::audit::Audit;
+use crate::audit::{Audit, Promise, Violation};
 use crate::cluster::Ended;
-use crate::names::{Names, ProcessId};
+use crate::history::Stage;
+use crate::level::Ready;
+use crate::names::{Names, NodeIx, PodIx, ProcessId};
 use crate::probe::Probes;
 use crate::scenario::{Fault, Scenario};
 use crate::seed::{Chance, Purpose};
@@ -72,13 +75,8 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// When something happens next. None: nothing does by itself.
-    pub fn next(&self) -> Option<Moment> {
-        self.queue.next()
-    }
-
     /// Lets the next thing happen.
-    pub fn step(&mut self) {
+    fn step(&mut self) {
         let Some((at, event)) = self.queue.pop() else { return };
         self.now = at;
         match event {
@@ -88,11 +86,6 @@ impl<'a> Model<'a> {
             Event::Act(..) | Event::Tick(..) => {}
             Event::Land(call) => self.land(call),
         }
-    }
-
-    /// A process that has ended by itself since the last time.
-    pub fn take_ended(&mut self) -> Option<(ProcessId, Ended)> {
-        self.ended.pop_front()
     }
 
     fn process(&mut self, slot: Slot) -> &mut Process {
@@ -162,5 +155,62 @@ impl<'a> Model<'a> {
         let action = process.machine.action();
         self.trace.action(self.now, slot.0, &action);
         self.perform(slot, &action);
+    }
+}
+
+impl Stage for Model<'_> {
+    fn advance(&mut self, until: Option<Moment>) -> Option<Moment> {
+        let next = self.queue.next()?;
+        if until.is_some_and(|until| until <= next) {
+            return None;
+        }
+        self.step();
+        Some(next)
+    }
+
+    fn take_ended(&mut self) -> Option<(ProcessId, Ended)> {
+        self.ended.pop_front()
+    }
+
+    fn violation(&self) -> Option<Violation> {
+        self.audit.violation().cloned()
+    }
+
+    fn broken(&mut self, promise: Promise, text: String) {
+        self.audit.broken(promise, self.now, || text);
+    }
+
+    fn ready_pods(&self) -> Vec<(PodIx, Ready)> {
+        self.audit.ready_pods().to_vec()
+    }
+
+    fn kernel(&self, node: NodeIx) -> Option<Kernel> {
+        let node = self.world.node(node);
+        (!node.gone).then(|| node.kernel.clone())
+    }
+
+    fn mutations(&self) -> u64 {
+        self.probes.mutations
+    }
+
+    fn disturb_agents(&mut self) {
+        self.disturb();
+    }
+
+    fn agents_idle(&self, times: u32) -> bool {
+        self.are_agents_idle(times)
+    }
+
+    fn check_without_doubt(&mut self) {
+        self.audit.clear_doubt();
+        self.check_all();
+    }
+
+    fn stuck(&self) -> Option<String> {
+        self.find_stuck()
+    }
+
+    fn close(self) -> (Probes, Trace) {
+        (self.probes, self.trace)
     }
 }

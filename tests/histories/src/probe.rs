@@ -40,15 +40,18 @@ fn add(to: &mut [u64], from: &[u64]) {
 }
 
 impl Probes {
-    pub(crate) fn fault(&mut self, fault: Fault) {
+    /// A fault has fired.
+    pub fn fault(&mut self, fault: Fault) {
         self.faults[fault.at()] += 1;
     }
 
-    pub(crate) fn theft(&mut self, theft: Theft) {
+    /// A stranger has acted.
+    pub fn theft(&mut self, theft: Theft) {
         self.thefts[theft as usize] += 1;
     }
 
-    pub(crate) fn step(&mut self, step: Step) {
+    /// A machine has crossed a boundary.
+    pub fn step(&mut self, step: Step) {
         let (kind, number) = match step {
             Step::Attach(number) => (0, number),
             Step::Release(number) => (1, number),
@@ -61,7 +64,8 @@ impl Probes {
         }
     }
 
-    pub(crate) fn outcome(&mut self, outcome: &Outcome) {
+    /// A machine has come to its outcome.
+    pub fn outcome(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Attached(attached) => {
                 self.exits[0] += 1;

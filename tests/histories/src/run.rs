@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::audit::Violation;
-use crate::history::{self, Report};
+use crate::history::{Play, Report};
 use crate::names::Names;
 use crate::probe::Probes;
 use crate::scenario::Scenario;
@@ -16,6 +16,8 @@ use crate::trace::Trace;
 /// Which histories are run.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
+    /// At which level.
+    pub play: Play,
     /// The first seed.
     pub first: u64,
     /// So many seeds in a row.
@@ -125,10 +127,10 @@ fn one(plan: &Plan, seed: u64, names: &Names, summary: &mut Summary) -> bool {
     let scenario = Scenario::draw(seed);
     let twice = plan.twice > 0 && seed.is_multiple_of(plan.twice);
     let trace = if twice { Trace::hash() } else { Trace::Off };
-    let report = history::run(&scenario, names, trace);
+    let report = (plan.play)(&scenario, names, trace);
     if twice {
         summary.twice += 1;
-        let again = history::run(&scenario, names, Trace::hash());
+        let again = (plan.play)(&scenario, names, Trace::hash());
         let same = again.trace.value() == report.trace.value()
             && again.probes == report.probes
             && again.length == report.length;

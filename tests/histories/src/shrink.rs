@@ -1,15 +1,15 @@
 //! Makes a failing scenario small: drops deeds and faults as long as the same promise breaks.
 
 use crate::audit::Promise;
-use crate::history;
+use crate::history::Play;
 use crate::names::Names;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 
 /// The smallest scenario found that still breaks this promise.
-pub fn shrink(scenario: &Scenario, promise: Promise, names: &Names) -> Scenario {
+pub fn shrink(play: Play, scenario: &Scenario, promise: Promise, names: &Names) -> Scenario {
     shrink_while(scenario, |candidate| {
-        let report = history::run(candidate, names, Trace::Off);
+        let report = play(candidate, names, Trace::Off);
         report.violation.is_some_and(|violation| violation.promise == promise)
     })
 }

@@ -43,7 +43,8 @@ impl Trace {
         if let Self::Full(lines) = self { lines } else { Vec::new() }
     }
 
-    fn add(&mut self, now: Moment, what: &impl Hash, text: impl FnOnce() -> String) {
+    /// Adds anything to it.
+    pub fn add(&mut self, now: Moment, what: &impl Hash, text: impl FnOnce() -> String) {
         match self {
             Self::Off => {}
             Self::Hash(hasher) => (now, what).hash(hasher),
@@ -51,15 +52,18 @@ impl Trace {
         }
     }
 
-    pub(crate) fn action(&mut self, now: Moment, slot: u32, action: &Action) {
+    /// A machine has named an action.
+    pub fn action(&mut self, now: Moment, slot: u32, action: &Action) {
         self.add(now, &(slot, action), || format!("run-{slot} -> {}", short(action)));
     }
 
-    pub(crate) fn reply(&mut self, now: Moment, slot: u32, reply: &Reply) {
+    /// A machine has been told a reply.
+    pub fn reply(&mut self, now: Moment, slot: u32, reply: &Reply) {
         self.add(now, &(slot, reply), || format!("run-{slot} <- {}", short(reply)));
     }
 
-    pub(crate) fn order(&mut self, now: Moment, order: &Order) {
+    /// The director has given an order.
+    pub fn order(&mut self, now: Moment, order: &Order) {
         if let Self::Off = self {
             return;
         }
@@ -67,7 +71,8 @@ impl Trace {
         self.add(now, &text, || format!("* {text}"));
     }
 
-    pub(crate) fn ended(&mut self, now: Moment, slot: u32, end: &End<'_>) {
+    /// A process has ended.
+    pub fn ended(&mut self, now: Moment, slot: u32, end: &End<'_>) {
         if let Self::Off = self {
             return;
         }
@@ -75,13 +80,15 @@ impl Trace {
         self.add(now, &(slot, &text), || format!("run-{slot} ends: {text}"));
     }
 
-    pub(crate) fn duty(&mut self, now: Moment, agent: u32, errand: u32, duty: &Duty) {
+    /// An agent begins an errand.
+    pub fn duty(&mut self, now: Moment, agent: u32, errand: u32, duty: &Duty) {
         self.add(now, &(agent, errand, duty), || {
             format!("run-{agent} begins run-{errand}: {duty:?}")
         });
     }
 
-    pub(crate) fn record(&mut self, now: Moment, record: &StaticIp) {
+    /// A record has changed.
+    pub fn record(&mut self, now: Moment, record: &StaticIp) {
         self.add(now, record, || {
             let marks: Vec<String> = record.unsettled.iter().map(short).collect();
             let state = record.attachment.as_ref().map(|a| {
@@ -97,7 +104,8 @@ impl Trace {
         });
     }
 
-    pub(crate) fn moved(&mut self, now: Moment, moving: Moving) {
+    /// An address has changed hands.
+    pub fn moved(&mut self, now: Moment, moving: Moving) {
         let Moving { address, from, to } = moving;
         self.add(now, &(address, from, to), || format!("  EC2: {address} from {from:?} to {to:?}"));
     }

@@ -48,7 +48,7 @@ impl Agent {
 
 impl Model<'_> {
     /// Whether every agent that runs has found nothing to do so many times in a row.
-    pub fn agents_idle(&self, times: u32) -> bool {
+    pub(super) fn are_agents_idle(&self, times: u32) -> bool {
         self.calls.open == 0
             && self.processes.iter().all(|process| match &process.machine {
                 Runs::Agent(agent) if process.alive => agent.idle >= times,
@@ -58,7 +58,7 @@ impl Model<'_> {
     }
 
     /// Something has happened: what agents found before says nothing any more.
-    pub fn disturb_agents(&mut self) {
+    pub(super) fn disturb(&mut self) {
         for process in &mut self.processes {
             if let Runs::Agent(agent) = &mut process.machine {
                 agent.idle = 0;

@@ -27,12 +27,6 @@ impl Model<'_> {
         }
     }
 
-    /// Checks every pod that is ready, also where a stranger has been.
-    pub fn check_without_doubt(&mut self) {
-        self.audit.clear_doubt();
-        self.check_all();
-    }
-
     fn check(&mut self, pod: PodIx, ready: Ready) {
         let address = ready.address;
         let truth = Truth {
@@ -46,7 +40,7 @@ impl Model<'_> {
     }
 
     /// A process that runs though everything has settled, other than sidecars and agents.
-    pub fn stuck(&self) -> Option<String> {
+    pub(super) fn find_stuck(&self) -> Option<String> {
         let runs = |process: &&super::process::Process| match process.machine {
             Runs::Attach(_) | Runs::Errand(_) => process.alive,
             Runs::Release(_) => process.alive && process.signalled,

@@ -226,7 +226,7 @@ impl Model<'_> {
             let record = self.world.registry.static_ips.get(&address).map(|s| &s.object);
             self.audit.moved(self.now, mover, moving, record);
             if outside {
-                self.disturb_agents();
+                self.disturb();
             }
             self.check_address(address);
         }

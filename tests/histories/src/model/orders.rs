@@ -267,7 +267,8 @@ impl Model<'_> {
             Power::Terminated => {
                 world.gone = true;
                 self.audit.rebooted(node);
-                self.audit.terminated(node, &self.world.ec2);
+                let ec2 = &self.world.ec2;
+                self.audit.terminated(node, |address| ec2.holder(address).map(|(eni, _)| eni));
                 self.world.ec2.terminate(self.now, node, lags);
             }
         }
@@ -306,7 +307,7 @@ impl Model<'_> {
         }
         self.close(slot, End::Outcome(&outcome));
         if errand {
-            self.disturb_agents();
+            self.disturb();
         } else {
             self.ended.push_back((id, Ended::Outcome(outcome)));
         }
