@@ -98,7 +98,9 @@ fn duty(sight: &Sight, seen: &Seen, now: Moment) -> Option<Duty> {
         return Some(Duty::GiveWay { address: record.address, holder });
     }
     match attachment.state {
-        State::Attaching | State::Attached if unattended(attachment, &seen.pod) => {
+        State::Attaching | State::Attached | State::Releasing
+            if unattended(attachment, &seen.pod) =>
+        {
             let by = releaser(sight, &attachment.node)?;
             let (member, pod) = (record.member.clone(), attachment.pod.clone());
             Some(Duty::Release { member, pod, by })

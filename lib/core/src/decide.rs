@@ -222,11 +222,14 @@ pub fn parked(record: &StaticIp) -> StaticIp {
 }
 
 /// The record of a release that unassigns, before the call: an epoch of its own, no ENI, and the
-/// Unassign marked. None if there is no ENI to unassign from.
+/// Unassign marked. Over a release that was not finished, the ENI is the one that it named. None
+/// if there is no ENI to unassign from.
 pub fn releasing(record: &StaticIp, run: &RunId) -> Option<(StaticIp, EniId)> {
     let mut next = record.clone();
     let attachment = next.attachment.as_mut()?;
-    let eni = attachment.eni.take()?;
+    let announced = record.unsettled.iter().find(|mark| mark.mutation == Mutation::Unassign);
+    let announced = announced.map(|mark| mark.eni.clone()).or(record.reserved_on.clone());
+    let eni = attachment.eni.take().or(announced)?;
     attachment.state = State::Releasing;
     attachment.run = run.clone();
     if !planted(Bug::UnassignKeepsEpoch) {

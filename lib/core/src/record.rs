@@ -169,6 +169,11 @@ impl StaticIp {
         rests && self.reserved_on.as_ref() == Some(eni) && quiet
     }
 
+    /// Whether it is on its way out of EC2.
+    pub fn is_releasing(&self) -> bool {
+        self.attachment.as_ref().is_some_and(|a| a.state == State::Releasing)
+    }
+
     /// Whether a mutation that `run` marked may still be in flight.
     pub fn unsettled_by(&self, run: &RunId) -> bool {
         self.unsettled.iter().any(|mark| mark.run == *run)

@@ -159,8 +159,7 @@ impl Release {
     /// Fixes the epoch that this process may release, and no other.
     fn after_fix(&mut self, records: MemberRecords, now: Moment) -> Turn<Outcome> {
         let held = records.static_ip.filter(|ip| {
-            ip.object.member == self.input.member
-                && ip.object.held_by(&self.input.pod, ip.object.epoch)
+            ip.object.member == self.input.member && self.is_held(&ip.object, ip.object.epoch)
         });
         self.policy = records.pool.map(|p| p.release_policy).unwrap_or_default();
         match held {
@@ -216,11 +215,19 @@ impl Release {
         Ok(None)
     }
 
+    /// Held by our pod, or, for an agent, left by it in the middle of an Unassign.
+    fn is_held(&self, record: &StaticIp, epoch: Epoch) -> bool {
+        let left = record.epoch == epoch
+            && record.is_releasing()
+            && record.attachment.as_ref().is_some_and(|a| a.pod == self.input.pod);
+        record.held_by(&self.input.pod, epoch) || (left && !self.is_stop())
+    }
+
     fn ours(&self, stored: Option<Stored<StaticIp>>) -> Option<Stored<StaticIp>> {
         let by_uid = planted(Bug::NoReleaseEpoch);
         stored.filter(|s| {
             let epoch = if by_uid { s.object.epoch } else { self.epoch };
-            s.object.held_by(&self.input.pod, epoch)
+            self.is_held(&s.object, epoch)
         })
     }
 
@@ -230,6 +237,12 @@ impl Release {
             return Ok(Some(self.released(Done::NotHolder)));
         };
         self.epoch = stored.object.epoch;
+        if stored.object.is_releasing() {
+            // Its kernel objects went before the Unassign was announced.
+            self.at = At::Unassign(Box::new(Unassign::new(stored.clone(), now)));
+            self.stored = Some(stored);
+            return Ok(None);
+        }
         self.stored = Some(stored);
         self.at = if self.at == At::Fresh {
             self.crossed = Some(Step::Release(1));

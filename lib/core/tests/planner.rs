@@ -131,6 +131,20 @@ fn f026_the_release_of_a_pod_that_is_gone_is_finished() {
 }
 
 #[test]
+fn an_unassignment_that_its_stop_did_not_finish_is_finished() {
+    let left = |pod| Seen {
+        record: record(State::Releasing, "u1", "here"),
+        lock: None,
+        in_kernel: false,
+        pod,
+        ..calm()
+    };
+    assert_eq!(duties(left(PodView::Absent)), release(Releaser::Agent));
+    let ending = pod("u1", Life::Terminating(None));
+    assert_eq!(duties(left(ending)), []);
+}
+
+#[test]
 fn f027_a_terminating_pod_is_left_to_its_stop_container() {
     let ending = pod("u1", Life::Terminating(Some(Duration::from_secs(20))));
     assert_eq!(duties(Seen { pod: ending, ..calm() }), []);

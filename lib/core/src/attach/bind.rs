@@ -68,6 +68,8 @@ pub(super) struct Bind {
     allocated: BTreeSet<Ipv4Addr>,
     /// Candidates that turned out to be in use.
     excluded: BTreeSet<Ipv4Addr>,
+    /// The records were read again after an owner was seen that they do not explain.
+    reread: bool,
 }
 
 impl Bind {
@@ -80,6 +82,7 @@ impl Bind {
             begun: None,
             allocated: BTreeSet::new(),
             excluded: BTreeSet::new(),
+            reread: false,
         }
     }
 
@@ -305,6 +308,11 @@ impl Bind {
             return Ok(None);
         };
         let tagged = holder.cluster.as_deref() == Some(input.cluster.as_str());
+        if (asked || (named && tagged)) && !self.reread {
+            // Another member may have taken it between our read and the look-up.
+            (self.reread, self.at) = (true, At::Member);
+            return Ok(None);
+        }
         if asked || (named && tagged) {
             let place = holder.instance.map(|i| format!(" on {i}")).unwrap_or_default();
             let text = format!(

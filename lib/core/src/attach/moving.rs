@@ -67,10 +67,6 @@ pub(super) struct Move {
     looked: Moment,
     /// A call of ours was sent: it is not repeated without a fresh read.
     sent: bool,
-    /// The last look-up showed another owner, or none.
-    elsewhere: bool,
-    /// A call of ours has an unknown outcome.
-    unknown: bool,
     /// An Assign of ours took effect, at the latest at this moment.
     assigned: Option<Moment>,
     /// An Assign without force was refused because somebody holds the address.
@@ -91,8 +87,6 @@ impl Move {
             plain_first: held.take.plain_first,
             held,
             sent: false,
-            elsewhere: false,
-            unknown: false,
             assigned: None,
             refused: None,
             unanswered: None,
@@ -195,7 +189,7 @@ impl Move {
             }
             (At::Recheck, Reply::Record(read)) => {
                 let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
-                self.after_recheck(input, stored)
+                self.after_recheck(input, stored, span.now)
             }
             (at, _) => mismatch(&format!("{at:?}")),
         }
@@ -207,13 +201,9 @@ impl Move {
 
     fn after_owner(&mut self, input: &AttachInput, owner: &Owner, now: Moment) -> Turn<Moved> {
         let here = self.is_here(owner);
-        if here && self.unknown && self.elsewhere {
-            return self.after_assigned(now);
-        }
         if let (true, Some(refused)) = (here, self.refused) {
             return self.already_here(refused, now);
         }
-        self.elsewhere = !here;
         let decided = decide::verdict(
             &self.held.before,
             &self.held.eni.id,
@@ -227,14 +217,13 @@ impl Move {
                 let text = foreign(self.record(), &holder);
                 Err(self.undo(Exit::AddressUnavailable, text, Whereabouts::Elsewhere))
             }
-            Verdict::Assign { force: false } if self.refused.is_some() => Err(Halt::Retry(
-                timing::BACKOFF_BASE,
-                Exit::AddressUnavailable,
-                format!(
-                    "EC2 refuses {} because somebody holds it, and shows nobody",
-                    self.record().address
-                ),
-            )),
+            Verdict::Assign { force: false } if self.refused.is_some() => {
+                // Its holder may have let go since: without force it is taken only if it is free.
+                self.at = At::Fresh { force: false };
+                let address = self.record().address;
+                let text = format!("EC2 refuses {address} as held, and shows nobody who holds it");
+                Err(Halt::Retry(timing::BACKOFF_BASE, Exit::AddressUnavailable, text))
+            }
             Verdict::Assign { force } => {
                 self.approach(force, now);
                 Ok(None)
@@ -256,16 +245,20 @@ impl Move {
     /// Goes to the Assign, through a fresh read if one was sent already or too little is left
     /// of T.
     fn approach(&mut self, force: bool, now: Moment) {
-        if planted(Bug::NoFreshRead) {
-            self.at = At::Assign { force, not_after: now.plus(timing::CALL_BOUND) };
-            return;
-        }
         let left = timing::CALL_BOUND.saturating_sub(now.since(self.held.authorised));
         self.at = if left >= timing::CALL_MINIMUM && !self.sent {
             At::Assign { force, not_after: self.not_after() }
         } else {
-            At::Fresh { force }
+            Self::afresh(force, now)
         };
+    }
+
+    /// To the next Assign, through a fresh read.
+    fn afresh(force: bool, now: Moment) -> At {
+        if planted(Bug::NoFreshRead) {
+            return At::Assign { force, not_after: now.plus(timing::CALL_BOUND) };
+        }
+        At::Fresh { force }
     }
 
     fn after_fresh(
@@ -314,16 +307,11 @@ impl Move {
         let text = failure.detail.clone();
         self.sent = true;
         if failure.effect == Effect::Unknown && !planted(Bug::LostIsFailure) {
-            self.unknown = true;
             self.unanswered = self.unanswered.max(Some(self.not_after()));
             self.at = At::Owner;
             return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
         }
-        let again = if planted(Bug::NoFreshRead) {
-            At::Assign { force, not_after: span.now.plus(timing::CALL_BOUND) }
-        } else {
-            At::Fresh { force }
-        };
+        let again = Self::afresh(force, span.now);
         match failure.kind {
             CloudKind::HeldElsewhere => {
                 let first = self.refused.is_none();
@@ -385,14 +373,17 @@ impl Move {
         Ok(None)
     }
 
-    /// Describe lags, or somebody else took the address: the record knows.
+    /// Describe lags, or somebody else took the address. A successor is in the record; without one,
+    /// what is not shown for longer than reads lag was taken outside, and is looked up anew.
     fn after_recheck(
         &mut self,
         input: &AttachInput,
         stored: Option<Stored<StaticIp>>,
+        now: Moment,
     ) -> Turn<Moved> {
         self.held.stored = still_ours(&self.held, input, stored)?;
-        self.at = At::Shown;
+        let lost = now.since(self.assigned.unwrap_or(now)) >= timing::DESCRIBE_LAG;
+        self.at = if lost { At::Relisted } else { At::Shown };
         let text = format!("Describe to show {} on this ENI", self.record().address);
         Err(Halt::Retry(timing::THROTTLE_BASE, Exit::TimedOut, text))
     }

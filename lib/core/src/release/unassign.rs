@@ -1,5 +1,6 @@
 //! The release that gives the address back to the subnet: an epoch of its own, each Unassign
-//! marked before it is sent, and recorded as released once EC2 says that it is out.
+//! marked before it is sent, and recorded as released once EC2 says that it is out. A release that
+//! its process did not finish is taken over under the next epoch and goes through all of it again.
 
 use std::collections::BTreeSet;
 
@@ -47,6 +48,8 @@ pub(super) struct Unassign {
     left: BTreeSet<EniId>,
     authorised: Moment,
     unanswered: Option<Moment>,
+    /// When EC2 said that it is not on the ENI that was named.
+    refused: Option<Moment>,
 }
 
 impl Unassign {
@@ -59,6 +62,7 @@ impl Unassign {
             left: BTreeSet::new(),
             authorised: now,
             unanswered: None,
+            refused: None,
         }
     }
 
@@ -70,6 +74,7 @@ impl Unassign {
             Canonical::forget([&mut self.authorised]);
         }
         canon.due(&mut self.unanswered);
+        canon.age(&mut self.refused, timing::DESCRIBE_LAG);
     }
 
     /// What the next write makes of the record.
@@ -209,7 +214,7 @@ impl Unassign {
             return self.after_own(input, stored, span);
         }
         let held = stored.object.epoch == self.before.epoch
-            && stored.object.held_by(&input.pod, self.before.epoch);
+            && stored.object.attachment == self.before.attachment;
         if self.at == At::Intended && held {
             self.before = stored.object.clone();
             self.stored = stored;
@@ -256,14 +261,16 @@ impl Unassign {
         };
         let text = failure.detail;
         if failure.effect == Effect::Unknown {
+            // Reads lag, so that only a definite answer says that it is out.
             self.unanswered = self.unanswered.max(Some(self.not_after()));
-            self.at = At::Owner;
+            self.at = At::Fresh;
             return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
         }
         let base = match failure.kind {
             // Not on that ENI, or no such ENI; but perhaps on another one of ours.
             CloudKind::NotOurs | CloudKind::Gone => {
                 self.left.extend(self.eni.clone());
+                self.refused = Some(now);
                 self.at = At::Owner;
                 return Ok(None);
             }
@@ -290,9 +297,7 @@ impl Unassign {
         let recorded = self.before.recorded_enis();
         match owner {
             Owner::Eni(holder) if !holder.primary && Some(&holder.id) == self.eni.as_ref() => {
-                // EC2 said that it is not there, so this read lags; or nobody knows: once more.
-                let known = self.left.contains(&holder.id);
-                self.at = if known { At::Owner } else { At::Fresh };
+                // EC2 said that it is not there, so this read lags.
                 let text = "the Unassign to show in Describe".to_owned();
                 Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text))
             }
@@ -303,7 +308,12 @@ impl Unassign {
                 Ok(None)
             }
             Owner::Eni(_) | Owner::Nobody => {
-                self.left.extend(self.eni.clone());
+                let since = now.since(self.refused.unwrap_or(now));
+                let left = timing::DESCRIBE_LAG.saturating_sub(since);
+                if !left.is_zero() {
+                    let text = "Describe to be sure that no other ENI of ours has it".to_owned();
+                    return Err(Halt::Pause(left, text));
+                }
                 *crossed = Some(Step::Free(4));
                 self.settle(now)
             }
