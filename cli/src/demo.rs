@@ -6,12 +6,10 @@ pub(crate) mod inside;
 mod launch;
 mod orders;
 mod pod;
-mod process;
 mod records;
 mod replay;
 mod stage;
 mod story;
-mod watch;
 mod world;
 
 use std::path::{Path, PathBuf};

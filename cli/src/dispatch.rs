@@ -1,5 +1,6 @@
 //! From the command line to an exit code.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -13,7 +14,13 @@ use crate::{demo, member};
 
 /// Parses the command line and does what it says. Ends as documented in `--help`.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    main_of(std::env::args_os())
+}
+
+/// The same with other arguments, the name of the program before them, for programs that bring
+/// the demo's small ones along.
+pub fn main_of(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { Exit::Usage } else { Exit::Success };

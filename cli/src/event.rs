@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::args::Profile;
+use crate::verdict;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -170,6 +171,23 @@ pub struct Call {
     /// From its arrival until the box itself first showed the proof, in the data path and in the
     /// metadata service: EC2's own time.
     pub proven_after_us: Option<u64>,
+}
+
+impl From<&vpcbox::protocol::Call> for Call {
+    fn from(call: &vpcbox::protocol::Call) -> Self {
+        let after = |at: Option<u64>| at.map(|at| at.saturating_sub(call.at_us));
+        let routed = call.effects.iter().filter_map(|effect| effect.routed_at_us).max();
+        Self {
+            at_us: call.at_us,
+            action: call.action.clone(),
+            caller: call.caller.clone(),
+            mutating: call.mutating,
+            outcome: verdict::outcome(call.code.as_deref(), call.status, &call.delivery),
+            took_us: after(call.answered_at_us),
+            routed_after_us: after(routed),
+            proven_after_us: call.proven_after_us().filter(|_| !call.effects.is_empty()),
+        }
+    }
 }
 
 /// Where the time of an init container went.

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 /// A failure of the command. The text says what was attempted on what; the cause is the source.
 #[derive(Debug, Error)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The command line is wrong in a way that the parser cannot see.
     #[error("{0}")]
     Usage(String),
@@ -55,11 +55,13 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    pub(crate) fn file(operation: &'static str, path: &Path, source: io::Error) -> Self {
+    /// A file cannot be read or written.
+    pub fn file(operation: &'static str, path: &Path, source: io::Error) -> Self {
         Self::File { operation, path: path.to_owned(), source }
     }
 
-    pub(crate) fn process(
+    /// A process cannot be started, or its pipes fail.
+    pub fn process(
         operation: &'static str,
         object: impl Into<String>,
         source: impl Into<io::Error>,
@@ -68,7 +70,7 @@ impl Failure {
     }
 
     /// How the process ends.
-    pub(crate) fn exit(&self) -> Exit {
+    pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::File { .. } | Self::Output(_) => Exit::DiskRefused,
@@ -82,7 +84,7 @@ impl Failure {
     }
 
     /// The whole chain on one line, from what was attempted to the last cause.
-    pub(crate) fn chain(&self) -> String {
+    pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(inner) = cause {

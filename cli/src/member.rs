@@ -3,3 +3,5 @@
 pub(crate) mod client;
 pub(crate) mod server;
 pub(crate) mod start;
+
+pub use server::READY;

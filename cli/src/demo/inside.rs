@@ -7,7 +7,6 @@ use firecamp_core::contract::exit::Exit;
 
 use super::orders::Orders;
 use super::stage::{EVERY_MS, Stage};
-use super::watch::BUCKET_US;
 use super::{story, world};
 use crate::args::InsideArguments;
 use crate::event::{Began, Check, Event};
@@ -15,6 +14,7 @@ use crate::failure::Failure;
 use crate::measure;
 use crate::render::{Form, Sink, html};
 use crate::verdict::{self, Whole};
+use crate::watch::BUCKET_US;
 
 /// Runs with the box's variables set.
 pub(crate) fn run(arguments: &InsideArguments) -> Result<u8, Failure> {

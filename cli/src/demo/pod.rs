@@ -7,13 +7,13 @@ use firecamp_core::contract::env;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::process::{DEADLINE, Ended, Process};
 use super::stage::Stage;
 use super::world;
 use crate::event::{Ran, Role};
 use crate::failure::Failure;
 use crate::measure::Term;
-use crate::member::server::READY;
+use crate::member::READY;
+use crate::process::{DEADLINE, Ended, Process};
 
 /// Answers after which a pod has proved that it can be reached.
 const PROOF: usize = 20;

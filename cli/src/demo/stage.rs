@@ -11,14 +11,13 @@ use vpcbox::clock::Clock;
 use vpcbox::protocol::Truth;
 
 use super::orders::Orders;
-use super::process::{Process, Traces};
 use super::records::Records;
-use super::watch::Watch;
 use super::world;
 use crate::event::{Call, Event, Place, Ran};
 use crate::failure::Failure;
+use crate::process::{Process, Traces};
 use crate::render::Sink;
-use crate::verdict;
+use crate::watch::Watch;
 
 /// The client tries this often, and gives an attempt up after that. Below the kernel's first
 /// retransmission of a SYN after 1 s, so that no attempt hides a silence.
@@ -63,7 +62,12 @@ impl Stage {
         let names = truth.nodes.iter().map(|node| node.name.clone()).collect();
         let mut client = start_client(&orders, &vpc, &dir)?;
         let Some(out) = client.output() else { return Err(client.failed("has no output")) };
-        let watch = Watch::start(out, names, &sink);
+        let drawn = Arc::clone(&sink);
+        let watch = Watch::start(out, names, move |strip| {
+            let mut sink = drawn.lock().unwrap_or_else(PoisonError::into_inner);
+            // Only decoration; an event that cannot be told ends the demo.
+            sink.show(strip).ok();
+        });
         Ok(Self {
             orders,
             vpc,
@@ -160,14 +164,7 @@ impl Stage {
     /// The calls to EC2 after that one.
     pub(crate) fn ec2_calls(&mut self, since: u64) -> Result<Vec<Call>, Failure> {
         let calls = self.vpc.calls(since)?;
-        Ok(calls.iter().filter(|call| call.service == "ec2").map(told).collect())
-    }
-}
-
-impl Traces {
-    /// The file of a container's termination message.
-    pub(crate) fn last_words(&self) -> PathBuf {
-        self.log.with_extension("words")
+        Ok(calls.iter().filter(|call| call.service == "ec2").map(Call::from).collect())
     }
 }
 
@@ -215,20 +212,4 @@ fn start_client(orders: &Orders, vpc: &Client, dir: &Path) -> Result<Process, Fa
         .args(["--every-ms", &EVERY_MS.to_string(), "--patience-ms", &PATIENCE_MS.to_string()])
         .args(["--origin-ns", &clock.origin_ns().to_string()]);
     Process::start("the client", &mut command, traces, clock)
-}
-
-/// A call as it is told.
-fn told(call: &vpcbox::protocol::Call) -> Call {
-    let after = |at: Option<u64>| at.map(|at| at.saturating_sub(call.at_us));
-    let routed = call.effects.iter().filter_map(|effect| effect.routed_at_us).max();
-    Call {
-        at_us: call.at_us,
-        action: call.action.clone(),
-        caller: call.caller.clone(),
-        mutating: call.mutating,
-        outcome: verdict::outcome(call.code.as_deref(), call.status, &call.delivery),
-        took_us: after(call.answered_at_us),
-        routed_after_us: after(routed),
-        proven_after_us: call.proven_after_us().filter(|_| !call.effects.is_empty()),
-    }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::agreement::{Expected, agreement, record};
 use super::pod::{AtStop, Pod, release_hook};
 use super::stage::Stage;
-use super::watch::BUCKET_US;
 use super::world::{self, NODE_A, NODE_B};
 use crate::args::Profile;
 use crate::event::{Check, Event, Kind, Ran, StepResult};
 use crate::failure::Failure;
 use crate::measure;
+use crate::watch::BUCKET_US;
 
 /// How often the truth is asked while something is waited for.
 const POLL: Duration = Duration::from_millis(20);

@@ -14,7 +14,7 @@ use crate::args::ServerArguments;
 use crate::failure::Failure;
 
 /// What it prints when clients can connect.
-pub(crate) const READY: &str = "listening";
+pub const READY: &str = "listening";
 
 /// A client that does not hang up after its answer is hung up on.
 const PATIENCE: Duration = Duration::from_secs(1);

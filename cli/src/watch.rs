@@ -6,21 +6,23 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::event::Strip;
 use crate::failure::Failure;
 use crate::measure::{self, Attempt, Outcome, Term};
-use crate::render::Sink;
 
 /// Time for each character of a strip in the realistic profile, and in the fast one.
-pub(crate) const BUCKET_US: u64 = 50_000;
+pub const BUCKET_US: u64 = 50_000;
 
 /// The line at the bottom is drawn after each this many attempts.
 const DRAWN_EVERY: usize = 5;
 
 /// What is known by now.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) attempts: Vec<Attempt>,
-    pub(crate) terms: Vec<Term>,
+pub struct Seen {
+    /// The attempts so far, in the order in which they began.
+    pub attempts: Vec<Attempt>,
+    /// Who may answer when.
+    pub terms: Vec<Term>,
     /// Beginning of the step that is under way.
     step_from_us: Option<u64>,
     /// The client has ended.
@@ -29,29 +31,33 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// The attempts that began in this time.
-    pub(crate) fn within(&self, from_us: u64, to_us: u64) -> Vec<Attempt> {
+    pub fn within(&self, from_us: u64, to_us: u64) -> Vec<Attempt> {
         let within = |attempt: &&Attempt| from_us <= attempt.from_us && attempt.from_us < to_us;
         self.attempts.iter().filter(within).cloned().collect()
     }
 }
 
 /// Follows the client in a thread of its own.
-#[derive(Clone)]
-pub(crate) struct Watch {
+#[derive(Debug, Clone)]
+pub struct Watch {
     seen: Arc<(Mutex<Seen>, Condvar)>,
     nodes: Arc<Vec<String>>,
 }
 
 impl Watch {
-    /// Begins to follow.
-    pub(crate) fn start(out: ChildStdout, nodes: Vec<String>, sink: &Arc<Mutex<Sink>>) -> Self {
+    /// Begins to follow; `show` gets the strip of the step that is under way as it grows.
+    pub fn start(
+        out: ChildStdout,
+        nodes: Vec<String>,
+        show: impl Fn(&Strip) + Send + 'static,
+    ) -> Self {
         let watch = Self { seen: Arc::default(), nodes: Arc::new(nodes) };
-        let (follower, sink) = (watch.clone(), Arc::clone(sink));
+        let follower = watch.clone();
         thread::spawn(move || {
             for line in BufReader::new(out).lines() {
                 let attempt = line.ok().and_then(|line| serde_json::from_str(&line).ok());
                 let Some(attempt) = attempt else { break };
-                follower.keep(attempt, &sink);
+                follower.keep(attempt, &show);
             }
             follower.lock().over = true;
             follower.seen.1.notify_all();
@@ -60,11 +66,11 @@ impl Watch {
     }
 
     /// What is known by now. Poisoning cannot leave it half changed.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Seen> {
+    pub fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, attempt: Attempt, sink: &Mutex<Sink>) {
+    fn keep(&self, attempt: Attempt, show: &impl Fn(&Strip)) {
         let at_us = attempt.from_us;
         let strip = {
             let mut seen = self.lock();
@@ -78,24 +84,22 @@ impl Watch {
         };
         self.seen.1.notify_all();
         if let Some(strip) = strip {
-            let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-            // Only decoration; an event that cannot be told ends the demo.
-            sink.show(&strip).ok();
+            show(&strip);
         }
     }
 
     /// The line at the bottom is about what happens from now on; or, with `None`, there is none.
-    pub(crate) fn follow_step(&self, from_us: Option<u64>) {
+    pub fn follow_step(&self, from_us: Option<u64>) {
         self.lock().step_from_us = from_us;
     }
 
     /// From now on this pod may answer.
-    pub(crate) fn pod_may_answer(&self, term: Term) {
+    pub fn pod_may_answer(&self, term: Term) {
         self.lock().terms.push(term);
     }
 
     /// From then on it may not.
-    pub(crate) fn pod_is_gone(&self, pod: &str, at_us: u64) {
+    pub fn pod_is_gone(&self, pod: &str, at_us: u64) {
         let mut seen = self.lock();
         let term = seen.terms.iter_mut().find(|term| term.pod == pod && term.to_us.is_none());
         if let Some(term) = term {
@@ -104,7 +108,7 @@ impl Watch {
     }
 
     /// Waits until the pod has answered so many attempts.
-    pub(crate) fn answers_of(&self, pod: &str, count: usize) -> Result<(), Failure> {
+    pub fn answers_of(&self, pod: &str, count: usize) -> Result<(), Failure> {
         let what = format!("the client was not answered by {pod}");
         self.wait(&what, |seen| {
             let by_pod = |attempt: &&Attempt| {
@@ -115,7 +119,7 @@ impl Watch {
     }
 
     /// Waits until the outcome of every attempt that began by then is known.
-    pub(crate) fn known_until(&self, at_us: u64) -> Result<(), Failure> {
+    pub fn known_until(&self, at_us: u64) -> Result<(), Failure> {
         self.wait("the client stopped dialling", |seen| {
             seen.attempts.last().is_some_and(|last| last.from_us >= at_us)
         })

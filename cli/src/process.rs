@@ -16,7 +16,7 @@ use vpcbox::clock::Clock;
 use crate::failure::Failure;
 
 /// Nothing in a demo takes longer.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+pub const DEADLINE: Duration = Duration::from_secs(90);
 
 /// How often a file is looked at for what it does not say yet.
 const POLL: Duration = Duration::from_millis(2);
@@ -26,13 +26,23 @@ const QUOTED: usize = 12;
 
 /// Where a process leaves what it says on standard error, and when it began.
 #[derive(Debug, Clone)]
-pub(crate) struct Traces {
-    pub(crate) log: PathBuf,
-    pub(crate) mark: PathBuf,
+pub struct Traces {
+    /// What it said.
+    pub log: PathBuf,
+    /// When it began.
+    pub mark: PathBuf,
+}
+
+impl Traces {
+    /// The file of a container's termination message.
+    pub fn last_words(&self) -> PathBuf {
+        self.log.with_extension("words")
+    }
 }
 
 /// A running process.
-pub(crate) struct Process {
+#[derive(Debug)]
+pub struct Process {
     name: String,
     pid: Pid,
     traces: Traces,
@@ -44,20 +54,20 @@ pub(crate) struct Process {
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ended {
+pub struct Ended {
     /// When its start was ordered.
-    pub(crate) from_us: u64,
+    pub from_us: u64,
     /// When its program began.
-    pub(crate) began_us: u64,
+    pub began_us: u64,
     /// When it was gone.
-    pub(crate) to_us: u64,
+    pub to_us: u64,
     /// Its exit code; none after a signal.
-    pub(crate) exit: Option<i32>,
+    pub exit: Option<i32>,
 }
 
 impl Process {
     /// Starts a command that goes through `member-start`.
-    pub(crate) fn start(
+    pub fn start(
         name: &str,
         command: &mut Command,
         traces: Traces,
@@ -79,12 +89,12 @@ impl Process {
     }
 
     /// Its standard output, once.
-    pub(crate) fn output(&mut self) -> Option<ChildStdout> {
+    pub fn output(&mut self) -> Option<ChildStdout> {
         self.out.take()
     }
 
     /// Waits for the first line on its standard output; the time at which it came.
-    pub(crate) fn ready(&mut self, wanted: &str) -> Result<u64, Failure> {
+    pub fn ready(&mut self, wanted: &str) -> Result<u64, Failure> {
         let Some(out) = self.output() else { return Err(self.failed("has no output")) };
         let (sender, lines) = channel();
         let clock = self.clock;
@@ -103,7 +113,7 @@ impl Process {
     }
 
     /// Waits until its log says this.
-    pub(crate) fn logged(&self, wanted: &str) -> Result<(), Failure> {
+    pub fn logged(&self, wanted: &str) -> Result<(), Failure> {
         let deadline = self.clock.now().saturating_add(DEADLINE);
         while self.clock.now() < deadline {
             if self.log()?.contains(wanted) {
@@ -115,14 +125,14 @@ impl Process {
     }
 
     /// Sends a signal; the time at which it was sent.
-    pub(crate) fn signal(&self, signal: Signal) -> Result<u64, Failure> {
+    pub fn signal(&self, signal: Signal) -> Result<u64, Failure> {
         let at_us = self.clock.now_us();
         kill(self.pid, signal).map_err(|e| Failure::process("signal", &self.name, e))?;
         Ok(at_us)
     }
 
     /// Waits for its end.
-    pub(crate) fn wait(&self) -> Result<Ended, Failure> {
+    pub fn wait(&self) -> Result<Ended, Failure> {
         let Ok((to_us, status)) = self.ended.recv_timeout(DEADLINE) else {
             return Err(self.failed("did not end"));
         };
@@ -138,18 +148,23 @@ impl Process {
         })
     }
 
+    /// Its process id; what went through `member-start` in a box is the program itself.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
     /// When its start was ordered.
-    pub(crate) fn ordered_us(&self) -> u64 {
+    pub fn ordered_us(&self) -> u64 {
         self.from_us
     }
 
     /// The file of its termination message, if it is a container.
-    pub(crate) fn last_words(&self) -> PathBuf {
+    pub fn last_words(&self) -> PathBuf {
         self.traces.last_words()
     }
 
     /// A failure of this process, with the end of its log.
-    pub(crate) fn failed(&self, how: &str) -> Failure {
+    pub fn failed(&self, how: &str) -> Failure {
         let log = self.log().unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let from = lines.len().saturating_sub(QUOTED);
