@@ -16,8 +16,8 @@ N ?= 1000000
 SEED ?= 1
 SIM_FLAGS ?=
 
-.PHONY: help check fmt clippy doc deny generated test model demo demo-release test-user test-moto \
-	coverage fuzz sim docs bless clean
+.PHONY: help check fmt clippy doc deny generated test model demo demo-release bench test-user \
+	test-moto coverage fuzz sim docs bless clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ demo: ## The demo: three nodes, real packets, a member that keeps its address
 
 demo-release: ## The same with optimised binaries, for the figures that count
 	cargo demo --release
+
+bench: ## The figures: builds, measures, keeps them and writes docs/PERFORMANCE.md (BENCH=flags)
+	cargo run --release --locked --package firecamp-bench -- run $(BENCH)
 
 test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user
 	scripts/as-user.sh bash -euc 'cargo test --locked; cargo demo'

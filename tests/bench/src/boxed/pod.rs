@@ -1,0 +1,151 @@
+//! A pod, started and ended as a kubelet does it.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use firecamp_cli::event::{Ran, Role};
+use firecamp_cli::measure::Term;
+use firecamp_cli::process::{DEADLINE, Process};
+use firecamp_cli::watch::Watch;
+use firecamp_core::contract::env;
+use nix::sys::signal::Signal;
+
+use super::stage::{PORT, Place, Stage};
+use crate::failure::Failure;
+use crate::machine::field;
+use crate::timed::Life;
+
+/// What the stop container logs once its epoch is fixed.
+const FIXED: &str = "release.0";
+
+/// An init container and a stop container of one build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Build {
+    pub(crate) init: PathBuf,
+    pub(crate) stop: PathBuf,
+}
+
+/// A pod that serves.
+pub(crate) struct Pod {
+    pub(crate) place: Place,
+    sidecar: Process,
+    server: Process,
+    /// Its init container: when it ran, and what it cost.
+    pub(crate) init: Ran,
+    pub(crate) cost: Life,
+    /// The start of its server.
+    pub(crate) start: Ran,
+}
+
+/// How a pod ended.
+pub(crate) struct End {
+    /// The end of its server.
+    pub(crate) server: Ran,
+    /// From the stop container's SIGTERM to its end.
+    pub(crate) stop_us: u64,
+    /// The most memory that the stop container had while it waited.
+    pub(crate) waiting_kib: u64,
+}
+
+impl Pod {
+    /// Init container, stop container as a native sidecar, server.
+    pub(crate) fn start(
+        stage: &mut Stage,
+        place: Place,
+        build: &Build,
+        watch: Option<&Watch>,
+        words: &[&str],
+    ) -> Result<Self, Failure> {
+        let (init, cost) = run_init(stage, &place, build)?;
+        let traces = stage.traces(&format!("stop-{}", place.uid));
+        let mut command = stage.marked(&place.node, &traces, &build.stop);
+        command.arg("wait").args(words).envs(stage.environment(&place, &traces));
+        let sidecar = Process::start("the stop container", &mut command, traces, stage.clock)?;
+        let (server, start) = start_server(stage, &place, watch)?;
+        // Its epoch must be fixed before another pod takes the next one.
+        sidecar.logged(FIXED)?;
+        Ok(Self { place, sidecar, server, init, cost, start })
+    }
+
+    /// The server first, then the sidecar.
+    pub(crate) fn stop(self, watch: Option<&Watch>) -> Result<End, Failure> {
+        let from_us = self.server.signal(Signal::SIGTERM)?;
+        let ended = self.server.wait()?;
+        if let Some(watch) = watch {
+            watch.pod_is_gone(&self.place.uid, ended.to_us);
+        }
+        let server = ran(&self.place, Role::ServerEnd, (from_us, from_us, ended.to_us));
+        let status = format!("/proc/{}/status", self.sidecar.pid());
+        let waiting = field(&status, "VmHWM").unwrap_or_default();
+        let waiting = waiting.split_whitespace().next().and_then(|text| text.parse().ok());
+        let from_us = self.sidecar.signal(Signal::SIGTERM)?;
+        let ended = self.sidecar.wait()?;
+        if ended.exit != Some(0) {
+            return Err(self.sidecar.failed(&format!("ended with {:?}", ended.exit)).into());
+        }
+        let stop_us = ended.to_us.saturating_sub(from_us);
+        Ok(End { server, stop_us, waiting_kib: waiting.unwrap_or_default() })
+    }
+}
+
+fn ran(place: &Place, role: Role, (from_us, began_us, to_us): (u64, u64, u64)) -> Ran {
+    Ran {
+        step: 0,
+        role,
+        pod: place.uid.clone(),
+        node: place.node.clone(),
+        from_us,
+        began_us,
+        to_us,
+        exit: None,
+        words: String::new(),
+    }
+}
+
+fn run_init(stage: &mut Stage, place: &Place, build: &Build) -> Result<(Ran, Life), Failure> {
+    stage.make_volume(&place.member)?;
+    let traces = stage.traces(&format!("init-{}", place.uid));
+    let log = std::fs::File::create(&traces.log).map_err(Failure::of(traces.log.display()))?;
+    let mut command = stage.timed(&place.node, &build.init);
+    command
+        .envs(stage.environment(place, &traces))
+        .env(env::TIMEOUT, format!("{}s", DEADLINE.as_secs()))
+        .stdin(Stdio::null())
+        .stderr(log);
+    let from_us = stage.clock.now_us();
+    let said = command.output().map_err(Failure::of("start an init container"))?;
+    let life: Life = serde_json::from_slice(&said.stdout)
+        .map_err(Failure::of("an init container whose costs nobody told"))?;
+    if life.exit != Some(0) {
+        let text = std::fs::read_to_string(&traces.log).unwrap_or_default();
+        return Err(Failure::new(format!("an init container ended with {:?}:\n{text}", life.exit)));
+    }
+    let origin_us = stage.clock.origin_ns() / 1000;
+    let here = |at_us: u64| at_us.saturating_sub(origin_us);
+    let span = (from_us, here(life.began_us), here(life.ended_us));
+    Ok((ran(place, Role::Init, span), life))
+}
+
+fn start_server(
+    stage: &mut Stage,
+    place: &Place,
+    watch: Option<&Watch>,
+) -> Result<(Process, Ran), Failure> {
+    let traces = stage.traces(&format!("server-{}", place.uid));
+    let (address, port) = (stage.address(&place.member)?, PORT.to_string());
+    let words = ["member-server", "--address", &address, "--port", &port, "--pod", &place.uid];
+    let mut command = stage.small(&place.node, &traces, &words);
+    if let Some(watch) = watch {
+        // From the order on: an answer can come before we hear that it listens.
+        watch.pod_may_answer(Term {
+            pod: place.uid.clone(),
+            node: place.node.clone(),
+            from_us: stage.clock.now_us(),
+            to_us: None,
+        });
+    }
+    let mut server = Process::start("the member's server", &mut command, traces, stage.clock)?;
+    let ready_us = server.ready(firecamp_cli::READY)?;
+    let span = (server.ordered_us(), server.ordered_us(), ready_us);
+    Ok((server, ran(place, Role::ServerStart, span)))
+}

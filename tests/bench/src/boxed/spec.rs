@@ -1,0 +1,101 @@
+//! The VPCs of the benchmark, and their pools.
+
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+
+/// The cluster's name.
+pub(crate) const CLUSTER: &str = "bench";
+/// The client's name.
+pub(crate) const CLIENT: &str = "client";
+/// The subnet of all nodes.
+pub(crate) const SUBNET: &str = "subnet-0a000000000000001";
+/// Its block.
+pub(crate) const BLOCK: &str = "10.0.0.0/20";
+/// The name of the pool.
+pub(crate) const POOL: &str = "bench";
+
+/// Nodes that members move along. A member comes back to one after minutes, when no metadata
+/// service lists the address from an earlier time any more.
+pub(crate) const NODES: u32 = 16;
+/// Members that move in turn: each rests until Describe shows its last move.
+pub(crate) const MEMBERS: u32 = 6;
+
+/// Members of the crowd.
+pub(crate) const CROWD: u32 = 150;
+/// Nodes that they are on; as many others are empty.
+pub(crate) const HALF: u32 = 8;
+
+const HEAD: &str = r#"
+cluster = "bench"
+
+[vpc]
+cidr = "10.0.0.0/16"
+
+[[subnets]]
+name = "a"
+id = "subnet-0a000000000000001"
+cidr = "10.0.0.0/20"
+zone = "us-east-1a"
+reservations = ["10.0.8.0/24"]
+"#;
+
+/// For restarts and moves: nodes, and a client in another subnet.
+pub(crate) fn lives() -> String {
+    let mut text = HEAD.to_owned();
+    text.push_str("[[subnets]]\nname = \"b\"\ncidr = \"10.0.16.0/24\"\nzone = \"us-east-1b\"\n");
+    text.push_str("[[clients]]\nname = \"client\"\nsubnet = \"b\"\n");
+    for number in 0..NODES {
+        node(&mut text, number, &[]);
+    }
+    text
+}
+
+/// For the crowd: the addresses of all members are on the first half of the nodes.
+pub(crate) fn crowd() -> String {
+    let mut text = HEAD.to_owned();
+    for number in 0..HALF * 2 {
+        let here = (0..CROWD).filter(|member| member % HALF == number);
+        let held: Vec<String> = here.map(|member| format!("\"{}\"", address(member))).collect();
+        node(&mut text, number, &held);
+    }
+    text
+}
+
+/// The address of a member of the crowd.
+pub(crate) fn address(member: u32) -> Ipv4Addr {
+    Ipv4Addr::from(0x0a00_080a + member)
+}
+
+/// The name of a node.
+pub(crate) fn node_name(number: u32) -> String {
+    format!("node-{number}")
+}
+
+fn node(text: &mut String, number: u32, held: &[String]) {
+    let (name, held) = (node_name(number), held.join(", "));
+    // Writing to a string cannot fail.
+    writeln!(
+        text,
+        "[[nodes]]\nname = \"{name}\"\nsubnet = \"a\"\ninstance_type = \"m5.4xlarge\"\n\
+         secondary = [{held}]"
+    )
+    .ok();
+}
+
+/// What the pool hands out.
+pub(crate) const POOL_YAML: &str = "\
+apiVersion: firecamp.io/v1alpha1
+kind: StaticIPPool
+metadata:
+  name: bench
+spec:
+  releasePolicy: Keep
+  subnets:
+    - subnet: subnet-0a000000000000001
+      cidr: 10.0.0.0/20
+      zone: us-east-1a
+      ranges:
+        - start: 10.0.8.10
+          end: 10.0.8.250
+...
+";

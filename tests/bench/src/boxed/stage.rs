@@ -1,0 +1,177 @@
+//! Everything that a benchmark in a box needs: the box, the registry, the client.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use firecamp_cli::event::Call;
+use firecamp_cli::process::{Process, Traces};
+use firecamp_cli::watch::Watch;
+use firecamp_core::contract::{env, path};
+use nix::sys::signal::Signal;
+use vpcbox::client::Client;
+use vpcbox::clock::Clock;
+
+use super::orders::{Orders, Tools};
+use super::spec;
+use crate::failure::Failure;
+
+/// The client tries this often, and gives an attempt up after that.
+const EVERY_MS: u64 = 10;
+const PATIENCE_MS: u64 = 200;
+/// The members' port.
+pub(crate) const PORT: u16 = 6379;
+/// The members' namespace.
+pub(crate) const NAMESPACE: &str = "bench";
+
+/// The stage.
+pub(crate) struct Stage {
+    pub(crate) tools: Tools,
+    pub(crate) baseline: Option<(PathBuf, PathBuf)>,
+    pub(crate) vpc: Client,
+    pub(crate) clock: Clock,
+    dir: PathBuf,
+    started: u32,
+}
+
+/// A client that dials one address all along.
+pub(crate) struct Caller {
+    process: Process,
+    pub(crate) watch: Watch,
+}
+
+impl Caller {
+    /// It has seen enough.
+    pub(crate) fn hang_up(self) -> Result<(), Failure> {
+        self.process.signal(Signal::SIGKILL)?;
+        self.process.wait()?;
+        Ok(())
+    }
+}
+
+/// A pod of a member on a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) member: String,
+    pub(crate) uid: String,
+    pub(crate) node: String,
+}
+
+impl Stage {
+    pub(crate) fn set_up(orders: Orders) -> Result<Self, Failure> {
+        let socket = std::env::var_os("VPCBOX_SOCKET").map(PathBuf::from);
+        let socket = socket.ok_or_else(|| Failure::new("this runs in a box only"))?;
+        let vpc = Client::connect(&socket)?;
+        let clock = vpc.clock();
+        // A tmpfs of the box that all its nodes share: it is gone when the box is.
+        let dir = socket.parent().unwrap_or(Path::new("/")).join("bench");
+        for name in ["registry/staticippools", "volume", "log"] {
+            let dir = dir.join(name);
+            std::fs::create_dir_all(&dir).map_err(Failure::of(dir.display()))?;
+        }
+        let pool = dir.join("registry/staticippools/bench.yaml");
+        std::fs::write(&pool, spec::POOL_YAML).map_err(Failure::of(pool.display()))?;
+        let Orders { what: _, tools, baseline } = orders;
+        Ok(Self { tools, baseline, vpc, clock, dir, started: 0 })
+    }
+
+    pub(crate) fn registry_dir(&self) -> PathBuf {
+        self.dir.join("registry")
+    }
+
+    /// Files for a process, numbered in the order of their starts.
+    pub(crate) fn traces(&mut self, name: &str) -> Traces {
+        self.started = self.started.saturating_add(1);
+        let log = self.dir.join("log").join(format!("{:04}-{name}.log", self.started));
+        let mark = log.with_extension("began");
+        Traces { log, mark }
+    }
+
+    /// A command in a node with nothing of the user's environment: one of our own programs.
+    fn in_node(&self, node: &str, words: &[&str]) -> Command {
+        let mut command = self.vpc.exec(&self.tools.vpcbox, node, &self.tools.bench);
+        command.env_clear();
+        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command.args(words);
+        command
+    }
+
+    /// The same for a program that notes when it begins.
+    pub(crate) fn marked(&self, node: &str, traces: &Traces, program: &Path) -> Command {
+        let mut command = self.in_node(node, &["firecamp", "member-start", "--mark"]);
+        command.arg(&traces.mark).arg("--").arg(program);
+        command
+    }
+
+    /// One of the demo's small programs, marked.
+    pub(crate) fn small(&self, node: &str, traces: &Traces, words: &[&str]) -> Command {
+        let mut command = self.marked(node, traces, &self.tools.bench);
+        command.arg("firecamp").args(words);
+        command
+    }
+
+    /// A program whose costs are told.
+    pub(crate) fn timed(&self, node: &str, program: &Path) -> Command {
+        let mut command = self.in_node(node, &["timed", "--"]);
+        command.arg(program);
+        command
+    }
+
+    /// The environment of a member's container, as its template would have it.
+    pub(crate) fn environment(&self, place: &Place, traces: &Traces) -> Vec<(String, String)> {
+        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let registry = format!("file://{}", self.registry_dir().display());
+        let conf_dir = self.dir.join("volume").join(&place.member).join("conf");
+        vec![
+            set(env::CLUSTER, spec::CLUSTER),
+            set(env::SERVICE_NAME, "redis"),
+            set(env::POD_NAME, &place.member),
+            set(env::K8S_NAMESPACE, NAMESPACE),
+            set(env::POD_UID, &place.uid),
+            set(env::NODE_NAME, &place.node),
+            set(env::REGISTRY, &registry),
+            set(env::LOG_FORMAT, "json"),
+            set(env::TERMINATION_LOG, &traces.last_words().display().to_string()),
+            set(env::CONF_DIR, &conf_dir.display().to_string()),
+            set(env::POOL, spec::POOL),
+        ]
+    }
+
+    /// The directory that a member's volume is mounted at.
+    pub(crate) fn make_volume(&self, member: &str) -> Result<(), Failure> {
+        let dir = self.dir.join("volume").join(member);
+        std::fs::create_dir_all(&dir).map_err(Failure::of(dir.display()))
+    }
+
+    /// The address of a member, from its static-IP file.
+    pub(crate) fn address(&self, member: &str) -> Result<String, Failure> {
+        let dir = self.dir.join("volume").join(member).join("conf");
+        let file = dir.join(path::STATIC_IP_FILE);
+        let text = std::fs::read_to_string(&file).map_err(Failure::of(file.display()))?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// A client begins to dial.
+    pub(crate) fn dial(&mut self, address: &str) -> Result<Caller, Failure> {
+        let traces = self.traces("client");
+        let origin = self.clock.origin_ns().to_string();
+        let (port, every) = (PORT.to_string(), EVERY_MS.to_string());
+        let patience = PATIENCE_MS.to_string();
+        let words = ["member-client", "--address", address, "--port", &port, "--every-ms", &every];
+        let mut command = self.small(spec::CLIENT, &traces, &words);
+        command.args(["--patience-ms", &patience, "--origin-ns", &origin]);
+        let mut process = Process::start("the client", &mut command, traces, self.clock)?;
+        let Some(out) = process.output() else { return Err(Failure::new("a client says nothing")) };
+        Ok(Caller { process, watch: Watch::start(out, Vec::new(), |_strip| ()) })
+    }
+
+    /// The number of the last call so far.
+    pub(crate) fn last_call(&mut self) -> Result<u64, Failure> {
+        Ok(self.vpc.calls(0)?.last().map_or(0, |call| call.seq))
+    }
+
+    /// The calls to EC2 after that one.
+    pub(crate) fn ec2_calls(&mut self, since: u64) -> Result<Vec<Call>, Failure> {
+        let calls = self.vpc.calls(since)?;
+        Ok(calls.iter().filter(|call| call.service == "ec2").map(Call::from).collect())
+    }
+}

@@ -1,0 +1,87 @@
+//! A run's figures, as they are kept.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::{ALL, Entry, Judged, Unit};
+use crate::machine::Machine;
+use crate::samples::Samples;
+use crate::stats::Spread;
+
+/// One run: a line of the history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// When it began, in UTC.
+    pub(crate) at: String,
+    /// What was measured: the commit, with a `+` if files were changed since.
+    pub(crate) commit: String,
+    /// Moves that were measured.
+    pub(crate) runs: u32,
+    /// Where.
+    pub(crate) machine: Machine,
+    /// What is not there to be measured on this machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) missing: Vec<String>,
+    /// The figures.
+    pub(crate) figures: Vec<Figure>,
+}
+
+/// One figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Figure {
+    /// Its name, which stays.
+    pub(crate) id: String,
+    /// Its unit.
+    pub(crate) unit: Unit,
+    /// Its values.
+    #[serde(flatten)]
+    pub(crate) spread: Spread,
+    /// Whether the goal was met, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) met: Option<bool>,
+}
+
+/// The figures of all that was measured, in the order of the catalogue.
+pub(crate) fn of(samples: &Samples) -> Vec<Figure> {
+    let figure = |entry: &Entry| {
+        let spread = rounded(Spread::of(samples.0.get(entry.id)?)?);
+        let met = entry.goal.map(|(most, judged)| match judged {
+            Judged::Median => spread.median <= most,
+            Judged::Max => spread.max <= most,
+        });
+        Some(Figure { id: entry.id.to_owned(), unit: entry.unit, spread, met })
+    };
+    ALL.iter().filter_map(figure).collect()
+}
+
+/// Thousandths are more than any of this can tell.
+fn rounded(spread: Spread) -> Spread {
+    let round = |value: f64| (value * 1000.0).round() / 1000.0;
+    let Spread { n, p10, median, p90, max } = spread;
+    Spread { n, p10: round(p10), median: round(median), p90: round(p90), max: round(max) }
+}
+
+impl Record {
+    pub(crate) fn figure(&self, id: &str) -> Option<&Figure> {
+        self.figures.iter().find(|figure| figure.id == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_judged_by_its_median_and_a_budget_by_its_worst() {
+        let mut samples = Samples::default();
+        for value in [20.0, 25.0, 90.0] {
+            samples.add("init.same", value);
+        }
+        for value in [0.0, 0.0, 2.0] {
+            samples.add("calls.same", value);
+        }
+        let figures = of(&samples);
+        assert_eq!(figures.len(), 2);
+        assert_eq!(figures[0].met, Some(true));
+        assert_eq!(figures[1].met, Some(false));
+    }
+}

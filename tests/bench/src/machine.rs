@@ -1,0 +1,117 @@
+//! Where and when a run was made.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::sys::utsname::uname;
+use serde::{Deserialize, Serialize};
+
+/// Facts without which no figure can be read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    /// Processors that this process may use.
+    pub(crate) cores: usize,
+    /// What they are.
+    pub(crate) processor: String,
+    /// The kernel.
+    pub(crate) kernel: String,
+    /// Memory in all, in mebibytes.
+    pub(crate) memory_mib: u64,
+    /// Load averages over a minute: at the beginning and at the end. What is beyond 1 or so is
+    /// other people's work.
+    pub(crate) load: (f64, f64),
+    /// Whether the benchmark ran as root.
+    pub(crate) root: bool,
+}
+
+impl Machine {
+    pub(crate) fn look() -> Self {
+        let kernel = uname().map(|name| name.release().to_string_lossy().into_owned());
+        let load = load();
+        Self {
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            processor: field("/proc/cpuinfo", "model name").unwrap_or_default(),
+            kernel: kernel.unwrap_or_default(),
+            memory_mib: memory().unwrap_or_default() / 1024,
+            load: (load, load),
+            root: nix::unistd::geteuid().is_root(),
+        }
+    }
+
+    pub(crate) fn look_again(&mut self) {
+        self.load.1 = load();
+    }
+}
+
+/// The load average over a minute.
+fn load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or_default()
+}
+
+fn memory() -> Option<u64> {
+    field("/proc/meminfo", "MemTotal")?.split_whitespace().next()?.parse().ok()
+}
+
+/// The value of the first `name: value` in a file of the kernel's.
+pub(crate) fn field(file: &str, name: &str) -> Option<String> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let values = text.lines().filter_map(|line| line.split_once(':'));
+    let mut named = values.filter(|(key, _)| key.trim() == name);
+    named.next().map(|(_, value)| value.trim().to_owned())
+}
+
+/// The commit that is measured, with a `+` if files were changed since; empty without git.
+pub(crate) fn commit(root: &Path) -> String {
+    let git = |words: &[&str]| {
+        let said = Command::new("git").arg("-C").arg(root).args(words).output().ok()?;
+        said.status.success().then(|| String::from_utf8_lossy(&said.stdout).trim().to_owned())
+    };
+    let Some(head) = git(&["rev-parse", "--short=10", "HEAD"]) else { return String::new() };
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"]);
+    let changed = changed.is_some_and(|files| !files.is_empty());
+    if changed { format!("{head}+") } else { head }
+}
+
+/// Now, as `2026-11-20T12:34:56Z`.
+pub(crate) fn now() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    utc(since.as_secs())
+}
+
+/// A time of the Unix clock for people. The days by the method of Howard Hinnant's
+/// `civil_from_days`, for years from 1970 on.
+fn utc(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let gone = day_of_era / 1_460 + day_of_era / 146_096;
+    let year_of_era = (day_of_era + day_of_era / 36_524 - gone) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3600, rest % 3600 / 60, rest % 60);
+    format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(utc(1_795_177_800), "2026-11-20T12:30:00Z");
+    }
+
+    #[test]
+    fn a_field_of_the_kernels_is_found_by_its_whole_name() {
+        assert!(field("/proc/self/status", "VmHWM").unwrap().ends_with("kB"));
+        assert_eq!(field("/proc/self/status", "Vm"), None);
+    }
+}

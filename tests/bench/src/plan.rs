@@ -1,0 +1,124 @@
+//! What is measured in which order.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use firecamp_devkit::Layout;
+
+use crate::args::{Part, RunArguments};
+use crate::boxed::orders::Tools;
+use crate::failure::Failure;
+use crate::figures::{self, Record};
+use crate::machine::{self, Machine};
+use crate::samples::{Samples, progress};
+use crate::{alone, boxed, history, page, pieces, startup, table};
+
+/// Calls of one piece for each move that is measured: they take microseconds.
+const PIECES_PER_RUN: u32 = 5;
+
+/// Builds, measures, prints and keeps.
+pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
+    let root = page::root();
+    let tools = build()?;
+    let mut record = Record {
+        at: machine::now(),
+        commit: machine::commit(&root),
+        runs: arguments.runs,
+        machine: Machine::look(),
+        missing: Vec::new(),
+        figures: Vec::new(),
+    };
+    let samples = measure(arguments, &tools)?;
+    record.machine.look_again();
+    record.figures = figures::of(&samples);
+    if wanted(arguments).contains(&Part::Box) && record.figure("instructions.same").is_none() {
+        let what = "instructions: this kernel or processor offers no counter (perf_event_open)";
+        record.missing.push(what.to_owned());
+    }
+    let mut text = table::text(&record);
+    if arguments.baseline.is_some() {
+        text.push_str(&table::paired(&samples));
+    }
+    write!(std::io::stdout(), "{text}").map_err(Failure::of("print the table"))?;
+    if let Some(path) = &arguments.json {
+        write_json(path, &record, &samples)?;
+    }
+    keep(arguments, &root, &record)
+}
+
+/// A result that lacks parts, or is not of one build alone, is no part of the history.
+fn keep(arguments: &RunArguments, root: &Path, record: &Record) -> Result<(), Failure> {
+    let whole = arguments.only.is_empty() && arguments.baseline.is_none();
+    if arguments.forget || !whole {
+        progress("the result is not kept");
+        return Ok(());
+    }
+    history::append(&root.join(page::HISTORY), record)?;
+    page::run(false)
+}
+
+fn write_json(path: &Path, record: &Record, samples: &Samples) -> Result<(), Failure> {
+    let what = format!("write {}", path.display());
+    let value = serde_json::json!({ "record": record, "samples": samples.0 });
+    let text = serde_json::to_string_pretty(&value).map_err(Failure::of(&what))?;
+    std::fs::write(path, text + "\n").map_err(Failure::of(&what))
+}
+
+/// Release binaries, and this program, which must be one as well: it plays the member.
+fn build() -> Result<Tools, Failure> {
+    let layout = Layout::of_this_process(None).map_err(Failure::of("find this program"))?;
+    if layout.profile() != "release" {
+        return Err(Failure::new("figures are of release builds: use `make bench`"));
+    }
+    progress("building");
+    let built = firecamp_devkit::build(&layout).map_err(Failure::of("build"))?;
+    let bench = std::env::current_exe().map_err(Failure::of("find this program"))?;
+    Ok(Tools { init: built.init, stop: built.stop, vpcbox: built.vpcbox, bench })
+}
+
+fn wanted(arguments: &RunArguments) -> BTreeSet<Part> {
+    let all = [Part::Box, Part::Storm, Part::Kernel, Part::Pieces, Part::Startup];
+    if arguments.only.is_empty() { all.into() } else { arguments.only.iter().copied().collect() }
+}
+
+fn measure(arguments: &RunArguments, tools: &Tools) -> Result<Samples, Failure> {
+    let rounds = arguments.runs.saturating_mul(PIECES_PER_RUN);
+    let baseline = arguments.baseline.as_deref().map(older).transpose()?;
+    let mut samples = Samples::default();
+    for part in wanted(arguments) {
+        samples.join(match part {
+            Part::Box => {
+                progress("starts and moves in a VPC in a box");
+                boxed::lives(tools, baseline.as_ref(), arguments.runs, arguments.seed)?
+            }
+            Part::Storm => {
+                progress("150 members at once");
+                boxed::crowd(tools, arguments.seed)?
+            }
+            Part::Kernel => {
+                progress("netlink alone, with 1, 50 and 500 addresses");
+                alone::in_namespaces(&tools.bench, rounds)?
+            }
+            Part::Pieces => {
+                progress("file and registry alone, with up to 10,000 objects");
+                pieces::measure(rounds)?
+            }
+            Part::Startup => {
+                progress("start-up and sizes");
+                startup::measure(tools, baseline.as_ref(), rounds)?
+            }
+        });
+    }
+    Ok(samples)
+}
+
+/// Containers of an earlier build.
+fn older(dir: &Path) -> Result<(PathBuf, PathBuf), Failure> {
+    let dir = std::path::absolute(dir).map_err(Failure::of("find the older build"))?;
+    let (init, stop) = (dir.join("firecamp-initcontainer"), dir.join("firecamp-stopcontainer"));
+    if let Some(lacking) = [&init, &stop].into_iter().find(|path| !path.is_file()) {
+        return Err(Failure::new(format!("there is no {}", lacking.display())));
+    }
+    Ok((init, stop))
+}
