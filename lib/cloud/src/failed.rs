@@ -3,10 +3,11 @@
 use std::error::Error;
 use std::io;
 
+use aws_config::meta::ProviderChainError;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
+use aws_smithy_runtime_api::client::result::{ConnectorError, DispatchFailure, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 
@@ -102,6 +103,7 @@ fn not_sent(error: &(dyn Error + 'static)) -> Cause {
         return Cause::Misconfigured;
     }
     match find::<CredentialsError>(error) {
+        Some(CredentialsError::CredentialsNotLoaded(_)) if timed_out(error) => Cause::Late,
         Some(
             CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_),
         ) => Cause::Misconfigured,
@@ -109,6 +111,17 @@ fn not_sent(error: &(dyn Error + 'static)) -> Cause {
         Some(_) => Cause::Late,
         None => Cause::Malformed,
     }
+}
+
+/// The SDK says of a metadata service that was too slow what it says of one that is not there:
+/// that it offers no credentials. On a node where many pods start at once it will.
+fn timed_out(error: &(dyn Error + 'static)) -> bool {
+    let late = |error: &(dyn Error + 'static)| {
+        find::<ConnectorError>(error).is_some_and(ConnectorError::is_timeout)
+    };
+    let chain = find::<ProviderChainError<CredentialsError>>(error);
+    let attempts = chain.map(ProviderChainError::attempts).unwrap_or_default();
+    late(error) || attempts.iter().any(|attempt| late(attempt.error()))
 }
 
 /// IRSA: the role's trust policy or the token is not what STS wants.
@@ -153,7 +166,48 @@ pub(crate) fn clean(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_config::meta::credentials::CredentialsProviderChain;
+    use aws_credential_types::provider::{ProvideCredentials, future};
+    use aws_sdk_ec2::operation::assign_private_ip_addresses::AssignPrivateIpAddressesError;
+
     use super::*;
+
+    /// As the SDK's provider wraps what kept it from asking the metadata service.
+    #[derive(Debug, thiserror::Error)]
+    #[error("could not communicate")]
+    struct Unreached(#[source] ConnectorError);
+
+    /// A provider that cannot ask the metadata service, and why.
+    #[derive(Debug)]
+    struct Cut(fn() -> ConnectorError);
+
+    impl ProvideCredentials for Cut {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let why = Unreached((self.0)());
+            future::ProvideCredentials::ready(Err(CredentialsError::not_loaded(why)))
+        }
+    }
+
+    async fn unsigned(cause: fn() -> ConnectorError) -> (CloudKind, Effect) {
+        let chain = CredentialsProviderChain::first_try("metadata", Cut(cause));
+        let error = chain.provide_credentials().await.unwrap_err();
+        let error = SdkError::<AssignPrivateIpAddressesError, HttpResponse>::dispatch_failure(
+            ConnectorError::other(error.into(), None),
+        );
+        let failure = from_sdk(Operation::Assign, "a call", &error);
+        (failure.kind, failure.effect)
+    }
+
+    #[tokio::test]
+    async fn a_metadata_service_that_is_too_slow_is_no_lack_of_credentials() {
+        let slow = unsigned(|| ConnectorError::timeout("late".into())).await;
+        assert_eq!(slow, (CloudKind::Transient, Effect::None));
+        let absent = unsigned(|| ConnectorError::io("refused".into())).await;
+        assert_eq!(absent, (CloudKind::Auth, Effect::None));
+    }
 
     #[test]
     fn foreign_text_is_shortened_and_kept_to_one_line() {
