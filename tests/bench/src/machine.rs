@@ -23,6 +23,9 @@ pub(crate) struct Machine {
     pub(crate) load: (f64, f64),
     /// Whether the benchmark ran as root.
     pub(crate) root: bool,
+    /// Its priority: below 0 it went before other work.
+    #[serde(default)]
+    pub(crate) nice: i64,
 }
 
 impl Machine {
@@ -36,12 +39,19 @@ impl Machine {
             memory_mib: memory().unwrap_or_default() / 1024,
             load: (load, load),
             root: nix::unistd::geteuid().is_root(),
+            nice: nice().unwrap_or_default(),
         }
     }
 
     pub(crate) fn look_again(&mut self) {
         self.load.1 = load();
     }
+}
+
+/// The nineteenth field of what the kernel says of this process, after its name in brackets.
+fn nice() -> Option<i64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    text.rsplit_once(')')?.1.split_whitespace().nth(16)?.parse().ok()
 }
 
 /// The load average over a minute.

@@ -31,7 +31,8 @@ pub(crate) fn text(record: &Record) -> String {
 pub(crate) fn place(record: &Record) -> String {
     let machine = &record.machine;
     format!(
-        "{} at {}: {} × {}, Linux {}, {} MiB; load average {} at the start, {} at the end",
+        "{} at {}: {} × {}, Linux {}, {} MiB; load average {} at the start, {} at \
+         the end; nice {}",
         record.commit,
         record.at,
         machine.cores,
@@ -39,7 +40,8 @@ pub(crate) fn place(record: &Record) -> String {
         machine.kernel,
         machine.memory_mib,
         machine.load.0,
-        machine.load.1
+        machine.load.1,
+        machine.nice
     )
 }
 

@@ -3,6 +3,7 @@
 //! second, so the last Assign can pass no earlier than after 10 s.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Barrier;
 use std::thread;
@@ -23,13 +24,18 @@ use crate::samples::{Samples, progress};
 /// The soonest that EC2 lets the last one pass.
 const ALLOWED_S: f64 = 10.0;
 
+/// Failures that are told.
+const TOLD: usize = 5;
+
 /// Plays once.
 pub(crate) fn play(orders: Orders) -> Result<Samples, Failure> {
     let mut stage = Stage::set_up(orders)?;
     fill(&mut stage)?;
-    let mut commands = Vec::new();
+    let (mut commands, mut logs) = (Vec::new(), Vec::new());
     for number in 0..CROWD {
-        commands.push(init(&mut stage, number)?);
+        let (command, log) = init(&mut stage, number)?;
+        commands.push(command);
+        logs.push(log);
     }
     let clock = stage.clock;
     let gate = Barrier::new(commands.len());
@@ -51,14 +57,19 @@ pub(crate) fn play(orders: Orders) -> Result<Samples, Failure> {
     let ended: Vec<(u64, u64, bool)> = ended.into_iter().collect::<Result<_, _>>()?;
     let first = ended.iter().map(|(began_us, _, _)| *began_us).min().unwrap_or_default();
     let last = ended.iter().map(|(_, ended_us, _)| *ended_us).max().unwrap_or_default();
-    let failed = ended.iter().filter(|(_, _, well)| !well).count();
+    let failed: Vec<&PathBuf> =
+        ended.iter().zip(&logs).filter(|((_, _, well), _)| !well).map(|(_, log)| log).collect();
+    for log in failed.iter().take(TOLD) {
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        progress(&format!("failed: {}", text.lines().last().unwrap_or("without a word")));
+    }
     let took = std::time::Duration::from_micros(last.saturating_sub(first)).as_secs_f64();
     progress(&format!("{CROWD} members in {took:.1} s"));
     let count = |things: usize| f64::from(u32::try_from(things).unwrap_or(u32::MAX));
     let mut samples = Samples::default();
     samples.add("storm.took", took);
     samples.add("storm.ratio", took / ALLOWED_S);
-    samples.add("storm.failed", count(failed));
+    samples.add("storm.failed", count(failed.len()));
     samples.add("storm.calls", count(stage.ec2_calls(mark)?.len()));
     Ok(samples)
 }
@@ -95,7 +106,7 @@ fn fill(stage: &mut Stage) -> Result<(), Failure> {
 }
 
 /// The init container of a member's next pod, on the other half of the nodes.
-fn init(stage: &mut Stage, number: u32) -> Result<Command, Failure> {
+fn init(stage: &mut Stage, number: u32) -> Result<(Command, PathBuf), Failure> {
     let place = Place {
         member: format!("redis-{number}"),
         uid: format!("pod-{number}"),
@@ -110,5 +121,5 @@ fn init(stage: &mut Stage, number: u32) -> Result<Command, Failure> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log);
-    Ok(command)
+    Ok((command, traces.log))
 }
