@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     Init,
     /// Its stop container.
     Stop,
+    /// Not a pod's, but of the agent of a node.
+    Agent,
 }
 
 /// The names.
@@ -91,6 +93,10 @@ impl Cast {
 
     pub(crate) fn members(&self) -> usize {
         if self.two { 2 } else { 1 }
+    }
+
+    pub(crate) fn cluster(&self) -> ClusterName {
+        self.cluster.clone()
     }
 
     pub(crate) fn pool(&self) -> &Pool {
@@ -170,6 +176,26 @@ impl Cast {
             unassign: false,
             await_stop,
             by: Releaser::Stop,
+            scope: SocketScope::All,
+            drain: Duration::ZERO,
+            grace: NEVER,
+        }
+    }
+
+    /// What the machine of an agent's release is given: no deadline, as for all others.
+    pub(crate) fn agents_release(
+        member: &Member,
+        pod: &PodUid,
+        by: Releaser,
+        run: RunId,
+    ) -> ReleaseInput {
+        ReleaseInput {
+            member: member.clone(),
+            pod: pod.clone(),
+            run,
+            unassign: false,
+            await_stop: false,
+            by,
             scope: SocketScope::All,
             drain: Duration::ZERO,
             grace: NEVER,

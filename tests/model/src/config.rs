@@ -38,10 +38,14 @@ pub struct Config {
     pub fifo: bool,
     /// Invisible steps are taken along with the one before.
     pub eager: bool,
+    /// Packets follow the owner at once, and IMDS shows it.
+    pub instant: bool,
+    /// It begins with a pod that is up.
+    pub warm: bool,
+    /// Answers are lost, requests are not.
+    pub answers: bool,
     /// Time passes only where somebody waits for it.
     pub lazy: bool,
-    /// Calls land within T of what authorised them, or never (assumption A1).
-    pub a1: bool,
     /// The node's agents do their duties.
     pub agent: bool,
     /// Outsiders are of this cluster, or foreign.
@@ -52,8 +56,17 @@ pub struct Config {
     pub quick: bool,
 }
 
-const NO_FAULT: Budget =
-    Budget { crash: 0, lost: 0, force: 0, sandbox: 0, reboot: 0, late: 0, theft: 0 };
+const NO_FAULT: Budget = Budget {
+    crash: 0,
+    lost: 0,
+    force: 0,
+    sandbox: 0,
+    reboot: 0,
+    loss: 0,
+    reassert: 0,
+    late: 0,
+    theft: 0,
+};
 
 const BASE: Config = Config {
     name: "",
@@ -68,29 +81,118 @@ const BASE: Config = Config {
     lag: 4,
     fifo: false,
     eager: false,
+    instant: false,
+    warm: false,
+    answers: false,
     lazy: false,
-    a1: true,
     agent: false,
     foreign: false,
     budget: NO_FAULT,
     quick: true,
 };
 
+/// What makes a world small: invisible steps are taken along, and time passes where it matters.
+const COARSE: Config = Config { eager: true, lazy: true, lag: 0, ..BASE };
+
 /// All of them.
 pub const CONFIGS: &[Config] = &[
     Config {
         name: "move",
-        about: "a member is deleted and comes back, here or elsewhere; one crash, one lost answer",
+        about: "a member is deleted and comes back, here or elsewhere; Describe lags",
         budget: Budget { crash: 1, lost: 1, ..NO_FAULT },
         ..BASE
     },
     Config {
         name: "force-delete",
         about: "pods are deleted by force while their containers live on",
+        hooks: Hooks::PreStop,
+        budget: Budget { crash: 1, lost: 1, force: 1, ..NO_FAULT },
+        ..COARSE
+    },
+    Config {
+        name: "overlap",
+        about: "one node: a successor starts while its predecessor still serves",
+        nodes: 1,
+        linger: true,
         eager: true,
         lag: 0,
         budget: Budget { crash: 1, force: 1, ..NO_FAULT },
         ..BASE
+    },
+    Config {
+        name: "sandbox",
+        about: "one pod UID releases and attaches again and again, as its sandbox dies",
+        nodes: 1,
+        pods: 1,
+        eager: true,
+        budget: Budget { crash: 1, lost: 1, sandbox: 2, ..NO_FAULT },
+        ..BASE
+    },
+    Config {
+        name: "two-addresses",
+        about: "two members whose addresses may be on one ENI and in one kernel",
+        two: true,
+        instant: true,
+        budget: Budget { force: 1, ..NO_FAULT },
+        ..COARSE
+    },
+    Config {
+        name: "foreign-thief",
+        about: "an ENI that is not this cluster's takes the address, and agents see it",
+        foreign: true,
+        agent: true,
+        instant: true,
+        budget: Budget { theft: 2, reassert: 1, ..NO_FAULT },
+        ..COARSE
+    },
+    Config {
+        name: "thief",
+        about: "somebody moves the address to another ENI of this cluster, or to none",
+        agent: true,
+        budget: Budget { theft: 1, reassert: 2, lost: 1, ..NO_FAULT },
+        ..COARSE
+    },
+    Config {
+        name: "unassign",
+        about: "each release takes the address out of EC2",
+        unassign: true,
+        lag: 1,
+        eager: true,
+        budget: Budget { crash: 1, lost: 1, ..NO_FAULT },
+        ..BASE
+    },
+    Config {
+        name: "reboot",
+        about: "a node reboots and its pods start again under their UIDs",
+        eager: true,
+        lag: 0,
+        budget: Budget { reboot: 1, lost: 1, ..NO_FAULT },
+        ..BASE
+    },
+    Config {
+        name: "node-loss",
+        about: "a node is gone for good, and an agent elsewhere finishes what was left",
+        agent: true,
+        budget: Budget { loss: 1, force: 1, ..NO_FAULT },
+        ..COARSE
+    },
+    Config {
+        name: "agent",
+        about: "agents give way, and finish releases that no stop container did",
+        agent: true,
+        instant: true,
+        hooks: Hooks::PreStop,
+        budget: Budget { force: 1, crash: 1, ..NO_FAULT },
+        ..COARSE
+    },
+    Config {
+        name: "late",
+        about: "outside assumption A1: a call lands at any time after T; it heals all the same",
+        agent: true,
+        instant: true,
+        hooks: Hooks::PreStop,
+        budget: Budget { force: 1, late: 1, lost: 1, reassert: 1, ..NO_FAULT },
+        ..COARSE
     },
 ];
 
@@ -116,8 +218,10 @@ impl Config {
             "lag" => self.lag = number,
             "fifo" => self.fifo = on,
             "eager" => self.eager = on,
+            "instant" => self.instant = on,
+            "warm" => self.warm = on,
+            "answers" => self.answers = on,
             "lazy" => self.lazy = on,
-            "a1" => self.a1 = on,
             "agent" => self.agent = on,
             "foreign" => self.foreign = on,
             "crash" => self.budget.crash = number,
@@ -125,6 +229,8 @@ impl Config {
             "force" => self.budget.force = number,
             "sandbox" => self.budget.sandbox = number,
             "reboot" => self.budget.reboot = number,
+            "loss" => self.budget.loss = number,
+            "reassert" => self.budget.reassert = number,
             "late" => self.budget.late = number,
             "theft" => self.budget.theft = number,
             _ => return None,

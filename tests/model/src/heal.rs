@@ -4,13 +4,14 @@
 use ahash::RandomState;
 use dashmap::DashSet;
 
-use crate::cast::{NODES, OWNERS};
+use crate::cast::{FOREIGN, NOBODY, NODES, OWNERS};
+use crate::config::Config;
 use crate::machines::Ask;
 use crate::model::Small;
 use crate::state::{Api, Budget, PROCS, Phase, World};
 
 /// Rounds of half of T each within which everything must be well.
-const ROUNDS: usize = 48;
+const ROUNDS: usize = 24;
 /// Steps of one process in one round: more means that it runs in a circle.
 const STEPS: usize = 200;
 
@@ -42,6 +43,9 @@ impl Small {
         world.budget = Budget::default();
         for address in &mut world.addresses {
             address.stale = [0; OWNERS];
+            if address.owner == FOREIGN {
+                address.give(NOBODY, &Config { lag: 0, ..self.config });
+            }
         }
         let mut way = Vec::new();
         for _ in 0..ROUNDS {
@@ -65,6 +69,7 @@ impl Small {
     /// Everybody goes as far as he can, then a tick passes. False if there was nothing to do.
     pub(crate) fn round(&self, world: &mut World) -> bool {
         let mut busy = self.kubelets(world);
+        busy |= self.config.agent && self.agents(world);
         for slot in 0..PROCS {
             busy |= self.turn(world, slot);
         }
@@ -116,7 +121,11 @@ impl Small {
                 world.pods[pod].serving = false;
                 busy = true;
             }
-            if it.api == Api::Running && it.phase == Phase::Stuck {
+            let lost = world.gone & (1 << it.node) != 0;
+            if lost && (it.api == Api::Running || it.api == Api::Terminating) {
+                world.pods[pod].api = Api::Gone;
+                busy = true;
+            } else if it.api == Api::Running && it.phase == Phase::Stuck {
                 self.restart(world, pod);
                 busy = true;
             }
@@ -125,8 +134,28 @@ impl Small {
             if let Some(pod) = self.next_pod(world, member, usize::MAX) {
                 let last =
                     self.latest(world, member).map_or(0, |pod| world.pods[usize::from(pod)].node);
-                self.schedule(world, pod, (last + 1) % self.config.nodes);
+                let others = (1..=self.config.nodes).map(|n| (last + n) % self.config.nodes);
+                let up = others.into_iter().find(|n| world.gone & (1 << n) == 0);
+                self.schedule(world, pod, up.unwrap_or_default());
                 busy = true;
+            }
+        }
+        busy
+    }
+
+    /// Agents begin what they have to do; what EC2 shows is the truth by now.
+    fn agents(&self, world: &mut World) -> bool {
+        let mut busy = false;
+        for member in 0..self.machines.cast.members() {
+            let gone = world.gone;
+            for node in (0..self.config.nodes).filter(|node| gone & (1 << node) == 0) {
+                let astray = world.addresses[member].owner != node;
+                let due = !Self::is_busy(world, node, member)
+                    && self.duty(world, node, member, astray).is_some();
+                if due {
+                    self.errand(world, node, member, astray);
+                    busy = true;
+                }
             }
         }
         busy

@@ -2,6 +2,7 @@
 
 use firecamp_core::machine::Release as Released;
 
+use crate::agent::of_errand;
 use crate::cast::{Kind, NODES, Who, small};
 use crate::config::Hooks;
 use crate::machines::End;
@@ -40,9 +41,10 @@ impl Small {
 
     /// The nodes on which a pod may be put. All nodes are alike until they are used, so of those
     /// that never were only the first is tried.
-    pub(crate) fn places(&self, world: &World) -> u8 {
+    pub(crate) fn places(&self, world: &World) -> impl Iterator<Item = u8> {
         let used = world.pods.iter().filter(|p| p.api != Api::Future).map(|p| p.node + 1).max();
-        (used.unwrap_or(0) + 1).min(self.config.nodes)
+        let gone = world.gone;
+        (0..(used.unwrap_or(0) + 1).min(self.config.nodes)).filter(move |n| gone & (1 << n) == 0)
     }
 
     pub(crate) fn schedule(&self, world: &mut World, pod: usize, node: u8) {
@@ -52,9 +54,8 @@ impl Small {
 
     /// Graceful: the main container ends, then the stop container is told.
     pub(crate) fn delete(&self, world: &mut World, pod: usize) {
-        let number = small(pod);
         let was = world.pods[pod];
-        world.kill(|p| p.pod == number && p.kind == Kind::Init);
+        world.kill(|p| p.of(pod) && p.kind == Kind::Init);
         world.pods[pod].api = if was.phase == Phase::Up { Api::Terminating } else { Api::Gone };
         if was.phase == Phase::Up {
             self.signal(world, pod);
@@ -69,7 +70,7 @@ impl Small {
         } else {
             world.pods[pod].serving = false;
         }
-        for proc in world.procs.iter_mut().flatten().filter(|p| p.pod == number) {
+        for proc in world.procs.iter_mut().flatten().filter(|p| p.of(pod)) {
             proc.signalled |= proc.kind == Kind::Stop;
         }
         Self::gone_if_ended(world, pod);
@@ -103,7 +104,7 @@ impl Small {
         let pod = usize::from(proc.pod);
         match proc.kind {
             Kind::Init if world.pods[pod].api == Api::Running => self.restart(world, pod),
-            Kind::Init => {}
+            Kind::Init | Kind::Agent => {}
             Kind::Stop => Self::gone_if_ended(world, pod),
         }
     }
@@ -126,32 +127,44 @@ impl Small {
 
     /// A pod that terminates is gone once its containers have ended.
     fn gone_if_ended(world: &mut World, pod: usize) {
-        let runs = world.procs.iter().flatten().any(|p| usize::from(p.pod) == pod);
+        let runs = world.procs.iter().flatten().any(|p| p.of(pod));
         if world.pods[pod].api == Api::Terminating && !runs {
             world.pods[pod].api = Api::Gone;
             world.pods[pod].serving = false;
         }
     }
 
-    /// The node loses power and comes back: no process, no kernel state, no lock; what was not
-    /// synced is not on the volume.
-    pub(crate) fn reboot(&self, world: &mut World, node: u8) {
+    /// The node loses power and comes back, or does not: no process, no kernel state, no lock;
+    /// what was not synced is not on the volume.
+    pub(crate) fn reboot(&self, world: &mut World, node: u8, lost: bool) {
         let here: Vec<usize> =
             (0..world.pods.len()).filter(|pod| world.pods[*pod].node == node).collect();
-        let procs = world.procs;
-        world.kill(|p| here.contains(&usize::from(p.pod)));
+        let on = |p: &Proc| {
+            if p.kind == Kind::Agent {
+                of_errand(p.pod).0 == node
+            } else {
+                here.contains(&usize::from(p.pod))
+            }
+        };
+        world.kill(on);
         for address in &mut world.addresses {
             address.kernel[usize::from(node)] = Kernel::default();
         }
-        for pod in here {
+        if lost {
+            world.gone |= 1 << node;
+        }
+        for pod in here.iter().copied() {
             let member = self.machines.cast.member_of(pod);
             let was = world.pods[pod];
             world.pods[pod].serving = false;
             if was.api == Api::Running {
                 let file = &mut world.addresses[member].file;
                 *file = File { staged: false, visible: file.durable, durable: file.durable };
-                self.restart(world, pod);
-            } else if procs.iter().flatten().any(|p| usize::from(p.pod) == pod) {
+                world.pods[pod].phase = Phase::Init;
+                if !lost {
+                    self.restart(world, pod);
+                }
+            } else {
                 Self::gone_if_ended(world, pod);
             }
         }
@@ -162,6 +175,7 @@ impl Small {
         let pod = usize::from(proc.pod);
         match end {
             End::Attached { overlapped } => self.attached(world, proc, overlapped),
+            _ if proc.kind == Kind::Agent => {}
             End::Released(released) => {
                 self.released(world, pod, released);
                 self.after_death(world, proc);

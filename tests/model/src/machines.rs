@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
+use firecamp_core::agent::{Duty, Errand};
 use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::canonical::Canonical;
 use firecamp_core::contract::exit::Exit;
@@ -14,7 +15,8 @@ use firecamp_core::record::{State, StaticIp, Write};
 use firecamp_core::release::{Release, ReleaseInput};
 use firecamp_core::time::Moment;
 
-use crate::cast::{Cast, Who, epoch_number, version_numbers};
+use crate::agent::Look;
+use crate::cast::{Cast, Kind, Who, epoch_number, version_numbers};
 use crate::intern::{Interner, Memo};
 use crate::seen::{Context, Seen};
 
@@ -26,6 +28,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(2_500);
 pub(crate) enum Core {
     Attach(Box<Attach>),
     Release(Box<Release>),
+    Errand(Box<Errand>),
 }
 
 impl Core {
@@ -33,6 +36,7 @@ impl Core {
         match self {
             Self::Attach(machine) => machine.action(),
             Self::Release(machine) => machine.action(),
+            Self::Errand(machine) => machine.action(),
         }
     }
 
@@ -41,6 +45,7 @@ impl Core {
         match self {
             Self::Attach(machine) => machine.reply(reply, now),
             Self::Release(machine) => machine.reply(reply, now),
+            Self::Errand(machine) => machine.reply(reply, now),
         }
         self.canonical(now);
     }
@@ -49,6 +54,7 @@ impl Core {
         match self {
             Self::Attach(machine) => machine.canonical(now),
             Self::Release(machine) => machine.canonical(now),
+            Self::Errand(machine) => machine.canonical(now),
         }
     }
 
@@ -56,6 +62,7 @@ impl Core {
         match self {
             Self::Attach(machine) => machine.outcome(),
             Self::Release(machine) => machine.outcome(),
+            Self::Errand(machine) => machine.outcome(),
         }
     }
 }
@@ -156,7 +163,14 @@ pub(crate) struct Machines {
     records: Interner<StaticIp, Record>,
     replies: Memo<(u32, Seen)>,
     ticks: Memo<u32>,
+    duties: Interner<Duty, Duty>,
+    plans: Memo<Look>,
 }
+
+/// The number of no duty.
+pub(crate) const NO_DUTY: u32 = u32::MAX;
+/// Errands have a deadline of their own; one that begins this late has none.
+const LATE: Duration = Duration::from_hours(2);
 
 impl Machines {
     pub(crate) fn new(cast: Cast) -> Self {
@@ -166,6 +180,8 @@ impl Machines {
             records: Interner::new(),
             replies: Memo::new(),
             ticks: Memo::new(),
+            duties: Interner::new(),
+            plans: Memo::new(),
         }
     }
 
@@ -194,6 +210,28 @@ impl Machines {
     pub(crate) fn release(&self, input: ReleaseInput) -> u32 {
         let machine = Release::new(input, Canonical::ORIGIN);
         self.fresh(Core::Release(Box::new(machine)))
+    }
+
+    /// Whether it is a release, which reads the record only before it changes anything.
+    pub(crate) fn releases(&self, machine: u32) -> bool {
+        matches!(self.known(machine).core, Core::Release(_))
+    }
+
+    /// The number of what is planned.
+    pub(crate) fn plan(&self, look: Look, planned: impl FnOnce() -> Option<Duty>) -> u32 {
+        self.plans
+            .get(look, || planned().map_or(NO_DUTY, |duty| self.duties.number(duty, Clone::clone)))
+    }
+
+    pub(crate) fn errand(&self, duty: u32, who: u8, run: u8) -> u32 {
+        let run = Cast::run(who, Kind::Agent, run);
+        let duty = self.duties.info(duty);
+        if let Duty::Release { member, pod, by } = duty {
+            return self.release(Cast::agents_release(member, pod, *by, run));
+        }
+        let late = Canonical::ORIGIN.plus(LATE);
+        let errand = Errand::new(duty, &self.cast.cluster(), run, late);
+        self.fresh(Core::Errand(Box::new(errand)))
     }
 
     fn fresh(&self, mut core: Core) -> u32 {

@@ -2,13 +2,14 @@
 
 use stateright::{Model, Property};
 
-use crate::cast::{Cast, FOREIGN, Kind, NOBODY, small};
+use crate::cast::{Cast, FOREIGN, Kind, NOBODY, OWNERS, small};
 use crate::config::Config;
 use crate::heal::Healed;
 use crate::machines::{Ask, Machines};
+use crate::outside::BEGUN;
 use crate::process::Pick;
 use crate::properties;
-use crate::state::{Address, Api, Budget, CALLS, PROCS, Phase, Pod, World};
+use crate::state::{Address, Api, Budget, CALLS, Kernel, PROCS, Phase, Pod, Stolen, World};
 
 /// The model of one configuration.
 #[derive(Debug)]
@@ -49,6 +50,10 @@ pub enum Act {
     Sandbox(usize),
     /// A node reboots.
     Reboot(u8),
+    /// A node is gone for good.
+    NodeLost(u8),
+    /// A node's agent begins what it has to do for a member; EC2 shows the address elsewhere.
+    Errand(u8, usize, bool),
     /// Somebody else gives the member's address to this ENI.
     Theft(usize, u8),
 }
@@ -74,10 +79,16 @@ impl Small {
             procs: [None; PROCS],
             calls: [None; CALLS],
             budget: self.config.budget,
+            gone: 0,
             wrong: 0,
         };
         for member in 0..cast.members() {
             self.schedule(&mut world, member * cast.pods_each(), 0);
+        }
+        if self.config.warm {
+            world.budget = Budget::default();
+            while self.round(&mut world) {}
+            world.budget = self.config.budget;
         }
         world
     }
@@ -93,7 +104,7 @@ impl Small {
                 acts.push(Act::Lose(slot));
             }
             let read = ask == Ask::Record && proc.kind == Kind::Stop;
-            if lost > 0 && (write || read) {
+            if lost > 0 && !self.config.answers && (write || read) {
                 acts.push(Act::Fail(slot));
             }
             if crash > 0 {
@@ -126,20 +137,23 @@ impl Small {
         }
         for member in 0..self.machines.cast.members() {
             if let Some(pod) = self.next_pod(world, member, self.config.pods) {
-                let nodes = 0..self.places(world);
-                acts.extend(nodes.map(|node| Act::Schedule(pod, node)));
+                acts.extend(self.places(world).map(|node| Act::Schedule(pod, node)));
             }
         }
     }
 
     fn outside_acts(&self, world: &World, acts: &mut Vec<Act>) {
-        let Budget { reboot, theft, late, .. } = world.budget;
+        let Budget { reboot, loss, theft, late, .. } = world.budget;
         let calls = world.calls.iter().enumerate();
         let may_land = calls.filter_map(|(n, call)| call.map(|c| (n, c)));
         acts.extend(may_land.filter(|(_, c)| c.left > 0 || late > 0).map(|(n, _)| Act::Land(n)));
         if reboot > 0 {
             let nodes = (0..self.config.nodes).filter(|node| Self::used(world, *node));
             acts.extend(nodes.map(Act::Reboot));
+        }
+        if loss > 0 {
+            let nodes = (0..self.config.nodes).filter(|node| Self::used(world, *node));
+            acts.extend(nodes.map(Act::NodeLost));
         }
         if theft > 0 {
             for member in 0..self.machines.cast.members() {
@@ -148,6 +162,28 @@ impl Small {
                     if self.config.foreign { FOREIGN..FOREIGN + 1 } else { 0..self.config.nodes };
                 let others = thieves.chain([NOBODY]).filter(|thief| *thief != owner);
                 acts.extend(others.map(|thief| Act::Theft(member, thief)));
+            }
+        }
+    }
+
+    fn agent_acts(&self, world: &World, acts: &mut Vec<Act>) {
+        for member in 0..self.machines.cast.members() {
+            for node in (0..self.config.nodes).filter(|node| world.gone & (1 << node) == 0) {
+                if Self::is_busy(world, node, member) {
+                    continue;
+                }
+                if self.duty(world, node, member, false).is_some() {
+                    acts.push(Act::Errand(node, member, false));
+                    continue;
+                }
+                let address = &world.addresses[member];
+                let shown =
+                    |owner: u8| owner == address.owner || address.stale[usize::from(owner)] > BEGUN;
+                let elsewhere = (0..small(OWNERS)).any(|owner| owner != node && shown(owner));
+                let mends = world.budget.reassert > 0 && elsewhere;
+                if mends && self.duty(world, node, member, true).is_some() {
+                    acts.push(Act::Errand(node, member, true));
+                }
             }
         }
     }
@@ -183,6 +219,46 @@ impl Small {
                     self.land(world, landing);
                 }
             }
+            Act::Schedule(..)
+            | Act::Delete(_)
+            | Act::Force(_)
+            | Act::MainEnds(_)
+            | Act::Sandbox(_)
+            | Act::Reboot(_)
+            | Act::NodeLost(_)
+            | Act::Errand(..)
+            | Act::Theft(..) => self.surround(world, act),
+        }
+        self.forget(world);
+        world.tidy();
+    }
+
+    /// Where nobody runs and no pod is to run, a lock's record that nobody can be held to any more
+    /// is as good as none: later holders have higher epochs. So is, where no agent looks, an
+    /// address that was left in the kernel.
+    fn forget(&self, world: &mut World) {
+        for node in 0..self.config.nodes {
+            let runs = world.procs.iter().flatten().any(|p| self.context(world, *p).node == node);
+            let pods = world
+                .pods
+                .iter()
+                .any(|p| p.node == node && (p.api == Api::Running || p.api == Api::Terminating));
+            if runs || pods {
+                continue;
+            }
+            for address in &mut world.addresses {
+                let kernel = address.kernel_at(node);
+                let idle = !kernel.present && kernel.lock.is_none_or(|lock| !lock.held);
+                if idle || !self.config.agent {
+                    *kernel = Kernel::default();
+                }
+            }
+        }
+    }
+
+    /// What happens around the processes.
+    fn surround(&self, world: &mut World, act: Act) {
+        match act {
             Act::Schedule(pod, node) => self.schedule(world, pod, node),
             Act::Delete(pod) => self.delete(world, pod),
             Act::Force(pod) => {
@@ -196,16 +272,31 @@ impl Small {
             }
             Act::Reboot(node) => {
                 world.budget.reboot -= 1;
-                self.reboot(world, node);
+                self.reboot(world, node, false);
+            }
+            Act::NodeLost(node) => {
+                world.budget.loss -= 1;
+                self.reboot(world, node, true);
+            }
+            Act::Errand(node, member, astray) => {
+                world.budget.reassert -= u8::from(astray);
+                self.errand(world, node, member, astray);
             }
             Act::Theft(member, thief) => {
                 world.budget.theft -= 1;
                 let address = &mut world.addresses[member];
-                address.give(thief, self.config.lag);
-                address.stolen = true;
+                address.give(thief, &self.config);
+                address.stolen = Stolen::Yes;
             }
+            Act::Tick
+            | Act::Step(..)
+            | Act::Lose(_)
+            | Act::Fail(_)
+            | Act::Crash(_)
+            | Act::CrashSent(_)
+            | Act::Late(_)
+            | Act::Land(_) => {}
         }
-        world.tidy();
     }
 
     fn time_is_waited_for(&self, world: &World) -> bool {
@@ -214,7 +305,9 @@ impl Small {
             .iter()
             .flatten()
             .any(|proc| matches!(self.asks(world, *proc), Ask::Pause(_)));
-        waits || world.addresses.iter().any(|address| address.due > 0)
+        let shown_by = self.shown_by();
+        let foreign = |a: &Address| a.owner == FOREIGN && a.foreign < shown_by;
+        waits || world.addresses.iter().any(|address| address.due > 0 || foreign(address))
     }
 
     fn send(&self, world: &mut World, slot: usize) {
@@ -252,9 +345,13 @@ impl Small {
                 }
             }
         }
+        let shown_by = self.shown_by();
         for address in &mut world.addresses {
             for ttl in &mut address.stale {
                 *ttl = ttl.saturating_sub(1);
+            }
+            if address.owner == FOREIGN {
+                address.foreign = (address.foreign + 1).min(shown_by);
             }
             if address.due == 1 {
                 address.switch(self.config.fifo);
@@ -276,6 +373,9 @@ impl Model for Small {
         self.process_acts(world, acts);
         self.pod_acts(world, acts);
         self.outside_acts(world, acts);
+        if self.config.agent {
+            self.agent_acts(world, acts);
+        }
         if !self.config.lazy || self.time_is_waited_for(world) {
             acts.push(Act::Tick);
         }
@@ -288,7 +388,7 @@ impl Model for Small {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        properties::all()
+        properties::all(&self.config)
     }
 }
 

@@ -1,9 +1,10 @@
 //! What EC2, IMDS and the kernels do.
 
-use crate::cast::{FOREIGN, NOBODY, NODES, Who};
+use crate::cast::{FOREIGN, NOBODY, NODES, Who, small};
+use crate::config::Config;
 use crate::model::Small;
 use crate::seen::Seen;
-use crate::state::{Address, Call, Kernel, Lock, What, World, Wrong};
+use crate::state::{Address, Call, Kernel, Lock, Stolen, What, World, Wrong};
 
 /// Changes that IMDS can be behind.
 const BEHIND: u8 = 3;
@@ -14,22 +15,33 @@ pub(crate) const BEGUN: u8 = 2;
 
 impl Address {
     /// EC2's table changes. Describe may show what was, packets follow later.
-    pub(crate) fn give(&mut self, to: u8, lag: u8) {
+    pub(crate) fn give(&mut self, to: u8, config: &Config) {
         if self.owner == to {
             return;
         }
+        let lag = config.lag;
         if lag > 0 {
             self.stale[usize::from(self.owner)] = lag + BEGUN;
         }
         self.stale[usize::from(to)] = 0;
+        self.foreign = 0;
         self.owner = to;
         self.due = if self.path == to { 0 } else { SWITCH };
+        if config.instant {
+            self.switch(false);
+            for node in 0..self.imds.len() {
+                self.advance(small(node), 1);
+            }
+        }
     }
 
     /// Packets go to the owner from now on; IMDS of both nodes will say so.
     pub(crate) fn switch(&mut self, fifo: bool) {
         let (from, to) = (self.path, self.owner);
         (self.path, self.due) = (to, 0);
+        if self.stolen == Stolen::Mending {
+            self.stolen = Stolen::No;
+        }
         if from == to {
             return;
         }
@@ -59,17 +71,26 @@ impl Address {
 }
 
 impl Small {
+    /// After so many ticks every look-up that an Assign may rest on shows the present owner: it
+    /// was asked for at most T before the take, or T before the Assign.
+    pub(crate) fn shown_by(&self) -> u8 {
+        self.config.lag + 2 * BEGUN
+    }
+
     /// A call takes effect.
     pub(crate) fn land(&self, world: &mut World, call: Call) -> Seen {
-        let lag = self.config.lag;
+        let config = &self.config;
         let address = &mut world.addresses[usize::from(call.member)];
         match call.what {
             _ if address.owner == call.eni && call.what != What::Unassign => Seen::Done,
             What::Assign if address.owner != NOBODY => Seen::HeldElsewhere,
             What::Assign | What::Force => {
-                let foreign = address.owner == FOREIGN;
-                address.give(call.eni, lag);
-                address.stolen = false;
+                let foreign = address.owner == FOREIGN && address.foreign >= self.shown_by();
+                address.give(call.eni, config);
+                if address.stolen != Stolen::No {
+                    let mended = address.due == 0;
+                    address.stolen = if mended { Stolen::No } else { Stolen::Mending };
+                }
                 if foreign {
                     world.blame(Wrong::Foreign);
                 }
@@ -77,7 +98,7 @@ impl Small {
             }
             What::Unassign if address.owner != call.eni => Seen::NotOurs,
             What::Unassign => {
-                address.give(NOBODY, lag);
+                address.give(NOBODY, config);
                 if !self.config.unassign {
                     world.blame(Wrong::Lost);
                 }

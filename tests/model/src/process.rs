@@ -2,6 +2,7 @@
 
 use firecamp_core::bug::{Bug, planted};
 
+use crate::agent::of_errand;
 use crate::cast::{Cast, Kind, OWNERS, Who, small};
 use crate::machines::Ask;
 use crate::model::Small;
@@ -16,6 +17,10 @@ const SWITCHED: Pick = 16;
 
 impl Small {
     pub(crate) fn context(&self, world: &World, proc: Proc) -> Context {
+        if proc.kind == Kind::Agent {
+            let (node, member) = of_errand(proc.pod);
+            return Context { member, node };
+        }
         let member = self.machines.cast.member_of(usize::from(proc.pod));
         Context { member, node: world.pods[usize::from(proc.pod)].node }
     }
@@ -84,34 +89,53 @@ impl Small {
         }
     }
 
-    /// Steps that touch nothing that another process or a property sees are taken along.
+    /// Takes along the steps that the one before decides: see the crate's text, *Coarse steps*.
     fn glide(&self, world: &mut World, slot: usize) {
-        while let Some(proc) = world.procs[slot] {
-            let at = self.context(world, proc);
-            let address = &world.addresses[at.member];
-            let alone = address.due == 0 && address.imds[usize::from(at.node)].pending == 0;
-            let ask = self.machines.known(proc.machine).ask;
-            let always = matches!(
-                ask,
-                Ask::Probe
-                    | Ask::Begin
-                    | Ask::Observe
-                    | Ask::AddRouting(_)
-                    | Ask::RemoveRouting(_)
-                    | Ask::Stage
-                    | Ask::Publish
-                    | Ask::Sync
-            );
-            let idle = !self.in_use(world, at) || proc.kind == Kind::Stop;
-            let invisible =
-                always || (ask == Ask::Identity && alone) || (ask == Ask::Sockets && idle);
-            if !invisible {
-                return;
-            }
+        while let Some(proc) = world.procs[slot]
+            && self.goes_along(world, proc)
+        {
             match self.answer(world, slot, proc, 0) {
                 Some(seen) => self.tell(world, slot, seen),
                 None => return,
             }
+        }
+    }
+
+    fn goes_along(&self, world: &World, proc: Proc) -> bool {
+        let at = self.context(world, proc);
+        let address = &world.addresses[at.member];
+        let releases = proc.kind != Kind::Init;
+        let ask = self.machines.known(proc.machine).ask;
+        match ask {
+            Ask::Probe
+            | Ask::Begin
+            | Ask::Observe
+            | Ask::Pod
+            | Ask::AddRouting(_)
+            | Ask::RemoveRouting(_)
+            | Ask::Stage
+            | Ask::Publish
+            | Ask::Sync => true,
+            Ask::Sockets => releases || !self.in_use(world, at),
+            Ask::Record => proc.kind == Kind::Stop && self.machines.releases(proc.machine),
+            Ask::Identity | Ask::Listed => {
+                let imds = address.imds[usize::from(at.node)];
+                let settled = address.due == 0 && imds.pending == 0;
+                settled && (ask == Ask::Identity || imds.shown)
+            }
+            Ask::Member
+            | Ask::Await
+            | Ask::Owner
+            | Ask::Write { .. }
+            | Ask::Assign { .. }
+            | Ask::Unassign { .. }
+            | Ask::AddAddress(_)
+            | Ask::RemoveAddress(_)
+            | Ask::Pause(_)
+            | Ask::BackOff
+            | Ask::Stop
+            | Ask::Done
+            | Ask::Unknown => false,
         }
     }
 
@@ -274,21 +298,22 @@ fn write_of(at: Context, who: Who, adds: bool, address: bool) -> KernelWrite {
 impl Small {
     pub(crate) fn spawn_init(&self, world: &mut World, pod: u8) {
         let node = world.pods[usize::from(pod)].node;
-        let run = self.fresh_run(world, pod, Kind::Init);
+        let member = self.machines.cast.member_of(usize::from(pod));
+        let run = self.fresh_run(world, pod, Kind::Init, member);
         let machine = self.machines.attach(self.machines.cast.attach(pod, node, run));
         world.spawn(Proc { machine, ..proc_of(pod, Kind::Init, run, false) });
     }
 
     pub(crate) fn spawn_stop(&self, world: &mut World, pod: u8, sidecar: bool) {
-        let run = self.fresh_run(world, pod, Kind::Stop);
+        let member = self.machines.cast.member_of(usize::from(pod));
+        let run = self.fresh_run(world, pod, Kind::Stop, member);
         let machine = self.machines.release(self.machines.cast.release(pod, run, sidecar));
         world.spawn(Proc { machine, ..proc_of(pod, Kind::Stop, run, !sidecar) });
     }
 
     /// The lowest number of a run that nothing reminds of: a name that was never used before is
     /// as good as one that left no trace.
-    fn fresh_run(&self, world: &World, pod: u8, kind: Kind) -> u8 {
-        let member = self.machines.cast.member_of(usize::from(pod));
+    pub(crate) fn fresh_run(&self, world: &World, pod: u8, kind: Kind, member: usize) -> u8 {
         let record = &self.machines.record(world.addresses[member].record).object;
         let marked = record.unsettled.iter().map(|mark| &mark.run);
         let traces: Vec<_> = marked.chain(record.attachment.iter().map(|a| &a.run)).collect();
@@ -300,6 +325,6 @@ impl Small {
     }
 }
 
-fn proc_of(pod: u8, kind: Kind, run: u8, told: bool) -> Proc {
+pub(crate) fn proc_of(pod: u8, kind: Kind, run: u8, told: bool) -> Proc {
     Proc { pod, kind, run, machine: 0, waited: 0, signalled: told, told, compared: false }
 }

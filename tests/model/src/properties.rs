@@ -3,9 +3,11 @@
 use firecamp_core::record::State;
 use stateright::Property;
 
-use crate::cast::NOBODY;
+use crate::cast::{Kind, NOBODY};
+use crate::config::Config;
+use crate::machines::Ask;
 use crate::model::Small;
-use crate::state::{Api, World, Wrong};
+use crate::state::{Stolen, World, Wrong};
 
 impl Small {
     /// Whether EC2, the data path, the record, this node's kernel with its lock, and the file
@@ -26,38 +28,52 @@ impl Small {
         reached && held && kernel.present && locked && address.file.durable
     }
 
+    /// A call landed after T: outside A1, EC2 may be wrong for moments.
+    fn late(&self, world: &World) -> bool {
+        world.budget.late < self.config.budget.late
+    }
+
     fn ready_is_true(&self, world: &World) -> bool {
-        Self::ready(world).all(|(pod, _)| {
-            let member = self.machines.cast.member_of(pod);
-            world.addresses[member].stolen || self.agrees(world, pod)
-        })
+        self.late(world)
+            || Self::ready(world).all(|(pod, _)| {
+                let member = self.machines.cast.member_of(pod);
+                world.addresses[member].stolen != Stolen::No || self.agrees(world, pod)
+            })
     }
 
     /// A record without marks tells where EC2 has the address.
     fn settled_is_true(&self, world: &World) -> bool {
-        (0..self.machines.cast.members()).all(|member| {
-            let address = &world.addresses[member];
-            let record = self.machines.record(address.record);
-            let settled = (0..self.config.nodes)
-                .find(|eni| record.object.settled_on(&self.machines.cast.eni_id(*eni)));
-            address.stolen || settled.is_none_or(|eni| address.owner == eni)
-        })
+        self.late(world)
+            || (0..self.machines.cast.members()).all(|member| {
+                let address = &world.addresses[member];
+                let record = self.machines.record(address.record);
+                let settled = (0..self.config.nodes)
+                    .find(|eni| record.object.settled_on(&self.machines.cast.eni_id(*eni)));
+                address.stolen != Stolen::No || settled.is_none_or(|eni| address.owner == eni)
+            })
     }
 
     /// What is recorded as released is on none of our ENIs.
     fn released_is_true(&self, world: &World) -> bool {
-        (0..self.machines.cast.members()).all(|member| {
-            let address = &world.addresses[member];
-            let record = self.machines.record(address.record);
-            let state = record.attachment.map(|(_, _, state)| state);
-            let free = state == Some(State::Released) && record.marks == 0;
-            address.stolen || !free || address.owner >= crate::cast::FOREIGN
-        })
+        self.late(world)
+            || (0..self.machines.cast.members()).all(|member| {
+                let address = &world.addresses[member];
+                let record = self.machines.record(address.record);
+                let state = record.attachment.map(|(_, _, state)| state);
+                let free = state == Some(State::Released) && record.marks == 0;
+                address.stolen != Stolen::No || !free || address.owner >= crate::cast::FOREIGN
+            })
     }
 }
 
 /// All of them.
-pub(crate) fn all() -> Vec<Property<Small>> {
+pub(crate) fn all(config: &Config) -> Vec<Property<Small>> {
+    let mut all = always();
+    all.extend(coverage(config));
+    all
+}
+
+fn always() -> Vec<Property<Small>> {
     vec![
         Property::always("the model is large enough", |_: &Small, w: &World| {
             !w.is_wrong(Wrong::Model)
@@ -79,19 +95,42 @@ pub(crate) fn all() -> Vec<Property<Small>> {
             !w.is_wrong(Wrong::Early)
         }),
         Property::always("heals", Small::heals),
-        Property::sometimes("a pod is up", |_: &Small, w: &World| Small::ready(w).next().is_some()),
-        Property::sometimes("a second incarnation is up", |m: &Small, w: &World| {
-            Small::ready(w).any(|(pod, _)| pod % m.machines.cast.pods_each() > 0)
-        }),
-        Property::sometimes("parked", |m: &Small, w: &World| has_state(m, w, State::Parked)),
-        Property::sometimes("the owner differs from the path", |_: &Small, w: &World| {
-            w.addresses.iter().any(|a| a.owner != a.path && a.owner != NOBODY)
-        }),
-        Property::sometimes("a pod is gone", |_: &Small, w: &World| {
-            w.pods.iter().any(|p| p.api == Api::Gone)
-        }),
     ]
 }
+
+/// What must happen at least once, or the world was not the one that it was meant to be.
+fn coverage(config: &Config) -> Vec<Property<Small>> {
+    let faults = config.budget;
+    let all: [(bool, &'static str, Sight); 11] = [
+        (true, "a pod is up", |_, w| Small::ready(w).next().is_some()),
+        (!config.instant, "the data path lags", |_, w| {
+            w.addresses.iter().any(|a| a.owner != a.path && a.owner != NOBODY)
+        }),
+        (config.pods > 1, "a successor is up", |m, w| {
+            Small::ready(w).any(|(pod, _)| pod % m.machines.cast.pods_each() > 0)
+        }),
+        (!config.unassign, "parked", |m, w| has_state(m, w, State::Parked)),
+        (config.unassign, "unassigned", |m, w| has_state(m, w, State::Released)),
+        (faults.crash + faults.lost > 0, "T is waited for", |m, w| {
+            w.procs.iter().flatten().any(|p| m.asks(w, *p) == Ask::Pause(2))
+        }),
+        (faults.lost > 0, "a call is in flight", |_, w| w.calls.iter().any(Option::is_some)),
+        (faults.theft > 0, "stolen", |_, w| w.addresses.iter().any(|a| a.stolen != Stolen::No)),
+        (faults.late > 0, "a call lands late", Small::late),
+        (faults.force > 0, "two pods at once", |_, w| {
+            let pods = w.procs.iter().flatten().filter(|p| p.kind != Kind::Agent).map(|p| p.pod);
+            pods.clone().min() != pods.max()
+        }),
+        (config.agent, "an agent is at work", |_, w| {
+            w.procs.iter().flatten().any(|p| p.kind == Kind::Agent)
+        }),
+    ];
+    let due = all.into_iter().filter(|(due, ..)| *due);
+    due.map(|(_, name, sight)| Property::sometimes(name, sight)).collect()
+}
+
+/// Something that a state shows.
+type Sight = fn(&Small, &World) -> bool;
 
 fn has_state(model: &Small, world: &World, state: State) -> bool {
     world.addresses.iter().any(|address| {

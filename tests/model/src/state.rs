@@ -8,7 +8,7 @@ use crate::cast::{Kind, MEMBERS, NOBODY, NODES, OWNERS, PODS, Who};
 /// Processes at once.
 pub(crate) const PROCS: usize = 7;
 /// EC2 calls in flight at once whose process does not wait for them any more.
-pub(crate) const CALLS: usize = 3;
+pub(crate) const CALLS: usize = 4;
 
 /// The node-local lock's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,8 +57,20 @@ pub(crate) struct Address {
     pub(crate) imds: [Imds; NODES],
     pub(crate) kernel: [Kernel; NODES],
     pub(crate) file: File,
-    /// An outsider took it, and nobody has assigned it since.
-    pub(crate) stolen: bool,
+    /// An outsider took it, and it is not mended yet.
+    pub(crate) stolen: Stolen,
+    /// For how many ticks a foreign ENI has had it, as far as that matters.
+    pub(crate) foreign: u8,
+}
+
+/// Whether an outsider has moved an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Stolen {
+    #[default]
+    No,
+    Yes,
+    /// It was assigned again, and packets do not follow yet.
+    Mending,
 }
 
 /// A pod in the API.
@@ -113,6 +125,13 @@ pub(crate) struct Proc {
     pub(crate) compared: bool,
 }
 
+impl Proc {
+    /// Whether it is a container of this pod.
+    pub(crate) fn of(&self, pod: usize) -> bool {
+        self.kind != Kind::Agent && usize::from(self.pod) == pod
+    }
+}
+
 /// An EC2 call that may still land though nobody waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Call {
@@ -144,6 +163,10 @@ pub struct Budget {
     pub sandbox: u8,
     /// Nodes that reboot.
     pub reboot: u8,
+    /// Nodes that are lost for good.
+    pub loss: u8,
+    /// Errands by which agents take back what EC2 shows elsewhere, rightly or not.
+    pub reassert: u8,
     /// Calls that land after T: outside assumption A1.
     pub late: u8,
     /// Changes of the address's owner by others than FireCamp.
@@ -176,6 +199,8 @@ pub struct World {
     pub(crate) procs: [Option<Proc>; PROCS],
     pub(crate) calls: [Option<Call>; CALLS],
     pub(crate) budget: Budget,
+    /// The nodes that are gone for good.
+    pub(crate) gone: u8,
     pub(crate) wrong: u8,
 }
 
@@ -191,7 +216,8 @@ impl Address {
             imds: [Imds::default(); NODES],
             kernel: [Kernel::default(); NODES],
             file: File::default(),
-            stolen: false,
+            stolen: Stolen::No,
+            foreign: 0,
         }
     }
 
@@ -202,7 +228,8 @@ impl Address {
             (self.owner, 3),
             (self.path, 3),
             (self.due, 2),
-            (u8::from(self.stolen), 1),
+            (self.stolen as u8, 2),
+            (self.foreign, 4),
             (u8::from(self.file.staged), 1),
             (u8::from(self.file.visible), 1),
             (u8::from(self.file.durable), 1),
@@ -250,9 +277,13 @@ impl Hash for World {
             (word << 16) | bits | u64::from(c.eni) << 8 | u64::from(c.member) << 12
         });
         hasher.write_u64(calls);
-        let Budget { crash, lost, force, sandbox, reboot, late, theft } = self.budget;
-        let budget = [crash, lost, force, sandbox, reboot, late, theft, self.wrong];
+        let Budget { crash, lost, force, sandbox, reboot, loss, reassert, late, theft } =
+            self.budget;
+        let nodes = reboot | (loss << 4);
+        let budget =
+            [crash | (lost << 4), force, sandbox, nodes, reassert, late, theft, self.wrong];
         hasher.write_u64(u64::from_le_bytes(budget));
+        hasher.write_u8(self.gone);
     }
 }
 
@@ -269,11 +300,13 @@ impl World {
         self.procs[at].expect("a process that is there")
     }
 
-    pub(crate) fn spawn(&mut self, proc: Proc) {
-        match self.procs.iter_mut().find(|slot| slot.is_none()) {
-            Some(slot) => *slot = Some(proc),
+    pub(crate) fn spawn(&mut self, proc: Proc) -> Option<usize> {
+        let free = self.procs.iter().position(Option::is_none);
+        match free {
+            Some(slot) => self.procs[slot] = Some(proc),
             None => self.blame(Wrong::Model),
         }
+        free
     }
 
     pub(crate) fn in_flight(&mut self, call: Call) {

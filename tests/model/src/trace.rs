@@ -37,6 +37,8 @@ fn line(model: &Small, world: &World, act: Act) -> String {
         | Act::MainEnds(_)
         | Act::Sandbox(_)
         | Act::Reboot(_)
+        | Act::NodeLost(_)
+        | Act::Errand(..)
         | Act::Theft(..) => format!("{act:?}"),
     }
 }

@@ -307,6 +307,7 @@ impl Move {
         let text = failure.detail.clone();
         self.sent = true;
         if failure.effect == Effect::Unknown && !planted(Bug::LostIsFailure) {
+            self.refused = None; // Of no worth now: this call may land at any moment.
             self.unanswered = self.unanswered.max(Some(self.not_after()));
             self.at = At::Owner;
             return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
