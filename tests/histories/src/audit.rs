@@ -4,11 +4,13 @@
 mod causes;
 mod check;
 mod endings;
+mod facts;
 mod record;
 
 pub use causes::{Cause, Causes};
 pub use check::Truth;
 pub use endings::{End, Life};
+pub use facts::{Author, Calling, Mover, Moving, Touch};
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use std::time::Duration;
 use firecamp_core::contract::timing;
 
 use firecamp_core::ids::RunId;
-use firecamp_core::machine::Attached;
+use firecamp_core::machine::{Attached, Path};
 use firecamp_core::record::{Mark, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_sim::{Kernel, Tag};
@@ -39,6 +41,8 @@ pub enum Promise {
     S3,
     /// Nothing foreign is touched.
     S4,
+    /// Unknown is not absent: nothing is removed by what was not read.
+    K5,
     /// No address is lost.
     S5,
     /// EC2 calls keep within their budget.
@@ -74,50 +78,6 @@ impl std::fmt::Display for Violation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?} at {:.6} s: {}", self.promise, self.at.0.as_secs_f64(), self.text)
     }
-}
-
-/// A process that writes to the registry.
-#[derive(Debug, Clone, Copy)]
-pub struct Author {
-    /// The number that its run id ends with.
-    pub slot: u32,
-    /// Its member.
-    pub member: MemberIx,
-}
-
-/// A process whose call changed EC2.
-#[derive(Debug, Clone, Copy)]
-pub struct Mover {
-    /// The number that its run id ends with.
-    pub slot: u32,
-    /// It has announced an Unassign in the record.
-    pub announced: bool,
-    /// The call landed after T.
-    pub outside: bool,
-}
-
-/// A change of EC2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moving {
-    /// The address.
-    pub address: Ipv4Addr,
-    /// Who had it.
-    pub from: Option<EniIx>,
-    /// Who has it.
-    pub to: Option<EniIx>,
-}
-
-/// A kernel write that was permitted.
-#[derive(Debug, Clone, Copy)]
-pub struct Touch {
-    /// The number that the run id of the process ends with.
-    pub slot: u32,
-    /// The node.
-    pub node: NodeIx,
-    /// The address.
-    pub address: Ipv4Addr,
-    /// The epoch that it was made for.
-    pub epoch: u64,
 }
 
 /// What is remembered of one address.
@@ -278,7 +238,14 @@ impl Audit {
     }
 
     /// An attach has succeeded.
-    pub fn attached(&mut self, attached: &Attached) {
+    pub fn attached(&mut self, now: Moment, attached: &Attached) {
+        let marked = self.known(attached.address).is_some_and(|known| !known.marks.is_empty());
+        if attached.path == Path::SameNode && marked {
+            let address = attached.address;
+            self.broken(Promise::S3, now, || {
+                format!("{address} was taken for settled, with marks of calls in its record")
+            });
+        }
         let eni = EniIx::of(&attached.eni);
         if let (Some(eni), Some(known)) = (eni, self.known(attached.address)) {
             let slot = known.confirmed.map_or(u32::MAX, |(slot, _, _)| slot);
@@ -287,7 +254,18 @@ impl Audit {
     }
 
     /// An EC2 mutation is sent.
-    pub fn called(&mut self, now: Moment, slot: u32, (eni, address): (EniIx, Ipv4Addr)) {
+    pub fn called(&mut self, now: Moment, call: Calling) {
+        let Calling { slot, eni, address, marked, shown } = call;
+        if shown {
+            self.broken(Promise::S4, now, || {
+                format!("process {slot} forces {address}, which it saw with a stranger")
+            });
+        }
+        if !marked {
+            self.broken(Promise::S3, now, || {
+                format!("process {slot} changes {address} in EC2, which no mark announced")
+            });
+        }
         let ours = eni.node().is_some_and(|node| node.0 < self.nodes);
         if !ours || self.known(address).is_none() {
             self.broken(Promise::S4, now, || {
@@ -332,9 +310,24 @@ impl Audit {
         }
     }
 
+    /// A release or an agent removes the address from a kernel. `read`: its last read of the
+    /// registry was answered.
+    pub fn removes(&mut self, now: Moment, slot: u32, address: Ipv4Addr, read: bool) {
+        if !read {
+            self.broken(Promise::K5, now, || {
+                format!("process {slot} removes {address} though it could not read the record")
+            });
+        }
+    }
+
     /// A kernel write was permitted.
     pub fn touched(&mut self, now: Moment, touch: Touch, kernel: &Kernel) {
-        let Touch { slot, node, address, epoch } = touch;
+        let Touch { slot, node, address, epoch, fixed } = touch;
+        if fixed.is_some_and(|fixed| fixed != epoch) {
+            self.broken(Promise::S3, now, || {
+                format!("process {slot} fixed epoch {fixed:?} and changes {address} for {epoch}")
+            });
+        }
         if kernel.addresses.get(&FOREIGN).is_none_or(|(_, tag)| *tag != Tag::Foreign) {
             self.broken(Promise::S4, now, || format!("process {slot} removed {FOREIGN}"));
         }

@@ -163,7 +163,7 @@ fn rate(count: u64, took: Duration) -> f64 {
 
 fn print(program: &Program, summary: &Summary, took: Duration) -> std::io::Result<()> {
     let mut out = stdout().lock();
-    let Summary { histories, shortest, longest, .. } = summary;
+    let Summary { histories, shortest: (shortest, least), longest, .. } = summary;
     let steps = summary.probes.steps;
     let seconds = took.as_secs_f64();
     writeln!(
@@ -172,7 +172,7 @@ fn print(program: &Program, summary: &Summary, took: Duration) -> std::io::Resul
         rate(*histories, took)
     )?;
     let mean = steps / histories.max(&1);
-    writeln!(out, "steps: {steps} in all, {mean} each, {shortest} to {longest}")?;
+    writeln!(out, "steps: {steps} in all, {mean} each, {shortest} (seed {least}) to {longest}")?;
     for (from, count) in summary.lengths() {
         writeln!(out, "  {from:>6} steps and up: {count}")?;
     }

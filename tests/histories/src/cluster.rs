@@ -93,6 +93,8 @@ pub struct Director {
     api_back: Moment,
     healing: bool,
     frozen: Vec<ProcessId>,
+    /// Processes that their kubelet has lost track of, and their nodes.
+    orphans: Vec<(ProcessId, NodeIx)>,
     done: [u32; Deed::KINDS],
 }
 
@@ -122,6 +124,7 @@ impl Director {
             api_back: Moment::default(),
             healing: false,
             frozen: Vec::new(),
+            orphans: Vec::new(),
             done: [0; Deed::KINDS],
             scenario: scenario.clone(),
         }
@@ -210,6 +213,7 @@ impl Director {
             Timer::Notice(pod) => self.notice(pod, turn),
             Timer::Collect(pod) => self.leave_api(pod, turn),
             Timer::Thaw(process) => turn.order(Order::Thaw(process)),
+            Timer::TellOrphan(process) => turn.order(Order::Signal(process)),
             Timer::Boot(node) => self.boot(node, turn),
             Timer::StartAgent(node) => self.start_agent(node, turn),
             Timer::Unfill(node) => turn.order(Order::Fill(node, false)),
@@ -271,6 +275,11 @@ impl Director {
             let pod = PodIx(u16::try_from(number).unwrap_or(u16::MAX));
             if self.pods[pod.at()].node == node && self.pods[pod.at()].phase != Phase::Over {
                 self.lose(pod, turn);
+            }
+        }
+        for (orphan, at) in &self.orphans {
+            if *at == node {
+                turn.order(Order::Kill(*orphan));
             }
         }
         let power = if state == NodeState::Dead { Power::Terminated } else { Power::Lost };

@@ -78,7 +78,8 @@ pub trait Stage: Level {
     /// Whether every agent that runs has found nothing to do so many times in a row.
     fn agents_idle(&self, times: u32) -> bool;
 
-    /// Checks every pod that is ready, also where a stranger has been.
+    /// Checks every pod that is ready, also where a stranger has been, and that the records know
+    /// where EC2 has the addresses.
     fn check_without_doubt(&mut self);
 
     /// A process that runs though everything has settled, other than sidecars and agents.

@@ -204,6 +204,7 @@ impl Stage for Model<'_> {
     fn check_without_doubt(&mut self) {
         self.audit.clear_doubt();
         self.check_all();
+        self.check_leaks();
     }
 
     fn stuck(&self) -> Option<String> {

@@ -51,8 +51,8 @@ pub struct Summary {
     pub twice: u64,
     /// What they met.
     pub probes: Probes,
-    /// The shortest, in steps.
-    pub shortest: u64,
+    /// The shortest, in steps, and its seed.
+    pub shortest: (u64, u64),
     /// The longest, in steps.
     pub longest: u64,
     lengths: [u64; BINS],
@@ -148,7 +148,8 @@ impl Summary {
         self.histories += 1;
         let steps = report.probes.steps;
         let first = self.histories == 1;
-        self.shortest = if first { steps } else { self.shortest.min(steps) };
+        let own = (steps, seed);
+        self.shortest = if first { own } else { self.shortest.min(own) };
         self.longest = self.longest.max(steps);
         let bin = usize::try_from(steps.max(1).ilog2()).unwrap_or_default();
         self.lengths[bin.min(BINS - 1)] += 1;
@@ -200,7 +201,7 @@ impl Summary {
             twice: self.twice,
             seconds: took.as_secs_f64(),
             steps: self.probes.steps,
-            shortest: self.shortest,
+            shortest: self.shortest.0,
             longest: self.longest,
             slowest_healing_seconds: self.slowest.0.as_secs_f64(),
             virtual_hours: self.virtual_time.as_secs() / 3_600,

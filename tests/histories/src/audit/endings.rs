@@ -30,6 +30,8 @@ pub struct Life {
     pub slot: u32,
     /// How long it ran, frozen times excluded.
     pub awake: Duration,
+    /// How long it was frozen.
+    pub asleep: Duration,
     /// It was frozen at some time, or a request of its took seconds.
     pub frozen: bool,
     /// How long it may run; none for what runs as long as its pod.
@@ -55,6 +57,9 @@ const MUTATIONS: u16 = 60;
 /// A metadata service lists an address at most so long after it has left.
 const LISTED_FOR: Duration = Duration::from_secs(35);
 
+/// No pod of a script has more.
+const LONGEST_GRACE: Duration = Duration::from_secs(30);
+
 /// Look-ups of candidates in a first attach: one for each address of the pool.
 const FIRST_LOOKS: u16 = 6;
 
@@ -76,6 +81,15 @@ impl Audit {
     }
 
     fn in_time(&mut self, life: &Life) {
+        if let (None, Some(told)) = (life.limit, life.signalled) {
+            let took = life.now.since(told).saturating_sub(life.asleep);
+            if took > LONGEST_GRACE.saturating_add(AFTER_DEADLINE) {
+                let slot = life.slot;
+                self.broken(Promise::S7, life.now, || {
+                    format!("process {slot} was told to stop {took:?} ago")
+                });
+            }
+        }
         let Some(limit) = life.limit else { return };
         if life.awake > limit.saturating_add(AFTER_DEADLINE) {
             let Life { slot, awake, .. } = *life;

@@ -4,6 +4,7 @@ use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_core::time::Moment;
 
 use super::{Audit, Author, Promise, is_run};
+use crate::names::Names;
 
 impl Audit {
     /// A static IP was created or replaced.
@@ -58,10 +59,11 @@ impl Audit {
                 format!("process {slot} set epoch {} back to {}", before.epoch, after.epoch)
             });
         }
+        let (Some(old), Some(new)) = (&before.attachment, &after.attachment) else { return };
+        self.released(now, by, (before, old), (after, new));
         if after.epoch > before.epoch {
             return;
         }
-        let (Some(old), Some(new)) = (&before.attachment, &after.attachment) else { return };
         if !may_change(old, new, slot) {
             self.broken(Promise::S3, now, || {
                 format!(
@@ -72,12 +74,57 @@ impl Audit {
         }
     }
 
+    /// A release is of the epoch that was fixed, of a pod that is ending, and one that unassigns
+    /// is an epoch of its own.
+    fn released(
+        &mut self,
+        now: Moment,
+        by: Author,
+        (before, old): (&StaticIp, &Attachment),
+        (after, new): (&StaticIp, &Attachment),
+    ) {
+        let held = matches!(old.state, State::Attaching | State::Attached);
+        let freed = matches!(new.state, State::Parked | State::Releasing);
+        if !held || !freed || is_run(&old.run, by.slot) {
+            return;
+        }
+        let Author { slot, member, fixed, .. } = by;
+        let shown = self.shown[member.at()].filter(|shown| shown.ending.is_none());
+        let pod = Names::pod_ix(&old.pod);
+        let address = before.address;
+        if pod.is_some() && shown.map(|shown| shown.pod) == pod {
+            self.broken(Promise::S3, now, || {
+                format!("process {slot} released {address} of {}, which nobody deleted", old.pod)
+            });
+        }
+        if fixed.is_some_and(|fixed| fixed != before.epoch.0) {
+            self.broken(Promise::S3, now, || {
+                format!(
+                    "process {slot} released {address} at epoch {}, not {fixed:?}",
+                    before.epoch
+                )
+            });
+        }
+        if new.state == State::Releasing && after.epoch <= before.epoch {
+            self.broken(Promise::S1, now, || {
+                format!("process {slot} unassigns {address} under the epoch that held it")
+            });
+        }
+    }
+
     /// Nobody clears a mark but its own process, or the taker that has waited for it.
     fn unmarked(&mut self, now: Moment, by: Author, before: &StaticIp, after: &StaticIp) {
         for mark in &before.unsettled {
             let replaced =
                 || after.unsettled.iter().any(|m| m.mutation == mark.mutation && m.eni == mark.eni);
-            if is_run(&mark.run, by.slot) || after.unsettled.contains(mark) || replaced() {
+            let own = is_run(&mark.run, by.slot);
+            if own && !after.unsettled.contains(mark) && now < by.unsettled_until {
+                let slot = by.slot;
+                self.broken(Promise::S3, now, || {
+                    format!("process {slot} cleared its mark while its call may still land")
+                });
+            }
+            if own || after.unsettled.contains(mark) || replaced() {
                 continue;
             }
             let holder = before.attachment.as_ref().is_some_and(|a| is_run(&a.run, by.slot));

@@ -67,6 +67,7 @@ impl Director {
             Deed::Kill { member, zombie, container } => {
                 self.target(*member, *zombie).is_some_and(|pod| self.kill(pod, *container, turn))
             }
+            Deed::Orphan { member, ms } => self.orphan(*member, *ms, turn),
             Deed::Freeze { member, zombie, container, ms } => {
                 let process =
                     self.target(*member, *zombie).and_then(|p| self.process(p, *container));
@@ -142,6 +143,17 @@ impl Director {
             (Container::Stop, Phase::Running | Phase::Ending(_)) => it.stop,
             (Container::Init | Container::Stop | Container::Main, _) => None,
         }
+    }
+
+    fn orphan(&mut self, member: MemberIx, ms: u32, turn: &mut Turn<'_>) -> bool {
+        let Some(pod) = self.members[member.at()].pod else { return false };
+        let runs = self.pods[pod.at()].phase == Phase::Running;
+        let Some(process) = self.pods[pod.at()].stop.filter(|_| runs) else { return false };
+        self.pods[pod.at()].stop = None;
+        self.orphans.push((process, self.pods[pod.at()].node));
+        self.timers.set(turn.now.plus(millis(ms)), Timer::TellOrphan(process));
+        self.restart_side(pod, turn);
+        true
     }
 
     fn kill(&mut self, pod: PodIx, container: Container, turn: &mut Turn<'_>) -> bool {

@@ -11,7 +11,7 @@ use crate::names::{MemberIx, NodeIx, PodIx};
 use crate::scenario::Outage;
 
 /// After fewer lives than this every member is restarted once more, all faults being over.
-const FEW_LIVES: usize = 6;
+const FEW_LIVES: usize = 7;
 const GRACE: Duration = Duration::from_secs(30);
 
 impl Director {
@@ -29,6 +29,9 @@ impl Director {
             if self.nodes[node.at()].state == NodeState::Off {
                 self.after(turn, (100, 1_000), Timer::Boot(node));
             }
+        }
+        for (orphan, _) in std::mem::take(&mut self.orphans) {
+            turn.order(Order::Signal(orphan));
         }
         for process in std::mem::take(&mut self.frozen) {
             turn.order(Order::Thaw(process));

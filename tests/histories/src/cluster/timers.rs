@@ -28,6 +28,7 @@ pub(super) enum Timer {
     /// The pod of a node that is gone is removed from the API.
     Collect(PodIx),
     Thaw(ProcessId),
+    TellOrphan(ProcessId),
     Boot(NodeIx),
     StartAgent(NodeIx),
     Unfill(NodeIx),

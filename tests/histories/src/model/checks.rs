@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 
 use super::Model;
 use super::process::Runs;
-use crate::audit::Truth;
+use crate::audit::{Promise, Truth};
 use crate::level::Ready;
 use crate::names::PodIx;
+use crate::scenario::Fault;
 
 impl Model<'_> {
     /// Checks the pods that are ready on an address.
@@ -37,6 +38,24 @@ impl Model<'_> {
             disk: &self.world.disks[ready.member.at()],
         };
         self.audit.check(self.now, (pod, ready), &truth);
+    }
+
+    /// L2: where EC2 has an address of ours, its record says so.
+    pub(super) fn check_leaks(&mut self) {
+        if self.scenario.swarm.rate(Fault::CloudOutside) > 0 {
+            return;
+        }
+        let leaked = self.world.registry.static_ips.values().find_map(|stored| {
+            let record = &stored.object;
+            let (eni, _) = self.world.ec2.holder(record.address)?;
+            let known = record.recorded_enis().contains(&self.names.eni(eni).id);
+            (!known).then_some((record.address, eni))
+        });
+        if let Some((address, eni)) = leaked {
+            self.audit.broken(Promise::L2, self.now, || {
+                format!("EC2 has {address} on {eni:?}, of which no record knows")
+            });
+        }
     }
 
     /// A process that runs though everything has settled, other than sidecars and agents.

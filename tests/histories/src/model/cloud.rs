@@ -6,11 +6,12 @@ use std::time::Duration;
 use firecamp_core::action::Reply;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect as Known};
 use firecamp_core::ids::{EniId, Mac};
+use firecamp_core::time::Moment;
 
 use super::Model;
 use super::calls::Effect;
 use super::process::Slot;
-use crate::audit::{Mover, Moving};
+use crate::audit::{Calling, Mover, Moving};
 use crate::names::{EniIx, ProcessId};
 use crate::scenario::Fault;
 use crate::world::ec2::{Change, Lags};
@@ -75,7 +76,7 @@ impl Model<'_> {
         }
         let then = if self.strikes(slot, Fault::DescribeStale) {
             let lag = self.process(slot).chance.millis(0, 9_900);
-            firecamp_core::time::Moment(self.now.0.saturating_sub(lag))
+            Moment(self.now.0.saturating_sub(lag))
         } else {
             self.now
         };
@@ -102,7 +103,14 @@ impl Model<'_> {
         process.mutations += 1;
         self.probes.mutations += 1;
         let eni = EniIx::of(eni).unwrap_or_default();
-        self.audit.called(self.now, slot.0, (eni, address));
+        let call = Calling {
+            slot: slot.0,
+            eni,
+            address,
+            marked: process.marked,
+            shown: process.shown_foreign && assign == Some(true),
+        };
+        self.audit.called(self.now, call);
         if let Some(kind) = self.refused(slot) {
             let after = self.process(slot).chance.millis(20, 150);
             return self.reply_after(slot, after, cloud(kind, Known::None));
@@ -131,11 +139,14 @@ impl Model<'_> {
         let chance = &mut self.process(slot).chance;
         let (lands, back) = (chance.millis(20, 250), chance.millis(5, 60));
         let unknown = || cloud(CloudKind::Transient, Known::Unknown);
+        let bound = self.now.plus(left);
         if self.world.ec2_out {
+            self.unsettled(slot, bound);
             return self.reply_after(slot, left, unknown());
         }
         if self.strikes(slot, Fault::CloudFails) {
             // 5xx: done or not, nobody knows.
+            self.unsettled(slot, bound);
             let done = self.process(slot).chance.once_in(2);
             self.reply_after(slot, lands.saturating_add(back), unknown());
             if done {
@@ -144,6 +155,7 @@ impl Model<'_> {
             return;
         }
         if self.strikes(slot, Fault::CloudLost) {
+            self.unsettled(slot, bound);
             let silent = self.process(slot).chance.once_in(2);
             let told = if silent { left } else { lands.saturating_add(back) };
             self.reply_after(slot, told, unknown());
@@ -151,6 +163,7 @@ impl Model<'_> {
         }
         if self.strikes(slot, Fault::CloudLate) {
             // The connection breaks before the effect, which comes any time within T.
+            self.unsettled(slot, bound);
             let lands =
                 self.process(slot).chance.part(left.saturating_sub(Duration::from_millis(1)));
             let silent = self.process(slot).chance.once_in(2);
@@ -164,6 +177,12 @@ impl Model<'_> {
             return self.send_outside(slot, left.saturating_add(more), effect);
         }
         self.send(slot, (lands, Some(back)), effect);
+    }
+
+    /// The process will not know what became of a call.
+    fn unsettled(&mut self, slot: Slot, bound: Moment) {
+        let process = self.process(slot);
+        process.unsettled_until = process.unsettled_until.max(bound);
     }
 
     fn lags(&mut self, slot: Slot) -> Lags {

@@ -10,7 +10,7 @@ use firecamp_core::outside::{Holder, KernelTarget};
 
 use super::Model;
 use super::calls::Effect;
-use super::process::Slot;
+use super::process::{Runs, Slot};
 use crate::audit::Touch;
 use crate::names::NodeIx;
 use crate::scenario::Fault;
@@ -118,6 +118,12 @@ impl Model<'_> {
     /// A kernel write, and what the audits say to it.
     pub(super) fn change_kernel(&mut self, slot: Slot, action: &Action) -> Reply {
         let node = self.processes[slot.at()].spawn.node;
+        if let Action::RemoveAddress(address, _) = action {
+            let process = &self.processes[slot.at()];
+            // A superseded init takes back its own.
+            let read = process.read || matches!(process.machine, Runs::Attach(_));
+            self.audit.removes(self.now, slot.0, *address, read);
+        }
         let kernel = &mut self.world.node_mut(node).kernel;
         let done = if let Action::AddAddress(target, holder) = action {
             kernel.add_address(target, holder)
@@ -137,7 +143,8 @@ impl Model<'_> {
     }
 
     fn touched(&mut self, slot: Slot, node: NodeIx, address: Ipv4Addr, holder: &Holder) {
-        let touch = Touch { slot: slot.0, node, address, epoch: holder.epoch.0 };
+        let fixed = self.processes[slot.at()].fixed;
+        let touch = Touch { slot: slot.0, node, address, epoch: holder.epoch.0, fixed };
         self.audit.touched(self.now, touch, &self.world.node(node).kernel);
         if planted(Bug::PrefixMatch) {
             self.check_all();

@@ -303,7 +303,7 @@ impl Model<'_> {
         let (id, errand) = (process.id(), process.agent.is_some());
         self.probes.outcome(&outcome);
         if let (Outcome::Attached(attached), Runs::Attach(_)) = (&outcome, &process.machine) {
-            self.audit.attached(attached);
+            self.audit.attached(self.now, attached);
         }
         self.close(slot, End::Outcome(&outcome));
         if errand {
@@ -324,6 +324,7 @@ impl Model<'_> {
             now: self.now,
             slot: slot.0,
             awake: self.now.since(process.began).saturating_sub(process.frozen_for),
+            asleep: process.frozen_for,
             frozen: process.frozen_for > Duration::ZERO || process.slow,
             limit,
             signalled: process.signalled_at,

@@ -6,12 +6,13 @@ use firecamp_core::action::{Action, Reply, Step};
 use firecamp_core::agent::Errand;
 use firecamp_core::attach::Attach;
 use firecamp_core::machine::{Machine, Outcome};
+use firecamp_core::outside::{Owner, OwnerEni};
 use firecamp_core::release::Release;
 use firecamp_core::time::Moment;
 
 use crate::audit::Causes;
 use crate::level::Spawn;
-use crate::names::ProcessId;
+use crate::names::{EniIx, Names, ProcessId};
 use crate::seed::Chance;
 
 use super::agent::Agent;
@@ -75,6 +76,16 @@ pub(super) struct Process {
     pub(super) announced: bool,
     /// A request of its took seconds.
     pub(super) slow: bool,
+    /// A mark of its stood in the record.
+    pub(super) marked: bool,
+    /// The epoch that a release fixed at its start.
+    pub(super) fixed: Option<u64>,
+    /// Its last read of the record or the pod was answered.
+    pub(super) read: bool,
+    /// Its last look-up showed a stranger.
+    pub(super) shown_foreign: bool,
+    /// Until then a call of its without an answer may land.
+    pub(super) unsettled_until: Moment,
 }
 
 impl Process {
@@ -103,6 +114,11 @@ impl Process {
             mutations: 0,
             announced: false,
             slow: false,
+            marked: false,
+            fixed: None,
+            read: false,
+            shown_foreign: false,
+            unsettled_until: Moment::default(),
         }
     }
 
@@ -112,6 +128,29 @@ impl Process {
 
     pub(super) fn note(&mut self, reply: &Reply) {
         self.causes.note(reply);
+        if let Reply::Record(read) = reply {
+            self.read = read.is_ok();
+        } else if let Reply::Pod(Err(_)) = reply {
+            self.read = false;
+        } else if let Reply::Owner(Ok(owner)) = reply {
+            let stranger = |eni: &OwnerEni| EniIx::of(&eni.id).and_then(EniIx::node).is_none();
+            self.shown_foreign = matches!(owner, Owner::Eni(eni) if stranger(eni));
+        } else if let (Reply::Member(Ok(records)), true) = (reply, self.is_release()) {
+            let held = records.static_ip.as_ref().map(|stored| &stored.object).filter(|ip| {
+                let pod = ip.attachment.as_ref().map(|a| &a.pod);
+                pod.and_then(Names::pod_ix) == Some(self.spawn.pod)
+            });
+            self.fixed = held.map(|ip| ip.epoch.0);
+        }
+    }
+
+    /// Whether it releases, as a stop container or for one.
+    pub(super) fn is_release(&self) -> bool {
+        match &self.machine {
+            Runs::Release(_) => true,
+            Runs::Errand(errand) => matches!(**errand, Errand::Release(_)),
+            Runs::Attach(_) | Runs::Agent(_) => false,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::Model;
 use super::calls::Effect;
 use super::process::Slot;
 use crate::cluster::ApiPod;
+use crate::names::ProcessId;
 use crate::scenario::Fault;
 
 /// The most that a registry request may take: the runner's bound.
@@ -118,9 +119,16 @@ impl Model<'_> {
         if let (Ok(_), Some(address)) = (&written, address) {
             let releasing = |state: State| matches!(state, State::Releasing | State::Released);
             let stored = &self.world.registry.static_ips[&address].object;
+            let own = self.names.run(ProcessId(slot.0));
             let process = &mut self.processes[slot.at()];
+            process.marked |= stored.unsettled_by(&own);
             process.announced |= stored.attachment.as_ref().is_some_and(|a| releasing(a.state));
-            let author = crate::audit::Author { slot: slot.0, member: process.spawn.member };
+            let author = crate::audit::Author {
+                slot: slot.0,
+                member: process.spawn.member,
+                fixed: process.fixed,
+                unsettled_until: process.unsettled_until,
+            };
             self.audit.recorded(self.now, author, before.as_ref(), stored);
             self.trace.record(self.now, stored);
             self.check_address(address);

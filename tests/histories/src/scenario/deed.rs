@@ -95,6 +95,14 @@ pub enum Deed {
         /// Which container.
         container: Container,
     },
+    /// The runtime loses track of the stop container: its kubelet starts another one, and the
+    /// process lives on and gets its SIGTERM much later.
+    Orphan {
+        /// The member.
+        member: MemberIx,
+        /// So much later.
+        ms: u32,
+    },
     /// A process is stopped and goes on later.
     Freeze {
         /// The member.
@@ -156,7 +164,7 @@ pub enum Deed {
 
 impl Deed {
     /// The number of kinds.
-    pub const KINDS: usize = 14;
+    pub const KINDS: usize = 15;
 
     /// Its kind, as an index.
     pub fn kind(&self) -> usize {
@@ -175,6 +183,7 @@ impl Deed {
             Self::Thief { .. } => 11,
             Self::Fill { .. } => 12,
             Self::Outage { .. } => 13,
+            Self::Orphan { .. } => 14,
         }
     }
 
@@ -195,6 +204,7 @@ impl Deed {
             "thief",
             "fill",
             "outage",
+            "orphan",
         ];
         NAMES.get(kind).copied().unwrap_or("unknown")
     }

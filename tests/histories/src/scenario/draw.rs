@@ -72,10 +72,12 @@ enum Trouble {
     Thief,
     Fill,
     Outage,
+    Orphan,
+    Overtake,
 }
 
 impl Trouble {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Force,
         Self::Zombie,
         Self::Sandbox,
@@ -90,6 +92,8 @@ impl Trouble {
         Self::Thief,
         Self::Fill,
         Self::Outage,
+        Self::Orphan,
+        Self::Overtake,
     ];
 
     fn bit(self) -> u64 {
@@ -165,7 +169,7 @@ impl Writer<'_> {
         }
         let disturbed = self.chance.below(3);
         for _ in 0..disturbed {
-            let pick = self.chance.small(14);
+            let pick = self.chance.small(16);
             let trouble = Trouble::ALL[usize::from(pick)];
             if self.has(trouble) {
                 let later = ms + self.near(13);
@@ -180,6 +184,9 @@ impl Writer<'_> {
     }
 
     fn lifecycle(&mut self, ms: u32, member: MemberIx) {
+        if self.has(Trouble::Overtake) && self.chance.once_in(4) {
+            return self.overtake(ms, member);
+        }
         let (node, grace_s) = (self.node(), self.grace());
         if self.has(Trouble::Force) && self.chance.once_in(3) {
             let zombie = self.has(Trouble::Zombie) && self.chance.once_in(2);
@@ -191,11 +198,42 @@ impl Writer<'_> {
         match self.chance.below(4) {
             0 => {
                 self.put(ms, Deed::Stop { member, grace_s });
-                let back = ms + self.near(14);
-                self.put(back, Deed::Start { member, node });
+                if !self.chance.once_in(3) {
+                    let back = ms + self.near(14);
+                    self.put(back, Deed::Start { member, node });
+                }
             }
             1 | 2 | 3.. => self.put(ms, Deed::Move { member, node, grace_s }),
         }
+    }
+
+    /// An init container is stopped on its way, its pod is forced out, and it goes on when the
+    /// successor runs.
+    fn overtake(&mut self, ms: u32, member: MemberIx) {
+        let (first, second) = (self.node(), self.node());
+        self.put(ms, Deed::Move { member, node: first, grace_s: 30 });
+        let frozen = ms + self.ms(150, 1_400);
+        let freeze = Deed::Freeze {
+            member,
+            zombie: false,
+            container: Container::Init,
+            ms: 300 + self.near(13),
+        };
+        self.put(frozen, freeze);
+        let notice_ms = self.ms(5_000, 30_000);
+        let forced = frozen + self.near(9);
+        self.put(forced, Deed::Force { member, node: second, notice_ms, grace_ms: 2_000 });
+    }
+
+    /// A stop container is orphaned, its pod's sandbox dies and init runs again with the same UID,
+    /// and the orphan hears of the end of the pod.
+    fn orphan(&mut self, ms: u32, member: MemberIx) {
+        let told = 1_500 + self.near(12);
+        self.put(ms, Deed::Orphan { member, ms: told });
+        let dies = ms + self.near(10);
+        self.put(dies, Deed::Sandbox { member, zombie: false });
+        let (moved, node) = (ms + told - self.ms(10, 900), self.node());
+        self.put(moved, Deed::Move { member, node, grace_s: 30 });
     }
 
     fn disturb(&mut self, ms: u32, member: MemberIx, trouble: Trouble) {
@@ -207,6 +245,8 @@ impl Writer<'_> {
                 Deed::Force { member, node, notice_ms, grace_ms: 2_000 }
             }
             Trouble::Sandbox => Deed::Sandbox { member, zombie },
+            Trouble::Orphan => return self.orphan(ms, member),
+            Trouble::Overtake => return self.overtake(ms, member),
             Trouble::KillInit => kill(Container::Init),
             Trouble::KillStop => kill(Container::Stop),
             Trouble::KillMain => kill(Container::Main),

@@ -1,0 +1,84 @@
+//! Many histories, and what every one of them is like.
+
+use std::time::Duration;
+
+use firecamp_histories::history;
+use firecamp_histories::run::{MIN_STEPS, Plan, Progress, run};
+use firecamp_histories::scenario::{At, Fault, Scenario};
+use firecamp_histories::shrink::shrink_while;
+
+/// All of them are the same on every machine.
+const HISTORIES: u64 = 200_000;
+
+#[test]
+fn two_hundred_thousand_histories_hold_every_promise_and_meet_every_fault() {
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let plan =
+        Plan { play: history::run, first: 1, count: HISTORIES, jobs, twice: 100, enough: 20 };
+    let summary = run(&plan, &Progress::default());
+    println!("{:#}", summary.to_json(&plan, Duration::ZERO));
+    for found in &summary.found {
+        println!("seed {}: {}", found.seed, found.violation);
+    }
+    assert!(summary.found.is_empty(), "replay: make sim SEED={} N=1", summary.found[0].seed);
+    assert_eq!(summary.diverged, [], "histories that were not the same twice");
+    assert_eq!(summary.twice, HISTORIES / 100);
+    assert!(summary.shortest.0 >= MIN_STEPS, "steps and seed: {:?}", summary.shortest);
+    assert_eq!(summary.unmet(20), Vec::<String>::new());
+}
+
+#[test]
+fn what_comes_out_does_not_depend_on_the_number_of_threads() {
+    let plan = |jobs| Plan { play: history::run, first: 77, count: 600, jobs, twice: 0, enough: 1 };
+    let json = |jobs| {
+        let summary = run(&plan(jobs), &Progress::default());
+        summary.to_json(&plan(1), Duration::ZERO)
+    };
+    assert_eq!(json(1), json(3));
+}
+
+#[test]
+fn every_scenario_has_its_nodes_members_and_deeds_in_order() {
+    let scenarios: Vec<Scenario> = (0..3_000).map(Scenario::draw).collect();
+    for scenario in &scenarios {
+        let shape = &scenario.shape;
+        assert!((3..=5).contains(&shape.nodes) && (2..=4).contains(&shape.members));
+        assert!(shape.pool >= shape.members);
+        assert!(scenario.script.is_sorted_by_key(|at| at.ms));
+        let late = |at: &At| at.ms > 200_000;
+        assert!(!scenario.script.iter().any(late) && scenario.heal_at_ms < 200_000);
+        assert_eq!(Scenario::draw(scenario.seed), *scenario);
+    }
+    let calm = scenarios.iter().filter(|scenario| scenario.is_calm()).count();
+    assert!((100..400).contains(&calm), "{calm} of 3,000 are calm");
+    for fault in Fault::ALL {
+        let on = scenarios.iter().filter(|scenario| scenario.swarm.rate(fault) > 0).count();
+        assert!(on > 200 && on < 2_000, "{fault:?} is on in {on} of 3,000");
+    }
+}
+
+#[test]
+fn a_scenario_is_written_and_read_back_as_it_was() {
+    for seed in 0..200 {
+        let scenario = Scenario::draw(seed);
+        let text = serde_json::to_string(&scenario).unwrap();
+        assert_eq!(serde_json::from_str::<Scenario>(&text).unwrap(), scenario);
+    }
+}
+
+#[test]
+fn shrinking_keeps_what_makes_it_fail_and_drops_the_rest() {
+    let scenario = (0..)
+        .map(Scenario::draw)
+        .find(|s| s.script.len() > 8 && s.swarm.rate(Fault::CloudLost) > 0)
+        .unwrap();
+    let wanted: Vec<At> = [2, 5].map(|at: usize| scenario.script[at].clone()).to_vec();
+    let fails = |candidate: &Scenario| {
+        let has = |at: &At| candidate.script.contains(at);
+        wanted.iter().all(has) && candidate.swarm.rate(Fault::CloudLost) > 0
+    };
+    let small = shrink_while(&scenario, fails);
+    assert_eq!(small.script, wanted);
+    assert_eq!(small.swarm.on().collect::<Vec<_>>(), [Fault::CloudLost]);
+    assert_eq!((small.seed, &small.shape), (scenario.seed, &scenario.shape));
+}
