@@ -90,8 +90,7 @@ pub fn main(program: &Program) -> ExitCode {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let jobs = jobs.unwrap_or(cores);
             let count = histories.unwrap_or(program.histories);
-            let play = program.play;
-            let plan = Plan { play, first: seed, count, jobs, twice: 100, enough };
+            let plan = Plan { play: program.play, first: seed, count, jobs, twice: 100, enough };
             run_all(program, &plan, json, floor)
         }
         Command::Replay { seed, trace } => replay(program, seed, trace),

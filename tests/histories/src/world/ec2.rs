@@ -42,6 +42,9 @@ pub struct Change {
     pub to: Option<EniIx>,
 }
 
+/// IPv4 addresses on an ENI that is attached to no instance.
+const UNATTACHED: u8 = 50;
+
 /// The addresses and ENIs of one subnet.
 #[derive(Debug, Clone)]
 pub struct Ec2 {
@@ -129,7 +132,9 @@ impl Ec2 {
         if !is_assignable(self.cidr, address) {
             return Err(CloudKind::BadAddress);
         }
-        let full = to.slots() >= self.limit;
+        // An ENI that is attached to nothing has a limit of its own.
+        let limit = if eni.node().is_some() { self.limit } else { UNATTACHED };
+        let full = to.slots() >= limit;
         let from = match self.holder(address) {
             Some((own, true)) if own == eni => return Err(CloudKind::Unknown),
             Some((own, false)) if own == eni => {

@@ -20,21 +20,21 @@ use firecamp_histories::scenario::{Scenario, Swarm};
 use firecamp_histories::world::FOREIGN;
 use firecamp_sim::{Disk, Kernel, Tag};
 
-pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 5);
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 5);
 const POD: PodIx = PodIx(3);
 const NODE: NodeIx = NodeIx(1);
-pub const RUN: u32 = 7;
+const RUN: u32 = 7;
 
-pub fn eni() -> EniIx {
+fn eni() -> EniIx {
     NODE.eni(0)
 }
 
-pub fn now() -> Moment {
+fn now() -> Moment {
     Moment(Duration::from_secs(100))
 }
 
 /// An audit of a calm cluster without policy routing.
-pub fn audit() -> Audit {
+fn audit() -> Audit {
     let mut scenario = Scenario::draw(1);
     scenario.swarm = Swarm::default();
     scenario.script.clear();
@@ -42,7 +42,7 @@ pub fn audit() -> Audit {
     Audit::new(&scenario)
 }
 
-pub fn broke(audit: &Audit) -> Option<Promise> {
+fn broke(audit: &Audit) -> Option<Promise> {
     audit.violation().map(|violation| violation.promise)
 }
 
@@ -122,7 +122,7 @@ impl Agreed {
     }
 }
 
-pub fn attached(names: &Names, path: Path) -> Outcome {
+fn attached(names: &Names, path: Path) -> Outcome {
     Outcome::Attached(Attached {
         address: ADDRESS,
         epoch: Epoch(4),
@@ -234,11 +234,11 @@ fn s3_a_superseded_run_is_told_in_the_kernel_in_ec2_and_in_the_record() {
     moved.recorded(now(), author(RUN), Some(&before), &held);
     moved.confirmed(&held, RUN);
     let moving = Moving { address: ADDRESS, from: Some(eni()), to: Some(NodeIx(2).eni(0)) };
-    let mover = Mover { slot: 2, announced: false, outside: false };
+    let by = Mover { slot: 2, announced: false, outside: false };
     let mut outside = moved.clone();
-    outside.moved(now(), Mover { outside: true, ..mover }, moving, Some(&held));
+    outside.moved(now(), Mover { outside: true, ..by }, moving, Some(&held));
     assert_eq!(broke(&outside), None, "outside A1 it may happen");
-    moved.moved(now(), mover, moving, Some(&held));
+    moved.moved(now(), by, moving, Some(&held));
     assert_eq!(broke(&moved), Some(Promise::S3));
 
     let mut taken = audit();

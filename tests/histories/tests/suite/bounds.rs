@@ -21,7 +21,7 @@ fn two_hundred_thousand_histories_hold_every_promise_and_meet_every_fault() {
         println!("seed {}: {}", found.seed, found.violation);
     }
     assert!(summary.found.is_empty(), "replay: make sim SEED={} N=1", summary.found[0].seed);
-    assert_eq!(summary.diverged, [], "histories that were not the same twice");
+    assert_eq!(summary.diverged, Vec::<u64>::new(), "histories that differ from themselves");
     assert_eq!(summary.twice, HISTORIES / 100);
     assert!(summary.shortest.0 >= MIN_STEPS, "steps and seed: {:?}", summary.shortest);
     assert_eq!(summary.unmet(20), Vec::<String>::new());
@@ -68,7 +68,7 @@ fn a_scenario_is_written_and_read_back_as_it_was() {
 
 #[test]
 fn shrinking_keeps_what_makes_it_fail_and_drops_the_rest() {
-    let scenario = (0..)
+    let scenario = (0..1_000)
         .map(Scenario::draw)
         .find(|s| s.script.len() > 8 && s.swarm.rate(Fault::CloudLost) > 0)
         .unwrap();

@@ -1,5 +1,7 @@
 //! The fast EC2 beside the strict simulator: the same calls, the same answers, the same truth.
 
+#![expect(clippy::unwrap_used, reason = "test support: what fails here fails the test")]
+
 use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
@@ -204,9 +206,7 @@ fn kind(body: &str, unassign: bool) -> CloudKind {
         CloudKind::HeldElsewhere
     } else if has("are not assigned to interface") {
         CloudKind::NotOurs
-    } else if has("does not fall within") || has("reserved") {
-        CloudKind::BadAddress
-    } else if unassign && has("primary") {
+    } else if has("does not fall within") || has("reserved") || (unassign && has("primary")) {
         CloudKind::BadAddress
     } else {
         CloudKind::Unknown
@@ -244,12 +244,12 @@ fn eni(chance: &mut Chance) -> EniIx {
 
 /// Mostly one of the followed addresses; sometimes a primary one, a reserved or a strange one.
 fn address(chance: &mut Chance, followed: &[Ipv4Addr]) -> Ipv4Addr {
-    let odd = [(1, 100), (1, 105), (1, 200), (1, 1), (1, 255), (2, 9)];
+    let odd = [(1, 105), (1, 200), (1, 1), (1, 255), (2, 9)];
     if chance.once_in(8) {
-        let (net, last) = odd[usize::from(chance.small(6))];
-        return Ipv4Addr::new(10, 0, net, last);
+        let (net, last) = odd.get(usize::from(chance.small(5))).unwrap();
+        return Ipv4Addr::new(10, 0, *net, *last);
     }
-    followed[usize::from(chance.small(8))]
+    *followed.get(usize::from(chance.small(8))).unwrap()
 }
 
 #[test]
@@ -265,7 +265,8 @@ fn the_fast_ec2_and_the_strict_one_agree_on_every_answer_and_every_state() {
                 0..=8 => pair.assign(eni, address, force),
                 9..=12 => pair.unassign(eni, address),
                 13 | 14 if pair.addresses.contains(&address) => pair.steal(address),
-                15 if chance.once_in(6) => pair.terminate(NodeIx(chance.small(NODES))),
+                // Node 1 stays, for its primary addresses are tried.
+                15 if chance.once_in(6) => pair.terminate(NodeIx(chance.small(2) * 2)),
                 _ => {}
             }
             pair.compare();

@@ -17,7 +17,7 @@ fn life() -> Life {
         awake: Duration::from_secs(1),
         asleep: Duration::ZERO,
         frozen: false,
-        limit: Some(Duration::from_secs(120)),
+        limit: Some(Duration::from_mins(2)),
         signalled: None,
         causes: Causes::default(),
         calls: 2,
@@ -61,7 +61,9 @@ fn s7_a_process_that_runs_on_or_knows_nothing_to_do_is_told() {
 fn s9_an_exit_code_without_its_cause_is_told() {
     let ends = |exit: Exit, causes: &[Cause]| {
         let mut met = Causes::default();
-        causes.iter().for_each(|cause| met.add(*cause));
+        for cause in causes {
+            met.add(*cause);
+        }
         let failure = Failure { exit, message: String::new(), address: Some(ADDRESS) };
         let mut audit = audit();
         audit.ended(&Life { causes: met, ..life() }, &End::Outcome(&Outcome::Failed(failure)));
