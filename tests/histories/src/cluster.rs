@@ -92,6 +92,10 @@ pub struct Director {
     chance: Chance,
     api_back: Moment,
     healing: bool,
+    /// Init containers that have succeeded.
+    lives: u32,
+    /// Every member has been restarted once more.
+    repeated: bool,
     frozen: Vec<ProcessId>,
     /// Processes that their kubelet has lost track of, and their nodes.
     orphans: Vec<(ProcessId, NodeIx)>,
@@ -123,6 +127,8 @@ impl Director {
             chance: Chance::new(scenario.seed, Purpose::Kubelet, 0),
             api_back: Moment::default(),
             healing: false,
+            lives: 0,
+            repeated: false,
             frozen: Vec::new(),
             orphans: Vec::new(),
             done: [0; Deed::KINDS],

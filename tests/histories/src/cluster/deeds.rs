@@ -104,7 +104,7 @@ impl Director {
         }
     }
 
-    fn want(&mut self, member: MemberIx, node: NodeIx, turn: &mut Turn<'_>) -> bool {
+    pub(super) fn want(&mut self, member: MemberIx, node: NodeIx, turn: &mut Turn<'_>) -> bool {
         self.members[member.at()].wanted = Some(node);
         let absent = self.members[member.at()].pod.is_none();
         if absent {

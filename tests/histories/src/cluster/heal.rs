@@ -3,15 +3,17 @@
 
 use std::time::Duration;
 
+use firecamp_core::time::Moment;
+
 use super::pod::{Api, Phase};
 use super::timers::Timer;
 use super::{Director, NodeState, Turn};
-use crate::level::{Order, Power};
+use crate::level::{Level, Order, Power};
 use crate::names::{MemberIx, NodeIx, PodIx};
 use crate::scenario::Outage;
 
-/// After fewer lives than this every member is restarted once more, all faults being over.
-const FEW_LIVES: usize = 7;
+/// After fewer lives than this every member is restarted once more, when all has settled.
+const FEW_LIVES: u32 = 6;
 const GRACE: Duration = Duration::from_secs(30);
 
 impl Director {
@@ -36,11 +38,6 @@ impl Director {
         for process in std::mem::take(&mut self.frozen) {
             turn.order(Order::Thaw(process));
         }
-        if self.pods.len() < FEW_LIVES {
-            for number in 0..self.scenario.shape.members {
-                self.delete(MemberIx(number), GRACE, turn);
-            }
-        }
         for number in 0..self.pods.len() {
             // Kubelets that were cut off hear of what was forced out meanwhile.
             if self.pods[number].api == Api::Gone && self.pods[number].phase != Phase::Over {
@@ -48,6 +45,25 @@ impl Director {
                 self.after(turn, (100, 1_000), Timer::Notice(pod));
             }
         }
+    }
+
+    /// After a short history every member is started, or restarted, once more in a cluster in
+    /// good order. True: there is more to come.
+    pub fn again(&mut self, now: Moment, level: &mut dyn Level) -> bool {
+        if self.lives >= FEW_LIVES || self.repeated {
+            return false;
+        }
+        self.repeated = true;
+        let mut turn = Turn { now, level };
+        for number in 0..self.scenario.shape.members {
+            let member = MemberIx(number);
+            if self.members[member.at()].wanted.is_some() {
+                self.delete(member, GRACE, &mut turn);
+            } else {
+                self.want(member, NodeIx(number), &mut turn);
+            }
+        }
+        true
     }
 
     /// A node boots: its kubelet starts the pods that it still has.

@@ -107,6 +107,7 @@ impl Director {
     fn init_succeeded(&mut self, pod: PodIx, attached: &Attached, turn: &mut Turn<'_>) {
         let it = &mut self.pods[pod.at()];
         it.phase = Phase::Running;
+        self.lives = self.lives.saturating_add(1);
         let ready = Ready {
             member: it.member,
             node: it.node,

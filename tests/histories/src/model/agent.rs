@@ -52,7 +52,9 @@ impl Model<'_> {
         self.calls.open == 0
             && self.processes.iter().all(|process| match &process.machine {
                 Runs::Agent(agent) if process.alive => agent.idle >= times,
-                Runs::Agent(_) | Runs::Attach(_) | Runs::Release(_) => true,
+                Runs::Agent(_) | Runs::Attach(_) => true,
+                // One that has been told to stop has not ended yet.
+                Runs::Release(_) => !(process.alive && process.signalled),
                 Runs::Errand(_) => !process.alive,
             })
     }
