@@ -48,7 +48,7 @@ pub fn run(scenario: &Scenario, names: &Names, trace: Trace) -> Report {
 }
 
 /// A level with what a history asks of it besides carrying out orders.
-pub trait Stage: Level {
+pub trait Stage: Level + Healing {
     /// Lets what comes before `until` happen, as far as to the next thing that may matter to
     /// others, and says when that was. None: nothing comes before.
     fn advance(&mut self, until: Option<Moment>) -> Option<Moment>;
@@ -62,14 +62,20 @@ pub trait Stage: Level {
     /// Reports a broken promise.
     fn broken(&mut self, promise: Promise, text: String);
 
+    /// EC2 mutations that were sent so far.
+    fn mutations(&self) -> u64;
+
+    /// What was met, and what happened.
+    fn close(self) -> (Probes, Trace);
+}
+
+/// What shows whether a level has healed.
+pub trait Healing {
     /// The pods that are ready.
     fn ready_pods(&self) -> Vec<(PodIx, Ready)>;
 
     /// The kernel of a node; none if the node is gone.
     fn kernel(&self, node: NodeIx) -> Option<Kernel>;
-
-    /// EC2 mutations that were sent so far.
-    fn mutations(&self) -> u64;
 
     /// Something has happened: what agents found before says nothing any more.
     fn disturb_agents(&mut self);
@@ -83,9 +89,6 @@ pub trait Stage: Level {
 
     /// A process that runs though everything has settled, other than sidecars and agents.
     fn stuck(&self) -> Option<String>;
-
-    /// What was met, and what happened.
-    fn close(self) -> (Probes, Trace);
 }
 
 /// Plays a scenario to its last audit.

@@ -19,7 +19,7 @@ use firecamp_sim::Kernel;
 
 use crate::audit::{Audit, Promise, Violation};
 use crate::cluster::Ended;
-use crate::history::Stage;
+use crate::history::{Healing, Stage};
 use crate::level::Ready;
 use crate::names::{Names, NodeIx, PodIx, ProcessId};
 use crate::probe::Probes;
@@ -180,6 +180,16 @@ impl Stage for Model<'_> {
         self.audit.broken(promise, self.now, || text);
     }
 
+    fn mutations(&self) -> u64 {
+        self.probes.mutations
+    }
+
+    fn close(self) -> (Probes, Trace) {
+        (self.probes, self.trace)
+    }
+}
+
+impl Healing for Model<'_> {
     fn ready_pods(&self) -> Vec<(PodIx, Ready)> {
         self.audit.ready_pods().to_vec()
     }
@@ -187,10 +197,6 @@ impl Stage for Model<'_> {
     fn kernel(&self, node: NodeIx) -> Option<Kernel> {
         let node = self.world.node(node);
         (!node.gone).then(|| node.kernel.clone())
-    }
-
-    fn mutations(&self) -> u64 {
-        self.probes.mutations
     }
 
     fn disturb_agents(&mut self) {
@@ -209,9 +215,5 @@ impl Stage for Model<'_> {
 
     fn stuck(&self) -> Option<String> {
         self.find_stuck()
-    }
-
-    fn close(self) -> (Probes, Trace) {
-        (self.probes, self.trace)
     }
 }

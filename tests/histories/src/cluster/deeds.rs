@@ -82,10 +82,7 @@ impl Director {
             }
             Deed::Thief { member, theft } => {
                 let address = self.members[member.at()].address;
-                if let Some(address) = address {
-                    turn.order(Order::Steal(address, *theft));
-                }
-                address.is_some()
+                address.map(|address| turn.order(Order::Steal(address, *theft))).is_some()
             }
             Deed::Fill { node, ms } => {
                 turn.order(Order::Fill(*node, true));
