@@ -45,8 +45,6 @@ bugs! {
     NoReassertMark = "no-reassert-mark",
     /// A clean release clears every mark.
     ReleaseClearsMarks = "release-clears-marks",
-    /// A completion clears the marks that others set since the take.
-    ClearsOthersMarks = "clears-others-marks",
     /// A completion does not wait until its own calls without an answer are out of the way.
     GiveUpClearsMark = "give-up-clears-mark",
     /// A record with marks counts as settled.

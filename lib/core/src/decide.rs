@@ -156,8 +156,7 @@ pub fn completed(record: &StaticIp, before: &StaticIp, eni: &EniId, own: &RunId)
         attachment.served = true;
     }
     next.reserved_on = Some(eni.clone());
-    let all = planted(Bug::ClearsOthersMarks);
-    next.unsettled.retain(|mark| mark.run != *own && !before.unsettled.contains(mark) && !all);
+    next.unsettled.retain(|mark| mark.run != *own && !before.unsettled.contains(mark));
     next
 }
 
