@@ -30,6 +30,8 @@ pub struct Config {
     pub hooks: Hooks,
     /// A pod's main container may keep the address open after its pod was deleted by force.
     pub linger: bool,
+    /// A file registry, which knows of no pods.
+    pub vouched: bool,
     /// The pool says Unassign.
     pub unassign: bool,
     /// Ticks that Describe may lag.
@@ -77,6 +79,7 @@ const BASE: Config = Config {
     inits: 3,
     hooks: Hooks::Sidecar,
     linger: false,
+    vouched: false,
     unassign: false,
     lag: 4,
     fifo: false,
@@ -103,6 +106,15 @@ pub const CONFIGS: &[Config] = &[
         ..BASE
     },
     Config {
+        name: "there-and-back",
+        about: "three incarnations on two nodes: what IMDS and Describe show may be of a life before",
+        pods: 3,
+        eager: true,
+        lag: 1,
+        hooks: Hooks::PreStop,
+        ..BASE
+    },
+    Config {
         name: "force-delete",
         about: "pods are deleted by force while their containers live on",
         hooks: Hooks::PreStop,
@@ -126,6 +138,16 @@ pub const CONFIGS: &[Config] = &[
         pods: 1,
         eager: true,
         budget: Budget { crash: 1, lost: 1, sandbox: 2, ..NO_FAULT },
+        ..BASE
+    },
+    Config {
+        name: "vouched",
+        about: "a file registry on one machine: who starts a member vouches for it, SIGTERM suffices",
+        nodes: 1,
+        vouched: true,
+        eager: true,
+        lag: 0,
+        budget: Budget { crash: 1, sandbox: 1, ..NO_FAULT },
         ..BASE
     },
     Config {
@@ -194,6 +216,29 @@ pub const CONFIGS: &[Config] = &[
         budget: Budget { force: 1, late: 1, lost: 1, reassert: 1, ..NO_FAULT },
         ..COARSE
     },
+    Config {
+        name: "three-lives",
+        about: "three nodes and three incarnations from the very first attach",
+        nodes: 3,
+        pods: 3,
+        instant: true,
+        quick: false,
+        hooks: Hooks::PreStop,
+        budget: Budget { crash: 1, lost: 1, force: 1, ..NO_FAULT },
+        ..COARSE
+    },
+    Config {
+        name: "everything",
+        about: "three nodes, three incarnations, two crashes, two lost answers, two forced deletions",
+        nodes: 3,
+        pods: 3,
+        instant: true,
+        warm: true,
+        quick: false,
+        hooks: Hooks::PreStop,
+        budget: Budget { crash: 2, lost: 2, force: 2, ..NO_FAULT },
+        ..COARSE
+    },
 ];
 
 impl Default for Config {
@@ -214,6 +259,7 @@ impl Config {
             "inits" => self.inits = number,
             "hooks" => self.hooks = if on { Hooks::PreStop } else { Hooks::Sidecar },
             "linger" => self.linger = on,
+            "vouched" => self.vouched = on,
             "unassign" => self.unassign = on,
             "lag" => self.lag = number,
             "fifo" => self.fifo = on,

@@ -37,8 +37,8 @@ impl Healed {
 }
 
 impl Small {
-    /// Whether the state heals. Every state on the way that is known to heal ends the question.
-    pub(crate) fn heals(&self, world: &World) -> bool {
+    /// The same state, but that no fault comes any more.
+    fn calm(&self, world: &World) -> World {
         let mut world = world.clone();
         world.budget = Budget::default();
         for address in &mut world.addresses {
@@ -47,6 +47,22 @@ impl Small {
                 address.give(NOBODY, &Config { lag: 0, ..self.config });
             }
         }
+        world
+    }
+
+    /// What a healing that fails comes to, round by round.
+    pub(crate) fn rounds(&self, world: &World) -> Vec<World> {
+        let mut world = self.calm(world);
+        let mut rounds = Vec::new();
+        while rounds.len() < ROUNDS && self.round(&mut world) {
+            rounds.push(world.clone());
+        }
+        rounds
+    }
+
+    /// Whether the state heals. Every state on the way that is known to heal ends the question.
+    pub(crate) fn heals(&self, world: &World) -> bool {
+        let mut world = self.calm(world);
         let mut way = Vec::new();
         for _ in 0..ROUNDS {
             let mark = self.healed.hasher.hash_one(&world);

@@ -5,7 +5,7 @@ use firecamp_core::machine::Release as Released;
 use crate::agent::of_errand;
 use crate::cast::{Kind, NODES, Who, small};
 use crate::config::Hooks;
-use crate::machines::End;
+use crate::machines::{Ask, End};
 use crate::model::Small;
 use crate::seen::Seen;
 use crate::state::{Api, File, Kernel, Phase, Pod, Proc, World, Wrong};
@@ -21,6 +21,7 @@ impl Small {
 
     pub(crate) fn pod_view(&self, world: &World, member: usize) -> Seen {
         match self.live(world, member) {
+            _ if self.config.vouched => Seen::Vouched,
             None => Seen::NoPod,
             Some(pod) => {
                 let Pod { node, api, .. } = world.pods[pod];
@@ -90,6 +91,12 @@ impl Small {
     pub(crate) fn sandbox(&self, world: &mut World, pod: usize) {
         self.signal(world, pod);
         world.pods[pod].serving = false;
+        if self.config.vouched {
+            // Nobody else tells a late sidecar that its pod lives on: whoever starts a member again
+            // has seen the one end that had not begun.
+            let unfixed = |p: &Proc| self.machines.known(p.machine).ask == Ask::Member;
+            world.kill(|p| p.of(pod) && p.kind == Kind::Stop && unfixed(p));
+        }
         self.restart(world, pod);
     }
 
@@ -221,7 +228,7 @@ impl Small {
         if kernel.present && kernel.lock.is_some_and(|lock| own(lock.who)) {
             world.blame(Wrong::Left);
         }
-        if api == Api::Running {
+        if api == Api::Running && !self.config.vouched {
             world.blame(Wrong::Early);
         }
     }

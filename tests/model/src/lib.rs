@@ -65,6 +65,7 @@
     reason = "test support: small fixed arrays; what fails here fails the test"
 )]
 
+mod acts;
 mod agent;
 mod cast;
 mod command;
@@ -82,8 +83,9 @@ mod seen;
 mod state;
 mod trace;
 
+pub use acts::Act;
 pub use command::command;
 pub use config::{CONFIGS, Config, Hooks, named};
-pub use model::{Act, Small};
+pub use model::Small;
 pub use run::{Broken, Report, explore};
 pub use state::{Budget, World};

@@ -1,6 +1,8 @@
 //! What EC2, IMDS and the kernels do.
 
-use crate::cast::{FOREIGN, NOBODY, NODES, Who, small};
+use firecamp_core::bug::{Bug, planted};
+
+use crate::cast::{Cast, FOREIGN, NOBODY, NODES, Who, small};
 use crate::config::Config;
 use crate::model::Small;
 use crate::seen::Seen;
@@ -122,6 +124,14 @@ impl Small {
         kernel.lock = Some(Lock { who: at.who, held: at.adds });
         if at.address {
             kernel.present = at.adds;
+        }
+        if planted(Bug::PrefixMatch) && !at.adds {
+            let text = Cast::address(at.member).to_string();
+            for other in 0..cast.members() {
+                if Cast::address(other).to_string().starts_with(&text) {
+                    world.addresses[other].kernel_at(at.node).present = false;
+                }
+            }
         }
         Seen::Kernel
     }

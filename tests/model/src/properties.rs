@@ -66,6 +66,9 @@ impl Small {
     }
 }
 
+/// From every state a fair run without faults ends well.
+pub(crate) const HEALS: &str = "heals";
+
 /// All of them.
 pub(crate) fn all(config: &Config) -> Vec<Property<Small>> {
     let mut all = always();
@@ -94,7 +97,7 @@ fn always() -> Vec<Property<Small>> {
         Property::always("no release of a live pod", |_: &Small, w: &World| {
             !w.is_wrong(Wrong::Early)
         }),
-        Property::always("heals", Small::heals),
+        Property::always(HEALS, Small::heals),
     ]
 }
 

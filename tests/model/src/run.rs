@@ -6,6 +6,7 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 use crate::config::Config;
 use crate::model::Small;
+use crate::properties::HEALS;
 
 /// What an exploration came to.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -65,7 +66,10 @@ pub fn explore(config: Config, threads: usize, timeout: Option<Duration>) -> Rep
     for property in model.properties() {
         match (&property.expectation, found.get(property.name)) {
             (Expectation::Always, Some(path)) => {
-                let trace = crate::trace::told(model, path.clone());
+                let mut trace = crate::trace::told(model, path.clone());
+                if property.name == HEALS {
+                    trace.extend(crate::trace::unhealed(model, path.last_state()));
+                }
                 broken.push(Broken { property: property.name, trace });
             }
             (Expectation::Sometimes, None) => missing.push(property.name),

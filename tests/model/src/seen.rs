@@ -20,6 +20,8 @@ pub(crate) enum Seen {
     Record { record: u32, edit: u8 },
     /// The registry did not answer a read.
     Unread,
+    /// Nobody knows of pods: who starts a member vouches for it.
+    Vouched,
     /// The member has no pod.
     NoPod,
     /// The member's pod.
@@ -88,6 +90,7 @@ impl Seen {
                 Reply::Record(Ok(Some(Box::new(stored(record, edit)))))
             }
             Self::Unread => Reply::Record(Err(registry(RegistryKind::Unavailable, Effect::None))),
+            Self::Vouched => Reply::Pod(Ok(PodView::Vouched)),
             Self::NoPod => Reply::Pod(Ok(PodView::Absent)),
             Self::Pod { pod, node, ending } => Reply::Pod(Ok(PodView::Present {
                 pod: cast.uid(pod),

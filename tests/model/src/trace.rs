@@ -2,7 +2,8 @@
 
 use stateright::Path;
 
-use crate::model::{Act, Small};
+use crate::acts::Act;
+use crate::model::Small;
 use crate::state::World;
 
 /// One line for each action: what happened, to whom, and what is there then.
@@ -13,6 +14,14 @@ pub(crate) fn told(model: &Small, path: Path<World, Act>) -> Vec<String> {
             act.map_or_else(|| scene(model, &world), |act| line(model, &world, act))
         })
         .collect()
+}
+
+/// The last of the rounds in which it should have healed.
+pub(crate) fn unhealed(model: &Small, world: &World) -> Vec<String> {
+    let rounds = model.rounds(world);
+    let last = rounds.iter().rev().take(3).rev();
+    let told = last.map(|world| format!("HEALING {}", scene(model, world)));
+    std::iter::once(format!("not well after {} rounds", rounds.len())).chain(told).collect()
 }
 
 fn line(model: &Small, world: &World, act: Act) -> String {

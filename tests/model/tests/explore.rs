@@ -19,6 +19,11 @@ fn a_member_that_moves() {
 }
 
 #[test]
+fn f118_there_and_back() {
+    holds("there-and-back");
+}
+
+#[test]
 fn f006_pods_deleted_by_force() {
     holds("force-delete");
 }
@@ -31,6 +36,11 @@ fn f113_a_successor_beside_its_predecessor() {
 #[test]
 fn f111_one_uid_that_releases_and_attaches_again() {
     holds("sandbox");
+}
+
+#[test]
+fn a_file_registry_that_knows_of_no_pods() {
+    holds("vouched");
 }
 
 #[test]
