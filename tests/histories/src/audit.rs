@@ -91,6 +91,8 @@ struct Known {
     marks: Vec<Mark>,
     /// A stranger, or a call outside A1, has touched it, and it has not been put right since.
     doubt: bool,
+    /// Since when EC2 and the data path have had it where it belongs, while there is doubt.
+    placed: Option<Moment>,
     /// The ENIs that lost it, and when.
     left: Vec<(EniIx, Moment)>,
     /// When a stranger took it last.
@@ -127,6 +129,7 @@ impl Audit {
             confirmed: None,
             marks: Vec::new(),
             doubt: false,
+            placed: None,
             left: Vec::new(),
             taken: Moment::default(),
             kernel: vec![0; usize::from(shape.nodes)],
@@ -239,7 +242,10 @@ impl Audit {
 
     /// An attach has succeeded.
     pub fn attached(&mut self, now: Moment, attached: &Attached) {
-        let marked = self.known(attached.address).is_some_and(|known| !known.marks.is_empty());
+        // A process that was frozen after its completion tells of an epoch that is long over.
+        let marked = self
+            .known(attached.address)
+            .is_some_and(|known| known.epoch == attached.epoch.0 && !known.marks.is_empty());
         if attached.path == Path::SameNode && marked {
             let address = attached.address;
             self.broken(Promise::S3, now, || {

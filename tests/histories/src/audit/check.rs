@@ -2,12 +2,13 @@
 
 use std::net::Ipv4Addr;
 
+use firecamp_core::contract::timing;
 use firecamp_core::lock::Hold;
 use firecamp_core::record::State;
 use firecamp_core::time::Moment;
 use firecamp_sim::{Disk, Kernel, Tag};
 
-use super::{Audit, Promise};
+use super::{Audit, Known, Promise};
 use crate::level::Ready;
 use crate::names::{EniIx, Names, PodIx};
 use firecamp_core::record::StaticIp;
@@ -33,8 +34,7 @@ impl Audit {
         let secondary = self.secondary;
         let Some(known) = self.known(ready.address) else { return };
         let in_place = truth.owner == Some(ready.eni) && truth.receiver == Some(ready.eni);
-        known.doubt &= !in_place;
-        let doubt = known.doubt;
+        let doubt = known.in_doubt(in_place, now);
         let wrong = wrong_outside(&ready, truth, doubt)
             .or_else(|| wrong_record(pod, &ready, truth))
             .or_else(|| wrong_node(&ready, truth, secondary));
@@ -43,6 +43,22 @@ impl Audit {
                 format!("pod {} is ready on {}, but {what}", pod.0, ready.address)
             });
         }
+    }
+}
+
+impl Known {
+    /// Whether a stranger's doing may still show. What was put right may yet be undone for a moment
+    /// by a switch of the data path that was under way, so it has to stay right for [`SETTLE`].
+    ///
+    /// [`SETTLE`]: timing::SETTLE
+    fn in_doubt(&mut self, in_place: bool, now: Moment) -> bool {
+        if !self.doubt {
+            return false;
+        }
+        self.placed = in_place.then(|| self.placed.unwrap_or(now));
+        self.doubt = self.placed.is_none_or(|since| now.since(since) < timing::SETTLE);
+        self.placed = self.placed.filter(|_since| self.doubt);
+        self.doubt
     }
 }
 
