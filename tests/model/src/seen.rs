@@ -142,6 +142,10 @@ fn registry(kind: RegistryKind, effect: Effect) -> RegistryFailure {
     RegistryFailure { kind, effect, detail: String::new() }
 }
 
+fn superseded() -> HostFailure {
+    HostFailure { kind: HostKind::Superseded, detail: String::new() }
+}
+
 fn cloud(kind: CloudKind, effect: Effect) -> Reply {
     Reply::Cloud(Err(CloudFailure { kind, effect, detail: String::new() }))
 }
