@@ -118,9 +118,7 @@ impl Seen {
             Self::Unsent => cloud(CloudKind::Transient, Effect::None),
             Self::File(changed) => Reply::File(Ok(changed)),
             Self::Kernel => Reply::Host(Ok(true)),
-            Self::Superseded => {
-                Reply::Host(Err(HostFailure { kind: HostKind::Superseded, detail: String::new() }))
-            }
+            Self::Superseded => Reply::Host(Err(superseded())),
             Self::Observed { present, lock } => Reply::Observed(Ok(KernelView {
                 link: Some(String::new()),
                 link_up: true,
