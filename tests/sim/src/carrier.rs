@@ -77,13 +77,24 @@ pub enum Fate {
     Broken(Duration),
 }
 
+/// A request on its way.
+#[derive(Debug, Clone, Copy)]
+pub struct Parcel<'a> {
+    /// When.
+    pub now: Duration,
+    /// Where to.
+    pub service: Service,
+    /// The request.
+    pub request: &'a WireRequest,
+}
+
 /// Stands between a client and the simulator, and may set and clear faults there.
 pub trait Customs: std::fmt::Debug + Send + Sync {
     /// Hands a request over to the world.
     fn pass(
         &self,
         world: &mut World,
-        service: Service,
+        parcel: Parcel<'_>,
         send: &mut dyn FnMut(&mut World) -> Exchange,
     ) -> (Exchange, Fate);
 
@@ -99,7 +110,7 @@ impl Customs for Free {
     fn pass(
         &self,
         world: &mut World,
-        _service: Service,
+        _parcel: Parcel<'_>,
         send: &mut dyn FnMut(&mut World) -> Exchange,
     ) -> (Exchange, Fate) {
         (send(world), Fate::Answered)
@@ -176,7 +187,8 @@ impl Carrier {
             Service::Metadata => world.imds(now, &self.node, &wire),
             Service::Ec2 => world.ec2(now, Some(&self.node), &wire),
         };
-        self.customs.pass(&mut self.clockwork.world(), service, &mut send)
+        let parcel = Parcel { now, service, request: &wire };
+        self.customs.pass(&mut self.clockwork.world(), parcel, &mut send)
     }
 }
 

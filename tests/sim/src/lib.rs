@@ -6,6 +6,6 @@ mod carrier;
 mod cluster;
 mod member;
 
-pub use carrier::{Carrier, Clockwork, Customs, EPOCH, Fate, Service};
+pub use carrier::{Carrier, Clockwork, Customs, EPOCH, Fate, Parcel, Service};
 pub use cluster::{Cluster, Costs, FIRST, Node};
 pub use member::{Pod, Release, attached, failed, released};

@@ -1,0 +1,41 @@
+//! The seeded histories on the wire: the same scenarios, director and audits as those of
+//! `firecamp-histories`, with the real runner, the real EC2 client with the real SDK, and the
+//! strict simulator behind it, in one process under a paused clock.
+//!
+//! A process is a task. SIGKILL drops it where it waits: what it has sent takes effect all the
+//! same. SIGSTOP stops it while time, EC2 and the registry go on.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "test support: what fails here fails the history, and indices are its own"
+)]
+
+mod agent;
+mod customs;
+mod gate;
+mod orders;
+mod processes;
+mod site;
+mod systems;
+mod town;
+mod watched;
+mod wire;
+
+use firecamp_histories::cli::Program;
+use firecamp_histories::history::{self, Report};
+use firecamp_histories::names::Names;
+use firecamp_histories::scenario::Scenario;
+use firecamp_histories::trace::Trace;
+
+/// The program of this level.
+pub const WIRE: Program = Program {
+    name: "firecamp-wire-histories",
+    make: "make sim LEVEL=wire N=1",
+    play: run,
+    histories: 2_000,
+};
+
+/// Plays a scenario on the wire.
+pub fn run(scenario: &Scenario, names: &Names, trace: Trace) -> Report {
+    history::play(scenario, wire::Wire::new(scenario, names, trace))
+}

@@ -1,0 +1,77 @@
+//! The histories on the wire, and that they are those of the model.
+#![expect(clippy::panic, reason = "tests")]
+
+use firecamp_histories::history;
+use firecamp_histories::names::Names;
+use firecamp_histories::probe::Probes;
+use firecamp_histories::run::{MIN_STEPS, Plan, Progress, run};
+use firecamp_histories::scenario::{Deed, Scenario};
+use firecamp_histories::trace::Trace;
+
+#[test]
+fn two_thousand_histories_keep_every_promise_and_meet_every_fault() {
+    let plan = Plan {
+        play: firecamp_wire_histories::run,
+        first: 1,
+        count: 2_000,
+        jobs: std::thread::available_parallelism().map_or(1, usize::from),
+        twice: 100,
+        enough: 1,
+    };
+    let summary = run(&plan, &Progress::default());
+    if let Some(found) = summary.found.first() {
+        let replay = format!("cargo run --bin firecamp-wire-histories -- replay {}", found.seed);
+        panic!("seed {}: {}\nreplay: {replay}", found.seed, found.violation);
+    }
+    assert_eq!(summary.diverged, [0_u64; 0], "these were not the same twice");
+    assert_eq!(summary.twice, 20);
+    let (steps, seed) = summary.shortest;
+    assert!(steps >= MIN_STEPS, "seed {seed}: {steps} steps are no history");
+    assert_eq!(summary.unmet(0), [""; 0]);
+}
+
+/// How processes ended, by kind.
+fn ends(probes: &Probes) -> Vec<(String, u64)> {
+    let kinds = ["exit ", "release ", "attached same node", "attached moved", "mended "];
+    let counts = probes.counts().into_iter();
+    counts.filter(|(name, _)| kinds.iter().any(|kind| name.starts_with(kind))).collect()
+}
+
+/// What happens next to a member comes after everything that the last deed set off, however long
+/// its server takes to stop: how it ends is no matter of milliseconds.
+const APART_MS: u32 = 35_000;
+
+fn races(scenario: &Scenario) -> bool {
+    let member = |deed: &Deed| match deed {
+        Deed::Start { member, .. } | Deed::Stop { member, .. } | Deed::Move { member, .. } => {
+            *member
+        }
+        other => panic!("not calm: {other:?}"),
+    };
+    let script = &scenario.script;
+    script.iter().enumerate().any(|(number, at)| {
+        let later = script.iter().skip(number + 1);
+        let mut same = later.filter(|next| member(&next.deed) == member(&at.deed));
+        let start = matches!(at.deed, Deed::Start { .. });
+        let apart = if start { 3_000 } else { APART_MS };
+        same.any(|next| next.ms.saturating_sub(at.ms) < apart)
+    })
+}
+
+#[test]
+fn calm_scenarios_end_alike_at_both_levels() {
+    let names = Names::new();
+    let calm = (1..).map(Scenario::draw).filter(Scenario::is_calm);
+    let calm = calm.filter(|scenario| !races(scenario)).take(200);
+    let mut different = Vec::new();
+    for scenario in calm {
+        let model = history::run(&scenario, &names, Trace::Off);
+        let wire = firecamp_wire_histories::run(&scenario, &names, Trace::Off);
+        let (model, wire) = (ends(&model.probes), ends(&wire.probes));
+        if model != wire {
+            let both = model.into_iter().zip(wire).filter(|(model, wire)| model != wire);
+            different.push((scenario.seed, both.collect::<Vec<_>>()));
+        }
+    }
+    assert!(different.is_empty(), "{} differ: {different:#?}", different.len());
+}
