@@ -22,8 +22,8 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     if !calm {
         writer.on = writer.chance.bits();
     }
-    // From a stream of its own: who adds a kind of script changes no other seed.
-    let back_and_forth = Chance::new(seed, Purpose::Shape, 1).once_in(BACK_AND_FORTH);
+    // From a stream of its own, chosen so that no kept seed (seeds/found.txt) has another script.
+    let back_and_forth = Chance::new(seed, Purpose::Shape, 4).once_in(BACK_AND_FORTH);
     let heal_at_ms = if back_and_forth { writer.swing() } else { writer.write() };
     let mut script = writer.script;
     script.sort_by_key(|at| at.ms);
