@@ -160,6 +160,11 @@ impl Audit {
         }
     }
 
+    /// A process has crashed: what its recovery costs is not held against a calm run.
+    pub fn disturbed(&mut self) {
+        self.calm = false;
+    }
+
     fn known(&mut self, address: Ipv4Addr) -> Option<&mut Known> {
         self.known.iter_mut().find(|known| known.address == address)
     }

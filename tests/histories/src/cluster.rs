@@ -5,6 +5,7 @@
 //! A driver repeats: take the earlier of [`Director::next`] and the level's own next event; call
 //! [`Director::wake`], or let the level go on and pass what ended to [`Director::ended`].
 
+mod crash;
 mod deeds;
 mod ending;
 mod heal;
@@ -25,6 +26,7 @@ use crate::level::{Level, Order, Power, Role, Spawn};
 use crate::names::{MemberIx, NodeIx, PodIx, ProcessId};
 use crate::scenario::{Deed, Scenario};
 use crate::seed::{Chance, Purpose};
+use crate::strike::{How, Recovery};
 
 use self::pod::{Phase, Pod};
 use self::timers::{Timer, Timers};
@@ -36,6 +38,8 @@ pub enum Ended {
     Outcome(Outcome),
     /// SIGTERM interrupted it.
     Interrupted,
+    /// It was killed or frozen where it was to crash, and this is to follow.
+    Crashed(How, Recovery),
 }
 
 /// The present and a level: what every transition needs.
@@ -100,6 +104,7 @@ pub struct Director {
     /// Processes that their kubelet has lost track of, and their nodes.
     orphans: Vec<(ProcessId, NodeIx)>,
     done: [u32; Deed::KINDS],
+    crashed_at: Moment,
 }
 
 impl Director {
@@ -132,6 +137,7 @@ impl Director {
             frozen: Vec::new(),
             orphans: Vec::new(),
             done: [0; Deed::KINDS],
+            crashed_at: Moment::default(),
             scenario: scenario.clone(),
         }
     }
@@ -152,6 +158,9 @@ impl Director {
     /// A process has ended by itself.
     pub fn ended(&mut self, now: Moment, process: ProcessId, ended: &Ended, level: &mut dyn Level) {
         let mut turn = Turn { now, level };
+        if let Ended::Crashed(how, recovery) = ended {
+            return self.crashed(process, (*how, *recovery), &mut turn);
+        }
         match self.owners.get(process.at()).copied() {
             Some(Owner::Pod(pod)) => self.pod_process_ended(pod, process, ended, &mut turn),
             Some(Owner::Agent(node)) => {
@@ -175,7 +184,10 @@ impl Director {
             (Some(_), None) | (None, Some(_)) => false,
         };
         let over = |pod: &Pod| pod.phase == Phase::Over || pod.is_serving();
-        self.members.iter().all(settled) && self.pods.iter().all(over)
+        // An agent that was killed starts again, and has not looked around yet.
+        let watched = |node: &Node| node.state != NodeState::Up || node.agent.is_some();
+        let watched = !self.scenario.shape.agents || self.nodes.iter().all(watched);
+        watched && self.members.iter().all(settled) && self.pods.iter().all(over)
     }
 
     /// How often each kind of deed was done to something.

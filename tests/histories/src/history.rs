@@ -93,6 +93,15 @@ pub trait Healing {
 
 /// Plays a scenario to its last audit.
 pub fn play(scenario: &Scenario, stage: impl Stage) -> Report {
+    played(scenario, stage, false)
+}
+
+/// The same, and nothing begins anew once all has settled.
+pub(crate) fn play_once(scenario: &Scenario, stage: impl Stage) -> Report {
+    played(scenario, stage, true)
+}
+
+fn played(scenario: &Scenario, stage: impl Stage, once: bool) -> Report {
     let mut history = History {
         director: Director::new(scenario),
         scenario,
@@ -101,9 +110,10 @@ pub fn play(scenario: &Scenario, stage: impl Stage) -> Report {
         now: Moment::default(),
         settled: false,
         healed: None,
+        once,
     };
     history.until_settled();
-    let healing = history.healed.unwrap_or(history.now).since(history.heal_at);
+    let healing = history.healed.unwrap_or(history.now).since(history.peace());
     if history.stage.violation().is_none() {
         history.check_healed();
     }
@@ -126,6 +136,8 @@ struct History<'a, S> {
     settled: bool,
     /// When all had settled for the first time.
     healed: Option<Moment>,
+    /// Nothing begins anew then.
+    once: bool,
 }
 
 impl<S: Stage> History<'_, S> {
@@ -146,19 +158,23 @@ impl<S: Stage> History<'_, S> {
         true
     }
 
+    /// Since when nothing disturbs it any more: faults have ended, and nothing has crashed since.
+    fn peace(&self) -> Moment {
+        self.heal_at.max(self.director.crashed_at())
+    }
+
     fn until_settled(&mut self) {
-        let mut limit = self.heal_at.plus(HEALS_WITHIN);
         loop {
             let more = self.step();
+            let limit = self.peace().max(self.healed.unwrap_or_default()).plus(HEALS_WITHIN);
             if self.stage.violation().is_some() {
                 return;
             }
             if self.director.is_healing() && self.is_settled() {
                 self.healed.get_or_insert(self.now);
-                if !self.director.again(self.now, &mut self.stage) {
+                if self.once || !self.director.again(self.now, &mut self.stage) {
                     return;
                 }
-                limit = self.now.plus(HEALS_WITHIN);
             }
             if !more || self.now > limit {
                 let text = self.director.describe();

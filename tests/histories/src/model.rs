@@ -11,7 +11,9 @@ mod perform;
 mod process;
 mod queue;
 mod registry;
+mod strike;
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use firecamp_core::time::Moment;
@@ -25,6 +27,7 @@ use crate::names::{Names, NodeIx, PodIx, ProcessId};
 use crate::probe::Probes;
 use crate::scenario::{Fault, Scenario};
 use crate::seed::{Chance, Purpose};
+use crate::strike::{Meter, Position, changes, sends};
 use crate::trace::Trace;
 use crate::world::World;
 
@@ -51,6 +54,8 @@ pub struct Model<'a> {
     calls: Calls,
     others: Chance,
     healing: bool,
+    /// Where processes are to crash, if anywhere.
+    pub(crate) meter: Option<&'a RefCell<Meter>>,
     ended: VecDeque<(ProcessId, Ended)>,
 }
 
@@ -71,8 +76,19 @@ impl<'a> Model<'a> {
             calls: Calls::default(),
             others: Chance::new(scenario.seed, Purpose::Others, 0),
             healing: false,
+            meter: None,
             ended: VecDeque::new(),
         }
+    }
+
+    /// A cluster at rest, whose processes crash where the meter says.
+    pub(crate) fn crashing(
+        scenario: &'a Scenario,
+        names: &'a Names,
+        trace: Trace,
+        meter: &'a RefCell<Meter>,
+    ) -> Self {
+        Self { meter: Some(meter), ..Self::new(scenario, names, trace) }
     }
 
     /// Lets the next thing happen.
@@ -122,6 +138,14 @@ impl<'a> Model<'a> {
             process.stalled = Some(Stalled::Reply);
             return;
         }
+        if process.reply.is_none() {
+            return;
+        }
+        let changed = changes(&process.machine.action());
+        if changed && self.is_struck(slot, Position::After) {
+            return;
+        }
+        let process = &mut self.processes[slot.at()];
         let Some(reply) = process.reply.take() else { return };
         process.note(&reply);
         self.trace.reply(now, slot.0, &reply);
@@ -129,6 +153,7 @@ impl<'a> Model<'a> {
         process.machine.reply(reply, now);
         if let Some(step) = process.machine.crossed() {
             self.probes.step(step);
+            self.passed(slot, step);
             self.crossed(slot, step);
         }
         let process = &mut self.processes[slot.at()];
@@ -147,6 +172,10 @@ impl<'a> Model<'a> {
             process.stalled = Some(Stalled::Act);
             return;
         }
+        if self.is_struck(slot, Position::Before) {
+            return;
+        }
+        let process = &mut self.processes[slot.at()];
         process.steps = process.steps.saturating_add(1);
         self.probes.steps = self.probes.steps.saturating_add(1);
         if process.machine.outcome().is_some() {
@@ -155,6 +184,9 @@ impl<'a> Model<'a> {
         let action = process.machine.action();
         self.trace.action(self.now, slot.0, &action);
         self.perform(slot, &action);
+        if sends(&action) {
+            self.is_struck(slot, Position::Sent);
+        }
     }
 }
 

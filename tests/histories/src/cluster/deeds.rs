@@ -159,15 +159,7 @@ impl Director {
         }
         let Some(process) = self.process(pod, container) else { return false };
         turn.order(Order::Kill(process));
-        match self.pods[pod.at()].phase {
-            Phase::Init(_) => self.back_off(pod, turn),
-            Phase::Ending(why) => self.ended_while_ending(pod, process, why, turn),
-            Phase::Running => {
-                self.pods[pod.at()].stop = None;
-                self.restart_side(pod, turn);
-            }
-            Phase::Waiting | Phase::Ended(_) | Phase::Lost | Phase::Over => {}
-        }
+        self.process_died(pod, process, turn);
         true
     }
 
@@ -200,7 +192,12 @@ impl Director {
         true
     }
 
-    fn power(&mut self, node: NodeIx, back_ms: Option<u32>, turn: &mut Turn<'_>) -> bool {
+    pub(super) fn power(
+        &mut self,
+        node: NodeIx,
+        back_ms: Option<u32>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
         if self.nodes[node.at()].state != NodeState::Up {
             return false;
         }

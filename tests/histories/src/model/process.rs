@@ -74,6 +74,8 @@ pub(super) struct Process {
     pub(super) mutations: u16,
     /// It has announced an Unassign in the record.
     pub(super) announced: bool,
+    /// The boundary that it crossed last.
+    pub(super) crossed: Option<Step>,
     /// A request of its took seconds.
     pub(super) slow: bool,
     /// A mark of its stood in the record.
@@ -113,6 +115,7 @@ impl Process {
             ec2_calls: 0,
             mutations: 0,
             announced: false,
+            crossed: None,
             slow: false,
             marked: false,
             fixed: None,

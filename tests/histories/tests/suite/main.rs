@@ -2,6 +2,5 @@
 
 mod audits;
 mod bounds;
-mod healing;
 mod kept;
 mod strict;
