@@ -14,11 +14,10 @@ MUTANTS := $(TOOLS)/bin/cargo-mutants-27.1.0
 # How many histories, and from which seed on.
 N ?= 1000000
 SEED ?= 1
-LEVEL ?= model
 SIM_FLAGS ?=
 
 .PHONY: help check fmt clippy doc deny generated test model demo demo-release bench test-user \
-	test-moto coverage fuzz sim docs bless clean
+	test-moto coverage crashes fuzz sim docs bless clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,16 +71,15 @@ demo-release: ## The same with optimised binaries, for the figures that count
 bench: ## The figures: builds, measures, keeps them and writes docs/PERFORMANCE.md (BENCH=flags)
 	cargo run --release --locked --package firecamp-bench -- run $(BENCH)
 
+crashes: ## Every single crash and every pair, with SEEDS=N seeds for each scenario
+	cargo run --locked --release -p firecamp-crashes -- seeds $(or $(SEEDS),2)
+
 test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user
 	scripts/as-user.sh bash -euc 'cargo test --locked; cargo demo'
 
-# The wire level needs the SDK as `cargo test` has built it, so no package is named.
-SIM_model := -p firecamp-histories
-SIM_wire := --bin firecamp-wire-histories
-
-sim: ## Seeded histories: N from SEED on (N=1000000 SEED=7; N=1 replays one; LEVEL=wire)
-	@if [[ "$(N)" == 1 ]]; then cargo run --locked -q $(SIM_$(LEVEL)) -- replay $(SEED); \
-	else cargo run --locked -q $(SIM_$(LEVEL)) -- run --histories $(N) --seed $(SEED) \
+sim: ## Seeded histories: N of them from SEED on (make sim N=1000000 SEED=7; N=1 replays one)
+	@if [[ "$(N)" == 1 ]]; then cargo run --locked -q -p firecamp-histories -- replay $(SEED); \
+	else cargo run --locked -q -p firecamp-histories -- run --histories $(N) --seed $(SEED) \
 	$(SIM_FLAGS); fi
 
 test-moto: ## Our EC2 client against moto's server (needs python3)
