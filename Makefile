@@ -14,6 +14,7 @@ MUTANTS := $(TOOLS)/bin/cargo-mutants-27.1.0
 # How many histories, and from which seed on.
 N ?= 1000000
 SEED ?= 1
+LEVEL ?= model
 SIM_FLAGS ?=
 
 .PHONY: help check fmt clippy doc deny generated test model demo demo-release bench test-user \
@@ -77,9 +78,13 @@ crashes: ## Every single crash and every pair, with SEEDS=N seeds for each scena
 test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user
 	scripts/as-user.sh bash -euc 'cargo test --locked; cargo demo'
 
-sim: ## Seeded histories: N of them from SEED on (make sim N=1000000 SEED=7; N=1 replays one)
-	@if [[ "$(N)" == 1 ]]; then cargo run --locked -q -p firecamp-histories -- replay $(SEED); \
-	else cargo run --locked -q -p firecamp-histories -- run --histories $(N) --seed $(SEED) \
+# The wire level needs the SDK as `cargo test` has built it, so no package is named.
+SIM_model := -p firecamp-histories
+SIM_wire := --bin firecamp-wire-histories
+
+sim: ## Seeded histories: N from SEED on (N=1000000 SEED=7; N=1 replays one; LEVEL=wire)
+	@if [[ "$(N)" == 1 ]]; then cargo run --locked -q $(SIM_$(LEVEL)) -- replay $(SEED); \
+	else cargo run --locked -q $(SIM_$(LEVEL)) -- run --histories $(N) --seed $(SEED) \
 	$(SIM_FLAGS); fi
 
 test-moto: ## Our EC2 client against moto's server (needs python3)

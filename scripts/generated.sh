@@ -18,6 +18,8 @@ run --test rendering
 run --test readme
 # docs/configuration.md, docs/exit-codes.md, docs/failure-cases.md and the golden plans.
 run --test documents --test table --test golden
+# docs/PERFORMANCE.md, from the results in docs/performance.
+run --test performance
 # docs/crash-points.md.
 run --test enumeration
 # docs/vpcbox-conformance.md.

@@ -149,9 +149,12 @@ fn watch(plan: &Plan, progress: &Progress, over: &AtomicBool, begun: Clock) {
         let done = progress.done.load(Ordering::Relaxed);
         let rate = rate(done, begun.elapsed());
         let found = progress.found.load(Ordering::Relaxed);
+        let last = progress.last.load(Ordering::Relaxed);
+        let seed = if found == 0 { String::new() } else { format!(", seed {last} last") };
         let end = if person { "\r" } else { "\n" };
         let of = plan.count;
-        let line = format!("{done} of {of} histories, {rate:.0} a second, {found} broke{end}");
+        let line =
+            format!("{done} of {of} histories, {rate:.0} a second, {found} broke{seed}{end}");
         drop(stderr().write_all(line.as_bytes()));
     }
 }

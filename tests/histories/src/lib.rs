@@ -15,6 +15,7 @@ pub mod audit;
 pub mod cli;
 pub mod cluster;
 pub mod history;
+pub mod inputs;
 pub mod level;
 pub mod model;
 pub mod names;

@@ -79,6 +79,8 @@ pub struct Progress {
     pub done: AtomicU64,
     /// Violations so far.
     pub found: AtomicU64,
+    /// The last seed that broke a promise.
+    pub last: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -112,6 +114,7 @@ fn work(plan: &Plan, next: &AtomicU64, progress: &Progress) -> Summary {
         for number in begin..end {
             let seed = plan.first.wrapping_add(number);
             if one(plan, seed, &names, &mut summary) {
+                progress.last.store(seed, Ordering::Relaxed);
                 let found = progress.found.fetch_add(1, Ordering::Relaxed) + 1;
                 if usize::try_from(found).unwrap_or(usize::MAX) >= plan.enough {
                     progress.stop.store(true, Ordering::Relaxed);

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::attach::{Attach, AttachInput};
+use firecamp_core::attach::Attach;
 use firecamp_core::contract::timing;
 use firecamp_core::machine::Outcome;
-use firecamp_core::node::EniRule;
-use firecamp_core::outside::SocketScope;
-use firecamp_core::release::{Release, ReleaseInput, Releaser};
+use firecamp_core::release::Release;
 
 use super::Model;
 use super::agent::Agent;
@@ -16,9 +14,10 @@ use super::process::{Process, Runs, Slot, Stalled};
 use super::queue::Event;
 use crate::audit::{End, Life};
 use crate::cluster::Ended;
+use crate::inputs;
 use crate::level::{Level, Order, Power, Role, Spawn};
 use crate::names::{NodeIx, ProcessId};
-use crate::scenario::{Outage, StopKind, Theft};
+use crate::scenario::{Outage, Theft};
 use crate::seed::{Chance, Purpose};
 use crate::world::ec2::Lags;
 
@@ -73,10 +72,11 @@ impl Model<'_> {
         let slot = self.slot();
         let machine = match spawn.role {
             Role::Init => {
-                Runs::Attach(Box::new(Attach::new(self.attach_input(spawn, slot), self.now)))
+                let input = inputs::attach(self.scenario, self.names, spawn, slot.0);
+                Runs::Attach(Box::new(Attach::new(input, self.now)))
             }
             Role::Stop(kind, grace) => {
-                let input = self.release_input(spawn, slot, kind, grace);
+                let input = inputs::release(self.names, (spawn, slot.0), kind, grace);
                 Runs::Release(Box::new(Release::new(input, self.now)))
             }
             Role::Agent => Runs::Agent(Box::new(Agent::new(self.scenario.shape.pool))),
@@ -101,43 +101,6 @@ impl Model<'_> {
         let event = if ticks { Event::Tick(slot, 0) } else { Event::Act(slot, 0) };
         self.processes.push(process);
         self.queue.push(self.now.plus(first), event);
-    }
-
-    fn attach_input(&self, spawn: Spawn, slot: Slot) -> AttachInput {
-        let shape = &self.scenario.shape;
-        let rule = if shape.secondary { EniRule::DeviceIndex(1) } else { EniRule::Primary };
-        AttachInput {
-            member: self.names.member(spawn.member).clone(),
-            pod: self.names.uid(spawn.pod),
-            node: self.names.node(spawn.node).name.clone(),
-            cluster: self.names.cluster.clone(),
-            pool: None,
-            rule,
-            run: self.names.run(ProcessId(slot.0)),
-            deadline: shape.deadline(),
-            predecessor_grace: shape.predecessor_grace(),
-        }
-    }
-
-    fn release_input(
-        &self,
-        spawn: Spawn,
-        slot: Slot,
-        kind: StopKind,
-        grace: Duration,
-    ) -> ReleaseInput {
-        let sidecar = kind == StopKind::Sidecar;
-        ReleaseInput {
-            member: self.names.member(spawn.member).clone(),
-            pod: self.names.uid(spawn.pod),
-            run: self.names.run(ProcessId(slot.0)),
-            unassign: false,
-            await_stop: sidecar,
-            by: Releaser::Stop,
-            scope: if sidecar { SocketScope::All } else { SocketScope::Connections },
-            drain: if sidecar { grace } else { timing::DRAIN },
-            grace,
-        }
     }
 
     fn alive(&self, process: ProcessId) -> Option<Slot> {

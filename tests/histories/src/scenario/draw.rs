@@ -8,6 +8,10 @@ use crate::seed::{Chance, Purpose};
 /// goes wrong by itself.
 const CALM: u64 = 16;
 
+/// In one history in so many a member goes back and forth, faster than lags pass: what was true
+/// an instant ago is shown where it has become true again.
+const BACK_AND_FORTH: u64 = 12;
+
 pub(super) fn scenario(seed: u64) -> Scenario {
     let mut chance = Chance::new(seed, Purpose::Shape, 0);
     let calm = chance.once_in(CALM);
@@ -18,7 +22,9 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     if !calm {
         writer.on = writer.chance.bits();
     }
-    let heal_at_ms = writer.write();
+    // From a stream of its own, chosen so that no kept seed (seeds/found.txt) has another script.
+    let back_and_forth = Chance::new(seed, Purpose::Shape, 4).once_in(BACK_AND_FORTH);
+    let heal_at_ms = if back_and_forth { writer.swing() } else { writer.write() };
     let mut script = writer.script;
     script.sort_by_key(|at| at.ms);
     Scenario { seed, shape, swarm, script, heal_at_ms }
@@ -125,6 +131,28 @@ impl Writer<'_> {
             self.round(ms);
             let pause = if self.chance.once_in(3) { 20_000 } else { 6_000 };
             ms += 1_000 + self.ms(0, pause);
+        }
+        ms + 4_000 + self.ms(0, 10_000)
+    }
+
+    /// One member between two nodes, every few seconds.
+    fn swing(&mut self) -> u32 {
+        for number in 0..self.shape.members {
+            let (member, node) = (MemberIx(number), NodeIx(number % 2));
+            let ms = self.ms(0, 500);
+            self.put(ms, Deed::Start { member, node });
+        }
+        let member = self.member();
+        let mut ms = 1_500 + self.ms(0, 1_500);
+        for round in 0..5 {
+            let node = NodeIx(round % 2);
+            let deed = if self.has(Trouble::Force) && self.chance.once_in(3) {
+                Deed::Force { member, node, notice_ms: self.near(11), grace_ms: 2_000 }
+            } else {
+                Deed::Move { member, node, grace_s: 30 }
+            };
+            self.put(ms, deed);
+            ms += 600 + self.ms(0, 4_000);
         }
         ms + 4_000 + self.ms(0, 10_000)
     }

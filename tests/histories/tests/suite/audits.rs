@@ -190,8 +190,13 @@ fn s2_lets_a_stranger_break_the_data_path_but_nothing_else_and_not_for_ever() {
     audit.check(now(), (POD, agreed.ready), &taken);
     assert_eq!(broke(&audit), None);
     let mut later = audit.clone();
+    let after = |seconds| Moment(now().0 + Duration::from_secs(seconds));
     later.check(now(), (POD, agreed.ready), &agreed.truth());
-    later.check(now(), (POD, agreed.ready), &taken);
+    later.check(after(1), (POD, agreed.ready), &taken);
+    assert_eq!(broke(&later), None, "a switch that was under way may undo it for a moment");
+    later.check(after(2), (POD, agreed.ready), &agreed.truth());
+    later.check(after(6), (POD, agreed.ready), &agreed.truth());
+    later.check(after(7), (POD, agreed.ready), &taken);
     assert_eq!(broke(&later), Some(Promise::S2), "it had been put right before");
     audit.clear_doubt();
     audit.check(now(), (POD, agreed.ready), &taken);

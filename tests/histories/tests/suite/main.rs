@@ -2,5 +2,6 @@
 
 mod audits;
 mod bounds;
+mod healing;
 mod kept;
 mod strict;

@@ -1,0 +1,51 @@
+//! What the machines of a simulated cluster are made from.
+
+use std::time::Duration;
+
+use firecamp_core::attach::AttachInput;
+use firecamp_core::contract::timing;
+use firecamp_core::node::EniRule;
+use firecamp_core::outside::SocketScope;
+use firecamp_core::release::{ReleaseInput, Releaser};
+
+use crate::level::Spawn;
+use crate::names::{Names, ProcessId};
+use crate::scenario::{Scenario, StopKind};
+
+/// Of an init container whose run id ends with this number.
+pub fn attach(scenario: &Scenario, names: &Names, spawn: Spawn, run: u32) -> AttachInput {
+    let shape = &scenario.shape;
+    let rule = if shape.secondary { EniRule::DeviceIndex(1) } else { EniRule::Primary };
+    AttachInput {
+        member: names.member(spawn.member).clone(),
+        pod: names.uid(spawn.pod),
+        node: names.node(spawn.node).name.clone(),
+        cluster: names.cluster.clone(),
+        pool: None,
+        rule,
+        run: names.run(ProcessId(run)),
+        deadline: shape.deadline(),
+        predecessor_grace: shape.predecessor_grace(),
+    }
+}
+
+/// Of a stop container whose run id ends with this number.
+pub fn release(
+    names: &Names,
+    (spawn, run): (Spawn, u32),
+    kind: StopKind,
+    grace: Duration,
+) -> ReleaseInput {
+    let sidecar = kind == StopKind::Sidecar;
+    ReleaseInput {
+        member: names.member(spawn.member).clone(),
+        pod: names.uid(spawn.pod),
+        run: names.run(ProcessId(run)),
+        unassign: false,
+        await_stop: sidecar,
+        by: Releaser::Stop,
+        scope: if sidecar { SocketScope::All } else { SocketScope::Connections },
+        drain: if sidecar { grace } else { timing::DRAIN },
+        grace,
+    }
+}
