@@ -1,6 +1,6 @@
 //! The director: pods, kubelets, controllers and the script, as one state machine without any
 //! protocol in it. It decides which process begins, is told to stop, is killed or frozen, and
-//! when; a [`Level`](crate::level::Level) carries that out.
+//! when; a [`Level`] carries that out.
 //!
 //! A driver repeats: take the earlier of [`Director::next`] and the level's own next event; call
 //! [`Director::wake`], or let the level go on and pass what ended to [`Director::ended`].
