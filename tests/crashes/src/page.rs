@@ -33,8 +33,8 @@ successor has taken over), or its node loses its power and boots. Then either
 
 The second process is always killed. After each step the audits of `tests/histories` hold (one
 holder, ready means reachable, nothing of a successor's or a stranger's is changed, no address is
-lost); in the end every member that is wanted is ready, no kernel holds what nobody holds, no process
-is left and the agents find nothing to do, within 60 s of the last crash or fault.
+lost); in the end every member that is wanted is ready, no kernel holds what nobody holds, no
+process is left and the agents find nothing to do, within 60 s of the last crash or fault.
 
 `cargo test -p firecamp-crashes` runs every single crash and every pair that begins with a kill;
 `make crashes SEEDS=N` runs every pair, and with other latencies, lags and jitter. One run with its
