@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a broken promise ends a fuzz target")]
 
 mod carrier;
+mod changes;
 mod draw;
 mod ec2;
 mod file_registry;
@@ -15,6 +16,7 @@ mod static_ip_file;
 mod texts;
 mod yaml;
 
+pub use changes::Changes;
 pub use ec2::ec2;
 pub use file_registry::file_registry;
 pub use flags::flags;

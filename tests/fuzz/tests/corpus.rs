@@ -1,4 +1,5 @@
-//! Every file of the corpus, through the function that its fuzz target runs.
+//! Every file of the corpus, and some changed at random, through the function that its fuzz
+//! target runs. `FIRECAMP_FUZZ_CHANGES` says how many of the latter.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,7 +11,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use firecamp_fuzz_bodies::{TARGETS, Target};
+use firecamp_fuzz_bodies::{Changes, TARGETS, Target};
 
 /// All of it, so that a clone stays small.
 const BYTES_MAX: u64 = 300_000;
@@ -30,13 +31,26 @@ fn replay(name: &str) {
     let corpus = fuzz("corpus").join(name);
     let names = names(&corpus);
     assert!(names.len() >= 5, "{} has {} files", corpus.display(), names.len());
+    let mut inputs = Vec::new();
     for file in names {
         println!("fuzz/corpus/{name}/{file}");
-        run(&fs::read(corpus.join(file)).unwrap());
+        let input = fs::read(corpus.join(file)).unwrap();
+        run(&input);
+        inputs.push(input);
+    }
+    let mut changes = Changes::new(inputs);
+    for number in 0..count() {
+        println!("change {number}");
+        run(&changes.next());
     }
     // What is not kept in a file: nothing, and every byte alone.
     run(&[]);
     (0..=u8::MAX).for_each(|byte| run(&[byte]));
+}
+
+/// Few enough that nobody waits for them.
+fn count() -> u32 {
+    std::env::var("FIRECAMP_FUZZ_CHANGES").map_or(100, |text| text.parse().unwrap())
 }
 
 macro_rules! targets {

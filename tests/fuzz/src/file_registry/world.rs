@@ -188,7 +188,12 @@ impl World {
             fs::create_dir_all(dir).expect("a directory");
         }
         fs::write(locks.join(at(last).to_string()), state).expect("a lock that nobody holds");
-        fs::write(self.staged(at(last)), state).expect("a staged state");
+        // As a writer does it: what is there may be a link to the object.
+        let staged = self.staged(at(last));
+        if staged.exists() {
+            fs::remove_file(&staged).expect("it is there");
+        }
+        fs::write(staged, state).expect("a staged state");
     }
 
     /// A writer died after the new object was linked, before it tidied up.
