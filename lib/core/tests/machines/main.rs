@@ -53,8 +53,14 @@ fn drive(machine: &mut impl Machine, chaos: &mut Chaos) -> Outcome {
     unreachable!("no end after 20,000 actions")
 }
 
+/// 4,000 cases; PROPTEST_CASES, whose default is 256, scales them.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: (4_000 * default.cases).div_ceil(256), ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn an_attach_names_nothing_dangerous_whatever_it_is_told(
