@@ -181,10 +181,10 @@ fn see(
     let stored = site.cluster.registry.static_ips.get(&look.address)?;
     let attachment = stored.object.attachment.as_ref()?;
     let kernel = &site.cluster.node(node).kernel;
-    let lock = kernel.locks.get(&look.address);
+    let recorded = kernel.locks.get(&look.address);
     let ours = kernel.addresses.get(&look.address).is_some_and(|(_, tag)| *tag == Tag::Ours);
     let in_kernel = ours || kernel.routed.contains(&look.address);
-    let held = lock.is_some_and(|last| last.hold == Hold::Held);
+    let held = recorded.is_some_and(|last| last.hold == Hold::Held);
     let here = attachment.node == site.names.node(node).name;
     let lost = gone.iter().any(|node| attachment.node == site.names.node(*node).name);
     if !in_kernel && !held && !here && !lost {
@@ -194,7 +194,7 @@ fn see(
     let pod = ApiPod::view(site.cluster.pods[member.at()], &site.names, now);
     Some(Seen {
         record: stored.object.clone(),
-        lock: lock.cloned(),
+        lock: recorded.cloned(),
         in_kernel,
         pod,
         astray: look.astray,

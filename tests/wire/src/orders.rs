@@ -34,7 +34,16 @@ impl Level for Wire {
             }
             Order::Freeze(process) => processes::freeze(&self.shared, now, process),
             Order::Thaw(process) => processes::thaw(&self.shared, now, process),
-            other => self.shared.with(|site, world, now| site.obey(world, now, other)),
+            other @ (Order::Pod(..)
+            | Order::Sockets(..)
+            | Order::LosePower(_)
+            | Order::Node(..)
+            | Order::Steal(..)
+            | Order::Fill(..)
+            | Order::Outage(..)
+            | Order::Ready(..)
+            | Order::Unready(_)
+            | Order::Heal) => self.shared.with(|site, world, now| site.obey(world, now, other)),
         }
     }
 }

@@ -42,11 +42,13 @@ fn ends(probes: &Probes) -> Vec<(String, u64)> {
 const APART_MS: u32 = 35_000;
 
 fn races(scenario: &Scenario) -> bool {
-    let member = |deed: &Deed| match deed {
-        Deed::Start { member, .. } | Deed::Stop { member, .. } | Deed::Move { member, .. } => {
-            *member
-        }
-        other => panic!("not calm: {other:?}"),
+    let member = |deed: &Deed| {
+        let (Deed::Start { member, .. } | Deed::Stop { member, .. } | Deed::Move { member, .. }) =
+            deed
+        else {
+            panic!("not calm: {deed:?}")
+        };
+        *member
     };
     let script = &scenario.script;
     script.iter().enumerate().any(|(number, at)| {
