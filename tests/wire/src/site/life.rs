@@ -153,6 +153,7 @@ impl Site {
                 self.end(now, slot, &End::Outcome(outcome));
             }
             Ended::Interrupted => self.end(now, slot, &End::Interrupted),
+            Ended::Crashed(..) => self.end(now, slot, &End::Killed),
         }
         if kind == Kind::Errand {
             self.disturb();
