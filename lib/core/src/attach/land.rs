@@ -115,7 +115,7 @@ impl Land {
             }
             (At::Verify, Reply::Observed(seen)) => {
                 let view = seen.map_err(|f| self.again(f))?;
-                self.after_verify(&view, crossed)
+                self.after_verify(&view, crossed, span.now)
             }
             (At::Stage | At::Publish | At::Sync, Reply::File(done)) => {
                 let changed = done.map_err(|f| Halt::Fail(Exit::DiskRefused, f.detail))?;
@@ -154,10 +154,18 @@ impl Land {
         }
     }
 
-    fn after_verify(&mut self, view: &KernelView, crossed: &mut Option<Step>) -> Turn<Attached> {
+    fn after_verify(
+        &mut self,
+        view: &KernelView,
+        crossed: &mut Option<Step>,
+        now: Moment,
+    ) -> Turn<Attached> {
         if view.link_up && view.address && view.routing {
             *crossed = Some(Step::Attach(13));
-            self.at = if planted(Bug::FileBeforeKernel) { At::Complete } else { At::Stage };
+            if planted(Bug::FileBeforeKernel) {
+                return self.approach_completion(now);
+            }
+            self.at = At::Stage;
             return Ok(None);
         }
         self.at = At::Fresh;

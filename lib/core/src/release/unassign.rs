@@ -297,7 +297,8 @@ impl Unassign {
         let recorded = self.before.recorded_enis();
         match owner {
             Owner::Eni(holder) if !holder.primary && Some(&holder.id) == self.eni.as_ref() => {
-                // EC2 said that it is not there, so this read lags.
+                // EC2 said that it is not there: this read lags, or a successor has it here by now.
+                self.at = At::Fresh;
                 let text = "the Unassign to show in Describe".to_owned();
                 Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text))
             }

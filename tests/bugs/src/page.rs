@@ -1,0 +1,148 @@
+//! All hunts, held against what is expected, and the page that tells of them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use firecamp_core::bug::Bug;
+
+use crate::expect::{self, Expected};
+use crate::hunt::{self, Found, HISTORIES};
+
+/// The row of the build in which no bug is planted.
+const NONE: &str = "none";
+
+type Hunt = (String, String);
+type Results = BTreeMap<Hunt, Result<(Found, Duration), String>>;
+
+/// Hunts, compares, and writes or checks the page. True if all is as expected.
+pub fn run(
+    path: &Path,
+    page: &Path,
+    bless: bool,
+    only: Option<&str>,
+    jobs: usize,
+) -> Result<bool, Box<dyn std::error::Error>> {
+    let mut all = expect::read(path)?;
+    all.retain(|name, _expected| only.is_none_or(|only| only == name));
+    let results = hunt_all(hunts(&all), jobs);
+    let mut well = true;
+    for ((bug, by), result) in &results {
+        let wanted = all.get(bug).and_then(|expected| wanted(expected, by));
+        well &= tell(bug, by, wanted.as_deref(), result);
+    }
+    if only.is_some() {
+        return Ok(well);
+    }
+    let text = page_of(&all, &results);
+    if bless {
+        std::fs::write(page, text)?;
+    } else if std::fs::read_to_string(page)? != text {
+        println!("{} is out of date: run `make bugs BLESS=1`", page.display());
+        well = false;
+    }
+    Ok(well)
+}
+
+fn hunts(all: &BTreeMap<String, Expected>) -> VecDeque<Hunt> {
+    let mut hunts = VecDeque::from([(NONE.to_owned(), "histories".to_owned())]);
+    for (bug, expected) in all {
+        if let Some((config, _property)) = &expected.model {
+            hunts.push_back((bug.clone(), format!("model:{config}")));
+        }
+        if expected.histories.is_some() {
+            hunts.push_back((bug.clone(), "histories".to_owned()));
+        }
+    }
+    hunts
+}
+
+fn wanted(expected: &Expected, by: &str) -> Option<String> {
+    if by == "histories" {
+        return expected.histories.clone();
+    }
+    expected.model.as_ref().map(|(_config, property)| property.clone())
+}
+
+fn hunt_all(hunts: VecDeque<Hunt>, jobs: usize) -> Results {
+    let queue = Mutex::new(hunts);
+    let results = Mutex::new(Results::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some((bug, by)) = next else { return };
+                    let result = hunt::apart(&bug, &by);
+                    let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                    results.insert((bug, by), result);
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Prints one result. True if it is as expected.
+fn tell(
+    bug: &str,
+    by: &str,
+    wanted: Option<&str>,
+    result: &Result<(Found, Duration), String>,
+) -> bool {
+    let (found, took) = match result {
+        Ok(result) => result,
+        Err(text) => {
+            println!("FAILED {text}");
+            return false;
+        }
+    };
+    let well = found.what.as_deref() == wanted;
+    let verdict = if well { "ok    " } else { "FAILED" };
+    let what = found.what.as_deref().unwrap_or("nothing");
+    let unit = if by == "histories" { "histories" } else { "states" };
+    println!(
+        "{verdict} {bug} by {by}: {what} after {} {unit}, {:.1} s{}",
+        found.after,
+        took.as_secs_f64(),
+        if well {
+            String::new()
+        } else {
+            format!(" (expected {})\n{}", wanted.unwrap_or("nothing"), found.text)
+        },
+    );
+    well
+}
+
+fn page_of(all: &BTreeMap<String, Expected>, results: &Results) -> String {
+    let mut page = String::from(
+        "# Deliberate bugs\n\n\
+         Each rule of the protocol is broken on purpose, in a build that nothing shipped is made \
+         from; the\nproofs must notice, by a promise or property with a name. Written by \
+         `make bugs BLESS=1`, held up to\ndate by `make bugs`. The promises are in \
+         [VERIFICATION.md](VERIFICATION.md), the bugs in\n`lib/core/src/bug.rs`.\n\n\
+         | Bug | What it breaks | Model: property, after states | Histories: promise, after |\n\
+         | --- | --- | --- | --- |\n",
+    );
+    for bug in Bug::ALL {
+        let Some(expected) = all.get(bug.name()) else { continue };
+        let model = expected.model.as_ref().map(|(config, _property)| format!("model:{config}"));
+        let why = expected.only.clone().unwrap_or_default();
+        let by_model = model.and_then(|by| cell(results, bug.name(), &by)).unwrap_or(why.clone());
+        let by_histories = cell(results, bug.name(), "histories").unwrap_or(why);
+        let about = bug.about();
+        let _infallible = writeln!(page, "| `{bug}` | {about} | {by_model} | {by_histories} |");
+    }
+    let _infallible =
+        writeln!(page, "\nWithout a bug the same build finds nothing in {HISTORIES} histories.");
+    page
+}
+
+fn cell(results: &Results, bug: &str, by: &str) -> Option<String> {
+    let (found, _took) = results.get(&(bug.to_owned(), by.to_owned()))?.as_ref().ok()?;
+    let what = found.what.as_deref().unwrap_or("not found");
+    let place = by.strip_prefix("model:").map(|c| format!("`{c}`: ")).unwrap_or_default();
+    Some(format!("{place}{what}, {}", found.after))
+}
