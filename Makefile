@@ -93,9 +93,9 @@ test-moto: ## Our EC2 client against moto's server (needs python3)
 coverage: ## Which lines do the tests enter? Prints a table, writes target/coverage
 	scripts/coverage.sh
 
-bugs: ## Plant each deliberate bug: do the model and the histories find it? (BLESS=1 writes the page)
-	CARGO_TARGET_DIR=$(TARGET_DIR)/bugs cargo run --locked -q --manifest-path tests/bugs/Cargo.toml -- \
-	all $(if $(BLESS),--bless)
+bugs: ## Plant each deliberate bug: is it found? (BLESS=1 writes docs/deliberate-bugs.md)
+	CARGO_TARGET_DIR=$(TARGET_DIR)/bugs cargo run --locked -q \
+		--manifest-path tests/bugs/Cargo.toml -- all $(if $(BLESS),--bless)
 
 fuzz: $(FUZZ) ## Fuzz what reads outside input: SECONDS=20 each, TARGETS="ec2 imds" or all
 	scripts/fuzz.sh $(FUZZ) $(or $(SECONDS),20) $(TARGETS)

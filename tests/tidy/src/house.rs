@@ -214,7 +214,9 @@ fn is_contract(source: &Source) -> bool {
 pub fn own_versions(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for source in &tree.sources {
-        if !source.path.ends_with("Cargo.toml") || source.path == Path::new("Cargo.toml") {
+        let is_root = source.text.contains("\n[workspace]\n");
+        let is_member = !is_root && source.path != Path::new("Cargo.toml");
+        if !source.path.ends_with("Cargo.toml") || !is_member {
             continue;
         }
         let inherits = source.text.contains("[lints]\nworkspace = true");
