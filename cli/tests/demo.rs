@@ -10,9 +10,9 @@
 )]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use firecamp_cli::event::{Event, Kind, StepResult, Summary, Verdict};
@@ -134,6 +134,8 @@ fn demos_side_by_side_do_not_disturb_each_other() {
 struct UnderWay {
     child: Child,
     namespace: PathBuf,
+    /// Kept open: without a reader the demo would end by that and not by the signal.
+    output: Lines<BufReader<ChildStdout>>,
 }
 
 /// Starts a demo and waits until its first step began.
@@ -150,7 +152,7 @@ fn under_way(seed: u64) -> UnderWay {
             && !words.contains("\0run\0")
     });
     let namespace = std::fs::read_link(inside.expect("its inside").join("ns/pid")).unwrap();
-    UnderWay { child, namespace }
+    UnderWay { child, namespace, output: lines }
 }
 
 fn processes() -> impl Iterator<Item = PathBuf> {
@@ -167,10 +169,11 @@ fn is_in(process: &Path, namespace: &Path) -> bool {
 
 /// Ends a demo with this signal; every process of its box must end, and the demo with this code.
 fn nothing_is_left_after(signal: Signal, seed: u64, expected: Option<i32>) {
-    let UnderWay { mut child, namespace } = under_way(seed);
+    let UnderWay { mut child, namespace, output } = under_way(seed);
     assert!(processes().any(|process| is_in(&process, &namespace)));
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
     assert_eq!(child.wait().unwrap().code(), expected);
+    drop(output);
     let deadline = Instant::now() + DEADLINE;
     loop {
         let left: Vec<_> = processes().filter(|process| is_in(process, &namespace)).collect();
