@@ -18,7 +18,7 @@ LEVEL ?= model
 SIM_FLAGS ?=
 
 .PHONY: bugs help check fmt clippy doc deny generated test model demo demo-release bench test-user \
-	test-moto coverage crashes fuzz sim docs bless clean
+	test-moto coverage crashes fuzz sim mutants docs bless clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ bugs: ## Plant each deliberate bug: is it found? (BLESS=1 writes docs/deliberate
 
 fuzz: $(FUZZ) ## Fuzz what reads outside input: SECONDS=20 each, TARGETS="ec2 imds" or all
 	scripts/fuzz.sh $(FUZZ) $(or $(SECONDS),20) $(TARGETS)
+
+mutants: $(MUTANTS) ## Is every change of the core noticed? ARGS="--shard 1/8" for a part
+	scripts/mutants.sh $(MUTANTS) $(ARGS)
 
 docs: ## The API documentation, for people
 	cargo doc --workspace --no-deps --locked
