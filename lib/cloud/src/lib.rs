@@ -16,6 +16,7 @@ mod failed;
 mod identity;
 mod metadata;
 mod owner;
+mod token;
 mod transport;
 
 pub use aws::AwsCloud;

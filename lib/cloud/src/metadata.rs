@@ -16,8 +16,8 @@ use tokio::sync::Semaphore;
 
 use crate::classify::{Cause, classify_metadata};
 use crate::config::CloudConfig;
-use crate::failed;
 use crate::transport::Transport;
+use crate::{failed, token};
 
 /// No value of the metadata service is nearly as long.
 const BODY_MAX: usize = 64 * 1024;
@@ -129,7 +129,7 @@ fn patient(config: &CloudConfig) -> Result<Client, CloudFailure> {
 /// A client of our own making: it sends nothing before the first read.
 pub(crate) fn client(config: &CloudConfig, within: Duration) -> Result<Client, CloudFailure> {
     let network = || SharedHttpClient::new(Transport::new(BODY_MAX));
-    let transport = config.http.clone().unwrap_or_else(network);
+    let transport = token::checked(config.http.clone().unwrap_or_else(network));
     let provider = ProviderConfig::empty()
         .with_http_client(transport)
         .with_sleep_impl(TokioSleep::new())

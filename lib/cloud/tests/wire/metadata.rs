@@ -293,3 +293,16 @@ async fn f048_a_token_that_cannot_be_had_is_a_failure() {
         assert_eq!(server.requests().len(), 1, "{status}");
     }
 }
+
+#[tokio::test]
+async fn f048_a_token_that_is_not_text_is_a_failure_and_no_panic() {
+    let tokens = [b"a\xfd".as_slice(), b"a\nb", b"\0"];
+    for (token, status) in tokens.into_iter().flat_map(|token| [(token, 200), (token, 503)]) {
+        let headers = vec![("x-aws-ec2-metadata-token-ttl-seconds", "60".to_owned())];
+        let reply = Reply::Http { status, headers, body: token.to_vec() };
+        let server = Server::always(reply).await;
+        let failure = imds(&server.url).listed(mac(PRIMARY)).await.unwrap_err();
+        assert_eq!((failure.kind, failure.effect), (Transient, Effect::None), "{failure}");
+        assert!(failure.detail.contains("not text"), "{failure}");
+    }
+}
