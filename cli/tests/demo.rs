@@ -101,7 +101,7 @@ fn the_client_sees_who_moved_where() {
     let strip = |kind: Kind| steps[&kind].strip.text.as_str();
     assert!(strip(Kind::First).ends_with('a'), "{:?}", strip(Kind::First));
     assert!(strip(Kind::Moved).ends_with('b'), "{:?}", strip(Kind::Moved));
-    assert!(strip(Kind::Crashed).ends_with('a'), "{:?}", strip(Kind::Crashed));
+    assert!(strip(Kind::Crashed).ends_with('c'), "{:?}", strip(Kind::Crashed));
     assert!(strip(Kind::Released).ends_with('.'), "{:?}", strip(Kind::Released));
     for kind in [Kind::SameNode, Kind::Moved, Kind::Crashed] {
         let outage = steps[&kind].outage.as_ref().expect("an outage was measured");

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use firecamp_core::record::{State, StaticIp};
 
 use super::stage::Stage;
-use super::world::{self, NODE_A};
+use super::world::{self, NODE_C};
 use crate::event::Check;
 use crate::failure::Failure;
 
@@ -104,7 +104,7 @@ impl Views {
                 routed_to(node) && !kernel_of(node) && stands == Some(State::Parked)
             }
             Expected::Unassigned => {
-                self.owner.is_none() && !kernel_of(NODE_A) && stands == Some(State::Released)
+                self.owner.is_none() && !kernel_of(NODE_C) && stands == Some(State::Released)
             }
         }
     }

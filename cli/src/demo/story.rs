@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::agreement::{Expected, agreement, record};
 use super::pod::{AtStop, Pod, release_hook};
 use super::stage::Stage;
-use super::world::{self, NODE_A, NODE_B};
+use super::world::{self, NODE_A, NODE_B, NODE_C};
 use crate::args::Profile;
 use crate::event::{Check, Event, Kind, Ran, StepResult};
 use crate::failure::Failure;
@@ -85,12 +85,12 @@ fn move_to_another_node(stage: &mut Stage, old: Pod) -> Result<(Pod, StepResult)
 }
 
 fn crash(stage: &mut Stage, old: &Pod) -> Result<(Pod, StepResult), Failure> {
-    calm(stage, NODE_A)?;
+    calm(stage, NODE_C)?;
     let story = "The server is killed with SIGKILL, node-b does not stop anything and keeps the \
-                 address in its kernel; the next pod starts on node-a.";
-    let step = begin(stage, Kind::Crashed, "Crash on node-b, start on node-a", story)?;
+                 address in its kernel; the next pod starts on node-c.";
+    let step = begin(stage, Kind::Crashed, "Crash on node-b, start on node-c", story)?;
     old.crash(stage)?;
-    let pod = Pod::start(stage, NODE_A, AtStop::Park)?;
+    let pod = Pod::start(stage, NODE_C, AtStop::Park)?;
     let done = Done { init: Some(pod.init.clone()), stop_us: None, outage: true };
     let result = end(stage, step, done, Expected::Attached(&pod.uid, &pod.node))?;
     Ok((pod, result))
@@ -158,11 +158,11 @@ fn scale_down(stage: &mut Stage, old: Pod) -> Result<StepResult, Failure> {
 }
 
 fn give_back(stage: &mut Stage) -> Result<StepResult, Failure> {
-    let story = "Up again on node-a without a call; then a release that takes the address out of \
+    let story = "Up again on node-c without a call; then a release that takes the address out of \
                  EC2. The record keeps it for the member.";
     let title = "Scale up, and down with --unassign";
     let step = begin(stage, Kind::Unassigned, title, story)?;
-    let pod = Pod::start(stage, NODE_A, AtStop::Unassign)?;
+    let pod = Pod::start(stage, NODE_C, AtStop::Unassign)?;
     let init = Some(pod.init.clone());
     let stop_us = Some(pod.stop(stage)?);
     dwell(stage)?;

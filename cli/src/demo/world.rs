@@ -26,9 +26,10 @@ pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
 pub(crate) const PORT: u16 = 6379;
 /// The client's name.
 pub(crate) const CLIENT: &str = "client";
-/// Two nodes of one zone, between which the member moves, and one of another.
+/// The nodes that the member comes to, all of one zone.
 pub(crate) const NODE_A: &str = "node-a";
 pub(crate) const NODE_B: &str = "node-b";
+pub(crate) const NODE_C: &str = "node-c";
 
 /// Whether a CIDR block, as the box writes it, contains the address.
 pub(crate) fn contains(cidr: &str, address: Ipv4Addr) -> bool {

@@ -68,6 +68,8 @@ pub enum Action {
     AddAddress(KernelTarget, Holder),
     /// Kernel: add rule and routes.
     AddRouting(KernelTarget, Holder),
+    /// Node: note that an Assign is about to be sent.
+    NoteAssign(Ipv4Addr),
     /// Kernel: read back.
     Observe(KernelTarget),
     /// Kernel: remove the address.
@@ -135,7 +137,7 @@ pub enum Reply {
     Cloud(Result<(), CloudFailure>),
     /// To the disk actions; true if there is something to publish.
     File(Result<bool, FileFailure>),
-    /// To the kernel's writes; true if something changed.
+    /// To the kernel's writes and the node's note; true if something changed.
     Host(Result<bool, HostFailure>),
     /// To `Observe`.
     Observed(Result<KernelView, HostFailure>),

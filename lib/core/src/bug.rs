@@ -51,6 +51,8 @@ bugs! {
     SettledIgnoresMarks = "settled-ignores-marks",
     /// Presence in IMDS proves an Assign though the address was listed before it.
     PresenceIsProof = "presence-is-proof",
+    /// Presence in IMDS proves an Assign however lately an earlier one was sent from this node.
+    ForgetEarlierAssign = "forget-earlier-assign",
     /// Success right after the answer to Assign, before the data path has switched.
     SuccessBeforeSwitch = "success-before-switch",
     /// A lost answer is taken for a failure without effect.

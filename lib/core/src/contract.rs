@@ -79,6 +79,8 @@ pub mod path {
     pub const RUN_DIR: &str = "/run/firecamp";
     /// Directory of the per-address locks below [`RUN_DIR`].
     pub const LOCK_SUBDIR: &str = "ip";
+    /// Directory of the notes of Assigns that were sent from this node, below [`RUN_DIR`].
+    pub const NOTE_SUBDIR: &str = "assigned";
     /// Name of the lock of the routing tables below [`RUN_DIR`]: addresses of one ENI share one.
     pub const ROUTING_LOCK: &str = "routing";
     /// Where the kubelet reads a container's last words.
@@ -133,6 +135,10 @@ pub mod timing {
     /// How far Describe may lag: two reads this far apart agree about the truth
     /// (ec2-semantics, timing model; the simulator's hard bound is far beyond).
     pub const DESCRIBE_LAG: Duration = Duration::from_secs(10);
+    /// How far IMDS may lag when it begins to list an address (ec2-semantics, timing model: 1 s at
+    /// the median, 60 s at worst). Within that of an Assign's landing (at most [`CALL_BOUND`] after
+    /// it was sent) a presence may be news of an earlier life of the address.
+    pub const METADATA_LAG: Duration = Duration::from_mins(1);
     /// How often IMDS is asked for the address while the data path is expected to switch: EC2
     /// takes 1.2 s at the median, so this costs about 50 local reads.
     pub const METADATA_POLL: Duration = Duration::from_millis(25);
@@ -162,10 +168,11 @@ pub mod timing {
     /// First delay of a backoff; it doubles.
     pub const BACKOFF_BASE: Duration = Duration::from_millis(200);
     /// First delay after a throttle; it doubles.
-    pub const THROTTLE_BASE: Duration = Duration::from_secs(1);
+    pub const THROTTLE_BASE: Duration = Duration::from_millis(750);
     /// So many throttles in a row keep the first delay, for about 12 s: when 150 members start at
-    /// once, EC2's bucket needs 10 s, and the last one's delay is what is added to that.
-    pub const THROTTLE_STEADY: u32 = 24;
+    /// once, EC2's bucket needs 10 s, and the last one's delay, at most the first one, is what is
+    /// added to that.
+    pub const THROTTLE_STEADY: u32 = 32;
     /// Longest delay of a backoff.
     pub const BACKOFF_CAP: Duration = Duration::from_secs(8);
 }

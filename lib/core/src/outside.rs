@@ -133,6 +133,10 @@ pub struct KernelView {
     /// What the node-local lock has on record: who acted last here. A registry that was restored
     /// from a backup may be behind its epoch; the next epoch must not be.
     pub recorded: Option<LockRecord>,
+    /// How long ago an Assign for the address was last sent from this node, or may have been: by
+    /// the note of who sent it, and before the node booted. None: never, on a node that has been
+    /// up for long.
+    pub assigned: Option<Duration>,
 }
 
 /// Which sockets count as use of an address. `TIME_WAIT` never does, nor a wildcard listener.
@@ -197,6 +201,13 @@ pub trait HostNet: Send + Sync {
         target: &KernelTarget,
         holder: &Holder,
     ) -> impl Future<Output = Result<bool, HostFailure>> + Send;
+
+    /// Notes on this node that an Assign for the address is about to be sent from here, for whoever
+    /// observes it later.
+    fn note_assign(
+        &self,
+        address: Ipv4Addr,
+    ) -> impl Future<Output = Result<(), HostFailure>> + Send;
 
     /// Reads back what the kernel holds of the target.
     fn observe(

@@ -129,6 +129,7 @@ impl Imagined {
             Action::StageFile(_) | Action::PublishFile | Action::SyncFile => {
                 (Reply::File(Ok(true)), true)
             }
+            Action::NoteAssign(_) => (Reply::Host(Ok(true)), false),
             Action::AddAddress(..) | Action::AddRouting(..) => {
                 self.changed = true;
                 (Reply::Host(Ok(true)), true)

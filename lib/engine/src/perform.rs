@@ -155,6 +155,7 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
             }
             Action::AddAddress(..)
             | Action::AddRouting(..)
+            | Action::NoteAssign(_)
             | Action::Observe(_)
             | Action::RemoveAddress(..)
             | Action::RemoveRouting(..)
@@ -235,6 +236,9 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
             Reply::Host(host("add the address", it.add_address(target, holder)).await)
         } else if let Action::AddRouting(target, holder) = action {
             Reply::Host(host("add rule and routes", it.add_routing(target, holder)).await)
+        } else if let Action::NoteAssign(address) = action {
+            let noted = host("note the Assign", it.note_assign(*address)).await;
+            Reply::Host(noted.map(|()| true))
         } else if let Action::Observe(target) = action {
             Reply::Observed(host("read the kernel back", it.observe(target)).await)
         } else if let Action::RemoveAddress(address, holder) = action {

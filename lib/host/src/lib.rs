@@ -13,6 +13,7 @@ mod kernel;
 mod linux;
 mod lock;
 mod netlink;
+mod note;
 mod routing;
 
 pub use file::parse::{ParseError, parse};

@@ -14,6 +14,7 @@ use crate::kernel::{address, failed, link, socket};
 use crate::lock::record::{Record, Recorded};
 use crate::lock::{Lock, Locks};
 use crate::netlink::Netlink;
+use crate::note::Notes;
 use crate::routing;
 
 /// `NETLINK_ROUTE`: links, addresses, rules and routes.
@@ -88,6 +89,7 @@ impl AddressTags {
 #[derive(Debug, Clone)]
 pub struct LinuxHost {
     locks: Locks,
+    notes: Notes,
     limit: Duration,
     tags: AddressTags,
 }
@@ -105,7 +107,8 @@ impl LinuxHost {
     /// Locks are kept below `run_dir`, which is made if only its last part is missing.
     pub fn new(run_dir: &Path, timeouts: HostTimeouts) -> Self {
         let tags = AddressTags::of_this_kernel();
-        Self { locks: Locks::new(run_dir, timeouts.lock), limit: timeouts.netlink, tags }
+        let locks = Locks::new(run_dir, timeouts.lock);
+        Self { locks, notes: Notes::new(run_dir), limit: timeouts.netlink, tags }
     }
 
     /// The same with another belief about the kernel.
@@ -205,6 +208,7 @@ impl LinuxHost {
             tagged: mine.is_some_and(|one| is_ours(one, &recorded, self.tags)),
             routing: routed,
             recorded: recorded.last(),
+            assigned: Some(self.notes.age(target.address)?),
         })
     }
 }
@@ -247,6 +251,10 @@ impl HostNet for LinuxHost {
         holder: &Holder,
     ) -> Result<bool, HostFailure> {
         Ok(self.route(target, holder).await?)
+    }
+
+    async fn note_assign(&self, address: Ipv4Addr) -> Result<(), HostFailure> {
+        Ok(self.notes.write(address)?)
     }
 
     async fn observe(&self, target: &KernelTarget) -> Result<KernelView, HostFailure> {

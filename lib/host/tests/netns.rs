@@ -46,6 +46,7 @@ const CASES: &[Case] = cases![
         an_address_of_ours_on_another_link_moves_to_the_enis_link,
         a_kernel_without_tags_removes_only_what_is_on_record,
         what_is_seen_is_what_is_there,
+        an_assign_that_is_noted_is_told_to_the_next_process,
     },
     links::{
         f015_a_rename_between_two_operations_changes_nothing,

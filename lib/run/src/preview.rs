@@ -104,6 +104,7 @@ fn told(action: &Action) -> Step {
         | Action::AwaitOwner
         | Action::ReadOwner(..)
         | Action::ProbeFile
+        | Action::NoteAssign(_)
         | Action::Observe(_)
         | Action::ReadSockets(_)
         | Action::AwaitStop

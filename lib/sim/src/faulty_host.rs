@@ -44,6 +44,11 @@ impl<H: HostNet> HostNet for FaultyHost<H> {
         self.script.around(Op::AddRouting, call, broken(Op::AddRouting)).await
     }
 
+    async fn note_assign(&self, address: Ipv4Addr) -> Result<(), HostFailure> {
+        let call = || self.inner.note_assign(address);
+        self.script.around(Op::NoteAssign, call, broken(Op::NoteAssign)).await
+    }
+
     async fn observe(&self, target: &KernelTarget) -> Result<KernelView, HostFailure> {
         let call = || self.inner.observe(target);
         self.script.around(Op::Observe, call, broken(Op::Observe)).await

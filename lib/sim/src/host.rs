@@ -8,19 +8,28 @@ use firecamp_core::bug::{Bug, planted};
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::Mac;
 use firecamp_core::outside::{Holder, HostNet, KernelTarget, KernelView, SocketUse};
+use firecamp_core::time::Moment;
+use tokio::time::Instant;
 
 use crate::kernel::{Kernel, Tag};
 
 /// A kernel in memory. Clones share it, as the processes of one node do.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SimHost {
     kernel: Arc<Mutex<Kernel>>,
+    origin: Instant,
+}
+
+impl Default for SimHost {
+    fn default() -> Self {
+        Self { kernel: Arc::default(), origin: Instant::now() }
+    }
 }
 
 impl SimHost {
     /// A node with links of these MACs.
     pub fn with_links(links: impl IntoIterator<Item = Mac>) -> Self {
-        Self { kernel: Arc::new(Mutex::new(Kernel::with_links(links))) }
+        Self { kernel: Arc::new(Mutex::new(Kernel::with_links(links))), ..Self::default() }
     }
 
     /// The kernel as it is now.
@@ -60,7 +69,12 @@ impl SimHost {
 
     /// The node reboots: everything is gone but its links.
     pub fn reboot(&self) {
-        self.lock().reboot();
+        let now = self.now();
+        self.lock().reboot(now);
+    }
+
+    fn now(&self) -> Moment {
+        Moment(self.origin.elapsed())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kernel> {
@@ -99,8 +113,15 @@ impl HostNet for SimHost {
         self.lock().add_routing(target, holder)
     }
 
+    async fn note_assign(&self, address: Ipv4Addr) -> Result<(), HostFailure> {
+        let now = self.now();
+        self.lock().note_assign(address, now);
+        Ok(())
+    }
+
     async fn observe(&self, target: &KernelTarget) -> Result<KernelView, HostFailure> {
-        Ok(self.lock().observe(target))
+        let now = self.now();
+        Ok(self.lock().observe(target, now))
     }
 
     async fn remove_address(

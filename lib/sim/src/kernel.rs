@@ -8,6 +8,7 @@ use firecamp_core::failure::{HostFailure, HostKind};
 use firecamp_core::ids::Mac;
 use firecamp_core::lock::{Hold, LockRecord};
 use firecamp_core::outside::{Holder, KernelTarget, KernelView, SocketUse};
+use firecamp_core::time::Moment;
 
 /// Who put an address into the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,6 +32,10 @@ pub struct Kernel {
     pub locks: BTreeMap<Ipv4Addr, LockRecord>,
     /// What uses an address.
     pub sockets: BTreeMap<Ipv4Addr, SocketUse>,
+    /// When an Assign for an address was last about to be sent from this node.
+    pub assigned: BTreeMap<Ipv4Addr, Moment>,
+    /// When the node booted; none: long ago.
+    pub booted: Option<Moment>,
 }
 
 impl Kernel {
@@ -46,9 +51,9 @@ impl Kernel {
     }
 
     /// The node reboots: everything is gone but its links.
-    pub fn reboot(&mut self) {
+    pub fn reboot(&mut self, now: Moment) {
         let links = std::mem::take(&mut self.links);
-        *self = Self { links, ..Self::default() };
+        *self = Self { links, booted: Some(now), ..Self::default() };
     }
 
     /// Whether the lock's record lets the holder add.
@@ -91,10 +96,16 @@ impl Kernel {
         Ok(target.routing.is_some() && self.routed.insert(target.address))
     }
 
+    /// What [`firecamp_core::outside::HostNet::note_assign`] does.
+    pub fn note_assign(&mut self, address: Ipv4Addr, now: Moment) {
+        self.assigned.insert(address, now);
+    }
+
     /// What [`firecamp_core::outside::HostNet::observe`] returns.
-    pub fn observe(&self, target: &KernelTarget) -> KernelView {
+    pub fn observe(&self, target: &KernelTarget, now: Moment) -> KernelView {
         let link = self.links.contains(&target.mac);
         let held = self.addresses.get(&target.address).filter(|(mac, _)| *mac == target.mac);
+        let last = self.assigned.get(&target.address).copied().max(self.booted);
         KernelView {
             link: link.then(|| "sim0".to_owned()),
             link_up: link,
@@ -102,6 +113,7 @@ impl Kernel {
             tagged: held.is_some_and(|(_, tag)| *tag == Tag::Ours),
             routing: target.routing.is_none() || self.routed.contains(&target.address),
             recorded: self.locks.get(&target.address).cloned(),
+            assigned: last.map(|at| now.since(at)),
         }
     }
 

@@ -35,6 +35,8 @@ pub enum Op {
     AddAddress,
     /// `HostNet::add_routing`
     AddRouting,
+    /// `HostNet::note_assign`
+    NoteAssign,
     /// `HostNet::observe`
     Observe,
     /// `HostNet::remove_address`

@@ -82,7 +82,7 @@ const BASE: Config = Config {
     vouched: false,
     unassign: false,
     lag: 4,
-    fifo: false,
+    fifo: true,
     eager: false,
     instant: false,
     warm: false,
@@ -180,7 +180,7 @@ pub const CONFIGS: &[Config] = &[
         unassign: true,
         lag: 1,
         eager: true,
-        budget: Budget { crash: 1, lost: 1, ..NO_FAULT },
+        budget: Budget { crash: 1, lost: 1, force: 1, ..NO_FAULT },
         ..BASE
     },
     Config {

@@ -99,6 +99,8 @@ pub(crate) enum Ask {
     Sync,
     AddAddress(Who),
     AddRouting(Who),
+    /// Note an Assign on its node: see [`Small::lately`](crate::Small).
+    Note,
     Observe,
     RemoveAddress(Who),
     RemoveRouting(Who),
@@ -299,6 +301,7 @@ impl Machines {
             Action::SyncFile => Ask::Sync,
             Action::AddAddress(_, holder) => Ask::AddAddress(cast.who(holder)),
             Action::AddRouting(_, holder) => Ask::AddRouting(cast.who(holder)),
+            Action::NoteAssign(_) => Ask::Note,
             Action::Observe(_) => Ask::Observe,
             Action::RemoveAddress(_, holder) => Ask::RemoveAddress(cast.who(holder)),
             Action::RemoveRouting(_, holder) => Ask::RemoveRouting(cast.who(holder)),

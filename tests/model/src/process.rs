@@ -3,7 +3,7 @@
 use firecamp_core::bug::{Bug, planted};
 
 use crate::agent::of_errand;
-use crate::cast::{Cast, Kind, OWNERS, Who, small};
+use crate::cast::{Cast, Kind, OWNERS, small};
 use crate::machines::Ask;
 use crate::model::Small;
 use crate::outside::{BEGUN, KernelWrite};
@@ -109,6 +109,7 @@ impl Small {
         match ask {
             Ask::Probe
             | Ask::Begin
+            | Ask::Note
             | Ask::Observe
             | Ask::Pod
             | Ask::AddRouting(_)
@@ -143,6 +144,7 @@ impl Small {
     fn answer(&self, world: &mut World, slot: usize, proc: Proc, pick: Pick) -> Option<Seen> {
         let at = self.context(world, proc);
         let ask = self.machines.known(proc.machine).ask;
+        let lately = Self::lately(world, at);
         let address = &mut world.addresses[at.member];
         let lock = address.kernel_at(at.node).lock;
         let present = address.kernel_at(at.node).present;
@@ -178,17 +180,12 @@ impl Small {
                 address.file.durable = address.file.visible;
                 Seen::File(true)
             }
-            Ask::AddAddress(who) => return self.change(world, slot, write_of(at, who, true, true)),
-            Ask::AddRouting(who) => {
-                return self.change(world, slot, write_of(at, who, true, false));
-            }
-            Ask::RemoveAddress(who) => {
-                return self.change(world, slot, write_of(at, who, false, true));
-            }
-            Ask::RemoveRouting(who) => {
-                return self.change(world, slot, write_of(at, who, false, false));
-            }
-            Ask::Observe => Seen::Observed { present, lock },
+            Ask::AddAddress(_)
+            | Ask::AddRouting(_)
+            | Ask::RemoveAddress(_)
+            | Ask::RemoveRouting(_) => return self.change(world, slot, write_of(at, ask)?),
+            Ask::Note => Seen::Kernel,
+            Ask::Observe => Seen::Observed { present, lock, lately },
             Ask::Sockets => Seen::Sockets(self.in_use(world, at)),
             Ask::Pause(_) | Ask::BackOff | Ask::Stop if proc.signalled && !proc.told => {
                 Seen::Stopping
@@ -199,6 +196,17 @@ impl Small {
                 return None;
             }
         })
+    }
+
+    /// Whether IMDS of the node may yet tell of an Assign that was sent from it: the note is
+    /// younger than IMDS can lag. That it may be so for longer than there is news to come only
+    /// makes machines more careful.
+    fn lately(world: &World, at: Context) -> bool {
+        let address = &world.addresses[at.member];
+        let coming = |call: &Call| usize::from(call.member) == at.member && call.eni == at.node;
+        address.due > 0
+            || address.imds[usize::from(at.node)].pending > 0
+            || world.calls.iter().flatten().any(coming)
     }
 
     fn change(&self, world: &mut World, slot: usize, mut write: KernelWrite) -> Option<Seen> {
@@ -290,8 +298,15 @@ impl Small {
     }
 }
 
-fn write_of(at: Context, who: Who, adds: bool, address: bool) -> KernelWrite {
-    KernelWrite { member: at.member, node: at.node, who, adds, address, compared: false }
+fn write_of(at: Context, ask: Ask) -> Option<KernelWrite> {
+    let (who, adds, address) = match ask {
+        Ask::AddAddress(who) => (who, true, true),
+        Ask::AddRouting(who) => (who, true, false),
+        Ask::RemoveAddress(who) => (who, false, true),
+        Ask::RemoveRouting(who) => (who, false, false),
+        _ => return None,
+    };
+    Some(KernelWrite { member: at.member, node: at.node, who, adds, address, compared: false })
 }
 
 /// Which machines a pod's processes run.

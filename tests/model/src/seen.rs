@@ -4,8 +4,11 @@ use firecamp_core::action::Reply;
 use firecamp_core::failure::{
     CloudFailure, CloudKind, Effect, HostFailure, HostKind, RegistryFailure, RegistryKind,
 };
+use firecamp_core::lock::LockRecord;
 use firecamp_core::outside::{KernelView, Life, PodView, SocketUse};
 use firecamp_core::record::{MemberRecords, Stored};
+
+use std::time::Duration;
 
 use crate::cast::{Cast, version};
 use crate::machines::Machines;
@@ -57,7 +60,7 @@ pub(crate) enum Seen {
     /// The node-local lock's record forbids it.
     Superseded,
     /// The kernel, read back.
-    Observed { present: bool, lock: Option<Lock> },
+    Observed { present: bool, lock: Option<Lock>, lately: bool },
     /// Whether sockets use the address.
     Sockets(bool),
     /// The wait is over.
@@ -119,20 +122,28 @@ impl Seen {
             Self::File(changed) => Reply::File(Ok(changed)),
             Self::Kernel => Reply::Host(Ok(true)),
             Self::Superseded => Reply::Host(Err(superseded())),
-            Self::Observed { present, lock } => Reply::Observed(Ok(KernelView {
-                link: Some(String::new()),
-                link_up: true,
-                address: present,
-                tagged: present,
-                routing: true,
-                recorded: lock.map(|lock| cast.lock_record(lock)),
-            })),
+            Self::Observed { present, lock, lately } => {
+                let recorded = lock.map(|lock| cast.lock_record(lock));
+                Reply::Observed(Ok(view(present, recorded, lately)))
+            }
             Self::Sockets(used) => {
                 Reply::Sockets(Ok(SocketUse { listeners: u32::from(used), ..SocketUse::default() }))
             }
             Self::Waited => Reply::Waited,
             Self::Stopping => Reply::Stopping,
         }
+    }
+}
+
+fn view(present: bool, recorded: Option<LockRecord>, lately: bool) -> KernelView {
+    KernelView {
+        link: Some(String::new()),
+        link_up: true,
+        address: present,
+        tagged: present,
+        routing: true,
+        recorded,
+        assigned: lately.then_some(Duration::ZERO),
     }
 }
 

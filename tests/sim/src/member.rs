@@ -32,6 +32,7 @@ pub struct Pod {
     pub interrupt: CancellationToken,
     deadline: Duration,
     predecessor_grace: Duration,
+    dice: Dice,
 }
 
 /// How a stop container runs.
@@ -57,6 +58,7 @@ impl Pod {
             interrupt: CancellationToken::new(),
             deadline: timing::ATTACH_DEADLINE,
             predecessor_grace: timing::PREDECESSOR_GRACE,
+            dice: Dice::seeded(number_of(uid)),
         }
     }
 
@@ -85,7 +87,7 @@ impl Pod {
     }
 
     fn run(&self, signal: Signal) -> Run {
-        Run { member: self.member.clone(), pool: None, signal, dice: Dice::default() }
+        Run { member: self.member.clone(), pool: None, signal, dice: self.dice.clone() }
     }
 
     /// Runs the init container to its end.
@@ -104,7 +106,7 @@ impl Pod {
             cluster: "demo".parse().expect("a cluster name"),
             pool: None,
             rule: EniRule::Primary,
-            run: Dice::default().run_id(),
+            run: self.dice.run_id(),
             deadline: self.deadline,
             predecessor_grace: self.predecessor_grace,
         };
@@ -158,7 +160,7 @@ impl Pod {
         let input = ReleaseInput {
             member: self.member.clone(),
             pod: self.uid.clone(),
-            run: Dice::default().run_id(),
+            run: self.dice.run_id(),
             unassign: how.unassign,
             await_stop,
             by: Releaser::Stop,
@@ -192,4 +194,9 @@ pub fn released(ended: Ended) -> Done {
         panic!("not released: {ended:?}")
     };
     release
+}
+
+/// A number that differs from UID to UID, so that each pod draws its own jitter, always the same.
+fn number_of(uid: &str) -> u64 {
+    uid.bytes().fold(7, |number, byte| number.wrapping_mul(257).wrapping_add(u64::from(byte)))
 }

@@ -127,6 +127,7 @@ fn asked(seen: &Seen, action: &Action, now: Moment) -> Result<(), Broken> {
         | Action::ReadOwner(..)
         | Action::ProbeFile
         | Action::SyncFile
+        | Action::NoteAssign(_)
         | Action::Observe(_)
         | Action::ReadSockets(_)
         | Action::AwaitStop

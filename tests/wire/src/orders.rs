@@ -87,7 +87,7 @@ impl Site {
         match power {
             Power::Lost => {
                 let foreign = known.kernel.addresses.get(&FOREIGN).copied();
-                known.kernel.reboot();
+                known.kernel.reboot(now);
                 // Whoever put the foreign address there does so again.
                 known.kernel.addresses.extend(foreign.map(|held| (FOREIGN, held)));
                 self.audit.rebooted(node);

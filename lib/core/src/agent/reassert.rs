@@ -28,6 +28,11 @@ enum At {
     Mark {
         force: bool,
     },
+    /// An Assign is about to be sent from this node.
+    Note {
+        force: bool,
+        not_after: Moment,
+    },
     Assign {
         force: bool,
         not_after: Moment,
@@ -100,6 +105,13 @@ impl Reassert {
                 self.approach(force, span)
             }
             (At::Mark { .. }, Reply::Written(Err(failure))) => Err(self.mark_failed(&failure)),
+            (At::Note { force, not_after }, Reply::Host(noted)) => {
+                if let Err(failure) = noted {
+                    return self.fail(Exit::KernelRefused, failure.detail);
+                }
+                self.at = At::Assign { force, not_after };
+                Ok(None)
+            }
             (At::Assign { .. }, Reply::Cloud(answer)) => self.after_assign(answer.err(), span.now),
             (At::Clear, Reply::Written(Ok(_version))) => Ok(Some(self.ended())),
             (At::Clear, Reply::Written(Err(failure))) => Err(self.clear_failed(&failure)),
@@ -153,7 +165,7 @@ impl Reassert {
     fn approach_mark(&mut self, force: bool, now: Moment) -> Turn<Outcome> {
         let unmarked = planted(Bug::NoReassertMark) || planted(Bug::ReassertUnchecked);
         self.at = if unmarked {
-            At::Assign { force, not_after: now.plus(timing::CALL_BOUND) }
+            At::Note { force, not_after: now.plus(timing::CALL_BOUND) }
         } else {
             At::Mark { force }
         };
@@ -168,7 +180,7 @@ impl Reassert {
         if stale || late {
             return self.fail(Exit::TimedOut, "the registry or EC2 answers too slowly".to_owned());
         }
-        self.at = At::Assign { force, not_after };
+        self.at = At::Note { force, not_after };
         Ok(None)
     }
 
@@ -304,6 +316,7 @@ impl Machine for Reassert {
             (At::Mark { .. }, _) => {
                 self.write(|record| decide::reasserting(record, &self.eni, &self.run))
             }
+            (At::Note { .. }, _) => Action::NoteAssign(self.address),
             (At::Assign { force, not_after }, _) => Action::Assign {
                 eni: self.eni.clone(),
                 address: self.address,
@@ -353,7 +366,7 @@ impl Machine for Reassert {
             failure.message.clear();
         }
         match &mut self.at {
-            At::Assign { not_after, .. } => canon.due([not_after]),
+            At::Note { not_after, .. } | At::Assign { not_after, .. } => canon.due([not_after]),
             At::Done(outcome) => outcome.canonical(),
             At::Read | At::Owner | At::Mark { .. } | At::Clear | At::Cleared => {}
         }

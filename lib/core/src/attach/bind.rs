@@ -9,6 +9,7 @@ use super::land::kernel_target;
 use super::texts::{homeless, wrong_node};
 use crate::action::{Action, Reply, Step};
 use crate::allocate;
+use crate::bug::{Bug, planted};
 use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
@@ -27,6 +28,8 @@ pub(super) struct Bound {
     pub(super) eni: Eni,
     /// The last epoch on record on this node.
     pub(super) floor: Epoch,
+    /// An Assign for it was sent from this node so lately that IMDS may yet tell of that one.
+    pub(super) lately: bool,
     /// When the owner look-up was begun, if it was.
     pub(super) begun: Option<Moment>,
 }
@@ -214,7 +217,8 @@ impl Bind {
                 return Err(self.lacks(zone, wrong_node(&stored.object, &node), now));
             };
             let begun = self.begun;
-            self.at = At::Probe(Bound { eni, stored, floor: Epoch::default(), begun });
+            let floor = Epoch::default();
+            self.at = At::Probe(Bound { eni, stored, floor, lately: false, begun });
             self.node = Some(node);
             return Ok(None);
         }
@@ -376,7 +380,9 @@ fn after_link(bound: Bound, view: &KernelView, crossed: &mut Option<Step>) -> Tu
     }
     *crossed = Some(Step::Attach(6));
     let floor = view.recorded.as_ref().map(|last| last.holder.epoch).unwrap_or_default();
-    Ok(Some(Bound { floor, ..bound }))
+    let news = timing::CALL_BOUND + timing::METADATA_LAG;
+    let lately = view.assigned.is_some_and(|age| age < news) && !planted(Bug::ForgetEarlierAssign);
+    Ok(Some(Bound { floor, lately, ..bound }))
 }
 
 /// A hot-plugged ENI needs seconds until the kernel has its link, so that is waited for.

@@ -32,8 +32,11 @@ pub(super) struct Held {
     pub(super) authorised: Moment,
     /// When the answer to the take came.
     pub(super) taken: Moment,
-    /// IMDS listed the address on this ENI before any call of ours.
+    /// IMDS listed the address on this ENI before any call of ours, or may yet list it for an
+    /// earlier one: presence proves nothing.
     pub(super) listed: bool,
+    /// An Assign for it was sent from this node so lately that IMDS may yet tell of that one.
+    pub(super) lately: bool,
     /// When the owner look-up was begun, if it was.
     pub(super) begun: Option<Moment>,
 }
@@ -145,7 +148,8 @@ impl Hold {
             take,
             authorised: span.asked,
             taken: span.now,
-            listed: self.listed(),
+            listed: self.listed() || self.bound.lately,
+            lately: self.bound.lately,
             begun: self.bound.begun,
         }
     }

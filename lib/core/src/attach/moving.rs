@@ -2,12 +2,15 @@
 //! looked up before any force, each Assign is authorised less than T ago, and the data path is
 //! proven to have switched.
 
+mod canonical;
+mod proof;
+
 use super::AttachInput;
+use super::bind::link_halt;
 use super::hold::{Held, still_ours};
 use super::texts::foreign;
 use crate::action::{Action, Reply, Step};
 use crate::bug::{Bug, planted};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Verdict, Whereabouts};
@@ -26,14 +29,6 @@ pub(super) struct Moved {
     pub(super) unanswered: Option<Moment>,
 }
 
-impl Moved {
-    pub(super) fn canonical(&mut self, canon: Canonical) {
-        self.held.canonical(canon);
-        Canonical::forget([&mut self.held.authorised]);
-        canon.due(&mut self.unanswered);
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum At {
     /// After a barrier: what does IMDS list before our Assign?
@@ -46,10 +41,17 @@ enum At {
     Fresh {
         force: bool,
     },
+    /// An Assign is about to be sent from this node.
+    Note {
+        force: bool,
+        not_after: Moment,
+    },
     Assign {
         force: bool,
         not_after: Moment,
     },
+    /// The answer to the first Assign was lost, at this moment: does IMDS list the address now?
+    Unanswered(Moment),
     /// Does IMDS list it now?
     Listed,
     /// Does Describe show it here?
@@ -93,27 +95,6 @@ impl Move {
         }
     }
 
-    pub(super) fn canonical(&mut self, canon: Canonical) {
-        let mut looked = false;
-        match &mut self.at {
-            At::Begun(begun) => canon.age([begun], timing::CALL_BOUND),
-            At::Assign { not_after, .. } => {
-                canon.due([not_after]);
-                looked = true;
-            }
-            At::Fresh { .. } => looked = true,
-            At::Relisted | At::Owner | At::Listed | At::Shown | At::Recheck => {}
-        }
-        self.held.canonical(canon);
-        canon.age([&mut self.looked], timing::CALL_BOUND);
-        if !looked {
-            Canonical::forget([&mut self.looked]);
-        }
-        canon.age(&mut self.assigned, timing::METADATA_PATIENCE);
-        canon.age(&mut self.refused, timing::DESCRIBE_LAG);
-        canon.due(&mut self.unanswered);
-    }
-
     pub(super) fn held(&self) -> &Held {
         &self.held
     }
@@ -130,10 +111,11 @@ impl Move {
     pub(super) fn action(&self) -> Action {
         let record = self.record();
         match &self.at {
-            At::Relisted | At::Listed => Action::ReadListed(self.held.eni.mac),
+            At::Relisted | At::Unanswered(_) | At::Listed => Action::ReadListed(self.held.eni.mac),
             At::Begun(_) => Action::AwaitOwner,
             At::Owner | At::Shown => Action::ReadOwner(record.address, record.subnet.clone()),
             At::Fresh { .. } | At::Recheck => Action::ReadRecord(record.address),
+            At::Note { .. } => Action::NoteAssign(record.address),
             At::Assign { force, not_after } => Action::Assign {
                 eni: self.held.eni.id.clone(),
                 address: record.address,
@@ -153,7 +135,7 @@ impl Move {
         match (self.at.clone(), reply) {
             (At::Relisted, Reply::Listed(read)) => {
                 let listed = read.map_err(|f| cloud_read_halt(&f))?;
-                self.held.listed = listed.contains(&self.record().address);
+                self.held.listed = self.held.lately || listed.contains(&self.record().address);
                 self.at = At::Owner;
                 Ok(None)
             }
@@ -172,6 +154,12 @@ impl Move {
                 let stored = read.map_err(|f| registry_halt(&f))?;
                 self.after_fresh(input, stored.map(|s| *s), force, span)
             }
+            (At::Note { force, not_after }, Reply::Host(noted)) => {
+                self.at = At::Fresh { force };
+                noted.map_err(|f| link_halt(f.kind, f.detail))?;
+                self.at = At::Assign { force, not_after };
+                Ok(None)
+            }
             (At::Assign { .. }, Reply::Cloud(Ok(()))) => {
                 *crossed = Some(Step::Attach(9));
                 self.after_assigned(span.now)
@@ -179,9 +167,12 @@ impl Move {
             (At::Assign { force, .. }, Reply::Cloud(Err(failure))) => {
                 self.after_refusal(&failure, force, span)
             }
-            (At::Listed, Reply::Listed(read)) => {
-                let here = read.is_ok_and(|set| set.contains(&self.record().address));
-                self.after_listed(here, span.now, crossed)
+            (At::Unanswered(_) | At::Listed, Reply::Listed(read)) => {
+                if read.is_ok_and(|set| set.contains(&self.record().address)) {
+                    *crossed = Some(Step::Attach(10));
+                    return Ok(Some(self.moved(Path::Moved)));
+                }
+                self.after_unlisted(span.now)
             }
             (At::Shown, Reply::Owner(read)) => {
                 let owner = read.map_err(|f| cloud_read_halt(&f))?;
@@ -247,7 +238,7 @@ impl Move {
     fn approach(&mut self, force: bool, now: Moment) {
         let left = timing::CALL_BOUND.saturating_sub(now.since(self.held.authorised));
         self.at = if left >= timing::CALL_MINIMUM && !self.sent {
-            At::Assign { force, not_after: self.not_after() }
+            At::Note { force, not_after: self.not_after() }
         } else {
             Self::afresh(force, now)
         };
@@ -256,7 +247,7 @@ impl Move {
     /// To the next Assign, through a fresh read.
     fn afresh(force: bool, now: Moment) -> At {
         if planted(Bug::NoFreshRead) {
-            return At::Assign { force, not_after: now.plus(timing::CALL_BOUND) };
+            return At::Note { force, not_after: now.plus(timing::CALL_BOUND) };
         }
         At::Fresh { force }
     }
@@ -280,27 +271,12 @@ impl Move {
             let text = "a registry read that was fast enough to authorise an Assign".to_owned();
             return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
         }
-        self.at = At::Assign { force, not_after: self.not_after() };
+        self.at = At::Note { force, not_after: self.not_after() };
         Ok(None)
     }
 
     fn not_after(&self) -> Moment {
         self.held.authorised.plus(timing::CALL_BOUND)
-    }
-
-    fn after_assigned(&mut self, now: Moment) -> Turn<Moved> {
-        self.assigned = Some(now);
-        if planted(Bug::SuccessBeforeSwitch) {
-            return Ok(Some(self.moved(Path::Moved)));
-        }
-        if self.held.listed && !planted(Bug::PresenceIsProof) {
-            // Listed before, so that presence proves nothing: Describe decides, once settled.
-            self.at = At::Shown;
-            let text = "the data path to settle".to_owned();
-            return Err(Halt::Pause(timing::SETTLE, text));
-        }
-        self.at = At::Listed;
-        Ok(None)
     }
 
     fn after_refusal(&mut self, failure: &CloudFailure, force: bool, span: Span) -> Turn<Moved> {
@@ -309,7 +285,7 @@ impl Move {
         if failure.effect == Effect::Unknown && !planted(Bug::LostIsFailure) {
             self.refused = None; // Of no worth now: this call may land at any moment.
             self.unanswered = self.unanswered.max(Some(self.not_after()));
-            self.at = At::Owner;
+            self.at = if self.held.listed { At::Owner } else { At::Unanswered(span.now) };
             return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
         }
         let again = Self::afresh(force, span.now);
@@ -346,47 +322,6 @@ impl Move {
                 Err(self.undo(Exit::CloudRefused, text, Whereabouts::AsBefore))
             }
         }
-    }
-
-    fn after_listed(&mut self, here: bool, now: Moment, crossed: &mut Option<Step>) -> Turn<Moved> {
-        if here {
-            *crossed = Some(Step::Attach(10));
-            return Ok(Some(self.moved(Path::Moved)));
-        }
-        let since = now.since(self.assigned.unwrap_or(now));
-        if since >= timing::METADATA_PATIENCE {
-            // Frozen, perhaps. The answer to Assign and a Describe long after it suffice.
-            self.at = At::Shown;
-            return Ok(None);
-        }
-        let text = "IMDS to list the address, which shows that the data path has switched";
-        let poll =
-            if since < timing::SETTLE { timing::METADATA_POLL } else { timing::METADATA_POLL_SLOW };
-        Err(Halt::Pause(poll, text.to_owned()))
-    }
-
-    fn after_shown(&mut self, owner: &Owner, crossed: &mut Option<Step>) -> Turn<Moved> {
-        if self.is_here(owner) {
-            *crossed = Some(Step::Attach(10));
-            return Ok(Some(self.moved(Path::Moved)));
-        }
-        self.at = At::Recheck;
-        Ok(None)
-    }
-
-    /// Describe lags, or somebody else took the address. A successor is in the record; without one,
-    /// what is not shown for longer than reads lag was taken outside, and is looked up anew.
-    fn after_recheck(
-        &mut self,
-        input: &AttachInput,
-        stored: Option<Stored<StaticIp>>,
-        now: Moment,
-    ) -> Turn<Moved> {
-        self.held.stored = still_ours(&self.held, input, stored)?;
-        let lost = now.since(self.assigned.unwrap_or(now)) >= timing::DESCRIBE_LAG;
-        self.at = if lost { At::Relisted } else { At::Shown };
-        let text = format!("Describe to show {} on this ENI", self.record().address);
-        Err(Halt::Retry(timing::THROTTLE_BASE, Exit::TimedOut, text))
     }
 
     /// Only if no call of ours can still land is the record put back.

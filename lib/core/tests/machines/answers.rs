@@ -99,6 +99,7 @@ impl Chaos {
             }
             Action::AddAddress(..)
             | Action::AddRouting(..)
+            | Action::NoteAssign(_)
             | Action::RemoveAddress(..)
             | Action::RemoveRouting(..) => Reply::Host(Err(host)),
             Action::Observe(_) => Reply::Observed(Err(host)),
@@ -155,6 +156,7 @@ impl Chaos {
             }
             Action::AddAddress(..)
             | Action::AddRouting(..)
+            | Action::NoteAssign(_)
             | Action::RemoveAddress(..)
             | Action::RemoveRouting(..) => Reply::Host(Ok(true)),
             Action::Observe(_) => Reply::Observed(Ok(self.view())),
@@ -180,6 +182,7 @@ impl Chaos {
                 holder: Holder { pod: parsed("mine"), epoch: Epoch(5) },
                 hold: Hold::Released,
             }),
+            assigned: self.choices.one_in(4).then(|| Duration::from_secs(20)),
         }
     }
 

@@ -1,6 +1,8 @@
 //! Addresses: idempotence, exactness, ownership, source addresses.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
 
 use firecamp_core::failure::HostKind;
 use firecamp_core::lock::{Hold, LockRecord};
@@ -8,7 +10,7 @@ use firecamp_core::outside::{KernelTarget, KernelView, MemberFile};
 use firecamp_host::{AddressTags, FileOptions, StaticIpFile};
 use firecamp_netns_test::Net;
 
-use crate::fixture::{ADDRESS, MAIN, Node, PRIMARY, PRIMARY_GATEWAY, fails, holder, with};
+use crate::fixture::{ADDRESS, MAIN, Node, PRIMARY, PRIMARY_GATEWAY, RUN, fails, holder, with};
 
 const OURS: &str = "10.0.1.10/32 dev eth0 proto 201";
 
@@ -235,6 +237,22 @@ pub(crate) fn what_is_seen_is_what_is_there() {
     assert_eq!(node.see(&target), KernelView { link_up: false, ..eth1 });
     node.net.delete_link("eth1");
     assert_eq!(node.see(&target), KernelView::default());
+}
+
+pub(crate) fn an_assign_that_is_noted_is_told_to_the_next_process() {
+    let node = Node::new();
+    let target = node.on_primary();
+    let up = node.look(&target).assigned.unwrap();
+    node.note(PRIMARY);
+    assert!(node.look(&target).assigned.unwrap() >= up, "another address's is none of its");
+    node.note(ADDRESS);
+    let noted = node.look(&target).assigned.unwrap();
+    assert!(noted < Duration::from_secs(30) && noted < up, "{noted:?}");
+    let path = Path::new(RUN).join("assigned").join(ADDRESS.to_string());
+    std::fs::write(&path, "nonsense").unwrap();
+    assert_eq!(node.look(&target).assigned, Some(Duration::ZERO), "just now, for all one knows");
+    node.note(ADDRESS);
+    assert!(node.look(&target).assigned.unwrap() < up, "a new note covers the old one");
 }
 
 pub(crate) fn f024_the_same_address_with_another_prefix_is_another_address() {

@@ -89,7 +89,17 @@ impl Node {
     }
 
     pub(crate) fn see(&self, target: &KernelTarget) -> KernelView {
+        KernelView { assigned: None, ..self.look(target) }
+    }
+
+    /// What the host observes, and how long ago it noted an Assign.
+    pub(crate) fn look(&self, target: &KernelTarget) -> KernelView {
         self.net.block_on(|| self.host.observe(target)).unwrap()
+    }
+
+    /// Notes an Assign of the address.
+    pub(crate) fn note(&self, address: Ipv4Addr) {
+        self.net.block_on(|| self.host.note_assign(address)).unwrap();
     }
 
     /// Adds address and routing.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use firecamp_core::contract::exit::Exit;
+use firecamp_core::contract::timing;
 use firecamp_core::machine::{Attached, Failure, Outcome, Path};
 use firecamp_core::time::Moment;
 
@@ -54,8 +55,9 @@ const AFTER_DEADLINE: Duration = Duration::from_secs(20);
 /// and the shortest back-off of the trouble that repeats them.
 const MUTATIONS: u16 = 60;
 
-/// A metadata service lists an address at most so long after it has left.
-const LISTED_FOR: Duration = Duration::from_secs(35);
+/// A metadata service lists an address no longer after it has left, and no longer counts the Assign
+/// that brought it.
+const NEWS_FOR: Duration = timing::CALL_BOUND.saturating_add(timing::METADATA_LAG);
 
 /// No pod of a script has more.
 const LONGEST_GRACE: Duration = Duration::from_secs(30);
@@ -108,7 +110,7 @@ impl Audit {
             // The first attach of all looks for a free address, and others may be quicker.
             (true, _) if attached.epoch.0 == 1 => (2 + FIRST_LOOKS, 1),
             (true, Path::SameNode) => (1, 0),
-            // Listed from an earlier life on this ENI, presence proves nothing: one look more.
+            // So soon after an earlier life on this node presence proves nothing: one look more.
             (true, Path::Moved) => (2 + u16::from(self.was_here(life.now, attached)), 1),
         };
         if life.calls > calls || life.mutations > mutations {
@@ -124,7 +126,8 @@ impl Audit {
     fn was_here(&self, now: Moment, attached: &Attached) -> bool {
         let known = self.known.iter().find(|known| known.address == attached.address);
         let (Some(known), Some(eni)) = (known, EniIx::of(&attached.eni)) else { return false };
-        known.left.iter().any(|(left, at)| *left == eni && now.since(*at) < LISTED_FOR)
+        let here = |left: EniIx| left.node() == eni.node();
+        known.left.iter().any(|(left, at)| here(*left) && now.since(*at) < NEWS_FOR)
     }
 
     fn explained(&mut self, life: &Life, outcome: &Outcome) {

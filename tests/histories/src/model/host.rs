@@ -67,7 +67,7 @@ impl Model<'_> {
         };
         if let (Some(target), true) = (target, self.world.node(node).hardware_at > self.now) {
             let reply = if let Action::Observe(_) = action {
-                let mut view = self.world.node(node).kernel.observe(target);
+                let mut view = self.world.node(node).kernel.observe(target, self.now);
                 (view.link, view.link_up) = (None, false);
                 Reply::Observed(Ok(view))
             } else {
@@ -105,7 +105,12 @@ impl Model<'_> {
         let node = self.processes[slot.at()].spawn.node;
         let kernel = &self.world.node(node).kernel;
         if let Action::Observe(target) = action {
-            return Reply::Observed(Ok(kernel.observe(target)));
+            return Reply::Observed(Ok(kernel.observe(target, self.now)));
+        }
+        if let Action::NoteAssign(address) = action {
+            let now = self.now;
+            self.world.node_mut(node).kernel.note_assign(*address, now);
+            return Reply::Host(Ok(true));
         }
         let used = if let Action::ReadSockets(address) = action {
             kernel.sockets(*address)

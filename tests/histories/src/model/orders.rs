@@ -216,12 +216,13 @@ impl Model<'_> {
         // A hot-plugged ENI, or metadata after a boot, may take its time.
         let slow = !self.healing && self.others.once_in(6);
         let boots = self.others.millis(0, if slow { 45_000 } else { 2_000 });
-        let hardware_at = self.now.plus(boots);
+        let now = self.now;
+        let hardware_at = now.plus(boots);
         let world = self.world.node_mut(node);
         match power {
             Power::Lost => {
                 let foreign = world.kernel.addresses.get(&crate::world::FOREIGN).copied();
-                world.kernel.reboot();
+                world.kernel.reboot(now);
                 // Whoever put the foreign address there does so again.
                 world.kernel.addresses.extend(foreign.map(|held| (crate::world::FOREIGN, held)));
                 self.audit.rebooted(node);

@@ -44,6 +44,7 @@ impl Model<'_> {
             }
             Action::AddAddress(..)
             | Action::AddRouting(..)
+            | Action::NoteAssign(_)
             | Action::Observe(_)
             | Action::RemoveAddress(..)
             | Action::RemoveRouting(..)

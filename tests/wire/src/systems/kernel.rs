@@ -124,12 +124,22 @@ impl HostNet for Node {
         self.change((target.address, holder), true, add).await
     }
 
+    async fn note_assign(&self, address: Ipv4Addr) -> Result<(), HostFailure> {
+        let slot = self.0.slot;
+        self.call(|site, _, now| {
+            let node = site.process(slot).spawn.node;
+            site.cluster.node_mut(node).kernel.note_assign(address, now);
+            Ok(())
+        })
+        .await
+    }
+
     async fn observe(&self, target: &KernelTarget) -> Result<KernelView, HostFailure> {
         let slot = self.0.slot;
         self.call(|site, _, now| {
             let node = site.process(slot).spawn.node;
             let node = &site.cluster.nodes[node.at()];
-            let mut view = node.kernel.observe(target);
+            let mut view = node.kernel.observe(target, now);
             if node.hardware_at > now {
                 (view.link, view.link_up) = (None, false);
             }
