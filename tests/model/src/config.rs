@@ -48,6 +48,8 @@ pub struct Config {
     pub answers: bool,
     /// Time passes only where somebody waits for it.
     pub lazy: bool,
+    /// Nothing is broken, and EC2 calls are counted.
+    pub calm: bool,
     /// The node's agents do their duties.
     pub agent: bool,
     /// Outsiders are of this cluster, or foreign.
@@ -88,6 +90,7 @@ const BASE: Config = Config {
     warm: false,
     answers: false,
     lazy: false,
+    calm: false,
     agent: false,
     foreign: false,
     budget: NO_FAULT,
@@ -113,6 +116,14 @@ pub const CONFIGS: &[Config] = &[
         lag: 1,
         hooks: Hooks::PreStop,
         ..BASE
+    },
+    Config {
+        name: "calm",
+        about: "three incarnations on three nodes and no fault: what an attach costs in EC2 calls",
+        nodes: 3,
+        pods: 3,
+        calm: true,
+        ..COARSE
     },
     Config {
         name: "force-delete",
@@ -268,6 +279,7 @@ impl Config {
             "warm" => self.warm = on,
             "answers" => self.answers = on,
             "lazy" => self.lazy = on,
+            "calm" => self.calm = on,
             "agent" => self.agent = on,
             "foreign" => self.foreign = on,
             "crash" => self.budget.crash = number,

@@ -181,7 +181,10 @@ impl Small {
     pub(crate) fn ended(&self, world: &mut World, proc: Proc, end: End) {
         let pod = usize::from(proc.pod);
         match end {
-            End::Attached { overlapped } => self.attached(world, proc, overlapped),
+            End::Attached { overlapped, path } => {
+                self.settle(world, proc, path);
+                self.attached(world, proc, overlapped);
+            }
             _ if proc.kind == Kind::Agent => {}
             End::Released(released) => {
                 self.released(world, pod, released);

@@ -67,6 +67,7 @@
 
 mod acts;
 mod agent;
+mod budget;
 mod cast;
 mod command;
 mod config;

@@ -10,7 +10,7 @@ use firecamp_core::agent::{Duty, Errand};
 use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::canonical::Canonical;
 use firecamp_core::contract::exit::Exit;
-use firecamp_core::machine::{Machine, Outcome, Release as Released};
+use firecamp_core::machine::{Machine, Outcome, Path, Release as Released};
 use firecamp_core::record::{State, StaticIp, Write};
 use firecamp_core::release::{Release, ReleaseInput};
 use firecamp_core::time::Moment;
@@ -133,7 +133,7 @@ impl Ask {
 /// How a machine ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    Attached { overlapped: bool },
+    Attached { overlapped: bool, path: Path },
     Released(Released),
     Mended,
     Failed(Exit),
@@ -337,7 +337,9 @@ fn ticks(length: Duration) -> u8 {
 
 fn end(outcome: &Outcome) -> End {
     match outcome {
-        Outcome::Attached(attached) => End::Attached { overlapped: attached.overlapped },
+        Outcome::Attached(attached) => {
+            End::Attached { overlapped: attached.overlapped, path: attached.path }
+        }
         Outcome::Released { release, .. } => End::Released(*release),
         Outcome::Mended { .. } => End::Mended,
         Outcome::Failed(failure) => End::Failed(failure.exit),

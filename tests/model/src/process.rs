@@ -3,6 +3,7 @@
 use firecamp_core::bug::{Bug, planted};
 
 use crate::agent::of_errand;
+use crate::budget::Spent;
 use crate::cast::{Cast, Kind, OWNERS, small};
 use crate::machines::Ask;
 use crate::model::Small;
@@ -37,6 +38,9 @@ impl Small {
             let at = self.context(world, proc);
             proc.machine = self.machines.reply(proc.machine, Seen::Waited, at);
             proc.waited = 0;
+        }
+        if ask == Ask::BackOff {
+            proc.spent.looks = 0; // Trouble may cost reads: here, T went by before the call.
         }
         proc
     }
@@ -145,6 +149,7 @@ impl Small {
         let at = self.context(world, proc);
         let ask = self.machines.known(proc.machine).ask;
         let lately = Self::lately(world, at);
+        self.count(world, slot, ask);
         let address = &mut world.addresses[at.member];
         let lock = address.kernel_at(at.node).lock;
         let present = address.kernel_at(at.node).present;
@@ -243,6 +248,9 @@ impl Small {
     /// Tells a machine, and ends the process if the machine is at its end.
     pub(crate) fn tell(&self, world: &mut World, slot: usize, seen: Seen) {
         let mut proc = world.proc(slot);
+        if self.config.calm {
+            proc.spent.heed(seen);
+        }
         let at = self.context(world, proc);
         proc.machine = self.machines.reply(proc.machine, seen, at);
         (proc.waited, proc.compared) = (0, false);
@@ -341,5 +349,15 @@ impl Small {
 }
 
 pub(crate) fn proc_of(pod: u8, kind: Kind, run: u8, told: bool) -> Proc {
-    Proc { pod, kind, run, machine: 0, waited: 0, signalled: told, told, compared: false }
+    Proc {
+        pod,
+        kind,
+        run,
+        machine: 0,
+        waited: 0,
+        signalled: told,
+        told,
+        compared: false,
+        spent: Spent::default(),
+    }
 }

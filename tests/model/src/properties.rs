@@ -97,6 +97,9 @@ fn always() -> Vec<Property<Small>> {
         Property::always("no release of a live pod", |_: &Small, w: &World| {
             !w.is_wrong(Wrong::Early)
         }),
+        Property::always("calls keep within their budget", |_: &Small, w: &World| {
+            !w.is_wrong(Wrong::Budget)
+        }),
         Property::always(HEALS, Small::heals),
     ]
 }

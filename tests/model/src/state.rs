@@ -3,6 +3,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use crate::budget::Spent;
 use crate::cast::{Kind, MEMBERS, NOBODY, NODES, OWNERS, PODS, Who};
 
 /// Processes at once.
@@ -123,6 +124,8 @@ pub(crate) struct Proc {
     pub(crate) told: bool,
     /// The lock's record was compared before the lock was taken: a deliberate bug.
     pub(crate) compared: bool,
+    /// What it has asked of EC2, where that is counted.
+    pub(crate) spent: Spent,
 }
 
 impl Proc {
@@ -189,6 +192,8 @@ pub(crate) enum Wrong {
     Left = 16,
     /// A stop released a pod that was not ending.
     Early = 32,
+    /// An attach cost more EC2 calls than it may.
+    Budget = 64,
 }
 
 /// A state.
@@ -269,7 +274,9 @@ impl Hash for World {
                 | (u64::from(proc.told) << 1)
                 | (u64::from(proc.compared) << 2)
                 | ((proc.kind as u64) << 3);
+            let spent = proc.spent.looks | (proc.spent.changes << 2) | (proc.spent.proofs << 4);
             let who = (u64::from(proc.pod) << 8) | (u64::from(proc.waited) << 16);
+            let who = who | (u64::from(spent) << 24);
             hasher.write_u64((u64::from(proc.machine) << 32) | who | flags);
         }
         let calls = self.calls.iter().flatten().fold(0_u64, |word, c| {

@@ -24,6 +24,11 @@ fn f118_there_and_back() {
 }
 
 #[test]
+fn what_an_attach_costs_where_nothing_is_broken() {
+    holds("calm");
+}
+
+#[test]
 fn f006_pods_deleted_by_force() {
     holds("force-delete");
 }

@@ -225,10 +225,10 @@ impl Hold {
             self.at = At::Write;
             return Ok(None);
         }
-        let ours = stored.filter(|s| {
-            s.object.attachment.as_ref().is_some_and(|a| a.run == input.run)
-                && s.object.epoch == self.decided(input).record.epoch
-        });
+        // All of it: an earlier take of this run may have landed late, without the mark of this one.
+        let taken =
+            self.take.as_ref().map_or_else(|| self.decided(input).record, |t| t.record.clone());
+        let ours = stored.filter(|stored| stored.object == taken);
         match ours {
             Some(stored) => {
                 *crossed = Some(Step::Attach(7));
