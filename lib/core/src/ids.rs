@@ -147,6 +147,10 @@ text_id!(
     SubnetId, "subnet id", "subnet- and 8 or 17 hexadecimal digits", |t| is_ec2_id(t, "subnet")
 );
 text_id!(
+    /// An EBS volume id (`vol-…`).
+    VolumeId, "EBS volume id", "vol- and 8 or 17 hexadecimal digits", |t| is_ec2_id(t, "vol")
+);
+text_id!(
     /// An availability zone (`us-east-1a`).
     Zone, "availability zone", "1 to 64 letters, digits or '-'", |t| is_token(t, 64)
 );
