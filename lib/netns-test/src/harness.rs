@@ -27,6 +27,13 @@ pub struct Case {
 /// process in its own namespaces, and prints what libtest would.
 #[must_use]
 pub fn run(cases: &[Case]) -> ExitCode {
+    run_entering(cases, enter)
+}
+
+/// The same for cases that need another place than [`enter`] makes: each process calls `enter`
+/// before its case.
+#[must_use]
+pub fn run_entering(cases: &[Case], enter: fn()) -> ExitCode {
     let args = match Args::parse(std::env::args().skip(1)) {
         Ok(args) => args,
         Err(why) => return say(&format!("error: {why}")).map_or(ExitCode::FAILURE, |()| 2.into()),

@@ -35,7 +35,7 @@ mod harness;
 mod net;
 mod space;
 
-pub use harness::{Case, run};
+pub use harness::{Case, run, run_entering};
 pub use net::Net;
 pub use space::enter;
 
