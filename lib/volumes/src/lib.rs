@@ -1,0 +1,32 @@
+//! The volumes of one node: what EC2 says of their attachments, what the kernel says of devices,
+//! mounts and space, and what Kubernetes says of volumes and pods, joined into one [`Table`] with
+//! what is wrong. It tracks and reports; it never formats, mounts or detaches.
+//!
+//! * [`seen`]: what was observed, as plain data.
+//! * [`join`](mod@join): which of it belongs to which volume.
+//! * [`judge`]: what is wrong with a volume at this moment.
+//! * [`Tracker`]: what is wrong for long enough to be said, and numbers that stand still.
+//! * [`Volumes`]: the node's side, as a trait; [`node`] is the real one.
+
+pub mod device;
+#[cfg(test)]
+mod fixture;
+pub mod join;
+pub mod judge;
+#[cfg(feature = "node")]
+pub mod node;
+mod outside;
+pub mod path;
+pub mod reason;
+pub mod seen;
+mod steady;
+mod table;
+mod track;
+
+pub use outside::{Change, Volumes, VolumesFailure, VolumesKind, observe};
+pub use reason::Reason;
+pub use table::{
+    MOUNTS_SHOWN, MountShown, News, PodShown, Problem, SpaceShown, Table, VolumeKind, VolumeRow,
+    news,
+};
+pub use track::Tracker;

@@ -1,0 +1,125 @@
+//! What can be wrong with a volume.
+
+use std::fmt;
+use std::time::Duration;
+
+/// For how long a report stays after its cause was last seen, so that what flaps is told once.
+pub const LEAVE: Duration = Duration::from_mins(1);
+
+/// Something that is wrong with a volume. Names are stable: they are reasons of conditions and
+/// Events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Reason {
+    /// EC2 has been attaching it for too long.
+    StuckAttaching,
+    /// EC2 has been detaching it for too long.
+    StuckDetaching,
+    /// EC2 cannot detach it, because this node uses the device.
+    Busy,
+    /// Kubernetes says that attaching or detaching fails.
+    AttachmentFailing,
+    /// Kubernetes believes that it is attached, and EC2 shows no attachment.
+    StaleAttachment,
+    /// EC2 says attached, and there is no device.
+    DeviceMissing,
+    /// There is a device, and EC2 shows no attachment.
+    DeviceWithoutVolume,
+    /// An EBS device whose serial names no volume.
+    SerialUnreadable,
+    /// A link of udev names another volume than the device's serial.
+    LinkMismatch,
+    /// It is attached, not mounted, and no persistent volume names it.
+    NotInKubernetes,
+    /// Volume, node affinity and node are not in one zone.
+    ZoneMismatch,
+    /// A pod on this node claims it and has no mount of it.
+    NotMounted,
+    /// It is still mounted for a pod that is gone.
+    PodGone,
+    /// It refuses writes that nobody asked to be refused.
+    ReadOnly,
+    /// Its filesystem does not answer.
+    NotResponding,
+    /// Few bytes are left.
+    AlmostFull,
+    /// Few inodes are left.
+    InodesAlmostFull,
+}
+
+impl Reason {
+    /// All of them, in the order in which they are reported.
+    pub const ALL: [Self; 17] = [
+        Self::StuckAttaching,
+        Self::StuckDetaching,
+        Self::Busy,
+        Self::AttachmentFailing,
+        Self::StaleAttachment,
+        Self::DeviceMissing,
+        Self::DeviceWithoutVolume,
+        Self::SerialUnreadable,
+        Self::LinkMismatch,
+        Self::NotInKubernetes,
+        Self::ZoneMismatch,
+        Self::NotMounted,
+        Self::PodGone,
+        Self::ReadOnly,
+        Self::NotResponding,
+        Self::AlmostFull,
+        Self::InodesAlmostFull,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::StuckAttaching => "StuckAttaching",
+            Self::StuckDetaching => "StuckDetaching",
+            Self::Busy => "Busy",
+            Self::AttachmentFailing => "AttachmentFailing",
+            Self::StaleAttachment => "StaleAttachment",
+            Self::DeviceMissing => "DeviceMissing",
+            Self::DeviceWithoutVolume => "DeviceWithoutVolume",
+            Self::SerialUnreadable => "SerialUnreadable",
+            Self::LinkMismatch => "LinkMismatch",
+            Self::NotInKubernetes => "NotInKubernetes",
+            Self::ZoneMismatch => "ZoneMismatch",
+            Self::NotMounted => "NotMounted",
+            Self::PodGone => "PodGone",
+            Self::ReadOnly => "ReadOnly",
+            Self::NotResponding => "NotResponding",
+            Self::AlmostFull => "AlmostFull",
+            Self::InodesAlmostFull => "InodesAlmostFull",
+        }
+    }
+
+    /// For how long it must be so before it is reported.
+    pub fn patience(self) -> Duration {
+        match self {
+            // What the EBS driver calls stuck.
+            Self::StuckAttaching | Self::StuckDetaching | Self::Busy => Duration::from_secs(90),
+            // sysfs proves nothing in the first seconds after an attach.
+            Self::DeviceMissing
+            | Self::SerialUnreadable
+            | Self::LinkMismatch
+            | Self::AttachmentFailing => Duration::from_secs(30),
+            // EC2 is read once a minute, and kubelet unmounts at its own pace.
+            Self::DeviceWithoutVolume
+            | Self::NotInKubernetes
+            | Self::NotMounted
+            | Self::PodGone => Duration::from_mins(2),
+            // After that long Kubernetes itself gives up on a detach.
+            Self::StaleAttachment => Duration::from_mins(6),
+            Self::ZoneMismatch
+            | Self::ReadOnly
+            | Self::NotResponding
+            | Self::AlmostFull
+            | Self::InodesAlmostFull => Duration::ZERO,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,277 @@
+//! What was observed of a node's volumes: plain data, and no client of any outside system.
+//!
+//! A part that could not be read is `None`, which is never the same as empty: nothing is
+//! concluded from it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use firecamp_core::ids::{InvalidId, PodUid, VolumeId, Zone};
+
+/// Everything that was observed at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// EC2.
+    pub cloud: Option<CloudView>,
+    /// The kernel.
+    pub node: NodeView,
+    /// Kubernetes.
+    pub cluster: Option<ClusterView>,
+}
+
+/// What EC2 says of this instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudView {
+    /// The zone of the instance.
+    pub zone: Zone,
+    /// Every volume with an attachment to the instance, in whatever state.
+    pub attachments: Vec<Attachment>,
+}
+
+/// Where an attachment is in its life. EC2 shows no detached one: it vanishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "camelCase")
+)]
+pub enum AttachmentState {
+    /// On its way to the instance.
+    Attaching,
+    /// There.
+    Attached,
+    /// On its way off.
+    Detaching,
+    /// To be detached, but the guest still uses the device.
+    Busy,
+}
+
+/// A volume that EC2 shows on this instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// The volume.
+    pub volume: VolumeId,
+    /// Its state.
+    pub state: AttachmentState,
+    /// How long ago EC2 says that the attaching began, if the caller can tell.
+    pub age: Option<Duration>,
+    /// The name that was asked for (`/dev/sdf`). On Nitro only a label.
+    pub label: String,
+    /// It goes with its instance.
+    pub delete_on_termination: bool,
+    /// The zone of the volume.
+    pub zone: Zone,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// What the kernel says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeView {
+    /// The disks.
+    pub devices: Option<Vec<BlockDevice>>,
+    /// The mounts, in the kernel's order: a later one hides an earlier one at the same point.
+    pub mounts: Option<Vec<Mount>>,
+    /// The room on mounted filesystems, by their device number, where it was asked for.
+    pub space: BTreeMap<DeviceNumber, Space>,
+}
+
+/// `MAJOR:MINOR`. A filesystem without a block device has major 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceNumber {
+    /// The major number.
+    pub major: u32,
+    /// The minor number.
+    pub minor: u32,
+}
+
+impl fmt::Display for DeviceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.major, self.minor)
+    }
+}
+
+impl FromStr for DeviceNumber {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let parsed = text.split_once(':').and_then(|(major, minor)| {
+            Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
+        });
+        parsed.ok_or_else(|| InvalidId {
+            kind: "device number",
+            expected: "MAJOR:MINOR",
+            text: text.chars().take(80).collect(),
+        })
+    }
+}
+
+/// A disk, or a device that is made of others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockDevice {
+    /// The kernel's name (`nvme1n1`), which says nothing of the volume.
+    pub name: String,
+    /// Its number.
+    pub number: DeviceNumber,
+    /// Its size.
+    pub bytes: u64,
+    /// It refuses writes.
+    pub read_only: bool,
+    /// Its model, without padding.
+    pub model: Option<String>,
+    /// Its serial, without padding.
+    pub serial: Option<String>,
+    /// Its partitions.
+    pub partitions: Vec<Partition>,
+    /// The devices and partitions that it is made of (LVM, encryption, RAID), by name.
+    pub below: Vec<String>,
+    /// The names that udev gave to it or to a partition of it, below `by-id` and `by-path`.
+    pub links: Vec<String>,
+}
+
+/// A partition of a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// The kernel's name.
+    pub name: String,
+    /// Its number.
+    pub number: DeviceNumber,
+}
+
+/// A mount of this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// The filesystem.
+    pub device: DeviceNumber,
+    /// The directory of the filesystem that is shown; `/` for all of it.
+    pub root: String,
+    /// Where.
+    pub point: String,
+    /// The type of the filesystem (`ext4`, `nfs4`, `fuse.glusterfs`).
+    pub fstype: String,
+    /// What was mounted, as it was named then.
+    pub source: String,
+    /// This mount refuses writes.
+    pub read_only: bool,
+    /// The whole filesystem refuses writes: it was mounted so, or it failed.
+    pub filesystem_read_only: bool,
+}
+
+/// What is known of the room on a filesystem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// It answered.
+    Known(Usage),
+    /// It did not answer in time: a server that is gone, or a device that is.
+    NotResponding,
+}
+
+/// The room on a filesystem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Bytes.
+    pub bytes: Amount,
+    /// Inodes. The total is zero where the filesystem does not count them.
+    pub inodes: Amount,
+}
+
+/// How much there is, and how much an ordinary user may still have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Amount {
+    /// All.
+    pub total: u64,
+    /// Free.
+    pub free: u64,
+}
+
+/// What Kubernetes says, as far as this node is concerned.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClusterView {
+    /// The pods of this node, in whatever phase: a pod that is not listed is gone.
+    pub pods: Vec<Pod>,
+    /// Persistent volumes: at least those that the pods or attachments of this node name.
+    pub persistent_volumes: Vec<PersistentVolume>,
+    /// Claims: at least those of the pods.
+    pub claims: Vec<Claim>,
+    /// The `VolumeAttachment`s of this node.
+    pub attachments: Vec<VolumeAttachment>,
+}
+
+/// A pod of this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// Its UID.
+    pub uid: PodUid,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// It is being deleted, or all its containers have ended.
+    pub ending: bool,
+    /// The claims that it uses.
+    pub claims: Vec<PodClaim>,
+}
+
+/// The use of a claim by a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodClaim {
+    /// The claim, in the namespace of the pod.
+    pub claim: String,
+    /// The pod asks for no more than reading.
+    pub read_only: bool,
+}
+
+/// The name of a `PersistentVolumeClaim`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClaimName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for ClaimName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A `PersistentVolumeClaim`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Its name.
+    pub name: ClaimName,
+    /// The volume that it is bound to.
+    pub volume: Option<String>,
+}
+
+/// A `PersistentVolume`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersistentVolume {
+    /// Its name.
+    pub name: String,
+    /// The claim that it is bound to.
+    pub claim: Option<ClaimName>,
+    /// The EBS volume behind it: the handle of the EBS driver, or the id of the in-tree source.
+    pub ebs: Option<VolumeId>,
+    /// It may only be read.
+    pub read_only: bool,
+    /// The zones that its node affinity allows; empty if it names none.
+    pub zones: Vec<Zone>,
+}
+
+/// A `VolumeAttachment` of this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeAttachment {
+    /// Its name.
+    pub name: String,
+    /// The persistent volume.
+    pub volume: String,
+    /// Kubernetes believes that it is attached.
+    pub attached: bool,
+    /// Attaching or detaching has failed. The text of the error changes with each attempt, so it
+    /// is not kept.
+    pub failing: bool,
+}

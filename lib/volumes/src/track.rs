@@ -1,0 +1,302 @@
+//! From what was seen, again and again, to a table that changes only when it matters.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use firecamp_core::ids::PodUid;
+use firecamp_core::time::Moment;
+
+use crate::device::{is_shared, iscsi_link};
+use crate::join::{Backing, Joined, Key, Row, join};
+use crate::judge::{Context, Fresh, judge, room};
+use crate::path::{How, Place};
+use crate::reason::Reason;
+use crate::seen::{Amount, BlockDevice, ClusterView, NodeView, Seen, Usage};
+use crate::steady::{Watch, hold};
+use crate::table::{
+    MOUNTS_SHOWN, MountShown, PodShown, Problem, SpaceShown, Table, VolumeKind, VolumeRow,
+};
+
+/// Shown totals move by this part of the total.
+const TOTAL_STEPS: u64 = 50;
+/// Shown free amounts move by this part of the total.
+const FREE_STEPS: u64 = 20;
+
+/// The tracker of a node's volumes: a state machine without clock and I/O.
+#[derive(Debug, Clone)]
+pub struct Tracker {
+    kubelet: String,
+    /// The latest that was read of each part.
+    known: Seen,
+    memory: BTreeMap<String, Memory>,
+}
+
+/// What is remembered of a volume.
+#[derive(Debug, Clone, Default)]
+struct Memory {
+    watches: BTreeMap<Reason, Watch>,
+    /// Its filesystem took writes.
+    writable: bool,
+    space: Option<SpaceShown>,
+}
+
+impl Tracker {
+    /// One that has seen nothing yet. `kubelet` is kubelet's directory.
+    pub fn new(kubelet: &str) -> Self {
+        Self { kubelet: kubelet.to_owned(), known: Seen::default(), memory: BTreeMap::new() }
+    }
+
+    /// One that goes on from the table that was published last, so that a restart publishes
+    /// nothing.
+    pub fn resume(kubelet: &str, published: &Table) -> Self {
+        let remembered = |row: &VolumeRow| {
+            let watch = |problem: &Problem| (problem.reason, Watch::reported(&problem.message));
+            let watches: BTreeMap<Reason, Watch> = row.problems.iter().map(watch).collect();
+            // What is reported as refusing writes did take them, or was to.
+            let writable = watches.contains_key(&Reason::ReadOnly);
+            (row.name.clone(), Memory { watches, writable, space: row.space })
+        };
+        let memory = published.volumes.iter().map(remembered).collect();
+        Self { memory, ..Self::new(kubelet) }
+    }
+
+    /// Takes in what was seen now, and returns the table. Parts that could not be read keep
+    /// their last known state, and nothing new is concluded from them.
+    pub fn step(&mut self, now: Moment, seen: Seen) -> Table {
+        let fresh = Fresh {
+            cloud: seen.cloud.is_some(),
+            devices: seen.node.devices.is_some(),
+            mounts: seen.node.mounts.is_some(),
+            cluster: seen.cluster.is_some(),
+        };
+        self.known = latest(std::mem::take(&mut self.known), seen);
+        let joined = join(&self.known, &self.kubelet);
+        let context = Context {
+            fresh,
+            zone: self.known.cloud.as_ref().map(|cloud| &cloud.zone),
+            pods: pods(&self.known).map(|pod| &pod.uid).collect(),
+            space: &self.known.node.space,
+            nitro: joined.nitro,
+        };
+        let mut memory = std::mem::take(&mut self.memory);
+        let mut kept = BTreeMap::new();
+        let mut volumes = Vec::new();
+        for (name, key, row) in named(&joined) {
+            let mut own = memory.remove(&name).unwrap_or_default();
+            own.take_in(now, (key, row), &context);
+            volumes.push(shown(&name, (key, row), &own, self.known.cluster.as_ref()));
+            kept.insert(name, own);
+        }
+        self.memory = kept;
+        volumes.sort_by(|a, b| a.name.cmp(&b.name));
+        Table { volumes }
+    }
+}
+
+/// What was seen now, and what was known before where nothing was.
+fn latest(known: Seen, seen: Seen) -> Seen {
+    Seen {
+        cloud: seen.cloud.or(known.cloud),
+        node: NodeView {
+            devices: seen.node.devices.or(known.node.devices),
+            mounts: seen.node.mounts.or(known.node.mounts),
+            space: seen.node.space,
+        },
+        cluster: seen.cluster.or(known.cluster),
+    }
+}
+
+fn pods(seen: &Seen) -> impl Iterator<Item = &crate::seen::Pod> {
+    seen.cluster.iter().flat_map(|cluster| &cluster.pods)
+}
+
+impl Memory {
+    fn take_in(&mut self, now: Moment, volume: (&Key, &Row<'_>), context: &Context<'_>) {
+        let (_, row) = volume;
+        if context.fresh.mounts {
+            let takes = row.mounts.iter().any(|placed| !placed.mount.filesystem_read_only);
+            self.writable = takes || (self.writable && !row.mounts.is_empty());
+        }
+        for reason in Reason::ALL {
+            let verdict = judge(reason, volume, context, self.writable);
+            let watch = self.watches.entry(reason).or_default();
+            watch.step(now, verdict, reason.patience());
+        }
+        if row.mounts.is_empty() {
+            self.space = None;
+        } else if let Some(usage) = room(row, context.space) {
+            self.space = Some(steady(self.space, usage));
+        }
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        let reported = self.watches.iter().filter_map(|(reason, watch)| {
+            Some(Problem { reason: *reason, message: watch.message()?.to_owned() })
+        });
+        reported.collect()
+    }
+}
+
+fn steady(shown: Option<SpaceShown>, usage: Usage) -> SpaceShown {
+    let amount = |before: Option<(u64, u64)>, amount: Amount| {
+        // What is exact stays exact as long as it stands still.
+        let total = match before {
+            Some((total, _)) if total.abs_diff(amount.total) < amount.total / TOTAL_STEPS => total,
+            Some(_) | None => amount.total,
+        };
+        let free = hold(before.map(|(_, free)| free), amount.free, total / FREE_STEPS);
+        (total, free.min(total))
+    };
+    let bytes = amount(shown.map(|s| (s.bytes_total, s.bytes_free)), usage.bytes);
+    let inodes = amount(shown.map(|s| (s.inodes_total, s.inodes_free)), usage.inodes);
+    SpaceShown {
+        bytes_total: bytes.0,
+        bytes_free: bytes.1,
+        inodes_total: inodes.0,
+        inodes_free: inodes.1,
+    }
+}
+
+/// The rows with names that no two share and that follow from the row alone, so that they stay.
+fn named<'j, 'a>(joined: &'j Joined<'a>) -> Vec<(String, &'j Key, &'j Row<'a>)> {
+    let mut count: BTreeMap<String, u32> = BTreeMap::new();
+    for (key, row) in &joined.rows {
+        *count.entry(short(key, row)).or_default() += 1;
+    }
+    let mut used = BTreeSet::new();
+    let mut all = Vec::new();
+    for (key, row) in &joined.rows {
+        let mut name = short(key, row);
+        if count.get(&name).is_some_and(|count| *count > 1) {
+            name = format!("{name} ({})", detail(key));
+        }
+        while !used.insert(name.clone()) {
+            name.push('+');
+        }
+        all.push((name, key, row));
+    }
+    all
+}
+
+fn short(key: &Key, row: &Row<'_>) -> String {
+    match key {
+        Key::Ebs(volume) => volume.to_string(),
+        Key::Named(volume, _) | Key::Wanted(volume) => volume.clone(),
+        Key::Device(name) => name.clone(),
+        Key::Filesystem(Backing::Source(source)) => source.clone(),
+        Key::Filesystem(Backing::Device(number)) => match row.devices.first() {
+            Some(device) => iscsi_link(device).unwrap_or(&device.name).to_owned(),
+            None => number.to_string(),
+        },
+    }
+}
+
+fn detail(key: &Key) -> String {
+    match key {
+        Key::Ebs(_) => "EBS".to_owned(),
+        Key::Wanted(_) => "wanted".to_owned(),
+        Key::Device(_) => "device".to_owned(),
+        Key::Named(_, Backing::Source(source)) => format!("from {source}"),
+        Key::Named(_, Backing::Device(number)) => format!("from {number}"),
+        Key::Filesystem(Backing::Source(source)) => format!("filesystem {source}"),
+        Key::Filesystem(Backing::Device(number)) => format!("filesystem {number}"),
+    }
+}
+
+fn shown(
+    name: &str,
+    (key, row): (&Key, &Row<'_>),
+    memory: &Memory,
+    cluster: Option<&ClusterView>,
+) -> VolumeRow {
+    let attachment = row.attachment;
+    let (first, volume) = (row.mounts.first(), row.persistent_volumes.first());
+    let device = row.devices.first();
+    let mounts = row.mounts.iter().take(MOUNTS_SHOWN);
+    let claim = volume.and_then(|volume| volume.claim.as_ref()).map(ToString::to_string);
+    let more = row.mounts.len().saturating_sub(MOUNTS_SHOWN);
+    VolumeRow {
+        name: name.to_owned(),
+        kind: kind(key, row),
+        volume_id: if let Key::Ebs(volume) = key { Some(volume.clone()) } else { None },
+        attachment: attachment.map(|attachment| attachment.state),
+        label: attachment.map(|attachment| attachment.label.clone()),
+        delete_on_termination: attachment.map(|attachment| attachment.delete_on_termination),
+        zone: attachment.map(|attachment| attachment.zone.clone()),
+        device: device.map(|device| device.name.clone()),
+        size: device.map(|d| d.bytes).or_else(|| attachment.map(|a| a.bytes)),
+        source: source(row),
+        filesystem: first.filter(|f| !is_raw(&f.place)).map(|f| f.mount.fstype.clone()),
+        space: memory.space,
+        persistent_volume: volume.map(|volume| volume.name.clone()),
+        claim: claim.or_else(|| wanted_claim(row)),
+        volume_attachment: row.volume_attachments.first().map(|va| va.name.clone()),
+        mounts: mounts.map(|placed| mount_shown(placed.mount, &placed.place, cluster)).collect(),
+        more_mounts: u32::try_from(more).unwrap_or(u32::MAX),
+        problems: memory.problems(),
+    }
+}
+
+fn wanted_claim(row: &Row<'_>) -> Option<String> {
+    let wanting = row.wanting.first()?;
+    Some(format!("{}/{}", wanting.pod.namespace, wanting.claim.claim))
+}
+
+fn is_raw(place: &Place) -> bool {
+    matches!(place, Place::Pod(pod) if pod.how == How::Block)
+}
+
+fn source(row: &Row<'_>) -> Option<String> {
+    let shared = row.mounts.iter().find(|placed| is_shared(&placed.mount.fstype));
+    let lun = || row.devices.iter().find_map(|device| iscsi_link(device)).map(str::to_owned);
+    shared.map(|placed| placed.mount.source.clone()).or_else(lun)
+}
+
+fn mount_shown(
+    mount: &crate::seen::Mount,
+    place: &Place,
+    cluster: Option<&ClusterView>,
+) -> MountShown {
+    let pod = match place {
+        Place::Pod(pod) => Some(&pod.pod),
+        Place::Ephemeral | Place::Global | Place::Elsewhere => None,
+    };
+    let name_of = |uid: &PodUid| {
+        let known = cluster?.pods.iter().find(|pod| pod.uid == *uid)?;
+        Some(format!("{}/{}", known.namespace, known.name))
+    };
+    MountShown {
+        point: mount.point.clone(),
+        pod: pod.map(|uid| PodShown { uid: uid.clone(), name: name_of(uid) }),
+        read_only: mount.read_only || mount.filesystem_read_only,
+    }
+}
+
+fn kind(key: &Key, row: &Row<'_>) -> VolumeKind {
+    let fstype = row.mounts.first().map(|placed| placed.mount.fstype.as_str());
+    let local = |place: &Place| matches!(place, Place::Pod(pod) if pod.how == How::Local);
+    let lun = |device: &BlockDevice| iscsi_link(device).is_some();
+    let store = |device: &BlockDevice| {
+        device.model.as_deref().is_some_and(|model| model == crate::device::INSTANCE_STORE_MODEL)
+    };
+    let ebs = matches!(key, Key::Ebs(_) | Key::Device(_))
+        || row.persistent_volumes.iter().any(|volume| volume.ebs.is_some());
+    if row.mounts.iter().any(|placed| local(&placed.place)) {
+        VolumeKind::Local
+    } else if ebs {
+        VolumeKind::Ebs
+    } else if row.devices.iter().any(|device| lun(device)) {
+        VolumeKind::Iscsi
+    } else if row.devices.iter().any(|device| store(device)) {
+        VolumeKind::InstanceStore
+    } else {
+        match fstype {
+            Some("nfs" | "nfs4") => VolumeKind::Nfs,
+            Some("fuse.glusterfs") => VolumeKind::Glusterfs,
+            Some(_) | None => VolumeKind::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "track_tests.rs"]
+mod tests;

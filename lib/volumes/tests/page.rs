@@ -1,0 +1,49 @@
+//! docs/volumes.md says what the code does.
+#![expect(clippy::unwrap_used, reason = "a test that cannot read the page has failed")]
+
+use std::path::Path;
+
+use firecamp_volumes::{MOUNTS_SHOWN, Reason, judge, reason};
+
+fn page() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::fs::read_to_string(root.join("docs/volumes.md")).unwrap()
+}
+
+#[test]
+fn the_page_lists_every_reason_in_its_order_with_its_patience() {
+    let page = page();
+    let table = page.split("| Reason | Reported after |").nth(1).unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let told: Vec<(String, String)> = rows
+        .map(|row| {
+            let mut cells = row.trim_matches('|').split(" | ").map(str::trim);
+            (cells.next().unwrap().to_owned(), cells.next().unwrap().to_owned())
+        })
+        .collect();
+    let known: Vec<(String, String)> = Reason::ALL
+        .iter()
+        .map(|reason| (reason.name().to_owned(), format!("{} s", reason.patience().as_secs())))
+        .collect();
+    assert_eq!(told, known);
+}
+
+#[test]
+fn the_page_names_the_bounds_that_the_code_has() {
+    let page = page();
+    assert_eq!(reason::LEAVE.as_secs(), 60, "the page says a minute");
+    for part in ["bytes", "inodes"] {
+        let (full, not) = (judge::FULL, judge::NOT_FULL);
+        let told = format!("{full} % or more of its {part} are in use, until it is below {not} %");
+        assert!(page.contains(&told), "{told}");
+    }
+    assert!(page.contains(&format!("At most {MOUNTS_SHOWN} mounts")));
+}
+
+#[test]
+fn reasons_are_named_as_they_are_spelled() {
+    for reason in Reason::ALL {
+        assert_eq!(format!("{reason:?}"), reason.name());
+        assert_eq!(reason.to_string(), reason.name());
+    }
+}
