@@ -53,6 +53,14 @@ pub enum Op {
     Publish,
     /// `MemberFile::sync`
     Sync,
+    /// `Volumes::devices`
+    Devices,
+    /// `Volumes::mounts`
+    Mounts,
+    /// `Volumes::space`
+    Space,
+    /// `Volumes::changed`
+    Changed,
 }
 
 /// How a call breaks.
