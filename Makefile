@@ -18,7 +18,7 @@ LEVEL ?= model
 SIM_FLAGS ?=
 
 .PHONY: bugs help check fmt clippy doc deny generated test model demo demo-release bench test-user \
-	test-moto coverage crashes fuzz sim mutants docs bless clean
+	test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ crashes: ## Every single crash and every pair, with SEEDS=N seeds for each scena
 
 test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user
 	scripts/as-user.sh bash -euc 'cargo test --locked; cargo demo'
+
+test-volumes: ## As root: volumes on real block devices (ext4, XFS, a FUSE that never answers)
+	cargo test --locked -p firecamp-volumes --features real-root --test blocks -- --test-threads 1
 
 # The wire level needs the SDK as `cargo test` has built it, so no package is named.
 SIM_model := -p firecamp-histories

@@ -5,11 +5,21 @@ use std::fs;
 use firecamp_volumes::node::Places;
 use firecamp_volumes::seen::Mount;
 use firecamp_volumes::{Reason, VolumesKind};
-use nix::mount::umount;
+use nix::mount::{MsFlags, mount, umount};
 
-use crate::node::{
-    KUBELET, LONG, Node, bind, fill, fill_inodes, freeze, freeze_mount, made, point, tmpfs,
-};
+use crate::node::{KUBELET, LONG, Node, fill, fill_inodes, freeze, made, point, tmpfs};
+
+const NONE: Option<&str> = None;
+
+fn bind(from: &str, to: &str) {
+    mount(Some(from), to, NONE, MsFlags::MS_BIND, NONE).unwrap();
+}
+
+/// This mount refuses writes from now on.
+fn freeze_mount(point: &str) {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    mount(NONE, point, NONE, flags, NONE).unwrap();
+}
 
 pub(crate) fn a_mount_with_an_odd_name_is_listed_and_asked() {
     let node = Node::new();

@@ -20,8 +20,8 @@ pub(crate) const SHORT: Duration = Duration::from_millis(50);
 const NONE: Option<&str> = None;
 
 pub(crate) struct Node {
-    runtime: tokio::runtime::Runtime,
-    volumes: NodeVolumes,
+    pub(crate) runtime: tokio::runtime::Runtime,
+    pub(crate) volumes: NodeVolumes,
     tracker: Tracker,
     now: Moment,
 }
@@ -83,17 +83,6 @@ impl Node {
     pub(crate) fn changed(&self, within: Duration) -> Change {
         self.runtime.block_on(self.volumes.changed(within)).unwrap()
     }
-
-    /// Begins to wait, and gives up before anything came.
-    pub(crate) fn wait_in_vain(&self) {
-        self.runtime.block_on(async {
-            tokio::select! {
-                biased;
-                change = self.volumes.changed(LONG) => panic!("{change:?}"),
-                () = tokio::task::yield_now() => {}
-            }
-        });
-    }
 }
 
 /// The pod `redis-0`, whose UID is its name, with the claim `data` on `pvc-1`.
@@ -134,19 +123,9 @@ pub(crate) fn tmpfs(source: &str, point: &str, options: &str) {
     mount(Some(source), point, Some("tmpfs"), flags, Some(options)).unwrap();
 }
 
-pub(crate) fn bind(from: &str, to: &str) {
-    mount(Some(from), to, NONE, MsFlags::MS_BIND, NONE).unwrap();
-}
-
 /// The whole filesystem refuses writes from now on.
 pub(crate) fn freeze(point: &str) {
     mount(NONE, point, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, NONE).unwrap();
-}
-
-/// This mount refuses writes from now on.
-pub(crate) fn freeze_mount(point: &str) {
-    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
-    mount(NONE, point, NONE, flags, NONE).unwrap();
 }
 
 /// Fills the filesystem until this much of it is in use, in percent; returns what was written.

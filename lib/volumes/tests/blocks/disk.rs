@@ -1,0 +1,126 @@
+//! Disks that are files, and the place where they are used.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+
+/// A mount namespace of its own, as the real root: nobody else may mount a block device.
+pub(crate) fn enter() {
+    let all = fs::read_to_string("/proc/self/uid_map").expect("read who is root here");
+    let real =
+        nix::unistd::geteuid().is_root() && all.split_whitespace().nth(2) == Some("4294967295");
+    assert!(real, "this test mounts block devices: run `make test-volumes` as the real root");
+    for program in ["losetup", "addpart", "mkfs.ext4", "mkfs.xfs"] {
+        let found = ["/sbin", "/usr/sbin", "/bin", "/usr/bin"]
+            .iter()
+            .any(|directory| Path::new(directory).join(program).exists());
+        assert!(found, "this test needs {program} (util-linux, e2fsprogs, xfsprogs)");
+    }
+    for device in ["/dev/loop-control", "/dev/fuse"] {
+        assert!(Path::new(device).exists(), "this test needs {device} (modules loop and fuse)");
+    }
+    set_pdeathsig(Signal::SIGKILL).expect("ask to die with the parent");
+    unshare(CloneFlags::CLONE_NEWNS).expect("have a mount namespace of its own");
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("own the mounts");
+    let options = Some("mode=0755");
+    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), options).expect("own /run");
+}
+
+/// Runs a program of the system, and returns what it printed.
+fn run(program: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(program);
+    command.args(arguments).env("PATH", "/sbin:/usr/sbin:/bin:/usr/bin");
+    let done = command.output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{program} {arguments:?}: {said}");
+    String::from_utf8_lossy(&done.stdout).trim().to_owned()
+}
+
+/// A disk. Its loop device is free again when it is dropped, and when its last mount is gone.
+pub(crate) struct Disk {
+    /// Its device node.
+    pub(crate) node: String,
+    /// Where it was mounted, so that it can be let go.
+    mounted: Vec<String>,
+}
+
+impl Disk {
+    /// An empty disk of so many MiB.
+    pub(crate) fn new(name: &str, mib: u64) -> Self {
+        let path = format!("/run/{name}.img");
+        fs::File::create(&path).unwrap().set_len(mib << 20).unwrap();
+        let node = run("losetup", &["--find", "--show", &path]);
+        Self { node, mounted: Vec::new() }
+    }
+
+    /// A disk with one partition, which has an ext4 that is mounted there. The kernel is told of
+    /// the partition, because it need not know any kind of table.
+    pub(crate) fn partitioned(name: &str, point: &str) -> Self {
+        let mut disk = Self::new(name, 64);
+        run("addpart", &[&disk.node, "1", "2048", "65536"]);
+        let part = format!("{}p1", disk.node);
+        run("mkfs.ext4", &["-q", &part]);
+        disk.mount(&part, "ext4", point);
+        disk
+    }
+
+    /// One with this filesystem, mounted there. ext4 has few inodes.
+    pub(crate) fn mounted(name: &str, fstype: &str, point: &str) -> Self {
+        let (mib, arguments): (u64, &[&str]) = match fstype {
+            "ext4" => (32, &["-q", "-N", "256", "-m", "0"]),
+            // XFS refuses to be smaller.
+            _ => (300, &["-q"]),
+        };
+        let mut disk = Self::new(name, mib);
+        run(&format!("mkfs.{fstype}"), &[arguments, &[&disk.node]].concat());
+        let node = disk.node.clone();
+        disk.mount(&node, fstype, point);
+        disk
+    }
+
+    fn mount(&mut self, node: &str, fstype: &str, point: &str) {
+        let options = (fstype == "ext4").then_some("errors=remount-ro");
+        mount(Some(node), point, Some(fstype), MsFlags::empty(), options).unwrap();
+        self.mounted.push(point.to_owned());
+    }
+
+    /// The kernel's name of it.
+    pub(crate) fn name(&self) -> String {
+        self.node.trim_start_matches("/dev/").to_owned()
+    }
+
+    /// The filesystem is told of an error that it did not have.
+    pub(crate) fn break_ext4(&self) {
+        let path = format!("/sys/fs/ext4/{}/trigger_fs_error", self.name());
+        fs::write(path, "made by a test").unwrap();
+    }
+
+    /// A sysfs that shows it as an NVMe device with this serial.
+    pub(crate) fn as_nvme(&self, serial: &str) -> String {
+        let real = format!("/sys/block/{}", self.name());
+        let fake = "/run/sys/block/nvme1n1";
+        fs::create_dir_all(format!("{fake}/device")).unwrap();
+        for attribute in ["dev", "size", "ro"] {
+            fs::copy(format!("{real}/{attribute}"), format!("{fake}/{attribute}")).unwrap();
+        }
+        fs::write(format!("{fake}/device/model"), "Amazon Elastic Block Store   \n").unwrap();
+        fs::write(format!("{fake}/device/serial"), format!("{serial}\n")).unwrap();
+        "/run/sys".to_owned()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        for point in self.mounted.iter().rev() {
+            // One that a test has unmounted itself is gone already.
+            umount2(point.as_str(), MntFlags::MNT_DETACH).ok();
+        }
+        drop(Command::new("losetup").args(["--detach", &self.node]).status());
+    }
+}
