@@ -262,6 +262,16 @@ pub struct PersistentVolume {
     pub zones: Vec<Zone>,
 }
 
+/// The EBS volume that a volume handle of the EBS driver names, or the `volumeID` of the in-tree
+/// source, which may be written as a URL (`aws://ZONE/vol-…`).
+pub fn ebs_volume(handle: &str) -> Option<VolumeId> {
+    let id = match handle.strip_prefix("aws://") {
+        Some(url) => url.rsplit('/').next()?,
+        None => handle,
+    };
+    id.parse().ok()
+}
+
 /// A `VolumeAttachment` of this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeAttachment {
@@ -274,4 +284,30 @@ pub struct VolumeAttachment {
     /// Attaching or detaching has failed. The text of the error changes with each attempt, so it
     /// is not kept.
     pub failing: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_handle_is_an_id_or_a_url_of_one() {
+        let id: VolumeId = "vol-0123456789abcdef0".parse().unwrap();
+        for handle in ["", "aws:///", "aws://us-east-1a/"] {
+            assert_eq!(ebs_volume(&format!("{handle}{id}")), Some(id.clone()), "{handle}");
+        }
+        for handle in ["", "fs-0123456789abcdef0", "us-east-1a/vol-0123456789abcdef0", "aws://"] {
+            assert_eq!(ebs_volume(handle), None, "{handle}");
+        }
+    }
+
+    #[test]
+    fn a_device_number_is_read_as_it_is_written() {
+        for text in ["0:60", "259:4294967295"] {
+            assert_eq!(text.parse::<DeviceNumber>().unwrap().to_string(), text);
+        }
+        for text in ["", "1", "1:", ":1", "1:2:3", "-1:0", "1:4294967296"] {
+            assert!(text.parse::<DeviceNumber>().is_err(), "{text}");
+        }
+    }
 }

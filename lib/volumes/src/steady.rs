@@ -15,17 +15,24 @@ pub(crate) struct Watch {
     reported: Option<String>,
     /// Since when it has been otherwise than is reported.
     since: Option<Moment>,
+    /// Since when it has been bad, reported or not.
+    bad: Option<Moment>,
 }
 
 impl Watch {
     /// One that was reported before this process began.
     pub(crate) fn reported(message: &str) -> Self {
-        Self { reported: Some(message.to_owned()), since: None }
+        Self { reported: Some(message.to_owned()), ..Self::default() }
     }
 
     /// What is to be reported.
     pub(crate) fn message(&self) -> Option<&str> {
         self.reported.as_deref()
+    }
+
+    /// For how long it has been bad, as far as this process knows.
+    pub(crate) fn lasted(&self, now: Moment) -> Option<Duration> {
+        Some(now.since(self.bad?))
     }
 
     /// Takes in a verdict. It is reported once it has been bad for `patience`, and no longer once
@@ -36,6 +43,8 @@ impl Watch {
             Verdict::Bad { message, age } => (Some(message), age, patience),
             Verdict::Good => (None, Duration::ZERO, LEAVE),
         };
+        let begun = Moment(now.0.saturating_sub(age));
+        self.bad = wanted.is_some().then(|| self.bad.map_or(begun, |bad| bad.min(begun)));
         if wanted.is_some() == self.reported.is_some() {
             self.since = None;
             self.reported = wanted;
@@ -43,7 +52,8 @@ impl Watch {
         }
         let since = *self.since.get_or_insert(now);
         if now.since(since).max(age) >= needed {
-            *self = Self { reported: wanted, since: None };
+            self.since = None;
+            self.reported = wanted;
         }
     }
 }
@@ -91,6 +101,21 @@ mod tests {
         let old = Verdict::Bad { message: "old".to_owned(), age: PATIENCE };
         watch.step(at(0), old, PATIENCE);
         assert_eq!(watch.message(), Some("old"));
+    }
+
+    #[test]
+    fn how_long_it_has_been_bad_is_known_before_it_is_reported_and_until_it_is_good() {
+        let mut watch = Watch::default();
+        assert_eq!(watch.lasted(at(5)), None);
+        watch.step(at(10), bad(), PATIENCE);
+        watch.step(at(30), Verdict::Unknown, PATIENCE);
+        assert_eq!(watch.lasted(at(40)), Some(Duration::from_secs(30)));
+        let age = Duration::from_secs(60);
+        watch.step(at(100), Verdict::Bad { message: "bad".to_owned(), age }, PATIENCE);
+        assert_eq!(watch.lasted(at(110)), Some(Duration::from_secs(100)), "longer than its age");
+        watch.step(at(120), Verdict::Good, PATIENCE);
+        assert_eq!(watch.lasted(at(120)), None);
+        assert!(watch.message().is_some());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From what was seen, again and again, to a table that changes only when it matters.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use firecamp_core::ids::PodUid;
 use firecamp_core::time::Moment;
@@ -10,7 +11,7 @@ use crate::join::{Backing, Joined, Key, Row, join};
 use crate::judge::{Context, Fresh, judge, room};
 use crate::path::{How, Place};
 use crate::reason::Reason;
-use crate::seen::{Amount, BlockDevice, ClusterView, NodeView, Seen, Usage};
+use crate::seen::{Amount, BlockDevice, ClusterView, NodeView, Pod, Seen, Usage};
 use crate::steady::{Watch, hold};
 use crate::table::{
     MOUNTS_SHOWN, MountShown, PodShown, Problem, SpaceShown, Table, VolumeKind, VolumeRow,
@@ -68,7 +69,7 @@ impl Tracker {
             mounts: seen.node.mounts.is_some(),
             cluster: seen.cluster.is_some(),
         };
-        self.known = latest(std::mem::take(&mut self.known), seen);
+        self.known = latest(std::mem::take(&mut self.known), sorted(seen));
         let joined = join(&self.known, &self.kubelet);
         let context = Context {
             fresh,
@@ -90,6 +91,36 @@ impl Tracker {
         volumes.sort_by(|a, b| a.name.cmp(&b.name));
         Table { volumes }
     }
+
+    /// For how long each cause of a problem has lasted, whether it is reported yet or not: for
+    /// metrics, since the table carries no ages. Names of volumes as in the table.
+    pub fn lasting(&self, now: Moment) -> impl Iterator<Item = (&str, Reason, Duration)> {
+        self.memory.iter().flat_map(move |(name, memory)| {
+            let lasting = memory.watches.iter();
+            lasting.filter_map(move |(reason, watch)| {
+                Some((name.as_str(), *reason, watch.lasted(now)?))
+            })
+        })
+    }
+}
+
+/// In an order of its own, so that the order of lists and caches changes no table. That of mounts
+/// means something.
+fn sorted(mut seen: Seen) -> Seen {
+    if let Some(cloud) = &mut seen.cloud {
+        cloud.attachments.sort_by(|a, b| a.volume.cmp(&b.volume));
+    }
+    if let Some(devices) = &mut seen.node.devices {
+        devices.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    if let Some(cluster) = &mut seen.cluster {
+        let name = |pod: &Pod| (pod.namespace.clone(), pod.name.clone(), pod.uid.clone());
+        cluster.pods.sort_by_cached_key(name);
+        cluster.persistent_volumes.sort_by(|a, b| a.name.cmp(&b.name));
+        cluster.claims.sort_by(|a, b| a.name.cmp(&b.name));
+        cluster.attachments.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    seen
 }
 
 /// What was seen now, and what was known before where nothing was.
@@ -105,7 +136,7 @@ fn latest(known: Seen, seen: Seen) -> Seen {
     }
 }
 
-fn pods(seen: &Seen) -> impl Iterator<Item = &crate::seen::Pod> {
+fn pods(seen: &Seen) -> impl Iterator<Item = &Pod> {
     seen.cluster.iter().flat_map(|cluster| &cluster.pods)
 }
 

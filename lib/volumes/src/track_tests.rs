@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -159,6 +157,49 @@ fn f086_a_pod_without_the_mount_that_it_claims_is_named() {
     let mut tracker = Tracker::new(KUBELET);
     tracker.step(seconds(0), ending.clone());
     assert_eq!(reasons(&tracker.step(seconds(3600), ending)), [], "it does not want it any more");
+}
+
+#[test]
+fn f082_how_long_a_pod_has_waited_for_its_volume_can_be_told_from_the_first_second_on() {
+    let (seen, name) = broken(Reason::NotMounted);
+    let mut tracker = Tracker::new(KUBELET);
+    tracker.step(seconds(0), healthy());
+    assert_eq!(tracker.lasting(seconds(9)).count(), 0);
+    tracker.step(seconds(10), seen.clone());
+    tracker.step(seconds(500), seen);
+    let told: Vec<_> = tracker.lasting(seconds(510)).collect();
+    assert_eq!(told, [(name.as_str(), Reason::NotMounted, Duration::from_secs(500))]);
+    tracker.step(seconds(520), healthy());
+    assert_eq!(tracker.lasting(seconds(520)).count(), 0);
+}
+
+#[test]
+fn the_order_of_what_was_seen_changes_no_table() {
+    let mut seen = healthy();
+    seen.cluster().pods.extend([pod("redis-1"), pod("redis-2")]);
+    for name in ["redis-1", "redis-2"] {
+        let claim = PodClaim { claim: "data-redis-0".to_owned(), read_only: false };
+        let pods = &mut seen.cluster().pods;
+        pods.iter_mut().find(|pod| pod.name == name).unwrap().claims = Vec::from([claim]);
+    }
+    let second = crate::seen::VolumeAttachment { name: "a".to_owned(), ..believed("pvc-1") };
+    seen.cluster().attachments.push(second);
+    seen.cluster().persistent_volumes.push(pv("twice", "redis-0", Some(volume(DATA))));
+    let twin = crate::seen::BlockDevice { name: "nvme9n1".to_owned(), ..nvme(9, &volume(DATA)) };
+    seen.devices().push(twin);
+    let mut turned = seen.clone();
+    turned.cloud().attachments.reverse();
+    turned.devices().reverse();
+    let cluster = turned.cluster();
+    cluster.pods.reverse();
+    cluster.persistent_volumes.reverse();
+    cluster.claims.reverse();
+    cluster.attachments.reverse();
+    let mut tracker = Tracker::new(KUBELET);
+    tracker.step(seconds(0), seen.clone());
+    let table = tracker.step(seconds(3600), seen);
+    assert_ne!(reasons(&table), [], "something is told of several");
+    assert_eq!(tracker.step(seconds(3601), turned), table);
 }
 
 #[test]
