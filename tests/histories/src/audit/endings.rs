@@ -105,13 +105,15 @@ impl Audit {
     /// one costs one and at most two.
     fn budget(&mut self, life: &Life, outcome: &Outcome) {
         let Outcome::Attached(attached) = outcome else { return };
-        let (calls, mutations) = match (self.calm, attached.path) {
+        // A release that was still under way when it began costs it looks, or a refusal.
+        let raced = life.causes.any(&[Cause::Conflict, Cause::Held]);
+        let (calls, mutations) = match (self.calm && !raced, attached.path) {
             (false, _) => return,
             // The first attach of all looks for a free address, and others may be quicker.
             (true, _) if attached.epoch.0 == 1 => (2 + FIRST_LOOKS, 1),
             (true, Path::SameNode) => (1, 0),
             // So soon after an earlier life on this node presence proves nothing: one look more.
-            (true, Path::Moved) => (2 + u16::from(self.was_here(life.now, attached)), 1),
+            (true, Path::Moved) => (2 + u16::from(self.was_here(life, attached)), 1),
         };
         if life.calls > calls || life.mutations > mutations {
             let Life { slot, calls, mutations, .. } = *life;
@@ -123,11 +125,13 @@ impl Audit {
         }
     }
 
-    fn was_here(&self, now: Moment, attached: &Attached) -> bool {
+    fn was_here(&self, life: &Life, attached: &Attached) -> bool {
         let known = self.known.iter().find(|known| known.address == attached.address);
         let (Some(known), Some(eni)) = (known, EniIx::of(&attached.eni)) else { return false };
         let here = |left: EniIx| left.node() == eni.node();
-        known.left.iter().any(|(left, at)| here(*left) && now.since(*at) < NEWS_FOR)
+        // The process looked at its note when it began.
+        let news = NEWS_FOR + life.awake;
+        known.left.iter().any(|(left, at)| here(*left) && life.now.since(*at) < news)
     }
 
     fn explained(&mut self, life: &Life, outcome: &Outcome) {
