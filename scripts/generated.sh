@@ -22,6 +22,8 @@ run --test documents --test table --test golden
 run --test performance
 # docs/crash-points.md.
 run --test enumeration
+# deploy/crds.
+run --test crds
 # docs/vpcbox-conformance.md.
 run --test conformance the_document_is_the_table
 # docs/file-registry.md and docs/examples/registry.

@@ -119,6 +119,8 @@ pub mod api {
     pub const STATIC_IP: &str = "StaticIP";
     /// Kind of a member's claim.
     pub const CLAIM: &str = "StaticIPClaim";
+    /// Kind of what is attached to a node.
+    pub const NODE_ATTACHMENTS: &str = "NodeAttachments";
 }
 
 /// Times of the protocol, each with its reason.

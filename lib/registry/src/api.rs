@@ -6,6 +6,7 @@
 
 mod claim;
 mod metadata;
+mod node;
 mod pool;
 mod problem;
 mod static_ip;
@@ -16,7 +17,14 @@ use serde::{Deserialize, Serialize};
 
 pub use claim::StaticIPClaimSpec;
 pub use metadata::{Condition, Metadata, Status};
-pub use pool::{AddressRange, PoolSubnetSpec, ReleasePolicy, StaticIPPoolSpec};
+pub use node::{
+    AddressStatus, BlockDevice, EniManager, EniStatus, FileSystem, MountStatus,
+    NodeAttachmentsSpec, NodeAttachmentsStatus, Slots, VolumeKind, VolumeStatus, VolumeUser,
+};
+pub use pool::{
+    AddressRange, ClaimRetention, ClaimRetentionPolicy, PoolSubnetSpec, ReclaimPolicy,
+    ReleasePolicy, StaticIPPoolSpec,
+};
 pub use problem::InvalidObject;
 pub use static_ip::{Attachment, AttachmentState, ClaimRef, Mark, Mutation, StaticIPSpec};
 pub use yaml::{END_OF_OBJECT, InvalidYaml, MAX_BYTES, parse, render};
@@ -64,6 +72,12 @@ impl Kind for StaticIPPoolSpec {
 impl Kind for StaticIPSpec {
     const KIND: &'static str = api::STATIC_IP;
     const PLURAL: &'static str = "staticips";
+    const NAMESPACED: bool = false;
+}
+
+impl Kind for NodeAttachmentsSpec {
+    const KIND: &'static str = api::NODE_ATTACHMENTS;
+    const PLURAL: &'static str = "nodeattachments";
     const NAMESPACED: bool = false;
 }
 

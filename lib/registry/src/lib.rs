@@ -9,7 +9,8 @@ mod failure;
 pub mod file;
 pub mod memory;
 pub mod registry_url;
-mod rules;
+#[doc(hidden)]
+pub mod rules;
 
 pub use file::{FileRegistry, Timeouts};
 pub use memory::MemoryRegistry;

@@ -13,7 +13,7 @@ use ipnet::Ipv4Net;
 use crate::failure::failed;
 
 /// A field's path, and what is wrong with its value.
-pub(crate) type Problem = (String, String);
+pub type Problem = (String, String);
 
 /// EC2 allows subnets between /16 and /28.
 const CIDR_LENGTHS: std::ops::RangeInclusive<u8> = 16..=28;
@@ -37,7 +37,7 @@ fn refuse(
 }
 
 /// Checks a pool.
-pub(crate) fn check_pool(pool: &Pool) -> Result<(), Problem> {
+pub fn check_pool(pool: &Pool) -> Result<(), Problem> {
     let count = pool.subnets.len();
     refuse(count == 0, "spec.subnets", || "is empty: a pool needs a subnet".to_owned())?;
     refuse(count > MAX_SUBNETS, "spec.subnets", || {
@@ -94,7 +94,7 @@ fn check_cidr(cidr: Ipv4Net, field: String) -> Result<(), Problem> {
 }
 
 /// Checks a static IP by itself.
-pub(crate) fn check_static_ip(ip: &StaticIp) -> Result<(), Problem> {
+pub fn check_static_ip(ip: &StaticIp) -> Result<(), Problem> {
     check_cidr(ip.cidr, "spec.cidr".to_owned())?;
     refuse(!ip.cidr.contains(&ip.address), "spec.address", || {
         format!("{} is outside {}, the block of {}", ip.address, ip.cidr, ip.subnet)
@@ -127,7 +127,7 @@ pub(crate) fn check_static_ip(ip: &StaticIp) -> Result<(), Problem> {
 
 /// Checks that a static IP may become another: whose and where it is never changes, and its
 /// epoch never shrinks.
-pub(crate) fn check_static_ip_change(old: &StaticIp, new: &StaticIp) -> Result<(), Problem> {
+pub fn check_static_ip_change(old: &StaticIp, new: &StaticIp) -> Result<(), Problem> {
     let fixed = |same: bool, field: &str, old: &dyn ToString, new: &dyn ToString| {
         refuse(!same, field, || {
             format!("must not change from {} to {}", old.to_string(), new.to_string())
@@ -145,24 +145,21 @@ pub(crate) fn check_static_ip_change(old: &StaticIp, new: &StaticIp) -> Result<(
 }
 
 /// Checks that a claim may become another: its pool never changes.
-pub(crate) fn check_claim_change(old: &Claim, new: &Claim) -> Result<(), Problem> {
+pub fn check_claim_change(old: &Claim, new: &Claim) -> Result<(), Problem> {
     refuse(old.pool != new.pool, "spec.pool", || {
         format!("must not change from {} to {}", old.pool, new.pool)
     })
 }
 
 /// Whether the pool hands the address out.
-pub(crate) fn in_ranges(pool: &Pool, address: Ipv4Addr) -> bool {
+pub fn in_ranges(pool: &Pool, address: Ipv4Addr) -> bool {
     let ranges =
         |entry: &PoolSubnet| entry.ranges.iter().any(|(s, e)| (*s..=*e).contains(&address));
     pool.subnets.iter().any(ranges)
 }
 
 /// The pool of a member that has no claim and names none.
-pub(crate) fn only_pool(
-    member: &Member,
-    names: &BTreeSet<PoolName>,
-) -> Result<PoolName, RegistryFailure> {
+pub fn only_pool(member: &Member, names: &BTreeSet<PoolName>) -> Result<PoolName, RegistryFailure> {
     let mut each = names.iter();
     match (each.next(), each.next()) {
         (Some(only), None) => Ok(only.clone()),
@@ -187,11 +184,11 @@ pub(crate) fn only_pool(
 }
 
 /// There is no pool of that name.
-pub(crate) fn no_such_pool(name: &PoolName, place: &str) -> RegistryFailure {
+pub fn no_such_pool(name: &PoolName, place: &str) -> RegistryFailure {
     failed(RegistryKind::NotFound, format!("read StaticIPPool {name}: there is none {place}"))
 }
 
 /// A write that breaks a rule.
-pub(crate) fn refused(what: &str, (field, problem): Problem) -> RegistryFailure {
+pub fn refused(what: &str, (field, problem): Problem) -> RegistryFailure {
     failed(RegistryKind::Refused, format!("{what}: {field}: {problem}"))
 }

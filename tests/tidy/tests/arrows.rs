@@ -33,6 +33,15 @@ fn the_outside_systems_never_see_each_other_or_the_engine() {
 }
 
 #[test]
+fn the_registry_of_a_cluster_sees_no_other_system_and_no_simulator() {
+    let forbidden = |name: &str| {
+        let other = matches!(name, "firecamp-cloud" | "firecamp-host" | "firecamp-engine");
+        other || matches!(name, "firecamp-apiserver" | "firecamp-sim" | "firecamp-crds")
+    };
+    none_of(&GRAPH.links("firecamp-kube"), forbidden, "firecamp-kube");
+}
+
+#[test]
 fn the_engine_and_the_simulation_build_without_clients_of_the_outside() {
     let client = |name: &str| {
         let sdk = name.starts_with("aws-sdk-") || name == "aws-config";
@@ -45,7 +54,7 @@ fn the_engine_and_the_simulation_build_without_clients_of_the_outside() {
 
 #[test]
 fn no_container_links_a_simulator() {
-    let simulator = |name: &str| matches!(name, "firecamp-sim" | "firecamp-vpc" | "vpcbox");
+    let simulator = |name: &str| matches!(name, "firecamp-apiserver" | "firecamp-sim" | "firecamp-vpc" | "vpcbox");
     for own in ["firecamp-initcontainer", "firecamp-stopcontainer"] {
         none_of(&GRAPH.links(own), simulator, own);
     }

@@ -9,6 +9,7 @@ use super::{Metadata, StaticIPClaim};
 
 /// What decides about a claim. The claim's namespace and name are the member's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StaticIPClaimSpec {
     /// The pool that the address comes from. Never changes.

@@ -51,6 +51,7 @@ impl Metadata {
 
 /// What is reported about an object. Nothing decides by it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Status {
     /// Kubernetes' conditions, at most one of each type.
@@ -60,6 +61,7 @@ pub struct Status {
 
 /// One condition, as Kubernetes spells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Condition {
     /// What it is about, in CamelCase.

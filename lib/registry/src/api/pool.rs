@@ -13,17 +13,75 @@ use crate::rules;
 
 /// What decides about a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StaticIPPoolSpec {
     /// What a release does in EC2.
     #[serde(default)]
     pub release_policy: ReleasePolicy,
+    /// What becomes of an address whose claim is gone.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reclaim_policy: ReclaimPolicy,
+    /// What becomes of a claim whose StatefulSet no longer wants the member.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub claim_retention_policy: ClaimRetentionPolicy,
     /// One entry per EC2 subnet, at least one.
     pub subnets: Vec<PoolSubnetSpec>,
 }
 
+/// What becomes of an address whose claim is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum ReclaimPolicy {
+    /// The StaticIP stays, and with it the address, until a person removes it.
+    #[default]
+    Retain,
+    /// The StaticIP is removed once the address has left EC2, and may be handed out again.
+    Delete,
+}
+
+/// What becomes of the claims of a StatefulSet's members, as with
+/// `persistentVolumeClaimRetentionPolicy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClaimRetentionPolicy {
+    /// When the StatefulSet is deleted.
+    #[serde(default)]
+    pub when_deleted: ClaimRetention,
+    /// When the StatefulSet is scaled down below the member.
+    #[serde(default)]
+    pub when_scaled: ClaimRetention,
+}
+
+/// What becomes of a claim whose member is not wanted any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum ClaimRetention {
+    /// The claim stays, and the member finds its address again when it comes back.
+    #[default]
+    Retain,
+    /// The claim is removed, and the reclaim policy decides about its address.
+    Delete,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl StaticIPPoolSpec {
+    /// The field, if any, that asks for what only the agents of a cluster can do.
+    pub fn needs_a_cluster(&self) -> Option<&'static str> {
+        if !is_default(&self.reclaim_policy) {
+            return Some("spec.reclaimPolicy");
+        }
+        (!is_default(&self.claim_retention_policy)).then_some("spec.claimRetentionPolicy")
+    }
+}
+
 /// What a release of an address does in EC2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ReleasePolicy {
     /// The address stays on the ENI as a reservation.
     #[default]
@@ -34,6 +92,7 @@ pub enum ReleasePolicy {
 
 /// The addresses of one subnet that the pool hands out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PoolSubnetSpec {
     /// The id of the EC2 subnet.
@@ -50,6 +109,7 @@ pub struct PoolSubnetSpec {
 /// Addresses from `start` to `end`, both included. The five addresses that EC2 keeps in each
 /// subnet may lie inside; they are never handed out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddressRange {
     /// The first address.
@@ -65,7 +125,12 @@ impl From<&record::Pool> for StaticIPPool {
             record::ReleasePolicy::Keep => ReleasePolicy::Keep,
             record::ReleasePolicy::Unassign => ReleasePolicy::Unassign,
         };
-        let spec = StaticIPPoolSpec { release_policy, subnets };
+        let spec = StaticIPPoolSpec {
+            release_policy,
+            reclaim_policy: ReclaimPolicy::default(),
+            claim_retention_policy: ClaimRetentionPolicy::default(),
+            subnets,
+        };
         Self::new(Metadata::cluster(pool.name.as_str()), spec)
     }
 }

@@ -17,6 +17,7 @@ use crate::rules;
 /// What decides about an address. `address`, `pool`, `subnet`, `cidr`, `zone` and `claimRef`
 /// never change, and `epoch` never shrinks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StaticIPSpec {
     /// The address; the same as the object's name.
@@ -46,6 +47,7 @@ pub struct StaticIPSpec {
 
 /// The claim that an address belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClaimRef {
     /// The member's namespace.
@@ -56,6 +58,7 @@ pub struct ClaimRef {
 
 /// Which pod on which node and ENI.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Attachment {
     /// Where it stands.
@@ -77,6 +80,7 @@ pub struct Attachment {
 
 /// Where an attachment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum AttachmentState {
     /// Taken; EC2, kernel and file are on their way.
     Attaching,
@@ -92,6 +96,7 @@ pub enum AttachmentState {
 
 /// An EC2 call that may be in flight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Mark {
     /// Which call.
@@ -104,6 +109,7 @@ pub struct Mark {
 
 /// The EC2 call that a mark announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Mutation {
     /// AssignPrivateIpAddresses.
     Assign,

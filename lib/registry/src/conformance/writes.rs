@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use firecamp_core::failure::RegistryKind;
-use firecamp_core::ids::{EniId, Epoch, Version, Zone};
+use firecamp_core::ids::{EniId, Epoch, RunId, Version, Zone};
 use firecamp_core::outside::Registry;
 use firecamp_core::record::{Pool, State, StaticIp, Stored, Write};
 
@@ -125,7 +125,24 @@ pub async fn an_update_of_what_is_not_there_is_not_found<F: Fixture>(fixture: &F
     same("address", &good("read", registry.static_ip(ADDRESS).await)?, &None)
 }
 
-/// Also a write that changes nothing is one: who read before it is behind.
+/// Who read before a change is behind, whatever it changed back to.
+pub async fn every_change_has_a_version_of_its_own<F: Fixture>(fixture: &F) -> Outcome {
+    let (registry, _pool, mut last) = one_address(fixture).await?;
+    let mut versions = vec![last.version.clone()];
+    for round in 0..20 {
+        let run = RunId::new(&format!("init-{}", round % 2))?;
+        let mut next = attached(&last.object, 1)?;
+        there("attachment", next.attachment.as_mut())?.run = run;
+        last = update(&*registry, &last, next).await?;
+        if versions.contains(&last.version) {
+            return broken(format!("version {} came twice", last.version));
+        }
+        versions.push(last.version.clone());
+    }
+    Ok(())
+}
+
+/// Where it is so: also a write that changes nothing is one. In Kubernetes it is none.
 pub async fn every_write_has_a_version_of_its_own<F: Fixture>(fixture: &F) -> Outcome {
     let (registry, _pool, mut last) = one_address(fixture).await?;
     let mut versions = vec![last.version.clone()];

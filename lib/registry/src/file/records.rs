@@ -59,7 +59,13 @@ impl Store {
 
     fn pool(&self, name: &PoolName) -> Result<Option<Pool>, RegistryFailure> {
         let place = Place::pool(self.dir(), name)?;
-        let stored = self.record(&place, |object: &StaticIPPool| object.try_into())?;
+        let stored = self.record(&place, |object: &StaticIPPool| {
+            if let Some(field) = object.spec.needs_a_cluster() {
+                let problem = "only the agents of a cluster can do that: remove the field";
+                return Err(object.invalid(field, problem));
+            }
+            object.try_into()
+        })?;
         Ok(stored.map(|stored| stored.object))
     }
 

@@ -37,6 +37,26 @@ async fn whoever_starts_a_member_vouches_for_it() {
     assert_eq!(view, PodView::Vouched);
 }
 
+/// Nobody here would ever remove an address or a claim.
+#[tokio::test]
+async fn a_pool_that_asks_for_what_only_a_cluster_can_do_is_refused() {
+    let bench = Bench::new().await;
+    let file = bench.path("staticippools/a.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let fields = [
+        ("reclaimPolicy", "reclaimPolicy: Delete"),
+        ("claimRetentionPolicy", "claimRetentionPolicy:\n    whenScaled: Delete"),
+    ];
+    for (field, asks) in fields {
+        fs::write(&file, text.replace("spec:\n", &format!("spec:\n  {asks}\n"))).unwrap();
+        let failure = bench.registry.allocated(&bench.pool.name).await.unwrap_err();
+        assert_eq!(failure.kind, RegistryKind::Invalid, "{failure}");
+        assert!(failure.detail.contains(&format!("spec.{field}: only the agents")), "{failure}");
+    }
+    fs::write(&file, text.replace("spec:\n", "spec:\n  reclaimPolicy: Retain\n")).unwrap();
+    bench.registry.allocated(&bench.pool.name).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_change_that_a_person_makes_with_an_editor_is_a_conflict() {
     let (bench, stored) = Bench::with_address().await;

@@ -1,0 +1,6 @@
+//! The definitions, and the files that hold them.
+
+#[cfg(test)]
+mod crds {
+    mod definitions;
+}

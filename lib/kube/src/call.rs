@@ -1,0 +1,147 @@
+//! One HTTP request to the API server: bounded in time and size, never repeated.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use bytes::Bytes;
+use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
+use http::header::{ACCEPT, CONTENT_TYPE, DATE, USER_AGENT};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use kube::Client;
+use kube::client::Body;
+
+use crate::classify;
+
+/// How long requests to the API server may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// One request. The API server is told, and gives up by then, too.
+    pub call: Duration,
+    /// A list with all its pages.
+    pub list: Duration,
+}
+
+impl Default for Timeouts {
+    /// A request takes milliseconds; an API server that is started anew needs seconds.
+    fn default() -> Self {
+        Self { call: Duration::from_secs(5), list: Duration::from_secs(20) }
+    }
+}
+
+/// etcd keeps no object of more than 1.5 MiB; a page of names is smaller.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Names us in the API server's audit log.
+const AGENT: &str = concat!("firecamp/", env!("CARGO_PKG_VERSION"));
+
+/// Only names, versions and labels, of as many objects as there may be.
+const NAMES_ONLY: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+
+/// What is sent, and how people call it.
+pub(crate) struct Call {
+    /// `create StaticIP 10.0.0.9`.
+    pub(crate) what: String,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    /// More of the query, each as `name=value`.
+    pub(crate) query: Vec<String>,
+    pub(crate) accept: &'static str,
+    /// The type and the text of what is sent.
+    pub(crate) body: Option<(&'static str, Vec<u8>)>,
+}
+
+impl Call {
+    pub(crate) fn get(what: impl Display, path: String) -> Self {
+        Self {
+            what: what.to_string(),
+            method: Method::GET,
+            path,
+            query: Vec::new(),
+            accept: "application/json",
+            body: None,
+        }
+    }
+
+    pub(crate) fn list(what: impl Display, path: String, query: Vec<String>) -> Self {
+        Self { accept: NAMES_ONLY, query, ..Self::get(what, path) }
+    }
+
+    pub(crate) fn write(method: Method, what: String, path: String) -> Self {
+        Self { method, ..Self::get(what, path) }
+    }
+
+    /// What a request that was sent and not answered may have done.
+    pub(crate) fn in_doubt(&self) -> Effect {
+        if self.method == Method::GET { Effect::None } else { Effect::Unknown }
+    }
+
+    pub(crate) fn failed(
+        &self,
+        kind: RegistryKind,
+        effect: Effect,
+        problem: impl Display,
+    ) -> RegistryFailure {
+        RegistryFailure { kind, effect, detail: format!("{}: {problem}", self.what) }
+    }
+
+    fn request(&self, within: Duration) -> Result<Request<Body>, http::Error> {
+        let mut query = vec![format!("timeout={}s", within.as_secs().max(1))];
+        query.extend(self.query.iter().cloned());
+        let uri = format!("{}?{}", self.path, query.join("&"));
+        let request = Request::builder()
+            .method(self.method.clone())
+            .uri(uri)
+            .header(USER_AGENT, AGENT)
+            .header(ACCEPT, self.accept);
+        match &self.body {
+            Some((kind, bytes)) => {
+                request.header(CONTENT_TYPE, *kind).body(Body::from(bytes.clone()))
+            }
+            None => request.body(Body::empty()),
+        }
+    }
+}
+
+/// What the API server answered.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// The server's clock, as its header says.
+    pub(crate) date: Option<String>,
+    pub(crate) body: Bytes,
+}
+
+/// Sends the request once and reads its whole answer.
+pub(crate) async fn send(
+    client: &Client,
+    call: &Call,
+    within: Duration,
+) -> Result<Answer, RegistryFailure> {
+    match tokio::time::timeout(within, exchange(client, call, within)).await {
+        Ok(answer) => answer,
+        Err(_elapsed) => {
+            let problem = format!("no answer within {} s", within.as_secs_f32());
+            Err(call.failed(RegistryKind::Unavailable, call.in_doubt(), problem))
+        }
+    }
+}
+
+async fn exchange(
+    client: &Client,
+    call: &Call,
+    within: Duration,
+) -> Result<Answer, RegistryFailure> {
+    let request = call
+        .request(within)
+        .map_err(|wrong| call.failed(RegistryKind::Refused, Effect::None, wrong))?;
+    let response =
+        client.send(request).await.map_err(|wrong| classify::not_answered(call, &wrong))?;
+    let status = response.status();
+    let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+    let body = Limited::new(response.into_body(), MAX_BYTES).collect().await.map_err(|wrong| {
+        let problem = format!("the answer {status} broke off: {wrong}");
+        call.failed(RegistryKind::Unavailable, call.in_doubt(), problem)
+    })?;
+    Ok(Answer { status, date, body: body.to_bytes() })
+}

@@ -1,0 +1,154 @@
+//! What an answer of the API server means. That something is absent, there already or changed
+//! counts only with the `Status` object that the API server sends with the code: a proxy or a load
+//! balancer answers with the same codes and knows nothing of our objects.
+
+use std::error::Error;
+
+use firecamp_core::contract::api;
+use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
+use http::StatusCode;
+use serde::Deserialize;
+
+use crate::call::{Answer, Call};
+
+/// So much of a foreign text is shown.
+const SHOWN: usize = 400;
+
+/// Kubernetes' `Status`, as far as it is needed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    kind: String,
+    reason: String,
+    message: String,
+    details: Option<Details>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Details {
+    name: String,
+    kind: String,
+    causes: Vec<Cause>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Cause {
+    field: String,
+    message: String,
+}
+
+/// A failure before any answer.
+pub(crate) fn not_answered(call: &Call, wrong: &kube::Error) -> RegistryFailure {
+    let effect = if never_sent(wrong) { Effect::None } else { call.in_doubt() };
+    call.failed(RegistryKind::Unavailable, effect, shown(&chain(wrong)))
+}
+
+/// True if the request cannot have left: no connection, or no credentials to send it with.
+fn never_sent(wrong: &kube::Error) -> bool {
+    if matches!(wrong, kube::Error::Auth(_)) {
+        return true;
+    }
+    let mut next: Option<&(dyn Error + 'static)> = Some(wrong);
+    while let Some(error) = next {
+        if error
+            .downcast_ref::<hyper_util::client::legacy::Error>()
+            .is_some_and(hyper_util::client::legacy::Error::is_connect)
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// The error and its causes, each once.
+fn chain(wrong: &dyn Error) -> String {
+    let mut text = wrong.to_string();
+    let mut next = wrong.source();
+    while let Some(cause) = next {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+fn shown(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(SHOWN).collect()
+}
+
+/// Whether the answer says that exactly this object does not exist.
+pub(crate) fn is_absent(answer: &Answer, plural: &str, name: &str) -> bool {
+    if answer.status != StatusCode::NOT_FOUND {
+        return false;
+    }
+    let status = parse(answer);
+    let details = status.details.unwrap_or_default();
+    status.reason == "NotFound" && details.kind == plural && details.name == name
+}
+
+fn parse(answer: &Answer) -> Status {
+    let status: Status = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if status.kind == "Status" { status } else { Status::default() }
+}
+
+/// An answer that is no success.
+pub(crate) fn refused(call: &Call, answer: &Answer) -> RegistryFailure {
+    let status = parse(answer);
+    let (kind, effect) = meaning(call, answer.status, &status);
+    let code = answer.status.as_u16();
+    let said = match (status.message.as_str(), &status.details) {
+        ("", _) => shown(&String::from_utf8_lossy(&answer.body)),
+        (message, Some(details)) => shown(&format!("{message}{}", causes(details, message))),
+        (message, None) => shown(message),
+    };
+    let advice = advice(answer.status, &status, &said);
+    call.failed(kind, effect, format!("{code} {}: {said}{advice}", status.reason))
+}
+
+fn causes(details: &Details, message: &str) -> String {
+    let new = |cause: &&Cause| !cause.field.is_empty() && !message.contains(&cause.field);
+    let text = |cause: &Cause| format!("; {}: {}", cause.field, cause.message);
+    details.causes.iter().filter(new).map(text).collect()
+}
+
+/// The kinds that the API server's reasons mean, and whether a write may have taken effect.
+fn meaning(call: &Call, code: StatusCode, status: &Status) -> (RegistryKind, Effect) {
+    let reason = status.reason.as_str();
+    match (code.as_u16(), reason) {
+        (409, "AlreadyExists") => (RegistryKind::AlreadyExists, Effect::None),
+        (409, "Conflict") => (RegistryKind::Conflict, Effect::None),
+        // Of a create it means the namespace.
+        (404, "NotFound") if call.method == http::Method::POST => {
+            (RegistryKind::Refused, Effect::None)
+        }
+        (404, "NotFound") => (RegistryKind::NotFound, Effect::None),
+        // What the API server does not serve at all has no Status.
+        (400 | 401 | 403 | 404 | 405 | 406 | 413 | 415 | 422, _) => {
+            (RegistryKind::Refused, Effect::None)
+        }
+        // Refused before it was looked at; or a list's pages are too old, and it has to be begun
+        // again.
+        (429, _) | (410, "Expired" | "Gone") => (RegistryKind::Unavailable, Effect::None),
+        // 5xx: etcd may have answered too late; anything else is nobody's answer to us.
+        _ => (RegistryKind::Unavailable, call.in_doubt()),
+    }
+}
+
+fn advice(code: StatusCode, status: &Status, said: &str) -> String {
+    match code {
+        StatusCode::NOT_FOUND if status.reason.is_empty() || said.contains("the server could") => {
+            format!(": is {} served here? apply deploy/crds", api::VERSION)
+        }
+        StatusCode::UNAUTHORIZED => ": is the service account's token mounted and valid?".into(),
+        StatusCode::FORBIDDEN => {
+            ": the service account lacks that right: see the ClusterRoles of the deployment".into()
+        }
+        _ => String::new(),
+    }
+}

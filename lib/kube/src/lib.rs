@@ -1,0 +1,20 @@
+//! The registry of a cluster: claims, static IPs and pools as custom resources of the Kubernetes
+//! API, pods as the kubelet's own.
+//!
+//! One request is one attempt with a deadline, never repeated here, and every failure says
+//! whether a write may have taken effect. Reads are quorum reads. A write is a create, or a JSON
+//! patch that names the version that was read and replaces the spec alone, so that labels,
+//! finalizers, owners and the status stay whatever they are.
+
+mod call;
+mod classify;
+mod list;
+mod object;
+mod pod;
+mod registry;
+mod source;
+mod write;
+
+pub use call::Timeouts;
+pub use registry::KubeRegistry;
+pub use source::Source;

@@ -1,0 +1,137 @@
+//! Where objects of a kind are, and what is read of one.
+
+use std::net::Ipv4Addr;
+
+use firecamp_core::contract::api;
+use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
+use firecamp_core::ids::{Member, PoolName, Version};
+use firecamp_registry::api::{
+    Kind, Metadata, Object, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::call::{Answer, Call};
+
+/// The path and the name of one object.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) plural: &'static str,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
+    /// `StaticIP 10.0.0.9`.
+    pub(crate) label: String,
+    /// Without the name.
+    pub(crate) collection: String,
+}
+
+impl Place {
+    pub(crate) fn static_ip(address: Ipv4Addr) -> Self {
+        Self::cluster::<StaticIPSpec>(&address.to_string())
+    }
+
+    pub(crate) fn pool(name: &PoolName) -> Self {
+        Self::cluster::<StaticIPPoolSpec>(name.as_str())
+    }
+
+    pub(crate) fn claim(member: &Member) -> Self {
+        let plural = StaticIPClaimSpec::PLURAL;
+        let namespace = member.namespace();
+        Self {
+            plural,
+            namespace: Some(namespace.to_owned()),
+            name: member.name().to_owned(),
+            label: format!("{} {member}", StaticIPClaimSpec::KIND),
+            collection: format!("/apis/{}/namespaces/{namespace}/{plural}", api::VERSION),
+        }
+    }
+
+    pub(crate) fn pod(member: &Member) -> Self {
+        let namespace = member.namespace();
+        Self {
+            plural: "pods",
+            namespace: Some(namespace.to_owned()),
+            name: member.name().to_owned(),
+            label: format!("pod {member}"),
+            collection: format!("/api/v1/namespaces/{namespace}/pods"),
+        }
+    }
+
+    fn cluster<S: Kind>(name: &str) -> Self {
+        Self {
+            plural: S::PLURAL,
+            namespace: None,
+            name: name.to_owned(),
+            label: format!("{} {name}", S::KIND),
+            collection: collection::<S>(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> String {
+        format!("{}/{}", self.collection, self.name)
+    }
+}
+
+/// The path of all objects of a cluster-scoped kind.
+pub(crate) fn collection<S: Kind>() -> String {
+    format!("/apis/{}/{}", api::VERSION, S::PLURAL)
+}
+
+/// An object as the API server sends it. What is not listed is left alone, because our writes
+/// replace the spec only; an unknown field of the spec is an error, because they would lose it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire<S> {
+    api_version: String,
+    kind: String,
+    metadata: WireMetadata,
+    spec: S,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireMetadata {
+    name: String,
+    namespace: Option<String>,
+    resource_version: String,
+}
+
+/// The object of a successful answer, and its version.
+pub(crate) fn read<S>(
+    call: &Call,
+    place: &Place,
+    answer: &Answer,
+) -> Result<(Object<S>, Version), RegistryFailure>
+where
+    S: Kind + DeserializeOwned,
+{
+    let invalid = |problem: String| {
+        // Of a write we know that it was done, and not what it made.
+        let effect = call.in_doubt();
+        let kind = match effect {
+            Effect::None => RegistryKind::Invalid,
+            Effect::Unknown => RegistryKind::Unavailable,
+        };
+        call.failed(kind, effect, problem)
+    };
+    let wire: Wire<S> =
+        serde_json::from_slice(&answer.body).map_err(|wrong| invalid(wrong.to_string()))?;
+    if (&wire.metadata.name, &wire.metadata.namespace) != (&place.name, &place.namespace) {
+        return Err(invalid(format!("the answer is about {:?}", wire.metadata.name)));
+    }
+    let version = Version::new(&wire.metadata.resource_version)
+        .map_err(|wrong| invalid(wrong.to_string()))?;
+    let metadata = Metadata {
+        name: wire.metadata.name,
+        namespace: wire.metadata.namespace,
+        ..Metadata::default()
+    };
+    let object = Object {
+        api_version: wire.api_version,
+        kind: wire.kind,
+        metadata,
+        spec: wire.spec,
+        status: None,
+    };
+    Ok((object, version))
+}

@@ -1,0 +1,167 @@
+//! Which pod of a member is live: decided from the pod object and nothing else.
+
+use std::time::Duration;
+
+use firecamp_core::ids::{NodeName, PodUid};
+use firecamp_core::outside::{Life, PodView};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use serde::Deserialize;
+
+/// A pod, as far as it decides.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Pod {
+    metadata: PodMetadata,
+    #[serde(default)]
+    spec: PodSpec,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodMetadata {
+    name: String,
+    namespace: String,
+    uid: String,
+    deletion_timestamp: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodSpec {
+    node_name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodStatus {
+    phase: String,
+}
+
+/// Both clocks show whole seconds, so up to one may have passed already.
+const ROUNDING: Duration = Duration::from_secs(1);
+
+/// What is seen of the pod `NAMESPACE/NAME`. `date` is the API server's clock: its own node's and
+/// ours may differ by more than a grace period.
+pub(crate) fn view(
+    body: &[u8],
+    (namespace, name): (&str, &str),
+    date: Option<&str>,
+) -> Result<PodView, String> {
+    let pod: Pod = serde_json::from_slice(body).map_err(|wrong| wrong.to_string())?;
+    let Pod { metadata, spec, status } = pod;
+    if (metadata.namespace.as_str(), metadata.name.as_str()) != (namespace, name) {
+        return Err(format!("the answer is about {}/{}", metadata.namespace, metadata.name));
+    }
+    let node = match spec.node_name.as_str() {
+        "" => None,
+        name => Some(NodeName::new(name).map_err(|wrong| format!("spec.nodeName: {wrong}"))?),
+    };
+    let pod = PodUid::new(&metadata.uid).map_err(|wrong| format!("metadata.uid: {wrong}"))?;
+    let life = match (status.phase.as_str(), metadata.deletion_timestamp) {
+        ("Succeeded" | "Failed", _) => Life::Terminal,
+        (_, Some(end)) => Life::Terminating(left(&end, date)),
+        (_, None) => Life::Running,
+    };
+    Ok(PodView::Present { pod, node, life })
+}
+
+/// What is left of the grace period. `deletionTimestamp` is when it ends, not when it began.
+fn left(end: &str, date: Option<&str>) -> Option<Duration> {
+    let end: Timestamp = end.parse().ok()?;
+    let now = rfc2822::DateTimeParser::new().parse_timestamp(date?).ok()?;
+    let left = Duration::try_from(end.duration_since(now)).unwrap_or_default();
+    Some(left.saturating_sub(ROUNDING))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "Fri, 20 Nov 2026 15:00:00 GMT";
+    const UID: &str = "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e11";
+
+    fn pod(metadata: &str, spec: &str, status: &str) -> String {
+        format!(
+            r#"{{"metadata":{{"name":"redis-0","namespace":"prod","uid":"{UID}"{metadata}}},
+                "spec":{{{spec}}},"status":{{{status}}}}}"#
+        )
+    }
+
+    fn seen(text: &str, date: Option<&str>) -> Result<(Option<String>, Life), String> {
+        match view(text.as_bytes(), ("prod", "redis-0"), date)? {
+            PodView::Present { pod, node, life } => {
+                assert_eq!(pod.as_str(), UID);
+                Ok((node.map(|node| node.to_string()), life))
+            }
+            other @ (PodView::Vouched | PodView::Absent) => Err(format!("{other:?}")),
+        }
+    }
+
+    fn ending(end: &str, date: Option<&str>) -> Life {
+        let more = format!(r#","deletionTimestamp":"{end}","deletionGracePeriodSeconds":30"#);
+        seen(&pod(&more, r#""nodeName":"n1""#, r#""phase":"Running""#), date).unwrap().1
+    }
+
+    #[test]
+    fn a_pod_without_a_node_is_not_scheduled_yet() {
+        let text = pod("", "", r#""phase":"Pending""#);
+        assert_eq!(seen(&text, Some(NOW)), Ok((None, Life::Running)));
+    }
+
+    #[test]
+    fn a_pod_that_runs_is_on_its_node() {
+        let text = pod("", r#""nodeName":"ip-10-0-0-7.ec2.internal""#, r#""phase":"Running""#);
+        let node = Some("ip-10-0-0-7.ec2.internal".to_owned());
+        assert_eq!(seen(&text, Some(NOW)), Ok((node, Life::Running)));
+    }
+
+    #[test]
+    fn a_deleted_pod_has_what_is_left_until_its_deletion_timestamp_by_the_servers_clock() {
+        let life = ending("2026-11-20T15:00:30Z", Some(NOW));
+        assert_eq!(life, Life::Terminating(Some(Duration::from_secs(29))));
+        for over in ["2026-11-20T15:00:00Z", "2026-11-20T14:00:00Z"] {
+            assert_eq!(ending(over, Some(NOW)), Life::Terminating(Some(Duration::ZERO)), "{over}");
+        }
+    }
+
+    #[test]
+    fn without_the_servers_clock_nobody_guesses_what_is_left() {
+        for date in [None, Some("yesterday")] {
+            assert_eq!(ending("2026-11-20T15:00:30Z", date), Life::Terminating(None));
+        }
+        assert_eq!(ending("soon", Some(NOW)), Life::Terminating(None));
+    }
+
+    #[test]
+    fn a_pod_whose_containers_have_ended_is_terminal_deleted_or_not() {
+        for phase in ["Succeeded", "Failed"] {
+            let status = format!(r#""phase":"{phase}""#);
+            for more in ["", r#","deletionTimestamp":"2026-11-20T15:00:30Z""#] {
+                let life = seen(&pod(more, r#""nodeName":"n1""#, &status), Some(NOW)).unwrap().1;
+                assert_eq!(life, Life::Terminal, "{phase} {more}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_this_pod_is_no_answer() {
+        let other = pod("", "", "").replace("redis-0", "redis-1");
+        let cases = [
+            (other.as_str(), "redis-1"),
+            (r#"{"metadata":{"name":"redis-0","namespace":"prod"}}"#, "uid"),
+            ("{}", "metadata"),
+            ("", "EOF"),
+            ("<html>", "expected"),
+        ];
+        for (text, named) in cases {
+            let wrong = view(text.as_bytes(), ("prod", "redis-0"), None).unwrap_err();
+            assert!(wrong.contains(named), "{text}: {wrong}");
+        }
+        let node = pod("", r#""nodeName":"a/b""#, "");
+        let wrong = view(node.as_bytes(), ("prod", "redis-0"), None).unwrap_err();
+        assert!(wrong.contains("spec.nodeName"), "{wrong}");
+    }
+}

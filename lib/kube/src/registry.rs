@@ -1,0 +1,174 @@
+//! [`Registry`] over the Kubernetes API.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
+use firecamp_core::ids::{Member, PoolName, Version};
+use firecamp_core::outside::{PodView, Registry};
+use firecamp_core::record::{Claim, MemberRecords, Pool, StaticIp, Stored, Write};
+use firecamp_registry::api::{
+    InvalidObject, Kind, Object, StaticIP, StaticIPClaim, StaticIPClaimSpec, StaticIPPool,
+    StaticIPPoolSpec, StaticIPSpec,
+};
+use firecamp_registry::rules;
+use http::StatusCode;
+use kube::Client;
+use serde::de::DeserializeOwned;
+
+use crate::call::{self, Answer, Call, Timeouts};
+use crate::object::{self, Place};
+use crate::{classify, list, pod, write};
+
+/// The registry of a cluster.
+#[derive(Clone)]
+pub struct KubeRegistry {
+    client: Client,
+    timeouts: Timeouts,
+}
+
+impl std::fmt::Debug for KubeRegistry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KubeRegistry").field("timeouts", &self.timeouts).finish_non_exhaustive()
+    }
+}
+
+impl KubeRegistry {
+    /// Uses a client that must not repeat requests by itself; [`crate::Source::connect`] makes
+    /// such a one.
+    pub fn new(client: Client, timeouts: Timeouts) -> Self {
+        Self { client, timeouts }
+    }
+
+    async fn get(&self, place: &Place) -> Result<(Call, Answer), RegistryFailure> {
+        let call = Call::get(format!("read {}", place.label), place.path());
+        let answer = call::send(&self.client, &call, self.timeouts.call).await?;
+        Ok((call, answer))
+    }
+
+    /// One object, or none if the API server says that it does not exist.
+    async fn record<S, T>(
+        &self,
+        place: &Place,
+        convert: impl FnOnce(&Object<S>) -> Result<T, InvalidObject>,
+    ) -> Result<Option<Stored<T>>, RegistryFailure>
+    where
+        S: Kind + DeserializeOwned,
+    {
+        let (call, answer) = self.get(place).await?;
+        if classify::is_absent(&answer, place.plural, &place.name) {
+            return Ok(None);
+        }
+        if answer.status != StatusCode::OK {
+            return Err(classify::refused(&call, &answer));
+        }
+        let (object, version) = object::read::<S>(&call, place, &answer)?;
+        let object = convert(&object)
+            .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))?;
+        Ok(Some(Stored { version, object }))
+    }
+
+    async fn pool(&self, name: &PoolName) -> Result<Option<Pool>, RegistryFailure> {
+        let place = Place::pool(name);
+        let stored = self.record(&place, |object: &StaticIPPool| object.try_into()).await?;
+        Ok(stored.map(|stored| stored.object))
+    }
+
+    async fn existing_pool(&self, name: &PoolName) -> Result<Pool, RegistryFailure> {
+        self.pool(name).await?.ok_or_else(|| rules::no_such_pool(name, "in the cluster"))
+    }
+
+    async fn pool_of_new_member(
+        &self,
+        member: &Member,
+        wanted: Option<&PoolName>,
+    ) -> Result<Pool, RegistryFailure> {
+        if let Some(name) = wanted {
+            return self.existing_pool(name).await;
+        }
+        let parse = |name: &str| PoolName::new(name).ok();
+        let names = list::names::<StaticIPPoolSpec, _>(&self.client, self.timeouts, parse).await?;
+        self.existing_pool(&rules::only_pool(member, &names)?).await
+    }
+
+    /// What a bound claim names: its address and its pool, both at once.
+    async fn bound(
+        &self,
+        claim: &Claim,
+    ) -> Result<(Option<Stored<StaticIp>>, Option<Pool>), RegistryFailure> {
+        let static_ip = async {
+            match claim.address {
+                Some(address) => self.static_ip(address).await,
+                None => Ok(None),
+            }
+        };
+        tokio::try_join!(static_ip, self.pool(&claim.pool))
+    }
+
+    /// The version that a write made.
+    fn written(call: &Call, place: &Place, answer: &Answer) -> Result<Version, RegistryFailure> {
+        if !answer.status.is_success() {
+            return Err(classify::refused(call, answer));
+        }
+        let version = if place.plural == StaticIPClaimSpec::PLURAL {
+            object::read::<StaticIPClaimSpec>(call, place, answer)?.1
+        } else {
+            object::read::<StaticIPSpec>(call, place, answer)?.1
+        };
+        Ok(version)
+    }
+}
+
+impl Registry for KubeRegistry {
+    async fn member(
+        &self,
+        member: &Member,
+        pool: Option<&PoolName>,
+    ) -> Result<MemberRecords, RegistryFailure> {
+        let place = Place::claim(member);
+        let claim = self.record(&place, |object: &StaticIPClaim| object.try_into()).await?;
+        let (static_ip, pool) = match &claim {
+            Some(claim) => self.bound(&claim.object).await?,
+            None => (None, Some(self.pool_of_new_member(member, pool).await?)),
+        };
+        Ok(MemberRecords { claim, static_ip, pool })
+    }
+
+    async fn static_ip(
+        &self,
+        address: Ipv4Addr,
+    ) -> Result<Option<Stored<StaticIp>>, RegistryFailure> {
+        let place = Place::static_ip(address);
+        self.record(&place, |object: &StaticIP| object.try_into()).await
+    }
+
+    async fn pod(&self, member: &Member) -> Result<PodView, RegistryFailure> {
+        let place = Place::pod(member);
+        let (call, answer) = self.get(&place).await?;
+        if classify::is_absent(&answer, place.plural, &place.name) {
+            return Ok(PodView::Absent);
+        }
+        if answer.status != StatusCode::OK {
+            return Err(classify::refused(&call, &answer));
+        }
+        let names = (member.namespace(), member.name());
+        pod::view(&answer.body, names, answer.date.as_deref())
+            .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))
+    }
+
+    /// From names alone, and of every pool: an address that has an object is taken, whatever
+    /// pool the object names.
+    async fn allocated(&self, pool: &PoolName) -> Result<BTreeSet<Ipv4Addr>, RegistryFailure> {
+        let pool = self.existing_pool(pool).await?;
+        let parse = |name: &str| name.parse::<Ipv4Addr>().ok();
+        let mut taken = list::names::<StaticIPSpec, _>(&self.client, self.timeouts, parse).await?;
+        taken.retain(|address| rules::in_ranges(&pool, *address));
+        Ok(taken)
+    }
+
+    async fn write(&self, write: &Write) -> Result<Version, RegistryFailure> {
+        let (call, place) = write::request(write)?;
+        let answer = call::send(&self.client, &call, self.timeouts.call).await?;
+        Self::written(&call, &place, &answer)
+    }
+}

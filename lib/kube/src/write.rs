@@ -1,0 +1,92 @@
+//! The two writes: create, and replace the spec of the version that was read.
+
+use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
+use firecamp_core::ids::Version;
+use firecamp_core::record::{Stored, Write};
+use firecamp_registry::api::{Kind, Object, StaticIP, StaticIPClaim};
+use firecamp_registry::rules;
+use http::Method;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::call::Call;
+use crate::object::Place;
+
+/// Names the owner of what is written, in `metadata.managedFields`.
+const MANAGER: &str = "fieldManager=firecamp";
+/// A field that the server's schema lacks is refused, not dropped.
+const STRICT: &str = "fieldValidation=Strict";
+
+/// The request of a write, and what it is about.
+pub(crate) fn request(write: &Write) -> Result<(Call, Place), RegistryFailure> {
+    match write {
+        Write::CreateClaim(claim) => {
+            create(Place::claim(&claim.member), &StaticIPClaim::from(claim))
+        }
+        Write::CreateStaticIp(ip) => {
+            let place = Place::static_ip(ip.address);
+            rules::check_static_ip(ip)
+                .map_err(|problem| rules::refused(&format!("create {}", place.label), problem))?;
+            create(place, &StaticIP::from(ip))
+        }
+        Write::UpdateClaim(Stored { version, object }) => {
+            replace(Place::claim(&object.member), version, &StaticIPClaim::from(object))
+        }
+        Write::UpdateStaticIp(Stored { version, object }) => {
+            let place = Place::static_ip(object.address);
+            rules::check_static_ip(object)
+                .map_err(|problem| rules::refused(&format!("update {}", place.label), problem))?;
+            replace(place, version, &StaticIP::from(object))
+        }
+    }
+}
+
+fn create<S>(place: Place, object: &Object<S>) -> Result<(Call, Place), RegistryFailure>
+where
+    S: Kind + Serialize,
+{
+    let what = format!("create {}", place.label);
+    let mut call = Call::write(Method::POST, what, place.collection.clone());
+    call.body = Some(("application/json", bytes(&call, object)?));
+    Ok((strict(call), place))
+}
+
+/// The patch sets the version that it was made for, so the API server refuses it with a conflict
+/// unless that is still the stored one.
+fn replace<S>(
+    place: Place,
+    version: &Version,
+    object: &Object<S>,
+) -> Result<(Call, Place), RegistryFailure>
+where
+    S: Kind + Serialize,
+{
+    let what = format!("update {}", place.label);
+    let mut call = Call::write(Method::PATCH, what, place.path());
+    if !is_resource_version(version) {
+        let problem = format!("version {version} is of another registry");
+        return Err(call.failed(RegistryKind::Conflict, Effect::None, problem));
+    }
+    let patch = json!([
+        { "op": "replace", "path": "/metadata/resourceVersion", "value": version.as_str() },
+        { "op": "replace", "path": "/spec", "value": object.spec },
+    ]);
+    call.body = Some(("application/json-patch+json", bytes(&call, &patch)?));
+    Ok((strict(call), place))
+}
+
+/// Opaque as it is, an API server takes nothing but a number for a version, and answers anything
+/// else with an error that says nothing about the object. Zero would mean any version.
+fn is_resource_version(version: &Version) -> bool {
+    version.as_str().parse::<u64>().is_ok_and(|number| number > 0)
+}
+
+fn strict(mut call: Call) -> Call {
+    call.query.extend([MANAGER.to_owned(), STRICT.to_owned()]);
+    call
+}
+
+fn bytes(call: &Call, value: &impl Serialize) -> Result<Vec<u8>, RegistryFailure> {
+    serde_json::to_vec(value)
+        .map_err(|wrong| call.failed(RegistryKind::Refused, Effect::None, wrong))
+}

@@ -1,0 +1,71 @@
+//! Lists come in pages, whole or not at all.
+
+use std::net::Ipv4Addr;
+
+use firecamp_apiserver::Fault;
+use firecamp_core::failure::{Effect, RegistryKind};
+use firecamp_core::outside::Registry;
+use firecamp_core::record::{StaticIp, Write};
+use firecamp_registry::conformance::{member, static_ip};
+
+use super::support::{Cluster, IPS, POOLS, failed};
+
+/// Addresses outside of the pool's ranges; .20 of the same subnet is there already.
+async fn filled(count: u16) -> Cluster {
+    let cluster = Cluster::new().await;
+    for index in 0..count {
+        let [high, low] = index.to_be_bytes();
+        let address = Ipv4Addr::new(10, 9, 16 + high, low);
+        let ip = static_ip(address, &member(u32::from(index)).unwrap(), &cluster.pool).unwrap();
+        let ip = StaticIp { cidr: "10.9.0.0/16".parse().unwrap(), ..ip };
+        cluster.registry.write(&Write::CreateStaticIp(ip)).await.unwrap();
+    }
+    cluster
+}
+
+fn lists(cluster: &Cluster) -> usize {
+    cluster.server.asked().iter().filter(|asked| *asked == "GET staticips/*").count()
+}
+
+#[tokio::test]
+async fn all_pages_of_a_long_list_are_read() {
+    let cluster = filled(1200).await;
+    let taken = cluster.registry.allocated(&cluster.pool.name).await.unwrap();
+    assert_eq!(taken.into_iter().collect::<Vec<_>>(), [Ipv4Addr::new(10, 1, 0, 20)]);
+    assert_eq!(lists(&cluster), 3);
+}
+
+/// Half a list would give away addresses that are taken.
+#[tokio::test]
+async fn a_list_whose_snapshot_is_gone_is_no_list() {
+    let cluster = filled(600).await;
+    cluster.server.keep_no_snapshots();
+    let (kind, effect, text) = failed(cluster.registry.allocated(&cluster.pool.name).await);
+    assert_eq!((kind, effect), (RegistryKind::Unavailable, Effect::None), "{text}");
+    assert!(text.contains("410 Expired"), "{text}");
+    assert_eq!(lists(&cluster), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_breaks_is_no_list() {
+    let faults =
+        [Fault::Cut, Fault::Flood, Fault::Silence, Fault::Proxy(200), Fault::Code(500, "")];
+    for fault in faults {
+        let cluster = Cluster::new().await;
+        cluster.server.fail_next("GET", IPS, fault);
+        let (_, effect, text) = failed(cluster.registry.allocated(&cluster.pool.name).await);
+        assert_eq!(effect, Effect::None, "{fault:?}: {text}");
+        assert!(text.contains("list the objects of kind StaticIP"), "{text}");
+        assert_eq!(cluster.server.unmet_faults(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_new_member_sees_the_only_pool_by_names_alone() {
+    let cluster = Cluster::new().await;
+    let read = cluster.registry.member(&member(5).unwrap(), None).await.unwrap();
+    assert_eq!(read.pool, Some(cluster.pool.clone()));
+    cluster.server.fail_next("GET", POOLS, Fault::Code(403, "Forbidden"));
+    let (kind, _, text) = failed(cluster.registry.member(&member(5).unwrap(), None).await);
+    assert_eq!(kind, RegistryKind::Refused, "{text}");
+}
