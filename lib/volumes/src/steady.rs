@@ -110,7 +110,7 @@ mod tests {
         watch.step(at(10), bad(), PATIENCE);
         watch.step(at(30), Verdict::Unknown, PATIENCE);
         assert_eq!(watch.lasted(at(40)), Some(Duration::from_secs(30)));
-        let age = Duration::from_secs(60);
+        let age = Duration::from_mins(1);
         watch.step(at(100), Verdict::Bad { message: "bad".to_owned(), age }, PATIENCE);
         assert_eq!(watch.lasted(at(110)), Some(Duration::from_secs(100)), "longer than its age");
         watch.step(at(120), Verdict::Good, PATIENCE);
