@@ -68,6 +68,8 @@ fn on_xen_which_has_no_serials_the_name_that_was_asked_for_counts() {
     assert_eq!(is("xvdg"), Identity::Ebs(volume(3)));
     assert_eq!(is("xvdh"), Identity::Other);
     assert_eq!(is("sdf"), Identity::Other, "that is no Xen disk");
+    let named = BlockDevice { serial: Some("x".to_owned()), ..disk("xvdf", number(202, 0)) };
+    assert_eq!(identity(&named, &attachments), Identity::Other, "that has a serial");
     let twice = [labelled(1, "/dev/sdf"), labelled(2, "/dev/xvdf")];
     assert_eq!(identity(&disk("xvdf", number(202, 0)), &twice), Identity::Other);
 }

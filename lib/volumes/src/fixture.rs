@@ -5,6 +5,7 @@ use std::time::Duration;
 use firecamp_core::ids::{PodUid, VolumeId};
 
 use crate::path::KUBELET;
+use crate::reason::Reason;
 use crate::seen::{
     Amount, Attachment, AttachmentState, BlockDevice, Claim, ClaimName, CloudView, ClusterView,
     DeviceNumber, Mount, NodeView, Partition, PersistentVolume, Pod, PodClaim, Seen, Space, Usage,
@@ -12,6 +13,9 @@ use crate::seen::{
 };
 
 pub(crate) const GIB: u64 = 1 << 30;
+
+/// The volume of `redis-0`.
+pub(crate) const DATA: u64 = 1;
 
 pub(crate) fn volume(number: u64) -> VolumeId {
     format!("vol-{number:017x}").parse().unwrap()
@@ -178,4 +182,72 @@ impl Seen {
     pub(crate) fn mounts(&mut self) -> &mut Vec<Mount> {
         self.node.mounts.as_mut().unwrap()
     }
+}
+
+/// Volume 1 is not mounted, and no pod asks for it.
+fn unused(seen: &mut Seen) {
+    seen.mounts().retain(|mount| mount.device != number(259, 16));
+    seen.cluster().pods.clear();
+}
+
+/// A node on which this is wrong with volume 1, or with what its row says, and the row's name.
+pub(crate) fn broken(reason: Reason) -> (Seen, String) {
+    let mut seen = healthy();
+    let state = |seen: &mut Seen, state| seen.cloud().attachments[1].state = state;
+    match reason {
+        Reason::StuckAttaching => state(&mut seen, AttachmentState::Attaching),
+        Reason::StuckDetaching => state(&mut seen, AttachmentState::Detaching),
+        Reason::Busy => state(&mut seen, AttachmentState::Busy),
+        Reason::AttachmentFailing => seen.cluster().attachments[0].failing = true,
+        Reason::StaleAttachment => {
+            seen.cloud().attachments.truncate(1);
+            seen.devices().truncate(1);
+            unused(&mut seen);
+        }
+        Reason::DeviceMissing => {
+            seen.devices().truncate(1);
+            unused(&mut seen);
+        }
+        Reason::DeviceWithoutVolume => {
+            seen.cloud().attachments.truncate(1);
+            seen.cluster().attachments.clear();
+        }
+        Reason::SerialUnreadable => {
+            seen.devices()[1].serial = None;
+            seen.cloud().attachments.truncate(1);
+            seen.cluster().attachments.clear();
+            unused(&mut seen);
+            return (seen, "nvme1n1".to_owned());
+        }
+        Reason::LinkMismatch => {
+            let link = "nvme-Amazon_Elastic_Block_Store_vol00000000000000009".to_owned();
+            seen.devices()[1].links.push(link);
+        }
+        Reason::NotInKubernetes => {
+            seen.mounts().retain(|mount| mount.device != number(259, 16));
+            *seen.cluster() = ClusterView::default();
+        }
+        Reason::ZoneMismatch => {
+            seen.cluster().persistent_volumes[0].zones = Vec::from(["eu-1b".parse().unwrap()]);
+        }
+        Reason::NotMounted => {
+            seen.mounts().remove(3);
+        }
+        Reason::PodGone => seen.cluster().pods.clear(),
+        Reason::ReadOnly => {
+            for mount in seen.mounts().iter_mut().filter(|m| m.device == number(259, 16)) {
+                mount.filesystem_read_only = true;
+            }
+        }
+        Reason::NotResponding => {
+            seen.node.space.insert(number(259, 16), Space::NotResponding);
+        }
+        Reason::AlmostFull => {
+            seen.node.space.insert(number(259, 16), used(90, 10));
+        }
+        Reason::InodesAlmostFull => {
+            seen.node.space.insert(number(259, 16), used(10, 90));
+        }
+    }
+    (seen, volume(DATA).to_string())
 }

@@ -42,6 +42,21 @@ pub enum Key {
     Device(String),
 }
 
+impl Key {
+    /// It is known by its device alone.
+    fn is_device(&self) -> bool {
+        match self {
+            Self::Ebs(_) | Self::Device(_) => true,
+            Self::Named(..) | Self::Filesystem(_) | Self::Wanted(_) => false,
+        }
+    }
+
+    /// Kubelet gives it this name, and it is on a block device.
+    fn is_block_named(&self, name: &str) -> bool {
+        matches!(self, Self::Named(own, Backing::Device(at)) if own == name && at.major != 0)
+    }
+}
+
 /// A mount and what its path says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed<'a> {
@@ -164,7 +179,7 @@ impl<'a> Joined<'a> {
         for key in keys {
             let row = self.row(key.clone());
             row.mounts.push(placed.clone());
-            if !matches!(key, Key::Ebs(_) | Key::Device(_)) {
+            if !key.is_device() {
                 let new = behind.iter().filter(|disk| !row.devices.contains(disk));
                 row.devices.extend(new.copied().collect::<Vec<_>>());
             }
@@ -189,6 +204,9 @@ impl<'a> Joined<'a> {
         let names: BTreeSet<&str> = wanted.iter().chain(known.keys()).copied().collect();
         for name in names {
             let object = known.get(name).copied();
+            if let Some(volume) = object.and_then(|object| object.ebs.as_ref()) {
+                self.adopt(name, volume);
+            }
             for key in self.keys_of(name, object, wanted.contains(name)) {
                 let row = self.row(key);
                 row.persistent_volumes.extend(object);
@@ -196,6 +214,27 @@ impl<'a> Joined<'a> {
                 let of_name = |attachment: &&VolumeAttachment| attachment.volume == name;
                 row.volume_attachments.extend(cluster.attachments.iter().filter(of_name));
             }
+        }
+    }
+
+    /// Where no device says that it is the volume, the name by which kubelet mounts one does.
+    fn adopt(&mut self, name: &str, volume: &VolumeId) {
+        let own = Key::Ebs(volume.clone());
+        if self.rows.get(&own).is_some_and(|row| !row.devices.is_empty()) {
+            return;
+        }
+        let by_device = self.rows.iter().filter(|(key, _)| key.is_device());
+        let known: Vec<&BlockDevice> =
+            by_device.flat_map(|(_, row)| row.devices.iter().copied()).collect();
+        let nameless = self.rows.iter().filter(|(key, row)| {
+            key.is_block_named(name) && !row.devices.iter().any(|device| known.contains(device))
+        });
+        let keys: Vec<Key> = nameless.map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            let Some(found) = self.rows.remove(&key) else { continue };
+            let row = self.row(own.clone());
+            row.mounts.extend(found.mounts);
+            row.devices.extend(found.devices);
         }
     }
 

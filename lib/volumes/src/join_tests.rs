@@ -72,6 +72,17 @@ fn a_directory_of_the_root_disk_that_is_a_local_volume_has_a_row_of_its_own() {
 }
 
 #[test]
+fn a_directory_of_an_export_that_is_a_local_volume_does_not_take_the_export_with_it() {
+    let point = in_pod("a", "local-volume", "disk-1");
+    let mounts = Vec::from([
+        shared(60, "nfs4", "server:/a", "/srv/a"),
+        Mount { root: "/part".to_owned(), ..shared(60, "nfs4", "server:/a", &point) },
+    ]);
+    let export = Key::Filesystem(Backing::Source("server:/a".to_owned()));
+    assert_eq!(keys(&only(mounts, Vec::new())), [from_source("disk-1", "server:/a"), export]);
+}
+
+#[test]
 fn pods_that_share_an_export_share_its_row_and_two_exports_are_two() {
     let source = "nfs.example:/a";
     let seen = only(
@@ -115,6 +126,31 @@ fn an_iscsi_lun_is_joined_by_its_device_from_the_global_mount_to_the_pod() {
     let key = from_device("lun", number(8, 16));
     assert_eq!(joined.rows.len(), 1);
     assert_eq!((points(&joined, &key).len(), joined.rows[&key].devices[0]), (2, &lun));
+}
+
+#[test]
+fn a_volume_whose_device_has_no_serial_is_known_by_the_name_that_kubelet_gives_it() {
+    let mut seen = healthy();
+    // Xen, with other names than were asked for.
+    *seen.devices() = Vec::from([disk("xvdq", number(202, 0)), disk("xvdr", number(202, 16))]);
+    for mount in seen.mounts().iter_mut().filter(|m| m.device == number(259, 16)) {
+        mount.device = number(202, 16);
+    }
+    let joined = join(&seen, KUBELET);
+    let row = &joined.rows[&Key::Ebs(volume(1))];
+    assert_eq!(row.devices[0].name, "xvdr");
+    assert_eq!((row.mounts.len(), row.wanting.len()), (2, 1));
+    assert_eq!(keys(&seen), [Key::Ebs(volume(0)), Key::Ebs(volume(1))]);
+}
+
+#[test]
+fn f084_a_device_that_names_another_volume_than_kubelet_does_is_believed() {
+    let mut seen = healthy();
+    seen.devices()[1] = nvme(1, &volume(7));
+    let joined = join(&seen, KUBELET);
+    assert_eq!(joined.rows[&Key::Ebs(volume(7))].mounts.len(), 2);
+    let claimed = &joined.rows[&Key::Ebs(volume(1))];
+    assert_eq!((claimed.mounts.len(), claimed.wanting.len()), (0, 1), "so its pod lacks it");
 }
 
 #[test]
@@ -259,7 +295,8 @@ proptest! {
             let rows =
                 joined.rows.iter().filter(|(key, r)| own(key) && r.devices.contains(&device));
             let ebs = device.model.is_some();
-            prop_assert_eq!(rows.count(), usize::from(ebs), "{:?}", device);
+            let expected = if ebs { 1..=1 } else { 0..=1 };
+            prop_assert!(expected.contains(&rows.count()), "{:?}", device);
         }
         for mount in seen.node.mounts.as_ref().unwrap() {
             let is = |other: &&Mount| std::ptr::eq(*other, mount);

@@ -92,7 +92,9 @@ pub fn judge(
         Reason::DeviceMissing | Reason::DeviceWithoutVolume => fresh.cloud && fresh.devices,
         Reason::SerialUnreadable | Reason::LinkMismatch => fresh.devices,
         Reason::NotInKubernetes => fresh.cloud && fresh.devices && fresh.mounts && fresh.cluster,
-        Reason::NotMounted | Reason::PodGone => fresh.mounts && fresh.cluster,
+        Reason::PodGone => fresh.mounts && fresh.cluster,
+        // Without its device a mount is not known for that of its volume.
+        Reason::NotMounted => fresh.devices && fresh.mounts && fresh.cluster,
         Reason::ReadOnly
         | Reason::NotResponding
         | Reason::AlmostFull

@@ -6,76 +6,6 @@ use crate::path::KUBELET;
 use crate::reason::LEAVE;
 use crate::seen::{AttachmentState, PodClaim, Space};
 
-const DATA: u64 = 1;
-
-/// Volume 1 is not mounted, and no pod asks for it.
-fn unused(seen: &mut Seen) {
-    seen.mounts().retain(|mount| mount.device != number(259, 16));
-    seen.cluster().pods.clear();
-}
-
-/// A node on which this is wrong with volume 1, or with what its row says, and the row's name.
-fn broken(reason: Reason) -> (Seen, String) {
-    let mut seen = healthy();
-    let state = |seen: &mut Seen, state| seen.cloud().attachments[1].state = state;
-    match reason {
-        Reason::StuckAttaching => state(&mut seen, AttachmentState::Attaching),
-        Reason::StuckDetaching => state(&mut seen, AttachmentState::Detaching),
-        Reason::Busy => state(&mut seen, AttachmentState::Busy),
-        Reason::AttachmentFailing => seen.cluster().attachments[0].failing = true,
-        Reason::StaleAttachment => {
-            seen.cloud().attachments.truncate(1);
-            seen.devices().truncate(1);
-            unused(&mut seen);
-        }
-        Reason::DeviceMissing => {
-            seen.devices().truncate(1);
-            unused(&mut seen);
-        }
-        Reason::DeviceWithoutVolume => {
-            seen.cloud().attachments.truncate(1);
-            seen.cluster().attachments.clear();
-        }
-        Reason::SerialUnreadable => {
-            seen.devices()[1].serial = None;
-            seen.cloud().attachments.truncate(1);
-            seen.cluster().attachments.clear();
-            unused(&mut seen);
-            return (seen, "nvme1n1".to_owned());
-        }
-        Reason::LinkMismatch => {
-            let link = "nvme-Amazon_Elastic_Block_Store_vol00000000000000009".to_owned();
-            seen.devices()[1].links.push(link);
-        }
-        Reason::NotInKubernetes => {
-            seen.mounts().retain(|mount| mount.device != number(259, 16));
-            *seen.cluster() = ClusterView::default();
-        }
-        Reason::ZoneMismatch => {
-            seen.cluster().persistent_volumes[0].zones = Vec::from(["eu-1b".parse().unwrap()]);
-        }
-        Reason::NotMounted => {
-            seen.mounts().remove(3);
-        }
-        Reason::PodGone => seen.cluster().pods.clear(),
-        Reason::ReadOnly => {
-            for mount in seen.mounts().iter_mut().filter(|m| m.device == number(259, 16)) {
-                mount.filesystem_read_only = true;
-            }
-        }
-        Reason::NotResponding => {
-            seen.node.space.insert(number(259, 16), Space::NotResponding);
-        }
-        Reason::AlmostFull => {
-            seen.node.space.insert(number(259, 16), used(90, 10));
-        }
-        Reason::InodesAlmostFull => {
-            seen.node.space.insert(number(259, 16), used(10, 90));
-        }
-    }
-    (seen, volume(DATA).to_string())
-}
-
 fn reasons(table: &Table) -> Vec<(&str, Reason)> {
     let of_row = |row: &'_ VolumeRow| row.problems.iter().map(|p| p.reason).collect::<Vec<_>>();
     let all = table.volumes.iter().map(|row| (row.name.as_str(), of_row(row)));
@@ -204,15 +134,9 @@ fn the_order_of_what_was_seen_changes_no_table() {
 
 #[test]
 fn what_could_not_be_read_keeps_its_last_state_and_proves_nothing() {
-    let blind: [fn(&mut Seen); 4] = [
-        |seen| seen.cloud = None,
-        |seen| seen.node.devices = None,
-        |seen| seen.node.mounts = None,
-        |seen| seen.cluster = None,
-    ];
     let mut tracker = Tracker::new(KUBELET);
     let table = tracker.step(seconds(0), healthy());
-    for hide in blind {
+    for hide in [NO_CLOUD, NO_DEVICES, NO_MOUNTS, NO_CLUSTER] {
         let mut tracker = tracker.clone();
         let mut seen = healthy();
         hide(&mut seen);
@@ -224,6 +148,40 @@ fn what_could_not_be_read_keeps_its_last_state_and_proves_nothing() {
     assert_eq!(tracker.step(seconds(7200), nothing), table, "nor if all of it is missing");
     let empty = Tracker::new(KUBELET).step(seconds(0), Seen::default());
     assert_eq!(empty, Table::default());
+}
+
+/// The parts without which nothing of this kind is proven.
+fn needs(reason: Reason) -> &'static [fn(&mut Seen)] {
+    match reason {
+        Reason::StuckAttaching | Reason::StuckDetaching | Reason::Busy => &[NO_CLOUD],
+        Reason::ZoneMismatch | Reason::StaleAttachment => &[NO_CLOUD, NO_CLUSTER],
+        Reason::AttachmentFailing => &[NO_CLUSTER],
+        Reason::DeviceMissing | Reason::DeviceWithoutVolume => &[NO_CLOUD, NO_DEVICES],
+        Reason::SerialUnreadable | Reason::LinkMismatch => &[NO_DEVICES],
+        Reason::NotInKubernetes => &[NO_CLOUD, NO_DEVICES, NO_MOUNTS, NO_CLUSTER],
+        Reason::NotMounted => &[NO_DEVICES, NO_MOUNTS, NO_CLUSTER],
+        Reason::PodGone | Reason::ReadOnly => &[NO_MOUNTS, NO_CLUSTER],
+        Reason::NotResponding | Reason::AlmostFull | Reason::InodesAlmostFull => &[NO_MOUNTS],
+    }
+}
+
+const NO_CLOUD: fn(&mut Seen) = |seen| seen.cloud = None;
+const NO_DEVICES: fn(&mut Seen) = |seen| seen.node.devices = None;
+const NO_MOUNTS: fn(&mut Seen) = |seen| seen.node.mounts = None;
+const NO_CLUSTER: fn(&mut Seen) = |seen| seen.cluster = None;
+
+#[test]
+fn what_was_never_read_proves_no_problem() {
+    for reason in Reason::ALL {
+        for hide in needs(reason) {
+            let mut seen = broken(reason).0;
+            hide(&mut seen);
+            let mut tracker = Tracker::new(KUBELET);
+            tracker.step(seconds(0), seen.clone());
+            let told = reasons(&tracker.step(seconds(3600), seen)).len();
+            assert_eq!(told, 0, "{reason}");
+        }
+    }
 }
 
 #[test]
@@ -311,6 +269,18 @@ fn a_root_disk_that_was_read_only_from_the_start_is_meant_so_and_one_that_became
     tracker.step(seconds(0), healthy());
     let name = volume(0).to_string();
     assert_eq!(reasons(&tracker.step(seconds(1), frozen)), [(name.as_str(), Reason::ReadOnly)]);
+}
+
+#[test]
+fn a_filesystem_that_was_unmounted_may_be_mounted_to_be_read() {
+    let mut tracker = Tracker::new(KUBELET);
+    tracker.step(seconds(0), healthy());
+    let mut unmounted = healthy();
+    unmounted.mounts().remove(0);
+    tracker.step(seconds(1), unmounted);
+    let mut again = healthy();
+    again.mounts()[0].filesystem_read_only = true;
+    assert_eq!(reasons(&tracker.step(seconds(2), again)), []);
 }
 
 #[test]
