@@ -4,7 +4,7 @@ use super::*;
 use crate::fixture::*;
 use crate::path::KUBELET;
 use crate::reason::LEAVE;
-use crate::seen::{AttachmentState, PodClaim, Space};
+use crate::seen::{AttachmentState, Mount, PodClaim, Space};
 
 fn reasons(table: &Table) -> Vec<(&str, Reason)> {
     let of_row = |row: &'_ VolumeRow| row.problems.iter().map(|p| p.reason).collect::<Vec<_>>();
@@ -115,7 +115,7 @@ fn the_order_of_what_was_seen_changes_no_table() {
     let second = crate::seen::VolumeAttachment { name: "a".to_owned(), ..believed("pvc-1") };
     seen.cluster().attachments.push(second);
     seen.cluster().persistent_volumes.push(pv("twice", "redis-0", Some(volume(DATA))));
-    let twin = crate::seen::BlockDevice { name: "nvme9n1".to_owned(), ..nvme(9, &volume(DATA)) };
+    let twin = BlockDevice { name: "nvme9n1".to_owned(), ..nvme(9, &volume(DATA)) };
     seen.devices().push(twin);
     let mut turned = seen.clone();
     turned.cloud().attachments.reverse();
@@ -281,6 +281,22 @@ fn a_filesystem_that_was_unmounted_may_be_mounted_to_be_read() {
     let mut again = healthy();
     again.mounts()[0].filesystem_read_only = true;
     assert_eq!(reasons(&tracker.step(seconds(2), again)), []);
+}
+
+#[test]
+fn a_volume_of_which_only_a_part_is_mounted_or_that_carries_another_device_is_in_use() {
+    let (idle, name) = broken(Reason::NotInKubernetes);
+    let mut part = idle.clone();
+    part.mounts().push(Mount { root: "/@".to_owned(), ..mount(number(259, 16), "/data") });
+    let mut mapped = idle.clone();
+    let below = Vec::from(["nvme1n1".to_owned()]);
+    mapped.devices().push(BlockDevice { below, ..disk("dm-0", number(253, 0)) });
+    for (seen, told) in [(idle, 1), (part, 0), (mapped, 0)] {
+        let mut tracker = Tracker::new(KUBELET);
+        tracker.step(seconds(0), seen.clone());
+        let row = tracker.step(seconds(3600), seen).row(&name).unwrap().clone();
+        assert_eq!(row.problems.len(), told, "{row:?}");
+    }
 }
 
 #[test]
