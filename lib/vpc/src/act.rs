@@ -46,6 +46,63 @@ pub enum Act {
         /// The node.
         node: String,
     },
+    /// Boots an instance again; it keeps everything that is attached to it.
+    Reboot {
+        /// The node.
+        node: String,
+        /// For how long its metadata service then lists the primary ENI only.
+        #[serde(default)]
+        imds_missing_ms: u64,
+    },
+    /// Creates a volume.
+    CreateVolume {
+        /// Its id.
+        id: String,
+        /// Its availability zone.
+        zone: String,
+        /// Its size.
+        size_gib: u32,
+    },
+    /// Deletes a volume that is attached to nothing.
+    DeleteVolume {
+        /// The volume, by id or name.
+        volume: String,
+    },
+    /// Begins to attach a volume, as the CSI driver does.
+    AttachVolume {
+        /// The volume, by id or name.
+        volume: String,
+        /// The node.
+        node: String,
+        /// The device name; a free one if absent.
+        #[serde(default)]
+        device: Option<String>,
+    },
+    /// Begins to detach a volume.
+    DetachVolume {
+        /// The volume, by id or name.
+        volume: String,
+        /// From this node; from the only one if absent.
+        #[serde(default)]
+        node: Option<String>,
+        /// By force: a guest that uses it does not hold it up.
+        #[serde(default)]
+        force: bool,
+    },
+    /// Puts a volume into the state `error`, or takes it out of it.
+    FailVolume {
+        /// The volume, by id or name.
+        volume: String,
+        /// Whether it has failed.
+        failed: bool,
+    },
+    /// Makes a volume larger.
+    ResizeVolume {
+        /// The volume, by id or name.
+        volume: String,
+        /// Its size.
+        size_gib: u32,
+    },
     /// Detaches an ENI, which keeps its addresses.
     Detach {
         /// The ENI.

@@ -51,11 +51,15 @@ pub(crate) struct Buckets {
 /// of their own.
 fn documented(action: Action, unfiltered: bool) -> Size {
     let (capacity, refill) = match action {
-        Action::Assign | Action::Unassign => (100, 5.0),
-        Action::Interfaces | Action::Instances if unfiltered => (50, 10.0),
-        Action::Interfaces | Action::Instances | Action::Subnets | Action::InstanceTypes => {
-            (100, 20.0)
-        }
+        Action::Assign | Action::Unassign | Action::Create | Action::Delete => (100, 5.0),
+        Action::Attach | Action::Detach => (50, 5.0),
+        Action::CreateTags => (100, 10.0),
+        Action::Interfaces | Action::Instances | Action::Volumes if unfiltered => (50, 10.0),
+        Action::Interfaces
+        | Action::Instances
+        | Action::Volumes
+        | Action::Subnets
+        | Action::InstanceTypes => (100, 20.0),
     };
     Size { capacity, refill }
 }
@@ -70,7 +74,8 @@ impl Buckets {
         other: Option<Size>,
         now: Duration,
     ) -> bool {
-        let split = unfiltered && matches!(action, Action::Interfaces | Action::Instances);
+        let split = matches!(action, Action::Interfaces | Action::Instances | Action::Volumes);
+        let split = split && unfiltered;
         let name = format!("{}{}", action.name(), if split { " (unfiltered)" } else { "" });
         let size = other.unwrap_or_else(|| documented(action, unfiltered));
         self.take_from(name, size, now)
@@ -120,6 +125,13 @@ mod tests {
             (Action::Instances, true, 50, 20),
             (Action::Subnets, true, 100, 40),
             (Action::InstanceTypes, true, 100, 40),
+            (Action::Volumes, false, 100, 40),
+            (Action::Volumes, true, 50, 20),
+            (Action::Create, true, 100, 10),
+            (Action::Delete, true, 100, 10),
+            (Action::Attach, true, 50, 10),
+            (Action::Detach, true, 50, 10),
+            (Action::CreateTags, true, 100, 20),
         ] {
             assert_eq!(taken(&mut buckets, action, unfiltered, start), capacity, "{action:?}");
             assert_eq!(taken(&mut buckets, action, unfiltered, later), refilled, "{action:?}");

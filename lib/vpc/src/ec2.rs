@@ -2,6 +2,8 @@
 
 mod actions;
 mod assign;
+mod attach;
+mod create;
 mod errors;
 mod filters;
 mod instances;
@@ -11,8 +13,10 @@ mod pages;
 mod params;
 mod pick;
 mod subnets;
+mod tags;
 mod types;
 mod unassign;
+mod volumes;
 mod xml;
 
 pub(crate) use actions::{Action, Effect, Knobs, Reading, Request, execute, parse};

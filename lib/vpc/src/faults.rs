@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 mod book;
 mod check;
 mod sort;
+mod status;
 
 pub(crate) use book::{Book, Moment};
 pub(crate) use check::kind_of;
 pub(crate) use sort::Stage;
+pub use status::{FaultError, FaultStatus};
 
 /// A fault that was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -243,6 +245,31 @@ pub enum Fault {
         /// IPv4 addresses of an ENI, the primary one included.
         ips: u32,
     },
+    /// Another limit of ENIs for an instance type.
+    EniLimit {
+        /// The type.
+        instance_type: String,
+        /// ENIs of an instance, the primary one included.
+        enis: u32,
+    },
+    /// Another quota of ENIs of the account in the region (5,000 by default).
+    EniQuota {
+        /// How many.
+        enis: u32,
+    },
+    /// An ENI (`resource`: its id, that of its attachment or of the instance) stays attaching or
+    /// detaching. Looked at once a second, and each time counts.
+    EniStuck {
+        /// In which stage; `busy` is for volumes only.
+        stage: StuckIn,
+    },
+    /// A volume (`resource`: its id or name, or the id of the instance) stays attaching,
+    /// detaching or busy. Looked at once a second, and each time counts. A detachment by force
+    /// and the end of the guest go past it.
+    VolumeStuck {
+        /// In which stage.
+        stage: StuckIn,
+    },
     /// Automatic assignment in this subnet finds no free address.
     SubnetFull {
         /// The subnet, by name or id.
@@ -267,6 +294,18 @@ pub enum Fault {
     },
     /// An address that is held elsewhere gives `Resource.AlreadyAssigned`.
     ResourceAlreadyAssignedCode {},
+}
+
+/// The stage of an attachment that does not end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StuckIn {
+    /// It never becomes attached.
+    Attaching,
+    /// It is never detached.
+    Detaching,
+    /// It is never detached, because the guest uses the device.
+    Busy,
 }
 
 /// Where an answer ends.
@@ -324,45 +363,6 @@ pub enum OwnAnswer {
     Ok,
     /// `[ip] assigned, but move is not allowed.`
     Error,
-}
-
-/// A fault that is set, and what it did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FaultStatus {
-    /// Its id.
-    pub id: FaultId,
-    /// What was set.
-    pub spec: FaultSpec,
-    /// When, in microseconds since the start of the world.
-    pub set_at_us: u64,
-    /// How many calls its selector matched, whether it fired or not.
-    pub matched: u64,
-    /// How often it did something.
-    pub fired: u64,
-    /// Why the actor of a background fault last failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_problem: Option<String>,
-}
-
-/// A fault that cannot be set or cleared.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FaultError {
-    /// It says something impossible.
-    #[error("fault {kind}, {field}: {problem}")]
-    Invalid {
-        /// The kind.
-        kind: String,
-        /// The field.
-        field: &'static str,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// There is none with this id.
-    #[error("there is no fault {0}")]
-    Unknown(u64),
-    /// There are too many.
-    #[error("there are {0} faults already")]
-    TooMany(usize),
 }
 
 mod defaults {

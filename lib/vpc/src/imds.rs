@@ -182,7 +182,7 @@ impl Visit<'_> {
 
     fn tree(&mut self, below: &str) -> Tree {
         let shown = self.moment();
-        let mut enis = self.world.timeline.listed(&self.node.id, shown);
+        let mut enis = self.world.listed_enis(self.node, shown);
         let index = |eni: &crate::model::Eni| eni.attachment.as_ref().map(|a| a.device_index);
         let missing = self.faults.iter().find_map(|(id, _, fault)| {
             let Fault::ImdsMissing { device_index } = fault else { return None };
@@ -205,6 +205,9 @@ impl Visit<'_> {
             started: world.epoch.saturating_sub(Duration::from_hours(24)),
         };
         let mut tree = tree::build(&source);
+        for (eni, _) in &source.enis {
+            tree::unsettle(&mut tree, eni, world.timeline.settled(&eni.id, &self.node.id, shown));
+        }
         if below.starts_with("meta-data/network") || "meta-data/network".starts_with(below) {
             self.spoil(&mut tree);
         }

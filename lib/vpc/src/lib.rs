@@ -61,17 +61,17 @@ mod world;
 pub use act::{Act, ActError};
 pub use faults::{
     Body, CutAt, Fault, FaultError, FaultId, FaultSpec, FaultStatus, FullForm, OwnAnswer, Selector,
-    ThrottleForm,
+    StuckIn, ThrottleForm,
 };
 pub use log::{Call, Commit, Move, Service, Violation};
 pub use profile::{Distribution, Profile, ProfileError};
 pub use spec::{
     ClientSpec, EniSpec, ForeignSpec, NodeSpec, Operator, ProfileName, Spec, SpecError, SubnetSpec,
-    VpcSpec,
+    VolumeSpec, VpcSpec,
 };
 pub use view::{
     AddressTruth, BucketTruth, ClientView, Credentials, EniView, HeldAs, ImdsListing, NodeState,
-    NodeView, PastOwner, SubnetView, Truth,
+    NodeView, PastOwner, SubnetView, Truth, VolumeAttachmentView, VolumeView,
 };
 pub use wire::{Answer, CallId, Cut, CutPoint, Exchange, WireRequest, WireResponse};
 pub use world::World;

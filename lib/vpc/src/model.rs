@@ -1,6 +1,6 @@
 //! Who holds what: instances, ENIs and their addresses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,15 @@ use ipnet::Ipv4Net;
 use crate::spec::Operator;
 use crate::view::{HeldAs, NodeState};
 
+mod attachment;
 mod invariants;
 mod types;
+mod volume;
 
-pub(crate) use invariants::broken;
+pub(crate) use attachment::{Attachment, Stage};
+pub(crate) use invariants::{Limits, broken};
 pub(crate) use types::{InstanceType, TYPES, type_named};
+pub(crate) use volume::{Step, Volume, VolumeAttachment, Volumes};
 
 /// An id or a name.
 pub(crate) type Id = Arc<str>;
@@ -36,6 +40,8 @@ pub(crate) struct Ground {
     pub(crate) clients: Vec<ClientSeat>,
     /// Names of foreign ENIs.
     pub(crate) foreign: Vec<(String, Id)>,
+    /// Names of volumes.
+    pub(crate) volumes: Vec<(String, Id)>,
 }
 
 /// A client.
@@ -96,16 +102,14 @@ pub(crate) struct Instance {
     pub(crate) terminated_at: Option<Duration>,
     pub(crate) zone: String,
     pub(crate) tags: BTreeMap<String, String>,
-}
-
-/// An attachment of an ENI to an instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Attachment {
-    pub(crate) id: Id,
-    pub(crate) instance: Id,
-    pub(crate) device_index: u32,
-    pub(crate) detaching: bool,
-    pub(crate) delete_on_termination: bool,
+    /// How often it was booted: a number that changes is another boot.
+    pub(crate) boots: u64,
+    /// Device indexes that a forced detachment left unusable until a stop and a start.
+    pub(crate) burnt: BTreeSet<u32>,
+    /// ENIs that its metadata service goes on listing after a forced detachment.
+    pub(crate) ghosts: Vec<Arc<Eni>>,
+    /// Until when its metadata service lists the primary ENI only, after a reboot.
+    pub(crate) imds_whole_at: Duration,
 }
 
 /// An ENI.
@@ -121,6 +125,8 @@ pub(crate) struct Eni {
     pub(crate) prefixes: Vec<Ipv4Net>,
     pub(crate) attachment: Option<Attachment>,
     pub(crate) operator: Option<Operator>,
+    /// From when on calls other than the one that created it know it.
+    pub(crate) known_at: Duration,
 }
 
 impl Eni {
@@ -160,6 +166,9 @@ pub(crate) fn all_of(net: Ipv4Net) -> impl Iterator<Item = Ipv4Addr> + use<> {
 pub(crate) struct Ledger {
     pub(crate) instances: BTreeMap<Id, Arc<Instance>>,
     pub(crate) enis: BTreeMap<Id, Arc<Eni>>,
+    pub(crate) volumes: Arc<Volumes>,
+    /// Client tokens of CreateNetworkInterface: a fingerprint of the request and what it made.
+    pub(crate) tokens: Arc<BTreeMap<String, (u64, Id)>>,
 }
 
 impl Ledger {
@@ -199,12 +208,7 @@ impl Ledger {
 
     /// How many address slots an ENI has (M13), with the limits of types that a fault changed.
     pub(crate) fn slot_limit(&self, eni: &Eni, limits: &BTreeMap<String, u32>) -> usize {
-        let Some(instance) = self.instance_of(eni) else {
-            return UNATTACHED_SLOTS;
-        };
-        let own = instance.size;
-        let limit = limits.get(own.name).copied().unwrap_or(own.ips);
-        usize::try_from(limit).unwrap_or(usize::MAX)
+        self.instance_of(eni).map_or(UNATTACHED_SLOTS, |instance| instance.size.slots(limits))
     }
 
     /// The addresses of a subnet that are in use: each single one and 16 for each prefix (M5).

@@ -77,8 +77,24 @@ pub struct Profile {
     pub imds_removal_lag: Distribution,
     /// From the arrival of a metadata request to its answer.
     pub imds_latency: Distribution,
-    /// From the detachment of an ENI to its vanishing from the host and its metadata.
+    /// From the detachment of an ENI to its vanishing from EC2 and, lagging, from the metadata.
+    /// The host loses its link half-way.
     pub eni_detach: Distribution,
+    /// From the creation of an ENI to its being known to calls that change it.
+    pub eni_create: Distribution,
+    /// From the attachment of an ENI to its being `attached`.
+    pub eni_attach: Distribution,
+    /// From the attachment of an ENI to its link's being there for the kernel.
+    pub eni_hot_plug: Distribution,
+    /// From the first listing of a new ENI by the metadata service to its being listed as a
+    /// whole: first most keys are missing, then `device-number` still reads 0.
+    pub imds_settle: Distribution,
+    /// From the commit to its being seen by DescribeVolumes.
+    pub volume_lag: Distribution,
+    /// From the attachment of a volume to its being `attached`.
+    pub ebs_attach: Distribution,
+    /// From the detachment of a volume to its being `available`.
+    pub ebs_detach: Distribution,
     /// A call that changes something lands within this time of its arrival, or by a fault only.
     /// Less than T (5 s), counted from the sending, by a margin for the way here.
     pub landing_limit_ms: u64,
@@ -97,6 +113,13 @@ impl Profile {
             imds_removal_lag: Distribution::new(5_000.0, 30_000.0, 60_000.0),
             imds_latency: Distribution::new(1.0, 5.0, 50.0),
             eni_detach: Distribution::new(2_000.0, 20_000.0, 120_000.0),
+            eni_create: Distribution::new(0.0, 3_000.0, 60_000.0),
+            eni_attach: Distribution::new(2_000.0, 10_000.0, 60_000.0),
+            eni_hot_plug: Distribution::new(2_000.0, 10_000.0, 60_000.0),
+            imds_settle: Distribution::new(4_000.0, 12_000.0, 12_000.0),
+            volume_lag: Distribution::new(0.0, 3_000.0, 60_000.0),
+            ebs_attach: Distribution::new(2_000.0, 10_000.0, 60_000.0),
+            ebs_detach: Distribution::new(2_000.0, 10_000.0, 60_000.0),
             landing_limit_ms: 4_500,
         }
     }
@@ -113,6 +136,13 @@ impl Profile {
             imds_removal_lag: Distribution::new(10.0, 30.0, 60.0),
             imds_latency: Distribution::new(0.2, 1.0, 2.0),
             eni_detach: Distribution::new(10.0, 30.0, 60.0),
+            eni_create: Distribution::new(0.0, 10.0, 30.0),
+            eni_attach: Distribution::new(10.0, 30.0, 60.0),
+            eni_hot_plug: Distribution::new(10.0, 30.0, 60.0),
+            imds_settle: Distribution::new(10.0, 30.0, 60.0),
+            volume_lag: Distribution::new(0.0, 10.0, 30.0),
+            ebs_attach: Distribution::new(10.0, 30.0, 60.0),
+            ebs_detach: Distribution::new(10.0, 30.0, 60.0),
             landing_limit_ms: 4_500,
         }
     }
@@ -129,6 +159,13 @@ impl Profile {
             ("imds_removal_lag", self.imds_removal_lag),
             ("imds_latency", self.imds_latency),
             ("eni_detach", self.eni_detach),
+            ("eni_create", self.eni_create),
+            ("eni_attach", self.eni_attach),
+            ("eni_hot_plug", self.eni_hot_plug),
+            ("imds_settle", self.imds_settle),
+            ("volume_lag", self.volume_lag),
+            ("ebs_attach", self.ebs_attach),
+            ("ebs_detach", self.ebs_detach),
         ];
         let bad = all.iter().find_map(|(field, d)| d.problem().map(|problem| (*field, problem)));
         match bad {

@@ -62,6 +62,9 @@ pub struct Spec {
     /// ENIs that belong to others.
     #[serde(default)]
     pub foreign: Vec<ForeignSpec>,
+    /// Volumes, beside the root volume that every instance has.
+    #[serde(default)]
+    pub volumes: Vec<VolumeSpec>,
 }
 
 /// A named timing profile.
@@ -226,6 +229,44 @@ pub struct ForeignSpec {
     pub operator: Option<Operator>,
 }
 
+/// A volume.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeSpec {
+    /// Its name in this spec.
+    pub name: String,
+    /// Its id; generated if absent.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Its availability zone; that of the node it is attached to if absent.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// Its size.
+    #[serde(default = "defaults::size_gib")]
+    pub size_gib: u32,
+    /// Its type, as `gp3`.
+    #[serde(default = "defaults::volume_type")]
+    pub volume_type: String,
+    /// Whether it is encrypted.
+    #[serde(default)]
+    pub encrypted: bool,
+    /// Whether it may be attached to several instances.
+    #[serde(default)]
+    pub multi_attach: bool,
+    /// The node that it is attached to; none if absent.
+    #[serde(default)]
+    pub node: Option<String>,
+    /// The device name there; a free one if absent.
+    #[serde(default)]
+    pub device: Option<String>,
+    /// Whether it is deleted with its instance.
+    #[serde(default)]
+    pub delete_on_termination: bool,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+}
+
 /// A service that manages an ENI.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -265,6 +306,14 @@ mod defaults {
 
     pub(super) fn region() -> String {
         "us-east-1".to_owned()
+    }
+
+    pub(super) fn size_gib() -> u32 {
+        8
+    }
+
+    pub(super) fn volume_type() -> String {
+        "gp3".to_owned()
     }
 
     pub(super) fn cluster() -> String {

@@ -29,6 +29,7 @@ const MAX_HISTORY: usize = 256;
 pub(crate) enum View {
     Describe,
     FreeCount,
+    Volumes,
 }
 
 /// The state after a commit.
@@ -56,6 +57,16 @@ pub(crate) enum Item {
     Attached(Id),
     Address(Ipv4Addr),
     Prefix(Ipv4Net),
+}
+
+/// How much the metadata service of an instance shows of an ENI that it lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// Its MAC and its id, and 404 for most keys.
+    Bare,
+    /// Everything, but the device number reads 0.
+    Unnumbered,
+    Whole,
 }
 
 #[derive(Debug, Clone)]
@@ -89,10 +100,10 @@ pub(crate) struct Author {
 
 impl Timeline {
     /// With the first state, which everybody has seen.
-    pub(crate) fn new(chance: Chance, profile: Profile, first: &Ledger) -> Self {
+    pub(crate) fn new(chance: Chance, profile: &Profile, first: &Ledger) -> Self {
         let mut timeline = Self {
             chance,
-            profile,
+            profile: *profile,
             snapshots: VecDeque::new(),
             commits: VecDeque::new(),
             owners: BTreeMap::new(),
@@ -233,6 +244,7 @@ impl Timeline {
         let (from, stream) = match view {
             View::Describe => (&self.profile.describe_lag, "describe"),
             View::FreeCount => (&self.profile.free_count_lag, "free-count"),
+            View::Volumes => (&self.profile.volume_lag, "volumes"),
         };
         let reader = key_of(reader);
         self.newest(|seq| self.chance.draw(from, stream, seq, reader), now)
@@ -298,6 +310,27 @@ impl Timeline {
         found
     }
 
+    /// How much the metadata service of an instance shows of an ENI that it lists.
+    pub(crate) fn settled(&self, eni: &Id, instance: &Id, now: Duration) -> Settled {
+        let events = self.imds.get(eni).and_then(|all| all.get(&Item::Attached(instance.clone())));
+        let shown = |events: &VecDeque<ImdsEvent>| {
+            let last = events.iter().rev().find(|event| event.visible_at <= now)?;
+            Some((last.seq, last.visible_at))
+        };
+        // What was there from the start has settled long ago.
+        let Some((seq, since)) = events.and_then(shown).filter(|(seq, _)| *seq > 0) else {
+            return Settled::Whole;
+        };
+        let takes = self.chance.draw(&self.profile.imds_settle, "imds-settle", seq, key_of(eni));
+        if now < since + takes / 2 {
+            Settled::Bare
+        } else if now < since + takes {
+            Settled::Unnumbered
+        } else {
+            Settled::Whole
+        }
+    }
+
     /// The commits after a number.
     pub(crate) fn commits(&self, since: u64) -> Vec<Commit> {
         self.commits.iter().filter(|commit| commit.seq > since).cloned().collect()
@@ -305,7 +338,7 @@ impl Timeline {
 }
 
 /// What a host sees of an ENI. The primary address comes with the ENI itself.
-fn items(eni: &Eni) -> Vec<Item> {
+pub(crate) fn items(eni: &Eni) -> Vec<Item> {
     let attached = eni.attachment.iter().map(|a| Item::Attached(Arc::clone(&a.instance)));
     let addresses = eni.secondary.iter().map(|address| Item::Address(*address));
     attached.chain(addresses).chain(eni.prefixes.iter().map(|net| Item::Prefix(*net))).collect()

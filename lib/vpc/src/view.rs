@@ -33,7 +33,9 @@ pub struct NodeView {
     pub zone: String,
     /// Its state now.
     pub state: NodeState,
-    /// Its ENIs that are attached now, by device index.
+    /// How often it was booted since the start of the world.
+    pub boots: u64,
+    /// Its ENIs that are attached now, in whatever stage, by device index.
     pub enis: Vec<EniView>,
 }
 
@@ -46,6 +48,9 @@ pub struct EniView {
     pub mac: String,
     /// Its device index.
     pub device_index: u32,
+    /// Whether the kernel of its instance, if it runs, has the link: some time after the
+    /// attachment, and no longer from the middle of a detachment on.
+    pub plugged: bool,
     /// Its subnet's id.
     pub subnet: String,
     /// Its subnet's CIDR.
@@ -158,6 +163,36 @@ pub struct AddressTruth {
     pub history: Vec<PastOwner>,
 }
 
+/// The attachment of a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VolumeAttachmentView {
+    /// The node, client or foreign instance, by its name.
+    pub node: Option<String>,
+    /// The instance id.
+    pub instance: String,
+    /// The device name, as EC2 has it.
+    pub device: String,
+    /// `attaching`, `attached`, `detaching` or `busy`.
+    pub state: String,
+}
+
+/// A volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VolumeView {
+    /// Its id.
+    pub id: String,
+    /// Its name in the spec; root volumes have that of their instance and `/root`.
+    pub name: Option<String>,
+    /// Its availability zone.
+    pub zone: String,
+    /// Its size.
+    pub size_gib: u32,
+    /// `available`, `in-use` or `error`.
+    pub state: String,
+    /// Its attachments.
+    pub attachments: Vec<VolumeAttachmentView>,
+}
+
 /// The state of one token bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BucketTruth {
@@ -183,6 +218,8 @@ pub struct Truth {
     pub clients: Vec<ClientView>,
     /// The subnets.
     pub subnets: Vec<SubnetView>,
+    /// The volumes.
+    pub volumes: Vec<VolumeView>,
     /// The token buckets that were used.
     pub buckets: BTreeMap<String, BucketTruth>,
     /// States that EC2 never gets into; always empty.

@@ -22,9 +22,13 @@ mod actors;
 mod arrival;
 mod delivery;
 mod landing;
+mod power;
+mod progress;
+mod storage;
 mod truth;
 
 use landing::Event;
+pub(crate) use storage::{device_names, is_device};
 
 /// Calls that the log keeps, and answers that wait to be taken.
 const MAX_CALLS: usize = 200_000;
@@ -83,7 +87,7 @@ impl World {
         let nodes = ground.nodes.iter().map(|(name, _)| name.clone()).collect();
         Ok(Self {
             keys: Keys::new(chance, epoch, &ground.region, nodes),
-            timeline: Timeline::new(chance, profile, &ledger),
+            timeline: Timeline::new(chance, &profile, &ledger),
             faults: Book::new(chance),
             ground,
             profile,

@@ -106,7 +106,7 @@ impl Default for Cluster {
 impl Cluster {
     /// A cluster at rest.
     pub fn new(profile: Profile) -> Self {
-        Self::of(SPEC, profile, 59)
+        Self::of(SPEC, &profile, 59)
     }
 
     /// One subnet with this many large nodes, `node-0` and up, and a pool of 200 addresses.
@@ -119,12 +119,12 @@ impl Cluster {
             );
             spec.push_str(&node);
         }
-        Self::of(&spec, Profile::fast(), 249)
+        Self::of(&spec, &Profile::fast(), 249)
     }
 
-    fn of(spec: &str, profile: Profile, last: u8) -> Self {
+    fn of(spec: &str, profile: &Profile, last: u8) -> Self {
         let spec = Spec::from_toml(spec).expect("a spec of this file");
-        let world = World::new(&spec, profile, 7, EPOCH).expect("a world");
+        let world = World::new(&spec, *profile, 7, EPOCH).expect("a world");
         let views = world.nodes();
         let clockwork = Clockwork::new(world);
         let nodes = views.into_iter().map(|view| {

@@ -324,7 +324,7 @@ fn secondary_addresses_may_be_added_to_enis_of_stopped_instances_and_of_none() {
 
 #[test]
 fn a_call_lands_within_t_of_its_arrival() {
-    let lab = Lab::with(Profile::realistic(), 3);
+    let lab = Lab::with(&Profile::realistic(), 3);
     for n in 0..90 {
         let address = format!("10.0.1.{}", 200 + n % 3);
         let eni = [NODE_1, NODE_2][n % 2];

@@ -231,7 +231,7 @@ fn instance_filters_narrow() {
         assert_eq!(answer.reservations().len(), count, "{name}");
     }
     let call = lab.ec2("admin").describe_instances();
-    let call = call.filters(filter("block-device-mapping.volume-id", &["vol-1"]));
+    let call = call.filters(filter("block-device-mapping.no-such", &["vol-1"]));
     assert_eq!(refused(&lab.run(call.send()).unwrap_err()).code, "InvalidParameterValue");
 }
 
@@ -318,7 +318,7 @@ fn an_unknown_subnet_is_refused() {
 
 #[test]
 fn the_free_count_has_16_for_a_prefix_and_lags() {
-    let lab = Lab::with(Profile::realistic(), 7);
+    let lab = Lab::with(&Profile::realistic(), 7);
     let free = |lab: &Lab| {
         let call = lab.ec2("admin").describe_subnets().subnet_ids(SUBNET_A);
         lab.run(call.send()).unwrap().subnets()[0].available_ip_address_count()

@@ -158,12 +158,12 @@ impl RequestIdHeader for aws_smithy_runtime_api::http::Headers {
 
 impl Lab {
     pub fn new() -> Self {
-        Self::with(Profile::fast(), 7)
+        Self::with(&Profile::fast(), 7)
     }
 
-    pub fn with(profile: Profile, seed: u64) -> Self {
+    pub fn with(profile: &Profile, seed: u64) -> Self {
         let spec = Spec::from_toml(SPEC).unwrap();
-        let world = World::new(&spec, profile, seed, EPOCH).unwrap();
+        let world = World::new(&spec, *profile, seed, EPOCH).unwrap();
         Self { clock: Clock::default(), world: Arc::new(Mutex::new(world)) }
     }
 

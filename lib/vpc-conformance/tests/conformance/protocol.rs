@@ -60,7 +60,7 @@ fn errors_are_ec2_xml() {
 fn unknown_actions_versions_parameters_and_requests_are_refused() {
     let lab = Lab::new();
     let code = |body: &str| lab.run(lab.body("admin", body.to_owned())).unwrap_err().code;
-    assert_eq!(code("Action=CreateNetworkInterface&Version=2016-11-15"), "InvalidAction");
+    assert_eq!(code("Action=RunInstances&Version=2016-11-15"), "InvalidAction");
     assert_eq!(code("Version=2016-11-15"), "InvalidAction");
     assert_eq!(code("Action=DescribeSubnets&Version=2014-01-01"), "NoSuchVersion");
     assert_eq!(code("Action=DescribeSubnets&Version=2016-11-15&Foo=1"), "UnknownParameter");

@@ -7,7 +7,7 @@ use firecamp_vpc::{Act, Fault, Profile, Selector};
 use crate::harness::{Lab, NODE_1, NODE_2};
 
 fn realistic(seed: u64) -> Lab {
-    Lab::with(Profile::realistic(), seed)
+    Lab::with(&Profile::realistic(), seed)
 }
 
 fn ms(us: u64) -> f64 {

@@ -6,10 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pages::{Listing, Page, PageKnobs, PageRequest};
-use super::{ApiError, Form, VERSION, assign, instances, interfaces, subnets, types, unassign};
+use super::{
+    ApiError, Form, VERSION, assign, attach, create, instances, interfaces, subnets, tags, types,
+    unassign, volumes,
+};
 use crate::chance::Chance;
 use crate::faults::FullForm;
-use crate::model::{Ground, Id, Ledger};
+use crate::model::{Ground, Id, Ledger, Limits};
+use crate::profile::Profile;
 
 /// An action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,17 +24,29 @@ pub(crate) enum Action {
     Instances,
     Subnets,
     InstanceTypes,
+    Volumes,
+    Create,
+    Delete,
+    Attach,
+    Detach,
+    CreateTags,
 }
 
 impl Action {
     /// Every action.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Assign,
         Self::Unassign,
         Self::Interfaces,
         Self::Instances,
         Self::Subnets,
         Self::InstanceTypes,
+        Self::Volumes,
+        Self::Create,
+        Self::Delete,
+        Self::Attach,
+        Self::Detach,
+        Self::CreateTags,
     ];
 
     /// Its name on the wire.
@@ -42,6 +58,12 @@ impl Action {
             Self::Instances => "DescribeInstances",
             Self::Subnets => "DescribeSubnets",
             Self::InstanceTypes => "DescribeInstanceTypes",
+            Self::Volumes => "DescribeVolumes",
+            Self::Create => "CreateNetworkInterface",
+            Self::Delete => "DeleteNetworkInterface",
+            Self::Attach => "AttachNetworkInterface",
+            Self::Detach => "DetachNetworkInterface",
+            Self::CreateTags => "CreateTags",
         }
     }
 
@@ -52,7 +74,20 @@ impl Action {
 
     /// Whether it changes things.
     pub(crate) const fn mutating(self) -> bool {
-        matches!(self, Self::Assign | Self::Unassign)
+        match self {
+            Self::Assign
+            | Self::Unassign
+            | Self::Create
+            | Self::Delete
+            | Self::Attach
+            | Self::Detach
+            | Self::CreateTags => true,
+            Self::Interfaces
+            | Self::Instances
+            | Self::Subnets
+            | Self::InstanceTypes
+            | Self::Volumes => false,
+        }
     }
 }
 
@@ -65,6 +100,12 @@ pub(crate) enum Request {
     Instances(instances::Instances),
     Subnets(subnets::Subnets),
     InstanceTypes(types::InstanceTypes),
+    Volumes(volumes::Volumes),
+    Create(create::Create),
+    Delete(create::Delete),
+    Attach(attach::Attach),
+    Detach(attach::Detach),
+    CreateTags(tags::CreateTags),
 }
 
 /// Reads the parameters of an action; what is unknown or in bad shape is refused.
@@ -81,6 +122,12 @@ pub(crate) fn parse(action: Action, form: &Form) -> Result<Request, ApiError> {
         Action::Instances => Request::Instances(instances::parse(form)?),
         Action::Subnets => Request::Subnets(subnets::parse(form)?),
         Action::InstanceTypes => Request::InstanceTypes(types::parse(form)?),
+        Action::Volumes => Request::Volumes(volumes::parse(form)?),
+        Action::Create => Request::Create(create::parse(form)?),
+        Action::Delete => Request::Delete(create::parse_delete(form)?),
+        Action::Attach => Request::Attach(attach::parse(form)?),
+        Action::Detach => Request::Detach(attach::parse_detach(form)?),
+        Action::CreateTags => Request::CreateTags(tags::parse(form)?),
     };
     Ok(request)
 }
@@ -94,6 +141,10 @@ pub(crate) struct Knobs {
     pub(crate) already_assigned: Option<u64>,
     /// Limits of instance types.
     pub(crate) limits: BTreeMap<String, (u32, u64)>,
+    /// Limits of ENIs of instance types.
+    pub(crate) eni_limits: BTreeMap<String, (u32, u64)>,
+    /// The quota of ENIs.
+    pub(crate) quota: Option<(u32, u64)>,
     /// Subnets without free addresses.
     pub(crate) full: Vec<(Id, FullForm, u64)>,
     /// Pagination.
@@ -113,8 +164,11 @@ impl Knobs {
     }
 
     /// The limits of types that are changed.
-    pub(crate) fn limits(&self) -> BTreeMap<String, u32> {
-        self.limits.iter().map(|(name, (ips, _))| (name.clone(), *ips)).collect()
+    pub(crate) fn limits(&self) -> Limits {
+        let plain = |limits: &BTreeMap<String, (u32, u64)>| {
+            limits.iter().map(|(name, (limit, _))| (name.clone(), *limit)).collect()
+        };
+        Limits { ips: plain(&self.limits), enis: plain(&self.eni_limits) }
     }
 
     /// Whether Describe leaves out an item that is known by these names.
@@ -137,6 +191,7 @@ pub(crate) struct Reading<'a> {
     /// The lagging view for counts of free addresses.
     pub(crate) counts: Arc<Ledger>,
     pub(crate) chance: Chance,
+    pub(crate) profile: &'a Profile,
     pub(crate) knobs: &'a Knobs,
     pub(crate) request_id: &'a str,
     /// The number of the call.
@@ -190,5 +245,11 @@ pub(crate) fn execute(request: &Request, on: &Reading<'_>) -> Result<Effect, Api
         Request::Instances(request) => instances::execute(request, on),
         Request::Subnets(request) => subnets::execute(request, on),
         Request::InstanceTypes(request) => types::execute(request, on),
+        Request::Volumes(request) => volumes::execute(request, on),
+        Request::Create(request) => create::execute(request, on),
+        Request::Delete(request) => create::delete(request, on),
+        Request::Attach(request) => attach::execute(request, on),
+        Request::Detach(request) => attach::detach(request, on),
+        Request::CreateTags(request) => tags::execute(request, on),
     }
 }

@@ -71,7 +71,7 @@ struct Assigned {
 
 /// Executes a request on the truth.
 pub(crate) fn execute(request: &Assign, on: &Reading<'_>) -> Result<Effect, ApiError> {
-    let eni = interface(&request.eni, &on.ledger)?;
+    let eni = interface(&request.eni, on)?;
     let subnet = on.ground.subnet(&eni.subnet);
     let subnet = subnet.ok_or_else(|| ApiError::no_subnet(&eni.subnet))?;
     let mut next = (*on.ledger).clone();
@@ -92,12 +92,13 @@ pub(crate) fn execute(request: &Assign, on: &Reading<'_>) -> Result<Effect, ApiE
     Ok(Effect { body: answer(&request.eni, &done, on), next: changed.then_some(next) })
 }
 
-/// The ENI that a request to change something names.
-pub(super) fn interface<'a>(id: &str, ledger: &'a Ledger) -> Result<&'a Eni, ApiError> {
+/// The ENI that a request to change something names. A new one is not known at once.
+pub(super) fn interface<'a>(id: &str, on: &'a Reading<'_>) -> Result<&'a Eni, ApiError> {
     if !is_id("eni", id) {
         return Err(ApiError::malformed_eni(id));
     }
-    let eni = ledger.enis.get(id).ok_or_else(|| ApiError::no_eni(id))?;
+    let eni = on.ledger.enis.get(id).filter(|eni| eni.known_at <= on.now);
+    let eni = eni.ok_or_else(|| ApiError::no_eni(id))?;
     match eni.operator {
         Some(_) => Err(ApiError::managed(id)),
         None => Ok(eni),
@@ -126,7 +127,7 @@ fn named(
 }
 
 /// Form, subnet, reserved.
-fn addresses(texts: &[String], subnet: &Subnet) -> Result<Vec<Ipv4Addr>, ApiError> {
+pub(super) fn addresses(texts: &[String], subnet: &Subnet) -> Result<Vec<Ipv4Addr>, ApiError> {
     let parse = |text: &String| text.parse().map_err(|_source| ApiError::not_an_address(text));
     let addresses: Vec<Ipv4Addr> = texts.iter().map(parse).collect::<Result<_, _>>()?;
     let mut seen = BTreeSet::new();
@@ -199,7 +200,7 @@ fn prefixes(picked: Vec<Ipv4Net>, eni: &Eni, next: &mut Ledger) -> Assigned {
 /// M13.
 fn within_limit(eni: &Eni, on: &Reading<'_>, next: &Ledger) -> Result<(), ApiError> {
     let Some(after) = next.enis.get(&eni.id) else { return Ok(()) };
-    let limit = next.slot_limit(after, &on.knobs.limits());
+    let limit = next.slot_limit(after, &on.knobs.limits().ips);
     if after.slots() <= eni.slots() || after.slots() <= limit {
         return Ok(());
     }

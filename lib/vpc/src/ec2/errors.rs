@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 
 use quick_xml::escape::escape;
 
+mod attachments;
+
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {

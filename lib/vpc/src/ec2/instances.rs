@@ -8,14 +8,15 @@ use super::filters::{Filter, known, pass};
 use super::interface_xml::{enis_of, long_ago, of_instance, private_dns_name};
 use super::pages::{Bounds, Listing, PageRequest, check_bounds};
 use super::xml::Xml;
-use super::{ApiError, Form, interfaces, is_id};
+use super::{ApiError, Form, interfaces, is_id, volumes};
 use crate::chance::key_of;
 use crate::model::{Eni, Instance};
 use crate::view::NodeState;
 
 /// The filters that are served.
-pub(crate) const FILTERS: [&str; 14] = [
+pub(crate) const FILTERS: [&str; 15] = [
     "availability-zone",
+    "block-device-mapping.volume-id",
     "instance-id",
     "instance-state-code",
     "instance-state-name",
@@ -71,11 +72,14 @@ struct Seen<'a> {
     enis: Vec<Eni>,
 }
 
+/// Whether EC2 still knows an instance.
+pub(super) fn is_listed(instance: &Instance, now: Duration) -> bool {
+    instance.terminated_at.is_none_or(|at| now.saturating_sub(at) < LISTED)
+}
+
 /// Executes a request on what the caller sees.
 pub(crate) fn execute(request: &Instances, on: &Reading<'_>) -> Result<Effect, ApiError> {
-    let listed = |instance: &Instance| {
-        instance.terminated_at.is_none_or(|at| on.now.saturating_sub(at) < LISTED)
-    };
+    let listed = |instance: &Instance| is_listed(instance, on.now);
     if let Some(bad) = request.ids.iter().find(|id| !is_id("i", id)) {
         return Err(ApiError::malformed_instance(bad));
     }
@@ -149,9 +153,10 @@ fn instance(xml: &mut Xml, seen: &Seen<'_>, on: &Reading<'_>) {
             .leaf("sourceDestCheck", true);
     }
     xml.leaf("architecture", "x86_64")
-        .leaf("rootDeviceType", "ebs")
-        .set("blockDeviceMapping", std::iter::empty::<()>(), |_, ()| {})
-        .leaf("hypervisor", "xen")
+        .leaf("rootDeviceName", "/dev/xvda")
+        .leaf("rootDeviceType", "ebs");
+    volumes::of_instance(xml, &instance.id, on);
+    xml.leaf("hypervisor", "xen")
         .tags(&instance.tags)
         .set("networkInterfaceSet", enis, |xml, eni| of_instance(xml, eni, on))
         .node("metadataOptions", |xml| {
@@ -170,6 +175,9 @@ fn values(name: &str, seen: &Seen<'_>, on: &Reading<'_>) -> Vec<String> {
     let primary = enis.first();
     match name {
         "availability-zone" => one(&instance.zone),
+        "block-device-mapping.volume-id" => {
+            on.ledger.volumes_of(&instance.id).iter().map(|v| v.id.to_string()).collect()
+        }
         "instance-id" => one(&instance.id),
         "instance-state-code" => one(&state(instance).0.to_string()),
         "instance-state-name" => one(state(instance).1),

@@ -6,23 +6,20 @@ use std::time::Duration;
 use super::actions::Reading;
 use super::xml::Xml;
 use crate::calendar::iso_millis;
-use crate::model::{Attachment, Eni, Ledger, Subnet};
+use crate::model::{Attachment, Eni, Ledger, Stage, Subnet};
 
 /// The security group of every ENI.
 pub(crate) const GROUP: (&str, &str) = ("sg-0f1ecaca000000001", "default");
 
 /// The state of an ENI.
-pub(super) fn status(eni: &Eni) -> &'static str {
-    match &eni.attachment {
+pub(super) fn status(eni: &Eni, now: Duration) -> &'static str {
+    match eni.attachment.as_ref().map(|attachment| attachment.stage) {
+        // As CreateNetworkInterface answers, and for a while after it.
+        None if now < eni.known_at => "pending",
         None => "available",
-        Some(Attachment { detaching: true, .. }) => "detaching",
-        Some(Attachment { detaching: false, .. }) => "in-use",
+        Some(Stage::Detaching) => "detaching",
+        Some(Stage::Attaching | Stage::Attached) => "in-use",
     }
-}
-
-/// The state of its attachment.
-pub(super) fn attachment_status(attachment: &Attachment) -> &'static str {
-    if attachment.detaching { "detaching" } else { "attached" }
 }
 
 /// The name that a private address has.
@@ -37,6 +34,11 @@ pub(crate) fn private_dns_name(address: Ipv4Addr, region: &str) -> String {
 /// Launch and attachment times: a day before the world began.
 pub(super) fn long_ago(on: &Reading<'_>) -> String {
     iso_millis(on.epoch.saturating_sub(Duration::from_hours(24)))
+}
+
+/// A moment of the world, or a day before it began.
+pub(super) fn moment(at: Option<Duration>, on: &Reading<'_>) -> String {
+    at.map_or_else(|| long_ago(on), |at| iso_millis(on.epoch + at))
 }
 
 fn groups(xml: &mut Xml) {
@@ -67,7 +69,7 @@ fn common(xml: &mut Xml, eni: &Eni, on: &Reading<'_>) {
         .leaf("vpcId", &on.ground.vpc)
         .leaf("description", &eni.description)
         .leaf("ownerId", &on.ground.account)
-        .leaf("status", status(eni))
+        .leaf("status", status(eni, on.now))
         .leaf("macAddress", &eni.mac)
         .leaf("privateIpAddress", eni.primary)
         .leaf("privateDnsName", private_dns_name(eni.primary, &on.ground.region))
@@ -81,8 +83,8 @@ fn attachment(xml: &mut Xml, attachment: &Attachment, on: &Reading<'_>) {
     xml.leaf("attachmentId", &attachment.id)
         .leaf("deviceIndex", attachment.device_index)
         .leaf("networkCardIndex", 0)
-        .leaf("status", attachment_status(attachment))
-        .leaf("attachTime", long_ago(on))
+        .leaf("status", attachment.status())
+        .leaf("attachTime", moment(attachment.since, on))
         .leaf("deleteOnTermination", attachment.delete_on_termination);
 }
 

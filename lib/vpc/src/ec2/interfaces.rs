@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::actions::{Effect, Reading};
 use super::filters::{Filter, boolean, known, pass};
-use super::interface_xml::{GROUP, attachment_status, described, private_dns_name, status};
+use super::interface_xml::{GROUP, described, private_dns_name, status};
 use super::pages::{Bounds, Listing, PageRequest, check_bounds};
 use super::xml::Xml;
 use super::{ApiError, Form, is_id};
@@ -133,7 +133,7 @@ fn values(name: &str, eni: &Eni, on: &Reading<'_>) -> Vec<String> {
         "attachment.instance-id" => {
             attachment.map(|a| a.instance.to_string()).into_iter().collect()
         }
-        "attachment.status" => attachment.map(|a| one(attachment_status(a))).unwrap_or_default(),
+        "attachment.status" => attachment.map(|a| one(a.status())).unwrap_or_default(),
         "availability-zone" => {
             on.ground.subnet(&eni.subnet).map(|s| s.zone.clone()).into_iter().collect()
         }
@@ -150,7 +150,7 @@ fn values(name: &str, eni: &Eni, on: &Reading<'_>) -> Vec<String> {
         "private-dns-name" => one(&private_dns_name(eni.primary, &on.ground.region)),
         "requester-id" => eni.operator.as_ref().map(|_| one("amazon-aws")).unwrap_or_default(),
         "source-dest-check" => boolean(true),
-        "status" => one(status(eni)),
+        "status" => one(status(eni, on.now)),
         "subnet-id" => one(&eni.subnet),
         "vpc-id" => one(&on.ground.vpc),
         _ => Vec::new(),

@@ -90,6 +90,33 @@ impl Form {
         (1..=MAX_PARAMETERS).map_while(|n| self.text(&format!("{name}.{n}"))).collect()
     }
 
+    /// The keys and values of the list `name.1.Key`, `name.1.Value`, ... Without a value it is
+    /// empty.
+    pub(crate) fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, ApiError> {
+        let mut pairs = Vec::new();
+        for n in 1..=MAX_PARAMETERS {
+            let value = self.text(&format!("{name}.{n}.Value"));
+            match (self.text(&format!("{name}.{n}.Key")), value) {
+                (Some(key), value) => {
+                    pairs.push((key.to_owned(), value.unwrap_or_default().to_owned()));
+                }
+                (None, Some(_)) => return Err(ApiError::missing(&format!("{name}.{n}.Key"))),
+                (None, None) => break,
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// Whether some parameter begins like this.
+    pub(crate) fn has_any(&self, prefix: &str) -> bool {
+        self.values.keys().any(|name| name.starts_with(prefix))
+    }
+
+    /// Whether it is a dry run.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.values.get("DryRun").is_some_and(|value| value == "true")
+    }
+
     /// The filters.
     pub(crate) fn filters(&self) -> Result<Vec<Filter>, ApiError> {
         let mut filters = Vec::new();

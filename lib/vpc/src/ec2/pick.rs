@@ -25,7 +25,7 @@ fn declared_full(subnet: &Subnet, on: &Reading<'_>) -> Option<ApiError> {
 }
 
 fn above_limit(count: u32, eni: &Eni, on: &Reading<'_>) -> bool {
-    let limit = on.ledger.slot_limit(eni, &on.knobs.limits());
+    let limit = on.ledger.slot_limit(eni, &on.knobs.limits().ips);
     eni.slots().saturating_add(size(count)) > limit
 }
 
@@ -41,7 +41,23 @@ pub(super) fn addresses(
     if above_limit(count, eni, on) {
         return Err(ApiError::limit());
     }
-    let free = on.ledger.free_in(subnet);
+    free(count, (subnet, &[]), on)
+}
+
+/// So many free addresses of a subnet, none of them one that is spoken for.
+pub(super) fn free(
+    count: u32,
+    (subnet, spoken_for): (&Subnet, &[Ipv4Addr]),
+    on: &Reading<'_>,
+) -> Result<Vec<Ipv4Addr>, ApiError> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    if let Some(error) = declared_full(subnet, on) {
+        return Err(error);
+    }
+    let mut free = on.ledger.free_in(subnet);
+    free.retain(|address| !spoken_for.contains(address));
     if free.len() < size(count) {
         return Err(ApiError::subnet_full());
     }

@@ -59,6 +59,17 @@ fn ips(kind: &InstanceType, on: &Reading<'_>) -> u32 {
     }
 }
 
+/// The ENIs of a type, as a caller is told.
+fn enis(kind: &InstanceType, on: &Reading<'_>) -> u32 {
+    match on.knobs.eni_limits.get(kind.name) {
+        Some((enis, fault)) => {
+            on.knobs.fire(*fault);
+            *enis
+        }
+        None => kind.enis,
+    }
+}
+
 /// Executes a request. The table never changes.
 pub(crate) fn execute(request: &InstanceTypes, on: &Reading<'_>) -> Result<Effect, ApiError> {
     if let Some(unknown) = request.names.iter().find(|name| type_named(name).is_none()) {
@@ -96,19 +107,19 @@ const fn limit_type(kind: &InstanceType) -> &'static str {
 }
 
 fn item(xml: &mut Xml, kind: &InstanceType, on: &Reading<'_>) {
-    let ips = ips(kind, on);
+    let (enis, ips) = (enis(kind, on), ips(kind, on));
     // The API counts the primary ENI's slot where slots are shared.
-    let volumes = if kind.shared && kind.nitro { kind.volumes + 1 } else { kind.volumes };
+    let volumes = kind.shared_slots().unwrap_or(kind.volumes);
     xml.leaf("instanceType", kind.name)
         .leaf("currentGeneration", kind.nitro)
         .leaf("bareMetal", false)
         .leaf("hypervisor", hypervisor(kind));
     xml.node("networkInfo", |xml| {
-        xml.leaf("maximumNetworkInterfaces", kind.enis)
+        xml.leaf("maximumNetworkInterfaces", enis)
             .leaf("maximumNetworkCards", 1)
             .leaf("defaultNetworkCardIndex", 0)
-            .set("networkCards", [kind], |xml, kind| {
-                xml.leaf("networkCardIndex", 0).leaf("maximumNetworkInterfaces", kind.enis);
+            .set("networkCards", [enis], |xml, enis| {
+                xml.leaf("networkCardIndex", 0).leaf("maximumNetworkInterfaces", enis);
             })
             .leaf("ipv4AddressesPerInterface", ips);
     });
@@ -128,7 +139,7 @@ fn values(name: &str, kind: &InstanceType, on: &Reading<'_>) -> Vec<String> {
         "instance-type" => vec![kind.name.to_owned()],
         "network-info.ipv4-addresses-per-interface" => vec![ips(kind, on).to_string()],
         "network-info.maximum-network-cards" => vec!["1".to_owned()],
-        "network-info.maximum-network-interfaces" => vec![kind.enis.to_string()],
+        "network-info.maximum-network-interfaces" => vec![enis(kind, on).to_string()],
         _ => Vec::new(),
     }
 }

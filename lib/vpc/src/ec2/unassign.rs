@@ -34,7 +34,7 @@ pub(crate) fn parse(form: &Form) -> Result<Unassign, ApiError> {
 
 /// Executes a request on the truth: everything or nothing.
 pub(crate) fn execute(request: &Unassign, on: &Reading<'_>) -> Result<Effect, ApiError> {
-    let eni = interface(&request.eni, &on.ledger)?;
+    let eni = interface(&request.eni, on)?;
     let parse = |text: &String| text.parse().map_err(|_source| ApiError::not_an_address(text));
     let addresses: Vec<Ipv4Addr> = request.addresses.iter().map(parse).collect::<Result<_, _>>()?;
     let parse = |text: &String| text.parse().map_err(|_source| ApiError::bad_prefix(text));
@@ -52,8 +52,6 @@ pub(crate) fn execute(request: &Unassign, on: &Reading<'_>) -> Result<Effect, Ap
         eni.secondary.retain(|address| !addresses.contains(address));
         eni.prefixes.retain(|net| !prefixes.contains(net));
     }
-    let name = super::Action::Unassign.name();
-    let mut xml = Xml::answer(name, on.request_id);
-    xml.leaf("return", "true");
-    Ok(Effect { body: xml.finish(name), next: Some(next) })
+    let body = Xml::done(super::Action::Unassign.name(), on.request_id);
+    Ok(Effect { body, next: Some(next) })
 }

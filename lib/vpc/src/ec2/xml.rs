@@ -32,6 +32,13 @@ impl Xml {
         self.text.into_bytes()
     }
 
+    /// The whole answer of an operation that says nothing but that it was done.
+    pub(crate) fn done(action: &str, request_id: &str) -> Vec<u8> {
+        let mut xml = Self::answer(action, request_id);
+        xml.leaf("return", "true");
+        xml.finish(action)
+    }
+
     /// One element with a text.
     pub(crate) fn leaf(&mut self, name: &str, value: impl Display) -> &mut Self {
         let value = value.to_string();

@@ -1,6 +1,6 @@
 //! What a fault must be like.
 
-use super::{Fault, FaultError, FaultSpec};
+use super::{Fault, FaultError, FaultSpec, StuckIn};
 
 /// The longest time that a fault may name.
 const MAX_MS: u64 = 365 * 86_400_000;
@@ -39,15 +39,33 @@ pub(crate) fn kind_of(fault: &Fault) -> String {
     value.get("kind").and_then(|kind| kind.as_str()).unwrap_or("unknown").to_owned()
 }
 
-fn problem_of_limit(instance_type: &str, ips: u32) -> Option<(&'static str, &'static str)> {
+fn problem_of_limit(
+    instance_type: &str,
+    field: &'static str,
+    limit: u32,
+) -> Option<(&'static str, &'static str)> {
     let known = crate::model::type_named(instance_type).is_some();
     let known = (!known).then_some(("instance_type", "there is no such type"));
-    known.or((ips == 0).then_some(("ips", "it is at least 1")))
+    known.or((limit == 0).then_some((field, "it is at least 1")))
+}
+
+fn problem_of_enis(fault: &Fault) -> Option<(&'static str, &'static str)> {
+    if let Fault::Limit { instance_type, ips } = fault {
+        return problem_of_limit(instance_type, "ips", *ips);
+    }
+    if let Fault::EniLimit { instance_type, enis } = fault {
+        return problem_of_limit(instance_type, "enis", *enis);
+    }
+    let busy = matches!(fault, Fault::EniStuck { stage: StuckIn::Busy });
+    busy.then_some(("stage", "only volumes are busy"))
 }
 
 fn problem_of(fault: &Fault) -> Option<(&'static str, &'static str)> {
     let long = |ms: u64| ms > MAX_MS;
-    let often = |ms: Option<u64>| ms.is_some_and(|ms| ms < MIN_EVERY_MS || long(ms));
+    let often = |ms: Option<u64>| {
+        let bad = ms.is_some_and(|ms| ms < MIN_EVERY_MS || long(ms));
+        bad.then_some(("every_ms", "it is from 1 ms to a year"))
+    };
     match fault {
         Fault::Error { status, .. } | Fault::ImdsError { status } => {
             (!(400..=599).contains(status)).then_some(("status", "an error is 400 to 599"))
@@ -62,19 +80,15 @@ fn problem_of(fault: &Fault) -> Option<(&'static str, &'static str)> {
             let good = refill.is_finite() && *refill >= 0.0;
             (!good).then_some(("refill", "it is a number from 0"))
         }
-        Fault::ShortPages { items } => {
-            (*items == 0).then_some(("items", "a page has at least 1 item"))
-        }
+        Fault::ShortPages { items } => (*items == 0).then_some(("items", "it is at least 1")),
         Fault::ImdsPpsDrop { per_second } => {
             (*per_second == 0).then_some(("per_second", "it is at least 1"))
         }
-        Fault::Thief { every_ms, .. } | Fault::ThiefUnassign { every_ms, .. } => {
-            often(*every_ms).then_some(("every_ms", "it is from 1 ms to a year"))
+        Fault::Thief { every_ms, .. } | Fault::ThiefUnassign { every_ms, .. } => often(*every_ms),
+        Fault::AutoAssignPressure { every_ms, .. } => often(Some(*every_ms)),
+        Fault::Limit { .. } | Fault::EniLimit { .. } | Fault::EniStuck { .. } => {
+            problem_of_enis(fault)
         }
-        Fault::AutoAssignPressure { every_ms, .. } => {
-            often(Some(*every_ms)).then_some(("every_ms", "it is from 1 ms to a year"))
-        }
-        Fault::Limit { instance_type, ips } => problem_of_limit(instance_type, *ips),
         Fault::LostResponse { .. }
         | Fault::Hang { .. }
         | Fault::DropConn { .. }
@@ -96,6 +110,8 @@ fn problem_of(fault: &Fault) -> Option<(&'static str, &'static str)> {
         | Fault::ImdsDeviceNumberZero {}
         | Fault::ImdsTimeTravel { .. }
         | Fault::SubnetFull { .. }
+        | Fault::EniQuota { .. }
+        | Fault::VolumeStuck { .. }
         | Fault::IamDeny {}
         | Fault::CredentialsExpire {}
         | Fault::ClockSkew { .. }

@@ -37,6 +37,8 @@ impl Fault {
             | Self::LoopingToken {}
             | Self::TokenExpires {}
             | Self::Limit { .. }
+            | Self::EniLimit { .. }
+            | Self::EniQuota { .. }
             | Self::SubnetFull { .. }
             | Self::AssignOwn { .. }
             | Self::ResourceAlreadyAssignedCode {} => Stage::Execution,
@@ -58,9 +60,11 @@ impl Fault {
             | Self::ImdsHopTimeout {}
             | Self::ImdsDeviceNumberZero {}
             | Self::ImdsTimeTravel { .. } => Stage::Imds,
-            Self::Thief { .. } | Self::ThiefUnassign { .. } | Self::AutoAssignPressure { .. } => {
-                Stage::Background
-            }
+            Self::Thief { .. }
+            | Self::ThiefUnassign { .. }
+            | Self::AutoAssignPressure { .. }
+            | Self::EniStuck { .. }
+            | Self::VolumeStuck { .. } => Stage::Background,
         }
     }
 }

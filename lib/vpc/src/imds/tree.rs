@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::calendar::iso_seconds;
 use crate::ec2::{GROUP, private_dns_name};
 use crate::model::{Eni, Ground, Instance};
-use crate::timeline::Item;
+use crate::timeline::{Item, Settled};
 use crate::view::Credentials;
 
 /// The role of every node.
@@ -123,6 +123,20 @@ fn interface(tree: &mut Tree, ground: &Ground, eni: &Eni, items: &[Item]) {
     set("local-ipv4s", addresses.join("\n"));
     if !prefixes.is_empty() {
         set("ipv4-prefix", prefixes.join("\n"));
+    }
+}
+
+/// Takes away what the service does not show yet of a new ENI. Which keys are missing first is
+/// unverified; the device number reads 0 until the last (ec2-semantics.md section 4).
+pub(crate) fn unsettle(tree: &mut Tree, eni: &Eni, settled: Settled) {
+    let directory = format!("meta-data/network/interfaces/macs/{}/", eni.mac);
+    if settled == Settled::Whole {
+        return;
+    }
+    tree.insert(format!("{directory}device-number"), "0".to_owned());
+    if settled == Settled::Bare {
+        let early = ["device-number", "interface-id", "mac"];
+        tree.retain(|path, _| path.strip_prefix(&directory).is_none_or(|key| early.contains(&key)));
     }
 }
 

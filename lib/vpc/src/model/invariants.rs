@@ -3,15 +3,24 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::{Eni, Ground, Ledger};
+use super::{Eni, Ground, Id, Ledger, Volume};
 
 /// What a change broke: the invariant and a sentence.
 pub(crate) type Broken = (&'static str, String);
 
+/// Limits of types that faults changed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Limits {
+    /// Addresses of an ENI.
+    pub(crate) ips: BTreeMap<String, u32>,
+    /// ENIs of an instance.
+    pub(crate) enis: BTreeMap<String, u32>,
+}
+
 /// Everything that is wrong with `after`, as the follower of `before`.
 pub(crate) fn broken(
     ground: &Ground,
-    limits: &BTreeMap<String, u32>,
+    limits: &Limits,
     before: &Ledger,
     after: &Ledger,
 ) -> Vec<Broken> {
@@ -22,12 +31,48 @@ pub(crate) fn broken(
         attached(ground, after, eni, &mut found);
         if let Some(old) = before.enis.get(&eni.id) {
             primary_for_life(old, eni, &mut found);
-            let limit = after.slot_limit(eni, limits);
+            let limit = after.slot_limit(eni, &limits.ips);
             within_limit(limit, old, eni, &mut found);
         }
     }
+    eni_limits(limits, before, after, &mut found);
+    for volume in after.volumes.values() {
+        volume_in_place(after, volume, &mut found);
+    }
     free_counts(ground, after, &mut found);
     found
+}
+
+/// The limits table: an instance does not get more ENIs than its type has.
+fn eni_limits(limits: &Limits, before: &Ledger, after: &Ledger, found: &mut Vec<Broken>) {
+    let count = |ledger: &Ledger| {
+        let mut counts: BTreeMap<Id, u32> = BTreeMap::new();
+        for attachment in ledger.enis.values().filter_map(|eni| eni.attachment.as_ref()) {
+            *counts.entry(attachment.instance.clone()).or_default() += 1;
+        }
+        counts
+    };
+    let old = count(before);
+    for (id, count) in count(after) {
+        let kind = after.instances.get(&id).map(|instance| instance.size);
+        let own = kind.map_or(0, |kind| limits.enis.get(kind.name).copied().unwrap_or(kind.enis));
+        if count > own && count > old.get(&id).copied().unwrap_or(0) {
+            found.push(("M13", format!("{id} has {count} of {own} ENIs")));
+        }
+    }
+}
+
+/// M14: a volume is attached in its own zone, and to one instance unless it allows more.
+fn volume_in_place(ledger: &Ledger, volume: &Volume, found: &mut Vec<Broken>) {
+    if volume.attachments.len() > 1 && !volume.multi_attach {
+        found.push(("M14", format!("{} is attached more than once", volume.id)));
+    }
+    for attachment in &volume.attachments {
+        let zone = ledger.instances.get(&attachment.instance).map(|i| i.zone.as_str());
+        if zone != Some(volume.zone.as_str()) {
+            found.push(("M14", format!("{} is attached outside its zone", volume.id)));
+        }
+    }
 }
 
 /// M1: at most one ENI holds an address.
@@ -65,7 +110,7 @@ fn in_place(ground: &Ground, eni: &Eni, found: &mut Vec<Broken>) {
     }
 }
 
-/// M3: an ENI is attached in its own zone, to one device index.
+/// M3: an ENI is attached in its own zone, to one device index of the one network card.
 fn attached(ground: &Ground, ledger: &Ledger, eni: &Eni, found: &mut Vec<Broken>) {
     let Some(attachment) = &eni.attachment else { return };
     let Some(instance) = ledger.instances.get(&attachment.instance) else {

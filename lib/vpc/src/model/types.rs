@@ -1,5 +1,7 @@
 //! The instance types that the world knows: ec2-semantics.md section 1.
 
+use std::collections::BTreeMap;
+
 /// An instance type.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct InstanceType {
@@ -56,6 +58,20 @@ pub(crate) static TYPES: [InstanceType; 22] = [
     of("t3.large", (3, 12), SHARED),
     of("t3.medium", (3, 6), SHARED),
 ];
+
+impl InstanceType {
+    /// The address slots of an ENI, with the limits that a fault changed.
+    pub(crate) fn slots(&self, limits: &BTreeMap<String, u32>) -> usize {
+        let limit = limits.get(self.name).copied().unwrap_or(self.ips);
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    }
+
+    /// The slots that ENIs and volumes have together, where they share them.
+    pub(crate) const fn shared_slots(&self) -> Option<u32> {
+        // The table gives the volumes beside the primary ENI.
+        if self.shared && self.nitro { Some(self.volumes + 1) } else { None }
+    }
+}
 
 /// The type with this name.
 pub(crate) fn type_named(name: &str) -> Option<&'static InstanceType> {

@@ -1,8 +1,9 @@
 //! From a spec to the world's first state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
@@ -13,6 +14,7 @@ use crate::model::{ClientSeat, Ground, Id, Instance, InstanceKind, Ledger, Subne
 use crate::view::NodeState;
 
 mod eni;
+mod volume;
 
 /// Ground and first ledger of a spec that [`super::check::check`] has passed.
 pub(crate) fn build(spec: &Spec, chance: Chance) -> Result<(Ground, Ledger), SpecError> {
@@ -29,6 +31,9 @@ pub(crate) fn build(spec: &Spec, chance: Chance) -> Result<(Ground, Ledger), Spe
         for (at, foreign) in spec.foreign.iter().enumerate() {
             builder.foreign(&format!("foreign[{at}]"), foreign, given)?;
         }
+    }
+    for (at, volume) in spec.volumes.iter().enumerate() {
+        builder.volume(&format!("volumes[{at}]"), volume)?;
     }
     builder.finish(spec)
 }
@@ -72,6 +77,7 @@ impl<'a> Builder<'a> {
             nodes: Vec::new(),
             clients: Vec::new(),
             foreign: Vec::new(),
+            volumes: Vec::new(),
         };
         for (at, subnet) in spec.subnets.iter().enumerate() {
             let made = make_subnet(subnet, &spec.region, chance)?;
@@ -254,7 +260,12 @@ impl<'a> Builder<'a> {
             terminated_at: None,
             zone,
             tags: BTreeMap::from([("Name".to_owned(), name.to_owned())]),
+            boots: 0,
+            burnt: BTreeSet::new(),
+            ghosts: Vec::new(),
+            imds_whole_at: Duration::ZERO,
         };
+        self.root_volume(&instance);
         if self.ledger.instances.insert(Arc::clone(&id), Arc::new(instance)).is_some() {
             return Err(field(format!("{at}.id"), format!("{id} is there twice")));
         }

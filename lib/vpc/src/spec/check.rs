@@ -12,6 +12,8 @@ const MAX_SUBNETS: usize = 64;
 const MAX_NODES: usize = 2_000;
 /// The most clients, and the most foreign ENIs.
 const MAX_OTHERS: usize = 500;
+/// The most volumes: 25 for each of the nodes that one would look at.
+const MAX_VOLUMES: usize = 5_000;
 /// The most tags of a resource, EC2's own limit.
 const MAX_TAGS: usize = 50;
 /// The longest text of any kind.
@@ -35,6 +37,7 @@ fn sizes(spec: &Spec) -> Result<(), SpecError> {
         ("nodes", spec.nodes.len(), MAX_NODES),
         ("clients", spec.clients.len(), MAX_OTHERS),
         ("foreign", spec.foreign.len(), MAX_OTHERS),
+        ("volumes", spec.volumes.len(), MAX_VOLUMES),
     ];
     if spec.subnets.is_empty() {
         return Err(field("subnets", "there is none"));
@@ -87,7 +90,10 @@ fn is_tag_key(key: &str) -> bool {
     (1..=128).contains(&key.len()) && !key.starts_with("aws:") && !key.chars().any(char::is_control)
 }
 
-fn tags(name: &str, tags: &std::collections::BTreeMap<String, String>) -> Result<(), SpecError> {
+pub(super) fn tags(
+    name: &str,
+    tags: &std::collections::BTreeMap<String, String>,
+) -> Result<(), SpecError> {
     let bad = |(key, value): &(&String, &String)| {
         !is_tag_key(key) || value.len() > MAX_TEXT || value.chars().any(char::is_control)
     };
@@ -140,6 +146,10 @@ fn names(spec: &Spec) -> Result<(), SpecError> {
     let foreign = spec.foreign.iter().map(|foreign| ("foreign", &foreign.name));
     for (kind, name) in nodes.chain(clients).chain(foreign) {
         unique(&mut seen, kind, name)?;
+    }
+    let mut seen = BTreeSet::new();
+    for volume in &spec.volumes {
+        unique(&mut seen, "volumes", &volume.name)?;
     }
     let mut seen = BTreeSet::new();
     for subnet in &spec.subnets {

@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::World;
-use super::landing::Event;
 use crate::act::{Act, ActError};
 use crate::ec2::Knobs;
 use crate::model::{Eni, Id, Ledger};
@@ -28,14 +28,21 @@ impl Act {
             Self::DropPrefixes { .. } => "drop_prefixes",
             Self::CreateEni { .. } => "create_eni",
             Self::TagEni { .. } => "tag_eni",
+            Self::Reboot { .. } => "reboot",
+            Self::CreateVolume { .. } => "create_volume",
+            Self::DeleteVolume { .. } => "delete_volume",
+            Self::AttachVolume { .. } => "attach_volume",
+            Self::DetachVolume { .. } => "detach_volume",
+            Self::FailVolume { .. } => "fail_volume",
+            Self::ResizeVolume { .. } => "resize_volume",
         }
     }
 
-    fn unknown(&self, what: &'static str, name: &str) -> ActError {
+    pub(super) fn unknown(&self, what: &'static str, name: &str) -> ActError {
         ActError::Unknown { act: self.name(), what, name: name.to_owned() }
     }
 
-    fn refused(&self, problem: impl Into<String>) -> ActError {
+    pub(super) fn refused(&self, problem: impl Into<String>) -> ActError {
         ActError::Refused { act: self.name(), problem: problem.into() }
     }
 }
@@ -71,6 +78,9 @@ impl World {
             }
             Act::Stop { node } => self.turn(act, node, NodeState::Stopped, &mut next)?,
             Act::Start { node } => self.turn(act, node, NodeState::Running, &mut next)?,
+            Act::Reboot { node, imds_missing_ms } => {
+                self.reboot(act, node, *imds_missing_ms, &mut next)?;
+            }
             Act::Detach { eni } => self.detach(act, eni, false, &mut next)?,
             Act::DeleteEni { eni } => self.detach(act, eni, true, &mut next)?,
             Act::HideEni { eni, hidden } => {
@@ -90,15 +100,24 @@ impl World {
                     None => tags.remove(key),
                 };
             }
+            Act::CreateVolume { .. }
+            | Act::DeleteVolume { .. }
+            | Act::AttachVolume { .. }
+            | Act::DetachVolume { .. }
+            | Act::FailVolume { .. }
+            | Act::ResizeVolume { .. } => self.store(act, &mut next)?,
         }
-        if next.enis != before.enis || next.instances != before.instances {
+        if next.enis != before.enis
+            || next.instances != before.instances
+            || next.volumes != before.volumes
+        {
             let author = Author { by: by.to_owned(), call: None, what: act.name().to_owned() };
             self.commit(author, next, &Knobs::default());
         }
         Ok(())
     }
 
-    fn change<'a>(
+    pub(super) fn change<'a>(
         &self,
         act: &Act,
         name: &str,
@@ -168,92 +187,6 @@ impl World {
         Ok(())
     }
 
-    fn terminate(
-        &self,
-        act: &Act,
-        node: &str,
-        delete: Option<bool>,
-        next: &mut Ledger,
-    ) -> Result<(), ActError> {
-        let id = self.ground.node(node).ok_or_else(|| act.unknown("node", node))?;
-        let enis: Vec<Id> = next.enis_of(id).iter().map(|eni| Arc::clone(&eni.id)).collect();
-        for eni in enis {
-            let doomed = next.enis.get(&eni).and_then(|eni| eni.attachment.as_ref());
-            let doomed = doomed.is_some_and(|a| delete.unwrap_or(a.delete_on_termination));
-            if doomed {
-                next.enis.remove(&eni);
-            } else if let Some(eni) = next.eni_mut(&eni) {
-                eni.attachment = None;
-            }
-        }
-        let instance = next.instance_mut(id).ok_or_else(|| act.unknown("node", node))?;
-        if instance.state == NodeState::Terminated {
-            return Err(act.refused("it is terminated already"));
-        }
-        instance.state = NodeState::Terminated;
-        instance.terminated_at = Some(self.now);
-        Ok(())
-    }
-
-    fn turn(
-        &self,
-        act: &Act,
-        node: &str,
-        state: NodeState,
-        next: &mut Ledger,
-    ) -> Result<(), ActError> {
-        let id = self.ground.node(node).ok_or_else(|| act.unknown("node", node))?;
-        let instance = next.instance_mut(id).ok_or_else(|| act.unknown("node", node))?;
-        if instance.state == NodeState::Terminated {
-            return Err(act.refused("it is terminated"));
-        }
-        instance.state = state;
-        Ok(())
-    }
-
-    /// Asynchronous, as in EC2: detaching now, detached later.
-    fn detach(
-        &mut self,
-        act: &Act,
-        name: &str,
-        delete: bool,
-        next: &mut Ledger,
-    ) -> Result<(), ActError> {
-        let eni = self.change(act, name, next)?;
-        let id = Arc::clone(&eni.id);
-        match &mut eni.attachment {
-            Some(attachment) if attachment.device_index == 0 => {
-                return Err(act.refused("the primary ENI cannot be detached"));
-            }
-            Some(attachment) => attachment.detaching = true,
-            None if delete => {
-                next.enis.remove(&id);
-                return Ok(());
-            }
-            None => return Err(act.refused("it is not attached")),
-        }
-        let at = self.now + self.detach_time(&id);
-        self.schedule(at, Event::Detached(id, delete));
-        Ok(())
-    }
-
-    /// The end of a detachment.
-    pub(super) fn detached(&mut self, id: &Id, delete: bool) {
-        let mut next = (*self.timeline.latest()).clone();
-        let attached = next.enis.get(id).is_some_and(|eni| eni.attachment.is_some());
-        if !attached {
-            return;
-        }
-        if delete {
-            next.enis.remove(id);
-        } else if let Some(eni) = next.eni_mut(id) {
-            eni.attachment = None;
-        }
-        let what = if delete { "DeleteNetworkInterface" } else { "DetachNetworkInterface" };
-        let author = Author { by: "act".to_owned(), call: None, what: what.to_owned() };
-        self.commit(author, next, &Knobs::default());
-    }
-
     fn add_prefixes(
         &self,
         act: &Act,
@@ -316,6 +249,7 @@ impl World {
             prefixes: Vec::new(),
             attachment: None,
             operator: None,
+            known_at: Duration::ZERO,
         }
     }
 }

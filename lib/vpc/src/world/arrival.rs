@@ -126,7 +126,8 @@ impl World {
             message: None,
             answered_at_us: respond_at.map(micros),
             delivery: delivery.word(),
-            mutating: known.is_some_and(Action::mutating),
+            mutating: known.is_some_and(Action::mutating)
+                && !draft.form.as_ref().is_ok_and(Form::is_dry),
             committed: false,
             faults: draft.fired.clone(),
         });
@@ -208,7 +209,24 @@ impl World {
             self.fire(draft, *id);
             return Err(error);
         }
-        Ok(())
+        self.may_tag(draft, action, form)
+    }
+
+    /// Who tags what it creates needs the right to create tags as well (section 10).
+    fn may_tag(
+        &mut self,
+        draft: &mut Draft<'_>,
+        action: Action,
+        form: &Form,
+    ) -> Result<(), ApiError> {
+        if action != Action::Create || !form.has_any("TagSpecification.") {
+            return Ok(());
+        }
+        let tags = Action::CreateTags.name();
+        let denied = self.matching(draft, tags, |fault| matches!(fault, Fault::IamDeny {}));
+        let Some((id, ..)) = denied.first() else { return Ok(()) };
+        self.fire(draft, *id);
+        Err(ApiError::unauthorized(&self.chance.hex17("denied", draft.seq)))
     }
 
     fn throttle(
@@ -271,16 +289,22 @@ impl World {
 
 /// Whether a fault of the execution can change anything about this action.
 fn concerns(fault: &Fault, action: Action) -> bool {
-    let of_assign = matches!(
-        fault,
-        Fault::AssignOwn { .. } | Fault::ResourceAlreadyAssignedCode {} | Fault::SubnetFull { .. }
-    );
-    let of_limits = matches!(fault, Fault::Limit { .. });
-    match (of_assign, of_limits) {
-        (true, _) => action == Action::Assign,
-        (false, true) => matches!(action, Action::Assign | Action::InstanceTypes),
-        (false, false) => fault.stage() == Stage::Execution && !action.mutating(),
+    if matches!(fault, Fault::AssignOwn { .. } | Fault::ResourceAlreadyAssignedCode {}) {
+        return action == Action::Assign;
     }
+    if matches!(fault, Fault::SubnetFull { .. }) {
+        return matches!(action, Action::Assign | Action::Create);
+    }
+    if matches!(fault, Fault::Limit { .. }) {
+        return matches!(action, Action::Assign | Action::Attach | Action::InstanceTypes);
+    }
+    if matches!(fault, Fault::EniLimit { .. }) {
+        return matches!(action, Action::Attach | Action::InstanceTypes);
+    }
+    if matches!(fault, Fault::EniQuota { .. }) {
+        return action == Action::Create;
+    }
+    fault.stage() == Stage::Execution && !action.mutating()
 }
 
 /// Reads what must be `POST /` with a form.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::delivery::{Delivery, respond};
 use super::{World, micros};
-use crate::chance::key_of;
 use crate::ec2::{Action, ApiError, Effect, Knobs, Reading, Request, execute};
 use crate::faults::{Fault, OwnAnswer};
 use crate::log::Violation;
@@ -24,8 +23,10 @@ pub(super) enum Event {
     Switch,
     /// The actor of a background fault acts.
     Act(u64),
-    /// An ENI that was being detached is detached, and deleted if that was wanted.
-    Detached(Id, bool),
+    /// The stage that the attachment of an ENI is in ends.
+    Attachment(Id),
+    /// A step of the attachment of a volume to an instance ends.
+    Volume(Id, Id),
 }
 
 /// A call on its way.
@@ -50,7 +51,8 @@ impl World {
             Event::Land(flight) => self.land(*flight),
             Event::Switch => {}
             Event::Act(fault) => self.act_of(fault),
-            Event::Detached(eni, delete) => self.detached(&eni, delete),
+            Event::Attachment(eni) => self.end_stage(&eni),
+            Event::Volume(volume, instance) => self.end_step(&volume, &instance),
         }
     }
 
@@ -117,6 +119,9 @@ impl World {
         let ledger = match self.stale(flight) {
             Some((_, then)) => self.timeline.at(then),
             None if flight.action.mutating() => self.timeline.latest(),
+            None if flight.action == Action::Volumes => {
+                self.timeline.seen(View::Volumes, &flight.caller, self.now)
+            }
             None => self.timeline.seen(View::Describe, &flight.caller, self.now),
         };
         Reading {
@@ -124,6 +129,7 @@ impl World {
             ledger,
             counts: self.timeline.seen(View::FreeCount, &flight.caller, self.now),
             chance: self.chance,
+            profile: &self.profile,
             knobs,
             request_id: &flight.request_id,
             call: flight.seq,
@@ -158,6 +164,10 @@ impl World {
                 knobs.omits.push((self.faults.resource(*id), *id));
             } else if let Fault::Limit { instance_type, ips } = fault {
                 knobs.limits.insert(instance_type.clone(), (*ips, *id));
+            } else if let Fault::EniLimit { instance_type, enis } = fault {
+                knobs.eni_limits.insert(instance_type.clone(), (*enis, *id));
+            } else if let Fault::EniQuota { enis } = fault {
+                knobs.quota = Some((*enis, *id));
             } else if let Fault::SubnetFull { subnet, form } = fault {
                 if let Some(subnet) = self.ground.subnet_named(subnet) {
                     knobs.full.push((subnet.id.clone(), *form, *id));
@@ -173,6 +183,7 @@ impl World {
     pub(super) fn commit(&mut self, author: Author, next: Ledger, knobs: &Knobs) {
         let before = self.timeline.latest();
         let found = broken(&self.ground, &knobs.limits(), &before, &next);
+        self.follow(&before, &next);
         let switches = self.timeline.commit(self.now, author, next);
         let commit = self.timeline.last_seq();
         for (invariant, what) in found {
@@ -183,12 +194,6 @@ impl World {
         for at in switches {
             self.schedule(at, Event::Switch);
         }
-    }
-
-    /// How long the detachment of an ENI takes.
-    pub(super) fn detach_time(&self, eni: &str) -> Duration {
-        let key = key_of(eni);
-        self.chance.draw(&self.profile.eni_detach, "detach", key, self.timeline.last_seq())
     }
 }
 

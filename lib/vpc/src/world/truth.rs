@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{World, micros};
-use crate::model::{Eni, Ledger, all_of};
-use crate::timeline::{Item, Transition, View};
+use crate::model::{Eni, Instance, Ledger, Volume, all_of};
+use crate::timeline::{Item, Settled, Transition, View, items};
 use crate::view::{
     AddressTruth, ClientView, EniView, ImdsListing, NodeState, NodeView, PastOwner, SubnetView,
-    Truth,
+    Truth, VolumeAttachmentView, VolumeView,
 };
 
 /// The reader whose view of Describe the truth shows.
@@ -41,6 +42,7 @@ impl World {
             nodes: self.node_views(),
             clients: self.client_views(),
             subnets: self.subnet_views(),
+            volumes: self.volume_views(),
             buckets: self.buckets.truth(self.now),
             violations: self.violations.clone(),
         }
@@ -49,11 +51,13 @@ impl World {
     fn listings(&self, latest: &Ledger) -> Listings {
         let mut all = Vec::new();
         for (node, instance) in &self.ground.nodes {
-            let running = latest.instances.get(instance).map(|i| i.state);
-            if running != Some(NodeState::Running) {
-                continue;
-            }
-            for (eni, items) in self.timeline.listed(instance, self.now) {
+            let running = latest.instances.get(instance);
+            let running = running.filter(|instance| instance.state == NodeState::Running);
+            let Some(running) = running else { continue };
+            for (eni, items) in self.listed_enis(running, self.now) {
+                if self.timeline.settled(&eni.id, instance, self.now) == Settled::Bare {
+                    continue;
+                }
                 let listing = || ImdsListing { node: node.clone(), eni: eni.id.to_string() };
                 all.push((eni.primary, listing()));
                 for item in items {
@@ -64,6 +68,55 @@ impl World {
             }
         }
         all
+    }
+
+    /// The ENIs that the metadata service of an instance lists: as it has heard of them, those that
+    /// were torn out by force, and after a reboot the primary one only for a while.
+    pub(crate) fn listed_enis(
+        &self,
+        instance: &Instance,
+        now: Duration,
+    ) -> Vec<(Arc<Eni>, Vec<Item>)> {
+        let mut enis = self.timeline.listed(&instance.id, now);
+        for ghost in &instance.ghosts {
+            if !enis.iter().any(|(eni, _)| eni.id == ghost.id) {
+                enis.push((Arc::clone(ghost), items(ghost)));
+            }
+        }
+        if now < instance.imds_whole_at {
+            let index = |eni: &Eni| eni.attachment.as_ref().map(|a| a.device_index);
+            enis.retain(|(eni, _)| index(eni) == Some(0));
+        }
+        enis
+    }
+
+    fn volume_views(&self) -> Vec<VolumeView> {
+        let latest = self.timeline.latest();
+        let name = |id: &str| {
+            let named = self.ground.volumes.iter().find(|(_, own)| &**own == id);
+            named.map(|(name, _)| name.clone())
+        };
+        let attached = |volume: &Volume| {
+            let shown = volume.shown().map(|(attachment, state)| {
+                let instance = latest.instances.get(&attachment.instance);
+                VolumeAttachmentView {
+                    node: instance.map(|instance| instance.name.clone()),
+                    instance: attachment.instance.to_string(),
+                    device: attachment.device.clone(),
+                    state: state.to_owned(),
+                }
+            });
+            shown.collect()
+        };
+        let view = |volume: &Arc<Volume>| VolumeView {
+            id: volume.id.to_string(),
+            name: name(&volume.id),
+            zone: volume.zone.clone(),
+            size_gib: volume.size_gib,
+            state: volume.status().to_owned(),
+            attachments: attached(volume),
+        };
+        latest.volumes.values().map(view).collect()
     }
 
     fn address_truth(
@@ -100,6 +153,7 @@ impl World {
                 instance_type: instance.size.name.to_owned(),
                 zone: instance.zone.clone(),
                 state: instance.state,
+                boots: instance.boots,
                 enis: latest.enis_of(id).into_iter().map(|eni| self.eni_view(eni)).collect(),
             })
         };
@@ -136,6 +190,7 @@ impl World {
             id: eni.id.to_string(),
             mac: eni.mac.clone(),
             device_index: eni.attachment.as_ref().map_or(0, |a| a.device_index),
+            plugged: eni.attachment.as_ref().is_some_and(|a| a.is_plugged(self.now)),
             subnet: eni.subnet.to_string(),
             cidr: subnet.map_or(self.ground.vpc_cidr, |subnet| subnet.cidr),
             gateway: subnet.map_or(Ipv4Addr::UNSPECIFIED, crate::model::Subnet::gateway),

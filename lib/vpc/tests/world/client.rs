@@ -39,8 +39,8 @@ id = "eni-0000000000000000f"
 subnet = "a"
 "#;
 
-pub fn world(profile: Profile, seed: u64) -> World {
-    World::new(&Spec::from_toml(SPEC).unwrap(), profile, seed, EPOCH).unwrap()
+pub fn world(profile: &Profile, seed: u64) -> World {
+    World::new(&Spec::from_toml(SPEC).unwrap(), *profile, seed, EPOCH).unwrap()
 }
 
 /// A request to EC2 with this body, signed with the caller's credentials.

@@ -39,6 +39,10 @@ const ALL: &[&str] = &[
     r#"{"kind":"thief_unassign","address":"10.0.1.30","at_ms":5000}"#,
     r#"{"kind":"auto_assign_pressure","subnet":"a","every_ms":1000}"#,
     r#"{"kind":"limit","instance_type":"t3.medium","ips":2}"#,
+    r#"{"kind":"eni_limit","instance_type":"t3.medium","enis":2}"#,
+    r#"{"kind":"eni_quota","enis":2}"#,
+    r#"{"kind":"eni_stuck","stage":"detaching"}"#,
+    r#"{"kind":"volume_stuck","stage":"busy"}"#,
     r#"{"kind":"subnet_full","subnet":"a","form":"value"}"#,
     r#"{"kind":"iam_deny"}"#,
     r#"{"kind":"credentials_expire"}"#,
@@ -53,7 +57,7 @@ fn read(fault: &str, when: &str) -> Result<FaultSpec, serde_json::Error> {
 
 #[test]
 fn every_kind_is_set_listed_and_cleared() {
-    let mut world = world(Profile::fast(), 1);
+    let mut world = world(&Profile::fast(), 1);
     for text in ALL {
         let spec = read(text, "{}").unwrap_or_else(|error| panic!("{text}: {error}"));
         let back = serde_json::to_string(&spec).unwrap();
@@ -67,7 +71,7 @@ fn every_kind_is_set_listed_and_cleared() {
 
 #[test]
 fn nonsense_is_refused() {
-    let mut world = world(Profile::fast(), 1);
+    let mut world = world(&Profile::fast(), 1);
     for (fault, when) in [
         (r#"{"kind":"no_such"}"#, "{}"),
         (r#"{"kind":"hang","colour":1}"#, "{}"),
@@ -90,6 +94,9 @@ fn nonsense_is_refused() {
         (r#"{"kind":"subnet_full","subnet":"nowhere"}"#, "{}"),
         (r#"{"kind":"limit","instance_type":"x9","ips":2}"#, "{}"),
         (r#"{"kind":"auto_assign_pressure","subnet":"a","every_ms":0}"#, "{}"),
+        (r#"{"kind":"eni_limit","instance_type":"x9","enis":2}"#, "{}"),
+        (r#"{"kind":"eni_limit","instance_type":"t3.medium","enis":0}"#, "{}"),
+        (r#"{"kind":"eni_stuck","stage":"busy"}"#, "{}"),
     ] {
         let spec = read(fault, when).unwrap();
         assert!(world.fault_set(Duration::ZERO, spec).is_err(), "{fault} {when}");
@@ -99,7 +106,7 @@ fn nonsense_is_refused() {
 
 /// Which of `calls` calls of node-1 and node-2 in turn are refused.
 fn refused(when: &str, calls: usize) -> Vec<usize> {
-    let mut world = world(Profile::fast(), 5);
+    let mut world = world(&Profile::fast(), 5);
     let fault = r#"{"kind":"error","code":"InternalError","status":500}"#;
     let id = world.fault_set(Duration::ZERO, read(fault, when).unwrap()).unwrap();
     let mut found = Vec::new();

@@ -12,7 +12,7 @@ proptest! {
 
     #[test]
     fn no_body_breaks_ec2(body in prop::collection::vec(any::<u8>(), 0..300)) {
-        let mut world = world(Profile::fast(), 1);
+        let mut world = world(&Profile::fast(), 1);
         let text = String::from_utf8_lossy(&body).into_owned();
         let request = signed(&world, "admin", Duration::ZERO, &text);
         let exchange = world.ec2(Duration::ZERO, None, &request);
@@ -24,7 +24,7 @@ proptest! {
 
     #[test]
     fn no_value_of_a_parameter_breaks_ec2(value in "\\PC{0,40}", name in "[A-Za-z.0-9]{0,20}") {
-        let mut world = world(Profile::fast(), 1);
+        let mut world = world(&Profile::fast(), 1);
         let value: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
         for body in [
             format!("Action=AssignPrivateIpAddresses&NetworkInterfaceId={value}&PrivateIpAddress.1=x"),
@@ -48,7 +48,7 @@ proptest! {
         path in "/\\PC{0,60}",
         token in "\\PC{0,60}",
     ) {
-        let mut world = world(Profile::fast(), 1);
+        let mut world = world(&Profile::fast(), 1);
         let request = WireRequest::new(&method, &path)
             .with_header("x-aws-ec2-metadata-token", &token)
             .with_header("x-aws-ec2-metadata-token-ttl-seconds", &token);
@@ -59,7 +59,7 @@ proptest! {
 
     #[test]
     fn no_authorization_header_breaks_ec2(header in "(AWS4-HMAC-SHA256 )?\\PC{0,80}", date in "\\PC{0,20}") {
-        let mut world = world(Profile::fast(), 1);
+        let mut world = world(&Profile::fast(), 1);
         let request = WireRequest::new("POST", "/")
             .with_header("content-type", "application/x-www-form-urlencoded")
             .with_header("authorization", &header)
@@ -78,7 +78,7 @@ proptest! {
 
 #[test]
 fn a_huge_body_is_refused() {
-    let mut world = world(Profile::fast(), 1);
+    let mut world = world(&Profile::fast(), 1);
     let request = WireRequest::new("POST", "/")
         .with_header("content-type", "application/x-www-form-urlencoded")
         .with_body(vec![b'a'; 2 * 1024 * 1024]);
@@ -89,7 +89,7 @@ fn a_huge_body_is_refused() {
 
 #[test]
 fn an_unknown_node_has_no_metadata_service() {
-    let mut world = world(Profile::fast(), 1);
+    let mut world = world(&Profile::fast(), 1);
     let request = WireRequest::new("PUT", "/latest/api/token");
     let exchange = world.imds(Duration::ZERO, "no-such", &request);
     assert_eq!(exchange.respond_at, None);

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use crate::client::{assign, send, world};
 
 const ENIS: [&str; 3] = ["eni-00000000000000001", "eni-00000000000000002", "eni-0000000000000000f"];
+const CREATE: &str = "Action=CreateNetworkInterface&SubnetId=subnet-0000000000000000a";
 const CALLERS: [&str; 4] = ["node-1", "node-2", "admin", "thief"];
 
 #[derive(Debug, Clone)]
@@ -18,6 +19,10 @@ enum Step {
     Unassign(usize, u8),
     Describe(usize),
     Act(u8, usize, u8),
+    Create(u8, u8),
+    Attach(u8, usize, u8),
+    Detach(u8, bool),
+    Delete(u8),
     Pass(u64),
 }
 
@@ -29,7 +34,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3_usize).prop_map(Step::Prefix),
         4 => (0..3_usize, 0..70_u8).prop_map(|(e, a)| Step::Unassign(e, a)),
         2 => (0..4_usize).prop_map(Step::Describe),
-        2 => (0..8_u8, 0..3_usize, 0..70_u8).prop_map(|(k, e, a)| Step::Act(k, e, a)),
+        2 => (0..13_u8, 0..3_usize, 0..70_u8).prop_map(|(k, e, a)| Step::Act(k, e, a)),
+        2 => (0..70_u8, 0..3_u8).prop_map(|(a, n)| Step::Create(a, n)),
+        2 => (0..4_u8, 0..2_usize, 0..4_u8).prop_map(|(e, n, i)| Step::Attach(e, n, i)),
+        1 => (0..4_u8, any::<bool>()).prop_map(|(e, f)| Step::Detach(e, f)),
+        1 => (0..4_u8).prop_map(Step::Delete),
         4 => (0..5_000_u64).prop_map(Step::Pass),
     ]
 }
@@ -37,6 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn act_of(kind: u8, eni: usize, address: u8) -> Act {
     let address = std::net::Ipv4Addr::new(10, 0, 1, address);
     let node = ["node-1", "node-2", "node-2"][eni].to_owned();
+    let volume = format!("vol-0000000{eni}");
     let eni = ENIS[eni].to_owned();
     match kind {
         0 => Act::Steal { address, to: Some(eni) },
@@ -46,8 +56,35 @@ fn act_of(kind: u8, eni: usize, address: u8) -> Act {
         4 => Act::Stop { node },
         5 => Act::Start { node },
         6 => Act::Detach { eni },
+        7 => Act::Reboot { node, imds_missing_ms: 5_000 },
+        8 => Act::CreateVolume { id: volume, zone: "us-east-1a".to_owned(), size_gib: 1 },
+        9 => Act::AttachVolume { volume, node, device: None },
+        10 => Act::DetachVolume { volume, node: None, force: false },
+        11 => Act::DetachVolume { volume, node: None, force: true },
         _ => Act::DeleteEni { eni },
     }
+}
+
+/// The n-th ENI that holds an address now, or one that nobody knows.
+fn made(world: &mut World, now: Duration, n: u8) -> String {
+    let mut owners: Vec<String> =
+        world.truth(now).addresses.into_iter().filter_map(|address| address.owner).collect();
+    owners.sort();
+    owners.dedup();
+    let nobody = "eni-0000000000000dead".to_owned();
+    owners.into_iter().rev().nth(usize::from(n)).unwrap_or(nobody)
+}
+
+/// The attachment of an ENI, as EC2 shows it on the quiet.
+fn attachment_of(world: &World, now: Duration, eni: &str) -> String {
+    let mut world = world.clone();
+    let filter = format!("Filter.1.Name=network-interface-id&Filter.1.Value.1={eni}");
+    let exchange =
+        send(&mut world, "admin", now, &format!("Action=DescribeNetworkInterfaces&{filter}"));
+    let answer = world.answer(now + Duration::from_secs(20), exchange.call).unwrap();
+    let text = String::from_utf8(answer.response().body.clone()).unwrap();
+    let rest = text.split("<attachmentId>").nth(1).unwrap_or("eni-attach-00000000<");
+    rest.split('<').next().unwrap().to_owned()
 }
 
 /// Takes one step; gives the bytes of answers that came by then.
@@ -77,6 +114,26 @@ fn take(world: &mut World, now: &mut Duration, step: &Step) -> Vec<u8> {
             let refused = world.act(*now, &act_of(*kind, *eni, *address)).err();
             return refused.map(|error| error.to_string().into_bytes()).unwrap_or_default();
         }
+        Step::Create(address, count) => {
+            let count = format!("SecondaryPrivateIpAddressCount={count}");
+            ("admin", format!("{CREATE}&{count}&PrivateIpAddress=10.0.1.{address}"))
+        }
+        Step::Attach(eni, node, index) => {
+            let instance = world.nodes()[*node].instance.clone();
+            let eni = made(world, *now, *eni);
+            let action = format!("Action=AttachNetworkInterface&NetworkInterfaceId={eni}");
+            ("admin", format!("{action}&InstanceId={instance}&DeviceIndex={index}"))
+        }
+        Step::Detach(eni, force) => {
+            let eni = made(world, *now, *eni);
+            let attachment = attachment_of(world, *now, &eni);
+            let force = format!("AttachmentId={attachment}&Force={force}");
+            ("admin", format!("Action=DetachNetworkInterface&{force}"))
+        }
+        Step::Delete(eni) => {
+            let eni = made(world, *now, *eni);
+            ("admin", format!("Action=DeleteNetworkInterface&NetworkInterfaceId={eni}"))
+        }
         Step::Pass(ms) => {
             *now += Duration::from_millis(*ms);
             world.advance(*now);
@@ -93,7 +150,7 @@ fn take(world: &mut World, now: &mut Duration, step: &Step) -> Vec<u8> {
 }
 
 fn run(seed: u64, steps: &[Step], mut check: impl FnMut(&mut World, Duration)) -> Vec<Vec<u8>> {
-    let mut world = world(Profile::realistic(), seed);
+    let mut world = world(&Profile::realistic(), seed);
     let mut now = Duration::ZERO;
     let mut answers = Vec::new();
     for step in steps {

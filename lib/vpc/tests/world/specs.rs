@@ -50,7 +50,7 @@ fn ids_and_macs_that_are_given_are_kept() {
 
 #[test]
 fn others_create_enis_and_drop_prefixes() {
-    let mut world = world(Profile::fast(), 1);
+    let mut world = world(&Profile::fast(), 1);
     let address = "10.0.1.50".parse().unwrap();
     let create = |id: &str| Act::CreateEni { id: id.to_owned(), address };
     world.act(Duration::ZERO, &create("eni-0000000b")).unwrap();

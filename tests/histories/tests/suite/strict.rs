@@ -76,6 +76,13 @@ fn instant() -> Profile {
         imds_removal_lag: zero,
         imds_latency: zero,
         eni_detach: zero,
+        eni_create: zero,
+        eni_attach: zero,
+        eni_hot_plug: zero,
+        imds_settle: zero,
+        volume_lag: zero,
+        ebs_attach: zero,
+        ebs_detach: zero,
         landing_limit_ms: 4_500,
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
@@ -53,14 +54,12 @@ impl<'a> Builder<'a> {
             primary,
             secondary: secondary.to_vec(),
             prefixes: prefixes.to_vec(),
-            attachment: attach.map(|(instance, device_index, delete_on_termination)| Attachment {
-                id: Arc::from(format!("eni-attach-{}", self.chance.hex17("attach", key))),
-                instance,
-                device_index,
-                detaching: false,
-                delete_on_termination,
+            attachment: attach.map(|(instance, device_index, delete)| {
+                let id = format!("eni-attach-{}", self.chance.hex17("attach", key));
+                Attachment::old(Arc::from(id), instance, device_index, delete)
             }),
             operator: None,
+            known_at: Duration::ZERO,
         };
         self.add(&at, made)
     }

@@ -1,0 +1,186 @@
+//! DescribeVolumes: ec2-semantics.md sections 2.9 and 7.
+
+use std::sync::Arc;
+
+use super::actions::{Effect, Reading};
+use super::filters::{Filter, boolean, known, pass};
+use super::interface_xml::{long_ago, moment};
+use super::pages::{Bounds, Listing, PageRequest, check_bounds};
+use super::xml::Xml;
+use super::{ApiError, Form, is_id};
+use crate::chance::key_of;
+use crate::model::{Volume, VolumeAttachment};
+
+/// The filters that are served.
+pub(crate) const FILTERS: [&str; 14] = [
+    "attachment.delete-on-termination",
+    "attachment.device",
+    "attachment.instance-id",
+    "attachment.status",
+    "availability-zone",
+    "availability-zone-id",
+    "encrypted",
+    "multi-attach-enabled",
+    "operator.managed",
+    "size",
+    "status",
+    "tag-key",
+    "volume-id",
+    "volume-type",
+];
+
+/// A request.
+#[derive(Debug, Clone)]
+pub(crate) struct Volumes {
+    ids: Vec<String>,
+    filters: Vec<Filter>,
+    page: PageRequest,
+}
+
+/// Reads a request.
+pub(crate) fn parse(form: &Form) -> Result<Volumes, ApiError> {
+    let ids: Vec<String> = form.list("VolumeId").into_iter().map(str::to_owned).collect();
+    let filters = form.filters()?;
+    let max = form.number("MaxResults")?;
+    let token = form.text("NextToken").map(str::to_owned);
+    // There are no managed volumes: the flag changes nothing here.
+    form.flag("IncludeManagedResources")?;
+    let dry = form.flag("DryRun")?;
+    form.nothing_left()?;
+    known(&filters, &FILTERS)?;
+    check_bounds(max, Bounds { least: 5, most: 1_000 })?;
+    // "You cannot specify this parameter and the volume IDs parameter in the same request."
+    if max.is_some() && !ids.is_empty() {
+        return Err(ApiError::combination(
+            "The parameter volumeSet cannot be used with the parameter maxResults",
+        ));
+    }
+    if dry {
+        return Err(ApiError::dry_run());
+    }
+    Ok(Volumes { ids, filters, page: PageRequest { max, token } })
+}
+
+/// Executes a request on what the caller sees.
+pub(crate) fn execute(request: &Volumes, on: &Reading<'_>) -> Result<Effect, ApiError> {
+    if let Some(bad) = request.ids.iter().find(|id| !is_id("vol", id)) {
+        return Err(ApiError::malformed_id("InvalidVolumeID.Malformed", bad, "vol"));
+    }
+    let there = |id: &String| on.ledger.volumes.contains_key(id.as_str());
+    if let Some(unknown) = request.ids.iter().find(|id| !there(id)) {
+        return Err(ApiError::no_volume(unknown));
+    }
+    let wanted = |volume: &&Arc<Volume>| {
+        let named = request.ids.is_empty() || request.ids.iter().any(|id| **id == *volume.id);
+        named && pass(&request.filters, &volume.tags, |name| values(name, volume, on))
+    };
+    let kept = |volume: &&Arc<Volume>| !on.knobs.omitted(|name| is_about(volume, name));
+    let found: Vec<&Arc<Volume>> = on.ledger.volumes.values().filter(wanted).filter(kept).collect();
+    let name = super::Action::Volumes.name();
+    let fingerprint = key_of(&format!("{:?}{:?}", request.ids, request.filters));
+    let listing = Listing { chance: on.chance, action: name, fingerprint };
+    let page = on.turn(&listing, found, |volume| volume.id.to_string(), &request.page)?;
+    let mut xml = Xml::answer(name, on.request_id);
+    xml.set("volumeSet", page.items, |xml, volume| item(xml, volume, on));
+    if let Some(token) = page.token {
+        xml.leaf("nextToken", token);
+    }
+    Ok(Effect::read(xml.finish(name)))
+}
+
+/// Whether a fault that names a resource means this volume.
+fn is_about(volume: &Volume, name: &str) -> bool {
+    &*volume.id == name || volume.attachments.iter().any(|a| &*a.instance == name)
+}
+
+fn item(xml: &mut Xml, volume: &Volume, on: &Reading<'_>) {
+    xml.leaf("volumeId", &volume.id)
+        .leaf("size", volume.size_gib)
+        .leaf("snapshotId", "")
+        .leaf("availabilityZone", &volume.zone)
+        .leaf("status", volume.status())
+        .leaf("createTime", long_ago(on))
+        .set("attachmentSet", volume.shown(), |xml, (attachment, status)| {
+            attached(xml, volume, (attachment, status), on);
+        })
+        .leaf("volumeType", &volume.kind)
+        .leaf("encrypted", volume.encrypted)
+        .leaf("multiAttachEnabled", volume.multi_attach);
+    if volume.kind == "gp3" {
+        xml.leaf("iops", 3_000).leaf("throughput", 125);
+    }
+    xml.node("operator", |xml| {
+        xml.leaf("managed", false);
+    });
+    xml.tags(&volume.tags);
+}
+
+fn attached(
+    xml: &mut Xml,
+    volume: &Volume,
+    (attachment, status): (&VolumeAttachment, &str),
+    on: &Reading<'_>,
+) {
+    xml.leaf("volumeId", &volume.id)
+        .leaf("instanceId", &attachment.instance)
+        .leaf("device", &attachment.device)
+        .leaf("status", status)
+        .leaf("attachTime", moment(attachment.since, on))
+        .leaf("deleteOnTermination", attachment.delete_on_termination);
+}
+
+/// The `blockDeviceMapping` of an instance in DescribeInstances.
+pub(super) fn of_instance(xml: &mut Xml, instance: &str, on: &Reading<'_>) {
+    let volumes = on.ledger.volumes_of(instance);
+    let here = volumes.iter().flat_map(|volume| volume.shown().map(move |shown| (volume, shown)));
+    let here = here.filter(|(_, (attachment, _))| &*attachment.instance == instance);
+    xml.set("blockDeviceMapping", here, |xml, (volume, (attachment, status))| {
+        // DescribeInstances has no state `busy` (AttachmentStatus of the API's model).
+        let status = if status == "busy" { "detaching" } else { status };
+        xml.leaf("deviceName", &attachment.device).node("ebs", |xml| {
+            xml.leaf("volumeId", &volume.id)
+                .leaf("status", status)
+                .leaf("attachTime", moment(attachment.since, on))
+                .leaf("deleteOnTermination", attachment.delete_on_termination);
+        });
+    });
+}
+
+/// The values of a volume under a filter.
+fn values(name: &str, volume: &Volume, on: &Reading<'_>) -> Vec<String> {
+    let one = |text: &str| vec![text.to_owned()];
+    let of = |value: fn(&VolumeAttachment, &str) -> String| {
+        volume.shown().map(|(attachment, status)| value(attachment, status)).collect()
+    };
+    match name {
+        "attachment.delete-on-termination" => {
+            of(|attachment, _| attachment.delete_on_termination.to_string())
+        }
+        "attachment.device" => of(|attachment, _| attachment.device.clone()),
+        "attachment.instance-id" => of(|attachment, _| attachment.instance.to_string()),
+        "attachment.status" => of(|_, status| status.to_owned()),
+        "availability-zone" => one(&volume.zone),
+        "availability-zone-id" => {
+            let subnet = on.ground.subnets.iter().find(|subnet| subnet.zone == volume.zone);
+            subnet.map(|subnet| subnet.zone_id.clone()).into_iter().collect()
+        }
+        "encrypted" => boolean(volume.encrypted),
+        "multi-attach-enabled" => boolean(volume.multi_attach),
+        "operator.managed" => boolean(false),
+        "size" => one(&volume.size_gib.to_string()),
+        "status" => one(volume.status()),
+        "volume-id" => one(&volume.id),
+        "volume-type" => one(&volume.kind),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FILTERS;
+
+    #[test]
+    fn the_table_of_filters_is_in_order() {
+        assert!(FILTERS.is_sorted());
+    }
+}

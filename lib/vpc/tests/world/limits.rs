@@ -1,0 +1,137 @@
+//! What an instance, an ENI and an account can hold, and whose turn it is.
+
+use firecamp_vpc::Act;
+
+use crate::lab::{Lab, MANAGED, NODE_1, NODE_2, OTHER};
+
+const VALUE: &str = "400 InvalidParameterValue";
+const LIMIT: &str = "400 AttachmentLimitExceeded";
+
+#[test]
+fn what_cannot_be_attached_is_refused() {
+    let mut lab = Lab::fast();
+    let eni = lab.create("");
+    let far = "i-00000000000000003";
+    for (eni, instance, index, code) in [
+        ("x", NODE_1, 1, "400 InvalidNetworkInterfaceId.Malformed"),
+        ("eni-0000000000000dead", NODE_1, 1, "400 InvalidNetworkInterfaceID.NotFound"),
+        (eni.as_str(), "x", 1, "400 InvalidInstanceID.Malformed"),
+        (eni.as_str(), "i-0000000000000dead", 1, "400 InvalidInstanceID.NotFound"),
+        (eni.as_str(), far, 1, "400 InvalidParameterCombination"),
+        (eni.as_str(), NODE_1, 0, VALUE),
+        (eni.as_str(), NODE_1, 3, VALUE),
+        (eni.as_str(), NODE_2, 1, VALUE),
+        ("eni-00000000000000002", NODE_1, 1, "400 InvalidNetworkInterface.InUse"),
+        (MANAGED, NODE_1, 1, "400 OperationNotPermitted"),
+    ] {
+        let said = lab.attach(eni, instance, index);
+        assert_eq!(said.code(), code, "{eni} {instance} {index}: {}", said.message());
+    }
+    let taken = lab.attach(&eni, NODE_2, 1);
+    let text = "already has an interface attached at device index '1'.";
+    assert_eq!(taken.message(), format!("Instance '{NODE_2}' {text}"));
+    let action = "Action=AttachNetworkInterface";
+    let card = format!("NetworkInterfaceId={eni}&InstanceId={NODE_1}&DeviceIndex=1");
+    assert_eq!(lab.admin(&format!("{action}&{card}&NetworkCardIndex=1")).code(), VALUE);
+    let no_index = format!("{action}&NetworkInterfaceId={eni}&InstanceId={NODE_1}");
+    assert_eq!(lab.admin(&no_index).code(), "400 MissingParameter");
+}
+
+#[test]
+fn an_instance_has_no_more_enis_than_its_type_also_while_one_is_detaching() {
+    let mut lab = Lab::fast();
+    let (one, two) = (lab.create(""), lab.create(""));
+    assert_eq!(lab.attach(&one, NODE_2, 2).code(), "200");
+    lab.fault(r#"{"fault":{"kind":"eni_limit","instance_type":"t3.medium","enis":4}}"#);
+    assert_eq!(lab.attach(&two, NODE_2, 3).code(), "200");
+    lab.clear();
+    let three = lab.create("");
+    lab.act(&Act::Detach { eni: one.clone() });
+    lab.fault(r#"{"fault":{"kind":"eni_stuck","stage":"detaching"}}"#);
+    lab.settle();
+    let full = lab.attach(&three, NODE_2, 2);
+    assert_eq!(full.code(), VALUE, "its index is taken until it is detached");
+    lab.clear();
+    lab.settle();
+    let full = lab.attach(&three, NODE_2, 2);
+    assert_eq!(
+        (full.code().as_str(), full.message().as_str()),
+        (LIMIT, "Interface count 4 exceeds the limit for t3.medium")
+    );
+    let types = "Action=DescribeInstanceTypes&InstanceType.1=t3.medium";
+    lab.fault(r#"{"fault":{"kind":"eni_limit","instance_type":"t3.medium","enis":2}}"#);
+    assert_eq!(lab.admin(types).get("maximumNetworkInterfaces").as_deref(), Some("2"));
+}
+
+#[test]
+fn enis_and_volumes_share_their_slots_on_some_types() {
+    let mut lab = Lab::fast();
+    let eni = lab.create("");
+    let attach = |lab: &mut Lab, node: &str, n: u32| {
+        let id = format!("vol-0000000000000{n:04x}");
+        let zone = if node == "node-3" { "us-east-1b" } else { "us-east-1a" };
+        lab.act(&Act::CreateVolume { id: id.clone(), zone: zone.to_owned(), size_gib: 1 });
+        let act = Act::AttachVolume { volume: id, node: node.to_owned(), device: None };
+        lab.world.act(lab.now, &act).map_err(|error| error.to_string())
+    };
+    // 28 slots, of which an ENI, the root volume and one more are taken.
+    let fitted = (0..40).take_while(|n| attach(&mut lab, "node-1", 0x100 + n).is_ok()).count();
+    assert_eq!(fitted, 25);
+    assert_eq!(lab.attach(&eni, NODE_1, 1).code(), LIMIT);
+    // 32 for volumes alone, of which the root volume has one.
+    let fitted = (0..40).take_while(|n| attach(&mut lab, "node-3", 0x200 + n).is_ok()).count();
+    assert_eq!(fitted, 31);
+    let refused = attach(&mut lab, "node-3", 0x300).unwrap_err();
+    assert!(refused.contains("You may attach up to 32 devices"), "{refused}");
+}
+
+#[test]
+fn an_eni_with_more_addresses_than_the_type_allows_is_not_attached() {
+    let mut lab = Lab::fast();
+    // 7 addresses, and t3.medium has 6.
+    let said = lab.attach(OTHER, NODE_2, 2);
+    assert_eq!(said.code(), "400 PrivateIpAddressLimitExceeded");
+    assert_eq!(lab.attach(OTHER, NODE_1, 2).code(), "200");
+}
+
+#[test]
+fn the_account_has_a_quota_of_enis() {
+    let mut lab = Lab::fast();
+    lab.create("");
+    let fault = lab.fault(r#"{"fault":{"kind":"eni_quota","enis":7}}"#);
+    let create = "Action=CreateNetworkInterface&SubnetId=subnet-0000000000000000a";
+    assert_eq!(lab.admin(create).code(), "400 NetworkInterfaceLimitExceeded");
+    let status = lab.world.fault_list().into_iter().find(|status| status.id == fault).unwrap();
+    assert_eq!(status.fired, 1);
+    lab.clear();
+    assert_eq!(lab.admin(create).code(), "200");
+}
+
+#[test]
+fn each_new_action_has_its_bucket() {
+    let mut lab = Lab::fast();
+    let create = "CreateNetworkInterface&SubnetId=x";
+    for (body, tokens) in [
+        (create, 100),
+        ("DeleteNetworkInterface&NetworkInterfaceId=x", 100),
+        ("AttachNetworkInterface&NetworkInterfaceId=x&InstanceId=x&DeviceIndex=1", 50),
+        ("DetachNetworkInterface&AttachmentId=x", 50),
+        ("CreateTags&ResourceId.1=x&Tag.1.Key=x", 100),
+        ("DescribeVolumes", 50),
+        ("DescribeVolumes&MaxResults=5", 100),
+    ] {
+        let mut passed = 0;
+        let body = format!("Action={body}");
+        loop {
+            let now = lab.now;
+            let exchange = crate::client::send(&mut lab.world, "admin", now, &body);
+            // Who is throttled is so at once; the others are still on their way.
+            let call = lab.world.calls(exchange.call.0 - 1).pop().unwrap();
+            if call.code.as_deref() == Some("RequestLimitExceeded") {
+                break;
+            }
+            passed += 1;
+        }
+        assert_eq!(passed, tokens, "{body}");
+    }
+}
