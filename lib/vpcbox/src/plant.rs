@@ -4,7 +4,7 @@
 pub(crate) mod cabling;
 mod processes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use firecamp_vpc::{ClientView, NodeState, NodeView, SubnetView};
@@ -92,23 +92,32 @@ impl Plant {
         plans: &BTreeMap<String, Plan>,
     ) -> Result<bool, Failure> {
         let mut changed = false;
+        let running = running_sites(wanted);
+        // A node that was booted again lost everything, as one that was stopped.
+        let stays = |name: &str, site: &Site| running.get(name) == Some(&site.boots);
+        let dead: Vec<String> = self
+            .sites
+            .iter()
+            .filter(|(name, site)| !stays(name, site))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let gone = |(key, port): &(&String, &Port)| {
+            dead.contains(&port.site) || !plans.get(*key).is_some_and(|plan| port.is_of(plan))
+        };
         let gone: Vec<String> =
-            self.ports.keys().filter(|key| !plans.contains_key(*key)).cloned().collect();
+            self.ports.iter().filter(gone).map(|(key, _)| key.clone()).collect();
         for key in gone {
             changed = true;
             self.remove_port(&key).await?;
         }
-        let running = running_sites(wanted);
-        let dead: Vec<String> =
-            self.sites.keys().filter(|name| !running.contains(name.as_str())).cloned().collect();
         for name in dead {
             if let Some(site) = self.sites.remove(&name) {
                 processes::end_site(&name, site.holder.pid())?;
             }
         }
-        for name in running {
+        for (name, boots) in running {
             if !self.sites.contains_key(name) {
-                let site = Site::open(name).await?;
+                let site = Site::open(name, boots).await?;
                 self.sites.insert(name.to_owned(), site);
             }
         }
@@ -214,19 +223,20 @@ impl Plant {
 }
 
 impl Site {
-    async fn open(name: &str) -> Result<Self, Failure> {
+    async fn open(name: &str, boots: u64) -> Result<Self, Failure> {
         let holder = Holder::start(name)?;
         let net = Net::of(holder.pid(), name)?;
         let lo = net.link("lo").await?.index;
         net.set_up(lo, true).await?;
-        Ok(Self { holder, net })
+        Ok(Self { holder, net, boots })
     }
 }
 
-fn running_sites(wanted: &Wanted) -> BTreeSet<&str> {
+/// The nodes and clients that run, each with the number of its boot.
+fn running_sites(wanted: &Wanted) -> BTreeMap<&str, u64> {
     let nodes = wanted.nodes.iter().filter(|node| node.state == NodeState::Running);
-    let names = nodes.map(|node| node.name.as_str());
-    names.chain(wanted.clients.iter().map(|client| client.name.as_str())).collect()
+    let nodes = nodes.map(|node| (node.name.as_str(), node.boots));
+    nodes.chain(wanted.clients.iter().map(|client| (client.name.as_str(), 0))).collect()
 }
 
 fn check_ranges(subnets: &[SubnetView]) -> Result<(), Failure> {

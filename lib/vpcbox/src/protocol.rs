@@ -12,7 +12,9 @@ use firecamp_vpc::{Act, FaultSpec};
 use serde::{Deserialize, Serialize};
 
 pub use calls::{Call, Effect};
-pub use truth::{Address, Client, Eni, Listing, Node, Past, Subnet, Truth};
+pub use truth::{
+    Address, Client, Eni, Listing, Node, Past, Subnet, Truth, Volume, VolumeAttachment,
+};
 
 /// A question or an order to the box.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

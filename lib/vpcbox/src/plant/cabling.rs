@@ -21,6 +21,8 @@ const FIRST_LINK: u32 = 5;
 pub(crate) struct Site {
     pub(crate) holder: Holder,
     pub(crate) net: Net,
+    /// Which boot of the node this is.
+    pub(crate) boots: u64,
 }
 
 /// A cable that there should be.
@@ -54,6 +56,11 @@ pub(crate) struct Port {
 }
 
 impl Port {
+    /// Whether it is the port of this cable.
+    pub(crate) fn is_of(&self, plan: &Plan) -> bool {
+        self.site == plan.site && self.link == plan.link
+    }
+
     /// The route that takes an address to the ENI, whether or not a kernel there answers for it.
     pub(crate) fn route_to(&self, address: Ipv4Addr) -> RouteMessage {
         if address == self.primary {
@@ -68,7 +75,8 @@ impl Port {
 pub(crate) fn plans(wanted: &Wanted) -> BTreeMap<String, Plan> {
     let mut plans = BTreeMap::new();
     for node in wanted.nodes.iter().filter(|node| node.state == NodeState::Running) {
-        for eni in &node.enis {
+        // An ENI that is being attached comes some time after EC2 has it, and goes before.
+        for eni in node.enis.iter().filter(|eni| eni.plugged) {
             plans.insert(eni.id.clone(), of_eni(&node.name, eni));
         }
     }
@@ -223,6 +231,35 @@ mod tests {
         ];
         assert_eq!(shown, expected);
         assert!(plans.values().all(|plan| plan.mac != [0; 6]), "{plans:?}");
+    }
+
+    #[test]
+    fn a_detached_eni_loses_its_cable_before_ec2_is_done_with_it() {
+        let mut world = world();
+        let eni = world.nodes()[0].enis[1].id.clone();
+        world.act(Duration::ZERO, &Act::Detach { eni: eni.clone() }).unwrap();
+        let (mut later, mut seen) = (Duration::ZERO, Vec::new());
+        for _ in 0..100 {
+            let wanted = wanted(&mut world, later);
+            let known = wanted.nodes[0].enis.iter().any(|own| own.id == eni);
+            let now = (plans(&wanted).contains_key(&eni), known);
+            if seen.last() != Some(&now) {
+                seen.push(now);
+            }
+            later += Duration::from_millis(1);
+            world.advance(later);
+        }
+        assert_eq!(seen, [(true, true), (false, true), (false, false)]);
+    }
+
+    #[test]
+    fn a_rebooted_node_has_the_same_cables() {
+        let mut world = world();
+        let before = plans(&wanted(&mut world, Duration::ZERO));
+        let reboot = Act::Reboot { node: "node-a".to_owned(), imds_missing_ms: 0 };
+        world.act(Duration::ZERO, &reboot).unwrap();
+        let wanted = wanted(&mut world, Duration::ZERO);
+        assert_eq!((plans(&wanted), wanted.nodes[0].boots), (before, 1));
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub struct Truth {
     pub clients: Vec<Client>,
     /// The subnets.
     pub subnets: Vec<Subnet>,
+    /// The volumes.
+    #[serde(default)]
+    pub volumes: Vec<Volume>,
     /// States that EC2 never gets into; always empty.
     pub violations: Vec<serde_json::Value>,
 }
@@ -87,6 +90,9 @@ pub struct Node {
     pub zone: String,
     /// `running`, `stopped` or `terminated`.
     pub state: String,
+    /// How often it was booted since the box was made.
+    #[serde(default)]
+    pub boots: u64,
     /// Its ENIs by device index.
     pub enis: Vec<Eni>,
 }
@@ -100,6 +106,9 @@ pub struct Eni {
     pub mac: String,
     /// Its device index.
     pub device_index: u32,
+    /// Whether the kernel of the node, if it runs, is to have its link.
+    #[serde(default)]
+    pub plugged: bool,
     /// Its subnet's id.
     pub subnet: String,
     /// Its subnet's CIDR.
@@ -113,6 +122,36 @@ pub struct Eni {
     /// The name of its link in the node.
     #[serde(default)]
     pub link: Option<String>,
+}
+
+/// A volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Its id.
+    pub id: String,
+    /// Its name in the spec; `NODE/root` of a root volume.
+    pub name: Option<String>,
+    /// Its zone.
+    pub zone: String,
+    /// Its size.
+    pub size_gib: u32,
+    /// `available`, `in-use` or `error`.
+    pub state: String,
+    /// Its attachments.
+    pub attachments: Vec<VolumeAttachment>,
+}
+
+/// The attachment of a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeAttachment {
+    /// The node.
+    pub node: Option<String>,
+    /// The instance id.
+    pub instance: String,
+    /// The device name, as EC2 has it.
+    pub device: String,
+    /// `attaching`, `attached`, `detaching` or `busy`.
+    pub state: String,
 }
 
 /// A client.

@@ -87,6 +87,27 @@ fn ec2_refuses_an_unsigned_request_with_its_own_xml() {
     });
 }
 
+#[test]
+fn a_reboot_ends_the_processes_of_a_node_and_gives_it_its_links_again() {
+    as_everybody(|user| {
+        let mut running = user.start();
+        let mut sleeper = running.exec("node-a", "sleep").arg("1000").spawn().unwrap();
+        let reboot = Act::Reboot { node: "node-a".to_owned(), imds_missing_ms: 60_000 };
+        running.client().act(reboot).unwrap();
+        assert!(!sleeper.wait().unwrap().success(), "it was killed");
+        let truth = running.client().truth().unwrap();
+        let node = truth.nodes.iter().find(|node| node.name == "node-a").unwrap();
+        assert_eq!((node.boots, node.state.as_str()), (1, "running"));
+        assert!(node.enis.iter().all(|eni| eni.plugged && eni.link.is_some()), "{node:?}");
+        assert_eq!(metadata(&running, user, "node-a", "instance-id"), node.instance);
+        let macs = metadata(&running, user, "node-a", "network/interfaces/macs/");
+        let listed: Vec<bool> = node.enis.iter().map(|eni| macs.contains(&eni.mac)).collect();
+        assert_eq!(listed, [true, false], "{macs}");
+        let root = truth.volumes.iter().find(|v| v.name.as_deref() == Some("node-a/root"));
+        assert_eq!(root.unwrap().attachments[0].state, "attached");
+    });
+}
+
 fn set_fault(running: &mut RunningBox, fault: &str) -> u64 {
     running.client().fault_set(serde_json::from_str(fault).unwrap()).unwrap()
 }
