@@ -15,7 +15,6 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "DescribeInstances (section 2.4)", rows: INSTANCES },
     Section { title: "DescribeSubnets (section 2.5)", rows: SUBNETS },
     Section { title: "DescribeInstanceTypes (section 2.11)", rows: TYPES },
-    Section { title: "Other actions (sections 2.6 to 2.10, 2.12, 2.13)", rows: OTHERS },
 ];
 
 const INVARIANTS: &[Row] = &[
@@ -43,6 +42,10 @@ const INVARIANTS: &[Row] = &[
         "M11 ENIs after the end of their instance",
         "describe::enis_survive_their_instance_unless_they_are_to_be_deleted",
     ),
+    served(
+        "M11 an ENI that was attached later",
+        "world::interfaces::an_eni_that_was_attached_later_outlives_its_instance",
+    ),
     served("M11 a stopped instance", "describe::a_stopped_instance_keeps_its_addresses"),
     served(
         "M12 a freed address is taken, unless reserved",
@@ -51,7 +54,7 @@ const INVARIANTS: &[Row] = &[
     served("M13 slots of the type", "assign::the_limit_of_the_instance_type_holds"),
     served("M13 prefixes take slots", "assign::prefixes_use_up_the_limit"),
     unverified("M13 50 slots of an unattached ENI", "assign::an_unattached_eni_has_50_slots"),
-    not("M14 volumes", LATER),
+    served("M14 volumes", "world::volumes::what_cannot_be_done_with_a_volume_is_refused"),
 ];
 
 const PROTOCOL: &[Row] = &[
@@ -62,7 +65,11 @@ const PROTOCOL: &[Row] = &[
     ),
     served("error body", "protocol::errors_are_ec2_xml"),
     served("DryRun of a Describe", "describe::a_dry_run_would_have_succeeded"),
-    not("ClientToken", "no served action has one"),
+    served("ClientToken", "world::interfaces::a_client_token_makes_one_eni"),
+    unverified(
+        "DryRun of a change: existence is checked, limits are not",
+        "world::interfaces::a_dry_run_changes_nothing_and_does_not_count_as_a_change",
+    ),
     served(
         "the first unknown id fails a call",
         "describe::the_first_unknown_id_fails_the_whole_call",
@@ -188,7 +195,15 @@ const INSTANCES: &[Row] = &[
         "terminated: listed for an hour",
         "describe::a_terminated_instance_stays_listed_for_an_hour",
     ),
-    not("block devices; pending, stopping, shutting-down", LATER),
+    served(
+        "block devices; they disagree with DescribeVolumes for a while",
+        "world::volumes::describe_volumes_and_describe_instances_disagree_for_a_while",
+    ),
+    unverified(
+        "a block device that is busy",
+        "world::volumes::an_attachment_is_stuck_as_long_as_the_fault_lasts",
+    ),
+    not("pending, stopping, shutting-down", "an instance changes its state at once"),
 ];
 
 const SUBNETS: &[Row] = &[
@@ -201,20 +216,3 @@ const TYPES: &[Row] = &[served(
     "limits, filters, InvalidInstanceType (text unverified)",
     "describe::instance_types_are_described_with_their_limits",
 )];
-
-const OTHERS: &[Row] = &[
-    not("CreateNetworkInterface", LATER),
-    not("AttachNetworkInterface", LATER),
-    not("DetachNetworkInterface", "only as an act of others"),
-    not("DeleteNetworkInterface", "only as an act of others"),
-    not("ModifyNetworkInterfaceAttribute", LATER),
-    not("CreateTags", LATER),
-    not("DescribeVolumes", LATER),
-    not("AttachVolume", LATER),
-    not("DetachVolume", LATER),
-    not("CreateSubnetCidrReservation", "reservations are in the spec"),
-    not("GetSubnetCidrReservations", LATER),
-    not("AssociateAddress", LATER),
-    not("DisassociateAddress", LATER),
-    not("DescribeAddresses", LATER),
-];

@@ -53,7 +53,12 @@ const TIMING: &[Row] = &[
     served("removal lag", "timing::a_removed_address_stays_listed_for_a_while"),
     served("ENI detach", "timing::detaching_takes_time_and_addresses_stay"),
     unverified("free-count lag", "describe::the_free_count_has_16_for_a_prefix_and_lags"),
-    not("hot-plug; EBS; Elastic IPs", "comes with the agent"),
+    served("hot-plug", "world::interfaces::an_eni_is_attached_by_and_by"),
+    served(
+        "EBS attach, detach",
+        "world::volumes::a_volume_is_in_use_before_it_is_attaching_and_then_attached",
+    ),
+    not("Elastic IPs", "out of scope"),
 ];
 
 const PATHOLOGIES: &[Row] = &[
@@ -61,6 +66,14 @@ const PATHOLOGIES: &[Row] = &[
     served(
         "ghost, missing, partial, device number 0",
         "metadata::a_ghost_a_missing_eni_missing_keys_and_a_wrong_index_can_be_had",
+    ),
+    served(
+        "partial for a hot-plugged ENI: bare, device number 0, whole",
+        "world::interfaces::the_metadata_of_a_new_eni_is_bare_then_unnumbered_then_whole",
+    ),
+    served(
+        "missing after a reboot",
+        "world::power::after_a_reboot_the_metadata_may_lack_every_eni_but_the_primary",
     ),
     served("empty on error", "metadata::the_service_can_fail_be_silent_and_be_empty"),
 ];
@@ -126,6 +139,12 @@ const KNOBS: &[Row] = &[
         "faults::a_freed_address_is_taken_by_others_unless_it_is_reserved",
     ),
     served("steal, unassign, strip (acts)", "faults::acts_do_what_others_do"),
-    not("ipamd, az_outage, reboot, instance_unreachable", "comes with the agent"),
-    not("volume_*, device_name_taken, by_id_stale", "comes with the agent"),
+    served("reboot (act)", "world::power::a_reboot_keeps_everything_and_is_another_boot"),
+    served(
+        "limit of ENIs (`eni_limit`), of the account (`eni_quota`)",
+        "world::limits::the_account_has_a_quota_of_enis",
+    ),
+    served("volume_stuck", "world::volumes::an_attachment_is_stuck_as_long_as_the_fault_lasts"),
+    not("ipamd, az_outage, instance_unreachable", "see the acts `stop`, `reboot`, `steal`"),
+    not("by_id_stale", "a matter of the kernel, not of EC2"),
 ];
