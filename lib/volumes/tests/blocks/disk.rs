@@ -15,7 +15,7 @@ pub(crate) fn enter() {
     let real =
         nix::unistd::geteuid().is_root() && all.split_whitespace().nth(2) == Some("4294967295");
     assert!(real, "this test mounts block devices: run `make test-volumes` as the real root");
-    for program in ["losetup", "addpart", "mkfs.ext4", "mkfs.xfs"] {
+    for program in ["losetup", "addpart", "delpart", "mkfs.ext4", "mkfs.xfs"] {
         let found = ["/sbin", "/usr/sbin", "/bin", "/usr/bin"]
             .iter()
             .any(|directory| Path::new(directory).join(program).exists());
@@ -32,13 +32,18 @@ pub(crate) fn enter() {
     mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), options).expect("own /run");
 }
 
-/// Runs a program of the system, and returns what it printed.
-fn run(program: &str, arguments: &[&str]) -> String {
-    let mut command = Command::new(program);
+fn program(name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(name);
     command.args(arguments).env("PATH", "/sbin:/usr/sbin:/bin:/usr/bin");
-    let done = command.output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    command
+}
+
+/// Runs a program of the system, and returns what it printed.
+fn run(name: &str, arguments: &[&str]) -> String {
+    let done = program(name, arguments).output();
+    let done = done.unwrap_or_else(|error| panic!("{name}: {error}"));
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(done.status.success(), "{program} {arguments:?}: {said}");
+    assert!(done.status.success(), "{name} {arguments:?}: {said}");
     String::from_utf8_lossy(&done.stdout).trim().to_owned()
 }
 
@@ -63,11 +68,17 @@ impl Disk {
     /// the partition, because it need not know any kind of table.
     pub(crate) fn partitioned(name: &str, point: &str) -> Self {
         let mut disk = Self::new(name, 64);
+        // One that a test left behind that was killed outlives its disk.
+        disk.forget_partition();
         run("addpart", &[&disk.node, "1", "2048", "65536"]);
         let part = format!("{}p1", disk.node);
         run("mkfs.ext4", &["-q", &part]);
         disk.mount(&part, "ext4", point);
         disk
+    }
+
+    fn forget_partition(&self) {
+        drop(program("delpart", &[&self.node, "1"]).output());
     }
 
     /// One with this filesystem, mounted there. ext4 has few inodes.
@@ -121,6 +132,7 @@ impl Drop for Disk {
             // One that a test has unmounted itself is gone already.
             umount2(point.as_str(), MntFlags::MNT_DETACH).ok();
         }
-        drop(Command::new("losetup").args(["--detach", &self.node]).status());
+        self.forget_partition();
+        drop(program("losetup", &["--detach", &self.node]).output());
     }
 }
