@@ -17,17 +17,21 @@ SEED ?= 1
 LEVEL ?= model
 SIM_FLAGS ?=
 
-.PHONY: bugs help check fmt clippy doc deny generated test model demo demo-release bench test-user \
-	test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean
+.PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release bench \
+	test-user test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-check: fmt clippy doc deny generated ## Format, lints, docs, dependencies, generated files
+check: fmt locks clippy doc deny generated ## Format, lints, docs, dependencies, generated files
 	@echo "make check: all is well"
 
 fmt: ## Is everything formatted?
 	cargo fmt --all --check
+
+locks: ## Are the lock files of the workspaces beside the main one up to date?
+	cargo metadata --locked --format-version 1 --manifest-path tests/bugs/Cargo.toml >/dev/null
+	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 
 clippy: ## Lints, as errors
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
