@@ -1,7 +1,10 @@
 //! What can be wrong with a volume.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
+
+use firecamp_core::ids::InvalidId;
 
 /// For how long a report stays after its cause was last seen, so that what flaps is told once.
 pub const LEAVE: Duration = Duration::from_mins(1);
@@ -121,5 +124,19 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// Reads what was published, which may have been written by another version.
+impl FromStr for Reason {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let found = Self::ALL.into_iter().find(|reason| reason.name() == text);
+        found.ok_or_else(|| InvalidId {
+            kind: "problem of a volume",
+            expected: "a reason of the table of problems",
+            text: text.chars().take(80).collect(),
+        })
     }
 }

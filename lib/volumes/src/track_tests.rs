@@ -333,7 +333,7 @@ proptest! {
     }
 
     #[test]
-    fn a_node_on_which_everything_flaps_every_second_publishes_little(
+    fn what_flaps_on_one_volume_changes_no_problem_of_another(
         choices in prop::collection::vec(0..=Reason::ALL.len(), 300),
     ) {
         let mut tracker = Tracker::new(KUBELET);
@@ -346,6 +346,6 @@ proptest! {
             problems.push(row.problems);
         }
         problems.dedup();
-        prop_assert_eq!(problems.len(), 1, "the root volume has nothing to do with it");
+        prop_assert_eq!(problems.len(), 1);
     }
 }

@@ -45,5 +45,8 @@ fn reasons_are_named_as_they_are_spelled() {
     for reason in Reason::ALL {
         assert_eq!(format!("{reason:?}"), reason.name());
         assert_eq!(reason.to_string(), reason.name());
+        assert_eq!(reason.name().parse(), Ok(reason));
     }
+    let unknown = "Haunted".parse::<Reason>().unwrap_err();
+    assert!(unknown.to_string().contains("\"Haunted\" is not a problem of a volume"), "{unknown}");
 }
