@@ -1,7 +1,7 @@
 //! AttachNetworkInterface and DetachNetworkInterface: ec2-semantics.md section 2.7.
 //!
 //! The order of the checks is ours: shape, form of the ids, ENI, instance, and of both together
-//! use, zone, state, index, limits.
+//! use, zone, state, limits, index.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,8 +48,9 @@ pub(crate) fn execute(request: &Attach, on: &Reading<'_>) -> Result<Effect, ApiE
     if request.dry {
         return Err(ApiError::dry_run());
     }
-    fits(request, eni, instance, on)?;
+    possible(eni, instance, on)?;
     within_limits(eni, instance, on)?;
+    has_room(request, instance, on)?;
     let id: Id = Id::from(format!("eni-attach-{}", on.chance.hex17("attach-made", on.call)));
     let lag = |from: &Distribution, stream: &str| {
         on.now + on.chance.draw(from, stream, key_of(&eni.id), on.call)
@@ -78,13 +79,8 @@ pub(crate) fn execute(request: &Attach, on: &Reading<'_>) -> Result<Effect, ApiE
     Ok(Effect { body: xml.finish(name), next: Some(next) })
 }
 
-/// Use, zone, state, index.
-fn fits(
-    request: &Attach,
-    eni: &Eni,
-    instance: &Instance,
-    on: &Reading<'_>,
-) -> Result<(), ApiError> {
+/// Use, zone, state.
+fn possible(eni: &Eni, instance: &Instance, on: &Reading<'_>) -> Result<(), ApiError> {
     if eni.attachment.is_some() {
         return Err(ApiError::eni_in_use("InvalidNetworkInterface.InUse", &eni.id));
     }
@@ -94,6 +90,12 @@ fn fits(
     if instance.state == NodeState::Terminated {
         return Err(ApiError::instance_state(&instance.id));
     }
+    Ok(())
+}
+
+/// Card and index. Who takes the next index of a full instance is told of the number of ENIs and
+/// not of the index (cilium#15877), so that comes first.
+fn has_room(request: &Attach, instance: &Instance, on: &Reading<'_>) -> Result<(), ApiError> {
     // Every type here has one card; index 0 is the primary ENI's for good. That an index is below
     // the number of ENIs of the type is what a peer checks itself (karpenter-provider-aws#9027).
     if request.card != 0 {

@@ -40,27 +40,25 @@ fn what_cannot_be_attached_is_refused() {
 #[test]
 fn an_instance_has_no_more_enis_than_its_type_also_while_one_is_detaching() {
     let mut lab = Lab::fast();
-    let (one, two) = (lab.create(""), lab.create(""));
-    assert_eq!(lab.attach(&one, NODE_2, 2).code(), "200");
-    lab.fault(r#"{"fault":{"kind":"eni_limit","instance_type":"t3.medium","enis":4}}"#);
-    assert_eq!(lab.attach(&two, NODE_2, 3).code(), "200");
-    lab.clear();
-    let three = lab.create("");
+    let (one, two, three) = (lab.create(""), lab.create(""), lab.create(""));
+    assert_eq!(lab.attach(&one, NODE_1, 1).code(), "200");
     lab.act(&Act::Detach { eni: one.clone() });
     lab.fault(r#"{"fault":{"kind":"eni_stuck","stage":"detaching"}}"#);
     lab.settle();
-    let full = lab.attach(&three, NODE_2, 2);
-    assert_eq!(full.code(), VALUE, "its index is taken until it is detached");
+    let taken = lab.attach(&two, NODE_1, 1);
+    assert_eq!(taken.code(), VALUE, "its index is taken until it is detached");
+    assert_eq!(lab.attach(&two, NODE_1, 2).code(), "200");
+    // Who takes the next index of a full instance is told of the number.
+    let full = lab.attach(&three, NODE_1, 3);
+    assert_eq!(full.code(), LIMIT);
+    assert_eq!(full.message(), "Interface count 4 exceeds the limit for m5.large");
     lab.clear();
     lab.settle();
-    let full = lab.attach(&three, NODE_2, 2);
-    assert_eq!(
-        (full.code().as_str(), full.message().as_str()),
-        (LIMIT, "Interface count 4 exceeds the limit for t3.medium")
-    );
-    let types = "Action=DescribeInstanceTypes&InstanceType.1=t3.medium";
-    lab.fault(r#"{"fault":{"kind":"eni_limit","instance_type":"t3.medium","enis":2}}"#);
-    assert_eq!(lab.admin(types).get("maximumNetworkInterfaces").as_deref(), Some("2"));
+    assert_eq!(lab.attach(&three, NODE_1, 1).code(), "200");
+    lab.fault(r#"{"fault":{"kind":"eni_limit","instance_type":"m5.large","enis":4}}"#);
+    assert_eq!(lab.attach(&one, NODE_1, 3).code(), "200");
+    let types = "Action=DescribeInstanceTypes&InstanceType.1=m5.large";
+    assert_eq!(lab.admin(types).get("maximumNetworkInterfaces").as_deref(), Some("4"));
 }
 
 #[test]
