@@ -38,13 +38,11 @@ impl Small {
         }
         let mut proc = world.proc(slot);
         let spent = &mut proc.spent;
-        match ask {
-            Ask::Begin | Ask::Owner => spent.looks = 3.min(spent.looks + 1),
-            // Without time left it is not sent.
-            Ask::Assign { left: 1.., .. } | Ask::Unassign { left: 1.., .. } => {
-                spent.changes = 3.min(spent.changes + 1);
-            }
-            _ => return,
+        // Without time left it is not sent.
+        if matches!(ask, Ask::Assign { left: 1.., .. } | Ask::Unassign { left: 1.., .. }) {
+            spent.changes = 3.min(spent.changes + 1);
+        } else if matches!(ask, Ask::Begin | Ask::Owner) {
+            spent.looks = 3.min(spent.looks + 1);
         }
         world.procs[slot] = Some(proc);
     }

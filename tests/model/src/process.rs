@@ -307,12 +307,16 @@ impl Small {
 }
 
 fn write_of(at: Context, ask: Ask) -> Option<KernelWrite> {
-    let (who, adds, address) = match ask {
-        Ask::AddAddress(who) => (who, true, true),
-        Ask::AddRouting(who) => (who, true, false),
-        Ask::RemoveAddress(who) => (who, false, true),
-        Ask::RemoveRouting(who) => (who, false, false),
-        _ => return None,
+    let (who, adds, address) = if let Ask::AddAddress(who) = ask {
+        (who, true, true)
+    } else if let Ask::AddRouting(who) = ask {
+        (who, true, false)
+    } else if let Ask::RemoveAddress(who) = ask {
+        (who, false, true)
+    } else if let Ask::RemoveRouting(who) = ask {
+        (who, false, false)
+    } else {
+        return None;
     };
     Some(KernelWrite { member: at.member, node: at.node, who, adds, address, compared: false })
 }

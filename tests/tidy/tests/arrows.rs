@@ -54,7 +54,9 @@ fn the_engine_and_the_simulation_build_without_clients_of_the_outside() {
 
 #[test]
 fn no_container_links_a_simulator() {
-    let simulator = |name: &str| matches!(name, "firecamp-apiserver" | "firecamp-sim" | "firecamp-vpc" | "vpcbox");
+    let simulator = |name: &str| {
+        matches!(name, "firecamp-apiserver" | "firecamp-sim" | "firecamp-vpc" | "vpcbox")
+    };
     for own in ["firecamp-initcontainer", "firecamp-stopcontainer"] {
         none_of(&GRAPH.links(own), simulator, own);
     }

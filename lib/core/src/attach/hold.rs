@@ -225,7 +225,7 @@ impl Hold {
             self.at = At::Write;
             return Ok(None);
         }
-        // All of it: an earlier take of this run may have landed late, without the mark of this one.
+        // All of it: an earlier take of this run may have landed late, without this one's mark.
         let taken =
             self.take.as_ref().map_or_else(|| self.decided(input).record, |t| t.record.clone());
         let ours = stored.filter(|stored| stored.object == taken);

@@ -32,9 +32,10 @@ impl Move {
     /// stands for it. If it does not in time, the call is repeated, and from then on presence may
     /// be news of either.
     pub(super) fn after_unlisted(&mut self, now: Moment) -> Turn<Moved> {
-        let (since, patience) = match self.at {
-            At::Unanswered(since) => (since, timing::SETTLE),
-            _ => (self.assigned.unwrap_or(now), timing::METADATA_PATIENCE),
+        let (since, patience) = if let At::Unanswered(since) = self.at {
+            (since, timing::SETTLE)
+        } else {
+            (self.assigned.unwrap_or(now), timing::METADATA_PATIENCE)
         };
         let waited = now.since(since);
         if waited < patience {
