@@ -18,7 +18,7 @@ LEVEL ?= model
 SIM_FLAGS ?=
 
 .PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release bench \
-	test-user test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean
+	test-user test-apiserver test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,10 @@ sim: ## Seeded histories: N from SEED on (N=1000000 SEED=7; N=1 replays one; LEV
 	@if [[ "$(N)" == 1 ]]; then cargo run --locked -q $(SIM_$(LEVEL)) -- replay $(SEED); \
 	else cargo run --locked -q $(SIM_$(LEVEL)) -- run --histories $(N) --seed $(SEED) \
 	$(SIM_FLAGS); fi
+
+# Builds kube-apiserver and etcd the first time, 5 minutes of Go; KUBE_ASSETS=DIR has them built.
+test-apiserver: ## CRDs and registry on a real kube-apiserver (ARGS="rules": checks by name)
+	scripts/test-apiserver.sh $(ARGS)
 
 test-moto: ## Our EC2 client against moto's server (needs python3)
 	scripts/test-moto.sh

@@ -64,13 +64,14 @@ impl Answer {
 
     pub(crate) fn invalid(about: About<'_>, (field, problem): (String, String)) -> Self {
         let message = format!(
-            "{} {:?} is invalid: {field}: Invalid value: {problem}",
+            "{} {:?} is invalid: {field}: Invalid value: \"object\": {problem}",
             about.plural, about.name
         );
         let mut details = details(about);
         if let Value::Object(map) = &mut details {
+            let message = format!("Invalid value: \"object\": {problem}");
             let cause =
-                json!({ "reason": "FieldValueInvalid", "message": problem, "field": field });
+                json!({ "reason": "FieldValueInvalid", "message": message, "field": field });
             map.insert("causes".to_owned(), json!([cause]));
         }
         Self::failure(422, "Invalid", &message, &details)

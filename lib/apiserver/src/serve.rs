@@ -224,6 +224,8 @@ fn list(world: &mut World, asked: &Asked, route: &Route) -> Answer {
     let next = from + items.len();
     let more = if next < all.len() { format!("{version}/+={next}") } else { String::new() };
     let kind = if names_only { "PartialObjectMetadataList" } else { "List" };
+    // As real ones do.
+    let items = if names_only && items.is_empty() { Value::Null } else { json!(items) };
     let page = json!({
         "kind": kind,
         "metadata": { "resourceVersion": version.to_string(), "continue": more },

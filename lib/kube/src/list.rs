@@ -19,9 +19,11 @@ const MAX_PAGES: usize = 2_200;
 
 #[derive(Deserialize)]
 struct Page {
+    kind: String,
     #[serde(default)]
     metadata: PageMetadata,
-    items: Vec<Item>,
+    /// The API server sends `null` for none.
+    items: Option<Vec<Item>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -82,7 +84,7 @@ where
         let call = Call::list(what, object::collection::<S>(), query);
         let answer = call::send(client, &call, within).await?;
         let page = page(&call, &answer)?;
-        for item in page.items {
+        for item in page.items.into_iter().flatten() {
             let name = item.metadata.name;
             names.insert(parse(&name).ok_or_else(|| {
                 let problem = format!("{name:?} is no name of a {}", S::KIND);
@@ -102,8 +104,13 @@ fn page(call: &Call, answer: &Answer) -> Result<Page, RegistryFailure> {
     if answer.status != StatusCode::OK {
         return Err(classify::refused(call, answer));
     }
-    serde_json::from_slice(&answer.body)
-        .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))
+    let page: Page = serde_json::from_slice(&answer.body)
+        .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))?;
+    if page.kind.ends_with("List") {
+        return Ok(page);
+    }
+    let problem = format!("the answer is a {:?} and no list", page.kind);
+    Err(call.failed(RegistryKind::Invalid, Effect::None, problem))
 }
 
 /// A continue token is opaque, so whatever is no letter or digit is written as its code.

@@ -1,14 +1,16 @@
 //! Lists come in pages, whole or not at all.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use firecamp_apiserver::Fault;
+use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_core::failure::{Effect, RegistryKind};
 use firecamp_core::outside::Registry;
 use firecamp_core::record::{StaticIp, Write};
-use firecamp_registry::conformance::{member, static_ip};
+use firecamp_kube::KubeRegistry;
+use firecamp_registry::conformance::{member, pool, static_ip};
 
-use super::support::{Cluster, IPS, POOLS, failed};
+use super::support::{Cluster, IPS, POOLS, QUICK, failed};
 
 /// Addresses outside of the pool's ranges; .20 of the same subnet is there already.
 async fn filled(count: u16) -> Cluster {
@@ -68,4 +70,13 @@ async fn a_new_member_sees_the_only_pool_by_names_alone() {
     cluster.server.fail_next("GET", POOLS, Fault::Code(403, "Forbidden"));
     let (kind, _, text) = failed(cluster.registry.member(&member(5).unwrap(), None).await);
     assert_eq!(kind, RegistryKind::Refused, "{text}");
+}
+
+#[tokio::test]
+async fn a_list_without_an_item_is_empty() {
+    let pool = pool("b", &[2]).unwrap();
+    let server = ApiServer::default();
+    server.create_pool(&pool);
+    let registry = KubeRegistry::new(server.client(), QUICK);
+    assert_eq!(registry.allocated(&pool.name).await, Ok(BTreeSet::new()));
 }

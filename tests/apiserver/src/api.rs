@@ -1,0 +1,101 @@
+//! Requests as they are, for what is no part of the registry.
+
+use http::header::{ACCEPT, CONTENT_TYPE, WARNING};
+use http::{Method, Request};
+use http_body_util::BodyExt;
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+const ANY: &str = "application/json";
+
+/// Somebody's connection to the server.
+#[derive(Clone)]
+pub(crate) struct Api {
+    client: Client,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: u16,
+    pub(crate) text: String,
+    /// What the server warns of.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// The fields and the words of a refusal.
+    pub(crate) fn causes(&self) -> Vec<String> {
+        let status = self.json();
+        let causes = status["details"]["causes"].as_array().cloned().unwrap_or_default();
+        let text = |cause: &Value| {
+            let part = |key: &str| cause[key].as_str().unwrap_or_default().to_owned();
+            format!("{}: {}", part("field"), part("message"))
+        };
+        causes.iter().map(text).collect()
+    }
+}
+
+impl Api {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Answer, String> {
+        self.send(Method::GET, path, None, ANY).await
+    }
+
+    /// As `kubectl get` asks.
+    pub(crate) async fn table(&self, path: &str) -> Result<Answer, String> {
+        let accept = "application/json;as=Table;g=meta.k8s.io;v=v1";
+        self.send(Method::GET, path, None, accept).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, object: &Value) -> Result<Answer, String> {
+        self.send(Method::POST, path, Some(("application/json", object)), ANY).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, object: &Value) -> Result<Answer, String> {
+        self.send(Method::PUT, path, Some(("application/json", object)), ANY).await
+    }
+
+    /// A JSON patch.
+    pub(crate) async fn patch(&self, path: &str, changes: &Value) -> Result<Answer, String> {
+        self.send(Method::PATCH, path, Some(("application/json-patch+json", changes)), ANY).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<Answer, String> {
+        self.send(Method::DELETE, path, Some(("application/json", &json!({}))), ANY).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, &Value)>,
+        accept: &str,
+    ) -> Result<Answer, String> {
+        let wrong = |wrong: &dyn std::fmt::Display| format!("{method} {path}: {wrong}");
+        let request = Request::builder().method(method.clone()).uri(path).header(ACCEPT, accept);
+        let request = match body {
+            Some((kind, value)) => {
+                request.header(CONTENT_TYPE, kind).body(Body::from(value.to_string().into_bytes()))
+            }
+            None => request.body(Body::empty()),
+        };
+        let request = request.map_err(|error| wrong(&error))?;
+        let response = self.client.send(request).await.map_err(|error| wrong(&error))?;
+        let code = response.status().as_u16();
+        let warnings = response.headers().get_all(WARNING).iter();
+        let warnings = warnings.map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned());
+        let warnings = warnings.collect();
+        let body = response.into_body().collect().await.map_err(|error| wrong(&error))?;
+        let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        Ok(Answer { code, text, warnings })
+    }
+}

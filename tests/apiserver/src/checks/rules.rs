@@ -1,0 +1,229 @@
+//! Every rule, both ways.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::{Outcome, ensure};
+use crate::cluster::Cluster;
+use crate::samples::{GROUP, claim, pool, static_ip, with};
+
+const DRY: &str = "dryRun=All&fieldValidation=Strict";
+const IPS: &str = "staticips";
+const POOLS: &str = "staticippools";
+const CLAIMS: &str = "namespaces/prod/staticipclaims";
+
+/// What the server has said so far when it refused something.
+static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+type Changes = Vec<(&'static str, Value)>;
+/// Which object, what is changed, and what the refusal must name.
+type Case = (&'static str, Changes, &'static str);
+
+fn base(plural: &str) -> Value {
+    match plural {
+        POOLS => pool(),
+        CLAIMS => claim(),
+        _ => static_ip("10.1.0.20", "n1", "redis-0"),
+    }
+}
+
+fn address(text: &str, cidr: &str) -> Changes {
+    vec![
+        ("/metadata/name", json!(text)),
+        ("/spec/address", json!(text)),
+        ("/spec/cidr", json!(cidr)),
+    ]
+}
+
+fn refused_addresses() -> Vec<Case> {
+    let kept = "spec.address: is kept by EC2";
+    let cases = [
+        ("10.1.0.0", "10.1.0.0/24", kept),
+        ("10.1.0.1", "10.1.0.0/24", kept),
+        ("10.1.0.2", "10.1.0.0/24", kept),
+        ("10.1.0.3", "10.1.0.0/24", kept),
+        ("10.1.0.255", "10.1.0.0/24", kept),
+        ("10.1.0.3", "10.1.0.0/16", kept),
+        ("10.1.255.255", "10.1.0.0/16", kept),
+        ("10.1.0.19", "10.1.0.16/28", kept),
+        ("10.1.0.31", "10.1.0.16/28", kept),
+        ("10.1.1.20", "10.1.0.0/24", "spec.address: is outside"),
+        ("10.1.0.20", "10.1.0.16/24", "spec.cidr: the host bits"),
+        ("10.1.0.20", "10.1.0.0/29", "spec.cidr"),
+        ("10.1.0.20", "10.0.0.0/15", "spec.cidr"),
+        ("10.1.0.256", "10.1.0.0/24", "spec.address"),
+        ("10.1.0.020", "10.1.0.0/24", "spec.address"),
+        ("fd00::1", "fd00::/64", "spec.address"),
+    ];
+    cases.map(|(text, cidr, named)| (IPS, address(text, cidr), named)).into()
+}
+
+fn refused_static_ips() -> Vec<Case> {
+    let state = |state: &str| ("/spec/attachment/state", json!(state));
+    let no_eni = ("/spec/attachment/eni", Value::Null);
+    let eni = "spec.attachment.eni: belongs to the states";
+    vec![
+        (IPS, vec![("/metadata/name", json!("10.1.0.21"))], "is not the name of the object"),
+        (IPS, vec![("/spec/epoch", json!(0))], "spec.epoch: 0 with an attachment"),
+        (IPS, vec![("/spec/epoch", json!(-1))], "spec.epoch"),
+        (IPS, vec![no_eni.clone()], eni),
+        (IPS, vec![no_eni.clone(), state("Parked")], eni),
+        (IPS, vec![state("Released")], eni),
+        (IPS, vec![state("Releasing")], eni),
+        (IPS, vec![state("Lost"), no_eni], "spec.attachment.state"),
+        (IPS, vec![("/spec/claimRef/namespace", json!("a.b"))], "spec.claimRef.namespace"),
+        (IPS, vec![("/spec/subnet", json!("subnet-1"))], "spec.subnet"),
+        (IPS, vec![("/spec/zone", Value::Null)], "spec.zone"),
+    ]
+}
+
+fn refused_pools() -> Vec<Case> {
+    let range = |start: &str, end: &str| json!([{ "start": start, "end": end }]);
+    let ranges = "/spec/subnets/0/ranges";
+    let cidr = "/spec/subnets/1/cidr";
+    let overlap = "spec.subnets: the blocks of two subnets overlap";
+    let leaves = "spec.subnets[0].ranges: a range leaves";
+    vec![
+        (POOLS, vec![(ranges, range("10.1.0.31", "10.1.0.16"))], "start is behind end"),
+        (POOLS, vec![(ranges, range("10.1.0.250", "10.1.1.2"))], leaves),
+        (POOLS, vec![(ranges, range("10.0.255.250", "10.1.0.2"))], leaves),
+        (POOLS, vec![(ranges, json!([]))], "spec.subnets[0].ranges"),
+        (POOLS, vec![(cidr, json!("10.1.1.4/28"))], "spec.subnets[1].cidr: the host bits"),
+        (POOLS, vec![(cidr, json!("10.1.0.0/16"))], overlap),
+        (POOLS, vec![(cidr, json!("10.1.0.0/24"))], overlap),
+        (POOLS, vec![("/spec/subnets/1/subnet", json!("subnet-00000001"))], "spec.subnets[1]"),
+        (POOLS, vec![("/spec/subnets", json!([]))], "spec.subnets"),
+        (POOLS, vec![("/spec/reclaimPolicy", json!("Recycle"))], "spec.reclaimPolicy"),
+        (CLAIMS, vec![("/spec/address", json!("10.1.0"))], "spec.address"),
+        (CLAIMS, vec![("/spec/pool", json!(""))], "spec.pool"),
+    ]
+}
+
+fn note(causes: &[String]) {
+    SAID.lock().unwrap_or_else(PoisonError::into_inner).extend(causes.iter().cloned());
+}
+
+/// A refusal by the schema or a rule that names the field.
+fn is_refused(
+    answer: Result<crate::api::Answer, String>,
+    case: &impl std::fmt::Debug,
+    named: &str,
+) -> Outcome {
+    let answer = answer?;
+    let causes = answer.causes();
+    note(&causes);
+    // The server puts the value, or that the change is forbidden, between field and words.
+    let (field, words) = named.split_once(": ").unwrap_or((named, ""));
+    let fits = |cause: &String| cause.contains(field) && cause.contains(words);
+    let good = answer.code == 422 && causes.iter().any(fits);
+    ensure(good, || format!("{case:?}: {} {causes:?} {}", answer.code, answer.text))
+}
+
+pub(super) async fn f073_what_each_rule_forbids_is_refused(cluster: &Cluster) -> Outcome {
+    let cases = refused_addresses().into_iter().chain(refused_static_ips()).chain(refused_pools());
+    for (plural, changes, named) in cases {
+        let object = with(base(plural), &changes);
+        let answer = cluster.api.post(&format!("{GROUP}/{plural}?{DRY}"), &object).await;
+        is_refused(answer, &changes, named)?;
+    }
+    let unknown = with(base(IPS), &[("/spec/frozen", json!(true))]);
+    let answer = cluster.api.post(&format!("{GROUP}/{IPS}?{DRY}"), &unknown).await?;
+    ensure(answer.code == 400, || format!("an unknown field: {}", answer.text))
+}
+
+pub(super) async fn f073_what_each_rule_allows_is_taken(cluster: &Cluster) -> Outcome {
+    let released =
+        vec![("/spec/attachment/state", json!("Released")), ("/spec/attachment/eni", Value::Null)];
+    let new = vec![("/spec/attachment", Value::Null), ("/spec/epoch", json!(0))];
+    let touching = vec![("/spec/subnets/1/cidr", json!("10.1.1.0/28"))];
+    let cases: Vec<(&str, Changes)> = vec![
+        (IPS, Vec::new()),
+        (IPS, address("10.1.0.4", "10.1.0.0/24")),
+        (IPS, address("10.1.0.254", "10.1.0.0/24")),
+        (IPS, address("10.1.0.4", "10.1.0.0/16")),
+        (IPS, address("10.1.1.0", "10.1.0.0/16")),
+        (IPS, address("10.1.255.254", "10.1.0.0/16")),
+        (IPS, address("10.1.0.20", "10.1.0.16/28")),
+        (IPS, address("10.1.0.30", "10.1.0.16/28")),
+        (IPS, released),
+        (IPS, new),
+        (IPS, vec![("/spec/epoch", json!(i64::MAX))]),
+        (POOLS, Vec::new()),
+        (POOLS, touching),
+        (CLAIMS, Vec::new()),
+        (CLAIMS, vec![("/spec/requestedAddress", json!("10.1.0.21"))]),
+    ];
+    for (plural, changes) in cases {
+        let object = with(base(plural), &changes);
+        let answer = cluster.api.post(&format!("{GROUP}/{plural}?{DRY}"), &object).await?;
+        ensure(answer.code == 201, || format!("{changes:?}: {}", answer.text))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn f073_what_never_changes_is_refused_on_update(cluster: &Cluster) -> Outcome {
+    let fixed = "must not change";
+    let cases = [
+        (IPS, "/spec/address", json!("10.1.0.21"), fixed),
+        (IPS, "/spec/pool", json!("b"), fixed),
+        (IPS, "/spec/subnet", json!("subnet-00000002"), fixed),
+        (IPS, "/spec/cidr", json!("10.1.0.0/25"), fixed),
+        (IPS, "/spec/zone", json!("us-east-1b"), fixed),
+        (IPS, "/spec/claimRef/name", json!("redis-1"), fixed),
+        (IPS, "/spec/epoch", json!(2), "must not shrink"),
+        (CLAIMS, "/spec/pool", json!("b"), fixed),
+    ];
+    for plural in [IPS, CLAIMS] {
+        let made = cluster.api.post(&format!("{GROUP}/{plural}"), &base(plural)).await?;
+        ensure(made.code == 201, || made.text)?;
+    }
+    let place = |plural: &str| {
+        let name = if plural == IPS { "10.1.0.20" } else { "redis-0" };
+        format!("{GROUP}/{plural}/{name}")
+    };
+    for (plural, path, value, named) in cases {
+        let patch = json!([{ "op": "replace", "path": path, "value": value }]);
+        let answer = cluster.api.patch(&format!("{}?{DRY}", place(plural)), &patch).await;
+        let field = path.trim_start_matches('/').replace('/', ".");
+        let field = field.strip_suffix(".name").unwrap_or(&field);
+        is_refused(answer, &path, &format!("{field}: {named}"))?;
+    }
+    let patch = json!([{ "op": "replace", "path": "/spec/epoch", "value": 4 }]);
+    let answer = cluster.api.patch(&format!("{}?{DRY}", place(IPS)), &patch).await?;
+    ensure(answer.code == 200, || format!("an epoch that grows: {}", answer.text))?;
+    for plural in [IPS, CLAIMS] {
+        let gone = cluster.api.delete(&place(plural)).await?;
+        ensure(gone.code == 200, || gone.text)?;
+    }
+    Ok(())
+}
+
+/// A rule that no case here breaks is one that nobody has tried.
+pub(super) async fn every_rule_has_refused_something(_cluster: &Cluster) -> Outcome {
+    let said = SAID.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for definition in firecamp_crds::all().map_err(|wrong| wrong.to_string())? {
+        let mut messages = BTreeSet::new();
+        collect(&definition.object, &mut messages);
+        for message in messages {
+            ensure(said.iter().any(|text| text.contains(&message)), || {
+                format!("{}: nothing was refused with {message:?}", definition.plural)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn collect(value: &Value, messages: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            let rules = map.get("x-kubernetes-validations").and_then(Value::as_array);
+            let texts = rules.into_iter().flatten().filter_map(|rule| rule["message"].as_str());
+            messages.extend(texts.map(str::to_owned));
+            map.values().for_each(|inner| collect(inner, messages));
+        }
+        Value::Array(list) => list.iter().for_each(|inner| collect(inner, messages)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
