@@ -164,6 +164,10 @@ pub enum Step {
     GiveWay(u8),
     /// A boundary of a re-assert.
     Reassert(u8),
+    /// A boundary of a restore.
+    Restore(u8),
+    /// A boundary of a collection.
+    Collect(u8),
 }
 
 impl Step {
@@ -181,17 +185,19 @@ impl Step {
             Self::Attach(8) => "Assign sent",
             Self::Attach(9) | Self::Reassert(2) => "Assign answered",
             Self::Attach(10) => "data path switched",
-            Self::Attach(11) => "address in the kernel",
-            Self::Attach(12) => "rule and routes in the kernel",
-            Self::Attach(13) => "kernel read back",
+            Self::Attach(11) | Self::Restore(1) => "address in the kernel",
+            Self::Attach(12) | Self::Restore(2) => "rule and routes in the kernel",
+            Self::Attach(13) | Self::Restore(_) => "kernel read back",
             Self::Attach(14) => "static-IP file staged",
             Self::Attach(15) => "static-IP file published",
             Self::Attach(16) => "static-IP file durable",
             Self::Attach(_) => "attach recorded",
             Self::Release(1) => "this pod holds the address and is ending",
             Self::Release(2) => "address drained",
-            Self::Release(3) | Self::GiveWay(2) => "address out of the kernel",
-            Self::Release(4) | Self::GiveWay(3) => "rule and routes out of the kernel",
+            Self::Release(3) | Self::GiveWay(2) | Self::Collect(2) => "address out of the kernel",
+            Self::Release(4) | Self::GiveWay(3) | Self::Collect(3) => {
+                "rule and routes out of the kernel"
+            }
             Self::Release(_) => "release recorded",
             Self::Free(2) => "unassignment announced",
             Self::Free(3) => "Unassign sent",
@@ -200,6 +206,7 @@ impl Step {
             Self::GiveWay(_) => "the address belongs elsewhere",
             Self::Reassert(1) => "re-assert announced",
             Self::Reassert(_) => "re-assert ended",
+            Self::Collect(_) => "no record claims the address",
         }
     }
 }
@@ -212,6 +219,8 @@ impl std::fmt::Display for Step {
             Self::Free(n) => write!(f, "free.{n}"),
             Self::GiveWay(n) => write!(f, "giveway.{n}"),
             Self::Reassert(n) => write!(f, "reassert.{n}"),
+            Self::Restore(n) => write!(f, "restore.{n}"),
+            Self::Collect(n) => write!(f, "collect.{n}"),
         }
     }
 }

@@ -3,14 +3,24 @@
 //! Guarantees: a plan follows from what was seen and nothing else, names at most one duty for each
 //! address, and what could not be read is never taken for absent. No duty acts on the plan's
 //! word: its machine reads the record afresh, and every mutation is guarded by an epoch, a
-//! version or the node's lock. Assumptions: A1, as for attach. Caveats: restoring stripped kernel
-//! objects and collecting what nobody claims are not here.
+//! version or the node's lock. Assumptions: A1, as for attach. Caveats: what EC2 has and nobody
+//! claims is found ([`Collector`]), and no duty takes it back: that needs a mark, and a mark needs
+//! a record.
 
+mod collect;
 mod errand;
 mod give_way;
+mod look;
 mod reassert;
+mod slots;
+mod snapshot;
+mod upkeep;
 
+pub use self::collect::{Collector, Leftover, Mark as KernelMark, Pass};
 pub use self::errand::Errand;
+pub use self::look::{Look, Memory};
+pub use self::slots::{Slots, slots};
+pub use self::snapshot::{BadSnapshot, Snapshot};
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -20,7 +30,7 @@ use crate::bug::{Bug, planted};
 use crate::contract::timing;
 use crate::ids::{ClusterName, EniId, Epoch, Member, NodeName, PodUid};
 use crate::lock::{Hold, LockRecord};
-use crate::outside::{Holder, Life, PodView};
+use crate::outside::{Holder, KernelTarget, Life, PodView};
 use crate::record::{Attachment, State, StaticIp};
 use crate::release::Releaser;
 use crate::time::Moment;
@@ -47,6 +57,8 @@ pub struct Seen {
     pub lock: Option<LockRecord>,
     /// An address, rule or route of ours for it is in this node's kernel.
     pub in_kernel: bool,
+    /// Where it belongs in this node's kernel, if that was seen to lack a part of it.
+    pub lacking: Option<KernelTarget>,
     /// The live pod of its member.
     pub pod: PodView,
     /// Since when EC2 has been showing it elsewhere than on the recorded ENI, without a break.
@@ -84,6 +96,21 @@ pub enum Duty {
         /// The ENI that it belongs on.
         eni: EniId,
     },
+    /// Something on this node has stripped what this node holds: back into the kernel.
+    Restore {
+        /// What the kernel needs for it.
+        target: KernelTarget,
+        /// Who holds it, by the record and by the node's lock.
+        holder: Holder,
+    },
+    /// What no record claims any more: out of this node's kernel. Never planned from a sight; it
+    /// comes of a [`Collector`].
+    Collect {
+        /// The address.
+        address: Ipv4Addr,
+        /// As whom it is removed: who acted on it last, by the node's lock.
+        holder: Holder,
+    },
 }
 
 /// What there is to do, in the order of the addresses.
@@ -94,6 +121,12 @@ pub fn plan(sight: &Sight, now: Moment) -> Vec<Duty> {
 fn duty(sight: &Sight, seen: &Seen, now: Moment) -> Option<Duty> {
     let record = &seen.record;
     let attachment = record.attachment.as_ref()?;
+    if planted(Bug::RestoreMovedEpoch) {
+        let stripped = restore_by_lock(seen);
+        if stripped.is_some() {
+            return stripped;
+        }
+    }
     if let Some(holder) = superseded(seen, &sight.node) {
         return Some(Duty::GiveWay { address: record.address, holder });
     }
@@ -105,7 +138,9 @@ fn duty(sight: &Sight, seen: &Seen, now: Moment) -> Option<Duty> {
             let (member, pod) = (record.member.clone(), attachment.pod.clone());
             Some(Duty::Release { member, pod, by })
         }
-        State::Attached if attachment.node == sight.node => reassert(seen, attachment, now),
+        State::Attached if attachment.node == sight.node => {
+            restore(seen, attachment).or_else(|| reassert(seen, attachment, now))
+        }
         State::Attaching | State::Attached | State::Parked | State::Releasing | State::Released => {
             None
         }
@@ -160,6 +195,23 @@ fn releaser(sight: &Sight, node: &NodeName) -> Option<Releaser> {
     sight.gone.contains(node).then_some(Releaser::AgentElsewhere)
 }
 
+/// What the same pod holds at the same epoch by record and lock, and the kernel lacks. What a stop
+/// has just removed is released by the lock, whatever the record says yet.
+fn restore(seen: &Seen, attachment: &Attachment) -> Option<Duty> {
+    let target = seen.lacking.clone()?;
+    let holder = Holder { pod: attachment.pod.clone(), epoch: seen.record.epoch };
+    let lock = seen.lock.as_ref()?;
+    let held = lock.hold == Hold::Held || planted(Bug::RestoreReleased);
+    (held && lock.holder == holder).then_some(Duty::Restore { target, holder })
+}
+
+/// The planted bug: what the lock says was held here once, wherever the record has it now.
+fn restore_by_lock(seen: &Seen) -> Option<Duty> {
+    let target = seen.lacking.clone()?;
+    let holder = seen.lock.as_ref().filter(|last| last.hold == Hold::Held)?.holder.clone();
+    Some(Duty::Restore { target, holder })
+}
+
 /// Once for each observed loss, and not before a look that shows the last one's effect.
 fn reassert(seen: &Seen, attachment: &Attachment, now: Moment) -> Option<Duty> {
     seen.astray?;
@@ -167,7 +219,11 @@ fn reassert(seen: &Seen, attachment: &Attachment, now: Moment) -> Option<Duty> {
     let recently = seen.reasserted.is_some_and(|at| now.since(at) < pause);
     let eni = attachment.eni.clone()?;
     let (address, epoch) = (seen.record.address, seen.record.epoch);
-    (!recently).then_some(Duty::Reassert { address, epoch, eni })
+    (!recently || planted(Bug::ReassertWithoutLimit)).then_some(Duty::Reassert {
+        address,
+        epoch,
+        eni,
+    })
 }
 
 /// How long an errand may take before the agent plans anew.

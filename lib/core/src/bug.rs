@@ -87,6 +87,20 @@ bugs! {
     DropBySnapshot = "drop-by-snapshot",
     /// The agent releases for a pod that still lives.
     ReleaseLivePod = "release-live-pod",
+    /// The agent takes for true what it last said of an address, and looks no more.
+    StatusIsTruth = "status-is-truth",
+    /// The agent restores what the lock says was held here, wherever the record has it now.
+    RestoreMovedEpoch = "restore-moved-epoch",
+    /// What a stop container has removed is restored: the lock's release is not heeded.
+    RestoreReleased = "restore-released",
+    /// The agent re-asserts at every look, without a pause.
+    ReassertWithoutLimit = "reassert-without-limit",
+    /// A record that could not be read counts as gone, and what it claims is collected.
+    CollectOnFailedRead = "collect-on-failed-read",
+    /// What has no record is collected in the first pass that sees it.
+    CollectAtOnce = "collect-at-once",
+    /// What has no record is collected whoever made it.
+    CollectForeign = "collect-foreign",
 }
 
 impl std::fmt::Display for Bug {

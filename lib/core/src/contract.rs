@@ -63,6 +63,8 @@ pub mod env {
     pub const DRAIN: &str = "FIRECAMP_DRAIN";
     /// What is left of the pod's grace period when nobody else can tell.
     pub const GRACE: &str = "FIRECAMP_GRACE";
+    /// Loopback address and port of the agent's probes and metrics.
+    pub const LISTEN: &str = "FIRECAMP_LISTEN";
     /// Take the address out of EC2 at release.
     pub const UNASSIGN: &str = "FIRECAMP_UNASSIGN";
 }
@@ -81,6 +83,10 @@ pub mod path {
     pub const LOCK_SUBDIR: &str = "ip";
     /// Directory of the notes of Assigns that were sent from this node, below [`RUN_DIR`].
     pub const NOTE_SUBDIR: &str = "assigned";
+    /// Name of the agent's last snapshot below [`RUN_DIR`].
+    pub const SNAPSHOT: &str = "agent-snapshot";
+    /// Name of the lock of the agent itself below [`RUN_DIR`]: one on each node.
+    pub const AGENT_LOCK: &str = "agent.lock";
     /// Name of the lock of the routing tables below [`RUN_DIR`]: addresses of one ENI share one.
     pub const ROUTING_LOCK: &str = "routing";
     /// Where the kubelet reads a container's last words.
@@ -167,6 +173,9 @@ pub mod timing {
     /// Between two re-asserts of one address: a Describe must have shown the first one's effect
     /// ([`DESCRIBE_LAG`]) before the second is due.
     pub const REASSERT_PAUSE: Duration = Duration::from_secs(20);
+    /// What no record claims is collected after this long at the earliest. A record is created
+    /// before anything else of its address exists, so this only covers reads that lag.
+    pub const COLLECT_GRACE: Duration = Duration::from_mins(2);
     /// First delay of a backoff; it doubles.
     pub const BACKOFF_BASE: Duration = Duration::from_millis(200);
     /// First delay after a throttle; it doubles.

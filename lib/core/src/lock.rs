@@ -34,7 +34,8 @@ impl LockRecord {
         if planted(Bug::UidForEpoch) {
             return self.holder.pod == holder.pod || self.holder.epoch < holder.epoch;
         }
-        let same = self.holder == *holder && self.hold == Hold::Held;
+        let held = self.hold == Hold::Held || planted(Bug::RestoreReleased);
+        let same = self.holder == *holder && held;
         self.holder.epoch < holder.epoch || same
     }
 

@@ -85,6 +85,10 @@ pub enum Mended {
     GaveWay,
     /// EC2 took the address back for us.
     Reasserted,
+    /// What was stripped is back in this node's kernel.
+    Restored,
+    /// What no record claims is out of this node's kernel.
+    Collected,
     /// A fresh look showed that there was nothing to do (any more).
     NothingToDo,
 }

@@ -139,6 +139,13 @@ pub struct KernelView {
     pub assigned: Option<Duration>,
 }
 
+impl KernelView {
+    /// Whether the kernel answers for the target: nothing of it is missing.
+    pub fn is_complete(&self) -> bool {
+        self.link_up && self.address && self.routing
+    }
+}
+
 /// Which sockets count as use of an address. `TIME_WAIT` never does, nor a wildcard listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

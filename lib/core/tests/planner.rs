@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::agent::{Duty, Seen, Sight, plan};
+use firecamp_core::agent::{Duty, Look, Memory, Seen, Sight, plan};
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Member, NodeName, PodUid};
 use firecamp_core::lock::{Hold, LockRecord};
-use firecamp_core::outside::{Holder, Life, PodView};
+use firecamp_core::outside::{Holder, KernelTarget, KernelView, Life, PodView};
 use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_core::release::Releaser;
 use firecamp_core::time::Moment;
@@ -66,10 +66,20 @@ fn calm() -> Seen {
         record: record(State::Attached, "u1", "here"),
         lock: Some(held("u1", 5)),
         in_kernel: true,
+        lacking: None,
         pod: pod("u1", Life::Running),
         astray: None,
         reasserted: None,
     }
+}
+
+fn target() -> KernelTarget {
+    KernelTarget { address: ADDRESS, mac: parsed("06:00:00:00:00:01"), routing: None }
+}
+
+/// Attached here, and something has stripped the kernel.
+fn stripped() -> Seen {
+    Seen { in_kernel: false, lacking: Some(target()), ..calm() }
 }
 
 fn now() -> Moment {
@@ -191,4 +201,123 @@ fn what_is_not_attached_here_is_not_re_asserted() {
         };
         assert_eq!(duties(seen), [], "{state:?}");
     }
+}
+
+#[test]
+fn f063_what_something_strips_is_restored_for_its_holder() {
+    let restore = Duty::Restore { target: target(), holder: holder("u1", 5) };
+    assert_eq!(duties(stripped()), std::slice::from_ref(&restore));
+    let routing_only = Seen { in_kernel: true, ..stripped() };
+    assert_eq!(duties(routing_only), std::slice::from_ref(&restore));
+    let lost = Seen { astray: Some(now()), ..stripped() };
+    assert_eq!(duties(lost), std::slice::from_ref(&restore), "the kernel first: it is near");
+    let ending = pod("u1", Life::Terminating(None));
+    assert_eq!(duties(Seen { pod: ending, ..stripped() }), [restore], "it drains until its stop");
+}
+
+#[test]
+fn what_a_stop_has_removed_is_not_restored() {
+    let released = LockRecord { holder: holder("u1", 5), hold: Hold::Released };
+    assert_eq!(duties(Seen { lock: Some(released), ..stripped() }), []);
+    assert_eq!(duties(Seen { lock: None, ..stripped() }), [], "nor what nobody is known to hold");
+}
+
+#[test]
+fn an_epoch_that_moved_is_not_restored() {
+    for lock in [held("u1", 4), held("u1", 6), held("u2", 5)] {
+        assert_eq!(duties(Seen { lock: Some(lock.clone()), ..stripped() }), [], "{lock:?}");
+    }
+    let record = StaticIp { epoch: Epoch(6), ..record(State::Attached, "u2", "there") };
+    let moved = Seen { record, pod: pod("u2", Life::Running), ..stripped() };
+    let gives_way = Duty::GiveWay { address: ADDRESS, holder: holder("u1", 5) };
+    assert_eq!(duties(moved), [gives_way]);
+}
+
+#[test]
+fn only_what_is_attached_here_by_the_record_is_restored() {
+    let attaching = record(State::Attaching, "u1", "here");
+    assert_eq!(duties(Seen { record: attaching, ..stripped() }), [], "its attach does that");
+    for state in [State::Parked, State::Releasing, State::Released] {
+        let found = duties(Seen { record: record(state, "u1", "here"), ..stripped() });
+        assert!(!found.iter().any(|duty| matches!(duty, Duty::Restore { .. })), "{state:?}");
+    }
+    let gone = Seen { pod: PodView::Absent, ..stripped() };
+    assert_eq!(duties(gone), release(Releaser::Agent), "nobody is left to restore it for");
+}
+
+fn whole() -> KernelView {
+    let link = Some("eth0".to_owned());
+    KernelView { link, link_up: true, address: true, routing: true, ..KernelView::default() }
+}
+
+/// What a look at the calm address is told as, with this kernel and this answer of EC2.
+fn told(view: KernelView, in_place: Option<bool>, memory: &mut Memory) -> Seen {
+    let calm = calm();
+    let look = Look {
+        record: &calm.record,
+        lock: calm.lock.as_ref(),
+        in_kernel: true,
+        kernel: Some((target(), view)),
+        pod: calm.pod.clone(),
+        in_place,
+    };
+    let mut sight = Sight::new(parsed("here"), parsed("test"), BTreeSet::new());
+    sight.add(look, memory, now());
+    sight.addresses.pop().expect("it concerns this node")
+}
+
+#[test]
+fn whatever_part_the_kernel_lacks_is_told_unless_there_is_no_link_to_put_it_on() {
+    let lacking = |view| told(view, None, &mut Memory::default()).lacking;
+    assert_eq!(lacking(whole()), None);
+    let parts = [
+        KernelView { address: false, ..whole() },
+        KernelView { routing: false, ..whole() },
+        KernelView { link_up: false, ..whole() },
+    ];
+    for part in parts {
+        assert_eq!(lacking(part.clone()), Some(target()), "{part:?}");
+    }
+    assert_eq!(lacking(KernelView { link: None, address: false, ..whole() }), None);
+}
+
+#[test]
+fn an_agent_that_said_that_all_was_well_looks_again() {
+    let mut memory = Memory::default();
+    assert_eq!(told(whole(), None, &mut memory).lacking, None);
+    let bare = KernelView { address: false, ..whole() };
+    assert_eq!(told(bare, None, &mut memory).lacking, Some(target()));
+}
+
+#[test]
+fn f037_an_answer_that_is_missing_neither_begins_nor_ends_a_loss() {
+    let mut memory = Memory::default();
+    assert_eq!(told(whole(), None, &mut memory).astray, None);
+    assert_eq!(told(whole(), Some(false), &mut memory).astray, Some(now()));
+    assert_eq!(told(whole(), None, &mut memory).astray, Some(now()));
+    assert!(memory.is_astray());
+    assert_eq!(told(whole(), Some(true), &mut memory).astray, None);
+}
+
+#[test]
+fn what_concerns_another_node_is_not_told_at_all() {
+    let record = record(State::Attached, "u1", "there");
+    let look = |in_kernel, lock| Look {
+        record: &record,
+        lock,
+        in_kernel,
+        kernel: None,
+        pod: PodView::Absent,
+        in_place: None,
+    };
+    let concerns = |look, gone| {
+        let mut sight = Sight::new(parsed("here"), parsed("test"), gone);
+        sight.add(look, &mut Memory::default(), now());
+        !sight.addresses.is_empty()
+    };
+    let held = held("u1", 5);
+    assert!(!concerns(look(false, None), BTreeSet::new()));
+    assert!(concerns(look(true, None), BTreeSet::new()));
+    assert!(concerns(look(false, Some(&held)), BTreeSet::new()));
+    assert!(concerns(look(false, None), [parsed("there")].into()));
 }

@@ -81,6 +81,8 @@ fn mended_message(what: Mended) -> &'static str {
     match what {
         Mended::GaveWay => "out of this node's kernel: the address belongs elsewhere",
         Mended::Reasserted => "taken back: EC2 had it on another ENI",
+        Mended::Restored => "back in this node's kernel: something had stripped it",
+        Mended::Collected => "out of this node's kernel: no record claims it",
         Mended::NothingToDo => "nothing to mend",
     }
 }

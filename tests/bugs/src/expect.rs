@@ -14,6 +14,8 @@ pub struct Expected {
     pub model: Option<(String, String)>,
     /// By histories: the promise that breaks.
     pub histories: Option<String>,
+    /// By sweeps: the promise that breaks.
+    pub sweeps: Option<String>,
     /// Why one of the two cannot find it.
     pub only: Option<String>,
 }
@@ -53,7 +55,8 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Expected>, Wrong> {
             return Err(Wrong::Content(format!("{bug} has no section")));
         };
         let both = expected.model.is_some() && expected.histories.is_some();
-        if expected.model.is_none() && expected.histories.is_none() {
+        let neither = expected.model.is_none() && expected.histories.is_none();
+        if neither && expected.sweeps.is_none() {
             return Err(Wrong::Content(format!("{bug} is found by nothing")));
         }
         if both == expected.only.is_some() {

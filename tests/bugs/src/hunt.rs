@@ -27,7 +27,8 @@ pub fn here(by: &str) -> Result<Found, String> {
     match by.split_once(':') {
         Some(("model", name)) => model(name),
         None if by == "histories" => Ok(histories()),
-        Some(_) | None => Err(format!("{by}: expected histories or model:CONFIGURATION")),
+        None if by == "sweeps" => Ok(sweeps()),
+        Some(_) | None => Err(format!("{by}: expected histories, sweeps or model:CONFIGURATION")),
     }
 }
 
@@ -50,6 +51,20 @@ fn histories() -> Found {
         },
         None => Found { what: None, after: summary.histories, text: String::new() },
     }
+}
+
+/// As many small histories of what is collected.
+fn sweeps() -> Found {
+    let names = firecamp_histories::names::Names::new();
+    let found = (1..=HISTORIES).find_map(|seed| {
+        let (violation, _met) = firecamp_histories::sweep::run(seed, &names);
+        violation.map(|violation| Found {
+            what: Some(format!("{:?}", violation.promise)),
+            after: seed,
+            text: violation.to_string(),
+        })
+    });
+    found.unwrap_or(Found { what: None, after: HISTORIES, text: String::new() })
 }
 
 fn model(name: &str) -> Result<Found, String> {

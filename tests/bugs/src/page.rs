@@ -47,13 +47,18 @@ pub fn run(
 }
 
 fn hunts(all: &BTreeMap<String, Expected>) -> VecDeque<Hunt> {
-    let mut hunts = VecDeque::from([(NONE.to_owned(), "histories".to_owned())]);
+    let by = ["histories", "sweeps"];
+    let mut hunts: VecDeque<Hunt> =
+        by.map(|by| (NONE.to_owned(), by.to_owned())).into_iter().collect();
     for (bug, expected) in all {
         if let Some((config, _property)) = &expected.model {
             hunts.push_back((bug.clone(), format!("model:{config}")));
         }
         if expected.histories.is_some() {
             hunts.push_back((bug.clone(), "histories".to_owned()));
+        }
+        if expected.sweeps.is_some() {
+            hunts.push_back((bug.clone(), "sweeps".to_owned()));
         }
     }
     hunts
@@ -62,6 +67,9 @@ fn hunts(all: &BTreeMap<String, Expected>) -> VecDeque<Hunt> {
 fn wanted(expected: &Expected, by: &str) -> Option<String> {
     if by == "histories" {
         return expected.histories.clone();
+    }
+    if by == "sweeps" {
+        return expected.sweeps.clone();
     }
     expected.model.as_ref().map(|(_config, property)| property.clone())
 }
@@ -102,7 +110,7 @@ fn tell(
     let well = found.what.as_deref() == wanted;
     let verdict = if well { "ok    " } else { "FAILED" };
     let what = found.what.as_deref().unwrap_or("nothing");
-    let unit = if by == "histories" { "histories" } else { "states" };
+    let unit = if by.starts_with("model:") { "states" } else { by };
     println!(
         "{verdict} {bug} by {by}: {what} after {} {unit}, {:.1} s{}",
         found.after,
@@ -131,12 +139,14 @@ fn page_of(all: &BTreeMap<String, Expected>, results: &Results) -> String {
         let model = expected.model.as_ref().map(|(config, _property)| format!("model:{config}"));
         let why = expected.only.clone().unwrap_or_default();
         let by_model = model.and_then(|by| cell(results, bug.name(), &by)).unwrap_or(why.clone());
-        let by_histories = cell(results, bug.name(), "histories").unwrap_or(why);
+        let by_histories = cell(results, bug.name(), "histories")
+            .or_else(|| cell(results, bug.name(), "sweeps"))
+            .unwrap_or(why);
         let about = bug.about();
         let _infallible = writeln!(page, "| `{bug}` | {about} | {by_model} | {by_histories} |");
     }
     let _infallible =
-        writeln!(page, "\nWithout a bug the same build finds nothing in {HISTORIES} histories.");
+        writeln!(page, "\nWithout a bug the same build finds nothing in {HISTORIES} histories\nand as many sweeps (small histories of what is collected).");
     page
 }
 
@@ -144,5 +154,6 @@ fn cell(results: &Results, bug: &str, by: &str) -> Option<String> {
     let (found, _took) = results.get(&(bug.to_owned(), by.to_owned()))?.as_ref().ok()?;
     let what = found.what.as_deref().unwrap_or("not found");
     let place = by.strip_prefix("model:").map(|c| format!("`{c}`: ")).unwrap_or_default();
+    let place = if by == "sweeps" { "sweeps: ".to_owned() } else { place };
     Some(format!("{place}{what}, {}", found.after))
 }

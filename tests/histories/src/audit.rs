@@ -1,6 +1,7 @@
 //! What must hold after every step. Audits are told what changed, so that each costs what the
 //! step cost; the first violation is kept, and the history ends with it.
 
+mod agents;
 mod causes;
 mod check;
 mod endings;
@@ -93,6 +94,12 @@ struct Known {
     doubt: bool,
     /// Since when EC2 and the data path have had it where it belongs, while there is doubt.
     placed: Option<Moment>,
+    /// In which epoch something else stripped it last from each node's kernel.
+    stripped: Vec<Option<u64>>,
+    /// The epoch that was released last on each node.
+    released: Vec<u64>,
+    /// Which agent began to re-assert it last, and when.
+    reasserted: Option<(u32, Moment)>,
     /// The ENIs that lost it, and when.
     left: Vec<(EniIx, Moment)>,
     /// When a stranger took it last.
@@ -130,6 +137,9 @@ impl Audit {
             marks: Vec::new(),
             doubt: false,
             placed: None,
+            stripped: vec![None; usize::from(shape.nodes)],
+            released: vec![0; usize::from(shape.nodes)],
+            reasserted: None,
             left: Vec::new(),
             taken: Moment::default(),
             kernel: vec![0; usize::from(shape.nodes)],
@@ -215,6 +225,7 @@ impl Audit {
     pub fn rebooted(&mut self, node: NodeIx) {
         for known in &mut self.known {
             known.kernel[node.at()] = 0;
+            known.released[node.at()] = 0;
         }
     }
 
@@ -333,7 +344,7 @@ impl Audit {
 
     /// A kernel write was permitted.
     pub fn touched(&mut self, now: Moment, touch: Touch, kernel: &Kernel) {
-        let Touch { slot, node, address, epoch, fixed } = touch;
+        let Touch { slot, node, address, epoch, adds, fixed } = touch;
         if fixed.is_some_and(|fixed| fixed != epoch) {
             self.broken(Promise::S3, now, || {
                 format!("process {slot} fixed epoch {fixed:?} and changes {address} for {epoch}")
@@ -349,6 +360,16 @@ impl Audit {
         };
         let highest = known.kernel[node.at()];
         known.kernel[node.at()] = highest.max(epoch);
+        let released = &mut known.released[node.at()];
+        let late = adds && epoch == *released;
+        if !adds {
+            *released = (*released).max(epoch);
+        }
+        if late {
+            self.broken(Promise::S3, now, || {
+                format!("process {slot} adds {address} for epoch {epoch}, which was released here")
+            });
+        }
         if epoch < highest {
             self.broken(Promise::S3, now, || {
                 format!(

@@ -14,7 +14,7 @@ use firecamp_core::time::Moment;
 
 use crate::cluster::ApiPod;
 use crate::names::{EniIx, MemberIx, NodeIx, PodIx, ProcessId};
-use crate::scenario::{Outage, StopKind, Theft};
+use crate::scenario::{Outage, StopKind, Stripped, Theft};
 
 /// What a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,6 +78,8 @@ pub enum Order {
     Node(NodeIx, Power),
     /// A stranger acts on an address in EC2, if that is possible.
     Steal(Ipv4Addr, Theft),
+    /// Something else on a node removes an address of ours from its kernel.
+    Strip(NodeIx, Ipv4Addr, Stripped),
     /// Strangers fill the ENI that carries addresses on this node up to its limit, or leave it.
     Fill(NodeIx, bool),
     /// A system goes away, or is back.

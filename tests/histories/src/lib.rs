@@ -24,6 +24,8 @@ pub mod run;
 pub mod scenario;
 pub mod seed;
 pub mod shrink;
+pub mod sight;
 pub mod strike;
+pub mod sweep;
 pub mod trace;
 pub mod world;

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use crate::scenario::{Deed, Fault, Theft};
 
-/// Boundaries of each kind: attach, release, free, give way, re-assert.
-const STEPS: [usize; 5] = [18, 6, 6, 4, 4];
+/// Boundaries of each kind: attach, release, free, give way, re-assert, restore. No history
+/// collects: sweeps do.
+const STEPS: [usize; 6] = [18, 6, 6, 4, 4, 4];
 
 /// Things that were counted, by name.
 pub type Counts = Vec<(String, u64)>;
@@ -27,7 +28,7 @@ pub struct Probes {
     thefts: [u64; 3],
     exits: [u64; Exit::ALL.len()],
     releases: [u64; 4],
-    mended: [u64; 3],
+    mended: [u64; 4],
     attached: [u64; 4],
     cut_short: u64,
     boundaries: [[u64; 18]; STEPS.len()],
@@ -58,6 +59,8 @@ impl Probes {
             Step::Free(number) => (2, number),
             Step::GiveWay(number) => (3, number),
             Step::Reassert(number) => (4, number),
+            Step::Restore(number) => (5, number),
+            Step::Collect(_) => return,
         };
         if let Some(count) = self.boundaries[kind].get_mut(usize::from(number)) {
             *count += 1;
@@ -78,7 +81,11 @@ impl Probes {
                 self.releases[release_at(*release)] += 1;
                 self.cut_short += u64::from(*cut_short);
             }
-            Outcome::Mended { what, .. } => self.mended[mended_at(*what)] += 1,
+            Outcome::Mended { what, .. } => {
+                if let Some(count) = self.mended.get_mut(mended_at(*what)) {
+                    *count += 1;
+                }
+            }
             Outcome::Failed(failure) => {
                 let at = Exit::ALL.iter().position(|exit| *exit == failure.exit);
                 self.exits[at.unwrap_or_default()] += 1;
@@ -133,7 +140,11 @@ impl Probes {
         }
         let releases = ["parked", "unassigned", "not holder", "not ending"];
         counts.extend(named("release", releases, &self.releases));
-        counts.extend(named("mended", ["gave way", "re-asserted", "nothing"], &self.mended));
+        counts.extend(named(
+            "mended",
+            ["gave way", "re-asserted", "nothing", "restored"],
+            &self.mended,
+        ));
         let attached = ["same node", "moved", "after a barrier", "overlapped"];
         counts.extend(named("attached", attached, &self.attached));
         counts.push(("release cut short".to_owned(), self.cut_short));
@@ -142,9 +153,10 @@ impl Probes {
     }
 
     fn boundary_counts(&self) -> Counts {
-        let kinds = ["attach", "release", "free", "giveway", "reassert"];
+        let kinds = ["attach", "release", "free", "giveway", "reassert", "restore"];
         // Boundaries that no machine reports: what is sent has no answer yet.
-        let silent = ["attach.8", "free.0", "free.1", "free.3", "giveway.0", "reassert.0"];
+        let silent =
+            ["attach.8", "free.0", "free.1", "free.3", "giveway.0", "reassert.0", "restore.0"];
         let mut counts = Counts::new();
         for ((kind, length), row) in kinds.iter().zip(STEPS).zip(&self.boundaries) {
             for (number, count) in row.iter().take(length).enumerate() {
@@ -176,5 +188,7 @@ fn mended_at(mended: Mended) -> usize {
         Mended::GaveWay => 0,
         Mended::Reasserted => 1,
         Mended::NothingToDo => 2,
+        Mended::Restored => 3,
+        Mended::Collected => 4,
     }
 }

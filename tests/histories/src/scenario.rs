@@ -6,7 +6,7 @@ mod draw;
 mod shape;
 mod swarm;
 
-pub use deed::{At, Container, Deed, Outage, Theft};
+pub use deed::{At, Container, Deed, Outage, Stripped, Theft};
 pub use shape::{Shape, StopKind};
 pub use swarm::{Fault, Swarm};
 

@@ -14,7 +14,7 @@ use firecamp_sim::{Disk, Kernel, Tag};
 
 use crate::cluster::ApiPod;
 use crate::names::{EniIx, Names, NodeIx, SLOTS, pool_addresses};
-use crate::scenario::{Fault, Scenario};
+use crate::scenario::{Fault, Scenario, Stripped};
 
 use self::ec2::{Buckets, Ec2};
 
@@ -51,6 +51,22 @@ pub struct World {
     pub api_out: bool,
     /// EC2 does not answer.
     pub ec2_out: bool,
+}
+
+impl NodeWorld {
+    /// Something else on the node removes what is ours of an address. False if that was nothing.
+    pub fn strip(&mut self, address: Ipv4Addr, what: Stripped) -> bool {
+        let kernel = &mut self.kernel;
+        let ours = kernel.addresses.get(&address).is_some_and(|(_, tag)| *tag == Tag::Ours);
+        match what {
+            Stripped::Everything if ours => {
+                kernel.strip(address);
+                true
+            }
+            Stripped::Everything => false,
+            Stripped::Routing => kernel.routed.remove(&address),
+        }
+    }
 }
 
 impl World {

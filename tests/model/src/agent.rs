@@ -64,6 +64,8 @@ impl Small {
                 record: self.machines.record(look.record).object.clone(),
                 lock: look.lock.map(|lock| cast.lock_record(lock)),
                 in_kernel: look.in_kernel,
+                // Nothing strips a kernel here.
+                lacking: None,
                 pod,
                 astray: look.astray.then(Moment::default),
                 reasserted: None,

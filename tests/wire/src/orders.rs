@@ -39,6 +39,7 @@ impl Level for Wire {
             | Order::LosePower(_)
             | Order::Node(..)
             | Order::Steal(..)
+            | Order::Strip(..)
             | Order::Fill(..)
             | Order::Outage(..)
             | Order::Ready(..)
@@ -61,6 +62,10 @@ impl Site {
             self.power(world, now, node, power);
         } else if let Order::Steal(address, theft) = order {
             self.steal(world, now, address, theft);
+        } else if let Order::Strip(node, address, what) = order {
+            if self.cluster.node_mut(node).strip(address, what) {
+                self.audit.stripped(node, address);
+            }
         } else if let Order::Fill(node, full) = order {
             self.fill(world, now, node, full);
         } else if let Order::Outage(system, out) = order {

@@ -2,6 +2,7 @@
 
 use super::give_way::GiveWay;
 use super::reassert::Reassert;
+use super::upkeep::Upkeep;
 use super::{Duty, PATIENCE};
 use crate::action::{Action, Reply, Step};
 use crate::contract::timing;
@@ -20,6 +21,8 @@ pub enum Errand {
     Release(Box<Release>),
     /// Re-asserts.
     Reassert(Box<Reassert>),
+    /// Restores or collects.
+    Upkeep(Box<Upkeep>),
 }
 
 impl Errand {
@@ -47,6 +50,12 @@ impl Errand {
                 let what = (*address, *epoch, eni.clone());
                 Self::Reassert(Box::new(Reassert::new(what, cluster.clone(), run, now)))
             }
+            Duty::Restore { target, holder } => {
+                Self::Upkeep(Box::new(Upkeep::restore(target.clone(), holder.clone(), now)))
+            }
+            Duty::Collect { address, holder } => {
+                Self::Upkeep(Box::new(Upkeep::collect(*address, holder.clone(), now)))
+            }
         }
     }
 }
@@ -57,6 +66,7 @@ impl Machine for Errand {
             Self::GiveWay(it) => it.action(),
             Self::Release(it) => it.action(),
             Self::Reassert(it) => it.action(),
+            Self::Upkeep(it) => it.action(),
         }
     }
 
@@ -65,6 +75,7 @@ impl Machine for Errand {
             Self::GiveWay(it) => it.reply(reply, now),
             Self::Release(it) => it.reply(reply, now),
             Self::Reassert(it) => it.reply(reply, now),
+            Self::Upkeep(it) => it.reply(reply, now),
         }
     }
 
@@ -73,6 +84,7 @@ impl Machine for Errand {
             Self::GiveWay(it) => it.crossed(),
             Self::Release(it) => it.crossed(),
             Self::Reassert(it) => it.crossed(),
+            Self::Upkeep(it) => it.crossed(),
         }
     }
 
@@ -81,6 +93,7 @@ impl Machine for Errand {
             Self::GiveWay(it) => it.outcome(),
             Self::Release(it) => it.outcome(),
             Self::Reassert(it) => it.outcome(),
+            Self::Upkeep(it) => it.outcome(),
         }
     }
 
@@ -89,6 +102,7 @@ impl Machine for Errand {
             Self::GiveWay(it) => it.canonical(now),
             Self::Release(it) => it.canonical(now),
             Self::Reassert(it) => it.canonical(now),
+            Self::Upkeep(it) => it.canonical(now),
         }
     }
 }

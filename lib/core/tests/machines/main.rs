@@ -15,7 +15,7 @@ use firecamp_core::contract::timing;
 use firecamp_core::ids::Epoch;
 use firecamp_core::machine::{Machine, Mended, Outcome};
 use firecamp_core::node::EniRule;
-use firecamp_core::outside::{Holder, SocketScope};
+use firecamp_core::outside::{Holder, KernelTarget, SocketScope};
 use firecamp_core::record::StaticIp;
 use firecamp_core::release::{Release, ReleaseInput, Releaser};
 use firecamp_core::time::Moment;
@@ -51,6 +51,14 @@ fn drive(machine: &mut impl Machine, chaos: &mut Chaos) -> Outcome {
         );
     }
     unreachable!("no end after 20,000 actions")
+}
+
+fn holder() -> Holder {
+    Holder { pod: parsed("mine"), epoch: Epoch(3) }
+}
+
+fn target() -> KernelTarget {
+    KernelTarget { address: ADDRESS, mac: parsed("06:00:00:00:00:01"), routing: None }
 }
 
 /// 4,000 cases; PROPTEST_CASES, whose default is 256, scales them.
@@ -121,18 +129,19 @@ proptest! {
     #[test]
     fn an_errand_names_nothing_dangerous_whatever_it_is_told(
         bytes in prop::collection::vec(any::<u8>(), 8..200),
-        which in 0_u8..3,
+        which in 0_u8..5,
     ) {
         let mut chaos = Chaos::new(bytes);
         chaos.errand = true;
         let duty = match which {
-            0 => Duty::GiveWay {
-                address: ADDRESS,
-                holder: Holder { pod: parsed("mine"), epoch: Epoch(3) },
-            },
+            0 => Duty::GiveWay { address: ADDRESS, holder: holder() },
             1 => Duty::Release { member: member(), pod: parsed("mine"), by: Releaser::Agent },
-            _ => Duty::Reassert { address: ADDRESS, epoch: Epoch(3), eni: eni_id(1) },
+            2 => Duty::Reassert { address: ADDRESS, epoch: Epoch(3), eni: eni_id(1) },
+            3 => Duty::Restore { target: target(), holder: holder() },
+            _ => Duty::Collect { address: ADDRESS, holder: holder() },
         };
+        // The node's lock is what authorises a restore: no registry is asked.
+        chaos.authority = (which == 3).then_some(chaos.now);
         let mut machine = Errand::new(&duty, &parsed("test"), parsed("run-now"), chaos.now);
         let outcome = drive(&mut machine, &mut chaos);
         prop_assert!(chaos.now.0 <= timing::ERRAND_DEADLINE * 2, "too late: {:?}", chaos.now);
@@ -141,8 +150,15 @@ proptest! {
             let marked = chaos.record.as_ref().is_some_and(|r| r.unsettled_by(&parsed("run-now")));
             prop_assert!(!marked, "its mark is left");
         }
-        if which == 0 {
+        if [0, 3, 4].contains(&which) {
             prop_assert!(chaos.writes == 0, "a record was written");
+        }
+        let mended = |what| Outcome::Mended { what, address: ADDRESS };
+        if outcome == mended(Mended::Restored) {
+            prop_assert!(which == 3 && chaos.observed, "restored without a look at the kernel");
+        }
+        if outcome == mended(Mended::Collected) {
+            prop_assert!(which == 4 && chaos.record.is_none(), "a record claims it");
         }
     }
 }

@@ -35,9 +35,12 @@ impl Audit {
         let Some(known) = self.known(ready.address) else { return };
         let in_place = truth.owner == Some(ready.eni) && truth.receiver == Some(ready.eni);
         let doubt = known.in_doubt(in_place, now);
+        let missing = missing_in_kernel(&ready, truth.kernel, secondary);
+        let missing = known.not_stripped(&ready, missing);
         let wrong = wrong_outside(&ready, truth, doubt)
             .or_else(|| wrong_record(pod, &ready, truth))
-            .or_else(|| wrong_node(&ready, truth, secondary));
+            .or(missing)
+            .or_else(|| wrong_node(&ready, truth));
         if let Some(what) = wrong {
             self.broken(Promise::S2, now, || {
                 format!("pod {} is ready on {}, but {what}", pod.0, ready.address)
@@ -47,6 +50,17 @@ impl Audit {
 }
 
 impl Known {
+    /// What is missing, but for what something else has stripped: that excuses it until all is
+    /// back, or until nothing is excused any more.
+    fn not_stripped(&mut self, ready: &Ready, missing: Option<String>) -> Option<String> {
+        let stripped = &mut self.stripped[ready.node.at()];
+        let excused = *stripped == Some(ready.epoch);
+        if excused && missing.is_none() {
+            *stripped = None;
+        }
+        missing.filter(|_what| !excused)
+    }
+
     /// Whether a stranger's doing may still show. What was put right may yet be undone for a moment
     /// by a switch of the data path that was under way, so it has to stay right for [`SETTLE`].
     ///
@@ -85,8 +99,8 @@ fn wrong_record(pod: PodIx, ready: &Ready, truth: &Truth<'_>) -> Option<String> 
     })
 }
 
-fn wrong_node(ready: &Ready, truth: &Truth<'_>, secondary: bool) -> Option<String> {
-    let (address, kernel) = (ready.address, truth.kernel);
+fn missing_in_kernel(ready: &Ready, kernel: &Kernel, secondary: bool) -> Option<String> {
+    let address = ready.address;
     let mac = kernel.addresses.get(&address);
     let here = mac.is_some_and(|(mac, tag)| *tag == Tag::Ours && mac.bytes()[5] == ready.eni.0);
     if !here {
@@ -95,6 +109,11 @@ fn wrong_node(ready: &Ready, truth: &Truth<'_>, secondary: bool) -> Option<Strin
     if secondary && !kernel.routed.contains(&address) {
         return Some("its node has no route for it".to_owned());
     }
+    None
+}
+
+fn wrong_node(ready: &Ready, truth: &Truth<'_>) -> Option<String> {
+    let (address, kernel) = (ready.address, truth.kernel);
     let lock = kernel.locks.get(&address);
     let held =
         lock.is_some_and(|last| last.hold == Hold::Held && last.holder.epoch.0 == ready.epoch);
@@ -115,6 +134,7 @@ impl Audit {
     pub fn clear_doubt(&mut self) {
         for known in &mut self.known {
             known.doubt = false;
+            known.stripped.fill(None);
         }
     }
 }

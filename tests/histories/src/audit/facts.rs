@@ -67,6 +67,8 @@ pub struct Touch {
     pub address: Ipv4Addr,
     /// The epoch that it was made for.
     pub epoch: u64,
+    /// It adds, or it removes.
+    pub adds: bool,
     /// The epoch that a release fixed at its start.
     pub fixed: Option<u64>,
 }

@@ -7,7 +7,7 @@ use super::timers::Timer;
 use super::{Director, NodeState, Turn};
 use crate::level::Order;
 use crate::names::{MemberIx, NodeIx, PodIx, ProcessId};
-use crate::scenario::{Container, Deed, Outage};
+use crate::scenario::{Container, Deed, Outage, Stripped};
 
 fn seconds(count: u8) -> Duration {
     Duration::from_secs(u64::from(count))
@@ -84,6 +84,7 @@ impl Director {
                 let address = self.members[member.at()].address;
                 address.map(|address| turn.order(Order::Steal(address, *theft))).is_some()
             }
+            Deed::Strip { member, zombie, what } => self.strip((*member, *zombie), *what, turn),
             Deed::Fill { node, ms } => {
                 turn.order(Order::Fill(*node, true));
                 self.timers.set(turn.now.plus(millis(*ms)), Timer::Unfill(*node));
@@ -131,6 +132,18 @@ impl Director {
             self.end(pod, Why::Sandbox, grace, turn);
         }
         runs
+    }
+
+    fn strip(
+        &self,
+        (member, zombie): (MemberIx, bool),
+        what: Stripped,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let node = self.target(member, zombie).map(|pod| self.pods[pod.at()].node);
+        let up = node.filter(|node| self.nodes[node.at()].state == NodeState::Up);
+        let place = up.zip(self.members[member.at()].address);
+        place.map(|(node, address)| turn.order(Order::Strip(node, address, what))).is_some()
     }
 
     fn process(&self, pod: PodIx, container: Container) -> Option<ProcessId> {

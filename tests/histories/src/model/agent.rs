@@ -4,26 +4,24 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use firecamp_core::agent::{Duty, Errand, Seen, Sight, plan};
-use firecamp_core::lock::Hold;
-use firecamp_core::record::{State, StaticIp};
+use firecamp_core::agent::{Duty, Errand, Look as Found, Memory, plan};
+use firecamp_core::record::StaticIp;
 use firecamp_core::time::Moment;
-use firecamp_sim::Tag;
 
 use super::Model;
 use super::process::{Runs, Slot};
 use super::queue::Event;
-use crate::cluster::ApiPod;
 use crate::level::Spawn;
-use crate::names::{EniIx, MemberIx, Names, NodeIx, PodIx, ProcessId, pool_addresses};
+use crate::names::{EniIx, NodeIx, ProcessId, pool_addresses};
 use crate::scenario::Fault;
+use crate::sight::pod_of;
+use crate::world::World;
 
 /// What an agent remembers of an address.
 #[derive(Debug, Clone)]
 struct Look {
     address: Ipv4Addr,
-    astray: Option<Moment>,
-    reasserted: Option<Moment>,
+    memory: Memory,
     errand: Option<Slot>,
 }
 
@@ -37,7 +35,7 @@ pub(super) struct Agent {
 
 impl Agent {
     pub(super) fn new(pool: u8) -> Self {
-        let look = |address| Look { address, astray: None, reasserted: None, errand: None };
+        let look = |address| Look { address, memory: Memory::default(), errand: None };
         Self { looks: pool_addresses(pool).map(look).collect(), idle: 0 }
     }
 
@@ -82,21 +80,20 @@ impl Model<'_> {
         let node = self.processes[slot.at()].spawn.node;
         let gone = self.gone(node);
         let then = self.ask_ec2(slot, node);
-        let mut addresses = Vec::new();
-        for number in 0..usize::from(self.scenario.shape.pool) {
-            let address = self.address(slot, number);
-            if let Some(seen) = self.see(slot, node, (address, then)) {
-                addresses.push(seen);
+        let mut sight = World::sight(node, &gone, self.names);
+        let mut looks = self.looks(slot);
+        for look in &mut looks {
+            if let Some(found) = self.found(node, look.address, then) {
+                sight.add(found, &mut look.memory, self.now);
             }
         }
-        addresses.retain(|seen| self.concerns(node, &gone, seen));
-        let name = self.names.node(node).name.clone();
-        let gone = gone.into_iter().map(|node| self.names.node(node).name.clone()).collect();
-        let sight = Sight { node: name, cluster: self.names.cluster.clone(), gone, addresses };
+        if let Runs::Agent(agent) = &mut self.process(slot).machine {
+            agent.looks = looks;
+        }
         let duties = if sight.addresses.is_empty() { Vec::new() } else { plan(&sight, self.now) };
         let busy = duties.iter().filter(|duty| self.run_errand(slot, duty)).count();
         if let Runs::Agent(agent) = &mut self.process(slot).machine {
-            let astray = agent.looks.iter().any(|look| look.astray.is_some());
+            let astray = agent.looks.iter().any(|look| look.memory.is_astray());
             agent.idle = if busy == 0 && !astray { agent.idle.saturating_add(1) } else { 0 };
         }
         self.probes.looks += 1;
@@ -113,10 +110,10 @@ impl Model<'_> {
         nodes.filter(|node| self.world.node(*node).gone).collect()
     }
 
-    fn address(&self, slot: Slot, number: usize) -> Ipv4Addr {
-        match &self.processes[slot.at()].machine {
-            Runs::Agent(agent) => agent.looks[number].address,
-            Runs::Attach(_) | Runs::Release(_) | Runs::Errand(_) => Ipv4Addr::UNSPECIFIED,
+    fn looks(&mut self, slot: Slot) -> Vec<Look> {
+        match &mut self.process(slot).machine {
+            Runs::Agent(agent) => std::mem::take(&mut agent.looks),
+            Runs::Attach(_) | Runs::Release(_) | Runs::Errand(_) => Vec::new(),
         }
     }
 
@@ -139,67 +136,29 @@ impl Model<'_> {
         Some(self.now)
     }
 
-    /// What the agent sees of an address.
-    fn see(
-        &mut self,
-        slot: Slot,
-        node: NodeIx,
-        (address, asked): (Ipv4Addr, Option<Moment>),
-    ) -> Option<Seen> {
-        let stored = self.world.registry.static_ips.get(&address)?;
-        let attachment = stored.object.attachment.as_ref()?;
-        let kernel = &self.world.node(node).kernel;
-        let last = kernel.locks.get(&address);
-        let ours = kernel.addresses.get(&address).is_some_and(|(_, tag)| *tag == Tag::Ours);
-        let in_kernel = ours || kernel.routed.contains(&address);
-        let held = last.is_some_and(|last| last.hold == Hold::Held);
-        let here = attachment.node == self.names.node(node).name;
-        let gone = self.world.nodes.iter().any(|node| node.gone);
-        if !in_kernel && !held && !here && !gone {
-            // The planner has no word for what does not concern this node at all.
-            let Runs::Agent(agent) = &mut self.process(slot).machine else { return None };
-            agent.look(address)?.astray = None;
-            return None;
-        }
-        let member = self.names.member_ix(&stored.object.member)?;
-        let pod = ApiPod::view(self.world.pods[member.at()], self.names, self.now);
-        let attached = here && attachment.state == State::Attached;
-        let eni = attachment.eni.as_ref().and_then(EniIx::of);
-        let elsewhere = asked.map(|then| {
-            let shown = self.world.ec2.shown(address, then).map(|(eni, _)| eni);
-            shown != eni
-        });
-        let elsewhere = if attached { elsewhere } else { Some(false) };
-        let seen = Seen {
-            record: stored.object.clone(),
-            lock: last.cloned(),
-            in_kernel,
-            pod,
-            astray: None,
-            reasserted: None,
-        };
-        let now = self.now;
-        let Runs::Agent(agent) = &mut self.process(slot).machine else { return None };
-        let look = agent.look(address)?;
-        match elsewhere {
-            Some(true) => look.astray = look.astray.or(Some(now)),
-            Some(false) => look.astray = None,
-            None => {}
-        }
-        Some(Seen { astray: look.astray, reasserted: look.reasserted, ..seen })
+    /// What a look finds out about an address; `asked`: of which moment EC2 answered, if it did.
+    fn found(&self, node: NodeIx, address: Ipv4Addr, asked: Option<Moment>) -> Option<Found<'_>> {
+        let record = &self.world.registry.static_ips.get(&address)?.object;
+        let eni = record.attachment.as_ref()?.eni.as_ref().and_then(EniIx::of);
+        let in_place =
+            asked.map(|then| self.world.ec2.shown(address, then).map(|(eni, _)| eni) == eni);
+        self.world.look((node, address), in_place, self.names, self.now)
     }
 
-    fn concerns(&self, node: NodeIx, gone: &BTreeSet<NodeIx>, seen: &Seen) -> bool {
-        let name = &self.names.node(node).name;
-        let held = seen.lock.as_ref().is_some_and(|last| last.hold == Hold::Held);
-        let at = seen.record.attachment.as_ref().map(|a| &a.node);
-        let lost = gone.iter().any(|node| at == Some(&self.names.node(*node).name));
-        seen.in_kernel || held || lost || at == Some(name)
+    fn audit_duty(&mut self, slot: Slot, duty: &Duty, address: Option<Ipv4Addr>) {
+        let Some(address) = address else { return };
+        if let Duty::Reassert { .. } = duty {
+            self.audit.reasserts(self.now, slot.0, address);
+        }
+        let record = self.world.registry.static_ips.get(&address);
+        if let (Duty::Restore { holder, .. }, Some(stored)) = (duty, record) {
+            self.audit.restores(self.now, slot.0, holder, &stored.object);
+        }
     }
 
     /// Begins an errand, unless one for that address is under way. True: there is something to do.
     fn run_errand(&mut self, slot: Slot, duty: &Duty) -> bool {
-        let (address, member) = self.subject(duty);
+        let (address, member) = self.world.subject(duty, self.names);
         let errand = self.slot();
         let now = self.now;
         let running = {
@@ -215,9 +174,10 @@ impl Model<'_> {
         {
             look.errand = Some(errand);
             if let Duty::Reassert { .. } = duty {
-                look.reasserted = Some(now);
+                look.memory.reasserts(now);
             }
         }
+        self.audit_duty(slot, duty, address);
         let pod = pod_of(duty).unwrap_or_default();
         let run = self.names.run(ProcessId(errand.0));
         let machine = Errand::new(duty, &self.names.cluster, run, now);
@@ -226,29 +186,5 @@ impl Model<'_> {
         self.trace.duty(now, slot.0, errand.0, duty);
         self.begin(spawn, Runs::Errand(Box::new(machine)), Some(slot));
         true
-    }
-
-    fn subject(&self, duty: &Duty) -> (Option<Ipv4Addr>, Option<MemberIx>) {
-        let records = &self.world.registry.static_ips;
-        let member_of = |address: &Ipv4Addr| {
-            records.get(address).and_then(|stored| self.names.member_ix(&stored.object.member))
-        };
-        match duty {
-            Duty::GiveWay { address, .. } | Duty::Reassert { address, .. } => {
-                (Some(*address), member_of(address))
-            }
-            Duty::Release { member, .. } => {
-                let found = records.values().find(|stored| stored.object.member == *member);
-                (found.map(|stored| stored.object.address), self.names.member_ix(member))
-            }
-        }
-    }
-}
-
-fn pod_of(duty: &Duty) -> Option<PodIx> {
-    match duty {
-        Duty::GiveWay { holder, .. } => Names::pod_ix(&holder.pod),
-        Duty::Release { pod, .. } => Names::pod_ix(pod),
-        Duty::Reassert { .. } => None,
     }
 }

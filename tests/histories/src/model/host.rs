@@ -141,15 +141,17 @@ impl Model<'_> {
         } else {
             return Reply::Host(Ok(false));
         };
-        if let (Ok(_), Some((address, holder))) = (&done, subject(action)) {
-            self.touched(slot, node, address, holder);
+        if let (Ok(_), Some(subject)) = (&done, subject(action)) {
+            let adds = matches!(action, Action::AddAddress(..) | Action::AddRouting(..));
+            self.touched(slot, node, subject, adds);
         }
         Reply::Host(done)
     }
 
-    fn touched(&mut self, slot: Slot, node: NodeIx, address: Ipv4Addr, holder: &Holder) {
+    fn touched(&mut self, slot: Slot, node: NodeIx, subject: (Ipv4Addr, &Holder), adds: bool) {
+        let (address, holder) = subject;
         let fixed = self.processes[slot.at()].fixed;
-        let touch = Touch { slot: slot.0, node, address, epoch: holder.epoch.0, fixed };
+        let touch = Touch { slot: slot.0, node, address, epoch: holder.epoch.0, adds, fixed };
         self.audit.touched(self.now, touch, &self.world.node(node).kernel);
         if planted(Bug::PrefixMatch) {
             self.check_all();

@@ -1,5 +1,6 @@
 //! What the director orders, carried out.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
@@ -17,7 +18,7 @@ use crate::cluster::Ended;
 use crate::inputs;
 use crate::level::{Level, Order, Power, Role, Spawn};
 use crate::names::{NodeIx, ProcessId};
-use crate::scenario::{Outage, Theft};
+use crate::scenario::{Outage, Stripped, Theft};
 use crate::seed::{Chance, Purpose};
 use crate::world::ec2::Lags;
 
@@ -41,6 +42,7 @@ impl Level for Model<'_> {
             Order::LosePower(member) => self.world.disks[member.at()].lose_power(),
             Order::Node(node, power) => self.power(node, power),
             Order::Steal(address, theft) => self.steal(address, theft),
+            Order::Strip(node, address, what) => self.strip(node, address, what),
             Order::Fill(node, full) => {
                 let eni = node.eni(self.scenario.shape.slot());
                 self.world.ec2.fill(eni, full);
@@ -238,7 +240,7 @@ impl Model<'_> {
         }
     }
 
-    fn steal(&mut self, address: std::net::Ipv4Addr, theft: Theft) {
+    fn steal(&mut self, address: Ipv4Addr, theft: Theft) {
         let (now, lags) = (self.now, self.lags_of_others());
         let done = match theft {
             Theft::Steal => self.world.ec2.steal(now, address, lags),
@@ -248,6 +250,25 @@ impl Model<'_> {
         if done {
             self.probes.theft(theft);
             self.audit.stolen(now, address);
+        }
+    }
+
+    /// The kernel tells the node's agent of what it lost; one that is stopped or dead sees it
+    /// later.
+    fn strip(&mut self, node: NodeIx, address: Ipv4Addr, what: Stripped) {
+        if !self.world.node_mut(node).strip(address, what) {
+            return;
+        }
+        self.audit.stripped(node, address);
+        for number in 0..self.processes.len() {
+            let process = &mut self.processes[number];
+            let agent = matches!(process.machine, Runs::Agent(_)) && process.spawn.node == node;
+            if agent && process.alive && !process.frozen {
+                process.turn = process.turn.wrapping_add(1);
+                let (after, turn) = (process.chance.millis(1, 40), process.turn);
+                let slot = Slot(u32::try_from(number).unwrap_or(u32::MAX));
+                self.queue.push(self.now.plus(after), Event::Tick(slot, turn));
+            }
         }
     }
 

@@ -146,7 +146,9 @@ impl Model<'_> {
             | Step::Release(_)
             | Step::Free(_)
             | Step::GiveWay(_)
-            | Step::Reassert(_) => {}
+            | Step::Reassert(_)
+            | Step::Restore(_)
+            | Step::Collect(_) => {}
         }
     }
 }

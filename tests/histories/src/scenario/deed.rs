@@ -29,6 +29,15 @@ pub enum Theft {
     Settle,
 }
 
+/// What of an address something else on a node removes from the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Stripped {
+    /// Address, rule and routes.
+    Everything,
+    /// Rule and routes.
+    Routing,
+}
+
 /// A system that goes away for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outage {
@@ -160,11 +169,20 @@ pub enum Deed {
         /// For so many milliseconds.
         ms: u32,
     },
+    /// Something else on the node of a member removes its address from the kernel.
+    Strip {
+        /// The member.
+        member: MemberIx,
+        /// On the node of a pod that was forced out of the API, not of the live one.
+        zombie: bool,
+        /// How much of it.
+        what: Stripped,
+    },
 }
 
 impl Deed {
     /// The number of kinds.
-    pub const KINDS: usize = 15;
+    pub const KINDS: usize = 16;
 
     /// Its kind, as an index.
     pub fn kind(&self) -> usize {
@@ -184,6 +202,7 @@ impl Deed {
             Self::Fill { .. } => 12,
             Self::Outage { .. } => 13,
             Self::Orphan { .. } => 14,
+            Self::Strip { .. } => 15,
         }
     }
 
@@ -205,6 +224,7 @@ impl Deed {
             "fill",
             "outage",
             "orphan",
+            "strip",
         ];
         NAMES.get(kind).copied().unwrap_or("unknown")
     }

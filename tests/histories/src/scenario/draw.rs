@@ -1,6 +1,8 @@
 //! Draws a scenario from its seed.
 
-use super::{At, Container, Deed, Fault, Outage, Scenario, Shape, StopKind, Swarm, Theft};
+use super::{
+    At, Container, Deed, Fault, Outage, Scenario, Shape, StopKind, Stripped, Swarm, Theft,
+};
 use crate::names::{MAX_MEMBERS, MemberIx, NodeIx};
 use crate::seed::{Chance, Purpose};
 
@@ -11,6 +13,9 @@ const CALM: u64 = 16;
 /// In one history in so many a member goes back and forth, faster than lags pass: what was true
 /// an instant ago is shown where it has become true again.
 const BACK_AND_FORTH: u64 = 12;
+
+/// In one history in so many something else on the nodes strips addresses.
+const STRIPS: u64 = 6;
 
 pub(super) fn scenario(seed: u64) -> Scenario {
     let mut chance = Chance::new(seed, Purpose::Shape, 0);
@@ -25,6 +30,12 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     // From a stream of its own, chosen so that no kept seed (seeds/found.txt) has another script.
     let back_and_forth = Chance::new(seed, Purpose::Shape, 4).once_in(BACK_AND_FORTH);
     let heal_at_ms = if back_and_forth { writer.swing() } else { writer.write() };
+    // The same: a stream of its own that leaves every kept seed alone.
+    let mut strips = Chance::new(seed, Purpose::Shape, 14);
+    if !calm && strips.once_in(STRIPS) {
+        writer.chance = strips;
+        writer.strips(heal_at_ms);
+    }
     let mut script = writer.script;
     script.sort_by_key(|at| at.ms);
     Scenario { seed, shape, swarm, script, heal_at_ms }
@@ -155,6 +166,26 @@ impl Writer<'_> {
             ms += 600 + self.ms(0, 4_000);
         }
         ms + 4_000 + self.ms(0, 10_000)
+    }
+
+    /// Something else on the nodes removes what is ours, a few times.
+    fn strips(&mut self, until: u32) {
+        for _ in 0..3 {
+            let (member, ms) = (self.member(), self.ms(1_500, until));
+            let what = if self.shape.secondary && self.chance.once_in(3) {
+                Stripped::Routing
+            } else {
+                Stripped::Everything
+            };
+            let zombie = self.chance.once_in(3);
+            if zombie {
+                // Forced out, so that for a moment two nodes have the address.
+                let (node, notice_ms) = (self.node(), self.ms(5_000, 20_000));
+                self.put(ms, Deed::Force { member, node, notice_ms, grace_ms: 2_000 });
+            }
+            let after = if zombie { self.ms(200, 3_000) } else { 0 };
+            self.put(ms + after, Deed::Strip { member, zombie, what });
+        }
     }
 
     fn put(&mut self, ms: u32, deed: Deed) {

@@ -1,5 +1,6 @@
 //! Every audit of a step can fail: each is shown what it must not let pass, and what it must.
 
+mod agents;
 mod endings;
 
 use std::collections::BTreeSet;
@@ -221,11 +222,15 @@ fn s2_looks_at_pods_that_the_api_shows_and_at_no_others() {
     assert!(audit.ready_pods().is_empty());
 }
 
+fn touch(epoch: u64, adds: bool) -> Touch {
+    Touch { slot: RUN, node: NODE, address: ADDRESS, epoch, adds, fixed: None }
+}
+
 #[test]
 fn s3_a_superseded_run_is_told_in_the_kernel_in_ec2_and_in_the_record() {
     let names = Names::new();
     let kernel = Agreed::new(&names).kernel;
-    let touch = |epoch| Touch { slot: RUN, node: NODE, address: ADDRESS, epoch, fixed: None };
+    let touch = |epoch| touch(epoch, true);
     let mut late = audit();
     late.touched(now(), touch(4), &kernel);
     late.touched(now(), Touch { node: NodeIx(0), ..touch(3) }, &kernel);
@@ -370,7 +375,7 @@ fn s4_what_is_foreign_is_told_in_ec2_and_in_the_kernel() {
     unseen.moved(now(), mover, moving, None);
     assert_eq!(broke(&unseen), None, "nobody can have seen it yet");
 
-    let touch = Touch { slot: RUN, node: NODE, address: ADDRESS, epoch: 4, fixed: None };
+    let touch = touch(4, true);
     let mut stripped = kernel.clone();
     stripped.addresses.remove(&FOREIGN);
     let mut kernels = audit();

@@ -5,3 +5,4 @@ mod bounds;
 mod healing;
 mod kept;
 mod strict;
+mod sweeps;

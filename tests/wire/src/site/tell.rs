@@ -49,7 +49,9 @@ impl Shared {
             | Step::Release(_)
             | Step::Free(_)
             | Step::GiveWay(_)
-            | Step::Reassert(_) => {}
+            | Step::Reassert(_)
+            | Step::Restore(_)
+            | Step::Collect(_) => {}
         }
     }
 }

@@ -38,11 +38,17 @@ impl Site {
         self.audit.removes(now, slot.0, address, read);
     }
 
-    fn touched(&mut self, world: &mut World, now: Moment, slot: Slot, touch: (Ipv4Addr, &Holder)) {
-        let (address, holder) = touch;
+    fn touched(
+        &mut self,
+        world: &mut World,
+        now: Moment,
+        slot: Slot,
+        touch: (Ipv4Addr, &Holder, bool),
+    ) {
+        let (address, holder, adds) = touch;
         let node = self.process(slot).spawn.node;
         let fixed = self.process(slot).heard.fixed;
-        let touch = Touch { slot: slot.0, node, address, epoch: holder.epoch.0, fixed };
+        let touch = Touch { slot: slot.0, node, address, epoch: holder.epoch.0, adds, fixed };
         self.audit.touched(now, touch, &self.cluster.nodes[node.at()].kernel);
         self.check_address(world, now, address);
     }
@@ -87,18 +93,18 @@ impl Node {
     async fn change(
         &self,
         touch: (Ipv4Addr, &Holder),
-        needs_link: bool,
+        adds: bool,
         change: impl FnOnce(&mut Kernel) -> Result<bool, HostFailure>,
     ) -> Result<bool, HostFailure> {
         let slot = self.0.slot;
         self.call(|site, world, now| {
             let node = site.process(slot).spawn.node;
             let node = &mut site.cluster.nodes[node.at()];
-            if needs_link && node.hardware_at > now {
+            if adds && node.hardware_at > now {
                 return Err(failed(HostKind::NoLink));
             }
             let done = change(&mut node.kernel)?;
-            site.touched(world, now, slot, touch);
+            site.touched(world, now, slot, (touch.0, touch.1, adds));
             Ok(done)
         })
         .await

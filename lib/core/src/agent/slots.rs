@@ -1,0 +1,48 @@
+//! How many members a node has room for: the number of its extended resource.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use crate::ids::EniId;
+use crate::node::Eni;
+
+/// Room for addresses on a node's ENIs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Slots {
+    /// What EC2 would still assign.
+    pub free: u32,
+    /// What members of this node hold.
+    pub held: u32,
+}
+
+impl Slots {
+    /// The node's capacity: a scheduler takes the members that run there from it by itself.
+    pub fn capacity(self) -> u32 {
+        self.free.saturating_add(self.held)
+    }
+}
+
+/// The room on these ENIs, of which each takes `limit` addresses, its primary one and its prefixes
+/// included. `held` are the addresses that records have attached, or are attaching, to each of
+/// them. What is parked there takes a slot and is held by nobody. The metadata service lags, so
+/// that an address counts as soon as it is either listed or held.
+pub fn slots<'a>(
+    enis: impl IntoIterator<Item = &'a Eni>,
+    limit: u32,
+    held: &BTreeMap<EniId, BTreeSet<Ipv4Addr>>,
+) -> Slots {
+    let none = BTreeSet::new();
+    enis.into_iter().fold(Slots::default(), |all, eni| {
+        let own = held.get(&eni.id).unwrap_or(&none);
+        let secondary = count(eni.listed.union(own).filter(|a| **a != eni.primary_address));
+        let used = secondary.saturating_add(1).saturating_add(eni.prefixes);
+        Slots {
+            free: all.free.saturating_add(limit.saturating_sub(used)),
+            held: all.held.saturating_add(count(own.iter())),
+        }
+    })
+}
+
+fn count(addresses: impl Iterator<Item = impl Sized>) -> u32 {
+    u32::try_from(addresses.count()).unwrap_or(u32::MAX)
+}

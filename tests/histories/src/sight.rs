@@ -1,0 +1,109 @@
+//! What an agent sees of a world, and whom its duties are about: the same at every level.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use firecamp_core::agent::{Duty, Look, Sight};
+use firecamp_core::attach::kernel_target;
+use firecamp_core::lock::Hold;
+use firecamp_core::node::EniRule;
+use firecamp_core::outside::{KernelTarget, KernelView};
+use firecamp_core::record::{State, StaticIp};
+use firecamp_core::time::Moment;
+use firecamp_sim::Tag;
+
+use crate::cluster::ApiPod;
+use crate::names::{MemberIx, Names, NodeIx, PodIx};
+use crate::world::World;
+
+impl World {
+    /// A sight of nothing yet, from this node; its agent cares for those that are gone.
+    pub fn sight(node: NodeIx, gone: &BTreeSet<NodeIx>, names: &Names) -> Sight {
+        let name = |node: &NodeIx| names.node(*node).name.clone();
+        Sight::new(name(&node), names.cluster.clone(), gone.iter().map(name).collect())
+    }
+
+    /// What a look from the node finds out about an address that has a record; `in_place`: what
+    /// EC2 answered, if it did.
+    pub fn look<'a>(
+        &'a self,
+        (node, address): (NodeIx, Ipv4Addr),
+        in_place: Option<bool>,
+        names: &Names,
+        now: Moment,
+    ) -> Option<Look<'a>> {
+        let record = &self.registry.static_ips.get(&address)?.object;
+        let kernel = &self.node(node).kernel;
+        let ours = kernel.addresses.get(&address).is_some_and(|(_, tag)| *tag == Tag::Ours);
+        let member = names.member_ix(&record.member)?;
+        Some(Look {
+            record,
+            lock: kernel.locks.get(&address),
+            in_kernel: ours || kernel.routed.contains(&address),
+            kernel: self.kernel_view(node, record, names, now),
+            pod: ApiPod::view(self.pods[member.at()], names, now),
+            in_place,
+        })
+    }
+
+    /// The record of an address that is attached at this node.
+    pub fn attached_at(&self, node: NodeIx, address: Ipv4Addr, names: &Names) -> Option<&StaticIp> {
+        let record = &self.registry.static_ips.get(&address)?.object;
+        is_attached_at(record, node, names).then_some(record)
+    }
+
+    fn kernel_view(
+        &self,
+        node: NodeIx,
+        record: &StaticIp,
+        names: &Names,
+        now: Moment,
+    ) -> Option<(KernelTarget, KernelView)> {
+        // Also of what is only held here by the lock: the planner has to tell the two apart.
+        let lock = self.node(node).kernel.locks.get(&record.address);
+        let held = lock.is_some_and(|last| last.hold == Hold::Held);
+        let wanted = held || is_attached_at(record, node, names);
+        let known = wanted.then(|| self.identity(node, names, now))?;
+        let named = record.attachment.as_ref()?.eni.as_ref();
+        let named = known.enis.iter().find(|eni| Some(&eni.id) == named);
+        let eni = named.or_else(|| known.choose(EniRule::Auto, |_any| true))?;
+        let target = kernel_target(record.address, eni);
+        let view = self.node(node).kernel.observe(&target, now);
+        Some((target, view))
+    }
+
+    /// The address and the member that a duty is about.
+    pub fn subject(&self, duty: &Duty, names: &Names) -> (Option<Ipv4Addr>, Option<MemberIx>) {
+        let records = &self.registry.static_ips;
+        let found = |address: &Ipv4Addr| {
+            let stored = records.get(address);
+            (Some(*address), stored.and_then(|stored| names.member_ix(&stored.object.member)))
+        };
+        match duty {
+            Duty::GiveWay { address, .. }
+            | Duty::Reassert { address, .. }
+            | Duty::Restore { target: KernelTarget { address, .. }, .. }
+            | Duty::Collect { address, .. } => found(address),
+            Duty::Release { member, .. } => {
+                let found = records.values().find(|stored| stored.object.member == *member);
+                (found.map(|stored| stored.object.address), names.member_ix(member))
+            }
+        }
+    }
+}
+
+fn is_attached_at(record: &StaticIp, node: NodeIx, names: &Names) -> bool {
+    let attachment = record.attachment.as_ref();
+    attachment.is_some_and(|a| a.node == names.node(node).name && a.state == State::Attached)
+}
+
+/// The pod that a duty is done for.
+pub fn pod_of(duty: &Duty) -> Option<PodIx> {
+    match duty {
+        Duty::GiveWay { holder, .. }
+        | Duty::Restore { holder, .. }
+        | Duty::Collect { holder, .. } => Names::pod_ix(&holder.pod),
+        Duty::Release { pod, .. } => Names::pod_ix(pod),
+        Duty::Reassert { .. } => None,
+    }
+}

@@ -1,0 +1,78 @@
+//! What agents must not begin, and what a kernel may lack for a moment.
+
+use std::time::Duration;
+
+use firecamp_core::contract::timing;
+use firecamp_core::ids::Epoch;
+use firecamp_core::outside::Holder;
+use firecamp_core::record::State;
+use firecamp_histories::audit::{Promise, Touch, Truth};
+use firecamp_histories::names::Names;
+
+use super::{ADDRESS, Agreed, NODE, POD, RUN, audit, author, broke, now, record, touch};
+
+#[test]
+fn s3_an_epoch_that_was_released_on_a_node_does_not_add_there_again() {
+    let kernel = Agreed::new(&Names::new()).kernel;
+    let mut revived = audit();
+    revived.touched(now(), Touch { adds: false, ..touch(4, true) }, &kernel);
+    revived.touched(now(), touch(5, true), &kernel);
+    assert_eq!(broke(&revived), None, "the next epoch may add");
+    revived.touched(now(), Touch { adds: false, ..touch(5, true) }, &kernel);
+    revived.touched(now(), touch(5, true), &kernel);
+    assert_eq!(broke(&revived), Some(Promise::S3));
+}
+
+#[test]
+fn s3_only_what_the_record_has_at_this_epoch_is_restored() {
+    let names = Names::new();
+    let holder = |epoch| Holder { pod: names.uid(POD), epoch: Epoch(epoch) };
+    let held = record(&names, 4, State::Attached);
+    let mut well = audit();
+    well.restores(now(), RUN, &holder(4), &held);
+    assert_eq!(broke(&well), None);
+    well.restores(now(), RUN, &holder(3), &held);
+    assert_eq!(broke(&well), Some(Promise::S3));
+    let mut parked = audit();
+    parked.restores(now(), RUN, &holder(4), &record(&names, 4, State::Parked));
+    assert_eq!(broke(&parked), Some(Promise::S3));
+}
+
+#[test]
+fn s6_an_agent_that_re_asserts_without_a_pause_is_told() {
+    let later = |after| now().plus(after);
+    let mut well = audit();
+    well.reasserts(now(), 1, ADDRESS);
+    well.reasserts(now(), 2, ADDRESS);
+    well.reasserts(later(timing::REASSERT_PAUSE), 2, ADDRESS);
+    assert_eq!(broke(&well), None, "another agent, or later");
+    well.reasserts(later(timing::REASSERT_PAUSE + Duration::from_secs(1)), 2, ADDRESS);
+    assert_eq!(broke(&well), Some(Promise::S6));
+}
+
+#[test]
+fn s2_excuses_what_was_stripped_until_it_is_back_and_no_other_epoch() {
+    let names = Names::new();
+    let agreed = Agreed::new(&names);
+    let mut kernel = agreed.kernel.clone();
+    kernel.strip(ADDRESS);
+    let bare = Truth { kernel: &kernel, ..agreed.truth() };
+    let mut excused = audit();
+    let before = record(&names, 3, State::Parked);
+    let held = record(&names, 4, State::Attaching);
+    excused.recorded(now(), author(RUN), Some(&before), &held);
+    excused.stripped(NODE, ADDRESS);
+    excused.check(now(), (POD, agreed.ready), &bare);
+    assert_eq!(broke(&excused), None);
+    let mut back = excused.clone();
+    back.check(now(), (POD, agreed.ready), &agreed.truth());
+    back.check(now(), (POD, agreed.ready), &bare);
+    assert_eq!(broke(&back), Some(Promise::S2), "it had been restored before");
+    excused.clear_doubt();
+    excused.check(now(), (POD, agreed.ready), &bare);
+    assert_eq!(broke(&excused), Some(Promise::S2), "nothing is excused any more");
+    let mut other = audit();
+    other.stripped(NODE, ADDRESS);
+    other.check(now(), (POD, agreed.ready), &bare);
+    assert_eq!(broke(&other), Some(Promise::S2), "another epoch");
+}
