@@ -12,11 +12,16 @@ mod file;
 mod kernel;
 mod linux;
 mod lock;
+mod monitor;
 mod netlink;
 mod note;
 mod routing;
+mod survey;
 
 pub use file::parse::{ParseError, parse};
 pub use file::{FileOptions, StaticIpFile};
 pub use linux::{AddressTags, HostTimeouts, LinuxHost};
+pub use lock::dir::own_directory;
 pub use lock::record::{TornRecord, read_record};
+pub use monitor::{Change, Monitor, changes};
+pub use survey::Survey;

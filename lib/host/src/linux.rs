@@ -16,6 +16,7 @@ use crate::lock::{Lock, Locks};
 use crate::netlink::Netlink;
 use crate::note::Notes;
 use crate::routing;
+use crate::survey::{self, Survey};
 
 /// `NETLINK_ROUTE`: links, addresses, rules and routes.
 const ROUTE: isize = netlink_sys::protocols::NETLINK_ROUTE;
@@ -119,6 +120,13 @@ impl LinuxHost {
 
     fn netlink(&self, family: isize) -> Result<Netlink, HostError> {
         Netlink::open(family, self.limit).map_err(failed("open", "a netlink socket"))
+    }
+
+    /// Everything on this node that is ours, or in the place of ours: all of it, or an error.
+    pub async fn survey(&self) -> Result<Survey, HostFailure> {
+        let mut netlink = self.netlink(ROUTE)?;
+        let ours = |one: &address::Assigned, by: &Recorded| is_ours(one, by, self.tags);
+        Ok(survey::take(&mut netlink, &self.locks, ours).await?)
     }
 
     async fn add(&self, target: &KernelTarget, holder: &Holder) -> Result<bool, HostError> {

@@ -6,6 +6,7 @@
 pub(crate) mod dir;
 pub(crate) mod record;
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::net::Ipv4Addr;
@@ -22,6 +23,7 @@ use nix::unistd::geteuid;
 use tokio::time::Instant;
 
 use crate::error::HostError;
+use crate::survey;
 use record::{Denied, MAX_LENGTH, Record, Recorded};
 
 /// How long between two attempts: short against the 100 ms that a release may have, long enough
@@ -69,6 +71,13 @@ impl Locks {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Recorded::Nothing),
             Err(source) => Err(failed("open", &path, source)),
         }
+    }
+
+    /// What is on record of every address, without waiting for anybody.
+    pub(crate) fn all(&self) -> Result<BTreeMap<Ipv4Addr, Recorded>, HostError> {
+        let dir = self.run_dir.join(LOCK_SUBDIR);
+        let found = survey::addresses(&dir).map_err(|source| failed("list", &dir, source))?;
+        found.into_iter().map(|address| Ok((address, self.peek(address)?))).collect()
     }
 
     async fn lock(&self, dir: &OwnedFd, name: &str, parent: &Path) -> Result<Lock, HostError> {

@@ -17,9 +17,9 @@ use netlink_sys::{AsyncSocket, AsyncSocketExt, TokioSocket};
 use crate::error::NetlinkError;
 
 /// Length of `struct nlmsghdr`.
-const HEADER: usize = 16;
+pub(crate) const HEADER: usize = 16;
 /// Messages are aligned to this in a datagram (`NLMSG_ALIGNTO`).
-const ALIGN: usize = 4;
+pub(crate) const ALIGN: usize = 4;
 
 /// A netlink socket, used for one request after the other.
 pub(crate) struct Netlink {

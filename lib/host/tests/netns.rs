@@ -19,6 +19,8 @@ mod leaks;
 mod links;
 #[path = "netns/locking.rs"]
 mod locking;
+#[path = "netns/monitor.rs"]
+mod monitor;
 #[path = "netns/packets.rs"]
 mod packets;
 #[path = "netns/routing.rs"]
@@ -71,6 +73,14 @@ const CASES: &[Case] = cases![
         a_rule_for_another_table_gives_way,
         what_an_interrupted_removal_left_is_removed,
         link_down_and_up_is_mended_by_adding_again,
+    },
+    monitor::{
+        f063_what_somebody_strips_is_told_at_once,
+        rules_routes_and_links_are_told_as_well,
+        what_is_foreign_or_wider_is_not_told,
+        f039_news_that_were_dropped_are_told_as_an_overrun,
+        f034_a_survey_tells_ours_from_foreign_and_what_is_on_record,
+        a_survey_before_anything_was_done_is_empty,
     },
     packets::{
         f065_a_packet_from_the_address_leaves_by_its_own_eni,

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use firecamp_core::failure::HostFailure;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
@@ -16,6 +17,12 @@ use crate::error::HostError;
 
 /// Permissions of a directory of ours.
 const PRIVATE: u32 = 0o700;
+
+/// Makes the directory of what processes of ours share on a node, or sees that it is ours alone.
+pub fn own_directory(path: &Path) -> Result<(), HostFailure> {
+    open_own(path)?;
+    Ok(())
+}
 
 /// Opens the directory, making it if it is not there. Its parent must exist.
 pub(crate) fn open_own(path: &Path) -> Result<OwnedFd, HostError> {

@@ -1,0 +1,166 @@
+//! What the kernel tells of its own accord: rtnetlink's multicast groups, as far as they concern
+//! what is ours.
+
+use std::net::Ipv4Addr;
+
+use firecamp_core::failure::HostFailure;
+use netlink_packet_core::NetlinkBuffer;
+use netlink_sys::{AsyncSocket, AsyncSocketExt, TokioSocket};
+use nix::libc::ENOBUFS;
+
+use crate::error::{HostError, NetlinkError};
+use crate::kernel::{address, failed, route, rule};
+use crate::netlink::{ALIGN, HEADER};
+
+/// `RTNLGRP_LINK`, `RTNLGRP_IPV4_IFADDR`, `RTNLGRP_IPV4_ROUTE`, `RTNLGRP_IPV4_RULE`.
+const GROUPS: [u32; 4] = [1, 5, 7, 8];
+const NEW_LINK: u16 = 16;
+const DELETED_LINK: u16 = 17;
+const NEW_ADDRESS: u16 = 20;
+const DELETED_ADDRESS: u16 = 21;
+const NEW_ROUTE: u16 = 24;
+const DELETED_ROUTE: u16 = 25;
+const NEW_RULE: u16 = 32;
+const DELETED_RULE: u16 = 33;
+
+/// Something that has changed in the kernel: a reason to look, never more.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Change {
+    /// A /32 came or went, whoever's it is: not every kernel says.
+    Address(Ipv4Addr),
+    /// A link came, went or changed: up, down, its MAC, its name.
+    Link,
+    /// A rule or route with our protocol came or went.
+    Routing,
+    /// The kernel has dropped messages, or one could not be read: anything may have changed.
+    Overrun,
+}
+
+/// A subscription to the kernel's news in the network namespace of the thread that opened it.
+///
+/// The kernel's own socket buffer is the only queue, and it is bounded: whoever is too slow is
+/// told [`Change::Overrun`] and looks at everything.
+pub struct Monitor {
+    socket: TokioSocket,
+}
+
+impl Monitor {
+    /// Subscribes. What changes from now on is told.
+    pub fn open() -> Result<Self, HostFailure> {
+        let opened = subscribe().map_err(NetlinkError::Socket);
+        let socket = opened.map_err(failed("subscribe to", "the kernel's changes"))?;
+        Ok(Self { socket })
+    }
+
+    /// Waits, without bound, for the next message that concerns us, and tells what it says.
+    /// Cancelling it loses nothing.
+    pub async fn changed(&mut self) -> Result<Vec<Change>, HostFailure> {
+        loop {
+            let changes = match self.socket.recv_from_full().await {
+                // Only the kernel's word counts.
+                Ok((_bytes, from)) if from.port_number() != 0 => Vec::new(),
+                Ok((bytes, _kernel)) => changes(&bytes),
+                Err(error) if error.raw_os_error() == Some(ENOBUFS) => vec![Change::Overrun],
+                Err(error) => return Err(broken(NetlinkError::Socket(error)).into()),
+            };
+            if !changes.is_empty() {
+                return Ok(changes);
+            }
+        }
+    }
+}
+
+fn broken(source: NetlinkError) -> HostError {
+    failed("follow", "the kernel's changes")(source)
+}
+
+fn subscribe() -> std::io::Result<TokioSocket> {
+    let mut socket = <TokioSocket as AsyncSocket>::new(netlink_sys::protocols::NETLINK_ROUTE)?;
+    // A socket without an address of its own gets no multicast of requests by others without one.
+    socket.socket_mut().bind_auto()?;
+    for group in GROUPS {
+        socket.socket_mut().add_membership(group)?;
+    }
+    Ok(socket)
+}
+
+/// What one datagram of news says. What cannot be read might have been anything.
+pub fn changes(bytes: &[u8]) -> Vec<Change> {
+    let mut found = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let Ok(packet) = NetlinkBuffer::new_checked(rest) else {
+            found.push(Change::Overrun);
+            return found;
+        };
+        let read = change(packet.message_type(), packet.payload());
+        found.extend(read.unwrap_or(Some(Change::Overrun)));
+        let step = packet.payload_length().saturating_add(HEADER).next_multiple_of(ALIGN);
+        rest = rest.get(step..).unwrap_or_default();
+    }
+    found
+}
+
+fn change(kind: u16, payload: &[u8]) -> Result<Option<Change>, NetlinkError> {
+    Ok(match kind {
+        NEW_LINK | DELETED_LINK => Some(Change::Link),
+        NEW_ADDRESS | DELETED_ADDRESS => {
+            let one = address::decode(payload)?;
+            (one.prefix == 32).then_some(Change::Address(one.local))
+        }
+        NEW_ROUTE | DELETED_ROUTE => {
+            route::decode(payload)?.filter(|one| one.ours).map(|_ours| Change::Routing)
+        }
+        NEW_RULE | DELETED_RULE => rule::decode(payload)?.map(|_ours| Change::Routing),
+        _of_other_groups => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(kind: u16, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(HEADER + payload.len()).unwrap();
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend_from_slice(&kind.to_ne_bytes());
+        bytes.resize(HEADER, 0);
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    /// `struct ifaddrmsg` of a /32 and its IFA_LOCAL.
+    const ADDRESS: [u8; 16] = [2, 32, 0, 0, 1, 0, 0, 0, 8, 0, 2, 0, 10, 0, 1, 10];
+
+    #[test]
+    fn a_datagram_with_two_messages_tells_both() {
+        let mut bytes = message(DELETED_ADDRESS, &ADDRESS);
+        bytes.extend(message(NEW_LINK, &[0; 16]));
+        assert_eq!(changes(&bytes), [Change::Address([10, 0, 1, 10].into()), Change::Link]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_might_have_been_anything() {
+        assert_eq!(changes(&message(DELETED_ADDRESS, &ADDRESS[..7])), [Change::Overrun]);
+        assert_eq!(changes(&[1, 2, 3]), [Change::Overrun]);
+    }
+
+    #[test]
+    fn a_longer_range_and_messages_of_other_kinds_are_no_business_of_ours() {
+        let mut wider = ADDRESS;
+        wider[1] = 24;
+        assert_eq!(changes(&message(NEW_ADDRESS, &wider)), []);
+        assert_eq!(changes(&message(99, &[])), []);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic_or_spin(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            changes(&bytes);
+        }
+    }
+}

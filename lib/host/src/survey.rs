@@ -1,0 +1,61 @@
+//! Everything on this node that is ours, or that somebody put in the place of ours.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use firecamp_core::agent::KernelMark;
+use firecamp_core::lock::LockRecord;
+
+use crate::error::HostError;
+use crate::kernel::{address, rule};
+use crate::lock::Locks;
+use crate::netlink::Netlink;
+
+/// One complete look: where any part could not be read, there is no survey.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Survey {
+    /// Every address that the kernel has as a /32 or has a rule of ours for, and whose it is.
+    pub kernel: BTreeMap<Ipv4Addr, KernelMark>,
+    /// Who acted last on each address that anybody of ours has acted on since the node started.
+    /// A record that is torn is left out.
+    pub locks: BTreeMap<Ipv4Addr, LockRecord>,
+}
+
+pub(crate) async fn take(
+    netlink: &mut Netlink,
+    locks: &Locks,
+    is_ours: impl Fn(&address::Assigned, &crate::lock::record::Recorded) -> bool,
+) -> Result<Survey, HostError> {
+    let mut survey = Survey::default();
+    let recorded = locks.all()?;
+    let nothing = crate::lock::record::Recorded::Nothing;
+    let assigned = address::list(netlink).await?;
+    for one in assigned.iter().filter(|one| one.prefix == 32) {
+        let ours = is_ours(one, recorded.get(&one.local).unwrap_or(&nothing));
+        let mark = if ours { KernelMark::Ours } else { KernelMark::Foreign };
+        survey.kernel.entry(one.local).and_modify(|had| *had = mark.min(*had)).or_insert(mark);
+    }
+    for source in rule::ours(netlink).await?.iter().filter_map(|rule| rule.source) {
+        survey.kernel.insert(source, KernelMark::Ours);
+    }
+    let records = recorded.iter();
+    survey.locks = records.filter_map(|(at, one)| one.last().map(|last| (*at, last))).collect();
+    Ok(survey)
+}
+
+/// The addresses that have a lock file in this directory; none if there is no directory yet.
+pub(crate) fn addresses(dir: &Path) -> std::io::Result<Vec<Ipv4Addr>> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        // A file that is not named by an address is none of ours.
+        let name = entry?.file_name();
+        found.extend(name.to_str().and_then(|name| name.parse::<Ipv4Addr>().ok()));
+    }
+    Ok(found)
+}
