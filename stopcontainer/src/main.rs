@@ -1,10 +1,9 @@
 //! Takes a member's static IP address off its node when its pod ends.
 
-mod lazy;
-
 use std::process::ExitCode;
 use std::time::Duration;
 
+use firecamp_cloud::LazyCloud;
 use firecamp_core::outside::SocketScope;
 use firecamp_core::release::{ReleaseInput, Releaser};
 use firecamp_engine::{Dice, Ended, NoFile, Run, Signal, Systems};
@@ -15,8 +14,6 @@ use firecamp_run::flags::StopMode;
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
 use firecamp_run::start;
-
-use crate::lazy::LazyCloud;
 
 fn main() -> ExitCode {
     let started = match start::stop() {

@@ -14,6 +14,7 @@ mod config;
 mod ec2;
 mod failed;
 mod identity;
+mod lazy;
 mod metadata;
 mod owner;
 mod token;
@@ -21,3 +22,4 @@ mod transport;
 
 pub use aws::AwsCloud;
 pub use config::{CloudConfig, Credentials};
+pub use lazy::LazyCloud;

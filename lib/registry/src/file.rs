@@ -15,7 +15,7 @@ mod place;
 mod records;
 mod store;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,6 +71,22 @@ impl FileRegistry {
         let pool = pool.clone();
         let what = format!("create StaticIPPool {}", pool.name);
         self.run(what, Effect::Unknown, move |store, by| store.create_pool(&pool, by)).await
+    }
+
+    /// Every static IP that there is: its record, or why that cannot be read. An error says that
+    /// nobody knows which there are.
+    pub async fn static_ips(
+        &self,
+    ) -> Result<BTreeMap<Ipv4Addr, Result<Stored<StaticIp>, RegistryFailure>>, RegistryFailure>
+    {
+        let what = "list the StaticIPs".to_owned();
+        self.run(what, Effect::None, move |store, _by| store.static_ips()).await
+    }
+
+    /// Every pool that there is.
+    pub async fn pools(&self) -> Result<Vec<Pool>, RegistryFailure> {
+        let what = "list the StaticIPPools".to_owned();
+        self.run(what, Effect::None, move |store, _by| store.pools()).await
     }
 
     /// Runs blocking work where it does not stall the runtime, and waits no longer than a call

@@ -1,6 +1,6 @@
 //! The registry's requests over the objects in a directory. Everything here blocks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
@@ -16,6 +16,9 @@ use crate::api::{InvalidObject, Kind, Object, StaticIP, StaticIPClaim, StaticIPP
 use crate::api::{StaticIPPoolSpec, StaticIPSpec};
 use crate::failure::failed;
 use crate::rules;
+
+/// Static IPs by their addresses, as far as they can be read.
+pub(super) type Listed = BTreeMap<Ipv4Addr, Result<Stored<StaticIp>, RegistryFailure>>;
 
 /// A write as people call it.
 pub(super) fn describe(write: &Write) -> String {
@@ -51,6 +54,20 @@ impl Store {
         address: Ipv4Addr,
     ) -> Result<Option<Stored<StaticIp>>, RegistryFailure> {
         self.record(&Place::static_ip(self.dir(), address)?, |object: &StaticIP| object.try_into())
+    }
+
+    /// Every static IP by its name, each with its record or the reason why that cannot be read.
+    /// One that is deleted meanwhile is left out.
+    pub(super) fn static_ips(&self) -> Result<Listed, RegistryFailure> {
+        let addresses = self.names::<StaticIPSpec, _>(|name| name.parse::<Ipv4Addr>().ok())?;
+        let read = |address| Some((address, self.static_ip(address).transpose()?));
+        Ok(addresses.into_iter().filter_map(read).collect())
+    }
+
+    /// Every pool, or the reason why one of them cannot be read.
+    pub(super) fn pools(&self) -> Result<Vec<Pool>, RegistryFailure> {
+        let names = self.pool_names()?;
+        names.iter().filter_map(|name| self.pool(name).transpose()).collect()
     }
 
     fn claim(&self, member: &Member) -> Result<Option<Stored<Claim>>, RegistryFailure> {

@@ -5,16 +5,18 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{EniId, Mac, SubnetId};
 use firecamp_core::node::NodeIdentity;
 use firecamp_core::outside::{Cloud, Owner};
 use tokio::sync::OnceCell;
 
+use crate::aws::AwsCloud;
+use crate::config::CloudConfig;
+
 /// [`AwsCloud`], connected when it is first needed.
 #[derive(Debug, Default)]
-pub(crate) struct LazyCloud(OnceCell<AwsCloud>);
+pub struct LazyCloud(OnceCell<AwsCloud>);
 
 impl LazyCloud {
     async fn connected(&self) -> Result<&AwsCloud, CloudFailure> {
