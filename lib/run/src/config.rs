@@ -1,17 +1,20 @@
 //! The configuration of both containers, parsed into the core's types.
 
+mod agent;
 mod init;
 mod log;
 mod stop;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use firecamp_core::contract::env;
 use firecamp_core::ids::{ClusterName, InvalidId, Member, NodeName, PodUid};
 use firecamp_registry::registry_url::{self, RegistryUrl};
 
+pub use self::agent::AgentConfig;
 pub use self::init::{InitConfig, Output};
 pub use self::log::{LogConfig, LogFormat};
 pub use self::stop::StopConfig;
@@ -57,7 +60,7 @@ fn identity(flags: &IdentityFlags, around: &Surroundings, faults: &mut Faults) -
     let name = faults
         .required(name, |text| Member::new("any", text).map(|member| member.name().to_owned()));
     let pod = pod(flags, around, faults);
-    let node = node(flags, around, faults);
+    let node = node(flags.node_name.as_ref(), around, faults);
     let member = Member::new(&namespace?, &name?).map_err(|why| faults.add(why.to_string())).ok();
     Some(Identity { member: member?, pod: pod?, node: node? })
 }
@@ -75,8 +78,8 @@ fn pod(flags: &IdentityFlags, around: &Surroundings, faults: &mut Faults) -> Opt
     faults.optional(setting, PodUid::new)
 }
 
-fn node(flags: &IdentityFlags, around: &Surroundings, faults: &mut Faults) -> Option<NodeName> {
-    let setting = Setting::new("node-name", env::NODE_NAME, flags.node_name.as_ref());
+fn node(name: Option<&OsString>, around: &Surroundings, faults: &mut Faults) -> Option<NodeName> {
+    let setting = Setting::new("node-name", env::NODE_NAME, name);
     if !setting.given() {
         if let Some(found) = around.node_name() {
             return Some(found);
@@ -87,8 +90,8 @@ fn node(flags: &IdentityFlags, around: &Surroundings, faults: &mut Faults) -> Op
     faults.optional(setting, NodeName::new)
 }
 
-fn cluster(flags: &IdentityFlags) -> Setting<'_> {
-    Setting::new("cluster", env::CLUSTER, flags.cluster.as_ref())
+fn cluster(name: Option<&OsString>) -> Setting<'_> {
+    Setting::new("cluster", env::CLUSTER, name)
 }
 
 fn service(flags: &IdentityFlags) -> Setting<'_> {

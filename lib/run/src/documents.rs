@@ -4,7 +4,7 @@ use clap::{Arg, Command, CommandFactory};
 use firecamp_core::contract::env;
 use firecamp_core::contract::exit::Exit;
 
-use crate::flags::{InitFlags, StopFlags};
+use crate::flags::{AgentFlags, InitFlags, StopFlags};
 
 const GENERATED: &str = "<!-- Generated from the code: `BLESS=1 cargo test -p firecamp-run`. -->\n";
 
@@ -37,7 +37,7 @@ pub fn configuration() -> String {
          `ms`, `s`, `m` or `h` (without: seconds), at most 24 h.\nBooleans are `true` or `false`; \
          a flag without a value is `true`.\n\n"
     );
-    for command in [InitFlags::command(), StopFlags::command()] {
+    for command in [InitFlags::command(), StopFlags::command(), AgentFlags::command()] {
         page.push_str(&section(&command));
     }
     page.push_str(&other_variables());

@@ -12,6 +12,8 @@ use firecamp_core::contract::{env, path};
 pub(crate) const TIMEOUT: &str = "120s";
 /// The default of `--predecessor-grace`.
 pub(crate) const PREDECESSOR_GRACE: &str = "30s";
+/// The default of `--listen`.
+pub(crate) const LISTEN: &str = "127.0.0.1:9810";
 /// The default of `--drain`.
 pub(crate) const DRAIN: &str = "5s";
 
@@ -44,6 +46,22 @@ Examples:
 Every flag may be written with one dash or two, before or after the command, and has a variable
 that does the same; the flag wins. With TESTMODE=true nothing is touched: `wait` sleeps until
 SIGTERM, `release` ends at once, both with 0.
+
+Exit codes (the last line of the log, which is also the termination message, says why):
+";
+
+const AGENT_EXAMPLES: &str = "\
+Examples:
+  On a node, beside its kubelet, with the log for machines:
+    CLUSTER=prod NODE_NAME=node-1 FIRECAMP_REGISTRY=file:///var/lib/firecamp \\
+      firecamp-agent --log-format=json
+
+  Is it well, and what does it see?
+    curl -s http://127.0.0.1:9810/readyz
+    curl -s http://127.0.0.1:9810/metrics
+
+Every flag may be written with one dash or two, and has a variable that does the same; the flag
+wins. SIGTERM ends it with 0: nothing more is begun, and nothing is removed.
 
 Exit codes (the last line of the log, which is also the termination message, says why):
 ";
@@ -148,6 +166,43 @@ pub struct InitFlags {
     pub(crate) address: AddressFlags,
     #[command(flatten)]
     pub(crate) log: LogFlags,
+}
+
+/// Keeps the static IP addresses of this node true
+///
+/// It compares what the registry says of this node with its kernel, the metadata service and EC2:
+/// it puts back what something else removed, gives up what belongs elsewhere, finishes releases
+/// whose stop container never ran, and re-asserts what EC2 lost. It may be stopped and started at
+/// any time; that changes nothing. One runs on each node.
+#[derive(Debug, Clone, Default, Parser)]
+#[command(name = "firecamp-agent", version, max_term_width = 100, args_override_self = true,
+          after_help = exit_codes(AGENT_EXAMPLES))]
+pub struct AgentFlags {
+    #[command(flatten)]
+    pub(crate) node: NodeFlags,
+    #[command(flatten)]
+    pub(crate) registry: RegistryFlags,
+    #[command(flatten)]
+    pub(crate) log: LogFlags,
+}
+
+/// Which node it is, and where it tells of it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "The node")]
+pub struct NodeFlags {
+    /// Name of the FireCamp cluster: the value of the tag `firecamp.io/cluster` of the ENIs
+    /// between which addresses may be moved
+    #[arg(long, env = env::CLUSTER, value_name = "NAME", hide_env_values = true)]
+    pub(crate) cluster: Option<OsString>,
+
+    /// Name of the node. If it is not given it is the host name in lower case
+    #[arg(long, env = env::NODE_NAME, value_name = "NAME", hide_env_values = true)]
+    pub(crate) node_name: Option<OsString>,
+
+    /// Loopback address and port of /livez, /readyz and /metrics
+    #[arg(long, env = env::LISTEN, value_name = "ADDRESS:PORT", default_value = LISTEN,
+          hide_env_values = true)]
+    pub(crate) listen: Option<OsString>,
 }
 
 /// How the address is attached.
@@ -264,6 +319,7 @@ mod tests {
     fn clap_finds_the_definitions_sound() {
         InitFlags::command().debug_assert();
         StopFlags::command().debug_assert();
+        AgentFlags::command().debug_assert();
     }
 
     #[test]
@@ -275,7 +331,7 @@ mod tests {
 
     #[test]
     fn every_flag_has_a_variable() {
-        for command in [InitFlags::command(), StopFlags::command()] {
+        for command in [InitFlags::command(), StopFlags::command(), AgentFlags::command()] {
             for flag in command.get_arguments().filter(|arg| arg.get_long().is_some()) {
                 assert!(flag.get_env().is_some(), "{flag}");
                 assert!(flag.is_hide_env_values_set(), "{flag} would print its variable");

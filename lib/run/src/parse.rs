@@ -1,5 +1,6 @@
 //! Parsers of what a person sets and no type of the core reads.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -59,6 +60,14 @@ pub fn boolean(text: &str) -> Result<bool, InvalidSetting> {
     }
 }
 
+/// A loopback address and a port: what is served there is for this machine alone.
+pub fn loopback(text: &str) -> Result<SocketAddr, InvalidSetting> {
+    let parsed = text.parse::<SocketAddr>().ok().filter(|at| at.ip().is_loopback());
+    parsed.ok_or_else(|| {
+        invalid("an address to serve on", "a loopback address and a port: 127.0.0.1:9810", text)
+    })
+}
+
 /// An absolute path.
 pub fn absolute_path(text: &str) -> Result<PathBuf, InvalidSetting> {
     let path = Path::new(text);
@@ -95,6 +104,17 @@ mod tests {
             assert!(why.len() < 200, "{why}");
         }
         assert!(positive_duration("0ms").is_err());
+    }
+
+    #[test]
+    fn only_a_loopback_address_is_served_on() {
+        for good in ["127.0.0.1:9810", "127.8.8.8:0", "[::1]:80"] {
+            assert!(loopback(good).is_ok(), "{good}");
+        }
+        for bad in ["0.0.0.0:9810", "10.0.0.1:80", "127.0.0.1", "localhost:80", ":80", ""] {
+            let why = loopback(bad).unwrap_err().to_string();
+            assert!(why.contains("127.0.0.1:9810"), "{why}");
+        }
     }
 
     proptest! {

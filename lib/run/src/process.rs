@@ -24,7 +24,8 @@ const LAST_MOMENTS: Duration = Duration::from_millis(700);
 pub struct Started<C> {
     /// The configuration.
     pub config: C,
-    pub(crate) identity: Identity,
+    /// Who a container acts for; an agent acts for no member.
+    pub(crate) identity: Option<Identity>,
     pub(crate) log: LogConfig,
     pub(crate) runtime: Runtime,
     pub(crate) listener: Listener,
@@ -42,8 +43,7 @@ impl<C> Started<C> {
         let lived = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(async {
                 let begun = Instant::now();
-                let Identity { member, pod, node } = &identity;
-                let span = tracing::info_span!("run", %member, pod_uid = %pod, %node);
+                let span = span(identity.as_ref());
                 let listening = listener.forward(first, signals.clone());
                 tokio::spawn(listening.instrument(span.clone()));
                 let report = tokio::select! {
@@ -57,10 +57,17 @@ impl<C> Started<C> {
         // A thread that hangs in the kernel must not keep the process.
         runtime.shutdown_background();
         match lived {
-            Ok((report, elapsed)) => report.finish(&log, Some(&identity), Some(elapsed)),
-            Err(panic) => panicked(panic.as_ref()).finish(&log, Some(&identity), None),
+            Ok((report, elapsed)) => report.finish(&log, identity.as_ref(), Some(elapsed)),
+            Err(panic) => panicked(panic.as_ref()).finish(&log, identity.as_ref(), None),
         }
     }
+}
+
+fn span(identity: Option<&Identity>) -> tracing::Span {
+    identity.map_or_else(
+        tracing::Span::none,
+        |Identity { member, pod, node }| tracing::info_span!("run", %member, pod_uid = %pod, %node),
+    )
 }
 
 async fn overdue(signals: &Signals) -> Report {
@@ -98,6 +105,7 @@ mod tests {
             pod: PodUid::new("uid-1").unwrap(),
             node: NodeName::new("node-a").unwrap(),
         };
+        let identity = Some(identity);
         Started { config: (), identity, log, runtime, listener }
     }
 

@@ -11,9 +11,9 @@ use firecamp_core::contract::exit::Exit;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Arguments, compatible};
-use crate::config::{Identity, InitConfig, LogConfig, LogFormat, StopConfig};
+use crate::config::{AgentConfig, Identity, InitConfig, LogConfig, LogFormat, StopConfig};
 use crate::fault::{Faults, escaped};
-use crate::flags::{InitFlags, LogFlags, StopFlags};
+use crate::flags::{AgentFlags, InitFlags, LogFlags, StopFlags};
 use crate::parse;
 use crate::pod::Surroundings;
 use crate::process::Started;
@@ -28,7 +28,7 @@ pub fn init() -> Result<Started<InitConfig>, ExitCode> {
         note("TESTMODE is true: nothing is done");
         return Err(ExitCode::SUCCESS);
     }
-    begin(|flags: &InitFlags| &flags.log, InitConfig::parse, |config| &config.identity)
+    begin(|flags: &InitFlags| &flags.log, InitConfig::parse, |config| Some(&config.identity))
 }
 
 /// The stop container's start. An `Err` is a process that has ended already.
@@ -47,7 +47,12 @@ pub fn stop() -> Result<Started<StopConfig>, ExitCode> {
         note("TESTMODE is true: nothing is done");
         return Err(ExitCode::SUCCESS);
     }
-    begin(|flags: &StopFlags| &flags.log, StopConfig::parse, |config| &config.identity)
+    begin(|flags: &StopFlags| &flags.log, StopConfig::parse, |config| Some(&config.identity))
+}
+
+/// The agent's start. An `Err` is a process that has ended already.
+pub fn agent() -> Result<Started<AgentConfig>, ExitCode> {
+    begin(|flags: &AgentFlags| &flags.log, AgentConfig::parse, |_config| None)
 }
 
 /// As in the original, what is no boolean counts as false.
@@ -77,7 +82,7 @@ fn listening() -> Result<(Runtime, Listener), ExitCode> {
 fn begin<F: Parser + CommandFactory, C>(
     log_flags: fn(&F) -> &LogFlags,
     parse: fn(&F, &Surroundings, Faults) -> Result<C, Faults>,
-    identity: fn(&C) -> &Identity,
+    identity: fn(&C) -> Option<&Identity>,
 ) -> Result<Started<C>, ExitCode> {
     let (runtime, listener) = listening()?;
     let (flags, ignored) = flags::<F>(std::env::args_os()).map_err(|error| not_flags(&error))?;
@@ -90,7 +95,7 @@ fn begin<F: Parser + CommandFactory, C>(
     }
     let config = parse(&flags, &Surroundings::look(), faults);
     let config = config.map_err(|faults| refuse(faults.list(), &log))?;
-    let identity = identity(&config).clone();
+    let identity = identity(&config).cloned();
     Ok(Started { config, identity, log, runtime, listener })
 }
 

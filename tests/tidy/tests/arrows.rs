@@ -57,7 +57,7 @@ fn no_container_links_a_simulator() {
     let simulator = |name: &str| {
         matches!(name, "firecamp-apiserver" | "firecamp-sim" | "firecamp-vpc" | "vpcbox")
     };
-    for own in ["firecamp-initcontainer", "firecamp-stopcontainer"] {
+    for own in ["firecamp-initcontainer", "firecamp-stopcontainer", "firecamp-agent"] {
         none_of(&GRAPH.links(own), simulator, own);
     }
     none_of(&GRAPH.links("firecamp-cli"), |name| name == "firecamp-sim", "firecamp-cli");

@@ -64,7 +64,8 @@ impl InitConfig {
         mut faults: Faults,
     ) -> Result<Self, Faults> {
         let InitFlags { identity, registry, address, log: _parsed_before } = flags;
-        let cluster = faults.required(super::cluster(identity), super::cluster_name);
+        let cluster =
+            faults.required(super::cluster(identity.cluster.as_ref()), super::cluster_name);
         let service = faults.required(super::service(identity), super::service_name);
         let identity = super::identity(identity, around, &mut faults);
         if let (Some(identity), Some(service)) = (&identity, &service) {

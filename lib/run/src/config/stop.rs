@@ -37,7 +37,8 @@ impl StopConfig {
         mut faults: Faults,
     ) -> Result<Self, Faults> {
         let StopFlags { mode, identity, registry, release, log: _parsed_before } = flags;
-        let cluster = faults.optional(super::cluster(identity), super::cluster_name);
+        let cluster =
+            faults.optional(super::cluster(identity.cluster.as_ref()), super::cluster_name);
         let service = faults.optional(super::service(identity), super::service_name);
         let identity = super::identity(identity, around, &mut faults);
         if let (Some(identity), Some(service)) = (&identity, &service) {

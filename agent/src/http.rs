@@ -1,0 +1,130 @@
+//! `/livez`, `/readyz` and `/metrics`, for this machine alone.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::status::Status;
+
+/// So many connections are served at once; others wait.
+const AT_ONCE: usize = 8;
+/// A connection may take so long in all: it asks for one small page.
+const WITHIN: Duration = Duration::from_secs(5);
+const TEXT: &str = "text/plain; charset=utf-8";
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Serves until the end.
+pub(crate) async fn serve(listener: TcpListener, status: &Status, end: &CancellationToken) {
+    let lanes = std::iter::repeat_with(|| lane(&listener, status)).take(AT_ONCE);
+    let all = join_all(lanes.collect());
+    tokio::select! {
+        () = end.cancelled() => {}
+        () = all => {}
+    }
+}
+
+/// One connection after the other.
+async fn lane(listener: &TcpListener, status: &Status) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _from)) => connection(stream, status).await,
+            Err(why) => {
+                tracing::warn!(error = %why, "A connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn join_all(lanes: Vec<impl Future<Output = ()>>) {
+    let mut lanes: Vec<_> = lanes.into_iter().map(Box::pin).collect();
+    std::future::poll_fn(|context| {
+        let mut pending = false;
+        for lane in &mut lanes {
+            pending |= lane.as_mut().poll(context).is_pending();
+        }
+        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+    })
+    .await;
+}
+
+async fn connection(stream: TcpStream, status: &Status) {
+    let service = service_fn(|request: Request<Incoming>| async move {
+        Ok::<_, Infallible>(answer(request.method(), request.uri().path(), status))
+    });
+    let mut server = http1::Builder::new();
+    // A connection for one request: a lane is never kept by somebody who asks nothing.
+    let served = server.keep_alive(false).serve_connection(TokioIo::new(stream), service);
+    match timeout(WITHIN, served).await {
+        Ok(Ok(())) => {}
+        Ok(Err(why)) => tracing::debug!(error = %why, "A connection has failed"),
+        Err(_elapsed) => tracing::debug!("A connection took too long"),
+    }
+}
+
+fn answer(method: &Method, path: &str, status: &Status) -> Response<Full<Bytes>> {
+    if method != Method::GET {
+        return page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".to_owned());
+    }
+    match path {
+        "/livez" => probe(status.is_live(), "the loop does not come round\n"),
+        "/readyz" => probe(status.is_ready(), "not observed and reconciled yet\n"),
+        "/metrics" => status.metrics().map_or_else(
+            |why| page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{why}\n")),
+            |text| page(StatusCode::OK, OPENMETRICS, text),
+        ),
+        _ => page(StatusCode::NOT_FOUND, TEXT, "/livez, /readyz or /metrics\n".to_owned()),
+    }
+}
+
+fn probe(well: bool, why_not: &str) -> Response<Full<Bytes>> {
+    if well {
+        page(StatusCode::OK, TEXT, "ok\n".to_owned())
+    } else {
+        page(StatusCode::SERVICE_UNAVAILABLE, TEXT, why_not.to_owned())
+    }
+}
+
+fn page(code: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(method: &Method, path: &str, status: &Status) -> u16 {
+        answer(method, path, status).status().as_u16()
+    }
+
+    #[test]
+    fn an_agent_is_ready_once_it_has_reconciled() {
+        let status = Status::default();
+        assert_eq!(code(&Method::GET, "/livez", &status), 200);
+        assert_eq!(code(&Method::GET, "/readyz", &status), 503);
+        status.is_ready_now();
+        assert_eq!(code(&Method::GET, "/readyz", &status), 200);
+    }
+
+    #[test]
+    fn only_known_pages_are_given_and_nothing_is_taken() {
+        let status = Status::default();
+        assert_eq!(code(&Method::GET, "/metrics", &status), 200);
+        assert_eq!(code(&Method::GET, "/", &status), 404);
+        assert_eq!(code(&Method::POST, "/metrics", &status), 405);
+    }
+}

@@ -1,0 +1,48 @@
+//! The agent's configuration.
+
+use std::net::SocketAddr;
+
+use firecamp_core::contract::env;
+use firecamp_core::ids::{ClusterName, NodeName};
+
+use super::Places;
+use crate::fault::{Faults, Setting};
+use crate::flags::AgentFlags;
+use crate::parse;
+use crate::pod::Surroundings;
+
+/// The agent's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentConfig {
+    /// The cluster whose ENIs may be overridden.
+    pub cluster: ClusterName,
+    /// The agent's node.
+    pub node: NodeName,
+    /// Where probes and metrics are served: a loopback address.
+    pub listen: SocketAddr,
+    /// Where the records and the locks are.
+    pub places: Places,
+}
+
+impl AgentConfig {
+    pub(crate) fn parse(
+        flags: &AgentFlags,
+        around: &Surroundings,
+        mut faults: Faults,
+    ) -> Result<Self, Faults> {
+        let AgentFlags { node, registry, log: _parsed_before } = flags;
+        let cluster = faults.required(super::cluster(node.cluster.as_ref()), super::cluster_name);
+        let listen = Setting::new("listen", env::LISTEN, node.listen.as_ref());
+        let listen = faults.required(listen, parse::loopback);
+        let node = super::node(node.node_name.as_ref(), around, &mut faults);
+        let places = super::places(registry, &mut faults);
+        let config = cluster.zip(node).zip(listen).zip(places);
+        let config = config.map(|(((cluster, node), listen), places)| Self {
+            cluster,
+            node,
+            listen,
+            places,
+        });
+        faults.unless(config)
+    }
+}
