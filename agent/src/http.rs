@@ -63,10 +63,10 @@ async fn connection(stream: TcpStream, status: &Status) {
     let service = service_fn(|request: Request<Incoming>| async move {
         Ok::<_, Infallible>(answer(request.method(), request.uri().path(), status))
     });
-    let mut server = http1::Builder::new();
+    let mut http = http1::Builder::new();
     // A connection for one request: a lane is never kept by somebody who asks nothing.
-    let served = server.keep_alive(false).serve_connection(TokioIo::new(stream), service);
-    match timeout(WITHIN, served).await {
+    let exchange = http.keep_alive(false).serve_connection(TokioIo::new(stream), service);
+    match timeout(WITHIN, exchange).await {
         Ok(Ok(())) => {}
         Ok(Err(why)) => tracing::debug!(error = %why, "A connection has failed"),
         Err(_elapsed) => tracing::debug!("A connection took too long"),

@@ -64,9 +64,9 @@ impl World {
         let held = lock.is_some_and(|last| last.hold == Hold::Held);
         let wanted = held || is_attached_at(record, node, names);
         let known = wanted.then(|| self.identity(node, names, now))?;
-        let named = record.attachment.as_ref()?.eni.as_ref();
-        let named = known.enis.iter().find(|eni| Some(&eni.id) == named);
-        let eni = named.or_else(|| known.choose(EniRule::Auto, |_any| true))?;
+        let recorded = record.attachment.as_ref()?.eni.as_ref();
+        let recorded = known.enis.iter().find(|eni| Some(&eni.id) == recorded);
+        let eni = recorded.or_else(|| known.choose(EniRule::Auto, |_any| true))?;
         let target = kernel_target(record.address, eni);
         let view = self.node(node).kernel.observe(&target, now);
         Some((target, view))

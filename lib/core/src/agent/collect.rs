@@ -118,6 +118,9 @@ impl Collector {
     /// Takes a pass in, and names what is due: it has had no record in two passes, this one among
     /// them, that are the grace period apart.
     pub fn pass(&mut self, pass: &Pass, now: Moment) -> Vec<Leftover> {
+        // A record that was seen clears its address of every suspicion, also of what this pass
+        // could not read.
+        self.suspects.retain(|known, _| pass.claimed.get(&known.address()) != Some(&true));
         let [kernel, enis] = pass.candidates();
         let mut due = Vec::new();
         let of_kernel = |found: &Leftover| matches!(found, Leftover::Kernel(_));
@@ -131,13 +134,8 @@ impl Collector {
     }
 
     fn suspect(&mut self, pass: &Pass, found: &Leftover, now: Moment) -> bool {
-        match pass.is_unclaimed(found) {
-            Some(true) => {}
-            Some(false) => {
-                self.suspects.remove(found);
-                return false;
-            }
-            None => return false,
+        if pass.is_unclaimed(found) != Some(true) {
+            return false;
         }
         let new = Suspicion { since: now, passes: 0 };
         let known = self.suspects.entry(found.clone()).or_insert(new);
