@@ -1,6 +1,6 @@
 //! The CustomResourceDefinitions of `firecamp.io`, made from the same types that the registries
 //! read and write, and kept in `deploy/crds`. What a type of Rust cannot say is added here by the
-//! path of the field: bounds ([`mod@bounds`]) and rules in CEL ([`mod@rules`]). A path that leads
+//! path of the field: bounds (`bounds`) and rules in CEL (`rules`). A path that leads
 //! nowhere is an error, so neither can outlive its field.
 
 mod bounds;
