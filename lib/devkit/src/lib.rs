@@ -17,6 +17,7 @@ pub use layout::Layout;
 /// The packages that are built, each with a binary of the same name.
 const INIT: &str = "firecamp-initcontainer";
 const STOP: &str = "firecamp-stopcontainer";
+const AGENT: &str = "firecamp-agent";
 const VPCBOX: &str = "vpcbox";
 
 /// Why there are no binaries.
@@ -56,6 +57,8 @@ pub struct Binaries {
     pub init: PathBuf,
     /// The stop container.
     pub stop: PathBuf,
+    /// The agent.
+    pub agent: PathBuf,
     /// The VPC in a box.
     pub vpcbox: PathBuf,
 }
@@ -98,7 +101,7 @@ pub fn build(layout: &Layout) -> Result<Binaries, BuildError> {
     if whole {
         command.arg("--workspace");
     }
-    for package in [INIT, STOP, VPCBOX] {
+    for package in [INIT, STOP, AGENT, VPCBOX] {
         if !whole {
             command.args(["--package", package]);
         }
@@ -146,7 +149,12 @@ fn chosen(built: &[(String, PathBuf)]) -> Result<Binaries, BuildError> {
         let found = built.iter().find(|(name, _)| name == wanted);
         found.map(|(_, path)| path.clone()).ok_or(BuildError::Unnamed(wanted))
     };
-    Ok(Binaries { init: find(INIT)?, stop: find(STOP)?, vpcbox: find(VPCBOX)? })
+    Ok(Binaries {
+        init: find(INIT)?,
+        stop: find(STOP)?,
+        agent: find(AGENT)?,
+        vpcbox: find(VPCBOX)?,
+    })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 )]
 
 mod again;
+mod agent;
 mod budget;
 mod crashes;
 mod dry;

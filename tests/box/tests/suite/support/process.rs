@@ -200,6 +200,13 @@ impl Ended {
         report
     }
 
+    /// An agent has ended because it was told to.
+    #[track_caller]
+    pub(crate) fn well(&self) {
+        assert_eq!(self.code, Some(0), "{}", self.log);
+        assert_eq!(self.report()["result"], "succeeded");
+    }
+
     /// It killed itself where it was told to.
     #[track_caller]
     pub(crate) fn crashed(&self) {

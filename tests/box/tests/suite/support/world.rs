@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use firecamp_core::contract::env;
 use firecamp_core::ids::Member;
 use firecamp_core::outside::Registry;
 use firecamp_core::record::{MemberRecords, StaticIp, Stored};
@@ -19,7 +20,7 @@ use vpcbox::clock::Clock;
 use vpcbox::protocol::Call;
 use vpcbox::testing::{Options, RunningBox};
 
-use super::process::{Process, Traces};
+use super::process::{Ended, Process, Traces};
 
 /// Four nodes in two zones, a client and a stranger in the first. Big instances, so that many
 /// members have a place on each.
@@ -128,6 +129,32 @@ impl World {
         Process::start(&mut command, self.traces(words[0]), self.clock)
     }
 
+    /// The agent of a node, which is ready when this returns. Each has a port of its own node.
+    #[track_caller]
+    pub(crate) fn agent(&self, node: &str) -> Process {
+        let mut agent = self.start_agent(node);
+        agent.logs("The agent is ready");
+        agent
+    }
+
+    fn start_agent(&self, node: &str) -> Process {
+        let mut command = self.command(node, &binaries().agent);
+        let traces = self.traces(&format!("agent-{node}"));
+        command
+            .env(env::CLUSTER, "prod")
+            .env(env::NODE_NAME, node)
+            .env(env::REGISTRY, format!("file://{}", self.registry_dir().display()))
+            .env(env::LOG_FORMAT, "json")
+            .env(env::TERMINATION_LOG, &traces.words);
+        Process::start(&mut command, traces, self.clock)
+    }
+
+    /// An agent that cannot begin; its end.
+    #[track_caller]
+    pub(crate) fn no_agent(&self, node: &str) -> Ended {
+        self.start_agent(node).end()
+    }
+
     /// The path of the tests' own tool.
     pub(crate) fn tool_path() -> &'static Path {
         Path::new(TOOL)
@@ -176,6 +203,13 @@ impl World {
         calls.retain(|call| {
             call.service == "ec2" && call.parameters.values().any(|value| *value == name)
         });
+        calls
+    }
+
+    /// Calls to EC2 that a node has made after that number.
+    pub(crate) fn calls_of(&self, node: &str, since: u64) -> Vec<Call> {
+        let mut calls = self.ask().calls(since).unwrap();
+        calls.retain(|call| call.service == "ec2" && call.caller == node);
         calls
     }
 

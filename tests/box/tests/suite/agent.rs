@@ -1,0 +1,105 @@
+//! The agent on a node: what it mends, how fast, and that its own life changes nothing.
+
+use std::net::Ipv4Addr;
+
+use serde_json::Value;
+
+use crate::support::eventually;
+use crate::support::member::{Cost, Member};
+use crate::support::process::Process;
+use crate::support::world::World;
+
+const NODE: &str = "node-a";
+
+/// Strips the address; so many milliseconds later it is back.
+#[track_caller]
+fn strip(world: &World, address: Ipv4Addr) -> f64 {
+    let ended = world.tool(NODE, &["strip", &address.to_string()]).end();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    let text = ended.out.trim().strip_prefix("back after ").expect("a time").to_owned();
+    text.parse::<f64>().unwrap() / 1_000.0
+}
+
+/// The lines of an agent's log that tell of the errands that it began.
+fn errands(agent: &Process) -> Vec<String> {
+    let log = agent.log();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let begun = lines.filter(|line| line["message"] == "An errand begins");
+    begun.map(|line| line["duty"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// SIGTERM, and a good end.
+#[track_caller]
+fn ends_well(agent: Process) {
+    agent.terminate();
+    agent.end().well();
+}
+
+#[test]
+fn f063_what_something_strips_is_back_in_the_kernel_of_its_node() {
+    let world = World::start();
+    let mut member = Member::new(&world, "redis-0");
+    let pod = member.pod("pod-1", NODE);
+    let up = member.comes_up(&pod);
+    let agent = world.agent(NODE);
+    let times: Vec<f64> = (0..10).map(|_| strip(&world, member.address())).collect();
+    println!("stripped and restored within milliseconds: {times:?}");
+    // Of its own accord it looks every ten seconds: this is the kernel's news.
+    assert!(times.iter().all(|time| *time < 5_000.0), "{times:?}");
+    eventually("ten restores in the log", || {
+        let begun = errands(&agent);
+        assert!(begun.iter().all(|duty| duty == "restore"), "{begun:?}");
+        (begun.len() >= 10).then_some(())
+    });
+    member.is_well(&pod, &up.started);
+    ends_well(agent);
+}
+
+#[test]
+fn f033_f040_an_agent_that_ends_and_begins_again_changes_nothing() {
+    let world = World::start();
+    let mut member = Member::new(&world, "redis-0");
+    let pod = member.pod("pod-1", NODE);
+    let up = member.comes_up(&pod);
+    let (record, since) = (world.record(member.address()), world.now());
+    let mut watch = world.tool(NODE, &["watch", &member.address().to_string()]);
+    watch.prints("watching");
+    let before = world.kernel(NODE);
+    for _ in 0..3 {
+        let agent = world.agent(NODE);
+        assert_eq!(errands(&agent), [""; 0]);
+        ends_well(agent);
+    }
+    // A second one beside the first is refused, and the first goes on.
+    let agent = world.agent(NODE);
+    world.no_agent(NODE).failed(17, "NodeUnsuitable", &["another agent runs on this node"]);
+    drop(agent);
+    let killed = world.agent(NODE);
+    assert_eq!(errands(&killed), [""; 0]);
+
+    let cost = Cost::of(&world.calls_of(NODE, since), NODE);
+    assert_eq!((cost.mutating, cost.moves), (0, 0), "{cost:?}");
+    assert_eq!(watch.out().trim(), "watching", "the kernel's address never went or came");
+    assert_eq!(world.kernel(NODE), before);
+    assert_eq!(world.record(member.address()), record);
+    member.is_well(&pod, &up.started);
+}
+
+#[test]
+fn f032_the_old_node_gives_way_when_a_member_has_moved_without_its_stop() {
+    let world = World::start();
+    let mut member = Member::new(&world, "redis-0");
+    let first = member.pod("pod-1", NODE);
+    drop(member.comes_up(&first).server);
+    let agent = world.agent(NODE);
+    let second = member.pod("pod-2", "node-b");
+    let up = member.comes_up(&second);
+    let text = format!("{}/", member.address());
+    eventually("the old node has given way", || {
+        let left = world.kernel(NODE).iter().any(|line| line.starts_with(&text));
+        (!left).then_some(())
+    });
+    assert!(errands(&agent).iter().all(|duty| duty == "give-way"), "{:?}", errands(&agent));
+    member.is_well(&second, &up.started);
+    ends_well(agent);
+}
