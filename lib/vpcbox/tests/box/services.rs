@@ -1,5 +1,7 @@
 //! The metadata service and EC2's endpoint over the wire, the call log, faults and terminations.
 
+use std::io::Read as _;
+use std::process::Stdio;
 use std::time::Duration;
 
 use vpcbox::protocol::Condition;
@@ -91,7 +93,12 @@ fn ec2_refuses_an_unsigned_request_with_its_own_xml() {
 fn a_reboot_ends_the_processes_of_a_node_and_gives_it_its_links_again() {
     as_everybody(|user| {
         let mut running = user.start();
-        let mut sleeper = running.exec("node-a", "sleep").arg("1000").spawn().unwrap();
+        let mut sleeper = running.exec("node-a", "sh");
+        sleeper.args(["-c", "echo here; exec sleep 1000"]).stdout(Stdio::piped());
+        let mut sleeper = sleeper.spawn().unwrap();
+        // What enters the node only after the reboot lives on.
+        let mut here = [0; 4];
+        sleeper.stdout.as_mut().unwrap().read_exact(&mut here).unwrap();
         let reboot = Act::Reboot { node: "node-a".to_owned(), imds_missing_ms: 60_000 };
         running.client().act(reboot).unwrap();
         assert!(!sleeper.wait().unwrap().success(), "it was killed");
