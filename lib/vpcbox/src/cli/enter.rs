@@ -6,8 +6,10 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
+use nix::unistd::getppid;
 
 use super::arguments::{ExecArguments, RunArguments, Where};
 use crate::boot::Boot;
@@ -109,6 +111,10 @@ pub(super) fn guest(words: &[OsString]) -> Result<u8, Failure> {
     supervise::unblock()?;
     prctl::set_pdeathsig(Signal::SIGKILL)
         .map_err(|e| Failure::kernel("tie to", "its parent", e))?;
+    // 0 is a parent outside the box. One that died before the tie has left it to the box's init.
+    if getppid().as_raw() != 0 {
+        return Err(Failure::kernel("tie to", "its parent", Errno::ESRCH));
+    }
     let (program, rest) = split(words)?;
     let source = Command::new(program).args(rest).exec();
     Err(Failure::command(program, source))
