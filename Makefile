@@ -18,7 +18,8 @@ LEVEL ?= model
 SIM_FLAGS ?=
 
 .PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release bench \
-	test-user test-apiserver test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean
+	steady test-user test-apiserver test-moto test-volumes coverage crashes fuzz sim mutants docs \
+	bless clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,11 +68,14 @@ test: ## All tests that run anywhere: the same as `cargo test`
 model: ## Every world of the model, explored to the end, and a table of them
 	cargo run --release --locked -p firecamp-model -- check
 
-demo: ## The demo: three nodes, real packets, a member that keeps its address
+demo: ## The demo: four nodes, real packets, a member that keeps its address
 	cargo demo
 
 demo-release: ## The same with optimised binaries, for the figures that count
 	cargo demo --release
+
+steady: ## A quiet node for ten minutes: few EC2 calls, no write, no growth (STEADY=flags)
+	cargo run --locked --bin firecamp-bench -- steady $(STEADY)
 
 bench: ## The figures: builds, measures, keeps them and writes docs/PERFORMANCE.md (BENCH=flags)
 	cargo run --release --locked --package firecamp-bench -- run $(BENCH)

@@ -1,30 +1,37 @@
 //! The loop: observe, plan, apply, tell. News of the kernel are acted on at once; whatever is slow
-//! to answer is asked beside the loop.
+//! to answer is asked beside the loop, and comes back as [`News`].
+
+mod collect;
+mod duties;
+mod ec2;
+mod kernel;
+mod node;
+mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::agent::{Collector, Duty, Leftover, Pass, Seen, Sight, plan};
+use firecamp_core::agent::{Budget, Collector, Pass};
 use firecamp_core::failure::HostFailure;
-use firecamp_core::ids::{ClusterName, Epoch, PodUid};
-use firecamp_core::machine::{Mended, Outcome};
-use firecamp_core::outside::{Holder, HostNet};
-use firecamp_core::record::State;
+use firecamp_core::ids::{ClusterName, EniId, NodeName};
 use firecamp_core::time::Moment;
-use firecamp_engine::Ended;
-use firecamp_host::{Change, Monitor};
-use firecamp_run::config::AgentConfig;
+use firecamp_host::LinkSeen;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::errands::{Busy, Rest, has_mended, kind, name, tell};
+use self::kernel::Stale;
+use crate::enis::Raiser;
+use crate::errands::{Busy, Rest};
 use crate::keep::Keep;
+use crate::outside::{KernelNews, Outside, World};
+use crate::preflight::Preflight;
+use crate::publish::Bulletin;
 use crate::source::Source;
-use crate::state::Observed;
-use crate::status::{Errands, Status, System};
-use crate::work::{News, Outside};
+use crate::state::{Failing, Observed};
+use crate::status::{Status, System};
+use crate::work::News;
 
 /// How often the loop comes round of its own accord.
 const TICK: Duration = Duration::from_secs(1);
@@ -34,21 +41,19 @@ const METADATA_EVERY: u32 = 5;
 const KERNEL_EVERY: u32 = 10;
 /// How often what nobody claims is looked for.
 const COLLECT_EVERY: u32 = 60;
-
-/// What of the kernel has to be looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Stale {
-    Nothing,
-    Some(BTreeSet<Ipv4Addr>),
-    All,
-}
+/// How often the node's files are read again: what they say seldom changes.
+const FILES_EVERY: u32 = 600;
 
 /// The agent of a node.
-pub(crate) struct Agent<'a, S> {
+pub(crate) struct Agent<'a, W: World> {
     cluster: ClusterName,
-    outside: Outside<S>,
+    outside: Outside<W>,
     keep: Keep,
     status: &'a Status,
+    bulletin: &'a Bulletin,
+    /// When the bulletin was told last.
+    bulletin_at: Option<Instant>,
+    failing: Failing,
     origin: Instant,
     state: Observed,
     stale: Stale,
@@ -62,25 +67,42 @@ pub(crate) struct Agent<'a, S> {
     leftovers: Vec<Ipv4Addr>,
     /// The pass whose records are being looked for.
     pass: Option<Pass>,
+    /// What EC2 has and no record claims, as it was told last.
+    unclaimed: BTreeSet<(EniId, Ipv4Addr)>,
     listing: bool,
+    /// The registry has told of something since it was listed last.
+    list_again: bool,
+    /// What the node had when the registry was asked last.
+    asked_for: Option<BTreeSet<Ipv4Addr>>,
     identifying: bool,
+    /// How often EC2 may be asked.
+    budget: Budget,
+    /// What was on record when the look at EC2 began that is under way.
+    looking: Option<BTreeMap<Ipv4Addr, EniId>>,
+    reading_files: bool,
+    preflight: Preflight,
+    links: Vec<LinkSeen>,
+    raiser: Raiser,
     ticks: u32,
 }
 
-impl<'a, S: Source> Agent<'a, S> {
+impl<'a, W: World> Agent<'a, W> {
     pub(crate) fn new(
-        config: &AgentConfig,
-        outside: Outside<S>,
+        (node, cluster): (NodeName, ClusterName),
+        outside: Outside<W>,
         keep: Keep,
-        status: &'a Status,
+        (status, bulletin): (&'a Status, &'a Bulletin),
     ) -> Self {
-        let (node, cluster) = (config.node.clone(), config.cluster.clone());
+        let preflight = Preflight::new(cluster.clone());
         let state = Observed::new(node, cluster.clone(), keep.last());
         Self {
             cluster,
             outside,
             keep,
             status,
+            bulletin,
+            bulletin_at: None,
+            failing: Failing::new(),
             origin: Instant::now(),
             state,
             stale: Stale::All,
@@ -90,8 +112,17 @@ impl<'a, S: Source> Agent<'a, S> {
             collector: Collector::default(),
             leftovers: Vec::new(),
             pass: None,
+            unclaimed: BTreeSet::new(),
             listing: false,
+            list_again: false,
+            asked_for: None,
             identifying: false,
+            budget: ec2::budget(),
+            looking: None,
+            reading_files: false,
+            preflight,
+            links: Vec::new(),
+            raiser: Raiser::default(),
             ticks: 0,
         }
     }
@@ -103,26 +134,17 @@ impl<'a, S: Source> Agent<'a, S> {
     /// Runs until the end, or until the kernel tells nothing any more.
     pub(crate) async fn run(
         mut self,
-        mut monitor: Monitor,
+        kernel: impl KernelNews,
         end: &CancellationToken,
     ) -> Result<(), HostFailure> {
+        let source = self.outside.source();
         let mut work = JoinSet::new();
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let ended = loop {
-            tokio::select! {
-                () = end.cancelled() => break Ok(()),
-                news = monitor.changed() => match news {
-                    Ok(changes) => self.heard(changes),
-                    Err(failure) => break Err(failure),
-                },
-                Some(done) = work.join_next() => self.worked(done),
-                () = self.outside.changed() => self.list(&mut work),
-                _at = tick.tick() => self.tick(&mut work),
-            }
-            self.turn(end, &mut work).await;
+        let turns = async {
+            let ended = self.turns(kernel, &*source, end, &mut work).await;
+            end.cancel();
+            ended
         };
-        end.cancel();
+        let ((), ended) = tokio::join!(Box::pin(source.follow(end)), Box::pin(turns));
         // Errands end between two steps; what is only being read is given up.
         while !self.busy.is_empty() {
             let Some(done) = work.join_next().await else { break };
@@ -132,77 +154,88 @@ impl<'a, S: Source> Agent<'a, S> {
         ended
     }
 
-    fn heard(&mut self, changes: Vec<Change>) {
-        self.told.get_or_insert_with(Instant::now);
-        for change in changes {
-            match change {
-                Change::Address(address) => match &mut self.stale {
-                    Stale::All => {}
-                    Stale::Some(known) => {
-                        known.insert(address);
-                    }
-                    Stale::Nothing => self.stale = Stale::Some([address].into()),
-                },
-                Change::Overrun => {
-                    self.status.overruns.inc();
-                    self.stale = Stale::All;
-                }
-                Change::Link | Change::Routing => self.stale = Stale::All,
+    async fn turns(
+        &mut self,
+        mut kernel: impl KernelNews,
+        source: &W::Source,
+        end: &CancellationToken,
+        work: &mut JoinSet<News>,
+    ) -> Result<(), HostFailure> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = end.cancelled() => return Ok(()),
+                news = kernel.changed() => self.heard(news?),
+                Some(done) = work.join_next() => self.worked(done),
+                () = source.changed() => self.list_again = true,
+                _at = tick.tick() => self.tick(work),
             }
+            self.turn(end, work).await;
         }
     }
 
+    /// Asks the registry if it has told of something, or if the node has what it was not asked
+    /// about.
     fn list(&mut self, work: &mut JoinSet<News>) {
-        if !self.listing {
-            self.listing = true;
-            self.outside.list(self.state.known(), work);
+        let known = self.state.known();
+        let more = self.asked_for.as_ref().is_some_and(|asked| !known.is_subset(asked));
+        if self.listing || !(self.list_again || more) {
+            return;
         }
+        (self.listing, self.list_again) = (true, false);
+        self.asked_for = Some(known.clone());
+        self.outside.list(known, work);
     }
 
+    /// Whatever is asked every so often, each beside the loop.
     fn tick(&mut self, work: &mut JoinSet<News>) {
-        let due = |every: u32| self.ticks.is_multiple_of(every);
-        let (metadata, kernel) = (due(METADATA_EVERY), due(KERNEL_EVERY));
-        let collect = due(COLLECT_EVERY) && self.pass.is_none();
+        let ticks = self.ticks;
+        let due = |every: u32| ticks.is_multiple_of(every);
         self.ticks = self.ticks.wrapping_add(1);
-        if metadata && !self.identifying {
+        if due(METADATA_EVERY) && !self.identifying {
             self.identifying = true;
             self.outside.identify(work);
         }
-        if kernel {
+        if due(KERNEL_EVERY) {
             self.stale = Stale::All;
         }
-        if collect {
-            let pass = self.state.pass();
-            self.outside.look_for_claims(pass.wanted(), work);
-            self.pass = Some(pass);
+        if due(COLLECT_EVERY) {
+            self.look_for_claims(work);
         }
-        for record in self.state.unplaced(self.now()) {
-            self.outside.look_up(record, work);
+        if due(FILES_EVERY) {
+            self.look_at_files(work);
         }
+        self.ask_ec2(work);
     }
 
+    /// Takes in what a piece of work came to.
     fn worked(&mut self, done: Result<News, JoinError>) {
         match done {
             Ok(News::Listed(read)) => {
                 self.listing = false;
                 self.status.read(System::Registry, &read);
                 if let Ok(listing) = read {
+                    if let Some(pools) = &listing.pools {
+                        self.preflight.pools(pools);
+                    }
                     self.observed(|state| state.listed(listing));
                 }
             }
             Ok(News::Identified(read)) => {
                 self.identifying = false;
                 self.status.read(System::Metadata, &read);
+                self.preflight.identified(&read);
                 if let Ok(identity) = read {
-                    self.observed(|state| state.identified(identity.enis));
+                    self.observed(|state| state.identified(identity));
                 }
             }
-            Ok(News::Owned(address, read)) => {
-                self.status.read(System::Ec2, &read);
-                if let Ok(owner) = read {
-                    self.state.owned(address, &owner);
-                }
+            Ok(News::Interfaces(read)) => self.interfaces(read),
+            Ok(News::Files(facts)) => {
+                self.reading_files = false;
+                self.preflight.files(facts);
             }
+            Ok(News::Raised(eni, done)) => node::tell_raised(&eni, &done),
             Ok(News::Claimed(claimed)) => self.collect(claimed),
             Ok(News::Done(address, ended)) => self.done(address, &ended),
             // A bug of ours, which ends the process like any other.
@@ -218,147 +251,5 @@ impl<'a, S: Source> Agent<'a, S> {
         if self.state.targets() != before {
             self.stale = Stale::All;
         }
-    }
-
-    fn done(&mut self, address: Ipv4Addr, ended: &Ended) {
-        let Some(Busy { duty, begun }) = self.busy.remove(&address) else { return };
-        tell(&duty, address, ended);
-        let kind = kind(&duty);
-        let mended = has_mended(ended);
-        let last = self.rests.remove(&address).filter(|_| !mended);
-        if !mended {
-            self.rests.insert(address, Rest::after(last));
-        }
-        match ended {
-            Ended::Outcome(Outcome::Failed(_)) => {
-                self.status.failed.get_or_create(&Errands { kind }).inc();
-            }
-            Ended::Outcome(Outcome::Mended { what: Mended::Restored, .. }) => {
-                self.status.restored.observe(begun.elapsed().as_secs_f64());
-            }
-            Ended::Outcome(
-                Outcome::Attached(_) | Outcome::Released { .. } | Outcome::Mended { .. },
-            )
-            | Ended::Interrupted => {}
-        }
-        if let Duty::Reassert { .. } = duty {
-            self.state.reasserted(address);
-        }
-        // Locks change without a word of the kernel.
-        self.stale = Stale::All;
-    }
-
-    /// The second half of a pass: what is due is removed from the kernel; what EC2 has is told.
-    fn collect(&mut self, claimed: BTreeMap<Ipv4Addr, bool>) {
-        let Some(pass) = self.pass.take() else { return };
-        for found in self.collector.pass(&Pass { claimed, ..pass }, self.now()) {
-            match found {
-                Leftover::Kernel(address) => self.leftovers.push(address),
-                Leftover::Eni(eni, address) => {
-                    tracing::warn!(%address, %eni, "No record claims an address of this ENI");
-                }
-            }
-        }
-        self.status.unclaimed.set(i64::try_from(self.collector.suspects()).unwrap_or(i64::MAX));
-    }
-
-    /// Looks at what is stale, plans, and begins what there is to do.
-    async fn turn(&mut self, end: &CancellationToken, work: &mut JoinSet<News>) {
-        self.look().await;
-        let now = self.now();
-        let sight = self.state.sight(now);
-        self.tell(&sight);
-        let duties = plan(&sight, now);
-        if duties.is_empty() {
-            self.rests.clear();
-        }
-        for duty in duties {
-            self.begin(duty, end, work);
-        }
-        for address in std::mem::take(&mut self.leftovers) {
-            if let Some(duty) = self.collection(address) {
-                self.begin(duty, end, work);
-            }
-        }
-        if let Some(snapshot) = self.state.snapshot() {
-            self.keep.write(&snapshot);
-        }
-        self.told = None;
-        if self.state.is_complete() {
-            self.status.is_ready_now();
-        }
-        self.status.came_round();
-    }
-
-    /// Local reads of the kernel: milliseconds, and bounded by themselves.
-    async fn look(&mut self) {
-        let stale = std::mem::replace(&mut self.stale, Stale::Nothing);
-        if stale == Stale::Nothing {
-            return;
-        }
-        let survey = self.outside.host().survey().await;
-        self.status.read(System::Kernel, &survey);
-        let Ok(survey) = survey else {
-            self.stale = Stale::All;
-            return;
-        };
-        self.state.surveyed(survey);
-        for target in self.state.targets() {
-            let wanted = match &stale {
-                Stale::Nothing => false,
-                Stale::Some(some) => some.contains(&target.address),
-                Stale::All => true,
-            };
-            if !wanted {
-                continue;
-            }
-            let view = self.outside.host().observe(&target).await;
-            self.status.read(System::Kernel, &view);
-            match view {
-                Ok(view) => self.state.viewed(target, view),
-                Err(_told) => self.state.not_viewed(target.address),
-            }
-        }
-    }
-
-    /// One errand for each address at a time.
-    fn begin(&mut self, duty: Duty, end: &CancellationToken, work: &mut JoinSet<News>) {
-        let Some((address, member)) = self.state.subject(&duty) else { return };
-        let rests = self.rests.get(&address).is_some_and(|rest| Instant::now() < rest.until);
-        if rests || self.busy.contains_key(&address) {
-            return;
-        }
-        tracing::info!(%address, %member, duty = name(&duty), "An errand begins");
-        self.status.errands.get_or_create(&Errands { kind: kind(&duty) }).inc();
-        if let Duty::Reassert { .. } = duty {
-            self.state.reasserts(address, self.now());
-        }
-        let begun = self.told.unwrap_or_else(Instant::now);
-        self.busy.insert(address, Busy { duty: duty.clone(), begun });
-        let (cluster, end) = (self.cluster.clone(), end.clone());
-        self.outside.begin(duty, (address, member), (cluster, end), work);
-    }
-
-    /// Removed as whoever acted last on it here. Nobody on record: no epoch has ever been here.
-    fn collection(&self, address: Ipv4Addr) -> Option<Duty> {
-        let last = self.state.survey()?.locks.get(&address).map(|last| last.holder.clone());
-        let nobody = || PodUid::new("nobody").ok().map(|pod| Holder { pod, epoch: Epoch(0) });
-        last.or_else(nobody).map(|holder| Duty::Collect { address, holder })
-    }
-
-    fn tell(&self, sight: &Sight) {
-        let here = |seen: &&Seen| {
-            seen.record
-                .attachment
-                .as_ref()
-                .is_some_and(|a| a.node == sight.node && a.state == State::Attached)
-        };
-        let count = |which: fn(&Seen) -> bool| {
-            let all = sight.addresses.iter().filter(here).filter(|seen| which(seen));
-            i64::try_from(all.count()).unwrap_or(i64::MAX)
-        };
-        self.status.attached.set(count(|_| true));
-        self.status.lacking.set(count(|seen| seen.lacking.is_some()));
-        self.status.astray.set(count(|seen| seen.astray.is_some()));
     }
 }

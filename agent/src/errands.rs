@@ -4,9 +4,12 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::agent::Duty;
+use firecamp_core::ids::Member;
 use firecamp_core::machine::{Mended, Outcome};
 use firecamp_engine::Ended;
+use firecamp_publish::Notice;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::status::Kind;
 
@@ -18,21 +21,40 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Busy {
     pub(crate) duty: Duty,
+    pub(crate) member: Member,
     pub(crate) begun: Instant,
+    /// Ends it between two steps.
+    pub(crate) end: CancellationToken,
 }
 
-/// An address that is left alone for a while.
+impl Busy {
+    /// Whether the errand is in the way of the duty: what this node's kernel lacks or has too much
+    /// of waits for no EC2. A re-assert that ended early begins again after its pause.
+    pub(crate) fn hinders(&self, duty: &Duty) -> bool {
+        let local = matches!(duty, Duty::GiveWay { .. } | Duty::Restore { .. });
+        local && matches!(self.duty, Duty::Reassert { .. })
+    }
+}
+
+/// An address for which one kind of errand is not begun for a while.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rest {
-    pub(crate) until: Instant,
+    kind: Kind,
+    until: Instant,
     last: Duration,
 }
 
 impl Rest {
-    /// Twice as long as the last one.
-    pub(crate) fn after(last: Option<Self>) -> Self {
+    /// Twice as long as the last one of the same kind.
+    pub(crate) fn after(kind: Kind, last: Option<Self>) -> Self {
+        let last = last.filter(|rest| rest.kind == kind);
         let last = last.map_or(FIRST_REST, |rest| rest.last.saturating_mul(2)).min(LONGEST_REST);
-        Self { until: Instant::now() + last, last }
+        Self { kind, until: Instant::now() + last, last }
+    }
+
+    /// Whether that errand is not to begin yet.
+    pub(crate) fn holds_back(&self, duty: &Duty) -> bool {
+        self.kind == kind(duty) && Instant::now() < self.until
     }
 }
 
@@ -45,6 +67,17 @@ pub(crate) fn has_mended(ended: &Ended) -> bool {
     }
 }
 
+/// What is told of an errand that has mended something.
+pub(crate) fn notice(duty: &Duty, address: Ipv4Addr, mended: bool) -> Option<Notice> {
+    let notice = match duty {
+        Duty::Restore { .. } => Notice::Restored(address),
+        Duty::Reassert { .. } => Notice::Reasserted(address),
+        Duty::Release { .. } => Notice::Released(address),
+        Duty::GiveWay { .. } | Duty::Collect { .. } => return None,
+    };
+    mended.then_some(notice)
+}
+
 pub(crate) fn kind(duty: &Duty) -> Kind {
     match duty {
         Duty::GiveWay { .. } => Kind::GiveWay,
@@ -55,22 +88,55 @@ pub(crate) fn kind(duty: &Duty) -> Kind {
     }
 }
 
+/// What a duty names, as far as it names it: keys of the log.
+struct Keys<'a> {
+    epoch: Option<u64>,
+    pod: Option<&'a str>,
+    eni: Option<&'a str>,
+}
+
+fn keys(duty: &Duty) -> Keys<'_> {
+    match duty {
+        Duty::GiveWay { holder, .. }
+        | Duty::Restore { holder, .. }
+        | Duty::Collect { holder, .. } => {
+            Keys { epoch: Some(holder.epoch.0), pod: Some(holder.pod.as_str()), eni: None }
+        }
+        Duty::Release { pod, .. } => Keys { epoch: None, pod: Some(pod.as_str()), eni: None },
+        Duty::Reassert { epoch, eni, .. } => {
+            Keys { epoch: Some(epoch.0), pod: None, eni: Some(eni.as_str()) }
+        }
+    }
+}
+
+/// That an errand begins, in one line of the log.
+pub(crate) fn tell_begin(duty: &Duty, (address, member): (Ipv4Addr, &Member)) {
+    let (duty, Keys { epoch, pod, eni }) = (name(duty), keys(duty));
+    tracing::info!(%address, %member, duty, epoch, podUID = pod, eni, "An errand begins");
+}
+
 /// What an errand came to, in one line of the log.
-pub(crate) fn tell(duty: &Duty, address: Ipv4Addr, ended: &Ended) {
+pub(crate) fn tell(Busy { duty, member, .. }: &Busy, address: Ipv4Addr, ended: &Ended) {
+    let (duty, Keys { epoch, pod, eni }) = (name(duty), keys(duty));
     match ended {
         Ended::Outcome(Outcome::Failed(why)) => {
-            tracing::warn!(%address, duty = name(duty), reason = why.exit.reason(),
-                error = %why.message, "An errand has failed; it is planned anew");
+            tracing::warn!(%address, %member, duty, epoch, podUID = pod, eni,
+                reason = why.exit.reason(), error = %why.message,
+                "An errand has failed; it is planned anew");
         }
         Ended::Outcome(
             outcome @ (Outcome::Mended { .. } | Outcome::Released { .. } | Outcome::Attached(_)),
-        ) => tracing::info!(%address, duty = name(duty), ?outcome, "An errand has ended"),
-        Ended::Interrupted => tracing::info!(%address, duty = name(duty), "An errand was ended"),
+        ) => tracing::info!(%address, %member, duty, epoch, podUID = pod, eni, ?outcome,
+            "An errand has ended"),
+        Ended::Interrupted => {
+            tracing::info!(%address, %member, duty, epoch, podUID = pod, eni,
+                "An errand was ended");
+        }
     }
 }
 
 /// A duty's name in the log.
-pub(crate) fn name(duty: &Duty) -> &'static str {
+fn name(duty: &Duty) -> &'static str {
     match duty {
         Duty::GiveWay { .. } => "give-way",
         Duty::Release { .. } => "release",

@@ -21,6 +21,7 @@ use crate::status::Status;
 const AT_ONCE: usize = 8;
 /// A connection may take so long in all: it asks for one small page.
 const WITHIN: Duration = Duration::from_secs(5);
+const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -79,13 +80,32 @@ fn answer(method: &Method, path: &str, status: &Status) -> Response<Full<Bytes>>
     }
     match path {
         "/livez" => probe(status.is_live(), "the loop does not come round\n"),
-        "/readyz" => probe(status.is_ready(), "not observed and reconciled yet\n"),
+        "/readyz" => probe(
+            status.is_ready(),
+            "registry and kernel have not both been read yet; what the last snapshot shows is kept\n",
+        ),
         "/metrics" => status.metrics().map_or_else(
             |why| page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{why}\n")),
             |text| page(StatusCode::OK, OPENMETRICS, text),
         ),
-        _ => page(StatusCode::NOT_FOUND, TEXT, "/livez, /readyz or /metrics\n".to_owned()),
+        "/v1/node" => node(status),
+        _ => {
+            let known = "/livez, /readyz, /metrics or /v1/node\n";
+            page(StatusCode::NOT_FOUND, TEXT, known.to_owned())
+        }
     }
+}
+
+/// The `NodeAttachments` as it would be published now, and how old it is.
+fn node(status: &Status) -> Response<Full<Bytes>> {
+    let Some(report) = status.report() else {
+        let text = "nothing has been observed yet\n".to_owned();
+        return page(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
+    };
+    serde_json::to_string(&report).map_or_else(
+        |why| page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{why}\n")),
+        |text| page(StatusCode::OK, JSON, text),
+    )
 }
 
 fn probe(well: bool, why_not: &str) -> Response<Full<Bytes>> {
@@ -105,6 +125,8 @@ fn page(code: StatusCode, kind: &'static str, text: String) -> Response<Full<Byt
 
 #[cfg(test)]
 mod tests {
+    use firecamp_registry::api::{NodeAttachments, NodeAttachmentsStatus};
+
     use super::*;
 
     fn code(method: &Method, path: &str, status: &Status) -> u16 {
@@ -124,6 +146,10 @@ mod tests {
     fn only_known_pages_are_given_and_nothing_is_taken() {
         let status = Status::default();
         assert_eq!(code(&Method::GET, "/metrics", &status), 200);
+        assert_eq!(code(&Method::GET, "/v1/node", &status), 503, "nothing is known yet");
+        let object = NodeAttachments::new("node-1", None, NodeAttachmentsStatus::default());
+        status.would_publish(object);
+        assert_eq!(code(&Method::GET, "/v1/node", &status), 200);
         assert_eq!(code(&Method::GET, "/", &status), 404);
         assert_eq!(code(&Method::POST, "/metrics", &status), 405);
     }

@@ -1,16 +1,24 @@
 //! Where the agent learns which static IPs and pods concern its node.
 
+mod file;
+mod follow;
+mod kube;
+mod mirror;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use firecamp_core::failure::RegistryFailure;
-use firecamp_core::ids::Member;
+use firecamp_core::ids::{Member, NodeName};
 use firecamp_core::outside::PodView;
-use firecamp_core::record::{Pool, StaticIp, Stored};
-use firecamp_registry::FileRegistry;
-use tokio::sync::Mutex;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use firecamp_core::record::{Pool, StaticIp};
+use firecamp_registry::RegistryUrl;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::file::FileSource;
+pub(crate) use self::follow::{Told, follow};
+pub(crate) use self::kube::KubeSource;
+use crate::late::LateRegistry;
 
 /// What a source tells in one answer. What could not be read is left out, and never taken for
 /// absent.
@@ -27,59 +35,67 @@ pub(crate) struct Listing {
 }
 
 /// The static IPs and pods of a node, and changes of them.
-pub(crate) trait Source: Send + Sync + 'static {
+pub(crate) trait Source: 'static {
     /// Everything as it is now, or why nobody knows. `known` are addresses that the node's kernel
     /// or its locks have, whoever they belong to by now.
     fn look(
         &self,
         known: BTreeSet<Ipv4Addr>,
-    ) -> impl Future<Output = Result<Listing, RegistryFailure>> + Send;
+    ) -> impl Future<Output = Result<Listing, RegistryFailure>>;
 
     /// Waits until something may have changed. Cancelling it loses nothing.
-    fn changed(&self) -> impl Future<Output = ()> + Send;
+    fn changed(&self) -> impl Future<Output = ()>;
+
+    /// Runs beside the agent until the end.
+    fn follow(&self, end: &CancellationToken) -> impl Future<Output = ()>;
+
+    /// Whether what it tells is as new as it can be: nothing that it reads is away.
+    fn is_current(&self) -> bool;
 }
 
-/// How often files are looked at: they tell nobody of their changes.
-const POLL: Duration = Duration::from_secs(1);
-
-/// The file registry, in which a member's starter vouches for its pod.
-#[derive(Debug)]
-pub(crate) struct FileSource {
-    registry: FileRegistry,
-    poll: Mutex<Interval>,
+/// The source that goes with a registry.
+pub(crate) enum AnySource {
+    File(FileSource),
+    Kube(Box<KubeSource>),
 }
 
-impl FileSource {
-    pub(crate) fn new(registry: FileRegistry) -> Self {
-        let mut poll = interval(POLL);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { registry, poll: Mutex::new(poll) }
+impl AnySource {
+    pub(crate) fn new(url: &RegistryUrl, node: NodeName, registry: LateRegistry) -> Self {
+        match url {
+            RegistryUrl::File(_) => Self::File(FileSource::new(registry)),
+            RegistryUrl::InCluster | RegistryUrl::Kubeconfig(_) => {
+                Self::Kube(Box::new(KubeSource::new(node, registry)))
+            }
+        }
     }
 }
 
-impl Source for FileSource {
-    async fn look(&self, _known: BTreeSet<Ipv4Addr>) -> Result<Listing, RegistryFailure> {
-        let mut listing = Listing::default();
-        for (address, read) in self.registry.static_ips().await? {
-            match read {
-                Ok(Stored { object, .. }) => {
-                    listing.pods.insert(object.member.clone(), PodView::Vouched);
-                    listing.records.insert(address, object);
-                }
-                Err(why) => {
-                    tracing::warn!(%address, error = %why, "A record cannot be read");
-                    listing.unread.insert(address);
-                }
-            }
+impl Source for AnySource {
+    async fn look(&self, known: BTreeSet<Ipv4Addr>) -> Result<Listing, RegistryFailure> {
+        match self {
+            Self::File(source) => source.look(known).await,
+            Self::Kube(source) => source.look(known).await,
         }
-        match self.registry.pools().await {
-            Ok(pools) => listing.pools = Some(pools),
-            Err(why) => tracing::warn!(error = %why, "The pools cannot be read"),
-        }
-        Ok(listing)
     }
 
     async fn changed(&self) {
-        self.poll.lock().await.tick().await;
+        match self {
+            Self::File(source) => source.changed().await,
+            Self::Kube(source) => source.changed().await,
+        }
+    }
+
+    async fn follow(&self, end: &CancellationToken) {
+        match self {
+            Self::File(source) => source.follow(end).await,
+            Self::Kube(source) => source.follow(end).await,
+        }
+    }
+
+    fn is_current(&self) -> bool {
+        match self {
+            Self::File(source) => source.is_current(),
+            Self::Kube(source) => source.is_current(),
+        }
     }
 }

@@ -1,29 +1,24 @@
 //! What the agent has observed, and the sight that its planner is given. No I/O.
 
+mod facts;
+mod places;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use firecamp_core::agent::{Duty, KernelMark, Look, Memory, Pass, Sight, Snapshot};
 use firecamp_core::attach::kernel_target;
-use firecamp_core::ids::{ClusterName, EniId, Member, NodeName};
-use firecamp_core::node::Eni;
-use firecamp_core::outside::{KernelTarget, KernelView, Owner, PodView};
+use firecamp_core::ids::{ClusterName, EniId, InstanceId, Member, NodeName};
+use firecamp_core::lock::Hold;
+use firecamp_core::node::{Eni, NodeIdentity};
+use firecamp_core::outside::{KernelTarget, KernelView, PodView};
 use firecamp_core::record::{State, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_host::Survey;
 
+pub(crate) use self::facts::Failing;
+use self::places::Place;
 use crate::source::Listing;
-
-/// EC2 is asked for one address at most so often, and only if IMDS does not list it.
-pub(crate) const EC2_PAUSE: Duration = Duration::from_mins(1);
-
-/// Where an address is in EC2, as far as is known.
-#[derive(Debug, Clone, Default)]
-struct Place {
-    in_place: Option<bool>,
-    asked: Option<Moment>,
-}
 
 /// Everything that was observed last.
 #[derive(Debug)]
@@ -31,8 +26,8 @@ pub(crate) struct Observed {
     node: NodeName,
     cluster: ClusterName,
     enis: Vec<Eni>,
-    /// The ENIs come from the metadata service, not from a snapshot.
-    enis_seen: bool,
+    /// What the metadata service says; none as long as the ENIs are those of a snapshot.
+    identity: Option<NodeIdentity>,
     listing: Option<Listing>,
     /// The listing comes from the registry, not from a snapshot.
     listed: bool,
@@ -56,7 +51,7 @@ impl Observed {
             node,
             cluster,
             enis,
-            enis_seen: false,
+            identity: None,
             listing,
             listed: false,
             survey: None,
@@ -89,38 +84,11 @@ impl Observed {
         self.listed = true;
     }
 
-    /// Takes in what the metadata service lists: a presence confirms, an absence proves nothing.
-    pub(crate) fn identified(&mut self, enis: Vec<Eni>) {
-        self.enis = enis;
-        self.enis_seen = true;
-        for (address, eni) in self.attached() {
-            let place = self.places.entry(address).or_default();
-            let here = self.enis.iter().any(|one| one.id == eni && one.listed.contains(&address));
-            match place.in_place {
-                _ if here => place.in_place = Some(true),
-                Some(true) => place.in_place = None,
-                Some(false) | None => {}
-            }
-        }
-    }
-
-    /// Takes in whom EC2 shows.
-    pub(crate) fn owned(&mut self, address: Ipv4Addr, owner: &Owner) {
-        let Some(eni) = self.attached().remove(&address) else { return };
-        let here = matches!(owner, Owner::Eni(shown) if shown.id == eni);
-        self.places.entry(address).or_default().in_place = Some(here);
-    }
-
-    /// A re-assert has ended: where the address is has to be seen anew.
-    pub(crate) fn reasserted(&mut self, address: Ipv4Addr) {
-        self.places.entry(address).or_default().in_place = None;
-    }
-
     /// Takes in a complete look at the kernel.
     pub(crate) fn surveyed(&mut self, survey: Survey) {
         self.survey = Some(survey);
-        let attached = self.attached();
-        self.views.retain(|address, _| attached.contains_key(address));
+        let held = self.held();
+        self.views.retain(|address, _| held.contains_key(address));
     }
 
     /// Takes in what the kernel has of one target.
@@ -133,8 +101,18 @@ impl Observed {
         self.views.remove(&address);
     }
 
+    /// The instance, once the metadata service has said which one it is.
+    pub(crate) fn instance(&self) -> Option<InstanceId> {
+        self.identity.as_ref().map(|identity| identity.instance.clone())
+    }
+
+    /// The node's ENIs.
+    pub(crate) fn enis(&self) -> &[Eni] {
+        &self.enis
+    }
+
     /// The addresses that records have attached to this node, and their ENIs.
-    fn attached(&self) -> BTreeMap<Ipv4Addr, EniId> {
+    pub(crate) fn held(&self) -> BTreeMap<Ipv4Addr, EniId> {
         let records = self.listing.iter().flat_map(|listing| listing.records.values());
         let here = |record: &StaticIp| {
             let it = record.attachment.as_ref()?;
@@ -150,31 +128,21 @@ impl Observed {
             let eni = self.enis.iter().find(|eni| eni.id == id)?;
             Some(kernel_target(address, eni))
         };
-        self.attached().into_iter().filter_map(target).collect()
+        self.held().into_iter().filter_map(target).collect()
     }
 
-    /// What the node's kernel or locks have, whoever it belongs to.
+    /// What of ours is in the node's kernel, or held by its locks, whoever it belongs to.
     pub(crate) fn known(&self) -> BTreeSet<Ipv4Addr> {
-        let survey = self.survey.iter();
-        survey.flat_map(|all| all.kernel.keys().chain(all.locks.keys())).copied().collect()
+        let Some(survey) = &self.survey else { return BTreeSet::new() };
+        let ours = survey.kernel.iter().filter(|(_, mark)| **mark == KernelMark::Ours);
+        let held = survey.locks.iter().filter(|(_, last)| last.hold == Hold::Held);
+        let held = held.map(|(address, _)| *address);
+        ours.map(|(address, _)| *address).chain(held).collect()
     }
 
-    /// The addresses that EC2 is to be asked for now.
-    pub(crate) fn unplaced(&mut self, now: Moment) -> Vec<StaticIp> {
-        let attached = self.attached();
-        let Some(listing) = self.listing.as_ref().filter(|_| self.enis_seen) else {
-            return Vec::new();
-        };
-        let mut found = Vec::new();
-        for address in attached.keys() {
-            let place = self.places.entry(*address).or_default();
-            let asked = place.asked.is_some_and(|at| now.since(at) < EC2_PAUSE);
-            if place.in_place != Some(true) && !asked {
-                place.asked = Some(now);
-                found.extend(listing.records.get(address).cloned());
-            }
-        }
-        found
+    /// Whether the registry was seen to have a record of the address.
+    pub(crate) fn has_record(&self, address: Ipv4Addr) -> bool {
+        self.listing.as_ref().is_some_and(|listing| listing.records.contains_key(&address))
     }
 
     /// The planner's sight of everything.
@@ -227,7 +195,7 @@ impl Observed {
     pub(crate) fn pass(&self) -> Pass {
         Pass {
             kernel: self.survey.as_ref().map(|survey| survey.kernel.clone()),
-            enis: self.enis_seen.then(|| self.enis.clone()),
+            enis: self.identity.is_some().then(|| self.enis.clone()),
             pools: self.listing.as_ref().and_then(|listing| listing.pools.clone()),
             claimed: BTreeMap::new(),
         }
@@ -240,10 +208,10 @@ impl Observed {
 
     /// What the next agent on this node starts with: only what this one has seen itself.
     pub(crate) fn snapshot(&self) -> Option<Snapshot> {
-        let listing = self.listing.as_ref().filter(|_| self.listed && self.enis_seen)?;
-        let attached = self.attached();
+        let listing = self.listing.as_ref().filter(|_| self.listed && self.identity.is_some())?;
+        let held = self.held();
         let bare = |eni: &Eni| Eni { listed: BTreeSet::new(), prefixes: 0, ..eni.clone() };
-        let here = |record: &&StaticIp| attached.contains_key(&record.address);
+        let here = |record: &&StaticIp| held.contains_key(&record.address);
         Some(Snapshot {
             node: self.node.clone(),
             enis: self.enis.iter().map(bare).collect(),

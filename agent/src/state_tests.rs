@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use firecamp_core::agent::plan;
 use firecamp_core::ids::{Epoch, Member, PodUid};
+use firecamp_core::interface::Interface;
 use firecamp_core::lock::{Hold, LockRecord};
-use firecamp_core::outside::{Holder, OwnerEni};
+use firecamp_core::outside::Holder;
 use firecamp_core::record::Attachment;
 
 use super::*;
@@ -23,6 +26,32 @@ fn eni(listed: &[Ipv4Addr]) -> Eni {
         primary_address: Ipv4Addr::new(10, 0, 1, 10),
         listed: listed.iter().copied().collect(),
         prefixes: 0,
+    }
+}
+
+fn identity(listed: &[Ipv4Addr]) -> NodeIdentity {
+    NodeIdentity {
+        instance: parsed("i-0000000a"),
+        instance_type: "m5.large".to_owned(),
+        zone: parsed("us-east-1a"),
+        region: "us-east-1".to_owned(),
+        enis: vec![eni(listed)],
+    }
+}
+
+fn interface(addresses: &[Ipv4Addr]) -> Interface {
+    Interface {
+        id: parsed("eni-0000000a"),
+        subnet: parsed("subnet-0000000a"),
+        device_index: 0,
+        network_card: 0,
+        primary: Ipv4Addr::new(10, 0, 1, 10),
+        addresses: addresses.iter().copied().collect(),
+        prefixes: 0,
+        groups: BTreeSet::new(),
+        cluster: None,
+        no_manage: None,
+        operator: None,
     }
 }
 
@@ -83,7 +112,7 @@ fn at(seconds: u64) -> Moment {
 fn seen() -> Observed {
     let mut state = new(None);
     state.listed(listing());
-    state.identified(vec![eni(&[ADDRESS])]);
+    state.identified(identity(&[ADDRESS]));
     state
 }
 
@@ -117,33 +146,61 @@ fn a_record_that_cannot_be_read_any_more_stays_as_it_was() {
 }
 
 #[test]
-fn ec2_is_asked_once_a_minute_and_only_for_what_the_metadata_service_does_not_list() {
-    let mut state = seen();
-    assert_eq!(state.unplaced(at(0)), []);
-    state.identified(vec![eni(&[])]);
-    assert_eq!(state.unplaced(at(10)), [record()]);
-    assert_eq!(state.unplaced(at(69)), []);
-    assert_eq!(state.unplaced(at(70)), [record()]);
-    state.identified(vec![eni(&[ADDRESS])]);
-    assert_eq!(state.unplaced(at(200)), []);
+fn an_answer_of_ec2_is_wanted_for_what_the_metadata_service_does_not_list() {
+    let mut state = new(None);
+    state.listed(listing());
+    assert!(!state.has_unplaced(), "before the metadata service has answered");
+    state.identified(identity(&[ADDRESS]));
+    assert!(!state.has_unplaced());
+    state.identified(identity(&[]));
+    assert!(state.has_unplaced());
+    state.listed_by_ec2(&state.held(), &[interface(&[ADDRESS])]);
+    assert!(!state.has_unplaced());
+}
+
+fn is_astray(state: &mut Observed) -> bool {
+    state.sight(at(1)).addresses[0].astray.is_some()
 }
 
 #[test]
 fn f007_only_ec2_s_own_word_makes_an_address_astray() {
     let mut state = seen();
     state.surveyed(survey());
-    let astray = |state: &mut Observed| state.sight(at(1)).addresses[0].astray.is_some();
-    state.identified(vec![eni(&[])]);
-    assert!(!astray(&mut state), "an absence proves nothing");
-    state.owned(ADDRESS, &Owner::Nobody);
-    assert!(astray(&mut state));
-    let here = OwnerEni {
-        id: parsed("eni-0000000a"),
-        primary: false,
-        cluster: None,
-        instance: None,
-        description: String::new(),
-    };
-    state.owned(ADDRESS, &Owner::Eni(here));
-    assert!(!astray(&mut state));
+    state.identified(identity(&[]));
+    assert!(!is_astray(&mut state), "an absence proves nothing");
+    state.listed_by_ec2(&state.held(), &[interface(&[])]);
+    assert!(is_astray(&mut state));
+    state.listed_by_ec2(&state.held(), &[interface(&[ADDRESS])]);
+    assert!(!is_astray(&mut state));
+}
+
+#[test]
+fn f007_a_frozen_metadata_service_does_not_talk_ec2_down() {
+    let mut state = seen();
+    state.surveyed(survey());
+    state.listed_by_ec2(&state.held(), &[interface(&[])]);
+    state.identified(identity(&[ADDRESS]));
+    assert!(is_astray(&mut state), "it is listed, and EC2 has said that it is gone");
+    state.reasserted(ADDRESS);
+    state.identified(identity(&[ADDRESS]));
+    assert!(!is_astray(&mut state), "an errand has looked since");
+}
+
+#[test]
+fn what_came_to_this_node_during_a_look_is_not_judged_by_it() {
+    let mut state = seen();
+    state.surveyed(survey());
+    state.listed_by_ec2(&BTreeMap::new(), &[interface(&[])]);
+    assert!(!is_astray(&mut state));
+    let elsewhere = [(ADDRESS, parsed("eni-0000000b"))].into();
+    state.listed_by_ec2(&elsewhere, &[interface(&[])]);
+    assert!(!is_astray(&mut state));
+}
+
+#[test]
+fn an_eni_that_is_gone_from_ec2_takes_its_addresses_with_it() {
+    let mut state = seen();
+    state.surveyed(survey());
+    state.listed_by_ec2(&state.held(), &[]);
+    assert!(is_astray(&mut state));
 }

@@ -1,52 +1,38 @@
-//! What the agent tells of itself: metrics and probes.
+//! What the agent tells of itself: metrics, probes, and what it knows.
 
+mod ages;
+mod labels;
+mod process;
+pub(crate) mod table;
+
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use firecamp_registry::api::{NodeAttachments, NodeReport};
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Metric, Registry};
 use tokio::time::Instant;
+
+use crate::outage::Outage;
+
+use self::ages::Ages;
+pub(crate) use self::labels::{Errands, Kind, Problems, Reads, Reasons, Steps, System, Volumes};
+use self::process::Process;
 
 /// A loop that has not come round for so long is stuck: every step of it is bounded by less.
 const STUCK: Duration = Duration::from_secs(30);
+/// What every metric of ours begins with.
+pub(crate) const PREFIX: &str = "firecamp_agent";
 
-/// What an errand is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(crate) enum Kind {
-    GiveWay,
-    Release,
-    Reassert,
-    Restore,
-    Collect,
-}
-
-/// An outside system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(crate) enum System {
-    Registry,
-    Metadata,
-    Ec2,
-    Kernel,
-}
-
-/// Labels of an errand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Errands {
-    pub(crate) kind: Kind,
-}
-
-/// Labels of a read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Reads {
-    pub(crate) system: System,
-}
+type Histograms = Family<Errands, Histogram, fn() -> Histogram>;
 
 /// Metrics and probes of one agent.
 #[derive(Debug)]
@@ -54,44 +40,104 @@ pub(crate) struct Status {
     registry: Registry,
     begun: Mutex<Instant>,
     ready: AtomicBool,
+    ages: Ages,
+    /// Of the systems that were asked.
+    outages: Mutex<BTreeMap<System, Outage>>,
+    /// What would be published now.
+    wanted: Mutex<Option<NodeAttachments>>,
     /// Addresses that records have attached to this node.
     pub(crate) attached: Gauge,
     /// Of those, how many its kernel lacks a part of.
     pub(crate) lacking: Gauge,
     /// Of those, how many EC2 shows elsewhere.
     pub(crate) astray: Gauge,
+    /// Addresses with a problem that has lasted.
+    pub(crate) failing: Gauge,
     /// Addresses without a record, until they are collected.
     pub(crate) unclaimed: Gauge,
+    /// Whether what the registry told is as new as it can be.
+    pub(crate) current: Gauge,
+    /// Whether this agent acts for the whole cluster.
+    pub(crate) holds_lease: Gauge,
+    /// Conditions of the preflight that keep addresses from being attached or kept here.
+    pub(crate) blocks: Gauge,
+    /// Room for addresses.
+    pub(crate) free_slots: Gauge,
+    /// The node's capacity of the extended resource.
+    pub(crate) capacity: Gauge,
     /// Errands that were begun.
     pub(crate) errands: Family<Errands, Counter>,
     /// Errands that failed.
     pub(crate) failed: Family<Errands, Counter>,
+    /// How long errands took.
+    pub(crate) took: Histograms,
     /// Reads of outside systems.
     pub(crate) reads: Family<Reads, Counter>,
     /// Reads of outside systems that failed.
     pub(crate) unread: Family<Reads, Counter>,
+    /// When an outside system was last read.
+    read_at: Family<Reads, Gauge>,
     /// News of the kernel that were dropped.
     pub(crate) overruns: Counter,
     /// From the kernel's news of a loss to its being mended.
     pub(crate) restored: Histogram,
+    /// Turns of the loop.
+    turns: Counter,
+    /// When the last turn ended.
+    turned_at: Gauge,
+    /// Requests to publish something.
+    pub(crate) published: Family<Steps, Counter>,
+    /// Of those, how many failed.
+    pub(crate) unpublished: Family<Steps, Counter>,
+    /// Events.
+    pub(crate) events: Family<Reasons, Counter>,
+    /// Volumes of this node.
+    pub(crate) volumes: Family<Volumes, Gauge>,
+    /// Problems of volumes.
+    pub(crate) volume_problems: Family<Problems, Gauge>,
+    /// How long the causes of problems have lasted.
+    pub(crate) volume_ages: Family<Problems, Gauge>,
+}
+
+fn quick() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 14))
 }
 
 impl Default for Status {
     fn default() -> Self {
         let mut it = Self {
-            registry: Registry::with_prefix("firecamp_agent"),
+            registry: Registry::default(),
             begun: Mutex::new(Instant::now()),
             ready: AtomicBool::new(false),
+            ages: Ages::default(),
+            outages: Mutex::default(),
+            wanted: Mutex::new(None),
             attached: Gauge::default(),
             lacking: Gauge::default(),
             astray: Gauge::default(),
+            failing: Gauge::default(),
             unclaimed: Gauge::default(),
+            current: Gauge::default(),
+            holds_lease: Gauge::default(),
+            blocks: Gauge::default(),
+            free_slots: Gauge::default(),
+            capacity: Gauge::default(),
             errands: Family::default(),
             failed: Family::default(),
+            took: Family::new_with_constructor(quick),
             reads: Family::default(),
             unread: Family::default(),
+            read_at: Family::default(),
             overruns: Counter::default(),
-            restored: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
+            restored: quick(),
+            turns: Counter::default(),
+            turned_at: Gauge::default(),
+            published: Family::default(),
+            unpublished: Family::default(),
+            events: Family::default(),
+            volumes: Family::default(),
+            volume_problems: Family::default(),
+            volume_ages: Family::default(),
         };
         it.register();
         it
@@ -100,42 +146,66 @@ impl Default for Status {
 
 impl Status {
     fn register(&mut self) {
-        let it = &mut self.registry;
-        let mut gauge = |name: &str, help: &str, gauge: &Gauge| {
-            it.register(name, help, gauge.clone());
-        };
-        gauge("attached_addresses", "Addresses that are attached to this node", &self.attached);
-        gauge("lacking_addresses", "Of those, the kernel lacks a part of", &self.lacking);
-        gauge("astray_addresses", "Of those, EC2 shows elsewhere", &self.astray);
-        gauge("unclaimed_addresses", "Addresses that no record claims", &self.unclaimed);
-        it.register("errands", "Errands that were begun", self.errands.clone());
-        it.register("failed_errands", "Errands that failed", self.failed.clone());
-        it.register("reads", "Reads of outside systems", self.reads.clone());
-        it.register("failed_reads", "Reads that failed", self.unread.clone());
-        it.register(
-            "kernel_overruns",
-            "News of the kernel that were dropped",
-            self.overruns.clone(),
-        );
-        it.register(
-            "restore_seconds",
-            "From the news of a loss to its being mended",
-            self.restored.clone(),
-        );
+        self.add("build", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        self.add("attached_addresses", self.attached.clone());
+        self.add("lacking_addresses", self.lacking.clone());
+        self.add("astray_addresses", self.astray.clone());
+        self.add("failing_addresses", self.failing.clone());
+        self.add("unclaimed_addresses", self.unclaimed.clone());
+        self.add("registry_current", self.current.clone());
+        self.add("holds_lease", self.holds_lease.clone());
+        self.add("preflight_blocks", self.blocks.clone());
+        self.add("free_slots", self.free_slots.clone());
+        self.add("capacity_slots", self.capacity.clone());
+        self.add("errands", self.errands.clone());
+        self.add("failed_errands", self.failed.clone());
+        self.add("errand_seconds", self.took.clone());
+        self.add("reads", self.reads.clone());
+        self.add("failed_reads", self.unread.clone());
+        self.add("read_timestamp_seconds", self.read_at.clone());
+        self.add("kernel_overruns", self.overruns.clone());
+        self.add("restore_seconds", self.restored.clone());
+        self.add("turns", self.turns.clone());
+        self.add("turn_timestamp_seconds", self.turned_at.clone());
+        self.add("publish_steps", self.published.clone());
+        self.add("failed_publish_steps", self.unpublished.clone());
+        self.add("events", self.events.clone());
+        self.add("volumes", self.volumes.clone());
+        self.add("volume_problems", self.volume_problems.clone());
+        self.add("volume_problem_age_seconds", self.volume_ages.clone());
+        self.registry.register_collector(Box::new(Process));
+    }
+
+    /// With the help that the table has.
+    fn add(&mut self, name: &'static str, metric: impl Metric) {
+        let help = table::help(name);
+        self.registry.sub_registry_with_prefix(PREFIX).register(name, help, metric);
     }
 
     /// A read of an outside system has ended.
     pub(crate) fn read<T, E: std::fmt::Display>(&self, system: System, read: &Result<T, E>) {
         self.reads.get_or_create(&Reads { system }).inc();
-        if let Err(why) = read {
-            self.unread.get_or_create(&Reads { system }).inc();
-            tracing::warn!(?system, error = %why, "A read has failed: nothing follows from it");
+        let mut outages = self.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        let outage = outages.entry(system).or_insert_with(|| Outage::new(system.said()));
+        match read {
+            Ok(_) => {
+                outage.ended();
+                self.ages.read(system);
+                self.read_at.get_or_create(&Reads { system }).set(now());
+            }
+            Err(why) => {
+                self.unread.get_or_create(&Reads { system }).inc();
+                self.ages.failed(system, why);
+                outage.lasts(why);
+            }
         }
     }
 
     /// The loop has come round.
     pub(crate) fn came_round(&self) {
         *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.turns.inc();
+        self.turned_at.set(now());
     }
 
     /// Registry and kernel have been seen, and what was to do has been planned once.
@@ -155,6 +225,19 @@ impl Status {
         self.ready.load(Ordering::Relaxed)
     }
 
+    /// This would be published now.
+    pub(crate) fn would_publish(&self, object: NodeAttachments) {
+        self.failing.set(i64::from(object.status.addresses_failing));
+        self.free_slots.set(object.status.slots.map_or(0, |slots| i64::from(slots.free)));
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(object);
+    }
+
+    /// What is known of the node, once anything is.
+    pub(crate) fn report(&self) -> Option<NodeReport> {
+        let object = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        Some(NodeReport { object, observed: self.ages.shown() })
+    }
+
     /// The metrics in the text form of OpenMetrics.
     pub(crate) fn metrics(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
@@ -163,21 +246,15 @@ impl Status {
     }
 }
 
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn metrics_are_openmetrics_with_their_help_and_end() {
-        let status = Status::default();
-        status.attached.set(3);
-        status.errands.get_or_create(&Errands { kind: Kind::Restore }).inc();
-        let text = status.metrics().unwrap();
-        assert!(text.contains("# TYPE firecamp_agent_attached_addresses gauge"), "{text}");
-        assert!(text.contains("firecamp_agent_attached_addresses 3"), "{text}");
-        assert!(text.contains("firecamp_agent_errands_total{kind=\"Restore\"} 1"), "{text}");
-        assert!(text.ends_with("# EOF\n"), "{text}");
-    }
 
     #[tokio::test(start_paused = true)]
     async fn f038_a_loop_that_does_not_come_round_is_not_live() {

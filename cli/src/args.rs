@@ -8,6 +8,27 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::bundle::BundleArguments;
+use crate::doctor::DoctorArguments;
+use crate::explain::ExplainArguments;
+use crate::node::NodeArguments;
+use crate::status::StatusArguments;
+
+const TOP: &str = "\
+As `kubectl-firecamp` on the PATH (a symbolic link is enough) it is kubectl's plugin:
+  ln -s firecamp /usr/local/bin/kubectl-firecamp; kubectl firecamp status -n prod
+
+Exit codes:
+  0    done, and nothing is wrong
+  2    a flag or a variable is wrong
+  15   the registry or the cluster cannot be reached
+  16   the registry refuses, or is not there
+  18   a file cannot be read or written
+  20   something is wrong with what was looked at
+  21   nothing that was seen is wrong, and something could not be looked at
+  70   a bug, or the demo has broken a promise
+  Each command's --help says which of them it has.";
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    every promise was kept
@@ -29,7 +50,7 @@ Examples:
 
 /// FireCamp: static IP addresses for the members of stateful services.
 #[derive(Debug, Parser)]
-#[command(name = "firecamp", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "firecamp", version, about, after_help = TOP, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -39,6 +60,16 @@ pub struct Cli {
 /// What the command can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Shows each member's claim, address, node and what is wrong with them
+    Status(StatusArguments),
+    /// Shows what is on a node: network interfaces, addresses, volumes, conditions
+    Node(NodeArguments),
+    /// Follows a member from its claim to its file, and says at which link it breaks
+    Explain(ExplainArguments),
+    /// Examines the registry, the cluster and this node, and says what to do
+    Doctor(DoctorArguments),
+    /// Packs all that helps to understand a failure into one file, without secrets
+    SupportBundle(BundleArguments),
     /// Shows a member that keeps its address, in a VPC on this machine, with real packets
     Demo(DemoArguments),
     /// The demo's part inside of the box.

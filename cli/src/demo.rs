@@ -1,5 +1,6 @@
 //! `firecamp demo`, the outside: builds what it starts, checks the machine, and becomes the box.
 
+mod agents;
 mod agreement;
 mod build;
 pub(crate) mod inside;

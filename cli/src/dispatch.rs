@@ -2,15 +2,20 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
-use firecamp_core::contract::exit::Exit;
-use tokio::runtime::Builder;
+use clap::{CommandFactory, FromArgMatches};
+use firecamp_core::contract::exit::{Exit, Look};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
-use crate::{demo, member};
+use crate::look::outcome::Ended;
+use crate::{bundle, demo, doctor, explain, member, node, status};
+
+/// The program that kubectl looks for on the PATH.
+const PLUGIN: &str = "kubectl-firecamp";
 
 /// Parses the command line and does what it says. Ends as documented in `--help`.
 pub fn main() -> ExitCode {
@@ -20,7 +25,7 @@ pub fn main() -> ExitCode {
 /// The same with other arguments, the name of the program before them, for programs that bring
 /// the demo's small ones along.
 pub fn main_of(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match parse(arguments.into_iter().collect()) {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { Exit::Usage } else { Exit::Success };
@@ -40,8 +45,23 @@ pub fn main_of(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// kubectl starts `kubectl-firecamp` for `kubectl firecamp`, so that is its name to people.
+fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let program = arguments.first().map(Path::new).and_then(Path::file_stem);
+    let mut command = Cli::command();
+    if program.is_some_and(|name| name == PLUGIN) {
+        command = command.bin_name(PLUGIN.replace('-', " "));
+    }
+    Cli::from_arg_matches(&command.try_get_matches_from(arguments)?)
+}
+
 fn run(command: Command) -> Result<u8, Failure> {
     match command {
+        Command::Status(arguments) => look(status::run(&arguments)),
+        Command::Node(arguments) => look(node::run(&arguments)),
+        Command::Explain(arguments) => look(explain::run(&arguments)),
+        Command::Doctor(arguments) => look(doctor::run(&arguments)),
+        Command::SupportBundle(arguments) => look(bundle::run(&arguments)),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::DemoInside(arguments) => demo::inside::run(&arguments),
         Command::MemberServer(arguments) => block_on(member::server::run(&arguments)),
@@ -50,11 +70,16 @@ fn run(command: Command) -> Result<u8, Failure> {
     }
 }
 
+fn look(work: impl Future<Output = Ended>) -> Result<u8, Failure> {
+    runtime()?.block_on(work).map(Look::code)
+}
+
 fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<u8, Failure> {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::process("start the runtime of", "this process", e))?;
-    runtime.block_on(work)?;
+    runtime()?.block_on(work)?;
     Ok(Exit::Success.code())
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let built = Builder::new_current_thread().enable_all().build();
+    built.map_err(|e| Failure::process("start the runtime of", "this process", e))
 }

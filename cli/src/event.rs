@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::args::Profile;
 use crate::verdict;
 
+/// What an agent calls itself to EC2.
+const AGENT: &str = "firecamp-agent";
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -139,12 +142,20 @@ pub enum Kind {
     First,
     /// Restart on the same node.
     SameNode,
+    /// Something strips the address from the node's kernel.
+    Stripped,
+    /// The agent of the member's node ends and begins again.
+    AgentRestarted,
     /// Clean move to another node.
     Moved,
     /// Start elsewhere after a crash.
     Crashed,
     /// A late stop of a superseded pod.
     Zombie,
+    /// Start elsewhere after the node has died.
+    NodeDied,
+    /// The node that died is up again.
+    NodeReturned,
     /// Release of a member that is scaled down.
     Released,
     /// Release that gives the address back to EC2.
@@ -160,6 +171,9 @@ pub struct Call {
     pub action: String,
     /// Who called.
     pub caller: String,
+    /// The program there that called, as it calls itself.
+    #[serde(default)]
+    pub app: String,
     /// Whether it is one that changes something.
     pub mutating: bool,
     /// `ok`, or EC2's error code, or how the answer was lost.
@@ -173,6 +187,13 @@ pub struct Call {
     pub proven_after_us: Option<u64>,
 }
 
+impl Call {
+    /// Whether an agent made it, of its own accord, and no container.
+    pub fn is_agents(&self) -> bool {
+        self.app == AGENT
+    }
+}
+
 impl From<&vpcbox::protocol::Call> for Call {
     fn from(call: &vpcbox::protocol::Call) -> Self {
         let after = |at: Option<u64>| at.map(|at| at.saturating_sub(call.at_us));
@@ -181,6 +202,7 @@ impl From<&vpcbox::protocol::Call> for Call {
             at_us: call.at_us,
             action: call.action.clone(),
             caller: call.caller.clone(),
+            app: call.app.clone(),
             mutating: call.mutating,
             outcome: verdict::outcome(call.code.as_deref(), call.status, &call.delivery),
             took_us: after(call.answered_at_us),
@@ -261,6 +283,9 @@ pub struct StepResult {
     pub init: Option<InitTime>,
     /// The time of its stop container, from its SIGTERM to its end.
     pub stop_us: Option<u64>,
+    /// How long the kernel lacked the address until the agent had put it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_us: Option<u64>,
     /// How long the client got no answer.
     pub outage: Option<Outage>,
     /// What the client saw.

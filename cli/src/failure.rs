@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use firecamp_core::contract::exit::Exit;
+use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use thiserror::Error;
 
 /// A failure of the command. The text says what was attempted on what; the cause is the source.
@@ -49,6 +50,30 @@ pub enum Failure {
     /// A container or the member did not do what it had to.
     #[error("{0}")]
     Story(String),
+    /// What was to be looked at cannot be.
+    #[error("{failure}: {next}")]
+    Look {
+        /// What was asked of what, and why there is no answer.
+        failure: RegistryFailure,
+        /// What to do.
+        next: &'static str,
+    },
+    /// An agent does not tell what is on its node.
+    #[error(
+        "{what}: {why}: does an agent run on this machine? `firecamp node NODE` asks the cluster"
+    )]
+    Agent {
+        /// What was asked of which agent.
+        what: String,
+        /// Why there is no answer.
+        why: String,
+    },
+    /// What was found cannot be shown in the form that was asked for.
+    #[error("show what was found: {why}")]
+    Show {
+        /// Why.
+        why: String,
+    },
     /// Nobody reads what is printed any more.
     #[error("write to standard output")]
     Output(#[source] io::Error),
@@ -75,10 +100,20 @@ impl Failure {
             Self::Usage(_) => Exit::Usage,
             Self::File { .. } | Self::Output(_) => Exit::DiskRefused,
             Self::Kernel(_) => Exit::KernelRefused,
+            Self::Agent { .. } => Exit::RegistryUnavailable,
+            Self::Look { failure, .. } => match failure.kind {
+                RegistryKind::Unavailable
+                | RegistryKind::Conflict
+                | RegistryKind::AlreadyExists => Exit::RegistryUnavailable,
+                RegistryKind::NotFound | RegistryKind::Invalid | RegistryKind::Refused => {
+                    Exit::RegistryInvalid
+                }
+            },
             Self::Process { .. }
             | Self::Build(_)
             | Self::Box(_)
             | Self::Registry(_)
+            | Self::Show { .. }
             | Self::Story(_) => Exit::Internal,
         }
     }

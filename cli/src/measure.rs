@@ -109,7 +109,8 @@ pub fn out_of_order(attempts: &[Attempt], terms: &[Term]) -> Option<String> {
 /// Attempts that may be under way at the same time.
 const SLACK: u64 = 64;
 
-/// What the client saw from `from_us` to `to_us`, a character for each bucket.
+/// What the client saw from `from_us` to `to_us`, a character for each bucket, up to the last in
+/// which an attempt began: the step may end before the next attempt does.
 pub fn strip(
     attempts: &[Attempt],
     terms: &[Term],
@@ -125,6 +126,7 @@ pub fn strip(
         text.push(bucket(within, terms, nodes));
         begin = end;
     }
+    text.truncate(text.trim_end().len());
     Strip { from_us, bucket_us, text }
 }
 
@@ -257,6 +259,7 @@ mod tests {
             at_us,
             action: action.to_owned(),
             caller: "node-b".to_owned(),
+            app: String::new(),
             mutating,
             outcome: "ok".to_owned(),
             took_us: Some(60_000),
@@ -308,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strip_shows_who_answered_and_never_hides_a_silence_or_a_wrong_node() {
+    fn the_strip_shows_who_answered_until_the_last_attempt_and_hides_no_silence_nor_wrong_node() {
         let terms = [term("pod-1", "node-a", 0, Some(90_000)), term("pod-2", "node-b", 0, None)];
         let attempts = [
             answered(0, "node-a", "pod-1", 1),
@@ -318,10 +321,11 @@ mod tests {
             answered(160_000, "node-b", "pod-2", 1),
             answered(210_000, "node-a", "pod-1", 3),
             answered(220_000, "node-b", "pod-2", 2),
+            answered(310_000, "node-b", "pod-2", 3),
         ];
         let nodes = ["node-a".to_owned(), "node-b".to_owned()];
-        let strip = strip(&attempts, &terms, &nodes, (0, 300_000), 50_000);
-        assert_eq!(strip.text, "a..b! ");
+        let strip = strip(&attempts, &terms, &nodes, (0, 400_000), 50_000);
+        assert_eq!(strip.text, "a..b! b");
     }
 
     #[test]

@@ -148,6 +148,15 @@ impl Process {
         })
     }
 
+    /// Waits for its end by SIGKILL; the time at which it was gone.
+    pub fn killed(&self) -> Result<u64, Failure> {
+        let ended = self.wait()?;
+        match ended.exit {
+            None => Ok(ended.to_us),
+            Some(code) => Err(self.failed(&format!("ended with {code}, though its node died"))),
+        }
+    }
+
     /// Its process id; what went through `member-start` in a box is the program itself.
     pub fn pid(&self) -> Pid {
         self.pid

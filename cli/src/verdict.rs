@@ -14,10 +14,17 @@ struct Budget {
 }
 
 /// Design goals: EC2 calls.
-const BUDGETS: [Budget; 6] = [
+const BUDGETS: [Budget; 8] = [
     Budget { what: "restart on the same node", kind: Kind::SameNode, calls: 1, mutating: 0 },
     Budget { what: "move to another node", kind: Kind::Moved, calls: 2, mutating: 1 },
     Budget { what: "start elsewhere after a crash", kind: Kind::Crashed, calls: 2, mutating: 1 },
+    Budget {
+        what: "start elsewhere after a node's loss",
+        kind: Kind::NodeDied,
+        calls: 2,
+        mutating: 1,
+    },
+    Budget { what: "a stripped address", kind: Kind::Stripped, calls: 0, mutating: 0 },
     Budget { what: "a zombie's late stop", kind: Kind::Zombie, calls: 0, mutating: 0 },
     Budget { what: "release", kind: Kind::Released, calls: 0, mutating: 0 },
     Budget { what: "release with --unassign", kind: Kind::Unassigned, calls: 1, mutating: 1 },
@@ -26,6 +33,10 @@ const BUDGETS: [Budget; 6] = [
 /// Design goals: the init container beyond EC2's own time.
 const OWN_SAME_NODE_US: u64 = 30_000;
 const OWN_MOVED_US: u64 = 50_000;
+/// Design goal: an address that is stripped from a kernel.
+const RESTORED_US: u64 = 50_000;
+/// Design goal: the calls of an agent.
+const AGENTS_EVERY_US: u64 = 60_000_000;
 /// Design goal: the outage of a moved address beyond EC2's remap.
 const OUTAGE_US: u64 = 100_000;
 
@@ -40,6 +51,8 @@ pub struct Whole {
     pub tally: Tally,
     /// What the client saw all along.
     pub strip: Strip,
+    /// All calls that agents made.
+    pub agents: Vec<Call>,
     /// What must hold of all of it.
     pub checks: Vec<Check>,
 }
@@ -47,6 +60,7 @@ pub struct Whole {
 /// The summary of a run.
 pub fn summarise(began: &Began, steps: &[StepResult], whole: Whole) -> Summary {
     let mut rows: Vec<Row> = BUDGETS.iter().filter_map(|budget| calls_row(budget, steps)).collect();
+    rows.extend(agents_rows(began, steps, &whole));
     rows.extend(own_rows(steps));
     rows.extend(outage_rows(steps));
     let Tally { answered, silent, wrong } = whole.tally;
@@ -92,8 +106,9 @@ fn verdict(met: bool) -> Verdict {
 
 fn calls_row(budget: &Budget, steps: &[StepResult]) -> Option<Row> {
     let step = steps.iter().find(|step| step.kind == budget.kind)?;
-    let all = step.calls.len();
-    let mutating = step.calls.iter().filter(|call| call.mutating).count();
+    let own = || step.calls.iter().filter(|call| !call.is_agents());
+    let all = own().count();
+    let mutating = own().filter(|call| call.mutating).count();
     Some(Row {
         what: format!("EC2 calls: {}", budget.what),
         goal: count(budget.calls, budget.mutating, "≤ "),
@@ -101,6 +116,38 @@ fn calls_row(budget: &Budget, steps: &[StepResult]) -> Option<Row> {
         verdict: verdict(all <= budget.calls && mutating <= budget.mutating),
         promise: true,
     })
+}
+
+/// What agents do of their own accord: they look, now and then, and change nothing in EC2 here.
+fn agents_rows(began: &Began, steps: &[StepResult], whole: &Whole) -> Vec<Row> {
+    let calls = &whole.agents;
+    let mutating = calls.iter().filter(|call| call.mutating).count();
+    let of = |node: &str| calls.iter().filter(|call| call.caller == node).count();
+    let most = began.nodes.iter().map(|node| of(&node.name)).max().unwrap_or_default();
+    let minutes = whole.at_us.saturating_sub(began.at_us).div_ceil(AGENTS_EVERY_US);
+    let restored = steps.iter().find_map(|step| step.restored_us);
+    let restored = restored.map(|away| Row {
+        what: "kernel address stripped until restored".to_owned(),
+        goal: format!("≤ {}", ms(RESTORED_US)),
+        measured: ms(away),
+        verdict: verdict(away <= RESTORED_US),
+        promise: false,
+    });
+    let changes = Row {
+        what: "EC2 calls: agents, with their restarts".to_owned(),
+        goal: "0 mutating".to_owned(),
+        measured: format!("{} ({mutating} mutating)", calls.len()),
+        verdict: verdict(mutating == 0),
+        promise: true,
+    };
+    let rate = Row {
+        what: "EC2 calls: an agent, each minute".to_owned(),
+        goal: "≤ 1".to_owned(),
+        measured: format!("at most {most} in {minutes} min"),
+        verdict: verdict(u64::try_from(most).is_ok_and(|most| most <= minutes)),
+        promise: false,
+    };
+    [changes, rate].into_iter().chain(restored).collect()
 }
 
 fn count(calls: usize, mutating: usize, sign: &str) -> String {
@@ -112,6 +159,7 @@ fn own_rows(steps: &[StepResult]) -> Vec<Row> {
         (Kind::SameNode, "same node", OWN_SAME_NODE_US),
         (Kind::Moved, "moved", OWN_MOVED_US),
         (Kind::Crashed, "after a crash", OWN_MOVED_US),
+        (Kind::NodeDied, "after a node's loss", OWN_MOVED_US),
     ];
     let row = |(kind, name, goal): &(Kind, &str, u64)| {
         let time = steps.iter().find(|step| step.kind == *kind)?.init.as_ref()?;
@@ -132,9 +180,15 @@ fn outage_rows(steps: &[StepResult]) -> Vec<Row> {
         let name = match step.kind {
             Kind::Moved => "moved",
             Kind::Crashed => "after a crash",
-            Kind::First | Kind::SameNode | Kind::Zombie | Kind::Released | Kind::Unassigned => {
-                return None;
-            }
+            Kind::NodeDied => "after a node's loss",
+            Kind::First
+            | Kind::SameNode
+            | Kind::Stripped
+            | Kind::AgentRestarted
+            | Kind::Zombie
+            | Kind::NodeReturned
+            | Kind::Released
+            | Kind::Unassigned => return None,
         };
         let outage = step.outage.as_ref()?;
         let describe = step.init.as_ref().map_or(0, |time| time.describe_us);
@@ -219,6 +273,7 @@ mod tests {
             at_us: 0,
             action: "X".to_owned(),
             caller: "node-a".to_owned(),
+            app: String::new(),
             mutating,
             outcome: "ok".to_owned(),
             took_us: None,
@@ -238,6 +293,7 @@ mod tests {
             calls,
             init: None,
             stop_us: None,
+            restored_us: None,
             outage: None,
             strip: Strip { from_us: 0, bucket_us: 1, text: String::new() },
             answered: 1,
@@ -254,7 +310,8 @@ mod tests {
     fn summary_with(steps: &[StepResult], tally: Tally) -> Summary {
         let strip = Strip { from_us: 0, bucket_us: 1, text: String::new() };
         let address = Ipv4Addr::new(10, 0, 1, 50);
-        let whole = Whole { at_us: 9, address, tally, strip, checks: Vec::new() };
+        let whole =
+            Whole { at_us: 9, address, tally, strip, agents: Vec::new(), checks: Vec::new() };
         summarise(&began(), steps, whole)
     }
 

@@ -1,20 +1,21 @@
 //! Gives a StatefulSet member its static IP address, and ends when the address works.
 
+mod wiring;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use firecamp_cloud::{AwsCloud, CloudConfig};
+use firecamp_connect::{AnyRegistry, Teller};
 use firecamp_core::attach::AttachInput;
+use firecamp_core::contract::api;
 use firecamp_core::contract::exit::Exit;
-use firecamp_engine::{Dice, Ended, Run, Signal, Systems};
-use firecamp_host::{FileOptions, HostTimeouts, LinuxHost, StaticIpFile};
-use firecamp_registry::{FileRegistry, RegistryUrl, Timeouts};
-use firecamp_run::config::InitConfig;
+use firecamp_engine::{Dice, Ended, Run, Signal};
+use firecamp_run::config::{Identity, InitConfig};
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
-use firecamp_run::{mount, preview, start};
+use firecamp_run::{mount, notice, preview, start};
 
-type Node = Systems<AwsCloud, LinuxHost, FileRegistry, StaticIpFile>;
+use crate::wiring::{Node, input, systems};
 
 fn main() -> ExitCode {
     match start::init() {
@@ -26,11 +27,28 @@ fn main() -> ExitCode {
 }
 
 async fn attach(config: &InitConfig, signals: Signals) -> Result<Report, Report> {
+    let registry = firecamp_connect::open(&config.places.registry).await;
+    let registry = registry.map_err(|why| Report::from(&why))?;
+    let ended = attach_with(config, signals, registry.clone()).await;
+    let report = ended.unwrap_or_else(|failed| failed);
+    if let Some(notice) = notice::of_attach(&report).filter(|_| !config.address.dry_run) {
+        let Identity { member, pod, node } = &config.identity;
+        let teller = Teller { program: api::INIT, member, pod, node };
+        registry.tell(teller, notice, report.address, notice::text(&report)).await;
+    }
+    Ok(report)
+}
+
+async fn attach_with(
+    config: &InitConfig,
+    signals: Signals,
+    registry: AnyRegistry,
+) -> Result<Report, Report> {
     if config.address.require_mount {
         mount::require_own_mount(&config.address.conf_dir)
             .map_err(|why| Report::new(Exit::DiskRefused, why.to_string()))?;
     }
-    let systems = systems(config)?;
+    let systems = systems(config, registry)?;
     let input = input(config);
     if config.address.dry_run {
         return dry_run(config, &input, &systems).await;
@@ -42,31 +60,6 @@ async fn attach(config: &InitConfig, signals: Signals) -> Result<Report, Report>
         Ended::Outcome(outcome) => Ok(Report::from(&outcome)),
         Ended::Interrupted => Err(Report::interrupted()),
     }
-}
-
-fn input(config: &InitConfig) -> AttachInput {
-    AttachInput {
-        member: config.identity.member.clone(),
-        pod: config.identity.pod.clone(),
-        node: config.identity.node.clone(),
-        cluster: config.cluster.clone(),
-        pool: config.address.pool.clone(),
-        rule: config.address.eni,
-        run: Dice::default().run_id(),
-        deadline: config.address.timeout,
-        predecessor_grace: config.address.predecessor_grace,
-    }
-}
-
-fn systems(config: &InitConfig) -> Result<Node, Report> {
-    let RegistryUrl::File(directory) = &config.places.registry;
-    Ok(Systems {
-        cloud: AwsCloud::connect(CloudConfig::from_env()).map_err(|why| Report::from(&why))?,
-        host: LinuxHost::new(&config.places.run_dir, HostTimeouts::default()),
-        registry: FileRegistry::open(directory, Timeouts::default())
-            .map_err(|why| Report::from(&why))?,
-        file: StaticIpFile::new(&config.address.conf_dir, FileOptions::default()),
-    })
 }
 
 async fn dry_run(config: &InitConfig, input: &AttachInput, node: &Node) -> Result<Report, Report> {

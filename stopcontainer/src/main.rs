@@ -1,19 +1,19 @@
 //! Takes a member's static IP address off its node when its pod ends.
 
+mod wiring;
+
 use std::process::ExitCode;
-use std::time::Duration;
 
 use firecamp_cloud::LazyCloud;
-use firecamp_core::outside::SocketScope;
-use firecamp_core::release::{ReleaseInput, Releaser};
+use firecamp_connect::{AnyRegistry, Teller};
+use firecamp_core::contract::api;
 use firecamp_engine::{Dice, Ended, NoFile, Run, Signal, Systems};
 use firecamp_host::{HostTimeouts, LinuxHost};
-use firecamp_registry::{FileRegistry, RegistryUrl, Timeouts};
-use firecamp_run::config::StopConfig;
+use firecamp_run::config::{Identity, StopConfig};
 use firecamp_run::flags::StopMode;
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
-use firecamp_run::start;
+use firecamp_run::{notice, start};
 
 fn main() -> ExitCode {
     let started = match start::stop() {
@@ -30,12 +30,27 @@ fn main() -> ExitCode {
 }
 
 async fn release(config: &StopConfig, signals: Signals) -> Result<Report, Report> {
-    let RegistryUrl::File(directory) = &config.places.registry;
-    let registry = FileRegistry::open(directory, Timeouts::default());
+    let registry = firecamp_connect::open(&config.places.registry).await;
+    let registry = registry.map_err(|why| Report::from(&why))?;
+    let ended = release_with(config, signals, registry.clone()).await;
+    let report = ended.unwrap_or_else(|failed| failed);
+    if let Some(notice) = notice::of_release(&report) {
+        let Identity { member, pod, node } = &config.identity;
+        let teller = Teller { program: api::STOP, member, pod, node };
+        registry.tell(teller, notice, report.address, notice::text(&report)).await;
+    }
+    Ok(report)
+}
+
+async fn release_with(
+    config: &StopConfig,
+    signals: Signals,
+    registry: AnyRegistry,
+) -> Result<Report, Report> {
     let systems = Systems {
-        cloud: LazyCloud::default(),
+        cloud: LazyCloud::named("firecamp-stop"),
         host: LinuxHost::new(&config.places.run_dir, HostTimeouts::default()),
-        registry: registry.map_err(|why| Report::from(&why))?,
+        registry,
         file: NoFile,
     };
     let signal = match config.mode {
@@ -44,29 +59,9 @@ async fn release(config: &StopConfig, signals: Signals) -> Result<Report, Report
     };
     let member = config.identity.member.clone();
     let run = Run { member, pool: None, signal, dice: Dice::default() };
-    let input = input(config);
+    let input = wiring::input(config);
     match firecamp_engine::run(input, &systems, &run).await {
         Ended::Outcome(outcome) => Ok(Report::from(&outcome)),
         Ended::Interrupted => Err(Report::interrupted()),
-    }
-}
-
-/// A sidecar's service has ended, so everything is drained for as long as the grace period
-/// lasts; a hook's service is still running, so only connections are, and only for a while.
-fn input(config: &StopConfig) -> ReleaseInput {
-    let (await_stop, scope, drain) = match config.mode {
-        StopMode::Wait => (true, SocketScope::All, Duration::MAX),
-        StopMode::Release => (false, SocketScope::Connections, config.drain),
-    };
-    ReleaseInput {
-        member: config.identity.member.clone(),
-        pod: config.identity.pod.clone(),
-        run: Dice::default().run_id(),
-        unassign: config.unassign,
-        await_stop,
-        by: Releaser::Stop,
-        scope,
-        drain,
-        grace: config.grace,
     }
 }

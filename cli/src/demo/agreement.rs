@@ -2,13 +2,19 @@
 //! the static-IP file.
 
 use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
 use firecamp_core::record::{State, StaticIp};
 
 use super::stage::Stage;
-use super::world::{self, NODE_C};
+use super::world;
 use crate::event::Check;
 use crate::failure::Failure;
+use crate::process::DEADLINE;
+
+/// How often the truth is asked while something is waited for.
+pub(super) const POLL: Duration = Duration::from_millis(20);
 
 /// Where the address is to be after a step.
 #[derive(Clone, Copy)]
@@ -17,8 +23,8 @@ pub(super) enum Expected<'a> {
     Attached(&'a str, &'a str),
     /// Released, and kept on this node's ENI.
     Parked(&'a str),
-    /// Released, and on no ENI.
-    Unassigned,
+    /// Released, and on no ENI; this node held it last.
+    Unassigned(&'a str),
 }
 
 /// Everybody's view of the address.
@@ -50,7 +56,7 @@ fn look(stage: &mut Stage) -> Result<Views, Failure> {
     let truth = stage.vpc.address(world::ADDRESS)?;
     let file = std::fs::read_to_string(stage.static_ip_file()).unwrap_or_default();
     let mut kernels = Vec::new();
-    for node in stage.nodes() {
+    for node in stage.nodes().into_iter().filter(|node| !stage.dead.contains(node)) {
         if in_kernel(stage, &node)? {
             kernels.push(node);
         }
@@ -62,6 +68,18 @@ fn look(stage: &mut Stage) -> Result<Views, Failure> {
         record,
         in_file: file.contains(&world::ADDRESS.to_string()),
     })
+}
+
+/// Waits until the kernel of a node, in which an agent runs, no longer has the address.
+pub(super) fn given_way(stage: &Stage, node: &str) -> Result<(), Failure> {
+    let from = stage.clock.now();
+    while in_kernel(stage, node)? {
+        if stage.clock.now().saturating_sub(from) > DEADLINE {
+            return Err(Failure::Story(format!("the agent of {node} does not give way")));
+        }
+        thread::sleep(POLL);
+    }
+    Ok(())
 }
 
 /// Whether the kernel of a node answers for the address: it is then in its table of local routes.
@@ -103,8 +121,8 @@ impl Views {
             Expected::Parked(node) => {
                 routed_to(node) && !kernel_of(node) && stands == Some(State::Parked)
             }
-            Expected::Unassigned => {
-                self.owner.is_none() && !kernel_of(NODE_C) && stands == Some(State::Released)
+            Expected::Unassigned(node) => {
+                self.owner.is_none() && !kernel_of(node) && stands == Some(State::Released)
             }
         }
     }

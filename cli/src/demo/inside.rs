@@ -9,7 +9,7 @@ use super::orders::Orders;
 use super::stage::{EVERY_MS, Stage};
 use super::{story, world};
 use crate::args::InsideArguments;
-use crate::event::{Began, Check, Event};
+use crate::event::{Began, Call, Check, Event};
 use crate::failure::Failure;
 use crate::measure;
 use crate::render::{Form, Sink, html};
@@ -73,6 +73,8 @@ fn began(stage: &mut Stage) -> Result<Began, Failure> {
 /// What must be true of the whole run.
 fn whole(stage: &mut Stage) -> Result<Whole, Failure> {
     let truth = stage.vpc.truth()?;
+    let mut agents = stage.ec2_calls(0)?;
+    agents.retain(Call::is_agents);
     let ours: Vec<&str> =
         truth.nodes.iter().flat_map(|node| &node.enis).map(|eni| eni.id.as_str()).collect();
     let record = truth.addresses.iter().find(|record| record.address == world::ADDRESS);
@@ -93,6 +95,7 @@ fn whole(stage: &mut Stage) -> Result<Whole, Failure> {
         address: world::ADDRESS,
         tally,
         strip,
+        agents,
         checks: vec![
             check(
                 "EC2 had the address on a node of the cluster all along",

@@ -26,7 +26,7 @@ pub(crate) fn become_the_box(orders: &Orders) -> Failure {
 
 fn prepare(orders: &Orders) -> Result<Command, Failure> {
     let tools = &orders.tools;
-    for path in [&tools.init, &tools.stop, &tools.vpcbox, &tools.firecamp] {
+    for path in [&tools.init, &tools.stop, &tools.agent, &tools.vpcbox, &tools.firecamp] {
         refuse_private_places(path)?;
     }
     examine(&tools.vpcbox)?;

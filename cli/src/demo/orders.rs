@@ -11,6 +11,7 @@ use crate::args::Profile;
 pub(crate) struct Tools {
     pub(crate) init: PathBuf,
     pub(crate) stop: PathBuf,
+    pub(crate) agent: PathBuf,
     pub(crate) vpcbox: PathBuf,
     /// This very binary.
     pub(crate) firecamp: PathBuf,

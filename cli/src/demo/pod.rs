@@ -16,7 +16,7 @@ use crate::member::READY;
 use crate::process::{DEADLINE, Ended, Process};
 
 /// Answers after which a pod has proved that it can be reached.
-const PROOF: usize = 20;
+pub(super) const PROOF: usize = 20;
 
 /// What the stop container logs once its epoch is fixed.
 const FIXED: &str = "release.0";
@@ -62,6 +62,13 @@ impl Pod {
     /// Ends its server only: the stop container stays, as when the kubelet is away.
     pub(crate) fn crash(&self, stage: &mut Stage) -> Result<(), Failure> {
         self.end_server(stage, Signal::SIGKILL)
+    }
+
+    /// Its node has died, and everything of it at once.
+    pub(crate) fn dies(self, stage: &mut Stage) -> Result<(), Failure> {
+        let gone_us = self.server.killed()?;
+        stage.watch.pod_is_gone(&self.uid, gone_us);
+        self.sidecar.killed().map(drop)
     }
 
     fn end_server(&self, stage: &mut Stage, signal: Signal) -> Result<(), Failure> {

@@ -1,14 +1,16 @@
 //! Everything that a step needs: the box, the client that is watched, the records, and what has
 //! happened so far.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use firecamp_core::contract::{env, path};
 use vpcbox::client::Client;
 use vpcbox::clock::Clock;
 use vpcbox::protocol::Truth;
+use vpcbox::vpc::Act;
 
 use super::orders::Orders;
 use super::records::Records;
@@ -35,6 +37,8 @@ pub(crate) struct Stage {
     pub(crate) places: Vec<Place>,
     pub(crate) spans: Vec<Ran>,
     pub(crate) step: u8,
+    /// The nodes that have died and are not up again.
+    pub(crate) dead: BTreeSet<String>,
     sink: Arc<Mutex<Sink>>,
     started: u32,
     pods: u32,
@@ -78,6 +82,7 @@ impl Stage {
             places,
             spans: Vec::new(),
             step: 0,
+            dead: BTreeSet::new(),
             sink,
             started: 0,
             pods: 0,
@@ -132,7 +137,6 @@ impl Stage {
         program: &Path,
     ) -> Command {
         let mut command = self.in_node(node, traces, program);
-        let registry = format!("file://{}", self.dir.join("registry").display());
         command
             .env(env::CLUSTER, world::CLUSTER)
             .env(env::SERVICE_NAME, world::SERVICE)
@@ -140,10 +144,41 @@ impl Stage {
             .env(env::K8S_NAMESPACE, world::NAMESPACE)
             .env(env::POD_UID, pod)
             .env(env::NODE_NAME, node)
-            .env(env::REGISTRY, registry)
+            .env(env::REGISTRY, self.registry_url())
             .env(env::LOG_FORMAT, "json")
             .env(env::TERMINATION_LOG, traces.last_words());
         command
+    }
+
+    /// The registry, as containers and agents are told.
+    pub(crate) fn registry_url(&self) -> String {
+        format!("file://{}", self.dir.join("registry").display())
+    }
+
+    /// A node loses its power, or gets it back.
+    pub(crate) fn power(&mut self, node: &str, on: bool) -> Result<(), Failure> {
+        let name = node.to_owned();
+        if on {
+            self.vpc.act(Act::Start { node: name })?;
+            self.dead.remove(node);
+        } else {
+            self.vpc.act(Act::Stop { node: name.clone() })?;
+            self.dead.insert(name);
+        }
+        Ok(())
+    }
+
+    /// Removes the member's address from a node's kernel; how long it was away.
+    pub(crate) fn strip(&mut self, node: &str) -> Result<u64, Failure> {
+        let traces = self.traces(&format!("strip-{node}"));
+        let mut command = self.in_node(node, &traces, &self.orders.tools.vpcbox);
+        command.args(["probe", "strip", &world::ADDRESS.to_string()]);
+        let failed =
+            |why: String| Failure::Story(format!("strip {} on {node}: {why}", world::ADDRESS));
+        let output = command.stdin(Stdio::null()).output().map_err(|e| failed(e.to_string()))?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let away = said.trim().strip_prefix("back after ").and_then(|us| us.parse().ok());
+        away.ok_or_else(|| failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
     }
 
     /// Directory of the static-IP file: on the volume that travels with the member.

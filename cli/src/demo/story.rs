@@ -3,18 +3,17 @@
 use std::thread;
 use std::time::Duration;
 
-use super::agreement::{Expected, agreement, record};
-use super::pod::{AtStop, Pod, release_hook};
+use super::agents::Agents;
+use super::agreement::{Expected, POLL, agreement, given_way, record};
+use super::pod::{AtStop, PROOF, Pod, release_hook};
 use super::stage::Stage;
-use super::world::{self, NODE_A, NODE_B, NODE_C};
+use super::world::{self, NODE_A, NODE_B, NODE_C, NODE_D};
 use crate::args::Profile;
 use crate::event::{Check, Event, Kind, Ran, StepResult};
 use crate::failure::Failure;
 use crate::measure;
+use crate::render::text::span;
 use crate::watch::BUCKET_US;
-
-/// How often the truth is asked while something is waited for.
-const POLL: Duration = Duration::from_millis(20);
 
 /// Describe shows 99 of 100 changes after this long.
 const DESCRIBE_LAG: Duration = Duration::from_secs(3);
@@ -30,6 +29,7 @@ const BEFORE_US: u64 = 250_000;
 struct Done {
     init: Option<Ran>,
     stop_us: Option<u64>,
+    restored_us: Option<u64>,
     /// The client was to be answered before and after.
     outage: bool,
 }
@@ -44,14 +44,24 @@ struct Step {
 
 /// Plays everything; the results of the steps.
 pub(super) fn play(stage: &mut Stage) -> Result<Vec<StepResult>, Failure> {
-    let (first, one) = first_start(stage)?;
-    let (second, two) = restart(stage, first)?;
-    let (third, three) = move_to_another_node(stage, second)?;
-    let (fourth, four) = crash(stage, &third)?;
-    let five = zombie(stage, &third, &fourth)?;
-    let six = scale_down(stage, fourth)?;
-    let seven = give_back(stage)?;
-    Ok(vec![one, two, three, four, five, six, seven])
+    let mut agents = Agents::start_all(stage)?;
+    let mut told = Vec::new();
+    let mut tell = |(pod, result): (Pod, StepResult)| {
+        told.push(result);
+        pod
+    };
+    let pod = tell(first_start(stage)?);
+    let pod = tell(restart(stage, pod)?);
+    let pod = tell(strip(stage, pod)?);
+    let pod = tell(restart_agent(stage, &mut agents, pod)?);
+    let old = tell(move_to_another_node(stage, pod)?);
+    let pod = tell(crash(stage, &old)?);
+    let pod = tell(zombie(stage, &old, pod)?);
+    let pod = tell(lose_node(stage, &mut agents, pod)?);
+    let pod = tell(node_returns(stage, &mut agents, pod)?);
+    told.push(scale_down(stage, pod)?);
+    told.push(give_back(stage)?);
+    Ok(told)
 }
 
 fn first_start(stage: &mut Stage) -> Result<(Pod, StepResult), Failure> {
@@ -68,9 +78,50 @@ fn restart(stage: &mut Stage, old: Pod) -> Result<(Pod, StepResult), Failure> {
     let step = begin(stage, Kind::SameNode, "Restart on the same node", story)?;
     let stop_us = Some(old.stop(stage)?);
     let pod = Pod::start(stage, NODE_A, AtStop::Park)?;
-    let done = Done { init: Some(pod.init.clone()), stop_us, outage: true };
+    let done = Done { init: Some(pod.init.clone()), stop_us, outage: true, ..Done::default() };
     let result = end(stage, step, done, Expected::Attached(&pod.uid, &pod.node))?;
     Ok((pod, result))
+}
+
+fn strip(stage: &mut Stage, pod: Pod) -> Result<(Pod, StepResult), Failure> {
+    let story = "Something on the node removes the address from the kernel; the agent puts it back, \
+                 without asking anybody.";
+    let step = begin(stage, Kind::Stripped, "Stripped from node-a's kernel", story)?;
+    let restored_us = Some(stage.strip(NODE_A)?);
+    stage.watch.answers_of(&pod.uid, PROOF)?;
+    dwell(stage)?;
+    let done = Done { restored_us, ..Done::default() };
+    let result = end(stage, step, done, Expected::Attached(&pod.uid, &pod.node))?;
+    Ok((pod, result))
+}
+
+fn restart_agent(
+    stage: &mut Stage,
+    agents: &mut Agents,
+    pod: Pod,
+) -> Result<(Pod, StepResult), Failure> {
+    let story = "The agent of node-a ends and begins again, as with an upgrade: nothing changes.";
+    let step = begin(stage, Kind::AgentRestarted, "The agent restarts on node-a", story)?;
+    let ended_us = agents.stop(NODE_A)?;
+    let from_us = stage.clock.now_us();
+    agents.start(stage, NODE_A)?;
+    let ready_us = stage.clock.now_us().saturating_sub(from_us);
+    let (ended, ready) = (span(ended_us), span(ready_us));
+    stage.note(format!("(the agent has ended after {ended}, and is ready again after {ready})"))?;
+    dwell(stage)?;
+    let mut result = measured(stage, step, Done::default())?;
+    result.checks.push(unnoticed(&result));
+    let result = conclude(stage, result, Expected::Attached(&pod.uid, &pod.node))?;
+    Ok((pod, result))
+}
+
+fn unnoticed(result: &StepResult) -> Check {
+    let StepResult { answered, silent, wrong, .. } = result;
+    Check {
+        what: "the client noticed nothing".to_owned(),
+        held: *answered > 0 && *silent == 0 && *wrong == 0,
+        seen: format!("{answered} answers, {silent} attempts without one"),
+    }
 }
 
 fn move_to_another_node(stage: &mut Stage, old: Pod) -> Result<(Pod, StepResult), Failure> {
@@ -79,20 +130,55 @@ fn move_to_another_node(stage: &mut Stage, old: Pod) -> Result<(Pod, StepResult)
     let step = begin(stage, Kind::Moved, "Move to node-b", story)?;
     let stop_us = Some(old.stop(stage)?);
     let pod = Pod::start(stage, NODE_B, AtStop::Park)?;
-    let done = Done { init: Some(pod.init.clone()), stop_us, outage: true };
+    let done = Done { init: Some(pod.init.clone()), stop_us, outage: true, ..Done::default() };
     let result = end(stage, step, done, Expected::Attached(&pod.uid, &pod.node))?;
     Ok((pod, result))
 }
 
 fn crash(stage: &mut Stage, old: &Pod) -> Result<(Pod, StepResult), Failure> {
     calm(stage, NODE_C)?;
-    let story = "The server is killed with SIGKILL, node-b does not stop anything and keeps the \
-                 address in its kernel; the next pod starts on node-c.";
+    let story = "The server is killed with SIGKILL, node-b does not stop anything; the next pod \
+                 starts on node-c. Then the agent of node-b takes the address out of its kernel.";
     let step = begin(stage, Kind::Crashed, "Crash on node-b, start on node-c", story)?;
     old.crash(stage)?;
     let pod = Pod::start(stage, NODE_C, AtStop::Park)?;
-    let done = Done { init: Some(pod.init.clone()), stop_us: None, outage: true };
+    given_way(stage, NODE_B)?;
+    let done = Done { init: Some(pod.init.clone()), outage: true, ..Done::default() };
     let result = end(stage, step, done, Expected::Attached(&pod.uid, &pod.node))?;
+    Ok((pod, result))
+}
+
+fn lose_node(
+    stage: &mut Stage,
+    agents: &mut Agents,
+    old: Pod,
+) -> Result<(Pod, StepResult), Failure> {
+    calm(stage, NODE_D)?;
+    let story = "node-c loses its power: pod, agent and kernel are gone at once, and EC2 still has \
+                 the address on its ENI. The next pod starts on node-d.";
+    let step = begin(stage, Kind::NodeDied, "node-c dies, start on node-d", story)?;
+    stage.power(NODE_C, false)?;
+    old.dies(stage)?;
+    agents.is_gone(NODE_C)?;
+    let pod = Pod::start(stage, NODE_D, AtStop::Park)?;
+    let done = Done { init: Some(pod.init.clone()), outage: true, ..Done::default() };
+    let result = end(stage, step, done, Expected::Attached(&pod.uid, &pod.node))?;
+    Ok((pod, result))
+}
+
+fn node_returns(
+    stage: &mut Stage,
+    agents: &mut Agents,
+    pod: Pod,
+) -> Result<(Pod, StepResult), Failure> {
+    let story = "node-c boots and its agent begins: the address lives elsewhere by now.";
+    let step = begin(stage, Kind::NodeReturned, "node-c comes back", story)?;
+    stage.power(NODE_C, true)?;
+    agents.start(stage, NODE_C)?;
+    dwell(stage)?;
+    let mut result = measured(stage, step, Done::default())?;
+    result.checks.push(unnoticed(&result));
+    let result = conclude(stage, result, Expected::Attached(&pod.uid, &pod.node))?;
     Ok((pod, result))
 }
 
@@ -128,7 +214,7 @@ fn is_calm(stage: &mut Stage, node: &str) -> Result<bool, Failure> {
     Ok(shown && record.imds.iter().all(|place| place.node != node))
 }
 
-fn zombie(stage: &mut Stage, old: &Pod, new: &Pod) -> Result<StepResult, Failure> {
+fn zombie(stage: &mut Stage, old: &Pod, new: Pod) -> Result<(Pod, StepResult), Failure> {
     let story = "node-b comes back and stops the old pod now: SIGTERM for its stop container, and \
                  a preStop hook besides. Both are superseded and change nothing.";
     let step = begin(stage, Kind::Zombie, "A zombie's late stop on node-b", story)?;
@@ -145,7 +231,8 @@ fn zombie(stage: &mut Stage, old: &Pod, new: &Pod) -> Result<StepResult, Failure
         seen: format!("epoch {}", after.epoch.0),
     };
     result.checks.push(unchanged);
-    conclude(stage, result, Expected::Attached(&new.uid, &new.node))
+    let result = conclude(stage, result, Expected::Attached(&new.uid, &new.node))?;
+    Ok((new, result))
 }
 
 fn scale_down(stage: &mut Stage, old: Pod) -> Result<StepResult, Failure> {
@@ -158,15 +245,15 @@ fn scale_down(stage: &mut Stage, old: Pod) -> Result<StepResult, Failure> {
 }
 
 fn give_back(stage: &mut Stage) -> Result<StepResult, Failure> {
-    let story = "Up again on node-c without a call; then a release that takes the address out of \
+    let story = "Up again on node-d without a call; then a release that takes the address out of \
                  EC2. The record keeps it for the member.";
     let title = "Scale up, and down with --unassign";
     let step = begin(stage, Kind::Unassigned, title, story)?;
-    let pod = Pod::start(stage, NODE_C, AtStop::Unassign)?;
+    let pod = Pod::start(stage, NODE_D, AtStop::Unassign)?;
     let init = Some(pod.init.clone());
     let stop_us = Some(pod.stop(stage)?);
     dwell(stage)?;
-    end(stage, step, Done { init, stop_us, outage: false }, Expected::Unassigned)
+    end(stage, step, Done { init, stop_us, ..Done::default() }, Expected::Unassigned(NODE_D))
 }
 
 /// Lets the client dial on for as long as people need to see that nobody answers.
@@ -213,15 +300,17 @@ fn measured(stage: &mut Stage, step: Step, done: Done) -> Result<StepResult, Fai
     let tally = measure::tally(&attempts, &seen.terms);
     // The last answer before an outage may be older than the step.
     let around = seen.within(step.from_us.saturating_sub(BEFORE_US), to_us);
-    let outage = done.outage.then(|| measure::outage(&around, &spans, &calls)).flatten();
+    let own: Vec<_> = calls.iter().filter(|call| !call.is_agents()).cloned().collect();
+    let outage = done.outage.then(|| measure::outage(&around, &spans, &own)).flatten();
     Ok(StepResult {
         step: stage.step,
         kind: step.kind,
         title: step.title,
         from_us: step.from_us,
         to_us,
-        init: done.init.map(|ran| measure::init_time(&ran, &calls)),
+        init: done.init.map(|ran| measure::init_time(&ran, &own)),
         stop_us: done.stop_us,
+        restored_us: done.restored_us,
         outage,
         calls,
         strip,

@@ -30,6 +30,7 @@ pub(crate) const CLIENT: &str = "client";
 pub(crate) const NODE_A: &str = "node-a";
 pub(crate) const NODE_B: &str = "node-b";
 pub(crate) const NODE_C: &str = "node-c";
+pub(crate) const NODE_D: &str = "node-d";
 
 /// Whether a CIDR block, as the box writes it, contains the address.
 pub(crate) fn contains(cidr: &str, address: Ipv4Addr) -> bool {

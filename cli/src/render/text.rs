@@ -15,10 +15,14 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const WARN: Style = AnsiColor::Yellow.on_default();
 /// One colour for each node, in the order of the nodes.
-const NODES: [Style; 3] =
-    [AnsiColor::Green.on_default(), AnsiColor::Blue.on_default(), AnsiColor::Magenta.on_default()];
+const NODES: [Style; 4] = [
+    AnsiColor::Green.on_default(),
+    AnsiColor::Blue.on_default(),
+    AnsiColor::Magenta.on_default(),
+    AnsiColor::Cyan.on_default(),
+];
 /// One filling for each node, for who sees no colours.
-const FILLINGS: [char; 3] = ['█', '▓', '▒'];
+const FILLINGS: [char; 4] = ['█', '▓', '▒', '░'];
 /// Characters of a strip on one line.
 const WIDTH: usize = 80;
 
@@ -65,7 +69,7 @@ fn head(began: &Began) -> String {
 
 fn look(index: usize) -> (Style, char) {
     let style = NODES.get(index).copied().unwrap_or_default();
-    (style, FILLINGS.get(index).copied().unwrap_or('▒'))
+    (style, FILLINGS.get(index).copied().unwrap_or('░'))
 }
 
 fn process(ran: &Ran) -> String {
@@ -100,6 +104,10 @@ fn step(result: &StepResult) -> String {
     if let Some(time) = &result.init {
         text += &line("init", &init(time));
     }
+    if let Some(away) = result.restored_us {
+        let away = span(away);
+        text += &line("agent", &format!("back in the kernel after {BOLD}{away}{BOLD:#}"));
+    }
     text += &strip(&result.strip);
     text += &line("", &seen(result));
     for check in &result.checks {
@@ -117,6 +125,9 @@ fn call_line(call: &Call) -> String {
     let took = call.took_us.map(|took| format!(" {}", span(took))).unwrap_or_default();
     let kind = if call.mutating { "changes" } else { "reads" };
     let mut text = format!("{:<28} {:<8} {kind:<8} {outcome}{took}", call.action, call.caller);
+    if call.is_agents() {
+        text += " · by the agent";
+    }
     if let (Some(routed), Some(proven)) = (call.routed_after_us, call.proven_after_us) {
         let (routed, proven) = (span(routed), span(proven));
         text.extend([format!(" · packets follow after {routed}, proof after {proven}")]);
@@ -236,7 +247,8 @@ fn verdict(summary: &Summary) -> String {
     if summary.kept {
         format!(
             "\n{debug}{GOOD}Every promise was kept{GOOD:#}: {attempts} attempts to reach {address} \
-             in {seconds}, through restart, move, crash and scale-down.\n"
+             in {seconds}, through restart, strip, move, crash, loss of a node and \
+             scale-down.\n"
         )
     } else {
         format!("\n{debug}{BAD}A promise was broken{BAD:#}: see the table.\n")

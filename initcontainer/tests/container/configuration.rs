@@ -124,12 +124,15 @@ fn f019_a_member_of_another_service_is_refused_with_the_members_that_there_are()
 }
 
 #[test]
-fn the_originals_dynamodb_is_refused_and_its_kubernetes_is_not_built_yet() {
+fn the_originals_dynamodb_is_refused_and_kubernetes_needs_a_pod_or_a_kubeconfig() {
     let ended = init().set("DB_TYPE", "clouddb").end();
     ended.is_refused_naming(&["--dbtype (or DB_TYPE)", "clouddb (DynamoDB)"]);
     let ended = init().set("DB_TYPE", "k8sdb").unset("FIRECAMP_REGISTRY").end();
-    ended.is_refused_naming(&["FIRECAMP_REGISTRY", "k8sdb", "file:///DIR"]);
-    for url in ["kubernetes:", "https://example.com/", "/var/lib/firecamp", "file://host/dir"] {
+    let missing = ["FIRECAMP_REGISTRY) is missing", "KUBERNETES_SERVICE_HOST", "file:///DIR"];
+    ended.is_refused_naming(&missing);
+    for url in
+        ["kubernetes://in-cluster", "https://example.com/", "/var/lib/firecamp", "file://host/dir"]
+    {
         let ended = init().set("FIRECAMP_REGISTRY", url).end();
         ended.is_refused_naming(&["--registry (or FIRECAMP_REGISTRY)", url]);
     }

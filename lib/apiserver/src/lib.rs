@@ -8,22 +8,31 @@
 
 mod answer;
 mod faults;
+mod list;
+mod looks;
 mod objects;
+mod outage;
 mod patch;
+mod records;
+mod remove;
 mod route;
 mod serve;
 mod validate;
+mod watch;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use firecamp_core::record::Pool;
 use firecamp_registry::api::{Kind, StaticIPPool, StaticIPPoolSpec};
+use http::{Request, Response};
 use kube::Client;
 use serde_json::{Value, json};
 use tower::service_fn;
 
 pub use faults::Fault;
 use objects::{Key, World};
+pub use serve::Unanswered;
+pub use watch::Ending;
 
 /// What the server was asked: `GET staticips/10.1.0.20`.
 pub type Asked = String;
@@ -39,6 +48,16 @@ impl ApiServer {
     pub fn client(&self) -> Client {
         let world = Arc::clone(&self.world);
         Client::new(service_fn(move |request| serve::serve(Arc::clone(&world), request)), "default")
+    }
+
+    /// Answers one request that was read to its end, for who carries requests here itself; this
+    /// one meets the fault. A watch is met by silence.
+    pub fn answer(
+        &self,
+        request: Request<Vec<u8>>,
+        fault: Option<Fault>,
+    ) -> Result<Response<Vec<u8>>, Unanswered> {
+        serve::answer_whole(&mut self.world(), request, fault)
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -65,12 +84,32 @@ impl ApiServer {
     }
 
     /// Sets a pod: `object` has at least `metadata`, without its name and namespace.
-    pub fn set_pod(&self, namespace: &str, name: &str, mut object: Value) {
+    pub fn set_pod(&self, namespace: &str, name: &str, object: Value) {
+        self.set("pods", (Some(namespace), name), object);
+    }
+
+    /// Sets any object, as somebody else would: `object` has at least `metadata`, without its name
+    /// and namespace.
+    pub fn set(&self, plural: &'static str, place: (Option<&str>, &str), mut object: Value) {
+        let (namespace, name) = (place.0.map(str::to_owned), place.1.to_owned());
         if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
             metadata.insert("name".to_owned(), json!(name));
-            metadata.insert("namespace".to_owned(), json!(namespace));
+            if let Some(namespace) = &namespace {
+                metadata.insert("namespace".to_owned(), json!(namespace));
+            }
         }
-        self.world().insert(Key::namespaced("pods", namespace, name), object);
+        self.world().insert(Key { plural, namespace, name }, object);
+    }
+
+    /// Removes any object, as somebody else would. Says whether there was one.
+    pub fn remove(&self, plural: &'static str, namespace: Option<&str>, name: &str) -> bool {
+        let namespace = namespace.map(str::to_owned);
+        self.world().remove(&Key { plural, namespace, name: name.to_owned() })
+    }
+
+    /// A review of one's own rights says no to this verb for this plural. Requests are served.
+    pub fn deny(&self, verb: &str, plural: &str) {
+        self.world().denied.insert((verb.to_owned(), plural.to_owned()));
     }
 
     /// The object as it is stored.
@@ -82,6 +121,11 @@ impl ApiServer {
     ) -> Option<Value> {
         let key = Key { plural, namespace: namespace.map(str::to_owned), name: name.to_owned() };
         self.world().get(&key).cloned()
+    }
+
+    /// All objects of a kind.
+    pub fn all(&self, plural: &str) -> Vec<Value> {
+        self.world().everything_of(plural)
     }
 
     /// Changes an object as somebody else would; it gets a new version.
@@ -100,9 +144,14 @@ impl ApiServer {
         true
     }
 
-    /// What the next request of this verb (`GET`) for this plural meets.
+    /// What the next request of this verb (`GET`, `WATCH`) for this plural meets.
     pub fn fail_next(&self, verb: &'static str, plural: &'static str, fault: Fault) {
         self.world().faults.add(verb, plural, fault);
+    }
+
+    /// Nothing is to fail any more.
+    pub fn forget_faults(&self) {
+        self.world().faults = faults::Faults::default();
     }
 
     /// Faults that nothing has met yet.

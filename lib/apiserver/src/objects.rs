@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::faults::Faults;
+use crate::watch::{Selector, Told, Watcher};
 
 /// Where an object is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,10 +19,6 @@ impl Key {
     pub(crate) fn cluster(plural: &'static str, name: &str) -> Self {
         Self { plural, namespace: None, name: name.to_owned() }
     }
-
-    pub(crate) fn namespaced(plural: &'static str, namespace: &str, name: &str) -> Self {
-        Self { plural, namespace: Some(namespace.to_owned()), name: name.to_owned() }
-    }
 }
 
 /// All that the server knows.
@@ -30,14 +27,28 @@ pub(crate) struct World {
     /// Counts the changes; the version of what was changed last.
     pub(crate) version: u64,
     objects: BTreeMap<Key, Value>,
-    /// What a list that has more pages goes on with, by the version that it began at.
-    pub(crate) snapshots: BTreeMap<u64, Vec<Value>>,
+    /// What lists that have more pages go on with, and the versions that they began at.
+    pub(crate) snapshots: Vec<(u64, Vec<Value>)>,
     pub(crate) keeps_snapshots: bool,
     pub(crate) missing_namespaces: BTreeSet<String>,
     pub(crate) uninstalled: bool,
+    /// Verbs and plurals that whoever asks has no right to: `list staticips`.
+    pub(crate) denied: BTreeSet<(String, String)>,
     pub(crate) date: Option<String>,
     pub(crate) faults: Faults,
     pub(crate) asked: Vec<String>,
+    /// What changed, for watches that begin in the past.
+    pub(crate) history: Vec<Told>,
+    /// The first version that a watch can begin with.
+    pub(crate) compacted: u64,
+    pub(crate) watchers: Vec<Watcher>,
+    /// So many changes are told nobody who watches.
+    pub(crate) unheard: usize,
+    /// What lists show instead of what is there, if they are to.
+    pub(crate) remembered: BTreeMap<Key, Value>,
+    pub(crate) shows_remembered: bool,
+    pub(crate) away: bool,
+    pub(crate) unanswered: usize,
 }
 
 impl Default for World {
@@ -45,13 +56,22 @@ impl Default for World {
         Self {
             version: 1000,
             objects: BTreeMap::new(),
-            snapshots: BTreeMap::new(),
+            snapshots: Vec::new(),
             keeps_snapshots: true,
             missing_namespaces: BTreeSet::new(),
             uninstalled: false,
+            denied: BTreeSet::new(),
             date: Some("Fri, 20 Nov 2026 15:00:00 GMT".to_owned()),
             faults: Faults::default(),
             asked: Vec::new(),
+            history: Vec::new(),
+            compacted: 0,
+            watchers: Vec::new(),
+            unheard: 0,
+            remembered: BTreeMap::new(),
+            shows_remembered: false,
+            away: false,
+            unanswered: 0,
         }
     }
 }
@@ -63,7 +83,10 @@ impl World {
 
     pub(crate) fn remove(&mut self, key: &Key) -> bool {
         self.version += 1;
-        self.objects.remove(key).is_some()
+        let old = self.objects.remove(key);
+        let existed = old.is_some();
+        self.tell((key.plural, key.namespace.clone()), old, None);
+        existed
     }
 
     /// Stores the object with what every stored one has, and returns it.
@@ -81,14 +104,28 @@ impl World {
             let managed = json!([{ "manager": "firecamp", "operation": "Update" }]);
             metadata.entry("managedFields").or_insert(managed);
         }
-        self.objects.insert(key, object.clone());
+        let of = (key.plural, key.namespace.clone());
+        let old = self.objects.insert(key, object.clone());
+        self.tell(of, old, Some(object.clone()));
         object
     }
 
-    /// All objects of a kind, in the order of their names.
-    pub(crate) fn all(&self, plural: &str) -> Vec<Value> {
+    /// All objects of a kind that are meant, in the order of their names.
+    pub(crate) fn all(&self, plural: &str, selector: &Selector) -> Vec<Value> {
+        let objects = if self.shows_remembered { &self.remembered } else { &self.objects };
+        let of_kind = objects.iter().filter(|(key, _)| key.plural == plural);
+        let meant = of_kind.filter(|(_, object)| selector.wants(object));
+        meant.map(|(_, object)| object.clone()).collect()
+    }
+
+    /// All objects of a kind, as they are.
+    pub(crate) fn everything_of(&self, plural: &str) -> Vec<Value> {
         let of_kind = self.objects.iter().filter(|(key, _)| key.plural == plural);
         of_kind.map(|(_, object)| object.clone()).collect()
+    }
+
+    pub(crate) fn everything(&self) -> BTreeMap<Key, Value> {
+        self.objects.clone()
     }
 }
 

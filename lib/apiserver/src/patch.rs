@@ -1,4 +1,5 @@
-//! JSON patches (RFC 6902), as far as they are sent: `test` and `replace`.
+//! JSON patches (RFC 6902), as far as they are sent: `test`, `replace`, and `add` of members;
+//! and merge patches (RFC 7386).
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,6 +18,10 @@ pub(crate) fn apply(object: &Value, patch: &[u8]) -> Result<Value, String> {
         serde_json::from_slice(patch).map_err(|wrong| wrong.to_string())?;
     let mut object = object.clone();
     for Operation { op, path, value } in operations {
+        if op == "add" {
+            add(&mut object, &path, value)?;
+            continue;
+        }
         let place = object
             .pointer_mut(&path)
             .ok_or_else(|| format!("{op} operation does not apply: {path} is missing"))?;
@@ -28,4 +33,34 @@ pub(crate) fn apply(object: &Value, patch: &[u8]) -> Result<Value, String> {
         }
     }
     Ok(object)
+}
+
+/// Sets a member of an object that is there.
+fn add(object: &mut Value, path: &str, value: Value) -> Result<(), String> {
+    let missing = || format!("add operation does not apply: doc is missing path: {path}");
+    let (parent, name) = path.rsplit_once('/').ok_or_else(missing)?;
+    let Some(Value::Object(parent)) = object.pointer_mut(parent) else { return Err(missing()) };
+    parent.insert(name.replace("~1", "/").replace("~0", "~"), value);
+    Ok(())
+}
+
+/// The object as the merge patch makes it.
+pub(crate) fn merge(object: &mut Value, patch: Value) {
+    match (object, patch) {
+        (Value::Object(object), Value::Object(patch)) => {
+            for (name, value) in patch {
+                if value.is_null() {
+                    object.remove(&name);
+                } else {
+                    merge(object.entry(name).or_insert(Value::Null), value);
+                }
+            }
+        }
+        // Nulls are no members of what a patch puts where nothing was.
+        (object, Value::Object(patch)) => {
+            *object = Value::Object(serde_json::Map::new());
+            merge(object, Value::Object(patch));
+        }
+        (object, patch) => *object = patch,
+    }
 }

@@ -1,39 +1,97 @@
 //! Which object or list a path names.
 
 use firecamp_core::contract::api;
-use firecamp_registry::api::{Kind, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec};
+use firecamp_registry::api::{
+    Kind, NodeAttachmentsSpec, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
+};
+
+use crate::looks;
 
 /// A path that the server serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) plural: &'static str,
     pub(crate) kind: &'static str,
+    /// None also for a list of all namespaces.
     pub(crate) namespace: Option<String>,
     /// None for the list of all.
     pub(crate) name: Option<String>,
+    /// The status alone.
+    pub(crate) status: bool,
+    /// One of ours.
+    pub(crate) custom: bool,
 }
+
+/// A kind of the API: its plural, its name, and whether its objects live in a namespace.
+pub(crate) type Known = (&'static str, &'static str, bool);
 
 impl Route {
     /// None for what answers "404 page not found".
     pub(crate) fn of(path: &str) -> Option<Self> {
-        let custom = path.strip_prefix("/apis/")?.strip_prefix(api::VERSION)?.strip_prefix('/')?;
-        let parts: Vec<&str> = custom.split('/').collect();
-        let (namespace, rest) = split(&parts)?;
-        let (plural, name) = rest;
-        let (plural, kind, namespaced) = known(plural)?;
+        let (kinds, custom, rest) = group(path)?;
+        let mut parts: Vec<&str> = rest.split('/').collect();
+        let status = parts.len() > 2 && parts.last() == Some(&"status");
+        if status {
+            parts.pop();
+        }
+        let (namespace, (plural, name)) = split(&parts)?;
+        let known = kinds.into_iter().find(|(known, _, _)| *known == plural);
+        let (plural, kind, namespaced) = known?;
         let name = name.map(str::to_owned);
-        (namespaced == namespace.is_some()).then_some(Self { plural, kind, namespace, name })
+        // Of a kind that lives in namespaces only a list goes without one.
+        let fits = namespaced == namespace.is_some() || (namespaced && name.is_none());
+        fits.then_some(Self { plural, kind, namespace, name, status, custom })
     }
 
-    /// `/api/v1/namespaces/NAMESPACE/pods/NAME`.
-    pub(crate) fn pod(path: &str) -> Option<Self> {
-        let parts: Vec<&str> = path.strip_prefix("/api/v1/")?.split('/').collect();
-        let [namespaces, namespace, pods, name] = parts.as_slice() else { return None };
-        let namespace = Some((*namespace).to_owned());
-        let name = Some((*name).to_owned());
-        let fits = *namespaces == "namespaces" && *pods == "pods";
-        fits.then_some(Self { plural: "pods", kind: "Pod", namespace, name })
+    /// What is no object that is stored, and only looked at.
+    pub(crate) fn look(path: &str) -> Option<Self> {
+        let ours = path.strip_prefix("/apis/") == Some(api::VERSION);
+        let (plural, kind) = match path {
+            "/version" => (looks::VERSION, "Info"),
+            looks::REVIEWS_PATH => (looks::REVIEWS, "SelfSubjectAccessReview"),
+            _ => ours.then_some((looks::SERVED, "APIResourceList"))?,
+        };
+        Some(Self { plural, kind, namespace: None, name: None, status: false, custom: ours })
     }
+}
+
+/// The kinds of our own group.
+pub(crate) fn kinds() -> [Known; 4] {
+    fn of<S: Kind>() -> Known {
+        (S::PLURAL, S::KIND, S::NAMESPACED)
+    }
+    [
+        of::<StaticIPSpec>(),
+        of::<StaticIPClaimSpec>(),
+        of::<StaticIPPoolSpec>(),
+        of::<NodeAttachmentsSpec>(),
+    ]
+}
+
+/// The kinds of the group that a path begins with, whether it is ours, and the rest of the path.
+fn group(path: &str) -> Option<(Vec<Known>, bool, &str)> {
+    let ours = format!("/apis/{}/", api::VERSION);
+    if let Some(rest) = path.strip_prefix(&ours) {
+        return Some((kinds().into(), true, rest));
+    }
+    let groups: [(&str, Vec<Known>); 5] = [
+        (
+            "/api/v1/",
+            vec![
+                ("pods", "Pod", true),
+                ("nodes", "Node", false),
+                ("persistentvolumeclaims", "PersistentVolumeClaim", true),
+                ("persistentvolumes", "PersistentVolume", false),
+            ],
+        ),
+        ("/apis/storage.k8s.io/v1/", vec![("volumeattachments", "VolumeAttachment", false)]),
+        ("/apis/events.k8s.io/v1/", vec![("events", "Event", true)]),
+        ("/apis/apps/v1/", vec![("statefulsets", "StatefulSet", true)]),
+        ("/apis/coordination.k8s.io/v1/", vec![("leases", "Lease", true)]),
+    ];
+    groups
+        .into_iter()
+        .find_map(|(prefix, kinds)| path.strip_prefix(prefix).map(|rest| (kinds, false, rest)))
 }
 
 type Rest<'a> = (&'a str, Option<&'a str>);
@@ -48,12 +106,4 @@ fn split<'a>(parts: &[&'a str]) -> Option<(Option<String>, Rest<'a>)> {
         [plural, name] => Some((None, (plural, Some(name)))),
         _ => None,
     }
-}
-
-fn known(plural: &str) -> Option<(&'static str, &'static str, bool)> {
-    fn of<S: Kind>() -> (&'static str, &'static str, bool) {
-        (S::PLURAL, S::KIND, S::NAMESPACED)
-    }
-    let kinds = [of::<StaticIPSpec>(), of::<StaticIPClaimSpec>(), of::<StaticIPPoolSpec>()];
-    kinds.into_iter().find(|(known, _, _)| *known == plural)
 }

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, DATE};
 use http::{HeaderMap, Method, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use kube::client::Body;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -15,12 +18,27 @@ use crate::faults::Fault;
 use crate::lock;
 use crate::objects::{Key, World};
 use crate::route::Route;
-use crate::{patch, validate};
+use crate::watch::Stream;
+use crate::{list, looks, patch, remove, validate};
+
+/// The type of a merge patch.
+const MERGE: &str = "application/merge-patch+json";
 
 /// The connection broke.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 #[error("connection reset by peer")]
 pub(crate) struct Reset;
+
+/// How a request stays without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Unanswered {
+    /// The connection broke.
+    #[error("connection reset by peer")]
+    Reset,
+    /// Nothing comes, ever.
+    #[error("silence")]
+    Silence,
+}
 
 /// A request, read to its end.
 struct Asked {
@@ -31,57 +49,131 @@ struct Asked {
     body: Vec<u8>,
 }
 
+impl Asked {
+    fn of(request: Request<Vec<u8>>) -> Self {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path();
+        let query = parts.uri.query().unwrap_or_default().as_bytes();
+        Self {
+            route: Route::of(path).or_else(|| Route::look(path)),
+            query: form_urlencoded::parse(query).into_owned().collect(),
+            method: parts.method,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    fn is_watch(&self) -> bool {
+        self.query.get("watch").is_some_and(|text| text == "true")
+    }
+
+    fn verb(&self) -> &str {
+        if self.is_watch() { "WATCH" } else { self.method.as_str() }
+    }
+
+    fn plural(&self) -> &'static str {
+        self.route.as_ref().map_or("nothing", |route| route.plural)
+    }
+}
+
+/// The whole of an answer, or one that goes on.
+type Sent = UnsyncBoxBody<Bytes, Reset>;
+
+enum Responded {
+    Whole(Response<Vec<u8>>),
+    Watch(Stream),
+}
+
 pub(crate) async fn serve(
     world: Arc<Mutex<World>>,
     request: Request<Body>,
-) -> Result<Response<Body>, Reset> {
+) -> Result<Response<Sent>, Reset> {
     let (parts, body) = request.into_parts();
-    let body = body.collect_bytes().await.map_err(|_broken| Reset)?.to_vec();
-    let path = parts.uri.path();
-    let query = parts.uri.query().unwrap_or_default().as_bytes();
-    let asked = Asked {
-        route: Route::of(path).or_else(|| Route::pod(path)),
-        query: form_urlencoded::parse(query).into_owned().collect(),
-        method: parts.method,
-        headers: parts.headers,
-        body,
-    };
-    let (fault, answer, date) = {
-        let mut world = lock(&world);
-        let fault = note(&mut world, &asked);
-        let answer = answer(&mut world, &asked, fault);
-        (fault, answer, world.date.clone())
+    let body = body.collect_bytes().await.map_err(|_broken| Reset)?;
+    let asked = Asked::of(Request::from_parts(parts, body.to_vec()));
+    let responded = respond(&mut lock(&world), &asked, None);
+    match responded {
+        Ok(Responded::Whole(response)) => Ok(response.map(|text| {
+            let whole = Full::from(text).map_err(|never| match never {});
+            whole.boxed_unsync()
+        })),
+        Ok(Responded::Watch(stream)) => Ok(Response::new(stream.boxed_unsync())),
+        Err(Unanswered::Reset) => Err(Reset),
+        Err(Unanswered::Silence) => pending().await,
+    }
+}
+
+/// Answers at once. A fault that is named here is met before those that were set.
+pub(crate) fn answer_whole(
+    world: &mut World,
+    request: Request<Vec<u8>>,
+    fault: Option<Fault>,
+) -> Result<Response<Vec<u8>>, Unanswered> {
+    match respond(world, &Asked::of(request), fault)? {
+        Responded::Whole(response) => Ok(response),
+        Responded::Watch(_stream) => Err(Unanswered::Silence),
+    }
+}
+
+fn respond(
+    world: &mut World,
+    asked: &Asked,
+    fault: Option<Fault>,
+) -> Result<Responded, Unanswered> {
+    if world.away {
+        world.unanswered += 1;
+        return Err(Unanswered::Reset);
+    }
+    let fault = fault.or_else(|| world.faults.take(asked.verb(), asked.plural()));
+    note(world, asked);
+    let answer = match answer(world, asked, fault) {
+        Answered::Whole(answer) => answer,
+        Answered::Watch(stream) => return Ok(Responded::Watch(stream)),
     };
     let code = answer.code;
     let text = match fault {
-        Some(Fault::LostRequest | Fault::LostAnswer) => return Err(Reset),
-        Some(Fault::Silence | Fault::SilenceAfter) => pending().await,
+        Some(Fault::LostRequest | Fault::LostAnswer) => return Err(Unanswered::Reset),
+        Some(Fault::Silence | Fault::SilenceAfter) => return Err(Unanswered::Silence),
         Some(Fault::Cut) => answer.body.chars().take(answer.body.len() / 2).collect(),
         Some(Fault::Flood) => answer.body + &" ".repeat(16 * 1024 * 1024),
         Some(Fault::Code(..) | Fault::Proxy(_)) | None => answer.body,
     };
     let mut response = Response::builder().status(code);
-    if let Some(date) = date {
+    if let Some(date) = &world.date {
         response = response.header(DATE, date);
     }
-    response.body(Body::from(text.into_bytes())).map_err(|_malformed| Reset)
+    let response = response.body(text.into_bytes()).map_err(|_malformed| Unanswered::Reset)?;
+    Ok(Responded::Whole(response))
 }
 
-/// Writes the request down, and says what it meets.
-fn note(world: &mut World, asked: &Asked) -> Option<Fault> {
-    let verb = asked.method.as_str();
-    let (plural, name) = match &asked.route {
-        Some(route) => (route.plural, route.name.as_deref().unwrap_or("*")),
-        None => ("nothing", "*"),
-    };
+/// Writes the request down.
+fn note(world: &mut World, asked: &Asked) {
+    let name = asked.route.as_ref().and_then(|route| route.name.as_deref());
+    let (verb, plural, name) = (asked.verb(), asked.plural(), name.unwrap_or("*"));
     world.asked.push(format!("{verb} {plural}/{name}"));
-    world.faults.take(verb, plural)
 }
 
-fn answer(world: &mut World, asked: &Asked, fault: Option<Fault>) -> Answer {
+enum Answered {
+    Whole(Answer),
+    Watch(Stream),
+}
+
+fn answer(world: &mut World, asked: &Asked, fault: Option<Fault>) -> Answered {
+    match &asked.route {
+        Some(route) if asked.is_watch() && route.name.is_none() && fault.is_none() => {
+            match world.watch(route, &asked.query) {
+                Ok(stream) => Answered::Watch(stream),
+                Err(refused) => Answered::Whole(refused),
+            }
+        }
+        _ => Answered::Whole(whole(world, asked, fault)),
+    }
+}
+
+fn whole(world: &mut World, asked: &Asked, fault: Option<Fault>) -> Answer {
     let page_not_found = || Answer::text(404, "404 page not found\n");
     let Some(route) = &asked.route else { return page_not_found() };
-    if world.uninstalled && route.plural != "pods" {
+    if world.uninstalled && route.custom {
         return page_not_found();
     }
     let about = About { plural: route.plural, name: route.name.as_deref().unwrap_or_default() };
@@ -96,14 +188,17 @@ fn answer(world: &mut World, asked: &Asked, fault: Option<Fault>) -> Answer {
     if !asked.query.contains_key("timeout") {
         return Answer::bad_request("a request without a deadline", about);
     }
+    if let Some(answer) = looks::answer(world, route, &asked.body) {
+        return answer;
+    }
     match (asked.method.as_str(), &route.name) {
         ("GET", Some(_)) => get(world, route, about),
-        ("GET", None) => list(world, asked, route),
+        ("GET", None) => list::page(world, route, &asked.query, names_only(&asked.headers)),
         ("POST", None) => write(asked, "application/json", about)
             .and_then(|()| create(world, asked, route))
             .unwrap_or_else(|refused| refused),
-        ("PATCH", Some(_)) => write(asked, "application/json-patch+json", about)
-            .and_then(|()| update(world, asked, route, about))
+        ("PATCH", Some(_)) => update(world, asked, route, about).unwrap_or_else(|refused| refused),
+        ("DELETE", Some(_)) => remove::one(world, &asked.body, &key(route, about.name), about)
             .unwrap_or_else(|refused| refused),
         _ => Answer::status(405, "MethodNotAllowed", "the server does not allow this", about),
     }
@@ -111,6 +206,12 @@ fn answer(world: &mut World, asked: &Asked, fault: Option<Fault>) -> Answer {
 
 fn key(route: &Route, name: &str) -> Key {
     Key { plural: route.plural, namespace: route.namespace.clone(), name: name.to_owned() }
+}
+
+/// Whether only names, versions and labels are asked for.
+fn names_only(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("as=PartialObjectMetadataList"))
 }
 
 fn get(world: &World, route: &Route, about: About<'_>) -> Answer {
@@ -171,13 +272,18 @@ fn update(
 ) -> Result<Answer, Answer> {
     let key = key(route, about.name);
     let old = world.get(&key).cloned().ok_or_else(|| Answer::not_found(about))?;
-    let new = patch::apply(&old, &asked.body)
-        .map_err(|wrong| Answer::status(422, "Invalid", &wrong, about))?;
+    let merges = asked.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == MERGE);
+    write(asked, if merges { MERGE } else { "application/json-patch+json" }, about)?;
+    let new = if merges { merged(&old, asked) } else { patch::apply(&old, &asked.body) };
+    let new = new.map(|new| kept(&old, new, route));
+    let new = new.map_err(|wrong| Answer::status(422, "Invalid", &wrong, about))?;
     let version = |object: &Value| {
         let text = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
         text.and_then(|text| text.parse::<u64>().ok())
     };
-    let named = String::from_utf8_lossy(&asked.body).contains("/metadata/resourceVersion");
+    let named = String::from_utf8_lossy(&asked.body).contains("resourceVersion");
+    // The kubelet writes its node's status all the time, so others name no version of it.
+    let named = named || (route.plural == "nodes" && route.status);
     let Some(wanted) = version(&new).filter(|_| named) else {
         return Err(Answer::status(500, "InternalError", "a blind or malformed write", about));
     };
@@ -191,45 +297,27 @@ fn update(
     Ok(Answer::object(200, &world.insert(key, new)))
 }
 
-/// A page of the snapshot that the list began with.
-fn list(world: &mut World, asked: &Asked, route: &Route) -> Answer {
-    let about = About { plural: route.plural, name: "" };
-    let number = |text: Option<&String>| text.and_then(|text| text.parse::<usize>().ok());
-    let Some(limit) = number(asked.query.get("limit")).filter(|limit| *limit > 0) else {
-        return Answer::bad_request("a list without a limit", about);
+fn merged(old: &Value, asked: &Asked) -> Result<Value, String> {
+    let patch: Value = serde_json::from_slice(&asked.body).map_err(|wrong| wrong.to_string())?;
+    let mut new = old.clone();
+    patch::merge(&mut new, patch);
+    Ok(new)
+}
+
+/// A write of the status changes nothing else, and one of the object changes no status.
+fn kept(old: &Value, mut new: Value, route: &Route) -> Value {
+    let kept: &[&str] = match (route.custom, route.status) {
+        (false, false) => &[],
+        (true, false) => &["status"],
+        (_, true) => &["spec"],
     };
-    let token = asked.query.get("continue").cloned().unwrap_or_default();
-    let (version, from) = if let Some((version, from)) = token.split_once("/+=") {
-        (version.parse().unwrap_or_default(), number(Some(&from.into())))
-    } else {
-        let all = world.all(route.plural);
-        world.snapshots.insert(world.version, all);
-        (world.version, Some(0))
-    };
-    if from != Some(0) && !world.keeps_snapshots {
-        world.snapshots.clear();
+    if let (Value::Object(new), Value::Object(old)) = (&mut new, old) {
+        for field in kept {
+            match old.get(*field) {
+                Some(value) => drop(new.insert((*field).to_owned(), value.clone())),
+                None => drop(new.remove(*field)),
+            }
+        }
     }
-    let (Some(all), Some(from)) = (world.snapshots.get(&version), from) else {
-        return Answer::status(410, "Expired", "the continue parameter is too old", about);
-    };
-    let names_only = asked
-        .headers
-        .get(ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("as=PartialObjectMetadataList"));
-    let shown = |object: &Value| {
-        if names_only { json!({ "metadata": object.get("metadata") }) } else { object.clone() }
-    };
-    let items: Vec<Value> = all.iter().skip(from).take(limit).map(shown).collect();
-    let next = from + items.len();
-    let more = if next < all.len() { format!("{version}/+={next}") } else { String::new() };
-    let kind = if names_only { "PartialObjectMetadataList" } else { "List" };
-    // As real ones do.
-    let items = if names_only && items.is_empty() { Value::Null } else { json!(items) };
-    let page = json!({
-        "kind": kind,
-        "metadata": { "resourceVersion": version.to_string(), "continue": more },
-        "items": items,
-    });
-    Answer::object(200, &page)
+    new
 }

@@ -3,11 +3,12 @@
 
 use firecamp_core::record::{Claim, Pool, StaticIp};
 use firecamp_registry::api::{
-    InvalidObject, Kind, Metadata, Object, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
+    InvalidObject, Kind, Metadata, NodeAttachmentsSpec, NodeAttachmentsStatus, Object,
+    StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
 };
 use firecamp_registry::rules;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::answer::{About, Answer};
 use crate::route::Route;
@@ -19,6 +20,9 @@ pub(crate) fn check(
     old: Option<&Value>,
     new: &Value,
 ) -> Result<(), Answer> {
+    if !route.custom {
+        return Ok(());
+    }
     let invalid = |problem| Answer::invalid(about, problem);
     let both = (old, new);
     if route.plural == StaticIPSpec::PLURAL {
@@ -27,6 +31,11 @@ pub(crate) fn check(
     } else if route.plural == StaticIPClaimSpec::PLURAL {
         let (old, new) = records(about, both, |o: &Object<StaticIPClaimSpec>| Claim::try_from(o))?;
         old.map_or(Ok(()), |old| rules::check_claim_change(&old, &new)).map_err(invalid)
+    } else if route.plural == NodeAttachmentsSpec::PLURAL {
+        let status = new.get("status").cloned().unwrap_or_else(|| json!({}));
+        serde_json::from_value::<NodeAttachmentsStatus>(status).map(drop).map_err(|wrong| {
+            Answer::bad_request(&format!("strict decoding error: status: {wrong}"), about)
+        })
     } else {
         records(about, both, |o: &Object<StaticIPPoolSpec>| Pool::try_from(o)).map(drop)
     }
@@ -47,7 +56,8 @@ where
     Ok((old.map(record).transpose()?, record(new)?))
 }
 
-fn object<S>(about: About<'_>, value: &Value) -> Result<Object<S>, Answer>
+/// The object that a text of the API is.
+pub(crate) fn object<S>(about: About<'_>, value: &Value) -> Result<Object<S>, Answer>
 where
     S: Kind + DeserializeOwned,
 {

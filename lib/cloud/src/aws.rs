@@ -5,14 +5,18 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::failure::CloudFailure;
-use firecamp_core::ids::{EniId, Mac, SubnetId};
+use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId};
+use firecamp_core::interface::Interface;
 use firecamp_core::node::NodeIdentity;
 use firecamp_core::outside::{Cloud, Owner};
+use firecamp_preflight::CloudChecks;
+use firecamp_preflight::facts::{Permission, Reading, Right};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::classify::classify_metadata;
 use crate::config::CloudConfig;
+use crate::dates::Dates;
 use crate::ec2::Ec2;
 use crate::identity::Instance;
 use crate::metadata::Metadata;
@@ -26,6 +30,7 @@ const ROUNDS: u32 = 3;
 pub struct AwsCloud {
     metadata: Metadata,
     ec2: Ec2,
+    dates: Dates,
     instance: OnceCell<Instance>,
     identity_within: Duration,
 }
@@ -37,9 +42,11 @@ impl AwsCloud {
     /// *Errors.* `Auth` if an endpoint, the region or the page size cannot be used.
     pub fn connect(config: CloudConfig) -> Result<Self, CloudFailure> {
         config.check()?;
-        let metadata = Metadata::new(&config)?;
+        let dates = Dates::new(config.clock());
+        let metadata = Metadata::new(&config, dates.clone())?;
         let identity_within = config.imds_within.saturating_mul(ROUNDS);
-        Ok(Self { metadata, ec2: Ec2::new(config), instance: OnceCell::new(), identity_within })
+        let ec2 = Ec2::new(config, &dates);
+        Ok(Self { metadata, ec2, dates, instance: OnceCell::new(), identity_within })
     }
 
     async fn read_identity(&self) -> Result<NodeIdentity, CloudFailure> {
@@ -85,5 +92,31 @@ impl Cloud for AwsCloud {
         within: Duration,
     ) -> Result<(), CloudFailure> {
         Box::pin(self.ec2.unassign(&self.metadata, (eni, address), within)).await
+    }
+}
+
+impl CloudChecks for AwsCloud {
+    async fn instance(&self) -> Result<NodeIdentity, CloudFailure> {
+        self.identity().await
+    }
+
+    async fn interfaces(&self, instance: &InstanceId) -> Result<Vec<Interface>, CloudFailure> {
+        Box::pin(self.ec2.interfaces(&self.metadata, instance)).await
+    }
+
+    async fn peers(
+        &self,
+        subnet: &SubnetId,
+        cluster: &ClusterName,
+    ) -> Result<Vec<Interface>, CloudFailure> {
+        Box::pin(self.ec2.peers(&self.metadata, subnet, cluster)).await
+    }
+
+    async fn permission(&self, right: Right) -> Result<Permission, CloudFailure> {
+        Box::pin(self.ec2.permission(&self.metadata, right)).await
+    }
+
+    fn clocks(&self) -> Vec<Reading> {
+        self.dates.readings()
     }
 }

@@ -111,6 +111,26 @@ fn is_server_trouble(code: &str) -> bool {
     )
 }
 
+/// What a dry run says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rehearsal {
+    /// It would have been done.
+    Allowed,
+    /// It would not.
+    Denied,
+    /// It says neither.
+    Open,
+}
+
+/// What the code of a dry run's answer means: it always fails, also when all would be well.
+pub(crate) fn rehearsed(code: Option<&str>) -> Rehearsal {
+    match code {
+        Some("DryRunOperation") => Rehearsal::Allowed,
+        Some("UnauthorizedOperation") => Rehearsal::Denied,
+        Some(_) | None => Rehearsal::Open,
+    }
+}
+
 /// Codes that mean one thing whatever was asked and whatever the message says.
 fn by_code(code: &str) -> Option<CloudKind> {
     let kind = match code {

@@ -58,6 +58,8 @@ pub struct CloudConfig {
     pub imds_within: Duration,
     /// How many ENIs a page of a Describe may hold, 5 to 1000.
     pub page_size: i32,
+    /// Which program calls: EC2's audit log (CloudTrail) shows it in `userAgent`.
+    pub app: &'static str,
     /// What carries the requests instead of the network: a simulator in the same process.
     pub http: Option<SharedHttpClient>,
     /// What tells the time of day to signatures and credentials instead of the system's clock.
@@ -74,6 +76,7 @@ impl Default for CloudConfig {
             describe_within: Duration::from_secs(2),
             imds_within: Duration::from_secs(1),
             page_size: 100,
+            app: "firecamp",
             http: None,
             clock: None,
         }
@@ -85,6 +88,12 @@ impl CloudConfig {
     /// `AWS_ENDPOINT_URL_EC2` before `AWS_ENDPOINT_URL`, `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
     pub fn from_env() -> Self {
         Self::from_vars(|name| std::env::var(name).ok())
+    }
+
+    /// The same for this program; letters, digits and `-` only.
+    #[must_use]
+    pub fn named(self, app: &'static str) -> Self {
+        Self { app, ..self }
     }
 
     fn from_vars(var: impl Fn(&str) -> Option<String>) -> Self {

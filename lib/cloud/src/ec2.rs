@@ -1,6 +1,7 @@
 //! Calls of EC2's query API, one request each.
 
 mod client;
+mod look;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -14,11 +15,13 @@ use aws_sdk_ec2::types::{Filter, NetworkInterface};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{EniId, SubnetId};
 use firecamp_core::outside::Owner;
+use firecamp_preflight::facts::Clock;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::classify::{Cause, Operation};
 use crate::config::CloudConfig;
+use crate::dates::Dates;
 use crate::metadata::Metadata;
 use crate::transport::Transport;
 use crate::{failed, owner};
@@ -26,7 +29,8 @@ use crate::{failed, owner};
 /// Longer than a page of a thousand ENIs with fifty addresses each.
 const BODY_MAX: usize = 16 * 1024 * 1024;
 
-/// One address is on one ENI, so more pages than this are not an answer to our question.
+/// One address is on one ENI, and a subnet of a cluster has hundreds: more pages than this are not
+/// an answer to our question.
 const PAGES_MAX: usize = 20;
 
 /// EC2 with a client that is built at the first call.
@@ -45,9 +49,10 @@ struct Call {
 }
 
 impl Ec2 {
-    pub(crate) fn new(config: CloudConfig) -> Self {
+    pub(crate) fn new(config: CloudConfig, dates: &Dates) -> Self {
         let network = || SharedHttpClient::new(Transport::new(BODY_MAX));
         let transport = config.http.clone().unwrap_or_else(network);
+        let transport = dates.watch(Clock::Ec2, transport);
         Self { config, transport, client: Mutex::new(None) }
     }
 
@@ -62,7 +67,11 @@ impl Ec2 {
             within: self.config.describe_within,
             what: format!("DescribeNetworkInterfaces for the owner of {address} in {subnet}"),
         };
-        let look = |client| self.pages(client, &call.what, address, subnet);
+        let filters = [
+            ("addresses.private-ip-address".to_owned(), address.to_string()),
+            ("subnet-id".to_owned(), subnet.to_string()),
+        ];
+        let look = |client| self.pages(client, &call.what, &filters);
         let enis = self.run(metadata, &call, look).await?;
         owner::owner(&call.what, address, subnet, &enis)
     }
@@ -157,18 +166,18 @@ impl Ec2 {
         &self,
         client: Client,
         what: &str,
-        address: Ipv4Addr,
-        subnet: &SubnetId,
+        filters: &[(String, String)],
     ) -> Result<Vec<NetworkInterface>, CloudFailure> {
-        let filter = |name: &str, value: &str| Filter::builder().name(name).values(value).build();
+        let filter =
+            |(name, value): &(String, String)| Filter::builder().name(name).values(value).build();
+        let filters: Vec<Filter> = filters.iter().map(filter).collect();
         let mut enis = Vec::new();
         let mut seen: HashSet<String> = HashSet::new();
         let mut token: Option<String> = None;
         for _page in 0..PAGES_MAX {
             let answer = client
                 .describe_network_interfaces()
-                .filters(filter("addresses.private-ip-address", &address.to_string()))
-                .filters(filter("subnet-id", subnet.as_str()))
+                .set_filters(Some(filters.clone()))
                 .max_results(self.config.page_size)
                 .set_next_token(token)
                 .send()

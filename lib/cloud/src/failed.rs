@@ -32,6 +32,16 @@ pub(crate) fn unread(kind: CloudKind, detail: String) -> CloudFailure {
     CloudFailure { kind, effect: Effect::None, detail }
 }
 
+/// What EC2 cannot be asked without doing it.
+pub(crate) fn unrehearsable(what: &str) -> CloudFailure {
+    unread(CloudKind::Unknown, format!("{what}: EC2 has no dry run of it"))
+}
+
+/// EC2's code, if an answer had one.
+pub(crate) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
+    error.as_service_error().and_then(|error| error.meta().code())
+}
+
 /// A request that was given up.
 pub(crate) fn given_up(
     operation: Operation,

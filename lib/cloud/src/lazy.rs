@@ -6,21 +6,33 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::failure::CloudFailure;
-use firecamp_core::ids::{EniId, Mac, SubnetId};
+use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId};
+use firecamp_core::interface::Interface;
 use firecamp_core::node::NodeIdentity;
 use firecamp_core::outside::{Cloud, Owner};
+use firecamp_preflight::CloudChecks;
+use firecamp_preflight::facts::{Permission, Reading, Right};
 use tokio::sync::OnceCell;
 
 use crate::aws::AwsCloud;
 use crate::config::CloudConfig;
 
 /// [`AwsCloud`], connected when it is first needed.
-#[derive(Debug, Default)]
-pub struct LazyCloud(OnceCell<AwsCloud>);
+#[derive(Debug)]
+pub struct LazyCloud {
+    app: &'static str,
+    cloud: OnceCell<AwsCloud>,
+}
 
 impl LazyCloud {
+    /// For this program, as [`CloudConfig::named`].
+    pub fn named(app: &'static str) -> Self {
+        Self { app, cloud: OnceCell::new() }
+    }
+
     async fn connected(&self) -> Result<&AwsCloud, CloudFailure> {
-        self.0.get_or_try_init(async || AwsCloud::connect(CloudConfig::from_env())).await
+        let connect = async || AwsCloud::connect(CloudConfig::from_env().named(self.app));
+        self.cloud.get_or_try_init(connect).await
     }
 }
 
@@ -54,5 +66,31 @@ impl Cloud for LazyCloud {
         within: Duration,
     ) -> Result<(), CloudFailure> {
         self.connected().await?.unassign(eni, address, within).await
+    }
+}
+
+impl CloudChecks for LazyCloud {
+    async fn instance(&self) -> Result<NodeIdentity, CloudFailure> {
+        self.identity().await
+    }
+
+    async fn interfaces(&self, instance: &InstanceId) -> Result<Vec<Interface>, CloudFailure> {
+        self.connected().await?.interfaces(instance).await
+    }
+
+    async fn peers(
+        &self,
+        subnet: &SubnetId,
+        cluster: &ClusterName,
+    ) -> Result<Vec<Interface>, CloudFailure> {
+        self.connected().await?.peers(subnet, cluster).await
+    }
+
+    async fn permission(&self, right: Right) -> Result<Permission, CloudFailure> {
+        self.connected().await?.permission(right).await
+    }
+
+    fn clocks(&self) -> Vec<Reading> {
+        self.cloud.get().map(AwsCloud::clocks).unwrap_or_default()
     }
 }

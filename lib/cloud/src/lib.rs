@@ -1,4 +1,5 @@
-//! The real [`Cloud`](firecamp_core::outside::Cloud): EC2 through aws-sdk-ec2, and the metadata
+//! The real [`Cloud`](firecamp_core::outside::Cloud) and
+//! [`CloudChecks`](firecamp_preflight::CloudChecks): EC2 through aws-sdk-ec2, and the metadata
 //! service of this instance through aws-config's IMDSv2 client.
 //!
 //! *Guarantees.* One request per call, never a retry; every call ends within a deadline; every
@@ -11,9 +12,11 @@
 mod aws;
 mod classify;
 mod config;
+mod dates;
 mod ec2;
 mod failed;
 mod identity;
+mod interface;
 mod lazy;
 mod metadata;
 mod owner;

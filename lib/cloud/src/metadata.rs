@@ -12,10 +12,12 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use firecamp_core::failure::CloudFailure;
+use firecamp_preflight::facts::Clock;
 use tokio::sync::Semaphore;
 
 use crate::classify::{Cause, classify_metadata};
 use crate::config::CloudConfig;
+use crate::dates::Dates;
 use crate::transport::Transport;
 use crate::{failed, token};
 
@@ -30,6 +32,7 @@ const READS_MAX: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Metadata {
     config: CloudConfig,
+    dates: Dates,
     within: Duration,
     session: Mutex<Session>,
     permits: Semaphore,
@@ -43,14 +46,20 @@ struct Session {
 }
 
 impl Metadata {
-    pub(crate) fn new(config: &CloudConfig) -> Result<Self, CloudFailure> {
-        let client = patient(config)?;
+    pub(crate) fn new(config: &CloudConfig, dates: Dates) -> Result<Self, CloudFailure> {
+        let client = patient(config, &dates)?;
         Ok(Self {
             config: config.clone(),
+            dates,
             within: config.imds_within,
             session: Mutex::new(Session { number: 0, client }),
             permits: Semaphore::new(READS_MAX),
         })
+    }
+
+    /// What answers are looked at for their dates.
+    pub(crate) fn dates(&self) -> &Dates {
+        &self.dates
     }
 
     /// The text at this path below `/latest/meta-data/`; that there is none is a failure.
@@ -95,7 +104,7 @@ impl Metadata {
     fn renewed(&self, refused: u64) -> Result<Session, CloudFailure> {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         if session.number == refused {
-            let client = patient(&self.config)?;
+            let client = patient(&self.config, &self.dates)?;
             *session = Session { number: refused.saturating_add(1), client };
         }
         Ok(session.clone())
@@ -122,14 +131,19 @@ impl Session {
 }
 
 /// A client whose deadlines come after ours, which explains itself better.
-fn patient(config: &CloudConfig) -> Result<Client, CloudFailure> {
-    client(config, config.imds_within.saturating_mul(2))
+fn patient(config: &CloudConfig, dates: &Dates) -> Result<Client, CloudFailure> {
+    client(config, dates, config.imds_within.saturating_mul(2))
 }
 
 /// A client of our own making: it sends nothing before the first read.
-pub(crate) fn client(config: &CloudConfig, within: Duration) -> Result<Client, CloudFailure> {
+pub(crate) fn client(
+    config: &CloudConfig,
+    dates: &Dates,
+    within: Duration,
+) -> Result<Client, CloudFailure> {
     let network = || SharedHttpClient::new(Transport::new(BODY_MAX));
     let transport = token::checked(config.http.clone().unwrap_or_else(network));
+    let transport = dates.watch(Clock::Metadata, transport);
     let provider = ProviderConfig::empty()
         .with_http_client(transport)
         .with_sleep_impl(TokioSleep::new())

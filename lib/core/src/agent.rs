@@ -7,6 +7,7 @@
 //! claims is found ([`Collector`]), and no duty takes it back: that needs a mark, and a mark needs
 //! a record.
 
+mod budget;
 mod collect;
 mod errand;
 mod give_way;
@@ -16,6 +17,7 @@ mod slots;
 mod snapshot;
 mod upkeep;
 
+pub use self::budget::{Budget, Ec2Look, Want};
 pub use self::collect::{Collector, Leftover, Mark as KernelMark, Pass};
 pub use self::errand::Errand;
 pub use self::look::{Look, Memory};

@@ -97,6 +97,10 @@ bugs! {
     ReassertWithoutLimit = "reassert-without-limit",
     /// A record that could not be read counts as gone, and what it claims is collected.
     CollectOnFailedRead = "collect-on-failed-read",
+    /// An empty list of records counts as all of them, and what the node has is collected.
+    DeleteOnEmptyList = "delete-on-empty-list",
+    /// The agent releases by what it saw of the pod, without a fresh look at it.
+    ReleaseBySnapshot = "release-by-snapshot",
     /// What has no record is collected in the first pass that sees it.
     CollectAtOnce = "collect-at-once",
     /// What has no record is collected whoever made it.

@@ -1,6 +1,8 @@
 //! Every constant that the outside world can see, in one place. Nothing outside this module
 //! spells a path, a variable, a tag, an exit code or a kernel number.
 
+pub mod cluster;
+pub mod event;
 pub mod exit;
 
 /// Names of environment variables. The first six are the original FireCamp's contract.
@@ -21,7 +23,9 @@ pub mod env {
     pub const POD_UID: &str = "POD_UID";
     /// Name of the node that the pod runs on.
     pub const NODE_NAME: &str = "NODE_NAME";
-    /// URL of the registry: `file:///DIR`.
+    /// Set by the kubelet in every container: the API server of the cluster.
+    pub const KUBERNETES_SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
+    /// URL of the registry: `kubernetes:`, `kubernetes:///KUBECONFIG` or `file:///DIR`.
     pub const REGISTRY: &str = "FIRECAMP_REGISTRY";
     /// Debug builds only: the step boundary at which the process crashes (`attach.7`).
     pub const CRASH_AT: &str = "FIRECAMP_CRASH_AT";
@@ -113,6 +117,8 @@ pub mod kernel {
 pub mod tag {
     /// Tag of the ENIs that addresses may be moved between; its value is the cluster's name.
     pub const CLUSTER: &str = "firecamp.io/cluster";
+    /// The VPC CNI's tag of ENIs that it leaves alone; only the value `true` counts.
+    pub const CNI_NO_MANAGE: &str = "node.k8s.amazonaws.com/no_manage";
 }
 
 /// The Kubernetes API of the records.
@@ -127,6 +133,14 @@ pub mod api {
     pub const CLAIM: &str = "StaticIPClaim";
     /// Kind of what is attached to a node.
     pub const NODE_ATTACHMENTS: &str = "NodeAttachments";
+    /// The extended resource of a node that a member asks for: an address that its ENIs take.
+    pub const EXTENDED_RESOURCE: &str = "firecamp.io/static-ip";
+    /// Who reports the agent's Events.
+    pub const AGENT: &str = "firecamp.io/agent";
+    /// Who reports the init container's.
+    pub const INIT: &str = "firecamp.io/initcontainer";
+    /// Who reports the stop container's.
+    pub const STOP: &str = "firecamp.io/stopcontainer";
 }
 
 /// Times of the protocol, each with its reason.
@@ -176,6 +190,9 @@ pub mod timing {
     /// What no record claims is collected after this long at the earliest. A record is created
     /// before anything else of its address exists, so this only covers reads that lag.
     pub const COLLECT_GRACE: Duration = Duration::from_mins(2);
+    /// Between two looks of one agent at EC2 while all is well. Its bucket belongs to the whole
+    /// account: a hundred nodes that ask once a minute take a twelfth of what it refills.
+    pub const EC2_PERIOD: Duration = Duration::from_mins(1);
     /// First delay of a backoff; it doubles.
     pub const BACKOFF_BASE: Duration = Duration::from_millis(200);
     /// First delay after a throttle; it doubles.

@@ -15,6 +15,7 @@ pub mod contract;
 pub mod decide;
 pub mod failure;
 pub mod ids;
+pub mod interface;
 pub mod lock;
 pub mod machine;
 pub mod node;

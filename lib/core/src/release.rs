@@ -182,6 +182,9 @@ impl Release {
         self.patience = Patience::until(now.plus(self.input.grace.max(timing::UNKNOWN_GRACE)));
         self.drain_until = now;
         self.at = At::Pod;
+        if planted(Bug::ReleaseBySnapshot) && !self.is_stop() {
+            self.at = At::Fresh;
+        }
     }
 
     fn is_stop(&self) -> bool {

@@ -3,7 +3,7 @@
 use firecamp_core::contract::api;
 use firecamp_registry::api::{
     Kind, NodeAttachmentsSpec, NodeAttachmentsStatus, StaticIPClaimSpec, StaticIPPoolSpec,
-    StaticIPSpec, Status,
+    StaticIPPoolStatus, StaticIPSpec, StaticIPStatus, Status,
 };
 use schemars::JsonSchema;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ struct Plan {
 }
 
 pub(crate) fn static_ips() -> Result<Definition, Broken> {
-    definition::<StaticIPSpec, Status>(&Plan {
+    definition::<StaticIPSpec, StaticIPStatus>(&Plan {
         singular: "staticip",
         short: "sip",
         about: "One private address of the VPC, which is also the object's name, and the member \
@@ -46,6 +46,7 @@ pub(crate) fn static_ips() -> Result<Definition, Broken> {
             ("Node", "string", ".spec.attachment.nodeName", 0),
             READY,
             AGE,
+            ("Phase", "string", ".status.phase", 1),
             ("Pool", "string", ".spec.pool", 1),
             ("Zone", "string", ".spec.zone", 1),
             ("ENI", "string", ".spec.attachment.eni", 1),
@@ -65,7 +66,7 @@ pub(crate) fn static_ips() -> Result<Definition, Broken> {
 }
 
 pub(crate) fn static_ip_pools() -> Result<Definition, Broken> {
-    definition::<StaticIPPoolSpec, Status>(&Plan {
+    definition::<StaticIPPoolSpec, StaticIPPoolStatus>(&Plan {
         singular: "staticippool",
         short: "sippool",
         about: "Ranges of addresses that members may be given, for each subnet, and what becomes \
@@ -73,6 +74,8 @@ pub(crate) fn static_ip_pools() -> Result<Definition, Broken> {
         columns: vec![
             ("Release", "string", ".spec.releasePolicy", 0),
             ("Reclaim", "string", ".spec.reclaimPolicy", 0),
+            ("Free", "integer", ".status.free", 0),
+            ("Total", "integer", ".status.total", 0),
             READY,
             AGE,
         ],

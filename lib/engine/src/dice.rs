@@ -35,7 +35,7 @@ impl Dice {
     }
 
     /// At least 0 and less than 1.
-    pub(crate) fn part(&self) -> f64 {
+    pub fn part(&self) -> f64 {
         let bits = u32::try_from(self.roll() >> 32).unwrap_or(u32::MAX);
         f64::from(bits) / 4_294_967_296.0
     }

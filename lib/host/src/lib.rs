@@ -7,6 +7,7 @@
 //! [`MemberFile`]: firecamp_core::outside::MemberFile
 
 pub mod dump;
+mod enis;
 mod error;
 mod file;
 mod kernel;
@@ -18,6 +19,7 @@ mod note;
 mod routing;
 mod survey;
 
+pub use enis::LinkSeen;
 pub use file::parse::{ParseError, parse};
 pub use file::{FileOptions, StaticIpFile};
 pub use linux::{AddressTags, HostTimeouts, LinuxHost};

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use firecamp_core::failure::HostFailure;
+use firecamp_core::ids::Mac;
 use firecamp_core::lock::Hold;
 use firecamp_core::outside::{Holder, HostNet, KernelTarget, KernelView, SocketUse};
 use nix::sys::utsname::uname;
 
+use crate::enis::{self, LinkSeen};
 use crate::error::HostError;
 use crate::kernel::{address, failed, link, socket};
 use crate::lock::record::{Record, Recorded};
@@ -127,6 +129,19 @@ impl LinuxHost {
         let mut netlink = self.netlink(ROUTE)?;
         let ours = |one: &address::Assigned, by: &Recorded| is_ours(one, by, self.tags);
         Ok(survey::take(&mut netlink, &self.locks, ours).await?)
+    }
+
+    /// The links that could be ENIs: all of them, or an error.
+    pub async fn links(&self) -> Result<Vec<LinkSeen>, HostFailure> {
+        let mut netlink = self.netlink(ROUTE)?;
+        Ok(enis::seen(&mut netlink).await?)
+    }
+
+    /// Brings up the link of the ENI with this MAC if it is down and has no address, and gives it
+    /// the MTU of the primary one; on any other link nothing is changed. Says whether it did.
+    pub async fn raise(&self, mac: Mac) -> Result<bool, HostFailure> {
+        let mut netlink = self.netlink(ROUTE)?;
+        Ok(enis::raise(&mut netlink, mac).await?)
     }
 
     async fn add(&self, target: &KernelTarget, holder: &Holder) -> Result<bool, HostError> {

@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::contract::kernel::{TABLE_BASE, TABLE_MAX};
 use firecamp_core::outside::{KernelTarget, Routing};
 
+use crate::enis;
 use crate::error::{HostError, NetlinkError};
 use crate::kernel::conf::{self, Filters};
 use crate::kernel::link::{self, Link};
@@ -33,10 +34,7 @@ pub(crate) async fn bring_up(
     let addresses = address::list(netlink).await?;
     let bare = addresses.iter().all(|one| one.link != eni.index || one.is(target.address));
     let mtu = if bare && target.routing.is_some() {
-        let routes = route::list(netlink).await?;
-        let primary = route::default_link(&routes);
-        let example = links.iter().find(|one| Some(one.index) == primary);
-        example.and_then(|example| link::better_mtu(eni, example))
+        enis::example_mtu(netlink, links, eni).await?
     } else {
         None
     };

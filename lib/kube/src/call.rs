@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use http::header::{ACCEPT, CONTENT_TYPE, DATE, USER_AGENT};
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use kube::Client;
 use kube::client::Body;
@@ -30,7 +30,7 @@ impl Default for Timeouts {
 }
 
 /// etcd keeps no object of more than 1.5 MiB; a page of names is smaller.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Names us in the API server's audit log.
 const AGENT: &str = concat!("firecamp/", env!("CARGO_PKG_VERSION"));
@@ -40,6 +40,7 @@ const NAMES_ONLY: &str =
     "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// What is sent, and how people call it.
+#[derive(Clone)]
 pub(crate) struct Call {
     /// `create StaticIP 10.0.0.9`.
     pub(crate) what: String,
@@ -86,9 +87,10 @@ impl Call {
         RegistryFailure { kind, effect, detail: format!("{}: {problem}", self.what) }
     }
 
-    fn request(&self, within: Duration) -> Result<Request<Body>, http::Error> {
-        let mut query = vec![format!("timeout={}s", within.as_secs().max(1))];
-        query.extend(self.query.iter().cloned());
+    /// With a deadline of its own in the query, a request is none that the server answers whole.
+    fn request(&self, within: Option<Duration>) -> Result<Request<Body>, http::Error> {
+        let within = within.map(|within| format!("timeout={}s", within.as_secs().max(1)));
+        let query: Vec<String> = within.into_iter().chain(self.query.iter().cloned()).collect();
         let uri = format!("{}?{}", self.path, query.join("&"));
         let request = Request::builder()
             .method(self.method.clone())
@@ -118,25 +120,58 @@ pub(crate) async fn send(
     call: &Call,
     within: Duration,
 ) -> Result<Answer, RegistryFailure> {
-    match tokio::time::timeout(within, exchange(client, call, within)).await {
-        Ok(answer) => answer,
-        Err(_elapsed) => {
-            let problem = format!("no answer within {} s", within.as_secs_f32());
-            Err(call.failed(RegistryKind::Unavailable, call.in_doubt(), problem))
-        }
-    }
+    let exchange = async {
+        let response = begun(client, call, Some(within)).await?;
+        read(call, response).await
+    };
+    bounded(call, within, exchange).await
 }
 
-async fn exchange(
+async fn bounded<T>(
+    call: &Call,
+    within: Duration,
+    exchange: impl Future<Output = Result<T, RegistryFailure>>,
+) -> Result<T, RegistryFailure> {
+    tokio::time::timeout(within, exchange).await.unwrap_or_else(|_elapsed| {
+        let problem = format!("no answer within {} s", within.as_secs_f32());
+        Err(call.failed(RegistryKind::Unavailable, call.in_doubt(), problem))
+    })
+}
+
+/// An answer that goes on, or one that was read to its end because it is no success.
+pub(crate) enum Stream {
+    Open(Body),
+    Refused(Answer),
+}
+
+/// Sends the request once; how long its answer may go on, its query says.
+pub(crate) async fn open(
     client: &Client,
     call: &Call,
     within: Duration,
-) -> Result<Answer, RegistryFailure> {
+) -> Result<Stream, RegistryFailure> {
+    let exchange = async {
+        let response = begun(client, call, None).await?;
+        if response.status() == StatusCode::OK {
+            return Ok(Stream::Open(response.into_body()));
+        }
+        read(call, response).await.map(Stream::Refused)
+    };
+    bounded(call, within, exchange).await
+}
+
+async fn begun(
+    client: &Client,
+    call: &Call,
+    within: Option<Duration>,
+) -> Result<Response<Body>, RegistryFailure> {
     let request = call
         .request(within)
         .map_err(|wrong| call.failed(RegistryKind::Refused, Effect::None, wrong))?;
-    let response =
-        client.send(request).await.map_err(|wrong| classify::not_answered(call, &wrong))?;
+    client.send(request).await.map_err(|wrong| classify::not_answered(call, &wrong))
+}
+
+async fn read(call: &Call, response: Response<Body>) -> Result<Answer, RegistryFailure> {
     let status = response.status();
     let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
     let body = Limited::new(response.into_body(), MAX_BYTES).collect().await.map_err(|wrong| {

@@ -6,15 +6,27 @@
 //! patch that names the version that was read and replaces the spec alone, so that labels,
 //! finalizers, owners and the status stay whatever they are.
 
+mod board;
 mod call;
+mod choice;
 mod classify;
+mod cluster;
+mod inventory;
 mod list;
 mod object;
 mod pod;
 mod registry;
 mod source;
+mod volumes;
+mod watch;
 mod write;
 
+pub use board::KubeBoard;
 pub use call::Timeouts;
+pub use choice::{Choice, Chosen};
+pub use cluster::KubeCluster;
+pub use inventory::{Inventory, Right, Served};
 pub use registry::KubeRegistry;
 pub use source::Source;
+pub use volumes::VolumeLooks;
+pub use watch::{Event, Events, Item, Key, Lost, Watched};

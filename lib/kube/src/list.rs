@@ -1,4 +1,4 @@
-//! The names of all objects of a cluster-scoped kind, page by page, from one snapshot.
+//! All objects of a kind, or their names, page by page, from one snapshot.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use firecamp_registry::api::Kind;
 use http::StatusCode;
 use kube::Client;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::call::{self, Answer, Call, Timeouts};
 use crate::{classify, object};
@@ -18,18 +19,19 @@ const PAGE: usize = 500;
 const MAX_PAGES: usize = 2_200;
 
 #[derive(Deserialize)]
-struct Page {
+struct Page<I> {
     kind: String,
     #[serde(default)]
     metadata: PageMetadata,
     /// The API server sends `null` for none.
-    items: Option<Vec<Item>>,
+    items: Option<Vec<I>>,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct PageMetadata {
     r#continue: String,
+    resource_version: String,
 }
 
 #[derive(Deserialize)]
@@ -53,58 +55,85 @@ where
     T: Ord,
 {
     let what = format!("list the objects of kind {}", S::KIND);
-    let whole = all::<S, T>(client, timeouts.call, &what, parse);
+    let call = Call::list(what, object::collection::<S>(), Vec::new());
+    let items: Vec<Item> = all(client, timeouts, &call, PAGE).await?;
+    let name = |item: Item| {
+        let name = item.metadata.name;
+        parse(&name).ok_or_else(|| {
+            let problem = format!("{name:?} is no name of a {}", S::KIND);
+            call.failed(RegistryKind::Invalid, Effect::None, problem)
+        })
+    };
+    items.into_iter().map(name).collect()
+}
+
+/// All items of a list, `page` at a time, or a failure: never a part of them.
+pub(crate) async fn all<I: DeserializeOwned>(
+    client: &Client,
+    timeouts: Timeouts,
+    call: &Call,
+    page: usize,
+) -> Result<Vec<I>, RegistryFailure> {
+    let mut items = Vec::new();
+    let add = |item| {
+        items.push(item);
+        Ok(())
+    };
+    each(client, timeouts, (call, page), add).await?;
+    Ok(items)
+}
+
+/// Gives each item of a list away, `page` at a time, and says which version the whole list shows.
+/// After a failure what was given is a part, and no list.
+pub(crate) async fn each<I: DeserializeOwned>(
+    client: &Client,
+    timeouts: Timeouts,
+    (call, page): (&Call, usize),
+    add: impl FnMut(I) -> Result<(), String>,
+) -> Result<String, RegistryFailure> {
+    let whole = pages(client, timeouts.call, (call, page), add);
     match tokio::time::timeout(timeouts.list, whole).await {
-        Ok(names) => names,
+        Ok(version) => version,
         Err(_elapsed) => {
             let seconds = timeouts.list.as_secs_f32();
-            let detail = format!("{what}: not all pages came within {seconds} s");
-            Err(RegistryFailure { kind: RegistryKind::Unavailable, effect: Effect::None, detail })
+            let problem = format!("not all pages came within {seconds} s");
+            Err(call.failed(RegistryKind::Unavailable, Effect::None, problem))
         }
     }
 }
 
-async fn all<S, T>(
+async fn pages<I: DeserializeOwned>(
     client: &Client,
     within: Duration,
-    what: &str,
-    parse: impl Fn(&str) -> Option<T>,
-) -> Result<BTreeSet<T>, RegistryFailure>
-where
-    S: Kind,
-    T: Ord,
-{
-    let mut names = BTreeSet::new();
+    (call, size): (&Call, usize),
+    mut add: impl FnMut(I) -> Result<(), String>,
+) -> Result<String, RegistryFailure> {
     let mut from = String::new();
     for _ in 0..MAX_PAGES {
-        let mut query = vec![format!("limit={PAGE}")];
+        let mut call = call.clone();
+        call.query.push(format!("limit={size}"));
         if !from.is_empty() {
-            query.push(format!("continue={}", escaped(&from)));
+            call.query.push(format!("continue={}", escaped(&from)));
         }
-        let call = Call::list(what, object::collection::<S>(), query);
         let answer = call::send(client, &call, within).await?;
         let page = page(&call, &answer)?;
         for item in page.items.into_iter().flatten() {
-            let name = item.metadata.name;
-            names.insert(parse(&name).ok_or_else(|| {
-                let problem = format!("{name:?} is no name of a {}", S::KIND);
-                call.failed(RegistryKind::Invalid, Effect::None, problem)
-            })?);
+            add(item).map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))?;
         }
         from = page.metadata.r#continue;
         if from.is_empty() {
-            return Ok(names);
+            return Ok(page.metadata.resource_version);
         }
     }
-    let detail = format!("{what}: more than {MAX_PAGES} pages of {PAGE}");
-    Err(RegistryFailure { kind: RegistryKind::Invalid, effect: Effect::None, detail })
+    let problem = format!("more than {MAX_PAGES} pages of {size}");
+    Err(call.failed(RegistryKind::Invalid, Effect::None, problem))
 }
 
-fn page(call: &Call, answer: &Answer) -> Result<Page, RegistryFailure> {
+fn page<I: DeserializeOwned>(call: &Call, answer: &Answer) -> Result<Page<I>, RegistryFailure> {
     if answer.status != StatusCode::OK {
         return Err(classify::refused(call, answer));
     }
-    let page: Page = serde_json::from_slice(&answer.body)
+    let page: Page<I> = serde_json::from_slice(&answer.body)
         .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))?;
     if page.kind.ends_with("List") {
         return Ok(page);
@@ -114,7 +143,7 @@ fn page(call: &Call, answer: &Answer) -> Result<Page, RegistryFailure> {
 }
 
 /// A continue token is opaque, so whatever is no letter or digit is written as its code.
-fn escaped(token: &str) -> String {
+pub(crate) fn escaped(token: &str) -> String {
     let escape = |byte: u8| {
         if byte.is_ascii_alphanumeric() {
             char::from(byte).to_string()

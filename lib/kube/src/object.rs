@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::contract::api;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
-use firecamp_core::ids::{Member, PoolName, Version};
+use firecamp_core::ids::{Member, NodeName, PoolName, Version};
 use firecamp_registry::api::{
-    Kind, Metadata, Object, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
+    InvalidObject, Kind, Metadata, NodeAttachmentsSpec, Object, StaticIPClaimSpec,
+    StaticIPPoolSpec, StaticIPSpec,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -57,6 +58,20 @@ impl Place {
         }
     }
 
+    pub(crate) fn node(name: &NodeName) -> Self {
+        Self {
+            plural: "nodes",
+            namespace: None,
+            name: name.to_string(),
+            label: format!("node {name}"),
+            collection: "/api/v1/nodes".to_owned(),
+        }
+    }
+
+    pub(crate) fn attachments(node: &NodeName) -> Self {
+        Self::cluster::<NodeAttachmentsSpec>(node.as_str())
+    }
+
     fn cluster<S: Kind>(name: &str) -> Self {
         Self {
             plural: S::PLURAL,
@@ -69,6 +84,10 @@ impl Place {
 
     pub(crate) fn path(&self) -> String {
         format!("{}/{}", self.collection, self.name)
+    }
+
+    pub(crate) fn status_path(&self) -> String {
+        format!("{}/status", self.path())
     }
 }
 
@@ -121,17 +140,28 @@ where
     }
     let version = Version::new(&wire.metadata.resource_version)
         .map_err(|wrong| invalid(wrong.to_string()))?;
-    let metadata = Metadata {
-        name: wire.metadata.name,
-        namespace: wire.metadata.namespace,
-        ..Metadata::default()
-    };
-    let object = Object {
-        api_version: wire.api_version,
-        kind: wire.kind,
-        metadata,
-        spec: wire.spec,
-        status: None,
-    };
-    Ok((object, version))
+    Ok((wire.object(), version))
+}
+
+/// What is decided from one object of a list or a watch.
+pub(crate) fn decided<S, T>(text: &str) -> Result<T, String>
+where
+    S: Kind + DeserializeOwned,
+    for<'a> T: TryFrom<&'a Object<S>, Error = InvalidObject>,
+{
+    let wire: Wire<S> = serde_json::from_str(text).map_err(|wrong| wrong.to_string())?;
+    T::try_from(&wire.object()).map_err(|wrong| wrong.to_string())
+}
+
+impl<S> Wire<S> {
+    fn object(self) -> Object<S> {
+        let WireMetadata { name, namespace, .. } = self.metadata;
+        Object {
+            api_version: self.api_version,
+            kind: self.kind,
+            metadata: Metadata { name, namespace, ..Metadata::default() },
+            spec: self.spec,
+            status: None,
+        }
+    }
 }

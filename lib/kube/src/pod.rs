@@ -51,21 +51,34 @@ pub(crate) fn view(
     date: Option<&str>,
 ) -> Result<PodView, String> {
     let pod: Pod = serde_json::from_slice(body).map_err(|wrong| wrong.to_string())?;
-    let Pod { metadata, spec, status } = pod;
-    if (metadata.namespace.as_str(), metadata.name.as_str()) != (namespace, name) {
-        return Err(format!("the answer is about {}/{}", metadata.namespace, metadata.name));
+    let PodMetadata { namespace: its_namespace, name: its_name, .. } = &pod.metadata;
+    if (its_namespace.as_str(), its_name.as_str()) != (namespace, name) {
+        return Err(format!("the answer is about {its_namespace}/{its_name}"));
     }
-    let node = match spec.node_name.as_str() {
-        "" => None,
-        name => Some(NodeName::new(name).map_err(|wrong| format!("spec.nodeName: {wrong}"))?),
-    };
-    let pod = PodUid::new(&metadata.uid).map_err(|wrong| format!("metadata.uid: {wrong}"))?;
-    let life = match (status.phase.as_str(), metadata.deletion_timestamp) {
-        ("Succeeded" | "Failed", _) => Life::Terminal,
-        (_, Some(end)) => Life::Terminating(left(&end, date)),
-        (_, None) => Life::Running,
-    };
-    Ok(PodView::Present { pod, node, life })
+    pod.view(date)
+}
+
+/// What is seen of a pod that is watched: when its grace period began is not told.
+pub(crate) fn read(object: &str) -> Result<PodView, String> {
+    let pod: Pod = serde_json::from_str(object).map_err(|wrong| wrong.to_string())?;
+    pod.view(None)
+}
+
+impl Pod {
+    fn view(self, date: Option<&str>) -> Result<PodView, String> {
+        let Pod { metadata, spec, status } = self;
+        let node = match spec.node_name.as_str() {
+            "" => None,
+            name => Some(NodeName::new(name).map_err(|wrong| format!("spec.nodeName: {wrong}"))?),
+        };
+        let pod = PodUid::new(&metadata.uid).map_err(|wrong| format!("metadata.uid: {wrong}"))?;
+        let life = match (status.phase.as_str(), metadata.deletion_timestamp) {
+            ("Succeeded" | "Failed", _) => Life::Terminal,
+            (_, Some(end)) => Life::Terminating(left(&end, date)),
+            (_, None) => Life::Running,
+        };
+        Ok(PodView::Present { pod, node, life })
+    }
 }
 
 /// What is left of the grace period. `deletionTimestamp` is when it ends, not when it began.

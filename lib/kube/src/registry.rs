@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
-use firecamp_core::ids::{Member, PoolName, Version};
+use firecamp_core::ids::{Member, NodeName, PoolName, Version};
 use firecamp_core::outside::{PodView, Registry};
 use firecamp_core::record::{Claim, MemberRecords, Pool, StaticIp, Stored, Write};
 use firecamp_registry::api::{
@@ -16,8 +16,10 @@ use http::StatusCode;
 use kube::Client;
 use serde::de::DeserializeOwned;
 
+use crate::board::KubeBoard;
 use crate::call::{self, Answer, Call, Timeouts};
 use crate::object::{self, Place};
+use crate::volumes::VolumeLooks;
 use crate::{classify, list, pod, write};
 
 /// The registry of a cluster.
@@ -38,6 +40,21 @@ impl KubeRegistry {
     /// such a one.
     pub fn new(client: Client, timeouts: Timeouts) -> Self {
         Self { client, timeouts }
+    }
+
+    /// For what is listed and watched.
+    pub(crate) fn connection(&self) -> (Client, Timeouts) {
+        (self.client.clone(), self.timeouts)
+    }
+
+    /// The same API, to publish on it as this node.
+    pub fn board(&self, node: NodeName, timeouts: Timeouts) -> KubeBoard {
+        KubeBoard::new(self.client.clone(), timeouts, node)
+    }
+
+    /// The same API, as far as it knows of a node's volumes.
+    pub fn volume_looks(&self, node: NodeName) -> VolumeLooks {
+        VolumeLooks::new(self.client.clone(), self.timeouts, node)
     }
 
     async fn get(&self, place: &Place) -> Result<(Call, Answer), RegistryFailure> {
@@ -66,6 +83,11 @@ impl KubeRegistry {
         let object = convert(&object)
             .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))?;
         Ok(Some(Stored { version, object }))
+    }
+
+    /// The member's claim alone, also where no pool could be chosen for a new one.
+    pub async fn claim(&self, member: &Member) -> Result<Option<Stored<Claim>>, RegistryFailure> {
+        self.record(&Place::claim(member), |object: &StaticIPClaim| object.try_into()).await
     }
 
     async fn pool(&self, name: &PoolName) -> Result<Option<Pool>, RegistryFailure> {
@@ -125,8 +147,7 @@ impl Registry for KubeRegistry {
         member: &Member,
         pool: Option<&PoolName>,
     ) -> Result<MemberRecords, RegistryFailure> {
-        let place = Place::claim(member);
-        let claim = self.record(&place, |object: &StaticIPClaim| object.try_into()).await?;
+        let claim = self.claim(member).await?;
         let (static_ip, pool) = match &claim {
             Some(claim) => self.bound(&claim.object).await?,
             None => (None, Some(self.pool_of_new_member(member, pool).await?)),

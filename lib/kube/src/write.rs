@@ -41,7 +41,8 @@ pub(crate) fn request(write: &Write) -> Result<(Call, Place), RegistryFailure> {
     }
 }
 
-fn create<S>(place: Place, object: &Object<S>) -> Result<(Call, Place), RegistryFailure>
+/// The request that creates an object.
+pub(crate) fn create<S>(place: Place, object: &Object<S>) -> Result<(Call, Place), RegistryFailure>
 where
     S: Kind + Serialize,
 {
@@ -51,8 +52,6 @@ where
     Ok((strict(call), place))
 }
 
-/// The patch sets the version that it was made for, so the API server refuses it with a conflict
-/// unless that is still the stored one.
 fn replace<S>(
     place: Place,
     version: &Version,
@@ -61,6 +60,16 @@ fn replace<S>(
 where
     S: Kind + Serialize,
 {
+    Ok((replaced(&place, version, &object.spec)?, place))
+}
+
+/// The patch sets the version that it was made for, so the API server refuses it with a conflict
+/// unless that is still the stored one.
+pub(crate) fn replaced(
+    place: &Place,
+    version: &Version,
+    spec: &impl Serialize,
+) -> Result<Call, RegistryFailure> {
     let what = format!("update {}", place.label);
     let mut call = Call::write(Method::PATCH, what, place.path());
     if !is_resource_version(version) {
@@ -69,24 +78,25 @@ where
     }
     let patch = json!([
         { "op": "replace", "path": "/metadata/resourceVersion", "value": version.as_str() },
-        { "op": "replace", "path": "/spec", "value": object.spec },
+        { "op": "replace", "path": "/spec", "value": spec },
     ]);
     call.body = Some(("application/json-patch+json", bytes(&call, &patch)?));
-    Ok((strict(call), place))
+    Ok(strict(call))
 }
 
 /// Opaque as it is, an API server takes nothing but a number for a version, and answers anything
 /// else with an error that says nothing about the object. Zero would mean any version.
-fn is_resource_version(version: &Version) -> bool {
+pub(crate) fn is_resource_version(version: &Version) -> bool {
     version.as_str().parse::<u64>().is_ok_and(|number| number > 0)
 }
 
-fn strict(mut call: Call) -> Call {
+/// Named, and refused if it has a field that the server does not know.
+pub(crate) fn strict(mut call: Call) -> Call {
     call.query.extend([MANAGER.to_owned(), STRICT.to_owned()]);
     call
 }
 
-fn bytes(call: &Call, value: &impl Serialize) -> Result<Vec<u8>, RegistryFailure> {
+pub(crate) fn bytes(call: &Call, value: &impl Serialize) -> Result<Vec<u8>, RegistryFailure> {
     serde_json::to_vec(value)
         .map_err(|wrong| call.failed(RegistryKind::Refused, Effect::None, wrong))
 }

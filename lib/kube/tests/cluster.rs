@@ -3,11 +3,16 @@
 
 #[cfg(test)]
 mod cluster {
+    mod board;
     mod budget;
     mod conformance;
     mod failures;
+    mod holder;
+    mod inventory;
     mod lists;
     mod pods;
     mod support;
+    mod volumes;
+    mod watches;
     mod writes;
 }

@@ -8,11 +8,14 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use nix::sched::{CloneFlags, setns, unshare};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressProtocol};
-use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
+use rtnetlink::packet_route::link::{
+    InfoData, InfoVeth, LinkAttribute, LinkLayerType, LinkMessage, State,
+};
 use rtnetlink::packet_route::route::{RouteProtocol, RouteScope};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute};
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
@@ -91,6 +94,22 @@ impl Net {
     pub fn link_messages(&self) -> Vec<LinkMessage> {
         let all = self.netlink(|h| async move { h.link().get().execute().try_collect().await });
         must::<Vec<LinkMessage>, _>(all, "list links")
+    }
+
+    /// Waits until the kernel has told that each veth has come up, which it does late.
+    pub fn settle(&self) {
+        let pending = |link: &LinkMessage| {
+            let of = |wanted: &LinkAttribute| link.attributes.contains(wanted);
+            let is_lo = link.header.link_layer_type == LinkLayerType::Loopback;
+            !is_lo && !of(&LinkAttribute::OperState(State::Up))
+        };
+        for _look in 0..6_000 {
+            if !self.link_messages().iter().any(pending) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        panic!("a link does not come up within half a minute");
     }
 
     /// The index of the link with this name.

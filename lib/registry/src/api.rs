@@ -18,15 +18,19 @@ use serde::{Deserialize, Serialize};
 pub use claim::StaticIPClaimSpec;
 pub use metadata::{Condition, Metadata, Status};
 pub use node::{
-    AddressStatus, BlockDevice, EniManager, EniStatus, FileSystem, MountStatus,
-    NodeAttachmentsSpec, NodeAttachmentsStatus, Slots, VolumeKind, VolumeStatus, VolumeUser,
+    AddressStatus, BlockDevice, EniManager, EniStatus, FileSystem, MountStatus, NodeAttachments,
+    NodeAttachmentsSpec, NodeAttachmentsStatus, NodeMetadata, NodeReport, Observation, Owner,
+    Problem, Slots, Space, VolumeKind, VolumeStatus, VolumeUser,
 };
 pub use pool::{
     AddressRange, ClaimRetention, ClaimRetentionPolicy, PoolSubnetSpec, ReclaimPolicy,
-    ReleasePolicy, StaticIPPoolSpec,
+    ReleasePolicy, StaticIPPoolSpec, StaticIPPoolStatus,
 };
 pub use problem::InvalidObject;
-pub use static_ip::{Attachment, AttachmentState, ClaimRef, Mark, Mutation, StaticIPSpec};
+pub use static_ip::{
+    AddressPhase, Attachment, AttachmentState, ClaimRef, Mark, Mutation, StaticIPSpec,
+    StaticIPStatus,
+};
 pub use yaml::{END_OF_OBJECT, InvalidYaml, MAX_BYTES, parse, render};
 
 /// A kind of the API group.

@@ -11,6 +11,7 @@
 mod disk;
 mod listing;
 mod lock;
+mod objects;
 mod place;
 mod records;
 mod store;
@@ -24,9 +25,11 @@ use std::time::Duration;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, PoolName, Version};
 use firecamp_core::outside::{PodView, Registry};
-use firecamp_core::record::{MemberRecords, Pool, StaticIp, Stored, Write};
+use firecamp_core::record::{Claim, MemberRecords, Pool, StaticIp, Stored, Write};
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use crate::api::{Kind, Object};
 use crate::failure::{failed, in_doubt};
 use store::Store;
 
@@ -87,6 +90,25 @@ impl FileRegistry {
     pub async fn pools(&self) -> Result<Vec<Pool>, RegistryFailure> {
         let what = "list the StaticIPPools".to_owned();
         self.run(what, Effect::None, move |store, _by| store.pools()).await
+    }
+
+    /// The member's claim alone, also where no pool could be chosen for a new one.
+    pub async fn claim(&self, member: &Member) -> Result<Option<Stored<Claim>>, RegistryFailure> {
+        let member = member.clone();
+        let what = format!("read StaticIPClaim {member}");
+        self.run(what, Effect::None, move |store, _by| store.claim(&member)).await
+    }
+
+    /// Every object of a kind as it stands in its file, each as far as it can be read, in the order
+    /// of their names. For who looks: the protocol reads records.
+    pub async fn objects<S>(
+        &self,
+    ) -> Result<Vec<Result<Object<S>, RegistryFailure>>, RegistryFailure>
+    where
+        S: Kind + DeserializeOwned + Send + 'static,
+    {
+        let what = format!("list the objects of kind {}", S::KIND);
+        self.run(what, Effect::None, |store, _by| store.objects()).await
     }
 
     /// Runs blocking work where it does not stall the runtime, and waits no longer than a call

@@ -1,37 +1,48 @@
 //! Which registry to use: the value of `FIRECAMP_REGISTRY`.
 
+use std::fmt::{self, Display};
 use std::path::{Component, PathBuf};
 
 use firecamp_core::contract::env;
 use thiserror::Error;
 
-/// A registry that this build can open.
+/// Which registry to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegistryUrl {
-    /// The directory of a [`crate::FileRegistry`], absolute.
+    /// `file:///DIR`: the directory of a [`crate::FileRegistry`], absolute.
     File(PathBuf),
+    /// `kubernetes:`: the API of the cluster that this pod runs in.
+    InCluster,
+    /// `kubernetes:///PATH`: the API that this kubeconfig's current context names, absolute.
+    Kubeconfig(PathBuf),
 }
+
+/// As [`parse`] reads it.
+impl Display for RegistryUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(directory) => write!(f, "file://{}", directory.display()),
+            Self::InCluster => f.write_str("kubernetes:"),
+            Self::Kubeconfig(path) => write!(f, "kubernetes://{}", path.display()),
+        }
+    }
+}
+
+/// What there is to choose from.
+const KINDS: &str = "kubernetes: (in a pod), kubernetes:///KUBECONFIG or file:///DIR";
 
 /// Why a text does not say which registry to use.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidRegistryUrl {
     /// The variable is unset or empty.
     #[error(
-        "{} is not set: set it to file:///DIR, the only kind of registry so far",
+        "this is no pod of a cluster ({} is not set), so set {} to {KINDS}",
+        env::KUBERNETES_SERVICE_HOST,
         env::REGISTRY
     )]
     Missing,
-    /// A registry that comes with a later version.
-    #[error(
-        "{}={text:?}: this version has no Kubernetes registry yet: use file:///DIR",
-        env::REGISTRY
-    )]
-    Kubernetes {
-        /// The value, shortened.
-        text: String,
-    },
     /// Something else.
-    #[error("{}={text:?}: {problem}: expected file:///DIR", env::REGISTRY)]
+    #[error("{}={text:?}: {problem}: expected {KINDS}", env::REGISTRY)]
     Malformed {
         /// The value, shortened.
         text: String,
@@ -43,26 +54,35 @@ pub enum InvalidRegistryUrl {
 /// The longest path that Linux takes.
 const MAX_PATH: usize = 4096;
 
-/// Parses `file:///DIR`. `None` and the empty text are the variable that is not set.
-pub fn parse(text: Option<&str>) -> Result<RegistryUrl, InvalidRegistryUrl> {
-    let text = text.unwrap_or_default();
-    if text.trim().is_empty() {
-        return Err(InvalidRegistryUrl::Missing);
-    }
+/// The registry if nobody names one: that of the cluster, for who runs in one.
+pub fn default(in_cluster: bool) -> Result<RegistryUrl, InvalidRegistryUrl> {
+    if in_cluster { Ok(RegistryUrl::InCluster) } else { Err(InvalidRegistryUrl::Missing) }
+}
+
+/// Parses `file:///DIR`, `kubernetes:` and `kubernetes:///PATH`.
+pub fn parse(text: &str) -> Result<RegistryUrl, InvalidRegistryUrl> {
     let shown = || text.chars().take(80).collect::<String>();
     let malformed = |problem| InvalidRegistryUrl::Malformed { text: shown(), problem };
     let Some((scheme, rest)) = text.split_once(':') else {
         return Err(malformed("there is no scheme"));
     };
     match scheme {
-        "file" => directory(rest).map(RegistryUrl::File).map_err(malformed),
-        "kubernetes" | "k8s" => Err(InvalidRegistryUrl::Kubernetes { text: shown() }),
-        other if other.eq_ignore_ascii_case("file") => Err(malformed("the scheme is lower case")),
+        "file" => path(rest).map(RegistryUrl::File).map_err(malformed),
+        "kubernetes" if rest.is_empty() => Ok(RegistryUrl::InCluster),
+        "kubernetes" => path(rest).map(RegistryUrl::Kubeconfig).map_err(malformed),
+        "k8s" => Err(malformed("the scheme is written kubernetes")),
+        other if is_known(&other.to_ascii_lowercase()) => {
+            Err(malformed("the scheme is lower case"))
+        }
         _ => Err(malformed("the scheme is unknown")),
     }
 }
 
-fn directory(rest: &str) -> Result<PathBuf, &'static str> {
+fn is_known(scheme: &str) -> bool {
+    matches!(scheme, "file" | "kubernetes")
+}
+
+fn path(rest: &str) -> Result<PathBuf, &'static str> {
     let path = rest.strip_prefix("//").ok_or("two slashes and an absolute path must follow")?;
     if !path.starts_with('/') {
         return Err("the path must be absolute, which makes three slashes");
@@ -93,26 +113,22 @@ mod tests {
     #[test]
     fn a_file_url_names_an_absolute_directory() {
         let expected = RegistryUrl::File(PathBuf::from("/var/lib/firecamp"));
-        assert_eq!(parse(Some("file:///var/lib/firecamp")), Ok(expected.clone()));
-        assert_eq!(parse(Some("file:///var/lib/firecamp/")), Ok(expected));
+        assert_eq!(parse("file:///var/lib/firecamp"), Ok(expected.clone()));
+        assert_eq!(parse("file:///var/lib/firecamp/"), Ok(expected));
     }
 
     #[test]
-    fn an_unset_or_empty_variable_says_what_to_set() {
-        for text in [None, Some(""), Some("  ")] {
-            let wrong = parse(text).unwrap_err();
-            assert_eq!(wrong, InvalidRegistryUrl::Missing);
-            let shown = wrong.to_string();
-            assert!(shown.contains("FIRECAMP_REGISTRY is not set"), "{shown}");
-            assert!(shown.contains("file:///DIR"), "{shown}");
-        }
+    fn kubernetes_is_the_cluster_of_this_pod_or_that_of_a_kubeconfig() {
+        assert_eq!(parse("kubernetes:"), Ok(RegistryUrl::InCluster));
+        let expected = RegistryUrl::Kubeconfig(PathBuf::from("/etc/kubernetes/admin.conf"));
+        assert_eq!(parse("kubernetes:///etc/kubernetes/admin.conf"), Ok(expected));
     }
 
     #[test]
-    fn kubernetes_is_refused_as_not_there_yet() {
-        for text in ["kubernetes:", "kubernetes://in-cluster", "k8s:"] {
-            let shown = parse(Some(text)).unwrap_err().to_string();
-            assert!(shown.contains("no Kubernetes registry yet"), "{shown}");
+    fn without_a_url_a_pod_uses_its_cluster_and_anybody_else_is_told_what_to_set() {
+        assert_eq!(default(true), Ok(RegistryUrl::InCluster));
+        let shown = default(false).unwrap_err().to_string();
+        for text in ["KUBERNETES_SERVICE_HOST is not set", "set FIRECAMP_REGISTRY", "file:///DIR"] {
             assert!(shown.contains(text), "{shown}");
         }
     }
@@ -120,9 +136,16 @@ mod tests {
     #[test]
     fn whatever_else_is_refused_with_its_reason() {
         let cases = [
+            ("", "no scheme"),
             ("/var/lib/firecamp", "no scheme"),
             ("https://example.com/x", "unknown"),
             ("FILE:///x", "lower case"),
+            ("Kubernetes:", "lower case"),
+            ("k8s:", "written kubernetes"),
+            ("kubernetes://in-cluster", "absolute"),
+            ("kubernetes:/x", "two slashes"),
+            ("kubernetes: ", "two slashes"),
+            ("kubernetes:///", "root"),
             ("file:/x", "two slashes"),
             ("file:", "two slashes"),
             ("file://", "absolute"),
@@ -133,19 +156,22 @@ mod tests {
             ("file:///a?x=1", "'?'"),
         ];
         for (text, reason) in cases {
-            let shown = parse(Some(text)).unwrap_err().to_string();
+            let shown = parse(text).unwrap_err().to_string();
             assert!(shown.contains(reason), "{text}: {shown}");
         }
         let long = format!("file:///{}", "a".repeat(5000));
-        let shown = parse(Some(&long)).unwrap_err().to_string();
+        let shown = parse(&long).unwrap_err().to_string();
         assert!(shown.len() < 300, "{shown}");
     }
 
     proptest! {
         #[test]
         fn no_text_panics_and_every_accepted_one_is_an_absolute_path(text in ".{0,60}") {
-            for text in [text.clone(), format!("file://{text}"), format!("file:///{text}")] {
-                if let Ok(RegistryUrl::File(path)) = parse(Some(&text)) {
+            let long = format!("file:///{text}");
+            for text in [text.clone(), format!("file://{text}"), long, format!("kubernetes:{text}")] {
+                let Ok(url) = parse(&text) else { continue };
+                prop_assert_eq!(parse(&url.to_string()), Ok(url.clone()));
+                if let RegistryUrl::File(path) | RegistryUrl::Kubeconfig(path) = url {
                     prop_assert!(path.is_absolute());
                     prop_assert!(!path.components().any(|part| part == Component::ParentDir));
                 }

@@ -118,17 +118,18 @@ fn member_of_service(member: &Member, service: &str, faults: &mut Faults) {
     }
 }
 
-fn places(flags: &RegistryFlags, faults: &mut Faults) -> Option<Places> {
+fn places(flags: &RegistryFlags, around: &Surroundings, faults: &mut Faults) -> Option<Places> {
     let kind = Setting::new("dbtype", env::DB_TYPE, flags.dbtype.as_ref());
     let kind = faults.optional(kind, registry_type);
     let url = Setting::new("registry", env::REGISTRY, flags.registry.as_ref());
-    let registry = faults.optional(url, |text| registry_url::parse(Some(text)));
-    if !url.given() && kind.is_some() {
-        faults.add(format!(
-            "{url} is missing, so the registry is --dbtype=k8sdb, the Kubernetes API, which this \
-             version cannot use yet; give file:///DIR"
-        ));
-    }
+    let registry = if url.given() {
+        faults.optional(url, registry_url::parse)
+    } else {
+        // The only type that is not refused is the cluster's own.
+        let chosen = kind.map(|()| registry_url::default(around.in_cluster));
+        let missing = |why| faults.add(format!("{url} is missing: {why}"));
+        chosen.and_then(|chosen| chosen.map_err(missing).ok())
+    };
     let run_dir = Setting::new("run-dir", env::RUN_DIR, flags.run_dir.as_ref());
     let run_dir = faults.required(run_dir, parse::absolute_path);
     Some(Places { registry: registry?, run_dir: run_dir? })

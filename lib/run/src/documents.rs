@@ -2,6 +2,7 @@
 
 use clap::{Arg, Command, CommandFactory};
 use firecamp_core::contract::env;
+use firecamp_core::contract::event::Notice;
 use firecamp_core::contract::exit::Exit;
 
 use crate::flags::{AgentFlags, InitFlags, StopFlags};
@@ -24,7 +25,24 @@ pub fn exit_codes() -> String {
         let row = [&exit.code().to_string(), exit.reason(), again, exit.advice()].map(cell);
         page.push_str(&format_row(&row));
     }
-    page
+    page + &events()
+}
+
+/// How ends are told in the cluster.
+fn events() -> String {
+    let mut text = "\n## Events\n\nIn a cluster the containers also write an Event \
+         (`events.k8s.io/v1`) on the pod, which names\nthe StaticIP as well: `kubectl describe pod \
+         redis-0`. Each run writes one at most, in one short\nattempt; one that cannot be written \
+         changes nothing, and is named in the log. A run that a signal\nended writes none. Those \
+         of the agent are in [publishing.md](publishing.md).\n\n| Reason | Type | Meaning |\n\
+         | --- | --- | --- |\n"
+        .to_owned();
+    for notice in Notice::ALL {
+        let kind = if notice.warns() { "Warning" } else { "Normal" };
+        let row = [notice.reason(), kind, notice.meaning()].map(cell);
+        text.push_str(&format_row(&row));
+    }
+    text
 }
 
 /// `docs/configuration.md`.

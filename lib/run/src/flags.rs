@@ -21,7 +21,7 @@ const INIT_EXAMPLES: &str = "\
 Examples:
   In a pod (the variables come from the pod's template and the downward API):
     CLUSTER=prod SERVICE_NAME=redis POD_NAME=redis-0 K8S_NAMESPACE=demo POD_UID=... \\
-      FIRECAMP_REGISTRY=file:///var/lib/firecamp firecamp-initcontainer
+      NODE_NAME=... firecamp-initcontainer
 
   What would it do? Prints the plan and changes nothing:
     firecamp-initcontainer -cluster=prod -service-name=redis -member-name=redis-0 \\
@@ -37,8 +37,7 @@ Exit codes (the last line of the log, which is also the termination message, say
 const STOP_EXAMPLES: &str = "\
 Examples:
   As a native sidecar: sleeps until SIGTERM, then releases the member's address:
-    SERVICE_NAME=redis POD_NAME=redis-0 K8S_NAMESPACE=demo POD_UID=... \\
-      FIRECAMP_REGISTRY=file:///var/lib/firecamp firecamp-stopcontainer
+    SERVICE_NAME=redis POD_NAME=redis-0 K8S_NAMESPACE=demo POD_UID=... firecamp-stopcontainer
 
   As its container's preStop hook: releases now, draining connections for at most 3 s:
     firecamp-stopcontainer release --drain=3s
@@ -111,12 +110,14 @@ pub struct IdentityFlags {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Records and locks")]
 pub struct RegistryFlags {
-    /// The registry: file:///DIR. Without it the registry is the one that --dbtype names
+    /// The registry: kubernetes: (the API of this pod's cluster), kubernetes:///PATH (the API
+    /// that this kubeconfig names) or file:///DIR. If it is not given: kubernetes: in a pod, where
+    /// KUBERNETES_SERVICE_HOST is set; else it is a fault
     #[arg(long, env = env::REGISTRY, value_name = "URL", hide_env_values = true, global = true)]
     pub(crate) registry: Option<OsString>,
 
-    /// Registry of the original FireCamp: k8sdb (the Kubernetes API; not built yet, so give
-    /// --registry) or clouddb (DynamoDB; refused)
+    /// Registry of the original FireCamp: k8sdb (the Kubernetes API, as if no --registry were
+    /// given) or clouddb (DynamoDB; refused)
     #[arg(long, env = env::DB_TYPE, value_name = "TYPE", default_value = "k8sdb",
           hide_env_values = true, global = true)]
     pub(crate) dbtype: Option<OsString>,

@@ -9,6 +9,7 @@ pub mod documents;
 mod fault;
 pub mod flags;
 pub mod mount;
+pub mod notice;
 pub mod outcome;
 pub mod parse;
 pub mod pod;

@@ -16,7 +16,8 @@ impl From<&Outcome> for Report {
                     message.push_str("; sockets still used it when the time to drain was over");
                 }
                 let path = Some(released_path(*release));
-                Self { address: *address, path, ..Self::new(Exit::Success, message) }
+                let (address, cut_short) = (*address, *cut_short);
+                Self { address, path, cut_short, ..Self::new(Exit::Success, message) }
             }
             Outcome::Mended { what, address } => {
                 let message = mended_message(*what).to_owned();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use firecamp_core::contract::path;
+use firecamp_core::contract::{env, path};
 use firecamp_core::ids::{NodeName, PodUid};
 use procfs::FromRead;
 use procfs::process::{MountInfos, Process};
@@ -14,6 +14,8 @@ pub struct Surroundings {
     pub hostname: Option<String>,
     /// The pod's UID as the kubelet's mounts tell it.
     pub pod_uid: Option<PodUid>,
+    /// It is a container of a cluster: the kubelet says where the API server is.
+    pub in_cluster: bool,
 }
 
 impl Surroundings {
@@ -24,6 +26,8 @@ impl Surroundings {
         Self {
             hostname: hostname.map(|name| name.trim_end_matches('\n').to_owned()),
             pod_uid: mounts.ok().as_ref().and_then(pod_uid),
+            in_cluster: std::env::var_os(env::KUBERNETES_SERVICE_HOST)
+                .is_some_and(|host| !host.is_empty()),
         }
     }
 
@@ -35,7 +39,7 @@ impl Surroundings {
     /// From the text of a `/proc/PID/mountinfo`.
     pub fn from_mountinfo(text: &str) -> Self {
         let mounts = MountInfos::from_read(text.as_bytes()).ok();
-        Self { hostname: None, pod_uid: mounts.as_ref().and_then(pod_uid) }
+        Self { pod_uid: mounts.as_ref().and_then(pod_uid), ..Self::default() }
     }
 }
 
@@ -106,7 +110,8 @@ mod tests {
 
     #[test]
     fn the_host_name_is_taken_in_lower_case_and_only_if_it_is_a_node_name() {
-        let named = |name: &str| Surroundings { hostname: Some(name.into()), pod_uid: None };
+        let named =
+            |name: &str| Surroundings { hostname: Some(name.into()), ..Surroundings::default() };
         let node = named("IP-10-0-0-1.Ec2.internal").node_name().unwrap();
         assert_eq!(node.as_str(), "ip-10-0-0-1.ec2.internal");
         assert_eq!(named("under_score").node_name(), None);

@@ -45,7 +45,8 @@ fn json(plan: &Plan, who: &Identity) -> String {
         .map(told)
         .map(|step| json!({ "system": step.system, "action": step.action, "text": step.text }))
         .collect();
-    let Report { exit, message, address, eni, epoch, path } = Report::from(&plan.outcome);
+    let Report { exit, message, address, eni, epoch, path, cut_short: _ } =
+        Report::from(&plan.outcome);
     let document = json!({
         "dryRun": true,
         "member": who.member.to_string(),

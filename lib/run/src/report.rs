@@ -31,6 +31,8 @@ pub struct Report {
     pub epoch: Option<Epoch>,
     /// Which way the protocol went, as one word.
     pub path: Option<&'static str>,
+    /// Sockets still used the address when it was released.
+    pub cut_short: bool,
 }
 
 #[derive(Serialize)]
@@ -63,7 +65,8 @@ struct Line<'a> {
 impl Report {
     /// A run that ended like this.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), address: None, eni: None, epoch: None, path: None }
+        let message = message.into();
+        Self { exit, message, address: None, eni: None, epoch: None, path: None, cut_short: false }
     }
 
     /// A run that a signal ended between two steps.

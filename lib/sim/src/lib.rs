@@ -2,6 +2,10 @@
 //! that break it on purpose: before its effect, after it (the answer is lost), late, or never.
 //! No release binary links this crate.
 
+mod board;
+mod checks;
+mod faulty_board;
+mod faulty_checks;
 mod faulty_cloud;
 mod faulty_file;
 mod faulty_host;
@@ -13,6 +17,10 @@ mod kernel;
 mod script;
 mod volumes;
 
+pub use board::{Posted, SimBoard};
+pub use checks::{Account, SimChecks};
+pub use faulty_board::FaultyBoard;
+pub use faulty_checks::FaultyChecks;
 pub use faulty_cloud::FaultyCloud;
 pub use faulty_file::FaultyFile;
 pub use faulty_host::FaultyHost;

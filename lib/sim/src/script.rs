@@ -61,6 +61,26 @@ pub enum Op {
     Space,
     /// `Volumes::changed`
     Changed,
+    /// `CloudChecks::interfaces`
+    Interfaces,
+    /// `CloudChecks::peers`
+    Peers,
+    /// `CloudChecks::permission`
+    Permission,
+    /// `Board::learn`
+    Learn,
+    /// `Board::create_attachments`
+    CreateAttachments,
+    /// `Board::replace_attachments`
+    ReplaceAttachments,
+    /// `Board::static_ip`
+    ReadConditions,
+    /// `Board::replace_conditions`
+    ReplaceConditions,
+    /// `Board::set_capacity`
+    SetCapacity,
+    /// `Board::post`
+    Post,
 }
 
 /// How a call breaks.

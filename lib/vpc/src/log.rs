@@ -29,6 +29,8 @@ pub struct Call {
     pub caller: String,
     /// The EC2 action, or method and path of a metadata request.
     pub action: String,
+    /// The program, as it calls itself (`app/NAME` in the SDK's User-Agent); empty if it does not.
+    pub app: String,
     /// The parameters by wire name, without `Action` and `Version`.
     pub parameters: BTreeMap<String, String>,
     /// The request id in the answer's headers; empty for the metadata service.

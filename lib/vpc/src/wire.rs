@@ -50,6 +50,16 @@ impl WireRequest {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The program, as it calls itself by `app/NAME` in its User-Agent; empty if it does not.
+    pub fn app(&self) -> String {
+        let words = self.header("user-agent").unwrap_or_default().split_whitespace();
+        words
+            .filter_map(|word| word.strip_prefix("app/"))
+            .next_back()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
     /// The path, without the query.
     pub fn path(&self) -> &str {
         self.path_and_query.split('?').next().unwrap_or_default()
@@ -132,4 +142,18 @@ pub enum Cut {
     Close,
     /// The connection stays open and silent until the client closes it.
     Silence,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_known_by_what_it_calls_itself() {
+        let mut request = WireRequest::new("POST", "/");
+        assert_eq!(request.app(), "");
+        let agent = "aws-sdk-rust/1.3 ua/2.1 api/ec2/1.2 os/linux lang/rust/1.95 app/firecamp-init";
+        request.headers.push(("User-Agent".to_owned(), agent.to_owned()));
+        assert_eq!(request.app(), "firecamp-init");
+    }
 }

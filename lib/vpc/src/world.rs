@@ -125,6 +125,7 @@ impl World {
             service: Service::Imds,
             caller: node.to_owned(),
             action: format!("{} {}", request.method, request.path()),
+            app: request.app(),
             parameters: BTreeMap::new(),
             request_id: String::new(),
             landed_at_us: respond_at.map(|_| micros(self.now)),

@@ -2,12 +2,20 @@
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use nix::sched::{CloneFlags, setns};
+use rtnetlink::packet_core::NetlinkPayload;
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkFlags, LinkMessage};
 use rtnetlink::packet_route::route::{RouteMessage, RouteScope};
-use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rtnetlink::{
+    Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, MulticastGroup, RouteMessageBuilder,
+};
+
+use tokio::time::Instant;
 
 use crate::failure::Failure;
 
@@ -183,6 +191,46 @@ impl Net {
         let deleted = self.handle.route().del(route).execute().await;
         deleted.map_err(self.failed("delete route", &to.to_string()))
     }
+}
+
+/// Removes an address from the kernel of this network namespace, and waits until it is back.
+/// Returns how long it was away, by the kernel's own news.
+pub(crate) async fn strip_until_back(
+    address: Ipv4Addr,
+    timeout: Duration,
+) -> Result<Duration, Failure> {
+    let (connection, _handle, mut news) =
+        rtnetlink::new_multicast_connection(&[MulticastGroup::Ipv4Ifaddr])
+            .map_err(|e| Failure::kernel("open netlink in", "this node", e))?;
+    tokio::spawn(connection);
+    let begun = Instant::now();
+    let stripped = Net::here("this node")?.strip_address(address).await?;
+    if stripped == 0 {
+        let missing = std::io::Error::other("no link of this node has it");
+        return Err(Failure::kernel("strip", address.to_string(), missing));
+    }
+    let late = || Failure::TimedOut {
+        what: format!("{address} in the kernel again"),
+        seconds: timeout.as_secs_f64(),
+        last: "it is not there".to_owned(),
+    };
+    let wait = async {
+        while let Some((message, _from)) = news.next().await {
+            if is_arrival(&message.payload, address) {
+                return Ok(begun.elapsed());
+            }
+        }
+        Err(Failure::Died { what: "the kernel's news".to_owned() })
+    };
+    tokio::time::timeout(timeout, wait).await.unwrap_or_else(|_elapsed| Err(late()))
+}
+
+fn is_arrival(news: &NetlinkPayload<RouteNetlinkMessage>, address: Ipv4Addr) -> bool {
+    let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(new)) = news else {
+        return false;
+    };
+    let local = AddressAttribute::Local(IpAddr::V4(address));
+    new.attributes.contains(&local)
 }
 
 /// A route through a link, without a router on the way.

@@ -303,6 +303,7 @@ mod tests {
             service: "ec2".to_owned(),
             caller: "node-a".to_owned(),
             action: "AssignPrivateIpAddresses".to_owned(),
+            app: String::new(),
             parameters: BTreeMap::new(),
             request_id: String::new(),
             landed_at_us: Some(110),

@@ -94,10 +94,11 @@ fn a_member_of_another_service_is_refused() {
 }
 
 #[test]
-fn dynamodb_is_refused_and_kubernetes_is_not_built_yet() {
+fn dynamodb_is_refused_and_kubernetes_needs_a_pod_or_a_kubeconfig() {
     stop().set("DB_TYPE", "clouddb").end().is_refused_naming(&["DB_TYPE", "DynamoDB"]);
     let ended = stop().unset("FIRECAMP_REGISTRY").end();
-    ended.is_refused_naming(&["FIRECAMP_REGISTRY", "k8sdb", "file:///DIR"]);
+    let missing = ["FIRECAMP_REGISTRY) is missing", "KUBERNETES_SERVICE_HOST", "file:///DIR"];
+    ended.is_refused_naming(&missing);
 }
 
 #[test]

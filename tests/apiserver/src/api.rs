@@ -1,11 +1,15 @@
 //! Requests as they are, for what is no part of the registry.
 
+mod watch;
+
 use http::header::{ACCEPT, CONTENT_TYPE, WARNING};
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
-use serde_json::{Value, json};
+use serde_json::Value;
+
+pub(crate) use watch::{Event, Watch};
 
 const ANY: &str = "application/json";
 
@@ -69,8 +73,60 @@ impl Api {
         self.send(Method::PATCH, path, Some(("application/json-patch+json", changes)), ANY).await
     }
 
+    /// Without a body, which would count instead of the options in the query.
     pub(crate) async fn delete(&self, path: &str) -> Result<Answer, String> {
-        self.send(Method::DELETE, path, Some(("application/json", &json!({}))), ANY).await
+        self.send(Method::DELETE, path, None, ANY).await
+    }
+
+    /// A patch in the spelling of this content type.
+    pub(crate) async fn patch_as(
+        &self,
+        kind: &str,
+        path: &str,
+        changes: &Value,
+    ) -> Result<Answer, String> {
+        self.send(Method::PATCH, path, Some((kind, changes)), ANY).await
+    }
+
+    /// Whatever it may be; a patch is an empty merge patch.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, String> {
+        let merges = method == Method::PATCH;
+        let kind = if merges { "application/merge-patch+json" } else { "application/json" };
+        self.send(method, path, body.map(|body| (kind, body)), ANY).await
+    }
+
+    /// Follows what happens; `path` says since when, and to what.
+    pub(crate) async fn watch(&self, path: &str) -> Result<Watch, String> {
+        let response = self.response(Method::GET, path, None, ANY).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Watch::new(response.into_body()));
+        }
+        Err(format!("watch {path}: {status}"))
+    }
+
+    async fn response(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, &Value)>,
+        accept: &str,
+    ) -> Result<Response<Body>, String> {
+        let wrong = |wrong: &dyn std::fmt::Display| format!("{method} {path}: {wrong}");
+        let request = Request::builder().method(method.clone()).uri(path).header(ACCEPT, accept);
+        let request = match body {
+            Some((kind, value)) => {
+                request.header(CONTENT_TYPE, kind).body(Body::from(value.to_string().into_bytes()))
+            }
+            None => request.body(Body::empty()),
+        };
+        let request = request.map_err(|error| wrong(&error))?;
+        self.client.send(request).await.map_err(|error| wrong(&error))
     }
 
     async fn send(
@@ -81,15 +137,7 @@ impl Api {
         accept: &str,
     ) -> Result<Answer, String> {
         let wrong = |wrong: &dyn std::fmt::Display| format!("{method} {path}: {wrong}");
-        let request = Request::builder().method(method.clone()).uri(path).header(ACCEPT, accept);
-        let request = match body {
-            Some((kind, value)) => {
-                request.header(CONTENT_TYPE, kind).body(Body::from(value.to_string().into_bytes()))
-            }
-            None => request.body(Body::empty()),
-        };
-        let request = request.map_err(|error| wrong(&error))?;
-        let response = self.client.send(request).await.map_err(|error| wrong(&error))?;
+        let response = self.response(method.clone(), path, body, accept).await?;
         let code = response.status().as_u16();
         let warnings = response.headers().get_all(WARNING).iter();
         let warnings = warnings.map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned());

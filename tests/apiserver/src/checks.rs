@@ -1,9 +1,16 @@
 //! The checks, in their order, each with its sentence.
 
+mod agents;
 mod definitions;
 mod fields;
+mod races;
 mod registry;
+mod restart;
+mod rights;
 mod rules;
+mod upgrade;
+mod watches;
+mod writes;
 
 use tokio::time::Instant;
 
@@ -13,7 +20,7 @@ use crate::say;
 /// What a check finds.
 pub(crate) type Outcome = Result<(), String>;
 
-fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Outcome {
+pub(crate) fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Outcome {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
 
@@ -36,7 +43,7 @@ macro_rules! checks {
             let name = stringify!($check);
             if $wanted.is_empty() || $wanted.iter().any(|part| name.contains(part.as_str())) {
                 ran += 1;
-                good += u32::from(run(name, $module::$check($cluster)).await);
+                good += u32::from(run(name, Box::pin($module::$check($cluster))).await);
             }
         )*
         (ran, good)
@@ -70,6 +77,28 @@ pub(crate) async fn all(cluster: &Cluster, wanted: &[String]) -> bool {
         registry::pods_are_seen_as_they_are,
         registry::a_new_list_sees_every_page,
         registry::conformance,
+        watches::a_watch_by_node_tells_what_comes_and_what_leaves,
+        watches::a_watch_by_namespace_and_by_pool_tells_only_these,
+        watches::what_is_too_old_is_410,
+        rights::members_use_each_of_their_rights,
+        rights::without_any_one_right_a_member_fails,
+        rights::f103_members_may_do_nothing_else,
+        rights::agents_use_each_of_their_rights,
+        rights::without_any_one_right_an_agent_fails,
+        rights::agents_may_do_nothing_else,
+        races::f072_members_that_start_at_once_share_no_address,
+        races::f072_two_inits_of_one_member_make_one_claim_and_one_address,
+        writes::of_two_agents_one_writes_a_status,
+        writes::node_attachments_belong_to_their_node,
+        writes::events_are_taken,
+        writes::an_event_is_where_its_object_is,
+        agents::an_agent_asks_for_its_own_node_only,
+        agents::an_agent_outlives_the_api_server,
+        agents::an_agent_that_missed_something_lists_anew,
+        restart::an_attach_outlives_the_api_server_at_every_request,
+        restart::a_release_outlives_the_api_server_at_every_request,
+        restart::an_attach_ends_in_time_while_the_api_server_stays_away,
+        upgrade::objects_outlive_new_definitions_and_the_way_back,
     ];
     say(&format!("{good} of {ran} checks passed"));
     ran > 0 && good == ran

@@ -1,18 +1,26 @@
 //! etcd and kube-apiserver on loopback, in a directory of their own, ended with the value.
 
-use std::fs::File;
-use std::path::Path;
-use std::process::Stdio;
+mod audit;
+mod servers;
+
 use std::time::Duration;
 
 use firecamp_kube::{KubeRegistry, Source, Timeouts};
+use kube::Client;
+use serde_json::json;
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::api::Api;
 use crate::assets::Assets;
-use crate::keys::Keys;
+use crate::keys::{ADMIN, Keys};
+use crate::samples::GROUP;
+use servers::Servers;
+
+pub(crate) use audit::Request;
+pub(crate) use servers::free_port;
 
 /// A server starts in seconds; on a busy machine in many.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -20,10 +28,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// A kube-apiserver and its etcd.
 pub(crate) struct Cluster {
+    /// Who may do anything.
     pub(crate) api: Api,
     source: Source,
+    servers: Servers,
     // In this order: the API server ends before its store, the files last.
-    _apiserver: Child,
+    apiserver: Mutex<Child>,
     _etcd: Child,
     _dir: TempDir,
 }
@@ -32,108 +42,114 @@ impl Cluster {
     pub(crate) async fn start() -> Result<Self, String> {
         let assets = Assets::find()?;
         let dir = tempfile::tempdir().map_err(|wrong| format!("a directory: {wrong}"))?;
-        let keys = Keys::make(dir.path())?;
-        let (store, peer, port) = (free_port()?, free_port()?, free_port()?);
-        let etcd = etcd(&assets, dir.path(), store, peer)?;
-        let mut apiserver = apiserver(&assets, dir.path(), &keys, store, port)?;
-        let source = Source::Kubeconfig(keys.kubeconfig(port)?);
-        let api = ready(&source, &mut apiserver, dir.path()).await?;
-        Ok(Self { api, source, _apiserver: apiserver, _etcd: etcd, _dir: dir })
+        let servers = Servers::prepare(assets, Keys::make(dir.path())?)?;
+        let etcd = servers.etcd()?;
+        let mut apiserver = servers.apiserver()?;
+        let source = Source::Kubeconfig(servers.keys().kubeconfig("admin", ADMIN, servers.port)?);
+        let api = ready(&source, &mut apiserver, &servers).await?;
+        let apiserver = Mutex::new(apiserver);
+        Ok(Self { api, source, servers, apiserver, _etcd: etcd, _dir: dir })
     }
 
     /// A registry with a client and connections of its own.
     pub(crate) async fn registry(&self) -> KubeRegistry {
         self.source.connect(Timeouts::default()).await.expect("a client")
     }
+
+    /// The API server dies as with its machine: no connection is ended, nothing is finished.
+    pub(crate) async fn kill(&self) -> Result<(), String> {
+        let mut child = self.apiserver.lock().await;
+        child.kill().await.map_err(|wrong| format!("kill kube-apiserver: {wrong}"))
+    }
+
+    /// Starts it again after [`Cluster::kill`], on the same port with the same keys.
+    pub(crate) async fn start_again(&self) -> Result<(), String> {
+        let mut child = self.apiserver.lock().await;
+        *child = self.servers.apiserver()?;
+        ready(&self.source, &mut child, &self.servers).await?;
+        self.serves_again().await
+    }
+
+    /// Ready as it calls itself, it refuses objects of ours with 429 until it has read them.
+    async fn serves_again(&self) -> Result<(), String> {
+        let end = Instant::now() + PATIENCE;
+        for kind in ["staticips", "staticipclaims", "staticippools", "nodeattachments"] {
+            loop {
+                let answer = self.api.get(&format!("{GROUP}/{kind}?limit=1")).await?;
+                match answer.code {
+                    200 => break,
+                    _ if Instant::now() < end => sleep(PAUSE).await,
+                    _ => return Err(format!("{kind} after a restart: {}", answer.text)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that is older than now is gone from etcd.
+    pub(crate) async fn compact(&self) -> Result<(), String> {
+        let store = plain(&self.servers.store())?;
+        let head = store.post("/v3/kv/range", &json!({ "key": "AA==" })).await?.json();
+        let revision = &head["header"]["revision"];
+        let order = json!({ "revision": revision, "physical": true });
+        let answer = store.post("/v3/kv/compaction", &order).await?;
+        if answer.code == 200 { Ok(()) } else { Err(format!("compact: {}", answer.text)) }
+    }
+
+    /// How a service account reaches the server: with a token of its own, and no other rights
+    /// than those that are bound to it.
+    pub(crate) async fn account(&self, namespace: &str, name: &str) -> Result<Source, String> {
+        let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+        let account = json!({ "metadata": { "name": name } });
+        let made = self.api.post(&accounts, &account).await?;
+        if !matches!(made.code, 201 | 409) {
+            return Err(made.text);
+        }
+        let wanted = json!({ "spec": { "expirationSeconds": 3600 } });
+        let given = self.api.post(&format!("{accounts}/{name}/token"), &wanted).await?;
+        let given = given.json();
+        let token = given["status"]["token"].as_str().ok_or_else(|| given.to_string())?;
+        let user = format!("{namespace}.{name}");
+        let path = self.servers.keys().kubeconfig(&user, token, self.servers.port)?;
+        Ok(Source::Kubeconfig(path))
+    }
+
+    /// What service accounts have asked so far, in order.
+    pub(crate) fn requests(&self) -> Result<Vec<Request>, String> {
+        audit::read(&self.servers.keys().path("audit.log"))
+    }
 }
 
-fn free_port() -> Result<u16, String> {
-    let bound = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-    bound.map(|address| address.port()).map_err(|wrong| format!("a free port: {wrong}"))
+/// Somebody's raw requests.
+pub(crate) async fn api(source: &Source) -> Result<Api, String> {
+    let client = source.client(Timeouts::default()).await;
+    client.map(Api::new).map_err(|wrong| format!("{wrong:?}"))
 }
 
-fn spawn(program: &Path, dir: &Path, log: &str, args: &[String]) -> Result<Child, String> {
-    let wrong = |wrong: std::io::Error| format!("start {}: {wrong}", program.display());
-    let log = File::create(dir.join(log)).map_err(wrong)?;
-    Command::new(program)
-        .args(args)
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(wrong)
-}
-
-fn etcd(assets: &Assets, dir: &Path, client: u16, peer: u16) -> Result<Child, String> {
-    let args = [
-        format!("--data-dir={}", dir.join("etcd").display()),
-        // It is a test: nobody reads this after a crash of the machine.
-        "--unsafe-no-fsync".to_owned(),
-        format!("--listen-client-urls=http://127.0.0.1:{client}"),
-        format!("--advertise-client-urls=http://127.0.0.1:{client}"),
-        format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
-        format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"),
-        format!("--initial-cluster=default=http://127.0.0.1:{peer}"),
-    ];
-    spawn(&assets.etcd, dir, "etcd.log", &args)
-}
-
-fn apiserver(
-    assets: &Assets,
-    dir: &Path,
-    keys: &Keys,
-    store: u16,
-    port: u16,
-) -> Result<Child, String> {
-    let signing = keys.path("service-accounts.key");
-    let public = keys.path("service-accounts.pub");
-    let args = [
-        format!("--etcd-servers=http://127.0.0.1:{store}"),
-        "--bind-address=127.0.0.1".to_owned(),
-        "--advertise-address=127.0.0.1".to_owned(),
-        format!("--secure-port={port}"),
-        // Here it writes a certificate of its own making.
-        format!("--cert-dir={}", dir.display()),
-        format!("--token-auth-file={}", keys.path("tokens.csv").display()),
-        "--authorization-mode=RBAC".to_owned(),
-        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-        format!("--service-account-key-file={}", public.display()),
-        format!("--service-account-signing-key-file={}", signing.display()),
-        "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
-        // Nobody makes service accounts here, and nobody needs their tokens.
-        "--disable-admission-plugins=ServiceAccount".to_owned(),
-    ];
-    spawn(&assets.apiserver, dir, "apiserver.log", &args)
+/// Raw requests to somebody who asks for no name.
+pub(crate) fn plain(url: &str) -> Result<Api, String> {
+    let place = url.parse().map_err(|wrong| format!("{url}: {wrong}"))?;
+    let client = Client::try_from(kube::Config::new(place));
+    client.map(Api::new).map_err(|wrong| format!("a client of {url}: {wrong}"))
 }
 
 /// Waits until the server says that it is ready.
-async fn ready(source: &Source, server: &mut Child, dir: &Path) -> Result<Api, String> {
+async fn ready(source: &Source, server: &mut Child, servers: &Servers) -> Result<Api, String> {
     let end = Instant::now() + PATIENCE;
     let mut last = "no certificate yet".to_owned();
     while Instant::now() < end {
         if let Ok(Some(status)) = server.try_wait() {
-            return Err(format!("kube-apiserver ended with {status}: {}", tail(dir)));
+            return Err(format!("kube-apiserver ended with {status}: {}", servers.last_words()));
         }
-        match source.client(Timeouts::default()).await {
-            Ok(client) => {
-                let api = Api::new(client);
-                match api.get("/readyz").await {
-                    Ok(answer) if answer.code == 200 => return Ok(api),
-                    Ok(answer) => last = answer.text,
-                    Err(wrong) => last = wrong,
-                }
-            }
-            Err(wrong) => last = wrong.to_string(),
+        match api(source).await {
+            Ok(api) => match api.get("/readyz").await {
+                Ok(answer) if answer.code == 200 => return Ok(api),
+                Ok(answer) => last = answer.text,
+                Err(wrong) => last = wrong,
+            },
+            Err(wrong) => last = wrong,
         }
         sleep(PAUSE).await;
     }
-    Err(format!("not ready after {} s: {last}: {}", PATIENCE.as_secs(), tail(dir)))
-}
-
-fn tail(dir: &Path) -> String {
-    let log = std::fs::read_to_string(dir.join("apiserver.log")).unwrap_or_default();
-    let lines: Vec<&str> = log.lines().collect();
-    lines.iter().rev().take(15).rev().copied().collect::<Vec<_>>().join("\n")
+    Err(format!("not ready after {} s: {last}: {}", PATIENCE.as_secs(), servers.last_words()))
 }

@@ -8,7 +8,8 @@ use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::json;
 
-const ADMIN: &str = "admin-of-this-test";
+/// The token of somebody who may do anything.
+pub(crate) const ADMIN: &str = "admin-of-this-test";
 
 /// Files of one server.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ impl Keys {
         Ok(keys)
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<(), String> {
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<(), String> {
         let path = self.path(name);
         fs::write(&path, text).map_err(|wrong| format!("write {}: {wrong}", path.display()))
     }
@@ -38,8 +39,10 @@ impl Keys {
         self.dir.join(name)
     }
 
-    /// The kubeconfig of somebody who may do anything.
-    pub(crate) fn kubeconfig(&self, port: u16) -> Result<PathBuf, String> {
+    /// The kubeconfig of somebody with a token, whose name is `NAMESPACE.NAME`: as in a pod, what
+    /// is asked without a namespace is of the own one.
+    pub(crate) fn kubeconfig(&self, user: &str, token: &str, port: u16) -> Result<PathBuf, String> {
+        let namespace = user.split('.').next().unwrap_or(user);
         let config = json!({
             "apiVersion": "v1",
             "kind": "Config",
@@ -47,12 +50,17 @@ impl Keys {
                 "server": format!("https://127.0.0.1:{port}"),
                 "certificate-authority": self.path("apiserver.crt"),
             }}],
-            "users": [{ "name": "admin", "user": { "token": ADMIN } }],
-            "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "admin" } }],
+            "users": [{ "name": user, "user": { "token": token } }],
+            "contexts": [{ "name": "test", "context": {
+                "cluster": "test",
+                "user": user,
+                "namespace": namespace,
+            }}],
             "current-context": "test",
         });
-        self.write("kubeconfig", &config.to_string())?;
-        Ok(self.path("kubeconfig"))
+        let name = format!("{user}.kubeconfig");
+        self.write(&name, &config.to_string())?;
+        Ok(self.path(&name))
     }
 }
 

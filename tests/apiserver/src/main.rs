@@ -5,11 +5,14 @@
 #![expect(clippy::expect_used, reason = "a check that cannot go on has failed")]
 #![expect(clippy::indexing_slicing, reason = "what a JSON value lacks reads as null")]
 
+mod agent;
 mod api;
 mod assets;
 mod checks;
 mod cluster;
 mod keys;
+mod life;
+mod rights;
 mod samples;
 
 use std::io::Write;
@@ -22,7 +25,7 @@ async fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let run = async {
         match Cluster::start().await {
-            Ok(cluster) => checks::all(&cluster, &wanted).await,
+            Ok(cluster) => Box::pin(checks::all(&cluster, &wanted)).await,
             Err(wrong) => {
                 say(&format!("no API server: {wrong}"));
                 false

@@ -17,6 +17,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Builds release binaries, measures, prints the table and keeps the result
     Run(RunArguments),
+    /// Watches the agent of a quiet node and fails if it breaks a promise
+    Steady(SteadyArguments),
     /// Writes docs/PERFORMANCE.md from the kept results
     Report(ReportArguments),
     /// The part inside of a VPC in a box.
@@ -38,6 +40,8 @@ pub(crate) enum Command {
 pub(crate) enum Part {
     /// Containers in a VPC in a box: starts, moves, outages, calls
     Box,
+    /// An agent with 50 addresses: memory, processor time, calls, restores
+    Agent,
     /// 150 members at once
     Storm,
     /// Netlink alone
@@ -67,6 +71,20 @@ pub(crate) struct RunArguments {
     /// Do not keep the result in docs/performance/history.jsonl
     #[arg(long, env = "FIRECAMP_BENCH_FORGET")]
     pub(crate) forget: bool,
+    /// Seed of everything random in the simulated EC2
+    #[arg(long, env = "FIRECAMP_BENCH_SEED", value_name = "N", default_value_t = 3)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+At most one EC2 call a minute, none that changes anything, no write to the registry, and memory that
+does not grow: ends with 70 if one of these is broken.")]
+pub(crate) struct SteadyArguments {
+    /// How long the node is watched
+    #[arg(long, env = "FIRECAMP_BENCH_MINUTES", value_name = "N", default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(2..=600))]
+    pub(crate) minutes: u32,
     /// Seed of everything random in the simulated EC2
     #[arg(long, env = "FIRECAMP_BENCH_SEED", value_name = "N", default_value_t = 3)]
     pub(crate) seed: u64,

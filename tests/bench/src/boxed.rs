@@ -1,6 +1,7 @@
 //! The containers in a VPC in a box. The outside makes the box; the inside, this program once
 //! more, starts containers in its nodes as a kubelet does, and measures.
 
+pub(crate) mod calm;
 mod crowd;
 mod lives;
 pub(crate) mod orders;
@@ -43,6 +44,13 @@ pub(crate) fn lives(
 pub(crate) fn crowd(tools: &Tools, seed: u64) -> Result<Samples, Failure> {
     let orders = Orders { what: What::Crowd, tools: tools.clone(), baseline: None };
     in_a_box(&orders, &spec::crowd(), ("fast", seed), BESIDES)
+}
+
+/// A node with fifty members on which nothing happens, and what its agent costs.
+pub(crate) fn calm(tools: &Tools, minutes: u32, seed: u64) -> Result<Samples, Failure> {
+    let orders = Orders { what: What::Calm { minutes }, tools: tools.clone(), baseline: None };
+    let bound = Duration::from_mins(1).saturating_mul(minutes).saturating_add(BESIDES);
+    in_a_box(&orders, &spec::calm(), ("fast", seed), bound)
 }
 
 fn in_a_box(
@@ -97,6 +105,7 @@ pub(crate) fn inside(arguments: &InsideArguments) -> Result<(), Failure> {
     let samples = match orders.what {
         What::Lives { runs } => lives::play(orders, runs)?,
         What::Crowd => crowd::play(orders)?,
+        What::Calm { minutes } => calm::play(orders, minutes)?,
     };
     samples.print().map_err(Failure::of("print"))
 }

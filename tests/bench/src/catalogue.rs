@@ -22,6 +22,10 @@ pub(crate) enum Unit {
     Count,
     /// A multiple.
     Times,
+    /// Hundredths.
+    Percent,
+    /// Kibibytes a minute.
+    KiBPerMinute,
 }
 
 impl Unit {
@@ -35,6 +39,8 @@ impl Unit {
             Self::Millions => "M",
             Self::Count => "",
             Self::Times => "×",
+            Self::Percent => "%",
+            Self::KiBPerMinute => "KiB/min",
         }
     }
 }
@@ -61,6 +67,7 @@ pub(crate) struct Entry {
 
 const STARTS: &str = "Starts and moves (realistic EC2)";
 const COST: &str = "What a run costs the node";
+const AGENT: &str = "An agent with 50 addresses and 25 volumes, nothing to do";
 const CROWD: &str = "150 members at once";
 const PIECES: &str = "Pieces alone";
 const GROWTH: &str = "Growth";
@@ -99,6 +106,14 @@ pub(crate) const ALL: &[Entry] = &[
     entry("calls.moved.mutating", STARTS, "… mutating", Unit::Count).never_beyond(1.0),
     entry("calls.stop", STARTS, "EC2 calls: release", Unit::Count).never_beyond(0.0),
     entry("calls.free", STARTS, "EC2 calls: release with --unassign", Unit::Count)
+        .never_beyond(1.0),
+    entry("agent.restore", AGENT, "kernel address stripped until restored", Unit::Ms).aim(50.0),
+    entry("agent.rss", AGENT, "memory", Unit::MiB).aim(15.0),
+    entry("agent.cpu", AGENT, "processor time, of one core", Unit::Percent).aim(0.2),
+    entry("agent.calls", AGENT, "EC2 calls a minute", Unit::Count).never_beyond(1.0),
+    entry("agent.mutating", AGENT, "… mutating", Unit::Count).never_beyond(0.0),
+    entry("agent.writes", AGENT, "writes to the registry", Unit::Count).never_beyond(0.0),
+    entry("agent.slope", AGENT, "growth of memory in the last half", Unit::KiBPerMinute)
         .never_beyond(1.0),
     entry("storm.took", CROWD, "until the last one is up", Unit::S),
     entry("storm.ratio", CROWD, "… as a multiple of what EC2's bucket allows", Unit::Times)
@@ -145,6 +160,7 @@ pub(crate) const ALL: &[Entry] = &[
     entry("startup.vpcbox.version", BINARIES, "vpcbox: start and end (--version)", Unit::Ms),
     entry("size.init", BINARIES, "init container, stripped", Unit::Mb).never_beyond(16.0),
     entry("size.stop", BINARIES, "stop container, stripped", Unit::Mb).never_beyond(16.0),
+    entry("size.agent", BINARIES, "agent, stripped", Unit::Mb).never_beyond(16.0),
     entry("size.vpcbox", BINARIES, "vpcbox, stripped", Unit::Mb),
 ];
 

@@ -23,6 +23,7 @@ pub fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Run(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Steady(arguments) => plan::steady(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Report(ReportArguments { check }) => page::run(check).map(|()| ExitCode::SUCCESS),
         Command::Inside(arguments) => boxed::inside(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Kernel(arguments) => alone::kernel(&arguments).map(|()| ExitCode::SUCCESS),

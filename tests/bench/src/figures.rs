@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{ALL, Entry, Judged, Unit};
-use crate::machine::Machine;
+use crate::machine::{self, Machine};
+use crate::page;
 use crate::samples::Samples;
 use crate::stats::Spread;
 
@@ -61,6 +62,18 @@ fn rounded(spread: Spread) -> Spread {
 }
 
 impl Record {
+    /// A run that begins now.
+    pub(crate) fn begun(runs: u32) -> Self {
+        Self {
+            at: machine::now(),
+            commit: machine::commit(&page::root()),
+            runs,
+            machine: Machine::look(),
+            missing: Vec::new(),
+            figures: Vec::new(),
+        }
+    }
+
     pub(crate) fn figure(&self, id: &str) -> Option<&Figure> {
         self.figures.iter().find(|figure| figure.id == id)
     }

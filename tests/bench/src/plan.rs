@@ -4,31 +4,27 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use firecamp_devkit::Layout;
+use firecamp_devkit::{self as devkit, Layout};
 
-use crate::args::{Part, RunArguments};
+use crate::args::{Part, RunArguments, SteadyArguments};
+use crate::boxed::calm;
 use crate::boxed::orders::Tools;
 use crate::failure::Failure;
 use crate::figures::{self, Record};
-use crate::machine::{self, Machine};
 use crate::samples::{Samples, progress};
 use crate::{alone, boxed, history, page, pieces, startup, table};
 
 /// Calls of one piece for each move that is measured: they take microseconds.
 const PIECES_PER_RUN: u32 = 5;
 
+/// How long an agent is watched: the kernel counts its time in nanoseconds, so this is enough.
+const AGENT_MINUTES: u32 = 2;
+
 /// Builds, measures, prints and keeps.
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let root = page::root();
-    let tools = build()?;
-    let mut record = Record {
-        at: machine::now(),
-        commit: machine::commit(&root),
-        runs: arguments.runs,
-        machine: Machine::look(),
-        missing: Vec::new(),
-        figures: Vec::new(),
-    };
+    let tools = release()?;
+    let mut record = Record::begun(arguments.runs);
     let samples = measure(arguments, &tools)?;
     record.machine.look_again();
     record.figures = figures::of(&samples);
@@ -66,19 +62,34 @@ fn write_json(path: &Path, record: &Record, samples: &Samples) -> Result<(), Fai
 }
 
 /// Release binaries, and this program, which must be one as well: it plays the member.
-fn build() -> Result<Tools, Failure> {
+fn release() -> Result<Tools, Failure> {
     let layout = Layout::of_this_process(None).map_err(Failure::of("find this program"))?;
     if layout.profile() != "release" {
         return Err(Failure::new("figures are of release builds: use `make bench`"));
     }
+    build(&layout)
+}
+
+fn build(layout: &Layout) -> Result<Tools, Failure> {
     progress("building");
-    let built = firecamp_devkit::build(&layout).map_err(Failure::of("build"))?;
+    let built = devkit::build(layout).map_err(Failure::of("build"))?;
     let bench = std::env::current_exe().map_err(Failure::of("find this program"))?;
-    Ok(Tools { init: built.init, stop: built.stop, vpcbox: built.vpcbox, bench })
+    let devkit::Binaries { init, stop, agent, vpcbox } = built;
+    Ok(Tools { init, stop, agent, vpcbox, bench })
+}
+
+/// Watches a quiet node, in whatever profile, and fails if its agent breaks a promise.
+pub(crate) fn steady(arguments: &SteadyArguments) -> Result<(), Failure> {
+    let layout = Layout::of_this_process(None).map_err(Failure::of("find this program"))?;
+    let samples = boxed::calm(&build(&layout)?, arguments.minutes, arguments.seed)?;
+    let mut record = Record::begun(0);
+    record.figures = figures::of(&samples);
+    write!(std::io::stdout(), "{}", table::text(&record)).map_err(Failure::of("print"))?;
+    calm::judge(&samples)
 }
 
 fn wanted(arguments: &RunArguments) -> BTreeSet<Part> {
-    let all = [Part::Box, Part::Storm, Part::Kernel, Part::Pieces, Part::Startup];
+    let all = [Part::Box, Part::Agent, Part::Storm, Part::Kernel, Part::Pieces, Part::Startup];
     if arguments.only.is_empty() { all.into() } else { arguments.only.iter().copied().collect() }
 }
 
@@ -91,6 +102,10 @@ fn measure(arguments: &RunArguments, tools: &Tools) -> Result<Samples, Failure> 
             Part::Box => {
                 progress("starts and moves in a VPC in a box");
                 boxed::lives(tools, baseline.as_ref(), arguments.runs, arguments.seed)?
+            }
+            Part::Agent => {
+                progress("the agent of a quiet node");
+                boxed::calm(tools, AGENT_MINUTES, arguments.seed)?
             }
             Part::Storm => {
                 progress("150 members at once");

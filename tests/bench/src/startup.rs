@@ -25,7 +25,12 @@ pub(crate) fn measure(
     let pools = registry.path().join("staticippools");
     std::fs::create_dir(&pools).map_err(Failure::of("make a directory"))?;
     let mut samples = Samples::default();
-    for (name, path) in [("init", &tools.init), ("stop", &tools.stop), ("vpcbox", &tools.vpcbox)] {
+    for (name, path) in [
+        ("init", &tools.init),
+        ("stop", &tools.stop),
+        ("agent", &tools.agent),
+        ("vpcbox", &tools.vpcbox),
+    ] {
         let size = std::fs::metadata(path).map_err(Failure::of(path.display()))?.len();
         samples.add(format!("size.{name}"), megabytes(size));
     }

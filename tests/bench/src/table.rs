@@ -81,7 +81,7 @@ pub(crate) fn verdict(figure: &Figure) -> &'static str {
 pub(crate) fn value_of(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Count => format!("{value:.0}"),
-        Unit::Times => format!("{value:.2}"),
+        Unit::Times | Unit::Percent | Unit::KiBPerMinute => format!("{value:.2}"),
         Unit::Ms | Unit::Us | Unit::S | Unit::MiB | Unit::Mb | Unit::Millions => {
             if value < 99.95 {
                 format!("{value:.1}")

@@ -3,14 +3,12 @@
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::Duration;
 
 use firecamp_netns_test::{Net, raw};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::{MulticastGroup, new_multicast_connection};
-use tokio::time::{Instant, timeout};
 
 /// Prints addresses, rules and routes, one in a line.
 pub(crate) fn print() -> io::Result<()> {
@@ -61,35 +59,6 @@ pub(crate) fn watch(address: Ipv4Addr) -> io::Result<()> {
         Err(io::Error::other("netlink ended"))
     })
 }
-
-/// Removes an address, as something else on the node would, and prints `back after N`: so many
-/// microseconds later the kernel had it again.
-pub(crate) fn strip(address: Ipv4Addr) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let (connection, handle, mut messages) =
-            new_multicast_connection(&[MulticastGroup::Ipv4Ifaddr])?;
-        tokio::spawn(connection);
-        let all = handle.address().get().execute().try_collect::<Vec<_>>().await;
-        let all = all.map_err(io::Error::other)?;
-        let there = all.into_iter().find(|one| raw::local(one) == Some(address));
-        let there = there.ok_or_else(|| io::Error::other("it is not there"))?;
-        let begun = Instant::now();
-        handle.address().del(there).execute().await.map_err(io::Error::other)?;
-        while let Ok(Some((message, _from))) = timeout(AWAY, messages.next()).await {
-            let NetlinkPayload::InnerMessage(change) = message.payload else { continue };
-            if let RouteNetlinkMessage::NewAddress(of) = &change
-                && raw::local(of) == Some(address)
-            {
-                return say(&format!("back after {}\n", begun.elapsed().as_micros()));
-            }
-        }
-        Err(io::Error::other("it does not come back"))
-    })
-}
-
-/// Nobody mends what is away for so long.
-const AWAY: Duration = Duration::from_secs(30);
 
 fn say(line: &str) -> io::Result<()> {
     let mut out = io::stdout();

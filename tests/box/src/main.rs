@@ -2,11 +2,13 @@
 //!
 //! `serve ADDRESS POD` is a member's service, `dial ADDRESS ORIGIN_NS` a client that never stops,
 //! `kernel` prints addresses, rules and routes, `watch ADDRESS` tells when the kernel gets or
-//! loses an address, `strip ADDRESS` removes one and tells how long it was away, `rename LINK
-//! NAME` renames a link, `list DIR` prints the files below a directory, `read-only DIR PROGRAM…`
-//! runs a program that cannot write to DIR, and `jail DIR PROGRAM…` one with DIR as its root.
+//! loses an address, `rename LINK NAME` renames a link, `list DIR` prints the files below a
+//! directory, `forward PORT SOCKET` makes a Unix socket a port of the loopback device, `read-only
+//! DIR PROGRAM…` runs a program that cannot write to DIR, and `jail DIR PROGRAM…` one with DIR as
+//! its root.
 
 mod client;
+mod forward;
 mod jail;
 mod kernel;
 mod server;
@@ -26,8 +28,8 @@ fn main() -> ExitCode {
         ["dial", address, origin] => parse(address).and_then(|at| client::run(at, origin)),
         ["kernel"] => kernel::print(),
         ["watch", address] => parse(address).and_then(kernel::watch),
-        ["strip", address] => parse(address).and_then(kernel::strip),
         ["rename", link, name] => kernel::rename(link, name),
+        ["forward", port, socket] => forward::run(port, socket.as_ref()),
         ["list", dir] => kernel::list(dir.as_ref()),
         ["read-only", dir, program @ ..] => jail::read_only(dir.as_ref(), program),
         ["jail", dir, program @ ..] => jail::run(dir.as_ref(), program),

@@ -57,6 +57,7 @@ fn shape() -> Shape {
         predecessor_ms: 30_000,
         eni_limit: 10,
         agents: true,
+        watches: false,
     }
 }
 

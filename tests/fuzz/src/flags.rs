@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use firecamp_core::ids::PodUid;
 use firecamp_core::node::EniRule;
-use firecamp_registry::RegistryUrl;
 use firecamp_run::config::{
     Identity, InitConfig, LogConfig, LogFormat, Output, Places, StopConfig,
 };
@@ -27,6 +26,7 @@ pub fn flags(input: &[u8]) {
     let around = Surroundings {
         hostname: Some("Node-1".to_owned()),
         pod_uid: (kind & 2 == 0).then(|| PodUid::new("uid-1").expect("a pod's UID")),
+        in_cluster: kind & 4 == 4,
     };
     let lines = draw.rest().split(|byte| *byte == b'\n');
     let given: Vec<OsString> = std::iter::once(OsStr::new("firecamp"))
@@ -129,8 +129,8 @@ fn service(identity: &Identity) -> &str {
 }
 
 fn place_flags(places: &Places) -> [String; 2] {
-    let Places { registry: RegistryUrl::File(directory), run_dir } = places;
-    [format!("registry=file://{}", directory.display()), format!("run-dir={}", run_dir.display())]
+    let Places { registry, run_dir } = places;
+    [format!("registry={registry}"), format!("run-dir={}", run_dir.display())]
 }
 
 fn log_flags(log: &LogConfig) -> [String; 3] {

@@ -103,6 +103,8 @@ pub struct Director {
     frozen: Vec<ProcessId>,
     /// Processes that their kubelet has lost track of, and their nodes.
     orphans: Vec<(ProcessId, NodeIx)>,
+    /// Agents that are to die, beside which the next one runs, and their nodes.
+    twins: Vec<(ProcessId, NodeIx)>,
     done: [u32; Deed::KINDS],
     crashed_at: Moment,
 }
@@ -136,6 +138,7 @@ impl Director {
             repeated: false,
             frozen: Vec::new(),
             orphans: Vec::new(),
+            twins: Vec::new(),
             done: [0; Deed::KINDS],
             crashed_at: Moment::default(),
             scenario: scenario.clone(),
@@ -236,6 +239,8 @@ impl Director {
             Timer::StartAgent(node) => self.start_agent(node, turn),
             Timer::Unfill(node) => turn.order(Order::Fill(node, false)),
             Timer::OutageEnds(system) => turn.order(Order::Outage(system, false)),
+            Timer::KillTwin(process) => turn.order(Order::Kill(process)),
+            Timer::LeasesEnd => turn.order(Order::Leases(false)),
         }
     }
 
@@ -295,7 +300,7 @@ impl Director {
                 self.lose(pod, turn);
             }
         }
-        for (orphan, at) in &self.orphans {
+        for (orphan, at) in self.orphans.iter().chain(&self.twins) {
             if *at == node {
                 turn.order(Order::Kill(*orphan));
             }

@@ -84,6 +84,8 @@ pub enum Order {
     Fill(NodeIx, bool),
     /// A system goes away, or is back.
     Outage(Outage, bool),
+    /// All agents hold the Lease, or only one does again.
+    Leases(bool),
     /// A pod is ready on an address: its init container succeeded and nobody told it to stop.
     Ready(PodIx, Ready),
     /// It is not ready any more.

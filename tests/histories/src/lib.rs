@@ -28,4 +28,5 @@ pub mod sight;
 pub mod strike;
 pub mod sweep;
 pub mod trace;
+pub mod watch;
 pub mod world;

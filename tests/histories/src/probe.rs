@@ -1,8 +1,12 @@
 //! What a run of histories has met. A fault that never fired has proven nothing.
 
+use std::collections::BTreeMap;
+
 use firecamp_core::action::Step;
+use firecamp_core::agent::Duty;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::machine::{Mended, Outcome, Path, Release};
+use firecamp_core::release::Releaser;
 use serde::Serialize;
 
 use crate::scenario::{Deed, Fault, Theft};
@@ -10,6 +14,22 @@ use crate::scenario::{Deed, Fault, Theft};
 /// Boundaries of each kind: attach, release, free, give way, re-assert, restore. No history
 /// collects: sweeps do.
 const STEPS: [usize; 6] = [18, 6, 6, 4, 4, 4];
+
+/// What there is when an agent begins a duty.
+#[derive(Debug, Clone, Copy)]
+pub struct DutyMet {
+    /// The registry does not answer.
+    pub away: bool,
+    /// Another agent of its node has an errand for the same address.
+    pub here: bool,
+    /// Another agent releases the same address for a node that is not its own.
+    pub elsewhere: bool,
+}
+
+/// Whether it is done as the holder of the Lease.
+pub fn is_by_lease(duty: &Duty) -> bool {
+    matches!(duty, Duty::Release { by: Releaser::AgentElsewhere, .. })
+}
 
 /// Things that were counted, by name.
 pub type Counts = Vec<(String, u64)>;
@@ -31,7 +51,10 @@ pub struct Probes {
     mended: [u64; 4],
     attached: [u64; 4],
     cut_short: u64,
+    agents: [u64; 4],
     boundaries: [[u64; 18]; STEPS.len()],
+    /// What only some levels can meet.
+    more: BTreeMap<&'static str, u64>,
 }
 
 fn add(to: &mut [u64], from: &[u64]) {
@@ -44,6 +67,18 @@ impl Probes {
     /// A fault has fired.
     pub fn fault(&mut self, fault: Fault) {
         self.faults[fault.at()] += 1;
+    }
+
+    /// These have to be met, too, at this level.
+    pub fn expect(&mut self, names: &[&'static str]) {
+        for name in names {
+            self.more.entry(name).or_default();
+        }
+    }
+
+    /// Something that only this level knows was met.
+    pub fn meet(&mut self, name: &'static str) {
+        *self.more.entry(name).or_default() += 1;
     }
 
     /// A stranger has acted.
@@ -93,6 +128,16 @@ impl Probes {
         }
     }
 
+    /// An agent begins a duty.
+    pub fn duty(&mut self, duty: &Duty, met: DutyMet) {
+        let restores = matches!(duty, Duty::Restore { .. });
+        let by_lease = is_by_lease(duty);
+        let all = [restores && met.away, met.here, by_lease, by_lease && met.elsewhere];
+        for (count, met) in self.agents.iter_mut().zip(all) {
+            *count += u64::from(met);
+        }
+    }
+
     pub(crate) fn deeds(&mut self, done: &[u32; Deed::KINDS]) {
         for (to, from) in self.deeds.iter_mut().zip(done) {
             *to += u64::from(*from);
@@ -105,6 +150,7 @@ impl Probes {
         self.mutations += other.mutations;
         self.looks += other.looks;
         self.cut_short += other.cut_short;
+        add(&mut self.agents, &other.agents);
         add(&mut self.faults, &other.faults);
         add(&mut self.deeds, &other.deeds);
         add(&mut self.thefts, &other.thefts);
@@ -114,6 +160,9 @@ impl Probes {
         add(&mut self.attached, &other.attached);
         for (to, from) in self.boundaries.iter_mut().zip(&other.boundaries) {
             add(to, from);
+        }
+        for (name, count) in &other.more {
+            *self.more.entry(name).or_default() += count;
         }
     }
 
@@ -148,7 +197,15 @@ impl Probes {
         let attached = ["same node", "moved", "after a barrier", "overlapped"];
         counts.extend(named("attached", attached, &self.attached));
         counts.push(("release cut short".to_owned(), self.cut_short));
+        let agents = [
+            "restores while the registry is away",
+            "two of one node at one address",
+            "releases for another node",
+            "two release for another node",
+        ];
+        counts.extend(named("agents:", agents, &self.agents));
         counts.extend(self.boundary_counts());
+        counts.extend(self.more.iter().map(|(name, count)| ((*name).to_owned(), *count)));
         counts
     }
 

@@ -14,7 +14,8 @@ use firecamp_sim::Tag;
 
 use crate::cluster::ApiPod;
 use crate::names::{MemberIx, Names, NodeIx, PodIx};
-use crate::world::World;
+use crate::watch::{View, Views};
+use crate::world::{NodeWorld, World};
 
 impl World {
     /// A sight of nothing yet, from this node; its agent cares for those that are gone.
@@ -23,16 +24,62 @@ impl World {
         Sight::new(name(&node), names.cluster.clone(), gone.iter().map(name).collect())
     }
 
+    /// The nodes that an agent on this node takes for gone for good, if it cares for them: it
+    /// holds the Lease. `agents`: where agents run.
+    pub fn gone(&self, node: NodeIx, agents: impl Iterator<Item = NodeIx>) -> BTreeSet<NodeIx> {
+        if !self.leases && agents.min() != Some(node) {
+            return BTreeSet::new();
+        }
+        let taken = |node: &NodeWorld| node.gone || self.leases && node.off;
+        let all = (0_u8..).map(NodeIx).zip(&self.nodes);
+        all.filter(|(_, node)| taken(node)).map(|(node, _)| node).collect()
+    }
+
+    /// What the registry has noted of an address is looked back at later.
+    pub fn noted(&mut self, now: Moment, address: Ipv4Addr) {
+        let stored = self.registry.static_ips.get(&address);
+        if let (Some(past), Some(stored)) = (&mut self.past, stored) {
+            past.record(now, &stored.object);
+        }
+    }
+
+    /// The API shows the pod of a member from now on.
+    pub fn shown(&mut self, now: Moment, member: MemberIx, pod: Option<ApiPod>) {
+        self.pods[member.at()] = pod;
+        if let Some(past) = &mut self.past {
+            past.pod(now, member, pod);
+        }
+    }
+
+    /// A record as a watch shows it.
+    pub fn seen_record(&self, address: Ipv4Addr, view: View) -> Option<&StaticIp> {
+        match (view, &self.past) {
+            (View::Then(then), Some(past)) => past.record_at(address, then),
+            (View::Nothing, _) => None,
+            (View::Now | View::Then(_), _) => {
+                self.registry.static_ips.get(&address).map(|stored| &stored.object)
+            }
+        }
+    }
+
+    fn seen_pod(&self, member: MemberIx, view: View) -> Option<ApiPod> {
+        match (view, &self.past) {
+            (View::Then(then), Some(past)) => past.pod_at(member, then),
+            (View::Nothing, _) => None,
+            (View::Now | View::Then(_), _) => self.pods[member.at()],
+        }
+    }
+
     /// What a look from the node finds out about an address that has a record; `in_place`: what
     /// EC2 answered, if it did.
     pub fn look<'a>(
         &'a self,
         (node, address): (NodeIx, Ipv4Addr),
+        views: Views,
         in_place: Option<bool>,
-        names: &Names,
-        now: Moment,
+        (names, now): (&Names, Moment),
     ) -> Option<Look<'a>> {
-        let record = &self.registry.static_ips.get(&address)?.object;
+        let record = self.seen_record(address, views.records)?;
         let kernel = &self.node(node).kernel;
         let ours = kernel.addresses.get(&address).is_some_and(|(_, tag)| *tag == Tag::Ours);
         let member = names.member_ix(&record.member)?;
@@ -41,14 +88,19 @@ impl World {
             lock: kernel.locks.get(&address),
             in_kernel: ours || kernel.routed.contains(&address),
             kernel: self.kernel_view(node, record, names, now),
-            pod: ApiPod::view(self.pods[member.at()], names, now),
+            pod: ApiPod::view(self.seen_pod(member, views.pods), names, now),
             in_place,
         })
     }
 
     /// The record of an address that is attached at this node.
-    pub fn attached_at(&self, node: NodeIx, address: Ipv4Addr, names: &Names) -> Option<&StaticIp> {
-        let record = &self.registry.static_ips.get(&address)?.object;
+    pub fn attached_at(
+        &self,
+        (node, address): (NodeIx, Ipv4Addr),
+        view: View,
+        names: &Names,
+    ) -> Option<&StaticIp> {
+        let record = self.seen_record(address, view)?;
         is_attached_at(record, node, names).then_some(record)
     }
 

@@ -15,6 +15,7 @@ use firecamp_sim::{Disk, Kernel, Tag};
 use crate::cluster::ApiPod;
 use crate::names::{EniIx, Names, NodeIx, SLOTS, pool_addresses};
 use crate::scenario::{Fault, Scenario, Stripped};
+use crate::watch::Past;
 
 use self::ec2::{Buckets, Ec2};
 
@@ -32,6 +33,8 @@ pub struct NodeWorld {
     pub metadata_out: bool,
     /// Its instance is terminated.
     pub gone: bool,
+    /// It has lost its power and has not booted.
+    pub off: bool,
 }
 
 /// All outside systems.
@@ -51,6 +54,10 @@ pub struct World {
     pub api_out: bool,
     /// EC2 does not answer.
     pub ec2_out: bool,
+    /// All agents hold the Lease, and take nodes that are off for gone.
+    pub leases: bool,
+    /// How the registry was, where agents see it through watches.
+    pub past: Option<Past>,
 }
 
 impl NodeWorld {
@@ -90,6 +97,8 @@ impl World {
             ec2,
             api_out: false,
             ec2_out: false,
+            leases: false,
+            past: shape.watches.then(Past::default),
         }
     }
 
@@ -154,7 +163,13 @@ fn node(ix: NodeIx, names: &Names) -> NodeWorld {
     if let Some(eni) = enis.first() {
         kernel.addresses.insert(FOREIGN, (eni.mac, Tag::Foreign));
     }
-    NodeWorld { kernel, hardware_at: Moment::default(), metadata_out: false, gone: false }
+    NodeWorld {
+        kernel,
+        hardware_at: Moment::default(),
+        metadata_out: false,
+        gone: false,
+        off: false,
+    }
 }
 
 /// One range for the first address, which is a textual prefix of the others, and one for those.

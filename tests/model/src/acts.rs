@@ -136,7 +136,7 @@ impl Small {
     fn agent_acts(&self, world: &World, acts: &mut Vec<Act>) {
         for member in 0..self.machines.cast.members() {
             for node in (0..self.config.nodes).filter(|node| world.gone & (1 << node) == 0) {
-                if Self::is_busy(world, node, member) {
+                if self.is_busy(world, node, member) {
                     continue;
                 }
                 if self.duty(world, node, member, false).is_some() {

@@ -74,10 +74,16 @@ impl Small {
         plan(&sight, Moment::default()).into_iter().next()
     }
 
-    /// Whether the node's agent is busy with the member's address.
-    pub(crate) fn is_busy(world: &World, node: u8, member: usize) -> bool {
+    /// Whether the node's agent, or each of the two that run there, is busy with the member's
+    /// address.
+    pub(crate) fn is_busy(&self, world: &World, node: u8, member: usize) -> bool {
+        Self::errands(world, node, member) > usize::from(self.config.twins)
+    }
+
+    /// Errands of the node for the member's address.
+    pub(crate) fn errands(world: &World, node: u8, member: usize) -> usize {
         let who = errand_of(node, member);
-        world.procs.iter().flatten().any(|p| p.kind == Kind::Agent && p.pod == who)
+        world.procs.iter().flatten().filter(|p| p.kind == Kind::Agent && p.pod == who).count()
     }
 
     /// The agent begins what there is to do.

@@ -52,6 +52,8 @@ pub struct Config {
     pub calm: bool,
     /// The node's agents do their duties.
     pub agent: bool,
+    /// On each node there are two agents: the last pod of the DaemonSet has not died yet.
+    pub twins: bool,
     /// Outsiders are of this cluster, or foreign.
     pub foreign: bool,
     /// The faults.
@@ -92,6 +94,7 @@ const BASE: Config = Config {
     lazy: false,
     calm: false,
     agent: false,
+    twins: false,
     foreign: false,
     budget: NO_FAULT,
     quick: true,
@@ -186,6 +189,16 @@ pub const CONFIGS: &[Config] = &[
         ..COARSE
     },
     Config {
+        name: "heir",
+        about: "an agent dies with the call of a re-assert in flight, and the next one re-asserts",
+        agent: true,
+        instant: true,
+        warm: true,
+        hooks: Hooks::PreStop,
+        budget: Budget { theft: 1, reassert: 2, crash: 1, ..NO_FAULT },
+        ..COARSE
+    },
+    Config {
         name: "unassign",
         about: "each release takes the address out of EC2",
         unassign: true,
@@ -216,6 +229,17 @@ pub const CONFIGS: &[Config] = &[
         instant: true,
         hooks: Hooks::PreStop,
         budget: Budget { force: 1, crash: 1, ..NO_FAULT },
+        ..COARSE
+    },
+    Config {
+        name: "twin-agents",
+        about: "two agents on each node at once, all of which release for a node that is lost",
+        agent: true,
+        twins: true,
+        instant: true,
+        warm: true,
+        hooks: Hooks::PreStop,
+        budget: Budget { force: 1, loss: 1, ..NO_FAULT },
         ..COARSE
     },
     Config {
@@ -281,6 +305,7 @@ impl Config {
             "lazy" => self.lazy = on,
             "calm" => self.calm = on,
             "agent" => self.agent = on,
+            "twins" => self.twins = on,
             "foreign" => self.foreign = on,
             "crash" => self.budget.crash = number,
             "lost" => self.budget.lost = number,

@@ -166,7 +166,7 @@ impl Small {
             let gone = world.gone;
             for node in (0..self.config.nodes).filter(|node| gone & (1 << node) == 0) {
                 let astray = world.addresses[member].owner != node;
-                let due = !Self::is_busy(world, node, member)
+                let due = !self.is_busy(world, node, member)
                     && self.duty(world, node, member, astray).is_some();
                 if due {
                     self.errand(world, node, member, astray);

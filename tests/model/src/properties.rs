@@ -3,7 +3,7 @@
 use firecamp_core::record::State;
 use stateright::Property;
 
-use crate::cast::{Kind, NOBODY};
+use crate::cast::{Kind, NOBODY, NODES, small};
 use crate::config::Config;
 use crate::machines::Ask;
 use crate::model::Small;
@@ -107,7 +107,7 @@ fn always() -> Vec<Property<Small>> {
 /// What must happen at least once, or the world was not the one that it was meant to be.
 fn coverage(config: &Config) -> Vec<Property<Small>> {
     let faults = config.budget;
-    let all: [(bool, &'static str, Sight); 11] = [
+    let all: [(bool, &'static str, Sight); 12] = [
         (true, "a pod is up", |_, w| Small::ready(w).next().is_some()),
         (!config.instant, "the data path lags", |_, w| {
             w.addresses.iter().any(|a| a.owner != a.path && a.owner != NOBODY)
@@ -129,6 +129,10 @@ fn coverage(config: &Config) -> Vec<Property<Small>> {
         }),
         (config.agent, "an agent is at work", |_, w| {
             w.procs.iter().flatten().any(|p| p.kind == Kind::Agent)
+        }),
+        (config.twins, "two agents of one node at work for one address", |_, w| {
+            let errands = |node| Small::errands(w, node, 0);
+            (0..small(NODES)).any(|node| errands(node) > 1)
         }),
     ];
     let due = all.into_iter().filter(|(due, ..)| *due);

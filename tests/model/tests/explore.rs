@@ -84,6 +84,16 @@ fn agents_at_work() {
 }
 
 #[test]
+fn a_re_assert_that_outlives_its_agent() {
+    holds("heir");
+}
+
+#[test]
+fn two_agents_on_each_node() {
+    holds("twin-agents");
+}
+
+#[test]
 fn f007_calls_that_land_outside_a1() {
     holds("late");
 }

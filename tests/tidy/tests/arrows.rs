@@ -47,7 +47,7 @@ fn the_engine_and_the_simulation_build_without_clients_of_the_outside() {
         let sdk = name.starts_with("aws-sdk-") || name == "aws-config";
         sdk || name.starts_with("kube") || name == "rtnetlink"
     };
-    for own in ["firecamp-core", "firecamp-engine", "firecamp-sim"] {
+    for own in ["firecamp-core", "firecamp-cluster", "firecamp-engine", "firecamp-sim"] {
         none_of(&GRAPH.builds(own), client, own);
     }
 }

@@ -1,7 +1,6 @@
 //! The agent of a node around the core's planner: it looks at the registry, its kernel and EC2,
 //! plans, and runs an errand for each duty with the real runner.
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -12,8 +11,10 @@ use firecamp_core::time::Moment;
 use firecamp_engine::Signal;
 use firecamp_histories::level::Spawn;
 use firecamp_histories::names::{NodeIx, ProcessId, pool_addresses};
+use firecamp_histories::probe::{DutyMet, is_by_lease};
 use firecamp_histories::scenario::Fault;
 use firecamp_histories::sight::pod_of;
+use firecamp_histories::watch::{Views, Watches};
 use firecamp_histories::world::World;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
@@ -42,6 +43,7 @@ struct Agent {
     node: NodeIx,
     cloud: AwsCloud,
     looks: Vec<Look>,
+    watches: Watches,
 }
 
 /// Looks, plans and acts for as long as the process lives.
@@ -55,7 +57,7 @@ pub(crate) async fn watch(shared: Shared, slot: Slot) {
     let look = |address| Look { address, memory: Memory::default(), in_place: None, errand: None };
     let looks = pool_addresses(pool).map(look).collect();
     let cloud = systems::cloud(&shared, slot);
-    let mut agent = Agent { shared, slot, node, cloud, looks };
+    let mut agent = Agent { shared, slot, node, cloud, looks, watches: Watches::default() };
     sleep(first).await;
     loop {
         agent.look_around().await;
@@ -66,16 +68,10 @@ pub(crate) async fn watch(shared: Shared, slot: Slot) {
 
 impl Agent {
     async fn look_around(&mut self) {
-        let away = {
-            let mut site = self.shared.site();
-            site.cluster.api_out || site.strikes(self.slot, Fault::RegistryFails)
-        };
-        if away {
-            return;
-        }
-        self.ask_ec2().await;
+        let Some(views) = self.views() else { return };
+        self.ask_ec2(views).await;
         let now = self.shared.now();
-        let sight = self.sight(now);
+        let sight = self.sight(views, now);
         let duties = if sight.addresses.is_empty() { Vec::new() } else { plan(&sight, now) };
         let busy = duties.iter().filter(|duty| self.run_errand(now, duty)).count();
         // What is astray and was re-asserted a moment ago is waited for.
@@ -86,13 +82,28 @@ impl Agent {
         *idle = if busy { 0 } else { idle.saturating_add(1) };
     }
 
+    /// What the registry shows. None: it does not answer, and nothing is known.
+    fn views(&mut self) -> Option<Views> {
+        let mut site = self.shared.site();
+        let away = site.cluster.api_out;
+        if !site.scenario.shape.watches {
+            let away = away || site.strikes(self.slot, Fault::RegistryFails);
+            return (!away).then_some(Views::FRESH);
+        }
+        let mut faults = Fault::WATCHES.into_iter();
+        let struck = faults.find(|fault| !away && site.strikes(self.slot, *fault));
+        let now = self.shared.now();
+        Some(self.watches.look(now, away, struck, &mut site.process(self.slot).chance))
+    }
+
     /// One look-up for each address that is attached here.
-    async fn ask_ec2(&mut self) {
+    async fn ask_ec2(&mut self, views: Views) {
         for look in &mut self.looks {
             look.in_place = None;
             let record = {
                 let site = self.shared.site();
-                site.cluster.attached_at(self.node, look.address, &site.names).cloned()
+                let place = (self.node, look.address);
+                site.cluster.attached_at(place, views.records, &site.names).cloned()
             };
             let Some(record) = record else { continue };
             let asked = self.cloud.owner(look.address, &record.subnet);
@@ -105,12 +116,15 @@ impl Agent {
         }
     }
 
-    fn sight(&mut self, now: Moment) -> Sight {
+    fn sight(&mut self, views: Views, now: Moment) -> Sight {
         let site = self.shared.site();
-        let mut sight = World::sight(self.node, &gone(&site, self.node), &site.names);
+        let agents = site.processes.iter().filter(|p| p.alive && p.kind == Kind::Agent);
+        let gone = site.cluster.gone(self.node, agents.map(|agent| agent.spawn.node));
+        let mut sight = World::sight(self.node, &gone, &site.names);
         for look in &mut self.looks {
             let place = (self.node, look.address);
-            if let Some(found) = site.cluster.look(place, look.in_place, &site.names, now) {
+            let known = (&*site.names, now);
+            if let Some(found) = site.cluster.look(place, views, look.in_place, known) {
                 sight.add(found, &mut look.memory, now);
             }
         }
@@ -132,12 +146,16 @@ impl Agent {
             if let Duty::Reassert { .. } = duty {
                 look.memory.reasserts(now);
             }
+            site.meets(self.slot, duty, look.address);
             let own = site.process(self.slot).spawn;
             let pod = pod_of(duty).unwrap_or_default();
             let spawn = Spawn { member: member.unwrap_or_default(), pod, ..own };
             let errand = site.begin(now, spawn, Some(self.slot));
             look.errand = Some(errand);
-            site.process(errand).releases = matches!(duty, Duty::Release { .. });
+            let process = site.process(errand);
+            process.releases = matches!(duty, Duty::Release { .. });
+            process.about = Some(look.address);
+            process.by_lease = is_by_lease(duty);
             site.trace.duty(now, self.slot.0, errand.0, duty);
             let run = site.names.run(ProcessId(errand.0));
             let (duty, cluster) = (duty.clone(), site.names.cluster.clone());
@@ -150,12 +168,16 @@ impl Agent {
     }
 }
 
-/// The nodes that are gone for good, if this agent is the one that cares for them.
-fn gone(site: &Site, node: NodeIx) -> BTreeSet<NodeIx> {
-    let agents = site.processes.iter().filter(|p| p.alive && p.kind == Kind::Agent);
-    if agents.map(|process| process.spawn.node).min() != Some(node) {
-        return BTreeSet::new();
+impl Site {
+    /// Counts what an agent meets when it begins a duty.
+    fn meets(&mut self, agent: Slot, duty: &Duty, address: Ipv4Addr) {
+        let node = self.process(agent).spawn.node;
+        let errands = self.processes.iter().filter(|p| p.alive && p.about == Some(address));
+        let (mut here, mut elsewhere) = (false, false);
+        for rival in errands.filter(|p| p.agent != Some(agent)) {
+            here |= rival.spawn.node == node;
+            elsewhere |= rival.by_lease;
+        }
+        self.probes.duty(duty, DutyMet { away: self.cluster.api_out, here, elsewhere });
     }
-    let nodes = (0..site.scenario.shape.nodes).map(NodeIx);
-    nodes.filter(|node| site.cluster.node(*node).gone).collect()
 }

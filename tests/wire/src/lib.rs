@@ -1,6 +1,7 @@
 //! The seeded histories on the wire: the same scenarios, director and audits as those of
 //! `firecamp-histories`, with the real runner, the real EC2 client with the real SDK, and the
-//! strict simulator behind it, in one process under a paused clock.
+//! strict simulator behind it, in one process under a paused clock. In every second one the
+//! registry is that of a cluster: kube's client, and a strict API server behind it.
 //!
 //! A process is a task. SIGKILL drops it where it waits: what it has sent takes effect all the
 //! same. SIGSTOP stops it while time, EC2 and the registry go on.
@@ -11,6 +12,7 @@
 )]
 
 mod agent;
+mod api;
 mod customs;
 mod gate;
 mod orders;

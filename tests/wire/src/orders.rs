@@ -9,6 +9,7 @@ use firecamp_histories::scenario::{Outage, Theft};
 use firecamp_histories::world::FOREIGN;
 use firecamp_vpc::{Act, World};
 
+use crate::api;
 use crate::processes;
 use crate::site::Site;
 use crate::wire::Wire;
@@ -42,6 +43,7 @@ impl Level for Wire {
             | Order::Strip(..)
             | Order::Fill(..)
             | Order::Outage(..)
+            | Order::Leases(_)
             | Order::Ready(..)
             | Order::Unready(_)
             | Order::Heal) => self.shared.with(|site, world, now| site.obey(world, now, other)),
@@ -52,7 +54,10 @@ impl Level for Wire {
 impl Site {
     fn obey(&mut self, world: &mut World, now: Moment, order: Order) {
         if let Order::Pod(member, pod) = order {
-            self.cluster.pods[member.at()] = pod;
+            self.cluster.shown(now, member, pod);
+            if let Some(server) = &self.api {
+                api::show(server, &self.names, member, pod);
+            }
             self.audit.shown(member, pod);
         } else if let Order::Sockets(node, address, used) = order {
             self.cluster.node_mut(node).kernel.sockets.insert(address, used);
@@ -74,6 +79,8 @@ impl Site {
                 Outage::Ec2 => self.cluster.ec2_out = out,
                 Outage::Metadata(node) => self.cluster.node_mut(node).metadata_out = out,
             }
+        } else if let Order::Leases(all) = order {
+            self.cluster.leases = all;
         } else if let Order::Ready(pod, ready) = order {
             self.audit.ready(pod, ready);
             self.check_address(world, now, ready.address);
@@ -91,13 +98,14 @@ impl Site {
         let known = self.cluster.node_mut(node);
         match power {
             Power::Lost => {
+                known.off = true;
                 let foreign = known.kernel.addresses.get(&FOREIGN).copied();
                 known.kernel.reboot(now);
                 // Whoever put the foreign address there does so again.
                 known.kernel.addresses.extend(foreign.map(|held| (FOREIGN, held)));
                 self.audit.rebooted(node);
             }
-            Power::Back => known.hardware_at = now.plus(boots),
+            Power::Back => (known.off, known.hardware_at) = (false, now.plus(boots)),
             Power::Terminated => {
                 known.gone = true;
                 self.audit.rebooted(node);

@@ -14,6 +14,7 @@ pub(crate) use life::{Kind, Process, Slot};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use firecamp_apiserver::ApiServer;
 use firecamp_core::time::Moment;
 use firecamp_histories::audit::Audit;
 use firecamp_histories::cluster::Ended;
@@ -26,6 +27,8 @@ use firecamp_histories::world::World as Cluster;
 use firecamp_sim_tests::Clockwork;
 use firecamp_vpc::{FaultId, World};
 use tokio::sync::Notify;
+
+use crate::api;
 
 /// A call to EC2 that was sent.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +48,8 @@ pub(crate) struct Site {
     pub(crate) trace: Trace,
     /// Registry, pods, kernels and volumes. Its EC2 is not used: the simulator is.
     pub(crate) cluster: Cluster,
+    /// The API server, whose records those of the cluster then follow.
+    pub(crate) api: Option<ApiServer>,
     pub(crate) processes: Vec<Process>,
     /// By process id.
     pub(crate) slots: Vec<Slot>,
@@ -72,13 +77,19 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(scenario: &Scenario, names: &Names, trace: Trace, world: World) -> Self {
+        let cluster = Cluster::new(scenario, names);
+        let clustered = api::is_clustered(scenario.seed);
+        let mut probes = Probes::default();
+        probes.expect(&api::MEETS);
+        probes.meet(if clustered { "registry kube" } else { "registry memory" });
         let site = Site {
             names: Arc::new(names.clone()),
             scenario: Arc::new(scenario.clone()),
             audit: Audit::new(scenario),
-            probes: Probes::default(),
+            probes,
             trace,
-            cluster: Cluster::new(scenario, names),
+            api: clustered.then(|| api::server(&cluster)),
+            cluster,
             processes: Vec::with_capacity(64),
             slots: Vec::with_capacity(64),
             ended: VecDeque::new(),

@@ -2,12 +2,15 @@
 //! latencies and faults.
 
 mod disk;
+mod gateway;
 mod kernel;
+mod records;
 mod registry;
 
 pub(crate) use disk::Volume;
 pub(crate) use kernel::Node;
-pub(crate) use registry::Api;
+pub(crate) use records::Records;
+use registry::Api;
 
 use std::sync::Arc;
 
@@ -19,12 +22,12 @@ use crate::customs::Desk;
 use crate::site::{Shared, Slot};
 
 /// What a process of this slot asks.
-pub(crate) fn of(shared: &Shared, slot: Slot) -> Systems<AwsCloud, Node, Api, Volume> {
+pub(crate) fn of(shared: &Shared, slot: Slot) -> Systems<AwsCloud, Node, Records, Volume> {
     let me = Me { shared: shared.clone(), slot };
     Systems {
         cloud: cloud(shared, slot),
         host: Node(me.clone()),
-        registry: Api(me.clone()),
+        registry: Records::of(&me),
         file: Volume(me),
     }
 }

@@ -20,6 +20,15 @@ fn two_thousand_histories_keep_every_promise_and_meet_every_fault() {
     };
     let mut summary = checked(&plan);
     assert_eq!(summary.twice, 20);
+    // Every second history has the registry of a cluster, through kube's own client.
+    for (name, count) in summary.probes.counts() {
+        if name.starts_with("registry ") || name.starts_with("api ") {
+            println!("{name:<28} {count}");
+        }
+        if name == "registry kube" {
+            assert!(count >= 1_000, "only {count} histories went through kube's client");
+        }
+    }
     let (steps, seed) = summary.shortest;
     assert!(steps >= MIN_STEPS, "seed {seed}: {steps} steps are no history");
     for name in unmet(&summary) {

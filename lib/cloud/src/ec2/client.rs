@@ -33,7 +33,9 @@ pub(super) async fn build(
         None => identity::region(metadata).await?,
     };
     let region = Region::new(region);
-    let credentials = credentials(config, transport, region.clone()).await?;
+    // A client of its own: a token that is refused must not outlive the credentials' failure.
+    let imds = metadata::client(config, metadata.dates(), config.imds_within)?;
+    let credentials = credentials(config, transport, region.clone(), imds).await;
     let shared = aws_config::defaults(BehaviorVersion::latest())
         .region(region)
         .credentials_provider(credentials)
@@ -47,7 +49,7 @@ pub(super) async fn build(
         .load()
         .await;
     let mut builder = Builder::from(&shared);
-    builder.set_app_name(AppName::new("firecamp").ok());
+    builder.set_app_name(AppName::new(config.app).ok());
     if let Some(url) = &config.ec2_endpoint {
         builder.set_endpoint_url(Some(url.clone()));
     }
@@ -63,7 +65,8 @@ async fn credentials(
     config: &CloudConfig,
     transport: &SharedHttpClient,
     region: Region,
-) -> Result<SharedCredentialsProvider, CloudFailure> {
+    imds: aws_config::imds::Client,
+) -> SharedCredentialsProvider {
     let provider = ProviderConfig::empty()
         .with_http_client(transport.clone())
         .with_sleep_impl(TokioSleep::new())
@@ -72,9 +75,7 @@ async fn credentials(
         .with_retry_config(RetryConfig::disabled())
         .with_timeout_config(timeouts())
         .with_region(Some(region.clone()));
-    // A client of its own: a token that is refused must not outlive the credentials' failure.
-    let imds = metadata::client(config, config.imds_within)?;
-    Ok(match &config.credentials {
+    match &config.credentials {
         Credentials::Chain => {
             let chain = DefaultCredentialsChain::builder().region(region).configure(provider);
             SharedCredentialsProvider::new(chain.imds_client(imds).build().await)
@@ -87,5 +88,5 @@ async fn credentials(
             let keys = Keys::new(key_id.as_str(), secret.as_str(), None, None, "firecamp");
             SharedCredentialsProvider::new(keys)
         }
-    })
+    }
 }

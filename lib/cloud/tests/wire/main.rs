@@ -14,6 +14,7 @@ mod describe;
 mod endings;
 mod exchanges;
 mod imds;
+mod looks;
 mod metadata;
 mod server;
 mod setup;

@@ -100,6 +100,9 @@ impl Pass {
     }
 
     fn is_unclaimed(&self, found: &Leftover) -> Option<bool> {
+        if planted(Bug::DeleteOnEmptyList) && self.claimed.is_empty() {
+            return Some(true);
+        }
         let claimed = self.claimed.get(&found.address()).copied();
         let absent = planted(Bug::CollectOnFailedRead) && claimed.is_none();
         if absent { Some(true) } else { claimed.map(|claimed| !claimed) }

@@ -18,7 +18,7 @@ use crate::machine::{
     registry_halt,
 };
 use crate::outside::Owner;
-use crate::record::{State, StaticIp, Stored, Write};
+use crate::record::{Mark, Mutation, State, StaticIp, Stored, Write};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -92,7 +92,7 @@ impl Reassert {
         match (self.at.clone(), reply) {
             (At::Read, Reply::Record(read)) => {
                 let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
-                self.after_read(stored)
+                self.after_read(stored, span.now)
             }
             (At::Owner, Reply::Owner(read)) => {
                 self.looked = span.asked;
@@ -132,8 +132,18 @@ impl Reassert {
         record.epoch == self.epoch && here
     }
 
-    fn after_read(&mut self, stored: Option<Stored<StaticIp>>) -> Turn<Outcome> {
+    /// Another agent of this node, or the last one, which died, may have this Assign in flight.
+    fn is_marked_by_another(&self, record: &StaticIp) -> bool {
+        let same = |mark: &&Mark| mark.mutation == Mutation::Assign && mark.eni == self.eni;
+        record.unsettled.iter().filter(same).any(|mark| mark.run != self.run)
+    }
+
+    fn after_read(&mut self, stored: Option<Stored<StaticIp>>, now: Moment) -> Turn<Outcome> {
         let ours = stored.as_ref().is_some_and(|s| self.is_ours(&s.object));
+        if stored.as_ref().is_some_and(|s| self.is_marked_by_another(&s.object)) {
+            // Our mark takes the place of that one, and stands for its call as well.
+            self.unanswered = self.unanswered.max(Some(now.plus(timing::CALL_BOUND)));
+        }
         self.stored = stored;
         if !ours {
             return self.finish(Ok(Mended::NothingToDo));
@@ -273,8 +283,8 @@ impl Reassert {
         self.verdict = verdict;
         let marked = self.stored.as_ref().is_some_and(|s| s.object.unsettled_by(&self.run));
         if marked {
-            self.at = At::Clear;
-            return Ok(None);
+            let verdict = self.verdict.clone();
+            return self.settle(verdict, self.asked);
         }
         Ok(Some(self.ended()))
     }

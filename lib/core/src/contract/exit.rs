@@ -147,3 +147,69 @@ impl Exit {
         }
     }
 }
+
+/// How a command that only looks ends (`firecamp status`, `explain`, `doctor`): what it has found.
+/// What keeps it from looking at all ends it with an [`Exit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Look {
+    /// Everything was looked at, and nothing is wrong.
+    Fine,
+    /// Something is wrong, whatever else could not be looked at.
+    Problems,
+    /// Nothing that was seen is wrong, and something could not be looked at.
+    Unchecked,
+}
+
+impl Look {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 3] = [Self::Fine, Self::Problems, Self::Unchecked];
+
+    /// The number that the process ends with. None is the number of a failure.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Problems => 20,
+            Self::Unchecked => 21,
+        }
+    }
+
+    /// What it means, for people.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Fine => "everything was looked at, and nothing is wrong",
+            Self::Problems => "something is wrong; what is printed says what and what to do",
+            Self::Unchecked => "nothing that was seen is wrong, and something could not be seen",
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Problems, _) | (_, Self::Problems) => Self::Problems,
+            (Self::Unchecked, _) | (_, Self::Unchecked) => Self::Unchecked,
+            (Self::Fine, Self::Fine) => Self::Fine,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_of_a_look_is_that_of_a_failure() {
+        for look in Look::ALL {
+            let taken = Exit::ALL.iter().any(|exit| exit.code() == look.code());
+            assert_eq!(taken, look == Look::Fine, "{look:?}");
+        }
+    }
+
+    #[test]
+    fn a_problem_outweighs_what_could_not_be_seen_and_that_outweighs_nothing_wrong() {
+        assert_eq!(Look::Fine.and(Look::Unchecked), Look::Unchecked);
+        assert_eq!(Look::Unchecked.and(Look::Problems), Look::Problems);
+        assert_eq!(Look::Problems.and(Look::Fine), Look::Problems);
+        assert_eq!(Look::Fine.and(Look::Fine), Look::Fine);
+    }
+}

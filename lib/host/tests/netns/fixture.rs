@@ -7,7 +7,7 @@ use std::time::Duration;
 use firecamp_core::failure::{HostFailure, HostKind};
 use firecamp_core::ids::{Epoch, Mac, PodUid};
 use firecamp_core::outside::{Holder, HostNet, KernelTarget, KernelView, Routing};
-use firecamp_host::{HostTimeouts, LinuxHost};
+use firecamp_host::{HostTimeouts, LinkSeen, LinuxHost};
 use firecamp_netns_test::Net;
 
 /// The member's address.
@@ -74,6 +74,14 @@ impl Node {
 
     pub(crate) fn add(&self, target: &KernelTarget, holder: &Holder) -> Result<bool, HostFailure> {
         self.net.block_on(|| self.host.add_address(target, holder))
+    }
+
+    pub(crate) fn links(&self) -> Vec<LinkSeen> {
+        self.net.block_on(|| self.host.links()).unwrap()
+    }
+
+    pub(crate) fn raise(&self, mac: Mac) -> Result<bool, HostFailure> {
+        self.net.block_on(|| self.host.raise(mac))
     }
 
     pub(crate) fn route(&self, target: &KernelTarget, by: &Holder) -> Result<bool, HostFailure> {

@@ -52,6 +52,45 @@ pub(crate) fn f068_a_link_that_is_down_is_brought_up_with_the_primarys_mtu() {
     assert!(node.see(&target).link_up);
 }
 
+pub(crate) fn f068_an_eni_that_the_system_left_down_is_brought_up_bare_and_with_the_primarys_mtu() {
+    let node = Node::new();
+    node.net.set_mtu("eth0", 9001);
+    node.net.down("eth1");
+    let mac = node.mac("eth1");
+    let seen = |node: &Node| node.links().into_iter().find(|link| link.mac == mac).unwrap();
+    assert_eq!((seen(&node).up, seen(&node).bare), (false, true));
+    let before = node.net.everything();
+    assert_eq!(node.raise(mac), Ok(true));
+    assert_eq!((seen(&node).up, seen(&node).bare), (true, true));
+    assert_eq!(node.net.mtu("eth1"), 9001);
+    assert_eq!(node.net.everything(), before, "no address, rule or route came of it");
+    assert_eq!(node.raise(mac), Ok(false), "it is up");
+}
+
+pub(crate) fn f068_a_link_that_somebody_has_configured_is_left_down() {
+    let node = Node::new();
+    node.net.add_address("eth1", [10, 0, 1, 4].into(), 24, None);
+    node.net.down("eth1");
+    assert_eq!(node.raise(node.mac("eth1")), Ok(false));
+    let seen = node.links().into_iter().find(|link| link.name == "eth1").unwrap();
+    assert_eq!((seen.up, seen.bare), (false, false));
+}
+
+pub(crate) fn f068_an_eni_that_is_plugged_in_later_is_seen_with_an_index_of_its_own() {
+    let node = Node::new();
+    let (mac, first) = (node.net.mac("eth1"), node.net.index("eth1"));
+    node.net.delete_link("eth1");
+    assert!(node.links().iter().all(|link| link.name != "eth1"));
+    let gone = node.raise(firecamp_core::ids::Mac::from_bytes(mac)).unwrap_err();
+    assert_eq!(gone.kind, HostKind::NoLink);
+    node.net.veth("eth7", &node.router, "port7");
+    node.net.set_mac("eth7", mac);
+    node.net.down("eth7");
+    let seen = node.links().into_iter().find(|link| link.name == "eth7").unwrap();
+    assert_ne!(seen.index, first);
+    assert_eq!(node.raise(seen.mac), Ok(true));
+}
+
 pub(crate) fn a_configured_link_keeps_its_mtu() {
     let node = Node::new();
     node.net.set_mtu("eth0", 9001);

@@ -17,6 +17,7 @@ const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 11);
 
 /// All that is told of what `strip` does, until nothing more comes for a moment.
 fn told(net: &Net, strip: impl FnOnce() + Send) -> Vec<Change> {
+    net.settle();
     net.block_on(|| async move {
         let mut monitor = Monitor::open().unwrap();
         strip();

@@ -1,8 +1,16 @@
 //! `NodeAttachments`: what is attached to a node, in EC2, in the kernel and in Kubernetes.
 
+mod report;
+mod volume;
+
 use serde::{Deserialize, Serialize};
 
 use super::Condition;
+
+pub use report::{NodeAttachments, NodeMetadata, NodeReport, Observation, Owner};
+pub use volume::{
+    BlockDevice, FileSystem, MountStatus, Space, VolumeKind, VolumeStatus, VolumeUser,
+};
 
 /// Empty: nobody asks for anything here. The agent of the node reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -71,8 +79,9 @@ pub struct EniStatus {
     /// The kernel's name of its link, if the kernel has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// Its room for secondary addresses.
-    pub slots: Slots,
+    /// Its room for secondary addresses. Unset while the limit is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<Slots>,
     /// Who gives addresses to it.
     pub managed_by: EniManager,
 }
@@ -102,119 +111,34 @@ pub struct AddressStatus {
     pub epoch: u64,
     /// Where the attachment stands.
     pub state: super::AttachmentState,
-    /// The ENI that has it, if one does.
+    /// The UID of the pod that holds it, or held it last.
+    #[serde(rename = "podUID")]
+    pub pod_uid: String,
+    /// The ENI that it belongs on, if it belongs on one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eni: Option<String>,
-    /// EC2 has it on an ENI of this node.
-    pub in_ec2: bool,
-    /// The kernel of this node answers for it.
-    pub in_kernel: bool,
+    /// EC2 has it on that ENI. Unset while nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_ec2: Option<bool>,
+    /// The kernel of this node has all that it needs for it. Unset while nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_kernel: Option<bool>,
     /// The static-IP file holds it. Unset where the agent cannot see the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_file: Option<bool>,
-    /// What is wrong, for people. Unset when nothing is.
+    /// What is wrong. Unset when nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
+    pub problem: Option<Problem>,
 }
 
-/// A volume that is attached or mounted.
+/// Something that is wrong with an address or a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct VolumeStatus {
-    /// The EC2 volume id of an EBS volume, or what its kind is told apart by (portal and LUN,
-    /// server and export, path).
-    pub id: String,
-    /// Of what kind it is.
-    pub kind: VolumeKind,
-    /// What EC2 says of the attachment (`attached`, `attaching`, ...); unset for other kinds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attachment: Option<String>,
-    /// The block device, if the kernel has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<BlockDevice>,
-    /// The file system on it, as far as a mount shows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file_system: Option<FileSystem>,
-    /// Where it is mounted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub mounts: Vec<MountStatus>,
-    /// What Kubernetes uses it for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub used_by: Option<VolumeUser>,
-    /// What is wrong, one CamelCase word each. Empty when nothing is.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<String>,
-}
-
-/// The kind of a volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum VolumeKind {
-    /// An EBS volume.
-    Ebs,
-    /// A disk over iSCSI.
-    Iscsi,
-    /// An NFS export.
-    Nfs,
-    /// A GlusterFS volume.
-    Gluster,
-    /// A disk or directory of the node itself.
-    Local,
-}
-
-/// A block device of the kernel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct BlockDevice {
-    /// Its path, as `/dev/nvme1n1`.
-    pub path: String,
-    /// Its size in bytes.
-    pub bytes: u64,
-}
-
-/// A file system, as its mount shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct FileSystem {
-    /// Its type, as `ext4`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// How many bytes are free.
-    pub bytes_free: u64,
-    /// How many inodes it has; 0 where it makes them as it needs them.
-    pub inodes: u64,
-    /// How many inodes are free.
-    pub inodes_free: u64,
-}
-
-/// Where a volume is mounted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct MountStatus {
-    /// The directory, on the node.
-    pub path: String,
-    /// It cannot be written to.
-    pub read_only: bool,
-}
-
-/// What Kubernetes uses a volume for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct VolumeUser {
-    /// The PersistentVolume.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub persistent_volume: Option<String>,
-    /// The PersistentVolumeClaim, as NAMESPACE/NAME.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claim: Option<String>,
-    /// The pod that mounts it, as NAMESPACE/NAME.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod: Option<String>,
+pub struct Problem {
+    /// What, in one CamelCase word that never changes its meaning.
+    pub reason: String,
+    /// What, for people.
+    #[serde(default)]
+    pub message: String,
 }

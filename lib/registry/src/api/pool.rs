@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::InvalidObject;
 use super::static_ip::parse_cidr;
-use super::{Metadata, StaticIPPool};
+use super::{Condition, Metadata, StaticIPPool};
 use crate::rules;
 
 /// What decides about a pool.
@@ -77,6 +77,25 @@ impl StaticIPPoolSpec {
         }
         (!is_default(&self.claim_retention_policy)).then_some("spec.claimRetentionPolicy")
     }
+}
+
+/// How much of a pool is in use, and what is wrong with it. Nothing decides by it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StaticIPPoolStatus {
+    /// How many addresses it may hand out.
+    #[serde(default)]
+    pub total: u32,
+    /// How many of them have a StaticIP.
+    #[serde(default)]
+    pub allocated: u32,
+    /// How many of them have none.
+    #[serde(default)]
+    pub free: u32,
+    /// Kubernetes' conditions, at most one of each type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
 }
 
 /// What a release of an address does in EC2.

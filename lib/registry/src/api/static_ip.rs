@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use super::problem::InvalidObject;
-use super::{Metadata, StaticIP};
+use super::{Condition, Metadata, StaticIP};
 use crate::rules;
 
 /// What decides about an address. `address`, `pool`, `subnet`, `cidr`, `zone` and `claimRef`
@@ -43,6 +43,27 @@ pub struct StaticIPSpec {
     /// EC2 calls that may be in flight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsettled: Vec<Mark>,
+}
+
+/// What is reported about an address. Nothing decides by it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StaticIPStatus {
+    /// Unset while a claim names the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<AddressPhase>,
+    /// Kubernetes' conditions, at most one of each type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where an address is in its life, beside its attachment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum AddressPhase {
+    /// Its claim is gone.
+    Released,
 }
 
 /// The claim that an address belongs to.

@@ -47,7 +47,7 @@ impl Place {
         Self::at::<StaticIPClaimSpec>(root, Some(member.namespace()), member.name())
     }
 
-    fn at<S: Kind>(
+    pub(super) fn at<S: Kind>(
         root: &Path,
         namespace: Option<&str>,
         name: &str,

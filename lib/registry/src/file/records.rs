@@ -70,7 +70,7 @@ impl Store {
         names.iter().filter_map(|name| self.pool(name).transpose()).collect()
     }
 
-    fn claim(&self, member: &Member) -> Result<Option<Stored<Claim>>, RegistryFailure> {
+    pub(super) fn claim(&self, member: &Member) -> Result<Option<Stored<Claim>>, RegistryFailure> {
         self.record(&Place::claim(self.dir(), member)?, |object: &StaticIPClaim| object.try_into())
     }
 

@@ -125,8 +125,8 @@ async fn the_examples_are_what_the_registry_writes_and_the_page_shows_them() {
 async fn the_page_shows_the_messages_that_are_really_printed() {
     let story = Story::told().await;
     let mut said = vec![
-        registry_url::parse(None).unwrap_err().to_string(),
-        registry_url::parse(Some("kubernetes:")).unwrap_err().to_string(),
+        registry_url::default(false).unwrap_err().to_string(),
+        registry_url::parse("file://var/lib/firecamp").unwrap_err().to_string(),
     ];
     let file = story.path("staticips/10.0.0.16.yaml");
     let whole = fs::read_to_string(&file).unwrap();

@@ -9,6 +9,7 @@ use firecamp_core::failure::{Effect, RegistryKind};
 use firecamp_core::ids::Member;
 use firecamp_core::outside::{PodView, Registry};
 use firecamp_core::record::{Claim, Stored, Write};
+use firecamp_registry::api::{StaticIPClaimSpec, StaticIPSpec};
 use firecamp_registry::{FileRegistry, Timeouts, conformance};
 
 use super::support::{ADDRESS, Bench};
@@ -303,4 +304,27 @@ async fn labels_too_long_to_be_written_back_make_an_update_fail_and_lose_nothing
     assert_eq!((failure.kind, failure.effect), (RegistryKind::Refused, Effect::None));
     assert!(failure.detail.contains("more than the 1048576"), "{failure}");
     assert_eq!(fs::read_to_string(bench.ip_file()).unwrap(), edited);
+}
+
+/// Who looks sees what stands there, people's own words included; one object that cannot be read
+/// hides no other.
+#[tokio::test]
+async fn every_object_is_listed_as_it_stands_in_its_file() {
+    let (bench, _stored) = Bench::with_address().await;
+    let other = conformance::member(1).unwrap();
+    let second = Claim { member: other, ..bench.claim() };
+    for claim in [bench.claim(), second] {
+        bench.registry.write(&Write::CreateClaim(claim)).await.unwrap();
+    }
+    fs::create_dir(bench.path("staticipclaims/.git")).unwrap();
+    fs::write(bench.path("staticipclaims/prod/redis-1.yaml"), "garbled").unwrap();
+    let claims = bench.registry.objects::<StaticIPClaimSpec>().await.unwrap();
+    let [Ok(first), Err(why)] = claims.as_slice() else { panic!("{claims:?}") };
+    assert_eq!(first.label(), "StaticIPClaim prod/redis-0");
+    assert!(why.detail.contains("StaticIPClaim prod/redis-1"), "{why}");
+    let ips = bench.registry.objects::<StaticIPSpec>().await.unwrap();
+    let [Ok(ip)] = ips.as_slice() else { panic!("{ips:?}") };
+    assert!(ip.metadata.uid.is_some() && ip.spec.attachment.is_some());
+    fs::remove_dir_all(bench.dir()).unwrap();
+    bench.registry.objects::<StaticIPSpec>().await.unwrap_err();
 }

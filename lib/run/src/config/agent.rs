@@ -35,7 +35,7 @@ impl AgentConfig {
         let listen = Setting::new("listen", env::LISTEN, node.listen.as_ref());
         let listen = faults.required(listen, parse::loopback);
         let node = super::node(node.node_name.as_ref(), around, &mut faults);
-        let places = super::places(registry, &mut faults);
+        let places = super::places(registry, around, &mut faults);
         let config = cluster.zip(node).zip(listen).zip(places);
         let config = config.map(|(((cluster, node), listen), places)| Self {
             cluster,

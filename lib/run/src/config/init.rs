@@ -71,7 +71,7 @@ impl InitConfig {
         if let (Some(identity), Some(service)) = (&identity, &service) {
             super::member_of_service(&identity.member, service, &mut faults);
         }
-        let places = super::places(registry, &mut faults);
+        let places = super::places(registry, around, &mut faults);
         let address = AddressConfig::parse(address, &mut faults);
         let parsed = identity.zip(cluster).zip(places).zip(address);
         let config = parsed.map(|(((identity, cluster), places), address)| Self {

@@ -44,7 +44,7 @@ impl StopConfig {
         if let (Some(identity), Some(service)) = (&identity, &service) {
             super::member_of_service(&identity.member, service, &mut faults);
         }
-        let places = super::places(registry, &mut faults);
+        let places = super::places(registry, around, &mut faults);
         let drain = Setting::new("drain", env::DRAIN, release.drain.as_ref());
         let drain = faults.required(drain, parse::duration);
         let grace = Setting::new("grace", env::GRACE, release.grace.as_ref());

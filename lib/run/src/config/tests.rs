@@ -23,6 +23,7 @@ fn around(pod: Option<&str>, hostname: &str) -> Surroundings {
     Surroundings {
         hostname: Some(hostname.to_owned()),
         pod_uid: pod.map(|pod| PodUid::new(pod).unwrap()),
+        in_cluster: false,
     }
 }
 
@@ -89,6 +90,25 @@ fn a_host_name_that_names_no_node_is_a_fault() {
     let faults = init(&["--pod-uid=u"], &around(None, "not_a_node\n")).unwrap_err();
     let [fault] = faults.list() else { panic!("{faults:?}") };
     assert!(fault.contains("NODE_NAME") && fault.contains("not_a_node\\n"), "{fault}");
+}
+
+/// The init container's flags without a registry.
+fn without_registry(around: &Surroundings) -> Result<RegistryUrl, Faults> {
+    let arguments = INIT.iter().filter(|flag| !flag.contains("registry")).chain(&["--pod-uid=u"]);
+    let flags = InitFlags::try_parse_from(arguments.map(OsString::from)).unwrap();
+    let config = InitConfig::parse(&flags, around, Faults::default());
+    config.map(|config| config.places.registry)
+}
+
+#[test]
+fn a_pod_that_is_told_no_registry_uses_its_clusters_and_nobody_else_does() {
+    let in_cluster = Surroundings { in_cluster: true, ..around(None, "n") };
+    assert_eq!(without_registry(&in_cluster), Ok(RegistryUrl::InCluster));
+    let faults = without_registry(&around(None, "n")).unwrap_err();
+    let [fault] = faults.list() else { panic!("{faults:?}") };
+    for text in ["FIRECAMP_REGISTRY) is missing", "KUBERNETES_SERVICE_HOST", "file:///DIR"] {
+        assert!(fault.contains(text), "{fault}");
+    }
 }
 
 #[test]

@@ -118,6 +118,7 @@ impl World {
             service: Service::Ec2,
             caller: draft.caller.clone(),
             action,
+            app: draft.wire.app(),
             parameters: draft.form.as_ref().map(Form::shown).unwrap_or_default(),
             request_id: draft.request_id.clone(),
             landed_at_us: None,

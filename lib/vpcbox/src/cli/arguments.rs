@@ -13,7 +13,7 @@ use firecamp_vpc::ProfileName;
 use crate::boot::ExtraEnis;
 pub(super) use hidden::Hidden;
 pub(super) use probe::{
-    DialArguments, HttpArguments, ProbeArguments, ProbeCommand, ServeArguments,
+    DialArguments, HttpArguments, ProbeArguments, ProbeCommand, ServeArguments, StripArguments,
 };
 
 const EXIT_CODES: &str = "\

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use nix::unistd::gethostname;
 
-use super::arguments::{DialArguments, ProbeCommand, ServeArguments};
+use super::arguments::{DialArguments, ProbeCommand, ServeArguments, StripArguments};
 use super::{fields, print};
 use crate::failure::Failure;
+use crate::netlink;
 
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 256;
@@ -21,6 +22,7 @@ pub(super) fn run(command: ProbeCommand) -> Result<u8, Failure> {
         ProbeCommand::Serve(arguments) => serve(&arguments),
         ProbeCommand::Dial(arguments) => dial(&arguments),
         ProbeCommand::Http(arguments) => http::run(&arguments),
+        ProbeCommand::Strip(arguments) => strip(&arguments),
     }
 }
 
@@ -70,6 +72,14 @@ fn dial(arguments: &DialArguments) -> Result<u8, Failure> {
     let object = arguments.to.to_string();
     let name = asked.map_err(|error| no_answer(object, timeout, error))?;
     print::out(&format!("{}\n", name.trim())).map(|()| 0)
+}
+
+fn strip(arguments: &StripArguments) -> Result<u8, Failure> {
+    let timeout = read_timeout(arguments.timeout)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::kernel("start", "a runtime", e))?;
+    let away = runtime.block_on(netlink::strip_until_back(arguments.address, timeout))?;
+    print::out(&format!("back after {}\n", away.as_micros())).map(|()| 0)
 }
 
 fn read_timeout(seconds: f64) -> Result<Duration, Failure> {

@@ -18,6 +18,9 @@ pub struct Call {
     pub caller: String,
     /// The EC2 action, or method and path of a metadata request.
     pub action: String,
+    /// The program, as it calls itself in its User-Agent; empty if it does not.
+    #[serde(default)]
+    pub app: String,
     /// The parameters by wire name.
     pub parameters: BTreeMap<String, String>,
     /// The request id in the answer.

@@ -10,7 +10,7 @@ use super::{Outcome, ensure};
 use crate::cluster::Cluster;
 use crate::samples::{GROUP, pool, static_ip, with};
 
-const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+pub(super) const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const STRICT: &str = "fieldValidation=Strict";
 const PATIENCE: Duration = Duration::from_mins(1);
 

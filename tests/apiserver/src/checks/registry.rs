@@ -8,7 +8,6 @@ use firecamp_core::ids::Version;
 use firecamp_core::outside::{Life, PodView, Registry};
 use firecamp_core::record::{Pool, StaticIp, Stored, Write};
 use firecamp_kube::KubeRegistry;
-use firecamp_registry::api::StaticIPPool;
 use firecamp_registry::conformance::{self, Fixture, attached, member, pool, static_ip};
 use serde_json::json;
 
@@ -21,38 +20,13 @@ const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
 /// One server for all checks, emptied for each.
 struct Real<'a>(&'a Cluster);
 
-impl Real<'_> {
-    async fn empty(&self) {
-        let namespaced = |namespace| format!("{GROUP}/namespaces/{namespace}/staticipclaims");
-        let all = [
-            format!("{GROUP}/staticips"),
-            format!("{GROUP}/staticippools"),
-            namespaced("prod"),
-            namespaced("test"),
-        ];
-        for path in all {
-            let answer = self.0.api.delete(&path).await.expect("an answer");
-            assert_eq!(answer.code, 200, "{}", answer.text);
-        }
-    }
-}
-
 impl Fixture for Real<'_> {
     type Registry = KubeRegistry;
 
     async fn with(&self, pools: &[Pool]) -> Arc<KubeRegistry> {
-        self.empty().await;
+        self.0.empty().await.expect("no records");
         for pool in pools {
-            let object = StaticIPPool::from(pool);
-            let object = json!({
-                "apiVersion": object.api_version,
-                "kind": object.kind,
-                "metadata": { "name": object.metadata.name },
-                "spec": object.spec,
-            });
-            let path = format!("{GROUP}/staticippools?fieldValidation=Strict");
-            let answer = self.0.api.post(&path, &object).await.expect("an answer");
-            assert_eq!(answer.code, 201, "{}", answer.text);
+            self.0.create_pool(pool).await.expect("a pool");
         }
         Arc::new(self.0.registry().await)
     }
@@ -143,7 +117,7 @@ pub(super) async fn f072_two_inits_conflict_for_one_address(cluster: &Cluster) -
         let read = one.static_ip(ADDRESS).await.map_err(|failure| wrong(&failure))?;
         stored = read.ok_or("the address is gone")?;
     }
-    Real(cluster).empty().await;
+    cluster.empty().await?;
     Ok(())
 }
 
@@ -234,6 +208,6 @@ pub(super) async fn a_new_list_sees_every_page(cluster: &Cluster) -> Outcome {
         registry.write(&write).await.map_err(|failure| wrong(&failure))?;
     }
     let taken = registry.allocated(&large.name).await.map_err(|failure| wrong(&failure))?;
-    Real(cluster).empty().await;
+    cluster.empty().await?;
     ensure(taken.len() == 620, || format!("{} of 620 addresses", taken.len()))
 }

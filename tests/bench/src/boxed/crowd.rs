@@ -2,22 +2,15 @@
 //! in the same moment, as real processes. EC2's bucket of mutating calls holds 100 and gains 5 a
 //! second, so the last Assign can pass no earlier than after 10 s.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Barrier;
 use std::thread;
 
-use firecamp_core::ids::Member;
-use firecamp_core::outside::Registry;
-use firecamp_core::record::{Claim, Write};
-use firecamp_registry::{FileRegistry, Timeouts};
-use tokio::runtime::Builder;
-
 use super::orders::Orders;
 use super::records;
-use super::spec::{self, CROWD, HALF, address, node_name};
-use super::stage::{NAMESPACE, Place, Stage};
+use super::spec::{CROWD, HALF, node_name};
+use super::stage::{Place, Stage};
 use crate::failure::Failure;
 use crate::samples::{Samples, progress};
 
@@ -30,7 +23,9 @@ const TOLD: usize = 5;
 /// Plays once.
 pub(crate) fn play(orders: Orders) -> Result<Samples, Failure> {
     let mut stage = Stage::set_up(orders)?;
-    fill(&mut stage)?;
+    // EC2 has each address on its first node.
+    let homes = (0..CROWD).map(|number| (number, node_name(number % HALF), 0));
+    records::fill(&mut stage, homes)?;
     let (mut commands, mut logs) = (Vec::new(), Vec::new());
     for number in 0..CROWD {
         let (command, log) = init(&mut stage, number)?;
@@ -72,37 +67,6 @@ pub(crate) fn play(orders: Orders) -> Result<Samples, Failure> {
     samples.add("storm.failed", count(failed.len()));
     samples.add("storm.calls", count(stage.ec2_calls(mark)?.len()));
     Ok(samples)
-}
-
-fn member(number: u32) -> Result<Member, Failure> {
-    Member::new(NAMESPACE, &format!("redis-{number}")).map_err(Failure::of("a member"))
-}
-
-/// The records say what EC2 says: each address is parked on its first node.
-fn fill(stage: &mut Stage) -> Result<(), Failure> {
-    let truth = stage.vpc.truth()?;
-    let enis: BTreeMap<&str, &str> = truth
-        .nodes
-        .iter()
-        .filter_map(|node| Some((node.name.as_str(), node.enis.first()?.id.as_str())))
-        .collect();
-    let registry = FileRegistry::open(stage.registry_dir(), Timeouts::default());
-    let registry = registry.map_err(records::failed)?;
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(Failure::of("start a runtime"))?;
-    for number in 0..CROWD {
-        let (member, address) = (member(number)?, address(number));
-        let node = node_name(number % HALF);
-        let eni = enis.get(node.as_str()).ok_or_else(|| Failure::new("a node without an ENI"))?;
-        let record =
-            records::parked((member.clone(), address), (spec::BLOCK, spec::POOL), (&node, eni))?;
-        let pool = record.pool.clone();
-        let claim = Claim { member, pool, requested: None, address: Some(address) };
-        for write in [Write::CreateClaim(claim), Write::CreateStaticIp(record)] {
-            runtime.block_on(registry.write(&write)).map_err(records::failed)?;
-        }
-    }
-    Ok(())
 }
 
 /// The init container of a member's next pod, on the other half of the nodes.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Tools {
     pub(crate) init: PathBuf,
     pub(crate) stop: PathBuf,
+    pub(crate) agent: PathBuf,
     pub(crate) vpcbox: PathBuf,
     /// This very binary.
     pub(crate) bench: PathBuf,
@@ -24,6 +25,11 @@ pub(crate) enum What {
     },
     /// Everybody at once.
     Crowd,
+    /// A quiet node, watched for so long.
+    Calm {
+        /// Minutes.
+        minutes: u32,
+    },
 }
 
 /// Everything that the inside needs to know.

@@ -102,6 +102,23 @@ fn ran(place: &Place, role: Role, (from_us, began_us, to_us): (u64, u64, u64)) -
     }
 }
 
+/// An init container alone, with one more variable.
+pub(crate) fn attach(
+    stage: &mut Stage,
+    place: &Place,
+    (name, value): (&str, &str),
+) -> Result<(), Failure> {
+    stage.make_volume(&place.member)?;
+    let traces = stage.traces(&format!("init-{}", place.uid));
+    let mut command = stage.marked(&place.node, &traces, &stage.tools.init);
+    command.envs(stage.environment(place, &traces)).env(name, value);
+    let process = Process::start("an init container", &mut command, traces, stage.clock)?;
+    match process.wait()?.exit {
+        Some(0) => Ok(()),
+        other => Err(process.failed(&format!("ended with {other:?}")).into()),
+    }
+}
+
 fn run_init(stage: &mut Stage, place: &Place, build: &Build) -> Result<(Ran, Life), Failure> {
     stage.make_volume(&place.member)?;
     let traces = stage.traces(&format!("init-{}", place.uid));

@@ -5,9 +5,13 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::{Epoch, Member};
-use firecamp_core::record::{Attachment, State, StaticIp};
+use firecamp_core::outside::Registry;
+use firecamp_core::record::{Attachment, Claim, State, StaticIp, Write};
+use firecamp_registry::{FileRegistry, Timeouts};
+use tokio::runtime::Builder;
 
 use super::spec;
+use super::stage::{NAMESPACE, Stage};
 use crate::failure::Failure;
 
 /// A member's record after its first pod has ended: EC2 keeps the address on the ENI.
@@ -37,6 +41,37 @@ pub(crate) fn parked(
         reserved_on: Some(eni),
         unsettled: BTreeSet::new(),
     })
+}
+
+/// Records that say what EC2 says: each address is parked on an ENI of its node, by the place of
+/// that ENI.
+pub(crate) fn fill(
+    stage: &mut Stage,
+    homes: impl IntoIterator<Item = (u32, String, usize)>,
+) -> Result<(), Failure> {
+    let truth = stage.vpc.truth()?;
+    let registry = FileRegistry::open(stage.registry_dir(), Timeouts::default());
+    let registry = registry.map_err(failed)?;
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Failure::of("start a runtime"))?;
+    for (number, node, index) in homes {
+        let (member, address) = (member(number)?, spec::address(number));
+        let machine = truth.nodes.iter().find(|machine| machine.name == node);
+        let eni = machine.and_then(|machine| machine.enis.get(index));
+        let eni = eni.ok_or_else(|| Failure::new("a node without that ENI"))?;
+        let known = (member.clone(), address);
+        let record = parked(known, (spec::BLOCK, spec::POOL), (&node, &eni.id))?;
+        let pool = record.pool.clone();
+        let claim = Claim { member, pool, requested: None, address: Some(address) };
+        for write in [Write::CreateClaim(claim), Write::CreateStaticIp(record)] {
+            runtime.block_on(registry.write(&write)).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn member(number: u32) -> Result<Member, Failure> {
+    Member::new(NAMESPACE, &format!("redis-{number}")).map_err(Failure::of("a member"))
 }
 
 /// What a registry says went wrong.

@@ -25,6 +25,11 @@ pub(crate) const CROWD: u32 = 150;
 /// Nodes that they are on; as many others are empty.
 pub(crate) const HALF: u32 = 8;
 
+/// Members of the quiet node, half of them on each of its two ENIs.
+pub(crate) const RESIDENTS: u32 = 50;
+/// Volumes of the quiet node.
+pub(crate) const VOLUMES: u32 = 25;
+
 const HEAD: &str = r#"
 cluster = "bench"
 
@@ -58,6 +63,27 @@ pub(crate) fn crowd() -> String {
         let held: Vec<String> = here.map(|member| format!("\"{}\"", address(member))).collect();
         node(&mut text, number, &held);
     }
+    text
+}
+
+/// For the quiet node: its members' addresses are on two ENIs.
+pub(crate) fn calm() -> String {
+    let mut text = HEAD.to_owned();
+    let held = |from: u32| -> String {
+        let held: Vec<String> =
+            (from..from + RESIDENTS / 2).map(|n| format!("\"{}\"", address(n))).collect();
+        held.join(", ")
+    };
+    // Writing to a string cannot fail.
+    write!(
+        text,
+        "[[nodes]]\nname = \"node-0\"\nsubnet = \"a\"\ninstance_type = \"m5.4xlarge\"\n\
+         secondary = [{}]\n[[nodes.enis]]\nsubnet = \"a\"\ndevice_index = 1\n\
+         secondary = [{}]\n",
+        held(0),
+        held(RESIDENTS / 2)
+    )
+    .ok();
     text
 }
 

@@ -14,7 +14,7 @@ const NODE: &str = "node-a";
 /// Strips the address; so many milliseconds later it is back.
 #[track_caller]
 fn strip(world: &World, address: Ipv4Addr) -> f64 {
-    let ended = world.tool(NODE, &["strip", &address.to_string()]).end();
+    let ended = world.probe(NODE, &["strip", &address.to_string()]).end();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     let text = ended.out.trim().strip_prefix("back after ").expect("a time").to_owned();
     text.parse::<f64>().unwrap() / 1_000.0

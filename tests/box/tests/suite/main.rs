@@ -12,6 +12,7 @@
 mod again;
 mod agent;
 mod budget;
+mod cluster;
 mod crashes;
 mod dry;
 mod ends;

@@ -1,6 +1,7 @@
 //! Boxes, pods, the client and what is checked after every scenario.
 
 pub(crate) mod client;
+pub(crate) mod cluster;
 pub(crate) mod crowd;
 pub(crate) mod member;
 pub(crate) mod pod;

@@ -1,12 +1,14 @@
 //! The same, disturbed once: by a thief, a power failure, an outage.
 
-use firecamp_histories::scenario::{At, Deed, Outage, Shape, Theft};
+use firecamp_histories::scenario::{At, Deed, Fault, Outage, Shape, Stripped, Swarm, Theft};
 
 use super::{A, B, Entry, MEMBER, UP, entry, forced, moved, much_later, shape, start};
 
 pub(super) fn entries() -> Vec<Entry> {
     let mut entries = nodes();
     entries.extend(agents());
+    entries.extend(errands());
+    entries.extend(watches());
     entries.extend(thieves());
     entries.extend(outages());
     entries
@@ -90,6 +92,103 @@ fn agents() -> Vec<Entry> {
                 forced(UP + 200, B, 9_000, 2_000),
             ],
         )),
+    ]
+}
+
+/// What agents do, and two of them at once.
+fn errands() -> Vec<Entry> {
+    let first = start(0, MEMBER, A);
+    let strip = |what| Deed::Strip { member: MEMBER, zombie: false, what };
+    let second = Shape { secondary: true, ..shape() };
+    let twin = |node, ms| Deed::Twin { node, ms };
+    let gone = || At { ms: UP + 300, deed: Deed::Stop { member: MEMBER, grace_s: 1 } };
+    vec![
+        entry(
+            "stripped",
+            "something else takes address and rules from the kernel; the agent restores them",
+            shape(),
+            UP,
+            vec![first.clone(), then(strip(Stripped::Everything), 0)],
+        ),
+        entry(
+            "stripped-routes",
+            "the same of rules and routes alone, on a second ENI",
+            second,
+            UP,
+            vec![first.clone(), then(strip(Stripped::Routing), 0)],
+        ),
+        much_later(entry(
+            "twins-give-way",
+            "two agents on the old node after a force delete",
+            shape(),
+            UP,
+            vec![first.clone(), then(twin(A, 9_000), 0), forced(UP + 200, B, 9_000, 2_000)],
+        )),
+        much_later(entry(
+            "twins-restore",
+            "two agents on a node whose kernel is stripped",
+            shape(),
+            UP,
+            vec![first.clone(), then(twin(A, 6_000), 0), then(strip(Stripped::Everything), 500)],
+        )),
+        much_later(entry(
+            "lost-node-released",
+            "the node is gone for good and its member not wanted: the Lease's holder releases",
+            shape(),
+            UP,
+            vec![first.clone(), then(Deed::Terminate { node: A }, 0), gone()],
+        )),
+        much_later(entry(
+            "two-holders-release",
+            "the same, and everybody holds the Lease",
+            shape(),
+            UP,
+            vec![
+                first,
+                then(Deed::Leases { ms: 20_000 }, 0),
+                then(Deed::Terminate { node: A }, 0),
+                gone(),
+            ],
+        )),
+    ]
+}
+
+/// Agents that see the registry through watches.
+fn watches() -> Vec<Entry> {
+    let first = start(0, MEMBER, A);
+    let of = |fault| Swarm::default().with(fault, 5_000);
+    let seen = |mut entry: Entry, fault| {
+        entry.scenario.shape.watches = true;
+        entry.scenario.swarm = of(fault);
+        much_later(entry)
+    };
+    let by_force = vec![first.clone(), forced(UP, B, 9_000, 2_000)];
+    let away = vec![
+        first.clone(),
+        then(Deed::Outage { system: Outage::Api, ms: 9_000 }, 0),
+        then(Deed::Strip { member: MEMBER, zombie: false, what: Stripped::Everything }, 500),
+    ];
+    vec![
+        seen(
+            entry("stale-watch", "by force; agents' watches lag", shape(), UP, by_force.clone()),
+            Fault::WatchStale,
+        ),
+        seen(
+            entry("watch-goes-back", "by force; watches go back", shape(), UP, by_force.clone()),
+            Fault::WatchBack,
+        ),
+        seen(
+            entry("watch-gap", "by force; one watch stands still", shape(), UP, by_force),
+            Fault::WatchGap,
+        ),
+        seen(
+            entry("empty-list", "a move; lists are empty", shape(), UP, vec![first, moved(UP, B)]),
+            Fault::WatchEmpty,
+        ),
+        seen(
+            entry("stripped-while-away", "stripped while the registry is away", shape(), UP, away),
+            Fault::WatchStale,
+        ),
     ]
 }
 

@@ -35,8 +35,11 @@ impl Director {
         self.crashed_at = now;
         match (self.owners.get(process.at()).copied(), how) {
             (Some(Owner::Agent(node)), How::Kill) => {
-                self.nodes[node.at()].agent = None;
-                self.after(turn, (300, 3_000), Timer::StartAgent(node));
+                // The next one may have started beside it already.
+                if self.nodes[node.at()].agent == Some(process) {
+                    self.nodes[node.at()].agent = None;
+                    self.after(turn, (300, 3_000), Timer::StartAgent(node));
+                }
             }
             (Some(Owner::Agent(node)), How::Power(length)) => {
                 self.power(node, Some(millis_of(length)), turn);

@@ -80,6 +80,12 @@ impl Director {
                 let agent = self.nodes[node.at()].agent;
                 agent.is_some_and(|process| self.freeze(process, *ms, turn))
             }
+            Deed::Twin { node, ms } => self.twin(*node, *ms, turn),
+            Deed::Leases { ms } => {
+                turn.order(Order::Leases(true));
+                self.timers.set(turn.now.plus(millis(*ms)), Timer::LeasesEnd);
+                true
+            }
             Deed::Thief { member, theft } => {
                 let address = self.members[member.at()].address;
                 address.map(|address| turn.order(Order::Steal(address, *theft))).is_some()
@@ -90,15 +96,7 @@ impl Director {
                 self.timers.set(turn.now.plus(millis(*ms)), Timer::Unfill(*node));
                 true
             }
-            Deed::Outage { system, ms } => {
-                let back = turn.now.plus(millis(*ms));
-                if *system == Outage::Api {
-                    self.api_back = self.api_back.max(back);
-                }
-                turn.order(Order::Outage(*system, true));
-                self.timers.set(back, Timer::OutageEnds(*system));
-                true
-            }
+            Deed::Outage { system, ms } => self.outage(*system, *ms, turn),
         }
     }
 
@@ -202,6 +200,24 @@ impl Director {
         let Some(agent) = self.nodes[node.at()].agent.take() else { return false };
         turn.order(Order::Kill(agent));
         self.after(turn, (300, 3_000), Timer::StartAgent(node));
+        true
+    }
+
+    fn outage(&mut self, system: Outage, ms: u32, turn: &mut Turn<'_>) -> bool {
+        let back = turn.now.plus(millis(ms));
+        if system == Outage::Api {
+            self.api_back = self.api_back.max(back);
+        }
+        turn.order(Order::Outage(system, true));
+        self.timers.set(back, Timer::OutageEnds(system));
+        true
+    }
+
+    fn twin(&mut self, node: NodeIx, ms: u32, turn: &mut Turn<'_>) -> bool {
+        let Some(last) = self.nodes[node.at()].agent.take() else { return false };
+        self.twins.push((last, node));
+        self.timers.set(turn.now.plus(millis(ms)), Timer::KillTwin(last));
+        self.start_agent(node, turn);
         true
     }
 

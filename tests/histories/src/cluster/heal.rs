@@ -32,6 +32,10 @@ impl Director {
                 self.after(turn, (100, 1_000), Timer::Boot(node));
             }
         }
+        turn.order(Order::Leases(false));
+        for (twin, _) in std::mem::take(&mut self.twins) {
+            turn.order(Order::Kill(twin));
+        }
         for (orphan, _) in std::mem::take(&mut self.orphans) {
             turn.order(Order::Signal(orphan));
         }

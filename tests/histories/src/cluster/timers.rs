@@ -33,6 +33,9 @@ pub(super) enum Timer {
     StartAgent(NodeIx),
     Unfill(NodeIx),
     OutageEnds(Outage),
+    /// The last agent of a node dies, beside which the next one has started.
+    KillTwin(ProcessId),
+    LeasesEnd,
 }
 
 impl Timer {

@@ -1,20 +1,21 @@
 //! The agent of a node around the core's planner: it looks at the registry, its kernel and EC2,
 //! plans, and runs an errand for each duty.
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use firecamp_core::agent::{Duty, Errand, Look as Found, Memory, plan};
+use firecamp_core::agent::{Duty, Errand, Look as Found, Memory, Sight, plan};
 use firecamp_core::record::StaticIp;
 use firecamp_core::time::Moment;
 
 use super::Model;
-use super::process::{Runs, Slot};
+use super::process::{Process, Runs, Slot};
 use super::queue::Event;
 use crate::level::Spawn;
 use crate::names::{EniIx, NodeIx, ProcessId, pool_addresses};
+use crate::probe::{DutyMet, is_by_lease};
 use crate::scenario::Fault;
 use crate::sight::pod_of;
+use crate::watch::{Views, Watches};
 use crate::world::World;
 
 /// What an agent remembers of an address.
@@ -31,12 +32,17 @@ pub(super) struct Agent {
     looks: Vec<Look>,
     /// So many looks in a row found nothing to do.
     idle: u32,
+    watches: Watches,
 }
 
 impl Agent {
     pub(super) fn new(pool: u8) -> Self {
         let look = |address| Look { address, memory: Memory::default(), errand: None };
-        Self { looks: pool_addresses(pool).map(look).collect(), idle: 0 }
+        Self {
+            looks: pool_addresses(pool).map(look).collect(),
+            idle: 0,
+            watches: Watches::default(),
+        }
     }
 
     fn look(&mut self, address: Ipv4Addr) -> Option<&mut Look> {
@@ -74,16 +80,16 @@ impl Model<'_> {
         let pause = self.process(slot).chance.millis(2_000, 5_000);
         let turn = self.processes[slot.at()].turn;
         self.queue.push(self.now.plus(pause), Event::Tick(slot, turn));
-        if self.world.api_out || self.strikes(slot, Fault::RegistryFails) {
-            return;
-        }
+        let Some(views) = self.views(slot) else { return };
         let node = self.processes[slot.at()].spawn.node;
-        let gone = self.gone(node);
+        let agents =
+            self.processes.iter().filter(|p| p.alive && matches!(p.machine, Runs::Agent(_)));
+        let gone = self.world.gone(node, agents.map(|agent| agent.spawn.node));
         let then = self.ask_ec2(slot, node);
         let mut sight = World::sight(node, &gone, self.names);
         let mut looks = self.looks(slot);
         for look in &mut looks {
-            if let Some(found) = self.found(node, look.address, then) {
+            if let Some(found) = self.found((node, look.address), views, then) {
                 sight.add(found, &mut look.memory, self.now);
             }
         }
@@ -91,7 +97,7 @@ impl Model<'_> {
             agent.looks = looks;
         }
         let duties = if sight.addresses.is_empty() { Vec::new() } else { plan(&sight, self.now) };
-        let busy = duties.iter().filter(|duty| self.run_errand(slot, duty)).count();
+        let busy = duties.iter().filter(|duty| self.run_errand(slot, duty, &sight)).count();
         if let Runs::Agent(agent) = &mut self.process(slot).machine {
             let astray = agent.looks.iter().any(|look| look.memory.is_astray());
             agent.idle = if busy == 0 && !astray { agent.idle.saturating_add(1) } else { 0 };
@@ -99,15 +105,18 @@ impl Model<'_> {
         self.probes.looks += 1;
     }
 
-    /// The nodes that are gone for good, if this agent is the one that cares for them.
-    fn gone(&self, node: NodeIx) -> BTreeSet<NodeIx> {
-        let first =
-            self.processes.iter().filter(|p| p.alive && matches!(p.machine, Runs::Agent(_)));
-        if first.map(|p| p.spawn.node).min() != Some(node) {
-            return BTreeSet::new();
+    /// What the registry shows to an agent. None: it does not answer, and nothing is known.
+    fn views(&mut self, slot: Slot) -> Option<Views> {
+        if !self.scenario.shape.watches {
+            let away = self.world.api_out || self.strikes(slot, Fault::RegistryFails);
+            return (!away).then_some(Views::FRESH);
         }
-        let nodes = (0..self.scenario.shape.nodes).map(NodeIx);
-        nodes.filter(|node| self.world.node(*node).gone).collect()
+        let away = self.world.api_out;
+        let struck = Fault::WATCHES.into_iter().find(|fault| !away && self.strikes(slot, *fault));
+        let now = self.now;
+        let Process { machine, chance, .. } = self.process(slot);
+        let Runs::Agent(agent) = machine else { return None };
+        Some(agent.watches.look(now, away, struck, chance))
     }
 
     fn looks(&mut self, slot: Slot) -> Vec<Look> {
@@ -137,27 +146,42 @@ impl Model<'_> {
     }
 
     /// What a look finds out about an address; `asked`: of which moment EC2 answered, if it did.
-    fn found(&self, node: NodeIx, address: Ipv4Addr, asked: Option<Moment>) -> Option<Found<'_>> {
-        let record = &self.world.registry.static_ips.get(&address)?.object;
+    fn found(
+        &self,
+        (node, address): (NodeIx, Ipv4Addr),
+        views: Views,
+        asked: Option<Moment>,
+    ) -> Option<Found<'_>> {
+        let record = self.world.seen_record(address, views.records)?;
         let eni = record.attachment.as_ref()?.eni.as_ref().and_then(EniIx::of);
         let in_place =
             asked.map(|then| self.world.ec2.shown(address, then).map(|(eni, _)| eni) == eni);
-        self.world.look((node, address), in_place, self.names, self.now)
+        self.world.look((node, address), views, in_place, (self.names, self.now))
     }
 
-    fn audit_duty(&mut self, slot: Slot, duty: &Duty, address: Option<Ipv4Addr>) {
-        let Some(address) = address else { return };
+    fn audit_duty(&mut self, slot: Slot, duty: &Duty, (address, sight): (Ipv4Addr, &Sight)) {
         if let Duty::Reassert { .. } = duty {
             self.audit.reasserts(self.now, slot.0, address);
         }
-        let record = self.world.registry.static_ips.get(&address);
-        if let (Duty::Restore { holder, .. }, Some(stored)) = (duty, record) {
-            self.audit.restores(self.now, slot.0, holder, &stored.object);
+        // By what it saw: a restore asks no registry, so that it works while that is away.
+        let seen = sight.addresses.iter().find(|seen| seen.record.address == address);
+        if let (Duty::Restore { holder, .. }, Some(seen)) = (duty, seen) {
+            self.audit.restores(self.now, slot.0, holder, &seen.record);
         }
+        let agent = &self.processes[slot.at()];
+        let errands = self.processes.iter().filter(|p| p.alive && p.agent.is_some());
+        let rivals = errands.filter(|p| p.about == Some(address) && p.agent != Some(slot));
+        let (mut here, mut elsewhere) = (false, false);
+        for rival in rivals {
+            here |= rival.spawn.node == agent.spawn.node;
+            elsewhere |= rival.by_lease;
+        }
+        let met = DutyMet { away: self.world.api_out, here, elsewhere };
+        self.probes.duty(duty, met);
     }
 
     /// Begins an errand, unless one for that address is under way. True: there is something to do.
-    fn run_errand(&mut self, slot: Slot, duty: &Duty) -> bool {
+    fn run_errand(&mut self, slot: Slot, duty: &Duty, sight: &Sight) -> bool {
         let (address, member) = self.world.subject(duty, self.names);
         let errand = self.slot();
         let now = self.now;
@@ -177,7 +201,9 @@ impl Model<'_> {
                 look.memory.reasserts(now);
             }
         }
-        self.audit_duty(slot, duty, address);
+        if let Some(address) = address {
+            self.audit_duty(slot, duty, (address, sight));
+        }
         let pod = pod_of(duty).unwrap_or_default();
         let run = self.names.run(ProcessId(errand.0));
         let machine = Errand::new(duty, &self.names.cluster, run, now);
@@ -185,6 +211,9 @@ impl Model<'_> {
         let spawn = Spawn { member: member.unwrap_or_default(), pod, ..agent };
         self.trace.duty(now, slot.0, errand.0, duty);
         self.begin(spawn, Runs::Errand(Box::new(machine)), Some(slot));
+        let process = self.process(errand);
+        process.about = address;
+        process.by_lease = is_by_lease(duty);
         true
     }
 }

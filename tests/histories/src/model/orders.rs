@@ -33,7 +33,7 @@ impl Level for Model<'_> {
             Order::Freeze(process) => self.freeze(process),
             Order::Thaw(process) => self.thaw(process),
             Order::Pod(member, pod) => {
-                self.world.pods[member.at()] = pod;
+                self.world.shown(now, member, pod);
                 self.audit.shown(member, pod);
             }
             Order::Sockets(node, address, used) => {
@@ -52,6 +52,7 @@ impl Level for Model<'_> {
             Order::Outage(Outage::Metadata(node), out) => {
                 self.world.node_mut(node).metadata_out = out;
             }
+            Order::Leases(all) => self.world.leases = all,
             Order::Ready(pod, ready) => {
                 self.audit.ready(pod, ready);
                 self.check_address(ready.address);
@@ -223,13 +224,14 @@ impl Model<'_> {
         let world = self.world.node_mut(node);
         match power {
             Power::Lost => {
+                world.off = true;
                 let foreign = world.kernel.addresses.get(&crate::world::FOREIGN).copied();
                 world.kernel.reboot(now);
                 // Whoever put the foreign address there does so again.
                 world.kernel.addresses.extend(foreign.map(|held| (crate::world::FOREIGN, held)));
                 self.audit.rebooted(node);
             }
-            Power::Back => world.hardware_at = hardware_at,
+            Power::Back => (world.off, world.hardware_at) = (false, hardware_at),
             Power::Terminated => {
                 world.gone = true;
                 self.audit.rebooted(node);

@@ -1,5 +1,6 @@
 //! A process: a machine, what it waits for, and what it has met.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply, Step};
@@ -50,6 +51,10 @@ pub(super) struct Process {
     pub(super) spawn: Spawn,
     /// The agent whose errand it is.
     pub(super) agent: Option<Slot>,
+    /// The address that an errand is about.
+    pub(super) about: Option<Ipv4Addr>,
+    /// An errand releases for another node.
+    pub(super) by_lease: bool,
     pub(super) machine: Runs,
     pub(super) alive: bool,
     pub(super) frozen: bool,
@@ -95,6 +100,8 @@ impl Process {
         Self {
             spawn,
             agent: None,
+            about: None,
+            by_lease: false,
             machine,
             alive: true,
             frozen: false,

@@ -131,6 +131,7 @@ impl Model<'_> {
             };
             self.audit.recorded(self.now, author, before.as_ref(), stored);
             self.trace.record(self.now, stored);
+            self.world.noted(self.now, address);
             self.check_address(address);
         }
         Reply::Written(written)

@@ -178,11 +178,23 @@ pub enum Deed {
         /// How much of it.
         what: Stripped,
     },
+    /// The next agent of a node starts before the last one has died.
+    Twin {
+        /// The node.
+        node: NodeIx,
+        /// The last one dies so much later.
+        ms: u32,
+    },
+    /// All agents hold the Lease, and take nodes that are off for gone.
+    Leases {
+        /// For so many milliseconds.
+        ms: u32,
+    },
 }
 
 impl Deed {
     /// The number of kinds.
-    pub const KINDS: usize = 16;
+    pub const KINDS: usize = 18;
 
     /// Its kind, as an index.
     pub fn kind(&self) -> usize {
@@ -203,6 +215,8 @@ impl Deed {
             Self::Outage { .. } => 13,
             Self::Orphan { .. } => 14,
             Self::Strip { .. } => 15,
+            Self::Twin { .. } => 16,
+            Self::Leases { .. } => 17,
         }
     }
 
@@ -225,6 +239,8 @@ impl Deed {
             "outage",
             "orphan",
             "strip",
+            "twin",
+            "leases",
         ];
         NAMES.get(kind).copied().unwrap_or("unknown")
     }

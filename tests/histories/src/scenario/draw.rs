@@ -1,5 +1,7 @@
 //! Draws a scenario from its seed.
 
+mod agents;
+
 use super::{
     At, Container, Deed, Fault, Outage, Scenario, Shape, StopKind, Stripped, Swarm, Theft,
 };
@@ -17,11 +19,22 @@ const BACK_AND_FORTH: u64 = 12;
 /// In one history in so many something else on the nodes strips addresses.
 const STRIPS: u64 = 6;
 
+/// In one history in so many agents see the registry through watches, and are disturbed.
+const WATCHES: u64 = 4;
+/// The stream from which that is drawn.
+const WATCHES_KEY: u64 = 83;
+
 pub(super) fn scenario(seed: u64) -> Scenario {
     let mut chance = Chance::new(seed, Purpose::Shape, 0);
     let calm = chance.once_in(CALM);
-    let shape = shape(&mut chance);
-    let swarm = if calm { Swarm::default() } else { swarm(&mut chance) };
+    let mut shape = shape(&mut chance);
+    let mut swarm = if calm { Swarm::default() } else { swarm(&mut chance) };
+    // From a stream of its own that leaves every kept seed (seeds/found.txt) alone.
+    let mut watches = Chance::new(seed, Purpose::Shape, WATCHES_KEY);
+    shape.watches = !calm && watches.once_in(WATCHES);
+    if shape.watches {
+        swarm = swarm_of(&Fault::WATCHES, swarm, &mut watches);
+    }
     let chance = Chance::new(seed, Purpose::Script, 0);
     let mut writer = Writer { chance, shape: &shape, script: Vec::new(), doomed: 0, on: 0 };
     if !calm {
@@ -35,6 +48,10 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     if !calm && strips.once_in(STRIPS) {
         writer.chance = strips;
         writer.strips(heal_at_ms);
+    }
+    if shape.watches {
+        writer.chance = watches;
+        writer.agents(heal_at_ms);
     }
     let mut script = writer.script;
     script.sort_by_key(|at| at.ms);
@@ -56,12 +73,18 @@ fn shape(chance: &mut Chance) -> Shape {
         predecessor_ms: if chance.once_in(4) { 1_500 } else { 300 },
         eni_limit: 6,
         agents: true,
+        watches: false,
     }
 }
 
 fn swarm(chance: &mut Chance) -> Swarm {
-    let mut swarm = Swarm::default();
-    for fault in Fault::ALL {
+    let others: Vec<Fault> =
+        Fault::ALL.into_iter().filter(|fault| !Fault::WATCHES.contains(fault)).collect();
+    swarm_of(&others, Swarm::default(), chance)
+}
+
+fn swarm_of(faults: &[Fault], mut swarm: Swarm, chance: &mut Chance) -> Swarm {
+    for fault in faults.iter().copied() {
         // What lands outside A1 may break a promise for moments, so it is seldom on.
         let on = chance.once_in(if fault == Fault::CloudOutside { 8 } else { 2 });
         let rate = chance.below(fault.most()).saturating_add(1);

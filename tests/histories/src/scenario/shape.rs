@@ -38,6 +38,8 @@ pub struct Shape {
     pub eni_limit: u8,
     /// Every node has an agent.
     pub agents: bool,
+    /// Agents see the registry through watches, and go on with what they know while it is away.
+    pub watches: bool,
 }
 
 impl Shape {

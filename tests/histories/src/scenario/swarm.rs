@@ -38,11 +38,19 @@ pub enum Fault {
     HostRefuses,
     /// The member's volume fails.
     DiskFails,
+    /// An agent's watches lag.
+    WatchStale,
+    /// One of an agent's watches stands still while the other goes on.
+    WatchGap,
+    /// An agent's watches show what is older than what they showed before.
+    WatchBack,
+    /// One of an agent's watches shows an empty list.
+    WatchEmpty,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::RegistryFails,
         Self::RegistryLost,
         Self::RegistrySlow,
@@ -59,7 +67,16 @@ impl Fault {
         Self::HostBusy,
         Self::HostRefuses,
         Self::DiskFails,
+        Self::WatchStale,
+        Self::WatchGap,
+        Self::WatchBack,
+        Self::WatchEmpty,
     ];
+
+    /// What breaks only what an agent sees. They are drawn apart from the others, which they leave
+    /// as they were drawn before there were any.
+    pub const WATCHES: [Self; 4] =
+        [Self::WatchStale, Self::WatchGap, Self::WatchBack, Self::WatchEmpty];
 
     /// As an index.
     pub fn at(self) -> usize {
@@ -72,7 +89,13 @@ impl Fault {
             Self::RegistryFails | Self::RegistryLost | Self::MetadataFails => 600,
             Self::CloudThrottled => 10_000,
             Self::CloudFails | Self::CloudLost | Self::CloudLate => 3_000,
-            Self::DescribeStale | Self::SwitchSlow | Self::MetadataSlow => 5_000,
+            Self::DescribeStale
+            | Self::SwitchSlow
+            | Self::MetadataSlow
+            | Self::WatchStale
+            | Self::WatchGap
+            | Self::WatchBack
+            | Self::WatchEmpty => 5_000,
             Self::CloudOutside => 1_500,
             Self::RegistrySlow | Self::HostBusy => 300,
             Self::CloudDenied | Self::HostRefuses | Self::DiskFails => 150,

@@ -1,12 +1,13 @@
 //! A process: what it is, what it has met, and how it ends.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use firecamp_core::contract::timing;
-use firecamp_core::machine::Outcome;
+use firecamp_core::machine::{Attached, Outcome, Path};
 use firecamp_core::time::Moment;
-use firecamp_histories::audit::{Causes, End, Life};
+use firecamp_histories::audit::{Causes, End, Life, Promise};
 use firecamp_histories::cluster::Ended;
 use firecamp_histories::level::{Role, Spawn};
 use firecamp_histories::names::ProcessId;
@@ -17,6 +18,10 @@ use tokio_util::sync::CancellationToken;
 use super::Site;
 use super::heard::Heard;
 use crate::gate::Gate;
+
+/// Claim, address, pool and pod; take and completion.
+const RESTART_READS: u32 = 4;
+const RESTART_WRITES: u32 = 2;
 
 /// A process or an errand of an agent, by its number here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,18 +65,40 @@ pub(crate) struct Process {
     pub(crate) frozen_for: Duration,
     pub(crate) calls: u16,
     pub(crate) mutations: u16,
+    /// What it asked the API server.
+    pub(crate) requests: Requests,
     /// A request of its took seconds.
     pub(crate) slow: bool,
     /// What it has heard.
     pub(crate) heard: Heard,
     /// It releases, as a stop container or for one.
     pub(crate) releases: bool,
+    /// The address that an errand is about.
+    pub(crate) about: Option<Ipv4Addr>,
+    /// An errand releases for another node.
+    pub(crate) by_lease: bool,
     /// A mark of its stood in the record.
     pub(crate) marked: bool,
     /// It has announced an Unassign in the record.
     pub(crate) announced: bool,
     /// An agent's looks in a row that found nothing to do.
     pub(crate) idle: u32,
+}
+
+/// What a process asked the API server.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Requests {
+    pub(crate) reads: u32,
+    pub(crate) writes: u32,
+    /// Of those, what met a fault or a conflict.
+    pub(crate) refused: u32,
+}
+
+impl Requests {
+    pub(crate) fn note(&mut self, reads: bool, refused: bool) {
+        *(if reads { &mut self.reads } else { &mut self.writes }) += 1;
+        self.refused += u32::from(refused);
+    }
 }
 
 impl Site {
@@ -104,9 +131,12 @@ impl Site {
             frozen_for: Duration::ZERO,
             calls: 0,
             mutations: 0,
+            requests: Requests::default(),
             slow: false,
             heard: Heard::default(),
             releases: kind == Kind::Stop,
+            about: None,
+            by_lease: false,
             marked: false,
             announced: false,
             idle: 0,
@@ -149,6 +179,7 @@ impl Site {
                 self.probes.outcome(outcome);
                 if let (Outcome::Attached(attached), Kind::Init) = (outcome, kind) {
                     self.audit.attached(now, attached);
+                    self.check_requests(now, slot, attached);
                 }
                 self.end(now, slot, &End::Outcome(outcome));
             }
@@ -159,6 +190,20 @@ impl Site {
             self.disturb();
         } else {
             self.ended.push_back((id, ended));
+        }
+    }
+
+    /// A restart on the same node costs four reads and two writes, if nobody else writes.
+    fn check_requests(&mut self, now: Moment, slot: Slot, attached: &Attached) {
+        let Requests { reads, writes, refused } = self.process(slot).requests;
+        let restarted = attached.path == Path::SameNode && refused == 0;
+        if self.api.is_none() || !restarted || !self.scenario.is_calm() {
+            return;
+        }
+        self.probes.meet("api calm restarts");
+        if reads > RESTART_READS || writes > RESTART_WRITES {
+            let text = format!("a restart on the same node made {reads} reads, {writes} writes");
+            self.audit.broken(Promise::S6, now, || text);
         }
     }
 

@@ -42,7 +42,7 @@ struct Course {
 
 impl Site {
     /// How long a request takes that nothing breaks.
-    fn registry_time(&mut self, slot: Slot) -> Duration {
+    pub(super) fn registry_time(&mut self, slot: Slot) -> Duration {
         if self.strikes(slot, Fault::RegistrySlow) {
             let process = self.process(slot);
             process.slow = true;
@@ -87,7 +87,14 @@ impl Site {
         Ok(version)
     }
 
-    fn recorded(&mut self, now: Moment, slot: Slot, before: Option<&StaticIp>, address: Ipv4Addr) {
+    /// Audits what has become of a record.
+    pub(super) fn recorded(
+        &mut self,
+        now: Moment,
+        slot: Slot,
+        before: Option<&StaticIp>,
+        address: Ipv4Addr,
+    ) {
         let releasing = |state: State| matches!(state, State::Releasing | State::Released);
         let Some(stored) = self.cluster.registry.static_ips.get(&address) else { return };
         let own = self.names.run(ProcessId(slot.0));
@@ -102,6 +109,7 @@ impl Site {
         };
         self.audit.recorded(now, author, before, &stored.object);
         self.trace.record(now, &stored.object);
+        self.cluster.noted(now, address);
     }
 }
 

@@ -18,6 +18,24 @@ pub(in crate::cli) enum ProbeCommand {
     Dial(DialArguments),
     /// Sends one HTTP request and prints the status, the headers and the body of the answer.
     Http(HttpArguments),
+    /// Removes an address from the node's kernel and tells after how long it was back; 124 if it
+    /// was not.
+    Strip(StripArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Prints `back after N`, in microseconds.
+
+Example:
+  vpcbox exec node-a -- vpcbox probe strip 10.0.1.50")]
+pub(in crate::cli) struct StripArguments {
+    /// The address
+    #[arg(env = "VPCBOX_ADDRESS", value_name = "ADDRESS")]
+    pub(in crate::cli) address: Ipv4Addr,
+    /// How long to wait for it, in seconds
+    #[arg(long, env = "VPCBOX_TIMEOUT", value_name = "SECONDS", default_value_t = 30.0)]
+    pub(in crate::cli) timeout: f64,
 }
 
 #[derive(Debug, Args)]

@@ -129,6 +129,13 @@ impl World {
         Process::start(&mut command, self.traces(words[0]), self.clock)
     }
 
+    /// `vpcbox probe`, in a node or client.
+    pub(crate) fn probe(&self, place: &str, words: &[&str]) -> Process {
+        let mut command = self.command(place, &binaries().vpcbox);
+        command.arg("probe").args(words);
+        Process::start(&mut command, self.traces("probe"), self.clock)
+    }
+
     /// The agent of a node, which is ready when this returns. Each has a port of its own node.
     #[track_caller]
     pub(crate) fn agent(&self, node: &str) -> Process {

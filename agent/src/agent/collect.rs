@@ -1,0 +1,62 @@
+//! What no record claims: looked for in passes, removed by errands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use firecamp_core::agent::{Duty, Leftover};
+use firecamp_core::ids::{EniId, Epoch, PodUid};
+use firecamp_core::outside::Holder;
+use tokio::task::JoinSet;
+
+use super::Agent;
+use crate::outside::World;
+use crate::work::News;
+
+impl<W: World> Agent<'_, W> {
+    /// The first half of a pass: whose records are there?
+    pub(super) fn look_for_claims(&mut self, work: &mut JoinSet<News>) {
+        if self.pass.is_none() {
+            let mut pass = self.state.pass();
+            // A record that was seen clears its address: only an absence has to be fresh.
+            let (seen, unseen) =
+                pass.wanted().into_iter().partition(|address| self.state.has_record(*address));
+            pass.claimed = BTreeSet::into_iter(seen).map(|address| (address, true)).collect();
+            self.outside.look_for_claims(unseen, work);
+            self.pass = Some(pass);
+        }
+    }
+
+    /// The second half of a pass: what is due is removed from the kernel; what EC2 has is told.
+    pub(super) fn collect(&mut self, claimed: BTreeMap<Ipv4Addr, bool>) {
+        let Some(mut pass) = self.pass.take() else { return };
+        pass.claimed.extend(claimed);
+        let mut in_ec2 = BTreeSet::new();
+        for found in self.collector.pass(&pass, self.now()) {
+            match found {
+                Leftover::Kernel(address) => self.leftovers.push(address),
+                Leftover::Eni(eni, address) => drop(in_ec2.insert((eni, address))),
+            }
+        }
+        for (eni, address) in in_ec2.difference(&self.unclaimed) {
+            self.tell_unclaimed(eni, *address);
+        }
+        self.unclaimed = in_ec2;
+        self.status.unclaimed.set(i64::try_from(self.collector.suspects()).unwrap_or(i64::MAX));
+    }
+
+    /// Once for each: nothing proves that the assignment is ours, so a person has to act.
+    fn tell_unclaimed(&self, eni: &EniId, address: Ipv4Addr) {
+        let locks = self.state.survey().map(|survey| &survey.locks);
+        let was_ours = locks.is_some_and(|locks| locks.contains_key(&address));
+        tracing::warn!(%address, %eni, was_ours,
+            "No record claims this address, and it takes a slot of its ENI: to keep it, create a \
+             claim with spec.address; to be rid of it, unassign it in EC2");
+    }
+
+    /// Removed as whoever acted last on it here. Nobody on record: no epoch has ever been here.
+    pub(super) fn collection(&self, address: Ipv4Addr) -> Option<Duty> {
+        let last = self.state.survey()?.locks.get(&address).map(|last| last.holder.clone());
+        let nobody = || PodUid::new("nobody").ok().map(|pod| Holder { pod, epoch: Epoch(0) });
+        last.or_else(nobody).map(|holder| Duty::Collect { address, holder })
+    }
+}

@@ -1,0 +1,89 @@
+//! One turn of the loop: look, plan, begin, tell.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::agent::{Seen, Sight, plan};
+use firecamp_core::record::State;
+use firecamp_preflight::{Condition, Weight};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Agent;
+use crate::outside::World;
+use crate::source::Source;
+use crate::work::News;
+
+/// Between two bulletins.
+const BULLETIN_PAUSE: Duration = Duration::from_millis(900);
+
+impl<W: World> Agent<'_, W> {
+    /// Looks at what is stale, plans, and begins what there is to do.
+    pub(super) async fn turn(&mut self, end: &CancellationToken, work: &mut JoinSet<News>) {
+        self.look().await;
+        self.list(work);
+        let sight = self.state.sight(self.now());
+        self.tell(&sight);
+        self.act(&sight, end, work);
+        self.raise_links(work);
+        if let Some(snapshot) = self.state.snapshot() {
+            self.keep.write(&snapshot);
+        }
+        self.told = None;
+        let current = self.outside.source().is_current();
+        self.status.current.set(i64::from(current));
+        self.tell_what_is_known();
+        if self.state.is_complete() {
+            self.status.is_ready_now();
+        }
+        self.status.came_round();
+    }
+
+    /// Begins what the plan and the collector name.
+    fn act(&mut self, sight: &Sight, end: &CancellationToken, work: &mut JoinSet<News>) {
+        let duties = plan(sight, self.now());
+        if duties.is_empty() {
+            self.rests.clear();
+        }
+        let subject = |duty| self.state.subject(duty).map(|(address, _)| address);
+        let planned: BTreeSet<Ipv4Addr> = duties.iter().filter_map(subject).collect();
+        self.failing.retain(|address, _| planned.contains(address));
+        for duty in duties {
+            self.begin(duty, end, work);
+        }
+        for address in std::mem::take(&mut self.leftovers) {
+            if let Some(duty) = self.collection(address) {
+                self.begin(duty, end, work);
+            }
+        }
+    }
+
+    /// Once a second at most: nobody looks more often.
+    fn tell_what_is_known(&mut self) {
+        if self.bulletin_at.is_none_or(|at| at.elapsed() >= BULLETIN_PAUSE) {
+            self.bulletin_at = Some(Instant::now());
+            self.bulletin.tell(self.state.facts(&self.failing));
+        }
+    }
+
+    fn tell(&self, sight: &Sight) {
+        let here = |seen: &&Seen| {
+            seen.record
+                .attachment
+                .as_ref()
+                .is_some_and(|a| a.node == sight.node && a.state == State::Attached)
+        };
+        let count = |which: fn(&Seen) -> bool| {
+            let all = sight.addresses.iter().filter(here).filter(|seen| which(seen));
+            i64::try_from(all.count()).unwrap_or(i64::MAX)
+        };
+        let blocks = |one: &&Condition| one.weight() == Weight::Blocks;
+        let blocks = self.preflight.conditions().iter().filter(blocks).count();
+        self.status.blocks.set(i64::try_from(blocks).unwrap_or(i64::MAX));
+        self.status.attached.set(count(|_| true));
+        self.status.lacking.set(count(|seen| seen.lacking.is_some()));
+        self.status.astray.set(count(|seen| seen.astray.is_some()));
+    }
+}

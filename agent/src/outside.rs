@@ -1,0 +1,197 @@
+//! The outside systems of one agent, for real or simulated, and the work that asks them: reads of
+//! slow systems and errands, each bounded, none detached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use firecamp_core::agent::{Duty, Errand};
+use firecamp_core::failure::{CloudFailure, CloudKind, Effect, HostFailure};
+use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, Member};
+use firecamp_core::outside::{Cloud, HostNet, Registry};
+use firecamp_engine::{Dice, NoFile, Run, Signal, Systems};
+use firecamp_host::{Change, LinkSeen, LinuxHost, Monitor, Survey};
+use firecamp_preflight::facts::{NodeFacts, Reading};
+use firecamp_preflight::{CloudChecks, NodeChecks};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::source::Source;
+use crate::work::News;
+
+/// The most that one read may take; the clients' own bounds are shorter.
+const READ_BOUND: Duration = Duration::from_secs(20);
+
+/// Which implementation of each outside system an agent uses.
+pub(crate) trait World: 'static {
+    /// EC2 and the metadata service.
+    type Cloud: Cloud + CloudChecks;
+    /// The node's files.
+    type Files: NodeChecks;
+    /// The kernel of this node.
+    type Kernel: Kernel;
+    /// Where static IPs are read afresh and written.
+    type Registry: Registry;
+    /// Where the agent learns which static IPs and pods concern its node.
+    type Source: Source;
+}
+
+/// The kernel of this node, as an agent needs it.
+pub(crate) trait Kernel: HostNet {
+    /// One complete look at everything that is ours.
+    fn survey(&self) -> impl Future<Output = Result<Survey, HostFailure>>;
+
+    /// The links that could be ENIs.
+    fn links(&self) -> impl Future<Output = Result<Vec<LinkSeen>, HostFailure>>;
+
+    /// Brings up the link with this MAC if it is down and bare. Says whether it did.
+    fn raise(&self, mac: Mac) -> impl Future<Output = Result<bool, HostFailure>>;
+}
+
+impl Kernel for LinuxHost {
+    async fn survey(&self) -> Result<Survey, HostFailure> {
+        Self::survey(self).await
+    }
+
+    async fn links(&self) -> Result<Vec<LinkSeen>, HostFailure> {
+        Self::links(self).await
+    }
+
+    async fn raise(&self, mac: Mac) -> Result<bool, HostFailure> {
+        Self::raise(self, mac).await
+    }
+}
+
+/// What the kernel tells of its own accord.
+pub(crate) trait KernelNews {
+    /// Waits for the next news. Cancelling it loses nothing.
+    fn changed(&mut self) -> impl Future<Output = Result<Vec<Change>, HostFailure>>;
+}
+
+impl KernelNews for Monitor {
+    async fn changed(&mut self) -> Result<Vec<Change>, HostFailure> {
+        Self::changed(self).await
+    }
+}
+
+/// What an errand needs.
+type SystemsOf<W> =
+    Systems<<W as World>::Cloud, <W as World>::Kernel, <W as World>::Registry, NoFile>;
+
+/// The outside systems.
+pub(crate) struct Outside<W: World> {
+    systems: Arc<SystemsOf<W>>,
+    source: Arc<W::Source>,
+    files: Arc<W::Files>,
+}
+
+impl<W: World> Outside<W> {
+    pub(crate) fn new(
+        cloud: W::Cloud,
+        host: W::Kernel,
+        registry: W::Registry,
+        source: W::Source,
+        files: W::Files,
+    ) -> Self {
+        let systems = Systems { cloud, host, registry, file: NoFile };
+        Self { systems: Arc::new(systems), source: Arc::new(source), files: Arc::new(files) }
+    }
+
+    pub(crate) fn host(&self) -> &W::Kernel {
+        &self.systems.host
+    }
+
+    /// What tells of static IPs and pods.
+    pub(crate) fn source(&self) -> Arc<W::Source> {
+        Arc::clone(&self.source)
+    }
+
+    pub(crate) fn list(&self, known: BTreeSet<Ipv4Addr>, work: &mut JoinSet<News>) {
+        let source = Arc::clone(&self.source);
+        work.spawn_local(async move { News::Listed(source.look(known).await) });
+    }
+
+    pub(crate) fn identify(&self, work: &mut JoinSet<News>) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move {
+            let read = timeout(READ_BOUND, systems.cloud.identity()).await;
+            News::Identified(read.unwrap_or_else(|_elapsed| Err(late("read this instance"))))
+        });
+    }
+
+    /// What the clocks said of those who have answered so far.
+    pub(crate) fn clocks(&self) -> Vec<Reading> {
+        self.systems.cloud.clocks()
+    }
+
+    /// One listing of the interfaces of this instance.
+    pub(crate) fn interfaces(&self, instance: InstanceId, work: &mut JoinSet<News>) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move {
+            let read = timeout(READ_BOUND, systems.cloud.interfaces(&instance)).await;
+            let late = |_elapsed| Err(late("list the interfaces of this instance"));
+            News::Interfaces(read.unwrap_or_else(late))
+        });
+    }
+
+    pub(crate) fn node_facts(&self, work: &mut JoinSet<News>) {
+        let files = Arc::clone(&self.files);
+        work.spawn_local(async move {
+            let read = timeout(READ_BOUND, files.facts()).await;
+            let late = |_elapsed| {
+                NodeFacts::unread(&format!("read the node's files: not in {READ_BOUND:?}"))
+            };
+            News::Files(read.unwrap_or_else(late))
+        });
+    }
+
+    pub(crate) fn raise(&self, eni: EniId, mac: Mac, work: &mut JoinSet<News>) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move { News::Raised(eni, systems.host.raise(mac).await) });
+    }
+
+    /// Fresh reads, one after the other; an address whose read fails is left out.
+    pub(crate) fn look_for_claims(&self, of: BTreeSet<Ipv4Addr>, work: &mut JoinSet<News>) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move {
+            let mut claimed = BTreeMap::new();
+            for address in of {
+                match systems.registry.static_ip(address).await {
+                    Ok(found) => {
+                        claimed.insert(address, found.is_some());
+                    }
+                    Err(why) => tracing::warn!(%address, error = %why, "A record is not known"),
+                }
+            }
+            News::Claimed(claimed)
+        });
+    }
+
+    /// Begins the errand of a duty.
+    pub(crate) fn begin(
+        &self,
+        duty: Duty,
+        (address, member): (Ipv4Addr, Member),
+        (cluster, end): (ClusterName, CancellationToken),
+        work: &mut JoinSet<News>,
+    ) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move {
+            let dice = Dice::default();
+            let id = dice.run_id();
+            let run = Run { member, pool: None, signal: Signal::Interrupt(end), dice };
+            let machine = move |now| Errand::new(&duty, &cluster, id, now);
+            News::Done(address, firecamp_engine::run(machine, &*systems, &run).await)
+        });
+    }
+}
+
+fn late(what: &str) -> CloudFailure {
+    CloudFailure {
+        kind: CloudKind::Transient,
+        effect: Effect::None,
+        detail: format!("{what}: no answer within {READ_BOUND:?}"),
+    }
+}

@@ -1,0 +1,173 @@
+//! Whether this node is fit for addresses: what the agent has found out, and its conditions.
+//!
+//! Nothing is asked of EC2 for it: it follows from what the agent asks and does anyway.
+
+use std::collections::BTreeSet;
+
+use firecamp_core::failure::{CloudFailure, CloudKind};
+use firecamp_core::ids::ClusterName;
+use firecamp_core::interface::Interface;
+use firecamp_core::node::NodeIdentity;
+use firecamp_core::record::Pool;
+use firecamp_host::LinkSeen;
+use firecamp_preflight::facts::{
+    Fact, Facts, Link, LinkPolicy, NodeFacts, Permission, Purpose, Reading, Right,
+};
+use firecamp_preflight::{Condition, Manager, Verdict, Weight, judge, verdicts};
+
+/// So many reads in a row must fail before that counts: one that is lost says nothing.
+const FAILURES: u32 = 3;
+
+/// The facts so far, and what follows from them.
+#[derive(Debug)]
+pub(crate) struct Preflight {
+    facts: Facts,
+    conditions: Vec<Condition>,
+    verdicts: Vec<Verdict>,
+    /// Reads of the metadata service that have failed since the last that has not.
+    failures: u32,
+    links: Option<Vec<LinkSeen>>,
+}
+
+impl Preflight {
+    /// Nothing is known yet.
+    pub(crate) fn new(cluster: ClusterName) -> Self {
+        let purpose = Purpose { cluster: Some(cluster), ..Purpose::default() };
+        let facts = Facts { purpose, ..Facts::default() };
+        let conditions = judge(&facts);
+        Self { facts, conditions, verdicts: Vec::new(), failures: 0, links: None }
+    }
+
+    /// The conditions, in the order of their kinds.
+    pub(crate) fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
+    /// On each interface of the node.
+    pub(crate) fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+
+    /// Whether a verdict waits for the tags of an interface, which only EC2 tells.
+    pub(crate) fn lacks_tags(&self) -> bool {
+        let cni = matches!(self.facts.node.vpc_cni, Fact::Known(Some(_)));
+        cni && self.verdicts.iter().any(|one| one.manager == Manager::Unknown)
+    }
+
+    /// The metadata service was read.
+    pub(crate) fn identified(&mut self, read: &Result<NodeIdentity, CloudFailure>) {
+        match read {
+            Ok(identity) => {
+                self.failures = 0;
+                self.facts.identity = Fact::Known(identity.clone());
+            }
+            Err(failure) => {
+                self.failures = self.failures.saturating_add(1);
+                if self.failures >= FAILURES {
+                    self.facts.identity = Fact::Failed(failure.clone());
+                }
+            }
+        }
+        self.judge();
+    }
+
+    /// EC2 was asked for the node's interfaces. What it said before stands if it says nothing.
+    pub(crate) fn interfaces(&mut self, read: Result<Vec<Interface>, CloudFailure>) {
+        match read {
+            Ok(listing) => {
+                self.facts.interfaces = Fact::Known(listing);
+                self.facts.saw_interfaces();
+            }
+            Err(failure) if failure.kind == CloudKind::Auth => {
+                let right = Right::DescribeNetworkInterfaces;
+                self.facts.rights.insert(right, Fact::Failed(failure));
+            }
+            Err(_passing) => {}
+        }
+        self.judge();
+    }
+
+    /// EC2 has done something of the kind, or has refused to.
+    pub(crate) fn tried(&mut self, right: Right, permission: Permission) {
+        self.facts.rights.insert(right, Fact::Known(permission));
+        self.judge();
+    }
+
+    /// What other clocks said.
+    pub(crate) fn clocks(&mut self, readings: Vec<Reading>) {
+        self.facts.clocks = readings;
+        self.judge();
+    }
+
+    /// The node's files were read.
+    pub(crate) fn files(&mut self, node: NodeFacts) {
+        self.facts.node = node;
+        self.relink();
+        self.judge();
+    }
+
+    /// The kernel's links were read: that is closer to the truth than what files say of them.
+    pub(crate) fn links(&mut self, links: &[LinkSeen]) {
+        if self.links.as_deref() != Some(links) {
+            self.links = Some(links.to_vec());
+            self.relink();
+            self.judge();
+        }
+    }
+
+    /// The pools were read.
+    pub(crate) fn pools(&mut self, pools: &[Pool]) {
+        let subnets = pools.iter().flat_map(|pool| &pool.subnets);
+        let subnets: BTreeSet<_> = subnets.map(|one| one.subnet.clone()).collect();
+        if self.facts.purpose.subnets.as_ref() != Some(&subnets) {
+            self.facts.purpose.subnets = Some(subnets);
+            self.judge();
+        }
+    }
+
+    /// Whether addresses of a pool go to this subnet.
+    pub(crate) fn serves(&self, verdict: &Verdict) -> bool {
+        let subnets = self.facts.purpose.subnets.as_ref();
+        subnets.is_some_and(|all| all.contains(&verdict.subnet))
+    }
+
+    /// Of each link what the kernel says, and what systemd-networkd does with it by its files.
+    fn relink(&mut self) {
+        let Some(links) = &self.links else { return };
+        let by_files = self.facts.node.links.known().cloned().unwrap_or_default();
+        let merged = links.iter().map(|seen| {
+            let known = by_files.iter().find(|link| link.name == seen.name);
+            let networkd = known.map_or(LinkPolicy::Unmanaged, |link| link.networkd.clone());
+            Link { name: seen.name.clone(), mac: seen.mac, up: seen.up, networkd }
+        });
+        self.facts.node.links = Fact::Known(merged.collect());
+    }
+
+    /// Tells what has changed.
+    fn judge(&mut self) {
+        self.verdicts = verdicts(&self.facts);
+        let conditions = judge(&self.facts);
+        for now in &conditions {
+            let before = self.conditions.iter().find(|one| one.kind == now.kind);
+            if before.is_none_or(|before| before.reason != now.reason) {
+                tell(now);
+            }
+        }
+        self.conditions = conditions;
+    }
+}
+
+fn tell(condition: &Condition) {
+    let Condition { kind, reason, message } = condition;
+    match condition.weight() {
+        Weight::Blocks => tracing::error!(condition = %kind, %reason, %message, "Preflight"),
+        Weight::Warns => tracing::warn!(condition = %kind, %reason, %message, "Preflight"),
+        Weight::Open | Weight::Fine => {
+            tracing::info!(condition = %kind, %reason, %message, "Preflight");
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "preflight_tests.rs"]
+mod tests;

@@ -1,0 +1,164 @@
+use firecamp_core::failure::Effect;
+use firecamp_core::node::Eni;
+use firecamp_core::record::{PoolSubnet, ReleasePolicy};
+use firecamp_preflight::{Kind, Reason, Status, passes};
+
+use super::*;
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+fn failure(kind: CloudKind) -> CloudFailure {
+    CloudFailure { kind, effect: Effect::None, detail: "no answer".to_owned() }
+}
+
+fn identity() -> NodeIdentity {
+    let eni = |index: u32| Eni {
+        id: parsed(&format!("eni-0000000{index}")),
+        mac: parsed(&format!("06:00:00:00:00:0{index}")),
+        device_index: index,
+        network_card: 0,
+        subnet: parsed(&format!("subnet-0000000{index}")),
+        cidr: parsed("10.0.1.0/24"),
+        primary_address: [10, 0, 1, 10].into(),
+        listed: BTreeSet::new(),
+        prefixes: 0,
+    };
+    NodeIdentity {
+        instance: parsed("i-0000000a"),
+        instance_type: "m5.large".to_owned(),
+        zone: parsed("us-east-1a"),
+        region: "us-east-1".to_owned(),
+        enis: vec![eni(0), eni(1)],
+    }
+}
+
+fn tagged(tag: Option<&str>) -> Vec<Interface> {
+    let interface = |eni: &Eni| Interface {
+        id: eni.id.clone(),
+        subnet: eni.subnet.clone(),
+        device_index: eni.device_index,
+        network_card: 0,
+        primary: eni.primary_address,
+        addresses: BTreeSet::new(),
+        prefixes: 0,
+        groups: BTreeSet::new(),
+        cluster: Some("prod".to_owned()),
+        no_manage: tag.map(str::to_owned),
+        operator: None,
+    };
+    identity().enis.iter().map(interface).collect()
+}
+
+fn with_cni() -> NodeFacts {
+    let file = Fact::Known(Some("/etc/cni/net.d/10-aws.conflist".to_owned()));
+    NodeFacts { vpc_cni: file, ..NodeFacts::default() }
+}
+
+fn pool(subnet: &str) -> Pool {
+    let subnet = PoolSubnet {
+        subnet: parsed(subnet),
+        cidr: parsed("10.0.1.0/24"),
+        zone: parsed("us-east-1a"),
+        ranges: vec![],
+    };
+    let release_policy = ReleasePolicy::Keep;
+    Pool { name: parsed("main"), release_policy, subnets: vec![subnet] }
+}
+
+fn reason(preflight: &Preflight, kind: Kind) -> Option<Reason> {
+    preflight.conditions().iter().find(|one| one.kind == kind).map(|one| one.reason)
+}
+
+#[test]
+fn an_agent_that_has_seen_nothing_says_so_and_passes() {
+    let preflight = Preflight::new(parsed("prod"));
+    assert!(preflight.conditions().iter().all(|one| one.status() == Status::Unknown));
+    assert!(passes(preflight.conditions()));
+    assert!(preflight.verdicts().is_empty() && !preflight.lacks_tags());
+}
+
+#[test]
+fn f049_one_lost_read_of_the_metadata_service_says_nothing_and_three_in_a_row_do() {
+    let mut preflight = Preflight::new(parsed("prod"));
+    preflight.identified(&Ok(identity()));
+    let reachable = |preflight: &Preflight| reason(preflight, Kind::MetadataReachable);
+    for _ in 0..2 {
+        preflight.identified(&Err(failure(CloudKind::Transient)));
+    }
+    assert_eq!(reachable(&preflight), Some(Reason::Reachable));
+    preflight.identified(&Ok(identity()));
+    for _ in 0..3 {
+        preflight.identified(&Err(failure(CloudKind::Transient)));
+    }
+    assert_eq!(reachable(&preflight), Some(Reason::MetadataSilent));
+    preflight.identified(&Ok(identity()));
+    assert_eq!(reachable(&preflight), Some(Reason::Reachable));
+}
+
+#[test]
+fn f053_a_denial_is_told_and_a_throttle_leaves_what_was_known() {
+    let mut preflight = Preflight::new(parsed("prod"));
+    preflight.identified(&Ok(identity()));
+    preflight.interfaces(Ok(tagged(None)));
+    let allowed = |preflight: &Preflight| reason(preflight, Kind::Ec2Allowed);
+    preflight.interfaces(Err(failure(CloudKind::Throttled)));
+    assert_eq!(allowed(&preflight), Some(Reason::Allowed));
+    preflight.interfaces(Err(failure(CloudKind::Auth)));
+    assert_eq!(allowed(&preflight), Some(Reason::Denied));
+    preflight.interfaces(Ok(tagged(None)));
+    assert_eq!(allowed(&preflight), Some(Reason::Allowed));
+    preflight.tried(Right::AssignPrivateIpAddresses, Permission::Denied("no".to_owned()));
+    assert_eq!(allowed(&preflight), Some(Reason::Denied));
+    preflight.tried(Right::AssignPrivateIpAddresses, Permission::Allowed);
+    assert_eq!(allowed(&preflight), Some(Reason::Allowed));
+}
+
+#[test]
+fn f057_beside_the_vpc_cni_the_tags_of_a_new_interface_are_wanted_at_once() {
+    let mut preflight = Preflight::new(parsed("prod"));
+    preflight.identified(&Ok(identity()));
+    assert!(!preflight.lacks_tags(), "whether there is a VPC CNI is not known yet");
+    preflight.files(NodeFacts { vpc_cni: Fact::Known(None), ..NodeFacts::default() });
+    assert!(!preflight.lacks_tags(), "without it nobody needs them");
+    preflight.files(with_cni());
+    assert!(preflight.lacks_tags());
+    preflight.interfaces(Ok(tagged(Some("true"))));
+    assert!(!preflight.lacks_tags());
+    let managers: Vec<Manager> = preflight.verdicts().iter().map(|one| one.manager).collect();
+    assert_eq!(managers, [Manager::VpcCni, Manager::FireCamp]);
+}
+
+#[test]
+fn only_interfaces_in_a_subnet_of_a_pool_serve() {
+    let mut preflight = Preflight::new(parsed("prod"));
+    preflight.identified(&Ok(identity()));
+    let serving = |preflight: &Preflight| {
+        preflight.verdicts().iter().map(|one| preflight.serves(one)).collect::<Vec<_>>()
+    };
+    assert_eq!(serving(&preflight), [false, false], "the pools are not known");
+    preflight.pools(&[pool("subnet-00000001")]);
+    assert_eq!(serving(&preflight), [false, true]);
+}
+
+#[test]
+fn what_the_kernel_says_of_a_link_counts_before_what_files_say() {
+    let mut preflight = Preflight::new(parsed("prod"));
+    preflight.identified(&Ok(identity()));
+    preflight.pools(&[pool("subnet-00000001")]);
+    let file = |up| {
+        let networkd = LinkPolicy::Drops("70-x.network".to_owned());
+        let link = Link { name: "eth1".to_owned(), mac: identity().enis[1].mac, up, networkd };
+        let (vpc_cni, networkd) = (Fact::Known(None), Fact::NotAsked);
+        NodeFacts { links: Fact::Known(vec![link]), vpc_cni, networkd, ..NodeFacts::default() }
+    };
+    let mac = identity().enis[1].mac;
+    let seen = |up| LinkSeen { name: "eth1".to_owned(), index: 3, mac, up, bare: true };
+    preflight.links(&[seen(false)]);
+    assert_eq!(reason(&preflight, Kind::EniLinked), Some(Reason::LinkDown));
+    preflight.files(file(true));
+    assert_eq!(reason(&preflight, Kind::EniLinked), Some(Reason::LinkDown));
+    preflight.links(&[seen(true)]);
+    assert_eq!(reason(&preflight, Kind::EniLinked), Some(Reason::Linked));
+}

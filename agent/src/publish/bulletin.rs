@@ -1,0 +1,66 @@
+//! What the agent's parts have to tell, until the publisher looks.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use firecamp_publish::{Facts, Notice, table};
+use firecamp_registry::api::VolumeStatus;
+use firecamp_volumes::Table;
+
+/// So many notices wait; older ones are dropped.
+const NOTICES: usize = 64;
+
+/// The latest of everything.
+#[derive(Debug, Default)]
+pub(crate) struct Bulletin(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    facts: Option<Facts>,
+    volumes: Option<Table>,
+    notices: VecDeque<Notice>,
+    published: Option<Table>,
+}
+
+impl Bulletin {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of the node, but for its volumes.
+    pub(crate) fn tell(&self, facts: Facts) {
+        self.kept().facts = Some(facts);
+    }
+
+    /// The volumes.
+    pub(crate) fn volumes(&self, table: Table) {
+        self.kept().volumes = Some(table);
+    }
+
+    /// An errand has done something.
+    pub(crate) fn notice(&self, notice: Notice) {
+        let notices = &mut self.kept().notices;
+        if notices.len() >= NOTICES {
+            notices.pop_front();
+        }
+        notices.push_back(notice);
+    }
+
+    /// Everything that is known, and the notices since the last look. None before the first.
+    pub(crate) fn take(&self) -> Option<(Facts, VecDeque<Notice>)> {
+        let mut kept = self.kept();
+        let facts = kept.facts.clone()?;
+        let facts = Facts { volumes: kept.volumes.clone(), ..facts };
+        Some((facts, std::mem::take(&mut kept.notices)))
+    }
+
+    /// These volumes stand in the API; only the first time counts.
+    pub(crate) fn published(&self, volumes: &[VolumeStatus]) {
+        self.kept().published.get_or_insert_with(|| table(volumes));
+    }
+
+    /// What an earlier process published of the volumes, once that is known.
+    pub(crate) fn earlier(&self) -> Option<Table> {
+        self.kept().published.clone()
+    }
+}

@@ -1,0 +1,82 @@
+//! From a configuration to an agent that runs.
+
+use std::path::Path;
+
+use firecamp_cloud::LazyCloud;
+use firecamp_core::contract::exit::Exit;
+use firecamp_core::failure::HostFailure;
+use firecamp_host::{HostTimeouts, LinuxHost, Monitor};
+use firecamp_preflight::node::NodeFiles;
+use firecamp_registry::RegistryUrl;
+use firecamp_run::config::AgentConfig;
+use firecamp_run::process::Signals;
+use firecamp_run::report::Report;
+use tokio::net::TcpListener;
+use tracing::Instrument as _;
+
+use crate::agent::Agent;
+use crate::cluster;
+use crate::http;
+use crate::keep::Keep;
+use crate::late::LateRegistry;
+use crate::outside::{Outside, World};
+use crate::publish::{self, Bulletin, LateBoard};
+use crate::source::AnySource;
+use crate::status::Status;
+use crate::volumes;
+
+/// The systems of a real node.
+struct Real;
+
+impl World for Real {
+    type Cloud = LazyCloud;
+    type Kernel = LinuxHost;
+    type Registry = LateRegistry;
+    type Source = AnySource;
+    type Files = NodeFiles;
+}
+
+/// Runs the agent until a signal ends it, on a thread with a `LocalSet`.
+pub async fn run(config: AgentConfig, signals: Signals) -> Result<Report, Report> {
+    let keep = Keep::open(&config.places.run_dir).map_err(refused)?;
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.map_err(|why| refused(format!("serve on {}: {why}", config.listen)))?;
+    let monitor = Monitor::open().map_err(|HostFailure { detail, .. }| refused(detail))?;
+    let host = LinuxHost::new(&config.places.run_dir, HostTimeouts::default());
+    let registry = LateRegistry::new(config.places.registry.clone());
+    let source = AnySource::new(&config.places.registry, config.node.clone(), registry.clone());
+    let in_cluster = !matches!(config.places.registry, RegistryUrl::File(_));
+    let files = NodeFiles::new(Path::new("/"), &config.places.run_dir, in_cluster);
+    let cloud = LazyCloud::named("firecamp-agent");
+    let outside = Outside::<Real>::new(cloud, host, registry.clone(), source, files);
+    let board = board(&config, &registry);
+    let (status, bulletin, end) = (Status::default(), Bulletin::default(), &signals.end);
+    let AgentConfig { node, cluster, listen, .. } = config;
+    tracing::info!(%node, %cluster, %listen, "The agent begins");
+    let span = tracing::info_span!("agent", %node);
+    let cloud = LazyCloud::named("firecamp-agent");
+    let names = (node.clone(), cluster.clone());
+    let whole = cluster::run(names, (cloud, registry), &status.holds_lease, end);
+    let agent = Agent::new((node.clone(), cluster), outside, keep, (&status, &bulletin));
+    let served = http::serve(listener, &status, end);
+    let told = publish::run((node, board.as_ref()), &bulletin, &status, end);
+    let volumes = volumes::follow(board.as_ref(), &bulletin, &status, end);
+    let all = async { tokio::join!(served, whole, told, volumes, agent.run(monitor, end)) };
+    let ((), (), (), (), ended) = Box::pin(all).instrument(span).await;
+    ended.map_err(|failure| refused(failure.detail))?;
+    Ok(Report::new(Exit::Success, "ended by a signal: everything stays as it is"))
+}
+
+/// Where the agent publishes: nowhere, if the registry is files.
+fn board(config: &AgentConfig, registry: &LateRegistry) -> Option<LateBoard> {
+    match &config.places.registry {
+        RegistryUrl::File(_) => None,
+        RegistryUrl::InCluster | RegistryUrl::Kubeconfig(_) => {
+            Some(LateBoard::new(registry.clone(), config.node.clone()))
+        }
+    }
+}
+
+fn refused(why: impl Into<String>) -> Report {
+    Report::new(Exit::NodeUnsuitable, why)
+}

@@ -1,0 +1,63 @@
+//! Where EC2 has the addresses of this node, as far as is known.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use firecamp_core::ids::EniId;
+use firecamp_core::interface::{Interface, places};
+use firecamp_core::node::NodeIdentity;
+
+use super::Observed;
+
+/// Where an address is in EC2, as far as is known.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place {
+    /// EC2's word that it is elsewhere stands until EC2 says otherwise, or an errand has looked:
+    /// the metadata service may be frozen.
+    pub(super) in_place: Option<bool>,
+}
+
+impl Observed {
+    /// Takes in what the metadata service lists: a presence confirms, an absence proves nothing.
+    pub(crate) fn identified(&mut self, identity: NodeIdentity) {
+        self.enis.clone_from(&identity.enis);
+        self.identity = Some(identity);
+        for (address, eni) in self.held() {
+            let place = self.places.entry(address).or_default();
+            let here = self.enis.iter().any(|one| one.id == eni && one.listed.contains(&address));
+            match place.in_place {
+                None if here => place.in_place = Some(true),
+                Some(true) if !here => place.in_place = None,
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    /// Takes in one listing of the node's interfaces, made when `held` was on record.
+    pub(crate) fn listed_by_ec2(
+        &mut self,
+        held: &BTreeMap<Ipv4Addr, EniId>,
+        listing: &[Interface],
+    ) {
+        let now = self.held();
+        for (address, here) in places(held, listing) {
+            // What came or moved meanwhile was not looked for.
+            if now.get(&address) == held.get(&address) {
+                self.places.entry(address).or_default().in_place = Some(here);
+            }
+        }
+    }
+
+    /// A re-assert has ended: where the address is has to be seen anew.
+    pub(crate) fn reasserted(&mut self, address: Ipv4Addr) {
+        self.places.entry(address).or_default().in_place = None;
+    }
+
+    /// Whether an address of this node is not known to be in its place. Before the metadata
+    /// service has answered nothing is known, and nothing is wanted.
+    pub(crate) fn has_unplaced(&self) -> bool {
+        let placed =
+            |address| self.places.get(address).is_some_and(|place| place.in_place == Some(true));
+        self.identity.is_some() && !self.held().keys().all(placed)
+    }
+}

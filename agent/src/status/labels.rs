@@ -1,0 +1,88 @@
+//! Labels of metrics: few values each, and never an address, a pod or an id.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+
+/// What an errand is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Kind {
+    GiveWay,
+    Release,
+    Reassert,
+    Restore,
+    Collect,
+}
+
+/// An outside system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
+pub(crate) enum System {
+    Registry,
+    Metadata,
+    Ec2,
+    Kernel,
+    Volumes,
+    Claims,
+}
+
+impl System {
+    /// As `/v1/node` names it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Registry => "registry",
+            Self::Metadata => "metadata",
+            Self::Ec2 => "ec2",
+            Self::Kernel => "kernel",
+            Self::Volumes => "volumes",
+            Self::Claims => "claims",
+        }
+    }
+}
+
+impl System {
+    /// As people call it.
+    pub(crate) fn said(self) -> &'static str {
+        match self {
+            Self::Registry => "the registry",
+            Self::Metadata => "the metadata service",
+            Self::Ec2 => "EC2",
+            Self::Kernel => "the kernel",
+            Self::Volumes => "the node's volumes",
+            Self::Claims => "the cluster's volumes",
+        }
+    }
+}
+
+/// Labels of an errand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Errands {
+    pub(crate) kind: Kind,
+}
+
+/// Labels of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Reads {
+    pub(crate) system: System,
+}
+
+/// Labels of a step of publishing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Steps {
+    pub(crate) step: &'static str,
+}
+
+/// Labels of an Event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Reasons {
+    pub(crate) reason: &'static str,
+}
+
+/// Labels of volumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Volumes {
+    pub(crate) kind: &'static str,
+}
+
+/// Labels of problems of volumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Problems {
+    pub(crate) reason: &'static str,
+}

@@ -1,0 +1,64 @@
+use std::collections::BTreeMap;
+
+use super::super::{Errands, Kind, Problems, Reads, Reasons, Status, Steps, System, Volumes};
+use super::*;
+
+/// Everything has happened once.
+fn busy() -> Status {
+    let status = Status::default();
+    let kind = Errands { kind: Kind::Restore };
+    status.errands.get_or_create(&kind).inc();
+    status.failed.get_or_create(&kind).inc();
+    status.took.get_or_create(&kind).observe(0.1);
+    status.read(System::Kernel, &Ok::<(), &str>(()));
+    status.read(System::Ec2, &Err::<(), &str>("throttled"));
+    status.published.get_or_create(&Steps { step: "learn" }).inc();
+    status.unpublished.get_or_create(&Steps { step: "learn" }).inc();
+    status.events.get_or_create(&Reasons { reason: "AddressConflict" }).inc();
+    status.volumes.get_or_create(&Volumes { kind: "Ebs" }).set(1);
+    let problem = Problems { reason: "ReadOnly" };
+    status.volume_problems.get_or_create(&problem).set(1);
+    status.volume_ages.get_or_create(&problem).set(1);
+    assert!(status.unread.get(&Reads { system: System::Ec2 }).is_some());
+    status
+}
+
+#[test]
+fn the_page_of_metrics_is_what_the_code_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, page()).unwrap();
+    }
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(text, page(), "BLESS=1 cargo test -p firecamp-agent");
+}
+
+#[test]
+fn every_metric_is_in_the_table_with_its_type_help_and_labels_and_no_other_is_there() {
+    let text = busy().metrics().unwrap();
+    let mut types = BTreeMap::new();
+    for line in text.lines() {
+        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|l| l.split_once(' ')) {
+            types.insert(name.to_owned(), kind.to_owned());
+        }
+    }
+    let ours = METRICS.iter().map(|metric| (metric, format!("{PREFIX}_")));
+    for (metric, prefix) in ours.chain(PROCESS.iter().map(|metric| (metric, String::new()))) {
+        let full = format!("{prefix}{}", metric.name);
+        assert_eq!(types.remove(&full).as_deref(), Some(metric.kind), "{full} in {text}");
+        let help = format!("# HELP {full} {}.", metric.help);
+        assert!(text.lines().any(|line| line == help), "{help} in {text}");
+        let sample = text.lines().find(|line| line.starts_with(&full)).unwrap();
+        for label in metric.labels {
+            assert!(sample.contains(&format!("{label}=")), "{label} in {sample}");
+        }
+        assert_eq!(sample.contains('{'), has_labels(metric), "{sample}");
+    }
+    assert!(types.is_empty(), "not in the table: {types:?}");
+    assert!(text.ends_with("# EOF\n"));
+}
+
+/// A histogram's samples are labelled by their buckets; its first one is the sum.
+fn has_labels(metric: &Described) -> bool {
+    !metric.labels.is_empty()
+}

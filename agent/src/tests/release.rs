@@ -1,0 +1,136 @@
+//! The pod is gone, and nobody has released its address.
+
+use std::time::Duration;
+
+use firecamp_apiserver::Fault;
+use firecamp_core::record::State;
+use serde_json::json;
+
+use super::world::{ADDRESS, IPS, NODE, Node, OTHER_POD, POD, attachment, until};
+
+/// Whether the record says so, as the API server has it.
+fn is(node: &Node, state: State) -> bool {
+    let stored = node.server.object("staticips", None, &ADDRESS.to_string()).unwrap();
+    stored.pointer("/spec/attachment/state") == Some(&json!(format!("{state:?}")))
+}
+
+async fn released(node: &Node) {
+    until("the address is released", || is(node, State::Parked) && !node.holds()).await;
+    assert_eq!(node.cloud.mutations(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f026_a_pod_that_is_gone_is_released_for() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        node.remove_pod();
+        released(&node).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f026_a_pod_that_went_while_no_agent_ran_is_released_for() {
+    let node = Node::new().await;
+    node.remove_pod();
+    node.agent(async |_agent| released(&node).await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f026_a_pod_whose_containers_have_ended_for_good_is_released_for() {
+    for phase in ["Succeeded", "Failed"] {
+        let node = Node::new().await;
+        node.agent(async |agent| {
+            agent.ready().await;
+            node.set_pod(POD, Some(NODE), phase);
+            released(&node).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f028_what_an_init_left_whose_pod_was_deleted_meanwhile_is_released() {
+    let node = Node::new().await;
+    node.write(|record| {
+        record.attachment = Some(attachment(NODE, POD, State::Attaching));
+    })
+    .await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        node.remove_pod();
+        released(&node).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f035_a_pod_of_the_same_name_is_not_the_pod_on_record() {
+    for new_node in [Some(NODE), Some("node-2"), None] {
+        let node = Node::new().await;
+        node.agent(async |agent| {
+            agent.ready().await;
+            node.remove_pod();
+            node.set_pod(OTHER_POD, new_node, "Pending");
+            released(&node).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f035_a_new_pod_that_has_taken_the_address_keeps_it() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        // The handover of a pod that is replaced on its own node, faster than any watch tells.
+        node.server.lose_news(3);
+        node.remove_pod();
+        node.set_pod(OTHER_POD, Some(NODE), "Running");
+        node.hand_to(NODE, OTHER_POD, 6).await;
+        tokio::time::sleep(Duration::from_mins(30)).await;
+        assert!(is(&node, State::Attached));
+        assert_eq!(node.record().await.epoch.0, 6);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f030_a_pod_that_is_ending_is_left_to_its_stop_container() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        let writes = node.writes();
+        let ending = json!({
+            "metadata": { "uid": POD, "deletionTimestamp": "2026-11-20T15:00:30Z" },
+            "spec": { "nodeName": NODE },
+            "status": { "phase": "Running" },
+        });
+        node.server.set_pod("prod", "redis-0", ending);
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert!(node.holds() && is(&node, State::Attached));
+        assert_eq!(node.writes(), writes);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f038_a_release_that_cannot_be_written_is_tried_at_a_bounded_rate_and_never_given_up() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        for _refused in 0..2_000 {
+            node.server.fail_next("PATCH", IPS, Fault::Code(500, "InternalError"));
+        }
+        let before = node.asked("PATCH");
+        node.remove_pod();
+        tokio::time::sleep(Duration::from_mins(30)).await;
+        let attempts = node.asked("PATCH") - before;
+        // Those of one errand, then a rest of half a minute.
+        assert!((30..=900).contains(&attempts), "{attempts} attempts in 30 minutes");
+        node.server.forget_faults();
+        released(&node).await;
+    })
+    .await;
+}

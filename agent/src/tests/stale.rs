@@ -1,0 +1,141 @@
+//! What the watches show is old, or lacks something, and nothing follows from that.
+
+use std::time::Duration;
+
+use firecamp_apiserver::{Ending, Fault};
+
+use super::world::{IPS, NODE, Node, OTHER_POD, POD, Running, until};
+
+const LONG: Duration = Duration::from_mins(25);
+
+/// For long nothing changes, and no errand begins.
+async fn nothing_happens(node: &Node, agent: &Running<'_>) {
+    let writes = node.writes();
+    tokio::time::sleep(LONG).await;
+    assert!(node.holds(), "the address was removed");
+    assert_eq!((node.writes(), node.cloud.mutations()), (writes, 0));
+    for kind in ["GiveWay", "Release", "Reassert", "Collect", "Restore"] {
+        let begun = agent.metric(&format!("firecamp_agent_errands_total{{kind=\"{kind}\"}}"));
+        assert_eq!(begun, 0, "{kind}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f036_an_empty_list_at_the_start_removes_nothing() {
+    let node = Node::new().await;
+    let record = node.server.object(IPS, None, "10.1.0.20").unwrap();
+    node.server.remove(IPS, None, "10.1.0.20");
+    node.remove_pod();
+    node.old_lists_from_now_on();
+    node.server.set(IPS, (None, "10.1.0.20"), record);
+    node.set_pod(POD, Some(NODE), "Running");
+    node.agent(async |agent| {
+        agent.ready().await;
+        nothing_happens(&node, &agent).await;
+        assert_eq!(agent.metric("firecamp_agent_attached_addresses"), 1, "read afresh");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f037_a_list_from_before_the_attachment_takes_nothing_back() {
+    let node = Node::new().await;
+    node.hand_to("node-2", OTHER_POD, 6).await;
+    node.old_lists_from_now_on();
+    node.held_again(7).await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        nothing_happens(&node, &agent).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f037_a_server_that_is_behind_after_a_reconnect_takes_nothing_back() {
+    let node = Node::new().await;
+    // An earlier epoch of an earlier pod on this node, and no pod at all.
+    node.hand_to(NODE, OTHER_POD, 6).await;
+    node.remove_pod();
+    node.server.remember();
+    node.set_pod(POD, Some(NODE), "Running");
+    node.held_again(7).await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        node.server.show_old_lists(true);
+        for _again in 0..3 {
+            node.server.end_watches(Ending::Expired);
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        }
+        nothing_happens(&node, &agent).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f036_a_pod_that_no_list_shows_is_alive_if_a_fresh_read_finds_it() {
+    let node = Node::new().await;
+    node.remove_pod();
+    node.old_lists_from_now_on();
+    node.set_pod(POD, Some(NODE), "Running");
+    node.agent(async |agent| {
+        agent.ready().await;
+        nothing_happens(&node, &agent).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f036_what_cannot_be_read_afresh_is_not_taken_for_absent() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        for fault in [Fault::Code(500, "InternalError"), Fault::Cut, Fault::Proxy(404)] {
+            for _read in 0..4 {
+                node.server.fail_next("GET", "pods", fault);
+            }
+        }
+        // Nobody tells why the pod is not among those of this node any more.
+        node.set_pod(POD, None, "Running");
+        until("every fault was met", || node.server.unmet_faults() == 0).await;
+        node.set_pod(POD, Some(NODE), "Running");
+        nothing_happens(&node, &agent).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f037_bookmarks_change_nothing() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        let reads = node.asked("GET");
+        for _minute in 0..4 {
+            node.server.bookmark();
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        }
+        assert_eq!(node.asked("GET"), reads, "and nobody asks anything");
+        nothing_happens(&node, &agent).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_node_lists_each_kind_every_ten_minutes_and_watches_in_between() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        let before = node.server.asked().len();
+        for _minute in 0..60 {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            node.server.bookmark();
+        }
+        let asked = node.server.asked().split_off(before);
+        let lists = asked.iter().filter(|one| one.starts_with("GET") && one.ends_with("/*"));
+        let watches = asked.iter().filter(|one| one.starts_with("WATCH"));
+        let (lists, watches) = (lists.count(), watches.count());
+        assert!((12..=18).contains(&lists), "{lists} lists");
+        assert!((24..=60).contains(&watches), "{watches} watches");
+        assert_eq!(asked.len(), lists + watches, "{asked:?}");
+    })
+    .await;
+}

@@ -1,0 +1,257 @@
+//! A cluster with one member, and agents that may hold the Lease.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use firecamp_apiserver::ApiServer;
+use firecamp_connect::AnyRegistry;
+use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
+use firecamp_core::ids::{EniId, Epoch, InstanceId, Mac, SubnetId};
+use firecamp_core::node::NodeIdentity;
+use firecamp_core::outside::{Cloud, Owner, OwnerEni, Registry};
+use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};
+use firecamp_kube::{KubeCluster, KubeRegistry, Timeouts};
+use firecamp_registry::conformance;
+use prometheus_client::metrics::gauge::Gauge;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::{Elsewhere, Steward};
+use crate::late::LateRegistry;
+
+pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
+const ENI: &str = "eni-0000000a";
+const POD: &str = "pod-1";
+
+/// Nothing that is waited for takes longer, by the clock that jumps.
+const DEADLINE: Duration = Duration::from_mins(20);
+
+/// An ENI, and the machine that it is attached to.
+type Place = (EniId, Option<InstanceId>);
+
+/// Where each address is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ec2 {
+    places: Arc<Mutex<BTreeMap<Ipv4Addr, Place>>>,
+    unassigned: Arc<Mutex<u32>>,
+}
+
+fn failed(kind: CloudKind) -> CloudFailure {
+    CloudFailure { kind, effect: Effect::None, detail: "on purpose".to_owned() }
+}
+
+impl Ec2 {
+    fn put(&self, address: Ipv4Addr, machine: Option<&str>) {
+        let machine = machine.map(|id| id.parse().unwrap());
+        self.places.lock().unwrap().insert(address, (ENI.parse().unwrap(), machine));
+    }
+
+    /// The machine and its ENIs are gone.
+    pub(super) fn terminate(&self) {
+        self.places.lock().unwrap().clear();
+    }
+
+    pub(super) fn has(&self, address: Ipv4Addr) -> bool {
+        self.places.lock().unwrap().contains_key(&address)
+    }
+
+    pub(super) fn unassigned(&self) -> u32 {
+        *self.unassigned.lock().unwrap()
+    }
+}
+
+impl Cloud for Ec2 {
+    async fn identity(&self) -> Result<NodeIdentity, CloudFailure> {
+        Err(failed(CloudKind::Transient))
+    }
+
+    async fn listed(&self, _mac: Mac) -> Result<BTreeSet<Ipv4Addr>, CloudFailure> {
+        Err(failed(CloudKind::Transient))
+    }
+
+    async fn owner(&self, address: Ipv4Addr, _subnet: &SubnetId) -> Result<Owner, CloudFailure> {
+        let places = self.places.lock().unwrap();
+        let Some((id, instance)) = places.get(&address).cloned() else { return Ok(Owner::Nobody) };
+        let (cluster, description) = (Some("prod".to_owned()), String::new());
+        Ok(Owner::Eni(OwnerEni { id, primary: false, cluster, instance, description }))
+    }
+
+    async fn assign(
+        &self,
+        _eni: &EniId,
+        _address: Ipv4Addr,
+        _force: bool,
+        _within: Duration,
+    ) -> Result<(), CloudFailure> {
+        Err(failed(CloudKind::Auth))
+    }
+
+    async fn unassign(
+        &self,
+        eni: &EniId,
+        address: Ipv4Addr,
+        _within: Duration,
+    ) -> Result<(), CloudFailure> {
+        let mut places = self.places.lock().unwrap();
+        if places.get(&address).is_none_or(|(there, _)| there != eni) {
+            return Err(failed(CloudKind::NotOurs));
+        }
+        places.remove(&address);
+        *self.unassigned.lock().unwrap() += 1;
+        Ok(())
+    }
+}
+
+/// All that agents find outside.
+pub(super) struct City {
+    pub(super) server: ApiServer,
+    pub(super) registry: KubeRegistry,
+    pub(super) ec2: Ec2,
+}
+
+impl City {
+    /// Member redis-0 of StatefulSet redis is attached on node-1; the agents run on node-2 and
+    /// node-3. The pool deletes whatever nobody wants.
+    pub(super) async fn new() -> Self {
+        let server = ApiServer::default();
+        let pool = Pool {
+            release_policy: firecamp_core::record::ReleasePolicy::Keep,
+            ..conformance::pool("a", &[1]).unwrap()
+        };
+        server.create_pool(&pool);
+        let registry = KubeRegistry::new(server.client(), Timeouts::default());
+        let city = Self { server, registry, ec2: Ec2::default() };
+        city.policies("Delete", "Delete");
+        for node in ["node-1", "node-2", "node-3"] {
+            city.node(node, "True");
+        }
+        city.set("set-1", 1);
+        let member = conformance::member(0).unwrap();
+        let claim = Claim { address: Some(ADDRESS), ..conformance::claim(&member, &pool) };
+        city.registry.write(&Write::CreateClaim(claim)).await.unwrap();
+        let ip = conformance::static_ip(ADDRESS, &member, &pool).unwrap();
+        city.registry.write(&Write::CreateStaticIp(ip)).await.unwrap();
+        city.record(State::Attached, 5).await;
+        city.pod(Some("set-1"));
+        city.ec2.put(ADDRESS, Some("i-0000000a"));
+        city
+    }
+
+    pub(super) fn policies(&self, reclaim: &str, retention: &str) {
+        let changed = self.server.change("staticippools", None, "a", |pool| {
+            pool["spec"]["reclaimPolicy"] = json!(reclaim);
+            pool["spec"]["claimRetentionPolicy"] =
+                json!({ "whenDeleted": retention, "whenScaled": retention });
+        });
+        assert!(changed);
+    }
+
+    pub(super) fn node(&self, name: &str, ready: &str) {
+        let conditions = json!([{ "type": "Ready", "status": ready }]);
+        let node = json!({ "metadata": {}, "status": { "conditions": conditions } });
+        self.server.set("nodes", (None, name), node);
+    }
+
+    pub(super) fn set(&self, uid: &str, replicas: u32) {
+        let set = json!({ "metadata": { "uid": uid }, "spec": { "replicas": replicas } });
+        self.server.set("statefulsets", (Some("prod"), "redis"), set);
+    }
+
+    pub(super) fn pod(&self, set: Option<&str>) {
+        let owner = |uid: &str| {
+            json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "redis", "uid": uid,
+                "controller": true })
+        };
+        let owners: Vec<Value> = set.into_iter().map(owner).collect();
+        let pod = json!({
+            "metadata": { "uid": POD, "ownerReferences": owners },
+            "spec": { "nodeName": "node-1" },
+            "status": { "phase": "Running" },
+        });
+        self.server.set_pod("prod", "redis-0", pod);
+    }
+
+    pub(super) fn no_pod(&self) {
+        assert!(self.server.remove("pods", Some("prod"), "redis-0"));
+    }
+
+    pub(super) async fn record(&self, state: State, epoch: u64) {
+        let Stored { version, mut object } =
+            self.registry.static_ip(ADDRESS).await.unwrap().unwrap();
+        let eni: EniId = ENI.parse().unwrap();
+        object.epoch = Epoch(epoch);
+        object.reserved_on = Some(eni.clone());
+        object.attachment = Some(Attachment {
+            state,
+            pod: POD.parse().unwrap(),
+            node: "node-1".parse().unwrap(),
+            eni: Some(eni),
+            run: "init-1".parse().unwrap(),
+            served: true,
+        });
+        self.registry.write(&Write::UpdateStaticIp(Stored { version, object })).await.unwrap();
+    }
+
+    pub(super) async fn read(&self) -> Option<StaticIp> {
+        self.registry.static_ip(ADDRESS).await.unwrap().map(|stored| stored.object)
+    }
+
+    pub(super) fn ip(&self) -> Option<Value> {
+        self.server.object("staticips", None, &ADDRESS.to_string())
+    }
+
+    pub(super) fn state(&self) -> Option<String> {
+        let ip = self.ip()?;
+        ip.pointer("/spec/attachment/state").and_then(Value::as_str).map(str::to_owned)
+    }
+
+    pub(super) fn claim(&self) -> Option<Value> {
+        self.server.object("staticipclaims", Some("prod"), "redis-0")
+    }
+
+    /// The StatefulSet on record as the claim's.
+    pub(super) fn owner(&self) -> Option<String> {
+        let claim = self.claim()?;
+        let owner = claim.pointer("/metadata/annotations/firecamp.io~1statefulset-uid");
+        owner.and_then(Value::as_str).map(str::to_owned)
+    }
+
+    pub(super) fn holder(&self, namespace: &str) -> Option<String> {
+        let lease = self.server.object("leases", Some(namespace), "firecamp-agents")?;
+        let holder = lease.pointer("/spec/holderIdentity").and_then(Value::as_str);
+        holder.map(str::to_owned)
+    }
+
+    /// Runs an agent on this node until the end; its Lease is in this namespace.
+    pub(super) async fn agent(&self, node: &str, namespace: &str, end: &CancellationToken) {
+        let registry = LateRegistry::from(AnyRegistry::Kube(self.registry.clone()));
+        let cluster = KubeCluster::new(&self.registry).with_lease_in(namespace);
+        let names = (node.parse().unwrap(), "prod".parse().unwrap());
+        let outside = Elsewhere::new(self.ec2.clone(), registry);
+        Steward::new(names, cluster, outside, Gauge::default()).run(end).await;
+    }
+
+    /// Runs an agent on node-2, meanwhile `body`, and then ends the agent.
+    pub(super) async fn during(&self, body: impl AsyncFnOnce()) {
+        let end = CancellationToken::new();
+        let body = async {
+            body().await;
+            end.cancel();
+        };
+        tokio::join!(self.agent("node-2", "default", &end), body);
+    }
+}
+
+/// Waits for a condition, by the clock that jumps, and says how long it took. Passes are half a
+/// minute apart, so that nothing is missed by looking once a second.
+pub(super) async fn until(what: &str, condition: impl Fn() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < DEADLINE, "waited in vain until {what}");
+        sleep(Duration::from_secs(1)).await;
+    }
+    begun.elapsed()
+}

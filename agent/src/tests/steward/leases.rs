@@ -1,0 +1,111 @@
+//! One holder, none, or two at once.
+
+use std::time::Duration;
+
+use firecamp_core::record::State;
+use serde_json::json;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::city::{ADDRESS, City, until};
+
+const LEASES: &str = "leases";
+
+#[tokio::test(start_paused = true)]
+async fn who_ends_gives_the_lease_back_and_another_agent_takes_it() {
+    let city = City::new().await;
+    let (first, second) = (CancellationToken::new(), CancellationToken::new());
+    let body = async {
+        until("somebody holds it", || city.holder("default").is_some()).await;
+        assert!(city.holder("default").unwrap().starts_with("node-2_"));
+        sleep(Duration::from_mins(10)).await;
+        assert!(city.holder("default").unwrap().starts_with("node-2_"), "it is renewed");
+        first.cancel();
+        until("it is given back", || city.holder("default").is_none()).await;
+        let took = until("another one holds it", || city.holder("default").is_some()).await;
+        assert!(took < Duration::from_mins(2), "{took:?}");
+        assert!(city.holder("default").unwrap().starts_with("node-3_"));
+        second.cancel();
+    };
+    let later = async {
+        sleep(Duration::from_secs(5)).await;
+        city.agent("node-3", "default", &second).await;
+    };
+    tokio::join!(city.agent("node-2", "default", &first), later, body);
+    assert_eq!(city.holder("default"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_hold_the_lease_asks_for_nothing_but_the_lease() {
+    let city = City::new().await;
+    let theirs = |version: u32| {
+        json!({ "metadata": { "annotations": { "n": version.to_string() } },
+            "spec": { "holderIdentity": "node-9_x", "leaseDurationSeconds": 60 } })
+    };
+    city.server.set(LEASES, (Some("default"), "firecamp-agents"), theirs(0));
+    let before = city.server.asked().len();
+    city.during(async || {
+        for renewal in 1..120 {
+            sleep(Duration::from_secs(20)).await;
+            city.server.set(LEASES, (Some("default"), "firecamp-agents"), theirs(renewal));
+        }
+    })
+    .await;
+    let asked = city.server.asked().split_off(before);
+    assert!(asked.iter().all(|one| one == "GET leases/firecamp-agents"), "{asked:?}");
+    assert!((20..=41).contains(&asked.len()), "{} reads in 40 minutes", asked.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_cannot_renew_does_nothing_more_until_it_holds_the_lease_again() {
+    let city = City::new().await;
+    city.during(async || {
+        until("the owner is on record", || city.owner().is_some()).await;
+        city.server.go_away();
+        sleep(Duration::from_mins(5)).await;
+        // Another agent, of which this one cannot hear, has taken the Lease.
+        city.server.change(LEASES, Some("default"), "firecamp-agents", |lease| {
+            lease["spec"]["holderIdentity"] = json!("node-9_x");
+        });
+        city.set("set-1", 0);
+        city.no_pod();
+        city.server.come_back();
+        sleep(Duration::from_secs(50)).await;
+        assert_eq!(city.holder("default").as_deref(), Some("node-9_x"));
+        until("the other one's term is over", || {
+            city.holder("default").is_some_and(|holder| holder.starts_with("node-2_"))
+        })
+        .await;
+    })
+    .await;
+}
+
+/// Two agents that both believe to hold the Lease plan the same things at the same time: versions
+/// and epochs let each be done once.
+#[tokio::test(start_paused = true)]
+async fn two_holders_at_once_break_nothing() {
+    let city = City::new().await;
+    let end = CancellationToken::new();
+    let body = async {
+        until("the owner is on record", || city.owner().is_some()).await;
+        city.set("set-1", 0);
+        city.no_pod();
+        city.record(State::Parked, 5).await;
+        until("the claim is gone", || city.claim().is_none()).await;
+        let mut epoch = 5;
+        while city.ip().is_some() {
+            let next = city.read().await.map_or(epoch, |record| record.epoch.0);
+            assert!(next >= epoch, "epochs only grow");
+            assert!(next < 20, "the two do not chase each other: {next}");
+            epoch = next;
+            sleep(Duration::from_secs(1)).await;
+            assert!(city.ip().is_some() || !city.ec2.has(ADDRESS), "gone while EC2 has it");
+        }
+        let held = ["one", "two"].map(|lease| city.holder(lease));
+        assert!(held.iter().all(Option::is_some), "{held:?}");
+        end.cancel();
+    };
+    let (one, two) = (city.agent("node-2", "one", &end), city.agent("node-3", "two", &end));
+    tokio::join!(one, two, body);
+    assert_eq!(city.ec2.unassigned(), 1);
+}

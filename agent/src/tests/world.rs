@@ -1,0 +1,279 @@
+//! A node, its API server and one member that runs on it.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_apiserver::ApiServer;
+use firecamp_connect::AnyRegistry;
+use firecamp_core::agent::KernelMark;
+use firecamp_core::failure::HostFailure;
+use firecamp_core::ids::{Epoch, InstanceId, Mac, Member};
+use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::node::Eni;
+use firecamp_core::outside::{Holder, Registry};
+use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};
+use firecamp_host::{Change, LinkSeen, Survey};
+use firecamp_kube::{KubeRegistry, Timeouts};
+use firecamp_registry::conformance;
+use firecamp_sim::{Account, SimChecks, SimHost, Tag};
+use serde_json::json;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::cloud::FixedCloud;
+use crate::agent::Agent;
+use crate::keep::Keep;
+use crate::late::LateRegistry;
+use crate::outside::{Kernel, KernelNews, Outside, World};
+use crate::publish::Bulletin;
+use crate::source::KubeSource;
+use crate::status::Status;
+
+pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
+pub(crate) const NODE: &str = "node-1";
+pub(crate) const POD: &str = "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e11";
+pub(crate) const OTHER_POD: &str = "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e22";
+pub(crate) const IPS: &str = "staticips";
+const ENI: &str = "eni-0000000a";
+const MAC: &str = "06:00:00:00:00:01";
+
+/// Nothing that is waited for takes longer, by the clock that jumps.
+const DEADLINE: Duration = Duration::from_mins(20);
+
+/// The systems of a simulated node.
+pub(crate) struct Simulated;
+
+impl World for Simulated {
+    type Cloud = FixedCloud;
+    type Kernel = SimHost;
+    type Registry = LateRegistry;
+    type Source = KubeSource;
+    type Files = SimChecks;
+}
+
+impl Kernel for SimHost {
+    async fn survey(&self) -> Result<Survey, HostFailure> {
+        let kernel = self.kernel();
+        let mark = |tag: Tag| match tag {
+            Tag::Ours => KernelMark::Ours,
+            Tag::Foreign => KernelMark::Foreign,
+        };
+        let addresses = kernel.addresses.iter().map(|(at, (_, tag))| (*at, mark(*tag)));
+        let routed = kernel.routed.iter().map(|at| (*at, KernelMark::Ours));
+        Ok(Survey { kernel: addresses.chain(routed).collect(), locks: kernel.locks })
+    }
+
+    /// The ENI's link is there and up, with the node's own address.
+    async fn links(&self) -> Result<Vec<LinkSeen>, HostFailure> {
+        let (name, mac) = ("eth0".to_owned(), MAC.parse().unwrap());
+        Ok(vec![LinkSeen { name, index: 2, mac, up: true, bare: false }])
+    }
+
+    async fn raise(&self, _mac: Mac) -> Result<bool, HostFailure> {
+        Ok(false)
+    }
+}
+
+/// What the kernel tells.
+pub(crate) struct News(UnboundedReceiver<Vec<Change>>);
+
+impl KernelNews for News {
+    async fn changed(&mut self) -> Result<Vec<Change>, HostFailure> {
+        match self.0.recv().await {
+            Some(changes) => Ok(changes),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// All that outlives an agent.
+pub(crate) struct Node {
+    pub(crate) server: ApiServer,
+    pub(crate) registry: KubeRegistry,
+    pub(crate) host: SimHost,
+    pub(crate) cloud: FixedCloud,
+    run_dir: tempfile::TempDir,
+}
+
+/// One agent while it runs.
+pub(crate) struct Running<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) status: &'a Status,
+    kernel: UnboundedSender<Vec<Change>>,
+}
+
+fn eni() -> Eni {
+    Eni {
+        id: ENI.parse().unwrap(),
+        mac: MAC.parse().unwrap(),
+        device_index: 0,
+        network_card: 0,
+        subnet: "subnet-00000001".parse().unwrap(),
+        cidr: "10.1.0.0/24".parse().unwrap(),
+        primary_address: Ipv4Addr::new(10, 1, 0, 10),
+        listed: [ADDRESS].into(),
+        prefixes: 0,
+    }
+}
+
+pub(crate) fn attachment(node: &str, pod: &str, state: State) -> Attachment {
+    Attachment {
+        state,
+        pod: pod.parse().unwrap(),
+        node: node.parse().unwrap(),
+        eni: Some(ENI.parse().unwrap()),
+        run: "init-1".parse().unwrap(),
+        served: true,
+    }
+}
+
+impl Node {
+    /// The member runs here, and its address is in record, kernel and lock.
+    pub(crate) async fn new() -> Self {
+        let server = ApiServer::default();
+        let pool = Pool {
+            release_policy: firecamp_core::record::ReleasePolicy::Keep,
+            ..conformance::pool("a", &[1]).unwrap()
+        };
+        server.create_pool(&pool);
+        let registry = KubeRegistry::new(server.client(), Timeouts::default());
+        let cloud = FixedCloud::default();
+        cloud.0.lock().unwrap().enis = vec![eni()];
+        let host = SimHost::with_links([MAC.parse().unwrap()]);
+        let run_dir = tempfile::tempdir().unwrap();
+        let node = Self { server, registry, host, cloud, run_dir };
+        let member = member();
+        let claim = Claim { address: Some(ADDRESS), ..conformance::claim(&member, &pool) };
+        node.registry.write(&Write::CreateClaim(claim)).await.unwrap();
+        let ip = conformance::static_ip(ADDRESS, &member, &pool).unwrap();
+        node.registry.write(&Write::CreateStaticIp(ip)).await.unwrap();
+        node.set_pod(POD, Some(NODE), "Running");
+        node.hand_to(NODE, POD, 5).await;
+        node.host.change(|kernel| {
+            kernel.addresses.insert(ADDRESS, (MAC.parse().unwrap(), Tag::Ours));
+            let holder = Holder { pod: POD.parse().unwrap(), epoch: Epoch(5) };
+            kernel.locks.insert(ADDRESS, LockRecord { holder, hold: Hold::Held });
+        });
+        node
+    }
+
+    /// The record, read afresh.
+    pub(crate) async fn record(&self) -> StaticIp {
+        self.registry.static_ip(ADDRESS).await.unwrap().unwrap().object
+    }
+
+    pub(crate) async fn write(&self, change: impl FnOnce(&mut StaticIp)) {
+        let Stored { version, mut object } =
+            self.registry.static_ip(ADDRESS).await.unwrap().unwrap();
+        change(&mut object);
+        let write = Write::UpdateStaticIp(Stored { version, object });
+        self.registry.write(&write).await.unwrap();
+    }
+
+    /// An init container has attached the address there.
+    pub(crate) async fn hand_to(&self, node: &str, pod: &str, epoch: u64) {
+        self.write(|record| {
+            record.epoch = Epoch(epoch);
+            record.attachment = Some(attachment(node, pod, State::Attached));
+        })
+        .await;
+    }
+
+    /// The same pod holds it here, by record and lock.
+    pub(crate) async fn held_again(&self, epoch: u64) {
+        self.hand_to(NODE, POD, epoch).await;
+        self.host.change(|kernel| {
+            for lock in kernel.locks.values_mut() {
+                lock.holder.epoch = Epoch(epoch);
+            }
+        });
+    }
+
+    /// Whatever changes, lists show what is there now.
+    pub(crate) fn old_lists_from_now_on(&self) {
+        self.server.remember();
+        self.server.show_old_lists(true);
+    }
+
+    pub(crate) fn set_pod(&self, uid: &str, node: Option<&str>, phase: &str) {
+        let spec = node.map_or_else(|| json!({}), |node| json!({ "nodeName": node }));
+        let metadata = json!({ "uid": uid });
+        let pod = json!({ "metadata": metadata, "spec": spec, "status": { "phase": phase } });
+        self.server.set_pod("prod", "redis-0", pod);
+    }
+
+    pub(crate) fn remove_pod(&self) {
+        assert!(self.server.remove("pods", Some("prod"), "redis-0"));
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        self.host.addresses().contains_key(&ADDRESS)
+    }
+
+    /// Requests of that verb so far, whatever they are about.
+    pub(crate) fn asked(&self, verb: &str) -> usize {
+        self.server.asked().iter().filter(|asked| asked.starts_with(verb)).count()
+    }
+
+    pub(crate) fn writes(&self) -> usize {
+        ["POST", "PATCH", "PUT", "DELETE"].iter().map(|verb| self.asked(verb)).sum()
+    }
+
+    /// Runs an agent, meanwhile `body`, and then ends the agent.
+    pub(crate) async fn agent(&self, body: impl AsyncFnOnce(Running<'_>)) {
+        let status = Status::default();
+        let registry = LateRegistry::from(AnyRegistry::Kube(self.registry.clone()));
+        let source = KubeSource::new(NODE.parse().unwrap(), registry.clone());
+        let files = SimChecks::new(InstanceId::new("i-0000000a").unwrap(), Account::default());
+        let (cloud, host) = (self.cloud.clone(), self.host.clone());
+        let outside = Outside::<Simulated>::new(cloud, host, registry, source, files);
+        let keep = Keep::open(self.run_dir.path()).unwrap();
+        let names = (NODE.parse().unwrap(), "prod".parse().unwrap());
+        let bulletin = Bulletin::default();
+        let agent = Agent::new(names, outside, keep, (&status, &bulletin));
+        let (kernel, news) = unbounded_channel();
+        let end = CancellationToken::new();
+        let body = async {
+            body(Running { node: self, status: &status, kernel }).await;
+            end.cancel();
+        };
+        let agent = Box::pin(agent.run(News(news), &end));
+        let both = async { tokio::join!(agent, Box::pin(body)) };
+        let (ended, ()) = tokio::task::LocalSet::new().run_until(both).await;
+        ended.unwrap();
+    }
+}
+
+pub(crate) fn member() -> Member {
+    conformance::member(0).unwrap()
+}
+
+/// Waits for a condition, by the clock that jumps, and says how long it took.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < DEADLINE, "waited in vain until {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+    begun.elapsed()
+}
+
+impl Running<'_> {
+    pub(crate) async fn ready(&self) {
+        until("the agent is ready", || self.status.is_ready()).await;
+    }
+
+    /// Something strips the address, and the kernel tells of it.
+    pub(crate) fn strip(&self) {
+        self.node.host.strip(ADDRESS);
+        self.kernel.send(vec![Change::Address(ADDRESS)]).unwrap();
+    }
+
+    /// The number of a metric's line.
+    pub(crate) fn metric(&self, line: &str) -> u64 {
+        let text = self.status.metrics().unwrap();
+        let found = text.lines().find_map(|have| have.strip_prefix(line)?.strip_prefix(' '));
+        found.map_or(0, |number| number.parse().unwrap())
+    }
+}

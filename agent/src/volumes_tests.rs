@@ -1,0 +1,115 @@
+use std::cell::Cell;
+
+use firecamp_core::failure::{Effect, RegistryKind};
+use firecamp_publish::Facts;
+use firecamp_registry::api::VolumeStatus;
+use firecamp_sim::SimVolumes;
+use firecamp_volumes::seen::{Amount, DeviceNumber, Mount, Pod, Usage};
+
+use super::*;
+
+const UID: &str = "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e11";
+
+/// A Kubernetes with one pod, which counts how often it is asked.
+struct Api {
+    asked: Cell<u32>,
+    away: bool,
+}
+
+impl Cluster for Api {
+    async fn look(&self) -> Result<ClusterView, RegistryFailure> {
+        self.asked.set(self.asked.get() + 1);
+        if self.away {
+            let (kind, effect) = (RegistryKind::Unavailable, Effect::None);
+            return Err(RegistryFailure { kind, effect, detail: "away".to_owned() });
+        }
+        let pod = Pod {
+            uid: UID.parse().unwrap(),
+            namespace: "prod".to_owned(),
+            name: "redis-0".to_owned(),
+            ending: false,
+            claims: Vec::new(),
+        };
+        Ok(ClusterView { pods: vec![pod], ..ClusterView::default() })
+    }
+}
+
+fn api(away: bool) -> Api {
+    Api { asked: Cell::new(0), away }
+}
+
+/// A node with one Gluster volume mounted for the pod.
+fn node() -> SimVolumes {
+    let volumes = SimVolumes::default();
+    let mount = Mount {
+        device: DeviceNumber { major: 0, minor: 60 },
+        root: "/".to_owned(),
+        point: format!("{KUBELET}/pods/{UID}/volumes/kubernetes.io~glusterfs/pv-1"),
+        fstype: "fuse.glusterfs".to_owned(),
+        source: "gluster:/vol".to_owned(),
+        read_only: false,
+        filesystem_read_only: false,
+    };
+    let bytes = Amount { total: 1000, free: 500 };
+    assert!(volumes.mount(mount, Usage { bytes, inodes: Amount::default() }));
+    volumes
+}
+
+async fn watch(
+    (volumes, cluster): (&SimVolumes, Option<&Api>),
+    bulletin: &Bulletin,
+    seconds: u64,
+) -> Status {
+    let (status, end) = (Status::default(), CancellationToken::new());
+    let ended = async {
+        sleep(Duration::from_secs(seconds)).await;
+        end.cancel();
+    };
+    tokio::join!(run((volumes, cluster), bulletin, &status, &end), ended);
+    status
+}
+
+fn told(bulletin: &Bulletin) -> Table {
+    bulletin.tell(Facts::new("node-1".parse().unwrap()));
+    bulletin.take().unwrap().0.volumes.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_is_told_with_its_pod_and_counted() {
+    let (bulletin, api) = (Bulletin::default(), api(false));
+    bulletin.published(&[]);
+    let status = watch((&node(), Some(&api)), &bulletin, 250).await;
+    let table = told(&bulletin);
+    let pod = table.volumes[0].mounts[0].pod.clone().unwrap();
+    assert_eq!(pod.name.as_deref(), Some("prod/redis-0"));
+    let gluster = Volumes { kind: "Glusterfs" };
+    assert_eq!(status.volumes.get(&gluster).map(|gauge| gauge.get()), Some(1));
+    // Once at the start, and once for the mount that the kernel tells of.
+    assert_eq!(api.asked.get(), 2, "a quiet node asks Kubernetes every five minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kubernetes_that_is_away_is_asked_again_and_the_node_is_looked_at_all_the_same() {
+    let (bulletin, api) = (Bulletin::default(), api(true));
+    let status = watch((&node(), Some(&api)), &bulletin, 120).await;
+    assert_eq!(told(&bulletin).volumes.len(), 1);
+    // Thirty seconds pass before it is given up that what was published will be known.
+    assert_eq!(api.asked.get(), 3);
+    let claims = crate::status::Reads { system: System::Claims };
+    assert_eq!(status.unread.get(&claims).map(|counter| counter.get()), Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_goes_on_from_what_was_published() {
+    let published: VolumeStatus = serde_json::from_value(serde_json::json!({
+        "id": "pv-1", "kind": "Glusterfs",
+        "problems": [{ "reason": "AlmostFull", "message": "as it was" }],
+    }))
+    .unwrap();
+    let bulletin = Bulletin::default();
+    bulletin.published(&[published]);
+    watch((&node(), Some(&api(false))), &bulletin, 20).await;
+    assert_eq!(told(&bulletin).volumes[0].problems[0].message, "as it was");
+    watch((&node(), Some(&api(false))), &bulletin, 120).await;
+    assert_eq!(told(&bulletin).volumes[0].problems, []);
+}

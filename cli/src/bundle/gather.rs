@@ -1,0 +1,204 @@
+//! What goes into a bundle. What cannot be had is told in the manifest and keeps nothing out.
+
+use std::fmt::Display;
+
+use firecamp_core::agent::KernelMark;
+use firecamp_core::lock::Hold;
+use firecamp_host::{HostTimeouts, LinuxHost, Survey};
+use firecamp_registry::api::{
+    Kind, NodeAttachmentsSpec, NodeReport, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
+};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::BundleArguments;
+use super::archive::Files;
+use super::redact::Redactor;
+use crate::doctor::finding::Role;
+use crate::look::agent::Agent;
+use crate::look::book::{Book, Cluster};
+use crate::look::progress;
+use crate::{doctor, node, status};
+
+/// The pages of an agent, and their names in a bundle.
+const PAGES: [(&str, &str); 4] = [
+    ("/v1/node", "agent/node.json"),
+    ("/metrics", "agent/metrics.txt"),
+    ("/readyz", "agent/readyz.txt"),
+    ("/livez", "agent/livez.txt"),
+];
+
+/// A bundle in the making.
+#[derive(Debug)]
+pub(super) struct Bundle {
+    pub(super) files: Files,
+    /// What could not be had, and why.
+    pub(super) missing: Vec<String>,
+    redactor: Redactor,
+    now: Timestamp,
+}
+
+impl Bundle {
+    pub(super) fn new(redactor: Redactor, now: Timestamp) -> Self {
+        Self { files: Files::default(), missing: Vec::new(), redactor, now }
+    }
+
+    fn missing(&mut self, what: &str, why: impl Display) {
+        self.missing.push(format!("{what}: {why}"));
+    }
+
+    /// What the registry says: members, findings, and every object.
+    pub(super) async fn registry(&mut self, book: &Book) {
+        match status::gather(book).await {
+            Ok(seen) => {
+                let report = status::rows::report(&seen, book.label());
+                self.files.add("status.txt", status::people(&report, None, self.now, true));
+                self.json("status.json", &report);
+            }
+            Err(why) => self.missing("status", why.chain()),
+        }
+        match doctor::of(book, Role::Viewer, self.now).await {
+            Ok(diagnosis) => {
+                self.files.add("doctor.txt", diagnosis.people(true));
+                self.json("doctor.json", &diagnosis);
+            }
+            Err(why) => self.missing("doctor", why.chain()),
+        }
+        match book {
+            Book::Cluster(cluster) => self.cluster(cluster).await,
+            Book::File(files) => self.directory(files.dir()),
+        }
+    }
+
+    fn json(&mut self, name: &str, value: &impl serde::Serialize) {
+        match serde_json::to_string_pretty(value) {
+            Ok(text) => self.files.add(name, text),
+            Err(why) => self.missing(name, why),
+        }
+    }
+
+    async fn cluster(&mut self, cluster: &Cluster) {
+        self.objects::<StaticIPPoolSpec>(cluster).await;
+        self.objects::<StaticIPSpec>(cluster).await;
+        self.objects::<StaticIPClaimSpec>(cluster).await;
+        for object in self.objects::<NodeAttachmentsSpec>(cluster).await {
+            let read = serde_json::from_value(object);
+            let Ok(object) = read else { continue };
+            let report = NodeReport { object, observed: Vec::new() };
+            let name = format!("nodes/{}.txt", report.object.metadata.name);
+            self.files.add(name, node::people(&report, true));
+        }
+        match cluster.inventory.version().await {
+            Ok(version) => self.files.add("versions/api-server.txt", version),
+            Err(why) => self.missing("the version of the API server", why),
+        }
+    }
+
+    async fn objects<S: Kind>(&mut self, cluster: &Cluster) -> Vec<Value> {
+        let what = format!("list the objects of kind {}", S::KIND);
+        match progress::during(&what, cluster.inventory.ours::<S>()).await {
+            Ok(objects) => {
+                let list = Value::Array(objects.clone());
+                let text = self.redactor.object(&list);
+                self.files.add(format!("objects/{}.json", S::PLURAL), text);
+                objects
+            }
+            Err(why) => {
+                self.missing(&format!("objects of kind {}", S::KIND), why);
+                Vec::new()
+            }
+        }
+    }
+
+    /// The objects of a file registry, as they stand in their files.
+    fn directory(&mut self, root: &std::path::Path) {
+        let kinds = [StaticIPPoolSpec::PLURAL, StaticIPSpec::PLURAL, StaticIPClaimSpec::PLURAL];
+        let mut open: Vec<std::path::PathBuf> = kinds.iter().map(|kind| root.join(kind)).collect();
+        while let Some(dir) = open.pop() {
+            let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+            for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+                let is_yaml = path.extension().is_some_and(|end| end == "yaml");
+                if path.is_symlink() {
+                    self.missing(&path.display().to_string(), "a link is not followed");
+                } else if path.is_dir() {
+                    open.push(path);
+                } else if is_yaml {
+                    self.file(root, &path);
+                }
+            }
+        }
+    }
+
+    fn file(&mut self, root: &std::path::Path, path: &std::path::Path) {
+        let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => self.files.add(format!("objects/{name}"), text),
+            Err(why) => self.missing(&name, why),
+        }
+    }
+
+    /// What this machine says, if it is a node: its agent's pages, and its kernel.
+    pub(super) async fn node(&mut self, arguments: &BundleArguments, agent: &Agent) {
+        for (page, name) in PAGES {
+            match agent.page(page).await {
+                Ok(bytes) => {
+                    let object = serde_json::from_slice::<Value>(&bytes);
+                    let text = object.map_or_else(
+                        |_no_object| String::from_utf8_lossy(&bytes).into_owned(),
+                        |object| self.redactor.object(&object),
+                    );
+                    self.files.add(name, text);
+                }
+                Err(why) => {
+                    self.missing(&format!("the agent's {page}"), why.chain());
+                }
+            }
+        }
+        let host = LinuxHost::new(&arguments.run_dir, HostTimeouts::default());
+        match host.survey().await {
+            Ok(survey) => self.files.add("kernel/addresses.txt", dump(&survey)),
+            Err(why) => self.missing("our addresses in the kernel", why),
+        }
+        match nix::sys::utsname::uname() {
+            Ok(name) => {
+                let text = format!(
+                    "{} {} {}\n",
+                    name.sysname().to_string_lossy(),
+                    name.release().to_string_lossy(),
+                    name.machine().to_string_lossy()
+                );
+                self.files.add("versions/kernel.txt", text);
+            }
+            Err(why) => self.missing("the version of the kernel", why),
+        }
+    }
+
+    /// Everything, without secrets. Names of files are those of objects, and hold none.
+    pub(super) fn finish(self) -> Files {
+        let redactor = self.redactor;
+        self.files.map(|text| redactor.text(text))
+    }
+}
+
+/// What of ours, or in the place of ours, is on this node.
+fn dump(survey: &Survey) -> String {
+    let mut text = "In the kernel, as a /32 or as the source of a rule:\n".to_owned();
+    for (address, mark) in &survey.kernel {
+        let whose = match mark {
+            KernelMark::Ours => "ours",
+            KernelMark::Foreign => "somebody else's",
+        };
+        text.extend([format!("{address}   {whose}\n")]);
+    }
+    text.push_str("\nIn the node-local locks, who acted last:\n");
+    for (address, record) in &survey.locks {
+        let what = match record.hold {
+            Hold::Held => "holds",
+            Hold::Released => "has released",
+        };
+        let holder = &record.holder;
+        let words = format!("pod {} {what}, epoch {}", holder.pod, holder.epoch);
+        text.extend([format!("{address}   {words}\n")]);
+    }
+    text
+}

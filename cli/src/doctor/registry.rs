@@ -1,0 +1,202 @@
+//! Checks of what every registry has: pools, claims and addresses. Pure.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use firecamp_core::allocate::candidates;
+use firecamp_core::ids::SubnetId;
+use firecamp_core::record::{Pool, PoolSubnet};
+use firecamp_registry::api::{Kind, Metadata, Problem, StaticIPPool, StaticIPPoolSpec};
+use jiff::Timestamp;
+
+use super::finding::{Finding, Level};
+use super::gather::Seen;
+use crate::look::asked::Asked;
+use crate::look::book::Found;
+use crate::look::outcome::Unread;
+use crate::status::rows::{self, MemberStatus};
+
+/// A pool with less room than this part of a hundred will soon be full.
+const NEARLY_FULL: usize = 10;
+
+/// An init container binds its claim within seconds.
+const UNBOUND_FOR: i64 = 5 * 60;
+
+/// Pools can be read, say nothing that contradicts another, and have room.
+pub(super) fn pools(seen: &Seen) -> Vec<Finding> {
+    let listing = match &seen.pools {
+        Asked::Known(listing) => listing,
+        Asked::Unknown(why) => return vec![Finding::unknown("pools", "all pools", why)],
+    };
+    let mut findings = unread("pools", &listing.unread);
+    if listing.found.is_empty() && findings.is_empty() {
+        let found = ("NoPool", "no member can be given an address".to_owned());
+        let finding = Finding::new("pools", Level::Fails, StaticIPPoolSpec::KIND, found);
+        return vec![finding.advice("create a StaticIPPool: docs/file-registry.md has an example")];
+    }
+    let mut valid = Vec::new();
+    for pool in &listing.found {
+        match record(pool, seen.cluster.is_some()) {
+            Ok(pool) => valid.push(pool),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    for (index, pool) in valid.iter().enumerate() {
+        let others = valid.iter().take(index);
+        findings.extend(others.flat_map(|other| contradictions(other, pool)));
+        findings.push(room(seen, pool));
+    }
+    findings
+}
+
+fn label(pool: &str) -> String {
+    format!("StaticIPPool {pool}")
+}
+
+fn record(pool: &Found<StaticIPPoolSpec>, in_cluster: bool) -> Result<Pool, Finding> {
+    let name = &pool.metadata.name;
+    let wrong = |why: String| {
+        let finding = Finding::new("pools", Level::Fails, label(name), ("PoolInvalid", why));
+        finding.advice("correct the field: members of the pool get no address until then")
+    };
+    if let Some(field) = pool.spec.needs_a_cluster().filter(|_| !in_cluster) {
+        return Err(wrong(format!("{field}: only the agents of a cluster can do that")));
+    }
+    let object = StaticIPPool::new(Metadata::cluster(name), pool.spec.clone());
+    Pool::try_from(&object).map_err(|why| wrong(why.to_string()))
+}
+
+/// What two pools say of one subnet.
+fn contradictions(one: &Pool, two: &Pool) -> Vec<Finding> {
+    let object = format!("{} and {}", label(one.name.as_str()), two.name);
+    let mut findings = Vec::new();
+    for (a, b) in pairs(one, two) {
+        if (a.cidr, &a.zone) != (b.cidr, &b.zone) {
+            let words = format!(
+                "they say of {}: {} in {}, and {} in {}",
+                a.subnet, a.cidr, a.zone, b.cidr, b.zone
+            );
+            let found = ("PoolsContradict", words);
+            let finding = Finding::new("pools", Level::Fails, &object, found);
+            findings.push(finding.advice("write into both what EC2 says of the subnet"));
+        }
+        if let Some((start, end)) = shared(a, b) {
+            let words = format!("both hand out {start} to {end} of {}", a.subnet);
+            let finding = Finding::new("pools", Level::Warns, &object, ("PoolsOverlap", words));
+            let advice = "give each its own ranges: no address is given away twice, but each \
+                          pool's room is not what it seems";
+            findings.push(finding.advice(advice));
+        }
+    }
+    findings
+}
+
+fn pairs<'a>(
+    one: &'a Pool,
+    two: &'a Pool,
+) -> impl Iterator<Item = (&'a PoolSubnet, &'a PoolSubnet)> {
+    one.subnets
+        .iter()
+        .flat_map(|a| two.subnets.iter().filter(|b| b.subnet == a.subnet).map(move |b| (a, b)))
+}
+
+/// The first addresses that both hand out.
+fn shared(a: &PoolSubnet, b: &PoolSubnet) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    let both = a.ranges.iter().flat_map(|one| b.ranges.iter().map(move |two| (one, two)));
+    both.map(|((s, e), (t, f))| (*s.max(t), *e.min(f))).find(|(start, end)| start <= end)
+}
+
+fn room(seen: &Seen, pool: &Pool) -> Finding {
+    let object = label(pool.name.as_str());
+    let addresses = match &seen.addresses {
+        Asked::Known(listing) => listing,
+        Asked::Unknown(why) => return Finding::unknown("pools", object, why),
+    };
+    let taken = addresses.found.iter().filter_map(|ip| ip.metadata.name.parse().ok());
+    let taken: BTreeSet<Ipv4Addr> = taken.collect();
+    let none = BTreeSet::new();
+    let count = |taken: &BTreeSet<Ipv4Addr>| {
+        pool.subnets.iter().map(|subnet| candidates(subnet, taken, &none).count()).sum::<usize>()
+    };
+    let (all, free) = (count(&none), count(&taken));
+    let words = format!("{free} of {all} addresses are free");
+    let full: Vec<&PoolSubnet> = pool
+        .subnets
+        .iter()
+        .filter(|subnet| candidates(subnet, &taken, &none).next().is_none())
+        .collect();
+    let advice = "add a range or a subnet, or remove StaticIPs that nobody needs any more";
+    if free == 0 {
+        return Finding::new("pools", Level::Fails, object, ("PoolFull", words)).advice(advice);
+    }
+    if let Some(subnet) = full.first() {
+        let words = format!("{words}, and none of {} in {}", subnet.subnet, subnet.zone);
+        return Finding::new("pools", Level::Warns, object, ("SubnetFull", words)).advice(advice);
+    }
+    if free.saturating_mul(100) <= all.saturating_mul(NEARLY_FULL) {
+        let found = ("PoolNearlyFull", words);
+        return Finding::new("pools", Level::Warns, object, found).advice(advice);
+    }
+    Finding::fine("pools", object, words)
+}
+
+/// The subnets of all pools, if there are pools and all could be read.
+pub(super) fn subnets(seen: &Seen) -> Option<BTreeSet<SubnetId>> {
+    let pools = seen.pools.known().filter(|pools| pools.unread.is_empty())?;
+    let all = pools.found.iter().flat_map(|pool| &pool.spec.subnets);
+    let subnets: Option<BTreeSet<SubnetId>> =
+        all.map(|entry| SubnetId::new(&entry.subnet).ok()).collect();
+    subnets.filter(|subnets| !subnets.is_empty())
+}
+
+/// Claims have addresses, and addresses have claims.
+pub(super) fn members(seen: &Seen, now: Timestamp) -> Vec<Finding> {
+    let (claims, addresses) = match (&seen.claims, &seen.addresses) {
+        (Asked::Known(claims), Asked::Known(addresses)) => (claims.clone(), addresses.clone()),
+        (Asked::Unknown(why), _) | (_, Asked::Unknown(why)) => {
+            return vec![Finding::unknown("members", "all members", why)];
+        }
+    };
+    let reports = seen.cluster.as_ref().and_then(|cluster| cluster.reports.known());
+    let reports = reports.map(|listing| listing.found.clone()).unwrap_or_default();
+    let read = rows::Seen { claims, addresses, reports, unread: Vec::new() };
+    let report = rows::report(&read, String::new());
+    let mut findings = unread("members", &report.unread);
+    findings.extend(report.members.iter().filter_map(|row| of_member(row, now)));
+    let pools = seen.pools.known().filter(|listing| listing.unread.is_empty());
+    if let Some(pools) = pools {
+        let known: BTreeSet<&str> =
+            pools.found.iter().map(|pool| pool.metadata.name.as_str()).collect();
+        let lost = report.members.iter().filter(|row| !known.contains(row.pool.as_str()));
+        findings.extend(lost.map(pool_missing));
+    }
+    if findings.is_empty() {
+        let words = format!("{} members, and nothing is wrong with them", report.members.len());
+        findings.push(Finding::fine("members", "all members", words));
+    }
+    findings
+}
+
+fn pool_missing(row: &MemberStatus) -> Finding {
+    let words = format!("there is no StaticIPPool {}", row.pool);
+    let finding = Finding::new("members", Level::Warns, &row.member, ("PoolMissing", words));
+    finding.advice("create the pool again: the member keeps what it has, and cannot get another")
+}
+
+fn of_member(row: &MemberStatus, now: Timestamp) -> Option<Finding> {
+    let Problem { reason, message } = row.problem.as_ref()?;
+    let created = row.created.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+    let old = created.is_none_or(|time| now.as_second() - time.as_second() > UNBOUND_FOR);
+    let level = match reason.as_str() {
+        "ClaimUnbound" if !old => Level::Warns,
+        "Attaching" | "Releasing" | "CallInFlight" | "ClaimMissing" => Level::Warns,
+        "ClaimUnreadable" => Level::Unknown,
+        _ => Level::Fails,
+    };
+    let finding = Finding::new("members", level, &row.member, (reason.as_str(), message.clone()));
+    Some(finding.advice(format!("firecamp explain {}", row.member)))
+}
+
+fn unread(check: &'static str, unread: &[Unread]) -> Vec<Finding> {
+    unread.iter().map(|one| Finding::unknown(check, &one.what, &one.why)).collect()
+}

@@ -1,0 +1,113 @@
+//! Where to look, by flags and variables.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use firecamp_core::contract::env;
+use firecamp_core::ids::Member;
+use firecamp_kube::Choice;
+use firecamp_registry::registry_url::{self, RegistryUrl};
+
+use crate::failure::Failure;
+
+/// The namespace of who names none, as in Kubernetes.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// Which registry, and what of it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Where {
+    /// The registry: file:///DIR, kubernetes: or kubernetes:///KUBECONFIG. Without it the cluster
+    /// that kubectl would use, or that of the pod
+    #[arg(long, env = env::REGISTRY, hide_env_values = true, value_name = "URL")]
+    pub registry: Option<String>,
+    /// Look at the cluster of this file, whatever --registry says; else KUBECONFIG, ~/.kube/config
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Look at the cluster of this context of the kubeconfig, whatever --registry says
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Only members of this namespace, and the namespace of a MEMBER that is given without one
+    #[arg(short, long, value_name = "NAME")]
+    pub namespace: Option<String>,
+}
+
+/// A registry to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The directory of a file registry.
+    File(PathBuf),
+    /// A cluster.
+    Cluster(Choice),
+}
+
+impl Where {
+    /// The registry that is meant.
+    pub fn target(&self) -> Result<Target, Failure> {
+        if self.kubeconfig.is_some() || self.context.is_some() {
+            let choice =
+                Choice { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
+            return Ok(Target::Cluster(choice));
+        }
+        let url = self.registry.as_deref().filter(|url| !url.trim().is_empty());
+        let Some(url) = url else { return Ok(Target::Cluster(Choice::default())) };
+        match registry_url::parse(url).map_err(|wrong| Failure::Usage(wrong.to_string()))? {
+            RegistryUrl::File(directory) => Ok(Target::File(directory)),
+            RegistryUrl::InCluster => Ok(Target::Cluster(Choice::default())),
+            RegistryUrl::Kubeconfig(path) => {
+                Ok(Target::Cluster(Choice { kubeconfig: Some(path), context: None }))
+            }
+        }
+    }
+
+    /// The member that is meant: `NAMESPACE/NAME`, or `NAME` in the namespace of the flag, of the
+    /// context, or `default`.
+    pub fn member(&self, text: &str, of_context: Option<&str>) -> Result<Member, Failure> {
+        let usage = |why: &dyn ToString| Failure::Usage(format!("MEMBER: {}", why.to_string()));
+        let Some((namespace, name)) = text.split_once('/') else {
+            let own = self.namespace.as_deref().or(of_context).unwrap_or(DEFAULT_NAMESPACE);
+            return Member::new(own, text).map_err(|wrong| usage(&wrong));
+        };
+        if self.namespace.as_deref().is_some_and(|own| own != namespace) {
+            return Err(usage(&format!("{text} is not in the namespace that -n names")));
+        }
+        Member::new(namespace, name).map_err(|wrong| usage(&wrong))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry(url: &str) -> Where {
+        Where { registry: Some(url.to_owned()), ..Where::default() }
+    }
+
+    #[test]
+    fn without_a_word_it_is_the_cluster_that_kubectl_would_use() {
+        let same = Target::Cluster(Choice::default());
+        for flags in [Where::default(), registry(""), registry("kubernetes:")] {
+            assert_eq!(flags.target().unwrap(), same);
+        }
+    }
+
+    #[test]
+    fn flags_of_kubectl_come_before_the_registry_of_the_environment() {
+        let flags = Where { context: Some("test".to_owned()), ..registry("file:///a") };
+        let choice = Choice { kubeconfig: None, context: Some("test".to_owned()) };
+        assert_eq!(flags.target().unwrap(), Target::Cluster(choice));
+        assert_eq!(registry("file:///a").target().unwrap(), Target::File("/a".into()));
+        assert!(matches!(registry("ftp://x").target(), Err(Failure::Usage(_))));
+    }
+
+    #[test]
+    fn a_member_without_a_namespace_is_in_that_of_the_flag_the_context_or_default() {
+        let named = Where { namespace: Some("prod".to_owned()), ..Where::default() };
+        let text = |flags: &Where, text, context| flags.member(text, context).unwrap().to_string();
+        assert_eq!(text(&named, "redis-0", Some("dev")), "prod/redis-0");
+        assert_eq!(text(&Where::default(), "redis-0", Some("dev")), "dev/redis-0");
+        assert_eq!(text(&Where::default(), "redis-0", None), "default/redis-0");
+        assert_eq!(text(&Where::default(), "prod/redis-0", Some("dev")), "prod/redis-0");
+        assert!(named.member("dev/redis-0", None).is_err());
+        assert!(named.member("Redis", None).is_err());
+    }
+}

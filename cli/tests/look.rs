@@ -1,0 +1,14 @@
+//! The commands that look at a registry, a cluster or a node: over a file registry, and over a
+//! strict API server, in this process and over a socket.
+
+#[cfg(test)]
+mod look {
+    mod bundle;
+    mod doctor;
+    mod explain;
+    mod follow;
+    mod kubectl;
+    mod node;
+    mod status;
+    mod support;
+}

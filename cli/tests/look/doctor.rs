@@ -1,0 +1,349 @@
+//! `firecamp doctor`: what each check says, over a cluster, a file registry, and made-up ones.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use firecamp_apiserver::{ApiServer, Fault};
+use firecamp_cli::doctor::finding::{Diagnosis, Level, Role};
+use firecamp_cli::doctor::{judge, node, of, rights};
+use firecamp_cli::look::book::Book;
+use firecamp_core::contract::exit::Look;
+use firecamp_core::ids::InstanceId;
+use firecamp_core::outside::Registry;
+use firecamp_core::record::{Claim, Pool, Write};
+use firecamp_kube::{KubeRegistry, Right, Timeouts};
+use firecamp_preflight::Ask;
+use firecamp_preflight::facts::Purpose;
+use firecamp_preflight::node::NodeFiles;
+use firecamp_registry::conformance::{claim, member, pool};
+use firecamp_sim::{Account, SimChecks};
+use serde_json::{Value, json};
+
+use super::support::{
+    Files, NODE, POD, address, book_of, cluster, golden, held, now, run, run_as, sample_pool,
+};
+
+async fn diagnosed(book: &Book) -> Diagnosis {
+    of(book, Role::Viewer, now()).await.unwrap()
+}
+
+fn reasons(diagnosis: &Diagnosis) -> BTreeSet<(Level, &str)> {
+    diagnosis.findings.iter().map(|one| (one.level, one.reason.as_str())).collect()
+}
+
+fn found<'a>(diagnosis: &'a Diagnosis, reason: &str) -> (Level, &'a str, &'a str) {
+    let of_reason = |one: &&_| -> bool {
+        let one: &firecamp_cli::doctor::finding::Finding = one;
+        one.reason == reason
+    };
+    let one = diagnosis.findings.iter().find(of_reason);
+    let one = one.unwrap_or_else(|| panic!("no {reason} in {diagnosis:#?}"));
+    (one.level, &one.object, &one.message)
+}
+
+fn report(ready: &str, epoch: u64) -> Value {
+    json!({
+        "apiVersion": "firecamp.io/v1alpha1",
+        "kind": "NodeAttachments",
+        "metadata": {},
+        "status": {
+            "addresses": [{
+                "address": "10.1.0.20", "member": "prod/redis-0", "epoch": epoch,
+                "state": "Attached", "podUID": POD, "inEc2": true, "inKernel": true,
+            }],
+            "conditions": [{ "type": "Ready", "status": ready, "reason": "AddressesFailing",
+                "message": "see .status.addresses" }],
+        },
+    })
+}
+
+/// A cluster in which everything is as it should be: one member, on a node with its agent.
+async fn healthy() -> ApiServer {
+    let server = ApiServer::default();
+    server.create_pool(&sample_pool());
+    let registry = KubeRegistry::new(server.client(), Timeouts::default());
+    let redis = member(0).unwrap();
+    let object = Claim { address: Some(address(20)), ..claim(&redis, &sample_pool()) };
+    registry.write(&Write::CreateClaim(object)).await.unwrap();
+    registry.write(&Write::CreateStaticIp(held(20, &redis, 3))).await.unwrap();
+    server.set("nodes", (None, NODE), json!({ "metadata": {} }));
+    server.set("nodeattachments", (None, NODE), report("True", 3));
+    server
+}
+
+#[tokio::test]
+async fn a_cluster_in_order_is_fine_and_says_what_was_looked_at() {
+    let diagnosis = diagnosed(&book_of(&healthy().await)).await;
+    assert_eq!(diagnosis.look(), Look::Fine, "{diagnosis:#?}");
+    golden("doctor-healthy.txt", &diagnosis.people(true));
+}
+
+#[tokio::test]
+async fn a_cluster_in_disorder_is_told_finding_by_finding() {
+    let server = cluster().await;
+    server.deny("list", "nodes");
+    server.set("nodes", (None, "node-2"), json!({ "metadata": {} }));
+    server.set("nodeattachments", (None, "node-3"), report("False", 3));
+    let diagnosis = diagnosed(&book_of(&server)).await;
+    assert_eq!(diagnosis.look(), Look::Problems);
+    golden("doctor-disorder.txt", &diagnosis.people(false));
+}
+
+#[tokio::test]
+async fn a_file_registry_is_judged_by_what_it_has() {
+    let files = Files::new().await;
+    let diagnosis = diagnosed(&files.book()).await;
+    let checks: BTreeSet<&str> = diagnosis.findings.iter().map(|one| one.check).collect();
+    assert_eq!(checks, BTreeSet::from(["members", "pools"]));
+    golden("doctor-file.txt", &files.anonymous(&diagnosis.people(false)));
+    let empty = diagnosed(&Files::empty().await.book()).await;
+    assert_eq!(empty.look(), Look::Fine, "{empty:#?}");
+}
+
+#[tokio::test]
+async fn definitions_that_are_not_installed_or_of_another_version_fail() {
+    let server = healthy().await;
+    server.uninstall();
+    let diagnosis = diagnosed(&book_of(&server)).await;
+    assert_eq!(found(&diagnosis, "NotInstalled").0, Level::Fails);
+    assert_eq!(diagnosis.look(), Look::Problems);
+    let mut seen = firecamp_cli::doctor::gather(&book_of(&healthy().await), Role::Viewer).await;
+    let changed = |change: fn(&mut BTreeSet<firecamp_kube::Served>)| {
+        let mut seen = seen.clone();
+        let cluster = seen.cluster.as_mut().unwrap();
+        let mut all = cluster.served.known().unwrap().clone().unwrap();
+        change(&mut all);
+        cluster.served = firecamp_cli::look::asked::Asked::Known(Some(all));
+        judge(&seen, now())
+    };
+    let missing = changed(|all| all.retain(|one| !one.name.starts_with("nodeattachments")));
+    assert_eq!(found(&missing, "KindMissing").0, Level::Fails);
+    let older = changed(|all| all.retain(|one| one.name != "staticips/status"));
+    assert!(found(&older, "StatusMissing").1.starts_with("StaticIP "));
+    let scope = changed(|all| {
+        *all = all
+            .iter()
+            .cloned()
+            .map(|one| firecamp_kube::Served { namespaced: true, ..one })
+            .collect();
+    });
+    assert_eq!(found(&scope, "KindDiffers").0, Level::Fails);
+    seen.cluster = None;
+    assert_eq!(judge(&seen, now()).look(), Look::Fine);
+}
+
+#[tokio::test]
+async fn each_right_that_is_missing_is_named() {
+    let server = healthy().await;
+    server.deny("patch", "staticips");
+    let book = book_of(&server);
+    assert_eq!(diagnosed(&book).await.look(), Look::Fine, "who looks need not patch");
+    for role in [Role::Member, Role::Agent] {
+        let diagnosis = of(&book, role, now()).await.unwrap();
+        let (level, object, _) = found(&diagnosis, "RightMissing");
+        assert_eq!((level, object), (Level::Fails, "patch staticips of firecamp.io"));
+    }
+}
+
+#[tokio::test]
+async fn an_address_on_a_node_that_is_gone_and_its_report_are_told() {
+    let server = healthy().await;
+    server.remove("nodes", None, NODE);
+    let diagnosis = diagnosed(&book_of(&server)).await;
+    let (level, object, text) = found(&diagnosis, "NodeGone");
+    assert_eq!((level, object), (Level::Fails, "StaticIP 10.1.0.20"), "{text}");
+    assert_eq!(found(&diagnosis, "ReportLeftover").0, Level::Warns);
+}
+
+#[tokio::test]
+async fn agents_that_are_missing_stale_or_not_ready_are_told() {
+    let server = healthy().await;
+    server.set("nodeattachments", (None, NODE), report("True", 2));
+    let diagnosis = diagnosed(&book_of(&server)).await;
+    assert_eq!(found(&diagnosis, "ReportStale").2, "it tells of epoch 2, the registry of 3");
+    assert_eq!(diagnosis.look(), Look::Fine, "a report may lag for a moment");
+    server.set("nodeattachments", (None, NODE), report("False", 3));
+    let diagnosis = diagnosed(&book_of(&server)).await;
+    assert_eq!(found(&diagnosis, "AddressesFailing").0, Level::Fails);
+    server.set("nodeattachments", (None, NODE), report("Unknown", 3));
+    let diagnosis = diagnosed(&book_of(&server)).await;
+    assert_eq!(found(&diagnosis, "AddressesFailing").0, Level::Warns);
+    server.remove("nodeattachments", None, NODE);
+    server.set("nodes", (None, "idle"), json!({ "metadata": {} }));
+    let diagnosis = diagnosed(&book_of(&server)).await;
+    let missing: Vec<_> = diagnosis
+        .findings
+        .iter()
+        .filter(|one| one.reason == "AgentMissing")
+        .map(|one| (one.level, one.object.as_str()))
+        .collect();
+    let node = format!("node {NODE}");
+    assert_eq!(missing, [(Level::Warns, "node idle"), (Level::Fails, node.as_str())]);
+}
+
+/// Whatever cannot be asked is unknown: it fails nothing, and it is not fine either.
+#[tokio::test]
+async fn what_cannot_be_asked_is_unknown_and_fails_nothing() {
+    let plurals = [
+        "staticippools",
+        "staticips",
+        "staticipclaims",
+        "nodeattachments",
+        "nodes",
+        "version",
+        "resources",
+    ];
+    for plural in plurals {
+        let server = healthy().await;
+        server.fail_next("GET", plural, Fault::Code(403, "Forbidden"));
+        let diagnosis = diagnosed(&book_of(&server)).await;
+        assert_eq!(diagnosis.look(), Look::Unchecked, "{plural}: {diagnosis:#?}");
+        assert_eq!(server.unmet_faults(), 0, "{plural}");
+    }
+    let server = healthy().await;
+    server.fail_next("POST", "selfsubjectaccessreviews", Fault::LostAnswer);
+    assert_eq!(diagnosed(&book_of(&server)).await.look(), Look::Unchecked);
+}
+
+async fn with_pools(pools: &[Pool]) -> Diagnosis {
+    let server = ApiServer::default();
+    for pool in pools {
+        server.create_pool(pool);
+    }
+    diagnosed(&book_of(&server)).await
+}
+
+#[tokio::test]
+async fn pools_that_are_missing_overlap_or_contradict_each_other_are_told() {
+    assert_eq!(found(&with_pools(&[]).await, "NoPool").0, Level::Fails);
+    let (one, mut two) = (pool("a", &[1]).unwrap(), pool("b", &[1]).unwrap());
+    let diagnosis = with_pools(&[one.clone(), two.clone()]).await;
+    let (level, object, text) = found(&diagnosis, "PoolsOverlap");
+    assert_eq!((level, object), (Level::Warns, "StaticIPPool a and b"));
+    assert_eq!(text, "both hand out 10.1.0.16 to 10.1.0.31 of subnet-00000001");
+    two.subnets[0].ranges = vec![(address(100), address(101))];
+    let apart = with_pools(&[one.clone(), two.clone()]).await;
+    assert_eq!(apart.look(), Look::Fine, "{apart:#?}");
+    assert!(reasons(&apart).iter().all(|(level, _)| *level == Level::Fine), "{apart:#?}");
+    two.subnets[0].zone = firecamp_core::ids::Zone::new("us-east-1b").unwrap();
+    let diagnosis = with_pools(&[one, two]).await;
+    assert_eq!(found(&diagnosis, "PoolsContradict").0, Level::Fails);
+}
+
+#[tokio::test]
+async fn a_pool_that_is_full_or_nearly_so_is_told_with_its_room() {
+    let mut small = sample_pool();
+    small.subnets[0].ranges = vec![(address(20), address(20))];
+    let server = healthy().await;
+    server.delete_pool(&sample_pool());
+    server.create_pool(&small);
+    let diagnosis = diagnosed(&book_of(&server)).await;
+    let (level, _, text) = found(&diagnosis, "PoolFull");
+    assert_eq!((level, text), (Level::Fails, "0 of 1 addresses are free"));
+    let mut two = pool("a", &[1, 2]).unwrap();
+    two.subnets[0].ranges = vec![(address(20), address(20))];
+    server.delete_pool(&small);
+    server.create_pool(&two);
+    let diagnosis = diagnosed(&book_of(&server)).await;
+    assert_eq!(found(&diagnosis, "SubnetFull").0, Level::Warns);
+}
+
+#[tokio::test]
+async fn a_claim_waits_some_minutes_before_it_is_a_failure() {
+    let server = healthy().await;
+    let registry = KubeRegistry::new(server.client(), Timeouts::default());
+    let fresh = claim(&member(1).unwrap(), &sample_pool());
+    registry.write(&Write::CreateClaim(fresh)).await.unwrap();
+    let at = |time: &str| time.parse().unwrap();
+    let book = book_of(&server);
+    let early = of(&book, Role::Viewer, at("2026-11-20T15:01:00Z")).await.unwrap();
+    assert_eq!(found(&early, "ClaimUnbound").0, Level::Warns);
+    let late = of(&book, Role::Viewer, at("2026-11-20T15:06:00Z")).await.unwrap();
+    assert_eq!(found(&late, "ClaimUnbound").0, Level::Fails);
+}
+
+#[tokio::test]
+async fn the_command_examines_a_registry_and_a_machine_that_is_no_node() {
+    let files = Files::new().await;
+    let said = run(&["doctor", "--registry", &files.url(), "--scope", "cluster"]).await;
+    assert_eq!((said.code, said.err.as_str()), (Some(20), ""), "{}", said.out);
+    assert!(said.out.contains("AddressOfOther"), "{}", said.out);
+    let run_dir = files.dir.path().join("run");
+    let words = ["doctor", "--scope", "node", "--no-ec2", "-o", "json", "--run-dir"];
+    let words = [&words[..], &[run_dir.to_str().unwrap()]].concat();
+    let program = Path::new(env!("CARGO_BIN_EXE_firecamp"));
+    let vars = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")];
+    let said = run_as(program, &words, &vars).await;
+    let value: Value = serde_json::from_str(&said.out).unwrap();
+    let checks = value["findings"].as_array().unwrap();
+    assert!(checks.iter().all(|one| one["check"] == json!("node")), "{}", said.out);
+    let metadata = checks.iter().find(|one| one["object"] == json!("MetadataReachable")).unwrap();
+    assert_ne!(metadata["level"], json!("Fine"), "{}", said.out);
+    assert!(matches!(said.code, Some(20 | 21)), "{}{}", said.out, said.err);
+    assert!(!run_dir.exists(), "looking makes nothing");
+}
+
+/// A node that reaches no registry is examined all the same: that may be what is wrong with it.
+#[tokio::test]
+async fn a_node_is_examined_without_a_registry() {
+    let dir = tempfile::tempdir().unwrap();
+    let run_dir = dir.path().to_str().unwrap();
+    let words = ["doctor", "--registry", "file:///nonexistent", "--no-ec2", "--run-dir", run_dir];
+    let program = Path::new(env!("CARGO_BIN_EXE_firecamp"));
+    let vars = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")];
+    let said = run_as(program, &words, &vars).await;
+    assert!(said.out.contains("open the registry: /nonexistent"), "{}{}", said.out, said.err);
+    assert!(said.out.contains("MetadataReachable"), "{}", said.out);
+}
+
+/// A made-up node of which nothing can be seen: all is unknown, and nothing is made up.
+#[tokio::test]
+async fn the_preflight_of_a_node_is_told_condition_by_condition() {
+    let instance = InstanceId::new("i-0123456789abcdef0").unwrap();
+    let cloud = SimChecks::new(instance, Account::default());
+    let root = tempfile::tempdir().unwrap();
+    let files = NodeFiles::new(root.path(), Path::new("/run/firecamp"), true);
+    let findings = node::findings(&cloud, &files, Purpose::default(), Ask::Everything).await;
+    let diagnosis = Diagnosis { registry: String::new(), findings };
+    assert_ne!(diagnosis.look(), Look::Fine, "{diagnosis:#?}");
+    golden("doctor-node.txt", &diagnosis.people(true));
+}
+
+/// Group, resource and verb of everything that the roles in a file of `deploy/rbac` allow, but for
+/// the Lease, which is of the agents' own namespace.
+fn deployed(file: &str) -> BTreeSet<(String, String, String)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rbac").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut rights = BTreeSet::new();
+    for part in text.split("\n---\n") {
+        let object: Value = serde_saphyr::from_str(part).unwrap();
+        for rule in object["rules"].as_array().into_iter().flatten() {
+            let list = |name: &str| {
+                let texts = rule[name].as_array().unwrap().iter();
+                texts.map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+            };
+            for group in list("apiGroups") {
+                for resource in list("resources").into_iter().filter(|name| name != "leases") {
+                    let one = |verb| (group.clone(), resource.clone(), verb);
+                    rights.extend(list("verbs").into_iter().map(one));
+                }
+            }
+        }
+    }
+    rights
+}
+
+fn asked(role: Role) -> BTreeSet<(String, String, String)> {
+    let resource = |right: &Right| match right.subresource {
+        "" => right.resource.to_owned(),
+        part => format!("{}/{part}", right.resource),
+    };
+    let one = |right: Right| (right.group.into(), resource(&right), right.verb.into());
+    rights::of(role, "prod").into_iter().map(one).collect()
+}
+
+#[test]
+fn the_rights_that_are_asked_for_are_those_that_are_deployed() {
+    assert_eq!(asked(Role::Member), deployed("members.yaml"));
+    assert_eq!(asked(Role::Agent), deployed("agent.yaml"));
+}

@@ -1,0 +1,201 @@
+//! `firecamp explain`: what is gathered before it judges, and from whom.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_cli::args::Command;
+use firecamp_cli::explain::facts::Asked;
+use firecamp_cli::explain::reason::Reason;
+use firecamp_cli::explain::verdict::LinkState;
+use firecamp_cli::explain::{ExplainArguments, Explanation, around, of};
+use firecamp_cloud::AwsCloud;
+use firecamp_core::contract::exit::Look;
+use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
+use firecamp_core::ids::{EniId, Mac, SubnetId};
+use firecamp_core::node::NodeIdentity;
+use firecamp_core::outside::{Cloud, Owner};
+use serde_json::json;
+
+use super::explain::{OTHER_ENI, shown_on};
+use super::support::{Files, NODE, POD, address, book_of, cluster, parsed, run};
+
+fn arguments(words: &[&str]) -> ExplainArguments {
+    let command = parsed(&[&["explain"], words].concat()).command;
+    let Command::Explain(arguments) = command else { panic!("{command:?}") };
+    arguments
+}
+
+const NOWHERE: [&str; 2] = ["--agent", "http://127.0.0.1:1"];
+
+#[tokio::test]
+async fn a_cluster_is_followed_from_the_claim_to_the_agents_report() {
+    let server = cluster().await;
+    let pod = json!({
+        "metadata": { "uid": POD },
+        "spec": { "nodeName": NODE },
+        "status": { "phase": "Running" },
+    });
+    server.set_pod("prod", "redis-0", pod);
+    let report = super::node::report();
+    server.set("nodeattachments", (None, NODE), report);
+    let arguments = arguments(&[&["redis-0", "--no-ec2"], &NOWHERE[..]].concat());
+    let around = around::<AwsCloud>(&arguments, None).unwrap();
+    let explanation = of(&book_of(&server), &arguments, &around).await.unwrap();
+    let states: Vec<_> =
+        explanation.links.iter().map(|link| (link.link, link.state.as_str())).collect();
+    let expected = [
+        ("claim", "holds"),
+        ("address", "holds"),
+        ("pod", "holds"),
+        ("epoch", "holds"),
+        ("ec2", "holds"),
+        ("lock", "unknown"),
+        ("kernel", "holds"),
+        ("file", "unknown"),
+    ];
+    assert_eq!(states, expected, "{explanation:?}");
+    assert_eq!((explanation.reason, explanation.look()), (Reason::Unproven, Look::Fine));
+}
+
+#[tokio::test]
+async fn the_command_explains_members_of_a_file_registry() {
+    let files = Files::new().await;
+    let url = files.url();
+    let explain = async |member: &'static str| {
+        let words = ["explain", member, "--registry", &url, "--no-ec2", "-o", "json"];
+        let said = run(&[&words[..], &NOWHERE].concat()).await;
+        let value: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        (said.code, value["reason"].as_str().unwrap().to_owned())
+    };
+    let expected = [
+        ("prod/redis-0", 0, "Unproven"),
+        ("prod/redis-1", 20, "ClaimUnbound"),
+        ("prod/redis-2", 0, "AtRest"),
+        ("prod/redis-3", 20, "Attaching"),
+        ("prod/redis-4", 20, "AddressMissing"),
+        ("prod/redis-5", 20, "AddressOfOther"),
+        ("dev/old-0", 20, "NoClaim"),
+    ];
+    for (member, code, reason) in expected {
+        assert_eq!(explain(member).await, (Some(code), reason.to_owned()), "{member}");
+    }
+}
+
+/// On the recorded node its own kernel and lock are read, and its file where it is named.
+#[tokio::test]
+async fn on_the_members_node_its_lock_its_kernel_and_its_file_are_read() {
+    let files = Files::new().await;
+    let conf = files.dir.path().join("conf");
+    std::fs::create_dir(&conf).unwrap();
+    std::fs::write(conf.join("firecamp-service-staticip"), "10.1.0.99\n").unwrap();
+    let run_dir = files.dir.path().join("run");
+    let words = [
+        "explain",
+        "prod/redis-0",
+        "--registry",
+        &files.url(),
+        "--no-ec2",
+        "--node-name",
+        NODE,
+        "--conf-dir",
+        conf.to_str().unwrap(),
+        "--run-dir",
+        run_dir.to_str().unwrap(),
+    ];
+    let said = run(&[&words[..], &NOWHERE].concat()).await;
+    assert_eq!(said.code, Some(20), "{}{}", said.out, said.err);
+    assert!(said.out.contains("the kernel does not have 10.1.0.20"), "{}", said.out);
+    assert!(said.out.contains("nobody has acted on it since the node started"), "{}", said.out);
+    assert!(said.out.contains("it holds 10.1.0.99"), "{}", said.out);
+    assert!(!run_dir.exists(), "looking makes nothing");
+}
+
+#[tokio::test]
+async fn a_registry_that_cannot_be_asked_is_unchecked_and_not_broken() {
+    let server = cluster().await;
+    server.fail_next("GET", "staticipclaims", firecamp_apiserver::Fault::LostRequest);
+    let arguments = arguments(&[&["redis-0", "--no-ec2"], &NOWHERE[..]].concat());
+    let around = around::<AwsCloud>(&arguments, None).unwrap();
+    let explanation = of(&book_of(&server), &arguments, &around).await.unwrap();
+    assert_eq!(explanation.look(), Look::Unchecked, "{explanation:?}");
+    assert!(explanation.message.contains("read StaticIPClaim prod/redis-0"), "{explanation:?}");
+}
+
+/// EC2 as it answers who has an address. Whoever only looks asks nothing else of it.
+#[derive(Debug)]
+enum Ec2 {
+    Says(Owner),
+    Refuses,
+    Silent,
+}
+
+impl Cloud for Ec2 {
+    async fn identity(&self) -> Result<NodeIdentity, CloudFailure> {
+        panic!("this is not the member's node")
+    }
+
+    async fn listed(&self, _mac: Mac) -> Result<BTreeSet<Ipv4Addr>, CloudFailure> {
+        panic!("this is not the member's node")
+    }
+
+    async fn owner(&self, ip: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
+        assert_eq!((ip, subnet.as_str()), (address(20), "subnet-00000001"));
+        match self {
+            Self::Says(owner) => Ok(owner.clone()),
+            Self::Refuses => Err(CloudFailure {
+                kind: CloudKind::Auth,
+                effect: Effect::None,
+                detail: "DescribeNetworkInterfaces: UnauthorizedOperation".to_owned(),
+            }),
+            Self::Silent => std::future::pending().await,
+        }
+    }
+
+    async fn assign(
+        &self,
+        _eni: &EniId,
+        _address: Ipv4Addr,
+        _force: bool,
+        _within: Duration,
+    ) -> Result<(), CloudFailure> {
+        panic!("a look changes nothing")
+    }
+
+    async fn unassign(
+        &self,
+        _eni: &EniId,
+        _address: Ipv4Addr,
+        _within: Duration,
+    ) -> Result<(), CloudFailure> {
+        panic!("a look changes nothing")
+    }
+}
+
+async fn with(cloud: Ec2) -> Explanation {
+    let server = cluster().await;
+    let pod = json!({ "metadata": { "uid": POD }, "spec": { "nodeName": NODE } });
+    server.set_pod("prod", "redis-0", pod);
+    let arguments = arguments(&[&["redis-0", "--node-name", "laptop"], &NOWHERE[..]].concat());
+    let around = around(&arguments, Some(Ok(cloud))).unwrap();
+    of(&book_of(&server), &arguments, &around).await.unwrap()
+}
+
+fn ec2(explanation: &Explanation) -> (LinkState, &str) {
+    let link = explanation.links.iter().find(|link| link.link == "ec2").unwrap();
+    (link.state, &link.seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn ec2_is_asked_once_who_has_the_address_and_what_it_does_not_say_is_unknown() {
+    let Asked::Known(stranger) = shown_on(OTHER_ENI, None) else { panic!("no owner") };
+    let explanation = with(Ec2::Says(stranger)).await;
+    assert_eq!(explanation.reason, Reason::OnForeignEni);
+    assert_eq!(ec2(&explanation).0, LinkState::Broken);
+    let refused = with(Ec2::Refuses).await;
+    assert_eq!(ec2(&refused).0, LinkState::Unknown);
+    assert!(ec2(&refused).1.contains("UnauthorizedOperation"), "{refused:?}");
+    let silent = with(Ec2::Silent).await;
+    assert_eq!((ec2(&silent).0, silent.look()), (LinkState::Unknown, Look::Fine));
+    assert!(ec2(&silent).1.ends_with("no answer within 10s"), "{silent:?}");
+}

@@ -1,0 +1,57 @@
+//! The plugin: `kubectl firecamp` starts `kubectl-firecamp` and hands all that follows on.
+
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use super::support::{Socket, TOKEN, cluster, run, run_as};
+
+fn plugin(dir: &tempfile::TempDir) -> PathBuf {
+    let path = dir.path().join("kubectl-firecamp");
+    symlink(env!("CARGO_BIN_EXE_firecamp"), &path).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn the_plugin_takes_kubectls_flags_and_variables() {
+    let socket = Socket::of(&cluster().await).await;
+    let (plugin, file) = (plugin(&socket.dir), socket.kubeconfig());
+    let file = file.to_str().unwrap();
+    let by_flags = ["status", "--kubeconfig", file, "--context", "test", "-n", "prod"];
+    let said = run_as(&plugin, &by_flags, &[]).await;
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
+    assert!(said.out.contains("prod/redis-0") && !said.out.contains("dev/old-0"), "{}", said.out);
+    let by_variable = ["status", "--context=test", "--namespace=dev"];
+    let said = run_as(&plugin, &by_variable, &[("KUBECONFIG", file)]).await;
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
+    assert!(said.out.contains("dev/old-0") && !said.out.contains("prod/redis-0"), "{}", said.out);
+    let one = ["status", "redis-0", "--context=test"];
+    let said = run_as(&plugin, &one, &[("KUBECONFIG", file)]).await;
+    assert_eq!(said.code, Some(0), "the context's namespace is prod: {}{}", said.out, said.err);
+}
+
+#[tokio::test]
+async fn the_plugin_calls_itself_as_it_was_called() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = run_as(&plugin(&dir), &["status", "--help"], &[]).await.out;
+    assert!(help.contains("Usage: kubectl firecamp status"), "{help}");
+    let help = run(&["status", "--help"]).await.out;
+    assert!(help.contains("Usage: firecamp status"), "{help}");
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_away_or_unknown_is_an_error_that_names_it_and_no_secret() {
+    let socket = Socket::of(&cluster().await).await;
+    let file = socket.kubeconfig();
+    let file = file.to_str().unwrap();
+    let said = run(&["status", "--kubeconfig", file]).await;
+    assert_eq!(said.code, Some(15), "{}", said.err);
+    assert!(said.err.contains("list the objects of kind StaticIP"), "{}", said.err);
+    assert!(!said.err.contains(TOKEN));
+    let said = run(&["status", "--kubeconfig", file, "--context", "none"]).await;
+    assert_eq!(said.code, Some(16), "{}", said.err);
+    assert!(said.err.contains("in its context none"), "{}", said.err);
+    let said = run(&["status"]).await;
+    assert_eq!(said.code, Some(16), "{}", said.err);
+    assert!(said.err.contains("find the Kubernetes API"), "{}", said.err);
+    assert!(said.err.contains("this is no pod of a cluster"), "{}", said.err);
+}

@@ -1,0 +1,165 @@
+//! `firecamp node`.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+
+use firecamp_cli::args::Command;
+use firecamp_cli::node::{self, NodeArguments};
+use firecamp_core::contract::exit::Look;
+use firecamp_registry::api::NodeReport;
+use serde_json::{Value, json};
+
+use super::support::{ENI, Files, NODE, POD, Socket, book_of, cluster, golden, parsed, run};
+
+fn arguments(words: &[&str]) -> NodeArguments {
+    let command = parsed(&[&["node"], words].concat()).command;
+    let Command::Node(arguments) = command else { panic!("{command:?}") };
+    arguments
+}
+
+/// A node with something of everything on it.
+pub(crate) fn report() -> Value {
+    json!({
+        "apiVersion": "firecamp.io/v1alpha1",
+        "kind": "NodeAttachments",
+        "metadata": { "name": NODE },
+        "spec": {},
+        "status": {
+            "instance": "i-0123456789abcdef0",
+            "zone": "us-east-1a",
+            "slots": { "total": 14, "free": 12 },
+            "addressesFailing": 1,
+            "volumesFailing": 1,
+            "enis": [
+                { "id": ENI, "mac": "02:00:00:00:00:01", "deviceIndex": 0,
+                  "subnet": "subnet-00000001", "link": "ens5",
+                  "slots": { "total": 14, "free": 12 }, "managedBy": "FireCamp" },
+                { "id": "eni-0123456789abcdef1", "mac": "02:00:00:00:00:02", "deviceIndex": 1,
+                  "subnet": "subnet-00000002", "slots": { "total": 14, "free": 0 },
+                  "managedBy": "VpcCni" },
+            ],
+            "addresses": [
+                { "address": "10.1.0.20", "member": "prod/redis-0", "epoch": 3,
+                  "state": "Attached", "podUID": POD, "eni": ENI,
+                  "inEc2": true, "inKernel": true },
+                { "address": "10.1.0.21", "member": "prod/redis-1", "epoch": 1,
+                  "state": "Attached", "podUID": "p", "eni": ENI, "inEc2": true,
+                  "inKernel": false, "inFile": true,
+                  "problem": { "reason": "KernelLacks", "message": "the rule is missing" } },
+            ],
+            "volumes": [
+                { "id": "vol-0123456789abcdef0", "kind": "Ebs", "attachment": "attached",
+                  "bytes": 107_374_182_400_u64,
+                  "device": { "path": "/dev/nvme1n1", "bytes": 107_374_182_400_u64 },
+                  "fileSystem": { "type": "ext4", "space": { "bytes": 105_000_000_000_u64,
+                    "bytesFree": 5_368_709_120_u64, "inodes": 100, "inodesFree": 90 } },
+                  "mounts": [{ "path": "/var/lib/kubelet/pods/p/data", "readOnly": false }],
+                  "usedBy": { "persistentVolume": "pvc-1", "claim": "prod/data-redis-0",
+                    "pod": "prod/redis-0" },
+                  "problems": [{ "reason": "AlmostFull", "message": "95 % is in use" }] },
+                { "id": "10.0.0.9:/export", "kind": "Nfs" },
+            ],
+            "conditions": [
+                { "type": "Ready", "status": "False", "reason": "VolumesFailing",
+                  "message": "1 volume is not as it should be",
+                  "lastTransitionTime": "2026-11-20T15:30:00Z" },
+            ],
+        },
+        "observed": [
+            { "of": "kernel", "secondsAgo": 2 },
+            { "of": "ec2", "failure": "DescribeNetworkInterfaces: RequestLimitExceeded" },
+        ],
+    })
+}
+
+/// Answers one request with this text, as an agent's port would.
+pub(crate) fn agent(code: &'static str, body: String) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let served = std::thread::spawn(move || {
+        let (mut stream, _from) = listener.accept().unwrap();
+        let mut asked = vec![0; 4096];
+        let length = stream.read(&mut asked).unwrap();
+        let head = format!("HTTP/1.1 {code}\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        String::from_utf8_lossy(&asked[..length]).into_owned()
+    });
+    (url, served)
+}
+
+#[tokio::test]
+async fn on_a_node_the_agent_tells_what_it_sees_right_now() {
+    let (url, served) = agent("200 OK", report().to_string());
+    let said = run(&["node", "--agent", &url, "-o", "wide"]).await;
+    assert!(served.join().unwrap().starts_with("GET /v1/node HTTP/1.1\r\n"));
+    assert_eq!((said.code, said.err.as_str()), (Some(20), ""));
+    golden("node-agent-wide.txt", &said.out);
+}
+
+#[tokio::test]
+async fn what_an_agent_has_published_is_shown_from_anywhere() {
+    let server = cluster().await;
+    server.set("nodeattachments", (None, NODE), report());
+    let socket = Socket::of(&server).await;
+    let file = socket.kubeconfig();
+    let place = ["--kubeconfig", file.to_str().unwrap(), "--context", "test"];
+    let said = run(&[&["node", NODE], &place[..]].concat()).await;
+    assert_eq!((said.code, said.err.as_str()), (Some(20), ""));
+    golden("node-cluster.txt", &said.out);
+    let book = book_of(&server);
+    let (text, _) = node::of_cluster(&book, NODE, &arguments(&["-o", "json"])).await.unwrap();
+    let object: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(object["status"], report()["status"]);
+}
+
+#[tokio::test]
+async fn a_node_without_a_report_is_a_problem_and_no_empty_table() {
+    let server = cluster().await;
+    let shown = node::of_cluster(&book_of(&server), "node-9", &arguments(&[])).await;
+    let (text, look) = shown.unwrap();
+    assert_eq!(look, Look::Problems);
+    assert!(text.starts_with("no agent has published NodeAttachments node-9: "), "{text}");
+}
+
+#[tokio::test]
+async fn a_file_registry_has_no_reports_and_says_where_they_are() {
+    let files = Files::new().await;
+    let said = run(&["node", "node-1", "--registry", &files.url()]).await;
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("run `firecamp node` without NODE on node-1 itself"), "{}", said.err);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_away_refuses_or_talks_nonsense_is_an_error() {
+    let said = run(&["node", "--agent", "http://127.0.0.1:1"]).await;
+    assert_eq!(said.code, Some(15), "{}", said.err);
+    assert!(said.err.contains("ask the agent at 127.0.0.1:1 for /v1/node: "), "{}", said.err);
+    assert!(said.err.contains("does an agent run on this machine?"), "{}", said.err);
+    let (url, _served) = agent("404 Not Found", "/livez or so\n".to_owned());
+    let said = run(&["node", "--agent", &url]).await;
+    assert_eq!(said.code, Some(15), "{}", said.err);
+    assert!(said.err.contains("404 Not Found: /livez or so"), "{}", said.err);
+    let (url, _served) = agent("200 OK", "{\"kind\":".to_owned());
+    let said = run(&["node", "--agent", &url]).await;
+    assert_eq!(said.code, Some(15), "{}", said.err);
+    assert!(said.err.contains("EOF"), "{}", said.err);
+}
+
+/// A node is well only if nothing on it is known to be wrong, and everything could be seen.
+#[tokio::test]
+async fn the_exit_code_tells_problems_from_what_could_not_be_seen() {
+    let mut value = report();
+    let failure = value["observed"].take();
+    let status = value["status"].as_object_mut().unwrap();
+    for list in ["addresses", "volumes", "conditions", "addressesFailing", "volumesFailing"] {
+        status.remove(list);
+    }
+    value["observed"] = json!([]);
+    let fine: NodeReport = serde_json::from_value(value.clone()).unwrap();
+    let (url, _served) = agent("200 OK", serde_json::to_string(&fine).unwrap());
+    assert_eq!(run(&["node", "--agent", &url]).await.code, Some(0));
+    value["observed"] = failure;
+    let (url, _served) = agent("200 OK", value.to_string());
+    assert_eq!(run(&["node", "--agent", &url]).await.code, Some(21));
+}

@@ -1,0 +1,146 @@
+//! `firecamp status`.
+
+use firecamp_apiserver::Fault;
+use firecamp_cli::args::Command;
+use firecamp_cli::failure::Failure;
+use firecamp_cli::look::book::Book;
+use firecamp_cli::status::{self, StatusArguments};
+use firecamp_core::contract::exit::Look;
+use serde_json::{Value, json};
+
+use super::support::{ENI, Files, NODE, POD, book_of, cluster, golden, now, parsed, run};
+
+fn arguments(words: &[&str]) -> StatusArguments {
+    let command = parsed(&[&["status"], words].concat()).command;
+    let Command::Status(arguments) = command else { panic!("{command:?}") };
+    arguments
+}
+
+async fn shown(book: &Book, words: &[&str]) -> (String, Look) {
+    status::of(book, &arguments(words), now()).await.unwrap()
+}
+
+async fn json(book: &Book, words: &[&str]) -> Value {
+    let (text, _) = shown(book, &[words, &["-o", "json"]].concat()).await;
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test]
+async fn every_state_of_a_member_is_one_row() {
+    let files = Files::new().await;
+    let (narrow, look) = shown(&files.book(), &[]).await;
+    assert_eq!(look, Look::Fine);
+    golden("status-file.txt", &narrow);
+    let (text, _) = shown(&files.book(), &["-o", "json"]).await;
+    golden("status-file.json", &files.anonymous(&text));
+}
+
+#[tokio::test]
+async fn a_cluster_shows_the_same_members_with_their_ages() {
+    let server = cluster().await;
+    let (text, look) = shown(&book_of(&server), &["-A", "-o", "wide"]).await;
+    assert_eq!(look, Look::Fine);
+    golden("status-cluster-wide.txt", &text);
+    let (text, _) = shown(&book_of(&server), &["redis-0", "-o", "yaml"]).await;
+    golden("status-cluster.yaml", &text);
+}
+
+#[tokio::test]
+async fn a_namespace_and_a_member_narrow_what_is_shown() {
+    let files = Files::new().await;
+    let dev = json(&files.book(), &["-n", "dev"]).await;
+    assert_eq!(dev["members"][0]["member"], json!("dev/old-0"));
+    assert_eq!(dev["members"].as_array().unwrap().len(), 1);
+    let one = json(&files.book(), &["prod/redis-2"]).await;
+    assert_eq!(one["members"][0]["holder"]["state"], json!("Parked"));
+    assert_eq!(json(&files.book(), &["-n", "prod", "redis-2"]).await, one);
+}
+
+#[tokio::test]
+async fn a_member_that_is_not_there_is_a_problem_and_no_empty_success() {
+    let files = Files::new().await;
+    let (text, look) = shown(&files.book(), &["prod/redis-9"]).await;
+    assert_eq!(look, Look::Problems);
+    assert!(text.contains("prod/redis-9 has neither a StaticIPClaim nor a StaticIP"), "{text}");
+}
+
+#[tokio::test]
+async fn a_registry_without_members_says_so() {
+    let files = Files::empty().await;
+    let (text, look) = shown(&files.book(), &[]).await;
+    assert_eq!(
+        (files.anonymous(&text).as_str(), look),
+        ("There are no members in file:///DIR\n", Look::Fine)
+    );
+}
+
+#[tokio::test]
+async fn what_the_agent_reports_of_this_epoch_is_told_and_of_an_older_one_is_not() {
+    let server = cluster().await;
+    let report = |epoch: u64| {
+        json!({
+            "apiVersion": "firecamp.io/v1alpha1",
+            "kind": "NodeAttachments",
+            "metadata": {},
+            "spec": {},
+            "status": { "addresses": [{
+                "address": "10.1.0.20", "member": "prod/redis-0", "epoch": epoch,
+                "state": "Attached", "podUID": POD, "eni": ENI,
+                "problem": { "reason": "KernelLacks", "message": "the rule is missing" },
+            }] },
+        })
+    };
+    for (epoch, told) in [(3, true), (2, false)] {
+        server.set("nodeattachments", (None, NODE), report(epoch));
+        let row = json(&book_of(&server), &["redis-0"]).await;
+        let problem = &row["members"][0]["problem"]["reason"];
+        assert_eq!(problem == &json!("KernelLacks"), told, "{row}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_hides_no_other_and_is_not_taken_for_absent() {
+    let files = Files::new().await;
+    std::fs::write(files.dir.path().join("staticipclaims/prod/redis-2.yaml"), "x").unwrap();
+    let (text, look) = shown(&files.book(), &[]).await;
+    assert_eq!(look, Look::Unchecked);
+    assert!(text.contains("prod/redis-0"), "{text}");
+    assert!(text.contains("ClaimUnreadable"), "{text}");
+    assert!(!text.contains("prod/redis-2      Absent     ClaimMissing"), "{text}");
+    assert!(text.contains("not read: a file of the registry: read StaticIPClaim prod/redis-2"));
+}
+
+#[tokio::test]
+async fn without_the_reports_of_the_agents_members_are_still_shown() {
+    let server = cluster().await;
+    server.fail_next("GET", "nodeattachments", Fault::Code(403, "Forbidden"));
+    let (text, look) = shown(&book_of(&server), &[]).await;
+    assert_eq!(look, Look::Unchecked);
+    assert!(text.contains("prod/redis-0"), "{text}");
+    assert!(text.contains("not read: what the agents report:"), "{text}");
+}
+
+#[tokio::test]
+async fn a_registry_that_cannot_be_read_is_an_error_with_object_operation_cause_and_next_step() {
+    let server = cluster().await;
+    server.fail_next("GET", "staticips", Fault::LostRequest);
+    let failed = status::of(&book_of(&server), &arguments(&[]), now()).await.unwrap_err();
+    assert_eq!(failed.exit().code(), 15);
+    let text = failed.chain();
+    assert!(text.starts_with("list the objects of kind StaticIP: "), "{text}");
+    assert!(text.ends_with("check that it can be reached from here, then try again"), "{text}");
+    assert!(matches!(failed, Failure::Look { .. }));
+}
+
+#[tokio::test]
+async fn the_command_reads_a_file_registry_and_refuses_a_wrong_one() {
+    let files = Files::new().await;
+    let said = run(&["status", "--registry", &files.url()]).await;
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
+    assert!(said.out.starts_with("MEMBER "), "{}", said.out);
+    let said = run(&["status", "--registry", "file:///nonexistent"]).await;
+    assert_eq!(said.code, Some(15), "{}", said.err);
+    assert!(said.err.starts_with("firecamp: error: open the registry: /nonexistent: "));
+    let said = run(&["status", "--registry", "ftp://x"]).await;
+    assert_eq!(said.code, Some(2), "{}", said.err);
+}

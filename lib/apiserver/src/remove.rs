@@ -1,0 +1,65 @@
+//! Deletions: of exactly the object that was read, or of none.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::answer::{About, Answer};
+use crate::objects::{Key, World};
+
+/// `DeleteOptions`. Who names no precondition may delete what it has never seen.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Options {
+    kind: String,
+    api_version: String,
+    preconditions: Preconditions,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Preconditions {
+    uid: String,
+    resource_version: String,
+}
+
+/// Deletes the object; one with finalizers stays, and says since when it is to go.
+pub(crate) fn one(
+    world: &mut World,
+    body: &[u8],
+    key: &Key,
+    about: About<'_>,
+) -> Result<Answer, Answer> {
+    let options: Options = serde_json::from_slice(body)
+        .map_err(|wrong| Answer::bad_request(&wrong.to_string(), about))?;
+    if (options.kind.as_str(), options.api_version.as_str()) != ("DeleteOptions", "v1") {
+        return Err(Answer::bad_request("the body is no DeleteOptions of v1", about));
+    }
+    let mut object = world.get(key).cloned().ok_or_else(|| Answer::not_found(about))?;
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let wanted = options.preconditions;
+    for (what, wanted, stored) in [
+        ("UID", wanted.uid, text("/metadata/uid")),
+        ("ResourceVersion", wanted.resource_version, text("/metadata/resourceVersion")),
+    ] {
+        if wanted != stored {
+            let message = format!(
+                "Operation cannot be fulfilled on {} {:?}: Precondition failed: {what} in \
+                 precondition: {wanted}, {what} in object meta: {stored}",
+                about.plural, about.name
+            );
+            return Err(Answer::status(409, "Conflict", &message, about));
+        }
+    }
+    let held = object.pointer("/metadata/finalizers").and_then(Value::as_array);
+    if held.is_some_and(|finalizers| !finalizers.is_empty()) {
+        if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+            metadata.insert("deletionTimestamp".to_owned(), json!("2026-11-20T15:00:00Z"));
+        }
+        return Ok(Answer::object(200, &world.insert(key.clone(), object)));
+    }
+    world.remove(key);
+    let details = json!({ "name": about.name, "kind": about.plural });
+    let done = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {},
+        "status": "Success", "details": details });
+    Ok(Answer::object(200, &done))
+}

@@ -1,0 +1,146 @@
+//! Addresses whose claim is gone.
+//!
+//! With `reclaimPolicy: Retain` the address stays and its status says so. With `Delete` it leaves
+//! EC2 by the core's own release, and its object goes only once the record says that it is out and
+//! has not changed for far longer than any call may take: until then nobody else can be given the
+//! address, because the object is the allocation.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use firecamp_core::contract::cluster::{condition, reason};
+use firecamp_core::ids::Member;
+use firecamp_core::record::{State, StaticIp};
+use firecamp_core::time::Moment;
+use firecamp_registry::api::{AddressPhase, Condition, ReclaimPolicy, StaticIPStatus};
+
+use crate::planner::Duty;
+use crate::pools::{is_told, settled};
+use crate::suspects::Suspects;
+use crate::timing;
+use crate::view::{AddressSeen, ClaimSeen, View};
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Orphans(Suspects<Ipv4Addr, StaticIp>);
+
+/// Whether no claim stands behind the address of this member: there is none, or it is bound to
+/// another address. A claim that names no address yet may still come to name this one.
+pub fn is_orphan(address: Ipv4Addr, claim: Option<&ClaimSeen>) -> bool {
+    claim.is_none_or(|seen| seen.claim.address.is_some_and(|other| other != address))
+}
+
+/// Whether that is so, if it is known.
+pub(crate) fn orphan(view: &View, address: Ipv4Addr, member: &Member) -> Option<bool> {
+    match view.claims.get(member) {
+        None => Some(is_orphan(address, None)),
+        Some(Some(seen)) => Some(is_orphan(address, Some(seen))),
+        Some(None) => None,
+    }
+}
+
+fn policy(view: &View, seen: &AddressSeen) -> ReclaimPolicy {
+    view.pool(&seen.record.pool).map(|pool| pool.reclaim).unwrap_or_default()
+}
+
+/// What an orphan's record lets us do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Nothing yet: its pod lives, or its release is not finished.
+    Wait,
+    /// Take it out of EC2.
+    Unassign,
+    /// Remove its object.
+    Drop,
+}
+
+fn way(seen: &AddressSeen) -> Way {
+    let record = &seen.record;
+    let Some(attachment) = &record.attachment else {
+        // Never taken, so that no call was ever sent for it.
+        let untouched = record.reserved_on.is_none() && record.unsettled.is_empty();
+        return if untouched { Way::Drop } else { Way::Wait };
+    };
+    match attachment.state {
+        State::Attaching | State::Attached => Way::Wait,
+        State::Parked | State::Releasing => Way::Unassign,
+        State::Released => Way::Drop,
+    }
+}
+
+impl Orphans {
+    pub(crate) fn plan(&mut self, view: &View, now: Moment) -> Vec<Duty> {
+        let (mut found, mut unknown) = (BTreeMap::new(), BTreeSet::new());
+        let mut duties = Vec::new();
+        for (address, seen) in view.readable().filter(|(_, seen)| !seen.id.deleting) {
+            match orphan(view, *address, &seen.record.member) {
+                None => drop(unknown.insert(*address)),
+                Some(false) => duties.extend(bound_again(*address, seen)),
+                Some(true) => drop(found.insert(*address, seen.record.clone())),
+            }
+        }
+        unknown.extend(view.addresses.iter().filter(|(_, it)| it.is_none()).map(|(at, _)| *at));
+        self.0.pass(found, &unknown, now);
+        for (address, _) in self.0.due(now, |_, _| timing::ADDRESS_GRACE) {
+            if let Some(Some(seen)) = view.addresses.get(address) {
+                duties.extend(due(*address, seen, policy(view, seen)));
+            }
+        }
+        duties
+    }
+}
+
+fn due(address: Ipv4Addr, seen: &AddressSeen, policy: ReclaimPolicy) -> Option<Duty> {
+    match (policy, way(seen)) {
+        (ReclaimPolicy::Delete, Way::Unassign) => {
+            Some(Duty::Unassign { address, epoch: seen.record.epoch })
+        }
+        (ReclaimPolicy::Delete, Way::Drop) => {
+            Some(Duty::DropAddress { address, id: seen.id.clone() })
+        }
+        (ReclaimPolicy::Delete, Way::Wait) | (ReclaimPolicy::Retain, _) => {
+            told(address, seen, policy)
+        }
+    }
+}
+
+/// Its status: claimed no more, and what a person can do.
+fn told(address: Ipv4Addr, seen: &AddressSeen, policy: ReclaimPolicy) -> Option<Duty> {
+    let member = &seen.record.member;
+    let next = match (way(seen), policy) {
+        (Way::Wait, _) => {
+            "its pod still holds it; once that is gone the pool's reclaim policy decides".to_owned()
+        }
+        (Way::Unassign | Way::Drop, _) => format!(
+            "to give it back to the member, create the claim with spec.address {address}; to hand \
+             it out again, delete this StaticIP, or set the pool's reclaimPolicy to Delete"
+        ),
+    };
+    let condition = Condition {
+        kind: condition::CLAIMED.to_owned(),
+        status: "False".to_owned(),
+        reason: reason::CLAIM_GONE.to_owned(),
+        message: format!("no claim of {member} names it any more: {next}"),
+        last_transition_time: None,
+        observed_generation: Some(seen.generation),
+    };
+    let status = StaticIPStatus {
+        phase: Some(AddressPhase::Released),
+        conditions: settled(&seen.status.conditions, vec![condition]),
+    };
+    tell(address, seen, status)
+}
+
+/// A claim names it again: what was told of its loss is taken back.
+fn bound_again(address: Ipv4Addr, seen: &AddressSeen) -> Option<Duty> {
+    seen.status.phase?;
+    let mut status = seen.status.clone();
+    status.phase = None;
+    status.conditions.retain(|it| it.kind != condition::CLAIMED);
+    tell(address, seen, status)
+}
+
+fn tell(address: Ipv4Addr, seen: &AddressSeen, status: StaticIPStatus) -> Option<Duty> {
+    let same =
+        seen.status.phase == status.phase && is_told(&seen.status.conditions, &status.conditions);
+    (!same).then(|| Duty::TellAddress { address, id: seen.id.clone(), status })
+}

@@ -1,0 +1,13 @@
+//! What the holder of the Lease plans, one cluster at a time.
+
+#[cfg(test)]
+mod cluster {
+    mod golden;
+    mod lease;
+    mod nodes;
+    mod pools;
+    mod properties;
+    mod reclaim;
+    mod retention;
+    mod support;
+}

@@ -1,0 +1,126 @@
+//! Addresses whose claim is gone.
+
+use firecamp_cluster::{Duty, is_orphan};
+use firecamp_core::record::State;
+use firecamp_registry::api::{AddressPhase, ReclaimPolicy, StaticIPStatus};
+
+use super::support::{ADDRESS, MINUTE, Town, address, attachment, claim, gone, parsed};
+
+fn orphaned(state: Option<State>) -> Town {
+    let mut town = Town::new();
+    let attachment = state.map(|state| attachment(state, "pod-1", "n1"));
+    town.view.nodes.insert(parsed("n1"), Some(firecamp_cluster::NodeLife::Ready));
+    town.put(address(ADDRESS, "redis-0", attachment));
+    town.pod("redis-0", gone());
+    town
+}
+
+fn retain(town: &mut Town) {
+    town.view.pools.get_mut(&parsed("pool")).unwrap().as_mut().unwrap().reclaim =
+        ReclaimPolicy::Retain;
+}
+
+fn told(duties: Vec<Duty>) -> Option<StaticIPStatus> {
+    duties.into_iter().find_map(|duty| {
+        let Duty::TellAddress { status, .. } = duty else { return None };
+        Some(status)
+    })
+}
+
+fn is_unassign(duty: &Duty) -> bool {
+    matches!(duty, Duty::Unassign { .. })
+}
+
+fn is_drop(duty: &Duty) -> bool {
+    matches!(duty, Duty::DropAddress { .. })
+}
+
+#[test]
+fn an_address_without_a_claim_leaves_ec2_before_its_object_goes() {
+    let mut town = orphaned(Some(State::Parked));
+    let duties = town.during(MINUTE);
+    assert!(duties.is_empty(), "too early: {duties:?}");
+    let duties = town.during(MINUTE * 2);
+    assert!(!duties.is_empty() && duties.iter().all(is_unassign), "{duties:?}");
+    town.put(address(ADDRESS, "redis-0", Some(attachment(State::Released, "pod-1", "n1"))));
+    let duties = town.after(MINUTE);
+    assert!(duties.is_empty(), "the record has only just changed: {duties:?}");
+    let duties = town.during(MINUTE * 2);
+    assert!(!duties.is_empty() && duties.iter().all(is_drop), "{duties:?}");
+}
+
+#[test]
+fn an_address_that_was_never_taken_goes_at_once() {
+    let duties = orphaned(None).during(MINUTE * 3);
+    assert!(!duties.is_empty() && duties.iter().all(is_drop), "{duties:?}");
+}
+
+#[test]
+fn an_unfinished_release_is_finished() {
+    let duties = orphaned(Some(State::Releasing)).during(MINUTE * 3);
+    assert!(!duties.is_empty() && duties.iter().all(is_unassign), "{duties:?}");
+}
+
+#[test]
+fn f076_an_address_that_is_held_is_not_reclaimed() {
+    for state in [State::Attaching, State::Attached] {
+        let duties = orphaned(Some(state)).during(MINUTE * 30);
+        assert!(duties.is_empty(), "{state:?}: {duties:?}");
+    }
+}
+
+#[test]
+fn with_retain_nothing_is_lost_and_the_status_says_what_a_person_can_do() {
+    let mut town = orphaned(Some(State::Parked));
+    retain(&mut town);
+    assert!(town.during(MINUTE * 30).is_empty());
+    let status = told(town.pass()).unwrap();
+    assert_eq!(status.phase, Some(AddressPhase::Released));
+    let [condition] = status.conditions.as_slice() else { panic!("{status:?}") };
+    assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "ClaimGone"));
+    assert!(condition.message.contains("create the claim with spec.address 10.0.1.50"));
+    // Once it is written, with its time, there is nothing to say any more.
+    let mut status = status;
+    status.conditions[0].last_transition_time = Some("2026-11-20T15:00:00Z".to_owned());
+    let mut seen = address(ADDRESS, "redis-0", Some(attachment(State::Parked, "pod-1", "n1")));
+    seen.status = status;
+    town.put(seen);
+    assert_eq!(told(town.pass()), None);
+    // A claim names it again.
+    town.claim(claim("redis-0", Some(ADDRESS), None));
+    assert_eq!(told(town.pass()), Some(StaticIPStatus::default()));
+}
+
+#[test]
+fn a_pool_that_is_gone_or_cannot_be_read_retains() {
+    let mut town = orphaned(Some(State::Parked));
+    town.view.pools.insert(parsed("pool"), None);
+    assert!(town.during(MINUTE * 30).is_empty());
+    town.view.pools.clear();
+    assert!(town.during(MINUTE * 30).is_empty());
+}
+
+#[test]
+fn a_claim_that_cannot_be_read_is_not_gone() {
+    let mut town = orphaned(Some(State::Parked));
+    town.view.claims.insert(super::support::member("redis-0"), None);
+    assert!(town.during(MINUTE * 30).is_empty());
+}
+
+#[test]
+fn a_claim_that_names_another_address_leaves_this_one_an_orphan() {
+    let other = claim("redis-0", Some(parsed("10.0.1.51")), None);
+    assert!(is_orphan(ADDRESS, Some(&other)));
+    assert!(!is_orphan(ADDRESS, Some(&claim("redis-0", None, None))), "it may come to name it");
+    assert!(!is_orphan(ADDRESS, Some(&claim("redis-0", Some(ADDRESS), None))));
+    assert!(is_orphan(ADDRESS, None));
+}
+
+#[test]
+fn what_is_being_deleted_is_left_alone() {
+    let mut town = orphaned(Some(State::Released));
+    let mut seen = address(ADDRESS, "redis-0", Some(attachment(State::Released, "pod-1", "n1")));
+    seen.id.deleting = true;
+    town.put(seen);
+    assert!(town.during(MINUTE * 30).is_empty());
+}

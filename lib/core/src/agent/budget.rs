@@ -1,0 +1,170 @@
+//! How often one agent asks EC2, whose buckets belong to the whole account.
+//!
+//! Guarantees: while nothing is wanted at once, at most one look in each period, of all kinds
+//! together and by turns; whatever is wanted, at most one look of each kind in each period. After
+//! failures the looks that nobody waits for come more rarely. Caveats: errands look by themselves,
+//! as the protocol demands, and are not counted here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::contract::timing;
+use crate::time::Moment;
+
+/// What an agent asks EC2 of its own instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ec2Look {
+    /// Its network interfaces: DescribeNetworkInterfaces.
+    Interfaces,
+    /// Its volumes: DescribeVolumes.
+    Volumes,
+}
+
+/// How much an answer is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Want {
+    /// By turns, when it is due.
+    Steady,
+    /// Something waits for it.
+    Now,
+}
+
+/// The most by which failures stretch the period: a doubling for each of them.
+const DOUBLINGS_MAX: u32 = 3;
+
+/// Who may ask what, and when.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    /// When the next look is due that nobody waits for.
+    due: Moment,
+    /// When each kind was last asked.
+    asked: BTreeMap<Ec2Look, Moment>,
+    failures: u32,
+}
+
+impl Budget {
+    /// The first look that nobody waits for is due at this moment. Agents that start together
+    /// spread it over a period.
+    pub fn new(due: Moment) -> Self {
+        Self { due, asked: BTreeMap::new(), failures: 0 }
+    }
+
+    /// The look to begin now, if there is one; it counts as begun. `jitter` is added to the next
+    /// period, so that agents drift apart. Among equals the one that was asked longest ago.
+    pub fn grant(
+        &mut self,
+        wanted: &BTreeMap<Ec2Look, Want>,
+        now: Moment,
+        jitter: Duration,
+    ) -> Option<Ec2Look> {
+        let rested = |look: &Ec2Look| {
+            self.asked.get(look).is_none_or(|at| now.since(*at) >= timing::EC2_PERIOD)
+        };
+        let is_due = |want: Want| want == Want::Now || now >= self.due;
+        let open = wanted.iter().filter(|(look, want)| rested(look) && is_due(**want));
+        let first = |(look, want): &(&Ec2Look, &Want)| {
+            (std::cmp::Reverse(**want), self.asked.get(look).copied(), **look)
+        };
+        let look = *open.min_by_key(first)?.0;
+        self.asked.insert(look, now);
+        let stretched = timing::EC2_PERIOD.saturating_mul(1 << self.failures.min(DOUBLINGS_MAX));
+        self.due = now.plus(stretched.saturating_add(jitter));
+        Some(look)
+    }
+
+    /// A look has ended, well or not.
+    pub fn ended(&mut self, well: bool) {
+        self.failures = if well { 0 } else { self.failures.saturating_add(1) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Duration = Duration::ZERO;
+
+    fn at(seconds: u64) -> Moment {
+        Moment(Duration::from_secs(seconds))
+    }
+
+    fn both(interfaces: Want, volumes: Want) -> BTreeMap<Ec2Look, Want> {
+        [(Ec2Look::Interfaces, interfaces), (Ec2Look::Volumes, volumes)].into()
+    }
+
+    /// What is granted in these seconds, and when.
+    fn run(
+        budget: &mut Budget,
+        seconds: std::ops::Range<u64>,
+        wanted: impl Fn(u64) -> BTreeMap<Ec2Look, Want>,
+    ) -> Vec<(u64, Ec2Look)> {
+        let grant = |second| {
+            let look = budget.grant(&wanted(second), at(second), NONE)?;
+            Some((second, look))
+        };
+        seconds.filter_map(grant).collect()
+    }
+
+    #[test]
+    fn a_quiet_node_asks_once_a_minute_by_turns() {
+        let mut budget = Budget::new(at(17));
+        let asked = run(&mut budget, 0..200, |_| both(Want::Steady, Want::Steady));
+        let (eni, volume) = (Ec2Look::Interfaces, Ec2Look::Volumes);
+        assert_eq!(asked, [(17, eni), (77, volume), (137, eni), (197, volume)]);
+    }
+
+    #[test]
+    fn what_is_needed_comes_at_once_and_takes_the_place_of_what_is_due() {
+        let mut budget = Budget::new(at(60));
+        let wanted = |s| both(if s == 5 { Want::Now } else { Want::Steady }, Want::Steady);
+        let asked = run(&mut budget, 0..130, wanted);
+        let (eni, volume) = (Ec2Look::Interfaces, Ec2Look::Volumes);
+        assert_eq!(asked, [(5, eni), (65, volume), (125, eni)]);
+    }
+
+    #[test]
+    fn however_much_is_needed_each_kind_is_asked_once_a_minute() {
+        let mut budget = Budget::new(at(0));
+        let asked = run(&mut budget, 0..600, |_| both(Want::Now, Want::Now));
+        assert_eq!(asked.len(), 20);
+        for kind in [Ec2Look::Interfaces, Ec2Look::Volumes] {
+            let times: Vec<u64> =
+                asked.iter().filter(|(_, k)| *k == kind).map(|(at, _)| *at).collect();
+            assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 60), "{times:?}");
+        }
+    }
+
+    #[test]
+    fn a_kind_that_nobody_wants_is_never_asked() {
+        let mut budget = Budget::new(at(0));
+        let only = [(Ec2Look::Interfaces, Want::Steady)].into();
+        let asked = run(&mut budget, 0..130, |_| BTreeMap::clone(&only));
+        let eni = Ec2Look::Interfaces;
+        assert_eq!(asked, [(0, eni), (60, eni), (120, eni)]);
+    }
+
+    #[test]
+    fn after_failures_what_nobody_waits_for_comes_more_rarely_until_one_goes_well() {
+        let only: BTreeMap<_, _> = [(Ec2Look::Interfaces, Want::Steady)].into();
+        let mut budget = Budget::new(at(0));
+        let mut asked = Vec::new();
+        for second in 0..3000 {
+            if budget.grant(&only, at(second), NONE).is_some() {
+                asked.push(second);
+                budget.ended(second > 1000);
+            }
+        }
+        assert_eq!(asked[..6], [0, 60, 180, 420, 900, 1380]);
+        assert_eq!(asked[6..8], [1860, 1920]);
+    }
+
+    #[test]
+    fn jitter_only_ever_makes_the_period_longer() {
+        let only: BTreeMap<_, _> = [(Ec2Look::Interfaces, Want::Steady)].into();
+        let mut budget = Budget::new(at(0));
+        let jitter = Duration::from_secs(9);
+        let granted = |s: &u64| budget.grant(&only, at(*s), jitter).is_some();
+        let asked: Vec<u64> = (0..150).filter(granted).collect();
+        assert_eq!(asked, [0, 69, 138]);
+    }
+}

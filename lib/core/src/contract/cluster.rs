@@ -1,0 +1,60 @@
+//! What the holder of the Lease writes for people, and by which names.
+
+/// Name of the Lease.
+pub const LEASE: &str = "firecamp-agents";
+
+/// Annotations of a claim.
+pub mod annotation {
+    /// Name of the StatefulSet that controls the member's pod.
+    pub const SET: &str = "firecamp.io/statefulset";
+    /// UID of that StatefulSet.
+    pub const SET_UID: &str = "firecamp.io/statefulset-uid";
+}
+
+/// Types of conditions. Each is `True` when all is well.
+pub mod condition {
+    /// Of a pool: no other pool has an address of it.
+    pub const RANGES_DISJOINT: &str = "RangesDisjoint";
+    /// Of a pool: its subnets have the blocks that it says.
+    pub const RANGES_IN_SUBNETS: &str = "RangesInSubnets";
+    /// Of a pool: its StaticIPs are in its ranges.
+    pub const ADDRESSES_IN_RANGES: &str = "AddressesInRanges";
+    /// Of a StaticIP: its claim names it.
+    pub const CLAIMED: &str = "Claimed";
+}
+
+/// Reasons of conditions and Events.
+pub mod reason {
+    /// The pool has free addresses.
+    pub const USABLE: &str = "Usable";
+    /// The pool has none left.
+    pub const EXHAUSTED: &str = "Exhausted";
+    /// No other pool has its addresses.
+    pub const DISJOINT: &str = "Disjoint";
+    /// Another pool has some of its addresses.
+    pub const OVERLAPPING: &str = "Overlapping";
+    /// EC2's blocks are the pool's.
+    pub const SUBNETS_AGREE: &str = "SubnetsAgree";
+    /// EC2 has another block for a subnet.
+    pub const SUBNET_DIFFERS: &str = "SubnetDiffers";
+    /// The agent's machine is in none of some subnets.
+    pub const SUBNETS_NOT_SEEN: &str = "SubnetsNotSeen";
+    /// Every StaticIP is in the ranges.
+    pub const IN_RANGES: &str = "InRanges";
+    /// Some StaticIPs are in no range.
+    pub const STRAY_ADDRESSES: &str = "StrayAddresses";
+    /// No claim names the address any more.
+    pub const CLAIM_GONE: &str = "ClaimGone";
+    /// An address was released for a node that is gone.
+    pub const RELEASED_FOR_NODE: &str = "ReleasedForGoneNode";
+    /// An address was released whose claim is gone as well as its pod.
+    pub const RELEASED_WITHOUT_CLAIM: &str = "ReleasedWithoutClaim";
+    /// A claim was deleted because its StatefulSet was scaled down.
+    pub const CLAIM_DELETED_SCALED: &str = "ClaimDeletedAfterScaleDown";
+    /// A claim was deleted because its StatefulSet was.
+    pub const CLAIM_DELETED_SET: &str = "ClaimDeletedWithStatefulSet";
+    /// An address was taken out of EC2 because its claim is gone.
+    pub const UNASSIGNED: &str = "UnassignedAfterClaim";
+    /// A StaticIP was deleted, and its address may be handed out again.
+    pub const RECLAIMED: &str = "AddressReclaimed";
+}

@@ -1,0 +1,283 @@
+//! Which pods a release may take an address from: the whole table of who asks and how it lives.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::action::{Action, Reply};
+use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
+use firecamp_core::ids::{Epoch, Member};
+use firecamp_core::machine::{Machine, Outcome, Release as Done};
+use firecamp_core::outside::{Life, PodView, SocketScope, SocketUse};
+use firecamp_core::record::{Attachment, Claim, MemberRecords, State, StaticIp, Stored};
+use firecamp_core::release::{Release, ReleaseInput, Releaser};
+use firecamp_core::time::Moment;
+
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().expect("a well formed identifier")
+}
+
+fn member() -> Member {
+    Member::new("demo", "redis-0").expect("a member")
+}
+
+/// Held by pod `mine` at epoch 5.
+fn records() -> MemberRecords {
+    let claim =
+        Claim { member: member(), pool: parsed("pool"), requested: None, address: Some(ADDRESS) };
+    let static_ip = StaticIp {
+        address: ADDRESS,
+        pool: parsed("pool"),
+        subnet: parsed("subnet-0000000a"),
+        cidr: parsed("10.0.1.0/24"),
+        zone: parsed("us-east-1a"),
+        member: member(),
+        epoch: Epoch(5),
+        attachment: Some(Attachment {
+            state: State::Attached,
+            pod: parsed("mine"),
+            node: parsed("here"),
+            eni: Some(parsed("eni-0000000a")),
+            run: parsed("init"),
+            served: true,
+        }),
+        reserved_on: Some(parsed("eni-0000000a")),
+        unsettled: BTreeSet::new(),
+    };
+    let version = || parsed("1");
+    MemberRecords {
+        claim: Some(Stored { version: version(), object: claim }),
+        static_ip: Some(Stored { version: version(), object: static_ip }),
+        pool: None,
+    }
+}
+
+fn input(by: Releaser, await_stop: bool) -> ReleaseInput {
+    ReleaseInput {
+        member: member(),
+        pod: parsed("mine"),
+        run: parsed("run"),
+        unassign: false,
+        await_stop,
+        by,
+        scope: SocketScope::All,
+        drain: Duration::ZERO,
+        grace: Duration::from_secs(30),
+    }
+}
+
+/// A release that has read these records.
+fn read(input: ReleaseInput, records: MemberRecords) -> Release {
+    let mut machine = Release::new(input, Moment::default());
+    assert_eq!(machine.action(), Action::ReadMember);
+    machine.reply(Reply::Member(Ok(Box::new(records))), Moment::default());
+    machine
+}
+
+fn tell(machine: &mut Release, reply: Reply) {
+    machine.reply(reply, Moment::default());
+}
+
+/// Whether it goes on to release after this look at the pod.
+fn goes_on(by: Releaser, pod: PodView) -> bool {
+    let mut machine = read(input(by, false), records());
+    assert_eq!(machine.action(), Action::ReadPod);
+    tell(&mut machine, Reply::Pod(Ok(pod)));
+    if machine.outcome().is_none() {
+        assert_eq!(machine.action(), Action::ReadRecord(ADDRESS));
+    }
+    machine.outcome().is_none()
+}
+
+fn ended(machine: &Release) -> Option<Done> {
+    match machine.outcome()? {
+        Outcome::Released { release, .. } => Some(*release),
+        Outcome::Attached(_) | Outcome::Mended { .. } | Outcome::Failed(_) => None,
+    }
+}
+
+/// The records with another static IP.
+fn with(change: impl Fn(&mut StaticIp)) -> MemberRecords {
+    let mut records = records();
+    change(&mut records.static_ip.as_mut().expect("there is one").object);
+    records
+}
+
+fn state(state: State) -> impl Fn(&mut StaticIp) {
+    move |ip| ip.attachment.as_mut().expect("attached").state = state
+}
+
+fn present(pod: &str, life: Life) -> PodView {
+    PodView::Present { pod: parsed(pod), node: Some(parsed("here")), life }
+}
+
+const EVERYBODY: [Releaser; 3] = [Releaser::Stop, Releaser::Agent, Releaser::AgentElsewhere];
+
+#[test]
+fn a_running_pod_keeps_its_address_whoever_asks() {
+    for by in EVERYBODY {
+        assert!(!goes_on(by, present("mine", Life::Running)), "{by:?}");
+    }
+}
+
+#[test]
+fn f027_only_its_own_stop_container_releases_for_a_terminating_pod() {
+    for left in [None, Some(Duration::from_secs(20))] {
+        assert!(goes_on(Releaser::Stop, present("mine", Life::Terminating(left))));
+        assert!(!goes_on(Releaser::Agent, present("mine", Life::Terminating(left))));
+        assert!(!goes_on(Releaser::AgentElsewhere, present("mine", Life::Terminating(left))));
+    }
+}
+
+#[test]
+fn a_pod_that_is_gone_has_ended_or_was_succeeded_is_released_for() {
+    for by in EVERYBODY {
+        for pod in [
+            PodView::Vouched,
+            PodView::Absent,
+            present("mine", Life::Terminal),
+            present("other", Life::Running),
+        ] {
+            assert!(goes_on(by, pod.clone()), "{by:?} {pod:?}");
+        }
+    }
+}
+
+#[test]
+fn a_hook_without_a_record_of_its_pod_ends_and_a_sidecar_waits_for_its_signal() {
+    let nobodys: [MemberRecords; 4] = [
+        MemberRecords { static_ip: None, ..records() },
+        with(state(State::Parked)),
+        with(|ip| ip.attachment.as_mut().expect("attached").pod = parsed("other")),
+        with(|ip| ip.member = Member::new("demo", "redis-1").expect("a member")),
+    ];
+    for records in nobodys {
+        let hook = read(input(Releaser::Stop, false), records.clone());
+        assert_eq!(ended(&hook), Some(Done::NotHolder), "{records:?}");
+        let mut sidecar = read(input(Releaser::Stop, true), records);
+        assert_eq!(sidecar.action(), Action::AwaitStop);
+        tell(&mut sidecar, Reply::Stopping);
+        tell(&mut sidecar, Reply::Pod(Ok(PodView::Absent)));
+        assert_eq!(ended(&sidecar), Some(Done::NotHolder));
+    }
+    assert_eq!(read(input(Releaser::Stop, true), records()).action(), Action::AwaitStop);
+    assert_eq!(read(input(Releaser::Stop, false), records()).action(), Action::ReadPod);
+}
+
+#[test]
+fn only_an_agent_goes_on_with_an_unassignment_that_its_own_pod_left() {
+    let left = || with(state(State::Releasing));
+    let others = with(|ip| {
+        state(State::Releasing)(ip);
+        ip.attachment.as_mut().expect("attached").pod = parsed("other");
+    });
+    for by in [Releaser::Agent, Releaser::AgentElsewhere] {
+        assert_eq!(read(input(by, false), left()).action(), Action::ReadPod, "{by:?}");
+        assert_eq!(ended(&read(input(by, false), others.clone())), Some(Done::NotHolder));
+    }
+    assert_eq!(ended(&read(input(Releaser::Stop, false), left())), Some(Done::NotHolder));
+}
+
+#[test]
+fn a_record_that_moved_on_between_two_reads_is_left_alone() {
+    let moved: [fn(&mut StaticIp); 4] = [
+        |ip| ip.epoch = Epoch(6),
+        |ip| ip.epoch = Epoch(4),
+        |ip| ip.attachment.as_mut().expect("attached").pod = parsed("other"),
+        |ip| {
+            state(State::Releasing)(ip);
+            ip.epoch = Epoch(6);
+        },
+    ];
+    for by in [Releaser::Stop, Releaser::Agent] {
+        for change in moved {
+            let mut machine = read(input(by, false), records());
+            tell(&mut machine, Reply::Pod(Ok(PodView::Absent)));
+            let fresh = with(change).static_ip.map(Box::new);
+            tell(&mut machine, Reply::Record(Ok(fresh)));
+            assert_eq!(ended(&machine), Some(Done::NotHolder), "{by:?}");
+        }
+    }
+}
+
+/// A release at its last write.
+fn parking() -> Release {
+    let mut machine = read(input(Releaser::Stop, false), records());
+    let fresh = || Reply::Record(Ok(records().static_ip.map(Box::new)));
+    tell(&mut machine, Reply::Pod(Ok(PodView::Absent)));
+    tell(&mut machine, fresh());
+    tell(&mut machine, Reply::Sockets(Ok(SocketUse::default())));
+    tell(&mut machine, fresh());
+    tell(&mut machine, Reply::Host(Ok(true)));
+    tell(&mut machine, Reply::Host(Ok(true)));
+    assert!(matches!(machine.action(), Action::Write(_)), "{:?}", machine.action());
+    machine
+}
+
+fn failure(kind: RegistryKind, effect: Effect) -> Reply {
+    Reply::Written(Err(RegistryFailure { kind, effect, detail: "so it was".to_owned() }))
+}
+
+/// What it does next, after the pause that it asks for.
+fn after_pause(machine: &mut Release) -> Action {
+    while matches!(machine.action(), Action::Wait(_)) {
+        tell(machine, Reply::Waited);
+    }
+    machine.action()
+}
+
+#[test]
+fn a_park_that_may_have_landed_is_read_again_and_any_other_is_not() {
+    let reread = [
+        (RegistryKind::Conflict, Effect::None),
+        (RegistryKind::Unavailable, Effect::Unknown),
+        (RegistryKind::Invalid, Effect::Unknown),
+    ];
+    for (kind, effect) in reread {
+        let mut machine = parking();
+        tell(&mut machine, failure(kind, effect));
+        assert_eq!(after_pause(&mut machine), Action::ReadRecord(ADDRESS), "{kind:?}");
+    }
+    let mut machine = parking();
+    tell(&mut machine, failure(RegistryKind::Unavailable, Effect::None));
+    assert!(matches!(after_pause(&mut machine), Action::Write(_)), "it is written again");
+    let mut machine = parking();
+    tell(&mut machine, failure(RegistryKind::Invalid, Effect::None));
+    assert!(matches!(machine.outcome(), Some(Outcome::Failed(_))));
+}
+
+#[test]
+fn after_a_lost_answer_the_record_says_whether_it_was_parked() {
+    let next = |records: MemberRecords| {
+        let mut machine = parking();
+        tell(&mut machine, failure(RegistryKind::Unavailable, Effect::Unknown));
+        assert_eq!(after_pause(&mut machine), Action::ReadRecord(ADDRESS));
+        tell(&mut machine, Reply::Record(Ok(records.static_ip.map(Box::new))));
+        machine
+    };
+    assert_eq!(ended(&next(with(state(State::Parked)))), Some(Done::Parked));
+    assert!(matches!(next(records()).action(), Action::Write(_)), "still to be parked");
+    let later = with(|ip| {
+        state(State::Parked)(ip);
+        ip.epoch = Epoch(6);
+    });
+    assert_eq!(ended(&next(later)), Some(Done::NotHolder), "another's release");
+    assert_eq!(ended(&next(with(|ip| ip.epoch = Epoch(6)))), Some(Done::NotHolder));
+}
+
+#[test]
+fn a_sidecar_outlives_a_record_that_a_person_must_mend_and_a_hook_does_not() {
+    let broken = || {
+        let detail = "not YAML".to_owned();
+        let (kind, effect) = (RegistryKind::Invalid, Effect::None);
+        Reply::Member(Err(RegistryFailure { kind, effect, detail }))
+    };
+    let mut sidecar = Release::new(input(Releaser::Stop, true), Moment::default());
+    tell(&mut sidecar, broken());
+    assert_eq!(after_pause(&mut sidecar), Action::ReadMember);
+    let mut hook = Release::new(input(Releaser::Stop, false), Moment::default());
+    tell(&mut hook, broken());
+    assert!(matches!(hook.outcome(), Some(Outcome::Failed(_))));
+}

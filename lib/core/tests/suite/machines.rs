@@ -1,0 +1,163 @@
+//! The machines under replies that no world would give in this order: whatever they are told,
+//! they end in time, never panic, and name no dangerous action without what must precede it.
+
+mod answers;
+mod world;
+
+use std::time::Duration;
+
+use firecamp_core::action::Action;
+use firecamp_core::agent::{Duty, Errand};
+use firecamp_core::attach::{Attach, AttachInput};
+use firecamp_core::canonical::Canonical;
+use firecamp_core::contract::timing;
+use firecamp_core::ids::Epoch;
+use firecamp_core::machine::{Machine, Mended, Outcome};
+use firecamp_core::node::EniRule;
+use firecamp_core::outside::{Holder, KernelTarget, SocketScope};
+use firecamp_core::record::StaticIp;
+use firecamp_core::release::{Release, ReleaseInput, Releaser};
+use firecamp_core::time::Moment;
+use proptest::prelude::*;
+
+use self::world::{ADDRESS, Chaos, eni_id, member, parsed};
+
+fn canonical<M: Machine>(machine: &M, now: Moment) -> M {
+    let mut form = machine.clone();
+    form.canonical(now);
+    form
+}
+
+/// Drives a machine to its end, and beside each step its canonical form, which must go the same
+/// way.
+fn drive(machine: &mut impl Machine, chaos: &mut Chaos) -> Outcome {
+    for _ in 0..20_000 {
+        let action = machine.action();
+        assert_eq!(action, machine.action(), "asking twice gives another answer");
+        if let Some(outcome) = machine.outcome() {
+            assert_eq!(action, Action::Done);
+            return outcome.clone();
+        }
+        let mut twin = canonical(machine, chaos.now);
+        let before = chaos.now;
+        let reply = chaos.answer(&action);
+        machine.reply(reply.clone(), chaos.now);
+        let now = Canonical::ORIGIN.plus(chaos.now.since(before));
+        twin.reply(reply, now);
+        assert!(
+            canonical(machine, chaos.now) == canonical(&twin, now),
+            "the canonical form has another future after {action:?}"
+        );
+    }
+    unreachable!("no end after 20,000 actions")
+}
+
+fn holder() -> Holder {
+    Holder { pod: parsed("mine"), epoch: Epoch(3) }
+}
+
+fn target() -> KernelTarget {
+    KernelTarget { address: ADDRESS, mac: parsed("06:00:00:00:00:01"), routing: None }
+}
+
+/// 4,000 cases; PROPTEST_CASES, whose default is 256, scales them.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: (4_000 * default.cases).div_ceil(256), ..default }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn an_attach_names_nothing_dangerous_whatever_it_is_told(
+        bytes in prop::collection::vec(any::<u8>(), 8..200)
+    ) {
+        let mut chaos = Chaos::new(bytes);
+        let input = AttachInput {
+            member: member(),
+            pod: parsed("mine"),
+            node: parsed("node-a"),
+            cluster: parsed("test"),
+            pool: None,
+            rule: EniRule::Auto,
+            run: parsed("run-now"),
+            deadline: timing::ATTACH_DEADLINE,
+            predecessor_grace: timing::PREDECESSOR_GRACE,
+        };
+        let mut machine = Attach::new(input, chaos.now);
+        let outcome = drive(&mut machine, &mut chaos);
+        let slack = Duration::from_secs(30);
+        prop_assert!(chaos.now.0 <= timing::ATTACH_DEADLINE + slack, "too late: {:?}", chaos.now);
+        if let Outcome::Attached(done) = outcome {
+            prop_assert!(chaos.completed, "success without a completion");
+            prop_assert!(chaos.observed, "success without a look at the kernel");
+            prop_assert_eq!(done.eni, eni_id(1));
+        }
+    }
+
+    #[test]
+    fn a_release_names_nothing_dangerous_whatever_it_is_told(
+        bytes in prop::collection::vec(any::<u8>(), 8..200),
+        unassign in any::<bool>(),
+        await_stop in any::<bool>(),
+    ) {
+        let mut chaos = Chaos::new(bytes);
+        let before = chaos.record.clone();
+        let input = ReleaseInput {
+            member: member(),
+            pod: parsed("mine"),
+            run: parsed("run-now"),
+            unassign,
+            await_stop,
+            by: Releaser::Stop,
+            scope: SocketScope::All,
+            drain: timing::DRAIN,
+            grace: Duration::from_secs(30),
+        };
+        let mut machine = Release::new(input, chaos.now);
+        let outcome = drive(&mut machine, &mut chaos);
+        prop_assert!(chaos.now.0 <= Duration::from_secs(75), "too late: {:?}", chaos.now);
+        let mine = |r: &StaticIp| r.held_by(&parsed("mine"), r.epoch);
+        if before.as_ref().is_some_and(|r| !mine(r)) && chaos.version == 1 {
+            let changed = chaos.record != before;
+            prop_assert!(!changed, "another's record was changed: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn an_errand_names_nothing_dangerous_whatever_it_is_told(
+        bytes in prop::collection::vec(any::<u8>(), 8..200),
+        which in 0_u8..5,
+    ) {
+        let mut chaos = Chaos::new(bytes);
+        chaos.errand = true;
+        let duty = match which {
+            0 => Duty::GiveWay { address: ADDRESS, holder: holder() },
+            1 => Duty::Release { member: member(), pod: parsed("mine"), by: Releaser::Agent },
+            2 => Duty::Reassert { address: ADDRESS, epoch: Epoch(3), eni: eni_id(1) },
+            3 => Duty::Restore { target: target(), holder: holder() },
+            _ => Duty::Collect { address: ADDRESS, holder: holder() },
+        };
+        // The node's lock is what authorises a restore: no registry is asked.
+        chaos.authority = (which == 3).then_some(chaos.now);
+        let mut machine = Errand::new(&duty, &parsed("test"), parsed("run-now"), chaos.now);
+        let outcome = drive(&mut machine, &mut chaos);
+        prop_assert!(chaos.now.0 <= timing::ERRAND_DEADLINE * 2, "too late: {:?}", chaos.now);
+        if outcome == (Outcome::Mended { what: Mended::Reasserted, address: ADDRESS }) {
+            prop_assert!(chaos.assigned, "taken back without a call");
+            let marked = chaos.record.as_ref().is_some_and(|r| r.unsettled_by(&parsed("run-now")));
+            prop_assert!(!marked, "its mark is left");
+        }
+        if [0, 3, 4].contains(&which) {
+            prop_assert!(chaos.writes == 0, "a record was written");
+        }
+        let mended = |what| Outcome::Mended { what, address: ADDRESS };
+        if outcome == mended(Mended::Restored) {
+            prop_assert!(which == 3 && chaos.observed, "restored without a look at the kernel");
+        }
+        if outcome == mended(Mended::Collected) {
+            prop_assert!(which == 4 && chaos.record.is_none(), "a record claims it");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The core's tests, in one program: it is linked once for each mutant.
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test")]
+
+mod decisions;
+mod endings;
+mod machines;
+mod names;
+mod outside;
+mod planner;
+mod plans;
+mod steps;
+mod upkeep;
+mod values;

@@ -1,0 +1,70 @@
+//! The links that could be ENIs, and bringing up one that nobody has configured.
+
+use std::collections::BTreeSet;
+
+use firecamp_core::ids::Mac;
+
+use crate::error::HostError;
+use crate::kernel::address::{self, Assigned};
+use crate::kernel::link::{self, Link};
+use crate::kernel::route;
+use crate::netlink::Netlink;
+
+/// A link that could be an ENI's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkSeen {
+    /// Its name.
+    pub name: String,
+    /// Its index: another one for each time that it appears.
+    pub index: u32,
+    /// Its MAC.
+    pub mac: Mac,
+    /// It is up.
+    pub up: bool,
+    /// It has no IPv4 address, whoever's.
+    pub bare: bool,
+}
+
+/// Each link that an ENI's MAC would lead to. Where a MAC leads to none, or to several, there is
+/// none to be seen.
+pub(crate) async fn seen(netlink: &mut Netlink) -> Result<Vec<LinkSeen>, HostError> {
+    let links = link::list(netlink).await?;
+    let addresses = address::list(netlink).await?;
+    let macs: BTreeSet<Mac> = links.iter().filter_map(|link| link.mac).collect();
+    let look = |mac| {
+        let link = link::of_eni(&links, mac).ok().flatten()?;
+        let bare = is_bare(&addresses, link);
+        Some(LinkSeen { name: link.name.clone(), index: link.index, mac, up: link.up, bare })
+    };
+    Ok(macs.into_iter().filter_map(look).collect())
+}
+
+/// Brings up the link with this MAC if it is down and bare, which is how the system leaves an ENI
+/// that it does not configure. Says whether it did.
+pub(crate) async fn raise(netlink: &mut Netlink, mac: Mac) -> Result<bool, HostError> {
+    let links = link::list(netlink).await?;
+    let eni = link::of_eni(&links, mac)?.ok_or(HostError::NoLink(mac))?;
+    if eni.up || !is_bare(&address::list(netlink).await?, eni) {
+        return Ok(false);
+    }
+    let mtu = example_mtu(netlink, &links, eni).await?;
+    link::bring_up(netlink, eni, mtu).await?;
+    Ok(true)
+}
+
+fn is_bare(addresses: &[Assigned], link: &Link) -> bool {
+    addresses.iter().all(|one| one.link != link.index)
+}
+
+/// The MTU of the link with the node's default route, as DHCP would have set it, if it is the
+/// higher one.
+pub(crate) async fn example_mtu(
+    netlink: &mut Netlink,
+    links: &[Link],
+    eni: &Link,
+) -> Result<Option<u32>, HostError> {
+    let routes = route::list(netlink).await?;
+    let primary = route::default_link(&routes);
+    let example = links.iter().find(|one| Some(one.index) == primary);
+    Ok(example.and_then(|example| link::better_mtu(eni, example)))
+}

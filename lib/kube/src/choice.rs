@@ -1,0 +1,77 @@
+//! The cluster that a person means, as `kubectl` finds it.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::call::Timeouts;
+
+/// What a person has said about the cluster. Without a file it is found by `KUBECONFIG`, then in
+/// `~/.kube/config`, then from inside of a pod; without a context it is the file's current one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Choice {
+    /// The kubeconfig file.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in it.
+    pub context: Option<String>,
+}
+
+/// A cluster, and where one is in it.
+#[derive(Clone)]
+pub struct Chosen {
+    /// A client that makes one attempt for each request.
+    pub client: Client,
+    /// The namespace of the context.
+    pub namespace: String,
+    /// The URL of the API server.
+    pub server: String,
+}
+
+impl Choice {
+    /// Finds the cluster. Sends nothing.
+    pub async fn connect(&self, timeouts: Timeouts) -> Result<Chosen, RegistryFailure> {
+        let mut config = self.config().await?;
+        // Nothing is repeated behind the back of who counts the seconds.
+        config.default_retry = false;
+        config.connect_timeout = Some(timeouts.call);
+        let namespace = config.default_namespace.clone();
+        let server = config.cluster_url.to_string();
+        let client = Client::try_from(config).map_err(|wrong| self.refused(&wrong))?;
+        Ok(Chosen { client, namespace, server })
+    }
+
+    async fn config(&self) -> Result<Config, RegistryFailure> {
+        let file = match &self.kubeconfig {
+            Some(path) => Kubeconfig::read_from(path),
+            None => Kubeconfig::read(),
+        };
+        let file = match file {
+            Ok(file) => file,
+            Err(wrong) if self.is_open() => {
+                return Config::incluster().map_err(|pod| {
+                    self.refused(&format!("{wrong}; and this is no pod of a cluster: {pod}"))
+                });
+            }
+            Err(wrong) => return Err(self.refused(&wrong)),
+        };
+        let options = KubeConfigOptions { context: self.context.clone(), ..Default::default() };
+        let config = Config::from_custom_kubeconfig(file, &options).await;
+        config.map_err(|wrong| self.refused(&wrong))
+    }
+
+    /// Nothing was said that only a kubeconfig can mean.
+    fn is_open(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn refused(&self, wrong: &dyn Display) -> RegistryFailure {
+        let file = self.kubeconfig.as_ref().map(|path| format!(" by {}", path.display()));
+        let context = self.context.as_ref().map(|name| format!(" in its context {name}"));
+        let place = [file, context].into_iter().flatten().collect::<String>();
+        let detail = format!("find the Kubernetes API{place}: {wrong}");
+        RegistryFailure { kind: RegistryKind::Refused, effect: Effect::None, detail }
+    }
+}

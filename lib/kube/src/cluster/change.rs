@@ -1,0 +1,98 @@
+//! The changes as requests.
+
+use firecamp_cluster::{Change, Identity, Owner};
+use firecamp_core::contract::cluster::annotation;
+use firecamp_core::failure::RegistryFailure;
+use firecamp_core::record::Claim;
+use firecamp_registry::api::{Condition, StaticIPClaim};
+use http::Method;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::call::Call;
+use crate::object::Place;
+use crate::write;
+
+const MERGE: &str = "application/merge-patch+json";
+
+pub(super) fn request(change: &Change) -> Result<Call, RegistryFailure> {
+    match change {
+        Change::Own(member, id, owner) => {
+            let patch = json!({ "metadata": {
+                "resourceVersion": id.version.as_str(),
+                "annotations": annotations(owner.as_ref()),
+            }});
+            patched(&Place::claim(member), "record the owner of", "", &patch)
+        }
+        Change::DropClaim(member, id) => deleted(&Place::claim(member), id),
+        Change::DropAddress(address, id) => deleted(&Place::static_ip(*address), id),
+        Change::Restore(claim, owner) => restored(claim, owner.as_ref()),
+        Change::TellAddress(address, id, status) => {
+            let patch = json!({
+                "metadata": { "resourceVersion": id.version.as_str() },
+                "status": { "phase": status.phase, "conditions": dated(&status.conditions) },
+            });
+            patched(&Place::static_ip(*address), "write the status of", "/status", &patch)
+        }
+        Change::TellPool(pool, id, status) => {
+            let patch = json!({
+                "metadata": { "resourceVersion": id.version.as_str() },
+                "status": {
+                    "total": status.total,
+                    "allocated": status.allocated,
+                    "free": status.free,
+                    "conditions": dated(&status.conditions),
+                },
+            });
+            patched(&Place::pool(pool), "write the status of", "/status", &patch)
+        }
+    }
+}
+
+/// A merge patch takes a null for "none".
+fn annotations(owner: Option<&Owner>) -> Value {
+    json!({
+        (annotation::SET): owner.map(|owner| owner.name.as_str()),
+        (annotation::SET_UID): owner.map(|owner| owner.uid.as_str()),
+    })
+}
+
+/// A change that has no time yet happens now.
+fn dated(conditions: &[Condition]) -> Vec<Condition> {
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let mut all = conditions.to_vec();
+    for condition in &mut all {
+        condition.last_transition_time.get_or_insert_with(|| now.clone());
+    }
+    all
+}
+
+fn patched(place: &Place, verb: &str, sub: &str, patch: &Value) -> Result<Call, RegistryFailure> {
+    let what = format!("{verb} {}", place.label);
+    let mut call = Call::write(Method::PATCH, what, format!("{}{sub}", place.path()));
+    call.body = Some((MERGE, write::bytes(&call, patch)?));
+    Ok(write::strict(call))
+}
+
+fn deleted(place: &Place, id: &Identity) -> Result<Call, RegistryFailure> {
+    let what = format!("delete {}", place.label);
+    let mut call = Call::write(Method::DELETE, what, place.path());
+    let options = json!({
+        "kind": "DeleteOptions",
+        "apiVersion": "v1",
+        "preconditions": { "uid": id.uid.as_str(), "resourceVersion": id.version.as_str() },
+    });
+    call.body = Some(("application/json", write::bytes(&call, &options)?));
+    Ok(call)
+}
+
+fn restored(claim: &Claim, owner: Option<&Owner>) -> Result<Call, RegistryFailure> {
+    let place = Place::claim(&claim.member);
+    let mut object = StaticIPClaim::from(claim);
+    if let Some(owner) = owner {
+        let annotations = &mut object.metadata.annotations;
+        annotations.insert(annotation::SET.to_owned(), owner.name.clone());
+        annotations.insert(annotation::SET_UID.to_owned(), owner.uid.to_string());
+    }
+    Ok(write::create(place, &object)?.0)
+}

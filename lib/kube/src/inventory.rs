@@ -1,0 +1,182 @@
+//! Everything that a cluster has of a kind, for who looks: as the API server tells it, with
+//! whatever people and other programs wrote into it. The protocol reads records.
+
+use std::collections::BTreeSet;
+
+use firecamp_core::contract::api;
+use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
+use firecamp_registry::api::Kind;
+use http::{Method, StatusCode};
+use kube::Client;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::call::{self, Answer, Call, Timeouts};
+use crate::{classify, list, object};
+
+/// Whole objects on a page: those of a busy node have tens of kilobytes each.
+const PAGE: usize = 50;
+
+/// What an API server answers for a group that it does not serve.
+const NOT_SERVED: &[u8] = b"404 page not found";
+
+/// Reads of a cluster that no part of the protocol needs.
+#[derive(Clone)]
+pub struct Inventory {
+    client: Client,
+    timeouts: Timeouts,
+}
+
+impl std::fmt::Debug for Inventory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inventory").field("timeouts", &self.timeouts).finish_non_exhaustive()
+    }
+}
+
+/// A resource that the API server serves.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub struct Served {
+    /// Its plural name; with `/status` behind it for a subresource.
+    pub name: String,
+    /// The kind of its objects.
+    pub kind: String,
+    /// Whether they live in namespaces.
+    pub namespaced: bool,
+}
+
+/// Something that an identity may or may not do.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    /// `get`, `list`, `patch` and so on.
+    pub verb: &'static str,
+    /// The API group; empty for the core.
+    pub group: &'static str,
+    /// The plural name of the resource.
+    pub resource: &'static str,
+    /// `status`, or empty.
+    pub subresource: &'static str,
+    /// The namespace; none for all, or for what has none.
+    pub namespace: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ResourceList {
+    resources: Vec<Served>,
+}
+
+impl Inventory {
+    /// Uses a client that must not repeat requests by itself.
+    pub fn new(client: Client, timeouts: Timeouts) -> Self {
+        Self { client, timeouts }
+    }
+
+    /// All objects of a kind of ours, in all namespaces.
+    pub async fn ours<S: Kind>(&self) -> Result<Vec<Value>, RegistryFailure> {
+        self.all(S::KIND, object::collection::<S>()).await
+    }
+
+    /// All nodes of the cluster, by name.
+    pub async fn nodes(&self) -> Result<BTreeSet<String>, RegistryFailure> {
+        let call = Call::list("list the nodes", "/api/v1/nodes".to_owned(), Vec::new());
+        let nodes: Vec<Value> = list::all(&self.client, self.timeouts, &call, PAGE).await?;
+        let name = |node: &Value| Some(node.pointer("/metadata/name")?.as_str()?.to_owned());
+        Ok(nodes.iter().filter_map(name).collect())
+    }
+
+    async fn all(&self, kind: &str, path: String) -> Result<Vec<Value>, RegistryFailure> {
+        let call = Call::get(format!("list the objects of kind {kind}"), path);
+        list::all(&self.client, self.timeouts, &call, PAGE).await
+    }
+
+    /// One object of a cluster-scoped kind of ours.
+    pub async fn one<S: Kind>(&self, name: &str) -> Result<Option<Value>, RegistryFailure> {
+        let path = format!("{}/{name}", object::collection::<S>());
+        let call = Call::get(format!("read {} {name}", S::KIND), path);
+        let answer = self.send(&call).await?;
+        if classify::is_absent(&answer, S::PLURAL, name) {
+            return Ok(None);
+        }
+        read(&call, &answer).map(Some)
+    }
+
+    /// What the API server serves of our group and version; none if it serves nothing of it.
+    pub async fn served(&self) -> Result<Option<BTreeSet<Served>>, RegistryFailure> {
+        let what = format!("read what is served of {}", api::VERSION);
+        let call = Call::get(what, format!("/apis/{}", api::VERSION));
+        let answer = self.send(&call).await?;
+        // A proxy's page says the same with other words.
+        if answer.status == StatusCode::NOT_FOUND && answer.body.starts_with(NOT_SERVED) {
+            return Ok(None);
+        }
+        let list: ResourceList = read(&call, &answer)?;
+        Ok(Some(list.resources.into_iter().collect()))
+    }
+
+    /// The version that the API server gives as its own.
+    pub async fn version(&self) -> Result<String, RegistryFailure> {
+        let call = Call::get("read the version of the API server", "/version".to_owned());
+        let answer = self.send(&call).await?;
+        let version: Value = read(&call, &answer)?;
+        let text = version.get("gitVersion").and_then(Value::as_str).map(str::to_owned);
+        text.ok_or_else(|| call.failed(RegistryKind::Invalid, Effect::None, "no gitVersion"))
+    }
+
+    /// Whether we have the right, as the API server's authorizers see it.
+    pub async fn may(&self, right: &Right) -> Result<bool, RegistryFailure> {
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned();
+        let mut call = Call::write(Method::POST, format!("ask for the right to {right}"), path);
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": { "resourceAttributes": right.attributes() },
+        });
+        call.body = Some(("application/json", review.to_string().into_bytes()));
+        let answer = self.send(&call).await.map_err(without_effect)?;
+        let review: Value = read(&call, &answer).map_err(without_effect)?;
+        let allowed = review.pointer("/status/allowed").and_then(Value::as_bool);
+        allowed.ok_or_else(|| call.failed(RegistryKind::Invalid, Effect::None, "no answer in it"))
+    }
+
+    async fn send(&self, call: &Call) -> Result<Answer, RegistryFailure> {
+        call::send(&self.client, call, self.timeouts.call).await
+    }
+}
+
+/// A review is sent as a write and stores nothing.
+fn without_effect(failure: RegistryFailure) -> RegistryFailure {
+    RegistryFailure { effect: Effect::None, ..failure }
+}
+
+fn read<T: DeserializeOwned>(call: &Call, answer: &Answer) -> Result<T, RegistryFailure> {
+    if !answer.status.is_success() {
+        return Err(classify::refused(call, answer));
+    }
+    serde_json::from_slice(&answer.body)
+        .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))
+}
+
+impl Right {
+    fn attributes(&self) -> Value {
+        json!({
+            "verb": self.verb,
+            "group": self.group,
+            "resource": self.resource,
+            "subresource": self.subresource,
+            "namespace": self.namespace.as_deref().unwrap_or_default(),
+        })
+    }
+}
+
+impl std::fmt::Display for Right {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if !self.subresource.is_empty() {
+            write!(f, "/{}", self.subresource)?;
+        }
+        if !self.group.is_empty() {
+            write!(f, " of {}", self.group)?;
+        }
+        self.namespace.as_ref().map_or(Ok(()), |name| write!(f, " in namespace {name}"))
+    }
+}

@@ -1,0 +1,220 @@
+//! What Kubernetes says of a node's volumes, at a cost that does not grow with the cluster.
+//!
+//! A look is one list of the pods of this node and one read of its Node. Claims, volumes and
+//! `VolumeAttachment`s are read one by one, by name, and only once while nothing changes:
+//!
+//! * a bound claim stays bound, and a volume's source and affinity do not change;
+//! * no field selector finds the `VolumeAttachment`s of a node, and a list of all of them grows
+//!   with the cluster; but the name of one follows from driver, handle and node, and
+//!   `volumesAttached` of the Node says which are attached. So one is read again only while it is
+//!   not attached, or fails, or is no longer in that list.
+
+mod parse;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use firecamp_core::failure::RegistryFailure;
+use firecamp_core::ids::NodeName;
+use firecamp_volumes::seen::{
+    Claim, ClaimName, ClusterView, PersistentVolume, Pod, VolumeAttachment,
+};
+use http::StatusCode;
+use kube::Client;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::call::{self, Call, Timeouts};
+use crate::classify;
+use crate::list::escaped;
+use parse::{Csi, attachment_name};
+
+/// Pods on a page: some have tens of kilobytes.
+const PAGE: usize = 50;
+/// A kubelet runs no more pods than this on these pages.
+const MAX_PAGES: usize = 40;
+
+/// Looks at the volumes of one node.
+pub struct VolumeLooks {
+    client: Client,
+    timeouts: Timeouts,
+    node: NodeName,
+    known: Mutex<Known>,
+}
+
+impl std::fmt::Debug for VolumeLooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VolumeLooks").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+/// What was read once and does not change while it is used.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    claims: BTreeMap<ClaimName, Claim>,
+    volumes: BTreeMap<String, (PersistentVolume, Option<Csi>)>,
+    attachments: BTreeMap<String, VolumeAttachment>,
+}
+
+/// Where an object is.
+struct At {
+    plural: &'static str,
+    path: String,
+    name: String,
+}
+
+impl At {
+    fn claim(claim: &ClaimName) -> Self {
+        let path = format!("/api/v1/namespaces/{}/persistentvolumeclaims", claim.namespace);
+        Self { plural: "persistentvolumeclaims", path, name: claim.name.clone() }
+    }
+
+    fn volume(name: &str) -> Self {
+        let path = "/api/v1/persistentvolumes".to_owned();
+        Self { plural: "persistentvolumes", path, name: name.to_owned() }
+    }
+
+    fn attachment(name: &str) -> Self {
+        let path = "/apis/storage.k8s.io/v1/volumeattachments".to_owned();
+        Self { plural: "volumeattachments", path, name: name.to_owned() }
+    }
+
+    fn node(node: &NodeName) -> Self {
+        Self { plural: "nodes", path: "/api/v1/nodes".to_owned(), name: node.to_string() }
+    }
+}
+
+impl VolumeLooks {
+    /// Uses a client that must not repeat requests by itself.
+    pub fn new(client: Client, timeouts: Timeouts, node: NodeName) -> Self {
+        Self { client, timeouts, node, known: Mutex::new(Known::default()) }
+    }
+
+    /// What Kubernetes says now. A look of which a part cannot be read fails as a whole.
+    pub async fn look(&self) -> Result<ClusterView, RegistryFailure> {
+        let mut known = self.known.lock().await;
+        let pods = self.pods().await?;
+        let node = self.get(&At::node(&self.node)).await?;
+        let attached = node.as_ref().map(parse::attached).unwrap_or_default();
+        self.claims(&pods, &mut known).await?;
+        self.attachments(&attached, &mut known).await?;
+        Ok(ClusterView {
+            pods,
+            claims: known.claims.values().cloned().collect(),
+            persistent_volumes: known.volumes.values().map(|(volume, _)| volume.clone()).collect(),
+            attachments: known.attachments.values().cloned().collect(),
+        })
+    }
+
+    /// The pods of this node, page by page.
+    async fn pods(&self) -> Result<Vec<Pod>, RegistryFailure> {
+        let (mut pods, mut from) = (Vec::new(), String::new());
+        for _ in 0..MAX_PAGES {
+            let what = format!("list the pods of node {}", self.node);
+            let mut call = Call::get(what, "/api/v1/pods".to_owned());
+            call.query = vec![
+                format!("fieldSelector=spec.nodeName%3D{}", self.node),
+                format!("limit={PAGE}"),
+            ];
+            if !from.is_empty() {
+                call.query.push(format!("continue={}", escaped(&from)));
+            }
+            let page = self.send(&call).await?;
+            pods.extend(parse::items(&page).iter().filter_map(parse::pod));
+            from = parse::next(&page);
+            if from.is_empty() {
+                break;
+            }
+        }
+        Ok(pods)
+    }
+
+    /// The claims of these pods and the volumes that they are bound to.
+    async fn claims(&self, pods: &[Pod], known: &mut Known) -> Result<(), RegistryFailure> {
+        let of = |pod: &Pod| {
+            let namespace = pod.namespace.clone();
+            let name = move |claim: &str| ClaimName {
+                namespace: namespace.clone(),
+                name: claim.to_owned(),
+            };
+            pod.claims.iter().map(|used| name(&used.claim)).collect::<Vec<_>>()
+        };
+        let wanted: BTreeSet<ClaimName> = pods.iter().flat_map(of).collect();
+        known.claims.retain(|name, claim| wanted.contains(name) && claim.volume.is_some());
+        for name in wanted {
+            if known.claims.contains_key(&name) {
+                continue;
+            }
+            if let Some(object) = self.get(&At::claim(&name)).await? {
+                known.claims.insert(name.clone(), parse::claim(name, &object));
+            }
+        }
+        let bound: BTreeSet<String> =
+            known.claims.values().filter_map(|claim| claim.volume.clone()).collect();
+        for name in bound {
+            self.volume(&name, known).await?;
+        }
+        Ok(())
+    }
+
+    async fn volume(&self, name: &str, known: &mut Known) -> Result<(), RegistryFailure> {
+        if !known.volumes.contains_key(name)
+            && let Some(object) = self.get(&At::volume(name)).await?
+        {
+            known.volumes.insert(name.to_owned(), parse::volume(name, &object));
+        }
+        Ok(())
+    }
+
+    /// The attachments of the volumes that are known, and of those that the Node says it has.
+    async fn attachments(
+        &self,
+        attached: &BTreeSet<Csi>,
+        known: &mut Known,
+    ) -> Result<(), RegistryFailure> {
+        let used = known.volumes.values().filter_map(|(_, csi)| csi.clone());
+        let wanted: BTreeSet<Csi> = used.chain(attached.iter().cloned()).collect();
+        let names: BTreeMap<String, &Csi> =
+            wanted.iter().map(|csi| (attachment_name(csi, &self.node), csi)).collect();
+        known.attachments.retain(|name, _| names.contains_key(name));
+        for (name, csi) in names {
+            let settled = |one: &VolumeAttachment| one.attached && !one.failing;
+            if known.attachments.get(&name).is_some_and(settled) && attached.contains(csi) {
+                continue;
+            }
+            match self.get(&At::attachment(&name)).await? {
+                None => drop(known.attachments.remove(&name)),
+                Some(object) => {
+                    let one = parse::attachment(&name, &object);
+                    self.volume(&one.volume, known).await?;
+                    known.attachments.insert(name, one);
+                }
+            }
+        }
+        // What nobody here uses or has attached any more.
+        let (claims, attachments) = (&known.claims, &known.attachments);
+        known.volumes.retain(|name, _| {
+            let bound = claims.values().any(|claim| claim.volume.as_ref() == Some(name));
+            bound || attachments.values().any(|one| one.volume == *name)
+        });
+        Ok(())
+    }
+
+    /// One object, or none if the API server says that it does not exist.
+    async fn get(&self, at: &At) -> Result<Option<Value>, RegistryFailure> {
+        let what = format!("read {}/{}", at.plural, at.name);
+        let call = Call::get(what, format!("{}/{}", at.path, at.name));
+        let answer = call::send(&self.client, &call, self.timeouts.call).await?;
+        if classify::is_absent(&answer, at.plural, &at.name) {
+            return Ok(None);
+        }
+        parse::answer(&call, &answer).map(Some)
+    }
+
+    async fn send(&self, call: &Call) -> Result<Value, RegistryFailure> {
+        let answer = call::send(&self.client, call, self.timeouts.call).await?;
+        if answer.status != StatusCode::OK {
+            return Err(classify::refused(call, &answer));
+        }
+        parse::answer(call, &answer)
+    }
+}

@@ -1,0 +1,220 @@
+//! Kubernetes' objects about volumes, as far as they are needed.
+
+use std::collections::BTreeSet;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
+use firecamp_core::ids::{NodeName, PodUid, Zone};
+use firecamp_volumes::seen::{
+    Claim, ClaimName, PersistentVolume, Pod, PodClaim, VolumeAttachment, ebs_volume,
+};
+use http::StatusCode;
+use serde_json::Value;
+
+use crate::call::{Answer, Call};
+use crate::classify;
+
+/// The driver of EBS volumes.
+const EBS: &str = "ebs.csi.aws.com";
+/// What `volumesAttached` of a Node begins with for volumes of drivers.
+const ATTACHED: &str = "kubernetes.io/csi/";
+/// The labels by which a volume names its zone.
+const ZONES: [&str; 2] = ["topology.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone"];
+
+/// A volume as its driver knows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Csi {
+    pub(super) driver: String,
+    pub(super) handle: String,
+}
+
+pub(super) fn answer(call: &Call, answer: &Answer) -> Result<Value, RegistryFailure> {
+    if answer.status != StatusCode::OK {
+        return Err(classify::refused(call, answer));
+    }
+    serde_json::from_slice(&answer.body)
+        .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))
+}
+
+fn text<'a>(value: &'a Value, path: &str) -> Option<&'a str> {
+    value.pointer(path)?.as_str()
+}
+
+fn list<'a>(value: &'a Value, path: &str) -> &'a [Value] {
+    value.pointer(path).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn flag(value: &Value, path: &str) -> bool {
+    value.pointer(path).and_then(Value::as_bool).unwrap_or_default()
+}
+
+/// The objects of a page.
+pub(super) fn items(page: &Value) -> &[Value] {
+    list(page, "/items")
+}
+
+/// What the next page is asked for with; empty after the last one.
+pub(super) fn next(page: &Value) -> String {
+    text(page, "/metadata/continue").unwrap_or_default().to_owned()
+}
+
+pub(super) fn pod(object: &Value) -> Option<Pod> {
+    let name = text(object, "/metadata/name")?;
+    let phase = text(object, "/status/phase").unwrap_or_default();
+    let deleted = text(object, "/metadata/deletionTimestamp").is_some();
+    let claim = |volume: &Value| {
+        if let Some(claim) = text(volume, "/persistentVolumeClaim/claimName") {
+            let read_only = flag(volume, "/persistentVolumeClaim/readOnly");
+            return Some(PodClaim { claim: claim.to_owned(), read_only });
+        }
+        // A claim that is made for this pod has both names.
+        volume.get("ephemeral")?;
+        let claim = format!("{name}-{}", text(volume, "/name")?);
+        Some(PodClaim { claim, read_only: false })
+    };
+    Some(Pod {
+        uid: PodUid::new(text(object, "/metadata/uid")?).ok()?,
+        namespace: text(object, "/metadata/namespace")?.to_owned(),
+        name: name.to_owned(),
+        ending: deleted || matches!(phase, "Succeeded" | "Failed"),
+        claims: list(object, "/spec/volumes").iter().filter_map(claim).collect(),
+    })
+}
+
+pub(super) fn claim(name: ClaimName, object: &Value) -> Claim {
+    let volume = text(object, "/spec/volumeName").filter(|volume| !volume.is_empty());
+    Claim { name, volume: volume.map(str::to_owned) }
+}
+
+pub(super) fn volume(name: &str, object: &Value) -> (PersistentVolume, Option<Csi>) {
+    let driver = text(object, "/spec/csi/driver").zip(text(object, "/spec/csi/volumeHandle"));
+    let csi =
+        driver.map(|(driver, handle)| Csi { driver: driver.to_owned(), handle: handle.to_owned() });
+    let ebs = csi.as_ref().filter(|csi| csi.driver == EBS).map(|csi| csi.handle.as_str());
+    let in_tree = text(object, "/spec/awsElasticBlockStore/volumeID");
+    let claim = text(object, "/spec/claimRef/namespace").zip(text(object, "/spec/claimRef/name"));
+    let modes = list(object, "/spec/accessModes");
+    let read_only = !modes.is_empty() && modes.iter().all(|mode| mode == "ReadOnlyMany");
+    let volume = PersistentVolume {
+        name: name.to_owned(),
+        claim: claim.map(|(namespace, name)| ClaimName {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }),
+        ebs: ebs.or(in_tree).and_then(ebs_volume),
+        read_only: read_only || flag(object, "/spec/csi/readOnly"),
+        zones: zones(object),
+    };
+    (volume, csi)
+}
+
+fn zones(object: &Value) -> Vec<Zone> {
+    let terms = list(object, "/spec/nodeAffinity/required/nodeSelectorTerms");
+    let all = terms.iter().flat_map(|term| list(term, "/matchExpressions"));
+    let of_zones = all.filter(|one| {
+        let key = text(one, "/key").unwrap_or_default();
+        ZONES.contains(&key) && text(one, "/operator") == Some("In")
+    });
+    let values = of_zones.flat_map(|one| list(one, "/values"));
+    let zones: BTreeSet<Zone> =
+        values.filter_map(|value| Zone::new(value.as_str()?).ok()).collect();
+    zones.into_iter().collect()
+}
+
+pub(super) fn attachment(name: &str, object: &Value) -> VolumeAttachment {
+    let failing = |path| object.pointer(path).is_some_and(Value::is_object);
+    VolumeAttachment {
+        name: name.to_owned(),
+        volume: text(object, "/spec/source/persistentVolumeName").unwrap_or_default().to_owned(),
+        attached: flag(object, "/status/attached"),
+        failing: failing("/status/attachError") || failing("/status/detachError"),
+    }
+}
+
+/// The volumes of drivers that Kubernetes believes to be attached to a Node.
+pub(super) fn attached(node: &Value) -> BTreeSet<Csi> {
+    let csi = |one: &Value| {
+        let (driver, handle) = text(one, "/name")?.strip_prefix(ATTACHED)?.split_once('^')?;
+        Some(Csi { driver: driver.to_owned(), handle: handle.to_owned() })
+    };
+    list(node, "/status/volumesAttached").iter().filter_map(csi).collect()
+}
+
+/// The name that Kubernetes gives to the `VolumeAttachment` of a driver's volume on a node.
+pub(super) fn attachment_name(csi: &Csi, node: &NodeName) -> String {
+    let text = format!("{}{}{node}", csi.handle, csi.driver);
+    let digits = digest(&SHA256, text.as_bytes());
+    let hex: Vec<String> = digits.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("csi-{}", hex.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_attachment_is_the_one_that_kubernetes_gives() {
+        let csi = Csi { driver: "d".to_owned(), handle: "v".to_owned() };
+        // printf vdn | sha256sum
+        let digits = "f6543f8bea2891cc00a459964655191915ab214b9a56d0f1d7bd1a2d56de77d7";
+        let name = attachment_name(&csi, &"n".parse().unwrap());
+        assert_eq!(name, format!("csi-{digits}"));
+    }
+
+    #[test]
+    fn a_pod_names_its_claims_and_those_that_are_made_for_it() {
+        let object = json!({
+            "metadata": { "name": "redis-0", "namespace": "prod", "uid": "u-1" },
+            "spec": { "volumes": [
+                { "name": "data", "persistentVolumeClaim": { "claimName": "data-redis-0" } },
+                { "name": "ro",
+                  "persistentVolumeClaim": { "claimName": "shared", "readOnly": true } },
+                { "name": "scratch", "ephemeral": { "volumeClaimTemplate": {} } },
+                { "name": "token", "projected": {} },
+            ] },
+            "status": { "phase": "Running" },
+        });
+        let found = pod(&object).unwrap();
+        let claims: Vec<_> =
+            found.claims.iter().map(|one| (one.claim.as_str(), one.read_only)).collect();
+        let wanted = [("data-redis-0", false), ("shared", true), ("redis-0-scratch", false)];
+        assert_eq!((claims, found.ending), (wanted.to_vec(), false));
+        assert_eq!(pod(&json!({ "metadata": { "name": "x" } })), None);
+    }
+
+    #[test]
+    fn a_volume_names_its_ebs_volume_its_claim_and_its_zones() {
+        let object = json!({ "spec": {
+            "csi": { "driver": "ebs.csi.aws.com", "volumeHandle": "vol-0123456789abcdef0" },
+            "claimRef": { "namespace": "prod", "name": "data-redis-0" },
+            "accessModes": ["ReadWriteOnce"],
+            "nodeAffinity": { "required": { "nodeSelectorTerms": [ { "matchExpressions": [
+                { "key": "topology.kubernetes.io/zone", "operator": "In",
+                  "values": ["us-east-1a"] },
+                { "key": "other", "operator": "In", "values": ["x"] } ] } ] } },
+        } });
+        let (found, csi) = volume("pv-1", &object);
+        assert_eq!(found.ebs.unwrap().as_str(), "vol-0123456789abcdef0");
+        assert_eq!(found.claim.unwrap().to_string(), "prod/data-redis-0");
+        assert_eq!(found.zones, ["us-east-1a".parse::<Zone>().unwrap()]);
+        assert_eq!((found.read_only, csi.unwrap().driver.as_str()), (false, "ebs.csi.aws.com"));
+        let (other, csi) = volume(
+            "pv-2",
+            &json!({ "spec": {
+            "nfs": {}, "accessModes": ["ReadOnlyMany"] } }),
+        );
+        assert_eq!((other.ebs, other.read_only, csi), (None, true, None));
+    }
+
+    #[test]
+    fn a_node_says_what_is_attached_to_it() {
+        let node = json!({ "status": { "volumesAttached": [
+            { "name": "kubernetes.io/csi/ebs.csi.aws.com^vol-1", "devicePath": "" },
+            { "name": "kubernetes.io/iscsi/other", "devicePath": "" } ] } });
+        let csi = Csi { driver: "ebs.csi.aws.com".to_owned(), handle: "vol-1".to_owned() };
+        assert_eq!(attached(&node), [csi].into());
+        assert!(attached(&json!({})).is_empty());
+    }
+}

@@ -1,0 +1,106 @@
+//! What people look at: whole objects, what is served, and one's own rights.
+
+use std::collections::BTreeSet;
+
+use firecamp_apiserver::{ApiServer, Fault};
+use firecamp_core::failure::{Effect, RegistryKind};
+use firecamp_core::outside::Registry;
+use firecamp_core::record::Write;
+use firecamp_kube::{Inventory, Right};
+use firecamp_registry::api::{
+    Kind, NodeAttachmentsSpec, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
+};
+use firecamp_registry::conformance::{claim, member};
+use serde_json::{Value, json};
+
+use super::support::{CLAIMS, Cluster, IPS, QUICK, failed};
+
+fn inventory(server: &ApiServer) -> Inventory {
+    Inventory::new(server.client(), QUICK)
+}
+
+fn names(objects: &[Value]) -> Vec<&str> {
+    objects.iter().filter_map(|object| object.pointer("/metadata/name")?.as_str()).collect()
+}
+
+#[tokio::test]
+async fn whole_objects_of_all_namespaces_come_page_by_page() {
+    let cluster = Cluster::new().await;
+    for index in 1..120 {
+        let claim = claim(&member(index).unwrap(), &cluster.pool);
+        cluster.registry.write(&Write::CreateClaim(claim)).await.unwrap();
+    }
+    let claims = inventory(&cluster.server).ours::<StaticIPClaimSpec>().await.unwrap();
+    assert_eq!(claims.len(), 120);
+    assert_eq!(claims[0]["spec"]["address"], json!("10.1.0.20"));
+    assert_eq!(names(&claims).into_iter().collect::<BTreeSet<_>>().len(), 120);
+    let lists = cluster.server.asked().iter().filter(|one| *one == "GET staticipclaims/*").count();
+    assert_eq!(lists, 3);
+}
+
+#[tokio::test]
+async fn half_a_list_is_no_list() {
+    let cluster = Cluster::new().await;
+    cluster.server.fail_next("GET", IPS, Fault::Cut);
+    let (_, effect, text) = failed(inventory(&cluster.server).ours::<StaticIPSpec>().await);
+    assert_eq!(effect, Effect::None);
+    assert!(text.contains("list the objects of kind StaticIP"), "{text}");
+}
+
+#[tokio::test]
+async fn one_object_is_there_or_absent() {
+    let cluster = Cluster::new().await;
+    let inventory = inventory(&cluster.server);
+    let pool = inventory.one::<StaticIPPoolSpec>("a").await.unwrap().unwrap();
+    assert_eq!(pool["kind"], json!("StaticIPPool"));
+    assert_eq!(inventory.one::<StaticIPPoolSpec>("b").await, Ok(None));
+}
+
+#[tokio::test]
+async fn nodes_are_told_by_their_names() {
+    let server = ApiServer::default();
+    for name in ["b.internal", "a.internal"] {
+        server.set("nodes", (None, name), json!({ "metadata": {} }));
+    }
+    let nodes = inventory(&server).nodes().await.unwrap();
+    assert_eq!(nodes.into_iter().collect::<Vec<_>>(), ["a.internal", "b.internal"]);
+}
+
+#[tokio::test]
+async fn what_is_served_has_all_our_kinds_or_is_nothing() {
+    let server = ApiServer::default();
+    let resources = inventory(&server).served().await.unwrap().unwrap();
+    let found = |name: &str| resources.iter().find(|one| one.name == name);
+    assert!(found(StaticIPClaimSpec::PLURAL).is_some_and(|one| one.namespaced));
+    assert!(found(NodeAttachmentsSpec::PLURAL).is_some_and(|one| !one.namespaced));
+    assert!(found("staticips/status").is_some());
+    server.uninstall();
+    assert_eq!(inventory(&server).served().await, Ok(None));
+}
+
+/// A load balancer's 404 says nothing about what is installed behind it.
+#[tokio::test]
+async fn a_proxys_404_does_not_say_that_nothing_is_served() {
+    let server = ApiServer::default();
+    server.fail_next("GET", "resources", Fault::Proxy(404));
+    let (kind, _, text) = failed(inventory(&server).served().await);
+    assert_eq!(kind, RegistryKind::Refused, "{text}");
+}
+
+#[tokio::test]
+async fn the_server_says_its_version_and_our_rights() {
+    let server = ApiServer::default();
+    let inventory = inventory(&server);
+    assert_eq!(inventory.version().await.as_deref(), Ok("v1.34.4"));
+    server.deny("patch", IPS);
+    let right = |verb, resource| Right {
+        verb,
+        group: "firecamp.io",
+        resource,
+        subresource: "",
+        namespace: None,
+    };
+    assert_eq!(inventory.may(&right("patch", IPS)).await, Ok(false));
+    assert_eq!(inventory.may(&right("list", IPS)).await, Ok(true));
+    assert_eq!(right("list", CLAIMS).to_string(), "list staticipclaims of firecamp.io");
+}

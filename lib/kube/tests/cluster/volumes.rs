@@ -1,0 +1,137 @@
+//! What is read of a node's volumes, and how seldom.
+
+use firecamp_apiserver::{ApiServer, Fault};
+use firecamp_core::failure::RegistryKind;
+use firecamp_kube::VolumeLooks;
+use firecamp_volumes::seen::ClusterView;
+use serde_json::{Value, json};
+
+use super::support::{QUICK, failed};
+
+const NODE: &str = "node-1";
+/// printf 'vol-0123456789abcdef0ebs.csi.aws.comnode-1' | sha256sum
+const ATTACHMENT: &str = "csi-6590c3c4d4f850f3e8f4f8c40d5e10ee6664e18fa6365341856e1e13d0a7d0e4";
+const HANDLE: &str = "vol-0123456789abcdef0";
+
+fn pod(node: &str, uid: &str) -> Value {
+    let claim = json!({ "claimName": "data-redis-0" });
+    json!({
+        "metadata": { "uid": uid },
+        "spec": { "nodeName": node, "volumes": [{ "persistentVolumeClaim": claim }] },
+        "status": { "phase": "Running" },
+    })
+}
+
+fn set_attached(server: &ApiServer, attached: bool) {
+    let name = format!("kubernetes.io/csi/ebs.csi.aws.com^{HANDLE}");
+    let all = if attached { json!([{ "name": name }]) } else { json!([]) };
+    let node = json!({ "metadata": {}, "status": { "volumesAttached": all } });
+    server.set("nodes", (None, NODE), node);
+    let attachment = json!({
+        "metadata": {},
+        "spec": { "nodeName": NODE, "source": { "persistentVolumeName": "pv-1" } },
+        "status": { "attached": attached },
+    });
+    server.set("volumeattachments", (None, ATTACHMENT), attachment);
+}
+
+/// A node with one pod, whose claim is bound to an EBS volume; another node's pod; and a volume of
+/// somebody else.
+fn server() -> ApiServer {
+    let server = ApiServer::default();
+    server.set_pod("prod", "redis-0", pod(NODE, "u-1"));
+    server.set_pod("prod", "redis-1", pod("node-2", "u-2"));
+    let claim = json!({ "metadata": {}, "spec": { "volumeName": "pv-1" } });
+    server.set("persistentvolumeclaims", (Some("prod"), "data-redis-0"), claim);
+    let csi = json!({ "driver": "ebs.csi.aws.com", "volumeHandle": HANDLE });
+    let claim = json!({ "namespace": "prod", "name": "data-redis-0" });
+    let volume = json!({ "metadata": {}, "spec": { "csi": csi, "claimRef": claim } });
+    server.set("persistentvolumes", (None, "pv-1"), volume.clone());
+    server.set("persistentvolumes", (None, "pv-2"), volume);
+    set_attached(&server, true);
+    server
+}
+
+fn looks(server: &ApiServer) -> VolumeLooks {
+    VolumeLooks::new(server.client(), QUICK, NODE.parse().unwrap())
+}
+
+/// What of each kind is seen, by name.
+fn names(view: &ClusterView) -> [Vec<String>; 4] {
+    [
+        view.pods.iter().map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect(),
+        view.claims.iter().map(|claim| claim.name.to_string()).collect(),
+        view.persistent_volumes.iter().map(|volume| volume.name.clone()).collect(),
+        view.attachments.iter().map(|one| one.volume.clone()).collect(),
+    ]
+}
+
+fn asked(server: &ApiServer, from: usize) -> Vec<String> {
+    server.asked().into_iter().skip(from).collect()
+}
+
+#[tokio::test]
+async fn f109_a_look_sees_what_is_this_nodes_and_asks_for_nothing_else() {
+    let server = server();
+    let view = looks(&server).look().await.unwrap();
+    let wanted = ["prod/redis-0", "prod/data-redis-0", "pv-1", "pv-1"];
+    assert_eq!(names(&view), wanted.map(|name| vec![name.to_owned()]));
+    assert!(view.attachments[0].attached && !view.attachments[0].failing);
+    assert_eq!(view.persistent_volumes[0].ebs.as_ref().unwrap().as_str(), HANDLE);
+    let lists = asked(&server, 0).into_iter().filter(|asked| asked.ends_with("/*"));
+    assert_eq!(lists.collect::<Vec<_>>(), ["GET pods/*"]);
+}
+
+#[tokio::test]
+async fn a_second_look_at_what_has_not_changed_asks_for_pods_and_node_alone() {
+    let server = server();
+    let looks = looks(&server);
+    let first = looks.look().await.unwrap();
+    let before = server.asked().len();
+    assert_eq!(looks.look().await.unwrap(), first);
+    assert_eq!(asked(&server, before), ["GET pods/*", "GET nodes/node-1"]);
+}
+
+#[tokio::test]
+async fn f082_an_attachment_that_is_not_settled_is_read_again_until_it_is() {
+    let server = server();
+    let looks = looks(&server);
+    set_attached(&server, false);
+    assert!(!looks.look().await.unwrap().attachments[0].attached);
+    set_attached(&server, true);
+    assert!(looks.look().await.unwrap().attachments[0].attached);
+    // The Node no longer lists it: it is on its way off.
+    set_attached(&server, false);
+    server.change("volumeattachments", None, ATTACHMENT, |object| {
+        object["status"]["detachError"] = json!({ "message": "busy" });
+    });
+    assert!(looks.look().await.unwrap().attachments[0].failing);
+}
+
+#[tokio::test]
+async fn a_volume_without_a_pod_is_seen_as_long_as_it_is_attached() {
+    let server = server();
+    let looks = looks(&server);
+    looks.look().await.unwrap();
+    server.remove("pods", Some("prod"), "redis-0");
+    let view = looks.look().await.unwrap();
+    assert_eq!((view.claims.len(), view.persistent_volumes.len()), (0, 1));
+    set_attached(&server, false);
+    server.remove("volumeattachments", None, ATTACHMENT);
+    let view = looks.look().await.unwrap();
+    assert_eq!(names(&view), [const { Vec::<String>::new() }; 4]);
+}
+
+#[tokio::test]
+async fn a_look_of_which_a_part_cannot_be_read_is_none() {
+    let server = server();
+    let looks = looks(&server);
+    for plural in
+        ["pods", "nodes", "persistentvolumeclaims", "persistentvolumes", "volumeattachments"]
+    {
+        server.fail_next("GET", plural, Fault::Code(503, "ServiceUnavailable"));
+        let (kind, _, text) = failed(looks.look().await);
+        assert_eq!((kind, server.unmet_faults()), (RegistryKind::Unavailable, 0), "{text}");
+    }
+    assert_eq!(looks.look().await.unwrap().attachments.len(), 1);
+}

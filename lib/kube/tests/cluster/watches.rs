@@ -1,0 +1,193 @@
+//! Lists and watches of what concerns one node.
+
+use std::time::Duration;
+
+use firecamp_apiserver::{Ending, Fault};
+use firecamp_core::ids::NodeName;
+use firecamp_core::outside::{PodView, Registry};
+use firecamp_core::record::StaticIp;
+use firecamp_kube::{Event, Events, Key, Lost, Watched};
+use serde_json::json;
+
+use super::support::{Cluster, IPS};
+
+const LONG: Duration = Duration::from_mins(5);
+
+/// The node that the sample attachment names.
+fn node() -> NodeName {
+    "ip-10-0-0-7.ec2.internal".parse().unwrap()
+}
+
+fn key(namespace: Option<&str>, name: &str) -> Key {
+    Key { namespace: namespace.map(str::to_owned), name: name.to_owned() }
+}
+
+async fn open<T>(watched: &Watched<T>) -> Events<T> {
+    let (_items, version) = watched.list().await.unwrap();
+    watched.watch(&version, LONG).await.unwrap()
+}
+
+async fn next<T: std::fmt::Debug>(events: &mut Events<T>) -> Option<Event<T>> {
+    events.next().await.unwrap()
+}
+
+fn lost<T: std::fmt::Debug>(result: Result<T, Lost>) -> (bool, String) {
+    match result.unwrap_err() {
+        Lost::Expired(why) => (true, why.detail),
+        Lost::Broken(why) => (false, why.detail),
+    }
+}
+
+/// What the address moves away with: another node's name in its attachment.
+fn move_away(cluster: &Cluster) {
+    let moved = cluster.server.change(IPS, None, "10.1.0.20", |object| {
+        object["spec"]["attachment"]["nodeName"] = json!("elsewhere");
+        object["spec"]["epoch"] = json!(2);
+    });
+    assert!(moved);
+}
+
+#[tokio::test]
+async fn only_the_static_ips_of_the_node_are_listed() {
+    let cluster = Cluster::new().await;
+    let watched = cluster.registry.static_ips_of(&node());
+    assert!(watched.list().await.unwrap().0.is_empty());
+    cluster.registry.write(&cluster.take()).await.unwrap();
+    let (items, _version) = watched.list().await.unwrap();
+    let [item] = items.as_slice() else { panic!("{items:?}") };
+    let record: &StaticIp = item.object.as_ref().unwrap();
+    assert_eq!((item.key.clone(), record.epoch.0), (key(None, "10.1.0.20"), 1));
+}
+
+#[tokio::test]
+async fn an_address_is_told_when_it_comes_changes_and_goes_to_another_node() {
+    let cluster = Cluster::new().await;
+    let mut events = open(&cluster.registry.static_ips_of(&node())).await;
+    cluster.registry.write(&cluster.take()).await.unwrap();
+    let Some(Event::Set(item)) = next(&mut events).await else { panic!("not told") };
+    assert_eq!(item.object.unwrap().epoch.0, 1);
+    move_away(&cluster);
+    assert_eq!(next(&mut events).await, Some(Event::Gone(key(None, "10.1.0.20"))));
+    let version = cluster.stored()["metadata"]["resourceVersion"].clone();
+    assert_eq!(json!(events.version()), version);
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_where_the_last_one_ended() {
+    let cluster = Cluster::new().await;
+    let watched = cluster.registry.static_ips_of(&node());
+    let mut events = open(&watched).await;
+    cluster.server.bookmark();
+    assert_eq!(next(&mut events).await, Some(Event::Bookmark));
+    let version = events.version().to_owned();
+    cluster.server.end_watches(Ending::Whole);
+    assert_eq!(next(&mut events).await, None);
+    cluster.registry.write(&cluster.take()).await.unwrap();
+    let mut events = watched.watch(&version, LONG).await.unwrap();
+    assert!(matches!(next(&mut events).await, Some(Event::Set(_))));
+}
+
+#[tokio::test]
+async fn a_pod_is_told_by_its_name_with_what_decides() {
+    let cluster = Cluster::new().await;
+    let pod = json!({
+        "metadata": { "uid": "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e11" },
+        "spec": { "nodeName": node().as_str(), "containers": [{ "name": "redis" }] },
+        "status": { "phase": "Running" },
+    });
+    cluster.server.set_pod("prod", "redis-0", pod.clone());
+    cluster.server.set_pod("prod", "redis-1", json!({ "metadata": {}, "spec": {} }));
+    let watched = cluster.registry.pods_of(&node());
+    let (items, version) = watched.list().await.unwrap();
+    let [item] = items.as_slice() else { panic!("{items:?}") };
+    assert_eq!(item.key, key(Some("prod"), "redis-0"));
+    assert!(matches!(&item.object, Ok(PodView::Present { node: Some(on), .. }) if *on == node()));
+    let mut events = watched.watch(&version, LONG).await.unwrap();
+    cluster.server.remove("pods", Some("prod"), "redis-0");
+    assert_eq!(next(&mut events).await, Some(Event::Gone(key(Some("prod"), "redis-0"))));
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_is_told_by_its_name_and_harms_no_other() {
+    let cluster = Cluster::new().await;
+    cluster.registry.write(&cluster.take()).await.unwrap();
+    cluster.server.change(IPS, None, "10.1.0.20", |object| {
+        object["spec"]["ofALaterVersion"] = json!(true);
+    });
+    let (items, _version) = cluster.registry.static_ips_of(&node()).list().await.unwrap();
+    let [item] = items.as_slice() else { panic!("{items:?}") };
+    assert_eq!(item.key, key(None, "10.1.0.20"));
+    assert!(item.object.as_ref().unwrap_err().contains("ofALaterVersion"));
+}
+
+#[tokio::test]
+async fn long_lists_come_in_pages_and_whole() {
+    let cluster = Cluster::new().await;
+    let (on, pods) = (node(), 120);
+    for index in 0..pods {
+        let pod = json!({
+            "metadata": { "uid": format!("00000000-0000-4000-8000-{index:012}") },
+            "spec": { "nodeName": on.as_str() },
+        });
+        cluster.server.set_pod("prod", &format!("redis-{index}"), pod);
+    }
+    let watched = cluster.registry.pods_of(&on);
+    assert_eq!(watched.list().await.unwrap().0.len(), pods);
+    cluster.server.keep_no_snapshots();
+    let why = watched.list().await.unwrap_err();
+    assert!(why.detail.contains("410"), "a part is no list: {why:?}");
+}
+
+#[tokio::test]
+async fn what_the_server_has_forgotten_is_expired_and_what_breaks_can_be_resumed() {
+    for (ending, expired) in
+        [(Ending::Expired, true), (Ending::Broken, false), (Ending::MidLine, false)]
+    {
+        let cluster = Cluster::new().await;
+        let mut events = open(&cluster.registry.static_ips_of(&node())).await;
+        cluster.server.end_watches(ending);
+        let (is_expired, why) = lost(events.next().await);
+        assert_eq!(is_expired, expired, "{ending:?}: {why}");
+        assert!(why.contains("watch the StaticIPs of"), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_from_before_the_compaction_or_from_the_future_leads_to_a_list() {
+    let cluster = Cluster::new().await;
+    let watched = cluster.registry.static_ips_of(&node());
+    let (_items, version) = watched.list().await.unwrap();
+    cluster.server.compact();
+    for version in [version.as_str(), "999999999"] {
+        let (expired, why) = lost(watched.watch(version, LONG).await.map(|_open| ()));
+        assert!(expired, "{version}: {why}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_in_trouble_says_nothing_about_the_version() {
+    let faults = [
+        Fault::Code(500, "InternalError"),
+        Fault::Code(429, "TooManyRequests"),
+        Fault::Proxy(502),
+        Fault::LostRequest,
+        Fault::Silence,
+    ];
+    for fault in faults {
+        let cluster = Cluster::new().await;
+        let watched = cluster.registry.static_ips_of(&node());
+        let (_items, version) = watched.list().await.unwrap();
+        cluster.server.fail_next("WATCH", IPS, fault);
+        let (expired, why) = lost(watched.watch(&version, LONG).await.map(|_open| ()));
+        assert!(!expired, "{fault:?}: {why}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_ends_a_watch_when_its_time_is_over() {
+    let cluster = Cluster::new().await;
+    let mut events = open(&cluster.registry.static_ips_of(&node())).await;
+    let begun = tokio::time::Instant::now();
+    assert_eq!(next(&mut events).await, None);
+    assert_eq!(begun.elapsed().as_secs(), LONG.as_secs());
+}

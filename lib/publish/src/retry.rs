@@ -1,0 +1,57 @@
+//! When what failed is tried again.
+
+use std::time::Duration;
+
+use firecamp_core::time::Moment;
+
+/// After the first failure; it doubles.
+const FIRST: Duration = Duration::from_secs(1);
+/// The longest.
+const LONGEST: Duration = Duration::from_mins(5);
+
+/// The failures of one thing so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Retry {
+    failures: u32,
+    not_before: Option<Moment>,
+}
+
+impl Retry {
+    /// It has failed once more. `chance` is any number: the pause is longer by up to half.
+    pub(crate) fn failed(&mut self, now: Moment, chance: u32) {
+        let pause = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        let more = pause.saturating_mul(chance % 512) / 1024;
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = Some(now.plus(pause + more));
+    }
+
+    /// Whether it may be tried.
+    pub(crate) fn is_open(&self, now: Moment) -> bool {
+        self.not_before.is_none_or(|at| now >= at)
+    }
+
+    /// How often it has failed in a row.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_five_minutes_and_are_longer_by_up_to_half() {
+        for chance in [0, 511, 512, u32::MAX] {
+            let (mut it, mut now) = (Retry::default(), Moment(Duration::ZERO));
+            let mut last = Duration::ZERO;
+            for _ in 0..20 {
+                it.failed(now, chance);
+                let pause = (1..=500).map(Duration::from_secs).find(|d| it.is_open(now.plus(*d)));
+                last = pause.unwrap();
+                now = now.plus(last);
+            }
+            assert!((300..=450).contains(&last.as_secs()), "{chance}: {last:?}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What is published, when, and how often, on an API in memory.
+
+#[cfg(test)]
+mod publish {
+    mod addresses;
+    mod capacity;
+    mod documents;
+    mod events;
+    mod faults;
+    mod quiet;
+    mod support;
+    mod volumes;
+}

@@ -1,0 +1,81 @@
+//! Which ends of a container people are told by an Event.
+
+use firecamp_core::contract::event::Notice;
+use firecamp_core::contract::exit::Exit;
+
+use crate::report::Report;
+
+/// Of an init container: how every attach ended, unless a signal ended it.
+pub fn of_attach(report: &Report) -> Option<Notice> {
+    match report.exit {
+        Exit::Success => Some(Notice::AddressAttached),
+        Exit::Interrupted => None,
+        Exit::Usage
+        | Exit::Superseded
+        | Exit::AddressUnavailable
+        | Exit::NoCapacity
+        | Exit::CloudRefused
+        | Exit::TimedOut
+        | Exit::RegistryUnavailable
+        | Exit::RegistryInvalid
+        | Exit::NodeUnsuitable
+        | Exit::DiskRefused
+        | Exit::KernelRefused
+        | Exit::Internal => Some(Notice::AddressAttachFailed),
+    }
+}
+
+/// Of a stop container: only what needs attention.
+pub fn of_release(report: &Report) -> Option<Notice> {
+    if report.exit == Exit::Success {
+        return report.cut_short.then_some(Notice::AddressStillUsed);
+    }
+    of_attach(report).map(|_failed| Notice::AddressReleaseFailed)
+}
+
+/// What the Event says.
+pub fn text(report: &Report) -> String {
+    let Report { exit, message, .. } = report;
+    if *exit == Exit::Success {
+        return message.clone();
+    }
+    format!("{} ({}): {message}; {}", exit.reason(), exit.code(), exit.advice())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(exit: Exit) -> Report {
+        Report::new(exit, "so it was")
+    }
+
+    #[test]
+    fn every_attach_that_ended_by_itself_is_told() {
+        assert_eq!(of_attach(&ended(Exit::Success)), Some(Notice::AddressAttached));
+        assert_eq!(of_attach(&ended(Exit::Interrupted)), None);
+        for exit in Exit::ALL {
+            if !matches!(exit, Exit::Success | Exit::Interrupted) {
+                assert_eq!(of_attach(&ended(exit)), Some(Notice::AddressAttachFailed), "{exit:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_release_that_needs_attention_is_told() {
+        assert_eq!(of_release(&ended(Exit::Success)), None);
+        assert_eq!(of_release(&ended(Exit::Interrupted)), None);
+        let cut = Report { cut_short: true, ..ended(Exit::Success) };
+        assert_eq!(of_release(&cut), Some(Notice::AddressStillUsed));
+        let failed = of_release(&ended(Exit::RegistryUnavailable));
+        assert_eq!(failed, Some(Notice::AddressReleaseFailed));
+    }
+
+    #[test]
+    fn a_failure_is_told_with_its_reason_code_and_advice() {
+        let text = text(&ended(Exit::NoCapacity));
+        assert!(text.starts_with("NoCapacity (12): so it was; "), "{text}");
+        assert!(text.ends_with(Exit::NoCapacity.advice()), "{text}");
+        assert_eq!(super::text(&ended(Exit::Success)), "so it was");
+    }
+}

@@ -1,0 +1,237 @@
+//! What agents publish, in memory: versions, statuses and Events as an API server keeps them.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
+use firecamp_core::ids::{NodeName, Version};
+use firecamp_core::record::StaticIp;
+use firecamp_publish::{Board, Event, Learned, Reported};
+use firecamp_registry::api::{Condition, NodeAttachments, NodeAttachmentsStatus};
+
+/// An API in memory. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct SimBoard {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    version: u64,
+    node: Learned,
+    static_ips: BTreeMap<Ipv4Addr, Reported>,
+    posted: Posted,
+    events: Vec<Event>,
+    refuses_events: bool,
+}
+
+/// How often an API was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Posted {
+    /// Reads.
+    pub reads: u32,
+    /// Writes of `NodeAttachments`.
+    pub attachments: u32,
+    /// Writes of conditions.
+    pub conditions: u32,
+    /// Writes of the capacity.
+    pub capacity: u32,
+    /// Events.
+    pub events: u32,
+}
+
+impl Posted {
+    /// All writes.
+    pub fn writes(&self) -> u32 {
+        self.attachments + self.conditions + self.capacity + self.events
+    }
+}
+
+fn refused(kind: RegistryKind, what: &str) -> RegistryFailure {
+    RegistryFailure { kind, effect: Effect::None, detail: what.to_owned() }
+}
+
+impl State {
+    fn next(&mut self) -> Version {
+        self.version += 1;
+        version(self.version)
+    }
+}
+
+fn version(number: u64) -> Version {
+    Version::new(&number.to_string()).unwrap_or_else(|never| unreachable!("{never}"))
+}
+
+impl SimBoard {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A Node comes.
+    pub fn add_node(&self, uid: &str) {
+        self.state().node.node = Some(uid.to_owned());
+    }
+
+    /// A static IP is created, or its spec changes, as its record says.
+    pub fn set_static_ip(&self, record: &StaticIp) {
+        let mut state = self.state();
+        let version = state.next();
+        let before = state.static_ips.remove(&record.address);
+        let generation = before.as_ref().and_then(|before| before.generation).unwrap_or_default();
+        let reported = Reported {
+            version,
+            generation: Some(generation + 1),
+            epoch: record.epoch.0,
+            node: record.attachment.as_ref().map(|a| a.node.to_string()),
+            conditions: before.map(|before| before.conditions).unwrap_or_default(),
+        };
+        state.static_ips.insert(record.address, reported);
+    }
+
+    /// The Node goes.
+    pub fn remove_node(&self) {
+        self.state().node.node = None;
+    }
+
+    /// Somebody else says something of a static IP.
+    pub fn set_conditions(&self, address: Ipv4Addr, conditions: Vec<Condition>) {
+        let mut state = self.state();
+        let version = state.next();
+        if let Some(there) = state.static_ips.get_mut(&address) {
+            there.version = version;
+            there.conditions = conditions;
+        }
+    }
+
+    /// From now on no Event is taken.
+    pub fn refuse_events(&self) {
+        self.state().refuses_events = true;
+    }
+
+    /// Somebody changes the node's capacity.
+    pub fn change_capacity(&self, capacity: Option<&str>) {
+        self.state().node.capacity = capacity.map(str::to_owned);
+    }
+
+    /// Somebody deletes what was published.
+    pub fn delete_attachments(&self) {
+        self.state().node.attachments = None;
+    }
+
+    /// What is published of the node.
+    pub fn attachments(&self) -> Option<NodeAttachments> {
+        self.state().node.attachments.clone()
+    }
+
+    /// The node's capacity.
+    pub fn capacity(&self) -> Option<String> {
+        self.state().node.capacity.clone()
+    }
+
+    /// What is said of a static IP.
+    pub fn conditions(&self, address: Ipv4Addr) -> Vec<Condition> {
+        self.state().static_ips.get(&address).map(|ip| ip.conditions.clone()).unwrap_or_default()
+    }
+
+    /// The Events.
+    pub fn events(&self) -> Vec<Event> {
+        self.state().events.clone()
+    }
+
+    /// How often it was asked.
+    pub fn posted(&self) -> Posted {
+        self.state().posted
+    }
+}
+
+impl Board for SimBoard {
+    async fn learn(&self, _node: &NodeName) -> Result<Learned, RegistryFailure> {
+        let mut state = self.state();
+        state.posted.reads += 2;
+        Ok(state.node.clone())
+    }
+
+    async fn create_attachments(
+        &self,
+        object: &NodeAttachments,
+    ) -> Result<Version, RegistryFailure> {
+        let mut state = self.state();
+        state.posted.attachments += 1;
+        if state.node.attachments.is_some() {
+            return Err(refused(RegistryKind::AlreadyExists, "there is one"));
+        }
+        let version = state.next();
+        let mut object = object.clone();
+        // A create takes no status.
+        object.status = NodeAttachmentsStatus::default();
+        object.metadata.resource_version = Some(version.to_string());
+        state.node.attachments = Some(object);
+        Ok(version)
+    }
+
+    async fn replace_attachments(
+        &self,
+        object: &NodeAttachments,
+    ) -> Result<Version, RegistryFailure> {
+        let mut state = self.state();
+        state.posted.attachments += 1;
+        let Some(there) = &state.node.attachments else {
+            return Err(refused(RegistryKind::NotFound, "there is none"));
+        };
+        if there.metadata.resource_version != object.metadata.resource_version {
+            return Err(refused(RegistryKind::Conflict, "it has changed"));
+        }
+        let version = state.next();
+        let mut object = object.clone();
+        object.metadata.resource_version = Some(version.to_string());
+        state.node.attachments = Some(object);
+        Ok(version)
+    }
+
+    async fn static_ip(&self, address: Ipv4Addr) -> Result<Option<Reported>, RegistryFailure> {
+        let mut state = self.state();
+        state.posted.reads += 1;
+        Ok(state.static_ips.get(&address).cloned())
+    }
+
+    async fn replace_conditions(
+        &self,
+        address: Ipv4Addr,
+        version: &Version,
+        conditions: &[Condition],
+    ) -> Result<(), RegistryFailure> {
+        let mut state = self.state();
+        state.posted.conditions += 1;
+        let next = state.next();
+        let Some(there) = state.static_ips.get_mut(&address) else {
+            return Err(refused(RegistryKind::NotFound, "there is none"));
+        };
+        if there.version != *version {
+            return Err(refused(RegistryKind::Conflict, "it has changed"));
+        }
+        there.version = next;
+        there.conditions = conditions.to_vec();
+        Ok(())
+    }
+
+    async fn set_capacity(&self, _node: &NodeName, capacity: u32) -> Result<(), RegistryFailure> {
+        let mut state = self.state();
+        state.posted.capacity += 1;
+        if state.node.node.is_none() {
+            return Err(refused(RegistryKind::NotFound, "there is no such node"));
+        }
+        state.node.capacity = Some(capacity.to_string());
+        Ok(())
+    }
+
+    async fn post(&self, event: &Event) -> Result<(), RegistryFailure> {
+        let mut state = self.state();
+        state.posted.events += 1;
+        if state.refuses_events {
+            return Err(refused(RegistryKind::Refused, "no right to write Events"));
+        }
+        state.events.push(event.clone());
+        Ok(())
+    }
+}

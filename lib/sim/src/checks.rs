@@ -1,0 +1,109 @@
+//! AWS and a node's files in memory, as a preflight asks them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
+use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
+use firecamp_core::interface::Interface;
+use firecamp_core::node::NodeIdentity;
+use firecamp_preflight::facts::{Clock, NodeFacts, Permission, Reading, Right};
+use firecamp_preflight::{CloudChecks, NodeChecks};
+
+/// What there is.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    /// Of each instance: what its metadata service says, and its interfaces as EC2 has them.
+    pub instances: BTreeMap<String, (NodeIdentity, Vec<Interface>)>,
+    /// What EC2's policy denies.
+    pub denied: BTreeSet<Right>,
+    /// By how many seconds the node's clock is ahead of AWS's.
+    pub ahead: i64,
+    /// What the node's files say.
+    pub node: NodeFacts,
+    /// The calls of EC2 that were made.
+    pub calls: u32,
+}
+
+/// An account as one instance sees it. Clones share it.
+#[derive(Debug, Clone)]
+pub struct SimChecks {
+    own: InstanceId,
+    account: Arc<Mutex<Account>>,
+}
+
+impl SimChecks {
+    /// The view of this instance.
+    pub fn new(own: InstanceId, account: Account) -> Self {
+        Self { own, account: Arc::new(Mutex::new(account)) }
+    }
+
+    /// What there is, to be looked at or changed.
+    pub fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One call of EC2: counted, and denied as the policy says.
+    fn call(&self, right: Right) -> Result<MutexGuard<'_, Account>, CloudFailure> {
+        let mut account = self.account();
+        account.calls = account.calls.saturating_add(1);
+        if account.denied.contains(&right) {
+            let detail = format!("{right}: UnauthorizedOperation: the policy denies it");
+            return Err(CloudFailure { kind: CloudKind::Auth, effect: Effect::None, detail });
+        }
+        Ok(account)
+    }
+}
+
+impl CloudChecks for SimChecks {
+    async fn instance(&self) -> Result<NodeIdentity, CloudFailure> {
+        let account = self.account();
+        let own = account.instances.get(self.own.as_str()).map(|(identity, _)| identity.clone());
+        let detail = || format!("read instance-id: nobody answers {}", self.own);
+        own.ok_or_else(|| CloudFailure {
+            kind: CloudKind::Transient,
+            effect: Effect::None,
+            detail: detail(),
+        })
+    }
+
+    async fn interfaces(&self, instance: &InstanceId) -> Result<Vec<Interface>, CloudFailure> {
+        let account = self.call(Right::DescribeNetworkInterfaces)?;
+        let found = account.instances.get(instance.as_str());
+        Ok(found.map(|(_, interfaces)| interfaces.clone()).unwrap_or_default())
+    }
+
+    async fn peers(
+        &self,
+        subnet: &SubnetId,
+        cluster: &ClusterName,
+    ) -> Result<Vec<Interface>, CloudFailure> {
+        let account = self.call(Right::DescribeNetworkInterfaces)?;
+        let all = account.instances.values().flat_map(|(_, interfaces)| interfaces);
+        let fits = |one: &&Interface| {
+            one.subnet == *subnet && one.cluster.as_deref() == Some(cluster.as_str())
+        };
+        Ok(all.filter(fits).cloned().collect())
+    }
+
+    async fn permission(&self, right: Right) -> Result<Permission, CloudFailure> {
+        if !right.has_dry_run() {
+            let detail = format!("{right}: UnknownParameter: DryRun");
+            return Err(CloudFailure { kind: CloudKind::Unknown, effect: Effect::None, detail });
+        }
+        match self.call(right) {
+            Ok(_account) => Ok(Permission::Allowed),
+            Err(denied) => Ok(Permission::Denied(denied.detail)),
+        }
+    }
+
+    fn clocks(&self) -> Vec<Reading> {
+        vec![Reading { clock: Clock::Ec2, ahead: self.account().ahead }]
+    }
+}
+
+impl NodeChecks for SimChecks {
+    async fn facts(&self) -> NodeFacts {
+        self.account().node.clone()
+    }
+}

@@ -1,0 +1,67 @@
+//! A preflight's questions to AWS that break on purpose.
+
+use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
+use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
+use firecamp_core::interface::Interface;
+use firecamp_core::node::NodeIdentity;
+use firecamp_preflight::facts::{NodeFacts, Permission, Reading, Right};
+use firecamp_preflight::{CloudChecks, NodeChecks};
+
+use crate::script::{Op, Script};
+
+/// Any AWS, broken where the script says so. A node's files break in parts of their own.
+#[derive(Debug, Clone)]
+pub struct FaultyChecks<C> {
+    inner: C,
+    script: Script,
+}
+
+impl<C> FaultyChecks<C> {
+    /// Wraps an AWS.
+    pub fn new(inner: C, script: Script) -> Self {
+        Self { inner, script }
+    }
+}
+
+fn broken(op: Op) -> impl Fn(bool) -> CloudFailure {
+    move |_unknown| CloudFailure {
+        kind: CloudKind::Transient,
+        effect: Effect::None,
+        detail: format!("{op:?} broken by the script"),
+    }
+}
+
+impl<C: CloudChecks> CloudChecks for FaultyChecks<C> {
+    async fn instance(&self) -> Result<NodeIdentity, CloudFailure> {
+        self.script.around(Op::Identity, || self.inner.instance(), broken(Op::Identity)).await
+    }
+
+    async fn interfaces(&self, instance: &InstanceId) -> Result<Vec<Interface>, CloudFailure> {
+        let call = || self.inner.interfaces(instance);
+        self.script.around(Op::Interfaces, call, broken(Op::Interfaces)).await
+    }
+
+    async fn peers(
+        &self,
+        subnet: &SubnetId,
+        cluster: &ClusterName,
+    ) -> Result<Vec<Interface>, CloudFailure> {
+        let call = || self.inner.peers(subnet, cluster);
+        self.script.around(Op::Peers, call, broken(Op::Peers)).await
+    }
+
+    async fn permission(&self, right: Right) -> Result<Permission, CloudFailure> {
+        let call = || self.inner.permission(right);
+        self.script.around(Op::Permission, call, broken(Op::Permission)).await
+    }
+
+    fn clocks(&self) -> Vec<Reading> {
+        self.inner.clocks()
+    }
+}
+
+impl<C: NodeChecks> NodeChecks for FaultyChecks<C> {
+    async fn facts(&self) -> NodeFacts {
+        self.inner.facts().await
+    }
+}

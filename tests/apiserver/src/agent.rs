@@ -1,0 +1,104 @@
+//! The agent as it is shipped, as a process beside the server. Without a metadata service it knows
+//! no ENI of its node, so it leaves the kernel of this machine alone.
+
+use std::fs::File;
+use std::process::Stdio;
+use std::time::Duration;
+
+use firecamp_kube::Source;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
+
+use crate::api::Api;
+use crate::checks::Outcome;
+use crate::cluster::{free_port, plain};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_millis(50);
+/// Nobody listens there.
+const NOBODY: &str = "http://127.0.0.1:9";
+
+/// An agent that runs until this is dropped.
+pub(crate) struct Agent {
+    child: Child,
+    http: Api,
+    dir: TempDir,
+}
+
+impl Agent {
+    pub(crate) fn start(source: &Source, node: &str) -> Result<Self, String> {
+        let Source::Kubeconfig(config) = source else {
+            return Err("an agent outside of a cluster has a kubeconfig".to_owned());
+        };
+        let own = std::env::current_exe().map_err(|wrong| format!("this program: {wrong}"))?;
+        let program = own.with_file_name("firecamp-agent");
+        let wrong = |wrong: std::io::Error| format!("start {}: {wrong}", program.display());
+        let dir = tempfile::tempdir().map_err(wrong)?;
+        let log = File::create(dir.path().join("log")).map_err(wrong)?;
+        let listen = format!("127.0.0.1:{}", free_port()?);
+        let child = Command::new(&program)
+            .env_clear()
+            .env("CLUSTER", "demo")
+            .env("NODE_NAME", node)
+            .env("FIRECAMP_REGISTRY", format!("kubernetes://{}", config.display()))
+            .env("FIRECAMP_RUN_DIR", dir.path().join("run"))
+            .env("FIRECAMP_LISTEN", &listen)
+            .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", NOBODY)
+            .env("AWS_ENDPOINT_URL_EC2", NOBODY)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(wrong)?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(wrong)?;
+        Ok(Self { child, http: plain(&format!("http://{listen}"))?, dir })
+    }
+
+    /// Waits until it knows of so many addresses that are attached to its node.
+    pub(crate) async fn knows(&self, count: usize) -> Outcome {
+        let wanted = format!("firecamp_agent_attached_addresses {count}");
+        let end = Instant::now() + PATIENCE;
+        let mut last;
+        loop {
+            last = match self.http.get("/metrics").await {
+                Ok(answer) if answer.text.lines().any(|line| line == wanted) => return Ok(()),
+                Ok(answer) => attached(&answer.text),
+                Err(wrong) => wrong,
+            };
+            if Instant::now() >= end {
+                return Err(format!("no {wanted}, but {last}: {}", self.last_words()));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// That it still knows of so many, without waiting.
+    pub(crate) async fn still_knows(&self, count: usize) -> Outcome {
+        let text = self.http.get("/metrics").await?.text;
+        let wanted = format!("firecamp_agent_attached_addresses {count}");
+        let good = text.lines().any(|line| line == wanted);
+        if good { Ok(()) } else { Err(format!("{} instead of {count}", attached(&text))) }
+    }
+
+    /// Stands still, as a machine does that has no time for it, or goes on.
+    pub(crate) async fn signal(&self, name: &str) -> Outcome {
+        let pid = self.child.id().ok_or("the agent has ended")?.to_string();
+        let sent = Command::new("kill").args([format!("-{name}"), pid]).status().await;
+        match sent {
+            Ok(status) if status.success() => Ok(()),
+            other => Err(format!("send {name}: {other:?}")),
+        }
+    }
+
+    fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines.iter().rev().take(12).rev().copied().collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn attached(metrics: &str) -> String {
+    let line = metrics.lines().find(|line| line.starts_with("firecamp_agent_attached_addresses"));
+    line.unwrap_or("no such metric").to_owned()
+}

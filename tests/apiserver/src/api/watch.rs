@@ -1,0 +1,63 @@
+//! A watch, event by event.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::Value;
+use tokio::time::timeout;
+
+/// So long an event may take that is certain to come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a watch tells.
+pub(crate) struct Watch {
+    body: Body,
+    unread: Vec<u8>,
+}
+
+/// `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`, and the object.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Event {
+    pub(crate) kind: String,
+    pub(crate) object: Value,
+}
+
+impl Event {
+    /// The kind and the name of the object.
+    pub(crate) fn brief(&self) -> (&str, &str) {
+        (&self.kind, self.object["metadata"]["name"].as_str().unwrap_or_default())
+    }
+}
+
+impl Watch {
+    pub(super) fn new(body: Body) -> Self {
+        Self { body, unread: Vec::new() }
+    }
+
+    /// The next event; none when the server ends the watch.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>, String> {
+        timeout(PATIENCE, self.line())
+            .await
+            .map_err(|_elapsed| format!("no event within {} s", PATIENCE.as_secs()))?
+    }
+
+    async fn line(&mut self) -> Result<Option<Event>, String> {
+        loop {
+            if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.unread.drain(..=end).collect();
+                let mut event: Value = serde_json::from_slice(&line)
+                    .map_err(|wrong| format!("an event of a watch: {wrong}"))?;
+                let kind = event["type"].as_str().unwrap_or_default().to_owned();
+                return Ok(Some(Event { kind, object: event["object"].take() }));
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(wrong)) => return Err(format!("a watch broke off: {wrong}")),
+                Some(Ok(frame)) => {
+                    self.unread.extend(frame.into_data().unwrap_or_default());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The agent itself on the real server: what it asks for, and what it makes of a server that goes
+//! away and forgets.
+
+use firecamp_kube::Source;
+use serde_json::{Value, json};
+
+use super::{Outcome, ensure, rights};
+use crate::agent::Agent;
+use crate::cluster::{Cluster, Request};
+use crate::samples::{GROUP, static_ip};
+
+const NODE: &str = "n1";
+const USER: &str = "system:serviceaccount:firecamp-system:firecamp-agent";
+
+async fn create(cluster: &Cluster, last: u8, node: &str) -> Outcome {
+    let object = static_ip(&format!("10.1.0.{last}"), node, &format!("redis-{last}"));
+    let made = cluster.api.post(&format!("{GROUP}/staticips"), &object).await?;
+    ensure(made.code == 201, || made.text)?;
+    // A live pod: the agent leaves its address alone.
+    let pod = json!({
+        "metadata": { "name": format!("redis-{last}") },
+        "spec": { "nodeName": node, "containers": [{ "name": "c", "image": "none" }] },
+    });
+    let made = cluster.api.post("/api/v1/namespaces/prod/pods", &pod).await?;
+    ensure(made.code == 201, || made.text.clone())?;
+    let uid = made.json()["metadata"]["uid"].clone();
+    change(cluster, last, "/spec/attachment/podUID", uid).await
+}
+
+async fn change(cluster: &Cluster, last: u8, path: &str, value: Value) -> Outcome {
+    let new = json!([{ "op": "replace", "path": path, "value": value }]);
+    let answer = cluster.api.patch(&format!("{GROUP}/staticips/10.1.0.{last}"), &new).await?;
+    ensure(answer.code == 200, || answer.text)
+}
+
+/// Nothing but pods and records is there.
+async fn empty(cluster: &Cluster) -> Outcome {
+    let pods = "/api/v1/namespaces/prod/pods?gracePeriodSeconds=0";
+    let gone = cluster.api.delete(pods).await?;
+    ensure(gone.code == 200, || gone.text)?;
+    cluster.empty().await
+}
+
+async fn one_address(cluster: &Cluster) -> Result<(Source, Agent), String> {
+    empty(cluster).await?;
+    create(cluster, 20, NODE).await?;
+    create(cluster, 21, "n2").await?;
+    let source = rights::of_agents(cluster).await?;
+    let agent = Agent::start(&source, NODE)?;
+    agent.knows(1).await?;
+    Ok((source, agent))
+}
+
+fn asked(cluster: &Cluster, since: usize) -> Result<Vec<Request>, String> {
+    let mut requests = cluster.requests()?.split_off(since);
+    requests.retain(|request| request.user == USER && request.group != "authorization.k8s.io");
+    Ok(requests)
+}
+
+/// Lists and watches select the own node, whatever there is of others; nothing is refused.
+pub(super) async fn an_agent_asks_for_its_own_node_only(cluster: &Cluster) -> Outcome {
+    let since = cluster.requests()?.len();
+    let (_source, agent) = one_address(cluster).await?;
+    create(cluster, 22, NODE).await?;
+    agent.knows(2).await?;
+    // To another node, and so out of what the agent watches.
+    change(cluster, 22, "/spec/attachment/nodeName", json!("n2")).await?;
+    agent.knows(1).await?;
+    let requests = asked(cluster, since)?;
+    for (resource, field) in [("staticips", "spec.attachment.nodeName"), ("pods", "spec.nodeName")]
+    {
+        let wanted = format!("fieldSelector={field}=");
+        let all = requests.iter().filter(|request| {
+            request.resource == resource && matches!(request.verb.as_str(), "list" | "watch")
+        });
+        let mut verbs = Vec::new();
+        for request in all {
+            let query = request.query.replace("%3D", "=").replace("%2E", ".");
+            let own = query.split('&').any(|part| part == format!("{wanted}{NODE}"));
+            ensure(own, || format!("{request:?}"))?;
+            verbs.push(request.verb.as_str());
+        }
+        let both = verbs.contains(&"list") && verbs.contains(&"watch");
+        ensure(both, || format!("{resource}: {verbs:?}"))?;
+    }
+    let refused: Vec<&Request> = requests.iter().filter(|request| request.code == 403).collect();
+    ensure(refused.is_empty(), || format!("{refused:#?}"))?;
+    empty(cluster).await
+}
+
+/// With the server away what was seen stands; once it is back the watches go on.
+pub(super) async fn an_agent_outlives_the_api_server(cluster: &Cluster) -> Outcome {
+    let (_source, agent) = one_address(cluster).await?;
+    cluster.kill().await?;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    agent.still_knows(1).await?;
+    cluster.start_again().await?;
+    create(cluster, 22, NODE).await?;
+    agent.knows(2).await?;
+    empty(cluster).await
+}
+
+/// It was still while an address left, the server was started anew and etcd forgot: its watch is
+/// answered with 410, and a whole list shows what is gone.
+pub(super) async fn an_agent_that_missed_something_lists_anew(cluster: &Cluster) -> Outcome {
+    let (_source, agent) = one_address(cluster).await?;
+    create(cluster, 22, NODE).await?;
+    agent.knows(2).await?;
+    agent.signal("STOP").await?;
+    // What is sent to it now waits in its sockets, so these have to end before.
+    cluster.kill().await?;
+    cluster.start_again().await?;
+    change(cluster, 20, "/spec/attachment/nodeName", json!("n2")).await?;
+    change(cluster, 22, "/spec/epoch", json!(4)).await?;
+    cluster.kill().await?;
+    cluster.compact().await?;
+    cluster.start_again().await?;
+    let since = cluster.requests()?.len();
+    agent.signal("CONT").await?;
+    agent.knows(1).await?;
+    let requests = asked(cluster, since)?;
+    let listed =
+        requests.iter().any(|request| request.resource == "staticips" && request.verb == "list");
+    ensure(listed, || format!("no list: {requests:#?}"))?;
+    empty(cluster).await
+}

@@ -1,0 +1,60 @@
+//! Init containers that race, as whole machines with connections of their own.
+
+use std::collections::BTreeSet;
+
+use firecamp_engine::Ended;
+use futures_util::future::join_all;
+
+use super::{Outcome, ensure};
+use crate::cluster::Cluster;
+use crate::life::{Pod, Site, attached};
+use crate::samples::GROUP;
+
+/// Ten members in a pool of ten addresses, all at once: each gets one, and it is its own.
+pub(super) async fn f072_members_that_start_at_once_share_no_address(cluster: &Cluster) -> Outcome {
+    let site = Site::new(cluster).await?;
+    let mut pods = Vec::new();
+    for index in 0..10 {
+        let node = if index % 2 == 0 { "node-a" } else { "node-b" };
+        pods.push(site.pod(&format!("redis-{index}"), node).await?);
+    }
+    let ends = join_all(pods.iter().map(|pod| init(&site, pod))).await;
+    let mut taken = BTreeSet::new();
+    for ended in ends {
+        taken.insert(attached(ended)?.address);
+    }
+    ensure(taken.len() == 10, || format!("{taken:?}"))?;
+    let stored = cluster.api.get(&format!("{GROUP}/staticips")).await?.json();
+    let items = stored["items"].as_array().cloned().unwrap_or_default();
+    let owners: BTreeSet<String> =
+        items.iter().map(|item| item["spec"]["claimRef"]["name"].to_string()).collect();
+    ensure(items.len() == 10 && owners.len() == 10, || stored.to_string())
+}
+
+/// A member's first two pods, the one on another node only because it was forced out: its init
+/// container still runs. One of the two ends with an address, and there is no second one.
+pub(super) async fn f072_two_inits_of_one_member_make_one_claim_and_one_address(
+    cluster: &Cluster,
+) -> Outcome {
+    for _ in 0..10 {
+        let site = Site::new(cluster).await?;
+        let zombie = site.pod("redis-0", "node-a").await?;
+        let pod = site.pod("redis-0", "node-b").await?;
+        let (old, new) = tokio::join!(init(&site, &zombie), init(&site, &pod));
+        let address = attached(new)?.address;
+        ensure(attached(old.clone()).is_err(), || format!("both: {old:?}"))?;
+        for kind in ["staticips", "namespaces/prod/staticipclaims"] {
+            let list = cluster.api.get(&format!("{GROUP}/{kind}")).await?.json();
+            let count = list["items"].as_array().map_or(0, Vec::len);
+            ensure(count == 1, || format!("{count} {kind}: {list}"))?;
+        }
+        let stored = site.stored(address).await?;
+        let holder = &stored["spec"]["attachment"]["podUID"];
+        ensure(*holder == pod.uid.as_str(), || stored.to_string())?;
+    }
+    Ok(())
+}
+
+async fn init(site: &Site<'_>, pod: &Pod) -> Ended {
+    site.init(pod, site.cluster.registry().await).await
+}

@@ -1,0 +1,246 @@
+//! RBAC as deployed: each right is needed, and there is no other. Who works has a real token of a
+//! service account; what was asked of the server, the server's own audit log tells.
+
+mod agents;
+mod events;
+mod members;
+mod probe;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use firecamp_core::failure::RegistryFailure;
+use firecamp_kube::Source;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::{Outcome, ensure};
+use crate::api::Api;
+use crate::cluster::{Cluster, Request, api};
+use crate::rights::{Right, Role, Scope, granted, objects, roles};
+
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+const PATIENCE: Duration = Duration::from_secs(30);
+const ATTEMPTS: usize = 5;
+
+/// Whose rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// The containers of a member's pod.
+    Member,
+    /// The agent of a node.
+    Agent,
+}
+
+impl Who {
+    fn namespace(self) -> &'static str {
+        match self {
+            Self::Member => "prod",
+            Self::Agent => "firecamp-system",
+        }
+    }
+
+    fn account(self) -> &'static str {
+        match self {
+            Self::Member => "redis",
+            Self::Agent => "firecamp-agent",
+        }
+    }
+
+    fn user(self) -> String {
+        format!("system:serviceaccount:{}:{}", self.namespace(), self.account())
+    }
+
+    async fn source(self, cluster: &Cluster) -> Result<Source, String> {
+        cluster.account(self.namespace(), self.account()).await
+    }
+
+    /// All that it does in its life, each step looked at afterwards.
+    async fn work(self, cluster: &Cluster, source: &Source) -> Outcome {
+        match self {
+            Self::Member => members::work(cluster, source).await,
+            Self::Agent => Box::pin(agents::work(cluster, source)).await,
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+fn wrong(failure: RegistryFailure) -> String {
+    format!("{failure:?}")
+}
+
+/// As `kubectl apply --server-side` does.
+async fn apply(cluster: &Cluster, object: &Value) -> Outcome {
+    let metadata = &object["metadata"];
+    let namespace = metadata["namespace"].as_str().unwrap_or_default();
+    let within = |group: &str, plural: &str| format!("{group}/namespaces/{namespace}/{plural}");
+    let collection = match object["kind"].as_str().unwrap_or_default() {
+        "Namespace" => "/api/v1/namespaces".to_owned(),
+        "ServiceAccount" => within("/api/v1", "serviceaccounts"),
+        "ClusterRole" => format!("{RBAC}/clusterroles"),
+        "ClusterRoleBinding" => format!("{RBAC}/clusterrolebindings"),
+        "Role" => within(RBAC, "roles"),
+        "RoleBinding" => within(RBAC, "rolebindings"),
+        kind => return Err(format!("deploy/rbac has a {kind}")),
+    };
+    let name = metadata["name"].as_str().unwrap_or_default();
+    let path = format!("{collection}/{name}?fieldManager=test&force=true&fieldValidation=Strict");
+    let answer = cluster.api.patch_as("application/apply-patch+yaml", &path, object).await?;
+    let good = matches!(answer.code, 200 | 201) && answer.warnings.is_empty();
+    ensure(good, || format!("{path}: {} {:?}", answer.text, answer.warnings))
+}
+
+/// All of `deploy/rbac`, and the token of whoever it is about, once all of it has come into force.
+async fn deployed(cluster: &Cluster, who: Who) -> Result<Source, String> {
+    let objects = objects("prod")?;
+    for object in &objects {
+        apply(cluster, object).await?;
+    }
+    let source = who.source(cluster).await?;
+    let own = api(&source).await?;
+    for (_scope, right) in granted(&objects, who.namespace(), who.account()).into_keys() {
+        until(&own, who, &right, true).await?;
+    }
+    Ok(source)
+}
+
+/// How an agent reaches the server, with all of its rights.
+pub(super) async fn of_agents(cluster: &Cluster) -> Result<Source, String> {
+    deployed(cluster, Who::Agent).await
+}
+
+/// Roles come into force within milliseconds, but not at once.
+async fn until(own: &Api, who: Who, right: &Right, wanted: bool) -> Outcome {
+    let (resource, part) = right.resource.split_once('/').unwrap_or((&right.resource, ""));
+    let attributes = json!({
+        "namespace": who.namespace(),
+        "verb": right.verb,
+        "group": right.group,
+        "resource": resource,
+        "subresource": part,
+        "name": right.name,
+    });
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let review = json!({ "spec": { "resourceAttributes": attributes } });
+        let answer = own.post(REVIEWS, &review).await?;
+        if answer.json()["status"]["allowed"] == wanted {
+            return Ok(());
+        }
+        ensure(Instant::now() < end, || format!("{right:?} never: {}", answer.text))?;
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What this account has asked since, its questions about its rights left out.
+fn asked(cluster: &Cluster, who: Who, since: usize) -> Result<Vec<Request>, String> {
+    let mut requests = cluster.requests()?.split_off(since);
+    requests.retain(|request| {
+        request.user == who.user()
+            && request.group != "authorization.k8s.io"
+            && !request.resource.is_empty()
+    });
+    Ok(requests)
+}
+
+/// The right that a request needs: of an object of that name only, if that is how it is granted.
+fn needed(request: &Request, granted: &BTreeSet<Right>) -> Right {
+    let right = |name: Option<&str>| Right {
+        group: request.group.clone(),
+        resource: request.resource.clone(),
+        verb: request.verb.clone(),
+        name: name.map(str::to_owned),
+    };
+    let narrow = right(Some(&request.name));
+    if granted.contains(&narrow) { narrow } else { right(None) }
+}
+
+async fn uses_each(cluster: &Cluster, who: Who) -> Outcome {
+    let source = deployed(cluster, who).await?;
+    let objects = objects("prod")?;
+    let granted = granted(&objects, who.namespace(), who.account());
+    let granted: BTreeSet<Right> = granted.into_keys().map(|(_scope, right)| right).collect();
+    let since = cluster.requests()?.len();
+    let worked = who.work(cluster, &source).await;
+    let requests = asked(cluster, who, since)?;
+    let refused: Vec<&Request> = requests.iter().filter(|request| request.code == 403).collect();
+    ensure(refused.is_empty(), || format!("refused: {refused:#?} {worked:?}"))?;
+    worked?;
+    let used = requests.iter().map(|request| needed(request, &granted)).collect();
+    let idle: Vec<&Right> = granted.difference(&used).collect();
+    ensure(idle.is_empty(), || format!("granted and never used: {idle:#?}"))
+}
+
+/// Takes each right away in turn; the work must then fail, and for that very reason.
+async fn needs_each(cluster: &Cluster, who: Who) -> Outcome {
+    let source = deployed(cluster, who).await?;
+    let own = api(&source).await?;
+    let objects = objects("prod")?;
+    let roles = roles(&objects);
+    for ((_scope, right), name) in granted(&objects, who.namespace(), who.account()) {
+        let role = roles.get(&name).ok_or_else(|| format!("no role {name}"))?;
+        apply(cluster, &role.without(&right)).await?;
+        until(&own, who, &right, false).await?;
+        let failed = without(cluster, who, &source, (role, &right)).await;
+        apply(cluster, &role.object).await?;
+        until(&own, who, &right, true).await?;
+        failed.map_err(|wrong| format!("without {right:?}: {wrong}"))?;
+    }
+    Ok(())
+}
+
+async fn without(
+    cluster: &Cluster,
+    who: Who,
+    source: &Source,
+    (role, right): (&Role, &Right),
+) -> Outcome {
+    let mut worked = Ok(());
+    for _attempt in 0..ATTEMPTS {
+        let since = cluster.requests()?.len();
+        worked = who.work(cluster, source).await;
+        let requests = asked(cluster, who, since)?;
+        let mut refused = requests.iter().filter(|request| request.code == 403);
+        if refused.any(|request| needed(request, &role.rights) == *right) {
+            return ensure(worked.is_err(), || "all went well".to_owned());
+        }
+        // On a machine without time for it the server may answer too late, and then it has not
+        // come to what is refused.
+        if !worked.as_ref().is_err_and(|wrong| wrong.contains("Unavailable")) {
+            break;
+        }
+    }
+    Err(format!("nothing was refused: {worked:?}"))
+}
+
+async fn has_no_other(cluster: &Cluster, who: Who) -> Outcome {
+    let source = deployed(cluster, who).await?;
+    let objects = objects("prod")?;
+    let granted = granted(&objects, who.namespace(), who.account()).into_keys().collect();
+    probe::allows_only(cluster, who, &api(&source).await?, &granted).await
+}
+
+pub(super) async fn members_use_each_of_their_rights(cluster: &Cluster) -> Outcome {
+    uses_each(cluster, Who::Member).await
+}
+
+pub(super) async fn without_any_one_right_a_member_fails(cluster: &Cluster) -> Outcome {
+    needs_each(cluster, Who::Member).await
+}
+
+pub(super) async fn f103_members_may_do_nothing_else(cluster: &Cluster) -> Outcome {
+    has_no_other(cluster, Who::Member).await
+}
+
+pub(super) async fn agents_use_each_of_their_rights(cluster: &Cluster) -> Outcome {
+    uses_each(cluster, Who::Agent).await
+}
+
+pub(super) async fn without_any_one_right_an_agent_fails(cluster: &Cluster) -> Outcome {
+    needs_each(cluster, Who::Agent).await
+}
+
+pub(super) async fn agents_may_do_nothing_else(cluster: &Cluster) -> Outcome {
+    has_no_other(cluster, Who::Agent).await
+}

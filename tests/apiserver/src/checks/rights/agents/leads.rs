@@ -1,0 +1,99 @@
+//! The one that holds the Lease acts for the whole cluster.
+
+use firecamp_cluster::{Candidate, Change, Cluster as _, SetName};
+use firecamp_core::ids::Member;
+use firecamp_core::time::Moment;
+use firecamp_kube::{KubeCluster, KubeRegistry};
+use firecamp_registry::api::{StaticIPPoolStatus, StaticIPStatus};
+use serde_json::json;
+
+use super::super::wrong;
+use super::follows::tells;
+use super::{Outcome, ensure};
+use crate::cluster::Cluster;
+use crate::life::{FIRST, Site, attached};
+use crate::samples::GROUP;
+
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/firecamp-system/leases";
+const SETS: &str = "/apis/apps/v1/namespaces/prod/statefulsets";
+const NODES: &str = "/api/v1/nodes";
+
+pub(super) async fn the_cluster(cluster: &Cluster, registry: &KubeRegistry) -> Outcome {
+    let site = Site::new(cluster).await?;
+    let holder = KubeCluster::new(registry);
+    lease(&site, &holder).await?;
+    nodes_and_sets(&site, &holder).await?;
+    records(&site, &holder).await
+}
+
+/// Taken, and renewed.
+async fn lease(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
+    let gone = site.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
+    ensure(matches!(gone.code, 200 | 404), || gone.text)?;
+    let mut me = Candidate::new("me".to_owned());
+    let first = me.decide(None, Moment::default()).ok_or("nobody takes it")?;
+    holder.write_lease(&first).await.map_err(wrong)?;
+    let seen = holder.lease().await.map_err(wrong)?;
+    let renewal = me.decide(seen.as_ref(), Moment::default()).ok_or("nobody renews it")?;
+    holder.write_lease(&renewal).await.map_err(wrong)?;
+    let seen = holder.lease().await.map_err(wrong)?.and_then(|lease| lease.holder);
+    ensure(seen.as_deref() == Some("me"), || format!("held by {seen:?}"))
+}
+
+async fn nodes_and_sets(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
+    let api = &site.cluster.api;
+    for path in [format!("{NODES}/node-b"), format!("{SETS}/redis")] {
+        api.delete(&path).await?;
+    }
+    let node = async {
+        let made = api.post(NODES, &json!({ "metadata": { "name": "node-b" } })).await?;
+        ensure(made.code == 201, || made.text)
+    };
+    tells(&holder.nodes(), node).await?;
+    let set = async {
+        let labels = json!({ "app": "redis" });
+        let containers = json!([{ "name": "c", "image": "none" }]);
+        let set = json!({ "metadata": { "name": "redis" }, "spec": {
+            "replicas": 1,
+            "serviceName": "redis",
+            "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": { "containers": containers } },
+        }});
+        let made = api.post(SETS, &set).await?;
+        ensure(made.code == 201, || made.text)
+    };
+    tells(&holder.sets(), set).await?;
+    let name = SetName { namespace: "prod".to_owned(), name: "redis".to_owned() };
+    let seen = holder.set(&name).await.map_err(wrong)?;
+    ensure(seen.is_some(), || "no StatefulSet".to_owned())
+}
+
+/// A claim is given its owner, deleted and made again; statuses; an address is given back.
+async fn records(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
+    let pod = site.pod("redis-0", super::NODE).await?;
+    let attach = Box::pin(async {
+        attached(site.init(&pod, site.cluster.registry().await).await).map(drop)
+    });
+    tells(&holder.claims(), attach).await?;
+    let member = Member::new("prod", "redis-0").map_err(|wrong| wrong.to_string())?;
+    holder.pod(&member).await.map_err(wrong)?;
+    let seen = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
+    let own = Change::Own(member.clone(), seen.id, None);
+    holder.change(&own).await.map_err(wrong)?;
+    let seen = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
+    holder.change(&Change::DropClaim(member.clone(), seen.id)).await.map_err(wrong)?;
+    holder.change(&Change::Restore(seen.claim, None)).await.map_err(wrong)?;
+    let (addresses, _version) = holder.addresses().list().await.map_err(wrong)?;
+    let address = addresses.into_iter().next().ok_or("no address")?.object?;
+    let tell = Change::TellAddress(FIRST, address.id, StaticIPStatus::default());
+    holder.change(&tell).await.map_err(wrong)?;
+    let (pools, _version) = holder.pools().list().await.map_err(wrong)?;
+    let pool = pools.into_iter().next().ok_or("no pool")?.object?;
+    let tell = Change::TellPool(pool.pool.name, pool.id, StaticIPPoolStatus::default());
+    holder.change(&tell).await.map_err(wrong)?;
+    let (addresses, _version) = holder.addresses().list().await.map_err(wrong)?;
+    let address = addresses.into_iter().next().ok_or("no address")?.object?;
+    holder.change(&Change::DropAddress(FIRST, address.id)).await.map_err(wrong)?;
+    let gone = site.cluster.api.get(&format!("{GROUP}/staticips/{FIRST}")).await?;
+    ensure(gone.code == 404, || gone.text)
+}

@@ -1,0 +1,51 @@
+//! It looks at the volumes of its node's pods.
+
+use firecamp_kube::{Source, Timeouts, VolumeLooks};
+use serde_json::{Value, json};
+
+use super::super::wrong;
+use super::{NODE, Outcome, ensure};
+use crate::life::Site;
+
+const CLAIM: &str = "data-redis-9";
+const VOLUME: &str = "pv-redis-9";
+
+pub(super) async fn of_its_pods(site: &Site<'_>, source: &Source) -> Outcome {
+    let room = json!({ "storage": "1Gi" });
+    let volume = json!({ "metadata": { "name": VOLUME }, "spec": {
+        "capacity": room,
+        "accessModes": ["ReadWriteOnce"],
+        "csi": { "driver": "ebs.csi.aws.com", "volumeHandle": "vol-0123456789abcdef0" },
+    }});
+    let claim = json!({ "metadata": { "name": CLAIM }, "spec": {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": { "requests": room },
+        "volumeName": VOLUME,
+    }});
+    let pod = json!({ "metadata": { "name": "redis-9" }, "spec": {
+        "nodeName": NODE,
+        "containers": [{ "name": "c", "image": "none" }],
+        "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": CLAIM } }],
+    }});
+    for (path, object) in [
+        ("/api/v1/persistentvolumes", volume),
+        ("/api/v1/namespaces/prod/persistentvolumeclaims", claim),
+        ("/api/v1/namespaces/prod/pods", pod),
+    ] {
+        there(site, path, &object).await?;
+    }
+    let node = NODE.parse().map_err(|wrong| format!("{wrong}"))?;
+    let client = source.client(Timeouts::default()).await.map_err(wrong)?;
+    let looks = VolumeLooks::new(client, Timeouts::default(), node);
+    let seen = looks.look().await.map_err(wrong)?;
+    let whole = !seen.pods.is_empty()
+        && seen.claims.iter().any(|claim| claim.volume.as_deref() == Some(VOLUME))
+        && seen.persistent_volumes.iter().any(|volume| volume.name == VOLUME);
+    ensure(whole, || format!("{seen:?}"))
+}
+
+/// From an earlier run, perhaps: no controller lets go of a claim that is in use.
+async fn there(site: &Site<'_>, path: &str, object: &Value) -> Outcome {
+    let made = site.cluster.api.post(path, object).await?;
+    ensure(matches!(made.code, 201 | 409), || made.text)
+}

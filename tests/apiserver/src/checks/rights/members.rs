@@ -1,0 +1,51 @@
+//! A member's life, with the rights of its service account alone.
+
+use firecamp_core::ids::NodeName;
+use firecamp_core::outside::Registry;
+use firecamp_core::release::Releaser;
+use firecamp_kube::{KubeBoard, Source, Timeouts};
+use serde_json::json;
+
+use super::{Outcome, ensure, events};
+use crate::cluster::Cluster;
+use crate::life::{Site, attached, released};
+use crate::samples::GROUP;
+
+const CLAIMS: &str = "namespaces/prod/staticipclaims";
+
+/// A first attach with the only pool there is, a second one of a pod that follows, a release, an
+/// Event; and
+/// the first attach of a member whose claim a person has written, which is bound then.
+pub(super) async fn work(cluster: &Cluster, source: &Source) -> Outcome {
+    let site = Site::new(cluster).await?;
+    let registry = source.connect(Timeouts::default()).await.map_err(|w| format!("{w:?}"))?;
+    let first = site.pod("redis-0", "node-a").await?;
+    let address = attached(site.init(&first, &registry).await)?.address;
+    let second = site.pod("redis-0", "node-b").await?;
+    let again = attached(site.init(&second, &registry).await)?.address;
+    ensure(address == again, || format!("{address}, then {again}"))?;
+    site.delete(&second).await?;
+    released(&site.stop(&second, &registry, Releaser::Stop).await)?;
+    let left = registry.static_ip(address).await.map_err(|wrong| format!("{wrong:?}"))?;
+    ensure(left.is_some(), || format!("{address} is gone"))?;
+    let client = source.client(Timeouts::default()).await.map_err(|w| format!("{w:?}"))?;
+    let node = NodeName::new("node-b").map_err(|wrong| wrong.to_string())?;
+    let board = KubeBoard::new(client, Timeouts::default(), node);
+    events::told(&site, &board, events::of_a_pod()).await?;
+    binds_a_claim(&site, &registry).await
+}
+
+async fn binds_a_claim(site: &Site<'_>, registry: &impl Registry) -> Outcome {
+    let claim = json!({
+        "apiVersion": "firecamp.io/v1alpha1",
+        "kind": "StaticIPClaim",
+        "metadata": { "name": "redis-1" },
+        "spec": { "pool": "pool" },
+    });
+    let made = site.cluster.api.post(&format!("{GROUP}/{CLAIMS}"), &claim).await?;
+    ensure(made.code == 201, || made.text)?;
+    let pod = site.pod("redis-1", "node-b").await?;
+    let address = attached(site.init(&pod, registry).await)?.address;
+    let claim = site.cluster.api.get(&format!("{GROUP}/{CLAIMS}/redis-1")).await?.json();
+    ensure(claim["spec"]["address"] == address.to_string(), || claim.to_string())
+}

@@ -1,0 +1,216 @@
+//! Definitions as first published, with objects in them, are replaced by those of today, and back.
+//!
+//! The earlier ones are made laxer still: with a field that there is no more, without the rules,
+//! and without fields to select by.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use firecamp_core::outside::Registry;
+use firecamp_core::record::{Stored, Write};
+use firecamp_registry::conformance::attached;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::{Outcome, definitions, ensure};
+use crate::api::Watch;
+use crate::cluster::Cluster;
+use crate::samples::{GROUP, claim, pool, static_ip, with};
+
+const EARLIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/earlier");
+const PATIENCE: Duration = Duration::from_mins(1);
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
+
+/// The field that there was.
+const FORMER: &str = "former";
+
+fn earlier(plural: &str) -> Result<Value, String> {
+    let path = Path::new(EARLIER).join(format!("{plural}.yaml"));
+    let wrong = |wrong: &dyn std::fmt::Display| format!("{}: {wrong}", path.display());
+    let text = std::fs::read_to_string(&path).map_err(|error| wrong(&error))?;
+    let mut object: Value = serde_saphyr::from_str(&text).map_err(|error| wrong(&error))?;
+    let version = &mut object["spec"]["versions"][0];
+    version.as_object_mut().ok_or("no version")?.remove("selectableFields");
+    let schema = &mut version["schema"]["openAPIV3Schema"];
+    without_rules(schema);
+    let spec = &mut schema["properties"]["spec"];
+    if !spec["properties"].is_object() {
+        spec["properties"] = json!({});
+    }
+    spec["properties"][FORMER] = json!({ "type": "string" });
+    Ok(object)
+}
+
+fn without_rules(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.remove("x-kubernetes-validations");
+            map.values_mut().for_each(without_rules);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_rules),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// What `kubectl replace` does, and waits until the server goes by it.
+async fn replace(cluster: &Cluster, definition: &Value, lax: bool) -> Outcome {
+    let name = definition["metadata"]["name"].as_str().unwrap_or_default();
+    let path = format!("{}/{name}", definitions::CRDS);
+    let mut new = definition.clone();
+    let stored = cluster.api.get(&path).await?.json();
+    new["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"].clone();
+    let answer = cluster.api.put(&format!("{path}?fieldValidation=Strict"), &new).await?;
+    ensure(answer.code == 200 && answer.warnings.is_empty(), || {
+        format!("{} {:?}", answer.text, answer.warnings)
+    })?;
+    let plural = definition["spec"]["names"]["plural"].as_str().unwrap_or_default();
+    in_force(cluster, plural, lax).await
+}
+
+/// Whether the field of old is taken tells which definition is in force.
+async fn in_force(cluster: &Cluster, plural: &str, lax: bool) -> Outcome {
+    let (place, base) = match plural {
+        "staticips" => (plural.to_owned(), static_ip("10.1.0.200", "n1", "redis-7")),
+        "staticippools" => (plural.to_owned(), with(pool(), &[("/metadata/name", json!("z"))])),
+        "staticipclaims" => (
+            format!("namespaces/prod/{plural}"),
+            with(claim(), &[("/metadata/name", json!("redis-7"))]),
+        ),
+        _ => (plural.to_owned(), attachments("n7")),
+    };
+    let mut probe = base;
+    probe["spec"][FORMER] = json!("x");
+    let path = format!("{GROUP}/{place}?dryRun=All&fieldValidation=Strict");
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let answer = cluster.api.post(&path, &probe).await?;
+        if (answer.code == 201) == lax && matches!(answer.code, 201 | 400) {
+            return Ok(());
+        }
+        ensure(Instant::now() < end, || format!("{plural}: {}", answer.text))?;
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn attachments(node: &str) -> Value {
+    json!({
+        "apiVersion": "firecamp.io/v1alpha1",
+        "kind": "NodeAttachments",
+        "metadata": { "name": node },
+        "spec": {},
+    })
+}
+
+async fn go_to(cluster: &Cluster, lax: bool) -> Outcome {
+    for definition in firecamp_crds::all().map_err(|wrong| wrong.to_string())? {
+        let object = if lax { earlier(definition.plural)? } else { definition.object };
+        replace(cluster, &object, lax).await?;
+    }
+    Ok(())
+}
+
+/// One object of each kind, each with the field of old; the pool is one that today's rules refuse.
+async fn old_objects(cluster: &Cluster) -> Outcome {
+    let overlapping = with(pool(), &[("/spec/subnets/1/cidr", json!("10.1.0.0/24"))]);
+    let objects = [
+        ("staticips", static_ip("10.1.0.20", "n1", "redis-0")),
+        ("staticippools", overlapping),
+        ("namespaces/prod/staticipclaims", claim()),
+        ("nodeattachments", attachments("n1")),
+    ];
+    for (place, mut object) in objects {
+        object["spec"][FORMER] = json!("x");
+        let answer = cluster.api.post(&format!("{GROUP}/{place}"), &object).await?;
+        let kept = answer.json()["spec"][FORMER] == "x";
+        ensure(answer.code == 201 && kept, || answer.text)?;
+    }
+    Ok(())
+}
+
+/// All is served; what there is no field for any more is not shown; nothing else has changed.
+async fn still_there(cluster: &Cluster) -> Outcome {
+    let places = [
+        ("staticips/10.1.0.20", static_ip("10.1.0.20", "n1", "redis-0")),
+        ("namespaces/prod/staticipclaims/redis-0", claim()),
+        ("nodeattachments/n1", attachments("n1")),
+        ("staticippools/a", with(pool(), &[("/spec/subnets/1/cidr", json!("10.1.0.0/24"))])),
+    ];
+    for (place, object) in places {
+        let answer = cluster.api.get(&format!("{GROUP}/{place}")).await?;
+        ensure(answer.code == 200, || answer.text.clone())?;
+        let stored = answer.json();
+        ensure(stored["spec"].get(FORMER).is_none(), || format!("not pruned: {stored}"))?;
+        for (field, value) in object["spec"].as_object().into_iter().flatten() {
+            ensure(stored["spec"][field] == *value, || format!("{field}: {stored}"))?;
+        }
+    }
+    let selected = "staticips?fieldSelector=spec.attachment.nodeName%3Dn1";
+    let list = cluster.api.get(&format!("{GROUP}/{selected}")).await?;
+    let found = list.json()["items"].as_array().map_or(0, Vec::len);
+    ensure(found == 1, || format!("an object of old is not selected by its node: {}", list.text))
+}
+
+/// A take through the registry, which refuses fields that it does not know.
+async fn can_be_taken(cluster: &Cluster, epoch: u64) -> Outcome {
+    let registry = cluster.registry().await;
+    let wrong = |failure| format!("{failure:?}");
+    let read = registry.static_ip(ADDRESS).await.map_err(wrong)?.ok_or("the address is gone")?;
+    let object = attached(&read.object, epoch).map_err(|broken| broken.0)?;
+    let write = Write::UpdateStaticIp(Stored { version: read.version, object });
+    registry.write(&write).await.map_err(wrong).map(drop)
+}
+
+/// What a rule of today would refuse, and was there before, can be changed elsewhere and mended.
+async fn what_is_wrong_can_be_mended(cluster: &Cluster) -> Outcome {
+    let place = format!("{GROUP}/staticippools/a");
+    let patch = |path: &str, value: Value| json!([{ "op": "add", "path": path, "value": value }]);
+    let label = patch("/metadata/labels", json!({ "team": "db" }));
+    let answer = cluster.api.patch(&place, &label).await?;
+    ensure(answer.code == 200, || format!("a label: {}", answer.text))?;
+    let status = json!({ "conditions": [{ "type": "Ready", "status": "False",
+        "reason": "Overlap", "message": "", "lastTransitionTime": "2026-11-20T15:00:00Z" }]});
+    let answer = cluster.api.patch(&format!("{place}/status"), &patch("/status", status)).await?;
+    ensure(answer.code == 200, || format!("a status: {}", answer.text))?;
+    let worse = patch("/spec/subnets/1/cidr", json!("10.1.0.0/16"));
+    let answer = cluster.api.patch(&place, &worse).await?;
+    ensure(answer.code == 422, || format!("another overlap: {}", answer.text))?;
+    let good = patch("/spec/subnets/1/cidr", json!("10.1.1.0/28"));
+    let answer = cluster.api.patch(&place, &good).await?;
+    ensure(answer.code == 200, || answer.text)
+}
+
+/// A watch that was open must not be silent from then on: it tells on, or it ends, so that whoever
+/// follows begins again.
+async fn a_watch_notices(cluster: &Cluster, watch: &mut Watch) -> Outcome {
+    while let Some(event) = watch.next().await? {
+        if event.object["spec"]["epoch"] == 5 {
+            return Ok(());
+        }
+    }
+    let answer = cluster.api.get(&format!("{GROUP}/staticips/{ADDRESS}")).await?;
+    ensure(answer.json()["spec"]["epoch"] == 5, || answer.text)
+}
+
+pub(super) async fn objects_outlive_new_definitions_and_the_way_back(cluster: &Cluster) -> Outcome {
+    cluster.empty().await?;
+    go_to(cluster, true).await?;
+    old_objects(cluster).await?;
+    let mut watch = cluster.api.watch(&format!("{GROUP}/staticips?watch=true")).await?;
+    go_to(cluster, false).await?;
+    still_there(cluster).await?;
+    can_be_taken(cluster, 5).await?;
+    a_watch_notices(cluster, &mut watch).await?;
+    what_is_wrong_can_be_mended(cluster).await?;
+    go_to(cluster, true).await?;
+    can_be_taken(cluster, 6).await?;
+    go_to(cluster, false).await?;
+    can_be_taken(cluster, 7).await?;
+    for definition in firecamp_crds::all().map_err(|wrong| wrong.to_string())? {
+        let path = format!("{}/{}.firecamp.io", definitions::CRDS, definition.plural);
+        let stored = cluster.api.get(&path).await?.json();
+        let versions = &stored["status"]["storedVersions"];
+        ensure(*versions == json!(["v1alpha1"]), || versions.to_string())?;
+    }
+    cluster.empty().await
+}

@@ -1,0 +1,141 @@
+//! Objects of other kinds and statuses, as the agents write them.
+
+use serde_json::{Value, json};
+
+use super::{Outcome, ensure};
+use crate::cluster::Cluster;
+use crate::samples::{GROUP, static_ip};
+
+const NODES: &str = "/api/v1/nodes";
+
+async fn made(cluster: &Cluster, path: &str, object: &Value) -> Result<Value, String> {
+    let answer = cluster.api.post(&format!("{path}?fieldValidation=Strict"), object).await?;
+    ensure(answer.code == 201 && answer.warnings.is_empty(), || {
+        format!("{path}: {} {:?}", answer.text, answer.warnings)
+    })?;
+    Ok(answer.json())
+}
+
+fn condition(reason: &str) -> Value {
+    json!([{ "type": "Ready", "status": "True", "reason": reason, "message": "",
+        "lastTransitionTime": "2026-11-20T15:00:00Z", "observedGeneration": 1 }])
+}
+
+/// Of two agents that have read the same version (the old one and the new one of an upgrade) one
+/// writes, and the other one learns that it has to read again.
+pub(super) async fn of_two_agents_one_writes_a_status(cluster: &Cluster) -> Outcome {
+    cluster.empty().await?;
+    let object = static_ip("10.1.0.20", "n1", "redis-0");
+    let read = made(cluster, &format!("{GROUP}/staticips"), &object).await?;
+    let place = format!("{GROUP}/staticips/10.1.0.20/status");
+    let of = |reason: &str| {
+        let mut object = read.clone();
+        object["status"] = json!({ "conditions": condition(reason) });
+        object
+    };
+    let (one, two) = (of("Attached"), of("Parked"));
+    let (one, two) = tokio::join!(cluster.api.put(&place, &one), cluster.api.put(&place, &two));
+    let mut codes = [one?.code, two?.code];
+    codes.sort_unstable();
+    ensure(codes == [200, 409], || format!("{codes:?}"))?;
+    // The spec's version is the status's: a take that has read before it begins again.
+    let late = json!([
+        { "op": "replace", "path": "/metadata/resourceVersion",
+            "value": read["metadata"]["resourceVersion"] },
+        { "op": "replace", "path": "/spec/epoch", "value": 4 },
+    ]);
+    let answer = cluster.api.patch(&format!("{GROUP}/staticips/10.1.0.20"), &late).await?;
+    ensure(answer.code == 409, || answer.text)?;
+    cluster.empty().await
+}
+
+/// What the garbage collector goes by: the owner exists under that UID and has no namespace, as
+/// its dependant has none.
+pub(super) async fn node_attachments_belong_to_their_node(cluster: &Cluster) -> Outcome {
+    let node = made(cluster, NODES, &json!({ "metadata": { "name": "node-1" } })).await?;
+    let object = json!({
+        "apiVersion": "firecamp.io/v1alpha1",
+        "kind": "NodeAttachments",
+        "metadata": { "name": "node-1", "ownerReferences": [{
+            "apiVersion": "v1",
+            "kind": "Node",
+            "name": "node-1",
+            "uid": node["metadata"]["uid"],
+        }]},
+    });
+    let stored = made(cluster, &format!("{GROUP}/nodeattachments"), &object).await?;
+    let owners = &stored["metadata"]["ownerReferences"];
+    ensure(owners[0]["uid"] == node["metadata"]["uid"], || owners.to_string())?;
+    let core = cluster.api.get("/api/v1").await?.json();
+    let kinds = core["resources"].as_array().cloned().unwrap_or_default();
+    let kind = kinds.iter().find(|kind| kind["name"] == "nodes").ok_or("no nodes")?;
+    ensure(kind["kind"] == "Node" && kind["namespaced"] == false, || kind.to_string())?;
+    let mut orphan = object.clone();
+    orphan["metadata"]["name"] = json!("node-2");
+    orphan["metadata"]["ownerReferences"][0]["uid"] = json!("");
+    let path = format!("{GROUP}/nodeattachments");
+    let answer = cluster.api.post(&path, &orphan).await?;
+    ensure(answer.code == 422, || format!("an owner without a UID: {}", answer.text))?;
+    cluster.api.delete(&format!("{NODES}/node-1")).await?;
+    cluster.empty().await
+}
+
+/// Of either API, on an object with a namespace and on one without: those are in `default`.
+pub(super) async fn events_are_taken(cluster: &Cluster) -> Outcome {
+    let stored = static_ip("10.1.0.20", "n1", "redis-0");
+    let stored = made(cluster, &format!("{GROUP}/staticips"), &stored).await?;
+    let about = json!({
+        "apiVersion": "firecamp.io/v1alpha1",
+        "kind": "StaticIP",
+        "name": "10.1.0.20",
+        "uid": stored["metadata"]["uid"],
+    });
+    let pod = json!({ "apiVersion": "v1", "kind": "Pod", "namespace": "prod", "name": "redis-0" });
+    for (namespace, regarding) in [("default", &about), ("prod", &pod)] {
+        let new = json!({
+            "metadata": { "generateName": "redis-0-" },
+            "eventTime": "2026-11-20T15:00:00.000000Z",
+            "reportingController": "firecamp.io/agent",
+            "reportingInstance": "node-1",
+            "action": "Attach",
+            "reason": "AddressAcquired",
+            "regarding": regarding,
+            "note": "10.1.0.20 is on eni-0123456789abcdef0",
+            "type": "Normal",
+        });
+        let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
+        let event = made(cluster, &path, &new).await?;
+        let old = json!({
+            "metadata": { "generateName": "redis-0-" },
+            "involvedObject": regarding,
+            "reason": "AddressAcquired",
+            "message": "10.1.0.20 is on eni-0123456789abcdef0",
+            "type": "Normal",
+            "source": { "component": "firecamp-agent", "host": "node-1" },
+            "firstTimestamp": "2026-11-20T15:00:00Z",
+            "lastTimestamp": "2026-11-20T15:00:00Z",
+            "count": 1,
+        });
+        let core = format!("/api/v1/namespaces/{namespace}/events");
+        made(cluster, &core, &old).await?;
+        // One store: `kubectl get events` shows what either API has taken.
+        let name = event["metadata"]["name"].as_str().unwrap_or_default();
+        let seen = cluster.api.get(&format!("{core}/{name}")).await?.json();
+        let same = seen["involvedObject"]["name"] == regarding["name"];
+        ensure(same && seen["reason"] == "AddressAcquired", || seen.to_string())?;
+    }
+    cluster.empty().await
+}
+
+/// An object without a namespace cannot have its events in one: the server refuses, so nobody may
+/// put a StaticIP's event beside the pod's.
+pub(super) async fn an_event_is_where_its_object_is(cluster: &Cluster) -> Outcome {
+    let event = json!({
+        "metadata": { "generateName": "redis-0-" },
+        "involvedObject": { "kind": "StaticIP", "name": "10.1.0.20",
+            "apiVersion": "firecamp.io/v1alpha1" },
+        "reason": "AddressAcquired",
+    });
+    let answer = cluster.api.post("/api/v1/namespaces/prod/events", &event).await?;
+    ensure(answer.code == 422, || format!("{} {}", answer.code, answer.text))
+}

@@ -1,0 +1,115 @@
+//! The two processes.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::json;
+use tokio::process::{Child, Command};
+
+use crate::assets::Assets;
+use crate::keys::Keys;
+
+/// Where both listen, and what they are started from.
+#[derive(Debug)]
+pub(super) struct Servers {
+    assets: Assets,
+    keys: Keys,
+    store: u16,
+    peer: u16,
+    pub(super) port: u16,
+}
+
+impl Servers {
+    pub(super) fn prepare(assets: Assets, keys: Keys) -> Result<Self, String> {
+        // Who asked what, of those whose rights are a matter of this project.
+        let policy = json!({
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "rules": [
+                { "level": "Metadata", "userGroups": ["system:serviceaccounts"] },
+                { "level": "None" },
+            ],
+        });
+        keys.write("audit-policy.yaml", &policy.to_string())?;
+        let (store, peer, port) = (free_port()?, free_port()?, free_port()?);
+        Ok(Self { assets, keys, store, peer, port })
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Where etcd answers.
+    pub(super) fn store(&self) -> String {
+        format!("http://127.0.0.1:{}", self.store)
+    }
+
+    pub(super) fn etcd(&self) -> Result<Child, String> {
+        let (client, peer) = (self.store, self.peer);
+        let args = [
+            format!("--data-dir={}", self.keys.path("etcd").display()),
+            // It is a test: nobody reads this after a crash of the machine.
+            "--unsafe-no-fsync".to_owned(),
+            format!("--listen-client-urls=http://127.0.0.1:{client}"),
+            format!("--advertise-client-urls=http://127.0.0.1:{client}"),
+            format!("--listen-peer-urls=http://127.0.0.1:{peer}"),
+            format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"),
+            format!("--initial-cluster=default=http://127.0.0.1:{peer}"),
+        ];
+        self.spawn(&self.assets.etcd, "etcd.log", &args)
+    }
+
+    pub(super) fn apiserver(&self) -> Result<Child, String> {
+        let keys = &self.keys;
+        let signing = keys.path("service-accounts.key");
+        let public = keys.path("service-accounts.pub");
+        let args = [
+            format!("--etcd-servers={}", self.store()),
+            "--bind-address=127.0.0.1".to_owned(),
+            "--advertise-address=127.0.0.1".to_owned(),
+            format!("--secure-port={}", self.port),
+            // Here it writes a certificate of its own making, once.
+            format!("--cert-dir={}", keys.path("").display()),
+            format!("--token-auth-file={}", keys.path("tokens.csv").display()),
+            "--authorization-mode=RBAC".to_owned(),
+            format!("--audit-policy-file={}", keys.path("audit-policy.yaml").display()),
+            format!("--audit-log-path={}", keys.path("audit.log").display()),
+            "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+            format!("--service-account-key-file={}", public.display()),
+            format!("--service-account-signing-key-file={}", signing.display()),
+            "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
+            // No controller makes default service accounts here, and no pod runs.
+            "--disable-admission-plugins=ServiceAccount".to_owned(),
+        ];
+        self.spawn(&self.assets.apiserver, "apiserver.log", &args)
+    }
+
+    fn spawn(&self, program: &Path, log: &str, args: &[String]) -> Result<Child, String> {
+        let wrong = |wrong: std::io::Error| format!("start {}: {wrong}", program.display());
+        let log = self.keys.path(log);
+        let log = OpenOptions::new().append(true).create(true).open(log).map_err(wrong)?;
+        Command::new(program)
+            .args(args)
+            .current_dir(self.keys.path(""))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(wrong)
+    }
+
+    /// The end of the API server's log.
+    pub(super) fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(self.keys.path("apiserver.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines.iter().rev().take(15).rev().copied().collect::<Vec<_>>().join("\n")
+    }
+}
+
+pub(crate) fn free_port() -> Result<u16, String> {
+    let bound = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+    bound.map(|address| address.port()).map_err(|wrong| format!("a free port: {wrong}"))
+}

@@ -1,0 +1,194 @@
+//! Lives of members' pods: the core's machines, run by the real runner, with records and pods on
+//! the real API server and the simulated VPC, kernels and volumes of `firecamp-sim-tests` beside.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::attach::AttachInput;
+use firecamp_core::contract::timing;
+use firecamp_core::ids::{Member, PodUid};
+use firecamp_core::machine::{Attached, Outcome};
+use firecamp_core::node::EniRule;
+use firecamp_core::outside::{Registry, SocketScope};
+use firecamp_core::record::Pool;
+use firecamp_core::release::{ReleaseInput, Releaser};
+use firecamp_engine::{Dice, Ended, NoFile, Run, Signal, Systems, run};
+use firecamp_registry::api::StaticIPPool;
+use firecamp_sim_tests::Cluster as Vpc;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::checks::{Outcome as Checked, ensure};
+use crate::cluster::Cluster;
+use crate::samples::GROUP;
+
+/// The first address of the pool: of the simulated VPC's zone a.
+pub(crate) const FIRST: Ipv4Addr = firecamp_sim_tests::FIRST;
+const PODS: &str = "/api/v1/namespaces/prod/pods";
+
+/// An API server without any record but one pool, and nodes that are at rest.
+pub(crate) struct Site<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) vpc: Vpc,
+}
+
+/// One pod on the API server.
+#[derive(Debug, Clone)]
+pub(crate) struct Pod {
+    pub(crate) member: Member,
+    pub(crate) uid: PodUid,
+    node: String,
+}
+
+impl<'a> Site<'a> {
+    pub(crate) async fn new(cluster: &'a Cluster) -> Result<Self, String> {
+        let vpc = Vpc::default();
+        cluster.empty().await?;
+        for pool in vpc.registry.snapshot().pools.values() {
+            cluster.create_pool(pool).await?;
+        }
+        Ok(Self { cluster, vpc })
+    }
+
+    /// A pod that is scheduled to a node, in the place of an earlier one of its name.
+    pub(crate) async fn pod(&self, name: &str, node: &str) -> Result<Pod, String> {
+        self.cluster.api.delete(&format!("{PODS}/{name}?gracePeriodSeconds=0")).await?;
+        let pod = json!({
+            "metadata": { "name": name },
+            "spec": { "nodeName": node, "containers": [{ "name": "c", "image": "none" }] },
+        });
+        let made = self.cluster.api.post(PODS, &pod).await?;
+        ensure(made.code == 201, || made.text.clone())?;
+        let made = made.json();
+        let uid = made["metadata"]["uid"].as_str().unwrap_or_default();
+        let uid = uid.parse().map_err(|wrong| format!("a pod's UID: {wrong}"))?;
+        let member = Member::new("prod", name).map_err(|wrong| wrong.to_string())?;
+        Ok(Pod { member, uid, node: node.to_owned() })
+    }
+
+    /// Somebody deletes it, and it ends within its grace period.
+    pub(crate) async fn delete(&self, pod: &Pod) -> Checked {
+        let gone = self.cluster.api.delete(&format!("{PODS}/{}", pod.member.name())).await?;
+        ensure(gone.code == 200, || gone.text)
+    }
+
+    /// Runs the pod's init container, for a member without a claim with the only pool there is.
+    pub(crate) async fn init(&self, pod: &Pod, registry: impl Registry) -> Ended {
+        self.init_in(pod, registry, timing::ATTACH_DEADLINE).await
+    }
+
+    /// The same with another deadline.
+    pub(crate) async fn init_in(
+        &self,
+        pod: &Pod,
+        registry: impl Registry,
+        deadline: Duration,
+    ) -> Ended {
+        let node = self.vpc.node(&pod.node);
+        let (cloud, host) = (node.cloud(), node.host.clone());
+        let systems = Systems { cloud, host, registry, file: self.vpc.volume.clone() };
+        let dice = Dice::default();
+        let input = AttachInput {
+            member: pod.member.clone(),
+            pod: pod.uid.clone(),
+            node: pod.node.parse().expect("a node name"),
+            cluster: "demo".parse().expect("a cluster name"),
+            pool: None,
+            rule: EniRule::Primary,
+            run: dice.run_id(),
+            deadline,
+            predecessor_grace: timing::PREDECESSOR_GRACE,
+        };
+        let signal = Signal::Interrupt(CancellationToken::new());
+        Box::pin(run(input, &systems, &this(pod, signal, dice))).await
+    }
+
+    /// Somebody forces it out: its object is gone at once.
+    pub(crate) async fn force_out(&self, pod: &Pod) -> Checked {
+        let path = format!("{PODS}/{}?gracePeriodSeconds=0", pod.member.name());
+        let gone = self.cluster.api.delete(&path).await?;
+        ensure(gone.code == 200, || gone.text)
+    }
+
+    /// Runs its stop container, or what an agent does in its place, to the end.
+    pub(crate) async fn stop(&self, pod: &Pod, registry: impl Registry, by: Releaser) -> Ended {
+        let node = self.vpc.node(&pod.node);
+        let systems =
+            Systems { cloud: node.cloud(), host: node.host.clone(), registry, file: NoFile };
+        let dice = Dice::default();
+        let input = ReleaseInput {
+            member: pod.member.clone(),
+            pod: pod.uid.clone(),
+            run: dice.run_id(),
+            unassign: false,
+            await_stop: false,
+            by,
+            scope: SocketScope::All,
+            drain: timing::DRAIN,
+            grace: Duration::from_secs(30),
+        };
+        let signal = Signal::Stop(CancellationToken::new());
+        Box::pin(run(input, &systems, &this(pod, signal, dice))).await
+    }
+
+    /// What the server has stored of an address.
+    pub(crate) async fn stored(&self, address: Ipv4Addr) -> Result<Value, String> {
+        let answer = self.cluster.api.get(&format!("{GROUP}/staticips/{address}")).await?;
+        ensure(answer.code == 200, || answer.text.clone())?;
+        Ok(answer.json())
+    }
+}
+
+fn this(pod: &Pod, signal: Signal, dice: Dice) -> Run {
+    Run { member: pod.member.clone(), pool: None, signal, dice }
+}
+
+/// The attach succeeded.
+pub(crate) fn attached(ended: Ended) -> Result<Attached, String> {
+    if let Ended::Outcome(Outcome::Attached(attached)) = ended {
+        Ok(attached)
+    } else {
+        Err(format!("not attached: {ended:?}"))
+    }
+}
+
+/// The release was recorded.
+pub(crate) fn released(ended: &Ended) -> Checked {
+    let good = matches!(ended, Ended::Outcome(Outcome::Released { .. }));
+    ensure(good, || format!("not released: {ended:?}"))
+}
+
+impl Cluster {
+    /// Takes all records away.
+    pub(crate) async fn empty(&self) -> Checked {
+        let namespaced = |namespace| format!("{GROUP}/namespaces/{namespace}/staticipclaims");
+        let all = [
+            format!("{GROUP}/staticips"),
+            format!("{GROUP}/staticippools"),
+            format!("{GROUP}/nodeattachments"),
+            namespaced("prod"),
+            namespaced("test"),
+        ];
+        for path in all {
+            let answer = self.api.delete(&path).await?;
+            ensure(answer.code == 200, || answer.text)?;
+        }
+        Ok(())
+    }
+
+    /// As a person applies it.
+    pub(crate) async fn create_pool(&self, pool: &Pool) -> Checked {
+        let object = StaticIPPool::from(pool);
+        let object = json!({
+            "apiVersion": object.api_version,
+            "kind": object.kind,
+            "metadata": { "name": object.metadata.name },
+            "spec": object.spec,
+        });
+        let path = format!("{GROUP}/staticippools?fieldValidation=Strict");
+        let answer = self.api.post(&path, &object).await?;
+        ensure(answer.code == 201 && answer.warnings.is_empty(), || {
+            format!("{} {:?}", answer.text, answer.warnings)
+        })
+    }
+}

@@ -1,0 +1,152 @@
+//! What `deploy/rbac` grants, as the server reads it and as `docs/rbac.md` tells it.
+
+#[cfg(test)]
+mod page_tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// Where the rules of a deployment stand.
+const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/rbac");
+/// What stands for the namespace in the bindings of members.
+const NAMESPACE: &str = "NAMESPACE";
+
+/// One verb on one resource.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Right {
+    /// Empty: the core group.
+    pub(crate) group: String,
+    /// `staticips`, `staticips/status`.
+    pub(crate) resource: String,
+    pub(crate) verb: String,
+    /// Of this object only.
+    pub(crate) name: Option<String>,
+}
+
+/// A Role or a ClusterRole.
+#[derive(Debug, Clone)]
+pub(crate) struct Role {
+    pub(crate) object: Value,
+    pub(crate) rights: BTreeSet<Right>,
+}
+
+/// The objects of all files, for members in this namespace, in the order in which they apply.
+pub(crate) fn objects(namespace: &str) -> Result<Vec<Value>, String> {
+    let mut all = Vec::new();
+    for file in ["members.yaml", "member-bindings.yaml", "agent.yaml"] {
+        let path = Path::new(DIR).join(file);
+        let wrong = |wrong: &dyn std::fmt::Display| format!("{}: {wrong}", path.display());
+        let text = std::fs::read_to_string(&path).map_err(|error| wrong(&error))?;
+        let text = text.replace(NAMESPACE, namespace);
+        let objects: Vec<Value> =
+            serde_saphyr::from_multiple(&text).map_err(|error| wrong(&error))?;
+        all.extend(objects);
+    }
+    Ok(all)
+}
+
+fn kind(object: &Value) -> &str {
+    object["kind"].as_str().unwrap_or_default()
+}
+
+fn name(object: &Value) -> String {
+    object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    let items = value.as_array().into_iter().flatten();
+    items.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// The roles among the objects, by name.
+pub(crate) fn roles(objects: &[Value]) -> BTreeMap<String, Role> {
+    let roles = objects.iter().filter(|object| matches!(kind(object), "Role" | "ClusterRole"));
+    roles.map(|role| (name(role), Role { object: role.clone(), rights: rights(role) })).collect()
+}
+
+fn rights(role: &Value) -> BTreeSet<Right> {
+    let mut all = BTreeSet::new();
+    for rule in role["rules"].as_array().into_iter().flatten() {
+        let names = texts(&rule["resourceNames"]);
+        let names: Vec<Option<String>> =
+            if names.is_empty() { vec![None] } else { names.into_iter().map(Some).collect() };
+        for group in texts(&rule["apiGroups"]) {
+            for resource in texts(&rule["resources"]) {
+                for verb in texts(&rule["verbs"]) {
+                    all.extend(names.iter().map(|name| Right {
+                        group: group.clone(),
+                        resource: resource.clone(),
+                        verb: verb.clone(),
+                        name: name.clone(),
+                    }));
+                }
+            }
+        }
+    }
+    all
+}
+
+impl Role {
+    /// The same role without one of its rights.
+    pub(crate) fn without(&self, taken: &Right) -> Value {
+        let rules = self.rights.iter().filter(|right| *right != taken).map(|right| {
+            let mut rule = json!({
+                "apiGroups": [right.group],
+                "resources": [right.resource],
+                "verbs": [right.verb],
+            });
+            if let Some(name) = &right.name {
+                rule["resourceNames"] = json!([name]);
+            }
+            rule
+        });
+        let mut role = self.object.clone();
+        role["rules"] = rules.collect();
+        role
+    }
+}
+
+/// Where a right holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Scope {
+    /// In the namespace of whoever has it.
+    Own,
+    /// In every namespace, and of what has none.
+    Everywhere,
+}
+
+/// The rights that the bindings among the objects give to a service account, each with the name of
+/// its role. A binding to another kind of subject than those that are deployed gives nothing.
+pub(crate) fn granted(
+    objects: &[Value],
+    namespace: &str,
+    account: &str,
+) -> BTreeMap<(Scope, Right), String> {
+    let roles = roles(objects);
+    let mut all = BTreeMap::new();
+    for binding in objects {
+        let scope = match kind(binding) {
+            "RoleBinding" if binding["metadata"]["namespace"] == namespace => Scope::Own,
+            "ClusterRoleBinding" => Scope::Everywhere,
+            _ => continue,
+        };
+        let subjects = binding["subjects"].as_array().into_iter().flatten();
+        if !subjects.into_iter().any(|subject| is(subject, namespace, account)) {
+            continue;
+        }
+        let role = binding["roleRef"]["name"].as_str().unwrap_or_default();
+        for right in roles.get(role).into_iter().flat_map(|role| &role.rights) {
+            all.insert((scope, right.clone()), role.to_owned());
+        }
+    }
+    all
+}
+
+fn is(subject: &Value, namespace: &str, account: &str) -> bool {
+    let own = subject["name"] == account && subject["namespace"] == namespace;
+    let group = format!("system:serviceaccounts:{namespace}");
+    (subject["kind"] == "ServiceAccount" && own)
+        || (subject["kind"] == "Group" && subject["name"] == *group)
+}

@@ -1,0 +1,168 @@
+//! The containers with the registry of a cluster: kube's client over a socket, a strict API server
+//! behind it, and what a member's life costs there.
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use firecamp_apiserver::Fault;
+
+use crate::support::cluster::{Asked, Cluster};
+use crate::support::member::{Cost, Member};
+use crate::support::world::World;
+
+/// A same-node restart costs at most this.
+const RESTART: Asked = Asked { reads: 4, writes: 2, events: 1 };
+
+/// The Event says this of this pod, and names the address.
+#[track_caller]
+fn tells(event: &Value, (reason, kind): (&str, &str), uid: &str, address: Option<&str>) {
+    assert_eq!((&event["reason"], &event["type"]), (&reason.into(), &kind.into()), "{event:#}");
+    assert_eq!(event["regarding"]["kind"], "Pod", "{event:#}");
+    assert_eq!(event["regarding"]["uid"], uid, "{event:#}");
+    assert_eq!(event["related"]["name"].as_str(), address, "{event:#}");
+}
+
+#[test]
+fn f108_a_life_in_a_cluster_stays_within_its_budget_of_requests() {
+    let world = World::start();
+    let cluster = Cluster::start(&world);
+    let (_a, _b) = (cluster.reach("node-a"), cluster.reach("node-b"));
+    let mut member = Member::new(&world, "redis-0");
+
+    let first = member.pod("pod-1", "node-a");
+    cluster.shows(&first);
+    let started = first.started(&cluster.init(&first).end());
+    member.is_held_by(&first, &started);
+    let address = started.address.to_string();
+    let shown = Some(address.as_str());
+    tells(&cluster.events()[0], ("AddressAttached", "Normal"), "pod-1", shown);
+
+    let second = member.pod("pod-2", "node-a");
+    cluster.shows(&second);
+    let (asked, calls) = (cluster.api.asked().len(), world.now());
+    let started = second.started(&cluster.init(&second).end());
+    member.is_held_by(&second, &started);
+    assert_eq!(started.report["path"], "same-node", "{}", started.report);
+    let cost = cluster.asked_since(asked);
+    assert!(cost.reads <= RESTART.reads, "{:#?}", cluster.api.asked().split_off(asked));
+    assert!(cost.writes <= RESTART.writes, "{:#?}", cluster.api.asked().split_off(asked));
+    assert_eq!(cost.events, RESTART.events);
+    assert_eq!(Cost::of(&member.ec2(calls), "").mutating, 0);
+
+    let third = member.pod("pod-3", "node-b");
+    cluster.shows(&third);
+    let calls = world.now();
+    let started = third.started(&cluster.init(&third).end());
+    member.is_held_by(&third, &started);
+    let server = member.serves(&third, &started);
+    assert_eq!(Cost::of(&member.ec2(calls), "").mutating, 1);
+    world.was_never_lost(started.address);
+
+    // Whoever was superseded changes nothing: neither a late stop nor a late init container.
+    let asked = cluster.api.asked().len();
+    let late = cluster.stop(&second, "release").end().succeeded();
+    assert_eq!(late["path"], "not-holder");
+    cluster.init(&second).end().failed(10, "Superseded", &["pod-3"]);
+    assert_eq!(cluster.asked_since(asked).writes, 0);
+    let events = cluster.events();
+    tells(&events[3], ("AddressAttachFailed", "Warning"), "pod-2", shown);
+    let note = events[3]["note"].as_str().unwrap();
+    assert!(note.starts_with("Superseded (10): "), "{note}");
+
+    // A stop whose pod is not ending releases nothing; once it is, it does.
+    let sidecar = cluster.stop(&third, "release").end().succeeded();
+    assert_eq!(sidecar["path"], "not-ending");
+    cluster.deletes(&third);
+    drop(server);
+    let released = cluster.stop(&third, "release").end().succeeded();
+    assert_eq!((&released["path"], released["address"].as_str()), (&"parked".into(), shown));
+    let stored = cluster.api.static_ip(started.address).unwrap().object;
+    assert_eq!(stored.attachment.unwrap().state, firecamp_core::record::State::Parked);
+    assert_eq!(cluster.events().len(), 4, "a release that went well is told by nobody");
+    member.only_holders_answered();
+}
+
+#[test]
+fn a_right_that_is_missing_is_named_with_the_request_and_the_roles() {
+    let world = World::start();
+    let cluster = Cluster::start(&world);
+    let _a = cluster.reach("node-a");
+    let pod = Member::new(&world, "redis-0").pod("pod-1", "node-a");
+    cluster.shows(&pod);
+    let denied = Fault::Code(403, "Forbidden");
+    let requests = [
+        ("GET", "staticipclaims", "read StaticIPClaim demo/redis-0"),
+        ("POST", "staticipclaims", "create StaticIPClaim demo/redis-0"),
+        ("GET", "pods", "read pod demo/redis-0"),
+    ];
+    for (number, (verb, plural, what)) in requests.into_iter().enumerate() {
+        cluster.api.fail_next(verb, plural, denied);
+        let texts = [what, "403 Forbidden", "see the ClusterRoles of the deployment"];
+        cluster.init(&pod).end().failed(16, "RegistryInvalid", &texts);
+        assert_eq!(cluster.api.unmet_faults(), 0, "{what}");
+        let events = cluster.events();
+        assert_eq!(events.len(), number + 1);
+        assert_eq!(events[number]["reason"], "AddressAttachFailed");
+    }
+    assert!(!world.ask().calls(0).unwrap().iter().any(|call| call.mutating));
+    // An Event that is refused fails nothing, and is told in the log.
+    cluster.api.fail_next("POST", "events", denied);
+    let ended = cluster.init(&pod).end();
+    ended.succeeded();
+    assert!(ended.log.contains("The Event was not written"), "{}", ended.log);
+}
+
+#[test]
+fn f022_init_waits_for_an_api_server_that_is_away_and_says_so() {
+    let world = World::start();
+    let cluster = Cluster::start(&world);
+    let pod = Member::new(&world, "redis-0").pod("pod-1", "node-a");
+    cluster.shows(&pod);
+    // Nobody listens there at all.
+    let ended = cluster.init(&pod).set("FIRECAMP_TIMEOUT", "2s").end();
+    ended.failed(15, "RegistryUnavailable", &["read StaticIPClaim demo/redis-0"]);
+    // It listens, and never answers.
+    let away = cluster.reach("node-a");
+    cluster.api.fail_next("GET", "staticipclaims", Fault::Silence);
+    let mut init = cluster.init(&pod).start();
+    init.logs("read StaticIPClaim demo/redis-0: no answer within");
+    drop(away);
+    init.logs("Waiting");
+    assert!(!world.ask().calls(0).unwrap().iter().any(|call| call.mutating));
+    let _back = cluster.reach("node-a");
+    init.end().succeeded();
+}
+
+#[test]
+fn a_sidecar_waits_for_the_end_of_its_pod_in_a_cluster() {
+    let world = World::start();
+    let cluster = Cluster::start(&world);
+    let _a = cluster.reach("node-a");
+    let pod = Member::new(&world, "redis-0").pod("pod-1", "node-a");
+    cluster.shows(&pod);
+    let started = pod.started(&cluster.init(&pod).end());
+    let mut sidecar = cluster.stop(&pod, "wait").start();
+    sidecar.logs("release.0");
+    assert!(sidecar.is_running());
+    cluster.deletes(&pod);
+    sidecar.terminate();
+    let ended = sidecar.end();
+    assert_eq!(ended.succeeded()["path"], "parked");
+    assert_ne!(ended.code, Some(128 + Signal::SIGTERM as i32));
+    let address = started.address.to_string();
+    assert!(!world.kernel("node-a").iter().any(|line| line.contains(&address)));
+}
+
+#[test]
+fn a_dry_run_in_a_cluster_writes_nothing_not_even_an_event() {
+    let world = World::start();
+    let cluster = Cluster::start(&world);
+    let _a = cluster.reach("node-a");
+    let pod = Member::new(&world, "redis-0").pod("pod-1", "node-a");
+    cluster.shows(&pod);
+    let ended = cluster.init(&pod).arg("--dry-run").end();
+    ended.succeeded();
+    assert!(ended.out.contains("create the claim of demo/redis-0"), "{}", ended.out);
+    let asked = cluster.asked_since(0);
+    assert_eq!((asked.writes, asked.events), (0, 0), "{:#?}", cluster.api.asked());
+}

@@ -1,0 +1,175 @@
+//! A box whose registry is that of a cluster: a strict API server in this process, which every
+//! node reaches on its loopback device.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
+
+use firecamp_apiserver::{ApiServer, Unanswered};
+use firecamp_core::contract::env;
+use firecamp_core::outside::Registry;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::pod::{Container, Pod};
+use super::process::Process;
+use super::world::{NAMESPACE, World};
+
+const PORT: &str = "6443";
+
+/// The API server and its socket.
+pub(crate) struct Cluster<'w> {
+    world: &'w World,
+    pub(crate) api: ApiServer,
+    over: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<'w> Cluster<'w> {
+    /// With the pool of the box.
+    pub(crate) fn start(world: &'w World) -> Self {
+        let api = ApiServer::default();
+        let member = firecamp_core::ids::Member::new(NAMESPACE, "redis-0").unwrap();
+        let read = World::block_on(world.registry().member(&member, None)).unwrap();
+        api.create_pool(&read.pool.expect("the box has one pool"));
+        let over = CancellationToken::new();
+        let (served, socket, until) = (api.clone(), socket(world), over.clone());
+        let thread = thread::spawn(move || {
+            World::block_on(async move {
+                let listener = UnixListener::bind(socket).unwrap();
+                let mut connections = JoinSet::new();
+                let accept = async {
+                    loop {
+                        let (stream, _peer) = listener.accept().await.unwrap();
+                        connections.spawn(serve(served.clone(), TokioIo::new(stream)));
+                    }
+                };
+                tokio::select! {
+                    () = accept => {}
+                    () = until.cancelled() => {}
+                }
+            });
+        });
+        let cluster = format!("{{server: \"http://127.0.0.1:{PORT}\"}}");
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: box\n\
+             clusters: [{{name: box, cluster: {cluster}}}]\n\
+             contexts: [{{name: box, context: {{cluster: box, user: member}}}}]\n\
+             users: [{{name: member, user: {{}}}}]\n"
+        );
+        fs::write(kubeconfig(world), text).unwrap();
+        Self { world, api, over, thread: Some(thread) }
+    }
+
+    /// The node reaches the API server for as long as this lives.
+    pub(crate) fn reach(&self, node: &str) -> Process {
+        let socket = socket(self.world);
+        let mut forward = self.world.tool(node, &["forward", PORT, socket.to_str().unwrap()]);
+        forward.prints("forwarding");
+        forward
+    }
+
+    /// The API shows this pod as the member's, as it is until something else is said.
+    pub(crate) fn shows(&self, pod: &Pod<'_>) {
+        self.shows_with(pod, &json!({}));
+    }
+
+    /// Its deletion was asked for, half a minute before its grace period ends.
+    pub(crate) fn deletes(&self, pod: &Pod<'_>) {
+        self.shows_with(pod, &json!({ "deletionTimestamp": "2026-11-20T15:00:30Z" }));
+    }
+
+    fn shows_with(&self, pod: &Pod<'_>, more: &Value) {
+        let mut metadata = json!({ "uid": pod.uid });
+        if let (Value::Object(metadata), Value::Object(more)) = (&mut metadata, more) {
+            metadata.extend(more.clone());
+        }
+        let object = json!({
+            "metadata": metadata,
+            "spec": { "nodeName": pod.node },
+            "status": { "phase": "Running" },
+        });
+        self.api.set_pod(NAMESPACE, &pod.member, object);
+    }
+
+    /// The same container with this registry.
+    pub(crate) fn used_by<'c>(&self, container: Container<'c>) -> Container<'c> {
+        let url = format!("kubernetes://{}", kubeconfig(self.world).display());
+        container.set(env::REGISTRY, url)
+    }
+
+    pub(crate) fn init<'c>(&self, pod: &Pod<'c>) -> Container<'c> {
+        self.used_by(pod.init())
+    }
+
+    pub(crate) fn stop<'c>(&self, pod: &Pod<'c>, command: &str) -> Container<'c> {
+        self.used_by(pod.stop(command))
+    }
+
+    /// What was asked since that number of requests: reads, patches, other writes, Events.
+    pub(crate) fn asked_since(&self, number: usize) -> Asked {
+        let asked = self.api.asked().split_off(number);
+        let count = |begin: &str| asked.iter().filter(|asked| asked.starts_with(begin)).count();
+        let events = count("POST events/");
+        Asked { reads: count("GET "), writes: asked.len() - count("GET ") - events, events }
+    }
+
+    /// The Events so far, the last one last.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        let mut events = self.api.all("events");
+        events.sort_by_key(|event| event["eventTime"].as_str().map(str::to_owned));
+        events
+    }
+}
+
+impl Drop for Cluster<'_> {
+    fn drop(&mut self) {
+        self.over.cancel();
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(ended.is_ok() || thread::panicking(), "the API server has panicked");
+        }
+    }
+}
+
+/// How often the API server was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) reads: usize,
+    pub(crate) writes: usize,
+    pub(crate) events: usize,
+}
+
+fn socket(world: &World) -> PathBuf {
+    world.path("apiserver.sock")
+}
+
+fn kubeconfig(world: &World) -> PathBuf {
+    world.path("kubeconfig")
+}
+
+async fn serve(api: ApiServer, stream: TokioIo<tokio::net::UnixStream>) {
+    let service = service_fn(|request| answer(&api, request));
+    let connection = hyper::server::conn::http1::Builder::new().serve_connection(stream, service);
+    // A client that went away has its reasons.
+    connection.await.ok();
+}
+
+async fn answer(
+    api: &ApiServer,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Unanswered> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_broken| Unanswered::Reset)?.to_bytes().to_vec();
+    match api.answer(Request::from_parts(parts, body), None) {
+        Err(Unanswered::Silence) => std::future::pending().await,
+        answered => answered.map(|response| response.map(|text| Full::new(text.into()))),
+    }
+}
