@@ -43,7 +43,7 @@ impl<W: World> Agent<'_, W> {
                 self.outside.interfaces(instance, work);
             }
             // Nobody here wants them.
-            Some(Ec2Look::Volumes) | None => {}
+            Some(Ec2Look::Volumes | Ec2Look::InstanceType) | None => {}
         }
     }
 

@@ -8,10 +8,12 @@ use std::time::Duration;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId};
 use firecamp_core::interface::Interface;
-use firecamp_core::node::{Eni, NodeIdentity};
+use firecamp_core::node::{Eni, NodeIdentity, TypeLimits};
 use firecamp_core::outside::{Cloud, Owner, OwnerEni};
 use firecamp_preflight::CloudChecks;
 use firecamp_preflight::facts::{Permission, Reading, Right};
+use firecamp_volumes::CloudVolumes;
+use firecamp_volumes::seen::Attachment;
 
 /// What EC2 and the metadata service have.
 #[derive(Debug, Default)]
@@ -22,6 +24,12 @@ pub(crate) struct Vpc {
     /// What the metadata service lists, and EC2 has no more.
     pub(crate) lost: BTreeSet<Ipv4Addr>,
     pub(crate) looks: u32,
+    /// What EC2 says of the instance's type; none if it denies to say it.
+    pub(crate) limits: Option<TypeLimits>,
+    /// How often that was asked.
+    pub(crate) type_looks: u32,
+    pub(crate) volumes: Vec<Attachment>,
+    pub(crate) volume_looks: u32,
     pub(crate) mutations: u32,
 }
 
@@ -135,6 +143,14 @@ impl CloudChecks for FixedCloud {
         Ok(vpc.enis.iter().map(interface).collect())
     }
 
+    async fn type_limits(&self, _name: &str) -> Result<TypeLimits, CloudFailure> {
+        self.answers().await;
+        let mut vpc = self.0.lock().unwrap();
+        vpc.type_looks += 1;
+        let denied = || CloudFailure { kind: CloudKind::Auth, ..failed("denied") };
+        vpc.limits.clone().ok_or_else(denied)
+    }
+
     async fn peers(
         &self,
         _subnet: &SubnetId,
@@ -149,5 +165,14 @@ impl CloudChecks for FixedCloud {
 
     fn clocks(&self) -> Vec<Reading> {
         Vec::new()
+    }
+}
+
+impl CloudVolumes for FixedCloud {
+    async fn attachments(&self, _instance: &InstanceId) -> Result<Vec<Attachment>, CloudFailure> {
+        self.answers().await;
+        let mut vpc = self.0.lock().unwrap();
+        vpc.volume_looks += 1;
+        Ok(vpc.volumes.clone())
     }
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId};
 use firecamp_core::interface::Interface;
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_core::outside::{Cloud, Owner};
 use firecamp_preflight::CloudChecks;
 use firecamp_preflight::facts::{Permission, Reading, Right};
+use firecamp_volumes::CloudVolumes;
+use firecamp_volumes::seen::Attachment;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
@@ -104,6 +106,10 @@ impl CloudChecks for AwsCloud {
         Box::pin(self.ec2.interfaces(&self.metadata, instance)).await
     }
 
+    async fn type_limits(&self, name: &str) -> Result<TypeLimits, CloudFailure> {
+        Box::pin(self.ec2.type_limits(&self.metadata, name)).await
+    }
+
     async fn peers(
         &self,
         subnet: &SubnetId,
@@ -118,5 +124,11 @@ impl CloudChecks for AwsCloud {
 
     fn clocks(&self) -> Vec<Reading> {
         self.dates.readings()
+    }
+}
+
+impl CloudVolumes for AwsCloud {
+    async fn attachments(&self, instance: &InstanceId) -> Result<Vec<Attachment>, CloudFailure> {
+        Box::pin(self.ec2.attachments(&self.metadata, instance)).await
     }
 }

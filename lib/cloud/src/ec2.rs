@@ -71,7 +71,7 @@ impl Ec2 {
             ("addresses.private-ip-address".to_owned(), address.to_string()),
             ("subnet-id".to_owned(), subnet.to_string()),
         ];
-        let look = |client| self.pages(client, &call.what, &filters);
+        let look = |client| self.enis(client, &call.what, &filters);
         let enis = self.run(metadata, &call, look).await?;
         owner::owner(&call.what, address, subnet, &enis)
     }
@@ -161,39 +161,61 @@ impl Ec2 {
         Ok(client)
     }
 
-    /// All pages, by hand: the SDK's paginator takes a repeated token for the end.
-    async fn pages(
+    /// All interfaces that fit.
+    async fn enis(
         &self,
         client: Client,
         what: &str,
         filters: &[(String, String)],
     ) -> Result<Vec<NetworkInterface>, CloudFailure> {
-        let filter =
-            |(name, value): &(String, String)| Filter::builder().name(name).values(value).build();
-        let filters: Vec<Filter> = filters.iter().map(filter).collect();
-        let mut enis = Vec::new();
-        let mut seen: HashSet<String> = HashSet::new();
-        let mut token: Option<String> = None;
-        for _page in 0..PAGES_MAX {
-            let answer = client
+        let filters = filters_of(filters);
+        let turn = |token| {
+            let page = client
                 .describe_network_interfaces()
                 .set_filters(Some(filters.clone()))
                 .max_results(self.config.page_size)
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| failed::from_sdk(Operation::Describe, what, &error))?;
-            token = answer.next_token.filter(|token| !token.is_empty());
-            enis.extend(answer.network_interfaces.unwrap_or_default());
-            let Some(next) = &token else {
-                return Ok(enis);
-            };
-            if !seen.insert(next.clone()) {
-                return Err(unfinished(what, "a page's token came twice"));
+                .set_next_token(token);
+            async move {
+                let answer = page
+                    .send()
+                    .await
+                    .map_err(|error| failed::from_sdk(Operation::Describe, what, &error))?;
+                Ok((answer.network_interfaces.unwrap_or_default(), answer.next_token))
             }
-        }
-        Err(unfinished(what, "too many pages"))
+        };
+        pages(what, turn).await
     }
+}
+
+fn filters_of(filters: &[(String, String)]) -> Vec<Filter> {
+    let filter =
+        |(name, value): &(String, String)| Filter::builder().name(name).values(value).build();
+    filters.iter().map(filter).collect()
+}
+
+/// A page, and the token of the next one.
+type Page<T> = (Vec<T>, Option<String>);
+
+/// All pages, by hand: the SDK's paginator takes a repeated token for the end.
+async fn pages<T, F>(what: &str, turn: impl Fn(Option<String>) -> F) -> Result<Vec<T>, CloudFailure>
+where
+    F: Future<Output = Result<Page<T>, CloudFailure>>,
+{
+    let mut all = Vec::new();
+    let mut seen: HashSet<String> = HashSet::new();
+    let mut token: Option<String> = None;
+    for _page in 0..PAGES_MAX {
+        let (some, next) = turn(token).await?;
+        all.extend(some);
+        token = next.filter(|token| !token.is_empty());
+        let Some(next) = &token else {
+            return Ok(all);
+        };
+        if !seen.insert(next.clone()) {
+            return Err(unfinished(what, "a page's token came twice"));
+        }
+    }
+    Err(unfinished(what, "too many pages"))
 }
 
 fn unfinished(what: &str, why: &str) -> CloudFailure {

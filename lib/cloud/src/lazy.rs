@@ -8,10 +8,12 @@ use std::time::Duration;
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId};
 use firecamp_core::interface::Interface;
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_core::outside::{Cloud, Owner};
 use firecamp_preflight::CloudChecks;
 use firecamp_preflight::facts::{Permission, Reading, Right};
+use firecamp_volumes::CloudVolumes;
+use firecamp_volumes::seen::Attachment;
 use tokio::sync::OnceCell;
 
 use crate::aws::AwsCloud;
@@ -78,6 +80,10 @@ impl CloudChecks for LazyCloud {
         self.connected().await?.interfaces(instance).await
     }
 
+    async fn type_limits(&self, name: &str) -> Result<TypeLimits, CloudFailure> {
+        self.connected().await?.type_limits(name).await
+    }
+
     async fn peers(
         &self,
         subnet: &SubnetId,
@@ -92,5 +98,11 @@ impl CloudChecks for LazyCloud {
 
     fn clocks(&self) -> Vec<Reading> {
         self.cloud.get().map(AwsCloud::clocks).unwrap_or_default()
+    }
+}
+
+impl CloudVolumes for LazyCloud {
+    async fn attachments(&self, instance: &InstanceId) -> Result<Vec<Attachment>, CloudFailure> {
+        self.connected().await?.attachments(instance).await
     }
 }

@@ -1,5 +1,6 @@
-//! The real [`Cloud`](firecamp_core::outside::Cloud) and
-//! [`CloudChecks`](firecamp_preflight::CloudChecks): EC2 through aws-sdk-ec2, and the metadata
+//! The real [`Cloud`](firecamp_core::outside::Cloud),
+//! [`CloudChecks`](firecamp_preflight::CloudChecks) and
+//! [`CloudVolumes`](firecamp_volumes::CloudVolumes): EC2 through aws-sdk-ec2, and the metadata
 //! service of this instance through aws-config's IMDSv2 client.
 //!
 //! *Guarantees.* One request per call, never a retry; every call ends within a deadline; every
@@ -18,10 +19,12 @@ mod failed;
 mod identity;
 mod interface;
 mod lazy;
+mod limits;
 mod metadata;
 mod owner;
 mod token;
 mod transport;
+mod volume;
 
 pub use aws::AwsCloud;
 pub use config::{CloudConfig, Credentials};

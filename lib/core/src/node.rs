@@ -49,6 +49,28 @@ pub struct NodeIdentity {
     pub enis: Vec<Eni>,
 }
 
+/// What an instance type allows, as EC2 describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeLimits {
+    /// The type, as EC2 spells it.
+    pub name: String,
+    /// How many network interfaces it takes, the primary one included.
+    pub enis: u32,
+    /// How many IPv4 addresses each of them takes, its primary one and its prefixes included.
+    pub addresses: u32,
+    /// How many EBS volumes it takes; none if EC2 does not say.
+    pub volumes: Option<VolumeLimit>,
+}
+
+/// How many EBS volumes an instance type takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VolumeLimit {
+    /// All of them, the root volume included.
+    pub count: u32,
+    /// Network interfaces take of the same slots, the primary one included.
+    pub shared: bool,
+}
+
 /// Which ENI carries the addresses of members on this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -6,7 +6,7 @@ use std::fmt;
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, Mac, SubnetId};
 use firecamp_core::interface::Interface;
-use firecamp_core::node::{EniRule, NodeIdentity};
+use firecamp_core::node::{EniRule, NodeIdentity, TypeLimits};
 
 /// One thing that can be found out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,6 +45,8 @@ pub struct Facts {
     pub identity: Fact<NodeIdentity, CloudFailure>,
     /// The instance's network interfaces, as EC2 describes them.
     pub interfaces: Fact<Vec<Interface>, CloudFailure>,
+    /// What the instance's type allows.
+    pub limits: Fact<TypeLimits, CloudFailure>,
     /// All interfaces of these subnets that carry the cluster's tag, whoever's they are.
     pub peers: Fact<Vec<Interface>, CloudFailure>,
     /// What EC2 allows.
@@ -73,6 +75,8 @@ pub enum Right {
     DescribeNetworkInterfaces,
     /// To see what is attached.
     DescribeVolumes,
+    /// To know how much room there is.
+    DescribeInstanceTypes,
     /// To take an address.
     AssignPrivateIpAddresses,
     /// To give one back.
@@ -81,9 +85,10 @@ pub enum Right {
 
 impl Right {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::DescribeNetworkInterfaces,
         Self::DescribeVolumes,
+        Self::DescribeInstanceTypes,
         Self::AssignPrivateIpAddresses,
         Self::UnassignPrivateIpAddresses,
     ];
@@ -91,7 +96,9 @@ impl Right {
     /// Whether EC2 tells without doing it: it has no dry run of what moves an address.
     pub fn has_dry_run(self) -> bool {
         match self {
-            Self::DescribeNetworkInterfaces | Self::DescribeVolumes => true,
+            Self::DescribeNetworkInterfaces
+            | Self::DescribeVolumes
+            | Self::DescribeInstanceTypes => true,
             Self::AssignPrivateIpAddresses | Self::UnassignPrivateIpAddresses => false,
         }
     }
@@ -102,6 +109,7 @@ impl fmt::Display for Right {
         let action = match self {
             Self::DescribeNetworkInterfaces => "DescribeNetworkInterfaces",
             Self::DescribeVolumes => "DescribeVolumes",
+            Self::DescribeInstanceTypes => "DescribeInstanceTypes",
             Self::AssignPrivateIpAddresses => "AssignPrivateIpAddresses",
             Self::UnassignPrivateIpAddresses => "UnassignPrivateIpAddresses",
         };

@@ -5,7 +5,7 @@ use std::future::Future;
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
 use firecamp_core::interface::Interface;
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::node::{NodeIdentity, TypeLimits};
 
 use crate::facts::{Fact, Facts, NodeFacts, Permission, Purpose, Reading, Right};
 
@@ -20,6 +20,12 @@ pub trait CloudChecks: Send + Sync {
         &self,
         instance: &InstanceId,
     ) -> impl Future<Output = Result<Vec<Interface>, CloudFailure>> + Send;
+
+    /// What an instance type allows: one DescribeInstanceTypes. It never changes.
+    fn type_limits(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<TypeLimits, CloudFailure>> + Send;
 
     /// All network interfaces of a subnet that carry the cluster's tag.
     fn peers(
@@ -71,9 +77,12 @@ pub async fn gather<C: CloudChecks, N: NodeChecks>(
 
 async fn of_ec2<C: CloudChecks>(cloud: &C, facts: &mut Facts) {
     if let Fact::Known(identity) = &facts.identity {
-        facts.interfaces = cloud.interfaces(&identity.instance).await.into();
+        let (instance, kind) = (identity.instance.clone(), identity.instance_type.clone());
+        facts.interfaces = cloud.interfaces(&instance).await.into();
+        facts.limits = cloud.type_limits(&kind).await.into();
     }
     facts.saw_interfaces();
+    facts.saw_limits();
     let volumes = cloud.permission(Right::DescribeVolumes).await.into();
     facts.rights.insert(Right::DescribeVolumes, volumes);
     let (Fact::Known(interfaces), Some(cluster)) = (&facts.interfaces, &facts.purpose.cluster)
@@ -100,11 +109,23 @@ async fn of_ec2<C: CloudChecks>(cloud: &C, facts: &mut Facts) {
 impl Facts {
     /// A listing of the interfaces is itself the proof that it is allowed.
     pub fn saw_interfaces(&mut self) {
-        let seen = match &self.interfaces {
-            Fact::NotAsked => return,
-            Fact::Failed(failure) => Fact::Failed(failure.clone()),
-            Fact::Known(_) => Fact::Known(Permission::Allowed),
-        };
-        self.rights.insert(Right::DescribeNetworkInterfaces, seen);
+        if let Some(seen) = permitted(&self.interfaces) {
+            self.rights.insert(Right::DescribeNetworkInterfaces, seen);
+        }
+    }
+
+    /// As is an answer about the instance's type.
+    pub fn saw_limits(&mut self) {
+        if let Some(seen) = permitted(&self.limits) {
+            self.rights.insert(Right::DescribeInstanceTypes, seen);
+        }
+    }
+}
+
+fn permitted<T>(answer: &Fact<T, CloudFailure>) -> Option<Fact<Permission, CloudFailure>> {
+    match answer {
+        Fact::NotAsked => None,
+        Fact::Failed(failure) => Some(Fact::Failed(failure.clone())),
+        Fact::Known(_) => Some(Fact::Known(Permission::Allowed)),
     }
 }

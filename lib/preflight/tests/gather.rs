@@ -3,13 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be made has failed its test")]
 
 use firecamp_core::ids::InstanceId;
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::node::{NodeIdentity, TypeLimits, VolumeLimit};
 use firecamp_preflight::facts::{Fact, Purpose, Right};
 use firecamp_preflight::{Ask, Kind, Reason, gather, judge};
 use firecamp_sim::{Account, Break, FaultyChecks, Op, Script, SimChecks};
 
 fn own() -> InstanceId {
     InstanceId::new("i-0000000a").unwrap()
+}
+
+fn limits() -> TypeLimits {
+    let volumes = Some(VolumeLimit { count: 28, shared: true });
+    TypeLimits { name: "m5.large".to_owned(), enis: 3, addresses: 10, volumes }
 }
 
 fn account() -> SimChecks {
@@ -21,7 +26,8 @@ fn account() -> SimChecks {
         enis: vec![],
     };
     let instances = [(own().to_string(), (identity, vec![]))].into();
-    SimChecks::new(own(), Account { instances, ..Account::default() })
+    let types = [("m5.large".to_owned(), limits())].into();
+    SimChecks::new(own(), Account { instances, types, ..Account::default() })
 }
 
 fn purpose() -> Purpose {
@@ -38,18 +44,21 @@ async fn without_leave_to_ask_no_call_of_ec2_is_made() {
 }
 
 #[tokio::test]
-async fn everything_costs_one_listing_and_one_dry_run_where_there_is_no_subnet_to_compare() {
+async fn everything_costs_two_looks_and_one_dry_run_where_there_is_no_subnet_to_compare() {
     let sim = account();
     let facts = gather(&sim, &sim, purpose(), Ask::Everything).await;
-    assert_eq!(sim.account().calls, 2);
+    assert_eq!(sim.account().calls, 3);
     let rights: Vec<Right> = facts.rights.keys().copied().collect();
-    assert_eq!(rights, [Right::DescribeNetworkInterfaces, Right::DescribeVolumes]);
+    let [interfaces, volumes, types] =
+        [Right::DescribeNetworkInterfaces, Right::DescribeVolumes, Right::DescribeInstanceTypes];
+    assert_eq!(rights, [interfaces, volumes, types]);
+    assert_eq!(facts.limits, Fact::Known(limits()));
     assert_eq!(facts.peers, Fact::Known(vec![]));
 }
 
 #[tokio::test]
 async fn f053_a_policy_that_denies_is_found_by_listing_and_by_dry_run() {
-    for right in [Right::DescribeNetworkInterfaces, Right::DescribeVolumes] {
+    for right in Right::ALL.into_iter().filter(|right| right.has_dry_run()) {
         let sim = account();
         sim.account().denied.insert(right);
         let conditions = judge(&gather(&sim, &sim, purpose(), Ask::Everything).await);
@@ -64,6 +73,7 @@ async fn what_breaks_is_told_as_failed_and_the_rest_is_found_all_the_same() {
     for (op, kind) in [
         (Op::Identity, Kind::MetadataReachable),
         (Op::Interfaces, Kind::Ec2Allowed),
+        (Op::TypeLimits, Kind::Ec2Allowed),
         (Op::Permission, Kind::Ec2Allowed),
     ] {
         let sim = account();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
 use firecamp_core::interface::Interface;
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_preflight::facts::{Clock, NodeFacts, Permission, Reading, Right};
 use firecamp_preflight::{CloudChecks, NodeChecks};
 
@@ -15,6 +15,8 @@ use firecamp_preflight::{CloudChecks, NodeChecks};
 pub struct Account {
     /// Of each instance: what its metadata service says, and its interfaces as EC2 has them.
     pub instances: BTreeMap<String, (NodeIdentity, Vec<Interface>)>,
+    /// What each type allows.
+    pub types: BTreeMap<String, TypeLimits>,
     /// What EC2's policy denies.
     pub denied: BTreeSet<Right>,
     /// By how many seconds the node's clock is ahead of AWS's.
@@ -71,6 +73,16 @@ impl CloudChecks for SimChecks {
         let account = self.call(Right::DescribeNetworkInterfaces)?;
         let found = account.instances.get(instance.as_str());
         Ok(found.map(|(_, interfaces)| interfaces.clone()).unwrap_or_default())
+    }
+
+    async fn type_limits(&self, name: &str) -> Result<TypeLimits, CloudFailure> {
+        let account = self.call(Right::DescribeInstanceTypes)?;
+        let detail = || format!("DescribeInstanceTypes: InvalidInstanceType: {name}");
+        account.types.get(name).cloned().ok_or_else(|| CloudFailure {
+            kind: CloudKind::Unknown,
+            effect: Effect::None,
+            detail: detail(),
+        })
     }
 
     async fn peers(

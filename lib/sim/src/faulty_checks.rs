@@ -3,7 +3,7 @@
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
 use firecamp_core::interface::Interface;
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_preflight::facts::{NodeFacts, Permission, Reading, Right};
 use firecamp_preflight::{CloudChecks, NodeChecks};
 
@@ -39,6 +39,11 @@ impl<C: CloudChecks> CloudChecks for FaultyChecks<C> {
     async fn interfaces(&self, instance: &InstanceId) -> Result<Vec<Interface>, CloudFailure> {
         let call = || self.inner.interfaces(instance);
         self.script.around(Op::Interfaces, call, broken(Op::Interfaces)).await
+    }
+
+    async fn type_limits(&self, name: &str) -> Result<TypeLimits, CloudFailure> {
+        let call = || self.inner.type_limits(name);
+        self.script.around(Op::TypeLimits, call, broken(Op::TypeLimits)).await
     }
 
     async fn peers(

@@ -63,6 +63,8 @@ pub enum Op {
     Changed,
     /// `CloudChecks::interfaces`
     Interfaces,
+    /// `CloudChecks::type_limits`
+    TypeLimits,
     /// `CloudChecks::peers`
     Peers,
     /// `CloudChecks::permission`

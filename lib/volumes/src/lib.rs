@@ -6,7 +6,7 @@
 //! * [`join`](mod@join): which of it belongs to which volume.
 //! * [`judge`]: what is wrong with a volume at this moment.
 //! * [`Tracker`]: what is wrong for long enough to be said, and numbers that stand still.
-//! * [`Volumes`]: the node's side, as a trait; [`node`] is the real one.
+//! * [`Volumes`]: the node's side, as a trait; [`node`] is the real one. [`CloudVolumes`]: EC2's.
 
 pub mod device;
 #[cfg(test)]
@@ -23,7 +23,7 @@ mod steady;
 mod table;
 mod track;
 
-pub use outside::{Change, Volumes, VolumesFailure, VolumesKind, observe};
+pub use outside::{Change, CloudVolumes, Volumes, VolumesFailure, VolumesKind, observe};
 pub use reason::Reason;
 pub use table::{
     MOUNTS_SHOWN, MountShown, News, PodShown, Problem, SpaceShown, Table, VolumeKind, VolumeRow,

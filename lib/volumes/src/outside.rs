@@ -1,13 +1,15 @@
-//! The node's side, behind one small trait.
+//! The node's side and EC2's, behind one small trait each.
 
 use std::future::Future;
 use std::time::Duration;
 
+use firecamp_core::failure::CloudFailure;
+use firecamp_core::ids::InstanceId;
 use futures_util::stream::{self, StreamExt};
 use thiserror::Error;
 
 use crate::join::{join, to_ask};
-use crate::seen::{BlockDevice, Mount, NodeView, Seen, Space, Usage};
+use crate::seen::{Attachment, BlockDevice, Mount, NodeView, Seen, Space, Usage};
 
 /// How many filesystems are asked for their room at the same time.
 const ASKED_AT_ONCE: usize = 8;
@@ -62,6 +64,16 @@ pub trait Volumes: Send + Sync {
         &self,
         within: Duration,
     ) -> impl Future<Output = Result<Change, VolumesFailure>> + Send;
+}
+
+/// EC2's side: only to be looked at. One attempt, bounded in time.
+pub trait CloudVolumes: Send + Sync {
+    /// Every volume with an attachment to the instance. A list that could not be read wholly is a
+    /// failure.
+    fn attachments(
+        &self,
+        instance: &InstanceId,
+    ) -> impl Future<Output = Result<Vec<Attachment>, CloudFailure>> + Send;
 }
 
 /// What the kernel says now, and what of it could not be read. The room is asked for of every

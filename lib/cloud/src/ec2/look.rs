@@ -1,16 +1,19 @@
 //! Looks at what the account has, beyond one address.
 
 use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{InstanceType, Volume};
 use firecamp_core::contract::tag;
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
 use firecamp_core::interface::Interface;
+use firecamp_core::node::TypeLimits;
 use firecamp_preflight::facts::{Permission, Right};
+use firecamp_volumes::seen::Attachment;
 
-use super::{Call, Ec2};
+use super::{Call, Ec2, filters_of, pages};
 use crate::classify::{Operation, Rehearsal, rehearsed};
 use crate::metadata::Metadata;
-use crate::{failed, interface};
+use crate::{failed, interface, limits, volume};
 
 impl Ec2 {
     /// The interfaces of an instance: one request for a node of any size that EC2 offers, unless
@@ -46,9 +49,67 @@ impl Ec2 {
     ) -> Result<Vec<Interface>, CloudFailure> {
         let within = self.config.describe_within;
         let call = Call { operation: Operation::Describe, within, what };
-        let look = |client| self.pages(client, &call.what, filters);
+        let look = |client| self.enis(client, &call.what, filters);
         let listing = self.run(metadata, &call, look).await?;
         interface::all(&call.what, &listing)
+    }
+
+    /// Every volume with an attachment to the instance.
+    pub(crate) async fn attachments(
+        &self,
+        metadata: &Metadata,
+        instance: &InstanceId,
+    ) -> Result<Vec<Attachment>, CloudFailure> {
+        let what = format!("DescribeVolumes of {instance}");
+        let within = self.config.describe_within;
+        let call = Call { operation: Operation::Describe, within, what };
+        let filters = [("attachment.instance-id".to_owned(), instance.to_string())];
+        let look = |client| self.volumes(client, &call.what, &filters);
+        let listing = self.run(metadata, &call, look).await?;
+        volume::all(&call.what, instance, &listing, self.config.clock().now())
+    }
+
+    async fn volumes(
+        &self,
+        client: Client,
+        what: &str,
+        filters: &[(String, String)],
+    ) -> Result<Vec<Volume>, CloudFailure> {
+        let filters = filters_of(filters);
+        let turn = |token| {
+            let page = client
+                .describe_volumes()
+                .set_filters(Some(filters.clone()))
+                .max_results(self.config.page_size)
+                .set_next_token(token);
+            async move {
+                let answer = page
+                    .send()
+                    .await
+                    .map_err(|error| failed::from_sdk(Operation::Describe, what, &error))?;
+                Ok((answer.volumes.unwrap_or_default(), answer.next_token))
+            }
+        };
+        pages(what, turn).await
+    }
+
+    /// What an instance type allows.
+    pub(crate) async fn type_limits(
+        &self,
+        metadata: &Metadata,
+        name: &str,
+    ) -> Result<TypeLimits, CloudFailure> {
+        let what = format!("DescribeInstanceTypes of {}", failed::clean(name));
+        let within = self.config.describe_within;
+        let call = Call { operation: Operation::Describe, within, what };
+        let what = &call.what;
+        let ask = |client: Client| async move {
+            let kind = InstanceType::from(name);
+            let answer = client.describe_instance_types().instance_types(kind).send().await;
+            answer.map_err(|error| failed::from_sdk(Operation::Describe, what, &error))
+        };
+        let answer = self.run(metadata, &call, ask).await?;
+        limits::limits(what, name, answer.instance_types())
     }
 
     /// One request with `DryRun`, which changes nothing whatever it would do.
@@ -71,6 +132,12 @@ impl Ec2 {
                 }
                 Right::DescribeVolumes => {
                     let sent = client.describe_volumes().dry_run(true).send().await;
+                    verdict(sent.err().map(|error| {
+                        (rehearsed(failed::code(&error)), failed::from_sdk(operation, what, &error))
+                    }))
+                }
+                Right::DescribeInstanceTypes => {
+                    let sent = client.describe_instance_types().dry_run(true).send().await;
                     verdict(sent.err().map(|error| {
                         (rehearsed(failed::code(&error)), failed::from_sdk(operation, what, &error))
                     }))

@@ -98,7 +98,7 @@ async fn rehearse(right: Right, reply: Reply) -> (Result<Permission, CloudKind>,
 
 #[tokio::test]
 async fn f053_a_dry_run_tells_what_is_allowed_and_what_is_denied() {
-    for right in [Right::DescribeVolumes, Right::DescribeNetworkInterfaces] {
+    for right in Right::ALL.into_iter().filter(|right| right.has_dry_run()) {
         let would = "Request would have succeeded, but DryRun flag is set.";
         let allowed = Reply::error(412, "DryRunOperation", would);
         assert_eq!(rehearse(right, allowed).await, (Ok(Permission::Allowed), 1));

@@ -18,6 +18,8 @@ pub enum Ec2Look {
     Interfaces,
     /// Its volumes: DescribeVolumes.
     Volumes,
+    /// What its type allows, once: DescribeInstanceTypes.
+    InstanceType,
 }
 
 /// How much an answer is wanted.
