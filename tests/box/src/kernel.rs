@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
+use firecamp_core::contract::kernel;
 use firecamp_netns_test::{Net, raw};
 use futures_util::StreamExt;
 use rtnetlink::packet_core::NetlinkPayload;
@@ -19,6 +20,18 @@ pub(crate) fn print() -> io::Result<()> {
 /// Renames a link.
 pub(crate) fn rename(link: &str, name: &str) -> io::Result<()> {
     Net::current().rename(link, name);
+    Ok(())
+}
+
+/// Removes the rule that leads an address of ours to a table.
+pub(crate) fn unrule(address: Ipv4Addr, table: u32) -> io::Result<()> {
+    Net::current().delete_rule(address, table, kernel::RULE_PRIORITY, kernel::PROTOCOL);
+    Ok(())
+}
+
+/// Removes the default route of a table.
+pub(crate) fn unroute(table: u32) -> io::Result<()> {
+    Net::current().delete_route((Ipv4Addr::UNSPECIFIED, 0), table);
     Ok(())
 }
 

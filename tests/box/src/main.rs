@@ -2,7 +2,8 @@
 //!
 //! `serve ADDRESS POD` is a member's service, `dial ADDRESS ORIGIN_NS` a client that never stops,
 //! `kernel` prints addresses, rules and routes, `watch ADDRESS` tells when the kernel gets or
-//! loses an address, `rename LINK NAME` renames a link, `list DIR` prints the files below a
+//! loses an address, `rename LINK NAME` renames a link, `unrule ADDRESS TABLE` and `unroute TABLE`
+//! remove our rule of an address and a table's default route, `list DIR` prints the files below a
 //! directory, `forward PORT SOCKET` makes a Unix socket a port of the loopback device, `read-only
 //! DIR PROGRAM…` runs a program that cannot write to DIR, and `jail DIR PROGRAM…` one with DIR as
 //! its root.
@@ -30,6 +31,10 @@ fn main() -> ExitCode {
         ["watch", address] => parse(address).and_then(kernel::watch),
         ["rename", link, name] => kernel::rename(link, name),
         ["forward", port, socket] => forward::run(port, socket.as_ref()),
+        ["unrule", address, table] => {
+            parse(address).and_then(|at| kernel::unrule(at, number(table)?))
+        }
+        ["unroute", table] => number(table).and_then(kernel::unroute),
         ["list", dir] => kernel::list(dir.as_ref()),
         ["read-only", dir, program @ ..] => jail::read_only(dir.as_ref(), program),
         ["jail", dir, program @ ..] => jail::run(dir.as_ref(), program),
@@ -43,6 +48,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn number(table: &str) -> io::Result<u32> {
+    table.parse().map_err(|e| io::Error::other(format!("{table}: {e}")))
 }
 
 fn parse(address: &str) -> io::Result<Ipv4Addr> {

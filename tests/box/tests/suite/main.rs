@@ -21,6 +21,7 @@ mod frozen;
 mod hostile;
 mod jailed;
 mod releases;
+mod robbed;
 mod secondary;
 mod support;
 mod traces;

@@ -5,7 +5,7 @@ use crate::support::member::Member;
 use crate::support::world::World;
 
 /// Nodes with a second ENI in the same subnet, whose link is down.
-const TWO_ENIS: &str = r#"
+pub(crate) const TWO_ENIS: &str = r#"
 cluster = "prod"
 [vpc]
 cidr = "10.0.0.0/16"

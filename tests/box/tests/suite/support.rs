@@ -17,14 +17,20 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until something is there, and says what is missing if it never is.
 #[track_caller]
-pub(crate) fn eventually<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, seen: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, seen)
+}
+
+/// The same for what takes longer by itself.
+#[track_caller]
+pub(crate) fn within<T>(patience: Duration, what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
     let begun = SystemTime::now();
     loop {
         if let Some(found) = seen() {
             return found;
         }
-        let late = begun.elapsed().unwrap_or_default() > PATIENCE;
-        assert!(!late, "{what}: not within {PATIENCE:?}");
+        let late = begun.elapsed().unwrap_or_default() > patience;
+        assert!(!late, "{what}: not within {patience:?}");
         thread::sleep(Duration::from_millis(2));
     }
 }
