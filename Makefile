@@ -18,8 +18,8 @@ LEVEL ?= model
 SIM_FLAGS ?=
 
 .PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release bench \
-	steady test-user test-apiserver test-moto test-volumes coverage crashes fuzz sim mutants docs \
-	bless clean
+	steady test-user test-apiserver test-deploy bless-deploy test-moto test-volumes coverage crashes \
+	fuzz sim mutants docs bless clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,13 @@ sim: ## Seeded histories: N from SEED on (N=1000000 SEED=7; N=1 replays one; LEV
 # Builds kube-apiserver and etcd the first time, 5 minutes of Go; KUBE_ASSETS=DIR has them built.
 test-apiserver: ## CRDs and registry on a real kube-apiserver (ARGS="rules": checks by name)
 	scripts/test-apiserver.sh $(ARGS)
+
+# Builds Helm and Kustomize the first time, 3 minutes of Go.
+test-deploy: ## The Helm chart: lint, what it renders, the same as without Helm
+	scripts/test-deploy.sh check
+
+bless-deploy: ## Rewrite what is made of the Helm chart (deploy/daemonset.yaml)
+	scripts/test-deploy.sh bless
 
 test-moto: ## Our EC2 client against moto's server (needs python3)
 	scripts/test-moto.sh

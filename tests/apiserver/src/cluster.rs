@@ -99,17 +99,41 @@ impl Cluster {
     /// How a service account reaches the server: with a token of its own, and no other rights
     /// than those that are bound to it.
     pub(crate) async fn account(&self, namespace: &str, name: &str) -> Result<Source, String> {
+        self.token(namespace, name, None).await
+    }
+
+    /// How the containers of a pod reach the server: with a token that names it, and its node.
+    pub(crate) async fn pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        pod: (&str, &str),
+    ) -> Result<Source, String> {
+        self.token(namespace, name, Some(pod)).await
+    }
+
+    async fn token(
+        &self,
+        namespace: &str,
+        name: &str,
+        pod: Option<(&str, &str)>,
+    ) -> Result<Source, String> {
         let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
         let account = json!({ "metadata": { "name": name } });
         let made = self.api.post(&accounts, &account).await?;
         if !matches!(made.code, 201 | 409) {
             return Err(made.text);
         }
-        let wanted = json!({ "spec": { "expirationSeconds": 3600 } });
+        let mut wanted = json!({ "spec": { "expirationSeconds": 3600 } });
+        let mut user = format!("{namespace}.{name}");
+        if let Some((name, uid)) = pod {
+            let pod = json!({ "apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid });
+            wanted["spec"]["boundObjectRef"] = pod;
+            user = format!("{user}.{uid}");
+        }
         let given = self.api.post(&format!("{accounts}/{name}/token"), &wanted).await?;
         let given = given.json();
         let token = given["status"]["token"].as_str().ok_or_else(|| given.to_string())?;
-        let user = format!("{namespace}.{name}");
         let path = self.servers.keys().kubeconfig(&user, token, self.servers.port)?;
         Ok(Source::Kubeconfig(path))
     }

@@ -13,6 +13,7 @@ use firecamp_core::outside::{Registry, SocketScope};
 use firecamp_core::record::Pool;
 use firecamp_core::release::{ReleaseInput, Releaser};
 use firecamp_engine::{Dice, Ended, NoFile, Run, Signal, Systems, run};
+use firecamp_kube::Source;
 use firecamp_registry::api::StaticIPPool;
 use firecamp_sim_tests::Cluster as Vpc;
 use serde_json::{Value, json};
@@ -24,6 +25,8 @@ use crate::samples::GROUP;
 
 /// The first address of the pool: of the simulated VPC's zone a.
 pub(crate) const FIRST: Ipv4Addr = firecamp_sim_tests::FIRST;
+/// Whose service account the pods have.
+pub(crate) const ACCOUNT: &str = "redis";
 const PODS: &str = "/api/v1/namespaces/prod/pods";
 
 /// An API server without any record but one pool, and nodes that are at rest.
@@ -38,6 +41,14 @@ pub(crate) struct Pod {
     pub(crate) member: Member,
     pub(crate) uid: PodUid,
     node: String,
+}
+
+impl Pod {
+    /// How its containers reach the server.
+    pub(crate) async fn source(&self, cluster: &Cluster) -> Result<Source, String> {
+        let pod = (self.member.name(), self.uid.as_str());
+        cluster.pod(self.member.namespace(), ACCOUNT, pod).await
+    }
 }
 
 impl<'a> Site<'a> {
@@ -55,7 +66,11 @@ impl<'a> Site<'a> {
         self.cluster.api.delete(&format!("{PODS}/{name}?gracePeriodSeconds=0")).await?;
         let pod = json!({
             "metadata": { "name": name },
-            "spec": { "nodeName": node, "containers": [{ "name": "c", "image": "none" }] },
+            "spec": {
+                "nodeName": node,
+                "serviceAccountName": ACCOUNT,
+                "containers": [{ "name": "c", "image": "none" }],
+            },
         });
         let made = self.cluster.api.post(PODS, &pod).await?;
         ensure(made.code == 201, || made.text.clone())?;

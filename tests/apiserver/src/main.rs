@@ -10,6 +10,7 @@ mod api;
 mod assets;
 mod checks;
 mod cluster;
+mod deploy;
 mod keys;
 mod life;
 mod rights;

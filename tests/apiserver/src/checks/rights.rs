@@ -11,15 +11,17 @@ use std::time::Duration;
 
 use firecamp_core::failure::RegistryFailure;
 use firecamp_kube::Source;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::{Outcome, ensure};
 use crate::api::Api;
 use crate::cluster::{Cluster, Request, api};
+use crate::deploy::apply;
 use crate::rights::{Right, Role, Scope, granted, objects, roles};
 
-const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+pub(super) use agents::NODE;
+
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const PATIENCE: Duration = Duration::from_secs(30);
 const ATTEMPTS: usize = 5;
@@ -68,27 +70,6 @@ impl Who {
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
 fn wrong(failure: RegistryFailure) -> String {
     format!("{failure:?}")
-}
-
-/// As `kubectl apply --server-side` does.
-async fn apply(cluster: &Cluster, object: &Value) -> Outcome {
-    let metadata = &object["metadata"];
-    let namespace = metadata["namespace"].as_str().unwrap_or_default();
-    let within = |group: &str, plural: &str| format!("{group}/namespaces/{namespace}/{plural}");
-    let collection = match object["kind"].as_str().unwrap_or_default() {
-        "Namespace" => "/api/v1/namespaces".to_owned(),
-        "ServiceAccount" => within("/api/v1", "serviceaccounts"),
-        "ClusterRole" => format!("{RBAC}/clusterroles"),
-        "ClusterRoleBinding" => format!("{RBAC}/clusterrolebindings"),
-        "Role" => within(RBAC, "roles"),
-        "RoleBinding" => within(RBAC, "rolebindings"),
-        kind => return Err(format!("deploy/rbac has a {kind}")),
-    };
-    let name = metadata["name"].as_str().unwrap_or_default();
-    let path = format!("{collection}/{name}?fieldManager=test&force=true&fieldValidation=Strict");
-    let answer = cluster.api.patch_as("application/apply-patch+yaml", &path, object).await?;
-    let good = matches!(answer.code, 200 | 201) && answer.warnings.is_empty();
-    ensure(good, || format!("{path}: {} {:?}", answer.text, answer.warnings))
 }
 
 /// All of `deploy/rbac`, and the token of whoever it is about, once all of it has come into force.
@@ -219,6 +200,16 @@ async fn has_no_other(cluster: &Cluster, who: Who) -> Outcome {
     let objects = objects("prod")?;
     let granted = granted(&objects, who.namespace(), who.account()).into_keys().collect();
     probe::allows_only(cluster, who, &api(&source).await?, &granted).await
+}
+
+/// All that an agent does, with this token.
+pub(super) async fn agents_work(cluster: &Cluster, source: &Source) -> Outcome {
+    Who::Agent.work(cluster, source).await
+}
+
+/// Until this account, by this token, may do what is deployed for it.
+pub(super) async fn members_may(cluster: &Cluster) -> Outcome {
+    deployed(cluster, Who::Member).await.map(drop)
 }
 
 pub(super) async fn members_use_each_of_their_rights(cluster: &Cluster) -> Outcome {

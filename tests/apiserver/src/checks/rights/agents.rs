@@ -14,7 +14,7 @@ use crate::cluster::Cluster;
 use crate::life::{Site, attached, released};
 
 /// The node of the agent at work.
-const NODE: &str = "node-a";
+pub(in crate::checks) const NODE: &str = "node-a";
 
 pub(super) async fn work(cluster: &Cluster, source: &Source) -> Outcome {
     let site = Site::new(cluster).await?;

@@ -30,14 +30,15 @@ pub(super) async fn the_cluster(cluster: &Cluster, registry: &KubeRegistry) -> O
 async fn lease(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
     let gone = site.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
     ensure(matches!(gone.code, 200 | 404), || gone.text)?;
-    let mut me = Candidate::new("me".to_owned());
+    let name = format!("{}_me", super::NODE);
+    let mut me = Candidate::new(name.clone());
     let first = me.decide(None, Moment::default()).ok_or("nobody takes it")?;
     holder.write_lease(&first).await.map_err(wrong)?;
     let seen = holder.lease().await.map_err(wrong)?;
     let renewal = me.decide(seen.as_ref(), Moment::default()).ok_or("nobody renews it")?;
     holder.write_lease(&renewal).await.map_err(wrong)?;
     let seen = holder.lease().await.map_err(wrong)?.and_then(|lease| lease.holder);
-    ensure(seen.as_deref() == Some("me"), || format!("held by {seen:?}"))
+    ensure(seen.as_ref() == Some(&name), || format!("held by {seen:?}"))
 }
 
 async fn nodes_and_sets(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
@@ -91,9 +92,20 @@ async fn records(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
     let pool = pools.into_iter().next().ok_or("no pool")?.object?;
     let tell = Change::TellPool(pool.pool.name, pool.id, StaticIPPoolStatus::default());
     holder.change(&tell).await.map_err(wrong)?;
+    leaves_ec2(site).await?;
     let (addresses, _version) = holder.addresses().list().await.map_err(wrong)?;
     let address = addresses.into_iter().next().ok_or("no address")?.object?;
     holder.change(&Change::DropAddress(FIRST, address.id)).await.map_err(wrong)?;
     let gone = site.cluster.api.get(&format!("{GROUP}/staticips/{FIRST}")).await?;
     ensure(gone.code == 404, || gone.text)
+}
+
+/// The end of a release that unassigns: only then is an address given back.
+async fn leaves_ec2(site: &Site<'_>) -> Outcome {
+    let change = json!([
+        { "op": "replace", "path": "/spec/attachment/state", "value": "Released" },
+        { "op": "remove", "path": "/spec/attachment/eni" },
+    ]);
+    let answer = site.cluster.api.patch(&format!("{GROUP}/staticips/{FIRST}"), &change).await?;
+    ensure(answer.code == 200, || answer.text)
 }

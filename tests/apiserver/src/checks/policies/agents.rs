@@ -1,0 +1,150 @@
+//! What the agent of `node-a` may write.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::Cell;
+use super::scene::{GONE, OTHER, OWN, PARKED, Who};
+use crate::samples::GROUP;
+
+const ENI: &str = "eni-0123456789abcdef0";
+
+pub(super) fn cells() -> Vec<Cell> {
+    [addresses(), statuses(), deletions(), claims(), reports(), capacity(), leases()].concat()
+}
+
+fn patch(who: Who, what: &'static str, path: &str, body: Value) -> Cell {
+    Cell::new(who, what, (Method::PATCH, path), body)
+}
+
+fn address(what: &'static str, address: &str, spec: &Value) -> Cell {
+    patch(Who::Agent, what, &format!("{GROUP}/staticips/{address}"), json!({ "spec": spec }))
+}
+
+fn attachment(what: &'static str, of: &str, field: &str, value: &str) -> Cell {
+    address(what, of, &json!({ "attachment": { (field): value } }))
+}
+
+fn mark(mutation: &str) -> Value {
+    json!({ "unsettled": [{ "mutation": mutation, "eni": ENI, "run": "agent-1" }] })
+}
+
+fn addresses() -> Vec<Cell> {
+    let mut unassigned = mark("Unassign");
+    unassigned["epoch"] = json!(4);
+    unassigned["attachment"] = json!({ "state": "Releasing", "eni": null });
+    let path = format!("{GROUP}/staticips/{OWN}");
+    let parks = json!({ "spec": { "attachment": { "state": "Parked" } } });
+    vec![
+        address("mark a re-assert of its node's", OWN, &mark("Assign")),
+        attachment("release its node's", OWN, "state", "Parked"),
+        attachment("release a gone node's", OTHER, "state", "Parked"),
+        address("take a gone node's out of EC2", OTHER, &unassigned),
+        attachment("give it to a pod", OWN, "podUID", "u-9").refused("to no pod"),
+        attachment("give it to a node", OWN, "nodeName", "node-b").refused("to no pod"),
+        attachment("pull it here", OTHER, "nodeName", "node-a").refused("to no pod"),
+        attachment("take what is parked", PARKED, "state", "Attached").refused("take no address"),
+        address("mark an Assign of another's", OTHER, &mark("Assign")).refused("release it"),
+        address("change another's epoch", OTHER, &json!({ "epoch": 9 })).refused("release it"),
+        patch(Who::AgentWithoutPod, "release", &path, parks).refused("not one of a pod"),
+    ]
+}
+
+fn condition(kind: &str) -> Value {
+    json!({ "status": { "conditions": [
+        { "type": kind, "status": "False", "reason": "Asked", "message": "" },
+    ]}})
+}
+
+fn statuses() -> Vec<Cell> {
+    let status = |what, address: &str, kind| {
+        let path = format!("{GROUP}/staticips/{address}/status");
+        patch(Who::Agent, what, &path, condition(kind))
+    };
+    vec![
+        status("report on its node's address", OWN, "Ready"),
+        status("report on another's address", OTHER, "Ready").refused("reports on no other"),
+        status("say that nobody claims an address", OTHER, "Claimed"),
+    ]
+}
+
+fn deletions() -> Vec<Cell> {
+    let delete = |what, address: &str| {
+        let path = format!("{GROUP}/staticips/{address}");
+        Cell::new(Who::Agent, what, (Method::DELETE, &path), Value::Null)
+    };
+    vec![
+        delete("give back what is out of EC2", GONE),
+        delete("delete what is attached", OWN).refused("not out of EC2"),
+        delete("delete what is parked", PARKED).refused("not out of EC2"),
+    ]
+}
+
+fn claims() -> Vec<Cell> {
+    let path = format!("{GROUP}/namespaces/prod/staticipclaims/redis-1");
+    let note = json!({ "metadata": { "annotations": { "firecamp.io/statefulset": "redis" } } });
+    let bind = json!({ "spec": { "address": OWN } });
+    let delete = (Method::DELETE, path.as_str());
+    vec![
+        patch(Who::Agent, "record the owner of a claim", &path, note),
+        patch(Who::Agent, "bind a claim", &path, bind).refused("bind none"),
+        Cell::new(Who::Agent, "delete a claim that nobody wants", delete.clone(), Value::Null),
+        Cell::new(Who::AgentWithoutPod, "delete a claim", delete, Value::Null)
+            .refused("not one of a pod"),
+    ]
+}
+
+fn reports() -> Vec<Cell> {
+    let all = format!("{GROUP}/nodeattachments");
+    let status = |who, what, node: &str| {
+        patch(who, what, &format!("{all}/{node}/status"), condition("Ready"))
+    };
+    let object = json!({
+        "apiVersion": "firecamp.io/v1alpha1",
+        "kind": "NodeAttachments",
+        "metadata": { "name": "node-c" },
+    });
+    vec![
+        status(Who::Agent, "report on its node", "node-a"),
+        status(Who::Agent, "report on another node", "node-b").refused("no other node"),
+        status(Who::AgentWithoutPod, "report on a node", "node-a").refused("no other node"),
+        Cell::new(Who::Agent, "make another node's object", (Method::POST, &all), object)
+            .refused("no other node"),
+    ]
+}
+
+fn capacity() -> Vec<Cell> {
+    let node = |what, node: &str, body| {
+        patch(Who::Agent, what, &format!("/api/v1/nodes/{node}/status"), body)
+    };
+    let of = |resource: &str| json!({ "status": { "capacity": { (resource): "9" } } });
+    let taint = json!({ "metadata": { "labels": { "zone": "other" } } });
+    let down = json!({ "status": { "conditions": [{ "type": "Ready", "status": "False" }] } });
+    vec![
+        node("publish its slots", "node-a", of("firecamp.io/static-ip")),
+        node("publish another's slots", "node-b", of("firecamp.io/static-ip"))
+            .refused("no other node"),
+        node("publish processors", "node-a", of("cpu")).refused("no other capacity"),
+        node("publish a resource", "node-a", of("example.com/gpu")).refused("no other capacity"),
+        node("label its node", "node-a", taint).refused("nothing of a Node"),
+        node("say that its node is down", "node-a", down).refused("nothing of a Node"),
+    ]
+}
+
+fn leases() -> Vec<Cell> {
+    let all = "/apis/coordination.k8s.io/v1/namespaces/firecamp-system/leases";
+    let path = format!("{all}/firecamp-agents");
+    let held = |by: Value| json!({ "spec": { "holderIdentity": by } });
+    let other = json!({ "metadata": { "name": "other" } });
+    vec![
+        patch(Who::Agent, "take the Lease", &path, held(json!("node-a_run"))),
+        patch(Who::Agent, "renew it for another", &path, held(json!("node-b_run")))
+            .refused("speaks for itself"),
+        patch(Who::Agent, "take it by a longer name", &path, held(json!("node-aa_run")))
+            .refused("speaks for itself"),
+        patch(Who::Agent, "give back another's", &path, held(Value::Null))
+            .refused("speaks for itself"),
+        Cell::new(Who::Agent, "make another Lease", (Method::POST, all), other)
+            .refused("one Lease"),
+    ]
+}

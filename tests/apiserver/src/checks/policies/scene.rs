@@ -1,0 +1,176 @@
+//! Who and what is there when somebody asks: a member on `node-a` and its neighbour on `node-b`,
+//! their addresses, the agent of `node-a`, and those whose token names no pod.
+
+use std::collections::BTreeMap;
+
+use firecamp_kube::Source;
+use serde_json::{Value, json};
+
+use super::super::rights::{members_may, of_agents};
+use super::super::{Outcome, ensure};
+use crate::api::Api;
+use crate::cluster::{Cluster, api};
+use crate::deploy::apply;
+use crate::life::{ACCOUNT, Site};
+use crate::samples::{GROUP, static_ip, with};
+
+/// The addresses: `OWN` is held by the live pod of `redis-0` on `node-a`, `LEFT` by an earlier pod
+/// of it on `node-b`, `PARKED` by nobody on `node-a`, `OTHER` by `redis-1` on `node-b`, and `GONE`
+/// is out of EC2.
+pub(super) const OWN: &str = "10.1.0.20";
+pub(super) const OTHER: &str = "10.1.0.21";
+pub(super) const LEFT: &str = "10.1.0.22";
+pub(super) const GONE: &str = "10.1.0.23";
+pub(super) const PARKED: &str = "10.1.0.24";
+/// An address without an object.
+pub(super) const FREE: &str = "10.1.0.25";
+const NODES: &str = "/api/v1/nodes";
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/firecamp-system/leases";
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Who {
+    /// The pod `redis-0` on `node-a`.
+    Member,
+    /// Its service account by a token that names no pod.
+    MemberWithoutPod,
+    /// A service account that manages claims.
+    Operator,
+    /// The agent of `node-a`.
+    Agent,
+    /// The agents' service account by a token that names no pod.
+    AgentWithoutPod,
+}
+
+pub(super) struct Scene<'a> {
+    cluster: &'a Cluster,
+    own: BTreeMap<Who, Api>,
+    /// The UID of `redis-0`.
+    pub(super) uid: String,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) async fn set(cluster: &'a Cluster) -> Result<Self, String> {
+        members_may(cluster).await?;
+        of_agents(cluster).await?;
+        let site = Site::new(cluster).await?;
+        let member = site.pod("redis-0", "node-a").await?;
+        let mut own = BTreeMap::new();
+        let mut add = async |who, source: Source| -> Outcome {
+            own.insert(who, api(&source).await?);
+            Ok(())
+        };
+        add(Who::Member, member.source(cluster).await?).await?;
+        add(Who::MemberWithoutPod, cluster.account("prod", ACCOUNT).await?).await?;
+        add(Who::Operator, operator(cluster).await?).await?;
+        add(Who::Agent, agent(cluster, "node-a").await?).await?;
+        let bare = cluster.account("firecamp-system", "firecamp-agent").await?;
+        add(Who::AgentWithoutPod, bare).await?;
+        let scene = Self { cluster, own, uid: member.uid.to_string() };
+        scene.objects().await?;
+        Ok(scene)
+    }
+
+    pub(super) fn of(&self, who: Who) -> Result<&Api, String> {
+        self.own.get(&who).ok_or_else(|| format!("no {who:?}"))
+    }
+
+    async fn objects(&self) -> Outcome {
+        let held = |address, node, member, uid: &str| {
+            with(static_ip(address, node, member), &[("/spec/attachment/podUID", json!(uid))])
+        };
+        let own = held(OWN, "node-a", "redis-0", &self.uid);
+        let parked = held(PARKED, "node-a", "redis-0", &self.uid);
+        let parked = with(parked, &[("/spec/attachment/state", json!("Parked"))]);
+        let gone = with(
+            held(GONE, "node-b", "redis-1", "earlier"),
+            &[("/spec/attachment/state", json!("Released")), ("/spec/attachment/eni", Value::Null)],
+        );
+        let left = held(LEFT, "node-b", "redis-0", "earlier");
+        let other = held(OTHER, "node-b", "redis-1", "u-1");
+        for object in [own, other, left, gone, parked] {
+            self.make(&format!("{GROUP}/staticips"), &object).await?;
+        }
+        let claim = json!({ "metadata": { "name": "redis-1" }, "spec": { "pool": "pool" } });
+        self.make(
+            &format!("{GROUP}/namespaces/prod/staticipclaims"),
+            &kind(claim, "StaticIPClaim"),
+        )
+        .await?;
+        for name in ["node-a", "node-b"] {
+            let node = json!({ "metadata": { "name": name }, "status": {
+                "capacity": { "cpu": "2" },
+                "conditions": [{ "type": "Ready", "status": "True" }],
+            }});
+            self.cluster.api.delete(&format!("{NODES}/{name}")).await?;
+            self.make(NODES, &node).await?;
+            let attachments = kind(json!({ "metadata": { "name": name } }), "NodeAttachments");
+            self.make(&format!("{GROUP}/nodeattachments"), &attachments).await?;
+        }
+        self.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
+        let lease = json!({
+            "metadata": { "name": "firecamp-agents" },
+            "spec": { "holderIdentity": "node-b_run" },
+        });
+        self.make(LEASES, &lease).await
+    }
+
+    async fn make(&self, path: &str, object: &Value) -> Outcome {
+        let made = self.cluster.api.post(path, object).await?;
+        ensure(made.code == 201, || made.text)
+    }
+
+    /// Takes it all away again, for those whose checks come next.
+    pub(super) async fn strike(&self) -> Outcome {
+        for node in ["node-a", "node-b"] {
+            self.cluster.api.delete(&format!("{NODES}/{node}")).await?;
+        }
+        self.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
+        self.cluster.empty().await
+    }
+}
+
+fn kind(mut object: Value, kind: &str) -> Value {
+    object["apiVersion"] = json!("firecamp.io/v1alpha1");
+    object["kind"] = json!(kind);
+    object
+}
+
+/// The agent of a node, by the token of its pod.
+pub(super) async fn agent(cluster: &Cluster, node: &str) -> Result<Source, String> {
+    let pods = "/api/v1/namespaces/firecamp-system/pods";
+    let name = format!("agent-on-{node}");
+    cluster.api.delete(&format!("{pods}/{name}?gracePeriodSeconds=0")).await?;
+    let pod = json!({ "metadata": { "name": name }, "spec": {
+        "nodeName": node,
+        "serviceAccountName": "firecamp-agent",
+        "containers": [{ "name": "agent", "image": "none" }],
+    }});
+    let made = cluster.api.post(pods, &pod).await?;
+    ensure(made.code == 201, || made.text.clone())?;
+    let made = made.json();
+    let uid = made["metadata"]["uid"].as_str().unwrap_or_default();
+    cluster.pod("firecamp-system", "firecamp-agent", (&name, uid)).await
+}
+
+/// One that makes claims for others, and may.
+async fn operator(cluster: &Cluster) -> Result<Source, String> {
+    let version = "rbac.authorization.k8s.io/v1";
+    let role = json!({
+        "apiVersion": version, "kind": "ClusterRole", "metadata": { "name": "operator" },
+        "rules": [{
+            "apiGroups": ["firecamp.io"],
+            "resources": ["staticipclaims"],
+            "verbs": ["create", "manage"],
+        }],
+    });
+    let binding = json!({
+        "apiVersion": version, "kind": "ClusterRoleBinding", "metadata": { "name": "operator" },
+        "subjects": [{ "kind": "ServiceAccount", "namespace": "test", "name": "operator" }],
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+            "name": "operator" },
+    });
+    apply(cluster, &role).await?;
+    apply(cluster, &binding).await?;
+    cluster.account("test", "operator").await
+}

@@ -1,0 +1,26 @@
+//! Objects as a person applies them.
+
+use firecamp_deploy_tests::collection;
+use serde_json::Value;
+
+use crate::checks::{Outcome, ensure};
+use crate::cluster::Cluster;
+
+/// As `kubectl apply --server-side` does: strictly, and without a warning.
+pub(crate) async fn apply(cluster: &Cluster, object: &Value) -> Outcome {
+    ask(cluster, object, "").await
+}
+
+/// As `kubectl apply --server-side --dry-run=server` does.
+pub(crate) async fn would_apply(cluster: &Cluster, object: &Value) -> Outcome {
+    ask(cluster, object, "&dryRun=All").await
+}
+
+async fn ask(cluster: &Cluster, object: &Value, more: &str) -> Outcome {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let place = format!("{}/{name}", collection(object)?);
+    let path = format!("{place}?fieldManager=test&force=true&fieldValidation=Strict{more}");
+    let answer = cluster.api.patch_as("application/apply-patch+yaml", &path, object).await?;
+    let good = matches!(answer.code, 200 | 201) && answer.warnings.is_empty();
+    ensure(good, || format!("{place}: {} {:?}", answer.text, answer.warnings))
+}

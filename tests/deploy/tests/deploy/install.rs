@@ -1,0 +1,95 @@
+//! docs/install.md names what is there.
+
+use firecamp_deploy_tests::{files, objects, place, text};
+use serde_json::Value;
+
+/// The lines between fences that are a shell's.
+fn commands() -> Vec<String> {
+    let page = text("docs/install.md").unwrap();
+    let mut inside = false;
+    let mut lines = Vec::new();
+    for line in page.lines() {
+        if line.starts_with("```") {
+            inside = line == "```sh";
+        } else if inside {
+            lines.push(line.to_owned());
+        }
+    }
+    assert!(lines.len() > 30);
+    lines
+}
+
+#[test]
+fn every_file_that_the_page_names_is_there() {
+    let page = text("docs/install.md").unwrap();
+    let words = page.split(|c: char| c.is_whitespace() || "`)(,;".contains(c));
+    let mut count = 0;
+    for word in words.filter(|word| word.starts_with("deploy/")) {
+        assert!(place(word.trim_end_matches('.')).exists(), "{word}");
+        count += 1;
+    }
+    assert!(count > 10, "only {count}");
+}
+
+#[test]
+fn every_value_that_the_page_sets_is_one_of_the_chart() {
+    let values = objects("deploy/chart/firecamp/values.yaml").unwrap().remove(0);
+    let all = commands().join("\n");
+    let mut count = 0;
+    for set in all.split("--set ").skip(1) {
+        let key = set.trim_start_matches('\'').split('=').next().unwrap();
+        let pointer = format!("/{}", key.replace('.', "/"));
+        assert!(values.pointer(&pointer).is_some(), "{key}");
+        count += 1;
+    }
+    assert_eq!(count, 3);
+}
+
+#[test]
+fn what_the_page_replaces_is_in_the_files() {
+    let bindings = text("deploy/rbac/member-bindings.yaml").unwrap();
+    assert!(bindings.contains("NAMESPACE"));
+    let policy = text("deploy/iam-policy.json").unwrap();
+    for word in ["REGION", "ACCOUNT", "VPC\"", "\"CLUSTER\""] {
+        assert!(policy.contains(word), "{word}");
+    }
+    let member = text("deploy/examples/redis.yaml").unwrap();
+    assert!(member.contains("{name: CLUSTER, value: prod}"));
+    assert_eq!(member.matches("image: firecamp-").count(), 2);
+    let agent = crate::object("deploy/daemonset.yaml", "DaemonSet");
+    let agent = &agent["spec"]["template"]["spec"]["containers"][0];
+    let cluster = &agent["env"][0]["valueFrom"]["configMapKeyRef"];
+    assert_eq!(cluster["name"], "firecamp-agent");
+    assert_eq!(cluster["key"], "CLUSTER");
+}
+
+/// The containers of a pod of an example.
+fn containers(pod: &Value, kind: &str) -> Vec<Value> {
+    pod[kind].as_array().cloned().unwrap_or_default()
+}
+
+#[test]
+fn every_example_has_the_containers_of_this_version_and_lets_the_service_do_without_rights() {
+    let examples = [files("deploy/examples").unwrap(), files("deploy/examples/edge").unwrap()];
+    let mut members = 0;
+    for file in examples.concat() {
+        let objects = objects(&file).unwrap();
+        for set in objects.iter().filter(|object| object["kind"] == "StatefulSet") {
+            let pod = &set["spec"]["template"]["spec"];
+            let all = [containers(pod, "initContainers"), containers(pod, "containers")].concat();
+            let ours = all.iter().filter(|one| one["image"].as_str().unwrap().contains("firecamp"));
+            let mut images: Vec<&str> = ours.map(|one| one["image"].as_str().unwrap()).collect();
+            images.sort_unstable();
+            let version = env!("CARGO_PKG_VERSION");
+            let wanted = ["init", "stop"].map(|it| format!("firecamp-{it}container:{version}"));
+            assert_eq!(images, wanted, "{file}");
+            for one in all.iter().filter(|one| one["name"] == set["metadata"]["name"]) {
+                assert_eq!(one["securityContext"]["capabilities"]["add"], Value::Null, "{file}");
+                assert_eq!(one["securityContext"]["runAsNonRoot"], true, "{file}");
+            }
+            assert_eq!(pod["hostNetwork"], true, "{file}");
+            members += 1;
+        }
+    }
+    assert_eq!(members, 4);
+}
