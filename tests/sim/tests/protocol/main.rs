@@ -6,6 +6,7 @@ mod calm;
 mod crash;
 mod ec2;
 mod fencing;
+mod iam;
 mod init;
 mod registry;
 mod stop;
