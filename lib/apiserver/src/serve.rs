@@ -27,7 +27,7 @@ const MERGE: &str = "application/merge-patch+json";
 /// The connection broke.
 #[derive(Debug, Clone, Error)]
 #[error("connection reset by peer")]
-pub(crate) struct Reset;
+pub struct Reset;
 
 /// How a request stays without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -77,7 +77,7 @@ impl Asked {
 }
 
 /// The whole of an answer, or one that goes on.
-type Sent = UnsyncBoxBody<Bytes, Reset>;
+pub type Sent = UnsyncBoxBody<Bytes, Reset>;
 
 enum Responded {
     Whole(Response<Vec<u8>>),

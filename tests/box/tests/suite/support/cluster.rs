@@ -2,14 +2,16 @@
 //! node reaches on its loopback device.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 
-use firecamp_apiserver::{ApiServer, Unanswered};
+use firecamp_apiserver::{ApiServer, Reset, Sent};
 use firecamp_core::contract::env;
 use firecamp_core::outside::Registry;
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use firecamp_core::record::StaticIp;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -99,10 +101,32 @@ impl<'w> Cluster<'w> {
         self.api.set_pod(NAMESPACE, &pod.member, object);
     }
 
+    /// It is not there any more, whatever runs on its node.
+    pub(crate) fn forgets(&self, pod: &Pod<'_>) {
+        assert!(self.api.remove("pods", Some(NAMESPACE), &pod.member), "no {}", pod.member);
+    }
+
+    /// The agent of a node, which is ready when this returns.
+    #[track_caller]
+    pub(crate) fn agent(&self, node: &str) -> Process {
+        let mut agent = self.world.start_agent(node, &self.url());
+        agent.logs("The agent is ready");
+        agent
+    }
+
+    /// The record of an address, which must be there.
+    #[track_caller]
+    pub(crate) fn record(&self, address: Ipv4Addr) -> StaticIp {
+        self.api.static_ip(address).unwrap_or_else(|| panic!("{address} has no record")).object
+    }
+
+    fn url(&self) -> String {
+        format!("kubernetes://{}", kubeconfig(self.world).display())
+    }
+
     /// The same container with this registry.
     pub(crate) fn used_by<'c>(&self, container: Container<'c>) -> Container<'c> {
-        let url = format!("kubernetes://{}", kubeconfig(self.world).display());
-        container.set(env::REGISTRY, url)
+        container.set(env::REGISTRY, self.url())
     }
 
     pub(crate) fn init<'c>(&self, pod: &Pod<'c>) -> Container<'c> {
@@ -162,14 +186,8 @@ async fn serve(api: ApiServer, stream: TokioIo<tokio::net::UnixStream>) {
     connection.await.ok();
 }
 
-async fn answer(
-    api: &ApiServer,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Unanswered> {
+async fn answer(api: &ApiServer, request: Request<Incoming>) -> Result<Response<Sent>, Reset> {
     let (parts, body) = request.into_parts();
-    let body = body.collect().await.map_err(|_broken| Unanswered::Reset)?.to_bytes().to_vec();
-    match api.answer(Request::from_parts(parts, body), None) {
-        Err(Unanswered::Silence) => std::future::pending().await,
-        answered => answered.map(|response| response.map(|text| Full::new(text.into()))),
-    }
+    let body = body.collect().await.map_err(|_broken| Reset)?.to_bytes().to_vec();
+    api.serve(Request::from_parts(parts, body)).await
 }
