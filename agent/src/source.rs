@@ -55,14 +55,14 @@ pub(crate) trait Source: 'static {
 
 /// The source that goes with a registry.
 pub(crate) enum AnySource {
-    File(FileSource),
+    File(Box<FileSource>),
     Kube(Box<KubeSource>),
 }
 
 impl AnySource {
     pub(crate) fn new(url: &RegistryUrl, node: NodeName, registry: LateRegistry) -> Self {
         match url {
-            RegistryUrl::File(_) => Self::File(FileSource::new(registry)),
+            RegistryUrl::File(_) => Self::File(Box::new(FileSource::new(registry))),
             RegistryUrl::InCluster | RegistryUrl::Kubeconfig(_) => {
                 Self::Kube(Box::new(KubeSource::new(node, registry)))
             }

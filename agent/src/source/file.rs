@@ -9,9 +9,9 @@ use firecamp_connect::AnyRegistry;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::outside::PodView;
 use firecamp_core::record::Stored;
-use firecamp_registry::FileRegistry;
-use tokio::sync::Mutex;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use firecamp_registry::{Everything, Follower};
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{Listing, Source};
@@ -19,37 +19,66 @@ use crate::late::LateRegistry;
 
 /// How often files are looked at: they tell nobody of their changes.
 const POLL: Duration = Duration::from_secs(1);
+/// How often all of them are read, also those that look as they did.
+const WHOLE: Duration = Duration::from_secs(10);
 
 /// The file registry.
 #[derive(Debug)]
 pub(crate) struct FileSource {
     registry: LateRegistry,
-    poll: Mutex<Interval>,
+    follower: OnceCell<Follower>,
+    poll: Mutex<Poll>,
     current: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Poll {
+    every: Interval,
+    /// A look is due, and was not made or not ended.
+    due: bool,
+    /// When everything was read last.
+    whole: Option<Instant>,
 }
 
 impl FileSource {
     pub(crate) fn new(registry: LateRegistry) -> Self {
-        let mut poll = interval(POLL);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { registry, poll: Mutex::new(poll), current: AtomicBool::new(false) }
+        let mut every = interval(POLL);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let poll = Mutex::new(Poll { every, due: false, whole: None });
+        Self { registry, follower: OnceCell::new(), poll, current: AtomicBool::new(false) }
     }
 
-    async fn list(&self) -> Result<Listing, RegistryFailure> {
-        match self.registry.get().await? {
-            AnyRegistry::File(registry) => list(registry).await,
+    async fn follower(&self) -> Result<&Follower, RegistryFailure> {
+        let open = async || match self.registry.get().await? {
+            AnyRegistry::File(registry) => Ok(registry.follow()),
             AnyRegistry::Kube(_) => Err(RegistryFailure {
                 kind: RegistryKind::Refused,
                 effect: Effect::None,
                 detail: "list the records: the registry is no directory".to_owned(),
             }),
+        };
+        self.follower.get_or_try_init(open).await
+    }
+
+    async fn list(&self) -> Result<Listing, RegistryFailure> {
+        Ok(listing(self.follower().await?.everything().await?))
+    }
+
+    /// Whether there may be something that was not listed.
+    async fn may_differ(&self, whole: &mut Option<Instant>) -> bool {
+        let Ok(follower) = self.follower().await else { return true };
+        if whole.is_none_or(|at| at.elapsed() >= WHOLE) {
+            *whole = Some(Instant::now());
+            follower.forget();
+            return true;
         }
+        !self.is_current() || follower.has_changed().await
     }
 }
 
-async fn list(registry: &FileRegistry) -> Result<Listing, RegistryFailure> {
+fn listing(Everything { static_ips, pools }: Everything) -> Listing {
     let mut listing = Listing::default();
-    for (address, read) in registry.static_ips().await? {
+    for (address, read) in static_ips {
         match read {
             Ok(Stored { object, .. }) => {
                 listing.pods.insert(object.member.clone(), PodView::Vouched);
@@ -61,11 +90,11 @@ async fn list(registry: &FileRegistry) -> Result<Listing, RegistryFailure> {
             }
         }
     }
-    match registry.pools().await {
+    match pools {
         Ok(pools) => listing.pools = Some(pools),
         Err(why) => tracing::warn!(error = %why, "The pools cannot be read"),
     }
-    Ok(listing)
+    listing
 }
 
 impl Source for FileSource {
@@ -76,7 +105,19 @@ impl Source for FileSource {
     }
 
     async fn changed(&self) {
-        self.poll.lock().await.tick().await;
+        let mut poll = self.poll.lock().await;
+        loop {
+            if !poll.due {
+                poll.every.tick().await;
+                poll.due = true;
+            }
+            // Whoever is cancelled here goes on here, and not a whole interval later.
+            let told = self.may_differ(&mut poll.whole).await;
+            poll.due = false;
+            if told {
+                return;
+            }
+        }
     }
 
     async fn follow(&self, end: &CancellationToken) {
@@ -91,6 +132,7 @@ impl Source for FileSource {
 #[cfg(test)]
 mod tests {
     use firecamp_registry::RegistryUrl;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -106,5 +148,32 @@ mod tests {
         let listing = source.look(BTreeSet::new()).await.unwrap();
         assert_eq!((listing.records.len(), listing.pools), (0, Some(Vec::new())));
         assert!(source.is_current());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_listed_yet_is_told_within_a_poll_though_the_wait_is_cut_short() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("staticippools")).unwrap();
+        let source = FileSource::new(LateRegistry::new(RegistryUrl::File(dir.path().into())));
+        source.changed().await;
+        source.look(BTreeSet::new()).await.unwrap();
+        std::fs::write(dir.path().join("staticippools/a.yaml"), "nonsense").unwrap();
+        let begun = Instant::now();
+        // The loop's other business ends the wait all the time.
+        while timeout(Duration::from_millis(1), source.changed()).await.is_err() {
+            assert!(begun.elapsed() < 2 * POLL, "not told of");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unchanged_registry_is_read_whole_every_so_often() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("staticippools")).unwrap();
+        let source = FileSource::new(LateRegistry::new(RegistryUrl::File(dir.path().into())));
+        source.changed().await;
+        source.look(BTreeSet::new()).await.unwrap();
+        let begun = Instant::now();
+        source.changed().await;
+        assert!(begun.elapsed() >= WHOLE && begun.elapsed() < WHOLE + 2 * POLL);
     }
 }

@@ -8,15 +8,18 @@
 //! Assumptions: `flock`, `link` and `rename` work between all processes that use the directory,
 //! as they do on any local filesystem.
 
+mod again;
 mod disk;
+mod follow;
 mod listing;
 mod lock;
 mod objects;
 mod place;
 mod records;
+mod stamp;
 mod store;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +35,9 @@ use tokio::time::Instant;
 use crate::api::{Kind, Object};
 use crate::failure::{failed, in_doubt};
 use store::Store;
+
+pub use again::Everything;
+pub use follow::Follower;
 
 /// How long a request to the file registry may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,20 +82,9 @@ impl FileRegistry {
         self.run(what, Effect::Unknown, move |store, by| store.create_pool(&pool, by)).await
     }
 
-    /// Every static IP that there is: its record, or why that cannot be read. An error says that
-    /// nobody knows which there are.
-    pub async fn static_ips(
-        &self,
-    ) -> Result<BTreeMap<Ipv4Addr, Result<Stored<StaticIp>, RegistryFailure>>, RegistryFailure>
-    {
-        let what = "list the StaticIPs".to_owned();
-        self.run(what, Effect::None, move |store, _by| store.static_ips()).await
-    }
-
-    /// Every pool that there is.
-    pub async fn pools(&self) -> Result<Vec<Pool>, RegistryFailure> {
-        let what = "list the StaticIPPools".to_owned();
-        self.run(what, Effect::None, move |store, _by| store.pools()).await
+    /// For who looks at static IPs and pools again and again.
+    pub fn follow(&self) -> Follower {
+        Follower::new(self.clone())
     }
 
     /// The member's claim alone, also where no pool could be chosen for a new one.

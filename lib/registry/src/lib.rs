@@ -12,6 +12,6 @@ pub mod registry_url;
 #[doc(hidden)]
 pub mod rules;
 
-pub use file::{FileRegistry, Timeouts};
+pub use file::{Everything, FileRegistry, Follower, Timeouts};
 pub use memory::MemoryRegistry;
 pub use registry_url::RegistryUrl;

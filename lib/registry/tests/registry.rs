@@ -6,6 +6,7 @@ mod registry {
     mod damage;
     mod documents;
     mod files;
+    mod follow;
     mod hostile;
     mod model;
     mod processes;

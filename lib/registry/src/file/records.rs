@@ -1,6 +1,6 @@
 //! The registry's requests over the objects in a directory. Everything here blocks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
@@ -16,9 +16,6 @@ use crate::api::{InvalidObject, Kind, Object, StaticIP, StaticIPClaim, StaticIPP
 use crate::api::{StaticIPPoolSpec, StaticIPSpec};
 use crate::failure::failed;
 use crate::rules;
-
-/// Static IPs by their addresses, as far as they can be read.
-pub(super) type Listed = BTreeMap<Ipv4Addr, Result<Stored<StaticIp>, RegistryFailure>>;
 
 /// A write as people call it.
 pub(super) fn describe(write: &Write) -> String {
@@ -56,25 +53,11 @@ impl Store {
         self.record(&Place::static_ip(self.dir(), address)?, |object: &StaticIP| object.try_into())
     }
 
-    /// Every static IP by its name, each with its record or the reason why that cannot be read.
-    /// One that is deleted meanwhile is left out.
-    pub(super) fn static_ips(&self) -> Result<Listed, RegistryFailure> {
-        let addresses = self.names::<StaticIPSpec, _>(|name| name.parse::<Ipv4Addr>().ok())?;
-        let read = |address| Some((address, self.static_ip(address).transpose()?));
-        Ok(addresses.into_iter().filter_map(read).collect())
-    }
-
-    /// Every pool, or the reason why one of them cannot be read.
-    pub(super) fn pools(&self) -> Result<Vec<Pool>, RegistryFailure> {
-        let names = self.pool_names()?;
-        names.iter().filter_map(|name| self.pool(name).transpose()).collect()
-    }
-
     pub(super) fn claim(&self, member: &Member) -> Result<Option<Stored<Claim>>, RegistryFailure> {
         self.record(&Place::claim(self.dir(), member)?, |object: &StaticIPClaim| object.try_into())
     }
 
-    fn pool(&self, name: &PoolName) -> Result<Option<Pool>, RegistryFailure> {
+    pub(super) fn pool(&self, name: &PoolName) -> Result<Option<Pool>, RegistryFailure> {
         let place = Place::pool(self.dir(), name)?;
         let stored = self.record(&place, |object: &StaticIPPool| {
             if let Some(field) = object.spec.needs_a_cluster() {
@@ -112,7 +95,7 @@ impl Store {
         self.pool(&name)?.ok_or_else(absent)
     }
 
-    fn pool_names(&self) -> Result<BTreeSet<PoolName>, RegistryFailure> {
+    pub(super) fn pool_names(&self) -> Result<BTreeSet<PoolName>, RegistryFailure> {
         self.names::<StaticIPPoolSpec, _>(|name| PoolName::new(name).ok())
     }
 
@@ -126,7 +109,7 @@ impl Store {
         Ok(addresses)
     }
 
-    fn names<S: Kind, T: Ord>(
+    pub(super) fn names<S: Kind, T: Ord>(
         &self,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Result<BTreeSet<T>, RegistryFailure> {
