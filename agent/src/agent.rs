@@ -5,7 +5,6 @@ mod collect;
 mod duties;
 mod ec2;
 mod kernel;
-mod lost;
 mod node;
 mod turn;
 
@@ -23,7 +22,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use self::kernel::Stale;
-use self::lost::Withheld;
 use crate::enis::Raiser;
 use crate::errands::{Busy, Rest};
 use crate::keep::Keep;
@@ -37,6 +35,8 @@ use crate::work::News;
 
 /// How often the loop comes round of its own accord.
 const TICK: Duration = Duration::from_secs(1);
+/// Between two lists of the registry that are for the kernel's news alone.
+const LIST_PAUSE: Duration = Duration::from_millis(20);
 /// How often the metadata service is asked: local and cheap.
 const METADATA_EVERY: u32 = 5;
 /// How often the whole kernel is looked at, whatever it tells: news may be lost.
@@ -74,16 +74,15 @@ pub(crate) struct Agent<'a, W: World> {
     listing: bool,
     /// The registry has told of something since it was listed last.
     list_again: bool,
-    /// What the node had when the registry was asked last.
-    asked_for: Option<BTreeSet<Ipv4Addr>>,
+    /// The kernel has told of something since then.
+    heard: bool,
+    /// What the node had when the registry was asked last, and when that was.
+    asked_for: Option<(BTreeSet<Ipv4Addr>, Instant)>,
     identifying: bool,
     /// How often EC2 may be asked.
     budget: Budget,
     /// What was on record when the look at EC2 began that is under way.
     looking: Option<BTreeMap<Ipv4Addr, EniId>>,
-    withheld: Withheld,
-    /// Losses that are being looked into.
-    looked_into: BTreeSet<Ipv4Addr>,
     reading_files: bool,
     preflight: Preflight,
     links: Vec<LinkSeen>,
@@ -120,12 +119,11 @@ impl<'a, W: World> Agent<'a, W> {
             unclaimed: BTreeSet::new(),
             listing: false,
             list_again: false,
+            heard: false,
             asked_for: None,
             identifying: false,
             budget: ec2::budget(),
             looking: None,
-            withheld: Withheld::new(),
-            looked_into: BTreeSet::new(),
             reading_files: false,
             preflight,
             links: Vec::new(),
@@ -155,7 +153,7 @@ impl<'a, W: World> Agent<'a, W> {
         // Errands end between two steps; what is only being read is given up.
         while !self.busy.is_empty() {
             let Some(done) = work.join_next().await else { break };
-            self.worked(done, &mut work);
+            self.worked(done);
         }
         work.shutdown().await;
         ended
@@ -174,7 +172,7 @@ impl<'a, W: World> Agent<'a, W> {
             tokio::select! {
                 () = end.cancelled() => return Ok(()),
                 news = kernel.changed() => self.heard(news?),
-                Some(done) = work.join_next() => self.worked(done, work),
+                Some(done) = work.join_next() => self.worked(done),
                 () = source.changed() => self.list_again = true,
                 _at = tick.tick() => self.tick(work),
             }
@@ -182,17 +180,24 @@ impl<'a, W: World> Agent<'a, W> {
         }
     }
 
-    /// Asks the registry if it has told of something, or if the node has what it was not asked
-    /// about.
+    /// Asks the registry if there is a reason to.
     fn list(&mut self, work: &mut JoinSet<News>) {
         let known = self.state.known();
-        let more = self.asked_for.as_ref().is_some_and(|asked| !known.is_subset(asked));
-        if self.listing || !(self.list_again || more) {
+        if self.listing || !self.is_list_due(&known) {
             return;
         }
-        (self.listing, self.list_again) = (true, false);
-        self.asked_for = Some(known.clone());
+        (self.listing, self.list_again, self.heard) = (true, false, false);
+        self.asked_for = Some((known.clone(), Instant::now()));
         self.outside.list(known, work);
+    }
+
+    /// It has told of something; or the node has what it was not asked about; or the kernel tells
+    /// of something while a lock here is ahead of what was listed: an init container has ended a
+    /// moment ago, and what it attached may be what was stripped.
+    fn is_list_due(&self, known: &BTreeSet<Ipv4Addr>) -> bool {
+        let more = self.asked_for.as_ref().is_some_and(|(asked, _)| !known.is_subset(asked));
+        let rested = self.asked_for.as_ref().is_none_or(|(_, at)| at.elapsed() >= LIST_PAUSE);
+        self.list_again || more || (self.heard && rested && self.state.has_unproved())
     }
 
     /// Whatever is asked every so often, each beside the loop.
@@ -203,9 +208,6 @@ impl<'a, W: World> Agent<'a, W> {
         if due(METADATA_EVERY) && !self.identifying {
             self.identifying = true;
             self.outside.identify(work);
-        }
-        if due(METADATA_EVERY) {
-            self.look_after_withheld(work);
         }
         if due(KERNEL_EVERY) {
             self.stale = Stale::All;
@@ -220,7 +222,7 @@ impl<'a, W: World> Agent<'a, W> {
     }
 
     /// Takes in what a piece of work came to.
-    fn worked(&mut self, done: Result<News, JoinError>, work: &mut JoinSet<News>) {
+    fn worked(&mut self, done: Result<News, JoinError>) {
         match done {
             Ok(News::Listed(read)) => {
                 self.listing = false;
@@ -240,11 +242,7 @@ impl<'a, W: World> Agent<'a, W> {
                     self.observed(|state| state.identified(identity));
                 }
             }
-            Ok(News::Interfaces(read)) => {
-                self.interfaces(read);
-                self.look_into_losses(work);
-            }
-            Ok(News::Lost(lost, found, done)) => self.found_of_loss(lost, found, done),
+            Ok(News::Interfaces(read)) => self.interfaces(read),
             Ok(News::Files(facts)) => {
                 self.reading_files = false;
                 self.preflight.files(facts);

@@ -6,7 +6,6 @@
 
 mod agent;
 mod cluster;
-mod cut_off;
 mod enis;
 mod errands;
 mod http;

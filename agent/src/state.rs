@@ -3,6 +3,7 @@
 mod facts;
 mod places;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -12,7 +13,7 @@ use firecamp_core::ids::{ClusterName, EniId, InstanceId, Member, NodeName};
 use firecamp_core::lock::Hold;
 use firecamp_core::node::{Eni, NodeIdentity};
 use firecamp_core::outside::{KernelTarget, KernelView, PodView};
-use firecamp_core::record::{State, StaticIp};
+use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_host::Survey;
 
@@ -138,6 +139,22 @@ impl Observed {
         let held = survey.locks.iter().filter(|(_, last)| last.hold == Hold::Held);
         let held = held.map(|(address, _)| *address);
         ours.map(|(address, _)| *address).chain(held).collect()
+    }
+
+    /// Whether a lock of this node has as held what the registry was not seen to have attached
+    /// here yet: the record is older, or is not there. Where it is newer the lock is.
+    pub(crate) fn has_unproved(&self) -> bool {
+        let (Some(listing), Some(survey)) = (&self.listing, &self.survey) else { return false };
+        let held = survey.locks.iter().filter(|(_, last)| last.hold == Hold::Held);
+        held.into_iter().any(|(address, last)| {
+            let Some(record) = listing.records.get(address) else { return true };
+            let under_way = |it: &Attachment| it.state == State::Attaching;
+            match record.epoch.cmp(&last.holder.epoch) {
+                Ordering::Less => true,
+                Ordering::Equal => record.attachment.as_ref().is_some_and(under_way),
+                Ordering::Greater => false,
+            }
+        })
     }
 
     /// Whether the registry was seen to have a record of the address.

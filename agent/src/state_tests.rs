@@ -98,6 +98,10 @@ fn new(last: Option<Snapshot>) -> Observed {
 
 /// Something has stripped the kernel, as far as the agent knows of the address at all.
 fn stripped(mut state: Observed) -> Vec<Duty> {
+    stripped_of(&mut state)
+}
+
+fn stripped_of(state: &mut Observed) -> Vec<Duty> {
     state.surveyed(survey());
     for target in state.targets() {
         state.viewed(target, bare());
@@ -203,4 +207,40 @@ fn an_eni_that_is_gone_from_ec2_takes_its_addresses_with_it() {
     state.surveyed(survey());
     state.listed_by_ec2(&state.held(), &[]);
     assert!(is_astray(&mut state));
+}
+
+#[test]
+fn a_lock_that_is_ahead_of_the_listed_record_is_not_proved_and_restores_nothing() {
+    let unproved = |change: fn(&mut Attachment), epoch: u64| {
+        let mut listing = listing();
+        let record = listing.records.get_mut(&ADDRESS).unwrap();
+        record.epoch = Epoch(epoch);
+        record.attachment.as_mut().map(change).unwrap();
+        let mut state = new(None);
+        state.identified(identity(&[ADDRESS]));
+        state.listed(listing);
+        let plan = stripped_of(&mut state);
+        (state.has_unproved(), plan.len())
+    };
+    assert_eq!(unproved(|_| (), 5), (false, 1), "as the record says");
+    assert_eq!(unproved(|it| it.state = State::Attaching, 5), (true, 0), "an init is at it");
+    assert_eq!(unproved(|_| (), 4), (true, 0), "the list is from before");
+    assert_eq!(unproved(|it| it.node = parsed("other"), 4), (true, 0), "and it was elsewhere");
+    let elsewhere = unproved(|it| it.node = parsed("other"), 6);
+    assert_eq!(elsewhere, (false, 1), "the record has moved on: it gives way");
+    assert_eq!(unproved(|it| it.state = State::Parked, 5), (false, 1), "and released");
+}
+
+#[test]
+fn a_lock_without_a_listed_record_is_not_proved_unless_it_is_released() {
+    let mut state = new(None);
+    assert!(!state.has_unproved(), "nothing was seen yet");
+    state.surveyed(survey());
+    assert!(!state.has_unproved(), "nothing was listed yet");
+    state.listed(Listing::default());
+    assert!(state.has_unproved());
+    let mut released = survey();
+    released.locks.get_mut(&ADDRESS).unwrap().hold = Hold::Released;
+    state.surveyed(released);
+    assert!(!state.has_unproved());
 }

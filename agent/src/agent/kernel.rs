@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use firecamp_core::outside::{HostNet, KernelTarget};
+use firecamp_core::outside::KernelTarget;
 use firecamp_host::Change;
 use tokio::time::Instant;
 
@@ -32,6 +32,7 @@ impl Stale {
 impl<W: World> Agent<'_, W> {
     pub(super) fn heard(&mut self, changes: Vec<Change>) {
         self.told.get_or_insert_with(Instant::now);
+        self.heard = true;
         for change in changes {
             match change {
                 Change::Address(address) => match &mut self.stale {
@@ -66,11 +67,10 @@ impl<W: World> Agent<'_, W> {
         if stale == Stale::All {
             self.look_at_links().await;
         }
-        for target in self.state.targets() {
-            if !stale.has(&target) {
-                continue;
-            }
-            let view = self.outside.host().observe(&target).await;
+        let mut targets = self.state.targets();
+        targets.retain(|target| stale.has(target));
+        let views = self.outside.host().views(&targets).await;
+        for (target, view) in targets.into_iter().zip(views) {
             self.status.read(System::Kernel, &view);
             match view {
                 Ok(view) => self.state.viewed(target, view),

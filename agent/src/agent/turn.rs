@@ -31,7 +31,8 @@ impl<W: World> Agent<'_, W> {
         if let Some(snapshot) = self.state.snapshot() {
             self.keep.write(&snapshot);
         }
-        self.told = None;
+        // What is only now being listed may be what the news were about.
+        self.told = self.told.filter(|_| self.listing);
         let current = self.outside.source().is_current();
         self.status.current.set(i64::from(current));
         self.tell_what_is_known();
@@ -45,19 +46,13 @@ impl<W: World> Agent<'_, W> {
     fn act(&mut self, sight: &Sight, end: &CancellationToken, work: &mut JoinSet<News>) {
         let duties = plan(sight, self.now());
         if duties.is_empty() {
-            self.rests.retain(|_, rest| !rest.is_over());
+            self.rests.clear();
         }
         let subject = |duty| self.state.subject(duty).map(|(address, _)| address);
         let planned: BTreeSet<Ipv4Addr> = duties.iter().filter_map(subject).collect();
-        // Between two attempts nothing is planned, and nothing is well.
-        let is_astray = |address: &Ipv4Addr| {
-            sight.addresses.iter().any(|s| s.record.address == *address && s.astray.is_some())
-        };
-        self.failing.retain(|address, _| planned.contains(address) || is_astray(address));
+        self.failing.retain(|address, _| planned.contains(address));
         for duty in duties {
-            if !self.is_withheld(&duty) {
-                self.begin(duty, end, work);
-            }
+            self.begin(duty, end, work);
         }
         for address in std::mem::take(&mut self.leftovers) {
             if let Some(duty) = self.collection(address) {

@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-use super::world::{NODE, Node, OTHER_POD, until};
+use super::world::{NODE, Node, OTHER_POD, Running, until};
+
+/// What is stripped is back at once.
+async fn restores(agent: &Running<'_>) {
+    agent.strip();
+    let took = until("the address is back", || agent.node.holds()).await;
+    assert!(took < Duration::from_millis(50), "{took:?}");
+}
 
 #[tokio::test(start_paused = true)]
 async fn f090_an_agent_whose_api_server_goes_away_keeps_what_it_saw() {
@@ -14,7 +21,7 @@ async fn f090_an_agent_whose_api_server_goes_away_keeps_what_it_saw() {
         tokio::time::sleep(Duration::from_hours(1)).await;
         assert!(node.holds() && agent.status.is_ready() && agent.status.is_live());
         assert_eq!(agent.metric("firecamp_agent_registry_current"), 0);
-        agent.restores().await;
+        restores(&agent).await;
         node.server.come_back();
         until("it reads the registry again", || {
             agent.metric("firecamp_agent_registry_current") == 1
@@ -33,7 +40,7 @@ async fn f090_an_agent_that_starts_while_the_api_server_is_away_restores_and_is_
     node.agent(async |agent| {
         tokio::time::sleep(Duration::from_mins(10)).await;
         assert!(node.holds());
-        agent.restores().await;
+        restores(&agent).await;
         tokio::time::sleep(Duration::from_mins(10)).await;
         assert!(agent.status.is_live() && !agent.status.is_ready());
         node.server.come_back();

@@ -18,6 +18,7 @@ mod netlink;
 mod note;
 mod routing;
 mod survey;
+mod tables;
 
 pub use enis::LinkSeen;
 pub use file::parse::{ParseError, parse};

@@ -19,6 +19,7 @@ use crate::netlink::Netlink;
 use crate::note::Notes;
 use crate::routing;
 use crate::survey::{self, Survey};
+use crate::tables::Tables;
 
 /// `NETLINK_ROUTE`: links, addresses, rules and routes.
 const ROUTE: isize = netlink_sys::protocols::NETLINK_ROUTE;
@@ -144,12 +145,6 @@ impl LinuxHost {
         Ok(enis::raise(&mut netlink, mac).await?)
     }
 
-    /// Takes what is ours of the address out of the kernel, and leaves `holder` on record as who
-    /// holds it: it may add it again at any time. Says whether it changed anything.
-    pub async fn withhold(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostFailure> {
-        Ok(self.hide(address, holder).await?)
-    }
-
     async fn add(&self, target: &KernelTarget, holder: &Holder) -> Result<bool, HostError> {
         let lock = self.locks.address(target.address).await?;
         let recorded = lock.read()?;
@@ -182,37 +177,15 @@ impl LinuxHost {
         let lock = self.locks.address(address).await?;
         let recorded = release(&lock, holder)?;
         let mut netlink = self.netlink(ROUTE)?;
-        let changed = self.take_out(&mut netlink, address, &recorded).await?;
-        record(&lock, &lock.read()?, holder, Hold::Released, false)?;
-        Ok(changed)
-    }
-
-    /// Removes the /32 from whatever link has it, where it is ours.
-    async fn take_out(
-        &self,
-        netlink: &mut Netlink,
-        address: Ipv4Addr,
-        recorded: &Recorded,
-    ) -> Result<bool, HostError> {
-        let there = address::list(netlink).await?;
+        let there = address::list(&mut netlink).await?;
         let mut changed = false;
         for one in there.iter().filter(|one| one.is(address)) {
-            if is_ours(one, recorded, self.tags) {
-                changed |= address::remove(netlink, one.link, address).await?;
+            if is_ours(one, &recorded, self.tags) {
+                changed |= address::remove(&mut netlink, one.link, address).await?;
             }
         }
+        record(&lock, &lock.read()?, holder, Hold::Released, false)?;
         Ok(changed)
-    }
-
-    async fn hide(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostError> {
-        let lock = self.locks.address(address).await?;
-        let recorded = lock.read()?;
-        let may = recorded.permits_removing(holder).and_then(|()| recorded.permits_adding(holder));
-        may.map_err(|denied| lock.denied(denied, holder))?;
-        let mut netlink = self.netlink(ROUTE)?;
-        let removed = self.take_out(&mut netlink, address, &recorded).await?;
-        let _tables = self.locks.routing().await?;
-        Ok(routing::remove(&mut netlink, address).await? || removed)
     }
 
     async fn route(&self, target: &KernelTarget, holder: &Holder) -> Result<bool, HostError> {
@@ -237,27 +210,27 @@ impl LinuxHost {
         routing::remove(&mut netlink, address).await
     }
 
-    async fn view(&self, target: &KernelTarget) -> Result<KernelView, HostError> {
-        let mut netlink = self.netlink(ROUTE)?;
-        let links = link::list(&mut netlink).await?;
-        let Some(eni) = link::of_eni(&links, target.mac)? else {
-            return Ok(KernelView::default());
-        };
-        let there = address::list(&mut netlink).await?;
-        let mine = there.iter().find(|one| one.is(target.address) && one.link == eni.index);
+    /// What the kernel has of each target, in their order, from one look at its tables.
+    pub async fn views(&self, targets: &[KernelTarget]) -> Vec<Result<KernelView, HostFailure>> {
+        match self.tables(targets).await {
+            Ok(tables) => targets.iter().map(|one| Ok(self.view(&tables, one)?)).collect(),
+            Err(error) => vec![Err(HostFailure::from(error)); targets.len()],
+        }
+    }
+
+    async fn tables(&self, targets: &[KernelTarget]) -> Result<Tables, HostError> {
+        Tables::read(&mut self.netlink(ROUTE)?, targets).await
+    }
+
+    fn view(&self, tables: &Tables, target: &KernelTarget) -> Result<KernelView, HostError> {
+        let Some(found) = tables.find(target)? else { return Ok(KernelView::default()) };
         let recorded = self.locks.peek(target.address)?;
-        let routed = match &target.routing {
-            None => true,
-            Some(wanted) => {
-                routing::complete(&mut netlink, eni.index, target.address, wanted).await?
-            }
-        };
         Ok(KernelView {
-            link: Some(eni.name.clone()),
-            link_up: eni.up,
-            address: mine.is_some(),
-            tagged: mine.is_some_and(|one| is_ours(one, &recorded, self.tags)),
-            routing: routed,
+            link: Some(found.link.name.clone()),
+            link_up: found.link.up,
+            address: found.address.is_some(),
+            tagged: found.address.is_some_and(|one| is_ours(one, &recorded, self.tags)),
+            routing: found.routed,
             recorded: recorded.last(),
             assigned: Some(self.notes.age(target.address)?),
         })
@@ -309,7 +282,8 @@ impl HostNet for LinuxHost {
     }
 
     async fn observe(&self, target: &KernelTarget) -> Result<KernelView, HostFailure> {
-        Ok(self.view(target).await?)
+        let tables = self.tables(std::slice::from_ref(target)).await?;
+        Ok(self.view(&tables, target)?)
     }
 
     async fn remove_address(

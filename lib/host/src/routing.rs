@@ -74,20 +74,6 @@ pub(crate) async fn ensure(
     Ok(changed)
 }
 
-/// Whether rule, routes and the reverse-path setting are as they should be.
-pub(crate) async fn complete(
-    netlink: &mut Netlink,
-    eni: u32,
-    address: Ipv4Addr,
-    routing: &Routing,
-) -> Result<bool, HostError> {
-    let ruled = rule::ours(netlink).await?.contains(&OurRule::wanted(address, routing.table));
-    let present = route::list(netlink).await?;
-    let there = |wanted: &Route| present.iter().any(|one| one.route == *wanted);
-    let strict = Filters::read(netlink).await?.strict(eni);
-    Ok(ruled && routes(eni, routing).iter().all(there) && !strict)
-}
-
 /// Removes our rules for exactly this source, and our routes in tables that no rule of ours
 /// looks up any more, also those that an earlier, interrupted removal left.
 pub(crate) async fn remove(netlink: &mut Netlink, address: Ipv4Addr) -> Result<bool, HostError> {
@@ -109,7 +95,8 @@ pub(crate) async fn remove(netlink: &mut Netlink, address: Ipv4Addr) -> Result<b
     Ok(changed)
 }
 
-fn routes(eni: u32, routing: &Routing) -> [Route; 2] {
+/// The routes that an ENI's table has.
+pub(crate) fn routes(eni: u32, routing: &Routing) -> [Route; 2] {
     let Routing { table, gateway, .. } = *routing;
     [Route::to_gateway(table, gateway, eni), Route::default_via(table, gateway, eni)]
 }
