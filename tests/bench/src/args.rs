@@ -30,6 +30,12 @@ pub(crate) enum Command {
     /// Runs a program to its end and tells what it cost.
     #[command(hide = true)]
     Timed(TimedArguments),
+    /// Makes a socket a port of the loopback device.
+    #[command(hide = true)]
+    Forward(ForwardArguments),
+    /// Makes mounts like a kubelet's.
+    #[command(hide = true)]
+    Mounts(MountsArguments),
     /// The small programs of the demo.
     #[command(hide = true)]
     Firecamp(PassedOn),
@@ -78,8 +84,10 @@ pub(crate) struct RunArguments {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-At most one EC2 call a minute, none that changes anything, no write to the registry, and memory that
-does not grow: ends with 70 if one of these is broken.")]
+At most one EC2 call a minute, none that changes anything, no write to the Kubernetes API, and
+memory of its own that does not grow: ends with 70 if one of these is broken. Pages of the
+program's file are not its own: the kernel takes them back when it likes, and they are as many as
+the file has at most.")]
 pub(crate) struct SteadyArguments {
     /// How long the node is watched
     #[arg(long, env = "FIRECAMP_BENCH_MINUTES", value_name = "N", default_value_t = 10,
@@ -115,6 +123,20 @@ pub(crate) struct TimedArguments {
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForwardArguments {
+    /// The port.
+    pub(crate) port: u16,
+    /// The socket.
+    pub(crate) socket: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MountsArguments {
+    /// How many.
+    pub(crate) volumes: u32,
 }
 
 #[derive(Debug, Args)]

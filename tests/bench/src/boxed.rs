@@ -2,8 +2,10 @@
 //! more, starts containers in its nodes as a kubelet does, and measures.
 
 pub(crate) mod calm;
+mod cluster;
 mod crowd;
 mod lives;
+pub(crate) mod mounts;
 pub(crate) mod orders;
 mod pod;
 pub(crate) mod records;
@@ -26,6 +28,8 @@ use orders::{Orders, Tools, What};
 const PER_RUN: Duration = Duration::from_secs(10);
 /// What everything else takes at most.
 const BESIDES: Duration = Duration::from_mins(2);
+/// What it takes until a node is quiet.
+const BEFORE_CALM: Duration = Duration::from_mins(10);
 
 /// Restarts and moves, with EC2's own times as AWS was seen to have them.
 pub(crate) fn lives(
@@ -49,7 +53,7 @@ pub(crate) fn crowd(tools: &Tools, seed: u64) -> Result<Samples, Failure> {
 /// A node with fifty members on which nothing happens, and what its agent costs.
 pub(crate) fn calm(tools: &Tools, minutes: u32, seed: u64) -> Result<Samples, Failure> {
     let orders = Orders { what: What::Calm { minutes }, tools: tools.clone(), baseline: None };
-    let bound = Duration::from_mins(1).saturating_mul(minutes).saturating_add(BESIDES);
+    let bound = Duration::from_mins(1).saturating_mul(minutes).saturating_add(BEFORE_CALM);
     in_a_box(&orders, &spec::calm(), ("fast", seed), bound)
 }
 

@@ -109,11 +109,13 @@ pub(crate) const ALL: &[Entry] = &[
         .never_beyond(1.0),
     entry("agent.restore", AGENT, "kernel address stripped until restored", Unit::Ms).aim(50.0),
     entry("agent.rss", AGENT, "memory", Unit::MiB).aim(15.0),
+    entry("agent.own", AGENT, "… of it its own, without the program's file", Unit::MiB),
     entry("agent.cpu", AGENT, "processor time, of one core", Unit::Percent).aim(0.2),
     entry("agent.calls", AGENT, "EC2 calls a minute", Unit::Count).never_beyond(1.0),
     entry("agent.mutating", AGENT, "… mutating", Unit::Count).never_beyond(0.0),
-    entry("agent.writes", AGENT, "writes to the registry", Unit::Count).never_beyond(0.0),
-    entry("agent.slope", AGENT, "growth of memory in the last half", Unit::KiBPerMinute)
+    entry("agent.writes", AGENT, "writes to the Kubernetes API", Unit::Count).never_beyond(0.0),
+    entry("agent.requests", AGENT, "requests to it a minute", Unit::Count),
+    entry("agent.slope", AGENT, "growth of its own in the last half", Unit::KiBPerMinute)
         .never_beyond(1.0),
     entry("storm.took", CROWD, "until the last one is up", Unit::S),
     entry("storm.ratio", CROWD, "… as a multiple of what EC2's bucket allows", Unit::Times)

@@ -4,9 +4,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use firecamp_apiserver::socket::forward;
 use firecamp_core::contract::exit::Exit;
 
-use crate::args::{Cli, Command, ReportArguments};
+use crate::args::{Cli, Command, ForwardArguments, MountsArguments, ReportArguments};
 use crate::failure::Failure;
 use crate::{alone, boxed, page, plan, timed};
 
@@ -28,6 +29,13 @@ pub fn main() -> ExitCode {
         Command::Inside(arguments) => boxed::inside(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Kernel(arguments) => alone::kernel(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Timed(arguments) => timed::run(&arguments),
+        Command::Forward(ForwardArguments { port, socket }) => {
+            let forwarded = forward(port, &socket).map_err(Failure::of("forward"));
+            forwarded.map(|()| ExitCode::SUCCESS)
+        }
+        Command::Mounts(MountsArguments { volumes }) => {
+            boxed::mounts::make(volumes).map(|()| ExitCode::SUCCESS)
+        }
         Command::Firecamp(passed) => {
             let name = std::iter::once("firecamp".into());
             Ok(firecamp_cli::main_of(name.chain(passed.arguments)))

@@ -9,14 +9,14 @@
 //! its root.
 
 mod client;
-mod forward;
 mod jail;
 mod kernel;
 mod server;
 
+use std::fmt::Display;
 use std::io;
-use std::net::Ipv4Addr;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 /// The port of a member's service.
 const PORT: u16 = 6379;
@@ -30,11 +30,13 @@ fn main() -> ExitCode {
         ["kernel"] => kernel::print(),
         ["watch", address] => parse(address).and_then(kernel::watch),
         ["rename", link, name] => kernel::rename(link, name),
-        ["forward", port, socket] => forward::run(port, socket.as_ref()),
         ["unrule", address, table] => {
-            parse(address).and_then(|at| kernel::unrule(at, number(table)?))
+            parse(address).and_then(|at| kernel::unrule(at, parse(table)?))
         }
-        ["unroute", table] => number(table).and_then(kernel::unroute),
+        ["unroute", table] => parse(table).and_then(kernel::unroute),
+        ["forward", port, socket] => {
+            parse(port).and_then(|port| firecamp_apiserver::socket::forward(port, socket.as_ref()))
+        }
         ["list", dir] => kernel::list(dir.as_ref()),
         ["read-only", dir, program @ ..] => jail::read_only(dir.as_ref(), program),
         ["jail", dir, program @ ..] => jail::run(dir.as_ref(), program),
@@ -50,10 +52,6 @@ fn main() -> ExitCode {
     }
 }
 
-fn number(table: &str) -> io::Result<u32> {
-    table.parse().map_err(|e| io::Error::other(format!("{table}: {e}")))
-}
-
-fn parse(address: &str) -> io::Result<Ipv4Addr> {
-    address.parse().map_err(|e| io::Error::other(format!("{address}: {e}")))
+fn parse<T: FromStr<Err: Display>>(word: &str) -> io::Result<T> {
+    word.parse().map_err(|e| io::Error::other(format!("{word}: {e}")))
 }

@@ -3,7 +3,6 @@
 
 mod decisions;
 mod endings;
-mod exits;
 mod machines;
 mod names;
 mod outside;

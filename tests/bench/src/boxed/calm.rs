@@ -1,17 +1,17 @@
-//! A node on which nothing happens: fifty members are up, and its agent is watched.
+//! A node on which nothing happens: fifty members with half as many volumes are up, their registry
+//! is the API of a cluster, and the node's agent is watched.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use firecamp_cli::process::Process;
 use firecamp_core::contract::env;
 use nix::sys::signal::Signal;
 use vpcbox::vpc::Act;
 
+use super::cluster::Cluster;
 use super::orders::Orders;
 use super::spec::{CLUSTER, RESIDENTS, VOLUMES, address, node_name};
 use super::stage::{Place, Stage};
@@ -28,17 +28,20 @@ const A_MINUTE: u32 = 12;
 const READY: &str = "The agent is ready";
 /// How often an address is stripped.
 const STRIPS: u32 = 30;
-/// An agent that has just begun has not yet come round to everything.
-const SETTLED: Duration = Duration::from_secs(20);
+/// An agent that has just begun publishes what it finds. It is quiet once it has written nothing
+/// for so long, and it has to be before the second is over.
+const QUIET: Duration = Duration::from_mins(1);
+const SETTLED: Duration = Duration::from_mins(5);
 
 /// Plays: members up, agent up, quiet for so long, then strips.
 pub(crate) fn play(orders: Orders, minutes: u32) -> Result<Samples, Failure> {
     let mut stage = Stage::set_up(orders)?;
-    populate(&mut stage)?;
-    let agent = start_agent(&mut stage)?;
-    thread::sleep(SETTLED);
+    let cluster = Cluster::start(&mut stage, &node_name(0))?;
+    populate(&mut stage, &cluster)?;
+    let agent = start_agent(&mut stage, &cluster)?;
+    settle(&stage, &cluster)?;
     let mut samples = Samples::default();
-    watch(&mut stage, &mut samples, &agent, minutes)?;
+    watch((&mut stage, &cluster), &mut samples, &agent, minutes)?;
     for number in 0..STRIPS {
         samples.add("agent.restore", strip(&mut stage, number % RESIDENTS)?);
     }
@@ -69,10 +72,11 @@ pub(crate) fn judge(samples: &Samples) -> Result<(), Failure> {
 }
 
 /// Fifty members, each by its own init container, and volumes.
-fn populate(stage: &mut Stage) -> Result<(), Failure> {
+fn populate(stage: &mut Stage, cluster: &Cluster) -> Result<(), Failure> {
     let half = RESIDENTS / 2;
     let homes = (0..RESIDENTS).map(|number| (number, node_name(0), usize::from(number >= half)));
-    records::fill(stage, homes)?;
+    records::fill(stage, |_stage| Ok(cluster.registry()), homes)?;
+    let url = cluster.url();
     for number in 0..RESIDENTS {
         let place = Place {
             member: format!("redis-{number}"),
@@ -80,7 +84,13 @@ fn populate(stage: &mut Stage) -> Result<(), Failure> {
             node: node_name(0),
         };
         let eni = if number < half { "primary" } else { "1" };
-        pod::attach(stage, &place, (env::ENI, eni))?;
+        cluster.shows(&place);
+        pod::attach(stage, &place, &[(env::ENI, eni), (env::REGISTRY, &url)])?;
+    }
+    let mounts = ["mounts", &VOLUMES.to_string()];
+    let made = stage.in_node(&node_name(0), &mounts).status();
+    if !made.map_err(Failure::of("make mounts"))?.success() {
+        return Err(Failure::new("the node has no mounts; see above"));
     }
     for number in 0..VOLUMES {
         let id = format!("vol-{number:017x}");
@@ -92,13 +102,13 @@ fn populate(stage: &mut Stage) -> Result<(), Failure> {
     Ok(())
 }
 
-fn start_agent(stage: &mut Stage) -> Result<Process, Failure> {
+fn start_agent(stage: &mut Stage, cluster: &Cluster) -> Result<Process, Failure> {
     let traces = stage.traces("agent");
     let mut command = stage.marked(&node_name(0), &traces, &stage.tools.agent);
     command
         .env(env::CLUSTER, CLUSTER)
         .env(env::NODE_NAME, node_name(0))
-        .env(env::REGISTRY, format!("file://{}", stage.registry_dir().display()))
+        .env(env::REGISTRY, cluster.url())
         .env(env::LOG_FORMAT, "json")
         .env(env::TERMINATION_LOG, traces.last_words());
     let process = Process::start("the agent", &mut command, traces, stage.clock)?;
@@ -106,24 +116,43 @@ fn start_agent(stage: &mut Stage) -> Result<Process, Failure> {
     Ok(process)
 }
 
+fn settle(stage: &Stage, cluster: &Cluster) -> Result<(), Failure> {
+    let (begun, mut seen, mut since) = (stage.clock.now(), 0, stage.clock.now());
+    while stage.clock.now().saturating_sub(since) < QUIET {
+        if stage.clock.now().saturating_sub(begun) >= SETTLED {
+            return Err(Failure::new("the agent has not come to rest: it writes again and again"));
+        }
+        thread::sleep(EVERY);
+        cluster.renew_the_lease();
+        let (_asked, writes) = cluster.asked_since(0);
+        if writes.len() > seen {
+            (seen, since) = (writes.len(), stage.clock.now());
+        }
+    }
+    progress(&format!("{seen} writes to the API until then"));
+    Ok(())
+}
+
 /// Memory, processor time, calls and writes of so many minutes in which nothing happens.
 fn watch(
-    stage: &mut Stage,
+    (stage, cluster): (&mut Stage, &Cluster),
     samples: &mut Samples,
     agent: &Process,
     minutes: u32,
 ) -> Result<(), Failure> {
-    let (since, files) = (stage.last_call()?, files(&stage.registry_dir())?);
+    let (since, asked) = (stage.last_call()?, cluster.asked_since(0).0.len());
     let (begun_us, spent) = (stage.clock.now_us(), spent(agent)?);
     let mut memory = Vec::new();
     for look in 0..minutes.saturating_mul(A_MINUTE) {
-        let kib = resident_kib(agent)?;
-        samples.add("agent.rss", kib / 1024.0);
-        memory.push((f64::from(look) / f64::from(A_MINUTE), kib));
+        samples.add("agent.rss", kib(agent, "VmRSS")? / 1024.0);
+        let own = kib(agent, "RssAnon")?;
+        samples.add("agent.own", own / 1024.0);
+        memory.push((f64::from(look) / f64::from(A_MINUTE), own));
         if look % A_MINUTE == A_MINUTE - 1 {
             let minute = look.saturating_add(1) / A_MINUTE;
-            progress(&format!("{minute} of {minutes} quiet minutes, {kib} KiB"));
+            progress(&format!("{minute} of {minutes} quiet minutes, {own} KiB of its own"));
         }
+        cluster.renew_the_lease();
         thread::sleep(EVERY);
     }
     let wall_us = stage.clock.now_us().saturating_sub(begun_us);
@@ -132,9 +161,19 @@ fn watch(
     samples.add("agent.cpu", 100.0 * used.as_secs_f64() / wall);
     let half = memory.get(memory.len() / 2..).unwrap_or_default();
     samples.add("agent.slope", slope(half));
-    let changed = changed(&files, &self::files(&stage.registry_dir())?);
-    samples.add("agent.writes", f64::from(u32::try_from(changed).unwrap_or(u32::MAX)));
+    note_requests(cluster, samples, asked, wall);
     note_calls(stage, samples, since)
+}
+
+/// What the API was asked; each write is told, because there should be none.
+fn note_requests(cluster: &Cluster, samples: &mut Samples, since: usize, seconds: f64) {
+    let (asked, writes) = cluster.asked_since(since);
+    for write in &writes {
+        progress(&format!("a write: {write}"));
+    }
+    let count = |all: &[String]| f64::from(u32::try_from(all.len()).unwrap_or(u32::MAX));
+    samples.add("agent.writes", count(&writes));
+    samples.add("agent.requests", 60.0 * count(&asked) / seconds);
 }
 
 /// The shortest time between two calls says how many a minute could have.
@@ -164,11 +203,11 @@ fn strip(stage: &mut Stage, number: u32) -> Result<f64, Failure> {
     Ok(Duration::from_micros(away).as_secs_f64() * 1e3)
 }
 
-/// `VmRSS`.
-fn resident_kib(agent: &Process) -> Result<f64, Failure> {
-    let text = field(&format!("/proc/{}/status", agent.pid()), "VmRSS").unwrap_or_default();
+/// A line of `/proc/PID/status`.
+fn kib(agent: &Process, line: &str) -> Result<f64, Failure> {
+    let text = field(&format!("/proc/{}/status", agent.pid()), line).unwrap_or_default();
     let number = text.split_whitespace().next().and_then(|text| text.parse().ok());
-    number.ok_or_else(|| Failure::new("the agent's memory is not known"))
+    number.ok_or_else(|| Failure::new(format!("the agent's {line} is not known")))
 }
 
 /// The time that its threads had a processor: the kernel counts it in nanoseconds.
@@ -183,30 +222,6 @@ fn spent(agent: &Process) -> Result<Duration, Failure> {
         total = total.saturating_add(first.unwrap_or_default());
     }
     Ok(Duration::from_nanos(total))
-}
-
-type Files = BTreeMap<PathBuf, SystemTime>;
-
-fn files(dir: &Path) -> Result<Files, Failure> {
-    let mut found = Files::new();
-    let mut left = vec![dir.to_owned()];
-    while let Some(dir) = left.pop() {
-        for entry in fs::read_dir(&dir).map_err(Failure::of(dir.display()))? {
-            let path = entry.map_err(Failure::of(dir.display()))?.path();
-            let about = fs::metadata(&path).map_err(Failure::of(path.display()))?;
-            if about.is_dir() {
-                left.push(path.clone());
-            }
-            found.insert(path.clone(), about.modified().map_err(Failure::of(path.display()))?);
-        }
-    }
-    Ok(found)
-}
-
-fn changed(before: &Files, after: &Files) -> usize {
-    let differs = |(path, at): &(&PathBuf, &SystemTime)| before.get(*path) != Some(*at);
-    let gone = before.keys().filter(|path| !after.contains_key(*path)).count();
-    after.iter().filter(differs).count().saturating_add(gone)
 }
 
 /// By least squares; 0 without two points.
@@ -228,15 +243,6 @@ mod tests {
         assert!((slope(&[(0.0, 5.0), (1.0, 7.0), (2.0, 9.0)]) - 2.0).abs() < 1e-9);
         assert!(slope(&[(0.0, 5.0), (1.0, 5.0)]).abs() < 1e-9);
         assert!(slope(&[(1.0, 5.0)]).abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_file_that_is_new_gone_or_written_again_has_changed() {
-        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let before: Files = [("a".into(), at(1)), ("b".into(), at(1))].into();
-        let after: Files = [("a".into(), at(2)), ("c".into(), at(1))].into();
-        assert_eq!(changed(&before, &after), 3);
-        assert_eq!(changed(&before, &before), 0);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use std::sync::Barrier;
 use std::thread;
 
+use firecamp_registry::{FileRegistry, Timeouts};
+
 use super::orders::Orders;
 use super::records;
 use super::spec::{CROWD, HALF, node_name};
@@ -25,7 +27,11 @@ pub(crate) fn play(orders: Orders) -> Result<Samples, Failure> {
     let mut stage = Stage::set_up(orders)?;
     // EC2 has each address on its first node.
     let homes = (0..CROWD).map(|number| (number, node_name(number % HALF), 0));
-    records::fill(&mut stage, homes)?;
+    let open = |stage: &Stage| {
+        let registry = FileRegistry::open(stage.registry_dir(), Timeouts::default());
+        registry.map_err(records::failed)
+    };
+    records::fill(&mut stage, open, homes)?;
     let (mut commands, mut logs) = (Vec::new(), Vec::new());
     for number in 0..CROWD {
         let (command, log) = init(&mut stage, number)?;

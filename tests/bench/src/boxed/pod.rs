@@ -102,16 +102,16 @@ fn ran(place: &Place, role: Role, (from_us, began_us, to_us): (u64, u64, u64)) -
     }
 }
 
-/// An init container alone, with one more variable.
+/// An init container alone, with more variables.
 pub(crate) fn attach(
     stage: &mut Stage,
     place: &Place,
-    (name, value): (&str, &str),
+    variables: &[(&str, &str)],
 ) -> Result<(), Failure> {
     stage.make_volume(&place.member)?;
     let traces = stage.traces(&format!("init-{}", place.uid));
     let mut command = stage.marked(&place.node, &traces, &stage.tools.init);
-    command.envs(stage.environment(place, &traces)).env(name, value);
+    command.envs(stage.environment(place, &traces)).envs(variables.iter().copied());
     let process = Process::start("an init container", &mut command, traces, stage.clock)?;
     match process.wait()?.exit {
         Some(0) => Ok(()),

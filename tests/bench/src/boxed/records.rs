@@ -7,7 +7,6 @@ use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::{Epoch, Member};
 use firecamp_core::outside::Registry;
 use firecamp_core::record::{Attachment, Claim, State, StaticIp, Write};
-use firecamp_registry::{FileRegistry, Timeouts};
 use tokio::runtime::Builder;
 
 use super::spec;
@@ -44,16 +43,16 @@ pub(crate) fn parked(
 }
 
 /// Records that say what EC2 says: each address is parked on an ENI of its node, by the place of
-/// that ENI.
-pub(crate) fn fill(
+/// that ENI. The registry is opened in a runtime.
+pub(crate) fn fill<R: Registry>(
     stage: &mut Stage,
+    open: impl FnOnce(&Stage) -> Result<R, Failure>,
     homes: impl IntoIterator<Item = (u32, String, usize)>,
 ) -> Result<(), Failure> {
     let truth = stage.vpc.truth()?;
-    let registry = FileRegistry::open(stage.registry_dir(), Timeouts::default());
-    let registry = registry.map_err(failed)?;
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::of("start a runtime"))?;
+    let registry = runtime.block_on(async { open(stage) })?;
     for (number, node, index) in homes {
         let (member, address) = (member(number)?, spec::address(number));
         let machine = truth.nodes.iter().find(|machine| machine.name == node);

@@ -78,6 +78,11 @@ impl Stage {
         self.dir.join("registry")
     }
 
+    /// A file of the benchmark's own, which all nodes see.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
     /// Files for a process, numbered in the order of their starts.
     pub(crate) fn traces(&mut self, name: &str) -> Traces {
         self.started = self.started.saturating_add(1);
@@ -87,7 +92,7 @@ impl Stage {
     }
 
     /// A command in a node with nothing of the user's environment: one of our own programs.
-    fn in_node(&self, node: &str, words: &[&str]) -> Command {
+    pub(crate) fn in_node(&self, node: &str, words: &[&str]) -> Command {
         let mut command = self.vpc.exec(&self.tools.vpcbox, node, &self.tools.bench);
         command.env_clear();
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));

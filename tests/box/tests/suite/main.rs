@@ -11,7 +11,6 @@
 
 mod again;
 mod agent;
-mod alone;
 mod budget;
 mod cluster;
 mod crashes;

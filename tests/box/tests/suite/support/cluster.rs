@@ -2,36 +2,25 @@
 //! node reaches on its loopback device.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::thread::{self, JoinHandle};
 
-use firecamp_apiserver::{ApiServer, Reset, Sent};
+use firecamp_apiserver::ApiServer;
+use firecamp_apiserver::socket::Listening;
 use firecamp_core::contract::env;
 use firecamp_core::outside::Registry;
-use firecamp_core::record::StaticIp;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::UnixListener;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::pod::{Container, Pod};
 use super::process::Process;
 use super::world::{NAMESPACE, World};
 
-const PORT: &str = "6443";
+const PORT: u16 = 6443;
 
 /// The API server and its socket.
 pub(crate) struct Cluster<'w> {
     world: &'w World,
     pub(crate) api: ApiServer,
-    over: CancellationToken,
-    thread: Option<JoinHandle<()>>,
+    _listening: Listening,
 }
 
 impl<'w> Cluster<'w> {
@@ -41,40 +30,17 @@ impl<'w> Cluster<'w> {
         let member = firecamp_core::ids::Member::new(NAMESPACE, "redis-0").unwrap();
         let read = World::block_on(world.registry().member(&member, None)).unwrap();
         api.create_pool(&read.pool.expect("the box has one pool"));
-        let over = CancellationToken::new();
-        let (served, socket, until) = (api.clone(), socket(world), over.clone());
-        let thread = thread::spawn(move || {
-            World::block_on(async move {
-                let listener = UnixListener::bind(socket).unwrap();
-                let mut connections = JoinSet::new();
-                let accept = async {
-                    loop {
-                        let (stream, _peer) = listener.accept().await.unwrap();
-                        connections.spawn(serve(served.clone(), TokioIo::new(stream)));
-                    }
-                };
-                tokio::select! {
-                    () = accept => {}
-                    () = until.cancelled() => {}
-                }
-            });
-        });
-        let cluster = format!("{{server: \"http://127.0.0.1:{PORT}\"}}");
-        let text = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: box\n\
-             clusters: [{{name: box, cluster: {cluster}}}]\n\
-             contexts: [{{name: box, context: {{cluster: box, user: member}}}}]\n\
-             users: [{{name: member, user: {{}}}}]\n"
-        );
-        fs::write(kubeconfig(world), text).unwrap();
-        Self { world, api, over, thread: Some(thread) }
+        let listening = api.listen(&socket(world)).unwrap();
+        fs::write(kubeconfig(world), firecamp_apiserver::socket::kubeconfig(PORT)).unwrap();
+        Self { world, api, _listening: listening }
     }
 
     /// The node reaches the API server for as long as this lives.
     pub(crate) fn reach(&self, node: &str) -> Process {
         let socket = socket(self.world);
-        let mut forward = self.world.tool(node, &["forward", PORT, socket.to_str().unwrap()]);
-        forward.prints("forwarding");
+        let mut forward =
+            self.world.tool(node, &["forward", &PORT.to_string(), socket.to_str().unwrap()]);
+        forward.prints(firecamp_apiserver::socket::FORWARDING);
         forward
     }
 
@@ -101,32 +67,10 @@ impl<'w> Cluster<'w> {
         self.api.set_pod(NAMESPACE, &pod.member, object);
     }
 
-    /// It is not there any more, whatever runs on its node.
-    pub(crate) fn forgets(&self, pod: &Pod<'_>) {
-        assert!(self.api.remove("pods", Some(NAMESPACE), &pod.member), "no {}", pod.member);
-    }
-
-    /// The agent of a node, which is ready when this returns.
-    #[track_caller]
-    pub(crate) fn agent(&self, node: &str) -> Process {
-        let mut agent = self.world.start_agent(node, &self.url());
-        agent.logs("The agent is ready");
-        agent
-    }
-
-    /// The record of an address, which must be there.
-    #[track_caller]
-    pub(crate) fn record(&self, address: Ipv4Addr) -> StaticIp {
-        self.api.static_ip(address).unwrap_or_else(|| panic!("{address} has no record")).object
-    }
-
-    fn url(&self) -> String {
-        format!("kubernetes://{}", kubeconfig(self.world).display())
-    }
-
     /// The same container with this registry.
     pub(crate) fn used_by<'c>(&self, container: Container<'c>) -> Container<'c> {
-        container.set(env::REGISTRY, self.url())
+        let url = format!("kubernetes://{}", kubeconfig(self.world).display());
+        container.set(env::REGISTRY, url)
     }
 
     pub(crate) fn init<'c>(&self, pod: &Pod<'c>) -> Container<'c> {
@@ -153,16 +97,6 @@ impl<'w> Cluster<'w> {
     }
 }
 
-impl Drop for Cluster<'_> {
-    fn drop(&mut self) {
-        self.over.cancel();
-        if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
-            assert!(ended.is_ok() || thread::panicking(), "the API server has panicked");
-        }
-    }
-}
-
 /// How often the API server was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Asked {
@@ -177,17 +111,4 @@ fn socket(world: &World) -> PathBuf {
 
 fn kubeconfig(world: &World) -> PathBuf {
     world.path("kubeconfig")
-}
-
-async fn serve(api: ApiServer, stream: TokioIo<tokio::net::UnixStream>) {
-    let service = service_fn(|request| answer(&api, request));
-    let connection = hyper::server::conn::http1::Builder::new().serve_connection(stream, service);
-    // A client that went away has its reasons.
-    connection.await.ok();
-}
-
-async fn answer(api: &ApiServer, request: Request<Incoming>) -> Result<Response<Sent>, Reset> {
-    let (parts, body) = request.into_parts();
-    let body = body.collect().await.map_err(|_broken| Reset)?.to_bytes().to_vec();
-    api.serve(Request::from_parts(parts, body)).await
 }
