@@ -5,6 +5,7 @@ mod collect;
 mod duties;
 mod ec2;
 mod kernel;
+mod lost;
 mod node;
 mod turn;
 
@@ -22,6 +23,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use self::kernel::Stale;
+use self::lost::Withheld;
 use crate::enis::Raiser;
 use crate::errands::{Busy, Rest};
 use crate::keep::Keep;
@@ -83,6 +85,9 @@ pub(crate) struct Agent<'a, W: World> {
     budget: Budget,
     /// What was on record when the look at EC2 began that is under way.
     looking: Option<BTreeMap<Ipv4Addr, EniId>>,
+    withheld: Withheld,
+    /// Losses that are being looked into.
+    looked_into: BTreeSet<Ipv4Addr>,
     reading_files: bool,
     preflight: Preflight,
     links: Vec<LinkSeen>,
@@ -124,6 +129,8 @@ impl<'a, W: World> Agent<'a, W> {
             identifying: false,
             budget: ec2::budget(),
             looking: None,
+            withheld: Withheld::new(),
+            looked_into: BTreeSet::new(),
             reading_files: false,
             preflight,
             links: Vec::new(),
@@ -153,7 +160,7 @@ impl<'a, W: World> Agent<'a, W> {
         // Errands end between two steps; what is only being read is given up.
         while !self.busy.is_empty() {
             let Some(done) = work.join_next().await else { break };
-            self.worked(done);
+            self.worked(done, &mut work);
         }
         work.shutdown().await;
         ended
@@ -172,7 +179,7 @@ impl<'a, W: World> Agent<'a, W> {
             tokio::select! {
                 () = end.cancelled() => return Ok(()),
                 news = kernel.changed() => self.heard(news?),
-                Some(done) = work.join_next() => self.worked(done),
+                Some(done) = work.join_next() => self.worked(done, work),
                 () = source.changed() => self.list_again = true,
                 _at = tick.tick() => self.tick(work),
             }
@@ -209,6 +216,9 @@ impl<'a, W: World> Agent<'a, W> {
             self.identifying = true;
             self.outside.identify(work);
         }
+        if due(METADATA_EVERY) {
+            self.look_after_withheld(work);
+        }
         if due(KERNEL_EVERY) {
             self.stale = Stale::All;
         }
@@ -222,7 +232,7 @@ impl<'a, W: World> Agent<'a, W> {
     }
 
     /// Takes in what a piece of work came to.
-    fn worked(&mut self, done: Result<News, JoinError>) {
+    fn worked(&mut self, done: Result<News, JoinError>, work: &mut JoinSet<News>) {
         match done {
             Ok(News::Listed(read)) => {
                 self.listing = false;
@@ -242,7 +252,11 @@ impl<'a, W: World> Agent<'a, W> {
                     self.observed(|state| state.identified(identity));
                 }
             }
-            Ok(News::Interfaces(read)) => self.interfaces(read),
+            Ok(News::Interfaces(read)) => {
+                self.interfaces(read);
+                self.look_into_losses(work);
+            }
+            Ok(News::Lost(lost, found, done)) => self.found_of_loss(lost, found, done),
             Ok(News::Files(facts)) => {
                 self.reading_files = false;
                 self.preflight.files(facts);

@@ -4,8 +4,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::agent::Duty;
+use firecamp_core::contract::exit::Exit;
 use firecamp_core::ids::Member;
-use firecamp_core::machine::{Mended, Outcome};
+use firecamp_core::machine::{Mended, Outcome, Release};
 use firecamp_engine::Ended;
 use firecamp_publish::Notice;
 use tokio::time::Instant;
@@ -16,6 +17,8 @@ use crate::status::Kind;
 /// After an errand that mended nothing its address rests so long, then twice as long each time.
 const FIRST_REST: Duration = Duration::from_millis(50);
 const LONGEST_REST: Duration = Duration::from_secs(30);
+/// After EC2 has refused an errand for what will not pass by itself.
+const REFUSED_REST: Duration = Duration::from_mins(1);
 
 /// An errand under way.
 #[derive(Debug)]
@@ -45,16 +48,22 @@ pub(crate) struct Rest {
 }
 
 impl Rest {
-    /// Twice as long as the last one of the same kind.
-    pub(crate) fn after(kind: Kind, last: Option<Self>) -> Self {
+    /// Twice as long as the last one of the same kind, and longer where EC2 refused.
+    pub(crate) fn after(kind: Kind, last: Option<Self>, ended: &Ended) -> Self {
         let last = last.filter(|rest| rest.kind == kind);
         let last = last.map_or(FIRST_REST, |rest| rest.last.saturating_mul(2)).min(LONGEST_REST);
-        Self { kind, until: Instant::now() + last, last }
+        let rest = if is_refused(ended) { REFUSED_REST } else { last };
+        Self { kind, until: Instant::now() + rest, last }
+    }
+
+    /// Whether nothing is held back any more.
+    pub(crate) fn is_over(&self) -> bool {
+        Instant::now() >= self.until
     }
 
     /// Whether that errand is not to begin yet.
     pub(crate) fn holds_back(&self, duty: &Duty) -> bool {
-        self.kind == kind(duty) && Instant::now() < self.until
+        self.kind == kind(duty) && !self.is_over()
     }
 }
 
@@ -62,8 +71,23 @@ impl Rest {
 pub(crate) fn has_mended(ended: &Ended) -> bool {
     match ended {
         Ended::Outcome(Outcome::Mended { what, .. }) => *what != Mended::NothingToDo,
-        Ended::Outcome(Outcome::Released { .. } | Outcome::Attached(_)) => true,
+        // A pod that lives after all, or another holder: what was seen was old.
+        Ended::Outcome(Outcome::Released { release, .. }) => match release {
+            Release::Parked | Release::Unassigned => true,
+            Release::NotEnding | Release::NotHolder => false,
+        },
+        Ended::Outcome(Outcome::Attached(_)) => true,
         Ended::Outcome(Outcome::Failed(_)) | Ended::Interrupted => false,
+    }
+}
+
+fn is_refused(ended: &Ended) -> bool {
+    match ended {
+        Ended::Outcome(Outcome::Failed(why)) => why.exit == Exit::CloudRefused,
+        Ended::Outcome(
+            Outcome::Mended { .. } | Outcome::Released { .. } | Outcome::Attached(_),
+        )
+        | Ended::Interrupted => false,
     }
 }
 

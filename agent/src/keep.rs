@@ -7,10 +7,17 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use firecamp_core::agent::Snapshot;
 use firecamp_core::contract::path;
 use firecamp_host::own_directory;
+use thiserror::Error;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// How often the lock of another agent is tried.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// The agent's files. The lock is held for as long as this lives.
 #[derive(Debug)]
@@ -20,19 +27,54 @@ pub(crate) struct Keep {
     _only: File,
 }
 
+/// Why the lock is not ours.
+#[derive(Debug, Error)]
+pub(crate) enum NoKeep {
+    /// It is held.
+    #[error("lock {}: another agent runs on this node", .0.display())]
+    Taken(PathBuf),
+    /// The directory or the file cannot be used.
+    #[error("{0}")]
+    Broken(String),
+}
+
 impl Keep {
-    /// Takes the lock: another agent on this node is an error.
-    pub(crate) fn open(run_dir: &Path) -> Result<Self, String> {
+    /// Takes the lock as soon as nobody else on this node has it. None if the end comes first.
+    pub(crate) async fn wait(
+        run_dir: &Path,
+        end: &CancellationToken,
+    ) -> Result<Option<Self>, String> {
+        let mut told = false;
+        loop {
+            match Self::open(run_dir) {
+                Ok(keep) => return Ok(Some(keep)),
+                Err(why @ NoKeep::Broken(_)) => return Err(why.to_string()),
+                Err(why @ NoKeep::Taken(_)) if !told => {
+                    told = true;
+                    tracing::warn!(reason = %why, "Waiting for the end of another agent");
+                }
+                Err(NoKeep::Taken(_)) => {}
+            }
+            tokio::select! {
+                () = end.cancelled() => return Ok(None),
+                () = sleep(AGAIN) => {}
+            }
+        }
+    }
+
+    /// Takes the lock.
+    pub(crate) fn open(run_dir: &Path) -> Result<Self, NoKeep> {
         let lock = run_dir.join(path::AGENT_LOCK);
-        let failed =
-            |what: &str, why: &dyn std::fmt::Display| format!("{what} {}: {why}", lock.display());
-        own_directory(run_dir).map_err(|why| why.detail)?;
+        let failed = |what: &str, why: std::io::Error| {
+            NoKeep::Broken(format!("{what} {}: {why}", lock.display()))
+        };
+        own_directory(run_dir).map_err(|why| NoKeep::Broken(why.detail))?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let only = options.open(&lock).map_err(|why| failed("open", &why))?;
+        let only = options.open(&lock).map_err(|why| failed("open", why))?;
         only.try_lock().map_err(|why| match why {
-            TryLockError::WouldBlock => failed("lock", &"another agent runs on this node"),
-            TryLockError::Error(why) => failed("lock", &why),
+            TryLockError::WouldBlock => NoKeep::Taken(lock.clone()),
+            TryLockError::Error(why) => failed("lock", why),
         })?;
         let snapshot = run_dir.join(path::SNAPSHOT);
         Ok(Self { snapshot, written: String::new(), _only: only })
@@ -99,13 +141,36 @@ mod tests {
         assert_eq!(second.last(), None);
     }
 
-    #[test]
-    fn f040_a_second_agent_on_the_node_is_refused_while_the_first_lives() {
+    #[tokio::test(start_paused = true)]
+    async fn f040_a_second_agent_on_the_node_waits_while_the_first_lives() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Keep::open(dir.path()).unwrap();
-        let why = Keep::open(dir.path()).unwrap_err();
+        let (first, end) = (Keep::open(dir.path()).unwrap(), CancellationToken::new());
+        let why = Keep::open(dir.path()).unwrap_err().to_string();
         assert!(why.contains("another agent runs on this node"), "{why}");
+        let mut second = Box::pin(Keep::wait(dir.path(), &end));
+        let hour = Duration::from_hours(1);
+        assert!(tokio::time::timeout(hour, &mut second).await.is_err(), "it waits");
         drop(first);
-        assert!(Keep::open(dir.path()).is_ok());
+        assert!(second.await.unwrap().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_another_agent_can_be_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_first, end) = (Keep::open(dir.path()).unwrap(), CancellationToken::new());
+        end.cancel();
+        assert!(Keep::wait(dir.path(), &end).await.unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_cannot_be_used_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Keep::open(dir.path()).unwrap());
+        let lock = dir.path().join(path::AGENT_LOCK);
+        std::fs::remove_file(&lock).unwrap();
+        std::fs::create_dir(&lock).unwrap();
+        let end = CancellationToken::new();
+        let why = Keep::wait(dir.path(), &end).await.unwrap_err();
+        assert!(why.starts_with("open "), "{why}");
     }
 }

@@ -6,6 +6,7 @@
 
 mod agent;
 mod cluster;
+mod cut_off;
 mod enis;
 mod errands;
 mod http;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use firecamp_core::agent::{Duty, Errand};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect, HostFailure};
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, Member};
-use firecamp_core::outside::{Cloud, HostNet, KernelTarget, KernelView, Registry};
+use firecamp_core::outside::{Cloud, Holder, HostNet, KernelTarget, KernelView, Registry};
 use firecamp_engine::{Dice, NoFile, Run, Signal, Systems};
 use firecamp_host::{Change, LinkSeen, LinuxHost, Monitor, Survey};
 use firecamp_preflight::facts::{NodeFacts, Reading};
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::cut_off::{self, Finding, Lost};
 use crate::source::Source;
 use crate::work::News;
 
@@ -54,6 +55,14 @@ pub(crate) trait Kernel: HostNet {
 
     /// Brings up the link with this MAC if it is down and bare. Says whether it did.
     fn raise(&self, mac: Mac) -> impl Future<Output = Result<bool, HostFailure>>;
+
+    /// Takes an address out of the kernel, and leaves its holder on record. Says whether it
+    /// changed anything.
+    fn withhold(
+        &self,
+        address: Ipv4Addr,
+        holder: &Holder,
+    ) -> impl Future<Output = Result<bool, HostFailure>>;
 }
 
 impl Kernel for LinuxHost {
@@ -71,6 +80,10 @@ impl Kernel for LinuxHost {
 
     async fn raise(&self, mac: Mac) -> Result<bool, HostFailure> {
         Self::raise(self, mac).await
+    }
+
+    async fn withhold(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostFailure> {
+        Self::withhold(self, address, holder).await
     }
 }
 
@@ -160,6 +173,20 @@ impl<W: World> Outside<W> {
     pub(crate) fn raise(&self, eni: EniId, mac: Mac, work: &mut JoinSet<News>) {
         let systems = Arc::clone(&self.systems);
         work.spawn_local(async move { News::Raised(eni, systems.host.raise(mac).await) });
+    }
+
+    /// Looks into the loss of an address, and takes it out of the kernel if that follows.
+    pub(crate) fn look_into(&self, lost: Lost, work: &mut JoinSet<News>) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move {
+            let Systems { cloud, host, registry, .. } = &*systems;
+            let found = cut_off::look_into(&lost, (cloud, registry)).await;
+            let done = match &found {
+                Finding::CutOff(_) => Some(host.withhold(lost.address, &lost.holder).await),
+                Finding::Ours | Finding::Moved | Finding::Unknown => None,
+            };
+            News::Lost(lost, found, done)
+        });
     }
 
     /// Fresh reads, one after the other; an address whose read fails is left out.

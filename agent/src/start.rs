@@ -38,7 +38,10 @@ impl World for Real {
 
 /// Runs the agent until a signal ends it, on a thread with a `LocalSet`.
 pub async fn run(config: AgentConfig, signals: Signals) -> Result<Report, Report> {
-    let keep = Keep::open(&config.places.run_dir).map_err(refused)?;
+    let keep = Keep::wait(&config.places.run_dir, &signals.end).await.map_err(refused)?;
+    let Some(keep) = keep else {
+        return Ok(Report::new(Exit::Success, "ended by a signal before another agent's end"));
+    };
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.map_err(|why| refused(format!("serve on {}: {why}", config.listen)))?;
     let monitor = Monitor::open().map_err(|HostFailure { detail, .. }| refused(detail))?;

@@ -10,6 +10,7 @@ use firecamp_core::node::NodeIdentity;
 use firecamp_engine::Ended;
 use firecamp_preflight::facts::NodeFacts;
 
+use crate::cut_off::{Finding, Lost};
 use crate::source::Listing;
 
 /// What a piece of work came to.
@@ -27,6 +28,8 @@ pub(crate) enum News {
     Raised(EniId, Result<bool, HostFailure>),
     /// Of the addresses that were asked for: whether they have a record.
     Claimed(BTreeMap<Ipv4Addr, bool>),
+    /// What was found of a loss, and whether the address was taken out of the kernel.
+    Lost(Lost, Finding, Option<Result<bool, HostFailure>>),
     /// An errand for the address has ended.
     Done(Ipv4Addr, Ended),
 }

@@ -49,7 +49,7 @@ impl<W: World> Agent<'_, W> {
         let mended = has_mended(ended);
         let last = self.rests.remove(&address).filter(|_| !mended);
         if !mended {
-            self.rests.insert(address, Rest::after(kind, last));
+            self.rests.insert(address, Rest::after(kind, last, ended));
         }
         self.status.took.get_or_create(&Errands { kind }).observe(begun.elapsed().as_secs_f64());
         if let Some(notice) = notice(&duty, address, mended) {

@@ -46,13 +46,19 @@ impl<W: World> Agent<'_, W> {
     fn act(&mut self, sight: &Sight, end: &CancellationToken, work: &mut JoinSet<News>) {
         let duties = plan(sight, self.now());
         if duties.is_empty() {
-            self.rests.clear();
+            self.rests.retain(|_, rest| !rest.is_over());
         }
         let subject = |duty| self.state.subject(duty).map(|(address, _)| address);
         let planned: BTreeSet<Ipv4Addr> = duties.iter().filter_map(subject).collect();
-        self.failing.retain(|address, _| planned.contains(address));
+        // Between two attempts nothing is planned, and nothing is well.
+        let is_astray = |address: &Ipv4Addr| {
+            sight.addresses.iter().any(|s| s.record.address == *address && s.astray.is_some())
+        };
+        self.failing.retain(|address, _| planned.contains(address) || is_astray(address));
         for duty in duties {
-            self.begin(duty, end, work);
+            if !self.is_withheld(&duty) {
+                self.begin(duty, end, work);
+            }
         }
         for address in std::mem::take(&mut self.leftovers) {
             if let Some(duty) = self.collection(address) {

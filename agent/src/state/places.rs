@@ -6,8 +6,10 @@ use std::net::Ipv4Addr;
 use firecamp_core::ids::EniId;
 use firecamp_core::interface::{Interface, places};
 use firecamp_core::node::NodeIdentity;
+use firecamp_core::outside::Holder;
 
 use super::Observed;
+use crate::cut_off::Lost;
 
 /// Where an address is in EC2, as far as is known.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +48,32 @@ impl Observed {
                 self.places.entry(address).or_default().in_place = Some(here);
             }
         }
+    }
+
+    /// The addresses that records have attached to this node, each with its holder.
+    pub(crate) fn holders(&self) -> BTreeMap<Ipv4Addr, Lost> {
+        let records = self.listing.as_ref().map(|listing| &listing.records);
+        let lost = |(address, eni): (Ipv4Addr, EniId)| {
+            let record = records?.get(&address)?;
+            let pod = record.attachment.as_ref()?.pod.clone();
+            let holder = Holder { pod, epoch: record.epoch };
+            let subnet = record.subnet.clone();
+            Some((address, Lost { address, subnet, eni, holder, withheld: false }))
+        };
+        self.held().into_iter().filter_map(lost).collect()
+    }
+
+    /// Those that EC2 shows elsewhere.
+    pub(crate) fn lost(&self) -> Vec<Lost> {
+        let is = |lost: &Lost| {
+            self.places.get(&lost.address).is_some_and(|place| place.in_place == Some(false))
+        };
+        self.holders().into_values().filter(is).collect()
+    }
+
+    /// Whether it was seen where it belongs.
+    pub(crate) fn is_in_place(&self, address: Ipv4Addr) -> bool {
+        self.places.get(&address).is_some_and(|place| place.in_place == Some(true))
     }
 
     /// A re-assert has ended: where the address is has to be seen anew.

@@ -2,14 +2,7 @@
 
 use std::time::Duration;
 
-use super::world::{NODE, Node, OTHER_POD, Running, until};
-
-/// What is stripped is back at once.
-async fn restores(agent: &Running<'_>) {
-    agent.strip();
-    let took = until("the address is back", || agent.node.holds()).await;
-    assert!(took < Duration::from_millis(50), "{took:?}");
-}
+use super::world::{NODE, Node, OTHER_POD, until};
 
 #[tokio::test(start_paused = true)]
 async fn f090_an_agent_whose_api_server_goes_away_keeps_what_it_saw() {
@@ -21,7 +14,7 @@ async fn f090_an_agent_whose_api_server_goes_away_keeps_what_it_saw() {
         tokio::time::sleep(Duration::from_hours(1)).await;
         assert!(node.holds() && agent.status.is_ready() && agent.status.is_live());
         assert_eq!(agent.metric("firecamp_agent_registry_current"), 0);
-        restores(&agent).await;
+        agent.restores().await;
         node.server.come_back();
         until("it reads the registry again", || {
             agent.metric("firecamp_agent_registry_current") == 1
@@ -40,7 +33,7 @@ async fn f090_an_agent_that_starts_while_the_api_server_is_away_restores_and_is_
     node.agent(async |agent| {
         tokio::time::sleep(Duration::from_mins(10)).await;
         assert!(node.holds());
-        restores(&agent).await;
+        agent.restores().await;
         tokio::time::sleep(Duration::from_mins(10)).await;
         assert!(agent.status.is_live() && !agent.status.is_ready());
         node.server.come_back();

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use firecamp_apiserver::ApiServer;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId};
 use firecamp_core::interface::Interface;
@@ -14,6 +15,7 @@ use firecamp_preflight::CloudChecks;
 use firecamp_preflight::facts::{Permission, Reading, Right};
 use firecamp_volumes::CloudVolumes;
 use firecamp_volumes::seen::Attachment;
+use serde_json::Value;
 
 /// What EC2 and the metadata service have.
 #[derive(Debug, Default)]
@@ -23,6 +25,18 @@ pub(crate) struct Vpc {
     pub(crate) hangs: bool,
     /// What the metadata service lists, and EC2 has no more.
     pub(crate) lost: BTreeSet<Ipv4Addr>,
+    /// What EC2 has on an ENI of another node.
+    pub(crate) elsewhere: BTreeSet<Ipv4Addr>,
+    /// What EC2 has here, and the metadata service does not list.
+    pub(crate) unlisted: BTreeSet<Ipv4Addr>,
+    /// Why nothing that is asked of EC2 succeeds.
+    pub(crate) refuses: Option<CloudKind>,
+    /// Reads succeed all the same.
+    pub(crate) reads: bool,
+    /// The metadata service does not answer.
+    pub(crate) is_silent: bool,
+    /// How often the metadata service was asked.
+    pub(crate) identities: u32,
     pub(crate) looks: u32,
     /// What EC2 says of the instance's type; none if it denies to say it.
     pub(crate) limits: Option<TypeLimits>,
@@ -30,6 +44,12 @@ pub(crate) struct Vpc {
     pub(crate) type_looks: u32,
     pub(crate) volumes: Vec<Attachment>,
     pub(crate) volume_looks: u32,
+    /// How often the owner of an address was looked up.
+    pub(crate) lookups: u32,
+    /// Whose record is to show a mark when an Assign is sent, and what it showed each time.
+    pub(crate) witness: Option<ApiServer>,
+    pub(crate) marks: Vec<Value>,
+    /// Calls that would change something, whatever came of them.
     pub(crate) mutations: u32,
 }
 
@@ -47,11 +67,61 @@ impl FixedCloud {
 }
 
 impl FixedCloud {
+    /// Somebody has moved the address to another node of the cluster.
+    pub(crate) fn moves_away(&self, address: Ipv4Addr) {
+        let mut vpc = self.0.lock().unwrap();
+        for eni in &mut vpc.enis {
+            eni.listed.remove(&address);
+        }
+        vpc.elsewhere.insert(address);
+    }
+
+    pub(crate) fn is_here(&self, address: Ipv4Addr) -> bool {
+        self.0.lock().unwrap().enis.iter().any(|eni| eni.listed.contains(&address))
+    }
+
+    /// EC2 has it here again, and everybody says so.
+    pub(crate) fn is_back(&self, address: Ipv4Addr) {
+        let mut vpc = self.0.lock().unwrap();
+        vpc.elsewhere.remove(&address);
+        vpc.enis[0].listed.insert(address);
+    }
+
     async fn answers(&self) {
         let hangs = self.0.lock().unwrap().hangs;
         if hangs {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// An ENI of another node of the cluster.
+const OTHER_ENI: &str = "eni-0000000b";
+
+fn owned(id: EniId) -> Owner {
+    Owner::Eni(OwnerEni {
+        id,
+        primary: false,
+        cluster: Some("prod".to_owned()),
+        instance: None,
+        description: String::new(),
+    })
+}
+
+impl Vpc {
+    /// What the metadata service says of it.
+    fn shown(&self, eni: &Eni) -> Eni {
+        let listed = eni.listed.difference(&self.unlisted).copied().collect();
+        Eni { listed, ..eni.clone() }
+    }
+
+    fn answers_reads(&self) -> Result<(), CloudFailure> {
+        if self.reads { Ok(()) } else { self.accepts() }
+    }
+
+    fn accepts(&self) -> Result<(), CloudFailure> {
+        let refuse = |kind| Err(CloudFailure { kind, ..failed("refused on purpose") });
+        self.refuses.map_or(Ok(()), refuse)
     }
 }
 
@@ -62,36 +132,37 @@ fn failed(detail: &str) -> CloudFailure {
 impl Cloud for FixedCloud {
     async fn identity(&self) -> Result<NodeIdentity, CloudFailure> {
         self.answers().await;
-        let vpc = self.0.lock().unwrap();
+        let mut vpc = self.0.lock().unwrap();
+        vpc.identities += 1;
+        if vpc.is_silent {
+            return Err(failed("no answer"));
+        }
         Ok(NodeIdentity {
             instance: "i-0000000a".parse().unwrap(),
             instance_type: "m5.large".to_owned(),
             zone: "us-east-1a".parse().unwrap(),
             region: "us-east-1".to_owned(),
-            enis: vpc.enis.clone(),
+            enis: vpc.enis.iter().map(|eni| vpc.shown(eni)).collect(),
         })
     }
 
     async fn listed(&self, mac: Mac) -> Result<BTreeSet<Ipv4Addr>, CloudFailure> {
         let vpc = self.0.lock().unwrap();
         let eni = vpc.enis.iter().find(|eni| eni.mac == mac);
-        eni.map(|eni| eni.listed.clone()).ok_or_else(|| failed("no such ENI"))
+        eni.map(|eni| vpc.shown(eni).listed).ok_or_else(|| failed("no such ENI"))
     }
 
     async fn owner(&self, address: Ipv4Addr, _subnet: &SubnetId) -> Result<Owner, CloudFailure> {
         self.answers().await;
-        let vpc = self.0.lock().unwrap();
+        let mut vpc = self.0.lock().unwrap();
+        vpc.lookups += 1;
+        vpc.answers_reads()?;
+        if vpc.elsewhere.contains(&address) {
+            return Ok(owned(OTHER_ENI.parse().unwrap()));
+        }
         let has = |eni: &&Eni| eni.listed.contains(&address) && !vpc.lost.contains(&address);
         let holder = vpc.enis.iter().find(has);
-        Ok(holder.map_or(Owner::Nobody, |eni| {
-            Owner::Eni(OwnerEni {
-                id: eni.id.clone(),
-                primary: false,
-                cluster: Some("prod".to_owned()),
-                instance: None,
-                description: String::new(),
-            })
-        }))
+        Ok(holder.map_or(Owner::Nobody, |eni| owned(eni.id.clone())))
     }
 
     async fn assign(
@@ -103,7 +174,16 @@ impl Cloud for FixedCloud {
     ) -> Result<(), CloudFailure> {
         let mut vpc = self.0.lock().unwrap();
         vpc.mutations += 1;
+        let record = vpc
+            .witness
+            .as_ref()
+            .and_then(|server| server.object("staticips", None, &address.to_string()));
+        vpc.marks.extend(record.map(|record| record["spec"]["unsettled"].clone()));
+        vpc.accepts()?;
         vpc.lost.remove(&address);
+        if vpc.elsewhere.remove(&address) {
+            vpc.enis[0].listed.insert(address);
+        }
         Ok(())
     }
 
@@ -127,6 +207,7 @@ impl CloudChecks for FixedCloud {
         self.answers().await;
         let mut vpc = self.0.lock().unwrap();
         vpc.looks += 1;
+        vpc.answers_reads()?;
         let interface = |eni: &Eni| Interface {
             id: eni.id.clone(),
             subnet: eni.subnet.clone(),

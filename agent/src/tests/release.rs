@@ -15,7 +15,9 @@ fn is(node: &Node, state: State) -> bool {
 }
 
 async fn released(node: &Node) {
-    until("the address is released", || is(node, State::Parked) && !node.holds()).await;
+    let parked = || is(node, State::Parked) && !node.holds();
+    let took = until("the address is released", parked).await;
+    assert!(took < Duration::from_secs(10), "{took:?}");
     assert_eq!(node.cloud.mutations(), 0);
 }
 
@@ -102,12 +104,7 @@ async fn f030_a_pod_that_is_ending_is_left_to_its_stop_container() {
     node.agent(async |agent| {
         agent.ready().await;
         let writes = node.writes();
-        let ending = json!({
-            "metadata": { "uid": POD, "deletionTimestamp": "2026-11-20T15:00:30Z" },
-            "spec": { "nodeName": NODE },
-            "status": { "phase": "Running" },
-        });
-        node.server.set_pod("prod", "redis-0", ending);
+        node.set_ending_pod("2026-11-20T15:00:30Z");
         tokio::time::sleep(Duration::from_mins(1)).await;
         assert!(node.holds() && is(&node, State::Attached));
         assert_eq!(node.writes(), writes);
@@ -130,7 +127,29 @@ async fn f038_a_release_that_cannot_be_written_is_tried_at_a_bounded_rate_and_ne
         // Those of one errand, then a rest of half a minute.
         assert!((30..=900).contains(&attempts), "{attempts} attempts in 30 minutes");
         node.server.forget_faults();
-        released(&node).await;
+        until("it is released", || is(&node, State::Parked) && !node.holds()).await;
     })
     .await;
+}
+
+/// The API server's clock is far from ours, and so is that of whoever deletes a pod.
+#[tokio::test(start_paused = true)]
+async fn f094_clocks_that_are_ten_minutes_apart_change_nothing() {
+    let now = jiff::Timestamp::now();
+    for minutes in [-10, 10] {
+        let node = Node::new().await;
+        let theirs = now + jiff::SignedDuration::from_mins(minutes);
+        node.server.set_date(Some(&theirs.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()));
+        node.agent(async |agent| {
+            agent.ready().await;
+            for deletion in [now, theirs] {
+                node.set_ending_pod(&deletion.to_string());
+                tokio::time::sleep(Duration::from_mins(20)).await;
+                assert!(node.holds() && is(&node, State::Attached), "it has not ended");
+            }
+            node.remove_pod();
+            released(&node).await;
+        })
+        .await;
+    }
 }

@@ -139,3 +139,38 @@ async fn a_quiet_node_lists_each_kind_every_ten_minutes_and_watches_in_between()
     })
     .await;
 }
+
+/// The runtime or the API has a bad moment: what is listed lacks this node's pods.
+#[tokio::test(start_paused = true)]
+async fn f093_a_list_of_pods_that_is_empty_or_fails_sweeps_nothing() {
+    for reads_fail in [false, true] {
+        let node = Node::new().await;
+        node.remove_pod();
+        node.server.remember();
+        node.set_pod(POD, Some(NODE), "Running");
+        node.agent(async |agent| {
+            agent.ready().await;
+            node.server.show_old_lists(true);
+            let faults = if reads_fail { 2_000 } else { 0 };
+            for _read in 0..faults {
+                node.server.fail_next("GET", "pods", Fault::Code(500, "InternalError"));
+            }
+            for _again in 0..3 {
+                node.server.end_watches(Ending::Expired);
+                tokio::time::sleep(Duration::from_mins(1)).await;
+            }
+            nothing_happens(&node, &agent).await;
+            node.server.forget_faults();
+            // Now it is gone, and what lists show of the record stays old: a release that finds
+            // nothing to do rests like one that fails.
+            node.remove_pod();
+            until("the address is gone", || !node.holds()).await;
+            node.server.end_watches(Ending::Expired);
+            tokio::time::sleep(Duration::from_mins(10)).await;
+            let releases = agent.metric("firecamp_agent_errands_total{kind=\"Release\"}");
+            assert!((1..=40).contains(&releases), "{releases} releases in ten minutes");
+            node.server.show_old_lists(false);
+        })
+        .await;
+    }
+}

@@ -14,6 +14,7 @@ use firecamp_core::outside::{Holder, HostNet as _, KernelTarget, KernelView, Reg
 use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};
 use firecamp_host::{Change, LinkSeen, Survey};
 use firecamp_kube::{KubeRegistry, Timeouts};
+use firecamp_publish::Notice;
 use firecamp_registry::conformance;
 use firecamp_sim::{Account, SimChecks, SimHost, Tag};
 use serde_json::json;
@@ -81,6 +82,16 @@ impl Kernel for SimHost {
     async fn raise(&self, _mac: Mac) -> Result<bool, HostFailure> {
         Ok(false)
     }
+
+    async fn withhold(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostFailure> {
+        let mut there = false;
+        self.change(|kernel| {
+            let held = LockRecord { holder: holder.clone(), hold: Hold::Held };
+            assert_eq!(kernel.locks.get(&address), Some(&held), "nobody else's is withheld");
+            there = kernel.addresses.remove(&address).is_some();
+        });
+        Ok(there)
+    }
 }
 
 /// What the kernel tells.
@@ -108,6 +119,7 @@ pub(crate) struct Node {
 pub(crate) struct Running<'a> {
     pub(crate) node: &'a Node,
     pub(crate) status: &'a Status,
+    pub(crate) bulletin: &'a Bulletin,
     kernel: UnboundedSender<Vec<Change>>,
 }
 
@@ -211,6 +223,14 @@ impl Node {
         self.server.set_pod("prod", "redis-0", pod);
     }
 
+    /// The member's pod is being deleted, and its grace period ends then.
+    pub(crate) fn set_ending_pod(&self, end: &str) {
+        let metadata = json!({ "uid": POD, "deletionTimestamp": end });
+        let (spec, status) = (json!({ "nodeName": NODE }), json!({ "phase": "Running" }));
+        let pod = json!({ "metadata": metadata, "spec": spec, "status": status });
+        self.server.set_pod("prod", "redis-0", pod);
+    }
+
     pub(crate) fn remove_pod(&self) {
         assert!(self.server.remove("pods", Some("prod"), "redis-0"));
     }
@@ -243,7 +263,8 @@ impl Node {
         let (kernel, news) = unbounded_channel();
         let end = CancellationToken::new();
         let body = async {
-            body(Running { node: self, status: &status, kernel }).await;
+            let bulletin = &bulletin;
+            body(Running { node: self, status: &status, bulletin, kernel }).await;
             end.cancel();
         };
         let agent = Box::pin(agent.run(News(news), &end));
@@ -276,6 +297,18 @@ impl Running<'_> {
     pub(crate) fn strip(&self) {
         self.node.host.strip(ADDRESS);
         self.kernel.send(vec![Change::Address(ADDRESS)]).unwrap();
+    }
+
+    /// What it has done so far that is told as Events, and was not asked for yet.
+    pub(crate) fn notices(&self) -> Vec<Notice> {
+        self.bulletin.take().map(|(_, notices)| notices.into()).unwrap_or_default()
+    }
+
+    /// What is stripped is back at once.
+    pub(crate) async fn restores(&self) {
+        self.strip();
+        let took = until("the address is back", || self.node.holds()).await;
+        assert!(took < Duration::from_millis(50), "{took:?}");
     }
 
     /// The number of a metric's line.

@@ -32,7 +32,7 @@ use tower::service_fn;
 
 pub use faults::Fault;
 use objects::{Key, World};
-pub use serve::Unanswered;
+pub use serve::{Reset, Sent, Unanswered};
 pub use watch::Ending;
 
 /// What the server was asked: `GET staticips/10.1.0.20`.
@@ -59,6 +59,12 @@ impl ApiServer {
         fault: Option<Fault>,
     ) -> Result<Response<Vec<u8>>, Unanswered> {
         serve::answer_whole(&mut self.world(), request, fault)
+    }
+
+    /// Serves one request that was read to its end, for who carries requests here from a socket.
+    /// The answer to a watch goes on.
+    pub async fn serve(&self, request: Request<Vec<u8>>) -> Result<Response<Sent>, Reset> {
+        serve::serve(Arc::clone(&self.world), request.map(Into::into)).await
     }
 
     fn world(&self) -> MutexGuard<'_, World> {

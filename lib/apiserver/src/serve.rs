@@ -27,7 +27,7 @@ const MERGE: &str = "application/merge-patch+json";
 /// The connection broke.
 #[derive(Debug, Clone, Error)]
 #[error("connection reset by peer")]
-pub(crate) struct Reset;
+pub struct Reset;
 
 /// How a request stays without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -77,7 +77,7 @@ impl Asked {
 }
 
 /// The whole of an answer, or one that goes on.
-pub(crate) type Sent = UnsyncBoxBody<Bytes, Reset>;
+pub type Sent = UnsyncBoxBody<Bytes, Reset>;
 
 enum Responded {
     Whole(Response<Vec<u8>>),
@@ -90,15 +90,8 @@ pub(crate) async fn serve(
 ) -> Result<Response<Sent>, Reset> {
     let (parts, body) = request.into_parts();
     let body = body.collect_bytes().await.map_err(|_broken| Reset)?;
-    sent(&world, Request::from_parts(parts, body.to_vec())).await
-}
-
-/// The same for a request that was read to its end.
-pub(crate) async fn sent(
-    world: &Mutex<World>,
-    request: Request<Vec<u8>>,
-) -> Result<Response<Sent>, Reset> {
-    let responded = respond(&mut lock(world), &Asked::of(request), None);
+    let asked = Asked::of(Request::from_parts(parts, body.to_vec()));
+    let responded = respond(&mut lock(&world), &asked, None);
     match responded {
         Ok(Responded::Whole(response)) => Ok(response.map(|text| {
             let whole = Full::from(text).map_err(|never| match never {});

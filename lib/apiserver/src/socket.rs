@@ -18,8 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
-use crate::ApiServer;
-use crate::serve::{self, Reset, Sent};
+use crate::{ApiServer, Reset, Sent};
 
 /// As a real server does, this one tells whoever watches every minute how far it is.
 const BOOKMARKS: Duration = Duration::from_mins(1);
@@ -86,7 +85,7 @@ async fn connection(api: ApiServer, stream: UnixStream) {
 async fn answer(api: &ApiServer, request: Request<Incoming>) -> Result<Response<Sent>, Reset> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_broken| Reset)?.to_bytes().to_vec();
-    serve::sent(&api.world, Request::from_parts(parts, body)).await
+    api.serve(Request::from_parts(parts, body)).await
 }
 
 /// How clients find the API behind a port of their loopback device.

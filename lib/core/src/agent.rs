@@ -162,8 +162,9 @@ fn superseded(seen: &Seen, node: &NodeName) -> Option<Holder> {
         return None;
     }
     lock.map(|last| last.holder.clone()).or_else(|| {
+        // Whoever it was here, and this node does not know any more, held an earlier epoch.
         let pod = record.attachment.as_ref()?.pod.clone();
-        Some(Holder { pod, epoch: record.epoch })
+        Some(Holder { pod, epoch: Epoch(record.epoch.0.saturating_sub(1)) })
     })
 }
 

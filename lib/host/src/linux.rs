@@ -145,6 +145,12 @@ impl LinuxHost {
         Ok(enis::raise(&mut netlink, mac).await?)
     }
 
+    /// Takes what is ours of the address out of the kernel, and leaves `holder` on record as who
+    /// holds it: it may add it again at any time. Says whether it changed anything.
+    pub async fn withhold(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostFailure> {
+        Ok(self.hide(address, holder).await?)
+    }
+
     async fn add(&self, target: &KernelTarget, holder: &Holder) -> Result<bool, HostError> {
         let lock = self.locks.address(target.address).await?;
         let recorded = lock.read()?;
@@ -177,15 +183,37 @@ impl LinuxHost {
         let lock = self.locks.address(address).await?;
         let recorded = release(&lock, holder)?;
         let mut netlink = self.netlink(ROUTE)?;
-        let there = address::list(&mut netlink).await?;
-        let mut changed = false;
-        for one in there.iter().filter(|one| one.is(address)) {
-            if is_ours(one, &recorded, self.tags) {
-                changed |= address::remove(&mut netlink, one.link, address).await?;
-            }
-        }
+        let changed = self.take_out(&mut netlink, address, &recorded).await?;
         record(&lock, &lock.read()?, holder, Hold::Released, false)?;
         Ok(changed)
+    }
+
+    /// Removes the /32 from whatever link has it, where it is ours.
+    async fn take_out(
+        &self,
+        netlink: &mut Netlink,
+        address: Ipv4Addr,
+        recorded: &Recorded,
+    ) -> Result<bool, HostError> {
+        let there = address::list(netlink).await?;
+        let mut changed = false;
+        for one in there.iter().filter(|one| one.is(address)) {
+            if is_ours(one, recorded, self.tags) {
+                changed |= address::remove(netlink, one.link, address).await?;
+            }
+        }
+        Ok(changed)
+    }
+
+    async fn hide(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostError> {
+        let lock = self.locks.address(address).await?;
+        let recorded = lock.read()?;
+        let may = recorded.permits_removing(holder).and_then(|()| recorded.permits_adding(holder));
+        may.map_err(|denied| lock.denied(denied, holder))?;
+        let mut netlink = self.netlink(ROUTE)?;
+        let removed = self.take_out(&mut netlink, address, &recorded).await?;
+        let _tables = self.locks.routing().await?;
+        Ok(routing::remove(&mut netlink, address).await? || removed)
     }
 
     async fn route(&self, target: &KernelTarget, holder: &Holder) -> Result<bool, HostError> {

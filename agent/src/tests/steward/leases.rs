@@ -109,3 +109,35 @@ async fn two_holders_at_once_break_nothing() {
     tokio::join!(one, two, body);
     assert_eq!(city.ec2.unassigned(), 1);
 }
+
+/// What others write of their clocks is for people.
+#[tokio::test(start_paused = true)]
+async fn f094_a_holder_whose_clock_is_ten_minutes_off_keeps_the_lease_for_its_term_and_no_longer() {
+    for minutes in [-10, 10] {
+        let city = City::new().await;
+        let theirs = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(minutes);
+        let theirs = theirs.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+        let lease = |version: u32| {
+            json!({ "metadata": { "annotations": { "n": version.to_string() } },
+                "spec": { "holderIdentity": "node-9_x", "leaseDurationSeconds": 60,
+                          "renewTime": theirs, "acquireTime": theirs } })
+        };
+        let set = |version| {
+            city.server.set(LEASES, (Some("default"), "firecamp-agents"), lease(version));
+        };
+        let other = || city.holder("default").as_deref() == Some("node-9_x");
+        set(0);
+        city.during(async || {
+            for renewal in 1..30 {
+                sleep(Duration::from_secs(20)).await;
+                assert!(other(), "it renews its Lease");
+                set(renewal);
+            }
+            sleep(Duration::from_secs(50)).await;
+            assert!(other(), "its term is not over");
+            let took = until("its term is over", || !other()).await;
+            assert!(took < Duration::from_mins(2), "{took:?}");
+        })
+        .await;
+    }
+}

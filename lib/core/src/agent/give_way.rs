@@ -67,12 +67,13 @@ impl GiveWay {
         }
     }
 
-    /// The record, read afresh, names a later epoch, or the same one as no longer attached. That
+    /// The record, read afresh, names a later epoch, or the same one as no longer attached, or as
+    /// another pod's: a registry that was restored from a backup has given it out once more. That
     /// there is no record proves nothing.
     fn is_superseded(&self, stored: Option<&Stored<StaticIp>>) -> bool {
         let Some(record) = stored.map(|s| &s.object) else { return false };
         let attached = record.attachment.as_ref().is_some_and(|a| match a.state {
-            State::Attaching | State::Attached => true,
+            State::Attaching | State::Attached => a.pod == self.holder.pod,
             State::Parked | State::Releasing | State::Released => false,
         });
         let same = record.epoch == self.holder.epoch && !attached;

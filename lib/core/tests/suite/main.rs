@@ -3,6 +3,7 @@
 
 mod decisions;
 mod endings;
+mod exits;
 mod machines;
 mod names;
 mod outside;

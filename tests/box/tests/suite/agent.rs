@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
+use crate::support::client::Client;
 use crate::support::eventually;
 use crate::support::member::{Cost, Member};
 use crate::support::process::Process;
@@ -70,12 +71,15 @@ fn f033_f040_an_agent_that_ends_and_begins_again_changes_nothing() {
         assert_eq!(errands(&agent), [""; 0]);
         ends_well(agent);
     }
-    // A second one beside the first is refused, and the first goes on.
+    // A second one beside the first waits, and goes on once the first is killed.
     let agent = world.agent(NODE);
-    world.no_agent(NODE).failed(17, "NodeUnsuitable", &["another agent runs on this node"]);
+    let mut second = world.agent_beside(NODE);
+    second.logs("another agent runs on this node");
+    assert!(!second.log().contains("The agent begins"), "{}", second.log());
     drop(agent);
-    let killed = world.agent(NODE);
-    assert_eq!(errands(&killed), [""; 0]);
+    second.logs("The agent is ready");
+    assert_eq!(errands(&second), [""; 0]);
+    ends_well(second);
 
     let cost = Cost::of(&world.calls_of(NODE, since), NODE);
     assert_eq!((cost.mutating, cost.moves), (0, 0), "{cost:?}");
@@ -86,14 +90,17 @@ fn f033_f040_an_agent_that_ends_and_begins_again_changes_nothing() {
 }
 
 #[test]
-fn f032_the_old_node_gives_way_when_a_member_has_moved_without_its_stop() {
+fn f032_f071_the_old_node_gives_way_when_a_member_has_moved_without_its_stop() {
     let world = World::start();
     let mut member = Member::new(&world, "redis-0");
     let first = member.pod("pod-1", NODE);
     drop(member.comes_up(&first).server);
     let agent = world.agent(NODE);
+    // What dials from the old node has its kernel answer, as long as that has the address.
+    let there = Client::dials_from(&world, NODE, member.address());
     let second = member.pod("pod-2", "node-b");
     let up = member.comes_up(&second);
+    there.is_answered_by("pod-2", up.started.at_us);
     let text = format!("{}/", member.address());
     eventually("the old node has given way", || {
         let left = world.kernel(NODE).iter().any(|line| line.starts_with(&text));

@@ -11,6 +11,7 @@
 
 mod again;
 mod agent;
+mod alone;
 mod budget;
 mod cluster;
 mod crashes;

@@ -21,8 +21,13 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn dials(world: &World, address: Ipv4Addr) -> Self {
+        Self::dials_from(world, "client", address)
+    }
+
+    /// From a node or another client.
+    pub(crate) fn dials_from(world: &World, place: &str, address: Ipv4Addr) -> Self {
         let origin = world.clock().origin_ns().to_string();
-        Self { process: world.tool("client", &["dial", &address.to_string(), &origin]) }
+        Self { process: world.tool(place, &["dial", &address.to_string(), &origin]) }
     }
 
     /// All attempts so far.

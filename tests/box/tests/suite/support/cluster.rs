@@ -2,12 +2,14 @@
 //! node reaches on its loopback device.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use firecamp_apiserver::ApiServer;
 use firecamp_apiserver::socket::Listening;
 use firecamp_core::contract::env;
 use firecamp_core::outside::Registry;
+use firecamp_core::record::StaticIp;
 use serde_json::{Value, json};
 
 use super::pod::{Container, Pod};
@@ -67,10 +69,32 @@ impl<'w> Cluster<'w> {
         self.api.set_pod(NAMESPACE, &pod.member, object);
     }
 
+    /// It is not there any more, whatever runs on its node.
+    pub(crate) fn forgets(&self, pod: &Pod<'_>) {
+        assert!(self.api.remove("pods", Some(NAMESPACE), &pod.member), "no {}", pod.member);
+    }
+
+    /// The agent of a node, which is ready when this returns.
+    #[track_caller]
+    pub(crate) fn agent(&self, node: &str) -> Process {
+        let mut agent = self.world.start_agent(node, &self.url());
+        agent.logs("The agent is ready");
+        agent
+    }
+
+    /// The record of an address, which must be there.
+    #[track_caller]
+    pub(crate) fn record(&self, address: Ipv4Addr) -> StaticIp {
+        self.api.static_ip(address).unwrap_or_else(|| panic!("{address} has no record")).object
+    }
+
+    fn url(&self) -> String {
+        format!("kubernetes://{}", kubeconfig(self.world).display())
+    }
+
     /// The same container with this registry.
     pub(crate) fn used_by<'c>(&self, container: Container<'c>) -> Container<'c> {
-        let url = format!("kubernetes://{}", kubeconfig(self.world).display());
-        container.set(env::REGISTRY, url)
+        container.set(env::REGISTRY, self.url())
     }
 
     pub(crate) fn init<'c>(&self, pod: &Pod<'c>) -> Container<'c> {

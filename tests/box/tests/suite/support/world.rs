@@ -20,7 +20,7 @@ use vpcbox::clock::Clock;
 use vpcbox::protocol::Call;
 use vpcbox::testing::{Options, RunningBox};
 
-use super::process::{Ended, Process, Traces};
+use super::process::{Process, Traces};
 
 /// Four nodes in two zones, a client and a stranger in the first. Big instances, so that many
 /// members have a place on each.
@@ -105,6 +105,10 @@ impl World {
         self.path("registry")
     }
 
+    fn file_registry(&self) -> String {
+        format!("file://{}", self.registry_dir().display())
+    }
+
     /// Files for the traces of the next process.
     pub(crate) fn traces(&self, name: &str) -> Traces {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
@@ -139,27 +143,27 @@ impl World {
     /// The agent of a node, which is ready when this returns. Each has a port of its own node.
     #[track_caller]
     pub(crate) fn agent(&self, node: &str) -> Process {
-        let mut agent = self.start_agent(node);
+        let mut agent = self.agent_beside(node);
         agent.logs("The agent is ready");
         agent
     }
 
-    fn start_agent(&self, node: &str) -> Process {
+    /// An agent of the node, with this registry.
+    pub(crate) fn start_agent(&self, node: &str, registry: &str) -> Process {
         let mut command = self.command(node, &binaries().agent);
         let traces = self.traces(&format!("agent-{node}"));
         command
             .env(env::CLUSTER, "prod")
             .env(env::NODE_NAME, node)
-            .env(env::REGISTRY, format!("file://{}", self.registry_dir().display()))
+            .env(env::REGISTRY, registry)
             .env(env::LOG_FORMAT, "json")
             .env(env::TERMINATION_LOG, &traces.words);
         Process::start(&mut command, traces, self.clock)
     }
 
-    /// An agent that cannot begin; its end.
-    #[track_caller]
-    pub(crate) fn no_agent(&self, node: &str) -> Ended {
-        self.start_agent(node).end()
+    /// An agent on a node that may have another one.
+    pub(crate) fn agent_beside(&self, node: &str) -> Process {
+        self.start_agent(node, &self.file_registry())
     }
 
     /// The path of the tests' own tool.

@@ -1,0 +1,121 @@
+//! The node is cut off from the API server, and EC2 has its address elsewhere.
+
+use std::time::Duration;
+
+use firecamp_core::failure::CloudKind;
+use firecamp_core::lock::Hold;
+use tokio::time::{Instant, sleep};
+
+use super::world::{ADDRESS, Node, OTHER_POD, until};
+
+/// Once EC2 has decided, it is quick.
+const BOUND: Duration = Duration::from_secs(10);
+
+/// EC2 has it elsewhere; how long after EC2 was seen to say so the kernel lets it go.
+async fn lets_go(node: &Node) {
+    node.cloud.moves_away(ADDRESS);
+    let looks = node.cloud.looks();
+    until("EC2 was asked", || node.cloud.looks() > looks).await;
+    let took = until("the address is gone", || !node.holds()).await;
+    assert!(took < BOUND, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f089_a_node_that_is_cut_off_lets_go_of_what_ec2_has_elsewhere() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        node.server.go_away();
+        sleep(Duration::from_mins(5)).await;
+        assert!(node.holds());
+        lets_go(&node).await;
+        sleep(Duration::from_mins(30)).await;
+        assert!(!node.holds(), "nothing restores it meanwhile");
+        let owners = node.cloud.0.lock().unwrap().lookups;
+        assert!(owners <= 40, "{owners} look-ups in half an hour");
+
+        // The partition is healed: somebody else has it, by the record as well.
+        node.server.come_back();
+        node.hand_to("node-2", OTHER_POD, 6).await;
+        until("it has given way", || node.host.kernel().locks[&ADDRESS].hold == Hold::Released)
+            .await;
+        assert!(!node.holds());
+    })
+    .await;
+    assert_eq!(node.cloud.mutations(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f089_an_agent_that_begins_while_its_node_is_cut_off_lets_go_as_well() {
+    let node = Node::new().await;
+    node.agent(async |agent| agent.ready().await).await;
+    node.server.go_away();
+    node.agent(async |_agent| {
+        sleep(Duration::from_mins(5)).await;
+        assert!(node.holds());
+        lets_go(&node).await;
+    })
+    .await;
+    assert_eq!(node.cloud.mutations(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f089_the_metadata_service_alone_decides_nothing() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        node.server.go_away();
+        // EC2 goes on having it here, or does not answer at all.
+        for fails in [false, true] {
+            {
+                let mut vpc = node.cloud.0.lock().unwrap();
+                vpc.unlisted.insert(ADDRESS);
+                vpc.refuses = fails.then_some(CloudKind::Transient);
+            }
+            sleep(Duration::from_mins(30)).await;
+            assert!(node.holds());
+        }
+    })
+    .await;
+    assert_eq!(node.cloud.mutations(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f089_what_nobody_has_in_ec2_stays_in_the_kernel_of_its_holder() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        node.server.go_away();
+        node.cloud.0.lock().unwrap().lost.insert(ADDRESS);
+        sleep(Duration::from_mins(30)).await;
+        assert!(node.holds());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f089_what_was_let_go_is_back_as_soon_as_ec2_or_the_registry_says_so() {
+    for registry in [true, false] {
+        let node = Node::new().await;
+        node.agent(async |agent| {
+            agent.ready().await;
+            node.server.go_away();
+            sleep(Duration::from_mins(5)).await;
+            lets_go(&node).await;
+            if registry {
+                // Nobody has taken it: a late call of somebody who was superseded has moved it.
+                node.server.come_back();
+                until("it is taken back in EC2", || node.cloud.mutations() > 0).await;
+            } else {
+                node.cloud.is_back(ADDRESS);
+            }
+            let begun = Instant::now();
+            until("it is in the kernel again", || node.holds()).await;
+            assert!(begun.elapsed() < Duration::from_mins(2), "{:?}", begun.elapsed());
+            sleep(Duration::from_mins(30)).await;
+            assert!(node.holds());
+        })
+        .await;
+        assert_eq!(node.cloud.mutations(), u32::from(registry));
+    }
+}

@@ -1,0 +1,153 @@
+//! EC2 and the metadata service refuse, are away, or have done what nobody asked for.
+
+use std::time::Duration;
+
+use firecamp_core::failure::CloudKind;
+use firecamp_core::record::State;
+use firecamp_publish::Notice;
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::world::{ADDRESS, Node, Running, until};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// The address is where it was, in record and kernel.
+async fn is_untouched(node: &Node) {
+    let record = node.record().await;
+    let attachment = record.attachment.unwrap();
+    assert_eq!((record.epoch.0, attachment.state), (5, State::Attached));
+    assert_eq!(record.unsettled, [].into());
+    assert!(node.holds());
+}
+
+fn reasserts(agent: &Running<'_>) -> u64 {
+    agent.metric("firecamp_agent_errands_total{kind=\"Reassert\"}")
+}
+
+#[tokio::test(start_paused = true)]
+async fn f007_an_address_that_a_late_call_has_moved_is_taken_back_once_and_reported() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        node.cloud.moves_away(ADDRESS);
+        let took = until("it is taken back", || node.cloud.mutations() > 0).await;
+        assert!(took < Duration::from_mins(2), "{took:?}");
+        sleep(HOUR).await;
+        assert_eq!((node.cloud.mutations(), reasserts(&agent)), (1, 1), "once");
+        assert_eq!(agent.notices(), [Notice::Reasserted(ADDRESS)]);
+        is_untouched(&node).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f115_a_re_assert_is_marked_in_the_record_before_it_is_sent() {
+    let node = Node::new().await;
+    node.cloud.0.lock().unwrap().witness = Some(node.server.clone());
+    node.agent(async |agent| {
+        agent.ready().await;
+        node.cloud.moves_away(ADDRESS);
+        until("it is taken back", || node.cloud.mutations() > 0).await;
+        sleep(Duration::from_mins(1)).await;
+        is_untouched(&node).await;
+    })
+    .await;
+    let marks = node.cloud.0.lock().unwrap().marks.clone();
+    assert_eq!(marks.len(), 1);
+    let mark = marks[0].as_array().expect("marks");
+    assert_eq!((mark.len(), &mark[0]["mutation"]), (1, &json!("Assign")), "{marks:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f061_with_ec2_away_nothing_is_removed_and_a_loss_is_mended_once_it_is_back() {
+    for hangs in [false, true] {
+        let node = Node::new().await;
+        node.agent(async |agent| {
+            agent.ready().await;
+            {
+                let mut vpc = node.cloud.0.lock().unwrap();
+                vpc.hangs = hangs;
+                vpc.refuses = Some(CloudKind::Transient);
+            }
+            sleep(HOUR).await;
+            is_untouched(&node).await;
+            agent.restores().await;
+            node.cloud.moves_away(ADDRESS);
+            sleep(HOUR).await;
+            assert!(node.holds(), "nobody could tell");
+            {
+                let mut vpc = node.cloud.0.lock().unwrap();
+                (vpc.hangs, vpc.refuses) = (false, None);
+            }
+            let took = until("it is taken back", || node.cloud.mutations() > 0).await;
+            assert!(took < Duration::from_mins(12), "{took:?}");
+            is_untouched(&node).await;
+        })
+        .await;
+        assert_eq!(node.cloud.mutations(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f053_refused_credentials_cost_a_call_a_minute_and_no_address() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        node.cloud.0.lock().unwrap().refuses = Some(CloudKind::Auth);
+        sleep(HOUR).await;
+        agent.restores().await;
+        is_untouched(&node).await;
+        let looks = node.cloud.looks();
+        assert!((5..=61).contains(&looks), "{looks} looks in an hour");
+    })
+    .await;
+    assert_eq!(node.cloud.mutations(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f053_an_assign_that_is_denied_is_tried_at_most_once_a_minute_and_told() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        {
+            let mut vpc = node.cloud.0.lock().unwrap();
+            (vpc.refuses, vpc.reads) = (Some(CloudKind::Auth), true);
+        }
+        node.cloud.moves_away(ADDRESS);
+        until("it was tried", || node.cloud.mutations() > 0).await;
+        sleep(HOUR).await;
+        let tried = node.cloud.mutations();
+        assert!((2..=61).contains(&tried), "{tried} Assigns in an hour");
+        is_untouched(&node).await;
+        let facts = agent.bulletin.take().unwrap().0;
+        let addresses = facts.addresses.unwrap();
+        let (reason, message) = addresses[0].failing.clone().expect("a failure is told");
+        assert_eq!(reason, "CloudRefused");
+        assert!(message.contains("refused on purpose"), "{message}");
+        node.cloud.0.lock().unwrap().refuses = None;
+        let took = until("it is taken back", || node.cloud.is_here(ADDRESS)).await;
+        assert!(took < Duration::from_mins(10), "{took:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f049_a_silent_metadata_service_is_asked_every_five_seconds_and_nothing_is_forgotten() {
+    let node = Node::new().await;
+    node.agent(async |agent| agent.ready().await).await;
+    let identities = || node.cloud.0.lock().unwrap().identities;
+    node.cloud.0.lock().unwrap().is_silent = true;
+    // What it knows of the node's ENIs outlives the agent, but not the boot.
+    node.agent(async |agent| {
+        agent.ready().await;
+        let before = identities();
+        sleep(HOUR).await;
+        agent.restores().await;
+        is_untouched(&node).await;
+        let asked = identities() - before;
+        assert!((360..=721).contains(&asked), "{asked} times in an hour");
+    })
+    .await;
+    assert_eq!(node.cloud.mutations(), 0);
+}
