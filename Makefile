@@ -102,7 +102,7 @@ sim: ## Seeded histories: N from SEED on (N=1000000 SEED=7; N=1 replays one; LEV
 test-apiserver: ## CRDs and registry on a real kube-apiserver (ARGS="rules": checks by name)
 	scripts/test-apiserver.sh $(ARGS)
 
-# Builds Helm and Kustomize the first time, 3 minutes of Go.
+# Builds Helm, Kustomize and kube-score the first time, 3 minutes of Go.
 test-deploy: ## The Helm chart: lint, what it renders, the same as without Helm
 	scripts/test-deploy.sh check
 

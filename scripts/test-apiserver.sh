@@ -59,6 +59,10 @@ fi
 KUBE_ASSETS=$(cd "$KUBE_ASSETS" && pwd)
 export KUBE_ASSETS
 
+# What users install with.
+HELM=$(scripts/tool.sh helm helm.sh/helm/v4/cmd/helm tools)
+export HELM
+
 # Of the whole workspace, so that what `cargo test` has built is used.
 say "building the checks and the agent"
 cargo build --locked --quiet --bin firecamp-apiserver-tests --bin firecamp-agent

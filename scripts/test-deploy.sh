@@ -1,11 +1,9 @@
 #!/usr/bin/env bash
 # The Helm chart, and what is made of it: `test-deploy.sh check` lints it, renders it and compares,
 # `test-deploy.sh bless` rewrites what is kept of it. Builds Helm and Kustomize from the Go module
-# in tools (needs Go and a module proxy; minutes once, then nothing).
+# in tools (needs Go and a module proxy; minutes once, then nothing). kube-score looks at the rest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-root=$PWD
-bin="${CARGO_TARGET_DIR:-$root/target}/tools/bin"
 chart=deploy/chart/firecamp
 
 say() {
@@ -22,22 +20,10 @@ case ${1:-} in
     *) echo "usage: test-deploy.sh check|bless" >&2; exit 2 ;;
 esac
 
-# tool NAME PACKAGE: one of those that tools/go.mod pins.
-tool() {
-    local stamp="$bin/$1.built-from" begun=$SECONDS
-    if ! cmp -s tools/go.sum "$stamp" || [[ ! -x "$bin/$1" ]]; then
-        command -v go >/dev/null || fail "Go is missing: install it (https://go.dev/dl)"
-        say "building $1 from $2"
-        (cd tools && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$bin/$1" "$2")
-        cp tools/go.sum "$stamp"
-        say "$1 took $((SECONDS - begun)) s"
-    fi
-}
-
-mkdir -p "$bin"
-bin=$(cd "$bin" && pwd)
-tool helm helm.sh/helm/v4/cmd/helm
-tool kustomize sigs.k8s.io/kustomize/kustomize/v5
+helm=$(scripts/tool.sh helm helm.sh/helm/v4/cmd/helm tools)
+kustomize=$(scripts/tool.sh kustomize sigs.k8s.io/kustomize/kustomize/v5 tools)
+# Of an older Kubernetes than the others, so a module of its own.
+score=$(scripts/tool.sh kube-score github.com/zegl/kube-score/cmd/kube-score tools/kube-score)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Nothing of whoever runs it: no plugins, no repositories, no kubeconfig.
@@ -48,7 +34,7 @@ unset KUBECONFIG
 render() {
     local namespace=$1 values=$2
     shift 2
-    "$bin/helm" template firecamp "$chart" --namespace "$namespace" --values "$values" "$@" \
+    "$helm" template firecamp "$chart" --namespace "$namespace" --values "$values" "$@" \
         2> >(grep -v 'found symbolic link' >&2)
 }
 
@@ -63,7 +49,7 @@ kept() {
 
 lint() {
     local out
-    out=$("$bin/helm" lint --strict "$chart" --values "$1" 2>&1) || fail "$1: $out"
+    out=$("$helm" lint --strict "$chart" --values "$1" 2>&1) || fail "$1: $out"
     say "lint of $1: no finding"
 }
 
@@ -80,9 +66,33 @@ refused() {
 # normal DIR OUT: all objects in one order and one spelling.
 normal() {
     printf 'resources: ["%s"]\nsortOptions: {order: legacy}\n' "$1" >"$work/kustomization.yaml"
-    "$bin/kustomize" build "$work" >"$2"
+    "$kustomize" build "$work" >"$2"
 }
 
+# What kube-score asks for and is not done here, each for a reason. A single object's exceptions are
+# in its annotations.
+exceptions=(
+    # Who lacks processor time should be slow, not halted: an address waits for it.
+    --ignore-container-cpu-limit
+    # Versions are fixed, and a node that restarts must not depend on a registry.
+    --ignore-test container-image-pull-policy
+    # A capability is given to root alone; services run as the users of their images.
+    --ignore-test container-security-context-user-group-id
+    # Nothing is written but the log, which the kubelet rotates and would evict a pod for.
+    --ignore-test container-ephemeral-storage-request-and-limit
+    # Pods in the host's network are exempt from network policies.
+    --ignore-test pod-networkpolicy
+)
+
+# score FILES...: no finding, and no warning.
+score() {
+    local out
+    out=$("$score" score --exit-one-on-warning --output-format ci "${exceptions[@]}" \
+        "$@" 2>&1) || fail "$(grep -v '^\[OK\]\|^\[SKIPPED\]' <<<"$out")"
+    say "$(grep -c '^\[OK\]' <<<"$out") scores, no finding"
+}
+
+score deploy/daemonset.yaml deploy/examples/*.yaml deploy/examples/edge/member.yaml
 lint "$chart/ci/least-values.yaml"
 lint "$chart/ci/most-values.yaml"
 lint "$chart/ci/plain-values.yaml"

@@ -4,6 +4,7 @@ mod agents;
 mod definitions;
 mod deployment;
 mod fields;
+mod install;
 mod policies;
 mod races;
 mod registry;
@@ -68,6 +69,7 @@ pub(crate) async fn all(cluster: &Cluster, wanted: &[String]) -> bool {
         definitions::fields_can_be_explained,
         definitions::status_is_a_resource_of_its_own,
         deployment::what_is_deployed_is_taken_strictly_and_without_a_warning,
+        install::helm_installs_upgrades_goes_back_and_leaves_nothing_but_the_records,
         rules::f073_what_each_rule_forbids_is_refused,
         rules::f073_what_each_rule_allows_is_taken,
         rules::f073_what_never_changes_is_refused_on_update,
@@ -89,7 +91,7 @@ pub(crate) async fn all(cluster: &Cluster, wanted: &[String]) -> bool {
         rights::agents_use_each_of_their_rights,
         rights::without_any_one_right_an_agent_fails,
         rights::agents_may_do_nothing_else,
-        policies::a_token_writes_what_is_its_own_and_nothing_else,
+        policies::f103_f105_a_token_writes_what_is_its_own_and_nothing_else,
         policies::members_and_agents_do_their_work_under_the_policies,
         races::f072_members_that_start_at_once_share_no_address,
         races::f072_two_inits_of_one_member_make_one_claim_and_one_address,

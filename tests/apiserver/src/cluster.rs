@@ -3,6 +3,7 @@
 mod audit;
 mod servers;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use firecamp_kube::{KubeRegistry, Source, Timeouts};
@@ -54,6 +55,11 @@ impl Cluster {
     /// A registry with a client and connections of its own.
     pub(crate) async fn registry(&self) -> KubeRegistry {
         self.source.connect(Timeouts::default()).await.expect("a client")
+    }
+
+    /// How the one who may do anything reaches it, for programs.
+    pub(crate) fn kubeconfig(&self) -> Result<PathBuf, String> {
+        self.servers.keys().kubeconfig("admin", ADMIN, self.servers.port)
     }
 
     /// The API server dies as with its machine: no connection is ended, nothing is finished.

@@ -114,7 +114,9 @@ async fn without(scene: &Scene<'_>, cells: &[Cell]) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn a_token_writes_what_is_its_own_and_nothing_else(cluster: &Cluster) -> Outcome {
+pub(super) async fn f103_f105_a_token_writes_what_is_its_own_and_nothing_else(
+    cluster: &Cluster,
+) -> Outcome {
     let scene = Box::pin(Scene::set(cluster)).await?;
     let cells = [members::cells(&scene), agents::cells()].concat();
     let table = async {

@@ -57,7 +57,7 @@ fn looking_is_allowed_in_the_own_region() {
 }
 
 #[test]
-fn addresses_move_between_tagged_interfaces_of_the_own_vpc_alone() {
+fn f104_addresses_move_between_tagged_interfaces_of_the_own_vpc_alone() {
     let policy = policy();
     for action in ["AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"] {
         assert!(policy.allows(&act(action, PLACE, Some("prod"))), "{action}");

@@ -1,0 +1,113 @@
+//! Helm, as a user calls it, on a server that has never seen a FireCamp.
+
+use std::path::Path;
+use std::time::Duration;
+
+use firecamp_deploy_tests::{objects, place};
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::{Outcome, ensure};
+use crate::cluster::Cluster;
+use crate::deploy::apply;
+use crate::samples::GROUP;
+
+const PATIENCE: Duration = Duration::from_mins(3);
+const NAMESPACE: &str = "firecamp-system";
+/// What a release has, one of each kind.
+const PARTS: [&str; 8] = [
+    "/apis/apps/v1/namespaces/firecamp-system/daemonsets/firecamp-agent",
+    "/api/v1/namespaces/firecamp-system/serviceaccounts/firecamp-agent",
+    "/apis/networking.k8s.io/v1/namespaces/firecamp-system/networkpolicies/firecamp-agent",
+    "/apis/rbac.authorization.k8s.io/v1/clusterroles/firecamp-agent",
+    "/apis/rbac.authorization.k8s.io/v1/namespaces/prod/rolebindings/firecamp-member",
+    "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/firecamp-member-addresses-prod",
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/firecamp-agent-lease",
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/firecamp-agent-lease",
+];
+
+/// A user with a kubeconfig and nothing else.
+struct User<'a> {
+    cluster: &'a Cluster,
+    home: tempfile::TempDir,
+}
+
+impl User<'_> {
+    async fn helm(&self, args: &[&str]) -> Outcome {
+        let helm = std::env::var_os("HELM")
+            .ok_or("HELM does not name the program: run `make test-apiserver`, which builds it")?;
+        let mut command = Command::new(helm);
+        command.args(args).args(["--namespace", NAMESPACE]).env_clear().kill_on_drop(true);
+        command.env("HOME", self.home.path()).env("KUBECONFIG", self.cluster.kubeconfig()?);
+        let ended = timeout(PATIENCE, command.output()).await;
+        let ended = ended.map_err(|_late| format!("helm {args:?} does not end"))?;
+        let ended = ended.map_err(|wrong| format!("helm {args:?}: {wrong}"))?;
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        ensure(ended.status.success(), || format!("helm {args:?}: {said}"))
+    }
+
+    async fn install(&self, chart: &str) -> Outcome {
+        let values = ["--set", "clusterName=prod", "--set", "members.namespaces={prod}"];
+        self.helm(&[["install", "firecamp", chart].as_slice(), &values].concat()).await
+    }
+
+    async fn get(&self, path: &str) -> Result<Value, String> {
+        Ok(self.cluster.api.get(path).await?.json())
+    }
+
+    async fn there(&self, wanted: bool) -> Outcome {
+        for path in PARTS {
+            let code = self.cluster.api.get(path).await?.code;
+            let seen = if wanted { code == 200 } else { code == 404 };
+            ensure(seen, || format!("{path}: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// What the agents are told to log.
+    async fn level(&self) -> Result<Value, String> {
+        let agents = self.get(PARTS[0]).await?;
+        let env = &agents["spec"]["template"]["spec"]["containers"][0]["env"];
+        let all = env.as_array().cloned().unwrap_or_default();
+        let found = all.into_iter().find(|one| one["name"] == "FIRECAMP_LOG_LEVEL");
+        Ok(found.unwrap_or_default()["value"].clone())
+    }
+}
+
+async fn lives_with_it(user: &User<'_>, chart: &Path) -> Outcome {
+    let chart = chart.to_str().ok_or("a path that is no text")?;
+    user.install(chart).await?;
+    user.there(true).await?;
+    for pool in objects("deploy/examples/pool.yaml")? {
+        apply(user.cluster, &pool).await?;
+    }
+    let change = ["--reuse-values", "--set", "log.level=debug"];
+    user.helm(&[["upgrade", "firecamp", chart].as_slice(), &change].concat()).await?;
+    let level = user.level().await?;
+    ensure(level == "debug", || format!("after the upgrade: {level}"))?;
+    user.helm(&["rollback", "firecamp", "1"]).await?;
+    let level = user.level().await?;
+    ensure(level == "info", || format!("after the rollback: {level}"))?;
+    user.helm(&["uninstall", "firecamp"]).await?;
+    user.there(false).await?;
+    user.install(chart).await?;
+    user.there(true).await?;
+    let pool = user.get(&format!("{GROUP}/staticippools/main")).await?;
+    ensure(pool["spec"]["subnets"].is_array(), || format!("the pool is gone: {pool}"))
+}
+
+pub(super) async fn helm_installs_upgrades_goes_back_and_leaves_nothing_but_the_records(
+    _other: &Cluster,
+) -> Outcome {
+    let cluster = Box::pin(Cluster::start()).await?;
+    for name in [NAMESPACE, "prod"] {
+        let object = serde_json::json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name },
+        });
+        apply(&cluster, &object).await?;
+    }
+    let home = tempfile::tempdir().map_err(|wrong| format!("a directory: {wrong}"))?;
+    let user = User { cluster: &cluster, home };
+    Box::pin(lives_with_it(&user, &place("deploy/chart/firecamp"))).await
+}
