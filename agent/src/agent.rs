@@ -73,6 +73,8 @@ pub(crate) struct Agent<'a, W: World> {
     pass: Option<Pass>,
     /// What EC2 has and no record claims, as it was told last.
     unclaimed: BTreeSet<(EniId, Ipv4Addr)>,
+    /// What the kernel has with our protocol number, and nobody knows, as it was told last.
+    unknown: BTreeSet<Ipv4Addr>,
     listing: bool,
     /// The registry has told of something since it was listed last.
     list_again: bool,
@@ -122,6 +124,7 @@ impl<'a, W: World> Agent<'a, W> {
             leftovers: Vec::new(),
             pass: None,
             unclaimed: BTreeSet::new(),
+            unknown: BTreeSet::new(),
             listing: false,
             list_again: false,
             heard: false,

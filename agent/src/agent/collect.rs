@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use firecamp_core::agent::{Duty, Leftover};
-use firecamp_core::ids::{EniId, Epoch, PodUid};
-use firecamp_core::outside::Holder;
+use firecamp_core::ids::EniId;
 use tokio::task::JoinSet;
 
 use super::Agent;
@@ -30,17 +29,25 @@ impl<W: World> Agent<'_, W> {
     pub(super) fn collect(&mut self, claimed: BTreeMap<Ipv4Addr, bool>) {
         let Some(mut pass) = self.pass.take() else { return };
         pass.claimed.extend(claimed);
-        let mut in_ec2 = BTreeSet::new();
+        let (mut in_ec2, mut unknown) = (BTreeSet::new(), BTreeSet::new());
         for found in self.collector.pass(&pass, self.now()) {
             match found {
-                Leftover::Kernel(address) => self.leftovers.push(address),
+                Leftover::Kernel(address) if self.collection(address).is_some() => {
+                    self.leftovers.push(address);
+                }
+                Leftover::Kernel(address) => drop(unknown.insert(address)),
                 Leftover::Eni(eni, address) => drop(in_ec2.insert((eni, address))),
             }
         }
         for (eni, address) in in_ec2.difference(&self.unclaimed) {
             self.tell_unclaimed(eni, *address);
         }
-        self.unclaimed = in_ec2;
+        for address in unknown.difference(&self.unknown) {
+            tracing::warn!(%address,
+                "The kernel has this address with our protocol number, and neither a record nor \
+                 this node's lock knows it: whoever added it has to remove it");
+        }
+        (self.unclaimed, self.unknown) = (in_ec2, unknown);
         self.status.unclaimed.set(i64::try_from(self.collector.suspects()).unwrap_or(i64::MAX));
     }
 
@@ -53,10 +60,10 @@ impl<W: World> Agent<'_, W> {
              claim with spec.address; to be rid of it, unassign it in EC2");
     }
 
-    /// Removed as whoever acted last on it here. Nobody on record: no epoch has ever been here.
+    /// Removed as whoever acted last on it here. What nobody is known to have acted on is not
+    /// ours, whatever its protocol number.
     pub(super) fn collection(&self, address: Ipv4Addr) -> Option<Duty> {
-        let last = self.state.survey()?.locks.get(&address).map(|last| last.holder.clone());
-        let nobody = || PodUid::new("nobody").ok().map(|pod| Holder { pod, epoch: Epoch(0) });
-        last.or_else(nobody).map(|holder| Duty::Collect { address, holder })
+        let last = self.state.survey()?.locks.get(&address)?;
+        Some(Duty::Collect { address, holder: last.holder.clone() })
     }
 }

@@ -1,8 +1,10 @@
 //! The address is another node's now.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_apiserver::Ending;
+use firecamp_sim::Tag;
 
 use super::world::{ADDRESS, IPS, Node, OTHER_POD, until};
 
@@ -132,6 +134,29 @@ async fn f041_a_cloud_that_does_not_answer_delays_no_address() {
         node.hand_to("node-2", OTHER_POD, 6).await;
         let took = until("the address is gone", || !node.holds()).await;
         assert!(took < AT_ONCE, "{took:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f034_only_what_this_node_is_known_to_have_held_is_collected() {
+    let node = Node::new().await;
+    let (left, unknown, foreign) =
+        (Ipv4Addr::new(10, 1, 0, 31), Ipv4Addr::new(10, 1, 0, 32), Ipv4Addr::new(10, 1, 0, 33));
+    node.host.change(|kernel| {
+        let mac = kernel.addresses[&ADDRESS].0;
+        let tags = [(left, Tag::Ours), (unknown, Tag::Ours), (foreign, Tag::Foreign)];
+        kernel.addresses.extend(tags.map(|(address, tag)| (address, (mac, tag))));
+        let record = kernel.locks[&ADDRESS].clone();
+        kernel.locks.extend([(left, record.clone()), (foreign, record)]);
+    });
+    node.agent(async |agent| {
+        agent.ready().await;
+        until("what a member left is gone", || !node.host.addresses().contains_key(&left)).await;
+        tokio::time::sleep(Duration::from_mins(30)).await;
+        let there: Vec<_> = node.host.addresses().into_keys().collect();
+        assert_eq!(there, [ADDRESS, unknown, foreign]);
+        assert_eq!(agent.metric("firecamp_agent_errands_total{kind=\"Collect\"}"), 1);
     })
     .await;
 }

@@ -13,6 +13,8 @@ mod addresses;
 mod file;
 #[path = "netns/fixture.rs"]
 mod fixture;
+#[path = "netns/foreign.rs"]
+mod foreign;
 #[path = "netns/leaks.rs"]
 mod leaks;
 #[path = "netns/links.rs"]
@@ -111,6 +113,10 @@ const CASES: &[Case] = cases![
         f012_a_disk_without_inodes_is_found_by_the_probe,
         f012_a_read_only_disk_is_found_by_the_probe,
         f086_a_directory_that_is_no_mount_is_refused,
+    },
+    foreign::{
+        f034_a_thousand_random_cycles_leave_what_is_foreign_as_it_was,
+        f089_what_is_withheld_is_out_of_the_kernel_and_stays_its_holders,
     },
     leaks::{f110_ten_thousand_cycles_leave_nothing_behind},
 ];

@@ -96,6 +96,10 @@ impl Node {
         self.net.block_on(|| self.host.remove_routing(address, by))
     }
 
+    pub(crate) fn withhold(&self, address: Ipv4Addr, by: &Holder) -> Result<bool, HostFailure> {
+        self.net.block_on(|| self.host.withhold(address, by))
+    }
+
     pub(crate) fn see(&self, target: &KernelTarget) -> KernelView {
         KernelView { assigned: None, ..self.look(target) }
     }

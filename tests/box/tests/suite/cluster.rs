@@ -4,9 +4,10 @@
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use firecamp_apiserver::Fault;
+use firecamp_apiserver::{Ending, Fault};
 
 use crate::support::cluster::{Asked, Cluster};
+use crate::support::eventually;
 use crate::support::member::{Cost, Member};
 use crate::support::world::World;
 
@@ -165,4 +166,40 @@ fn a_dry_run_in_a_cluster_writes_nothing_not_even_an_event() {
     assert!(ended.out.contains("create the claim of demo/redis-0"), "{}", ended.out);
     let asked = cluster.asked_since(0);
     assert_eq!((asked.writes, asked.events), (0, 0), "{:#?}", cluster.api.asked());
+}
+
+/// What others have that is none of an agent's business.
+const PODS_ELSEWHERE: u32 = 5_000;
+
+#[test]
+fn f109_five_thousand_pods_elsewhere_cost_an_agent_less_than_a_mebibyte() {
+    let world = World::start();
+    let cluster = Cluster::start(&world);
+    let _a = cluster.reach("node-a");
+    let mut member = Member::new(&world, "redis-0");
+    let pod = member.pod("pod-1", "node-a");
+    cluster.shows(&pod);
+    let started = pod.started(&cluster.init(&pod).end());
+    member.is_held_by(&pod, &started);
+    let agent = cluster.agent("node-a");
+    // Everything is listed and watched anew, so that both measures come after the same things.
+    let count = |what: &str| cluster.api.asked().iter().filter(|asked| *asked == what).count();
+    let lists_again = || {
+        let (lists, watches) = (count("GET pods/*"), count("WATCH pods/*"));
+        cluster.api.end_watches(Ending::Expired);
+        eventually("the agent lists and watches its pods anew", || {
+            let anew = count("GET pods/*") > lists && count("WATCH pods/*") > watches;
+            anew.then_some(())
+        });
+    };
+    (0..4).for_each(|_time| lists_again());
+    let before = agent.resident_kib();
+    for number in 0..PODS_ELSEWHERE {
+        let other = Member::new(&world, &format!("web-{number}"));
+        cluster.shows(&other.pod(&format!("uid-{number}"), "node-b"));
+    }
+    (0..2).for_each(|_time| lists_again());
+    let grown = agent.resident_kib().saturating_sub(before);
+    println!("{PODS_ELSEWHERE} pods elsewhere: {before} KiB and {grown} KiB more");
+    assert!(grown < 1024, "{grown} KiB");
 }

@@ -91,7 +91,7 @@ pub const NAMED: &[Named] = &[
     release("release.5", 5),
     elsewhere("release.6", "a process that has ended cannot crash", "stop runs again"),
     elsewhere("stop twice", "`zombie-restarts`", "f023, f113"),
-    elsewhere("stop never", "(c) of every row: the agent releases", "open: agent"),
+    elsewhere("stop never", "(c) of every row: the agent releases", "(c): f026, f027"),
     agents("gives way.1", Step::GiveWay(1)),
     agents("gives way.2", Step::GiveWay(2)),
     agents("gives way.3", Step::GiveWay(3)),

@@ -30,7 +30,7 @@ pub const PAIRS: &[Pair] = &[
         name: "P2",
         what: "attach.11, node cut off, member started elsewhere, node back",
         scenarios: &["move", "zombie", "agent-frozen"],
-        also: "frozen (b); the agent's own view of a partition: open: agent",
+        also: "frozen (b); `firecamp-agent` f089",
     },
     Pair {
         name: "P3",

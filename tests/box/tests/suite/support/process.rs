@@ -96,6 +96,14 @@ impl Process {
         Pid::from_raw(children.trim().parse().expect("vpcbox exec has one child"))
     }
 
+    /// What the program has of the machine's memory, in KiB.
+    #[track_caller]
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.program())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Waits until the program is stopped, as by SIGSTOP.
     #[track_caller]
     pub(crate) fn is_frozen(&mut self) {

@@ -1,0 +1,88 @@
+//! What is not ours stays, whatever is done beside it; and what is withheld stays its holder's.
+
+use std::net::Ipv4Addr;
+
+use firecamp_core::failure::HostKind;
+use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::outside::KernelTarget;
+
+use crate::fixture::{ADDRESS, Node, TABLE, fails, holder, with};
+
+const CYCLES: u64 = 1_000;
+/// Addresses of members. Somebody else has put the last one there before us.
+const MEMBERS: [Ipv4Addr; 4] = [
+    ADDRESS,
+    Ipv4Addr::new(10, 0, 1, 100),
+    Ipv4Addr::new(10, 0, 1, 13),
+    Ipv4Addr::new(10, 0, 1, 14),
+];
+
+/// A customer's address, a VIP and a CNI's, and rules and routes of somebody else.
+fn foreign(node: &Node) {
+    node.net.add_address("eth0", [10, 0, 1, 11].into(), 32, None);
+    node.net.add_address("eth1", [10, 0, 1, 12].into(), 32, Some(18));
+    node.net.add_address("eth1", MEMBERS[3], 32, Some(17));
+    node.net.add_rule(ADDRESS, TABLE, 1536, 4);
+    node.net.add_rule([10, 0, 1, 12].into(), TABLE, 700, 17);
+    node.net.add_route(([10, 50, 0, 0].into(), 16), None, "eth1", TABLE);
+    node.net.add_route(([10, 51, 0, 0].into(), 16), None, "eth1", 10_001);
+}
+
+/// One thing or another for one member or another; a removal also for whom nobody knows.
+fn cycle(node: &Node, draw: u64, epoch: u64) {
+    let address = MEMBERS[usize::try_from(draw % 4).unwrap()];
+    let target = KernelTarget { address, ..node.on_second() };
+    let pod = holder("pod", epoch);
+    let done = match draw / 4 % 6 {
+        0 => node.add(&target, &pod),
+        1 => node.route(&target, &pod),
+        2 => node.remove(address, &pod),
+        3 => node.unroute(address, &pod),
+        4 => node.withhold(address, &pod),
+        _other => node.remove([10, 0, 1, 12].into(), &holder("nobody", epoch)),
+    };
+    done.unwrap();
+}
+
+pub(crate) fn f034_a_thousand_random_cycles_leave_what_is_foreign_as_it_was() {
+    let node = Node::configured();
+    foreign(&node);
+    let before = node.net.everything();
+    let mut draw: u64 = 20_261_120;
+    for epoch in 1..=CYCLES {
+        draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        cycle(&node, draw >> 33, epoch);
+        let now = node.net.everything();
+        let gone: Vec<_> = before.iter().filter(|line| !now.contains(line)).collect();
+        assert!(gone.is_empty(), "{gone:?} is missing after cycle {epoch}: {now:#?}");
+    }
+    for address in MEMBERS {
+        node.detach(address, &holder("pod", CYCLES + 1));
+    }
+    assert_eq!(node.net.everything(), before);
+}
+
+pub(crate) fn f089_what_is_withheld_is_out_of_the_kernel_and_stays_its_holders() {
+    let node = Node::configured();
+    let (target, pod) = (node.on_second(), holder("pod", 3));
+    let before = node.net.everything();
+    node.attach(&target, &pod);
+    let whole = node.net.everything();
+    fails(node.withhold(ADDRESS, &holder("pod", 2)), HostKind::Superseded, &[]);
+    fails(node.withhold(ADDRESS, &holder("other", 3)), HostKind::Superseded, &[]);
+    assert_eq!(node.net.everything(), whole);
+    assert_eq!(node.withhold(ADDRESS, &pod), Ok(true));
+    assert_eq!(node.net.everything(), before);
+    assert_eq!(node.withhold(ADDRESS, &pod), Ok(false));
+    let held = LockRecord { holder: pod.clone(), hold: Hold::Held };
+    assert_eq!(node.look(&target).recorded, Some(held));
+    node.attach(&target, &pod);
+    assert_eq!(node.net.everything(), whole, "its holder puts it back");
+
+    // What was released is nobody's to withhold, and what is foreign is not ours to take out.
+    node.detach(ADDRESS, &pod);
+    fails(node.withhold(ADDRESS, &pod), HostKind::Superseded, &[]);
+    node.net.add_address("eth1", MEMBERS[2], 32, Some(17));
+    assert_eq!(node.withhold(MEMBERS[2], &pod), Ok(false));
+    assert_eq!(with(&node.net.addresses(), "10.0.1.13/32").len(), 1);
+}
