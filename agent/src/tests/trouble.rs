@@ -5,6 +5,7 @@ use std::time::Duration;
 use firecamp_core::failure::CloudKind;
 use firecamp_core::record::State;
 use firecamp_publish::Notice;
+use firecamp_sim::Tag;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -150,4 +151,46 @@ async fn f049_a_silent_metadata_service_is_asked_every_five_seconds_and_nothing_
     })
     .await;
     assert_eq!(node.cloud.mutations(), 0);
+}
+
+/// Of what the agent has begun, whatever it is.
+fn errands(agent: &Running<'_>) -> u64 {
+    ["GiveWay", "Release", "Reassert", "Collect", "Restore"]
+        .iter()
+        .map(|kind| agent.metric(&format!("firecamp_agent_errands_total{{kind=\"{kind}\"}}")))
+        .sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn f064_an_address_that_somebody_else_put_there_is_present_and_not_fought_over() {
+    let node = Node::new().await;
+    node.host.change(|kernel| {
+        let mac = kernel.addresses[&ADDRESS].0;
+        kernel.addresses.insert(ADDRESS, (mac, Tag::Foreign));
+    });
+    node.agent(async |agent| {
+        agent.ready().await;
+        sleep(HOUR).await;
+        assert_eq!((errands(&agent), node.cloud.mutations()), (0, 0));
+        assert_eq!(node.host.addresses()[&ADDRESS], Tag::Foreign);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f064_a_fight_over_an_address_is_told_each_time_and_never_taken_elsewhere() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        let writes = node.writes();
+        for _strip in 0..60 {
+            agent.restores().await;
+            sleep(Duration::from_secs(2)).await;
+        }
+        assert_eq!(agent.notices(), vec![Notice::Restored(ADDRESS); 60]);
+        assert_eq!((errands(&agent), node.cloud.mutations()), (60, 0));
+        assert_eq!(node.writes(), writes);
+        is_untouched(&node).await;
+    })
+    .await;
 }
