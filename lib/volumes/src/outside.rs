@@ -12,7 +12,7 @@ use crate::join::{join, to_ask};
 use crate::seen::{Attachment, BlockDevice, Mount, NodeView, Seen, Space, Usage};
 
 /// How many filesystems are asked for their room at the same time.
-const ASKED_AT_ONCE: usize = 8;
+pub(crate) const ASKED_AT_ONCE: usize = 8;
 
 /// What a failed observation means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,11 +2,13 @@
 //!
 //! Nothing ends a thread that hangs in the kernel, so each has little stack, one question hangs
 //! at most one, and there is a bound on all. They are not tokio's, whose runtime waits for its
-//! blocking threads when it ends.
+//! blocking threads when it ends. One that has answered waits for the next question: a thread for
+//! each would leave its traces in the allocator's memory, which grows by it for hours.
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -17,6 +19,8 @@ use crate::seen::DeviceNumber;
 /// How many filesystems may hang before no more are asked.
 const LIMIT: usize = 32;
 const STACK: usize = 256 * 1024;
+/// So many threads wait for a question; as many are asked at once.
+const IDLE: usize = crate::outside::ASKED_AT_ONCE;
 
 /// What is asked, so that it is not asked again while it hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,9 +49,56 @@ pub(super) enum Stuck {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Workers {
     open: Open,
+    idle: Arc<Idle>,
 }
 
 type Open = Arc<Mutex<BTreeSet<Question>>>;
+
+/// Threads that wait. Without this each of them ends, and a thread has no way to itself but an
+/// order that it has got.
+#[derive(Debug, Default)]
+struct Idle(Mutex<Vec<Sender<Order>>>);
+
+/// One question for a thread, and the way to that thread.
+struct Order {
+    /// Calls what it is given before it tells the answer.
+    run: Box<dyn FnOnce(&mut dyn FnMut()) + Send>,
+    back: Sender<Order>,
+}
+
+impl Idle {
+    /// A thread that waits, or a new one.
+    fn thread(self: &Arc<Self>) -> io::Result<Sender<Order>> {
+        let waits = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(waits) = waits {
+            return Ok(waits);
+        }
+        let (way, orders) = channel();
+        let idle = Arc::downgrade(self);
+        let thread = std::thread::Builder::new().name("volumes".to_owned()).stack_size(STACK);
+        thread.spawn(move || serve(&orders, &idle))?;
+        Ok(way)
+    }
+
+    fn waits(&self, way: Sender<Order>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < IDLE {
+            all.push(way);
+        }
+    }
+}
+
+/// Answers one question after the other, until nobody knows the way any more.
+fn serve(orders: &Receiver<Order>, idle: &Weak<Idle>) {
+    while let Ok(Order { run, back }) = orders.recv() {
+        let mut back = Some(back);
+        run(&mut || {
+            if let (Some(idle), Some(back)) = (idle.upgrade(), back.take()) {
+                idle.waits(back);
+            }
+        });
+    }
+}
 
 /// Takes its question off the list, however its thread ends.
 struct Asked {
@@ -62,7 +113,7 @@ impl Drop for Asked {
 }
 
 impl Workers {
-    /// Does the work on a thread of its own and waits for it, at most for `within`.
+    /// Does the work on a thread that does nothing else and waits for it, at most for `within`.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         question: Question,
@@ -71,15 +122,18 @@ impl Workers {
     ) -> Result<T, Stuck> {
         let asked = self.begin(question)?;
         let (tell, told) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("volumes".to_owned()).stack_size(STACK);
-        let run = move || {
+        let run = move |waits: &mut dyn FnMut()| {
             let answer = work();
-            // Whoever hears the answer may ask again.
+            // Whoever hears the answer may ask again, and finds this thread.
             drop(asked);
+            waits();
             // Nobody waits any more: the answer came too late.
             drop(tell.send(answer));
         };
-        thread.spawn(run).map_err(Stuck::NoThread)?;
+        let way = self.idle.thread().map_err(Stuck::NoThread)?;
+        let back = way.clone();
+        // A thread that waits is there; if not, the question has no answer, and says so below.
+        drop(way.send(Order { run: Box::new(run), back }));
         match timeout(within, told).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_ended)) => Err(Stuck::Lost),
@@ -125,6 +179,19 @@ mod tests {
         for n in 0..100 {
             assert_eq!(workers.ask(space(1), LONG, move || n).await.unwrap(), n);
         }
+    }
+
+    #[tokio::test]
+    async fn questions_that_follow_each_other_are_answered_by_one_thread_which_ends_with_them() {
+        let workers = Workers::default();
+        let own = || std::thread::current().id();
+        let first = workers.ask(Question::Mounts, LONG, own).await.unwrap();
+        for minor in 0..100 {
+            assert_eq!(workers.ask(space(minor), LONG, own).await.unwrap(), first);
+        }
+        let idle = Arc::downgrade(&workers.idle);
+        drop(workers);
+        assert!(idle.upgrade().is_none(), "nobody knows the way to a thread any more");
     }
 
     #[tokio::test]
