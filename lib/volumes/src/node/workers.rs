@@ -59,10 +59,12 @@ type Open = Arc<Mutex<BTreeSet<Question>>>;
 #[derive(Debug, Default)]
 struct Idle(Mutex<Vec<Sender<Order>>>);
 
+/// Work that calls what it is given before it tells its answer.
+type Run = dyn FnOnce(&mut dyn FnMut()) + Send;
+
 /// One question for a thread, and the way to that thread.
 struct Order {
-    /// Calls what it is given before it tells the answer.
-    run: Box<dyn FnOnce(&mut dyn FnMut()) + Send>,
+    run: Box<Run>,
     back: Sender<Order>,
 }
 
