@@ -2,8 +2,6 @@
 //!
 //! Nothing is asked of EC2 for it: it follows from what the agent asks and does anyway.
 
-use std::collections::BTreeSet;
-
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::ClusterName;
 use firecamp_core::interface::Interface;
@@ -117,8 +115,7 @@ impl Preflight {
 
     /// The pools were read.
     pub(crate) fn pools(&mut self, pools: &[Pool]) {
-        let subnets = pools.iter().flat_map(|pool| &pool.subnets);
-        let subnets: BTreeSet<_> = subnets.map(|one| one.subnet.clone()).collect();
+        let subnets = Purpose::of_pools(pools);
         if self.facts.purpose.subnets.as_ref() != Some(&subnets) {
             self.facts.purpose.subnets = Some(subnets);
             self.judge();
@@ -128,7 +125,7 @@ impl Preflight {
     /// Whether addresses of a pool go to this subnet.
     pub(crate) fn serves(&self, verdict: &Verdict) -> bool {
         let subnets = self.facts.purpose.subnets.as_ref();
-        subnets.is_some_and(|all| all.contains(&verdict.subnet))
+        subnets.is_some_and(|all| all.contains_key(&verdict.subnet))
     }
 
     /// Of each link what the kernel says, and what systemd-networkd does with it by its files.

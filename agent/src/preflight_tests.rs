@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use firecamp_core::failure::Effect;
 use firecamp_core::node::Eni;
 use firecamp_core::record::{PoolSubnet, ReleasePolicy};
@@ -47,6 +49,7 @@ fn tagged(tag: Option<&str>) -> Vec<Interface> {
         cluster: Some("prod".to_owned()),
         no_manage: tag.map(str::to_owned),
         operator: None,
+        goes_with_instance: false,
     };
     identity().enis.iter().map(interface).collect()
 }

@@ -6,7 +6,7 @@ use firecamp_cloud::LazyCloud;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::HostFailure;
 use firecamp_host::{HostTimeouts, LinuxHost, Monitor};
-use firecamp_preflight::node::NodeFiles;
+use firecamp_preflight::node::{Node, NodeFiles};
 use firecamp_registry::RegistryUrl;
 use firecamp_run::config::AgentConfig;
 use firecamp_run::process::Signals;
@@ -33,7 +33,7 @@ impl World for Real {
     type Kernel = LinuxHost;
     type Registry = LateRegistry;
     type Source = AnySource;
-    type Files = NodeFiles;
+    type Files = Node<LinuxHost>;
 }
 
 /// Runs the agent until a signal ends it, on a thread with a `LocalSet`.
@@ -50,6 +50,7 @@ pub async fn run(config: AgentConfig, signals: Signals) -> Result<Report, Report
     let source = AnySource::new(&config.places.registry, config.node.clone(), registry.clone());
     let in_cluster = !matches!(config.places.registry, RegistryUrl::File(_));
     let files = NodeFiles::new(Path::new("/"), &config.places.run_dir, in_cluster);
+    let files = files.with_kernel(host.clone());
     let cloud = LazyCloud::named("firecamp-agent");
     let outside = Outside::<Real>::new(cloud, host, registry.clone(), source, files);
     let board = board(&config, &registry);

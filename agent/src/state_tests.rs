@@ -52,6 +52,7 @@ fn interface(addresses: &[Ipv4Addr]) -> Interface {
         cluster: None,
         no_manage: None,
         operator: None,
+        goes_with_instance: false,
     }
 }
 

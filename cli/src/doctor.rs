@@ -96,13 +96,14 @@ impl DoctorArguments {
 /// Examines what the arguments say.
 pub(crate) async fn run(arguments: &DoctorArguments) -> Ended {
     let mut diagnosis = Diagnosis::default();
-    let mut subnets = None;
+    let (mut subnets, mut looked) = (None, None);
     if arguments.registry() {
         match Book::open(&arguments.place.target()?).await {
             Ok(book) => {
                 let seen = gather(&book, arguments.role).await;
                 subnets = registry::subnets(&seen);
                 diagnosis = judge(&seen, Timestamp::now());
+                looked = Some((book, seen));
             }
             // A node is examined all the same: that it reaches no registry may be what is wrong.
             Err(why) if arguments.node() => {
@@ -112,11 +113,21 @@ pub(crate) async fn run(arguments: &DoctorArguments) -> Ended {
         }
     }
     if arguments.node() {
-        diagnosis.findings.extend(node::examine(arguments, subnets).await?);
+        let cluster = looked.as_ref().and_then(nodes);
+        diagnosis.findings.extend(node::examine(arguments, subnets, cluster.as_ref()).await?);
     }
     let text = arguments.output.text(&diagnosis, |wide| diagnosis.people(wide))?;
     out(&text)?;
     Ok(diagnosis.look())
+}
+
+fn nodes((book, seen): &(Book, Seen)) -> Option<node::Nodes<'_>> {
+    match (book, &seen.cluster) {
+        (Book::Cluster(cluster), Some(seen)) => {
+            Some(node::Nodes { inventory: &cluster.inventory, all: &seen.nodes })
+        }
+        (Book::File(_), _) | (_, None) => None,
+    }
 }
 
 /// Examines a registry.

@@ -66,7 +66,8 @@ const CHECKS: &str = "
 `PoolsContradict`, `PoolsOverlap`, `PoolFull`, `SubnetFull`, `PoolNearlyFull` |
 | `members` | has every claim its address, and every address its claim | those of \
 `firecamp status`, `PoolMissing` |
-| `nodes` | is every node there that holds an address | `NodeGone`, `ReportLeftover` |
+| `nodes` | is every node there that holds an address, and is none reached by a member's | \
+`NodeGone`, `ReportLeftover`, `NodeAddressOfPool` |
 | `agents` | does every node's agent report, is it ready, does it know what the registry knows | \
 `AgentMissing`, `ReportStale`, `NotReady`, and those of the condition `Ready` |
 | `node` | this machine: the agent's own preflight | those of the preflight |

@@ -5,6 +5,7 @@
 mod look {
     mod bundle;
     mod doctor;
+    mod doctor_node;
     mod explain;
     mod follow;
     mod kubectl;

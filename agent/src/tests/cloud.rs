@@ -220,6 +220,7 @@ impl CloudChecks for FixedCloud {
             cluster: Some("prod".to_owned()),
             no_manage: None,
             operator: None,
+            goes_with_instance: false,
         };
         Ok(vpc.enis.iter().map(interface).collect())
     }

@@ -1,9 +1,11 @@
 //! Checks of what only a cluster has: definitions, rights, nodes and agents. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use firecamp_core::contract::api;
-use firecamp_kube::Served;
+use firecamp_kube::{NodeSeen, Served};
+use firecamp_preflight::Reason;
 use firecamp_registry::api::{
     AttachmentState, Kind, NodeAttachments, NodeAttachmentsSpec, StaticIPClaimSpec,
     StaticIPPoolSpec, StaticIPSpec,
@@ -13,6 +15,9 @@ use super::finding::{Finding, Level};
 use super::gather::{Kubernetes, Seen};
 use crate::look::asked::Asked;
 use crate::look::book::Found;
+
+/// The nodes of a cluster, by name.
+type Nodes = BTreeMap<String, NodeSeen>;
 
 /// The API server answers, serves our kinds, and lets us.
 pub(super) fn api(seen: &Seen) -> Vec<Finding> {
@@ -112,7 +117,10 @@ pub(super) fn agents(seen: &Seen) -> Vec<Finding> {
     let unread = reports.unread.iter().map(|one| Finding::unknown("agents", &one.what, &one.why));
     let mut findings: Vec<Finding> = unread.collect();
     match &cluster.nodes {
-        Asked::Known(nodes) => findings.extend(gone(seen, nodes, &reports.found)),
+        Asked::Known(nodes) => {
+            findings.extend(addressed(seen, nodes));
+            findings.extend(gone(seen, nodes, &reports.found));
+        }
         Asked::Unknown(why) => findings.push(Finding::unknown("nodes", "all nodes", why)),
     }
     findings.extend(held(seen).filter_map(|ip| silent(ip, cluster, &reports.found)));
@@ -141,9 +149,26 @@ fn node_of(ip: &Found<StaticIPSpec>) -> Option<&str> {
     ip.spec.attachment.as_ref().map(|attachment| attachment.node_name.as_str())
 }
 
-fn gone(seen: &Seen, nodes: &BTreeSet<String>, reports: &[NodeAttachments]) -> Vec<Finding> {
+/// Nodes that the cluster reaches by a member's address, until the member moves.
+fn addressed(seen: &Seen, nodes: &Nodes) -> Vec<Finding> {
+    let addresses = seen.addresses.known().map(|listing| listing.found.as_slice());
+    let taken = |address: &&Ipv4Addr| {
+        let text = address.to_string();
+        addresses.unwrap_or_default().iter().any(|one| one.metadata.name == text)
+    };
+    let of_member = nodes.iter().filter_map(|(name, node)| {
+        let address = node.internal.iter().find(taken)?;
+        let reason = Reason::NodeAddressOfPool;
+        let found = (reason.name(), format!("its InternalIP {address} is a StaticIP"));
+        let finding = Finding::new("nodes", Level::Fails, format!("node {name}"), found);
+        Some(finding.advice(reason.remedy()))
+    });
+    of_member.collect()
+}
+
+fn gone(seen: &Seen, nodes: &Nodes, reports: &[NodeAttachments]) -> Vec<Finding> {
     let lost = held(seen).filter_map(|ip| {
-        let node = node_of(ip).filter(|node| !nodes.contains(*node))?;
+        let node = node_of(ip).filter(|node| !nodes.contains_key(*node))?;
         let owner = &ip.spec.claim_ref;
         let words = format!(
             "it is on record for {}/{} on {node}, and there is no such node",
@@ -155,7 +180,7 @@ fn gone(seen: &Seen, nodes: &BTreeSet<String>, reports: &[NodeAttachments]) -> V
                       run? A new pod of the member takes it at once";
         Some(finding.advice(advice))
     });
-    let left = reports.iter().filter(|one| !nodes.contains(&one.metadata.name)).map(|one| {
+    let left = reports.iter().filter(|one| !nodes.contains_key(&one.metadata.name)).map(|one| {
         let words = "it tells of a node that is gone".to_owned();
         let object = format!("NodeAttachments {}", one.metadata.name);
         let finding = Finding::new("nodes", Level::Warns, object, ("ReportLeftover", words));
@@ -165,7 +190,7 @@ fn gone(seen: &Seen, nodes: &BTreeSet<String>, reports: &[NodeAttachments]) -> V
     findings.extend(left);
     let told: BTreeSet<&str> = reports.iter().map(|one| one.metadata.name.as_str()).collect();
     let busy: BTreeSet<&str> = held(seen).filter_map(node_of).collect();
-    for node in nodes.iter().filter(|node| !told.contains(node.as_str())) {
+    for node in nodes.keys().filter(|node| !told.contains(node.as_str())) {
         let (level, words) = if busy.contains(node.as_str()) {
             (Level::Fails, "members hold addresses on it, and no agent has reported of it")
         } else {
@@ -185,7 +210,7 @@ fn silent(
     reports: &[NodeAttachments],
 ) -> Option<Finding> {
     let node = node_of(ip)?;
-    let is_node = cluster.nodes.known().is_none_or(|nodes| nodes.contains(node));
+    let is_node = cluster.nodes.known().is_none_or(|nodes| nodes.contains_key(node));
     let report = reports.iter().find(|one| one.metadata.name == node).filter(|_| is_node)?;
     let told = report.status.addresses.iter().find(|one| one.address == ip.metadata.name);
     let words = match told {

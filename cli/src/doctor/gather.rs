@@ -1,8 +1,8 @@
 //! Reads what the checks need. What fails is told, and keeps nothing else from being checked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use firecamp_kube::{Right, Served};
+use firecamp_kube::{NodeSeen, Right, Served};
 use firecamp_registry::api::{NodeAttachments, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec};
 
 use super::finding::Role;
@@ -36,7 +36,7 @@ pub struct Kubernetes {
     /// Rights, and whether we have them.
     pub rights: Vec<(Right, Asked<bool>)>,
     /// Its nodes.
-    pub nodes: Asked<BTreeSet<String>>,
+    pub nodes: Asked<BTreeMap<String, NodeSeen>>,
     /// What the agents have published.
     pub reports: Asked<Listing<NodeAttachments>>,
 }

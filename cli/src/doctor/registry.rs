@@ -1,11 +1,12 @@
 //! Checks of what every registry has: pools, claims and addresses. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use firecamp_core::allocate::candidates;
 use firecamp_core::ids::SubnetId;
 use firecamp_core::record::{Pool, PoolSubnet};
+use firecamp_preflight::facts::{Purpose, Range};
 use firecamp_registry::api::{Kind, Metadata, Problem, StaticIPPool, StaticIPPoolSpec};
 use jiff::Timestamp;
 
@@ -141,12 +142,12 @@ fn room(seen: &Seen, pool: &Pool) -> Finding {
 }
 
 /// The subnets of all pools, if there are pools and all could be read.
-pub(super) fn subnets(seen: &Seen) -> Option<BTreeSet<SubnetId>> {
+pub(super) fn subnets(seen: &Seen) -> Option<BTreeMap<SubnetId, Vec<Range>>> {
     let pools = seen.pools.known().filter(|pools| pools.unread.is_empty())?;
-    let all = pools.found.iter().flat_map(|pool| &pool.spec.subnets);
-    let subnets: Option<BTreeSet<SubnetId>> =
-        all.map(|entry| SubnetId::new(&entry.subnet).ok()).collect();
-    subnets.filter(|subnets| !subnets.is_empty())
+    let in_cluster = seen.cluster.is_some();
+    let all: Option<Vec<Pool>> =
+        pools.found.iter().map(|pool| record(pool, in_cluster).ok()).collect();
+    Some(Purpose::of_pools(&all?)).filter(|subnets| !subnets.is_empty())
 }
 
 /// Claims have addresses, and addresses have claims.

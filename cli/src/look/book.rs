@@ -1,13 +1,13 @@
 //! The objects of a registry, whichever it is, as far as they can be read.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::Member;
 use firecamp_core::outside::{PodView, Registry};
 use firecamp_core::record::{Claim, StaticIp};
-use firecamp_kube::{Choice, Inventory, KubeRegistry};
+use firecamp_kube::{Choice, Inventory, KubeRegistry, NodeSeen};
 use firecamp_registry::api::{Condition, Kind, NodeAttachments, NodeAttachmentsSpec, Object};
 use firecamp_registry::{FileRegistry, Timeouts};
 use kube::Client;
@@ -156,7 +156,7 @@ impl Book {
     }
 
     /// The nodes of the cluster; none where there is no cluster.
-    pub async fn nodes(&self) -> Result<Option<BTreeSet<String>>, RegistryFailure> {
+    pub async fn nodes(&self) -> Result<Option<BTreeMap<String, NodeSeen>>, RegistryFailure> {
         let Self::Cluster(cluster) = self else { return Ok(None) };
         progress::during("list the nodes", cluster.inventory.nodes()).await.map(Some)
     }

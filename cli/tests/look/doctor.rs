@@ -5,25 +5,20 @@ use std::path::Path;
 
 use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_cli::doctor::finding::{Diagnosis, Level, Role};
-use firecamp_cli::doctor::{judge, node, of, rights};
+use firecamp_cli::doctor::{judge, of, rights};
 use firecamp_cli::look::book::Book;
 use firecamp_core::contract::exit::Look;
-use firecamp_core::ids::InstanceId;
 use firecamp_core::outside::Registry;
 use firecamp_core::record::{Claim, Pool, Write};
 use firecamp_kube::{KubeRegistry, Right, Timeouts};
-use firecamp_preflight::Ask;
-use firecamp_preflight::facts::Purpose;
-use firecamp_preflight::node::NodeFiles;
 use firecamp_registry::conformance::{claim, member, pool};
-use firecamp_sim::{Account, SimChecks};
 use serde_json::{Value, json};
 
 use super::support::{
     Files, NODE, POD, address, book_of, cluster, golden, held, now, run, run_as, sample_pool,
 };
 
-async fn diagnosed(book: &Book) -> Diagnosis {
+pub(super) async fn diagnosed(book: &Book) -> Diagnosis {
     of(book, Role::Viewer, now()).await.unwrap()
 }
 
@@ -31,7 +26,7 @@ fn reasons(diagnosis: &Diagnosis) -> BTreeSet<(Level, &str)> {
     diagnosis.findings.iter().map(|one| (one.level, one.reason.as_str())).collect()
 }
 
-fn found<'a>(diagnosis: &'a Diagnosis, reason: &str) -> (Level, &'a str, &'a str) {
+pub(super) fn found<'a>(diagnosis: &'a Diagnosis, reason: &str) -> (Level, &'a str, &'a str) {
     let of_reason = |one: &&_| -> bool {
         let one: &firecamp_cli::doctor::finding::Finding = one;
         one.reason == reason
@@ -58,7 +53,7 @@ fn report(ready: &str, epoch: u64) -> Value {
 }
 
 /// A cluster in which everything is as it should be: one member, on a node with its agent.
-async fn healthy() -> ApiServer {
+pub(super) async fn healthy() -> ApiServer {
     let server = ApiServer::default();
     server.create_pool(&sample_pool());
     let registry = KubeRegistry::new(server.client(), Timeouts::default());
@@ -294,19 +289,6 @@ async fn a_node_is_examined_without_a_registry() {
     let said = run_as(program, &words, &vars).await;
     assert!(said.out.contains("open the registry: /nonexistent"), "{}{}", said.out, said.err);
     assert!(said.out.contains("MetadataReachable"), "{}", said.out);
-}
-
-/// A made-up node of which nothing can be seen: all is unknown, and nothing is made up.
-#[tokio::test]
-async fn the_preflight_of_a_node_is_told_condition_by_condition() {
-    let instance = InstanceId::new("i-0123456789abcdef0").unwrap();
-    let cloud = SimChecks::new(instance, Account::default());
-    let root = tempfile::tempdir().unwrap();
-    let files = NodeFiles::new(root.path(), Path::new("/run/firecamp"), true);
-    let findings = node::findings(&cloud, &files, Purpose::default(), Ask::Everything).await;
-    let diagnosis = Diagnosis { registry: String::new(), findings };
-    assert_ne!(diagnosis.look(), Look::Fine, "{diagnosis:#?}");
-    golden("doctor-node.txt", &diagnosis.people(true));
 }
 
 /// Group, resource and verb of everything that the roles in a file of `deploy/rbac` allow, but for

@@ -84,9 +84,15 @@ fn group(path: &str) -> Option<(Vec<Known>, bool, &str)> {
                 ("persistentvolumes", "PersistentVolume", false),
             ],
         ),
-        ("/apis/storage.k8s.io/v1/", vec![("volumeattachments", "VolumeAttachment", false)]),
+        (
+            "/apis/storage.k8s.io/v1/",
+            vec![("volumeattachments", "VolumeAttachment", false), ("csinodes", "CSINode", false)],
+        ),
         ("/apis/events.k8s.io/v1/", vec![("events", "Event", true)]),
-        ("/apis/apps/v1/", vec![("statefulsets", "StatefulSet", true)]),
+        (
+            "/apis/apps/v1/",
+            vec![("statefulsets", "StatefulSet", true), ("daemonsets", "DaemonSet", true)],
+        ),
         ("/apis/coordination.k8s.io/v1/", vec![("leases", "Lease", true)]),
     ];
     groups

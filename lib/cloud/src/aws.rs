@@ -9,8 +9,8 @@ use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_core::outside::{Cloud, Owner};
-use firecamp_preflight::CloudChecks;
-use firecamp_preflight::facts::{Permission, Reading, Right};
+use firecamp_preflight::facts::{Permission, Reading, Reservation, Right};
+use firecamp_preflight::{AccountChecks, CloudChecks};
 use firecamp_volumes::CloudVolumes;
 use firecamp_volumes::seen::Attachment;
 use tokio::sync::OnceCell;
@@ -124,6 +124,17 @@ impl CloudChecks for AwsCloud {
 
     fn clocks(&self) -> Vec<Reading> {
         self.dates.readings()
+    }
+}
+
+impl AccountChecks for AwsCloud {
+    async fn reservations(&self, subnet: &SubnetId) -> Result<Vec<Reservation>, CloudFailure> {
+        Box::pin(self.ec2.reservations(&self.metadata, subnet)).await
+    }
+
+    async fn volumes(&self, instance: &InstanceId) -> Result<u32, CloudFailure> {
+        let all = self.attachments(instance).await?;
+        Ok(u32::try_from(all.len()).unwrap_or(u32::MAX))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod client;
 mod look;
+mod reservations;
 
 use std::collections::HashSet;
 use std::future::Future;

@@ -47,6 +47,9 @@ fn interface(what: &str, one: &NetworkInterface) -> Result<Interface, CloudFailu
         cluster: tagged(one, tag::CLUSTER),
         no_manage: tagged(one, tag::CNI_NO_MANAGE),
         operator: operator(one),
+        goes_with_instance: attachment
+            .and_then(NetworkInterfaceAttachment::delete_on_termination)
+            .unwrap_or(false),
     })
 }
 

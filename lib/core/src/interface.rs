@@ -30,6 +30,8 @@ pub struct Interface {
     pub no_manage: Option<String>,
     /// The service that manages it in place of the account, if one does.
     pub operator: Option<String>,
+    /// EC2 deletes it when its instance is terminated, and frees its addresses.
+    pub goes_with_instance: bool,
 }
 
 impl Interface {
@@ -75,6 +77,7 @@ mod tests {
             cluster: None,
             no_manage: None,
             operator: None,
+            goes_with_instance: false,
         }
     }
 

@@ -6,6 +6,7 @@
 pub(crate) mod address;
 pub(crate) mod conf;
 pub(crate) mod link;
+pub(crate) mod nat;
 pub(crate) mod route;
 pub(crate) mod rule;
 pub(crate) mod socket;

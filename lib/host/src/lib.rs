@@ -10,6 +10,7 @@ pub mod dump;
 mod enis;
 mod error;
 mod file;
+mod foreign;
 mod kernel;
 mod linux;
 mod lock;

@@ -22,7 +22,7 @@ use crate::survey::{self, Survey};
 use crate::tables::Tables;
 
 /// `NETLINK_ROUTE`: links, addresses, rules and routes.
-const ROUTE: isize = netlink_sys::protocols::NETLINK_ROUTE;
+pub(crate) const ROUTE: isize = netlink_sys::protocols::NETLINK_ROUTE;
 /// `NETLINK_SOCK_DIAG`: sockets.
 const SOCK_DIAG: isize = netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
@@ -121,7 +121,7 @@ impl LinuxHost {
         Self { tags, ..self }
     }
 
-    fn netlink(&self, family: isize) -> Result<Netlink, HostError> {
+    pub(crate) fn netlink(&self, family: isize) -> Result<Netlink, HostError> {
         Netlink::open(family, self.limit).map_err(failed("open", "a netlink socket"))
     }
 

@@ -23,6 +23,8 @@ mod links;
 mod locking;
 #[path = "netns/monitor.rs"]
 mod monitor;
+#[path = "netns/others.rs"]
+mod others;
 #[path = "netns/packets.rs"]
 mod packets;
 #[path = "netns/routing.rs"]
@@ -86,6 +88,10 @@ const CASES: &[Case] = cases![
         f039_news_that_were_dropped_are_told_as_an_overrun,
         f034_a_survey_tells_ours_from_foreign_and_what_is_on_record,
         a_survey_before_anything_was_done_is_empty,
+    },
+    others::{
+        f067_foreign_rules_are_listed_and_stay,
+        f067_chains_that_rewrite_sources_are_listed_and_stay,
     },
     packets::{
         f065_a_packet_from_the_address_leaves_by_its_own_eni,

@@ -1,7 +1,9 @@
 //! Everything that a cluster has of a kind, for who looks: as the API server tells it, with
 //! whatever people and other programs wrote into it. The protocol reads records.
 
-use std::collections::BTreeSet;
+mod node;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use firecamp_core::contract::api;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
@@ -14,6 +16,8 @@ use serde_json::{Value, json};
 
 use crate::call::{self, Answer, Call, Timeouts};
 use crate::{classify, list, object};
+
+pub use node::NodeSeen;
 
 /// Whole objects on a page: those of a busy node have tens of kilobytes each.
 const PAGE: usize = 50;
@@ -77,11 +81,28 @@ impl Inventory {
     }
 
     /// All nodes of the cluster, by name.
-    pub async fn nodes(&self) -> Result<BTreeSet<String>, RegistryFailure> {
-        let call = Call::list("list the nodes", "/api/v1/nodes".to_owned(), Vec::new());
+    pub async fn nodes(&self) -> Result<BTreeMap<String, NodeSeen>, RegistryFailure> {
+        let call = Call::get("list the nodes", "/api/v1/nodes".to_owned());
         let nodes: Vec<Value> = list::all(&self.client, self.timeouts, &call, PAGE).await?;
-        let name = |node: &Value| Some(node.pointer("/metadata/name")?.as_str()?.to_owned());
-        Ok(nodes.iter().filter_map(name).collect())
+        Ok(nodes.iter().filter_map(node::seen).collect())
+    }
+
+    /// How many volumes the EBS CSI driver offers the scheduler on a node; none if the driver is
+    /// not there, or offers no number.
+    pub async fn offered_volumes(&self, node: &str) -> Result<Option<u32>, RegistryFailure> {
+        let path = format!("/apis/storage.k8s.io/v1/csinodes/{node}");
+        let call = Call::get(format!("read CSINode {node}"), path);
+        let object = self.object(&call, "csinodes", node).await?;
+        Ok(object.as_ref().and_then(node::offered))
+    }
+
+    /// What the DaemonSet of the VPC CNI sets in its container's environment; none if there is no
+    /// such DaemonSet.
+    pub async fn vpc_cni(&self) -> Result<Option<BTreeMap<String, String>>, RegistryFailure> {
+        let path = "/apis/apps/v1/namespaces/kube-system/daemonsets/aws-node".to_owned();
+        let call = Call::get("read DaemonSet kube-system/aws-node", path);
+        let object = self.object(&call, "daemonsets", "aws-node").await?;
+        Ok(object.as_ref().map(node::environment))
     }
 
     async fn all(&self, kind: &str, path: String) -> Result<Vec<Value>, RegistryFailure> {
@@ -93,11 +114,20 @@ impl Inventory {
     pub async fn one<S: Kind>(&self, name: &str) -> Result<Option<Value>, RegistryFailure> {
         let path = format!("{}/{name}", object::collection::<S>());
         let call = Call::get(format!("read {} {name}", S::KIND), path);
-        let answer = self.send(&call).await?;
-        if classify::is_absent(&answer, S::PLURAL, name) {
+        self.object(&call, S::PLURAL, name).await
+    }
+
+    async fn object(
+        &self,
+        call: &Call,
+        resource: &str,
+        name: &str,
+    ) -> Result<Option<Value>, RegistryFailure> {
+        let answer = self.send(call).await?;
+        if classify::is_absent(&answer, resource, name) {
             return Ok(None);
         }
-        read(&call, &answer).map(Some)
+        read(call, &answer).map(Some)
     }
 
     /// What the API server serves of our group and version; none if it serves nothing of it.

@@ -25,7 +25,7 @@ pub use board::KubeBoard;
 pub use call::Timeouts;
 pub use choice::{Choice, Chosen};
 pub use cluster::KubeCluster;
-pub use inventory::{Inventory, Right, Served};
+pub use inventory::{Inventory, NodeSeen, Right, Served};
 pub use registry::KubeRegistry;
 pub use source::Source;
 pub use volumes::VolumeLooks;

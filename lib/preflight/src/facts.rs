@@ -1,12 +1,22 @@
 //! What was found out about a node.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod account;
+mod cluster;
+mod rules;
+
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, Mac, SubnetId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{EniRule, NodeIdentity, TypeLimits};
+use firecamp_core::record::Pool;
+
+pub use account::Reservation;
+pub use cluster::{InCluster, KubeNode, Snat};
+pub use rules::{Chain, ForeignRule, Nat};
 
 /// One thing that can be found out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -51,11 +61,20 @@ pub struct Facts {
     pub peers: Fact<Vec<Interface>, CloudFailure>,
     /// What EC2 allows.
     pub rights: BTreeMap<Right, Fact<Permission, CloudFailure>>,
+    /// How many volumes are attached to the instance, the root volume among them.
+    pub volumes: Fact<u32, CloudFailure>,
+    /// The CIDR reservations of each subnet that was asked for.
+    pub reservations: BTreeMap<SubnetId, Fact<Vec<Reservation>, CloudFailure>>,
     /// What other clocks said.
     pub clocks: Vec<Reading>,
     /// What the node's files say.
     pub node: NodeFacts,
+    /// What the cluster says.
+    pub in_cluster: InCluster,
 }
+
+/// Addresses that a pool hands out, inclusive.
+pub type Range = (Ipv4Addr, Ipv4Addr);
 
 /// What the node is for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -64,8 +83,32 @@ pub struct Purpose {
     pub cluster: Option<ClusterName>,
     /// How members choose the interface.
     pub rule: EniRule,
-    /// The subnets of all pools; none if they are not known, and then every subnet counts.
-    pub subnets: Option<BTreeSet<SubnetId>>,
+    /// The subnets of all pools with the ranges in them; none if they are not known, and then
+    /// every subnet counts.
+    pub subnets: Option<BTreeMap<SubnetId, Vec<Range>>>,
+}
+
+impl Purpose {
+    /// The ranges of these pools, by subnet.
+    pub fn of_pools<'a>(
+        pools: impl IntoIterator<Item = &'a Pool>,
+    ) -> BTreeMap<SubnetId, Vec<Range>> {
+        let mut subnets: BTreeMap<SubnetId, Vec<Range>> = BTreeMap::new();
+        for one in pools.into_iter().flat_map(|pool| &pool.subnets) {
+            subnets.entry(one.subnet.clone()).or_default().extend(&one.ranges);
+        }
+        subnets
+    }
+
+    /// The ranges of all pools; none if they are not known.
+    pub fn ranges(&self) -> impl Iterator<Item = Range> {
+        self.subnets.iter().flat_map(BTreeMap::values).flatten().copied()
+    }
+
+    /// Whether a pool hands the address out.
+    pub fn hands_out(&self, address: Ipv4Addr) -> bool {
+        self.ranges().any(|(first, last)| first <= address && address <= last)
+    }
 }
 
 /// What FireCamp asks of EC2.
@@ -77,6 +120,8 @@ pub enum Right {
     DescribeVolumes,
     /// To know how much room there is.
     DescribeInstanceTypes,
+    /// To see whether the addresses of pools are kept from others.
+    GetSubnetCidrReservations,
     /// To take an address.
     AssignPrivateIpAddresses,
     /// To give one back.
@@ -85,21 +130,25 @@ pub enum Right {
 
 impl Right {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::DescribeNetworkInterfaces,
         Self::DescribeVolumes,
         Self::DescribeInstanceTypes,
+        Self::GetSubnetCidrReservations,
         Self::AssignPrivateIpAddresses,
         Self::UnassignPrivateIpAddresses,
     ];
 
-    /// Whether EC2 tells without doing it: it has no dry run of what moves an address.
+    /// Whether it is asked without doing it: EC2 has no dry run of what moves an address.
     pub fn has_dry_run(self) -> bool {
         match self {
             Self::DescribeNetworkInterfaces
             | Self::DescribeVolumes
             | Self::DescribeInstanceTypes => true,
-            Self::AssignPrivateIpAddresses | Self::UnassignPrivateIpAddresses => false,
+            // It has one, of a subnet; the listing itself says as much.
+            Self::GetSubnetCidrReservations
+            | Self::AssignPrivateIpAddresses
+            | Self::UnassignPrivateIpAddresses => false,
         }
     }
 }
@@ -110,6 +159,7 @@ impl fmt::Display for Right {
             Self::DescribeNetworkInterfaces => "DescribeNetworkInterfaces",
             Self::DescribeVolumes => "DescribeVolumes",
             Self::DescribeInstanceTypes => "DescribeInstanceTypes",
+            Self::GetSubnetCidrReservations => "GetSubnetCidrReservations",
             Self::AssignPrivateIpAddresses => "AssignPrivateIpAddresses",
             Self::UnassignPrivateIpAddresses => "UnassignPrivateIpAddresses",
         };
@@ -171,6 +221,10 @@ pub struct NodeFacts {
     pub networkd: Fact<Option<Networkd>>,
     /// The links of the kernel that have a MAC.
     pub links: Fact<Vec<Link>>,
+    /// The kernel's routing rules that are not ours.
+    pub rules: Fact<Vec<ForeignRule>>,
+    /// Who rewrites sources.
+    pub nat: Fact<Nat>,
 }
 
 impl NodeFacts {
@@ -183,6 +237,8 @@ impl NodeFacts {
             net_utils: Fact::Failed(why.to_owned()),
             networkd: Fact::Failed(why.to_owned()),
             links: Fact::Failed(why.to_owned()),
+            rules: Fact::Failed(why.to_owned()),
+            nat: Fact::Failed(why.to_owned()),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! From facts to conditions. No clock, no I/O.
 
+mod account;
 mod cloud;
+mod cluster;
 pub mod enis;
 mod host;
 
@@ -16,7 +18,13 @@ pub fn judge(facts: &Facts) -> Vec<Condition> {
         Some(enis::usable(facts)),
         enis::tagged(facts),
         enis::linked(facts),
+        enis::kept(facts),
+        account::reserved(facts),
         enis::groups(facts),
+        account::slots(facts),
+        cluster::node_address(facts),
+        host::rules(facts),
+        cluster::sources(facts),
         Some(host::networkd(facts)),
         Some(host::net_utils(facts)),
         Some(host::net_admin(facts)),

@@ -1,7 +1,8 @@
 //! Is this node fit to carry static addresses? Facts in, conditions out.
 //!
 //! * [`facts`]: what was found out about the node, as plain data; what was not is not guessed.
-//! * [`gather`]: finds it out, from AWS ([`CloudChecks`]) and from the node ([`NodeChecks`]).
+//! * [`gather`]: finds it out, from AWS ([`AccountChecks`]) and from the node ([`NodeChecks`]);
+//!   what the cluster says is put in by who has read it.
 //! * [`judge`](judge()): the conditions that follow, pure.
 //! * [`verdicts`]: which network interfaces FireCamp may use, and who has the others.
 //! * [`node`]: the node's side for real, below a root directory that a test may choose.
@@ -23,6 +24,6 @@ pub use condition::{Condition, Status, Weight, passes, summary};
 pub use facts::Facts;
 pub use judge::enis::{Manager, Verdict, verdicts};
 pub use judge::judge;
-pub use outside::{Ask, CloudChecks, NodeChecks, gather};
+pub use outside::{AccountChecks, Ask, CloudChecks, KernelChecks, NodeChecks, gather};
 pub use page::table;
 pub use reason::{Kind, Reason};

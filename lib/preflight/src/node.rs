@@ -1,4 +1,4 @@
-//! The node's files, below a root directory.
+//! The node's files, below a root directory, and what others have in its kernel.
 //!
 //! Guarantees: nothing is written and no program is run; every file is small and read whole.
 //! Caveats: what systemd-networkd says of its links is its private data, so what cannot be
@@ -6,6 +6,7 @@
 
 mod cni;
 mod config;
+mod kernel;
 mod links;
 mod networkd;
 mod process;
@@ -13,8 +14,10 @@ mod process;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::facts::NodeFacts;
+use crate::facts::{Fact, NodeFacts};
+
 use crate::outside::NodeChecks;
+pub use kernel::Node;
 
 /// No file that is read here is nearly as long.
 const FILE_MAX: u64 = 256 * 1024;
@@ -33,7 +36,13 @@ impl NodeFiles {
     /// mounted into it: there a directory that is missing has not been looked into, elsewhere
     /// what it would hold is not there.
     pub fn new(root: &Path, run_dir: &Path, in_cluster: bool) -> Self {
-        Self { root: root.to_owned(), run_dir: run_dir.to_owned(), in_cluster }
+        let (root, run_dir) = (root.to_owned(), run_dir.to_owned());
+        Self { root, run_dir, in_cluster }
+    }
+
+    /// And what others have in this kernel.
+    pub fn with_kernel<K>(self, kernel: K) -> Node<K> {
+        Node { files: self, kernel }
     }
 
     /// An absolute path, below the root.
@@ -64,6 +73,8 @@ impl NodeFiles {
             net_utils: self.net_utils().into(),
             networkd: networkd.into(),
             links: links.into(),
+            rules: Fact::NotAsked,
+            nat: Fact::NotAsked,
         }
     }
 }

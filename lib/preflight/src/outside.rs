@@ -2,12 +2,14 @@
 
 use std::future::Future;
 
-use firecamp_core::failure::CloudFailure;
+use firecamp_core::failure::{CloudFailure, HostFailure};
 use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{NodeIdentity, TypeLimits};
 
-use crate::facts::{Fact, Facts, NodeFacts, Permission, Purpose, Reading, Right};
+use crate::facts::{
+    Chain, Fact, Facts, ForeignRule, NodeFacts, Permission, Purpose, Reading, Reservation, Right,
+};
 
 /// AWS, as far as a preflight asks it. Every call reads; nothing is changed. One attempt each,
 /// bounded in time.
@@ -44,10 +46,35 @@ pub trait CloudChecks: Send + Sync {
     fn clocks(&self) -> Vec<Reading>;
 }
 
+/// What an agent has no calls left for: only a person's preflight asks it. As the other reads.
+pub trait AccountChecks: CloudChecks {
+    /// The CIDR reservations of a subnet: one GetSubnetCidrReservations for each page.
+    fn reservations(
+        &self,
+        subnet: &SubnetId,
+    ) -> impl Future<Output = Result<Vec<Reservation>, CloudFailure>> + Send;
+
+    /// How many volumes are attached to the instance, or are about to be: one DescribeVolumes
+    /// for each page.
+    fn volumes(
+        &self,
+        instance: &InstanceId,
+    ) -> impl Future<Output = Result<u32, CloudFailure>> + Send;
+}
+
 /// The node's own files. Nothing is changed.
 pub trait NodeChecks: Send + Sync {
     /// What they say. A part that cannot be read fails alone.
     fn facts(&self) -> impl Future<Output = NodeFacts> + Send;
+}
+
+/// What others have in the kernel's network, in the namespace of this process. Nothing is changed.
+pub trait KernelChecks: Send + Sync {
+    /// The routing rules of everybody else: all of them, or a failure.
+    fn foreign_rules(&self) -> impl Future<Output = Result<Vec<ForeignRule>, HostFailure>> + Send;
+
+    /// The chains of nf_tables that rewrite source addresses: all of them, or a failure.
+    fn source_nat(&self) -> impl Future<Output = Result<Vec<Chain>, HostFailure>> + Send;
 }
 
 /// What a preflight may ask of EC2.
@@ -55,12 +82,13 @@ pub trait NodeChecks: Send + Sync {
 pub enum Ask {
     /// Nothing: only the metadata service and the node's files.
     Nothing,
-    /// Everything: the instance's interfaces, a dry run, and those of each subnet.
+    /// Everything: the instance's interfaces, volumes and limits, and of each subnet the
+    /// interfaces and the reservations.
     Everything,
 }
 
 /// Finds out everything, one after the other. What fails is told as having failed.
-pub async fn gather<C: CloudChecks, N: NodeChecks>(
+pub async fn gather<C: AccountChecks, N: NodeChecks>(
     cloud: &C,
     node: &N,
     purpose: Purpose,
@@ -75,7 +103,7 @@ pub async fn gather<C: CloudChecks, N: NodeChecks>(
     facts
 }
 
-async fn of_ec2<C: CloudChecks>(cloud: &C, facts: &mut Facts) {
+async fn of_ec2<C: AccountChecks>(cloud: &C, facts: &mut Facts) {
     if let Fact::Known(identity) = &facts.identity {
         let (instance, kind) = (identity.instance.clone(), identity.instance_type.clone());
         facts.interfaces = cloud.interfaces(&instance).await.into();
@@ -83,15 +111,39 @@ async fn of_ec2<C: CloudChecks>(cloud: &C, facts: &mut Facts) {
     }
     facts.saw_interfaces();
     facts.saw_limits();
-    let volumes = cloud.permission(Right::DescribeVolumes).await.into();
-    facts.rights.insert(Right::DescribeVolumes, volumes);
+    of_volumes(cloud, facts).await;
+    for subnet in facts.purpose.subnets.iter().flat_map(|pools| pools.keys()) {
+        let found = cloud.reservations(subnet).await.into();
+        let seen = permitted(&found).map(|seen| (Right::GetSubnetCidrReservations, seen));
+        facts.rights.extend(seen);
+        facts.reservations.insert(subnet.clone(), found);
+    }
+    peers(cloud, facts).await;
+}
+
+/// That they could be listed proves that it is allowed; of no instance nothing can be listed.
+async fn of_volumes<C: AccountChecks>(cloud: &C, facts: &mut Facts) {
+    let allowed = match &facts.identity {
+        Fact::Known(identity) => {
+            facts.volumes = cloud.volumes(&identity.instance).await.into();
+            permitted(&facts.volumes)
+        }
+        Fact::NotAsked | Fact::Failed(_) => {
+            Some(cloud.permission(Right::DescribeVolumes).await.into())
+        }
+    };
+    facts.rights.extend(allowed.map(|allowed| (Right::DescribeVolumes, allowed)));
+}
+
+async fn peers<C: CloudChecks>(cloud: &C, facts: &mut Facts) {
     let (Fact::Known(interfaces), Some(cluster)) = (&facts.interfaces, &facts.purpose.cluster)
     else {
         return;
     };
     let subnets = interfaces.iter().map(|one| &one.subnet);
-    let wanted =
-        |subnet: &&SubnetId| facts.purpose.subnets.as_ref().is_none_or(|all| all.contains(*subnet));
+    let wanted = |subnet: &&SubnetId| {
+        facts.purpose.subnets.as_ref().is_none_or(|all| all.contains_key(*subnet))
+    };
     let subnets: std::collections::BTreeSet<&SubnetId> = subnets.filter(wanted).collect();
     let mut all = Vec::new();
     for subnet in subnets {

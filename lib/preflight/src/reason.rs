@@ -36,8 +36,14 @@ kinds! {
     EniUsable "The network interface that carries addresses is nobody else's.";
     EniTagged "That interface carries the cluster's tag.";
     EniLinked "The kernel has a link for that interface, and the link is up.";
+    EniKept "That interface outlives its instance, and its addresses with it.";
+    RangesReserved "Explicit CIDR reservations keep EC2 from giving addresses of pools to others.";
     SecurityGroupsAgree "All interfaces of a subnet that may carry an address have the same \
         security groups.";
+    VolumeSlotsCounted "Volumes find slots on the instance, with every network interface counted.";
+    NodeAddressFixed "The node's InternalIP is its own primary address, whatever else it carries.";
+    RulesClear "No foreign routing rule catches the traffic of an address of a pool.";
+    SourceKept "Nobody rewrites the source address of what members send.";
     NetworkdTolerant "systemd-networkd leaves addresses, rules and routes that it did not make.";
     NetUtilsAbsent "amazon-ec2-net-utils does not configure the same addresses.";
     NetAdminHeld "The process may configure the kernel's network.";
@@ -151,10 +157,67 @@ reasons! {
         "The link is down.",
         "The agent brings it up when it first appears; later it is up once it carries an address";
 
+    Kept EniKept, True, Fine, "EC2 keeps it when the instance is terminated.", "";
+    GoesWithInstance EniKept, False, Warns,
+        "EC2 deletes it with the instance, and frees every address that is on it.",
+        "Attach an interface of its own, or: aws ec2 modify-network-interface-attribute \
+         --network-interface-id ENI --attachment \
+         AttachmentId=ATTACHMENT,DeleteOnTermination=false";
+
+    Reserved RangesReserved, True, Fine, "They cover every range of every pool.", "";
+    NotReserved RangesReserved, False, Warns,
+        "An address of a pool that is on no interface may be given to anybody who asks EC2 for \
+         some address of the subnet.",
+        "aws ec2 create-subnet-cidr-reservation --subnet-id SUBNET --cidr BLOCK \
+         --reservation-type explicit, until the ranges are covered";
+
     GroupsAgree SecurityGroupsAgree, True, Fine, "They are the same.", "";
     GroupsDiffer SecurityGroupsAgree, False, Warns,
         "They differ: an address is filtered by other rules after a move.",
         "Give all these interfaces the same security groups";
+
+    SlotsLeft VolumeSlotsCounted, True, Fine, "There are some.", "";
+    SlotsGone VolumeSlotsCounted, False, Warns,
+        "None is left: the next volume does not attach.",
+        "Use an instance type with dedicated volume slots or a larger one, or let fewer members \
+         with volumes run here";
+    SlotsMiscounted VolumeSlotsCounted, False, Warns,
+        "The EBS CSI driver offers more than there are: it counted before an interface was \
+         attached.",
+        "Attach the interface before the driver starts on the node, restart the driver's pod \
+         there now, or set its --reserved-volume-attachments";
+
+    Fixed NodeAddressFixed, True, Fine, "It is, and stays so.", "";
+    NodeAddressOfPool NodeAddressFixed, False, Blocks,
+        "The cluster takes an address of a pool for the node's own: the node is not reached once \
+         its member moves.",
+        "Give the kubelet --node-ip with the primary address of the node, and restart it";
+    NodeAddressForeign NodeAddressFixed, False, Warns,
+        "It is not the primary address of the primary interface.",
+        "Give the kubelet --node-ip with the primary address of the node, unless another is meant";
+    NodeAddressFree NodeAddressFixed, False, Warns,
+        "The kubelet was not given --node-ip, and members' addresses go to the interface that the \
+         node's own address is on: one of them may be taken for it.",
+        "Give the kubelet --node-ip with the primary address of the node, or attach an interface \
+         of its own for members";
+
+    NoneCatches RulesClear, True, Fine, "There is none.", "";
+    RuleCatches RulesClear, False, Warns,
+        "A rule of somebody else sends it elsewhere, perhaps to a pod that is gone.",
+        "Find out who made the rule (ip rule), and remove it if nobody needs it: FireCamp removes \
+         nothing that is not its own";
+
+    SourcesKept SourceKept, True, Fine, "Nobody is known to.", "";
+    SourcesRewritten SourceKept, False, Warns,
+        "The VPC CNI gives what leaves the VPC the primary address of the node as its source, also \
+         if it leaves by another interface, where EC2 drops it.",
+        "Set AWS_VPC_K8S_CNI_EXTERNALSNAT=true, or list the ranges of the peers in \
+         AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS, in the DaemonSet aws-node";
+
+    SourceNatFound SourceKept, False, Warns,
+        "Chains of nf_tables rewrite the sources of what they match; what that is was not read.",
+        "Look at them (nft list chain), and spare the ranges of the pools if they match what \
+         members send";
 
     NothingStripped NetworkdTolerant, True, Fine, "It does not run, or leaves them alone.", "";
     NetworkdDropsAddresses NetworkdTolerant, False, Warns,

@@ -7,8 +7,8 @@ use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{NodeIdentity, TypeLimits};
-use firecamp_preflight::facts::{Clock, NodeFacts, Permission, Reading, Right};
-use firecamp_preflight::{CloudChecks, NodeChecks};
+use firecamp_preflight::facts::{Clock, NodeFacts, Permission, Reading, Reservation, Right};
+use firecamp_preflight::{AccountChecks, CloudChecks, NodeChecks};
 
 /// What there is.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +21,10 @@ pub struct Account {
     pub denied: BTreeSet<Right>,
     /// By how many seconds the node's clock is ahead of AWS's.
     pub ahead: i64,
+    /// The CIDR reservations of each subnet.
+    pub reservations: BTreeMap<String, Vec<Reservation>>,
+    /// How many volumes each instance has.
+    pub volumes: BTreeMap<String, u32>,
     /// What the node's files say.
     pub node: NodeFacts,
     /// The calls of EC2 that were made.
@@ -45,10 +49,15 @@ impl SimChecks {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One call of EC2: counted, and denied as the policy says.
-    fn call(&self, right: Right) -> Result<MutexGuard<'_, Account>, CloudFailure> {
+    fn counted(&self) -> MutexGuard<'_, Account> {
         let mut account = self.account();
         account.calls = account.calls.saturating_add(1);
+        account
+    }
+
+    /// One call of EC2: counted, and denied as the policy says.
+    fn call(&self, right: Right) -> Result<MutexGuard<'_, Account>, CloudFailure> {
+        let account = self.counted();
         if account.denied.contains(&right) {
             let detail = format!("{right}: UnauthorizedOperation: the policy denies it");
             return Err(CloudFailure { kind: CloudKind::Auth, effect: Effect::None, detail });
@@ -111,6 +120,22 @@ impl CloudChecks for SimChecks {
 
     fn clocks(&self) -> Vec<Reading> {
         vec![Reading { clock: Clock::Ec2, ahead: self.account().ahead }]
+    }
+}
+
+impl AccountChecks for SimChecks {
+    async fn reservations(&self, subnet: &SubnetId) -> Result<Vec<Reservation>, CloudFailure> {
+        Ok(self
+            .call(Right::GetSubnetCidrReservations)?
+            .reservations
+            .get(subnet.as_str())
+            .cloned()
+            .unwrap_or_default())
+    }
+
+    async fn volumes(&self, instance: &InstanceId) -> Result<u32, CloudFailure> {
+        let account = self.call(Right::DescribeVolumes)?;
+        Ok(account.volumes.get(instance.as_str()).copied().unwrap_or_default())
     }
 }
 

@@ -4,8 +4,8 @@ use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{NodeIdentity, TypeLimits};
-use firecamp_preflight::facts::{NodeFacts, Permission, Reading, Right};
-use firecamp_preflight::{CloudChecks, NodeChecks};
+use firecamp_preflight::facts::{NodeFacts, Permission, Reading, Reservation, Right};
+use firecamp_preflight::{AccountChecks, CloudChecks, NodeChecks};
 
 use crate::script::{Op, Script};
 
@@ -62,6 +62,18 @@ impl<C: CloudChecks> CloudChecks for FaultyChecks<C> {
 
     fn clocks(&self) -> Vec<Reading> {
         self.inner.clocks()
+    }
+}
+
+impl<C: AccountChecks> AccountChecks for FaultyChecks<C> {
+    async fn reservations(&self, subnet: &SubnetId) -> Result<Vec<Reservation>, CloudFailure> {
+        let call = || self.inner.reservations(subnet);
+        self.script.around(Op::Reservations, call, broken(Op::Reservations)).await
+    }
+
+    async fn volumes(&self, instance: &InstanceId) -> Result<u32, CloudFailure> {
+        let call = || self.inner.volumes(instance);
+        self.script.around(Op::Attached, call, broken(Op::Attached)).await
     }
 }
 

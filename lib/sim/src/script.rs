@@ -69,6 +69,10 @@ pub enum Op {
     Peers,
     /// `CloudChecks::permission`
     Permission,
+    /// `AccountChecks::reservations`
+    Reservations,
+    /// `AccountChecks::volumes`
+    Attached,
     /// `Board::learn`
     Learn,
     /// `Board::create_attachments`

@@ -59,6 +59,7 @@ fn documented(action: Action, unfiltered: bool) -> Size {
         | Action::Instances
         | Action::Volumes
         | Action::Subnets
+        | Action::Reservations
         | Action::InstanceTypes => (100, 20.0),
     };
     Size { capacity, refill }
@@ -124,6 +125,7 @@ mod tests {
             (Action::Interfaces, true, 50, 20),
             (Action::Instances, true, 50, 20),
             (Action::Subnets, true, 100, 40),
+            (Action::Reservations, true, 100, 40),
             (Action::InstanceTypes, true, 100, 40),
             (Action::Volumes, false, 100, 40),
             (Action::Volumes, true, 50, 20),

@@ -12,6 +12,7 @@ mod interfaces;
 mod pages;
 mod params;
 mod pick;
+mod reservations;
 mod subnets;
 mod tags;
 mod types;

@@ -142,9 +142,9 @@ impl Ec2 {
                         (rehearsed(failed::code(&error)), failed::from_sdk(operation, what, &error))
                     }))
                 }
-                Right::AssignPrivateIpAddresses | Right::UnassignPrivateIpAddresses => {
-                    Err(failed::unrehearsable(what))
-                }
+                Right::GetSubnetCidrReservations
+                | Right::AssignPrivateIpAddresses
+                | Right::UnassignPrivateIpAddresses => Err(failed::unrehearsable(what)),
             }
         };
         self.run(metadata, &call, rehearse).await

@@ -47,6 +47,20 @@ async fn one_filtered_request_tells_all_of_each_interface_of_the_instance() {
 }
 
 #[tokio::test]
+async fn f055_whether_an_interface_goes_with_its_instance_is_told() {
+    let goes = |text: &str| {
+        let status = "<status>attached</status>";
+        let with = format!("{status}<deleteOnTermination>{text}</deleteOnTermination>");
+        SECOND.replace(status, &with)
+    };
+    for (item, expected) in [(goes("true"), true), (goes("false"), false), (SECOND.into(), false)] {
+        let server = Server::always(listing(&item)).await;
+        let found = ec2(&server.url).interfaces(&instance()).await.unwrap();
+        assert_eq!(found[0].goes_with_instance, expected, "{item}");
+    }
+}
+
+#[tokio::test]
 async fn who_manages_an_interface_in_the_accounts_place_is_told() {
     let by_operator = "<operator><managed>true</managed><principal>eks.amazonaws.com</principal></operator></item>";
     let by_requester = "<requesterId>amazon-elb</requesterId></item>";

@@ -16,6 +16,7 @@ mod exchanges;
 mod imds;
 mod looks;
 mod metadata;
+mod reservations;
 mod room;
 mod server;
 mod setup;

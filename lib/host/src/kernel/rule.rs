@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use firecamp_core::contract::kernel::{PROTOCOL, RULE_PRIORITY};
+use firecamp_preflight::facts::ForeignRule;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::RouteProtocol;
@@ -18,6 +19,7 @@ const RTM_DELRULE: u16 = 33;
 const RTM_GETRULE: u16 = 34;
 /// `struct fib_rule_hdr`.
 const HEADER: usize = 12;
+const FRA_DST: u16 = 1;
 const FRA_SRC: u16 = 2;
 const FRA_PRIORITY: u16 = 6;
 const FRA_TABLE: u16 = 15;
@@ -43,13 +45,41 @@ impl OurRule {
 
 /// All IPv4 rules with our protocol; others are not even looked at.
 pub(crate) async fn ours(netlink: &mut Netlink) -> Result<Vec<OurRule>, HostError> {
+    list(netlink, decode).await
+}
+
+/// All IPv4 rules without our protocol. They are only ever looked at.
+pub(crate) async fn foreign(netlink: &mut Netlink) -> Result<Vec<ForeignRule>, HostError> {
+    list(netlink, decode_foreign).await
+}
+
+async fn list<T>(
+    netlink: &mut Netlink,
+    decode: impl Fn(&[u8]) -> Result<Option<T>, NetlinkError>,
+) -> Result<Vec<T>, HostError> {
     let mut wanted = RuleMessage::default();
     wanted.header.family = AddressFamily::Inet;
     let messages = netlink.dump(RTM_GETRULE, &wanted).await;
-    let found: Result<Vec<Option<OurRule>>, NetlinkError> =
+    let found: Result<Vec<Option<T>>, NetlinkError> =
         messages.and_then(|all| all.iter().map(|bytes| decode(bytes)).collect());
     let all = found.map_err(failed("list", "the routing rules"))?;
     Ok(all.into_iter().flatten().collect())
+}
+
+fn decode_foreign(payload: &[u8]) -> Result<Option<ForeignRule>, NetlinkError> {
+    let [_family, to_len, from_len, _tos, short_table, _r1, _r2, action, ..] =
+        fixed_part::<HEADER>(payload)?;
+    let attributes = Attributes::after(payload, HEADER)?;
+    if attributes.u8(FRA_PROTOCOL)? == Some(PROTOCOL) {
+        return Ok(None);
+    }
+    let table = attributes.u32(FRA_TABLE)?.unwrap_or(u32::from(short_table));
+    Ok(Some(ForeignRule {
+        priority: attributes.u32(FRA_PRIORITY)?.unwrap_or(0),
+        from: attributes.ipv4(FRA_SRC)?.map(|source| (source, from_len)),
+        to: attributes.ipv4(FRA_DST)?.map(|destination| (destination, to_len)),
+        table: (action == TO_TABLE).then_some(table),
+    }))
 }
 
 pub(crate) fn decode(payload: &[u8]) -> Result<Option<OurRule>, NetlinkError> {

@@ -6,7 +6,7 @@ use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_core::failure::{Effect, RegistryKind};
 use firecamp_core::outside::Registry;
 use firecamp_core::record::Write;
-use firecamp_kube::{Inventory, Right};
+use firecamp_kube::{Inventory, NodeSeen, Right};
 use firecamp_registry::api::{
     Kind, NodeAttachmentsSpec, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
 };
@@ -57,13 +57,64 @@ async fn one_object_is_there_or_absent() {
 }
 
 #[tokio::test]
-async fn nodes_are_told_by_their_names() {
+async fn nodes_are_told_by_their_names_with_their_instance_and_addresses() {
     let server = ApiServer::default();
-    for name in ["b.internal", "a.internal"] {
-        server.set("nodes", (None, name), json!({ "metadata": {} }));
-    }
+    let address = |kind: &str, text: &str| json!({ "type": kind, "address": text });
+    let node = json!({
+        "metadata": { "annotations": { "alpha.kubernetes.io/provided-node-ip": "10.0.1.10" } },
+        "spec": { "providerID": "aws:///us-east-1a/i-0123456789abcdef0" },
+        "status": { "addresses": [
+            address("InternalIP", "10.0.1.10"),
+            address("InternalIP", "fd00::1"),
+            address("ExternalIP", "10.0.1.11"),
+            address("InternalIP", "10.0.1.12"),
+        ] },
+    });
+    server.set("nodes", (None, "b.internal"), json!({ "metadata": {} }));
+    server.set("nodes", (None, "a.internal"), node);
     let nodes = inventory(&server).nodes().await.unwrap();
-    assert_eq!(nodes.into_iter().collect::<Vec<_>>(), ["a.internal", "b.internal"]);
+    assert_eq!(nodes.keys().collect::<Vec<_>>(), ["a.internal", "b.internal"]);
+    let wanted = NodeSeen {
+        instance: Some("i-0123456789abcdef0".to_owned()),
+        internal: vec![[10, 0, 1, 10].into(), [10, 0, 1, 12].into()],
+        fixed: true,
+    };
+    assert_eq!((&nodes["a.internal"], &nodes["b.internal"]), (&wanted, &NodeSeen::default()));
+}
+
+#[tokio::test]
+async fn the_volumes_that_the_ebs_driver_offers_are_told_if_it_offers_a_number() {
+    let server = ApiServer::default();
+    let driver =
+        |name: &str, count: u32| json!({ "name": name, "allocatable": { "count": count } });
+    let set = |name: &str, drivers: Value| {
+        let object = json!({ "metadata": {}, "spec": { "drivers": drivers } });
+        server.set("csinodes", (None, name), object);
+    };
+    set("a", json!([driver("efs.csi.aws.com", 9), driver("ebs.csi.aws.com", 25)]));
+    set("b", json!([{ "name": "ebs.csi.aws.com" }]));
+    let offered = async |name| inventory(&server).offered_volumes(name).await;
+    assert_eq!(offered("a").await, Ok(Some(25)));
+    assert_eq!(offered("b").await, Ok(None));
+    assert_eq!(offered("c").await, Ok(None), "there is no such CSINode");
+    server.fail_next("GET", "csinodes", Fault::Cut);
+    assert!(offered("a").await.is_err());
+}
+
+#[tokio::test]
+async fn the_settings_of_the_vpc_cni_are_those_of_its_daemon_set() {
+    let server = ApiServer::default();
+    assert_eq!(inventory(&server).vpc_cni().await, Ok(None));
+    let env = json!([
+        { "name": "AWS_VPC_K8S_CNI_EXTERNALSNAT", "value": "true" },
+        { "name": "MY_NODE_NAME", "valueFrom": {} },
+    ]);
+    let spec = json!({ "template": { "spec": { "containers": [{ "env": env }] } } });
+    let object = json!({ "metadata": {}, "spec": spec });
+    server.set("daemonsets", (Some("kube-system"), "aws-node"), object);
+    let set = inventory(&server).vpc_cni().await.unwrap().unwrap();
+    let wanted = ("AWS_VPC_K8S_CNI_EXTERNALSNAT".to_owned(), "true".to_owned());
+    assert_eq!(set, [wanted].into());
 }
 
 #[tokio::test]

@@ -103,10 +103,10 @@ fn manager(facts: &Facts, eni: &Eni, described: Option<&Interface>) -> (Manager,
 }
 
 /// The interfaces that members would get, one for each subnet that counts.
-fn chosen<'a>(facts: &Facts, identity: &'a NodeIdentity) -> Vec<&'a Eni> {
+pub(super) fn chosen<'a>(facts: &Facts, identity: &'a NodeIdentity) -> Vec<&'a Eni> {
     let here: BTreeSet<&SubnetId> = identity.enis.iter().map(|eni| &eni.subnet).collect();
     let wanted = facts.purpose.subnets.as_ref();
-    let counts = |subnet: &&SubnetId| wanted.is_none_or(|all| all.contains(*subnet));
+    let counts = |subnet: &&SubnetId| wanted.is_none_or(|all| all.contains_key(*subnet));
     let choose = |subnet: &SubnetId| identity.choose(facts.purpose.rule, |one| one == subnet);
     here.into_iter().filter(counts).filter_map(choose).collect()
 }
@@ -178,6 +178,21 @@ pub(super) fn tagged(facts: &Facts) -> Option<Condition> {
             let found = format!("{} has {has}, where {name}={cluster} is wanted", one.id);
             Condition::new(Kind::EniTagged, Reason::NotTagged, found)
         }
+    })
+}
+
+/// Whether it outlives the instance that it is attached to. The primary one never does as EC2
+/// makes it, nor does a parked address on it.
+pub(super) fn kept(facts: &Facts) -> Option<Condition> {
+    let all = described(facts)?;
+    let goes: Vec<&str> =
+        all.iter().filter(|one| one.goes_with_instance).map(|one| one.id.as_str()).collect();
+    let kind = Kind::EniKept;
+    Some(if goes.is_empty() {
+        Condition::new(kind, Reason::Kept, "It is not deleted with the instance")
+    } else {
+        let found = format!("{}: DeleteOnTermination is set", goes.join(", "));
+        Condition::new(kind, Reason::GoesWithInstance, found)
     })
 }
 

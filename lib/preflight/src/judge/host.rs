@@ -1,9 +1,13 @@
 //! What the node's files say.
 
+use std::net::Ipv4Addr;
+
+use firecamp_core::contract::kernel::RULE_PRIORITY;
 use firecamp_core::ids::{EniId, Mac};
+use ipnet::Ipv4Net;
 
 use crate::condition::Condition;
-use crate::facts::{Fact, Facts, LinkPolicy, Networkd};
+use crate::facts::{Fact, Facts, ForeignRule, LinkPolicy, Networkd};
 use crate::judge::enis::{Manager, verdicts};
 use crate::reason::{Kind, Reason};
 
@@ -106,4 +110,43 @@ fn used_macs(facts: &Facts) -> Vec<Mac> {
     };
     let enis = facts.identity.known().map(|it| it.enis.as_slice()).unwrap_or_default();
     enis.iter().filter(|eni| may(&eni.id)).map(|eni| eni.mac).collect()
+}
+
+/// The kernel's tables `main` and `local`, where a rule that is for many leads as if it were not
+/// there.
+const USUAL: [u32; 2] = [254, 255];
+
+/// Left out where nobody was to look.
+pub(super) fn rules(facts: &Facts) -> Option<Condition> {
+    let say = |reason, found: String| Some(Condition::new(Kind::RulesClear, reason, found));
+    let rules = match &facts.node.rules {
+        Fact::Known(rules) => rules,
+        Fact::Failed(why) => return say(Reason::NotKnown, why.clone()),
+        Fact::NotAsked => return None,
+    };
+    if facts.purpose.subnets.is_none() {
+        return say(Reason::NotAsked, "The pools are not known".to_owned());
+    }
+    let caught: Vec<String> =
+        rules.iter().filter(|rule| catches(facts, rule)).map(ToString::to_string).collect();
+    if caught.is_empty() {
+        return say(Reason::NoneCatches, format!("{} foreign rules were looked at", rules.len()));
+    }
+    say(Reason::RuleCatches, caught.join("; "))
+}
+
+/// A rule for one address is made for it. One for many is in the way if it comes before ours and
+/// leads somewhere else than where things are looked up anyway.
+fn catches(facts: &Facts, rule: &ForeignRule) -> bool {
+    let of_pool = |part: Option<(Ipv4Addr, u8)>, single: bool| {
+        let wanted = part.filter(|(_, length)| (*length == 32) == single && *length > 0);
+        let net = wanted.and_then(|(address, length)| Ipv4Net::new(address, length).ok());
+        net.is_some_and(|net| {
+            let over = |(first, last)| net.network() <= last && first <= net.broadcast();
+            facts.purpose.ranges().any(over)
+        })
+    };
+    let names = |single| of_pool(rule.from, single) || of_pool(rule.to, single);
+    let elsewhere = rule.table.is_none_or(|table| !USUAL.contains(&table));
+    names(true) || (names(false) && elsewhere && rule.priority < RULE_PRIORITY)
 }

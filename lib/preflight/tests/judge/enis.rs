@@ -10,7 +10,7 @@ use crate::fixture::*;
 fn f057_the_primary_interface_is_always_the_cnis() {
     let facts = with(|facts| {
         facts.node.vpc_cni = Fact::Known(Some("/etc/cni/net.d/10-aws.conflist".to_owned()));
-        facts.purpose.subnets = Some([parsed(A)].into());
+        facts.purpose.subnets = Some(pools(&[A]));
         let Fact::Known(all) = &mut facts.interfaces else { unreachable!() };
         all[0].no_manage = Some("true".to_owned());
     });
@@ -61,7 +61,7 @@ fn f057_another_interface_of_the_same_subnet_is_offered_instead() {
         let Fact::Known(all) = &mut facts.interfaces else { unreachable!() };
         all.push(own);
         facts.node.vpc_cni = Fact::Known(Some("x".to_owned()));
-        facts.purpose.subnets = Some([parsed(A)].into());
+        facts.purpose.subnets = Some(pools(&[A]));
     });
     let told = one(&facts, Kind::EniUsable).message;
     assert!(told.contains("eni-00000002 (device index 2) could be chosen instead"), "{told}");
@@ -72,7 +72,7 @@ fn f057_another_interface_of_the_same_subnet_is_offered_instead() {
 
 #[test]
 fn a_node_without_an_interface_in_a_subnet_of_a_pool_is_told() {
-    let facts = with(|f| f.purpose.subnets = Some([parsed("subnet-0000000c")].into()));
+    let facts = with(|f| f.purpose.subnets = Some(pools(&["subnet-0000000c"])));
     let told = one(&facts, Kind::EniUsable);
     assert_eq!(told.reason, Reason::NoEniInSubnet);
     assert!(told.message.contains("i-0000000a has subnet-0000000a, subnet-0000000b"));
@@ -129,4 +129,21 @@ fn f058_the_same_groups_in_another_subnet_are_nobodys_business() {
         facts.peers = Fact::Known(vec![]);
     });
     assert_eq!(reason(&facts, Kind::SecurityGroupsAgree), Reason::GroupsAgree);
+}
+
+#[test]
+fn f055_an_interface_that_goes_with_its_instance_takes_the_parked_addresses_with_it() {
+    let facts = with(|facts| {
+        let Fact::Known(all) = &mut facts.interfaces else { unreachable!() };
+        all[1].goes_with_instance = true;
+    });
+    let told = one(&facts, Kind::EniKept);
+    assert_eq!((told.reason, told.weight()), (Reason::GoesWithInstance, Weight::Warns));
+    assert!(told.message.starts_with("eni-00000001: DeleteOnTermination"), "{}", told.message);
+    let elsewhere = with(|facts| {
+        facts.purpose.subnets = Some(pools(&[A]));
+        let Fact::Known(all) = &mut facts.interfaces else { unreachable!() };
+        all[1].goes_with_instance = true;
+    });
+    assert_eq!(reason(&elsewhere, Kind::EniKept), Reason::Kept, "no address goes there");
 }

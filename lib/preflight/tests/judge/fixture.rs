@@ -1,12 +1,14 @@
 //! A node with nothing wrong, and what may change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
+use firecamp_core::ids::SubnetId;
 use firecamp_core::interface::Interface;
-use firecamp_core::node::{Eni, NodeIdentity};
+use firecamp_core::node::{Eni, NodeIdentity, TypeLimits, VolumeLimit};
 use firecamp_preflight::facts::{
-    Clock, Fact, Facts, Link, LinkPolicy, NodeFacts, Purpose, Reading, RunDir,
+    Clock, Fact, Facts, InCluster, KubeNode, Link, LinkPolicy, Nat, NodeFacts, Purpose, Range,
+    Reading, Reservation, RunDir,
 };
 use firecamp_preflight::{Condition, Kind, Reason, judge};
 
@@ -41,6 +43,7 @@ pub(crate) fn interface(eni: &Eni) -> Interface {
         cluster: Some("prod".to_owned()),
         no_manage: None,
         operator: None,
+        goes_with_instance: false,
     }
 }
 
@@ -62,7 +65,26 @@ pub(crate) fn good_node() -> NodeFacts {
         net_utils: Fact::Known(None),
         networkd: Fact::Known(None),
         links: Fact::Known(vec![link(0), link(1), link(2)]),
+        rules: Fact::Known(vec![]),
+        nat: Fact::Known(Nat::default()),
     }
+}
+
+/// Pools that hand out 10.0.1.100 to .120 in each of these subnets.
+pub(crate) fn pools(subnets: &[&str]) -> BTreeMap<SubnetId, Vec<Range>> {
+    let range = ([10, 0, 1, 100].into(), [10, 0, 1, 120].into());
+    subnets.iter().map(|subnet| (parsed(subnet), vec![range])).collect()
+}
+
+/// An m5.large with slots for this many volumes.
+pub(crate) fn limits(count: u32, shared: bool) -> TypeLimits {
+    let volumes = Some(VolumeLimit { count, shared });
+    TypeLimits { name: "m5.large".to_owned(), enis: 3, addresses: 10, volumes }
+}
+
+/// One explicit reservation.
+pub(crate) fn reserved(block: &str) -> Fact<Vec<Reservation>, CloudFailure> {
+    Fact::Known(vec![Reservation { block: parsed(block), explicit: true }])
 }
 
 /// A node with nothing wrong: a primary interface in one subnet, a second one in another.
@@ -70,7 +92,11 @@ pub(crate) fn good() -> Facts {
     let enis = vec![eni(0, A), eni(1, B)];
     let interfaces: Vec<Interface> = enis.iter().map(interface).collect();
     let mut facts = Facts {
-        purpose: Purpose { cluster: Some(parsed("prod")), ..Purpose::default() },
+        purpose: Purpose {
+            cluster: Some(parsed("prod")),
+            subnets: Some(pools(&[A, B])),
+            ..Purpose::default()
+        },
         identity: Fact::Known(NodeIdentity {
             instance: parsed("i-0000000a"),
             instance_type: "m5.large".to_owned(),
@@ -80,6 +106,18 @@ pub(crate) fn good() -> Facts {
         }),
         peers: Fact::Known(interfaces.clone()),
         interfaces: Fact::Known(interfaces),
+        reservations: [A, B].map(|subnet| (parsed(subnet), reserved("10.0.1.64/26"))).into(),
+        limits: Fact::Known(limits(28, true)),
+        volumes: Fact::Known(3),
+        in_cluster: InCluster {
+            node: Fact::Known(Some(KubeNode {
+                name: "node-1".to_owned(),
+                internal: vec![[10, 0, 1, 10].into()],
+                fixed: true,
+            })),
+            snat: Fact::Known(None),
+            offered: Fact::Known(Some(25)),
+        },
         clocks: vec![Reading { clock: Clock::Ec2, ahead: -3 }],
         node: good_node(),
         ..Facts::default()
@@ -111,7 +149,7 @@ pub(crate) fn with_cni(tag: Option<&str>, prefixes: u32) -> Facts {
     with(|facts| {
         let file = "/etc/cni/net.d/10-aws.conflist".to_owned();
         facts.node.vpc_cni = Fact::Known(Some(file));
-        facts.purpose.subnets = Some([parsed(B)].into());
+        facts.purpose.subnets = Some(pools(&[B]));
         let Fact::Known(all) = &mut facts.interfaces else { unreachable!() };
         all[1].no_manage = tag.map(str::to_owned);
         all[1].prefixes = prefixes;

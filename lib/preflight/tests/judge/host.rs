@@ -1,6 +1,6 @@
 //! What the node's files say.
 
-use firecamp_preflight::facts::{Fact, LinkPolicy, Networkd};
+use firecamp_preflight::facts::{Fact, ForeignRule, LinkPolicy, Networkd};
 use firecamp_preflight::{Kind, Reason, Weight, judge, passes, summary};
 
 use crate::fixture::*;
@@ -60,4 +60,35 @@ fn locks_that_outlive_a_boot_are_a_warning() {
     });
     assert_eq!(reason(&facts, Kind::RunDirReady), Reason::NotTmpfs);
     assert!(passes(&judge(&facts)));
+}
+
+#[test]
+fn f067_a_foreign_rule_that_would_catch_an_address_of_a_pool_is_named() {
+    let rule = |priority, from: Option<(&str, u8)>, to: Option<(&str, u8)>, table| ForeignRule {
+        priority,
+        from: from.map(|(address, length)| (parsed(address), length)),
+        to: to.map(|(address, length)| (parsed(address), length)),
+        table,
+    };
+    let told =
+        |rule| one(&with(|facts| facts.node.rules = Fact::Known(vec![rule])), Kind::RulesClear);
+    let leaked = told(rule(1536, Some(("10.0.1.105", 32)), None, Some(2)));
+    assert_eq!((leaked.reason, leaked.weight()), (Reason::RuleCatches, Weight::Warns));
+    assert!(leaked.message.starts_with("1536: from 10.0.1.105 lookup 2."), "{}", leaked.message);
+    let caught = |rule| told(rule).reason == Reason::RuleCatches;
+    assert!(caught(rule(512, None, Some(("10.0.1.105", 32)), Some(254))), "to a dead pod");
+    assert!(!caught(rule(512, None, Some(("10.0.1.99", 32)), Some(254))), "of no pool");
+    assert!(caught(rule(100, Some(("10.0.1.0", 24)), None, Some(9))), "it comes before ours");
+    assert!(!caught(rule(900, Some(("10.0.1.0", 24)), None, Some(9))), "ours comes first");
+    assert!(!caught(rule(100, Some(("10.0.0.0", 8)), None, Some(254))), "it leads as usual");
+    assert!(caught(rule(100, Some(("10.0.0.0", 8)), None, None)), "it refuses, perhaps");
+    assert!(!caught(rule(0, None, None, Some(255))), "it is for everything");
+}
+
+#[test]
+fn rules_that_could_not_be_read_are_not_known() {
+    let facts = with(|facts| facts.node.rules = Fact::Failed("silent".to_owned()));
+    assert_eq!(reason(&facts, Kind::RulesClear), Reason::NotKnown);
+    let no_pools = with(|facts| facts.purpose.subnets = None);
+    assert_eq!(reason(&no_pools, Kind::RulesClear), Reason::NotAsked);
 }

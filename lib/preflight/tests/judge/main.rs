@@ -6,7 +6,9 @@
     reason = "a fixture that cannot be made has failed its test"
 )]
 
+mod account;
 mod cloud;
+mod cluster;
 mod enis;
 mod fixture;
 mod host;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_ec2::types::{
-    AttachmentLimitType, InstanceStateName, InstanceType, NetworkInterfaceStatus, SubnetState,
+    AttachmentLimitType, InstanceStateName, InstanceType, NetworkInterfaceStatus,
+    SubnetCidrReservationType, SubnetState,
 };
 use firecamp_vpc::{Act, Fault, Profile};
 
@@ -314,6 +315,38 @@ fn an_unknown_subnet_is_refused() {
     let lab = Lab::new();
     let call = lab.ec2("admin").describe_subnets().subnet_ids("subnet-0000000000000dead");
     assert_eq!(refused(&lab.run(call.send()).unwrap_err()).code, "InvalidSubnetID.NotFound");
+}
+
+#[test]
+fn the_explicit_reservations_of_a_subnet_are_listed() {
+    let lab = Lab::new();
+    let ask = |subnet: &str| lab.ec2("node-1").get_subnet_cidr_reservations().subnet_id(subnet);
+    let answer = lab.run(ask(SUBNET_A).send()).unwrap();
+    let [one] = answer.subnet_ipv4_cidr_reservations() else { panic!("{answer:?}") };
+    assert_eq!(one.cidr(), Some("10.0.1.224/27"));
+    assert_eq!(one.subnet_id(), Some(SUBNET_A));
+    assert_eq!(one.reservation_type().map(SubnetCidrReservationType::as_str), Some("explicit"));
+    assert!(one.subnet_cidr_reservation_id().is_some_and(|id| id.starts_with("scr-0")));
+    assert_eq!((answer.subnet_ipv6_cidr_reservations(), answer.next_token()), (&[][..], None));
+    let none = lab.run(ask(SUBNET_B).send()).unwrap();
+    assert_eq!(none.subnet_ipv4_cidr_reservations(), []);
+    let of_prefixes = ask(SUBNET_A).filters(filter("reservationType", &["prefix"]));
+    assert_eq!(lab.run(of_prefixes.send()).unwrap().subnet_ipv4_cidr_reservations(), []);
+}
+
+#[test]
+fn reservations_of_no_subnet_of_an_unknown_one_and_by_an_unknown_filter_are_refused() {
+    let lab = Lab::new();
+    let ask = |subnet: &str| lab.ec2("admin").get_subnet_cidr_reservations().subnet_id(subnet);
+    let filtered = ask(SUBNET_A).filters(filter("cidr", &["10.0.1.224/27"]));
+    for (call, code) in [
+        (ask("subnet-0000000000000dead"), "InvalidSubnetID.NotFound"),
+        (ask(""), "MissingParameter"),
+        (filtered, "InvalidParameterValue"),
+        (ask(SUBNET_A).dry_run(true), "DryRunOperation"),
+    ] {
+        assert_eq!(refused(&lab.run(call.send()).unwrap_err()).code, code);
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::pages::{Listing, Page, PageKnobs, PageRequest};
 use super::{
-    ApiError, Form, VERSION, assign, attach, create, instances, interfaces, subnets, tags, types,
-    unassign, volumes,
+    ApiError, Form, VERSION, assign, attach, create, instances, interfaces, reservations, subnets,
+    tags, types, unassign, volumes,
 };
 use crate::chance::Chance;
 use crate::faults::FullForm;
@@ -23,6 +23,7 @@ pub(crate) enum Action {
     Interfaces,
     Instances,
     Subnets,
+    Reservations,
     InstanceTypes,
     Volumes,
     Create,
@@ -34,12 +35,13 @@ pub(crate) enum Action {
 
 impl Action {
     /// Every action.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Assign,
         Self::Unassign,
         Self::Interfaces,
         Self::Instances,
         Self::Subnets,
+        Self::Reservations,
         Self::InstanceTypes,
         Self::Volumes,
         Self::Create,
@@ -57,6 +59,7 @@ impl Action {
             Self::Interfaces => "DescribeNetworkInterfaces",
             Self::Instances => "DescribeInstances",
             Self::Subnets => "DescribeSubnets",
+            Self::Reservations => "GetSubnetCidrReservations",
             Self::InstanceTypes => "DescribeInstanceTypes",
             Self::Volumes => "DescribeVolumes",
             Self::Create => "CreateNetworkInterface",
@@ -85,6 +88,7 @@ impl Action {
             Self::Interfaces
             | Self::Instances
             | Self::Subnets
+            | Self::Reservations
             | Self::InstanceTypes
             | Self::Volumes => false,
         }
@@ -99,6 +103,7 @@ pub(crate) enum Request {
     Interfaces(interfaces::Interfaces),
     Instances(instances::Instances),
     Subnets(subnets::Subnets),
+    Reservations(reservations::Reservations),
     InstanceTypes(types::InstanceTypes),
     Volumes(volumes::Volumes),
     Create(create::Create),
@@ -121,6 +126,7 @@ pub(crate) fn parse(action: Action, form: &Form) -> Result<Request, ApiError> {
         Action::Interfaces => Request::Interfaces(interfaces::parse(form)?),
         Action::Instances => Request::Instances(instances::parse(form)?),
         Action::Subnets => Request::Subnets(subnets::parse(form)?),
+        Action::Reservations => Request::Reservations(reservations::parse(form)?),
         Action::InstanceTypes => Request::InstanceTypes(types::parse(form)?),
         Action::Volumes => Request::Volumes(volumes::parse(form)?),
         Action::Create => Request::Create(create::parse(form)?),
@@ -244,6 +250,7 @@ pub(crate) fn execute(request: &Request, on: &Reading<'_>) -> Result<Effect, Api
         Request::Interfaces(request) => interfaces::execute(request, on),
         Request::Instances(request) => instances::execute(request, on),
         Request::Subnets(request) => subnets::execute(request, on),
+        Request::Reservations(request) => reservations::execute(request, on),
         Request::InstanceTypes(request) => types::execute(request, on),
         Request::Volumes(request) => volumes::execute(request, on),
         Request::Create(request) => create::execute(request, on),

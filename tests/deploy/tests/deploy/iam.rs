@@ -49,7 +49,12 @@ fn the_policy_has_the_actions_that_the_code_asks_for_and_no_other() {
 
 #[test]
 fn looking_is_allowed_in_the_own_region() {
-    for action in ["DescribeNetworkInterfaces", "DescribeVolumes", "DescribeInstanceTypes"] {
+    for action in [
+        "DescribeNetworkInterfaces",
+        "DescribeVolumes",
+        "DescribeInstanceTypes",
+        "GetSubnetCidrReservations",
+    ] {
         assert!(policy().allows(&look(action, PLACE.region)), "{action}");
         assert!(!policy().allows(&look(action, OTHER.region)), "{action}");
     }

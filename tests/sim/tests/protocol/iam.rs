@@ -58,8 +58,9 @@ async fn a_member_needs_what_the_policy_allows_and_all_of_it() {
             idle.insert(action.to_owned());
         }
     }
-    // Volumes and room are the agents'.
-    let agents = ["ec2:DescribeInstanceTypes", "ec2:DescribeVolumes"];
+    // Volumes and room are the agents', reservations a person's.
+    let agents =
+        ["ec2:DescribeInstanceTypes", "ec2:DescribeVolumes", "ec2:GetSubnetCidrReservations"];
     assert_eq!(idle, BTreeSet::from(agents.map(str::to_owned)));
     cluster.audit();
 }

@@ -15,6 +15,7 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "DescribeInstances (section 2.4)", rows: INSTANCES },
     Section { title: "DescribeSubnets (section 2.5)", rows: SUBNETS },
     Section { title: "DescribeInstanceTypes (section 2.11)", rows: TYPES },
+    Section { title: "GetSubnetCidrReservations (section 2.12)", rows: RESERVATIONS },
 ];
 
 const INVARIANTS: &[Row] = &[
@@ -216,3 +217,12 @@ const TYPES: &[Row] = &[served(
     "limits, filters, InvalidInstanceType (text unverified)",
     "describe::instance_types_are_described_with_their_limits",
 )];
+
+const RESERVATIONS: &[Row] = &[
+    served("explicit ones; filters", "describe::the_explicit_reservations_of_a_subnet_are_listed"),
+    served(
+        "InvalidSubnetID.NotFound, MissingParameter",
+        "describe::reservations_of_no_subnet_of_an_unknown_one_and_by_an_unknown_filter_are_refused",
+    ),
+    not("those for prefixes, tags", "a world has explicit ones alone"),
+];

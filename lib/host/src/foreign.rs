@@ -1,0 +1,23 @@
+//! What others have in this kernel, for a preflight. It is only ever looked at.
+
+use firecamp_core::failure::HostFailure;
+use firecamp_preflight::KernelChecks;
+use firecamp_preflight::facts::{Chain, ForeignRule};
+
+use crate::kernel::{nat, rule};
+use crate::linux::{LinuxHost, ROUTE};
+
+/// `NETLINK_NETFILTER`: rules of nf_tables.
+const NETFILTER: isize = netlink_sys::protocols::NETLINK_NETFILTER;
+
+impl KernelChecks for LinuxHost {
+    async fn foreign_rules(&self) -> Result<Vec<ForeignRule>, HostFailure> {
+        let mut netlink = self.netlink(ROUTE)?;
+        Ok(rule::foreign(&mut netlink).await?)
+    }
+
+    async fn source_nat(&self) -> Result<Vec<Chain>, HostFailure> {
+        let mut netlink = self.netlink(NETFILTER)?;
+        Ok(nat::source_nat(&mut netlink).await?.into_iter().collect())
+    }
+}

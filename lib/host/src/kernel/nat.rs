@@ -1,0 +1,101 @@
+//! Rules of nf_tables that rewrite source addresses, whoever made them. They are only looked at.
+//!
+//! What iptables makes today is in nf_tables as well; what its older form made is not.
+
+use std::collections::BTreeSet;
+
+use firecamp_preflight::facts::Chain;
+use nix::libc::{EINVAL, EOPNOTSUPP, EPROTONOSUPPORT};
+
+use super::{Attributes, Raw, cut, failed, fixed_part};
+use crate::error::{HostError, NetlinkError};
+use crate::netlink::Netlink;
+
+/// Subsystem `NFNL_SUBSYS_NFTABLES`, message `NFT_MSG_GETRULE`.
+const GET_RULES: u16 = (10 << 8) | 7;
+/// `struct nfgenmsg`.
+const HEADER: usize = 4;
+/// Families of tables that see IPv4: `NFPROTO_INET` and `NFPROTO_IPV4`.
+const FAMILIES: [u8; 2] = [1, 2];
+const RULE_TABLE: u16 = 1;
+const RULE_CHAIN: u16 = 2;
+const RULE_EXPRESSIONS: u16 = 4;
+const EXPRESSION_NAME: u16 = 1;
+const EXPRESSION_DATA: u16 = 2;
+const NAT_TYPE: u16 = 1;
+/// `NFT_NAT_SNAT`.
+const SOURCE: [u8; 4] = [0; 4];
+const TARGET_NAME: u16 = 1;
+/// Targets of iptables, as nf_tables carries them.
+const TARGETS: [&str; 2] = ["SNAT", "MASQUERADE"];
+
+/// All such chains; none where the kernel has no nf_tables.
+pub(crate) async fn source_nat(netlink: &mut Netlink) -> Result<BTreeSet<Chain>, HostError> {
+    let of_all_families = Raw(vec![0; HEADER]);
+    let messages = match netlink.dump(GET_RULES, &of_all_families).await {
+        Err(error) if error.errno().is_some_and(is_absent) => return Ok(BTreeSet::new()),
+        messages => messages,
+    };
+    let found: Result<Vec<Option<Chain>>, NetlinkError> =
+        messages.and_then(|all| all.iter().map(|bytes| decode(bytes)).collect());
+    Ok(found.map_err(failed("list", "the rules of nf_tables"))?.into_iter().flatten().collect())
+}
+
+fn is_absent(errno: i32) -> bool {
+    [EINVAL, EOPNOTSUPP, EPROTONOSUPPORT].contains(&errno)
+}
+
+fn decode(payload: &[u8]) -> Result<Option<Chain>, NetlinkError> {
+    let [family, ..] = fixed_part::<HEADER>(payload)?;
+    if !FAMILIES.contains(&family) {
+        return Ok(None);
+    }
+    let rule = Attributes::after(payload, HEADER)?;
+    let expressions = elements(rule.bytes(RULE_EXPRESSIONS).unwrap_or_default())?;
+    for expression in expressions {
+        if rewrites(&expression)? {
+            let text = |kind| rule.text(kind).ok_or_else(cut);
+            return Ok(Some(Chain { table: text(RULE_TABLE)?, name: text(RULE_CHAIN)? }));
+        }
+    }
+    Ok(None)
+}
+
+/// The elements of a list, which all have the same kind.
+fn elements(list: &[u8]) -> Result<Vec<Attributes<'_>>, NetlinkError> {
+    let mut found = Vec::new();
+    let mut rest = list;
+    while let Some([a, b, _kind, _of]) = rest.first_chunk::<HEADER>() {
+        let length = usize::from(u16::from_ne_bytes([*a, *b]));
+        found.push(Attributes::of(rest.get(HEADER..length).ok_or_else(cut)?)?);
+        rest = rest.get(length.next_multiple_of(HEADER)..).unwrap_or_default();
+    }
+    Ok(found)
+}
+
+fn rewrites(expression: &Attributes<'_>) -> Result<bool, NetlinkError> {
+    let data = Attributes::of(expression.bytes(EXPRESSION_DATA).unwrap_or_default())?;
+    Ok(match expression.text(EXPRESSION_NAME).as_deref() {
+        Some("masq") => true,
+        Some("nat") => data.fixed::<4>(NAT_TYPE)? == Some(SOURCE),
+        Some("target") => data.text(TARGET_NAME).is_some_and(|name| TARGETS.contains(&&*name)),
+        Some(_) | None => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic_or_spin(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            drop(decode(&bytes));
+            drop(elements(&bytes).map(|all| all.len()));
+        }
+    }
+}

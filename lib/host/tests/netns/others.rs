@@ -1,0 +1,106 @@
+//! What somebody else has in the kernel is seen, and nothing else.
+
+use firecamp_preflight::KernelChecks as _;
+use firecamp_preflight::facts::{Chain, ForeignRule};
+use netlink_sys::Socket;
+use netlink_sys::protocols::NETLINK_NETFILTER;
+
+use crate::fixture::{ADDRESS, Node, holder};
+
+pub(crate) fn f067_foreign_rules_are_listed_and_stay() {
+    let node = Node::configured();
+    node.attach(&node.on_second(), &holder("pod", 1));
+    node.net.add_rule(ADDRESS, 2, 1536, 4);
+    let before = node.net.everything();
+    let seen = node.net.block_on(|| async { node.host.foreign_rules().await.unwrap() });
+    let caught: Vec<&ForeignRule> = seen.iter().filter(|rule| rule.from.is_some()).collect();
+    let leaked =
+        ForeignRule { priority: 1536, from: Some((ADDRESS, 32)), to: None, table: Some(2) };
+    assert_eq!(caught, [&leaked], "ours is not among them");
+    let usual: Vec<Option<u32>> = seen.iter().map(|rule| rule.table).collect();
+    assert_eq!(usual, [Some(255), Some(2), Some(254), Some(253)]);
+    assert_eq!(node.net.everything(), before);
+}
+
+/// An attribute of netlink.
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(value.len() + 4).unwrap();
+    let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+    bytes.extend_from_slice(value);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+fn text(kind: u16, value: &str) -> Vec<u8> {
+    attribute(kind, &[value.as_bytes(), &[0]].concat())
+}
+
+/// An attribute that holds others.
+fn nested(kind: u16, parts: &[Vec<u8>]) -> Vec<u8> {
+    attribute(kind | 0x8000, &parts.concat())
+}
+
+/// A message of nf_tables about IPv4, or the begin or end of a batch.
+fn message(kind: u16, flags: u16, parts: &[Vec<u8>]) -> Vec<u8> {
+    let is_batch = kind < 0x20;
+    let (family, resource) = if is_batch { (0, 10_u16) } else { (2, 0) };
+    let [high, low] = resource.to_be_bytes();
+    let body = [vec![family, 0, high, low], parts.concat()].concat();
+    let length = u32::try_from(body.len() + 16).unwrap();
+    let mut bytes = length.to_ne_bytes().to_vec();
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend((1 | flags).to_ne_bytes());
+    bytes.extend([0; 8]);
+    bytes.extend(body);
+    bytes
+}
+
+fn expression(name: &str, data: &[Vec<u8>]) -> Vec<u8> {
+    nested(1, &[text(1, name), nested(2, data)])
+}
+
+/// Makes a table `nat` with three chains, of which one masquerades, one rewrites the source to
+/// an address, and one the destination.
+fn make_chains() {
+    let (create, table) = (0x400, 10 << 8);
+    let chain = |name: &str, hook: u32| {
+        let place = [attribute(1, &hook.to_be_bytes()), attribute(2, &100_i32.to_be_bytes())];
+        let parts = [text(1, "nat"), text(3, name), nested(4, &place), text(7, "nat")];
+        message(table | 3, create, &parts)
+    };
+    let rule = |chain: &str, expressions: &[Vec<u8>]| {
+        message(table | 6, create, &[text(1, "nat"), text(2, chain), nested(4, expressions)])
+    };
+    let (register, address) = (attribute(1, &8_u32.to_be_bytes()), [10, 0, 0, 9]);
+    let load = expression("immediate", &[register, nested(2, &[attribute(1, &address)])]);
+    let nat = |kind: u32| {
+        let numbers = [(1, kind), (2, 2), (3, 8)];
+        let data: Vec<Vec<u8>> =
+            numbers.iter().map(|(at, number)| attribute(*at, &number.to_be_bytes())).collect();
+        expression("nat", &data)
+    };
+    let batch = [
+        message(0x10, 0, &[]),
+        message(table, create, &[text(1, "nat")]),
+        chain("plain", 4),
+        chain("fixed", 4),
+        chain("incoming", 0),
+        rule("plain", &[expression("masq", &[])]),
+        rule("fixed", &[load.clone(), nat(0)]),
+        rule("incoming", &[load, nat(1)]),
+        message(0x11, 0, &[]),
+    ];
+    let socket = Socket::new(NETLINK_NETFILTER).unwrap();
+    socket.send(&batch.concat(), 0).unwrap();
+}
+
+pub(crate) fn f067_chains_that_rewrite_sources_are_listed_and_stay() {
+    let node = Node::new();
+    let look = || node.net.block_on(|| async { node.host.source_nat().await.unwrap() });
+    assert_eq!(look(), []);
+    node.net.run(make_chains);
+    let chain = |name: &str| Chain { table: "nat".to_owned(), name: name.to_owned() };
+    let both = [chain("fixed"), chain("plain")];
+    assert_eq!(look(), both, "and not the one that rewrites destinations");
+    assert_eq!(look(), both, "they are still there");
+}
