@@ -42,6 +42,10 @@ const fn free(name: &'static str, step: u8) -> Named {
 }
 
 const fn agents(name: &'static str, step: Step) -> Named {
+    Named { name, shown: Shown::Enumerated(step), boxed: "kill, and the next agent" }
+}
+
+const fn unboxed(name: &'static str, step: Step) -> Named {
     Named { name, shown: Shown::Enumerated(step), boxed: "open: agent" }
 }
 
@@ -96,9 +100,9 @@ pub const NAMED: &[Named] = &[
     agents("gives way.2", Step::GiveWay(2)),
     agents("gives way.3", Step::GiveWay(3)),
     open("gives way.0, 4", "agent: how it sees the loss, and the Event"),
-    agents("re-assert.1", Step::Reassert(1)),
-    agents("re-assert.2", Step::Reassert(2)),
-    agents("re-assert.3", Step::Reassert(3)),
+    unboxed("re-assert.1", Step::Reassert(1)),
+    unboxed("re-assert.2", Step::Reassert(2)),
+    unboxed("re-assert.3", Step::Reassert(3)),
     agents("restore.1", Step::Restore(1)),
     agents("restore.2", Step::Restore(2)),
     agents("restore.3", Step::Restore(3)),

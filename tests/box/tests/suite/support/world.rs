@@ -150,6 +150,10 @@ impl World {
 
     /// An agent of the node, with this registry.
     pub(crate) fn start_agent(&self, node: &str, registry: &str) -> Process {
+        self.starting_agent(node, registry, None)
+    }
+
+    fn starting_agent(&self, node: &str, registry: &str, dies_at: Option<&str>) -> Process {
         let mut command = self.command(node, &binaries().agent);
         let traces = self.traces(&format!("agent-{node}"));
         command
@@ -157,8 +161,16 @@ impl World {
             .env(env::NODE_NAME, node)
             .env(env::REGISTRY, registry)
             .env(env::LOG_FORMAT, "json")
-            .env(env::TERMINATION_LOG, &traces.words);
+            .env(env::TERMINATION_LOG, &traces.words)
+            .envs(dies_at.map(|step| (env::CRASH_AT, step)));
         Process::start(&mut command, traces, self.clock)
+    }
+
+    /// An agent that kills itself at this step.
+    pub(crate) fn agent_that_dies(&self, node: &str, step: &str) -> Process {
+        let mut agent = self.starting_agent(node, &self.file_registry(), Some(step));
+        agent.logs("The agent is ready");
+        agent
     }
 
     /// An agent on a node that may have another one.
