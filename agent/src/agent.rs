@@ -16,6 +16,7 @@ use std::time::Duration;
 use firecamp_core::agent::{Budget, Collector, Pass};
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{ClusterName, EniId, NodeName};
+use firecamp_core::node::EniRule;
 use firecamp_core::time::Moment;
 use firecamp_host::LinkSeen;
 use tokio::task::{JoinError, JoinSet};
@@ -85,6 +86,8 @@ pub(crate) struct Agent<'a, W: World> {
     identifying: bool,
     /// How often EC2 may be asked.
     budget: Budget,
+    /// The last look at the interfaces has failed.
+    interfaces_fail: bool,
     /// What was on record when the look at EC2 began that is under way.
     looking: Option<BTreeMap<Ipv4Addr, EniId>>,
     withheld: Withheld,
@@ -99,12 +102,12 @@ pub(crate) struct Agent<'a, W: World> {
 
 impl<'a, W: World> Agent<'a, W> {
     pub(crate) fn new(
-        (node, cluster): (NodeName, ClusterName),
+        (node, cluster, rule): (NodeName, ClusterName, EniRule),
         outside: Outside<W>,
         keep: Keep,
         (status, bulletin): (&'a Status, &'a Bulletin),
     ) -> Self {
-        let preflight = Preflight::new(cluster.clone());
+        let preflight = Preflight::new(cluster.clone(), rule);
         let state = Observed::new(node, cluster.clone(), keep.last());
         Self {
             cluster,
@@ -131,6 +134,7 @@ impl<'a, W: World> Agent<'a, W> {
             asked_for: None,
             identifying: false,
             budget: ec2::budget(),
+            interfaces_fail: false,
             looking: None,
             withheld: Withheld::new(),
             looked_into: BTreeSet::new(),
@@ -260,6 +264,8 @@ impl<'a, W: World> Agent<'a, W> {
                 self.look_into_losses(work);
             }
             Ok(News::Lost(lost, found, done)) => self.found_of_loss(lost, found, done),
+            Ok(News::Attachments(read)) => self.attachments(read),
+            Ok(News::TypeLimits(read)) => self.type_limits(read),
             Ok(News::Files(facts)) => {
                 self.reading_files = false;
                 self.preflight.files(facts);

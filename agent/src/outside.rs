@@ -14,6 +14,7 @@ use firecamp_engine::{Dice, NoFile, Run, Signal, Systems};
 use firecamp_host::{Change, LinkSeen, LinuxHost, Monitor, Survey};
 use firecamp_preflight::facts::{NodeFacts, Reading};
 use firecamp_preflight::{CloudChecks, NodeChecks};
+use firecamp_volumes::CloudVolumes;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,7 @@ const READ_BOUND: Duration = Duration::from_secs(20);
 /// Which implementation of each outside system an agent uses.
 pub(crate) trait World: 'static {
     /// EC2 and the metadata service.
-    type Cloud: Cloud + CloudChecks;
+    type Cloud: Cloud + CloudChecks + CloudVolumes;
     /// The node's files.
     type Files: NodeChecks;
     /// The kernel of this node.
@@ -156,6 +157,26 @@ impl<W: World> Outside<W> {
             let read = timeout(READ_BOUND, systems.cloud.interfaces(&instance)).await;
             let late = |_elapsed| Err(late("list the interfaces of this instance"));
             News::Interfaces(read.unwrap_or_else(late))
+        });
+    }
+
+    /// One listing of the volumes of this instance.
+    pub(crate) fn attachments(&self, instance: InstanceId, work: &mut JoinSet<News>) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move {
+            let read = timeout(READ_BOUND, systems.cloud.attachments(&instance)).await;
+            let late = |_elapsed| Err(late("list the volumes of this instance"));
+            News::Attachments(read.unwrap_or_else(late))
+        });
+    }
+
+    /// What a type of instances allows.
+    pub(crate) fn type_limits(&self, name: String, work: &mut JoinSet<News>) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move {
+            let read = timeout(READ_BOUND, systems.cloud.type_limits(&name)).await;
+            let late = |_elapsed| Err(late("ask what this instance's type allows"));
+            News::TypeLimits(read.unwrap_or_else(late))
         });
     }
 

@@ -2,10 +2,14 @@
 //!
 //! Nothing is asked of EC2 for it: it follows from what the agent asks and does anyway.
 
+mod told;
+
+use std::collections::BTreeSet;
+
 use firecamp_core::failure::{CloudFailure, CloudKind};
-use firecamp_core::ids::ClusterName;
+use firecamp_core::ids::{ClusterName, EniId};
 use firecamp_core::interface::Interface;
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::node::{EniRule, NodeIdentity, TypeLimits};
 use firecamp_core::record::Pool;
 use firecamp_host::LinkSeen;
 use firecamp_preflight::facts::{
@@ -29,8 +33,8 @@ pub(crate) struct Preflight {
 
 impl Preflight {
     /// Nothing is known yet.
-    pub(crate) fn new(cluster: ClusterName) -> Self {
-        let purpose = Purpose { cluster: Some(cluster), ..Purpose::default() };
+    pub(crate) fn new(cluster: ClusterName, rule: EniRule) -> Self {
+        let purpose = Purpose { cluster: Some(cluster), rule, subnets: None };
         let facts = Facts { purpose, ..Facts::default() };
         let conditions = judge(&facts);
         Self { facts, conditions, verdicts: Vec::new(), failures: 0, links: None }
@@ -71,18 +75,41 @@ impl Preflight {
 
     /// EC2 was asked for the node's interfaces. What it said before stands if it says nothing.
     pub(crate) fn interfaces(&mut self, read: Result<Vec<Interface>, CloudFailure>) {
-        match read {
-            Ok(listing) => {
-                self.facts.interfaces = Fact::Known(listing);
-                self.facts.saw_interfaces();
-            }
-            Err(failure) if failure.kind == CloudKind::Auth => {
-                let right = Right::DescribeNetworkInterfaces;
-                self.facts.rights.insert(right, Fact::Failed(failure));
-            }
-            Err(_passing) => {}
+        self.answered(Right::DescribeNetworkInterfaces, &read);
+        if let Ok(listing) = read {
+            self.facts.interfaces = Fact::Known(listing);
         }
         self.judge();
+    }
+
+    /// EC2 was asked what the instance's type allows.
+    pub(crate) fn type_limits(&mut self, read: Result<TypeLimits, CloudFailure>) {
+        self.answered(Right::DescribeInstanceTypes, &read);
+        if let Ok(limits) = read {
+            self.facts.limits = Fact::Known(limits);
+        }
+        self.judge();
+    }
+
+    /// What the instance's type allows, if that is known.
+    pub(crate) fn limits(&self) -> Option<&TypeLimits> {
+        self.facts.limits.known()
+    }
+
+    /// EC2 was asked for volumes.
+    pub(crate) fn volumes<T>(&mut self, read: &Result<T, CloudFailure>) {
+        self.answered(Right::DescribeVolumes, read);
+        self.judge();
+    }
+
+    /// What an answer says of EC2's policy; one that fails in passing says nothing.
+    fn answered<T>(&mut self, right: Right, read: &Result<T, CloudFailure>) {
+        let said = match read {
+            Ok(_) => Fact::Known(Permission::Allowed),
+            Err(failure) if failure.kind == CloudKind::Auth => Fact::Failed(failure.clone()),
+            Err(_passing) => return,
+        };
+        self.facts.rights.insert(right, said);
     }
 
     /// EC2 has done something of the kind, or has refused to.
@@ -126,6 +153,13 @@ impl Preflight {
     pub(crate) fn serves(&self, verdict: &Verdict) -> bool {
         let subnets = self.facts.purpose.subnets.as_ref();
         subnets.is_some_and(|all| all.contains_key(&verdict.subnet))
+    }
+
+    /// The interfaces that members get, whoever has them. None while the pools are not known.
+    fn carriers(&self, identity: &NodeIdentity) -> Option<BTreeSet<EniId>> {
+        let Purpose { rule, subnets, .. } = &self.facts.purpose;
+        let choose = |subnet| identity.choose(*rule, |one| one == subnet);
+        Some(subnets.as_ref()?.keys().filter_map(choose).map(|eni| eni.id.clone()).collect())
     }
 
     /// Of each link what the kernel says, and what systemd-networkd does with it by its files.

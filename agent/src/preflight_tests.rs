@@ -4,6 +4,7 @@ use firecamp_core::failure::Effect;
 use firecamp_core::node::Eni;
 use firecamp_core::record::{PoolSubnet, ReleasePolicy};
 use firecamp_preflight::{Kind, Reason, Status, passes};
+use firecamp_registry::api::EniManager;
 
 use super::*;
 
@@ -76,7 +77,7 @@ fn reason(preflight: &Preflight, kind: Kind) -> Option<Reason> {
 
 #[test]
 fn an_agent_that_has_seen_nothing_says_so_and_passes() {
-    let preflight = Preflight::new(parsed("prod"));
+    let preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     assert!(preflight.conditions().iter().all(|one| one.status() == Status::Unknown));
     assert!(passes(preflight.conditions()));
     assert!(preflight.verdicts().is_empty() && !preflight.lacks_tags());
@@ -84,7 +85,7 @@ fn an_agent_that_has_seen_nothing_says_so_and_passes() {
 
 #[test]
 fn f049_one_lost_read_of_the_metadata_service_says_nothing_and_three_in_a_row_do() {
-    let mut preflight = Preflight::new(parsed("prod"));
+    let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     preflight.identified(&Ok(identity()));
     let reachable = |preflight: &Preflight| reason(preflight, Kind::MetadataReachable);
     for _ in 0..2 {
@@ -102,7 +103,7 @@ fn f049_one_lost_read_of_the_metadata_service_says_nothing_and_three_in_a_row_do
 
 #[test]
 fn f053_a_denial_is_told_and_a_throttle_leaves_what_was_known() {
-    let mut preflight = Preflight::new(parsed("prod"));
+    let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     preflight.identified(&Ok(identity()));
     preflight.interfaces(Ok(tagged(None)));
     let allowed = |preflight: &Preflight| reason(preflight, Kind::Ec2Allowed);
@@ -120,7 +121,7 @@ fn f053_a_denial_is_told_and_a_throttle_leaves_what_was_known() {
 
 #[test]
 fn f057_beside_the_vpc_cni_the_tags_of_a_new_interface_are_wanted_at_once() {
-    let mut preflight = Preflight::new(parsed("prod"));
+    let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     preflight.identified(&Ok(identity()));
     assert!(!preflight.lacks_tags(), "whether there is a VPC CNI is not known yet");
     preflight.files(NodeFacts { vpc_cni: Fact::Known(None), ..NodeFacts::default() });
@@ -135,7 +136,7 @@ fn f057_beside_the_vpc_cni_the_tags_of_a_new_interface_are_wanted_at_once() {
 
 #[test]
 fn only_interfaces_in_a_subnet_of_a_pool_serve() {
-    let mut preflight = Preflight::new(parsed("prod"));
+    let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     preflight.identified(&Ok(identity()));
     let serving = |preflight: &Preflight| {
         preflight.verdicts().iter().map(|one| preflight.serves(one)).collect::<Vec<_>>()
@@ -147,7 +148,7 @@ fn only_interfaces_in_a_subnet_of_a_pool_serve() {
 
 #[test]
 fn what_the_kernel_says_of_a_link_counts_before_what_files_say() {
-    let mut preflight = Preflight::new(parsed("prod"));
+    let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     preflight.identified(&Ok(identity()));
     preflight.pools(&[pool("subnet-00000001")]);
     let file = |up| {
@@ -164,4 +165,82 @@ fn what_the_kernel_says_of_a_link_counts_before_what_files_say() {
     assert_eq!(reason(&preflight, Kind::EniLinked), Some(Reason::LinkDown));
     preflight.links(&[seen(true)]);
     assert_eq!(reason(&preflight, Kind::EniLinked), Some(Reason::Linked));
+}
+
+fn limits() -> TypeLimits {
+    TypeLimits { name: "m5.large".to_owned(), enis: 3, addresses: 10, volumes: None }
+}
+
+/// All that an agent finds out of a node without the VPC CNI.
+fn seen(rule: EniRule) -> Preflight {
+    let mut preflight = Preflight::new(parsed("prod"), rule);
+    preflight.identified(&Ok(identity()));
+    preflight.files(NodeFacts { vpc_cni: Fact::Known(None), ..NodeFacts::default() });
+    preflight.pools(&[pool("subnet-00000001")]);
+    preflight.type_limits(Ok(limits()));
+    preflight
+}
+
+fn told(preflight: &Preflight) -> firecamp_publish::Facts {
+    let mut facts = firecamp_publish::Facts::new(parsed("node-1"));
+    preflight.tell(&mut facts);
+    facts
+}
+
+#[test]
+fn f021_the_interface_that_members_get_is_told_with_its_limit() {
+    for (rule, carries) in [
+        (EniRule::Auto, [false, true]),
+        (EniRule::DeviceIndex(1), [false, true]),
+        (EniRule::Primary, [false, false]),
+    ] {
+        let mut preflight = seen(rule);
+        let mac = parsed("06:00:00:00:00:01");
+        let (name, index) = ("ens6".to_owned(), 3);
+        preflight.links(&[LinkSeen { name, index, mac, up: true, bare: false }]);
+        let facts = told(&preflight);
+        assert_eq!(facts.instance, Some(parsed("i-0000000a")));
+        assert_eq!(facts.zone, Some(parsed("us-east-1a")));
+        let enis = facts.enis.unwrap();
+        assert_eq!([0, 1].map(|eni: usize| enis[eni].carries), carries.map(Some), "{rule:?}");
+        assert_eq!(enis[1].limit, Some(10));
+        assert_eq!(enis[1].link.as_deref(), Some("ens6"));
+        assert_eq!(enis[0].link, None);
+        assert!(enis.iter().all(|eni| eni.managed_by == EniManager::FireCamp));
+    }
+}
+
+#[test]
+fn f021_what_is_not_known_of_the_interfaces_is_told_as_unknown() {
+    let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
+    assert_eq!(told(&preflight).enis, None);
+    preflight.identified(&Ok(identity()));
+    let enis = told(&preflight).enis.unwrap();
+    assert_eq!((enis[0].carries, enis[0].limit), (None, None));
+    assert_eq!(enis[0].managed_by, EniManager::Unknown);
+    let mut preflight = seen(EniRule::Auto);
+    for _ in 0..3 {
+        preflight.identified(&Err(failure(CloudKind::Transient)));
+    }
+    let facts = told(&preflight);
+    assert_eq!((facts.enis, facts.zone), (None, None));
+    let silent = facts.checks.iter().find(|one| one.kind == "MetadataReachable").unwrap();
+    assert_eq!((silent.reason.as_str(), silent.good), ("MetadataSilent", Some(false)));
+    assert!(silent.blocks);
+}
+
+#[test]
+fn f053_a_denied_look_at_volumes_or_at_the_type_is_told_until_it_is_allowed() {
+    let mut preflight = seen(EniRule::Auto);
+    let allowed = |preflight: &Preflight| reason(preflight, Kind::Ec2Allowed);
+    assert_eq!(allowed(&preflight), Some(Reason::Allowed));
+    preflight.volumes::<()>(&Err(failure(CloudKind::Auth)));
+    assert_eq!(allowed(&preflight), Some(Reason::Denied));
+    preflight.volumes::<()>(&Err(failure(CloudKind::Throttled)));
+    assert_eq!(allowed(&preflight), Some(Reason::Denied), "a throttle says nothing");
+    preflight.volumes(&Ok(()));
+    assert_eq!(allowed(&preflight), Some(Reason::Allowed));
+    preflight.type_limits(Err(failure(CloudKind::Auth)));
+    assert_eq!(allowed(&preflight), Some(Reason::Denied));
+    assert_eq!(preflight.limits(), Some(&limits()), "and what is known stays known");
 }

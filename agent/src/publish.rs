@@ -69,13 +69,13 @@ impl<B: Board> Publishing<'_, B> {
 
     fn look(&mut self, bulletin: &Bulletin) {
         let Some((facts, notices)) = bulletin.take() else { return };
-        if let Some(slots) = facts.slots {
-            self.status.capacity.set(i64::from(slots.capacity()));
-        }
         let now = self.now();
         self.publisher.take(facts, now, &wall());
         for notice in notices {
             self.publisher.notice(notice, now);
+        }
+        if let Some(capacity) = self.publisher.capacity() {
+            self.status.capacity.set(i64::from(capacity));
         }
         self.status.would_publish(self.publisher.wanted());
         if let Some(published) = self.publisher.published() {

@@ -55,13 +55,13 @@ pub async fn run(config: AgentConfig, signals: Signals) -> Result<Report, Report
     let outside = Outside::<Real>::new(cloud, host, registry.clone(), source, files);
     let board = board(&config, &registry);
     let (status, bulletin, end) = (Status::default(), Bulletin::default(), &signals.end);
-    let AgentConfig { node, cluster, listen, .. } = config;
+    let AgentConfig { node, cluster, eni, listen, .. } = config;
     tracing::info!(%node, %cluster, %listen, "The agent begins");
     let span = tracing::info_span!("agent", %node);
     let cloud = LazyCloud::named("firecamp-agent");
     let names = (node.clone(), cluster.clone());
     let whole = cluster::run(names, (cloud, registry), &status.holds_lease, end);
-    let agent = Agent::new((node.clone(), cluster), outside, keep, (&status, &bulletin));
+    let agent = Agent::new((node.clone(), cluster, eni), outside, keep, (&status, &bulletin));
     let served = http::serve(listener, &status, end);
     let told = publish::run((node, board.as_ref()), &bulletin, &status, end);
     let volumes = volumes::follow(board.as_ref(), &bulletin, &status, end);

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::agent::{Duty, KernelMark, Look, Memory, Pass, Sight, Snapshot};
 use firecamp_core::attach::kernel_target;
-use firecamp_core::ids::{ClusterName, EniId, InstanceId, Member, NodeName};
+use firecamp_core::ids::{ClusterName, EniId, Member, NodeName};
 use firecamp_core::lock::Hold;
 use firecamp_core::node::{Eni, NodeIdentity};
 use firecamp_core::outside::{KernelTarget, KernelView, PodView};
@@ -103,8 +103,8 @@ impl Observed {
     }
 
     /// The instance, once the metadata service has said which one it is.
-    pub(crate) fn instance(&self) -> Option<InstanceId> {
-        self.identity.as_ref().map(|identity| identity.instance.clone())
+    pub(crate) fn identity(&self) -> Option<&NodeIdentity> {
+        self.identity.as_ref()
     }
 
     /// The node's ENIs.

@@ -9,5 +9,6 @@ mod partition;
 mod release;
 mod stale;
 mod steward;
+mod told;
 mod trouble;
 mod world;

@@ -101,12 +101,16 @@ impl<V: firecamp_volumes::Volumes, C: Cluster> Looking<'_, V, C> {
         let (node, failures) = observe(self.volumes, KUBELET).await;
         let read = failures.first().map_or(Ok(()), Err);
         status.read(System::Volumes, &read);
+        let cloud = bulletin.take_cloud();
+        // What EC2 and Kubernetes say is compared as of one moment.
+        self.moved |= cloud.is_some();
         let cluster = self.ask(status).await;
-        let seen = Seen { cloud: None, node, cluster };
+        let seen = Seen { cloud, node, cluster };
         let now = Moment(self.origin.elapsed());
         let table = self.tracker.step(now, seen);
         count(&table, &self.tracker, now, status);
         bulletin.volumes(table);
+        bulletin.suspect_volumes(self.is_pending());
     }
 
     /// Something may be wrong, whether it is reported yet or not.

@@ -4,7 +4,9 @@ use firecamp_core::failure::{Effect, RegistryKind};
 use firecamp_publish::Facts;
 use firecamp_registry::api::VolumeStatus;
 use firecamp_sim::SimVolumes;
-use firecamp_volumes::seen::{Amount, DeviceNumber, Mount, Pod, Usage};
+use firecamp_volumes::seen::{
+    Amount, Attachment, AttachmentState, CloudView, DeviceNumber, Mount, Pod, Usage,
+};
 
 use super::*;
 
@@ -112,4 +114,32 @@ async fn a_look_goes_on_from_what_was_published() {
     assert_eq!(told(&bulletin).volumes[0].problems[0].message, "as it was");
     watch((&node(), Some(&api(false))), &bulletin, 120).await;
     assert_eq!(told(&bulletin).volumes[0].problems, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f081_what_ec2_says_of_a_volume_is_told_and_makes_it_a_suspect() {
+    let (bulletin, api) = (Bulletin::default(), api(false));
+    bulletin.published(&[]);
+    let attaching = Attachment {
+        volume: "vol-0123456789abcdef0".parse().unwrap(),
+        state: AttachmentState::Attaching,
+        age: Some(Duration::from_mins(2)),
+        label: "/dev/sdf".to_owned(),
+        delete_on_termination: false,
+        zone: "us-east-1a".parse().unwrap(),
+        bytes: 1 << 30,
+    };
+    let zone = attaching.zone.clone();
+    let seen = |attachments| CloudView { zone: zone.clone(), attachments };
+    bulletin.seen_by_ec2(seen(vec![attaching]));
+    watch((&node(), Some(&api)), &bulletin, 5).await;
+    let table = told(&bulletin);
+    let row = table.volumes.iter().find(|row| row.volume_id.is_some()).unwrap();
+    assert_eq!(row.attachment, Some(AttachmentState::Attaching));
+    assert_eq!(row.problems[0].reason, firecamp_volumes::Reason::StuckAttaching);
+    assert!(bulletin.suspects_volumes());
+    bulletin.seen_by_ec2(seen(Vec::new()));
+    watch((&node(), Some(&api)), &bulletin, 5).await;
+    assert!(!bulletin.suspects_volumes());
+    assert_eq!(told(&bulletin).volumes.len(), 1, "what is gone in EC2 is gone");
 }

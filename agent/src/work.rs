@@ -6,9 +6,10 @@ use std::net::Ipv4Addr;
 use firecamp_core::failure::{CloudFailure, HostFailure, RegistryFailure};
 use firecamp_core::ids::EniId;
 use firecamp_core::interface::Interface;
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_engine::Ended;
 use firecamp_preflight::facts::NodeFacts;
+use firecamp_volumes::seen::Attachment;
 
 use crate::cut_off::{Finding, Lost};
 use crate::source::Listing;
@@ -22,6 +23,10 @@ pub(crate) enum News {
     Identified(Result<NodeIdentity, CloudFailure>),
     /// The node's interfaces, as EC2 has them.
     Interfaces(Result<Vec<Interface>, CloudFailure>),
+    /// The node's volumes, as EC2 has them.
+    Attachments(Result<Vec<Attachment>, CloudFailure>),
+    /// What the instance's type allows.
+    TypeLimits(Result<TypeLimits, CloudFailure>),
     /// What the node's files say.
     Files(NodeFacts),
     /// Whether the link of an ENI was brought up.

@@ -1,14 +1,18 @@
 //! What EC2 is asked of this instance, within the agent's budget.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::agent::{Budget, Ec2Look, Want};
 use firecamp_core::contract::timing;
 use firecamp_core::failure::CloudFailure;
+use firecamp_core::ids::EniId;
 use firecamp_core::interface::Interface;
+use firecamp_core::node::TypeLimits;
 use firecamp_core::time::Moment;
 use firecamp_engine::Dice;
+use firecamp_volumes::seen::{Attachment, CloudView};
 use tokio::task::JoinSet;
 
 use super::Agent;
@@ -19,6 +23,12 @@ use crate::work::News;
 /// How much a period is stretched at least, because a call may be quicker than the one before it,
 /// and how much at random, so that agents drift apart.
 const STRETCH: (f64, f64) = (0.05, 0.2);
+
+/// How often EC2 is asked for volumes while nothing seems wrong with one.
+const VOLUMES_EVERY: Duration = Duration::from_mins(5);
+/// What could not be learned is asked again after this long, and what has not had its turn for so
+/// long waits no longer.
+const LATE: Duration = Duration::from_mins(10);
 
 /// A budget whose first look comes within a period: agents of many nodes may start together.
 pub(super) fn budget() -> Budget {
@@ -33,17 +43,18 @@ fn jitter() -> Duration {
 impl<W: World> Agent<'_, W> {
     /// Begins the look that is due, if there is one.
     pub(super) fn ask_ec2(&mut self, work: &mut JoinSet<News>) {
-        let Some(instance) = self.state.instance() else { return };
+        let Some(identity) = self.state.identity() else { return };
         if self.looking.is_some() {
             return;
         }
-        match self.budget.grant(&self.wanted(), self.now(), jitter()) {
-            Some(Ec2Look::Interfaces) => {
-                self.looking = Some(self.state.held());
-                self.outside.interfaces(instance, work);
-            }
-            // Nobody here wants them.
-            Some(Ec2Look::Volumes | Ec2Look::InstanceType) | None => {}
+        let (instance, kind) = (identity.instance.clone(), identity.instance_type.clone());
+        let (wanted, now) = (self.wanted(), self.now());
+        let Some(look) = self.budget.grant(&wanted, now, jitter()) else { return };
+        self.looking = Some(self.state.held());
+        match look {
+            Ec2Look::Interfaces => self.outside.interfaces(instance, work),
+            Ec2Look::Volumes => self.outside.attachments(instance, work),
+            Ec2Look::InstanceType => self.outside.type_limits(kind, work),
         }
     }
 
@@ -51,16 +62,67 @@ impl<W: World> Agent<'_, W> {
     fn wanted(&self) -> BTreeMap<Ec2Look, Want> {
         let at_once = self.state.has_unplaced() || self.preflight.lacks_tags();
         let interfaces = if at_once { Want::Now } else { Want::Steady };
-        [(Ec2Look::Interfaces, interfaces)].into()
+        let mut wanted = BTreeMap::from([(Ec2Look::Interfaces, interfaces)]);
+        // While EC2 fails, each look counts, and it is the interfaces that members hang on.
+        if !self.interfaces_fail {
+            let others = [
+                (Ec2Look::Volumes, self.volumes_wanted()),
+                (Ec2Look::InstanceType, self.type_wanted()),
+            ];
+            wanted.extend(others.into_iter().filter_map(|(look, want)| Some((look, want?))));
+        }
+        wanted
+    }
+
+    /// Rarely while nothing seems wrong with a volume.
+    fn volumes_wanted(&self) -> Option<Want> {
+        let rested = self.since(Ec2Look::Volumes).is_none_or(|since| since >= VOLUMES_EVERY);
+        let wanted = rested || self.bulletin.suspects_volumes();
+        // Interfaces that are wanted at once again and again do not hold this up for ever.
+        let age = self.since(Ec2Look::Volumes).unwrap_or(self.now().0);
+        wanted.then_some(if age >= LATE { Want::Now } else { Want::Steady })
+    }
+
+    /// It never changes, and without it nobody knows how many members have room here.
+    fn type_wanted(&self) -> Option<Want> {
+        let rested = self.since(Ec2Look::InstanceType).is_none_or(|since| since >= LATE);
+        (self.preflight.limits().is_none() && rested).then_some(Want::Now)
+    }
+
+    /// How long ago EC2 was asked for it.
+    fn since(&self, look: Ec2Look) -> Option<Duration> {
+        self.budget.asked(look).map(|at| self.now().since(at))
     }
 
     pub(super) fn interfaces(&mut self, read: Result<Vec<Interface>, CloudFailure>) {
         self.status.read(System::Ec2, &read);
-        self.budget.ended(read.is_ok());
-        if let (Some(held), Ok(listing)) = (self.looking.take(), &read) {
+        self.interfaces_fail = read.is_err();
+        if let (Some(held), Ok(listing)) = (self.looked(&read), &read) {
             self.state.listed_by_ec2(&held, listing);
         }
         self.preflight.interfaces(read);
+    }
+
+    pub(super) fn attachments(&mut self, read: Result<Vec<Attachment>, CloudFailure>) {
+        self.status.read(System::Ec2Volumes, &read);
+        self.looked(&read);
+        self.preflight.volumes(&read);
+        if let (Some(identity), Ok(attachments)) = (self.state.identity(), read) {
+            let zone = identity.zone.clone();
+            self.bulletin.seen_by_ec2(CloudView { zone, attachments });
+        }
+    }
+
+    pub(super) fn type_limits(&mut self, read: Result<TypeLimits, CloudFailure>) {
+        self.status.read(System::Ec2Types, &read);
+        self.looked(&read);
+        self.preflight.type_limits(read);
+    }
+
+    /// A look has ended; what was on record when it began.
+    fn looked<T>(&mut self, read: &Result<T, CloudFailure>) -> Option<BTreeMap<Ipv4Addr, EniId>> {
+        self.budget.ended(read.is_ok());
         self.preflight.clocks(self.outside.clocks());
+        self.looking.take()
     }
 }

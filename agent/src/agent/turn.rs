@@ -71,7 +71,9 @@ impl<W: World> Agent<'_, W> {
     fn tell_what_is_known(&mut self) {
         if self.bulletin_at.is_none_or(|at| at.elapsed() >= BULLETIN_PAUSE) {
             self.bulletin_at = Some(Instant::now());
-            self.bulletin.tell(self.state.facts(&self.failing));
+            let mut facts = self.state.facts(&self.failing);
+            self.preflight.tell(&mut facts);
+            self.bulletin.tell(facts);
         }
     }
 

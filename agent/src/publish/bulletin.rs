@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use firecamp_publish::{Facts, Notice, table};
 use firecamp_registry::api::VolumeStatus;
 use firecamp_volumes::Table;
+use firecamp_volumes::seen::CloudView;
 
 /// So many notices wait; older ones are dropped.
 const NOTICES: usize = 64;
@@ -18,6 +19,8 @@ pub(crate) struct Bulletin(Mutex<Kept>);
 struct Kept {
     facts: Option<Facts>,
     volumes: Option<Table>,
+    cloud: Option<CloudView>,
+    suspects: bool,
     notices: VecDeque<Notice>,
     published: Option<Table>,
 }
@@ -35,6 +38,26 @@ impl Bulletin {
     /// The volumes.
     pub(crate) fn volumes(&self, table: Table) {
         self.kept().volumes = Some(table);
+    }
+
+    /// What EC2 says of the volumes.
+    pub(crate) fn seen_by_ec2(&self, view: CloudView) {
+        self.kept().cloud = Some(view);
+    }
+
+    /// What EC2 has said of them since the last look.
+    pub(crate) fn take_cloud(&self) -> Option<CloudView> {
+        self.kept().cloud.take()
+    }
+
+    /// Something may be wrong with a volume, or no longer.
+    pub(crate) fn suspect_volumes(&self, suspects: bool) {
+        self.kept().suspects = suspects;
+    }
+
+    /// Whether something may be wrong with one.
+    pub(crate) fn suspects_volumes(&self) -> bool {
+        self.kept().suspects
     }
 
     /// An errand has done something.

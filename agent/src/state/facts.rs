@@ -15,7 +15,7 @@ use super::Observed;
 pub(crate) type Failing = BTreeMap<Ipv4Addr, (Exit, String)>;
 
 impl Observed {
-    /// Everything that this process has seen itself.
+    /// What this process has seen itself of addresses and pools.
     pub(crate) fn facts(&self, failing: &Failing) -> Facts {
         let listing = self.listing.as_ref().filter(|_| self.listed && self.survey.is_some());
         let addresses = listing.map(|listing| {

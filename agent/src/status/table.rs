@@ -131,8 +131,8 @@ const TAIL: &str = "
 Sums over `kind`, `system`, `step` and `reason` make sense. Times are Unix times, so that
 `time() - firecamp_agent_turn_timestamp_seconds` is the age of the last turn. Labels: `kind` of an
 errand is GiveWay, Release, Reassert, Restore or Collect, of a volume Ebs, InstanceStore, Iscsi,
-Nfs, Glusterfs, Local or Other; `system` is Registry, Metadata, Ec2, Kernel, Volumes or Claims;
-`step` is learn, create, replace, say, capacity or tell. The reasons are those of
+Nfs, Glusterfs, Local or Other; `system` is Registry, Metadata, Ec2, Ec2Volumes, Ec2Types, Kernel,
+Volumes or Claims; `step` is learn, create, replace, say, capacity or tell. The reasons are those of
 [publishing.md](publishing.md) and [volumes.md](volumes.md).
 ";
 

@@ -37,6 +37,8 @@ pub(crate) struct Vpc {
     pub(crate) is_silent: bool,
     /// How often the metadata service was asked.
     pub(crate) identities: u32,
+    /// Nobody has what members had here, whatever is done.
+    pub(crate) astray: bool,
     pub(crate) looks: u32,
     /// What EC2 says of the instance's type; none if it denies to say it.
     pub(crate) limits: Option<TypeLimits>,
@@ -214,7 +216,11 @@ impl CloudChecks for FixedCloud {
             device_index: eni.device_index,
             network_card: eni.network_card,
             primary: eni.primary_address,
-            addresses: eni.listed.difference(&vpc.lost).copied().collect(),
+            addresses: if vpc.astray {
+                BTreeSet::new()
+            } else {
+                eni.listed.difference(&vpc.lost).copied().collect()
+            },
             prefixes: eni.prefixes,
             groups: BTreeSet::new(),
             cluster: Some("prod".to_owned()),
@@ -229,6 +235,7 @@ impl CloudChecks for FixedCloud {
         self.answers().await;
         let mut vpc = self.0.lock().unwrap();
         vpc.type_looks += 1;
+        vpc.answers_reads()?;
         let denied = || CloudFailure { kind: CloudKind::Auth, ..failed("denied") };
         vpc.limits.clone().ok_or_else(denied)
     }
@@ -255,6 +262,7 @@ impl CloudVolumes for FixedCloud {
         self.answers().await;
         let mut vpc = self.0.lock().unwrap();
         vpc.volume_looks += 1;
+        vpc.answers_reads()?;
         Ok(vpc.volumes.clone())
     }
 }

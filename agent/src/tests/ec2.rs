@@ -14,8 +14,13 @@ async fn a_quiet_node_asks_ec2_at_most_once_a_minute_and_changes_nothing() {
         sleep(Duration::from_hours(1)).await;
     })
     .await;
-    let looks = node.cloud.looks();
-    assert!((40..=60).contains(&looks), "{looks} looks in an hour");
+    let vpc = node.cloud.0.lock().unwrap();
+    let (interfaces, volumes, types) = (vpc.looks, vpc.volume_looks, vpc.type_looks);
+    drop(vpc);
+    let all = interfaces + volumes + types;
+    assert!((40..=60).contains(&all), "{interfaces} + {volumes} + {types} looks in an hour");
+    assert!(interfaces >= 30 && volumes >= 8, "{interfaces} + {volumes}");
+    assert_eq!(types, 1, "a type never changes");
     assert_eq!(node.cloud.mutations(), 0);
     assert!(node.holds());
 }
@@ -47,4 +52,34 @@ async fn an_address_that_the_metadata_service_does_not_list_is_asked_for_at_once
         assert_eq!(node.cloud.looks(), before, "and once a minute");
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ec2_denies_to_say_of_the_type_is_asked_again_and_holds_up_nothing_else() {
+    let node = Node::new().await;
+    node.cloud.0.lock().unwrap().limits = None;
+    node.agent(async |agent| {
+        agent.ready().await;
+        sleep(Duration::from_hours(1)).await;
+    })
+    .await;
+    let vpc = node.cloud.0.lock().unwrap();
+    let (interfaces, volumes, types) = (vpc.looks, vpc.volume_looks, vpc.type_looks);
+    assert!(interfaces + volumes + types <= 60, "{interfaces} + {volumes} + {types}");
+    assert!(interfaces >= 10 && volumes >= 4 && types >= 4, "{interfaces} + {volumes} + {types}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_nowhere_to_be_found_holds_up_no_look_at_volumes() {
+    let node = Node::new().await;
+    node.cloud.0.lock().unwrap().astray = true;
+    node.cloud.0.lock().unwrap().enis[0].listed.clear();
+    node.agent(async |agent| {
+        agent.ready().await;
+        sleep(Duration::from_hours(1)).await;
+    })
+    .await;
+    let vpc = node.cloud.0.lock().unwrap();
+    let (interfaces, volumes) = (vpc.looks, vpc.volume_looks);
+    assert!(interfaces >= 50 && (4..=12).contains(&volumes), "{interfaces} + {volumes}");
 }

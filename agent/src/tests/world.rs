@@ -9,14 +9,15 @@ use firecamp_core::agent::KernelMark;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{Epoch, InstanceId, Mac, Member};
 use firecamp_core::lock::{Hold, LockRecord};
-use firecamp_core::node::Eni;
+use firecamp_core::node::{Eni, EniRule, TypeLimits};
 use firecamp_core::outside::{Holder, HostNet as _, KernelTarget, KernelView, Registry};
 use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};
 use firecamp_host::{Change, LinkSeen, Survey};
 use firecamp_kube::{KubeRegistry, Timeouts};
+use firecamp_preflight::facts::{Fact, NodeFacts};
 use firecamp_publish::Notice;
 use firecamp_registry::conformance;
-use firecamp_sim::{Account, SimChecks, SimHost, Tag};
+use firecamp_sim::{Account, SimChecks, SimHost, SimVolumes, Tag};
 use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep};
@@ -27,9 +28,10 @@ use crate::agent::Agent;
 use crate::keep::Keep;
 use crate::late::LateRegistry;
 use crate::outside::{Kernel, KernelNews, Outside, World};
-use crate::publish::Bulletin;
+use crate::publish::{self, Bulletin, LateBoard};
 use crate::source::KubeSource;
 use crate::status::Status;
+use crate::volumes;
 
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
 pub(crate) const NODE: &str = "node-1";
@@ -159,7 +161,12 @@ impl Node {
         server.create_pool(&pool);
         let registry = KubeRegistry::new(server.client(), Timeouts::default());
         let cloud = FixedCloud::default();
-        cloud.0.lock().unwrap().enis = vec![eni()];
+        {
+            let mut vpc = cloud.0.lock().unwrap();
+            vpc.enis = vec![eni()];
+            let name = "m5.large".to_owned();
+            vpc.limits = Some(TypeLimits { name, enis: 3, addresses: 10, volumes: None });
+        }
         let host = SimHost::with_links([MAC.parse().unwrap()]);
         let run_dir = tempfile::tempdir().unwrap();
         let node = Self { server, registry, host, cloud, run_dir };
@@ -250,14 +257,26 @@ impl Node {
 
     /// Runs an agent, meanwhile `body`, and then ends the agent.
     pub(crate) async fn agent(&self, body: impl AsyncFnOnce(Running<'_>)) {
+        self.run(false, body).await;
+    }
+
+    /// The same with an agent that tells the API what it knows, which looks at volumes as well.
+    pub(crate) async fn telling_agent(&self, body: impl AsyncFnOnce(Running<'_>)) {
+        self.run(true, body).await;
+    }
+
+    async fn run(&self, tells: bool, body: impl AsyncFnOnce(Running<'_>)) {
         let status = Status::default();
         let registry = LateRegistry::from(AnyRegistry::Kube(self.registry.clone()));
         let source = KubeSource::new(NODE.parse().unwrap(), registry.clone());
-        let files = SimChecks::new(InstanceId::new("i-0000000a").unwrap(), Account::default());
+        let own = InstanceId::new("i-0000000a").unwrap();
+        let facts = NodeFacts { vpc_cni: Fact::Known(None), ..NodeFacts::default() };
+        let files = SimChecks::new(own, Account { node: facts, ..Account::default() });
+        let board = LateBoard::new(registry.clone(), NODE.parse().unwrap());
         let (cloud, host) = (self.cloud.clone(), self.host.clone());
         let outside = Outside::<Simulated>::new(cloud, host, registry, source, files);
         let keep = Keep::open(self.run_dir.path()).unwrap();
-        let names = (NODE.parse().unwrap(), "prod".parse().unwrap());
+        let names = (NODE.parse().unwrap(), "prod".parse().unwrap(), EniRule::Auto);
         let bulletin = Bulletin::default();
         let agent = Agent::new(names, outside, keep, (&status, &bulletin));
         let (kernel, news) = unbounded_channel();
@@ -267,9 +286,18 @@ impl Node {
             body(Running { node: self, status: &status, bulletin, kernel }).await;
             end.cancel();
         };
+        let told = async {
+            if tells {
+                let node = NODE.parse().unwrap();
+                let published = publish::run((node, Some(&board)), &bulletin, &status, &end);
+                let volumes = SimVolumes::default();
+                let looks = volumes::run((&volumes, Some(&board)), &bulletin, &status, &end);
+                tokio::join!(Box::pin(published), Box::pin(looks));
+            }
+        };
         let agent = Box::pin(agent.run(News(news), &end));
-        let both = async { tokio::join!(agent, Box::pin(body)) };
-        let (ended, ()) = tokio::task::LocalSet::new().run_until(both).await;
+        let all = async { tokio::join!(agent, Box::pin(body), told) };
+        let (ended, (), ()) = tokio::task::LocalSet::new().run_until(all).await;
         ended.unwrap();
     }
 }

@@ -52,6 +52,7 @@ fn eni(eni: &EniStatus) -> Vec<String> {
         EniManager::FireCamp => "FireCamp",
         EniManager::VpcCni => "VpcCni",
         EniManager::Other => "Other",
+        EniManager::Unknown => "Unknown",
     };
     vec![
         eni.id.clone(),

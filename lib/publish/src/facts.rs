@@ -1,6 +1,5 @@
 //! What an agent knows of its node at one moment. It may be old: it only reports.
 
-use firecamp_core::agent::Slots;
 use firecamp_core::ids::{InstanceId, NodeName, Zone};
 use firecamp_core::node::Eni;
 use firecamp_core::record::{Pool, StaticIp};
@@ -18,8 +17,6 @@ pub struct Facts {
     pub zone: Option<Zone>,
     /// Its network interfaces.
     pub enis: Option<Vec<EniFact>>,
-    /// The room for addresses on those that FireCamp may use.
-    pub slots: Option<Slots>,
     /// The static IPs whose records name this node, or that are in its kernel.
     pub addresses: Option<Vec<AddressFact>>,
     /// All pools.
@@ -38,7 +35,6 @@ impl Facts {
             instance: None,
             zone: None,
             enis: None,
-            slots: None,
             addresses: None,
             pools: None,
             volumes: None,
@@ -58,6 +54,9 @@ pub struct EniFact {
     pub link: Option<String>,
     /// Who gives addresses to it.
     pub managed_by: EniManager,
+    /// Members get it, if FireCamp may use it: it is the one that is chosen in the subnet of a
+    /// pool. None while the pools are not known.
+    pub carries: Option<bool>,
 }
 
 /// A static IP of this node.

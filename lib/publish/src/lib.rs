@@ -20,6 +20,7 @@ mod outside;
 mod publisher;
 mod reason;
 mod retry;
+mod room;
 mod static_ip;
 mod steady;
 mod step;

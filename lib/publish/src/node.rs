@@ -1,16 +1,11 @@
 //! The status of `NodeAttachments`: what is known, and what was published where nothing is.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
-
-use firecamp_core::agent::slots;
-use firecamp_core::ids::EniId;
-use firecamp_core::record::State;
 use firecamp_registry::api::{
-    AddressStatus, Condition, EniManager, EniStatus, NodeAttachmentsStatus, Slots,
+    AddressStatus, Condition, EniManager, EniStatus, NodeAttachmentsStatus,
 };
 
 use crate::facts::{EniFact, Facts};
+use crate::room::{self, Held};
 use crate::static_ip::{condition, merged};
 use crate::volume;
 
@@ -18,25 +13,21 @@ use crate::volume;
 /// published. `patient`: the process has just begun, and soon knows more.
 pub(crate) fn status(
     facts: &Facts,
-    rows: Option<Vec<AddressStatus>>,
+    (rows, held): (Option<Vec<AddressStatus>>, Option<&Held>),
     published: &NodeAttachmentsStatus,
     (patient, wall): (bool, &str),
 ) -> NodeAttachmentsStatus {
     let known = |text: Option<String>, before: &Option<String>| text.or_else(|| before.clone());
-    let enis = facts.enis.as_ref().map(|enis| enis_shown(facts, enis));
-    let (enis, slots) = match enis {
-        Some(enis) => (enis.clone(), total(&enis).or(published.slots)),
-        None => (published.enis.clone(), published.slots),
-    };
+    let enis = facts.enis.as_ref().map(|enis| enis_shown(enis, held, &published.enis));
     let volumes = facts.volumes.as_ref();
     let volumes = volumes.map(|table| table.volumes.iter().map(volume::status).collect());
     let mut status = NodeAttachmentsStatus {
         instance: known(facts.instance.as_ref().map(ToString::to_string), &published.instance),
         zone: known(facts.zone.as_ref().map(ToString::to_string), &published.zone),
-        slots,
+        slots: held.and_then(|held| room::shown(facts, held)).or(published.slots),
         addresses_failing: 0,
         volumes_failing: 0,
-        enis,
+        enis: enis.unwrap_or_else(|| published.enis.clone()),
         addresses: rows.unwrap_or_else(|| published.addresses.clone()),
         volumes: volumes.unwrap_or_else(|| published.volumes.clone()),
         conditions: Vec::new(),
@@ -61,52 +52,34 @@ fn count(all: impl Iterator<Item = impl Sized>) -> u32 {
     u32::try_from(all.count()).unwrap_or(u32::MAX)
 }
 
-fn enis_shown(facts: &Facts, enis: &[EniFact]) -> Vec<EniStatus> {
-    let held = held(facts);
-    let mut all: Vec<EniStatus> = enis.iter().map(|fact| eni(fact, &held)).collect();
+/// What is not known of an ENI stays as it was published.
+fn enis_shown(enis: &[EniFact], held: Option<&Held>, published: &[EniStatus]) -> Vec<EniStatus> {
+    let shown = |fact: &EniFact| {
+        let new = eni(fact, held);
+        match published.iter().find(|old| old.id == new.id) {
+            Some(old) if new.managed_by == EniManager::Unknown => {
+                EniStatus { managed_by: old.managed_by, slots: new.slots.or(old.slots), ..new }
+            }
+            Some(old) => EniStatus { slots: new.slots.or(old.slots), ..new },
+            None => new,
+        }
+    };
+    let mut all: Vec<EniStatus> = enis.iter().map(shown).collect();
     all.sort_by(|a, b| (a.device_index, &a.id).cmp(&(b.device_index, &b.id)));
     all
 }
 
-fn eni(fact: &EniFact, held: &BTreeMap<EniId, BTreeSet<Ipv4Addr>>) -> EniStatus {
-    let EniFact { eni, limit, link, managed_by } = fact;
-    let room =
-        |limit: u32| Slots { total: limit.saturating_sub(1), free: slots([eni], limit, held).free };
+fn eni(fact: &EniFact, held: Option<&Held>) -> EniStatus {
+    let EniFact { eni, link, managed_by, .. } = fact;
     EniStatus {
         id: eni.id.to_string(),
         mac: eni.mac.to_string(),
         device_index: eni.device_index,
         subnet: eni.subnet.to_string(),
         link: link.clone(),
-        slots: limit.map(room),
+        slots: held.and_then(|held| room::of(fact, held)),
         managed_by: *managed_by,
     }
-}
-
-/// What members of this node hold, by ENI.
-fn held(facts: &Facts) -> BTreeMap<EniId, BTreeSet<Ipv4Addr>> {
-    let mut held: BTreeMap<EniId, BTreeSet<Ipv4Addr>> = BTreeMap::new();
-    for fact in facts.addresses.iter().flatten() {
-        let Some(attachment) = &fact.record.attachment else { continue };
-        let holds = match attachment.state {
-            State::Attaching | State::Attached => attachment.node == facts.node,
-            State::Parked | State::Releasing | State::Released => false,
-        };
-        if let (true, Some(eni)) = (holds, &attachment.eni) {
-            held.entry(eni.clone()).or_default().insert(fact.record.address);
-        }
-    }
-    held
-}
-
-/// The room on all ENIs that FireCamp may use, if it is known of each.
-fn total(enis: &[EniStatus]) -> Option<Slots> {
-    let ours = enis.iter().filter(|eni| eni.managed_by == EniManager::FireCamp);
-    ours.map(|eni| eni.slots).try_fold(Slots { total: 0, free: 0 }, |all, one| {
-        let one = one?;
-        let add = u32::saturating_add;
-        Some(Slots { total: add(all.total, one.total), free: add(all.free, one.free) })
-    })
 }
 
 /// What has not been seen yet, in words.

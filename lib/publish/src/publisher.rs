@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_core::agent::Slots;
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_core::ids::{NodeName, Version};
 use firecamp_core::record::StaticIp;
@@ -15,6 +16,7 @@ use crate::event::{Events, Notice};
 use crate::facts::Facts;
 use crate::outside::Learned;
 use crate::retry::Retry;
+use crate::room::{self, Holders};
 use crate::step::{Done, Step, Target};
 use crate::{node, static_ip};
 
@@ -24,8 +26,8 @@ const RESTLESS: Duration = Duration::from_secs(10);
 const GAP: Duration = Duration::from_secs(5);
 /// What others may have changed is read again after this long.
 const LEARN_AGAIN: Duration = Duration::from_mins(5);
-/// A process that has just begun unsays nothing for so long.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// A process that has just begun unsays nothing for so long: by then EC2 has been asked everything.
+const PATIENCE: Duration = Duration::from_mins(4);
 /// An Event that cannot be written is given up after so many attempts.
 const EVENT_ATTEMPTS: u32 = 5;
 
@@ -84,6 +86,7 @@ pub struct Publisher {
     memories: BTreeMap<Ipv4Addr, Memory>,
     said: BTreeMap<Ipv4Addr, (StaticIp, Vec<Condition>)>,
     capacity: Settled,
+    holders: Holders,
     events: Events,
     retries: BTreeMap<Target, Retry>,
     facts: Facts,
@@ -105,6 +108,7 @@ impl Publisher {
             memories: BTreeMap::new(),
             said: BTreeMap::new(),
             capacity: Settled::default(),
+            holders: Holders::default(),
             events: Events::default(),
             retries: BTreeMap::new(),
             facts: Facts::new(node.clone()),
@@ -125,6 +129,11 @@ impl Publisher {
         NodeAttachments::new(self.node.as_str(), uid, self.wanted.clone())
     }
 
+    /// The node's capacity of the extended resource, once it is known and stands.
+    pub fn capacity(&self) -> Option<u32> {
+        self.capacity.value
+    }
+
     /// What was published last, once that is known.
     pub fn published(&self) -> Option<&NodeAttachmentsStatus> {
         self.told.as_ref().map(|_| &self.published)
@@ -135,8 +144,11 @@ impl Publisher {
         let begun = *self.begun.get_or_insert(now);
         wall.clone_into(&mut self.wall);
         self.facts = facts;
-        self.capacity.step(now, self.facts.slots.map(firecamp_core::agent::Slots::capacity));
+        let held = self.holders.step(now, &self.facts);
+        let slots = held.as_ref().and_then(|held| room::room(&self.facts, held));
+        self.capacity.step(now, slots.map(Slots::capacity));
         let rows = self.rows(now);
+        let rows = (rows, held.as_ref());
         let patient = now.since(begun) < PATIENCE;
         // The time of what is pending stands, so that it does not change for being late.
         let at = self.pending.as_ref().map_or(wall, |pending| &pending.wall).to_owned();

@@ -113,16 +113,15 @@ impl Said<'_> {
 }
 
 /// The conditions as they are to be written over those that are there: what is of other types
-/// stays, a text alone changes nothing, and the time moves only with the status.
+/// stays, a text alone changes nothing, and the time moves only with the status. Each keeps its
+/// place: one that is not said for a while changes nothing either.
 pub(crate) fn merged(
     old: &[Condition],
     new: &[Condition],
     generation: Option<u64>,
     wall: &str,
 ) -> Vec<Condition> {
-    let ours = |old: &Condition| new.iter().any(|new| new.kind == old.kind);
-    let merge = |new: &Condition| {
-        let before = old.iter().find(|old| old.kind == new.kind);
+    let merge = |new: &Condition, before: Option<&Condition>| {
         let same = before.filter(|old| old.status == new.status);
         let time = same.and_then(|old| old.last_transition_time.clone());
         let message = same.filter(|old| old.reason == new.reason).map(|old| old.message.clone());
@@ -133,6 +132,10 @@ pub(crate) fn merged(
             ..new.clone()
         }
     };
-    let kept = old.iter().filter(|old| !ours(old)).cloned();
-    kept.chain(new.iter().map(merge)).collect()
+    let standing = old.iter().map(|old| {
+        let said = new.iter().find(|new| new.kind == old.kind);
+        said.map_or_else(|| old.clone(), |new| merge(new, Some(old)))
+    });
+    let is_new = |new: &&Condition| old.iter().all(|old| old.kind != new.kind);
+    standing.chain(new.iter().filter(is_new).map(|new| merge(new, None))).collect()
 }

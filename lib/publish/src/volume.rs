@@ -82,7 +82,18 @@ fn attachment(state: AttachmentState) -> &'static str {
     }
 }
 
-/// What a tracker resumes from: the names, problems and numbers that were published.
+fn attachment_named(name: &str) -> Option<AttachmentState> {
+    let all = [
+        AttachmentState::Attaching,
+        AttachmentState::Attached,
+        AttachmentState::Detaching,
+        AttachmentState::Busy,
+    ];
+    all.into_iter().find(|state| attachment(*state) == name)
+}
+
+/// What a tracker resumes from: the names, problems and numbers that were published, and what EC2
+/// said.
 pub fn table(published: &[VolumeStatus]) -> Table {
     Table { volumes: published.iter().map(row).collect() }
 }
@@ -99,16 +110,17 @@ fn row(published: &VolumeStatus) -> VolumeRow {
         inodes_total: space.inodes,
         inodes_free: space.inodes_free,
     });
+    let attachment = published.attachment.as_deref().and_then(attachment_named);
     VolumeRow {
         name: published.id.clone(),
         kind: volumes::VolumeKind::Other,
-        volume_id: None,
-        attachment: None,
-        label: None,
-        delete_on_termination: None,
-        zone: None,
+        volume_id: published.id.parse().ok().filter(|_| attachment.is_some()),
+        attachment,
+        label: published.label.clone(),
+        delete_on_termination: published.delete_on_termination,
+        zone: published.zone.as_deref().and_then(|zone| zone.parse().ok()),
         device: None,
-        size: None,
+        size: published.bytes,
         source: None,
         filesystem: None,
         space,

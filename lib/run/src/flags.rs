@@ -200,6 +200,12 @@ pub struct NodeFlags {
     #[arg(long, env = env::NODE_NAME, value_name = "NAME", hide_env_values = true)]
     pub(crate) node_name: Option<OsString>,
 
+    /// Network interface that members get, as --eni of the init container: auto, primary, or a
+    /// device index
+    #[arg(long, env = env::ENI, value_name = "RULE", default_value = "auto",
+          hide_env_values = true)]
+    pub(crate) eni: Option<OsString>,
+
     /// Loopback address and port of /livez, /readyz and /metrics
     #[arg(long, env = env::LISTEN, value_name = "ADDRESS:PORT", default_value = LISTEN,
           hide_env_values = true)]

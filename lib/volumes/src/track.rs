@@ -11,7 +11,9 @@ use crate::join::{Backing, Joined, Key, Row, join};
 use crate::judge::{Context, Fresh, judge, room};
 use crate::path::{How, Place};
 use crate::reason::Reason;
-use crate::seen::{Amount, BlockDevice, ClusterView, NodeView, Pod, Seen, Usage};
+use crate::seen::{
+    Amount, Attachment, BlockDevice, CloudView, ClusterView, NodeView, Pod, Seen, Usage,
+};
 use crate::steady::{Watch, hold};
 use crate::table::{
     MOUNTS_SHOWN, MountShown, PodShown, Problem, SpaceShown, Table, VolumeKind, VolumeRow,
@@ -57,7 +59,8 @@ impl Tracker {
             (row.name.clone(), Memory { watches, writable, space: row.space })
         };
         let memory = published.volumes.iter().map(remembered).collect();
-        Self { memory, ..Self::new(kubelet) }
+        let known = Seen { cloud: said_by_ec2(published), ..Seen::default() };
+        Self { known, memory, ..Self::new(kubelet) }
     }
 
     /// Takes in what was seen now, and returns the table. Parts that could not be read keep
@@ -102,6 +105,25 @@ impl Tracker {
             })
         })
     }
+}
+
+/// What EC2 said, by what was published of it: it stands until EC2 is asked again, and nothing is
+/// concluded from it.
+fn said_by_ec2(published: &Table) -> Option<CloudView> {
+    let attachment = |row: &VolumeRow| {
+        Some(Attachment {
+            volume: row.volume_id.clone()?,
+            state: row.attachment?,
+            age: None,
+            label: row.label.clone().unwrap_or_default(),
+            delete_on_termination: row.delete_on_termination.unwrap_or_default(),
+            zone: row.zone.clone()?,
+            bytes: row.size.unwrap_or_default(),
+        })
+    };
+    let attachments: Vec<Attachment> = published.volumes.iter().filter_map(attachment).collect();
+    let zone = attachments.first()?.zone.clone();
+    Some(CloudView { zone, attachments })
 }
 
 /// In an order of its own, so that the order of lists and caches changes no table. That of mounts

@@ -211,6 +211,21 @@ fn a_restart_publishes_nothing_whatever_is_reported() {
 }
 
 #[test]
+fn what_ec2_said_before_a_restart_stands_until_it_is_asked_again() {
+    let seen = healthy();
+    let table = Tracker::new(KUBELET).step(seconds(0), seen.clone());
+    assert!(table.volumes.iter().any(|row| row.attachment.is_some()));
+    let mut restarted = Tracker::resume(KUBELET, &table);
+    let blind = Seen { cloud: None, ..seen.clone() };
+    assert_eq!(restarted.step(seconds(1), blind.clone()), table);
+    let mut detached = seen;
+    detached.cloud.as_mut().unwrap().attachments.clear();
+    let told = restarted.step(seconds(2), detached);
+    assert!(told.volumes.iter().all(|row| row.attachment.is_none()));
+    assert_eq!(restarted.step(seconds(3), blind), told);
+}
+
+#[test]
 fn between_full_and_not_full_it_stays_what_it_was() {
     let at = |percent| {
         let mut seen = healthy();

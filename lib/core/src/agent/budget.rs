@@ -74,6 +74,11 @@ impl Budget {
         Some(look)
     }
 
+    /// When a look of this kind was begun last.
+    pub fn asked(&self, look: Ec2Look) -> Option<Moment> {
+        self.asked.get(&look).copied()
+    }
+
     /// A look has ended, well or not.
     pub fn ended(&mut self, well: bool) {
         self.failures = if well { 0 } else { self.failures.saturating_add(1) };

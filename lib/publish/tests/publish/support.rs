@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::agent::Slots;
 use firecamp_core::ids::{EniId, Epoch, NodeName, PodUid};
 use firecamp_core::node::Eni;
 use firecamp_core::record::{Attachment, State, StaticIp};
@@ -70,6 +69,7 @@ pub(crate) fn eni(listed: &[Ipv4Addr]) -> EniFact {
         limit: Some(10),
         link: Some("ens6".to_owned()),
         managed_by: EniManager::FireCamp,
+        carries: Some(true),
     }
 }
 
@@ -79,7 +79,6 @@ pub(crate) fn well() -> Facts {
         instance: Some("i-0000000a".parse().unwrap()),
         zone: Some("us-east-1a".parse().unwrap()),
         enis: Some(vec![eni(&[ADDRESS])]),
-        slots: Some(Slots { free: 8, held: 1 }),
         addresses: Some(vec![fact(record(1, State::Attached))]),
         volumes: Some(Table::default()),
         ..Facts::new(name())

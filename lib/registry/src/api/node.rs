@@ -29,7 +29,7 @@ pub struct NodeAttachmentsStatus {
     /// The availability zone of the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// The room for addresses on all ENIs that FireCamp may use.
+    /// The room for addresses on the ENIs that members get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<Slots>,
     /// How many of the addresses are not as they should be.
@@ -96,6 +96,8 @@ pub enum EniManager {
     VpcCni,
     /// Somebody else does, so FireCamp does not.
     Other,
+    /// It is not known yet, so FireCamp does not.
+    Unknown,
 }
 
 /// A static address on this node.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use firecamp_core::contract::env;
 use firecamp_core::ids::{ClusterName, NodeName};
+use firecamp_core::node::EniRule;
 
 use super::Places;
 use crate::fault::{Faults, Setting};
@@ -18,6 +19,8 @@ pub struct AgentConfig {
     pub cluster: ClusterName,
     /// The agent's node.
     pub node: NodeName,
+    /// Which ENI members get, as their init containers are told.
+    pub eni: EniRule,
     /// Where probes and metrics are served: a loopback address.
     pub listen: SocketAddr,
     /// Where the records and the locks are.
@@ -34,12 +37,15 @@ impl AgentConfig {
         let cluster = faults.required(super::cluster(node.cluster.as_ref()), super::cluster_name);
         let listen = Setting::new("listen", env::LISTEN, node.listen.as_ref());
         let listen = faults.required(listen, parse::loopback);
+        let eni = Setting::new("eni", env::ENI, node.eni.as_ref());
+        let eni = faults.required(eni, str::parse::<EniRule>);
         let node = super::node(node.node_name.as_ref(), around, &mut faults);
         let places = super::places(registry, around, &mut faults);
-        let config = cluster.zip(node).zip(listen).zip(places);
-        let config = config.map(|(((cluster, node), listen), places)| Self {
+        let config = cluster.zip(node).zip(eni).zip(listen).zip(places);
+        let config = config.map(|((((cluster, node), eni), listen), places)| Self {
             cluster,
             node,
+            eni,
             listen,
             places,
         });

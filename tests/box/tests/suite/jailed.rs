@@ -20,7 +20,7 @@ fn libraries() -> BTreeSet<PathBuf> {
 }
 
 /// A root with the binary as `/container` and its libraries where they were.
-fn image(world: &World, binary: &Path) -> PathBuf {
+pub(crate) fn image(world: &World, binary: &Path) -> PathBuf {
     let name = binary.file_name().unwrap().to_str().unwrap();
     let root = world.path(format!("image-{name}"));
     fs::create_dir(&root).unwrap();

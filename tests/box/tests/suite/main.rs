@@ -21,6 +21,7 @@ mod fencing;
 mod frozen;
 mod hostile;
 mod jailed;
+mod published;
 mod releases;
 mod robbed;
 mod secondary;

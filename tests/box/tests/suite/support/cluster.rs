@@ -88,7 +88,8 @@ impl<'w> Cluster<'w> {
         self.api.static_ip(address).unwrap_or_else(|| panic!("{address} has no record")).object
     }
 
-    fn url(&self) -> String {
+    /// Where the containers find it.
+    pub(crate) fn url(&self) -> String {
         format!("kubernetes://{}", kubeconfig(self.world).display())
     }
 

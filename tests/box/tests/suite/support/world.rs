@@ -150,25 +150,26 @@ impl World {
 
     /// An agent of the node, with this registry.
     pub(crate) fn start_agent(&self, node: &str, registry: &str) -> Process {
-        self.starting_agent(node, registry, None)
+        self.agent_as(node, self.command(node, &binaries().agent), registry)
     }
 
-    fn starting_agent(&self, node: &str, registry: &str, dies_at: Option<&str>) -> Process {
-        let mut command = self.command(node, &binaries().agent);
+    /// The same by this command.
+    pub(crate) fn agent_as(&self, node: &str, mut command: Command, registry: &str) -> Process {
         let traces = self.traces(&format!("agent-{node}"));
         command
             .env(env::CLUSTER, "prod")
             .env(env::NODE_NAME, node)
             .env(env::REGISTRY, registry)
             .env(env::LOG_FORMAT, "json")
-            .env(env::TERMINATION_LOG, &traces.words)
-            .envs(dies_at.map(|step| (env::CRASH_AT, step)));
+            .env(env::TERMINATION_LOG, &traces.words);
         Process::start(&mut command, traces, self.clock)
     }
 
     /// An agent that kills itself at this step.
     pub(crate) fn agent_that_dies(&self, node: &str, step: &str) -> Process {
-        let mut agent = self.starting_agent(node, &self.file_registry(), Some(step));
+        let mut command = self.command(node, &binaries().agent);
+        command.env(env::CRASH_AT, step);
+        let mut agent = self.agent_as(node, command, &self.file_registry());
         agent.logs("The agent is ready");
         agent
     }
