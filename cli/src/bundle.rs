@@ -43,9 +43,9 @@ const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 const LOGS: &str = "\
 Logs are not in this bundle. They are here:
 
-agents              kubectl logs -n firecamp-system -l app.kubernetes.io/name=firecamp-agent
-init container      kubectl logs -n NAMESPACE POD -c firecamp-init (and --previous)
-stop container      kubectl logs -n NAMESPACE POD -c firecamp-stop
+agents              kubectl logs -n firecamp-system -l app.kubernetes.io/component=agent
+init container      kubectl logs -n NAMESPACE POD -c memberinit-SERVICE (and --previous)
+stop container      kubectl logs -n NAMESPACE POD -c memberstop-SERVICE
 last words          kubectl get pod -n NAMESPACE POD -o yaml: lastState.terminated.message
 Events              kubectl get events -n NAMESPACE --field-selector involvedObject.name=POD
 without a cluster   whatever keeps the standard error of the containers and of the agent

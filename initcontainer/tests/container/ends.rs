@@ -39,7 +39,7 @@ fn failed(ended: &Ended, code: u8, reason: &str, texts: &[&str]) {
     assert_eq!(report["exitCode"], code);
     assert_eq!(report["reason"], reason);
     assert_eq!(report["member"], "demo/redis-0");
-    assert_eq!(report["podUid"], "uid-1");
+    assert_eq!(report["podUID"], "uid-1");
     assert_eq!(report["node"], "node-a");
     let message = report["message"].as_str().unwrap();
     for text in texts {
@@ -209,7 +209,7 @@ fn a_log_in_json_form_is_json_on_every_line_and_names_the_member() {
     assert!(lines.len() > 1, "{}", ended.stderr);
     let first = &lines[0];
     assert_eq!(first["span"]["member"], "demo/redis-0");
-    assert_eq!(first["span"]["pod_uid"], "uid-1");
+    assert_eq!(first["span"]["podUID"], "uid-1");
     assert!(first["message"].is_string());
 }
 

@@ -50,7 +50,7 @@ fn json(plan: &Plan, who: &Identity) -> String {
     let document = json!({
         "dryRun": true,
         "member": who.member.to_string(),
-        "podUid": who.pod.as_str(),
+        "podUID": who.pod.as_str(),
         "node": who.node.as_str(),
         "steps": steps,
         "outcome": {

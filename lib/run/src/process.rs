@@ -66,7 +66,7 @@ impl<C> Started<C> {
 fn span(identity: Option<&Identity>) -> tracing::Span {
     identity.map_or_else(
         tracing::Span::none,
-        |Identity { member, pod, node }| tracing::info_span!("run", %member, pod_uid = %pod, %node),
+        |Identity { member, pod, node }| tracing::info_span!("run", %member, podUID = %pod, %node),
     )
 }
 

@@ -44,7 +44,7 @@ struct Line<'a> {
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     member: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "podUID", skip_serializing_if = "Option::is_none")]
     pod_uid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<&'a str>,

@@ -26,7 +26,7 @@ fn went(ended: &Ended, path: &str) {
     assert_eq!(report["result"], "succeeded", "{}", ended.stderr);
     assert_eq!(report["path"], path, "{}", ended.stderr);
     assert_eq!(report["member"], "demo/redis-0");
-    assert_eq!(report["podUid"], "uid-1");
+    assert_eq!(report["podUID"], "uid-1");
 }
 
 #[test]

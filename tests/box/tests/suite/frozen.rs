@@ -38,7 +38,7 @@ fn frozen_init(world: &World, step: u8) {
 
     process.resume();
     let report = process.end().failed(10, "Superseded", &["pod-3", "node-c"]);
-    assert_eq!(report["podUid"], "pod-2");
+    assert_eq!(report["podUID"], "pod-2");
     assert_eq!(world.record(member.address()), before);
     let calls = member.ec2(since);
     assert!(!calls.iter().any(|call| call.mutating), "{calls:#?}");

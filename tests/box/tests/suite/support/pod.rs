@@ -81,7 +81,7 @@ impl<'w> Pod<'w> {
     #[track_caller]
     pub(crate) fn started(&self, ended: &Ended) -> Started {
         let report = ended.succeeded();
-        assert_eq!(report["podUid"], self.uid, "{report}");
+        assert_eq!(report["podUID"], self.uid, "{report}");
         let address = report["address"].as_str().unwrap().parse().unwrap();
         Started { address, at_us: ended.at_us, report }
     }
