@@ -55,10 +55,6 @@ pub(crate) fn f051_a_hundred_looks_at_it_hold_one_thread() {
     for _look in 0..100 {
         assert_eq!(node.look().1.len(), 1);
     }
-    // This one, and the one that hangs; others may still be on their way out.
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while threads() > 2 {
-        assert!(Instant::now() < deadline, "{} threads", threads());
-    }
-    assert_eq!(threads(), 2);
+    // This one, the one that hangs, and one that waits for the next question.
+    assert_eq!(threads(), 3);
 }

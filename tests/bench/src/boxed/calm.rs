@@ -29,9 +29,10 @@ const READY: &str = "The agent is ready";
 /// How often an address is stripped.
 const STRIPS: u32 = 30;
 /// An agent that has just begun publishes what it finds. It is quiet once it has written nothing
-/// for so long, and it has to be before the second is over.
-const QUIET: Duration = Duration::from_mins(1);
-const SETTLED: Duration = Duration::from_mins(5);
+/// for so long: what it has not found out after four minutes it says is unknown, and EC2 tells of
+/// volumes every five. It has to be quiet before the second is over.
+const QUIET: Duration = Duration::from_mins(6);
+const SETTLED: Duration = Duration::from_mins(20);
 
 /// Plays: members up, agent up, quiet for so long, then strips.
 pub(crate) fn play(orders: Orders, minutes: u32) -> Result<Samples, Failure> {
@@ -118,12 +119,17 @@ fn start_agent(stage: &mut Stage, cluster: &Cluster) -> Result<Process, Failure>
 
 fn settle(stage: &Stage, cluster: &Cluster) -> Result<(), Failure> {
     let (begun, mut seen, mut since) = (stage.clock.now(), 0, stage.clock.now());
+    let mut looks = 0_u32;
     while stage.clock.now().saturating_sub(since) < QUIET {
         if stage.clock.now().saturating_sub(begun) >= SETTLED {
             return Err(Failure::new("the agent has not come to rest: it writes again and again"));
         }
         thread::sleep(EVERY);
         cluster.renew_the_lease();
+        looks = looks.saturating_add(1);
+        if looks % A_MINUTE == 0 {
+            progress(&format!("minute {}, {seen} writes so far", looks / A_MINUTE));
+        }
         let (_asked, writes) = cluster.asked_since(0);
         if writes.len() > seen {
             (seen, since) = (writes.len(), stage.clock.now());
