@@ -127,7 +127,7 @@ fn settle(stage: &Stage, cluster: &Cluster) -> Result<(), Failure> {
         thread::sleep(EVERY);
         cluster.renew_the_lease();
         looks = looks.saturating_add(1);
-        if looks % A_MINUTE == 0 {
+        if looks.is_multiple_of(A_MINUTE) {
             progress(&format!("minute {}, {seen} writes so far", looks / A_MINUTE));
         }
         let (_asked, writes) = cluster.asked_since(0);
