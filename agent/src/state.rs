@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::agent::{Duty, KernelMark, Look, Memory, Pass, Sight, Snapshot};
 use firecamp_core::attach::kernel_target;
-use firecamp_core::ids::{ClusterName, EniId, Member, NodeName};
+use firecamp_core::ids::{ClusterName, EniId, Epoch, Member, NodeName};
 use firecamp_core::lock::Hold;
 use firecamp_core::node::{Eni, NodeIdentity};
 use firecamp_core::outside::{KernelTarget, KernelView, PodView};
@@ -36,6 +36,8 @@ pub(crate) struct Observed {
     views: BTreeMap<Ipv4Addr, (KernelTarget, KernelView)>,
     places: BTreeMap<Ipv4Addr, Place>,
     memories: BTreeMap<Ipv4Addr, Memory>,
+    /// Since when the registry has been seen to have an address attached here, by its epoch.
+    since: BTreeMap<Ipv4Addr, (Epoch, Moment)>,
 }
 
 impl Observed {
@@ -59,6 +61,7 @@ impl Observed {
             views: BTreeMap::new(),
             places: BTreeMap::new(),
             memories: BTreeMap::new(),
+            since: BTreeMap::new(),
         }
     }
 
@@ -164,6 +167,7 @@ impl Observed {
 
     /// The planner's sight of everything.
     pub(crate) fn sight(&mut self, now: Moment) -> Sight {
+        self.note_holds(now);
         let mut sight = Sight::new(self.node.clone(), self.cluster.clone(), BTreeSet::new());
         let (Some(listing), Some(survey)) = (&self.listing, &self.survey) else { return sight };
         for (address, record) in &listing.records {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use firecamp_core::contract::timing;
 use firecamp_core::ids::EniId;
 use firecamp_core::interface::{Interface, places};
 use firecamp_core::node::NodeIdentity;
 use firecamp_core::outside::Holder;
+use firecamp_core::time::Moment;
 
 use super::Observed;
 use crate::cut_off::Lost;
@@ -63,10 +65,24 @@ impl Observed {
         self.held().into_iter().filter_map(lost).collect()
     }
 
-    /// Those that EC2 shows elsewhere.
-    pub(crate) fn lost(&self) -> Vec<Lost> {
+    /// Notes since when each address is held here by its epoch.
+    pub(super) fn note_holds(&mut self, now: Moment) {
+        let held = self.holders();
+        let epoch = |address: &Ipv4Addr| held.get(address).map(|lost| lost.holder.epoch);
+        self.since.retain(|address, (seen, _)| epoch(address) == Some(*seen));
+        for (address, lost) in &held {
+            self.since.entry(*address).or_insert((lost.holder.epoch, now));
+        }
+    }
+
+    /// Those that EC2 shows elsewhere, in a look that was begun at `looked` and cannot be of the
+    /// time before they came: EC2's reads lag, both of them alike.
+    pub(crate) fn lost(&self, looked: Moment) -> Vec<Lost> {
         let is = |lost: &Lost| {
-            self.places.get(&lost.address).is_some_and(|place| place.in_place == Some(false))
+            let astray =
+                self.places.get(&lost.address).is_some_and(|place| place.in_place == Some(false));
+            let since = self.since.get(&lost.address);
+            astray && since.is_some_and(|(_, at)| looked.since(*at) >= timing::DESCRIBE_LAG)
         };
         self.holders().into_values().filter(is).collect()
     }

@@ -119,3 +119,27 @@ async fn f089_what_was_let_go_is_back_as_soon_as_ec2_or_the_registry_says_so() {
         assert_eq!(node.cloud.mutations(), u32::from(registry));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn f089_a_look_that_may_be_of_the_time_before_the_attach_decides_nothing() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        let looks = node.cloud.looks();
+        until("EC2 was asked", || node.cloud.looks() > looks).await;
+        // The next look comes a minute after that one, if it is wanted at once.
+        sleep(Duration::from_secs(55)).await;
+        node.held_again(6).await;
+        sleep(Duration::from_secs(2)).await;
+        node.server.go_away();
+        node.cloud.moves_away(ADDRESS);
+        let looks = node.cloud.looks();
+        let took = until("EC2 was asked again", || node.cloud.looks() > looks).await;
+        assert!(took < Duration::from_secs(8), "{took:?}: within the lag");
+        sleep(Duration::from_secs(15)).await;
+        assert!(node.holds(), "EC2's reads lag by ten seconds");
+        until("the next look has decided", || !node.holds()).await;
+    })
+    .await;
+    assert_eq!(node.cloud.mutations(), 0);
+}
