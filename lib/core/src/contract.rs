@@ -73,6 +73,14 @@ pub mod env {
     pub const UNASSIGN: &str = "FIRECAMP_UNASSIGN";
 }
 
+/// Variables of glibc's allocator (mallopt(3)) by which an agent's memory stays as it is: one arena
+/// for all threads, and thresholds that no freed block moves. `docs/decisions/0022` has figures.
+pub const ALLOCATOR: [(&str, &str); 3] = [
+    ("MALLOC_ARENA_MAX", "1"),
+    ("MALLOC_MMAP_THRESHOLD_", "65536"),
+    ("MALLOC_TRIM_THRESHOLD_", "65536"),
+];
+
 /// Paths on a node and in a pod.
 pub mod path {
     /// Mount point of the member's data volume.
@@ -89,6 +97,8 @@ pub mod path {
     pub const NOTE_SUBDIR: &str = "assigned";
     /// Name of the agent's last snapshot below [`RUN_DIR`].
     pub const SNAPSHOT: &str = "agent-snapshot";
+    /// Name of the agent's list of ENIs that carry no address of ours, below [`RUN_DIR`].
+    pub const BARRED_ENIS: &str = "barred-enis";
     /// Name of the lock of the agent itself below [`RUN_DIR`]: one on each node.
     pub const AGENT_LOCK: &str = "agent.lock";
     /// Name of the lock of the routing tables below [`RUN_DIR`]: addresses of one ENI share one.

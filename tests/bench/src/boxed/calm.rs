@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use firecamp_cli::process::Process;
-use firecamp_core::contract::env;
+use firecamp_core::contract::{ALLOCATOR, env};
 use nix::sys::signal::Signal;
 use vpcbox::vpc::Act;
 
@@ -107,6 +107,8 @@ fn start_agent(stage: &mut Stage, cluster: &Cluster) -> Result<Process, Failure>
     let traces = stage.traces("agent");
     let mut command = stage.marked(&node_name(0), &traces, &stage.tools.agent);
     command
+        // As the DaemonSet has it.
+        .envs(ALLOCATOR)
         .env(env::CLUSTER, CLUSTER)
         .env(env::NODE_NAME, node_name(0))
         .env(env::REGISTRY, cluster.url())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use firecamp_core::contract::{env, path};
+use firecamp_core::contract::{ALLOCATOR, env, path};
 use firecamp_deploy_tests::text;
 use serde_json::{Value, json};
 
@@ -44,7 +44,18 @@ fn every_variable_is_one_that_the_agent_reads() {
     let given: BTreeSet<&str> = given.iter().filter_map(|one| one["name"].as_str()).collect();
     let read =
         [env::CLUSTER, env::NODE_NAME, env::LISTEN, env::LOG_FORMAT, env::LOG_LEVEL, env::RUN_DIR];
-    assert_eq!(given, BTreeSet::from(read));
+    let allocator = ALLOCATOR.map(|(name, _value)| name);
+    assert_eq!(given, read.into_iter().chain(allocator).collect());
+}
+
+#[test]
+fn the_allocator_has_the_settings_that_were_measured() {
+    let agent = agent();
+    let given = agent["env"].as_array().unwrap();
+    for (name, value) in ALLOCATOR {
+        let one = given.iter().find(|one| one["name"] == name).unwrap();
+        assert_eq!(one["value"], value, "{name}");
+    }
 }
 
 #[test]
