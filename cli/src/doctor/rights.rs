@@ -1,6 +1,7 @@
 //! What each role may have to do in a cluster.
 
 use firecamp_core::contract::api;
+use firecamp_core::contract::cluster::LEASE;
 use firecamp_kube::Right;
 use firecamp_registry::api::{
     Kind, NodeAttachmentsSpec, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
@@ -13,7 +14,7 @@ pub fn of(role: Role, namespace: &str) -> Vec<Right> {
     match role {
         Role::Viewer => viewer(),
         Role::Member => member(namespace),
-        Role::Agent => agent(),
+        Role::Agent => agent(namespace),
     }
 }
 
@@ -26,9 +27,8 @@ fn ours<S: Kind>(verbs: &[&'static str]) -> Vec<Right> {
 }
 
 fn rights(group: &'static str, resource: &'static str, verbs: &[&'static str]) -> Vec<Right> {
-    let one =
-        |verb: &&'static str| Right { verb, group, resource, subresource: "", namespace: None };
-    verbs.iter().map(one).collect()
+    let any = Right { verb: "", group, resource, subresource: "", name: "", namespace: None };
+    verbs.iter().map(|verb| Right { verb, ..any.clone() }).collect()
 }
 
 fn viewer() -> Vec<Right> {
@@ -51,19 +51,22 @@ fn member(namespace: &str) -> Vec<Right> {
         rights("events.k8s.io", "events", &["create"]),
     ]
     .concat();
-    let own = own.into_iter().map(|right| Right { namespace: Some(namespace.to_owned()), ..right });
+    let own = all_in(own, namespace);
     let shared = [
         ours::<StaticIPSpec>(&["get", "list", "create", "patch"]),
         ours::<StaticIPPoolSpec>(&["get", "list"]),
     ]
     .concat();
-    own.chain(shared).collect()
+    [own, shared].concat()
 }
 
-/// As in `deploy/rbac/agent.yaml`, what the holder of the Lease does included; without the Lease,
-/// which is a matter of the agents' own namespace.
-fn agent() -> Vec<Right> {
+/// As in `deploy/rbac/agent.yaml`, what the holder of the Lease does included. The namespace is
+/// that of the agents, where the Lease is.
+fn agent(namespace: &str) -> Vec<Right> {
+    let leases = |verbs: &[&'static str]| rights("coordination.k8s.io", "leases", verbs);
+    let lease = leases(&["get", "patch"]).into_iter().map(|right| Right { name: LEASE, ..right });
     [
+        all_in(lease.chain(leases(&["create"])), namespace),
         ours::<StaticIPSpec>(&["get", "list", "watch", "patch"]),
         status(ours::<StaticIPSpec>(&["patch"])),
         ours::<StaticIPClaimSpec>(&["get"]),
@@ -84,6 +87,11 @@ fn agent() -> Vec<Right> {
         rights("apps", "statefulsets", &["get", "list", "watch"]),
     ]
     .concat()
+}
+
+fn all_in(rights: impl IntoIterator<Item = Right>, namespace: &str) -> Vec<Right> {
+    let within = |right| Right { namespace: Some(namespace.to_owned()), ..right };
+    rights.into_iter().map(within).collect()
 }
 
 fn status(rights: Vec<Right>) -> Vec<Right> {

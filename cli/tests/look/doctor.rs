@@ -291,9 +291,8 @@ async fn a_node_is_examined_without_a_registry() {
     assert!(said.out.contains("MetadataReachable"), "{}", said.out);
 }
 
-/// Group, resource and verb of everything that the roles in a file of `deploy/rbac` allow, but for
-/// the Lease, which is of the agents' own namespace.
-fn deployed(file: &str) -> BTreeSet<(String, String, String)> {
+/// Group, resource, name and verb of everything that the roles in a file of `deploy/rbac` allow.
+fn deployed(file: &str) -> BTreeSet<[String; 4]> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rbac").join(file);
     let text = std::fs::read_to_string(path).unwrap();
     let mut rights = BTreeSet::new();
@@ -301,12 +300,13 @@ fn deployed(file: &str) -> BTreeSet<(String, String, String)> {
         let object: Value = serde_saphyr::from_str(part).unwrap();
         for rule in object["rules"].as_array().into_iter().flatten() {
             let list = |name: &str| {
-                let texts = rule[name].as_array().unwrap().iter();
+                let texts = rule[name].as_array().into_iter().flatten();
                 texts.map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>()
             };
+            let name = list("resourceNames").join(",");
             for group in list("apiGroups") {
-                for resource in list("resources").into_iter().filter(|name| name != "leases") {
-                    let one = |verb| (group.clone(), resource.clone(), verb);
+                for resource in list("resources") {
+                    let one = |verb| [group.clone(), resource.clone(), name.clone(), verb];
                     rights.extend(list("verbs").into_iter().map(one));
                 }
             }
@@ -315,12 +315,13 @@ fn deployed(file: &str) -> BTreeSet<(String, String, String)> {
     rights
 }
 
-fn asked(role: Role) -> BTreeSet<(String, String, String)> {
+fn asked(role: Role) -> BTreeSet<[String; 4]> {
     let resource = |right: &Right| match right.subresource {
         "" => right.resource.to_owned(),
         part => format!("{}/{part}", right.resource),
     };
-    let one = |right: Right| (right.group.into(), resource(&right), right.verb.into());
+    let one =
+        |right: Right| [right.group.into(), resource(&right), right.name.into(), right.verb.into()];
     rights::of(role, "prod").into_iter().map(one).collect()
 }
 

@@ -60,6 +60,8 @@ pub struct Right {
     pub resource: &'static str,
     /// `status`, or empty.
     pub subresource: &'static str,
+    /// The object; empty for all.
+    pub name: &'static str,
     /// The namespace; none for all, or for what has none.
     pub namespace: Option<String>,
 }
@@ -193,6 +195,7 @@ impl Right {
             "group": self.group,
             "resource": self.resource,
             "subresource": self.subresource,
+            "name": self.name,
             "namespace": self.namespace.as_deref().unwrap_or_default(),
         })
     }
@@ -206,6 +209,9 @@ impl std::fmt::Display for Right {
         }
         if !self.group.is_empty() {
             write!(f, " of {}", self.group)?;
+        }
+        if !self.name.is_empty() {
+            write!(f, " named {}", self.name)?;
         }
         self.namespace.as_ref().map_or(Ok(()), |name| write!(f, " in namespace {name}"))
     }

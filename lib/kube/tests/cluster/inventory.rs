@@ -149,6 +149,7 @@ async fn the_server_says_its_version_and_our_rights() {
         group: "firecamp.io",
         resource,
         subresource: "",
+        name: "",
         namespace: None,
     };
     assert_eq!(inventory.may(&right("patch", IPS)).await, Ok(false));
