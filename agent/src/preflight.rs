@@ -96,9 +96,13 @@ impl Preflight {
         self.facts.limits.known()
     }
 
-    /// EC2 was asked for volumes.
-    pub(crate) fn volumes<T>(&mut self, read: &Result<T, CloudFailure>) {
+    /// EC2 was asked for the volumes of this instance, and has told so many. What it said before
+    /// stands if it says nothing.
+    pub(crate) fn volumes(&mut self, read: &Result<u32, CloudFailure>) {
         self.answered(Right::DescribeVolumes, read);
+        if let Ok(count) = read {
+            self.facts.volumes = Fact::Known(*count);
+        }
         self.judge();
     }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use firecamp_core::failure::Effect;
-use firecamp_core::node::Eni;
+use firecamp_core::node::{Eni, VolumeLimit};
 use firecamp_core::record::{PoolSubnet, ReleasePolicy};
 use firecamp_preflight::{Kind, Reason, Status, passes};
 use firecamp_registry::api::EniManager;
@@ -234,13 +234,29 @@ fn f053_a_denied_look_at_volumes_or_at_the_type_is_told_until_it_is_allowed() {
     let mut preflight = seen(EniRule::Auto);
     let allowed = |preflight: &Preflight| reason(preflight, Kind::Ec2Allowed);
     assert_eq!(allowed(&preflight), Some(Reason::Allowed));
-    preflight.volumes::<()>(&Err(failure(CloudKind::Auth)));
+    preflight.volumes(&Err(failure(CloudKind::Auth)));
     assert_eq!(allowed(&preflight), Some(Reason::Denied));
-    preflight.volumes::<()>(&Err(failure(CloudKind::Throttled)));
+    preflight.volumes(&Err(failure(CloudKind::Throttled)));
     assert_eq!(allowed(&preflight), Some(Reason::Denied), "a throttle says nothing");
-    preflight.volumes(&Ok(()));
+    preflight.volumes(&Ok(1));
     assert_eq!(allowed(&preflight), Some(Reason::Allowed));
     preflight.type_limits(Err(failure(CloudKind::Auth)));
     assert_eq!(allowed(&preflight), Some(Reason::Denied));
     assert_eq!(preflight.limits(), Some(&limits()), "and what is known stays known");
+}
+
+#[test]
+fn f085_the_agent_counts_the_slots_that_interfaces_leave_for_volumes() {
+    let mut preflight = seen(EniRule::Auto);
+    let counted = |preflight: &Preflight| reason(preflight, Kind::VolumeSlotsCounted);
+    assert_eq!(counted(&preflight), None);
+    let volumes = Some(VolumeLimit { count: 28, shared: true });
+    preflight.type_limits(Ok(TypeLimits { volumes, ..limits() }));
+    assert_eq!(counted(&preflight), None, "nobody has counted volumes yet");
+    preflight.volumes(&Ok(3));
+    assert_eq!(counted(&preflight), Some(Reason::SlotsLeft));
+    preflight.volumes(&Ok(28));
+    assert_eq!(counted(&preflight), Some(Reason::SlotsGone));
+    preflight.volumes(&Err(failure(CloudKind::Throttled)));
+    assert_eq!(counted(&preflight), Some(Reason::SlotsGone), "what is known stays known");
 }

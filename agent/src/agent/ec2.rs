@@ -106,7 +106,8 @@ impl<W: World> Agent<'_, W> {
     pub(super) fn attachments(&mut self, read: Result<Vec<Attachment>, CloudFailure>) {
         self.status.read(System::Ec2Volumes, &read);
         self.looked(&read);
-        self.preflight.volumes(&read);
+        let count = |all: &Vec<Attachment>| u32::try_from(all.len()).unwrap_or(u32::MAX);
+        self.preflight.volumes(&read.as_ref().map(count).map_err(CloudFailure::clone));
         if let (Some(identity), Ok(attachments)) = (self.state.identity(), read) {
             let zone = identity.zone.clone();
             self.bulletin.seen_by_ec2(CloudView { zone, attachments });

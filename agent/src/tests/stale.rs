@@ -174,3 +174,33 @@ async fn f093_a_list_of_pods_that_is_empty_or_fails_sweeps_nothing() {
         .await;
     }
 }
+
+/// The registry as a backup has it: an earlier epoch, of somebody else.
+async fn restored_from_a_backup(node: &Node, holder: (&str, &str)) {
+    node.hand_to(holder.0, holder.1, 6).await;
+    let old = node.server.object(IPS, None, "10.1.0.20").unwrap();
+    node.held_again(7).await;
+    node.server.set(IPS, (None, "10.1.0.20"), old);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f080_a_registry_restored_from_a_backup_takes_nothing_from_the_node_that_holds_it() {
+    for (holder, by) in [(("node-2", OTHER_POD), "elsewhere"), ((NODE, OTHER_POD), "here, earlier")]
+    {
+        let node = Node::new().await;
+        node.agent(async |agent| {
+            agent.ready().await;
+            restored_from_a_backup(&node, holder).await;
+            tokio::time::sleep(LONG).await;
+            assert!(node.holds(), "{by}: the address was removed");
+            assert_eq!(node.cloud.mutations(), 0, "{by}");
+            let epoch = node.record().await.epoch.0;
+            assert!(epoch >= 6, "{by}: the epoch went from 6 back to {epoch}");
+            for kind in ["GiveWay", "Reassert", "Collect"] {
+                let line = format!("firecamp_agent_errands_total{{kind=\"{kind}\"}}");
+                assert_eq!(agent.metric(&line), 0, "{by}: {kind}");
+            }
+        })
+        .await;
+    }
+}

@@ -7,7 +7,7 @@ use firecamp_core::record::State;
 use firecamp_publish::Notice;
 use firecamp_sim::Tag;
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::world::{ADDRESS, Node, Running, until};
 
@@ -38,6 +38,28 @@ async fn f007_an_address_that_a_late_call_has_moved_is_taken_back_once_and_repor
         assert_eq!((node.cloud.mutations(), reasserts(&agent)), (1, 1), "once");
         assert_eq!(agent.notices(), [Notice::Reasserted(ADDRESS)]);
         is_untouched(&node).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f042_an_address_that_is_lost_again_and_again_costs_at_most_three_mutations_a_minute() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        let begun = Instant::now();
+        while begun.elapsed() < HOUR {
+            // Somebody takes it as soon as it is back.
+            node.cloud.moves_away(ADDRESS);
+            sleep(Duration::from_secs(1)).await;
+        }
+        let mutations = node.cloud.mutations();
+        assert!((10..=3 * 60).contains(&mutations), "{mutations} in an hour");
+        assert_eq!(u64::from(mutations), reasserts(&agent), "each is counted");
+        let told = agent.notices();
+        assert_eq!(told, vec![Notice::Reasserted(ADDRESS); told.len()]);
+        assert!(!told.is_empty(), "and told");
+        assert!(node.holds());
     })
     .await;
 }
