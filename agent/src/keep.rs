@@ -1,17 +1,19 @@
-//! What the agent keeps on the node: its last snapshot, and the lock that makes it the only one.
+//! What the agent keeps on the node: its last snapshot, the ENIs that it bars, and the lock that
+//! makes it the only one.
 //!
-//! Both are on the tmpfs of the node-local locks. A snapshot is of use only together with those,
+//! All are on the tmpfs of the node-local locks. A snapshot is of use only together with those,
 //! and dies with them when the node boots.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use firecamp_core::agent::Snapshot;
 use firecamp_core::contract::path;
-use firecamp_host::own_directory;
+use firecamp_core::failure::HostFailure;
+use firecamp_host::{Barred, BarredFile, own_directory, replace};
+use firecamp_preflight::{Manager, Verdict};
 use thiserror::Error;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +26,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 pub(crate) struct Keep {
     snapshot: PathBuf,
     written: String,
+    barred_file: BarredFile,
+    barred: Option<Barred>,
     _only: File,
 }
 
@@ -77,7 +81,27 @@ impl Keep {
             TryLockError::Error(why) => failed("lock", why),
         })?;
         let snapshot = run_dir.join(path::SNAPSHOT);
-        Ok(Self { snapshot, written: String::new(), _only: only })
+        let (written, barred_file) = (String::new(), BarredFile::new(run_dir));
+        Ok(Self { snapshot, written, barred_file, barred: None, _only: only })
+    }
+
+    /// Tells the init containers of this node which ENIs are barred, if that has changed. A verdict
+    /// that is not known yet leaves what an earlier agent said of its ENI.
+    pub(crate) fn bar(&mut self, verdicts: &[Verdict]) {
+        let file = &self.barred_file;
+        let before = self.barred.get_or_insert_with(|| {
+            let unread =
+                |why: &HostFailure| tracing::warn!(error = %why, "Barred ENIs are not read");
+            file.read().inspect_err(unread).unwrap_or_default()
+        });
+        let now = barred(before, verdicts);
+        if now == *before {
+            return;
+        }
+        match file.write(&now) {
+            Ok(()) => *before = now,
+            Err(why) => tracing::warn!(error = %why, "Barred ENIs cannot be told"),
+        }
     }
 
     /// The last snapshot, if there is one that can be read.
@@ -110,13 +134,13 @@ impl Keep {
     }
 }
 
-/// In one step: who reads it finds the old text or the new one.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let staged = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(&staged)?.write_all(text.as_bytes())?;
-    std::fs::rename(&staged, path)
+fn barred(before: &Barred, verdicts: &[Verdict]) -> Barred {
+    let bars = |verdict: &Verdict| match verdict.manager {
+        Manager::FireCamp => None,
+        Manager::VpcCni | Manager::Other => Some(verdict.why.clone()),
+        Manager::Unknown => before.get(&verdict.eni).cloned(),
+    };
+    verdicts.iter().filter_map(|one| Some((one.eni.clone(), bars(one)?))).collect()
 }
 
 #[cfg(test)]
@@ -139,6 +163,39 @@ mod tests {
         assert_eq!(second.last(), Some(snapshot("node-1")));
         std::fs::write(run.join(path::SNAPSHOT), "firecamp-agent-snapshot 1\nnode x").unwrap();
         assert_eq!(second.last(), None);
+    }
+
+    fn verdict(manager: Manager) -> Verdict {
+        Verdict {
+            eni: "eni-0000000a".parse().unwrap(),
+            device_index: 1,
+            subnet: "subnet-0000000a".parse().unwrap(),
+            manager,
+            why: "so it is".to_owned(),
+        }
+    }
+
+    #[test]
+    fn f057_an_eni_stays_barred_through_a_restart_until_it_is_known_to_be_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let told = || BarredFile::new(dir.path()).read().unwrap().into_values().collect::<Vec<_>>();
+        let mut keep = Keep::open(dir.path()).unwrap();
+        keep.bar(&[verdict(Manager::Unknown)]);
+        assert_eq!(told(), Vec::<String>::new(), "nobody has said anything");
+        for manager in [Manager::VpcCni, Manager::Other] {
+            keep.bar(&[verdict(Manager::FireCamp)]);
+            keep.bar(&[verdict(manager)]);
+            assert_eq!(told(), ["so it is"]);
+        }
+        drop(keep);
+        let mut keep = Keep::open(dir.path()).unwrap();
+        keep.bar(&[verdict(Manager::Unknown)]);
+        assert_eq!(told(), ["so it is"]);
+        keep.bar(&[verdict(Manager::FireCamp)]);
+        assert_eq!(told(), Vec::<String>::new());
+        keep.bar(&[verdict(Manager::VpcCni)]);
+        keep.bar(&[]);
+        assert_eq!(told(), Vec::<String>::new(), "it was detached");
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use firecamp_core::contract::exit::Exit;
-use firecamp_core::failure::{RegistryFailure, RegistryKind};
+use firecamp_core::failure::RegistryFailure;
 use thiserror::Error;
 
 /// A failure of the command. The text says what was attempted on what; the cause is the source.
@@ -101,14 +101,7 @@ impl Failure {
             Self::File { .. } | Self::Output(_) => Exit::DiskRefused,
             Self::Kernel(_) => Exit::KernelRefused,
             Self::Agent { .. } => Exit::RegistryUnavailable,
-            Self::Look { failure, .. } => match failure.kind {
-                RegistryKind::Unavailable
-                | RegistryKind::Conflict
-                | RegistryKind::AlreadyExists => Exit::RegistryUnavailable,
-                RegistryKind::NotFound | RegistryKind::Invalid | RegistryKind::Refused => {
-                    Exit::RegistryInvalid
-                }
-            },
+            Self::Look { failure, .. } => failure.kind.exit(),
             Self::Process { .. }
             | Self::Build(_)
             | Self::Box(_)

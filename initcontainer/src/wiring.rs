@@ -3,16 +3,19 @@
 use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_connect::AnyRegistry;
 use firecamp_core::attach::AttachInput;
+use firecamp_core::failure::HostFailure;
 use firecamp_engine::{Dice, Systems};
-use firecamp_host::{FileOptions, HostTimeouts, LinuxHost, StaticIpFile};
+use firecamp_host::{BarredFile, FileOptions, HostTimeouts, LinuxHost, StaticIpFile};
 use firecamp_run::config::InitConfig;
 use firecamp_run::report::Report;
 
 /// What an attach asks.
 pub(crate) type Node = Systems<AwsCloud, LinuxHost, AnyRegistry, StaticIpFile>;
 
-/// What the protocol is told.
+/// What the protocol is told. Without an agent, or where its word cannot be read, no ENI is barred.
 pub(crate) fn input(config: &InitConfig) -> AttachInput {
+    let unread = |why: &HostFailure| tracing::warn!(error = %why, "Barred ENIs are not read");
+    let barred = BarredFile::new(&config.places.run_dir).read().inspect_err(unread);
     AttachInput {
         member: config.identity.member.clone(),
         pod: config.identity.pod.clone(),
@@ -20,6 +23,7 @@ pub(crate) fn input(config: &InitConfig) -> AttachInput {
         cluster: config.cluster.clone(),
         pool: config.address.pool.clone(),
         rule: config.address.eni,
+        barred: barred.unwrap_or_default(),
         run: Dice::default().run_id(),
         deadline: config.address.timeout,
         predecessor_grace: config.address.predecessor_grace,

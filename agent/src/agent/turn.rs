@@ -31,6 +31,7 @@ impl<W: World> Agent<'_, W> {
         if let Some(snapshot) = self.state.snapshot() {
             self.keep.write(&snapshot);
         }
+        self.keep.bar(self.preflight.verdicts());
         // What is only now being listed may be what the news were about.
         self.told = self.told.filter(|_| self.listing);
         let current = self.outside.source().is_current();

@@ -28,8 +28,10 @@ impl From<RegistryFailure> for Failure {
     fn from(failure: RegistryFailure) -> Self {
         let next = match failure.kind {
             RegistryKind::Unavailable => "check that it can be reached from here, then try again",
-            RegistryKind::Refused => "check --registry, --kubeconfig, --context and your rights",
-            RegistryKind::NotFound => "check --registry: is this the right directory or cluster?",
+            RegistryKind::Refused => "check your rights",
+            RegistryKind::NotFound => {
+                "check --registry, --kubeconfig and --context: is it the right directory or cluster?"
+            }
             RegistryKind::Invalid => "repair the object that is named",
             RegistryKind::Conflict | RegistryKind::AlreadyExists => "try again",
         };

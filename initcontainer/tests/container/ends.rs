@@ -1,14 +1,16 @@
 //! How an init container ends: each exit code that needs no EC2 mutation.
 
 use std::net::TcpListener;
+use std::os::unix::fs::DirBuilderExt;
 use std::time::SystemTime;
 
 use firecamp_core::ids::{Member, PoolName};
 use firecamp_core::record::{Claim, Write};
+use firecamp_host::BarredFile;
 use nix::sys::signal::Signal;
 
 use crate::INIT;
-use crate::node::{MAC, Node};
+use crate::node::{ENI, MAC, Node};
 use crate::process::{Ended, Run};
 use crate::records::Records;
 
@@ -118,6 +120,21 @@ fn f020_a_node_of_another_subnet_is_refused_with_both_zones() {
     let before = records.read();
     let ended = run.end();
     failed(&ended, 17, "NodeUnsuitable", &["eu-west-1a", "eu-west-1b", HERE, "subnet-0fffffff"]);
+    assert_eq!(records.read(), before);
+    assert!(!node.ec2_calls().iter().any(|call| call.starts_with("Assign")));
+}
+
+#[test]
+fn f057_an_eni_that_the_agent_bars_is_refused_with_its_reason() {
+    let node = Node::in_subnet(HERE, "127.77.0.0/24");
+    let run = on(&node);
+    let records = Records::held_by(&run, "uid-0");
+    let before = records.read();
+    let why = "it has no tag node.k8s.amazonaws.com/no_manage=true";
+    let run_dir = run.path("run");
+    std::fs::DirBuilder::new().mode(0o700).create(&run_dir).unwrap();
+    BarredFile::new(&run_dir).write(&[(ENI.parse().unwrap(), why.to_owned())].into()).unwrap();
+    failed(&run.end(), 17, "NodeUnsuitable", &[ENI, why]);
     assert_eq!(records.read(), before);
     assert!(!node.ec2_calls().iter().any(|call| call.starts_with("Assign")));
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// A MAC that no link has.
 pub(crate) const MAC: &str = "0a:f1:5e:ca:3b:9d";
+/// The interface that has it.
+pub(crate) const ENI: &str = "eni-0fedcba9876543210";
 const NOBODY: &str = "<DescribeNetworkInterfacesResponse \
     xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>r-1</requestId>\
     <networkInterfaceSet/></DescribeNetworkInterfacesResponse>";
@@ -36,7 +38,7 @@ impl Node {
                 "placement/region" => "eu-west-1".to_owned(),
                 "mac" => MAC.to_owned(),
                 "network/interfaces/macs/" => format!("{MAC}/"),
-                "interface-id" => "eni-0fedcba9876543210".to_owned(),
+                "interface-id" => ENI.to_owned(),
                 "device-number" => "0".to_owned(),
                 "subnet-id" => subnet.clone(),
                 "subnet-ipv4-cidr-block" => cidr.clone(),

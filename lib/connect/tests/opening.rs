@@ -59,7 +59,7 @@ async fn a_kubeconfig_that_is_missing_or_none_is_named() {
     std::fs::write(&garbled, "\u{1}").unwrap();
     for path in [PathBuf::from("/no/such/kubeconfig"), garbled] {
         let failure = failed(RegistryUrl::Kubeconfig(path.clone())).await;
-        assert_eq!((failure.kind, failure.effect), (RegistryKind::Refused, Effect::None));
+        assert_eq!((failure.kind, failure.effect), (RegistryKind::NotFound, Effect::None));
         let named = format!("find the Kubernetes API by {}", path.display());
         assert!(failure.detail.contains(&named), "{failure}");
     }

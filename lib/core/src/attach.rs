@@ -7,6 +7,7 @@
 //! T of that read, or never). Caveats: a failed attach leaves its epoch taken; the next run takes
 //! the next. Errors: `Outcome::Failed`, one exit code per cause.
 
+mod barred;
 mod bind;
 mod hold;
 mod land;
@@ -16,6 +17,7 @@ mod undo;
 
 pub use self::land::kernel_target;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{Calls, Whereabouts};
-use crate::ids::{ClusterName, Epoch, Member, NodeName, PodUid, PoolName, RunId};
+use crate::ids::{ClusterName, EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId};
 use crate::machine::{Failure, Halt, Machine, Outcome, Path, Patience, Span};
 use crate::node::EniRule;
 use crate::time::Moment;
@@ -51,6 +53,8 @@ pub struct AttachInput {
     pub pool: Option<PoolName>,
     /// Which ENI carries the address.
     pub rule: EniRule,
+    /// The ENIs that may not, because something else gives addresses to them, each with why.
+    pub barred: BTreeMap<EniId, String>,
     /// This run of the process: random, never used before.
     pub run: RunId,
     /// Give up after this long.

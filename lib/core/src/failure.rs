@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::contract::exit::Exit;
+
 /// Whether a request that failed may have taken effect all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -69,6 +71,17 @@ pub enum RegistryKind {
     Invalid,
     /// The registry refuses the request (permissions, schema).
     Refused,
+}
+
+impl RegistryKind {
+    /// How a process ends that cannot go on for it.
+    pub fn exit(self) -> Exit {
+        match self {
+            Self::Unavailable | Self::Conflict | Self::AlreadyExists => Exit::RegistryUnavailable,
+            Self::NotFound | Self::Invalid => Exit::RegistryInvalid,
+            Self::Refused => Exit::RegistryRefused,
+        }
+    }
 }
 
 /// A failed registry request. `detail` names the operation and the object.

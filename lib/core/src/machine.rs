@@ -176,12 +176,10 @@ pub(crate) fn mismatch<T>(at: &str) -> Turn<T> {
 pub(crate) fn registry_halt(failure: &RegistryFailure) -> Halt {
     let text = failure.detail.clone();
     match failure.kind {
-        RegistryKind::Unavailable => {
-            Halt::Retry(timing::BACKOFF_BASE, Exit::RegistryUnavailable, text)
-        }
+        RegistryKind::Unavailable => Halt::Retry(timing::BACKOFF_BASE, failure.kind.exit(), text),
         RegistryKind::Conflict | RegistryKind::AlreadyExists => Halt::Restart(text),
         RegistryKind::NotFound | RegistryKind::Invalid | RegistryKind::Refused => {
-            Halt::Fail(Exit::RegistryInvalid, text)
+            Halt::Fail(failure.kind.exit(), text)
         }
     }
 }

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::contract::exit::Exit;
-use firecamp_core::failure::{
-    CloudFailure, CloudKind, HostFailure, HostKind, RegistryFailure, RegistryKind,
-};
+use firecamp_core::failure::{CloudFailure, CloudKind, HostFailure, HostKind, RegistryFailure};
 use firecamp_core::machine::Failure;
 use firecamp_core::outside::{Cloud, HostNet, MemberFile, Registry};
 use firecamp_core::plan::{Missing, Plan, World, plan};
@@ -96,15 +94,7 @@ fn internal(message: &str) -> Failure {
 }
 
 fn registry_failure(failure: RegistryFailure) -> Failure {
-    let exit = match failure.kind {
-        RegistryKind::Unavailable => Exit::RegistryUnavailable,
-        RegistryKind::Conflict
-        | RegistryKind::AlreadyExists
-        | RegistryKind::NotFound
-        | RegistryKind::Invalid
-        | RegistryKind::Refused => Exit::RegistryInvalid,
-    };
-    Failure { exit, message: failure.detail, address: None }
+    Failure { exit: failure.kind.exit(), message: failure.detail, address: None }
 }
 
 fn cloud_failure(failure: CloudFailure) -> Failure {

@@ -6,6 +6,7 @@
 //! [`HostNet`]: firecamp_core::outside::HostNet
 //! [`MemberFile`]: firecamp_core::outside::MemberFile
 
+mod barred;
 pub mod dump;
 mod enis;
 mod error;
@@ -17,10 +18,12 @@ mod lock;
 mod monitor;
 mod netlink;
 mod note;
+mod replace;
 mod routing;
 mod survey;
 mod tables;
 
+pub use barred::{Barred, BarredFile};
 pub use enis::LinkSeen;
 pub use file::parse::{ParseError, parse};
 pub use file::{FileOptions, StaticIpFile};
@@ -28,4 +31,5 @@ pub use linux::{AddressTags, HostTimeouts, LinuxHost};
 pub use lock::dir::own_directory;
 pub use lock::record::{TornRecord, read_record};
 pub use monitor::{Change, Monitor, changes};
+pub use replace::replace;
 pub use survey::Survey;

@@ -72,6 +72,6 @@ impl Choice {
         let context = self.context.as_ref().map(|name| format!(" in its context {name}"));
         let place = [file, context].into_iter().flatten().collect::<String>();
         let detail = format!("find the Kubernetes API{place}: {wrong}");
-        RegistryFailure { kind: RegistryKind::Refused, effect: Effect::None, detail }
+        RegistryFailure { kind: RegistryKind::NotFound, effect: Effect::None, detail }
     }
 }

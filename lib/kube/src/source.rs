@@ -48,6 +48,6 @@ impl Source {
             Self::Kubeconfig(path) => format!("by {}", path.display()),
         };
         let detail = format!("find the Kubernetes API {place}: {wrong}");
-        RegistryFailure { kind: RegistryKind::Refused, effect: Effect::None, detail }
+        RegistryFailure { kind: RegistryKind::NotFound, effect: Effect::None, detail }
     }
 }

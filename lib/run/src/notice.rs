@@ -21,6 +21,7 @@ pub fn of_attach(report: &Report) -> Option<Notice> {
         | Exit::NodeUnsuitable
         | Exit::DiskRefused
         | Exit::KernelRefused
+        | Exit::RegistryRefused
         | Exit::Internal => Some(Notice::AddressAttachFailed),
     }
 }

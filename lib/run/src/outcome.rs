@@ -1,7 +1,7 @@
 //! From the protocol's outcome to a container's last words.
 
 use firecamp_core::contract::exit::Exit;
-use firecamp_core::failure::{CloudFailure, RegistryFailure, RegistryKind};
+use firecamp_core::failure::{CloudFailure, RegistryFailure};
 use firecamp_core::machine::{Attached, Failure, Mended, Outcome, Path, Release};
 
 use crate::report::Report;
@@ -37,15 +37,7 @@ impl From<&Failure> for Report {
 
 impl From<&RegistryFailure> for Report {
     fn from(failure: &RegistryFailure) -> Self {
-        let exit = match failure.kind {
-            RegistryKind::Unavailable => Exit::RegistryUnavailable,
-            RegistryKind::Conflict
-            | RegistryKind::AlreadyExists
-            | RegistryKind::NotFound
-            | RegistryKind::Invalid
-            | RegistryKind::Refused => Exit::RegistryInvalid,
-        };
-        Self::new(exit, failure.detail.clone())
+        Self::new(failure.kind.exit(), failure.detail.clone())
     }
 }
 
@@ -110,7 +102,7 @@ fn released_message(release: Release) -> &'static str {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use firecamp_core::failure::Effect;
+    use firecamp_core::failure::{Effect, RegistryKind};
     use firecamp_core::ids::{EniId, Epoch};
 
     use super::*;
@@ -158,5 +150,6 @@ mod tests {
         let exit = |kind| Report::from(&failed(kind)).exit;
         assert_eq!(exit(RegistryKind::Unavailable), Exit::RegistryUnavailable);
         assert_eq!(exit(RegistryKind::Invalid), Exit::RegistryInvalid);
+        assert_eq!(exit(RegistryKind::Refused), Exit::RegistryRefused);
     }
 }

@@ -161,7 +161,7 @@ fn recorded(ip: &StaticIp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::net::Ipv4Addr;
 
     use firecamp_core::attach::{Attach, AttachInput};
@@ -209,6 +209,7 @@ It would end with 0 (Success): 10.0.1.40 works on eni-0a1b2c3d: it was assigned 
             cluster: ClusterName::new("prod").unwrap(),
             pool: None,
             rule: EniRule::Auto,
+            barred: BTreeMap::new(),
             run: RunId::new("this").unwrap(),
             deadline: timing::ATTACH_DEADLINE,
             predecessor_grace: timing::PREDECESSOR_GRACE,

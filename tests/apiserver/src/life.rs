@@ -1,6 +1,7 @@
 //! Lives of members' pods: the core's machines, run by the real runner, with records and pods on
 //! the real API server and the simulated VPC, kernels and volumes of `firecamp-sim-tests` beside.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -110,6 +111,7 @@ impl<'a> Site<'a> {
             cluster: "demo".parse().expect("a cluster name"),
             pool: None,
             rule: EniRule::Primary,
+            barred: BTreeMap::new(),
             run: dice.run_id(),
             deadline,
             predecessor_grace: timing::PREDECESSOR_GRACE,

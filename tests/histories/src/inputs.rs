@@ -1,5 +1,6 @@
 //! What the machines of a simulated cluster are made from.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use firecamp_core::attach::AttachInput;
@@ -23,6 +24,7 @@ pub fn attach(scenario: &Scenario, names: &Names, spawn: Spawn, run: u32) -> Att
         cluster: names.cluster.clone(),
         pool: None,
         rule,
+        barred: BTreeMap::new(),
         run: names.run(ProcessId(run)),
         deadline: shape.deadline(),
         predecessor_grace: shape.predecessor_grace(),

@@ -181,7 +181,11 @@ impl Probes {
             // No machine ends so: these are the containers' own.
             let never = matches!(
                 exit,
-                Exit::Usage | Exit::Internal | Exit::Interrupted | Exit::RegistryInvalid
+                Exit::Usage
+                    | Exit::Internal
+                    | Exit::Interrupted
+                    | Exit::RegistryInvalid
+                    | Exit::RegistryRefused
             );
             if !never {
                 counts.push((format!("exit {exit:?}"), count));

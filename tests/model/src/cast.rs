@@ -1,6 +1,6 @@
 //! Who and what there is in the small world, by small numbers and by the core's names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -161,6 +161,7 @@ impl Cast {
             cluster: self.cluster.clone(),
             pool: None,
             rule: EniRule::Primary,
+            barred: BTreeMap::new(),
             run: Self::run(pod, Kind::Init, run),
             deadline: NEVER,
             predecessor_grace: crate::machines::TICK,

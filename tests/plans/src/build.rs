@@ -1,7 +1,7 @@
 //! From a world's YAML to the core's types. A fault in a test's own file is a panic.
 #![expect(clippy::expect_used, clippy::panic, reason = "test support: a faulty case must not pass")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -76,6 +76,7 @@ impl Case {
             cluster: parsed("test"),
             pool: None,
             rule: self.yaml.eni.as_deref().map_or(EniRule::Primary, parsed),
+            barred: BTreeMap::new(),
             run: parsed("run-now"),
             deadline: timing::ATTACH_DEADLINE,
             predecessor_grace: Duration::from_secs(30),

@@ -5,6 +5,7 @@
     reason = "test support: what fails here fails the test"
 )]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use firecamp_core::attach::AttachInput;
@@ -106,6 +107,7 @@ impl Pod {
             cluster: "demo".parse().expect("a cluster name"),
             pool: None,
             rule: EniRule::Primary,
+            barred: BTreeMap::new(),
             run: self.dice.run_id(),
             deadline: self.deadline,
             predecessor_grace: self.predecessor_grace,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use super::AttachInput;
+use super::barred::may_carry;
 use super::land::kernel_target;
 use super::texts::{homeless, wrong_node};
 use crate::action::{Action, Reply, Step};
@@ -216,6 +217,7 @@ impl Bind {
                 let zone = stored.object.zone == node.zone;
                 return Err(self.lacks(zone, wrong_node(&stored.object, &node), now));
             };
+            may_carry(input, &eni, Some(&stored.object))?;
             let begun = self.begun;
             let floor = Epoch::default();
             self.at = At::Probe(Bound { eni, stored, floor, lately: false, begun });
@@ -226,10 +228,11 @@ impl Bind {
             let text = format!("member {} has no claim and no pool to draw from", input.member);
             Halt::Fail(Exit::RegistryInvalid, text)
         })?;
-        let Some(home) = home(input, &pool, &node) else {
+        let Some((home, eni)) = home(input, &pool, &node) else {
             let zone = pool.subnets.iter().any(|s| s.zone == node.zone);
             return Err(self.lacks(zone, homeless(&pool, &node), now));
         };
+        may_carry(input, eni, None)?;
         self.node = Some(node);
         self.at = self.seek(home, &input.member.to_string())?;
         Ok(None)
@@ -350,11 +353,11 @@ impl Bind {
     }
 }
 
-fn home(input: &AttachInput, pool: &Pool, node: &NodeIdentity) -> Option<Home> {
+fn home<'a>(input: &AttachInput, pool: &Pool, node: &'a NodeIdentity) -> Option<(Home, &'a Eni)> {
     let offers = |id: &SubnetId| pool.subnets.iter().any(|s| s.subnet == *id);
-    let eni = node.choose(input.rule, offers)?.clone();
+    let eni = node.choose(input.rule, offers)?;
     let subnet = pool.subnets.iter().find(|s| s.subnet == eni.subnet)?.clone();
-    Some(Home { pool: pool.clone(), subnet })
+    Some((Home { pool: pool.clone(), subnet }, eni))
 }
 
 fn first_record(input: &AttachInput, home: &Home, address: Ipv4Addr) -> StaticIp {

@@ -28,6 +28,8 @@ pub enum Exit {
     DiskRefused,
     /// The kernel refuses an address, a rule or a route.
     KernelRefused,
+    /// The registry refuses a request: rights, an admission policy, or its own rules.
+    RegistryRefused,
     /// A bug of ours.
     Internal,
     /// A signal asked us to end.
@@ -36,7 +38,7 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Success,
         Self::Usage,
         Self::Superseded,
@@ -49,6 +51,7 @@ impl Exit {
         Self::NodeUnsuitable,
         Self::DiskRefused,
         Self::KernelRefused,
+        Self::RegistryRefused,
         Self::Internal,
         Self::Interrupted,
     ];
@@ -68,6 +71,7 @@ impl Exit {
             Self::NodeUnsuitable => 17,
             Self::DiskRefused => 18,
             Self::KernelRefused => 19,
+            Self::RegistryRefused => 22,
             Self::Internal => 70,
             Self::Interrupted => 143,
         }
@@ -88,6 +92,7 @@ impl Exit {
             Self::NodeUnsuitable => "NodeUnsuitable",
             Self::DiskRefused => "DiskRefused",
             Self::KernelRefused => "KernelRefused",
+            Self::RegistryRefused => "RegistryRefused",
             Self::Internal => "InternalError",
             Self::Interrupted => "Interrupted",
         }
@@ -100,6 +105,7 @@ impl Exit {
             | Self::RegistryUnavailable
             | Self::DiskRefused
             | Self::KernelRefused
+            | Self::RegistryRefused
             | Self::Interrupted
             | Self::CloudRefused
             | Self::NodeUnsuitable
@@ -142,6 +148,10 @@ impl Exit {
             }
             Self::DiskRefused => "check that the data volume is mounted, writable and not full",
             Self::KernelRefused => "check that the container has NET_ADMIN in the host's network",
+            Self::RegistryRefused => {
+                "give the identity the right that the message names, or change what is against \
+                 the registry's rules"
+            }
             Self::Internal => "report it with the log",
             Self::Interrupted => "nothing: it is run again if the pod still lives",
         }

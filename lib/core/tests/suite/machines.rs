@@ -4,6 +4,7 @@
 mod answers;
 mod world;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use firecamp_core::action::Action;
@@ -81,6 +82,7 @@ proptest! {
             cluster: parsed("test"),
             pool: None,
             rule: EniRule::Auto,
+            barred: BTreeMap::new(),
             run: parsed("run-now"),
             deadline: timing::ATTACH_DEADLINE,
             predecessor_grace: timing::PREDECESSOR_GRACE,

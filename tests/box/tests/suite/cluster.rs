@@ -99,7 +99,7 @@ fn a_right_that_is_missing_is_named_with_the_request_and_the_roles() {
     for (number, (verb, plural, what)) in requests.into_iter().enumerate() {
         cluster.api.fail_next(verb, plural, denied);
         let texts = [what, "403 Forbidden", "see the ClusterRoles of the deployment"];
-        cluster.init(&pod).end().failed(16, "RegistryInvalid", &texts);
+        cluster.init(&pod).end().failed(22, "RegistryRefused", &texts);
         assert_eq!(cluster.api.unmet_faults(), 0, "{what}");
         let events = cluster.events();
         assert_eq!(events.len(), number + 1);

@@ -14,6 +14,8 @@ pub enum Cause {
     RegistryAway,
     /// The registry refused, or an object was missing or garbled.
     RegistryWrong,
+    /// The registry refused a request.
+    RegistryRefused,
     /// A compare-and-swap failed.
     Conflict,
     /// A fresh read showed that the pod is not the live one, or ending.
@@ -120,9 +122,8 @@ impl Causes {
         self.add(match failure.kind {
             RegistryKind::Unavailable => Cause::RegistryAway,
             RegistryKind::Conflict | RegistryKind::AlreadyExists => Cause::Conflict,
-            RegistryKind::NotFound | RegistryKind::Invalid | RegistryKind::Refused => {
-                Cause::RegistryWrong
-            }
+            RegistryKind::NotFound | RegistryKind::Invalid => Cause::RegistryWrong,
+            RegistryKind::Refused => Cause::RegistryRefused,
         });
     }
 

@@ -169,6 +169,7 @@ fn fits(failure: &Failure, life: &Life) -> bool {
         }
         Exit::RegistryUnavailable => causes.has(Cause::RegistryAway) || causes.has(Cause::Conflict),
         Exit::RegistryInvalid => causes.has(Cause::RegistryWrong),
+        Exit::RegistryRefused => causes.has(Cause::RegistryRefused),
         Exit::NodeUnsuitable => causes.any(&[Cause::NoLink, Cause::NoEni, Cause::EniGone]),
         Exit::DiskRefused => causes.has(Cause::DiskFailed),
         Exit::KernelRefused => causes.any(&[Cause::KernelRefused, Cause::Busy, Cause::NoLink]),

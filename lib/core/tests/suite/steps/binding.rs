@@ -4,18 +4,18 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::attach::Attach;
+use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
 use firecamp_core::failure::{Effect, FileFailure, HostKind, RegistryKind};
 use firecamp_core::ids::{Epoch, Member};
 use firecamp_core::lock::{Hold, LockRecord};
-use firecamp_core::machine::Outcome;
+use firecamp_core::machine::{Machine, Outcome};
 use firecamp_core::outside::{Holder, Owner};
 use firecamp_core::record::{Attachment, Mark, MemberRecords, Mutation, StaticIp, Write};
 
 use super::rig::{Rig, TICK, attach, host, is_owner, is_write, unwritten};
-use super::world::{ADDRESS, World, eni, interface, on, parsed};
+use super::world::{ADDRESS, World, eni, input, interface, on, parsed};
 
 fn starting(world: World) -> Rig<Attach> {
     attach(world)
@@ -152,6 +152,42 @@ fn a_first_start_in_a_zone_without_a_subnet_of_the_pool_is_final() {
     let mut rig = starting(World { records: MemberRecords::default(), ..first() });
     rig.until(|action| *action == Action::ReadIdentity).step();
     assert_eq!(rig.failed(), Some(Exit::RegistryInvalid), "no claim and no pool");
+}
+
+/// A run in this world while the node's agent bars ENI `a`, up to its end or its take.
+fn barred(world: World) -> Rig<Attach> {
+    let why = "the VPC CNI manages it".to_owned();
+    let input = AttachInput { barred: [(eni('a'), why)].into(), ..input() };
+    let mut rig = Rig { machine: Attach::new(input, starting(first()).now), ..starting(world) };
+    while rig.machine.outcome().is_none() && !is_write(&rig.action()) {
+        rig.step();
+    }
+    rig
+}
+
+fn resting_on(letter: char) -> World {
+    with(|ip| {
+        ip.reserved_on = Some(eni(letter));
+        ip.attachment.as_mut().expect("an attachment").eni = Some(eni(letter));
+    })
+}
+
+#[test]
+fn f057_an_eni_that_is_barred_gets_no_address_and_what_it_has_stays() {
+    for world in [first(), World::parked_elsewhere(), resting_on('b')] {
+        let rig = barred(world);
+        assert_eq!(rig.failed(), Some(Exit::NodeUnsuitable));
+        assert_eq!(rig.world.writes, []);
+        let Some(Outcome::Failed(failure)) = rig.machine.outcome() else { unreachable!() };
+        for part in [eni('a').as_str(), "the VPC CNI manages it"] {
+            assert!(failure.message.contains(part), "{}", failure.message);
+        }
+    }
+    assert_eq!(barred(resting_on('a')).failed(), None, "it works, and no call is needed");
+    let mut marked = resting_on('a');
+    let mark = Mark { mutation: Mutation::Assign, eni: eni('a'), run: parsed("run-old") };
+    marked.change(|ip| _ = ip.unsettled.insert(mark));
+    assert_eq!(barred(marked).failed(), Some(Exit::NodeUnsuitable), "a call may be needed");
 }
 
 /// The address that a first start looks up first, if it looks one up before it lists the pool.

@@ -157,7 +157,7 @@ fn each_failure_of_a_read_is_repeated_or_final() {
         assert_eq!(record(kind), None, "{kind:?}");
     }
     for kind in [RegistryKind::NotFound, RegistryKind::Invalid, RegistryKind::Refused] {
-        assert_eq!(record(kind), Some(Exit::RegistryInvalid), "{kind:?}");
+        assert_eq!(record(kind), Some(kind.exit()), "{kind:?}");
     }
     let identity = |kind| {
         let mut rig = starting();

@@ -1,6 +1,6 @@
 //! A quiet world, in which every answer is good: what a test does not say otherwise.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -229,6 +229,7 @@ pub(crate) fn input() -> AttachInput {
         cluster: parsed("test"),
         pool: None,
         rule: EniRule::Auto,
+        barred: BTreeMap::new(),
         run: parsed("run-now"),
         deadline: timing::ATTACH_DEADLINE,
         predecessor_grace: Duration::from_secs(30),

@@ -77,6 +77,7 @@ fn s9_an_exit_code_without_its_cause_is_told() {
         (Exit::TimedOut, Cause::CloudTrouble),
         (Exit::RegistryUnavailable, Cause::RegistryAway),
         (Exit::RegistryInvalid, Cause::RegistryWrong),
+        (Exit::RegistryRefused, Cause::RegistryRefused),
         (Exit::NodeUnsuitable, Cause::NoLink),
         (Exit::DiskRefused, Cause::DiskFailed),
         (Exit::KernelRefused, Cause::KernelRefused),

@@ -254,7 +254,7 @@ fn its_mark_is_its_own_to_clear_whoever_holds_the_epoch_by_then() {
     assert!(is_over(&rig), "it was cleared");
     let mut rig = clearing();
     rig.tell(unwritten(RegistryKind::Refused, Effect::None));
-    assert_eq!(rig.failed(), Some(Exit::RegistryInvalid));
+    assert_eq!(rig.failed(), Some(Exit::RegistryRefused));
 }
 
 #[test]

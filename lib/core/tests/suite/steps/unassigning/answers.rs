@@ -194,7 +194,7 @@ fn a_registry_that_refuses_a_write_ends_it() {
     for kind in [RegistryKind::Invalid, RegistryKind::Refused, RegistryKind::NotFound] {
         let mut rig = intending(|_ip| {});
         rig.tell(unwritten(kind, Effect::None));
-        assert_eq!(rig.failed(), Some(Exit::RegistryInvalid), "{kind:?}");
+        assert_eq!(rig.failed(), Some(kind.exit()), "{kind:?}");
     }
 }
 
