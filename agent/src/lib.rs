@@ -25,5 +25,5 @@ mod tests;
 mod volumes;
 mod work;
 
-pub use start::run;
+pub use start::main;
 pub use status::table::page as metrics_page;

@@ -1,6 +1,7 @@
 //! From a configuration to an agent that runs.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use firecamp_cloud::LazyCloud;
 use firecamp_core::contract::exit::Exit;
@@ -9,9 +10,10 @@ use firecamp_host::{HostTimeouts, LinuxHost, Monitor};
 use firecamp_preflight::node::{Node, NodeFiles};
 use firecamp_registry::RegistryUrl;
 use firecamp_run::config::AgentConfig;
-use firecamp_run::process::Signals;
+use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
 use tokio::net::TcpListener;
+use tokio::task::LocalSet;
 use tracing::Instrument as _;
 
 use crate::agent::Agent;
@@ -36,8 +38,22 @@ impl World for Real {
     type Files = Node<LinuxHost>;
 }
 
+/// The program, from its arguments and variables to its exit code.
+pub fn main() -> ExitCode {
+    let started = match firecamp_run::start::agent() {
+        Ok(started) => started,
+        Err(ended) => return ended,
+    };
+    started.run(FirstSignal::Ends, async |config, signals| {
+        // One thread, on which errands take turns: a runner's state is not shared.
+        let local = LocalSet::new();
+        let run = Box::pin(run(config, signals));
+        local.run_until(run).await.unwrap_or_else(|failed| failed)
+    })
+}
+
 /// Runs the agent until a signal ends it, on a thread with a `LocalSet`.
-pub async fn run(config: AgentConfig, signals: Signals) -> Result<Report, Report> {
+async fn run(config: AgentConfig, signals: Signals) -> Result<Report, Report> {
     let keep = Keep::wait(&config.places.run_dir, &signals.end).await.map_err(refused)?;
     let Some(keep) = keep else {
         return Ok(Report::new(Exit::Success, "ended by a signal before another agent's end"));

@@ -1,70 +1,7 @@
 //! Gives a StatefulSet member its static IP address, and ends when the address works.
 
-mod wiring;
-
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use firecamp_connect::{AnyRegistry, Teller};
-use firecamp_core::attach::AttachInput;
-use firecamp_core::contract::api;
-use firecamp_core::contract::exit::Exit;
-use firecamp_engine::{Dice, Ended, Run, Signal};
-use firecamp_run::config::{Identity, InitConfig};
-use firecamp_run::process::{FirstSignal, Signals};
-use firecamp_run::report::Report;
-use firecamp_run::{mount, notice, preview, start};
-
-use crate::wiring::{Node, input, systems};
-
 fn main() -> ExitCode {
-    match start::init() {
-        Ok(started) => started.run(FirstSignal::Ends, async |config, signals| {
-            attach(&config, signals).await.unwrap_or_else(|failed| failed)
-        }),
-        Err(ended) => ended,
-    }
-}
-
-async fn attach(config: &InitConfig, signals: Signals) -> Result<Report, Report> {
-    let registry = firecamp_connect::open(&config.places.registry).await;
-    let registry = registry.map_err(|why| Report::from(&why))?;
-    let ended = attach_with(config, signals, registry.clone()).await;
-    let report = ended.unwrap_or_else(|failed| failed);
-    if let Some(notice) = notice::of_attach(&report).filter(|_| !config.address.dry_run) {
-        let Identity { member, pod, node } = &config.identity;
-        let teller = Teller { program: api::INIT, member, pod, node };
-        registry.tell(teller, notice, report.address, notice::text(&report)).await;
-    }
-    Ok(report)
-}
-
-async fn attach_with(
-    config: &InitConfig,
-    signals: Signals,
-    registry: AnyRegistry,
-) -> Result<Report, Report> {
-    if config.address.require_mount {
-        mount::require_own_mount(&config.address.conf_dir)
-            .map_err(|why| Report::new(Exit::DiskRefused, why.to_string()))?;
-    }
-    let systems = systems(config, registry)?;
-    let input = input(config);
-    if config.address.dry_run {
-        return dry_run(config, &input, &systems).await;
-    }
-    let signal = Signal::Interrupt(signals.end);
-    let (member, pool) = (input.member.clone(), input.pool.clone());
-    let run = Run { member, pool, signal, dice: Dice::default() };
-    match firecamp_engine::run(input, &systems, &run).await {
-        Ended::Outcome(outcome) => Ok(Report::from(&outcome)),
-        Ended::Interrupted => Err(Report::interrupted()),
-    }
-}
-
-async fn dry_run(config: &InitConfig, input: &AttachInput, node: &Node) -> Result<Report, Report> {
-    let plan = firecamp_engine::preview(input, node).await.map_err(|why| Report::from(&why))?;
-    let text = preview::show(&plan, &config.identity, config.address.output);
-    io::stdout().write_all(text.as_bytes()).map_err(|why| Report::unprintable(&why))?;
-    Ok(Report::from(&plan.outcome).of_a_dry_run())
+    firecamp_initcontainer::main()
 }

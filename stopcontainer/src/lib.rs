@@ -1,0 +1,68 @@
+//! Takes a member's static IP address off its node when its pod ends.
+
+mod wiring;
+
+use std::process::ExitCode;
+
+use firecamp_cloud::LazyCloud;
+use firecamp_connect::{AnyRegistry, Teller};
+use firecamp_core::contract::api;
+use firecamp_engine::{Dice, Ended, NoFile, Run, Signal, Systems};
+use firecamp_host::{HostTimeouts, LinuxHost};
+use firecamp_run::config::{Identity, StopConfig};
+use firecamp_run::flags::StopMode;
+use firecamp_run::process::{FirstSignal, Signals};
+use firecamp_run::report::Report;
+use firecamp_run::{notice, start};
+
+/// The program, from its arguments and variables to its exit code.
+pub fn main() -> ExitCode {
+    let started = match start::stop() {
+        Ok(started) => started,
+        Err(ended) => return ended,
+    };
+    let first = match started.config.mode {
+        StopMode::Wait => FirstSignal::IsAwaited,
+        StopMode::Release => FirstSignal::Ends,
+    };
+    started.run(first, async |config, signals| {
+        release(&config, signals).await.unwrap_or_else(|failed| failed)
+    })
+}
+
+async fn release(config: &StopConfig, signals: Signals) -> Result<Report, Report> {
+    let registry = firecamp_connect::open(&config.places.registry).await;
+    let registry = registry.map_err(|why| Report::from(&why))?;
+    let ended = release_with(config, signals, registry.clone()).await;
+    let report = ended.unwrap_or_else(|failed| failed);
+    if let Some(notice) = notice::of_release(&report) {
+        let Identity { member, pod, node } = &config.identity;
+        let teller = Teller { program: api::STOP, member, pod, node };
+        registry.tell(teller, notice, report.address, notice::text(&report)).await;
+    }
+    Ok(report)
+}
+
+async fn release_with(
+    config: &StopConfig,
+    signals: Signals,
+    registry: AnyRegistry,
+) -> Result<Report, Report> {
+    let systems = Systems {
+        cloud: LazyCloud::named("firecamp-stop"),
+        host: LinuxHost::new(&config.places.run_dir, HostTimeouts::default()),
+        registry,
+        file: NoFile,
+    };
+    let signal = match config.mode {
+        StopMode::Wait => Signal::Stop(signals.awaited),
+        StopMode::Release => Signal::Interrupt(signals.end),
+    };
+    let member = config.identity.member.clone();
+    let run = Run { member, pool: None, signal, dice: Dice::default() };
+    let input = wiring::input(config);
+    match firecamp_engine::run(input, &systems, &run).await {
+        Ended::Outcome(outcome) => Ok(Report::from(&outcome)),
+        Ended::Interrupted => Err(Report::interrupted()),
+    }
+}
