@@ -18,8 +18,8 @@ LEVEL ?= model
 SIM_FLAGS ?=
 
 .PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release bench \
-	steady test-user test-apiserver test-deploy bless-deploy test-moto test-volumes coverage crashes \
-	fuzz sim mutants docs bless clean
+	steady images reproducible test-images test-user test-apiserver test-deploy bless-deploy \
+	test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,16 @@ bench: ## The figures: builds, measures, keeps them and writes docs/PERFORMANCE.
 
 crashes: ## Every single crash and every pair, with SEEDS=N seeds for each scenario
 	cargo run --locked --release -p firecamp-crashes -- seeds $(or $(SEEDS),2)
+
+# Optimised for size, so nothing of other builds is used: a quarter of an hour the first time.
+images: ## The container images, as OCI archives in target/images (REGISTRY=R, ENGINE=docker)
+	scripts/images.sh $(if $(ENGINE),engine $(ENGINE),archives) $(REGISTRY)
+
+reproducible: ## Builds the images again, elsewhere, and compares every byte
+	scripts/images.sh reproducible
+
+test-images: images ## The images: each unpacked and started, alone with its files
+	IMAGES=$(TARGET_DIR)/images cargo test --locked -p firecamp-images --features real --test real
 
 test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user
 	scripts/as-user.sh bash -euc 'cargo test --locked; cargo demo'

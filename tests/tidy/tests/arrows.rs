@@ -57,7 +57,8 @@ fn no_container_links_a_simulator() {
     let simulator = |name: &str| {
         matches!(name, "firecamp-apiserver" | "firecamp-sim" | "firecamp-vpc" | "vpcbox")
     };
-    for own in ["firecamp-initcontainer", "firecamp-stopcontainer", "firecamp-agent"] {
+    let containers = ["firecamp-initcontainer", "firecamp-stopcontainer", "firecamp-agent"];
+    for own in containers.into_iter().chain(["firecamp-containers"]) {
         none_of(&GRAPH.links(own), simulator, own);
     }
     none_of(&GRAPH.links("firecamp-cli"), |name| name == "firecamp-sim", "firecamp-cli");

@@ -1,0 +1,44 @@
+//! Packs the images of the program, which is built: see `scripts/images.sh`.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use firecamp_images::make::{archives, root};
+use firecamp_images::spec::Release;
+
+const USAGE: &str = "usage: firecamp-images archives|root BINARIES OUT TIME [REVISION [REGISTRY]]\n\
+    archives: OUT/NAME.tar, as OCI has them; root: in OUT, what an engine copies\n\
+    TIME: of the commit, such as 2026-01-02T03:04:05Z\n";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(said) => say(&mut io::stdout(), &said, ExitCode::SUCCESS),
+        Err(why) => say(&mut io::stderr(), &why, ExitCode::FAILURE),
+    }
+}
+
+fn say(out: &mut dyn Write, text: &str, then: ExitCode) -> ExitCode {
+    out.write_all(text.as_bytes()).map_or(ExitCode::FAILURE, |()| then)
+}
+
+fn run(args: &[String]) -> Result<String, String> {
+    let arg = |index: usize| args.get(index).map(String::as_str).filter(|text| !text.is_empty());
+    let (Some(kind), Some(binaries), Some(out), Some(time)) = (arg(0), arg(1), arg(2), arg(3))
+    else {
+        return Err(USAGE.to_owned());
+    };
+    let release = Release {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: arg(4).unwrap_or_default().to_owned(),
+        created: time.parse().map_err(|why| format!("{time}: {why}\n{USAGE}"))?,
+    };
+    let (binaries, out) = (Path::new(binaries), Path::new(out));
+    let done = match kind {
+        "archives" => archives(binaries, out, &release, arg(5)),
+        "root" => root(binaries, out, &release).map(|()| String::new()),
+        _ => return Err(USAGE.to_owned()),
+    };
+    done.map_err(|why| format!("firecamp-images: {why}\n"))
+}

@@ -1,0 +1,62 @@
+//! From the program to archives, and to what an engine copies.
+
+use std::fs;
+use std::path::Path;
+
+use crate::archive::Layer;
+use crate::root::Files;
+use crate::sbom::Linked;
+use crate::spec::{IMAGES, Release};
+use crate::{Fault, archive, check, root};
+
+/// Writes `out/NAME.tar` for each image, and returns a line about each.
+///
+/// # Errors
+///
+/// If there is no static program in `binaries`, or something cannot be asked or written.
+pub fn archives(
+    binaries: &Path,
+    out: &Path,
+    release: &Release,
+    registry: Option<&str>,
+) -> Result<String, Fault> {
+    let layer = Layer::new(&contents(binaries, release)?, release)?;
+    let mut said = Vec::new();
+    for image in &IMAGES {
+        let packed = archive::pack(image, release, &layer, registry)?;
+        let opened = check::open(&packed)?;
+        write(&out.join(format!("{}.tar", image.name)), &packed)?;
+        let (name, digest) = (opened.name, opened.digest);
+        let (pulled, kept) = (megabytes(opened.packed), megabytes(opened.unpacked));
+        said.push(format!("{name}@{digest}: {pulled} MB, unpacked {kept} MB\n"));
+    }
+    Ok(said.concat())
+}
+
+/// Writes the root filesystem of the images to `out`.
+///
+/// # Errors
+///
+/// As for [`archives`].
+pub fn root(binaries: &Path, out: &Path, release: &Release) -> Result<(), Fault> {
+    root::write(&contents(binaries, release)?, out)
+}
+
+fn contents(binaries: &Path, release: &Release) -> Result<Files, Fault> {
+    let linked = Linked::ask(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
+    root::files(binaries, &linked.document(release)?)
+}
+
+/// As a whole or not at all: others may be reading it.
+fn write(path: &Path, content: &[u8]) -> Result<(), Fault> {
+    let half = path.with_extension("tar.part");
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let written = fs::create_dir_all(directory)
+        .and_then(|()| fs::write(&half, content))
+        .and_then(|()| fs::rename(&half, path));
+    written.map_err(Fault::io(path.display()))
+}
+
+fn megabytes(bytes: usize) -> String {
+    format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10)
+}

@@ -1,0 +1,42 @@
+//! What is in the images.
+
+use firecamp_images::root::{Entry, SBOM};
+use firecamp_images::spec::IMAGES;
+use serde_json::Value;
+
+use crate::unpacked::{Unpacked, archive};
+
+/// Of the design: what a node keeps of an image.
+const PROMISED: usize = 16_000_000;
+
+pub(crate) fn each_image_starts_as_what_it_is_called() {
+    for image in &IMAGES {
+        let (success, said) = Unpacked::new(image.name).start(&["--version"], &[]).end();
+        assert!(success, "{said}");
+        assert_eq!(said, format!("{} {}\n", image.name, env!("CARGO_PKG_VERSION")));
+    }
+}
+
+pub(crate) fn each_image_is_one_layer_and_no_larger_than_promised() {
+    for image in &IMAGES {
+        let size = archive(image.name).unpacked;
+        assert!(size <= PROMISED, "{}: {size} bytes, at most {PROMISED}", image.name);
+    }
+}
+
+pub(crate) fn each_image_lists_what_it_is_made_of() {
+    for image in &IMAGES {
+        let files = archive(image.name).files;
+        let Entry::File(_mode, text) = &files[SBOM] else { panic!("{SBOM} is a link") };
+        let list: Value = serde_json::from_slice(text).unwrap();
+        let parts = list["components"].as_array().unwrap();
+        assert!(parts.len() > 100, "{} parts", parts.len());
+        for name in ["aws-lc-sys", "aws-sdk-ec2", "kube", "firecamp-core", "glibc", "rust-std"] {
+            let part = parts.iter().find(|part| part["name"] == name);
+            let part = part.unwrap_or_else(|| panic!("{} lacks {name}", image.name));
+            assert_ne!(part["version"], "", "{name}");
+        }
+        // Nothing of tests is linked.
+        assert!(!parts.iter().any(|part| part["name"] == "firecamp-sim"));
+    }
+}

@@ -1,0 +1,101 @@
+//! An image on a disk, as a runtime unpacks it, with what a kubelet mounts into it.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use firecamp_images::check::{Opened, open};
+use firecamp_images::root;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+/// The archive of this name, read.
+pub(crate) fn archive(name: &str) -> Opened {
+    let directory = std::env::var("IMAGES").expect("IMAGES names the archives: make test-images");
+    let path = Path::new(&directory).join(format!("{name}.tar"));
+    open(&fs::read(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))).unwrap()
+}
+
+/// An image whose files are below a directory.
+pub(crate) struct Unpacked {
+    name: String,
+    root: PathBuf,
+}
+
+impl Unpacked {
+    pub(crate) fn new(name: &str) -> Self {
+        let root = PathBuf::from("/run").join(name);
+        root::write(&archive(name).files, &root).unwrap();
+        let unpacked = Self { name: name.to_owned(), root };
+        let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
+        for kernel in ["dev", "proc", "sys"] {
+            let source = Path::new("/").join(kernel);
+            let target = unpacked.directory(kernel);
+            mount(Some(&source), &target, None::<&str>, bind, None::<&str>).unwrap();
+        }
+        unpacked
+    }
+
+    pub(crate) fn directory(&self, path: &str) -> PathBuf {
+        let directory = self.root.join(path);
+        fs::create_dir_all(&directory).unwrap();
+        directory
+    }
+
+    /// A file that is mounted into the container.
+    pub(crate) fn with(self, path: &str, text: &str) -> Self {
+        let file = self.root.join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+        self
+    }
+
+    /// The program as the image's entrypoint starts it, with these variables and no other.
+    pub(crate) fn start(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
+        let inside = || {
+            // The root is this thread's alone, and its child's.
+            unshare(CloneFlags::CLONE_FS).unwrap();
+            nix::unistd::chroot(&self.root).unwrap();
+            std::env::set_current_dir("/").unwrap();
+            let mut command = Command::new(format!("/{}", self.name));
+            command.args(arguments).env_clear().envs(variables.iter().copied());
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            command.spawn().unwrap()
+        };
+        Running(thread::scope(|scope| scope.spawn(inside).join().unwrap()))
+    }
+}
+
+/// A process that ends with this.
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// What it has said until its end, and whether that was a success.
+    pub(crate) fn end(mut self) -> (bool, String) {
+        let status = self.0.wait().unwrap();
+        (status.success(), self.said())
+    }
+
+    /// What it has said when it is ended now.
+    pub(crate) fn ended(mut self) -> String {
+        self.0.kill().unwrap();
+        self.said()
+    }
+
+    fn said(&mut self) -> String {
+        let mut said = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        self.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        said
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // An error here means that it has ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# The container images (docs/install.md): the program, static, and then
+#   images.sh archives [REGISTRY]   OCI archives in target/images, named for REGISTRY if it is given
+#   images.sh engine ENGINE [REGISTRY]   the same by docker or podman, and images/Dockerfile
+#   images.sh reproducible          the archives again from another directory: are they the same?
+#   images.sh root DIR              only the root filesystem, for the Dockerfile
+# PROFILE is cargo's: image, or dev to be quick about it and large.
+# CREATED (2026-01-02T03:04:05Z) and REVISION are the commit's unless they are set. The same commit
+# and toolchain make the same bytes, wherever it is built.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+platform=x86_64-unknown-linux-gnu
+target="${CARGO_TARGET_DIR:-$PWD/target}"
+mkdir -p "$target"
+target=$(cd "$target" && pwd)
+profile=${PROFILE:-image}
+binaries="$target/$platform/${profile/#dev/debug}"
+
+commit() { TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format="$1" 2>/dev/null; }
+created=${CREATED:-$(commit %cd || echo 1970-01-01T00:00:00Z)}
+revision=${REVISION-$(commit %H || true)}
+
+# Cargo looks for packages' sources in its home, for what it made in the target directory: neither
+# is to be found in the program.
+build() {
+    local home=${CARGO_HOME:-$HOME/.cargo} flags c_flags
+    flags="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
+    flags+=" --remap-path-prefix=$home=/cargo --remap-path-prefix=$target=/target"
+    flags+=" --remap-path-prefix=$PWD=/firecamp"
+    c_flags="-ffile-prefix-map=$home=/cargo -ffile-prefix-map=$target=/target"
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="$flags" \
+        CFLAGS_x86_64_unknown_linux_gnu="$c_flags" \
+        CARGO_INCREMENTAL=0 CARGO_TARGET_DIR="$target" \
+        cargo build --locked --profile "$profile" --target "$platform" \
+        --package firecamp-containers
+}
+
+pack() {
+    CARGO_TARGET_DIR="$target" cargo run --locked --quiet --release --package firecamp-images -- \
+        "$1" "$binaries" "$2" "$created" "$revision" "${3:-}"
+}
+
+# What an engine is asked for, image by image.
+by_engine() {
+    local engine=$1 registry=${2:+${2%/}/} version part
+    version=$(cargo pkgid --package firecamp-containers)
+    version=${version##*[#@]}
+    for part in agent initcontainer stopcontainer; do
+        "$engine" build --file images/Dockerfile --target "$part" \
+            --build-arg "CREATED=$created" --build-arg "REVISION=$revision" \
+            --build-arg "VERSION=$version" --tag "${registry}firecamp-$part:$version" .
+    done
+}
+
+# Another directory, another home of cargo, nothing of an earlier build.
+again() {
+    local there
+    there=$(mktemp -d -p "$target")
+    trap "rm -rf '$there'" EXIT
+    mkdir "$there/source" "$there/cargo"
+    git ls-files -z | tar --null --files-from=- -c | tar -x -C "$there/source"
+    ln -s "${CARGO_HOME:-$HOME/.cargo}"/{registry,config.toml} "$there/cargo/" 2>/dev/null || true
+    CREATED=$created REVISION=$revision CARGO_HOME="$there/cargo" CARGO_TARGET_DIR="$there/target" \
+        "$there/source/scripts/images.sh" archives
+    for archive in "$target"/images/*.tar; do
+        cmp "$archive" "$there/target/images/$(basename "$archive")"
+        sha256sum "$archive"
+    done
+    echo "built twice, and the same"
+}
+
+case ${1:-} in
+    archives) build && pack archives "$target/images" "${2:-}" ;;
+    engine) by_engine "${2:?docker or podman}" "${3:-}" ;;
+    reproducible) build && pack archives "$target/images" && again ;;
+    root) build && pack root "${2:?where to}" ;;
+    *) sed -n '2,9s/^# //p' "$0" >&2; exit 2 ;;
+esac
