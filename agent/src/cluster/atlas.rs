@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use firecamp_cluster::{AddressSeen, ClaimSeen, NodeLife, PoolSeen, SetName, StatefulSet, View};
+use firecamp_cluster::{AddressSeen, ClaimSeen, NodeSeen, PoolSeen, SetName, StatefulSet, View};
 use firecamp_core::ids::{Member, NodeName, PoolName};
 use firecamp_kube::{Event, Item, Key};
 
@@ -52,7 +52,7 @@ impl Atlas {
         self.told("statefulsets", told, |view| &mut view.sets, key);
     }
 
-    pub(super) fn nodes(&mut self, told: Told<NodeLife>) {
+    pub(super) fn nodes(&mut self, told: Told<NodeSeen>) {
         self.told("nodes", told, |view| &mut view.nodes, |key| NodeName::new(&key.name).ok());
     }
 

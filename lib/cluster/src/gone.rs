@@ -53,7 +53,7 @@ fn stuck<'a>(
 ) -> impl Iterator<Item = (&'a Ipv4Addr, &'a AddressSeen, &'a NodeName)> {
     view.readable().filter_map(|(address, seen)| {
         let node = &seen.record.attachment.as_ref()?.node;
-        let answers = match view.nodes.get(node) {
+        let answers = match view.nodes.get(node).map(|_known| view.life(node)) {
             Some(Some(NodeLife::Ready) | None) => true,
             Some(Some(NodeLife::NotReady | NodeLife::OutOfService)) | None => *node == site.node,
         };
@@ -113,11 +113,11 @@ impl Nodes {
             }
         }
         self.0.pass(found, &unknown, now);
-        let why = |case: &Case| match (case.held, view.nodes.get(&case.node)) {
+        let why = |case: &Case| match (case.held, view.life(&case.node)) {
             _ if !case.claimed => Gone::NoClaim,
             (false, _) => Gone::NoMachine,
-            (true, Some(Some(NodeLife::OutOfService))) => Gone::OutOfService,
-            (true, Some(Some(NodeLife::Ready | NodeLife::NotReady) | None) | None) => Gone::Silent,
+            (true, Some(NodeLife::OutOfService)) => Gone::OutOfService,
+            (true, Some(NodeLife::Ready | NodeLife::NotReady) | None) => Gone::Silent,
         };
         let grace = |_: &Ipv4Addr, case: &Case| match why(case) {
             Gone::NoMachine | Gone::OutOfService | Gone::NoClaim => timing::NODE_GRACE,

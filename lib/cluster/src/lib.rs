@@ -20,6 +20,7 @@ mod suspects;
 mod tell;
 pub mod timing;
 mod view;
+mod zones;
 
 pub use gone::Gone;
 pub use lease::{Candidate, LeaseSeen, LeaseWrite, Terms};
@@ -28,6 +29,6 @@ pub use planner::{Duty, Planner, Site, Unwanted};
 pub use reclaim::is_orphan;
 pub use retention::unwanted;
 pub use view::{
-    AddressSeen, Answers, ClaimSeen, Identity, NodeLife, Owner, PodSeen, PoolSeen, Questions,
-    SetName, StatefulSet, Uid, View,
+    AddressSeen, Answers, ClaimSeen, Identity, NodeLife, NodeSeen, Owner, PodSeen, PoolSeen,
+    Questions, SetName, StatefulSet, Uid, View,
 };

@@ -12,6 +12,7 @@ use firecamp_registry::rules;
 
 use crate::planner::{Duty, Site};
 use crate::view::{PoolSeen, View};
+use crate::zones::available;
 
 /// The condition that sums up, as with any kind of Kubernetes.
 const READY: &str = "Ready";
@@ -32,7 +33,8 @@ fn told(view: &View, site: &Site, seen: &PoolSeen) -> Option<Duty> {
     let free = total.saturating_sub(allocated);
     let before = seen.status.clone().unwrap_or_default();
     let (disjoint, inside) = (disjoint(view, pool), inside(site, pool));
-    let verdicts = [ready(free, total, &inside), disjoint, inside, complete(view, pool)];
+    let zones = available(view, pool);
+    let verdicts = [ready(free, total, &inside), disjoint, inside, complete(view, pool), zones];
     let now = verdicts.into_iter().map(|verdict| verdict.condition(seen.generation)).collect();
     let conditions = settled(&before.conditions, now);
     let status = StaticIPPoolStatus { total, allocated, free, conditions };
@@ -43,12 +45,12 @@ fn told(view: &View, site: &Site, seen: &PoolSeen) -> Option<Duty> {
 }
 
 /// What a condition says, and why.
-struct Verdict {
-    kind: &'static str,
+pub(crate) struct Verdict {
+    pub(crate) kind: &'static str,
     /// Not known, if none.
-    holds: Option<bool>,
-    reason: &'static str,
-    message: String,
+    pub(crate) holds: Option<bool>,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
 }
 
 impl Verdict {
@@ -166,7 +168,7 @@ fn complete(view: &View, pool: &Pool) -> Verdict {
     Verdict { kind, holds: Some(false), reason: reason::STRAY_ADDRESSES, message }
 }
 
-fn listed<T: Display>(all: &[T]) -> String {
+pub(crate) fn listed<T: Display>(all: &[T]) -> String {
     let mut names: Vec<String> = all.iter().take(NAMED).map(T::to_string).collect();
     if all.len() > NAMED {
         names.push("...".to_owned());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use firecamp_core::ids::{Member, NodeName, PoolName, Version};
+use firecamp_core::ids::{Member, NodeName, PoolName, Version, Zone};
 use firecamp_core::outside::PodView;
 use firecamp_core::record::{Claim, Pool, State, StaticIp};
 use firecamp_registry::api::{
@@ -151,6 +151,21 @@ pub enum NodeLife {
     OutOfService,
 }
 
+/// A Node, as far as it decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSeen {
+    /// What is said of its machine.
+    pub life: NodeLife,
+    /// Its availability zone, where its labels have one.
+    pub zone: Option<Zone>,
+}
+
+impl From<NodeLife> for NodeSeen {
+    fn from(life: NodeLife) -> Self {
+        Self { life, zone: None }
+    }
+}
+
 /// Everything, from complete lists. What is there and could not be read is none, and never
 /// absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -164,13 +179,18 @@ pub struct View {
     /// All StatefulSets.
     pub sets: BTreeMap<SetName, Option<StatefulSet>>,
     /// All Nodes.
-    pub nodes: BTreeMap<NodeName, Option<NodeLife>>,
+    pub nodes: BTreeMap<NodeName, Option<NodeSeen>>,
 }
 
 impl View {
     /// The StaticIPs that could be read.
     pub(crate) fn readable(&self) -> impl Iterator<Item = (&Ipv4Addr, &AddressSeen)> {
         self.addresses.iter().filter_map(|(address, seen)| Some((address, seen.as_ref()?)))
+    }
+
+    /// What a Node that could be read says of its machine.
+    pub(crate) fn life(&self, node: &NodeName) -> Option<NodeLife> {
+        self.nodes.get(node)?.as_ref().map(|seen| seen.life)
     }
 
     /// A pool, if it is there and could be read.

@@ -73,13 +73,14 @@ pub mod env {
     pub const UNASSIGN: &str = "FIRECAMP_UNASSIGN";
 }
 
-/// Variables of glibc's allocator (mallopt(3)) by which an agent's memory stays as it is: one arena
-/// for all threads, and thresholds that no freed block moves. `docs/decisions/0022` has figures.
-pub const ALLOCATOR: [(&str, &str); 3] = [
-    ("MALLOC_ARENA_MAX", "1"),
-    ("MALLOC_MMAP_THRESHOLD_", "65536"),
-    ("MALLOC_TRIM_THRESHOLD_", "65536"),
-];
+/// The variable that glibc's allocator reads, and what an agent's is set to so that its memory stays
+/// as it is: one arena for all threads, no caches of a thread's own, and thresholds that no freed
+/// block moves (glibc manual, "Memory Allocation Tunables"). `docs/decisions/0022` has figures.
+pub const ALLOCATOR: (&str, &str) = (
+    "GLIBC_TUNABLES",
+    "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0:\
+     glibc.malloc.mmap_threshold=65536:glibc.malloc.trim_threshold=65536",
+);
 
 /// Paths on a node and in a pod.
 pub mod path {

@@ -10,7 +10,7 @@ mod seen;
 use std::net::Ipv4Addr;
 
 use firecamp_cluster::{
-    AddressSeen, Change, ClaimSeen, Cluster, LeaseSeen, LeaseWrite, NodeLife, PodSeen, PoolSeen,
+    AddressSeen, Change, ClaimSeen, Cluster, LeaseSeen, LeaseWrite, NodeSeen, PodSeen, PoolSeen,
     SetName, StatefulSet,
 };
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
@@ -151,7 +151,7 @@ impl KubeCluster {
     }
 
     /// All Nodes.
-    pub fn nodes(&self) -> Watched<NodeLife> {
+    pub fn nodes(&self) -> Watched<NodeSeen> {
         self.all("Nodes", "/api/v1/nodes".to_owned(), seen::node)
     }
 

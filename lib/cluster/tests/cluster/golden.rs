@@ -66,7 +66,7 @@ fn the_life_of_an_address_is_told_word_by_word() {
     story.tell("its owner is on record");
     story.pass(1);
     story.tell("its machine is terminated; the Node object stays; its pod is force-deleted");
-    story.town.view.nodes.insert(parsed("n1"), Some(NodeLife::NotReady));
+    story.town.view.nodes.insert(parsed("n1"), Some(NodeLife::NotReady.into()));
     story.town.pod("redis-0", gone());
     story.town.ec2(false);
     story.pass(3);

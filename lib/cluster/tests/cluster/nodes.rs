@@ -11,7 +11,7 @@ use super::support::{MINUTE, Town, gone, live, parsed};
 fn town(node: Option<NodeLife>, held: bool) -> Town {
     let mut town = Town::with_member(State::Attached);
     match node {
-        Some(life) => drop(town.view.nodes.insert(parsed("n1"), Some(life))),
+        Some(life) => drop(town.view.nodes.insert(parsed("n1"), Some(life.into()))),
         None => drop(town.view.nodes.remove(&parsed("n1"))),
     }
     town.pod("redis-0", gone());
@@ -67,7 +67,7 @@ fn a_node_that_answers_is_its_own_agent_s_business() {
 fn the_agent_s_own_node_answers_whatever_its_node_object_says() {
     let mut town = town(Some(NodeLife::Ready), false);
     town.site.node = parsed("n1");
-    town.view.nodes.insert(parsed("n1"), Some(NodeLife::NotReady));
+    town.view.nodes.insert(parsed("n1"), Some(NodeLife::NotReady.into()));
     assert_eq!(released(&town.during(MINUTE * 30)), None);
 }
 
@@ -104,9 +104,9 @@ fn a_read_that_fails_between_two_passes_begins_nothing_anew() {
 fn a_node_that_comes_back_ends_the_suspicion() {
     let mut town = town(Some(NodeLife::NotReady), false);
     assert_eq!(released(&town.during(MINUTE)), None);
-    town.view.nodes.insert(parsed("n1"), Some(NodeLife::Ready));
+    town.view.nodes.insert(parsed("n1"), Some(NodeLife::Ready.into()));
     assert_eq!(released(&town.after(MINUTE)), None);
-    town.view.nodes.insert(parsed("n1"), Some(NodeLife::NotReady));
+    town.view.nodes.insert(parsed("n1"), Some(NodeLife::NotReady.into()));
     assert_eq!(released(&town.during(MINUTE)), None, "its time begins anew");
     assert_eq!(released(&town.after(MINUTE)), Some(Gone::NoMachine));
 }

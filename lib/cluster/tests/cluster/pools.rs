@@ -1,6 +1,6 @@
 //! What is reported of pools.
 
-use firecamp_cluster::Duty;
+use firecamp_cluster::{Duty, NodeLife, NodeSeen};
 use firecamp_registry::api::{Condition, StaticIPPoolStatus};
 
 use super::support::{Town, address, parsed, pool};
@@ -123,4 +123,30 @@ fn an_address_outside_of_the_ranges_is_named() {
     assert_eq!(says(&status, "AddressesInRanges"), is("False", "StrayAddresses"));
     assert!(condition(&status, "AddressesInRanges").message.contains("10.0.1.99"));
     assert_eq!(status.allocated, 0, "it is none of those that the pool may hand out");
+}
+
+fn node(zone: &str, life: NodeLife) -> Option<NodeSeen> {
+    Some(NodeSeen { life, zone: Some(parsed(zone)) })
+}
+
+#[test]
+fn f092_a_zone_without_a_node_that_is_ready_is_told_until_it_is_back() {
+    let mut town = Town::new();
+    let said = |town: &mut Town| says(&told(town, "pool").unwrap(), "ZonesAvailable");
+    assert_eq!(said(&mut town), is("Unknown", "ZonesNotKnown"), "no Node tells its zone");
+    town.view.nodes.insert(parsed("here"), node("us-east-1b", NodeLife::Ready));
+    assert_eq!(said(&mut town), is("True", "ZonesUp"), "nobody needs the pool's zone");
+    town.put(address(parsed("10.0.1.50"), "redis-0", None));
+    assert_eq!(said(&mut town), is("False", "ZoneDown"), "a member has its address there");
+    for life in [NodeLife::NotReady, NodeLife::OutOfService] {
+        town.view.nodes.insert(parsed("n1"), node("us-east-1a", life));
+        let status = told(&mut town, "pool").unwrap();
+        assert_eq!(says(&status, "ZonesAvailable"), is("False", "ZoneDown"), "{life:?}");
+        assert!(condition(&status, "ZonesAvailable").message.contains("us-east-1a"));
+        assert_eq!(says(&status, "Ready"), is("True", "Usable"), "its addresses can be handed out");
+    }
+    town.view.nodes.insert(parsed("n2"), node("us-east-1a", NodeLife::Ready));
+    assert_eq!(said(&mut town), is("True", "ZonesUp"), "one is enough");
+    town.view.nodes.insert(parsed("n3"), None);
+    assert_eq!(said(&mut town), is("Unknown", "ZonesNotKnown"), "a Node cannot be read");
 }

@@ -107,7 +107,7 @@ fn town(all: &[One], replicas: Option<u32>) -> Town {
     for (index, one) in all.iter().enumerate() {
         let (name, address_of, node) = (name(index), at(index), format!("n{index}"));
         if let Some(life) = one.node {
-            town.view.nodes.insert(parsed(&node), Some(life));
+            town.view.nodes.insert(parsed(&node), Some(life.into()));
         }
         let attachment = one.state.map(|state| attachment(state, "pod-1", &node));
         town.put(address(address_of, &name, attachment));
@@ -215,7 +215,7 @@ proptest! {
         fleet.set("set-1", 6);
         for index in 0..count {
             let (name, node) = (name(index), format!("n{index}"));
-            fleet.view.nodes.insert(parsed(&node), Some(NodeLife::Ready));
+            fleet.view.nodes.insert(parsed(&node), Some(NodeLife::Ready.into()));
             fleet.put(address(at(index), &name, Some(attachment(State::Attached, "pod-1", &node))));
             fleet.claim(claim(&name, Some(at(index)), Some(owner("set-1"))));
         }

@@ -9,7 +9,7 @@ use super::support::{ADDRESS, MINUTE, Town, address, attachment, claim, gone, pa
 fn orphaned(state: Option<State>) -> Town {
     let mut town = Town::new();
     let attachment = state.map(|state| attachment(state, "pod-1", "n1"));
-    town.view.nodes.insert(parsed("n1"), Some(firecamp_cluster::NodeLife::Ready));
+    town.view.nodes.insert(parsed("n1"), Some(firecamp_cluster::NodeLife::Ready.into()));
     town.put(address(ADDRESS, "redis-0", attachment));
     town.pod("redis-0", gone());
     town

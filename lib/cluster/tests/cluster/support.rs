@@ -114,7 +114,7 @@ impl Town {
     /// The agent's own node, a pool with both policies `Delete`, and nothing else.
     pub(crate) fn new() -> Self {
         let mut view = View::default();
-        view.nodes.insert(parsed("here"), Some(NodeLife::Ready));
+        view.nodes.insert(parsed("here"), Some(NodeLife::Ready.into()));
         view.pools.insert(parsed("pool"), Some(pool("pool", &[("10.0.1.50", "10.0.1.59")])));
         let site = Site {
             node: parsed("here"),
@@ -128,7 +128,7 @@ impl Town {
     /// Member redis-0 of StatefulSet redis with one member, attached on node n1.
     pub(crate) fn with_member(state: State) -> Self {
         let mut town = Self::new();
-        town.view.nodes.insert(parsed("n1"), Some(NodeLife::Ready));
+        town.view.nodes.insert(parsed("n1"), Some(NodeLife::Ready.into()));
         town.put(address(ADDRESS, "redis-0", Some(attachment(state, "pod-1", "n1"))));
         town.claim(claim("redis-0", Some(ADDRESS), Some(owner("set-1"))));
         town.set("set-1", 1);

@@ -19,6 +19,8 @@ pub mod condition {
     pub const RANGES_IN_SUBNETS: &str = "RangesInSubnets";
     /// Of a pool: its StaticIPs are in its ranges.
     pub const ADDRESSES_IN_RANGES: &str = "AddressesInRanges";
+    /// Of a pool: its zones have Nodes that are ready.
+    pub const ZONES_AVAILABLE: &str = "ZonesAvailable";
     /// Of a StaticIP: its claim names it.
     pub const CLAIMED: &str = "Claimed";
 }
@@ -43,6 +45,12 @@ pub mod reason {
     pub const IN_RANGES: &str = "InRanges";
     /// Some StaticIPs are in no range.
     pub const STRAY_ADDRESSES: &str = "StrayAddresses";
+    /// Each zone has a Node that is ready.
+    pub const ZONES_UP: &str = "ZonesUp";
+    /// No Node of some zone is ready.
+    pub const ZONE_DOWN: &str = "ZoneDown";
+    /// The Nodes do not tell their zones.
+    pub const ZONES_NOT_KNOWN: &str = "ZonesNotKnown";
     /// No claim names the address any more.
     pub const CLAIM_GONE: &str = "ClaimGone";
     /// An address was released for a node that is gone.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use firecamp_cluster::{
-    AddressSeen, ClaimSeen, Identity, NodeLife, Owner, PodSeen, PoolSeen, SetName, StatefulSet, Uid,
+    AddressSeen, ClaimSeen, Identity, NodeLife, NodeSeen, Owner, PodSeen, PoolSeen, SetName,
+    StatefulSet, Uid,
 };
 use firecamp_core::contract::cluster::annotation;
 use firecamp_core::ids::Version;
@@ -22,6 +23,9 @@ use crate::pod as pods;
 /// Taints that say that a node's machine is shut down: a person's, and the cloud controller's.
 const OUT_OF_SERVICE: [&str; 2] =
     ["node.kubernetes.io/out-of-service", "node.cloudprovider.kubernetes.io/shutdown"];
+
+/// Label of a node's availability zone.
+const ZONE: &str = "topology.kubernetes.io/zone";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -188,13 +192,20 @@ pub(super) fn set(text: &str) -> Result<StatefulSet, String> {
 }
 
 /// A Node.
-pub(super) fn node(text: &str) -> Result<NodeLife, String> {
+pub(super) fn node(text: &str) -> Result<NodeSeen, String> {
     #[derive(Deserialize)]
     struct Node {
+        #[serde(default)]
+        metadata: Labelled,
         #[serde(default)]
         spec: Spec,
         #[serde(default)]
         status: Status,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Labelled {
+        labels: BTreeMap<String, String>,
     }
     #[derive(Deserialize, Default)]
     #[serde(default)]
@@ -215,12 +226,17 @@ pub(super) fn node(text: &str) -> Result<NodeLife, String> {
         r#type: String,
         status: String,
     }
-    let Node { spec, status } = parsed(text)?;
-    if spec.taints.iter().any(|taint| OUT_OF_SERVICE.contains(&taint.key.as_str())) {
-        return Ok(NodeLife::OutOfService);
-    }
+    let Node { metadata, spec, status } = parsed(text)?;
+    let zone = metadata.labels.get(ZONE).and_then(|zone| zone.parse().ok());
     let ready = status.conditions.iter().any(|it| it.r#type == "Ready" && it.status == "True");
-    Ok(if ready { NodeLife::Ready } else { NodeLife::NotReady })
+    let life = if spec.taints.iter().any(|taint| OUT_OF_SERVICE.contains(&taint.key.as_str())) {
+        NodeLife::OutOfService
+    } else if ready {
+        NodeLife::Ready
+    } else {
+        NodeLife::NotReady
+    };
+    Ok(NodeSeen { life, zone })
 }
 
 /// A pod.

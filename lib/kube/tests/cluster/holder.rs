@@ -1,6 +1,8 @@
 //! What the holder of the Lease reads and changes.
 
-use firecamp_cluster::{Candidate, Change, Cluster as _, Identity, NodeLife, Owner, SetName, Uid};
+use firecamp_cluster::{
+    Candidate, Change, Cluster as _, Identity, NodeLife, NodeSeen, Owner, SetName, Uid,
+};
 use firecamp_core::failure::RegistryKind;
 use firecamp_core::outside::PodView;
 use firecamp_core::time::Moment;
@@ -221,8 +223,14 @@ async fn f077_a_node_is_ready_or_not_or_out_of_service() {
     for (spec, status, wanted) in cases {
         let node = json!({ "metadata": {}, "spec": spec, "status": status });
         cluster.server.set("nodes", (None, "n1"), node);
-        assert_eq!(holder.nodes().list().await.unwrap().0[0].object, Ok(wanted), "{spec} {status}");
+        let seen = &holder.nodes().list().await.unwrap().0[0].object;
+        assert_eq!(*seen, Ok(NodeSeen::from(wanted)), "{spec} {status}");
     }
+    let labels = json!({ "topology.kubernetes.io/zone": "us-east-1a" });
+    cluster.server.set("nodes", (None, "n1"), json!({ "metadata": { "labels": labels } }));
+    let zone = Some("us-east-1a".parse().unwrap());
+    let seen = &holder.nodes().list().await.unwrap().0[0].object;
+    assert_eq!(*seen, Ok(NodeSeen { life: NodeLife::NotReady, zone }));
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ fn start_agent(stage: &mut Stage, cluster: &Cluster) -> Result<Process, Failure>
     let mut command = stage.marked(&node_name(0), &traces, &stage.tools.agent);
     command
         // As the DaemonSet has it.
-        .envs(ALLOCATOR)
+        .env(ALLOCATOR.0, ALLOCATOR.1)
         .env(env::CLUSTER, CLUSTER)
         .env(env::NODE_NAME, node_name(0))
         .env(env::REGISTRY, cluster.url())

@@ -165,6 +165,22 @@ async fn f020_an_address_of_another_zone_stays_with_its_holder() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn f092_a_member_whose_zone_is_down_is_tried_in_no_other_and_starts_when_it_is_back() {
+    let cluster = Cluster::default();
+    attached(Pod::new("uid-1", "node-a").init(&cluster).await);
+    let mark = cluster.mark();
+    // Its zone is down, and a scheduler that does not know better tries it elsewhere.
+    for again in 2..5 {
+        let failure = failed(Pod::new(&format!("uid-{again}"), "node-c").init(&cluster).await);
+        assert_eq!(failure.exit, Exit::NodeUnsuitable, "{}", failure.message);
+    }
+    assert_eq!(cluster.costs(mark), Costs { calls: 0, mutating: 0 });
+    // Other members are unaffected.
+    attached(Pod::new("uid-5", "node-a").init(&cluster).await);
+    cluster.audit();
+}
+
+#[tokio::test(start_paused = true)]
 async fn f021_a_full_eni_changes_nothing_at_the_old_holder() {
     let cluster = Cluster::default();
     let first = Pod::new("uid-1", "node-a");
