@@ -19,10 +19,11 @@ SIM_FLAGS ?=
 
 .PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release bench \
 	steady images reproducible test-images test-user test-apiserver test-deploy bless-deploy \
-	test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean
+	test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean \
+	cluster-up cluster-down e2e
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: fmt locks clippy doc deny generated ## Format, lints, docs, dependencies, generated files
 	@echo "make check: all is well"
@@ -118,6 +119,16 @@ test-deploy: ## The Helm chart: lint, what it renders, the same as without Helm
 
 bless-deploy: ## Rewrite what is made of the Helm chart (deploy/daemonset.yaml)
 	scripts/test-deploy.sh bless
+
+# Builds the rest of Kubernetes the first time, 5 minutes of Go.
+cluster-up: ## As root: a Kubernetes cluster in a box, with FireCamp (NAME=x: several)
+	scripts/cluster.sh up $(if $(NAME),--name $(NAME))
+
+cluster-down: ## As root: takes it down, every trace of it (NAME=x)
+	scripts/cluster.sh down $(if $(NAME),--name $(NAME))
+
+e2e: ## As root: what happens to members, on such a cluster (ARGS="drain --times 3")
+	scripts/cluster.sh e2e --name $(or $(NAME),e2e) $(ARGS)
 
 test-moto: ## Our EC2 client against moto's server (needs python3)
 	scripts/test-moto.sh

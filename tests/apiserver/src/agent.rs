@@ -6,13 +6,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use firecamp_kube::Source;
+use firecamp_kubetest::{Api, free_port};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-use crate::api::Api;
 use crate::checks::Outcome;
-use crate::cluster::{free_port, plain};
+use crate::cluster::plain;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(50);

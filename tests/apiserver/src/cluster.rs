@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use firecamp_kube::{KubeRegistry, Source, Timeouts};
+use firecamp_kubetest::{ADMIN, Api, Assets, Keys};
 use kube::Client;
 use serde_json::json;
 use tempfile::TempDir;
@@ -14,14 +15,10 @@ use tokio::process::Child;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use crate::api::Api;
-use crate::assets::Assets;
-use crate::keys::{ADMIN, Keys};
 use crate::samples::GROUP;
 use servers::Servers;
 
 pub(crate) use audit::Request;
-pub(crate) use servers::free_port;
 
 /// A server starts in seconds; on a busy machine in many.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -41,12 +38,12 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start() -> Result<Self, String> {
-        let assets = Assets::find()?;
+        let assets = Assets::find(&["etcd", "kube-apiserver"])?;
         let dir = tempfile::tempdir().map_err(|wrong| format!("a directory: {wrong}"))?;
-        let servers = Servers::prepare(assets, Keys::make(dir.path())?)?;
+        let servers = Servers::prepare(assets, Keys::make(dir.path(), &[ADMIN])?)?;
         let etcd = servers.etcd()?;
         let mut apiserver = servers.apiserver()?;
-        let source = Source::Kubeconfig(servers.keys().kubeconfig("admin", ADMIN, servers.port)?);
+        let source = Source::Kubeconfig(servers.kubeconfig("admin", ADMIN.token)?);
         let api = ready(&source, &mut apiserver, &servers).await?;
         let apiserver = Mutex::new(apiserver);
         Ok(Self { api, source, servers, apiserver, _etcd: etcd, _dir: dir })
@@ -59,7 +56,7 @@ impl Cluster {
 
     /// How the one who may do anything reaches it, for programs.
     pub(crate) fn kubeconfig(&self) -> Result<PathBuf, String> {
-        self.servers.keys().kubeconfig("admin", ADMIN, self.servers.port)
+        self.servers.kubeconfig("admin", ADMIN.token)
     }
 
     /// The API server dies as with its machine: no connection is ended, nothing is finished.
@@ -140,7 +137,7 @@ impl Cluster {
         let given = self.api.post(&format!("{accounts}/{name}/token"), &wanted).await?;
         let given = given.json();
         let token = given["status"]["token"].as_str().ok_or_else(|| given.to_string())?;
-        let path = self.servers.keys().kubeconfig(&user, token, self.servers.port)?;
+        let path = self.servers.kubeconfig(&user, token)?;
         Ok(Source::Kubeconfig(path))
     }
 

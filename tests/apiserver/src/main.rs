@@ -6,12 +6,9 @@
 #![expect(clippy::indexing_slicing, reason = "what a JSON value lacks reads as null")]
 
 mod agent;
-mod api;
-mod assets;
 mod checks;
 mod cluster;
 mod deploy;
-mod keys;
 mod life;
 mod rights;
 mod samples;

@@ -116,7 +116,10 @@ pub(super) fn guest(words: &[OsString]) -> Result<u8, Failure> {
         return Err(Failure::kernel("tie to", "its parent", Errno::ESRCH));
     }
     let (program, rest) = split(words)?;
-    let source = Command::new(program).args(rest).exec();
+    // A program that is this one under several names is to know by which it is meant.
+    let ours = program == outer::OURSELVES;
+    let mut command = if ours { outer::ourselves() } else { Command::new(program) };
+    let source = command.args(rest).exec();
     Err(Failure::command(program, source))
 }
 

@@ -10,13 +10,13 @@ use std::time::Duration;
 use firecamp_core::release::Releaser;
 use firecamp_deploy_tests::{collection, files, objects};
 use firecamp_kube::Timeouts;
+use firecamp_kubetest::{Answer, Api};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::rights::{NODE, agents_work, members_may, of_agents};
 use super::{Outcome, ensure};
-use crate::api::{Answer, Api};
 use crate::cluster::Cluster;
 use crate::deploy::apply;
 use crate::life::{Pod, Site, attached, released};

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use firecamp_core::failure::RegistryFailure;
 use firecamp_kube::Source;
+use firecamp_kubetest::Api;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::{Outcome, ensure};
-use crate::api::Api;
 use crate::cluster::{Cluster, Request, api};
 use crate::deploy::apply;
 use crate::rights::{Right, Role, Scope, granted, objects, roles};

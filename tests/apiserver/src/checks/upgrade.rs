@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use firecamp_core::outside::Registry;
 use firecamp_core::record::{Stored, Write};
+use firecamp_kubetest::Watch;
 use firecamp_registry::conformance::attached;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{Outcome, definitions, ensure};
-use crate::api::Watch;
 use crate::cluster::Cluster;
 use crate::samples::{GROUP, claim, pool, static_ip, with};
 

@@ -1,9 +1,9 @@
 //! What watches tell, and when they have to be begun again.
 
+use firecamp_kubetest::{Event, Watch};
 use serde_json::{Value, json};
 
 use super::{Outcome, ensure};
-use crate::api::{Event, Watch};
 use crate::cluster::Cluster;
 use crate::samples::{GROUP, static_ip};
 

@@ -1,14 +1,12 @@
 //! The two processes.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
 
+use firecamp_kubetest::{Assets, Keys, Server, free_port};
 use serde_json::json;
 use tokio::process::{Child, Command};
-
-use crate::assets::Assets;
-use crate::keys::Keys;
 
 /// Where both listen, and what they are started from.
 #[derive(Debug)]
@@ -46,6 +44,12 @@ impl Servers {
         format!("http://127.0.0.1:{}", self.store)
     }
 
+    /// The kubeconfig of somebody with a token.
+    pub(super) fn kubeconfig(&self, user: &str, token: &str) -> Result<PathBuf, String> {
+        let url = format!("https://127.0.0.1:{}", self.port);
+        self.keys.kubeconfig(user, token, Server { url: &url, name: None })
+    }
+
     pub(super) fn etcd(&self) -> Result<Child, String> {
         let (client, peer) = (self.store, self.peer);
         let args = [
@@ -58,39 +62,31 @@ impl Servers {
             format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer}"),
             format!("--initial-cluster=default=http://127.0.0.1:{peer}"),
         ];
-        self.spawn(&self.assets.etcd, "etcd.log", &args)
+        self.spawn("etcd", "etcd.log", &args)
     }
 
     pub(super) fn apiserver(&self) -> Result<Child, String> {
         let keys = &self.keys;
-        let signing = keys.path("service-accounts.key");
-        let public = keys.path("service-accounts.pub");
-        let args = [
+        let mut args = vec![
             format!("--etcd-servers={}", self.store()),
             "--bind-address=127.0.0.1".to_owned(),
             "--advertise-address=127.0.0.1".to_owned(),
             format!("--secure-port={}", self.port),
-            // Here it writes a certificate of its own making, once.
-            format!("--cert-dir={}", keys.path("").display()),
-            format!("--token-auth-file={}", keys.path("tokens.csv").display()),
             "--authorization-mode=RBAC".to_owned(),
             format!("--audit-policy-file={}", keys.path("audit-policy.yaml").display()),
             format!("--audit-log-path={}", keys.path("audit.log").display()),
-            "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-            format!("--service-account-key-file={}", public.display()),
-            format!("--service-account-signing-key-file={}", signing.display()),
-            "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
             // No controller makes default service accounts here, and no pod runs.
             "--disable-admission-plugins=ServiceAccount".to_owned(),
         ];
-        self.spawn(&self.assets.apiserver, "apiserver.log", &args)
+        args.extend(keys.flags());
+        self.spawn("kube-apiserver", "apiserver.log", &args)
     }
 
-    fn spawn(&self, program: &Path, log: &str, args: &[String]) -> Result<Child, String> {
-        let wrong = |wrong: std::io::Error| format!("start {}: {wrong}", program.display());
+    fn spawn(&self, program: &str, log: &str, args: &[String]) -> Result<Child, String> {
+        let wrong = |wrong: std::io::Error| format!("start {program}: {wrong}");
         let log = self.keys.path(log);
         let log = OpenOptions::new().append(true).create(true).open(log).map_err(wrong)?;
-        Command::new(program)
+        Command::new(self.assets.program(program))
             .args(args)
             .current_dir(self.keys.path(""))
             .stdin(Stdio::null())
@@ -107,9 +103,4 @@ impl Servers {
         let lines: Vec<&str> = log.lines().collect();
         lines.iter().rev().take(15).rev().copied().collect::<Vec<_>>().join("\n")
     }
-}
-
-pub(crate) fn free_port() -> Result<u16, String> {
-    let bound = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-    bound.map(|address| address.port()).map_err(|wrong| format!("a free port: {wrong}"))
 }

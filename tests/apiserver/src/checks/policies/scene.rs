@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use firecamp_kube::Source;
+use firecamp_kubetest::Api;
 use serde_json::{Value, json};
 
 use super::super::rights::{members_may, of_agents};
 use super::super::{Outcome, ensure};
-use crate::api::Api;
 use crate::cluster::{Cluster, api};
 use crate::deploy::apply;
 use crate::life::{ACCOUNT, Site};

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use firecamp_kubetest::Api;
 use http::Method;
 use serde_json::{Value, json};
 
 use super::{Outcome, Right, Scope, Who, ensure};
-use crate::api::Api;
 use crate::cluster::{Cluster, api};
 
 /// Whose own namespace is asked in, and in which other one.

@@ -9,32 +9,35 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
 
-pub(crate) use watch::{Event, Watch};
+pub use watch::{Event, Watch};
 
 const ANY: &str = "application/json";
 
 /// Somebody's connection to the server.
 #[derive(Clone)]
-pub(crate) struct Api {
+pub struct Api {
     client: Client,
 }
 
 /// What was answered.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) code: u16,
-    pub(crate) text: String,
+pub struct Answer {
+    /// Status code.
+    pub code: u16,
+    /// The body.
+    pub text: String,
     /// What the server warns of.
-    pub(crate) warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 impl Answer {
-    pub(crate) fn json(&self) -> Value {
+    /// The body as JSON; null if it is none.
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
     /// The fields and the words of a refusal.
-    pub(crate) fn causes(&self) -> Vec<String> {
+    pub fn causes(&self) -> Vec<String> {
         let status = self.json();
         let causes = status["details"]["causes"].as_array().cloned().unwrap_or_default();
         let text = |cause: &Value| {
@@ -46,40 +49,44 @@ impl Answer {
 }
 
 impl Api {
-    pub(crate) fn new(client: Client) -> Self {
+    /// Requests by this client.
+    pub fn new(client: Client) -> Self {
         Self { client }
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Result<Answer, String> {
+    /// Reads.
+    pub async fn get(&self, path: &str) -> Result<Answer, String> {
         self.send(Method::GET, path, None, ANY).await
     }
 
     /// As `kubectl get` asks.
-    pub(crate) async fn table(&self, path: &str) -> Result<Answer, String> {
+    pub async fn table(&self, path: &str) -> Result<Answer, String> {
         let accept = "application/json;as=Table;g=meta.k8s.io;v=v1";
         self.send(Method::GET, path, None, accept).await
     }
 
-    pub(crate) async fn post(&self, path: &str, object: &Value) -> Result<Answer, String> {
+    /// Creates.
+    pub async fn post(&self, path: &str, object: &Value) -> Result<Answer, String> {
         self.send(Method::POST, path, Some(("application/json", object)), ANY).await
     }
 
-    pub(crate) async fn put(&self, path: &str, object: &Value) -> Result<Answer, String> {
+    /// Replaces.
+    pub async fn put(&self, path: &str, object: &Value) -> Result<Answer, String> {
         self.send(Method::PUT, path, Some(("application/json", object)), ANY).await
     }
 
     /// A JSON patch.
-    pub(crate) async fn patch(&self, path: &str, changes: &Value) -> Result<Answer, String> {
+    pub async fn patch(&self, path: &str, changes: &Value) -> Result<Answer, String> {
         self.send(Method::PATCH, path, Some(("application/json-patch+json", changes)), ANY).await
     }
 
     /// Without a body, which would count instead of the options in the query.
-    pub(crate) async fn delete(&self, path: &str) -> Result<Answer, String> {
+    pub async fn delete(&self, path: &str) -> Result<Answer, String> {
         self.send(Method::DELETE, path, None, ANY).await
     }
 
     /// A patch in the spelling of this content type.
-    pub(crate) async fn patch_as(
+    pub async fn patch_as(
         &self,
         kind: &str,
         path: &str,
@@ -89,7 +96,7 @@ impl Api {
     }
 
     /// Whatever it may be; a patch is an empty merge patch.
-    pub(crate) async fn ask(
+    pub async fn ask(
         &self,
         method: Method,
         path: &str,
@@ -101,7 +108,7 @@ impl Api {
     }
 
     /// Follows what happens; `path` says since when, and to what.
-    pub(crate) async fn watch(&self, path: &str) -> Result<Watch, String> {
+    pub async fn watch(&self, path: &str) -> Result<Watch, String> {
         let response = self.response(Method::GET, path, None, ANY).await?;
         let status = response.status();
         if status.is_success() {

@@ -11,21 +11,23 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a watch tells.
-pub(crate) struct Watch {
+pub struct Watch {
     body: Body,
     unread: Vec<u8>,
 }
 
 /// `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`, and the object.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Event {
-    pub(crate) kind: String,
-    pub(crate) object: Value,
+pub struct Event {
+    /// What happened.
+    pub kind: String,
+    /// To what.
+    pub object: Value,
 }
 
 impl Event {
     /// The kind and the name of the object.
-    pub(crate) fn brief(&self) -> (&str, &str) {
+    pub fn brief(&self) -> (&str, &str) {
         (&self.kind, self.object["metadata"]["name"].as_str().unwrap_or_default())
     }
 }
@@ -36,7 +38,7 @@ impl Watch {
     }
 
     /// The next event; none when the server ends the watch.
-    pub(crate) async fn next(&mut self) -> Result<Option<Event>, String> {
+    pub async fn next(&mut self) -> Result<Option<Event>, String> {
         timeout(PATIENCE, self.line())
             .await
             .map_err(|_elapsed| format!("no event within {} s", PATIENCE.as_secs()))?

@@ -1,0 +1,80 @@
+//! Scenarios end to end: what users, operators and bad luck do to members, on a real Kubernetes.
+
+mod audit;
+mod basics;
+mod lifecycle;
+mod outside;
+mod scene;
+mod set;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use crate::Outcome;
+use crate::cli::{make, say};
+use crate::home::Home;
+use crate::install::{block_on, install};
+use crate::up;
+use scene::Scene;
+
+/// No scenario takes as long as this, on however slow a machine.
+const PATIENCE: Duration = Duration::from_mins(15);
+
+macro_rules! scenarios {
+    ($scene:ident, $wanted:ident, $($module:ident::$scenario:ident),* $(,)?) => {{
+        let (mut ran, mut good) = (0_u32, 0_u32);
+        $(
+            let name = stringify!($scenario);
+            if $wanted.is_empty() || $wanted.iter().any(|part| name.contains(part.as_str())) {
+                ran += 1;
+                let begun = Instant::now();
+                let work = Box::pin($module::$scenario($scene));
+                let outcome = timeout(PATIENCE, work).await;
+                let outcome = outcome.unwrap_or_else(|_late| Err("it does not end".to_owned()));
+                good += u32::from(outcome.is_ok());
+                told($scene, name, begun, outcome).await?;
+            }
+        )*
+        (ran, good)
+    }};
+}
+
+/// Runs them on a cluster of its own, which is gone afterwards.
+pub(crate) fn run(home: &Home, times: u32, wanted: &[String]) -> Outcome {
+    let begun = Instant::now();
+    let running = make(home, true)?;
+    let outcome = block_on(async {
+        install(&running, false).await?;
+        say(&format!("the cluster is up ({:.1} s)", begun.elapsed().as_secs_f64()))?;
+        let scene = Scene::new(&running).await?;
+        let scene = &scene;
+        let mut bad = 0;
+        for _round in 0..times {
+            let (ran, good) = scenarios![
+                scene,
+                wanted,
+                lifecycle::a_cluster_that_is_killed_leaves_nothing_once_it_is_taken_down,
+                basics::the_first_start_of_three_members,
+                basics::a_deleted_pod_comes_back_on_its_node_without_a_call,
+            ];
+            let seconds = begun.elapsed().as_secs();
+            say(&format!("{good} of {ran} scenarios are good, after {seconds} s"))?;
+            bad += ran - good + u32::from(ran == 0);
+        }
+        if bad == 0 { Ok(()) } else { Err(format!("{bad} scenarios are not good")) }
+    });
+    up::down(home).and(outcome)
+}
+
+/// Says how a scenario ended, and after a bad one how everything stands.
+async fn told(scene: &Scene<'_>, name: &str, begun: Instant, outcome: Outcome) -> Outcome {
+    let seconds = begun.elapsed().as_secs_f64();
+    match outcome {
+        Ok(()) => say(&format!("ok      {seconds:6.1} s  {name}")),
+        Err(wrong) => {
+            say(&format!("FAILED  {seconds:6.1} s  {name}\n        {wrong}"))?;
+            scene.dump().await
+        }
+    }
+}

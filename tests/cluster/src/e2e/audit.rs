@@ -1,0 +1,89 @@
+//! Is a member's address where everybody says that it is? EC2, the router, the kernels, the
+//! record, its conditions, and a client.
+
+use std::net::Ipv4Addr;
+
+use serde_json::Value;
+
+use super::outside::said;
+use super::scene::{ADDRESSES, Pod, Scene, ensure, text};
+use crate::Outcome;
+use crate::install::{is, until};
+use crate::topology::WORKERS;
+
+/// A member and its address, which everything agrees about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) address: Ipv4Addr,
+    pub(super) epoch: u64,
+    pub(super) eni: String,
+}
+
+impl Scene<'_> {
+    /// Waits until all agree that the pod's member has its address on the pod's node.
+    pub(super) async fn holds(&self, pod: &Pod) -> Outcome<Held> {
+        until(&format!("all agree about {}", pod.name), || self.agree(pod)).await
+    }
+
+    async fn agree(&self, pod: &Pod) -> Outcome<Held> {
+        let address = self.address(&pod.name).await?;
+        let object = self.admin.get(&format!("{ADDRESSES}/{address}")).await?;
+        let held = recorded(&object, pod, address)?;
+        self.in_ec2(pod, &held)?;
+        for worker in WORKERS {
+            let there = self.in_kernel(worker.name, address)?;
+            ensure(there == (worker.name == pod.node), || {
+                format!("{address} in the kernel of {}: {there}", worker.name)
+            })?;
+        }
+        let answer = self.dial(address)?;
+        let wanted = format!("{} {} {}", pod.name, pod.uid, pod.node);
+        ensure(answer == wanted, || format!("{answer:?} answers instead of {wanted:?}"))?;
+        Ok(held)
+    }
+
+    fn in_ec2(&self, pod: &Pod, held: &Held) -> Outcome {
+        let truth = self.vpc(|vpc| vpc.address(held.address))?.ok_or("nobody ever held it")?;
+        let node = Some(pod.node.as_str());
+        let owned = truth.owner.as_deref() == Some(held.eni.as_str());
+        let good = owned && truth.node.as_deref() == node && truth.routed_node.as_deref() == node;
+        ensure(good, || format!("EC2 and its routers: {truth:?}"))
+    }
+
+    /// Whether a worker's kernel has the address; its other nodes have none of it.
+    pub(super) fn in_kernel(&self, worker: &str, address: Ipv4Addr) -> Outcome<bool> {
+        let shown = said(self.running.on(worker, "ip")?.args(["-o", "-4", "address"]))?;
+        Ok(shown.contains(&format!(" {address}/32 ")))
+    }
+
+    /// Who answers a client in the VPC.
+    pub(super) fn dial(&self, address: Ipv4Addr) -> Outcome<String> {
+        let ourselves = self.running.ourselves()?;
+        let mut client = self.running.anywhere("client", ourselves)?;
+        said(client.arg("dial").arg(address.to_string())).map(|line| line.trim().to_owned())
+    }
+
+    /// An Event of this reason about the pod.
+    pub(super) async fn event(&self, reason: &str, pod: &Pod) -> Outcome {
+        until(&format!("the Event {reason} of {}", pod.name), || async {
+            let uid = &pod.uid;
+            let chosen = format!("fieldSelector=reason%3D{reason},involvedObject.uid%3D{uid}");
+            let all = self.admin.get(&format!("/api/v1/namespaces/prod/events?{chosen}")).await?;
+            let some = all["items"].as_array().is_some_and(|all| !all.is_empty());
+            ensure(some, || all.to_string())
+        })
+        .await
+    }
+}
+
+/// The record says that this pod has it, and its conditions that it works.
+fn recorded(object: &Value, pod: &Pod, address: Ipv4Addr) -> Outcome<Held> {
+    let (spec, status) = (&object["spec"], &object["status"]);
+    let at = &spec["attachment"];
+    let ours = at["podUID"] == pod.uid.as_str() && at["nodeName"] == pod.node.as_str();
+    ensure(ours && at["state"] == "Attached", || format!("on record: {spec}"))?;
+    let works = is(status, "Ready") && is(status, "Assigned") && is(status, "Configured");
+    ensure(works && !is(status, "Conflicted"), || format!("its conditions: {status}"))?;
+    let epoch = spec["epoch"].as_u64().unwrap_or_default();
+    Ok(Held { address, epoch, eni: text(&at["eni"]) })
+}

@@ -1,0 +1,95 @@
+//! The images of a cluster that has no registry: OCI archives for containerd to import.
+
+mod archive;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use firecamp_devkit::{Binaries, binaries};
+
+use crate::{Outcome, failed};
+use archive::{Image, write};
+
+/// Debian's static one.
+const BUSYBOX: &str = "/bin/busybox";
+/// Without roots the client of EC2 cannot be made.
+const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// Of a member's service.
+pub(crate) const MEMBER: &str = "localhost/member:1";
+/// The version of our images, as in the chart.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The archives of a cluster, in `dir`: FireCamp's from `shipped` (`make images`), or else of
+/// debug binaries with the libraries that they need.
+pub(crate) fn build(dir: &Path, shipped: Option<&Path>) -> Outcome {
+    fs::create_dir_all(dir).map_err(failed(dir.display()))?;
+    let scratch = tempfile::tempdir().map_err(failed("a directory"))?;
+    let ourselves = std::env::current_exe().map_err(failed("our own binary"))?;
+    let member = ours("clusterbox", &ourselves, scratch.path())?;
+    let member = Image { name: MEMBER.to_owned(), ..member };
+    let mut images = vec![(member, dir.join("member.tar")), (pause()?, dir.join("pause.tar"))];
+    if let Some(shipped) = shipped {
+        for part in ["agent", "initcontainer", "stopcontainer"] {
+            let archive = format!("firecamp-{part}.tar");
+            let from = shipped.join(&archive);
+            fs::copy(&from, dir.join(archive)).map_err(failed(from.display()))?;
+        }
+    } else {
+        let Binaries { init, stop, agent, vpcbox: _ } =
+            binaries().map_err(failed("build FireCamp"))?;
+        for binary in [init, stop, agent] {
+            let name = binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let archive = dir.join(format!("{name}.tar"));
+            images.push((ours(&name, binary, scratch.path())?, archive));
+        }
+    }
+    for (image, archive) in images {
+        write(&image, &archive).map_err(failed(archive.display()))?;
+    }
+    Ok(())
+}
+
+/// What holds a pod's namespaces: it sleeps until it is killed.
+fn pause() -> Outcome<Image> {
+    fs::metadata(BUSYBOX).map_err(failed(format!("{BUSYBOX} (Debian: busybox-static)")))?;
+    let files = vec![(BUSYBOX.to_owned(), PathBuf::from(BUSYBOX))];
+    let name = "localhost/pause:1".to_owned();
+    Ok(Image { name, files, entry: owned(&[BUSYBOX, "sleep", "infinity"]) })
+}
+
+fn ours(name: &str, binary: &Path, scratch: &Path) -> Outcome<Image> {
+    let bare = scratch.join(name);
+    // What it says of source lines is most of it, and nobody debugs in there.
+    let mut strip = Command::new("strip");
+    strip.args(["--strip-debug", "-o"]).arg(&bare).arg(binary);
+    said(&mut strip)?;
+    let mut files = vec![(format!("/{name}"), bare), (ROOTS.to_owned(), ROOTS.into())];
+    for library in libraries(binary)? {
+        files.push((library.display().to_string(), library));
+    }
+    let entry = format!("/{name}");
+    let name = format!("docker.io/library/{name}:{VERSION}");
+    Ok(Image { name, files, entry: owned(&[&entry]) })
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// The shared libraries that a binary loads, and what loads them.
+fn libraries(binary: &Path) -> Outcome<Vec<PathBuf>> {
+    let text = said(Command::new("ldd").arg(binary))?;
+    let words = text.split_whitespace().filter(|word| word.starts_with('/'));
+    Ok(words.map(PathBuf::from).collect())
+}
+
+/// What a program prints that succeeds.
+fn said(command: &mut Command) -> Outcome<String> {
+    let what = format!("{command:?}");
+    let ended = command.output().map_err(failed(&what))?;
+    if ended.status.success() {
+        return Ok(String::from_utf8_lossy(&ended.stdout).into_owned());
+    }
+    Err(format!("{what}: {}", String::from_utf8_lossy(&ended.stderr)))
+}

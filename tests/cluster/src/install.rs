@@ -1,0 +1,153 @@
+//! What a user does with a new cluster: waits for its nodes and installs FireCamp, as
+//! docs/install.md says.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use firecamp_kube::{Source, Timeouts};
+use firecamp_kubetest::{Api, Assets};
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::topology::{CLUSTER, WORKERS};
+use crate::up::Running;
+use crate::{Outcome, failed, settings};
+
+/// A loaded machine takes its time.
+const PATIENCE: Duration = Duration::from_mins(5);
+const PAUSE: Duration = Duration::from_millis(100);
+/// The namespaces of the agents and of the members.
+const NAMESPACES: [&str; 2] = ["firecamp-system", "prod"];
+/// Of EC2 in the box.
+pub(crate) const ENDPOINT: &str = "http://198.18.0.10";
+
+/// Runs this to its end, on this thread.
+pub(crate) fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(failed("start the runtime"))?.block_on(work)
+}
+
+/// Waits until something is so, and says what was seen last if it never is.
+pub(crate) async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> Outcome<T>
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match look().await {
+            Ok(found) => return Ok(found),
+            Err(last) if Instant::now() > end => {
+                return Err(format!("{what}: not within {} s: {last}", PATIENCE.as_secs()));
+            }
+            Err(_not_yet) => sleep(PAUSE).await,
+        }
+    }
+}
+
+/// Who may do anything in a cluster.
+pub(crate) struct Admin {
+    pub(crate) api: Api,
+    kubeconfig: PathBuf,
+    kubectl: PathBuf,
+}
+
+impl Admin {
+    /// Waits for the API server.
+    pub(crate) async fn of(running: &Running) -> Outcome<Self> {
+        let kubeconfig = running.home.path("kubeconfig");
+        let kubectl = Assets::find(&settings::PROGRAMS)?.program("kubectl");
+        let source = Source::Kubeconfig(kubeconfig.clone());
+        let api = until("the API server", || async {
+            let client = source.client(Timeouts::default()).await;
+            let api = client.map(Api::new).map_err(|wrong| format!("{wrong:?}"))?;
+            let answer = api.get("/readyz").await?;
+            if answer.code == 200 { Ok(api) } else { Err(answer.text) }
+        })
+        .await?;
+        Ok(Self { api, kubeconfig, kubectl })
+    }
+
+    /// Runs kubectl to its end and returns what it printed.
+    pub(crate) async fn kubectl(&self, args: &[&str]) -> Outcome<String> {
+        self.run(&self.kubectl, args).await
+    }
+
+    async fn run(&self, program: &Path, args: &[&str]) -> Outcome<String> {
+        let mut command = Command::new(program);
+        command.args(args).env("KUBECONFIG", &self.kubeconfig).kill_on_drop(true);
+        let what = format!("{} {}", program.display(), args.join(" "));
+        let ended = timeout(PATIENCE, command.output()).await;
+        let ended = ended.map_err(|_late| format!("{what}: does not end"))?;
+        let ended = ended.map_err(failed(&what))?;
+        if ended.status.success() {
+            return Ok(String::from_utf8_lossy(&ended.stdout).into_owned());
+        }
+        Err(format!("{what}: {}", String::from_utf8_lossy(&ended.stderr)))
+    }
+
+    /// What is there; null if it is not.
+    pub(crate) async fn get(&self, path: &str) -> Outcome<Value> {
+        let answer = self.api.get(path).await?;
+        match answer.code {
+            200 => Ok(answer.json()),
+            404 => Ok(Value::Null),
+            _ => Err(format!("GET {path}: {}", answer.text)),
+        }
+    }
+}
+
+/// Waits until all workers are ready.
+pub(crate) async fn nodes_ready(admin: &Admin) -> Outcome {
+    until("three nodes that are ready", || async {
+        let nodes = admin.get("/api/v1/nodes").await?;
+        let all = nodes["items"].as_array().cloned().unwrap_or_default();
+        let ready = all.iter().filter(|node| is(&node["status"], "Ready")).count();
+        if ready == WORKERS.len() { Ok(()) } else { Err(format!("{ready} of {}", all.len())) }
+    })
+    .await
+}
+
+/// Whether a condition is true.
+pub(crate) fn is(status: &Value, condition: &str) -> bool {
+    let all = status["conditions"].as_array();
+    all.into_iter().flatten().any(|one| one["type"] == condition && one["status"] == "True")
+}
+
+/// A file of the repository.
+fn source(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.join(path).display().to_string()
+}
+
+/// Waits for the nodes and, unless the cluster is to be bare, installs FireCamp.
+pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
+    let admin = Admin::of(running).await?;
+    nodes_ready(&admin).await?;
+    if bare {
+        return Ok(());
+    }
+    for namespace in NAMESPACES {
+        admin.kubectl(&["create", "namespace", namespace]).await?;
+        let label = "pod-security.kubernetes.io/enforce=privileged";
+        admin.kubectl(&["label", "namespace", namespace, label]).await?;
+    }
+    let helm = std::env::var_os("HELM").ok_or("HELM names no program: use `make cluster-up`")?;
+    let (chart, name) = (source("deploy/chart/firecamp"), format!("clusterName={CLUSTER}"));
+    let endpoint = format!("extraEnv[0].value={ENDPOINT}");
+    let mut values = vec!["install", "firecamp", &chart, "--namespace", NAMESPACES[0]];
+    for value in [
+        name.as_str(),
+        "members.namespaces={prod}",
+        // The only difference to AWS.
+        "extraEnv[0].name=AWS_ENDPOINT_URL_EC2",
+        endpoint.as_str(),
+    ] {
+        values.extend(["--set", value]);
+    }
+    admin.run(Path::new(&helm), &values).await?;
+    let agents = ["rollout", "status", "daemonset/firecamp-agent", "--timeout=300s"];
+    admin.kubectl(&[&["--namespace", NAMESPACES[0]], agents.as_slice()].concat()).await?;
+    let pool = source("tests/cluster/src/pool.yaml");
+    admin.kubectl(&["apply", "--server-side", "--filename", &pool]).await.map(drop)
+}

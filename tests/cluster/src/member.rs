@@ -1,0 +1,123 @@
+//! A member's service, and its clients. The service says who it is and then repeats what it hears.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, stdin};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{sleep, timeout};
+
+use crate::cli::say;
+use crate::{Outcome, failed};
+
+/// Where the service listens.
+const PORT: u16 = 6379;
+/// Below the kernel's first retransmission after 1 s, so that no attempt outlives a silence.
+const PATIENCE: Duration = Duration::from_millis(900);
+/// How long a connection that is kept may be silent: longer than any stall that the kernel bridges.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Between two questions of a client.
+const EVERY: Duration = Duration::from_millis(20);
+
+/// Serves at the address in this file until SIGTERM; a deaf one until it is killed.
+pub(crate) async fn serve(file: &Path, deaf: bool) -> Outcome {
+    let text = std::fs::read_to_string(file).map_err(failed(file.display()))?;
+    let address: Ipv4Addr = text.trim().parse().map_err(failed(format!("{text:?}")))?;
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let name = ["POD_NAME", "POD_UID", "NODE_NAME"].map(variable).join(" ");
+    let mut asked = signal(SignalKind::terminate()).map_err(failed("SIGTERM"))?;
+    let at = SocketAddr::from((address, PORT));
+    let listener = TcpListener::bind(at).await.map_err(failed(format!("listen on {at}")))?;
+    loop {
+        tokio::select! {
+            Some(()) = asked.recv(), if !deaf => return Ok(()),
+            taken = listener.accept() => {
+                let (mut stream, _peer) = taken.map_err(failed("accept"))?;
+                let name = name.clone();
+                tokio::spawn(async move {
+                    stream.write_all(format!("{name}\n").as_bytes()).await?;
+                    let (mut from, mut to) = stream.split();
+                    tokio::io::copy(&mut from, &mut to).await
+                });
+            }
+        }
+    }
+}
+
+/// Who answers at an address.
+async fn ask(address: Ipv4Addr) -> std::io::Result<(BufReader<TcpStream>, String)> {
+    let at = SocketAddr::from((address, PORT));
+    let mut stream = BufReader::new(timeout(PATIENCE, TcpStream::connect(at)).await??);
+    let mut line = String::new();
+    timeout(PATIENCE, stream.read_line(&mut line)).await??;
+    Ok((stream, line.trim().to_owned()))
+}
+
+/// Asks once, and prints the answer.
+pub(crate) async fn dial(address: Ipv4Addr) -> Outcome {
+    let (_stream, line) = ask(address).await.map_err(failed(format!("dial {address}")))?;
+    say(&line)
+}
+
+/// What became of connections.
+#[derive(Debug, Default)]
+struct Counts {
+    /// New ones that were answered.
+    answered: AtomicU64,
+    /// New ones that were not.
+    failed: AtomicU64,
+    /// Repetitions that came back over the ones that are kept.
+    echoes: AtomicU64,
+    /// Kept ones that broke.
+    lost: AtomicU64,
+}
+
+/// Keeps a connection to each address in use, and opens further ones, until standard input ends;
+/// then prints how all of that went.
+pub(crate) async fn traffic(addresses: Vec<Ipv4Addr>) -> Outcome {
+    let counts = Arc::new(Counts::default());
+    for address in addresses {
+        tokio::spawn(hold(address, Arc::clone(&counts)));
+        tokio::spawn(dials(address, Arc::clone(&counts)));
+    }
+    let mut rest = Vec::new();
+    stdin().read_to_end(&mut rest).await.map_err(failed("standard input"))?;
+    let read = |count: &AtomicU64| count.load(Relaxed);
+    let (answered, failed) = (read(&counts.answered), read(&counts.failed));
+    let (echoes, lost) = (read(&counts.echoes), read(&counts.lost));
+    let all = json!({ "answered": answered, "failed": failed, "echoes": echoes, "lost": lost });
+    say(&all.to_string())
+}
+
+async fn dials(address: Ipv4Addr, counts: Arc<Counts>) {
+    loop {
+        let count = if ask(address).await.is_ok() { &counts.answered } else { &counts.failed };
+        count.fetch_add(1, Relaxed);
+        sleep(EVERY).await;
+    }
+}
+
+async fn hold(address: Ipv4Addr, counts: Arc<Counts>) {
+    loop {
+        if let Ok((mut stream, _name)) = ask(address).await {
+            while echo(&mut stream).await.is_ok() {
+                counts.echoes.fetch_add(1, Relaxed);
+                sleep(EVERY).await;
+            }
+            counts.lost.fetch_add(1, Relaxed);
+        }
+        sleep(EVERY).await;
+    }
+}
+
+async fn echo(stream: &mut BufReader<TcpStream>) -> std::io::Result<()> {
+    stream.write_all(b"again\n").await?;
+    let mut line = String::new();
+    timeout(SILENCE, stream.read_line(&mut line)).await??;
+    if line == "again\n" { Ok(()) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) }
+}

@@ -1,0 +1,152 @@
+//! A worker: a process in the network of its machine, and below it the first process of its own
+//! process namespace. If either is killed, everything on the worker dies, as with its machine.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use firecamp_kubetest::Assets;
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Pid, sethostname};
+use tokio::time::Instant;
+
+use crate::home::Home;
+use crate::topology::{Worker, worker};
+use crate::{Outcome, cgroup, failed, machine, settings};
+
+const PATIENCE: Duration = Duration::from_mins(2);
+const SOCKET: &str = "/run/containerd/containerd.sock";
+/// Which images the disk has, so that a reboot does not import them again.
+const IMPORTED: &str = "imported";
+
+/// Dies with who started it.
+pub(crate) fn tie() -> Outcome {
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(failed("tie to the parent"))
+}
+
+/// Enters the machine's network, which that process of the box holds, and starts the first
+/// process. Ends with it.
+pub(crate) fn run(home: &Home, name: &str, holder: u32) -> Outcome {
+    tie()?;
+    let net = format!("/proc/{holder}/ns/net");
+    let net = File::open(&net).map_err(failed(net))?;
+    setns(&net, CloneFlags::CLONE_NEWNET).map_err(failed("enter the machine's network"))?;
+    let own = CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWPID;
+    unshare(own).map_err(failed("make the worker's namespaces"))?;
+    sethostname(name).map_err(failed("name the worker"))?;
+    let mut first = Command::new("/proc/self/exe");
+    let status = first.arg("node-init").args(home.flags()).arg(name).status();
+    Err(format!("the first process of {name} ended: {:?}", status.map_err(failed("start it"))?))
+}
+
+/// The first process: prepares the worker, starts its programs, and collects who is dead. It
+/// returns when one of the programs has ended: that is a crash of the worker.
+pub(crate) fn first(home: &Home, name: &str) -> Outcome {
+    tie()?;
+    let worker = worker(name)?;
+    let assets = Assets::find(&settings::PROGRAMS)?;
+    let dir = home.worker(name);
+    fs::create_dir_all(&dir).map_err(failed(dir.display()))?;
+    cgroup::make(&format!("{}{name}", home.cgroups()))?;
+    settings::write_worker(home, worker)?;
+    let binaries = assets.program("");
+    let ourselves = fs::read_link(home.vpcbox()).map_err(failed("our own binary"))?;
+    let own = ourselves.parent().unwrap_or(Path::new("/"));
+    machine::enter(home, name, &[&binaries, own])?;
+    let door = open_door(home, name)?;
+    let mut running = start(home, &assets, worker)?;
+    let ended = collect(&mut running)?;
+    drop(door);
+    Err(ended)
+}
+
+/// Whoever connects learns the process id by which it knows the worker's first process.
+fn open_door(home: &Home, name: &str) -> Outcome<UnixListener> {
+    let door = home.door(name);
+    if door.exists() {
+        fs::remove_file(&door).map_err(failed(door.display()))?;
+    }
+    UnixListener::bind(&door).map_err(failed(door.display()))
+}
+
+fn start(home: &Home, assets: &Assets, worker: Worker) -> Outcome<BTreeMap<Pid, &'static str>> {
+    let dir = home.worker(worker.name);
+    install(&dir.join("cni.conflist"), Path::new("/etc/cni/net.d/10-pods.conflist"))?;
+    let mut running = BTreeMap::new();
+    let config = format!("--config={}", dir.join("containerd.toml").display());
+    let log = |name: &str| dir.join(format!("{name}.log"));
+    running.insert(spawn(Path::new("containerd"), &[config], &log("containerd"))?, "containerd");
+    let end = Instant::now() + PATIENCE;
+    while !Path::new(SOCKET).exists() {
+        if Instant::now() > end {
+            return Err(format!("containerd is not there after {} s", PATIENCE.as_secs()));
+        }
+        sleep(Duration::from_millis(20));
+    }
+    import(home, &dir)?;
+    for (name, program, flags) in settings::worker_programs(home, assets, worker) {
+        running.insert(spawn(&program, &flags, &log(name))?, name);
+    }
+    Ok(running)
+}
+
+fn install(from: &Path, to: &Path) -> Outcome {
+    let dir = to.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(dir).map_err(failed(dir.display()))?;
+    fs::copy(from, to).map(drop).map_err(failed(to.display()))
+}
+
+fn spawn(program: &Path, flags: &[String], log: &Path) -> Outcome<Pid> {
+    let wrong = || failed::<std::io::Error>(format!("start {}", program.display()));
+    let log = OpenOptions::new().append(true).create(true).open(log).map_err(wrong())?;
+    let errors = log.try_clone().map_err(wrong())?;
+    let mut command = Command::new(program);
+    command.args(flags).stdin(Stdio::null()).stdout(log).stderr(errors);
+    // Collected by its process id, with everybody else's.
+    let child = command.spawn().map_err(wrong())?;
+    Ok(Pid::from_raw(i32::try_from(child.id()).map_err(failed("a process id"))?))
+}
+
+/// Gives containerd the images of the cluster.
+fn import(home: &Home, dir: &Path) -> Outcome {
+    let mark = dir.join(IMPORTED);
+    if mark.exists() {
+        return Ok(());
+    }
+    let images = home.path("images");
+    for entry in fs::read_dir(&images).map_err(failed(images.display()))? {
+        let path = entry.map_err(failed(images.display()))?.path();
+        let mut ctr = Command::new("ctr");
+        ctr.args(["--namespace", "k8s.io", "images", "import", "--no-unpack=false"]);
+        let ended = ctr.arg(&path).output().map_err(failed("run ctr"))?;
+        if !ended.status.success() {
+            let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+            return Err(format!("import {}: {said}", path.display()));
+        }
+    }
+    File::create(&mark).and_then(|mut file| file.write_all(b"all\n")).map_err(failed("a mark"))
+}
+
+/// Waits for whoever ends: orphans are nobody else's. Returns what ended that must not.
+fn collect(running: &mut BTreeMap<Pid, &'static str>) -> Outcome<String> {
+    loop {
+        let status = waitpid(None, None).map_err(failed("wait for a process"))?;
+        let (WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)) = status else {
+            continue;
+        };
+        if let Some(name) = running.remove(&pid) {
+            return Ok(format!("{name} ended: {status:?}"));
+        }
+    }
+}

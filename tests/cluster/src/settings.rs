@@ -1,0 +1,220 @@
+//! What the components are told: flags and configuration files.
+
+use std::path::{Path, PathBuf};
+
+use firecamp_kubetest::{ADMIN, Assets, Keys, Server, User};
+use serde_json::{Value, json};
+
+use crate::home::Home;
+use crate::topology::{API_PORT, CONTROL_ADDRESS, WORKERS, Worker, ZONE, api_url};
+use crate::{Outcome, failed};
+
+/// What the control plane and the workers run.
+pub(crate) const PROGRAMS: [&str; 7] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+];
+
+/// The components of the control plane, in the order of their start.
+pub(crate) const COMPONENTS: [&str; 4] =
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
+const MANAGER: User<'static> = User {
+    token: "controller-manager-of-this-test",
+    name: "system:kube-controller-manager",
+    group: "system:authenticated",
+};
+const SCHEDULER: User<'static> = User {
+    token: "scheduler-of-this-test",
+    name: "system:kube-scheduler",
+    group: "system:authenticated",
+};
+const PROXY: User<'static> =
+    User { token: "proxy-of-this-test", name: "system:kube-proxy", group: "system:authenticated" };
+
+/// Keys and kubeconfigs, of which `port` is where the API server is reached from outside.
+pub(crate) fn make_keys(home: &Home, port: u16) -> Outcome {
+    let named = WORKERS
+        .map(|worker| (format!("kubelet-{}", worker.name), format!("system:node:{}", worker.name)));
+    let kubelets = named.iter().map(|(token, name)| User { token, name, group: "system:nodes" });
+    let mut users = vec![ADMIN, MANAGER, SCHEDULER, PROXY];
+    users.extend(kubelets);
+    let keys = Keys::make(&home.control(), &users)?;
+    let url = api_url();
+    for user in &users {
+        let name = user.name.trim_start_matches("system:").replace(':', "-");
+        keys.kubeconfig(&name, user.token, Server { url: &url, name: None })?;
+    }
+    let outside = format!("https://127.0.0.1:{port}");
+    let at = Server { url: &outside, name: Some("kubernetes.default.svc") };
+    let path = keys.kubeconfig("default", ADMIN.token, at)?;
+    let to = home.path("kubeconfig");
+    std::fs::rename(path, &to).map_err(failed(to.display()))
+}
+
+/// The kubeconfig of a component.
+fn kubeconfig(home: &Home, name: &str) -> String {
+    home.control().join(format!("{name}.kubeconfig")).display().to_string()
+}
+
+/// The flags of a component of the control plane.
+pub(crate) fn flags(home: &Home, component: &str) -> Vec<String> {
+    let at = |name: &str| home.control().join(name).display().to_string();
+    match component {
+        "etcd" => vec![
+            format!("--data-dir={}", at("etcd")),
+            // It is a test: nobody reads this after a crash of the machine.
+            "--unsafe-no-fsync".to_owned(),
+        ],
+        "kube-apiserver" => apiserver(&Keys::at(&home.control())),
+        "kube-controller-manager" => vec![
+            format!("--kubeconfig={}", kubeconfig(home, "kube-controller-manager")),
+            "--use-service-account-credentials".to_owned(),
+            "--leader-elect=false".to_owned(),
+            format!("--root-ca-file={}", at("apiserver.crt")),
+            format!("--service-account-private-key-file={}", at("service-accounts.key")),
+            // Nobody wants to wait for 40 s until a dead node is seen.
+            "--node-monitor-period=1s".to_owned(),
+            "--node-monitor-grace-period=9s".to_owned(),
+        ],
+        _ => vec![
+            format!("--kubeconfig={}", kubeconfig(home, "kube-scheduler")),
+            "--leader-elect=false".to_owned(),
+        ],
+    }
+}
+
+fn apiserver(keys: &Keys) -> Vec<String> {
+    let mut flags = vec![
+        "--etcd-servers=http://127.0.0.1:2379".to_owned(),
+        format!("--advertise-address={CONTROL_ADDRESS}"),
+        format!("--secure-port={API_PORT}"),
+        "--authorization-mode=Node,RBAC".to_owned(),
+        "--enable-admission-plugins=NodeRestriction".to_owned(),
+        "--allow-privileged=true".to_owned(),
+        "--kubelet-preferred-address-types=InternalIP".to_owned(),
+    ];
+    flags.extend(keys.flags());
+    flags
+}
+
+/// Writes the configuration of a worker's programs into its directory.
+pub(crate) fn write_worker(home: &Home, worker: Worker) -> Outcome {
+    let dir = home.worker(worker.name);
+    let files = [
+        ("containerd.toml", containerd(&dir)),
+        ("kubelet.yaml", kubelet(&home.cgroups(), worker.name).to_string()),
+        ("kube-proxy.yaml", proxy(home, worker).to_string()),
+        ("cni.conflist", network(worker).to_string()),
+    ];
+    for (name, text) in files {
+        let path = dir.join(name);
+        std::fs::write(&path, text).map_err(failed(path.display()))?;
+    }
+    Ok(())
+}
+
+fn containerd(dir: &Path) -> String {
+    let root = dir.join("containerd").display().to_string();
+    let cri = "io.containerd.grpc.v1.cri";
+    format!(
+        "version = 2\nroot = \"{root}\"\nstate = \"/run/containerd\"\n\
+         [grpc]\naddress = \"/run/containerd/containerd.sock\"\n\
+         [plugins.\"{cri}\"]\nsandbox_image = \"localhost/pause:1\"\n\
+         # Root may lack CAP_SYS_RESOURCE, and then may not lower a score.\n\
+         restrict_oom_score_adj = true\n\
+         [plugins.\"{cri}\".cni]\nbin_dir = \"/usr/lib/cni\"\nconf_dir = \"/etc/cni/net.d\"\n\
+         [plugins.\"{cri}\".containerd]\nsnapshotter = \"overlayfs\"\n\
+         default_runtime_name = \"runc\"\n\
+         [plugins.\"{cri}\".containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n\
+         [plugins.\"{cri}\".containerd.runtimes.runc.options]\nSystemdCgroup = false\n"
+    )
+}
+
+fn kubelet(cgroups: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": format!("/{cgroups}{name}"),
+        "failSwapOn": false,
+        "resolvConf": "",
+        "nodeStatusUpdateFrequency": "4s",
+        "nodeLeaseDurationSeconds": 20,
+        // The disk is everybody's: its filling is no affair of the cluster's.
+        "imageGCHighThresholdPercent": 100,
+        "evictionHard": {
+            "memory.available": "0%",
+            "nodefs.available": "0%",
+            "nodefs.inodesFree": "0%",
+            "imagefs.available": "0%",
+            "imagefs.inodesFree": "0%",
+        },
+        // Reached from nowhere but this VPC.
+        "authentication": { "anonymous": { "enabled": true }, "webhook": { "enabled": false } },
+        "authorization": { "mode": "AlwaysAllow" },
+    })
+}
+
+fn proxy(home: &Home, worker: Worker) -> Value {
+    json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "hostnameOverride": worker.name,
+        "clientConnection": { "kubeconfig": kubeconfig(home, "kube-proxy") },
+        // These settings are the machine's.
+        "conntrack": {
+            "maxPerCore": 0,
+            "min": 0,
+            "tcpEstablishedTimeout": "0s",
+            "tcpCloseWaitTimeout": "0s",
+        },
+    })
+}
+
+/// For pods that are not in the host's network; without any a node does not get ready.
+fn network(worker: Worker) -> Value {
+    json!({
+        "cniVersion": "1.0.0",
+        "name": "pods",
+        "plugins": [{
+            "type": "bridge",
+            "bridge": "pods0",
+            "isGateway": true,
+            "ipam": {
+                "type": "host-local",
+                "ranges": [[{ "subnet": worker.pods }]],
+                "routes": [{ "dst": "0.0.0.0/0" }],
+            },
+        }],
+    })
+}
+
+/// The flags of a worker's programs, which run for as long as the worker is up.
+pub(crate) fn worker_programs(
+    home: &Home,
+    assets: &Assets,
+    worker: Worker,
+) -> Vec<(&'static str, PathBuf, Vec<String>)> {
+    let dir = home.worker(worker.name);
+    let at = |name: &str| dir.join(name).display().to_string();
+    let kubelet = vec![
+        format!("--config={}", at("kubelet.yaml")),
+        format!("--kubeconfig={}", kubeconfig(home, &format!("node-{}", worker.name))),
+        format!("--hostname-override={}", worker.name),
+        format!("--node-ip={}", worker.address),
+        format!("--node-labels=topology.kubernetes.io/zone={ZONE}"),
+    ];
+    let proxy = vec![format!("--config={}", at("kube-proxy.yaml"))];
+    vec![
+        ("kubelet", assets.program("kubelet"), kubelet),
+        ("kube-proxy", assets.program("kube-proxy"), proxy),
+    ]
+}
