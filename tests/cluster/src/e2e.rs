@@ -2,7 +2,10 @@
 
 mod audit;
 mod basics;
+mod cluster;
+mod ends;
 mod lifecycle;
+mod moves;
 mod outside;
 mod scene;
 mod set;
@@ -57,6 +60,19 @@ pub(crate) fn run(home: &Home, times: u32, wanted: &[String]) -> Outcome {
                 lifecycle::a_cluster_that_is_killed_leaves_nothing_once_it_is_taken_down,
                 basics::the_first_start_of_three_members,
                 basics::a_deleted_pod_comes_back_on_its_node_without_a_call,
+                moves::a_drained_node_gives_its_member_away_by_one_call,
+                ends::f113_a_successor_on_the_same_node_takes_over_while_the_old_service_lives,
+                ends::f113_a_successor_on_another_node_takes_over_while_the_old_service_lives,
+                ends::f111_a_pod_whose_sandbox_died_attaches_again_under_a_new_epoch,
+                ends::f030_a_signal_to_a_stop_container_whose_pod_stays_changes_nothing,
+                ends::f112_a_service_that_ignores_sigterm_leaves_the_release_its_time,
+                moves::a_zombie_behind_a_stopped_kubelet_changes_nothing,
+                moves::a_node_without_power_loses_its_member_and_comes_back_without_it,
+                moves::f087_a_node_that_reboots_keeps_its_member_without_a_change,
+                moves::members_that_are_scaled_away_find_their_addresses_again,
+                cluster::agents_are_rolled_out_and_back_under_traffic,
+                cluster::a_stripped_address_is_put_back_while_the_api_server_is_away,
+                cluster::no_member_is_placed_where_no_slot_is_free,
             ];
             let seconds = begun.elapsed().as_secs();
             say(&format!("{good} of {ran} scenarios are good, after {seconds} s"))?;

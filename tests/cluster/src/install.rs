@@ -114,6 +114,27 @@ pub(crate) fn is(status: &Value, condition: &str) -> bool {
     all.into_iter().flatten().any(|one| one["type"] == condition && one["status"] == "True")
 }
 
+/// Runs this verb of Helm on the release, with these flags.
+pub(crate) async fn helm(admin: &Admin, words: &[&str]) -> Outcome {
+    let program = std::env::var_os("HELM").ok_or("HELM names no program: `make` sets it")?;
+    let (verb, flags) = words.split_first().ok_or("no verb")?;
+    let chart = source("deploy/chart/firecamp");
+    let mut all = vec![*verb, "firecamp"];
+    if matches!(*verb, "install" | "upgrade") {
+        all.push(&chart);
+    }
+    all.extend(["--namespace", NAMESPACES[0]]);
+    all.extend(flags);
+    admin.run(Path::new(&program), &all).await.map(drop)
+}
+
+/// Waits until the agents are those of the release.
+pub(crate) async fn roll_out(admin: &Admin) -> Outcome {
+    let agents = ["rollout", "status", "daemonset/firecamp-agent", "--timeout=300s"];
+    let words = [&["--namespace", NAMESPACES[0]], agents.as_slice()].concat();
+    admin.kubectl(&words).await.map(drop)
+}
+
 /// A file of the repository.
 fn source(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -132,22 +153,19 @@ pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
         let label = "pod-security.kubernetes.io/enforce=privileged";
         admin.kubectl(&["label", "namespace", namespace, label]).await?;
     }
-    let helm = std::env::var_os("HELM").ok_or("HELM names no program: use `make cluster-up`")?;
-    let (chart, name) = (source("deploy/chart/firecamp"), format!("clusterName={CLUSTER}"));
+    let name = format!("clusterName={CLUSTER}");
     let endpoint = format!("extraEnv[0].value={ENDPOINT}");
-    let mut values = vec!["install", "firecamp", &chart, "--namespace", NAMESPACES[0]];
-    for value in [
+    let values = [
         name.as_str(),
         "members.namespaces={prod}",
         // The only difference to AWS.
         "extraEnv[0].name=AWS_ENDPOINT_URL_EC2",
         endpoint.as_str(),
-    ] {
-        values.extend(["--set", value]);
-    }
-    admin.run(Path::new(&helm), &values).await?;
-    let agents = ["rollout", "status", "daemonset/firecamp-agent", "--timeout=300s"];
-    admin.kubectl(&[&["--namespace", NAMESPACES[0]], agents.as_slice()].concat()).await?;
+    ];
+    let values = values.iter().flat_map(|value| ["--set", *value]);
+    let words: Vec<&str> = ["install"].into_iter().chain(values).collect();
+    helm(&admin, &words).await?;
+    roll_out(&admin).await?;
     let pool = source("tests/cluster/src/pool.yaml");
     admin.kubectl(&["apply", "--server-side", "--filename", &pool]).await.map(drop)
 }

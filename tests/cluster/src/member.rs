@@ -17,10 +17,10 @@ use crate::{Outcome, failed};
 
 /// Where the service listens.
 const PORT: u16 = 6379;
-/// Below the kernel's first retransmission after 1 s, so that no attempt outlives a silence.
-const PATIENCE: Duration = Duration::from_millis(900);
-/// How long a connection that is kept may be silent: longer than any stall that the kernel bridges.
-const SILENCE: Duration = Duration::from_secs(10);
+/// Of one question: what nobody answers yet is asked again.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Of clients whose connections must not break: longer than a busy machine needs for an answer.
+const SILENCE: Duration = Duration::from_secs(20);
 /// Between two questions of a client.
 const EVERY: Duration = Duration::from_millis(20);
 
@@ -50,17 +50,21 @@ pub(crate) async fn serve(file: &Path, deaf: bool) -> Outcome {
 }
 
 /// Who answers at an address.
-async fn ask(address: Ipv4Addr) -> std::io::Result<(BufReader<TcpStream>, String)> {
+async fn ask(
+    address: Ipv4Addr,
+    patience: Duration,
+) -> std::io::Result<(BufReader<TcpStream>, String)> {
     let at = SocketAddr::from((address, PORT));
-    let mut stream = BufReader::new(timeout(PATIENCE, TcpStream::connect(at)).await??);
+    let mut stream = BufReader::new(timeout(patience, TcpStream::connect(at)).await??);
     let mut line = String::new();
-    timeout(PATIENCE, stream.read_line(&mut line)).await??;
+    timeout(patience, stream.read_line(&mut line)).await??;
     Ok((stream, line.trim().to_owned()))
 }
 
 /// Asks once, and prints the answer.
 pub(crate) async fn dial(address: Ipv4Addr) -> Outcome {
-    let (_stream, line) = ask(address).await.map_err(failed(format!("dial {address}")))?;
+    let (_stream, line) =
+        ask(address, PATIENCE).await.map_err(failed(format!("dial {address}")))?;
     say(&line)
 }
 
@@ -96,7 +100,8 @@ pub(crate) async fn traffic(addresses: Vec<Ipv4Addr>) -> Outcome {
 
 async fn dials(address: Ipv4Addr, counts: Arc<Counts>) {
     loop {
-        let count = if ask(address).await.is_ok() { &counts.answered } else { &counts.failed };
+        let count =
+            if ask(address, SILENCE).await.is_ok() { &counts.answered } else { &counts.failed };
         count.fetch_add(1, Relaxed);
         sleep(EVERY).await;
     }
@@ -104,7 +109,7 @@ async fn dials(address: Ipv4Addr, counts: Arc<Counts>) {
 
 async fn hold(address: Ipv4Addr, counts: Arc<Counts>) {
     loop {
-        if let Ok((mut stream, _name)) = ask(address).await {
+        if let Ok((mut stream, _name)) = ask(address, SILENCE).await {
             while echo(&mut stream).await.is_ok() {
                 counts.echoes.fetch_add(1, Relaxed);
                 sleep(EVERY).await;

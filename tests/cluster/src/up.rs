@@ -115,7 +115,15 @@ pub(crate) fn down(home: &Home) -> Outcome {
         }
     }
     cgroup::remove(&home.cgroups())?;
-    home.remove()
+    // What was killed with a box may write until it is dead.
+    let end = Instant::now() + PATIENCE;
+    while let Err(wrong) = home.remove() {
+        if Instant::now() > end {
+            return Err(wrong);
+        }
+        sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 fn end(process: Pid, signal: Signal) -> Outcome {
@@ -142,11 +150,13 @@ impl Running {
         if answer.trim() == "done" { Ok(()) } else { Err(format!("order: {order}: {answer}")) }
     }
 
-    /// A command that runs a program on a worker, beside its kubelet.
+    /// A command that runs a program with the files and the network of a worker. It is no process
+    /// of the worker's, so that whoever kills the command kills the program.
     pub(crate) fn on(&self, worker: &str, program: impl AsRef<OsStr>) -> Outcome<Command> {
         let first = self.first_process(worker)?;
         let mut command = Command::new("nsenter");
-        command.args(["--all", "--target", &first.to_string(), "--"]).arg(program);
+        command.args(["--mount", "--net", "--uts", "--target", &first.to_string(), "--"]);
+        command.arg(program);
         Ok(command)
     }
 

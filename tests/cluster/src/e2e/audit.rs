@@ -42,6 +42,23 @@ impl Scene<'_> {
         Ok(held)
     }
 
+    /// Waits until the address of a pod that is gone is in no kernel, and parked where it was.
+    pub(super) async fn released(&self, pod: &Pod, held: &Held) -> Outcome {
+        until(&format!("{} is released", held.address), || async {
+            let object = self.admin.get(&format!("{ADDRESSES}/{}", held.address)).await?;
+            let spec = &object["spec"];
+            let parked = spec["attachment"].is_null() || spec["attachment"]["state"] == "Parked";
+            ensure(parked && spec["reservedOn"] == held.eni.as_str(), || spec.to_string())?;
+            self.in_ec2(pod, held)?;
+            for worker in WORKERS {
+                let there = self.in_kernel(worker.name, held.address)?;
+                ensure(!there, || format!("it is in the kernel of {}", worker.name))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     fn in_ec2(&self, pod: &Pod, held: &Held) -> Outcome {
         let truth = self.vpc(|vpc| vpc.address(held.address))?.ok_or("nobody ever held it")?;
         let node = Some(pod.node.as_str());
@@ -52,6 +69,11 @@ impl Scene<'_> {
 
     /// Whether a worker's kernel has the address; its other nodes have none of it.
     pub(super) fn in_kernel(&self, worker: &str, address: Ipv4Addr) -> Outcome<bool> {
+        let truth = self.vpc(vpcbox::client::Client::truth)?;
+        let off = |node: &vpcbox::protocol::Node| node.name == worker && node.state != "running";
+        if truth.nodes.iter().any(off) {
+            return Ok(false);
+        }
         let shown = said(self.running.on(worker, "ip")?.args(["-o", "-4", "address"]))?;
         Ok(shown.contains(&format!(" {address}/32 ")))
     }

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use super::scene::{Scene, ensure};
 use crate::cli::make;
 use crate::home::Home;
-use crate::install::{Admin, nodes_ready};
+use crate::install::{Admin, nodes_ready, until};
 use crate::{Outcome, cgroup, failed, up};
 
 /// Beside the one of the other scenarios, which goes on.
@@ -21,7 +21,10 @@ pub(super) async fn a_cluster_that_is_killed_leaves_nothing_once_it_is_taken_dow
     let outcome = killed(&home, running.vpcbox).await;
     up::down(&home)?;
     outcome?;
-    ensure(processes(&home)?.is_empty(), || "it still has processes".to_owned())?;
+    until("its processes are dead", || async {
+        ensure(processes(&home)?.is_empty(), || "it still has processes".to_owned())
+    })
+    .await?;
     let left = cgroup::branches(&home.cgroups());
     ensure(left.is_empty(), || format!("cgroups are left: {left:?}"))?;
     ensure(!home.dir().exists(), || "its directory is left".to_owned())?;

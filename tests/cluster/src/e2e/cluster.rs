@@ -1,0 +1,108 @@
+//! Agents, the control plane and the scheduler, while members go on.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+use vpcbox::protocol::KernelAct;
+
+use super::outside::ended;
+use super::scene::{Scene, ensure};
+use super::set::Set;
+use crate::Outcome;
+use crate::install::{helm, nodes_ready, roll_out, until};
+use crate::topology::WORKERS;
+
+/// So long the API server stays away.
+const OUTAGE: Duration = Duration::from_mins(1);
+/// Between two strips.
+const EVERY: Duration = Duration::from_secs(15);
+
+pub(super) async fn agents_are_rolled_out_and_back_under_traffic(scene: &Scene<'_>) -> Outcome {
+    let set = Set::new("served", 3);
+    scene.create(&set).await?;
+    let pods = scene.all_ready(&set).await?;
+    let mut held = Vec::new();
+    for pod in &pods {
+        held.push(scene.holds(pod).await?);
+    }
+    let before = scene.calls()?;
+    let addresses: Vec<_> = held.iter().map(|held| held.address).collect();
+    let clients = scene.traffic(&addresses)?;
+    helm(&scene.admin, &["upgrade", "--reuse-values", "--set", "log.level=debug"]).await?;
+    roll_out(&scene.admin).await?;
+    helm(&scene.admin, &["rollback"]).await?;
+    roll_out(&scene.admin).await?;
+    ended(clients)?.undisturbed()?;
+    scene.changed(before, 0)?;
+    for (pod, held) in pods.iter().zip(&held) {
+        let now = scene.holds(pod).await?;
+        ensure(now == *held, || format!("{now:?} after {held:?}"))?;
+    }
+    scene.delete(&set).await
+}
+
+pub(super) async fn a_stripped_address_is_put_back_while_the_api_server_is_away(
+    scene: &Scene<'_>,
+) -> Outcome {
+    let set = Set::new("stripped", 1);
+    scene.create(&set).await?;
+    let pod = scene.ready("stripped-0", None).await?;
+    let held = scene.holds(&pod).await?;
+    let before = scene.calls()?;
+    scene.running.order("stop kube-apiserver")?;
+    let begun = Instant::now();
+    let mut strips = 0;
+    while begun.elapsed() < OUTAGE {
+        let (node, address) = (pod.node.clone(), held.address);
+        scene.vpc(|vpc| vpc.kernel(KernelAct::KernelStrip { node, address }))?;
+        strips += 1;
+        until("it is put back, and serves", || async {
+            let there = scene.in_kernel(&pod.node, held.address)?;
+            ensure(there, || "it is not in the kernel".to_owned())?;
+            scene.dial(held.address).map(drop)
+        })
+        .await?;
+        sleep(EVERY).await;
+    }
+    ensure(strips >= 2, || "it was stripped once".to_owned())?;
+    scene.running.order("start kube-apiserver")?;
+    until("the API server is back", || async {
+        let answer = scene.admin.api.get("/readyz").await?;
+        ensure(answer.code == 200, || answer.text)
+    })
+    .await?;
+    nodes_ready(&scene.admin).await?;
+    let now = scene.holds(&pod).await?;
+    ensure(now == held, || format!("{now:?} after {held:?}"))?;
+    scene.changed(before, 0)?;
+    scene.delete(&set).await
+}
+
+pub(super) async fn no_member_is_placed_where_no_slot_is_free(scene: &Scene<'_>) -> Outcome {
+    let mut free = Vec::new();
+    for worker in WORKERS {
+        let node = scene.admin.get(&format!("/api/v1/nodes/{}", worker.name)).await?;
+        free.push(slots(&node["status"]["allocatable"]));
+    }
+    let (most, least) = (free.iter().max(), free.iter().min());
+    let (most, least) = (most.copied().unwrap_or_default(), least.copied().unwrap_or_default());
+    // Each node has room for one of these, and none for two.
+    let each = most / 2 + 1;
+    ensure(most > 1 && each <= least, || format!("the slots that are free: {free:?}"))?;
+    let set = Set { slots: each, ..Set::new("greedy", 4) };
+    scene.create(&set).await?;
+    scene.all_ready(&Set { replicas: 3, ..set.clone() }).await?;
+    until("the fourth waits for a slot", || async {
+        let pod = scene.pod("greedy-3").await?;
+        let said = pod["status"]["conditions"].to_string();
+        ensure(said.contains("Insufficient firecamp.io/static-ip"), || pod["status"].to_string())
+    })
+    .await?;
+    scene.delete(&set).await
+}
+
+fn slots(resources: &Value) -> u32 {
+    let text = resources["firecamp.io/static-ip"].as_str().unwrap_or_default();
+    text.parse().unwrap_or_default()
+}

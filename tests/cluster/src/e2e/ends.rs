@@ -1,0 +1,153 @@
+//! Pods that end otherwise than they should, on a node that goes on.
+
+use nix::sys::signal::Signal;
+use tokio::time::Instant;
+
+use super::audit::Held;
+use super::outside::{container, containers, never_lost, sandbox, send};
+use super::scene::{Pod, Scene, all_but, ensure};
+use super::set::{GRACE, NAMESPACE, Set};
+use crate::Outcome;
+use crate::cli::say;
+use crate::install::until;
+
+/// A set of one member that does not end when it is asked to.
+fn deaf(name: &'static str) -> Set {
+    Set { deaf: true, ..Set::new(name, 1) }
+}
+
+impl Scene<'_> {
+    /// Waits until no container of the pod lives.
+    pub(super) async fn dead(&self, pod: &Pod) -> Outcome {
+        until(&format!("no container of the old {} lives", pod.name), || async {
+            let left = containers(&pod.uid);
+            ensure(left.is_empty(), || format!("processes {left:?}"))
+        })
+        .await
+    }
+
+    /// Forces a pod out whose service goes on, and waits for the next one.
+    async fn force_out(&self, old: &Pod) -> Outcome<Pod> {
+        let force = ["--grace-period=0", "--force", "--wait=false"];
+        let delete = ["-n", NAMESPACE, "delete", "pod", &old.name];
+        self.admin.kubectl(&[delete.as_slice(), &force].concat()).await?;
+        until("the next pod's object", || async {
+            let next = self.pod(&old.name).await?;
+            let uid = next["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+            ensure(!uid.is_empty() && uid != old.uid, || "not yet".to_owned())
+        })
+        .await?;
+        container(&old.uid, "--deaf").map_err(|wrong| format!("too late for a test: {wrong}"))?;
+        self.ready(&old.name, Some(old)).await
+    }
+}
+
+pub(super) async fn f113_a_successor_on_the_same_node_takes_over_while_the_old_service_lives(
+    scene: &Scene<'_>,
+) -> Outcome {
+    let set = deaf("forced");
+    scene.create(&set).await?;
+    let old = scene.ready("forced-0", None).await?;
+    let held = scene.holds(&old).await?;
+    let others = all_but(&old.node);
+    scene.cordon(&others, true).await?;
+    let before = scene.calls()?;
+    let watch = scene.watch(&old.node)?;
+    let next = scene.force_out(&old).await?;
+    scene.dead(&old).await?;
+    ensure(next.node == old.node, || format!("it is on {}", next.node))?;
+    outlives(scene, &next, &held).await?;
+    never_lost(watch, held.address)?;
+    scene.changed(before, 0)?;
+    scene.cordon(&others, false).await?;
+    scene.delete(&set).await
+}
+
+/// The successor's life goes on after its predecessor's end.
+async fn outlives(scene: &Scene<'_>, next: &Pod, before: &Held) -> Outcome {
+    let now = scene.holds(next).await?;
+    ensure(now.address == before.address && now.epoch > before.epoch, || {
+        format!("{now:?} after {before:?}")
+    })
+}
+
+pub(super) async fn f113_a_successor_on_another_node_takes_over_while_the_old_service_lives(
+    scene: &Scene<'_>,
+) -> Outcome {
+    let set = deaf("forcedaway");
+    scene.create(&set).await?;
+    let old = scene.ready("forcedaway-0", None).await?;
+    let held = scene.holds(&old).await?;
+    scene.cordon(&[&old.node], true).await?;
+    let before = scene.calls()?;
+    let next = scene.force_out(&old).await?;
+    scene.dead(&old).await?;
+    ensure(next.node != old.node, || format!("it is on {}", next.node))?;
+    outlives(scene, &next, &held).await?;
+    scene.changed(before, 1)?;
+    scene.cordon(&[&old.node], false).await?;
+    scene.delete(&set).await
+}
+
+pub(super) async fn f111_a_pod_whose_sandbox_died_attaches_again_under_a_new_epoch(
+    scene: &Scene<'_>,
+) -> Outcome {
+    let set = Set::new("sandbox", 1);
+    scene.create(&set).await?;
+    let pod = scene.ready("sandbox-0", None).await?;
+    let held = scene.holds(&pod).await?;
+    let before = scene.calls()?;
+    send(sandbox(&pod.uid)?, Signal::SIGKILL)?;
+    again(scene, &pod, &held).await?;
+    scene.changed(before, 0)?;
+    scene.delete(&set).await
+}
+
+/// The same pod has the address under a later epoch.
+pub(super) async fn again(scene: &Scene<'_>, pod: &Pod, before: &Held) -> Outcome {
+    until("the same pod attaches again", || async {
+        let now = scene.holds(pod).await?;
+        ensure(now.address == before.address && now.epoch > before.epoch, || format!("{now:?}"))
+    })
+    .await
+}
+
+pub(super) async fn f030_a_signal_to_a_stop_container_whose_pod_stays_changes_nothing(
+    scene: &Scene<'_>,
+) -> Outcome {
+    let set = Set::new("signalled", 1);
+    scene.create(&set).await?;
+    let pod = scene.ready("signalled-0", None).await?;
+    let held = scene.holds(&pod).await?;
+    let before = scene.calls()?;
+    let watch = scene.watch(&pod.node)?;
+    let stop = container(&pod.uid, "firecamp-stopcontainer")?;
+    send(stop, Signal::SIGTERM)?;
+    until("kubelet starts the stop container again", || async {
+        let now = container(&pod.uid, "firecamp-stopcontainer")?;
+        ensure(now != stop, || "the old one lives".to_owned())
+    })
+    .await?;
+    let now = scene.holds(&pod).await?;
+    ensure(now == held, || format!("{now:?} after {held:?}"))?;
+    never_lost(watch, held.address)?;
+    scene.changed(before, 0)?;
+    scene.delete(&set).await
+}
+
+pub(super) async fn f112_a_service_that_ignores_sigterm_leaves_the_release_its_time(
+    scene: &Scene<'_>,
+) -> Outcome {
+    let set = deaf("stubborn");
+    scene.create(&set).await?;
+    let old = scene.ready("stubborn-0", None).await?;
+    let held = scene.holds(&old).await?;
+    let before = scene.calls()?;
+    let begun = Instant::now();
+    scene.delete(&set).await?;
+    let seconds = begun.elapsed().as_secs();
+    say(&format!("        deleted, with {GRACE} s to end, to parked: {seconds} s"))?;
+    ensure(seconds >= u64::from(GRACE), || "the service ended when it was asked to".to_owned())?;
+    scene.released(&old, &held).await?;
+    scene.changed(before, 0)
+}
