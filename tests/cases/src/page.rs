@@ -14,7 +14,8 @@ part, by name; tests beside an open part prove the rest of the sentence.
 Levels: *pure* is a function of values; *sim* runs the real binaries or the real runner against
 the strict VPC simulator; *netns* has a real kernel in network namespaces; *cluster* needs a real
 Kubernetes, *aws* a real account. Run one test with `cargo test -p PACKAGE TEST`; those of
-`firecamp-apiserver-tests` with `make test-apiserver ARGS=TEST`.
+`firecamp-apiserver-tests` with `make test-apiserver ARGS=TEST`, those of `firecamp-cluster-tests`
+with `make e2e ARGS=TEST`.
 ";
 
 const POINTS: &str = "

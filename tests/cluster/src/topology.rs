@@ -42,7 +42,7 @@ pub(crate) fn worker(name: &str) -> Result<Worker, String> {
 pub(crate) fn spec() -> String {
     let machines = WORKERS.map(|Worker { name, address, .. }| {
         format!(
-            "[[nodes]]\nname = \"{name}\"\nsubnet = \"a\"\ninstance_type = \"m5.large\"\n\
+            "[[nodes]]\nname = \"{name}\"\nsubnet = \"a\"\ninstance_type = \"m5.4xlarge\"\n\
              address = \"{address}\"\n"
         )
     });
@@ -50,7 +50,7 @@ pub(crate) fn spec() -> String {
         "cluster = \"{CLUSTER}\"\n\
          [vpc]\ncidr = \"10.0.0.0/16\"\n\
          [[subnets]]\nname = \"a\"\nid = \"subnet-0a1b2c3d4e5f60718\"\n\
-         cidr = \"10.0.1.0/24\"\nzone = \"{ZONE}\"\nreservations = [\"10.0.1.32/27\"]\n\
+         cidr = \"10.0.1.0/24\"\nzone = \"{ZONE}\"\nreservations = [\"10.0.1.64/26\"]\n\
          [[clients]]\nname = \"{CONTROL}\"\nsubnet = \"a\"\naddress = \"{CONTROL_ADDRESS}\"\n\
          [[clients]]\nname = \"client\"\nsubnet = \"a\"\naddress = \"10.0.1.200\"\n{}",
         machines.concat()

@@ -26,8 +26,6 @@ use crate::{Outcome, cgroup, failed, settings, topology};
 
 /// Nothing of this takes more than moments on a machine with nothing else to do.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// The process id of the box.
-const BOX: &str = "box.pid";
 
 /// What holds the cluster: `vpcbox run`.
 pub(crate) struct Running {
@@ -52,9 +50,16 @@ pub(crate) fn start(home: &Home, tied: bool) -> Outcome<Running> {
     let port = outside.local_addr().map_err(failed("a port"))?.port();
     settings::make_keys(home, port)?;
     fs::write(home.path("box.toml"), topology::spec()).map_err(failed("the VPC's spec"))?;
-    let child = spawn(home, &assets, outside, tied)?;
+    let mut child = spawn(home, &assets, outside, tied)?;
     let vpcbox = child.id();
-    fs::write(home.path(BOX), vpcbox.to_string()).map_err(failed(BOX))?;
+    // A process that has only just become another program has no command line yet.
+    while running(home).is_none() {
+        if let Some(status) = child.try_wait().map_err(failed("the box"))? {
+            let said = fs::read_to_string(home.path("box.log")).unwrap_or_default();
+            return Err(format!("the box ended with {status}: {said}"));
+        }
+        sleep(Duration::from_millis(2));
+    }
     Ok(Running { home: home.clone(), vpcbox })
 }
 
@@ -89,30 +94,42 @@ fn spawn(home: &Home, assets: &Assets, outside: TcpListener, tied: bool) -> Outc
 
 /// The process id of the cluster's box, if it runs.
 pub(crate) fn running(home: &Home) -> Option<u32> {
-    let pid: u32 = fs::read_to_string(home.path(BOX)).ok()?.trim().parse().ok()?;
-    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    // The same number may be another process by now.
-    let spec = home.path("box.toml");
-    let ours =
-        line.split(|byte| *byte == 0).any(|word| word == spec.as_os_str().as_encoded_bytes());
-    ours.then_some(pid)
+    boxes(home).first().copied()
+}
+
+/// Every box of the cluster, found by its command: also one that somebody lost sight of.
+fn boxes(home: &Home) -> Vec<u32> {
+    let vpcbox = home.vpcbox();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let found = entries.filter_map(|entry| {
+        let pid = entry.file_name().to_string_lossy().parse().ok()?;
+        let line = fs::read(entry.path().join("cmdline")).ok()?;
+        let mut words = line.split(|byte| *byte == 0);
+        let ours = words.next() == Some(vpcbox.as_os_str().as_encoded_bytes());
+        (ours && words.next() == Some(b"run")).then_some(pid)
+    });
+    found.collect()
 }
 
 /// Ends the cluster, and removes every trace of it, also where it crashed.
 pub(crate) fn down(home: &Home) -> Outcome {
-    if let Some(pid) = running(home) {
-        let process = Pid::from_raw(i32::try_from(pid).map_err(failed("a process id"))?);
-        end(process, Signal::SIGTERM)?;
-        let asked = Instant::now();
-        while running(home).is_some() {
-            if asked.elapsed() > PATIENCE / 8 {
-                end(process, Signal::SIGKILL)?;
-            }
-            if asked.elapsed() > PATIENCE {
-                return Err(format!("the box (process {pid}) does not end"));
-            }
-            sleep(Duration::from_millis(20));
+    let asked = Instant::now();
+    let mut signal = Signal::SIGTERM;
+    loop {
+        let left = boxes(home);
+        if left.is_empty() {
+            break;
         }
+        if asked.elapsed() > PATIENCE {
+            return Err(format!("boxes of {} do not end: processes {left:?}", home.name()));
+        }
+        for pid in left {
+            end(Pid::from_raw(i32::try_from(pid).map_err(failed("a process id"))?), signal)?;
+        }
+        if asked.elapsed() > PATIENCE / 8 {
+            signal = Signal::SIGKILL;
+        }
+        sleep(Duration::from_millis(100));
     }
     cgroup::remove(&home.cgroups())?;
     // What was killed with a box may write until it is dead.
