@@ -73,9 +73,10 @@ pub mod env {
     pub const UNASSIGN: &str = "FIRECAMP_UNASSIGN";
 }
 
-/// The variable that glibc's allocator reads, and what an agent's is set to so that its memory stays
-/// as it is: one arena for all threads, no caches of a thread's own, and thresholds that no freed
-/// block moves (glibc manual, "Memory Allocation Tunables"). `docs/decisions/0022` has figures.
+/// The variable that glibc's allocator reads, and what an agent's is set to so that its memory
+/// stays as it is: one arena for all threads, no caches of a thread's own, and thresholds that no
+/// freed block moves (glibc manual, "Memory Allocation Tunables"). `docs/decisions/0022` has
+/// figures.
 pub const ALLOCATOR: (&str, &str) = (
     "GLIBC_TUNABLES",
     "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0:\
