@@ -118,7 +118,7 @@ impl Scene<'_> {
         Beside::start(&mut client)
     }
 
-    /// Whether an address was ever removed from a worker's kernel: ended by [`lost`].
+    /// Whether an address was ever removed from a worker's kernel: ended by [`never_lost`].
     pub(super) fn watch(&self, worker: &str) -> Outcome<Beside> {
         let mut monitor = self.running.on(worker, "ip")?;
         Beside::start(monitor.args(["-o", "-4", "monitor", "address"]))
