@@ -78,8 +78,9 @@ demo-release: ## The same with optimised binaries, for the figures that count
 steady: ## A quiet node for ten minutes: few EC2 calls, no write, no growth (STEADY=flags)
 	cargo run --locked --bin firecamp-bench -- steady $(STEADY)
 
-bench: ## The figures: builds, measures, keeps them and writes docs/PERFORMANCE.md (BENCH=flags)
-	cargo run --release --locked --package firecamp-bench -- run $(BENCH)
+bench: images ## The figures: measures, keeps them and writes docs/PERFORMANCE.md (BENCH=flags)
+	cargo run --release --locked --package firecamp-bench -- \
+	  run --images $(TARGET_DIR)/images $(BENCH)
 
 crashes: ## Every single crash and every pair, with SEEDS=N seeds for each scenario
 	cargo run --locked --release -p firecamp-crashes -- seeds $(or $(SEEDS),2)

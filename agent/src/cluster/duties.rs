@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use firecamp_cluster::{
-    Change, Cluster, Duty, Identity, Owner, SetName, Unwanted, View, is_orphan, unwanted,
+    Change, Cluster, Duty, Identity, Owner, SetName, Unneeded, Unwanted, View, is_orphan, unwanted,
 };
 use firecamp_core::agent::{Duty as CoreDuty, Errand};
 use firecamp_core::contract::timing;
@@ -66,6 +66,7 @@ fn about(duty: &Duty) -> Option<Ipv4Addr> {
         Duty::Release { address, .. }
         | Duty::Unassign { address, .. }
         | Duty::DropAddress { address, .. }
+        | Duty::FreeAddress { address, .. }
         | Duty::TellAddress { address, .. } => Some(*address),
         Duty::Own { .. } | Duty::DropClaim { .. } | Duty::TellPool { .. } => None,
     }
@@ -78,6 +79,7 @@ fn whose(duty: &Duty) -> Option<&Member> {
         Duty::Release { .. }
         | Duty::Unassign { .. }
         | Duty::DropAddress { .. }
+        | Duty::FreeAddress { .. }
         | Duty::TellAddress { .. }
         | Duty::TellPool { .. } => None,
     }
@@ -95,8 +97,11 @@ impl<C: Cloud> Steward<C> {
             Duty::DropClaim { member, id, owner, why } => {
                 self.drop_claim(member, id, (owner, *why), facts).await
             }
-            Duty::Unassign { address, .. } => self.unassign(*address, facts, term).await,
+            Duty::Unassign { address, why, .. } => self.unassign(*address, *why, facts, term).await,
             Duty::DropAddress { address, id } => self.drop_address(*address, id, facts).await,
+            Duty::FreeAddress { address, id, rest } => {
+                self.change(Change::FreeAddress(*address, id.clone(), rest.clone())).await
+            }
             Duty::TellAddress { address, id, status } => {
                 self.change(Change::TellAddress(*address, id.clone(), status.clone())).await
             }
@@ -204,11 +209,15 @@ impl<C: Cloud> Steward<C> {
     async fn unassign(
         &self,
         address: Ipv4Addr,
+        why: Unneeded,
         facts: &Facts,
         term: &CancellationToken,
     ) -> Result<(), Undone> {
         let Stored { version, object } = self.record(address).await?;
-        self.orphan(address, &object.member).await?;
+        match why {
+            Unneeded::NoClaim => self.orphan(address, &object.member).await?,
+            Unneeded::Deleted => {}
+        }
         let attachment = object.attachment.clone().ok_or(Undone::Moot("nobody ever held it"))?;
         match attachment.state {
             State::Releasing => {}

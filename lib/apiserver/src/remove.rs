@@ -22,6 +22,16 @@ struct Preconditions {
     resource_version: String,
 }
 
+fn is_held(object: &Value) -> bool {
+    let held = object.pointer("/metadata/finalizers").and_then(Value::as_array);
+    held.is_some_and(|finalizers| !finalizers.is_empty())
+}
+
+/// Whether an object was deleted and nothing holds it any more.
+pub(crate) fn is_over(object: &Value) -> bool {
+    object.pointer("/metadata/deletionTimestamp").is_some() && !is_held(object)
+}
+
 /// Deletes the object; one with finalizers stays, and says since when it is to go.
 pub(crate) fn one(
     world: &mut World,
@@ -50,8 +60,7 @@ pub(crate) fn one(
             return Err(Answer::status(409, "Conflict", &message, about));
         }
     }
-    let held = object.pointer("/metadata/finalizers").and_then(Value::as_array);
-    if held.is_some_and(|finalizers| !finalizers.is_empty()) {
+    if is_held(&object) {
         if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
             metadata.insert("deletionTimestamp".to_owned(), json!("2026-11-20T15:00:00Z"));
         }

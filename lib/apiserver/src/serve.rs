@@ -294,6 +294,10 @@ fn update(
     if new == old {
         return Ok(Answer::object(200, &old));
     }
+    if remove::is_over(&new) {
+        world.remove(&key);
+        return Ok(Answer::object(200, &new));
+    }
     Ok(Answer::object(200, &world.insert(key, new)))
 }
 

@@ -25,7 +25,7 @@ mod zones;
 pub use gone::Gone;
 pub use lease::{Candidate, LeaseSeen, LeaseWrite, Terms};
 pub use outside::{Change, Cluster};
-pub use planner::{Duty, Planner, Site, Unwanted};
+pub use planner::{Duty, Planner, Site, Unneeded, Unwanted};
 pub use reclaim::is_orphan;
 pub use retention::unwanted;
 pub use view::{

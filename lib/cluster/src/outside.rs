@@ -20,6 +20,8 @@ pub enum Change {
     DropClaim(Member, Identity),
     /// Delete a StaticIP.
     DropAddress(std::net::Ipv4Addr, Identity),
+    /// Leave a StaticIP that was deleted only these finalizers.
+    FreeAddress(std::net::Ipv4Addr, Identity, Vec<String>),
     /// Make a claim again that was deleted.
     Restore(Claim, Option<Owner>),
     /// Replace the status of a StaticIP.

@@ -35,6 +35,15 @@ pub enum Unwanted {
     SetDeleted,
 }
 
+/// Why nobody is to have an address any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unneeded {
+    /// No claim names it.
+    NoClaim,
+    /// Somebody deleted its object, which cannot be taken back.
+    Deleted,
+}
+
 /// One thing to do. Whoever does it reads afresh what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Duty {
@@ -67,12 +76,14 @@ pub enum Duty {
         /// Why its member is wanted no more.
         why: Unwanted,
     },
-    /// Take an address that no claim names out of EC2.
+    /// Take an address that nobody is to have any more out of EC2.
     Unassign {
         /// The address.
         address: Ipv4Addr,
         /// The epoch of its record.
         epoch: Epoch,
+        /// Why nobody is to have it.
+        why: Unneeded,
     },
     /// Delete the object of an address that is out of EC2.
     DropAddress {
@@ -80,6 +91,15 @@ pub enum Duty {
         address: Ipv4Addr,
         /// As it was read.
         id: Identity,
+    },
+    /// Let the object of an address go that somebody deleted and that is out of EC2.
+    FreeAddress {
+        /// The address.
+        address: Ipv4Addr,
+        /// As it was read.
+        id: Identity,
+        /// The finalizers of others, which stay.
+        rest: Vec<String>,
     },
     /// Report what there is to say about an address.
     TellAddress {

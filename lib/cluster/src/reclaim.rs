@@ -4,17 +4,20 @@
 //! EC2 by the core's own release, and its object goes only once the record says that it is out and
 //! has not changed for far longer than any call may take: until then nobody else can be given the
 //! address, because the object is the allocation.
+//!
+//! An object that a person deletes stays for as long, by its finalizer: its address would be handed
+//! out again while a pod still has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use firecamp_core::contract::cluster::{condition, reason};
+use firecamp_core::contract::cluster::{FINALIZER, condition, reason};
 use firecamp_core::ids::Member;
 use firecamp_core::record::{State, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_registry::api::{AddressPhase, Condition, ReclaimPolicy, StaticIPStatus};
 
-use crate::planner::Duty;
+use crate::planner::{Duty, Unneeded};
 use crate::pools::{is_told, settled};
 use crate::suspects::Suspects;
 use crate::timing;
@@ -71,7 +74,10 @@ impl Orphans {
     pub(crate) fn plan(&mut self, view: &View, now: Moment) -> Vec<Duty> {
         let (mut found, mut unknown) = (BTreeMap::new(), BTreeSet::new());
         let mut duties = Vec::new();
-        for (address, seen) in view.readable().filter(|(_, seen)| !seen.id.deleting) {
+        let (deleted, others): (Vec<_>, Vec<_>) =
+            view.readable().partition(|(_, seen)| seen.id.deleting);
+        found.extend(deleted.iter().map(|(address, seen)| (**address, seen.record.clone())));
+        for (address, seen) in others {
             match orphan(view, *address, &seen.record.member) {
                 None => drop(unknown.insert(*address)),
                 Some(false) => duties.extend(bound_again(*address, seen)),
@@ -82,7 +88,11 @@ impl Orphans {
         self.0.pass(found, &unknown, now);
         for (address, _) in self.0.due(now, |_, _| timing::ADDRESS_GRACE) {
             if let Some(Some(seen)) = view.addresses.get(address) {
-                duties.extend(due(*address, seen, policy(view, seen)));
+                duties.extend(if seen.id.deleting {
+                    deleted_by_somebody(*address, seen)
+                } else {
+                    due(*address, seen, policy(view, seen))
+                });
             }
         }
         duties
@@ -92,7 +102,8 @@ impl Orphans {
 fn due(address: Ipv4Addr, seen: &AddressSeen, policy: ReclaimPolicy) -> Option<Duty> {
     match (policy, way(seen)) {
         (ReclaimPolicy::Delete, Way::Unassign) => {
-            Some(Duty::Unassign { address, epoch: seen.record.epoch })
+            let (epoch, why) = (seen.record.epoch, Unneeded::NoClaim);
+            Some(Duty::Unassign { address, epoch, why })
         }
         (ReclaimPolicy::Delete, Way::Drop) => {
             Some(Duty::DropAddress { address, id: seen.id.clone() })
@@ -101,6 +112,40 @@ fn due(address: Ipv4Addr, seen: &AddressSeen, policy: ReclaimPolicy) -> Option<D
             told(address, seen, policy)
         }
     }
+}
+
+/// One without our finalizer goes by itself, as far as we are concerned.
+fn deleted_by_somebody(address: Ipv4Addr, seen: &AddressSeen) -> Option<Duty> {
+    let (ours, rest): (Vec<_>, Vec<_>) =
+        seen.finalizers.iter().cloned().partition(|it| it == FINALIZER);
+    if ours.is_empty() {
+        return None;
+    }
+    match way(seen) {
+        Way::Wait => still_held(address, seen),
+        Way::Unassign => {
+            let (epoch, why) = (seen.record.epoch, Unneeded::Deleted);
+            Some(Duty::Unassign { address, epoch, why })
+        }
+        Way::Drop => Some(Duty::FreeAddress { address, id: seen.id.clone(), rest }),
+    }
+}
+
+fn still_held(address: Ipv4Addr, seen: &AddressSeen) -> Option<Duty> {
+    let member = &seen.record.member;
+    let condition = Condition {
+        kind: condition::DELETABLE.to_owned(),
+        status: "False".to_owned(),
+        reason: reason::HELD.to_owned(),
+        message: format!(
+            "the pod of {member} has the address: the object goes, and the address may be given \
+             to others, once that pod is gone and does not come back"
+        ),
+        last_transition_time: None,
+        observed_generation: Some(seen.generation),
+    };
+    let conditions = settled(&seen.status.conditions, vec![condition]);
+    tell(address, seen, StaticIPStatus { phase: seen.status.phase, conditions })
 }
 
 /// Its status: claimed no more, and what a person can do.

@@ -5,7 +5,7 @@ use std::fmt;
 use firecamp_core::contract::cluster::reason;
 
 use crate::gone::Gone;
-use crate::planner::{Duty, Unwanted};
+use crate::planner::{Duty, Unneeded, Unwanted};
 
 impl Duty {
     /// The reason of the Event that tells of it, once it is done; none for what is only reported
@@ -17,8 +17,12 @@ impl Duty {
             Self::DropClaim { why: Unwanted::ScaledDown, .. } => Some(reason::CLAIM_DELETED_SCALED),
             Self::DropClaim { why: Unwanted::SetDeleted, .. } => Some(reason::CLAIM_DELETED_SET),
             Self::Unassign { .. } => Some(reason::UNASSIGNED),
-            Self::DropAddress { .. } => Some(reason::RECLAIMED),
-            Self::Own { .. } | Self::TellAddress { .. } | Self::TellPool { .. } => None,
+            Self::FreeAddress { .. } => Some(reason::RECLAIMED),
+            // Its finalizer keeps it: it is told of once it goes.
+            Self::DropAddress { .. }
+            | Self::Own { .. }
+            | Self::TellAddress { .. }
+            | Self::TellPool { .. } => None,
         }
     }
 }
@@ -32,6 +36,7 @@ impl Duty {
             Self::DropClaim { .. } => "DeleteClaim",
             Self::Unassign { .. } => "Unassign",
             Self::DropAddress { .. } => "DeleteStaticIP",
+            Self::FreeAddress { .. } => "FreeStaticIP",
             Self::TellAddress { .. } | Self::TellPool { .. } => "Report",
         }
     }
@@ -70,8 +75,14 @@ impl fmt::Display for Duty {
             Self::DropClaim { member, owner, why: Unwanted::SetDeleted, .. } => {
                 write!(f, "delete claim {member}: StatefulSet {} was deleted", owner.name)
             }
-            Self::Unassign { address, .. } => {
+            Self::Unassign { address, why: Unneeded::NoClaim, .. } => {
                 write!(f, "take {address} out of EC2: its claim is gone")
+            }
+            Self::Unassign { address, why: Unneeded::Deleted, .. } => {
+                write!(f, "take {address} out of EC2: its StaticIP was deleted")
+            }
+            Self::FreeAddress { address, .. } => {
+                write!(f, "let StaticIP {address} go, which was deleted: it is out of EC2")
             }
             Self::DropAddress { address, .. } => {
                 write!(f, "delete StaticIP {address}: its claim is gone and it is out of EC2")

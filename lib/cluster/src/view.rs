@@ -53,6 +53,8 @@ pub struct AddressSeen {
     pub record: StaticIp,
     /// Its generation.
     pub generation: u64,
+    /// What has to end before it goes.
+    pub finalizers: Vec<String>,
     /// What is reported of it.
     pub status: StaticIPStatus,
 }

@@ -1,5 +1,6 @@
 //! The two writes: create, and replace the spec of the version that was read.
 
+use firecamp_core::contract::cluster::FINALIZER;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::Version;
 use firecamp_core::record::{Stored, Write};
@@ -27,7 +28,9 @@ pub(crate) fn request(write: &Write) -> Result<(Call, Place), RegistryFailure> {
             let place = Place::static_ip(ip.address);
             rules::check_static_ip(ip)
                 .map_err(|problem| rules::refused(&format!("create {}", place.label), problem))?;
-            create(place, &StaticIP::from(ip))
+            let mut object = StaticIP::from(ip);
+            object.metadata.finalizers.push(FINALIZER.to_owned());
+            create(place, &object)
         }
         Write::UpdateClaim(Stored { version, object }) => {
             replace(Place::claim(&object.member), version, &StaticIPClaim::from(object))

@@ -74,6 +74,9 @@ pub(crate) struct RunArguments {
     /// with the new ones; the result is then not kept
     #[arg(long, env = "FIRECAMP_BENCH_BASELINE", value_name = "DIR")]
     pub(crate) baseline: Option<PathBuf>,
+    /// Archives of `make images`, whose program is then measured, and not a build for speed
+    #[arg(long, env = "FIRECAMP_BENCH_IMAGES", value_name = "DIR")]
+    pub(crate) images: Option<PathBuf>,
     /// Do not keep the result in docs/performance/history.jsonl
     #[arg(long, env = "FIRECAMP_BENCH_FORGET")]
     pub(crate) forget: bool,

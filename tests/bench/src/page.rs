@@ -25,7 +25,7 @@ const COMPARED: [&str; 7] = [
     "storm.ratio",
     "rss.moved",
     "kernel.add",
-    "size.init",
+    "image.unpacked",
 ];
 
 /// The root of the workspace.

@@ -12,6 +12,7 @@ use crate::boxed::orders::Tools;
 use crate::failure::Failure;
 use crate::figures::{self, Record};
 use crate::samples::{Samples, progress};
+use crate::shipped::Shipped;
 use crate::{alone, boxed, history, page, pieces, startup, table};
 
 /// Calls of one piece for each move that is measured: they take microseconds.
@@ -23,9 +24,18 @@ const AGENT_MINUTES: u32 = 2;
 /// Builds, measures, prints and keeps.
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let root = page::root();
-    let tools = release()?;
+    let mut tools = release()?;
+    let shipped =
+        arguments.images.as_deref().map(|dir| Shipped::open(dir, &mut tools)).transpose()?;
     let mut record = Record::begun(arguments.runs);
-    let samples = measure(arguments, &tools)?;
+    let mut samples = measure(arguments, &tools)?;
+    match &shipped {
+        Some(shipped) => shipped.sizes(&mut samples),
+        None => {
+            startup::sizes(&tools, &mut samples)?;
+            record.missing.push("images: `--images DIR` was not given".to_owned());
+        }
+    }
     record.machine.look_again();
     record.figures = figures::of(&samples);
     if wanted(arguments).contains(&Part::Box) && record.figure("instructions.same").is_none() {

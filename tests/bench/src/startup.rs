@@ -25,15 +25,7 @@ pub(crate) fn measure(
     let pools = registry.path().join("staticippools");
     std::fs::create_dir(&pools).map_err(Failure::of("make a directory"))?;
     let mut samples = Samples::default();
-    for (name, path) in [
-        ("init", &tools.init),
-        ("stop", &tools.stop),
-        ("agent", &tools.agent),
-        ("vpcbox", &tools.vpcbox),
-    ] {
-        let size = std::fs::metadata(path).map_err(Failure::of(path.display()))?.len();
-        samples.add(format!("size.{name}"), megabytes(size));
-    }
+    samples.add("size.vpcbox", size(&tools.vpcbox)?);
     for _round in 0..rounds {
         samples.add("startup.vpcbox.version", version(&tools.vpcbox)?);
         both(&mut samples, "", (&tools.init, &tools.stop), registry.path())?;
@@ -59,8 +51,20 @@ fn both(
     Ok(())
 }
 
+/// How large the three programs are, each for itself.
+pub(crate) fn sizes(tools: &Tools, samples: &mut Samples) -> Result<(), Failure> {
+    for (name, path) in [("init", &tools.init), ("stop", &tools.stop), ("agent", &tools.agent)] {
+        samples.add(format!("size.{name}"), size(path)?);
+    }
+    Ok(())
+}
+
+fn size(path: &Path) -> Result<f64, Failure> {
+    Ok(megabytes(std::fs::metadata(path).map_err(Failure::of(path.display()))?.len()))
+}
+
 /// Megabytes as sizes of images are told.
-fn megabytes(bytes: u64) -> f64 {
+pub(crate) fn megabytes(bytes: u64) -> f64 {
     let kilobytes = u32::try_from(bytes / 1000).unwrap_or(u32::MAX);
     f64::from(kilobytes) / 1000.0
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use firecamp_apiserver::ApiServer;
+use firecamp_cluster::{Change, Cluster as _, Identity, Uid};
 use firecamp_connect::AnyRegistry;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{EniId, Epoch, InstanceId, Mac, SubnetId};
@@ -193,6 +194,19 @@ impl City {
             served: true,
         });
         self.registry.write(&Write::UpdateStaticIp(Stored { version, object })).await.unwrap();
+    }
+
+    /// Deletes the StaticIP, as a person does.
+    pub(super) async fn delete(&self) {
+        let ip = self.ip().unwrap();
+        let text = |path: &str| ip.pointer(path).and_then(Value::as_str).unwrap();
+        let id = Identity {
+            uid: Uid::new(text("/metadata/uid")).unwrap(),
+            version: text("/metadata/resourceVersion").parse().unwrap(),
+            deleting: false,
+        };
+        let person = KubeCluster::new(&self.registry);
+        person.change(&Change::DropAddress(ADDRESS, id)).await.unwrap();
     }
 
     pub(super) async fn read(&self) -> Option<StaticIp> {

@@ -220,3 +220,31 @@ async fn a_pool_is_reported_on_when_something_has_changed_and_not_otherwise() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn f076_the_object_of_a_live_member_that_a_person_deletes_outlives_the_pod_and_goes_last() {
+    let city = City::new().await;
+    let told = || {
+        let ip = city.ip()?;
+        let told = ip.pointer("/status/conditions")?.as_array()?.clone();
+        told.iter().find(|it| it["type"] == "Deletable").map(|it| it["reason"].clone())
+    };
+    city.during(async || {
+        owned(&city).await;
+        city.delete().await;
+        until("its status says so", || told() == Some(json!("Held"))).await;
+        sleep(LONG).await;
+        assert_eq!(city.state().as_deref(), Some("Attached"), "a live pod keeps its address");
+        assert_eq!(city.ec2.unassigned(), 0);
+        city.no_pod();
+        city.record(State::Parked, 5).await;
+        until("it is out of EC2", || !city.ec2.has(ADDRESS)).await;
+        assert!(city.ip().is_some(), "until then nobody else can be given the address");
+        until("the record says so", || city.state().as_deref() == Some("Released")).await;
+        let took = until("its object is gone", || city.ip().is_none()).await;
+        assert!(took >= MINUTE * 2, "{took:?}");
+    })
+    .await;
+    assert_eq!(city.ec2.unassigned(), 1);
+    assert!(city.claim().is_some(), "the claim is the member's");
+}

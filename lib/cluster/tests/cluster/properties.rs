@@ -37,6 +37,7 @@ struct One {
     owned: bool,
     held: Option<bool>,
     readable: bool,
+    deleted: bool,
 }
 
 fn states() -> impl Strategy<Value = Option<State>> {
@@ -78,8 +79,9 @@ fn one() -> impl Strategy<Value = One> {
         any::<bool>(),
         any::<Option<bool>>(),
         any::<bool>(),
+        any::<bool>(),
     )
-        .prop_map(|(state, node, pod, same_pod, claim, owned, held, readable)| One {
+        .prop_map(|(state, node, pod, same_pod, claim, owned, held, readable, deleted)| One {
             state,
             node,
             pod,
@@ -88,6 +90,7 @@ fn one() -> impl Strategy<Value = One> {
             owned,
             held,
             readable: readable || same_pod,
+            deleted,
         })
 }
 
@@ -110,7 +113,9 @@ fn town(all: &[One], replicas: Option<u32>) -> Town {
             town.view.nodes.insert(parsed(&node), Some(life.into()));
         }
         let attachment = one.state.map(|state| attachment(state, "pod-1", &node));
-        town.put(address(address_of, &name, attachment));
+        let mut seen = address(address_of, &name, attachment);
+        seen.id.deleting = one.deleted;
+        town.put(seen);
         if !one.readable {
             town.view.addresses.insert(address_of, None);
         }
@@ -168,8 +173,16 @@ fn check(all: &[One], duty: &Duty) -> Result<(), TestCaseError> {
         }
         Duty::Unassign { address, .. } | Duty::DropAddress { address, .. } => {
             let one = &all[index(address)];
-            prop_assert!(one.readable && one.claim == ClaimIs::Gone, "{address} is claimed");
+            let unneeded = one.deleted || one.claim == ClaimIs::Gone;
+            prop_assert!(one.readable && unneeded, "{address} is claimed");
             prop_assert!(!matches!(one.state, Some(State::Attaching | State::Attached)));
+            let again = one.deleted && matches!(duty, Duty::DropAddress { .. });
+            prop_assert!(!again, "{address} is deleted twice");
+        }
+        Duty::FreeAddress { address, .. } => {
+            let one = &all[index(address)];
+            prop_assert!(one.readable && one.deleted, "nobody deleted {address}");
+            prop_assert!(matches!(one.state, None | Some(State::Released)), "in EC2: {address}");
         }
         Duty::Own { .. } | Duty::TellAddress { .. } | Duty::TellPool { .. } => {}
     }

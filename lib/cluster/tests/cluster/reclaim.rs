@@ -116,11 +116,52 @@ fn a_claim_that_names_another_address_leaves_this_one_an_orphan() {
     assert!(is_orphan(ADDRESS, None));
 }
 
-#[test]
-fn what_is_being_deleted_is_left_alone() {
-    let mut town = orphaned(Some(State::Released));
-    let mut seen = address(ADDRESS, "redis-0", Some(attachment(State::Released, "pod-1", "n1")));
+/// The member's address, whose object somebody deleted though the member still has its claim.
+fn deleted(state: Option<State>) -> Town {
+    let mut town = orphaned(state);
+    town.claim(claim("redis-0", Some(ADDRESS), None));
+    let mut seen = address(ADDRESS, "redis-0", state.map(|it| attachment(it, "pod-1", "n1")));
     seen.id.deleting = true;
+    seen.finalizers.push("example.com/backup".to_owned());
     town.put(seen);
+    town
+}
+
+#[test]
+fn f076_an_object_that_somebody_deletes_stays_while_a_pod_holds_its_address_and_says_so() {
+    for state in [State::Attaching, State::Attached] {
+        let mut town = deleted(Some(state));
+        let duties = town.during(MINUTE * 30);
+        assert!(duties.is_empty(), "{state:?}: {duties:?}");
+        let status = told(town.pass()).unwrap();
+        let [condition] = status.conditions.as_slice() else { panic!("{status:?}") };
+        assert_eq!((condition.kind.as_str(), condition.reason.as_str()), ("Deletable", "Held"));
+    }
+}
+
+#[test]
+fn f076_a_deleted_object_goes_only_once_its_address_is_out_of_ec2_for_long() {
+    for state in [State::Parked, State::Releasing] {
+        let duties = deleted(Some(state)).during(MINUTE * 3);
+        assert!(!duties.is_empty() && duties.iter().all(is_unassign), "{duties:?}");
+    }
+    for state in [None, Some(State::Released)] {
+        let mut town = deleted(state);
+        assert!(town.during(MINUTE).is_empty(), "too early");
+        let duties = town.during(MINUTE * 2);
+        assert!(!duties.is_empty());
+        for duty in duties {
+            let Duty::FreeAddress { address: ADDRESS, rest, .. } = duty else { panic!("{duty:?}") };
+            assert_eq!(rest, ["example.com/backup"], "the finalizers of others are not ours");
+        }
+    }
+}
+
+#[test]
+fn a_deleted_object_without_our_finalizer_is_left_to_others() {
+    let mut town = deleted(Some(State::Released));
+    for seen in town.view.addresses.values_mut().flatten() {
+        seen.finalizers = vec!["example.com/backup".to_owned()];
+    }
     assert!(town.during(MINUTE * 30).is_empty());
 }

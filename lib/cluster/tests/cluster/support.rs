@@ -9,6 +9,7 @@ use firecamp_cluster::{
     AddressSeen, Answers, ClaimSeen, Duty, Identity, NodeLife, Owner, Planner, PodSeen, PoolSeen,
     SetName, Site, StatefulSet, Uid, View,
 };
+use firecamp_core::contract::cluster::FINALIZER;
 use firecamp_core::ids::{Epoch, Member};
 use firecamp_core::outside::{Life, PodView};
 use firecamp_core::record::{Attachment, Claim, Pool, PoolSubnet, ReleasePolicy, State, StaticIp};
@@ -61,7 +62,8 @@ pub(crate) fn address(at: Ipv4Addr, name: &str, attachment: Option<Attachment>) 
         unsettled: BTreeSet::new(),
     };
     let id = identity(&format!("ip-{at}"));
-    AddressSeen { id, record, generation: 1, status: StaticIPStatus::default() }
+    let finalizers = vec![FINALIZER.to_owned()];
+    AddressSeen { id, record, generation: 1, finalizers, status: StaticIPStatus::default() }
 }
 
 pub(crate) fn claim(name: &str, at: Option<Ipv4Addr>, owner: Option<Owner>) -> ClaimSeen {

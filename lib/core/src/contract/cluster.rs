@@ -3,6 +3,9 @@
 /// Name of the Lease.
 pub const LEASE: &str = "firecamp-agents";
 
+/// Finalizer of a StaticIP: it goes only once its address is out of EC2, whoever deletes it.
+pub const FINALIZER: &str = "firecamp.io/address";
+
 /// Annotations of a claim.
 pub mod annotation {
     /// Name of the StatefulSet that controls the member's pod.
@@ -23,6 +26,8 @@ pub mod condition {
     pub const ZONES_AVAILABLE: &str = "ZonesAvailable";
     /// Of a StaticIP: its claim names it.
     pub const CLAIMED: &str = "Claimed";
+    /// Of a StaticIP that was deleted: nothing holds it any more.
+    pub const DELETABLE: &str = "Deletable";
 }
 
 /// Reasons of conditions and Events.
@@ -53,6 +58,8 @@ pub mod reason {
     pub const ZONES_NOT_KNOWN: &str = "ZonesNotKnown";
     /// No claim names the address any more.
     pub const CLAIM_GONE: &str = "ClaimGone";
+    /// A StaticIP was deleted while a pod has its address.
+    pub const HELD: &str = "Held";
     /// An address was released for a node that is gone.
     pub const RELEASED_FOR_NODE: &str = "ReleasedForGoneNode";
     /// An address was released whose claim is gone as well as its pod.
@@ -61,8 +68,8 @@ pub mod reason {
     pub const CLAIM_DELETED_SCALED: &str = "ClaimDeletedAfterScaleDown";
     /// A claim was deleted because its StatefulSet was.
     pub const CLAIM_DELETED_SET: &str = "ClaimDeletedWithStatefulSet";
-    /// An address was taken out of EC2 because its claim is gone.
+    /// An address was taken out of EC2 because its claim is gone, or its StaticIP was deleted.
     pub const UNASSIGNED: &str = "UnassignedAfterClaim";
-    /// A StaticIP was deleted, and its address may be handed out again.
+    /// A StaticIP is gone, and its address may be handed out again.
     pub const RECLAIMED: &str = "AddressReclaimed";
 }

@@ -26,6 +26,13 @@ pub(super) fn request(change: &Change) -> Result<Call, RegistryFailure> {
         }
         Change::DropClaim(member, id) => deleted(&Place::claim(member), id),
         Change::DropAddress(address, id) => deleted(&Place::static_ip(*address), id),
+        Change::FreeAddress(address, id, rest) => {
+            let patch = json!({ "metadata": {
+                "resourceVersion": id.version.as_str(),
+                "finalizers": rest,
+            }});
+            patched(&Place::static_ip(*address), "remove the finalizer of", "", &patch)
+        }
         Change::Restore(claim, owner) => restored(claim, owner.as_ref()),
         Change::TellAddress(address, id, status) => {
             let patch = json!({

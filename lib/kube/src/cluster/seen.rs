@@ -48,6 +48,8 @@ struct Meta {
     generation: u64,
     deletion_timestamp: Option<String>,
     #[serde(default)]
+    finalizers: Vec<String>,
+    #[serde(default)]
     annotations: BTreeMap<String, String>,
     #[serde(default)]
     owner_references: Vec<Reference>,
@@ -136,7 +138,8 @@ pub(super) fn address(text: &str) -> Result<AddressSeen, String> {
     let (object, rest) = object::<StaticIPSpec, StaticIPStatus>(text)?;
     let record = StaticIp::try_from(&object).map_err(|wrong| wrong.to_string())?;
     let status = rest.status.unwrap_or_default();
-    Ok(AddressSeen { id: rest.id, record, generation: rest.meta.generation, status })
+    let Meta { generation, finalizers, .. } = rest.meta;
+    Ok(AddressSeen { id: rest.id, record, generation, finalizers, status })
 }
 
 /// A StaticIPClaim.
