@@ -137,6 +137,9 @@ reasons! {
     ManagedByService EniUsable, False, Blocks,
         "A service of AWS manages the interface.",
         "Attach an interface of its own for static addresses";
+    NoPool EniUsable, Unknown, Open,
+        "There is no pool yet, so no interface is to carry an address.",
+        "Create a StaticIPPool for a subnet that this node has an interface in";
     NoEniInSubnet EniUsable, False, Blocks,
         "No interface of this node is in a subnet of a pool.",
         "Attach one in such a subnet, or give a pool addresses of this node's subnet; if no member \

@@ -29,12 +29,11 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         arguments.images.as_deref().map(|dir| Shipped::open(dir, &mut tools)).transpose()?;
     let mut record = Record::begun(arguments.runs);
     let mut samples = measure(arguments, &tools)?;
-    match &shipped {
-        Some(shipped) => shipped.sizes(&mut samples),
-        None => {
-            startup::sizes(&tools, &mut samples)?;
-            record.missing.push("images: `--images DIR` was not given".to_owned());
-        }
+    if let Some(shipped) = &shipped {
+        shipped.sizes(&mut samples);
+    } else {
+        startup::sizes(&tools, &mut samples)?;
+        record.missing.push("images: `--images DIR` was not given".to_owned());
     }
     record.machine.look_again();
     record.figures = figures::of(&samples);

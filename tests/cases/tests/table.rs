@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use firecamp_cases::{Level, Sources, Table, cases_of, page};
+use firecamp_cases::{Case, Level, Sources, Table, cases_of, page};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -50,18 +50,40 @@ fn every_test_named_after_a_case_is_in_its_row() {
     assert_eq!(unlisted, [""; 0], "tests named after a case that the table does not list there");
 }
 
-/// What needs a cluster or an account cannot be wholly shown by tests that run anywhere.
+/// Package of the scenarios that run on a real Kubernetes.
+const ON_A_CLUSTER: &str = "firecamp-cluster-tests";
+
+/// What needs an account cannot be wholly shown here, and what needs a cluster only by what runs
+/// on one.
 #[test]
-fn a_case_of_a_level_that_does_not_run_here_stays_open() {
+fn a_case_is_closed_only_by_a_test_of_its_level() {
     let table = Table::read().unwrap();
+    let on_a_cluster = |case: &Case| case.tests.iter().any(|test| test.package == ON_A_CLUSTER);
     let closed: Vec<_> = table
         .cases
         .iter()
         .filter(|(_, c)| c.open.is_empty())
-        .filter(|(_, c)| c.levels.iter().any(|l| matches!(l, Level::Cluster | Level::Aws)))
+        .filter(|(_, c)| {
+            c.levels.contains(&Level::Aws)
+                || (c.levels.contains(&Level::Cluster) && !on_a_cluster(c))
+        })
         .map(|(id, _)| id.as_str())
         .collect();
     assert_eq!(closed, [""; 0]);
+}
+
+/// A scenario is no test of Rust's: it runs because it is in the list.
+#[test]
+fn every_scenario_that_the_table_names_is_run() {
+    let list = std::fs::read_to_string(root().join("tests/cluster/src/e2e.rs")).unwrap();
+    let table = Table::read().unwrap();
+    let tests = table.cases.values().flat_map(|case| &case.tests);
+    let idle: Vec<_> = tests
+        .filter(|test| test.package == ON_A_CLUSTER)
+        .filter(|test| !list.contains(&format!("::{},", test.test)))
+        .map(|test| test.test.as_str())
+        .collect();
+    assert_eq!(idle, [""; 0], "no part of `make e2e`");
 }
 
 #[test]

@@ -84,6 +84,18 @@ enum Word {
         /// Parts of names
         wanted: Vec<String>,
     },
+    /// Brings a cluster up, does everything to it that may happen, by a seed, checks that no member
+    /// lost its address, and takes it down
+    Chaos {
+        #[command(flatten)]
+        which: Which,
+        /// What happens and when; one is chosen and printed if none is given
+        #[arg(long)]
+        seed: Option<u64>,
+        /// For so long
+        #[arg(long, default_value_t = 3)]
+        minutes: u64,
+    },
     #[command(hide = true)]
     Serve {
         file: PathBuf,
@@ -159,6 +171,9 @@ fn run(word: Word) -> Outcome {
             Running::find(&which.home()?)?.order(&format!("{verb} {unit}"))
         }
         Word::E2e { which, times, wanted } => e2e::run(&which.home()?, times, &wanted),
+        Word::Chaos { which, seed, minutes } => {
+            e2e::chaos::run(&which.home()?, seed.unwrap_or_else(rand::random), minutes)
+        }
         Word::Serve { file, deaf } => block_on(member::serve(&file, deaf)),
         Word::Dial { address } => block_on(member::dial(address)),
         Word::Traffic { addresses } => block_on(member::traffic(addresses)),

@@ -2,11 +2,15 @@
 
 mod audit;
 mod basics;
+pub(crate) mod chaos;
 mod cluster;
+mod crowd;
 mod ends;
 mod lifecycle;
 mod moves;
 mod outside;
+mod reclaim;
+mod refused;
 mod scene;
 mod set;
 
@@ -46,41 +50,62 @@ macro_rules! scenarios {
 /// Runs them on a cluster of its own, which is gone afterwards.
 pub(crate) fn run(home: &Home, times: u32, wanted: &[String]) -> Outcome {
     let begun = Instant::now();
-    let running = make(home, true)?;
-    let outcome = block_on(async {
-        install(&running, false).await?;
-        say(&format!("the cluster is up ({:.1} s)", begun.elapsed().as_secs_f64()))?;
-        let scene = Scene::new(&running).await?;
-        let scene = &scene;
+    staged(home, async |scene| {
         let mut bad = 0;
         for _round in 0..times {
-            let (ran, good) = scenarios![
-                scene,
-                wanted,
-                lifecycle::a_cluster_that_is_killed_leaves_nothing_once_it_is_taken_down,
-                basics::the_first_start_of_three_members,
-                basics::a_deleted_pod_comes_back_on_its_node_without_a_call,
-                moves::a_drained_node_gives_its_member_away_by_one_call,
-                ends::f113_a_successor_on_the_same_node_takes_over_while_the_old_service_lives,
-                ends::f113_a_successor_on_another_node_takes_over_while_the_old_service_lives,
-                ends::f111_a_pod_whose_sandbox_died_attaches_again_under_a_new_epoch,
-                ends::f030_a_signal_to_a_stop_container_whose_pod_stays_changes_nothing,
-                ends::f112_a_service_that_ignores_sigterm_leaves_the_release_its_time,
-                moves::a_zombie_behind_a_stopped_kubelet_changes_nothing,
-                moves::a_node_without_power_loses_its_member_and_comes_back_without_it,
-                moves::f087_a_node_that_reboots_keeps_its_member_without_a_change,
-                moves::members_that_are_scaled_away_find_their_addresses_again,
-                cluster::agents_are_rolled_out_and_back_under_traffic,
-                cluster::a_stripped_address_is_put_back_while_the_api_server_is_away,
-                cluster::no_member_is_placed_where_no_slot_is_free,
-            ];
+            let (ran, good) = all(scene, wanted).await?;
             let seconds = begun.elapsed().as_secs();
             say(&format!("{good} of {ran} scenarios are good, after {seconds} s"))?;
             bad += ran - good + u32::from(ran == 0);
         }
         if bad == 0 { Ok(()) } else { Err(format!("{bad} scenarios are not good")) }
+    })
+}
+
+/// Plays this on a cluster of its own, which is gone afterwards.
+fn staged(home: &Home, play: impl AsyncFnOnce(&Scene<'_>) -> Outcome) -> Outcome {
+    let begun = Instant::now();
+    let running = make(home, true)?;
+    let outcome = block_on(async {
+        install(&running, false).await?;
+        say(&format!("the cluster is up ({:.1} s)", begun.elapsed().as_secs_f64()))?;
+        let scene = Scene::new(&running).await?;
+        play(&scene).await
     });
     up::down(home).and(outcome)
+}
+
+/// Those that are wanted: how many there were, and how many were good.
+async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(u32, u32)> {
+    Ok(scenarios![
+        scene,
+        wanted,
+        lifecycle::a_cluster_that_is_killed_leaves_nothing_once_it_is_taken_down,
+        reclaim::f076_given_back_1_while_a_pod_has_the_address,
+        basics::the_first_start_of_three_members,
+        basics::a_deleted_pod_comes_back_on_its_node_without_a_call,
+        moves::a_drained_node_gives_its_member_away_by_one_call,
+        ends::f113_a_successor_on_the_same_node_takes_over_while_the_old_service_lives,
+        ends::f113_a_successor_on_another_node_takes_over_while_the_old_service_lives,
+        ends::f111_a_pod_whose_sandbox_died_attaches_again_under_a_new_epoch,
+        ends::f030_a_signal_to_a_stop_container_whose_pod_stays_changes_nothing,
+        ends::f112_a_service_that_ignores_sigterm_leaves_the_release_its_time,
+        ends::a_pre_stop_hook_releases_as_a_native_sidecar_does,
+        refused::two_sets_that_ask_for_one_address_one_is_told_whose_it_is,
+        refused::a_member_in_the_wrong_zone_is_told_which_zone_it_is_in,
+        refused::f103_a_member_in_a_namespace_without_rights_is_told_what_it_lacks,
+        reclaim::f070_a_node_with_a_members_address_keeps_its_own,
+        reclaim::f076_given_back_2_the_object_stays_until_the_pod_is_gone,
+        crowd::twenty_members_that_restart_at_once_all_come_back_though_ec2_throttles,
+        moves::a_zombie_behind_a_stopped_kubelet_changes_nothing,
+        moves::a_node_without_power_loses_its_member_and_comes_back_without_it,
+        moves::f087_a_node_that_reboots_keeps_its_member_without_a_change,
+        moves::members_that_are_scaled_away_find_their_addresses_again,
+        cluster::agents_are_rolled_out_and_back_under_traffic,
+        cluster::a_stripped_address_is_put_back_while_the_api_server_is_away,
+        cluster::no_member_is_placed_where_no_slot_is_free,
+        reclaim::f076_given_back_3_what_nobody_has_leaves_ec2_and_then_the_registry,
+    ])
 }
 
 /// Says how a scenario ended, and after a bad one how everything stands.

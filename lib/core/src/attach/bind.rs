@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use super::AttachInput;
 use super::barred::may_carry;
 use super::land::kernel_target;
-use super::texts::{homeless, wrong_node};
+use super::texts::{homeless, in_use, wrong_node};
 use crate::action::{Action, Reply, Step};
 use crate::allocate;
 use crate::bug::{Bug, planted};
@@ -321,11 +321,7 @@ impl Bind {
             return Ok(None);
         }
         if asked || (named && tagged) {
-            let place = holder.instance.map(|i| format!(" on {i}")).unwrap_or_default();
-            let text = format!(
-                "the claim names {address}, which has no StaticIP and is held by {}{place}",
-                holder.id
-            );
+            let text = in_use(&input.member, address, &holder, asked);
             return Err(Halt::Fail(Exit::AddressUnavailable, text));
         }
         self.excluded.insert(address);

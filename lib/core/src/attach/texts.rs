@@ -1,5 +1,8 @@
 //! What attach tells people about who is where.
 
+use std::net::Ipv4Addr;
+
+use crate::ids::Member;
 use crate::node::NodeIdentity;
 use crate::outside::OwnerEni;
 use crate::record::{Pool, StaticIp};
@@ -20,6 +23,17 @@ pub(super) fn foreign(record: &StaticIp, holder: &OwnerEni) -> String {
          cluster's",
         record.address, holder.id, holder.description
     )
+}
+
+/// Of an address that the claim wants and that no record of the member explains.
+pub(super) fn in_use(member: &Member, address: Ipv4Addr, holder: &OwnerEni, asked: bool) -> String {
+    let place = holder.instance.as_ref().map(|id| format!(" on {id}")).unwrap_or_default();
+    let has = format!("{}{place} has it", holder.id);
+    if asked {
+        format!("{member} asks for {address}; {has}, and a StaticIP, if any, says whose it is")
+    } else {
+        format!("the claim names {address}, which has no StaticIP; {has}")
+    }
 }
 
 pub(super) fn homeless(pool: &Pool, node: &NodeIdentity) -> String {

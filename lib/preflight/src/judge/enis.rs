@@ -124,6 +124,9 @@ pub(super) fn usable(facts: &Facts) -> Condition {
         Fact::NotAsked => return say(Reason::NotAsked, "Interfaces are not known yet".to_owned()),
         Fact::Failed(failure) => return say(Reason::NotKnown, failure.to_string()),
     };
+    if facts.purpose.subnets.as_ref().is_some_and(BTreeMap::is_empty) {
+        return say(Reason::NoPool, "There is no pool with a subnet".to_owned());
+    }
     let all = verdicts(facts);
     let chosen = chosen(facts, identity);
     let of = |manager: Manager| {

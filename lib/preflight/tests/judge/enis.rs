@@ -2,7 +2,7 @@
 
 use firecamp_core::node::EniRule;
 use firecamp_preflight::facts::{Fact, Facts, Purpose};
-use firecamp_preflight::{Kind, Manager, Reason, Weight, judge, passes, summary, verdicts};
+use firecamp_preflight::{Kind, Manager, Reason, Status, Weight, judge, passes, summary, verdicts};
 
 use crate::fixture::*;
 
@@ -76,6 +76,13 @@ fn a_node_without_an_interface_in_a_subnet_of_a_pool_is_told() {
     let told = one(&facts, Kind::EniUsable);
     assert_eq!(told.reason, Reason::NoEniInSubnet);
     assert!(told.message.contains("i-0000000a has subnet-0000000a, subnet-0000000b"));
+}
+
+#[test]
+fn where_no_pool_was_made_yet_no_interface_is_missed() {
+    let facts = with(|f| f.purpose.subnets = Some(pools(&[])));
+    let told = one(&facts, Kind::EniUsable);
+    assert_eq!((told.reason, told.reason.status()), (Reason::NoPool, Status::Unknown));
 }
 
 #[test]

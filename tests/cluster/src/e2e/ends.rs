@@ -151,3 +151,16 @@ pub(super) async fn f112_a_service_that_ignores_sigterm_leaves_the_release_its_t
     scene.released(&old, &held).await?;
     scene.changed(before, 0)
 }
+
+pub(super) async fn a_pre_stop_hook_releases_as_a_native_sidecar_does(
+    scene: &Scene<'_>,
+) -> Outcome {
+    let set = Set { hook: true, ..Set::new("hooked", 1) };
+    scene.create(&set).await?;
+    let pod = scene.ready("hooked-0", None).await?;
+    let held = scene.holds(&pod).await?;
+    let before = scene.calls()?;
+    scene.delete(&set).await?;
+    scene.released(&pod, &held).await?;
+    scene.changed(before, 0)
+}

@@ -6,7 +6,7 @@ use vpcbox::vpc::Act;
 
 use super::audit::Held;
 use super::ends::again;
-use super::outside::{containers, processes, send};
+use super::outside::{containers, send};
 use super::scene::{Pod, Scene, ensure};
 use super::set::Set;
 use crate::Outcome;
@@ -16,7 +16,7 @@ const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service=nodeshutdown:NoE
 
 impl Scene<'_> {
     /// Waits until the cluster has seen that a node is not there.
-    async fn missed(&self, worker: &str) -> Outcome {
+    pub(super) async fn missed(&self, worker: &str) -> Outcome {
         until(&format!("{worker} is missed"), || async {
             let node = self.admin.get(&format!("/api/v1/nodes/{worker}")).await?;
             ensure(!crate::install::is(&node["status"], "Ready"), || "it is ready".to_owned())
@@ -25,7 +25,7 @@ impl Scene<'_> {
     }
 
     /// Says that a node is out of service, or that it is back.
-    async fn taint(&self, worker: &str, there: bool) -> Outcome {
+    pub(super) async fn taint(&self, worker: &str, there: bool) -> Outcome {
         let taint = if there { OUT_OF_SERVICE.to_owned() } else { format!("{OUT_OF_SERVICE}-") };
         self.admin.kubectl(&["taint", "node", worker, &taint]).await.map(drop)
     }
@@ -68,10 +68,7 @@ pub(super) async fn a_zombie_behind_a_stopped_kubelet_changes_nothing(
     let set = Set::new("zombie", 1);
     let (old, held) = scene.one(&set).await?;
     let before = scene.calls()?;
-    let home = scene.running.home.dir().display().to_string();
-    let own = processes("cmdline", &format!("--hostname-override={}\0", old.node));
-    let all = processes("cmdline", &home);
-    let kubelet = own.into_iter().find(|pid| all.contains(pid)).ok_or("there is no kubelet")?;
+    let kubelet = scene.kubelet(&old.node)?;
     send(kubelet, Signal::SIGSTOP)?;
     scene.missed(&old.node).await?;
     scene.taint(&old.node, true).await?;

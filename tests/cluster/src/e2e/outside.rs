@@ -111,6 +111,15 @@ impl Traffic {
 }
 
 impl Scene<'_> {
+    /// The kubelet of a node of this cluster.
+    pub(super) fn kubelet(&self, node: &str) -> Outcome<Pid> {
+        let home = self.running.home.dir().display().to_string();
+        let own = processes("cmdline", &format!("--hostname-override={node}\0"));
+        let all = processes("cmdline", &home);
+        let found = own.into_iter().find(|pid| all.contains(pid));
+        found.ok_or_else(|| format!("{node} has no kubelet"))
+    }
+
     /// A client in the VPC that keeps connections to these addresses and opens further ones.
     pub(super) fn traffic(&self, addresses: &[Ipv4Addr]) -> Outcome<Beside> {
         let mut client = self.running.anywhere("client", self.running.ourselves()?)?;

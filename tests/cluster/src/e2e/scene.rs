@@ -15,10 +15,11 @@ use crate::up::Running;
 use crate::{Outcome, failed};
 
 /// The objects of the members.
-const PODS: &str = "/api/v1/namespaces/prod/pods";
+pub(super) const PODS: &str = "/api/v1/namespaces/prod/pods";
 pub(super) const SETS: &str = "/apis/apps/v1/namespaces/prod/statefulsets";
 pub(super) const ADDRESSES: &str = "/apis/firecamp.io/v1alpha1/staticips";
-const CLAIMS: &str = "/apis/firecamp.io/v1alpha1/namespaces/prod/staticipclaims";
+pub(super) const POOLS: &str = "/apis/firecamp.io/v1alpha1/staticippools";
+pub(super) const CLAIMS: &str = "/apis/firecamp.io/v1alpha1/namespaces/prod/staticipclaims";
 
 /// A cluster with FireCamp and without members.
 pub(super) struct Scene<'a> {
@@ -66,7 +67,12 @@ impl<'a> Scene<'a> {
 
     /// Creates a StatefulSet.
     pub(super) async fn create(&self, set: &Set) -> Outcome {
-        let answer = self.admin.api.post(SETS, &set.object()).await?;
+        self.made(SETS, &set.object()).await
+    }
+
+    /// Creates an object.
+    pub(super) async fn made(&self, place: &str, object: &Value) -> Outcome {
+        let answer = self.admin.api.post(place, object).await?;
         ensure(answer.code == 201, || answer.text)
     }
 

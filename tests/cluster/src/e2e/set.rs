@@ -8,6 +8,8 @@ use crate::topology::CLUSTER;
 
 /// The namespace of the members.
 pub(super) const NAMESPACE: &str = "prod";
+/// Where their addresses come from.
+const POOL: &str = "main";
 /// How long a pod has to end.
 pub(super) const GRACE: u32 = 20;
 
@@ -18,13 +20,29 @@ pub(super) struct Set {
     pub(super) replicas: u32,
     /// Its service ignores SIGTERM.
     pub(super) deaf: bool,
+    /// Its release is a preStop hook, and no native sidecar.
+    pub(super) hook: bool,
+    /// All of its members start at once.
+    pub(super) parallel: bool,
+    pub(super) namespace: &'static str,
+    /// Where its addresses come from.
+    pub(super) pool: &'static str,
     /// The slots that each member asks the scheduler for.
     pub(super) slots: u32,
 }
 
 impl Set {
     pub(super) fn new(name: &'static str, replicas: u32) -> Self {
-        Self { name, replicas, deaf: false, slots: 0 }
+        Self {
+            name,
+            replicas,
+            deaf: false,
+            hook: false,
+            parallel: false,
+            namespace: NAMESPACE,
+            pool: POOL,
+            slots: 0,
+        }
     }
 
     /// The object.
@@ -33,10 +51,11 @@ impl Set {
         json!({
             "apiVersion": "apps/v1",
             "kind": "StatefulSet",
-            "metadata": { "name": self.name, "namespace": NAMESPACE },
+            "metadata": { "name": self.name, "namespace": self.namespace },
             "spec": {
                 "serviceName": self.name,
                 "replicas": self.replicas,
+                "podManagementPolicy": if self.parallel { "Parallel" } else { "OrderedReady" },
                 "selector": { "matchLabels": labels },
                 "template": { "metadata": { "labels": labels }, "spec": self.pod() },
             },
@@ -61,15 +80,29 @@ impl Set {
             let slots = json!({ "firecamp.io/static-ip": self.slots.to_string() });
             service["resources"] = json!({ "requests": slots, "limits": slots });
         }
+        let mut init = vec![self.ours("init", json!({ "volumeMounts": [data, run] }))];
+        let mut containers = vec![service];
+        if self.hook {
+            let release = json!({ "exec": { "command": ["/firecamp-stopcontainer", "release"] } });
+            containers.push(self.ours(
+                "stop",
+                json!({
+                    "volumeMounts": [run],
+                    "args": ["wait"],
+                    "lifecycle": { "preStop": release },
+                }),
+            ));
+        } else {
+            init.push(
+                self.ours("stop", json!({ "volumeMounts": [run], "restartPolicy": "Always" })),
+            );
+        }
         json!({
             "hostNetwork": true,
             "dnsPolicy": "Default",
             "terminationGracePeriodSeconds": GRACE,
-            "initContainers": [
-                self.ours("init", json!({ "volumeMounts": [data, run] })),
-                self.ours("stop", json!({ "volumeMounts": [run], "restartPolicy": "Always" })),
-            ],
-            "containers": [service],
+            "initContainers": init,
+            "containers": containers,
             "volumes": [
                 { "name": "data", "emptyDir": {} },
                 { "name": "firecamp-run",
@@ -97,7 +130,7 @@ impl Set {
         json!([
             { "name": "CLUSTER", "value": CLUSTER },
             { "name": "SERVICE_NAME", "value": self.name },
-            { "name": "FIRECAMP_POOL", "value": "main" },
+            { "name": "FIRECAMP_POOL", "value": self.pool },
             { "name": "AWS_ENDPOINT_URL_EC2", "value": ENDPOINT },
             field("POD_NAME", "metadata.name"),
             field("K8S_NAMESPACE", "metadata.namespace"),

@@ -1,0 +1,215 @@
+//! Whatever may happen, all at once, for minutes: does each member keep its address, and does
+//! everything agree once it is over?
+
+mod deeds;
+mod plan;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+use super::scene::{ADDRESSES, Scene, ensure, text};
+use super::set::Set;
+use super::staged;
+use crate::Outcome;
+use crate::cli::say;
+use crate::home::Home;
+use crate::install::{nodes_ready, until};
+use crate::topology::WORKERS;
+
+const MEMBERS: u32 = 5;
+/// Between two looks of a client.
+const EVERY: Duration = Duration::from_millis(200);
+/// In a run of this length every kind of deed happens.
+const LONG: Duration = Duration::from_mins(15);
+
+/// What happened so far.
+#[derive(Debug, Default)]
+struct Tally {
+    /// How often, and how often it could not be done because of something else that went on.
+    deeds: BTreeMap<String, (u32, u32)>,
+    answers: u32,
+    silences: u32,
+    /// Broken promises, each once.
+    broken: BTreeSet<String>,
+}
+
+impl Tally {
+    fn count(&mut self, kind: impl Display, done: &Outcome) {
+        let (did, could_not) = self.deeds.entry(kind.to_string()).or_default();
+        *(if done.is_ok() { did } else { could_not }) += 1;
+    }
+}
+
+/// Runs it on a cluster of its own.
+pub(crate) fn run(home: &Home, seed: u64, minutes: u64) -> Outcome {
+    staged(home, async |scene| {
+        let outcome = chaos(scene, seed, Duration::from_mins(minutes)).await;
+        if outcome.is_err() {
+            scene.dump().await?;
+            say(&format!("again by: make chaos SEED={seed} MINUTES={minutes}"))?;
+        }
+        outcome
+    })
+}
+
+async fn chaos(scene: &Scene<'_>, seed: u64, length: Duration) -> Outcome {
+    let set = Set { parallel: true, ..Set::new("chaos", MEMBERS) };
+    scene.create(&set).await?;
+    let mut members = BTreeMap::new();
+    for pod in scene.all_ready(&set).await? {
+        members.insert(pod.name.clone(), scene.holds(&pod).await?.address);
+    }
+    say(&format!("seed {seed}, {} s: {members:?}", length.as_secs()))?;
+    let tally = RefCell::new(Tally::default());
+    let end = Instant::now() + length;
+    tokio::join!(
+        undergo(scene, seed, end, &tally),
+        suffer(scene, seed, end, &members, &tally),
+        look(scene, end, &members, &tally),
+    );
+    let begun = Instant::now();
+    let healed = heal(scene, &set, &members).await;
+    let mut tally = tally.into_inner();
+    tally.broken.extend(healed.err());
+    told(&tally, begun.elapsed(), length)?;
+    scene.delete(&set).await
+}
+
+async fn undergo(scene: &Scene<'_>, seed: u64, end: Instant, tally: &RefCell<Tally>) {
+    for deed in plan::heavy(seed) {
+        sleep(deed.pause).await;
+        if Instant::now() > end {
+            return;
+        }
+        let done = scene.undergo(&deed).await;
+        report(tally, deed.kind, &done);
+    }
+}
+
+async fn suffer(
+    scene: &Scene<'_>,
+    seed: u64,
+    end: Instant,
+    members: &BTreeMap<String, Ipv4Addr>,
+    tally: &RefCell<Tally>,
+) {
+    let names: Vec<String> = members.keys().cloned().collect();
+    for deed in plan::light(seed) {
+        sleep(deed.pause).await;
+        if Instant::now() > end {
+            return;
+        }
+        let done = scene.suffer(&deed, &names).await;
+        report(tally, deed.kind, &done);
+    }
+}
+
+fn report(tally: &RefCell<Tally>, kind: impl Display, done: &Outcome) {
+    let line = match done {
+        Ok(()) => format!("        {kind}"),
+        Err(why) => {
+            format!("        {kind}: not now: {}", why.chars().take(200).collect::<String>())
+        }
+    };
+    tally.borrow_mut().count(kind, done);
+    // Whoever listens no more misses nothing that decides.
+    drop(say(&line));
+}
+
+/// A client asks the members in turn: nobody else ever answers for one. EC2 never lets go of an
+/// address, and no rule of it is ever broken.
+async fn look(
+    scene: &Scene<'_>,
+    end: Instant,
+    members: &BTreeMap<String, Ipv4Addr>,
+    tally: &RefCell<Tally>,
+) {
+    for (member, address) in members.iter().cycle() {
+        if Instant::now() > end {
+            return;
+        }
+        match ask(scene, *address).await {
+            Some(answer) => {
+                tally.borrow_mut().answers += 1;
+                if answer.split(' ').next() != Some(member) {
+                    let wrong = format!("{address} of {member} is answered by {answer}");
+                    tally.borrow_mut().broken.insert(wrong);
+                }
+            }
+            None => tally.borrow_mut().silences += 1,
+        }
+        let held = scene.vpc(|vpc| vpc.address(*address));
+        if let Ok(None) = held.map(|truth| truth.and_then(|truth| truth.owner)) {
+            let wrong = format!("EC2 has {address} of {member} on no ENI");
+            tally.borrow_mut().broken.insert(wrong);
+        }
+        sleep(EVERY).await;
+    }
+}
+
+async fn ask(scene: &Scene<'_>, address: Ipv4Addr) -> Option<String> {
+    let ourselves = scene.running.ourselves().ok()?;
+    let mut client = Command::from(scene.running.anywhere("client", ourselves).ok()?);
+    client.arg("dial").arg(address.to_string()).kill_on_drop(true);
+    let ended = client.output().await.ok()?;
+    let answer = String::from_utf8_lossy(&ended.stdout).trim().to_owned();
+    (ended.status.success() && !answer.is_empty()).then_some(answer)
+}
+
+/// Nothing more is done to anybody: all members come back, everything agrees about each of them,
+/// and EC2 has nothing that nobody knows of.
+async fn heal(scene: &Scene<'_>, set: &Set, members: &BTreeMap<String, Ipv4Addr>) -> Outcome {
+    scene.vpc(|vpc| vpc.fault_clear(None))?;
+    nodes_ready(&scene.admin).await?;
+    for worker in WORKERS {
+        // A taint that is not there cannot be taken away, which is as good.
+        drop(scene.taint(worker.name, false).await);
+    }
+    for pod in scene.all_ready(set).await? {
+        let held = scene.holds(&pod).await?;
+        let before = members.get(&pod.name);
+        ensure(before == Some(&held.address), || {
+            format!("{} has {} and had {before:?}", pod.name, held.address)
+        })?;
+    }
+    until("EC2 has what is on record, and nothing else", || async {
+        let all = scene.admin.get(ADDRESSES).await?;
+        let all = all["items"].as_array().cloned().unwrap_or_default();
+        let known: BTreeSet<String> = all.iter().map(|it| text(&it["metadata"]["name"])).collect();
+        let truth = scene.vpc(vpcbox::client::Client::truth)?;
+        ensure(truth.violations.is_empty(), || format!("{:?}", truth.violations))?;
+        let owned = truth.addresses.iter().filter(|it| it.owner.is_some());
+        let machines = WORKERS.map(|worker| worker.address);
+        let mut leaked = owned.map(|it| it.address).filter(|it| !machines.contains(it));
+        let leaked = leaked.find(|it| {
+            members.values().any(|own| own.octets()[..3] == it.octets()[..3])
+                && !known.contains(&it.to_string())
+        });
+        ensure(leaked.is_none(), || format!("{leaked:?} is in EC2, and on no record"))
+    })
+    .await
+}
+
+fn told(tally: &Tally, healing: Duration, length: Duration) -> Outcome {
+    for (kind, (did, could_not)) in &tally.deeds {
+        say(&format!("{did:6} {kind} ({could_not} could not be done)"))?;
+    }
+    let (answers, silences) = (tally.answers, tally.silences);
+    say(&format!(
+        "{answers} answers and {silences} silences of members; whole again after {:.1} s",
+        healing.as_secs_f64()
+    ))?;
+    let missing: Vec<&String> =
+        tally.deeds.iter().filter(|(_, (did, _))| *did == 0).map(|(kind, _)| kind).collect();
+    ensure(length < LONG || missing.is_empty(), || format!("never happened: {missing:?}"))?;
+    ensure(answers > 0, || "no member ever answered".to_owned())?;
+    let broken: Vec<&str> = tally.broken.iter().map(String::as_str).collect();
+    ensure(broken.is_empty(), || format!("{} violations:\n{}", broken.len(), broken.join("\n")))?;
+    say("0 violations")
+}

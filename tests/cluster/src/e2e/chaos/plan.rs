@@ -1,0 +1,157 @@
+//! What happens when: the seed decides all of it.
+
+use std::fmt;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+
+/// What takes a while and is undone. One goes on at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Heavy {
+    /// A node loses its power.
+    Power,
+    /// A node starts anew.
+    Reboot,
+    /// A node's kubelet is frozen: its pods live on while others take their places.
+    Freeze,
+    /// The API server is stopped.
+    ApiServer,
+}
+
+/// What is done in a moment, beside everything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Light {
+    /// A pod is deleted.
+    Delete,
+    /// A pod's object is deleted, whatever its containers do.
+    Force,
+    /// A pod is evicted.
+    Evict,
+    /// An agent is killed.
+    KillAgent,
+    /// An address is removed from the kernel.
+    Strip,
+    /// EC2 throttles.
+    Throttle,
+    /// EC2 does what it is asked to, and half of its answers are lost.
+    LoseAnswers,
+    /// EC2 answers late.
+    Delay,
+}
+
+impl fmt::Display for Heavy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Power => "a node without power",
+            Self::Reboot => "a node rebooted",
+            Self::Freeze => "a kubelet frozen",
+            Self::ApiServer => "the API server away",
+        })
+    }
+}
+
+impl fmt::Display for Light {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Delete => "a pod deleted",
+            Self::Force => "a pod forced out",
+            Self::Evict => "a pod evicted",
+            Self::KillAgent => "an agent killed",
+            Self::Strip => "an address stripped",
+            Self::Throttle => "EC2 throttles",
+            Self::LoseAnswers => "EC2 loses answers",
+            Self::Delay => "EC2 is slow",
+        })
+    }
+}
+
+const HEAVY: [Heavy; 4] = [Heavy::Power, Heavy::Reboot, Heavy::Freeze, Heavy::ApiServer];
+const LIGHT: [Light; 8] = [
+    Light::Delete,
+    Light::Force,
+    Light::Evict,
+    Light::KillAgent,
+    Light::Strip,
+    Light::Throttle,
+    Light::LoseAnswers,
+    Light::Delay,
+];
+
+/// One thing that happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Deed<K> {
+    /// So long after the one before it is over.
+    pub(super) pause: Duration,
+    pub(super) kind: K,
+    /// To which of those that it can happen to: the rest of a division.
+    pub(super) target: usize,
+    /// How long it stays, if it stays.
+    pub(super) hold: Duration,
+}
+
+/// All kinds in a new order, again and again: none is left out for long.
+pub(super) struct Deeds<K> {
+    all: Vec<K>,
+    left: Vec<K>,
+    rng: StdRng,
+    pauses: std::ops::Range<u64>,
+}
+
+impl<K: Copy> Deeds<K> {
+    fn new(all: &[K], seed: u64, pauses: std::ops::Range<u64>) -> Self {
+        let rng = StdRng::seed_from_u64(seed);
+        Self { all: all.to_vec(), left: Vec::new(), rng, pauses }
+    }
+}
+
+impl<K: Copy> Iterator for Deeds<K> {
+    type Item = Deed<K>;
+
+    fn next(&mut self) -> Option<Deed<K>> {
+        if self.left.is_empty() {
+            self.left.clone_from(&self.all);
+            self.left.shuffle(&mut self.rng);
+        }
+        let kind = self.left.pop()?;
+        let pause = Duration::from_millis(self.rng.random_range(self.pauses.clone()));
+        let hold = Duration::from_millis(self.rng.random_range(2_000..30_000));
+        Some(Deed { pause, kind, target: self.rng.random_range(0..60), hold })
+    }
+}
+
+/// What takes a while, without end.
+pub(super) fn heavy(seed: u64) -> Deeds<Heavy> {
+    Deeds::new(&HEAVY, seed, 3_000..20_000)
+}
+
+/// What is done in a moment, without end.
+pub(super) fn light(seed: u64) -> Deeds<Light> {
+    // Another stream than that of the heavy ones.
+    Deeds::new(&LIGHT, !seed, 500..9_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn one_seed_is_one_plan_and_another_is_another() {
+        let first = |seed| light(seed).take(50).collect::<Vec<_>>();
+        assert_eq!(first(7), first(7));
+        assert_ne!(first(7), first(8));
+    }
+
+    #[test]
+    fn no_kind_is_left_out_for_long() {
+        for seed in 0..100 {
+            let all: BTreeSet<_> = light(seed).take(LIGHT.len()).map(|deed| deed.kind).collect();
+            assert_eq!(all.len(), LIGHT.len());
+            let all: BTreeSet<_> = heavy(seed).take(HEAVY.len()).map(|deed| deed.kind).collect();
+            assert_eq!(all.len(), HEAVY.len());
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Addresses that are given back. That takes minutes of grace, which pass during other scenarios.
+
+use std::net::Ipv4Addr;
+
+use serde_json::{Value, json};
+
+use super::scene::{ADDRESSES, CLAIMS, POOLS, Scene, ensure, text};
+use super::set::{NAMESPACE, Set};
+use crate::Outcome;
+use crate::install::until;
+use crate::topology::WORKERS;
+
+/// The addresses of a pool that lends them.
+const LENT: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 1, 130), Ipv4Addr::new(10, 0, 1, 131)];
+
+fn lent() -> Set {
+    Set { pool: "lent", ..Set::new("lent", 2) }
+}
+
+fn kept() -> Set {
+    Set::new("kept", 1)
+}
+
+impl Scene<'_> {
+    async fn static_ip(&self, address: Ipv4Addr) -> Outcome<Value> {
+        self.admin.get(&format!("{ADDRESSES}/{address}")).await
+    }
+
+    /// Neither EC2 nor the registry has it.
+    async fn is_free(&self, address: Ipv4Addr) -> Outcome {
+        let object = self.static_ip(address).await?;
+        ensure(object.is_null(), || object.to_string())?;
+        let truth = self.vpc(|vpc| vpc.address(address))?;
+        let owner = truth.and_then(|truth| truth.owner);
+        ensure(owner.is_none(), || format!("EC2 has it on {owner:?}"))
+    }
+}
+
+/// By its pool's policies, and by a person's hand.
+pub(super) async fn f076_given_back_1_while_a_pod_has_the_address(scene: &Scene<'_>) -> Outcome {
+    let delete = json!({ "whenDeleted": "Delete", "whenScaled": "Delete" });
+    let pool = json!({
+        "apiVersion": "firecamp.io/v1alpha1",
+        "kind": "StaticIPPool",
+        "metadata": { "name": "lent" },
+        "spec": {
+            "reclaimPolicy": "Delete",
+            "claimRetentionPolicy": delete,
+            "subnets": [{
+                "subnet": "subnet-0a1b2c3d4e5f60718",
+                "cidr": "10.0.1.0/24",
+                "zone": "us-east-1a",
+                "ranges": [{ "start": LENT[0].to_string(), "end": LENT[1].to_string() }],
+            }],
+        },
+    });
+    scene.made(POOLS, &pool).await?;
+    scene.create(&lent()).await?;
+    for pod in scene.all_ready(&lent()).await? {
+        scene.holds(&pod).await?;
+        owned(scene, &pod.name).await?;
+    }
+    scene.delete(&lent()).await?;
+    scene.create(&kept()).await?;
+    let pod = scene.ready("kept-0", None).await?;
+    let held = scene.holds(&pod).await?;
+    let address = held.address.to_string();
+    scene.admin.kubectl(&["delete", "staticip", &address, "--wait=false"]).await?;
+    let object = scene.static_ip(held.address).await?;
+    ensure(object["metadata"]["deletionTimestamp"].is_string(), || object.to_string())?;
+    ensure(scene.holds(&pod).await? == held, || "it has changed".to_owned())
+}
+
+/// The StatefulSet that a claim goes with is on record.
+async fn owned(scene: &Scene<'_>, member: &str) -> Outcome {
+    until(&format!("the owner of claim {member}"), || async {
+        let claim = scene.admin.get(&format!("{CLAIMS}/{member}")).await?;
+        let owner = text(&claim["metadata"]["annotations"]["firecamp.io/statefulset"]);
+        ensure(owner == "lent", || claim.to_string())
+    })
+    .await
+}
+
+/// Long after the claim: kubelets have told of their nodes' addresses many times.
+pub(super) async fn f070_a_node_with_a_members_address_keeps_its_own(scene: &Scene<'_>) -> Outcome {
+    let pod = scene.ready("kept-0", None).await?;
+    scene.holds(&pod).await?;
+    for worker in WORKERS {
+        let node = scene.admin.get(&format!("/api/v1/nodes/{}", worker.name)).await?;
+        let all = node["status"]["addresses"].as_array().cloned().unwrap_or_default();
+        let internal: Vec<String> = all
+            .iter()
+            .filter(|one| one["type"] == "InternalIP")
+            .map(|one| text(&one["address"]))
+            .collect();
+        let [own] = internal.as_slice() else { return Err(node["status"].to_string()) };
+        ensure(*own == worker.address.to_string(), || format!("{} has {own}", worker.name))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn f076_given_back_2_the_object_stays_until_the_pod_is_gone(
+    scene: &Scene<'_>,
+) -> Outcome {
+    let pod = scene.ready("kept-0", None).await?;
+    let held = scene.holds(&pod).await?;
+    until("its status says what it waits for", || async {
+        let object = scene.static_ip(held.address).await?;
+        let all = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let told = all.iter().any(|one| one["type"] == "Deletable" && one["reason"] == "Held");
+        ensure(told, || object.to_string())
+    })
+    .await?;
+    scene.delete(&kept()).await
+}
+
+pub(super) async fn f076_given_back_3_what_nobody_has_leaves_ec2_and_then_the_registry(
+    scene: &Scene<'_>,
+) -> Outcome {
+    let kept = scene.address("kept-0").await?;
+    for address in [LENT[0], LENT[1], kept] {
+        until(&format!("{address} is free"), || scene.is_free(address)).await?;
+    }
+    for member in ["lent-0", "lent-1"] {
+        let claim = scene.admin.get(&format!("{CLAIMS}/{member}")).await?;
+        ensure(claim.is_null(), || claim.to_string())?;
+    }
+    scene.admin.kubectl(&["-n", NAMESPACE, "delete", "staticipclaim", "kept-0"]).await?;
+    scene.admin.kubectl(&["delete", "staticippool", "lent"]).await.map(drop)
+}
