@@ -184,14 +184,13 @@ async fn heal(scene: &Scene<'_>, set: &Set, members: &BTreeMap<String, Ipv4Addr>
         let known: BTreeSet<String> = all.iter().map(|it| text(&it["metadata"]["name"])).collect();
         let truth = scene.vpc(vpcbox::client::Client::truth)?;
         ensure(truth.violations.is_empty(), || format!("{:?}", truth.violations))?;
-        let owned = truth.addresses.iter().filter(|it| it.owner.is_some());
-        let machines = WORKERS.map(|worker| worker.address);
-        let mut leaked = owned.map(|it| it.address).filter(|it| !machines.contains(it));
-        let leaked = leaked.find(|it| {
-            members.values().any(|own| own.octets()[..3] == it.octets()[..3])
-                && !known.contains(&it.to_string())
-        });
-        ensure(leaked.is_none(), || format!("{leaked:?} is in EC2, and on no record"))
+        let secondary =
+            truth.addresses.iter().filter(|it| it.held_as.as_deref() == Some("secondary"));
+        let leaked: Vec<Ipv4Addr> = secondary
+            .map(|it| it.address)
+            .filter(|address| !known.contains(&address.to_string()))
+            .collect();
+        ensure(leaked.is_empty(), || format!("{leaked:?} is in EC2, and on no record"))
     })
     .await
 }
