@@ -18,8 +18,8 @@ LEVEL ?= model
 SIM_FLAGS ?=
 
 .PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release bench \
-	steady images reproducible test-images test-user test-apiserver test-deploy bless-deploy \
-	test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean \
+	steady images reproducible test-images test-user test-apiserver test-deploy test-rules \
+	bless-deploy test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean \
 	cluster-up cluster-down e2e chaos
 
 help: ## List the targets
@@ -121,6 +121,11 @@ test-apiserver: ## CRDs and registry on a real kube-apiserver (ARGS="rules": che
 # Builds Helm, Kustomize and kube-score the first time, 3 minutes of Go.
 test-deploy: ## The Helm chart: lint, what it renders, the same as without Helm
 	scripts/test-deploy.sh check
+
+test-rules: ## The alerts, by promtool: are they valid, and does each fire by its cause alone?
+	promtool=$$(scripts/tool.sh promtool github.com/prometheus/prometheus/cmd/promtool \
+	  tools/promtool) && cd deploy/observability && \
+	  $$promtool check rules rules.yaml && $$promtool test rules rules-test.yaml
 
 bless-deploy: ## Rewrite what is made of the Helm chart (deploy/daemonset.yaml)
 	scripts/test-deploy.sh bless

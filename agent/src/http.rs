@@ -1,4 +1,5 @@
-//! `/livez`, `/readyz` and `/metrics`, for this machine alone.
+//! `/livez`, `/readyz` and `/metrics`, for this machine alone; and `/metrics` for others, where
+//! somebody wants that.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -25,9 +26,22 @@ const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Which pages are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// All of them, to this machine.
+    All,
+    /// The metrics, to whoever reaches this node.
+    Metrics,
+}
+
 /// Serves until the end.
-pub(crate) async fn serve(listener: TcpListener, status: &Status, end: &CancellationToken) {
-    let lanes = std::iter::repeat_with(|| lane(&listener, status)).take(AT_ONCE);
+pub(crate) async fn serve(
+    (listener, pages): (TcpListener, Pages),
+    status: &Status,
+    end: &CancellationToken,
+) {
+    let lanes = std::iter::repeat_with(|| lane(&listener, pages, status)).take(AT_ONCE);
     let all = join_all(lanes.collect());
     tokio::select! {
         () = end.cancelled() => {}
@@ -36,10 +50,10 @@ pub(crate) async fn serve(listener: TcpListener, status: &Status, end: &Cancella
 }
 
 /// One connection after the other.
-async fn lane(listener: &TcpListener, status: &Status) {
+async fn lane(listener: &TcpListener, pages: Pages, status: &Status) {
     loop {
         match listener.accept().await {
-            Ok((stream, _from)) => connection(stream, status).await,
+            Ok((stream, _from)) => connection(stream, pages, status).await,
             Err(why) => {
                 tracing::warn!(error = %why, "A connection was not accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -60,9 +74,9 @@ async fn join_all(lanes: Vec<impl Future<Output = ()>>) {
     .await;
 }
 
-async fn connection(stream: TcpStream, status: &Status) {
+async fn connection(stream: TcpStream, pages: Pages, status: &Status) {
     let service = service_fn(|request: Request<Incoming>| async move {
-        Ok::<_, Infallible>(answer(request.method(), request.uri().path(), status))
+        Ok::<_, Infallible>(answer(pages, request.method(), request.uri().path(), status))
     });
     let mut http = http1::Builder::new();
     // A connection for one request: a lane is never kept by somebody who asks nothing.
@@ -74,9 +88,12 @@ async fn connection(stream: TcpStream, status: &Status) {
     }
 }
 
-fn answer(method: &Method, path: &str, status: &Status) -> Response<Full<Bytes>> {
+fn answer(pages: Pages, method: &Method, path: &str, status: &Status) -> Response<Full<Bytes>> {
     if method != Method::GET {
         return page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".to_owned());
+    }
+    if pages == Pages::Metrics && path != "/metrics" {
+        return page(StatusCode::NOT_FOUND, TEXT, "/metrics\n".to_owned());
     }
     match path {
         "/livez" => probe(status.is_live(), "the loop does not come round\n"),
@@ -130,7 +147,19 @@ mod tests {
     use super::*;
 
     fn code(method: &Method, path: &str, status: &Status) -> u16 {
-        answer(method, path, status).status().as_u16()
+        answer(Pages::All, method, path, status).status().as_u16()
+    }
+
+    #[test]
+    fn others_than_this_machine_get_the_metrics_and_nothing_else() {
+        let status = Status::default();
+        status.is_ready_now();
+        for (path, wanted) in
+            [("/metrics", 200), ("/livez", 404), ("/readyz", 404), ("/v1/node", 404)]
+        {
+            let given = answer(Pages::Metrics, &Method::GET, path, &status).status().as_u16();
+            assert_eq!(given, wanted, "{path}");
+        }
     }
 
     #[test]

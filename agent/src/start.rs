@@ -1,5 +1,6 @@
 //! From a configuration to an agent that runs.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ use tracing::Instrument as _;
 
 use crate::agent::Agent;
 use crate::cluster;
-use crate::http;
+use crate::http::{self, Pages};
 use crate::keep::Keep;
 use crate::late::LateRegistry;
 use crate::outside::{Outside, World};
@@ -58,8 +59,11 @@ async fn run(config: AgentConfig, signals: Signals) -> Result<Report, Report> {
     let Some(keep) = keep else {
         return Ok(Report::new(Exit::Success, "ended by a signal before another agent's end"));
     };
-    let listener = TcpListener::bind(config.listen).await;
-    let listener = listener.map_err(|why| refused(format!("serve on {}: {why}", config.listen)))?;
+    let listener = bind(config.listen).await?;
+    let others = match config.metrics {
+        Some(at) => Some(bind(at).await?),
+        None => None,
+    };
     let monitor = Monitor::open().map_err(|HostFailure { detail, .. }| refused(detail))?;
     let host = LinuxHost::new(&config.places.run_dir, HostTimeouts::default());
     let registry = LateRegistry::new(config.places.registry.clone());
@@ -78,13 +82,23 @@ async fn run(config: AgentConfig, signals: Signals) -> Result<Report, Report> {
     let names = (node.clone(), cluster.clone());
     let whole = cluster::run(names, (cloud, registry), &status.holds_lease, end);
     let agent = Agent::new((node.clone(), cluster, eni), outside, keep, (&status, &bulletin));
-    let served = http::serve(listener, &status, end);
+    let served = http::serve((listener, Pages::All), &status, end);
+    let scraped = async {
+        if let Some(listener) = others {
+            http::serve((listener, Pages::Metrics), &status, end).await;
+        }
+    };
     let told = publish::run((node, board.as_ref()), &bulletin, &status, end);
     let volumes = volumes::follow(board.as_ref(), &bulletin, &status, end);
-    let all = async { tokio::join!(served, whole, told, volumes, agent.run(monitor, end)) };
-    let ((), (), (), (), ended) = Box::pin(all).instrument(span).await;
+    let all =
+        async { tokio::join!(served, scraped, whole, told, volumes, agent.run(monitor, end)) };
+    let ((), (), (), (), (), ended) = Box::pin(all).instrument(span).await;
     ended.map_err(|failure| refused(failure.detail))?;
     Ok(Report::new(Exit::Success, "ended by a signal: everything stays as it is"))
+}
+
+async fn bind(at: SocketAddr) -> Result<TcpListener, Report> {
+    TcpListener::bind(at).await.map_err(|why| refused(format!("serve on {at}: {why}")))
 }
 
 /// Where the agent publishes: nowhere, if the registry is files.

@@ -69,6 +69,8 @@ pub mod env {
     pub const GRACE: &str = "FIRECAMP_GRACE";
     /// Loopback address and port of the agent's probes and metrics.
     pub const LISTEN: &str = "FIRECAMP_LISTEN";
+    /// Address and port at which others than the node itself may read the agent's metrics.
+    pub const METRICS_LISTEN: &str = "FIRECAMP_METRICS_LISTEN";
     /// Take the address out of EC2 at release.
     pub const UNASSIGN: &str = "FIRECAMP_UNASSIGN";
 }

@@ -210,6 +210,11 @@ pub struct NodeFlags {
     #[arg(long, env = env::LISTEN, value_name = "ADDRESS:PORT", default_value = LISTEN,
           hide_env_values = true)]
     pub(crate) listen: Option<OsString>,
+
+    /// Address and port of /metrics alone, for a Prometheus that is not on this node. If it is not
+    /// given nobody else reads them
+    #[arg(long, env = env::METRICS_LISTEN, value_name = "ADDRESS:PORT", hide_env_values = true)]
+    pub(crate) metrics_listen: Option<OsString>,
 }
 
 /// How the address is attached.

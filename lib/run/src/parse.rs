@@ -68,6 +68,14 @@ pub fn loopback(text: &str) -> Result<SocketAddr, InvalidSetting> {
     })
 }
 
+/// An address of this machine and a port.
+pub fn served(text: &str) -> Result<SocketAddr, InvalidSetting> {
+    let parsed = text.parse::<SocketAddr>().ok().filter(|at| at.port() != 0);
+    parsed.ok_or_else(|| {
+        invalid("an address to serve on", "an address of the node and a port: 10.0.1.11:9811", text)
+    })
+}
+
 /// An absolute path.
 pub fn absolute_path(text: &str) -> Result<PathBuf, InvalidSetting> {
     let path = Path::new(text);

@@ -23,6 +23,8 @@ pub struct AgentConfig {
     pub eni: EniRule,
     /// Where probes and metrics are served: a loopback address.
     pub listen: SocketAddr,
+    /// Where metrics are served besides, and nothing else is.
+    pub metrics: Option<SocketAddr>,
     /// Where the records and the locks are.
     pub places: Places,
 }
@@ -37,6 +39,9 @@ impl AgentConfig {
         let cluster = faults.required(super::cluster(node.cluster.as_ref()), super::cluster_name);
         let listen = Setting::new("listen", env::LISTEN, node.listen.as_ref());
         let listen = faults.required(listen, parse::loopback);
+        let metrics =
+            Setting::new("metrics-listen", env::METRICS_LISTEN, node.metrics_listen.as_ref());
+        let metrics = faults.optional(metrics, parse::served);
         let eni = Setting::new("eni", env::ENI, node.eni.as_ref());
         let eni = faults.required(eni, str::parse::<EniRule>);
         let node = super::node(node.node_name.as_ref(), around, &mut faults);
@@ -47,6 +52,7 @@ impl AgentConfig {
             node,
             eni,
             listen,
+            metrics,
             places,
         });
         faults.unless(config)

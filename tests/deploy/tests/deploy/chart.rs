@@ -33,7 +33,7 @@ fn the_chart_has_the_version_of_the_programs() {
 /// One source: what is used without Helm as well is not kept twice.
 #[test]
 fn the_chart_has_definitions_rights_and_policies_by_links() {
-    for name in ["crds", "policies", "rbac"] {
+    for name in ["crds", "observability", "policies", "rbac"] {
         let link = fs::read_link(place(&format!("{CHART}/files/{name}"))).unwrap();
         assert_eq!(link.to_str().unwrap(), format!("../../../{name}"));
         assert!(!files(&format!("{CHART}/files/{name}")).unwrap().is_empty());

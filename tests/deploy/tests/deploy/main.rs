@@ -7,6 +7,7 @@ mod chart;
 mod daemonset;
 mod iam;
 mod install;
+mod observability;
 mod policies;
 
 use serde_json::Value;
