@@ -40,6 +40,18 @@ struct Tally {
 }
 
 impl Tally {
+    /// Nothing yet. What is never even tried counts as well: it never happened.
+    fn of(kinds: impl IntoIterator<Item = String>) -> Self {
+        let deeds = kinds.into_iter().map(|kind| (kind, (0, 0))).collect();
+        Self { deeds, ..Self::default() }
+    }
+
+    /// What never happened.
+    fn missing(&self) -> Vec<&str> {
+        let never = self.deeds.iter().filter(|(_, (did, _))| *did == 0);
+        never.map(|(kind, _)| kind.as_str()).collect()
+    }
+
     fn count(&mut self, kind: impl Display, done: &Outcome) {
         let (did, could_not) = self.deeds.entry(kind.to_string()).or_default();
         *(if done.is_ok() { did } else { could_not }) += 1;
@@ -66,7 +78,7 @@ async fn chaos(scene: &Scene<'_>, seed: u64, length: Duration) -> Outcome {
         members.insert(pod.name.clone(), scene.holds(&pod).await?.address);
     }
     say(&format!("seed {seed}, {} s: {members:?}", length.as_secs()))?;
-    let tally = RefCell::new(Tally::default());
+    let tally = RefCell::new(Tally::of(plan::kinds()));
     let end = Instant::now() + length;
     tokio::join!(
         undergo(scene, seed, end, &tally),
@@ -204,11 +216,28 @@ fn told(tally: &Tally, healing: Duration, length: Duration) -> Outcome {
         "{answers} answers and {silences} silences of members; whole again after {:.1} s",
         healing.as_secs_f64()
     ))?;
-    let missing: Vec<&String> =
-        tally.deeds.iter().filter(|(_, (did, _))| *did == 0).map(|(kind, _)| kind).collect();
+    let missing = tally.missing();
     ensure(length < LONG || missing.is_empty(), || format!("never happened: {missing:?}"))?;
     ensure(answers > 0, || "no member ever answered".to_owned())?;
     let broken: Vec<&str> = tally.broken.iter().map(String::as_str).collect();
     ensure(broken.is_empty(), || format!("{} violations:\n{}", broken.len(), broken.join("\n")))?;
     say("0 violations")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_never_tried_or_never_worked_never_happened() {
+        let mut tally = Tally::of(plan::kinds());
+        assert_eq!(tally.missing().len(), 12);
+        for kind in plan::kinds().filter(|kind| kind != "a node rebooted") {
+            tally.count(kind, &Ok(()));
+        }
+        tally.count("a node rebooted", &Err("not now".to_owned()));
+        assert_eq!(tally.missing(), ["a node rebooted"]);
+        tally.count("a node rebooted", &Ok(()));
+        assert!(tally.missing().is_empty());
+    }
 }

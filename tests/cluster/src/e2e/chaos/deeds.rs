@@ -23,8 +23,9 @@ impl Scene<'_> {
         match deed.kind {
             Heavy::Power => {
                 self.vpc(|vpc| vpc.act(Act::Stop { node: node.to_owned() }))?;
-                self.replaced(node, deed.hold).await?;
+                let replaced = self.replaced(node, deed.hold).await;
                 self.vpc(|vpc| vpc.act(Act::Start { node: node.to_owned() }))?;
+                replaced?;
             }
             Heavy::Reboot => {
                 let reboot = Act::Reboot { node: node.to_owned(), imds_missing_ms: 0 };

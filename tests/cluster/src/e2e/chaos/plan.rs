@@ -121,6 +121,11 @@ impl<K: Copy> Iterator for Deeds<K> {
     }
 }
 
+/// Everything that a seed chooses from.
+pub(super) fn kinds() -> impl Iterator<Item = String> {
+    HEAVY.iter().map(Heavy::to_string).chain(LIGHT.iter().map(Light::to_string))
+}
+
 /// What takes a while, without end.
 pub(super) fn heavy(seed: u64) -> Deeds<Heavy> {
     Deeds::new(&HEAVY, seed, 3_000..20_000)
