@@ -190,6 +190,19 @@ impl Cluster {
             let answer = self.api.delete(&path).await?;
             ensure(answer.code == 200, || answer.text)?;
         }
+        self.free_addresses().await
+    }
+
+    /// What an agent does for an address that somebody has deleted: nobody waits for it here.
+    async fn free_addresses(&self) -> Checked {
+        let list = self.api.get(&format!("{GROUP}/staticips")).await?;
+        ensure(list.code == 200, || list.text.clone())?;
+        for held in list.json()["items"].as_array().into_iter().flatten() {
+            let name = held["metadata"]["name"].as_str().unwrap_or_default();
+            let patch = json!([{ "op": "remove", "path": "/metadata/finalizers" }]);
+            let answer = self.api.patch(&format!("{GROUP}/staticips/{name}"), &patch).await?;
+            ensure(answer.code == 200, || answer.text)?;
+        }
         Ok(())
     }
 

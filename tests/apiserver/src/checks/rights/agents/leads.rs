@@ -1,6 +1,6 @@
 //! The one that holds the Lease acts for the whole cluster.
 
-use firecamp_cluster::{Candidate, Change, Cluster as _, SetName};
+use firecamp_cluster::{Candidate, Change, Cluster as _, Identity, SetName};
 use firecamp_core::ids::Member;
 use firecamp_core::time::Moment;
 use firecamp_kube::{KubeCluster, KubeRegistry};
@@ -84,20 +84,27 @@ async fn records(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
     let seen = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
     holder.change(&Change::DropClaim(member.clone(), seen.id)).await.map_err(wrong)?;
     holder.change(&Change::Restore(seen.claim, None)).await.map_err(wrong)?;
-    let (addresses, _version) = holder.addresses().list().await.map_err(wrong)?;
-    let address = addresses.into_iter().next().ok_or("no address")?.object?;
-    let tell = Change::TellAddress(FIRST, address.id, StaticIPStatus::default());
+    let tell = Change::TellAddress(FIRST, the_address(holder).await?, StaticIPStatus::default());
     holder.change(&tell).await.map_err(wrong)?;
     let (pools, _version) = holder.pools().list().await.map_err(wrong)?;
     let pool = pools.into_iter().next().ok_or("no pool")?.object?;
     let tell = Change::TellPool(pool.pool.name, pool.id, StaticIPPoolStatus::default());
     holder.change(&tell).await.map_err(wrong)?;
     leaves_ec2(site).await?;
-    let (addresses, _version) = holder.addresses().list().await.map_err(wrong)?;
-    let address = addresses.into_iter().next().ok_or("no address")?.object?;
-    holder.change(&Change::DropAddress(FIRST, address.id)).await.map_err(wrong)?;
+    let id = the_address(holder).await?;
+    holder.change(&Change::DropAddress(FIRST, id)).await.map_err(wrong)?;
+    let id = the_address(holder).await?;
+    ensure(id.deleting, || format!("{FIRST} is not being deleted"))?;
+    holder.change(&Change::FreeAddress(FIRST, id, Vec::new())).await.map_err(wrong)?;
     let gone = site.cluster.api.get(&format!("{GROUP}/staticips/{FIRST}")).await?;
     ensure(gone.code == 404, || gone.text)
+}
+
+/// The only one there is, as it is now.
+async fn the_address(holder: &KubeCluster) -> Result<Identity, String> {
+    let (addresses, _version) = holder.addresses().list().await.map_err(wrong)?;
+    let seen = addresses.into_iter().next().ok_or("no address")?;
+    Ok(seen.object?.id)
 }
 
 /// The end of a release that unassigns: only then is an address given back.
