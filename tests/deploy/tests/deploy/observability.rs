@@ -14,7 +14,7 @@ const DASHBOARDS: [&str; 2] = ["deploy/observability/fleet.json", "deploy/observ
 const PAGES: &str = "docs/runbooks";
 /// What Prometheus itself has, or gives to everything that it asks.
 const OF_PROMETHEUS: [&str; 1] = ["up"];
-const GIVEN: [&str; 3] = ["instance", "job", "le"];
+const GIVEN: [&str; 4] = ["cluster", "instance", "job", "le"];
 
 /// A metric of docs/metrics.md, which is held against the code.
 struct Metric {
@@ -127,6 +127,24 @@ fn chosen(expression: &str) -> Vec<String> {
 }
 
 #[test]
+fn what_is_added_up_or_drawn_is_of_one_cluster() {
+    for (place, expression) in expressions() {
+        for word in ["sum", "count"] {
+            for rest in expression.split(&format!("{word} ")).skip(1) {
+                assert!(rest.starts_with("by (cluster"), "{place}: {word} {rest}");
+            }
+            assert!(!expression.contains(&format!("{word}(")), "{place}: over all clusters");
+        }
+        let is_drawn = place.contains(".json") && !place.ends_with("\"cluster\"");
+        let selected = expression.matches("{cluster=~\"$cluster\"").count();
+        // The others are what a series is compared with, by its cluster.
+        let compared = expression.matches("on (cluster, ").count();
+        let metrics = words(&expression).iter().filter(|word| is_metric(word)).count();
+        assert!(!is_drawn || selected + compared == metrics, "{place}: {expression}");
+    }
+}
+
+#[test]
 fn every_alert_has_a_page_that_quotes_it_and_every_page_an_alert() {
     let mut named = BTreeSet::new();
     for alert in alerts() {
@@ -157,7 +175,7 @@ fn every_alert_is_tried_with_its_cause_and_without_it() {
             let rule = &test["alert_rule_test"][0];
             (rule["alertname"] == name).then(|| rule["exp_alerts"].as_array().unwrap().len())
         });
-        assert_eq!(own.collect::<Vec<_>>(), [1, 0], "{name}");
+        assert_eq!(own.collect::<BTreeSet<_>>(), [0, 1].into(), "{name}");
     }
     assert_eq!(texts(&tests["rule_files"]), ["rules.yaml"]);
 }
@@ -170,6 +188,9 @@ fn the_operators_objects_have_the_alerts_and_ask_the_port_that_the_agent_serves(
     let endpoint = &kind("PodMonitor")["spec"]["podMetricsEndpoints"][0];
     let agent = &kind("DaemonSet")["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(endpoint["port"], agent["ports"][0]["name"]);
+    let label = &endpoint["relabelings"][0];
+    assert_eq!(texts(&label["sourceLabels"]), ["__meta_kubernetes_pod_node_name"]);
+    assert_eq!(label["targetLabel"], "instance", "by which nodes are told apart");
     let port = &agent["ports"][0]["containerPort"];
     let listen = agent["env"].as_array().unwrap().iter().find(|one| one["name"] == METRICS_LISTEN);
     assert_eq!(listen.unwrap()["value"], format!("$(HOST_IP):{port}"));
