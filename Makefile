@@ -20,7 +20,7 @@ SIM_FLAGS ?=
 .PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release bench \
 	steady images reproducible test-images test-user test-apiserver test-deploy test-rules \
 	bless-deploy test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean \
-	cluster-up cluster-down e2e chaos
+	cluster-up cluster-down e2e chaos figures
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,10 @@ crashes: ## Every single crash and every pair, with SEEDS=N seeds for each scena
 chaos: ## As root: whatever may happen to members on such a cluster (SEED=7 MINUTES=30)
 	scripts/cluster.sh chaos --name $(or $(NAME),chaos) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(MINUTES),--minutes $(MINUTES))
+
+figures: images ## As root: what FireCamp costs on such a cluster; writes docs/performance/cluster.md
+	FIRECAMP_IMAGES=$(TARGET_DIR)/images scripts/cluster.sh figures --name figures \
+	  --page docs/performance/cluster.md
 
 # Optimised for size, so nothing of other builds is used: a quarter of an hour the first time.
 images: ## The container images, as OCI archives in target/images (REGISTRY=R, ENGINE=docker)

@@ -96,9 +96,21 @@ enum Word {
         #[arg(long, default_value_t = 3)]
         minutes: u64,
     },
+    /// Brings a cluster up, measures how long an installation and a member's return take and what
+    /// an agent needs, and takes it down
+    Figures {
+        #[command(flatten)]
+        which: Which,
+        /// Restarts of each kind
+        #[arg(long, default_value_t = 12)]
+        runs: u32,
+        /// Write the page here
+        #[arg(long)]
+        page: Option<PathBuf>,
+    },
     #[command(hide = true)]
     Serve {
-        file: PathBuf,
+        place: String,
         #[arg(long)]
         deaf: bool,
     },
@@ -174,7 +186,10 @@ fn run(word: Word) -> Outcome {
         Word::Chaos { which, seed, minutes } => {
             e2e::chaos::run(&which.home()?, seed.unwrap_or_else(rand::random), minutes)
         }
-        Word::Serve { file, deaf } => block_on(member::serve(&file, deaf)),
+        Word::Figures { which, runs, page } => {
+            e2e::figures::run(&which.home()?, runs, page.as_deref())
+        }
+        Word::Serve { place, deaf } => block_on(member::serve(&place, deaf)),
         Word::Dial { address } => block_on(member::dial(address)),
         Word::Traffic { addresses } => block_on(member::traffic(addresses)),
         Word::Supervise { which } => supervise::run(&which.home()?),
@@ -187,11 +202,15 @@ fn run(word: Word) -> Outcome {
     }
 }
 
+/// The images to install, unless they are to be made of debug builds.
+pub(crate) fn shipped() -> Option<PathBuf> {
+    std::env::var_os(SHIPPED).map(PathBuf::from)
+}
+
 /// Starts a new cluster.
 pub(crate) fn make(home: &Home, tied: bool) -> Outcome<Running> {
-    let shipped = std::env::var_os(SHIPPED).map(PathBuf::from);
     up::prepare(home)?;
-    images::build(&home.path("images"), shipped.as_deref())?;
+    images::build(&home.path("images"), shipped().as_deref())?;
     up::start(home, tied)
 }
 

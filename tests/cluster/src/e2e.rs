@@ -6,6 +6,7 @@ pub(crate) mod chaos;
 mod cluster;
 mod crowd;
 mod ends;
+pub(crate) mod figures;
 mod lifecycle;
 mod moves;
 mod outside;

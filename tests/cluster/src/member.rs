@@ -1,7 +1,6 @@
 //! A member's service, and its clients. The service says who it is and then repeats what it hears.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -24,10 +23,14 @@ const SILENCE: Duration = Duration::from_secs(20);
 /// Between two questions of a client.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// Serves at the address in this file until SIGTERM; a deaf one until it is killed.
-pub(crate) async fn serve(file: &Path, deaf: bool) -> Outcome {
-    let text = std::fs::read_to_string(file).map_err(failed(file.display()))?;
-    let address: Ipv4Addr = text.trim().parse().map_err(failed(format!("{text:?}")))?;
+/// Serves at an address, or at the one in a file, until SIGTERM; a deaf one until it is killed.
+pub(crate) async fn serve(place: &str, deaf: bool) -> Outcome {
+    let address: Ipv4Addr = if let Ok(address) = place.parse() {
+        address
+    } else {
+        let text = std::fs::read_to_string(place).map_err(failed(place))?;
+        text.trim().parse().map_err(failed(format!("{text:?}")))?
+    };
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let name = ["POD_NAME", "POD_UID", "NODE_NAME"].map(variable).join(" ");
     let mut asked = signal(SignalKind::terminate()).map_err(failed("SIGTERM"))?;

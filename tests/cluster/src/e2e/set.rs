@@ -27,6 +27,8 @@ pub(super) struct Set {
     pub(super) namespace: &'static str,
     /// Where its addresses come from.
     pub(super) pool: &'static str,
+    /// It has nothing of ours, and serves at its node's address.
+    pub(super) plain: bool,
     /// The slots that each member asks the scheduler for.
     pub(super) slots: u32,
 }
@@ -41,6 +43,7 @@ impl Set {
             parallel: false,
             namespace: NAMESPACE,
             pool: POOL,
+            plain: false,
             slots: 0,
         }
     }
@@ -80,6 +83,10 @@ impl Set {
             let slots = json!({ "firecamp.io/static-ip": self.slots.to_string() });
             service["resources"] = json!({ "requests": slots, "limits": slots });
         }
+        if self.plain {
+            service["command"] = json!(["/clusterbox", "serve", "$(HOST_IP)"]);
+            return pod(&[], &[service]);
+        }
         let mut init = vec![self.ours("init", json!({ "volumeMounts": [data, run] }))];
         let mut containers = vec![service];
         if self.hook {
@@ -97,18 +104,7 @@ impl Set {
                 self.ours("stop", json!({ "volumeMounts": [run], "restartPolicy": "Always" })),
             );
         }
-        json!({
-            "hostNetwork": true,
-            "dnsPolicy": "Default",
-            "terminationGracePeriodSeconds": GRACE,
-            "initContainers": init,
-            "containers": containers,
-            "volumes": [
-                { "name": "data", "emptyDir": {} },
-                { "name": "firecamp-run",
-                  "hostPath": { "path": "/run/firecamp", "type": "DirectoryOrCreate" } },
-            ],
-        })
+        pod(&init, &containers)
     }
 
     fn ours(&self, part: &str, mut container: Value) -> Value {
@@ -136,6 +132,23 @@ impl Set {
             field("K8S_NAMESPACE", "metadata.namespace"),
             field("POD_UID", "metadata.uid"),
             field("NODE_NAME", "spec.nodeName"),
+            field("HOST_IP", "status.hostIP"),
         ])
     }
+}
+
+/// A pod in the node's network.
+fn pod(init: &[Value], containers: &[Value]) -> Value {
+    json!({
+        "hostNetwork": true,
+        "dnsPolicy": "Default",
+        "terminationGracePeriodSeconds": GRACE,
+        "initContainers": init,
+        "containers": containers,
+        "volumes": [
+            { "name": "data", "emptyDir": {} },
+            { "name": "firecamp-run",
+              "hostPath": { "path": "/run/firecamp", "type": "DirectoryOrCreate" } },
+        ],
+    })
 }

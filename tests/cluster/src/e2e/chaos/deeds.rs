@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::json;
 use tokio::time::sleep;
 use vpcbox::protocol::KernelAct;
@@ -15,6 +16,9 @@ use crate::e2e::scene::{PODS, Scene, ensure, text};
 use crate::e2e::set::NAMESPACE;
 use crate::install::{nodes_ready, until};
 use crate::topology::WORKERS;
+
+const ASSIGN: &str = "AssignPrivateIpAddresses";
+const DESCRIBE: &str = "DescribeNetworkInterfaces";
 
 impl Scene<'_> {
     /// Does it, and undoes it.
@@ -87,12 +91,14 @@ impl Scene<'_> {
                 });
                 self.made(&format!("{PODS}/{member}/eviction"), &eviction).await
             }
-            Light::KillAgent => {
-                let own = processes("cgroup", &self.running.home.cgroups());
-                let agents = processes("cmdline", "firecamp-agent\0");
-                let all: Vec<_> = agents.into_iter().filter(|pid| own.contains(pid)).collect();
-                ensure(!all.is_empty(), || "no agent runs".to_owned())?;
-                send(all[deed.target % all.len()], Signal::SIGKILL)
+            Light::KillAgent => send(self.an_agent(deed.target)?, Signal::SIGKILL),
+            Light::FreezeAgent => {
+                let agent = self.an_agent(deed.target)?;
+                send(agent, Signal::SIGSTOP)?;
+                sleep(deed.hold).await;
+                // Its kubelet may have killed it meanwhile, and then nothing is left to thaw.
+                drop(send(agent, Signal::SIGCONT));
+                Ok(())
             }
             Light::Strip => {
                 let (address, pod) = (self.address(member).await?, self.pod(member).await?);
@@ -101,18 +107,37 @@ impl Scene<'_> {
                 self.vpc(|vpc| vpc.kernel(KernelAct::KernelStrip { node, address }))
             }
             Light::Throttle => {
-                self.fault(Fault::Bucket { capacity: 2, refill: 0.5 }, 1.0, deed).await
+                let bucket = Fault::Bucket { capacity: 2, refill: 0.5 };
+                self.fault(ASSIGN, bucket, 1.0, deed).await
             }
             Light::LoseAnswers => {
-                self.fault(Fault::LostResponse { after_commit: true }, 0.5, deed).await
+                let lost = Fault::LostResponse { after_commit: true };
+                self.fault(ASSIGN, lost, 0.5, deed).await
             }
-            Light::Delay => self.fault(Fault::Delay { ms: 3_000 }, 1.0, deed).await,
+            Light::Delay => self.fault(ASSIGN, Fault::Delay { ms: 3_000 }, 1.0, deed).await,
+            Light::LandLate => {
+                let late = Fault::LateLanding { after_ms: 4_000, silent: true };
+                self.fault(ASSIGN, late, 0.5, deed).await
+            }
+            Light::Blind => {
+                let (code, message) = ("InternalError".to_owned(), String::new());
+                let error = Fault::Error { code, message, status: 500 };
+                self.fault(DESCRIBE, error, 0.8, deed).await
+            }
         }
     }
 
-    async fn fault(&self, fault: Fault, probability: f64, deed: &Deed<Light>) -> Outcome {
-        let op = Some("AssignPrivateIpAddresses".to_owned());
-        let probability = Some(probability);
+    /// One of those that run.
+    fn an_agent(&self, target: usize) -> Result<Pid, String> {
+        let own = processes("cgroup", &self.running.home.cgroups());
+        let agents = processes("cmdline", "firecamp-agent\0");
+        let all: Vec<_> = agents.into_iter().filter(|pid| own.contains(pid)).collect();
+        ensure(!all.is_empty(), || "no agent runs".to_owned())?;
+        Ok(all[target % all.len()])
+    }
+
+    async fn fault(&self, op: &str, fault: Fault, odds: f64, deed: &Deed<Light>) -> Outcome {
+        let (op, probability) = (Some(op.to_owned()), Some(odds));
         let when = Selector { op, probability, ..Selector::default() };
         let id = self.vpc(|vpc| vpc.fault_set(FaultSpec { fault, when }))?;
         sleep(deed.hold).await;

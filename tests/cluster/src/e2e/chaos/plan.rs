@@ -31,6 +31,8 @@ pub(super) enum Light {
     Evict,
     /// An agent is killed.
     KillAgent,
+    /// An agent is frozen, and goes on with what it had in its mind.
+    FreezeAgent,
     /// An address is removed from the kernel.
     Strip,
     /// EC2 throttles.
@@ -39,6 +41,10 @@ pub(super) enum Light {
     LoseAnswers,
     /// EC2 answers late.
     Delay,
+    /// EC2 takes a call, and does it seconds later.
+    LandLate,
+    /// EC2 can't be read.
+    Blind,
 }
 
 impl fmt::Display for Heavy {
@@ -59,24 +65,30 @@ impl fmt::Display for Light {
             Self::Force => "a pod forced out",
             Self::Evict => "a pod evicted",
             Self::KillAgent => "an agent killed",
+            Self::FreezeAgent => "an agent frozen",
             Self::Strip => "an address stripped",
             Self::Throttle => "EC2 throttles",
             Self::LoseAnswers => "EC2 loses answers",
             Self::Delay => "EC2 is slow",
+            Self::LandLate => "EC2 acts late",
+            Self::Blind => "EC2 can't be read",
         })
     }
 }
 
 const HEAVY: [Heavy; 4] = [Heavy::Power, Heavy::Reboot, Heavy::Freeze, Heavy::ApiServer];
-const LIGHT: [Light; 8] = [
+const LIGHT: [Light; 11] = [
     Light::Delete,
     Light::Force,
     Light::Evict,
     Light::KillAgent,
+    Light::FreezeAgent,
     Light::Strip,
     Light::Throttle,
     Light::LoseAnswers,
     Light::Delay,
+    Light::LandLate,
+    Light::Blind,
 ];
 
 /// One thing that happens.
@@ -145,9 +157,13 @@ mod tests {
 
     #[test]
     fn one_seed_is_one_plan_and_another_is_another() {
-        let first = |seed| light(seed).take(50).collect::<Vec<_>>();
+        let first = |seed| {
+            let (light, heavy) = (light(seed).take(50), heavy(seed).take(50));
+            (light.collect::<Vec<_>>(), heavy.collect::<Vec<_>>())
+        };
         assert_eq!(first(7), first(7));
-        assert_ne!(first(7), first(8));
+        assert_ne!(first(7).0, first(8).0);
+        assert_ne!(first(7).1, first(8).1);
     }
 
     #[test]

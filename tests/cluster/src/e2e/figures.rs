@@ -1,0 +1,154 @@
+//! What it costs on a cluster: the time until a first member answers, until a deleted pod is ready
+//! again, and what an agent needs.
+
+mod page;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::unistd::Pid;
+use procfs::WithCurrentSystemInfo as _;
+use procfs::process::{Process, Stat};
+use tokio::time::{Instant, sleep};
+
+use super::outside::processes;
+use super::scene::{Scene, all_but, ensure};
+use super::set::{NAMESPACE, Set};
+use crate::cli::{make, say, shipped};
+use crate::home::Home;
+use crate::install::{Admin, block_on, install, nodes_ready, until};
+use crate::{Outcome, failed, up};
+
+/// The members that agents are watched with.
+const MEMBERS: u32 = 6;
+/// How long agents are left alone before they are watched, and how long they are.
+const REST: Duration = Duration::from_mins(1);
+const WATCHED: Duration = Duration::from_mins(2);
+
+/// What was measured.
+#[derive(Debug, Default)]
+struct Figures {
+    /// From `helm install` until all agents are ready, and until the first member answers.
+    agents: Duration,
+    reachable: Duration,
+    /// From the deletion of a pod until its successor is ready: with the containers, and without.
+    with: Vec<Duration>,
+    without: Vec<Duration>,
+    /// Of each agent.
+    needs: Vec<Needs>,
+    /// The archive of the images, if they are those that are shipped.
+    archive: Option<u64>,
+}
+
+/// What an agent needs.
+#[derive(Debug, Clone, Copy)]
+struct Needs {
+    /// Its resident memory in bytes.
+    memory: u64,
+    /// Percent of one processor.
+    processor: f64,
+}
+
+/// Measures on a cluster of its own, prints it, and writes a page of it.
+pub(crate) fn run(home: &Home, runs: u32, page: Option<&Path>) -> Outcome {
+    let running = make(home, true)?;
+    let outcome = block_on(async {
+        nodes_ready(&Admin::of(&running).await?).await?;
+        let begun = Instant::now();
+        install(&running, false).await?;
+        let agents = begun.elapsed();
+        let scene = Scene::new(&running).await?;
+        let first = Set::new("first", 1);
+        scene.create(&first).await?;
+        let pod = scene.ready("first-0", None).await?;
+        scene.holds(&pod).await?;
+        let reachable = begun.elapsed();
+        let archive = archive()?;
+        let mut figures = Figures { agents, reachable, archive, ..Figures::default() };
+        scene.delete(&first).await?;
+        scene.restarts(runs, &mut figures).await?;
+        figures.needs = scene.needs().await?;
+        Ok(page::text(&figures))
+    });
+    up::down(home)?;
+    let text = outcome?;
+    say(&text)?;
+    let Some(page) = page else { return Ok(()) };
+    fs::write(page, text).map_err(failed(page.display()))
+}
+
+impl Scene<'_> {
+    /// Pods with our containers and pods without, in turns and on one node.
+    async fn restarts(&self, runs: u32, figures: &mut Figures) -> Outcome {
+        let with = Set::new("with", 1);
+        let without = Set { plain: true, ..Set::new("without", 1) };
+        self.create(&with).await?;
+        let node = self.ready("with-0", None).await?.node;
+        self.cordon(&all_but(&node), true).await?;
+        self.create(&without).await?;
+        self.ready("without-0", None).await?;
+        for _run in 0..runs {
+            figures.with.push(self.restart("with-0").await?);
+            figures.without.push(self.restart("without-0").await?);
+        }
+        self.cordon(&all_but(&node), false).await?;
+        self.delete(&with).await?;
+        self.delete(&without).await
+    }
+
+    async fn restart(&self, name: &str) -> Outcome<Duration> {
+        let before = self.ready(name, None).await?;
+        let begun = Instant::now();
+        self.admin.kubectl(&["-n", NAMESPACE, "delete", "pod", name, "--wait=false"]).await?;
+        self.ready(name, Some(&before)).await?;
+        let took = begun.elapsed();
+        say(&format!("        {name}: {:.2} s", took.as_secs_f64()))?;
+        Ok(took)
+    }
+
+    /// The agents of a cluster whose members have come to rest.
+    async fn needs(&self) -> Outcome<Vec<Needs>> {
+        let set = Set { parallel: true, ..Set::new("rest", MEMBERS) };
+        self.create(&set).await?;
+        self.all_ready(&set).await?;
+        say(&format!("        watching the agents for {} s", (REST + WATCHED).as_secs()))?;
+        sleep(REST).await;
+        let agents = until("an agent for each node", || async {
+            let own = processes("cgroup", &self.running.home.cgroups());
+            let mut all = processes("cmdline", "firecamp-agent\0");
+            all.retain(|pid| own.contains(pid));
+            ensure(all.len() == 3, || format!("{all:?}")).map(|()| all)
+        })
+        .await?;
+        let before = agents.iter().map(|pid| ticks(*pid)).collect::<Outcome<Vec<u64>>>()?;
+        let begun = Instant::now();
+        sleep(WATCHED).await;
+        let mut needs = Vec::new();
+        for (pid, before) in agents.iter().zip(before) {
+            let used = Duration::from_millis(10 * ticks(*pid)?.saturating_sub(before));
+            let processor = 100.0 * used.as_secs_f64() / begun.elapsed().as_secs_f64();
+            needs.push(Needs { memory: stat(*pid)?.rss_bytes().get(), processor });
+        }
+        self.delete(&set).await?;
+        Ok(needs)
+    }
+}
+
+fn stat(pid: Pid) -> Outcome<Stat> {
+    let process = Process::new(pid.as_raw()).and_then(|process| process.stat());
+    process.map_err(failed(format!("process {pid}")))
+}
+
+/// The processor time of a process, in hundredths of a second (proc(5): `USER_HZ` is 100).
+fn ticks(pid: Pid) -> Outcome<u64> {
+    stat(pid).map(|stat| stat.utime + stat.stime)
+}
+
+/// The size of an image's archive, where the images are those that are shipped.
+fn archive() -> Outcome<Option<u64>> {
+    let Some(dir) = shipped() else { return Ok(None) };
+    let file = dir.join("firecamp-agent.tar");
+    let found = fs::metadata(&file).map_err(failed(file.display()))?;
+    Ok(Some(found.len()))
+}
