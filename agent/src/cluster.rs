@@ -21,13 +21,13 @@ use firecamp_core::outside::Cloud;
 use firecamp_core::time::Moment;
 use firecamp_engine::Dice;
 use firecamp_kube::KubeCluster;
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::elsewhere::Elsewhere;
 use crate::late::LateRegistry;
 use crate::outage::Outage;
+use crate::status::Stewardship;
 
 /// Between two attempts to open the registry, or to renew the Lease.
 const RETRY: Duration = Duration::from_secs(5);
@@ -40,8 +40,8 @@ pub(crate) struct Steward<C> {
     outside: Elsewhere<C>,
     candidate: RefCell<Candidate>,
     outage: RefCell<Outage>,
-    /// Whether it acts for the whole cluster.
-    acts: Gauge,
+    /// What is told of it.
+    shown: Stewardship,
     dice: Dice,
     origin: Instant,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Steward<C> {
 pub(crate) async fn run<C: Cloud>(
     (node, name): (NodeName, ClusterName),
     (cloud, registry): (C, LateRegistry),
-    acts: &Gauge,
+    shown: &Stewardship,
     end: &CancellationToken,
 ) {
     let opened = async {
@@ -69,7 +69,7 @@ pub(crate) async fn run<C: Cloud>(
     };
     if let Some(cluster) = cluster {
         let outside = Elsewhere::new(cloud, registry.clone());
-        Steward::new((node, name), cluster, outside, acts.clone()).run(end).await;
+        Steward::new((node, name), cluster, outside, shown.clone()).run(end).await;
     }
 }
 
@@ -78,7 +78,7 @@ impl<C: Cloud> Steward<C> {
         (node, name): (NodeName, ClusterName),
         cluster: KubeCluster,
         outside: Elsewhere<C>,
-        acts: Gauge,
+        shown: Stewardship,
     ) -> Self {
         let dice = Dice::default();
         let candidate = Candidate::new(format!("{node}_{}", dice.run_id()));
@@ -89,7 +89,7 @@ impl<C: Cloud> Steward<C> {
             outside,
             candidate: RefCell::new(candidate),
             outage: RefCell::new(Outage::new("the Lease")),
-            acts,
+            shown,
             dice,
             origin: Instant::now(),
         }
@@ -109,10 +109,10 @@ impl<C: Cloud> Steward<C> {
             self.stand().await;
             if self.holds() {
                 tracing::info!("This agent holds the Lease");
-                self.acts.set(1);
+                self.shown.begins();
                 // It is seldom needed, and larger than all the rest.
                 Box::pin(self.tenure(end)).await;
-                self.acts.set(0);
+                self.shown.ends();
                 tracing::info!("This agent does not hold the Lease any more");
             }
             let pause = timing::LOOK_EVERY.mul_f64(1.0 + self.dice.part() / 2.0);

@@ -6,12 +6,14 @@
 
 mod agent;
 mod cluster;
+mod counted;
 mod cut_off;
 mod enis;
 mod errands;
 mod http;
 mod keep;
 mod late;
+mod others;
 mod outage;
 mod outside;
 mod preflight;

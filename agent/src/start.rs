@@ -19,9 +19,11 @@ use tracing::Instrument as _;
 
 use crate::agent::Agent;
 use crate::cluster;
+use crate::counted::Counted;
 use crate::http::{self, Pages};
 use crate::keep::Keep;
 use crate::late::LateRegistry;
+use crate::others;
 use crate::outside::{Outside, World};
 use crate::publish::{self, Bulletin, LateBoard};
 use crate::source::AnySource;
@@ -32,7 +34,7 @@ use crate::volumes;
 struct Real;
 
 impl World for Real {
-    type Cloud = LazyCloud;
+    type Cloud = Counted<LazyCloud>;
     type Kernel = LinuxHost;
     type Registry = LateRegistry;
     type Source = AnySource;
@@ -60,10 +62,6 @@ async fn run(config: AgentConfig, signals: Signals) -> Result<Report, Report> {
         return Ok(Report::new(Exit::Success, "ended by a signal before another agent's end"));
     };
     let listener = bind(config.listen).await?;
-    let others = match config.metrics {
-        Some(at) => Some(bind(at).await?),
-        None => None,
-    };
     let monitor = Monitor::open().map_err(|HostFailure { detail, .. }| refused(detail))?;
     let host = LinuxHost::new(&config.places.run_dir, HostTimeouts::default());
     let registry = LateRegistry::new(config.places.registry.clone());
@@ -71,21 +69,20 @@ async fn run(config: AgentConfig, signals: Signals) -> Result<Report, Report> {
     let in_cluster = !matches!(config.places.registry, RegistryUrl::File(_));
     let files = NodeFiles::new(Path::new("/"), &config.places.run_dir, in_cluster);
     let files = files.with_kernel(host.clone());
-    let cloud = LazyCloud::named("firecamp-agent");
-    let outside = Outside::<Real>::new(cloud, host, registry.clone(), source, files);
-    let board = board(&config, &registry);
     let (status, bulletin, end) = (Status::default(), Bulletin::default(), &signals.end);
-    let AgentConfig { node, cluster, eni, listen, .. } = config;
+    let cloud = || Counted::new(LazyCloud::named("firecamp-agent"), &status.calls);
+    let outside = Outside::<Real>::new(cloud(), host, registry.clone(), source, files);
+    let board = board(&config, &registry);
+    let AgentConfig { node, cluster, eni, listen, metrics, .. } = config;
     tracing::info!(%node, %cluster, %listen, "The agent begins");
     let span = tracing::info_span!("agent", %node);
-    let cloud = LazyCloud::named("firecamp-agent");
     let names = (node.clone(), cluster.clone());
-    let whole = cluster::run(names, (cloud, registry), &status.holds_lease, end);
+    let whole = cluster::run(names, (cloud(), registry), &status.steward, end);
     let agent = Agent::new((node.clone(), cluster, eni), outside, keep, (&status, &bulletin));
     let served = http::serve((listener, Pages::All), &status, end);
     let scraped = async {
-        if let Some(listener) = others {
-            http::serve((listener, Pages::Metrics), &status, end).await;
+        if let Some(at) = metrics {
+            others::serve(at, &status, end).await;
         }
     };
     let told = publish::run((node, board.as_ref()), &bulletin, &status, end);

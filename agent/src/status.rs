@@ -3,6 +3,7 @@
 mod ages;
 mod labels;
 mod process;
+mod stewardship;
 pub(crate) mod table;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use firecamp_preflight::facts::Reading;
 use firecamp_registry::api::{NodeAttachments, NodeReport};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -24,8 +26,12 @@ use tokio::time::Instant;
 use crate::outage::Outage;
 
 use self::ages::Ages;
-pub(crate) use self::labels::{Errands, Kind, Problems, Reads, Reasons, Steps, System, Volumes};
+use self::labels::Clocks;
+pub(crate) use self::labels::{
+    Call, Calls, Errands, Kind, Problems, Reads, Reasons, Steps, System, Volumes, result,
+};
 use self::process::Process;
+pub(crate) use self::stewardship::Stewardship;
 
 /// A loop that has not come round for so long is stuck: every step of it is bounded by less.
 const STUCK: Duration = Duration::from_secs(30);
@@ -57,8 +63,8 @@ pub(crate) struct Status {
     pub(crate) unclaimed: Gauge,
     /// Whether what the registry told is as new as it can be.
     pub(crate) current: Gauge,
-    /// Whether this agent acts for the whole cluster.
-    pub(crate) holds_lease: Gauge,
+    /// What this agent does for the whole cluster, while it does.
+    pub(crate) steward: Stewardship,
     /// Conditions of the preflight that keep addresses from being attached or kept here.
     pub(crate) blocks: Gauge,
     /// Room for addresses.
@@ -77,6 +83,12 @@ pub(crate) struct Status {
     pub(crate) unread: Family<Reads, Counter>,
     /// When an outside system was last read.
     read_at: Family<Reads, Gauge>,
+    /// Requests to EC2, by what came of them.
+    pub(crate) calls: Family<Calls, Counter>,
+    /// By how much this node's clock was ahead of others.
+    ahead: Family<Clocks, Gauge>,
+    /// Attempts to listen for others that have failed.
+    pub(crate) unheard: Counter,
     /// News of the kernel that were dropped.
     pub(crate) overruns: Counter,
     /// From the kernel's news of a loss to its being mended.
@@ -118,7 +130,7 @@ impl Default for Status {
             failing: Gauge::default(),
             unclaimed: Gauge::default(),
             current: Gauge::default(),
-            holds_lease: Gauge::default(),
+            steward: Stewardship::default(),
             blocks: Gauge::default(),
             free_slots: Gauge::default(),
             capacity: Gauge::default(),
@@ -128,6 +140,9 @@ impl Default for Status {
             reads: Family::default(),
             unread: Family::default(),
             read_at: Family::default(),
+            calls: labels::calls(),
+            ahead: Family::default(),
+            unheard: Counter::default(),
             overruns: Counter::default(),
             restored: quick(),
             turns: Counter::default(),
@@ -153,7 +168,9 @@ impl Status {
         self.add("failing_addresses", self.failing.clone());
         self.add("unclaimed_addresses", self.unclaimed.clone());
         self.add("registry_current", self.current.clone());
-        self.add("holds_lease", self.holds_lease.clone());
+        self.add("holds_lease", self.steward.acts.clone());
+        self.add("pool_addresses", self.steward.total.clone());
+        self.add("pool_free_addresses", self.steward.free.clone());
         self.add("preflight_blocks", self.blocks.clone());
         self.add("free_slots", self.free_slots.clone());
         self.add("capacity_slots", self.capacity.clone());
@@ -163,6 +180,9 @@ impl Status {
         self.add("reads", self.reads.clone());
         self.add("failed_reads", self.unread.clone());
         self.add("read_timestamp_seconds", self.read_at.clone());
+        self.add("ec2_calls", self.calls.clone());
+        self.add("clock_ahead_seconds", self.ahead.clone());
+        self.add("failed_listens", self.unheard.clone());
         self.add("kernel_overruns", self.overruns.clone());
         self.add("restore_seconds", self.restored.clone());
         self.add("turns", self.turns.clone());
@@ -201,6 +221,13 @@ impl Status {
         }
     }
 
+    /// What other clocks said.
+    pub(crate) fn clocks(&self, readings: &[Reading]) {
+        for Reading { clock, ahead } in readings {
+            self.ahead.get_or_create(&Clocks { clock: labels::clock(*clock) }).set(*ahead);
+        }
+    }
+
     /// The loop has come round.
     pub(crate) fn came_round(&self) {
         *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -228,7 +255,10 @@ impl Status {
     /// This would be published now.
     pub(crate) fn would_publish(&self, object: NodeAttachments) {
         self.failing.set(i64::from(object.status.addresses_failing));
-        self.free_slots.set(object.status.slots.map_or(0, |slots| i64::from(slots.free)));
+        // What is not known for a while stands, as the capacity does.
+        if let Some(slots) = object.status.slots {
+            self.free_slots.set(i64::from(slots.free));
+        }
         *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(object);
     }
 

@@ -123,7 +123,9 @@ impl<W: World> Agent<'_, W> {
     /// A look has ended; what was on record when it began.
     fn looked<T>(&mut self, read: &Result<T, CloudFailure>) -> Option<BTreeMap<Ipv4Addr, EniId>> {
         self.budget.ended(read.is_ok());
-        self.preflight.clocks(self.outside.clocks());
+        let clocks = self.outside.clocks();
+        self.status.clocks(&clocks);
+        self.preflight.clocks(clocks);
         self.looking.take()
     }
 }

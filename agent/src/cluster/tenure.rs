@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use firecamp_cluster::{Answers, Cluster, Planner, Questions, Site, View, timing};
+use firecamp_cluster::{Answers, Cluster, Planner, Questions, Site, View, timing, usage};
 use firecamp_core::ids::Member;
 use firecamp_core::outside::{Cloud, Owner};
 use firecamp_core::record::StaticIp;
@@ -108,7 +108,11 @@ impl<C: Cloud> Steward<C> {
         site: &Site,
         term: &CancellationToken,
     ) {
-        let asked = atlas.borrow().view().map(|view| asked(view, planner.ask(view, site)));
+        let look = |view| {
+            self.shown.sees(&usage(view));
+            asked(view, planner.ask(view, site))
+        };
+        let asked = atlas.borrow().view().map(look);
         let Some((members, records)) = asked else { return };
         let answers = self.answers(members, records).await;
         let now = self.now();

@@ -1,6 +1,10 @@
 //! Labels of metrics: few values each, and never an address, a pod or an id.
 
+use firecamp_core::failure::CloudKind;
+use firecamp_preflight::facts::Clock;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 
 /// What an errand is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -91,4 +95,80 @@ pub(crate) struct Volumes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Problems {
     pub(crate) reason: &'static str,
+}
+
+/// A request to EC2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Call {
+    DescribeNetworkInterfaces,
+    DescribeVolumes,
+    DescribeInstanceTypes,
+    AssignPrivateIpAddresses,
+    UnassignPrivateIpAddresses,
+}
+
+impl Call {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::DescribeNetworkInterfaces,
+        Self::DescribeVolumes,
+        Self::DescribeInstanceTypes,
+        Self::AssignPrivateIpAddresses,
+        Self::UnassignPrivateIpAddresses,
+    ];
+}
+
+/// Labels of a request to EC2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Calls {
+    pub(crate) call: Call,
+    pub(crate) result: &'static str,
+}
+
+/// None so far. What alerts look for is there from the beginning: nobody sees a counter rise that
+/// begins with one.
+pub(super) fn calls() -> Family<Calls, Counter> {
+    let family = Family::<Calls, Counter>::default();
+    for call in Call::ALL {
+        for kind in [CloudKind::Throttled, CloudKind::Auth] {
+            drop(family.get_or_create(&Calls { call, result: result(Some(kind)) }));
+        }
+    }
+    family
+}
+
+/// What came of a request: no failure, or that one.
+pub(crate) fn result(failure: Option<CloudKind>) -> &'static str {
+    match failure {
+        None => "Done",
+        Some(CloudKind::HeldElsewhere) => "HeldElsewhere",
+        Some(CloudKind::NotOurs) => "NotOurs",
+        Some(CloudKind::CapacityExceeded) => "CapacityExceeded",
+        Some(CloudKind::SubnetExhausted) => "SubnetExhausted",
+        Some(CloudKind::BadAddress) => "BadAddress",
+        Some(CloudKind::Gone) => "Gone",
+        Some(CloudKind::Auth) => "Denied",
+        Some(CloudKind::Throttled) => "Throttled",
+        Some(CloudKind::Transient) => "Transient",
+        Some(CloudKind::Unknown) => "Unknown",
+    }
+}
+
+/// Labels of another clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Clocks {
+    pub(crate) clock: &'static str,
+}
+
+pub(super) fn clock(whose: Clock) -> &'static str {
+    match whose {
+        Clock::Ec2 => "Ec2",
+        Clock::Metadata => "Metadata",
+        Clock::ApiServer => "ApiServer",
+    }
+}
+
+/// Labels of a pool. There are few, and people name them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Pools {
+    pub(crate) pool: String,
 }

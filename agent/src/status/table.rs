@@ -36,7 +36,7 @@ const fn alpha(
 }
 
 /// The agent's own.
-pub(crate) const METRICS: [Described; 27] = [
+pub(crate) const METRICS: [Described; 32] = [
     stable("build", "info", &["version"], "The version that runs"),
     stable("attached_addresses", "gauge", &[], "Addresses that are attached to this node"),
     stable("lacking_addresses", "gauge", &[], "Of those, the kernel lacks a part of"),
@@ -45,6 +45,8 @@ pub(crate) const METRICS: [Described; 27] = [
     stable("unclaimed_addresses", "gauge", &[], "Addresses that no record claims"),
     stable("registry_current", "gauge", &[], "1 if what the registry told is as new as it can be"),
     stable("holds_lease", "gauge", &[], "1 if this agent acts for the whole cluster"),
+    stable("pool_addresses", "gauge", &["pool"], "Addresses of a pool, told by the Lease's holder"),
+    stable("pool_free_addresses", "gauge", &["pool"], "Of those, how many have no StaticIP"),
     stable("preflight_blocks", "gauge", &[], "Conditions that keep addresses away from here"),
     stable("free_slots", "gauge", &[], "Addresses that the ENIs would still take"),
     stable("capacity_slots", "gauge", &[], "The node's capacity of the extended resource"),
@@ -54,6 +56,9 @@ pub(crate) const METRICS: [Described; 27] = [
     stable("reads", "counter", &["system"], "Reads of outside systems"),
     stable("failed_reads", "counter", &["system"], "Reads that failed"),
     stable("read_timestamp_seconds", "gauge", &["system"], "When a system last answered"),
+    stable("ec2_calls", "counter", &["call", "result"], "Requests to EC2"),
+    stable("clock_ahead_seconds", "gauge", &["clock"], "This node's clock ahead of another's"),
+    stable("failed_listens", "counter", &[], "Failed attempts to listen at the port for others"),
     stable("kernel_overruns", "counter", &[], "News of the kernel that were dropped"),
     stable("restore_seconds", "histogram", &[], "From the news of a loss to its being mended"),
     alpha("turns", "counter", &[], "Turns of the loop"),
@@ -121,18 +126,21 @@ const HEAD: &str = "\
 <!-- Generated from the code: `BLESS=1 cargo test -p firecamp-agent`. -->
 
 `/metrics` on the agent's listener is OpenMetrics. A *stable* metric keeps its name, labels and
-meaning; an *alpha* one may change with a release. No label is an address, a pod or an id.
+meaning; an *alpha* one may change with a release. No label is an address, a member or an id.
 
 | Metric | Type | Labels | Stability | Meaning |
 | --- | --- | --- | --- | --- |
 ";
 
 const TAIL: &str = "
-Sums over `kind`, `system`, `step` and `reason` make sense. Times are Unix times, so that
-`time() - firecamp_agent_turn_timestamp_seconds` is the age of the last turn. Labels: `kind` of an
-errand is GiveWay, Release, Reassert, Restore or Collect, of a volume Ebs, InstanceStore, Iscsi,
-Nfs, Glusterfs, Local or Other; `system` is Registry, Metadata, Ec2, Ec2Volumes, Ec2Types, Kernel,
-Volumes or Claims; `step` is learn, create, replace, say, capacity or tell. The reasons are those of
+Sums over `kind`, `system`, `step`, `reason`, `call`, `result` and `pool` make sense. Times are Unix
+times, so that `time() - firecamp_agent_turn_timestamp_seconds` is the age of the last turn. Labels:
+`kind` of an errand is GiveWay, Release, Reassert, Restore or Collect, of a volume Ebs,
+InstanceStore, Iscsi, Nfs, Glusterfs, Local or Other; `system` is Registry, Metadata, Ec2,
+Ec2Volumes, Ec2Types, Kernel, Volumes or Claims; `step` is learn, create, replace, say, capacity or
+tell; `call` is an action of EC2, and `result` Done, Denied (rights, credentials or the clock),
+Throttled, Transient, HeldElsewhere, NotOurs, CapacityExceeded, SubnetExhausted, BadAddress, Gone or
+Unknown; `clock` is Ec2, Metadata or ApiServer; `pool` is a pool's name. The reasons are those of
 [publishing.md](publishing.md) and [volumes.md](volumes.md).
 ";
 

@@ -1,5 +1,8 @@
 use std::collections::BTreeMap;
 
+use firecamp_cluster::Usage;
+use firecamp_preflight::facts::{Clock, Reading};
+
 use super::super::{Errands, Kind, Problems, Reads, Reasons, Status, Steps, System, Volumes};
 use super::*;
 
@@ -19,6 +22,9 @@ fn busy() -> Status {
     let problem = Problems { reason: "ReadOnly" };
     status.volume_problems.get_or_create(&problem).set(1);
     status.volume_ages.get_or_create(&problem).set(1);
+    status.clocks(&[Reading { clock: Clock::Ec2, ahead: 1 }]);
+    let usage = Usage { total: 2, allocated: 1, free: 1 };
+    status.steward.sees(&[("a".parse().unwrap(), usage)].into());
     assert!(status.unread.get(&Reads { system: System::Ec2 }).is_some());
     status
 }

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cloud::FixedCloud;
 use crate::agent::Agent;
+use crate::counted::Counted;
 use crate::keep::Keep;
 use crate::late::LateRegistry;
 use crate::outside::{Kernel, KernelNews, Outside, World};
@@ -48,7 +49,7 @@ const DEADLINE: Duration = Duration::from_mins(20);
 pub(crate) struct Simulated;
 
 impl World for Simulated {
-    type Cloud = FixedCloud;
+    type Cloud = Counted<FixedCloud>;
     type Kernel = SimHost;
     type Registry = LateRegistry;
     type Source = KubeSource;
@@ -273,7 +274,8 @@ impl Node {
         let facts = NodeFacts { vpc_cni: Fact::Known(None), ..NodeFacts::default() };
         let files = SimChecks::new(own, Account { node: facts, ..Account::default() });
         let board = LateBoard::new(registry.clone(), NODE.parse().unwrap());
-        let (cloud, host) = (self.cloud.clone(), self.host.clone());
+        let cloud = Counted::new(self.cloud.clone(), &status.calls);
+        let host = self.host.clone();
         let outside = Outside::<Simulated>::new(cloud, host, registry, source, files);
         let keep = Keep::open(self.run_dir.path()).unwrap();
         let names = (NODE.parse().unwrap(), "prod".parse().unwrap(), EniRule::Auto);

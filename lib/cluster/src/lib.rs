@@ -26,6 +26,7 @@ pub use gone::Gone;
 pub use lease::{Candidate, LeaseSeen, LeaseWrite, Terms};
 pub use outside::{Change, Cluster};
 pub use planner::{Duty, Planner, Site, Unneeded, Unwanted};
+pub use pools::{Usage, usage};
 pub use reclaim::is_orphan;
 pub use retention::unwanted;
 pub use view::{

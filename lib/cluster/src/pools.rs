@@ -1,11 +1,12 @@
 //! What is reported of pools: how much of them is in use, and what is wrong with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 
 use firecamp_core::allocate::{candidates, is_assignable};
 use firecamp_core::contract::cluster::{condition, reason};
+use firecamp_core::ids::PoolName;
 use firecamp_core::record::{Pool, PoolSubnet};
 use firecamp_registry::api::{Condition, StaticIPPoolStatus};
 use firecamp_registry::rules;
@@ -26,11 +27,34 @@ pub(crate) fn plan(view: &View, site: &Site) -> Vec<Duty> {
     readable.filter_map(|seen| told(view, site, seen)).collect()
 }
 
+/// How much of a pool is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Addresses that it hands out.
+    pub total: u32,
+    /// Of those, how many have a StaticIP.
+    pub allocated: u32,
+    /// How many have none.
+    pub free: u32,
+}
+
+impl Usage {
+    fn of(view: &View, pool: &Pool) -> Self {
+        let total = total(pool);
+        let allocated = number(view.addresses.keys().filter(|it| hands_out(pool, **it)).count());
+        Self { total, allocated, free: total.saturating_sub(allocated) }
+    }
+}
+
+/// How much is in use of each pool that can be read.
+pub fn usage(view: &View) -> BTreeMap<PoolName, Usage> {
+    let pools = view.pools.values().flatten().map(|seen| &seen.pool);
+    pools.map(|pool| (pool.name.clone(), Usage::of(view, pool))).collect()
+}
+
 fn told(view: &View, site: &Site, seen: &PoolSeen) -> Option<Duty> {
     let pool = &seen.pool;
-    let total = total(pool);
-    let allocated = number(view.addresses.keys().filter(|it| hands_out(pool, **it)).count());
-    let free = total.saturating_sub(allocated);
+    let Usage { total, allocated, free } = Usage::of(view, pool);
     let before = seen.status.clone().unwrap_or_default();
     let (disjoint, inside) = (disjoint(view, pool), inside(site, pool));
     let zones = available(view, pool);

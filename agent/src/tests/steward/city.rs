@@ -15,13 +15,13 @@ use firecamp_core::outside::{Cloud, Owner, OwnerEni, Registry};
 use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};
 use firecamp_kube::{KubeCluster, KubeRegistry, Timeouts};
 use firecamp_registry::conformance;
-use prometheus_client::metrics::gauge::Gauge;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Elsewhere, Steward};
 use crate::late::LateRegistry;
+use crate::status::Status;
 
 pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
 const ENI: &str = "eni-0000000a";
@@ -111,6 +111,8 @@ pub(super) struct City {
     pub(super) server: ApiServer,
     pub(super) registry: KubeRegistry,
     pub(super) ec2: Ec2,
+    /// Of all its agents.
+    pub(super) status: Status,
 }
 
 impl City {
@@ -124,7 +126,7 @@ impl City {
         };
         server.create_pool(&pool);
         let registry = KubeRegistry::new(server.client(), Timeouts::default());
-        let city = Self { server, registry, ec2: Ec2::default() };
+        let city = Self { server, registry, ec2: Ec2::default(), status: Status::default() };
         city.policies("Delete", "Delete");
         for node in ["node-1", "node-2", "node-3"] {
             city.node(node, "True");
@@ -245,7 +247,7 @@ impl City {
         let cluster = KubeCluster::new(&self.registry).with_lease_in(namespace);
         let names = (node.parse().unwrap(), "prod".parse().unwrap());
         let outside = Elsewhere::new(self.ec2.clone(), registry);
-        Steward::new(names, cluster, outside, Gauge::default()).run(end).await;
+        Steward::new(names, cluster, outside, self.status.steward.clone()).run(end).await;
     }
 
     /// Runs an agent on node-2, meanwhile `body`, and then ends the agent.

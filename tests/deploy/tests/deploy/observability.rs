@@ -129,7 +129,7 @@ fn chosen(expression: &str) -> Vec<String> {
 #[test]
 fn what_is_added_up_or_drawn_is_of_one_cluster() {
     for (place, expression) in expressions() {
-        for word in ["sum", "count"] {
+        for word in ["sum", "count", "min", "max"] {
             for rest in expression.split(&format!("{word} ")).skip(1) {
                 assert!(rest.starts_with("by (cluster"), "{place}: {word} {rest}");
             }
