@@ -16,7 +16,8 @@ run() { cargo test --locked --quiet --workspace "$@"; }
 # docs/demo.md, from a recorded run, and then README.md, which shows a part of it.
 run --test rendering
 run --test readme
-# docs/configuration.md, docs/exit-codes.md, docs/failure-cases.md and the golden plans.
+# docs/configuration.md, docs/exit-codes.md, docs/cli.md, docs/metrics.md, docs/failure-cases.md and
+# the golden plans.
 run --test documents --test table --test golden
 # docs/PERFORMANCE.md, from the results in docs/performance.
 run --test performance

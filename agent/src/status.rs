@@ -28,7 +28,7 @@ use crate::outage::Outage;
 use self::ages::Ages;
 use self::labels::Clocks;
 pub(crate) use self::labels::{
-    Call, Calls, Errands, Kind, Problems, Reads, Reasons, Steps, System, Volumes, result,
+    Call, Calls, Errands, Kind, Problems, Reads, Reasons, Steps, System, Volumes, clock, result,
 };
 use self::process::Process;
 pub(crate) use self::stewardship::Stewardship;
@@ -224,7 +224,7 @@ impl Status {
     /// What other clocks said.
     pub(crate) fn clocks(&self, readings: &[Reading]) {
         for Reading { clock, ahead } in readings {
-            self.ahead.get_or_create(&Clocks { clock: labels::clock(*clock) }).set(*ahead);
+            self.ahead.get_or_create(&Clocks { clock: self::clock(*clock) }).set(*ahead);
         }
     }
 

@@ -7,6 +7,7 @@ mod ec2;
 mod handover;
 mod partition;
 mod release;
+mod seen;
 mod stale;
 mod steward;
 mod told;

@@ -159,7 +159,7 @@ pub(crate) struct Clocks {
     pub(crate) clock: &'static str,
 }
 
-pub(super) fn clock(whose: Clock) -> &'static str {
+pub(crate) fn clock(whose: Clock) -> &'static str {
     match whose {
         Clock::Ec2 => "Ec2",
         Clock::Metadata => "Metadata",

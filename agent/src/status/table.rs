@@ -123,7 +123,7 @@ pub fn page() -> String {
 const HEAD: &str = "\
 # Metrics of the agent
 
-<!-- Generated from the code: `BLESS=1 cargo test -p firecamp-agent`. -->
+<!-- Generated from the code: `BLESS=1 cargo test -p firecamp-agent --test documents`. -->
 
 `/metrics` on the agent's listener is OpenMetrics. A *stable* metric keeps its name, labels and
 meaning; an *alpha* one may change with a release. No label is an address, a member or an id.

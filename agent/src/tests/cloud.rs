@@ -12,7 +12,7 @@ use firecamp_core::interface::Interface;
 use firecamp_core::node::{Eni, NodeIdentity, TypeLimits};
 use firecamp_core::outside::{Cloud, Owner, OwnerEni};
 use firecamp_preflight::CloudChecks;
-use firecamp_preflight::facts::{Permission, Reading, Right};
+use firecamp_preflight::facts::{Clock, Permission, Reading, Right};
 use firecamp_volumes::CloudVolumes;
 use firecamp_volumes::seen::Attachment;
 use serde_json::Value;
@@ -29,6 +29,10 @@ pub(crate) struct Vpc {
     pub(crate) elsewhere: BTreeSet<Ipv4Addr>,
     /// What EC2 has here, and the metadata service does not list.
     pub(crate) unlisted: BTreeSet<Ipv4Addr>,
+    /// ENIs of other nodes are not this cluster's.
+    pub(crate) strangers: bool,
+    /// By how many seconds this node's clock is ahead of EC2's.
+    pub(crate) ahead: i64,
     /// Why nothing that is asked of EC2 succeeds.
     pub(crate) refuses: Option<CloudKind>,
     /// Reads succeed all the same.
@@ -100,11 +104,11 @@ impl FixedCloud {
 /// An ENI of another node of the cluster.
 const OTHER_ENI: &str = "eni-0000000b";
 
-fn owned(id: EniId) -> Owner {
+fn owned(id: EniId, cluster: Option<&str>) -> Owner {
     Owner::Eni(OwnerEni {
         id,
         primary: false,
-        cluster: Some("prod".to_owned()),
+        cluster: cluster.map(str::to_owned),
         instance: None,
         description: String::new(),
     })
@@ -160,11 +164,12 @@ impl Cloud for FixedCloud {
         vpc.lookups += 1;
         vpc.answers_reads()?;
         if vpc.elsewhere.contains(&address) {
-            return Ok(owned(OTHER_ENI.parse().unwrap()));
+            let cluster = (!vpc.strangers).then_some("prod");
+            return Ok(owned(OTHER_ENI.parse().unwrap(), cluster));
         }
         let has = |eni: &&Eni| eni.listed.contains(&address) && !vpc.lost.contains(&address);
         let holder = vpc.enis.iter().find(has);
-        Ok(holder.map_or(Owner::Nobody, |eni| owned(eni.id.clone())))
+        Ok(holder.map_or(Owner::Nobody, |eni| owned(eni.id.clone(), Some("prod"))))
     }
 
     async fn assign(
@@ -253,7 +258,7 @@ impl CloudChecks for FixedCloud {
     }
 
     fn clocks(&self) -> Vec<Reading> {
-        Vec::new()
+        vec![Reading { clock: Clock::Ec2, ahead: self.0.lock().unwrap().ahead }]
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the holder of the Lease does for the whole cluster, over a strict API server and an EC2
 //! that remembers.
 
-mod city;
+pub(super) mod city;
 mod leases;
 mod lives;

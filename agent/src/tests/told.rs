@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::world::{NODE, Node, until};
 
-async fn node() -> Node {
+pub(super) async fn node() -> Node {
     let node = Node::new().await;
     let object = json!({ "metadata": { "uid": "node-uid" }, "status": { "capacity": {} } });
     node.server.set("nodes", (None, NODE), object);

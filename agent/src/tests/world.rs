@@ -43,7 +43,7 @@ const ENI: &str = "eni-0000000a";
 const MAC: &str = "06:00:00:00:00:01";
 
 /// Nothing that is waited for takes longer, by the clock that jumps.
-const DEADLINE: Duration = Duration::from_mins(20);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(20);
 
 /// The systems of a simulated node.
 pub(crate) struct Simulated;
@@ -115,6 +115,7 @@ pub(crate) struct Node {
     pub(crate) registry: KubeRegistry,
     pub(crate) host: SimHost,
     pub(crate) cloud: FixedCloud,
+    pub(crate) volumes: SimVolumes,
     run_dir: tempfile::TempDir,
 }
 
@@ -170,7 +171,7 @@ impl Node {
         }
         let host = SimHost::with_links([MAC.parse().unwrap()]);
         let run_dir = tempfile::tempdir().unwrap();
-        let node = Self { server, registry, host, cloud, run_dir };
+        let node = Self { server, registry, host, cloud, volumes: SimVolumes::default(), run_dir };
         let member = member();
         let claim = Claim { address: Some(ADDRESS), ..conformance::claim(&member, &pool) };
         node.registry.write(&Write::CreateClaim(claim)).await.unwrap();
@@ -292,8 +293,7 @@ impl Node {
             if tells {
                 let node = NODE.parse().unwrap();
                 let published = publish::run((node, Some(&board)), &bulletin, &status, &end);
-                let volumes = SimVolumes::default();
-                let looks = volumes::run((&volumes, Some(&board)), &bulletin, &status, &end);
+                let looks = volumes::run((&self.volumes, Some(&board)), &bulletin, &status, &end);
                 tokio::join!(Box::pin(published), Box::pin(looks));
             }
         };
@@ -327,6 +327,11 @@ impl Running<'_> {
     pub(crate) fn strip(&self) {
         self.node.host.strip(ADDRESS);
         self.kernel.send(vec![Change::Address(ADDRESS)]).unwrap();
+    }
+
+    /// The kernel has told more than there was room for.
+    pub(crate) fn drop_news(&self) {
+        self.kernel.send(vec![Change::Overrun]).unwrap();
     }
 
     /// What it has done so far that is told as Events, and was not asked for yet.

@@ -23,7 +23,7 @@ use crate::cluster::{Elsewhere, Steward};
 use crate::late::LateRegistry;
 use crate::status::Status;
 
-pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
+pub(in crate::tests) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
 const ENI: &str = "eni-0000000a";
 const POD: &str = "pod-1";
 
@@ -35,7 +35,7 @@ type Place = (EniId, Option<InstanceId>);
 
 /// Where each address is.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ec2 {
+pub(in crate::tests) struct Ec2 {
     places: Arc<Mutex<BTreeMap<Ipv4Addr, Place>>>,
     unassigned: Arc<Mutex<u32>>,
 }
@@ -51,15 +51,15 @@ impl Ec2 {
     }
 
     /// The machine and its ENIs are gone.
-    pub(super) fn terminate(&self) {
+    pub(in crate::tests) fn terminate(&self) {
         self.places.lock().unwrap().clear();
     }
 
-    pub(super) fn has(&self, address: Ipv4Addr) -> bool {
+    pub(in crate::tests) fn has(&self, address: Ipv4Addr) -> bool {
         self.places.lock().unwrap().contains_key(&address)
     }
 
-    pub(super) fn unassigned(&self) -> u32 {
+    pub(in crate::tests) fn unassigned(&self) -> u32 {
         *self.unassigned.lock().unwrap()
     }
 }
@@ -107,18 +107,18 @@ impl Cloud for Ec2 {
 }
 
 /// All that agents find outside.
-pub(super) struct City {
-    pub(super) server: ApiServer,
-    pub(super) registry: KubeRegistry,
-    pub(super) ec2: Ec2,
+pub(in crate::tests) struct City {
+    pub(in crate::tests) server: ApiServer,
+    pub(in crate::tests) registry: KubeRegistry,
+    pub(in crate::tests) ec2: Ec2,
     /// Of all its agents.
-    pub(super) status: Status,
+    pub(in crate::tests) status: Status,
 }
 
 impl City {
     /// Member redis-0 of StatefulSet redis is attached on node-1; the agents run on node-2 and
     /// node-3. The pool deletes whatever nobody wants.
-    pub(super) async fn new() -> Self {
+    pub(in crate::tests) async fn new() -> Self {
         let server = ApiServer::default();
         let pool = Pool {
             release_policy: firecamp_core::record::ReleasePolicy::Keep,
@@ -143,7 +143,7 @@ impl City {
         city
     }
 
-    pub(super) fn policies(&self, reclaim: &str, retention: &str) {
+    pub(in crate::tests) fn policies(&self, reclaim: &str, retention: &str) {
         let changed = self.server.change("staticippools", None, "a", |pool| {
             pool["spec"]["reclaimPolicy"] = json!(reclaim);
             pool["spec"]["claimRetentionPolicy"] =
@@ -152,18 +152,18 @@ impl City {
         assert!(changed);
     }
 
-    pub(super) fn node(&self, name: &str, ready: &str) {
+    pub(in crate::tests) fn node(&self, name: &str, ready: &str) {
         let conditions = json!([{ "type": "Ready", "status": ready }]);
         let node = json!({ "metadata": {}, "status": { "conditions": conditions } });
         self.server.set("nodes", (None, name), node);
     }
 
-    pub(super) fn set(&self, uid: &str, replicas: u32) {
+    pub(in crate::tests) fn set(&self, uid: &str, replicas: u32) {
         let set = json!({ "metadata": { "uid": uid }, "spec": { "replicas": replicas } });
         self.server.set("statefulsets", (Some("prod"), "redis"), set);
     }
 
-    pub(super) fn pod(&self, set: Option<&str>) {
+    pub(in crate::tests) fn pod(&self, set: Option<&str>) {
         let owner = |uid: &str| {
             json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "redis", "uid": uid,
                 "controller": true })
@@ -177,11 +177,11 @@ impl City {
         self.server.set_pod("prod", "redis-0", pod);
     }
 
-    pub(super) fn no_pod(&self) {
+    pub(in crate::tests) fn no_pod(&self) {
         assert!(self.server.remove("pods", Some("prod"), "redis-0"));
     }
 
-    pub(super) async fn record(&self, state: State, epoch: u64) {
+    pub(in crate::tests) async fn record(&self, state: State, epoch: u64) {
         let Stored { version, mut object } =
             self.registry.static_ip(ADDRESS).await.unwrap().unwrap();
         let eni: EniId = ENI.parse().unwrap();
@@ -199,7 +199,7 @@ impl City {
     }
 
     /// Deletes the StaticIP, as a person does.
-    pub(super) async fn delete(&self) {
+    pub(in crate::tests) async fn delete(&self) {
         let ip = self.ip().unwrap();
         let text = |path: &str| ip.pointer(path).and_then(Value::as_str).unwrap();
         let id = Identity {
@@ -211,38 +211,43 @@ impl City {
         person.change(&Change::DropAddress(ADDRESS, id)).await.unwrap();
     }
 
-    pub(super) async fn read(&self) -> Option<StaticIp> {
+    pub(in crate::tests) async fn read(&self) -> Option<StaticIp> {
         self.registry.static_ip(ADDRESS).await.unwrap().map(|stored| stored.object)
     }
 
-    pub(super) fn ip(&self) -> Option<Value> {
+    pub(in crate::tests) fn ip(&self) -> Option<Value> {
         self.server.object("staticips", None, &ADDRESS.to_string())
     }
 
-    pub(super) fn state(&self) -> Option<String> {
+    pub(in crate::tests) fn state(&self) -> Option<String> {
         let ip = self.ip()?;
         ip.pointer("/spec/attachment/state").and_then(Value::as_str).map(str::to_owned)
     }
 
-    pub(super) fn claim(&self) -> Option<Value> {
+    pub(in crate::tests) fn claim(&self) -> Option<Value> {
         self.server.object("staticipclaims", Some("prod"), "redis-0")
     }
 
     /// The StatefulSet on record as the claim's.
-    pub(super) fn owner(&self) -> Option<String> {
+    pub(in crate::tests) fn owner(&self) -> Option<String> {
         let claim = self.claim()?;
         let owner = claim.pointer("/metadata/annotations/firecamp.io~1statefulset-uid");
         owner.and_then(Value::as_str).map(str::to_owned)
     }
 
-    pub(super) fn holder(&self, namespace: &str) -> Option<String> {
+    pub(in crate::tests) fn holder(&self, namespace: &str) -> Option<String> {
         let lease = self.server.object("leases", Some(namespace), "firecamp-agents")?;
         let holder = lease.pointer("/spec/holderIdentity").and_then(Value::as_str);
         holder.map(str::to_owned)
     }
 
     /// Runs an agent on this node until the end; its Lease is in this namespace.
-    pub(super) async fn agent(&self, node: &str, namespace: &str, end: &CancellationToken) {
+    pub(in crate::tests) async fn agent(
+        &self,
+        node: &str,
+        namespace: &str,
+        end: &CancellationToken,
+    ) {
         let registry = LateRegistry::from(AnyRegistry::Kube(self.registry.clone()));
         let cluster = KubeCluster::new(&self.registry).with_lease_in(namespace);
         let names = (node.parse().unwrap(), "prod".parse().unwrap());
@@ -251,7 +256,7 @@ impl City {
     }
 
     /// Runs an agent on node-2, meanwhile `body`, and then ends the agent.
-    pub(super) async fn during(&self, body: impl AsyncFnOnce()) {
+    pub(in crate::tests) async fn during(&self, body: impl AsyncFnOnce()) {
         let end = CancellationToken::new();
         let body = async {
             body().await;
@@ -263,7 +268,7 @@ impl City {
 
 /// Waits for a condition, by the clock that jumps, and says how long it took. Passes are half a
 /// minute apart, so that nothing is missed by looking once a second.
-pub(super) async fn until(what: &str, condition: impl Fn() -> bool) -> Duration {
+pub(in crate::tests) async fn until(what: &str, condition: impl Fn() -> bool) -> Duration {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < DEADLINE, "waited in vain until {what}");

@@ -1,0 +1,196 @@
+//! What is done to a node, to its surroundings or to the process.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::failure::CloudKind;
+use firecamp_core::ids::Epoch;
+use firecamp_volumes::path::KUBELET;
+use firecamp_volumes::seen::{Amount, DeviceNumber, Mount, Usage};
+use tokio::time::sleep;
+
+use super::super::steward::city::{City, until};
+use super::super::told;
+use super::super::world::{ADDRESS, Node, POD, Running};
+use super::Watch;
+use crate::status::Status;
+
+/// By now everything has been asked, and what was to settle has settled.
+const SETTLED: Duration = Duration::from_mins(15);
+
+/// What happens.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cause {
+    AnAgentBegins,
+    Node(OfNode),
+    Lease(OfLease),
+    TheProcessWorks,
+}
+
+/// What happens to a node whose agent runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum OfNode {
+    TheKernelLosesAnAddress,
+    TheKernelLosesAnAddressOfAnotherEpoch,
+    TheKernelDropsNews,
+    AnAddressIsTakenAway,
+    AnAddressIsTakenAwayAndEc2Denies,
+    AStrangerHasTheAddress,
+    Ec2Throttles,
+    AnAddressHasNoRecord,
+    TheInterfaceIsFull,
+    TheRegistryIsAway,
+    TheMetadataServiceIsSilent,
+    TheClockIsSet,
+    AVolumeIsMounted,
+    AVolumeFills,
+}
+
+/// What happens to a cluster, or to its one agent.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum OfLease {
+    TheLeaseIsTaken,
+    APoolShrinks,
+}
+
+impl Cause {
+    /// It happens, and all of this moves.
+    pub(super) async fn provoked(self, moves: &[&'static str]) {
+        match self {
+            Self::AnAgentBegins => {
+                let node = told::node().await;
+                node.telling_agent(async |agent| {
+                    let watch = Watch::before_all(moves);
+                    watch.all_moved(self, agent.status).await;
+                })
+                .await;
+            }
+            Self::Node(what) => {
+                let node = told::node().await;
+                node.telling_agent(async |agent| {
+                    agent.ready().await;
+                    sleep(SETTLED).await;
+                    let watch = Watch::begin(agent.status, moves);
+                    what.happens(&node, &agent);
+                    watch.all_moved(self, agent.status).await;
+                })
+                .await;
+            }
+            Self::Lease(what) => {
+                let city = City::new().await;
+                let watch = Watch::begin(&city.status, moves);
+                city.during(async || match what {
+                    OfLease::TheLeaseIsTaken => watch.all_moved(self, &city.status).await,
+                    OfLease::APoolShrinks => {
+                        until("the pool is told", || is_told(&city.status)).await;
+                        let watch = Watch::begin(&city.status, moves);
+                        shrink(&city);
+                        watch.all_moved(self, &city.status).await;
+                    }
+                })
+                .await;
+            }
+            Self::TheProcessWorks => {
+                let status = Status::default();
+                let watch = Watch::begin(&status, moves);
+                let taken = vec![1_u8; 64 << 20];
+                watch.all_moved(self, &status).await;
+                drop(std::hint::black_box(taken));
+            }
+        }
+    }
+}
+
+fn is_told(status: &Status) -> bool {
+    status.metrics().unwrap().contains("firecamp_agent_pool_free_addresses{")
+}
+
+fn shrink(city: &City) {
+    let changed = city.server.change("staticippools", None, "a", |pool| {
+        let ranges = pool.pointer_mut("/spec/subnets/0/ranges/0").unwrap();
+        ranges["end"] = ranges["start"].clone();
+    });
+    assert!(changed);
+}
+
+impl OfNode {
+    fn happens(self, node: &Node, agent: &Running<'_>) {
+        match self {
+            Self::TheKernelLosesAnAddress => agent.strip(),
+            Self::TheKernelLosesAnAddressOfAnotherEpoch => {
+                // By the node's lock there is a newer holder, in whose place nobody may act.
+                node.host.change(|kernel| {
+                    for lock in kernel.locks.values_mut() {
+                        lock.holder.epoch = Epoch(lock.holder.epoch.0 + 1);
+                    }
+                });
+                agent.strip();
+            }
+            Self::TheKernelDropsNews => agent.drop_news(),
+            Self::TheRegistryIsAway => {
+                node.server.go_away();
+                // An Event of it cannot be written.
+                agent.strip();
+            }
+            Self::AVolumeIsMounted => mount(node, Amount { total: 1000, free: 500 }),
+            Self::AVolumeFills => mount(node, Amount { total: 1000, free: 1 }),
+            Self::AnAddressIsTakenAway
+            | Self::AnAddressIsTakenAwayAndEc2Denies
+            | Self::AStrangerHasTheAddress
+            | Self::Ec2Throttles
+            | Self::AnAddressHasNoRecord
+            | Self::TheInterfaceIsFull
+            | Self::TheMetadataServiceIsSilent
+            | Self::TheClockIsSet => self.happens_in_ec2(node),
+        }
+    }
+
+    fn happens_in_ec2(self, node: &Node) {
+        if matches!(
+            self,
+            Self::AnAddressIsTakenAway
+                | Self::AnAddressIsTakenAwayAndEc2Denies
+                | Self::AStrangerHasTheAddress
+        ) {
+            node.cloud.moves_away(ADDRESS);
+        }
+        let mut vpc = node.cloud.0.lock().unwrap();
+        match self {
+            Self::AnAddressIsTakenAwayAndEc2Denies => {
+                (vpc.refuses, vpc.reads) = (Some(CloudKind::Auth), true);
+            }
+            Self::AStrangerHasTheAddress => vpc.strangers = true,
+            Self::Ec2Throttles => vpc.refuses = Some(CloudKind::Throttled),
+            Self::AnAddressHasNoRecord => {
+                vpc.enis[0].listed.insert(Ipv4Addr::new(10, 1, 0, 21));
+            }
+            Self::TheInterfaceIsFull => {
+                let others = (100..108).map(|last| Ipv4Addr::new(10, 1, 0, last));
+                vpc.enis[0].listed.extend(others);
+            }
+            Self::TheMetadataServiceIsSilent => vpc.is_silent = true,
+            Self::TheClockIsSet => vpc.ahead = 90,
+            Self::AnAddressIsTakenAway
+            | Self::TheKernelLosesAnAddress
+            | Self::TheKernelLosesAnAddressOfAnotherEpoch
+            | Self::TheKernelDropsNews
+            | Self::TheRegistryIsAway
+            | Self::AVolumeIsMounted
+            | Self::AVolumeFills => {}
+        }
+    }
+}
+
+/// A volume of the member's pod.
+fn mount(node: &Node, bytes: Amount) {
+    let mount = Mount {
+        device: DeviceNumber { major: 0, minor: 60 },
+        root: "/".to_owned(),
+        point: format!("{KUBELET}/pods/{POD}/volumes/kubernetes.io~glusterfs/pv-1"),
+        fstype: "fuse.glusterfs".to_owned(),
+        source: "gluster:/vol".to_owned(),
+        read_only: false,
+        filesystem_read_only: false,
+    };
+    assert!(node.volumes.mount(mount, Usage { bytes, inodes: Amount::default() }));
+}
