@@ -89,7 +89,7 @@ chaos: ## As root: whatever may happen to members on such a cluster (SEED=7 MINU
 	scripts/cluster.sh chaos --name $(or $(NAME),chaos) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(MINUTES),--minutes $(MINUTES))
 
-figures: images ## As root: what FireCamp costs on such a cluster; writes docs/performance/cluster.md
+figures: images ## As root: what FireCamp costs on such a cluster (docs/performance/cluster.md)
 	FIRECAMP_IMAGES=$(TARGET_DIR)/images scripts/cluster.sh figures --name figures \
 	  --page docs/performance/cluster.md
 

@@ -8,18 +8,18 @@ const ABOVE: &str = "\
 <!-- Written by `make figures`. -->
 # On a cluster
 
-What FireCamp costs on a real Kubernetes: three nodes in a [VPC in a box](../vpcbox.md) on one machine,
-with the images that are shipped, imported beforehand, and an EC2 that answers at once. `make figures`
-measures and writes this page.
+What FireCamp costs on a real Kubernetes: three nodes in a [VPC in a box](../vpcbox.md) on one
+machine, with the images that are shipped, imported beforehand, and an EC2 that answers at once.
+`make figures` measures and writes this page.
 
 | | Median | Least | Most | n |
 | --- | ---: | ---: | ---: | ---: |
 ";
 
 const BELOW: &str = "
-Pods with FireCamp and pods without take turns on one node. Both are in the node's network and run the
-same service; the first has an init container and a native sidecar besides, which a kubelet starts one
-after the other, and it ends after its sidecar. Ready is what the API server says.
+Pods with FireCamp and pods without take turns on one node. Both are in the node's network and run
+the same service; the first has an init container and a native sidecar besides, which a kubelet
+starts one after the other, and it ends after its sidecar. Ready is what the API server says.
 ";
 
 /// All of it, in Markdown.
