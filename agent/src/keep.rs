@@ -1,5 +1,5 @@
-//! What the agent keeps on the node: its last snapshot, the ENIs that it bars, and the lock that
-//! makes it the only one.
+//! What the agent keeps on the node: its last snapshot, the ENIs that it bars, which versions it
+//! works with, and the lock that makes it the only one.
 //!
 //! All are on the tmpfs of the node-local locks. A snapshot is of use only together with those,
 //! and dies with them when the node boots.
@@ -14,6 +14,7 @@ use firecamp_core::contract::path;
 use firecamp_core::failure::HostFailure;
 use firecamp_host::{Barred, BarredFile, own_directory, replace};
 use firecamp_preflight::{Manager, Verdict};
+use firecamp_run::protocol;
 use thiserror::Error;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -66,7 +67,7 @@ impl Keep {
         }
     }
 
-    /// Takes the lock.
+    /// Takes the lock, and says to the other containers which versions they must have.
     pub(crate) fn open(run_dir: &Path) -> Result<Self, NoKeep> {
         let lock = run_dir.join(path::AGENT_LOCK);
         let failed = |what: &str, why: std::io::Error| {
@@ -80,6 +81,9 @@ impl Keep {
             TryLockError::WouldBlock => NoKeep::Taken(lock.clone()),
             TryLockError::Error(why) => failed("lock", why),
         })?;
+        let said = run_dir.join(path::AGENT_PROTOCOL);
+        replace(&said, &protocol::said())
+            .map_err(|why| NoKeep::Broken(format!("write {}: {why}", said.display())))?;
         let snapshot = run_dir.join(path::SNAPSHOT);
         let (written, barred_file) = (String::new(), BarredFile::new(run_dir));
         Ok(Self { snapshot, written, barred_file, barred: None, _only: only })
@@ -196,6 +200,21 @@ mod tests {
         keep.bar(&[verdict(Manager::VpcCni)]);
         keep.bar(&[]);
         assert_eq!(told(), Vec::<String>::new(), "it was detached");
+    }
+
+    #[test]
+    fn f097_an_agent_says_which_versions_it_works_with_as_soon_as_it_is_the_only_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(path::AGENT_PROTOCOL);
+        let said = || std::fs::read_to_string(&file).unwrap();
+        let first = Keep::open(dir.path()).unwrap();
+        assert_eq!(said(), protocol::said());
+        std::fs::write(&file, "an agent of another version").unwrap();
+        assert!(Keep::open(dir.path()).is_err());
+        assert_eq!(said(), "an agent of another version", "the one that runs is asked");
+        drop(first);
+        let _second = Keep::open(dir.path()).unwrap();
+        assert_eq!(said(), protocol::said());
     }
 
     #[tokio::test(start_paused = true)]

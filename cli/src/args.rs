@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::BundleArguments;
+use crate::cleanup::CleanupArguments;
 use crate::doctor::DoctorArguments;
 use crate::explain::ExplainArguments;
 use crate::node::NodeArguments;
@@ -24,6 +25,7 @@ Exit codes:
   15   the registry or the cluster cannot be reached
   16   the registry refuses, or is not there
   18   a file cannot be read or written
+  19   the kernel refuses
   20   something is wrong with what was looked at
   21   nothing that was seen is wrong, and something could not be looked at
   70   a bug, or the demo has broken a promise
@@ -70,6 +72,8 @@ pub enum Command {
     Doctor(DoctorArguments),
     /// Packs all that helps to understand a failure into one file, without secrets
     SupportBundle(BundleArguments),
+    /// Takes what FireCamp has left in this node's kernel out of it, where nobody uses it
+    Cleanup(CleanupArguments),
     /// Shows a member that keeps its address, in a VPC on this machine, with real packets
     Demo(DemoArguments),
     /// The demo's part inside of the box.

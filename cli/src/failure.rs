@@ -41,6 +41,12 @@ pub enum Failure {
     /// This machine lacks something that the box needs; the doctor has said what.
     #[error("this machine lacks a kernel feature that the VPC in a box needs:\n{0}")]
     Kernel(String),
+    /// The node's kernel or a lock of it refused.
+    #[error("{why}: was it run as root, in the node's own network namespace?")]
+    Node {
+        /// What refused, and why.
+        why: String,
+    },
     /// The box refused or failed.
     #[error("the VPC in a box: {0}")]
     Box(String),
@@ -99,7 +105,7 @@ impl Failure {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::File { .. } | Self::Output(_) => Exit::DiskRefused,
-            Self::Kernel(_) => Exit::KernelRefused,
+            Self::Kernel(_) | Self::Node { .. } => Exit::KernelRefused,
             Self::Agent { .. } => Exit::RegistryUnavailable,
             Self::Look { failure, .. } => failure.kind.exit(),
             Self::Process { .. }

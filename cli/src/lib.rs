@@ -2,7 +2,7 @@
 //!
 //! What looks at a registry, a cluster or a node, for people and their programs: [`status`],
 //! [`node`], [`explain`], [`doctor`] and [`bundle`], over what they share in [`look`].
-//! `docs/cli.md` is generated from their help.
+//! `docs/cli.md` is generated from their help. The one that changes something is [`cleanup`].
 //!
 //! The demo, which shows a member that keeps its address in a VPC in a box: `docs/demo.md` says
 //! what it shows and how it measures. What follows a client, times processes and takes their time
@@ -10,6 +10,7 @@
 
 pub mod args;
 pub mod bundle;
+pub mod cleanup;
 mod demo;
 mod dispatch;
 pub mod doctor;

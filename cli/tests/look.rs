@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod look {
     mod bundle;
+    mod cleanup;
     mod doctor;
     mod doctor_node;
     mod explain;

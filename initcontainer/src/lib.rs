@@ -13,7 +13,7 @@ use firecamp_engine::{Dice, Ended, Run, Signal};
 use firecamp_run::config::{Identity, InitConfig};
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
-use firecamp_run::{mount, notice, preview, start};
+use firecamp_run::{mount, notice, preview, protocol, start};
 
 use crate::wiring::{Node, input, systems};
 
@@ -45,6 +45,7 @@ async fn attach_with(
     signals: Signals,
     registry: AnyRegistry,
 ) -> Result<Report, Report> {
+    protocol::meet_agent(&config.places.run_dir)?;
     if config.address.require_mount {
         mount::require_own_mount(&config.address.conf_dir)
             .map_err(|why| Report::new(Exit::DiskRefused, why.to_string()))?;

@@ -16,5 +16,7 @@ mod node;
 mod process;
 #[path = "../../lib/run/tests/support/records.rs"]
 mod records;
+#[path = "container/versions.rs"]
+mod versions;
 
 const INIT: &str = env!("CARGO_BIN_EXE_firecamp-initcontainer");

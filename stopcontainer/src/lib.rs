@@ -13,7 +13,7 @@ use firecamp_run::config::{Identity, StopConfig};
 use firecamp_run::flags::StopMode;
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
-use firecamp_run::{notice, start};
+use firecamp_run::{notice, protocol, start};
 
 /// The program, from its arguments and variables to its exit code.
 pub fn main() -> ExitCode {
@@ -48,6 +48,7 @@ async fn release_with(
     signals: Signals,
     registry: AnyRegistry,
 ) -> Result<Report, Report> {
+    protocol::meet_agent(&config.places.run_dir)?;
     let systems = Systems {
         cloud: LazyCloud::named("firecamp-stop"),
         host: LinuxHost::new(&config.places.run_dir, HostTimeouts::default()),

@@ -16,6 +16,8 @@ mod records;
 mod release;
 #[path = "container/signals.rs"]
 mod signals;
+#[path = "container/versions.rs"]
+mod versions;
 
 use process::Run;
 

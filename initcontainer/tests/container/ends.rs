@@ -14,10 +14,10 @@ use crate::node::{ENI, MAC, Node};
 use crate::process::{Ended, Run};
 use crate::records::Records;
 
-const HERE: &str = "subnet-0a1b2c3d";
+pub(crate) const HERE: &str = "subnet-0a1b2c3d";
 
 /// An init container on this node.
-fn on(node: &Node) -> Run {
+pub(crate) fn on(node: &Node) -> Run {
     Run::configured(INIT)
         .set("AWS_EC2_METADATA_SERVICE_ENDPOINT", node.url())
         .set("AWS_ENDPOINT_URL_EC2", node.url())
@@ -34,7 +34,7 @@ fn on_a_silent_node(listener: &TcpListener) -> Run {
 }
 
 #[track_caller]
-fn failed(ended: &Ended, code: u8, reason: &str, texts: &[&str]) {
+pub(crate) fn failed(ended: &Ended, code: u8, reason: &str, texts: &[&str]) {
     assert_eq!(ended.code, Some(code.into()), "{}", ended.stderr);
     let report = ended.report();
     assert_eq!(report["result"], "failed");

@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod event;
 pub mod exit;
+pub mod protocol;
 
 /// Names of environment variables. The first six are the original FireCamp's contract.
 pub mod env {
@@ -103,6 +104,8 @@ pub mod path {
     pub const SNAPSHOT: &str = "agent-snapshot";
     /// Name of the agent's list of ENIs that carry no address of ours, below [`RUN_DIR`].
     pub const BARRED_ENIS: &str = "barred-enis";
+    /// Name of the file in which the agent says which versions it works with, below [`RUN_DIR`].
+    pub const AGENT_PROTOCOL: &str = "agent-protocol.json";
     /// Name of the lock of the agent itself below [`RUN_DIR`]: one on each node.
     pub const AGENT_LOCK: &str = "agent.lock";
     /// Name of the lock of the routing tables below [`RUN_DIR`]: addresses of one ENI share one.

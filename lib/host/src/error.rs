@@ -70,6 +70,8 @@ pub(crate) enum HostError {
     Busy { path: PathBuf, waited: Duration, holder: String },
     #[error("pod {pod} acts for an old epoch: {} has {record}", path.display())]
     Superseded { path: PathBuf, pod: PodUid, record: Record },
+    #[error("the record in {} is another version's: {why}", path.display())]
+    Apart { path: PathBuf, why: String },
     #[error(
         "the record in {} is torn, so nobody can tell whose the address is; nothing was removed, \
          the next attach on this node writes it anew",
@@ -89,6 +91,7 @@ impl HostError {
             | Self::StrictFilter { .. }
             | Self::File { .. }
             | Self::Untrusted { .. }
+            | Self::Apart { .. }
             | Self::Torn { .. } => HostKind::Refused,
         }
     }

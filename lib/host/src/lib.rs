@@ -7,6 +7,7 @@
 //! [`MemberFile`]: firecamp_core::outside::MemberFile
 
 mod barred;
+mod cleanup;
 pub mod dump;
 mod enis;
 mod error;
@@ -24,6 +25,7 @@ mod survey;
 mod tables;
 
 pub use barred::{Barred, BarredFile};
+pub use cleanup::{AgentPlace, Cleared};
 pub use enis::LinkSeen;
 pub use file::parse::{ParseError, parse};
 pub use file::{FileOptions, StaticIpFile};

@@ -24,7 +24,7 @@ use crate::tables::Tables;
 /// `NETLINK_ROUTE`: links, addresses, rules and routes.
 pub(crate) const ROUTE: isize = netlink_sys::protocols::NETLINK_ROUTE;
 /// `NETLINK_SOCK_DIAG`: sockets.
-const SOCK_DIAG: isize = netlink_sys::protocols::NETLINK_SOCK_DIAG;
+pub(crate) const SOCK_DIAG: isize = netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
 /// Bounds of what [`LinuxHost`] does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl AddressTags {
 ///   neither (`dev LINK` alone) then takes ours as its source.
 #[derive(Debug, Clone)]
 pub struct LinuxHost {
-    locks: Locks,
+    pub(crate) locks: Locks,
     notes: Notes,
     limit: Duration,
     tags: AddressTags,
@@ -123,6 +123,11 @@ impl LinuxHost {
 
     pub(crate) fn netlink(&self, family: isize) -> Result<Netlink, HostError> {
         Netlink::open(family, self.limit).map_err(failed("open", "a netlink socket"))
+    }
+
+    /// Whose the /32 on a link is, as far as this kernel tells.
+    pub(crate) fn is_ours(&self, one: &address::Assigned, recorded: &Recorded) -> bool {
+        is_ours(one, recorded, self.tags)
     }
 
     /// Everything on this node that is ours, or in the place of ours: all of it, or an error.
@@ -189,7 +194,7 @@ impl LinuxHost {
     }
 
     /// Removes the /32 from whatever link has it, where it is ours.
-    async fn take_out(
+    pub(crate) async fn take_out(
         &self,
         netlink: &mut Netlink,
         address: Ipv4Addr,
@@ -284,7 +289,11 @@ fn record(
     let wanted = Record { holder: holder.clone(), hold, added, pid: std::process::id() };
     match before {
         Recorded::This(same) if Record { pid: wanted.pid, ..same.clone() } == wanted => Ok(()),
-        Recorded::Nothing | Recorded::Torn | Recorded::This(_) => lock.write(&wanted),
+        Recorded::Nothing
+        | Recorded::Torn
+        | Recorded::Later
+        | Recorded::This(_)
+        | Recorded::Apart(..) => lock.write(&wanted),
     }
 }
 

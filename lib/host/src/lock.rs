@@ -106,12 +106,12 @@ impl Lock {
         read(&self.file).map_err(|source| failed("read", &self.path, source))
     }
 
-    /// Replaces the record. The new line is written over the old one before the file is cut to
-    /// its length, so that a crash between leaves the new line and a tail that nobody reads.
+    /// Replaces the record. The new lines are written over the old ones before the file is cut to
+    /// their length, so that a crash between leaves the new lines and a tail that nobody reads.
     pub(crate) fn write(&self, record: &Record) -> Result<(), HostError> {
-        let line = record.line();
-        let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
-        let written = self.file.write_all_at(line.as_bytes(), 0);
+        let text = record.text();
+        let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        let written = self.file.write_all_at(text.as_bytes(), 0);
         let whole = written.and_then(|()| self.file.set_len(length));
         whole.map_err(|source| failed("record the holder in", &self.path, source))
     }
@@ -121,6 +121,7 @@ impl Lock {
         let path = self.path.clone();
         match denied {
             Denied::Torn => HostError::Torn { path },
+            Denied::Apart(why) => HostError::Apart { path, why },
             Denied::Superseded(record) => {
                 HostError::Superseded { path, pod: holder.pod.clone(), record }
             }
@@ -158,8 +159,8 @@ fn failed(operation: &'static str, path: &Path, source: io::Error) -> HostError 
 /// PID namespace; the record names who wrote last.
 fn who_holds(file: &File) -> String {
     let recorded = match read(file) {
-        Ok(Recorded::This(record)) => format!("; on record: {record}"),
-        Ok(Recorded::Nothing | Recorded::Torn) | Err(_) => String::new(),
+        Ok(Recorded::This(record) | Recorded::Apart(record, _)) => format!("; on record: {record}"),
+        Ok(Recorded::Nothing | Recorded::Torn | Recorded::Later) | Err(_) => String::new(),
     };
     let inode = file.metadata().map(|meta| meta.ino()).unwrap_or_default();
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();

@@ -9,6 +9,8 @@
 
 #[path = "netns/addresses.rs"]
 mod addresses;
+#[path = "netns/cleanup.rs"]
+mod cleanup;
 #[path = "netns/file.rs"]
 mod file;
 #[path = "netns/fixture.rs"]
@@ -123,6 +125,15 @@ const CASES: &[Case] = cases![
     foreign::{
         f034_a_thousand_random_cycles_leave_what_is_foreign_as_it_was,
         f089_what_is_withheld_is_out_of_the_kernel_and_stays_its_holders,
+    },
+    cleanup::{
+        f099_what_is_left_goes_and_what_is_foreign_stays_and_a_second_time_nothing_changes,
+        f099_what_a_socket_uses_stays_until_it_is_closed,
+        f099_a_table_stays_for_the_member_that_still_has_a_rule,
+        f099_who_acts_after_the_look_keeps_the_address,
+        f099_what_a_later_version_made_is_seen_and_stays,
+        f099_an_agent_is_seen_and_kept_from_beginning,
+        f097_what_a_version_that_is_not_understood_holds_is_left_alone_until_its_next_life,
     },
     leaks::{f110_ten_thousand_cycles_leave_nothing_behind},
 ];

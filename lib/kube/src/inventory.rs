@@ -89,6 +89,13 @@ impl Inventory {
         Ok(nodes.iter().filter_map(node::seen).collect())
     }
 
+    /// One node of the cluster; none if there is none of this name.
+    pub async fn node(&self, name: &str) -> Result<Option<NodeSeen>, RegistryFailure> {
+        let call = Call::get(format!("read Node {name}"), format!("/api/v1/nodes/{name}"));
+        let object = self.object(&call, "nodes", name).await?;
+        Ok(object.as_ref().and_then(node::seen).map(|(_name, seen)| seen))
+    }
+
     /// How many volumes the EBS CSI driver offers the scheduler on a node; none if the driver is
     /// not there, or offers no number.
     pub async fn offered_volumes(&self, node: &str) -> Result<Option<u32>, RegistryFailure> {

@@ -3,7 +3,7 @@
 use clap::{Arg, Command, CommandFactory};
 use firecamp_core::contract::env;
 use firecamp_core::contract::event::Notice;
-use firecamp_core::contract::exit::Exit;
+use firecamp_core::contract::exit::{Cleaned, Exit};
 
 use crate::flags::{AgentFlags, InitFlags, StopFlags};
 
@@ -25,7 +25,19 @@ pub fn exit_codes() -> String {
         let row = [&exit.code().to_string(), exit.reason(), again, exit.advice()].map(cell);
         page.push_str(&format_row(&row));
     }
-    page + &events()
+    page + &events() + &cleanup()
+}
+
+/// How the command that cleans a node up ends.
+fn cleanup() -> String {
+    let mut text =
+        "\n## firecamp cleanup\n\nThe [command](cli.md#firecamp-cleanup) ends with 2, 19 \
+         or 70 of the first table, or else with:\n\n| Code | Meaning |\n| ---: | --- |\n"
+            .to_owned();
+    for cleaned in Cleaned::ALL {
+        text.push_str(&format_row(&[cleaned.code().to_string(), cell(cleaned.meaning())]));
+    }
+    text
 }
 
 /// How ends are told in the cluster.

@@ -15,6 +15,7 @@ pub mod parse;
 pub mod pod;
 pub mod preview;
 pub mod process;
+pub mod protocol;
 pub mod report;
 mod signals;
 pub mod start;

@@ -22,6 +22,7 @@ pub fn of_attach(report: &Report) -> Option<Notice> {
         | Exit::DiskRefused
         | Exit::KernelRefused
         | Exit::RegistryRefused
+        | Exit::VersionMismatch
         | Exit::Internal => Some(Notice::AddressAttachFailed),
     }
 }

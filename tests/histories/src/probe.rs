@@ -186,6 +186,7 @@ impl Probes {
                     | Exit::Interrupted
                     | Exit::RegistryInvalid
                     | Exit::RegistryRefused
+                    | Exit::VersionMismatch
             );
             if !never {
                 counts.push((format!("exit {exit:?}"), count));

@@ -30,6 +30,8 @@ pub enum Exit {
     KernelRefused,
     /// The registry refuses a request: rights, an admission policy, or its own rules.
     RegistryRefused,
+    /// The agent of this node is too new or too old for this program.
+    VersionMismatch,
     /// A bug of ours.
     Internal,
     /// A signal asked us to end.
@@ -38,7 +40,7 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Success,
         Self::Usage,
         Self::Superseded,
@@ -52,6 +54,7 @@ impl Exit {
         Self::DiskRefused,
         Self::KernelRefused,
         Self::RegistryRefused,
+        Self::VersionMismatch,
         Self::Internal,
         Self::Interrupted,
     ];
@@ -72,6 +75,7 @@ impl Exit {
             Self::DiskRefused => 18,
             Self::KernelRefused => 19,
             Self::RegistryRefused => 22,
+            Self::VersionMismatch => 23,
             Self::Internal => 70,
             Self::Interrupted => 143,
         }
@@ -93,6 +97,7 @@ impl Exit {
             Self::DiskRefused => "DiskRefused",
             Self::KernelRefused => "KernelRefused",
             Self::RegistryRefused => "RegistryRefused",
+            Self::VersionMismatch => "VersionMismatch",
             Self::Internal => "InternalError",
             Self::Interrupted => "Interrupted",
         }
@@ -115,6 +120,7 @@ impl Exit {
             | Self::Superseded
             | Self::AddressUnavailable
             | Self::RegistryInvalid
+            | Self::VersionMismatch
             | Self::Internal => false,
         }
     }
@@ -151,6 +157,10 @@ impl Exit {
             Self::RegistryRefused => {
                 "give the identity the right that the message names, or change what is against \
                  the registry's rules"
+            }
+            Self::VersionMismatch => {
+                "bring the node's agent and this pod's containers to versions that are neighbours: \
+                 upgrade both one version at a time"
             }
             Self::Internal => "report it with the log",
             Self::Interrupted => "nothing: it is run again if the pod still lives",
@@ -199,6 +209,43 @@ impl Look {
             (Self::Problems, _) | (_, Self::Problems) => Self::Problems,
             (Self::Unchecked, _) | (_, Self::Unchecked) => Self::Unchecked,
             (Self::Fine, Self::Fine) => Self::Fine,
+        }
+    }
+}
+
+/// How `firecamp cleanup` ends; with `--dry-run`, how it would end. What keeps it from looking or
+/// from removing ends it with an [`Exit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cleaned {
+    /// Nothing of FireCamp's is in the node's kernel any more.
+    All,
+    /// Something stays, because it is used.
+    InUse,
+    /// Something stays, because nobody can tell whether it is used, or whose it is.
+    NotKnown,
+}
+
+impl Cleaned {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 3] = [Self::All, Self::InUse, Self::NotKnown];
+
+    /// The number that the process ends with: as that of a [`Look`].
+    pub fn code(self) -> u8 {
+        match self {
+            Self::All => Look::Fine.code(),
+            Self::InUse => Look::Problems.code(),
+            Self::NotKnown => Look::Unchecked.code(),
+        }
+    }
+
+    /// What it means, for people.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::All => "nothing of FireCamp's is in the node's kernel any more",
+            Self::InUse => "something stays, because it is used; what is printed says by whom",
+            Self::NotKnown => {
+                "something stays, because nobody can tell whether it is used, or whose it is"
+            }
         }
     }
 }

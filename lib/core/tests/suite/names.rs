@@ -120,7 +120,7 @@ fn epochs_and_moments_go_forward_and_stop_at_their_end() {
 }
 
 /// Part of the contract: scripts and alerts of others know these.
-const EXITS: [(Exit, u8, &str, bool); 15] = [
+const EXITS: [(Exit, u8, &str, bool); 16] = [
     (Exit::Success, 0, "Success", false),
     (Exit::Usage, 2, "UsageError", false),
     (Exit::Superseded, 10, "Superseded", false),
@@ -134,6 +134,7 @@ const EXITS: [(Exit, u8, &str, bool); 15] = [
     (Exit::DiskRefused, 18, "DiskRefused", true),
     (Exit::KernelRefused, 19, "KernelRefused", true),
     (Exit::RegistryRefused, 22, "RegistryRefused", true),
+    (Exit::VersionMismatch, 23, "VersionMismatch", false),
     (Exit::Internal, 70, "InternalError", false),
     (Exit::Interrupted, 143, "Interrupted", true),
 ];

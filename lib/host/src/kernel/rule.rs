@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use firecamp_cleanup::Rule;
 use firecamp_core::contract::kernel::{PROTOCOL, RULE_PRIORITY};
 use firecamp_preflight::facts::ForeignRule;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -40,6 +41,12 @@ impl OurRule {
     /// The rule for an address whose ENI has this table.
     pub(crate) fn wanted(address: Ipv4Addr, table: u32) -> Self {
         Self { source: Some(address), table, priority: RULE_PRIORITY }
+    }
+
+    /// For a clean-up.
+    pub(crate) fn shown(self) -> Rule {
+        let Self { source, table, priority } = self;
+        Rule { source, table, priority }
     }
 }
 

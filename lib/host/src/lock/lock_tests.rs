@@ -73,7 +73,7 @@ async fn a_shorter_record_replaces_a_longer_one() {
     lock.write(&record()).unwrap();
     assert_eq!(lock.read().unwrap(), Recorded::This(record()));
     let text = std::fs::read_to_string(&lock.path).unwrap();
-    assert_eq!(text, record().line(), "nothing of the longer one is left");
+    assert_eq!(text, record().text(), "nothing of the longer one is left");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use firecamp_core::contract::protocol::{Program, Protocol};
 use firecamp_core::ids::{Epoch, PodUid};
 use firecamp_core::lock::{Hold, LockRecord};
 use firecamp_core::outside::Holder;
@@ -9,6 +10,13 @@ use thiserror::Error;
 
 /// First words of a record; a later format begins differently and is then not taken for ours.
 const HEAD: &str = "firecamp-holder v1";
+/// What the record of any format begins with.
+const ANY_HEAD: &str = "firecamp-holder v";
+/// First word of the line after it: of which version the program was that wrote the record. One
+/// that wrote no such line was of the first.
+const WRITER: &str = "firecamp-program";
+/// No version is longer, as far as it is told.
+const MAX_VERSION: usize = 40;
 /// No record is longer: a pod UID has at most 128 characters.
 pub(crate) const MAX_LENGTH: usize = 512;
 
@@ -31,14 +39,19 @@ pub(crate) enum Recorded {
     Nothing,
     /// Something is there that is no record.
     Torn,
+    /// A record of a later format, of which nothing can be read: it is treated as a torn one.
+    Later,
     /// A record.
     This(Record),
+    /// A record of a program that this one does not work with, and why.
+    Apart(Record, String),
 }
 
 /// Why a holder may not act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Denied {
     Superseded(Record),
+    Apart(String),
     Torn,
 }
 
@@ -50,29 +63,51 @@ pub struct TornRecord;
 /// What the bytes of a lock file say: who acted last on the address on this node, if anybody did.
 pub fn read_record(bytes: &[u8]) -> Result<Option<LockRecord>, TornRecord> {
     match Recorded::parse(bytes) {
-        Recorded::Torn => Err(TornRecord),
-        recorded @ (Recorded::Nothing | Recorded::This(_)) => Ok(recorded.last()),
+        Recorded::Torn | Recorded::Later => Err(TornRecord),
+        recorded @ (Recorded::Nothing | Recorded::This(_) | Recorded::Apart(..)) => {
+            Ok(recorded.last())
+        }
     }
 }
 
 impl Recorded {
-    /// Reads the first line; what follows it is left over from a longer record. A line that is
-    /// not complete, or whose sum is wrong, is torn.
+    /// Reads the first line, and the second if it names the program that wrote them; what follows
+    /// is left over from a longer record. A line that is not complete, or whose sum is wrong, is
+    /// torn.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
         if bytes.is_empty() {
             return Self::Nothing;
         }
-        let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let complete = line.len() < bytes.len();
-        let text = std::str::from_utf8(line).ok().filter(|_text| complete);
-        text.and_then(Record::parse).map_or(Self::Torn, Self::This)
+        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        let mut next = || std::str::from_utf8(lines.next()?).ok()?.strip_suffix('\n');
+        let first = next();
+        let Some(record) = first.and_then(Record::parse) else {
+            let later = first.is_some_and(is_later);
+            return if later { Self::Later } else { Self::Torn };
+        };
+        let writer = next().and_then(program);
+        let part = "the program that wrote it";
+        match writer.and_then(|writer| Program::this().apart_from(&writer, part)) {
+            Some(why) => Self::Apart(record, why),
+            None => Self::This(record),
+        }
+    }
+
+    /// Whether the holder acts for a later life of the address than the record's, whoever wrote
+    /// that: it takes over by the registry's word, and writes the record anew.
+    fn apart(record: &Record, why: &str, holder: &Holder) -> Result<(), Denied> {
+        if record.holder.epoch < holder.epoch { Ok(()) } else { Err(Denied::Apart(why.to_owned())) }
     }
 
     /// Whether the holder may add. A torn record does not stop it: who adds was authorised by
     /// the registry a moment ago and takes a new epoch, adding removes nothing, and it is how a
     /// torn record is mended. Adding for an epoch that was released on this node is late.
     pub(crate) fn permits_adding(&self, holder: &Holder) -> Result<(), Denied> {
-        let Self::This(record) = self else { return Ok(()) };
+        let record = match self {
+            Self::Nothing | Self::Torn | Self::Later => return Ok(()),
+            Self::Apart(record, why) => return Self::apart(record, why, holder),
+            Self::This(record) => record,
+        };
         if record.rule().permits_adding(holder) {
             Ok(())
         } else {
@@ -85,7 +120,8 @@ impl Recorded {
     pub(crate) fn permits_removing(&self, holder: &Holder) -> Result<(), Denied> {
         let record = match self {
             Self::Nothing => return Ok(()),
-            Self::Torn => return Err(Denied::Torn),
+            Self::Torn | Self::Later => return Err(Denied::Torn),
+            Self::Apart(record, why) => return Self::apart(record, why, holder),
             Self::This(record) => record,
         };
         if record.rule().permits_removing(holder) {
@@ -98,16 +134,16 @@ impl Recorded {
     /// Who acted last on the address on this node.
     pub(crate) fn last(&self) -> Option<LockRecord> {
         match self {
-            Self::Nothing | Self::Torn => None,
-            Self::This(record) => Some(record.rule()),
+            Self::Nothing | Self::Torn | Self::Later => None,
+            Self::This(record) | Self::Apart(record, _) => Some(record.rule()),
         }
     }
 
     /// Whether we are on record as the ones who added the address.
     pub(crate) fn added(&self) -> bool {
         match self {
-            Self::Nothing | Self::Torn => false,
-            Self::This(record) => record.added,
+            Self::Nothing | Self::Torn | Self::Later => false,
+            Self::This(record) | Self::Apart(record, _) => record.added,
         }
     }
 }
@@ -118,8 +154,15 @@ impl Record {
         LockRecord { holder: self.holder.clone(), hold: self.hold }
     }
 
-    /// The line that is written.
-    pub(crate) fn line(&self) -> String {
+    /// What is written: the line, and who wrote it.
+    pub(crate) fn text(&self) -> String {
+        let Program { protocol: Protocol { current, oldest }, version } = Program::this();
+        let line = self.line();
+        format!("{line}{WRITER} protocol={current} oldest={oldest} version={version}\n")
+    }
+
+    /// The record alone.
+    fn line(&self) -> String {
         let body = self.body();
         format!("{body} sum={:016x}\n", sum(&body))
     }
@@ -165,6 +208,24 @@ impl fmt::Display for Record {
         let Self { holder: Holder { pod, epoch }, pid, .. } = self;
         write!(f, "epoch {epoch}, {hold} pod {pod}, written by process {pid}")
     }
+}
+
+/// Whether the first line of a record is of a later format than ours.
+fn is_later(line: &str) -> bool {
+    let number = line.strip_prefix(ANY_HEAD).and_then(|rest| rest.split(' ').next());
+    number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| number > 1)
+}
+
+/// The program that a record's second line names.
+fn program(line: &str) -> Option<Program> {
+    let mut words = line.strip_prefix(WRITER)?.strip_prefix(' ')?.split(' ');
+    let mut next = |key: &str| words.next()?.strip_prefix(key)?.strip_prefix('=');
+    let protocol = Protocol {
+        current: next("protocol")?.parse().ok()?,
+        oldest: next("oldest")?.parse().ok()?,
+    };
+    let version = next("version")?.chars().filter(|c| !c.is_control()).take(MAX_VERSION).collect();
+    Some(Program { protocol, version })
 }
 
 /// FNV-1a: tells a torn line from a whole one; it protects against nothing else.

@@ -69,7 +69,49 @@ fn the_longest_record_fits() {
         added: false,
         pid: u32::MAX,
     };
-    assert!(longest.line().len() < MAX_LENGTH);
+    assert!(longest.text().len() + MAX_VERSION < MAX_LENGTH);
+}
+
+/// What a program of another version leaves: the same line, and its own below it.
+fn written_by(current: u32, oldest: u32, record: &Record) -> Recorded {
+    let second = format!("{WRITER} protocol={current} oldest={oldest} version=9.8.7\n");
+    Recorded::parse(format!("{}{second}", record.line()).as_bytes())
+}
+
+#[test]
+fn f097_a_record_of_a_neighbouring_version_is_like_our_own() {
+    let own = record("pod", 8, Hold::Held);
+    let Protocol { current, .. } = Protocol::OURS;
+    for theirs in [current - 1, current, current + 1] {
+        let read = written_by(theirs, theirs.saturating_sub(1), &own);
+        assert_eq!(read, Recorded::This(own.clone()), "{theirs}");
+    }
+    assert_eq!(Recorded::parse(own.line().as_bytes()), Recorded::This(own.clone()), "the first");
+    assert_eq!(Recorded::parse(own.text().as_bytes()), Recorded::This(own));
+}
+
+#[test]
+fn f097_the_record_of_a_version_that_is_not_understood_is_left_alone_and_named() {
+    let current = Protocol::OURS.current + 2;
+    let theirs = written_by(current, current - 1, &record("pod", 8, Hold::Held));
+    assert_eq!(theirs.last(), Some(record("pod", 8, Hold::Held).rule()));
+    let same = holder("pod", 8);
+    for denied in [theirs.permits_adding(&same), theirs.permits_removing(&same)] {
+        let Err(Denied::Apart(why)) = denied else { panic!("{denied:?}") };
+        assert!(why.starts_with("the program that wrote it is FireCamp 9.8.7"), "{why}");
+    }
+    let later = holder("next", 9);
+    assert!(theirs.permits_adding(&later).is_ok(), "the next life is of this version again");
+    assert!(theirs.permits_removing(&later).is_ok());
+}
+
+#[test]
+fn f097_a_second_line_that_is_cut_short_or_something_else_says_nothing() {
+    let own = record("pod", 8, Hold::Held);
+    for tail in ["firecamp-program protocol=9 oldest=9 version=", "protocol=9 oldest=9\n", "x\n"] {
+        let read = Recorded::parse(format!("{}{tail}", own.line()).as_bytes());
+        assert_eq!(read, Recorded::This(own.clone()), "{tail}");
+    }
 }
 
 fn any_record() -> impl Strategy<Value = Record> {

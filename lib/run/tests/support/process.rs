@@ -3,11 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use firecamp_core::contract::path::AGENT_PROTOCOL;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -69,6 +71,16 @@ impl Run {
 
     pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
+        self
+    }
+
+    /// On a node on which an agent has run that speaks this and understands its predecessor.
+    pub(crate) fn beside_agent(self, current: u32) -> Self {
+        let oldest = current.saturating_sub(1).max(1);
+        let text = format!(r#"{{"protocol":{current},"oldest":{oldest},"version":"9.8.7"}}"#);
+        let run_dir = self.path("run");
+        std::fs::DirBuilder::new().mode(0o700).create(&run_dir).unwrap();
+        std::fs::write(run_dir.join(AGENT_PROTOCOL), text).unwrap();
         self
     }
 

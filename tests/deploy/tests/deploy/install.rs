@@ -93,3 +93,36 @@ fn every_example_has_the_containers_of_this_version_and_lets_the_service_do_with
     }
     assert_eq!(members, 4);
 }
+
+/// The names and tags of the images in a file, in its order.
+fn images(file: &str) -> Vec<(String, String)> {
+    let text = text(file).unwrap();
+    let all = text.lines().filter_map(|line| line.trim().strip_prefix("image: "));
+    all.map(|image| image.rsplit_once(':').unwrap())
+        .map(|(name, tag)| (name.to_owned(), tag.to_owned()))
+        .collect()
+}
+
+#[test]
+fn f097_everything_that_is_deployed_names_one_version_and_no_image_is_the_latest() {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut found = Vec::new();
+    let examples = [files("deploy/examples").unwrap(), files("deploy/examples/edge").unwrap()];
+    for file in examples.concat().into_iter().chain(["deploy/daemonset.yaml".to_owned()]) {
+        for (name, tag) in images(&file) {
+            assert_ne!(tag, "latest", "{name} in {file}");
+            if name.starts_with("firecamp-") {
+                assert_eq!(tag, version, "{name} in {file}");
+                found.push(name);
+            }
+        }
+    }
+    let count = |part: &str| found.iter().filter(|name| *name == part).count();
+    let parts = ["firecamp-agent", "firecamp-initcontainer", "firecamp-stopcontainer"];
+    assert_eq!(parts.map(count), [1, 4, 4]);
+    // The chart's agent has the version of the chart unless somebody names another one.
+    let chart = text("deploy/chart/firecamp/Chart.yaml").unwrap();
+    assert!(chart.lines().any(|line| line == format!("appVersion: {version}")), "{chart}");
+    let values = text("deploy/chart/firecamp/values.yaml").unwrap();
+    assert!(values.lines().any(|line| line.trim() == "tag: \"\""), "{values}");
+}

@@ -151,7 +151,11 @@ impl Audit {
 fn fits(failure: &Failure, life: &Life) -> bool {
     let causes = life.causes;
     match failure.exit {
-        Exit::Success | Exit::Usage | Exit::Internal | Exit::Interrupted => false,
+        Exit::Success
+        | Exit::Usage
+        | Exit::VersionMismatch
+        | Exit::Internal
+        | Exit::Interrupted => false,
         Exit::Superseded => causes.any(&[Cause::PodGone, Cause::Conflict, Cause::LockLost]),
         // Without a record yet, another member was quicker to allocate what the claim names.
         Exit::AddressUnavailable => {

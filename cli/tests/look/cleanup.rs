@@ -1,0 +1,90 @@
+//! Whom `firecamp cleanup` asks for the members on its node.
+
+use firecamp_apiserver::{ApiServer, Fault};
+use firecamp_cleanup::Holder;
+use firecamp_cli::cleanup::{Members, members};
+use firecamp_core::ids::{NodeName, PodUid};
+use serde_json::{Value, json};
+
+use super::support::{Files, NODE, POD, address, book_of, cluster};
+
+/// The addresses of the machine that it runs on.
+fn here() -> Vec<std::net::Ipv4Addr> {
+    vec![[127, 0, 0, 1].into(), address(4)]
+}
+
+fn pod(uid: &str, phase: &str, node: &str) -> Value {
+    json!({ "metadata": { "uid": uid }, "spec": { "nodeName": node }, "status": { "phase": phase } })
+}
+
+/// The cluster, with this machine as a Node and some pods.
+async fn node() -> ApiServer {
+    let server = cluster().await;
+    let internal = json!([{ "type": "InternalIP", "address": address(4).to_string() }]);
+    server.set(
+        "nodes",
+        (None, NODE),
+        json!({ "metadata": {}, "status": { "addresses": internal } }),
+    );
+    server.set_pod("prod", "redis-0", pod(POD, "Running", NODE));
+    server.set_pod("prod", "done-0", pod("ended", "Succeeded", NODE));
+    server.set_pod("prod", "redis-2", pod("elsewhere", "Running", "another"));
+    server
+}
+
+async fn asked(server: &ApiServer, node: &str) -> Members {
+    members(&book_of(server), &NodeName::new(node).unwrap(), &here()).await
+}
+
+#[tokio::test]
+async fn the_pods_that_live_on_the_node_and_what_is_attached_to_it_are_known() {
+    let Members { pods, records } = asked(&node().await, NODE).await;
+    let uid = PodUid::new(POD).unwrap();
+    assert_eq!(pods, Ok([(uid, "prod/redis-0".to_owned())].into()));
+    let records = records.unwrap();
+    let Holder { member, .. } = &records[&address(20)];
+    assert_eq!(member, "prod/redis-0");
+    assert!(!records.contains_key(&address(22)), "it is parked");
+}
+
+#[tokio::test]
+async fn f099_the_pods_of_another_machine_say_nothing_of_this_one() {
+    let server = node().await;
+    let other = json!([{ "type": "InternalIP", "address": "10.9.9.9" }]);
+    server.set(
+        "nodes",
+        (None, "other"),
+        json!({ "metadata": {}, "status": { "addresses": other } }),
+    );
+    for (name, words) in [("other", "another machine"), ("no-node", "no Node no-node")] {
+        let Members { pods, records } = asked(&server, name).await;
+        let why = pods.unwrap_err();
+        assert!(why.contains(words) && why.contains("--node-name"), "{why}");
+        assert_eq!(records.unwrap_err(), why);
+    }
+}
+
+#[tokio::test]
+async fn f099_what_cannot_be_read_is_not_known_and_never_absent() {
+    for plural in ["nodes", "pods", "staticips"] {
+        let server = node().await;
+        server.fail_next("GET", plural, Fault::LostRequest);
+        let Members { pods, records } = asked(&server, NODE).await;
+        assert_eq!(pods.is_err(), plural != "staticips", "{plural}");
+        assert_eq!(records.is_err(), plural != "pods", "{plural}");
+    }
+    let server = node().await;
+    let garbled = json!({ "metadata": {}, "spec": { "nodeName": NODE }, "status": { "phase": 5 } });
+    server.set_pod("prod", "garbled", garbled);
+    let why = asked(&server, NODE).await.pods.unwrap_err();
+    assert!(why.contains("prod/garbled"), "{why}");
+}
+
+#[tokio::test]
+async fn a_file_registry_knows_what_is_attached_and_no_pods() {
+    let files = Files::new().await;
+    let Members { pods, records } =
+        members(&files.book(), &NodeName::new(NODE).unwrap(), &here()).await;
+    assert!(pods.unwrap_err().contains("no pods"));
+    assert!(records.unwrap().contains_key(&address(20)));
+}

@@ -1,0 +1,202 @@
+//! What a clean-up looks at, and what it takes out of the kernel.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use firecamp_cleanup::{Address, Kernel, Lock, Route};
+use firecamp_core::contract::path::AGENT_LOCK;
+use firecamp_core::failure::HostFailure;
+use firecamp_core::lock::Hold;
+use firecamp_core::outside::{HostNet as _, SocketUse};
+
+use crate::error::HostError;
+use crate::kernel::{address, link, route, rule, socket};
+use crate::linux::{LinuxHost, ROUTE, SOCK_DIAG};
+use crate::lock::dir;
+use crate::lock::record::{Record, Recorded};
+
+/// What came of one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cleared {
+    /// Nothing of it is left.
+    Gone,
+    /// Sockets use the address by now.
+    Used(SocketUse),
+    /// The lock's record is not the one that was looked at: somebody has acted since.
+    Changed,
+}
+
+/// The place of the node's only agent: as long as this lives, none begins.
+#[derive(Debug)]
+pub struct AgentPlace {
+    _lock: File,
+}
+
+impl AgentPlace {
+    /// Takes the place, in a directory that is made if need be. None while an agent runs.
+    pub fn take(run_dir: &Path) -> Result<Option<Self>, HostFailure> {
+        dir::open_own(run_dir)?;
+        let path = run_dir.join(AGENT_LOCK);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&path).map_err(|source| refused("open", &path, source))?;
+        Ok(locked(file, &path)?.map(|lock| Self { _lock: lock }))
+    }
+
+    /// Whether an agent runs. Nothing is made.
+    pub fn is_taken(run_dir: &Path) -> Result<bool, HostFailure> {
+        let path = run_dir.join(AGENT_LOCK);
+        match File::open(&path) {
+            Ok(file) => Ok(locked(file, &path)?.is_none()),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(refused("open", &path, source).into()),
+        }
+    }
+}
+
+fn locked(file: File, path: &Path) -> Result<Option<File>, HostError> {
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(refused("lock", path, source)),
+    }
+}
+
+fn refused(operation: &'static str, path: &Path, source: io::Error) -> HostError {
+    HostError::File { operation, path: PathBuf::from(path), source }
+}
+
+/// What is on record, for a plan.
+fn seen(recorded: &Recorded) -> Option<Lock> {
+    match recorded {
+        Recorded::Nothing => None,
+        Recorded::Torn => Some(Lock::Torn),
+        Recorded::Later => Some(Lock::Apart("its record is of a later format".to_owned())),
+        Recorded::Apart(_, why) => Some(Lock::Apart(why.clone())),
+        Recorded::This(_) => recorded.last().map(Lock::Record),
+    }
+}
+
+impl LinuxHost {
+    /// Everything of ours in this kernel, and what the locks have on record: all of it, or an
+    /// error. Nothing is changed and nobody is waited for.
+    pub async fn left(&self) -> Result<Kernel, HostFailure> {
+        let locks = self.locks.all()?;
+        let mut netlink = self.netlink(ROUTE)?;
+        let links = link::list(&mut netlink).await?;
+        let name = |index: u32| {
+            let found = links.iter().find(|link| link.index == index);
+            found.map_or_else(|| format!("link {index}"), |link| link.name.clone())
+        };
+        let ours = |one: &&address::Assigned| {
+            let recorded = locks.get(&one.local).unwrap_or(&Recorded::Nothing);
+            one.tagged() || (one.prefix == 32 && self.is_ours(one, recorded))
+        };
+        let shown = |one: &address::Assigned| Address {
+            address: one.local,
+            prefix: one.prefix,
+            link: name(one.link),
+        };
+        let addresses = address::list(&mut netlink).await?;
+        let rules = rule::ours(&mut netlink).await?;
+        let foreign = rule::foreign(&mut netlink).await?;
+        let routes = route::list(&mut netlink).await?;
+        let routes = routes.iter().filter(|one| one.ours).map(|one| &one.route);
+        Ok(Kernel {
+            addresses: addresses.iter().filter(ours).map(shown).collect(),
+            rules: rules.iter().map(|one| one.shown()).collect(),
+            routes: routes
+                .map(|one| Route { table: one.table, to: one.to, via: one.via })
+                .collect(),
+            looked_up: foreign.iter().filter_map(|one| one.table).collect(),
+            locks: locks.iter().filter_map(|(at, one)| Some((*at, seen(one)?))).collect(),
+        })
+    }
+
+    /// Takes the address and its rules out of the kernel, if its lock still has this on record
+    /// and no socket uses it. A record of who held it becomes one of who released it, so that
+    /// nobody adds it again for that epoch.
+    pub async fn clear(
+        &self,
+        address: Ipv4Addr,
+        looked_at: Option<&Lock>,
+    ) -> Result<Cleared, HostFailure> {
+        Ok(self.clear_address(address, looked_at).await?)
+    }
+
+    async fn clear_address(
+        &self,
+        address: Ipv4Addr,
+        looked_at: Option<&Lock>,
+    ) -> Result<Cleared, HostError> {
+        let lock = self.locks.address(address).await?;
+        let recorded = lock.read()?;
+        if seen(&recorded).as_ref() != looked_at {
+            return Ok(Cleared::Changed);
+        }
+        let used = socket::count(&mut self.netlink(SOCK_DIAG)?, address).await?;
+        if used != SocketUse::default() {
+            return Ok(Cleared::Used(used));
+        }
+        let released = |added: bool| match &recorded {
+            Recorded::This(record) => {
+                let (hold, pid) = (Hold::Released, std::process::id());
+                lock.write(&Record { hold, added, pid, ..record.clone() })
+            }
+            Recorded::Nothing | Recorded::Torn | Recorded::Later | Recorded::Apart(..) => Ok(()),
+        };
+        released(recorded.added())?;
+        let mut netlink = self.netlink(ROUTE)?;
+        self.take_out(&mut netlink, address, &recorded).await?;
+        let _tables = self.locks.routing().await?;
+        for mine in rule::ours(&mut netlink).await? {
+            if mine.source == Some(address) && mine.shown().is_known() {
+                rule::remove(&mut netlink, mine).await?;
+            }
+        }
+        released(false)?;
+        Ok(Cleared::Gone)
+    }
+
+    /// Takes our routes out of a table, unless a rule of anybody's looks it up by now.
+    pub async fn clear_table(&self, table: u32) -> Result<Cleared, HostFailure> {
+        let _tables = self.locks.routing().await?;
+        let mut netlink = self.netlink(ROUTE)?;
+        let ours = rule::ours(&mut netlink).await?;
+        let foreign = rule::foreign(&mut netlink).await?;
+        let used = ours.iter().any(|one| one.table == table)
+            || foreign.iter().any(|one| one.table == Some(table));
+        if used {
+            return Ok(Cleared::Changed);
+        }
+        for one in route::list(&mut netlink).await? {
+            if one.ours && one.route.table == table {
+                route::remove(&mut netlink, &one.route).await?;
+            }
+        }
+        Ok(Cleared::Gone)
+    }
+
+    /// The sockets of several addresses: of each, or why they could not be counted.
+    pub async fn sockets_of(
+        &self,
+        addresses: impl IntoIterator<Item = Ipv4Addr>,
+    ) -> BTreeMap<Ipv4Addr, Result<SocketUse, String>> {
+        let mut found = BTreeMap::new();
+        for address in addresses {
+            let counted = self.sockets(address).await;
+            found.insert(address, counted.map_err(|why| why.detail));
+        }
+        found
+    }
+
+    /// The IPv4 addresses of this network namespace, whosever they are.
+    pub async fn addresses(&self) -> Result<Vec<Ipv4Addr>, HostFailure> {
+        let all = address::list(&mut self.netlink(ROUTE)?).await?;
+        Ok(all.iter().map(|one| one.local).collect())
+    }
+}
