@@ -7,6 +7,7 @@ mod cluster;
 mod crowd;
 mod ends;
 pub(crate) mod figures;
+mod guide;
 mod lifecycle;
 mod moves;
 mod outside;
@@ -82,6 +83,7 @@ async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(u32, u32)> {
         scene,
         wanted,
         lifecycle::a_cluster_that_is_killed_leaves_nothing_once_it_is_taken_down,
+        guide::the_installation_guide_works_as_it_is_written,
         reclaim::f076_given_back_1_while_a_pod_has_the_address,
         basics::the_first_start_of_three_members,
         basics::a_deleted_pod_comes_back_on_its_node_without_a_call,

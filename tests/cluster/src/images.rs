@@ -28,7 +28,12 @@ pub(crate) fn build(dir: &Path, shipped: Option<&Path>) -> Outcome {
     let ourselves = std::env::current_exe().map_err(failed("our own binary"))?;
     let member = ours("clusterbox", &ourselves, scratch.path())?;
     let member = Image { name: MEMBER.to_owned(), ..member };
-    let mut images = vec![(member, dir.join("member.tar")), (pause()?, dir.join("pause.tar"))];
+    let redis = redis(&member, scratch.path())?;
+    let mut images = vec![
+        (member, dir.join("member.tar")),
+        (redis, dir.join("redis.tar")),
+        (pause()?, dir.join("pause.tar")),
+    ];
     if let Some(shipped) = shipped {
         for part in ["agent", "initcontainer", "stopcontainer"] {
             let archive = format!("firecamp-{part}.tar");
@@ -56,6 +61,25 @@ fn pause() -> Outcome<Image> {
     let files = vec![(BUSYBOX.to_owned(), PathBuf::from(BUSYBOX))];
     let name = "localhost/pause:1".to_owned();
     Ok(Image { name, files, entry: owned(&[BUSYBOX, "sleep", "infinity"]) })
+}
+
+/// What stands in for the image of deploy/examples/redis.yaml, which no registry has here: the
+/// commands that the example uses, for a service that binds to the address that it is given.
+fn redis(member: &Image, scratch: &Path) -> Outcome<Image> {
+    let mut files = member.files.clone();
+    for applet in ["sh", "cat"] {
+        files.push((format!("/bin/{applet}"), PathBuf::from(BUSYBOX)));
+    }
+    for (name, script) in [
+        ("redis-server", "#!/bin/sh\n[ \"$3\" = --bind ] && exec /clusterbox serve \"$4\"\n"),
+        ("redis-cli", "#!/bin/sh\n[ \"$1\" = -h ] && exec /clusterbox dial \"$2\"\n"),
+    ] {
+        let file = scratch.join(name);
+        fs::write(&file, script).map_err(failed(file.display()))?;
+        files.push((format!("/bin/{name}"), file));
+    }
+    let name = "docker.io/library/redis:8.2-alpine".to_owned();
+    Ok(Image { name, files, entry: owned(&["/bin/sh"]) })
 }
 
 fn ours(name: &str, binary: &Path, scratch: &Path) -> Outcome<Image> {

@@ -1,6 +1,7 @@
 //! What a user does with a new cluster: waits for its nodes and installs FireCamp, as
 //! docs/install.md says.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::up::Running;
 use crate::{Outcome, failed, settings};
 
 /// A loaded machine takes its time.
-const PATIENCE: Duration = Duration::from_mins(5);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_millis(100);
 /// The namespaces of the agents and of the members.
 const NAMESPACES: [&str; 2] = ["firecamp-system", "prod"];
@@ -48,8 +49,8 @@ where
 /// Who may do anything in a cluster.
 pub(crate) struct Admin {
     pub(crate) api: Api,
-    kubeconfig: PathBuf,
-    kubectl: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) kubectl: PathBuf,
 }
 
 impl Admin {
@@ -114,9 +115,14 @@ pub(crate) fn is(status: &Value, condition: &str) -> bool {
     all.into_iter().flatten().any(|one| one["type"] == condition && one["status"] == "True")
 }
 
+/// Where Helm is.
+pub(crate) fn helm_program() -> Outcome<OsString> {
+    std::env::var_os("HELM").ok_or_else(|| "HELM names no program: `make` sets it".to_owned())
+}
+
 /// Runs this verb of Helm on the release, with these flags.
 pub(crate) async fn helm(admin: &Admin, words: &[&str]) -> Outcome {
-    let program = std::env::var_os("HELM").ok_or("HELM names no program: `make` sets it")?;
+    let program = helm_program()?;
     let (verb, flags) = words.split_first().ok_or("no verb")?;
     let chart = source("deploy/chart/firecamp");
     let mut all = vec![*verb, "firecamp"];
@@ -136,7 +142,7 @@ pub(crate) async fn roll_out(admin: &Admin) -> Outcome {
 }
 
 /// A file of the repository.
-fn source(path: &str) -> String {
+pub(crate) fn source(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     root.join(path).display().to_string()
 }

@@ -1,0 +1,216 @@
+//! docs/install.md, as somebody follows it who has only the page.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::time::{Instant, timeout};
+
+use super::outside::said;
+use super::scene::{ADDRESSES, CLAIMS, Pod, Scene, ensure, text};
+use super::set::NAMESPACE;
+use crate::cli::{make, say};
+use crate::home::Home;
+use crate::install::{Admin, ENDPOINT, PATIENCE, helm_program, nodes_ready, source, until};
+use crate::topology::{CLUSTER, WORKERS};
+use crate::up::{self, Running};
+use crate::{Outcome, failed};
+
+/// The images are imported under these names.
+const IMAGES: &str = "docker.io/library";
+
+/// On a cluster of its own, which has nothing yet.
+pub(super) async fn the_installation_guide_works_as_it_is_written(scene: &Scene<'_>) -> Outcome {
+    let home = scene.running.home.beside("guide")?;
+    let running = make(&home, false)?;
+    let outcome = followed(&running).await;
+    up::down(&home)?;
+    outcome
+}
+
+async fn followed(running: &Running) -> Outcome {
+    nodes_ready(&Admin::of(running).await?).await?;
+    let scene = Scene::new(running).await?;
+    scene.volume().await?;
+    let guide = Guide::read(&running.home, &scene)?;
+    let before = scene.traces().await?;
+    let begun = Instant::now();
+    // Without AWS: the box's interfaces have their tags, and nobody needs a role.
+    guide.follow("## 2. The agents", 1).await?;
+    let agents = begun.elapsed().as_secs_f64();
+    guide.follow("## 3. The addresses", 1).await?;
+    guide.follow("## 4. The first member", 1).await?;
+    let pod = scene.ready("redis-0", None).await?;
+    let address = scene.serves(&pod).await?;
+    let all = begun.elapsed().as_secs_f64();
+    say(&format!("        agents after {agents:.1} s, the first member after {all:.1} s"))?;
+    scene.admin.kubectl(&["-n", NAMESPACE, "delete", "pod", "redis-0"]).await?;
+    let pod = scene.ready("redis-0", Some(&pod)).await?;
+    let again = scene.serves(&pod).await?;
+    ensure(again == address, || format!("{again} after {address}"))?;
+    guide.follow("## Upgrade", 1).await?;
+    scene.serves(&pod).await?;
+    guide.follow("## Remove", 1).await?;
+    scene.is_released(&pod.node, address).await?;
+    guide.follow("## Remove", 2).await?;
+    let after = scene.traces().await?;
+    let left: Vec<&String> = after.difference(&before).collect();
+    ensure(left.is_empty(), || format!("it is left behind: {left:?}"))
+}
+
+/// The page, and what its commands find.
+struct Guide {
+    page: String,
+    /// Where kubectl and helm are.
+    programs: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+impl Guide {
+    fn read(home: &Home, scene: &Scene<'_>) -> Outcome<Self> {
+        let page = source("docs/install.md");
+        let page = fs::read_to_string(&page).map_err(failed(page))?;
+        let programs = home.path("guide");
+        fs::create_dir_all(&programs).map_err(failed(programs.display()))?;
+        let kubectl = scene.admin.kubectl.display();
+        let helm = PathBuf::from(helm_program()?);
+        // The only difference to AWS: members and agents are told where EC2 is.
+        let line = format!("- {{name: AWS_ENDPOINT_URL_EC2, value: {ENDPOINT:?}}}");
+        program(
+            &programs.join("kubectl"),
+            &format!(
+                "case \"$*\" in apply*\"-f -\")\n\
+                 sed 's|^\\( *\\)- {{name: CLUSTER, .*|&\\n\\1{line}|' | {kubectl} \"$@\" ;;\n\
+                 *) exec {kubectl} \"$@\" ;; esac\n"
+            ),
+        )?;
+        program(
+            &programs.join("helm"),
+            &format!(
+                "[ \"$1\" = install ] && set -- \"$@\" \
+                 --set 'extraEnv[0].name=AWS_ENDPOINT_URL_EC2' --set 'extraEnv[0].value={ENDPOINT}'\n\
+                 exec {} \"$@\"\n",
+                helm.display()
+            ),
+        )?;
+        Ok(Self { page, programs, kubeconfig: scene.admin.kubeconfig.clone() })
+    }
+
+    /// Runs one of the blocks of commands below a heading, counted from 1.
+    async fn follow(&self, heading: &str, number: usize) -> Outcome {
+        let what = format!("docs/install.md, {heading}, block {number}");
+        let (_above, rest) = self.page.split_once(heading).ok_or_else(|| what.clone())?;
+        let section = rest.split("\n## ").next().unwrap_or(rest);
+        let block = section.split("```sh\n").nth(number).and_then(|it| it.split("```").next());
+        let block = block.ok_or_else(|| what.clone())?;
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut shell = Command::new("sh");
+        shell.arg("-euc").arg(block).current_dir(source(".")).kill_on_drop(true);
+        shell.env("PATH", format!("{}:{path}", self.programs.display()));
+        shell.env("KUBECONFIG", &self.kubeconfig).env("CLUSTER", CLUSTER).env("IMAGES", IMAGES);
+        let ended = timeout(PATIENCE, shell.output()).await;
+        let ended = ended.map_err(|_late| format!("{what}: it does not end"))?;
+        let ended = ended.map_err(failed(&what))?;
+        ensure(ended.status.success(), || {
+            format!("{what}: {}", String::from_utf8_lossy(&ended.stderr))
+        })
+    }
+}
+
+fn program(file: &Path, script: &str) -> Outcome {
+    fs::write(file, format!("#!/bin/sh\n{script}")).map_err(failed(file.display()))?;
+    let executable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(file, executable).map_err(failed(file.display()))
+}
+
+impl Scene<'_> {
+    /// A volume for the member: nobody provides any here.
+    async fn volume(&self) -> Outcome {
+        let worker = WORKERS[0].name;
+        said(self.running.on(worker, "mkdir")?.args(["-p", "/var/lib/volume"]))?;
+        let here = json!([{ "matchExpressions": [{
+            "key": "kubernetes.io/hostname", "operator": "In", "values": [worker],
+        }] }]);
+        let volume = json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": { "name": "redis" },
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "capacity": { "storage": "10Gi" },
+                "local": { "path": "/var/lib/volume" },
+                "nodeAffinity": { "required": { "nodeSelectorTerms": here } },
+            },
+        });
+        self.made("/api/v1/persistentvolumes", &volume).await
+    }
+
+    /// Where a client reaches the pod. What stands in for Redis does not know the pod's name.
+    async fn serves(&self, pod: &Pod) -> Outcome<Ipv4Addr> {
+        until(&format!("{} serves at its address", pod.name), || async {
+            let address = self.address(&pod.name).await?;
+            let object = self.admin.get(&format!("{ADDRESSES}/{address}")).await?;
+            let attachment = &object["spec"]["attachment"];
+            let holds = attachment["podUID"] == *pod.uid && attachment["state"] == "Attached";
+            ensure(holds, || object.to_string())?;
+            ensure(self.in_kernel(&pod.node, address)?, || format!("not on {}", pod.node))?;
+            self.dial(address).map(|_name| address)
+        })
+        .await
+    }
+
+    /// The first block under "Remove" has waited for it.
+    async fn is_released(&self, node: &str, address: Ipv4Addr) -> Outcome {
+        let object = self.admin.get(&format!("{ADDRESSES}/{address}")).await?;
+        let state = &object["spec"]["attachment"]["state"];
+        ensure(state == "Parked", || format!("{address} of a member that is gone: {object}"))?;
+        ensure(!self.in_kernel(node, address)?, || format!("{node} still has {address}"))?;
+        let claim = self.admin.get(&format!("{CLAIMS}/redis-0")).await?;
+        ensure(claim.is_object(), || "the claim is gone, though definitions stay".to_owned())
+    }
+
+    /// Everything in the cluster that is FireCamp's, or has its name in it.
+    async fn traces(&self) -> Outcome<BTreeSet<String>> {
+        let kinds = self.admin.kubectl(&["api-resources", "--verbs=list", "-o", "name"]).await?;
+        let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
+        let names = ["get", &kinds.join(","), "-A", "--ignore-not-found", "-o", "name"];
+        let names = self.admin.kubectl(&names).await?;
+        let mut found: BTreeSet<String> = names.lines().map(str::to_owned).collect();
+        found.retain(|name| name.contains("firecamp"));
+        let nodes = self.admin.get("/api/v1/nodes").await?;
+        for node in nodes["items"].as_array().into_iter().flatten() {
+            let mut kept = node.clone();
+            kept["metadata"]["managedFields"] = Value::Null;
+            kept["status"]["images"] = Value::Null;
+            if kept.to_string().contains("firecamp") {
+                found.insert(format!("node/{}: {kept}", text(&node["metadata"]["name"])));
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_the_blocks_that_are_followed() {
+        let page = fs::read_to_string(source("docs/install.md")).unwrap();
+        for (heading, blocks) in [
+            ("## 2. The agents", 2),
+            ("## 3. The addresses", 1),
+            ("## 4. The first member", 1),
+            ("## Upgrade", 1),
+            ("## Remove", 2),
+        ] {
+            let (_above, rest) = page.split_once(heading).unwrap();
+            let section = rest.split("\n## ").next().unwrap();
+            assert_eq!(section.matches("```sh\n").count(), blocks, "{heading}");
+        }
+    }
+}
