@@ -235,9 +235,9 @@ fn f053_a_denied_look_at_volumes_or_at_the_type_is_told_until_it_is_allowed() {
     let allowed = |preflight: &Preflight| reason(preflight, Kind::Ec2Allowed);
     assert_eq!(allowed(&preflight), Some(Reason::Allowed));
     preflight.volumes(&Err(failure(CloudKind::Auth)));
-    assert_eq!(allowed(&preflight), Some(Reason::Denied));
+    assert_eq!(allowed(&preflight), Some(Reason::OptionalDenied));
     preflight.volumes(&Err(failure(CloudKind::Throttled)));
-    assert_eq!(allowed(&preflight), Some(Reason::Denied), "a throttle says nothing");
+    assert_eq!(allowed(&preflight), Some(Reason::OptionalDenied), "a throttle says nothing");
     preflight.volumes(&Ok(1));
     assert_eq!(allowed(&preflight), Some(Reason::Allowed));
     preflight.type_limits(Err(failure(CloudKind::Auth)));

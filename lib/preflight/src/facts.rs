@@ -139,6 +139,18 @@ impl Right {
         Self::UnassignPrivateIpAddresses,
     ];
 
+    /// Whether addresses are attached, kept and given room without it.
+    pub fn is_optional(self) -> bool {
+        match self {
+            Self::DescribeVolumes | Self::GetSubnetCidrReservations => true,
+            // Without the second one no node has room for a member.
+            Self::DescribeNetworkInterfaces
+            | Self::DescribeInstanceTypes
+            | Self::AssignPrivateIpAddresses
+            | Self::UnassignPrivateIpAddresses => false,
+        }
+    }
+
     /// Whether it is asked without doing it: EC2 has no dry run of what moves an address.
     pub fn has_dry_run(self) -> bool {
         match self {

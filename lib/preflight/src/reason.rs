@@ -125,6 +125,10 @@ reasons! {
         "EC2 denies an action, or refuses the credentials.",
         "Give the node's or the agent's role the actions of FireCamp's policy, and check its \
          conditions on tags, VPC and region";
+    OptionalDenied Ec2Allowed, False, Warns,
+        "EC2 denies an action that no address depends on: what it tells is not checked or shown.",
+        "Give the node's or the agent's role the actions of FireCamp's policy, or do without what \
+         the action is for (docs/iam.md)";
 
     Usable EniUsable, True, Fine,
         "Addresses go to an interface that nobody else gives addresses to.", "";

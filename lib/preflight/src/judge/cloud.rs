@@ -37,13 +37,20 @@ fn silence(kind: CloudKind) -> Reason {
     }
 }
 
-/// Denied if anything is; not known if nothing could be tried.
+/// Denied if anything is, which is only a warning of what no address depends on; not known if
+/// nothing could be tried.
 pub(super) fn rights(facts: &Facts) -> Condition {
     let say = |reason, found: String| Condition::new(Kind::Ec2Allowed, reason, found);
-    let denials: Vec<String> =
-        facts.rights.iter().filter_map(|(right, fact)| denial(*right, fact)).collect();
+    let denials: Vec<(Right, String)> = facts
+        .rights
+        .iter()
+        .filter_map(|(right, fact)| Some((*right, denial(*right, fact)?)))
+        .collect();
     if !denials.is_empty() {
-        return say(Reason::Denied, denials.join("; "));
+        let harmless = denials.iter().all(|(right, _)| right.is_optional());
+        let reason = if harmless { Reason::OptionalDenied } else { Reason::Denied };
+        let told: Vec<String> = denials.into_iter().map(|(_, told)| told).collect();
+        return say(reason, told.join("; "));
     }
     let failed = facts.rights.iter().find_map(|(_, fact)| failure(fact));
     if let Some(failure) = failed {

@@ -57,6 +57,31 @@ fn f053_a_denied_action_is_named_with_what_ec2_said() {
 }
 
 #[test]
+fn f053_what_no_address_depends_on_may_be_denied_with_a_warning() {
+    let denied = |rights: &[Right]| {
+        with(|facts| {
+            for right in rights {
+                let told = Permission::Denied("UnauthorizedOperation".to_owned());
+                facts.rights.insert(*right, Fact::Known(told));
+            }
+        })
+    };
+    let optional = [Right::DescribeVolumes, Right::GetSubnetCidrReservations];
+    let facts = denied(&optional);
+    let told = one(&facts, Kind::Ec2Allowed);
+    assert_eq!((told.reason, told.weight()), (Reason::OptionalDenied, Weight::Warns));
+    assert!(optional.iter().all(|right| told.message.contains(&right.to_string())), "{told:?}");
+    assert!(passes(&judge(&facts)));
+    assert_eq!(summary(&judge(&facts)).reason, Reason::PassedWithWarnings);
+    for needed in Right::ALL.into_iter().filter(|right| !optional.contains(right)) {
+        let facts = denied(&[Right::DescribeVolumes, needed]);
+        let told = one(&facts, Kind::Ec2Allowed);
+        assert_eq!((told.reason, told.weight()), (Reason::Denied, Weight::Blocks), "{needed}");
+        assert!(!passes(&judge(&facts)), "{needed}");
+    }
+}
+
+#[test]
 fn f053_refused_credentials_deny_and_a_throttle_says_nothing() {
     let reason = |kind| {
         let facts = with(|facts| {
