@@ -72,6 +72,11 @@ fn f014_no_container_can_start_another_program() {
 }
 
 #[test]
+fn f094_nothing_is_decided_by_a_wall_clock() {
+    holds(firecamp_tidy::wall_clocks);
+}
+
+#[test]
 fn f083_no_path_formats_a_volume() {
     holds(firecamp_tidy::formatted_volumes);
 }
