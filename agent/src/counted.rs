@@ -6,14 +6,14 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::failure::CloudFailure;
-use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId};
+use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId, VolumeId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_core::outside::{Cloud, Owner};
 use firecamp_preflight::CloudChecks;
 use firecamp_preflight::facts::{Permission, Reading, Right};
 use firecamp_volumes::CloudVolumes;
-use firecamp_volumes::seen::Attachment;
+use firecamp_volumes::seen::{Attachment, Elsewhere};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
@@ -107,5 +107,13 @@ impl<C: CloudChecks> CloudChecks for Counted<C> {
 impl<C: CloudVolumes> CloudVolumes for Counted<C> {
     async fn attachments(&self, instance: &InstanceId) -> Result<Vec<Attachment>, CloudFailure> {
         self.note(Call::DescribeVolumes, self.inner.attachments(instance).await)
+    }
+
+    async fn elsewhere(
+        &self,
+        instance: &InstanceId,
+        volumes: &BTreeSet<VolumeId>,
+    ) -> Result<Vec<Elsewhere>, CloudFailure> {
+        self.note(Call::DescribeVolumes, self.inner.elsewhere(instance, volumes).await)
     }
 }

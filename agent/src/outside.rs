@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use firecamp_core::agent::{Duty, Errand};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect, HostFailure};
-use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, Member};
+use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, Member, VolumeId};
 use firecamp_core::outside::{Cloud, Holder, HostNet, KernelTarget, KernelView, Registry};
 use firecamp_engine::{Dice, NoFile, Run, Signal, Systems};
 use firecamp_host::{Change, LinkSeen, LinuxHost, Monitor, Survey};
@@ -160,11 +160,22 @@ impl<W: World> Outside<W> {
         });
     }
 
-    /// One listing of the volumes of this instance.
-    pub(crate) fn attachments(&self, instance: InstanceId, work: &mut JoinSet<News>) {
+    /// One listing of the volumes of this instance, and one of those that its pods lack.
+    pub(crate) fn attachments(
+        &self,
+        (instance, lacked): (InstanceId, BTreeSet<VolumeId>),
+        work: &mut JoinSet<News>,
+    ) {
         let systems = Arc::clone(&self.systems);
         work.spawn_local(async move {
-            let read = timeout(READ_BOUND, systems.cloud.attachments(&instance)).await;
+            let both = async {
+                let here = systems.cloud.attachments(&instance).await?;
+                if lacked.is_empty() {
+                    return Ok((here, Vec::new()));
+                }
+                Ok((here, systems.cloud.elsewhere(&instance, &lacked).await?))
+            };
+            let read = timeout(READ_BOUND, both).await;
             let late = |_elapsed| Err(late("list the volumes of this instance"));
             News::Attachments(read.unwrap_or_else(late))
         });

@@ -12,4 +12,5 @@ mod stale;
 mod steward;
 mod told;
 mod trouble;
+mod volumes;
 mod world;

@@ -109,8 +109,9 @@ impl<V: firecamp_volumes::Volumes, C: Cluster> Looking<'_, V, C> {
         let now = Moment(self.origin.elapsed());
         let table = self.tracker.step(now, seen);
         count(&table, &self.tracker, now, status);
-        bulletin.volumes(table);
+        bulletin.volumes(table, self.tracker.pods().map(<[_]>::to_vec));
         bulletin.suspect_volumes(self.is_pending());
+        bulletin.lack_volumes(self.tracker.lacked());
     }
 
     /// Something may be wrong, whether it is reported yet or not.

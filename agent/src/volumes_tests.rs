@@ -130,7 +130,7 @@ async fn f081_what_ec2_says_of_a_volume_is_told_and_makes_it_a_suspect() {
         bytes: 1 << 30,
     };
     let zone = attaching.zone.clone();
-    let seen = |attachments| CloudView { zone: zone.clone(), attachments };
+    let seen = |attachments| CloudView { zone: zone.clone(), attachments, elsewhere: Vec::new() };
     bulletin.seen_by_ec2(seen(vec![attaching]));
     watch((&node(), Some(&api)), &bulletin, 5).await;
     let table = told(&bulletin);

@@ -9,7 +9,7 @@ use firecamp_core::interface::Interface;
 use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_engine::Ended;
 use firecamp_preflight::facts::NodeFacts;
-use firecamp_volumes::seen::Attachment;
+use firecamp_volumes::seen::{Attachment, Elsewhere};
 
 use crate::cut_off::{Finding, Lost};
 use crate::source::Listing;
@@ -23,8 +23,8 @@ pub(crate) enum News {
     Identified(Result<NodeIdentity, CloudFailure>),
     /// The node's interfaces, as EC2 has them.
     Interfaces(Result<Vec<Interface>, CloudFailure>),
-    /// The node's volumes, as EC2 has them.
-    Attachments(Result<Vec<Attachment>, CloudFailure>),
+    /// The node's volumes, as EC2 has them, and where else those are that pods here lack.
+    Attachments(Result<(Vec<Attachment>, Vec<Elsewhere>), CloudFailure>),
     /// What the instance's type allows.
     TypeLimits(Result<TypeLimits, CloudFailure>),
     /// What the node's files say.

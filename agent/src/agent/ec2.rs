@@ -12,7 +12,7 @@ use firecamp_core::interface::Interface;
 use firecamp_core::node::TypeLimits;
 use firecamp_core::time::Moment;
 use firecamp_engine::Dice;
-use firecamp_volumes::seen::{Attachment, CloudView};
+use firecamp_volumes::seen::{Attachment, CloudView, Elsewhere};
 use tokio::task::JoinSet;
 
 use super::Agent;
@@ -53,7 +53,10 @@ impl<W: World> Agent<'_, W> {
         self.looking = Some(self.state.held());
         match look {
             Ec2Look::Interfaces => self.outside.interfaces(instance, work),
-            Ec2Look::Volumes => self.outside.attachments(instance, work),
+            Ec2Look::Volumes => {
+                let lacked = self.bulletin.lacked_volumes();
+                self.outside.attachments((instance, lacked), work);
+            }
             Ec2Look::InstanceType => self.outside.type_limits(kind, work),
         }
     }
@@ -103,14 +106,18 @@ impl<W: World> Agent<'_, W> {
         self.preflight.interfaces(read);
     }
 
-    pub(super) fn attachments(&mut self, read: Result<Vec<Attachment>, CloudFailure>) {
+    pub(super) fn attachments(
+        &mut self,
+        read: Result<(Vec<Attachment>, Vec<Elsewhere>), CloudFailure>,
+    ) {
         self.status.read(System::Ec2Volumes, &read);
         self.looked(&read);
-        let count = |all: &Vec<Attachment>| u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let count =
+            |(here, _): &(Vec<Attachment>, _)| u32::try_from(here.len()).unwrap_or(u32::MAX);
         self.preflight.volumes(&read.as_ref().map(count).map_err(CloudFailure::clone));
-        if let (Some(identity), Ok(attachments)) = (self.state.identity(), read) {
+        if let (Some(identity), Ok((attachments, elsewhere))) = (self.state.identity(), read) {
             let zone = identity.zone.clone();
-            self.bulletin.seen_by_ec2(CloudView { zone, attachments });
+            self.bulletin.seen_by_ec2(CloudView { zone, attachments, elsewhere });
         }
     }
 

@@ -1,12 +1,13 @@
 //! What the agent's parts have to tell, until the publisher looks.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use firecamp_core::ids::VolumeId;
 use firecamp_publish::{Facts, Notice, table};
 use firecamp_registry::api::VolumeStatus;
-use firecamp_volumes::Table;
 use firecamp_volumes::seen::CloudView;
+use firecamp_volumes::{PodVolumes, Table};
 
 /// So many notices wait; older ones are dropped.
 const NOTICES: usize = 64;
@@ -19,8 +20,10 @@ pub(crate) struct Bulletin(Mutex<Kept>);
 struct Kept {
     facts: Option<Facts>,
     volumes: Option<Table>,
+    pods: Option<Vec<PodVolumes>>,
     cloud: Option<CloudView>,
     suspects: bool,
+    lacked: BTreeSet<VolumeId>,
     notices: VecDeque<Notice>,
     published: Option<Table>,
 }
@@ -35,9 +38,11 @@ impl Bulletin {
         self.kept().facts = Some(facts);
     }
 
-    /// The volumes.
-    pub(crate) fn volumes(&self, table: Table) {
-        self.kept().volumes = Some(table);
+    /// The volumes, and the pods that claim them, as far as those are known.
+    pub(crate) fn volumes(&self, table: Table, pods: Option<Vec<PodVolumes>>) {
+        let mut kept = self.kept();
+        kept.volumes = Some(table);
+        kept.pods = pods;
     }
 
     /// What EC2 says of the volumes.
@@ -53,6 +58,16 @@ impl Bulletin {
     /// Something may be wrong with a volume, or no longer.
     pub(crate) fn suspect_volumes(&self, suspects: bool) {
         self.kept().suspects = suspects;
+    }
+
+    /// These pods of this node lack, and EC2 does not show them here.
+    pub(crate) fn lack_volumes(&self, volumes: &BTreeSet<VolumeId>) {
+        self.kept().lacked.clone_from(volumes);
+    }
+
+    /// What the pods lack.
+    pub(crate) fn lacked_volumes(&self) -> BTreeSet<VolumeId> {
+        self.kept().lacked.clone()
     }
 
     /// Whether something may be wrong with one.
@@ -73,7 +88,8 @@ impl Bulletin {
     pub(crate) fn take(&self) -> Option<(Facts, VecDeque<Notice>)> {
         let mut kept = self.kept();
         let facts = kept.facts.clone()?;
-        let facts = Facts { volumes: kept.volumes.clone(), ..facts };
+        let (volumes, pods) = (kept.volumes.clone(), kept.pods.clone());
+        let facts = Facts { volumes, pods, ..facts };
         Some((facts, std::mem::take(&mut kept.notices)))
     }
 

@@ -1,12 +1,10 @@
 //! The API of the registry's cluster, from the moment on at which it can be found.
 
-use std::net::Ipv4Addr;
-
 use firecamp_connect::AnyRegistry;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{NodeName, Version};
 use firecamp_kube::{KubeBoard, KubeRegistry, Timeouts, VolumeLooks};
-use firecamp_publish::{Board, Event, Learned, Reported};
+use firecamp_publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_registry::api::{Condition, NodeAttachments};
 use firecamp_volumes::seen::ClusterView;
 use tokio::sync::OnceCell;
@@ -72,17 +70,17 @@ impl Board for LateBoard {
         self.board().await?.replace_attachments(object).await
     }
 
-    async fn static_ip(&self, address: Ipv4Addr) -> Result<Option<Reported>, RegistryFailure> {
-        self.board().await?.static_ip(address).await
+    async fn reported(&self, subject: &Subject) -> Result<Option<Reported>, RegistryFailure> {
+        self.board().await?.reported(subject).await
     }
 
     async fn replace_conditions(
         &self,
-        address: Ipv4Addr,
+        subject: &Subject,
         version: &Version,
         conditions: &[Condition],
     ) -> Result<(), RegistryFailure> {
-        self.board().await?.replace_conditions(address, version, conditions).await
+        self.board().await?.replace_conditions(subject, version, conditions).await
     }
 
     async fn set_capacity(&self, node: &NodeName, capacity: u32) -> Result<(), RegistryFailure> {

@@ -137,10 +137,11 @@ Sums over `kind`, `system`, `step`, `reason`, `call`, `result` and `pool` make s
 times, so that `time() - firecamp_agent_turn_timestamp_seconds` is the age of the last turn. Labels:
 `kind` of an errand is GiveWay, Release, Reassert, Restore or Collect, of a volume Ebs,
 InstanceStore, Iscsi, Nfs, Glusterfs, Local or Other; `system` is Registry, Metadata, Ec2,
-Ec2Volumes, Ec2Types, Kernel, Volumes or Claims; `step` is learn, create, replace, say, capacity or
-tell; `call` is an action of EC2, and `result` Done, Denied (rights, credentials or the clock),
-Throttled, Transient, HeldElsewhere, NotOurs, CapacityExceeded, SubnetExhausted, BadAddress, Gone or
-Unknown; `clock` is Ec2, Metadata or ApiServer; `pool` is a pool's name. The reasons are those of
+Ec2Volumes, Ec2Types, Kernel, Volumes or Claims; `step` is learn, create, replace, say,
+say-of-claim, capacity or tell; `call` is an action of EC2, and `result` Done, Denied (rights,
+credentials or the clock), Throttled, Transient, HeldElsewhere, NotOurs, CapacityExceeded,
+SubnetExhausted, BadAddress, Gone or Unknown; `clock` is Ec2, Metadata or ApiServer; `pool` is a
+pool's name. The reasons are those of
 [publishing.md](publishing.md) and [volumes.md](volumes.md).
 ";
 

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use firecamp_apiserver::ApiServer;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
-use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId};
+use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId, VolumeId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{Eni, NodeIdentity, TypeLimits};
 use firecamp_core::outside::{Cloud, Owner, OwnerEni};
 use firecamp_preflight::CloudChecks;
 use firecamp_preflight::facts::{Clock, Permission, Reading, Right};
 use firecamp_volumes::CloudVolumes;
-use firecamp_volumes::seen::Attachment;
+use firecamp_volumes::seen::{Attachment, Elsewhere};
 use serde_json::Value;
 
 /// What EC2 and the metadata service have.
@@ -49,6 +49,8 @@ pub(crate) struct Vpc {
     /// How often that was asked.
     pub(crate) type_looks: u32,
     pub(crate) volumes: Vec<Attachment>,
+    /// What EC2 has on other instances.
+    pub(crate) volumes_elsewhere: Vec<Elsewhere>,
     pub(crate) volume_looks: u32,
     /// How often the owner of an address was looked up.
     pub(crate) lookups: u32,
@@ -269,5 +271,17 @@ impl CloudVolumes for FixedCloud {
         vpc.volume_looks += 1;
         vpc.answers_reads()?;
         Ok(vpc.volumes.clone())
+    }
+
+    async fn elsewhere(
+        &self,
+        _instance: &InstanceId,
+        volumes: &BTreeSet<VolumeId>,
+    ) -> Result<Vec<Elsewhere>, CloudFailure> {
+        self.answers().await;
+        let vpc = self.0.lock().unwrap();
+        vpc.answers_reads()?;
+        let of_these = vpc.volumes_elsewhere.iter().filter(|one| volumes.contains(&one.volume));
+        Ok(of_these.cloned().collect())
     }
 }

@@ -70,6 +70,7 @@ fn agent(namespace: &str) -> Vec<Right> {
         ours::<StaticIPSpec>(&["get", "list", "watch", "patch"]),
         status(ours::<StaticIPSpec>(&["patch"])),
         ours::<StaticIPClaimSpec>(&["get"]),
+        status(ours::<StaticIPClaimSpec>(&["patch"])),
         ours::<StaticIPPoolSpec>(&["get", "list", "watch"]),
         ours::<NodeAttachmentsSpec>(&["get", "create"]),
         status(ours::<NodeAttachmentsSpec>(&["patch"])),

@@ -7,7 +7,7 @@ use firecamp_core::ids::{Member, NodeName};
 use firecamp_core::lock::LockRecord;
 use firecamp_core::outside::{KernelView, Owner, PodView};
 use firecamp_core::record::{Claim, StaticIp};
-use firecamp_registry::api::AddressStatus;
+use firecamp_registry::api::{AddressStatus, Condition};
 
 pub use crate::look::asked::Asked;
 
@@ -18,6 +18,8 @@ pub struct Facts {
     pub member: Member,
     /// Its claim.
     pub claim: Asked<Option<Claim>>,
+    /// What is said of the claim: whether its pod has its volumes.
+    pub said: Asked<Vec<Condition>>,
     /// The address that the claim names, as it is on record.
     pub address: Asked<Option<StaticIp>>,
     /// Without a claim: an address that is kept for the member all the same.

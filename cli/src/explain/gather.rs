@@ -8,9 +8,9 @@ use firecamp_core::attach::kernel_target;
 use firecamp_core::contract::path::STATIC_IP_FILE;
 use firecamp_core::ids::{EniId, Member, NodeName};
 use firecamp_core::outside::{Cloud, HostNet, KernelView, Owner};
-use firecamp_core::record::StaticIp;
+use firecamp_core::record::{Claim, StaticIp};
 use firecamp_host::{HostTimeouts, LinuxHost};
-use firecamp_registry::api::{AddressStatus, NodeAttachments, StaticIPSpec};
+use firecamp_registry::api::{AddressStatus, Condition, NodeAttachments, StaticIPSpec};
 
 use super::facts::{Asked, Facts, FileFact, NodeFacts};
 use crate::look::agent::Agent;
@@ -51,6 +51,7 @@ pub async fn gather<C: Cloud>(book: &Book, member: &Member, around: &Around<C>) 
     };
     let mut facts = Facts {
         member: member.clone(),
+        said: of_claim(book, &claim, member).await,
         claim,
         address,
         kept,
@@ -66,6 +67,18 @@ pub async fn gather<C: Cloud>(book: &Book, member: &Member, around: &Around<C>) 
             tokio::join!(owner(around, &ip), of_node(around, &ip), of_agent(book, around, &ip),);
     }
     facts
+}
+
+async fn of_claim(
+    book: &Book,
+    claim: &Asked<Option<Claim>>,
+    member: &Member,
+) -> Asked<Vec<Condition>> {
+    match claim {
+        Asked::Known(Some(_)) => Asked::from(book.said_of(member).await),
+        Asked::Known(None) => Asked::Known(Vec::new()),
+        Asked::Unknown(why) => Asked::not(why),
+    }
 }
 
 /// An address that names the member, though the member has no claim.

@@ -40,6 +40,9 @@ reasons! {
     ClaimUnbound "The claim has no address yet."
         "read the log of the pod's init container: it chooses the address; a pool that is full or \
          has no subnet in the pod's zone gives none (`firecamp doctor`)";
+    VolumeNotReady "The pod lacks a volume that it claims."
+        "do what the message says of the volume: no container of the pod, its init container \
+         included, starts before the pod has all of its volumes (`firecamp node NODE`)";
     AddressMissing "The claim names an address that has no object."
         "restart the pod: its init container makes the StaticIP anew, or chooses another address \
          if somebody else has this one by now";

@@ -36,7 +36,7 @@ pub struct Explanation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Link {
-    /// `claim`, `address`, `pod`, `epoch`, `ec2`, `lock`, `kernel` or `file`.
+    /// `claim`, `address`, `pod`, `volume`, `epoch`, `ec2`, `lock`, `kernel` or `file`.
     pub link: &'static str,
     /// How it is.
     pub state: LinkState,
@@ -109,6 +109,7 @@ pub fn explain(facts: &Facts) -> Explanation {
         links.push(records::pod(facts));
         Some(ip)
     });
+    links.extend(records::volume(facts));
     let mut wanted = None;
     if let Some(ip) = whole {
         let (link, want) = records::epoch(facts, ip);

@@ -173,6 +173,21 @@ impl Book {
         Ok(read.await?.map(|stored| stored.object))
     }
 
+    /// What is reported about a member's claim; nothing where there is nobody to report it.
+    pub async fn said_of(&self, member: &Member) -> Result<Vec<Condition>, RegistryFailure> {
+        let Self::Cluster(cluster) = self else { return Ok(Vec::new()) };
+        let what = format!("read the status of StaticIPClaim {member}");
+        let read = progress::during(&what, cluster.inventory.claim(member)).await?;
+        let status = read.and_then(|mut object| Some(object.get_mut("status")?.take()));
+        let Some(status) = status else { return Ok(Vec::new()) };
+        let reported: Result<Reported, _> = serde_json::from_value(status);
+        reported.map(|reported| reported.conditions).map_err(|why| RegistryFailure {
+            kind: RegistryKind::Invalid,
+            effect: Effect::None,
+            detail: format!("{what}: {why}"),
+        })
+    }
+
     /// An address.
     pub async fn address(&self, address: Ipv4Addr) -> Result<Option<StaticIp>, RegistryFailure> {
         let what = format!("read StaticIP {address}");

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use firecamp_registry::api::{
     AddressStatus, AttachmentState, NodeAttachments, Problem, StaticIPClaimSpec, StaticIPSpec,
+    VOLUME_READY,
 };
 use serde::Serialize;
 
-use crate::look::book::{Found, Listing};
+use crate::look::book::{Found, Listing, Reported};
 use crate::look::outcome::Unread;
 
 /// What was read.
@@ -158,14 +159,16 @@ fn of_claim(
     };
     let own = named.filter(is_own);
     let problem = match (&address, named, own) {
-        (None, _, _) => problem("ClaimUnbound", "no address was chosen yet"),
+        (None, _, _) => {
+            volume(claim).or_else(|| problem("ClaimUnbound", "no address was chosen yet"))
+        }
         (Some(ip), None, _) => problem("AddressMissing", format!("there is no StaticIP {ip}")),
         (Some(ip), Some(named), None) => {
             let owner = &named.spec.claim_ref;
             let words = format!("StaticIP {ip} belongs to {}/{}", owner.namespace, owner.name);
             problem("AddressOfOther", words)
         }
-        (Some(_), Some(_), Some(own)) => of_holder(own, &member, reports),
+        (Some(_), Some(_), Some(own)) => of_holder(own, &member, reports).or_else(|| volume(claim)),
     };
     MemberStatus {
         member,
@@ -253,8 +256,16 @@ fn reported(
 
 /// A condition `Ready` that is false.
 fn condition(ip: &Found<StaticIPSpec>) -> Option<Problem> {
-    let conditions = &ip.status.as_ref()?.conditions;
-    let wrong = conditions.iter().find(|one| one.kind == "Ready" && one.status == "False")?;
+    is_false(ip.status.as_ref()?, "Ready")
+}
+
+/// The member's pod lacks a volume: before it has all of them no container of it starts.
+fn volume(claim: &Found<StaticIPClaimSpec>) -> Option<Problem> {
+    is_false(claim.status.as_ref()?, VOLUME_READY)
+}
+
+fn is_false(said: &Reported, kind: &str) -> Option<Problem> {
+    let wrong = said.conditions.iter().find(|one| one.kind == kind && one.status == "False")?;
     problem(&wrong.reason, &wrong.message)
 }
 

@@ -13,7 +13,7 @@ use firecamp_core::ids::{EniId, Epoch, InstanceId, Member, NodeName, PodUid};
 use firecamp_core::lock::{Hold, LockRecord};
 use firecamp_core::outside::{Holder, KernelView, Life, Owner, OwnerEni, PodView};
 use firecamp_core::record::{Claim, State, StaticIp};
-use firecamp_registry::api::{AddressStatus, AttachmentState, Problem};
+use firecamp_registry::api::{AddressStatus, AttachmentState, Condition, Problem, VOLUME_READY};
 use firecamp_registry::conformance::{attached, claim, member, static_ip};
 
 use super::support::{ENI, NODE, POD, address, golden, held, sample_pool};
@@ -62,6 +62,7 @@ fn whole() -> Facts {
     Facts {
         member: redis(),
         claim: Asked::Known(Some(object)),
+        said: Asked::Known(Vec::new()),
         address: Asked::Known(Some(held(20, &redis(), 3))),
         kept: None,
         pod: Asked::Known(pod_named(POD, NODE, Life::Running)),
@@ -115,6 +116,25 @@ fn said(change: impl FnOnce(&mut AddressStatus)) -> Asked<Option<AddressStatus>>
     Asked::Known(Some(status))
 }
 
+/// What the pod's agent says of its volumes.
+fn volume_ready(status: &str, reason: &str, message: &str) -> Asked<Vec<Condition>> {
+    let text = str::to_owned;
+    Asked::Known(vec![Condition {
+        kind: VOLUME_READY.to_owned(),
+        status: text(status),
+        reason: text(reason),
+        message: text(message),
+        last_transition_time: None,
+        observed_generation: Some(1),
+    }])
+}
+
+fn stuck() -> Asked<Vec<Condition>> {
+    let message = "node-1 (i-0a): volume vol-0123456789abcdef0 (PersistentVolumeClaim \
+                   data-redis-0, attaching): EC2 is attaching it as /dev/sdf and does not finish.";
+    volume_ready("False", "StuckAttaching", message)
+}
+
 type Case = (&'static str, Reason, fn(&mut Facts));
 
 const RECORDS: &[Case] = &[
@@ -132,6 +152,23 @@ const RECORDS: &[Case] = &[
     }),
     ("a claim without an address", Reason::ClaimUnbound, |facts| {
         facts.claim = Asked::Known(Some(claim(&redis(), &sample_pool())));
+    }),
+    ("a first pod whose volume does not come", Reason::VolumeNotReady, |facts| {
+        facts.claim = Asked::Known(Some(claim(&redis(), &sample_pool())));
+        facts.said = stuck();
+    }),
+    ("a pod whose volume does not come", Reason::VolumeNotReady, |facts| {
+        state(facts, State::Parked);
+        facts.said = stuck();
+    }),
+    ("a pod whose volume has come", Reason::Reachable, |facts| {
+        facts.said = volume_ready("True", "Mounted", "node-1 has mounted all volumes of the pod");
+    }),
+    ("a pod that is gone, whose volume did not come", Reason::AtRest, |facts| {
+        state(facts, State::Parked);
+        facts.pod = Asked::Known(PodView::Absent);
+        facts.node.mark = Asked::Known(None);
+        facts.said = stuck();
     }),
     ("an address without an object", Reason::AddressMissing, |facts| {
         facts.address = Asked::Known(None);
@@ -264,8 +301,9 @@ fn every_reason_has_its_case() {
 /// Whatever single answer is taken away: no link is broken by what is not known.
 #[test]
 fn what_could_not_be_asked_breaks_nothing() {
-    let takes: [fn(&mut Facts); 8] = [
+    let takes: [fn(&mut Facts); 9] = [
         |facts| facts.claim = Asked::not("away"),
+        |facts| facts.said = Asked::not("away"),
         |facts| facts.address = Asked::not("away"),
         |facts| facts.pod = Asked::not("away"),
         |facts| facts.owner = Asked::not("away"),
@@ -274,7 +312,7 @@ fn what_could_not_be_asked_breaks_nothing() {
         |facts| facts.node.view = Asked::not("away"),
         |facts| facts.node.file = Asked::not("away"),
     ];
-    for mask in 0_u32..256 {
+    for mask in 0_u32..512 {
         let mut facts = whole();
         for (bit, take) in takes.iter().enumerate() {
             if mask & (1 << bit) != 0 {

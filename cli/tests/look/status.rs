@@ -99,6 +99,32 @@ async fn what_the_agent_reports_of_this_epoch_is_told_and_of_an_older_one_is_not
 }
 
 #[tokio::test]
+async fn f081_a_member_whose_pod_lacks_a_volume_says_which() {
+    let server = cluster().await;
+    let book = book_of(&server);
+    // Bound and well, and without an address so far.
+    for name in ["redis-0", "redis-1"] {
+        for (status, told) in [("False", true), ("True", false)] {
+            let message = "node-1 (i-0a): volume vol-0123456789abcdef0: EC2 does not finish";
+            let said = json!({ "type": "VolumeReady", "status": status,
+                "reason": "StuckAttaching", "message": message });
+            server.change("staticipclaims", Some("prod"), name, |object| {
+                object["status"] = json!({ "conditions": [said] });
+            });
+            let row = json(&book, &[name]).await;
+            let problem = &row["members"][0]["problem"];
+            assert_eq!(problem["reason"] == json!("StuckAttaching"), told, "{row}");
+            assert_eq!(problem["message"] == json!(message), told, "{row}");
+            let member = firecamp_core::ids::Member::new("prod", name).unwrap();
+            let all = book.said_of(&member).await.unwrap();
+            assert_eq!((all.len(), all[0].status.as_str()), (1, status));
+        }
+    }
+    let absent = firecamp_core::ids::Member::new("prod", "redis-99").unwrap();
+    assert_eq!(book.said_of(&absent).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn an_object_that_cannot_be_read_hides_no_other_and_is_not_taken_for_absent() {
     let files = Files::new().await;
     std::fs::write(files.dir.path().join("staticipclaims/prod/redis-2.yaml"), "x").unwrap();

@@ -5,14 +5,14 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::failure::CloudFailure;
-use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId};
+use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId, VolumeId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_core::outside::{Cloud, Owner};
 use firecamp_preflight::facts::{Permission, Reading, Reservation, Right};
 use firecamp_preflight::{AccountChecks, CloudChecks};
 use firecamp_volumes::CloudVolumes;
-use firecamp_volumes::seen::Attachment;
+use firecamp_volumes::seen::{Attachment, Elsewhere};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
@@ -141,5 +141,13 @@ impl AccountChecks for AwsCloud {
 impl CloudVolumes for AwsCloud {
     async fn attachments(&self, instance: &InstanceId) -> Result<Vec<Attachment>, CloudFailure> {
         Box::pin(self.ec2.attachments(&self.metadata, instance)).await
+    }
+
+    async fn elsewhere(
+        &self,
+        instance: &InstanceId,
+        volumes: &BTreeSet<VolumeId>,
+    ) -> Result<Vec<Elsewhere>, CloudFailure> {
+        Box::pin(self.ec2.elsewhere(&self.metadata, instance, volumes)).await
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_ec2::config::SharedHttpClient;
 use aws_smithy_async::time::SharedTimeSource;
@@ -30,6 +31,14 @@ impl Dates {
     pub(crate) fn readings(&self) -> Vec<Reading> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.iter().map(|(clock, ahead)| Reading { clock: *clock, ahead: *ahead }).collect()
+    }
+
+    /// What that clock shows by now, as its last answer tells; none before it has told.
+    pub(crate) fn now_of(&self, clock: Clock) -> Option<SystemTime> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead = *seen.get(&clock)?;
+        let (own, apart) = (self.own.now(), Duration::from_secs(ahead.unsigned_abs()));
+        if ahead < 0 { own.checked_add(apart) } else { own.checked_sub(apart) }
     }
 
     /// A client whose answers are looked at for their dates.

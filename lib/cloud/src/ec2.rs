@@ -40,6 +40,7 @@ pub(crate) struct Ec2 {
     config: CloudConfig,
     transport: SharedHttpClient,
     client: Mutex<Option<Client>>,
+    dates: Dates,
 }
 
 /// What is asked of EC2: operation and object for people, and for how long.
@@ -54,7 +55,7 @@ impl Ec2 {
         let network = || SharedHttpClient::new(Transport::new(BODY_MAX));
         let transport = config.http.clone().unwrap_or_else(network);
         let transport = dates.watch(Clock::Ec2, transport);
-        Self { config, transport, client: Mutex::new(None) }
+        Self { config, transport, client: Mutex::new(None), dates: dates.clone() }
     }
 
     pub(crate) async fn owner(

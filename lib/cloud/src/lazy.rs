@@ -6,14 +6,14 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::failure::CloudFailure;
-use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId};
+use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId, VolumeId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_core::outside::{Cloud, Owner};
 use firecamp_preflight::CloudChecks;
 use firecamp_preflight::facts::{Permission, Reading, Right};
 use firecamp_volumes::CloudVolumes;
-use firecamp_volumes::seen::Attachment;
+use firecamp_volumes::seen::{Attachment, Elsewhere};
 use tokio::sync::OnceCell;
 
 use crate::aws::AwsCloud;
@@ -104,5 +104,13 @@ impl CloudChecks for LazyCloud {
 impl CloudVolumes for LazyCloud {
     async fn attachments(&self, instance: &InstanceId) -> Result<Vec<Attachment>, CloudFailure> {
         self.connected().await?.attachments(instance).await
+    }
+
+    async fn elsewhere(
+        &self,
+        instance: &InstanceId,
+        volumes: &BTreeSet<VolumeId>,
+    ) -> Result<Vec<Elsewhere>, CloudFailure> {
+        self.connected().await?.elsewhere(instance, volumes).await
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_ec2::types::{Volume, VolumeAttachment};
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::{InstanceId, VolumeId, Zone};
-use firecamp_volumes::seen::{Attachment, AttachmentState};
+use firecamp_volumes::seen::{Attachment, AttachmentState, Elsewhere};
 
 use crate::failed;
 
@@ -17,7 +17,7 @@ pub(crate) fn all(
     what: &str,
     instance: &InstanceId,
     listing: &[Volume],
-    now: SystemTime,
+    now: Option<SystemTime>,
 ) -> Result<Vec<Attachment>, CloudFailure> {
     let mut found = Vec::new();
     for volume in listing {
@@ -31,17 +31,46 @@ pub(crate) fn all(
     Ok(found)
 }
 
+/// All attachments to other instances, or a failure.
+pub(crate) fn elsewhere(
+    what: &str,
+    instance: &InstanceId,
+    listing: &[Volume],
+) -> Result<Vec<Elsewhere>, CloudFailure> {
+    let mut found = Vec::new();
+    for volume in listing {
+        let named = volume.volume_id().unwrap_or_default();
+        let wrong = |problem: &dyn std::fmt::Display| unreadable(what, named, problem);
+        for attached in volume.attachments() {
+            let holder = attached.instance_id().unwrap_or_default();
+            let state = attached.state().map_or("", |state| state.as_str());
+            if holder == instance.as_str() || state == "detached" {
+                continue;
+            }
+            let unknown = || wrong(&format!("unknown state {:?}", failed::clean(state)));
+            found.push(Elsewhere {
+                volume: VolumeId::new(named).map_err(|why| wrong(&why))?,
+                instance: InstanceId::new(holder).map_err(|why| wrong(&why))?,
+                state: state_of(state).ok_or_else(unknown)?,
+            });
+        }
+    }
+    Ok(found)
+}
+
+fn unreadable(what: &str, named: &str, problem: &dyn std::fmt::Display) -> CloudFailure {
+    let detail = format!("{what}: {:?} cannot be read: {problem}", failed::clean(named));
+    failed::unread(CloudKind::Transient, detail)
+}
+
 fn attachment(
     what: &str,
     volume: &Volume,
     (attached, state): (&VolumeAttachment, &str),
-    now: SystemTime,
+    now: Option<SystemTime>,
 ) -> Result<Attachment, CloudFailure> {
     let named = volume.volume_id().unwrap_or_default();
-    let wrong = |problem: &dyn std::fmt::Display| {
-        let detail = format!("{what}: {:?} cannot be read: {problem}", failed::clean(named));
-        failed::unread(CloudKind::Transient, detail)
-    };
+    let wrong = |problem: &dyn std::fmt::Display| unreadable(what, named, problem);
     let unknown = || wrong(&format!("unknown state {:?}", failed::clean(state)));
     let zone = volume.availability_zone().unwrap_or_default();
     let size = volume.size().and_then(|gib| u64::try_from(gib).ok()).unwrap_or_default();
@@ -66,8 +95,9 @@ fn state_of(text: &str) -> Option<AttachmentState> {
     }
 }
 
-/// By this node's clock. What EC2 dates in the future has just begun.
-fn age(attached: &VolumeAttachment, now: SystemTime) -> Option<Duration> {
+/// By EC2's own clock, if that is known: this node's may be wrong. What EC2 dates in the future has
+/// just begun.
+fn age(attached: &VolumeAttachment, now: Option<SystemTime>) -> Option<Duration> {
     let began = SystemTime::try_from(*attached.attach_time()?).ok()?;
-    Some(now.duration_since(began).unwrap_or_default())
+    Some(now?.duration_since(began).unwrap_or_default())
 }

@@ -20,6 +20,7 @@ const KIND: &str = "The kind of the object, as clients name it in requests. It c
 type Column = (&'static str, &'static str, &'static str, u8);
 
 const READY: Column = ("Ready", "string", ".status.conditions[?(@.type==\"Ready\")].status", 0);
+const VOLUME_READY: &str = ".status.conditions[?(@.type==\"VolumeReady\")].status";
 const AGE: Column = ("Age", "date", ".metadata.creationTimestamp", 0);
 
 struct Plan {
@@ -97,6 +98,7 @@ pub(crate) fn static_ip_claims() -> Result<Definition, Broken> {
             ("Pool", "string", ".spec.pool", 0),
             AGE,
             ("Requested", "string", ".spec.requestedAddress", 1),
+            ("Volume-Ready", "string", VOLUME_READY, 1),
         ],
         selectable: vec![".spec.address", ".spec.pool"],
         bounds: bounds::static_ip_claim(),

@@ -3,12 +3,10 @@
 
 mod event;
 
-use std::net::Ipv4Addr;
-
 use firecamp_core::contract::api;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{NodeName, Version};
-use firecamp_publish::{Board, Event, Learned, Reported};
+use firecamp_publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_registry::api::{Condition, NodeAttachments};
 use http::{Method, StatusCode};
 use kube::Client;
@@ -176,8 +174,8 @@ impl Board for KubeBoard {
         written(self.write(call, JSON_PATCH, &body).await?)
     }
 
-    async fn static_ip(&self, address: Ipv4Addr) -> Result<Option<Reported>, RegistryFailure> {
-        let place = Place::static_ip(address);
+    async fn reported(&self, subject: &Subject) -> Result<Option<Reported>, RegistryFailure> {
+        let place = Place::subject(subject);
         let Some(any) = self.get::<Any>(&place).await? else { return Ok(None) };
         let call = Call::get(format!("read {}", place.label), place.path());
         let conditions = any.status.get("conditions").cloned().unwrap_or_else(|| json!([]));
@@ -194,11 +192,11 @@ impl Board for KubeBoard {
 
     async fn replace_conditions(
         &self,
-        address: Ipv4Addr,
+        subject: &Subject,
         version: &Version,
         conditions: &[Condition],
     ) -> Result<(), RegistryFailure> {
-        let place = Place::static_ip(address);
+        let place = Place::subject(subject);
         let what = format!("update the status of {}", place.label);
         let call = Call::write(Method::PATCH, what, place.status_path());
         named(&call, version)?;

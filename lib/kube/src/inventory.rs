@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use firecamp_core::contract::api;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
+use firecamp_core::ids::Member;
 use firecamp_registry::api::Kind;
 use http::{Method, StatusCode};
 use kube::Client;
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::call::{self, Answer, Call, Timeouts};
+use crate::object::Place;
 use crate::{classify, list, object};
 
 pub use node::NodeSeen;
@@ -124,6 +126,13 @@ impl Inventory {
         let path = format!("{}/{name}", object::collection::<S>());
         let call = Call::get(format!("read {} {name}", S::KIND), path);
         self.object(&call, S::PLURAL, name).await
+    }
+
+    /// A member's claim, whole.
+    pub async fn claim(&self, member: &Member) -> Result<Option<Value>, RegistryFailure> {
+        let place = Place::claim(member);
+        let call = Call::get(format!("read {}", place.label), place.path());
+        self.object(&call, place.plural, &place.name).await
     }
 
     async fn object(

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::contract::api;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PoolName, Version};
+use firecamp_publish::Subject;
 use firecamp_registry::api::{
     InvalidObject, Kind, Metadata, NodeAttachmentsSpec, Object, StaticIPClaimSpec,
     StaticIPPoolSpec, StaticIPSpec,
@@ -29,6 +30,13 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn static_ip(address: Ipv4Addr) -> Self {
         Self::cluster::<StaticIPSpec>(&address.to_string())
+    }
+
+    pub(crate) fn subject(subject: &Subject) -> Self {
+        match subject {
+            Subject::StaticIp(address) => Self::static_ip(*address),
+            Subject::Claim(member) => Self::claim(member),
+        }
     }
 
     pub(crate) fn pool(name: &PoolName) -> Self {

@@ -5,7 +5,8 @@ use firecamp_core::ids::NodeName;
 use firecamp_core::record::StaticIp;
 use firecamp_registry::api::Condition;
 
-use crate::outside::{Board, Reported};
+use crate::claim;
+use crate::outside::{Board, Reported, Subject};
 use crate::static_ip::merged;
 use crate::step::{Done, Step};
 
@@ -25,18 +26,26 @@ pub async fn carry_out<B: Board>(
         Step::Capacity(capacity) => board.set_capacity(node, *capacity).await.map(|()| Done::Well),
         Step::Tell(event) => board.post(event).await.map(|()| Done::Well),
         Step::Say { record, conditions, wall } => {
-            let Some(there) = board.static_ip(record.address).await? else {
-                return Ok(Done::Nothing);
-            };
-            match to_write(&there, record, conditions, wall) {
-                None => Ok(Done::Nothing),
-                Some(all) => {
-                    board.replace_conditions(record.address, &there.version, &all).await?;
-                    Ok(Done::Well)
-                }
-            }
+            let subject = Subject::StaticIp(record.address);
+            say(board, &subject, |there| to_write(there, record, conditions, wall)).await
+        }
+        Step::SayOfClaim { member, saying, wall } => {
+            let subject = Subject::Claim(member.clone());
+            say(board, &subject, |there| claim::to_write(there, saying, (node, wall))).await
         }
     }
+}
+
+/// Reads what is said of a subject and replaces it, if there is something to replace.
+async fn say<B: Board>(
+    board: &B,
+    subject: &Subject,
+    to_write: impl FnOnce(&Reported) -> Option<Vec<Condition>>,
+) -> Result<Done, RegistryFailure> {
+    let Some(there) = board.reported(subject).await? else { return Ok(Done::Nothing) };
+    let Some(all) = to_write(&there) else { return Ok(Done::Nothing) };
+    board.replace_conditions(subject, &there.version, &all).await?;
+    Ok(Done::Well)
 }
 
 /// None if nothing changes by it, or if the record has moved on.

@@ -4,7 +4,7 @@ use firecamp_core::ids::{InstanceId, NodeName, Zone};
 use firecamp_core::node::Eni;
 use firecamp_core::record::{Pool, StaticIp};
 use firecamp_registry::api::EniManager;
-use firecamp_volumes::Table;
+use firecamp_volumes::{PodVolumes, Table};
 
 /// Everything. What could not be found out is none, which is never the same as empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Facts {
     pub pools: Option<Vec<Pool>>,
     /// The volumes.
     pub volumes: Option<Table>,
+    /// The pods that claim volumes.
+    pub pods: Option<Vec<PodVolumes>>,
     /// What the preflight found.
     pub checks: Vec<Check>,
 }
@@ -38,6 +40,7 @@ impl Facts {
             addresses: None,
             pools: None,
             volumes: None,
+            pods: None,
             checks: Vec::new(),
         }
     }

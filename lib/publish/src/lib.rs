@@ -1,5 +1,6 @@
 //! What an agent tells the cluster of its node: `NodeAttachments`, conditions of the static IPs
-//! that are here, Events, and the node's capacity of the extended resource.
+//! that are here and of the claims whose pods are, Events, and the node's capacity of the extended
+//! resource.
 //!
 //! * [`facts`]: what the agent knows, as plain data; what it does not know is none.
 //! * [`Publisher`]: from facts to one [`Step`] after the other, a state machine without clock,
@@ -13,6 +14,7 @@
 
 mod address;
 mod apply;
+mod claim;
 mod event;
 pub mod facts;
 mod node;
@@ -27,9 +29,10 @@ mod step;
 mod volume;
 
 pub use apply::carry_out;
+pub use claim::Saying;
 pub use event::{About, Event, Notice};
 pub use facts::Facts;
-pub use outside::{Board, Learned, Reported};
+pub use outside::{Board, Learned, Reported, Subject};
 pub use publisher::Publisher;
 pub use reason::{AddressReason, EventReason};
 pub use step::{Done, Step};

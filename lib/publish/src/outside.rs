@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::Ipv4Addr;
 
 use firecamp_core::failure::RegistryFailure;
-use firecamp_core::ids::{NodeName, Version};
+use firecamp_core::ids::{Member, NodeName, Version};
 use firecamp_registry::api::{Condition, NodeAttachments};
 
 use crate::event::Event;
@@ -20,16 +20,25 @@ pub struct Learned {
     pub attachments: Option<NodeAttachments>,
 }
 
-/// What is read of a static IP before its status is written.
+/// Of what conditions are said, beside the node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A static IP.
+    StaticIp(Ipv4Addr),
+    /// The claim of a member.
+    Claim(Member),
+}
+
+/// What is read of a subject before its status is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reported {
     /// The version.
     pub version: Version,
     /// The generation of its spec.
     pub generation: Option<u64>,
-    /// The epoch of its spec.
+    /// The epoch of its spec; of a claim zero.
     pub epoch: u64,
-    /// The node that its attachment names.
+    /// The node that its attachment names; of a claim none.
     pub node: Option<String>,
     /// The conditions of its status.
     pub conditions: Vec<Condition>,
@@ -56,16 +65,16 @@ pub trait Board: Send + Sync {
         object: &NodeAttachments,
     ) -> impl Future<Output = Result<Version, RegistryFailure>> + Send;
 
-    /// A static IP, or none if it does not exist.
-    fn static_ip(
+    /// What is said of a subject, or none if it does not exist.
+    fn reported(
         &self,
-        address: Ipv4Addr,
+        subject: &Subject,
     ) -> impl Future<Output = Result<Option<Reported>, RegistryFailure>> + Send;
 
     /// Replaces the conditions of this version of it.
     fn replace_conditions(
         &self,
-        address: Ipv4Addr,
+        subject: &Subject,
         version: &Version,
         conditions: &[Condition],
     ) -> impl Future<Output = Result<(), RegistryFailure>> + Send;

@@ -12,6 +12,7 @@ use firecamp_core::time::Moment;
 use firecamp_registry::api::{AddressStatus, Condition, NodeAttachments, NodeAttachmentsStatus};
 
 use crate::address::{Memory, SETTLE};
+use crate::claim::Claims;
 use crate::event::{Events, Notice};
 use crate::facts::Facts;
 use crate::outside::Learned;
@@ -85,6 +86,7 @@ pub struct Publisher {
     told: Option<NodeAttachmentsStatus>,
     memories: BTreeMap<Ipv4Addr, Memory>,
     said: BTreeMap<Ipv4Addr, (StaticIp, Vec<Condition>)>,
+    claims: Claims,
     capacity: Settled,
     holders: Holders,
     events: Events,
@@ -107,6 +109,7 @@ impl Publisher {
             told: None,
             memories: BTreeMap::new(),
             said: BTreeMap::new(),
+            claims: Claims::default(),
             capacity: Settled::default(),
             holders: Holders::default(),
             events: Events::default(),
@@ -144,6 +147,7 @@ impl Publisher {
         let begun = *self.begun.get_or_insert(now);
         wall.clone_into(&mut self.wall);
         self.facts = facts;
+        self.claims.step(&self.facts, (now, wall));
         let held = self.holders.step(now, &self.facts);
         let slots = held.as_ref().and_then(|held| room::room(&self.facts, held));
         self.capacity.step(now, slots.map(Slots::capacity));
@@ -194,7 +198,7 @@ impl Publisher {
         if !self.online {
             return tell();
         }
-        if !self.is_open(Target::Api, now) {
+        if !self.is_open(&Target::Api, now) {
             return None;
         }
         let Some(known) = &self.known else { return self.open(Some(Step::Learn), now) };
@@ -202,16 +206,17 @@ impl Publisher {
         self.open(self.set_capacity(known), now)
             .or_else(|| self.open(self.write(known, now), now))
             .or_else(|| self.say(now))
+            .or_else(|| self.say_of_claims(now))
             .or_else(|| self.open(tell(), now))
             .or_else(|| self.open(learn(), now))
     }
 
-    fn is_open(&self, target: Target, now: Moment) -> bool {
-        self.retries.get(&target).is_none_or(|retry| retry.is_open(now))
+    fn is_open(&self, target: &Target, now: Moment) -> bool {
+        self.retries.get(target).is_none_or(|retry| retry.is_open(now))
     }
 
     fn open(&self, step: Option<Step>, now: Moment) -> Option<Step> {
-        step.filter(|step| self.is_open(step.target(), now))
+        step.filter(|step| self.is_open(&step.target(), now))
     }
 
     /// A capacity that is not known is left as it stands.
@@ -257,6 +262,13 @@ impl Publisher {
         })
     }
 
+    fn say_of_claims(&self, now: Moment) -> Option<Step> {
+        self.claims.next(now).find_map(|(member, saying)| {
+            let (member, saying, wall) = (member.clone(), saying.clone(), self.wall.clone());
+            self.open(Some(Step::SayOfClaim { member, saying, wall }), now)
+        })
+    }
+
     /// A step has ended. `chance` is any number; it spreads what is tried again.
     pub fn done(
         &mut self,
@@ -289,6 +301,7 @@ impl Publisher {
                 let said = (StaticIp::clone(record), conditions.clone());
                 self.said.insert(record.address, said);
             }
+            (Step::SayOfClaim { member, saying, .. }, _) => self.claims.done(member, saying, now),
             (Step::Capacity(capacity), _) => {
                 if let Some(known) = &mut self.known {
                     known.capacity = Some(*capacity);
@@ -338,7 +351,7 @@ impl Publisher {
             | RegistryKind::Refused
             | RegistryKind::Invalid => step.target(),
         };
-        let retry = self.retries.entry(target).or_default();
+        let retry = self.retries.entry(target.clone()).or_default();
         retry.failed(now, chance);
         let failures = retry.failures();
         match step {
@@ -348,7 +361,11 @@ impl Publisher {
                 self.events.drop_first();
                 self.retries.remove(&target);
             }
-            Step::Learn | Step::Say { .. } | Step::Capacity(_) | Step::Tell(_) => {}
+            Step::Learn
+            | Step::Say { .. }
+            | Step::SayOfClaim { .. }
+            | Step::Capacity(_)
+            | Step::Tell(_) => {}
         }
     }
 }

@@ -121,10 +121,21 @@ pub(crate) fn merged(
     generation: Option<u64>,
     wall: &str,
 ) -> Vec<Condition> {
+    merged_where(old, new, (generation, wall), |_old| true)
+}
+
+/// The same where a text stands only if it still `fits`.
+pub(crate) fn merged_where(
+    old: &[Condition],
+    new: &[Condition],
+    (generation, wall): (Option<u64>, &str),
+    fits: impl Fn(&str) -> bool,
+) -> Vec<Condition> {
     let merge = |new: &Condition, before: Option<&Condition>| {
         let same = before.filter(|old| old.status == new.status);
         let time = same.and_then(|old| old.last_transition_time.clone());
-        let message = same.filter(|old| old.reason == new.reason).map(|old| old.message.clone());
+        let stands = same.filter(|old| old.reason == new.reason && fits(&old.message));
+        let message = stands.map(|old| old.message.clone());
         Condition {
             last_transition_time: Some(time.unwrap_or_else(|| wall.to_owned())),
             observed_generation: generation,

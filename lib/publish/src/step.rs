@@ -2,10 +2,11 @@
 
 use std::net::Ipv4Addr;
 
-use firecamp_core::ids::Version;
+use firecamp_core::ids::{Member, Version};
 use firecamp_core::record::StaticIp;
 use firecamp_registry::api::{Condition, NodeAttachments};
 
+use crate::claim::Saying;
 use crate::event::Event;
 use crate::outside::Learned;
 
@@ -27,6 +28,15 @@ pub enum Step {
         /// The time, if a status changes by it.
         wall: String,
     },
+    /// Say of a member's claim whether its pod has its volumes.
+    SayOfClaim {
+        /// The member.
+        member: Member,
+        /// What is said.
+        saying: Saying,
+        /// The time, if a status changes by it.
+        wall: String,
+    },
     /// Set the node's capacity.
     Capacity(u32),
     /// Write an Event.
@@ -41,6 +51,7 @@ impl Step {
             Self::Create(_) => "create",
             Self::Replace(_) => "replace",
             Self::Say { .. } => "say",
+            Self::SayOfClaim { .. } => "say-of-claim",
             Self::Capacity(_) => "capacity",
             Self::Tell(_) => "tell",
         }
@@ -51,6 +62,7 @@ impl Step {
             Self::Learn => Target::Learn,
             Self::Create(_) | Self::Replace(_) => Target::Attachments,
             Self::Say { record, .. } => Target::Address(record.address),
+            Self::SayOfClaim { member, .. } => Target::Claim(member.clone()),
             Self::Capacity(_) => Target::Capacity,
             Self::Tell(_) => Target::Event,
         }
@@ -71,13 +83,14 @@ pub enum Done {
 }
 
 /// What fails and is tried again on its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Target {
     /// The API as a whole.
     Api,
     Learn,
     Attachments,
     Address(Ipv4Addr),
+    Claim(Member),
     Capacity,
     Event,
 }

@@ -73,7 +73,7 @@ fn kind(kind: volumes::VolumeKind) -> VolumeKind {
     }
 }
 
-fn attachment(state: AttachmentState) -> &'static str {
+pub(crate) fn attachment(state: AttachmentState) -> &'static str {
     match state {
         AttachmentState::Attaching => "attaching",
         AttachmentState::Attached => "attached",

@@ -4,6 +4,7 @@
 mod publish {
     mod addresses;
     mod capacity;
+    mod claims;
     mod documents;
     mod events;
     mod faults;

@@ -15,7 +15,7 @@ mod yaml;
 use firecamp_core::contract::api;
 use serde::{Deserialize, Serialize};
 
-pub use claim::StaticIPClaimSpec;
+pub use claim::{StaticIPClaimSpec, VOLUME_READY};
 pub use metadata::{Condition, Metadata, Status};
 pub use node::{
     AddressStatus, BlockDevice, EniManager, EniStatus, FileSystem, MountStatus, NodeAttachments,

@@ -1,13 +1,12 @@
 //! What agents publish, in memory: versions, statuses and Events as an API server keeps them.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
-use firecamp_core::ids::{NodeName, Version};
+use firecamp_core::ids::{Member, NodeName, Version};
 use firecamp_core::record::StaticIp;
-use firecamp_publish::{Board, Event, Learned, Reported};
+use firecamp_publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_registry::api::{Condition, NodeAttachments, NodeAttachmentsStatus};
 
 /// An API in memory. Clones share it.
@@ -20,7 +19,7 @@ pub struct SimBoard {
 struct State {
     version: u64,
     node: Learned,
-    static_ips: BTreeMap<Ipv4Addr, Reported>,
+    subjects: BTreeMap<Subject, Reported>,
     posted: Posted,
     events: Vec<Event>,
     refuses_events: bool,
@@ -75,18 +74,23 @@ impl SimBoard {
 
     /// A static IP is created, or its spec changes, as its record says.
     pub fn set_static_ip(&self, record: &StaticIp) {
+        let node = record.attachment.as_ref().map(|a| a.node.to_string());
+        self.set_spec(Subject::StaticIp(record.address), (record.epoch.0, node));
+    }
+
+    /// A claim is created, or its spec changes.
+    pub fn set_claim(&self, member: &Member) {
+        self.set_spec(Subject::Claim(member.clone()), (0, None));
+    }
+
+    fn set_spec(&self, subject: Subject, (epoch, node): (u64, Option<String>)) {
         let mut state = self.state();
         let version = state.next();
-        let before = state.static_ips.remove(&record.address);
+        let before = state.subjects.remove(&subject);
         let generation = before.as_ref().and_then(|before| before.generation).unwrap_or_default();
-        let reported = Reported {
-            version,
-            generation: Some(generation + 1),
-            epoch: record.epoch.0,
-            node: record.attachment.as_ref().map(|a| a.node.to_string()),
-            conditions: before.map(|before| before.conditions).unwrap_or_default(),
-        };
-        state.static_ips.insert(record.address, reported);
+        let conditions = before.map(|before| before.conditions).unwrap_or_default();
+        let generation = Some(generation + 1);
+        state.subjects.insert(subject, Reported { version, generation, epoch, node, conditions });
     }
 
     /// The Node goes.
@@ -94,11 +98,11 @@ impl SimBoard {
         self.state().node.node = None;
     }
 
-    /// Somebody else says something of a static IP.
-    pub fn set_conditions(&self, address: Ipv4Addr, conditions: Vec<Condition>) {
+    /// Somebody else says something of a subject.
+    pub fn set_conditions(&self, subject: &Subject, conditions: Vec<Condition>) {
         let mut state = self.state();
         let version = state.next();
-        if let Some(there) = state.static_ips.get_mut(&address) {
+        if let Some(there) = state.subjects.get_mut(subject) {
             there.version = version;
             there.conditions = conditions;
         }
@@ -129,9 +133,9 @@ impl SimBoard {
         self.state().node.capacity.clone()
     }
 
-    /// What is said of a static IP.
-    pub fn conditions(&self, address: Ipv4Addr) -> Vec<Condition> {
-        self.state().static_ips.get(&address).map(|ip| ip.conditions.clone()).unwrap_or_default()
+    /// What is said of a subject.
+    pub fn conditions(&self, subject: &Subject) -> Vec<Condition> {
+        self.state().subjects.get(subject).map(|one| one.conditions.clone()).unwrap_or_default()
     }
 
     /// The Events.
@@ -189,22 +193,22 @@ impl Board for SimBoard {
         Ok(version)
     }
 
-    async fn static_ip(&self, address: Ipv4Addr) -> Result<Option<Reported>, RegistryFailure> {
+    async fn reported(&self, subject: &Subject) -> Result<Option<Reported>, RegistryFailure> {
         let mut state = self.state();
         state.posted.reads += 1;
-        Ok(state.static_ips.get(&address).cloned())
+        Ok(state.subjects.get(subject).cloned())
     }
 
     async fn replace_conditions(
         &self,
-        address: Ipv4Addr,
+        subject: &Subject,
         version: &Version,
         conditions: &[Condition],
     ) -> Result<(), RegistryFailure> {
         let mut state = self.state();
         state.posted.conditions += 1;
         let next = state.next();
-        let Some(there) = state.static_ips.get_mut(&address) else {
+        let Some(there) = state.subjects.get_mut(subject) else {
             return Err(refused(RegistryKind::NotFound, "there is none"));
         };
         if there.version != *version {

@@ -1,10 +1,8 @@
 //! What is published, broken on purpose.
 
-use std::net::Ipv4Addr;
-
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{NodeName, Version};
-use firecamp_publish::{Board, Event, Learned, Reported};
+use firecamp_publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_registry::api::{Condition, NodeAttachments};
 
 use crate::script::{Op, Script};
@@ -52,19 +50,19 @@ impl<B: Board> Board for FaultyBoard<B> {
         self.script.around(op, || self.inner.replace_attachments(object), broken(op)).await
     }
 
-    async fn static_ip(&self, address: Ipv4Addr) -> Result<Option<Reported>, RegistryFailure> {
+    async fn reported(&self, subject: &Subject) -> Result<Option<Reported>, RegistryFailure> {
         let op = Op::ReadConditions;
-        self.script.around(op, || self.inner.static_ip(address), broken(op)).await
+        self.script.around(op, || self.inner.reported(subject), broken(op)).await
     }
 
     async fn replace_conditions(
         &self,
-        address: Ipv4Addr,
+        subject: &Subject,
         version: &Version,
         conditions: &[Condition],
     ) -> Result<(), RegistryFailure> {
         let op = Op::ReplaceConditions;
-        let call = || self.inner.replace_conditions(address, version, conditions);
+        let call = || self.inner.replace_conditions(subject, version, conditions);
         self.script.around(op, call, broken(op)).await
     }
 

@@ -144,6 +144,7 @@ pub(crate) fn healthy() -> Seen {
         cloud: Some(CloudView {
             zone: "us-east-1a".parse().unwrap(),
             attachments: Vec::from([attached(&root), attached(&data)]),
+            elsewhere: Vec::new(),
         }),
         node: NodeView {
             devices: Some(devices),

@@ -7,13 +7,13 @@ mod sort;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firecamp_core::ids::VolumeId;
+use firecamp_core::ids::{PodUid, VolumeId};
 
 use crate::device::{Disks, Identity};
 use crate::path::{How, Place, PodMount, place};
 use crate::seen::{
-    Attachment, BlockDevice, ClusterView, DeviceNumber, Mount, PersistentVolume, Pod, PodClaim,
-    Seen, VolumeAttachment,
+    Attachment, BlockDevice, ClusterView, DeviceNumber, Elsewhere, Mount, PersistentVolume, Pod,
+    PodClaim, Seen, VolumeAttachment,
 };
 
 use sort::Sorter;
@@ -82,6 +82,8 @@ pub struct Wanting<'a> {
 pub struct Row<'a> {
     /// Its attachment in EC2.
     pub attachment: Option<&'a Attachment>,
+    /// Its attachments to other instances, if EC2 was asked for them.
+    pub elsewhere: Vec<&'a Elsewhere>,
     /// Its disks.
     pub devices: Vec<&'a BlockDevice>,
     /// Its mounts.
@@ -120,6 +122,11 @@ pub fn join<'a>(seen: &'a Seen, kubelet: &str) -> Joined<'a> {
     joined.add_mounts(seen.node.mounts.as_deref().unwrap_or_default(), &disks, kubelet);
     if let Some(cluster) = &seen.cluster {
         joined.add_cluster(cluster);
+    }
+    for one in seen.cloud.iter().flat_map(|cloud| &cloud.elsewhere) {
+        if let Some(row) = joined.rows.get_mut(&Key::Ebs(one.volume.clone())) {
+            row.elsewhere.push(one);
+        }
     }
     joined
 }
@@ -263,6 +270,12 @@ impl Row<'_> {
     /// Whether a mount for a pod gives the volume this name.
     fn names(&self, name: &str) -> bool {
         self.pod_mounts().any(|(_, pod)| pod.volume == name)
+    }
+
+    /// A pod that claims it, has no mount of it and is not about to end.
+    pub fn lacking(&self) -> Option<&Wanting<'_>> {
+        let mounted: BTreeSet<&PodUid> = self.pod_mounts().map(|(_, pod)| &pod.pod).collect();
+        self.wanting.iter().find(|w| !w.pod.ending && !mounted.contains(&w.pod.uid))
     }
 
     /// The mounts for pods.

@@ -125,9 +125,10 @@ pub fn judge(
 }
 
 fn state(row: &Row<'_>, wanted: AttachmentState) -> Verdict {
-    let Some(attachment) = row.attachment.filter(|attachment| attachment.state == wanted) else {
+    let Some(attachment) = row.attachment else { return Verdict::of(elsewhere(row, wanted)) };
+    if attachment.state != wanted {
         return Verdict::Good;
-    };
+    }
     let label = &attachment.label;
     let (message, age) = match wanted {
         AttachmentState::Attaching => {
@@ -141,6 +142,23 @@ fn state(row: &Row<'_>, wanted: AttachmentState) -> Verdict {
         AttachmentState::Attached => return Verdict::Good,
     };
     Verdict::Bad { message, age: age.unwrap_or_default() }
+}
+
+/// A pod here waits, and the volume does not come off another instance, or goes to one.
+fn elsewhere(row: &Row<'_>, wanted: AttachmentState) -> Option<String> {
+    let instance = &row.elsewhere.iter().find(|one| one.state == wanted)?.instance;
+    match wanted {
+        AttachmentState::Attaching => {
+            Some(format!("EC2 is attaching it to {instance} and does not finish"))
+        }
+        AttachmentState::Detaching => {
+            Some(format!("EC2 is detaching it from {instance} and does not finish"))
+        }
+        AttachmentState::Busy => {
+            Some(format!("EC2 cannot detach it from {instance} while that one uses the device"))
+        }
+        AttachmentState::Attached => None,
+    }
 }
 
 fn zone(row: &Row<'_>, context: &Context<'_>) -> Option<String> {
@@ -216,9 +234,7 @@ fn unclaimed(key: &Key, row: &Row<'_>) -> Option<String> {
 }
 
 fn not_mounted(row: &Row<'_>) -> Option<String> {
-    let mounted: BTreeSet<&PodUid> = row.pod_mounts().map(|(_, pod)| &pod.pod).collect();
-    let without = |pod: &PodUid| !mounted.contains(pod);
-    let waiting = row.wanting.iter().find(|w| !w.pod.ending && without(&w.pod.uid))?;
+    let waiting = row.lacking()?;
     let (pod, claim) = (waiting.pod, &waiting.claim.claim);
     Some(format!("pod {}/{} claims {claim} and has no mount of it", pod.namespace, pod.name))
 }

@@ -6,6 +6,7 @@
 //! * [`join`](mod@join): which of it belongs to which volume.
 //! * [`judge`]: what is wrong with a volume at this moment.
 //! * [`Tracker`]: what is wrong for long enough to be said, and numbers that stand still.
+//! * [`PodVolumes`]: which of the pods have the volumes that they claim, and what keeps the others.
 //! * [`Volumes`]: the node's side, as a trait; [`node`] is the real one. [`CloudVolumes`]: EC2's.
 
 pub mod device;
@@ -17,6 +18,7 @@ pub mod judge;
 pub mod node;
 mod outside;
 pub mod path;
+mod pods;
 pub mod reason;
 pub mod seen;
 mod steady;
@@ -24,6 +26,7 @@ mod table;
 mod track;
 
 pub use outside::{Change, CloudVolumes, Volumes, VolumesFailure, VolumesKind, observe};
+pub use pods::{Hindrance, PodVolumes, Served};
 pub use reason::Reason;
 pub use table::{
     MOUNTS_SHOWN, MountShown, News, PodShown, Problem, SpaceShown, Table, VolumeKind, VolumeRow,

@@ -1,15 +1,16 @@
 //! The node's side and EC2's, behind one small trait each.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
 use firecamp_core::failure::CloudFailure;
-use firecamp_core::ids::InstanceId;
+use firecamp_core::ids::{InstanceId, VolumeId};
 use futures_util::stream::{self, StreamExt};
 use thiserror::Error;
 
 use crate::join::{join, to_ask};
-use crate::seen::{Attachment, BlockDevice, Mount, NodeView, Seen, Space, Usage};
+use crate::seen::{Attachment, BlockDevice, Elsewhere, Mount, NodeView, Seen, Space, Usage};
 
 /// How many filesystems are asked for their room at the same time.
 pub(crate) const ASKED_AT_ONCE: usize = 8;
@@ -74,6 +75,14 @@ pub trait CloudVolumes: Send + Sync {
         &self,
         instance: &InstanceId,
     ) -> impl Future<Output = Result<Vec<Attachment>, CloudFailure>> + Send;
+
+    /// The attachments of these volumes to other instances than this one. A volume that EC2 does
+    /// not know has none.
+    fn elsewhere(
+        &self,
+        instance: &InstanceId,
+        volumes: &BTreeSet<VolumeId>,
+    ) -> impl Future<Output = Result<Vec<Elsewhere>, CloudFailure>> + Send;
 }
 
 /// What the kernel says now, and what of it could not be read. The room is asked for of every

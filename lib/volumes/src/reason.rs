@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use firecamp_core::ids::InvalidId;
 
+use crate::seen::AttachmentState;
+
 /// For how long a report stays after its cause was last seen, so that what flaps is told once.
 pub const LEAVE: Duration = Duration::from_mins(1);
 
@@ -92,6 +94,56 @@ impl Reason {
             Self::NotResponding => "NotResponding",
             Self::AlmostFull => "AlmostFull",
             Self::InodesAlmostFull => "InodesAlmostFull",
+        }
+    }
+
+    /// The state in EC2 that it is about, if it is about one.
+    pub fn attachment(self) -> Option<AttachmentState> {
+        match self {
+            Self::StuckAttaching => Some(AttachmentState::Attaching),
+            Self::StuckDetaching => Some(AttachmentState::Detaching),
+            Self::Busy => Some(AttachmentState::Busy),
+            Self::DeviceMissing => Some(AttachmentState::Attached),
+            Self::AttachmentFailing
+            | Self::StaleAttachment
+            | Self::DeviceWithoutVolume
+            | Self::SerialUnreadable
+            | Self::LinkMismatch
+            | Self::NotInKubernetes
+            | Self::ZoneMismatch
+            | Self::NotMounted
+            | Self::PodGone
+            | Self::ReadOnly
+            | Self::NotResponding
+            | Self::AlmostFull
+            | Self::InodesAlmostFull => None,
+        }
+    }
+
+    /// What to do about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::StuckAttaching => {
+                "Look for the instance's limit of volumes and for a device name that is taken; the EBS driver detaches and starts over"
+            }
+            Self::StuckDetaching => "Unmount what still uses it; see EC2's state of the volume",
+            Self::Busy => "Find the mount in the row, or the process that has the device open",
+            Self::AttachmentFailing => "`kubectl describe volumeattachment`",
+            Self::StaleAttachment => "Delete the pod, so that the attachment is made anew",
+            Self::DeviceMissing => "Look for NVMe errors in the kernel's log",
+            Self::DeviceWithoutVolume => {
+                "It was detached by force: stop what uses it, check its filesystem"
+            }
+            Self::SerialUnreadable => "Report it; the device is not used by name",
+            Self::LinkMismatch => "`udevadm trigger`; use nothing by that link",
+            Self::NotInKubernetes => "Detach it, if it was forgotten",
+            Self::ZoneMismatch => "Put the pod where its volume is",
+            Self::NotMounted => "`kubectl describe pod`",
+            Self::PodGone => "Kubelet's log says why it does not unmount it",
+            Self::ReadOnly => "The kernel's log says why; check the filesystem",
+            Self::NotResponding => "Look at the server, or at the device",
+            Self::AlmostFull => "Extend it or clean up",
+            Self::InodesAlmostFull => "Delete small files",
         }
     }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use firecamp_core::ids::{InvalidId, PodUid, VolumeId, Zone};
+use firecamp_core::ids::{InstanceId, InvalidId, PodUid, VolumeId, Zone};
 
 /// Everything that was observed at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,6 +28,19 @@ pub struct CloudView {
     pub zone: Zone,
     /// Every volume with an attachment to the instance, in whatever state.
     pub attachments: Vec<Attachment>,
+    /// Where else the volumes are that pods here lack, as far as EC2 was asked for them.
+    pub elsewhere: Vec<Elsewhere>,
+}
+
+/// An attachment of a volume to another instance.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Elsewhere {
+    /// The volume.
+    pub volume: VolumeId,
+    /// The other instance.
+    pub instance: InstanceId,
+    /// Its state.
+    pub state: AttachmentState,
 }
 
 /// Where an attachment is in its life. EC2 shows no detached one: it vanishes.

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use firecamp_core::ids::PodUid;
+use firecamp_core::ids::{PodUid, VolumeId};
 use firecamp_core::time::Moment;
 
 use crate::device::{is_shared, iscsi_link};
 use crate::join::{Backing, Joined, Key, Row, join};
 use crate::judge::{Context, Fresh, judge, room};
 use crate::path::{How, Place};
+use crate::pods::{PodVolumes, Sighted, pods as served_pods};
 use crate::reason::Reason;
 use crate::seen::{
     Amount, Attachment, BlockDevice, CloudView, ClusterView, NodeView, Pod, Seen, Usage,
@@ -31,6 +32,8 @@ pub struct Tracker {
     /// The latest that was read of each part.
     known: Seen,
     memory: BTreeMap<String, Memory>,
+    pods: Vec<PodVolumes>,
+    lacked: BTreeSet<VolumeId>,
 }
 
 /// What is remembered of a volume.
@@ -45,7 +48,9 @@ struct Memory {
 impl Tracker {
     /// One that has seen nothing yet. `kubelet` is kubelet's directory.
     pub fn new(kubelet: &str) -> Self {
-        Self { kubelet: kubelet.to_owned(), known: Seen::default(), memory: BTreeMap::new() }
+        let (known, memory) = (Seen::default(), BTreeMap::new());
+        let (pods, lacked) = (Vec::new(), BTreeSet::new());
+        Self { kubelet: kubelet.to_owned(), known, memory, pods, lacked }
     }
 
     /// One that goes on from the table that was published last, so that a restart publishes
@@ -84,15 +89,35 @@ impl Tracker {
         let mut memory = std::mem::take(&mut self.memory);
         let mut kept = BTreeMap::new();
         let mut volumes = Vec::new();
-        for (name, key, row) in named(&joined) {
-            let mut own = memory.remove(&name).unwrap_or_default();
+        let rows = named(&joined);
+        for (name, key, row) in &rows {
+            let mut own = memory.remove(name).unwrap_or_default();
             own.take_in(now, (key, row), &context);
-            volumes.push(shown(&name, (key, row), &own, self.known.cluster.as_ref()));
-            kept.insert(name, own);
+            volumes.push(shown(name, (key, row), &own, self.known.cluster.as_ref()));
+            kept.insert(name.clone(), own);
         }
         self.memory = kept;
+        let sighted = rows.iter().map(|(name, _, row)| {
+            let own = self.memory.get(name);
+            Sighted { name, row, problems: own.map(|own| own.reported(now)).unwrap_or_default() }
+        });
+        let sighted: Vec<Sighted<'_>> = sighted.collect();
+        self.pods = served_pods(self.known.cluster.as_ref(), &sighted);
+        self.lacked = joined.rows.iter().filter_map(|(key, row)| lacked(key, row)).collect();
         volumes.sort_by(|a, b| a.name.cmp(&b.name));
         Table { volumes }
+    }
+
+    /// The pods of this node that claim volumes, as of the last step; none before Kubernetes has
+    /// said which there are.
+    pub fn pods(&self) -> Option<&[PodVolumes]> {
+        self.known.cluster.as_ref().map(|_| self.pods.as_slice())
+    }
+
+    /// The EBS volumes that pods of this node lack and EC2 does not show here, as of the last step:
+    /// whether another instance has them is worth a question.
+    pub fn lacked(&self) -> &BTreeSet<VolumeId> {
+        &self.lacked
     }
 
     /// For how long each cause of a problem has lasted, whether it is reported yet or not: for
@@ -123,7 +148,14 @@ fn said_by_ec2(published: &Table) -> Option<CloudView> {
     };
     let attachments: Vec<Attachment> = published.volumes.iter().filter_map(attachment).collect();
     let zone = attachments.first()?.zone.clone();
-    Some(CloudView { zone, attachments })
+    Some(CloudView { zone, attachments, elsewhere: Vec::new() })
+}
+
+fn lacked(key: &Key, row: &Row<'_>) -> Option<VolumeId> {
+    match key {
+        Key::Ebs(volume) if row.attachment.is_none() => row.lacking().map(|_| volume.clone()),
+        Key::Ebs(_) | Key::Named(..) | Key::Filesystem(_) | Key::Wanted(_) | Key::Device(_) => None,
+    }
 }
 
 /// In an order of its own, so that the order of lists and caches changes no table. That of mounts
@@ -131,6 +163,7 @@ fn said_by_ec2(published: &Table) -> Option<CloudView> {
 fn sorted(mut seen: Seen) -> Seen {
     if let Some(cloud) = &mut seen.cloud {
         cloud.attachments.sort_by(|a, b| a.volume.cmp(&b.volume));
+        cloud.elsewhere.sort();
     }
     if let Some(devices) = &mut seen.node.devices {
         devices.sort_by(|a, b| a.name.cmp(&b.name));
@@ -179,6 +212,13 @@ impl Memory {
         } else if let Some(usage) = room(row, context.space) {
             self.space = Some(steady(self.space, usage));
         }
+    }
+
+    /// What is reported, and for how long it has been so.
+    fn reported(&self, now: Moment) -> Vec<(Reason, &str, Option<Duration>)> {
+        let all = self.watches.iter();
+        all.filter_map(|(reason, watch)| Some((*reason, watch.message()?, watch.lasted(now))))
+            .collect()
     }
 
     fn problems(&self) -> Vec<Problem> {

@@ -11,19 +11,22 @@ fn page() -> String {
 }
 
 #[test]
-fn the_page_lists_every_reason_in_its_order_with_its_patience() {
+fn the_page_lists_every_reason_in_its_order_with_its_patience_and_what_to_do() {
     let page = page();
     let table = page.split("| Reason | Reported after |").nth(1).unwrap();
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
-    let told: Vec<(String, String)> = rows
+    let told: Vec<[String; 3]> = rows
         .map(|row| {
-            let mut cells = row.trim_matches('|').split(" | ").map(str::trim);
-            (cells.next().unwrap().to_owned(), cells.next().unwrap().to_owned())
+            let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+            [cells[0], cells[1], cells[3]].map(str::to_owned)
         })
         .collect();
-    let known: Vec<(String, String)> = Reason::ALL
+    let known: Vec<[String; 3]> = Reason::ALL
         .iter()
-        .map(|reason| (reason.name().to_owned(), format!("{} s", reason.patience().as_secs())))
+        .map(|reason| {
+            let patience = format!("{} s", reason.patience().as_secs());
+            [reason.name().to_owned(), patience, reason.advice().to_owned()]
+        })
         .collect();
     assert_eq!(told, known);
 }

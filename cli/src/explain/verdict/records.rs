@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::outside::{Life, PodView};
 use firecamp_core::record::{Attachment, State, StaticIp};
+use firecamp_registry::api::VOLUME_READY;
 
 use super::{Link, Wanted};
 use crate::explain::facts::{Asked, Facts};
@@ -78,6 +79,16 @@ pub(super) fn pod(facts: &Facts) -> Link {
         }
     };
     Link::holds("pod", seen)
+}
+
+/// The volumes of the pod, where its node's agent says that it lacks one: before it has all of
+/// them none of its containers starts, the init container included.
+pub(super) fn volume(facts: &Facts) -> Option<Link> {
+    let PodView::Present { life: Life::Running, .. } = facts.pod.known()? else { return None };
+    let said = facts.said.known()?.iter().find(|one| one.kind == VOLUME_READY)?;
+    let seen = format!("{}: {}", said.reason, said.message);
+    let lacks = said.status == "False";
+    lacks.then(|| Link::broken("volume", Reason::VolumeNotReady, seen))
 }
 
 fn of_life(life: Life) -> &'static str {

@@ -1,19 +1,24 @@
 //! Looks at what the account has, beyond one address.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{InstanceType, Volume};
+use aws_sdk_ec2::types::{Filter, InstanceType, Volume};
 use firecamp_core::contract::tag;
 use firecamp_core::failure::CloudFailure;
-use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
+use firecamp_core::ids::{ClusterName, InstanceId, SubnetId, VolumeId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::TypeLimits;
-use firecamp_preflight::facts::{Permission, Right};
-use firecamp_volumes::seen::Attachment;
+use firecamp_preflight::facts::{Clock, Permission, Right};
+use firecamp_volumes::seen::{Attachment, Elsewhere};
 
 use super::{Call, Ec2, filters_of, pages};
 use crate::classify::{Operation, Rehearsal, rehearsed};
 use crate::metadata::Metadata;
 use crate::{failed, interface, limits, volume};
+
+/// EC2 takes so many values of one filter. An instance takes far fewer volumes.
+const FILTER_VALUES: usize = 200;
 
 impl Ec2 {
     /// The interfaces of an instance: one request for a node of any size that EC2 offers, unless
@@ -63,23 +68,39 @@ impl Ec2 {
         let what = format!("DescribeVolumes of {instance}");
         let within = self.config.describe_within;
         let call = Call { operation: Operation::Describe, within, what };
-        let filters = [("attachment.instance-id".to_owned(), instance.to_string())];
+        let filters = filters_of(&[("attachment.instance-id".to_owned(), instance.to_string())]);
         let look = |client| self.volumes(client, &call.what, &filters);
         let listing = self.run(metadata, &call, look).await?;
-        volume::all(&call.what, instance, &listing, self.config.clock().now())
+        volume::all(&call.what, instance, &listing, self.dates.now_of(Clock::Ec2))
+    }
+
+    /// Where else these volumes are. By a filter: one that EC2 does not know fails nothing then.
+    pub(crate) async fn elsewhere(
+        &self,
+        metadata: &Metadata,
+        instance: &InstanceId,
+        volumes: &BTreeSet<VolumeId>,
+    ) -> Result<Vec<Elsewhere>, CloudFailure> {
+        let what = format!("DescribeVolumes that {instance} lacks");
+        let within = self.config.describe_within;
+        let call = Call { operation: Operation::Describe, within, what };
+        let ids = volumes.iter().take(FILTER_VALUES).map(ToString::to_string).collect();
+        let filters = [Filter::builder().name("volume-id").set_values(Some(ids)).build()];
+        let look = |client| self.volumes(client, &call.what, &filters);
+        let listing = self.run(metadata, &call, look).await?;
+        volume::elsewhere(&call.what, instance, &listing)
     }
 
     async fn volumes(
         &self,
         client: Client,
         what: &str,
-        filters: &[(String, String)],
+        filters: &[Filter],
     ) -> Result<Vec<Volume>, CloudFailure> {
-        let filters = filters_of(filters);
         let turn = |token| {
             let page = client
                 .describe_volumes()
-                .set_filters(Some(filters.clone()))
+                .set_filters(Some(filters.to_vec()))
                 .max_results(self.config.page_size)
                 .set_next_token(token);
             async move {

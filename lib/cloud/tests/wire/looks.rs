@@ -139,7 +139,7 @@ fn at_ten_past_one(ec2: &str, imds: &str) -> AwsCloud {
     AwsCloud::connect(CloudConfig { clock, ..config(ec2, imds) }).unwrap()
 }
 
-fn dated(reply: Reply, date: &str) -> Reply {
+pub(crate) fn dated(reply: Reply, date: &str) -> Reply {
     let Reply::Http { status, mut headers, body } = reply else { panic!("another kind") };
     headers.push(("date", date.to_owned()));
     Reply::Http { status, headers, body }

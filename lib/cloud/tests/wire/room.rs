@@ -12,6 +12,7 @@ use firecamp_volumes::CloudVolumes;
 use firecamp_volumes::seen::AttachmentState;
 
 use crate::box_of_two::Two;
+use crate::looks::dated;
 use crate::server::{Reply, Server};
 use crate::setup::{NOWHERE, config, ec2};
 
@@ -64,6 +65,8 @@ async fn a_type_whose_room_is_not_told_is_a_failure_and_no_guess() {
     }
 }
 
+const TEN_PAST_ONE: &str = "Fri, 02 Jan 2026 01:10:00 GMT";
+
 /// A client whose clock stands at ten past one on the day of the attachment.
 fn at_ten_past_one(ec2: &str) -> AwsCloud {
     let now = UNIX_EPOCH + Duration::from_mins(29_455_270);
@@ -78,7 +81,7 @@ async fn all_pages_of_the_volumes_of_an_instance_are_told_with_their_states() {
     let other = VOLUME.replace("vol-0123456789abcdef0", "vol-0123456789abcdef1");
     let second = other.replace("attaching", "busy");
     let server = Server::start(move |request| match request.field("NextToken").as_deref() {
-        Some("more") => volumes(&format!("{elsewhere}{gone}{second}"), ""),
+        Some("more") => dated(volumes(&format!("{elsewhere}{gone}{second}"), ""), TEN_PAST_ONE),
         _ => volumes(VOLUME, "more"),
     });
     let server = server.await;
@@ -93,6 +96,50 @@ async fn all_pages_of_the_volumes_of_an_instance_are_told_with_their_states() {
     assert_eq!(requests.len(), 2);
     let filter = ["Filter.1.Name", "Filter.1.Value.1"].map(|name| requests[0].field(name).unwrap());
     assert_eq!(filter, ["attachment.instance-id", "i-0123456789abcdef0"]);
+}
+
+/// An attachment is as old as EC2's own clock says, however far this node's is from it.
+#[tokio::test]
+async fn f094_the_age_of_an_attachment_is_ec2s_and_not_this_nodes() {
+    for (date, minutes) in [
+        (TEN_PAST_ONE, 10),
+        ("Fri, 02 Jan 2026 01:00:00 GMT", 0),
+        ("Fri, 02 Jan 2026 00:59:00 GMT", 0),
+        ("Fri, 02 Jan 2026 01:20:00 GMT", 20),
+    ] {
+        let server = Server::always(dated(volumes(VOLUME, ""), date)).await;
+        let found = at_ten_past_one(&server.url).attachments(&instance()).await.unwrap();
+        assert_eq!(found[0].age, Some(Duration::from_mins(minutes)), "{date}");
+    }
+    let server = Server::always(volumes(VOLUME, "")).await;
+    let found = at_ten_past_one(&server.url).attachments(&instance()).await.unwrap();
+    assert_eq!(found[0].age, None, "EC2 has not told its time");
+}
+
+/// One volume is on its way off another instance, one is nowhere, and one is here.
+#[tokio::test]
+async fn f081_where_else_a_volume_is_that_a_pod_waits_for_is_told_with_its_state() {
+    let [wanted, here] = ["vol-0123456789abcdef0", "vol-0123456789abcdef1"];
+    let leaving = VOLUME
+        .replace("i-0123456789abcdef0", "i-0123456789abcdef1")
+        .replace("attaching", "detaching");
+    let items = format!("{leaving}{}", VOLUME.replace(wanted, here));
+    let server = Server::always(volumes(&items, "")).await;
+    let lacked = [wanted, here].map(|id| id.parse().unwrap()).into();
+    let found = ec2(&server.url).elsewhere(&instance(), &lacked).await.unwrap();
+    let [one] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((one.volume.as_str(), one.instance.as_str()), (wanted, "i-0123456789abcdef1"));
+    assert_eq!(one.state, AttachmentState::Detaching);
+    let requests = server.requests();
+    assert_eq!(requests.len(), 1);
+    let asked = ["Filter.1.Name", "Filter.1.Value.1", "Filter.1.Value.2"];
+    let asked = asked.map(|name| requests[0].field(name).unwrap());
+    assert_eq!(asked, ["volume-id", wanted, here]);
+    for (good, bad) in [("detaching", "teleporting"), ("i-0123456789abcdef1", "somewhere")] {
+        let server = Server::always(volumes(&leaving.replace(good, bad), "")).await;
+        let failure = ec2(&server.url).elsewhere(&instance(), &lacked).await.unwrap_err();
+        assert!(failure.detail.contains("cannot be read"), "{failure}");
+    }
 }
 
 #[tokio::test]
@@ -121,5 +168,13 @@ async fn a_node_of_a_simulated_vpc_is_told_its_type_and_its_root_volume() {
     assert!(failure.detail.contains("InvalidInstanceType"), "{failure}");
     let found = cloud.attachments(&own.instance).await.unwrap();
     let [root] = found.as_slice() else { panic!("{found:?}") };
+    // The other node lacks it, and another one nobody knows.
+    let unknown = "vol-0123456789abcdef9".parse().unwrap();
+    let lacked = [root.volume.clone(), unknown].into();
+    let other = two.clouds[1].instance().await.unwrap().instance;
+    let there = two.clouds[1].elsewhere(&other, &lacked).await.unwrap();
+    let [on_first] = there.as_slice() else { panic!("{there:?}") };
+    assert_eq!((&on_first.volume, &on_first.instance), (&root.volume, &own.instance));
+    assert_eq!(cloud.elsewhere(&own.instance, &lacked).await.unwrap(), []);
     assert_eq!((root.state, root.zone.as_str()), (AttachmentState::Attached, "us-east-1a"));
 }

@@ -4,13 +4,14 @@ use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_core::failure::{Effect, RegistryKind};
 use firecamp_core::ids::{NodeName, Version};
 use firecamp_kube::KubeBoard;
-use firecamp_publish::{About, Board, Event};
+use firecamp_publish::{About, Board, Event, Subject};
 use firecamp_registry::api::{Condition, NodeAttachments, NodeAttachmentsStatus};
 use serde_json::json;
 
 use super::support::{ADDRESS, Cluster, IPS, QUICK, failed};
 
 const NODE: &str = "node-1";
+const IP: Subject = Subject::StaticIp(ADDRESS);
 const NATTS: &str = "nodeattachments";
 
 fn node() -> NodeName {
@@ -100,21 +101,44 @@ async fn f072_a_condition_is_said_of_the_version_that_was_read_and_changes_no_sp
         object["status"] = json!({ "conditions": [condition("Unknown")] });
     });
     let board = board(&cluster.server);
-    let there = board.static_ip(ADDRESS).await.unwrap().unwrap();
+    let there = board.reported(&IP).await.unwrap().unwrap();
     assert_eq!((there.epoch, there.generation, &there.node), (0, Some(1), &None));
     assert_eq!(there.conditions, [condition("Unknown")]);
     let spec = cluster.stored()["spec"].clone();
     let conditions = [condition("True")];
-    board.replace_conditions(ADDRESS, &there.version, &conditions).await.unwrap();
-    let again = board.replace_conditions(ADDRESS, &there.version, &conditions).await;
+    board.replace_conditions(&IP, &there.version, &conditions).await.unwrap();
+    let again = board.replace_conditions(&IP, &there.version, &conditions).await;
     assert_eq!(failed(again).0, RegistryKind::Conflict);
     assert_eq!(cluster.stored()["spec"], spec);
-    assert_eq!(board.static_ip(ADDRESS).await.unwrap().unwrap().conditions, conditions);
+    assert_eq!(board.reported(&IP).await.unwrap().unwrap().conditions, conditions);
     let zero = Version::new("0").unwrap();
-    let blind = board.replace_conditions(ADDRESS, &zero, &conditions).await;
+    let blind = board.replace_conditions(&IP, &zero, &conditions).await;
     assert_eq!(failed(blind).0, RegistryKind::Conflict);
-    let other = board.static_ip([10, 1, 0, 99].into()).await.unwrap();
+    let other = board.reported(&Subject::StaticIp([10, 1, 0, 99].into())).await.unwrap();
     assert_eq!(other, None);
+}
+
+#[tokio::test]
+async fn f081_a_condition_is_said_of_a_claim_at_the_version_that_was_read_and_binds_nothing() {
+    let cluster = Cluster::new().await;
+    let (board, claim) = (board(&cluster.server), Subject::Claim(cluster.member.clone()));
+    let stored = || {
+        let (namespace, name) = (cluster.member.namespace(), cluster.member.name());
+        cluster.server.object("staticipclaims", Some(namespace), name).unwrap()
+    };
+    let spec = stored()["spec"].clone();
+    let there = board.reported(&claim).await.unwrap().unwrap();
+    assert_eq!((there.epoch, &there.node, &there.conditions[..]), (0, &None, &[][..]));
+    let conditions = [condition("False")];
+    board.replace_conditions(&claim, &there.version, &conditions).await.unwrap();
+    let again = board.replace_conditions(&claim, &there.version, &[]).await;
+    let (kind, _, text) = failed(again);
+    assert_eq!(kind, RegistryKind::Conflict);
+    assert!(text.contains("StaticIPClaim prod/redis-0"), "{text}");
+    assert_eq!(board.reported(&claim).await.unwrap().unwrap().conditions, conditions);
+    assert_eq!(stored()["spec"], spec);
+    let other = Subject::Claim("prod/redis-9".parse().unwrap());
+    assert_eq!(board.reported(&other).await.unwrap(), None);
 }
 
 fn event(about: About) -> Event {

@@ -2,7 +2,7 @@
 
 use firecamp_core::record::{Pool, PoolSubnet, ReleasePolicy, State};
 
-use super::support::{ADDRESS, MINUTE, Node, record, well};
+use super::support::{IP, MINUTE, Node, record, well};
 
 #[test]
 fn an_attached_address_is_ready_assigned_and_configured() {
@@ -18,7 +18,7 @@ fn an_attached_address_is_ready_assigned_and_configured() {
         assert_eq!(node.said(kind), said, "{kind}");
     }
     let generations: Vec<_> =
-        node.api.conditions(ADDRESS).iter().map(|one| one.observed_generation).collect();
+        node.api.conditions(&IP).iter().map(|one| one.observed_generation).collect();
     assert_eq!(generations, [Some(1); 5]);
     let row = node.row();
     assert_eq!((row.in_ec2, row.in_kernel, row.problem), (Some(true), Some(true), None));
@@ -35,7 +35,7 @@ fn a_parked_address_is_assigned_and_not_ready() {
     assert_eq!(node.said("Ready"), "False Parked");
     assert_eq!(node.said("Assigned"), "True Parked");
     assert_eq!(node.said("Configured"), "False Parked");
-    assert_eq!(node.api.conditions(ADDRESS)[0].observed_generation, Some(2));
+    assert_eq!(node.api.conditions(&IP)[0].observed_generation, Some(2));
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn the_time_of_a_condition_moves_only_with_its_status() {
     let mut node = Node::new(well());
     node.run(30);
     let time = |node: &Node, kind: &str| {
-        let all = node.api.conditions(ADDRESS);
+        let all = node.api.conditions(&IP);
         all.into_iter().find(|one| one.kind == kind).unwrap().last_transition_time.unwrap()
     };
     let (ready, assigned) = (time(&node, "Ready"), time(&node, "Assigned"));
@@ -140,7 +140,7 @@ fn an_address_that_no_pool_offers_any_more_is_told_and_works() {
 fn what_somebody_else_says_of_a_static_ip_is_kept() {
     let mut node = Node::new(well());
     node.run(30);
-    let mut all = node.api.conditions(ADDRESS);
+    let mut all = node.api.conditions(&IP);
     all.insert(
         0,
         firecamp_registry::api::Condition {
@@ -152,7 +152,7 @@ fn what_somebody_else_says_of_a_static_ip_is_kept() {
             observed_generation: None,
         },
     );
-    node.api.set_conditions(ADDRESS, all);
+    node.api.set_conditions(&IP, all);
     node.set_record(record(1, State::Parked));
     node.run(30);
     assert_eq!(node.said("Audited"), "True ByHand");

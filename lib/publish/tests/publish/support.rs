@@ -9,12 +9,13 @@ use firecamp_core::node::Eni;
 use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_publish::facts::{AddressFact, EniFact};
-use firecamp_publish::{Facts, Publisher, carry_out};
+use firecamp_publish::{Facts, Publisher, Subject, carry_out};
 use firecamp_registry::api::{AddressStatus, Condition, EniManager, NodeAttachmentsStatus};
 use firecamp_sim::{FaultyBoard, Script, SimBoard};
 use firecamp_volumes::Table;
 
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
+pub(crate) const IP: Subject = Subject::StaticIp(ADDRESS);
 pub(crate) const MINUTE: u64 = 60;
 
 pub(crate) fn name() -> NodeName {
@@ -156,7 +157,7 @@ impl Node {
 
     /// `True Attached`: status and reason of a condition of the static IP.
     pub(crate) fn said(&self, kind: &str) -> String {
-        shown(&self.api.conditions(ADDRESS), kind)
+        shown(&self.api.conditions(&IP), kind)
     }
 
     /// The same of the node.

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::problem::InvalidObject;
 use super::{Metadata, StaticIPClaim};
 
+/// Type of the condition of a claim that says whether its member's pod has the volumes that it
+/// claims: said by the agent of the pod's node, from the first time on at which it has not.
+pub const VOLUME_READY: &str = "VolumeReady";
+
 /// What decides about a claim. The claim's namespace and name are the member's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -4,13 +4,14 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Cell;
-use super::scene::{GONE, OTHER, OWN, PARKED, Who};
+use super::scene::{GONE, OTHER, OWN, PARKED, SPOKEN_OF, Who, volume_ready_by_node_b};
 use crate::samples::GROUP;
 
 const ENI: &str = "eni-0123456789abcdef0";
 
 pub(super) fn cells() -> Vec<Cell> {
-    [addresses(), statuses(), deletions(), claims(), reports(), capacity(), leases()].concat()
+    let of_claims = [claims(), volumes()].concat();
+    [addresses(), statuses(), deletions(), of_claims, reports(), capacity(), leases()].concat()
 }
 
 fn patch(who: Who, what: &'static str, path: &str, body: Value) -> Cell {
@@ -90,6 +91,41 @@ fn claims() -> Vec<Cell> {
         patch(Who::Agent, "bind a claim", &path, bind).refused("bind none"),
         Cell::new(Who::Agent, "delete a claim that nobody wants", delete.clone(), Value::Null),
         Cell::new(Who::AgentWithoutPod, "delete a claim", delete, Value::Null)
+            .refused("not one of a pod"),
+    ]
+}
+
+/// What is said of the volumes of the claim of `redis-8`, of which `node-b` has spoken already.
+fn volumes() -> Vec<Cell> {
+    let path = format!("{GROUP}/namespaces/prod/staticipclaims/{SPOKEN_OF}/status");
+    let say = |who, what, conditions: Value| {
+        patch(who, what, &path, json!({ "status": { "conditions": conditions } }))
+    };
+    let said = |kind: &str, message: &str| json!({ "type": kind, "status": "False", "reason": "Busy", "message": message });
+    let own = said("VolumeReady", "node-a (i-a): volume v");
+    let others = volume_ready_by_node_b();
+    let audited = json!({ "type": "Audited", "status": "True", "reason": "ByHand" });
+    vec![
+        say(Who::Agent, "tell of a claim's volume", json!([own])),
+        say(Who::Agent, "take back what was told", json!([])),
+        say(Who::Agent, "leave what another told", json!([others])),
+        say(
+            Who::Agent,
+            "tell it in another's name",
+            json!([said("VolumeReady", "node-b (i-b): other")]),
+        )
+        .refused("speaks for no other"),
+        say(
+            Who::Agent,
+            "tell it by a longer name",
+            json!([said("VolumeReady", "node-aa (i-aa): other")]),
+        )
+        .refused("speaks for no other"),
+        say(Who::Agent, "tell it in nobody's name", json!([said("VolumeReady", "volume v")]))
+            .refused("speaks for no other"),
+        say(Who::Agent, "tell something else of a claim", json!([others, audited]))
+            .refused("nothing of a claim but"),
+        say(Who::AgentWithoutPod, "tell of a claim's volume", json!([own]))
             .refused("not one of a pod"),
     ]
 }

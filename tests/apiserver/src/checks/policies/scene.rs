@@ -22,6 +22,8 @@ pub(super) const OTHER: &str = "10.1.0.21";
 pub(super) const LEFT: &str = "10.1.0.22";
 pub(super) const GONE: &str = "10.1.0.23";
 pub(super) const PARKED: &str = "10.1.0.24";
+/// The claim of whose volume the agent of `node-b` has spoken.
+pub(super) const SPOKEN_OF: &str = "redis-8";
 /// An address without an object.
 pub(super) const FREE: &str = "10.1.0.25";
 const NODES: &str = "/api/v1/nodes";
@@ -97,6 +99,7 @@ impl<'a> Scene<'a> {
             &kind(claim, "StaticIPClaim"),
         )
         .await?;
+        self.spoken_of().await?;
         for name in ["node-a", "node-b"] {
             let node = json!({ "metadata": { "name": name }, "status": {
                 "capacity": { "cpu": "2" },
@@ -115,6 +118,17 @@ impl<'a> Scene<'a> {
         self.make(LEASES, &lease).await
     }
 
+    async fn spoken_of(&self) -> Outcome {
+        let claims = format!("{GROUP}/namespaces/prod/staticipclaims");
+        let claim = json!({ "metadata": { "name": SPOKEN_OF }, "spec": { "pool": "pool" } });
+        self.make(&claims, &kind(claim, "StaticIPClaim")).await?;
+        let path = format!("{claims}/{SPOKEN_OF}/status");
+        let said = json!({ "conditions": [volume_ready_by_node_b()] });
+        let said = json!([{ "op": "add", "path": "/status", "value": said }]);
+        let answer = self.cluster.api.patch(&path, &said).await?;
+        ensure(answer.code == 200, || answer.text)
+    }
+
     async fn make(&self, path: &str, object: &Value) -> Outcome {
         let made = self.cluster.api.post(path, object).await?;
         ensure(made.code == 201, || made.text)
@@ -128,6 +142,12 @@ impl<'a> Scene<'a> {
         self.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
         self.cluster.empty().await
     }
+}
+
+/// What the agent of `node-b` has said of a claim.
+pub(super) fn volume_ready_by_node_b() -> Value {
+    let message = "node-b (i-b): volume v is stuck";
+    json!({ "type": "VolumeReady", "status": "False", "reason": "Busy", "message": message })
 }
 
 fn kind(mut object: Value, kind: &str) -> Value {

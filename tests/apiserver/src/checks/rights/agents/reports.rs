@@ -2,10 +2,12 @@
 
 use std::net::Ipv4Addr;
 
-use firecamp_core::ids::NodeName;
+use firecamp_core::contract::api;
+use firecamp_core::ids::{Member, NodeName};
 use firecamp_kube::{KubeBoard, Source, Timeouts};
-use firecamp_publish::{About, Board};
-use firecamp_registry::api::{Condition, NodeAttachments, NodeAttachmentsStatus};
+use firecamp_publish::{About, Board, Done, Saying, Step, Subject, carry_out};
+use firecamp_registry::api::{Condition, NodeAttachments, NodeAttachmentsStatus, VOLUME_READY};
+use firecamp_volumes::Reason;
 use serde_json::json;
 
 use super::super::{events, wrong};
@@ -28,13 +30,13 @@ fn ready() -> Condition {
 }
 
 pub(super) async fn its_node(site: &Site<'_>, source: &Source) -> Outcome {
-    let api = &site.cluster.api;
-    api.delete(&format!("{NODES}/{NODE}")).await?;
+    let server = &site.cluster.api;
+    server.delete(&format!("{NODES}/{NODE}")).await?;
     let node = json!({ "metadata": { "name": NODE }, "status": { "capacity": { "cpu": "2" } } });
-    let made = api.post(NODES, &node).await?;
+    let made = server.post(NODES, &node).await?;
     ensure(made.code == 201, || made.text)?;
     let made =
-        api.post(&format!("{GROUP}/staticips"), &static_ip("10.1.0.20", NODE, "r-0")).await?;
+        server.post(&format!("{GROUP}/staticips"), &static_ip("10.1.0.20", NODE, "r-0")).await?;
     ensure(made.code == 201, || made.text)?;
     let node: NodeName = NODE.parse().map_err(|wrong| format!("{wrong}"))?;
     let client = source.client(Timeouts::default()).await.map_err(wrong)?;
@@ -43,7 +45,8 @@ pub(super) async fn its_node(site: &Site<'_>, source: &Source) -> Outcome {
     board.set_capacity(&node, 9).await.map_err(wrong)?;
     let learned = board.learn(&node).await.map_err(wrong)?;
     ensure(learned.capacity.as_deref() == Some("9"), || format!("{learned:?}"))?;
-    conditions(&board).await?;
+    conditions(&board, &Subject::StaticIp(ADDRESS)).await?;
+    volumes(site, &board).await?;
     for about in [About::StaticIp(ADDRESS), About::Node, events::of_a_pod()] {
         events::told(site, &board, about).await?;
     }
@@ -66,11 +69,42 @@ async fn attachments(board: &KubeBoard, node: &NodeName) -> Outcome {
     ensure(kept, || format!("{stored:?}"))
 }
 
-async fn conditions(board: &KubeBoard) -> Outcome {
-    let read = board.static_ip(ADDRESS).await.map_err(wrong)?.ok_or("no address")?;
-    board.replace_conditions(ADDRESS, &read.version, &[ready()]).await.map_err(wrong)?;
-    let late = board.replace_conditions(ADDRESS, &read.version, &[]).await;
+async fn conditions(board: &KubeBoard, subject: &Subject) -> Outcome {
+    let read = board.reported(subject).await.map_err(wrong)?.ok_or("no such object")?;
+    board.replace_conditions(subject, &read.version, &[ready()]).await.map_err(wrong)?;
+    let late = board.replace_conditions(subject, &read.version, &[]).await;
     ensure(late.is_err(), || "an old version was taken".to_owned())?;
-    let read = board.static_ip(ADDRESS).await.map_err(wrong)?.ok_or("no address")?;
+    let read = board.reported(subject).await.map_err(wrong)?.ok_or("no such object")?;
     ensure(read.conditions == [ready()], || format!("{read:?}"))
+}
+
+/// A member's pod waits for a volume: the very step by which an agent says so, and takes it back.
+async fn volumes(site: &Site<'_>, board: &KubeBoard) -> Outcome {
+    let member: Member = "prod/waiting-0".parse().map_err(|wrong| format!("{wrong}"))?;
+    let node: NodeName = NODE.parse().map_err(|wrong| format!("{wrong}"))?;
+    let claim = json!({
+        "apiVersion": api::VERSION, "kind": api::CLAIM,
+        "metadata": { "name": member.name() }, "spec": { "pool": "pool" },
+    });
+    let claims = format!("{GROUP}/namespaces/{}/staticipclaims", member.namespace());
+    let made = site.cluster.api.post(&claims, &claim).await?;
+    ensure(made.code == 201, || made.text)?;
+    let subject = Subject::Claim(member.clone());
+    let lacks = Saying::Lacks {
+        reason: Reason::StuckAttaching,
+        about: format!("{NODE} (i-a): volume v does not come."),
+        since: "2026-11-20T15:00:00Z".to_owned(),
+    };
+    for (saying, status) in [(lacks, "False"), (Saying::Has, "True")] {
+        let wall = "2026-11-20T15:00:00Z".to_owned();
+        let step = Step::SayOfClaim { member: member.clone(), saying, wall };
+        let done = carry_out(board, &node, &step).await.map_err(wrong)?;
+        let read = board.reported(&subject).await.map_err(wrong)?.ok_or("no claim")?;
+        let said = read.conditions.iter().find(|one| one.kind == VOLUME_READY);
+        let right = said
+            .is_some_and(|one| one.status == status && one.observed_generation == read.generation);
+        ensure(done == Done::Well && right, || format!("{done:?} {read:?}"))?;
+    }
+    let gone = site.cluster.api.delete(&format!("{claims}/{}", member.name())).await?;
+    ensure(gone.code == 200, || gone.text)
 }
