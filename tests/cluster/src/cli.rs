@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -115,6 +115,8 @@ enum Word {
         deaf: bool,
     },
     #[command(hide = true)]
+    Occupy { at: SocketAddr },
+    #[command(hide = true)]
     Dial { address: Ipv4Addr },
     #[command(hide = true)]
     Traffic { addresses: Vec<Ipv4Addr> },
@@ -190,6 +192,7 @@ fn run(word: Word) -> Outcome {
             e2e::figures::run(&which.home()?, runs, page.as_deref())
         }
         Word::Serve { place, deaf } => block_on(member::serve(&place, deaf)),
+        Word::Occupy { at } => block_on(member::occupy(at)),
         Word::Dial { address } => block_on(member::dial(address)),
         Word::Traffic { addresses } => block_on(member::traffic(addresses)),
         Word::Supervise { which } => supervise::run(&which.home()?),

@@ -1,20 +1,27 @@
 //! Scenarios end to end: what users, operators and bad luck do to members, on a real Kubernetes.
 
+mod again;
+mod asked;
 mod audit;
 mod basics;
 pub(crate) mod chaos;
 mod cluster;
 mod crowd;
+mod disks;
+mod draining;
 mod ends;
 pub(crate) mod figures;
 mod guide;
+mod heirs;
 mod lifecycle;
 mod moves;
 mod outside;
 mod reclaim;
+mod records;
 mod refused;
 mod scene;
 mod set;
+mod unstopped;
 
 use std::time::Duration;
 
@@ -94,12 +101,25 @@ async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(u32, u32)> {
         ends::f030_a_signal_to_a_stop_container_whose_pod_stays_changes_nothing,
         ends::f112_a_service_that_ignores_sigterm_leaves_the_release_its_time,
         ends::a_pre_stop_hook_releases_as_a_native_sidecar_does,
+        unstopped::f026_where_no_stop_container_runs_the_address_soon_goes_with_its_pod,
+        unstopped::f027_a_release_takes_moments,
+        unstopped::f027_what_a_stop_container_left_that_was_killed_at_any_step_is_done,
+        heirs::f091_f028_a_successor_waits_for_sockets_and_is_swept_if_it_is_deleted_then,
+        draining::f025_an_address_stays_for_as_long_as_it_is_used_and_there_is_time,
+        again::f005_init_that_runs_again_beside_the_service_changes_nothing,
+        again::f017_f014_an_init_container_is_alone_in_its_image_and_ends_at_its_signal,
+        records::f072_members_that_race_for_addresses_share_none,
+        records::f073_the_server_itself_keeps_an_address_with_its_claim,
+        records::f079_what_an_earlier_set_of_the_name_left_neither_claims_nor_releases,
+        disks::f082_an_address_moves_only_once_the_volume_is_mounted,
+        disks::f086_init_refuses_a_data_directory_that_is_no_mount,
         refused::two_sets_that_ask_for_one_address_one_is_told_whose_it_is,
         refused::a_member_in_the_wrong_zone_is_told_which_zone_it_is_in,
         refused::f103_a_member_in_a_namespace_without_rights_is_told_what_it_lacks,
         reclaim::f070_a_node_with_a_members_address_keeps_its_own,
         reclaim::f076_given_back_2_the_object_stays_until_the_pod_is_gone,
         crowd::twenty_members_that_restart_at_once_all_come_back_though_ec2_throttles,
+        crowd::init_containers_that_are_killed_at_a_step_end_well_the_next_time,
         moves::a_zombie_behind_a_stopped_kubelet_changes_nothing,
         moves::a_node_without_power_loses_its_member_and_comes_back_without_it,
         moves::f087_a_node_that_reboots_keeps_its_member_without_a_change,
@@ -108,6 +128,7 @@ async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(u32, u32)> {
         cluster::a_stripped_address_is_put_back_while_the_api_server_is_away,
         cluster::no_member_is_placed_where_no_slot_is_free,
         reclaim::f076_given_back_3_what_nobody_has_leaves_ec2_and_then_the_registry,
+        asked::f109_agents_ask_for_the_pods_and_addresses_of_their_own_nodes,
     ])
 }
 

@@ -74,6 +74,13 @@ impl Admin {
         self.run(&self.kubectl, args).await
     }
 
+    /// A kubectl that runs beside us.
+    pub(crate) fn beside(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.kubectl);
+        command.env("KUBECONFIG", &self.kubeconfig);
+        command
+    }
+
     async fn run(&self, program: &Path, args: &[&str]) -> Outcome<String> {
         let mut command = Command::new(program);
         command.args(args).env("KUBECONFIG", &self.kubeconfig).kill_on_drop(true);

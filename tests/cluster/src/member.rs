@@ -52,6 +52,12 @@ pub(crate) async fn serve(place: &str, deaf: bool) -> Outcome {
     }
 }
 
+/// Listens there until it is killed, and answers nobody.
+pub(crate) async fn occupy(at: SocketAddr) -> Outcome {
+    let _listener = TcpListener::bind(at).await.map_err(failed(format!("listen on {at}")))?;
+    std::future::pending().await
+}
+
 /// Who answers at an address.
 async fn ask(
     address: Ipv4Addr,

@@ -52,9 +52,32 @@ pub(crate) fn make_keys(home: &Home, port: u16) -> Outcome {
     }
     let outside = format!("https://127.0.0.1:{port}");
     let at = Server { url: &outside, name: Some("kubernetes.default.svc") };
+    keys.write("audit-policy.yaml", &audited().to_string())?;
     let path = keys.kubeconfig("default", ADMIN.token, at)?;
     let to = home.path("kubeconfig");
     std::fs::rename(path, &to).map_err(failed(to.display()))
+}
+
+/// What the API server writes down: what members and agents ask, and of FireCamp's objects also
+/// what they send.
+fn audited() -> Value {
+    let who = json!(["system:serviceaccounts:firecamp-system", "system:serviceaccounts:prod"]);
+    let ours = json!([{ "group": "firecamp.io" }]);
+    json!({
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [
+            { "level": "Request", "userGroups": who, "resources": ours },
+            { "level": "Metadata", "userGroups": who },
+            { "level": "None" },
+        ],
+    })
+}
+
+/// Where it writes that.
+pub(crate) fn audit_log(home: &Home) -> PathBuf {
+    home.control().join("audit.log")
 }
 
 /// The kubeconfig of a component.
@@ -71,7 +94,7 @@ pub(crate) fn flags(home: &Home, component: &str) -> Vec<String> {
             // It is a test: nobody reads this after a crash of the machine.
             "--unsafe-no-fsync".to_owned(),
         ],
-        "kube-apiserver" => apiserver(&Keys::at(&home.control())),
+        "kube-apiserver" => apiserver(home),
         "kube-controller-manager" => vec![
             format!("--kubeconfig={}", kubeconfig(home, "kube-controller-manager")),
             "--use-service-account-credentials".to_owned(),
@@ -89,7 +112,8 @@ pub(crate) fn flags(home: &Home, component: &str) -> Vec<String> {
     }
 }
 
-fn apiserver(keys: &Keys) -> Vec<String> {
+fn apiserver(home: &Home) -> Vec<String> {
+    let keys = Keys::at(&home.control());
     let mut flags = vec![
         "--etcd-servers=http://127.0.0.1:2379".to_owned(),
         format!("--advertise-address={CONTROL_ADDRESS}"),
@@ -98,6 +122,10 @@ fn apiserver(keys: &Keys) -> Vec<String> {
         "--enable-admission-plugins=NodeRestriction".to_owned(),
         "--allow-privileged=true".to_owned(),
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
+        format!("--audit-policy-file={}", keys.path("audit-policy.yaml").display()),
+        format!("--audit-log-path={}", audit_log(home).display()),
+        // In one file.
+        "--audit-log-maxsize=2000".to_owned(),
     ];
     flags.extend(keys.flags());
     flags

@@ -1,7 +1,9 @@
 //! Many members at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
+use serde_json::json;
 use vpcbox::vpc::{Fault, FaultSpec, Selector};
 
 use super::scene::{Pod, Scene, ensure};
@@ -9,6 +11,7 @@ use super::set::{NAMESPACE, Set};
 use crate::Outcome;
 use crate::install::until;
 
+const CONFIG: &str = "/api/v1/namespaces/prod/configmaps";
 /// So many as one service has at most here.
 const MEMBERS: u32 = 20;
 /// What EC2 takes of calls that change something: so many at once, and then so many a second.
@@ -27,7 +30,6 @@ pub(super) async fn twenty_members_that_restart_at_once_all_come_back_though_ec2
     scene.create(&set).await?;
     let first = scene.all_ready(&set).await?;
     let held = all_hold(scene, &first).await?;
-    ensure(held.len() == first.len(), || format!("they share: {held:?}"))?;
     let label = "app.kubernetes.io/name=crowd";
     scene.admin.kubectl(&["-n", NAMESPACE, "delete", "pods", "-l", label, "--wait=false"]).await?;
     let mut second = Vec::new();
@@ -48,14 +50,14 @@ fn is_throttled(call: &vpcbox::protocol::Call) -> bool {
     call.code.as_deref() == Some("RequestLimitExceeded")
 }
 
-async fn all_hold(
-    scene: &Scene<'_>,
-    pods: &[Pod],
-) -> Outcome<BTreeSet<(String, std::net::Ipv4Addr)>> {
-    let mut all = BTreeSet::new();
+/// What each of them holds, by its name: none what another one has.
+async fn all_hold(scene: &Scene<'_>, pods: &[Pod]) -> Outcome<BTreeMap<String, Ipv4Addr>> {
+    let mut all = BTreeMap::new();
     for pod in pods {
-        all.insert((pod.name.clone(), scene.holds(pod).await?.address));
+        all.insert(pod.name.clone(), scene.holds(pod).await?.address);
     }
+    let addresses: BTreeSet<_> = all.values().collect();
+    ensure(addresses.len() == pods.len(), || format!("they share: {all:?}"))?;
     Ok(all)
 }
 
@@ -70,4 +72,38 @@ async fn no_container_failed(scene: &Scene<'_>, pods: &[Pod]) -> Outcome {
         .await?;
     }
     Ok(())
+}
+
+/// The first and the number of the steps of an attach after which one of its processes is killed:
+/// from its first write to the file.
+const STEPS: (u32, u32) = (3, 12);
+
+pub(super) async fn init_containers_that_are_killed_at_a_step_end_well_the_next_time(
+    scene: &Scene<'_>,
+) -> Outcome {
+    let orders = |word: &str| json!({ "metadata": { "name": "crash" }, "data": { "word": word } });
+    scene.made(CONFIG, &orders("attach")).await?;
+    let (first, replicas) = STEPS;
+    let set = Set { first, parallel: true, crashes: true, ..Set::new("crashing", replicas) };
+    let before = scene.calls()?;
+    scene.create(&set).await?;
+    for member in set.members() {
+        until(&format!("the init container of {member} is killed"), || async {
+            let object = scene.pod(&member).await?;
+            let init = &object["status"]["initContainerStatuses"][0];
+            let ends = [&init["state"]["terminated"], &init["lastState"]["terminated"]];
+            ensure(ends.into_iter().any(|end| end["exitCode"] == 137), || init.to_string())
+        })
+        .await?;
+    }
+    let kind = "application/merge-patch+json";
+    let change = scene.admin.api.patch_as(kind, &format!("{CONFIG}/crash"), &orders("no")).await?;
+    ensure(change.code == 200, || change.text)?;
+    let pods = scene.all_ready(&set).await?;
+    all_hold(scene, &pods).await?;
+    let changes = scene.changes(before)?;
+    let effects = changes.iter().flat_map(|call| &call.effects).count();
+    ensure(effects == pods.len(), || format!("{effects} moves in EC2: {changes:?}"))?;
+    scene.delete(&set).await?;
+    scene.admin.kubectl(&["-n", NAMESPACE, "delete", "configmap", "crash"]).await.map(drop)
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::audit::Held;
 use super::outside::{container, containers, never_lost, sandbox, send};
 use super::scene::{Pod, Scene, all_but, ensure};
-use super::set::{GRACE, NAMESPACE, Set};
+use super::set::{GRACE, NAMESPACE, Set, Stop};
 use crate::Outcome;
 use crate::cli::say;
 use crate::install::until;
@@ -155,7 +155,7 @@ pub(super) async fn f112_a_service_that_ignores_sigterm_leaves_the_release_its_t
 pub(super) async fn a_pre_stop_hook_releases_as_a_native_sidecar_does(
     scene: &Scene<'_>,
 ) -> Outcome {
-    let set = Set { hook: true, ..Set::new("hooked", 1) };
+    let set = Set { stop: Stop::Hook, ..Set::new("hooked", 1) };
     scene.create(&set).await?;
     let pod = scene.ready("hooked-0", None).await?;
     let held = scene.holds(&pod).await?;

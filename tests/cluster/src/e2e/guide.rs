@@ -92,7 +92,8 @@ impl Guide {
             &programs.join("helm"),
             &format!(
                 "[ \"$1\" = install ] && set -- \"$@\" \
-                 --set 'extraEnv[0].name=AWS_ENDPOINT_URL_EC2' --set 'extraEnv[0].value={ENDPOINT}'\n\
+                 --set 'extraEnv[0].name=AWS_ENDPOINT_URL_EC2' \
+                 --set 'extraEnv[0].value={ENDPOINT}'\n\
                  exec {} \"$@\"\n",
                 helm.display()
             ),

@@ -16,7 +16,7 @@ const APART: &str = "apart";
 
 impl Scene<'_> {
     /// Waits until a member's init container has ended like this, and said so.
-    async fn refused(&self, set: &Set, code: i64, words: &[&str]) -> Outcome {
+    pub(super) async fn refused(&self, set: &Set, code: i64, words: &[&str]) -> Outcome {
         let (namespace, pod) = (set.namespace, format!("{}-0", set.name));
         until(&format!("{pod} ends with {code}"), || async {
             let place = format!("/api/v1/namespaces/{namespace}/pods/{pod}");

@@ -126,8 +126,8 @@ impl<'a> Scene<'a> {
     /// All members of a set, once they are ready.
     pub(super) async fn all_ready(&self, set: &Set) -> Outcome<Vec<Pod>> {
         let mut pods = Vec::new();
-        for number in 0..set.replicas {
-            pods.push(self.ready(&format!("{}-{number}", set.name), None).await?);
+        for member in set.members() {
+            pods.push(self.ready(&member, None).await?);
         }
         Ok(pods)
     }

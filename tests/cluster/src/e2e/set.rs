@@ -13,15 +13,47 @@ const POOL: &str = "main";
 /// How long a pod has to end.
 pub(super) const GRACE: u32 = 20;
 
+/// Who releases for a pod that ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// A native sidecar, at its SIGTERM.
+    Sidecar,
+    /// A container's preStop hook.
+    Hook,
+    /// Nobody: there is no stop container.
+    Nobody,
+}
+
+/// What is mounted at a member's data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Data {
+    /// A directory of the pod's.
+    Own,
+    /// Nothing: it is in each container's layer.
+    Nothing,
+    /// This directory of the node, if it is there.
+    Node(&'static str),
+}
+
 /// A StatefulSet.
 #[derive(Debug, Clone)]
 pub(super) struct Set {
     pub(super) name: &'static str,
     pub(super) replicas: u32,
+    /// The number of its first member.
+    pub(super) first: u32,
     /// Its service ignores SIGTERM.
     pub(super) deaf: bool,
-    /// Its release is a preStop hook, and no native sidecar.
-    pub(super) hook: bool,
+    pub(super) stop: Stop,
+    pub(super) data: Data,
+    /// How long its pods have to end.
+    pub(super) grace: u32,
+    /// Its init containers kill themselves after the step that has the member's number, as long as
+    /// the ConfigMap `crash` says so.
+    pub(super) crashes: bool,
+    /// What our containers are told beside what they have to know. `$(POD_INDEX)` is the member's
+    /// number.
+    pub(super) settings: &'static [(&'static str, &'static str)],
     /// All of its members start at once.
     pub(super) parallel: bool,
     pub(super) namespace: &'static str,
@@ -38,14 +70,24 @@ impl Set {
         Self {
             name,
             replicas,
+            first: 0,
             deaf: false,
-            hook: false,
+            stop: Stop::Sidecar,
+            data: Data::Own,
+            grace: GRACE,
+            crashes: false,
+            settings: &[],
             parallel: false,
             namespace: NAMESPACE,
             pool: POOL,
             plain: false,
             slots: 0,
         }
+    }
+
+    /// The names of its members.
+    pub(super) fn members(&self) -> impl Iterator<Item = String> {
+        (self.first..self.first + self.replicas).map(|number| format!("{}-{number}", self.name))
     }
 
     /// The object.
@@ -58,6 +100,7 @@ impl Set {
             "spec": {
                 "serviceName": self.name,
                 "replicas": self.replicas,
+                "ordinals": { "start": self.first },
                 "podManagementPolicy": if self.parallel { "Parallel" } else { "OrderedReady" },
                 "selector": { "matchLabels": labels },
                 "template": { "metadata": { "labels": labels }, "spec": self.pod() },
@@ -65,90 +108,109 @@ impl Set {
         })
     }
 
+    /// The data volume, and how a container mounts it.
+    fn data(&self) -> (Option<Value>, Option<Value>) {
+        let mounted = Some(json!({ "name": "data", "mountPath": "/data" }));
+        match self.data {
+            Data::Own => (Some(json!({ "name": "data", "emptyDir": {} })), mounted),
+            Data::Nothing => (None, None),
+            Data::Node(path) => {
+                let there = json!({ "path": path, "type": "Directory" });
+                (Some(json!({ "name": "data", "hostPath": there })), mounted)
+            }
+        }
+    }
+
     fn pod(&self) -> Value {
-        let data = json!({ "name": "data", "mountPath": "/data" });
+        let (volume, data) = self.data();
         let run = json!({ "name": "firecamp-run", "mountPath": "/run/firecamp" });
+        let host = json!({ "path": "/run/firecamp", "type": "DirectoryOrCreate" });
+        let mut volumes = vec![json!({ "name": "firecamp-run", "hostPath": host })];
+        volumes.extend(volume);
+        let mounts: Vec<&Value> = data.iter().chain([&run]).collect();
+        let mut init = vec![self.ours("init", json!({ "volumeMounts": mounts }))];
+        let mut containers = vec![self.service(data.as_ref())];
+        match self.stop {
+            _any if self.plain => init.clear(),
+            Stop::Sidecar => {
+                let sidecar = json!({ "volumeMounts": [run], "restartPolicy": "Always" });
+                init.push(self.ours("stop", sidecar));
+            }
+            Stop::Hook => {
+                let words = json!(["/firecamp-stopcontainer", "release"]);
+                let hook = json!({ "preStop": { "exec": { "command": words } } });
+                let stop = json!({ "volumeMounts": [run], "args": ["wait"], "lifecycle": hook });
+                containers.push(self.ours("stop", stop));
+            }
+            Stop::Nobody => {}
+        }
+        json!({
+            "hostNetwork": true,
+            "dnsPolicy": "Default",
+            "terminationGracePeriodSeconds": self.grace,
+            "initContainers": init,
+            "containers": containers,
+            "volumes": volumes,
+        })
+    }
+
+    fn service(&self, data: Option<&Value>) -> Value {
+        let mut words = vec!["/clusterbox", "serve"];
+        words.extend(self.deaf.then_some("--deaf"));
+        let file = "/data/conf/firecamp-service-staticip";
+        words.push(if self.plain { "$(HOST_IP)" } else { file });
         let mut service = json!({
             "name": "service",
             "image": MEMBER,
-            "command": ["/clusterbox", "serve", "/data/conf/firecamp-service-staticip"],
+            "command": words,
             "env": self.env(),
-            "volumeMounts": [data],
+            "volumeMounts": data.into_iter().collect::<Vec<_>>(),
         });
-        if self.deaf {
-            service["command"] =
-                json!(["/clusterbox", "serve", "--deaf", "/data/conf/firecamp-service-staticip"]);
-        }
         if self.slots > 0 {
             let slots = json!({ "firecamp.io/static-ip": self.slots.to_string() });
             service["resources"] = json!({ "requests": slots, "limits": slots });
         }
-        if self.plain {
-            service["command"] = json!(["/clusterbox", "serve", "$(HOST_IP)"]);
-            return pod(&[], &[service]);
-        }
-        let mut init = vec![self.ours("init", json!({ "volumeMounts": [data, run] }))];
-        let mut containers = vec![service];
-        if self.hook {
-            let release = json!({ "exec": { "command": ["/firecamp-stopcontainer", "release"] } });
-            containers.push(self.ours(
-                "stop",
-                json!({
-                    "volumeMounts": [run],
-                    "args": ["wait"],
-                    "lifecycle": { "preStop": release },
-                }),
-            ));
-        } else {
-            init.push(
-                self.ours("stop", json!({ "volumeMounts": [run], "restartPolicy": "Always" })),
-            );
-        }
-        pod(&init, &containers)
+        service
     }
 
     fn ours(&self, part: &str, mut container: Value) -> Value {
         container["name"] = json!(format!("member{part}"));
         container["image"] = json!(format!("firecamp-{part}container:{VERSION}"));
-        container["env"] = self.env();
+        let settings =
+            self.settings.iter().map(|(name, value)| json!({ "name": name, "value": value }));
+        let mut env = self.env();
+        env.extend(settings);
+        if self.crashes {
+            let word = json!({ "configMapKeyRef": { "name": "crash", "key": "word" } });
+            env.push(json!({ "name": "CRASH_WORD", "valueFrom": word }));
+            let at = "$(CRASH_WORD).$(POD_INDEX)";
+            env.push(json!({ "name": "FIRECAMP_CRASH_AT", "value": at }));
+        }
+        container["env"] = json!(env);
         container["securityContext"] = json!({
             "runAsUser": 0,
             "runAsGroup": 0,
             "allowPrivilegeEscalation": false,
-            "readOnlyRootFilesystem": true,
+            "readOnlyRootFilesystem": self.data != Data::Nothing,
             "capabilities": { "drop": ["ALL"], "add": ["NET_ADMIN"] },
         });
         container
     }
 
-    fn env(&self) -> Value {
+    fn env(&self) -> Vec<Value> {
+        let said = |name: &str, value: &str| json!({ "name": name, "value": value });
         let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
-        json!([
-            { "name": "CLUSTER", "value": CLUSTER },
-            { "name": "SERVICE_NAME", "value": self.name },
-            { "name": "FIRECAMP_POOL", "value": self.pool },
-            { "name": "AWS_ENDPOINT_URL_EC2", "value": ENDPOINT },
+        vec![
+            said("CLUSTER", CLUSTER),
+            said("SERVICE_NAME", self.name),
+            said("FIRECAMP_POOL", self.pool),
+            said("AWS_ENDPOINT_URL_EC2", ENDPOINT),
             field("POD_NAME", "metadata.name"),
             field("K8S_NAMESPACE", "metadata.namespace"),
             field("POD_UID", "metadata.uid"),
             field("NODE_NAME", "spec.nodeName"),
             field("HOST_IP", "status.hostIP"),
-        ])
+            field("POD_INDEX", "metadata.labels['apps.kubernetes.io/pod-index']"),
+        ]
     }
-}
-
-/// A pod in the node's network.
-fn pod(init: &[Value], containers: &[Value]) -> Value {
-    json!({
-        "hostNetwork": true,
-        "dnsPolicy": "Default",
-        "terminationGracePeriodSeconds": GRACE,
-        "initContainers": init,
-        "containers": containers,
-        "volumes": [
-            { "name": "data", "emptyDir": {} },
-            { "name": "firecamp-run",
-              "hostPath": { "path": "/run/firecamp", "type": "DirectoryOrCreate" } },
-        ],
-    })
 }

@@ -1,0 +1,101 @@
+//! What members and agents asked of the API server, by its own record, while all of the other
+//! scenarios went on.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::Value;
+
+use super::scene::{Scene, ensure, text};
+use crate::cli::say;
+use crate::topology::WORKERS;
+use crate::{Outcome, failed, settings};
+
+const AGENT: &str = "system:serviceaccount:firecamp-system:firecamp-agent";
+
+/// A request that was granted.
+struct Request(Value);
+
+impl Request {
+    fn verb(&self) -> &str {
+        self.0["verb"].as_str().unwrap_or_default()
+    }
+
+    /// Without that of a subresource, as `pods/status`.
+    fn resource(&self) -> &str {
+        let object = &self.0["objectRef"];
+        let whole = object["subresource"].is_null();
+        object["resource"].as_str().filter(|_name| whole).unwrap_or_default()
+    }
+
+    fn is_of_many(&self) -> bool {
+        matches!(self.verb(), "list" | "watch")
+    }
+
+    /// The node of the agent that asked.
+    fn agent(&self) -> Option<String> {
+        let extra = &self.0["user"]["extra"]["authentication.kubernetes.io/node-name"];
+        (self.0["user"]["username"] == AGENT).then(|| text(&extra[0]))
+    }
+
+    /// Whether it asks for what this field names, and for nothing else.
+    fn selects(&self, field: &str, node: &str) -> bool {
+        let uri = text(&self.0["requestURI"]);
+        let plain = uri.replace("%2E", ".").replace("%2D", "-").replace("%3D", "=");
+        plain.split(['?', '&']).any(|part| part == format!("fieldSelector={field}={node}"))
+    }
+}
+
+/// All of them, in order.
+fn requests(scene: &Scene<'_>) -> Outcome<Vec<Request>> {
+    let log = settings::audit_log(&scene.running.home);
+    let text = fs::read_to_string(&log).map_err(failed(log.display()))?;
+    let whole = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let granted = whole.filter(|one| one["responseStatus"]["code"].as_u64() < Some(300));
+    Ok(granted.map(Request).collect())
+}
+
+pub(super) async fn f109_agents_ask_for_the_pods_and_addresses_of_their_own_nodes(
+    scene: &Scene<'_>,
+) -> Outcome {
+    let all = requests(scene)?;
+    let held = all.iter().filter(|one| !one.is_of_many() && one.resource() == "leases");
+    let held = held.filter(|one| one.verb() != "get");
+    let holders: BTreeSet<String> = held.filter_map(Request::agent).collect();
+    let mut asked = BTreeSet::new();
+    for one in all.iter().filter(|one| one.is_of_many()) {
+        let Some(node) = one.agent() else { continue };
+        let field = match one.resource() {
+            "pods" => "spec.nodeName",
+            "staticips" => "spec.attachment.nodeName",
+            _other => continue,
+        };
+        let own = one.selects(field, &node);
+        // Of addresses the holder of the Lease watches all.
+        let holds = one.resource() == "staticips" && holders.contains(&node);
+        ensure(own || holds, || format!("{node}: {}", one.0))?;
+        if own {
+            asked.insert((node, one.verb().to_owned(), one.resource().to_owned()));
+        }
+    }
+    say(&format!("        of {} requests; holders of the Lease: {holders:?}", all.len()))?;
+    for worker in WORKERS {
+        for (verb, resource) in
+            [("list", "pods"), ("watch", "pods"), ("list", "staticips"), ("watch", "staticips")]
+        {
+            let key = (worker.name.to_owned(), verb.to_owned(), resource.to_owned());
+            ensure(asked.contains(&key), || format!("never asked: {key:?} of {asked:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// How many writes by members and agents named the version that they had read; all others.
+pub(super) fn unversioned(scene: &Scene<'_>) -> Outcome<(usize, Vec<String>)> {
+    let all = requests(scene)?;
+    let writes = all.iter().filter(|one| matches!(one.verb(), "patch" | "update"));
+    let ours = writes.filter(|one| one.resource().starts_with("staticip"));
+    let named = |one: &&Request| one.0["requestObject"].to_string().contains("resourceVersion");
+    let (with, without): (Vec<_>, Vec<_>) = ours.partition(named);
+    Ok((with.len(), without.iter().map(|one| one.0.to_string()).collect()))
+}
