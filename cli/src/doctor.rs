@@ -26,8 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   kubectl firecamp doctor                      the cluster that kubectl uses
   firecamp doctor                              the registry, and this node if it is one
-  kubectl exec -n firecamp-system firecamp-agent-x7k2p -- firecamp doctor --role agent
-                                               has the agent all its rights?
+  firecamp doctor --role agent                 with an agent's token: has it all its rights?
   firecamp doctor --scope node --cluster-name prod
   firecamp doctor -o json | jq '.findings[] | select(.level == \"Fails\")'
 

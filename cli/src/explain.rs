@@ -29,8 +29,7 @@ Examples:
   firecamp explain prod/redis-0
   kubectl firecamp explain redis-0 -n prod     as kubectl's plugin
   firecamp explain redis-0 -n prod --no-ec2    without asking EC2
-  kubectl exec -n firecamp-system firecamp-agent-x7k2p -- firecamp explain prod/redis-0
-                                               on the member's node: its kernel and lock as well
+  sudo firecamp explain prod/redis-0           on the member's node: its kernel and lock as well
   firecamp explain prod/redis-0 -o json | jq -r .reason
 
 The links are: claim, address, pod, epoch (in the registry), ec2, and on the member's node lock,
