@@ -107,7 +107,7 @@ async fn clean(
             failed = execute(&machine.host, step).await.err().or(failed);
         }
     }
-    machine.look_again(&mut seen).await?;
+    machine.look_again(&mut seen).await.map_err(|why| unseen(&first.steps, &why))?;
     let mut second = plan(&seen, members_gone);
     // What should have gone and is there has a new holder, is used by now, or was refused.
     let back = std::mem::take(&mut second.steps).into_iter().flat_map(|step| step.objects);
@@ -116,6 +116,20 @@ async fn clean(
     let all = first.steps.iter().flat_map(|step| &step.objects);
     let gone: Vec<Object> = all.filter(|object| !stays(object)).cloned().collect();
     Ok((Report::done(&gone, &second), failed))
+}
+
+/// The steps are done as far as they could be, and nobody can see how far.
+fn unseen(steps: &[Step], why: &Failure) -> Failure {
+    let subjects = steps.iter().map(|step| match &step.subject {
+        Subject::Address(address, _lock) => address.to_string(),
+        Subject::Table(table) => format!("table {table}"),
+    });
+    let subjects = subjects.collect::<Vec<_>>().join(", ");
+    Failure::Node {
+        why: format!(
+            "{why}. This was to go, and what is left of it cannot be seen: {subjects}. Run it again"
+        ),
+    }
 }
 
 async fn execute(host: &LinuxHost, step: &Step) -> Result<Cleared, HostFailure> {

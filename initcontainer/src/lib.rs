@@ -3,6 +3,7 @@
 mod wiring;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use firecamp_connect::{AnyRegistry, Teller};
@@ -10,6 +11,7 @@ use firecamp_core::attach::AttachInput;
 use firecamp_core::contract::api;
 use firecamp_core::contract::exit::Exit;
 use firecamp_engine::{Dice, Ended, Run, Signal};
+use firecamp_host::AgentPlace;
 use firecamp_run::config::{Identity, InitConfig};
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
@@ -45,7 +47,7 @@ async fn attach_with(
     signals: Signals,
     registry: AnyRegistry,
 ) -> Result<Report, Report> {
-    protocol::meet_agent(&config.places.run_dir)?;
+    meet_agent(&config.places.run_dir)?;
     if config.address.require_mount {
         mount::require_own_mount(&config.address.conf_dir)
             .map_err(|why| Report::new(Exit::DiskRefused, why.to_string()))?;
@@ -61,6 +63,17 @@ async fn attach_with(
     match firecamp_engine::run(input, &systems, &run).await {
         Ended::Outcome(outcome) => Ok(Report::from(&outcome)),
         Ended::Interrupted => Err(Report::interrupted()),
+    }
+}
+
+/// Refuses to begin beside an agent that this program does not understand. What one has said that
+/// runs no more binds nobody.
+fn meet_agent(run_dir: &Path) -> Result<(), Report> {
+    // A lock that cannot be read may well be held.
+    let runs = AgentPlace::is_taken(run_dir).unwrap_or(true);
+    match protocol::apart_from_agent(run_dir).filter(|_why| runs) {
+        Some(why) => Err(Report::new(Exit::VersionMismatch, why)),
+        None => Ok(()),
     }
 }
 

@@ -32,3 +32,12 @@ fn f097_beside_an_agent_that_is_two_versions_ahead_it_says_so_and_begins_nothing
     assert_eq!(records.read(), before);
     assert!(node.ec2_calls().is_empty() && !conf.exists());
 }
+
+#[test]
+fn f097_what_an_agent_has_said_that_runs_no_more_refuses_nobody() {
+    let run = on(&Node::in_subnet(HERE, "127.77.0.0/24"));
+    drop(run.after_agent(Protocol::OURS.current + 2));
+    let records = Records::held_by(&run, "uid-0");
+    failed(&run.end(), 17, "NodeUnsuitable", &[]);
+    assert_eq!(records.read().object.epoch.0, 1);
+}

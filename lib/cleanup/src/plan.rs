@@ -165,7 +165,10 @@ fn not_known(seen: &Seen, address: Ipv4Addr) -> Option<Why> {
     }
     match (lock, &seen.records) {
         (None, Err(why)) => Some(Why::HolderNotKnown(why.clone())),
-        (Some(_), _) | (None, Ok(_)) => None,
+        // Both end with the kernel: where one is without the other, this may be the wrong
+        // directory, and the locks that are held elsewhere.
+        (None, Ok(_)) => Some(Why::NoLock),
+        (Some(_), _) => None,
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Why {
     PodNotKnown(PodUid, String),
     /// Neither the node's lock nor the registry says whose it is.
     HolderNotKnown(String),
+    /// No lock of this node is its, and each address that is put there has one.
+    NoLock,
     /// The lock has only a piece of a record.
     TornRecord,
     /// Another version wrote the lock's record.
@@ -45,6 +47,7 @@ impl Why {
             Self::SocketsNotRead(_) => "SocketsNotRead",
             Self::PodNotKnown(..) => "PodNotKnown",
             Self::HolderNotKnown(_) => "HolderNotKnown",
+            Self::NoLock => "NoLock",
             Self::TornRecord => "TornRecord",
             Self::OtherVersion(_) => "OtherVersion",
             Self::OtherShape => "OtherShape",
@@ -59,6 +62,7 @@ impl Why {
             | Self::SocketsNotRead(_)
             | Self::PodNotKnown(..)
             | Self::HolderNotKnown(_)
+            | Self::NoLock
             | Self::TornRecord
             | Self::OtherVersion(_)
             | Self::OtherShape => Cleaned::NotKnown,
@@ -86,6 +90,11 @@ impl fmt::Display for Why {
                     "this node's lock does not know who holds it, nor does the registry: {why}"
                 )
             }
+            Self::NoLock => write!(
+                f,
+                "it has no lock in the directory of locks: give the one that the members use \
+                 (--run-dir)"
+            ),
             Self::TornRecord => write!(f, "the lock's record of who holds it is torn"),
             Self::OtherVersion(why) => write!(f, "another version of FireCamp holds it: {why}"),
             Self::OtherShape => write!(f, "this version of FireCamp makes nothing like it"),

@@ -51,7 +51,12 @@ impl AgentPlace {
     pub fn is_taken(run_dir: &Path) -> Result<bool, HostFailure> {
         let path = run_dir.join(AGENT_LOCK);
         match File::open(&path) {
-            Ok(file) => Ok(locked(file, &path)?.is_none()),
+            // Shared: whoever else asks in this moment is no agent.
+            Ok(file) => match file.try_lock_shared() {
+                Ok(()) => Ok(false),
+                Err(TryLockError::WouldBlock) => Ok(true),
+                Err(TryLockError::Error(source)) => Err(refused("lock", &path, source).into()),
+            },
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(refused("open", &path, source).into()),
         }

@@ -1,15 +1,13 @@
 //! What init, stop and agent tell each other of their versions before anything else: the agent by
 //! a small file in the directory of the node-local locks, the others by reading it.
 
+use std::fs::read_to_string;
 use std::io;
 use std::path::Path;
 
-use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::path::AGENT_PROTOCOL;
 use firecamp_core::contract::protocol::{Program, Protocol};
 use serde::{Deserialize, Serialize};
-
-use crate::report::Report;
 
 /// The file of an agent. A later version adds fields and keeps these.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,33 +26,31 @@ pub fn said() -> String {
     text.unwrap_or_default() + "\n"
 }
 
-/// Refuses to meet an agent that this program does not understand. Without a file there is no
-/// agent, or one from before there was any; a file that no agent can have written says nothing.
-pub fn meet_agent(run_dir: &Path) -> Result<(), Report> {
+/// Why this program and the agent that runs on this node must not meet; none if they may. Without
+/// a file the agent is from before there was any; a file that no agent can have written says
+/// nothing.
+pub fn apart_from_agent(run_dir: &Path) -> Option<String> {
     let path = run_dir.join(AGENT_PROTOCOL);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(why) => return not_read(&path, &why),
-    };
-    match serde_json::from_str(&text) {
-        Ok(said) => meet(&said, &path),
-        Err(why) => not_read(&path, &why),
+    let read = || -> io::Result<Said> { Ok(serde_json::from_str(&read_to_string(&path)?)?) };
+    match read() {
+        Ok(Said { protocol, oldest, version }) => {
+            let agent = Program { protocol: Protocol { current: protocol, oldest }, version };
+            let part = format!("by {} the agent of this node", path.display());
+            Program::this().apart_from(&agent, &part)
+        }
+        Err(why) if why.kind() == io::ErrorKind::NotFound => None,
+        Err(why) => {
+            tracing::warn!(file = %path.display(), error = %why, "The agent's version is not read");
+            None
+        }
     }
 }
 
-fn not_read(path: &Path, why: &dyn std::fmt::Display) -> Result<(), Report> {
-    tracing::warn!(file = %path.display(), error = %why, "The agent's version is not read");
-    Ok(())
-}
-
-fn meet(Said { protocol, oldest, version }: &Said, path: &Path) -> Result<(), Report> {
-    let protocol = Protocol { current: *protocol, oldest: *oldest };
-    let agent = Program { protocol, version: version.clone() };
-    let part = format!("by {} the agent of this node", path.display());
-    match Program::this().apart_from(&agent, &part) {
-        Some(why) => Err(Report::new(Exit::VersionMismatch, why)),
-        None => Ok(()),
+/// For a release, which goes on: it takes away what an init container of its own version has
+/// recorded, and nobody else can, for that agent leaves alone what it does not understand.
+pub fn warn_of_agent(run_dir: &Path) {
+    if let Some(why) = apart_from_agent(run_dir) {
+        tracing::warn!(%why, "It releases beside an agent that it does not understand");
     }
 }
 
@@ -62,10 +58,10 @@ fn meet(Said { protocol, oldest, version }: &Said, path: &Path) -> Result<(), Re
 mod tests {
     use super::*;
 
-    fn after(text: &str) -> Result<(), Report> {
+    fn after(text: &str) -> Option<String> {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(AGENT_PROTOCOL), text).unwrap();
-        meet_agent(dir.path())
+        apart_from_agent(dir.path())
     }
 
     #[test]
@@ -73,14 +69,14 @@ mod tests {
         let Protocol { current, oldest } = Protocol::OURS;
         let said: Said = serde_json::from_str(&said()).unwrap();
         assert_eq!((said.protocol, said.oldest), (current, oldest));
-        assert!(after(&super::said()).is_ok());
+        assert_eq!(after(&super::said()), None);
     }
 
     #[test]
     fn f097_without_an_agent_or_with_one_that_says_nothing_it_goes_on() {
-        assert!(meet_agent(Path::new("/nowhere")).is_ok());
+        assert_eq!(apart_from_agent(Path::new("/nowhere")), None);
         for text in ["", "{}", "garbage", r#"{"protocol": "9", "oldest": 9, "version": ""}"#] {
-            assert!(after(text).is_ok(), "{text}");
+            assert_eq!(after(text), None, "{text}");
         }
     }
 
@@ -90,9 +86,8 @@ mod tests {
             format!(r#"{{"more": [1], "version": "9", "oldest": {oldest}, "protocol": {current}}}"#)
         };
         let next = Protocol::OURS.current + 1;
-        assert!(after(&text(next, next - 1)).is_ok());
-        let refused = after(&text(next + 1, next)).unwrap_err();
-        assert_eq!(refused.exit, Exit::VersionMismatch);
-        assert!(refused.message.contains(AGENT_PROTOCOL), "{}", refused.message);
+        assert_eq!(after(&text(next, next - 1)), None);
+        let why = after(&text(next + 1, next)).unwrap();
+        assert!(why.contains(AGENT_PROTOCOL), "{why}");
     }
 }

@@ -139,7 +139,9 @@ async fn told(scene: &Scene<'_>, name: &str, begun: Instant, outcome: Outcome) -
         Ok(()) => say(&format!("ok      {seconds:6.1} s  {name}")),
         Err(wrong) => {
             say(&format!("FAILED  {seconds:6.1} s  {name}\n        {wrong}"))?;
-            scene.dump().await
+            scene.dump().await?;
+            // What it did to EC2 must not be what the next ones fail by.
+            scene.vpc(|vpc| vpc.fault_clear(None)).map(drop)
         }
     }
 }

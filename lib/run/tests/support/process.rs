@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use firecamp_core::contract::path::AGENT_PROTOCOL;
+use firecamp_core::contract::path::{AGENT_LOCK, AGENT_PROTOCOL};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -23,6 +23,8 @@ pub(crate) struct Run {
     pub(crate) command: Command,
     /// Everything that the process has; it goes with the last who holds it.
     pub(crate) dir: Rc<TempDir>,
+    /// The lock of the agent beside it.
+    agent: Option<Rc<File>>,
 }
 
 impl Run {
@@ -36,7 +38,7 @@ impl Run {
         command.envs(std::env::var_os(counts).map(|file| (counts, file)));
         // Exit codes and texts must not depend on where the tests run.
         command.env("NODE_NAME", "node-a").current_dir(dir.path());
-        Self { command, dir }
+        Self { command, dir, agent: None }
     }
 
     /// A binary whose whole configuration is right.
@@ -74,14 +76,22 @@ impl Run {
         self
     }
 
-    /// On a node on which an agent has run that speaks this and understands its predecessor.
-    pub(crate) fn beside_agent(self, current: u32) -> Self {
+    /// On a node on which an agent runs that speaks this and understands its predecessor.
+    pub(crate) fn beside_agent(mut self, current: u32) -> Self {
+        self.agent = Some(self.after_agent(current));
+        self
+    }
+
+    /// The same, and it ends with what is returned.
+    pub(crate) fn after_agent(&self, current: u32) -> Rc<File> {
         let oldest = current.saturating_sub(1).max(1);
         let text = format!(r#"{{"protocol":{current},"oldest":{oldest},"version":"9.8.7"}}"#);
         let run_dir = self.path("run");
         std::fs::DirBuilder::new().mode(0o700).create(&run_dir).unwrap();
         std::fs::write(run_dir.join(AGENT_PROTOCOL), text).unwrap();
-        self
+        let lock = File::create(run_dir.join(AGENT_LOCK)).unwrap();
+        lock.lock().unwrap();
+        Rc::new(lock)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -93,7 +103,7 @@ impl Run {
         let stderr = File::create(self.path("stderr")).unwrap();
         self.command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         let child = self.command.spawn().unwrap();
-        Running { child, dir: self.dir }
+        Running { child, dir: self.dir, _agent: self.agent }
     }
 
     pub(crate) fn end(self) -> Ended {
@@ -105,6 +115,7 @@ impl Run {
 pub(crate) struct Running {
     child: Child,
     dir: Rc<TempDir>,
+    _agent: Option<Rc<File>>,
 }
 
 impl Running {
