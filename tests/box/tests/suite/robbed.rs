@@ -21,6 +21,9 @@ const TABLE: &str = "20001";
 /// The metadata service is believed late, EC2 is asked once a minute, and the machine may be busy.
 const EC2_PATIENCE: Duration = Duration::from_mins(4);
 
+/// What a flap may cost a member.
+const AT_MOST: Duration = Duration::from_secs(2);
+
 /// A member on the second ENI of a node with an agent.
 fn on_the_second_eni<'w>(member: &mut Member<'w>) -> (Pod<'w>, Up) {
     let pod = member.pod("pod-1", NODE);
@@ -78,9 +81,16 @@ fn f068_a_link_that_goes_down_under_an_address_comes_back_with_all_of_it() {
     ];
     for act in acts {
         let what = format!("{act:?}");
-        world.ask().kernel(act).unwrap();
-        is_whole_again(&world, &before, &what);
-        member.client().is_answered_by(&pod.uid, world.clock().now_us());
+        let lasts = || {
+            let begun = world.clock().now_us();
+            world.ask().kernel(act.clone()).unwrap();
+            is_whole_again(&world, &before, &what);
+            member.client().is_answered_by(&pod.uid, world.clock().now_us());
+            Duration::from_micros(world.clock().now_us() - begun)
+        };
+        // A busy machine may keep an agent waiting longer than the agent takes.
+        let times: Vec<Duration> = (0..3).map(|_try| lasts()).collect();
+        assert!(times.iter().min() <= Some(&AT_MOST), "{what}: {times:?}");
     }
     member.is_well(&pod, &up.started);
 }
