@@ -166,6 +166,18 @@ mod tests {
     }
 
     #[test]
+    fn when_each_kind_was_begun_last_is_known() {
+        let mut budget = Budget::new(at(0));
+        assert_eq!(budget.asked(Ec2Look::Volumes), None);
+        let only: BTreeMap<_, _> = [(Ec2Look::Volumes, Want::Now)].into();
+        for second in [7, 67] {
+            budget.grant(&only, at(second), NONE).unwrap();
+            assert_eq!(budget.asked(Ec2Look::Volumes), Some(at(second)));
+            assert_eq!(budget.asked(Ec2Look::Interfaces), None);
+        }
+    }
+
+    #[test]
     fn jitter_only_ever_makes_the_period_longer() {
         let only: BTreeMap<_, _> = [(Ec2Look::Interfaces, Want::Steady)].into();
         let mut budget = Budget::new(at(0));
