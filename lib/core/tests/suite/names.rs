@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::contract::exit::Exit;
+use firecamp_core::contract::exit::{Cleaned, Exit, Look};
 use firecamp_core::ids::{
     ClusterName, EniId, Epoch, InstanceId, Mac, Member, NodeName, PodUid, PoolName, RunId,
     SubnetId, Version, VolumeId, Zone, parse_address,
@@ -148,4 +148,15 @@ fn every_exit_has_a_code_a_reason_and_advice_of_its_own() {
     }
     let advice: BTreeSet<_> = Exit::ALL.into_iter().map(Exit::advice).collect();
     assert_eq!(advice.len(), Exit::ALL.len());
+}
+
+#[test]
+fn commands_that_look_or_clean_up_end_with_codes_and_meanings_of_their_own() {
+    let look = [(Look::Fine, 0), (Look::Problems, 20), (Look::Unchecked, 21)];
+    assert_eq!(Look::ALL.map(|one| (one, one.code())), look);
+    let cleaned = [(Cleaned::All, 0), (Cleaned::InUse, 20), (Cleaned::NotKnown, 21)];
+    assert_eq!(Cleaned::ALL.map(|one| (one, one.code())), cleaned);
+    let meanings = [Look::ALL.map(Look::meaning), Cleaned::ALL.map(Cleaned::meaning)].concat();
+    let different: BTreeSet<_> = meanings.iter().filter(|text| !text.is_empty()).collect();
+    assert_eq!(different.len(), meanings.len());
 }
