@@ -38,6 +38,9 @@ pub(crate) fn worker(name: &str) -> Result<Worker, String> {
     found.copied().ok_or_else(|| format!("{name:?} is none of node-a, node-b and node-c"))
 }
 
+/// What EC2 gives to nobody by itself: the ranges of pool.yaml.
+const RESERVED: &str = r#""10.0.1.64/26", "10.0.1.136/29", "10.0.1.144/28", "10.0.1.160/27""#;
+
 /// The VPC, for `vpcbox run`.
 pub(crate) fn spec() -> String {
     let machines = WORKERS.map(|Worker { name, address, .. }| {
@@ -50,7 +53,7 @@ pub(crate) fn spec() -> String {
         "cluster = \"{CLUSTER}\"\n\
          [vpc]\ncidr = \"10.0.0.0/16\"\n\
          [[subnets]]\nname = \"a\"\nid = \"subnet-0a1b2c3d4e5f60718\"\n\
-         cidr = \"10.0.1.0/24\"\nzone = \"{ZONE}\"\nreservations = [\"10.0.1.64/26\"]\n\
+         cidr = \"10.0.1.0/24\"\nzone = \"{ZONE}\"\nreservations = [{RESERVED}]\n\
          [[clients]]\nname = \"{CONTROL}\"\nsubnet = \"a\"\naddress = \"{CONTROL_ADDRESS}\"\n\
          [[clients]]\nname = \"client\"\nsubnet = \"a\"\naddress = \"10.0.1.200\"\n{}",
         machines.concat()
