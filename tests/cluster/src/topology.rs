@@ -45,7 +45,7 @@ const RESERVED: &str = r#""10.0.1.64/26", "10.0.1.136/29", "10.0.1.144/28", "10.
 pub(crate) fn spec() -> String {
     let machines = WORKERS.map(|Worker { name, address, .. }| {
         format!(
-            "[[nodes]]\nname = \"{name}\"\nsubnet = \"a\"\ninstance_type = \"m5.4xlarge\"\n\
+            "[[nodes]]\nname = \"{name}\"\nsubnet = \"a\"\ninstance_type = \"m5.16xlarge\"\n\
              address = \"{address}\"\n"
         )
     });

@@ -370,6 +370,7 @@ fn instance_types_are_described_with_their_limits() {
     let lab = Lab::new();
     for (kind, enis, ips, volumes, limit) in [
         ("t3.medium", 3, 6, 28, "shared"),
+        ("m5.16xlarge", 15, 50, 28, "shared"),
         ("m5.4xlarge", 8, 30, 28, "shared"),
         ("m7i.large", 3, 10, 32, "dedicated"),
         ("i4i.xlarge", 4, 15, 27, "shared"),

@@ -34,11 +34,12 @@ const SHARED_WITH_DISK: (u32, bool) = (26, true);
 const DEDICATED: (u32, bool) = (32, false);
 
 /// Every type.
-pub(crate) static TYPES: [InstanceType; 22] = [
+pub(crate) static TYPES: [InstanceType; 23] = [
     of("c5.xlarge", (4, 15), SHARED),
     xen("i3.2xlarge", (4, 15)),
     of("i4i.xlarge", (4, 15), SHARED_WITH_DISK),
     xen("m4.xlarge", (4, 15)),
+    of("m5.16xlarge", (15, 50), SHARED),
     of("m5.4xlarge", (8, 30), SHARED),
     of("m5.large", (3, 10), SHARED),
     of("m5.xlarge", (4, 15), SHARED),
