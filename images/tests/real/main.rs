@@ -27,6 +27,7 @@ fn main() -> ExitCode {
             each_image_starts_as_what_it_is_called,
             each_image_is_one_layer_and_no_larger_than_promised,
             each_image_lists_what_it_is_made_of,
+            no_image_obeys_what_only_tests_say,
         },
     })
 }

@@ -24,6 +24,22 @@ pub(crate) fn each_image_is_one_layer_and_no_larger_than_promised() {
     }
 }
 
+/// Of debug builds: docs/testing.md.
+const FOR_TESTS: [&str; 4] =
+    ["FIRECAMP_CRASH_AT", "FIRECAMP_CRASH_HOW", "FIRECAMP_TRACE", "FIRECAMP_PASSES_FOR"];
+
+pub(crate) fn no_image_obeys_what_only_tests_say() {
+    for image in &IMAGES {
+        for (path, entry) in archive(image.name).files {
+            let Entry::File(_mode, bytes) = entry else { continue };
+            for word in FOR_TESTS {
+                let there = bytes.windows(word.len()).any(|part| part == word.as_bytes());
+                assert!(!there, "{} of {} reads {word}", path, image.name);
+            }
+        }
+    }
+}
+
 pub(crate) fn each_image_lists_what_it_is_made_of() {
     for image in &IMAGES {
         let files = archive(image.name).files;

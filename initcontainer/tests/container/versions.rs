@@ -2,8 +2,10 @@
 
 use firecamp_core::contract::protocol::{Protocol, VERSION};
 
+use crate::INIT;
 use crate::ends::{HERE, failed, on};
 use crate::node::Node;
+use crate::process::{Run, garbage};
 use crate::records::Records;
 
 #[test]
@@ -40,4 +42,27 @@ fn f097_what_an_agent_has_said_that_runs_no_more_refuses_nobody() {
     let records = Records::held_by(&run, "uid-0");
     failed(&run.end(), 17, "NodeUnsuitable", &[]);
     assert_eq!(records.read().object.epoch.0, 1);
+}
+
+#[test]
+fn a_debug_build_that_passes_for_another_version_meets_agents_as_that_one() {
+    let ahead = Protocol::OURS.current + 2;
+    let as_next = |theirs: u32| {
+        let run = on(&Node::in_subnet(HERE, "127.77.0.0/24")).beside_agent(theirs);
+        let run = run.set("FIRECAMP_PASSES_FOR", format!("{ahead}:{}:7.7.7", ahead - 1));
+        let _records = Records::held_by(&run, "uid-0");
+        run.end()
+    };
+    failed(&as_next(ahead - 1), 17, "NodeUnsuitable", &[]);
+    let apart = as_next(ahead - 2);
+    failed(&apart, 23, "VersionMismatch", &["FireCamp 9.8.7", "this is FireCamp 7.7.7"]);
+}
+
+#[test]
+fn what_is_no_version_to_pass_for_is_refused_by_name() {
+    for (kind, value) in garbage() {
+        let ended = Run::configured(INIT).set("FIRECAMP_PASSES_FOR", &value).end();
+        println!("{kind}");
+        ended.is_refused_naming(&["FIRECAMP_PASSES_FOR", "exitCode\":2"]);
+    }
 }

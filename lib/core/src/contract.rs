@@ -34,6 +34,9 @@ pub mod env {
     pub const CRASH_HOW: &str = "FIRECAMP_CRASH_HOW";
     /// Debug builds for tests only: the file to which a run appends its trace.
     pub const TRACE: &str = "FIRECAMP_TRACE";
+    /// Debug builds only: the version that the process passes for, `3:2:0.2.0`: it speaks protocol
+    /// 3, understands 2 and later, and is 0.2.0.
+    pub const PASSES_FOR: &str = "FIRECAMP_PASSES_FOR";
     /// Tests of the tests only: the deliberate bug of this process.
     pub const BUG: &str = "FIRECAMP_BUG";
     /// What every flag of ours begins with as a variable.

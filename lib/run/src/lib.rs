@@ -20,3 +20,5 @@ pub mod report;
 mod signals;
 pub mod start;
 mod telemetry;
+#[cfg(debug_assertions)]
+mod version;

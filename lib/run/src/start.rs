@@ -90,6 +90,8 @@ fn begin<F: Parser + CommandFactory, C>(
     let rust_log = std::env::var_os(env::RUST_LOG);
     let log = LogConfig::parse(log_flags(&flags), rust_log.as_ref(), &mut faults);
     telemetry::start(&log);
+    #[cfg(debug_assertions)]
+    crate::version::from_environment(&mut faults);
     for flag in ignored {
         tracing::debug!(flag, "Flag of the original's logging library ignored");
     }

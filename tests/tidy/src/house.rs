@@ -166,6 +166,17 @@ pub fn wall_clocks(tree: &Tree) -> Vec<String> {
     found
 }
 
+/// Where debug assertions are asked for, or refused: builds that have none obey no test. The
+/// workspace of the fuzz targets ships nothing.
+pub fn debug_assertions(tree: &Tree) -> Vec<String> {
+    let words = ["debug-assertions", "DEBUG_ASSERTIONS"];
+    lines(tree, |source, line| {
+        let prose = source.path.extension().is_some_and(|extension| extension == "md");
+        let builds = source.scan.is_none() && !prose && !source.path.starts_with("fuzz");
+        (builds && words.iter().any(|word| line.contains(word))).then(|| line.trim().to_owned())
+    })
+}
+
 fn shipped_lines(tree: &Tree, wrong: impl Fn(&str) -> bool) -> Vec<String> {
     lines(tree, |source, line| {
         let shipped = SHIPPED.iter().any(|part| source.path.starts_with(part));

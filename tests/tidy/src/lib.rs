@@ -9,9 +9,9 @@ mod tree;
 
 pub use arrows::Graph;
 pub use house::{
-    contract_literals, dead_words, formatted_volumes, host_words, ignored_tests, long_files,
-    long_functions, long_lines, own_versions, sleeping_lints, started_programs, wall_clocks,
-    wide_traits,
+    contract_literals, dead_words, debug_assertions, formatted_volumes, host_words, ignored_tests,
+    long_files, long_functions, long_lines, own_versions, sleeping_lints, started_programs,
+    wall_clocks, wide_traits,
 };
 pub use scan::{Block, Kind, Literal, Scan};
 pub use tree::{Source, Tree};

@@ -77,6 +77,11 @@ fn f094_nothing_is_decided_by_a_wall_clock() {
 }
 
 #[test]
+fn no_build_asks_for_debug_assertions_by_which_programs_obey_tests() {
+    holds(firecamp_tidy::debug_assertions);
+}
+
+#[test]
 fn f083_no_path_formats_a_volume() {
     holds(firecamp_tidy::formatted_volumes);
 }

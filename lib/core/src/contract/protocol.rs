@@ -5,6 +5,8 @@
 //! version works with its neighbours in both directions, and says so before anything else if not.
 
 use std::fmt;
+#[cfg(debug_assertions)]
+use std::sync::OnceLock;
 
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -50,10 +52,25 @@ pub struct Program {
     pub version: String,
 }
 
+/// What this process passes for.
+#[cfg(debug_assertions)]
+static PASSES_FOR: OnceLock<Program> = OnceLock::new();
+
 impl Program {
     /// This one.
     pub fn this() -> Self {
+        #[cfg(debug_assertions)]
+        if let Some(other) = PASSES_FOR.get() {
+            return other.clone();
+        }
         Self { protocol: Protocol::OURS, version: VERSION.to_owned() }
+    }
+
+    /// Debug builds only: from now on this process passes for that program, so that versions meet
+    /// in tests which do not exist yet. It happens once in the life of a process.
+    #[cfg(debug_assertions)]
+    pub fn pass_for(other: Self) {
+        PASSES_FOR.get_or_init(|| other);
     }
 
     /// Why this program and the other, which has this part, must not meet; none if they may.

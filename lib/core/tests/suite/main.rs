@@ -12,3 +12,5 @@ mod plans;
 mod steps;
 mod upkeep;
 mod values;
+#[cfg(debug_assertions)]
+mod version;
