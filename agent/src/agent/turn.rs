@@ -93,7 +93,8 @@ impl<W: World> Agent<'_, W> {
         let blocks = self.preflight.conditions().iter().filter(blocks).count();
         self.status.blocks.set(i64::try_from(blocks).unwrap_or(i64::MAX));
         self.status.attached.set(count(|_| true));
-        self.status.lacking.set(count(|seen| seen.lacking.is_some()));
+        // Without a link there is nothing to complete, and nothing of the address.
+        self.status.lacking.set(count(|seen| seen.lacking.is_some() || !seen.in_kernel));
         self.status.astray.set(count(|seen| seen.astray.is_some()));
     }
 }

@@ -1,7 +1,8 @@
 //! The file registry, in which a member's starter vouches for its pod.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Listing, Source};
 use crate::late::LateRegistry;
+use crate::outage::Outage;
 
 /// How often files are looked at: they tell nobody of their changes.
 const POLL: Duration = Duration::from_secs(1);
@@ -29,6 +31,8 @@ pub(crate) struct FileSource {
     follower: OnceCell<Follower>,
     poll: Mutex<Poll>,
     current: AtomicBool,
+    /// The files that cannot be read, each told once.
+    unread: std::sync::Mutex<BTreeMap<String, Outage>>,
 }
 
 #[derive(Debug)]
@@ -45,7 +49,8 @@ impl FileSource {
         let mut every = interval(POLL);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let poll = Mutex::new(Poll { every, due: false, whole: None });
-        Self { registry, follower: OnceCell::new(), poll, current: AtomicBool::new(false) }
+        let (current, unread) = (AtomicBool::new(false), std::sync::Mutex::default());
+        Self { registry, follower: OnceCell::new(), poll, current, unread }
     }
 
     async fn follower(&self) -> Result<&Follower, RegistryFailure> {
@@ -61,7 +66,41 @@ impl FileSource {
     }
 
     async fn list(&self) -> Result<Listing, RegistryFailure> {
-        Ok(listing(self.follower().await?.everything().await?))
+        Ok(self.listing(self.follower().await?.everything().await?))
+    }
+
+    fn listing(&self, Everything { static_ips, pools }: Everything) -> Listing {
+        let mut listing = Listing::default();
+        for (address, read) in static_ips {
+            self.tell(format!("the record of {address}"), read.as_ref().err());
+            match read {
+                Ok(Stored { object, .. }) => {
+                    listing.pods.insert(object.member.clone(), PodView::Vouched);
+                    listing.records.insert(address, object);
+                }
+                Err(_told) => {
+                    listing.unread.insert(address);
+                }
+            }
+        }
+        self.tell("the pools".to_owned(), pools.as_ref().err());
+        listing.pools = pools.ok();
+        listing
+    }
+
+    /// Tells of a file that cannot be read, or can be again.
+    fn tell(&self, of: String, why: Option<&RegistryFailure>) {
+        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        match why {
+            Some(why) => {
+                unread.entry(of).or_insert_with_key(|of| Outage::new(of.as_str())).lasts(why);
+            }
+            None => {
+                if let Some(mut outage) = unread.remove(&of) {
+                    outage.ended();
+                }
+            }
+        }
     }
 
     /// Whether there may be something that was not listed.
@@ -74,27 +113,6 @@ impl FileSource {
         }
         !self.is_current() || follower.has_changed().await
     }
-}
-
-fn listing(Everything { static_ips, pools }: Everything) -> Listing {
-    let mut listing = Listing::default();
-    for (address, read) in static_ips {
-        match read {
-            Ok(Stored { object, .. }) => {
-                listing.pods.insert(object.member.clone(), PodView::Vouched);
-                listing.records.insert(address, object);
-            }
-            Err(why) => {
-                tracing::warn!(%address, error = %why, "A record cannot be read");
-                listing.unread.insert(address);
-            }
-        }
-    }
-    match pools {
-        Ok(pools) => listing.pools = Some(pools),
-        Err(why) => tracing::warn!(error = %why, "The pools cannot be read"),
-    }
-    listing
 }
 
 impl Source for FileSource {
@@ -175,5 +193,22 @@ mod tests {
         let begun = Instant::now();
         source.changed().await;
         assert!(begun.elapsed() >= WHOLE && begun.elapsed() < WHOLE + 2 * POLL);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_is_told_once_and_when_it_can_be_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let pools = dir.path().join("staticippools");
+        std::fs::create_dir_all(&pools).unwrap();
+        let source = FileSource::new(LateRegistry::new(RegistryUrl::File(dir.path().into())));
+        std::fs::write(pools.join("main.yaml"), "cut off").unwrap();
+        for _look in 0..3 {
+            assert_eq!(source.look(BTreeSet::new()).await.unwrap().pools, None);
+            let unread = source.unread.lock().unwrap();
+            assert_eq!(unread.keys().collect::<Vec<_>>(), ["the pools"]);
+        }
+        std::fs::remove_file(pools.join("main.yaml")).unwrap();
+        assert_eq!(source.look(BTreeSet::new()).await.unwrap().pools, Some(Vec::new()));
+        assert!(source.unread.lock().unwrap().is_empty());
     }
 }

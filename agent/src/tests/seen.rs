@@ -15,7 +15,7 @@ use super::world::DEADLINE;
 use crate::status::Status;
 
 /// What moves by a cause. A series without labels is the sum over all of them.
-const TABLE: [(Cause, &[&str]); 18] = [
+const TABLE: [(Cause, &[&str]); 19] = [
     (
         AnAgentBegins,
         &[
@@ -38,6 +38,7 @@ const TABLE: [(Cause, &[&str]); 18] = [
         ],
     ),
     (Node(OfNode::TheKernelLosesAnAddressOfAnotherEpoch), &["firecamp_agent_lacking_addresses"]),
+    (Node(OfNode::TheInterfacesLinkGoes), &["firecamp_agent_lacking_addresses"]),
     (Node(OfNode::TheKernelDropsNews), &["firecamp_agent_kernel_overruns_total"]),
     (
         Node(OfNode::AnAddressIsTakenAway),

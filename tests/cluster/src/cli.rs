@@ -109,15 +109,17 @@ enum Word {
         page: Option<PathBuf>,
     },
     #[command(hide = true)]
-    Serve {
-        place: String,
-        #[arg(long)]
-        deaf: bool,
-    },
+    Nothing,
+    #[command(hide = true)]
+    Serve(member::Service),
     #[command(hide = true)]
     Occupy { at: SocketAddr },
     #[command(hide = true)]
-    Dial { address: Ipv4Addr },
+    Dial {
+        address: Ipv4Addr,
+        #[arg(long, default_value_t = member::PORT)]
+        port: u16,
+    },
     #[command(hide = true)]
     Traffic { addresses: Vec<Ipv4Addr> },
     #[command(hide = true)]
@@ -191,9 +193,10 @@ fn run(word: Word) -> Outcome {
         Word::Figures { which, runs, page } => {
             e2e::figures::run(&which.home()?, runs, page.as_deref())
         }
-        Word::Serve { place, deaf } => block_on(member::serve(&place, deaf)),
+        Word::Nothing => Ok(()),
+        Word::Serve(service) => block_on(member::serve(service)),
         Word::Occupy { at } => block_on(member::occupy(at)),
-        Word::Dial { address } => block_on(member::dial(address)),
+        Word::Dial { address, port } => block_on(member::dial(address, port)),
         Word::Traffic { addresses } => block_on(member::traffic(addresses)),
         Word::Supervise { which } => supervise::run(&which.home()?),
         Word::Node { which, worker, holder } => node::run(&which.home()?, &worker, holder),

@@ -10,6 +10,7 @@ mod crowd;
 mod disks;
 mod draining;
 mod ends;
+mod examples;
 pub(crate) mod figures;
 mod guide;
 mod heirs;
@@ -30,7 +31,7 @@ use tokio::time::{Instant, timeout};
 use crate::Outcome;
 use crate::cli::{make, say};
 use crate::home::Home;
-use crate::install::{block_on, install};
+use crate::install::{Admin, block_on, install, nodes_ready};
 use crate::up;
 use scene::Scene;
 
@@ -84,6 +85,29 @@ fn staged(home: &Home, play: impl AsyncFnOnce(&Scene<'_>) -> Outcome) -> Outcome
     up::down(home).and(outcome)
 }
 
+impl Scene<'_> {
+    /// Plays this on a further cluster, which has nothing yet and is gone afterwards.
+    async fn elsewhere(
+        &self,
+        name: &str,
+        play: impl AsyncFnOnce(&Scene<'_>) -> Outcome,
+    ) -> Outcome {
+        let home = self.running.home.beside(name)?;
+        let running = make(&home, false)?;
+        let outcome = async {
+            nodes_ready(&Admin::of(&running).await?).await?;
+            let scene = Scene::new(&running).await?;
+            let outcome = play(&scene).await;
+            if outcome.is_err() {
+                scene.dump().await?;
+            }
+            outcome
+        };
+        let outcome = outcome.await;
+        up::down(&home).and(outcome)
+    }
+}
+
 /// Those that are wanted: how many there were, and how many were good.
 async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(u32, u32)> {
     Ok(scenarios![
@@ -91,6 +115,7 @@ async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(u32, u32)> {
         wanted,
         lifecycle::a_cluster_that_is_killed_leaves_nothing_once_it_is_taken_down,
         guide::the_installation_guide_works_as_it_is_written,
+        examples::each_example_works_as_it_is,
         reclaim::f076_given_back_1_while_a_pod_has_the_address,
         basics::the_first_start_of_three_members,
         basics::a_deleted_pod_comes_back_on_its_node_without_a_call,

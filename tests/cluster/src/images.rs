@@ -1,6 +1,7 @@
 //! The images of a cluster that has no registry: OCI archives for containerd to import.
 
 mod archive;
+mod standin;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,12 +29,10 @@ pub(crate) fn build(dir: &Path, shipped: Option<&Path>) -> Outcome {
     let ourselves = std::env::current_exe().map_err(failed("our own binary"))?;
     let member = ours("clusterbox", &ourselves, scratch.path())?;
     let member = Image { name: MEMBER.to_owned(), ..member };
-    let redis = redis(&member, scratch.path())?;
-    let mut images = vec![
-        (member, dir.join("member.tar")),
-        (redis, dir.join("redis.tar")),
-        (pause()?, dir.join("pause.tar")),
-    ];
+    let mut services = standin::images(&member, scratch.path())?;
+    services.push(member);
+    let mut archives =
+        vec![(vec![pause()?], dir.join("pause.tar")), (services, dir.join("services.tar"))];
     if let Some(shipped) = shipped {
         for part in ["agent", "initcontainer", "stopcontainer"] {
             let archive = format!("firecamp-{part}.tar");
@@ -46,11 +45,11 @@ pub(crate) fn build(dir: &Path, shipped: Option<&Path>) -> Outcome {
         for binary in [init, stop, agent] {
             let name = binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let archive = dir.join(format!("{name}.tar"));
-            images.push((ours(&name, binary, scratch.path())?, archive));
+            archives.push((vec![ours(&name, binary, scratch.path())?], archive));
         }
     }
-    for (image, archive) in images {
-        write(&image, &archive).map_err(failed(archive.display()))?;
+    for (images, archive) in archives {
+        write(&images, &archive).map_err(failed(archive.display()))?;
     }
     Ok(())
 }
@@ -58,28 +57,9 @@ pub(crate) fn build(dir: &Path, shipped: Option<&Path>) -> Outcome {
 /// What holds a pod's namespaces: it sleeps until it is killed.
 fn pause() -> Outcome<Image> {
     fs::metadata(BUSYBOX).map_err(failed(format!("{BUSYBOX} (Debian: busybox-static)")))?;
-    let files = vec![(BUSYBOX.to_owned(), PathBuf::from(BUSYBOX))];
+    let layers = vec![vec![(BUSYBOX.to_owned(), PathBuf::from(BUSYBOX))]];
     let name = "localhost/pause:1".to_owned();
-    Ok(Image { name, files, entry: owned(&[BUSYBOX, "sleep", "infinity"]) })
-}
-
-/// What stands in for the image of deploy/examples/redis.yaml, which no registry has here: the
-/// commands that the example uses, for a service that binds to the address that it is given.
-fn redis(member: &Image, scratch: &Path) -> Outcome<Image> {
-    let mut files = member.files.clone();
-    for applet in ["sh", "cat"] {
-        files.push((format!("/bin/{applet}"), PathBuf::from(BUSYBOX)));
-    }
-    for (name, script) in [
-        ("redis-server", "#!/bin/sh\n[ \"$3\" = --bind ] && exec /clusterbox serve \"$4\"\n"),
-        ("redis-cli", "#!/bin/sh\n[ \"$1\" = -h ] && exec /clusterbox dial \"$2\"\n"),
-    ] {
-        let file = scratch.join(name);
-        fs::write(&file, script).map_err(failed(file.display()))?;
-        files.push((format!("/bin/{name}"), file));
-    }
-    let name = "docker.io/library/redis:8.2-alpine".to_owned();
-    Ok(Image { name, files, entry: owned(&["/bin/sh"]) })
+    Ok(Image { name, layers, entry: owned(&[BUSYBOX, "sleep", "infinity"]) })
 }
 
 fn ours(name: &str, binary: &Path, scratch: &Path) -> Outcome<Image> {
@@ -94,7 +74,7 @@ fn ours(name: &str, binary: &Path, scratch: &Path) -> Outcome<Image> {
     }
     let entry = format!("/{name}");
     let name = format!("docker.io/library/{name}:{VERSION}");
-    Ok(Image { name, files, entry: owned(&[&entry]) })
+    Ok(Image { name, layers: vec![files], entry: owned(&[&entry]) })
 }
 
 fn owned(words: &[&str]) -> Vec<String> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use clap::Args;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, stdin};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,8 +15,8 @@ use tokio::time::{sleep, timeout};
 use crate::cli::say;
 use crate::{Outcome, failed};
 
-/// Where the service listens.
-const PORT: u16 = 6379;
+/// Where the service listens unless it is told otherwise.
+pub(crate) const PORT: u16 = 6379;
 /// Of one question: what nobody answers yet is asked again.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Of clients whose connections must not break: longer than a busy machine needs for an answer.
@@ -23,19 +24,37 @@ const SILENCE: Duration = Duration::from_secs(20);
 /// Between two questions of a client.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// Serves at an address, or at the one in a file, until SIGTERM; a deaf one until it is killed.
-pub(crate) async fn serve(place: &str, deaf: bool) -> Outcome {
+/// How a service listens.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Service {
+    /// An address, or a file that has it.
+    place: String,
+    /// It goes on after SIGTERM.
+    #[arg(long)]
+    deaf: bool,
+    #[arg(long, default_value_t = PORT)]
+    port: u16,
+    /// It listens here, too, and answers nobody.
+    #[arg(long)]
+    also: Option<SocketAddr>,
+}
+
+/// Serves until SIGTERM; a deaf service until it is killed.
+pub(crate) async fn serve(Service { place, deaf, port, also }: Service) -> Outcome {
+    let _also = match also {
+        Some(at) => Some(listen(at).await?),
+        None => None,
+    };
     let address: Ipv4Addr = if let Ok(address) = place.parse() {
         address
     } else {
-        let text = std::fs::read_to_string(place).map_err(failed(place))?;
+        let text = std::fs::read_to_string(&place).map_err(failed(&place))?;
         text.trim().parse().map_err(failed(format!("{text:?}")))?
     };
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let name = ["POD_NAME", "POD_UID", "NODE_NAME"].map(variable).join(" ");
     let mut asked = signal(SignalKind::terminate()).map_err(failed("SIGTERM"))?;
-    let at = SocketAddr::from((address, PORT));
-    let listener = TcpListener::bind(at).await.map_err(failed(format!("listen on {at}")))?;
+    let listener = listen(SocketAddr::from((address, port))).await?;
     loop {
         tokio::select! {
             Some(()) = asked.recv(), if !deaf => return Ok(()),
@@ -52,18 +71,21 @@ pub(crate) async fn serve(place: &str, deaf: bool) -> Outcome {
     }
 }
 
+async fn listen(at: SocketAddr) -> Outcome<TcpListener> {
+    TcpListener::bind(at).await.map_err(failed(format!("listen on {at}")))
+}
+
 /// Listens there until it is killed, and answers nobody.
 pub(crate) async fn occupy(at: SocketAddr) -> Outcome {
-    let _listener = TcpListener::bind(at).await.map_err(failed(format!("listen on {at}")))?;
+    let _listener = listen(at).await?;
     std::future::pending().await
 }
 
-/// Who answers at an address.
+/// Who answers there.
 async fn ask(
-    address: Ipv4Addr,
+    at: SocketAddr,
     patience: Duration,
 ) -> std::io::Result<(BufReader<TcpStream>, String)> {
-    let at = SocketAddr::from((address, PORT));
     let mut stream = BufReader::new(timeout(patience, TcpStream::connect(at)).await??);
     let mut line = String::new();
     timeout(patience, stream.read_line(&mut line)).await??;
@@ -71,9 +93,9 @@ async fn ask(
 }
 
 /// Asks once, and prints the answer.
-pub(crate) async fn dial(address: Ipv4Addr) -> Outcome {
-    let (_stream, line) =
-        ask(address, PATIENCE).await.map_err(failed(format!("dial {address}")))?;
+pub(crate) async fn dial(address: Ipv4Addr, port: u16) -> Outcome {
+    let at = SocketAddr::from((address, port));
+    let (_stream, line) = ask(at, PATIENCE).await.map_err(failed(format!("dial {at}")))?;
     say(&line)
 }
 
@@ -95,8 +117,9 @@ struct Counts {
 pub(crate) async fn traffic(addresses: Vec<Ipv4Addr>) -> Outcome {
     let counts = Arc::new(Counts::default());
     for address in addresses {
-        tokio::spawn(hold(address, Arc::clone(&counts)));
-        tokio::spawn(dials(address, Arc::clone(&counts)));
+        let at = SocketAddr::from((address, PORT));
+        tokio::spawn(hold(at, Arc::clone(&counts)));
+        tokio::spawn(dials(at, Arc::clone(&counts)));
     }
     let mut rest = Vec::new();
     stdin().read_to_end(&mut rest).await.map_err(failed("standard input"))?;
@@ -107,18 +130,17 @@ pub(crate) async fn traffic(addresses: Vec<Ipv4Addr>) -> Outcome {
     say(&all.to_string())
 }
 
-async fn dials(address: Ipv4Addr, counts: Arc<Counts>) {
+async fn dials(at: SocketAddr, counts: Arc<Counts>) {
     loop {
-        let count =
-            if ask(address, SILENCE).await.is_ok() { &counts.answered } else { &counts.failed };
+        let count = if ask(at, SILENCE).await.is_ok() { &counts.answered } else { &counts.failed };
         count.fetch_add(1, Relaxed);
         sleep(EVERY).await;
     }
 }
 
-async fn hold(address: Ipv4Addr, counts: Arc<Counts>) {
+async fn hold(at: SocketAddr, counts: Arc<Counts>) {
     loop {
-        if let Ok((mut stream, _name)) = ask(address, SILENCE).await {
+        if let Ok((mut stream, _name)) = ask(at, SILENCE).await {
             while echo(&mut stream).await.is_ok() {
                 counts.echoes.fetch_add(1, Relaxed);
                 sleep(EVERY).await;

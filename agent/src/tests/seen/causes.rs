@@ -32,6 +32,7 @@ pub(super) enum Cause {
 pub(super) enum OfNode {
     TheKernelLosesAnAddress,
     TheKernelLosesAnAddressOfAnotherEpoch,
+    TheInterfacesLinkGoes,
     TheKernelDropsNews,
     AnAddressIsTakenAway,
     AnAddressIsTakenAwayAndEc2Denies,
@@ -126,6 +127,10 @@ impl OfNode {
                 });
                 agent.strip();
             }
+            Self::TheInterfacesLinkGoes => {
+                node.host.change(|kernel| kernel.links.clear());
+                agent.strip();
+            }
             Self::TheKernelDropsNews => agent.drop_news(),
             Self::TheRegistryIsAway => {
                 node.server.go_away();
@@ -173,6 +178,7 @@ impl OfNode {
             Self::AnAddressIsTakenAway
             | Self::TheKernelLosesAnAddress
             | Self::TheKernelLosesAnAddressOfAnotherEpoch
+            | Self::TheInterfacesLinkGoes
             | Self::TheKernelDropsNews
             | Self::TheRegistryIsAway
             | Self::AVolumeIsMounted

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::condition::Condition;
-use crate::facts::{Fact, Facts, KubeNode, Snat};
+use crate::facts::{Chain, Fact, Facts, KubeNode, Snat};
 use crate::judge::enis::chosen;
 use crate::reason::{Kind, Reason};
 
@@ -46,8 +46,12 @@ fn list(all: &[String]) -> String {
 
 /// The VPC CNI's chains, whichever of them there are.
 const OF_THE_CNI: &str = "AWS-SNAT-CHAIN";
-/// The chain of kube-proxy: it rewrites only what kube-proxy has marked.
-const OF_KUBE_PROXY: &str = "KUBE-POSTROUTING";
+
+/// Whether it is kube-proxy's, in its mode iptables or nftables: it rewrites only what kube-proxy
+/// has marked.
+fn is_kube_proxys(chain: &Chain) -> bool {
+    chain.name == "KUBE-POSTROUTING" || chain.table == "kube-proxy"
+}
 
 /// What the VPC CNI is told says most; what the kernel has says it without a cluster. Left out
 /// where nobody was to look at either.
@@ -71,7 +75,7 @@ pub(super) fn sources(facts: &Facts) -> Option<Condition> {
     if let Some(chain) = nat.chains.iter().find(|chain| chain.name.starts_with(OF_THE_CNI)) {
         return say(Reason::SourcesRewritten, &format!("nf_tables has {chain}"));
     }
-    let others = nat.chains.iter().filter(|chain| chain.name != OF_KUBE_PROXY);
+    let others = nat.chains.iter().filter(|chain| !is_kube_proxys(chain));
     let others: Vec<String> = others.map(ToString::to_string).collect();
     if !others.is_empty() {
         return say(Reason::SourceNatFound, &format!("nf_tables has {}", others.join(", ")));

@@ -93,6 +93,12 @@ fn f067_other_chains_that_rewrite_sources_are_named_but_kube_proxys_is_none() {
     assert!(told.message.starts_with("nf_tables has POSTROUTING in table nat."), "{told:?}");
     let reason = |nat| reason(&with_nat(nat), Kind::SourceKept);
     assert_eq!(reason(chains(&["KUBE-POSTROUTING"], false)), Reason::SourcesKept);
+    let of = |table: &str| {
+        let chain = Chain { table: table.to_owned(), name: "masquerading".to_owned() };
+        Fact::Known(Nat { chains: vec![chain], legacy: false })
+    };
+    assert_eq!(reason(of("kube-proxy")), Reason::SourcesKept, "its mode nftables");
+    assert_eq!(reason(of("mine")), Reason::SourceNatFound);
     assert_eq!(reason(chains(&[], true)), Reason::NotKnown, "nobody reads the older form");
     assert_eq!(reason(Fact::Failed("not permitted".to_owned())), Reason::NotKnown);
     let neither = with(|facts| {

@@ -9,6 +9,7 @@ use super::outside::said;
 use super::scene::{ADDRESSES, Pod, Scene, ensure, text};
 use crate::Outcome;
 use crate::install::{is, until};
+use crate::member::PORT;
 use crate::topology::WORKERS;
 
 /// A member and its address, which everything agrees about.
@@ -80,9 +81,15 @@ impl Scene<'_> {
 
     /// Who answers a client in the VPC.
     pub(super) fn dial(&self, address: Ipv4Addr) -> Outcome<String> {
+        self.dial_at(address, PORT)
+    }
+
+    /// The same at another port.
+    pub(super) fn dial_at(&self, address: Ipv4Addr, port: u16) -> Outcome<String> {
         let ourselves = self.running.ourselves()?;
         let mut client = self.running.anywhere("client", ourselves)?;
-        said(client.arg("dial").arg(address.to_string())).map(|line| line.trim().to_owned())
+        client.args(["dial", &address.to_string(), "--port", &port.to_string()]);
+        said(&mut client).map(|line| line.trim().to_owned())
     }
 
     /// An Event of this reason about the pod.

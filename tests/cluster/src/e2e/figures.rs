@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::outside::processes;
 use super::scene::{Scene, all_but, ensure};
-use super::set::{NAMESPACE, Set};
+use super::set::{Beside, NAMESPACE, Set};
 use crate::cli::{make, say, shipped};
 use crate::home::Home;
 use crate::install::{Admin, block_on, install, nodes_ready, until};
@@ -32,8 +32,10 @@ struct Figures {
     /// From `helm install` until all agents are ready, and until the first member answers.
     agents: Duration,
     reachable: Duration,
-    /// From the deletion of a pod until its successor is ready: with the containers, and without.
+    /// From the deletion of a pod until its successor is ready: with FireCamp's containers, with
+    /// such that do nothing, and without any.
     with: Vec<Duration>,
+    idle: Vec<Duration>,
     without: Vec<Duration>,
     /// Of each agent.
     needs: Vec<Needs>,
@@ -79,22 +81,29 @@ pub(crate) fn run(home: &Home, runs: u32, page: Option<&Path>) -> Outcome {
 }
 
 impl Scene<'_> {
-    /// Pods with our containers and pods without, in turns and on one node.
+    /// Pods of each kind, on one node.
     async fn restarts(&self, runs: u32, figures: &mut Figures) -> Outcome {
         let with = Set::new("with", 1);
-        let without = Set { plain: true, ..Set::new("without", 1) };
+        let idle = Set { beside: Beside::Idle, ..Set::new("idle", 1) };
+        let without = Set { beside: Beside::Nothing, ..Set::new("without", 1) };
         self.create(&with).await?;
         let node = self.ready("with-0", None).await?.node;
         self.cordon(&all_but(&node), true).await?;
-        self.create(&without).await?;
-        self.ready("without-0", None).await?;
+        // At one node's address there is room for one service.
         for _run in 0..runs {
             figures.with.push(self.restart("with-0").await?);
-            figures.without.push(self.restart("without-0").await?);
+        }
+        for (set, took) in [(&idle, &mut figures.idle), (&without, &mut figures.without)] {
+            self.create(set).await?;
+            let name = format!("{}-0", set.name);
+            self.ready(&name, None).await?;
+            for _run in 0..runs {
+                took.push(self.restart(&name).await?);
+            }
+            self.delete(set).await?;
         }
         self.cordon(&all_but(&node), false).await?;
-        self.delete(&with).await?;
-        self.delete(&without).await
+        self.delete(&with).await
     }
 
     async fn restart(&self, name: &str) -> Outcome<Duration> {

@@ -6,18 +6,16 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
-use super::outside::said;
-use super::scene::{ADDRESSES, CLAIMS, Pod, Scene, ensure, text};
+use super::scene::{ADDRESSES, CLAIMS, Scene, ensure, text};
 use super::set::NAMESPACE;
-use crate::cli::{make, say};
-use crate::home::Home;
-use crate::install::{Admin, ENDPOINT, PATIENCE, helm_program, nodes_ready, source, until};
+use crate::cli::say;
+use crate::install::{ENDPOINT, PATIENCE, helm_program, source};
+use crate::member::PORT;
 use crate::topology::{CLUSTER, WORKERS};
-use crate::up::{self, Running};
 use crate::{Outcome, failed};
 
 /// The images are imported under these names.
@@ -25,18 +23,12 @@ const IMAGES: &str = "docker.io/library";
 
 /// On a cluster of its own, which has nothing yet.
 pub(super) async fn the_installation_guide_works_as_it_is_written(scene: &Scene<'_>) -> Outcome {
-    let home = scene.running.home.beside("guide")?;
-    let running = make(&home, false)?;
-    let outcome = followed(&running).await;
-    up::down(&home)?;
-    outcome
+    scene.elsewhere("guide", followed).await
 }
 
-async fn followed(running: &Running) -> Outcome {
-    nodes_ready(&Admin::of(running).await?).await?;
-    let scene = Scene::new(running).await?;
-    scene.volume().await?;
-    let guide = Guide::read(&running.home, &scene)?;
+async fn followed(scene: &Scene<'_>) -> Outcome {
+    scene.volume("redis", "10Gi", WORKERS[0].name).await?;
+    let guide = Guide::read(scene)?;
     let before = scene.traces().await?;
     let begun = Instant::now();
     // Without AWS: the box's interfaces have their tags, and nobody needs a role.
@@ -45,15 +37,15 @@ async fn followed(running: &Running) -> Outcome {
     guide.follow("## 3. The addresses", 1).await?;
     guide.follow("## 4. The first member", 1).await?;
     let pod = scene.ready("redis-0", None).await?;
-    let address = scene.serves(&pod).await?;
+    let address = scene.serves(NAMESPACE, &pod, PORT).await?;
     let all = begun.elapsed().as_secs_f64();
     say(&format!("        agents after {agents:.1} s, the first member after {all:.1} s"))?;
     scene.admin.kubectl(&["-n", NAMESPACE, "delete", "pod", "redis-0"]).await?;
     let pod = scene.ready("redis-0", Some(&pod)).await?;
-    let again = scene.serves(&pod).await?;
+    let again = scene.serves(NAMESPACE, &pod, PORT).await?;
     ensure(again == address, || format!("{again} after {address}"))?;
     guide.follow("## Upgrade", 1).await?;
-    scene.serves(&pod).await?;
+    scene.serves(NAMESPACE, &pod, PORT).await?;
     guide.follow("## Remove", 1).await?;
     scene.is_released(&pod.node, address).await?;
     guide.follow("## Remove", 2).await?;
@@ -63,7 +55,7 @@ async fn followed(running: &Running) -> Outcome {
 }
 
 /// The page, and what its commands find.
-struct Guide {
+pub(super) struct Guide {
     page: String,
     /// Where kubectl and helm are.
     programs: PathBuf,
@@ -71,10 +63,10 @@ struct Guide {
 }
 
 impl Guide {
-    fn read(home: &Home, scene: &Scene<'_>) -> Outcome<Self> {
+    pub(super) fn read(scene: &Scene<'_>) -> Outcome<Self> {
         let page = source("docs/install.md");
         let page = fs::read_to_string(&page).map_err(failed(page))?;
-        let programs = home.path("guide");
+        let programs = scene.running.home.path("guide");
         fs::create_dir_all(&programs).map_err(failed(programs.display()))?;
         let kubectl = scene.admin.kubectl.display();
         let helm = PathBuf::from(helm_program()?);
@@ -102,20 +94,30 @@ impl Guide {
     }
 
     /// Runs one of the blocks of commands below a heading, counted from 1.
-    async fn follow(&self, heading: &str, number: usize) -> Outcome {
+    pub(super) async fn follow(&self, heading: &str, number: usize) -> Outcome {
         let what = format!("docs/install.md, {heading}, block {number}");
-        let (_above, rest) = self.page.split_once(heading).ok_or_else(|| what.clone())?;
+        self.run(&what, self.block(heading, number)?).await
+    }
+
+    /// One of the blocks of commands below a heading, counted from 1.
+    pub(super) fn block(&self, heading: &str, number: usize) -> Outcome<&str> {
+        let wrong = || format!("docs/install.md has no block {number} of {heading}");
+        let (_above, rest) = self.page.split_once(heading).ok_or_else(wrong)?;
         let section = rest.split("\n## ").next().unwrap_or(rest);
         let block = section.split("```sh\n").nth(number).and_then(|it| it.split("```").next());
-        let block = block.ok_or_else(|| what.clone())?;
+        block.ok_or_else(wrong)
+    }
+
+    /// Runs commands as the page's are run.
+    pub(super) async fn run(&self, what: &str, script: &str) -> Outcome {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut shell = Command::new("sh");
-        shell.arg("-euc").arg(block).current_dir(source(".")).kill_on_drop(true);
+        shell.arg("-euc").arg(script).current_dir(source(".")).kill_on_drop(true);
         shell.env("PATH", format!("{}:{path}", self.programs.display()));
         shell.env("KUBECONFIG", &self.kubeconfig).env("CLUSTER", CLUSTER).env("IMAGES", IMAGES);
         let ended = timeout(PATIENCE, shell.output()).await;
         let ended = ended.map_err(|_late| format!("{what}: it does not end"))?;
-        let ended = ended.map_err(failed(&what))?;
+        let ended = ended.map_err(failed(what))?;
         ensure(ended.status.success(), || {
             format!("{what}: {}", String::from_utf8_lossy(&ended.stderr))
         })
@@ -129,41 +131,6 @@ fn program(file: &Path, script: &str) -> Outcome {
 }
 
 impl Scene<'_> {
-    /// A volume for the member: nobody provides any here.
-    async fn volume(&self) -> Outcome {
-        let worker = WORKERS[0].name;
-        said(self.running.on(worker, "mkdir")?.args(["-p", "/var/lib/volume"]))?;
-        let here = json!([{ "matchExpressions": [{
-            "key": "kubernetes.io/hostname", "operator": "In", "values": [worker],
-        }] }]);
-        let volume = json!({
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": { "name": "redis" },
-            "spec": {
-                "accessModes": ["ReadWriteOnce"],
-                "capacity": { "storage": "10Gi" },
-                "local": { "path": "/var/lib/volume" },
-                "nodeAffinity": { "required": { "nodeSelectorTerms": here } },
-            },
-        });
-        self.made("/api/v1/persistentvolumes", &volume).await
-    }
-
-    /// Where a client reaches the pod. What stands in for Redis does not know the pod's name.
-    async fn serves(&self, pod: &Pod) -> Outcome<Ipv4Addr> {
-        until(&format!("{} serves at its address", pod.name), || async {
-            let address = self.address(&pod.name).await?;
-            let object = self.admin.get(&format!("{ADDRESSES}/{address}")).await?;
-            let attachment = &object["spec"]["attachment"];
-            let holds = attachment["podUID"] == *pod.uid && attachment["state"] == "Attached";
-            ensure(holds, || object.to_string())?;
-            ensure(self.in_kernel(&pod.node, address)?, || format!("not on {}", pod.node))?;
-            self.dial(address).map(|_name| address)
-        })
-        .await
-    }
-
     /// The first block under "Remove" has waited for it.
     async fn is_released(&self, node: &str, address: Ipv4Addr) -> Outcome {
         let object = self.admin.get(&format!("{ADDRESSES}/{address}")).await?;
@@ -206,6 +173,7 @@ mod tests {
             ("## 2. The agents", 2),
             ("## 3. The addresses", 1),
             ("## 4. The first member", 1),
+            ("## One machine", 2),
             ("## Upgrade", 1),
             ("## Remove", 2),
         ] {

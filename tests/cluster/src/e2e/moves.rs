@@ -155,7 +155,8 @@ async fn same(scene: &Scene<'_>, set: &Set, first: &[std::net::Ipv4Addr]) -> Out
 }
 
 impl Scene<'_> {
-    async fn scale(&self, set: &Set, replicas: u32) -> Outcome {
+    /// Wants another number of a set's members.
+    pub(super) async fn scale(&self, set: &Set, replicas: u32) -> Outcome {
         let place = format!("{}/{}", super::scene::SETS, set.name);
         let change = json!({ "spec": { "replicas": replicas } });
         let kind = "application/merge-patch+json";

@@ -1,5 +1,6 @@
 //! Addresses that are given back. That takes minutes of grace, which pass during other scenarios.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
@@ -11,10 +12,13 @@ use crate::install::until;
 use crate::topology::WORKERS;
 
 /// The addresses of a pool that lends them.
-const LENT: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 1, 130), Ipv4Addr::new(10, 0, 1, 131)];
+const LENT: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(10, 0, 1, 130), Ipv4Addr::new(10, 0, 1, 131), Ipv4Addr::new(10, 0, 1, 132)];
+/// The members that are scaled away.
+const SCALED: [&str; 2] = ["lent-1", "lent-2"];
 
 fn lent() -> Set {
-    Set { pool: "lent", ..Set::new("lent", 2) }
+    Set { pool: "lent", ..Set::new("lent", 3) }
 }
 
 fn kept() -> Set {
@@ -34,6 +38,11 @@ impl Scene<'_> {
         let owner = truth.and_then(|truth| truth.owner);
         ensure(owner.is_none(), || format!("EC2 has it on {owner:?}"))
     }
+
+    async fn has_no_claim(&self, member: &str) -> Outcome {
+        let claim = self.admin.get(&format!("{CLAIMS}/{member}")).await?;
+        ensure(claim.is_null(), || claim.to_string())
+    }
 }
 
 /// By its pool's policies, and by a person's hand.
@@ -50,7 +59,7 @@ pub(super) async fn f076_given_back_1_while_a_pod_has_the_address(scene: &Scene<
                 "subnet": "subnet-0a1b2c3d4e5f60718",
                 "cidr": "10.0.1.0/24",
                 "zone": "us-east-1a",
-                "ranges": [{ "start": LENT[0].to_string(), "end": LENT[1].to_string() }],
+                "ranges": [{ "start": LENT[0].to_string(), "end": LENT[2].to_string() }],
             }],
         },
     });
@@ -60,7 +69,10 @@ pub(super) async fn f076_given_back_1_while_a_pod_has_the_address(scene: &Scene<
         scene.holds(&pod).await?;
         owned(scene, &pod.name).await?;
     }
-    scene.delete(&lent()).await?;
+    for address in LENT {
+        scene.give_back(address);
+    }
+    scene.scale(&lent(), 1).await?;
     scene.create(&kept()).await?;
     let pod = scene.ready("kept-0", None).await?;
     let held = scene.holds(&pod).await?;
@@ -111,19 +123,42 @@ pub(super) async fn f076_given_back_2_the_object_stays_until_the_pod_is_gone(
         ensure(told, || object.to_string())
     })
     .await?;
-    scene.delete(&kept()).await
+    scene.give_back(held.address);
+    scene.delete(&kept()).await?;
+    scaled_back(scene).await
+}
+
+/// Members that were scaled away have given their addresses back: new ones take new ones.
+async fn scaled_back(scene: &Scene<'_>) -> Outcome {
+    let first = scene.address("lent-0").await?;
+    for member in SCALED {
+        until(&format!("the claim of {member} is gone"), || scene.has_no_claim(member)).await?;
+    }
+    for address in LENT.into_iter().filter(|address| *address != first) {
+        until(&format!("{address} is free"), || scene.is_free(address)).await?;
+    }
+    scene.scale(&lent(), 3).await?;
+    let mut found = BTreeSet::new();
+    for pod in scene.all_ready(&lent()).await? {
+        found.insert(scene.holds(&pod).await?.address);
+    }
+    ensure(found == BTreeSet::from(LENT), || format!("they have {found:?}"))?;
+    ensure(scene.address("lent-0").await? == first, || "lent-0 has another one".to_owned())?;
+    for member in SCALED {
+        owned(scene, member).await?;
+    }
+    scene.delete(&lent()).await
 }
 
 pub(super) async fn f076_given_back_3_what_nobody_has_leaves_ec2_and_then_the_registry(
     scene: &Scene<'_>,
 ) -> Outcome {
     let kept = scene.address("kept-0").await?;
-    for address in [LENT[0], LENT[1], kept] {
+    for address in LENT.into_iter().chain([kept]) {
         until(&format!("{address} is free"), || scene.is_free(address)).await?;
     }
-    for member in ["lent-0", "lent-1"] {
-        let claim = scene.admin.get(&format!("{CLAIMS}/{member}")).await?;
-        ensure(claim.is_null(), || claim.to_string())?;
+    for member in lent().members() {
+        scene.has_no_claim(&member).await?;
     }
     scene.admin.kubectl(&["-n", NAMESPACE, "delete", "staticipclaim", "kept-0"]).await?;
     scene.admin.kubectl(&["delete", "staticippool", "lent"]).await.map(drop)

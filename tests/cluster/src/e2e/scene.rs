@@ -1,6 +1,7 @@
 //! What the scenarios work with: the cluster, its VPC, and waiting.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use serde_json::Value;
@@ -26,6 +27,8 @@ pub(super) struct Scene<'a> {
     pub(super) running: &'a Running,
     pub(super) admin: Admin,
     vpc: RefCell<Client>,
+    /// What the agents may take from EC2 at any moment, whatever else goes on.
+    given_back: RefCell<BTreeSet<Ipv4Addr>>,
 }
 
 /// A pod that is ready.
@@ -54,7 +57,22 @@ pub(super) fn all_but(worker: &str) -> Vec<&'static str> {
 impl<'a> Scene<'a> {
     pub(super) async fn new(running: &'a Running) -> Outcome<Self> {
         let vpc = Client::attach(running.vpcbox).map_err(failed("the VPC"))?;
-        Ok(Self { running, admin: Admin::of(running).await?, vpc: RefCell::new(vpc) })
+        let admin = Admin::of(running).await?;
+        Ok(Self { running, admin, vpc: RefCell::new(vpc), given_back: RefCell::default() })
+    }
+
+    /// From now on agents may unassign this address: no other scenario counts that.
+    pub(super) fn give_back(&self, address: Ipv4Addr) {
+        self.given_back.borrow_mut().insert(address);
+    }
+
+    fn is_given_back(&self, call: &Call) -> bool {
+        let given_back = self.given_back.borrow();
+        let mut named =
+            call.parameters.iter().filter(|(name, _)| name.starts_with("PrivateIpAddress."));
+        let unassigns = call.action == "UnassignPrivateIpAddresses";
+        let ours = |text: &String| text.parse().is_ok_and(|address| given_back.contains(&address));
+        unassigns && named.clone().count() > 0 && named.all(|(_, text)| ours(text))
     }
 
     /// Asks the VPC, or changes it.
@@ -79,11 +97,13 @@ impl<'a> Scene<'a> {
     /// Deletes a StatefulSet and waits until its pods are gone, and its addresses at rest.
     pub(super) async fn delete(&self, set: &Set) -> Outcome {
         self.admin.kubectl(&["-n", NAMESPACE, "delete", "statefulset", set.name]).await?;
+        let prefix = format!("{}-", set.name);
+        let prefix = prefix.as_str();
         until("the set's pods are gone", || async {
             let pods = self.admin.get(PODS).await?;
             let all = pods["items"].as_array().cloned().unwrap_or_default();
             let names = all.iter().map(|pod| text(&pod["metadata"]["name"]));
-            let left: Vec<String> = names.filter(|name| name.starts_with(set.name)).collect();
+            let left: Vec<String> = names.filter(|name| name.starts_with(prefix)).collect();
             ensure(left.is_empty(), || left.join(", "))
         })
         .await?;
@@ -92,7 +112,7 @@ impl<'a> Scene<'a> {
             for one in all["items"].as_array().into_iter().flatten() {
                 let owner = text(&one["spec"]["claimRef"]["name"]);
                 let state = &one["spec"]["attachment"]["state"];
-                let rests = !owner.starts_with(set.name) || state != "Attached";
+                let rests = !owner.starts_with(prefix) || state != "Attached";
                 ensure(rests, || format!("{owner}: {}", one["spec"]))?;
             }
             Ok(())
@@ -107,8 +127,19 @@ impl<'a> Scene<'a> {
 
     /// Waits for a pod of this name that is ready and another one than `before`.
     pub(super) async fn ready(&self, name: &str, before: Option<&Pod>) -> Outcome<Pod> {
+        self.ready_in(NAMESPACE, name, before).await
+    }
+
+    /// The same in any namespace.
+    pub(super) async fn ready_in(
+        &self,
+        namespace: &str,
+        name: &str,
+        before: Option<&Pod>,
+    ) -> Outcome<Pod> {
         until(&format!("{name} is ready"), || async {
-            let object = self.pod(name).await?;
+            let place = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+            let object = self.admin.get(&place).await?;
             let pod = Pod {
                 name: name.to_owned(),
                 uid: text(&object["metadata"]["uid"]),
@@ -134,7 +165,13 @@ impl<'a> Scene<'a> {
 
     /// The address that a member's claim names.
     pub(super) async fn address(&self, member: &str) -> Outcome<Ipv4Addr> {
-        let claim = self.admin.get(&format!("{CLAIMS}/{member}")).await?;
+        self.address_in(NAMESPACE, member).await
+    }
+
+    /// The same in any namespace.
+    pub(super) async fn address_in(&self, namespace: &str, member: &str) -> Outcome<Ipv4Addr> {
+        let claims = format!("/apis/firecamp.io/v1alpha1/namespaces/{namespace}/staticipclaims");
+        let claim = self.admin.get(&format!("{claims}/{member}")).await?;
         let address = text(&claim["spec"]["address"]);
         address.parse().map_err(failed(format!("the claim of {member}: {claim}")))
     }
@@ -148,7 +185,7 @@ impl<'a> Scene<'a> {
     /// The calls since then that were to change something.
     pub(super) fn changes(&self, since: u64) -> Outcome<Vec<Call>> {
         let mut all = self.vpc(|vpc| vpc.calls(since))?;
-        all.retain(|call| call.mutating);
+        all.retain(|call| call.mutating && !self.is_given_back(call));
         Ok(all)
     }
 

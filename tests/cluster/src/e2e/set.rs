@@ -35,6 +35,17 @@ pub(super) enum Data {
     Node(&'static str),
 }
 
+/// What stands beside the service in a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// FireCamp's containers.
+    Ours,
+    /// Such containers that do nothing: the service is at its node's address.
+    Idle,
+    /// Nothing: the service is at its node's address.
+    Nothing,
+}
+
 /// A StatefulSet.
 #[derive(Debug, Clone)]
 pub(super) struct Set {
@@ -59,8 +70,7 @@ pub(super) struct Set {
     pub(super) namespace: &'static str,
     /// Where its addresses come from.
     pub(super) pool: &'static str,
-    /// It has nothing of ours, and serves at its node's address.
-    pub(super) plain: bool,
+    pub(super) beside: Beside,
     /// The slots that each member asks the scheduler for.
     pub(super) slots: u32,
 }
@@ -80,7 +90,7 @@ impl Set {
             parallel: false,
             namespace: NAMESPACE,
             pool: POOL,
-            plain: false,
+            beside: Beside::Ours,
             slots: 0,
         }
     }
@@ -130,19 +140,20 @@ impl Set {
         let mounts: Vec<&Value> = data.iter().chain([&run]).collect();
         let mut init = vec![self.ours("init", json!({ "volumeMounts": mounts }))];
         let mut containers = vec![self.service(data.as_ref())];
-        match self.stop {
-            _any if self.plain => init.clear(),
-            Stop::Sidecar => {
+        match (self.beside, self.stop) {
+            (Beside::Nothing, _any) => init.clear(),
+            (Beside::Idle, _any) => init = idle(),
+            (Beside::Ours, Stop::Sidecar) => {
                 let sidecar = json!({ "volumeMounts": [run], "restartPolicy": "Always" });
                 init.push(self.ours("stop", sidecar));
             }
-            Stop::Hook => {
+            (Beside::Ours, Stop::Hook) => {
                 let words = json!(["/firecamp-stopcontainer", "release"]);
                 let hook = json!({ "preStop": { "exec": { "command": words } } });
                 let stop = json!({ "volumeMounts": [run], "args": ["wait"], "lifecycle": hook });
                 containers.push(self.ours("stop", stop));
             }
-            Stop::Nobody => {}
+            (Beside::Ours, Stop::Nobody) => {}
         }
         json!({
             "hostNetwork": true,
@@ -158,7 +169,7 @@ impl Set {
         let mut words = vec!["/clusterbox", "serve"];
         words.extend(self.deaf.then_some("--deaf"));
         let file = "/data/conf/firecamp-service-staticip";
-        words.push(if self.plain { "$(HOST_IP)" } else { file });
+        words.push(if self.beside == Beside::Ours { file } else { "$(HOST_IP)" });
         let mut service = json!({
             "name": "service",
             "image": MEMBER,
@@ -213,4 +224,14 @@ impl Set {
             field("POD_INDEX", "metadata.labels['apps.kubernetes.io/pod-index']"),
         ]
     }
+}
+
+/// An init container that ends at once, and a native sidecar that ends when it is told to.
+fn idle() -> Vec<Value> {
+    let container =
+        |name: &str, words: &[&str]| json!({ "name": name, "image": MEMBER, "command": words });
+    let init = container("init", &["/clusterbox", "nothing"]);
+    let mut sidecar = container("stop", &["/clusterbox", "serve", "127.0.0.1", "--port", "0"]);
+    sidecar["restartPolicy"] = json!("Always");
+    vec![init, sidecar]
 }

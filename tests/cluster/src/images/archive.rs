@@ -1,5 +1,6 @@
-//! Writes an OCI archive.
+//! Writes OCI archives.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,40 +13,70 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
-/// An image of one layer.
+/// Where files are in an image, and what they are.
+pub(super) type Files = Vec<(String, PathBuf)>;
+
+/// An image.
 pub(super) struct Image {
     /// With registry and tag.
     pub(super) name: String,
-    /// Where each is in the image, and what it is.
-    pub(super) files: Vec<(String, PathBuf)>,
+    pub(super) layers: Vec<Files>,
     pub(super) entry: Vec<String>,
 }
 
-/// Writes the image.
-pub(super) fn write(image: &Image, to: &Path) -> io::Result<()> {
-    let mut archive = Builder::new(File::create(to)?);
-    let layer = layer(&image.files)?;
-    let diff = sum(&layer);
-    let config = json!({
-        "architecture": "amd64",
-        "os": "linux",
-        "config": { "Entrypoint": image.entry, "WorkingDir": "/", "Env": ["PATH=/bin"] },
-        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{diff}")] },
-    });
-    let layer = blob(&mut archive, LAYER, &layer)?;
-    let config = blob(&mut archive, CONFIG, config.to_string().as_bytes())?;
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": config,
-        "layers": [layer],
-    });
-    let mut manifest = blob(&mut archive, MANIFEST, manifest.to_string().as_bytes())?;
-    manifest["annotations"] = json!({ "io.containerd.image.name": image.name });
-    let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
-    add(&mut archive, "index.json", index.to_string().as_bytes(), 0o644)?;
-    add(&mut archive, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#, 0o644)?;
-    archive.finish()
+/// Writes images, which may have layers in common.
+pub(super) fn write(images: &[Image], to: &Path) -> io::Result<()> {
+    let mut archive = Archive { tar: Builder::new(File::create(to)?), names: BTreeSet::new() };
+    let manifests = images.iter().map(|image| archive.image(image)).collect::<io::Result<Vec<_>>>();
+    let index = json!({ "schemaVersion": 2, "manifests": manifests? });
+    add(&mut archive.tar, "index.json", index.to_string().as_bytes(), 0o644)?;
+    add(&mut archive.tar, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#, 0o644)?;
+    archive.tar.finish()
+}
+
+struct Archive {
+    tar: Builder<File>,
+    /// Of the parts that it has.
+    names: BTreeSet<String>,
+}
+
+impl Archive {
+    /// Adds an image, and says what refers to it.
+    fn image(&mut self, image: &Image) -> io::Result<Value> {
+        let mut layers = Vec::new();
+        for files in &image.layers {
+            layers.push(self.blob(LAYER, &layer(files)?)?);
+        }
+        let config = json!({
+            "architecture": "amd64",
+            "os": "linux",
+            "config": { "Entrypoint": image.entry, "WorkingDir": "/", "Env": ["PATH=/bin"] },
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": layers.iter().map(|layer| &layer["digest"]).collect::<Vec<_>>(),
+            },
+        });
+        let config = self.blob(CONFIG, config.to_string().as_bytes())?;
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": config,
+            "layers": layers,
+        });
+        let mut manifest = self.blob(MANIFEST, manifest.to_string().as_bytes())?;
+        manifest["annotations"] = json!({ "io.containerd.image.name": image.name });
+        Ok(manifest)
+    }
+
+    /// Adds a part under the name that its content gives it, and says what refers to it.
+    fn blob(&mut self, kind: &str, content: &[u8]) -> io::Result<Value> {
+        let name = sum(content);
+        if self.names.insert(name.clone()) {
+            add(&mut self.tar, &format!("blobs/sha256/{name}"), content, 0o644)?;
+        }
+        let size = content.len();
+        Ok(json!({ "mediaType": kind, "digest": format!("sha256:{name}"), "size": size }))
+    }
 }
 
 fn layer(files: &[(String, PathBuf)]) -> io::Result<Vec<u8>> {
@@ -55,14 +86,6 @@ fn layer(files: &[(String, PathBuf)]) -> io::Result<Vec<u8>> {
         add(&mut layer, path.trim_start_matches('/'), &content, 0o755)?;
     }
     layer.into_inner()
-}
-
-/// Adds a part under the name that its content gives it, and says what refers to it.
-fn blob(archive: &mut Builder<File>, kind: &str, content: &[u8]) -> io::Result<Value> {
-    let name = sum(content);
-    add(archive, &format!("blobs/sha256/{name}"), content, 0o644)?;
-    let size = content.len();
-    Ok(json!({ "mediaType": kind, "digest": format!("sha256:{name}"), "size": size }))
 }
 
 fn add(

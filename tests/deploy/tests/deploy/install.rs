@@ -42,7 +42,7 @@ fn every_value_that_the_page_sets_is_one_of_the_chart() {
         assert!(values.pointer(&pointer).is_some(), "{key}");
         count += 1;
     }
-    assert_eq!(count, 3);
+    assert_eq!(count, 5);
 }
 
 #[test]
@@ -53,9 +53,11 @@ fn what_the_page_replaces_is_in_the_files() {
     for word in ["REGION", "ACCOUNT", "VPC\"", "\"CLUSTER\""] {
         assert!(policy.contains(word), "{word}");
     }
-    let member = text("deploy/examples/redis.yaml").unwrap();
-    assert!(member.contains("{name: CLUSTER, value: prod}"));
-    assert_eq!(member.matches("image: firecamp-").count(), 2);
+    for (file, cluster) in [("redis.yaml", "prod"), ("edge/member.yaml", "edge")] {
+        let member = text(&format!("deploy/examples/{file}")).unwrap();
+        assert!(member.contains(&format!("{{name: CLUSTER, value: {cluster}}}")), "{file}");
+        assert_eq!(member.matches("image: firecamp-").count(), 2, "{file}");
+    }
     let agent = crate::object("deploy/daemonset.yaml", "DaemonSet");
     let agent = &agent["spec"]["template"]["spec"]["containers"][0];
     let cluster = &agent["env"][0]["valueFrom"]["configMapKeyRef"];
