@@ -26,7 +26,7 @@ fn redis() -> Member {
 
 fn pod_named(uid: &str, node: &str, life: Life) -> PodView {
     let node = Some(NodeName::new(node).unwrap());
-    PodView::Present { pod: PodUid::new(uid).unwrap(), node, life }
+    PodView::Present { pod: PodUid::new(uid).unwrap(), node, life, controller: None }
 }
 
 fn lock(uid: &str, epoch: u64, hold: Hold) -> Asked<Option<LockRecord>> {

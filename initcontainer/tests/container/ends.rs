@@ -187,6 +187,7 @@ fn an_address_of_another_member_is_unavailable_and_its_holder_is_named() {
         pool: PoolName::new("main").unwrap(),
         requested: Some(records.address),
         address: None,
+        set: None,
     }));
     let before = records.read();
     let ended = run.end();

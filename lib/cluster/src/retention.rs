@@ -1,10 +1,11 @@
-//! Claims of members that nobody wants any more.
+//! Whose a claim is, and claims of members that nobody wants any more.
 //!
 //! A claim belongs to the StatefulSet that controlled the member's pod: the holder reads that from
 //! the live pod's own controller reference and records name and UID in the claim. A name proves
-//! nothing, so a claim without that record stays. A pod without a controller (its StatefulSet was
-//! deleted with `--cascade=orphan`) clears the record, and a pod that another StatefulSet adopted
-//! renews it.
+//! nothing, so a claim without that record stays. A pod that another StatefulSet adopted renews
+//! the record. A pod without a controller (its StatefulSet was deleted with `--cascade=orphan`)
+//! clears it where the pool would have the claim deleted for that; elsewhere the claim stays bound
+//! to the name of its set, and init containers of other pods are refused by it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,10 @@ use crate::planner::{Duty, Unwanted};
 use crate::suspects::Suspects;
 use crate::timing;
 use crate::view::{Answers, ClaimSeen, Owner, PodSeen, Questions, SetName, StatefulSet, Uid, View};
+
+/// So many pods are asked in one pass to whom they belong: all of a large cluster's, when it is
+/// new to this, must not hold up what is more urgent.
+const LEARNT_AT_ONCE: usize = 500;
 
 /// What is to be done about a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,12 +88,10 @@ fn is_free(view: &View, seen: &ClaimSeen) -> bool {
 
 impl Claims {
     fn standing(&self, view: &View, seen: &ClaimSeen) -> Standing {
-        let policy = view.pool(&seen.claim.pool).map(|pool| pool.retention).unwrap_or_default();
-        let keeps = policy.when_deleted == ClaimRetention::Retain
-            && policy.when_scaled == ClaimRetention::Retain;
-        if keeps || seen.id.deleting {
+        if seen.id.deleting {
             return Standing::Wanted;
         }
+        let policy = policy(view, seen);
         let member = &seen.claim.member;
         if let Some(owner) = &seen.owner {
             let set = match view.sets.get(&SetName::of(member, owner)) {
@@ -127,9 +130,17 @@ impl Claims {
     }
 
     pub(crate) fn ask(&self, view: &View, questions: &mut Questions) {
-        let asks = |(member, _, standing): (&Member, _, Standing)| match standing {
-            Standing::Wanted => None,
-            Standing::Unknown(_) | Standing::Unwanted(_) => Some(member.clone()),
+        let mut learnt = 0;
+        let asks = |(member, _, standing): (&Member, _, Standing)| {
+            let asked = match standing {
+                Standing::Wanted => false,
+                Standing::Unwanted(_) => true,
+                Standing::Unknown(_) => {
+                    learnt += 1;
+                    learnt <= LEARNT_AT_ONCE
+                }
+            };
+            asked.then(|| member.clone())
         };
         questions.pods.extend(self.standings(view).filter_map(asks));
     }
@@ -144,7 +155,7 @@ impl Claims {
                     unknown.insert(member.clone());
                 }
                 (Standing::Unknown(uid), Some(pod)) if is_pod(pod, &uid) => {
-                    match own(seen, pod.controller.clone()) {
+                    match own(view, seen, pod.controller.clone()) {
                         Some(duty) => duties.push(duty),
                         None => drop(asked.insert(member.clone(), uid)),
                     }
@@ -154,7 +165,9 @@ impl Claims {
                     PodView::Absent if is_free(view, seen) => {
                         found.insert(member.clone(), (seen.id.uid.clone(), why));
                     }
-                    PodView::Present { .. } => duties.extend(own(seen, pod.controller.clone())),
+                    PodView::Present { .. } => {
+                        duties.extend(own(view, seen, pod.controller.clone()));
+                    }
                     PodView::Absent | PodView::Vouched => {}
                 },
             }
@@ -176,9 +189,18 @@ fn is_pod(seen: &PodSeen, wanted: &PodUid) -> bool {
     matches!(&seen.view, PodView::Present { pod, .. } if pod == wanted)
 }
 
-/// The record of the owner, if it is another one.
-fn own(seen: &ClaimSeen, owner: Option<Owner>) -> Option<Duty> {
+/// The record of the owner, if it is another one. None takes its place only where a claim is
+/// deleted for the owner it has.
+fn own(view: &View, seen: &ClaimSeen, owner: Option<Owner>) -> Option<Duty> {
     let owner = owner.filter(|owner| ordinal(&seen.claim.member, &owner.name).is_some());
+    let policy = policy(view, seen);
+    let deletes = [policy.when_deleted, policy.when_scaled].contains(&ClaimRetention::Delete);
     let (member, id) = (seen.claim.member.clone(), seen.id.clone());
-    (owner != seen.owner).then_some(Duty::Own { member, id, owner })
+    let news = owner != seen.owner && (owner.is_some() || deletes);
+    news.then_some(Duty::Own { member, id, owner })
+}
+
+/// What becomes of a claim, by its pool.
+fn policy(view: &View, seen: &ClaimSeen) -> ClaimRetentionPolicy {
+    view.pool(&seen.claim.pool).map(|pool| pool.retention).unwrap_or_default()
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::bug::{Bug, planted};
-use crate::ids::{ClusterName, EniId, Epoch, NodeName, PodUid, RunId};
-use crate::outside::{Owner, OwnerEni};
+use crate::ids::{ClusterName, EniId, Epoch, NodeName, PodUid, RunId, SetName};
+use crate::outside::{Controller, Owner, OwnerEni};
 use crate::record::{Attachment, Mark, Mutation, State, StaticIp};
 
 /// Who takes an address.
@@ -47,6 +47,18 @@ pub struct Take {
     pub plain_first: bool,
     /// Another pod may still use the address on this node: wait for its sockets.
     pub await_predecessor: bool,
+}
+
+/// Whether a pod may have the address of a claim that is bound to a StatefulSet of this name: the
+/// set controls it, or it has taken the address before. A pod that its set left behind lives on.
+pub fn is_bound_to(
+    set: &SetName,
+    record: &StaticIp,
+    pod: &PodUid,
+    controller: Option<&Controller>,
+) -> bool {
+    let before = record.attachment.as_ref().is_some_and(|last| last.pod == *pod);
+    before || matches!(controller, Some(Controller::StatefulSet(name)) if name == set)
 }
 
 /// Decides a take of `record` as it was read. `listed`: IMDS lists the address on the ENI.

@@ -131,6 +131,10 @@ text_id!(
     PoolName, "pool name", "an RFC 1123 subdomain", is_subdomain
 );
 text_id!(
+    /// The name of a StatefulSet.
+    SetName, "StatefulSet name", "an RFC 1123 subdomain", is_subdomain
+);
+text_id!(
     /// The name of the FireCamp cluster, the value of the tag `firecamp.io/cluster`.
     ClusterName, "cluster name", "1 to 128 letters, digits, '-', '_' or '.'", |t| is_token(t, 128)
 );

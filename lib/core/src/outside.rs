@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 
 use crate::failure::{CloudFailure, FileFailure, HostFailure, RegistryFailure};
 use crate::ids::{
-    EniId, Epoch, InstanceId, Mac, Member, NodeName, PodUid, PoolName, SubnetId, Version,
+    EniId, Epoch, InstanceId, Mac, Member, NodeName, PodUid, PoolName, SetName, SubnetId, Version,
 };
 use crate::lock::LockRecord;
 use crate::node::NodeIdentity;
@@ -261,7 +261,28 @@ pub enum PodView {
         node: Option<NodeName>,
         /// Where it is in its life.
         life: Life,
+        /// What controls it, if anything does.
+        controller: Option<Controller>,
     },
+}
+
+/// What controls a pod, by the controller reference of the pod itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Controller {
+    /// A StatefulSet of Kubernetes' own.
+    StatefulSet(SetName),
+    /// Anything else, as people call it.
+    Other(String),
+}
+
+impl std::fmt::Display for Controller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::StatefulSet(name) => write!(f, "StatefulSet {name}"),
+            Self::Other(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Where a pod is in its life.

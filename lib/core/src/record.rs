@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 
 use crate::bug::{Bug, planted};
 use crate::ids::{
-    EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId, SubnetId, Version, Zone,
+    EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId, SetName, SubnetId, Version, Zone,
 };
 
 /// An object and the version of it that was read.
@@ -70,6 +70,9 @@ pub struct Claim {
     /// The address that the claim is bound to, or is about to be: the binding stands once a
     /// `StaticIP` of that name refers back to this member.
     pub address: Option<Ipv4Addr>,
+    /// The StatefulSet that the claim is bound to: the member's pods are those of a set of this
+    /// name. None where nobody has recorded one.
+    pub set: Option<SetName>,
 }
 
 /// Which EC2 mutation a mark announces.

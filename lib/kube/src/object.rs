@@ -1,5 +1,6 @@
 //! Where objects of a kind are, and what is read of one.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use firecamp_core::contract::api;
@@ -121,6 +122,8 @@ struct WireMetadata {
     name: String,
     namespace: Option<String>,
     resource_version: String,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
 /// The object of a successful answer, and its version.
@@ -163,11 +166,11 @@ where
 
 impl<S> Wire<S> {
     fn object(self) -> Object<S> {
-        let WireMetadata { name, namespace, .. } = self.metadata;
+        let WireMetadata { name, namespace, annotations, .. } = self.metadata;
         Object {
             api_version: self.api_version,
             kind: self.kind,
-            metadata: Metadata { name, namespace, ..Metadata::default() },
+            metadata: Metadata { name, namespace, annotations, ..Metadata::default() },
             spec: self.spec,
             status: None,
         }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use firecamp_core::ids::{NodeName, PodUid};
-use firecamp_core::outside::{Life, PodView};
+use firecamp_core::ids::{NodeName, PodUid, SetName};
+use firecamp_core::outside::{Controller, Life, PodView};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::Deserialize;
@@ -26,6 +26,41 @@ struct PodMetadata {
     namespace: String,
     uid: String,
     deletion_timestamp: Option<String>,
+    #[serde(default)]
+    owner_references: Vec<Reference>,
+}
+
+/// To what a pod belongs.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Reference {
+    api_version: String,
+    kind: String,
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    #[serde(default)]
+    controller: bool,
+}
+
+impl Reference {
+    /// Kubernetes' own; others have kinds of that name, too.
+    pub(crate) fn is_stateful_set(&self) -> bool {
+        self.kind == "StatefulSet" && self.api_version.starts_with("apps/")
+    }
+
+    /// The one that controls, of which there is at most one.
+    pub(crate) fn controller(all: &[Self]) -> Option<&Self> {
+        all.iter().find(|one| one.controller)
+    }
+
+    fn seen(&self) -> Result<Controller, String> {
+        let Self { api_version, kind, name, .. } = self;
+        if self.is_stateful_set() {
+            let name = SetName::new(name).map_err(|wrong| format!("ownerReferences: {wrong}"))?;
+            return Ok(Controller::StatefulSet(name));
+        }
+        Ok(Controller::Other(format!("{kind} {name} ({api_version})")))
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -77,7 +112,9 @@ impl Pod {
             (_, Some(end)) => Life::Terminating(left(&end, date)),
             (_, None) => Life::Running,
         };
-        Ok(PodView::Present { pod, node, life })
+        let controller = Reference::controller(&metadata.owner_references);
+        let controller = controller.map(Reference::seen).transpose()?;
+        Ok(PodView::Present { pod, node, life, controller })
     }
 }
 
@@ -105,7 +142,7 @@ mod tests {
 
     fn seen(text: &str, date: Option<&str>) -> Result<(Option<String>, Life), String> {
         match view(text.as_bytes(), ("prod", "redis-0"), date)? {
-            PodView::Present { pod, node, life } => {
+            PodView::Present { pod, node, life, .. } => {
                 assert_eq!(pod.as_str(), UID);
                 Ok((node.map(|node| node.to_string()), life))
             }
@@ -156,6 +193,29 @@ mod tests {
                 let life = seen(&pod(more, r#""nodeName":"n1""#, &status), Some(NOW)).unwrap().1;
                 assert_eq!(life, Life::Terminal, "{phase} {more}");
             }
+        }
+    }
+
+    #[test]
+    fn f105_a_pod_tells_what_controls_it_and_no_namesake_of_a_stateful_set_is_one() {
+        let controller = |version: &str, kind: &str, controls: bool| {
+            let reference = format!(
+                r#","ownerReferences":[{{"apiVersion":"v1","kind":"Node","name":"n","uid":"u"}},
+                {{"apiVersion":"{version}","kind":"{kind}","name":"redis","uid":"s-1",
+                "controller":{controls}}}]"#
+            );
+            let text = pod(&reference, "", "");
+            match view(text.as_bytes(), ("prod", "redis-0"), None) {
+                Ok(PodView::Present { controller, .. }) => controller.map(|it| it.to_string()),
+                other => Some(format!("{other:?}")),
+            }
+        };
+        let set = Controller::StatefulSet(SetName::new("redis").unwrap()).to_string();
+        assert_eq!(controller("apps/v1", "StatefulSet", true), Some(set));
+        assert_eq!(controller("apps/v1", "StatefulSet", false), None);
+        for (version, kind) in [("apps/v1", "ReplicaSet"), ("apps.kruise.io/v1", "StatefulSet")] {
+            let wanted = format!("{kind} redis ({version})");
+            assert_eq!(controller(version, kind, true), Some(wanted));
         }
     }
 

@@ -23,6 +23,7 @@ pub fn of_attach(report: &Report) -> Option<Notice> {
         | Exit::KernelRefused
         | Exit::RegistryRefused
         | Exit::VersionMismatch
+        | Exit::ControllerMismatch
         | Exit::Internal => Some(Notice::AddressAttachFailed),
     }
 }

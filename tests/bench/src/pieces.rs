@@ -104,7 +104,8 @@ async fn filled(dir: &Path, count: u32) -> Result<FileRegistry, Failure> {
     std::fs::write(pools.join("bench.yaml"), POOL_YAML).map_err(Failure::of(&what))?;
     let registry = FileRegistry::open(dir, Timeouts::default()).map_err(records::failed)?;
     let (member, pool) = (member(0)?, pool()?);
-    let claim = Claim { member: member.clone(), pool, requested: None, address: Some(ADDRESS) };
+    let claim =
+        Claim { member: member.clone(), pool, requested: None, address: Some(ADDRESS), set: None };
     registry.write(&Write::CreateClaim(claim)).await.map_err(records::failed)?;
     let ours = record(ADDRESS, member)?;
     registry.write(&Write::CreateStaticIp(ours)).await.map_err(records::failed)?;

@@ -178,7 +178,7 @@ impl Probes {
         let thefts = ["steal", "unassign", "settle"];
         counts.extend(named("theft", thefts, &self.thefts));
         for (exit, count) in Exit::ALL.iter().zip(self.exits) {
-            // No machine ends so: these are the containers' own.
+            // No machine ends so here: they are the containers' own, or need a StatefulSet.
             let never = matches!(
                 exit,
                 Exit::Usage
@@ -187,6 +187,7 @@ impl Probes {
                     | Exit::RegistryInvalid
                     | Exit::RegistryRefused
                     | Exit::VersionMismatch
+                    | Exit::ControllerMismatch
             );
             if !never {
                 counts.push((format!("exit {exit:?}"), count));

@@ -52,6 +52,7 @@ impl Small {
                 pod: cast.uid(pod),
                 node: Some(cast.node(node)),
                 life: if ending { Life::Terminating(None) } else { Life::Running },
+                controller: None,
             }
         } else {
             PodView::Absent

@@ -243,6 +243,7 @@ impl Cast {
             pool: self.pool.name.clone(),
             requested: None,
             address: Some(Self::address(member)),
+            set: None,
         }
     }
 

@@ -99,6 +99,7 @@ impl Seen {
                 pod: cast.uid(pod),
                 node: Some(cast.node(node)),
                 life: if ending { Life::Terminating(None) } else { Life::Running },
+                controller: None,
             })),
             Self::Written { epoch, edit } => Reply::Written(Ok(version(epoch, edit))),
             Self::Conflict => Reply::Written(Err(registry(RegistryKind::Conflict, Effect::None))),

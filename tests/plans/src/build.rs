@@ -138,6 +138,7 @@ impl Case {
             pod: parsed::<PodUid>(pod),
             node: Some(parsed::<NodeName>(node)),
             life,
+            controller: None,
         };
         match self.yaml.pod {
             Pod::Vouched => PodView::Vouched,
@@ -183,6 +184,7 @@ impl Case {
             pool: parsed("pool"),
             requested: None,
             address: Some(r.address),
+            set: None,
         });
         let octet = |n: u8| Ipv4Addr::new(10, 0, 1, n);
         let claim = self.yaml.claim.as_ref().map(|claim| Claim {
@@ -190,6 +192,7 @@ impl Case {
             pool: parsed("pool"),
             requested: claim.requested.map(octet),
             address: claim.address.map(octet),
+            set: None,
         });
         MemberRecords {
             claim: claim.or(bound).map(|object| Stored { version: version.clone(), object }),

@@ -71,7 +71,7 @@ pub(super) fn pod(facts: &Facts) -> Link {
             "this registry knows no pods: whoever starts a member vouches for it".to_owned()
         }
         Asked::Known(PodView::Absent) => format!("there is no pod {}", facts.member),
-        Asked::Known(PodView::Present { pod, node, life }) => {
+        Asked::Known(PodView::Present { pod, node, life, .. }) => {
             let place = node
                 .as_ref()
                 .map_or_else(|| "is on no node yet".to_owned(), |node| format!("is on {node}"));

@@ -131,7 +131,7 @@ fn town(all: &[One], replicas: Option<u32>) -> Town {
             PodIs::Gone => Some(PodView::Absent),
             PodIs::There(life) => {
                 let uid = if one.same_pod { "pod-1" } else { "pod-2" };
-                Some(PodView::Present { pod: parsed(uid), node: None, life })
+                Some(PodView::Present { pod: parsed(uid), node: None, life, controller: None })
             }
         };
         if let Some(view) = view {

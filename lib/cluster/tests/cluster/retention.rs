@@ -91,7 +91,7 @@ fn a_claim_stays_while_any_pod_of_its_name_is_there() {
     let ending = Life::Terminating(None);
     for life in [Life::Running, ending, Life::Terminal] {
         let mut town = scaled();
-        let view = PodView::Present { pod: parsed("pod-1"), node: None, life };
+        let view = PodView::Present { pod: parsed("pod-1"), node: None, life, controller: None };
         town.pod("redis-0", PodSeen { view, controller: Some(owner("set-1")) });
         assert_eq!(dropped(&town.during(MINUTE * 30)), None, "{life:?}");
     }
@@ -177,6 +177,51 @@ fn the_owner_is_learnt_from_the_live_pod_that_holds_the_address() {
     // Another pod of the name says nothing about who holds the address.
     town.pod("redis-0", live("pod-2", Some(owner("set-1"))));
     assert_eq!(owned(&town.after(MINUTE)), None);
+}
+
+#[test]
+fn f105_the_owner_is_learnt_whatever_becomes_of_the_claim() {
+    let keep = ClaimRetention::Retain;
+    let mut town = Town::with_member(State::Attached);
+    policy(&mut town, keep, keep);
+    town.claim(claim("redis-0", Some(ADDRESS), None));
+    assert_eq!(owned(&town.after(MINUTE)), Some("set-1"));
+    // The set was made again under its name: the record follows.
+    town.claim(claim("redis-0", Some(ADDRESS), Some(owner("set-1"))));
+    town.set("set-2", 1);
+    town.pod("redis-0", live("pod-1", Some(owner("set-2"))));
+    assert_eq!(owned(&town.after(MINUTE)), Some("set-2"));
+}
+
+#[test]
+fn f105_where_claims_are_kept_a_pod_that_its_set_left_behind_frees_none_of_them() {
+    let keep = ClaimRetention::Retain;
+    let mut town = Town::with_member(State::Attached);
+    policy(&mut town, keep, keep);
+    town.no_set();
+    town.pod("redis-0", live("pod-1", None));
+    assert_eq!(owned(&town.during(MINUTE * 3)), None);
+    assert!(town.planner.ask(&town.view, &town.site).pods.is_empty(), "it was asked once");
+}
+
+#[test]
+fn only_so_many_pods_are_asked_in_one_pass_to_whom_they_belong() {
+    let mut town = Town::new();
+    town.set("set-1", 600);
+    for number in 0..600_u32 {
+        let (name, at) = (format!("redis-{number}"), (u32::from(ADDRESS) + number).into());
+        town.put(address(at, &name, Some(attachment(State::Attached, "pod-1", "here"))));
+        town.claim(claim(&name, Some(at), None));
+        town.pod(&name, live("pod-1", Some(owner("set-1"))));
+    }
+    let duties = town.after(MINUTE);
+    assert_eq!(duties.len(), 500);
+    for duty in duties {
+        let Duty::Own { member, owner, .. } = duty else { panic!("{duty:?}") };
+        let at = town.view.claims[&member].as_ref().and_then(|seen| seen.claim.address);
+        town.claim(claim(member.name(), at, owner));
+    }
+    assert_eq!(town.after(MINUTE).len(), 100, "then come the others");
 }
 
 #[test]

@@ -69,7 +69,7 @@ pub(crate) fn address(at: Ipv4Addr, name: &str, attachment: Option<Attachment>) 
 pub(crate) fn claim(name: &str, at: Option<Ipv4Addr>, owner: Option<Owner>) -> ClaimSeen {
     let (member, pool) = (member(name), parsed("pool"));
     let id = identity(&format!("claim-{name}"));
-    ClaimSeen { id, claim: Claim { member, pool, requested: None, address: at }, owner }
+    ClaimSeen { id, claim: Claim { member, pool, requested: None, address: at, set: None }, owner }
 }
 
 pub(crate) fn pool(name: &str, ranges: &[(&str, &str)]) -> PoolSeen {
@@ -99,7 +99,8 @@ pub(crate) fn gone() -> PodSeen {
 }
 
 pub(crate) fn live(pod: &str, controller: Option<Owner>) -> PodSeen {
-    let view = PodView::Present { pod: parsed(pod), node: None, life: Life::Running };
+    let view =
+        PodView::Present { pod: parsed(pod), node: None, life: Life::Running, controller: None };
     PodSeen { view, controller }
 }
 

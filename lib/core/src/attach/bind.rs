@@ -15,7 +15,7 @@ use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::HostKind;
-use crate::ids::{Epoch, SubnetId};
+use crate::ids::{Epoch, SetName, SubnetId};
 use crate::machine::{Halt, Span, Turn, cloud_read_halt, mismatch, registry_halt};
 use crate::node::{Eni, NodeIdentity};
 use crate::outside::{KernelView, Owner};
@@ -26,6 +26,8 @@ use crate::time::Moment;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Bound {
     pub(super) stored: Stored<StaticIp>,
+    /// The StatefulSet that the claim is bound to.
+    pub(super) set: Option<SetName>,
     pub(super) eni: Eni,
     /// The last epoch on record on this node.
     pub(super) floor: Epoch,
@@ -220,7 +222,8 @@ impl Bind {
             may_carry(input, &eni, Some(&stored.object))?;
             let begun = self.begun;
             let floor = Epoch::default();
-            self.at = At::Probe(Bound { eni, stored, floor, lately: false, begun });
+            let set = self.records.claim.as_ref().and_then(|claim| claim.object.set.clone());
+            self.at = At::Probe(Bound { eni, stored, set, floor, lately: false, begun });
             self.node = Some(node);
             return Ok(None);
         }
@@ -344,6 +347,7 @@ impl Bind {
                 pool: home.pool.name.clone(),
                 requested: None,
                 address: Some(address),
+                set: None,
             }),
         }
     }

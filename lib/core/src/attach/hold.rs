@@ -4,7 +4,7 @@
 
 use super::AttachInput;
 use super::bind::Bound;
-use super::texts::holder_text;
+use super::texts::{holder_text, not_of_the_set};
 use crate::action::{Action, Reply, Step};
 use crate::bug::{Bug, planted};
 use crate::canonical::Canonical;
@@ -15,7 +15,7 @@ use crate::failure::{Effect, RegistryFailure, RegistryKind};
 use crate::ids::{Epoch, Version};
 use crate::machine::{Halt, Span, Turn, mismatch, registry_halt};
 use crate::node::Eni;
-use crate::outside::{Life, PodView};
+use crate::outside::{Controller, Life, PodView};
 use crate::record::{StaticIp, Stored, Write};
 use crate::time::Moment;
 
@@ -173,8 +173,18 @@ impl Hold {
             PodView::Present { life: Life::Terminating(_) | Life::Terminal, .. } => {
                 Err(Halt::Superseded(format!("pod {} is ending", input.pod)))
             }
-            PodView::Present { .. } => Ok(()),
+            PodView::Present { controller, .. } => self.check_set(input, controller.as_ref()),
         }
+    }
+
+    /// Whoever has the member's name in its namespace is not the member yet.
+    fn check_set(&self, input: &AttachInput, controller: Option<&Controller>) -> Result<(), Halt> {
+        let Some(set) = &self.bound.set else { return Ok(()) };
+        if decide::is_bound_to(set, &self.bound.stored.object, &input.pod, controller) {
+            return Ok(());
+        }
+        let text = not_of_the_set(&input.member, set, &input.pod, controller);
+        Err(Halt::Fail(Exit::ControllerMismatch, text))
     }
 
     /// File mode: who starts a member vouches for it, once, over the record read at the start.

@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use crate::ids::Member;
+use crate::ids::{Member, PodUid, SetName};
 use crate::node::NodeIdentity;
-use crate::outside::OwnerEni;
+use crate::outside::{Controller, OwnerEni};
 use crate::record::{Pool, StaticIp};
 
 /// Who holds a record, for people.
@@ -34,6 +34,16 @@ pub(super) fn in_use(member: &Member, address: Ipv4Addr, holder: &OwnerEni, aske
     } else {
         format!("the claim names {address}, which has no StaticIP; {has}")
     }
+}
+
+pub(super) fn not_of_the_set(
+    member: &Member,
+    set: &SetName,
+    pod: &PodUid,
+    controller: Option<&Controller>,
+) -> String {
+    let by = controller.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    format!("the claim of {member} is bound to StatefulSet {set}; pod {pod} is controlled by {by}")
 }
 
 pub(super) fn homeless(pool: &Pool, node: &NodeIdentity) -> String {

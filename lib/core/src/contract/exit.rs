@@ -32,6 +32,8 @@ pub enum Exit {
     RegistryRefused,
     /// The agent of this node is too new or too old for this program.
     VersionMismatch,
+    /// The claim is bound to a StatefulSet, and that does not control the pod.
+    ControllerMismatch,
     /// A bug of ours.
     Internal,
     /// A signal asked us to end.
@@ -40,7 +42,7 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Success,
         Self::Usage,
         Self::Superseded,
@@ -55,6 +57,7 @@ impl Exit {
         Self::KernelRefused,
         Self::RegistryRefused,
         Self::VersionMismatch,
+        Self::ControllerMismatch,
         Self::Internal,
         Self::Interrupted,
     ];
@@ -76,6 +79,7 @@ impl Exit {
             Self::KernelRefused => 19,
             Self::RegistryRefused => 22,
             Self::VersionMismatch => 23,
+            Self::ControllerMismatch => 24,
             Self::Internal => 70,
             Self::Interrupted => 143,
         }
@@ -98,6 +102,7 @@ impl Exit {
             Self::KernelRefused => "KernelRefused",
             Self::RegistryRefused => "RegistryRefused",
             Self::VersionMismatch => "VersionMismatch",
+            Self::ControllerMismatch => "ControllerMismatch",
             Self::Internal => "InternalError",
             Self::Interrupted => "Interrupted",
         }
@@ -121,6 +126,7 @@ impl Exit {
             | Self::AddressUnavailable
             | Self::RegistryInvalid
             | Self::VersionMismatch
+            | Self::ControllerMismatch
             | Self::Internal => false,
         }
     }
@@ -161,6 +167,10 @@ impl Exit {
             Self::VersionMismatch => {
                 "bring the node's agent and this pod's containers to versions that are neighbours: \
                  upgrade both one version at a time"
+            }
+            Self::ControllerMismatch => {
+                "let that StatefulSet start the member; or, to give its address to something else, \
+                 remove the annotation firecamp.io/statefulset from the claim"
             }
             Self::Internal => "report it with the log",
             Self::Interrupted => "nothing: it is run again if the pod still lives",

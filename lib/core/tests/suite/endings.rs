@@ -25,8 +25,13 @@ fn member() -> Member {
 
 /// Held by pod `mine` at epoch 5.
 fn records() -> MemberRecords {
-    let claim =
-        Claim { member: member(), pool: parsed("pool"), requested: None, address: Some(ADDRESS) };
+    let claim = Claim {
+        member: member(),
+        pool: parsed("pool"),
+        requested: None,
+        address: Some(ADDRESS),
+        set: None,
+    };
     let static_ip = StaticIp {
         address: ADDRESS,
         pool: parsed("pool"),
@@ -110,7 +115,7 @@ fn state(state: State) -> impl Fn(&mut StaticIp) {
 }
 
 fn present(pod: &str, life: Life) -> PodView {
-    PodView::Present { pod: parsed(pod), node: Some(parsed("here")), life }
+    PodView::Present { pod: parsed(pod), node: Some(parsed("here")), life, controller: None }
 }
 
 const EVERYBODY: [Releaser; 3] = [Releaser::Stop, Releaser::Agent, Releaser::AgentElsewhere];

@@ -273,7 +273,12 @@ fn locks(node: &str) -> Vec<Option<LockRecord>> {
 }
 
 fn pods() -> Vec<PodView> {
-    let present = |pod: &str, life| PodView::Present { pod: parsed(pod), node: Some(here()), life };
+    let present = |pod: &str, life| PodView::Present {
+        pod: parsed(pod),
+        node: Some(here()),
+        life,
+        controller: None,
+    };
     vec![
         PodView::Vouched,
         PodView::Absent,

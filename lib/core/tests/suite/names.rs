@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use firecamp_core::contract::exit::{Cleaned, Exit, Look};
 use firecamp_core::ids::{
-    ClusterName, EniId, Epoch, InstanceId, Mac, Member, NodeName, PodUid, PoolName, RunId,
+    ClusterName, EniId, Epoch, InstanceId, Mac, Member, NodeName, PodUid, PoolName, RunId, SetName,
     SubnetId, Version, VolumeId, Zone, parse_address,
 };
 use firecamp_core::time::Moment;
@@ -19,11 +19,13 @@ fn is<T: std::str::FromStr>(text: &str) -> bool {
 fn a_kubernetes_name_is_made_of_labels_of_lower_case_letters_digits_and_hyphens() {
     let long = "a".repeat(63);
     for good in ["a", "9", "a-b", "node-1", &long, "a.b", "ip-10-0-1-5.ec2.internal"] {
-        assert!(is::<NodeName>(good) && is::<PoolName>(good), "{good:?}");
+        let all = is::<NodeName>(good) && is::<PoolName>(good) && is::<SetName>(good);
+        assert!(all, "{good:?}");
     }
     let too_long = "a".repeat(64);
     for wrong in ["", "A", "a_b", "-a", "a-", "a b", "ä", ".", "a.", ".a", "a..b", &too_long] {
-        assert!(!is::<NodeName>(wrong) && !is::<PoolName>(wrong), "{wrong:?}");
+        let any = is::<NodeName>(wrong) || is::<PoolName>(wrong) || is::<SetName>(wrong);
+        assert!(!any, "{wrong:?}");
     }
     let labels = |count: usize| vec![long.as_str(); count].join(".");
     assert!(is::<NodeName>(&format!("{}.{}", labels(3), "a".repeat(61))), "253 characters");
@@ -120,7 +122,7 @@ fn epochs_and_moments_go_forward_and_stop_at_their_end() {
 }
 
 /// Part of the contract: scripts and alerts of others know these.
-const EXITS: [(Exit, u8, &str, bool); 16] = [
+const EXITS: [(Exit, u8, &str, bool); 17] = [
     (Exit::Success, 0, "Success", false),
     (Exit::Usage, 2, "UsageError", false),
     (Exit::Superseded, 10, "Superseded", false),
@@ -135,6 +137,7 @@ const EXITS: [(Exit, u8, &str, bool); 16] = [
     (Exit::KernelRefused, 19, "KernelRefused", true),
     (Exit::RegistryRefused, 22, "RegistryRefused", true),
     (Exit::VersionMismatch, 23, "VersionMismatch", false),
+    (Exit::ControllerMismatch, 24, "ControllerMismatch", false),
     (Exit::Internal, 70, "InternalError", false),
     (Exit::Interrupted, 143, "Interrupted", true),
 ];

@@ -48,7 +48,7 @@ fn record(state: State, uid: &str, node: &str) -> StaticIp {
 
 fn pod(uid: &str, life: Life) -> PodView {
     let node: NodeName = parsed("here");
-    PodView::Present { pod: parsed::<PodUid>(uid), node: Some(node), life }
+    PodView::Present { pod: parsed::<PodUid>(uid), node: Some(node), life, controller: None }
 }
 
 fn held(uid: &str, epoch: u64) -> LockRecord {

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::object::Place;
-use crate::pod as pods;
+use crate::pod::{self as pods, Reference};
 
 /// Taints that say that a node's machine is shut down: a person's, and the cloud controller's.
 const OUT_OF_SERVICE: [&str; 2] =
@@ -53,17 +53,6 @@ struct Meta {
     annotations: BTreeMap<String, String>,
     #[serde(default)]
     owner_references: Vec<Reference>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Reference {
-    api_version: String,
-    kind: String,
-    name: String,
-    uid: String,
-    #[serde(default)]
-    controller: bool,
 }
 
 /// What of an object is looked at beside its record.
@@ -113,10 +102,10 @@ impl Meta {
 
     /// The StatefulSet that controls it.
     fn controller(&self) -> Option<Owner> {
-        let set = |it: &&Reference| {
-            it.controller && it.kind == "StatefulSet" && it.api_version.starts_with("apps/")
-        };
-        let found = self.owner_references.iter().find(set)?;
+        let found = Reference::controller(&self.owner_references)?;
+        if !found.is_stateful_set() {
+            return None;
+        }
         Some(Owner { name: found.name.clone(), uid: Uid::new(&found.uid)? })
     }
 }

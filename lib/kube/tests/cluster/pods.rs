@@ -18,6 +18,7 @@ fn present(node: Option<&str>, life: Life) -> PodView {
         pod: PodUid::new("u-1").unwrap(),
         node: node.map(|node| NodeName::new(node).unwrap()),
         life,
+        controller: None,
     }
 }
 

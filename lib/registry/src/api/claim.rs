@@ -1,6 +1,7 @@
 //! `StaticIPClaim`: this member needs an address from that pool.
 
-use firecamp_core::ids::{Member, PoolName, parse_address};
+use firecamp_core::contract::cluster::annotation;
+use firecamp_core::ids::{Member, PoolName, SetName, parse_address};
 use firecamp_core::record;
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +35,10 @@ impl From<&record::Claim> for StaticIPClaim {
             requested_address: claim.requested.map(|address| address.to_string()),
             address: claim.address.map(|address| address.to_string()),
         };
-        Self::new(Metadata::namespaced(member.namespace(), member.name()), spec)
+        let mut metadata = Metadata::namespaced(member.namespace(), member.name());
+        let set = claim.set.as_ref().map(|set| (annotation::SET.to_owned(), set.to_string()));
+        metadata.annotations.extend(set);
+        Self::new(metadata, spec)
     }
 }
 
@@ -57,6 +61,14 @@ impl TryFrom<&StaticIPClaim> for record::Claim {
                 .map_err(|wrong| object.invalid("spec.pool", wrong))?,
             requested: address("spec.requestedAddress", &object.spec.requested_address)?,
             address: address("spec.address", &object.spec.address)?,
+            set: set(object)?,
         })
     }
+}
+
+/// A binding that cannot be read is not taken for none.
+fn set(object: &StaticIPClaim) -> Result<Option<SetName>, InvalidObject> {
+    let field = format!("metadata.annotations[{}]", annotation::SET);
+    let text = object.metadata.annotations.get(annotation::SET);
+    text.map(|text| SetName::new(text)).transpose().map_err(|wrong| object.invalid(&field, wrong))
 }

@@ -47,7 +47,13 @@ pub fn member(index: u32) -> Result<Member, Broken> {
 
 /// A claim of the member on the pool, not bound yet.
 pub fn claim(member: &Member, pool: &Pool) -> Claim {
-    Claim { member: member.clone(), pool: pool.name.clone(), requested: None, address: None }
+    Claim {
+        member: member.clone(),
+        pool: pool.name.clone(),
+        requested: None,
+        address: None,
+        set: None,
+    }
 }
 
 /// An address of the pool's first subnet, for the member, never attached.

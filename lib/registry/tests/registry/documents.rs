@@ -45,6 +45,7 @@ impl Story {
             pool: pool.name.clone(),
             requested: None,
             address: None,
+            set: None,
         };
         let version = self.write(Write::CreateClaim(claim.clone())).await;
         claim.address = Some(subnet.ranges[0].0);

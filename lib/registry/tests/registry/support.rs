@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use firecamp_core::allocate::is_assignable;
-use firecamp_core::ids::{EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId, SubnetId, Zone};
+use firecamp_core::ids::{
+    EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId, SetName, SubnetId, Zone,
+};
 use firecamp_core::outside::Registry;
 use firecamp_core::record::{
     Attachment, Claim, Mark, Mutation, Pool, PoolSubnet, ReleasePolicy, State, StaticIp, Stored,
@@ -212,8 +214,10 @@ pub(crate) fn static_ips() -> impl Strategy<Value = StaticIp> {
 /// Every claim that a registry may hold.
 pub(crate) fn claims() -> impl Strategy<Value = Claim> {
     let address = || prop::option::of(any::<u32>().prop_map(Ipv4Addr::from));
-    (members(), pool_names(), address(), address())
-        .prop_map(|(member, pool, requested, address)| Claim { member, pool, requested, address })
+    let set = prop::option::of(subdomain().prop_map(|name| SetName::new(&name).unwrap()));
+    (members(), pool_names(), address(), address(), set).prop_map(
+        |(member, pool, requested, address, set)| Claim { member, pool, requested, address, set },
+    )
 }
 
 /// Pools with up to 4 subnets, each with disjoint ranges.

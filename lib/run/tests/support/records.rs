@@ -70,6 +70,7 @@ impl Records {
             pool: pool.clone(),
             requested: None,
             address: Some(records.address),
+            set: None,
         }));
         records.write(&Write::CreateStaticIp(StaticIp {
             address: records.address,

@@ -174,7 +174,7 @@ pub(super) async fn pods_are_seen_as_they_are(cluster: &Cluster) -> Outcome {
     ensure(made.code == 201, || made.text.clone())?;
     let uid = made.json()["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
     let seen = |view: PodView| match view {
-        PodView::Present { pod, node, life } => {
+        PodView::Present { pod, node, life, .. } => {
             (pod.to_string(), node.map(|node| node.to_string()), Some(life))
         }
         PodView::Absent | PodView::Vouched => (String::new(), None, None),

@@ -61,7 +61,7 @@ pub(crate) fn fill<R: Registry>(
         let known = (member.clone(), address);
         let record = parked(known, (spec::BLOCK, spec::POOL), (&node, &eni.id))?;
         let pool = record.pool.clone();
-        let claim = Claim { member, pool, requested: None, address: Some(address) };
+        let claim = Claim { member, pool, requested: None, address: Some(address), set: None };
         for write in [Write::CreateClaim(claim), Write::CreateStaticIp(record)] {
             runtime.block_on(registry.write(&write)).map_err(failed)?;
         }

@@ -104,6 +104,7 @@ fn f024_the_stop_of_one_member_leaves_its_neighbours_whose_addresses_begin_alike
             pool: PoolName::new("main").unwrap(),
             requested: Some(Ipv4Addr::new(10, 0, 1, last)),
             address: None,
+            set: None,
         };
         World::block_on(registry.write(&Write::CreateClaim(claim))).unwrap();
         let mut member = Member::new(&world, &name);

@@ -162,7 +162,7 @@ fn a_trace_that_breaks_a_rule_of_the_registry_is_refused_by_that_rule() {
     let alive = |reply: &mut Reply| {
         if let Reply::Pod(Ok(pod)) = reply {
             let uid = "pod-1".parse().unwrap();
-            *pod = PodView::Present { pod: uid, node: None, life: Life::Running };
+            *pod = PodView::Present { pod: uid, node: None, life: Life::Running, controller: None };
         }
     };
     assert_eq!(breaks(&released, |it| replies(it, alive)), Rule::EndingPod);

@@ -30,6 +30,16 @@ impl Scene<'_> {
         self.admin.get(&format!("{ADDRESSES}/{address}")).await
     }
 
+    /// Waits until the StatefulSet that a claim goes with is on record.
+    pub(super) async fn owned(&self, member: &str, set: &str) -> Outcome {
+        until(&format!("the owner of claim {member}"), || async {
+            let claim = self.admin.get(&format!("{CLAIMS}/{member}")).await?;
+            let owner = text(&claim["metadata"]["annotations"]["firecamp.io/statefulset"]);
+            ensure(owner == set, || claim.to_string())
+        })
+        .await
+    }
+
     /// Neither EC2 nor the registry has it.
     async fn is_free(&self, address: Ipv4Addr) -> Outcome {
         let object = self.static_ip(address).await?;
@@ -67,7 +77,7 @@ pub(super) async fn f076_given_back_1_while_a_pod_has_the_address(scene: &Scene<
     scene.create(&lent()).await?;
     for pod in scene.all_ready(&lent()).await? {
         scene.holds(&pod).await?;
-        owned(scene, &pod.name).await?;
+        scene.owned(&pod.name, "lent").await?;
     }
     for address in LENT {
         scene.give_back(address);
@@ -81,16 +91,6 @@ pub(super) async fn f076_given_back_1_while_a_pod_has_the_address(scene: &Scene<
     let object = scene.static_ip(held.address).await?;
     ensure(object["metadata"]["deletionTimestamp"].is_string(), || object.to_string())?;
     ensure(scene.holds(&pod).await? == held, || "it has changed".to_owned())
-}
-
-/// The StatefulSet that a claim goes with is on record.
-async fn owned(scene: &Scene<'_>, member: &str) -> Outcome {
-    until(&format!("the owner of claim {member}"), || async {
-        let claim = scene.admin.get(&format!("{CLAIMS}/{member}")).await?;
-        let owner = text(&claim["metadata"]["annotations"]["firecamp.io/statefulset"]);
-        ensure(owner == "lent", || claim.to_string())
-    })
-    .await
 }
 
 /// Long after the claim: kubelets have told of their nodes' addresses many times.
@@ -145,7 +145,7 @@ async fn scaled_back(scene: &Scene<'_>) -> Outcome {
     ensure(found == BTreeSet::from(LENT), || format!("they have {found:?}"))?;
     ensure(scene.address("lent-0").await? == first, || "lent-0 has another one".to_owned())?;
     for member in SCALED {
-        owned(scene, member).await?;
+        scene.owned(member, "lent").await?;
     }
     scene.delete(&lent()).await
 }

@@ -151,22 +151,41 @@ fn late_init(stop: Pid) -> Outcome<String> {
     Ok([ended.stdout, ended.stderr].iter().map(|text| String::from_utf8_lossy(text)).collect())
 }
 
+/// The binding that lets the members of a namespace have addresses.
+fn binding(namespace: &str) -> String {
+    format!("firecamp-member-addresses-{namespace}")
+}
+
+impl Scene<'_> {
+    /// Makes a namespace whose pods may be members.
+    pub(super) async fn settle(&self, namespace: &str) -> Outcome {
+        let group = format!("--group=system:serviceaccounts:{namespace}");
+        let role = ["create", "rolebinding", "firecamp-member", "--clusterrole=firecamp-member"];
+        let name = binding(namespace);
+        let cluster = ["create", "clusterrolebinding", &name];
+        let label = "pod-security.kubernetes.io/enforce=privileged";
+        let orders = [
+            vec!["create", "namespace", namespace],
+            vec!["label", "namespace", namespace, label],
+            [role.as_slice(), &["--namespace", namespace, &group]].concat(),
+            [cluster.as_slice(), &["--clusterrole=firecamp-member-addresses", &group]].concat(),
+        ];
+        for order in orders {
+            self.admin.kubectl(&order).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes it with all that is in it.
+    pub(super) async fn unsettle(&self, namespace: &str) -> Outcome {
+        self.admin.kubectl(&["delete", "clusterrolebinding", &binding(namespace)]).await?;
+        self.admin.kubectl(&["delete", "namespace", namespace]).await.map(drop)
+    }
+}
+
 /// A set of the same name in another namespace has an address of its own.
 async fn namesake(scene: &Scene<'_>, set: &Set, first: &Pod) -> Outcome {
-    let group = format!("--group=system:serviceaccounts:{SECOND}");
-    let role = ["create", "rolebinding", "firecamp-member", "--clusterrole=firecamp-member"];
-    let name = format!("firecamp-member-addresses-{SECOND}");
-    let cluster = ["create", "clusterrolebinding", &name];
-    let label = "pod-security.kubernetes.io/enforce=privileged";
-    let orders = [
-        vec!["create", "namespace", SECOND],
-        vec!["label", "namespace", SECOND, label],
-        [role.as_slice(), &["--namespace", SECOND, &group]].concat(),
-        [cluster.as_slice(), &["--clusterrole=firecamp-member-addresses", &group]].concat(),
-    ];
-    for order in orders {
-        scene.admin.kubectl(&order).await?;
-    }
+    scene.settle(SECOND).await?;
     let set = Set { namespace: SECOND, ..set.clone() };
     scene.made(&format!("/apis/apps/v1/namespaces/{SECOND}/statefulsets"), &set.object()).await?;
     let claim = format!("/apis/firecamp.io/v1alpha1/namespaces/{SECOND}/staticipclaims");
@@ -184,6 +203,5 @@ async fn namesake(scene: &Scene<'_>, set: &Set, first: &Pod) -> Outcome {
     let object = scene.admin.get(&format!("{ADDRESSES}/{address}")).await?;
     let owner = &object["spec"]["claimRef"];
     ensure(owner["namespace"] == SECOND, || object.to_string())?;
-    scene.admin.kubectl(&["delete", "clusterrolebinding", &name]).await?;
-    scene.admin.kubectl(&["delete", "namespace", SECOND]).await.map(drop)
+    scene.unsettle(SECOND).await
 }

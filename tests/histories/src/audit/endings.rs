@@ -154,6 +154,7 @@ fn fits(failure: &Failure, life: &Life) -> bool {
         Exit::Success
         | Exit::Usage
         | Exit::VersionMismatch
+        | Exit::ControllerMismatch
         | Exit::Internal
         | Exit::Interrupted => false,
         Exit::Superseded => causes.any(&[Cause::PodGone, Cause::Conflict, Cause::LockLost]),

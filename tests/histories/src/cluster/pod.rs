@@ -33,6 +33,7 @@ impl ApiPod {
             pod: names.uid(pod.pod),
             node: pod.node.map(|node| names.node(node).name.clone()),
             life,
+            controller: None,
         }
     }
 }

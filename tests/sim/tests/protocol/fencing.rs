@@ -84,6 +84,7 @@ async fn f114_a_pod_that_was_superseded_after_its_check_cannot_take() {
         pod: pod.uid().clone(),
         node: node(at),
         life: Life::Running,
+        controller: None,
     };
     cluster.registry.set_pod(old.member(), view(&old, "node-a"));
     // Between its check and its write the pod is force-deleted and its successor takes.

@@ -307,7 +307,8 @@ async fn f006_a_pod_that_is_not_the_live_one_takes_nothing() {
     let cluster = Cluster::default();
     let live = Pod::new("uid-2", "node-b");
     let node = Some("node-b".parse().expect("a node name"));
-    let view = PodView::Present { pod: live.uid().clone(), node, life: Life::Running };
+    let view =
+        PodView::Present { pod: live.uid().clone(), node, life: Life::Running, controller: None };
     cluster.registry.set_pod(live.member(), view);
     attached(live.init(&cluster).await);
     let record = cluster.record(FIRST);

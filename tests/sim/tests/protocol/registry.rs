@@ -87,6 +87,7 @@ async fn f079_an_earlier_incarnation_can_neither_claim_nor_release() {
         pod: new.uid().clone(),
         node,
         life: firecamp_core::outside::Life::Running,
+        controller: None,
     };
     cluster.registry.set_pod(new.member(), view);
     let done = attached(new.init(&cluster).await);

@@ -15,12 +15,17 @@ use tokio_util::sync::CancellationToken;
 
 fn present(pod: &Pod, node: &str) -> PodView {
     let node = Some(node.parse().expect("a node name"));
-    PodView::Present { pod: pod.uid().clone(), node, life: Life::Running }
+    PodView::Present { pod: pod.uid().clone(), node, life: Life::Running, controller: None }
 }
 
 fn ending(pod: &Pod, node: &str, left: Option<Duration>) -> PodView {
     let node = Some(node.parse().expect("a node name"));
-    PodView::Present { pod: pod.uid().clone(), node, life: Life::Terminating(left) }
+    PodView::Present {
+        pod: pod.uid().clone(),
+        node,
+        life: Life::Terminating(left),
+        controller: None,
+    }
 }
 
 #[tokio::test(start_paused = true)]

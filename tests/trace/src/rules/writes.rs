@@ -75,7 +75,7 @@ fn alive(seen: &Seen) -> Result<(), Broken> {
         None => broken(Rule::RecordThenPod, "the pod was not asked for since the record was"),
         Some(PodView::Vouched) => Ok(()),
         Some(PodView::Absent) => broken(Rule::RecordThenPod, "the member has no pod"),
-        Some(PodView::Present { pod, node, life }) => {
+        Some(PodView::Present { pod, node, life, .. }) => {
             let here = node.as_ref().is_none_or(|node| *node == input.node);
             let live = *pod == input.pod && here && *life == Life::Running;
             holds(Rule::RecordThenPod, live, "it is another pod, or elsewhere, or it ends")

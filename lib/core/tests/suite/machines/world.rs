@@ -227,7 +227,13 @@ pub(crate) fn member() -> Member {
 }
 
 pub(crate) fn claim() -> Claim {
-    Claim { member: member(), pool: parsed("pool"), requested: None, address: Some(ADDRESS) }
+    Claim {
+        member: member(),
+        pool: parsed("pool"),
+        requested: None,
+        address: Some(ADDRESS),
+        set: None,
+    }
 }
 
 pub(crate) fn pool() -> Pool {

@@ -21,7 +21,8 @@ fn draining(drain: Duration, left: Duration) -> Rig<Release> {
     let input = ReleaseInput { unassign: false, drain, ..input() };
     rig.machine = Release::new(input, rig.now);
     let (pod, node) = (parsed("mine"), Some(parsed("node-a")));
-    rig.world.pod = PodView::Present { pod, node, life: Life::Terminating(Some(left)) };
+    rig.world.pod =
+        PodView::Present { pod, node, life: Life::Terminating(Some(left)), controller: None };
     rig.world.sockets = BUSY;
     rig.until(|action| *action == Action::ReadPod).step_after(Duration::ZERO);
     rig.step_after(Duration::ZERO);

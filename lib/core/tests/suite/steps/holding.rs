@@ -5,8 +5,8 @@ use firecamp_core::attach::Attach;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::{Effect, RegistryKind};
 use firecamp_core::ids::Epoch;
-use firecamp_core::machine::Machine;
-use firecamp_core::outside::{Life, PodView};
+use firecamp_core::machine::{Machine, Outcome};
+use firecamp_core::outside::{Controller, Life, PodView};
 use firecamp_core::record::{State, StaticIp};
 
 use super::rig::{Rig, attach, is_fresh, is_write, registry, unwritten};
@@ -124,6 +124,7 @@ fn only_the_live_pod_on_this_very_node_takes() {
         pod: parsed(pod),
         node: node.map(parsed),
         life,
+        controller: None,
     };
     let takes = |pod| {
         is_write(&{
@@ -141,6 +142,66 @@ fn only_the_live_pod_on_this_very_node_takes() {
     assert!(!takes(present("mine", Some("node-b"), Life::Running)));
     assert!(!takes(present("mine", Some("node-a"), Life::Terminating(None))));
     assert!(!takes(present("mine", Some("node-a"), Life::Terminal)));
+}
+
+/// An attach of a member whose claim is bound to StatefulSet `redis`, once it knows its pod.
+fn bound(controller: Option<Controller>, change: impl FnOnce(&mut StaticIp)) -> Rig<Attach> {
+    let mut world = World::parked_elsewhere();
+    world.records.claim.as_mut().expect("a claim").object.set = Some(parsed("redis"));
+    world.change(change);
+    let (pod, node) = (parsed("mine"), Some(parsed("node-a")));
+    world.pod = PodView::Present { pod, node, life: Life::Running, controller };
+    let mut rig = attach(world);
+    rig.until(|action| *action == Action::ReadPod).step();
+    rig
+}
+
+fn set(name: &str) -> Option<Controller> {
+    Some(Controller::StatefulSet(parsed(name)))
+}
+
+#[test]
+fn f105_a_claim_that_is_bound_to_a_stateful_set_is_for_pods_of_that_name() {
+    assert!(is_write(&bound(set("redis"), |_ip| {}).action()));
+    let other = Controller::Other("ReplicaSet redis (apps/v1)".to_owned());
+    for controller in [None, set("redis-2"), Some(other)] {
+        let by = controller.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+        let rig = bound(controller, |_ip| {});
+        let Some(Outcome::Failed(failure)) = rig.machine.outcome() else { panic!("{by}") };
+        assert_eq!(failure.exit, Exit::ControllerMismatch);
+        let words = ["bound to StatefulSet redis;", &format!("mine is controlled by {by}")];
+        assert!(words.iter().all(|words| failure.message.contains(*words)), "{failure:?}");
+        assert!(rig.world.writes.is_empty(), "nothing was changed");
+    }
+}
+
+#[test]
+fn f105_a_pod_that_its_set_left_behind_keeps_what_it_has_taken() {
+    let took = |pod: &'static str| {
+        bound(None, move |ip| ip.attachment.as_mut().expect("parked").pod = parsed(pod))
+    };
+    assert!(is_write(&took("mine").action()));
+    assert_eq!(took("other").failed(), Some(Exit::ControllerMismatch));
+}
+
+#[test]
+fn f105_where_no_set_is_on_record_nobody_asks_who_controls_a_pod() {
+    for controller in [None, set("redis"), Some(Controller::Other("Job redis".to_owned()))] {
+        let (pod, node) = (parsed("mine"), Some(parsed("node-a")));
+        let pod = PodView::Present { pod, node, life: Life::Running, controller };
+        let mut rig = attach(World { pod, ..World::parked_elsewhere() });
+        rig.until(|action| *action == Action::ReadPod).step();
+        assert!(is_write(&rig.action()), "{:?}", rig.machine.outcome());
+    }
+}
+
+#[test]
+fn f105_among_files_who_starts_a_member_vouches_for_its_claim_too() {
+    let mut world = vouched();
+    world.records.claim.as_mut().expect("a claim").object.set = Some(parsed("redis"));
+    let mut rig = attach(world);
+    rig.until(|action| *action == Action::ReadPod).step();
+    assert!(is_write(&rig.action()), "{:?}", rig.machine.outcome());
 }
 
 /// What becomes of an attach whose record is this one when it is read again before a second Assign.

@@ -50,6 +50,7 @@ pub(super) fn hook(change: impl FnOnce(&mut StaticIp)) -> Rig<Release> {
         pod: parsed("mine"),
         node: Some(parsed("node-a")),
         life: Life::Terminating(Some(Duration::from_mins(1))),
+        controller: None,
     };
     let now = Moment(Duration::from_secs(100));
     Rig { machine: Release::new(input(), now), world, now }

@@ -62,6 +62,7 @@ impl World {
             pool: parsed("pool"),
             requested: None,
             address: Some(ADDRESS),
+            set: None,
         };
         Self {
             records: MemberRecords {
@@ -74,6 +75,7 @@ impl World {
                 pod: parsed("mine"),
                 node: Some(parsed("node-a")),
                 life: Life::Running,
+                controller: None,
             },
             node: node(),
             owner: on('b'),

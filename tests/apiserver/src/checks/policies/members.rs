@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Cell;
-use super::scene::{FREE, LEFT, OTHER, OWN, Scene, Who};
+use super::scene::{BOUND, FREE, LEFT, OTHER, OWN, Scene, Who};
 use crate::samples::{GROUP, claim, static_ip, with};
 
 const CLAIMS: &str = "/apis/firecamp.io/v1alpha1/namespaces/prod/staticipclaims";
@@ -41,6 +41,18 @@ pub(super) fn cells(scene: &Scene<'_>) -> Vec<Cell> {
 
 fn claims() -> Vec<Cell> {
     let create = |who, what, name| Cell::new(who, what, (Method::POST, CLAIMS), claim_of(name));
+    let bound = |who, what, set: Value| {
+        let note = json!({ "metadata": { "annotations": { "firecamp.io/statefulset": set } } });
+        Cell::new(who, what, (Method::PATCH, &format!("{CLAIMS}/{BOUND}")), note)
+    };
+    let said = json!({ "firecamp.io/statefulset-uid": "u-1" });
+    let said = with(claim_of("redis-0"), &[("/metadata/annotations", said)]);
+    let own = Who::BoundMember;
+    let words = "to which StatefulSet";
+    let keeps = json!({
+        "metadata": { "annotations": { "team": "db" } },
+        "spec": { "address": FREE },
+    });
     let bind = |who, what| {
         let path = format!("{CLAIMS}/redis-1");
         Cell::new(who, what, (Method::PATCH, &path), json!({ "spec": { "address": FREE } }))
@@ -52,6 +64,10 @@ fn claims() -> Vec<Cell> {
         create(Who::MemberWithoutPod, "make a claim", "redis-0").refused("not one of a pod"),
         bind(Who::MemberWithoutPod, "bind a claim").refused("not one of a pod"),
         create(Who::Operator, "make a claim for others", "redis-9"),
+        bound(own, "bind its claim to another set", json!("thief")).refused(words),
+        bound(own, "unbind its claim", Value::Null).refused(words),
+        Cell::new(own, "change the rest", (Method::PATCH, &format!("{CLAIMS}/{BOUND}")), keeps),
+        Cell::new(Who::Member, "make a bound claim", (Method::POST, CLAIMS), said).refused(words),
     ]
 }
 

@@ -24,6 +24,8 @@ pub(super) const GONE: &str = "10.1.0.23";
 pub(super) const PARKED: &str = "10.1.0.24";
 /// The claim of whose volume the agent of `node-b` has spoken.
 pub(super) const SPOKEN_OF: &str = "redis-8";
+/// A claim of a member on `node-a` that is bound to a StatefulSet.
+pub(super) const BOUND: &str = "redis-7";
 /// An address without an object.
 pub(super) const FREE: &str = "10.1.0.25";
 const NODES: &str = "/api/v1/nodes";
@@ -36,6 +38,8 @@ pub(super) enum Who {
     Member,
     /// Its service account by a token that names no pod.
     MemberWithoutPod,
+    /// The pod whose claim is `BOUND`.
+    BoundMember,
     /// A service account that manages claims.
     Operator,
     /// The agent of `node-a`.
@@ -63,6 +67,7 @@ impl<'a> Scene<'a> {
             Ok(())
         };
         add(Who::Member, member.source(cluster).await?).await?;
+        add(Who::BoundMember, site.pod(BOUND, "node-a").await?.source(cluster).await?).await?;
         add(Who::MemberWithoutPod, cluster.account("prod", ACCOUNT).await?).await?;
         add(Who::Operator, operator(cluster).await?).await?;
         add(Who::Agent, agent(cluster, "node-a").await?).await?;
@@ -99,6 +104,12 @@ impl<'a> Scene<'a> {
             &kind(claim, "StaticIPClaim"),
         )
         .await?;
+        let bound = json!({
+            "metadata": { "name": BOUND, "annotations": { "firecamp.io/statefulset": "redis" } },
+            "spec": { "pool": "pool" },
+        });
+        let claims = format!("{GROUP}/namespaces/prod/staticipclaims");
+        self.make(&claims, &kind(bound, "StaticIPClaim")).await?;
         self.spoken_of().await?;
         for name in ["node-a", "node-b"] {
             let node = json!({ "metadata": { "name": name }, "status": {

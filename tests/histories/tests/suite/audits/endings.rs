@@ -86,7 +86,13 @@ fn s9_an_exit_code_without_its_cause_is_told() {
         assert_eq!(ends(exit, &[]), Some(Promise::S9), "{exit:?}");
     }
     let all = [Cause::Held, Cause::Full, Cause::Denied, Cause::RegistryAway, Cause::NoLink];
-    let containers = [Exit::Usage, Exit::VersionMismatch, Exit::Internal, Exit::Interrupted];
+    let containers = [
+        Exit::Usage,
+        Exit::VersionMismatch,
+        Exit::ControllerMismatch,
+        Exit::Internal,
+        Exit::Interrupted,
+    ];
     for never in [Exit::Success].into_iter().chain(containers) {
         assert_eq!(ends(never, &all), Some(Promise::S9), "{never:?}");
     }

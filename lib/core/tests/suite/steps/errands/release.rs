@@ -51,7 +51,7 @@ fn from_elsewhere_only_the_record_is_changed() {
 fn an_errand_leaves_a_live_pod_its_address() {
     let mut rig = left(Releaser::Agent);
     let (pod, node) = (parsed("mine"), Some(parsed("node-a")));
-    rig.world.pod = PodView::Present { pod, node, life: Life::Running };
+    rig.world.pod = PodView::Present { pod, node, life: Life::Running, controller: None };
     rig.end();
     assert!(rig.world.writes.is_empty());
 }
