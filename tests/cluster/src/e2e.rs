@@ -23,6 +23,7 @@ mod records;
 mod refused;
 mod scene;
 mod set;
+mod tokens;
 mod unstopped;
 
 use std::time::Duration;
@@ -138,6 +139,8 @@ async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(u32, u32)> {
         records::f073_the_server_itself_keeps_an_address_with_its_claim,
         records::f079_what_an_earlier_set_of_the_name_left_neither_claims_nor_releases,
         owners::f105_a_pod_that_the_claims_set_does_not_control_gets_nothing_of_it,
+        tokens::f103_a_members_token_writes_what_is_its_own_and_nothing_else,
+        tokens::f103_an_agents_token_writes_what_is_its_nodes_and_nothing_else,
         disks::f082_an_address_moves_only_once_the_volume_is_mounted,
         disks::f086_init_refuses_a_data_directory_that_is_no_mount,
         refused::two_sets_that_ask_for_one_address_one_is_told_whose_it_is,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use firecamp_kube::{Source, Timeouts};
-use firecamp_kubetest::{Api, Assets};
+use firecamp_kubetest::{ADMIN, Api, Assets};
 use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
@@ -67,6 +67,17 @@ impl Admin {
         })
         .await?;
         Ok(Self { api, kubeconfig, kubectl })
+    }
+
+    /// The same server, by somebody else's token.
+    pub(crate) async fn by_token(&self, token: &str) -> Outcome<Api> {
+        let ours = std::fs::read_to_string(&self.kubeconfig);
+        let theirs = ours.map_err(failed("our kubeconfig"))?.replace(ADMIN.token, token);
+        let file = tempfile::NamedTempFile::new().map_err(failed("a file"))?;
+        std::fs::write(file.path(), theirs).map_err(failed("a kubeconfig"))?;
+        let source = Source::Kubeconfig(file.path().to_owned());
+        let client = source.client(Timeouts::default()).await;
+        client.map(Api::new).map_err(|wrong| format!("{wrong:?}"))
     }
 
     /// Runs kubectl to its end and returns what it printed.
