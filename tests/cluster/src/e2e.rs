@@ -25,6 +25,7 @@ mod scene;
 mod set;
 mod tokens;
 mod unstopped;
+mod versions;
 
 use std::time::Duration;
 
@@ -154,7 +155,8 @@ async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(u32, u32)> {
         moves::a_node_without_power_loses_its_member_and_comes_back_without_it,
         moves::f087_a_node_that_reboots_keeps_its_member_without_a_change,
         moves::members_that_are_scaled_away_find_their_addresses_again,
-        cluster::agents_are_rolled_out_and_back_under_traffic,
+        versions::agents_are_rolled_out_and_back_under_traffic,
+        versions::f097_beside_agents_too_far_ahead_a_member_waits_until_they_are_rolled_back,
         cluster::a_stripped_address_is_put_back_while_the_api_server_is_away,
         cluster::no_member_is_placed_where_no_slot_is_free,
         reclaim::f076_given_back_3_what_nobody_has_leaves_ec2_and_then_the_registry,

@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use firecamp_core::contract::env::PASSES_FOR;
+use firecamp_core::contract::protocol::Protocol;
 use firecamp_devkit::{Binaries, binaries};
 
 use crate::{Outcome, failed};
@@ -20,6 +22,10 @@ const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 pub(crate) const MEMBER: &str = "localhost/member:1";
 /// The version of our images, as in the chart.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Our neighbour, and the one after it, which works with it and not with us: the same programs,
+/// which pass for them in debug builds.
+pub(crate) const NEXT: &str = concat!(env!("CARGO_PKG_VERSION"), "-next");
+pub(crate) const LATER: &str = concat!(env!("CARGO_PKG_VERSION"), "-later");
 
 /// The archives of a cluster, in `dir`: FireCamp's from `shipped` (`make images`), or else of
 /// debug binaries with the libraries that they need.
@@ -45,7 +51,9 @@ pub(crate) fn build(dir: &Path, shipped: Option<&Path>) -> Outcome {
         for binary in [init, stop, agent] {
             let name = binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let archive = dir.join(format!("{name}.tar"));
-            archives.push((vec![ours(&name, binary, scratch.path())?], archive));
+            let image = ours(&name, binary, scratch.path())?;
+            let (next, later) = (passing(&image, NEXT, 1), passing(&image, LATER, 2));
+            archives.push((vec![image, next, later], archive));
         }
     }
     for (images, archive) in archives {
@@ -59,7 +67,8 @@ fn pause() -> Outcome<Image> {
     fs::metadata(BUSYBOX).map_err(failed(format!("{BUSYBOX} (Debian: busybox-static)")))?;
     let layers = vec![vec![(BUSYBOX.to_owned(), PathBuf::from(BUSYBOX))]];
     let name = "localhost/pause:1".to_owned();
-    Ok(Image { name, layers, entry: owned(&[BUSYBOX, "sleep", "infinity"]) })
+    let entry = owned(&[BUSYBOX, "sleep", "infinity"]);
+    Ok(Image { name, layers, entry, variable: None })
 }
 
 fn ours(name: &str, binary: &Path, scratch: &Path) -> Outcome<Image> {
@@ -74,7 +83,15 @@ fn ours(name: &str, binary: &Path, scratch: &Path) -> Outcome<Image> {
     }
     let entry = format!("/{name}");
     let name = format!("docker.io/library/{name}:{VERSION}");
-    Ok(Image { name, layers: vec![files], entry: owned(&[&entry]) })
+    Ok(Image { name, layers: vec![files], entry: owned(&[&entry]), variable: None })
+}
+
+/// The same, whose program passes for a version that is so far ahead of ours.
+fn passing(image: &Image, version: &str, ahead: u32) -> Image {
+    let oldest = Protocol::OURS.current + ahead - 1;
+    let variable = format!("{PASSES_FOR}={}:{oldest}:{version}", oldest + 1);
+    let name = image.name.replace(VERSION, version);
+    Image { name, variable: Some(variable), ..image.clone() }
 }
 
 fn owned(words: &[&str]) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Agents, the control plane and the scheduler, while members go on.
+//! The control plane and the scheduler, while members go on.
 
 use std::time::Duration;
 
@@ -6,41 +6,16 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use vpcbox::protocol::KernelAct;
 
-use super::outside::ended;
 use super::scene::{Scene, ensure};
 use super::set::Set;
 use crate::Outcome;
-use crate::install::{helm, nodes_ready, roll_out, until};
+use crate::install::{nodes_ready, until};
 use crate::topology::WORKERS;
 
 /// So long the API server stays away.
 const OUTAGE: Duration = Duration::from_mins(1);
 /// Between two strips.
 const EVERY: Duration = Duration::from_secs(15);
-
-pub(super) async fn agents_are_rolled_out_and_back_under_traffic(scene: &Scene<'_>) -> Outcome {
-    let set = Set::new("served", 3);
-    scene.create(&set).await?;
-    let pods = scene.all_ready(&set).await?;
-    let mut held = Vec::new();
-    for pod in &pods {
-        held.push(scene.holds(pod).await?);
-    }
-    let before = scene.calls()?;
-    let addresses: Vec<_> = held.iter().map(|held| held.address).collect();
-    let clients = scene.traffic(&addresses)?;
-    helm(&scene.admin, &["upgrade", "--reuse-values", "--set", "log.level=debug"]).await?;
-    roll_out(&scene.admin).await?;
-    helm(&scene.admin, &["rollback"]).await?;
-    roll_out(&scene.admin).await?;
-    ended(clients)?.undisturbed()?;
-    scene.changed(before, 0)?;
-    for (pod, held) in pods.iter().zip(&held) {
-        let now = scene.holds(pod).await?;
-        ensure(now == *held, || format!("{now:?} after {held:?}"))?;
-    }
-    scene.delete(&set).await
-}
 
 pub(super) async fn a_stripped_address_is_put_back_while_the_api_server_is_away(
     scene: &Scene<'_>,

@@ -71,6 +71,8 @@ pub(super) struct Set {
     /// Where its addresses come from.
     pub(super) pool: &'static str,
     pub(super) beside: Beside,
+    /// Of its init and stop containers.
+    pub(super) version: &'static str,
     /// The slots that each member asks the scheduler for.
     pub(super) slots: u32,
 }
@@ -91,6 +93,7 @@ impl Set {
             namespace: NAMESPACE,
             pool: POOL,
             beside: Beside::Ours,
+            version: VERSION,
             slots: 0,
         }
     }
@@ -186,7 +189,7 @@ impl Set {
 
     fn ours(&self, part: &str, mut container: Value) -> Value {
         container["name"] = json!(format!("member{part}"));
-        container["image"] = json!(format!("firecamp-{part}container:{VERSION}"));
+        container["image"] = json!(format!("firecamp-{part}container:{}", self.version));
         let settings =
             self.settings.iter().map(|(name, value)| json!({ "name": name, "value": value }));
         let mut env = self.env();

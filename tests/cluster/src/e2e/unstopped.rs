@@ -23,6 +23,11 @@ impl Scene<'_> {
     /// A set that has started, and what each of its members holds.
     pub(super) async fn started(&self, set: &Set) -> Outcome<Vec<(Pod, Held)>> {
         self.create(set).await?;
+        self.starts(set).await
+    }
+
+    /// What each member of a set holds, once it has started.
+    pub(super) async fn starts(&self, set: &Set) -> Outcome<Vec<(Pod, Held)>> {
         let mut all = Vec::new();
         for pod in self.all_ready(set).await? {
             let held = self.holds(&pod).await?;

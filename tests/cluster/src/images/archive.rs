@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{io, iter};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
@@ -17,11 +17,14 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 pub(super) type Files = Vec<(String, PathBuf)>;
 
 /// An image.
+#[derive(Clone)]
 pub(super) struct Image {
     /// With registry and tag.
     pub(super) name: String,
     pub(super) layers: Vec<Files>,
     pub(super) entry: Vec<String>,
+    /// One that it sets.
+    pub(super) variable: Option<String>,
 }
 
 /// Writes images, which may have layers in common.
@@ -47,10 +50,12 @@ impl Archive {
         for files in &image.layers {
             layers.push(self.blob(LAYER, &layer(files)?)?);
         }
+        let variables: Vec<&str> =
+            iter::once("PATH=/bin").chain(image.variable.as_deref()).collect();
         let config = json!({
             "architecture": "amd64",
             "os": "linux",
-            "config": { "Entrypoint": image.entry, "WorkingDir": "/", "Env": ["PATH=/bin"] },
+            "config": { "Entrypoint": image.entry, "WorkingDir": "/", "Env": variables },
             "rootfs": {
                 "type": "layers",
                 "diff_ids": layers.iter().map(|layer| &layer["digest"]).collect::<Vec<_>>(),

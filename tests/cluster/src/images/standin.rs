@@ -59,7 +59,8 @@ pub(super) fn images(member: &Image, scratch: &Path) -> Outcome<Vec<Image>> {
             files.push((format!("/{program}"), file));
         }
         let layers = member.layers.iter().cloned().chain([files]).collect();
-        Ok(Image { name: service.name.to_owned(), layers, entry: owned(&["/bin/sh"]) })
+        let (name, entry) = (service.name.to_owned(), owned(&["/bin/sh"]));
+        Ok(Image { name, layers, entry, variable: None })
     };
     SERVICES.iter().map(image).collect()
 }
