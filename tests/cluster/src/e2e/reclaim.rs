@@ -40,18 +40,29 @@ impl Scene<'_> {
         .await
     }
 
-    /// Neither EC2 nor the registry has it.
-    async fn is_free(&self, address: Ipv4Addr) -> Outcome {
-        let object = self.static_ip(address).await?;
-        ensure(object.is_null(), || object.to_string())?;
-        let truth = self.vpc(|vpc| vpc.address(address))?;
-        let owner = truth.and_then(|truth| truth.owner);
-        ensure(owner.is_none(), || format!("EC2 has it on {owner:?}"))
+    /// Waits until EC2 does not have it, and then until the registry does not: minutes of grace
+    /// pass before either.
+    async fn becomes_free(&self, address: Ipv4Addr) -> Outcome {
+        until(&format!("{address} leaves EC2"), || async {
+            let owner = self.vpc(|vpc| vpc.address(address))?.and_then(|truth| truth.owner);
+            ensure(owner.is_none(), || format!("EC2 has it on {owner:?}"))
+        })
+        .await?;
+        until(&format!("{address} leaves the registry"), || async {
+            let object = self.static_ip(address).await?;
+            ensure(object.is_null(), || object.to_string())
+        })
+        .await?;
+        let owner = self.vpc(|vpc| vpc.address(address))?.and_then(|truth| truth.owner);
+        ensure(owner.is_none(), || format!("EC2 has {address} on {owner:?} again"))
     }
 
-    async fn has_no_claim(&self, member: &str) -> Outcome {
-        let claim = self.admin.get(&format!("{CLAIMS}/{member}")).await?;
-        ensure(claim.is_null(), || claim.to_string())
+    async fn loses_its_claim(&self, member: &str) -> Outcome {
+        until(&format!("the claim of {member} is gone"), || async {
+            let claim = self.admin.get(&format!("{CLAIMS}/{member}")).await?;
+            ensure(claim.is_null(), || claim.to_string())
+        })
+        .await
     }
 }
 
@@ -132,10 +143,10 @@ pub(super) async fn f076_given_back_2_the_object_stays_until_the_pod_is_gone(
 async fn scaled_back(scene: &Scene<'_>) -> Outcome {
     let first = scene.address("lent-0").await?;
     for member in SCALED {
-        until(&format!("the claim of {member} is gone"), || scene.has_no_claim(member)).await?;
+        scene.loses_its_claim(member).await?;
     }
     for address in LENT.into_iter().filter(|address| *address != first) {
-        until(&format!("{address} is free"), || scene.is_free(address)).await?;
+        scene.becomes_free(address).await?;
     }
     scene.scale(&lent(), 3).await?;
     let mut found = BTreeSet::new();
@@ -154,11 +165,11 @@ pub(super) async fn f076_given_back_3_what_nobody_has_leaves_ec2_and_then_the_re
     scene: &Scene<'_>,
 ) -> Outcome {
     let kept = scene.address("kept-0").await?;
-    for address in LENT.into_iter().chain([kept]) {
-        until(&format!("{address} is free"), || scene.is_free(address)).await?;
-    }
     for member in lent().members() {
-        scene.has_no_claim(&member).await?;
+        scene.loses_its_claim(&member).await?;
+    }
+    for address in LENT.into_iter().chain([kept]) {
+        scene.becomes_free(address).await?;
     }
     scene.admin.kubectl(&["-n", NAMESPACE, "delete", "staticipclaim", "kept-0"]).await?;
     scene.admin.kubectl(&["delete", "staticippool", "lent"]).await.map(drop)
