@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_cluster::{
     Change, Cluster, Duty, Identity, Owner, SetName, Unneeded, Unwanted, View, is_orphan, unwanted,
+    without_wait,
 };
 use firecamp_core::agent::{Duty as CoreDuty, Errand};
 use firecamp_core::contract::timing;
@@ -68,7 +69,10 @@ fn about(duty: &Duty) -> Option<Ipv4Addr> {
         | Duty::DropAddress { address, .. }
         | Duty::FreeAddress { address, .. }
         | Duty::TellAddress { address, .. } => Some(*address),
-        Duty::Own { .. } | Duty::DropClaim { .. } | Duty::TellPool { .. } => None,
+        Duty::Own { .. }
+        | Duty::DropClaim { .. }
+        | Duty::EndWait { .. }
+        | Duty::TellPool { .. } => None,
     }
 }
 
@@ -80,6 +84,7 @@ fn whose(duty: &Duty) -> Option<&Member> {
         | Duty::Unassign { .. }
         | Duty::DropAddress { .. }
         | Duty::FreeAddress { .. }
+        | Duty::EndWait { .. }
         | Duty::TellAddress { .. }
         | Duty::TellPool { .. } => None,
     }
@@ -102,6 +107,7 @@ impl<C: Cloud> Steward<C> {
             Duty::FreeAddress { address, id, rest } => {
                 self.change(Change::FreeAddress(*address, id.clone(), rest.clone())).await
             }
+            Duty::EndWait { member, id } => self.end_wait(member, id).await,
             Duty::TellAddress { address, id, status } => {
                 self.change(Change::TellAddress(*address, id.clone(), status.clone())).await
             }
@@ -196,6 +202,19 @@ impl<C: Cloud> Steward<C> {
         }
         let restored = self.change(Change::Restore(claim.claim, claim.owner)).await;
         restored.and(Err(Undone::Moot("its pod came back in that moment, and so did the claim")))
+    }
+
+    /// A pod that comes and lacks the volume is told of anew by the agent of its node.
+    async fn end_wait(&self, member: &Member, id: &Identity) -> Result<(), Undone> {
+        let claim = self.cluster.claim(member).await?.ok_or(Undone::Moot("it is gone"))?;
+        if claim.id != *id {
+            return Err(Undone::Moot("the claim has changed"));
+        }
+        let others = without_wait(&claim).ok_or(Undone::Moot("it waits no more"))?;
+        if self.cluster.pod(member).await?.view != PodView::Absent {
+            return Err(Undone::Moot("it has a pod"));
+        }
+        self.change(Change::TellClaim(member.clone(), claim.id, others)).await
     }
 
     async fn orphan(&self, address: Ipv4Addr, member: &Member) -> Result<(), Undone> {

@@ -188,7 +188,12 @@ impl ApiServer {
 
     /// All that was asked so far, in order.
     pub fn asked(&self) -> Vec<Asked> {
-        self.world().asked.clone()
+        self.asked_since(0)
+    }
+
+    /// What was asked after so many requests.
+    pub fn asked_since(&self, number: usize) -> Vec<Asked> {
+        self.world().asked.get(number..).unwrap_or_default().to_vec()
     }
 }
 

@@ -20,6 +20,7 @@ mod suspects;
 mod tell;
 pub mod timing;
 mod view;
+mod waits;
 mod zones;
 
 pub use gone::Gone;
@@ -33,3 +34,4 @@ pub use view::{
     AddressSeen, Answers, ClaimSeen, Identity, NodeLife, NodeSeen, Owner, PodSeen, PoolSeen,
     Questions, SetName, StatefulSet, Uid, View,
 };
+pub use waits::without_wait;

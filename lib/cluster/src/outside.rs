@@ -5,7 +5,7 @@ use std::future::Future;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::{Member, PoolName};
 use firecamp_core::record::Claim;
-use firecamp_registry::api::{StaticIPPoolStatus, StaticIPStatus};
+use firecamp_registry::api::{Condition, StaticIPPoolStatus, StaticIPStatus};
 
 use crate::lease::{LeaseSeen, LeaseWrite};
 use crate::view::{ClaimSeen, Identity, Owner, PodSeen, SetName, StatefulSet};
@@ -26,6 +26,8 @@ pub enum Change {
     Restore(Claim, Option<Owner>),
     /// Replace the status of a StaticIP.
     TellAddress(std::net::Ipv4Addr, Identity, StaticIPStatus),
+    /// Replace the conditions of a claim.
+    TellClaim(Member, Identity, Vec<Condition>),
     /// Replace the status of a StaticIPPool.
     TellPool(PoolName, Identity, StaticIPPoolStatus),
 }

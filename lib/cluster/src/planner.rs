@@ -14,6 +14,7 @@ use crate::pools;
 use crate::reclaim::Orphans;
 use crate::retention::Claims;
 use crate::view::{Answers, Identity, Owner, Questions, View};
+use crate::waits::Waits;
 
 /// Who plans, and what it knows of EC2 by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +111,13 @@ pub enum Duty {
         /// The whole status; times that are missing are the moment of writing.
         status: StaticIPStatus,
     },
+    /// Take back that a member waits for a volume: it has no pod.
+    EndWait {
+        /// The claim.
+        member: Member,
+        /// As it was read.
+        id: Identity,
+    },
     /// Report what there is to say about a pool.
     TellPool {
         /// The pool.
@@ -126,6 +134,7 @@ pub enum Duty {
 pub struct Planner {
     nodes: Nodes,
     claims: Claims,
+    waits: Waits,
     orphans: Orphans,
 }
 
@@ -136,6 +145,7 @@ impl Planner {
         if is_plausible(view, site) {
             Nodes::ask(view, site, &mut questions);
             self.claims.ask(view, &mut questions);
+            Waits::ask(view, &mut questions);
         }
         questions
     }
@@ -147,6 +157,7 @@ impl Planner {
         }
         let mut duties = self.nodes.plan(view, site, answers, now);
         duties.extend(self.claims.plan(view, answers, now));
+        duties.extend(self.waits.plan(view, answers, now));
         duties.extend(self.orphans.plan(view, now));
         duties.extend(pools::plan(view, site));
         duties

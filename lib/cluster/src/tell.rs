@@ -21,6 +21,7 @@ impl Duty {
             // Its finalizer keeps it: it is told of once it goes.
             Self::DropAddress { .. }
             | Self::Own { .. }
+            | Self::EndWait { .. }
             | Self::TellAddress { .. }
             | Self::TellPool { .. } => None,
         }
@@ -37,7 +38,7 @@ impl Duty {
             Self::Unassign { .. } => "Unassign",
             Self::DropAddress { .. } => "DeleteStaticIP",
             Self::FreeAddress { .. } => "FreeStaticIP",
-            Self::TellAddress { .. } | Self::TellPool { .. } => "Report",
+            Self::EndWait { .. } | Self::TellAddress { .. } | Self::TellPool { .. } => "Report",
         }
     }
 }
@@ -86,6 +87,9 @@ impl fmt::Display for Duty {
             }
             Self::DropAddress { address, .. } => {
                 write!(f, "delete StaticIP {address}: its claim is gone and it is out of EC2")
+            }
+            Self::EndWait { member, .. } => {
+                write!(f, "take back that {member} waits for a volume: it has no pod")
             }
             Self::TellAddress { address, .. } => write!(f, "write the status of {address}"),
             Self::TellPool { pool, .. } => write!(f, "write the status of pool {pool}"),

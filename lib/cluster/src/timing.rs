@@ -23,6 +23,9 @@ pub const MACHINE_GRACE: Duration = Duration::from_mins(10);
 /// A claim goes this long after its member was last wanted or seen: whoever scales down by
 /// mistake has a moment to scale up again.
 pub const CLAIM_GRACE: Duration = Duration::from_mins(2);
+/// What is said of a volume that a pod lacks is taken back this long after the pod has gone. The
+/// agent of its node does it after one minute.
+pub const WAIT_GRACE: Duration = Duration::from_mins(2);
 /// An address goes this long after its record last changed: far more than A1's bound, so that no
 /// call that the record once announced can land on whoever gets the address next.
 pub const ADDRESS_GRACE: Duration = Duration::from_mins(2);

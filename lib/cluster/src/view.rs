@@ -8,7 +8,7 @@ use firecamp_core::ids::{Member, NodeName, PoolName, Version, Zone};
 use firecamp_core::outside::PodView;
 use firecamp_core::record::{Claim, Pool, State, StaticIp};
 use firecamp_registry::api::{
-    ClaimRetentionPolicy, ReclaimPolicy, StaticIPPoolStatus, StaticIPStatus,
+    ClaimRetentionPolicy, Condition, ReclaimPolicy, StaticIPPoolStatus, StaticIPStatus,
 };
 
 /// Tells an object from another one of the same name.
@@ -78,6 +78,8 @@ pub struct ClaimSeen {
     pub claim: Claim,
     /// The StatefulSet on record as its member's.
     pub owner: Option<Owner>,
+    /// What is reported of it.
+    pub conditions: Vec<Condition>,
 }
 
 /// A StaticIPPool.

@@ -10,4 +10,5 @@ mod cluster {
     mod reclaim;
     mod retention;
     mod support;
+    mod waits;
 }

@@ -248,3 +248,75 @@ async fn f076_the_object_of_a_live_member_that_a_person_deletes_outlives_the_pod
     assert_eq!(city.ec2.unassigned(), 1);
     assert!(city.claim().is_some(), "the claim is the member's");
 }
+
+/// Of the claim, as the agent of node-1 said it before it went down.
+fn waits(city: &City) {
+    let said = |kind: &str| {
+        json!({ "type": kind, "status": "False", "reason": "StuckAttaching",
+            "message": "node-1 (i-0000000a): volume vol-0123456789abcdef0 …" })
+    };
+    let changed = city.server.change("staticipclaims", Some("prod"), "redis-0", |claim| {
+        claim["status"]["conditions"] = json!([said("Audited"), said("VolumeReady")]);
+    });
+    assert!(changed);
+}
+
+/// The types of what is said of the claim.
+fn said(city: &City) -> Vec<String> {
+    let claim = city.claim().unwrap();
+    let all = claim["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    all.iter().filter_map(|one| one["type"].as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn f081_what_a_dead_agent_said_of_a_pod_that_is_gone_is_taken_back() {
+    let city = City::new().await;
+    city.policies("Retain", "Retain");
+    city.during(async || {
+        waits(&city);
+        sleep(LONG).await;
+        assert_eq!(said(&city), ["Audited", "VolumeReady"], "its pod is there");
+        city.no_pod();
+        city.record(State::Parked, 5).await;
+        let taken_back = || said(&city) == ["Audited"];
+        let took = until("it is taken back", taken_back).await;
+        assert!(took >= MINUTE * 2 && took < MINUTE * 5, "{took:?}");
+        let asked = city.server.asked().len();
+        sleep(LONG).await;
+        let asked = city.server.asked_since(asked);
+        let about = asked.iter().filter(|one| one.contains("/redis-0"));
+        assert_eq!(about.count(), 0, "and nobody asks any more: {asked:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f081_what_is_said_of_the_next_pod_in_that_moment_stands() {
+    let city = City::new().await;
+    city.policies("Retain", "Retain");
+    waits(&city);
+    city.no_pod();
+    city.record(State::Parked, 5).await;
+    city.during(async || {
+        // Whenever it is about to be taken back, the next pod's agent speaks first.
+        for _turn in 0..20 {
+            let asked = city.server.asked().len();
+            let is_read = || {
+                let asked = city.server.asked_since(asked);
+                asked.iter().any(|one| one == "GET staticipclaims/redis-0")
+            };
+            let mut turns = 0_u32;
+            while !is_read() {
+                if turns.is_multiple_of(500) {
+                    tokio::time::advance(Duration::from_secs(1)).await;
+                }
+                tokio::task::yield_now().await;
+                turns += 1;
+                assert!(turns < 500 * 1_200, "it is not about to be taken back");
+            }
+            waits(&city);
+        }
+        assert_eq!(said(&city), ["Audited", "VolumeReady"]);
+    })
+    .await;
+}

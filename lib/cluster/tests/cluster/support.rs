@@ -69,7 +69,12 @@ pub(crate) fn address(at: Ipv4Addr, name: &str, attachment: Option<Attachment>) 
 pub(crate) fn claim(name: &str, at: Option<Ipv4Addr>, owner: Option<Owner>) -> ClaimSeen {
     let (member, pool) = (member(name), parsed("pool"));
     let id = identity(&format!("claim-{name}"));
-    ClaimSeen { id, claim: Claim { member, pool, requested: None, address: at, set: None }, owner }
+    ClaimSeen {
+        id,
+        claim: Claim { member, pool, requested: None, address: at, set: None },
+        owner,
+        conditions: Vec::new(),
+    }
 }
 
 pub(crate) fn pool(name: &str, ranges: &[(&str, &str)]) -> PoolSeen {

@@ -41,6 +41,13 @@ pub(super) fn request(change: &Change) -> Result<Call, RegistryFailure> {
             });
             patched(&Place::static_ip(*address), "write the status of", "/status", &patch)
         }
+        Change::TellClaim(member, id, conditions) => {
+            let patch = json!({
+                "metadata": { "resourceVersion": id.version.as_str() },
+                "status": { "conditions": dated(conditions) },
+            });
+            patched(&Place::claim(member), "write the status of", "/status", &patch)
+        }
         Change::TellPool(pool, id, status) => {
             let patch = json!({
                 "metadata": { "resourceVersion": id.version.as_str() },

@@ -11,8 +11,8 @@ use firecamp_core::ids::Version;
 use firecamp_core::outside::PodView;
 use firecamp_core::record::{Claim, Pool, StaticIp};
 use firecamp_registry::api::{
-    Metadata, Object, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPPoolStatus, StaticIPSpec,
-    StaticIPStatus,
+    Condition, Metadata, Object, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPPoolStatus,
+    StaticIPSpec, StaticIPStatus,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -134,10 +134,14 @@ pub(super) fn address(text: &str) -> Result<AddressSeen, String> {
 /// A StaticIPClaim.
 pub(super) fn claim(text: &str) -> Result<ClaimSeen, String> {
     #[derive(Deserialize, Default)]
-    struct Nothing {}
-    let (object, rest) = object::<StaticIPClaimSpec, Nothing>(text)?;
+    struct Said {
+        #[serde(default)]
+        conditions: Vec<Condition>,
+    }
+    let (object, rest) = object::<StaticIPClaimSpec, Said>(text)?;
     let claim = Claim::try_from(&object).map_err(|wrong| wrong.to_string())?;
-    Ok(ClaimSeen { owner: rest.meta.owner(), id: rest.id, claim })
+    let conditions = rest.status.unwrap_or_default().conditions;
+    Ok(ClaimSeen { owner: rest.meta.owner(), id: rest.id, claim, conditions })
 }
 
 /// A StaticIPPool.

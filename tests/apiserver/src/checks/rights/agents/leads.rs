@@ -82,6 +82,9 @@ async fn records(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
     let own = Change::Own(member.clone(), seen.id, None);
     holder.change(&own).await.map_err(wrong)?;
     let seen = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
+    let tell = Change::TellClaim(member.clone(), seen.id, seen.conditions);
+    holder.change(&tell).await.map_err(wrong)?;
+    let seen = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
     holder.change(&Change::DropClaim(member.clone(), seen.id)).await.map_err(wrong)?;
     holder.change(&Change::Restore(seen.claim, None)).await.map_err(wrong)?;
     let tell = Change::TellAddress(FIRST, the_address(holder).await?, StaticIPStatus::default());

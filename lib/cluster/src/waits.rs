@@ -1,0 +1,67 @@
+//! What is said of the volumes of a pod that is gone.
+//!
+//! The agent of a pod's node says of its claim which volume it lacks, and takes it back once the pod
+//! has left. An agent that was down meanwhile does not know of it any more. So the holder takes it
+//! back where the member has no pod at all: nobody waits for a volume then. What is said of a pod
+//! that is there, wherever that is, is for the agent of its node to say or to take back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use firecamp_core::ids::Member;
+use firecamp_core::outside::PodView;
+use firecamp_core::time::Moment;
+use firecamp_registry::api::{Condition, VOLUME_READY};
+
+use crate::planner::Duty;
+use crate::suspects::Suspects;
+use crate::timing;
+use crate::view::{Answers, ClaimSeen, Questions, Uid, View};
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Waits(Suspects<Member, (Uid, Condition)>);
+
+/// What is said of a volume that its pod lacks.
+fn wait(seen: &ClaimSeen) -> Option<&Condition> {
+    let said = seen.conditions.iter().find(|one| one.kind == VOLUME_READY);
+    said.filter(|one| one.status != "True" && !seen.id.deleting)
+}
+
+/// What else is said of the claim; none if no volume is waited for.
+pub fn without_wait(seen: &ClaimSeen) -> Option<Vec<Condition>> {
+    wait(seen)?;
+    Some(seen.conditions.iter().filter(|one| one.kind != VOLUME_READY).cloned().collect())
+}
+
+impl Waits {
+    pub(crate) fn ask(view: &View, questions: &mut Questions) {
+        let waits = |(member, seen): (&Member, &Option<ClaimSeen>)| {
+            seen.as_ref().and_then(wait).map(|_said| member.clone())
+        };
+        questions.pods.extend(view.claims.iter().filter_map(waits));
+    }
+
+    pub(crate) fn plan(&mut self, view: &View, answers: &Answers, now: Moment) -> Vec<Duty> {
+        let (mut found, mut unknown) = (BTreeMap::new(), BTreeSet::new());
+        for (member, seen) in &view.claims {
+            let Some(seen) = seen else {
+                unknown.insert(member.clone());
+                continue;
+            };
+            let Some(said) = wait(seen) else { continue };
+            match answers.pods.get(member).map(|pod| &pod.view) {
+                None => drop(unknown.insert(member.clone())),
+                Some(PodView::Absent) => {
+                    found.insert(member.clone(), (seen.id.uid.clone(), said.clone()));
+                }
+                Some(PodView::Present { .. } | PodView::Vouched) => {}
+            }
+        }
+        self.0.pass(found, &unknown, now);
+        let due = self.0.due(now, |_, _| timing::WAIT_GRACE);
+        let duty = |(member, _): (&Member, _)| {
+            let id = view.claims.get(member)?.as_ref()?.id.clone();
+            Some(Duty::EndWait { member: member.clone(), id })
+        };
+        due.filter_map(duty).collect()
+    }
+}
