@@ -41,7 +41,10 @@ pub(crate) trait World: 'static {
 }
 
 /// The kernel of this node, as an agent needs it.
-pub(crate) trait Kernel: HostNet {
+pub(crate) trait Kernel: HostNet + Clone {
+    /// The same for who gives way: whatever version has recorded the holder whose time is over.
+    fn giving_way(self) -> Self;
+
     /// One complete look at everything that is ours.
     fn survey(&self) -> impl Future<Output = Result<Survey, HostFailure>>;
 
@@ -67,6 +70,10 @@ pub(crate) trait Kernel: HostNet {
 }
 
 impl Kernel for LinuxHost {
+    fn giving_way(self) -> Self {
+        Self::giving_way(self)
+    }
+
     async fn survey(&self) -> Result<Survey, HostFailure> {
         Self::survey(self).await
     }
@@ -248,11 +255,15 @@ impl<W: World> Outside<W> {
     ) {
         let systems = Arc::clone(&self.systems);
         work.spawn_local(async move {
+            let Systems { cloud, host, registry, .. } = &*systems;
+            let gives_way = matches!(duty, Duty::GiveWay { .. });
+            let host = if gives_way { host.clone().giving_way() } else { host.clone() };
+            let systems = Systems { cloud, host, registry, file: NoFile };
             let dice = Dice::default();
             let id = dice.run_id();
             let run = Run { member, pool: None, signal: Signal::Interrupt(end), dice };
             let machine = move |now| Errand::new(&duty, &cluster, id, now);
-            News::Done(address, firecamp_engine::run(machine, &*systems, &run).await)
+            News::Done(address, firecamp_engine::run(machine, &systems, &run).await)
         });
     }
 }

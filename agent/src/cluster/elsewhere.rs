@@ -3,13 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 
-use firecamp_core::failure::{CloudFailure, HostFailure, HostKind, RegistryFailure};
-use firecamp_core::ids::{EniId, Mac, Member, PoolName, SubnetId, Version};
-use firecamp_core::node::NodeIdentity;
+use firecamp_core::failure::{HostFailure, HostKind, RegistryFailure};
+use firecamp_core::ids::{Member, PoolName, Version};
 use firecamp_core::outside::{
-    Cloud, Holder, HostNet, KernelTarget, KernelView, Owner, PodView, Registry, SocketUse,
+    Holder, HostNet, KernelTarget, KernelView, PodView, Registry, SocketUse,
 };
 use firecamp_core::record::{MemberRecords, Pool, StaticIp, Stored, Write};
 use firecamp_engine::{NoFile, Systems};
@@ -18,13 +16,13 @@ use crate::late::LateRegistry;
 
 /// EC2 and the registry, shared by errands one after the other.
 pub(crate) struct Elsewhere<C> {
-    pub(super) cloud: Shared<C>,
+    pub(super) cloud: C,
     pub(super) registry: LateRegistry,
 }
 
 impl<C> Elsewhere<C> {
     pub(crate) fn new(cloud: C, registry: LateRegistry) -> Self {
-        Self { cloud: Shared(Arc::new(cloud)), registry }
+        Self { cloud, registry }
     }
 
     /// The systems of an errand about this address, whose pool is this one if it is known.
@@ -32,46 +30,9 @@ impl<C> Elsewhere<C> {
         &self,
         address: Ipv4Addr,
         pool: Option<Pool>,
-    ) -> Systems<Shared<C>, NoKernel, ByAddress<LateRegistry>, NoFile> {
-        let (cloud, registry) = (Shared(Arc::clone(&self.cloud.0)), self.registry.clone());
-        let registry = ByAddress { registry, address, pool };
-        Systems { cloud, host: NoKernel, registry, file: NoFile }
-    }
-}
-
-/// One cloud for several errands.
-pub(crate) struct Shared<C>(Arc<C>);
-
-impl<C: Cloud> Cloud for Shared<C> {
-    async fn identity(&self) -> Result<NodeIdentity, CloudFailure> {
-        self.0.identity().await
-    }
-
-    async fn listed(&self, mac: Mac) -> Result<BTreeSet<Ipv4Addr>, CloudFailure> {
-        self.0.listed(mac).await
-    }
-
-    async fn owner(&self, address: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
-        self.0.owner(address, subnet).await
-    }
-
-    async fn assign(
-        &self,
-        eni: &EniId,
-        address: Ipv4Addr,
-        force: bool,
-        within: std::time::Duration,
-    ) -> Result<(), CloudFailure> {
-        self.0.assign(eni, address, force, within).await
-    }
-
-    async fn unassign(
-        &self,
-        eni: &EniId,
-        address: Ipv4Addr,
-        within: std::time::Duration,
-    ) -> Result<(), CloudFailure> {
-        self.0.unassign(eni, address, within).await
+    ) -> Systems<&C, NoKernel, ByAddress<LateRegistry>, NoFile> {
+        let registry = ByAddress { registry: self.registry.clone(), address, pool };
+        Systems { cloud: &self.cloud, host: NoKernel, registry, file: NoFile }
     }
 }
 

@@ -57,6 +57,11 @@ impl World for Simulated {
 }
 
 impl Kernel for SimHost {
+    /// Its locks know no versions.
+    fn giving_way(self) -> Self {
+        self
+    }
+
     async fn survey(&self) -> Result<Survey, HostFailure> {
         let kernel = self.kernel();
         let mark = |tag: Tag| match tag {

@@ -2,6 +2,8 @@
 //! fault-injecting implementation. Implementations make one attempt per call, bounded in time,
 //! and never retry: repeats are decided by the protocol.
 
+mod shared;
+
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::Ipv4Addr;
@@ -327,36 +329,6 @@ pub trait Registry: Send + Sync {
     /// Creates or compares and swaps; returns the new version.
     fn write(&self, write: &Write)
     -> impl Future<Output = Result<Version, RegistryFailure>> + Send;
-}
-
-/// A registry that several processes of one test, or several parts of one process, share.
-impl<R: Registry> Registry for &R {
-    async fn member(
-        &self,
-        member: &Member,
-        pool: Option<&PoolName>,
-    ) -> Result<MemberRecords, RegistryFailure> {
-        R::member(self, member, pool).await
-    }
-
-    async fn static_ip(
-        &self,
-        address: Ipv4Addr,
-    ) -> Result<Option<Stored<StaticIp>>, RegistryFailure> {
-        R::static_ip(self, address).await
-    }
-
-    async fn pod(&self, member: &Member) -> Result<PodView, RegistryFailure> {
-        R::pod(self, member).await
-    }
-
-    async fn allocated(&self, pool: &PoolName) -> Result<BTreeSet<Ipv4Addr>, RegistryFailure> {
-        R::allocated(self, pool).await
-    }
-
-    async fn write(&self, write: &Write) -> Result<Version, RegistryFailure> {
-        R::write(self, write).await
-    }
 }
 
 /// The static-IP file on the member's data volume: output, never authority.

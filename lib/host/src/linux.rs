@@ -13,7 +13,7 @@ use nix::sys::utsname::uname;
 use crate::enis::{self, LinkSeen};
 use crate::error::HostError;
 use crate::kernel::{address, failed, link, socket};
-use crate::lock::record::{Record, Recorded};
+use crate::lock::record::{Record, Recorded, Versions};
 use crate::lock::{Lock, Locks};
 use crate::netlink::Netlink;
 use crate::note::Notes;
@@ -96,6 +96,7 @@ pub struct LinuxHost {
     notes: Notes,
     limit: Duration,
     tags: AddressTags,
+    versions: Versions,
 }
 
 /// Whose the /32 on a link is.
@@ -112,7 +113,16 @@ impl LinuxHost {
     pub fn new(run_dir: &Path, timeouts: HostTimeouts) -> Self {
         let tags = AddressTags::of_this_kernel();
         let locks = Locks::new(run_dir, timeouts.lock);
-        Self { locks, notes: Notes::new(run_dir), limit: timeouts.netlink, tags }
+        let (notes, limit) = (Notes::new(run_dir), timeouts.netlink);
+        Self { locks, notes, limit, tags, versions: Versions::Understood }
+    }
+
+    /// The same for an agent that gives way: it removes what a holder has left whose time is over
+    /// by the registry, also where a program of a version that is not understood has recorded it.
+    /// It adds no more than before.
+    #[must_use]
+    pub fn giving_way(self) -> Self {
+        Self { versions: Versions::All, ..self }
     }
 
     /// The same with another belief about the kernel.
@@ -186,7 +196,7 @@ impl LinuxHost {
 
     async fn remove(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostError> {
         let lock = self.locks.address(address).await?;
-        let recorded = release(&lock, holder)?;
+        let recorded = self.release(&lock, holder)?;
         let mut netlink = self.netlink(ROUTE)?;
         let changed = self.take_out(&mut netlink, address, &recorded).await?;
         record(&lock, &lock.read()?, holder, Hold::Released, false)?;
@@ -213,7 +223,8 @@ impl LinuxHost {
     async fn hide(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostError> {
         let lock = self.locks.address(address).await?;
         let recorded = lock.read()?;
-        let may = recorded.permits_removing(holder).and_then(|()| recorded.permits_adding(holder));
+        let may = recorded.permits_removing(holder, self.versions);
+        let may = may.and_then(|()| recorded.permits_adding(holder));
         may.map_err(|denied| lock.denied(denied, holder))?;
         let mut netlink = self.netlink(ROUTE)?;
         let removed = self.take_out(&mut netlink, address, &recorded).await?;
@@ -237,10 +248,19 @@ impl LinuxHost {
 
     async fn unroute(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostError> {
         let lock = self.locks.address(address).await?;
-        release(&lock, holder)?;
+        self.release(&lock, holder)?;
         let mut netlink = self.netlink(ROUTE)?;
         let _tables = self.locks.routing().await?;
         routing::remove(&mut netlink, address).await
+    }
+
+    /// Compares and records the release; returns what was on record before.
+    fn release(&self, lock: &Lock, holder: &Holder) -> Result<Recorded, HostError> {
+        let recorded = lock.read()?;
+        let may = recorded.permits_removing(holder, self.versions);
+        may.map_err(|denied| lock.denied(denied, holder))?;
+        record(lock, &recorded, holder, Hold::Released, recorded.added())?;
+        Ok(recorded)
     }
 
     /// What the kernel has of each target, in their order, from one look at its tables.
@@ -268,14 +288,6 @@ impl LinuxHost {
             assigned: Some(self.notes.age(target.address)?),
         })
     }
-}
-
-/// Compares and records the release; returns what was on record before.
-fn release(lock: &Lock, holder: &Holder) -> Result<Recorded, HostError> {
-    let recorded = lock.read()?;
-    recorded.permits_removing(holder).map_err(|denied| lock.denied(denied, holder))?;
-    record(lock, &recorded, holder, Hold::Released, recorded.added())?;
-    Ok(recorded)
 }
 
 /// Writes the record unless it says the same already.

@@ -134,6 +134,7 @@ const CASES: &[Case] = cases![
         f099_what_a_later_version_made_is_seen_and_stays,
         f099_an_agent_is_seen_and_kept_from_beginning,
         f097_what_a_version_that_is_not_understood_holds_is_left_alone_until_its_next_life,
+        f097_who_gives_way_takes_out_what_such_a_version_left,
     },
     leaks::{f110_ten_thousand_cycles_leave_nothing_behind},
 ];

@@ -47,6 +47,16 @@ pub(crate) enum Recorded {
     Apart(Record, String),
 }
 
+/// Under whose records something may be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Versions {
+    /// Of programs that this one works with.
+    Understood,
+    /// Of all whose line can be read: it names the holder and what that did, whoever wrote it. Only
+    /// for who gives way, because the registry says that this holder's time is over.
+    All,
+}
+
 /// Why a holder may not act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Denied {
@@ -117,12 +127,14 @@ impl Recorded {
 
     /// Whether the holder may remove. Under a torn record nobody may: the address could be the
     /// successor's.
-    pub(crate) fn permits_removing(&self, holder: &Holder) -> Result<(), Denied> {
-        let record = match self {
-            Self::Nothing => return Ok(()),
-            Self::Torn | Self::Later => return Err(Denied::Torn),
-            Self::Apart(record, why) => return Self::apart(record, why, holder),
-            Self::This(record) => record,
+    pub(crate) fn permits_removing(&self, holder: &Holder, of: Versions) -> Result<(), Denied> {
+        let record = match (self, of) {
+            (Self::Nothing, _) => return Ok(()),
+            (Self::Torn | Self::Later, _) => return Err(Denied::Torn),
+            (Self::Apart(record, why), Versions::Understood) => {
+                return Self::apart(record, why, holder);
+            }
+            (Self::This(record), _) | (Self::Apart(record, _), Versions::All) => record,
         };
         if record.rule().permits_removing(holder) {
             Ok(())

@@ -17,22 +17,32 @@ fn on_file(pod: &str, epoch: u64, hold: Hold) -> Recorded {
 #[test]
 fn f023_the_old_holder_may_not_remove_what_the_new_one_added() {
     let new = on_file("new", 8, Hold::Held);
-    let denied = new.permits_removing(&holder("old", 7));
+    let denied = new.permits_removing(&holder("old", 7), Versions::Understood);
     assert_eq!(denied, Err(Denied::Superseded(record("new", 8, Hold::Held))));
 }
 
 #[test]
 fn f111_a_late_removal_of_the_same_pods_earlier_life_is_denied() {
     let second = on_file("pod", 8, Hold::Held);
-    assert!(second.permits_removing(&holder("pod", 7)).is_err());
-    assert!(second.permits_removing(&holder("pod", 8)).is_ok());
+    assert!(second.permits_removing(&holder("pod", 7), Versions::Understood).is_err());
+    assert!(second.permits_removing(&holder("pod", 8), Versions::Understood).is_ok());
 }
 
 #[test]
 fn a_removal_for_an_epoch_that_another_pod_holds_is_denied() {
-    assert!(on_file("a", 5, Hold::Held).permits_removing(&holder("b", 5)).is_err());
-    assert!(on_file("a", 5, Hold::Released).permits_removing(&holder("b", 5)).is_ok());
-    assert!(on_file("a", 5, Hold::Held).permits_removing(&holder("b", 6)).is_ok());
+    assert!(
+        on_file("a", 5, Hold::Held)
+            .permits_removing(&holder("b", 5), Versions::Understood)
+            .is_err()
+    );
+    assert!(
+        on_file("a", 5, Hold::Released)
+            .permits_removing(&holder("b", 5), Versions::Understood)
+            .is_ok()
+    );
+    assert!(
+        on_file("a", 5, Hold::Held).permits_removing(&holder("b", 6), Versions::Understood).is_ok()
+    );
 }
 
 #[test]
@@ -52,13 +62,16 @@ fn adding_again_for_the_held_epoch_is_permitted_to_its_pod_alone() {
 #[test]
 fn a_torn_record_permits_adding_and_forbids_removing() {
     assert!(Recorded::Torn.permits_adding(&holder("pod", 1)).is_ok());
-    assert_eq!(Recorded::Torn.permits_removing(&holder("pod", 9)), Err(Denied::Torn));
+    assert_eq!(
+        Recorded::Torn.permits_removing(&holder("pod", 9), Versions::Understood),
+        Err(Denied::Torn)
+    );
 }
 
 #[test]
 fn no_record_permits_both() {
     assert!(Recorded::Nothing.permits_adding(&holder("pod", 1)).is_ok());
-    assert!(Recorded::Nothing.permits_removing(&holder("pod", 1)).is_ok());
+    assert!(Recorded::Nothing.permits_removing(&holder("pod", 1), Versions::Understood).is_ok());
 }
 
 #[test]
@@ -96,13 +109,34 @@ fn f097_the_record_of_a_version_that_is_not_understood_is_left_alone_and_named()
     let theirs = written_by(current, current - 1, &record("pod", 8, Hold::Held));
     assert_eq!(theirs.last(), Some(record("pod", 8, Hold::Held).rule()));
     let same = holder("pod", 8);
-    for denied in [theirs.permits_adding(&same), theirs.permits_removing(&same)] {
+    for denied in
+        [theirs.permits_adding(&same), theirs.permits_removing(&same, Versions::Understood)]
+    {
         let Err(Denied::Apart(why)) = denied else { panic!("{denied:?}") };
         assert!(why.starts_with("the program that wrote it is FireCamp 9.8.7"), "{why}");
     }
     let later = holder("next", 9);
     assert!(theirs.permits_adding(&later).is_ok(), "the next life is of this version again");
-    assert!(theirs.permits_removing(&later).is_ok());
+    assert!(theirs.permits_removing(&later, Versions::Understood).is_ok());
+}
+
+#[test]
+fn f097_who_gives_way_removes_what_a_version_that_is_not_understood_left_and_nothing_else() {
+    let may = |recorded: &Recorded, pod, epoch| {
+        recorded.permits_removing(&holder(pod, epoch), Versions::All).is_ok()
+    };
+    let current = Protocol::OURS.current + 2;
+    let theirs = |hold| written_by(current, current - 1, &record("pod", 8, hold));
+    let held = theirs(Hold::Held);
+    assert!(
+        may(&held, "pod", 8) && may(&held, "next", 9) && may(&theirs(Hold::Released), "pod", 8)
+    );
+    assert!(!may(&held, "pod", 7), "a later life has taken it");
+    assert!(!may(&held, "other", 8), "it is another pod's");
+    assert!(held.permits_adding(&holder("pod", 8)).is_err(), "it adds nothing");
+    for unread in [Recorded::Torn, Recorded::Later] {
+        assert!(!may(&unread, "pod", 9), "{unread:?}: nobody can tell whose it is");
+    }
 }
 
 #[test]

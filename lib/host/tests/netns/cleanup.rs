@@ -147,19 +147,24 @@ pub(crate) fn f099_an_agent_is_seen_and_kept_from_beginning() {
     assert!(!look(&node).agent);
 }
 
-pub(crate) fn f097_what_a_version_that_is_not_understood_holds_is_left_alone_until_its_next_life() {
-    let node = Node::configured();
-    let (target, pod) = (node.on_second(), holder("pod", 3));
-    node.attach(&target, &pod);
-    let text = std::fs::read_to_string(lock_file(ADDRESS)).unwrap();
+/// A program two versions ahead has recorded who has the address; what that speaks.
+fn is_of_a_later_version(address: Ipv4Addr) -> u32 {
+    let text = std::fs::read_to_string(lock_file(address)).unwrap();
     let Protocol { current, oldest } = Protocol::OURS;
     let ours = format!("protocol={current} oldest={oldest}");
     assert!(text.contains(&ours), "{text}");
     let two_ahead = format!("protocol={} oldest={}", current + 2, current + 1);
-    std::fs::write(lock_file(ADDRESS), text.replace(&ours, &two_ahead)).unwrap();
+    std::fs::write(lock_file(address), text.replace(&ours, &two_ahead)).unwrap();
+    current + 2
+}
 
+pub(crate) fn f097_what_a_version_that_is_not_understood_holds_is_left_alone_until_its_next_life() {
+    let node = Node::configured();
+    let (target, pod) = (node.on_second(), holder("pod", 3));
+    node.attach(&target, &pod);
+    let later = is_of_a_later_version(ADDRESS);
     let before = node.net.everything();
-    let words = ["another version's", &format!("protocol {}", current + 2)];
+    let words = ["another version's", &format!("protocol {later}")];
     fails(node.remove(ADDRESS, &pod), HostKind::Refused, &words);
     fails(node.unroute(ADDRESS, &pod), HostKind::Refused, &words);
     fails(node.withhold(ADDRESS, &pod), HostKind::Refused, &words);
@@ -170,4 +175,20 @@ pub(crate) fn f097_what_a_version_that_is_not_understood_holds_is_left_alone_unt
     node.attach(&target, &holder("next", 4));
     node.detach(ADDRESS, &holder("next", 4));
     assert_eq!(look(&node).kernel.subjects(), [].into());
+}
+
+pub(crate) fn f097_who_gives_way_takes_out_what_such_a_version_left() {
+    let mut node = Node::configured();
+    let (alone, target, pod) = (node.net.everything(), node.on_second(), holder("pod", 3));
+    node.attach(&target, &pod);
+    is_of_a_later_version(ADDRESS);
+    let before = node.net.everything();
+    node.host = node.host.clone().giving_way();
+    fails(node.withhold(ADDRESS, &pod), HostKind::Refused, &["another version's"]);
+    fails(node.add(&target, &pod), HostKind::Refused, &["another version's"]);
+    fails(node.remove(ADDRESS, &holder("pod", 2)), HostKind::Superseded, &["an old epoch"]);
+    assert_eq!(node.net.everything(), before);
+    node.detach(ADDRESS, &pod);
+    assert_eq!(node.net.everything(), alone);
+    fails(node.add(&target, &pod), HostKind::Superseded, &["an old epoch"]);
 }
