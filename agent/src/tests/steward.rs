@@ -2,5 +2,6 @@
 //! that remembers.
 
 pub(super) mod city;
+mod killed;
 mod leases;
 mod lives;

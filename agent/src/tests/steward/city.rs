@@ -38,6 +38,8 @@ type Place = (EniId, Option<InstanceId>);
 pub(in crate::tests) struct Ec2 {
     places: Arc<Mutex<BTreeMap<Ipv4Addr, Place>>>,
     unassigned: Arc<Mutex<u32>>,
+    /// How often a call that changes something was sent, has arrived, or was answered.
+    steps: Arc<Mutex<usize>>,
 }
 
 fn failed(kind: CloudKind) -> CloudFailure {
@@ -45,14 +47,14 @@ fn failed(kind: CloudKind) -> CloudFailure {
 }
 
 impl Ec2 {
-    fn put(&self, address: Ipv4Addr, machine: Option<&str>) {
-        let machine = machine.map(|id| id.parse().unwrap());
-        self.places.lock().unwrap().insert(address, (ENI.parse().unwrap(), machine));
+    pub(in crate::tests) fn put(&self, address: Ipv4Addr, eni: &str, machine: &str) {
+        let place = (eni.parse().unwrap(), Some(machine.parse().unwrap()));
+        self.places.lock().unwrap().insert(address, place);
     }
 
-    /// The machine and its ENIs are gone.
+    /// The member's machine and its ENI are gone.
     pub(in crate::tests) fn terminate(&self) {
-        self.places.lock().unwrap().clear();
+        self.places.lock().unwrap().retain(|_, (eni, _)| eni.as_str() != ENI);
     }
 
     pub(in crate::tests) fn has(&self, address: Ipv4Addr) -> bool {
@@ -61,6 +63,26 @@ impl Ec2 {
 
     pub(in crate::tests) fn unassigned(&self) -> u32 {
         *self.unassigned.lock().unwrap()
+    }
+
+    pub(in crate::tests) fn steps(&self) -> usize {
+        *self.steps.lock().unwrap()
+    }
+
+    /// Whoever called may die here.
+    async fn step(&self) {
+        *self.steps.lock().unwrap() += 1;
+        tokio::task::yield_now().await;
+    }
+
+    fn take(&self, eni: &EniId, address: Ipv4Addr) -> Result<(), CloudFailure> {
+        let mut places = self.places.lock().unwrap();
+        if places.get(&address).is_none_or(|(there, _)| there != eni) {
+            return Err(failed(CloudKind::NotOurs));
+        }
+        places.remove(&address);
+        *self.unassigned.lock().unwrap() += 1;
+        Ok(())
     }
 }
 
@@ -96,13 +118,10 @@ impl Cloud for Ec2 {
         address: Ipv4Addr,
         _within: Duration,
     ) -> Result<(), CloudFailure> {
-        let mut places = self.places.lock().unwrap();
-        if places.get(&address).is_none_or(|(there, _)| there != eni) {
-            return Err(failed(CloudKind::NotOurs));
-        }
-        places.remove(&address);
-        *self.unassigned.lock().unwrap() += 1;
-        Ok(())
+        self.step().await;
+        let answer = self.take(eni, address);
+        self.step().await;
+        answer
     }
 }
 
@@ -139,7 +158,7 @@ impl City {
         city.registry.write(&Write::CreateStaticIp(ip)).await.unwrap();
         city.record(State::Attached, 5).await;
         city.pod(Some("set-1"));
-        city.ec2.put(ADDRESS, Some("i-0000000a"));
+        city.ec2.put(ADDRESS, ENI, "i-0000000a");
         city
     }
 

@@ -60,6 +60,9 @@ const fn elsewhere(name: &'static str, who: &'static str, boxed: &'static str) -
 const MOVES: &str = "kill (a), (b), (c); freeze";
 const FIRST: &str = "kill (a), (b); freeze";
 const STOPS: &str = "kill: stop again, (b), (c); freeze";
+/// What the Lease's holder does, over a strict API server and an EC2 that remembers.
+const HOLDER: &str = "`firecamp-agent`, `steward::killed`: the Lease's holder dies there, and its \
+                      successor at each boundary of the rest";
 
 /// All of them, in the order of the protocol.
 pub const NAMED: &[Named] = &[
@@ -106,13 +109,13 @@ pub const NAMED: &[Named] = &[
     agents("restore.1", Step::Restore(1)),
     agents("restore.2", Step::Restore(2)),
     agents("restore.3", Step::Restore(3)),
-    open("free.0, 1", "agent: deletion of a claim"),
+    elsewhere("free.0, 1", HOLDER, ""),
     free("free.2", 2),
     free("free.3", 3),
     free("free.4", 4),
     free("free.5", 5),
     open("free.6", "dns"),
-    open("free.7", "agent: deletion of a claim"),
+    elsewhere("free.7", HOLDER, ""),
 ];
 
 pub(super) fn table(text: &mut String, tally: &Tally) {
