@@ -61,7 +61,12 @@ fn f081_what_is_said_of_a_pod_that_is_there_is_for_the_agent_of_its_node() {
         (Some("n1"), Life::Terminal),
     ] {
         let mut town = waiting();
-        let view = PodView::Present { pod: parsed("pod-2"), node: node.map(parsed), life, controller: None };
+        let view = PodView::Present {
+            pod: parsed("pod-2"),
+            node: node.map(parsed),
+            life,
+            controller: None,
+        };
         town.pod("redis-0", PodSeen { view, controller: Some(owner("set-1")) });
         assert!(!is_ended(&town.during(MINUTE * 30)));
     }
