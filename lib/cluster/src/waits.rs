@@ -1,9 +1,9 @@
 //! What is said of the volumes of a pod that is gone.
 //!
 //! The agent of a pod's node says of its claim which volume it lacks, and takes it back once the
-//! pod has left. An agent that was down meanwhile does not know of it any more. So the holder takes it
-//! back where the member has no pod at all: nobody waits for a volume then. What is said of a pod
-//! that is there, wherever that is, is for the agent of its node to say or to take back.
+//! pod has left. An agent that was down meanwhile does not know of it any more. So the holder takes
+//! it back where the member has no pod at all: nobody waits for a volume then. What is said of a
+//! pod that is there, wherever that is, is for the agent of its node to say or to take back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
