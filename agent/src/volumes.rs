@@ -110,18 +110,13 @@ impl<V: firecamp_volumes::Volumes, C: Cluster> Looking<'_, V, C> {
         let table = self.tracker.step(now, seen);
         count(&table, &self.tracker, now, status);
         bulletin.volumes(table, self.tracker.pods().map(<[_]>::to_vec));
-        bulletin.suspect_volumes(self.is_pending());
+        bulletin.suspect_volumes(self.tracker.is_pending());
         bulletin.lack_volumes(self.tracker.lacked());
-    }
-
-    /// Something may be wrong, whether it is reported yet or not.
-    fn is_pending(&self) -> bool {
-        self.tracker.lasting(Moment(self.origin.elapsed())).next().is_some()
     }
 
     async fn ask(&mut self, status: &Status) -> Option<ClusterView> {
         let cluster = self.cluster?;
-        let soon = self.moved || self.is_pending();
+        let soon = self.moved || self.tracker.is_pending();
         let pause = if soon { CLUSTER_SOON } else { CLUSTER_EVERY };
         if self.asked.is_some_and(|at| at.elapsed() < pause) {
             return None;

@@ -117,6 +117,21 @@ async fn a_look_goes_on_from_what_was_published() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn f086_what_is_reported_and_over_is_taken_back_after_a_minute_and_not_after_five() {
+    let published: VolumeStatus = serde_json::from_value(serde_json::json!({
+        "id": "pv-1", "kind": "Glusterfs",
+        "problems": [{ "reason": "NotMounted", "message": "as it was" }],
+    }))
+    .unwrap();
+    let (bulletin, api) = (Bulletin::default(), api(false));
+    bulletin.published(&[published]);
+    watch((&node(), Some(&api)), &bulletin, 130).await;
+    assert_eq!(told(&bulletin).volumes[0].problems, []);
+    let asked = api.asked.get();
+    assert!(asked <= 5, "Kubernetes was asked {asked} times");
+}
+
+#[tokio::test(start_paused = true)]
 async fn f081_what_ec2_says_of_a_volume_is_told_and_makes_it_a_suspect() {
     let (bulletin, api) = (Bulletin::default(), api(false));
     bulletin.published(&[]);

@@ -30,6 +30,11 @@ impl Watch {
         self.reported.as_deref()
     }
 
+    /// It is bad, or reported though it is not bad any more.
+    pub(crate) fn is_open(&self) -> bool {
+        self.bad.is_some() || self.reported.is_some()
+    }
+
     /// For how long it has been bad, as far as this process knows.
     pub(crate) fn lasted(&self, now: Moment) -> Option<Duration> {
         Some(now.since(self.bad?))

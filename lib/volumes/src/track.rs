@@ -120,6 +120,11 @@ impl Tracker {
         &self.lacked
     }
 
+    /// Something may be wrong, whether it is reported yet or not, or is reported and may be over.
+    pub fn is_pending(&self) -> bool {
+        self.memory.values().any(|memory| memory.watches.values().any(Watch::is_open))
+    }
+
     /// For how long each cause of a problem has lasted, whether it is reported yet or not: for
     /// metrics, since the table carries no ages. Names of volumes as in the table.
     pub fn lasting(&self, now: Moment) -> impl Iterator<Item = (&str, Reason, Duration)> {

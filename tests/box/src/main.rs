@@ -4,9 +4,9 @@
 //! `kernel` prints addresses, rules and routes, `watch ADDRESS` tells when the kernel gets or
 //! loses an address, `rename LINK NAME` renames a link, `unrule ADDRESS TABLE` and `unroute TABLE`
 //! remove our rule of an address and a table's default route, `list DIR` prints the files below a
-//! directory, `forward PORT SOCKET` makes a Unix socket a port of the loopback device, `read-only
-//! DIR PROGRAM…` runs a program that cannot write to DIR, and `jail DIR PROGRAM…` one with DIR as
-//! its root.
+//! directory, `forward PORT SOCKET` makes a Unix socket a port of the loopback device, `replace
+//! FILE OLD NEW` changes a text in a file, `read-only DIR PROGRAM…` runs a program that cannot
+//! write to DIR, and `jail DIR PROGRAM…` one with DIR as its root.
 
 mod client;
 mod jail;
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         ["forward", port, socket] => {
             parse(port).and_then(|port| firecamp_apiserver::socket::forward(port, socket.as_ref()))
         }
+        ["replace", file, old, new] => replace(file, (old, new)),
         ["list", dir] => kernel::list(dir.as_ref()),
         ["read-only", dir, program @ ..] => jail::read_only(dir.as_ref(), program),
         ["jail", dir, program @ ..] => jail::run(dir.as_ref(), program),
@@ -50,6 +51,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Every file that a process of the box has written is in its own mount namespace.
+fn replace(file: &str, (old, new): (&str, &str)) -> io::Result<()> {
+    let text = std::fs::read_to_string(file)?;
+    if !text.contains(old) {
+        return Err(io::Error::other(format!("{old:?} is not in {text:?}")));
+    }
+    std::fs::write(file, text.replace(old, new))
 }
 
 fn parse<T: FromStr<Err: Display>>(word: &str) -> io::Result<T> {

@@ -123,6 +123,8 @@ enum Word {
     #[command(hide = true)]
     Traffic { addresses: Vec<Ipv4Addr> },
     #[command(hide = true)]
+    Fetch { at: SocketAddr, page: String },
+    #[command(hide = true)]
     Supervise {
         #[command(flatten)]
         which: Which,
@@ -198,6 +200,7 @@ fn run(word: Word) -> Outcome {
         Word::Occupy { at } => block_on(member::occupy(at)),
         Word::Dial { address, port } => block_on(member::dial(address, port)),
         Word::Traffic { addresses } => block_on(member::traffic(addresses)),
+        Word::Fetch { at, page } => block_on(member::fetch(at, &page)),
         Word::Supervise { which } => supervise::run(&which.home()?),
         Word::Node { which, worker, holder } => node::run(&which.home()?, &worker, holder),
         Word::NodeInit { which, worker } => node::first(&which.home()?, &worker),

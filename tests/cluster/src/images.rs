@@ -15,7 +15,7 @@ use crate::{Outcome, failed};
 use archive::{Image, write};
 
 /// Debian's static one.
-const BUSYBOX: &str = "/bin/busybox";
+pub(crate) const BUSYBOX: &str = "/bin/busybox";
 /// Without roots the client of EC2 cannot be made.
 const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Of a member's service.

@@ -99,6 +99,21 @@ pub(crate) async fn dial(address: Ipv4Addr, port: u16) -> Outcome {
     say(&line)
 }
 
+/// Prints a page that is served there.
+pub(crate) async fn fetch(at: SocketAddr, page: &str) -> Outcome {
+    let read = async {
+        let mut stream = TcpStream::connect(at).await?;
+        stream.write_all(format!("GET {page} HTTP/1.0\r\nHost: {at}\r\n\r\n").as_bytes()).await?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.map(|_bytes| text)
+    };
+    let what = format!("{page} of {at}");
+    let text = timeout(SILENCE, read).await.map_err(failed(&what))?.map_err(failed(&what))?;
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| format!("{what}: {text}"))?;
+    let good = head.lines().next().is_some_and(|line| line.contains(" 200 "));
+    if good { say(body) } else { Err(format!("{what}: {text}")) }
+}
+
 /// What became of connections.
 #[derive(Debug, Default)]
 struct Counts {

@@ -186,6 +186,14 @@ impl Running {
         Ok(vpc.exec(&self.home.vpcbox(), place, program))
     }
 
+    /// A command that runs our own binary in the network of a worker, and not among its files.
+    pub(crate) fn beside(&self, worker: &str) -> Outcome<Command> {
+        let first = self.first_process(worker)?;
+        let mut command = Command::new("nsenter");
+        command.args(["--net", "--target", &first.to_string(), "--"]).arg(self.ourselves()?);
+        Ok(command)
+    }
+
     /// Our own binary, wherever a command of these runs.
     pub(crate) fn ourselves(&self) -> Outcome<PathBuf> {
         fs::read_link(self.home.vpcbox()).map_err(failed("our own binary"))

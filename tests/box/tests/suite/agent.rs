@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::support::client::Client;
@@ -110,56 +109,4 @@ fn f032_f071_the_old_node_gives_way_when_a_member_has_moved_without_its_stop() {
     assert!(errands(&agent).iter().all(|duty| duty == "give-way"), "{:?}", errands(&agent));
     member.is_well(&second, &up.started);
     ends_well(agent);
-}
-
-/// It has killed itself where it was told to.
-#[track_caller]
-fn was_killed(agent: Process) {
-    let ended = agent.end();
-    assert_eq!(ended.code, Some(128 + Signal::SIGKILL as i32), "{}", ended.log);
-    assert!(ended.log.contains("Crashing as asked"), "{}", ended.log);
-}
-
-#[test]
-fn an_agent_that_dies_at_any_step_of_a_restore_is_made_good_by_the_next() {
-    let world = World::start();
-    let mut member = Member::new(&world, "redis-0");
-    let pod = member.pod("pod-1", NODE);
-    let up = member.comes_up(&pod);
-    let (whole, since) = (world.kernel(NODE), world.now());
-    for step in ["restore.1", "restore.2", "restore.3"] {
-        let agent = world.agent_that_dies(NODE, step);
-        strip(&world, member.address());
-        was_killed(agent);
-        let next = world.agent(NODE);
-        eventually("the kernel is whole", || (world.kernel(NODE) == whole).then_some(()));
-        member.client().is_answered_by("pod-1", world.clock().now_us());
-        ends_well(next);
-    }
-    assert_eq!(Cost::of(&world.calls_of(NODE, since), NODE).mutating, 0);
-    member.is_well(&pod, &up.started);
-}
-
-#[test]
-fn an_agent_that_dies_at_any_step_of_giving_way_is_made_good_by_the_next() {
-    let world = World::start();
-    for step in [1, 2, 3] {
-        let mut member = Member::new(&world, &format!("redis-{step}"));
-        let first = member.pod("pod-1", NODE);
-        drop(member.comes_up(&first).server);
-        let agent = world.agent_that_dies(NODE, &format!("giveway.{step}"));
-        let since = world.now();
-        let second = member.pod("pod-2", "node-b");
-        let up = member.comes_up(&second);
-        was_killed(agent);
-        let next = world.agent(NODE);
-        let text = format!("{}/", member.address());
-        eventually("the old node has given way", || {
-            let left = world.kernel(NODE).iter().any(|line| line.starts_with(&text));
-            (!left).then_some(())
-        });
-        assert_eq!(Cost::of(&world.calls_of(NODE, since), NODE).mutating, 0);
-        member.is_well(&second, &up.started);
-        ends_well(next);
-    }
 }

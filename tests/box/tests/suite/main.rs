@@ -17,6 +17,7 @@ mod cluster;
 mod crashes;
 mod dry;
 mod ends;
+mod errands;
 mod fencing;
 mod frozen;
 mod hostile;

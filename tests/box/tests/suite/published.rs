@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use vpcbox::vpc::Act;
 
 use crate::jailed::image;
-use crate::support::cluster::Cluster;
+use crate::support::cluster::{Cluster, pool};
 use crate::support::eventually;
 use crate::support::member::Member;
 use crate::support::process::Process;
@@ -59,7 +59,7 @@ fn wider(pool: Pool) -> Pool {
 /// A cluster that the node belongs to, with its pool in both subnets.
 fn cluster(world: &World) -> Cluster<'_> {
     let cluster = Cluster::start(world);
-    let pool = world.member_records("redis-0").pool.expect("the box has one pool");
+    let pool = pool(world);
     assert!(cluster.api.delete_pool(&pool));
     cluster.api.create_pool(&wider(pool));
     let node = json!({ "metadata": { "uid": "node-uid" }, "status": { "capacity": {} } });

@@ -31,8 +31,10 @@ pub(super) enum Data {
     Own,
     /// Nothing: it is in each container's layer.
     Nothing,
-    /// This directory of the node, if it is there.
-    Node(&'static str),
+    /// A directory of the pod's in the wrong place: below the data directory, where no file goes.
+    Below,
+    /// The volume of this PersistentVolumeClaim.
+    Claim(&'static str),
 }
 
 /// What stands beside the service in a pod.
@@ -123,13 +125,16 @@ impl Set {
 
     /// The data volume, and how a container mounts it.
     fn data(&self) -> (Option<Value>, Option<Value>) {
-        let mounted = Some(json!({ "name": "data", "mountPath": "/data" }));
+        let mounted = |at: &str| Some(json!({ "name": "data", "mountPath": at }));
+        let own = Some(json!({ "name": "data", "emptyDir": {} }));
         match self.data {
-            Data::Own => (Some(json!({ "name": "data", "emptyDir": {} })), mounted),
+            Data::Own => (own, mounted("/data")),
             Data::Nothing => (None, None),
-            Data::Node(path) => {
-                let there = json!({ "path": path, "type": "Directory" });
-                (Some(json!({ "name": "data", "hostPath": there })), mounted)
+            Data::Below => (own, mounted("/data/other")),
+            Data::Claim(name) => {
+                let claim = json!({ "claimName": name });
+                let volume = json!({ "name": "data", "persistentVolumeClaim": claim });
+                (Some(volume), mounted("/data"))
             }
         }
     }
@@ -205,7 +210,7 @@ impl Set {
             "runAsUser": 0,
             "runAsGroup": 0,
             "allowPrivilegeEscalation": false,
-            "readOnlyRootFilesystem": self.data != Data::Nothing,
+            "readOnlyRootFilesystem": !matches!(self.data, Data::Nothing | Data::Below),
             "capabilities": { "drop": ["ALL"], "add": ["NET_ADMIN"] },
         });
         container

@@ -45,10 +45,6 @@ const fn agents(name: &'static str, step: Step) -> Named {
     Named { name, shown: Shown::Enumerated(step), boxed: "kill, and the next agent" }
 }
 
-const fn unboxed(name: &'static str, step: Step) -> Named {
-    Named { name, shown: Shown::Enumerated(step), boxed: "open: agent" }
-}
-
 const fn open(name: &'static str, whose: &'static str) -> Named {
     Named { name, shown: Shown::Open(whose), boxed: "" }
 }
@@ -59,7 +55,7 @@ const fn elsewhere(name: &'static str, who: &'static str, boxed: &'static str) -
 
 const MOVES: &str = "kill (a), (b), (c); freeze";
 const FIRST: &str = "kill (a), (b); freeze";
-const STOPS: &str = "kill: stop again, (b), (c); freeze";
+const STOPS: &str = "kill: stop again, (b), (c), an agent's own; freeze";
 /// What the Lease's holder does, over a strict API server and an EC2 that remembers.
 const HOLDER: &str = "`firecamp-agent`, `steward::killed`: the Lease's holder dies there, and its \
                       successor at each boundary of the rest";
@@ -102,10 +98,14 @@ pub const NAMED: &[Named] = &[
     agents("gives way.1", Step::GiveWay(1)),
     agents("gives way.2", Step::GiveWay(2)),
     agents("gives way.3", Step::GiveWay(3)),
-    open("gives way.0, 4", "agent: how it sees the loss, and the Event"),
-    unboxed("re-assert.1", Step::Reassert(1)),
-    unboxed("re-assert.2", Step::Reassert(2)),
-    unboxed("re-assert.3", Step::Reassert(3)),
+    elsewhere(
+        "gives way.0, 4",
+        "nothing has changed yet, or nothing is left to do; no Event tells of it",
+        "the loss comes while no agent runs",
+    ),
+    agents("re-assert.1", Step::Reassert(1)),
+    agents("re-assert.2", Step::Reassert(2)),
+    agents("re-assert.3", Step::Reassert(3)),
     agents("restore.1", Step::Restore(1)),
     agents("restore.2", Step::Restore(2)),
     agents("restore.3", Step::Restore(3)),

@@ -42,7 +42,7 @@ pub const PAIRS: &[Pair] = &[
         name: "P4",
         what: "agent killed, systemd-networkd strips the address, agent started again",
         scenarios: &[],
-        also: "open: agent (restoring what is stripped)",
+        also: "`firecamp-box-tests` errands: restore",
     },
     Pair {
         name: "P5",

@@ -8,13 +8,12 @@ use std::path::PathBuf;
 use firecamp_apiserver::ApiServer;
 use firecamp_apiserver::socket::Listening;
 use firecamp_core::contract::env;
-use firecamp_core::outside::Registry;
-use firecamp_core::record::StaticIp;
+use firecamp_core::record::{Pool, ReleasePolicy, StaticIp};
 use serde_json::{Value, json};
 
 use super::pod::{Container, Pod};
 use super::process::Process;
-use super::world::{NAMESPACE, World};
+use super::world::{NAMESPACE, World, binaries};
 
 const PORT: u16 = 6443;
 
@@ -29,9 +28,7 @@ impl<'w> Cluster<'w> {
     /// With the pool of the box.
     pub(crate) fn start(world: &'w World) -> Self {
         let api = ApiServer::default();
-        let member = firecamp_core::ids::Member::new(NAMESPACE, "redis-0").unwrap();
-        let read = World::block_on(world.registry().member(&member, None)).unwrap();
-        api.create_pool(&read.pool.expect("the box has one pool"));
+        api.create_pool(&pool(world));
         let listening = api.listen(&socket(world)).unwrap();
         fs::write(kubeconfig(world), firecamp_apiserver::socket::kubeconfig(PORT)).unwrap();
         Self { world, api, _listening: listening }
@@ -82,6 +79,20 @@ impl<'w> Cluster<'w> {
         agent
     }
 
+    /// An agent of a node that kills itself at this step.
+    pub(crate) fn agent_that_dies(&self, node: &str, step: &str) -> Process {
+        let mut command = self.world.command(node, &binaries().agent);
+        command.env(env::CRASH_AT, step);
+        self.world.agent_as(node, command, &self.url())
+    }
+
+    /// What a release does in EC2, from now on.
+    pub(crate) fn releases_by(&self, policy: ReleasePolicy) {
+        let pool = pool(self.world);
+        assert!(self.api.delete_pool(&pool));
+        self.api.create_pool(&Pool { release_policy: policy, ..pool });
+    }
+
     /// The record of an address, which must be there.
     #[track_caller]
     pub(crate) fn record(&self, address: Ipv4Addr) -> StaticIp {
@@ -128,6 +139,11 @@ pub(crate) struct Asked {
     pub(crate) reads: usize,
     pub(crate) writes: usize,
     pub(crate) events: usize,
+}
+
+/// The pool of the box.
+pub(crate) fn pool(world: &World) -> Pool {
+    world.member_records("redis-0").pool.expect("the box has one pool")
 }
 
 fn socket(world: &World) -> PathBuf {

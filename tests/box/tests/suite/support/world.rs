@@ -165,15 +165,6 @@ impl World {
         Process::start(&mut command, traces, self.clock)
     }
 
-    /// An agent that kills itself at this step.
-    pub(crate) fn agent_that_dies(&self, node: &str, step: &str) -> Process {
-        let mut command = self.command(node, &binaries().agent);
-        command.env(env::CRASH_AT, step);
-        let mut agent = self.agent_as(node, command, &self.file_registry());
-        agent.logs("The agent is ready");
-        agent
-    }
-
     /// An agent on a node that may have another one.
     pub(crate) fn agent_beside(&self, node: &str) -> Process {
         self.start_agent(node, &self.file_registry())
