@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use vpcbox::protocol::KernelAct;
 
-use super::scene::{Scene, ensure};
+use super::scene::{Scene, all_but, ensure};
 use super::set::Set;
 use crate::Outcome;
 use crate::install::{nodes_ready, until};
@@ -58,23 +58,23 @@ pub(super) async fn no_member_is_placed_where_no_slot_is_free(scene: &Scene<'_>)
     let mut free = Vec::new();
     for worker in WORKERS {
         let node = scene.admin.get(&format!("/api/v1/nodes/{}", worker.name)).await?;
-        free.push(slots(&node["status"]["allocatable"]));
+        free.push((slots(&node["status"]["allocatable"]), worker.name));
     }
-    let (most, least) = (free.iter().max(), free.iter().min());
-    let (most, least) = (most.copied().unwrap_or_default(), least.copied().unwrap_or_default());
-    // Each node has room for one of these, and none for two.
-    let each = most / 2 + 1;
-    ensure(most > 1 && each <= least, || format!("the slots that are free: {free:?}"))?;
-    let set = Set { slots: each, ..Set::new("greedy", 4) };
+    let most = free.iter().max().filter(|(slots, _node)| *slots > 1);
+    let (most, node) = most.ok_or_else(|| format!("the slots that are free: {free:?}"))?;
+    // There is room for one of these, and none for two.
+    let set = Set { slots: most / 2 + 1, ..Set::new("greedy", 2) };
+    scene.cordon(&all_but(node), true).await?;
     scene.create(&set).await?;
-    scene.all_ready(&Set { replicas: 3, ..set.clone() }).await?;
-    until("the fourth waits for a slot", || async {
-        let pod = scene.pod("greedy-3").await?;
+    scene.ready("greedy-0", None).await?;
+    until("the second waits for a slot", || async {
+        let pod = scene.pod("greedy-1").await?;
         let said = pod["status"]["conditions"].to_string();
         ensure(said.contains("Insufficient firecamp.io/static-ip"), || pod["status"].to_string())
     })
     .await?;
-    scene.delete(&set).await
+    scene.delete(&set).await?;
+    scene.cordon(&all_but(node), false).await
 }
 
 fn slots(resources: &Value) -> u32 {
