@@ -55,13 +55,16 @@ pub(super) async fn a_stripped_address_is_put_back_while_the_api_server_is_away(
 }
 
 pub(super) async fn no_member_is_placed_where_no_slot_is_free(scene: &Scene<'_>) -> Outcome {
-    let mut free = Vec::new();
-    for worker in WORKERS {
-        let node = scene.admin.get(&format!("/api/v1/nodes/{}", worker.name)).await?;
-        free.push((slots(&node["status"]["allocatable"]), worker.name));
-    }
-    let most = free.iter().max().filter(|(slots, _node)| *slots > 1);
-    let (most, node) = most.ok_or_else(|| format!("the slots that are free: {free:?}"))?;
+    let (most, node) = until("a node with slots that are free", || async {
+        let mut free = Vec::new();
+        for worker in WORKERS {
+            let node = scene.admin.get(&format!("/api/v1/nodes/{}", worker.name)).await?;
+            free.push((slots(&node["status"]["allocatable"]), worker.name));
+        }
+        let most = free.iter().max().filter(|(slots, _node)| *slots > 1);
+        most.copied().ok_or_else(|| format!("{free:?}"))
+    })
+    .await?;
     // There is room for one of these, and none for two.
     let set = Set { slots: most / 2 + 1, ..Set::new("greedy", 2) };
     scene.cordon(&all_but(node), true).await?;
