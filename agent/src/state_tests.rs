@@ -159,12 +159,18 @@ fn an_answer_of_ec2_is_wanted_for_what_the_metadata_service_does_not_list() {
     assert!(!state.has_unplaced());
     state.identified(identity(&[]));
     assert!(state.has_unplaced());
-    state.listed_by_ec2(&state.held(), &[interface(&[ADDRESS])]);
+    ec2_shows(&mut state, &[ADDRESS], 0);
     assert!(!state.has_unplaced());
 }
 
 fn is_astray(state: &mut Observed) -> bool {
     state.sight(at(1)).addresses[0].astray.is_some()
+}
+
+/// A look at EC2 that was begun at this second.
+fn ec2_shows(state: &mut Observed, addresses: &[Ipv4Addr], second: u64) -> Option<Moment> {
+    let held = state.held();
+    state.listed_by_ec2(&held, &[interface(addresses)], at(second))
 }
 
 #[test]
@@ -173,17 +179,34 @@ fn f007_only_ec2_s_own_word_makes_an_address_astray() {
     state.surveyed(survey());
     state.identified(identity(&[]));
     assert!(!is_astray(&mut state), "an absence proves nothing");
-    state.listed_by_ec2(&state.held(), &[interface(&[])]);
+    ec2_shows(&mut state, &[], 60);
     assert!(is_astray(&mut state));
-    state.listed_by_ec2(&state.held(), &[interface(&[ADDRESS])]);
+    ec2_shows(&mut state, &[ADDRESS], 60);
     assert!(!is_astray(&mut state));
+}
+
+#[test]
+fn f007_ec2_s_word_of_the_time_before_an_attach_makes_nothing_astray_and_is_asked_for_again() {
+    let mut state = seen();
+    state.surveyed(survey());
+    assert_eq!(ec2_shows(&mut state, &[], 0), Some(at(10)), "before it was ever noted");
+    assert!(!is_astray(&mut state), "which is at the first second");
+    assert_eq!(ec2_shows(&mut state, &[], 10), Some(at(11)), "EC2's reads lag");
+    assert!(!is_astray(&mut state));
+    assert_eq!(ec2_shows(&mut state, &[], 11), None);
+    assert!(is_astray(&mut state));
+    let mut next = listing();
+    next.records.get_mut(&ADDRESS).unwrap().epoch = Epoch(6);
+    state.listed(next);
+    assert!(!is_astray(&mut state), "that was said of another epoch");
 }
 
 #[test]
 fn f007_a_frozen_metadata_service_does_not_talk_ec2_down() {
     let mut state = seen();
     state.surveyed(survey());
-    state.listed_by_ec2(&state.held(), &[interface(&[])]);
+    assert!(!is_astray(&mut state));
+    ec2_shows(&mut state, &[], 60);
     state.identified(identity(&[ADDRESS]));
     assert!(is_astray(&mut state), "it is listed, and EC2 has said that it is gone");
     state.reasserted(ADDRESS);
@@ -195,10 +218,11 @@ fn f007_a_frozen_metadata_service_does_not_talk_ec2_down() {
 fn what_came_to_this_node_during_a_look_is_not_judged_by_it() {
     let mut state = seen();
     state.surveyed(survey());
-    state.listed_by_ec2(&BTreeMap::new(), &[interface(&[])]);
+    assert!(!is_astray(&mut state));
+    state.listed_by_ec2(&BTreeMap::new(), &[interface(&[])], at(60));
     assert!(!is_astray(&mut state));
     let elsewhere = [(ADDRESS, parsed("eni-0000000b"))].into();
-    state.listed_by_ec2(&elsewhere, &[interface(&[])]);
+    state.listed_by_ec2(&elsewhere, &[interface(&[])], at(60));
     assert!(!is_astray(&mut state));
 }
 
@@ -206,7 +230,8 @@ fn what_came_to_this_node_during_a_look_is_not_judged_by_it() {
 fn an_eni_that_is_gone_from_ec2_takes_its_addresses_with_it() {
     let mut state = seen();
     state.surveyed(survey());
-    state.listed_by_ec2(&state.held(), &[]);
+    assert!(!is_astray(&mut state));
+    state.listed_by_ec2(&state.held(), &[], at(60));
     assert!(is_astray(&mut state));
 }
 

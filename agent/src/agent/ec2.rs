@@ -101,7 +101,10 @@ impl<W: World> Agent<'_, W> {
         self.status.read(System::Ec2, &read);
         self.interfaces_fail = read.is_err();
         if let (Some(held), Ok(listing)) = (self.looked(&read), &read) {
-            self.state.listed_by_ec2(&held, listing);
+            let looked = self.budget.asked(Ec2Look::Interfaces).unwrap_or_else(|| self.now());
+            if let Some(again) = self.state.listed_by_ec2(&held, listing, looked) {
+                self.budget.repeat(Ec2Look::Interfaces, again);
+            }
         }
         self.preflight.interfaces(read);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use firecamp_core::agent::{Duty, Ec2Look};
+use firecamp_core::agent::Duty;
 use firecamp_core::failure::HostFailure;
 use tokio::task::JoinSet;
 
@@ -15,8 +15,7 @@ use crate::work::News;
 impl<W: World> Agent<'_, W> {
     /// Looks into what EC2 has just been seen to have elsewhere.
     pub(super) fn look_into_losses(&mut self, work: &mut JoinSet<News>) {
-        let Some(looked) = self.budget.asked(Ec2Look::Interfaces) else { return };
-        for lost in self.state.lost(looked) {
+        for lost in self.state.lost() {
             if !self.withheld.contains(&lost.address) && self.looked_into.insert(lost.address) {
                 self.outside.look_into(lost, work);
             }

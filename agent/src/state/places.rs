@@ -1,6 +1,7 @@
 //! Where EC2 has the addresses of this node, as far as is known.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::Ipv4Addr;
 
 use firecamp_core::contract::timing;
@@ -37,19 +38,31 @@ impl Observed {
         }
     }
 
-    /// Takes in one listing of the node's interfaces, made when `held` was on record.
+    /// Takes in one listing of the node's interfaces, begun at `looked` when `held` was on record.
+    /// Where it lacks what came here shortly before, it may be of the time before that: EC2's reads
+    /// lag, an errand's own look alike. Returns from when on a look can tell.
     pub(crate) fn listed_by_ec2(
         &mut self,
         held: &BTreeMap<Ipv4Addr, EniId>,
         listing: &[Interface],
-    ) {
+        looked: Moment,
+    ) -> Option<Moment> {
         let now = self.held();
+        let mut again = None;
         for (address, here) in places(held, listing) {
             // What came or moved meanwhile was not looked for.
-            if now.get(&address) == held.get(&address) {
+            if now.get(&address) != held.get(&address) {
+                continue;
+            }
+            let tells = self.since.get(&address).map_or(looked, |(_, at)| *at);
+            let tells = tells.plus(timing::DESCRIBE_LAG);
+            if here || looked >= tells {
                 self.places.entry(address).or_default().in_place = Some(here);
+            } else {
+                again = again.max(Some(tells));
             }
         }
+        again
     }
 
     /// The addresses that records have attached to this node, each with its holder.
@@ -65,26 +78,28 @@ impl Observed {
         self.held().into_iter().filter_map(lost).collect()
     }
 
-    /// Notes since when each address is held here by its epoch.
+    /// Notes since when each address is held here by its epoch. That EC2 had it elsewhere was said
+    /// of an epoch: whoever has it since then has asked EC2 himself.
     pub(super) fn note_holds(&mut self, now: Moment) {
         let held = self.holders();
         let epoch = |address: &Ipv4Addr| held.get(address).map(|lost| lost.holder.epoch);
         self.since.retain(|address, (seen, _)| epoch(address) == Some(*seen));
         for (address, lost) in &held {
-            self.since.entry(*address).or_insert((lost.holder.epoch, now));
+            let Entry::Vacant(unseen) = self.since.entry(*address) else { continue };
+            unseen.insert((lost.holder.epoch, now));
+            if let Some(place) = self.places.get_mut(address) {
+                place.in_place = place.in_place.filter(|here| *here);
+            }
+            self.memories.entry(*address).or_default().forget();
         }
     }
 
-    /// Those that EC2 shows elsewhere, in a look that was begun at `looked` and cannot be of the
-    /// time before they came: EC2's reads lag, both of them alike.
-    pub(crate) fn lost(&self, looked: Moment) -> Vec<Lost> {
-        let is = |lost: &Lost| {
-            let astray =
-                self.places.get(&lost.address).is_some_and(|place| place.in_place == Some(false));
-            let since = self.since.get(&lost.address);
-            astray && since.is_some_and(|(_, at)| looked.since(*at) >= timing::DESCRIBE_LAG)
+    /// Those that EC2 shows elsewhere.
+    pub(crate) fn lost(&self) -> Vec<Lost> {
+        let astray = |lost: &Lost| {
+            self.places.get(&lost.address).is_some_and(|place| place.in_place == Some(false))
         };
-        self.holders().into_values().filter(is).collect()
+        self.holders().into_values().filter(astray).collect()
     }
 
     /// Whether it was seen where it belongs.

@@ -107,9 +107,28 @@ pub struct Delay {
     pub length: Duration,
     /// Full jitter: the runner waits a uniformly random part of `length`.
     pub jitter: bool,
+    /// Never longer than this: the deadline has come by then. What is drawn is cut to it, and not
+    /// what is drawn from: tries would come faster and faster the nearer the deadline is.
+    pub limit: Duration,
     /// What is waited for, for people.
     pub why: String,
 }
+
+impl Delay {
+    /// How long to wait. `part` draws a uniformly random part of what it is given.
+    pub fn drawn(&self, part: impl FnOnce(Duration) -> Duration) -> Duration {
+        let length = if self.jitter { part(self.length).max(SHORTEST) } else { self.length };
+        length.min(self.limit)
+    }
+
+    /// The longest that is ever waited.
+    pub fn longest(&self) -> Duration {
+        self.drawn(|whole| whole)
+    }
+}
+
+/// The shortest random wait: whoever draws nothing must not spin.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The answer to an [`Action`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -78,6 +78,8 @@ impl Canonical {
 
     pub(crate) fn wait(delay: &mut Delay) {
         delay.why.clear();
+        // It follows from the deadline.
+        delay.limit = Duration::ZERO;
         if delay.jitter {
             delay.length = Duration::ZERO;
         }

@@ -277,7 +277,7 @@ impl Patience {
         if now.plus(length) > self.deadline {
             return Err(format!("the deadline comes before the end of waiting for {why}"));
         }
-        self.begin(Delay { length, jitter: false, why }, now)
+        self.begin((length, false), why, now)
     }
 
     /// Begins a jittered wait that doubles with each failure in a row.
@@ -293,15 +293,19 @@ impl Patience {
         let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
         let length = base.saturating_mul(factor).min(timing::BACKOFF_CAP);
         self.failures = self.failures.saturating_add(1);
-        self.begin(Delay { length, jitter: true, why }, now)
+        self.begin((length, true), why, now)
     }
 
-    fn begin(&mut self, delay: Delay, now: Moment) -> Result<(), String> {
+    fn begin(
+        &mut self,
+        (length, jitter): (Duration, bool),
+        why: String,
+        now: Moment,
+    ) -> Result<(), String> {
         if now >= self.deadline {
-            return Err(format!("the deadline passed: {}", delay.why));
+            return Err(format!("the deadline passed: {why}"));
         }
-        let left = self.deadline.since(now);
-        self.waiting = Some(Delay { length: delay.length.min(left), ..delay });
+        self.waiting = Some(Delay { length, jitter, limit: self.deadline.since(now), why });
         Ok(())
     }
 }

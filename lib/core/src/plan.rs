@@ -141,7 +141,7 @@ impl Imagined {
                 (Reply::Sockets(Ok(used)), false)
             }
             Action::Wait(delay) => {
-                self.now = self.now.plus(delay.length.max(Duration::from_millis(1)));
+                self.now = self.now.plus(delay.longest().max(Duration::from_millis(1)));
                 (Reply::Waited, true)
             }
             Action::AwaitStop => (Reply::Stopping, false),

@@ -22,12 +22,12 @@ impl Progress {
         let Action::Wait(delay) = action else { return };
         let begun = *self.waiting.get_or_insert(now);
         let silent = self.reported.map_or_else(|| now.since(begun), |last| now.since(last));
-        if silent >= QUIET || delay.length >= QUIET {
+        if silent >= QUIET || delay.longest() >= QUIET {
             self.reported = Some(now);
             info!(
                 waiting_for = delay.why,
                 waited_seconds = now.since(begun).as_secs_f64(),
-                at_most_seconds = delay.length.as_secs_f64(),
+                at_most_seconds = delay.longest().as_secs_f64(),
                 "Waiting"
             );
         }

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
 
 use firecamp_core::action::{Action, Delay, Reply};
 use firecamp_core::failure::CloudFailure;
@@ -200,10 +199,5 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
 
 /// The one place that lets time pass.
 async fn wait(delay: &Delay, dice: &Dice) {
-    let length = if delay.jitter {
-        delay.length.mul_f64(dice.part()).max(Duration::from_millis(1))
-    } else {
-        delay.length
-    };
-    sleep(length).await;
+    sleep(delay.drawn(|whole| whole.mul_f64(dice.part()))).await;
 }

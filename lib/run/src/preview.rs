@@ -93,7 +93,7 @@ fn told(action: &Action) -> Step {
             step("kernel", "remove-routing", format!("remove our rules from {address}"))
         }
         Action::Wait(delay) => {
-            step("time", "wait", format!("wait up to {:?} for {}", delay.length, delay.why))
+            step("time", "wait", format!("wait up to {:?} for {}", delay.longest(), delay.why))
         }
         Action::ReadMember
         | Action::ReadRecord(_)

@@ -235,7 +235,7 @@ impl Sweep<'_> {
         while errand.outcome().is_none() {
             let action = errand.action();
             let reply = if let Action::Wait(delay) = &action {
-                self.now = self.now.plus(delay.length.max(Duration::from_millis(1)));
+                self.now = self.now.plus(delay.longest().max(Duration::from_millis(1)));
                 Reply::Waited
             } else if let Action::ReadRecord(_) = &action {
                 read = !self.fails(3);

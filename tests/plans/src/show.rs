@@ -62,7 +62,7 @@ fn line(action: &Action) -> String {
         return format!("kernel: remove routing {address} epoch {}", holder.epoch);
     }
     if let Action::Wait(delay) = action {
-        return format!("wait {:?} for {}", delay.length, delay.why);
+        return format!("wait {:?} for {}", delay.longest(), delay.why);
     }
     if let Action::StageFile(address) = action {
         return format!("file: stage {address}");

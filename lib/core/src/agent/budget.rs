@@ -1,9 +1,10 @@
 //! How often one agent asks EC2, whose buckets belong to the whole account.
 //!
 //! Guarantees: while nothing is wanted at once, at most one look in each period, of all kinds
-//! together and by turns; whatever is wanted, at most one look of each kind in each period. After
-//! failures the looks that nobody waits for come more rarely. Caveats: errands look by themselves,
-//! as the protocol demands, and are not counted here.
+//! together and by turns; whatever is wanted, at most one look of each kind in each period, and one
+//! repeat of it where it came too early to tell. After failures the looks that nobody waits for
+//! come more rarely. Caveats: errands look by themselves, as the protocol demands, and are not
+//! counted here.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,13 +35,33 @@ pub enum Want {
 /// The most by which failures stretch the period: a doubling for each of them.
 const DOUBLINGS_MAX: u32 = 3;
 
+/// A look that was begun.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    at: Moment,
+    /// When it may be repeated, before a period has passed.
+    again: Option<Moment>,
+    /// It is such a repeat.
+    repeats: bool,
+}
+
+impl Asked {
+    fn has_rested(&self, now: Moment) -> bool {
+        now.since(self.at) >= timing::EC2_PERIOD
+    }
+
+    fn may_repeat(&self, now: Moment) -> bool {
+        self.again.is_some_and(|again| now >= again)
+    }
+}
+
 /// Who may ask what, and when.
 #[derive(Debug, Clone)]
 pub struct Budget {
     /// When the next look is due that nobody waits for.
     due: Moment,
-    /// When each kind was last asked.
-    asked: BTreeMap<Ec2Look, Moment>,
+    /// The last look of each kind.
+    asked: BTreeMap<Ec2Look, Asked>,
     failures: u32,
 }
 
@@ -59,24 +80,36 @@ impl Budget {
         now: Moment,
         jitter: Duration,
     ) -> Option<Ec2Look> {
-        let rested = |look: &Ec2Look| {
-            self.asked.get(look).is_none_or(|at| now.since(*at) >= timing::EC2_PERIOD)
-        };
-        let is_due = |want: Want| want == Want::Now || now >= self.due;
-        let open = wanted.iter().filter(|(look, want)| rested(look) && is_due(**want));
+        let open = wanted.iter().filter(|(look, want)| self.is_open(**look, **want, now));
         let first = |(look, want): &(&Ec2Look, &Want)| {
-            (std::cmp::Reverse(**want), self.asked.get(look).copied(), **look)
+            (std::cmp::Reverse(**want), self.asked(**look), **look)
         };
         let look = *open.min_by_key(first)?.0;
-        self.asked.insert(look, now);
+        let repeats = self.asked.get(&look).is_some_and(|last| !last.has_rested(now));
+        self.asked.insert(look, Asked { at: now, again: None, repeats });
         let stretched = timing::EC2_PERIOD.saturating_mul(1 << self.failures.min(DOUBLINGS_MAX));
         self.due = now.plus(stretched.saturating_add(jitter));
         Some(look)
     }
 
+    fn is_open(&self, look: Ec2Look, want: Want, now: Moment) -> bool {
+        let last = self.asked.get(&look);
+        let rested = last.is_none_or(|last| last.has_rested(now));
+        let due = want == Want::Now || now >= self.due;
+        (rested && due) || last.is_some_and(|last| last.may_repeat(now))
+    }
+
     /// When a look of this kind was begun last.
     pub fn asked(&self, look: Ec2Look) -> Option<Moment> {
-        self.asked.get(&look).copied()
+        self.asked.get(&look).map(|last| last.at)
+    }
+
+    /// The last look of this kind came too early to tell: at `again` it is due once more. What such
+    /// a repeat cannot tell waits for the next period.
+    pub fn repeat(&mut self, look: Ec2Look, again: Moment) {
+        if let Some(last) = self.asked.get_mut(&look).filter(|last| !last.repeats) {
+            last.again = Some(again);
+        }
     }
 
     /// A look has ended, well or not.
@@ -175,6 +208,31 @@ mod tests {
             assert_eq!(budget.asked(Ec2Look::Volumes), Some(at(second)));
             assert_eq!(budget.asked(Ec2Look::Interfaces), None);
         }
+    }
+
+    #[test]
+    fn a_look_that_came_too_early_is_repeated_once_in_a_period() {
+        let mut budget = Budget::new(at(0));
+        let (only, eni) = (BTreeMap::from([(Ec2Look::Interfaces, Want::Now)]), Ec2Look::Interfaces);
+        let mut asked = Vec::new();
+        for second in 0..200 {
+            if budget.grant(&only, at(second), NONE).is_some() {
+                budget.repeat(eni, at(second + 10));
+                asked.push(second);
+            }
+        }
+        assert_eq!(asked, [0, 10, 70, 80, 140, 150]);
+        budget.repeat(Ec2Look::Volumes, at(0));
+        assert_eq!(budget.asked(Ec2Look::Volumes), None, "what was never asked");
+    }
+
+    #[test]
+    fn a_repeat_is_due_though_nobody_waits_for_it() {
+        let mut budget = Budget::new(at(0));
+        budget.grant(&both(Want::Now, Want::Steady), at(0), NONE).unwrap();
+        budget.repeat(Ec2Look::Interfaces, at(10));
+        let asked = run(&mut budget, 1..100, |_| both(Want::Steady, Want::Steady));
+        assert_eq!(asked, [(10, Ec2Look::Interfaces), (70, Ec2Look::Volumes)]);
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Memory {
         self.astray.is_some()
     }
 
-    /// The address is not on record any more, or is no business of this node.
+    /// The address is not on record any more, is no business of this node, or has come anew.
     pub fn forget(&mut self) {
         self.astray = None;
     }

@@ -239,7 +239,7 @@ fn a_trace_that_breaks_a_rule_of_the_node_is_refused_by_that_rule() {
     let long = |it: &mut Vec<Event>| {
         let Some(Event::Began { now, .. }) = it.first() else { unreachable!() };
         let (length, why) = (Duration::from_mins(1), "nothing".to_owned());
-        let action = Action::Wait(Delay { length, jitter: false, why });
+        let action = Action::Wait(Delay { length, jitter: false, limit: length, why });
         it.insert(1, Event::Asked { action, now: *now });
     };
     assert_eq!(breaks(&moved, long), Rule::BoundedWait);

@@ -129,11 +129,7 @@ impl Model<'_> {
             process.told = true;
             return self.reply_after(slot, Duration::ZERO, Reply::Stopping);
         }
-        let length = if delay.jitter {
-            process.chance.part(delay.length).max(Duration::from_millis(1))
-        } else {
-            delay.length
-        };
+        let length = delay.drawn(|whole| process.chance.part(whole));
         self.reply_after(slot, length, Reply::Waited);
     }
 

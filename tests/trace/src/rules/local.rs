@@ -49,6 +49,7 @@ pub(super) fn publish(seen: &Seen) -> Result<(), Broken> {
 
 /// No wait is longer than the longest that the protocol knows.
 pub(super) fn wait(delay: &Delay) -> Result<(), Broken> {
-    let longest = timing::DESCRIBE_LAG.max(timing::BACKOFF_CAP).max(timing::CALL_BOUND);
-    holds(Rule::BoundedWait, delay.length <= longest, &format!("{:?} is too long", delay.length))
+    let known = timing::DESCRIBE_LAG.max(timing::BACKOFF_CAP).max(timing::CALL_BOUND);
+    let longest = delay.longest();
+    holds(Rule::BoundedWait, longest <= known, &format!("{longest:?} is too long"))
 }

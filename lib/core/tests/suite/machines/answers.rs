@@ -105,7 +105,7 @@ impl Chaos {
             Action::Observe(_) => Reply::Observed(Err(host)),
             Action::ReadSockets(_) => Reply::Sockets(Err(host)),
             Action::BeginOwner(..) => Reply::Begun,
-            Action::Wait(delay) => self.wait(delay.length),
+            Action::Wait(delay) => self.wait(delay.longest()),
             Action::AwaitStop => Reply::Stopping,
             Action::Done => Reply::Waited,
         }

@@ -52,7 +52,7 @@ impl<M: Machine> Rig<M> {
     pub(crate) fn step_after(&mut self, took: Duration) -> &mut Self {
         let action = self.action();
         let reply = self.world.answer(&action);
-        let took = if let Action::Wait(delay) = action { delay.length } else { took };
+        let took = if let Action::Wait(delay) = action { delay.longest() } else { took };
         self.tell_after(reply, took)
     }
 

@@ -81,7 +81,11 @@ fn a_back_off_ends_at_the_deadline_and_nothing_is_tried_after_it() {
     let mut rig = starting();
     let left = Duration::from_millis(50);
     rig.tell_after(unread(), timing::ATTACH_DEADLINE.saturating_sub(left));
-    assert_eq!(rig.pause().expect("a last one").length, left);
+    let delay = rig.pause().expect("a last one");
+    assert_eq!((delay.length, delay.limit), (timing::BACKOFF_BASE, left));
+    assert_eq!(delay.longest(), left, "what is drawn is cut");
+    assert_eq!(delay.drawn(|whole| whole / 8), timing::BACKOFF_BASE / 8, "as rarely as before");
+    assert_eq!(delay.drawn(|_| Duration::ZERO), Duration::from_millis(1), "it never spins");
     rig.step();
     assert_eq!(rig.action(), Action::ReadMember, "and once more");
     rig.tell_after(unread(), Duration::ZERO);
