@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::action::{Action, Reply};
+use crate::action::{Action, Delay, Reply};
 use crate::failure::{Effect, RegistryFailure, RegistryKind};
 use crate::ids::{SubnetId, Version};
 use crate::machine::{Machine, Outcome};
@@ -71,12 +71,20 @@ pub fn plan(mut machine: impl Machine, world: &World) -> Result<Plan, Missing> {
             return Ok(Plan { steps, outcome: outcome.clone() });
         }
         let (reply, change) = world.answer(&action)?;
-        if change && steps.last() != Some(&action) {
-            steps.push(action);
+        let step = step(action);
+        if change && steps.last() != Some(&step) {
+            steps.push(step);
         }
         machine.reply(reply, world.now);
     }
     Err(Missing::End)
+}
+
+/// Waits for the same are one step, whatever is left until the deadline.
+fn step(action: Action) -> Action {
+    let Action::Wait(delay) = action else { return action };
+    let length = delay.longest();
+    Action::Wait(Delay { length, limit: length, ..delay })
 }
 
 struct Imagined {
