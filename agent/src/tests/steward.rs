@@ -5,3 +5,4 @@ pub(super) mod city;
 mod killed;
 mod leases;
 mod lives;
+mod stale;

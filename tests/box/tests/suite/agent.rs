@@ -2,13 +2,15 @@
 
 use std::net::Ipv4Addr;
 
+use firecamp_core::contract::env::PASSES_FOR;
+use firecamp_core::contract::protocol::Protocol;
 use serde_json::Value;
 
 use crate::support::client::Client;
 use crate::support::eventually;
 use crate::support::member::{Cost, Member};
 use crate::support::process::Process;
-use crate::support::world::World;
+use crate::support::world::{World, binaries};
 
 const NODE: &str = "node-a";
 
@@ -87,6 +89,44 @@ fn f033_f040_an_agent_that_ends_and_begins_again_changes_nothing() {
     assert_eq!(world.kernel(NODE), before);
     assert_eq!(world.record(member.address()), record);
     member.is_well(&pod, &up.started);
+}
+
+/// An agent of the version after this one.
+fn next_version(world: &World) -> Process {
+    let current = Protocol::OURS.current;
+    let mut command = world.command(NODE, &binaries().agent);
+    command.env(PASSES_FOR, format!("{}:{current}:7.7.7", current + 1));
+    world.agent_as(NODE, command, &world.file_registry())
+}
+
+#[test]
+fn p12_of_two_versions_of_the_agent_on_one_node_one_restores_and_the_other_after_it() {
+    let world = World::start();
+    let mut member = Member::new(&world, "redis-0");
+    let pod = member.pod("pod-1", NODE);
+    let up = member.comes_up(&pod);
+    let since = world.now();
+    let old = world.agent(NODE);
+    let mut new = next_version(&world);
+    new.logs("another agent runs on this node");
+    strip(&world, member.address());
+    assert_eq!((errands(&old), errands(&new)), (vec!["restore".to_owned()], vec![]));
+    // It is killed, and what is stripped then is for the next one, and so is a rollback.
+    drop(old);
+    new.logs("The agent is ready");
+    strip(&world, member.address());
+    let mut back = world.agent_beside(NODE);
+    back.logs("another agent runs on this node");
+    strip(&world, member.address());
+    assert_eq!((errands(&new), errands(&back)), (vec!["restore".to_owned(); 2], vec![]));
+    drop(new);
+    back.logs("The agent is ready");
+    strip(&world, member.address());
+    assert_eq!(errands(&back), ["restore"]);
+    let cost = Cost::of(&world.calls_of(NODE, since), NODE);
+    assert_eq!((cost.mutating, cost.moves), (0, 0), "{cost:?}");
+    member.is_well(&pod, &up.started);
+    ends_well(back);
 }
 
 #[test]

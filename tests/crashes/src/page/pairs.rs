@@ -48,7 +48,7 @@ pub const PAIRS: &[Pair] = &[
         name: "P5",
         what: "agent with a stale cache, claim deleted and created again under the same name",
         scenarios: &[],
-        also: "open: agent, cluster",
+        also: "`firecamp-agent` steward::stale",
     },
     Pair {
         name: "P6",
@@ -89,8 +89,8 @@ pub const PAIRS: &[Pair] = &[
     Pair {
         name: "P12",
         what: "two versions of the agent on one node, the address stripped",
-        scenarios: &[],
-        also: "open: agent",
+        scenarios: &["twins-restore"],
+        also: "`firecamp-box-tests` p12",
     },
 ];
 

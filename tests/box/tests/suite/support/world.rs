@@ -105,7 +105,7 @@ impl World {
         self.path("registry")
     }
 
-    fn file_registry(&self) -> String {
+    pub(crate) fn file_registry(&self) -> String {
         format!("file://{}", self.registry_dir().display())
     }
 
