@@ -13,6 +13,11 @@ const MAX_NAME: usize = 20;
 /// Of the path of a cluster's directory, so that sockets below it can be bound.
 const MAX_PATH: usize = 80;
 
+/// Whether a cluster's name may have it.
+fn in_names(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
+}
+
 /// Where a cluster keeps its files.
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
@@ -22,8 +27,7 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) fn new(parent: &Path, name: &str) -> Outcome<Self> {
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let good = name.bytes().all(fits) && !name.is_empty() && name.len() <= MAX_NAME;
+        let good = name.bytes().all(in_names) && !name.is_empty() && name.len() <= MAX_NAME;
         if !good || name.starts_with('-') {
             return Err(format!(
                 "{name:?} is no name of a cluster: 1 to {MAX_NAME} of a to z, 0 to 9 and -"
@@ -89,9 +93,19 @@ impl Home {
         self.path("orders")
     }
 
-    /// What begins the names of its cgroups.
+    /// What begins the names of its cgroups. The dots are in no cluster's name, so that those of
+    /// a cluster `a` are not taken for `a-b`'s.
     pub(crate) fn cgroups(&self) -> String {
-        format!("clusterbox-{}-", self.name)
+        format!("clusterbox.{}.", self.name)
+    }
+
+    /// Whether a text names its directory or something in it, and not a longer name's.
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        let dir = self.dir().display().to_string();
+        text.match_indices(&dir).any(|(at, _dir)| {
+            let rest = text.as_bytes().get(at + dir.len()..).unwrap_or_default();
+            !rest.first().is_some_and(|byte| in_names(*byte))
+        })
     }
 
     /// Our own binary as the VPC in a box.
@@ -116,5 +130,44 @@ impl Home {
             }
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(name: &str) -> Home {
+        Home::new(Path::new("/clusters"), name).unwrap()
+    }
+
+    #[test]
+    fn no_clusters_cgroups_are_taken_for_another_ones() {
+        let names = ["a", "a-b", "a-node-a", "b-a", "ab"];
+        for one in names {
+            let group = format!("/{}node-a/kubepods", home(one).cgroups());
+            for other in names {
+                assert_eq!(group.contains(&home(other).cgroups()), one == other, "{one}, {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_has_nothing_that_ends_it_in_the_name_of_a_cgroup() {
+        for bad in ["a.b", "a/b", "", "-a", "A", "a_b"] {
+            assert!(Home::new(Path::new("/clusters"), bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_not_found_in_that_of_a_longer_name() {
+        let e2e = home("e2e");
+        for text in ["/clusters/e2e", "--config=/clusters/e2e/nodes/a\0-v", "/clusters/e2e\0 x"] {
+            assert!(e2e.is_in(text), "{text}");
+        }
+        for text in ["/clusters/e2e-2/nodes", "/clusters/e2e2", "/clusters", ""] {
+            assert!(!e2e.is_in(text), "{text}");
+        }
+        assert!(e2e.is_in("/clusters/e2e-2 and /clusters/e2e/x"));
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use vpcbox::vpc::{Fault, FaultSpec, Selector};
 
-use super::outside::{container, ended, never_lost, processes, send};
+use super::outside::{container, ended, never_lost, send};
 use super::scene::{PODS, Pod, Scene, ensure};
 use super::set::{NAMESPACE, Set};
 use crate::cli::say;
@@ -146,11 +146,8 @@ pub(super) async fn f017_f014_an_init_container_is_alone_in_its_image_and_ends_a
     let pod = scene.ready("hanging-0", None).await?;
     scene.holds(&pod).await?;
     alone(container(&pod.uid, "firecamp-stopcontainer")?, "firecamp-stopcontainer")?;
-    let own = processes("cgroup", &scene.running.home.cgroups());
-    for agent in processes("cmdline", "firecamp-agent\0") {
-        if own.contains(&agent) {
-            alone(agent, "firecamp-agent")?;
-        }
+    for agent in scene.agents() {
+        alone(agent, "firecamp-agent")?;
     }
     let shell = ["-n", NAMESPACE, "exec", &pod.name, "--container=memberstop", "--", "/bin/sh"];
     let none = scene.admin.kubectl(&shell).await.err().unwrap_or_default();

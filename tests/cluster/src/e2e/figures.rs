@@ -12,7 +12,6 @@ use procfs::WithCurrentSystemInfo as _;
 use procfs::process::{Process, Stat};
 use tokio::time::{Instant, sleep};
 
-use super::outside::processes;
 use super::scene::{Scene, all_but, ensure};
 use super::set::{Beside, NAMESPACE, Set};
 use crate::cli::{make, say, shipped};
@@ -124,9 +123,7 @@ impl Scene<'_> {
         say(&format!("        watching the agents for {} s", (REST + WATCHED).as_secs()))?;
         sleep(REST).await;
         let agents = until("an agent for each node", || async {
-            let own = processes("cgroup", &self.running.home.cgroups());
-            let mut all = processes("cmdline", "firecamp-agent\0");
-            all.retain(|pid| own.contains(pid));
+            let all = self.agents();
             ensure(all.len() == 3, || format!("{all:?}")).map(|()| all)
         })
         .await?;

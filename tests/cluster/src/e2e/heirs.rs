@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::audit::Held;
-use super::outside::{container, processes, send};
+use super::outside::{container, send};
 use super::scene::{ADDRESSES, PODS, Pod, Scene, all_but, ensure};
 use super::set::{NAMESPACE, Set};
 use crate::Outcome;
@@ -48,7 +48,7 @@ impl Scene<'_> {
 
     /// Kills it, and removes what is left of it.
     pub(super) async fn evict(&self, squatter: Squatter) -> Outcome {
-        for pid in processes("cmdline", &format!("/clusterbox\0occupy\0{}\0", squatter.at)) {
+        for pid in self.contained("cmdline", &format!("/clusterbox\0occupy\0{}\0", squatter.at)) {
             send(pid, Signal::SIGKILL)?;
         }
         let words = ["-n", NAMESPACE, "delete", "pod", &squatter.name, "--wait=false"];

@@ -5,6 +5,7 @@ use std::fs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::outside::processes_with;
 use super::scene::{Scene, ensure};
 use crate::cli::make;
 use crate::home::Home;
@@ -22,15 +23,14 @@ pub(super) async fn a_cluster_that_is_killed_leaves_nothing_once_it_is_taken_dow
     up::down(&home)?;
     outcome?;
     until("its processes are dead", || async {
-        ensure(processes(&home)?.is_empty(), || "it still has processes".to_owned())
+        ensure(processes(&home).is_empty(), || "it still has processes".to_owned())
     })
     .await?;
     let left = cgroup::branches(&home.cgroups());
     ensure(left.is_empty(), || format!("cgroups are left: {left:?}"))?;
     ensure(!home.dir().exists(), || "its directory is left".to_owned())?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(failed("mounts"))?;
-    let dir = home.dir().display().to_string();
-    ensure(!mounts.contains(&dir), || format!("mounts are left: {mounts}"))?;
+    ensure(!home.is_in(&mounts), || format!("mounts are left: {mounts}"))?;
     ensure(up::running(first).is_some(), || "the other cluster is gone".to_owned())?;
     nodes_ready(&scene.admin).await
 }
@@ -38,23 +38,12 @@ pub(super) async fn a_cluster_that_is_killed_leaves_nothing_once_it_is_taken_dow
 async fn killed(home: &Home, vpcbox: u32) -> Outcome {
     let admin = Admin::of(&up::Running::find(home)?).await?;
     nodes_ready(&admin).await?;
-    ensure(processes(home)?.len() > 10, || "it has no processes to speak of".to_owned())?;
+    ensure(processes(home).len() > 10, || "it has no processes to speak of".to_owned())?;
     let pid = Pid::from_raw(i32::try_from(vpcbox).map_err(failed("a process id"))?);
     kill(pid, Signal::SIGKILL).map_err(failed("kill the box"))
 }
 
 /// The processes whose command names the cluster's directory.
-fn processes(home: &Home) -> Outcome<Vec<u32>> {
-    let dir = home.dir().display().to_string();
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").map_err(failed("/proc"))?.flatten() {
-        let pid = entry.file_name().to_string_lossy().parse::<u32>();
-        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        if let Ok(pid) = pid
-            && String::from_utf8_lossy(&line).contains(&dir)
-        {
-            found.push(pid);
-        }
-    }
-    Ok(found)
+fn processes(home: &Home) -> Vec<Pid> {
+    processes_with("cmdline", |line| home.is_in(line))
 }

@@ -21,15 +21,20 @@ pub(super) fn said(command: &mut Command) -> Outcome<String> {
     Err(format!("{what}: {}", String::from_utf8_lossy(&ended.stderr)))
 }
 
-/// Processes whose file in /proc contains this, as words that end in a zero byte.
-pub(super) fn processes(file: &str, contains: &str) -> Vec<Pid> {
+/// Processes whose file in /proc is such a text, of words that end in a zero byte.
+pub(super) fn processes_with(file: &str, such: impl Fn(&str) -> bool) -> Vec<Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let matching = entries.filter_map(|entry| {
         let pid: i32 = entry.file_name().to_string_lossy().parse().ok()?;
         let text = fs::read(entry.path().join(file)).ok()?;
-        String::from_utf8_lossy(&text).contains(contains).then(|| Pid::from_raw(pid))
+        such(&String::from_utf8_lossy(&text)).then(|| Pid::from_raw(pid))
     });
     matching.collect()
+}
+
+/// Processes whose file in /proc contains this.
+pub(super) fn processes(file: &str, contains: &str) -> Vec<Pid> {
+    processes_with(file, |text| text.contains(contains))
 }
 
 /// The containers of a pod of ours that live.
@@ -113,11 +118,23 @@ impl Traffic {
 impl Scene<'_> {
     /// The kubelet of a node of this cluster.
     pub(super) fn kubelet(&self, node: &str) -> Outcome<Pid> {
-        let home = self.running.home.dir().display().to_string();
-        let own = processes("cmdline", &format!("--hostname-override={node}\0"));
-        let all = processes("cmdline", &home);
-        let found = own.into_iter().find(|pid| all.contains(pid));
-        found.ok_or_else(|| format!("{node} has no kubelet"))
+        let name = format!("--hostname-override={node}\0");
+        let home = &self.running.home;
+        let found = processes_with("cmdline", |line| line.contains(&name) && home.is_in(line));
+        found.first().copied().ok_or_else(|| format!("{node} has no kubelet"))
+    }
+
+    /// Processes in containers of this cluster whose file in /proc contains this.
+    pub(super) fn contained(&self, file: &str, contains: &str) -> Vec<Pid> {
+        let own = processes("cgroup", &self.running.home.cgroups());
+        let mut all = processes(file, contains);
+        all.retain(|pid| own.contains(pid));
+        all
+    }
+
+    /// The agents of this cluster.
+    pub(super) fn agents(&self) -> Vec<Pid> {
+        self.contained("cmdline", "firecamp-agent\0")
     }
 
     /// A client in the VPC that keeps connections to these addresses and opens further ones.

@@ -105,10 +105,8 @@ impl Scene<'_> {
 
     /// The agent of a node of this cluster.
     fn agent_of(&self, node: &str) -> Outcome<Pid> {
-        let own = processes("cgroup", &self.running.home.cgroups());
-        let all = processes("cmdline", "firecamp-agent\0");
         let here = processes("environ", &format!("NODE_NAME={node}\0"));
-        let found = all.into_iter().find(|pid| own.contains(pid) && here.contains(pid));
+        let found = self.agents().into_iter().find(|pid| here.contains(pid));
         found.ok_or_else(|| format!("{node} has no agent"))
     }
 }

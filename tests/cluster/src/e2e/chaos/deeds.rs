@@ -11,7 +11,7 @@ use vpcbox::vpc::{Act, Fault, FaultSpec, Selector};
 
 use super::plan::{Deed, Heavy, Light};
 use crate::Outcome;
-use crate::e2e::outside::{processes, send};
+use crate::e2e::outside::send;
 use crate::e2e::scene::{PODS, Scene, ensure, text};
 use crate::e2e::set::NAMESPACE;
 use crate::install::{nodes_ready, until};
@@ -129,9 +129,7 @@ impl Scene<'_> {
 
     /// One of those that run.
     fn an_agent(&self, target: usize) -> Result<Pid, String> {
-        let own = processes("cgroup", &self.running.home.cgroups());
-        let agents = processes("cmdline", "firecamp-agent\0");
-        let all: Vec<_> = agents.into_iter().filter(|pid| own.contains(pid)).collect();
+        let all = self.agents();
         ensure(!all.is_empty(), || "no agent runs".to_owned())?;
         Ok(all[target % all.len()])
     }
