@@ -121,6 +121,8 @@ enum Word {
         port: u16,
     },
     #[command(hide = true)]
+    Ask { address: Ipv4Addr },
+    #[command(hide = true)]
     Traffic { addresses: Vec<Ipv4Addr> },
     #[command(hide = true)]
     Fetch { at: SocketAddr, page: String },
@@ -199,6 +201,7 @@ fn run(word: Word) -> Outcome {
         Word::Serve(service) => block_on(member::serve(service)),
         Word::Occupy { at } => block_on(member::occupy(at)),
         Word::Dial { address, port } => block_on(member::dial(address, port)),
+        Word::Ask { address } => block_on(member::ask_on(address)),
         Word::Traffic { addresses } => block_on(member::traffic(addresses)),
         Word::Fetch { at, page } => block_on(member::fetch(at, &page)),
         Word::Supervise { which } => supervise::run(&which.home()?),

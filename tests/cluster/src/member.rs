@@ -99,6 +99,22 @@ pub(crate) async fn dial(address: Ipv4Addr, port: u16) -> Outcome {
     say(&line)
 }
 
+/// Asks until it is killed, and prints each answer that is another one than the last.
+pub(crate) async fn ask_on(address: Ipv4Addr) -> Outcome {
+    let at = SocketAddr::from((address, PORT));
+    let mut last = String::new();
+    loop {
+        if let Ok((_stream, line)) = ask(at, PATIENCE).await
+            && !line.is_empty()
+            && line != last
+        {
+            say(&line)?;
+            last = line;
+        }
+        sleep(EVERY).await;
+    }
+}
+
 /// Prints a page that is served there.
 pub(crate) async fn fetch(at: SocketAddr, page: &str) -> Outcome {
     let read = async {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use vpcbox::vpc::{Fault, FaultSpec, Selector};
 
-use super::outside::{container, ended, never_lost, send};
+use super::outside::{container, ended, send};
 use super::scene::{PODS, Pod, Scene, ensure};
 use super::set::{NAMESPACE, Set};
 use crate::cli::say;
@@ -116,13 +116,13 @@ pub(super) async fn f005_init_that_runs_again_beside_the_service_changes_nothing
     let all = scene.started(&set).await?;
     let [(pod, held)] = all.as_slice() else { return Err(format!("{all:?}")) };
     let before = scene.calls()?;
-    let watch = scene.watch(&pod.node)?;
+    let watch = scene.watch(&pod.node).await?;
     let client = scene.traffic(&[held.address])?;
     scene.init_again(pod).await?;
     let now = scene.holds(pod).await?;
     ensure(now.address == held.address && now.epoch > held.epoch, || format!("{now:?}"))?;
     ended(client)?.undisturbed()?;
-    never_lost(watch, held.address)?;
+    scene.never_lost(watch, held.address).await?;
     scene.changed(before, 0)?;
     scene.delete(&set).await?;
     scene.released(pod, held).await?;

@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use tokio::time::Instant;
 
 use super::audit::Held;
-use super::outside::{container, containers, never_lost, sandbox, send};
+use super::outside::{container, containers, sandbox, send};
 use super::scene::{Pod, Scene, all_but, ensure};
 use super::set::{GRACE, NAMESPACE, Set, Stop};
 use crate::Outcome;
@@ -52,12 +52,14 @@ pub(super) async fn f113_a_successor_on_the_same_node_takes_over_while_the_old_s
     let others = all_but(&old.node);
     scene.cordon(&others, true).await?;
     let before = scene.calls()?;
-    let watch = scene.watch(&old.node)?;
+    let watch = scene.watch(&old.node).await?;
+    let client = scene.asking(held.address).await?;
     let next = scene.force_out(&old).await?;
     scene.dead(&old).await?;
     ensure(next.node == old.node, || format!("it is on {}", next.node))?;
     outlives(scene, &next, &held).await?;
-    never_lost(watch, held.address)?;
+    client.was_answered_by(&[&old, &next]).await?;
+    scene.never_lost(watch, held.address).await?;
     scene.changed(before, 0)?;
     scene.cordon(&others, false).await?;
     scene.delete(&set).await
@@ -80,10 +82,12 @@ pub(super) async fn f113_a_successor_on_another_node_takes_over_while_the_old_se
     let held = scene.holds(&old).await?;
     scene.cordon(&[&old.node], true).await?;
     let before = scene.calls()?;
+    let client = scene.asking(held.address).await?;
     let next = scene.force_out(&old).await?;
     scene.dead(&old).await?;
     ensure(next.node != old.node, || format!("it is on {}", next.node))?;
     outlives(scene, &next, &held).await?;
+    client.was_answered_by(&[&old, &next]).await?;
     scene.changed(before, 1)?;
     scene.cordon(&[&old.node], false).await?;
     scene.delete(&set).await
@@ -120,7 +124,7 @@ pub(super) async fn f030_a_signal_to_a_stop_container_whose_pod_stays_changes_no
     let pod = scene.ready("signalled-0", None).await?;
     let held = scene.holds(&pod).await?;
     let before = scene.calls()?;
-    let watch = scene.watch(&pod.node)?;
+    let watch = scene.watch(&pod.node).await?;
     let stop = container(&pod.uid, "firecamp-stopcontainer")?;
     send(stop, Signal::SIGTERM)?;
     until("kubelet starts the stop container again", || async {
@@ -130,7 +134,7 @@ pub(super) async fn f030_a_signal_to_a_stop_container_whose_pod_stays_changes_no
     .await?;
     let now = scene.holds(&pod).await?;
     ensure(now == held, || format!("{now:?} after {held:?}"))?;
-    never_lost(watch, held.address)?;
+    scene.never_lost(watch, held.address).await?;
     scene.changed(before, 0)?;
     scene.delete(&set).await
 }

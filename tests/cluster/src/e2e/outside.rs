@@ -7,8 +7,10 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
-use super::scene::{Scene, ensure};
+use super::scene::{Pod, Scene, ensure};
+use crate::install::until;
 use crate::{Outcome, failed};
 
 /// What a program prints that succeeds.
@@ -71,8 +73,12 @@ pub(super) struct Beside {
 
 impl Beside {
     pub(super) fn start(command: &mut Command) -> Outcome<Self> {
-        let what = format!("{command:?}");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        Self::spawn(command)
+    }
+
+    fn spawn(command: &mut Command) -> Outcome<Self> {
+        let what = format!("{command:?}");
         Ok(Self { child: command.spawn().map_err(failed(what))? })
     }
 
@@ -85,12 +91,6 @@ impl Beside {
         }
         Ok(text)
     }
-
-    /// Kills it, and returns what it printed so far.
-    pub(super) fn kill(mut self) -> Outcome<String> {
-        self.child.kill().map_err(failed("kill it"))?;
-        self.finish()
-    }
 }
 
 impl Drop for Beside {
@@ -100,6 +100,41 @@ impl Drop for Beside {
         drop(self.child.wait());
     }
 }
+
+/// A program that runs beside a scenario, which reads what it prints as it does.
+struct Teller {
+    _program: Beside,
+    told: NamedTempFile,
+}
+
+impl Teller {
+    fn start(command: &mut Command) -> Outcome<Self> {
+        let told = NamedTempFile::new().map_err(failed("a file"))?;
+        // Both at one place of the file, so that neither writes over the other.
+        let [out, err] = [told.as_file().try_clone(), told.as_file().try_clone()];
+        command.stdin(Stdio::null()).stdout(out.map_err(failed("its output"))?);
+        command.stderr(err.map_err(failed("its errors"))?);
+        Ok(Self { _program: Beside::spawn(command)?, told })
+    }
+
+    /// What it printed until now.
+    fn told(&self) -> Outcome<String> {
+        fs::read_to_string(self.told.path()).map_err(failed("what it printed"))
+    }
+}
+
+/// What comes and goes in a worker's kernel, by a monitor that was seen to tell of it.
+pub(super) struct Watch {
+    monitor: Teller,
+    worker: String,
+}
+
+/// Addresses that are ours and nobody else's, by which a monitor shows that it tells: before what
+/// it is to see, and after that.
+const PROBES: [&str; 2] = ["127.66.0.1/32", "127.66.0.2/32"];
+
+/// A client that was answered, and asks again and again.
+pub(super) struct Asking(Teller);
 
 /// What became of the connections of clients.
 #[derive(Debug)]
@@ -144,10 +179,64 @@ impl Scene<'_> {
         Beside::start(&mut client)
     }
 
-    /// Whether an address was ever removed from a worker's kernel: ended by [`never_lost`].
-    pub(super) fn watch(&self, worker: &str) -> Outcome<Beside> {
+    /// A client in the VPC that notes who answers at an address; one has, already.
+    pub(super) async fn asking(&self, address: Ipv4Addr) -> Outcome<Asking> {
+        let mut client = self.running.anywhere("client", self.running.ourselves()?)?;
+        let asking = Asking(Teller::start(client.args(["ask", &address.to_string()]))?);
+        until("the client is answered", || async {
+            let told = asking.0.told()?;
+            ensure(!told.is_empty(), || "by nobody".to_owned())
+        })
+        .await?;
+        Ok(asking)
+    }
+
+    /// Whether an address was ever removed from a worker's kernel: ended by [`Self::never_lost`].
+    pub(super) async fn watch(&self, worker: &str) -> Outcome<Watch> {
         let mut monitor = self.running.on(worker, "ip")?;
-        Beside::start(monitor.args(["-o", "-4", "monitor", "address"]))
+        let monitor = Teller::start(monitor.args(["-o", "-4", "monitor", "address"]))?;
+        let watch = Watch { monitor, worker: worker.to_owned() };
+        let [first, _last] = PROBES;
+        self.is_told(&watch, first).await?;
+        Ok(watch)
+    }
+
+    /// Ends the watch of a kernel, and fails if it lost the address meanwhile.
+    pub(super) async fn never_lost(&self, watch: Watch, address: Ipv4Addr) -> Outcome {
+        let [_first, last] = PROBES;
+        // It tells in order: of everything before this, too.
+        self.is_told(&watch, last).await?;
+        kept(&watch.monitor.told()?, address)
+    }
+
+    /// Waits until the monitor tells of an address that comes and goes.
+    async fn is_told(&self, watch: &Watch, probe: &str) -> Outcome {
+        until(&format!("the monitor of {} tells of {probe}", watch.worker), || async {
+            for verb in ["replace", "delete"] {
+                let mut ip = self.running.on(&watch.worker, "ip")?;
+                said(ip.args(["address", verb, probe, "dev", "lo"]))?;
+            }
+            let told = watch.monitor.told()?;
+            ensure(told.contains(&format!(" {probe} ")), || told)
+        })
+        .await
+    }
+}
+
+impl Asking {
+    /// Waits until one of them answers last, and fails unless they answered in this order.
+    pub(super) async fn was_answered_by(&self, pods: &[&Pod]) -> Outcome {
+        let name = |pod: &&Pod| format!("{} {} {}", pod.name, pod.uid, pod.node);
+        let wanted: Vec<String> = pods.iter().map(name).collect();
+        let last = wanted.last().ok_or("nobody was to answer")?;
+        until("the last of them answers", || async {
+            let told = self.0.told()?;
+            ensure(told.lines().any(|line| line == last), || told)
+        })
+        .await?;
+        let told = self.0.told()?;
+        let all: Vec<&str> = told.lines().collect();
+        ensure(all == wanted, || format!("{all:?} answered instead of {wanted:?}"))
     }
 }
 
@@ -157,10 +246,41 @@ pub(super) fn ended(client: Beside) -> Outcome<Traffic> {
     serde_json::from_str(&said).map(Traffic).map_err(failed(said))
 }
 
-/// Ends the watch of a kernel, and fails if it lost the address meanwhile.
-pub(super) fn never_lost(watch: Beside, address: Ipv4Addr) -> Outcome {
-    let said = watch.kill()?;
-    let gone = |line: &&str| line.contains("Deleted") && line.contains(&address.to_string());
-    let lines: Vec<&str> = said.lines().filter(gone).collect();
-    ensure(lines.is_empty(), || format!("{address} went away: {lines:?}"))
+/// Fails if a monitor that told this saw the address go, or may have missed it.
+fn kept(told: &str, address: Ipv4Addr) -> Outcome {
+    let text = format!(" {address}/32 ");
+    let gone = |line: &&str| line.starts_with("Deleted ") && line.contains(&text);
+    let lines: Vec<&str> = told.lines().filter(gone).collect();
+    ensure(lines.is_empty(), || format!("{address} went away: {lines:?}"))?;
+    ensure(!told.contains("error"), || format!("the monitor missed something: {told}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 64);
+
+    fn line(address: &str) -> String {
+        format!("2: eth0    inet {address} scope global eth0\\       valid_lft forever\n")
+    }
+
+    #[test]
+    fn an_address_that_came_and_that_others_left_was_kept() {
+        let told = format!("{}Deleted {}", line("10.0.1.64/32"), line("10.0.1.6/32"));
+        assert_eq!(kept(&told, ADDRESS), Ok(()));
+        assert_eq!(kept(&told, Ipv4Addr::new(10, 0, 1, 4)), Ok(()));
+    }
+
+    #[test]
+    fn an_address_that_went_was_not_kept_though_it_came_again() {
+        let told = format!("Deleted {}{}", line("10.0.1.64/32"), line("10.0.1.64/32"));
+        assert!(kept(&told, ADDRESS).unwrap_err().contains("went away"));
+    }
+
+    #[test]
+    fn what_a_monitor_missed_was_not_seen_to_be_kept() {
+        let told = "netlink receive error No buffer space available (105)\n";
+        assert!(kept(told, ADDRESS).unwrap_err().contains("missed"));
+    }
 }
