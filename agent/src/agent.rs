@@ -33,7 +33,7 @@ use crate::preflight::Preflight;
 use crate::publish::Bulletin;
 use crate::source::Source;
 use crate::state::{Failing, Observed};
-use crate::status::{Status, System};
+use crate::status::{Kind, Status, System};
 use crate::work::News;
 
 /// How often the loop comes round of its own accord.
@@ -64,9 +64,9 @@ pub(crate) struct Agent<'a, W: World> {
     stale: Stale,
     /// When the news came that the next look answers.
     told: Option<Instant>,
-    busy: BTreeMap<Ipv4Addr, Busy>,
+    busy: BTreeMap<(Ipv4Addr, Kind), Busy>,
     /// Addresses whose last errand mended nothing.
-    rests: BTreeMap<Ipv4Addr, Rest>,
+    rests: BTreeMap<(Ipv4Addr, Kind), Rest>,
     collector: Collector,
     /// What is due to be collected from the kernel.
     leftovers: Vec<Ipv4Addr>,
@@ -272,7 +272,7 @@ impl<'a, W: World> Agent<'a, W> {
             }
             Ok(News::Raised(eni, done)) => node::tell_raised(&eni, &done),
             Ok(News::Claimed(claimed)) => self.collect(claimed),
-            Ok(News::Done(address, ended)) => self.done(address, &ended),
+            Ok(News::Done(errand, ended)) => self.done(errand, &ended),
             // A bug of ours, which ends the process like any other.
             Err(why) if why.is_panic() => std::panic::resume_unwind(why.into_panic()),
             Err(why) => tracing::error!(error = %why, "A piece of work was cancelled"),

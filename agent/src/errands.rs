@@ -10,7 +10,6 @@ use firecamp_core::machine::{Mended, Outcome, Release};
 use firecamp_engine::Ended;
 use firecamp_publish::Notice;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::status::Kind;
 
@@ -26,44 +25,38 @@ pub(crate) struct Busy {
     pub(crate) duty: Duty,
     pub(crate) member: Member,
     pub(crate) begun: Instant,
-    /// Ends it between two steps.
-    pub(crate) end: CancellationToken,
 }
 
 impl Busy {
-    /// Whether the errand is in the way of the duty: what this node's kernel lacks or has too much
-    /// of waits for no EC2. A re-assert that ended early begins again after its pause.
-    pub(crate) fn hinders(&self, duty: &Duty) -> bool {
-        let local = matches!(duty, Duty::GiveWay { .. } | Duty::Restore { .. });
-        local && matches!(self.duty, Duty::Reassert { .. })
+    /// Whether the duty has to wait until this errand has ended. What this node's kernel lacks or
+    /// has too much of waits for no EC2, and a re-assert is not ended for it: it would leave its
+    /// mark in the record, and a call under way that nobody waits for.
+    pub(crate) fn excludes(&self, duty: &Duty) -> bool {
+        let local = |duty: &Duty| matches!(duty, Duty::GiveWay { .. } | Duty::Restore { .. });
+        let reassert = |duty: &Duty| matches!(duty, Duty::Reassert { .. });
+        let beside = |one: &Duty, other: &Duty| reassert(one) && local(other);
+        !beside(&self.duty, duty) && !beside(duty, &self.duty)
     }
 }
 
-/// An address for which one kind of errand is not begun for a while.
+/// One kind of errand is not begun for one address for a while.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rest {
-    kind: Kind,
     until: Instant,
     last: Duration,
 }
 
 impl Rest {
-    /// Twice as long as the last one of the same kind, and longer where EC2 refused.
-    pub(crate) fn after(kind: Kind, last: Option<Self>, ended: &Ended) -> Self {
-        let last = last.filter(|rest| rest.kind == kind);
+    /// Twice as long as the last one, and longer where EC2 refused.
+    pub(crate) fn after(last: Option<Self>, ended: &Ended) -> Self {
         let last = last.map_or(FIRST_REST, |rest| rest.last.saturating_mul(2)).min(LONGEST_REST);
         let rest = if is_refused(ended) { REFUSED_REST } else { last };
-        Self { kind, until: Instant::now() + rest, last }
+        Self { until: Instant::now() + rest, last }
     }
 
     /// Whether nothing is held back any more.
     pub(crate) fn is_over(&self) -> bool {
         Instant::now() >= self.until
-    }
-
-    /// Whether that errand is not to begin yet.
-    pub(crate) fn holds_back(&self, duty: &Duty) -> bool {
-        self.kind == kind(duty) && !self.is_over()
     }
 }
 

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::cut_off::{self, Finding, Lost};
+use crate::errands::kind;
 use crate::source::Source;
 use crate::work::News;
 
@@ -253,7 +254,7 @@ impl<W: World> Outside<W> {
         (cluster, end): (ClusterName, CancellationToken),
         work: &mut JoinSet<News>,
     ) {
-        let systems = Arc::clone(&self.systems);
+        let (systems, errand) = (Arc::clone(&self.systems), (address, kind(&duty)));
         work.spawn_local(async move {
             let Systems { cloud, host, registry, .. } = &*systems;
             let gives_way = matches!(duty, Duty::GiveWay { .. });
@@ -263,7 +264,7 @@ impl<W: World> Outside<W> {
             let id = dice.run_id();
             let run = Run { member, pool: None, signal: Signal::Interrupt(end), dice };
             let machine = move |now| Errand::new(&duty, &cluster, id, now);
-            News::Done(address, firecamp_engine::run(machine, &systems, &run).await)
+            News::Done(errand, firecamp_engine::run(machine, &systems, &run).await)
         });
     }
 }

@@ -199,6 +199,10 @@ fn f007_ec2_s_word_of_the_time_before_an_attach_makes_nothing_astray_and_is_aske
     next.records.get_mut(&ADDRESS).unwrap().epoch = Epoch(6);
     state.listed(next);
     assert!(!is_astray(&mut state), "that was said of another epoch");
+    state.identified(identity(&[ADDRESS]));
+    assert!(state.has_unplaced(), "but the metadata service's word is not enough any more");
+    ec2_shows(&mut state, &[ADDRESS], 12);
+    assert!(!state.has_unplaced());
 }
 
 #[test]

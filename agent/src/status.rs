@@ -28,7 +28,8 @@ use crate::outage::Outage;
 use self::ages::Ages;
 use self::labels::Clocks;
 pub(crate) use self::labels::{
-    Call, Calls, Errands, Kind, Problems, Reads, Reasons, Steps, System, Volumes, clock, result,
+    Call, Calls, Errands, KINDS, Kind, Problems, Reads, Reasons, Steps, System, Volumes, clock,
+    result,
 };
 use self::process::Process;
 pub(crate) use self::stewardship::Stewardship;

@@ -13,6 +13,7 @@ use firecamp_volumes::seen::{Attachment, Elsewhere};
 
 use crate::cut_off::{Finding, Lost};
 use crate::source::Listing;
+use crate::status::Kind;
 
 /// What a piece of work came to.
 #[derive(Debug)]
@@ -36,5 +37,5 @@ pub(crate) enum News {
     /// What was found of a loss, and whether the address was taken out of the kernel.
     Lost(Lost, Finding, Option<Result<bool, HostFailure>>),
     /// An errand for the address has ended.
-    Done(Ipv4Addr, Ended),
+    Done((Ipv4Addr, Kind), Ended),
 }

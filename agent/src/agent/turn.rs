@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::agent::{Seen, Sight, plan};
+use firecamp_core::agent::{Duty, Seen, Sight, plan};
 use firecamp_core::record::State;
 use firecamp_preflight::{Condition, Weight};
 use tokio::task::JoinSet;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Agent;
 use crate::outside::World;
 use crate::source::Source;
+use crate::status::Kind;
 use crate::work::News;
 
 /// Between two bulletins.
@@ -43,9 +44,24 @@ impl<W: World> Agent<'_, W> {
         self.status.came_round();
     }
 
+    /// What else there is to do where a restore is under way or has failed: what the kernel does
+    /// not take back must not hide that EC2 has lost the address as well.
+    fn beside_restores(&self, sight: &Sight) -> Vec<Duty> {
+        let restores = |seen: &&Seen| {
+            let address = seen.record.address;
+            self.busy.contains_key(&(address, Kind::Restore))
+                || self.is_resting(address, Kind::Restore)
+        };
+        let mut rest = Sight::new(sight.node.clone(), sight.cluster.clone(), sight.gone.clone());
+        let addresses = sight.addresses.iter().filter(restores).cloned();
+        rest.addresses = addresses.map(|seen| Seen { lacking: None, ..seen }).collect();
+        plan(&rest, self.now())
+    }
+
     /// Begins what the plan and the collector name.
     fn act(&mut self, sight: &Sight, end: &CancellationToken, work: &mut JoinSet<News>) {
-        let duties = plan(sight, self.now());
+        let mut duties = plan(sight, self.now());
+        duties.extend(self.beside_restores(sight));
         if duties.is_empty() {
             self.rests.retain(|_, rest| !rest.is_over());
         }
@@ -55,7 +71,7 @@ impl<W: World> Agent<'_, W> {
         let is_astray = |address: &Ipv4Addr| {
             sight.addresses.iter().any(|s| s.record.address == *address && s.astray.is_some())
         };
-        self.failing.retain(|address, _| planned.contains(address) || is_astray(address));
+        self.failing.retain(|(address, _), _| planned.contains(address) || is_astray(address));
         for duty in duties {
             if !self.is_withheld(&duty) {
                 self.begin(duty, end, work);

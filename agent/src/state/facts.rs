@@ -10,9 +10,10 @@ use firecamp_publish::Facts;
 use firecamp_publish::facts::AddressFact;
 
 use super::Observed;
+use crate::status::{KINDS, Kind};
 
-/// Why the last errand of an address failed.
-pub(crate) type Failing = BTreeMap<Ipv4Addr, (Exit, String)>;
+/// Why the last errand of each kind of an address failed.
+pub(crate) type Failing = BTreeMap<(Ipv4Addr, Kind), (Exit, String)>;
 
 impl Observed {
     /// What this process has seen itself of addresses and pools.
@@ -52,7 +53,7 @@ impl Observed {
             .iter()
             .any(|eni| Some(&eni.id) == attachment.eni.as_ref() && eni.listed.contains(&address));
         let in_ec2 = if attached { in_place } else { listed.then_some(true) };
-        let failed = failing.get(&address);
+        let failed = KINDS.iter().find_map(|kind| failing.get(&(address, *kind)));
         let is_taken = |(exit, _): &&(Exit, String)| *exit == Exit::AddressUnavailable;
         Some(AddressFact {
             record: record.clone(),

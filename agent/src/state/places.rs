@@ -20,6 +20,8 @@ pub(super) struct Place {
     /// EC2's word that it is elsewhere stands until EC2 says otherwise, or an errand has looked:
     /// the metadata service may be frozen.
     pub(super) in_place: Option<bool>,
+    /// EC2 said so of an earlier epoch, and the metadata service's word is not enough any more.
+    pub(super) doubted: bool,
 }
 
 impl Observed {
@@ -31,7 +33,7 @@ impl Observed {
             let place = self.places.entry(address).or_default();
             let here = self.enis.iter().any(|one| one.id == eni && one.listed.contains(&address));
             match place.in_place {
-                None if here => place.in_place = Some(true),
+                None if here && !place.doubted => place.in_place = Some(true),
                 Some(true) if !here => place.in_place = None,
                 Some(_) | None => {}
             }
@@ -57,7 +59,8 @@ impl Observed {
             let tells = self.since.get(&address).map_or(looked, |(_, at)| *at);
             let tells = tells.plus(timing::DESCRIBE_LAG);
             if here || looked >= tells {
-                self.places.entry(address).or_default().in_place = Some(here);
+                let place = Place { in_place: Some(here), doubted: false };
+                self.places.insert(address, place);
             } else {
                 again = again.max(Some(tells));
             }
@@ -79,7 +82,7 @@ impl Observed {
     }
 
     /// Notes since when each address is held here by its epoch. That EC2 had it elsewhere was said
-    /// of an epoch: whoever has it since then has asked EC2 himself.
+    /// of an epoch: whoever has it since then may have moved it back.
     pub(super) fn note_holds(&mut self, now: Moment) {
         let held = self.holders();
         let epoch = |address: &Ipv4Addr| held.get(address).map(|lost| lost.holder.epoch);
@@ -88,6 +91,7 @@ impl Observed {
             let Entry::Vacant(unseen) = self.since.entry(*address) else { continue };
             unseen.insert((lost.holder.epoch, now));
             if let Some(place) = self.places.get_mut(address) {
+                place.doubted |= place.in_place == Some(false);
                 place.in_place = place.in_place.filter(|here| *here);
             }
             self.memories.entry(*address).or_default().forget();
@@ -107,9 +111,9 @@ impl Observed {
         self.places.get(&address).is_some_and(|place| place.in_place == Some(true))
     }
 
-    /// A re-assert has ended: where the address is has to be seen anew.
+    /// A re-assert has found or put the address in its place: that has to be seen anew.
     pub(crate) fn reasserted(&mut self, address: Ipv4Addr) {
-        self.places.entry(address).or_default().in_place = None;
+        self.places.insert(address, Place::default());
     }
 
     /// Whether an address of this node is not known to be in its place. Before the metadata

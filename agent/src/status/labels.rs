@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
 /// What an errand is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
 pub(crate) enum Kind {
     GiveWay,
     Release,
@@ -15,6 +15,10 @@ pub(crate) enum Kind {
     Restore,
     Collect,
 }
+
+/// All of them, what is told first coming first.
+pub(crate) const KINDS: [Kind; 5] =
+    [Kind::GiveWay, Kind::Release, Kind::Reassert, Kind::Restore, Kind::Collect];
 
 /// An outside system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]

@@ -16,6 +16,7 @@ use firecamp_preflight::facts::{Clock, Permission, Reading, Right};
 use firecamp_volumes::CloudVolumes;
 use firecamp_volumes::seen::{Attachment, Elsewhere};
 use serde_json::Value;
+use tokio::time::sleep;
 
 /// What EC2 and the metadata service have.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub(crate) struct Vpc {
     pub(crate) enis: Vec<Eni>,
     /// Nobody answers what is asked of EC2 and the metadata service.
     pub(crate) hangs: bool,
+    /// An Assign that was sent is not answered as long as this is so.
+    pub(crate) assign_hangs: bool,
     /// What the metadata service lists, and EC2 has no more.
     pub(crate) lost: BTreeSet<Ipv4Addr>,
     /// What EC2 has on an ENI of another node.
@@ -123,6 +126,16 @@ impl Vpc {
         Eni { listed, ..eni.clone() }
     }
 
+    /// An Assign was sent.
+    fn sent(&mut self, address: Ipv4Addr) {
+        self.mutations += 1;
+        let record = self
+            .witness
+            .as_ref()
+            .and_then(|server| server.object("staticips", None, &address.to_string()));
+        self.marks.extend(record.map(|record| record["spec"]["unsettled"].clone()));
+    }
+
     fn answers_reads(&self) -> Result<(), CloudFailure> {
         if self.reads { Ok(()) } else { self.accepts() }
     }
@@ -181,13 +194,11 @@ impl Cloud for FixedCloud {
         _force: bool,
         _within: Duration,
     ) -> Result<(), CloudFailure> {
+        self.0.lock().unwrap().sent(address);
+        while self.0.lock().unwrap().assign_hangs {
+            sleep(Duration::from_millis(100)).await;
+        }
         let mut vpc = self.0.lock().unwrap();
-        vpc.mutations += 1;
-        let record = vpc
-            .witness
-            .as_ref()
-            .and_then(|server| server.object("staticips", None, &address.to_string()));
-        vpc.marks.extend(record.map(|record| record["spec"]["unsettled"].clone()));
         vpc.accepts()?;
         vpc.lost.remove(&address);
         if vpc.elsewhere.remove(&address) {

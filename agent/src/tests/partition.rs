@@ -81,6 +81,29 @@ async fn f089_the_metadata_service_alone_decides_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn f089_a_frozen_metadata_service_brings_back_nothing_that_was_let_go() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        node.server.go_away();
+        {
+            // It lists for ever what EC2 has given to another node.
+            let mut vpc = node.cloud.0.lock().unwrap();
+            vpc.lost.insert(ADDRESS);
+            vpc.elsewhere.insert(ADDRESS);
+        }
+        until("the kernel lets go", || !node.holds()).await;
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_mins(10) {
+            assert!(!node.holds(), "{:?} later", begun.elapsed());
+            sleep(Duration::from_secs(1)).await;
+        }
+    })
+    .await;
+    assert_eq!(node.cloud.mutations(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn f089_what_nobody_has_in_ec2_stays_in_the_kernel_of_its_holder() {
     let node = Node::new().await;
     node.agent(async |agent| {

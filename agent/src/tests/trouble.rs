@@ -83,6 +83,45 @@ async fn f115_a_re_assert_is_marked_in_the_record_before_it_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_stripped_during_a_re_assert_is_back_at_once_and_the_re_assert_takes_its_mark_back()
+{
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        node.cloud.0.lock().unwrap().assign_hangs = true;
+        node.cloud.moves_away(ADDRESS);
+        until("it was sent", || node.cloud.mutations() > 0).await;
+        agent.restores().await;
+        assert_eq!(node.record().await.unsettled.len(), 1, "and is marked");
+        sleep(Duration::from_secs(2)).await;
+        node.cloud.0.lock().unwrap().assign_hangs = false;
+        until("it is here", || node.cloud.is_here(ADDRESS)).await;
+        sleep(HOUR).await;
+        assert_eq!((node.cloud.mutations(), reasserts(&agent)), (1, 1), "nothing ended it");
+        is_untouched(&node).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_kernel_does_not_take_back_hides_no_loss_in_ec2() {
+    let node = Node::new().await;
+    node.agent(async |agent| {
+        agent.ready().await;
+        // Something else has it on another link, and nothing of ours replaces that.
+        let there = "06:00:00:00:00:99".parse().unwrap();
+        node.host.change(|kernel| _ = kernel.addresses.insert(ADDRESS, (there, Tag::Foreign)));
+        agent.drop_news();
+        let failed = "firecamp_agent_failed_errands_total{kind=\"Restore\"}";
+        until("a restore has failed", || agent.metric(failed) > 0).await;
+        node.cloud.0.lock().unwrap().lost.insert(ADDRESS);
+        let took = until("it is taken back", || node.cloud.mutations() > 0).await;
+        assert!(took < Duration::from_mins(3), "{took:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn f061_with_ec2_away_nothing_is_removed_and_a_loss_is_mended_once_it_is_back() {
     for hangs in [false, true] {
         let node = Node::new().await;

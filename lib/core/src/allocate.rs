@@ -19,6 +19,13 @@ pub fn is_assignable(cidr: Ipv4Net, address: Ipv4Addr) -> bool {
         .is_some_and(|(first, last)| (first..=last).contains(&u32::from(address)))
 }
 
+/// Whether the address is one that the subnet's ranges have, and that EC2 does not keep.
+pub fn hands_out(pool_subnet: &PoolSubnet, address: Ipv4Addr) -> bool {
+    let mut ranges = pool_subnet.ranges.iter();
+    let within = ranges.any(|(start, end)| (*start..=*end).contains(&address));
+    within && is_assignable(pool_subnet.cidr, address)
+}
+
 /// Every free address of the subnet's ranges exactly once, in ascending order: inside the block,
 /// not kept by EC2, neither in `allocated` nor in `excluded`. Ranges may touch, overlap, leave
 /// the block or run backwards (and are then empty).

@@ -1,10 +1,13 @@
 //! ENIs that may not carry an address of ours: something else gives addresses to them.
 
+use std::net::Ipv4Addr;
+
 use super::AttachInput;
+use crate::allocate::{hands_out, is_assignable};
 use crate::contract::exit::Exit;
 use crate::machine::Halt;
 use crate::node::Eni;
-use crate::record::StaticIp;
+use crate::record::{Pool, PoolSubnet, StaticIp};
 
 /// Whether the address may go to the ENI. What EC2 has there already, with no call for it under
 /// way, stays: that needs no call, and a member that works is not stopped over it.
@@ -22,4 +25,24 @@ pub(super) fn may_carry(
         eni.id, eni.device_index
     );
     Err(Halt::Fail(Exit::NodeUnsuitable, text))
+}
+
+/// A pool gives out what is in its ranges, also where a claim names the address: what is beside
+/// them may be another pool's.
+pub(super) fn may_hand_out(
+    pool: &Pool,
+    subnet: &PoolSubnet,
+    address: Ipv4Addr,
+) -> Result<(), Halt> {
+    let text = if !is_assignable(subnet.cidr, address) {
+        format!("{address} cannot be assigned in {}", subnet.cidr)
+    } else if hands_out(subnet, address) {
+        return Ok(());
+    } else {
+        format!(
+            "{address} is in no range that pool {} has in {}: add one, or ask for another address",
+            pool.name, subnet.subnet
+        )
+    };
+    Err(Halt::Fail(Exit::AddressUnavailable, text))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use super::AttachInput;
-use super::barred::may_carry;
+use super::barred::{may_carry, may_hand_out};
 use super::land::kernel_target;
 use super::texts::{homeless, in_use, wrong_node};
 use crate::action::{Action, Reply, Step};
@@ -310,10 +310,7 @@ impl Bind {
         let named =
             self.records.static_ip.is_none() && claim.is_some_and(|c| c.address == Some(address));
         let Owner::Eni(holder) = owner else {
-            if !allocate::is_assignable(home.subnet.cidr, address) {
-                let text = format!("{address} cannot be assigned in {}", home.subnet.cidr);
-                return Err(Halt::Fail(Exit::AddressUnavailable, text));
-            }
+            may_hand_out(&home.pool, &home.subnet, address)?;
             self.at = if named { At::Create(home, address) } else { At::Claim(home, address) };
             return Ok(None);
         };

@@ -250,11 +250,19 @@ fn a_first_start_names_its_address_in_the_claim_and_then_creates_it() {
 }
 
 #[test]
-fn a_person_s_request_that_ec2_would_not_assign_is_refused() {
-    let reserved = Ipv4Addr::new(10, 0, 1, 3);
-    let mut rig = starting(claimed(None, Some(reserved)));
-    rig.until(is_owner).step();
-    assert_eq!(rig.failed(), Some(Exit::AddressUnavailable));
+fn an_address_that_ec2_would_not_assign_or_that_no_range_of_the_pool_has_is_refused() {
+    let refused = |world| {
+        let mut rig = starting(world);
+        rig.until(is_owner).step();
+        rig.failed()
+    };
+    let [reserved, beside] = [3, 53].map(|last| Ipv4Addr::new(10, 0, 1, last));
+    for (address, requested) in [(None, Some(reserved)), (None, Some(beside)), (Some(beside), None)]
+    {
+        let failed = refused(claimed(address, requested));
+        assert_eq!(failed, Some(Exit::AddressUnavailable), "{address:?} {requested:?}");
+    }
+    assert_eq!(refused(claimed(None, Some(LAST))), None, "the last one of the range");
 }
 
 fn stranger() -> Owner {
