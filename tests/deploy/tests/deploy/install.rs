@@ -1,6 +1,7 @@
 //! docs/install.md names what is there.
 
-use firecamp_deploy_tests::{files, objects, place, text};
+use firecamp_core::contract::api::EXTENDED_RESOURCE;
+use firecamp_deploy_tests::{files, objects, parsed, place, text};
 use serde_json::Value;
 
 /// The lines between fences that are a shell's.
@@ -94,6 +95,73 @@ fn every_example_has_the_containers_of_this_version_and_lets_the_service_do_with
         }
     }
     assert_eq!(members, 4);
+}
+
+/// How many slots the scheduler takes for a pod, by the rule of Kubernetes: native sidecars run
+/// beside the service, and beside the init containers that come after them.
+fn slots(pod: &Value) -> i64 {
+    let asked = |one: &Value| {
+        let kinds = ["requests", "limits"].map(|kind| &one["resources"][kind][EXTENDED_RESOURCE]);
+        assert_eq!(kinds[0], kinds[1], "{}", one["name"]);
+        kinds[0].as_i64().unwrap_or_default()
+    };
+    let mut sidecars = 0;
+    let mut most = 0;
+    for one in containers(pod, "initContainers") {
+        if one["restartPolicy"] == "Always" {
+            sidecars += asked(&one);
+            most = most.max(sidecars);
+        } else {
+            most = most.max(sidecars + asked(&one));
+        }
+    }
+    let together: i64 = containers(pod, "containers").iter().map(asked).sum();
+    most.max(sidecars + together)
+}
+
+#[test]
+fn every_example_asks_for_one_slot_where_nodes_publish_any() {
+    let examples = [files("deploy/examples").unwrap(), files("deploy/examples/edge").unwrap()];
+    let mut found = Vec::new();
+    for file in examples.concat() {
+        for set in objects(&file).unwrap().iter().filter(|it| it["kind"] == "StatefulSet") {
+            let pod = &set["spec"]["template"]["spec"];
+            let env = pod["initContainers"][0]["env"].as_array().unwrap();
+            // Where the registry is not the cluster's, the agent has no Node to write to.
+            let in_cluster = env.iter().all(|one| one["name"] != "FIRECAMP_REGISTRY");
+            assert_eq!(slots(pod), i64::from(in_cluster), "{file}");
+            found.push(in_cluster);
+        }
+    }
+    found.sort_unstable();
+    assert_eq!(found, [false, true, true, true]);
+}
+
+/// Is all that is shown in the whole, too? Of a list, each item in one of the whole's.
+fn is_part(shown: &Value, whole: &Value) -> bool {
+    match (shown, whole) {
+        (Value::Object(shown), Value::Object(whole)) => shown
+            .iter()
+            .all(|(key, value)| whole.get(key).is_some_and(|other| is_part(value, other))),
+        (Value::Array(shown), Value::Array(whole)) => {
+            shown.iter().all(|item| whole.iter().any(|other| is_part(item, other)))
+        }
+        _ => shown == whole,
+    }
+}
+
+#[test]
+fn the_member_that_the_init_containers_page_shows_is_the_example() {
+    let page = text("docs/init-container.md").unwrap();
+    let shown = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let shown = parsed(shown).unwrap().remove(0);
+    let whole = crate::object("deploy/examples/redis.yaml", "StatefulSet");
+    assert!(is_part(&shown, &whole), "{shown:#}");
+    let pod = "/spec/template/spec";
+    for part in ["initContainers", "volumes"] {
+        let at = format!("{pod}/{part}");
+        assert_eq!(shown.pointer(&at), whole.pointer(&at), "a part of {part} is not shown");
+    }
 }
 
 /// The names and tags of the images in a file, in its order.
