@@ -60,8 +60,8 @@ async fn brokers(scene: &Scene<'_>, guide: &Guide) -> Outcome {
         scene.volume(&format!("broker-{number}"), "100Gi", worker.name).await?;
     }
     let rights = "kubectl create namespace kafka\n\
-        helm upgrade firecamp deploy/chart/firecamp --namespace firecamp-system --reuse-values \
-        --set 'members.namespaces={kafka}'";
+        helm upgrade firecamp deploy/chart/firecamp --namespace firecamp-system \
+        --reset-then-reuse-values --set 'members.namespaces={kafka}'";
     guide.run("rights for members in kafka", rights).await?;
     apply(guide, "kafka.yaml").await?;
     let mut pods = Vec::new();

@@ -115,6 +115,8 @@ impl Guide {
         shell.arg("-euc").arg(script).current_dir(source(".")).kill_on_drop(true);
         shell.env("PATH", format!("{}:{path}", self.programs.display()));
         shell.env("KUBECONFIG", &self.kubeconfig).env("CLUSTER", CLUSTER).env("IMAGES", IMAGES);
+        // It has the box's subnets.
+        shell.env("POOL", "deploy/examples/pool.yaml");
         let ended = timeout(PATIENCE, shell.output()).await;
         let ended = ended.map_err(|_late| format!("{what}: it does not end"))?;
         let ended = ended.map_err(failed(what))?;
@@ -170,12 +172,14 @@ mod tests {
     fn the_page_has_the_blocks_that_are_followed() {
         let page = fs::read_to_string(source("docs/install.md")).unwrap();
         for (heading, blocks) in [
-            ("## 2. The agents", 2),
+            ("## 1. AWS", 3),
+            ("## 2. The agents", 1),
             ("## 3. The addresses", 1),
             ("## 4. The first member", 1),
             ("## One machine", 2),
             ("## Upgrade", 1),
             ("## Remove", 2),
+            ("## Without Helm", 2),
         ] {
             let (_above, rest) = page.split_once(heading).unwrap();
             let section = rest.split("\n## ").next().unwrap();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read the tree has failed")]
 #![expect(clippy::indexing_slicing, reason = "what a value lacks reads as null")]
 
+mod aws;
 mod chart;
 mod daemonset;
 mod iam;
