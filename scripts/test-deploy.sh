@@ -123,4 +123,6 @@ refused "/members/namespaces" --set 'members.namespaces={Prod}'
 refused "/host/runDir" --set host.runDir=run
 refused "/registry" --set registry=file:/var/lib/firecamp
 refused "/maxUnavailable" --set maxUnavailable=0
+refused "/maxUnavailable" --set maxUnavailable=0%
+refused "/maxUnavailable" --set maxUnavailable=101%
 say "all is well"
