@@ -126,10 +126,8 @@ test-apiserver: ## CRDs and registry on a real kube-apiserver (ARGS="rules": che
 test-deploy: ## The Helm chart: lint, what it renders, the same as without Helm
 	scripts/test-deploy.sh check
 
-test-rules: ## The alerts, by promtool: are they valid, and does each fire by its cause alone?
-	promtool=$$(scripts/tool.sh promtool github.com/prometheus/prometheus/cmd/promtool \
-	  tools/promtool) && cd deploy/observability && \
-	  $$promtool check rules rules.yaml && $$promtool test rules rules-test.yaml
+test-rules: ## Alerts and dashboards, by promtool: valid? Does each alert fire by its cause alone?
+	scripts/test-rules.sh
 
 bless-deploy: ## Rewrite what is made of the Helm chart (deploy/daemonset.yaml)
 	scripts/test-deploy.sh bless
