@@ -25,6 +25,7 @@ const TABLE: [(Cause, &[&str]); 19] = [
             "firecamp_agent_read_timestamp_seconds",
             "firecamp_agent_reads_total",
             "firecamp_agent_publish_steps_total",
+            "firecamp_agent_publish_steps_total{step=\"learn\"}",
         ],
     ),
     (
