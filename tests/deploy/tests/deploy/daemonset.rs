@@ -1,6 +1,6 @@
 //! `deploy/daemonset.yaml`: how agents run where nobody changes anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use firecamp_core::contract::{ALLOCATOR, env, path};
 use firecamp_deploy_tests::text;
@@ -103,6 +103,43 @@ fn nothing_of_the_node_can_be_written_but_the_run_directory() {
         let writable = mount["readOnly"] != true;
         assert_eq!(writable, path == path::RUN_DIR, "{path}");
         assert_eq!(mount["mountPath"], path, "what is told of a node is told by the node's paths");
+    }
+}
+
+/// The paths of the node that a pod mounts, and whether any of its containers may write there.
+fn host_paths(pod: &Value) -> BTreeMap<String, bool> {
+    let containers = ["initContainers", "containers"].map(|kind| pod[kind].as_array());
+    let containers = containers.into_iter().flatten().flatten();
+    let mounts = containers.flat_map(|one| one["volumeMounts"].as_array().into_iter().flatten());
+    let mounts: Vec<&Value> = mounts.collect();
+    let volumes = pod["volumes"].as_array().unwrap().iter();
+    volumes
+        .filter_map(|volume| {
+            let path = volume["hostPath"]["path"].as_str()?.to_owned();
+            let mut here = mounts.iter().filter(|mount| mount["name"] == volume["name"]);
+            Some((path, here.any(|mount| mount["readOnly"] != true)))
+        })
+        .collect()
+}
+
+#[test]
+fn where_records_are_files_the_node_is_written_where_the_page_says_and_nowhere_else() {
+    let page = text("docs/privileges.md").unwrap();
+    let registry = "/var/lib/firecamp";
+    for (file, kind, own) in [
+        ("tests/deploy/rendered/edge.yaml", "DaemonSet", None),
+        ("deploy/examples/edge/member.yaml", "StatefulSet", Some("/var/lib/mqtt")),
+    ] {
+        let pod = object(file, kind)["spec"]["template"]["spec"].take();
+        let paths = host_paths(&pod);
+        let written = paths.iter().filter(|(_path, written)| **written);
+        let written: BTreeSet<&str> = written.map(|(path, _written)| path.as_str()).collect();
+        let told = [path::RUN_DIR, registry].into_iter().chain(own).collect();
+        assert_eq!(written, told, "{file}");
+        for path in paths.keys() {
+            let row = |line: &str| line.starts_with('|') && line.contains(&format!("`{path}`"));
+            assert!(page.lines().any(row), "docs/privileges.md gives no reason for {path}");
+        }
     }
 }
 
