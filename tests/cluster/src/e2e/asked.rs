@@ -3,14 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
-use super::scene::{Scene, ensure, text};
+use super::scene::{Pod, Scene, ensure, text};
 use crate::cli::say;
+use crate::install::until;
 use crate::topology::WORKERS;
 use crate::{Outcome, failed, settings};
 
+/// In a write that releases an address and leaves it where it is.
+const PARKED: &str = r#""state":"Parked""#;
 const AGENT: &str = "system:serviceaccount:firecamp-system:firecamp-agent";
 
 /// A request that was granted.
@@ -36,6 +40,11 @@ impl Request {
     fn agent(&self) -> Option<String> {
         let extra = &self.0["user"]["extra"]["authentication.kubernetes.io/node-name"];
         (self.0["user"]["username"] == AGENT).then(|| text(&extra[0]))
+    }
+
+    /// The pod whose token asked.
+    fn pod(&self) -> String {
+        text(&self.0["user"]["extra"]["authentication.kubernetes.io/pod-uid"][0])
     }
 
     /// Whether it asks for what this field names, and for nothing else.
@@ -98,4 +107,23 @@ pub(super) fn unversioned(scene: &Scene<'_>) -> Outcome<(usize, Vec<String>)> {
     let named = |one: &&Request| one.0["requestObject"].to_string().contains("resourceVersion");
     let (with, without): (Vec<_>, Vec<_>) = ours.partition(named);
     Ok((with.len(), without.iter().map(|one| one.0.to_string()).collect()))
+}
+
+impl Scene<'_> {
+    /// Waits until the record of requests says that the pod's own token wrote down the release of
+    /// its address: nobody else, as the agent, did it for the pod.
+    pub(super) async fn released_itself(&self, pod: &Pod, address: Ipv4Addr) -> Outcome {
+        let name = address.to_string();
+        until(&format!("{} writes down its release", pod.name), || async {
+            let all = requests(self)?;
+            let writes = all.iter().filter(|one| {
+                one.resource() == "staticips"
+                    && one.0["objectRef"]["name"] == name.as_str()
+                    && one.0["requestObject"].to_string().contains(PARKED)
+            });
+            let who: Vec<String> = writes.map(Request::pod).collect();
+            ensure(who.contains(&pod.uid), || format!("{name} was released by {who:?}"))
+        })
+        .await
+    }
 }

@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 use tokio::time::Instant;
 
 use super::audit::Held;
+use super::ends::CUT;
 use super::outside::{container, send};
 use super::scene::{Pod, Scene, ensure};
 use super::set::{NAMESPACE, Set, Stop};
@@ -86,7 +87,7 @@ async fn cut_short(scene: &Scene<'_>, pod: &Pod, held: &Held, since: Instant) ->
 /// A socket that stays was waited for until the time was over.
 fn waited(log: &str, since: f64) -> Outcome {
     let released = between(since, told_at(log, "=release.3")?);
-    let told = log.contains("still used it when the time to drain was over");
+    let told = log.contains(CUT);
     let all = released + MARGIN >= Duration::from_secs(u64::from(WAIT));
     say(&format!("        a socket was waited for until {:.1} s", released.as_secs_f64()))?;
     ensure(all && told, || format!("after {released:?}: {log}"))

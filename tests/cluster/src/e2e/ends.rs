@@ -6,10 +6,19 @@ use tokio::time::Instant;
 use super::audit::Held;
 use super::outside::{container, containers, sandbox, send};
 use super::scene::{Pod, Scene, all_but, ensure};
-use super::set::{GRACE, NAMESPACE, Set, Stop};
+use super::set::{NAMESPACE, Set, Stop};
 use crate::Outcome;
 use crate::cli::say;
 use crate::install::until;
+
+/// How long a pod has to end that does not.
+const BRIEF: u32 = 5;
+/// Longer than anything needs that is done before a pod has to have ended.
+const LONG: u32 = 60;
+/// A stop container says so whose draining was cut.
+pub(super) const CUT: &str = "still used it when the time to drain was over";
+/// So often one release is looked at that has no more than two seconds.
+const TRIES: u32 = 3;
 
 /// A set of one member that does not end when it is asked to.
 fn deaf(name: &'static str) -> Set {
@@ -142,29 +151,47 @@ pub(super) async fn f030_a_signal_to_a_stop_container_whose_pod_stays_changes_no
 pub(super) async fn f112_a_service_that_ignores_sigterm_leaves_the_release_its_time(
     scene: &Scene<'_>,
 ) -> Outcome {
-    let set = deaf("stubborn");
-    scene.create(&set).await?;
-    let old = scene.ready("stubborn-0", None).await?;
-    let held = scene.holds(&old).await?;
-    let before = scene.calls()?;
-    let begun = Instant::now();
-    scene.delete(&set).await?;
-    let seconds = begun.elapsed().as_secs();
-    say(&format!("        deleted, with {GRACE} s to end, to parked: {seconds} s"))?;
-    ensure(seconds >= u64::from(GRACE), || "the service ended when it was asked to".to_owned())?;
-    scene.released(&old, &held).await?;
-    scene.changed(before, 0)
+    let set = Set { grace: BRIEF, ..deaf("stubborn") };
+    let mut all = Vec::new();
+    for number in 0..TRIES {
+        let members = scene.started(&set).await?;
+        let [(old, held)] = members.as_slice() else { return Err(format!("{members:?}")) };
+        let squatter = scene.squat(&format!("clinging-{number}"), old, held).await?;
+        let before = scene.calls()?;
+        let log = scene.follow(old, "memberstop")?;
+        let begun = Instant::now();
+        scene.delete(&set).await?;
+        let seconds = begun.elapsed().as_secs();
+        say(&format!("        deleted, with {BRIEF} s to end, to parked: {seconds} s"))?;
+        ensure(seconds >= u64::from(BRIEF), || "the service ended at its signal".to_owned())?;
+        scene.released(old, held).await?;
+        scene.changed(before, 0)?;
+        scene.evict(squatter).await?;
+        let said = log.finish()?;
+        if said.contains("\"result\"") {
+            ensure(said.contains(CUT), || said)?;
+            return scene.released_itself(old, held.address).await;
+        }
+        all.push(said);
+    }
+    Err(format!("no stop container came to its end: {all:?}"))
 }
 
 pub(super) async fn a_pre_stop_hook_releases_as_a_native_sidecar_does(
     scene: &Scene<'_>,
 ) -> Outcome {
-    let set = Set { stop: Stop::Hook, ..Set::new("hooked", 1) };
-    scene.create(&set).await?;
-    let pod = scene.ready("hooked-0", None).await?;
-    let held = scene.holds(&pod).await?;
+    let set = Set { deaf: true, grace: LONG, stop: Stop::Hook, ..Set::new("hooked", 1) };
+    let all = scene.started(&set).await?;
+    let [(pod, held)] = all.as_slice() else { return Err(format!("{all:?}")) };
     let before = scene.calls()?;
-    scene.delete(&set).await?;
-    scene.released(&pod, &held).await?;
+    scene.orphan(&set).await?;
+    scene.let_go(pod, &[]).await?;
+    scene.released(pod, held).await?;
+    let service = container(&pod.uid, "--deaf");
+    // The agent does it for a pod that has ended.
+    let service = service.map_err(|wrong| format!("whoever released was late: {wrong}"))?;
+    scene.released_itself(pod, held.address).await?;
+    send(service, Signal::SIGKILL)?;
+    scene.dead(pod).await?;
     scene.changed(before, 0)
 }

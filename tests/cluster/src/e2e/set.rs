@@ -11,7 +11,7 @@ pub(super) const NAMESPACE: &str = "prod";
 /// Where their addresses come from.
 const POOL: &str = "main";
 /// How long a pod has to end.
-pub(super) const GRACE: u32 = 20;
+const GRACE: u32 = 20;
 
 /// Who releases for a pod that ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
