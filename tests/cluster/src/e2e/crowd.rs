@@ -18,32 +18,57 @@ const MEMBERS: u32 = 20;
 const AT_ONCE: u32 = 3;
 const A_SECOND: f64 = 1.0;
 
+/// EC2 takes that many calls at once that assign, and then that many a second.
+fn throttle(scene: &Scene<'_>, refill: f64) -> Outcome<u64> {
+    let op = Some("AssignPrivateIpAddresses".to_owned());
+    let when = Selector { op, ..Selector::default() };
+    let fault = Fault::Bucket { capacity: AT_ONCE, refill };
+    scene.vpc(|vpc| vpc.fault_set(FaultSpec { fault, when }))
+}
+
 pub(super) async fn twenty_members_that_restart_at_once_all_come_back_though_ec2_throttles(
     scene: &Scene<'_>,
 ) -> Outcome {
-    let bucket = Fault::Bucket { capacity: AT_ONCE, refill: A_SECOND };
-    let op = Some("AssignPrivateIpAddresses".to_owned());
-    let when = Selector { op, ..Selector::default() };
-    let fault = scene.vpc(|vpc| vpc.fault_set(FaultSpec { fault: bucket, when }))?;
+    let fault = throttle(scene, A_SECOND)?;
     let set = Set { parallel: true, ..Set::new("crowd", MEMBERS) };
-    let before = scene.calls()?;
     scene.create(&set).await?;
     let first = scene.all_ready(&set).await?;
     let held = all_hold(scene, &first).await?;
+    scene.vpc(|vpc| vpc.fault_clear(Some(fault)))?;
+
+    let (node, members) = crowded(&first)?;
+    ensure(members > AT_ONCE, || format!("no more than {members} are on {node}"))?;
+    scene.cordon(&[&node], true).await?;
+    // These have to move, and EC2 takes fewer: nobody is so slow that none is refused.
+    let (fault, before) = (throttle(scene, 0.0)?, scene.calls()?);
     let label = "app.kubernetes.io/name=crowd";
     scene.admin.kubectl(&["-n", NAMESPACE, "delete", "pods", "-l", label, "--wait=false"]).await?;
+    until("EC2 throttles", || async {
+        let calls = scene.vpc(|vpc| vpc.calls(before))?;
+        ensure(calls.iter().any(is_throttled), || format!("{} calls", calls.len()))
+    })
+    .await?;
+    scene.vpc(|vpc| vpc.fault_clear(Some(fault)))?;
+    let fault = throttle(scene, A_SECOND)?;
     let mut second = Vec::new();
     for pod in &first {
         second.push(scene.ready(&pod.name, Some(pod)).await?);
     }
     let again = all_hold(scene, &second).await?;
     ensure(again == held, || format!("{again:?} after {held:?}"))?;
-    let refused = scene.vpc(|vpc| vpc.calls(before))?;
-    let refused = refused.iter().filter(|call| is_throttled(call)).count();
-    ensure(refused > 0, || "EC2 never throttled".to_owned())?;
     scene.vpc(|vpc| vpc.fault_clear(Some(fault)))?;
     no_container_failed(scene, &second).await?;
+    scene.cordon(&[&node], false).await?;
     scene.delete(&set).await
+}
+
+/// The node that most of these are on, and how many those are.
+fn crowded(pods: &[Pod]) -> Outcome<(String, u32)> {
+    let mut all = BTreeMap::new();
+    for pod in pods {
+        *all.entry(pod.node.clone()).or_insert(0) += 1;
+    }
+    all.into_iter().max_by_key(|(_node, pods)| *pods).ok_or_else(|| "no pods".to_owned())
 }
 
 fn is_throttled(call: &vpcbox::protocol::Call) -> bool {
