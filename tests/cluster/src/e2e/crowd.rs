@@ -1,5 +1,6 @@
 //! Many members at once.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -99,28 +100,19 @@ async fn no_container_failed(scene: &Scene<'_>, pods: &[Pod]) -> Outcome {
     Ok(())
 }
 
-/// The first and the number of the steps of an attach after which one of its processes is killed:
-/// from its first write to the file.
-const STEPS: (u32, u32) = (3, 12);
+/// The steps of an attach, after each of which one of its processes is killed: a first start takes
+/// all that there are.
+const STEPS: u32 = 18;
 
 pub(super) async fn init_containers_that_are_killed_at_a_step_end_well_the_next_time(
     scene: &Scene<'_>,
 ) -> Outcome {
     let orders = |word: &str| json!({ "metadata": { "name": "crash" }, "data": { "word": word } });
     scene.made(CONFIG, &orders("attach")).await?;
-    let (first, replicas) = STEPS;
-    let set = Set { first, parallel: true, crashes: true, ..Set::new("crashing", replicas) };
+    let set = Set { parallel: true, crashes: true, ..Set::new("crashing", STEPS) };
     let before = scene.calls()?;
     scene.create(&set).await?;
-    for member in set.members() {
-        until(&format!("the init container of {member} is killed"), || async {
-            let object = scene.pod(&member).await?;
-            let init = &object["status"]["initContainerStatuses"][0];
-            let ends = [&init["state"]["terminated"], &init["lastState"]["terminated"]];
-            ensure(ends.into_iter().any(|end| end["exitCode"] == 137), || init.to_string())
-        })
-        .await?;
-    }
+    all_killed(scene, &set).await?;
     let kind = "application/merge-patch+json";
     let change = scene.admin.api.patch_as(kind, &format!("{CONFIG}/crash"), &orders("no")).await?;
     ensure(change.code == 200, || change.text)?;
@@ -131,4 +123,23 @@ pub(super) async fn init_containers_that_are_killed_at_a_step_end_well_the_next_
     ensure(effects == pods.len(), || format!("{effects} moves in EC2: {changes:?}"))?;
     scene.delete(&set).await?;
     scene.admin.kubectl(&["-n", NAMESPACE, "delete", "configmap", "crash"]).await.map(drop)
+}
+
+/// Waits until it was seen of each init container of a set that it was killed. The next one of a
+/// member may end well, and then nothing tells of the first any more.
+async fn all_killed(scene: &Scene<'_>, set: &Set) -> Outcome {
+    let seen = RefCell::new(BTreeSet::new());
+    until("all init containers are killed", || async {
+        for member in set.members() {
+            let object = scene.pod(&member).await?;
+            let init = &object["status"]["initContainerStatuses"][0];
+            let ends = [&init["state"]["terminated"], &init["lastState"]["terminated"]];
+            if ends.into_iter().any(|end| end["exitCode"] == 137) {
+                seen.borrow_mut().insert(member);
+            }
+        }
+        let seen = seen.borrow();
+        ensure(set.members().all(|member| seen.contains(&member)), || format!("only {seen:?}"))
+    })
+    .await
 }
