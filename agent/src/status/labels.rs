@@ -167,7 +167,6 @@ pub(crate) fn clock(whose: Clock) -> &'static str {
     match whose {
         Clock::Ec2 => "Ec2",
         Clock::Metadata => "Metadata",
-        Clock::ApiServer => "ApiServer",
     }
 }
 

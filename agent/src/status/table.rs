@@ -140,7 +140,7 @@ InstanceStore, Iscsi, Nfs, Glusterfs, Local or Other; `system` is Registry, Meta
 Ec2Volumes, Ec2Types, Kernel, Volumes or Claims; `step` is learn, create, replace, say,
 say-of-claim, capacity or tell; `call` is an action of EC2, and `result` Done, Denied (rights,
 credentials or the clock), Throttled, Transient, HeldElsewhere, NotOurs, CapacityExceeded,
-SubnetExhausted, BadAddress, Gone or Unknown; `clock` is Ec2, Metadata or ApiServer; `pool` is a
+SubnetExhausted, BadAddress, Gone or Unknown; `clock` is Ec2 or Metadata; `pool` is a
 pool's name. The reasons are those of
 [publishing.md](publishing.md) and [volumes.md](volumes.md).
 ";

@@ -195,8 +195,6 @@ pub enum Clock {
     Ec2,
     /// The metadata service's.
     Metadata,
-    /// The Kubernetes API server's.
-    ApiServer,
 }
 
 impl fmt::Display for Clock {
@@ -204,7 +202,6 @@ impl fmt::Display for Clock {
         f.write_str(match self {
             Self::Ec2 => "EC2",
             Self::Metadata => "the metadata service",
-            Self::ApiServer => "the API server",
         })
     }
 }

@@ -83,7 +83,7 @@ fn values(label: &str) -> BTreeSet<String> {
             events.chain(volumes).map(str::to_owned).collect()
         }
         "step" => named(&["learn", "create", "replace", "say", "capacity", "tell"]),
-        "clock" => named(&[clock(Clock::Ec2), clock(Clock::Metadata), clock(Clock::ApiServer)]),
+        "clock" => named(&[clock(Clock::Ec2), clock(Clock::Metadata)]),
         other => panic!("what values has the label {other}?"),
     }
 }
