@@ -47,11 +47,13 @@ async fn a_hook_releases(scene: &Scene<'_>, guide: &Guide) -> Outcome {
     let pod = scene.ready("cache-0", None).await?;
     let address = scene.serves(NAMESPACE, &pod, PORT).await?;
     scene.delete_pod(NAMESPACE, "cache-0").await?;
+    scene.released_itself(&pod, address).await?;
     let pod = scene.ready("cache-0", Some(&pod)).await?;
     let again = scene.serves(NAMESPACE, &pod, PORT).await?;
     ensure(again == address, || format!("{again} after {address}"))?;
     remove(guide, "redis-prestop.yaml").await?;
-    scene.is_parked(&pod.node, address).await
+    scene.is_parked(&pod.node, address).await?;
+    scene.released_itself(&pod, address).await
 }
 
 /// kafka.yaml: one on each node, of which one at a time may be asked to leave.
