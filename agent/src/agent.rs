@@ -65,7 +65,7 @@ pub(crate) struct Agent<'a, W: World> {
     /// When the news came that the next look answers.
     told: Option<Instant>,
     busy: BTreeMap<(Ipv4Addr, Kind), Busy>,
-    /// Addresses whose last errand mended nothing.
+    /// Of which address and kind the last errand mended nothing.
     rests: BTreeMap<(Ipv4Addr, Kind), Rest>,
     collector: Collector,
     /// What is due to be collected from the kernel.

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Agent;
+use crate::errands::kind;
 use crate::outside::World;
 use crate::source::Source;
 use crate::status::Kind;
@@ -65,13 +66,16 @@ impl<W: World> Agent<'_, W> {
         if duties.is_empty() {
             self.rests.retain(|_, rest| !rest.is_over());
         }
-        let subject = |duty| self.state.subject(duty).map(|(address, _)| address);
-        let planned: BTreeSet<Ipv4Addr> = duties.iter().filter_map(subject).collect();
-        // Between two attempts nothing is planned, and nothing is well.
+        let errand = |duty| self.state.subject(duty).map(|(address, _)| (address, kind(duty)));
+        let planned: BTreeSet<(Ipv4Addr, Kind)> = duties.iter().filter_map(errand).collect();
+        // Between two re-asserts nothing is planned, and nothing is well.
         let is_astray = |address: &Ipv4Addr| {
             sight.addresses.iter().any(|s| s.record.address == *address && s.astray.is_some())
         };
-        self.failing.retain(|(address, _), _| planned.contains(address) || is_astray(address));
+        self.failing.retain(|errand, _| {
+            let (address, kind) = errand;
+            planned.contains(errand) || (*kind == Kind::Reassert && is_astray(address))
+        });
         for duty in duties {
             if !self.is_withheld(&duty) {
                 self.begin(duty, end, work);

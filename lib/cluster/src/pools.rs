@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 
-use firecamp_core::allocate::{candidates, is_assignable};
+use firecamp_core::allocate::{self, candidates};
 use firecamp_core::contract::cluster::{condition, reason};
 use firecamp_core::ids::PoolName;
 use firecamp_core::record::{Pool, PoolSubnet};
@@ -105,8 +105,7 @@ fn total(pool: &Pool) -> u32 {
 }
 
 fn hands_out(pool: &Pool, address: Ipv4Addr) -> bool {
-    let within = |entry: &PoolSubnet| is_assignable(entry.cidr, address);
-    rules::in_ranges(pool, address) && pool.subnets.iter().any(within)
+    pool.subnets.iter().any(|entry| allocate::hands_out(entry, address))
 }
 
 fn ready(free: u32, total: u32, inside: &Verdict) -> Verdict {

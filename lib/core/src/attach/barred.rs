@@ -1,4 +1,5 @@
-//! ENIs that may not carry an address of ours: something else gives addresses to them.
+//! What may not be handed out: to an ENI to which something else gives addresses, and from
+//! outside a pool's ranges.
 
 use std::net::Ipv4Addr;
 
