@@ -43,7 +43,7 @@ const PATIENCE: Duration = Duration::from_mins(15);
 
 macro_rules! scenarios {
     ($scene:ident, $wanted:ident, $($module:ident::$scenario:ident),* $(,)?) => {{
-        let (mut ran, mut good) = (0_u32, 0_u32);
+        let (mut ran, mut bad) = (0_usize, Vec::new());
         $(
             let name = stringify!($scenario);
             if $wanted.is_empty() || $wanted.iter().any(|part| name.contains(part.as_str())) {
@@ -52,11 +52,12 @@ macro_rules! scenarios {
                 let work = Box::pin($module::$scenario($scene));
                 let outcome = timeout(PATIENCE, work).await;
                 let outcome = outcome.unwrap_or_else(|_late| Err("it does not end".to_owned()));
-                good += u32::from(outcome.is_ok());
+                let ended = outcome.clone().map_err(|wrong| format!("{name}: {wrong}"));
+                bad.extend(ended.err());
                 told($scene, name, begun, outcome).await?;
             }
         )*
-        (ran, good)
+        (ran, bad)
     }};
 }
 
@@ -64,14 +65,17 @@ macro_rules! scenarios {
 pub(crate) fn run(home: &Home, times: u32, wanted: &[String]) -> Outcome {
     let begun = Instant::now();
     staged(home, async |scene| {
-        let mut bad = 0;
+        let mut bad = Vec::new();
         for _round in 0..times {
-            let (ran, good) = all(scene, wanted).await?;
-            let seconds = begun.elapsed().as_secs();
+            let (ran, wrong) = all(scene, wanted).await?;
+            let (seconds, good) = (begun.elapsed().as_secs(), ran - wrong.len());
             say(&format!("{good} of {ran} scenarios are good, after {seconds} s"))?;
-            bad += ran - good + u32::from(ran == 0);
+            bad.extend(wrong);
+            if ran == 0 {
+                bad.push("there is no such scenario".to_owned());
+            }
         }
-        if bad == 0 { Ok(()) } else { Err(format!("{bad} scenarios are not good")) }
+        if bad.is_empty() { Ok(()) } else { Err(bad.join("\n")) }
     })
 }
 
@@ -111,8 +115,8 @@ impl Scene<'_> {
     }
 }
 
-/// Those that are wanted: how many there were, and how many were good.
-async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(u32, u32)> {
+/// Those that are wanted: how many there were, and what was wrong with the others.
+async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String>)> {
     Ok(scenarios![
         scene,
         wanted,
