@@ -15,6 +15,13 @@ const PAGES: &str = "docs/runbooks";
 /// What Prometheus itself has, or gives to everything that it asks.
 const OF_PROMETHEUS: [&str; 1] = ["up"];
 const GIVEN: [&str; 4] = ["cluster", "instance", "job", "le"];
+/// What kube-state-metrics tells of nodes and of init containers, with its labels.
+const OF_KUBERNETES: [(&str, &[&str]); 4] = [
+    ("kube_node_status_capacity", &["node", "resource"]),
+    ("kube_pod_init_container_resource_requests", &["resource"]),
+    ("kube_pod_init_container_status_ready", &["namespace", "pod", "container"]),
+    ("kube_pod_init_container_status_restarts_total", &["namespace", "pod", "container"]),
+];
 
 /// A metric of docs/metrics.md, which is held against the code.
 struct Metric {
@@ -25,14 +32,18 @@ struct Metric {
 fn metrics() -> BTreeMap<String, Metric> {
     let page = text("docs/metrics.md").unwrap();
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
-    rows.map(|row| {
+    let own = rows.map(|row| {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let labels = cells[2].split(',').map(str::trim).filter(|label| !label.is_empty());
         let labels = labels.map(str::to_owned).collect();
         let name = cells[0].trim_end_matches('`').to_owned();
         (name, Metric { histogram: cells[1] == "histogram", labels })
-    })
-    .collect()
+    });
+    let others = OF_KUBERNETES.into_iter().map(|(name, labels)| {
+        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        (name.to_owned(), Metric { histogram: false, labels })
+    });
+    own.chain(others).collect()
 }
 
 fn alerts() -> Vec<Value> {
@@ -75,7 +86,8 @@ fn words(expression: &str) -> Vec<String> {
 }
 
 fn is_metric(word: &str) -> bool {
-    word.starts_with("firecamp_") || word.starts_with("process_") || OF_PROMETHEUS.contains(&word)
+    let known = ["firecamp_", "process_", "kube_"].iter().any(|it| word.starts_with(it));
+    known || OF_PROMETHEUS.contains(&word)
 }
 
 /// The metric that a word of an expression means.
