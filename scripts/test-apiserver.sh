@@ -17,6 +17,12 @@ export KUBE_ASSETS
 HELM=$(scripts/tool.sh helm helm.sh/helm/v4/cmd/helm tools)
 export HELM
 
+# Objects of the Prometheus operator, as it defines them.
+operator=$(cd tools/prometheus-operator &&
+    go mod download -json github.com/prometheus-operator/prometheus-operator)
+OPERATOR_CRDS=$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$operator")/example/prometheus-operator-crd
+export OPERATOR_CRDS
+
 # Of the whole workspace, so that what `cargo test` has built is used.
 say "building the checks and the agent"
 cargo build --locked --quiet --bin firecamp-apiserver-tests --bin firecamp-agent

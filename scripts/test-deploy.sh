@@ -93,6 +93,9 @@ score() {
 }
 
 score deploy/daemonset.yaml deploy/examples/*.yaml deploy/examples/edge/member.yaml
+# As other values render it: everything that can be set, and a machine without a cluster's records.
+score tests/deploy/rendered/most.yaml
+score tests/deploy/rendered/edge.yaml
 lint "$chart/ci/least-values.yaml"
 lint "$chart/ci/most-values.yaml"
 lint "$chart/ci/plain-values.yaml"

@@ -82,7 +82,7 @@ pub fn collection(object: &Value) -> Result<String, String> {
 }
 
 /// Kind, plural, and whether it is in a namespace.
-const KINDS: [(&str, &str, bool); 21] = [
+const KINDS: [(&str, &str, bool); 23] = [
     ("ClusterRole", "clusterroles", false),
     ("ClusterRoleBinding", "clusterrolebindings", false),
     ("ConfigMap", "configmaps", true),
@@ -94,6 +94,8 @@ const KINDS: [(&str, &str, bool); 21] = [
     ("NodeAttachments", "nodeattachments", false),
     ("Pod", "pods", true),
     ("PodDisruptionBudget", "poddisruptionbudgets", true),
+    ("PodMonitor", "podmonitors", true),
+    ("PrometheusRule", "prometheusrules", true),
     ("Role", "roles", true),
     ("RoleBinding", "rolebindings", true),
     ("Service", "services", true),
