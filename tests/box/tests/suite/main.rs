@@ -22,6 +22,7 @@ mod fencing;
 mod frozen;
 mod hostile;
 mod jailed;
+mod leader;
 mod published;
 mod releases;
 mod robbed;

@@ -99,8 +99,19 @@ impl Process {
     /// What the program has of the machine's memory, in KiB.
     #[track_caller]
     pub(crate) fn resident_kib(&self) -> u64 {
+        self.memory_kib("RssAnon:")
+    }
+
+    /// The most that it ever had of it, in KiB: what it has of files can be had again.
+    #[track_caller]
+    pub(crate) fn peak_kib(&self) -> u64 {
+        self.memory_kib("VmHWM:") - self.memory_kib("RssFile:")
+    }
+
+    #[track_caller]
+    fn memory_kib(&self, kind: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.program())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(kind)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
