@@ -21,6 +21,8 @@ pub enum Fault {
     Code(u16, &'static str),
     /// No effect: a load balancer's answer, which has no `Status`.
     Proxy(u16),
+    /// No effect: nobody serves that path, as before the CRDs are there. The 404 has no `Status`.
+    Unserved,
 }
 
 /// The faults that are set and not met yet.

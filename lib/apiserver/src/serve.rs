@@ -136,7 +136,7 @@ fn respond(
         Some(Fault::Silence | Fault::SilenceAfter) => return Err(Unanswered::Silence),
         Some(Fault::Cut) => answer.body.chars().take(answer.body.len() / 2).collect(),
         Some(Fault::Flood) => answer.body + &" ".repeat(16 * 1024 * 1024),
-        Some(Fault::Code(..) | Fault::Proxy(_)) | None => answer.body,
+        Some(Fault::Code(..) | Fault::Proxy(_) | Fault::Unserved) | None => answer.body,
     };
     let mut response = Response::builder().status(code);
     if let Some(date) = &world.date {
@@ -183,6 +183,7 @@ fn whole(world: &mut World, asked: &Asked, fault: Option<Fault>) -> Answer {
             return Answer::status(code, reason, "on purpose", about);
         }
         Some(Fault::Proxy(code)) => return Answer::text(code, "<html>no upstream</html>"),
+        Some(Fault::Unserved) => return page_not_found(),
         Some(Fault::LostAnswer | Fault::SilenceAfter | Fault::Cut | Fault::Flood) | None => {}
     }
     if !asked.query.contains_key("timeout") {

@@ -90,6 +90,8 @@ pub struct Release {
     policy: ReleasePolicy,
     drain_until: Moment,
     cut_short: bool,
+    /// Why the record was not read when it was asked for last.
+    unread: Option<(Exit, String)>,
     crossed: Option<Step>,
     asked: Moment,
 }
@@ -108,6 +110,7 @@ impl Release {
             policy: ReleasePolicy::Keep,
             drain_until: now,
             cut_short: false,
+            unread: None,
             crossed: None,
             asked: now,
         }
@@ -362,6 +365,9 @@ impl Release {
             | Halt::Undo(..)
             | Halt::Restart(_) => halt,
         };
+        if let (At::Fix, Halt::Retry(_, exit, why)) = (&self.at, &halt) {
+            self.unread = Some((*exit, why.clone()));
+        }
         if let Err((exit, message)) = self.patience.halt(halt, now) {
             let failure = Failure { exit, message, address: self.address() };
             self.at = At::Done(Outcome::Failed(failure));

@@ -17,7 +17,7 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::{Value, json};
 
 /// What has to be met by requests to an API server, besides the faults that all registries have.
-pub(crate) const MEETS: [&str; 14] = [
+pub(crate) const MEETS: [&str; 19] = [
     "registry kube",
     "registry memory",
     "api requests",
@@ -32,6 +32,11 @@ pub(crate) const MEETS: [&str; 14] = [
     "api lost answer",
     "api silence after effect",
     "api cut answer",
+    "api token refused",
+    "api right refused",
+    "api policy refused",
+    "api kind unserved",
+    "api new uid",
 ];
 
 /// Whether the processes of this history use the registry of a cluster. Every second one does, and
@@ -121,14 +126,28 @@ impl Subject {
                 metadata.insert("annotations".to_owned(), json!({ "someone": "else" }));
             }
         };
-        // What is not there has no version that could change.
+        self.change(api, note);
+    }
+
+    /// Somebody deletes the object and makes it anew, as by `kubectl replace --force`. True if it
+    /// was there.
+    pub(crate) fn renew(&self, api: &ApiServer) -> bool {
+        self.change(api, |object| {
+            if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+                metadata.remove("uid");
+            }
+        })
+    }
+
+    /// True if it is there. What is not has no version that could change.
+    fn change(&self, api: &ApiServer, change: impl FnOnce(&mut Value)) -> bool {
         match self {
             Self::Ip(address) => {
-                api.change(StaticIPSpec::PLURAL, None, &address.to_string(), note);
+                api.change(StaticIPSpec::PLURAL, None, &address.to_string(), change)
             }
             Self::Claim(member) => {
                 let namespace = Some(member.namespace());
-                api.change(StaticIPClaimSpec::PLURAL, namespace, member.name(), note);
+                api.change(StaticIPClaimSpec::PLURAL, namespace, member.name(), change)
             }
         }
     }

@@ -38,12 +38,7 @@ impl Machine for Release {
         self.asked = now;
         // A stop that comes while the epoch is still being fixed ends that, and nothing else.
         if reply == Reply::Stopping && self.at == At::Fix {
-            let message = format!(
-                "the record of {} could not be read before the signal to stop: nothing is changed",
-                self.input.member
-            );
-            let exit = Exit::RegistryUnavailable;
-            self.at = At::Done(Outcome::Failed(Failure { exit, message, address: None }));
+            self.at = At::Done(Outcome::Failed(self.unread()));
             return;
         }
         if self.patience.waited(&reply) {
@@ -67,6 +62,9 @@ impl Machine for Release {
         canon.asked(&mut self.asked, &action);
         canon.due([&mut self.drain_until]);
         self.patience.canonical(canon);
+        if let Some((_, why)) = &mut self.unread {
+            why.clear();
+        }
         if let At::Unassign(unassign) = &mut self.at {
             unassign.canonical(canon);
         } else if let At::Done(outcome) = &mut self.at {
@@ -76,5 +74,20 @@ impl Machine for Release {
 
     fn outcome(&self) -> Option<&Outcome> {
         if let At::Done(outcome) = &self.at { Some(outcome) } else { None }
+    }
+}
+
+impl Release {
+    /// The signal to stop came before the record was read.
+    fn unread(&self) -> Failure {
+        let (exit, why) = self.unread.clone().unwrap_or_else(|| {
+            (Exit::RegistryUnavailable, "the read was not answered yet".to_owned())
+        });
+        let message = format!(
+            "the record of {} could not be read before the signal to stop, and nothing is changed: \
+             {why}",
+            self.input.member
+        );
+        Failure { exit, message, address: None }
     }
 }

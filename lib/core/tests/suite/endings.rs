@@ -5,9 +5,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
+use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Epoch, Member};
-use firecamp_core::machine::{Machine, Outcome, Release as Done};
+use firecamp_core::machine::{Failure, Machine, Outcome, Release as Done};
 use firecamp_core::outside::{Life, PodView, SocketScope, SocketUse};
 use firecamp_core::record::{Attachment, Claim, MemberRecords, State, StaticIp, Stored};
 use firecamp_core::release::{Release, ReleaseInput, Releaser};
@@ -169,6 +170,44 @@ fn a_hook_without_a_record_of_its_pod_ends_and_a_sidecar_waits_for_its_signal() 
     }
     assert_eq!(read(input(Releaser::Stop, true), records()).action(), Action::AwaitStop);
     assert_eq!(read(input(Releaser::Stop, false), records()).action(), Action::ReadPod);
+}
+
+/// How a sidecar ends that is told to stop before it has read its record.
+fn unread(before: impl FnOnce(&mut Release)) -> Failure {
+    let mut sidecar = Release::new(input(Releaser::Stop, true), Moment::default());
+    before(&mut sidecar);
+    tell(&mut sidecar, Reply::Stopping);
+    match sidecar.outcome() {
+        Some(Outcome::Failed(failure)) => failure.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_sidecar_that_never_read_its_record_says_why() {
+    let early = unread(|_| {});
+    assert_eq!(early.exit, Exit::RegistryUnavailable);
+    let all = [
+        (RegistryKind::Unavailable, Exit::RegistryUnavailable),
+        (RegistryKind::Refused, Exit::RegistryRefused),
+        (RegistryKind::Invalid, Exit::RegistryInvalid),
+    ];
+    for (kind, exit) in all {
+        let refused = |sidecar: &mut Release| {
+            let detail = "the server said no".to_owned();
+            let failure = RegistryFailure { kind, effect: Effect::None, detail };
+            tell(sidecar, Reply::Member(Err(failure)));
+        };
+        let late = unread(refused);
+        assert_eq!(late.exit, exit);
+        assert!(late.message.contains("the server said no"), "{}", late.message);
+        // Also while it asks again.
+        let asks = |sidecar: &mut Release| {
+            refused(sidecar);
+            tell(sidecar, Reply::Waited);
+        };
+        assert_eq!(unread(asks).exit, exit);
+    }
 }
 
 #[test]

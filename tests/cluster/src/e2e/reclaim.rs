@@ -14,6 +14,8 @@ use crate::topology::WORKERS;
 /// The addresses of a pool that lends them.
 const LENT: [Ipv4Addr; 3] =
     [Ipv4Addr::new(10, 0, 1, 130), Ipv4Addr::new(10, 0, 1, 131), Ipv4Addr::new(10, 0, 1, 132)];
+/// The only one of a pool that nobody else asks: who gives it back is the last to have it.
+const KEPT: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 133);
 /// The members that are scaled away.
 const SCALED: [&str; 2] = ["lent-1", "lent-2"];
 
@@ -22,7 +24,7 @@ fn lent() -> Set {
 }
 
 fn kept() -> Set {
-    Set::new("kept", 1)
+    Set { pool: "kept", ..Set::new("kept", 1) }
 }
 
 impl Scene<'_> {
@@ -66,25 +68,29 @@ impl Scene<'_> {
     }
 }
 
+fn pool(name: &str, (start, end): (Ipv4Addr, Ipv4Addr)) -> Value {
+    json!({
+        "apiVersion": "firecamp.io/v1alpha1",
+        "kind": "StaticIPPool",
+        "metadata": { "name": name },
+        "spec": { "subnets": [{
+            "subnet": "subnet-0a1b2c3d4e5f60718",
+            "cidr": "10.0.1.0/24",
+            "zone": "us-east-1a",
+            "ranges": [{ "start": start.to_string(), "end": end.to_string() }],
+        }] },
+    })
+}
+
 /// By its pool's policies, and by a person's hand.
 pub(super) async fn f076_given_back_1_while_a_pod_has_the_address(scene: &Scene<'_>) -> Outcome {
     let delete = json!({ "whenDeleted": "Delete", "whenScaled": "Delete" });
-    let pool = json!({
-        "apiVersion": "firecamp.io/v1alpha1",
-        "kind": "StaticIPPool",
-        "metadata": { "name": "lent" },
-        "spec": {
-            "reclaimPolicy": "Delete",
-            "claimRetentionPolicy": delete,
-            "subnets": [{
-                "subnet": "subnet-0a1b2c3d4e5f60718",
-                "cidr": "10.0.1.0/24",
-                "zone": "us-east-1a",
-                "ranges": [{ "start": LENT[0].to_string(), "end": LENT[2].to_string() }],
-            }],
-        },
-    });
-    scene.made(POOLS, &pool).await?;
+    let mut lends = pool("lent", (LENT[0], LENT[2]));
+    lends["spec"]["reclaimPolicy"] = json!("Delete");
+    lends["spec"]["claimRetentionPolicy"] = delete;
+    for pool in [lends, pool("kept", (KEPT, KEPT))] {
+        scene.made(POOLS, &pool).await?;
+    }
     scene.create(&lent()).await?;
     for pod in scene.all_ready(&lent()).await? {
         scene.holds(&pod).await?;
@@ -97,9 +103,9 @@ pub(super) async fn f076_given_back_1_while_a_pod_has_the_address(scene: &Scene<
     scene.create(&kept()).await?;
     let pod = scene.ready("kept-0", None).await?;
     let held = scene.holds(&pod).await?;
-    let address = held.address.to_string();
-    scene.admin.kubectl(&["delete", "staticip", &address, "--wait=false"]).await?;
-    let object = scene.static_ip(held.address).await?;
+    ensure(held.address == KEPT, || format!("kept-0 has {}", held.address))?;
+    scene.admin.kubectl(&["delete", "staticip", &KEPT.to_string(), "--wait=false"]).await?;
+    let object = scene.static_ip(KEPT).await?;
     ensure(object["metadata"]["deletionTimestamp"].is_string(), || object.to_string())?;
     ensure(scene.holds(&pod).await? == held, || "it has changed".to_owned())
 }
@@ -164,13 +170,12 @@ async fn scaled_back(scene: &Scene<'_>) -> Outcome {
 pub(super) async fn f076_given_back_3_what_nobody_has_leaves_ec2_and_then_the_registry(
     scene: &Scene<'_>,
 ) -> Outcome {
-    let kept = scene.address("kept-0").await?;
     for member in lent().members() {
         scene.loses_its_claim(&member).await?;
     }
-    for address in LENT.into_iter().chain([kept]) {
+    for address in LENT.into_iter().chain([KEPT]) {
         scene.becomes_free(address).await?;
     }
     scene.admin.kubectl(&["-n", NAMESPACE, "delete", "staticipclaim", "kept-0"]).await?;
-    scene.admin.kubectl(&["delete", "staticippool", "lent"]).await.map(drop)
+    scene.admin.kubectl(&["delete", "staticippool", "lent", "kept"]).await.map(drop)
 }

@@ -20,8 +20,12 @@ fn unavailable(effect: Known) -> RegistryFailure {
     RegistryFailure { kind: RegistryKind::Unavailable, effect, detail: String::new() }
 }
 
-fn refused(action: &Action, effect: Known) -> Reply {
-    let failure = unavailable(effect);
+fn refusal() -> RegistryFailure {
+    let (kind, effect) = (RegistryKind::Refused, Known::None);
+    RegistryFailure { kind, effect, detail: String::new() }
+}
+
+fn failed(action: &Action, failure: RegistryFailure) -> Reply {
     if let Action::ReadMember = action {
         Reply::Member(Err(failure))
     } else if let Action::ReadRecord(_) = action {
@@ -48,10 +52,13 @@ impl Model<'_> {
         let time = self.registry_time(slot);
         if self.world.api_out || fails {
             let after = self.process(slot).chance.millis(1, 300);
-            return self.reply_after(slot, after, refused(action, Known::None));
+            return self.reply_after(slot, after, failed(action, unavailable(Known::None)));
         }
         if time >= BOUND {
-            return self.reply_after(slot, BOUND, refused(action, Known::Unknown));
+            return self.reply_after(slot, BOUND, failed(action, unavailable(Known::Unknown)));
+        }
+        if self.strikes(slot, Fault::RegistryRefuses) {
+            return self.reply_after(slot, time, failed(action, refusal()));
         }
         let reply = self.read_now(slot, action);
         self.reply_after(slot, time, reply);
@@ -93,6 +100,9 @@ impl Model<'_> {
                 time.min(BOUND),
                 Reply::Written(Err(unavailable(known))),
             );
+        }
+        if self.strikes(slot, Fault::RegistryRefuses) {
+            return self.reply_after(slot, time.min(BOUND), Reply::Written(Err(refusal())));
         }
         let effect = Effect::Write(write);
         let given_up = time.saturating_add(back) >= BOUND;

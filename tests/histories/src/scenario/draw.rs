@@ -24,6 +24,11 @@ const WATCHES: u64 = 4;
 /// The stream from which that is drawn.
 const WATCHES_KEY: u64 = 83;
 
+/// In one history in so many the registry refuses what it should not.
+const REFUSALS: u64 = 4;
+/// The stream from which that is drawn.
+const REFUSALS_KEY: u64 = 125;
+
 pub(super) fn scenario(seed: u64) -> Scenario {
     let mut chance = Chance::new(seed, Purpose::Shape, 0);
     let calm = chance.once_in(CALM);
@@ -33,7 +38,13 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     let mut watches = Chance::new(seed, Purpose::Shape, WATCHES_KEY);
     shape.watches = !calm && watches.once_in(WATCHES);
     if shape.watches {
-        swarm = swarm_of(&Fault::WATCHES, swarm, &mut watches);
+        swarm = swarm_of(Fault::WATCHES, swarm, &mut watches);
+    }
+    let mut refusals = Chance::new(seed, Purpose::Shape, REFUSALS_KEY);
+    if !calm && refusals.once_in(REFUSALS) {
+        let fault = Fault::RegistryRefuses;
+        let rate = refusals.below(fault.most()).saturating_add(1);
+        swarm = swarm.with(fault, u16::try_from(rate).unwrap_or(u16::MAX));
     }
     let chance = Chance::new(seed, Purpose::Script, 0);
     let mut writer = Writer { chance, shape: &shape, script: Vec::new(), doomed: 0, on: 0 };
@@ -78,13 +89,15 @@ fn shape(chance: &mut Chance) -> Shape {
 }
 
 fn swarm(chance: &mut Chance) -> Swarm {
-    let others: Vec<Fault> =
-        Fault::ALL.into_iter().filter(|fault| !Fault::WATCHES.contains(fault)).collect();
-    swarm_of(&others, Swarm::default(), chance)
+    swarm_of(Fault::usual(), Swarm::default(), chance)
 }
 
-fn swarm_of(faults: &[Fault], mut swarm: Swarm, chance: &mut Chance) -> Swarm {
-    for fault in faults.iter().copied() {
+fn swarm_of(
+    faults: impl IntoIterator<Item = Fault>,
+    mut swarm: Swarm,
+    chance: &mut Chance,
+) -> Swarm {
+    for fault in faults {
         // What lands outside A1 may break a promise for moments, so it is seldom on.
         let on = chance.once_in(if fault == Fault::CloudOutside { 8 } else { 2 });
         let rate = chance.below(fault.most()).saturating_add(1);

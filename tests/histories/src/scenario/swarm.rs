@@ -46,11 +46,14 @@ pub enum Fault {
     WatchBack,
     /// One of an agent's watches shows an empty list.
     WatchEmpty,
+    /// The registry refuses a request: a token that is not valid any more, a right that is gone, a
+    /// policy that denies it, a kind that is not served.
+    RegistryRefuses,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::RegistryFails,
         Self::RegistryLost,
         Self::RegistrySlow,
@@ -71,12 +74,19 @@ impl Fault {
         Self::WatchGap,
         Self::WatchBack,
         Self::WatchEmpty,
+        Self::RegistryRefuses,
     ];
 
     /// What breaks only what an agent sees. They are drawn apart from the others, which they leave
     /// as they were drawn before there were any.
     pub const WATCHES: [Self; 4] =
         [Self::WatchStale, Self::WatchGap, Self::WatchBack, Self::WatchEmpty];
+
+    /// What is drawn with all the others.
+    pub fn usual() -> impl Iterator<Item = Self> {
+        let apart = |fault: &Self| *fault == Self::RegistryRefuses || Self::WATCHES.contains(fault);
+        Self::ALL.into_iter().filter(move |fault| !apart(fault))
+    }
 
     /// As an index.
     pub fn at(self) -> usize {
@@ -98,7 +108,7 @@ impl Fault {
             | Self::WatchEmpty => 5_000,
             Self::CloudOutside => 1_500,
             Self::RegistrySlow | Self::HostBusy => 300,
-            Self::CloudDenied | Self::HostRefuses | Self::DiskFails => 150,
+            Self::RegistryRefuses | Self::CloudDenied | Self::HostRefuses | Self::DiskFails => 150,
         }
     }
 }

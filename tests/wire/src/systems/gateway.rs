@@ -7,6 +7,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use firecamp_apiserver::{ApiServer, Fault, Unanswered};
+use firecamp_core::contract::api::VERSION;
 use firecamp_core::time::Moment;
 use firecamp_histories::scenario::Fault as Kind;
 use firecamp_histories::seed::Chance;
@@ -32,6 +33,8 @@ enum Trick {
     Fault(Fault),
     /// Somebody else changes the object just before the write gets there.
     Interloper,
+    /// Somebody deletes it just then, and makes the same anew.
+    Successor,
 }
 
 /// How a request goes.
@@ -52,7 +55,7 @@ async fn carry(me: Me, request: Request<Body>) -> Result<Response<Body>, Unanswe
     let (parts, body) = request.into_parts();
     let body = body.collect_bytes().await.map_err(|_broken| Unanswered::Reset)?;
     let request = Request::from_parts(parts, body.to_vec());
-    let way = me.shared.site().way(me.slot, request.method());
+    let way = me.shared.site().way(me.slot, &request);
     let answered = if *request.method() == Method::GET {
         read(&me, request, way).await
     } else {
@@ -93,20 +96,24 @@ async fn write(me: &Me, request: Request<Vec<u8>>, way: Way) -> Answered {
 }
 
 impl Site {
-    fn way(&mut self, slot: Slot, method: &Method) -> Way {
-        let reads = *method == Method::GET;
+    fn way(&mut self, slot: Slot, request: &Request<Vec<u8>>) -> Way {
+        let reads = *request.method() == Method::GET;
+        let custom = request.uri().path().contains(VERSION);
         let fails = self.strikes(slot, Kind::RegistryFails);
         let lost = !fails && !reads && self.strikes(slot, Kind::RegistryLost);
+        let refused = !fails && !lost && self.strikes(slot, Kind::RegistryRefuses);
         let lands = self.registry_time(slot);
         let out = self.cluster.api_out;
         let chance = &mut self.process(slot).chance;
         let back = chance.micros(300, 4_000);
         let trick = if out {
             Some(Trick::Fault(outage(chance)))
-        } else if fails && *method == Method::PATCH && chance.once_in(3) {
-            Some(Trick::Interloper)
+        } else if fails && *request.method() == Method::PATCH && chance.once_in(3) {
+            Some(if chance.once_in(2) { Trick::Successor } else { Trick::Interloper })
         } else if fails {
             Some(Trick::Fault(failure(chance)))
+        } else if refused {
+            Some(Trick::Fault(refusal(chance, custom, reads)))
         } else {
             lost.then(|| Trick::Fault(loss(chance)))
         };
@@ -127,7 +134,7 @@ impl Site {
         api::set_clock(&api, now);
         let fault = match met {
             Some(Trick::Fault(fault)) => Some(fault),
-            Some(Trick::Interloper) | None => None,
+            Some(Trick::Interloper | Trick::Successor) | None => None,
         };
         let answered = api.answer(request, fault);
         let met = fault.map_or_else(|| api::refusal(&answered), |fault| Some(name(fault)));
@@ -148,8 +155,12 @@ impl Site {
     ) -> Answered {
         let Some(api) = self.api.clone() else { return Err(Unanswered::Reset) };
         let subject = Subject::of(&request);
-        if let (Some(Trick::Interloper), Some(subject)) = (met, &subject) {
-            subject.annotate(&api);
+        if let Some(subject) = &subject {
+            match met {
+                Some(Trick::Interloper) => subject.annotate(&api),
+                Some(Trick::Successor) if subject.renew(&api) => self.probes.meet("api new uid"),
+                Some(Trick::Successor | Trick::Fault(_)) | None => {}
+            }
             self.keep(&api, subject);
         }
         let met = if self.cluster.api_out { Some(Trick::Fault(Fault::Proxy(503))) } else { met };
@@ -206,6 +217,17 @@ fn failure(chance: &mut Chance) -> Fault {
     }
 }
 
+/// It has no effect, and the server says why: the token, the rights, a kind that is not served, or
+/// a policy, which none has for reads.
+fn refusal(chance: &mut Chance, custom: bool, reads: bool) -> Fault {
+    match chance.below(4) {
+        0 => Fault::Code(401, "Unauthorized"),
+        1 if custom => Fault::Unserved,
+        2 if !reads => Fault::Code(422, "Invalid"),
+        1.. => Fault::Code(403, "Forbidden"),
+    }
+}
+
 /// It has its effect, and nobody hears of it.
 fn loss(chance: &mut Chance) -> Fault {
     match chance.below(3) {
@@ -217,6 +239,10 @@ fn loss(chance: &mut Chance) -> Fault {
 
 fn name(fault: Fault) -> &'static str {
     match fault {
+        Fault::Code(401, _) => "api token refused",
+        Fault::Code(403, _) => "api right refused",
+        Fault::Code(422, _) => "api policy refused",
+        Fault::Unserved => "api kind unserved",
         Fault::Code(429, _) => "api too many requests",
         Fault::Code(..) => "api server error",
         Fault::Proxy(_) => "api proxy error",

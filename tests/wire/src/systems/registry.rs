@@ -31,9 +31,14 @@ fn unavailable(effect: Effect) -> RegistryFailure {
     RegistryFailure { kind: RegistryKind::Unavailable, effect, detail }
 }
 
+fn refusal() -> RegistryFailure {
+    let detail = "the registry refuses it".to_owned();
+    RegistryFailure { kind: RegistryKind::Refused, effect: Effect::None, detail }
+}
+
 /// How a write goes.
 struct Course {
-    refused: Option<Effect>,
+    refused: Option<RegistryFailure>,
     /// It is given up and lands later, or its answer is lost.
     unanswered: bool,
     lands: Duration,
@@ -59,7 +64,12 @@ impl Site {
         let chance = &mut self.process(slot).chance;
         let known = if chance.once_in(2) { Effect::None } else { Effect::Unknown };
         let back = chance.micros(300, 4_000);
-        Course { refused: out.then_some(known), unanswered: lost, lands, back }
+        let refused = if out {
+            Some(unavailable(known))
+        } else {
+            self.strikes(slot, Fault::RegistryRefuses).then(refusal)
+        };
+        Course { refused, unanswered: lost, lands, back }
     }
 
     fn land(
@@ -124,12 +134,17 @@ impl Api {
             let fails = site.strikes(*slot, Fault::RegistryFails);
             let time = site.registry_time(*slot);
             let after = site.process(*slot).chance.millis(1, 300);
-            let refused = site.cluster.api_out || fails;
-            (refused, if refused { after } else { time / 2 })
+            let refused = if site.cluster.api_out || fails {
+                Some(unavailable(Effect::None))
+            } else {
+                site.strikes(*slot, Fault::RegistryRefuses).then(refusal)
+            };
+            let time = if refused.is_some() { after } else { time / 2 };
+            (refused, time)
         };
         sleep(time).await;
-        if refused {
-            return Err(unavailable(Effect::None));
+        if let Some(refused) = refused {
+            return Err(refused);
         }
         let now = shared.now();
         let answer = ask(&shared.site(), now);
@@ -171,9 +186,9 @@ impl Registry for Api {
         let Me { shared, slot } = self.0.clone();
         let course = shared.site().course(slot);
         let Course { refused, unanswered, lands, back } = course;
-        if let Some(effect) = refused {
+        if let Some(refused) = refused {
             sleep(lands).await;
-            return Err(unavailable(effect));
+            return Err(refused);
         }
         let (tell, told) = oneshot::channel();
         let write = write.clone();
