@@ -177,10 +177,8 @@ fn unread(before: impl FnOnce(&mut Release)) -> Failure {
     let mut sidecar = Release::new(input(Releaser::Stop, true), Moment::default());
     before(&mut sidecar);
     tell(&mut sidecar, Reply::Stopping);
-    match sidecar.outcome() {
-        Some(Outcome::Failed(failure)) => failure.clone(),
-        other => panic!("{other:?}"),
-    }
+    let Some(Outcome::Failed(failure)) = sidecar.outcome() else { unreachable!("{sidecar:?}") };
+    failure.clone()
 }
 
 #[test]
