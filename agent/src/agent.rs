@@ -202,6 +202,7 @@ impl<'a, W: World> Agent<'a, W> {
         }
         (self.listing, self.list_again, self.heard) = (true, false, false);
         self.asked_for = Some((known.clone(), Instant::now()));
+        self.status.asks(System::Registry);
         self.outside.list(known, work);
     }
 
@@ -221,6 +222,7 @@ impl<'a, W: World> Agent<'a, W> {
         self.ticks = self.ticks.wrapping_add(1);
         if due(METADATA_EVERY) && !self.identifying {
             self.identifying = true;
+            self.status.asks(System::Metadata);
             self.outside.identify(work);
         }
         if due(METADATA_EVERY) {

@@ -1,5 +1,5 @@
-//! A cloud whose requests to EC2 are counted by what came of them. Those to the metadata service
-//! are none: they are counted as reads.
+//! A cloud whose requests to EC2 are counted and timed, by what came of them. Those to the metadata
+//! service are none: they are counted as reads.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -14,26 +14,32 @@ use firecamp_preflight::CloudChecks;
 use firecamp_preflight::facts::{Permission, Reading, Right};
 use firecamp_volumes::CloudVolumes;
 use firecamp_volumes::seen::{Attachment, Elsewhere};
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
+use tokio::time::Instant;
 
-use crate::status::{Call, Calls, result};
+use crate::status::{Call, Calls, Ec2Calls, result};
 
 /// That cloud.
 #[derive(Debug)]
 pub(crate) struct Counted<C> {
     inner: C,
-    calls: Family<Calls, Counter>,
+    calls: Ec2Calls,
 }
 
 impl<C> Counted<C> {
-    pub(crate) fn new(inner: C, calls: &Family<Calls, Counter>) -> Self {
+    pub(crate) fn new(inner: C, calls: &Ec2Calls) -> Self {
         Self { inner, calls: calls.clone() }
     }
 
-    fn note<T>(&self, call: Call, done: Result<T, CloudFailure>) -> Result<T, CloudFailure> {
+    /// One request. Who gives it up learns nothing of it, and it counts as nothing.
+    async fn made<T>(
+        &self,
+        call: Call,
+        request: impl Future<Output = Result<T, CloudFailure>>,
+    ) -> Result<T, CloudFailure> {
+        let begun = Instant::now();
+        let done = request.await;
         let result = result(done.as_ref().err().map(|failure| failure.kind));
-        self.calls.get_or_create(&Calls { call, result }).inc();
+        self.calls.ended(Calls { call, result }, begun.elapsed());
         done
     }
 }
@@ -48,7 +54,7 @@ impl<C: Cloud> Cloud for Counted<C> {
     }
 
     async fn owner(&self, address: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
-        self.note(Call::DescribeNetworkInterfaces, self.inner.owner(address, subnet).await)
+        self.made(Call::DescribeNetworkInterfaces, self.inner.owner(address, subnet)).await
     }
 
     async fn assign(
@@ -58,8 +64,8 @@ impl<C: Cloud> Cloud for Counted<C> {
         force: bool,
         within: Duration,
     ) -> Result<(), CloudFailure> {
-        let done = self.inner.assign(eni, address, force, within).await;
-        self.note(Call::AssignPrivateIpAddresses, done)
+        let request = self.inner.assign(eni, address, force, within);
+        self.made(Call::AssignPrivateIpAddresses, request).await
     }
 
     async fn unassign(
@@ -68,8 +74,8 @@ impl<C: Cloud> Cloud for Counted<C> {
         address: Ipv4Addr,
         within: Duration,
     ) -> Result<(), CloudFailure> {
-        let done = self.inner.unassign(eni, address, within).await;
-        self.note(Call::UnassignPrivateIpAddresses, done)
+        let request = self.inner.unassign(eni, address, within);
+        self.made(Call::UnassignPrivateIpAddresses, request).await
     }
 }
 
@@ -79,11 +85,11 @@ impl<C: CloudChecks> CloudChecks for Counted<C> {
     }
 
     async fn interfaces(&self, instance: &InstanceId) -> Result<Vec<Interface>, CloudFailure> {
-        self.note(Call::DescribeNetworkInterfaces, self.inner.interfaces(instance).await)
+        self.made(Call::DescribeNetworkInterfaces, self.inner.interfaces(instance)).await
     }
 
     async fn type_limits(&self, name: &str) -> Result<TypeLimits, CloudFailure> {
-        self.note(Call::DescribeInstanceTypes, self.inner.type_limits(name).await)
+        self.made(Call::DescribeInstanceTypes, self.inner.type_limits(name)).await
     }
 
     async fn peers(
@@ -91,7 +97,7 @@ impl<C: CloudChecks> CloudChecks for Counted<C> {
         subnet: &SubnetId,
         cluster: &ClusterName,
     ) -> Result<Vec<Interface>, CloudFailure> {
-        self.note(Call::DescribeNetworkInterfaces, self.inner.peers(subnet, cluster).await)
+        self.made(Call::DescribeNetworkInterfaces, self.inner.peers(subnet, cluster)).await
     }
 
     /// A dry run of a person's preflight: an agent makes none.
@@ -106,7 +112,7 @@ impl<C: CloudChecks> CloudChecks for Counted<C> {
 
 impl<C: CloudVolumes> CloudVolumes for Counted<C> {
     async fn attachments(&self, instance: &InstanceId) -> Result<Vec<Attachment>, CloudFailure> {
-        self.note(Call::DescribeVolumes, self.inner.attachments(instance).await)
+        self.made(Call::DescribeVolumes, self.inner.attachments(instance)).await
     }
 
     async fn elsewhere(
@@ -114,6 +120,6 @@ impl<C: CloudVolumes> CloudVolumes for Counted<C> {
         instance: &InstanceId,
         volumes: &BTreeSet<VolumeId>,
     ) -> Result<Vec<Elsewhere>, CloudFailure> {
-        self.note(Call::DescribeVolumes, self.inner.elsewhere(instance, volumes).await)
+        self.made(Call::DescribeVolumes, self.inner.elsewhere(instance, volumes)).await
     }
 }

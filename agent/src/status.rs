@@ -1,6 +1,7 @@
 //! What the agent tells of itself: metrics, probes, and what it knows.
 
 mod ages;
+mod calls;
 mod labels;
 mod process;
 mod stewardship;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 use crate::outage::Outage;
 
 use self::ages::Ages;
+pub(crate) use self::calls::Ec2Calls;
 use self::labels::Clocks;
 pub(crate) use self::labels::{
     Call, Calls, Errands, KINDS, Kind, Problems, Reads, Reasons, Steps, System, Volumes, clock,
@@ -39,7 +41,7 @@ const STUCK: Duration = Duration::from_secs(30);
 /// What every metric of ours begins with.
 pub(crate) const PREFIX: &str = "firecamp_agent";
 
-type Histograms = Family<Errands, Histogram, fn() -> Histogram>;
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// Metrics and probes of one agent.
 #[derive(Debug)]
@@ -77,15 +79,17 @@ pub(crate) struct Status {
     /// Errands that failed.
     pub(crate) failed: Family<Errands, Counter>,
     /// How long errands took.
-    pub(crate) took: Histograms,
+    pub(crate) took: Histograms<Errands>,
     /// Reads of outside systems.
     pub(crate) reads: Family<Reads, Counter>,
     /// Reads of outside systems that failed.
     pub(crate) unread: Family<Reads, Counter>,
+    /// How long reads of outside systems took.
+    pub(crate) read_took: Histograms<Reads>,
     /// When an outside system was last read.
     read_at: Family<Reads, Gauge>,
     /// Requests to EC2, by what came of them.
-    pub(crate) calls: Family<Calls, Counter>,
+    pub(crate) calls: Ec2Calls,
     /// By how much this node's clock was ahead of others.
     ahead: Family<Clocks, Gauge>,
     /// Attempts to listen for others that have failed.
@@ -96,6 +100,8 @@ pub(crate) struct Status {
     pub(crate) restored: Histogram,
     /// Turns of the loop.
     turns: Counter,
+    /// How long turns took.
+    turn_took: Histogram,
     /// When the last turn ended.
     turned_at: Gauge,
     /// Requests to publish something.
@@ -140,13 +146,15 @@ impl Default for Status {
             took: Family::new_with_constructor(quick),
             reads: Family::default(),
             unread: Family::default(),
+            read_took: Family::new_with_constructor(quick),
             read_at: Family::default(),
-            calls: labels::calls(),
+            calls: Ec2Calls::default(),
             ahead: Family::default(),
             unheard: Counter::default(),
             overruns: Counter::default(),
             restored: quick(),
             turns: Counter::default(),
+            turn_took: quick(),
             turned_at: Gauge::default(),
             published: Family::default(),
             unpublished: Family::default(),
@@ -180,13 +188,16 @@ impl Status {
         self.add("errand_seconds", self.took.clone());
         self.add("reads", self.reads.clone());
         self.add("failed_reads", self.unread.clone());
+        self.add("read_seconds", self.read_took.clone());
         self.add("read_timestamp_seconds", self.read_at.clone());
-        self.add("ec2_calls", self.calls.clone());
+        self.add("ec2_calls", self.calls.ended.clone());
+        self.add("ec2_call_seconds", self.calls.took.clone());
         self.add("clock_ahead_seconds", self.ahead.clone());
         self.add("failed_listens", self.unheard.clone());
         self.add("kernel_overruns", self.overruns.clone());
         self.add("restore_seconds", self.restored.clone());
         self.add("turns", self.turns.clone());
+        self.add("turn_seconds", self.turn_took.clone());
         self.add("turn_timestamp_seconds", self.turned_at.clone());
         self.add("publish_steps", self.published.clone());
         self.add("failed_publish_steps", self.unpublished.clone());
@@ -203,9 +214,17 @@ impl Status {
         self.registry.sub_registry_with_prefix(PREFIX).register(name, help, metric);
     }
 
+    /// A read of an outside system begins: how long it takes is known at its end.
+    pub(crate) fn asks(&self, system: System) {
+        self.ages.asks(system);
+    }
+
     /// A read of an outside system has ended.
     pub(crate) fn read<T, E: std::fmt::Display>(&self, system: System, read: &Result<T, E>) {
         self.reads.get_or_create(&Reads { system }).inc();
+        if let Some(took) = self.ages.answered(system) {
+            self.read_took.get_or_create(&Reads { system }).observe(took.as_secs_f64());
+        }
         let mut outages = self.outages.lock().unwrap_or_else(PoisonError::into_inner);
         let outage = outages.entry(system).or_insert_with(|| Outage::new(system.said()));
         match read {
@@ -229,8 +248,9 @@ impl Status {
         }
     }
 
-    /// The loop has come round.
-    pub(crate) fn came_round(&self) {
+    /// The loop has come round, in a turn that took so long.
+    pub(crate) fn came_round(&self, took: Duration) {
+        self.turn_took.observe(took.as_secs_f64());
         *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.turns.inc();
         self.turned_at.set(now());
@@ -293,7 +313,7 @@ mod tests {
         assert!(status.is_live() && !status.is_ready());
         tokio::time::advance(STUCK).await;
         assert!(!status.is_live());
-        status.came_round();
+        status.came_round(Duration::ZERO);
         assert!(status.is_live());
     }
 }

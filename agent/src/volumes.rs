@@ -98,6 +98,7 @@ struct Looking<'a, V, C> {
 
 impl<V: firecamp_volumes::Volumes, C: Cluster> Looking<'_, V, C> {
     async fn look(&mut self, bulletin: &Bulletin, status: &Status) {
+        status.asks(System::Volumes);
         let (node, failures) = observe(self.volumes, KUBELET).await;
         let read = failures.first().map_or(Ok(()), Err);
         status.read(System::Volumes, &read);
@@ -122,6 +123,7 @@ impl<V: firecamp_volumes::Volumes, C: Cluster> Looking<'_, V, C> {
             return None;
         }
         self.asked = Some(Instant::now());
+        status.asks(System::Claims);
         let read = cluster.look().await;
         status.read(System::Claims, &read);
         self.moved = read.is_err();

@@ -51,6 +51,11 @@ impl<W: World> Agent<'_, W> {
         let (wanted, now) = (self.wanted(), self.now());
         let Some(look) = self.budget.grant(&wanted, now, jitter()) else { return };
         self.looking = Some(self.state.held());
+        self.status.asks(match look {
+            Ec2Look::Interfaces => System::Ec2,
+            Ec2Look::Volumes => System::Ec2Volumes,
+            Ec2Look::InstanceType => System::Ec2Types,
+        });
         match look {
             Ec2Look::Interfaces => self.outside.interfaces(instance, work),
             Ec2Look::Volumes => {

@@ -57,6 +57,7 @@ impl<W: World> Agent<'_, W> {
         if stale == Stale::Nothing {
             return;
         }
+        self.status.asks(System::Kernel);
         let survey = self.outside.host().survey().await;
         self.status.read(System::Kernel, &survey);
         let Ok(survey) = survey else {

@@ -24,6 +24,7 @@ const BULLETIN_PAUSE: Duration = Duration::from_millis(900);
 impl<W: World> Agent<'_, W> {
     /// Looks at what is stale, plans, and begins what there is to do.
     pub(super) async fn turn(&mut self, end: &CancellationToken, work: &mut JoinSet<News>) {
+        let begun = Instant::now();
         self.look().await;
         self.list(work);
         let sight = self.state.sight(self.now());
@@ -42,7 +43,7 @@ impl<W: World> Agent<'_, W> {
         if self.state.is_complete() {
             self.status.is_ready_now();
         }
-        self.status.came_round();
+        self.status.came_round(begun.elapsed());
     }
 
     /// What else there is to do where a restore is under way or has failed: what the kernel does

@@ -3,8 +3,6 @@
 use firecamp_core::failure::CloudKind;
 use firecamp_preflight::facts::Clock;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 
 /// What an errand is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
@@ -126,18 +124,6 @@ impl Call {
 pub(crate) struct Calls {
     pub(crate) call: Call,
     pub(crate) result: &'static str,
-}
-
-/// None so far. What alerts look for is there from the beginning: nobody sees a counter rise that
-/// begins with one.
-pub(super) fn calls() -> Family<Calls, Counter> {
-    let family = Family::<Calls, Counter>::default();
-    for call in Call::ALL {
-        for kind in [CloudKind::Throttled, CloudKind::Auth] {
-            drop(family.get_or_create(&Calls { call, result: result(Some(kind)) }));
-        }
-    }
-    family
 }
 
 /// What came of a request: no failure, or that one.

@@ -36,7 +36,7 @@ const fn alpha(
 }
 
 /// The agent's own.
-pub(crate) const METRICS: [Described; 32] = [
+pub(crate) const METRICS: [Described; 35] = [
     stable("build", "info", &["version"], "The version that runs"),
     stable("attached_addresses", "gauge", &[], "Addresses that are attached to this node"),
     stable("lacking_addresses", "gauge", &[], "Of those, the kernel lacks a part of"),
@@ -55,13 +55,16 @@ pub(crate) const METRICS: [Described; 32] = [
     alpha("errand_seconds", "histogram", &["kind"], "From an errand's cause to its end"),
     stable("reads", "counter", &["system"], "Reads of outside systems"),
     stable("failed_reads", "counter", &["system"], "Reads that failed"),
+    stable("read_seconds", "histogram", &["system"], "From a question to a system to its answer"),
     stable("read_timestamp_seconds", "gauge", &["system"], "When a system last answered"),
     stable("ec2_calls", "counter", &["call", "result"], "Requests to EC2"),
+    stable("ec2_call_seconds", "histogram", &["call", "result"], "How long requests to EC2 took"),
     stable("clock_ahead_seconds", "gauge", &["clock"], "This node's clock ahead of another's"),
     stable("failed_listens", "counter", &[], "Failed attempts to listen at the port for others"),
     stable("kernel_overruns", "counter", &[], "News of the kernel that were dropped"),
     stable("restore_seconds", "histogram", &[], "From the news of a loss to its being mended"),
     alpha("turns", "counter", &[], "Turns of the loop"),
+    alpha("turn_seconds", "histogram", &[], "How long turns of the loop took"),
     stable("turn_timestamp_seconds", "gauge", &[], "When the loop last came round"),
     stable("publish_steps", "counter", &["step"], "Requests to publish something"),
     stable("failed_publish_steps", "counter", &["step"], "Of those, how many failed"),
@@ -134,7 +137,9 @@ meaning; an *alpha* one may change with a release. No label is an address, a mem
 
 const TAIL: &str = "
 Sums over `kind`, `system`, `step`, `reason`, `call`, `result` and `pool` make sense. Times are Unix
-times, so that `time() - firecamp_agent_turn_timestamp_seconds` is the age of the last turn. Labels:
+times, so that `time() - firecamp_agent_turn_timestamp_seconds` is the age of the last turn. All
+histograms have the buckets 1 ms, 2 ms, 4 ms and so on up to 8.192 s. Of the kernel the survey of
+what is ours is timed. Labels:
 `kind` of an errand is GiveWay, Release, Reassert, Restore or Collect, of a volume Ebs,
 InstanceStore, Iscsi, Nfs, Glusterfs, Local or Other; `system` is Registry, Metadata, Ec2,
 Ec2Volumes, Ec2Types, Kernel, Volumes or Claims; `step` is learn, create, replace, say,

@@ -1,9 +1,12 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use firecamp_cluster::Usage;
 use firecamp_preflight::facts::{Clock, Reading};
 
-use super::super::{Errands, Kind, Problems, Reads, Reasons, Status, Steps, System, Volumes};
+use super::super::{
+    Call, Calls, Errands, Kind, Problems, Reads, Reasons, Status, Steps, System, Volumes, result,
+};
 use super::*;
 
 /// Everything has happened once.
@@ -13,7 +16,10 @@ fn busy() -> Status {
     status.errands.get_or_create(&kind).inc();
     status.failed.get_or_create(&kind).inc();
     status.took.get_or_create(&kind).observe(0.1);
+    status.asks(System::Kernel);
     status.read(System::Kernel, &Ok::<(), &str>(()));
+    let call = Calls { call: Call::DescribeVolumes, result: result(None) };
+    status.calls.ended(call, Duration::from_millis(70));
     status.read(System::Ec2, &Err::<(), &str>("throttled"));
     status.published.get_or_create(&Steps { step: "learn" }).inc();
     status.unpublished.get_or_create(&Steps { step: "learn" }).inc();

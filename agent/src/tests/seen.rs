@@ -24,6 +24,8 @@ const TABLE: [(Cause, &[&str]); 19] = [
             "firecamp_agent_turn_timestamp_seconds",
             "firecamp_agent_read_timestamp_seconds",
             "firecamp_agent_reads_total",
+            "firecamp_agent_read_seconds_bucket",
+            "firecamp_agent_turn_seconds_bucket",
             "firecamp_agent_publish_steps_total",
             "firecamp_agent_publish_steps_total{step=\"learn\"}",
         ],
@@ -43,7 +45,11 @@ const TABLE: [(Cause, &[&str]); 19] = [
     (Node(OfNode::TheKernelDropsNews), &["firecamp_agent_kernel_overruns_total"]),
     (
         Node(OfNode::AnAddressIsTakenAway),
-        &["firecamp_agent_errands_total{kind=\"Reassert\"}", "firecamp_agent_ec2_calls_total"],
+        &[
+            "firecamp_agent_errands_total{kind=\"Reassert\"}",
+            "firecamp_agent_ec2_calls_total",
+            "firecamp_agent_ec2_call_seconds_bucket",
+        ],
     ),
     (
         Node(OfNode::AnAddressIsTakenAwayAndEc2Denies),
