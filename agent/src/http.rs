@@ -1,5 +1,5 @@
-//! `/livez`, `/readyz` and `/metrics`, for this machine alone; and `/metrics` for others, where
-//! somebody wants that.
+//! `/livez`, `/readyz`, `/metrics`, what is known and the last lines of the log, for this machine
+//! alone; and `/metrics` for others, where somebody wants that.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -23,6 +23,7 @@ const AT_ONCE: usize = 8;
 /// A connection may take so long in all: it asks for one small page.
 const WITHIN: Duration = Duration::from_secs(5);
 const JSON: &str = "application/json";
+const LINES: &str = "application/x-ndjson";
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -106,8 +107,9 @@ fn answer(pages: Pages, method: &Method, path: &str, status: &Status) -> Respons
             |text| page(StatusCode::OK, OPENMETRICS, text),
         ),
         "/v1/node" => node(status),
+        "/v1/log" => page(StatusCode::OK, LINES, status.log()),
         _ => {
-            let known = "/livez, /readyz, /metrics or /v1/node\n";
+            let known = "/livez, /readyz, /metrics, /v1/node or /v1/log\n";
             page(StatusCode::NOT_FOUND, TEXT, known.to_owned())
         }
     }
@@ -143,6 +145,9 @@ fn page(code: StatusCode, kind: &'static str, text: String) -> Response<Full<Byt
 #[cfg(test)]
 mod tests {
     use firecamp_registry::api::{NodeAttachments, NodeAttachmentsStatus};
+    use firecamp_run::recent::Recent;
+    use http_body_util::BodyExt;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -154,9 +159,13 @@ mod tests {
     fn others_than_this_machine_get_the_metrics_and_nothing_else() {
         let status = Status::default();
         status.is_ready_now();
-        for (path, wanted) in
-            [("/metrics", 200), ("/livez", 404), ("/readyz", 404), ("/v1/node", 404)]
-        {
+        for (path, wanted) in [
+            ("/metrics", 200),
+            ("/livez", 404),
+            ("/readyz", 404),
+            ("/v1/node", 404),
+            ("/v1/log", 404),
+        ] {
             let given = answer(Pages::Metrics, &Method::GET, path, &status).status().as_u16();
             assert_eq!(given, wanted, "{path}");
         }
@@ -169,6 +178,22 @@ mod tests {
         assert_eq!(code(&Method::GET, "/readyz", &status), 503);
         status.is_ready_now();
         assert_eq!(code(&Method::GET, "/readyz", &status), 200);
+    }
+
+    #[tokio::test]
+    async fn the_last_lines_of_the_log_are_told_without_secrets() {
+        let log = Recent::default();
+        let error = "Authorization: Bearer hush";
+        let line = json!({ "message": "Asked", "error": error, "token": "hush" }).to_string();
+        log.push(line.as_bytes());
+        let status = Status::logging(log);
+        let told = answer(Pages::All, &Method::GET, "/v1/log", &status);
+        assert_eq!(told.headers()[CONTENT_TYPE], LINES);
+        let body = told.into_body().collect().await.unwrap().to_bytes();
+        let object: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(object["message"], "Asked");
+        assert_eq!(object["error"], "Authorization: Bearer REDACTED");
+        assert_eq!(object["token"], "REDACTED");
     }
 
     #[test]

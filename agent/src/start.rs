@@ -12,6 +12,7 @@ use firecamp_preflight::node::{Node, NodeFiles};
 use firecamp_registry::RegistryUrl;
 use firecamp_run::config::AgentConfig;
 use firecamp_run::process::{FirstSignal, Signals};
+use firecamp_run::recent::Recent;
 use firecamp_run::report::Report;
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
@@ -43,20 +44,20 @@ impl World for Real {
 
 /// The program, from its arguments and variables to its exit code.
 pub fn main() -> ExitCode {
-    let started = match firecamp_run::start::agent() {
+    let (started, log) = match firecamp_run::start::agent() {
         Ok(started) => started,
         Err(ended) => return ended,
     };
     started.run(FirstSignal::Ends, async |config, signals| {
         // One thread, on which errands take turns: a runner's state is not shared.
         let local = LocalSet::new();
-        let run = Box::pin(run(config, signals));
+        let run = Box::pin(run(config, signals, log));
         local.run_until(run).await.unwrap_or_else(|failed| failed)
     })
 }
 
 /// Runs the agent until a signal ends it, on a thread with a `LocalSet`.
-async fn run(config: AgentConfig, signals: Signals) -> Result<Report, Report> {
+async fn run(config: AgentConfig, signals: Signals, log: Recent) -> Result<Report, Report> {
     let keep = Keep::wait(&config.places.run_dir, &signals.end).await.map_err(refused)?;
     let Some(keep) = keep else {
         return Ok(Report::new(Exit::Success, "ended by a signal before another agent's end"));
@@ -69,7 +70,7 @@ async fn run(config: AgentConfig, signals: Signals) -> Result<Report, Report> {
     let in_cluster = !matches!(config.places.registry, RegistryUrl::File(_));
     let files = NodeFiles::new(Path::new("/"), &config.places.run_dir, in_cluster);
     let files = files.with_kernel(host.clone());
-    let (status, bulletin, end) = (Status::default(), Bulletin::default(), &signals.end);
+    let (status, bulletin, end) = (Status::logging(log), Bulletin::default(), &signals.end);
     let cloud = || Counted::new(LazyCloud::named("firecamp-agent"), &status.calls);
     let outside = Outside::<Real>::new(cloud(), host, registry.clone(), source, files);
     let board = board(&config, &registry);

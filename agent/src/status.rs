@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use firecamp_preflight::facts::Reading;
+use firecamp_redact::Redactor;
 use firecamp_registry::api::{NodeAttachments, NodeReport};
+use firecamp_run::recent::Recent;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -54,6 +56,8 @@ pub(crate) struct Status {
     outages: Mutex<BTreeMap<System, Outage>>,
     /// What would be published now.
     wanted: Mutex<Option<NodeAttachments>>,
+    /// The last lines of the log.
+    log: Recent,
     /// Addresses that records have attached to this node.
     pub(crate) attached: Gauge,
     /// Of those, how many its kernel lacks a part of.
@@ -131,6 +135,7 @@ impl Default for Status {
             ages: Ages::default(),
             outages: Mutex::default(),
             wanted: Mutex::new(None),
+            log: Recent::default(),
             attached: Gauge::default(),
             lacking: Gauge::default(),
             astray: Gauge::default(),
@@ -169,6 +174,11 @@ impl Default for Status {
 }
 
 impl Status {
+    /// One of a process whose last lines of the log are these.
+    pub(crate) fn logging(log: Recent) -> Self {
+        Self { log, ..Self::default() }
+    }
+
     fn register(&mut self) {
         self.add("build", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
         self.add("attached_addresses", self.attached.clone());
@@ -287,6 +297,11 @@ impl Status {
     pub(crate) fn report(&self) -> Option<NodeReport> {
         let object = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         Some(NodeReport { object, observed: self.ages.shown() })
+    }
+
+    /// The last lines of the log, without secrets.
+    pub(crate) fn log(&self) -> String {
+        Redactor::of_this_process().lines(&self.log.text())
     }
 
     /// The metrics in the text form of OpenMetrics.

@@ -1,47 +1,52 @@
 //! `firecamp support-bundle`: everything that helps to understand a failure, in one file.
 
 mod archive;
+mod explained;
 mod gather;
-pub mod redact;
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use firecamp_cloud::AwsCloud;
 use firecamp_core::contract::exit::Look;
 use firecamp_core::contract::{env, path};
+use firecamp_core::ids::Member;
+use firecamp_redact::Redactor;
 use jiff::Timestamp;
 
+use crate::explain::Around;
 use crate::failure::Failure;
-use crate::look::agent::{self, Agent};
+use crate::look::agent;
 use crate::look::book::Book;
 use crate::look::outcome::Ended;
-use crate::look::target::{Target, Where};
+use crate::look::target::Where;
+use archive::Files;
 use gather::Bundle;
-use redact::{Redactor, speaks_of_a_secret};
-
-pub use archive::Files;
 
 const EXAMPLES: &str = "\
 Examples:
   kubectl firecamp support-bundle              everything that the cluster tells
+  kubectl firecamp support-bundle prod/redis-0 the same, and explain of this member
   firecamp support-bundle -f node-7.tar.gz     on a node: its agent and its kernel as well
   firecamp support-bundle -f - | tar -tz       what would be in it
 
-In it are: status and doctor, all pools, addresses, claims and reports of nodes, on a node the pages
-of its agent and our addresses in its kernel, versions, and where the logs are. Tokens, keys,
-passwords, annotations and values of environment variables are taken out, and a kubeconfig is never
-put in. Read it all the same before you send it: addresses, names and ids of your cluster stay.
+In it are: status and doctor, explain of the members that are named, or of a node's own, all
+pools, addresses, claims and reports of nodes; on a node the pages of its agent, the last
+lines of its log, and links, addresses, rules and routes of its kernel; versions, and where
+the other logs are. It is never longer than --max-mib before it is compressed, and no file in
+it longer than a quarter of that: what is cut or left out stands in manifest.txt. Tokens, keys,
+passwords, annotations and values of environment variables are taken out, and a kubeconfig is
+never put in. Read it all the same before you send it: addresses, names and ids of your
+cluster stay.
 
-Exit codes: 0 everything is in it; 21 something could not be had, manifest.txt says what and why;
-18 the file cannot be written.";
-
-/// Where a pod's service account has its token.
-const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+Exit codes: 0 everything is in it; 21 something could not be had or had no room, manifest.txt
+says what and why; 18 the file cannot be written.";
 
 const LOGS: &str = "\
-Logs are not in this bundle. They are here:
+Of logs only the last lines of the agent of the node are in this bundle that it was made on
+(agent/log.txt). The others are here:
 
 agents              kubectl logs -n firecamp-system -l app.kubernetes.io/component=agent
 init container      kubectl logs -n NAMESPACE POD -c memberinit-SERVICE (and --previous)
@@ -55,6 +60,10 @@ without a cluster   whatever keeps the standard error of the containers and of t
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct BundleArguments {
+    /// Explain these members: NAMESPACE/NAME, or NAME in the namespace of -n or of the context.
+    /// Without any, on a node, those whose addresses are on it
+    #[arg(value_name = "MEMBER")]
+    pub members: Vec<String>,
     /// The file, which must not exist yet; - for standard output. Without it
     /// firecamp-bundle-TIME.tar.gz in this directory
     #[arg(short, long, value_name = "FILE")]
@@ -69,6 +78,16 @@ pub struct BundleArguments {
     /// Where the agent of this machine listens
     #[arg(long, value_name = "URL", default_value = agent::DEFAULT)]
     pub agent: String,
+    /// The node that this runs on. Without it the host name in lower case
+    #[arg(long, env = env::NODE_NAME, hide_env_values = true, value_name = "NAME")]
+    pub node_name: Option<String>,
+    /// Do not ask EC2 who has the addresses of the members that are named
+    #[arg(long)]
+    pub no_ec2: bool,
+    /// The most that the bundle takes before it is compressed, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 10,
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub max_mib: u16,
 }
 
 /// Writes a bundle.
@@ -77,14 +96,16 @@ pub(crate) async fn run(arguments: &BundleArguments) -> Ended {
     let top = format!("firecamp-bundle-{}", now.strftime("%Y%m%d-%H%M%S"));
     let file = arguments.file.clone().unwrap_or_else(|| PathBuf::from(format!("{top}.tar.gz")));
     let target = arguments.place.target()?;
-    let agent = Agent::at(&arguments.agent)?;
+    let around = explained::around(arguments)?;
+    let book = Book::open(&target).await;
+    let named = named(arguments, book.as_ref().ok())?;
     // Before anything is asked: who cannot have it need not wait for it.
     let out = open(&file)?;
-    let (files, missing) = Box::pin(gathered(arguments, &target, &agent, now)).await;
+    let (files, missing) = Box::pin(gathered(arguments, (book, named), &around, now)).await;
     let seconds = u64::try_from(now.as_second()).unwrap_or_default();
     files.write(out, &top, seconds).map_err(|why| Failure::file("write", &file, why))?;
-    let names = files.iter().count();
-    tell(&format!("firecamp: {names} files are in {}", file.display()));
+    let count = files.iter().count();
+    tell(&format!("firecamp: {count} files are in {}", file.display()));
     for one in &missing {
         tell(&format!("firecamp: not in it: {one}"));
     }
@@ -95,45 +116,35 @@ pub(crate) async fn run(arguments: &BundleArguments) -> Ended {
 /// The files of a bundle, without secrets, and what could not be had.
 async fn gathered(
     arguments: &BundleArguments,
-    target: &Target,
-    agent: &Agent,
+    (book, named): (Result<Book, Failure>, Vec<Member>),
+    around: &Around<AwsCloud>,
     now: Timestamp,
 ) -> (Files, Vec<String>) {
-    let mut bundle = Bundle::new(Redactor::knowing(secrets()), now);
-    match Book::open(target).await {
-        Ok(book) => bundle.registry(&book).await,
-        Err(why) => bundle.missing.push(format!("the registry: {}", why.chain())),
+    let files = Files::within(usize::from(arguments.max_mib) << 20);
+    let mut bundle = Bundle::new(files, Redactor::of_this_process(), now);
+    bundle.add("versions/firecamp.txt", concat!("firecamp ", env!("CARGO_PKG_VERSION"), "\n"));
+    bundle.add("logs.txt", LOGS);
+    let is_node = arguments.run_dir.is_dir();
+    if is_node {
+        bundle.node(arguments, &around.agent).await;
     }
-    if arguments.run_dir.is_dir() {
-        bundle.node(arguments, agent).await;
+    match book {
+        Ok(book) => {
+            if is_node || !named.is_empty() {
+                bundle.explanations(&book, named, around).await;
+            }
+            bundle.registry(&book).await;
+        }
+        Err(why) => bundle.missing("the registry", why.chain()),
     }
-    bundle
-        .files
-        .add("versions/firecamp.txt", concat!("firecamp ", env!("CARGO_PKG_VERSION"), "\n"));
-    bundle.files.add("logs.txt", LOGS);
-    let missing = bundle.missing.clone();
-    bundle.files.add("manifest.txt", manifest(&bundle.files, &missing, now));
-    (bundle.finish(), missing)
+    bundle.finish()
 }
 
-fn manifest(files: &Files, missing: &[String], now: Timestamp) -> String {
-    let mut text = format!("Taken at {now} by firecamp {}\n\n", env!("CARGO_PKG_VERSION"));
-    for (name, content) in files.iter() {
-        text.extend([format!("{name}   {} bytes\n", content.len())]);
-    }
-    for one in missing {
-        text.extend([format!("\nnot in it: {one}\n")]);
-    }
-    text
-}
-
-/// What this process knows to be secret: of its environment, and its service account's token.
-fn secrets() -> Vec<String> {
-    let named = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        speaks_of_a_secret(&name.to_string_lossy()).then(|| value.to_string_lossy().into_owned())
-    };
-    let token = std::fs::read_to_string(TOKEN).ok().map(|token| token.trim().to_owned());
-    std::env::vars_os().filter_map(named).chain(token).collect()
+/// The members that are named. Without a registry it is not known in which namespace one is.
+fn named(arguments: &BundleArguments, book: Option<&Book>) -> Result<Vec<Member>, Failure> {
+    let of_context = book.and_then(Book::namespace);
+    let member = |text: &String| arguments.place.member(text, of_context);
+    arguments.members.iter().map(member).collect()
 }
 
 /// A new file that its owner alone may read.

@@ -89,6 +89,7 @@ pub fn around<C>(
 ) -> Result<Around<C>, Failure> {
     Ok(Around {
         cloud: cloud.unwrap_or_else(|| Err("EC2 was not asked (--no-ec2)".to_owned())),
+        spared: None,
         here: here::node_name(arguments.node_name.as_deref())?,
         run_dir: arguments.run_dir.clone(),
         conf_dir: arguments.conf_dir.clone(),

@@ -1,10 +1,12 @@
 //! What goes into a bundle. What cannot be had is told in the manifest and keeps nothing out.
+//! Secrets are taken out before a text is added: what is cut off it may be half of one.
 
 use std::fmt::Display;
 
 use firecamp_core::agent::KernelMark;
 use firecamp_core::lock::Hold;
-use firecamp_host::{HostTimeouts, LinuxHost, Survey};
+use firecamp_host::{HostTimeouts, LinuxHost, Listing, Survey};
+use firecamp_redact::Redactor;
 use firecamp_registry::api::{
     Kind, NodeAttachmentsSpec, NodeReport, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
 };
@@ -13,7 +15,6 @@ use serde_json::Value;
 
 use super::BundleArguments;
 use super::archive::Files;
-use super::redact::Redactor;
 use crate::doctor::finding::Role;
 use crate::look::agent::Agent;
 use crate::look::book::{Book, Cluster};
@@ -21,30 +22,53 @@ use crate::look::progress;
 use crate::{doctor, node, status};
 
 /// The pages of an agent, and their names in a bundle.
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 5] = [
     ("/v1/node", "agent/node.json"),
     ("/metrics", "agent/metrics.txt"),
     ("/readyz", "agent/readyz.txt"),
     ("/livez", "agent/livez.txt"),
+    ("/v1/log", "agent/log.txt"),
 ];
+
+/// So much is told of what is not in a bundle, so that the manifest stays short.
+const MOST_TOLD: usize = 100;
+const LONGEST_TOLD: usize = 400;
 
 /// A bundle in the making.
 #[derive(Debug)]
 pub(super) struct Bundle {
-    pub(super) files: Files,
+    files: Files,
     /// What could not be had, and why.
-    pub(super) missing: Vec<String>,
+    missing: Vec<String>,
     redactor: Redactor,
     now: Timestamp,
 }
 
 impl Bundle {
-    pub(super) fn new(redactor: Redactor, now: Timestamp) -> Self {
-        Self { files: Files::default(), missing: Vec::new(), redactor, now }
+    pub(super) fn new(files: Files, redactor: Redactor, now: Timestamp) -> Self {
+        Self { files, missing: Vec::new(), redactor, now }
     }
 
-    fn missing(&mut self, what: &str, why: impl Display) {
-        self.missing.push(format!("{what}: {why}"));
+    /// Adds a file, whose name is one of ours or an object's.
+    pub(super) fn add(&mut self, name: impl Into<String>, text: &str) {
+        self.files.add(name, self.redactor.text(text));
+    }
+
+    pub(super) fn missing(&mut self, what: &str, why: impl Display) {
+        self.missing.push(self.redactor.text(&format!("{what}: {why}")));
+    }
+
+    /// Everything, and what is not in it.
+    pub(super) fn finish(mut self) -> (Files, Vec<String>) {
+        let mut lacking = self.files.lacking();
+        let more = self.missing.len().saturating_sub(MOST_TOLD);
+        let told = self.missing.iter().take(MOST_TOLD);
+        lacking.extend(told.map(|one| one.chars().take(LONGEST_TOLD).collect()));
+        if more > 0 {
+            lacking.push(format!("{more} more"));
+        }
+        self.files.close(manifest(&self.files, &lacking, self.now));
+        (self.files, lacking)
     }
 
     /// What the registry says: members, findings, and every object.
@@ -52,14 +76,14 @@ impl Bundle {
         match status::gather(book).await {
             Ok(seen) => {
                 let report = status::rows::report(&seen, book.label());
-                self.files.add("status.txt", status::people(&report, None, self.now, true));
+                self.add("status.txt", &status::people(&report, None, self.now, true));
                 self.json("status.json", &report);
             }
             Err(why) => self.missing("status", why.chain()),
         }
         match doctor::of(book, Role::Viewer, self.now).await {
             Ok(diagnosis) => {
-                self.files.add("doctor.txt", diagnosis.people(true));
+                self.add("doctor.txt", &diagnosis.people(true));
                 self.json("doctor.json", &diagnosis);
             }
             Err(why) => self.missing("doctor", why.chain()),
@@ -70,9 +94,9 @@ impl Bundle {
         }
     }
 
-    fn json(&mut self, name: &str, value: &impl serde::Serialize) {
+    pub(super) fn json(&mut self, name: &str, value: &impl serde::Serialize) {
         match serde_json::to_string_pretty(value) {
-            Ok(text) => self.files.add(name, text),
+            Ok(text) => self.add(name, &text),
             Err(why) => self.missing(name, why),
         }
     }
@@ -86,10 +110,10 @@ impl Bundle {
             let Ok(object) = read else { continue };
             let report = NodeReport { object, observed: Vec::new() };
             let name = format!("nodes/{}.txt", report.object.metadata.name);
-            self.files.add(name, node::people(&report, true));
+            self.add(name, &node::people(&report, true));
         }
         match cluster.inventory.version().await {
-            Ok(version) => self.files.add("versions/api-server.txt", version),
+            Ok(version) => self.add("versions/api-server.txt", &version),
             Err(why) => self.missing("the version of the API server", why),
         }
     }
@@ -132,7 +156,7 @@ impl Bundle {
     fn file(&mut self, root: &std::path::Path, path: &std::path::Path) {
         let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => self.files.add(format!("objects/{name}"), text),
+            Ok(text) => self.add(format!("objects/{name}"), &text),
             Err(why) => self.missing(&name, why),
         }
     }
@@ -142,11 +166,10 @@ impl Bundle {
         for (page, name) in PAGES {
             match agent.page(page).await {
                 Ok(bytes) => {
-                    let object = serde_json::from_slice::<Value>(&bytes);
-                    let text = object.map_or_else(
-                        |_no_object| String::from_utf8_lossy(&bytes).into_owned(),
-                        |object| self.redactor.object(&object),
-                    );
+                    let text = match serde_json::from_slice::<Value>(&bytes) {
+                        Ok(object) => self.redactor.object(&object),
+                        Err(_no_object) => self.redactor.lines(&String::from_utf8_lossy(&bytes)),
+                    };
                     self.files.add(name, text);
                 }
                 Err(why) => {
@@ -156,8 +179,16 @@ impl Bundle {
         }
         let host = LinuxHost::new(&arguments.run_dir, HostTimeouts::default());
         match host.survey().await {
-            Ok(survey) => self.files.add("kernel/addresses.txt", dump(&survey)),
+            Ok(survey) => self.add("kernel/addresses.txt", &dump(&survey)),
             Err(why) => self.missing("our addresses in the kernel", why),
+        }
+        match host.listing().await {
+            Ok(Listing { links, rules, routes }) => {
+                for (name, lines) in [("links", links), ("rules", rules), ("routes", routes)] {
+                    self.add(format!("kernel/{name}.txt"), &(lines.join("\n") + "\n"));
+                }
+            }
+            Err(why) => self.missing("links, rules and routes of the kernel", why),
         }
         match nix::sys::utsname::uname() {
             Ok(name) => {
@@ -167,17 +198,25 @@ impl Bundle {
                     name.release().to_string_lossy(),
                     name.machine().to_string_lossy()
                 );
-                self.files.add("versions/kernel.txt", text);
+                self.add("versions/kernel.txt", &text);
             }
             Err(why) => self.missing("the version of the kernel", why),
         }
     }
+}
 
-    /// Everything, without secrets. Names of files are those of objects, and hold none.
-    pub(super) fn finish(self) -> Files {
-        let redactor = self.redactor;
-        self.files.map(|text| redactor.text(text))
+fn manifest(files: &Files, lacking: &[String], now: Timestamp) -> String {
+    let mut text = format!("Taken at {now} by firecamp {}\n\n", env!("CARGO_PKG_VERSION"));
+    for one in lacking {
+        text.extend([format!("not in it: {one}\n")]);
     }
+    if !lacking.is_empty() {
+        text.push('\n');
+    }
+    for (name, content) in files.iter() {
+        text.extend([format!("{name}   {} bytes\n", content.len())]);
+    }
+    text
 }
 
 /// What of ours, or in the place of ours, is on this node.

@@ -5,19 +5,22 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use firecamp_apiserver::ApiServer;
 use flate2::read::GzDecoder;
 use serde_json::json;
 use tar::Archive;
 
-use super::support::{Files, NODE, Said, Socket, TOKEN, cluster, run_as};
+use super::support::{Files, NODE, POD, Said, Socket, TOKEN, cluster, run_as};
 
 /// Stand in places in which secrets are found, and must be nowhere in a bundle.
-const CANARIES: [&str; 7] = [
+const CANARIES: [&str; 9] = [
     TOKEN,
     "canary-of-the-environment",
     "canary-of-an-annotation",
     "canary-of-a-label-with-token",
     "canary-of-a-metric",
+    "canary-of-a-line-of-the-log",
+    "canary-of-what-a-line-quotes",
     "AKIACANARYCANARY0001",
     "eyJjYW5hcnkiOiJjYW5hcnkifQ",
 ];
@@ -41,59 +44,105 @@ async fn bundle(words: &[&str], vars: &[(&str, &str)]) -> Said {
     run_as(program, &[&["support-bundle"], words].concat(), vars).await
 }
 
-#[tokio::test]
-async fn a_bundle_of_a_cluster_has_everything_and_no_secret() {
+/// Everything that a bundle has which is made on a node.
+const EXPECTED: [&str; 22] = [
+    "status.txt",
+    "status.json",
+    "doctor.txt",
+    "doctor.json",
+    "explain/prod/redis-0.txt",
+    "explain/prod/redis-0.json",
+    "objects/staticips.json",
+    "objects/staticippools.json",
+    "objects/staticipclaims.json",
+    "objects/nodeattachments.json",
+    "agent/node.json",
+    "agent/metrics.txt",
+    "agent/log.txt",
+    "kernel/addresses.txt",
+    "kernel/links.txt",
+    "kernel/rules.txt",
+    "kernel/routes.txt",
+    "versions/firecamp.txt",
+    "versions/api-server.txt",
+    "versions/kernel.txt",
+    "logs.txt",
+    "manifest.txt",
+];
+
+/// A cluster in whose objects there are secrets.
+async fn indiscreet() -> ApiServer {
     let server = cluster().await;
     server.set("nodeattachments", (None, NODE), super::node::report());
+    let pod = json!({
+        "metadata": { "name": "redis-0", "namespace": "prod", "uid": POD },
+        "spec": { "nodeName": NODE },
+        "status": { "phase": "Running" },
+    });
+    server.set_pod("prod", "redis-0", pod);
     server.change("staticips", None, "10.1.0.20", |object| {
         object["metadata"]["annotations"] = json!({ "note": CANARIES[2] });
         object["metadata"]["labels"] =
-            json!({ "api-token": CANARIES[3], "key": CANARIES[5], "jwt": CANARIES[6] });
+            json!({ "api-token": CANARIES[3], "key": CANARIES[7], "jwt": CANARIES[8] });
     });
+    server
+}
+
+/// An agent in whose pages there are secrets, and that is not ready.
+fn agent() -> String {
+    let line = json!({
+        "message": "Asked",
+        "token": CANARIES[5],
+        "error": format!("it said {{\"password\":\"{}\"}} and 403", CANARIES[6]),
+    });
+    super::node::whole_agent(vec![
+        ("/v1/node", super::node::report().to_string()),
+        ("/metrics", format!("firecamp_x{{password=\"{}\"}} 1\n", CANARIES[4])),
+        ("/livez", "ok".to_owned()),
+        ("/v1/log", format!("{{\"message\":\"Begun\"}}\n{line}\n")),
+    ])
+}
+
+#[tokio::test]
+async fn a_bundle_of_a_node_has_everything_and_no_secret() {
+    let server = indiscreet().await;
     let socket = Socket::of(&server).await;
     let (file, config) = (socket.dir.path().join("b.tar.gz"), socket.kubeconfig());
-    let metrics = format!("firecamp_x{{password=\"{}\"}} 1\n", CANARIES[4]);
-    let (agent, _served) = super::node::agent("200 OK", metrics);
+    let agent = agent();
     let words = [
-        "-f",
-        file.to_str().unwrap(),
-        "--kubeconfig",
-        config.to_str().unwrap(),
-        "--context",
-        "test",
-        "--agent",
-        &agent,
-        "--run-dir",
-        socket.dir.path().to_str().unwrap(),
+        ["-f", file.to_str().unwrap()],
+        ["--kubeconfig", config.to_str().unwrap()],
+        ["--context", "test"],
+        ["--agent", &agent],
+        ["--run-dir", socket.dir.path().to_str().unwrap()],
+        ["--node-name", NODE],
     ];
-    let vars = [("AWS_SECRET_ACCESS_KEY", CANARIES[1]), ("DB_PASSWORD", CANARIES[1])];
-    let said = bundle(&words, &vars).await;
-    assert_eq!(said.code, Some(21), "the agent has answered once: {}", said.err);
+    let vars = [
+        ("AWS_SECRET_ACCESS_KEY", CANARIES[1]),
+        ("DB_PASSWORD", CANARIES[1]),
+        // Nobody is there, and it is known at once.
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1"),
+    ];
+    let said = bundle(&words.concat(), &vars).await;
+    assert_eq!(said.code, Some(21), "the agent is not ready: {}", said.err);
     assert!(said.err.contains("read it before you send it"), "{}", said.err);
     let files = unpacked(&file);
-    let expected = [
-        "status.txt",
-        "status.json",
-        "doctor.txt",
-        "doctor.json",
-        "objects/staticips.json",
-        "objects/staticippools.json",
-        "objects/staticipclaims.json",
-        "objects/nodeattachments.json",
-        "agent/node.json",
-        "kernel/addresses.txt",
-        "versions/firecamp.txt",
-        "versions/api-server.txt",
-        "versions/kernel.txt",
-        "logs.txt",
-        "manifest.txt",
-    ];
-    for name in expected {
+    for name in EXPECTED {
         assert!(files.contains_key(name), "{name} is not in {:?}", files.keys());
     }
-    assert!(files[&format!("nodes/{NODE}.txt")].contains("vol-0123456789abcdef0"));
-    assert!(files["objects/staticips.json"].contains("\"note\": \"REDACTED\""));
-    assert!(files["manifest.txt"].contains("not in it: the agent's /metrics"));
+    for (name, wanted) in [
+        (&*format!("nodes/{NODE}.txt"), "vol-0123456789abcdef0"),
+        ("objects/staticips.json", "\"note\": \"REDACTED\""),
+        ("manifest.txt", "not in it: the agent's /readyz"),
+        ("explain/prod/redis-0.txt", "StaticIPClaim prod/redis-0 of pool a names 10.1.0.20"),
+        ("explain/prod/redis-0.txt", "EC2 is asked only for members that are named"),
+        ("kernel/rules.txt", "from all lookup main"),
+        ("kernel/links.txt", ": lo"),
+        ("agent/log.txt", "Begun"),
+        ("agent/log.txt", "and 403"),
+    ] {
+        assert!(files[name].contains(wanted), "{wanted} is not in {name}:\n{}", files[name]);
+    }
     for (name, text) in &files {
         for canary in CANARIES {
             assert!(!text.contains(canary), "{canary} is in {name}:\n{text}");
@@ -101,6 +150,77 @@ async fn a_bundle_of_a_cluster_has_everything_and_no_secret() {
     }
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_member_that_is_named_is_explained_on_any_machine_and_no_other_one() {
+    let files = Files::new().await;
+    let file = files.dir.path().join("b.tar.gz");
+    let none = files.dir.path().join("none");
+    let named = |member: &'static str| {
+        let words = [
+            member,
+            "--no-ec2",
+            "-n",
+            "prod",
+            "-f",
+            file.to_str().unwrap(),
+            "--registry",
+            &files.url(),
+            "--run-dir",
+            none.to_str().unwrap(),
+        ];
+        words.map(str::to_owned)
+    };
+    let words = named("redis-2");
+    let said = bundle(&words.each_ref().map(String::as_str), &[]).await;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let packed = unpacked(&file);
+    let explained: Vec<&String> =
+        packed.keys().filter(|name| name.starts_with("explain/")).collect();
+    assert_eq!(explained, ["explain/prod/redis-2.json", "explain/prod/redis-2.txt"]);
+    assert!(packed["explain/prod/redis-2.txt"].contains("--no-ec2"), "{packed:?}");
+    let words = named("NO_NAME");
+    let said = bundle(&words.each_ref().map(String::as_str), &[]).await;
+    assert_eq!(said.code, Some(2), "{}", said.err);
+}
+
+#[tokio::test]
+async fn what_has_no_room_is_cut_or_left_out_and_the_bundle_says_so() {
+    let files = Files::new().await;
+    let root = files.dir.path();
+    let (file, none) = (root.join("b.tar.gz"), root.join("none"));
+    let pools = root.join("staticippools");
+    for nth in 0..12 {
+        let text = format!("# {nth}\n").repeat(60_000);
+        std::fs::write(pools.join(format!("large-{nth:02}.yaml")), text).unwrap();
+    }
+    let words = [
+        "--max-mib",
+        "1",
+        "-f",
+        file.to_str().unwrap(),
+        "--registry",
+        &files.url(),
+        "--run-dir",
+        none.to_str().unwrap(),
+    ];
+    let said = bundle(&words, &[]).await;
+    assert_eq!(said.code, Some(21), "{}", said.err);
+    let mut archive = Vec::new();
+    let packed = std::fs::File::open(&file).unwrap();
+    GzDecoder::new(packed).read_to_end(&mut archive).unwrap();
+    assert!(archive.len() <= 1 << 20, "{} bytes", archive.len());
+    let packed = unpacked(&file);
+    let manifest = &packed["manifest.txt"];
+    for wanted in [
+        "not in it: the rest of a file was cut off: objects/staticippools/large-",
+        "not in it: no room was left for ",
+    ] {
+        assert!(manifest.contains(wanted) && said.err.contains(wanted), "{manifest}");
+    }
+    assert!(packed.values().all(|text| text.len() <= 1 << 18));
+    assert!(packed.contains_key("status.txt"), "what matters most has room: {manifest}");
 }
 
 #[tokio::test]

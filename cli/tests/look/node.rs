@@ -73,6 +73,27 @@ pub(crate) fn report() -> Value {
     })
 }
 
+/// Answers each request for a page that is in the list, as an agent's port would, until the test
+/// ends.
+pub(crate) fn whole_agent(pages: Vec<(&'static str, String)>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _from)) = listener.accept() {
+            let mut asked = vec![0; 4096];
+            let length = stream.read(&mut asked).unwrap();
+            let asked = String::from_utf8_lossy(&asked[..length]).into_owned();
+            let page = asked.split(' ').nth(1).unwrap();
+            let found = pages.iter().find(|(path, _)| *path == page);
+            let (code, body) = found
+                .map_or(("404 Not Found", "no such page"), |(_, body)| ("200 OK", body.as_str()));
+            let head = format!("HTTP/1.1 {code}\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream.write_all((head + body).as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
 /// Answers one request with this text, as an agent's port would.
 pub(crate) fn agent(code: &'static str, body: String) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -125,6 +125,7 @@ const CASES: &[Case] = cases![
     foreign::{
         f034_a_thousand_random_cycles_leave_what_is_foreign_as_it_was,
         f089_what_is_withheld_is_out_of_the_kernel_and_stays_its_holders,
+        everything_is_listed_whoever_made_it_and_nothing_is_changed,
     },
     cleanup::{
         f099_what_is_left_goes_and_what_is_foreign_stays_and_a_second_time_nothing_changes,

@@ -16,6 +16,7 @@ pub mod pod;
 pub mod preview;
 pub mod process;
 pub mod protocol;
+pub mod recent;
 pub mod report;
 mod signals;
 pub mod start;

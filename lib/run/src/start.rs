@@ -17,6 +17,7 @@ use crate::flags::{AgentFlags, InitFlags, LogFlags, StopFlags};
 use crate::parse;
 use crate::pod::Surroundings;
 use crate::process::Started;
+use crate::recent::Recent;
 use crate::report::Report;
 use crate::signals::Listener;
 use crate::telemetry;
@@ -28,7 +29,7 @@ pub fn init() -> Result<Started<InitConfig>, ExitCode> {
         note("TESTMODE is true: nothing is done");
         return Err(ExitCode::SUCCESS);
     }
-    begin(|flags: &InitFlags| &flags.log, InitConfig::parse, |config| Some(&config.identity))
+    begin(|flags: &InitFlags| &flags.log, InitConfig::parse, |config| Some(&config.identity), None)
 }
 
 /// The stop container's start. An `Err` is a process that has ended already.
@@ -47,12 +48,15 @@ pub fn stop() -> Result<Started<StopConfig>, ExitCode> {
         note("TESTMODE is true: nothing is done");
         return Err(ExitCode::SUCCESS);
     }
-    begin(|flags: &StopFlags| &flags.log, StopConfig::parse, |config| Some(&config.identity))
+    begin(|flags: &StopFlags| &flags.log, StopConfig::parse, |config| Some(&config.identity), None)
 }
 
-/// The agent's start. An `Err` is a process that has ended already.
-pub fn agent() -> Result<Started<AgentConfig>, ExitCode> {
-    begin(|flags: &AgentFlags| &flags.log, AgentConfig::parse, |_config| None)
+/// The agent's start, and the last lines of its log. An `Err` is a process that has ended already.
+pub fn agent() -> Result<(Started<AgentConfig>, Recent), ExitCode> {
+    let recent = Recent::default();
+    let kept = Some(&recent);
+    let started = begin(|flags: &AgentFlags| &flags.log, AgentConfig::parse, |_| None, kept)?;
+    Ok((started, recent))
 }
 
 /// As in the original, what is no boolean counts as false.
@@ -83,13 +87,14 @@ fn begin<F: Parser + CommandFactory, C>(
     log_flags: fn(&F) -> &LogFlags,
     parse: fn(&F, &Surroundings, Faults) -> Result<C, Faults>,
     identity: fn(&C) -> Option<&Identity>,
+    recent: Option<&Recent>,
 ) -> Result<Started<C>, ExitCode> {
     let (runtime, listener) = listening()?;
     let (flags, ignored) = flags::<F>(std::env::args_os()).map_err(|error| not_flags(&error))?;
     let mut faults = Faults::default();
     let rust_log = std::env::var_os(env::RUST_LOG);
     let log = LogConfig::parse(log_flags(&flags), rust_log.as_ref(), &mut faults);
-    telemetry::start(&log);
+    telemetry::start(&log, recent);
     #[cfg(debug_assertions)]
     crate::version::from_environment(&mut faults);
     for flag in ignored {

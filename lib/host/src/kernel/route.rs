@@ -105,10 +105,18 @@ impl fmt::Display for Route {
 
 /// All IPv4 routes of this network namespace, of all tables.
 pub(crate) async fn list(netlink: &mut Netlink) -> Result<Vec<Installed>, HostError> {
+    list_as(netlink, decode).await
+}
+
+/// The same, read like this.
+pub(crate) async fn list_as<T>(
+    netlink: &mut Netlink,
+    decode: impl Fn(&[u8]) -> Result<Option<T>, NetlinkError>,
+) -> Result<Vec<T>, HostError> {
     let mut wanted = RouteMessage::default();
     wanted.header.address_family = AddressFamily::Inet;
     let messages = netlink.dump(RTM_GETROUTE, &wanted).await;
-    let found: Result<Vec<Option<Installed>>, NetlinkError> =
+    let found: Result<Vec<Option<T>>, NetlinkError> =
         messages.and_then(|all| all.iter().map(|bytes| decode(bytes)).collect());
     Ok(found.map_err(failed("list", "the routes"))?.into_iter().flatten().collect())
 }

@@ -60,7 +60,8 @@ pub(crate) async fn foreign(netlink: &mut Netlink) -> Result<Vec<ForeignRule>, H
     list(netlink, decode_foreign).await
 }
 
-async fn list<T>(
+/// All IPv4 rules, read like this.
+pub(crate) async fn list<T>(
     netlink: &mut Netlink,
     decode: impl Fn(&[u8]) -> Result<Option<T>, NetlinkError>,
 ) -> Result<Vec<T>, HostError> {

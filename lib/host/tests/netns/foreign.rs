@@ -28,6 +28,35 @@ fn foreign(node: &Node) {
     node.net.add_route(([10, 51, 0, 0].into(), 16), None, "eth1", 10_001);
 }
 
+/// What a person reads about a node in trouble.
+pub(crate) fn everything_is_listed_whoever_made_it_and_nothing_is_changed() {
+    let node = Node::configured();
+    foreign(&node);
+    node.attach(&node.on_second(), &holder("pod", 3));
+    let before = node.net.everything();
+    let listing = node.net.block_on(|| node.host.listing()).unwrap();
+    for wanted in [
+        "0: from all lookup local",
+        &format!("700: from {ADDRESS} lookup {TABLE} proto 201"),
+        &format!("700: from 10.0.1.12 lookup {TABLE} proto 17"),
+        &format!("1536: from {ADDRESS} lookup {TABLE} proto 4"),
+        "32766: from all lookup main",
+    ] {
+        assert_eq!(with(&listing.rules, wanted).len(), 1, "{wanted} in {:#?}", listing.rules);
+    }
+    for wanted in [
+        &format!("table {TABLE}: default via 10.0.1.1 dev eth1 proto 201"),
+        "table 10001: 10.51.0.0/16 dev eth1",
+        "table local: local 10.0.1.12 dev eth1",
+    ] {
+        assert_eq!(with(&listing.routes, wanted).len(), 1, "{wanted} in {:#?}", listing.routes);
+    }
+    for wanted in [": eth1 ", &format!("    {ADDRESS}/32 proto 201"), "    10.0.1.12/32 proto 18"] {
+        assert_eq!(with(&listing.links, wanted).len(), 1, "{wanted} in {:#?}", listing.links);
+    }
+    assert_eq!(node.net.everything(), before);
+}
+
 /// One thing or another for one member or another; a removal also for whom nobody knows.
 fn cycle(node: &Node, draw: u64, epoch: u64) {
     let address = MEMBERS[usize::try_from(draw % 4).unwrap()];

@@ -1,9 +1,11 @@
-//! Takes secrets out of what is packed. Pure.
+//! Takes secrets out of what is shown or packed.
 //!
 //! Guarantees: what stands under a key or after a name that speaks of a secret, what has the shape
 //! of a well-known credential, and every value that the caller knows to be secret, is not in the
 //! result. Caveats: nobody knows a secret that looks like nothing; so annotations and values of
 //! environment variables go altogether, and people are told to read a bundle before they send it.
+
+use std::ffi::OsString;
 
 use serde_json::{Map, Value};
 
@@ -22,6 +24,12 @@ const SPEAKING: [&str; 9] = [
     "accesskey",
     "session",
 ];
+
+/// Names of what is public and would speak of a secret by one of its words.
+const PUBLIC: [&str; 1] = ["privateip"];
+
+/// Where a pod's service account has its token.
+const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// A secret that is shorter would be found in ordinary words.
 const SHORTEST: usize = 8;
@@ -42,10 +50,31 @@ impl Redactor {
         Self { known }
     }
 
+    /// One that knows what is secret in this process: of its environment, and its service account's
+    /// token as it is now.
+    pub fn of_this_process() -> Self {
+        let named = |(name, value): (OsString, OsString)| {
+            let is_secret = speaks_of_a_secret(&name.to_string_lossy());
+            is_secret.then(|| value.to_string_lossy().into_owned())
+        };
+        let token = std::fs::read_to_string(TOKEN).ok().map(|token| token.trim().to_owned());
+        Self::knowing(std::env::vars_os().filter_map(named).chain(token))
+    }
+
     /// An object of the API without what only servers write and what may be secret.
     pub fn object(&self, value: &Value) -> String {
         let text = serde_json::to_string_pretty(&clean(value)).unwrap_or_default();
         self.text(&text)
+    }
+
+    /// Lines of JSON, and whatever else stands among them, without secrets.
+    pub fn lines(&self, text: &str) -> String {
+        let clean = |line: &str| match serde_json::from_str::<Map<String, Value>>(line) {
+            Ok(object) => Value::Object(clean_map(&object)).to_string(),
+            Err(_no_object) => line.to_owned(),
+        };
+        let lines: Vec<String> = text.split('\n').map(clean).collect();
+        self.text(&lines.join("\n"))
     }
 
     /// A text without secrets.
@@ -72,8 +101,11 @@ impl Redactor {
 
 /// Whether a variable or a key of this name holds a secret.
 pub fn speaks_of_a_secret(name: &str) -> bool {
-    let plain: String =
+    let mut plain: String =
         name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    for public in PUBLIC {
+        plain = plain.replace(public, "");
+    }
     SPEAKING.iter().any(|word| plain.contains(word))
 }
 
@@ -117,6 +149,7 @@ fn line_without_secrets(line: &str) -> String {
     let mut result = String::new();
     let mut rest = line;
     let mut hide = false;
+    let mut named = false;
     while let Some(first) = rest.chars().next() {
         let length = rest.find(is_end).unwrap_or(rest.len());
         let (word, behind) = rest.split_at(length);
@@ -125,13 +158,28 @@ fn line_without_secrets(line: &str) -> String {
             rest = behind.get(first.len_utf8()..).unwrap_or_default();
             continue;
         }
-        let announces = announces_a_secret(word);
-        let hidden = hide && !announces;
-        result.push_str(&if hidden { REDACTED.to_owned() } else { redacted(word) });
+        let (sign, value) = sign(word);
+        let announces = announces_a_secret(word) || (named && !sign.is_empty() && value.is_empty());
+        let shown = match (hide && !announces, named && !sign.is_empty() && !value.is_empty()) {
+            (true, _) => REDACTED.to_owned(),
+            (false, true) => format!("{sign}{REDACTED}"),
+            (false, false) => redacted(word),
+        };
+        result.push_str(&shown);
         hide = announces;
+        named = speaks_of_a_secret(word);
         rest = behind;
     }
     result
+}
+
+/// The sign between a name in quotes and its value, which stands at the begin of a word, and what
+/// follows it. Quotes within quotes bring backslashes.
+fn sign(word: &str) -> (&str, &str) {
+    let value = word.trim_start_matches('\\').trim_start_matches([':', '=']);
+    let value = value.trim_start_matches('\\');
+    let sign = word.strip_suffix(value).unwrap_or_default();
+    if sign.contains([':', '=']) { (sign, value) } else { ("", word) }
 }
 
 /// Whether the next word is the secret: `Bearer`, or a name with nothing behind its sign.
@@ -195,11 +243,29 @@ mod tests {
             ("jwt:eyJhbGciOiJSUzI1NiIsImtpZCI6 z", "jwt:REDACTED z"),
             ("https://me:hush@host/path", "https://REDACTED@host/path"),
             ("mail me@host about it", "mail me@host about it"),
+            ("{\"token\":\"hush\",\"a\":1}", "{\"token\":\"REDACTED\",\"a\":1}"),
+            ("{\"password\": \"hush\"}", "{\"password\": \"REDACTED\"}"),
+            ("{\"apiKey\":12345}", "{\"apiKey\":REDACTED}"),
+            (
+                "body {\\\"token\\\":\\\"hush\\\"} of it",
+                "body {\\\"token\\\":\\\"REDACTED\"} of it",
+            ),
+            ("no token was given: timeout", "no token was given: timeout"),
+            ("AssignPrivateIpAddresses: throttled", "AssignPrivateIpAddresses: throttled"),
             ("10.0.0.9 on eni-0123456789abcdef0", "10.0.0.9 on eni-0123456789abcdef0"),
         ];
         for (text, expected) in cases {
             assert_eq!(Redactor::default().text(text), expected);
         }
+    }
+
+    #[test]
+    fn of_lines_of_json_what_stands_under_a_speaking_key_is_gone_and_the_rest_stays() {
+        let text = "{\"message\":\"Begun\",\"sessionKeys\":[\"hush\",\"hush\"]}\n\
+                    plain, password: hush\n";
+        let shown = "{\"message\":\"Begun\",\"sessionKeys\":\"REDACTED\"}\n\
+                     plain, password: REDACTED\n";
+        assert_eq!(Redactor::default().lines(text), shown);
     }
 
     #[test]
