@@ -10,6 +10,7 @@ mod crowd;
 mod disks;
 mod draining;
 mod ends;
+mod events;
 mod examples;
 pub(crate) mod figures;
 mod guide;

@@ -21,9 +21,11 @@ pub(super) struct Held {
 }
 
 impl Scene<'_> {
-    /// Waits until all agree that the pod's member has its address on the pod's node.
+    /// Waits until all agree that the pod's member has its address on the pod's node, and people
+    /// were told.
     pub(super) async fn holds(&self, pod: &Pod) -> Outcome<Held> {
-        until(&format!("all agree about {}", pod.name), || self.agree(pod)).await
+        let held = until(&format!("all agree about {}", pod.name), || self.agree(pod)).await?;
+        self.told_of_attach(pod, held.address).await.map(|()| held)
     }
 
     async fn agree(&self, pod: &Pod) -> Outcome<Held> {
@@ -90,18 +92,6 @@ impl Scene<'_> {
         let mut client = self.running.anywhere("client", ourselves)?;
         client.args(["dial", &address.to_string(), "--port", &port.to_string()]);
         said(&mut client).map(|line| line.trim().to_owned())
-    }
-
-    /// An Event of this reason about the pod.
-    pub(super) async fn event(&self, reason: &str, pod: &Pod) -> Outcome {
-        until(&format!("the Event {reason} of {}", pod.name), || async {
-            let uid = &pod.uid;
-            let chosen = format!("fieldSelector=reason%3D{reason},involvedObject.uid%3D{uid}");
-            let all = self.admin.get(&format!("/api/v1/namespaces/prod/events?{chosen}")).await?;
-            let some = all["items"].as_array().is_some_and(|all| !all.is_empty());
-            ensure(some, || all.to_string())
-        })
-        .await
     }
 }
 

@@ -18,7 +18,7 @@ const METRICS: [&str; 3] = ["fetch", "127.0.0.1:9810", "/metrics"];
 const WAITED: &str = r#"firecamp_agent_volume_problem_age_seconds{reason="NotMounted"}"#;
 const REPORTED: &str = r#"firecamp_agent_volume_problems{reason="NotMounted"}"#;
 /// A volume that all nodes may have, and that a node has once its directory is made.
-const LATE: &str = "late";
+pub(super) const LATE: &str = "late";
 /// One that is taken away.
 const JOURNAL: &str = "journal";
 
@@ -44,13 +44,6 @@ impl Scene<'_> {
             Ok(text(&object["spec"]["nodeName"]))
         })
         .await
-    }
-
-    /// Whether there is an Event of this reason about the pod.
-    async fn told_of(&self, reason: &str, uid: &str) -> Outcome<bool> {
-        let chosen = format!("fieldSelector=reason%3D{reason},involvedObject.uid%3D{uid}");
-        let all = self.admin.get(&format!("/api/v1/namespaces/prod/events?{chosen}")).await?;
-        Ok(all["items"].as_array().is_some_and(|all| !all.is_empty()))
     }
 
     /// Offers a volume on every node, and claims it.

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::audit::Held;
 use super::ends::CUT;
+use super::events::STOP;
 use super::outside::{container, send};
 use super::scene::{Pod, Scene, ensure};
 use super::set::{NAMESPACE, Set, Stop};
@@ -111,7 +112,7 @@ pub(super) async fn f025_an_address_stays_for_as_long_as_it_is_used_and_there_is
     };
     let squatter = scene.squat("lingerer", lingers, used).await?;
     let client = scene.traffic(&[cut.address])?;
-    let log = scene.follow(lingers, "memberstop")?;
+    let log = scene.follow(lingers, STOP)?;
     let before = scene.calls()?;
     let (begun, midnight) = (Instant::now(), now()?);
     let names = [busy.name.as_str(), &lingers.name, &hook.name];
@@ -123,10 +124,13 @@ pub(super) async fn f025_an_address_stays_for_as_long_as_it_is_used_and_there_is
     let last = scene.serves_to_the_end(busy, served, begun).await?;
     say(&format!("        a service was reached until {:.1} s", last.as_secs_f64()))?;
     ensure(last > FIXED, || format!("it was last reached after {last:?}"))?;
-    waited(&log.finish()?, midnight)?;
+    let said = log.finish()?;
+    waited(&said, midnight)?;
+    scene.told_of_sockets(lingers, used.address, &said).await?;
     scene.evict(squatter).await?;
     for (pod, held) in &all {
         scene.released(pod, held).await?;
+        scene.rests(held.address).await?;
     }
     scene.changed(before, 0)
 }

@@ -4,6 +4,7 @@ use nix::sys::signal::Signal;
 use tokio::time::Instant;
 
 use super::audit::Held;
+use super::events::STOP;
 use super::outside::{container, containers, sandbox, send};
 use super::scene::{Pod, Scene, all_but, ensure};
 use super::set::{NAMESPACE, Set, Stop};
@@ -158,7 +159,7 @@ pub(super) async fn f112_a_service_that_ignores_sigterm_leaves_the_release_its_t
         let [(old, held)] = members.as_slice() else { return Err(format!("{members:?}")) };
         let squatter = scene.squat(&format!("clinging-{number}"), old, held).await?;
         let before = scene.calls()?;
-        let log = scene.follow(old, "memberstop")?;
+        let log = scene.follow(old, STOP)?;
         let begun = Instant::now();
         scene.delete(&set).await?;
         let seconds = begun.elapsed().as_secs();
@@ -169,7 +170,8 @@ pub(super) async fn f112_a_service_that_ignores_sigterm_leaves_the_release_its_t
         scene.evict(squatter).await?;
         let said = log.finish()?;
         if said.contains("\"result\"") {
-            ensure(said.contains(CUT), || said)?;
+            ensure(said.contains(CUT), || said.clone())?;
+            scene.told_of_sockets(old, held.address, &said).await?;
             return scene.released_itself(old, held.address).await;
         }
         all.push(said);

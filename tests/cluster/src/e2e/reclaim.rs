@@ -153,6 +153,9 @@ async fn scaled_back(scene: &Scene<'_>) -> Outcome {
     }
     for address in LENT.into_iter().filter(|address| *address != first) {
         scene.becomes_free(address).await?;
+        for reason in ["ClaimDeletedAfterScaleDown", "UnassignedAfterClaim", "AddressReclaimed"] {
+            scene.tells_of_address(reason, address, 0).await?;
+        }
     }
     scene.scale(&lent(), 3).await?;
     let mut found = BTreeSet::new();

@@ -2,9 +2,11 @@
 
 use std::net::Ipv4Addr;
 
+use firecamp_core::contract::event::Notice;
 use serde_json::{Value, json};
 
-use super::scene::{CLAIMS, POOLS, Scene, ensure};
+use super::events::{INIT, Teller};
+use super::scene::{CLAIMS, POOLS, Scene, ensure, text};
 use super::set::{NAMESPACE, Set};
 use crate::Outcome;
 use crate::install::until;
@@ -12,13 +14,13 @@ use crate::install::until;
 /// Beyond what the other scenarios get.
 const WANTED: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 120);
 /// No member of it has any right.
-const APART: &str = "apart";
+pub(super) const APART: &str = "apart";
 
 impl Scene<'_> {
-    /// Waits until a member's init container has ended like this, and said so.
+    /// Waits until a member's init container has ended like this, and said so, also to people.
     pub(super) async fn refused(&self, set: &Set, code: i64, words: &[&str]) -> Outcome {
         let (namespace, pod) = (set.namespace, format!("{}-0", set.name));
-        until(&format!("{pod} ends with {code}"), || async {
+        let uid = until(&format!("{pod} ends with {code}"), || async {
             let place = format!("/api/v1/namespaces/{namespace}/pods/{pod}");
             let object = self.admin.get(&place).await?;
             let init = &object["status"]["initContainerStatuses"][0];
@@ -26,9 +28,17 @@ impl Scene<'_> {
             let end = ends.into_iter().find(|end| !end.is_null()).unwrap_or(&Value::Null);
             let said = end["message"].as_str().unwrap_or_default();
             let good = end["exitCode"] == code && words.iter().all(|word| said.contains(word));
-            ensure(good, || object["status"].to_string())
+            ensure(good, || object["status"].to_string())?;
+            Ok(text(&object["metadata"]["uid"]))
         })
-        .await
+        .await?;
+        let teller = Teller { namespace, pod: &pod, uid: &uid, container: INIT };
+        let code = format!(" ({code}): ");
+        let all = |one: &Value| {
+            let told = text(&one["message"]);
+            told.contains(&code) && words.iter().all(|word| told.contains(word))
+        };
+        self.told_by(&teller, Notice::AddressAttachFailed, all).await
     }
 
     async fn drop_claims(&self, members: &[&str]) -> Outcome {

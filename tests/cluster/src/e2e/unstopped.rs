@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::audit::Held;
+use super::events::STOP;
 use super::outside::Beside;
 use super::scene::{Pod, Scene, ensure};
 use super::set::{NAMESPACE, Set, Stop};
@@ -16,6 +17,8 @@ use crate::install::until;
 const SOON: Duration = Duration::from_secs(10);
 /// The steps of a release need no longer than this, and a busy machine longer than they need.
 const BRIEF: Duration = Duration::from_millis(100);
+/// The agent tells so that it released an address for a pod that was gone.
+const RELEASED: &str = "AddressReleased";
 /// So often one release is looked at.
 const TRIES: u32 = 8;
 
@@ -83,8 +86,10 @@ pub(super) async fn f026_where_no_stop_container_runs_the_address_soon_goes_with
     scene.orphan(&set).await?;
     let ways: [&[&str]; 2] = [&["--force", "--grace-period=0"], &["--grace-period=1"]];
     for ((pod, held), way) in all.iter().zip(ways) {
+        let told = scene.told_of_address(RELEASED, held.address).await?;
         scene.let_go(pod, way).await?;
         scene.swept(pod, held).await?;
+        scene.tells_of_address(RELEASED, held.address, told).await?;
     }
     scene.changed(before, 0)
 }
@@ -113,7 +118,7 @@ pub(super) async fn f027_a_release_takes_moments(scene: &Scene<'_>) -> Outcome {
     for _try in 0..TRIES {
         scene.create(&set).await?;
         let pod = scene.ready("prompt-0", None).await?;
-        let log = scene.follow(&pod, "memberstop")?;
+        let log = scene.follow(&pod, STOP)?;
         scene.delete(&set).await?;
         let said = log.finish()?;
         let took = between(told_at(&said, "Signal received")?, told_at(&said, "=release.5")?);
@@ -136,7 +141,7 @@ pub(super) async fn f027_what_a_stop_container_left_that_was_killed_at_any_step_
     let before = scene.calls()?;
     let mut logs = Vec::new();
     for (pod, _held) in &all {
-        logs.push(scene.follow(pod, "memberstop")?);
+        logs.push(scene.follow(pod, STOP)?);
     }
     scene.delete(&set).await?;
     for ((pod, held), log) in all.iter().zip(logs) {

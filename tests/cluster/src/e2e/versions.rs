@@ -5,6 +5,7 @@ use serde_json::Value;
 use vpcbox::protocol::KernelAct;
 
 use super::audit::Held;
+use super::events::STOP;
 use super::outside::{Beside, ended, said};
 use super::scene::{Pod, Scene, all_but, ensure, text};
 use super::set::Set;
@@ -50,7 +51,7 @@ impl Scene<'_> {
     async fn watched(&self, set: &Set) -> Outcome<Vec<Watched>> {
         let mut all = Vec::new();
         for (pod, held) in self.starts(set).await? {
-            let stop = self.follow(&pod, "memberstop")?;
+            let stop = self.follow(&pod, STOP)?;
             all.push(Watched { pod, held, stop });
         }
         Ok(all)
@@ -66,11 +67,13 @@ impl Scene<'_> {
     /// node, without help from EC2. Both take one life of the address, and the stop container did
     /// its work.
     async fn lives_on(&self, Watched { pod, held, stop }: Watched) -> Outcome {
+        let told = self.restores(held.address).await?;
         self.strip(&pod, &held)?;
         until("the agent puts it back", || async {
             ensure(self.in_kernel(&pod.node, held.address)?, || "it is not there".to_owned())
         })
         .await?;
+        self.told_of_restore(&pod, held.address, told).await?;
         let others = all_but(&pod.node);
         self.cordon(&others, true).await?;
         self.let_go(&pod, &[]).await?;
@@ -131,6 +134,7 @@ pub(super) async fn f097_beside_agents_too_far_ahead_a_member_waits_until_they_a
     let before = scene.calls()?;
     let others = all_but(&first.pod.node);
     scene.cordon(&others, true).await?;
+    let told = scene.restores(second.held.address).await?;
     let apart = apart(scene, &set, &first.pod, &second).await;
     let unchanged = scene.changed(before, 0);
     scene.roll_back().await?;
@@ -141,6 +145,7 @@ pub(super) async fn f097_beside_agents_too_far_ahead_a_member_waits_until_they_a
     scene.succeeds(&next?, &first.held, first.stop).await?;
     let now = scene.holds(&second.pod).await?;
     ensure(now == second.held, || format!("{now:?} after {:?}", second.held))?;
+    scene.told_of_restore(&second.pod, second.held.address, told).await?;
     scene.changed(before, 0)?;
     scene.delete(&set).await
 }
