@@ -16,6 +16,7 @@ pub(crate) mod figures;
 mod guide;
 mod heirs;
 mod lifecycle;
+mod mend;
 mod moves;
 mod outside;
 mod owners;
@@ -168,6 +169,7 @@ async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String
         cluster::a_stripped_address_is_put_back_while_the_api_server_is_away,
         cluster::no_member_is_placed_where_no_slot_is_free,
         reclaim::f076_given_back_3_what_nobody_has_leaves_ec2_and_then_the_registry,
+        mend::what_a_scenario_left_that_failed_is_put_back,
         asked::f109_agents_ask_for_the_pods_and_addresses_of_their_own_nodes,
     ])
 }
@@ -180,8 +182,12 @@ async fn told(scene: &Scene<'_>, name: &str, begun: Instant, outcome: Outcome) -
         Err(wrong) => {
             say(&format!("FAILED  {seconds:6.1} s  {name}\n        {wrong}"))?;
             scene.dump().await?;
-            // What it did to EC2 must not be what the next ones fail by.
-            scene.vpc(|vpc| vpc.fault_clear(None)).map(drop)
+            // What it left must not be what the next ones fail by.
+            let mended = timeout(PATIENCE, Box::pin(scene.mend())).await;
+            match mended.unwrap_or_else(|_late| Err("it does not end".to_owned())) {
+                Ok(()) => say("        the cluster is as it was before"),
+                Err(why) => say(&format!("        the cluster is not as it was before: {why}")),
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ pub(super) async fn a_stripped_address_is_put_back_while_the_api_server_is_away(
     let pod = scene.ready("stripped-0", None).await?;
     let held = scene.holds(&pod).await?;
     let before = scene.calls()?;
+    let told = scene.restores(held.address).await?;
     scene.running.order("stop kube-apiserver")?;
     let begun = Instant::now();
     let mut strips = 0;
@@ -42,16 +43,14 @@ pub(super) async fn a_stripped_address_is_put_back_while_the_api_server_is_away(
     }
     ensure(strips >= 2, || "it was stripped once".to_owned())?;
     scene.running.order("start kube-apiserver")?;
-    until("the API server is back", || async {
-        let answer = scene.admin.api.get("/readyz").await?;
-        ensure(answer.code == 200, || answer.text)
-    })
-    .await?;
+    scene.served().await?;
     nodes_ready(&scene.admin).await?;
     let now = scene.holds(&pod).await?;
     ensure(now == held, || format!("{now:?} after {held:?}"))?;
     scene.changed(before, 0)?;
-    scene.delete(&set).await
+    scene.delete(&set).await?;
+    // What an agent has to tell waits for the API server, and the agent a while longer.
+    scene.told_of_restore(&pod, held.address, told).await
 }
 
 pub(super) async fn no_member_is_placed_where_no_slot_is_free(scene: &Scene<'_>) -> Outcome {

@@ -12,7 +12,7 @@ use super::set::Set;
 use crate::Outcome;
 use crate::install::{nodes_ready, until};
 
-const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute";
+pub(super) const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute";
 
 impl Scene<'_> {
     /// Waits until the cluster has seen that a node is not there.

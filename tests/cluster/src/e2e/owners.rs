@@ -9,7 +9,7 @@ use crate::Outcome;
 use crate::install::until;
 
 /// Whose namespace it is has members of its own, and wants those of others.
-const TENANT: &str = "tenant";
+pub(super) const TENANT: &str = "tenant";
 
 /// A pod like the set's first member that nobody controls. With the labels of its set's pods the
 /// set would adopt it, and end it if it wants none.

@@ -19,7 +19,7 @@ use crate::install::{nodes_ready, until};
 use crate::{Outcome, failed};
 
 /// Another namespace with members.
-const SECOND: &str = "second";
+pub(super) const SECOND: &str = "second";
 
 impl Scene<'_> {
     /// Changes an address by hand: that is refused in these words.

@@ -14,7 +14,7 @@ use crate::Outcome;
 use crate::e2e::outside::send;
 use crate::e2e::scene::{PODS, Scene, ensure, text};
 use crate::e2e::set::NAMESPACE;
-use crate::install::{nodes_ready, until};
+use crate::install::nodes_ready;
 use crate::topology::WORKERS;
 
 const ASSIGN: &str = "AssignPrivateIpAddresses";
@@ -48,11 +48,7 @@ impl Scene<'_> {
                 self.running.order("stop kube-apiserver")?;
                 sleep(deed.hold).await;
                 self.running.order("start kube-apiserver")?;
-                until("the API server is back", || async {
-                    let answer = self.admin.api.get("/readyz").await?;
-                    ensure(answer.code == 200, || answer.text)
-                })
-                .await?;
+                self.served().await?;
             }
         }
         nodes_ready(&self.admin).await?;
