@@ -23,6 +23,7 @@ mod owners;
 mod reclaim;
 mod records;
 mod refused;
+mod rights;
 mod scene;
 mod set;
 mod tokens;
@@ -170,6 +171,7 @@ async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String
         cluster::no_member_is_placed_where_no_slot_is_free,
         reclaim::f076_given_back_3_what_nobody_has_leaves_ec2_and_then_the_registry,
         mend::what_a_scenario_left_that_failed_is_put_back,
+        rights::every_call_to_ec2_is_one_that_the_policy_allows,
         asked::f109_agents_ask_for_the_pods_and_addresses_of_their_own_nodes,
     ])
 }

@@ -22,6 +22,7 @@ pub(crate) const WORKERS: [Worker; 3] = [
 pub(crate) const CONTROL: &str = "control";
 pub(crate) const CONTROL_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
 pub(crate) const API_PORT: u16 = 6443;
+pub(crate) const REGION: &str = "us-east-1";
 /// The zone of the workers.
 pub(crate) const ZONE: &str = "us-east-1a";
 /// The value of the tag on the workers' ENIs.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use firecamp_core::contract::tag;
 use serde_json::Value;
 
 /// What is filled in for the words of the file.
@@ -22,6 +23,23 @@ impl Place<'_> {
     /// The ARN of something in EC2.
     pub fn arn(&self, kind: &str, id: &str) -> String {
         format!("arn:aws:ec2:{}:{}:{kind}/{id}", self.region, self.account)
+    }
+
+    /// What AWS is asked by a call that names an interface of this VPC, with the cluster's tag or
+    /// without it, or none.
+    pub fn asks(&self, action: &str, eni: Option<(&str, bool)>) -> Ask {
+        let mut context =
+            BTreeMap::from([("aws:RequestedRegion".to_owned(), self.region.to_owned())]);
+        let mut resource = "*".to_owned();
+        if let Some((eni, tagged)) = eni {
+            resource = self.arn("network-interface", eni);
+            context.insert("ec2:Vpc".to_owned(), self.arn("vpc", self.vpc));
+            if tagged {
+                let key = format!("aws:ResourceTag/{}", tag::CLUSTER);
+                context.insert(key, self.cluster.to_owned());
+            }
+        }
+        Ask { action: format!("ec2:{action}"), resource, context }
     }
 
     fn filled(&self, text: &str) -> String {

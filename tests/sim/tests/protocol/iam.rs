@@ -1,8 +1,7 @@
 //! The rights in EC2 that are deployed suffice, and none of them can be left out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use firecamp_core::contract::tag;
 use firecamp_core::machine::Release as Done;
 use firecamp_deploy_tests::iam::{Ask, Place, Policy};
 use firecamp_sim_tests::{Cluster, Pod, Release, attached, released};
@@ -13,17 +12,10 @@ const PLACE: Place<'_> =
 
 /// As AWS would be asked: the interfaces of the nodes are tagged, the stranger's is not.
 fn ask(cluster: &Cluster, call: &Call) -> Ask {
-    let mut context = BTreeMap::from([("aws:RequestedRegion".to_owned(), PLACE.region.to_owned())]);
-    let mut resource = "*".to_owned();
-    if let Some(eni) = call.parameters.get("NetworkInterfaceId") {
-        resource = PLACE.arn("network-interface", eni);
-        context.insert("ec2:Vpc".to_owned(), PLACE.arn("vpc", PLACE.vpc));
-        let nodes = cluster.world().nodes();
-        if nodes.iter().flat_map(|node| &node.enis).any(|known| known.id == *eni) {
-            context.insert(format!("aws:ResourceTag/{}", tag::CLUSTER), "demo".to_owned());
-        }
-    }
-    Ask { action: format!("ec2:{}", call.action), resource, context }
+    let nodes = cluster.world().nodes();
+    let tagged = |eni: &str| nodes.iter().flat_map(|node| &node.enis).any(|it| it.id == eni);
+    let eni = call.parameters.get("NetworkInterfaceId");
+    PLACE.asks(&call.action, eni.map(|eni| (eni.as_str(), tagged(eni))))
 }
 
 /// A member starts, moves to another node, and gives its address back.
