@@ -128,6 +128,7 @@ async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String
         examples::each_example_works_as_it_is,
         reclaim::f076_given_back_1_while_a_pod_has_the_address,
         basics::the_first_start_of_three_members,
+        basics::a_member_to_play_with_answers_as_the_page_says,
         basics::a_deleted_pod_comes_back_on_its_node_without_a_call,
         moves::a_drained_node_gives_its_member_away_by_one_call,
         ends::f113_a_successor_on_the_same_node_takes_over_while_the_old_service_lives,

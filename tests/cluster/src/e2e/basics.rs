@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use tokio::time::Instant;
+use tokio::process::Command;
+use tokio::time::{Instant, timeout};
 
 use super::scene::{Scene, all_but, ensure};
 use super::set::{NAMESPACE, Set};
-use crate::Outcome;
 use crate::cli::say;
+use crate::install::{PATIENCE, source};
+use crate::{Outcome, failed};
 
 pub(super) async fn the_first_start_of_three_members(scene: &Scene<'_>) -> Outcome {
     let set = Set::new("first", 3);
@@ -55,6 +57,39 @@ pub(super) async fn a_deleted_pod_comes_back_on_its_node_without_a_call(
     ensure(theirs.is_empty(), || format!("calls of EC2: {}", theirs.join("; ")))?;
     scene.cordon(&others, false).await?;
     scene.delete(&set).await
+}
+
+/// The commands of docs/cluster.md, as somebody gives them who has just made a cluster.
+pub(super) async fn a_member_to_play_with_answers_as_the_page_says(scene: &Scene<'_>) -> Outcome {
+    let page = source("docs/cluster.md");
+    let page = std::fs::read_to_string(&page).map_err(failed(page))?;
+    let block = page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next());
+    let script = block.ok_or("the page has no commands")?;
+    let told = typed(scene, script).await?;
+    let pod = scene.ready("hello-0", None).await?;
+    scene.holds(&pod).await?;
+    let last = told.lines().last().unwrap_or_default();
+    ensure(last == format!("hello-0 {} {}", pod.uid, pod.node), || told.clone())?;
+    scene.delete(&Set::new("hello", 1)).await
+}
+
+/// What commands of the page print.
+async fn typed(scene: &Scene<'_>, script: &str) -> Outcome<String> {
+    let (kubectl, ourselves) = (scene.admin.kubectl.display(), scene.running.ourselves()?);
+    let (ourselves, flags) = (ourselves.display(), scene.running.home.flags().join(" "));
+    let programs = format!(
+        "kubectl() {{ {kubectl} \"$@\"; }}\n\
+         box() {{ verb=$1; shift; {ourselves} $verb {flags} \"$@\"; }}\n"
+    );
+    let script = format!("{programs}{}", script.replace("scripts/cluster.sh ", "box "));
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", &script]).current_dir(source(".")).kill_on_drop(true);
+    let ended = shell.env("KUBECONFIG", &scene.admin.kubeconfig).output();
+    let ended = timeout(PATIENCE, ended).await.map_err(failed("docs/cluster.md"))?;
+    let ended = ended.map_err(failed("docs/cluster.md"))?;
+    let told = [ended.stdout, ended.stderr].concat();
+    let told = String::from_utf8_lossy(&told).into_owned();
+    ensure(ended.status.success(), || told.clone()).map(|()| told)
 }
 
 fn is_members(call: &vpcbox::protocol::Call) -> bool {
