@@ -48,6 +48,9 @@ reasons! {
          if somebody else has this one by now";
     AddressOfOther "The claim names an address of another member."
         "delete the claim, and then the pod: the member gets an address of its own";
+    ControllerMismatch "The pod is not controlled by the StatefulSet that the claim is bound to."
+        "let that StatefulSet start the member; or, to give its address to something else on \
+         purpose, remove the annotation firecamp.io/statefulset from the claim";
     NeverAttached "No pod has ever held the address."
         "start the member's pod, or read the log of its init container";
     Attaching "An attach is under way, or was cut off."

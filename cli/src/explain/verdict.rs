@@ -106,7 +106,7 @@ pub fn explain(facts: &Facts) -> Explanation {
     let mut links = Vec::new();
     let whole = records::claim(facts, &mut links).and_then(|claimed| {
         let ip = records::address(facts, claimed, &mut links)?;
-        links.push(records::pod(facts));
+        links.push(records::pod(facts, ip));
         Some(ip)
     });
     links.extend(records::volume(facts));

@@ -11,7 +11,7 @@ use firecamp_core::agent::KernelMark;
 use firecamp_core::contract::exit::Look;
 use firecamp_core::ids::{EniId, Epoch, InstanceId, Member, NodeName, PodUid};
 use firecamp_core::lock::{Hold, LockRecord};
-use firecamp_core::outside::{Holder, KernelView, Life, Owner, OwnerEni, PodView};
+use firecamp_core::outside::{Controller, Holder, KernelView, Life, Owner, OwnerEni, PodView};
 use firecamp_core::record::{Claim, State, StaticIp};
 use firecamp_registry::api::{AddressStatus, AttachmentState, Condition, Problem, VOLUME_READY};
 use firecamp_registry::conformance::{attached, claim, member, static_ip};
@@ -116,6 +116,16 @@ fn said(change: impl FnOnce(&mut AddressStatus)) -> Asked<Option<AddressStatus>>
     Asked::Known(Some(status))
 }
 
+/// The claim is bound to StatefulSet redis, and this controls the pod.
+fn bind(facts: &mut Facts, by: Option<Controller>) {
+    let Asked::Known(Some(claim)) = &mut facts.claim else { panic!("no claim to bind") };
+    claim.set = Some("redis".parse().unwrap());
+    let Asked::Known(PodView::Present { controller, .. }) = &mut facts.pod else {
+        panic!("no pod to control");
+    };
+    *controller = by;
+}
+
 /// What the pod's agent says of its volumes.
 fn volume_ready(status: &str, reason: &str, message: &str) -> Asked<Vec<Condition>> {
     let text = str::to_owned;
@@ -175,6 +185,20 @@ const RECORDS: &[Case] = &[
     }),
     ("an address of somebody else", Reason::AddressOfOther, |facts| {
         record(facts).member = member(7).unwrap();
+    }),
+    ("a claim that is bound to a StatefulSet", Reason::Reachable, |facts| bind(facts, None)),
+    ("a pod that its StatefulSet has left behind", Reason::Reachable, |facts| {
+        bind(facts, Some(Controller::Other("ReplicaSet redis-7".to_owned())));
+    }),
+    ("a pod of another controller", Reason::ControllerMismatch, |facts| {
+        bind(facts, Some(Controller::Other("ReplicaSet redis-7".to_owned())));
+        record(facts).attachment.as_mut().unwrap().pod = PodUid::new("pod-0").unwrap();
+        state(facts, State::Parked);
+    }),
+    ("a pod that nothing controls", Reason::ControllerMismatch, |facts| {
+        bind(facts, None);
+        record(facts).attachment.as_mut().unwrap().pod = PodUid::new("pod-0").unwrap();
+        state(facts, State::Parked);
     }),
     ("never attached", Reason::NeverAttached, |facts| {
         facts.address = Asked::Known(static_ip(address(20), &redis(), &sample_pool()).ok());

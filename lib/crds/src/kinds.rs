@@ -20,6 +20,8 @@ const KIND: &str = "The kind of the object, as clients name it in requests. It c
 type Column = (&'static str, &'static str, &'static str, u8);
 
 const READY: Column = ("Ready", "string", ".status.conditions[?(@.type==\"Ready\")].status", 0);
+/// Why it is ready, or is not.
+const REASON: Column = ("Reason", "string", ".status.conditions[?(@.type==\"Ready\")].reason", 0);
 const VOLUME_READY: &str = ".status.conditions[?(@.type==\"VolumeReady\")].status";
 const AGE: Column = ("Age", "date", ".metadata.creationTimestamp", 0);
 
@@ -46,6 +48,7 @@ pub(crate) fn static_ips() -> Result<Definition, Broken> {
             ("State", "string", ".spec.attachment.state", 0),
             ("Node", "string", ".spec.attachment.nodeName", 0),
             READY,
+            REASON,
             AGE,
             ("Phase", "string", ".status.phase", 1),
             ("Pool", "string", ".spec.pool", 1),
@@ -78,6 +81,7 @@ pub(crate) fn static_ip_pools() -> Result<Definition, Broken> {
             ("Free", "integer", ".status.free", 0),
             ("Total", "integer", ".status.total", 0),
             READY,
+            REASON,
             AGE,
         ],
         selectable: Vec::new(),
@@ -115,6 +119,7 @@ pub(crate) fn node_attachments() -> Result<Definition, Broken> {
                 and volumes, as its agent sees them.",
         columns: vec![
             READY,
+            REASON,
             ("Free", "integer", ".status.slots.free", 0),
             ("Addresses-Failing", "integer", ".status.addressesFailing", 0),
             ("Volumes-Failing", "integer", ".status.volumesFailing", 0),

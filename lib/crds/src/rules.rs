@@ -121,6 +121,17 @@ pub(crate) fn static_ip_pool() -> Vec<Rule> {
     ]
 }
 
+/// What is asked for may change as long as it counts; what no longer counts may stay or go.
+const REQUEST_COUNTS: &str = "!has(self.requestedAddress) || !has(self.address) || \
+                              self.requestedAddress == self.address || \
+                              (has(oldSelf.requestedAddress) && \
+                              self.requestedAddress == oldSelf.requestedAddress)";
+
 pub(crate) fn static_ip_claim() -> Vec<Rule> {
-    vec![immutable("spec.pool")]
+    vec![
+        immutable("spec.pool"),
+        Rule::new("spec", REQUEST_COUNTS, "counts only while the claim has no address")
+            .shown_at(".requestedAddress")
+            .forbidden(),
+    ]
 }

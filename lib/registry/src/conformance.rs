@@ -27,6 +27,7 @@ pub use binding::{
     f075_an_object_whose_claim_does_not_name_it_is_found_by_its_address,
     f075_the_object_that_a_claim_names_is_shown_whoever_it_belongs_to,
     f079_an_earlier_incarnation_changes_nothing, f079_one_name_in_two_namespaces_is_two_members,
+    what_is_asked_for_changes_only_while_it_counts,
 };
 pub use pools::{
     a_claim_decides_the_pool_and_not_the_wish, a_claim_whose_pool_is_gone_still_reads,
@@ -76,6 +77,7 @@ macro_rules! for_each_check {
             f079_one_name_in_two_namespaces_is_two_members,
             f080_an_epoch_never_shrinks,
             several_pools_and_no_wish_are_listed,
+            what_is_asked_for_changes_only_while_it_counts,
             without_a_pool_the_failure_says_what_to_create,
         ];
     };

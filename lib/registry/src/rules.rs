@@ -144,10 +144,16 @@ pub fn check_static_ip_change(old: &StaticIp, new: &StaticIp) -> Result<(), Prob
     })
 }
 
-/// Checks that a claim may become another: its pool never changes.
+/// Checks that a claim may become another: its pool never changes, and what is asked for only
+/// while it counts.
 pub fn check_claim_change(old: &Claim, new: &Claim) -> Result<(), Problem> {
     refuse(old.pool != new.pool, "spec.pool", || {
         format!("must not change from {} to {}", old.pool, new.pool)
+    })?;
+    let (Some(asked), Some(address)) = (new.requested, new.address) else { return Ok(()) };
+    let idle = asked != address && old.requested != new.requested;
+    refuse(idle, "spec.requestedAddress", || {
+        format!("{asked} counts only while the claim has no address, and it has {address}")
     })
 }
 

@@ -2,8 +2,9 @@
 
 use std::net::Ipv4Addr;
 
+use firecamp_core::decide::is_bound_to;
 use firecamp_core::outside::{Life, PodView};
-use firecamp_core::record::{Attachment, State, StaticIp};
+use firecamp_core::record::{Attachment, Claim, State, StaticIp};
 use firecamp_registry::api::VOLUME_READY;
 
 use super::{Link, Wanted};
@@ -22,20 +23,24 @@ pub(super) fn claim(facts: &Facts, links: &mut Vec<Link>) -> Option<Ipv4Addr> {
         }
         Asked::Known(Some(claim)) => match claim.address {
             None => {
-                let seen = format!(
-                    "StaticIPClaim {member} asks pool {} and has no address yet",
-                    claim.pool
-                );
-                (Link::waits("claim", Reason::ClaimUnbound, seen), None)
+                let words = format!("{} has no address yet", named_claim(claim));
+                (Link::waits("claim", Reason::ClaimUnbound, words), None)
             }
             Some(ip) => {
-                let seen = format!("StaticIPClaim {member} of pool {} names {ip}", claim.pool);
+                let seen = format!("{} names {ip}", named_claim(claim));
                 (Link::holds("claim", seen), Some(ip))
             }
         },
     };
     links.push(link);
     named
+}
+
+/// The claim, the pool that it draws from, and whose pods alone have its address.
+fn named_claim(claim: &Claim) -> String {
+    let Claim { member, pool, set, .. } = claim;
+    let bound = set.as_ref().map(|set| format!(", bound to StatefulSet {set},"));
+    format!("StaticIPClaim {member} of pool {pool}{}", bound.unwrap_or_default())
 }
 
 /// The address's own object, if it is this member's.
@@ -63,8 +68,12 @@ pub(super) fn address<'a>(
     ip
 }
 
-/// The pod by itself; whether it fits the record is the epoch's link.
-pub(super) fn pod(facts: &Facts) -> Link {
+/// The pod by itself, and whether it may have the address; whether it fits the record is the
+/// epoch's link.
+pub(super) fn pod(facts: &Facts, ip: &StaticIp) -> Link {
+    if let Some(seen) = of_another(facts, ip) {
+        return Link::broken("pod", Reason::ControllerMismatch, seen);
+    }
     let seen = match &facts.pod {
         Asked::Unknown(why) => return Link::unknown("pod", why),
         Asked::Known(PodView::Vouched) => {
@@ -79,6 +88,17 @@ pub(super) fn pod(facts: &Facts) -> Link {
         }
     };
     Link::holds("pod", seen)
+}
+
+/// A pod that init refuses: another StatefulSet than that of the claim controls it, or none.
+fn of_another(facts: &Facts, ip: &StaticIp) -> Option<String> {
+    let set = facts.claim.known()?.as_ref()?.set.as_ref()?;
+    let PodView::Present { pod, life: Life::Running, controller, .. } = facts.pod.known()? else {
+        return None;
+    };
+    let by = controller.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    let words = format!("pod {pod} is controlled by {by}; the claim is bound to StatefulSet {set}");
+    (!is_bound_to(set, ip, pod, controller.as_ref())).then_some(words)
 }
 
 /// The volumes of the pod, where its node's agent says that it lacks one: before it has all of

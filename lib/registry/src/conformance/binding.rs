@@ -5,11 +5,11 @@ use std::net::Ipv4Addr;
 use firecamp_core::failure::RegistryKind;
 use firecamp_core::ids::Member;
 use firecamp_core::outside::Registry;
-use firecamp_core::record::{Stored, Write};
+use firecamp_core::record::{Claim, Stored, Write};
 
 use super::samples::{attached, claim, member, pool, static_ip};
 use super::writes::{ADDRESS, created, update};
-use super::{Fixture, Outcome, fails, good, same, there};
+use super::{Fixture, Outcome, fails, good, names, same, there};
 
 /// Died after attach.3: the claim is there and its address is not chosen.
 pub async fn f075_a_claim_without_an_address_is_found_and_not_doubled<F: Fixture>(
@@ -54,6 +54,41 @@ pub async fn f075_an_object_whose_claim_does_not_name_it_is_found_by_its_address
     same("by address", &good("read", registry.static_ip(ADDRESS).await)?, &Some(made))?;
     let taken = good("allocated", registry.allocated(&pool.name).await)?;
     same("taken", &taken.contains(&ADDRESS), &true)
+}
+
+/// What is asked for counts until the member has an address. Until then it may change; afterwards
+/// it may stay, go, or say what is so already.
+pub async fn what_is_asked_for_changes_only_while_it_counts<F: Fixture>(fixture: &F) -> Outcome {
+    let pool = pool("a", &[1])?;
+    let registry = fixture.with(std::slice::from_ref(&pool)).await;
+    let first = claim(&member(0)?, &pool);
+    let mut version = good("claim", registry.write(&Write::CreateClaim(first.clone())).await)?;
+    let at = |last| Some(Ipv4Addr::new(10, 1, 0, last));
+    let steps = [
+        (at(20), None, true),
+        (at(21), None, true),
+        (at(21), at(20), true),
+        (at(22), at(20), false),
+        (at(22), at(23), false),
+        (at(21), at(23), true),
+        (None, at(23), true),
+        (at(22), at(23), false),
+        (at(23), at(23), true),
+        (at(22), None, true),
+    ];
+    for (requested, address, allowed) in steps {
+        let object = Claim { requested, address, ..first.clone() };
+        let write = Write::UpdateClaim(Stored { version: version.clone(), object });
+        let answer = registry.write(&write).await;
+        let what = format!("{requested:?} {address:?}");
+        if allowed {
+            version = good(&what, answer)?;
+        } else {
+            let text = fails(&what, RegistryKind::Refused, answer)?;
+            names(&text, "spec.requestedAddress")?;
+        }
+    }
+    Ok(())
 }
 
 /// Two inits raced for the address: the loser's claim shows the winner's object.

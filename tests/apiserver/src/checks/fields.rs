@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Outcome, ensure};
 use crate::cluster::Cluster;
-use crate::samples::{GROUP, static_ip};
+use crate::samples::{GROUP, claim, pool, static_ip};
 
 async fn names(cluster: &Cluster, query: &str) -> Result<BTreeSet<String>, String> {
     let answer = cluster.api.get(&format!("{GROUP}/staticips?fieldSelector={query}")).await?;
@@ -51,18 +51,84 @@ pub(super) async fn addresses_are_listed_by_node_member_and_pool(cluster: &Clust
     none(cluster).await
 }
 
-/// What `kubectl get` prints: which columns there are, and what stands in them.
-pub(super) async fn tables_answer_the_first_question(cluster: &Cluster) -> Outcome {
-    three(cluster).await?;
-    let table = cluster.api.table(&format!("{GROUP}/staticips/10.1.0.21")).await?.json();
+/// What `kubectl get` prints without `-o wide`: the heads, and the cells of the first row.
+async fn printed(cluster: &Cluster, path: &str) -> Result<(Vec<String>, Vec<String>), String> {
+    let table = cluster.api.table(&format!("{GROUP}/{path}")).await?.json();
     let columns = table["columnDefinitions"].as_array().cloned().unwrap_or_default();
-    let shown = columns.iter().filter(|column| column["priority"] == 0);
-    let heads: Vec<&str> = shown.filter_map(|column| column["name"].as_str()).collect();
-    let wanted = ["Name", "Namespace", "Member", "State", "Node", "Ready", "Age"];
-    ensure(heads == wanted, || format!("{heads:?}"))?;
     let cells = table["rows"][0]["cells"].as_array().cloned().unwrap_or_default();
-    let cells: Vec<&str> = cells.iter().take(5).filter_map(Value::as_str).collect();
-    let wanted = ["10.1.0.21", "prod", "redis-1", "Attached", "n2"];
-    ensure(cells == wanted, || format!("{cells:?}"))?;
-    none(cluster).await
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let shown = columns.iter().zip(&cells).filter(|(column, _)| column["priority"] == 0);
+    Ok(shown.map(|(column, cell)| (text(&column["name"]), text(cell))).unzip())
+}
+
+/// The columns of each kind, and what stands in those before the last, which is the age.
+type Printed = (&'static str, &'static str, &'static [&'static str], &'static [&'static str]);
+
+const PRINTED: [Printed; 4] = [
+    (
+        "staticips",
+        "10.1.0.21",
+        &["Name", "Namespace", "Member", "State", "Node", "Ready", "Reason", "Age"],
+        &["10.1.0.21", "prod", "redis-1", "Attached", "n2", "False", "NotOnEni"],
+    ),
+    (
+        "namespaces/prod/staticipclaims",
+        "redis-0",
+        &["Name", "Address", "Pool", "Age"],
+        &["redis-0", "10.1.0.20", "a"],
+    ),
+    (
+        "staticippools",
+        "a",
+        &["Name", "Release", "Reclaim", "Free", "Total", "Ready", "Reason", "Age"],
+        &["a", "Keep", "Retain", "0", "9", "False", "Exhausted"],
+    ),
+    (
+        "nodeattachments",
+        "n2",
+        &["Name", "Ready", "Reason", "Free", "Addresses-Failing", "Volumes-Failing", "Age"],
+        &["n2", "False", "SomeFailing", "3", "1", "0"],
+    ),
+];
+
+/// What the agents report of each of them.
+fn reported() -> [(&'static str, Value, Value); 4] {
+    let said = |kind: &str, reason: &str| {
+        json!([{ "type": "Audited", "status": "True", "reason": "ByHand" },
+            { "type": kind, "status": "False", "reason": reason }])
+    };
+    let attachments = json!({
+        "apiVersion": "firecamp.io/v1alpha1", "kind": "NodeAttachments",
+        "metadata": { "name": "n2" },
+    });
+    let pool_is = json!({ "total": 9, "allocated": 9, "free": 0,
+        "conditions": said("Ready", "Exhausted") });
+    let node_is = json!({ "slots": { "free": 3, "total": 9 }, "addressesFailing": 1,
+        "volumesFailing": 0, "conditions": said("Ready", "SomeFailing") });
+    let ip_is = json!({ "conditions": said("Ready", "NotOnEni") });
+    [
+        ("staticips", static_ip("10.1.0.21", "n2", "redis-1"), ip_is),
+        ("namespaces/prod/staticipclaims", claim(), json!({ "conditions": said("Audited", "x") })),
+        ("staticippools", pool(), pool_is),
+        ("nodeattachments", attachments, node_is),
+    ]
+}
+
+pub(super) async fn tables_answer_the_first_question(cluster: &Cluster) -> Outcome {
+    for ((plural, object, status), (_, name, ..)) in reported().into_iter().zip(PRINTED) {
+        let made = cluster.api.post(&format!("{GROUP}/{plural}"), &object).await?;
+        ensure(made.code == 201, || made.text)?;
+        let patch = json!([{ "op": "add", "path": "/status", "value": status }]);
+        let told = cluster.api.patch(&format!("{GROUP}/{plural}/{name}/status"), &patch).await?;
+        ensure(told.code == 200, || told.text)?;
+    }
+    for (plural, name, heads, cells) in PRINTED {
+        let (seen, values) = printed(cluster, &format!("{plural}/{name}")).await?;
+        ensure(seen == heads, || format!("{plural}: {seen:?}"))?;
+        let before_age = values.split_last().map(|(_age, before)| before).unwrap_or_default();
+        ensure(before_age == cells, || format!("{plural}: {values:?}"))?;
+        let gone = cluster.api.delete(&format!("{GROUP}/{plural}/{name}")).await?;
+        ensure(gone.code == 200, || gone.text)?;
+    }
+    Ok(())
 }

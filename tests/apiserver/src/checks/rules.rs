@@ -97,6 +97,8 @@ fn refused_pools() -> Vec<Case> {
         (POOLS, vec![("/spec/subnets", json!([]))], "spec.subnets"),
         (POOLS, vec![("/spec/reclaimPolicy", json!("Recycle"))], "spec.reclaimPolicy"),
         (CLAIMS, vec![("/spec/address", json!("10.1.0"))], "spec.address"),
+        (CLAIMS, vec![("/spec/requestedAddress", json!("10.1.0.256"))], "spec.requestedAddress"),
+        (CLAIMS, vec![("/spec/requestedAddress", json!("fd00::1"))], "spec.requestedAddress"),
         (CLAIMS, vec![("/spec/pool", json!(""))], "spec.pool"),
     ]
 }
@@ -174,6 +176,7 @@ pub(super) async fn f073_what_never_changes_is_refused_on_update(cluster: &Clust
         (IPS, "/spec/claimRef/name", json!("redis-1"), fixed),
         (IPS, "/spec/epoch", json!(2), "must not shrink"),
         (CLAIMS, "/spec/pool", json!("b"), fixed),
+        (CLAIMS, "/spec/requestedAddress", json!("10.1.0.21"), "counts only while"),
     ];
     for plural in [IPS, CLAIMS] {
         let made = cluster.api.post(&format!("{GROUP}/{plural}"), &base(plural)).await?;
@@ -184,15 +187,26 @@ pub(super) async fn f073_what_never_changes_is_refused_on_update(cluster: &Clust
         format!("{GROUP}/{plural}/{name}")
     };
     for (plural, path, value, named) in cases {
-        let patch = json!([{ "op": "replace", "path": path, "value": value }]);
+        let patch = json!([{ "op": "add", "path": path, "value": value }]);
         let answer = cluster.api.patch(&format!("{}?{DRY}", place(plural)), &patch).await;
         let field = path.trim_start_matches('/').replace('/', ".");
         let field = field.strip_suffix(".name").unwrap_or(&field);
         is_refused(answer, &path, &format!("{field}: {named}"))?;
     }
-    let patch = json!([{ "op": "replace", "path": "/spec/epoch", "value": 4 }]);
-    let answer = cluster.api.patch(&format!("{}?{DRY}", place(IPS)), &patch).await?;
-    ensure(answer.code == 200, || format!("an epoch that grows: {}", answer.text))?;
+    let set = |path: &str, value: Value| json!([{ "op": "add", "path": path, "value": value }]);
+    let unbound = json!([
+        { "op": "remove", "path": "/spec/address" },
+        { "op": "add", "path": "/spec/requestedAddress", "value": "10.1.0.21" },
+    ]);
+    let allowed = [
+        ("an epoch that grows", IPS, set("/spec/epoch", json!(4))),
+        ("asking for what it has", CLAIMS, set("/spec/requestedAddress", json!("10.1.0.20"))),
+        ("asking for another instead", CLAIMS, unbound),
+    ];
+    for (what, plural, patch) in allowed {
+        let answer = cluster.api.patch(&format!("{}?{DRY}", place(plural)), &patch).await?;
+        ensure(answer.code == 200, || format!("{what}: {}", answer.text))?;
+    }
     for plural in [IPS, CLAIMS] {
         let gone = cluster.api.delete(&place(plural)).await?;
         ensure(gone.code == 200, || gone.text)?;
