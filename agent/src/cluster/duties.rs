@@ -72,6 +72,7 @@ fn about(duty: &Duty) -> Option<Ipv4Addr> {
         Duty::Own { .. }
         | Duty::DropClaim { .. }
         | Duty::EndWait { .. }
+        | Duty::TellClaim { .. }
         | Duty::TellPool { .. } => None,
     }
 }
@@ -86,6 +87,7 @@ fn whose(duty: &Duty) -> Option<&Member> {
         | Duty::FreeAddress { .. }
         | Duty::EndWait { .. }
         | Duty::TellAddress { .. }
+        | Duty::TellClaim { .. }
         | Duty::TellPool { .. } => None,
     }
 }
@@ -110,6 +112,10 @@ impl<C: Cloud> Steward<C> {
             Duty::EndWait { member, id } => self.end_wait(member, id).await,
             Duty::TellAddress { address, id, status } => {
                 self.change(Change::TellAddress(*address, id.clone(), status.clone())).await
+            }
+            Duty::TellClaim { member, id, conditions } => {
+                let change = Change::TellClaim(member.clone(), id.clone(), conditions.clone());
+                self.change(change).await
             }
             Duty::TellPool { pool, id, status } => {
                 self.change(Change::TellPool(pool.clone(), id.clone(), status.clone())).await

@@ -1,6 +1,7 @@
 //! What the holder of the Lease does for the whole cluster, over a strict API server and an EC2
 //! that remembers.
 
+mod bound;
 pub(super) mod city;
 mod killed;
 mod leases;

@@ -40,6 +40,8 @@ reasons! {
     ClaimUnbound "The claim has no address yet."
         "read the log of the pod's init container: it chooses the address; a pool that is full or \
          has no subnet in the pod's zone gives none (`firecamp doctor`)";
+    CannotBind "The claim can be given no address as things are."
+        "do what the message says; the pod's init container tries again by itself";
     VolumeNotReady "The pod lacks a volume that it claims."
         "do what the message says of the volume: no container of the pod, its init container \
          included, starts before the pod has all of its volumes (`firecamp node NODE`)";

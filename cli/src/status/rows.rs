@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use firecamp_core::contract::cluster::{condition, reason};
 use firecamp_registry::api::{
     AddressStatus, AttachmentState, NodeAttachments, Problem, StaticIPClaimSpec, StaticIPSpec,
     VOLUME_READY,
@@ -76,7 +77,7 @@ impl ClaimState {
     /// As it is shown.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Bound => "Bound",
+            Self::Bound => condition::BOUND,
             Self::Unbound => "Unbound",
             Self::Absent => "Absent",
         }
@@ -160,13 +161,16 @@ fn of_claim(
     let own = named.filter(is_own);
     let problem = match (&address, named, own) {
         (None, _, _) => {
-            volume(claim).or_else(|| problem("ClaimUnbound", "no address was chosen yet"))
+            let why = volume(claim).or_else(|| lacking(claim));
+            why.or_else(|| problem("ClaimUnbound", "no address was chosen yet"))
         }
-        (Some(ip), None, _) => problem("AddressMissing", format!("there is no StaticIP {ip}")),
+        (Some(ip), None, _) => {
+            problem(reason::ADDRESS_MISSING, format!("there is no StaticIP {ip}"))
+        }
         (Some(ip), Some(named), None) => {
             let owner = &named.spec.claim_ref;
             let words = format!("StaticIP {ip} belongs to {}/{}", owner.namespace, owner.name);
-            problem("AddressOfOther", words)
+            problem(reason::ADDRESS_OF_OTHER, words)
         }
         (Some(_), Some(_), Some(own)) => of_holder(own, &member, reports).or_else(|| volume(claim)),
     };
@@ -262,6 +266,12 @@ fn condition(ip: &Found<StaticIPSpec>) -> Option<Problem> {
 /// The member's pod lacks a volume: before it has all of them no container of it starts.
 fn volume(claim: &Found<StaticIPClaimSpec>) -> Option<Problem> {
     is_false(claim.status.as_ref()?, VOLUME_READY)
+}
+
+/// Why the claim can be given no address, where that is known.
+fn lacking(claim: &Found<StaticIPClaimSpec>) -> Option<Problem> {
+    let why = is_false(claim.status.as_ref()?, condition::BOUND)?;
+    (why.reason != reason::AWAITING_FIRST_START).then_some(why)
 }
 
 fn is_false(said: &Reported, kind: &str) -> Option<Problem> {

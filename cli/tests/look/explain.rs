@@ -128,9 +128,13 @@ fn bind(facts: &mut Facts, by: Option<Controller>) {
 
 /// What the pod's agent says of its volumes.
 fn volume_ready(status: &str, reason: &str, message: &str) -> Asked<Vec<Condition>> {
+    said_of_claim(VOLUME_READY, status, reason, message)
+}
+
+fn said_of_claim(kind: &str, status: &str, reason: &str, message: &str) -> Asked<Vec<Condition>> {
     let text = str::to_owned;
     Asked::Known(vec![Condition {
-        kind: VOLUME_READY.to_owned(),
+        kind: text(kind),
         status: text(status),
         reason: text(reason),
         message: text(message),
@@ -162,6 +166,16 @@ const RECORDS: &[Case] = &[
     }),
     ("a claim without an address", Reason::ClaimUnbound, |facts| {
         facts.claim = Asked::Known(Some(claim(&redis(), &sample_pool())));
+    }),
+    ("a claim that waits for its first pod", Reason::ClaimUnbound, |facts| {
+        facts.claim = Asked::Known(Some(claim(&redis(), &sample_pool())));
+        let words = "the member's first start chooses an address of pool a";
+        facts.said = said_of_claim("Bound", "False", "AwaitingFirstStart", words);
+    }),
+    ("a claim of a pool that is full", Reason::CannotBind, |facts| {
+        facts.claim = Asked::Known(Some(claim(&redis(), &sample_pool())));
+        let words = "pool a has no free address";
+        facts.said = said_of_claim("Bound", "False", "NoFreeAddress", words);
     }),
     ("a first pod whose volume does not come", Reason::VolumeNotReady, |facts| {
         facts.claim = Asked::Known(Some(claim(&redis(), &sample_pool())));

@@ -125,6 +125,26 @@ async fn f081_a_member_whose_pod_lacks_a_volume_says_which() {
 }
 
 #[tokio::test]
+async fn a_claim_without_an_address_says_why_it_gets_none() {
+    let server = cluster().await;
+    let book = book_of(&server);
+    let cases = [
+        ("False", "NoFreeAddress", "NoFreeAddress"),
+        ("False", "AwaitingFirstStart", "ClaimUnbound"),
+        ("True", "Bound", "ClaimUnbound"),
+    ];
+    for (status, reason, told) in cases {
+        let said = json!({ "type": "Bound", "status": status, "reason": reason,
+            "message": "pool a has no free address" });
+        server.change("staticipclaims", Some("prod"), "redis-1", |object| {
+            object["status"] = json!({ "conditions": [said] });
+        });
+        let row = json(&book, &["redis-1"]).await;
+        assert_eq!(row["members"][0]["problem"]["reason"], json!(told), "{row}");
+    }
+}
+
+#[tokio::test]
 async fn an_object_that_cannot_be_read_hides_no_other_and_is_not_taken_for_absent() {
     let files = Files::new().await;
     std::fs::write(files.dir.path().join("staticipclaims/prod/redis-2.yaml"), "x").unwrap();

@@ -9,6 +9,7 @@
 //! nothing. Assumptions: A1, as for the core. Caveats: after a change of the holder all times
 //! begin anew.
 
+mod bound;
 mod gone;
 mod lease;
 mod outside;

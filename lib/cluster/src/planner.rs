@@ -6,9 +6,10 @@ use std::net::Ipv4Addr;
 use firecamp_core::agent::Duty as Errand;
 use firecamp_core::ids::{ClusterName, Epoch, Member, NodeName, PoolName, SubnetId};
 use firecamp_core::time::Moment;
-use firecamp_registry::api::{StaticIPPoolStatus, StaticIPStatus};
+use firecamp_registry::api::{Condition, StaticIPPoolStatus, StaticIPStatus};
 use ipnet::Ipv4Net;
 
+use crate::bound::Bindings;
 use crate::gone::{Gone, Nodes};
 use crate::pools;
 use crate::reclaim::Orphans;
@@ -118,6 +119,15 @@ pub enum Duty {
         /// As it was read.
         id: Identity,
     },
+    /// Report whether a claim has its address.
+    TellClaim {
+        /// The claim.
+        member: Member,
+        /// As it was read.
+        id: Identity,
+        /// All of its conditions; times that are missing are the moment of writing.
+        conditions: Vec<Condition>,
+    },
     /// Report what there is to say about a pool.
     TellPool {
         /// The pool.
@@ -136,6 +146,7 @@ pub struct Planner {
     claims: Claims,
     waits: Waits,
     orphans: Orphans,
+    bindings: Bindings,
 }
 
 impl Planner {
@@ -160,6 +171,8 @@ impl Planner {
         duties.extend(self.waits.plan(view, answers, now));
         duties.extend(self.orphans.plan(view, now));
         duties.extend(pools::plan(view, site));
+        let told = self.bindings.plan(view, &duties, now);
+        duties.extend(told);
         duties
     }
 }

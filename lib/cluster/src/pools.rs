@@ -78,7 +78,7 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    fn condition(self, generation: u64) -> Condition {
+    pub(crate) fn condition(self, generation: u64) -> Condition {
         let status = match self.holds {
             Some(true) => "True",
             Some(false) => "False",
@@ -104,7 +104,7 @@ fn total(pool: &Pool) -> u32 {
     number(pool.subnets.iter().map(|entry| candidates(entry, &none, &none).count()).sum())
 }
 
-fn hands_out(pool: &Pool, address: Ipv4Addr) -> bool {
+pub(crate) fn hands_out(pool: &Pool, address: Ipv4Addr) -> bool {
     pool.subnets.iter().any(|entry| allocate::hands_out(entry, address))
 }
 

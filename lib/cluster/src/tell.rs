@@ -23,6 +23,7 @@ impl Duty {
             | Self::Own { .. }
             | Self::EndWait { .. }
             | Self::TellAddress { .. }
+            | Self::TellClaim { .. }
             | Self::TellPool { .. } => None,
         }
     }
@@ -38,7 +39,10 @@ impl Duty {
             Self::Unassign { .. } => "Unassign",
             Self::DropAddress { .. } => "DeleteStaticIP",
             Self::FreeAddress { .. } => "FreeStaticIP",
-            Self::EndWait { .. } | Self::TellAddress { .. } | Self::TellPool { .. } => "Report",
+            Self::EndWait { .. }
+            | Self::TellAddress { .. }
+            | Self::TellClaim { .. }
+            | Self::TellPool { .. } => "Report",
         }
     }
 }
@@ -92,6 +96,7 @@ impl fmt::Display for Duty {
                 write!(f, "take back that {member} waits for a volume: it has no pod")
             }
             Self::TellAddress { address, .. } => write!(f, "write the status of {address}"),
+            Self::TellClaim { member, .. } => write!(f, "write the status of claim {member}"),
             Self::TellPool { pool, .. } => write!(f, "write the status of pool {pool}"),
         }
     }

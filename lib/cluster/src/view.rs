@@ -76,6 +76,8 @@ pub struct ClaimSeen {
     pub id: Identity,
     /// Its record.
     pub claim: Claim,
+    /// Its generation.
+    pub generation: u64,
     /// The StatefulSet on record as its member's.
     pub owner: Option<Owner>,
     /// What is reported of it.

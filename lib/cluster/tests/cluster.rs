@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod cluster {
+    mod bound;
     mod golden;
     mod lease;
     mod nodes;

@@ -1,6 +1,7 @@
 //! The four kinds: names, columns, selectable fields, and their schemas put together.
 
 use firecamp_core::contract::api;
+use firecamp_core::contract::cluster::condition;
 use firecamp_registry::api::{
     Kind, NodeAttachmentsSpec, NodeAttachmentsStatus, StaticIPClaimSpec, StaticIPPoolSpec,
     StaticIPPoolStatus, StaticIPSpec, StaticIPStatus, Status,
@@ -100,6 +101,8 @@ pub(crate) fn static_ip_claims() -> Result<Definition, Broken> {
         columns: vec![
             ("Address", "string", ".spec.address", 0),
             ("Pool", "string", ".spec.pool", 0),
+            (condition::BOUND, "string", ".status.conditions[?(@.type==\"Bound\")].status", 0),
+            ("Reason", "string", ".status.conditions[?(@.type==\"Bound\")].reason", 0),
             AGE,
             ("Requested", "string", ".spec.requestedAddress", 1),
             ("Volume-Ready", "string", VOLUME_READY, 1),

@@ -205,6 +205,8 @@ async fn a_pool_is_reported_on_when_something_has_changed_and_not_otherwise() {
         until("it is reported on", || free().is_some()).await;
         let before = free().unwrap();
         owned(&city).await;
+        until("its claim is told of", || city.claim().is_some_and(|it| it["status"].is_object()))
+            .await;
         let asked = city.server.asked().len();
         sleep(LONG).await;
         let asked = city.server.asked().split_off(asked);
@@ -261,11 +263,12 @@ fn waits(city: &City) {
     assert!(changed);
 }
 
-/// The types of what is said of the claim.
+/// The types of what is said of the claim, beside whether it is bound.
 fn said(city: &City) -> Vec<String> {
     let claim = city.claim().unwrap();
     let all = claim["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    all.iter().filter_map(|one| one["type"].as_str().map(str::to_owned)).collect()
+    let types = all.iter().filter_map(|one| one["type"].as_str().map(str::to_owned));
+    types.filter(|kind| kind != "Bound").collect()
 }
 
 #[tokio::test(start_paused = true)]

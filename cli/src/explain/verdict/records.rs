@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use firecamp_core::contract::cluster::condition::BOUND;
+use firecamp_core::contract::cluster::reason::AWAITING_FIRST_START;
 use firecamp_core::decide::is_bound_to;
 use firecamp_core::outside::{Life, PodView};
 use firecamp_core::record::{Attachment, Claim, State, StaticIp};
@@ -22,10 +24,7 @@ pub(super) fn claim(facts: &Facts, links: &mut Vec<Link>) -> Option<Ipv4Addr> {
             (Link::broken("claim", Reason::NoClaim, seen), None)
         }
         Asked::Known(Some(claim)) => match claim.address {
-            None => {
-                let words = format!("{} has no address yet", named_claim(claim));
-                (Link::waits("claim", Reason::ClaimUnbound, words), None)
-            }
+            None => (unbound(facts, claim), None),
             Some(ip) => {
                 let seen = format!("{} names {ip}", named_claim(claim));
                 (Link::holds("claim", seen), Some(ip))
@@ -34,6 +33,19 @@ pub(super) fn claim(facts: &Facts, links: &mut Vec<Link>) -> Option<Ipv4Addr> {
     };
     links.push(link);
     named
+}
+
+/// A claim without an address, and why that is so, if the holder of the Lease has said it.
+fn unbound(facts: &Facts, claim: &Claim) -> Link {
+    let words = format!("{} has no address yet", named_claim(claim));
+    let said = facts.said.known().into_iter().flatten();
+    match said.into_iter().find(|one| one.kind == BOUND && one.status == "False") {
+        Some(why) if why.reason != AWAITING_FIRST_START => {
+            let words = format!("{words}: {}: {}", why.reason, why.message);
+            Link::broken("claim", Reason::CannotBind, words)
+        }
+        Some(_) | None => Link::waits("claim", Reason::ClaimUnbound, words),
+    }
 }
 
 /// The claim, the pool that it draws from, and whose pods alone have its address.

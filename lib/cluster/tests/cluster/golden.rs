@@ -7,6 +7,7 @@ use std::path::Path;
 
 use firecamp_cluster::{Duty, NodeLife};
 use firecamp_core::record::State;
+use firecamp_registry::api::{Condition, StaticIPPoolStatus};
 
 use super::support::{ADDRESS, MINUTE, Town, address, attachment, claim, gone, owner, parsed};
 
@@ -42,11 +43,13 @@ impl Story {
 
     /// A status that was told is there from now on.
     fn written(&mut self, duty: &Duty) {
-        let Duty::TellPool { pool, status, .. } = duty else { return };
-        let mut status = status.clone();
-        for condition in &mut status.conditions {
-            condition.last_transition_time = Some("2026-11-20T15:00:00Z".to_owned());
+        if let Duty::TellClaim { member, conditions, .. } = duty {
+            let claim = self.town.view.claims.get_mut(member).unwrap().as_mut().unwrap();
+            claim.conditions = dated(conditions);
         }
+        let Duty::TellPool { pool, status, .. } = duty else { return };
+        let conditions = dated(&status.conditions);
+        let status = StaticIPPoolStatus { conditions, ..status.clone() };
         self.town.view.pools.get_mut(pool).unwrap().as_mut().unwrap().status = Some(status);
     }
 
@@ -54,6 +57,14 @@ impl Story {
         let attachment = attachment(state, "pod-1", "n1");
         self.town.put(address(ADDRESS, "redis-0", Some(attachment)));
     }
+}
+
+fn dated(conditions: &[Condition]) -> Vec<Condition> {
+    let mut all = conditions.to_vec();
+    for condition in &mut all {
+        condition.last_transition_time = Some("2026-11-20T15:00:00Z".to_owned());
+    }
+    all
 }
 
 #[test]

@@ -185,7 +185,10 @@ fn check(all: &[One], duty: &Duty) -> Result<(), TestCaseError> {
             prop_assert!(matches!(one.state, None | Some(State::Released)), "in EC2: {address}");
         }
         Duty::EndWait { member, .. } => prop_assert!(false, "{member} waits for nothing"),
-        Duty::Own { .. } | Duty::TellAddress { .. } | Duty::TellPool { .. } => {}
+        Duty::Own { .. }
+        | Duty::TellAddress { .. }
+        | Duty::TellClaim { .. }
+        | Duty::TellPool { .. } => {}
     }
     Ok(())
 }

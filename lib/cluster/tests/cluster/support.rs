@@ -72,6 +72,7 @@ pub(crate) fn claim(name: &str, at: Option<Ipv4Addr>, owner: Option<Owner>) -> C
     ClaimSeen {
         id,
         claim: Claim { member, pool, requested: None, address: at, set: None },
+        generation: 4,
         owner,
         conditions: Vec::new(),
     }
@@ -186,7 +187,16 @@ impl Town {
     pub(crate) fn after(&mut self, pause: Duration) -> Vec<Duty> {
         self.now = self.now.plus(pause);
         let mut duties = self.pass();
-        duties.retain(|duty| !matches!(duty, Duty::TellPool { .. } | Duty::TellAddress { .. }));
+        duties.retain(|duty| match duty {
+            Duty::TellPool { .. } | Duty::TellAddress { .. } | Duty::TellClaim { .. } => false,
+            Duty::Release { .. }
+            | Duty::Own { .. }
+            | Duty::DropClaim { .. }
+            | Duty::Unassign { .. }
+            | Duty::DropAddress { .. }
+            | Duty::FreeAddress { .. }
+            | Duty::EndWait { .. } => true,
+        });
         duties
     }
 

@@ -28,6 +28,8 @@ pub mod condition {
     pub const CLAIMED: &str = "Claimed";
     /// Of a StaticIP that was deleted: nothing holds it any more.
     pub const DELETABLE: &str = "Deletable";
+    /// Of a claim: it has an address.
+    pub const BOUND: &str = "Bound";
 }
 
 /// Reasons of conditions and Events.
@@ -60,6 +62,20 @@ pub mod reason {
     pub const CLAIM_GONE: &str = "ClaimGone";
     /// A StaticIP was deleted while a pod has its address.
     pub const HELD: &str = "Held";
+    /// The claim names a StaticIP that names the claim.
+    pub const BOUND: &str = "Bound";
+    /// The claim gets its address when its member's first pod starts.
+    pub const AWAITING_FIRST_START: &str = "AwaitingFirstStart";
+    /// The claim's pool is not there.
+    pub const POOL_NOT_FOUND: &str = "PoolNotFound";
+    /// The claim's pool has no address left.
+    pub const NO_FREE_ADDRESS: &str = "NoFreeAddress";
+    /// The address that a person wants for the claim cannot be had.
+    pub const ADDRESS_UNAVAILABLE: &str = "AddressUnavailable";
+    /// The claim names an address of another member.
+    pub const ADDRESS_OF_OTHER: &str = "AddressOfOther";
+    /// The claim names an address that has no StaticIP.
+    pub const ADDRESS_MISSING: &str = "AddressMissing";
     /// An address was released for a node that is gone.
     pub const RELEASED_FOR_NODE: &str = "ReleasedForGoneNode";
     /// An address was released whose claim is gone as well as its pod.

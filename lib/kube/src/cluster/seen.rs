@@ -140,8 +140,9 @@ pub(super) fn claim(text: &str) -> Result<ClaimSeen, String> {
     }
     let (object, rest) = object::<StaticIPClaimSpec, Said>(text)?;
     let claim = Claim::try_from(&object).map_err(|wrong| wrong.to_string())?;
+    let (generation, owner) = (rest.meta.generation, rest.meta.owner());
     let conditions = rest.status.unwrap_or_default().conditions;
-    Ok(ClaimSeen { owner: rest.meta.owner(), id: rest.id, claim, conditions })
+    Ok(ClaimSeen { id: rest.id, claim, generation, owner, conditions })
 }
 
 /// A StaticIPPool.

@@ -74,8 +74,8 @@ const PRINTED: [Printed; 4] = [
     (
         "namespaces/prod/staticipclaims",
         "redis-0",
-        &["Name", "Address", "Pool", "Age"],
-        &["redis-0", "10.1.0.20", "a"],
+        &["Name", "Address", "Pool", "Bound", "Reason", "Age"],
+        &["redis-0", "10.1.0.20", "a", "False", "AddressMissing"],
     ),
     (
         "staticippools",
@@ -105,10 +105,11 @@ fn reported() -> [(&'static str, Value, Value); 4] {
         "conditions": said("Ready", "Exhausted") });
     let node_is = json!({ "slots": { "free": 3, "total": 9 }, "addressesFailing": 1,
         "volumesFailing": 0, "conditions": said("Ready", "SomeFailing") });
+    let claim_is = json!({ "conditions": said("Bound", "AddressMissing") });
     let ip_is = json!({ "conditions": said("Ready", "NotOnEni") });
     [
         ("staticips", static_ip("10.1.0.21", "n2", "redis-1"), ip_is),
-        ("namespaces/prod/staticipclaims", claim(), json!({ "conditions": said("Audited", "x") })),
+        ("namespaces/prod/staticipclaims", claim(), claim_is),
         ("staticippools", pool(), pool_is),
         ("nodeattachments", attachments, node_is),
     ]

@@ -104,11 +104,15 @@ fn volumes() -> Vec<Cell> {
     let said = |kind: &str, message: &str| json!({ "type": kind, "status": "False", "reason": "Busy", "message": message });
     let own = said("VolumeReady", "node-a (i-a): volume v");
     let others = volume_ready_by_node_b();
+    let bound = |status: &str| json!({ "type": "Bound", "status": status, "reason": "Asked" });
     let audited = json!({ "type": "Audited", "status": "True", "reason": "ByHand" });
     vec![
         say(Who::Agent, "tell of a claim's volume", json!([own])),
         say(Who::Agent, "take back what was told", json!([])),
         say(Who::Agent, "leave what another told", json!([others])),
+        say(Who::Agent, "tell that a claim lacks an address", json!([others, bound("False")])),
+        say(Who::Agent, "tell that it has one, which it lacks", json!([others, bound("True")]))
+            .refused("without an address is not Bound"),
         say(
             Who::Agent,
             "tell it in another's name",

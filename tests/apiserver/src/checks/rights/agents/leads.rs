@@ -1,10 +1,11 @@
 //! The one that holds the Lease acts for the whole cluster.
 
 use firecamp_cluster::{Candidate, Change, Cluster as _, Identity, SetName};
+use firecamp_core::contract::cluster::{condition, reason};
 use firecamp_core::ids::Member;
 use firecamp_core::time::Moment;
 use firecamp_kube::{KubeCluster, KubeRegistry};
-use firecamp_registry::api::{StaticIPPoolStatus, StaticIPStatus};
+use firecamp_registry::api::{Condition, StaticIPPoolStatus, StaticIPStatus};
 use serde_json::json;
 
 use super::super::wrong;
@@ -82,9 +83,13 @@ async fn records(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
     let own = Change::Own(member.clone(), seen.id, None);
     holder.change(&own).await.map_err(wrong)?;
     let seen = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
-    let tell = Change::TellClaim(member.clone(), seen.id, seen.conditions);
+    let tell = Change::TellClaim(member.clone(), seen.id, vec![bound(seen.generation)]);
     holder.change(&tell).await.map_err(wrong)?;
     let seen = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
+    let told = seen.conditions.first();
+    let dated = told.is_some_and(|one| one.last_transition_time.is_some());
+    let of_spec = told.and_then(|one| one.observed_generation) == Some(seen.generation);
+    ensure(dated && of_spec && seen.generation > 0, || format!("{:?}", seen.conditions))?;
     holder.change(&Change::DropClaim(member.clone(), seen.id)).await.map_err(wrong)?;
     holder.change(&Change::Restore(seen.claim, None)).await.map_err(wrong)?;
     let tell = Change::TellAddress(FIRST, the_address(holder).await?, StaticIPStatus::default());
@@ -101,6 +106,17 @@ async fn records(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
     holder.change(&Change::FreeAddress(FIRST, id, Vec::new())).await.map_err(wrong)?;
     let gone = site.cluster.api.get(&format!("{GROUP}/staticips/{FIRST}")).await?;
     ensure(gone.code == 404, || gone.text)
+}
+
+fn bound(generation: u64) -> Condition {
+    Condition {
+        kind: condition::BOUND.to_owned(),
+        status: "True".to_owned(),
+        reason: reason::BOUND.to_owned(),
+        message: String::new(),
+        last_transition_time: None,
+        observed_generation: Some(generation),
+    }
 }
 
 /// The only one there is, as it is now.
