@@ -15,7 +15,7 @@ use super::world::DEADLINE;
 use crate::status::Status;
 
 /// What moves by a cause. A series without labels is the sum over all of them.
-const TABLE: [(Cause, &[&str]); 19] = [
+const TABLE: [(Cause, &[&str]); 20] = [
     (
         AnAgentBegins,
         &[
@@ -79,6 +79,10 @@ const TABLE: [(Cause, &[&str]); 19] = [
     (
         Node(OfNode::TheRegistryIsAway),
         &["firecamp_agent_registry_current", "firecamp_agent_failed_publish_steps_total"],
+    ),
+    (
+        Node(OfNode::TheRegistryNamesAnotherNode),
+        &["firecamp_agent_errands_total{kind=\"GiveWay\"}"],
     ),
     (Node(OfNode::TheMetadataServiceIsSilent), &["firecamp_agent_preflight_blocks"]),
     (Node(OfNode::TheClockIsSet), &["firecamp_agent_clock_ahead_seconds"]),

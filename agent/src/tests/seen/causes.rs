@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::super::steward::city::{City, until};
 use super::super::told;
-use super::super::world::{ADDRESS, Node, POD, Running};
+use super::super::world::{ADDRESS, Node, OTHER_POD, POD, Running};
 use super::Watch;
 use crate::status::Status;
 
@@ -41,6 +41,7 @@ pub(super) enum OfNode {
     AnAddressHasNoRecord,
     TheInterfaceIsFull,
     TheRegistryIsAway,
+    TheRegistryNamesAnotherNode,
     TheMetadataServiceIsSilent,
     TheClockIsSet,
     AVolumeIsMounted,
@@ -72,7 +73,7 @@ impl Cause {
                     agent.ready().await;
                     sleep(SETTLED).await;
                     let watch = Watch::begin(agent.status, moves);
-                    what.happens(&node, &agent);
+                    what.happens(&node, &agent).await;
                     watch.all_moved(self, agent.status).await;
                 })
                 .await;
@@ -115,7 +116,7 @@ fn shrink(city: &City) {
 }
 
 impl OfNode {
-    fn happens(self, node: &Node, agent: &Running<'_>) {
+    async fn happens(self, node: &Node, agent: &Running<'_>) {
         match self {
             Self::TheKernelLosesAnAddress => agent.strip(),
             Self::TheKernelLosesAnAddressOfAnotherEpoch => {
@@ -137,6 +138,7 @@ impl OfNode {
                 // An Event of it cannot be written.
                 agent.strip();
             }
+            Self::TheRegistryNamesAnotherNode => node.hand_to("node-2", OTHER_POD, 6).await,
             Self::AVolumeIsMounted => mount(node, Amount { total: 1000, free: 500 }),
             Self::AVolumeFills => mount(node, Amount { total: 1000, free: 1 }),
             Self::AnAddressIsTakenAway
@@ -181,6 +183,7 @@ impl OfNode {
             | Self::TheInterfacesLinkGoes
             | Self::TheKernelDropsNews
             | Self::TheRegistryIsAway
+            | Self::TheRegistryNamesAnotherNode
             | Self::AVolumeIsMounted
             | Self::AVolumeFills => {}
         }
