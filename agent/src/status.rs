@@ -126,6 +126,15 @@ fn quick() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 14))
 }
 
+/// All there from the beginning: an agent does not grow by those that come late.
+fn of_all_systems() -> Histograms<Reads> {
+    let took: Histograms<Reads> = Family::new_with_constructor(quick);
+    for system in System::ALL {
+        drop(took.get_or_create(&Reads { system }));
+    }
+    took
+}
+
 impl Default for Status {
     fn default() -> Self {
         let mut it = Self {
@@ -151,7 +160,7 @@ impl Default for Status {
             took: Family::new_with_constructor(quick),
             reads: Family::default(),
             unread: Family::default(),
-            read_took: Family::new_with_constructor(quick),
+            read_took: of_all_systems(),
             read_at: Family::default(),
             calls: Ec2Calls::default(),
             ahead: Family::default(),

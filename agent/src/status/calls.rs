@@ -19,7 +19,8 @@ pub(crate) struct Ec2Calls {
 
 impl Default for Ec2Calls {
     /// None so far. What alerts look for is there from the beginning: nobody sees a counter rise
-    /// that begins with one.
+    /// that begins with one. So are the histograms that every agent will have, so that it does not
+    /// grow by them later.
     fn default() -> Self {
         let ended = Family::<Calls, Counter>::default();
         for call in Call::ALL {
@@ -27,7 +28,11 @@ impl Default for Ec2Calls {
                 drop(ended.get_or_create(&Calls { call, result: result(Some(kind)) }));
             }
         }
-        Self { ended, took: Family::new_with_constructor(quick) }
+        let took: Family<Calls, Histogram, fn() -> Histogram> = Family::new_with_constructor(quick);
+        for call in Call::ALL {
+            drop(took.get_or_create(&Calls { call, result: result(None) }));
+        }
+        Self { ended, took }
     }
 }
 

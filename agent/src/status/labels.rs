@@ -32,6 +32,17 @@ pub(crate) enum System {
 }
 
 impl System {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Registry,
+        Self::Metadata,
+        Self::Ec2,
+        Self::Ec2Volumes,
+        Self::Ec2Types,
+        Self::Kernel,
+        Self::Volumes,
+        Self::Claims,
+    ];
+
     /// As `/v1/node` names it.
     pub(crate) fn name(self) -> &'static str {
         match self {

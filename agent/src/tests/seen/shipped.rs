@@ -15,16 +15,6 @@ const TRIALS: &str = "rules-test.yaml";
 const GIVEN: [&str; 5] = ["cluster", "instance", "job", "le", "pool"];
 const KINDS: [Kind; 5] =
     [Kind::GiveWay, Kind::Release, Kind::Reassert, Kind::Restore, Kind::Collect];
-const SYSTEMS: [System; 8] = [
-    System::Registry,
-    System::Metadata,
-    System::Ec2,
-    System::Ec2Volumes,
-    System::Ec2Types,
-    System::Kernel,
-    System::Volumes,
-    System::Claims,
-];
 
 fn text(file: &str) -> String {
     let place = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/observability/");
@@ -70,7 +60,7 @@ fn values(label: &str) -> BTreeSet<String> {
     let named = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
     match label {
         "kind" => KINDS.iter().map(|kind| format!("{kind:?}")).collect(),
-        "system" => SYSTEMS.iter().map(|system| format!("{system:?}")).collect(),
+        "system" => System::ALL.iter().map(|system| format!("{system:?}")).collect(),
         "call" => Call::ALL.iter().map(|call| format!("{call:?}")).collect(),
         "result" => named(&[
             result(None),
