@@ -1,6 +1,7 @@
 //! The loop: observe, plan, apply, tell. News of the kernel are acted on at once; whatever is slow
 //! to answer is asked beside the loop, and comes back as [`News`].
 
+mod adopt;
 mod collect;
 mod duties;
 mod ec2;
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::agent::{Budget, Collector, Pass};
+use firecamp_core::agent::{Adopter, Budget, Collector, Pass};
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{ClusterName, EniId, NodeName};
 use firecamp_core::node::EniRule;
@@ -68,6 +69,7 @@ pub(crate) struct Agent<'a, W: World> {
     /// Of which address and kind the last errand mended nothing.
     rests: BTreeMap<(Ipv4Addr, Kind), Rest>,
     collector: Collector,
+    adopter: Adopter,
     /// What is due to be collected from the kernel.
     leftovers: Vec<Ipv4Addr>,
     /// The pass whose records are being looked for.
@@ -124,6 +126,7 @@ impl<'a, W: World> Agent<'a, W> {
             busy: BTreeMap::new(),
             rests: BTreeMap::new(),
             collector: Collector::default(),
+            adopter: Adopter::default(),
             leftovers: Vec::new(),
             pass: None,
             unclaimed: BTreeSet::new(),
@@ -262,8 +265,10 @@ impl<'a, W: World> Agent<'a, W> {
                 }
             }
             Ok(News::Interfaces(read)) => {
+                let listing = read.as_ref().ok().cloned();
                 self.interfaces(read);
                 self.look_into_losses(work);
+                self.look_for_strays(listing.as_deref(), work);
             }
             Ok(News::Lost(lost, found, done)) => self.found_of_loss(lost, found, done),
             Ok(News::Attachments(read)) => self.attachments(read),
@@ -274,6 +279,10 @@ impl<'a, W: World> Agent<'a, W> {
             }
             Ok(News::Raised(eni, done)) => node::tell_raised(&eni, &done),
             Ok(News::Claimed(claimed)) => self.collect(claimed),
+            Ok(News::Strays(found, recorded, begun)) => {
+                self.strays(&found, &recorded, begun, work);
+            }
+            Ok(News::Tried(stray, tried)) => self.tried(&stray, &tried),
             Ok(News::Done(errand, ended)) => self.done(errand, &ended),
             // A bug of ours, which ends the process like any other.
             Err(why) if why.is_panic() => std::panic::resume_unwind(why.into_panic()),

@@ -6,12 +6,15 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use firecamp_connect::AnyRegistry;
-use firecamp_core::failure::RegistryFailure;
-use firecamp_core::ids::{Member, PoolName, Version};
+use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
+use firecamp_core::ids::{Member, NodeName, PoolName, Version};
 use firecamp_core::outside::{PodView, Registry};
 use firecamp_core::record::{MemberRecords, StaticIp, Stored, Write};
+use firecamp_kube::Census;
 use firecamp_registry::RegistryUrl;
 use tokio::sync::OnceCell;
+
+use crate::outside::Registrar;
 
 /// The registry of a URL. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -64,5 +67,19 @@ impl Registry for LateRegistry {
 
     async fn write(&self, write: &Write) -> Result<Version, RegistryFailure> {
         self.get().await?.write(write).await
+    }
+}
+
+impl Registrar for LateRegistry {
+    async fn census(&self, address: Ipv4Addr, node: &NodeName) -> Result<Census, RegistryFailure> {
+        match self.get().await? {
+            AnyRegistry::Kube(registry) => Box::pin(registry.census(address, node)).await,
+            // No pool there asks for it: an agent of files sees no other node's claims and pods.
+            AnyRegistry::File(_) => Err(RegistryFailure {
+                kind: RegistryKind::Refused,
+                effect: Effect::None,
+                detail: format!("files do not tell whether anybody has {address}"),
+            }),
+        }
     }
 }

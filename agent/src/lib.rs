@@ -4,6 +4,7 @@
 //! own, begins from `agent::Agent::tick` or a turn, and keeps what it learned in
 //! `state::Observed`, from which the plan is made.
 
+mod adopt;
 mod agent;
 mod cluster;
 mod counted;

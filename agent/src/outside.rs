@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use firecamp_core::agent::{Duty, Errand};
-use firecamp_core::failure::{CloudFailure, CloudKind, Effect, HostFailure};
-use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, Member, VolumeId};
+use firecamp_core::failure::{CloudFailure, CloudKind, Effect, HostFailure, RegistryFailure};
+use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, Member, NodeName, VolumeId};
 use firecamp_core::outside::{Cloud, Holder, HostNet, KernelTarget, KernelView, Registry};
 use firecamp_engine::{Dice, NoFile, Run, Signal, Systems};
 use firecamp_host::{Change, LinkSeen, LinuxHost, Monitor, Survey};
+use firecamp_kube::Census;
 use firecamp_preflight::facts::{NodeFacts, Reading};
 use firecamp_preflight::{CloudChecks, NodeChecks};
 use firecamp_volumes::CloudVolumes;
@@ -36,7 +37,7 @@ pub(crate) trait World: 'static {
     /// The kernel of this node.
     type Kernel: Kernel;
     /// Where static IPs are read afresh and written.
-    type Registry: Registry;
+    type Registry: Registry + Registrar;
     /// Where the agent learns which static IPs and pods concern its node.
     type Source: Source;
 }
@@ -108,8 +109,18 @@ impl KernelNews for Monitor {
     }
 }
 
+/// What a registry has to tell of the whole cluster before an address is called nobody's.
+pub(crate) trait Registrar {
+    /// What may speak against it: quorum reads, all of them or a failure.
+    fn census(
+        &self,
+        address: Ipv4Addr,
+        node: &NodeName,
+    ) -> impl Future<Output = Result<Census, RegistryFailure>>;
+}
+
 /// What an errand needs.
-type SystemsOf<W> =
+pub(crate) type SystemsOf<W> =
     Systems<<W as World>::Cloud, <W as World>::Kernel, <W as World>::Registry, NoFile>;
 
 /// The outside systems.
@@ -129,6 +140,10 @@ impl<W: World> Outside<W> {
     ) -> Self {
         let systems = Systems { cloud, host, registry, file: NoFile };
         Self { systems: Arc::new(systems), source: Arc::new(source), files: Arc::new(files) }
+    }
+
+    pub(crate) fn systems(&self) -> Arc<SystemsOf<W>> {
+        Arc::clone(&self.systems)
     }
 
     pub(crate) fn host(&self) -> &W::Kernel {
@@ -232,18 +247,7 @@ impl<W: World> Outside<W> {
     /// Fresh reads, one after the other; an address whose read fails is left out.
     pub(crate) fn look_for_claims(&self, of: BTreeSet<Ipv4Addr>, work: &mut JoinSet<News>) {
         let systems = Arc::clone(&self.systems);
-        work.spawn_local(async move {
-            let mut claimed = BTreeMap::new();
-            for address in of {
-                match systems.registry.static_ip(address).await {
-                    Ok(found) => {
-                        claimed.insert(address, found.is_some());
-                    }
-                    Err(why) => tracing::warn!(%address, error = %why, "A record is not known"),
-                }
-            }
-            News::Claimed(claimed)
-        });
+        work.spawn_local(async move { News::Claimed(claimed(&systems.registry, of).await) });
     }
 
     /// Begins the errand of a duty.
@@ -267,6 +271,23 @@ impl<W: World> Outside<W> {
             News::Done(errand, firecamp_engine::run(machine, &systems, &run).await)
         });
     }
+}
+
+/// Whether each address has a record; one whose read fails is left out.
+pub(crate) async fn claimed(
+    registry: &impl Registry,
+    of: BTreeSet<Ipv4Addr>,
+) -> BTreeMap<Ipv4Addr, bool> {
+    let mut claimed = BTreeMap::new();
+    for address in of {
+        match registry.static_ip(address).await {
+            Ok(found) => {
+                claimed.insert(address, found.is_some());
+            }
+            Err(why) => tracing::warn!(%address, error = %why, "A record is not known"),
+        }
+    }
+    claimed
 }
 
 fn late(what: &str) -> CloudFailure {

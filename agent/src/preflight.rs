@@ -192,6 +192,11 @@ impl Preflight {
     }
 }
 
+/// The interfaces that FireCamp is known to be free to use.
+pub(crate) fn usable(verdicts: &[Verdict]) -> BTreeSet<EniId> {
+    verdicts.iter().filter(|one| one.is_usable()).map(|one| one.eni.clone()).collect()
+}
+
 fn tell(condition: &Condition) {
     let Condition { kind, reason, message } = condition;
     match condition.weight() {

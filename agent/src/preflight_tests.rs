@@ -68,7 +68,12 @@ fn pool(subnet: &str) -> Pool {
         ranges: vec![],
     };
     let release_policy = ReleasePolicy::Keep;
-    Pool { name: parsed("main"), release_policy, subnets: vec![subnet] }
+    Pool {
+        name: parsed("main"),
+        release_policy,
+        unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
+        subnets: vec![subnet],
+    }
 }
 
 fn reason(preflight: &Preflight, kind: Kind) -> Option<Reason> {

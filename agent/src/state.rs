@@ -110,6 +110,11 @@ impl Observed {
         self.identity.as_ref()
     }
 
+    /// The node.
+    pub(crate) fn node(&self) -> &NodeName {
+        &self.node
+    }
+
     /// The node's ENIs.
     pub(crate) fn enis(&self) -> &[Eni] {
         &self.enis

@@ -86,7 +86,7 @@ fn listing() -> Listing {
 fn survey() -> Survey {
     let holder = Holder { pod: parsed::<PodUid>("u1"), epoch: Epoch(5) };
     let locks = [(ADDRESS, LockRecord { holder, hold: Hold::Held })].into();
-    Survey { kernel: BTreeMap::new(), locks }
+    Survey { locks, ..Survey::default() }
 }
 
 fn bare() -> KernelView {

@@ -68,6 +68,8 @@ pub(crate) struct Status {
     pub(crate) failing: Gauge,
     /// Addresses without a record, until they are collected.
     pub(crate) unclaimed: Gauge,
+    /// Addresses that it has adopted.
+    pub(crate) adopted: Counter,
     /// Whether what the registry told is as new as it can be.
     pub(crate) current: Gauge,
     /// What this agent does for the whole cluster, while it does.
@@ -150,6 +152,7 @@ impl Default for Status {
             astray: Gauge::default(),
             failing: Gauge::default(),
             unclaimed: Gauge::default(),
+            adopted: Counter::default(),
             current: Gauge::default(),
             steward: Stewardship::default(),
             blocks: Gauge::default(),
@@ -195,6 +198,7 @@ impl Status {
         self.add("astray_addresses", self.astray.clone());
         self.add("failing_addresses", self.failing.clone());
         self.add("unclaimed_addresses", self.unclaimed.clone());
+        self.add("adopted_addresses", self.adopted.clone());
         self.add("registry_current", self.current.clone());
         self.add("holds_lease", self.steward.acts.clone());
         self.add("pool_addresses", self.steward.total.clone());

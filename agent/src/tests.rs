@@ -1,6 +1,7 @@
 //! The agent over a strict API server in this process, a kernel in memory and a clock that jumps:
 //! what it does when the registry tells little, late, or what was true before.
 
+mod adopt;
 mod away;
 mod cloud;
 mod ec2;

@@ -36,13 +36,14 @@ const fn alpha(
 }
 
 /// The agent's own.
-pub(crate) const METRICS: [Described; 35] = [
+pub(crate) const METRICS: [Described; 36] = [
     stable("build", "info", &["version"], "The version that runs"),
     stable("attached_addresses", "gauge", &[], "Addresses that are attached to this node"),
     stable("lacking_addresses", "gauge", &[], "Of those, the kernel lacks a part of"),
     stable("astray_addresses", "gauge", &[], "Of those, EC2 shows elsewhere"),
     stable("failing_addresses", "gauge", &[], "Addresses with a problem that has lasted"),
     stable("unclaimed_addresses", "gauge", &[], "Addresses that no record claims"),
+    stable("adopted_addresses", "counter", &[], "Unclaimed addresses that were given a StaticIP"),
     stable("registry_current", "gauge", &[], "1 if what the registry told is as new as it can be"),
     stable("holds_lease", "gauge", &[], "1 if this agent acts for the whole cluster"),
     stable("pool_addresses", "gauge", &["pool"], "Addresses of a pool, told by the Lease's holder"),

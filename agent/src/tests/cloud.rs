@@ -32,6 +32,8 @@ pub(crate) struct Vpc {
     pub(crate) elsewhere: BTreeSet<Ipv4Addr>,
     /// What EC2 has here, and the metadata service does not list.
     pub(crate) unlisted: BTreeSet<Ipv4Addr>,
+    /// A service of AWS manages the ENIs.
+    pub(crate) operator: bool,
     /// ENIs of other nodes are not this cluster's.
     pub(crate) strangers: bool,
     /// By how many seconds this node's clock is ahead of EC2's.
@@ -109,12 +111,15 @@ impl FixedCloud {
 /// An ENI of another node of the cluster.
 const OTHER_ENI: &str = "eni-0000000b";
 
-fn owned(id: EniId, cluster: Option<&str>) -> Owner {
+/// This instance.
+const OWN: &str = "i-0000000a";
+
+fn owned(id: EniId, cluster: Option<&str>, instance: Option<&str>) -> Owner {
     Owner::Eni(OwnerEni {
         id,
         primary: false,
         cluster: cluster.map(str::to_owned),
-        instance: None,
+        instance: instance.map(|id| id.parse().unwrap()),
         description: String::new(),
     })
 }
@@ -159,7 +164,7 @@ impl Cloud for FixedCloud {
             return Err(failed("no answer"));
         }
         Ok(NodeIdentity {
-            instance: "i-0000000a".parse().unwrap(),
+            instance: OWN.parse().unwrap(),
             instance_type: "m5.large".to_owned(),
             zone: "us-east-1a".parse().unwrap(),
             region: "us-east-1".to_owned(),
@@ -180,11 +185,11 @@ impl Cloud for FixedCloud {
         vpc.answers_reads()?;
         if vpc.elsewhere.contains(&address) {
             let cluster = (!vpc.strangers).then_some("prod");
-            return Ok(owned(OTHER_ENI.parse().unwrap(), cluster));
+            return Ok(owned(OTHER_ENI.parse().unwrap(), cluster, None));
         }
         let has = |eni: &&Eni| eni.listed.contains(&address) && !vpc.lost.contains(&address);
         let holder = vpc.enis.iter().find(has);
-        Ok(holder.map_or(Owner::Nobody, |eni| owned(eni.id.clone(), Some("prod"))))
+        Ok(holder.map_or(Owner::Nobody, |eni| owned(eni.id.clone(), Some("prod"), Some(OWN))))
     }
 
     async fn assign(
@@ -243,7 +248,7 @@ impl CloudChecks for FixedCloud {
             groups: BTreeSet::new(),
             cluster: Some("prod".to_owned()),
             no_manage: None,
-            operator: None,
+            operator: vpc.operator.then(|| "eks.amazonaws.com".to_owned()),
             goes_with_instance: false,
         };
         Ok(vpc.enis.iter().map(interface).collect())

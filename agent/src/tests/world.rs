@@ -70,7 +70,8 @@ impl Kernel for SimHost {
         };
         let addresses = kernel.addresses.iter().map(|(at, (_, tag))| (*at, mark(*tag)));
         let routed = kernel.routed.iter().map(|at| (*at, KernelMark::Ours));
-        Ok(Survey { kernel: addresses.chain(routed).collect(), locks: kernel.locks })
+        let kernel_has = addresses.chain(routed).collect();
+        Ok(Survey { kernel: kernel_has, locks: kernel.locks, ..Survey::default() })
     }
 
     async fn views(&self, targets: &[KernelTarget]) -> Vec<Result<KernelView, HostFailure>> {

@@ -67,9 +67,9 @@ fn agent(namespace: &str) -> Vec<Right> {
     let lease = leases(&["get", "patch"]).into_iter().map(|right| Right { name: LEASE, ..right });
     [
         all_in(lease.chain(leases(&["create"])), namespace),
-        ours::<StaticIPSpec>(&["get", "list", "watch", "patch"]),
+        ours::<StaticIPSpec>(&["get", "list", "watch", "create", "patch"]),
         status(ours::<StaticIPSpec>(&["patch"])),
-        ours::<StaticIPClaimSpec>(&["get"]),
+        ours::<StaticIPClaimSpec>(&["get", "list"]),
         status(ours::<StaticIPClaimSpec>(&["patch"])),
         ours::<StaticIPPoolSpec>(&["get", "list", "watch"]),
         ours::<NodeAttachmentsSpec>(&["get", "create"]),
@@ -81,7 +81,7 @@ fn agent(namespace: &str) -> Vec<Right> {
         rights("", "nodes", &["get"]),
         status(rights("", "nodes", &["patch"])),
         rights("events.k8s.io", "events", &["create"]),
-        ours::<StaticIPClaimSpec>(&["list", "watch", "create", "patch", "delete"]),
+        ours::<StaticIPClaimSpec>(&["watch", "create", "patch", "delete"]),
         ours::<StaticIPSpec>(&["delete"]),
         status(ours::<StaticIPPoolSpec>(&["patch"])),
         rights("", "nodes", &["list", "watch"]),

@@ -155,6 +155,10 @@ fn told(address: Ipv4Addr, seen: &AddressSeen, policy: ReclaimPolicy) -> Option<
         (Way::Wait, _) => {
             "its pod still holds it; once that is gone the pool's reclaim policy decides".to_owned()
         }
+        (Way::Unassign | Way::Drop, _) if member.is_nobody() => {
+            "to hand it out again, delete this StaticIP, or set the pool's reclaimPolicy to Delete"
+                .to_owned()
+        }
         (Way::Unassign | Way::Drop, _) => format!(
             "to give it back to the member, create the claim with spec.address {address}; to hand \
              it out again, delete this StaticIP, or set the pool's reclaimPolicy to Delete"
@@ -164,7 +168,11 @@ fn told(address: Ipv4Addr, seen: &AddressSeen, policy: ReclaimPolicy) -> Option<
         kind: condition::CLAIMED.to_owned(),
         status: "False".to_owned(),
         reason: reason::CLAIM_GONE.to_owned(),
-        message: format!("no claim of {member} names it any more: {next}"),
+        message: if member.is_nobody() {
+            format!("EC2 had it, no claim named it, and it was adopted as the pool says: {next}")
+        } else {
+            format!("no claim of {member} names it any more: {next}")
+        },
         last_transition_time: None,
         observed_generation: Some(seen.generation),
     };

@@ -5,8 +5,9 @@
 //! word: its machine reads the record afresh, and every mutation is guarded by an epoch, a
 //! version or the node's lock. Assumptions: A1, as for attach. Caveats: what EC2 has and nobody
 //! claims is found ([`Collector`]), and no duty takes it back: that needs a mark, and a mark needs
-//! a record.
+//! a record, which it gets ([`Adopter`]) where a person has declared whose it is.
 
+mod adopt;
 mod budget;
 mod collect;
 mod errand;
@@ -17,6 +18,7 @@ mod slots;
 mod snapshot;
 mod upkeep;
 
+pub use self::adopt::{Adopter, Evidence, NotAdopted, Stray, adopt, strays};
 pub use self::budget::{Budget, Ec2Look, Want};
 pub use self::collect::{Collector, Leftover, Mark as KernelMark, Pass};
 pub use self::errand::Errand;

@@ -210,6 +210,11 @@ pub mod timing {
     /// What no record claims is collected after this long at the earliest. A record is created
     /// before anything else of its address exists, so this only covers reads that lag.
     pub const COLLECT_GRACE: Duration = Duration::from_mins(2);
+    /// What EC2 has and nobody claims is adopted after this long at the earliest, where a pool
+    /// says so. An init container that dies between its Assign and any other trace has a record
+    /// before; so this covers people: a StaticIP that was deleted by force or lost in a restore
+    /// can be made again by hand, its member restarted, or the pool's policy taken back.
+    pub const ADOPT_GRACE: Duration = Duration::from_mins(10);
     /// Between two looks of one agent at EC2 while all is well. Its bucket belongs to the whole
     /// account: a hundred nodes that ask once a minute take a twelfth of what it refills.
     pub const EC2_PERIOD: Duration = Duration::from_mins(1);

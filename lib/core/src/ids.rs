@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::contract::cluster::unclaimed;
+
 /// Why a text is not an identifier of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{text:?} is not a {kind}: expected {expected}")]
@@ -122,6 +124,13 @@ text_id!(
     /// The UID of a pod, or in file mode whatever text its starter vouches for.
     PodUid, "pod UID", "1 to 128 letters, digits, '-', '_' or '.'", |t| is_token(t, 128)
 );
+impl PodUid {
+    /// The pod of an address that was adopted: none. An API server makes no such UID.
+    pub fn nobody() -> Self {
+        Self(Arc::from(unclaimed::POD_UID))
+    }
+}
+
 text_id!(
     /// The name of a Kubernetes node.
     NodeName, "node name", "an RFC 1123 subdomain", is_subdomain
@@ -191,6 +200,18 @@ impl Member {
             return Err(invalid("member name", "an RFC 1123 subdomain", name));
         }
         Ok(Self { namespace: Arc::from(namespace), name: Arc::from(name) })
+    }
+
+    /// Whose an address is that was adopted: nobody's. No pod is of a member in this namespace,
+    /// because the containers refuse it.
+    pub fn nobody(address: Ipv4Addr) -> Self {
+        let name = address.to_string();
+        Self { namespace: Arc::from(unclaimed::NAMESPACE), name: Arc::from(name) }
+    }
+
+    /// Whether it stands for nobody.
+    pub fn is_nobody(&self) -> bool {
+        self.namespace() == unclaimed::NAMESPACE
     }
 
     /// The namespace.

@@ -31,6 +31,17 @@ pub enum ReleasePolicy {
     Unassign,
 }
 
+/// What becomes of an address of a pool that EC2 has on an ENI of the cluster and nobody claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum UnclaimedPolicy {
+    /// It is told: nothing proves whose it is.
+    #[default]
+    Report,
+    /// It gets a record: a person has declared that nobody else assigns addresses of these ranges.
+    Adopt,
+}
+
 /// Addresses of one subnet that a pool may hand out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -53,6 +64,8 @@ pub struct Pool {
     pub name: PoolName,
     /// What a release of its addresses does in EC2.
     pub release_policy: ReleasePolicy,
+    /// What becomes of its addresses that nobody claims.
+    pub unclaimed: UnclaimedPolicy,
     /// One entry per subnet.
     pub subnets: Vec<PoolSubnet>,
 }

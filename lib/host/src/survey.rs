@@ -1,6 +1,6 @@
 //! Everything on this node that is ours, or that somebody put in the place of ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
@@ -20,6 +20,8 @@ pub struct Survey {
     /// Who acted last on each address that anybody of ours has acted on since the node started.
     /// A record that is torn is left out.
     pub locks: BTreeMap<Ipv4Addr, LockRecord>,
+    /// The addresses of which a record is there and cannot be read.
+    pub torn: BTreeSet<Ipv4Addr>,
 }
 
 pub(crate) async fn take(
@@ -40,6 +42,8 @@ pub(crate) async fn take(
         survey.kernel.insert(source, KernelMark::Ours);
     }
     let records = recorded.iter();
+    let torn = recorded.iter().filter(|(_, one)| one.is_unreadable());
+    survey.torn = torn.map(|(at, _)| *at).collect();
     survey.locks = records.filter_map(|(at, one)| one.last().map(|last| (*at, last))).collect();
     Ok(survey)
 }

@@ -8,6 +8,7 @@
 
 mod board;
 mod call;
+mod census;
 mod choice;
 mod classify;
 mod cluster;
@@ -23,6 +24,7 @@ mod write;
 
 pub use board::KubeBoard;
 pub use call::Timeouts;
+pub use census::Census;
 pub use choice::{Choice, Chosen};
 pub use cluster::KubeCluster;
 pub use inventory::{Inventory, NodeSeen, Right, Served};

@@ -5,6 +5,7 @@
 mod cluster {
     mod board;
     mod budget;
+    mod census;
     mod conformance;
     mod failures;
     mod holder;

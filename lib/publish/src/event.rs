@@ -62,6 +62,8 @@ pub enum Notice {
     Reasserted(Ipv4Addr),
     /// It released the address for a pod that was gone.
     Released(Ipv4Addr),
+    /// It made a record for an address that nobody claimed.
+    Adopted(Ipv4Addr),
 }
 
 impl Notice {
@@ -70,6 +72,7 @@ impl Notice {
             Self::Restored(address) => (address, EventReason::AddressRestored, "Restore"),
             Self::Reasserted(address) => (address, EventReason::AddressReasserted, "Reassert"),
             Self::Released(address) => (address, EventReason::AddressReleased, "Release"),
+            Self::Adopted(address) => (address, EventReason::AddressAdopted, "Adopt"),
         }
     }
 }
@@ -115,8 +118,8 @@ impl Events {
             Some((&fact.record.member, attachment.pod.as_str()))
         });
         let about = match pod {
-            // The pod of a release is gone.
-            Some((member, uid)) if reason != EventReason::AddressReleased => About::Pod {
+            // The pod of a release is gone, and what was adopted has none.
+            Some((member, uid)) if has_pod(reason) => About::Pod {
                 namespace: member.namespace().to_owned(),
                 name: member.name().to_owned(),
                 uid: uid.to_owned(),
@@ -149,6 +152,10 @@ impl Events {
             self.tell(Event { at: wall.to_owned(), ..event }, now);
         }
     }
+}
+
+fn has_pod(reason: EventReason) -> bool {
+    !matches!(reason, EventReason::AddressReleased | EventReason::AddressAdopted)
 }
 
 fn event(about: About, (reason, warns): (&'static str, bool), note: String) -> Event {

@@ -73,7 +73,7 @@ impl AddressReason {
 
 reasons! {
     /// The reasons of Events that are not those of volumes.
-    EventReason: 14;
+    EventReason: 15;
     AddressConflict "EC2 shows the address on an ENI that is not this cluster's";
     AddressAstray "EC2 has not shown the address on its ENI for a while";
     AddressNotConfigured "The kernel has lacked a part of the address for a while";
@@ -85,6 +85,7 @@ reasons! {
     AddressRestored "Something had stripped the address; the agent put it back";
     AddressReasserted "EC2 had lost the address or moved it; the agent assigned it again";
     AddressReleased "The pod was gone and had not released; the agent did";
+    AddressAdopted "EC2 had the address and nobody claimed it; it has a StaticIP now";
     VolumeRecovered "What was wrong with the volume is over";
     PreflightFailed "A check of this node does not pass";
     PreflightPassed "A check of this node passes again";
@@ -106,6 +107,7 @@ impl EventReason {
             Self::AddressRecovered
             | Self::AddressRestored
             | Self::AddressReleased
+            | Self::AddressAdopted
             | Self::VolumeRecovered
             | Self::PreflightPassed => false,
         }

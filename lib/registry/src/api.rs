@@ -24,7 +24,7 @@ pub use node::{
 };
 pub use pool::{
     AddressRange, ClaimRetention, ClaimRetentionPolicy, PoolSubnetSpec, ReclaimPolicy,
-    ReleasePolicy, StaticIPPoolSpec, StaticIPPoolStatus,
+    ReleasePolicy, StaticIPPoolSpec, StaticIPPoolStatus, UnclaimedPolicy,
 };
 pub use problem::InvalidObject;
 pub use static_ip::{

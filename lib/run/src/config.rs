@@ -62,6 +62,10 @@ fn identity(flags: &IdentityFlags, around: &Surroundings, faults: &mut Faults) -
     let pod = pod(flags, around, faults);
     let node = node(flags.node_name.as_ref(), around, faults);
     let member = Member::new(&namespace?, &name?).map_err(|why| faults.add(why.to_string())).ok();
+    if let Some(nobody) = member.as_ref().filter(|member| member.is_nobody()) {
+        let namespace = nobody.namespace();
+        faults.add(format!("namespace {namespace} has no members: it stands for nobody"));
+    }
     Some(Identity { member: member?, pod: pod?, node: node? })
 }
 

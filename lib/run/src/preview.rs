@@ -239,6 +239,7 @@ It would end with 0 (Success): 10.0.1.40 works on eni-0a1b2c3d: it was assigned 
         let pool = Pool {
             name: "main".parse().unwrap(),
             release_policy: ReleasePolicy::Keep,
+            unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
             subnets: vec![subnet],
         };
         World {

@@ -191,6 +191,7 @@ impl Sweep<'_> {
         Pool {
             name: self.names.pool.clone(),
             release_policy: ReleasePolicy::Keep,
+            unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
             subnets: vec![PoolSubnet {
                 subnet: self.names.subnet.clone(),
                 cidr: self.names.cidr,

@@ -184,6 +184,7 @@ fn pool(scenario: &Scenario, names: &Names) -> Pool {
     Pool {
         name: names.pool.clone(),
         release_policy: scenario.shape.policy(),
+        unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
         subnets: vec![PoolSubnet {
             subnet: names.subnet.clone(),
             cidr: names.cidr,

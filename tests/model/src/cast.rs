@@ -62,6 +62,7 @@ impl Cast {
         let pool = Pool {
             name: "pool".parse().expect("a pool"),
             release_policy: if unassign { ReleasePolicy::Unassign } else { ReleasePolicy::Keep },
+            unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
             subnets: vec![PoolSubnet {
                 subnet: subnet.clone(),
                 cidr: "10.0.0.0/24".parse().expect("a block"),

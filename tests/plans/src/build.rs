@@ -206,6 +206,7 @@ fn pool(unassigns: bool) -> Pool {
     Pool {
         name: parsed("pool"),
         release_policy: if unassigns { ReleasePolicy::Unassign } else { ReleasePolicy::Keep },
+        unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
         subnets: vec![PoolSubnet {
             subnet: parsed("subnet-0000000a"),
             cidr: parsed("10.0.1.0/24"),

@@ -257,6 +257,7 @@ fn pool(last: u8) -> Pool {
     Pool {
         name: "pool".parse().expect("a pool name"),
         release_policy: ReleasePolicy::Keep,
+        unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
         subnets: vec![
             subnet("subnet-0000000a", "us-east-1a", 1),
             subnet("subnet-0000000b", "us-east-1b", 2),

@@ -1,8 +1,11 @@
 //! What becomes of an address when its pod, claim, StatefulSet or node goes away.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::record::State;
+use firecamp_core::ids::{Epoch, Member, PodUid};
+use firecamp_core::outside::Registry as _;
+use firecamp_core::record::{State, Write};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -84,6 +87,31 @@ async fn a_member_that_is_scaled_away_gives_back_claim_address_and_object_in_tha
     let asked = city.server.asked();
     let told = asked.iter().filter(|one| *one == "POST events/*").count();
     assert_eq!(told, 3, "of the claim, of EC2 and of the object");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adopted_address_leaves_ec2_and_then_the_registry_beside_a_member_that_keeps_its_own() {
+    let city = City::new().await;
+    let stray = Ipv4Addr::new(10, 1, 0, 25);
+    let mut adopted = city.read().await.unwrap();
+    adopted.address = stray;
+    adopted.member = Member::nobody(stray);
+    adopted.epoch = Epoch(1);
+    let attachment = adopted.attachment.as_mut().unwrap();
+    attachment.state = State::Parked;
+    attachment.pod = PodUid::nobody();
+    city.ec2.put(stray, "eni-0000000a", "i-0000000a");
+    city.registry.write(&Write::CreateStaticIp(adopted)).await.unwrap();
+    let object = || city.server.object("staticips", None, &stray.to_string());
+    city.during(async || {
+        until("it is out of EC2", || !city.ec2.has(stray)).await;
+        assert!(object().is_some(), "until then nobody else can be given the address");
+        until("its object is gone", || object().is_none()).await;
+    })
+    .await;
+    assert!(city.ec2.has(ADDRESS));
+    assert_eq!(city.state().as_deref(), Some("Attached"));
+    assert_eq!(city.ec2.unassigned(), 1);
 }
 
 #[tokio::test(start_paused = true)]

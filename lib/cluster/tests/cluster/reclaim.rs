@@ -1,6 +1,7 @@
 //! Addresses whose claim is gone.
 
 use firecamp_cluster::{Duty, is_orphan};
+use firecamp_core::ids::Member;
 use firecamp_core::record::State;
 use firecamp_registry::api::{AddressPhase, ReclaimPolicy, StaticIPStatus};
 
@@ -47,6 +48,36 @@ fn an_address_without_a_claim_leaves_ec2_before_its_object_goes() {
     assert!(duties.is_empty(), "the record has only just changed: {duties:?}");
     let duties = town.during(MINUTE * 2);
     assert!(!duties.is_empty() && duties.iter().all(is_drop), "{duties:?}");
+}
+
+/// As an agent adopts it: parked, and nobody's.
+fn adopted() -> Town {
+    let mut town = orphaned(None);
+    let mut seen = address(ADDRESS, "redis-0", Some(attachment(State::Parked, "unclaimed", "n1")));
+    seen.record.member = Member::nobody(ADDRESS);
+    town.put(seen);
+    town
+}
+
+#[test]
+fn an_adopted_address_leaves_ec2_as_any_other_that_no_claim_names() {
+    let mut town = adopted();
+    let duties = town.during(MINUTE);
+    assert!(duties.is_empty(), "too early: {duties:?}");
+    let duties = town.during(MINUTE * 2);
+    assert!(!duties.is_empty() && duties.iter().all(is_unassign), "{duties:?}");
+}
+
+#[test]
+fn with_retain_an_adopted_address_stays_and_its_status_names_no_member() {
+    let mut town = adopted();
+    retain(&mut town);
+    assert!(town.during(MINUTE * 30).is_empty());
+    let status = told(town.pass()).unwrap();
+    let [condition] = status.conditions.as_slice() else { panic!("{status:?}") };
+    assert!(condition.message.contains("it was adopted"), "{condition:?}");
+    assert!(condition.message.contains("delete this StaticIP"), "{condition:?}");
+    assert!(!condition.message.contains("create the claim"), "{condition:?}");
 }
 
 #[test]

@@ -90,7 +90,12 @@ pub(crate) fn pool(name: &str, ranges: &[(&str, &str)]) -> PoolSeen {
     PoolSeen {
         id: identity(&format!("pool-{name}")),
         generation: 3,
-        pool: Pool { name: parsed(name), release_policy, subnets: vec![subnet] },
+        pool: Pool {
+            name: parsed(name),
+            release_policy,
+            unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
+            subnets: vec![subnet],
+        },
         reclaim: ReclaimPolicy::Delete,
         retention: ClaimRetentionPolicy {
             when_deleted: ClaimRetention::Delete,

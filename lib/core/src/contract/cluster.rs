@@ -6,6 +6,15 @@ pub const LEASE: &str = "firecamp-agents";
 /// Finalizer of a StaticIP: it goes only once its address is out of EC2, whoever deletes it.
 pub const FINALIZER: &str = "firecamp.io/address";
 
+/// What stands for nobody in the StaticIP of an address that was adopted.
+pub mod unclaimed {
+    /// Namespace of its claim; the claim's name is the address. Containers refuse to be members of
+    /// this namespace.
+    pub const NAMESPACE: &str = "firecamp-unclaimed";
+    /// UID of the pod that parked it.
+    pub const POD_UID: &str = "unclaimed";
+}
+
 /// Annotations of a claim.
 pub mod annotation {
     /// Name of the StatefulSet that controls the member's pod.

@@ -1,6 +1,7 @@
 //! The core's tests, in one program: it is linked once for each mutant.
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test")]
 
+mod adopt;
 mod decisions;
 mod endings;
 mod exits;

@@ -143,6 +143,14 @@ impl Recorded {
         }
     }
 
+    /// Whether somebody is on record and nobody can say who.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Torn | Self::Later => true,
+            Self::Nothing | Self::This(_) | Self::Apart(..) => false,
+        }
+    }
+
     /// Who acted last on the address on this node.
     pub(crate) fn last(&self) -> Option<LockRecord> {
         match self {

@@ -128,6 +128,7 @@ fn an_address_that_no_pool_offers_any_more_is_told_and_works() {
     facts.pools = Some(vec![Pool {
         name: "redis".parse().unwrap(),
         release_policy: ReleasePolicy::Keep,
+        unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
         subnets: vec![subnet],
     }]);
     let mut node = Node::new(facts);

@@ -25,6 +25,10 @@ pub struct StaticIPPoolSpec {
     /// What becomes of a claim whose StatefulSet no longer wants the member.
     #[serde(default, skip_serializing_if = "is_default")]
     pub claim_retention_policy: ClaimRetentionPolicy,
+    /// What becomes of an address of these ranges that EC2 has on an ENI of the cluster and
+    /// nobody claims.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unclaimed_policy: UnclaimedPolicy,
     /// One entry per EC2 subnet, at least one.
     pub subnets: Vec<PoolSubnetSpec>,
 }
@@ -38,6 +42,18 @@ pub enum ReclaimPolicy {
     Retain,
     /// The StaticIP is removed once the address has left EC2, and may be handed out again.
     Delete,
+}
+
+/// What becomes of an address that EC2 has on an ENI of the cluster and nobody claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum UnclaimedPolicy {
+    /// It is told and left as it is, also where the field is not set.
+    #[default]
+    Report,
+    /// It gets a StaticIP, and the reclaim policy decides. Only for ranges that are FireCamp's
+    /// alone: a CIDR reservation of type explicit covers them, and nobody else assigns theirs.
+    Adopt,
 }
 
 /// What becomes of the claims of a StatefulSet's members, as with
@@ -75,7 +91,10 @@ impl StaticIPPoolSpec {
         if !is_default(&self.reclaim_policy) {
             return Some("spec.reclaimPolicy");
         }
-        (!is_default(&self.claim_retention_policy)).then_some("spec.claimRetentionPolicy")
+        if !is_default(&self.claim_retention_policy) {
+            return Some("spec.claimRetentionPolicy");
+        }
+        (!is_default(&self.unclaimed_policy)).then_some("spec.unclaimedPolicy")
     }
 }
 
@@ -144,7 +163,12 @@ impl From<&record::Pool> for StaticIPPool {
             record::ReleasePolicy::Keep => ReleasePolicy::Keep,
             record::ReleasePolicy::Unassign => ReleasePolicy::Unassign,
         };
+        let unclaimed_policy = match pool.unclaimed {
+            record::UnclaimedPolicy::Report => UnclaimedPolicy::Report,
+            record::UnclaimedPolicy::Adopt => UnclaimedPolicy::Adopt,
+        };
         let spec = StaticIPPoolSpec {
+            unclaimed_policy,
             release_policy,
             reclaim_policy: ReclaimPolicy::default(),
             claim_retention_policy: ClaimRetentionPolicy::default(),
@@ -180,9 +204,14 @@ impl TryFrom<&StaticIPPool> for record::Pool {
             ReleasePolicy::Keep => record::ReleasePolicy::Keep,
             ReleasePolicy::Unassign => record::ReleasePolicy::Unassign,
         };
+        let unclaimed = match object.spec.unclaimed_policy {
+            UnclaimedPolicy::Report => record::UnclaimedPolicy::Report,
+            UnclaimedPolicy::Adopt => record::UnclaimedPolicy::Adopt,
+        };
         let entry = |(index, entry)| subnet_record(object, index, entry);
         let subnets = object.spec.subnets.iter().enumerate().map(entry);
-        let pool = Self { name, release_policy, subnets: subnets.collect::<Result<_, _>>()? };
+        let subnets = subnets.collect::<Result<_, _>>()?;
+        let pool = Self { name, release_policy, unclaimed, subnets };
         rules::check_pool(&pool).map_err(|(field, problem)| object.invalid(&field, problem))?;
         Ok(pool)
     }

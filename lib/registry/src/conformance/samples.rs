@@ -36,6 +36,7 @@ pub fn pool(name: &str, subnets: &[u8]) -> Result<Pool, Broken> {
     Ok(Pool {
         name: PoolName::new(name)?,
         release_policy: ReleasePolicy::Unassign,
+        unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
         subnets: subnets.iter().map(|index| subnet(*index)).collect::<Result<_, _>>()?,
     })
 }

@@ -47,6 +47,7 @@ async fn a_pool_that_asks_for_what_only_a_cluster_can_do_is_refused() {
     let fields = [
         ("reclaimPolicy", "reclaimPolicy: Delete"),
         ("claimRetentionPolicy", "claimRetentionPolicy:\n    whenScaled: Delete"),
+        ("unclaimedPolicy", "unclaimedPolicy: Adopt"),
     ];
     for (field, asks) in fields {
         fs::write(&file, text.replace("spec:\n", &format!("spec:\n  {asks}\n"))).unwrap();

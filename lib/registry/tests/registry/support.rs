@@ -234,7 +234,8 @@ pub(crate) fn pools() -> impl Strategy<Value = Pool> {
             zone,
             ranges: ranges(u32::from(Ipv4Addr::new(172, 16 + index, 0, 3)), &steps),
         });
-        Pool { name, release_policy, subnets: subnets.collect() }
+        let unclaimed = firecamp_core::record::UnclaimedPolicy::Report;
+        Pool { name, release_policy, unclaimed, subnets: subnets.collect() }
     })
 }
 

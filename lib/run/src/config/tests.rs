@@ -92,6 +92,14 @@ fn a_host_name_that_names_no_node_is_a_fault() {
     assert!(fault.contains("NODE_NAME") && fault.contains("not_a_node\\n"), "{fault}");
 }
 
+#[test]
+fn a_pod_in_the_namespace_that_stands_for_nobody_is_no_member() {
+    let more = ["--pod-uid=u", "--namespace=firecamp-unclaimed"];
+    let faults = init(&more, &around(None, "n")).unwrap_err();
+    let [fault] = faults.list() else { panic!("{faults:?}") };
+    assert!(fault.contains("stands for nobody"), "{fault}");
+}
+
 /// The init container's flags without a registry.
 fn without_registry(around: &Surroundings) -> Result<RegistryUrl, Faults> {
     let arguments = INIT.iter().filter(|flag| !flag.contains("registry")).chain(&["--pod-uid=u"]);

@@ -49,6 +49,7 @@ impl Records {
         let pool = Pool {
             name: PoolName::new("main").unwrap(),
             release_policy: ReleasePolicy::Keep,
+            unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
             subnets: vec![PoolSubnet {
                 subnet: SubnetId::new("subnet-0a1b2c3d").unwrap(),
                 cidr,

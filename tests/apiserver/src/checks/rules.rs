@@ -96,6 +96,7 @@ fn refused_pools() -> Vec<Case> {
         (POOLS, vec![("/spec/subnets/1/subnet", json!("subnet-00000001"))], "spec.subnets[1]"),
         (POOLS, vec![("/spec/subnets", json!([]))], "spec.subnets"),
         (POOLS, vec![("/spec/reclaimPolicy", json!("Recycle"))], "spec.reclaimPolicy"),
+        (POOLS, vec![("/spec/unclaimedPolicy", json!("Delete"))], "spec.unclaimedPolicy"),
         (CLAIMS, vec![("/spec/address", json!("10.1.0"))], "spec.address"),
         (CLAIMS, vec![("/spec/requestedAddress", json!("10.1.0.256"))], "spec.requestedAddress"),
         (CLAIMS, vec![("/spec/requestedAddress", json!("fd00::1"))], "spec.requestedAddress"),

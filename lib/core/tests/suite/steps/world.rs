@@ -190,6 +190,7 @@ fn pool() -> Pool {
     Pool {
         name: parsed("pool"),
         release_policy: ReleasePolicy::Keep,
+        unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
         subnets: vec![PoolSubnet {
             subnet: parsed("subnet-0000000a"),
             cidr: parsed("10.0.1.0/24"),

@@ -4,14 +4,15 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Cell;
-use super::scene::{GONE, OTHER, OWN, PARKED, SPOKEN_OF, Who, volume_ready_by_node_b};
-use crate::samples::GROUP;
+use super::scene::{FREE, GONE, OTHER, OWN, PARKED, SPOKEN_OF, Who, volume_ready_by_node_b};
+use crate::samples::{GROUP, static_ip, with};
 
 const ENI: &str = "eni-0123456789abcdef0";
 
 pub(super) fn cells() -> Vec<Cell> {
     let of_claims = [claims(), volumes()].concat();
-    [addresses(), statuses(), deletions(), of_claims, reports(), capacity(), leases()].concat()
+    [addresses(), adoptions(), statuses(), deletions(), of_claims, reports(), capacity(), leases()]
+        .concat()
 }
 
 fn patch(who: Who, what: &'static str, path: &str, body: Value) -> Cell {
@@ -49,6 +50,42 @@ fn addresses() -> Vec<Cell> {
         address("change another's epoch", OTHER, &json!({ "epoch": 9 })).refused("release it"),
         patch(Who::AgentWithoutPod, "release", &path, parks).refused("not one of a pod"),
     ]
+}
+
+/// An address that nobody claims, parked on `node-a`, and what makes it another one.
+fn adoptions() -> Vec<Cell> {
+    let nobodys = with(
+        static_ip(FREE, "node-a", FREE),
+        &[
+            ("/spec/claimRef/namespace", json!("firecamp-unclaimed")),
+            ("/spec/attachment/state", json!("Parked")),
+            ("/spec/attachment/podUID", json!("unclaimed")),
+            ("/spec/unsettled", json!([])),
+        ],
+    );
+    let make = |who, what, changes: &[(&str, Value)]| {
+        let path = format!("{GROUP}/staticips");
+        Cell::new(who, what, (Method::POST, &path), with(nobodys.clone(), changes))
+    };
+    let other_eni = json!("eni-0123456789abcdef9");
+    let mark = json!([{ "mutation": "Assign", "eni": ENI, "run": "agent-1" }]);
+    let refused: [(&str, &str, Value); 9] = [
+        ("allocate for a member", "/spec/claimRef/namespace", json!("prod")),
+        ("allocate by another name", "/spec/claimRef/name", json!("redis-0")),
+        ("adopt what is attached", "/spec/attachment/state", json!("Attached")),
+        ("adopt what is being attached", "/spec/attachment/state", json!("Attaching")),
+        ("adopt for a pod", "/spec/attachment/podUID", json!("u-9")),
+        ("adopt on another node", "/spec/attachment/nodeName", json!("node-b")),
+        ("adopt what is elsewhere", "/spec/reservedOn", other_eni),
+        ("adopt and mark an Assign", "/spec/unsettled", mark),
+        ("adopt without an attachment", "/spec/attachment", Value::Null),
+    ];
+    let refused = refused.into_iter().map(|(what, field, value)| {
+        make(Who::Agent, what, &[(field, value)]).refused("allocate no address but")
+    });
+    let bare = make(Who::AgentWithoutPod, "adopt an address", &[]).refused("not one of a pod");
+    let adopted = make(Who::Agent, "adopt what nobody claims", &[]);
+    refused.chain([bare, adopted]).collect()
 }
 
 fn condition(kind: &str) -> Value {

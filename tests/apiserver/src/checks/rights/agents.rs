@@ -1,5 +1,6 @@
 //! What the agents do, step by step, through the code that they do it with.
 
+mod adopts;
 mod follows;
 mod leads;
 mod reports;
@@ -23,7 +24,8 @@ pub(super) async fn work(cluster: &Cluster, source: &Source) -> Outcome {
     reports::its_node(&site, source).await?;
     volumes::of_its_pods(&site, source).await?;
     releases(&site, &registry).await?;
-    leads::the_cluster(cluster, &registry).await
+    leads::the_cluster(cluster, &registry).await?;
+    adopts::what_nobody_claims(&registry).await
 }
 
 /// A pod is gone, and nobody has released its address.
