@@ -20,6 +20,8 @@ const REPORTS: &str = "/apis/firecamp.io/v1alpha1/nodeattachments";
 const LEASE: &str =
     "/apis/coordination.k8s.io/v1/namespaces/firecamp-system/leases/firecamp-agents";
 const TOKEN: &str = "var/run/secrets/kubernetes.io/serviceaccount/token";
+/// An address of the pool that no member comes to have.
+const FREE: &str = "10.0.1.190";
 /// How RBAC refuses.
 const RBAC: &str = "cannot";
 
@@ -232,6 +234,33 @@ pub(super) async fn f103_a_members_token_writes_what_is_its_own_and_nothing_else
     two.end(scene).await
 }
 
+/// A StaticIP that nobody has, as an agent makes it of what nobody claims on its own node.
+fn parked(namespace: &str, name: &str, node: &str) -> Value {
+    let eni = "eni-0123456789abcdef0";
+    json!({
+        "apiVersion": "firecamp.io/v1alpha1",
+        "kind": "StaticIP",
+        "metadata": { "name": FREE },
+        "spec": {
+            "address": FREE,
+            "pool": "main",
+            "subnet": "subnet-0a1b2c3d4e5f60718",
+            "cidr": "10.0.1.0/24",
+            "zone": "us-east-1a",
+            "claimRef": { "namespace": namespace, "name": name },
+            "epoch": 1,
+            "attachment": {
+                "state": "Parked",
+                "podUID": "unclaimed",
+                "nodeName": node,
+                "eni": eni,
+                "run": "agent-1",
+            },
+            "reservedOn": eni,
+        },
+    })
+}
+
 /// What is another node's, and what is for no agent at all.
 fn not_for_agents(two: &Two) -> Vec<Try> {
     let (own, other) = (&two.own.0, &two.other.0);
@@ -257,7 +286,13 @@ fn not_for_agents(two: &Two) -> Vec<Try> {
         patch(LEASE, held, "speaks for itself"),
         patch(&format!("{CLAIMS}/{}", other.name), bind, "bind none"),
         attempt("DELETE", &theirs, Value::Null, "not out of EC2"),
-        attempt("POST", ADDRESSES, json!({ "metadata": { "name": "10.0.1.99" } }), RBAC),
+        attempt("POST", ADDRESSES, parked("prod", &own.name, &own.node), "nobody claims"),
+        attempt(
+            "POST",
+            ADDRESSES,
+            parked("firecamp-unclaimed", FREE, &other.node),
+            "their own node",
+        ),
         read("/api/v1/secrets"),
         read("/api/v1/namespaces/prod/configmaps"),
         delete(format!("{PODS}/{}", other.name)),
