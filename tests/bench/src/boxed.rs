@@ -28,8 +28,6 @@ use orders::{Orders, Tools, What};
 const PER_RUN: Duration = Duration::from_secs(10);
 /// What everything else takes at most.
 const BESIDES: Duration = Duration::from_mins(2);
-/// What it takes until a node is quiet.
-const BEFORE_CALM: Duration = Duration::from_mins(10);
 
 /// Restarts and moves, with EC2's own times as AWS was seen to have them.
 pub(crate) fn lives(
@@ -53,7 +51,8 @@ pub(crate) fn crowd(tools: &Tools, seed: u64) -> Result<Samples, Failure> {
 /// A node with fifty members on which nothing happens, and what its agent costs.
 pub(crate) fn calm(tools: &Tools, minutes: u32, seed: u64) -> Result<Samples, Failure> {
     let orders = Orders { what: What::Calm { minutes }, tools: tools.clone(), baseline: None };
-    let bound = Duration::from_mins(1).saturating_mul(minutes).saturating_add(BEFORE_CALM);
+    let bound = Duration::from_mins(1).saturating_mul(minutes);
+    let bound = bound.saturating_add(calm::SETTLED).saturating_add(BESIDES);
     in_a_box(&orders, &spec::calm(), ("fast", seed), bound)
 }
 

@@ -32,7 +32,9 @@ const STRIPS: u32 = 30;
 /// for so long: what it has not found out after four minutes it says is unknown, and EC2 tells of
 /// volumes every five. It has to be quiet before the second is over.
 const QUIET: Duration = Duration::from_mins(6);
-const SETTLED: Duration = Duration::from_mins(20);
+pub(super) const SETTLED: Duration = Duration::from_mins(20);
+/// What an agent writes in its first minutes is not told one by one.
+const BUSY: u32 = 5 * A_MINUTE;
 
 /// Plays: members up, agent up, quiet for so long, then strips.
 pub(crate) fn play(orders: Orders, minutes: u32) -> Result<Samples, Failure> {
@@ -133,6 +135,9 @@ fn settle(stage: &Stage, cluster: &Cluster) -> Result<(), Failure> {
             progress(&format!("minute {}, {seen} writes so far", looks / A_MINUTE));
         }
         let (_asked, writes) = cluster.asked_since(0);
+        for write in writes.iter().skip(seen).filter(|_write| looks > BUSY) {
+            progress(&format!("a late write: {write}"));
+        }
         if writes.len() > seen {
             (seen, since) = (writes.len(), stage.clock.now());
         }
