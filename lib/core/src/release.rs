@@ -125,6 +125,7 @@ impl Release {
             (At::Fix, Reply::Member(read)) => {
                 let records = *read.map_err(|f| registry_halt(&f))?;
                 self.crossed = Some(Step::Release(0));
+                self.unread = None;
                 self.after_fix(records, span.now)
             }
             (At::Stop, Reply::Stopping) => {
