@@ -8,7 +8,7 @@ use firecamp_core::time::Moment;
 use firecamp_registry::api::{AddressStatus, NodeAttachmentsStatus, Problem, VolumeStatus};
 use firecamp_volumes::Reason;
 
-use crate::facts::Facts;
+use crate::facts::{AddressFact, Facts};
 use crate::reason::{AddressReason, EventReason};
 
 /// The same of the same is told at most so often.
@@ -80,6 +80,8 @@ impl Notice {
 /// The Events that wait for the API, and what was told lately.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Events {
+    /// What was done before it was known whose the addresses are, and when.
+    early: VecDeque<(Notice, String)>,
     waiting: VecDeque<Event>,
     told: BTreeMap<(About, &'static str), Moment>,
 }
@@ -109,10 +111,31 @@ impl Events {
         self.waiting.push_back(event);
     }
 
-    /// What an errand has done.
+    /// What an errand has done. It is told once it is known whose the address is.
     pub(crate) fn notice(&mut self, notice: Notice, facts: &Facts, (now, wall): (Moment, &str)) {
+        if self.early.len() >= WAITING_MAX {
+            self.early.pop_front();
+        }
+        self.early.push_back((notice, wall.to_owned()));
+        self.tell_early(facts, now);
+    }
+
+    /// Tells what was waiting for these facts.
+    pub(crate) fn tell_early(&mut self, facts: &Facts, now: Moment) {
+        let Some(known) = &facts.addresses else { return };
+        for (notice, wall) in std::mem::take(&mut self.early) {
+            self.done(notice, (facts, known), (now, &wall));
+        }
+    }
+
+    fn done(
+        &mut self,
+        notice: Notice,
+        (facts, known): (&Facts, &[AddressFact]),
+        (now, wall): (Moment, &str),
+    ) {
         let (address, reason, action) = notice.parts();
-        let fact = facts.addresses.iter().flatten().find(|fact| fact.record.address == address);
+        let fact = known.iter().find(|fact| fact.record.address == address);
         let pod = fact.and_then(|fact| {
             let attachment = fact.record.attachment.as_ref()?;
             Some((&fact.record.member, attachment.pod.as_str()))

@@ -147,6 +147,7 @@ impl Publisher {
         let begun = *self.begun.get_or_insert(now);
         wall.clone_into(&mut self.wall);
         self.facts = facts;
+        self.events.tell_early(&self.facts, now);
         self.claims.step(&self.facts, (now, wall));
         let held = self.holders.step(now, &self.facts);
         let slots = held.as_ref().and_then(|held| room::room(&self.facts, held));

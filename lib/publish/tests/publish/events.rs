@@ -21,6 +21,21 @@ fn an_event_is_about_the_pod_and_names_the_static_ip() {
 }
 
 #[test]
+fn what_is_done_before_the_records_are_known_is_told_at_the_pod_once_they_are() {
+    let mut node = Node::new(Facts { addresses: None, ..well() });
+    node.run(2);
+    node.publisher.notice(Notice::Restored(ADDRESS), node.now());
+    node.run(MINUTE);
+    assert_eq!(node.reasons(), [""; 0], "nobody knows whose it is");
+    node.facts = well();
+    node.run(5);
+    let events = node.api.events();
+    assert_eq!((events.len(), events[0].reason), (1, "AddressRestored"));
+    assert!(matches!(&events[0].about, About::Pod { name, .. } if name == "redis-0"));
+    assert_eq!(events[0].at, wall(1), "at the time when it was done");
+}
+
+#[test]
 fn what_is_reasserted_again_and_again_is_told_once_in_five_minutes() {
     let mut node = Node::new(well());
     node.run(MINUTE);
