@@ -75,8 +75,8 @@ demo: ## The demo: four nodes, real packets, a member that keeps its address
 demo-release: ## The same with optimised binaries, for the figures that count
 	cargo demo --release
 
-steady: ## A quiet node for ten minutes: few EC2 calls, no write, no growth (STEADY=flags)
-	cargo run --locked --bin firecamp-bench -- steady $(STEADY)
+steady: images ## A quiet node for ten minutes: few EC2 calls, no write, no growth (STEADY=flags)
+	cargo run --locked --bin firecamp-bench -- steady --images $(TARGET_DIR)/images $(STEADY)
 
 bench: images ## The figures: measures, keeps them and writes docs/PERFORMANCE.md (BENCH=flags)
 	cargo run --release --locked --package firecamp-bench -- \

@@ -96,6 +96,10 @@ pub(crate) struct SteadyArguments {
     #[arg(long, env = "FIRECAMP_BENCH_MINUTES", value_name = "N", default_value_t = 10,
         value_parser = clap::value_parser!(u32).range(2..=600))]
     pub(crate) minutes: u32,
+    /// Archives of `make images`, whose program is then watched, and not a debug build, which needs
+    /// more memory and touches new pages of it for longer
+    #[arg(long, env = "FIRECAMP_BENCH_IMAGES", value_name = "DIR")]
+    pub(crate) images: Option<PathBuf>,
     /// Seed of everything random in the simulated EC2
     #[arg(long, env = "FIRECAMP_BENCH_SEED", value_name = "N", default_value_t = 3)]
     pub(crate) seed: u64,

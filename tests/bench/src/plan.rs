@@ -90,7 +90,10 @@ fn build(layout: &Layout) -> Result<Tools, Failure> {
 /// Watches a quiet node, in whatever profile, and fails if its agent breaks a promise.
 pub(crate) fn steady(arguments: &SteadyArguments) -> Result<(), Failure> {
     let layout = Layout::of_this_process(None).map_err(Failure::of("find this program"))?;
-    let samples = boxed::calm(&build(&layout)?, arguments.minutes, arguments.seed)?;
+    let mut tools = build(&layout)?;
+    let _unpacked =
+        arguments.images.as_deref().map(|dir| Shipped::open(dir, &mut tools)).transpose()?;
+    let samples = boxed::calm(&tools, arguments.minutes, arguments.seed)?;
     let mut record = Record::begun(0);
     record.figures = figures::of(&samples);
     write!(std::io::stdout(), "{}", table::text(&record)).map_err(Failure::of("print"))?;
