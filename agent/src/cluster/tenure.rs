@@ -2,14 +2,14 @@
 //! until the term is over.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use firecamp_cluster::{Answers, Cluster, Planner, Questions, Site, View, timing, usage};
 use firecamp_core::ids::Member;
 use firecamp_core::outside::{Cloud, Owner};
 use firecamp_core::record::StaticIp;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::atlas::Atlas;
@@ -19,8 +19,6 @@ use crate::source::follow;
 
 /// The first pass comes as soon as everything is listed; it is looked for so often.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
-/// EC2 is asked about so many addresses in a pass; the others keep for the next ones.
-const OWNERS_AT_ONCE: usize = 20;
 /// So long may EC2 or the metadata service take over one read.
 const READ_BOUND: Duration = Duration::from_secs(10);
 
@@ -101,6 +99,7 @@ impl<C: Cloud> Steward<C> {
     }
 
     /// What was told may change between question, plan and deed; each of them sees it as it is.
+    /// Where the API server or EC2 is slow, what is urgent is not kept waiting by all the rest.
     async fn pass(
         &self,
         planner: &mut Planner,
@@ -113,8 +112,9 @@ impl<C: Cloud> Steward<C> {
             asked(view, planner.ask(view, site))
         };
         let asked = atlas.borrow().view().map(look);
-        let Some((members, records)) = asked else { return };
-        let answers = self.answers(members, records).await;
+        let Some(asked) = asked else { return };
+        let begun = Instant::now();
+        let answers = self.answers(asked, begun).await;
         let now = self.now();
         let duties = atlas.borrow().view().map(|view| {
             let with_facts = |duty| (Facts::of(&duty, view), duty);
@@ -125,20 +125,21 @@ impl<C: Cloud> Steward<C> {
             if term.is_cancelled() || !self.holds() {
                 return;
             }
+            if begun.elapsed() >= timing::PASS_BOUND {
+                tracing::warn!(%duty, "A pass takes too long: from this on, all is planned anew");
+                return;
+            }
             self.perform(&duty, &facts, term).await;
         }
     }
 
-    /// What cannot be read is left out.
-    async fn answers(&self, members: BTreeSet<Member>, records: Vec<StaticIp>) -> Answers {
+    /// What cannot be read, or not in its half of the time, is left out.
+    async fn answers(&self, asked: Asked, begun: Instant) -> Answers {
         let mut answers = Answers::default();
-        for member in members {
-            match self.cluster.pod(&member).await {
-                Ok(seen) => drop(answers.pods.insert(member, seen)),
-                Err(why) => tracing::warn!(%member, error = %why, "A pod cannot be read"),
+        for record in asked.records {
+            if begun.elapsed() >= timing::ASK_BOUND / 2 {
+                break;
             }
-        }
-        for record in records {
             let address = record.address;
             let read = self.outside.cloud.owner(address, &record.subnet);
             match timeout(READ_BOUND, read).await {
@@ -147,15 +148,35 @@ impl<C: Cloud> Steward<C> {
                 Err(_elapsed) => tracing::warn!(%address, "EC2 does not say who owns it"),
             }
         }
+        for member in asked.members {
+            if begun.elapsed() >= timing::ASK_BOUND {
+                break;
+            }
+            match self.cluster.pod(&member).await {
+                Ok(seen) => drop(answers.pods.insert(member, seen)),
+                Err(why) => tracing::warn!(%member, error = %why, "A pod cannot be read"),
+            }
+        }
         answers
     }
 }
 
+/// What a pass asks, the most urgent first.
+struct Asked {
+    /// The addresses that EC2 is asked about.
+    records: Vec<StaticIp>,
+    /// Whose pods are read.
+    members: Vec<Member>,
+}
+
 /// The questions, with the records of the addresses that EC2 is asked about.
-fn asked(view: &View, questions: Questions) -> (BTreeSet<Member>, Vec<StaticIp>) {
+fn asked(view: &View, Questions { mut pods, owners }: Questions) -> Asked {
     let record = |address| Some(view.addresses.get(&address)?.as_ref()?.record.clone());
-    let records = questions.owners.into_iter().filter_map(record).take(OWNERS_AT_ONCE);
-    (questions.pods, records.collect())
+    let records: Vec<StaticIp> = owners.into_iter().filter_map(record).collect();
+    let urgent = records.iter().filter_map(|record| pods.take(&record.member));
+    let mut members: Vec<Member> = urgent.collect();
+    members.append(&mut pods.into_iter().collect());
+    Asked { records, members }
 }
 
 /// Whether it is on an ENI that the record names and that is attached to a machine.

@@ -3,6 +3,7 @@
 
 mod bound;
 pub(super) mod city;
+mod crowd;
 mod killed;
 mod leases;
 mod lives;

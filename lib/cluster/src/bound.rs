@@ -19,18 +19,17 @@ use firecamp_registry::api::Condition;
 use crate::planner::Duty;
 use crate::pools::{Verdict, hands_out, is_told, settled, usage};
 use crate::suspects::Suspects;
+use crate::turns::Turns;
 use crate::view::{ClaimSeen, Uid, View};
 
-/// So many claims are written in one pass: all of a large cluster's, when this is new to it, must
-/// not hold up what is more urgent.
+/// So many claims are written in one pass.
 const TOLD_AT_ONCE: usize = 200;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bindings {
     /// What lacks its address: a claim is there moments before its StaticIP.
     lacking: Suspects<Member, (Uid, &'static str)>,
-    /// Where the last pass stopped, so that one which is always refused holds up no others.
-    last: Option<Member>,
+    turns: Turns<Member>,
 }
 
 /// A reason, and the same for people.
@@ -71,22 +70,9 @@ impl Bindings {
         self.lacking.pass(found, &unknown, now);
         let due = self.lacking.due(now, |_, _| Duration::ZERO);
         news.extend(due.filter_map(|(member, _)| early.take(member)));
-        let duty = |member| told(view, member, &is_full);
-        self.some_of(news).into_iter().filter_map(duty).collect()
-    }
-
-    /// A turn of those that are to be written.
-    fn some_of<'a>(&mut self, mut news: BTreeSet<&'a Member>) -> Vec<&'a Member> {
-        let mut behind = match &self.last {
-            Some(last) => news.split_off(last),
-            None => std::mem::take(&mut news),
-        };
-        // The last one itself comes last.
-        let first = self.last.as_ref().and_then(|last| behind.take(last));
-        let turn = behind.into_iter().chain(news).chain(first).take(TOLD_AT_ONCE);
-        let turn: Vec<&Member> = turn.collect();
-        self.last = turn.last().copied().cloned();
-        turn
+        let duty = |member: &Member| told(view, member, &is_full);
+        let turn = self.turns.take(news, TOLD_AT_ONCE);
+        turn.into_iter().filter_map(duty).collect()
     }
 }
 

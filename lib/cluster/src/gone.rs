@@ -18,6 +18,7 @@ use crate::planner::{Duty, Site};
 use crate::reclaim::orphan;
 use crate::suspects::Suspects;
 use crate::timing;
+use crate::turns::Turns;
 use crate::view::{AddressSeen, Answers, NodeLife, Questions, View};
 
 /// Why a node counts as gone.
@@ -42,8 +43,15 @@ struct Case {
     claimed: bool,
 }
 
+/// EC2 is asked about so many addresses in a pass. Those of pods that stay on record for as long as
+/// their node does not answer must not keep others from being asked about.
+const ASKED_AT_ONCE: usize = 20;
+
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Nodes(Suspects<Ipv4Addr, Case>);
+pub(crate) struct Nodes {
+    suspects: Suspects<Ipv4Addr, Case>,
+    turns: Turns<Ipv4Addr>,
+}
 
 /// The addresses that are held and that nobody else can release: their node does not answer, or
 /// their claim is gone. The agent's own node answers.
@@ -83,9 +91,11 @@ fn release(seen: &AddressSeen, pod: PodView, site: &Site, now: Moment) -> Option
 }
 
 impl Nodes {
-    pub(crate) fn ask(view: &View, site: &Site, questions: &mut Questions) {
-        for (address, seen, _) in stuck(view, site) {
-            questions.pods.insert(seen.record.member.clone());
+    pub(crate) fn ask(&mut self, view: &View, site: &Site, questions: &mut Questions) {
+        let stuck: BTreeMap<_, _> = stuck(view, site).map(|(at, seen, _)| (at, seen)).collect();
+        for address in self.turns.take(stuck.keys().copied().collect(), ASKED_AT_ONCE) {
+            let member = stuck.get(address).map(|seen| seen.record.member.clone());
+            questions.pods.extend(member);
             questions.owners.insert(*address);
         }
     }
@@ -112,7 +122,7 @@ impl Nodes {
                 found.insert(*address, Case { epoch, node, held: *held, claimed });
             }
         }
-        self.0.pass(found, &unknown, now);
+        self.suspects.pass(found, &unknown, now);
         let why = |case: &Case| match (case.held, view.life(&case.node)) {
             _ if !case.claimed => Gone::NoClaim,
             (false, _) => Gone::NoMachine,
@@ -123,7 +133,7 @@ impl Nodes {
             Gone::NoMachine | Gone::OutOfService | Gone::NoClaim => timing::NODE_GRACE,
             Gone::Silent => timing::MACHINE_GRACE,
         };
-        let due = self.0.due(now, grace);
+        let due = self.suspects.due(now, grace);
         due.filter_map(|(address, case)| {
             let errand = releases.remove(address)?;
             Some(Duty::Release { address: *address, errand, why: why(case) })

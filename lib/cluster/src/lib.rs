@@ -20,6 +20,7 @@ mod retention;
 mod suspects;
 mod tell;
 pub mod timing;
+mod turns;
 mod view;
 mod waits;
 mod zones;

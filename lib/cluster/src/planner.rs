@@ -151,17 +151,18 @@ pub struct Planner {
 
 impl Planner {
     /// What has to be asked about this view before it can be planned.
-    pub fn ask(&self, view: &View, site: &Site) -> Questions {
+    /// What a large cluster has much of is asked about and done in turns.
+    pub fn ask(&mut self, view: &View, site: &Site) -> Questions {
         let mut questions = Questions::default();
         if is_plausible(view, site) {
-            Nodes::ask(view, site, &mut questions);
+            self.nodes.ask(view, site, &mut questions);
             self.claims.ask(view, &mut questions);
-            Waits::ask(view, &mut questions);
+            self.waits.ask(view, &mut questions);
         }
         questions
     }
 
-    /// What there is to do.
+    /// What there is to do, the most urgent first.
     pub fn plan(&mut self, view: &View, site: &Site, answers: &Answers, now: Moment) -> Vec<Duty> {
         if !is_plausible(view, site) {
             return Vec::new();
@@ -169,8 +170,8 @@ impl Planner {
         let mut duties = self.nodes.plan(view, site, answers, now);
         duties.extend(self.claims.plan(view, answers, now));
         duties.extend(self.waits.plan(view, answers, now));
-        duties.extend(self.orphans.plan(view, now));
         duties.extend(pools::plan(view, site));
+        duties.extend(self.orphans.plan(view, now));
         let told = self.bindings.plan(view, &duties, now);
         duties.extend(told);
         duties

@@ -21,10 +21,20 @@ use crate::planner::{Duty, Unneeded};
 use crate::pools::{is_told, settled};
 use crate::suspects::Suspects;
 use crate::timing;
+use crate::turns::Turns;
 use crate::view::{AddressSeen, ClaimSeen, View};
 
+/// So many are taken out of EC2, or given up, in one pass.
+const ENDED_AT_ONCE: usize = 50;
+/// So many are reported in one pass.
+const TOLD_AT_ONCE: usize = 200;
+
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Orphans(Suspects<Ipv4Addr, StaticIp>);
+pub(crate) struct Orphans {
+    suspects: Suspects<Ipv4Addr, StaticIp>,
+    ends: Turns<Ipv4Addr>,
+    tells: Turns<Ipv4Addr>,
+}
 
 /// Whether no claim stands behind the address of this member: there is none, or it is bound to
 /// another address. A claim that names no address yet may still come to name this one.
@@ -73,30 +83,44 @@ fn way(seen: &AddressSeen) -> Way {
 impl Orphans {
     pub(crate) fn plan(&mut self, view: &View, now: Moment) -> Vec<Duty> {
         let (mut found, mut unknown) = (BTreeMap::new(), BTreeSet::new());
-        let mut duties = Vec::new();
+        let (mut ends, mut tells) = (BTreeMap::new(), BTreeMap::new());
         let (deleted, others): (Vec<_>, Vec<_>) =
             view.readable().partition(|(_, seen)| seen.id.deleting);
         found.extend(deleted.iter().map(|(address, seen)| (**address, seen.record.clone())));
         for (address, seen) in others {
             match orphan(view, *address, &seen.record.member) {
                 None => drop(unknown.insert(*address)),
-                Some(false) => duties.extend(bound_again(*address, seen)),
+                Some(false) => tells.extend(bound_again(*address, seen).map(|it| (address, it))),
                 Some(true) => drop(found.insert(*address, seen.record.clone())),
             }
         }
         unknown.extend(view.addresses.iter().filter(|(_, it)| it.is_none()).map(|(at, _)| *at));
-        self.0.pass(found, &unknown, now);
-        for (address, _) in self.0.due(now, |_, _| timing::ADDRESS_GRACE) {
-            if let Some(Some(seen)) = view.addresses.get(address) {
-                duties.extend(if seen.id.deleting {
-                    deleted_by_somebody(*address, seen)
-                } else {
-                    due(*address, seen, policy(view, seen))
-                });
-            }
+        self.suspects.pass(found, &unknown, now);
+        for (address, _) in self.suspects.due(now, |_, _| timing::ADDRESS_GRACE) {
+            let Some(Some(seen)) = view.addresses.get(address) else { continue };
+            let duty = if seen.id.deleting {
+                deleted_by_somebody(*address, seen)
+            } else {
+                due(*address, seen, policy(view, seen))
+            };
+            let kind =
+                if matches!(duty, Some(Duty::TellAddress { .. })) { &mut tells } else { &mut ends };
+            kind.extend(duty.map(|duty| (address, duty)));
         }
+        let mut duties = of_turn(&mut self.ends, ends, ENDED_AT_ONCE);
+        duties.append(&mut of_turn(&mut self.tells, tells, TOLD_AT_ONCE));
         duties
     }
+}
+
+/// The duties whose turn it is.
+fn of_turn(
+    turns: &mut Turns<Ipv4Addr>,
+    mut duties: BTreeMap<&Ipv4Addr, Duty>,
+    at_once: usize,
+) -> Vec<Duty> {
+    let turn = turns.take(duties.keys().copied().collect(), at_once);
+    turn.into_iter().filter_map(|address| duties.remove(address)).collect()
 }
 
 fn due(address: Ipv4Addr, seen: &AddressSeen, policy: ReclaimPolicy) -> Option<Duty> {

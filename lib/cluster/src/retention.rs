@@ -18,11 +18,11 @@ use firecamp_registry::api::{ClaimRetention, ClaimRetentionPolicy};
 use crate::planner::{Duty, Unwanted};
 use crate::suspects::Suspects;
 use crate::timing;
+use crate::turns::Turns;
 use crate::view::{Answers, ClaimSeen, Owner, PodSeen, Questions, SetName, StatefulSet, Uid, View};
 
-/// So many pods are asked in one pass to whom they belong: all of a large cluster's, when it is
-/// new to this, must not hold up what is more urgent.
-const LEARNT_AT_ONCE: usize = 500;
+/// So many pods are asked in one pass to whom they belong, or whether they are gone.
+const ASKED_AT_ONCE: usize = 500;
 
 /// What is to be done about a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub(crate) struct Claims {
     suspects: Suspects<Member, (Uid, Unwanted)>,
     /// The pods that were asked for an owner, and had none or one that is on record by now.
     asked: BTreeMap<Member, PodUid>,
+    turns: Turns<Member>,
 }
 
 /// The ordinal of a member of the StatefulSet of this name.
@@ -129,20 +130,11 @@ impl Claims {
         })
     }
 
-    pub(crate) fn ask(&self, view: &View, questions: &mut Questions) {
-        let mut learnt = 0;
-        let asks = |(member, _, standing): (&Member, _, Standing)| {
-            let asked = match standing {
-                Standing::Wanted => false,
-                Standing::Unwanted(_) => true,
-                Standing::Unknown(_) => {
-                    learnt += 1;
-                    learnt <= LEARNT_AT_ONCE
-                }
-            };
-            asked.then(|| member.clone())
-        };
-        questions.pods.extend(self.standings(view).filter_map(asks));
+    pub(crate) fn ask(&mut self, view: &View, questions: &mut Questions) {
+        let asks = self.standings(view).filter(|(_, _, it)| *it != Standing::Wanted);
+        let asks = asks.map(|(member, ..)| member).collect();
+        let turn = self.turns.take(asks, ASKED_AT_ONCE);
+        questions.pods.extend(turn.into_iter().cloned());
     }
 
     pub(crate) fn plan(&mut self, view: &View, answers: &Answers, now: Moment) -> Vec<Duty> {
@@ -176,6 +168,7 @@ impl Claims {
         self.asked.append(&mut asked);
         self.suspects.pass(found, &unknown, now);
         let due = self.suspects.due(now, |_, _| timing::CLAIM_GRACE);
+        let due = due.filter(|(member, _)| answers.pods.contains_key(*member));
         duties.extend(due.filter_map(|(member, (_, why))| {
             let seen = view.claims.get(member)?.as_ref()?;
             let (member, id) = (member.clone(), seen.id.clone());

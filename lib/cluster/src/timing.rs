@@ -14,6 +14,10 @@ pub const RENEW_DEADLINE: Duration = Duration::from_secs(40);
 pub const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// How often the holder looks at the cluster.
 pub const PASS_EVERY: Duration = Duration::from_secs(30);
+/// A pass asks nothing more after this long.
+pub const ASK_BOUND: Duration = Duration::from_secs(30);
+/// A pass begins nothing more after this long: what is left is planned anew, the most urgent first.
+pub const PASS_BOUND: Duration = Duration::from_mins(1);
 /// A node whose machine EC2 shows no more, or that is out of service, is released for after this
 /// long: EC2's reads lag by seconds, and a Node object may be made anew.
 pub const NODE_GRACE: Duration = Duration::from_mins(2);

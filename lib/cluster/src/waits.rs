@@ -15,10 +15,17 @@ use firecamp_registry::api::{Condition, VOLUME_READY};
 use crate::planner::Duty;
 use crate::suspects::Suspects;
 use crate::timing;
+use crate::turns::Turns;
 use crate::view::{Answers, ClaimSeen, Questions, Uid, View};
 
+/// So many pods are looked for in one pass, and no more claims are written.
+const AT_ONCE: usize = 200;
+
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Waits(Suspects<Member, (Uid, Condition)>);
+pub(crate) struct Waits {
+    suspects: Suspects<Member, (Uid, Condition)>,
+    turns: Turns<Member>,
+}
 
 /// What is said of a volume that its pod lacks.
 fn wait(seen: &ClaimSeen) -> Option<&Condition> {
@@ -33,11 +40,12 @@ pub fn without_wait(seen: &ClaimSeen) -> Option<Vec<Condition>> {
 }
 
 impl Waits {
-    pub(crate) fn ask(view: &View, questions: &mut Questions) {
-        let waits = |(member, seen): (&Member, &Option<ClaimSeen>)| {
-            seen.as_ref().and_then(wait).map(|_said| member.clone())
-        };
-        questions.pods.extend(view.claims.iter().filter_map(waits));
+    pub(crate) fn ask(&mut self, view: &View, questions: &mut Questions) {
+        let claims = view.claims.iter().filter_map(|(member, seen)| Some((member, seen.as_ref()?)));
+        let waits = claims.filter(|(_, seen)| wait(seen).is_some());
+        let waits = waits.map(|(member, _)| member).collect();
+        let turn = self.turns.take(waits, AT_ONCE);
+        questions.pods.extend(turn.into_iter().cloned());
     }
 
     pub(crate) fn plan(&mut self, view: &View, answers: &Answers, now: Moment) -> Vec<Duty> {
@@ -56,12 +64,12 @@ impl Waits {
                 Some(PodView::Present { .. } | PodView::Vouched) => {}
             }
         }
-        self.0.pass(found, &unknown, now);
-        let due = self.0.due(now, |_, _| timing::WAIT_GRACE);
+        self.suspects.pass(found, &unknown, now);
+        let due = self.suspects.due(now, |_, _| timing::WAIT_GRACE);
         let duty = |(member, _): (&Member, _)| {
             let id = view.claims.get(member)?.as_ref()?.id.clone();
             Some(Duty::EndWait { member: member.clone(), id })
         };
-        due.filter_map(duty).collect()
+        due.filter(|(member, _)| answers.pods.contains_key(*member)).filter_map(duty).collect()
     }
 }

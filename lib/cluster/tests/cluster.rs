@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod cluster {
     mod bound;
+    mod crowd;
     mod golden;
     mod lease;
     mod nodes;

@@ -40,6 +40,8 @@ pub(in crate::tests) struct Ec2 {
     unassigned: Arc<Mutex<u32>>,
     /// How often a call that changes something was sent, has arrived, or was answered.
     steps: Arc<Mutex<usize>>,
+    /// So long it takes over a call that changes something.
+    slowness: Arc<Mutex<Duration>>,
 }
 
 fn failed(kind: CloudKind) -> CloudFailure {
@@ -55,6 +57,15 @@ impl Ec2 {
     /// The member's machine and its ENI are gone.
     pub(in crate::tests) fn terminate(&self) {
         self.places.lock().unwrap().retain(|_, (eni, _)| eni.as_str() != ENI);
+    }
+
+    pub(in crate::tests) fn slow_down(&self, each: Duration) {
+        *self.slowness.lock().unwrap() = each;
+    }
+
+    /// Nobody has the address any more.
+    pub(in crate::tests) fn lose(&self, address: Ipv4Addr) {
+        self.places.lock().unwrap().remove(&address);
     }
 
     pub(in crate::tests) fn has(&self, address: Ipv4Addr) -> bool {
@@ -119,6 +130,10 @@ impl Cloud for Ec2 {
         _within: Duration,
     ) -> Result<(), CloudFailure> {
         self.step().await;
+        let slowness = *self.slowness.lock().unwrap();
+        if !slowness.is_zero() {
+            sleep(slowness).await;
+        }
         let answer = self.take(eni, address);
         self.step().await;
         answer
@@ -201,8 +216,22 @@ impl City {
     }
 
     pub(in crate::tests) async fn record(&self, state: State, epoch: u64) {
+        self.record_of(ADDRESS, state, epoch).await;
+    }
+
+    /// An address that no claim names, parked and in EC2.
+    pub(in crate::tests) async fn orphan(&self, address: Ipv4Addr, number: u32) {
+        let pool = conformance::pool("a", &[1]).unwrap();
+        let member = conformance::member(number).unwrap();
+        let ip = conformance::static_ip(address, &member, &pool).unwrap();
+        self.registry.write(&Write::CreateStaticIp(ip)).await.unwrap();
+        self.record_of(address, State::Parked, 5).await;
+        self.ec2.put(address, ENI, "i-0000000a");
+    }
+
+    async fn record_of(&self, address: Ipv4Addr, state: State, epoch: u64) {
         let Stored { version, mut object } =
-            self.registry.static_ip(ADDRESS).await.unwrap().unwrap();
+            self.registry.static_ip(address).await.unwrap().unwrap();
         let eni: EniId = ENI.parse().unwrap();
         object.epoch = Epoch(epoch);
         object.reserved_on = Some(eni.clone());
