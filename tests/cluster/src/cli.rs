@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::home::Home;
 use crate::install::block_on;
+use crate::topology::Layout;
 use crate::up::Running;
 use crate::{Outcome, e2e, failed, images, install, member, node, supervise, up};
 
@@ -32,6 +33,9 @@ enum Word {
     Up {
         #[command(flatten)]
         which: Which,
+        /// Put each node into a zone of its own
+        #[arg(long)]
+        zones: bool,
         /// Install nothing into it
         #[arg(long)]
         bare: bool,
@@ -182,7 +186,10 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(word: Word) -> Outcome {
     match word {
-        Word::Up { which, bare } => bring_up(&which.home()?, bare),
+        Word::Up { which, zones, bare } => {
+            let layout = if zones { Layout::Zones } else { Layout::OneSubnet };
+            bring_up(&which.home()?, layout, bare)
+        }
         Word::Down { which } => up::down(&which.home()?),
         Word::List { which } => list(&which),
         Word::Exec { which, place, command } => exec(&which.home()?, &place, &command),
@@ -220,15 +227,16 @@ pub(crate) fn shipped() -> Option<PathBuf> {
 }
 
 /// Starts a new cluster.
-pub(crate) fn make(home: &Home, tied: bool) -> Outcome<Running> {
+pub(crate) fn make(home: &Home, layout: Layout, tied: bool) -> Outcome<Running> {
     up::prepare(home)?;
+    home.lay_out(layout)?;
     images::build(&home.path("images"), shipped().as_deref())?;
     up::start(home, tied)
 }
 
-fn bring_up(home: &Home, bare: bool) -> Outcome {
+fn bring_up(home: &Home, layout: Layout, bare: bool) -> Outcome {
     let begun = Instant::now();
-    let running = make(home, false)?;
+    let running = make(home, layout, false)?;
     say(&format!("the images are made ({:.1} s)", begun.elapsed().as_secs_f64()))?;
     let ready = block_on(install::install(&running, bare));
     if let Err(wrong) = ready {

@@ -29,6 +29,7 @@ mod set;
 mod tokens;
 mod unstopped;
 mod versions;
+mod zones;
 
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ use crate::Outcome;
 use crate::cli::{make, say};
 use crate::home::Home;
 use crate::install::{Admin, block_on, install, nodes_ready};
+use crate::topology::Layout;
 use crate::up;
 use scene::Scene;
 
@@ -85,7 +87,7 @@ pub(crate) fn run(home: &Home, times: u32, wanted: &[String]) -> Outcome {
 /// Plays this on a cluster of its own, which is gone afterwards.
 fn staged(home: &Home, play: impl AsyncFnOnce(&Scene<'_>) -> Outcome) -> Outcome {
     let begun = Instant::now();
-    let running = make(home, true)?;
+    let running = make(home, Layout::OneSubnet, true)?;
     let outcome = block_on(async {
         install(&running, false).await?;
         say(&format!("the cluster is up ({:.1} s)", begun.elapsed().as_secs_f64()))?;
@@ -99,11 +101,11 @@ impl Scene<'_> {
     /// Plays this on a further cluster, which has nothing yet and is gone afterwards.
     async fn elsewhere(
         &self,
-        name: &str,
+        (name, layout): (&str, Layout),
         play: impl AsyncFnOnce(&Scene<'_>) -> Outcome,
     ) -> Outcome {
         let home = self.running.home.beside(name)?;
-        let running = make(&home, false)?;
+        let running = make(&home, layout, false)?;
         let outcome = async {
             nodes_ready(&Admin::of(&running).await?).await?;
             let scene = Scene::new(&running).await?;
@@ -126,6 +128,7 @@ async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String
         lifecycle::a_cluster_that_is_killed_leaves_nothing_once_it_is_taken_down,
         guide::the_installation_guide_works_as_it_is_written,
         examples::each_example_works_as_it_is,
+        zones::f020_members_stay_in_the_zones_of_their_addresses,
         reclaim::f076_given_back_1_while_a_pod_has_the_address,
         basics::the_first_start_of_three_members,
         basics::a_member_to_play_with_answers_as_the_page_says,

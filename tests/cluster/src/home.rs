@@ -4,10 +4,13 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use crate::topology::Layout;
 use crate::{Outcome, failed};
 
 /// Under this name our own binary is the VPC in a box.
 pub(crate) const VPCBOX: &str = "vpcbox";
+/// There if each worker is in a zone of its own.
+const ZONES: &str = "zones";
 /// Longest name of a cluster.
 const MAX_NAME: usize = 20;
 /// Of the path of a cluster's directory, so that sockets below it can be bound.
@@ -46,6 +49,20 @@ impl Home {
     pub(crate) fn beside(&self, name: &str) -> Outcome<Self> {
         let fits = self.name.len().min(MAX_NAME - 1 - name.len());
         Self::new(&self.parent, &format!("{}-{name}", self.name.get(..fits).unwrap_or_default()))
+    }
+
+    /// How its workers are spread.
+    pub(crate) fn layout(&self) -> Layout {
+        if self.path(ZONES).exists() { Layout::Zones } else { Layout::OneSubnet }
+    }
+
+    /// Decides how its workers are spread, before it is started.
+    pub(crate) fn lay_out(&self, layout: Layout) -> Outcome {
+        let mark = self.path(ZONES);
+        match layout {
+            Layout::OneSubnet => Ok(()),
+            Layout::Zones => fs::write(&mark, "").map_err(failed(mark.display())),
+        }
     }
 
     /// The clusters that left something in this directory.

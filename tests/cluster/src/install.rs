@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::topology::{CLUSTER, WORKERS};
+use crate::topology::{CLUSTER, Layout, WORKERS};
 use crate::up::Running;
 use crate::{Outcome, failed, settings};
 
@@ -190,6 +190,10 @@ pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
     let words: Vec<&str> = ["install"].into_iter().chain(values).collect();
     helm(&admin, &words).await?;
     roll_out(&admin).await?;
-    let pool = source("tests/cluster/src/pool.yaml");
+    let pool = match running.home.layout() {
+        Layout::OneSubnet => "pool.yaml",
+        Layout::Zones => "pool-zones.yaml",
+    };
+    let pool = source(&format!("tests/cluster/src/{pool}"));
     admin.kubectl(&["apply", "--server-side", "--filename", &pool]).await.map(drop)
 }

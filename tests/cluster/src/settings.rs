@@ -6,7 +6,7 @@ use firecamp_kubetest::{ADMIN, Assets, Keys, Server, User};
 use serde_json::{Value, json};
 
 use crate::home::Home;
-use crate::topology::{API_PORT, CONTROL_ADDRESS, WORKERS, Worker, ZONE, api_url};
+use crate::topology::{API_PORT, CONTROL_ADDRESS, WORKERS, Worker, api_url};
 use crate::{Outcome, failed};
 
 /// What the control plane and the workers run.
@@ -231,14 +231,14 @@ pub(crate) fn worker_programs(
     assets: &Assets,
     worker: Worker,
 ) -> Vec<(&'static str, PathBuf, Vec<String>)> {
-    let dir = home.worker(worker.name);
+    let (dir, layout) = (home.worker(worker.name), home.layout());
     let at = |name: &str| dir.join(name).display().to_string();
     let kubelet = vec![
         format!("--config={}", at("kubelet.yaml")),
         format!("--kubeconfig={}", kubeconfig(home, &format!("node-{}", worker.name))),
         format!("--hostname-override={}", worker.name),
-        format!("--node-ip={}", worker.address),
-        format!("--node-labels=topology.kubernetes.io/zone={ZONE}"),
+        format!("--node-ip={}", worker.address(layout)),
+        format!("--node-labels=topology.kubernetes.io/zone={}", worker.subnet(layout).zone),
     ];
     let proxy = vec![format!("--config={}", at("kube-proxy.yaml"))];
     vec![

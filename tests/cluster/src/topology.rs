@@ -2,29 +2,73 @@
 
 use std::net::Ipv4Addr;
 
+/// How the workers are spread over the VPC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// All in one subnet, so that an address may be at any of them.
+    OneSubnet,
+    /// Each in a zone of its own.
+    Zones,
+}
+
+/// A subnet of the VPC.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subnet {
+    name: &'static str,
+    id: &'static str,
+    pub(crate) zone: &'static str,
+    /// The third number of its addresses.
+    number: u8,
+}
+
+/// Those that workers may be in: one for each of them.
+const SUBNETS: [Subnet; 3] = [
+    Subnet { name: "a", id: "subnet-0a1b2c3d4e5f60718", zone: "us-east-1a", number: 1 },
+    Subnet { name: "b", id: "subnet-0b1b2c3d4e5f60718", zone: "us-east-1b", number: 2 },
+    Subnet { name: "c", id: "subnet-0c1b2c3d4e5f60718", zone: "us-east-1c", number: 3 },
+];
+
 /// A worker.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Worker {
     pub(crate) name: &'static str,
-    pub(crate) address: Ipv4Addr,
     /// Of its pods that have a network of their own.
     pub(crate) pods: &'static str,
+    /// Where it is if each is in a zone of its own.
+    own: Subnet,
+    /// The last number of its address.
+    host: u8,
 }
 
-/// The workers: of one subnet, so that an address may be at any of them.
-pub(crate) const WORKERS: [Worker; 3] = [
-    Worker { name: "node-a", address: Ipv4Addr::new(10, 0, 1, 11), pods: "10.244.1.0/24" },
-    Worker { name: "node-b", address: Ipv4Addr::new(10, 0, 1, 12), pods: "10.244.2.0/24" },
-    Worker { name: "node-c", address: Ipv4Addr::new(10, 0, 1, 13), pods: "10.244.3.0/24" },
-];
+/// The workers.
+pub(crate) const WORKERS: [Worker; 3] = {
+    let [a, b, c] = SUBNETS;
+    [
+        Worker { name: "node-a", pods: "10.244.1.0/24", own: a, host: 11 },
+        Worker { name: "node-b", pods: "10.244.2.0/24", own: b, host: 12 },
+        Worker { name: "node-c", pods: "10.244.3.0/24", own: c, host: 13 },
+    ]
+};
+
+impl Worker {
+    pub(crate) fn subnet(self, layout: Layout) -> Subnet {
+        let [first, ..] = SUBNETS;
+        match layout {
+            Layout::OneSubnet => first,
+            Layout::Zones => self.own,
+        }
+    }
+
+    pub(crate) fn address(self, layout: Layout) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, self.subnet(layout).number, self.host)
+    }
+}
 
 /// Where the control plane runs: a machine of the VPC that is no node.
 pub(crate) const CONTROL: &str = "control";
 pub(crate) const CONTROL_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
 pub(crate) const API_PORT: u16 = 6443;
 pub(crate) const REGION: &str = "us-east-1";
-/// The zone of the workers.
-pub(crate) const ZONE: &str = "us-east-1a";
 /// The value of the tag on the workers' ENIs.
 pub(crate) const CLUSTER: &str = "prod";
 
@@ -39,24 +83,41 @@ pub(crate) fn worker(name: &str) -> Result<Worker, String> {
     found.copied().ok_or_else(|| format!("{name:?} is none of node-a, node-b and node-c"))
 }
 
-/// What EC2 gives to nobody by itself: the ranges of pool.yaml.
-const RESERVED: &str = r#""10.0.1.64/26", "10.0.1.136/29", "10.0.1.144/28", "10.0.1.160/27""#;
+impl Subnet {
+    /// For `vpcbox run`. EC2 gives to nobody by itself what the ranges of the pools have: those of
+    /// pool.yaml and pool-zones.yaml.
+    fn spec(self) -> String {
+        let Self { name, id, zone, number } = self;
+        let net = format!("10.0.{number}");
+        format!(
+            "[[subnets]]\nname = \"{name}\"\nid = \"{id}\"\n\
+             cidr = \"{net}.0/24\"\nzone = \"{zone}\"\nreservations = [\
+             \"{net}.64/26\", \"{net}.136/29\", \"{net}.144/28\", \"{net}.160/27\"]\n"
+        )
+    }
+}
 
 /// The VPC, for `vpcbox run`.
-pub(crate) fn spec() -> String {
-    let machines = WORKERS.map(|Worker { name, address, .. }| {
+pub(crate) fn spec(layout: Layout) -> String {
+    let machines = WORKERS.map(|worker| {
+        let (name, subnet) = (worker.name, worker.subnet(layout).name);
+        let address = worker.address(layout);
         format!(
-            "[[nodes]]\nname = \"{name}\"\nsubnet = \"a\"\ninstance_type = \"m5.16xlarge\"\n\
-             address = \"{address}\"\n"
+            "[[nodes]]\nname = \"{name}\"\nsubnet = \"{subnet}\"\n\
+             instance_type = \"m5.16xlarge\"\naddress = \"{address}\"\n"
         )
     });
+    let subnets = SUBNETS.map(Subnet::spec);
+    let wanted = match layout {
+        Layout::OneSubnet => 1,
+        Layout::Zones => SUBNETS.len(),
+    };
     format!(
         "cluster = \"{CLUSTER}\"\n\
-         [vpc]\ncidr = \"10.0.0.0/16\"\n\
-         [[subnets]]\nname = \"a\"\nid = \"subnet-0a1b2c3d4e5f60718\"\n\
-         cidr = \"10.0.1.0/24\"\nzone = \"{ZONE}\"\nreservations = [{RESERVED}]\n\
+         [vpc]\ncidr = \"10.0.0.0/16\"\n{}\
          [[clients]]\nname = \"{CONTROL}\"\nsubnet = \"a\"\naddress = \"{CONTROL_ADDRESS}\"\n\
          [[clients]]\nname = \"client\"\nsubnet = \"a\"\naddress = \"10.0.1.200\"\n{}",
+        subnets.into_iter().take(wanted).collect::<String>(),
         machines.concat()
     )
 }

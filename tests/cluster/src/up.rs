@@ -49,7 +49,8 @@ pub(crate) fn start(home: &Home, tied: bool) -> Outcome<Running> {
     let outside = TcpListener::bind("127.0.0.1:0").map_err(failed("a port"))?;
     let port = outside.local_addr().map_err(failed("a port"))?.port();
     settings::make_keys(home, port)?;
-    fs::write(home.path("box.toml"), topology::spec()).map_err(failed("the VPC's spec"))?;
+    fs::write(home.path("box.toml"), topology::spec(home.layout()))
+        .map_err(failed("the VPC's spec"))?;
     let mut child = spawn(home, &assets, outside, tied)?;
     let vpcbox = child.id();
     // A process that has only just become another program has no command line yet.

@@ -13,7 +13,7 @@ use super::scene::{ADDRESSES, Pod, Scene, all_but, ensure};
 use super::set::NAMESPACE;
 use crate::install::{source, until};
 use crate::member::PORT;
-use crate::topology::WORKERS;
+use crate::topology::{Layout, WORKERS};
 use crate::{Outcome, failed};
 
 /// Where the services listen.
@@ -24,7 +24,7 @@ const ALONE: &str = "## One machine";
 
 /// On a cluster of its own, which has nothing yet.
 pub(super) async fn each_example_works_as_it_is(scene: &Scene<'_>) -> Outcome {
-    scene.elsewhere("examples", applied).await
+    scene.elsewhere(("examples", Layout::OneSubnet), applied).await
 }
 
 async fn applied(scene: &Scene<'_>) -> Outcome {
@@ -57,7 +57,7 @@ async fn a_hook_releases(scene: &Scene<'_>, guide: &Guide) -> Outcome {
 }
 
 /// kafka.yaml: one on each node, of which one at a time may be asked to leave.
-async fn brokers(scene: &Scene<'_>, guide: &Guide) -> Outcome {
+pub(super) async fn brokers(scene: &Scene<'_>, guide: &Guide) -> Outcome {
     for (number, worker) in WORKERS.iter().enumerate() {
         scene.volume(&format!("broker-{number}"), "100Gi", worker.name).await?;
     }
@@ -76,6 +76,9 @@ async fn brokers(scene: &Scene<'_>, guide: &Guide) -> Outcome {
     }
     let nodes: BTreeSet<&str> = places.iter().map(|(node, _address)| node.as_str()).collect();
     ensure(nodes.len() == pods.len(), || format!("two are beside each other: {places:?}"))?;
+    for (node, address) in &places {
+        scene.is_in_its_zone(node, *address).await?;
+    }
     until("a broker may be asked to leave", || scene.ask_to_leave("kafka-0", 201)).await?;
     scene.ask_to_leave("kafka-1", 429).await?;
     for (pod, address) in pods.iter().take(1) {

@@ -17,6 +17,7 @@ use super::set::{Beside, NAMESPACE, Set};
 use crate::cli::{make, say, shipped};
 use crate::home::Home;
 use crate::install::{Admin, block_on, install, nodes_ready, until};
+use crate::topology::Layout;
 use crate::{Outcome, failed, up};
 
 /// The members that agents are watched with.
@@ -53,7 +54,7 @@ struct Needs {
 
 /// Measures on a cluster of its own, prints it, and writes a page of it.
 pub(crate) fn run(home: &Home, runs: u32, page: Option<&Path>) -> Outcome {
-    let running = make(home, true)?;
+    let running = make(home, Layout::OneSubnet, true)?;
     let outcome = block_on(async {
         nodes_ready(&Admin::of(&running).await?).await?;
         let begun = Instant::now();

@@ -15,7 +15,7 @@ use super::set::NAMESPACE;
 use crate::cli::say;
 use crate::install::{ENDPOINT, PATIENCE, helm_program, source};
 use crate::member::PORT;
-use crate::topology::{CLUSTER, WORKERS};
+use crate::topology::{CLUSTER, Layout, WORKERS};
 use crate::{Outcome, failed};
 
 /// The images are imported under these names.
@@ -23,7 +23,7 @@ const IMAGES: &str = "docker.io/library";
 
 /// On a cluster of its own, which has nothing yet.
 pub(super) async fn the_installation_guide_works_as_it_is_written(scene: &Scene<'_>) -> Outcome {
-    scene.elsewhere("guide", followed).await
+    scene.elsewhere(("guide", Layout::OneSubnet), followed).await
 }
 
 async fn followed(scene: &Scene<'_>) -> Outcome {

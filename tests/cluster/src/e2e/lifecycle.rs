@@ -10,6 +10,7 @@ use super::scene::{Scene, ensure};
 use crate::cli::make;
 use crate::home::Home;
 use crate::install::{Admin, nodes_ready, until};
+use crate::topology::Layout;
 use crate::{Outcome, cgroup, failed, up};
 
 /// Beside the one of the other scenarios, which goes on.
@@ -18,7 +19,7 @@ pub(super) async fn a_cluster_that_is_killed_leaves_nothing_once_it_is_taken_dow
 ) -> Outcome {
     let first = &scene.running.home;
     let home = first.beside("crash")?;
-    let running = make(&home, false)?;
+    let running = make(&home, Layout::OneSubnet, false)?;
     let outcome = killed(&home, running.vpcbox).await;
     up::down(&home)?;
     outcome?;
