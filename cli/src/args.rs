@@ -14,6 +14,7 @@ use crate::doctor::DoctorArguments;
 use crate::explain::ExplainArguments;
 use crate::node::NodeArguments;
 use crate::status::StatusArguments;
+use crate::wait::WaitArguments;
 
 const TOP: &str = "\
 As `kubectl-firecamp` on the PATH (a symbolic link is enough) it is kubectl's plugin:
@@ -22,12 +23,14 @@ As `kubectl-firecamp` on the PATH (a symbolic link is enough) it is kubectl's pl
 Exit codes:
   0    done, and nothing is wrong
   2    a flag or a variable is wrong
+  14   what was waited for was not so within the time
   15   the registry or the cluster cannot be reached
-  16   the registry refuses, or is not there
+  16   the registry is not there, or holds something that cannot be read
   18   a file cannot be read or written
   19   the kernel refuses
   20   something is wrong with what was looked at
   21   nothing that was seen is wrong, and something could not be looked at
+  22   the registry or the cluster refuses
   70   a bug, or the demo has broken a promise
   Each command's --help says which of them it has.";
 
@@ -70,6 +73,8 @@ pub enum Command {
     Explain(ExplainArguments),
     /// Examines the registry, the cluster and this node, and says what to do
     Doctor(DoctorArguments),
+    /// Waits until a StatefulSet has stopped, or until all its members have their addresses
+    Wait(WaitArguments),
     /// Packs all that helps to understand a failure into one file, without secrets
     SupportBundle(BundleArguments),
     /// Takes what FireCamp has left in this node's kernel out of it, where nobody uses it

@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::look::outcome::Ended;
-use crate::{bundle, cleanup, demo, doctor, explain, member, node, status};
+use crate::{bundle, cleanup, demo, doctor, explain, member, node, status, wait};
 
 /// The program that kubectl looks for on the PATH.
 const PLUGIN: &str = "kubectl-firecamp";
@@ -61,6 +61,7 @@ fn run(command: Command) -> Result<u8, Failure> {
         Command::Node(arguments) => look(node::run(&arguments)),
         Command::Explain(arguments) => look(explain::run(&arguments)),
         Command::Doctor(arguments) => look(doctor::run(&arguments)),
+        Command::Wait(arguments) => runtime()?.block_on(wait::run(&arguments)),
         Command::SupportBundle(arguments) => look(bundle::run(&arguments)),
         Command::Cleanup(arguments) => runtime()?.block_on(cleanup::run(&arguments)),
         Command::Demo(arguments) => demo::run(&arguments),

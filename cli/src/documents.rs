@@ -1,10 +1,11 @@
 //! `docs/cli.md`, generated from the help, so that it cannot disagree with it.
 
 use clap::{Command, CommandFactory};
-use firecamp_core::contract::exit::{Cleaned, Look};
+use firecamp_core::contract::exit::{Cleaned, Look, Waited};
 
 use crate::args::Cli;
 use crate::explain::reason::Reason;
+use crate::wait::reason::Reason as Missing;
 
 const INTRODUCTION: &str = "\
 # The firecamp command
@@ -20,6 +21,7 @@ $ firecamp status                         # every member's claim, address and no
 $ firecamp node                           # on a node: what its agent sees
 $ firecamp explain prod/redis-0           # from claim to file: where does it break?
 $ firecamp doctor                         # registry, cluster and node: are they in order?
+$ firecamp wait released prod/redis       # after a scale to 0: until pods and addresses are gone
 $ firecamp support-bundle                 # all of it in one file, without secrets
 $ firecamp cleanup --dry-run              # on a node: what has FireCamp left in the kernel?
 ```
@@ -88,6 +90,10 @@ pub fn cli() -> String {
     for cleaned in Cleaned::ALL {
         page.extend([format!("| {} | {} |\n", cleaned.code(), cleaned.meaning())]);
     }
+    page.push_str("\nThose of `firecamp wait`:\n\n| Code | Meaning |\n| ---: | --- |\n");
+    for waited in Waited::ALL {
+        page.extend([format!("| {} | {} |\n", waited.code(), waited.meaning())]);
+    }
     page.push_str(
         "\nAny other code is a failure to look at all: [exit-codes.md](exit-codes.md).\n",
     );
@@ -99,7 +105,18 @@ pub fn cli() -> String {
     }
     page.push_str(CHECKS);
     page.push_str(&reasons());
+    page.push_str(&missing());
     page
+}
+
+fn missing() -> String {
+    let mut text = "\n## Reasons of firecamp wait\n\n\
+                    | Reason | Meaning | What to do |\n| --- | --- | --- |\n"
+        .to_owned();
+    for reason in Missing::ALL.iter().copied() {
+        text.extend([format!("| `{reason:?}` | {} | {} |\n", reason.meaning(), reason.advice())]);
+    }
+    text
 }
 
 fn reasons() -> String {

@@ -1,7 +1,7 @@
 //! The `firecamp` command.
 //!
 //! What looks at a registry, a cluster or a node, for people and their programs: [`status`],
-//! [`node`], [`explain`], [`doctor`] and [`bundle`], over what they share in [`look`].
+//! [`node`], [`explain`], [`doctor`], [`bundle`] and [`wait`], over what they share in [`look`].
 //! `docs/cli.md` is generated from their help. The one that changes something is [`cleanup`].
 //!
 //! The demo, which shows a member that keeps its address in a VPC in a box: `docs/demo.md` says
@@ -26,6 +26,7 @@ pub mod process;
 pub mod render;
 pub mod status;
 pub mod verdict;
+pub mod wait;
 pub mod watch;
 
 pub use dispatch::{main, main_of};

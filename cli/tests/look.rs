@@ -13,4 +13,6 @@ mod look {
     mod node;
     mod status;
     mod support;
+    mod wait;
+    mod waiting;
 }

@@ -38,7 +38,8 @@ fn viewer() -> Vec<Right> {
         ours::<StaticIPClaimSpec>(&["get", "list"]),
         ours::<NodeAttachmentsSpec>(&["get", "list"]),
         rights("", "nodes", &["list"]),
-        rights("", "pods", &["get"]),
+        rights("", "pods", &["get", "list"]),
+        rights("apps", "statefulsets", &["get"]),
     ]
     .concat()
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use firecamp_core::contract::env;
-use firecamp_core::ids::Member;
+use firecamp_core::ids::{Member, SetName};
 use firecamp_kube::Choice;
 use firecamp_registry::registry_url::{self, RegistryUrl};
 
@@ -62,7 +62,19 @@ impl Where {
     /// The member that is meant: `NAMESPACE/NAME`, or `NAME` in the namespace of the flag, of the
     /// context, or `default`.
     pub fn member(&self, text: &str, of_context: Option<&str>) -> Result<Member, Failure> {
-        let usage = |why: &dyn ToString| Failure::Usage(format!("MEMBER: {}", why.to_string()));
+        self.named("MEMBER", text, of_context)
+    }
+
+    /// The StatefulSet that is meant, said in the same way: its namespace and its name.
+    pub fn set(&self, text: &str, of_context: Option<&str>) -> Result<(String, SetName), Failure> {
+        let named = self.named("STATEFULSET", text, of_context)?;
+        let name = SetName::new(named.name());
+        let name = name.map_err(|wrong| Failure::Usage(format!("STATEFULSET: {wrong}")))?;
+        Ok((named.namespace().to_owned(), name))
+    }
+
+    fn named(&self, word: &str, text: &str, of_context: Option<&str>) -> Result<Member, Failure> {
+        let usage = |why: &dyn ToString| Failure::Usage(format!("{word}: {}", why.to_string()));
         let Some((namespace, name)) = text.split_once('/') else {
             let own = self.namespace.as_deref().or(of_context).unwrap_or(DEFAULT_NAMESPACE);
             return Member::new(own, text).map_err(|wrong| usage(&wrong));
@@ -109,5 +121,10 @@ mod tests {
         assert_eq!(text(&Where::default(), "prod/redis-0", Some("dev")), "prod/redis-0");
         assert!(named.member("dev/redis-0", None).is_err());
         assert!(named.member("Redis", None).is_err());
+        let set = ("prod".to_owned(), SetName::new("redis").unwrap());
+        assert_eq!(named.set("redis", Some("dev")).unwrap(), set);
+        assert_eq!(Where::default().set("prod/redis", Some("dev")).unwrap(), set);
+        let wrong = named.set("dev/redis", None).unwrap_err().to_string();
+        assert!(wrong.starts_with("STATEFULSET: dev/redis is not in the namespace"), "{wrong}");
     }
 }

@@ -19,6 +19,8 @@ const INIT: &str = "firecamp-initcontainer";
 const STOP: &str = "firecamp-stopcontainer";
 const AGENT: &str = "firecamp-agent";
 const VPCBOX: &str = "vpcbox";
+/// The package of the command, and its binary.
+const CLI: [&str; 2] = ["firecamp-cli", "firecamp"];
 
 /// Why there are no binaries.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -70,6 +72,16 @@ pub fn binaries() -> Result<&'static Binaries, BuildError> {
     built.as_ref().map_err(Clone::clone)
 }
 
+/// The `firecamp` command, in the place and profile of the calling program, built once in its life.
+pub fn command() -> Result<&'static Path, BuildError> {
+    static BUILT: OnceLock<Result<PathBuf, BuildError>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let built = built(&Layout::of_this_process(None)?, &[CLI])?;
+        find(&built, CLI[1])
+    });
+    built.as_deref().map_err(Clone::clone)
+}
+
 /// The fields of Cargo's messages that matter here.
 #[derive(Debug, Deserialize)]
 struct Message {
@@ -85,6 +97,11 @@ struct Target {
 
 /// Builds everything; Cargo shows its progress itself.
 pub fn build(layout: &Layout) -> Result<Binaries, BuildError> {
+    chosen(&built(layout, &[INIT, STOP, AGENT, VPCBOX].map(|name| [name, name]))?)
+}
+
+/// Builds these, each a package and its binary, and says where each binary is.
+fn built(layout: &Layout, wanted: &[[&str; 2]]) -> Result<Vec<(String, PathBuf)>, BuildError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let name = cargo.to_string_lossy().into_owned();
     let failed = |e: io::Error| BuildError::Cargo { cargo: name.clone(), why: e.to_string() };
@@ -101,11 +118,11 @@ pub fn build(layout: &Layout) -> Result<Binaries, BuildError> {
     if whole {
         command.arg("--workspace");
     }
-    for package in [INIT, STOP, AGENT, VPCBOX] {
+    for [package, binary] in wanted {
         if !whole {
             command.args(["--package", package]);
         }
-        command.args(["--bin", package]);
+        command.args(["--bin", binary]);
     }
     for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_str().is_some_and(is_ours)) {
         command.env_remove(key);
@@ -121,7 +138,7 @@ pub fn build(layout: &Layout) -> Result<Binaries, BuildError> {
     if !status.success() {
         return Err(BuildError::Failed { cargo: name, status: status.to_string() });
     }
-    chosen(&built)
+    Ok(built)
 }
 
 /// What Cargo told us about our own package: build scripts that look at it would run again.
@@ -144,16 +161,17 @@ fn executable(line: &str) -> Option<(String, PathBuf)> {
     Some((message.target?.name, message.executable?)).filter(|_| wanted)
 }
 
+fn find(built: &[(String, PathBuf)], wanted: &'static str) -> Result<PathBuf, BuildError> {
+    let found = built.iter().find(|(name, _)| name == wanted);
+    found.map(|(_, path)| path.clone()).ok_or(BuildError::Unnamed(wanted))
+}
+
 fn chosen(built: &[(String, PathBuf)]) -> Result<Binaries, BuildError> {
-    let find = |wanted: &'static str| {
-        let found = built.iter().find(|(name, _)| name == wanted);
-        found.map(|(_, path)| path.clone()).ok_or(BuildError::Unnamed(wanted))
-    };
     Ok(Binaries {
-        init: find(INIT)?,
-        stop: find(STOP)?,
-        agent: find(AGENT)?,
-        vpcbox: find(VPCBOX)?,
+        init: find(built, INIT)?,
+        stop: find(built, STOP)?,
+        agent: find(built, AGENT)?,
+        vpcbox: find(built, VPCBOX)?,
     })
 }
 

@@ -2,6 +2,7 @@
 //! whatever people and other programs wrote into it. The protocol reads records.
 
 mod node;
+mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,7 @@ use crate::object::Place;
 use crate::{classify, list, object};
 
 pub use node::NodeSeen;
+pub use workload::{PodLife, PodSeen, SetSeen};
 
 /// Whole objects on a page: those of a busy node have tens of kilobytes each.
 const PAGE: usize = 50;

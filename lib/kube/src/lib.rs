@@ -27,7 +27,7 @@ pub use call::Timeouts;
 pub use census::Census;
 pub use choice::{Choice, Chosen};
 pub use cluster::KubeCluster;
-pub use inventory::{Inventory, NodeSeen, Right, Served};
+pub use inventory::{Inventory, NodeSeen, PodLife, PodSeen, Right, Served, SetSeen};
 pub use registry::KubeRegistry;
 pub use source::Source;
 pub use volumes::VolumeLooks;

@@ -53,7 +53,8 @@ impl Reference {
         all.iter().find(|one| one.controller)
     }
 
-    fn seen(&self) -> Result<Controller, String> {
+    /// As the protocol knows it.
+    pub(crate) fn seen(&self) -> Result<Controller, String> {
         let Self { api_version, kind, name, .. } = self;
         if self.is_stateful_set() {
             let name = SetName::new(name).map_err(|wrong| format!("ownerReferences: {wrong}"))?;

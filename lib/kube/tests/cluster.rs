@@ -15,5 +15,6 @@ mod cluster {
     mod support;
     mod volumes;
     mod watches;
+    mod workload;
     mod writes;
 }

@@ -26,6 +26,7 @@ mod refused;
 mod rights;
 mod scene;
 mod set;
+mod stopped;
 mod tokens;
 mod unstopped;
 mod versions;
@@ -169,6 +170,8 @@ async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String
         moves::a_node_without_power_loses_its_member_and_comes_back_without_it,
         moves::f087_a_node_that_reboots_keeps_its_member_without_a_change,
         moves::members_that_are_scaled_away_find_their_addresses_again,
+        stopped::f096_a_stopped_service_is_gone_when_pods_and_held_addresses_are,
+        stopped::f096_a_deleted_service_is_not_gone_while_pods_that_it_left_live,
         versions::agents_are_rolled_out_and_back_under_traffic,
         versions::f097_beside_agents_too_far_ahead_a_member_waits_until_they_are_rolled_back,
         cluster::a_stripped_address_is_put_back_while_the_api_server_is_away,

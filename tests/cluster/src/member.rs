@@ -29,7 +29,7 @@ const EVERY: Duration = Duration::from_millis(20);
 pub(crate) struct Service {
     /// An address, or a file that has it.
     place: String,
-    /// It goes on after SIGTERM.
+    /// It goes on after SIGTERM, but for where it also listens.
     #[arg(long)]
     deaf: bool,
     #[arg(long, default_value_t = PORT)]
@@ -41,7 +41,7 @@ pub(crate) struct Service {
 
 /// Serves until SIGTERM; a deaf service until it is killed.
 pub(crate) async fn serve(Service { place, deaf, port, also }: Service) -> Outcome {
-    let _also = match also {
+    let mut also = match also {
         Some(at) => Some(listen(at).await?),
         None => None,
     };
@@ -57,7 +57,13 @@ pub(crate) async fn serve(Service { place, deaf, port, also }: Service) -> Outco
     let listener = listen(SocketAddr::from((address, port))).await?;
     loop {
         tokio::select! {
-            Some(()) = asked.recv(), if !deaf => return Ok(()),
+            Some(()) = asked.recv() => {
+                if !deaf {
+                    return Ok(());
+                }
+                // Whoever asks there whether it is ready is told that it is not.
+                drop(also.take());
+            }
             taken = listener.accept() => {
                 let (mut stream, _peer) = taken.map_err(failed("accept"))?;
                 let name = name.clone();

@@ -201,7 +201,7 @@ impl Running {
     }
 
     /// The worker's first process, as this process knows it.
-    fn first_process(&self, worker: &str) -> Outcome<i32> {
+    pub(crate) fn first_process(&self, worker: &str) -> Outcome<i32> {
         let wrong = || failed(format!("{worker} is not up"));
         let door = UnixStream::connect(self.home.door(worker)).map_err(wrong())?;
         let peer = getsockopt(&door, PeerCredentials).map_err(failed("who that is"))?;

@@ -260,6 +260,39 @@ impl Cleaned {
     }
 }
 
+/// How `firecamp wait` ends. What keeps it from looking ends it with an [`Exit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Waited {
+    /// What was waited for is so.
+    Reached,
+    /// It was not within the time.
+    TimedOut,
+}
+
+impl Waited {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 2] = [Self::Reached, Self::TimedOut];
+
+    /// The number that the process ends with.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Reached => Exit::Success.code(),
+            Self::TimedOut => Exit::TimedOut.code(),
+        }
+    }
+
+    /// What it means, for people.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Reached => "it is as it was waited for",
+            Self::TimedOut => {
+                "the time was over before; what is printed says what is missing, where, since when \
+                 and what to do"
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 //! everything agree once it is over?
 
 mod deeds;
+mod frozen;
 mod plan;
 
 use std::cell::RefCell;
@@ -11,6 +12,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::process::Command;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 use vpcbox::protocol::Address;
 
@@ -73,6 +75,16 @@ impl Tally {
     }
 }
 
+/// One run.
+struct Course {
+    end: Instant,
+    tally: RefCell<Tally>,
+    /// Held by whoever does something that takes a while: one goes on at a time.
+    turn: Mutex<()>,
+    /// Held by whoever has stopped processes that it will let go on: nobody else does that.
+    stopped: Mutex<()>,
+}
+
 /// Runs it on a cluster of its own.
 pub(crate) fn run(home: &Home, seed: u64, minutes: u64) -> Outcome {
     staged(home, async |scene| {
@@ -93,47 +105,52 @@ async fn chaos(scene: &Scene<'_>, seed: u64, length: Duration) -> Outcome {
         members.insert(pod.name.clone(), scene.holds(&pod).await?.address);
     }
     say(&format!("seed {seed}, {} s: {members:?}", length.as_secs()))?;
-    let tally = RefCell::new(Tally::of(plan::kinds()));
-    let end = Instant::now() + length;
+    let course = Course {
+        end: Instant::now() + length,
+        tally: RefCell::new(Tally::of(plan::kinds())),
+        turn: Mutex::new(()),
+        stopped: Mutex::new(()),
+    };
     tokio::join!(
-        undergo(scene, seed, end, &tally),
-        suffer(scene, seed, end, &members, &tally),
-        look(scene, end, &members, &tally),
+        undergo(scene, plan::heavy(seed), &course),
+        undergo(scene, plan::frozen(seed), &course),
+        suffer(scene, seed, &members, &course),
+        look(scene, &members, &course),
     );
     let begun = Instant::now();
     let healed = heal(scene, &set, &members).await;
-    let mut tally = tally.into_inner();
+    let mut tally = course.tally.into_inner();
     tally.broken.extend(healed.err());
     told(&tally, begun.elapsed(), length)?;
     scene.delete(&set).await
 }
 
-async fn undergo(scene: &Scene<'_>, seed: u64, end: Instant, tally: &RefCell<Tally>) {
-    for deed in plan::heavy(seed) {
+async fn undergo(scene: &Scene<'_>, deeds: plan::Deeds<plan::Heavy>, course: &Course) {
+    for deed in deeds {
         sleep(deed.pause).await;
-        if Instant::now() > end {
+        let _turn = course.turn.lock().await;
+        if Instant::now() > course.end {
             return;
         }
-        let done = scene.undergo(&deed).await;
-        report(tally, deed.kind, &done);
+        let done = scene.undergo(&deed, course).await;
+        report(&course.tally, deed.kind, &done);
     }
 }
 
 async fn suffer(
     scene: &Scene<'_>,
     seed: u64,
-    end: Instant,
     members: &BTreeMap<String, Ipv4Addr>,
-    tally: &RefCell<Tally>,
+    course: &Course,
 ) {
     let names: Vec<String> = members.keys().cloned().collect();
     for deed in plan::light(seed) {
         sleep(deed.pause).await;
-        if Instant::now() > end {
+        if Instant::now() > course.end {
             return;
         }
-        let done = scene.suffer(&deed, &names).await;
-        report(tally, deed.kind, &done);
+        let done = scene.suffer(&deed, &names, course).await;
+        report(&course.tally, deed.kind, &done);
     }
 }
 
@@ -151,14 +168,10 @@ fn report(tally: &RefCell<Tally>, kind: impl Display, done: &Outcome) {
 
 /// A client asks the members in turn: nobody else ever answers for one. EC2 never lets go of an
 /// address, and no rule of it is ever broken.
-async fn look(
-    scene: &Scene<'_>,
-    end: Instant,
-    members: &BTreeMap<String, Ipv4Addr>,
-    tally: &RefCell<Tally>,
-) {
+async fn look(scene: &Scene<'_>, members: &BTreeMap<String, Ipv4Addr>, course: &Course) {
+    let tally = &course.tally;
     for (member, address) in members.iter().cycle() {
-        if Instant::now() > end {
+        if Instant::now() > course.end {
             return;
         }
         match ask(scene, *address).await {
@@ -245,7 +258,7 @@ mod tests {
     #[test]
     fn what_was_never_tried_or_never_worked_never_happened() {
         let mut tally = Tally::of(plan::kinds());
-        assert_eq!(tally.missing().len(), 15);
+        assert_eq!(tally.missing().len(), 16);
         for kind in plan::kinds().filter(|kind| kind != "a node rebooted") {
             tally.count(kind, &Ok(()));
         }

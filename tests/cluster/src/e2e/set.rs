@@ -77,6 +77,9 @@ pub(super) struct Set {
     pub(super) version: &'static str,
     /// The slots that each member asks the scheduler for.
     pub(super) slots: u32,
+    /// A port of its node at which the kubelet asks whether it is ready, and is answered until
+    /// its SIGTERM.
+    pub(super) probed: Option<u16>,
 }
 
 impl Set {
@@ -97,6 +100,7 @@ impl Set {
             beside: Beside::Ours,
             version: VERSION,
             slots: 0,
+            probed: None,
         }
     }
 
@@ -174,8 +178,10 @@ impl Set {
     }
 
     fn service(&self, data: Option<&Value>) -> Value {
+        let also = self.probed.map(|port| format!("--also=127.0.0.1:{port}"));
         let mut words = vec!["/clusterbox", "serve"];
         words.extend(self.deaf.then_some("--deaf"));
+        words.extend(also.as_deref());
         let file = "/data/conf/firecamp-service-staticip";
         words.push(if self.beside == Beside::Ours { file } else { "$(HOST_IP)" });
         let mut service = json!({
@@ -185,6 +191,11 @@ impl Set {
             "env": self.env(),
             "volumeMounts": data.into_iter().collect::<Vec<_>>(),
         });
+        if let Some(port) = self.probed {
+            let at = json!({ "host": "127.0.0.1", "port": port });
+            let probe = json!({ "tcpSocket": at, "periodSeconds": 1, "failureThreshold": 1 });
+            service["readinessProbe"] = probe;
+        }
         if self.slots > 0 {
             let slots = json!({ "firecamp.io/static-ip": self.slots.to_string() });
             service["resources"] = json!({ "requests": slots, "limits": slots });

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use vpcbox::protocol::KernelAct;
 use vpcbox::vpc::{Act, Fault, FaultSpec, Selector};
 
+use super::Course;
 use super::plan::{Deed, Heavy, Light};
 use crate::Outcome;
 use crate::e2e::outside::send;
@@ -22,7 +23,7 @@ const DESCRIBE: &str = "DescribeNetworkInterfaces";
 
 impl Scene<'_> {
     /// Does it, and undoes it.
-    pub(super) async fn undergo(&self, deed: &Deed<Heavy>) -> Outcome {
+    pub(super) async fn undergo(&self, deed: &Deed<Heavy>, course: &Course) -> Outcome {
         let node = WORKERS.map(|worker| worker.name)[deed.target % WORKERS.len()];
         match deed.kind {
             Heavy::Power => {
@@ -50,12 +51,26 @@ impl Scene<'_> {
                 self.running.order("start kube-apiserver")?;
                 self.served().await?;
             }
+            Heavy::FreezeNode => {
+                let _alone = course.stopped.lock().await;
+                let replaced = self.frozen(node, deed.hold).await;
+                // Whatever was frozen of it.
+                self.thaw(node)?;
+                replaced?;
+            }
         }
         nodes_ready(&self.admin).await?;
         match deed.kind {
-            Heavy::Power | Heavy::Freeze => self.taint(node, false).await,
+            Heavy::Power | Heavy::Freeze | Heavy::FreezeNode => self.taint(node, false).await,
             Heavy::Reboot | Heavy::ApiServer => Ok(()),
         }
+    }
+
+    /// Freezes a node until others have what it had, and sees that nothing of it ever ran.
+    async fn frozen(&self, node: &str, hold: Duration) -> Outcome {
+        self.freeze(node).await?;
+        self.replaced(node, hold).await?;
+        self.is_frozen(node).await
     }
 
     /// Once the cluster misses a node a person says that it is out of service, as runbooks do.
@@ -67,7 +82,12 @@ impl Scene<'_> {
     }
 
     /// Does it to one of these members.
-    pub(super) async fn suffer(&self, deed: &Deed<Light>, members: &[String]) -> Outcome {
+    pub(super) async fn suffer(
+        &self,
+        deed: &Deed<Light>,
+        members: &[String],
+        course: &Course,
+    ) -> Outcome {
         let member = &members[deed.target % members.len()];
         match deed.kind {
             Light::Delete => {
@@ -89,6 +109,9 @@ impl Scene<'_> {
             }
             Light::KillAgent => send(self.an_agent(deed.target)?, Signal::SIGKILL),
             Light::FreezeAgent => {
+                // To thaw it there would let a frozen node's agent go on.
+                let alone = course.stopped.try_lock();
+                let _alone = alone.map_err(|_taken| "a node is frozen".to_owned())?;
                 let agent = self.an_agent(deed.target)?;
                 send(agent, Signal::SIGSTOP)?;
                 sleep(deed.hold).await;

@@ -18,6 +18,8 @@ pub(super) enum Heavy {
     Freeze,
     /// The API server is stopped.
     ApiServer,
+    /// Everything on a node is frozen, and goes on with what it had in its mind.
+    FreezeNode,
 }
 
 /// What is done in a moment, beside everything else.
@@ -54,6 +56,7 @@ impl fmt::Display for Heavy {
             Self::Reboot => "a node rebooted",
             Self::Freeze => "a kubelet frozen",
             Self::ApiServer => "the API server away",
+            Self::FreezeNode => "a node frozen",
         })
     }
 }
@@ -77,6 +80,8 @@ impl fmt::Display for Light {
 }
 
 const HEAVY: [Heavy; 4] = [Heavy::Power, Heavy::Reboot, Heavy::Freeze, Heavy::ApiServer];
+/// A stream of its own: what a seed meant for the others before there was this, it means still.
+const FROZEN: [Heavy; 1] = [Heavy::FreezeNode];
 const LIGHT: [Light; 11] = [
     Light::Delete,
     Light::Force,
@@ -135,12 +140,17 @@ impl<K: Copy> Iterator for Deeds<K> {
 
 /// Everything that a seed chooses from.
 pub(super) fn kinds() -> impl Iterator<Item = String> {
-    HEAVY.iter().map(Heavy::to_string).chain(LIGHT.iter().map(Light::to_string))
+    HEAVY.iter().chain(&FROZEN).map(Heavy::to_string).chain(LIGHT.iter().map(Light::to_string))
 }
 
 /// What takes a while, without end.
 pub(super) fn heavy(seed: u64) -> Deeds<Heavy> {
     Deeds::new(&HEAVY, seed, 3_000..20_000)
+}
+
+/// Nodes that are frozen, without end.
+pub(super) fn frozen(seed: u64) -> Deeds<Heavy> {
+    Deeds::new(&FROZEN, seed.rotate_left(32) ^ 0x5555_5555, 10_000..60_000)
 }
 
 /// What is done in a moment, without end.
@@ -164,6 +174,18 @@ mod tests {
         assert_eq!(first(7), first(7));
         assert_ne!(first(7).0, first(8).0);
         assert_ne!(first(7).1, first(8).1);
+    }
+
+    #[test]
+    fn what_is_frozen_is_another_stream_than_what_else_happens() {
+        for seed in [0, 1, 7, u64::MAX] {
+            let (frozen, heavy): (Vec<_>, Vec<_>) =
+                (frozen(seed).take(50).collect(), heavy(seed).take(50).collect());
+            assert!(frozen.iter().all(|deed| deed.kind == Heavy::FreezeNode));
+            assert!(heavy.iter().all(|deed| deed.kind != Heavy::FreezeNode));
+            let of = |deeds: &[Deed<Heavy>]| deeds.iter().map(|it| it.hold).collect::<Vec<_>>();
+            assert_ne!(of(&frozen), of(&heavy), "{seed}");
+        }
     }
 
     #[test]

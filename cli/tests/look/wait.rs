@@ -1,0 +1,213 @@
+//! `firecamp wait` over a strict API server, in this process and over a socket.
+
+use std::collections::VecDeque;
+
+use firecamp_apiserver::{ApiServer, Fault};
+use firecamp_cli::args::Command;
+use firecamp_cli::failure::Failure;
+use firecamp_cli::wait::{self, Report, WaitArguments};
+use firecamp_core::contract::exit::Waited;
+use serde_json::{Value, json};
+
+use super::support::{Files, NODE, POD, Socket, book_of, cluster, golden, now, parsed, run};
+
+fn arguments(words: &[&str]) -> WaitArguments {
+    let command = parsed(&[&["wait"], words].concat()).command;
+    let Command::Wait(arguments) = command else { panic!("{command:?}") };
+    arguments
+}
+
+/// Waits. Each time that something is told, the next of these things happens to the server.
+async fn waited(
+    server: &ApiServer,
+    words: &[&str],
+    deeds: &[&dyn Fn(&ApiServer)],
+) -> (Result<Report, Failure>, Vec<String>) {
+    let (mut deeds, mut told) = (VecDeque::from(deeds.to_vec()), Vec::new());
+    let mut tell = |line: &str| {
+        told.push(line.to_owned());
+        if let Some(deed) = deeds.pop_front() {
+            deed(server);
+        }
+    };
+    let ended = wait::of(&book_of(server), &arguments(words), &mut tell).await;
+    (ended, told)
+}
+
+fn set(server: &ApiServer, replicas: u32) {
+    let object = json!({
+        "metadata": {},
+        "spec": { "replicas": replicas },
+        "status": { "observedGeneration": 9 },
+    });
+    server.set("statefulsets", (Some("prod"), "redis"), object);
+}
+
+fn pod(server: &ApiServer, name: &str, metadata: &Value) {
+    let mut object = json!({
+        "metadata": {
+            "uid": POD,
+            "labels": { "statefulset.kubernetes.io/pod-name": name },
+        },
+        "spec": { "nodeName": NODE },
+        "status": { "phase": "Running" },
+    });
+    for (key, value) in metadata.as_object().unwrap() {
+        object["metadata"][key] = value.clone();
+    }
+    server.set_pod("prod", name, object);
+}
+
+fn owner(name: &str) -> Value {
+    let by = json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": name, "uid": "s",
+        "controller": true });
+    json!([by])
+}
+
+/// A pod that has thirty seconds to end, since an hour and a half.
+fn terminating(server: &ApiServer, name: &str) {
+    let more = json!({
+        "ownerReferences": owner("redis"),
+        "deletionTimestamp": "2026-11-20T14:30:30Z",
+        "deletionGracePeriodSeconds": 30,
+    });
+    pod(server, name, &more);
+}
+
+fn park(server: &ApiServer, address: &str) {
+    server.change("staticips", None, address, |object| {
+        object["spec"]["attachment"]["state"] = json!("Parked");
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn f096_a_stopped_service_is_released_once_pods_and_held_addresses_are_gone() {
+    let server = cluster().await;
+    set(&server, 0);
+    terminating(&server, "redis-0");
+    let before = server.asked().len();
+    let deeds: [&dyn Fn(&ApiServer); 3] = [
+        &|server| assert!(server.remove("pods", Some("prod"), "redis-0")),
+        &|server| park(server, "10.1.0.20"),
+        &|server| park(server, "10.1.0.23"),
+    ];
+    let (ended, told) = waited(&server, &["released", "prod/redis"], &deeds).await;
+    let report = ended.unwrap();
+    assert_eq!((report.reached, report.end()), (true, Waited::Reached), "{report:?}");
+    let begins = [
+        "prod/redis is not released yet: Pod prod/redis-0 on",
+        "prod/redis is not released yet: StaticIP 10.1.0.20 on",
+        "prod/redis is not released yet: StaticIP 10.1.0.23 on",
+    ];
+    assert_eq!(told.len(), begins.len(), "{told:?}");
+    for (line, begin) in told.iter().zip(begins) {
+        assert!(line.starts_with(begin), "{line}");
+    }
+    let all = server.asked_since(before);
+    assert!(all.iter().all(|one| one.starts_with("GET ")), "it only looks: {all:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f096_a_set_that_was_deleted_is_not_released_while_its_orphans_live() {
+    let server = cluster().await;
+    park(&server, "10.1.0.20");
+    park(&server, "10.1.0.23");
+    pod(&server, "redis-0", &json!({}));
+    let (ended, _) = waited(&server, &["released", "redis", "--timeout", "3s"], &[]).await;
+    let report = ended.unwrap();
+    assert_eq!((report.end(), report.waited_seconds), (Waited::TimedOut, 3));
+    let all = serde_json::to_value(&report.missing).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), 1, "{all}");
+    assert_eq!(all[0]["reason"], json!("PodLive"));
+    assert_eq!((&all[0]["name"], &all[0]["node"]), (&json!("prod/redis-0"), &json!(NODE)));
+    server.remove("pods", Some("prod"), "redis-0");
+    let (ended, _) = waited(&server, &["released", "redis"], &[]).await;
+    assert!(ended.unwrap().reached);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_in_the_end_is_shown_with_what_to_do() {
+    let server = cluster().await;
+    set(&server, 0);
+    terminating(&server, "redis-0");
+    server.change("staticips", None, "10.1.0.20", |object| {
+        object["metadata"]["managedFields"] = json!([
+            { "manager": "firecamp", "operation": "Update", "time": "2026-11-20T14:10:00Z" },
+            { "manager": "firecamp", "operation": "Update", "time": "2026-11-20T15:59:00Z",
+              "subresource": "status" },
+        ]);
+    });
+    let (ended, _) = waited(&server, &["released", "prod/redis", "--timeout=9"], &[]).await;
+    let report = ended.unwrap();
+    golden("wait-missing.txt", &report.people(now()));
+    golden("wait-missing.json", &(serde_json::to_string_pretty(&report).unwrap() + "\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_is_attached_once_each_of_its_members_is() {
+    let server = cluster().await;
+    let (ended, _) = waited(&server, &["attached", "a/b/c"], &[]).await;
+    assert_eq!(ended.unwrap_err().exit().code(), 2);
+    set(&server, 1);
+    let live = json!({ "ownerReferences": owner("redis") });
+    let deeds: [&dyn Fn(&ApiServer); 1] = [&|server| pod(server, "redis-0", &live)];
+    let (ended, told) = waited(&server, &["attached", "prod/redis"], &deeds).await;
+    let report = ended.unwrap();
+    assert!(report.reached, "{report:?}");
+    assert!(told[0].contains("Pod prod/redis-0: PodMissing"), "{told:?}");
+    let text = report.people(now());
+    assert!(text.starts_with("prod/redis is attached after "), "{text}");
+    // The record of the second one says so of no pod.
+    set(&server, 2);
+    pod(&server, "redis-1", &json!({ "ownerReferences": owner("redis"), "uid": "other" }));
+    let (ended, _) = waited(&server, &["attached", "prod/redis", "--timeout=0"], &[]).await;
+    let report = ended.unwrap();
+    assert_eq!(report.missing.len(), 1, "{report:?}");
+    assert_eq!(report.missing[0].name, "prod/redis-1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_list_and_a_pod_that_cannot_be_read_are_no_answer() {
+    let server = cluster().await;
+    server.fail_next("GET", "pods", Fault::Cut);
+    let (ended, _) = waited(&server, &["released", "prod/kafka"], &[]).await;
+    assert!(ended.unwrap_err().chain().contains("list the pods of namespace prod"));
+    server.set_pod("prod", "kafka-0", json!({ "metadata": { "uid": 7 } }));
+    let (ended, _) = waited(&server, &["released", "prod/kafka"], &[]).await;
+    assert_eq!(ended.unwrap_err().exit().code(), 16);
+}
+
+#[tokio::test]
+async fn the_command_ends_with_14_when_the_time_is_over_and_with_0_when_it_is_so() {
+    let server = cluster().await;
+    let socket = Socket::of(&server).await;
+    let file = socket.kubeconfig();
+    let place = ["--kubeconfig", file.to_str().unwrap(), "--context", "test"];
+    let said = run(&[&["wait", "released", "redis", "--timeout", "0"], &place[..]].concat()).await;
+    assert_eq!((said.code, said.err.as_str()), (Some(14), ""), "{}", said.out);
+    assert!(said.out.contains("10.1.0.20") && said.out.contains("AddressHeld"), "{}", said.out);
+    let words = ["wait", "released", "dev/old", "-o", "json"];
+    let said = run(&[&words, &place[..]].concat()).await;
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
+    let value: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((&value["reached"], &value["state"]), (&json!(true), &json!("Released")));
+}
+
+#[tokio::test]
+async fn what_nobody_can_wait_for_is_a_usage_error() {
+    let files = Files::new().await;
+    let said = run(&["wait", "released", "prod/redis", "--registry", &files.url()]).await;
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    assert!(said.err.contains("neither pods nor StatefulSets"), "{}", said.err);
+    for (words, named) in
+        [(["wait", "stopped", "redis"], "stopped"), (["wait", "released", "--timeout=1y"], "1y")]
+    {
+        let said = run(&words).await;
+        assert_eq!(said.code, Some(2), "{words:?}: {}", said.err);
+        assert!(said.err.contains(named), "{words:?}: {}", said.err);
+    }
+    let help = run(&["wait", "--help"]).await.out;
+    for text in ["FIRECAMP_WAIT_TIMEOUT", "--replicas=0", "Exit codes: 0 ", "14 the time"] {
+        assert!(help.contains(text), "{text} is not in:\n{help}");
+    }
+}
