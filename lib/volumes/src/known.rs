@@ -2,7 +2,8 @@
 
 use firecamp_core::bug::{Bug, planted};
 
-use crate::seen::{Attachment, CloudView, NodeView, Pod, Seen};
+use crate::device::Disks;
+use crate::seen::{Attachment, BlockDevice, CloudView, Mount, NodeView, Pod, Seen};
 use crate::table::{Table, VolumeRow};
 
 /// What EC2 said, by what was published of it: it stands until EC2 is asked again, and nothing is
@@ -49,13 +50,48 @@ pub(crate) fn sorted(seen: Seen) -> Seen {
 pub(crate) fn latest(known: Seen, seen: Seen) -> Seen {
     Seen {
         cloud: seen.cloud.or(known.cloud),
-        node: NodeView {
-            devices: seen.node.devices.or(known.node.devices),
-            mounts: seen.node.mounts.or(known.node.mounts),
-            space: seen.node.space,
-        },
+        node: together(known.node, seen.node),
         cluster: seen.cluster.or(known.cluster),
     }
+}
+
+/// Mounts name their devices by numbers, and a new device gets the number of one that is gone. Of
+/// two lists that were not read together, only those mounts count whose device is still the same.
+fn together(known: NodeView, seen: NodeView) -> NodeView {
+    let (devices, mounts) = match (seen.devices, seen.mounts) {
+        (Some(devices), None) => {
+            let before = known.devices.unwrap_or_default();
+            let same = |mount: &Mount| {
+                let now = disks(mount, &devices);
+                now.is_empty() || now == disks(mount, &before)
+            };
+            let kept = known.mounts.map(|all| all.into_iter().filter(|one| same(one)).collect());
+            (Some(devices), kept)
+        }
+        (None, Some(mounts)) => {
+            let (before, mut mounts) = (known.mounts.unwrap_or_default(), mounts);
+            if let Some(devices) = &known.devices {
+                mounts.retain(|mount| disks(mount, devices).is_empty() || has(&before, mount));
+            }
+            (known.devices, Some(mounts))
+        }
+        (devices, mounts) => (devices.or(known.devices), mounts.or(known.mounts)),
+    };
+    NodeView { devices, mounts, space: seen.space }
+}
+
+/// What tells the disks below a mount from others.
+fn disks<'d>(mount: &Mount, devices: &'d [BlockDevice]) -> Vec<(&'d str, Option<&'d str>)> {
+    let behind = Disks::new(devices, &[]).behind(mount);
+    behind.into_iter().map(|disk| (disk.name.as_str(), disk.serial.as_deref())).collect()
+}
+
+/// It was there before, whatever it allows now.
+fn has(before: &[Mount], mount: &Mount) -> bool {
+    before.iter().any(|one| {
+        let what = (one.device, &one.root, &one.point, &one.fstype, &one.source);
+        what == (mount.device, &mount.root, &mount.point, &mount.fstype, &mount.source)
+    })
 }
 
 /// Wrong, and only asked in builds with deliberate bugs.
@@ -65,3 +101,7 @@ fn as_if_read(seen: Seen) -> Seen {
     let cluster = Some(seen.cluster.unwrap_or_default());
     Seen { cluster, node: NodeView { devices, mounts, space }, ..seen }
 }
+
+#[cfg(test)]
+#[path = "known_tests.rs"]
+mod tests;

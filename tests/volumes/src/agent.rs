@@ -25,7 +25,7 @@ use crate::world::{Changed, Names, State, World};
 /// So many steps at most follow from one look of the publisher, as in the agent.
 const STEPS: u32 = 64;
 /// The publisher is asked every second for so long after something has changed.
-const ACTIVE: u64 = 20;
+const ACTIVE: u64 = 14;
 
 /// What went on within a second.
 #[derive(Debug, Default)]
@@ -105,9 +105,7 @@ impl Agent {
         let facts = Facts {
             instance: Some(names.instance.clone()),
             zone: Some(names.zone.clone()),
-            enis: Some(Vec::new()),
             addresses: Some(Vec::new()),
-            pools: Some(Vec::new()),
             ..Facts::new(node.clone())
         };
         Self {

@@ -47,6 +47,7 @@ pub fn run(scenario: &Scenario, names: &Names, full: bool) -> Report {
         audit: Audit::new(scenario.shape),
         away: Vec::new(),
         table: Table::default(),
+        written: 0,
         hasher: DefaultHasher::new(),
         trace: full.then(Vec::new),
     };
@@ -71,6 +72,8 @@ struct History<'a> {
     audit: Audit,
     away: Vec<Side>,
     table: Table,
+    /// Conditions that were written so far.
+    written: u32,
     hasher: DefaultHasher,
     trace: Option<Vec<String>>,
 }
@@ -173,6 +176,12 @@ impl History<'_> {
                 self.changed(table, second);
             }
         }
+        let written = self.board.posted().conditions;
+        if self.audit.quiet && written != self.written {
+            let text = "a claim was written though nothing has changed".to_owned();
+            self.audit.broken(Promise::V3, second, text);
+        }
+        self.written = written;
         for (step, well) in &noted.steps {
             (second, step.name(), *well).hash(&mut self.hasher);
             self.audit.step((step, *well), self.names, second);
