@@ -10,7 +10,7 @@ use firecamp_volume_histories::world::Names;
 const KEPT: &str = include_str!("../../seeds/found.txt");
 
 /// All of them are the same on every machine.
-const HISTORIES: u64 = 1_000;
+const HISTORIES: u64 = 600;
 
 fn jobs() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
