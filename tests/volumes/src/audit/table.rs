@@ -87,7 +87,8 @@ impl Audit {
                 let text = format!("{reason} is told of volume {ix}, which has no such problem");
                 return self.broken(Promise::V1, second, text);
             }
-            if !self.truths.began_by(*key, second.saturating_sub(patience)) {
+            let by = second.checked_sub(patience);
+            if !by.is_some_and(|by| self.truths.began_by(*key, by)) {
                 let text = format!("{reason} of volume {ix} is told before it has lasted");
                 return self.broken(Promise::V1, second, text);
             }
