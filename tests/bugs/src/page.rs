@@ -152,8 +152,10 @@ fn page_of(all: &BTreeMap<String, Expected>, results: &Results) -> String {
         let about = bug.about();
         let _infallible = writeln!(page, "| `{bug}` | {about} | {by_model} | {by_histories} |");
     }
-    let _infallible =
-        writeln!(page, "\nWithout a bug the same build finds nothing in {HISTORIES} histories,\nas many sweeps (small histories of what is collected) and {VOLUMES} histories of volumes.");
+    let _infallible = writeln!(
+        page,
+        "\nWithout a bug the same build finds nothing in {HISTORIES} histories,\nas many sweeps (small histories of what is collected) and {VOLUMES} histories of volumes."
+    );
     page
 }
 
