@@ -109,8 +109,8 @@ impl Probes {
         all.extend(DEEDS.iter().zip(self.deeds).map(|(name, n)| (format!("deed {name}"), n)));
         for reason in Reason::ALL {
             all.push((format!("told {reason}"), self.began[reason as usize]));
-            // A row that is gone takes its problems along: this one's always is.
-            if reason != Reason::SerialUnreadable {
+            // A row that is gone takes its problems along: that of these two always is.
+            if !matches!(reason, Reason::SerialUnreadable | Reason::NotInKubernetes) {
                 all.push((format!("ended {reason}"), self.ended[reason as usize]));
             }
             all.push((format!("lasting {reason}"), self.lasting[reason as usize]));
