@@ -112,8 +112,9 @@ test-volumes: ## As root: volumes on real block devices (ext4, XFS, a FUSE that 
 # The wire level needs the SDK as `cargo test` has built it, so no package is named.
 SIM_model := -p firecamp-histories
 SIM_wire := --bin firecamp-wire-histories
+SIM_volumes := -p firecamp-volume-histories
 
-sim: ## Seeded histories: N from SEED on (N=1000000 SEED=7; N=1 replays one; LEVEL=wire)
+sim: ## Seeded histories: N from SEED on (N=1000000 SEED=7; N=1 replays one; LEVEL=wire|volumes)
 	@if [[ "$(N)" == 1 ]]; then cargo run --locked -q $(SIM_$(LEVEL)) -- replay $(SEED); \
 	else cargo run --locked -q $(SIM_$(LEVEL)) -- run --histories $(N) --seed $(SEED) \
 	$(SIM_FLAGS); fi

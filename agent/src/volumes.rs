@@ -7,6 +7,7 @@ use std::time::Duration;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::time::Moment;
 use firecamp_volumes::node::{NodeVolumes, Places};
+use firecamp_volumes::pace::{EARLIER_WITHIN, NODE_EVERY, NODE_PAUSE, Pace};
 use firecamp_volumes::path::KUBELET;
 use firecamp_volumes::seen::{ClusterView, Seen};
 use firecamp_volumes::{Change, Table, Tracker, VolumeKind, VolumesFailure, observe};
@@ -18,16 +19,6 @@ use crate::status::{Problems, Status, System, Volumes};
 
 /// A filesystem that does not say within this how much room it has does not respond.
 const WITHIN: Duration = Duration::from_secs(2);
-/// How often the node is looked at though it tells of no change.
-const EVERY: Duration = Duration::from_secs(15);
-/// Changes come in crowds: one look for all that come within this.
-const PAUSE: Duration = Duration::from_secs(1);
-/// So long what an earlier process published is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often Kubernetes is asked while nothing changes.
-const CLUSTER_EVERY: Duration = Duration::from_mins(5);
-/// How often it is asked while mounts change, or something seems wrong.
-const CLUSTER_SOON: Duration = Duration::from_secs(30);
 
 /// What Kubernetes says of the volumes of this node.
 pub(crate) trait Cluster {
@@ -60,8 +51,8 @@ pub(crate) async fn run<V: firecamp_volumes::Volumes, C: Cluster>(
 ) {
     let all = async {
         let tracker = begin(bulletin, cluster.is_some()).await;
-        let (origin, asked) = (Instant::now(), None);
-        let mut it = Looking { volumes, cluster, tracker, origin, asked, moved: true };
+        let (origin, pace) = (Instant::now(), Pace::default());
+        let mut it = Looking { volumes, cluster, tracker, origin, pace };
         loop {
             it.look(bulletin, status).await;
             it.wait().await;
@@ -76,11 +67,11 @@ pub(crate) async fn run<V: firecamp_volumes::Volumes, C: Cluster>(
 /// Goes on from what stands in the API, so that a restart changes nothing there.
 async fn begin(bulletin: &Bulletin, online: bool) -> Tracker {
     let began = Instant::now();
-    while online && began.elapsed() < PATIENCE {
+    while online && began.elapsed() < EARLIER_WITHIN {
         if let Some(earlier) = bulletin.earlier() {
             return Tracker::resume(KUBELET, &earlier);
         }
-        sleep(PAUSE).await;
+        sleep(NODE_PAUSE).await;
     }
     Tracker::new(KUBELET)
 }
@@ -90,10 +81,7 @@ struct Looking<'a, V, C> {
     cluster: Option<&'a C>,
     tracker: Tracker,
     origin: Instant,
-    /// When Kubernetes was asked last.
-    asked: Option<Instant>,
-    /// Something has changed since.
-    moved: bool,
+    pace: Pace,
 }
 
 impl<V: firecamp_volumes::Volumes, C: Cluster> Looking<'_, V, C> {
@@ -103,11 +91,9 @@ impl<V: firecamp_volumes::Volumes, C: Cluster> Looking<'_, V, C> {
         let read = failures.first().map_or(Ok(()), Err);
         status.read(System::Volumes, &read);
         let cloud = bulletin.take_cloud();
-        // What EC2 and Kubernetes say is compared as of one moment.
-        self.moved |= cloud.is_some();
-        let cluster = self.ask(status).await;
+        let cluster = self.ask(cloud.is_some(), status).await;
         let seen = Seen { cloud, node, cluster };
-        let now = Moment(self.origin.elapsed());
+        let now = self.now();
         let table = self.tracker.step(now, seen);
         count(&table, &self.tracker, now, status);
         bulletin.volumes(table, self.tracker.pods().map(<[_]>::to_vec));
@@ -115,31 +101,33 @@ impl<V: firecamp_volumes::Volumes, C: Cluster> Looking<'_, V, C> {
         bulletin.lack_volumes(self.tracker.lacked());
     }
 
-    async fn ask(&mut self, status: &Status) -> Option<ClusterView> {
+    fn now(&self) -> Moment {
+        Moment(self.origin.elapsed())
+    }
+
+    async fn ask(&mut self, cloud: bool, status: &Status) -> Option<ClusterView> {
         let cluster = self.cluster?;
-        let soon = self.moved || self.tracker.is_pending();
-        let pause = if soon { CLUSTER_SOON } else { CLUSTER_EVERY };
-        if self.asked.is_some_and(|at| at.elapsed() < pause) {
+        let (now, suspects) = (self.now(), self.tracker.is_pending());
+        if !self.pace.asks_cluster(now, suspects, cloud) {
             return None;
         }
-        self.asked = Some(Instant::now());
         status.asks(System::Claims);
         let read = cluster.look().await;
         status.read(System::Claims, &read);
-        self.moved = read.is_err();
+        self.pace.answered(read.is_ok());
         read.ok()
     }
 
     async fn wait(&mut self) {
-        match self.volumes.changed(EVERY).await {
+        match self.volumes.changed(NODE_EVERY).await {
             Ok(Change::Nothing) => return,
-            Ok(Change::Mounts | Change::Devices) => self.moved = true,
+            Ok(Change::Mounts | Change::Devices) => self.pace.moved(),
             Err(VolumesFailure { detail, .. }) => {
                 tracing::warn!(error = detail, "The kernel does not tell of volumes");
-                sleep(EVERY).await;
+                sleep(NODE_EVERY).await;
             }
         }
-        sleep(PAUSE).await;
+        sleep(NODE_PAUSE).await;
     }
 }
 

@@ -12,6 +12,7 @@ use firecamp_core::interface::Interface;
 use firecamp_core::node::TypeLimits;
 use firecamp_core::time::Moment;
 use firecamp_engine::Dice;
+use firecamp_volumes::pace::wants_cloud;
 use firecamp_volumes::seen::{Attachment, CloudView, Elsewhere};
 use tokio::task::JoinSet;
 
@@ -24,10 +25,7 @@ use crate::work::News;
 /// and how much at random, so that agents drift apart.
 const STRETCH: (f64, f64) = (0.05, 0.2);
 
-/// How often EC2 is asked for volumes while nothing seems wrong with one.
-const VOLUMES_EVERY: Duration = Duration::from_mins(5);
-/// What could not be learned is asked again after this long, and what has not had its turn for so
-/// long waits no longer.
+/// What could not be learned is asked again after this long.
 const LATE: Duration = Duration::from_mins(10);
 
 /// A budget whose first look comes within a period: agents of many nodes may start together.
@@ -82,13 +80,9 @@ impl<W: World> Agent<'_, W> {
         wanted
     }
 
-    /// Rarely while nothing seems wrong with a volume.
     fn volumes_wanted(&self) -> Option<Want> {
-        let rested = self.since(Ec2Look::Volumes).is_none_or(|since| since >= VOLUMES_EVERY);
-        let wanted = rested || self.bulletin.suspects_volumes();
-        // Interfaces that are wanted at once again and again do not hold this up for ever.
-        let age = self.since(Ec2Look::Volumes).unwrap_or(self.now().0);
-        wanted.then_some(if age >= LATE { Want::Now } else { Want::Steady })
+        let since = self.since(Ec2Look::Volumes);
+        wants_cloud(since, self.now().0, self.bulletin.suspects_volumes())
     }
 
     /// It never changes, and without it nobody knows how many members have room here.

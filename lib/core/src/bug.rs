@@ -105,6 +105,14 @@ bugs! {
     CollectAtOnce = "collect-at-once",
     /// What has no record is collected whoever made it.
     CollectForeign = "collect-foreign",
+    /// A device is known by its place in the order of EC2's labels, not by its serial.
+    VolumeByName = "volume-by-name",
+    /// What could not be read of a node's volumes counts as empty.
+    VolumeUnreadIsAbsent = "volume-unread-is-absent",
+    /// What is wrong with a volume is told at first sight, and not told any more at the next.
+    VolumeAtOnce = "volume-at-once",
+    /// An agent that begins anew forgets what was published of its node's volumes.
+    VolumeForgotten = "volume-forgotten",
 }
 
 impl std::fmt::Display for Bug {

@@ -96,6 +96,8 @@ pub struct Row<'a> {
     pub volume_attachments: Vec<&'a VolumeAttachment>,
     /// The pods that claim it.
     pub wanting: Vec<Wanting<'a>>,
+    /// Pods that have a volume of its name from a device that does not say which it is.
+    pub unsure: BTreeSet<PodUid>,
 }
 
 /// The rows of a node.
@@ -214,8 +216,10 @@ impl<'a> Joined<'a> {
             if let Some(volume) = object.and_then(|object| object.ebs.as_ref()) {
                 self.adopt(name, volume);
             }
+            let unsure = self.mounted_blindly(name);
             for key in self.keys_of(name, object, wanted.contains(name)) {
                 let row = self.row(key);
+                row.unsure.extend(unsure.iter().cloned());
                 row.persistent_volumes.extend(object);
                 row.wanting.extend(wanting.get(name).into_iter().flatten());
                 let of_name = |attachment: &&VolumeAttachment| attachment.volume == name;
@@ -259,6 +263,12 @@ impl<'a> Joined<'a> {
         keys
     }
 
+    fn mounted_blindly(&self, name: &str) -> Vec<PodUid> {
+        let blind = self.rows.iter().filter(|(key, _)| matches!(key, Key::Device(_)));
+        let mounts = blind.flat_map(|(_, row)| row.pod_mounts().map(|(_, mount)| mount));
+        mounts.filter(|mount| mount.volume == name).map(|mount| mount.pod.clone()).collect()
+    }
+
     /// The rows that have a mount by which a pod gives the volume this name.
     fn keys_named(&self, name: &str) -> Vec<Key> {
         let named = self.rows.iter().filter(|(_, row)| row.names(name));
@@ -274,7 +284,8 @@ impl Row<'_> {
 
     /// A pod that claims it, has no mount of it and is not about to end.
     pub fn lacking(&self) -> Option<&Wanting<'_>> {
-        let mounted: BTreeSet<&PodUid> = self.pod_mounts().map(|(_, pod)| &pod.pod).collect();
+        let mut mounted: BTreeSet<&PodUid> = self.pod_mounts().map(|(_, pod)| &pod.pod).collect();
+        mounted.extend(&self.unsure);
         self.wanting.iter().find(|w| !w.pod.ending && !mounted.contains(&w.pod.uid))
     }
 

@@ -253,15 +253,16 @@ fn pod_gone(row: &Row<'_>, context: &Context<'_>) -> Option<String> {
 fn read_only(row: &Row<'_>, context: &Context<'_>, was_writable: bool) -> Verdict {
     let bad = || Verdict::bad("it refuses writes, and nobody asked for that");
     let allowed = row.persistent_volumes.iter().any(|volume| volume.read_only);
-    let readers = row.wanting.iter().filter(|wanting| wanting.claim.read_only).count();
-    let asked = allowed || (readers > 0 && readers == row.wanting.len());
-    let claimed = !row.persistent_volumes.is_empty() || !row.wanting.is_empty();
-    if row.mounts.iter().any(|placed| refuses(placed.mount)) && !asked {
-        // What is not Kubernetes' may have been meant so from the start.
-        return match (was_writable, claimed, row.pod_mounts().next().is_some()) {
-            (true, _, _) | (false, true, _) => bad(),
-            (false, false, true) => Verdict::Unknown,
-            (false, false, false) => Verdict::Good,
+    if row.mounts.iter().any(|placed| refuses(placed.mount)) && !allowed {
+        return match users(row) {
+            Users::Writer => bad(),
+            Users::Readers => Verdict::Good,
+            // A pod that is not known yet, or is known no more, may have asked for it.
+            Users::Unknown => Verdict::Unknown,
+            // What is not Kubernetes' may have been meant so from the start.
+            Users::None if was_writable => bad(),
+            Users::None if row.persistent_volumes.is_empty() => Verdict::Good,
+            Users::None => Verdict::Unknown,
         };
     }
     let mut unknown = false;
@@ -275,6 +276,32 @@ fn read_only(row: &Row<'_>, context: &Context<'_>, was_writable: bool) -> Verdic
         }
     }
     if unknown { Verdict::Unknown } else { Verdict::Good }
+}
+
+/// Who has it mounted.
+enum Users {
+    /// A pod that wants to write.
+    Writer,
+    /// Pods that only read.
+    Readers,
+    /// Pods of which nothing is known.
+    Unknown,
+    /// No pod.
+    None,
+}
+
+fn users(row: &Row<'_>) -> Users {
+    let mut users = Users::None;
+    for (_, mount) in row.pod_mounts() {
+        let wanting = row.wanting.iter().find(|wanting| wanting.pod.uid == mount.pod);
+        match wanting {
+            Some(wanting) if !wanting.claim.read_only => return Users::Writer,
+            Some(_) if matches!(users, Users::None) => users = Users::Readers,
+            Some(_) => {}
+            None => users = Users::Unknown,
+        }
+    }
+    users
 }
 
 fn refuses(mount: &Mount) -> bool {
@@ -329,3 +356,7 @@ fn full(row: &Row<'_>, context: &Context<'_>, part: fn(&Usage) -> Amount, what: 
         Verdict::Good
     }
 }
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

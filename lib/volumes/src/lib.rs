@@ -6,6 +6,7 @@
 //! * [`join`](mod@join): which of it belongs to which volume.
 //! * [`judge`]: what is wrong with a volume at this moment.
 //! * [`Tracker`]: what is wrong for long enough to be said, and numbers that stand still.
+//! * [`pace`]: how often each side is looked at.
 //! * [`PodVolumes`]: which of the pods have the volumes that they claim, and what keeps the others.
 //! * [`Volumes`]: the node's side, as a trait; [`node`] is the real one. [`CloudVolumes`]: EC2's.
 
@@ -14,9 +15,11 @@ pub mod device;
 mod fixture;
 pub mod join;
 pub mod judge;
+mod known;
 #[cfg(feature = "node")]
 pub mod node;
 mod outside;
+pub mod pace;
 pub mod path;
 mod pods;
 pub mod reason;

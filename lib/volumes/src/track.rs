@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use firecamp_core::bug::{Bug, planted};
 use firecamp_core::ids::{PodUid, VolumeId};
 use firecamp_core::time::Moment;
 
 use crate::device::{is_shared, iscsi_link};
 use crate::join::{Backing, Joined, Key, Row, join};
 use crate::judge::{Context, Fresh, judge, room};
+use crate::known::{latest, said_by_ec2, sorted};
 use crate::path::{How, Place};
 use crate::pods::{PodVolumes, Sighted, pods as served_pods};
 use crate::reason::Reason;
-use crate::seen::{
-    Amount, Attachment, BlockDevice, CloudView, ClusterView, NodeView, Pod, Seen, Usage,
-};
+use crate::seen::{Amount, BlockDevice, ClusterView, Pod, Seen, Usage};
 use crate::steady::{Watch, hold};
 use crate::table::{
     MOUNTS_SHOWN, MountShown, PodShown, Problem, SpaceShown, Table, VolumeKind, VolumeRow,
@@ -56,6 +56,9 @@ impl Tracker {
     /// One that goes on from the table that was published last, so that a restart publishes
     /// nothing.
     pub fn resume(kubelet: &str, published: &Table) -> Self {
+        if planted(Bug::VolumeForgotten) {
+            return Self::new(kubelet);
+        }
         let remembered = |row: &VolumeRow| {
             let watch = |problem: &Problem| (problem.reason, Watch::reported(&problem.message));
             let watches: BTreeMap<Reason, Watch> = row.problems.iter().map(watch).collect();
@@ -71,13 +74,14 @@ impl Tracker {
     /// Takes in what was seen now, and returns the table. Parts that could not be read keep
     /// their last known state, and nothing new is concluded from them.
     pub fn step(&mut self, now: Moment, seen: Seen) -> Table {
+        let seen = sorted(seen);
         let fresh = Fresh {
             cloud: seen.cloud.is_some(),
             devices: seen.node.devices.is_some(),
             mounts: seen.node.mounts.is_some(),
             cluster: seen.cluster.is_some(),
         };
-        self.known = latest(std::mem::take(&mut self.known), sorted(seen));
+        self.known = latest(std::mem::take(&mut self.known), seen);
         let joined = join(&self.known, &self.kubelet);
         let context = Context {
             fresh,
@@ -137,62 +141,10 @@ impl Tracker {
     }
 }
 
-/// What EC2 said, by what was published of it: it stands until EC2 is asked again, and nothing is
-/// concluded from it.
-fn said_by_ec2(published: &Table) -> Option<CloudView> {
-    let attachment = |row: &VolumeRow| {
-        Some(Attachment {
-            volume: row.volume_id.clone()?,
-            state: row.attachment?,
-            age: None,
-            label: row.label.clone().unwrap_or_default(),
-            delete_on_termination: row.delete_on_termination.unwrap_or_default(),
-            zone: row.zone.clone()?,
-            bytes: row.size.unwrap_or_default(),
-        })
-    };
-    let attachments: Vec<Attachment> = published.volumes.iter().filter_map(attachment).collect();
-    let zone = attachments.first()?.zone.clone();
-    Some(CloudView { zone, attachments, elsewhere: Vec::new() })
-}
-
 fn lacked(key: &Key, row: &Row<'_>) -> Option<VolumeId> {
     match key {
         Key::Ebs(volume) if row.attachment.is_none() => row.lacking().map(|_| volume.clone()),
         Key::Ebs(_) | Key::Named(..) | Key::Filesystem(_) | Key::Wanted(_) | Key::Device(_) => None,
-    }
-}
-
-/// In an order of its own, so that the order of lists and caches changes no table. That of mounts
-/// means something.
-fn sorted(mut seen: Seen) -> Seen {
-    if let Some(cloud) = &mut seen.cloud {
-        cloud.attachments.sort_by(|a, b| a.volume.cmp(&b.volume));
-        cloud.elsewhere.sort();
-    }
-    if let Some(devices) = &mut seen.node.devices {
-        devices.sort_by(|a, b| a.name.cmp(&b.name));
-    }
-    if let Some(cluster) = &mut seen.cluster {
-        let name = |pod: &Pod| (pod.namespace.clone(), pod.name.clone(), pod.uid.clone());
-        cluster.pods.sort_by_cached_key(name);
-        cluster.persistent_volumes.sort_by(|a, b| a.name.cmp(&b.name));
-        cluster.claims.sort_by(|a, b| a.name.cmp(&b.name));
-        cluster.attachments.sort_by(|a, b| a.name.cmp(&b.name));
-    }
-    seen
-}
-
-/// What was seen now, and what was known before where nothing was.
-fn latest(known: Seen, seen: Seen) -> Seen {
-    Seen {
-        cloud: seen.cloud.or(known.cloud),
-        node: NodeView {
-            devices: seen.node.devices.or(known.node.devices),
-            mounts: seen.node.mounts.or(known.node.mounts),
-            space: seen.node.space,
-        },
-        cluster: seen.cluster.or(known.cluster),
     }
 }
 

@@ -22,7 +22,7 @@ pub enum What {
     List,
     /// Hunts the bug that `FIRECAMP_BUG` names, in this process; prints what was found as JSON.
     Hunt {
-        /// By what: `histories`, `sweeps`, or `model:CONFIGURATION`.
+        /// By what: `histories`, `sweeps`, `volumes`, or `model:CONFIGURATION`.
         by: String,
     },
     /// Hunts all bugs as the expectations say, one process each.

@@ -16,6 +16,8 @@ pub struct Expected {
     pub histories: Option<String>,
     /// By sweeps: the promise that breaks.
     pub sweeps: Option<String>,
+    /// By histories of volumes: the promise that breaks.
+    pub volumes: Option<String>,
     /// Why one of the two cannot find it.
     pub only: Option<String>,
 }
@@ -56,7 +58,7 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Expected>, Wrong> {
         };
         let both = expected.model.is_some() && expected.histories.is_some();
         let neither = expected.model.is_none() && expected.histories.is_none();
-        if neither && expected.sweeps.is_none() {
+        if neither && expected.sweeps.is_none() && expected.volumes.is_none() {
             return Err(Wrong::Content(format!("{bug} is found by nothing")));
         }
         if both == expected.only.is_some() {

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// A bug counts as found within so many histories.
 pub const HISTORIES: u64 = 10_000;
+/// As many of volumes, each of which is an hour in the life of a node.
+pub const VOLUMES: u64 = 1_000;
 /// A model that has found nothing by then finds nothing.
 const PATIENCE: Duration = Duration::from_mins(3);
 
@@ -28,7 +30,10 @@ pub fn here(by: &str) -> Result<Found, String> {
         Some(("model", name)) => model(name),
         None if by == "histories" => Ok(histories()),
         None if by == "sweeps" => Ok(sweeps()),
-        Some(_) | None => Err(format!("{by}: expected histories, sweeps or model:CONFIGURATION")),
+        None if by == "volumes" => Ok(volumes()),
+        Some(_) | None => {
+            Err(format!("{by}: expected histories, sweeps, volumes or model:CONFIGURATION"))
+        }
     }
 }
 
@@ -65,6 +70,21 @@ fn sweeps() -> Found {
         })
     });
     found.unwrap_or(Found { what: None, after: HISTORIES, text: String::new() })
+}
+
+fn volumes() -> Found {
+    use firecamp_volume_histories::{history, scenario::Scenario, world::Names};
+
+    let names = Names::new();
+    let found = (1..=VOLUMES).find_map(|seed| {
+        let report = history::run(&Scenario::draw(seed), &names, false);
+        report.violation.map(|violation| Found {
+            what: Some(format!("{:?}", violation.promise)),
+            after: seed,
+            text: violation.to_string(),
+        })
+    });
+    found.unwrap_or(Found { what: None, after: VOLUMES, text: String::new() })
 }
 
 fn model(name: &str) -> Result<Found, String> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use firecamp_core::bug::Bug;
 
 use crate::expect::{self, Expected};
-use crate::hunt::{self, Found, HISTORIES};
+use crate::hunt::{self, Found, HISTORIES, VOLUMES};
 
 /// The row of the build in which no bug is planted.
 const NONE: &str = "none";
@@ -47,7 +47,7 @@ pub fn run(
 }
 
 fn hunts(all: &BTreeMap<String, Expected>) -> VecDeque<Hunt> {
-    let by = ["histories", "sweeps"];
+    let by = ["histories", "sweeps", "volumes"];
     let mut hunts: VecDeque<Hunt> =
         by.map(|by| (NONE.to_owned(), by.to_owned())).into_iter().collect();
     for (bug, expected) in all {
@@ -60,6 +60,9 @@ fn hunts(all: &BTreeMap<String, Expected>) -> VecDeque<Hunt> {
         if expected.sweeps.is_some() {
             hunts.push_back((bug.clone(), "sweeps".to_owned()));
         }
+        if expected.volumes.is_some() {
+            hunts.push_back((bug.clone(), "volumes".to_owned()));
+        }
     }
     hunts
 }
@@ -70,6 +73,9 @@ fn wanted(expected: &Expected, by: &str) -> Option<String> {
     }
     if by == "sweeps" {
         return expected.sweeps.clone();
+    }
+    if by == "volumes" {
+        return expected.volumes.clone();
     }
     expected.model.as_ref().map(|(_config, property)| property.clone())
 }
@@ -141,12 +147,15 @@ fn page_of(all: &BTreeMap<String, Expected>, results: &Results) -> String {
         let by_model = model.and_then(|by| cell(results, bug.name(), &by)).unwrap_or(why.clone());
         let by_histories = cell(results, bug.name(), "histories")
             .or_else(|| cell(results, bug.name(), "sweeps"))
+            .or_else(|| cell(results, bug.name(), "volumes"))
             .unwrap_or(why);
         let about = bug.about();
         let _infallible = writeln!(page, "| `{bug}` | {about} | {by_model} | {by_histories} |");
     }
-    let _infallible =
-        writeln!(page, "\nWithout a bug the same build finds nothing in {HISTORIES} histories\nand as many sweeps (small histories of what is collected).");
+    let _infallible = writeln!(
+        page,
+        "\nWithout a bug the same build finds nothing in {HISTORIES} histories,\nas many sweeps (small histories of what is collected) and {VOLUMES} histories of volumes."
+    );
     page
 }
 
@@ -154,6 +163,6 @@ fn cell(results: &Results, bug: &str, by: &str) -> Option<String> {
     let (found, _took) = results.get(&(bug.to_owned(), by.to_owned()))?.as_ref().ok()?;
     let what = found.what.as_deref().unwrap_or("not found");
     let place = by.strip_prefix("model:").map(|c| format!("`{c}`: ")).unwrap_or_default();
-    let place = if by == "sweeps" { "sweeps: ".to_owned() } else { place };
+    let place = if matches!(by, "sweeps" | "volumes") { format!("{by}: ") } else { place };
     Some(format!("{place}{what}, {}", found.after))
 }

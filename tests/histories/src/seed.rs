@@ -19,6 +19,8 @@ pub enum Purpose {
     Others,
     /// Tests of this crate.
     Test,
+    /// A node's volumes: what happens, and what goes wrong.
+    Volumes,
 }
 
 /// A stream of chance: SplitMix64, which is fast, has no bad seeds and never changes.
