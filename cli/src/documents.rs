@@ -1,7 +1,7 @@
 //! `docs/cli.md`, generated from the help, so that it cannot disagree with it.
 
 use clap::{Command, CommandFactory};
-use firecamp_core::contract::exit::{Cleaned, Look};
+use firecamp_core::contract::exit::{Cleaned, Imported, Look};
 
 use crate::args::Cli;
 use crate::explain::reason::Reason;
@@ -12,8 +12,8 @@ const INTRODUCTION: &str = "\
 <!-- Generated from the code: `BLESS=1 cargo test -p firecamp-cli --test documents`. -->
 
 `firecamp` shows what members have and says what is wrong. It only looks: it changes nothing in a
-registry, a cluster, EC2 or a kernel. Only `firecamp cleanup` changes something: the kernel of the
-node that it runs on.
+registry, a cluster, EC2 or a kernel. Only two commands change something: `firecamp cleanup` the
+kernel of the node that it runs on, and `firecamp import --apply` FireCamp's own objects.
 
 ```console
 $ firecamp status                         # every member's claim, address and node
@@ -22,6 +22,7 @@ $ firecamp explain prod/redis-0           # from claim to file: where does it br
 $ firecamp doctor                         # registry, cluster and node: are they in order?
 $ firecamp support-bundle                 # all of it in one file, without secrets
 $ firecamp cleanup --dry-run              # on a node: what has FireCamp left in the kernel?
+$ firecamp import -n default              # what of the original FireCamp can be taken over?
 ```
 
 ## Where it looks
@@ -87,6 +88,10 @@ pub fn cli() -> String {
     page.push_str("\nThose of `firecamp cleanup`:\n\n| Code | Meaning |\n| ---: | --- |\n");
     for cleaned in Cleaned::ALL {
         page.extend([format!("| {} | {} |\n", cleaned.code(), cleaned.meaning())]);
+    }
+    page.push_str("\nThose of `firecamp import`:\n\n| Code | Meaning |\n| ---: | --- |\n");
+    for imported in Imported::ALL {
+        page.extend([format!("| {} | {} |\n", imported.code(), imported.meaning())]);
     }
     page.push_str(
         "\nAny other code is a failure to look at all: [exit-codes.md](exit-codes.md).\n",
