@@ -84,10 +84,12 @@ impl<'w> Original<'w> {
     /// What a person does.
     #[track_caller]
     fn is_imported(&self) {
-        let client = self.cluster.api.client();
-        let namespace = NAMESPACE.to_owned();
-        let book = Book::of_client(client, Timeouts::default(), namespace, "box".to_owned());
-        let outcome = World::block_on(import::of(&book, None, true)).unwrap();
+        // A client needs the runtime that it was made in.
+        let outcome = World::block_on(async {
+            let (client, namespace) = (self.cluster.api.client(), NAMESPACE.to_owned());
+            let book = Book::of_client(client, Timeouts::default(), namespace, "box".to_owned());
+            import::of(&book, None, true).await.unwrap()
+        });
         assert!(outcome.failed.is_none(), "{outcome:?}");
         assert_eq!((outcome.report.end(), outcome.report.imported.len()), (Imported::All, 1));
         assert_eq!(self.cluster.record(ADDRESS).attachment.unwrap().state, State::Parked);
