@@ -12,6 +12,7 @@ use crate::bundle::BundleArguments;
 use crate::cleanup::CleanupArguments;
 use crate::doctor::DoctorArguments;
 use crate::explain::ExplainArguments;
+use crate::import::ImportArguments;
 use crate::node::NodeArguments;
 use crate::status::StatusArguments;
 use crate::wait::WaitArguments;
@@ -79,6 +80,8 @@ pub enum Command {
     SupportBundle(BundleArguments),
     /// Takes what FireCamp has left in this node's kernel out of it, where nobody uses it
     Cleanup(CleanupArguments),
+    /// Imports addresses and members of the original FireCamp from its ConfigMaps
+    Import(ImportArguments),
     /// Shows a member that keeps its address, in a VPC on this machine, with real packets
     Demo(DemoArguments),
     /// The demo's part inside of the box.

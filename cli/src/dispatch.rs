@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::look::outcome::Ended;
-use crate::{bundle, cleanup, demo, doctor, explain, member, node, status, wait};
+use crate::{bundle, cleanup, demo, doctor, explain, import, member, node, status, wait};
 
 /// The program that kubectl looks for on the PATH.
 const PLUGIN: &str = "kubectl-firecamp";
@@ -64,6 +64,7 @@ fn run(command: Command) -> Result<u8, Failure> {
         Command::Wait(arguments) => runtime()?.block_on(wait::run(&arguments)),
         Command::SupportBundle(arguments) => look(bundle::run(&arguments)),
         Command::Cleanup(arguments) => runtime()?.block_on(cleanup::run(&arguments)),
+        Command::Import(arguments) => runtime()?.block_on(import::run(&arguments)),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::DemoInside(arguments) => demo::inside::run(&arguments),
         Command::MemberServer(arguments) => block_on(member::server::run(&arguments)),

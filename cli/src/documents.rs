@@ -1,7 +1,7 @@
 //! `docs/cli.md`, generated from the help, so that it cannot disagree with it.
 
 use clap::{Command, CommandFactory};
-use firecamp_core::contract::exit::{Cleaned, Look, Waited};
+use firecamp_core::contract::exit::{Cleaned, Imported, Look, Waited};
 
 use crate::args::Cli;
 use crate::explain::reason::Reason;
@@ -24,6 +24,7 @@ $ firecamp doctor                         # registry, cluster and node: are they
 $ firecamp wait released prod/redis       # after a scale to 0: until pods and addresses are gone
 $ firecamp support-bundle                 # all of it in one file, without secrets
 $ firecamp cleanup --dry-run              # on a node: what has FireCamp left in the kernel?
+$ firecamp import -n default              # what of the original FireCamp can be taken over?
 ```
 
 ## Where it looks
@@ -93,6 +94,10 @@ pub fn cli() -> String {
     page.push_str("\nThose of `firecamp wait`:\n\n| Code | Meaning |\n| ---: | --- |\n");
     for waited in Waited::ALL {
         page.extend([format!("| {} | {} |\n", waited.code(), waited.meaning())]);
+    }
+    page.push_str("\nThose of `firecamp import`:\n\n| Code | Meaning |\n| ---: | --- |\n");
+    for imported in Imported::ALL {
+        page.extend([format!("| {} | {} |\n", imported.code(), imported.meaning())]);
     }
     page.push_str(
         "\nAny other code is a failure to look at all: [exit-codes.md](exit-codes.md).\n",

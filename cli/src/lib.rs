@@ -2,7 +2,8 @@
 //!
 //! What looks at a registry, a cluster or a node, for people and their programs: [`status`],
 //! [`node`], [`explain`], [`doctor`], [`bundle`] and [`wait`], over what they share in [`look`].
-//! `docs/cli.md` is generated from their help. The one that changes something is [`cleanup`].
+//! `docs/cli.md` is generated from their help. Those that change something are [`cleanup`] and
+//! [`import`].
 //!
 //! The demo, which shows a member that keeps its address in a VPC in a box: `docs/demo.md` says
 //! what it shows and how it measures. What follows a client, times processes and takes their time
@@ -18,6 +19,7 @@ pub mod documents;
 pub mod event;
 pub mod explain;
 pub mod failure;
+pub mod import;
 pub mod look;
 pub mod measure;
 mod member;

@@ -9,6 +9,9 @@ mod look {
     mod doctor_node;
     mod explain;
     mod follow;
+    mod import;
+    mod import_plan;
+    mod import_support;
     mod kubectl;
     mod node;
     mod status;

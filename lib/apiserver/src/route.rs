@@ -80,6 +80,7 @@ fn group(path: &str) -> Option<(Vec<Known>, bool, &str)> {
             vec![
                 ("pods", "Pod", true),
                 ("nodes", "Node", false),
+                ("configmaps", "ConfigMap", true),
                 ("persistentvolumeclaims", "PersistentVolumeClaim", true),
                 ("persistentvolumes", "PersistentVolume", false),
             ],

@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod event;
 pub mod exit;
+pub mod original;
 pub mod protocol;
 
 /// Names of environment variables. The first six are the original FireCamp's contract.

@@ -1,6 +1,7 @@
 //! Everything that a cluster has of a kind, for who looks: as the API server tells it, with
 //! whatever people and other programs wrote into it. The protocol reads records.
 
+mod maps;
 mod node;
 mod workload;
 

@@ -3,7 +3,7 @@
 use clap::{Arg, Command, CommandFactory};
 use firecamp_core::contract::env;
 use firecamp_core::contract::event::Notice;
-use firecamp_core::contract::exit::{Cleaned, Exit, Waited};
+use firecamp_core::contract::exit::{Cleaned, Exit, Imported, Waited};
 
 use crate::flags::{AgentFlags, InitFlags, StopFlags};
 
@@ -25,7 +25,7 @@ pub fn exit_codes() -> String {
         let row = [&exit.code().to_string(), exit.reason(), again, exit.advice()].map(cell);
         page.push_str(&format_row(&row));
     }
-    page + &events() + &cleanup() + &waiting()
+    page + &events() + &cleanup() + &import() + &waiting()
 }
 
 /// How the command that cleans a node up ends.
@@ -36,6 +36,19 @@ fn cleanup() -> String {
             .to_owned();
     for cleaned in Cleaned::ALL {
         text.push_str(&format_row(&[cleaned.code().to_string(), cell(cleaned.meaning())]));
+    }
+    text
+}
+
+/// How the command that takes over from the original ends.
+fn import() -> String {
+    let mut text =
+        "\n## firecamp import\n\nThe [command](cli.md#firecamp-import) ends with 2, 15, \
+                    16 or 22 of the first table, or else with:\n\n\
+                    | Code | Meaning |\n| ---: | --- |\n"
+            .to_owned();
+    for imported in Imported::ALL {
+        text.push_str(&format_row(&[imported.code().to_string(), cell(imported.meaning())]));
     }
     text
 }

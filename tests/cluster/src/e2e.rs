@@ -17,6 +17,7 @@ mod guide;
 mod heirs;
 mod lifecycle;
 mod mend;
+mod migration;
 mod moves;
 mod outside;
 mod owners;
@@ -153,6 +154,7 @@ async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String
         records::f072_members_that_race_for_addresses_share_none,
         records::f073_the_server_itself_keeps_an_address_with_its_claim,
         records::f079_what_an_earlier_set_of_the_name_left_neither_claims_nor_releases,
+        migration::f098_what_the_original_had_is_adopted_where_it_is,
         owners::f105_a_pod_that_the_claims_set_does_not_control_gets_nothing_of_it,
         tokens::f103_a_members_token_writes_what_is_its_own_and_nothing_else,
         tokens::f103_an_agents_token_writes_what_is_its_nodes_and_nothing_else,

@@ -260,6 +260,43 @@ impl Cleaned {
     }
 }
 
+/// How `firecamp import` ends; without `--apply`, how it would end. What keeps it from reading or
+/// from writing ends it with an [`Exit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Imported {
+    /// Every address of the original has its objects.
+    All,
+    /// Something was refused.
+    Refused,
+    /// Of something nobody can tell whether it may be imported now.
+    NotKnown,
+}
+
+impl Imported {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 3] = [Self::All, Self::Refused, Self::NotKnown];
+
+    /// The number that the process ends with: as that of a [`Look`].
+    pub fn code(self) -> u8 {
+        match self {
+            Self::All => Look::Fine.code(),
+            Self::Refused => Look::Problems.code(),
+            Self::NotKnown => Look::Unchecked.code(),
+        }
+    }
+
+    /// What it means, for people.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::All => "every address of the original has its StaticIP",
+            Self::Refused => "something is not imported; what is printed says what and why",
+            Self::NotKnown => {
+                "something is not imported, because its pod could not be asked; run it again"
+            }
+        }
+    }
+}
+
 /// How `firecamp wait` ends. What keeps it from looking ends it with an [`Exit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Waited {

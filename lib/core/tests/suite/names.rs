@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::contract::exit::{Cleaned, Exit, Look};
+use firecamp_core::contract::exit::{Cleaned, Exit, Imported, Look};
 use firecamp_core::ids::{
     ClusterName, EniId, Epoch, InstanceId, Mac, Member, NodeName, PodUid, PoolName, RunId, SetName,
     SubnetId, Version, VolumeId, Zone, parse_address,
@@ -154,12 +154,19 @@ fn every_exit_has_a_code_a_reason_and_advice_of_its_own() {
 }
 
 #[test]
-fn commands_that_look_or_clean_up_end_with_codes_and_meanings_of_their_own() {
+fn commands_that_look_clean_up_or_import_end_with_codes_and_meanings_of_their_own() {
     let look = [(Look::Fine, 0), (Look::Problems, 20), (Look::Unchecked, 21)];
     assert_eq!(Look::ALL.map(|one| (one, one.code())), look);
     let cleaned = [(Cleaned::All, 0), (Cleaned::InUse, 20), (Cleaned::NotKnown, 21)];
     assert_eq!(Cleaned::ALL.map(|one| (one, one.code())), cleaned);
-    let meanings = [Look::ALL.map(Look::meaning), Cleaned::ALL.map(Cleaned::meaning)].concat();
+    let imported = [(Imported::All, 0), (Imported::Refused, 20), (Imported::NotKnown, 21)];
+    assert_eq!(Imported::ALL.map(|one| (one, one.code())), imported);
+    let meanings = [
+        Look::ALL.map(Look::meaning),
+        Cleaned::ALL.map(Cleaned::meaning),
+        Imported::ALL.map(Imported::meaning),
+    ]
+    .concat();
     let different: BTreeSet<_> = meanings.iter().filter(|text| !text.is_empty()).collect();
     assert_eq!(different.len(), meanings.len());
 }

@@ -23,6 +23,7 @@ mod frozen;
 mod hostile;
 mod jailed;
 mod leader;
+mod migration;
 mod published;
 mod releases;
 mod robbed;

@@ -1,0 +1,137 @@
+//! What an import goes by: the original's records, and what there is already. Reads only.
+
+use std::collections::BTreeMap;
+
+use firecamp_core::contract::original::{ADDRESS_PREFIX, IMPORT_RUN, MEMBER_PREFIX};
+use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
+use firecamp_core::ids::{InstanceId, Member, NodeName, RunId};
+use firecamp_core::record::{Claim, Pool, StaticIp};
+use firecamp_kube::Inventory;
+use firecamp_registry::api::{
+    InvalidObject, Kind, Metadata, Object, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
+};
+use serde::de::DeserializeOwned;
+
+use super::old::OldRecords;
+use super::plan::{Known, KnownPool, PodLook};
+use crate::failure::Failure;
+use crate::look::book::{Book, Cluster, Found};
+use crate::look::progress;
+
+/// The phase of a pod whose init containers have not ended.
+const PENDING: &str = "Pending";
+
+/// The records of the original in a namespace.
+pub async fn old_records(cluster: &Cluster, namespace: &str) -> Result<OldRecords, Failure> {
+    let what = format!("read the original's ConfigMaps in namespace {namespace}");
+    Ok(progress::during(&what, read_old(&cluster.inventory, namespace)).await?)
+}
+
+async fn read_old(from: &Inventory, namespace: &str) -> Result<OldRecords, RegistryFailure> {
+    let mut old = OldRecords::default();
+    for name in from.config_maps(namespace, &[ADDRESS_PREFIX, MEMBER_PREFIX]).await? {
+        // One that has gone since its service was deleted is none of what there is.
+        if let Some(texts) = from.config_map(namespace, &name).await? {
+            old.add(namespace, &name, &texts);
+        }
+    }
+    Ok(old)
+}
+
+/// What there is already. An object of ours that cannot be read ends it: nobody knows what it
+/// claims.
+pub async fn known(book: &Book, cluster: &Cluster, old: &OldRecords) -> Result<Known, Failure> {
+    let run = RunId::new(IMPORT_RUN).map_err(|wrong| Failure::Usage(wrong.to_string()))?;
+    let mut known = Known {
+        pools: pools(book).await?,
+        addresses: BTreeMap::new(),
+        claims: BTreeMap::new(),
+        nodes: nodes(book).await?,
+        pods: BTreeMap::new(),
+        run,
+    };
+    for ip in records::<StaticIPSpec, StaticIp>(book).await? {
+        known.addresses.insert(ip.address, ip);
+    }
+    for claim in records::<StaticIPClaimSpec, Claim>(book).await? {
+        known.claims.insert(claim.member.clone(), claim);
+    }
+    let members = old.members.iter().filter(|one| one.address.is_some());
+    let members: Vec<Member> = members.map(|one| one.member.clone()).collect();
+    known.pods = progress::during("read the members' pods", pods(cluster, members)).await;
+    Ok(known)
+}
+
+async fn pods(cluster: &Cluster, members: Vec<Member>) -> BTreeMap<Member, PodLook> {
+    let mut pods = BTreeMap::new();
+    for member in members {
+        let look = match cluster.inventory.phase(&member).await {
+            Ok(phase) if phase.as_deref() == Some(PENDING) => PodLook::Starting,
+            Ok(_settled) => PodLook::Settled,
+            Err(why) => PodLook::NotKnown(why.to_string()),
+        };
+        pods.insert(member, look);
+    }
+    pods
+}
+
+async fn pools(book: &Book) -> Result<Vec<KnownPool>, Failure> {
+    let mut pools = Vec::new();
+    for found in all::<StaticIPPoolSpec>(book).await? {
+        let reclaim = found.spec.reclaim_policy;
+        pools.push(KnownPool { pool: record::<_, Pool>(found)?, reclaim });
+    }
+    Ok(pools)
+}
+
+/// The nodes by their instances: as the provider ID says, or else the node's agent.
+async fn nodes(book: &Book) -> Result<BTreeMap<InstanceId, NodeName>, Failure> {
+    let all = book.nodes().await?.unwrap_or_default();
+    let reports = book.reports().await?.map(|listed| listed.found).unwrap_or_default();
+    let told = |name: &str| {
+        let report = reports.iter().find(|report| report.metadata.name == name)?;
+        report.status.instance.clone()
+    };
+    let named = all.into_iter().filter_map(|(name, seen)| {
+        let instance = seen.instance.or_else(|| told(&name))?;
+        Some((InstanceId::new(&instance).ok()?, NodeName::new(&name).ok()?))
+    });
+    Ok(named.collect())
+}
+
+async fn records<S, T>(book: &Book) -> Result<Vec<T>, Failure>
+where
+    S: Kind + DeserializeOwned + Send + 'static,
+    for<'a> T: TryFrom<&'a Object<S>, Error = InvalidObject>,
+{
+    all::<S>(book).await?.into_iter().map(record::<S, T>).collect()
+}
+
+async fn all<S>(book: &Book) -> Result<Vec<Found<S>>, Failure>
+where
+    S: Kind + DeserializeOwned + Send + 'static,
+{
+    let listed = book.all::<S>().await?;
+    match listed.unread.first() {
+        Some(unread) => Err(unreadable(format!("{}: {}", unread.what, unread.why))),
+        None => Ok(listed.found),
+    }
+}
+
+fn record<S, T>(found: Found<S>) -> Result<T, Failure>
+where
+    S: Kind,
+    for<'a> T: TryFrom<&'a Object<S>, Error = InvalidObject>,
+{
+    let metadata = Metadata {
+        name: found.metadata.name,
+        namespace: found.metadata.namespace,
+        ..Metadata::default()
+    };
+    let object = Object::new(metadata, found.spec);
+    T::try_from(&object).map_err(|wrong| unreadable(wrong.to_string()))
+}
+
+fn unreadable(detail: String) -> Failure {
+    RegistryFailure { kind: RegistryKind::Invalid, effect: Effect::None, detail }.into()
+}

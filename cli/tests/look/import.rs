@@ -1,0 +1,178 @@
+//! `firecamp import`, over an API server and as a process.
+
+use firecamp_apiserver::{ApiServer, Fault};
+use firecamp_cli::failure::Failure;
+use firecamp_cli::import::{self, Outcome};
+use firecamp_core::contract::exit::{Exit, Imported};
+use firecamp_core::ids::{EniId, Epoch, Member};
+use firecamp_core::record::State;
+use firecamp_registry::conformance::member;
+use serde_json::{Value, json};
+
+use super::import_support::{Map, old_address, old_member, original};
+use super::support::{ENI, Files, NODE, Socket, address, book_of, golden, run};
+
+async fn imported(server: &ApiServer) -> Outcome {
+    import::of(&book_of(server), None, true).await.unwrap()
+}
+
+/// Everything of ours that is stored.
+fn stored(server: &ApiServer) -> Vec<Value> {
+    [server.all("staticipclaims"), server.all("staticips")].concat()
+}
+
+/// How often something was to be written.
+fn writes(server: &ApiServer) -> usize {
+    server.asked().iter().filter(|asked| !asked.starts_with("GET ")).count()
+}
+
+#[tokio::test]
+async fn f098_members_have_their_addresses_after_an_import_and_a_second_one_writes_nothing() {
+    let server = original();
+    let maps = server.all("configmaps");
+    let Outcome { report, failed } = imported(&server).await;
+    assert_eq!((failed, report.end()), (None, Imported::All));
+    golden("import.json", &(serde_json::to_string_pretty(&report).unwrap() + "\n"));
+
+    let claim = server.claim(&member(0).unwrap()).unwrap().object;
+    assert_eq!((claim.address, claim.requested), (Some(address(20)), Some(address(20))));
+    let ip = server.static_ip(address(20)).unwrap().object;
+    assert!(ip.settled_on(&EniId::new(ENI).unwrap()), "{ip:?}");
+    assert_eq!(ip.attachment.unwrap().node.as_str(), NODE);
+    let gone = server.static_ip(address(21)).unwrap().object;
+    assert_eq!((gone.epoch, gone.attachment, gone.unsettled.len()), (Epoch(0), None, 0));
+    let nobody = server.static_ip(address(22)).unwrap().object;
+    assert_eq!(nobody.member, Member::nobody(address(22)));
+    assert_eq!(nobody.attachment.unwrap().state, State::Parked);
+
+    let (before, count) = (stored(&server), writes(&server));
+    let Outcome { report, failed } = imported(&server).await;
+    assert_eq!((failed, report.end()), (None, Imported::All));
+    assert!(report.imported.is_empty() && report.present.len() == 3, "{report:?}");
+    golden("import-again.txt", &report.people());
+    assert_eq!((stored(&server), writes(&server)), (before, count));
+    assert_eq!(server.all("configmaps"), maps, "the original's records are only read");
+    let read = server.asked().into_iter().filter(|asked| asked.contains("configmaps/app"));
+    assert_eq!(read.count(), 0, "what is others' is not read");
+}
+
+#[tokio::test]
+async fn f098_without_apply_it_is_only_said() {
+    let server = original();
+    old_member(3, address(22)).put(&server, "prod");
+    old_member(4, address(22)).put(&server, "prod");
+    Map("firecamp-staticip-10.1.0.30".to_owned(), json!({})).put(&server, "prod");
+    server.set_pod("prod", "redis-1", json!({ "metadata": {}, "status": { "phase": "Pending" } }));
+    let Outcome { report, failed } = import::of(&book_of(&server), None, false).await.unwrap();
+    assert_eq!((failed, report.end()), (None, Imported::Refused));
+    golden("import-plan.txt", &report.people());
+    assert_eq!((stored(&server).len(), writes(&server)), (0, 0));
+}
+
+#[tokio::test]
+async fn f098_an_import_that_was_interrupted_at_any_write_is_finished_by_the_next() {
+    let whole = original();
+    imported(&whole).await;
+    let specs = |server: &ApiServer| -> Vec<Value> {
+        stored(server).into_iter().map(|object| object["spec"].clone()).collect()
+    };
+    let (all, wanted) = (writes(&whole), specs(&whole));
+    let kinds = ["staticipclaims", "staticips", "staticipclaims", "staticips", "staticips"];
+    assert_eq!(all, kinds.len());
+    for fault in [Fault::LostRequest, Fault::LostAnswer, Fault::Code(500, "InternalError")] {
+        for last in 0..all {
+            let server = original();
+            for at in 0..=last {
+                // Each run but the last one does one write, and does not hear of it.
+                let this = if at == last { fault } else { Fault::LostAnswer };
+                server.fail_next("POST", kinds[at], this);
+                assert!(imported(&server).await.failed.is_some(), "{fault:?} at {at}");
+            }
+            assert_eq!((server.unmet_faults(), writes(&server)), (0, last + 1));
+            let Outcome { report, failed } = imported(&server).await;
+            assert_eq!((failed, report.end()), (None, Imported::All), "{fault:?} at {last}");
+            assert_eq!(specs(&server), wanted, "{fault:?} at {last}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn f098_an_address_that_somebody_takes_in_that_moment_is_not_taken_away() {
+    let server = original();
+    server.fail_next("POST", "staticips", Fault::Code(409, "AlreadyExists"));
+    let Outcome { report, failed } = imported(&server).await;
+    let why = failed.unwrap();
+    assert!(why.to_string().contains("10.1.0.20"), "{why}");
+    assert!(report.imported.is_empty(), "{report:?}");
+}
+
+#[tokio::test]
+async fn f098_what_cannot_be_read_ends_it_before_anything_is_written() {
+    let ours = ["nodeattachments", "staticips", "staticipclaims", "staticippools"];
+    for plural in ["configmaps", "nodes"].into_iter().chain(ours) {
+        let server = original();
+        server.fail_next("GET", plural, Fault::LostRequest);
+        let why = import::of(&book_of(&server), None, true).await.unwrap_err();
+        assert_eq!(why.exit(), Exit::RegistryUnavailable, "{plural}: {why}");
+        assert_eq!(writes(&server), 0, "{plural}");
+    }
+    let server = original();
+    server.fail_next("GET", "pods", Fault::LostRequest);
+    let Outcome { report, .. } = imported(&server).await;
+    assert_eq!(report.end(), Imported::NotKnown);
+    assert_eq!(report.refused[0].reason, "PodNotKnown");
+    assert_eq!(report.imported.len(), 2, "the others are imported");
+}
+
+#[tokio::test]
+async fn f098_many_records_come_in_pages() {
+    let server = original();
+    for index in 0..1200 {
+        Map(format!("others-{index}"), json!({})).put(&server, "prod");
+    }
+    assert_eq!(imported(&server).await.report.imported.len(), 3);
+}
+
+#[tokio::test]
+async fn records_of_another_namespace_are_of_other_members() {
+    let server = original();
+    old_address(23).put(&server, "dev");
+    old_member(0, address(23)).put(&server, "dev");
+    let Outcome { report, .. } = import::of(&book_of(&server), Some("dev"), true).await.unwrap();
+    assert_eq!(report.imported.len(), 1);
+    let claim = server.claim(&Member::new("dev", "redis-0").unwrap()).unwrap().object;
+    assert_eq!(claim.address, Some(address(23)));
+    let Outcome { report, .. } = import::of(&book_of(&server), Some("none"), true).await.unwrap();
+    assert!(report.people().contains("Namespace none has no addresses"), "{}", report.people());
+}
+
+#[tokio::test]
+async fn a_registry_of_files_or_a_wrong_namespace_is_a_mistake_of_the_command_line() {
+    let files = Files::empty().await;
+    let why = import::of(&files.book(), None, true).await.unwrap_err();
+    assert!(matches!(why, Failure::Usage(_)), "{why}");
+    let why = import::of(&book_of(&original()), Some("../x"), true).await.unwrap_err();
+    assert!(matches!(why, Failure::Usage(_)), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f098_the_command_says_first_and_does_it_once_it_is_told_to() {
+    let server = original();
+    let socket = Socket::of(&server).await;
+    let kubeconfig = socket.kubeconfig();
+    let words = ["import", "--kubeconfig", kubeconfig.to_str().unwrap(), "--context", "test"];
+    let said = run(&words).await;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("--apply does it"), "{}", said.out);
+    assert_eq!(stored(&server).len(), 0);
+    let done = run(&[words.as_slice(), &["--apply", "-o", "json"]].concat()).await;
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let report: Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!((&report["applied"], &report["namespace"]), (&json!(true), &json!("prod")));
+    assert_eq!(stored(&server).len(), 5);
+    old_member(9, address(22)).put(&server, "prod");
+    let refused = run(&words).await;
+    assert_eq!(refused.code, Some(20), "{}", refused.out);
+    server.fail_next("GET", "configmaps", Fault::Code(403, "Forbidden"));
+    assert_eq!(run(&words).await.code, Some(22));
+}

@@ -1,0 +1,295 @@
+//! What `firecamp import` would do, from the original's records and what there is.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use firecamp_cli::import::old::{OldRecords, Texts};
+use firecamp_cli::import::plan::{AddressStep, ClaimStep, Known, KnownPool, Plan, PodLook, plan};
+use firecamp_core::contract::exit::Imported;
+use firecamp_core::ids::{EniId, Epoch, InstanceId, Member, NodeName, PoolName, RunId, Zone};
+use firecamp_core::record::{Claim, Pool, State, StaticIp};
+use firecamp_registry::api::ReclaimPolicy;
+use firecamp_registry::conformance::{claim, member, pool};
+
+use super::import_support::{INSTANCE, Map, OTHER_SERVICE, SERVICE, ZONE, old_address, old_member};
+use super::support::{ENI, NODE, address, held, sample_pool};
+
+fn redis(index: u32) -> Member {
+    member(index).unwrap()
+}
+
+fn records(maps: &[Map]) -> OldRecords {
+    let mut old = OldRecords::default();
+    for Map(name, data) in maps {
+        let texts: Texts = serde_json::from_value(data.clone()).unwrap();
+        old.add("prod", name, &texts);
+    }
+    old
+}
+
+/// A member and its address.
+fn two() -> Vec<Map> {
+    vec![old_address(20), old_member(0, address(20))]
+}
+
+fn known() -> Known {
+    let nodes = (InstanceId::new(INSTANCE).unwrap(), NodeName::new(NODE).unwrap());
+    Known {
+        pools: vec![KnownPool { pool: sample_pool(), reclaim: ReclaimPolicy::Retain }],
+        addresses: BTreeMap::new(),
+        claims: BTreeMap::new(),
+        nodes: [nodes].into(),
+        pods: (0..3).map(|index| (redis(index), PodLook::Settled)).collect(),
+        run: RunId::new("import").unwrap(),
+    }
+}
+
+impl Has for Known {
+    fn with(mut self, ip: &StaticIp) -> Self {
+        self.addresses.insert(ip.address, ip.clone());
+        self
+    }
+
+    fn claimed(mut self, claim: Claim) -> Self {
+        self.claims.insert(claim.member.clone(), claim);
+        self
+    }
+}
+
+trait Has: Sized {
+    fn with(self, ip: &StaticIp) -> Self;
+    fn claimed(self, claim: Claim) -> Self;
+}
+
+fn bound(index: u32, to: Ipv4Addr) -> Claim {
+    Claim { address: Some(to), ..claim(&redis(index), &sample_pool()) }
+}
+
+/// What the plan creates of the only address that it imports.
+fn created(plan: &Plan) -> (Option<&Claim>, &StaticIp) {
+    let [step] = plan.steps.as_slice() else { panic!("{plan:?}") };
+    let Some(AddressStep { before: None, after: ip }) = &step.address else { panic!("{step:?}") };
+    let claim = step.claim.as_ref().map(|claim| match claim {
+        ClaimStep::Create(claim) => claim,
+        ClaimStep::Bind(_) => panic!("{step:?}"),
+    });
+    (claim, ip)
+}
+
+#[test]
+fn f098_a_member_gets_its_address_parked_where_the_original_had_it() {
+    let plan = plan(&records(&two()), &known());
+    assert_eq!(plan.end(), Imported::All);
+    let (claim, ip) = created(&plan);
+    let claim = claim.unwrap();
+    assert_eq!(claim.member, redis(0));
+    assert_eq!((claim.address, claim.requested), (Some(address(20)), Some(address(20))));
+    assert_eq!((claim.set.as_ref(), &claim.pool), (None, &ip.pool));
+    let eni = EniId::new(ENI).unwrap();
+    assert_eq!((&ip.member, ip.address, ip.epoch), (&redis(0), address(20), Epoch(1)));
+    assert!(ip.settled_on(&eni), "the first start there needs no call: {ip:?}");
+    let attachment = ip.attachment.as_ref().unwrap();
+    assert_eq!((attachment.state, attachment.node.as_str()), (State::Parked, NODE));
+    assert!(!ip.held_by(&attachment.pod, ip.epoch), "nobody holds it");
+    firecamp_registry::rules::check_static_ip(ip).unwrap();
+}
+
+#[test]
+fn f098_on_a_machine_that_is_no_node_it_is_reserved_and_may_be_moved_from_there() {
+    let known = Known { nodes: BTreeMap::new(), ..known() };
+    let plan = plan(&records(&two()), &known);
+    let (_, ip) = created(&plan);
+    let eni = EniId::new(ENI).unwrap();
+    assert_eq!((ip.epoch, &ip.attachment), (Epoch(0), &None));
+    assert!(ip.recorded_enis().contains(&eni) && !ip.settled_on(&eni));
+    firecamp_registry::rules::check_static_ip(ip).unwrap();
+}
+
+#[test]
+fn f098_an_address_that_no_member_names_becomes_nobodys_and_no_claim_is_made() {
+    let plan = plan(&records(&[old_address(20)]), &known());
+    let (claim, ip) = created(&plan);
+    assert_eq!((claim, &ip.member), (None, &Member::nobody(address(20))));
+    assert_eq!(ip.attachment.as_ref().unwrap().state, State::Parked);
+}
+
+#[test]
+fn f098_a_member_that_needs_no_address_gets_nothing() {
+    let plan = plan(&records(&[old_member(0, Ipv4Addr::LOCALHOST)]), &known());
+    assert_eq!((plan.without, plan.end()), (1, Imported::All));
+    assert!(plan.steps.is_empty() && plan.refused.is_empty(), "{plan:?}");
+}
+
+#[test]
+fn f098_what_is_there_already_stays_as_it_is() {
+    let first = plan(&records(&two()), &known());
+    let (claim, ip) = created(&first);
+    let after = known().with(ip).claimed(claim.unwrap().clone());
+    let again = plan(&records(&two()), &after);
+    assert_eq!(again.present, [(redis(0), address(20))]);
+    // Also once its member has it, wherever that is by then.
+    let taken = after.with(&held(20, &redis(0), 7));
+    assert_eq!(plan(&records(&two()), &taken), again);
+}
+
+#[test]
+fn f098_what_was_begun_is_finished() {
+    let first = plan(&records(&two()), &known());
+    let (claim, ip) = created(&first);
+    let claimed = plan(&records(&two()), &known().claimed(claim.unwrap().clone()));
+    assert_eq!(created(&claimed), (None, ip));
+    let asked = Claim { requested: Some(address(20)), ..unbound() };
+    let bound = plan(&records(&two()), &known().with(ip).claimed(asked));
+    let [step] = bound.steps.as_slice() else { panic!("{bound:?}") };
+    let Some(ClaimStep::Bind(claim)) = &step.claim else { panic!("{step:?}") };
+    assert_eq!((claim.address, &step.address), (Some(address(20)), &None));
+}
+
+fn unbound() -> Claim {
+    claim(&redis(0), &sample_pool())
+}
+
+#[test]
+fn f098_what_the_original_has_moved_since_is_followed_and_what_init_has_taken_is_not() {
+    let first = plan(&records(&two()), &known());
+    let (claim, ip) = created(&first);
+    let there = known().with(ip).claimed(claim.unwrap().clone());
+    let elsewhere = "eni-0fffffffffffffff9";
+    let moved = [old_address(20).but("StaticIPSpec", ENI, elsewhere), old_member(0, address(20))];
+    let moved = records(&moved);
+    let follows = plan(&moved, &there);
+    let [step] = follows.steps.as_slice() else { panic!("{follows:?}") };
+    let Some(AddressStep { before: Some(before), after }) = &step.address else {
+        panic!("{step:?}")
+    };
+    assert_eq!((before, &step.claim), (ip, &None));
+    assert!(after.settled_on(&EniId::new(elsewhere).unwrap()), "{after:?}");
+    firecamp_registry::rules::check_static_ip_change(before, after).unwrap();
+    let taken = there.with(&held(20, &redis(0), 2));
+    assert_eq!(plan(&moved, &taken).present, [(redis(0), address(20))]);
+}
+
+type Refusing = (&'static str, &'static str, fn() -> (Vec<Map>, Known));
+
+/// The reason, and the records and objects of which it is that of `redis-0` or its address.
+const REFUSED: &[Refusing] = &[
+    ("OutsidePools", "no range has it", || {
+        (vec![old_address(99), old_member(0, address(99))], known())
+    }),
+    ("OutsidePools", "it is the router's", || {
+        (vec![old_address(1), old_member(0, address(1))], known())
+    }),
+    ("PoolsOverlap", "two pools have it", || {
+        let other = pool("b", &[1]).unwrap();
+        let mut known = known();
+        known.pools.push(KnownPool { pool: other, reclaim: ReclaimPolicy::Retain });
+        (two(), known)
+    }),
+    ("ZoneDiffers", "the pool's subnet is of another zone", || {
+        let Pool { mut subnets, .. } = sample_pool();
+        subnets[0].zone = Zone::new("us-east-1b").unwrap();
+        let pool = Pool { subnets, ..sample_pool() };
+        let pools = vec![KnownPool { pool, reclaim: ReclaimPolicy::Retain }];
+        (two(), Known { pools, ..known() })
+    }),
+    ("ZoneDiffers", "member and address are of different zones", || {
+        let member = old_member(0, address(20)).but("MemberSpec", ZONE, "us-east-1b");
+        (vec![old_address(20), member], known())
+    }),
+    ("AddressRecordMissing", "the address has no record", || {
+        (vec![old_member(0, address(20))], known())
+    }),
+    ("ServiceDiffers", "the address is another service's", || {
+        let address_of_other = old_address(20).but("StaticIPSpec", SERVICE, OTHER_SERVICE);
+        (vec![address_of_other, old_member(0, address(20))], known())
+    }),
+    ("NamedTwice", "two members name it", || {
+        (vec![old_address(20), old_member(0, address(20)), old_member(1, address(20))], known())
+    }),
+    ("MemberTwice", "two services have the member", || {
+        let Map(name, data) = old_member(0, address(21)).but("ServiceUUID", SERVICE, OTHER_SERVICE);
+        let second = Map(name.replace(SERVICE, OTHER_SERVICE), data);
+        (vec![old_address(20), old_member(0, address(20)), second], known())
+    }),
+    ("AddressOfOther", "its StaticIP is another member's", || {
+        (two(), known().with(&held(20, &redis(1), 3)))
+    }),
+    ("AddressOfOther", "it was adopted as nobody's before", || {
+        (two(), known().with(&held(20, &Member::nobody(address(20)), 1)))
+    }),
+    ("ClaimedByOther", "another claim names it", || {
+        (two(), known().claimed(bound(1, address(20))))
+    }),
+    ("ClaimedByOther", "another claim asks for it", || {
+        let asks = Claim { requested: Some(address(20)), ..claim(&redis(1), &sample_pool()) };
+        (two(), known().claimed(asks))
+    }),
+    ("ClaimHasOther", "the member has another one", || {
+        (two(), known().claimed(bound(0, address(25))))
+    }),
+    ("ClaimWantsOther", "the member is to have another one", || {
+        let asks = Claim { requested: Some(address(25)), ..unbound() };
+        (two(), known().claimed(asks))
+    }),
+    ("PoolDiffers", "its claim is of another pool", || {
+        let other = Claim { pool: PoolName::new("b").unwrap(), ..unbound() };
+        (two(), known().claimed(other))
+    }),
+    ("PodStarting", "its init containers have not ended", || {
+        (two(), Known { pods: [(redis(0), PodLook::Starting)].into(), ..known() })
+    }),
+    ("PodNotKnown", "its pod could not be asked", || {
+        let unknown = PodLook::NotKnown("no right".to_owned());
+        (two(), Known { pods: [(redis(0), unknown)].into(), ..known() })
+    }),
+    ("PoolReclaims", "nobody names it, and the pool gives such ones back", || {
+        let pools = vec![KnownPool { pool: sample_pool(), reclaim: ReclaimPolicy::Delete }];
+        (vec![old_address(20)], Known { pools, ..known() })
+    }),
+    ("MayBeNamed", "nobody names it whose record can be read", || {
+        let garbled = old_member(0, address(20)).but("MemberSpec", "{", "[");
+        (vec![old_address(20), garbled], known())
+    }),
+];
+
+#[test]
+fn f098_what_contradicts_itself_or_others_is_refused_with_its_reason_and_nothing_is_made_of_it() {
+    for (reason, what, world) in REFUSED {
+        let (maps, known) = world();
+        let plan = plan(&records(&maps), &known);
+        let reasons: Vec<&str> = plan.refused.iter().map(|one| one.why.reason()).collect();
+        assert!(reasons.contains(reason), "{what}: {plan:?}");
+        assert!(plan.steps.is_empty(), "{what}: {plan:?}");
+        let end = if *reason == "PodNotKnown" { Imported::NotKnown } else { Imported::Refused };
+        assert_eq!(plan.end(), end, "{what}");
+    }
+}
+
+#[test]
+fn f098_a_record_that_is_not_the_originals_is_named_and_hides_no_other() {
+    let address = || old_address(21);
+    let member = || old_member(1, super::support::address(21));
+    let garbled = [
+        address().but("StaticIPSpec", "\"}", "\""),
+        address().but("StaticIPSpec", ENI, ""),
+        address().but("StaticIPSpec", ENI, "eth0"),
+        address().but("StaticIPSpec", INSTANCE, "defaultServerInstanceID"),
+        address().but("StaticIPSpec", SERVICE, "redis"),
+        address().but("StaticIPSpec", "AvailableZone", "availablezone"),
+        address().but("StaticIP", "10.1.0.21", "10.1.0.22"),
+        address().but("StaticIP", "10.1.0.21", "010.1.0.21"),
+        member().but("ServiceUUID", SERVICE, OTHER_SERVICE),
+        member().but("MemberName", "redis-1", "redis-2"),
+        member().but("MemberSpec", "10.1.0.21", "10.1.0.0/24"),
+        member().but("MemberSpec", "\"StaticIP\"", "\"Address\""),
+        Map(member().0, serde_json::json!({})),
+    ];
+    for map in garbled {
+        let mut maps = two();
+        maps.push(map.clone());
+        let plan = plan(&records(&maps), &known());
+        let [refused] = &plan.refused[..] else { panic!("{map:?}: {plan:?}") };
+        assert_eq!((refused.why.reason(), &refused.what), ("RecordUnreadable", &map.0));
+        assert_eq!(plan.steps.len(), 1, "{map:?}");
+    }
+}
