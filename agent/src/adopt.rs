@@ -87,7 +87,7 @@ where
         pools,
         claimed,
         owner,
-        kernel: survey.kernel.get(&address).copied(),
+        kernel: survey.mark(address),
         lock: survey.locks.get(&address).cloned(),
         torn: survey.torn.contains(&address),
         sockets,

@@ -113,6 +113,14 @@ bugs! {
     VolumeAtOnce = "volume-at-once",
     /// An agent that begins anew forgets what was published of its node's volumes.
     VolumeForgotten = "volume-forgotten",
+    /// What has no record is adopted after the first look that shows it.
+    AdoptAtOnce = "adopt-at-once",
+    /// A record that could not be read counts as none, and what it claims is to be adopted.
+    AdoptOnFailedRead = "adopt-on-failed-read",
+    /// What a claim names is adopted all the same.
+    AdoptClaimed = "adopt-claimed",
+    /// What its node uses, or may still use, is adopted all the same.
+    AdoptUsed = "adopt-used",
 }
 
 impl std::fmt::Display for Bug {

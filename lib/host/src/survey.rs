@@ -22,6 +22,17 @@ pub struct Survey {
     pub locks: BTreeMap<Ipv4Addr, LockRecord>,
     /// The addresses of which a record is there and cannot be read.
     pub torn: BTreeSet<Ipv4Addr>,
+    /// Every address that the kernel has with a wider block, as cloud-init, DHCP or a person
+    /// configures it. None of them is ours; whoever put it there may use it.
+    pub wider: BTreeSet<Ipv4Addr>,
+}
+
+impl Survey {
+    /// What the kernel has of an address, with whatever block.
+    pub fn mark(&self, address: Ipv4Addr) -> Option<KernelMark> {
+        let wider = self.wider.contains(&address).then_some(KernelMark::Foreign);
+        self.kernel.get(&address).copied().or(wider)
+    }
 }
 
 pub(crate) async fn take(
@@ -38,6 +49,8 @@ pub(crate) async fn take(
         let mark = if ours { KernelMark::Ours } else { KernelMark::Foreign };
         survey.kernel.entry(one.local).and_modify(|had| *had = mark.min(*had)).or_insert(mark);
     }
+    let wider = assigned.iter().filter(|one| one.prefix != 32);
+    survey.wider = wider.map(|one| one.local).collect();
     for source in rule::ours(netlink).await?.iter().filter_map(|rule| rule.source) {
         survey.kernel.insert(source, KernelMark::Ours);
     }

@@ -90,6 +90,7 @@ const CASES: &[Case] = cases![
         f039_news_that_were_dropped_are_told_as_an_overrun,
         f034_a_survey_tells_ours_from_foreign_and_what_is_on_record,
         a_survey_before_anything_was_done_is_empty,
+        a_survey_has_what_others_configure_with_a_wider_block_as_foreign,
     },
     others::{
         f067_foreign_rules_are_listed_and_stay,

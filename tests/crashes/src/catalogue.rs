@@ -97,8 +97,14 @@ fn entry(
     script: Vec<At>,
 ) -> Entry {
     let last = script.last().map_or(0, |at| at.ms);
-    let scenario =
-        Scenario { seed: 0, shape, swarm: Swarm::default(), script, heal_at_ms: last + 1_000 };
+    let scenario = Scenario {
+        seed: 0,
+        shape,
+        swarm: Swarm::default(),
+        script,
+        heal_at_ms: last + 1_000,
+        strays: None,
+    };
     Entry { name, what, scenario, from_ms }
 }
 

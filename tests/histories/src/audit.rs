@@ -1,17 +1,21 @@
 //! What must hold after every step. Audits are told what changed, so that each costs what the
 //! step cost; the first violation is kept, and the history ends with it.
 
+mod adopt;
 mod agents;
 mod causes;
 mod check;
 mod endings;
 mod facts;
+mod promise;
 mod record;
 
+pub use adopt::{Adoption, Sighting};
 pub use causes::{Cause, Causes};
 pub use check::Truth;
 pub use endings::{End, Life};
 pub use facts::{Author, Calling, Mover, Moving, Touch};
+pub use promise::{Promise, Violation};
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -26,60 +30,9 @@ use firecamp_sim::{Kernel, Tag};
 
 use crate::cluster::ApiPod;
 use crate::level::Ready;
-use crate::names::pool_addresses;
 use crate::names::{EniIx, MemberIx, Names, NodeIx, PodIx, ProcessId, SETTLER, STRANGER};
 use crate::scenario::{Fault, Scenario};
 use crate::world::FOREIGN;
-
-/// A promise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Promise {
-    /// One claim per address and per member, and epochs only grow.
-    S1,
-    /// Ready means that EC2, data path, kernel, file and record agree.
-    S2,
-    /// No step of a superseded run changes what its successor holds.
-    S3,
-    /// Nothing foreign is touched.
-    S4,
-    /// Unknown is not absent: nothing is removed by what was not read.
-    K5,
-    /// No address is lost.
-    S5,
-    /// EC2 calls keep within their budget.
-    S6,
-    /// Every process ends by its deadline.
-    S7,
-    /// Every failure's exit code fits its cause.
-    S9,
-    /// After healing: every member that is wanted is ready.
-    L1,
-    /// After healing: no kernel holds what nobody holds.
-    L2,
-    /// After healing: no process is stuck.
-    L3,
-    /// After healing: the agents have nothing to do, twice in a row.
-    L4,
-    /// After healing: EC2 is not changed any more.
-    L5,
-}
-
-/// A promise that was broken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// Which one.
-    pub promise: Promise,
-    /// When.
-    pub at: Moment,
-    /// How.
-    pub text: String,
-}
-
-impl std::fmt::Display for Violation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} at {:.6} s: {}", self.promise, self.at.0.as_secs_f64(), self.text)
-    }
-}
 
 /// What is remembered of one address.
 #[derive(Debug, Clone)]
@@ -145,7 +98,7 @@ impl Audit {
             kernel: vec![0; usize::from(shape.nodes)],
         };
         Self {
-            known: pool_addresses(shape.pool).map(known).collect(),
+            known: scenario.addresses().map(known).collect(),
             ready: Vec::with_capacity(4),
             shown: vec![None; usize::from(shape.members)],
             allocated: vec![0; usize::from(shape.members)],

@@ -230,8 +230,12 @@ fn print_scenario(
     let faults: Vec<_> =
         scenario.swarm.on().map(|fault| (fault, scenario.swarm.rate(fault))).collect();
     writeln!(out, "faults in ten thousand calls: {faults:?}")?;
+    let scenario = scenario.laid_out();
     for at in &scenario.script {
         writeln!(out, "{:>7} ms  {:?}", at.ms, at.deed)?;
+    }
+    for at in scenario.strays.iter().flat_map(|strays| &strays.acts) {
+        writeln!(out, "{:>7} ms  by others: {:?}", at.ms, at.act)?;
     }
     writeln!(out, "{:>7} ms  heal", scenario.heal_at_ms)?;
     for line in trace.lines() {

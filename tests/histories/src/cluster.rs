@@ -112,6 +112,7 @@ pub struct Director {
 impl Director {
     /// A cluster at rest, before its script begins.
     pub fn new(scenario: &Scenario) -> Self {
+        let scenario = scenario.laid_out();
         let mut timers = Timers::default();
         for (number, at) in scenario.script.iter().enumerate() {
             let number = u16::try_from(number).unwrap_or(u16::MAX);
@@ -141,7 +142,7 @@ impl Director {
             twins: Vec::new(),
             done: [0; Deed::KINDS],
             crashed_at: Moment::default(),
-            scenario: scenario.clone(),
+            scenario,
         }
     }
 

@@ -20,6 +20,11 @@ use crate::world::FOREIGN;
 /// been given just before.
 pub const HEALS_WITHIN: Duration = Duration::from_secs(60 + 30);
 
+/// How long it may take until what nobody claims is adopted and has gone: twice the grace period of
+/// an adoption, and the passes of the Lease's holder.
+const ADOPTED_WITHIN: Duration = Duration::from_mins(20 + 10);
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(20);
+
 /// After it has healed, one history in so many goes on for an hour in which nothing may change.
 const WATCHED: u64 = 256;
 const WATCHED_FOR: Duration = Duration::from_hours(1);
@@ -89,6 +94,17 @@ pub trait Healing {
 
     /// A process that runs though everything has settled, other than sidecars and agents.
     fn stuck(&self) -> Option<String>;
+
+    /// All has settled, and nothing more happens but what agents do with what nobody claims. True:
+    /// there is something of that.
+    fn rest(&mut self) -> bool {
+        false
+    }
+
+    /// What nobody claims and is not yet as the pool says.
+    fn stray(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Plays a scenario to its last audit.
@@ -106,7 +122,7 @@ fn played(scenario: &Scenario, stage: impl Stage, once: bool) -> Report {
         director: Director::new(scenario),
         scenario,
         stage,
-        heal_at: Moment(Duration::from_millis(u64::from(scenario.heal_at_ms))),
+        heal_at: scenario.heals_at(),
         now: Moment::default(),
         settled: false,
         healed: None,
@@ -114,6 +130,9 @@ fn played(scenario: &Scenario, stage: impl Stage, once: bool) -> Report {
     };
     history.until_settled();
     let healing = history.healed.unwrap_or(history.now).since(history.peace());
+    if history.stage.violation().is_none() && history.stage.rest() {
+        history.until_adopted();
+    }
     if history.stage.violation().is_none() {
         history.check_healed();
     }
@@ -194,6 +213,23 @@ impl<S: Stage> History<'_, S> {
         }
         self.settled = settled;
         settled && self.stage.agents_idle(2)
+    }
+
+    /// L6: what nobody claims is adopted, and goes where the pool says that.
+    fn until_adopted(&mut self) {
+        let limit = self.now.plus(ADOPTED_WITHIN);
+        while let Some(text) = self.stage.stray() {
+            let next = self.now.plus(LOOKED_AT_EVERY);
+            while self.now < next {
+                let more = self.step();
+                if self.stage.violation().is_some() {
+                    return;
+                }
+                if !more || self.now > limit {
+                    return self.stage.broken(Promise::L6, text);
+                }
+            }
+        }
     }
 
     fn check_healed(&mut self) {

@@ -1,7 +1,9 @@
 //! The level at which the machines are stepped directly: no runner, no client, no wire. One
 //! event queue in virtual time; a step is one machine's action and its reply.
 
+mod adopt;
 mod agent;
+mod attempt;
 mod calls;
 mod checks;
 mod cloud;
@@ -10,11 +12,13 @@ mod orders;
 mod perform;
 mod process;
 mod queue;
+mod reclaim;
 mod registry;
 mod strike;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
 
 use firecamp_core::time::Moment;
 use firecamp_sim::Kernel;
@@ -32,7 +36,7 @@ use crate::trace::Trace;
 use crate::world::World;
 
 use self::calls::Calls;
-use self::process::{Process, Slot, Stalled};
+use self::process::{Process, Runs, Slot, Stalled};
 use self::queue::{Event, Queue};
 
 /// The processes and the outside systems of one history.
@@ -56,13 +60,17 @@ pub struct Model<'a> {
     healing: bool,
     /// Where processes are to crash, if anywhere.
     pub(crate) meter: Option<&'a RefCell<Meter>>,
+    /// Nothing happens any more but what agents do with strays.
+    resting: bool,
+    /// Addresses that others moved while they were being adopted.
+    moved: BTreeSet<Ipv4Addr>,
     ended: VecDeque<(ProcessId, Ended)>,
 }
 
 impl<'a> Model<'a> {
     /// A cluster at rest.
     pub fn new(scenario: &'a Scenario, names: &'a Names, trace: Trace) -> Self {
-        Self {
+        let mut model = Self {
             names,
             scenario,
             now: Moment::default(),
@@ -77,8 +85,12 @@ impl<'a> Model<'a> {
             others: Chance::new(scenario.seed, Purpose::Others, 0),
             healing: false,
             meter: None,
+            resting: false,
+            moved: BTreeSet::new(),
             ended: VecDeque::new(),
-        }
+        };
+        model.plan_acts();
+        model
     }
 
     /// A cluster at rest, whose processes crash where the meter says.
@@ -101,6 +113,9 @@ impl<'a> Model<'a> {
             Event::Tick(slot, turn) if self.is_turn(slot, turn) => self.tick(slot),
             Event::Act(..) | Event::Tick(..) => {}
             Event::Land(call) => self.land(call),
+            Event::Other(number) => self.other(number),
+            Event::Strays(slot) => self.look_for_strays(slot),
+            Event::Pass(slot) => self.pass(slot),
         }
     }
 
@@ -120,7 +135,8 @@ impl<'a> Model<'a> {
         if rate == 0 || self.healing {
             return false;
         }
-        let strikes = self.processes[slot.at()].chance.at_rate(rate);
+        let share = self.share();
+        let strikes = self.processes[slot.at()].chance.at_rate(rate / share);
         if strikes {
             self.probes.fault(fault);
         }
@@ -178,6 +194,9 @@ impl<'a> Model<'a> {
         let process = &mut self.processes[slot.at()];
         process.steps = process.steps.saturating_add(1);
         self.probes.steps = self.probes.steps.saturating_add(1);
+        if let Runs::Attempt(_) = process.machine {
+            return self.go_on(slot);
+        }
         if process.machine.outcome().is_some() {
             return self.finish(slot);
         }
@@ -247,5 +266,14 @@ impl Healing for Model<'_> {
 
     fn stuck(&self) -> Option<String> {
         self.find_stuck()
+    }
+
+    fn rest(&mut self) -> bool {
+        self.resting = true;
+        self.scenario.strays.is_some()
+    }
+
+    fn stray(&self) -> Option<String> {
+        self.stray_left()
     }
 }

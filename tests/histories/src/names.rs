@@ -129,6 +129,8 @@ pub struct Names {
     pub nodes: Vec<NodeNames>,
     /// The members.
     pub members: Vec<Member>,
+    /// A member that never starts: a person has made its claim.
+    pub guest: Member,
     /// ENIs of somebody else.
     pub strangers: Vec<EniNames>,
     /// The cluster.
@@ -189,6 +191,7 @@ impl Names {
         Self {
             nodes: (0..MAX_NODES).map(|number| node(NodeIx(number))).collect(),
             members: (0..MAX_MEMBERS).map(|number| id(&format!("demo/redis-{number}"))).collect(),
+            guest: id("demo/guest-0"),
             strangers: vec![eni(STRANGER), eni(SETTLER)],
             cluster: id("demo"),
             pool: id("pool"),
@@ -254,6 +257,16 @@ pub fn pool_addresses(size: u8) -> impl Iterator<Item = Ipv4Addr> {
     first.into_iter().chain(others.map(|number| Ipv4Addr::new(10, 0, 1, 49 + number)))
 }
 
+/// More addresses of the pool, where strays are played.
+pub const SPARE: [Ipv4Addr; 4] = [
+    Ipv4Addr::new(10, 0, 1, 80),
+    Ipv4Addr::new(10, 0, 1, 81),
+    Ipv4Addr::new(10, 0, 1, 82),
+    Ipv4Addr::new(10, 0, 1, 83),
+];
+/// An address that no pool has.
+pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 90);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,8 +298,9 @@ mod tests {
     #[test]
     fn addresses_of_the_pool_are_distinct_and_no_primary_one() {
         let names = Names::new();
-        let pool: std::collections::BTreeSet<_> = pool_addresses(8).collect();
-        assert_eq!(pool.len(), 8);
+        let all = pool_addresses(8).chain(SPARE).chain([OUTSIDE]);
+        let pool: std::collections::BTreeSet<_> = all.collect();
+        assert_eq!(pool.len(), 8 + SPARE.len() + 1);
         let enis = names.nodes.iter().flat_map(|n| &n.enis).chain(&names.strangers);
         let primaries: std::collections::BTreeSet<_> = enis.map(|e| e.primary).collect();
         assert_eq!(primaries.len(), usize::from(MAX_NODES * SLOTS) + 2);

@@ -21,14 +21,32 @@ pub fn shrink_while(scenario: &Scenario, fails: impl Fn(&Scenario) -> bool) -> S
         let before = size(&best);
         drop_deeds(&mut best, &fails);
         drop_faults(&mut best, &fails);
+        drop_acts(&mut best, &fails);
         if size(&best) == before {
             return best;
         }
     }
 }
 
-fn size(scenario: &Scenario) -> (usize, usize) {
-    (scenario.script.len(), scenario.swarm.on().count())
+fn size(scenario: &Scenario) -> (usize, usize, usize) {
+    let acts = scenario.strays.as_ref().map_or(0, |strays| strays.acts.len());
+    (scenario.script.len(), scenario.swarm.on().count(), acts)
+}
+
+/// What others do with strays, one by one.
+fn drop_acts(best: &mut Scenario, fails: &impl Fn(&Scenario) -> bool) {
+    let mut at = 0;
+    while best.strays.as_ref().is_some_and(|strays| at < strays.acts.len()) {
+        let mut candidate = best.clone();
+        if let Some(strays) = &mut candidate.strays {
+            strays.acts.remove(at);
+        }
+        if fails(&candidate) {
+            *best = candidate;
+        } else {
+            at += 1;
+        }
+    }
 }
 
 /// Halves, quarters and so on, down to single deeds.

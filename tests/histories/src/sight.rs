@@ -82,13 +82,14 @@ impl World {
         let record = self.seen_record(address, views.records)?;
         let kernel = &self.node(node).kernel;
         let ours = kernel.addresses.get(&address).is_some_and(|(_, tag)| *tag == Tag::Ours);
-        let member = names.member_ix(&record.member)?;
+        // Nobody's address has no pod.
+        let pod = names.member_ix(&record.member).and_then(|it| self.seen_pod(it, views.pods));
         Some(Look {
             record,
             lock: kernel.locks.get(&address),
             in_kernel: ours || kernel.routed.contains(&address),
             kernel: self.kernel_view(node, record, names, now),
-            pod: ApiPod::view(self.seen_pod(member, views.pods), names, now),
+            pod: ApiPod::view(pod, names, now),
             in_place,
         })
     }

@@ -1,19 +1,20 @@
 //! The outside systems of a cluster as values. Time comes in as an argument.
 
 pub mod ec2;
+pub mod strays;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use firecamp_core::node::{Eni, NodeIdentity};
 use firecamp_core::outside::{Owner, OwnerEni};
-use firecamp_core::record::{Pool, PoolSubnet};
+use firecamp_core::record::{Pool, PoolSubnet, UnclaimedPolicy};
 use firecamp_core::time::Moment;
 use firecamp_registry::memory::Snapshot;
 use firecamp_sim::{Disk, Kernel, Tag};
 
 use crate::cluster::ApiPod;
-use crate::names::{EniIx, Names, NodeIx, SLOTS, pool_addresses};
+use crate::names::{EniIx, Names, NodeIx, OUTSIDE, SLOTS, SPARE, pool_addresses};
 use crate::scenario::{Fault, Scenario, Stripped};
 use crate::watch::Past;
 
@@ -21,6 +22,9 @@ use self::ec2::{Buckets, Ec2};
 
 /// An address on every node that is not ours.
 pub const FOREIGN: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 6);
+
+/// Addresses of an ENI where there are strays: with them all members may come to be on one.
+const ROOMY: u8 = 12;
 
 /// One node, with the systems that only its processes ask.
 #[derive(Debug, Clone)]
@@ -35,6 +39,8 @@ pub struct NodeWorld {
     pub gone: bool,
     /// It has lost its power and has not booted.
     pub off: bool,
+    /// Addresses whose lock nobody can read.
+    pub torn: BTreeSet<Ipv4Addr>,
 }
 
 /// All outside systems.
@@ -56,6 +62,8 @@ pub struct World {
     pub ec2_out: bool,
     /// All agents hold the Lease, and take nodes that are off for gone.
     pub leases: bool,
+    /// Since when the pool has adopted what nobody claims, or has not.
+    pub declared: Vec<(Moment, bool)>,
     /// How the registry was, where agents see it through watches.
     pub past: Option<Past>,
 }
@@ -85,7 +93,10 @@ impl World {
         let nodes = usize::from(shape.nodes);
         let enis = names.nodes.iter().take(nodes).flat_map(|node| &node.enis);
         let enis = enis.chain(&names.strangers).map(|eni| (eni.ix, eni.primary));
-        let mut ec2 = Ec2::new(names.cidr, shape.eni_limit, enis, pool_addresses(shape.pool));
+        let strays = scenario.strays.is_some();
+        let outside = strays.then_some(OUTSIDE);
+        let limit = if strays { ROOMY } else { shape.eni_limit };
+        let mut ec2 = Ec2::new(names.cidr, limit, enis, scenario.addresses().chain(outside));
         if scenario.swarm.rate(Fault::CloudThrottled) > 0 {
             ec2.buckets = Buckets::starved();
         }
@@ -98,6 +109,7 @@ impl World {
             api_out: false,
             ec2_out: false,
             leases: false,
+            declared: vec![(Moment::default(), strays)],
             past: shape.watches.then(Past::default),
         }
     }
@@ -169,6 +181,7 @@ fn node(ix: NodeIx, names: &Names) -> NodeWorld {
         metadata_out: false,
         gone: false,
         off: false,
+        torn: BTreeSet::new(),
     }
 }
 
@@ -181,10 +194,14 @@ fn pool(scenario: &Scenario, names: &Names) -> Pool {
     if let (Some(start), Some(end)) = (rest.first(), rest.last()) {
         ranges.push((*start, *end));
     }
+    let strays = scenario.strays.is_some();
+    if let ([first, .., last], true) = (SPARE, strays) {
+        ranges.push((first, last));
+    }
     Pool {
         name: names.pool.clone(),
         release_policy: scenario.shape.policy(),
-        unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
+        unclaimed: if strays { UnclaimedPolicy::Adopt } else { UnclaimedPolicy::Report },
         subnets: vec![PoolSubnet {
             subnet: names.subnet.clone(),
             cidr: names.cidr,

@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::KernelMark;
 use crate::allocate::hands_out;
+use crate::bug::{Bug, planted};
 use crate::contract::timing;
 use crate::ids::{
     ClusterName, EniId, Epoch, InstanceId, Member, NodeName, PodUid, RunId, SubnetId,
@@ -108,17 +109,19 @@ impl Adopter {
         recorded: &BTreeMap<Ipv4Addr, bool>,
         (begun, now): (Moment, Moment),
     ) -> Vec<Stray> {
-        let unclaimed = |stray: &Stray| recorded.get(&stray.address) == Some(&false);
+        let unread = planted(Bug::AdoptOnFailedRead);
+        let unclaimed = |stray: &Stray| match recorded.get(&stray.address) {
+            Some(there) => !there,
+            None => unread,
+        };
         self.seen.retain(|stray, _| strays.contains(stray) && unclaimed(stray));
         let mut due = Vec::new();
         for stray in strays.iter().filter(|stray| unclaimed(stray)) {
             let new = Sighting { since: now, looks: 0 };
             let known = self.seen.entry(stray.clone()).or_insert(new);
             known.looks = known.looks.saturating_add(1);
-            if due.len() < AT_ONCE
-                && known.looks >= LOOKS
-                && begun.since(known.since) >= timing::ADOPT_GRACE
-            {
+            let seen = known.looks >= LOOKS && begun.since(known.since) >= timing::ADOPT_GRACE;
+            if due.len() < AT_ONCE && (seen || planted(Bug::AdoptAtOnce)) {
                 due.push(stray.clone());
             }
         }
@@ -164,7 +167,10 @@ pub enum NotAdopted {
     #[error("it has a StaticIP")]
     Recorded,
     /// A claim names it.
-    #[error("the claim of {0} names it: its member takes it at its next start")]
+    #[error(
+        "the claim of {0} names it, and its member does not start while EC2 has it there without a \
+         StaticIP: take it out of EC2, or delete the claim"
+    )]
     Claimed(Member),
     /// Not exactly one range has it, or the pool does not say so.
     #[error("not exactly one pool has it in this subnet, or that pool's unclaimedPolicy is Report")]
@@ -196,7 +202,7 @@ pub fn adopt(stray: &Stray, evidence: &Evidence, run: RunId) -> Result<StaticIp,
     if evidence.recorded {
         return Err(NotAdopted::Recorded);
     }
-    if let Some(member) = &evidence.claimed {
+    if let Some(member) = evidence.claimed.as_ref().filter(|_| !planted(Bug::AdoptClaimed)) {
         return Err(NotAdopted::Claimed(member.clone()));
     }
     if !is_here(stray, evidence) {
@@ -241,6 +247,9 @@ fn is_here(stray: &Stray, evidence: &Evidence) -> bool {
 
 /// Whether nobody on this node has it, or had it and may still think so.
 fn unused(evidence: &Evidence) -> Result<(), NotAdopted> {
+    if planted(Bug::AdoptUsed) {
+        return Ok(());
+    }
     if evidence.kernel.is_some() {
         return Err(NotAdopted::InKernel);
     }

@@ -1,5 +1,7 @@
 //! What nobody claims is adopted where a pool says so, and where not one thing speaks against it.
 
+mod orders;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;

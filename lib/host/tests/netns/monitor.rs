@@ -98,5 +98,18 @@ pub(crate) fn f034_a_survey_tells_ours_from_foreign_and_what_is_on_record() {
 
 pub(crate) fn a_survey_before_anything_was_done_is_empty() {
     let node = Node::new();
-    assert_eq!(survey(&node), Survey::default(), "{PRIMARY} is no /32");
+    let found = survey(&node);
+    assert!(found.wider.contains(&PRIMARY), "{PRIMARY} is no /32");
+    assert_eq!(Survey { wider: [].into(), ..found }, Survey::default());
+}
+
+pub(crate) fn a_survey_has_what_others_configure_with_a_wider_block_as_foreign() {
+    let node = Node::new();
+    node.net.add_address("eth0", NEIGHBOUR, 24, None);
+    let found = survey(&node);
+    assert_eq!(found.kernel, [].into(), "nothing of it is looked after");
+    assert_eq!(found.mark(NEIGHBOUR), Some(KernelMark::Foreign));
+    assert_eq!(found.mark(ADDRESS), None);
+    node.net.add_address("eth0", NEIGHBOUR, 32, None);
+    assert_eq!(survey(&node).mark(NEIGHBOUR), Some(KernelMark::Foreign));
 }

@@ -33,6 +33,10 @@ impl Audit {
     }
 
     fn created(&mut self, now: Moment, by: Author, after: &StaticIp) {
+        if after.member.is_nobody() {
+            // Told by itself, with what was true of it.
+            return;
+        }
         let count = &mut self.allocated[by.member.at()];
         *count = count.saturating_add(1);
         let (count, slot) = (*count, by.slot);

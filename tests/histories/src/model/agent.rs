@@ -3,15 +3,17 @@
 
 use std::net::Ipv4Addr;
 
+use firecamp_cluster::Planner;
 use firecamp_core::agent::{Duty, Errand, Look as Found, Memory, Sight, plan};
 use firecamp_core::record::StaticIp;
 use firecamp_core::time::Moment;
 
 use super::Model;
+use super::adopt::Seen;
 use super::process::{Process, Runs, Slot};
 use super::queue::Event;
 use crate::level::Spawn;
-use crate::names::{EniIx, NodeIx, ProcessId, pool_addresses};
+use crate::names::{EniIx, NodeIx, ProcessId};
 use crate::probe::{DutyMet, is_by_lease};
 use crate::scenario::Fault;
 use crate::sight::pod_of;
@@ -33,15 +35,21 @@ pub(super) struct Agent {
     /// So many looks in a row found nothing to do.
     idle: u32,
     watches: Watches,
+    /// Addresses without a record.
+    pub(super) seen: Seen,
+    /// What it does for the cluster while it holds the Lease.
+    pub(super) planner: Planner,
 }
 
 impl Agent {
-    pub(super) fn new(pool: u8) -> Self {
+    pub(super) fn new(addresses: impl Iterator<Item = Ipv4Addr>) -> Self {
         let look = |address| Look { address, memory: Memory::default(), errand: None };
         Self {
-            looks: pool_addresses(pool).map(look).collect(),
+            looks: addresses.map(look).collect(),
             idle: 0,
             watches: Watches::default(),
+            seen: Seen::default(),
+            planner: Planner::default(),
         }
     }
 
@@ -59,7 +67,7 @@ impl Model<'_> {
                 Runs::Agent(_) | Runs::Attach(_) => true,
                 // One that has been told to stop has not ended yet.
                 Runs::Release(_) => !(process.alive && process.signalled),
-                Runs::Errand(_) => !process.alive,
+                Runs::Errand(_) | Runs::Attempt(_) => !process.alive,
             })
     }
 
@@ -77,7 +85,7 @@ impl Model<'_> {
             self.processes[slot.at()].stalled = Some(super::process::Stalled::Tick);
             return;
         }
-        let pause = self.process(slot).chance.millis(2_000, 5_000);
+        let pause = self.process(slot).chance.millis(2_000, 5_000).saturating_mul(self.calm());
         let turn = self.processes[slot.at()].turn;
         self.queue.push(self.now.plus(pause), Event::Tick(slot, turn));
         let Some(views) = self.views(slot) else { return };
@@ -122,7 +130,7 @@ impl Model<'_> {
     fn looks(&mut self, slot: Slot) -> Vec<Look> {
         match &mut self.process(slot).machine {
             Runs::Agent(agent) => std::mem::take(&mut agent.looks),
-            Runs::Attach(_) | Runs::Release(_) | Runs::Errand(_) => Vec::new(),
+            Runs::Attach(_) | Runs::Release(_) | Runs::Errand(_) | Runs::Attempt(_) => Vec::new(),
         }
     }
 
@@ -133,16 +141,7 @@ impl Model<'_> {
         if !self.world.registry.static_ips.values().any(|stored| ours(&stored.object)) {
             return None;
         }
-        self.process(slot).ec2_calls = self.process(slot).ec2_calls.saturating_add(1);
-        let refused = self.world.ec2_out || !self.world.ec2.buckets.describe.take(self.now);
-        if refused || self.strikes(slot, Fault::CloudFails) {
-            return None;
-        }
-        if self.strikes(slot, Fault::DescribeStale) {
-            let lag = self.process(slot).chance.millis(0, 9_900);
-            return Some(Moment(self.now.0.saturating_sub(lag)));
-        }
-        Some(self.now)
+        self.describe(slot)
     }
 
     /// What a look finds out about an address; `asked`: of which moment EC2 answered, if it did.

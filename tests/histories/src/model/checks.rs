@@ -49,7 +49,8 @@ impl Model<'_> {
             let record = &stored.object;
             let (eni, _) = self.world.ec2.holder(record.address)?;
             let known = record.recorded_enis().contains(&self.names.eni(eni).id);
-            (!known).then_some((record.address, eni))
+            let moved = self.moved.contains(&record.address);
+            (!known && !moved).then_some((record.address, eni))
         });
         if let Some((address, eni)) = leaked {
             self.audit.broken(Promise::L2, self.now, || {
@@ -63,7 +64,8 @@ impl Model<'_> {
         let runs = |process: &&super::process::Process| match process.machine {
             Runs::Attach(_) | Runs::Errand(_) => process.alive,
             Runs::Release(_) => process.alive && process.signalled,
-            Runs::Agent(_) => false,
+            // What a claim names is looked into again and again.
+            Runs::Agent(_) | Runs::Attempt(_) => false,
         };
         let stuck = self.processes.iter().find(runs);
         stuck.map(|process| format!("{:?} still runs: {:?}", process.spawn, process.machine))

@@ -111,6 +111,7 @@ impl Model<'_> {
             shown: process.shown_foreign && assign == Some(true),
         };
         self.audit.called(self.now, call);
+        self.called_for_nobody(slot, address, assign.is_some());
         if let Some(kind) = self.refused(slot) {
             let after = self.process(slot).chance.millis(20, 150);
             return self.reply_after(slot, after, cloud(kind, Known::None));

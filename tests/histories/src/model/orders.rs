@@ -65,6 +65,10 @@ impl Level for Model<'_> {
                 }
                 self.world.ec2.buckets = crate::world::ec2::Buckets::default();
                 self.world.ec2.give_back(now, Lags::default());
+                if self.scenario.strays.is_some() {
+                    let addresses: Vec<Ipv4Addr> = self.scenario.addresses().collect();
+                    self.world.leave_strays(now, self.names, &addresses);
+                }
             }
         }
     }
@@ -82,11 +86,14 @@ impl Model<'_> {
                 let input = inputs::release(self.names, (spawn, slot.0), kind, grace);
                 Runs::Release(Box::new(Release::new(input, self.now)))
             }
-            Role::Agent => Runs::Agent(Box::new(Agent::new(self.scenario.shape.pool))),
+            Role::Agent => Runs::Agent(Box::new(Agent::new(self.scenario.addresses()))),
         };
         debug_assert_eq!(self.slots.len(), spawn.process.at(), "ids come in order");
         self.slots.push(slot);
         self.begin(spawn, machine, None);
+        if spawn.role == Role::Agent {
+            self.watch_strays(slot);
+        }
     }
 
     /// The slot of the next process.
@@ -305,7 +312,7 @@ impl Model<'_> {
         let limit = match process.machine {
             Runs::Attach(_) => Some(self.scenario.shape.deadline()),
             Runs::Errand(_) => Some(timing::ERRAND_DEADLINE),
-            Runs::Release(_) | Runs::Agent(_) => None,
+            Runs::Release(_) | Runs::Agent(_) | Runs::Attempt(_) => None,
         };
         let life = Life {
             now: self.now,

@@ -17,6 +17,7 @@ use crate::names::{EniIx, Names, ProcessId};
 use crate::seed::Chance;
 
 use super::agent::Agent;
+use super::attempt::Attempt;
 
 /// A process or an errand of an agent, by its number here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub(super) enum Runs {
     Attach(Box<Attach>),
     Release(Box<Release>),
     Errand(Box<Errand>),
+    /// An agent looks into an address that nobody seems to claim.
+    Attempt(Box<Attempt>),
     /// An agent has no machine of its own: it looks around, plans and runs errands.
     Agent(Box<Agent>),
 }
@@ -55,6 +58,8 @@ pub(super) struct Process {
     pub(super) about: Option<Ipv4Addr>,
     /// An errand releases for another node.
     pub(super) by_lease: bool,
+    /// It takes this address, which is nobody's, out of EC2.
+    pub(super) reclaims: Option<Ipv4Addr>,
     pub(super) machine: Runs,
     pub(super) alive: bool,
     pub(super) frozen: bool,
@@ -102,6 +107,7 @@ impl Process {
             agent: None,
             about: None,
             by_lease: false,
+            reclaims: None,
             machine,
             alive: true,
             frozen: false,
@@ -159,7 +165,7 @@ impl Process {
         match &self.machine {
             Runs::Release(_) => true,
             Runs::Errand(errand) => matches!(**errand, Errand::Release(_)),
-            Runs::Attach(_) | Runs::Agent(_) => false,
+            Runs::Attach(_) | Runs::Agent(_) | Runs::Attempt(_) => false,
         }
     }
 }
@@ -170,7 +176,7 @@ impl Runs {
             Self::Attach(it) => it.action(),
             Self::Release(it) => it.action(),
             Self::Errand(it) => it.action(),
-            Self::Agent(_) => Action::Done,
+            Self::Agent(_) | Self::Attempt(_) => Action::Done,
         }
     }
 
@@ -179,6 +185,7 @@ impl Runs {
             Self::Attach(it) => it.reply(reply, now),
             Self::Release(it) => it.reply(reply, now),
             Self::Errand(it) => it.reply(reply, now),
+            Self::Attempt(it) => it.reply(reply),
             Self::Agent(_) => {}
         }
     }
@@ -188,7 +195,7 @@ impl Runs {
             Self::Attach(it) => it.crossed(),
             Self::Release(it) => it.crossed(),
             Self::Errand(it) => it.crossed(),
-            Self::Agent(_) => None,
+            Self::Agent(_) | Self::Attempt(_) => None,
         }
     }
 
@@ -197,7 +204,7 @@ impl Runs {
             Self::Attach(it) => it.outcome(),
             Self::Release(it) => it.outcome(),
             Self::Errand(it) => it.outcome(),
-            Self::Agent(_) => None,
+            Self::Agent(_) | Self::Attempt(_) => None,
         }
     }
 }

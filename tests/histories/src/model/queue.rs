@@ -18,6 +18,12 @@ pub(super) enum Event {
     Tick(Slot, u32),
     /// A call takes effect.
     Land(u32),
+    /// Somebody does this with a stray.
+    Other(u16),
+    /// An agent looks for strays.
+    Strays(Slot),
+    /// An agent looks at the cluster, if it holds the Lease.
+    Pass(Slot),
 }
 
 #[derive(Debug, Clone, Copy)]

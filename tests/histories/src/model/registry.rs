@@ -47,6 +47,15 @@ impl Model<'_> {
         self.process(slot).chance.micros(500, 6_000)
     }
 
+    /// When a request of an agent is answered, and whether it is.
+    pub(super) fn ask_registry(&mut self, slot: Slot) -> (Duration, bool) {
+        let fails = self.strikes(slot, Fault::RegistryFails);
+        let time = self.registry_time(slot);
+        let refused = self.strikes(slot, Fault::RegistryRefuses);
+        let answered = !(self.world.api_out || fails || refused) && time < BOUND;
+        (time.min(BOUND), answered)
+    }
+
     pub(super) fn read_registry(&mut self, slot: Slot, action: &Action) {
         let fails = self.strikes(slot, Fault::RegistryFails);
         let time = self.registry_time(slot);
@@ -65,6 +74,9 @@ impl Model<'_> {
     }
 
     fn read_now(&mut self, slot: Slot, action: &Action) -> Reply {
+        if let Some(reply) = self.read_for_nobody(slot, action) {
+            return reply;
+        }
         let spawn = self.processes[slot.at()].spawn;
         let world = &self.world;
         if let Action::ReadMember = action {
@@ -142,6 +154,9 @@ impl Model<'_> {
             self.audit.recorded(self.now, author, before.as_ref(), stored);
             self.trace.record(self.now, stored);
             self.world.noted(self.now, address);
+            if before.is_none() {
+                self.audit_adoption(slot, address);
+            }
             self.check_address(address);
         }
         Reply::Written(written)

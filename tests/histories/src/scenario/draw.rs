@@ -1,6 +1,7 @@
 //! Draws a scenario from its seed.
 
 mod agents;
+mod strays;
 
 use super::{
     At, Container, Deed, Fault, Outage, Scenario, Shape, StopKind, Stripped, Swarm, Theft,
@@ -46,6 +47,7 @@ pub(super) fn scenario(seed: u64) -> Scenario {
         let rate = refusals.below(fault.most()).saturating_add(1);
         swarm = swarm.with(fault, u16::try_from(rate).unwrap_or(u16::MAX));
     }
+    let strays = strays::strays(seed, calm || shape.watches, &shape);
     let chance = Chance::new(seed, Purpose::Script, 0);
     let mut writer = Writer { chance, shape: &shape, script: Vec::new(), doomed: 0, on: 0 };
     if !calm {
@@ -66,7 +68,7 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     }
     let mut script = writer.script;
     script.sort_by_key(|at| at.ms);
-    Scenario { seed, shape, swarm, script, heal_at_ms }
+    Scenario { seed, shape, swarm, script, heal_at_ms, strays }
 }
 
 fn shape(chance: &mut Chance) -> Shape {

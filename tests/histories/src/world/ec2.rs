@@ -109,6 +109,17 @@ impl Ec2 {
         }
     }
 
+    /// The addresses that an ENI had then beside its primary one, as Describe shows it.
+    pub fn secondaries(&self, eni: EniIx, then: Moment) -> impl Iterator<Item = Ipv4Addr> {
+        let had = move |history: &&History| history.owner_at(then) == Some((eni, false));
+        self.addresses.iter().filter(had).map(|history| history.address)
+    }
+
+    /// When the address changed hands last.
+    pub fn changed(&self, address: Ipv4Addr) -> Option<Moment> {
+        self.history(address)?.changed()
+    }
+
     /// The ENI that packets to the address reach.
     pub fn receiver(&self, address: Ipv4Addr, now: Moment) -> Option<EniIx> {
         self.history(address).and_then(|history| history.receiver(now))

@@ -1,5 +1,6 @@
 //! Every audit of a step can fail: each is shown what it must not let pass, and what it must.
 
+mod adopt;
 mod agents;
 mod endings;
 

@@ -58,6 +58,21 @@ fn every_scenario_has_its_nodes_members_and_deeds_in_order() {
 }
 
 #[test]
+fn strays_have_their_time_before_the_script_begins_and_no_other_history_has_them() {
+    let scenarios: Vec<Scenario> = (0..3_000).map(Scenario::draw).collect();
+    let (with, without): (Vec<_>, Vec<_>) = scenarios.iter().partition(|s| s.strays.is_some());
+    assert!((50..150).contains(&with.len()), "{} of 3,000 have strays", with.len());
+    assert!(without.iter().all(|scenario| scenario.laid_out() == **scenario));
+    for scenario in with {
+        let laid = scenario.laid_out();
+        assert!(!scenario.is_calm() && !scenario.shape.watches);
+        assert!(laid.script.is_sorted_by_key(|at| at.ms));
+        assert!(laid.heal_at_ms > 600_000 && laid.script.iter().all(|at| at.ms < laid.heal_at_ms));
+        assert_eq!(scenario.without_strays().laid_out(), scenario.without_strays());
+    }
+}
+
+#[test]
 fn a_scenario_is_written_and_read_back_as_it_was() {
     for seed in 0..200 {
         let scenario = Scenario::draw(seed);

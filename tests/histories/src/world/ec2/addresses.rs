@@ -50,6 +50,11 @@ impl History {
         self.past.last().and_then(|last| last.owner)
     }
 
+    /// When it changed hands last.
+    pub(super) fn changed(&self) -> Option<Moment> {
+        self.past.last().map(|last| last.at)
+    }
+
     pub(super) fn owner_at(&self, then: Moment) -> Option<(EniIx, bool)> {
         let seen = self.past.iter().rev().find(|t| t.at <= then)?;
         seen.owner.map(|owner| (owner, seen.primary))
