@@ -82,10 +82,10 @@ async fn f098_an_import_that_was_interrupted_at_any_write_is_finished_by_the_nex
     for fault in [Fault::LostRequest, Fault::LostAnswer, Fault::Code(500, "InternalError")] {
         for last in 0..all {
             let server = original();
-            for at in 0..=last {
+            for (at, kind) in kinds.into_iter().enumerate().take(last + 1) {
                 // Each run but the last one does one write, and does not hear of it.
                 let this = if at == last { fault } else { Fault::LostAnswer };
-                server.fail_next("POST", kinds[at], this);
+                server.fail_next("POST", kind, this);
                 assert!(imported(&server).await.failed.is_some(), "{fault:?} at {at}");
             }
             assert_eq!((server.unmet_faults(), writes(&server)), (0, last + 1));

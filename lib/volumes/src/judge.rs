@@ -259,10 +259,7 @@ fn read_only(row: &Row<'_>, context: &Context<'_>, was_writable: bool) -> Verdic
             Users::Readers => Verdict::Good,
             // A pod that is not known yet, or is known no more, may have asked for it.
             Users::Unknown => Verdict::Unknown,
-            // What is not Kubernetes' may have been meant so from the start.
-            Users::None if was_writable => bad(),
-            Users::None if row.persistent_volumes.is_empty() => Verdict::Good,
-            Users::None => Verdict::Unknown,
+            Users::None => unused(row, was_writable).unwrap_or_else(bad),
         };
     }
     let mut unknown = false;
@@ -276,6 +273,14 @@ fn read_only(row: &Row<'_>, context: &Context<'_>, was_writable: bool) -> Verdic
         }
     }
     if unknown { Verdict::Unknown } else { Verdict::Good }
+}
+
+/// Of a filesystem that refuses writes and that no pod has; none if it accepted some before.
+fn unused(row: &Row<'_>, was_writable: bool) -> Option<Verdict> {
+    // What is not Kubernetes' may have been meant so from the start.
+    let foreign = row.persistent_volumes.is_empty();
+    let verdict = if foreign { Verdict::Good } else { Verdict::Unknown };
+    (!was_writable).then_some(verdict)
 }
 
 /// Who has it mounted.

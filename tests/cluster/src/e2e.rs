@@ -124,6 +124,14 @@ impl Scene<'_> {
 
 /// Those that are wanted: how many there were, and what was wrong with the others.
 async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String>)> {
+    let (alone, mut bad) = elsewhere(scene, wanted).await?;
+    let (here, wrong) = here(scene, wanted).await?;
+    bad.extend(wrong);
+    Ok((alone + here, bad))
+}
+
+/// Those on clusters of their own.
+async fn elsewhere(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String>)> {
     Ok(scenarios![
         scene,
         wanted,
@@ -131,6 +139,14 @@ async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String
         guide::the_installation_guide_works_as_it_is_written,
         examples::each_example_works_as_it_is,
         zones::f020_members_stay_in_the_zones_of_their_addresses,
+    ])
+}
+
+/// Those on the cluster that they share.
+async fn here(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String>)> {
+    Ok(scenarios![
+        scene,
+        wanted,
         reclaim::f076_given_back_1_while_a_pod_has_the_address,
         basics::the_first_start_of_three_members,
         basics::a_member_to_play_with_answers_as_the_page_says,

@@ -52,6 +52,7 @@ impl Scenario {
 
     /// As it is played: strays have to be seen for a time before anything comes of them, so that
     /// most of the script is done that much later.
+    #[must_use]
     pub fn laid_out(&self) -> Self {
         let mut laid = self.clone();
         if let Some(strays) = &self.strays {

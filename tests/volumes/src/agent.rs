@@ -207,13 +207,13 @@ impl Agent {
             | self.fires(Fault::CloudThrottled, outside, noted)
             | outside.is_away(Side::Cloud);
         let stale = self.fires(Fault::CloudStale, outside, noted);
-        let lag = if stale { self.chance.below(30) } else { 0 };
+        let behind = if stale { self.chance.below(30) } else { 0 };
         let late = self.fires(Fault::CloudLate, outside, noted);
         let at = second + if late { 1 + self.chance.below(10) } else { 0 };
         let lacked = self.tracker.as_ref().map(|t| t.lacked().iter().cloned().collect());
         let lacked: Vec<_> = lacked.unwrap_or_default();
-        let state = outside.world.at(second.saturating_sub(lag));
-        let view = (!fails).then(|| state.cloud(outside.names, at, &lacked));
+        let shown = outside.world.at(second.saturating_sub(behind));
+        let view = (!fails).then(|| shown.cloud(outside.names, at, &lacked));
         if look == Ec2Look::Volumes {
             noted.cloud = Some(suspects);
         }

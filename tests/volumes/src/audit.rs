@@ -158,10 +158,9 @@ impl Audit {
     pub fn step(&mut self, (step, well): (&Step, bool), names: &Names, second: u64) {
         match step {
             Step::Learn => return,
-            Step::Create(_) | Step::SayOfClaim { .. } => {}
             Step::Replace(object) => self.replaced(&object.status, well, second),
             Step::Tell(event) if well => self.event(event, names, second),
-            Step::Tell(_) => {}
+            Step::Create(_) | Step::SayOfClaim { .. } | Step::Tell(_) => {}
             Step::Say { .. } | Step::Capacity(_) => {
                 self.broken(Promise::V6, second, format!("{} is no report", step.name()));
             }

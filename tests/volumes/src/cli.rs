@@ -133,14 +133,10 @@ fn replay(seed: u64, all: bool) -> std::io::Result<ExitCode> {
             writeln!(out, "{line}")?;
         }
     }
-    match report.violation {
-        Some(violation) => {
-            writeln!(out, "BROKEN {violation}")?;
-            Ok(ExitCode::FAILURE)
-        }
-        None => {
-            writeln!(out, "seed {seed} holds every promise")?;
-            Ok(ExitCode::SUCCESS)
-        }
+    if let Some(violation) = report.violation {
+        writeln!(out, "BROKEN {violation}")?;
+        return Ok(ExitCode::FAILURE);
     }
+    writeln!(out, "seed {seed} holds every promise")?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -35,9 +35,9 @@ pub fn owner(text: &str, names: &Names) -> Option<Ix> {
         return Some(0);
     }
     text.split('/').find_map(|part| {
-        let named = part.strip_prefix("pvc-").and_then(|number| number.parse().ok());
+        let numbered = part.strip_prefix("pvc-").and_then(|number| number.parse().ok());
         let at = || names.volumes.iter().position(|volume| volume.as_str() == part);
-        named.or_else(|| Ix::try_from(at()?).ok())
+        numbered.or_else(|| Ix::try_from(at()?).ok())
     })
 }
 
@@ -161,14 +161,14 @@ impl State {
     fn device(&self, volume: &Volume, names: &Names) -> Option<BlockDevice> {
         volume.visible_slot()?;
         let name = self.device_name(volume)?;
-        let nvme = !self.shape.xen;
+        let nitro = !self.shape.xen;
         let id = names.volumes[usize::from(volume.ix)].as_str().replace('-', "");
-        let readable = nvme && !volume.has(Reason::SerialUnreadable);
-        let wrong = nvme && volume.has(Reason::LinkMismatch);
+        let readable = nitro && !volume.has(Reason::SerialUnreadable);
+        let wrong = nitro && volume.has(Reason::LinkMismatch);
         let link = "nvme-Amazon_Elastic_Block_Store_vol000000000000000ff".to_owned();
         let number = self.number(volume);
         let part = Partition {
-            name: format!("{name}{}", if nvme { "p1" } else { "1" }),
+            name: format!("{name}{}", if nitro { "p1" } else { "1" }),
             number: DeviceNumber { minor: number.minor + 1, ..number },
         };
         Some(BlockDevice {
@@ -176,7 +176,7 @@ impl State {
             number,
             bytes: bytes(volume.ix),
             read_only: false,
-            model: nvme.then(|| "Amazon Elastic Block Store".to_owned()),
+            model: nitro.then(|| "Amazon Elastic Block Store".to_owned()),
             serial: readable.then_some(id),
             partitions: if volume.ix == 0 { Vec::from([part]) } else { Vec::new() },
             below: Vec::new(),

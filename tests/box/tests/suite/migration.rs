@@ -131,7 +131,7 @@ fn f098_a_first_start_where_the_address_is_loses_no_connection_and_changes_nothi
     assert!(kernel.len() == 1 && !kernel[0].contains("proto 201"), "{kernel:?}");
     let mut watch = world.tool(NODE, &["watch", &ADDRESS.to_string()]);
     watch.prints("watching\n");
-    let routed = world.ask().router(0).unwrap().last().map_or(0, |event| event.seq);
+    let before = world.ask().router(0).unwrap().last().map_or(0, |event| event.seq);
     let since = world.now();
 
     let _agent = original.cluster.agent(NODE);
@@ -146,7 +146,7 @@ fn f098_a_first_start_where_the_address_is_loses_no_connection_and_changes_nothi
     // One may be late on a busy machine; where the address is away, all are.
     let lost: Vec<_> = attempts.windows(2).filter(lost).collect();
     assert!(attempts.len() > 20 && lost.is_empty(), "{lost:?} of {}", attempts.len());
-    let routes = world.ask().router(routed).unwrap();
+    let routes = world.ask().router(before).unwrap();
     let moved: Vec<_> = routes.iter().filter(|event| event.routed.address == ADDRESS).collect();
     assert!(moved.is_empty(), "{moved:?}");
     assert_eq!(Cost::of(&world.ec2(ADDRESS, since), "").mutating, 0);

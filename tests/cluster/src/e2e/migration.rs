@@ -17,7 +17,7 @@ use super::outside::{Beside, ended};
 use super::scene::{ADDRESSES, Scene, all_but, ensure};
 use super::set::{NAMESPACE, Set};
 use crate::install::until;
-use crate::topology::ZONE;
+use crate::topology::{Layout, worker};
 use crate::{Outcome, failed};
 
 const NODE: &str = "node-a";
@@ -43,13 +43,14 @@ impl Scene<'_> {
             ensure(seen.routed_node.as_deref() == Some(NODE), || format!("{seen:?}"))
         })
         .await?;
+        let zone = worker(NODE)?.subnet(Layout::OneSubnet).zone;
         let address = json!({
             "ServiceUUID": SERVICE,
-            "AvailableZone": ZONE,
+            "AvailableZone": zone,
             "ServerInstanceID": node.instance,
             "NetworkInterfaceID": eni,
         });
-        let member = json!({ "AvailableZone": ZONE, "StaticIP": ADDRESS.to_string() });
+        let member = json!({ "AvailableZone": zone, "StaticIP": ADDRESS.to_string() });
         let address = json!({
             "StaticIP": ADDRESS.to_string(),
             "Revision": "1",

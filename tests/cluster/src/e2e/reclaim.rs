@@ -123,7 +123,8 @@ pub(super) async fn f070_a_node_with_a_members_address_keeps_its_own(scene: &Sce
             .map(|one| text(&one["address"]))
             .collect();
         let [own] = internal.as_slice() else { return Err(node["status"].to_string()) };
-        ensure(*own == worker.address.to_string(), || format!("{} has {own}", worker.name))?;
+        let wanted = worker.address(scene.running.home.layout()).to_string();
+        ensure(*own == wanted, || format!("{} has {own}", worker.name))?;
     }
     Ok(())
 }

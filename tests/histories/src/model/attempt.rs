@@ -89,25 +89,25 @@ impl Attempt {
     }
 
     /// A read that failed ends it.
-    pub(super) fn reply(&mut self, reply: Reply) {
+    pub(super) fn reply(&mut self, reply: &Reply) {
         let at = std::mem::replace(&mut self.at, At::Tried("adoption: something failed"));
-        if let (At::Census, Reply::Host(Ok(_))) = (&at, &reply) {
+        if let (At::Census, Reply::Host(Ok(_))) = (&at, reply) {
             self.at = At::Owner;
-        } else if let (At::Owner, Reply::Owner(Ok(owner))) = (&at, &reply) {
+        } else if let (At::Owner, Reply::Owner(Ok(owner))) = (&at, reply) {
             self.evidence.owner = owner.clone();
             self.at = At::Survey;
-        } else if let (At::Survey, Reply::Host(Ok(_))) = (&at, &reply) {
+        } else if let (At::Survey, Reply::Host(Ok(_))) = (&at, reply) {
             self.at = At::Sockets;
-        } else if let (At::Sockets, Reply::Sockets(Ok(used))) = (&at, &reply) {
+        } else if let (At::Sockets, Reply::Sockets(Ok(used))) = (&at, reply) {
             self.evidence.sockets = *used;
             self.at = At::Record;
-        } else if let (At::Record, Reply::Record(Ok(found))) = (&at, &reply) {
+        } else if let (At::Record, Reply::Record(Ok(found))) = (&at, reply) {
             self.evidence.recorded = found.is_some();
             self.at = match adopt(&self.stray, &self.evidence, self.run.clone()) {
                 Ok(record) => At::Write(Box::new(record)),
                 Err(why) => At::Tried(told(&why)),
             };
-        } else if let (At::Write(_), Reply::Written(written)) = (&at, &reply) {
+        } else if let (At::Write(_), Reply::Written(written)) = (&at, reply) {
             match written {
                 Ok(_) => self.at = At::Tried("adoption: adopted"),
                 Err(why) if why.kind == RegistryKind::AlreadyExists => {

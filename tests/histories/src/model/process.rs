@@ -185,7 +185,7 @@ impl Runs {
             Self::Attach(it) => it.reply(reply, now),
             Self::Release(it) => it.reply(reply, now),
             Self::Errand(it) => it.reply(reply, now),
-            Self::Attempt(it) => it.reply(reply),
+            Self::Attempt(it) => it.reply(&reply),
             Self::Agent(_) => {}
         }
     }

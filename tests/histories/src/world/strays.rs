@@ -38,7 +38,11 @@ impl World {
                 let here = self.pods.iter().flatten().find(|pod| pod.node == Some(node));
                 let using = match using {
                     Using::Left(None) => Using::Left(here.map(|pod| pod.pod.0)),
-                    other => other,
+                    Using::Kernel
+                    | Using::Socket
+                    | Using::Held
+                    | Using::Left(Some(_))
+                    | Using::Torn => using,
                 };
                 self.is_stray(address) && self.node_mut(node).use_it(address, using, names)
             }

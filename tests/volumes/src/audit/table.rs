@@ -155,6 +155,6 @@ fn mixed_up(
     if row.size.is_some_and(|size| size != bytes(ix)) {
         return Some(format!("a size of {:?} is told for volume {ix}", row.size));
     }
-    let named = row.persistent_volume.as_ref().filter(|name| **name != pv(ix));
-    named.map(|name| format!("{name} is told for volume {ix}"))
+    let claimed = row.persistent_volume.as_ref().filter(|name| **name != pv(ix));
+    claimed.map(|name| format!("{name} is told for volume {ix}"))
 }

@@ -1,5 +1,6 @@
 //! Seeded histories of volumes.
 
+#[cfg(test)]
 mod audits;
 
 use firecamp_volume_histories::history;

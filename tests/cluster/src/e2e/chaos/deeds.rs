@@ -70,7 +70,7 @@ impl Scene<'_> {
     async fn frozen(&self, node: &str, hold: Duration) -> Outcome {
         self.freeze(node).await?;
         self.replaced(node, hold).await?;
-        self.is_frozen(node).await
+        self.is_frozen(node)
     }
 
     /// Once the cluster misses a node a person says that it is out of service, as runbooks do.

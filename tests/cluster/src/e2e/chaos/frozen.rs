@@ -70,7 +70,8 @@ impl Scene<'_> {
             let new: Vec<i32> =
                 all.iter().map(|one| one.pid).filter(|pid| !stopped.contains(pid)).collect();
             if new.is_empty() {
-                return until(&format!("all of {node} is frozen"), || self.is_frozen(node)).await;
+                let looks = || std::future::ready(self.is_frozen(node));
+                return until(&format!("all of {node} is frozen"), looks).await;
             }
             for pid in new {
                 order(pid, Signal::SIGSTOP)?;
@@ -81,7 +82,7 @@ impl Scene<'_> {
     }
 
     /// Whether no process of a node runs, of which there are some.
-    pub(super) async fn is_frozen(&self, node: &str) -> Outcome {
+    pub(super) fn is_frozen(&self, node: &str) -> Outcome {
         let all = self.all_of(node)?;
         ensure(all.len() > 3, || format!("{node} has hardly a process: {all:?}"))?;
         let awake: Vec<One> = all.into_iter().filter(|one| !one.rests()).collect();

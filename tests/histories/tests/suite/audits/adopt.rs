@@ -10,7 +10,8 @@ use super::*;
 fn parked() -> StaticIp {
     let mut record = record(&Names::new(), 1, State::Parked);
     record.member = Member::nobody(record.address);
-    record.attachment.as_mut().unwrap().pod = PodUid::nobody();
+    let nobodys = |it| Attachment { pod: PodUid::nobody(), ..it };
+    record.attachment = record.attachment.map(nobodys);
     record
 }
 
