@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use firecamp_core::contract::cluster::reason;
 use firecamp_core::ids::{Member, PoolName, Zone};
 use thiserror::Error;
 
@@ -76,7 +77,7 @@ impl Refusal {
             Self::NamedTwice(_) => "NamedTwice",
             Self::OutsidePools => "OutsidePools",
             Self::PoolsOverlap(..) => "PoolsOverlap",
-            Self::AddressOfOther(_) => "AddressOfOther",
+            Self::AddressOfOther(_) => reason::ADDRESS_OF_OTHER,
             Self::ClaimedByOther(_) => "ClaimedByOther",
             Self::ClaimHasOther(_) => "ClaimHasOther",
             Self::ClaimWantsOther(_) => "ClaimWantsOther",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use firecamp_core::outside::Controller;
 use firecamp_kube::{PodLife, PodSeen, SetSeen};
-use firecamp_registry::api::AttachmentState;
+use firecamp_registry::api::{AttachmentState, Kind as _, StaticIPSpec};
 use serde::Serialize;
 
 use super::facts::{Address, Facts, Want};
@@ -103,7 +103,7 @@ fn held(facts: &Facts, address: &Address) -> Option<Missing> {
         facts.namespace, address.member, holder.pod_uid
     );
     Some(Missing {
-        kind: "StaticIP",
+        kind: StaticIPSpec::KIND,
         name: address.address.clone(),
         node: Some(holder.node.clone()),
         since: address.written.clone(),
@@ -224,7 +224,7 @@ fn unread(facts: &Facts) -> impl Iterator<Item = Missing> {
         .iter()
         .filter(move |(member, _)| member.as_ref().is_none_or(|name| facts.is_member(name)));
     unread.map(|(_, one)| Missing {
-        kind: "StaticIP",
+        kind: StaticIPSpec::KIND,
         name: one.what.clone(),
         node: None,
         since: None,

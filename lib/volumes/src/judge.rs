@@ -67,6 +67,8 @@ pub struct Context<'a> {
     pub fresh: Fresh,
     /// The zone of the node.
     pub zone: Option<&'a Zone>,
+    /// Kubernetes has told of the node's pods and volumes.
+    pub cluster: bool,
     /// The pods of the node.
     pub pods: BTreeSet<&'a PodUid>,
     /// What was asked for its room this time.
@@ -254,12 +256,20 @@ fn read_only(row: &Row<'_>, context: &Context<'_>, was_writable: bool) -> Verdic
     let bad = || Verdict::bad("it refuses writes, and nobody asked for that");
     let allowed = row.persistent_volumes.iter().any(|volume| volume.read_only);
     if row.mounts.iter().any(|placed| refuses(placed.mount)) && !allowed {
-        return match users(row) {
-            Users::Writer => bad(),
-            Users::Readers => Verdict::Good,
-            // A pod that is not known yet, or is known no more, may have asked for it.
-            Users::Unknown => Verdict::Unknown,
-            Users::None => unused(row, was_writable).unwrap_or_else(bad),
+        let refused = match users(row) {
+            Users::Writer => Some(true),
+            Users::Readers => Some(false),
+            // A pod that is not known yet, or is known no more, may have asked for it. Where
+            // nobody can tell, what changed by itself is wrong.
+            Users::Unknown => (was_writable && !context.cluster).then_some(true),
+            Users::None if was_writable => Some(true),
+            // What is not Kubernetes' may have been meant so from the start.
+            Users::None => row.persistent_volumes.is_empty().then_some(false),
+        };
+        return match refused {
+            Some(true) => bad(),
+            Some(false) => Verdict::Good,
+            None => Verdict::Unknown,
         };
     }
     let mut unknown = false;
@@ -273,14 +283,6 @@ fn read_only(row: &Row<'_>, context: &Context<'_>, was_writable: bool) -> Verdic
         }
     }
     if unknown { Verdict::Unknown } else { Verdict::Good }
-}
-
-/// Of a filesystem that refuses writes and that no pod has; none if it accepted some before.
-fn unused(row: &Row<'_>, was_writable: bool) -> Option<Verdict> {
-    // What is not Kubernetes' may have been meant so from the start.
-    let foreign = row.persistent_volumes.is_empty();
-    let verdict = if foreign { Verdict::Good } else { Verdict::Unknown };
-    (!was_writable).then_some(verdict)
 }
 
 /// Who has it mounted.

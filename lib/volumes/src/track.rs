@@ -86,6 +86,7 @@ impl Tracker {
         let context = Context {
             fresh,
             zone: self.known.cloud.as_ref().map(|cloud| &cloud.zone),
+            cluster: self.known.cluster.is_some(),
             pods: pods(&self.known).map(|pod| &pod.uid).collect(),
             space: &self.known.node.space,
             nitro: joined.nitro,

@@ -65,7 +65,8 @@ pub struct Audit {
     /// What is told now, by row.
     told: BTreeSet<(String, Key)>,
     begun: BTreeMap<Key, usize>,
-    events: BTreeMap<Key, usize>,
+    /// By the name under which the volume was told of, and the reason.
+    events: BTreeMap<(String, Reason), usize>,
     processes: usize,
     cloud: Option<u64>,
     cluster: Option<u64>,
@@ -184,9 +185,10 @@ impl Audit {
     fn event(&mut self, event: &Event, names: &Names, second: u64) {
         let Ok(reason) = event.reason.parse::<Reason>() else { return };
         let row = event.note.strip_prefix("volume ").and_then(|rest| rest.split(':').next());
-        let Some(ix) = row.and_then(|row| self.owner(row, names)) else { return };
+        let of = |row: &str| Some((row.to_owned(), self.owner(row, names)?));
+        let Some((row, ix)) = row.and_then(of) else { return };
         let key = (ix, reason);
-        let count = self.events.entry(key).or_default();
+        let count = self.events.entry((row, reason)).or_default();
         *count += 1;
         let count = *count;
         let most = self.begun.get(&key).copied().unwrap_or_default() + self.processes - 1;

@@ -162,6 +162,7 @@ fn f098_a_first_start_where_the_address_is_loses_no_connection_and_changes_nothi
     client.is_answered_by("pod-1", started.at_us);
     assert_eq!(original.in_kernel(NODE), kernel);
     drop(server);
+    original.cluster.deletes(&pod);
     original.cluster.stop(&pod, "release").end().succeeded();
     assert_eq!(original.in_kernel(NODE), kernel);
     assert_eq!(original.cluster.record(ADDRESS).attachment.unwrap().state, State::Parked);

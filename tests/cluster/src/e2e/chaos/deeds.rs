@@ -108,17 +108,7 @@ impl Scene<'_> {
                 self.made(&format!("{PODS}/{member}/eviction"), &eviction).await
             }
             Light::KillAgent => send(self.an_agent(deed.target)?, Signal::SIGKILL),
-            Light::FreezeAgent => {
-                // To thaw it there would let a frozen node's agent go on.
-                let alone = course.stopped.try_lock();
-                let _alone = alone.map_err(|_taken| "a node is frozen".to_owned())?;
-                let agent = self.an_agent(deed.target)?;
-                send(agent, Signal::SIGSTOP)?;
-                sleep(deed.hold).await;
-                // Its kubelet may have killed it meanwhile, and then nothing is left to thaw.
-                drop(send(agent, Signal::SIGCONT));
-                Ok(())
-            }
+            Light::FreezeAgent => self.freeze_agent(deed, course).await,
             Light::Strip => {
                 let (address, pod) = (self.address(member).await?, self.pod(member).await?);
                 let node = text(&pod["spec"]["nodeName"]);
@@ -144,6 +134,18 @@ impl Scene<'_> {
                 self.fault(DESCRIBE, error, 0.8, deed).await
             }
         }
+    }
+
+    async fn freeze_agent(&self, deed: &Deed<Light>, course: &Course) -> Outcome {
+        // To thaw it there would let a frozen node's agent go on.
+        let alone = course.stopped.try_lock();
+        let _alone = alone.map_err(|_taken| "a node is frozen".to_owned())?;
+        let agent = self.an_agent(deed.target)?;
+        send(agent, Signal::SIGSTOP)?;
+        sleep(deed.hold).await;
+        // Its kubelet may have killed it meanwhile, and then nothing is left to thaw.
+        drop(send(agent, Signal::SIGCONT));
+        Ok(())
     }
 
     /// One of those that run.
