@@ -111,8 +111,8 @@ pub(super) async fn f098_what_the_original_had_is_adopted_where_it_is(
     scene.original().await?;
     let before = scene.calls()?;
     // The old service goes on until the new pod's init container has ended.
-    let mut service = scene.running.beside(NODE)?;
-    let service = Beside::start(service.args(["serve", "0.0.0.0"]).stderr(Stdio::null()))?;
+    let (mut service, at) = (scene.running.beside(NODE)?, ADDRESS.to_string());
+    let service = Beside::start(service.args(["serve", &at]).stderr(Stdio::null()))?;
     until("the old service answers", || async { scene.dial(ADDRESS).map(drop) }).await?;
     let clients = scene.traffic(&[ADDRESS])?;
     let watch = scene.watch(NODE).await?;
