@@ -133,7 +133,7 @@ impl<C: Cloud> Steward<C> {
         }
     }
 
-    /// What cannot be read, or not in its half of the time, is left out.
+    /// What cannot be read, or not in time, is left out.
     async fn answers(&self, asked: Asked, begun: Instant) -> Answers {
         let mut answers = Answers::default();
         for record in asked.records {
