@@ -35,6 +35,9 @@ locks: ## Are the lock files of the workspaces beside the main one up to date?
 	cargo metadata --locked --format-version 1 --manifest-path tests/bugs/Cargo.toml >/dev/null
 	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 
+# A target directory of its own: who waits for a build need not wait for lints.
+clippy doc: export CARGO_TARGET_DIR := $(TARGET_DIR)/checked
+
 clippy: ## Lints, as errors
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 
@@ -103,11 +106,16 @@ reproducible: ## Builds the images again, elsewhere, and compares every byte
 test-images: images ## The images: each unpacked and started, alone with its files
 	IMAGES=$(TARGET_DIR)/images cargo test --locked -p firecamp-images --features real --test real
 
-test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user
-	scripts/as-user.sh bash -euc 'cargo test --locked; cargo demo'
+# What only computes does so for anybody alike; all else may depend on who runs it.
+ANYBODYS := --workspace $(addprefix --exclude firecamp-,crashes fuzz-bodies histories plans \
+	sim-tests volume-histories wire-histories)
+
+test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user (TESTS=flags: a part)
+	scripts/as-user.sh bash -euc 'cargo test --locked $(TESTS); cargo demo'
 
 test-volumes: ## As root: volumes on real block devices (ext4, XFS, a FUSE that never answers)
-	cargo test --locked -p firecamp-volumes --features real-root --test blocks -- --test-threads 1
+	cargo test --locked -p firecamp-volumes --features real-root --test blocks \
+	  $(or $(RUN),-- --test-threads 1)
 
 # The wire level needs the SDK as `cargo test` has built it, so no package is named.
 SIM_model := -p firecamp-histories

@@ -21,7 +21,7 @@ use firecamp_core::outside::Cloud;
 use firecamp_core::time::Moment;
 use firecamp_engine::Dice;
 use firecamp_kube::KubeCluster;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::elsewhere::Elsewhere;
@@ -31,6 +31,9 @@ use crate::status::Stewardship;
 
 /// Between two attempts to open the registry, or to renew the Lease.
 const RETRY: Duration = Duration::from_secs(5);
+/// A call about the Lease that is under way at the end gets this long, and so does giving it back:
+/// both are over before the process's last moments are.
+const LAST_CALL: Duration = Duration::from_millis(300);
 
 /// The agent as one who may hold the Lease.
 pub(crate) struct Steward<C> {
@@ -106,8 +109,8 @@ impl<C: Cloud> Steward<C> {
 
     pub(crate) async fn run(&self, end: &CancellationToken) {
         while !end.is_cancelled() {
-            self.stand().await;
-            if self.holds() {
+            self.stand_until(end).await;
+            if self.holds() && !end.is_cancelled() {
                 tracing::info!("This agent holds the Lease");
                 self.shown.begins();
                 // It is seldom needed, and larger than all the rest.
@@ -121,7 +124,22 @@ impl<C: Cloud> Steward<C> {
                 () = sleep(pause) => {}
             }
         }
-        self.resign().await;
+        if timeout(LAST_CALL, self.resign()).await.is_err() {
+            tracing::debug!("The Lease was not given back in time; it ends by itself");
+        }
+    }
+
+    /// The same as [`Steward::stand`], which does not keep the process at its end: whether a write
+    /// that is given up took effect, the next read says.
+    async fn stand_until(&self, end: &CancellationToken) {
+        let over = async {
+            end.cancelled().await;
+            sleep(LAST_CALL).await;
+        };
+        tokio::select! {
+            () = self.stand() => {}
+            () = over => {}
+        }
     }
 
     /// One attempt to get the Lease or to renew it.

@@ -65,7 +65,7 @@ impl<C: Cloud> Steward<C> {
             }
             let Some(left) = self.candidate.borrow().left(self.now()) else { return };
             // An answer that comes after the term is no renewal in time.
-            let _late = timeout(left, self.stand()).await;
+            let _late = timeout(left, self.stand_until(term)).await;
             let now = self.candidate.borrow().left(self.now());
             let renewed = now.is_some_and(|now| now > left);
             pause = if renewed { timing::RENEW_EVERY } else { RETRY };
@@ -79,7 +79,10 @@ impl<C: Cloud> Steward<C> {
         loop {
             let whole = atlas.borrow().view().is_some();
             if whole {
-                self.look_around(&mut site).await;
+                tokio::select! {
+                    () = term.cancelled() => return,
+                    () = self.look_around(&mut site) => {}
+                }
                 self.pass(&mut planner, atlas, &site, term).await;
             }
             let pause = if whole { timing::PASS_EVERY } else { FIRST_LOOK };
@@ -114,7 +117,10 @@ impl<C: Cloud> Steward<C> {
         let asked = atlas.borrow().view().map(look);
         let Some(asked) = asked else { return };
         let begun = Instant::now();
-        let answers = self.answers(asked, begun).await;
+        let answers = tokio::select! {
+            () = term.cancelled() => return,
+            answers = self.answers(asked, begun) => answers,
+        };
         let now = self.now();
         let duties = atlas.borrow().view().map(|view| {
             let with_facts = |duty| (Facts::of(&duty, view), duty);

@@ -42,6 +42,8 @@ pub(in crate::tests) struct Ec2 {
     steps: Arc<Mutex<usize>>,
     /// So long it takes over a call that changes something.
     slowness: Arc<Mutex<Duration>>,
+    /// How many questions it has left without an answer, once it answers none.
+    unanswered: Arc<Mutex<Option<usize>>>,
 }
 
 fn failed(kind: CloudKind) -> CloudFailure {
@@ -61,6 +63,24 @@ impl Ec2 {
 
     pub(in crate::tests) fn slow_down(&self, each: Duration) {
         *self.slowness.lock().unwrap() = each;
+    }
+
+    /// Whoever asks from now on waits for ever.
+    pub(in crate::tests) fn fall_silent(&self) {
+        *self.unanswered.lock().unwrap() = Some(0);
+    }
+
+    pub(in crate::tests) fn unanswered(&self) -> usize {
+        self.unanswered.lock().unwrap().unwrap_or_default()
+    }
+
+    async fn hear(&self) {
+        if let Some(unanswered) = &mut *self.unanswered.lock().unwrap() {
+            *unanswered += 1;
+        } else {
+            return;
+        }
+        std::future::pending::<()>().await;
     }
 
     /// Nobody has the address any more.
@@ -99,6 +119,7 @@ impl Ec2 {
 
 impl Cloud for Ec2 {
     async fn identity(&self) -> Result<NodeIdentity, CloudFailure> {
+        self.hear().await;
         Err(failed(CloudKind::Transient))
     }
 
@@ -107,6 +128,7 @@ impl Cloud for Ec2 {
     }
 
     async fn owner(&self, address: Ipv4Addr, _subnet: &SubnetId) -> Result<Owner, CloudFailure> {
+        self.hear().await;
         let places = self.places.lock().unwrap();
         let Some((id, instance)) = places.get(&address).cloned() else { return Ok(Owner::Nobody) };
         let (cluster, description) = (Some("prod".to_owned()), String::new());

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use firecamp_apiserver::Fault;
 use firecamp_core::record::State;
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::city::{ADDRESS, City, until};
@@ -78,6 +79,44 @@ async fn a_holder_that_cannot_renew_does_nothing_more_until_it_holds_the_lease_a
         .await;
     })
     .await;
+}
+
+/// A process gets 700 ms after its signal; longer, and it says that it was interrupted.
+const LAST_MOMENTS: Duration = Duration::from_millis(700);
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_ends_in_time_though_the_api_server_answers_nothing_about_the_lease() {
+    for silent in [&["GET"][..], &["PATCH"], &["GET", "GET"], &["PATCH", "GET"]] {
+        let city = City::new().await;
+        let end = CancellationToken::new();
+        let body = async {
+            until("it holds the Lease", || city.holder("default").is_some()).await;
+            for verb in silent {
+                city.server.fail_next(verb, LEASES, Fault::Silence);
+            }
+            until("a renewal waits", || city.server.unmet_faults() < silent.len()).await;
+            end.cancel();
+            Instant::now()
+        };
+        let (told, ()) = tokio::join!(body, city.agent("node-2", "default", &end));
+        assert!(told.elapsed() < LAST_MOMENTS, "{silent:?}: {:?}", told.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_ends_in_time_though_ec2_answers_nothing() {
+    let city = City::new().await;
+    let end = CancellationToken::new();
+    let body = async {
+        until("it holds the Lease", || city.holder("default").is_some()).await;
+        city.ec2.fall_silent();
+        until("a question waits", || city.ec2.unanswered() > 0).await;
+        end.cancel();
+        Instant::now()
+    };
+    let (told, ()) = tokio::join!(body, city.agent("node-2", "default", &end));
+    assert!(told.elapsed() < LAST_MOMENTS, "{:?}", told.elapsed());
+    assert_eq!(city.holder("default"), None, "the Lease is given back");
 }
 
 /// Two agents that both believe to hold the Lease plan the same things at the same time: versions
