@@ -47,18 +47,9 @@ doc: ## Does the API documentation build without warnings?
 deny: $(DENY) ## Licences, sources and duplicates of the dependencies
 	$(DENY) --locked check bans licenses sources
 
-# bin/cargo-NAME-VERSION. Nobody waits for the optimisation of a tool: it runs for seconds, or
-# waits itself for compilers.
-$(TOOLS)/bin/cargo-%: export CARGO_PROFILE_RELEASE_OPT_LEVEL := 0
-$(TOOLS)/bin/cargo-%: export CARGO_PROFILE_RELEASE_LTO := off
-$(TOOLS)/bin/cargo-%: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
-$(TOOLS)/bin/cargo-%: TOOL = cargo-$(word 1,$(subst -, ,$*))
+# bin/cargo-NAME-VERSION.
 $(TOOLS)/bin/cargo-%:
-	@echo "Installing cargo-$* into $(TOOLS)"
-	CARGO_TARGET_DIR=$(TOOLS)/build-$* cargo install $(TOOL) --locked --force \
-		--version $(word 2,$(subst -, ,$*)) --root $(TOOLS)
-	mv $(TOOLS)/bin/$(TOOL) $@
-	rm -rf $(TOOLS)/build-$*
+	scripts/cargo-tool.sh cargo-$(word 1,$(subst -, ,$*)) $(word 2,$(subst -, ,$*)) $@
 
 generated: ## Are the generated files up to date?
 	scripts/generated.sh check
@@ -114,7 +105,7 @@ test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user (TESTS=
 	scripts/as-user.sh bash -euc 'cargo test --locked $(TESTS); cargo demo'
 
 test-volumes: ## As root: volumes on real block devices (ext4, XFS, a FUSE that never answers)
-	cargo test --locked -p firecamp-volumes --features real-root --test blocks \
+	cargo test --locked --workspace --features firecamp-volumes/real-root --test blocks \
 	  $(or $(RUN),-- --test-threads 1)
 
 # The wire level needs the SDK as `cargo test` has built it, so no package is named.

@@ -47,13 +47,9 @@ llvm_tools() {
 }
 
 llvm_cov() {
-    [[ -x $tools/bin/cargo-llvm-cov ]] || {
-        echo "coverage: installing cargo-llvm-cov $version into $tools"
-        CARGO_TARGET_DIR=$tools/build CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
-            cargo install cargo-llvm-cov --locked --quiet --version "$version" --root "$tools"
-        rm -rf "$tools/build"
-    }
-    "$tools/bin/cargo-llvm-cov" llvm-cov "$@"
+    local tool=$tools/bin/cargo-llvm-cov-$version
+    [[ -x $tool ]] || scripts/cargo-tool.sh cargo-llvm-cov "$version" "$tool"
+    "$tool" llvm-cov "$@"
 }
 
 llvm_tools

@@ -60,10 +60,14 @@ for name in "$@"; do
             "with $*"
         exit 1
     fi
-    if [[ "$name" == etcd ]]; then
-        build go.etcd.io/etcd/server/v3 etcd ""
-    else
-        build "k8s.io/kubernetes/cmd/$name" "$name" "$(versions)"
+    key=$(go version && cat scripts/kubernetes.sh tests/kubernetes/go.mod tests/kubernetes/go.sum)
+    if ! scripts/kept.sh get "$name" "$key" "$assets/$name"; then
+        if [[ "$name" == etcd ]]; then
+            build go.etcd.io/etcd/server/v3 etcd ""
+        else
+            build "k8s.io/kubernetes/cmd/$name" "$name" "$(versions)"
+        fi
+        scripts/kept.sh put "$name" "$key" "$assets/$name"
     fi
     cp tests/kubernetes/go.sum "$stamp"
 done

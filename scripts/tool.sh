@@ -14,10 +14,14 @@ if ! cmp -s "$module/go.sum" "$stamp" || [[ ! -x "$bin/$name" ]]; then
         echo "$name: Go is missing: install it (https://go.dev/dl)" >&2
         exit 1
     fi
-    begun=$SECONDS
-    echo "building $name from $package" >&2
-    (cd "$module" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$bin/$name" "$package")
+    key=$(go version && echo "$package" && cat "$module/go.mod" "$module/go.sum")
+    if ! scripts/kept.sh get "$name" "$key" "$bin/$name"; then
+        begun=$SECONDS
+        echo "building $name from $package" >&2
+        (cd "$module" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$bin/$name" "$package")
+        scripts/kept.sh put "$name" "$key" "$bin/$name"
+        echo "$name took $((SECONDS - begun)) s" >&2
+    fi
     cp "$module/go.sum" "$stamp"
-    echo "$name took $((SECONDS - begun)) s" >&2
 fi
 echo "$bin/$name"

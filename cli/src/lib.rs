@@ -25,6 +25,7 @@ pub mod measure;
 mod member;
 pub mod node;
 pub mod process;
+mod reasons;
 pub mod render;
 pub mod status;
 pub mod verdict;

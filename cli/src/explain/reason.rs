@@ -1,33 +1,9 @@
 //! What a member's chain ends with, each with what to do. The words never change their meaning.
 
-use serde::Serialize;
-
-macro_rules! reasons {
-    ($($name:ident $doc:literal $advice:literal;)*) => {
-        /// Where the chain breaks, or that it does not.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-        pub enum Reason {
-            $(#[doc = $doc] $name,)*
-        }
-
-        impl Reason {
-            /// All of them, in the order of the links.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// What it says.
-            pub fn meaning(self) -> &'static str {
-                match self { $(Self::$name => $doc,)* }
-            }
-
-            /// What to do about it.
-            pub fn advice(self) -> &'static str {
-                match self { $(Self::$name => $advice,)* }
-            }
-        }
-    };
-}
+use crate::reasons::reasons;
 
 reasons! {
+    "Where the chain breaks, or that it does not.";
     Reachable "Every link holds." "nothing";
     AtRest "No pod holds the address, and none wants it." "nothing";
     Unproven "Every link that could be seen holds."

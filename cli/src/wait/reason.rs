@@ -1,33 +1,9 @@
 //! What may be missing, in words that never change their meaning, each with what to do.
 
-use serde::Serialize;
-
-macro_rules! reasons {
-    ($($name:ident $doc:literal $advice:literal;)*) => {
-        /// Why something is not yet as it is waited for.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-        pub enum Reason {
-            $(#[doc = $doc] $name,)*
-        }
-
-        impl Reason {
-            /// All of them, in the order in which they are documented.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// What it says.
-            pub fn meaning(self) -> &'static str {
-                match self { $(Self::$name => $doc,)* }
-            }
-
-            /// What to do about it.
-            pub fn advice(self) -> &'static str {
-                match self { $(Self::$name => $advice,)* }
-            }
-        }
-    };
-}
+use crate::reasons::reasons;
 
 reasons! {
+    "Why something is not yet as it is waited for.";
     SetWantsPods "The StatefulSet is to have pods."
         "to stop it: `kubectl -n NAMESPACE scale statefulset NAME --replicas=0`";
     SetNotObserved "The StatefulSet's controller has not acted on its last change."
