@@ -85,7 +85,8 @@ inside() {
         CARGO_TARGET_DIR="$target")
     # What was built with another setting of these would be built again.
     local name
-    for name in CARGO_INCREMENTAL CARGO_PROFILE_DEV_DEBUG CARGO_TERM_COLOR RUST_BACKTRACE RUSTFLAGS; do
+    for name in CARGO_INCREMENTAL CARGO_PROFILE_DEV_DEBUG CARGO_TERM_COLOR RUST_BACKTRACE \
+        RUSTFLAGS; do
         [[ -z ${!name+set} ]] || environment+=("$name=${!name}")
     done
     exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs \
