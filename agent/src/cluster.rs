@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use firecamp_cluster::{Candidate, Cluster, timing};
 use firecamp_connect::AnyRegistry;
-use firecamp_core::failure::RegistryFailure;
+use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_core::ids::{ClusterName, NodeName};
 use firecamp_core::outside::Cloud;
 use firecamp_core::time::Moment;
@@ -31,8 +31,8 @@ use crate::status::Stewardship;
 
 /// Between two attempts to open the registry, or to renew the Lease.
 const RETRY: Duration = Duration::from_secs(5);
-/// A call about the Lease that is under way at the end gets this long, and so does giving it back:
-/// both are over before the process's last moments are.
+/// What is under way at the end gets this long, and so does giving the Lease back: both are over
+/// before the process's last moments are.
 const LAST_CALL: Duration = Duration::from_millis(300);
 
 /// The agent as one who may hold the Lease.
@@ -76,6 +76,19 @@ pub(crate) async fn run<C: Cloud>(
     }
 }
 
+/// Work that does not keep the process at its end. Whether a write that is given up took effect,
+/// the next read says: whoever does the work next goes by that.
+async fn in_time(end: &CancellationToken, work: impl Future<Output = ()>) {
+    let over = async {
+        end.cancelled().await;
+        sleep(LAST_CALL).await;
+    };
+    tokio::select! {
+        () = work => {}
+        () = over => {}
+    }
+}
+
 impl<C: Cloud> Steward<C> {
     pub(crate) fn new(
         (node, name): (NodeName, ClusterName),
@@ -109,7 +122,7 @@ impl<C: Cloud> Steward<C> {
 
     pub(crate) async fn run(&self, end: &CancellationToken) {
         while !end.is_cancelled() {
-            self.stand_until(end).await;
+            in_time(end, self.stand()).await;
             if self.holds() && !end.is_cancelled() {
                 tracing::info!("This agent holds the Lease");
                 self.shown.begins();
@@ -129,19 +142,6 @@ impl<C: Cloud> Steward<C> {
         }
     }
 
-    /// The same as [`Steward::stand`], which does not keep the process at its end: whether a write
-    /// that is given up took effect, the next read says.
-    async fn stand_until(&self, end: &CancellationToken) {
-        let over = async {
-            end.cancelled().await;
-            sleep(LAST_CALL).await;
-        };
-        tokio::select! {
-            () = self.stand() => {}
-            () = over => {}
-        }
-    }
-
     /// One attempt to get the Lease or to renew it.
     async fn stand(&self) {
         let read = match self.cluster.lease().await {
@@ -158,11 +158,15 @@ impl<C: Cloud> Steward<C> {
         }
     }
 
-    /// Somebody else was first, or nobody knows: then the next read says whose it is.
+    /// Somebody else was first, and the term is over. A server that has no time, or whose answer was
+    /// not heard, says nothing of that: the term lasts as long as the last renewal makes it.
     fn not_written(&self, why: &RegistryFailure) {
         tracing::debug!(error = %why, "The Lease was not written");
-        if why.effect == firecamp_core::failure::Effect::None {
-            self.candidate.borrow_mut().refused();
+        match why.kind {
+            RegistryKind::Conflict | RegistryKind::AlreadyExists | RegistryKind::NotFound => {
+                self.candidate.borrow_mut().refused();
+            }
+            RegistryKind::Unavailable | RegistryKind::Invalid | RegistryKind::Refused => {}
         }
     }
 

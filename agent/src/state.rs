@@ -170,6 +170,15 @@ impl Observed {
         self.listing.as_ref().is_some_and(|listing| listing.records.contains_key(&address))
     }
 
+    /// Whether the kernel does not answer for an address that belongs here, whoever has put there
+    /// what it has: not without its link either, though a rule may have outlived that.
+    pub(crate) fn is_lacking(&self, address: Ipv4Addr) -> bool {
+        match self.views.get(&address) {
+            Some((_target, view)) => !view.is_complete(),
+            None => self.survey.as_ref().is_some_and(|survey| survey.mark(address).is_none()),
+        }
+    }
+
     /// The planner's sight of everything.
     pub(crate) fn sight(&mut self, now: Moment) -> Sight {
         self.note_holds(now);

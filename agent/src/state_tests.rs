@@ -274,3 +274,22 @@ fn a_lock_without_a_listed_record_is_not_proved_unless_it_is_released() {
     state.surveyed(released);
     assert!(!state.has_unproved());
 }
+
+#[test]
+fn an_address_lacks_something_unless_the_kernel_answers_for_it_whoever_has_put_it_there() {
+    let whole = KernelView { address: true, ..bare() };
+    let of = |mark: Option<KernelMark>, view: &KernelView| {
+        let mut state = seen();
+        let kernel = mark.map(|mark| (ADDRESS, mark)).into_iter().collect();
+        state.surveyed(Survey { kernel, ..survey() });
+        for target in state.targets() {
+            state.viewed(target, view.clone());
+        }
+        state.is_lacking(ADDRESS)
+    };
+    assert!(!of(Some(KernelMark::Ours), &whole));
+    assert!(!of(Some(KernelMark::Foreign), &whole), "what another program left answers as well");
+    assert!(of(None, &bare()));
+    // A rule of ours outlives the link of its ENI.
+    assert!(of(Some(KernelMark::Ours), &KernelView::default()));
+}

@@ -56,8 +56,9 @@ impl<W: World> Agent<'_, W> {
         let locks = self.state.survey().map(|survey| &survey.locks);
         let was_ours = locks.is_some_and(|locks| locks.contains_key(&address));
         tracing::warn!(%address, %eni, was_ours,
-            "No record claims this address, and it takes a slot of its ENI: to keep it, create a \
-             claim with spec.address; to be rid of it, unassign it in EC2");
+            "No record claims this address, and it takes a slot of its ENI: to keep it, create its \
+             claim with spec.address and its StaticIP with spec.reservedOn of this ENI; to be rid \
+             of it, unassign it in EC2");
     }
 
     /// Removed as whoever acted last on it here. What nobody is known to have acted on is not

@@ -106,16 +106,16 @@ impl<W: World> Agent<'_, W> {
                 .as_ref()
                 .is_some_and(|a| a.node == sight.node && a.state == State::Attached)
         };
-        let count = |which: fn(&Seen) -> bool| {
+        let count = |which: &dyn Fn(&Seen) -> bool| {
             let all = sight.addresses.iter().filter(here).filter(|seen| which(seen));
             i64::try_from(all.count()).unwrap_or(i64::MAX)
         };
         let blocks = |one: &&Condition| one.weight() == Weight::Blocks;
         let blocks = self.preflight.conditions().iter().filter(blocks).count();
         self.status.blocks.set(i64::try_from(blocks).unwrap_or(i64::MAX));
-        self.status.attached.set(count(|_| true));
-        // Without a link there is nothing to complete, and nothing of the address.
-        self.status.lacking.set(count(|seen| seen.lacking.is_some() || !seen.in_kernel));
-        self.status.astray.set(count(|seen| seen.astray.is_some()));
+        let lacking = |seen: &Seen| self.state.is_lacking(seen.record.address);
+        self.status.attached.set(count(&|_| true));
+        self.status.lacking.set(count(&lacking));
+        self.status.astray.set(count(&|seen| seen.astray.is_some()));
     }
 }

@@ -2,7 +2,7 @@
 //! until the term is over.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use firecamp_cluster::{Answers, Cluster, Planner, Questions, Site, View, timing, usage};
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::atlas::Atlas;
 use super::duties::Facts;
-use super::{RETRY, Steward};
+use super::{RETRY, Steward, in_time};
 use crate::source::follow;
 
 /// The first pass comes as soon as everything is listed; it is looked for so often.
@@ -29,7 +29,7 @@ impl<C: Cloud> Steward<C> {
         let term = end.child_token();
         let atlas = RefCell::new(Atlas::default());
         let renewals = async {
-            self.renew(&term).await;
+            in_time(end, self.renew(&term)).await;
             term.cancel();
         };
         let watches = async {
@@ -38,7 +38,7 @@ impl<C: Cloud> Steward<C> {
                 () = self.watch(&atlas) => {}
             }
         };
-        tokio::join!(renewals, watches, self.passes(&atlas, &term));
+        tokio::join!(renewals, watches, in_time(end, self.passes(&atlas, &term)));
     }
 
     async fn watch(&self, atlas: &RefCell<Atlas>) {
@@ -65,7 +65,7 @@ impl<C: Cloud> Steward<C> {
             }
             let Some(left) = self.candidate.borrow().left(self.now()) else { return };
             // An answer that comes after the term is no renewal in time.
-            let _late = timeout(left, self.stand_until(term)).await;
+            let _late = timeout(left, self.stand()).await;
             let now = self.candidate.borrow().left(self.now());
             let renewed = now.is_some_and(|now| now > left);
             pause = if renewed { timing::RENEW_EVERY } else { RETRY };
@@ -143,10 +143,11 @@ impl<C: Cloud> Steward<C> {
     async fn answers(&self, asked: Asked, begun: Instant) -> Answers {
         let mut answers = Answers::default();
         for record in asked.records {
-            if begun.elapsed() >= timing::ASK_BOUND / 2 {
-                break;
-            }
             let address = record.address;
+            if begun.elapsed() >= timing::ASK_BOUND / 2 {
+                answers.unasked_owners.insert(address);
+                continue;
+            }
             let read = self.outside.cloud.owner(address, &record.subnet);
             match timeout(READ_BOUND, read).await {
                 Ok(Ok(owner)) => drop(answers.held.insert(address, is_held(&record, &owner))),
@@ -156,7 +157,8 @@ impl<C: Cloud> Steward<C> {
         }
         for member in asked.members {
             if begun.elapsed() >= timing::ASK_BOUND {
-                break;
+                answers.unasked_pods.insert(member);
+                continue;
             }
             match self.cluster.pod(&member).await {
                 Ok(seen) => drop(answers.pods.insert(member, seen)),
@@ -176,12 +178,11 @@ struct Asked {
 }
 
 /// The questions, with the records of the addresses that EC2 is asked about.
-fn asked(view: &View, Questions { mut pods, owners }: Questions) -> Asked {
+fn asked(view: &View, Questions { pods, owners }: Questions) -> Asked {
     let record = |address| Some(view.addresses.get(&address)?.as_ref()?.record.clone());
-    let records: Vec<StaticIp> = owners.into_iter().filter_map(record).collect();
-    let urgent = records.iter().filter_map(|record| pods.take(&record.member));
-    let mut members: Vec<Member> = urgent.collect();
-    members.append(&mut pods.into_iter().collect());
+    let records = owners.into_iter().filter_map(record).collect();
+    let mut once = BTreeSet::new();
+    let members = pods.into_iter().filter(|member| once.insert(member.clone())).collect();
     Asked { records, members }
 }
 

@@ -59,7 +59,29 @@ pub async fn known(book: &Book, cluster: &Cluster, old: &OldRecords) -> Result<K
     let members = old.members.iter().filter(|one| one.address.is_some());
     let members: Vec<Member> = members.map(|one| one.member.clone()).collect();
     known.pods = progress::during("read the members' pods", pods(cluster, members)).await;
+    let moved = moved(&cluster.inventory, old);
+    for member in progress::during("read the addresses' ConfigMaps again", moved).await? {
+        known.pods.insert(member, PodLook::Starting);
+    }
     Ok(known)
+}
+
+/// Whose address has another record by now: a pod that runs at the look at pods may have moved it
+/// between that and the look at records.
+async fn moved(from: &Inventory, old: &OldRecords) -> Result<Vec<Member>, RegistryFailure> {
+    let mut moved = Vec::new();
+    for one in &old.members {
+        let Some(record) = one.address.and_then(|at| old.addresses.get(&at)) else { continue };
+        let name = format!("{ADDRESS_PREFIX}{}", record.address);
+        let mut now = OldRecords::default();
+        if let Some(texts) = from.config_map(one.member.namespace(), &name).await? {
+            now.add(one.member.namespace(), &name, &texts);
+        }
+        if now.addresses.get(&record.address) != Some(record) {
+            moved.push(one.member.clone());
+        }
+    }
+    Ok(moved)
 }
 
 async fn pods(cluster: &Cluster, members: Vec<Member>) -> BTreeMap<Member, PodLook> {
@@ -84,10 +106,17 @@ async fn pools(book: &Book) -> Result<Vec<KnownPool>, Failure> {
     Ok(pools)
 }
 
-/// The nodes by their instances: as the provider ID says, or else the node's agent.
+/// The nodes by their instances: as the provider ID says, or else the node's agent. A report that
+/// cannot be read ends it where one is needed: its node is no machine that is gone.
 async fn nodes(book: &Book) -> Result<BTreeMap<InstanceId, NodeName>, Failure> {
     let all = book.nodes().await?.unwrap_or_default();
-    let reports = book.reports().await?.map(|listed| listed.found).unwrap_or_default();
+    let (reports, unread) =
+        book.reports().await?.map(|listed| (listed.found, listed.unread)).unwrap_or_default();
+    if let Some(unread) = unread.first()
+        && all.values().any(|seen| seen.instance.is_none())
+    {
+        return Err(unreadable(format!("{}: {}", unread.what, unread.why)));
+    }
     let told = |name: &str| {
         let report = reports.iter().find(|report| report.metadata.name == name)?;
         report.status.instance.clone()

@@ -60,7 +60,7 @@ pub enum Refusal {
     /// What nobody claims leaves EC2 in this pool.
     #[error(
         "no member names it, and StaticIPPool {0} takes out of EC2 what nobody claims: set its \
-         reclaimPolicy to Retain first, or create a claim with spec.requestedAddress"
+         reclaimPolicy to Retain first"
     )]
     PoolReclaims(PoolName),
 }

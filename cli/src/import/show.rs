@@ -25,6 +25,8 @@ pub struct Report {
     pub refused: Vec<Refuses>,
     /// So many members of the original need no address.
     pub without_address: usize,
+    /// So many addresses are still to be imported: something has cut it short.
+    pub not_done: usize,
     #[serde(skip)]
     end: Imported,
 }
@@ -98,6 +100,7 @@ impl Report {
             present: plan.present.iter().map(present).collect(),
             refused: plan.refused.iter().map(refuses).collect(),
             without_address: plan.without,
+            not_done: plan.steps.len().saturating_sub(steps.len()),
             end: plan.end(),
         }
     }
@@ -130,16 +133,24 @@ impl Report {
             vec![one.what.clone(), address, String::new(), why]
         });
         let rows: Vec<Vec<String>> = imported.chain(present).chain(refused).collect();
-        let mut text = if rows.is_empty() {
-            format!("Namespace {} has no addresses of the original.\n", self.namespace)
-        } else {
-            table(&["MEMBER", "ADDRESS", "ENI", ""], &rows)
+        let mut text = match (rows.is_empty(), self.not_done) {
+            (true, 0) => {
+                format!("Namespace {} has no addresses of the original.\n", self.namespace)
+            }
+            (true, _) => String::new(),
+            (false, _) => table(&["MEMBER", "ADDRESS", "ENI", ""], &rows),
         };
         text.push_str(&self.last_words());
         text
     }
 
     fn last_words(&self) -> String {
+        if self.not_done > 0 {
+            return format!(
+                "Cut short: {} more to import. What was written stays; run it again to go on.\n",
+                self.not_done
+            );
+        }
         let meaning = self.end.meaning();
         match (self.applied, self.imported.is_empty()) {
             (_, true) => format!("Nothing is left to import: {meaning}.\n"),

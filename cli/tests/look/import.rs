@@ -3,13 +3,14 @@
 use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_cli::failure::Failure;
 use firecamp_cli::import::{self, Outcome};
+use firecamp_cli::look::book::Book;
 use firecamp_core::contract::exit::{Exit, Imported};
 use firecamp_core::ids::{EniId, Epoch, Member};
 use firecamp_core::record::State;
 use firecamp_registry::conformance::member;
 use serde_json::{Value, json};
 
-use super::import_support::{Map, old_address, old_member, original};
+use super::import_support::{INSTANCE, Map, old_address, old_member, original};
 use super::support::{ENI, Files, NODE, Socket, address, book_of, golden, run};
 
 async fn imported(server: &ApiServer) -> Outcome {
@@ -86,7 +87,11 @@ async fn f098_an_import_that_was_interrupted_at_any_write_is_finished_by_the_nex
                 // Each run but the last one does one write, and does not hear of it.
                 let this = if at == last { fault } else { Fault::LostAnswer };
                 server.fail_next("POST", kind, this);
-                assert!(imported(&server).await.failed.is_some(), "{fault:?} at {at}");
+                let Outcome { report, failed } = imported(&server).await;
+                assert!(failed.is_some(), "{fault:?} at {at}");
+                let (said, left) = (report.people(), report.not_done);
+                assert!(left > 0 && said.contains(&format!("Cut short: {left} more")), "{said}");
+                assert!(!said.contains("Now ") && !said.contains("no addresses"), "{said}");
             }
             assert_eq!((server.unmet_faults(), writes(&server)), (0, last + 1));
             let Outcome { report, failed } = imported(&server).await;
@@ -122,6 +127,32 @@ async fn f098_what_cannot_be_read_ends_it_before_anything_is_written() {
     assert_eq!(report.end(), Imported::NotKnown);
     assert_eq!(report.refused[0].reason, "PodNotKnown");
     assert_eq!(report.imported.len(), 2, "the others are imported");
+}
+
+#[tokio::test]
+async fn f098_an_address_that_moves_between_the_look_at_records_and_that_at_pods_is_refused() {
+    let server = original();
+    let book = book_of(&server);
+    let Book::Cluster(cluster) = &book else { panic!("a cluster") };
+    let old = import::gather::old_records(cluster, "prod").await.unwrap();
+    old_address(20).but("StaticIPSpec", INSTANCE, "i-0fffffffffffffff8").put(&server, "prod");
+    let known = import::gather::known(&book, cluster, &old).await.unwrap();
+    let plan = import::plan::plan(&old, &known);
+    let refused: Vec<_> = plan.refused.iter().map(|one| (one.address, one.why.reason())).collect();
+    assert_eq!(refused, [(Some(address(20)), "PodStarting")]);
+}
+
+#[tokio::test]
+async fn a_node_whose_report_cannot_be_read_is_no_machine_that_is_gone() {
+    let server = original();
+    server.set("nodeattachments", (None, NODE), json!({ "metadata": {}, "spec": 7 }));
+    assert_eq!(imported(&server).await.report.imported.len(), 3, "its provider ID says it");
+    let server = original();
+    server.set("nodes", (None, NODE), json!({ "metadata": {}, "spec": {} }));
+    server.set("nodeattachments", (None, NODE), json!({ "metadata": {}, "spec": 7 }));
+    let why = import::of(&book_of(&server), None, true).await.unwrap_err();
+    assert!(why.to_string().contains(NODE), "{why}");
+    assert_eq!(writes(&server), 0);
 }
 
 #[tokio::test]

@@ -166,7 +166,7 @@ fn lacking(
         (Some(address), None, _) => {
             let text = format!(
                 "there is no StaticIP {address}: the member's next start makes it again, or \
-                 chooses another address"
+                 chooses another address, unless EC2 has it on an ENI of this cluster"
             );
             (reason::ADDRESS_MISSING, text)
         }

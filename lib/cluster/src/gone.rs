@@ -96,7 +96,7 @@ impl Nodes {
         for address in self.turns.take(stuck.keys().copied().collect(), ASKED_AT_ONCE) {
             let member = stuck.get(address).map(|seen| seen.record.member.clone());
             questions.pods.extend(member);
-            questions.owners.insert(*address);
+            questions.owners.push(*address);
         }
     }
 
@@ -107,6 +107,7 @@ impl Nodes {
         answers: &Answers,
         now: Moment,
     ) -> Vec<Duty> {
+        self.turns.cut_short(&answers.unasked_owners);
         let (mut found, mut unknown) = (BTreeMap::new(), BTreeSet::new());
         let mut releases = BTreeMap::new();
         for (address, seen, node) in stuck(view, site) {

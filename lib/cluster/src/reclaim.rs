@@ -69,8 +69,9 @@ enum Way {
 fn way(seen: &AddressSeen) -> Way {
     let record = &seen.record;
     let Some(attachment) = &record.attachment else {
-        // Never taken, so that no call was ever sent for it.
-        let untouched = record.reserved_on.is_none() && record.unsettled.is_empty();
+        // Never taken, so that no call was ever sent for it. What has it in EC2 keeps it there, and
+        // while it does the address is handed out to nobody.
+        let untouched = record.unsettled.is_empty();
         return if untouched { Way::Drop } else { Way::Wait };
     };
     match attachment.state {

@@ -138,6 +138,7 @@ impl Claims {
     }
 
     pub(crate) fn plan(&mut self, view: &View, answers: &Answers, now: Moment) -> Vec<Duty> {
+        self.turns.cut_short(&answers.unasked_pods);
         let (mut found, mut unknown) = (BTreeMap::new(), BTreeSet::new());
         let (mut duties, mut asked) = (Vec::new(), BTreeMap::new());
         for (member, seen, standing) in self.standings(view) {

@@ -9,11 +9,14 @@ use std::collections::BTreeSet;
 pub(crate) struct Turns<K> {
     /// Where the last turn ended.
     last: Option<K>,
+    /// Where it began, and whose it was.
+    before: Option<K>,
+    turn: Vec<K>,
 }
 
 impl<K> Default for Turns<K> {
     fn default() -> Self {
-        Self { last: None }
+        Self { last: None, before: None, turn: Vec::new() }
     }
 }
 
@@ -28,8 +31,17 @@ impl<K: Ord + Clone> Turns<K> {
         let first = self.last.as_ref().and_then(|last| behind.take(last));
         let turn = behind.into_iter().chain(all).chain(first).take(at_once);
         let turn: Vec<&K> = turn.collect();
-        self.last = turn.last().map(|key| (*key).clone());
+        self.turn = turn.iter().map(|key| (*key).clone()).collect();
+        self.before = std::mem::replace(&mut self.last, self.turn.last().cloned());
         turn
+    }
+
+    /// There was no time for these in the last turn: the next one begins with the first of them.
+    pub(crate) fn cut_short(&mut self, by: &BTreeSet<K>) {
+        let Some(first) = self.turn.iter().position(|key| by.contains(key)) else { return };
+        let had = first.checked_sub(1).and_then(|last| self.turn.get(last));
+        self.last = had.or(self.before.as_ref()).cloned();
+        self.turn.clear();
     }
 }
 
@@ -53,6 +65,19 @@ mod tests {
         let mut turns = Turns::default();
         assert_eq!(taken(&mut turns, &[1, 2], 5), [1, 2]);
         assert_eq!(taken(&mut turns, &[1, 2], 5), [1, 2]);
+    }
+
+    #[test]
+    fn who_had_no_time_in_a_turn_comes_first_in_the_next() {
+        let mut turns = Turns::default();
+        let unasked = |keys: &[u32]| keys.iter().copied().collect();
+        assert_eq!(taken(&mut turns, &[1, 2, 3, 4], 4), [1, 2, 3, 4]);
+        turns.cut_short(&unasked(&[3, 4]));
+        assert_eq!(taken(&mut turns, &[1, 2, 3, 4], 4), [3, 4, 1, 2]);
+        turns.cut_short(&unasked(&[3, 4, 1, 2]));
+        assert_eq!(taken(&mut turns, &[1, 2, 3, 4], 4), [3, 4, 1, 2]);
+        turns.cut_short(&unasked(&[2]));
+        assert_eq!(taken(&mut turns, &[1, 2, 3, 4], 4), [2, 3, 4, 1]);
     }
 
     #[test]

@@ -214,13 +214,13 @@ pub struct PodSeen {
     pub controller: Option<Owner>,
 }
 
-/// What a pass has to ask before it plans.
+/// What a pass has to ask before it plans, the most urgent first, and then by whose turn it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Questions {
-    /// Pods to be read afresh.
-    pub pods: BTreeSet<Member>,
+    /// Pods to be read afresh; some may be named twice.
+    pub pods: Vec<Member>,
     /// Addresses whose owner EC2 is to be asked for.
-    pub owners: BTreeSet<Ipv4Addr>,
+    pub owners: Vec<Ipv4Addr>,
 }
 
 /// What was answered. What could not be read is left out.
@@ -230,4 +230,8 @@ pub struct Answers {
     pub pods: BTreeMap<Member, PodSeen>,
     /// Whether EC2 shows the address on the recorded ENI, attached to a machine.
     pub held: BTreeMap<Ipv4Addr, bool>,
+    /// The pods that there was no time to read: they come first in the next pass.
+    pub unasked_pods: BTreeSet<Member>,
+    /// The same of addresses.
+    pub unasked_owners: BTreeSet<Ipv4Addr>,
 }

@@ -49,6 +49,7 @@ impl Waits {
     }
 
     pub(crate) fn plan(&mut self, view: &View, answers: &Answers, now: Moment) -> Vec<Duty> {
+        self.turns.cut_short(&answers.unasked_pods);
         let (mut found, mut unknown) = (BTreeMap::new(), BTreeSet::new());
         for (member, seen) in &view.claims {
             let Some(seen) = seen else {

@@ -14,7 +14,7 @@ mod parse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use firecamp_core::failure::RegistryFailure;
-use firecamp_core::ids::NodeName;
+use firecamp_core::ids::{NodeName, PodUid};
 use firecamp_volumes::seen::{
     Claim, ClaimName, ClusterView, PersistentVolume, Pod, VolumeAttachment,
 };
@@ -50,9 +50,22 @@ impl std::fmt::Debug for VolumeLooks {
 /// What was read once and does not change while it is used.
 #[derive(Debug, Clone, Default)]
 struct Known {
+    /// The pods of the last look. A claim stays bound while one of them uses it: another pod may
+    /// use another claim of the same name.
+    pods: BTreeSet<PodUid>,
     claims: BTreeMap<ClaimName, Claim>,
+    /// The volumes that are a directory of this node: nothing is attached or mounted for them.
+    directories: BTreeSet<String>,
     volumes: BTreeMap<String, (PersistentVolume, Option<Csi>)>,
     attachments: BTreeMap<String, VolumeAttachment>,
+}
+
+impl Known {
+    fn is_directory(&self, namespace: &str, claim: &str) -> bool {
+        let name = ClaimName { namespace: namespace.to_owned(), name: claim.to_owned() };
+        let volume = self.claims.get(&name).and_then(|claim| claim.volume.as_ref());
+        volume.is_some_and(|volume| self.directories.contains(volume))
+    }
 }
 
 /// Where an object is.
@@ -92,11 +105,15 @@ impl VolumeLooks {
     /// What Kubernetes says now. A look of which a part cannot be read fails as a whole.
     pub async fn look(&self) -> Result<ClusterView, RegistryFailure> {
         let mut known = self.known.lock().await;
-        let pods = self.pods().await?;
+        let mut pods = self.pods().await?;
         let node = self.get(&At::node(&self.node)).await?;
         let attached = node.as_ref().map(parse::attached).unwrap_or_default();
         self.claims(&pods, &mut known).await?;
         self.attachments(&attached, &mut known).await?;
+        for pod in &mut pods {
+            let Pod { namespace, claims, .. } = pod;
+            claims.retain(|used| !known.is_directory(namespace, &used.claim));
+        }
         Ok(ClusterView {
             pods,
             claims: known.claims.values().cloned().collect(),
@@ -138,6 +155,11 @@ impl VolumeLooks {
             };
             pod.claims.iter().map(|used| name(&used.claim)).collect::<Vec<_>>()
         };
+        let new = pods.iter().filter(|pod| !known.pods.contains(&pod.uid));
+        for name in new.flat_map(of) {
+            known.claims.remove(&name);
+        }
+        known.pods = pods.iter().map(|pod| pod.uid.clone()).collect();
         let wanted: BTreeSet<ClaimName> = pods.iter().flat_map(of).collect();
         known.claims.retain(|name, claim| wanted.contains(name) && claim.volume.is_some());
         for name in wanted {
@@ -150,6 +172,7 @@ impl VolumeLooks {
         }
         let bound: BTreeSet<String> =
             known.claims.values().filter_map(|claim| claim.volume.clone()).collect();
+        known.directories.retain(|name| bound.contains(name));
         for name in bound {
             self.volume(&name, known).await?;
         }
@@ -157,10 +180,17 @@ impl VolumeLooks {
     }
 
     async fn volume(&self, name: &str, known: &mut Known) -> Result<(), RegistryFailure> {
-        if !known.volumes.contains_key(name)
-            && let Some(object) = self.get(&At::volume(name)).await?
-        {
-            known.volumes.insert(name.to_owned(), parse::volume(name, &object));
+        if known.volumes.contains_key(name) || known.directories.contains(name) {
+            return Ok(());
+        }
+        match self.get(&At::volume(name)).await? {
+            Some(object) if parse::is_directory(&object) => {
+                known.directories.insert(name.to_owned());
+            }
+            Some(object) => {
+                known.volumes.insert(name.to_owned(), parse::volume(name, &object));
+            }
+            None => {}
         }
         Ok(())
     }

@@ -85,7 +85,11 @@ impl NodeVolumes {
         work: impl FnOnce() -> Result<T, Failed> + Send + 'static,
     ) -> Result<T, VolumesFailure> {
         let stuck = |stuck: Stuck| VolumesFailure {
-            kind: VolumesKind::NotResponding,
+            kind: match stuck {
+                Stuck::Late(_) | Stuck::Still => VolumesKind::NotResponding,
+                // Nobody has asked it, so nothing is known of it.
+                Stuck::Full | Stuck::NoThread(_) | Stuck::Lost => VolumesKind::Refused,
+            },
             detail: format!("{what}: {stuck}"),
         };
         Ok(self.workers.ask(question, self.within, work).await.map_err(stuck)??)

@@ -42,6 +42,8 @@ pub(in crate::tests) struct Ec2 {
     steps: Arc<Mutex<usize>>,
     /// So long it takes over a call that changes something.
     slowness: Arc<Mutex<Duration>>,
+    /// So long it takes over a question.
+    thinking: Arc<Mutex<Duration>>,
     /// How many questions it has left without an answer, once it answers none.
     unanswered: Arc<Mutex<Option<usize>>>,
 }
@@ -74,7 +76,15 @@ impl Ec2 {
         self.unanswered.lock().unwrap().unwrap_or_default()
     }
 
+    pub(in crate::tests) fn answer_slowly(&self, each: Duration) {
+        *self.thinking.lock().unwrap() = each;
+    }
+
     async fn hear(&self) {
+        let thinking = *self.thinking.lock().unwrap();
+        if !thinking.is_zero() {
+            sleep(thinking).await;
+        }
         if let Some(unanswered) = &mut *self.unanswered.lock().unwrap() {
             *unanswered += 1;
         } else {
@@ -248,6 +258,24 @@ impl City {
         let ip = conformance::static_ip(address, &member, &pool).unwrap();
         self.registry.write(&Write::CreateStaticIp(ip)).await.unwrap();
         self.record_of(address, State::Parked, 5).await;
+        self.ec2.put(address, ENI, "i-0000000a");
+    }
+
+    /// The address of another member on node-1, whose pod stays on record.
+    pub(in crate::tests) async fn held(&self, address: Ipv4Addr, number: u32) {
+        let pool = conformance::pool("a", &[1]).unwrap();
+        let member = conformance::member(number).unwrap();
+        let claim = Claim { address: Some(address), ..conformance::claim(&member, &pool) };
+        self.registry.write(&Write::CreateClaim(claim)).await.unwrap();
+        let ip = conformance::static_ip(address, &member, &pool).unwrap();
+        self.registry.write(&Write::CreateStaticIp(ip)).await.unwrap();
+        self.record_of(address, State::Attached, 5).await;
+        let pod = json!({
+            "metadata": { "uid": POD },
+            "spec": { "nodeName": "node-1" },
+            "status": { "phase": "Running" },
+        });
+        self.server.set_pod(member.namespace(), member.name(), pod);
         self.ec2.put(address, ENI, "i-0000000a");
     }
 

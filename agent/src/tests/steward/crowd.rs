@@ -32,3 +32,24 @@ async fn f077_an_address_of_a_machine_that_is_gone_does_not_wait_for_many_that_l
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn f077_a_slow_ec2_is_asked_about_each_address_of_a_node_that_does_not_answer() {
+    let city = City::new().await;
+    // All before [`ADDRESS`] in every order.
+    let others: Vec<Ipv4Addr> = (4..=19).map(|last| Ipv4Addr::new(10, 1, 0, last)).collect();
+    for (number, address) in (1..).zip(&others) {
+        city.held(*address, number).await;
+    }
+    city.during(async || {
+        until("the owner is on record", || city.owner().as_deref() == Some("set-1")).await;
+        // Its pods stay on record, and its machine may live.
+        city.node("node-1", "Unknown");
+        city.ec2.answer_slowly(Duration::from_secs(1));
+        city.no_pod();
+        city.ec2.lose(ADDRESS);
+        let took = until("it is released", || city.state().as_deref() == Some("Parked")).await;
+        assert!(took < MINUTE * 8, "{took:?}");
+    })
+    .await;
+}

@@ -104,6 +104,38 @@ async fn a_holder_ends_in_time_though_the_api_server_answers_nothing_about_the_l
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_holder_ends_in_time_though_the_api_server_answers_nothing_about_what_it_does() {
+    let city = City::new().await;
+    let end = CancellationToken::new();
+    let body = async {
+        city.server.fail_next("PATCH", "staticippools", Fault::Silence);
+        until("a duty waits", || city.server.unmet_faults() == 0).await;
+        end.cancel();
+        Instant::now()
+    };
+    let (told, ()) = tokio::join!(body, city.agent("node-2", "default", &end));
+    assert!(told.elapsed() < LAST_MOMENTS, "{:?}", told.elapsed());
+    assert_eq!(city.holder("default"), None, "the Lease is given back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_no_time_for_a_renewal_does_not_end_the_term() {
+    for busy in [Fault::Code(429, "TooManyRequests"), Fault::LostRequest, Fault::Proxy(503)] {
+        let city = City::new().await;
+        city.during(async || {
+            until("everything is watched", || city.server.watches() >= 5).await;
+            city.server.fail_next("PATCH", LEASES, busy);
+            until("a renewal fails", || city.server.unmet_faults() == 0).await;
+            for _second in 0..60 {
+                sleep(Duration::from_secs(1)).await;
+                assert!(city.server.watches() >= 5, "{busy:?}: it goes on as the holder");
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_holder_ends_in_time_though_ec2_answers_nothing() {
     let city = City::new().await;
     let end = CancellationToken::new();

@@ -1,8 +1,8 @@
 //! Addresses whose claim is gone.
 
-use firecamp_cluster::{Duty, is_orphan};
+use firecamp_cluster::{AddressSeen, Duty, is_orphan};
 use firecamp_core::ids::Member;
-use firecamp_core::record::State;
+use firecamp_core::record::{Mark, Mutation, State};
 use firecamp_registry::api::{AddressPhase, ReclaimPolicy, StaticIPStatus};
 
 use super::support::{ADDRESS, MINUTE, Town, address, attachment, claim, gone, parsed};
@@ -84,6 +84,42 @@ fn with_retain_an_adopted_address_stays_and_its_status_names_no_member() {
 fn an_address_that_was_never_taken_goes_at_once() {
     let duties = orphaned(None).during(MINUTE * 3);
     assert!(!duties.is_empty() && duties.iter().all(is_drop), "{duties:?}");
+}
+
+/// As an import records what the original had on a machine that is no node.
+fn reserved() -> AddressSeen {
+    let mut seen = address(ADDRESS, "redis-0", None);
+    seen.record.reserved_on = Some(parsed("eni-0000000b"));
+    seen
+}
+
+#[test]
+fn an_address_that_was_only_reserved_goes_without_a_call_as_its_pool_or_a_person_wants() {
+    let mut town = orphaned(None);
+    town.put(reserved());
+    let duties = town.during(MINUTE * 3);
+    assert!(!duties.is_empty() && duties.iter().all(is_drop), "{duties:?}");
+
+    let mut town = orphaned(None);
+    retain(&mut town);
+    let mut deleted = reserved();
+    deleted.id.deleting = true;
+    town.put(deleted);
+    town.claim(claim("redis-0", Some(ADDRESS), None));
+    let duties = town.during(MINUTE * 3);
+    let is_freed = |duty: &Duty| matches!(duty, Duty::FreeAddress { .. });
+    assert!(!duties.is_empty() && duties.iter().all(is_freed), "{duties:?}");
+}
+
+#[test]
+fn an_address_of_which_a_call_may_be_under_way_stays_though_nobody_holds_it() {
+    let mut town = orphaned(None);
+    let mut seen = reserved();
+    let (eni, run) = (parsed("eni-0000000c"), parsed("run"));
+    seen.record.unsettled.insert(Mark { mutation: Mutation::Assign, eni, run });
+    town.put(seen);
+    let duties = town.during(MINUTE * 30);
+    assert!(duties.iter().all(|duty| matches!(duty, Duty::TellAddress { .. })), "{duties:?}");
 }
 
 #[test]

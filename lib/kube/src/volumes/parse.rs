@@ -108,6 +108,12 @@ pub(super) fn volume(name: &str, object: &Value) -> (PersistentVolume, Option<Cs
     (volume, csi)
 }
 
+/// Whether the volume is a path of the node's own filesystem: kubelet neither mounts it nor waits
+/// for it (`hostPath`, which k3s, kind and minikube provision).
+pub(super) fn is_directory(object: &Value) -> bool {
+    object.pointer("/spec/hostPath").is_some_and(Value::is_object)
+}
+
 fn zones(object: &Value) -> Vec<Zone> {
     let terms = list(object, "/spec/nodeAffinity/required/nodeSelectorTerms");
     let all = terms.iter().flat_map(|term| list(term, "/matchExpressions"));

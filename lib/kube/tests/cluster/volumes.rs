@@ -109,6 +109,36 @@ async fn f082_an_attachment_that_is_not_settled_is_read_again_until_it_is() {
 }
 
 #[tokio::test]
+async fn f079_another_pods_claim_of_the_same_name_is_another_claim() {
+    let server = server();
+    let looks = looks(&server);
+    looks.look().await.unwrap();
+    server.set_pod("prod", "redis-0", pod(NODE, "u-3"));
+    let claim = json!({ "metadata": {}, "spec": { "volumeName": "pv-2" } });
+    server.set("persistentvolumeclaims", (Some("prod"), "data-redis-0"), claim);
+    let view = looks.look().await.unwrap();
+    assert_eq!(view.claims[0].volume.as_deref(), Some("pv-2"));
+    let before = server.asked().len();
+    assert_eq!(looks.look().await.unwrap().claims, view.claims);
+    assert!(!asked(&server, before).iter().any(|asked| asked.contains("claims")), "it is kept");
+}
+
+#[tokio::test]
+async fn a_path_of_the_nodes_own_filesystem_is_no_volume_that_a_pod_lacks() {
+    let server = server();
+    server.change("persistentvolumes", None, "pv-1", |volume| {
+        volume["spec"]["csi"] = Value::Null;
+        volume["spec"]["hostPath"] = json!({ "path": "/opt/local-path-provisioner/pvc-1" });
+    });
+    let looks = looks(&server);
+    let view = looks.look().await.unwrap();
+    assert!(view.pods[0].claims.is_empty(), "{:?}", view.pods);
+    let before = server.asked().len();
+    assert_eq!(looks.look().await.unwrap().pods, view.pods);
+    assert_eq!(asked(&server, before), ["GET pods/*", "GET nodes/node-1"], "it is read once");
+}
+
+#[tokio::test]
 async fn a_volume_without_a_pod_is_seen_as_long_as_it_is_attached() {
     let server = server();
     let looks = looks(&server);
