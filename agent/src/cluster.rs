@@ -158,8 +158,8 @@ impl<C: Cloud> Steward<C> {
         }
     }
 
-    /// Somebody else was first, and the term is over. A server that has no time, or whose answer was
-    /// not heard, says nothing of that: the term lasts as long as the last renewal makes it.
+    /// Somebody else was first, and the term is over. A server that has no time, or whose answer
+    /// was not heard, says nothing of that: the term lasts as long as the last renewal makes it.
     fn not_written(&self, why: &RegistryFailure) {
         tracing::debug!(error = %why, "The Lease was not written");
         match why.kind {
