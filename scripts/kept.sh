@@ -4,11 +4,11 @@
 #   kept.sh put NAME KEY FILE   keeps it
 # KEY is all that it was made of. What nobody has got for a month goes with the next one.
 set -euo pipefail
-name=$2 file=$4
+name=${2:-} file=${4:-}
 place="${XDG_CACHE_HOME:-$HOME/.cache}/firecamp/tools"
-kept="$place/$name-$(sha256sum <<<"$3" | cut -c 1-32)"
+kept="$place/$name-$(sha256sum <<<"${3:-}" | cut -c 1-32)"
 
-case $1 in
+case ${1:-} in
     get)
         [[ -x $kept ]] || exit 1
         touch "$kept"

@@ -3,7 +3,8 @@
 //!
 //! Guarantees: without the Lease nothing of the cluster is watched but the Lease itself, once in a
 //! while. Every duty reads afresh what it is about, and names the version that it read. No duty is
-//! begun after the term, and one under way ends between two steps.
+//! begun after the term, and one under way ends between two steps; at the process's end it has
+//! moments, and whoever is next goes on from what is on record.
 
 mod atlas;
 mod duties;

@@ -24,7 +24,7 @@ const READ_BOUND: Duration = Duration::from_secs(10);
 
 impl<C: Cloud> Steward<C> {
     /// Acts as the holder until the Lease is lost or the end comes. What is under way then ends
-    /// between two steps.
+    /// between two steps, and at the process's end within [`super::LAST_CALL`].
     pub(super) async fn tenure(&self, end: &CancellationToken) {
         let term = end.child_token();
         let atlas = RefCell::new(Atlas::default());
