@@ -2,13 +2,15 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use firecamp_core::contract::path::{LOCK_SUBDIR, ROUTING_LOCK};
 use firecamp_core::failure::HostKind;
 use firecamp_core::ids::Mac;
 use firecamp_core::outside::{HostNet, KernelTarget};
 use firecamp_host::{HostTimeouts, LinuxHost};
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 
 use crate::fixture::{ADDRESS, Node, RUN, fails, holder, with};
@@ -79,7 +81,14 @@ pub(crate) fn a_torn_record_stops_removal_and_is_mended_by_adding() {
 /// Leaves the privileges over the network namespace behind, for good: a new user namespace does
 /// not own it.
 fn lose_privileges() {
-    unshare(CloneFlags::CLONE_NEWUSER).unwrap();
+    // A thread that was joined may belong to the process for a moment more, and a process of
+    // several gets no user namespace (unshare(2)).
+    let begun = Instant::now();
+    while let Err(error) = unshare(CloneFlags::CLONE_NEWUSER) {
+        let waits = error == Errno::EINVAL && begun.elapsed() < Duration::from_secs(10);
+        assert!(waits, "make a user namespace: {error}");
+        thread::yield_now();
+    }
     fs::write("/proc/self/setgroups", "deny").unwrap();
     fs::write("/proc/self/uid_map", "0 0 1").unwrap();
 }
