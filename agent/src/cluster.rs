@@ -11,7 +11,7 @@ mod duties;
 mod elsewhere;
 mod tenure;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use firecamp_cluster::{Candidate, Cluster, timing};
@@ -44,6 +44,8 @@ pub(crate) struct Steward<C> {
     outside: Elsewhere<C>,
     candidate: RefCell<Candidate>,
     outage: RefCell<Outage>,
+    /// Since when EC2 has answered none of its questions.
+    unheard: Cell<Option<Instant>>,
     /// What is told of it.
     shown: Stewardship,
     dice: Dice,
@@ -106,6 +108,7 @@ impl<C: Cloud> Steward<C> {
             outside,
             candidate: RefCell::new(candidate),
             outage: RefCell::new(Outage::new("the Lease")),
+            unheard: Cell::new(None),
             shown,
             dice,
             origin: Instant::now(),
@@ -123,6 +126,7 @@ impl<C: Cloud> Steward<C> {
 
     pub(crate) async fn run(&self, end: &CancellationToken) {
         while !end.is_cancelled() {
+            let mut pause = timing::LOOK_EVERY.mul_f64(1.0 + self.dice.part() / 2.0);
             in_time(end, self.stand()).await;
             if self.holds() && !end.is_cancelled() {
                 tracing::info!("This agent holds the Lease");
@@ -131,8 +135,14 @@ impl<C: Cloud> Steward<C> {
                 Box::pin(self.tenure(end)).await;
                 self.shown.ends();
                 tracing::info!("This agent does not hold the Lease any more");
+                if self.is_deaf() {
+                    tracing::warn!(
+                        "EC2 does not answer this agent: another one may have the Lease"
+                    );
+                    in_time(end, self.resign()).await;
+                    pause = timing::UNHEARD_PAUSE;
+                }
             }
-            let pause = timing::LOOK_EVERY.mul_f64(1.0 + self.dice.part() / 2.0);
             tokio::select! {
                 () = end.cancelled() => {}
                 () = sleep(pause) => {}
@@ -141,6 +151,11 @@ impl<C: Cloud> Steward<C> {
         if timeout(LAST_CALL, self.resign()).await.is_err() {
             tracing::debug!("The Lease was not given back in time; it ends by itself");
         }
+    }
+
+    /// It has asked EC2 for long and heard nothing.
+    fn is_deaf(&self) -> bool {
+        self.unheard.get().is_some_and(|since| since.elapsed() >= timing::UNHEARD)
     }
 
     /// One attempt to get the Lease or to renew it.
