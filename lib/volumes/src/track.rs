@@ -32,6 +32,8 @@ pub struct Tracker {
     /// The latest that was read of each part.
     known: Seen,
     memory: BTreeMap<String, Memory>,
+    /// Of volumes that were published before a restart and that nothing has shown since.
+    unseen: BTreeMap<String, Memory>,
     pods: Vec<PodVolumes>,
     lacked: BTreeSet<VolumeId>,
 }
@@ -48,9 +50,14 @@ struct Memory {
 impl Tracker {
     /// One that has seen nothing yet. `kubelet` is kubelet's directory.
     pub fn new(kubelet: &str) -> Self {
-        let (known, memory) = (Seen::default(), BTreeMap::new());
-        let (pods, lacked) = (Vec::new(), BTreeSet::new());
-        Self { kubelet: kubelet.to_owned(), known, memory, pods, lacked }
+        Self {
+            kubelet: kubelet.to_owned(),
+            known: Seen::default(),
+            memory: BTreeMap::new(),
+            unseen: BTreeMap::new(),
+            pods: Vec::new(),
+            lacked: BTreeSet::new(),
+        }
     }
 
     /// One that goes on from the table that was published last, so that a restart publishes
@@ -66,9 +73,9 @@ impl Tracker {
             let writable = watches.contains_key(&Reason::ReadOnly);
             (row.name.clone(), Memory { watches, writable, space: row.space })
         };
-        let memory = published.volumes.iter().map(remembered).collect();
+        let unseen = published.volumes.iter().map(remembered).collect();
         let known = Seen { cloud: said_by_ec2(published), ..Seen::default() };
-        Self { known, memory, ..Self::new(kubelet) }
+        Self { known, unseen, ..Self::new(kubelet) }
     }
 
     /// Takes in what was seen now, and returns the table. Parts that could not be read keep
@@ -96,10 +103,14 @@ impl Tracker {
         let mut volumes = Vec::new();
         let rows = named(&joined);
         for (name, key, row) in &rows {
-            let mut own = memory.remove(name).unwrap_or_default();
+            let unseen = self.unseen.remove(name);
+            let mut own = memory.remove(name).or(unseen).unwrap_or_default();
             own.take_in(now, (key, row), &context);
             volumes.push(shown(name, (key, row), &own, self.known.cluster.as_ref()));
             kept.insert(name.clone(), own);
+        }
+        if !self.is_partly_unread() {
+            self.unseen.clear();
         }
         self.memory = kept;
         let sighted = rows.iter().map(|(name, _, row)| {
@@ -111,6 +122,12 @@ impl Tracker {
         self.lacked = joined.rows.iter().filter_map(|(key, row)| lacked(key, row)).collect();
         volumes.sort_by(|a, b| a.name.cmp(&b.name));
         Table { volumes }
+    }
+
+    /// A part was never read, so that a volume may be there that nothing shows.
+    fn is_partly_unread(&self) -> bool {
+        let Seen { node, cluster, cloud: _ } = &self.known;
+        node.devices.is_none() || node.mounts.is_none() || cluster.is_none()
     }
 
     /// The pods of this node that claim volumes, as of the last step; none before Kubernetes has
@@ -165,7 +182,7 @@ impl Memory {
             let watch = self.watches.entry(reason).or_default();
             watch.step(now, verdict, reason.patience());
         }
-        if row.mounts.is_empty() {
+        if context.fresh.mounts && row.mounts.is_empty() {
             self.space = None;
         } else if let Some(usage) = room(row, context.space) {
             self.space = Some(steady(self.space, usage));

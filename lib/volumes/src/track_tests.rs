@@ -211,6 +211,23 @@ fn a_restart_publishes_nothing_whatever_is_reported() {
 }
 
 #[test]
+fn what_a_first_look_after_a_restart_does_not_show_keeps_what_was_reported_of_it() {
+    for (reason, hide) in Reason::ALL.into_iter().flat_map(|r| needs(r).iter().map(move |h| (r, h)))
+    {
+        let (seen, _) = broken(reason);
+        let mut tracker = Tracker::new(KUBELET);
+        tracker.step(seconds(0), healthy());
+        tracker.step(seconds(1000), seen.clone());
+        let table = tracker.step(seconds(2000), seen.clone());
+        let mut restarted = Tracker::resume(KUBELET, &table);
+        let mut partly = seen.clone();
+        hide(&mut partly);
+        restarted.step(seconds(0), partly);
+        assert_eq!(restarted.step(seconds(1), seen), table, "{reason}");
+    }
+}
+
+#[test]
 fn what_ec2_said_before_a_restart_stands_until_it_is_asked_again() {
     let seen = healthy();
     let table = Tracker::new(KUBELET).step(seconds(0), seen.clone());
