@@ -82,12 +82,14 @@ pub mod env {
 
 /// The variable that glibc's allocator reads, and what an agent's is set to so that its memory
 /// stays as it is: one arena for all threads, no caches of a thread's own, and thresholds that no
-/// freed block moves (glibc manual, "Memory Allocation Tunables"). `docs/decisions/0022` has
+/// freed block moves: a large block is a mapping of its own, and the rest of the heap is kept
+/// (glibc manual, "Memory Allocation Tunables"). `docs/decisions/0022` has
 /// figures.
 pub const ALLOCATOR: (&str, &str) = (
     "GLIBC_TUNABLES",
     "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0:\
-     glibc.malloc.mmap_threshold=65536:glibc.malloc.trim_threshold=65536",
+     glibc.malloc.mmap_threshold=20480:glibc.malloc.trim_threshold=1048576:\
+     glibc.malloc.top_pad=4096",
 );
 
 /// Paths on a node and in a pod.

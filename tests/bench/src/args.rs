@@ -87,6 +87,7 @@ pub(crate) struct RunArguments {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+It is watched once it is twenty minutes old and has written nothing for six.
 At most one EC2 call a minute, none that changes anything, no write to the Kubernetes API, and
 memory of its own that does not grow: ends with 70 if one of these is broken. Pages of the
 program's file are not its own: the kernel takes them back when it likes, and they are as many as

@@ -32,7 +32,10 @@ const STRIPS: u32 = 30;
 /// for so long: what it has not found out after four minutes it says is unknown, and EC2 tells of
 /// volumes every five. It has to be quiet before the second is over.
 const QUIET: Duration = Duration::from_mins(6);
-pub(super) const SETTLED: Duration = Duration::from_mins(20);
+pub(super) const SETTLED: Duration = Duration::from_mins(30);
+/// A process touches pages as long as things that it does meet in a way in which they never met:
+/// after a quarter of an hour they have.
+const WARM: Duration = Duration::from_mins(20);
 /// What an agent writes in its first minutes is not told one by one.
 const BUSY: u32 = 5 * A_MINUTE;
 
@@ -124,8 +127,9 @@ fn start_agent(stage: &mut Stage, cluster: &Cluster) -> Result<Process, Failure>
 fn settle(stage: &Stage, cluster: &Cluster) -> Result<(), Failure> {
     let (begun, mut seen, mut since) = (stage.clock.now(), 0, stage.clock.now());
     let mut looks = 0_u32;
-    while stage.clock.now().saturating_sub(since) < QUIET {
-        if stage.clock.now().saturating_sub(begun) >= SETTLED {
+    let ago = |moment: Duration| stage.clock.now().saturating_sub(moment);
+    while ago(since) < QUIET || ago(begun) < WARM {
+        if ago(begun) >= SETTLED {
             return Err(Failure::new("the agent has not come to rest: it writes again and again"));
         }
         thread::sleep(EVERY);
