@@ -8,10 +8,11 @@
 
 mod atlas;
 mod duties;
+mod ear;
 mod elsewhere;
 mod tenure;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::time::Duration;
 
 use firecamp_cluster::{Candidate, Cluster, timing};
@@ -44,8 +45,6 @@ pub(crate) struct Steward<C> {
     outside: Elsewhere<C>,
     candidate: RefCell<Candidate>,
     outage: RefCell<Outage>,
-    /// Since when EC2 has answered none of its questions.
-    unheard: Cell<Option<Instant>>,
     /// What is told of it.
     shown: Stewardship,
     dice: Dice,
@@ -108,7 +107,6 @@ impl<C: Cloud> Steward<C> {
             outside,
             candidate: RefCell::new(candidate),
             outage: RefCell::new(Outage::new("the Lease")),
-            unheard: Cell::new(None),
             shown,
             dice,
             origin: Instant::now(),
@@ -135,7 +133,7 @@ impl<C: Cloud> Steward<C> {
                 Box::pin(self.tenure(end)).await;
                 self.shown.ends();
                 tracing::info!("This agent does not hold the Lease any more");
-                if self.is_deaf() {
+                if self.outside.cloud.is_deaf() && self.holds() && !end.is_cancelled() {
                     tracing::warn!(
                         "EC2 does not answer this agent: another one may have the Lease"
                     );
@@ -151,11 +149,6 @@ impl<C: Cloud> Steward<C> {
         if timeout(LAST_CALL, self.resign()).await.is_err() {
             tracing::debug!("The Lease was not given back in time; it ends by itself");
         }
-    }
-
-    /// It has asked EC2 for long and heard nothing.
-    fn is_deaf(&self) -> bool {
-        self.unheard.get().is_some_and(|since| since.elapsed() >= timing::UNHEARD)
     }
 
     /// One attempt to get the Lease or to renew it.

@@ -12,17 +12,18 @@ use firecamp_core::outside::{
 use firecamp_core::record::{MemberRecords, Pool, StaticIp, Stored, Write};
 use firecamp_engine::{NoFile, Systems};
 
+use super::ear::Ear;
 use crate::late::LateRegistry;
 
 /// EC2 and the registry, shared by errands one after the other.
 pub(crate) struct Elsewhere<C> {
-    pub(super) cloud: C,
+    pub(super) cloud: Ear<C>,
     pub(super) registry: LateRegistry,
 }
 
 impl<C> Elsewhere<C> {
     pub(crate) fn new(cloud: C, registry: LateRegistry) -> Self {
-        Self { cloud, registry }
+        Self { cloud: Ear::new(cloud), registry }
     }
 
     /// The systems of an errand about this address, whose pool is this one if it is known.
@@ -30,7 +31,7 @@ impl<C> Elsewhere<C> {
         &self,
         address: Ipv4Addr,
         pool: Option<Pool>,
-    ) -> Systems<&C, NoKernel, ByAddress<LateRegistry>, NoFile> {
+    ) -> Systems<&Ear<C>, NoKernel, ByAddress<LateRegistry>, NoFile> {
         let registry = ByAddress { registry: self.registry.clone(), address, pool };
         Systems { cloud: &self.cloud, host: NoKernel, registry, file: NoFile }
     }

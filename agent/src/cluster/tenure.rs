@@ -27,7 +27,7 @@ impl<C: Cloud> Steward<C> {
     /// between two steps, and at the process's end within [`super::LAST_CALL`].
     pub(super) async fn tenure(&self, end: &CancellationToken) {
         let term = end.child_token();
-        self.unheard.set(None);
+        self.outside.cloud.forget();
         let atlas = RefCell::new(Atlas::default());
         let renewals = async {
             in_time(end, self.renew(&term)).await;
@@ -85,7 +85,7 @@ impl<C: Cloud> Steward<C> {
                     () = self.look_around(&mut site) => {}
                 }
                 self.pass(&mut planner, atlas, &site, term).await;
-                if self.is_deaf() {
+                if self.outside.cloud.is_deaf() {
                     return term.cancel();
                 }
             }
@@ -144,26 +144,9 @@ impl<C: Cloud> Steward<C> {
     }
 
     /// What cannot be read, or not in time, is left out.
-    async fn answers(&self, questions: Asked, begun: Instant) -> Answers {
+    async fn answers(&self, asked: Asked, begun: Instant) -> Answers {
         let mut answers = Answers::default();
-        self.owners(&mut answers, questions.records, begun).await;
-        for member in questions.members {
-            if begun.elapsed() >= timing::ASK_BOUND {
-                answers.unasked_pods.insert(member);
-                continue;
-            }
-            match self.cluster.pod(&member).await {
-                Ok(seen) => drop(answers.pods.insert(member, seen)),
-                Err(why) => tracing::warn!(%member, error = %why, "A pod cannot be read"),
-            }
-        }
-        answers
-    }
-
-    /// Asks EC2, and notes since when it has said nothing.
-    async fn owners(&self, answers: &mut Answers, records: Vec<StaticIp>, begun: Instant) {
-        let mut asked = false;
-        for record in records {
+        for record in asked.records {
             let address = record.address;
             if begun.elapsed() >= timing::ASK_BOUND / 2 {
                 answers.unasked_owners.insert(address);
@@ -175,10 +158,18 @@ impl<C: Cloud> Steward<C> {
                 Ok(Err(why)) => tracing::warn!(%address, error = %why, "Its owner is not known"),
                 Err(_elapsed) => tracing::warn!(%address, "EC2 does not say who owns it"),
             }
-            asked = true;
         }
-        let since = self.unheard.get().unwrap_or(begun);
-        self.unheard.set((asked && answers.held.is_empty()).then_some(since));
+        for member in asked.members {
+            if begun.elapsed() >= timing::ASK_BOUND {
+                answers.unasked_pods.insert(member);
+                continue;
+            }
+            match self.cluster.pod(&member).await {
+                Ok(seen) => drop(answers.pods.insert(member, seen)),
+                Err(why) => tracing::warn!(%member, error = %why, "A pod cannot be read"),
+            }
+        }
+        answers
     }
 }
 

@@ -4,6 +4,7 @@
 mod bound;
 pub(super) mod city;
 mod crowd;
+mod deaf;
 mod killed;
 mod leases;
 mod lives;

@@ -16,12 +16,14 @@ pub const LOOK_EVERY: Duration = Duration::from_mins(1);
 pub const PASS_EVERY: Duration = Duration::from_secs(30);
 /// A pass asks nothing more after this long.
 pub const ASK_BOUND: Duration = Duration::from_secs(30);
-/// Who has asked EC2 for this long and heard nothing gives the Lease back: another agent may be
-/// able to hear it.
-pub const UNHEARD: Duration = Duration::from_mins(5);
-/// Nor does it stand for the Lease again for this long: all others look at it meanwhile, also
-/// where the first of them hear nothing either.
-pub const UNHEARD_PAUSE: Duration = Duration::from_mins(10);
+/// Who has asked EC2 again and again for this long and was never answered gives the Lease back:
+/// another agent may be heard. Most outages of EC2 itself are over by then.
+pub const UNHEARD: Duration = Duration::from_mins(10);
+/// Questions that lie further apart say nothing of the time between: some passes ask none.
+pub const UNHEARD_GAP: Duration = Duration::from_mins(2);
+/// It does not stand for the Lease again for this long: the others look at it twice meanwhile,
+/// and where there is none, nobody is missed for long.
+pub const UNHEARD_PAUSE: Duration = Duration::from_mins(3);
 /// A pass begins nothing more after this long: what is left is planned anew, the most urgent first.
 pub const PASS_BOUND: Duration = Duration::from_mins(1);
 /// A node whose machine EC2 shows no more, or that is out of service, is released for after this

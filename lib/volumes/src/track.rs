@@ -32,7 +32,8 @@ pub struct Tracker {
     /// The latest that was read of each part.
     known: Seen,
     memory: BTreeMap<String, Memory>,
-    /// Of volumes that were published before a restart and that nothing has shown since.
+    /// Of volumes that were published before a restart and that nothing has shown since, until
+    /// everything was seen at once.
     unseen: BTreeMap<String, Memory>,
     pods: Vec<PodVolumes>,
     lacked: BTreeSet<VolumeId>,
@@ -109,7 +110,7 @@ impl Tracker {
             volumes.push(shown(name, (key, row), &own, self.known.cluster.as_ref()));
             kept.insert(name.clone(), own);
         }
-        if !self.is_partly_unread() {
+        if fresh.devices && fresh.mounts && self.known.cluster.is_some() {
             self.unseen.clear();
         }
         self.memory = kept;
@@ -122,12 +123,6 @@ impl Tracker {
         self.lacked = joined.rows.iter().filter_map(|(key, row)| lacked(key, row)).collect();
         volumes.sort_by(|a, b| a.name.cmp(&b.name));
         Table { volumes }
-    }
-
-    /// A part was never read, so that a volume may be there that nothing shows.
-    fn is_partly_unread(&self) -> bool {
-        let Seen { node, cluster, cloud: _ } = &self.known;
-        node.devices.is_none() || node.mounts.is_none() || cluster.is_none()
     }
 
     /// The pods of this node that claim volumes, as of the last step; none before Kubernetes has

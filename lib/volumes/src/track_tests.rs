@@ -228,6 +228,23 @@ fn what_a_first_look_after_a_restart_does_not_show_keeps_what_was_reported_of_it
 }
 
 #[test]
+fn what_a_whole_look_after_a_restart_does_not_show_begins_anew_when_it_comes_back() {
+    let (seen, name) = broken(Reason::PodGone);
+    let mut tracker = Tracker::new(KUBELET);
+    tracker.step(seconds(0), seen.clone());
+    let table = tracker.step(seconds(3600), seen.clone());
+    assert_eq!(reasons(&table), [(name.as_str(), Reason::PodGone)]);
+    let mut restarted = Tracker::resume(KUBELET, &table);
+    let mut without = seen.clone();
+    without.cloud.as_mut().unwrap().attachments.clear();
+    (without.node.devices, without.node.mounts) = (Some(Vec::new()), Some(Vec::new()));
+    without.cluster = Some(ClusterView::default());
+    assert_eq!(restarted.step(seconds(0), without).volumes, []);
+    assert_eq!(reasons(&restarted.step(seconds(1), seen.clone())), []);
+    assert_eq!(reasons(&restarted.step(seconds(3600), seen)), [(name.as_str(), Reason::PodGone)]);
+}
+
+#[test]
 fn what_ec2_said_before_a_restart_stands_until_it_is_asked_again() {
     let seen = healthy();
     let table = Tracker::new(KUBELET).step(seconds(0), seen.clone());

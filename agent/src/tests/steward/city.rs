@@ -46,6 +46,8 @@ pub(in crate::tests) struct Ec2 {
     thinking: Arc<Mutex<Duration>>,
     /// How many questions it has left without an answer, once it answers none.
     unanswered: Arc<Mutex<Option<usize>>>,
+    /// What it says to every question instead of an answer.
+    refusal: Arc<Mutex<Option<CloudKind>>>,
 }
 
 fn failed(kind: CloudKind) -> CloudFailure {
@@ -72,9 +74,15 @@ impl Ec2 {
         *self.unanswered.lock().unwrap() = Some(0);
     }
 
+    /// Whoever asks from now on hears this.
+    pub(in crate::tests) fn refuse(&self, kind: CloudKind) {
+        *self.refusal.lock().unwrap() = Some(kind);
+    }
+
     /// Whoever asks from now on is answered again.
     pub(in crate::tests) fn speak(&self) {
         *self.unanswered.lock().unwrap() = None;
+        *self.refusal.lock().unwrap() = None;
     }
 
     pub(in crate::tests) fn unanswered(&self) -> usize {
@@ -96,6 +104,10 @@ impl Ec2 {
             return;
         }
         std::future::pending::<()>().await;
+    }
+
+    fn refused(&self) -> Result<(), CloudFailure> {
+        self.refusal.lock().unwrap().map_or(Ok(()), |kind| Err(failed(kind)))
     }
 
     /// Nobody has the address any more.
@@ -144,6 +156,7 @@ impl Cloud for Ec2 {
 
     async fn owner(&self, address: Ipv4Addr, _subnet: &SubnetId) -> Result<Owner, CloudFailure> {
         self.hear().await;
+        self.refused()?;
         let places = self.places.lock().unwrap();
         let Some((id, instance)) = places.get(&address).cloned() else { return Ok(Owner::Nobody) };
         let (cluster, description) = (Some("prod".to_owned()), String::new());
@@ -166,6 +179,7 @@ impl Cloud for Ec2 {
         address: Ipv4Addr,
         _within: Duration,
     ) -> Result<(), CloudFailure> {
+        self.refused()?;
         self.step().await;
         let slowness = *self.slowness.lock().unwrap();
         if !slowness.is_zero() {

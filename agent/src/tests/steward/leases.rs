@@ -151,48 +151,6 @@ async fn a_holder_ends_in_time_though_ec2_answers_nothing() {
     assert_eq!(city.holder("default"), None, "the Lease is given back");
 }
 
-#[tokio::test(start_paused = true)]
-async fn f077_a_holder_that_does_not_hear_ec2_leaves_the_lease_to_another() {
-    let city = City::new().await;
-    let (first, second) = (CancellationToken::new(), CancellationToken::new());
-    let holds = |node: &str| city.holder("default").is_some_and(|holder| holder.starts_with(node));
-    let body = async {
-        until("the first holds it", || holds("node-2_")).await;
-        city.node("node-1", "Unknown");
-        city.ec2.fall_silent();
-        let took = until("the other one holds it", || holds("node-3_")).await;
-        assert!(took > Duration::from_mins(5), "{took:?}");
-        until("the first holds it again", || holds("node-2_")).await;
-        first.cancel();
-        second.cancel();
-    };
-    let later = async {
-        sleep(Duration::from_secs(5)).await;
-        city.agent("node-3", "default", &second).await;
-    };
-    tokio::join!(city.agent("node-2", "default", &first), later, body);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_moment_in_which_ec2_does_not_answer_costs_nobody_the_lease() {
-    let city = City::new().await;
-    city.during(async || {
-        until("somebody holds it", || city.holder("default").is_some()).await;
-        city.node("node-1", "Unknown");
-        for _outage in 0..5 {
-            city.ec2.fall_silent();
-            sleep(Duration::from_mins(4)).await;
-            assert!(city.ec2.unanswered() > 5, "it is asked again and again");
-            city.ec2.speak();
-            for _second in 0..60 {
-                sleep(Duration::from_secs(1)).await;
-                assert!(city.holder("default").is_some(), "it is kept");
-            }
-        }
-    })
-    .await;
-}
-
 /// Two agents that both believe to hold the Lease plan the same things at the same time: versions
 /// and epochs let each be done once.
 #[tokio::test(start_paused = true)]

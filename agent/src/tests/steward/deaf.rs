@@ -1,0 +1,122 @@
+//! A holder that EC2 does not answer.
+
+use std::time::Duration;
+
+use firecamp_core::failure::CloudKind;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::city::{City, until};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// Somebody holds the Lease, and asks EC2 in each pass: a node does not answer, whose pod lives.
+async fn asking(city: &City) {
+    until("somebody holds it", || city.holder("default").is_some()).await;
+    city.node("node-1", "Unknown");
+}
+
+fn holds(city: &City, node: &str) -> bool {
+    city.holder("default").is_some_and(|holder| holder.starts_with(node))
+}
+
+#[tokio::test(start_paused = true)]
+async fn f077_a_holder_that_ec2_does_not_answer_leaves_the_lease_to_another() {
+    let city = City::new().await;
+    let (first, second) = (CancellationToken::new(), CancellationToken::new());
+    let body = async {
+        asking(&city).await;
+        assert!(holds(&city, "node-2_"));
+        city.ec2.fall_silent();
+        let took = until("it gives it back", || city.holder("default").is_none()).await;
+        assert!(took >= MINUTE * 10 && took < MINUTE * 12, "{took:?}");
+        let took = until("the other one holds it", || holds(&city, "node-3_")).await;
+        assert!(took < MINUTE * 2, "{took:?}");
+        let took = until("it gives it back, too", || city.holder("default").is_none()).await;
+        assert!(took >= MINUTE * 10, "{took:?}");
+        until("the first holds it again", || holds(&city, "node-2_")).await;
+        first.cancel();
+        second.cancel();
+    };
+    let later = async {
+        sleep(Duration::from_secs(5)).await;
+        city.agent("node-3", "default", &second).await;
+    };
+    tokio::join!(city.agent("node-2", "default", &first), later, body);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_alone_holds_it_again_soon_and_releases_once_ec2_answers() {
+    let city = City::new().await;
+    city.during(async || {
+        asking(&city).await;
+        city.ec2.refuse(CloudKind::Auth);
+        until("it gives it back", || city.holder("default").is_none()).await;
+        let took = until("it holds it again", || city.holder("default").is_some()).await;
+        assert!(took >= MINUTE * 3 && took < MINUTE * 4, "{took:?}");
+        city.ec2.speak();
+        city.ec2.terminate();
+        city.no_pod();
+        until("it is released", || city.state().as_deref() == Some("Parked")).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ec2_answers_or_leaves_unanswered_for_moments_costs_nobody_the_lease() {
+    let city = City::new().await;
+    city.during(async || {
+        asking(&city).await;
+        for outage in 0..5 {
+            if outage % 2 == 0 {
+                city.ec2.fall_silent()
+            } else {
+                city.ec2.refuse(CloudKind::Auth)
+            }
+            sleep(MINUTE * 8).await;
+            city.ec2.speak();
+            sleep(MINUTE).await;
+            // A throttle is an answer: another agent of the account would hear the same.
+            city.ec2.refuse(CloudKind::Throttled);
+            for _second in 0..20 * 60 {
+                sleep(Duration::from_secs(1)).await;
+                assert!(city.holder("default").is_some(), "it is kept");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_that_lie_far_apart_are_no_long_silence() {
+    let city = City::new().await;
+    city.during(async || {
+        until("somebody holds it", || city.holder("default").is_some()).await;
+        city.ec2.refuse(CloudKind::Auth);
+        for _question in 0..10 {
+            city.node("node-1", "Unknown");
+            sleep(MINUTE).await;
+            city.node("node-1", "True");
+            for _second in 0..4 * 60 {
+                sleep(Duration::from_secs(1)).await;
+                assert!(city.holder("default").is_some(), "it is kept");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_take_addresses_out_of_ec2_leaves_that_to_another() {
+    let city = City::new().await;
+    city.during(async || {
+        until("somebody holds it", || city.holder("default").is_some()).await;
+        city.policies("Delete", "Delete");
+        let stray = "10.1.0.77".parse().unwrap();
+        city.orphan(stray, 77).await;
+        city.ec2.refuse(CloudKind::Auth);
+        until("it gives it back", || city.holder("default").is_none()).await;
+        assert!(city.ec2.has(stray));
+    })
+    .await;
+}
