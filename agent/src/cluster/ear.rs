@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use firecamp_cluster::timing;
@@ -12,15 +12,19 @@ use firecamp_core::node::NodeIdentity;
 use firecamp_core::outside::{Cloud, Owner};
 use tokio::time::Instant;
 
-/// EC2, with a note of the questions that it has left without an answer since the last that it
-/// answered. The metadata service is another one, and not counted.
-#[derive(Debug, Clone)]
+/// EC2, with a note of what it has left without an answer since it last answered such a question,
+/// or such a change: a role may allow the one and not the other. The metadata service is another
+/// one, and not counted.
+#[derive(Debug)]
 pub(super) struct Ear<C> {
     cloud: C,
-    unheard: Arc<Mutex<Option<Unheard>>>,
+    questions: Note,
+    changes: Note,
 }
 
-/// When the first of those questions was asked, and when the last.
+type Note = Mutex<Option<Unheard>>;
+
+/// When the first of them was sent, and when the last.
 #[derive(Debug, Clone, Copy)]
 struct Unheard {
     first: Instant,
@@ -29,54 +33,61 @@ struct Unheard {
 
 impl<C> Ear<C> {
     pub(super) fn new(cloud: C) -> Self {
-        Self { cloud, unheard: Arc::default() }
+        Self { cloud, questions: Note::default(), changes: Note::default() }
     }
 
     /// It has asked again and again for long, and heard nothing.
     pub(super) fn is_deaf(&self) -> bool {
-        let unheard = *self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
-        unheard.is_some_and(|Unheard { first, last }| last - first >= timing::UNHEARD)
+        [&self.questions, &self.changes].into_iter().any(|note| {
+            let unheard = *note.lock().unwrap_or_else(PoisonError::into_inner);
+            unheard.is_some_and(|Unheard { first, last }| last - first >= timing::UNHEARD)
+        })
     }
 
     /// Begins anew.
     pub(super) fn forget(&self) {
-        *self.unheard.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        heard(&self.questions);
+        heard(&self.changes);
     }
+}
 
-    /// A question, which may be given up before its answer.
-    async fn ask<T>(
-        &self,
-        question: impl Future<Output = Result<T, CloudFailure>>,
-    ) -> Result<T, CloudFailure> {
-        self.asks(Instant::now());
-        let answer = question.await;
-        if answer.as_ref().err().is_none_or(|why| is_answer(why.kind)) {
-            self.forget();
-        }
-        answer
-    }
+fn heard(note: &Note) {
+    *note.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
 
-    fn asks(&self, now: Instant) {
-        let mut unheard = self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
-        // What was asked long ago says nothing of the time between.
-        let lasting = unheard.filter(|before| now - before.last < timing::UNHEARD_GAP);
-        let first = lasting.map_or(now, |before| before.first);
-        *unheard = Some(Unheard { first, last: now });
+fn sent(note: &Note, now: Instant) {
+    let mut unheard = note.lock().unwrap_or_else(PoisonError::into_inner);
+    // What was sent long ago says nothing of the time between.
+    let lasting = unheard.filter(|before| now - before.last < timing::UNHEARD_GAP);
+    let first = lasting.map_or(now, |before| before.first);
+    *unheard = Some(Unheard { first, last: now });
+}
+
+/// A call, which may be given up before its answer.
+async fn call<T>(
+    note: &Note,
+    call: impl Future<Output = Result<T, CloudFailure>>,
+) -> Result<T, CloudFailure> {
+    sent(note, Instant::now());
+    let answer = call.await;
+    if answer.as_ref().err().is_none_or(|why| is_answer(why.kind)) {
+        heard(note);
     }
+    answer
 }
 
 /// EC2 has understood who asks, and said something about what was asked.
 fn is_answer(kind: CloudKind) -> bool {
     match kind {
-        CloudKind::Auth | CloudKind::Transient => false,
+        // What nobody has listed is often not EC2's: a proxy's.
+        CloudKind::Auth | CloudKind::Transient | CloudKind::Unknown => false,
         CloudKind::HeldElsewhere
         | CloudKind::NotOurs
         | CloudKind::CapacityExceeded
         | CloudKind::SubnetExhausted
         | CloudKind::BadAddress
         | CloudKind::Gone
-        | CloudKind::Throttled
-        | CloudKind::Unknown => true,
+        | CloudKind::Throttled => true,
     }
 }
 
@@ -90,7 +101,7 @@ impl<C: Cloud> Cloud for Ear<C> {
     }
 
     async fn owner(&self, address: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
-        self.ask(self.cloud.owner(address, subnet)).await
+        call(&self.questions, self.cloud.owner(address, subnet)).await
     }
 
     async fn assign(
@@ -100,7 +111,7 @@ impl<C: Cloud> Cloud for Ear<C> {
         force: bool,
         within: Duration,
     ) -> Result<(), CloudFailure> {
-        self.ask(self.cloud.assign(eni, address, force, within)).await
+        call(&self.changes, self.cloud.assign(eni, address, force, within)).await
     }
 
     async fn unassign(
@@ -109,6 +120,6 @@ impl<C: Cloud> Cloud for Ear<C> {
         address: Ipv4Addr,
         within: Duration,
     ) -> Result<(), CloudFailure> {
-        self.ask(self.cloud.unassign(eni, address, within)).await
+        call(&self.changes, self.cloud.unassign(eni, address, within)).await
     }
 }

@@ -19,10 +19,11 @@ pub const ASK_BOUND: Duration = Duration::from_secs(30);
 /// Who has asked EC2 again and again for this long and was never answered gives the Lease back:
 /// another agent may be heard. Most outages of EC2 itself are over by then.
 pub const UNHEARD: Duration = Duration::from_mins(10);
-/// Questions that lie further apart say nothing of the time between: some passes ask none.
-pub const UNHEARD_GAP: Duration = Duration::from_mins(2);
-/// It does not stand for the Lease again for this long: the others look at it twice meanwhile,
-/// and where there is none, nobody is missed for long.
+/// Calls that lie further apart say nothing of the time between: some passes ask nothing. What is
+/// taken out of EC2 is tried again after [`ADDRESS_GRACE`], and two passes may lie between.
+pub const UNHEARD_GAP: Duration = Duration::from_mins(4);
+/// It does not stand for the Lease again for this long: those that have not paused themselves look
+/// at it twice meanwhile, and where there is none, nobody is missed for long.
 pub const UNHEARD_PAUSE: Duration = Duration::from_mins(3);
 /// A pass begins nothing more after this long: what is left is planned anew, the most urgent first.
 pub const PASS_BOUND: Duration = Duration::from_mins(1);

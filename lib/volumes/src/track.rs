@@ -83,10 +83,15 @@ impl Tracker {
     /// their last known state, and nothing new is concluded from them.
     pub fn step(&mut self, now: Moment, seen: Seen) -> Table {
         let seen = sorted(seen);
+        let before = &self.known.node;
+        let devices =
+            seen.node.devices.is_some() || before.devices.is_some() && before.mounts.is_some();
         let fresh = Fresh {
             cloud: seen.cloud.is_some(),
             devices: seen.node.devices.is_some(),
-            mounts: seen.node.mounts.is_some(),
+            // Without its device a mount is not known for that of its volume, and counts for
+            // none where it was not there when that was seen.
+            mounts: seen.node.mounts.is_some() && devices,
             cluster: seen.cluster.is_some(),
         };
         self.known = latest(std::mem::take(&mut self.known), seen);
@@ -363,3 +368,7 @@ fn kind(key: &Key, row: &Row<'_>) -> VolumeKind {
 #[cfg(test)]
 #[path = "track_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "restart_tests.rs"]
+mod restarts;

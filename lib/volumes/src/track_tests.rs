@@ -6,7 +6,7 @@ use crate::path::KUBELET;
 use crate::reason::LEAVE;
 use crate::seen::{AttachmentState, Mount, PodClaim, Space};
 
-fn reasons(table: &Table) -> Vec<(&str, Reason)> {
+pub(super) fn reasons(table: &Table) -> Vec<(&str, Reason)> {
     let of_row = |row: &'_ VolumeRow| row.problems.iter().map(|p| p.reason).collect::<Vec<_>>();
     let all = table.volumes.iter().map(|row| (row.name.as_str(), of_row(row)));
     all.flat_map(|(name, of_row)| of_row.into_iter().map(move |reason| (name, reason))).collect()
@@ -151,7 +151,7 @@ fn what_could_not_be_read_keeps_its_last_state_and_proves_nothing() {
 }
 
 /// The parts without which nothing of this kind is proven.
-fn needs(reason: Reason) -> &'static [fn(&mut Seen)] {
+pub(super) fn needs(reason: Reason) -> &'static [fn(&mut Seen)] {
     match reason {
         Reason::StuckAttaching | Reason::StuckDetaching | Reason::Busy => &[NO_CLOUD],
         Reason::ZoneMismatch | Reason::StaleAttachment => &[NO_CLOUD, NO_CLUSTER],
@@ -159,9 +159,12 @@ fn needs(reason: Reason) -> &'static [fn(&mut Seen)] {
         Reason::DeviceMissing | Reason::DeviceWithoutVolume => &[NO_CLOUD, NO_DEVICES],
         Reason::SerialUnreadable | Reason::LinkMismatch => &[NO_DEVICES],
         Reason::NotInKubernetes => &[NO_CLOUD, NO_DEVICES, NO_MOUNTS, NO_CLUSTER],
-        Reason::NotMounted => &[NO_DEVICES, NO_MOUNTS, NO_CLUSTER],
-        Reason::PodGone | Reason::ReadOnly => &[NO_MOUNTS, NO_CLUSTER],
-        Reason::NotResponding | Reason::AlmostFull | Reason::InodesAlmostFull => &[NO_MOUNTS],
+        Reason::NotMounted | Reason::PodGone | Reason::ReadOnly => {
+            &[NO_DEVICES, NO_MOUNTS, NO_CLUSTER]
+        }
+        Reason::NotResponding | Reason::AlmostFull | Reason::InodesAlmostFull => {
+            &[NO_DEVICES, NO_MOUNTS]
+        }
     }
 }
 
@@ -193,70 +196,6 @@ fn a_problem_whose_source_went_away_is_neither_ended_nor_begun() {
     assert_eq!(reasons(&tracker.step(seconds(3600), blind.clone())), [], "not proven");
     assert_eq!(reasons(&tracker.step(seconds(3601), seen)), [(name.as_str(), Reason::PodGone)]);
     assert_eq!(reasons(&tracker.step(seconds(9999), blind)), [(name.as_str(), Reason::PodGone)]);
-}
-
-#[test]
-fn a_restart_publishes_nothing_whatever_is_reported() {
-    for reason in Reason::ALL {
-        let (seen, _) = broken(reason);
-        let mut tracker = Tracker::new(KUBELET);
-        tracker.step(seconds(0), healthy());
-        tracker.step(seconds(1000), seen.clone());
-        let table = tracker.step(seconds(2000), seen.clone());
-        let mut restarted = Tracker::resume(KUBELET, &table);
-        for second in 0..300 {
-            assert_eq!(restarted.step(seconds(second), seen.clone()), table, "{reason}");
-        }
-    }
-}
-
-#[test]
-fn what_a_first_look_after_a_restart_does_not_show_keeps_what_was_reported_of_it() {
-    for (reason, hide) in Reason::ALL.into_iter().flat_map(|r| needs(r).iter().map(move |h| (r, h)))
-    {
-        let (seen, _) = broken(reason);
-        let mut tracker = Tracker::new(KUBELET);
-        tracker.step(seconds(0), healthy());
-        tracker.step(seconds(1000), seen.clone());
-        let table = tracker.step(seconds(2000), seen.clone());
-        let mut restarted = Tracker::resume(KUBELET, &table);
-        let mut partly = seen.clone();
-        hide(&mut partly);
-        restarted.step(seconds(0), partly);
-        assert_eq!(restarted.step(seconds(1), seen), table, "{reason}");
-    }
-}
-
-#[test]
-fn what_a_whole_look_after_a_restart_does_not_show_begins_anew_when_it_comes_back() {
-    let (seen, name) = broken(Reason::PodGone);
-    let mut tracker = Tracker::new(KUBELET);
-    tracker.step(seconds(0), seen.clone());
-    let table = tracker.step(seconds(3600), seen.clone());
-    assert_eq!(reasons(&table), [(name.as_str(), Reason::PodGone)]);
-    let mut restarted = Tracker::resume(KUBELET, &table);
-    let mut without = seen.clone();
-    without.cloud.as_mut().unwrap().attachments.clear();
-    (without.node.devices, without.node.mounts) = (Some(Vec::new()), Some(Vec::new()));
-    without.cluster = Some(ClusterView::default());
-    assert_eq!(restarted.step(seconds(0), without).volumes, []);
-    assert_eq!(reasons(&restarted.step(seconds(1), seen.clone())), []);
-    assert_eq!(reasons(&restarted.step(seconds(3600), seen)), [(name.as_str(), Reason::PodGone)]);
-}
-
-#[test]
-fn what_ec2_said_before_a_restart_stands_until_it_is_asked_again() {
-    let seen = healthy();
-    let table = Tracker::new(KUBELET).step(seconds(0), seen.clone());
-    assert!(table.volumes.iter().any(|row| row.attachment.is_some()));
-    let mut restarted = Tracker::resume(KUBELET, &table);
-    let blind = Seen { cloud: None, ..seen.clone() };
-    assert_eq!(restarted.step(seconds(1), blind.clone()), table);
-    let mut detached = seen;
-    detached.cloud.as_mut().unwrap().attachments.clear();
-    let told = restarted.step(seconds(2), detached);
-    assert!(told.volumes.iter().all(|row| row.attachment.is_none()));
-    assert_eq!(restarted.step(seconds(3), blind), told);
 }
 
 #[test]

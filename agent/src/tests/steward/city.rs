@@ -46,8 +46,8 @@ pub(in crate::tests) struct Ec2 {
     thinking: Arc<Mutex<Duration>>,
     /// How many questions it has left without an answer, once it answers none.
     unanswered: Arc<Mutex<Option<usize>>>,
-    /// What it says to every question instead of an answer.
-    refusal: Arc<Mutex<Option<CloudKind>>>,
+    /// What it says instead of an answer to every question, and to every change.
+    refusals: Arc<Mutex<[Option<CloudKind>; 2]>>,
 }
 
 fn failed(kind: CloudKind) -> CloudFailure {
@@ -74,15 +74,20 @@ impl Ec2 {
         *self.unanswered.lock().unwrap() = Some(0);
     }
 
-    /// Whoever asks from now on hears this.
-    pub(in crate::tests) fn refuse(&self, kind: CloudKind) {
-        *self.refusal.lock().unwrap() = Some(kind);
+    /// Whoever asks something from now on hears the first of these, if any, and whoever changes
+    /// something the second.
+    pub(in crate::tests) fn refuse(
+        &self,
+        questions: Option<CloudKind>,
+        changes: Option<CloudKind>,
+    ) {
+        *self.refusals.lock().unwrap() = [questions, changes];
     }
 
     /// Whoever asks from now on is answered again.
     pub(in crate::tests) fn speak(&self) {
         *self.unanswered.lock().unwrap() = None;
-        *self.refusal.lock().unwrap() = None;
+        self.refuse(None, None);
     }
 
     pub(in crate::tests) fn unanswered(&self) -> usize {
@@ -106,8 +111,8 @@ impl Ec2 {
         std::future::pending::<()>().await;
     }
 
-    fn refused(&self) -> Result<(), CloudFailure> {
-        self.refusal.lock().unwrap().map_or(Ok(()), |kind| Err(failed(kind)))
+    fn refused(&self, what: usize) -> Result<(), CloudFailure> {
+        self.refusals.lock().unwrap()[what].map_or(Ok(()), |kind| Err(failed(kind)))
     }
 
     /// Nobody has the address any more.
@@ -156,7 +161,7 @@ impl Cloud for Ec2 {
 
     async fn owner(&self, address: Ipv4Addr, _subnet: &SubnetId) -> Result<Owner, CloudFailure> {
         self.hear().await;
-        self.refused()?;
+        self.refused(0)?;
         let places = self.places.lock().unwrap();
         let Some((id, instance)) = places.get(&address).cloned() else { return Ok(Owner::Nobody) };
         let (cluster, description) = (Some("prod".to_owned()), String::new());
@@ -179,7 +184,7 @@ impl Cloud for Ec2 {
         address: Ipv4Addr,
         _within: Duration,
     ) -> Result<(), CloudFailure> {
-        self.refused()?;
+        self.refused(1)?;
         self.step().await;
         let slowness = *self.slowness.lock().unwrap();
         if !slowness.is_zero() {
