@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use firecamp_core::contract::path::{LOCK_SUBDIR, ROUTING_LOCK};
 use firecamp_core::failure::HostKind;
@@ -78,17 +78,23 @@ pub(crate) fn a_torn_record_stops_removal_and_is_mended_by_adding() {
     is_on_record("pod=pod epoch=2 state=released");
 }
 
+/// A thread that was joined may belong to the process for a moment more, and a process of several
+/// gets no user namespace (unshare(2)).
+fn enter_user_namespace() {
+    for _attempt in 0..2_000 {
+        let entered = unshare(CloneFlags::CLONE_NEWUSER);
+        if entered != Err(Errno::EINVAL) {
+            return entered.unwrap();
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    panic!("the process keeps several threads");
+}
+
 /// Leaves the privileges over the network namespace behind, for good: a new user namespace does
 /// not own it.
 fn lose_privileges() {
-    // A thread that was joined may belong to the process for a moment more, and a process of
-    // several gets no user namespace (unshare(2)).
-    let begun = Instant::now();
-    while let Err(error) = unshare(CloneFlags::CLONE_NEWUSER) {
-        let waits = error == Errno::EINVAL && begun.elapsed() < Duration::from_secs(10);
-        assert!(waits, "make a user namespace: {error}");
-        thread::yield_now();
-    }
+    enter_user_namespace();
     fs::write("/proc/self/setgroups", "deny").unwrap();
     fs::write("/proc/self/uid_map", "0 0 1").unwrap();
 }
