@@ -1,93 +1,54 @@
-//! Whether EC2 answers this agent at all.
+//! EC2 as the holder of the Lease calls it: notes what is answered, for [`Hearing`] to judge.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use firecamp_cluster::timing;
-use firecamp_core::failure::{CloudFailure, CloudKind};
+use firecamp_cluster::{Call, Hearing};
+use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{EniId, Mac, SubnetId};
 use firecamp_core::node::NodeIdentity;
 use firecamp_core::outside::{Cloud, Owner};
+use firecamp_core::time::Moment;
 use tokio::time::Instant;
 
-/// EC2, with a note of what it has left without an answer since it last answered such a question,
-/// or such a change: a role may allow the one and not the other. The metadata service is another
-/// one, and not counted.
+/// EC2, and whether it was heard.
 #[derive(Debug)]
 pub(super) struct Ear<C> {
     cloud: C,
-    questions: Note,
-    changes: Note,
-}
-
-type Note = Mutex<Option<Unheard>>;
-
-/// When the first of them was sent, and when the last.
-#[derive(Debug, Clone, Copy)]
-struct Unheard {
-    first: Instant,
-    last: Instant,
+    hearing: Mutex<Hearing>,
+    origin: Instant,
 }
 
 impl<C> Ear<C> {
     pub(super) fn new(cloud: C) -> Self {
-        Self { cloud, questions: Note::default(), changes: Note::default() }
+        Self { cloud, hearing: Mutex::default(), origin: Instant::now() }
     }
 
-    /// It has asked again and again for long, and heard nothing.
     pub(super) fn is_deaf(&self) -> bool {
-        [&self.questions, &self.changes].into_iter().any(|note| {
-            let unheard = *note.lock().unwrap_or_else(PoisonError::into_inner);
-            unheard.is_some_and(|Unheard { first, last }| last - first >= timing::UNHEARD)
-        })
+        self.hearing().is_deaf()
     }
 
     /// Begins anew.
     pub(super) fn forget(&self) {
-        heard(&self.questions);
-        heard(&self.changes);
+        *self.hearing() = Hearing::default();
     }
-}
 
-fn heard(note: &Note) {
-    *note.lock().unwrap_or_else(PoisonError::into_inner) = None;
-}
-
-fn sent(note: &Note, now: Instant) {
-    let mut unheard = note.lock().unwrap_or_else(PoisonError::into_inner);
-    // What was sent long ago says nothing of the time between.
-    let lasting = unheard.filter(|before| now - before.last < timing::UNHEARD_GAP);
-    let first = lasting.map_or(now, |before| before.first);
-    *unheard = Some(Unheard { first, last: now });
-}
-
-/// A call, which may be given up before its answer.
-async fn call<T>(
-    note: &Note,
-    call: impl Future<Output = Result<T, CloudFailure>>,
-) -> Result<T, CloudFailure> {
-    sent(note, Instant::now());
-    let answer = call.await;
-    if answer.as_ref().err().is_none_or(|why| is_answer(why.kind)) {
-        heard(note);
+    fn hearing(&self) -> MutexGuard<'_, Hearing> {
+        self.hearing.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    answer
-}
 
-/// EC2 has understood who asks, and said something about what was asked.
-fn is_answer(kind: CloudKind) -> bool {
-    match kind {
-        // What nobody has listed is often not EC2's: a proxy's.
-        CloudKind::Auth | CloudKind::Transient | CloudKind::Unknown => false,
-        CloudKind::HeldElsewhere
-        | CloudKind::NotOurs
-        | CloudKind::CapacityExceeded
-        | CloudKind::SubnetExhausted
-        | CloudKind::BadAddress
-        | CloudKind::Gone
-        | CloudKind::Throttled => true,
+    /// Who gives a call up has heard nothing.
+    async fn made<T>(
+        &self,
+        call: Call,
+        request: impl Future<Output = Result<T, CloudFailure>>,
+    ) -> Result<T, CloudFailure> {
+        self.hearing().sent(call, Moment(self.origin.elapsed()));
+        let answer = request.await;
+        self.hearing().ended(call, answer.as_ref().err().map(|failure| failure.kind));
+        answer
     }
 }
 
@@ -101,7 +62,7 @@ impl<C: Cloud> Cloud for Ear<C> {
     }
 
     async fn owner(&self, address: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
-        call(&self.questions, self.cloud.owner(address, subnet)).await
+        self.made(Call::Question, self.cloud.owner(address, subnet)).await
     }
 
     async fn assign(
@@ -111,7 +72,7 @@ impl<C: Cloud> Cloud for Ear<C> {
         force: bool,
         within: Duration,
     ) -> Result<(), CloudFailure> {
-        call(&self.changes, self.cloud.assign(eni, address, force, within)).await
+        self.made(Call::Change, self.cloud.assign(eni, address, force, within)).await
     }
 
     async fn unassign(
@@ -120,6 +81,6 @@ impl<C: Cloud> Cloud for Ear<C> {
         address: Ipv4Addr,
         within: Duration,
     ) -> Result<(), CloudFailure> {
-        call(&self.changes, self.cloud.unassign(eni, address, within)).await
+        self.made(Call::Change, self.cloud.unassign(eni, address, within)).await
     }
 }

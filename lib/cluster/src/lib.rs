@@ -11,6 +11,7 @@
 
 mod bound;
 mod gone;
+mod hearing;
 mod lease;
 mod outside;
 mod planner;
@@ -26,6 +27,7 @@ mod waits;
 mod zones;
 
 pub use gone::Gone;
+pub use hearing::{Call, Hearing};
 pub use lease::{Candidate, LeaseSeen, LeaseWrite, Terms};
 pub use outside::{Change, Cluster};
 pub use planner::{Duty, Planner, Site, Unneeded, Unwanted};

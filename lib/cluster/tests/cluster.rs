@@ -5,6 +5,7 @@ mod cluster {
     mod bound;
     mod crowd;
     mod golden;
+    mod hearing;
     mod lease;
     mod nodes;
     mod pools;

@@ -363,6 +363,11 @@ impl City {
         holder.map(str::to_owned)
     }
 
+    /// An agent of this node holds the Lease of the default namespace.
+    pub(in crate::tests) fn is_led_by(&self, node: &str) -> bool {
+        self.holder("default").is_some_and(|holder| holder.starts_with(&format!("{node}_")))
+    }
+
     /// Runs an agent on this node until the end; its Lease is in this namespace.
     pub(in crate::tests) async fn agent(
         &self,

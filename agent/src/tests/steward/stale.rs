@@ -110,3 +110,23 @@ async fn an_address_whose_claim_was_made_again_is_not_taken_while_old_lists_show
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_address_whose_claim_was_made_again_stays_in_ec2_while_old_lists_show_none() {
+    let city = City::new().await;
+    city.during(async || {
+        scaled_away(&city).await;
+        assert!(city.server.remove("staticipclaims", Some("prod"), "redis-0"));
+        go_stale(&city);
+        let claim = made_again(&city).await;
+        city.set("set-1", 1);
+        let before = asked(&city, "GET staticipclaims/redis-0");
+        sleep(LONG).await;
+        assert!(asked(&city, "GET staticipclaims/redis-0") > before, "what nobody claims is to go");
+        assert_eq!(uid(&city).as_deref(), Some(claim.as_str()));
+        assert_eq!(city.state().as_deref(), Some("Parked"));
+        assert!(city.ec2.has(ADDRESS));
+        assert_eq!(city.ec2.unassigned(), 0);
+    })
+    .await;
+}
