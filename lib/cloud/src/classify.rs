@@ -161,6 +161,11 @@ fn by_code(code: &str) -> Option<CloudKind> {
         | "OptInRequired"
         | "Blocked"
         | "PendingVerification"
+        | "InvalidClientTokenId"
+        | "MissingAuthenticationToken"
+        // These two are on the page of EC2's common error types, not on that of its codes.
+        | "AccessDeniedException"
+        | "ExpiredTokenException"
         | "RequestExpired"
         | "InvalidSecurity.RequestHasExpired" => CloudKind::Auth,
         "IncorrectInstanceState"

@@ -231,6 +231,10 @@ pub(super) const AUTH: &[Row] = &[
     (Assign, 401, "OptInRequired", "", K::Auth, NONE),
     (Assign, 400, "Blocked", "", K::Auth, NONE),
     (Assign, 400, "PendingVerification", "", K::Auth, NONE),
+    (Assign, 403, "InvalidClientTokenId", "", K::Auth, NONE),
+    (Assign, 403, "MissingAuthenticationToken", "", K::Auth, NONE),
+    (Unassign, 403, "AccessDeniedException", "", K::Auth, NONE),
+    (Describe, 403, "ExpiredTokenException", "", K::Auth, NONE),
 ];
 
 pub(super) const THROTTLED: &[Row] = &[
