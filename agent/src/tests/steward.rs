@@ -5,6 +5,7 @@ mod bound;
 pub(super) mod city;
 mod crowd;
 mod deaf;
+mod ec2;
 mod killed;
 mod leases;
 mod lives;

@@ -24,7 +24,7 @@ use crate::watch::Watch;
 /// The client tries this often, and gives an attempt up after that. Below the kernel's first
 /// retransmission of a SYN after 1 s, so that no attempt hides a silence.
 pub(crate) const EVERY_MS: u64 = 10;
-const PATIENCE_MS: u64 = 200;
+const PATIENCE_MS: u64 = 900;
 
 /// The stage of a demo.
 pub(crate) struct Stage {

@@ -1,6 +1,7 @@
 //! What signals do to a stop container.
 
 use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
 
@@ -38,6 +39,12 @@ fn a_sigterm_before_there_is_any_record_ends_well_and_writes_nothing() {
 
 #[test]
 fn a_hook_ends_within_a_second_of_a_signal_and_leaves_the_rest_to_others() {
+    // A busy machine may be late once.
+    assert!((0..3).any(|_try| signalled() < Duration::from_secs(1)), "each time it took longer");
+}
+
+/// How long a hook goes on after its signal.
+fn signalled() -> Duration {
     let run = stop().arg("release").arg("--drain=30s").set("FIRECAMP_GRACE", "30s");
     let records = Records::held_by(&run, "uid-1");
     let before = records.read();
@@ -46,12 +53,13 @@ fn a_hook_ends_within_a_second_of_a_signal_and_leaves_the_rest_to_others() {
     let hook = run.start();
     hook.says("release.1");
     hook.signal(Signal::SIGTERM);
-    let begun = std::time::SystemTime::now();
+    let begun = SystemTime::now();
     let ended = hook.end();
-    assert!(begun.elapsed().unwrap().as_secs() < 1);
+    let took = begun.elapsed().unwrap();
     assert_eq!(ended.code, Some(143), "{}", ended.stderr);
     assert_eq!(ended.report()["reason"], "Interrupted");
     assert_eq!(records.read(), before);
+    took
 }
 
 #[test]

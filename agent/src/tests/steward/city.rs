@@ -1,17 +1,13 @@
 //! A cluster with one member, and agents that may hold the Lease.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use firecamp_apiserver::ApiServer;
 use firecamp_cluster::{Change, Cluster as _, Identity, Uid};
 use firecamp_connect::AnyRegistry;
-use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
-use firecamp_core::ids::{EniId, Epoch, InstanceId, Mac, SubnetId};
-use firecamp_core::node::NodeIdentity;
-use firecamp_core::outside::{Cloud, Owner, OwnerEni, Registry};
+use firecamp_core::ids::{EniId, Epoch, Member};
+use firecamp_core::outside::Registry;
 use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};
 use firecamp_kube::{KubeCluster, KubeRegistry, Timeouts};
 use firecamp_registry::conformance;
@@ -19,182 +15,16 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::ec2::{ENI, Ec2};
 use crate::cluster::{Elsewhere, Steward};
 use crate::late::LateRegistry;
 use crate::status::Status;
 
 pub(in crate::tests) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
-const ENI: &str = "eni-0000000a";
 const POD: &str = "pod-1";
 
 /// Nothing that is waited for takes longer, by the clock that jumps.
 const DEADLINE: Duration = Duration::from_mins(20);
-
-/// An ENI, and the machine that it is attached to.
-type Place = (EniId, Option<InstanceId>);
-
-/// Where each address is.
-#[derive(Debug, Clone, Default)]
-pub(in crate::tests) struct Ec2 {
-    places: Arc<Mutex<BTreeMap<Ipv4Addr, Place>>>,
-    unassigned: Arc<Mutex<u32>>,
-    /// How often a call that changes something was sent, has arrived, or was answered.
-    steps: Arc<Mutex<usize>>,
-    /// So long it takes over a call that changes something.
-    slowness: Arc<Mutex<Duration>>,
-    /// So long it takes over a question.
-    thinking: Arc<Mutex<Duration>>,
-    /// How many questions it has left without an answer, once it answers none.
-    unanswered: Arc<Mutex<Option<usize>>>,
-    /// What it says instead of an answer to every question, and to every change.
-    refusals: Arc<Mutex<[Option<CloudKind>; 2]>>,
-}
-
-fn failed(kind: CloudKind) -> CloudFailure {
-    CloudFailure { kind, effect: Effect::None, detail: "on purpose".to_owned() }
-}
-
-impl Ec2 {
-    pub(in crate::tests) fn put(&self, address: Ipv4Addr, eni: &str, machine: &str) {
-        let place = (eni.parse().unwrap(), Some(machine.parse().unwrap()));
-        self.places.lock().unwrap().insert(address, place);
-    }
-
-    /// The member's machine and its ENI are gone.
-    pub(in crate::tests) fn terminate(&self) {
-        self.places.lock().unwrap().retain(|_, (eni, _)| eni.as_str() != ENI);
-    }
-
-    pub(in crate::tests) fn slow_down(&self, each: Duration) {
-        *self.slowness.lock().unwrap() = each;
-    }
-
-    /// Whoever asks from now on waits for ever.
-    pub(in crate::tests) fn fall_silent(&self) {
-        *self.unanswered.lock().unwrap() = Some(0);
-    }
-
-    /// Whoever asks something from now on hears the first of these, if any, and whoever changes
-    /// something the second.
-    pub(in crate::tests) fn refuse(
-        &self,
-        questions: Option<CloudKind>,
-        changes: Option<CloudKind>,
-    ) {
-        *self.refusals.lock().unwrap() = [questions, changes];
-    }
-
-    /// Whoever asks from now on is answered again.
-    pub(in crate::tests) fn speak(&self) {
-        *self.unanswered.lock().unwrap() = None;
-        self.refuse(None, None);
-    }
-
-    pub(in crate::tests) fn unanswered(&self) -> usize {
-        self.unanswered.lock().unwrap().unwrap_or_default()
-    }
-
-    pub(in crate::tests) fn answer_slowly(&self, each: Duration) {
-        *self.thinking.lock().unwrap() = each;
-    }
-
-    async fn hear(&self) {
-        let thinking = *self.thinking.lock().unwrap();
-        if !thinking.is_zero() {
-            sleep(thinking).await;
-        }
-        if let Some(unanswered) = &mut *self.unanswered.lock().unwrap() {
-            *unanswered += 1;
-        } else {
-            return;
-        }
-        std::future::pending::<()>().await;
-    }
-
-    fn refused(&self, what: usize) -> Result<(), CloudFailure> {
-        self.refusals.lock().unwrap()[what].map_or(Ok(()), |kind| Err(failed(kind)))
-    }
-
-    /// Nobody has the address any more.
-    pub(in crate::tests) fn lose(&self, address: Ipv4Addr) {
-        self.places.lock().unwrap().remove(&address);
-    }
-
-    pub(in crate::tests) fn has(&self, address: Ipv4Addr) -> bool {
-        self.places.lock().unwrap().contains_key(&address)
-    }
-
-    pub(in crate::tests) fn unassigned(&self) -> u32 {
-        *self.unassigned.lock().unwrap()
-    }
-
-    pub(in crate::tests) fn steps(&self) -> usize {
-        *self.steps.lock().unwrap()
-    }
-
-    /// Whoever called may die here.
-    async fn step(&self) {
-        *self.steps.lock().unwrap() += 1;
-        tokio::task::yield_now().await;
-    }
-
-    fn take(&self, eni: &EniId, address: Ipv4Addr) -> Result<(), CloudFailure> {
-        let mut places = self.places.lock().unwrap();
-        if places.get(&address).is_none_or(|(there, _)| there != eni) {
-            return Err(failed(CloudKind::NotOurs));
-        }
-        places.remove(&address);
-        *self.unassigned.lock().unwrap() += 1;
-        Ok(())
-    }
-}
-
-impl Cloud for Ec2 {
-    async fn identity(&self) -> Result<NodeIdentity, CloudFailure> {
-        self.hear().await;
-        Err(failed(CloudKind::Transient))
-    }
-
-    async fn listed(&self, _mac: Mac) -> Result<BTreeSet<Ipv4Addr>, CloudFailure> {
-        Err(failed(CloudKind::Transient))
-    }
-
-    async fn owner(&self, address: Ipv4Addr, _subnet: &SubnetId) -> Result<Owner, CloudFailure> {
-        self.hear().await;
-        self.refused(0)?;
-        let places = self.places.lock().unwrap();
-        let Some((id, instance)) = places.get(&address).cloned() else { return Ok(Owner::Nobody) };
-        let (cluster, description) = (Some("prod".to_owned()), String::new());
-        Ok(Owner::Eni(OwnerEni { id, primary: false, cluster, instance, description }))
-    }
-
-    async fn assign(
-        &self,
-        _eni: &EniId,
-        _address: Ipv4Addr,
-        _force: bool,
-        _within: Duration,
-    ) -> Result<(), CloudFailure> {
-        Err(failed(CloudKind::Auth))
-    }
-
-    async fn unassign(
-        &self,
-        eni: &EniId,
-        address: Ipv4Addr,
-        _within: Duration,
-    ) -> Result<(), CloudFailure> {
-        self.refused(1)?;
-        self.step().await;
-        let slowness = *self.slowness.lock().unwrap();
-        if !slowness.is_zero() {
-            sleep(slowness).await;
-        }
-        let answer = self.take(eni, address);
-        self.step().await;
-        answer
-    }
-}
 
 /// All that agents find outside.
 pub(in crate::tests) struct City {
@@ -222,14 +52,8 @@ impl City {
             city.node(node, "True");
         }
         city.set("set-1", 1);
-        let member = conformance::member(0).unwrap();
-        let claim = Claim { address: Some(ADDRESS), ..conformance::claim(&member, &pool) };
-        city.registry.write(&Write::CreateClaim(claim)).await.unwrap();
-        let ip = conformance::static_ip(ADDRESS, &member, &pool).unwrap();
-        city.registry.write(&Write::CreateStaticIp(ip)).await.unwrap();
-        city.record(State::Attached, 5).await;
+        city.claimed(ADDRESS, &conformance::member(0).unwrap()).await;
         city.pod(Some("set-1"));
-        city.ec2.put(ADDRESS, ENI, "i-0000000a");
         city
     }
 
@@ -277,30 +101,35 @@ impl City {
 
     /// An address that no claim names, parked and in EC2.
     pub(in crate::tests) async fn orphan(&self, address: Ipv4Addr, number: u32) {
+        self.known(address, &conformance::member(number).unwrap(), State::Parked).await;
+    }
+
+    /// An address of a member, on record and in EC2.
+    async fn known(&self, address: Ipv4Addr, member: &Member, state: State) {
         let pool = conformance::pool("a", &[1]).unwrap();
-        let member = conformance::member(number).unwrap();
-        let ip = conformance::static_ip(address, &member, &pool).unwrap();
+        let ip = conformance::static_ip(address, member, &pool).unwrap();
         self.registry.write(&Write::CreateStaticIp(ip)).await.unwrap();
-        self.record_of(address, State::Parked, 5).await;
+        self.record_of(address, state, 5).await;
         self.ec2.put(address, ENI, "i-0000000a");
     }
 
     /// The address of another member on node-1, whose pod stays on record.
     pub(in crate::tests) async fn held(&self, address: Ipv4Addr, number: u32) {
-        let pool = conformance::pool("a", &[1]).unwrap();
         let member = conformance::member(number).unwrap();
-        let claim = Claim { address: Some(address), ..conformance::claim(&member, &pool) };
-        self.registry.write(&Write::CreateClaim(claim)).await.unwrap();
-        let ip = conformance::static_ip(address, &member, &pool).unwrap();
-        self.registry.write(&Write::CreateStaticIp(ip)).await.unwrap();
-        self.record_of(address, State::Attached, 5).await;
+        self.claimed(address, &member).await;
         let pod = json!({
             "metadata": { "uid": POD },
             "spec": { "nodeName": "node-1" },
             "status": { "phase": "Running" },
         });
         self.server.set_pod(member.namespace(), member.name(), pod);
-        self.ec2.put(address, ENI, "i-0000000a");
+    }
+
+    async fn claimed(&self, address: Ipv4Addr, member: &Member) {
+        let pool = conformance::pool("a", &[1]).unwrap();
+        let claim = Claim { address: Some(address), ..conformance::claim(member, &pool) };
+        self.registry.write(&Write::CreateClaim(claim)).await.unwrap();
+        self.known(address, member, State::Attached).await;
     }
 
     async fn record_of(&self, address: Ipv4Addr, state: State, epoch: u64) {

@@ -204,7 +204,8 @@ async fn f094_a_holder_whose_clock_is_ten_minutes_off_keeps_the_lease_for_its_te
             sleep(Duration::from_secs(50)).await;
             assert!(other(), "its term is not over");
             let took = until("its term is over", || !other()).await;
-            assert!(took < Duration::from_mins(2), "{took:?}");
+            // Of two looks, 90 s apart at most, the second is after the term that the first saw.
+            assert!(took < Duration::from_secs(90 + 90 - 50 + 5), "{took:?}");
         })
         .await;
     }

@@ -102,8 +102,11 @@ fn shared() -> &'static Path {
         sweep();
         fs::create_dir_all(&dir).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-        // A hard link would do, but the target directory may be on another file system.
-        fs::copy(env!("CARGO_BIN_EXE_vpcbox"), dir.join("vpcbox")).unwrap();
+        // A hard link would do, but the target directory may be on another file system. And what
+        // this process has open for writing, a child of another test may have as well until it has
+        // become its own program: the kernel runs no such copy.
+        let (from, to) = (env!("CARGO_BIN_EXE_vpcbox").as_ref(), dir.join("vpcbox"));
+        assert!(Command::new("cp").args([from, to.as_os_str()]).status().unwrap().success());
         fs::set_permissions(dir.join("vpcbox"), fs::Permissions::from_mode(0o755)).unwrap();
         dir
     })

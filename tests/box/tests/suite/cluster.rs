@@ -9,18 +9,40 @@ use firecamp_apiserver::{Ending, Fault};
 use crate::support::cluster::{Asked, Cluster};
 use crate::support::eventually;
 use crate::support::member::{Cost, Member};
+use crate::support::pod::Pod;
+use crate::support::process::Ended;
 use crate::support::world::World;
 
 /// A same-node restart costs at most this.
 const RESTART: Asked = Asked { reads: 4, writes: 2, events: 1 };
 
-/// The Event says this of this pod, and names the address.
+/// The Events of an init container, by reason and type.
+const ATTACHED: (&str, &str) = ("AddressAttached", "Normal");
+const FAILED: (&str, &str) = ("AddressAttachFailed", "Warning");
+
+/// What a container says whose Event was not taken in time.
+const UNTOLD: &str = "The Event was not written";
+
+/// The Event by which this container told of its end, about this pod and naming the address. None
+/// where the machine was too busy for its one short attempt: it says so itself.
 #[track_caller]
-fn tells(event: &Value, (reason, kind): (&str, &str), uid: &str, address: Option<&str>) {
-    assert_eq!((&event["reason"], &event["type"]), (&reason.into(), &kind.into()), "{event:#}");
+fn told(
+    (cluster, ended): (&Cluster<'_>, &Ended),
+    (reason, kind): (&str, &str),
+    uid: &str,
+    address: Option<&str>,
+) -> Option<Value> {
+    let mut events = cluster.events();
+    events.retain(|event| event["reason"] == reason && event["regarding"]["uid"] == uid);
+    assert!(events.len() <= 1, "{events:#?}");
+    let Some(event) = events.pop() else {
+        assert!(ended.log.contains(UNTOLD), "{}", ended.log);
+        return None;
+    };
+    assert_eq!(event["type"], kind, "{event:#}");
     assert_eq!(event["regarding"]["kind"], "Pod", "{event:#}");
-    assert_eq!(event["regarding"]["uid"], uid, "{event:#}");
     assert_eq!(event["related"]["name"].as_str(), address, "{event:#}");
+    Some(event)
 }
 
 #[test]
@@ -32,22 +54,25 @@ fn f108_a_life_in_a_cluster_stays_within_its_budget_of_requests() {
 
     let first = member.pod("pod-1", "node-a");
     cluster.shows(&first);
-    let started = first.started(&cluster.init(&first).end());
+    let ended = cluster.init(&first).end();
+    let started = first.started(&ended);
     member.is_held_by(&first, &started);
     let address = started.address.to_string();
     let shown = Some(address.as_str());
-    tells(&cluster.events()[0], ("AddressAttached", "Normal"), "pod-1", shown);
+    let event = told((&cluster, &ended), ATTACHED, "pod-1", shown);
 
     let second = member.pod("pod-2", "node-a");
     cluster.shows(&second);
     let (asked, calls) = (cluster.api.asked().len(), world.now());
-    let started = second.started(&cluster.init(&second).end());
+    let ended = cluster.init(&second).end();
+    let started = second.started(&ended);
     member.is_held_by(&second, &started);
     assert_eq!(started.report["path"], "same-node", "{}", started.report);
     let cost = cluster.asked_since(asked);
     assert!(cost.reads <= RESTART.reads, "{:#?}", cluster.api.asked().split_off(asked));
     assert!(cost.writes <= RESTART.writes, "{:#?}", cluster.api.asked().split_off(asked));
-    assert_eq!(cost.events, RESTART.events);
+    assert!(cost.events <= RESTART.events, "{}", cost.events);
+    assert!(told((&cluster, &ended), ATTACHED, "pod-2", shown).is_some() || event.is_some());
     assert_eq!(Cost::of(&member.ec2(calls), "").mutating, 0);
 
     let third = member.pod("pod-3", "node-b");
@@ -59,16 +84,7 @@ fn f108_a_life_in_a_cluster_stays_within_its_budget_of_requests() {
     assert_eq!(Cost::of(&member.ec2(calls), "").mutating, 1);
     world.was_never_lost(started.address);
 
-    // Whoever was superseded changes nothing: neither a late stop nor a late init container.
-    let asked = cluster.api.asked().len();
-    let late = cluster.stop(&second, "release").end().succeeded();
-    assert_eq!(late["path"], "not-holder");
-    cluster.init(&second).end().failed(10, "Superseded", &["pod-3"]);
-    assert_eq!(cluster.asked_since(asked).writes, 0);
-    let events = cluster.events();
-    tells(&events[3], ("AddressAttachFailed", "Warning"), "pod-2", shown);
-    let note = events[3]["note"].as_str().unwrap();
-    assert!(note.starts_with("Superseded (10): "), "{note}");
+    superseded(&cluster, &second, shown);
 
     // A stop whose pod is not ending releases nothing; once it is, it does.
     let sidecar = cluster.stop(&third, "release").end().succeeded();
@@ -79,8 +95,26 @@ fn f108_a_life_in_a_cluster_stays_within_its_budget_of_requests() {
     assert_eq!((&released["path"], released["address"].as_str()), (&"parked".into(), shown));
     let stored = cluster.api.static_ip(started.address).unwrap().object;
     assert_eq!(stored.attachment.unwrap().state, firecamp_core::record::State::Parked);
-    assert_eq!(cluster.events().len(), 4, "a release that went well is told by nobody");
+    let events = cluster.events();
+    let known = [ATTACHED.0, FAILED.0];
+    let is_known = |event: &Value| known.iter().any(|reason| event["reason"] == *reason);
+    assert!(events.iter().all(is_known), "a release that went well is told by nobody: {events:#?}");
     member.only_holders_answered();
+}
+
+/// Whoever was superseded changes nothing: neither a late stop nor a late init container.
+#[track_caller]
+fn superseded(cluster: &Cluster<'_>, second: &Pod<'_>, shown: Option<&str>) {
+    let asked = cluster.api.asked().len();
+    let late = cluster.stop(second, "release").end().succeeded();
+    assert_eq!(late["path"], "not-holder");
+    let ended = cluster.init(second).end();
+    ended.failed(10, "Superseded", &["pod-3"]);
+    assert_eq!(cluster.asked_since(asked).writes, 0);
+    if let Some(event) = told((cluster, &ended), FAILED, "pod-2", shown) {
+        let note = event["note"].as_str().unwrap();
+        assert!(note.starts_with("Superseded (10): "), "{note}");
+    }
 }
 
 #[test]
@@ -96,21 +130,25 @@ fn a_right_that_is_missing_is_named_with_the_request_and_the_roles() {
         ("POST", "staticipclaims", "create StaticIPClaim demo/redis-0"),
         ("GET", "pods", "read pod demo/redis-0"),
     ];
-    for (number, (verb, plural, what)) in requests.into_iter().enumerate() {
+    for (verb, plural, what) in requests {
         cluster.api.fail_next(verb, plural, denied);
         let texts = [what, "403 Forbidden", "see the ClusterRoles of the deployment"];
-        cluster.init(&pod).end().failed(22, "RegistryRefused", &texts);
+        let before = cluster.events().len();
+        let ended = cluster.init(&pod).end();
+        ended.failed(22, "RegistryRefused", &texts);
         assert_eq!(cluster.api.unmet_faults(), 0, "{what}");
-        let events = cluster.events();
-        assert_eq!(events.len(), number + 1);
-        assert_eq!(events[number]["reason"], "AddressAttachFailed");
+        let told = cluster.events().len() > before;
+        assert!(told || ended.log.contains(UNTOLD), "{}", ended.log);
     }
+    let events = cluster.events();
+    assert!(!events.is_empty(), "no Event was taken at all");
+    assert!(events.iter().all(|event| event["reason"] == "AddressAttachFailed"), "{events:#?}");
     assert!(!world.ask().calls(0).unwrap().iter().any(|call| call.mutating));
     // An Event that is refused fails nothing, and is told in the log.
     cluster.api.fail_next("POST", "events", denied);
     let ended = cluster.init(&pod).end();
     ended.succeeded();
-    assert!(ended.log.contains("The Event was not written"), "{}", ended.log);
+    assert!(ended.log.contains(UNTOLD), "{}", ended.log);
 }
 
 #[test]

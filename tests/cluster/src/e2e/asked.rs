@@ -1,7 +1,7 @@
 //! What members and agents asked of the API server, by its own record, while all of the other
 //! scenarios went on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::Ipv4Addr;
 
@@ -36,6 +36,11 @@ impl Request {
         matches!(self.verb(), "list" | "watch")
     }
 
+    /// When it came, as text that sorts by time.
+    fn at(&self) -> &str {
+        self.0["requestReceivedTimestamp"].as_str().unwrap_or_default()
+    }
+
     /// The node of the agent that asked.
     fn agent(&self) -> Option<String> {
         let extra = &self.0["user"]["extra"]["authentication.kubernetes.io/node-name"];
@@ -64,13 +69,19 @@ fn requests(scene: &Scene<'_>) -> Outcome<Vec<Request>> {
     Ok(granted.map(Request).collect())
 }
 
+/// Who of them had written the Lease last at that time.
+fn holder<'a>(writes: &'a BTreeMap<&'a str, String>, at: &'a str) -> Option<&'a String> {
+    writes.range(..at).next_back().map(|(_written, node)| node)
+}
+
 pub(super) async fn f109_agents_ask_for_the_pods_and_addresses_of_their_own_nodes(
     scene: &Scene<'_>,
 ) -> Outcome {
     let all = requests(scene)?;
-    let held = all.iter().filter(|one| !one.is_of_many() && one.resource() == "leases");
-    let held = held.filter(|one| one.verb() != "get");
-    let holders: BTreeSet<String> = held.filter_map(Request::agent).collect();
+    let writes = all.iter().filter(|one| !one.is_of_many() && one.resource() == "leases");
+    let writes = writes.filter(|one| one.verb() != "get");
+    let held: BTreeMap<&str, String> =
+        writes.filter_map(|one| Some((one.at(), one.agent()?))).collect();
     let mut asked = BTreeSet::new();
     for one in all.iter().filter(|one| one.is_of_many()) {
         let Some(node) = one.agent() else { continue };
@@ -80,13 +91,14 @@ pub(super) async fn f109_agents_ask_for_the_pods_and_addresses_of_their_own_node
             _other => continue,
         };
         let own = one.selects(field, &node);
-        // Of addresses the holder of the Lease watches all.
-        let holds = one.resource() == "staticips" && holders.contains(&node);
+        // Of addresses, who wrote the Lease last watches all.
+        let holds = one.resource() == "staticips" && holder(&held, one.at()) == Some(&node);
         ensure(own || holds, || format!("{node}: {}", one.0))?;
         if own {
             asked.insert((node, one.verb().to_owned(), one.resource().to_owned()));
         }
     }
+    let holders: BTreeSet<&String> = held.values().collect();
     say(&format!("        of {} requests; holders of the Lease: {holders:?}", all.len()))?;
     for worker in WORKERS {
         for (verb, resource) in

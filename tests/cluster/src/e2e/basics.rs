@@ -18,7 +18,6 @@ pub(super) async fn the_first_start_of_three_members(scene: &Scene<'_>) -> Outco
     let mut addresses = BTreeSet::new();
     for pod in scene.all_ready(&set).await? {
         let held = scene.holds(&pod).await?;
-        scene.event("AddressAttached", &pod).await?;
         ensure(held.epoch == 1, || format!("the first epoch is {}", held.epoch))?;
         addresses.insert(held.address);
     }
@@ -49,12 +48,12 @@ pub(super) async fn a_deleted_pod_comes_back_on_its_node_without_a_call(
         ensure(now.address == held.address && now.epoch > held.epoch, || {
             format!("{now:?} after {held:?}")
         })?;
-        scene.event("AddressAttached", &next).await?;
         (pod, held) = (next, now);
     }
     let calls = scene.vpc(|vpc| vpc.calls(before))?;
     let theirs: Vec<String> = calls.iter().filter(|call| is_members(call)).map(told).collect();
     ensure(theirs.is_empty(), || format!("calls of EC2: {}", theirs.join("; ")))?;
+    scene.changed(before, 0)?;
     scene.cordon(&others, false).await?;
     scene.delete(&set).await
 }

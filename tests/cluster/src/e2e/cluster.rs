@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use vpcbox::protocol::KernelAct;
 
-use super::scene::{Scene, all_but, ensure};
+use super::scene::{CLAIMS, Scene, all_but, ensure, text};
 use super::set::Set;
 use crate::Outcome;
 use crate::install::{nodes_ready, until};
@@ -67,14 +67,22 @@ pub(super) async fn no_member_is_placed_where_no_slot_is_free(scene: &Scene<'_>)
     // There is room for one of these, and none for two.
     let set = Set { slots: most / 2 + 1, ..Set::new("greedy", 2) };
     scene.cordon(&all_but(node), true).await?;
+    let before = scene.calls()?;
     scene.create(&set).await?;
-    scene.ready("greedy-0", None).await?;
+    let first = scene.ready("greedy-0", None).await?;
+    scene.holds(&first).await?;
     until("the second waits for a slot", || async {
         let pod = scene.pod("greedy-1").await?;
         let said = pod["status"]["conditions"].to_string();
-        ensure(said.contains("Insufficient firecamp.io/static-ip"), || pod["status"].to_string())
+        ensure(said.contains("Insufficient firecamp.io/static-ip"), || pod["status"].to_string())?;
+        let told = scene.told_of("FailedScheduling", &text(&pod["metadata"]["uid"])).await?;
+        ensure(told, || "no Event says so".to_owned())
     })
     .await?;
+    // What is nowhere has nothing.
+    let claim = scene.admin.get(&format!("{CLAIMS}/greedy-1")).await?;
+    ensure(claim.is_null(), || claim.to_string())?;
+    scene.changed(before, 1)?;
     scene.delete(&set).await?;
     scene.cordon(&all_but(node), false).await
 }

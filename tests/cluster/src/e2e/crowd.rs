@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use serde_json::json;
 use vpcbox::vpc::{Fault, FaultSpec, Selector};
 
-use super::scene::{Pod, Scene, ensure};
+use super::scene::{PODS, Pod, Scene, ensure, text};
 use super::set::{NAMESPACE, Set};
 use crate::Outcome;
 use crate::install::until;
@@ -57,6 +57,10 @@ pub(super) async fn twenty_members_that_restart_at_once_all_come_back_though_ec2
     }
     let again = all_hold(scene, &second).await?;
     ensure(again == held, || format!("{again:?} after {held:?}"))?;
+    let moved = first.iter().zip(&second).filter(|(old, new)| old.node != new.node).count();
+    let changes = scene.changes(before)?;
+    let effects = changes.iter().flat_map(|call| &call.effects).count();
+    ensure(effects == moved, || format!("{effects} moves in EC2 of {moved} members"))?;
     scene.vpc(|vpc| vpc.fault_clear(Some(fault)))?;
     no_container_failed(scene, &second).await?;
     scene.cordon(&[&node], false).await?;
@@ -130,12 +134,13 @@ pub(super) async fn init_containers_that_are_killed_at_a_step_end_well_the_next_
 async fn all_killed(scene: &Scene<'_>, set: &Set) -> Outcome {
     let seen = RefCell::new(BTreeSet::new());
     until("all init containers are killed", || async {
-        for member in set.members() {
-            let object = scene.pod(&member).await?;
+        // All at once: what is told of the first is there for moments.
+        let pods = scene.admin.get(PODS).await?;
+        for object in pods["items"].as_array().into_iter().flatten() {
             let init = &object["status"]["initContainerStatuses"][0];
             let ends = [&init["state"]["terminated"], &init["lastState"]["terminated"]];
             if ends.into_iter().any(|end| end["exitCode"] == 137) {
-                seen.borrow_mut().insert(member);
+                seen.borrow_mut().insert(text(&object["metadata"]["name"]));
             }
         }
         let seen = seen.borrow();

@@ -37,8 +37,9 @@ impl Scene<'_> {
         .await
     }
 
-    /// Forces a pod out whose service goes on, and waits for the next one.
-    async fn force_out(&self, old: &Pod) -> Outcome<Pod> {
+    /// Forces a pod out whose service goes on, and waits for the next one; none if the service had
+    /// ended before the next pod was made.
+    async fn force_out(&self, old: &Pod) -> Outcome<Option<Pod>> {
         let force = ["--grace-period=0", "--force", "--wait=false"];
         let delete = ["-n", NAMESPACE, "delete", "pod", &old.name];
         self.admin.kubectl(&[delete.as_slice(), &force].concat()).await?;
@@ -48,26 +49,33 @@ impl Scene<'_> {
             ensure(!uid.is_empty() && uid != old.uid, || "not yet".to_owned())
         })
         .await?;
-        container(&old.uid, "--deaf").map_err(|wrong| format!("too late for a test: {wrong}"))?;
-        self.ready(&old.name, Some(old)).await
+        let lives = container(&old.uid, "--deaf").is_ok();
+        let next = self.ready(&old.name, Some(old)).await?;
+        Ok(lives.then_some(next))
     }
+}
+
+/// An old pod has two seconds after a forced deletion, which may be over before its successor
+/// comes.
+async fn in_time(attempt: impl AsyncFn() -> Outcome<bool>) -> Outcome {
+    for _try in 0..TRIES {
+        if attempt().await? {
+            return Ok(());
+        }
+        say("        the old pod had ended before its successor came: once more")?;
+    }
+    Err("each time the old pod had ended before its successor came".to_owned())
 }
 
 pub(super) async fn f113_a_successor_on_the_same_node_takes_over_while_the_old_service_lives(
     scene: &Scene<'_>,
 ) -> Outcome {
-    for _try in 0..TRIES {
-        if taken_over_in_time(scene).await? {
-            return Ok(());
-        }
-        say("        the old pod had released before its successor came: once more")?;
-    }
-    Err("each time the old pod had released before its successor came".to_owned())
+    in_time(async || taken_over_here(scene).await).await
 }
 
-/// Whether the successor came before the old pod's stop container was done, which has two seconds
-/// after a forced deletion. If it did, the kernel has the address all the while.
-async fn taken_over_in_time(scene: &Scene<'_>) -> Outcome<bool> {
+/// Whether the successor came before the old pod's stop container was done. If it did, the kernel
+/// has the address all the while.
+async fn taken_over_here(scene: &Scene<'_>) -> Outcome<bool> {
     let set = deaf("forced");
     scene.create(&set).await?;
     let old = scene.ready("forced-0", None).await?;
@@ -77,7 +85,10 @@ async fn taken_over_in_time(scene: &Scene<'_>) -> Outcome<bool> {
     let before = scene.calls()?;
     let watch = scene.watch(&old.node).await?;
     let client = scene.asking(held.address).await?;
-    let next = scene.force_out(&old).await?;
+    let Some(next) = scene.force_out(&old).await? else {
+        scene.cordon(&others, false).await?;
+        return scene.delete(&set).await.map(|()| false);
+    };
     scene.dead(&old).await?;
     ensure(next.node == old.node, || format!("it is on {}", next.node))?;
     outlives(scene, &next, &held).await?;
@@ -111,7 +122,14 @@ pub(super) async fn f113_a_successor_on_another_node_takes_over_while_the_old_se
     scene.cordon(&[&old.node], true).await?;
     let before = scene.calls()?;
     let client = scene.asking(held.address).await?;
-    let next = scene.force_out(&old).await?;
+    let kubelet = scene.kubelet(&old.node)?;
+    // It would end the service after two seconds, which may be over before the successor comes.
+    send(kubelet, Signal::SIGSTOP)?;
+    let next = scene.force_out(&old).await;
+    let lives = container(&old.uid, "--deaf");
+    send(kubelet, Signal::SIGCONT)?;
+    let next = next?.ok_or("the old service has ended, though nobody ends it")?;
+    lives.map_err(|wrong| format!("the old service has ended, though nobody ends it: {wrong}"))?;
     scene.dead(&old).await?;
     ensure(next.node != old.node, || format!("it is on {}", next.node))?;
     outlives(scene, &next, &held).await?;

@@ -7,7 +7,7 @@ use vpcbox::vpc::Act;
 use super::audit::Held;
 use super::ends::again;
 use super::outside::{containers, send};
-use super::scene::{Pod, Scene, ensure};
+use super::scene::{CLAIMS, Pod, Scene, ensure};
 use super::set::Set;
 use crate::Outcome;
 use crate::install::{nodes_ready, until};
@@ -124,11 +124,8 @@ pub(super) async fn members_that_are_scaled_away_find_their_addresses_again(
     scene: &Scene<'_>,
 ) -> Outcome {
     let set = Set::new("scaled", 3);
-    scene.create(&set).await?;
-    let mut first = Vec::new();
-    for pod in scene.all_ready(&set).await? {
-        first.push(scene.holds(&pod).await?.address);
-    }
+    let before = scene.calls()?;
+    let first = scene.started(&set).await?;
     scene.scale(&set, 1).await?;
     until("two members are gone", || async {
         for name in ["scaled-1", "scaled-2"] {
@@ -138,20 +135,42 @@ pub(super) async fn members_that_are_scaled_away_find_their_addresses_again(
         Ok(())
     })
     .await?;
+    rest(scene, first.iter().skip(1)).await?;
     scene.scale(&set, 3).await?;
-    same(scene, &set, &first).await?;
+    let second = same(scene, &set, &first).await?;
     scene.delete(&set).await?;
+    rest(scene, second.iter()).await?;
     scene.create(&set).await?;
-    same(scene, &set, &first).await?;
+    let third = same(scene, &set, &second).await?;
+    let moves = moves(&first, &second) + moves(&second, &third);
+    scene.changed(before, first.len() + moves)?;
     scene.delete(&set).await
 }
 
-async fn same(scene: &Scene<'_>, set: &Set, first: &[std::net::Ipv4Addr]) -> Outcome {
-    for (pod, address) in scene.all_ready(set).await?.iter().zip(first) {
-        let held = scene.holds(pod).await?;
-        ensure(held.address == *address, || format!("{} instead of {address}", held.address))?;
+/// Members that are gone for now: they keep their claims, and EC2 their addresses.
+async fn rest(scene: &Scene<'_>, gone: impl Iterator<Item = &(Pod, Held)>) -> Outcome {
+    for (pod, held) in gone {
+        scene.released(pod, held).await?;
+        scene.rests(held.address).await?;
+        let claim = scene.admin.get(&format!("{CLAIMS}/{}", pod.name)).await?;
+        ensure(claim["spec"]["address"] == held.address.to_string(), || claim.to_string())?;
     }
     Ok(())
+}
+
+/// All members of a set have again what they had.
+async fn same(scene: &Scene<'_>, set: &Set, before: &[(Pod, Held)]) -> Outcome<Vec<(Pod, Held)>> {
+    let all = scene.starts(set).await?;
+    for ((_pod, held), (_old, had)) in all.iter().zip(before) {
+        let (now, then) = (held.address, had.address);
+        ensure(now == then, || format!("{now} instead of {then}"))?;
+    }
+    Ok(all)
+}
+
+/// How many members are on another node now.
+fn moves(before: &[(Pod, Held)], after: &[(Pod, Held)]) -> usize {
+    before.iter().zip(after).filter(|((old, _), (new, _))| old.node != new.node).count()
 }
 
 impl Scene<'_> {

@@ -180,6 +180,25 @@ pub(super) async fn f076_given_back_3_what_nobody_has_leaves_ec2_and_then_the_re
     for address in LENT.into_iter().chain([KEPT]) {
         scene.becomes_free(address).await?;
     }
+    for address in LENT {
+        scene.tells_of_address("ClaimDeletedWithStatefulSet", address, 0).await?;
+    }
+    given_and_taken(scene)?;
     scene.admin.kubectl(&["-n", NAMESPACE, "delete", "staticipclaim", "kept-0"]).await?;
     scene.admin.kubectl(&["delete", "staticippool", "lent", "kept"]).await.map(drop)
+}
+
+/// EC2 gave each address to nobody as often as it had taken it from nobody: once for each life.
+fn given_and_taken(scene: &Scene<'_>) -> Outcome {
+    let calls = scene.vpc(|vpc| vpc.calls(0))?;
+    let all: Vec<_> = calls.iter().flat_map(|call| &call.effects).collect();
+    for address in LENT.into_iter().chain([KEPT]) {
+        let its = || all.iter().filter(|effect| effect.address == address);
+        let taken = its().filter(|effect| effect.before.is_none()).count();
+        let given = its().filter(|effect| effect.after.is_none()).count();
+        ensure(given > 0 && given == taken, || {
+            format!("{address} was taken {taken} and given back {given} times")
+        })?;
+    }
+    Ok(())
 }

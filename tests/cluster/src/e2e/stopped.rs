@@ -16,7 +16,7 @@ use crate::{Outcome, failed};
 
 /// How long a pod has to end that does not: much longer than a kubelet needs to see that it is
 /// not ready any more.
-const GRACE: u32 = 15;
+const GRACE: u32 = 30;
 
 /// Nothing else of a node listens there.
 const PROBED: u16 = 16_479;
