@@ -5,26 +5,29 @@ mod page;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use procfs::WithCurrentSystemInfo as _;
 use procfs::process::{Process, Stat};
+use procfs::{Current as _, WithCurrentSystemInfo as _};
 use tokio::time::{Instant, sleep};
 
 use super::scene::{Scene, all_but, ensure};
 use super::set::{Beside, NAMESPACE, Set};
 use crate::cli::{make, say, shipped};
 use crate::home::Home;
-use crate::install::{Admin, block_on, install, nodes_ready, until};
+use crate::install::{Admin, block_on, install, nodes_ready, source, until};
 use crate::topology::Layout;
 use crate::{Outcome, failed, up};
 
 /// The members that agents are watched with.
 const MEMBERS: u32 = 6;
-/// How long agents are left alone before they are watched, and how long they are.
+/// How long agents are left alone before they are watched.
 const REST: Duration = Duration::from_mins(1);
-const WATCHED: Duration = Duration::from_mins(2);
+/// So often an agent is looked at, each time for this long.
+const WINDOWS: u32 = 10;
+const WINDOW: Duration = Duration::from_secs(12);
 
 /// What was measured.
 #[derive(Debug, Default)]
@@ -37,8 +40,10 @@ struct Figures {
     with: Vec<Duration>,
     idle: Vec<Duration>,
     without: Vec<Duration>,
-    /// Of each agent.
+    /// Of each agent, in each window.
     needs: Vec<Needs>,
+    /// What is measured, and where.
+    place: String,
     /// The archive of the images, if they are those that are shipped.
     archive: Option<u64>,
 }
@@ -71,6 +76,7 @@ pub(crate) fn run(home: &Home, runs: u32, page: Option<&Path>) -> Outcome {
         scene.delete(&first).await?;
         scene.restarts(runs, &mut figures).await?;
         figures.needs = scene.needs().await?;
+        figures.place = place()?;
         Ok(page::text(&figures))
     });
     up::down(home)?;
@@ -121,21 +127,24 @@ impl Scene<'_> {
         let set = Set { parallel: true, ..Set::new("rest", MEMBERS) };
         self.create(&set).await?;
         self.all_ready(&set).await?;
-        say(&format!("        watching the agents for {} s", (REST + WATCHED).as_secs()))?;
+        let watched = REST + WINDOW * WINDOWS;
+        say(&format!("        watching the agents for {} s", watched.as_secs()))?;
         sleep(REST).await;
         let agents = until("an agent for each node", || async {
             let all = self.agents();
             ensure(all.len() == 3, || format!("{all:?}")).map(|()| all)
         })
         .await?;
-        let before = agents.iter().map(|pid| ticks(*pid)).collect::<Outcome<Vec<u64>>>()?;
-        let begun = Instant::now();
-        sleep(WATCHED).await;
         let mut needs = Vec::new();
-        for (pid, before) in agents.iter().zip(before) {
-            let used = Duration::from_millis(10 * ticks(*pid)?.saturating_sub(before));
-            let processor = 100.0 * used.as_secs_f64() / begun.elapsed().as_secs_f64();
-            needs.push(Needs { memory: stat(*pid)?.rss_bytes().get(), processor });
+        for _window in 0..WINDOWS {
+            let before = agents.iter().map(|pid| used(*pid)).collect::<Outcome<Vec<Duration>>>()?;
+            let begun = Instant::now();
+            sleep(WINDOW).await;
+            for (pid, before) in agents.iter().zip(before) {
+                let used = used(*pid)?.saturating_sub(before);
+                let processor = 100.0 * used.as_secs_f64() / begun.elapsed().as_secs_f64();
+                needs.push(Needs { memory: stat(*pid)?.rss_bytes().get(), processor });
+            }
         }
         self.delete(&set).await?;
         Ok(needs)
@@ -147,9 +156,26 @@ fn stat(pid: Pid) -> Outcome<Stat> {
     process.map_err(failed(format!("process {pid}")))
 }
 
-/// The processor time of a process, in hundredths of a second (proc(5): `USER_HZ` is 100).
-fn ticks(pid: Pid) -> Outcome<u64> {
-    stat(pid).map(|stat| stat.utime + stat.stime)
+/// The processor time of a process's threads, which the kernel counts in nanoseconds.
+fn used(pid: Pid) -> Outcome<Duration> {
+    let tasks = Process::new(pid.as_raw()).and_then(|process| process.tasks());
+    let mut total = Duration::ZERO;
+    for task in tasks.map_err(failed(format!("process {pid}")))? {
+        // A thread may have ended meanwhile.
+        let used = task.and_then(|task| task.schedstat()).map(|stat| stat.sum_exec_runtime);
+        total += Duration::from_nanos(used.unwrap_or_default());
+    }
+    Ok(total)
+}
+
+/// The tree that is measured, and how busy the machine is.
+fn place() -> Outcome<String> {
+    let git = ["describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"];
+    let said = Command::new("git").arg("-C").arg(source(".")).args(git).output();
+    let said = said.map_err(failed("git"))?.stdout;
+    let load = procfs::LoadAverage::current().map_err(failed("the load average"))?.one;
+    let tree = String::from_utf8_lossy(&said);
+    Ok(format!("Measured at {}, where the load average was {load} at the end.", tree.trim()))
 }
 
 /// The size of an image's archive, where the images are those that are shipped.

@@ -15,7 +15,8 @@ const PAGES: &str = "docs/runbooks";
 /// What Prometheus itself has, or gives to everything that it asks.
 const OF_PROMETHEUS: [&str; 1] = ["up"];
 const GIVEN: [&str; 4] = ["cluster", "instance", "job", "le"];
-/// What kube-state-metrics tells of nodes and of init containers, with its labels.
+/// What kube-state-metrics tells of nodes and of init containers, with its labels, by its
+/// documentation: it is not run here, so these are believed.
 const OF_KUBERNETES: [(&str, &[&str]); 4] = [
     ("kube_node_status_capacity", &["node", "resource"]),
     ("kube_pod_init_container_resource_requests", &["resource"]),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Figures, MEMBERS, WATCHED};
+use super::{Figures, MEMBERS, WINDOW, WINDOWS};
 
 const ABOVE: &str = "\
 <!-- Written by `make figures`. -->
@@ -44,9 +44,10 @@ pub(super) fn text(figures: &Figures) -> String {
         rows.push(row("an image's archive, MiB", &[mebibytes(size)]));
     }
     let watched = format!(
-        "\nAgents were watched for {} s, with {MEMBERS} members that had come to rest on the three \
-         nodes.\n",
-        WATCHED.as_secs()
+        "\nEach agent was watched {WINDOWS} times for {} s, with {MEMBERS} members that had come to \
+         rest on the three nodes. {}\n",
+        WINDOW.as_secs(),
+        figures.place
     );
     [ABOVE, &rows.concat(), BELOW, &watched].concat()
 }
@@ -80,6 +81,7 @@ mod tests {
             idle: seconds(&[2, 4]),
             without: seconds(&[]),
             needs: vec![Needs { memory: 3 << 20, processor: 0.25 }],
+            place: "Measured at home.".to_owned(),
             archive: Some(7 << 20),
         };
         let page = text(&figures);
@@ -91,6 +93,7 @@ mod tests {
             "| memory of an agent, MiB | 3.00 | 3.00 | 3.00 | 1 |",
             "| … its share of a processor, % | 0.25 | 0.25 | 0.25 | 1 |",
             "| an image's archive, MiB | 7.00 | 7.00 | 7.00 | 1 |",
+            "on the three nodes. Measured at home.",
         ] {
             assert!(page.contains(row), "{row}\n{page}");
         }
