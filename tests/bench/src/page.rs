@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::{ALL, Entry, find};
+use crate::catalogue::{ALL, Entry, Judged, find};
 use crate::failure::Failure;
 use crate::figures::{Figure, Record};
 use crate::history;
@@ -91,11 +91,16 @@ fn row(entry: &Entry, figure: &Figure) -> String {
     let show = |value| value_of(value, entry.unit);
     let spread = &figure.spread;
     let median = format!("{} {}", show(spread.median), entry.unit.as_str());
+    let mut verdict = verdict(figure).to_owned();
+    if figure.met == Some(false) && matches!(entry.goal, Some((_most, Judged::Max))) {
+        // The worst of all runs is in no other column.
+        verdict = format!("{verdict}: {}", show(spread.max));
+    }
     format!(
         "| {} | {} | {} | {} | {} – {} | {} |",
         entry.what,
         goal(entry),
-        verdict(figure),
+        verdict,
         median.trim_end(),
         show(spread.p10),
         show(spread.p90),

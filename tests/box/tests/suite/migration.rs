@@ -27,7 +27,7 @@ const OTHER: &str = "node-b";
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 100);
 const SERVICE: &str = "0123456789abcdef0123456789abcdef";
 /// Nobody is kept waiting longer than this while nothing is away.
-const SILENCE_US: u64 = 1_000_000;
+const SILENCE_US: u64 = 300_000;
 
 /// What the original has left: the address in EC2 and in the kernel of the node, and its records.
 struct Original<'w> {

@@ -82,7 +82,7 @@ pub(super) async fn f109_agents_ask_for_the_pods_and_addresses_of_their_own_node
     let writes = writes.filter(|one| one.verb() != "get");
     let held: BTreeMap<&str, String> =
         writes.filter_map(|one| Some((one.at(), one.agent()?))).collect();
-    let mut asked = BTreeSet::new();
+    let (mut asked, mut watched) = (BTreeSet::new(), 0);
     for one in all.iter().filter(|one| one.is_of_many()) {
         let Some(node) = one.agent() else { continue };
         let field = match one.resource() {
@@ -94,12 +94,14 @@ pub(super) async fn f109_agents_ask_for_the_pods_and_addresses_of_their_own_node
         // Of addresses, who wrote the Lease last watches all.
         let holds = one.resource() == "staticips" && holder(&held, one.at()) == Some(&node);
         ensure(own || holds, || format!("{node}: {}", one.0))?;
+        watched += usize::from(!own);
         if own {
             asked.insert((node, one.verb().to_owned(), one.resource().to_owned()));
         }
     }
     let holders: BTreeSet<&String> = held.values().collect();
     say(&format!("        of {} requests; holders of the Lease: {holders:?}", all.len()))?;
+    ensure(watched > 0, || "nobody asked for all addresses".to_owned())?;
     for worker in WORKERS {
         for (verb, resource) in
             [("list", "pods"), ("watch", "pods"), ("list", "staticips"), ("watch", "staticips")]
@@ -125,17 +127,21 @@ impl Scene<'_> {
     /// Waits until the record of requests says that the pod's own token wrote down the release of
     /// its address: nobody else, as the agent, did it for the pod.
     pub(super) async fn released_itself(&self, pod: &Pod, address: Ipv4Addr) -> Outcome {
-        let name = address.to_string();
         until(&format!("{} writes down its release", pod.name), || async {
-            let all = requests(self)?;
-            let writes = all.iter().filter(|one| {
-                one.resource() == "staticips"
-                    && one.0["objectRef"]["name"] == name.as_str()
-                    && one.0["requestObject"].to_string().contains(PARKED)
-            });
-            let who: Vec<String> = writes.map(Request::pod).collect();
-            ensure(who.contains(&pod.uid), || format!("{name} was released by {who:?}"))
+            let who = self.releasers(address)?;
+            ensure(who.contains(&pod.uid), || format!("{address} was released by {who:?}"))
         })
         .await
+    }
+
+    /// The pods whose tokens wrote down a release of this address until now.
+    pub(super) fn releasers(&self, address: Ipv4Addr) -> Outcome<Vec<String>> {
+        let (all, name) = (requests(self)?, address.to_string());
+        let writes = all.iter().filter(|one| {
+            one.resource() == "staticips"
+                && one.0["objectRef"]["name"] == name.as_str()
+                && one.0["requestObject"].to_string().contains(PARKED)
+        });
+        Ok(writes.map(Request::pod).collect())
     }
 }

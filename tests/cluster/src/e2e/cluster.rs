@@ -67,10 +67,10 @@ pub(super) async fn no_member_is_placed_where_no_slot_is_free(scene: &Scene<'_>)
     // There is room for one of these, and none for two.
     let set = Set { slots: most / 2 + 1, ..Set::new("greedy", 2) };
     scene.cordon(&all_but(node), true).await?;
-    let before = scene.calls()?;
     scene.create(&set).await?;
     let first = scene.ready("greedy-0", None).await?;
     scene.holds(&first).await?;
+    let before = scene.calls()?;
     until("the second waits for a slot", || async {
         let pod = scene.pod("greedy-1").await?;
         let said = pod["status"]["conditions"].to_string();
@@ -82,7 +82,7 @@ pub(super) async fn no_member_is_placed_where_no_slot_is_free(scene: &Scene<'_>)
     // What is nowhere has nothing.
     let claim = scene.admin.get(&format!("{CLAIMS}/greedy-1")).await?;
     ensure(claim.is_null(), || claim.to_string())?;
-    scene.changed(before, 1)?;
+    scene.changed(before, 0)?;
     scene.delete(&set).await?;
     scene.cordon(&all_but(node), false).await
 }

@@ -1,6 +1,5 @@
 //! Pods that end otherwise than they should, on a node that goes on.
 
-use firecamp_core::contract::event::Notice;
 use nix::sys::signal::Signal;
 use tokio::time::Instant;
 
@@ -11,7 +10,7 @@ use super::scene::{Pod, Scene, all_but, ensure};
 use super::set::{NAMESPACE, Set, Stop};
 use crate::Outcome;
 use crate::cli::say;
-use crate::install::until;
+use crate::install::{nodes_ready, until};
 
 /// How long a pod has to end that does not.
 const BRIEF: u32 = 5;
@@ -94,7 +93,8 @@ async fn taken_over_here(scene: &Scene<'_>) -> Outcome<bool> {
     outlives(scene, &next, &held).await?;
     client.was_answered_by(&[&old, &next]).await?;
     let kept = scene.never_lost(watch, held.address).await;
-    let late = kept.is_err() && scene.told_of(Notice::AddressStillUsed.reason(), &old.uid).await?;
+    // Who could write down its release had the address until then.
+    let late = kept.is_err() && scene.releasers(held.address)?.contains(&old.uid);
     if !late {
         kept?;
     }
@@ -131,6 +131,7 @@ pub(super) async fn f113_a_successor_on_another_node_takes_over_while_the_old_se
     let next = next?.ok_or("the old service has ended, though nobody ends it")?;
     lives.map_err(|wrong| format!("the old service has ended, though nobody ends it: {wrong}"))?;
     scene.dead(&old).await?;
+    nodes_ready(&scene.admin).await?;
     ensure(next.node != old.node, || format!("it is on {}", next.node))?;
     outlives(scene, &next, &held).await?;
     client.was_answered_by(&[&old, &next]).await?;

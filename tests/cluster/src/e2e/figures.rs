@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 use procfs::process::{Process, Stat};
 use procfs::{Current as _, WithCurrentSystemInfo as _};
@@ -26,8 +27,9 @@ const MEMBERS: u32 = 6;
 /// How long agents are left alone before they are watched.
 const REST: Duration = Duration::from_mins(1);
 /// So often an agent is looked at, each time for this long.
-const WINDOWS: u32 = 10;
-const WINDOW: Duration = Duration::from_secs(12);
+const WINDOWS: u32 = 4;
+/// What an agent does without need, it does once a minute.
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// What was measured.
 #[derive(Debug, Default)]
@@ -156,25 +158,21 @@ fn stat(pid: Pid) -> Outcome<Stat> {
     process.map_err(failed(format!("process {pid}")))
 }
 
-/// The processor time of a process's threads, which the kernel counts in nanoseconds.
+/// The processor time of a process, which the kernel counts in nanoseconds, also of its threads
+/// that have ended.
 fn used(pid: Pid) -> Outcome<Duration> {
-    let tasks = Process::new(pid.as_raw()).and_then(|process| process.tasks());
-    let mut total = Duration::ZERO;
-    for task in tasks.map_err(failed(format!("process {pid}")))? {
-        // A thread may have ended meanwhile.
-        let used = task.and_then(|task| task.schedstat()).map(|stat| stat.sum_exec_runtime);
-        total += Duration::from_nanos(used.unwrap_or_default());
-    }
-    Ok(total)
+    let time = clock_getcpuclockid(pid).and_then(ClockId::now);
+    time.map(Duration::from).map_err(failed(format!("the clock of process {pid}")))
 }
 
 /// The tree that is measured, and how busy the machine is.
 fn place() -> Outcome<String> {
     let git = ["describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"];
     let said = Command::new("git").arg("-C").arg(source(".")).args(git).output();
-    let said = said.map_err(failed("git"))?.stdout;
+    let said = said.map_err(failed("git"))?;
+    ensure(said.status.success(), || String::from_utf8_lossy(&said.stderr).into_owned())?;
     let load = procfs::LoadAverage::current().map_err(failed("the load average"))?.one;
-    let tree = String::from_utf8_lossy(&said);
+    let tree = String::from_utf8_lossy(&said.stdout);
     Ok(format!("Measured at {}, where the load average was {load} at the end.", tree.trim()))
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
+use super::outside::said;
 use super::scene::{ADDRESSES, CLAIMS, Scene, ensure, text};
 use super::set::NAMESPACE;
 use crate::cli::say;
@@ -44,6 +45,7 @@ async fn followed(scene: &Scene<'_>) -> Outcome {
     let pod = scene.ready("redis-0", Some(&pod)).await?;
     let again = scene.serves(NAMESPACE, &pod, PORT).await?;
     ensure(again == address, || format!("{again} after {address}"))?;
+    scene.is_seen(&pod.node, address)?;
     guide.follow("## Upgrade", 1).await?;
     scene.serves(NAMESPACE, &pod, PORT).await?;
     guide.follow("## Remove", 1).await?;
@@ -143,14 +145,42 @@ impl Scene<'_> {
         ensure(claim.is_object(), || "the claim is gone, though definitions stay".to_owned())
     }
 
-    /// Everything in the cluster that is FireCamp's, or has its name in it.
+    /// A member's address and its containers are among what is looked at.
+    fn is_seen(&self, node: &str, address: Ipv4Addr) -> Outcome {
+        let all = self.on_nodes()?;
+        let own = format!("{node}: ");
+        let seen = |what: &str| all.iter().any(|one| one.starts_with(&own) && one.contains(what));
+        let kernel = seen(&format!(" {address}/32 ")) && seen(&format!("local {address} "));
+        let processes = all.iter().any(|one| one.starts_with("process "));
+        ensure(kernel && processes, || format!("{address} on {node} is not among {all:?}"))
+    }
+
+    /// What nodes have in their kernels, and which processes of ours run on them. Rules are made
+    /// for secondary interfaces alone, and these nodes have none.
+    fn on_nodes(&self) -> Outcome<BTreeSet<String>> {
+        let looks: [&[&str]; 2] =
+            [&["-o", "-4", "address", "show"], &["-4", "route", "show", "table", "all"]];
+        let mut found = BTreeSet::new();
+        for worker in WORKERS {
+            for look in looks {
+                let shown = said(self.running.on(worker.name, "ip")?.args(look))?;
+                let node = worker.name;
+                found.extend(shown.lines().map(|line| format!("{node}: {look:?}: {line}")));
+            }
+        }
+        let ours = self.contained("cmdline", "firecamp-");
+        found.extend(ours.into_iter().map(|process| format!("process {process}")));
+        Ok(found)
+    }
+
+    /// Everything in the cluster and on its nodes that is FireCamp's, or has its name in it.
     async fn traces(&self) -> Outcome<BTreeSet<String>> {
         let kinds = self.admin.kubectl(&["api-resources", "--verbs=list", "-o", "name"]).await?;
         let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
         let names = ["get", &kinds.join(","), "-A", "--ignore-not-found", "-o", "name"];
         let names = self.admin.kubectl(&names).await?;
-        let mut found: BTreeSet<String> = names.lines().map(str::to_owned).collect();
-        found.retain(|name| name.contains("firecamp"));
+        let mut found = self.on_nodes()?;
+        found.extend(names.lines().filter(|name| name.contains("firecamp")).map(str::to_owned));
         let nodes = self.admin.get("/api/v1/nodes").await?;
         for node in nodes["items"].as_array().into_iter().flatten() {
             let mut kept = node.clone();
