@@ -32,6 +32,14 @@ async fn made_again(city: &City) -> String {
     uid(city).unwrap()
 }
 
+/// The member is scaled away, its claim is gone in all lists, and then it is made anew.
+async fn made_again_unseen(city: &City) -> String {
+    scaled_away(city).await;
+    assert!(city.server.remove("staticipclaims", Some("prod"), "redis-0"));
+    go_stale(city);
+    made_again(city).await
+}
+
 /// The member is there again, attached at the next epoch.
 async fn comes_back(city: &City) {
     city.set("set-1", 1);
@@ -95,10 +103,7 @@ async fn a_new_claim_is_not_deleted_in_the_place_of_one_that_old_lists_still_sho
 async fn an_address_whose_claim_was_made_again_is_not_taken_while_old_lists_show_none() {
     let city = City::new().await;
     city.during(async || {
-        scaled_away(&city).await;
-        assert!(city.server.remove("staticipclaims", Some("prod"), "redis-0"));
-        go_stale(&city);
-        let claim = made_again(&city).await;
+        let claim = made_again_unseen(&city).await;
         comes_back(&city).await;
         let before = asked(&city, "GET staticips/10.1.0.20");
         sleep(LONG).await;
@@ -115,10 +120,7 @@ async fn an_address_whose_claim_was_made_again_is_not_taken_while_old_lists_show
 async fn a_parked_address_whose_claim_was_made_again_stays_in_ec2_while_old_lists_show_none() {
     let city = City::new().await;
     city.during(async || {
-        scaled_away(&city).await;
-        assert!(city.server.remove("staticipclaims", Some("prod"), "redis-0"));
-        go_stale(&city);
-        let claim = made_again(&city).await;
+        let claim = made_again_unseen(&city).await;
         city.set("set-1", 1);
         let before = asked(&city, "GET staticipclaims/redis-0");
         sleep(LONG).await;
