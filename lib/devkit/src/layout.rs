@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::BuildError;
 
-/// File that Cargo leaves in each target directory.
-const TARGET_MARK: &str = "CACHEDIR.TAG";
+/// Files that Cargo leaves in target directories, the surer one first. What it knows of the compiler
+/// stands in each of them, unless `CARGO_CACHE_RUSTC_INFO` is 0. The tag is only in what Cargo made
+/// itself: not in a directory that was there before, but also in that of a triple.
+const MARKS: [&str; 2] = [".rustc_info.json", "CACHEDIR.TAG"];
 
 /// Directory of test programs and examples below the profile's.
 const BELOW_PROFILE: [&str; 2] = ["deps", "examples"];
@@ -23,29 +25,28 @@ impl Layout {
     pub fn of_this_process(profile: Option<&str>) -> Result<Self, BuildError> {
         let ourselves =
             std::env::current_exe().map_err(|e| BuildError::Ourselves(e.to_string()))?;
-        let is_target = |dir: &Path| dir.join(TARGET_MARK).is_file();
-        Ok(Self::of(&ourselves, profile, is_target))
+        let has = |dir: &Path, mark: &str| dir.join(mark).is_file();
+        Ok(Self::of(&ourselves, profile, has))
     }
 
     /// `TARGET/[TRIPLE/]PROFILE/[deps/]PROGRAM`; anything else is left to Cargo.
-    fn of(program: &Path, profile: Option<&str>, is_target: impl Fn(&Path) -> bool) -> Self {
+    fn of(program: &Path, profile: Option<&str>, has: impl Fn(&Path, &str) -> bool) -> Self {
         let name = |dir: Option<&Path>| Some(dir?.file_name()?.to_str()?.to_owned());
         let below = |dir: &&Path| name(Some(dir)).is_some_and(|n| BELOW_PROFILE.contains(&&*n));
         let mut parents = program.ancestors().skip(1).skip_while(below);
         let own = parents.next();
         let (first, second) = (parents.next(), parents.next());
-        let (target_dir, triple) = if first.is_some_and(&is_target) {
-            (first, None)
-        } else if second.is_some_and(&is_target) {
-            (second, name(first))
-        } else {
-            (None, None)
+        let marked = |mark: &str| {
+            let is_target = |dir: &&Path| has(dir, mark);
+            let above = || second.filter(is_target).map(|dir| (dir, name(first)));
+            first.filter(is_target).map(|dir| (dir, None)).or_else(above)
         };
+        let (target_dir, triple) = MARKS.into_iter().find_map(marked).unzip();
         let own = name(own).filter(|_| target_dir.is_some());
         let profile = profile.map(str::to_owned).or(own);
         Self {
             target_dir: target_dir.map(Path::to_owned),
-            triple,
+            triple: triple.flatten(),
             profile: profile.unwrap_or_else(|| "debug".to_owned()),
         }
     }
@@ -73,8 +74,17 @@ impl Layout {
 mod tests {
     use super::*;
 
+    const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+
     fn layout(path: &str, profile: Option<&str>) -> Layout {
-        Layout::of(Path::new(path), profile, |dir| dir == Path::new("/w/target"))
+        Layout::of(Path::new(path), profile, |dir, _mark| dir == Path::new("/w/target"))
+    }
+
+    /// With these files alone.
+    fn among(path: &str, files: &[&str]) -> Layout {
+        let has =
+            |dir: &Path, mark: &str| files.iter().any(|file| dir.join(mark) == Path::new(file));
+        Layout::of(Path::new(path), None, has)
     }
 
     #[test]
@@ -94,10 +104,38 @@ mod tests {
 
     #[test]
     fn a_target_triple_is_kept() {
-        let layout = layout("/w/target/x86_64-unknown-linux-gnu/release/firecamp", None);
+        let layout = layout(&format!("/w/target/{TRIPLE}/release/firecamp"), None);
         let expected = ["--profile", "release", "--target-dir", "/w/target", "--target"];
         assert_eq!(layout.arguments()[..5], expected);
-        assert_eq!(layout.arguments()[5], "x86_64-unknown-linux-gnu");
+        assert_eq!(layout.arguments()[5], TRIPLE);
+    }
+
+    #[test]
+    fn a_directory_whose_first_build_was_for_a_triple_is_known_for_what_it_is() {
+        let tag = "/w/target/x86_64-unknown-linux-gnu/CACHEDIR.TAG";
+        let files = ["/w/target/.rustc_info.json", tag];
+        assert_eq!(
+            among("/w/target/release/firecamp", &files),
+            layout("/w/target/release/firecamp", None)
+        );
+        let of_triple = format!("/w/target/{TRIPLE}/release/firecamp");
+        assert_eq!(among(&of_triple, &files), layout(&of_triple, None));
+    }
+
+    #[test]
+    fn a_target_directory_in_another_one_is_no_triple() {
+        let files = ["/w/target/.rustc_info.json", "/w/target/checked/.rustc_info.json"];
+        let inner = among("/w/target/checked/debug/firecamp", &files);
+        assert_eq!(inner.arguments(), ["--profile", "dev", "--target-dir", "/w/target/checked"]);
+    }
+
+    #[test]
+    fn the_tag_is_enough_where_cargo_keeps_nothing_of_the_compiler() {
+        let files = ["/w/target/CACHEDIR.TAG"];
+        assert_eq!(
+            among("/w/target/release/firecamp", &files),
+            layout("/w/target/release/firecamp", None)
+        );
     }
 
     #[test]
