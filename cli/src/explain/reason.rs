@@ -23,7 +23,9 @@ reasons! {
          included, starts before the pod has all of its volumes (`firecamp node NODE`)";
     AddressMissing "The claim names an address that has no object."
         "restart the pod: its init container makes the StaticIP anew, or chooses another address \
-         if somebody else has this one by now";
+         if somebody else has this one by now; if it ends with 11 and names an ENI, EC2 \
+         still has the address there: unassign it, or make its StaticIP with spec.reservedOn of \
+         that ENI";
     AddressOfOther "The claim names an address of another member."
         "delete the claim, and then the pod: the member gets an address of its own";
     ControllerMismatch "The pod is not controlled by the StatefulSet that the claim is bound to."
