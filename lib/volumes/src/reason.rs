@@ -164,11 +164,11 @@ impl Reason {
             | Self::PodGone => Duration::from_mins(2),
             // After that long Kubernetes itself gives up on a detach.
             Self::StaleAttachment => Duration::from_mins(6),
-            Self::ZoneMismatch
-            | Self::ReadOnly
-            | Self::NotResponding
-            | Self::AlmostFull
-            | Self::InodesAlmostFull => Duration::ZERO,
+            // A busy node lets an answer come late now and then: the next look decides.
+            Self::NotResponding => Duration::from_secs(10),
+            Self::ZoneMismatch | Self::ReadOnly | Self::AlmostFull | Self::InodesAlmostFull => {
+                Duration::ZERO
+            }
         }
     }
 }
