@@ -3,6 +3,7 @@
 
 mod deeds;
 mod frozen;
+mod orders;
 mod plan;
 
 use std::cell::RefCell;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
-use vpcbox::protocol::Address;
+use vpcbox::protocol::{Address, Call};
 
 use super::scene::{ADDRESSES, Scene, ensure, text};
 use super::set::Set;
@@ -41,6 +42,8 @@ struct Tally {
     /// How often EC2's truth was seen, and how often it could not be.
     seen: u32,
     unseen: u32,
+    /// How often EC2 was asked to change something.
+    orders: usize,
     /// Broken promises, each once.
     broken: BTreeSet<String>,
 }
@@ -67,6 +70,12 @@ impl Tally {
             }
             Err(_unseen) => self.unseen += 1,
         }
+    }
+
+    /// What EC2 was asked to change.
+    fn ordered(&mut self, orders: &[Call], members: &BTreeMap<String, Ipv4Addr>) {
+        self.orders = orders.len();
+        self.broken.extend(orders::strange(orders, members));
     }
 
     fn count(&mut self, kind: impl Display, done: &Outcome) {
@@ -105,6 +114,7 @@ async fn chaos(scene: &Scene<'_>, seed: u64, length: Duration) -> Outcome {
         members.insert(pod.name.clone(), scene.holds(&pod).await?.address);
     }
     say(&format!("seed {seed}, {} s: {members:?}", length.as_secs()))?;
+    let since = scene.calls()?;
     let course = Course {
         end: Instant::now() + length,
         tally: RefCell::new(Tally::of(plan::kinds())),
@@ -121,6 +131,8 @@ async fn chaos(scene: &Scene<'_>, seed: u64, length: Duration) -> Outcome {
     let healed = heal(scene, &set, &members).await;
     let mut tally = course.tally.into_inner();
     tally.broken.extend(healed.err());
+    let ordered = scene.vpc(|vpc| vpc.calls(since))?;
+    tally.ordered(&ordered.into_iter().filter(|call| call.mutating).collect::<Vec<_>>(), &members);
     told(&tally, begun.elapsed(), length)?;
     scene.delete(&set).await
 }
@@ -236,15 +248,16 @@ fn told(tally: &Tally, healing: Duration, length: Duration) -> Outcome {
     for (kind, (did, could_not)) in &tally.deeds {
         say(&format!("{did:6} {kind} ({could_not} could not be done)"))?;
     }
-    let Tally { answers, silences, seen, unseen, .. } = tally;
+    let Tally { answers, silences, seen, unseen, orders, .. } = tally;
     say(&format!(
         "{answers} answers and {silences} silences of members; EC2's truth seen {seen} times and \
-         {unseen} times not; whole again after {:.1} s",
+         {unseen} times not, and {orders} orders to it; whole again after {:.1} s",
         healing.as_secs_f64()
     ))?;
     let missing = tally.missing();
     ensure(length < LONG || missing.is_empty(), || format!("never happened: {missing:?}"))?;
     ensure(*answers > 0, || "no member ever answered".to_owned())?;
+    ensure(*orders > 0, || "no address ever moved".to_owned())?;
     ensure(unseen < seen, || "EC2's truth was not seen often enough to be judged".to_owned())?;
     let broken: Vec<&str> = tally.broken.iter().map(String::as_str).collect();
     ensure(broken.is_empty(), || format!("{} violations:\n{}", broken.len(), broken.join("\n")))?;

@@ -18,7 +18,7 @@ use crate::e2e::set::NAMESPACE;
 use crate::install::nodes_ready;
 use crate::topology::WORKERS;
 
-const ASSIGN: &str = "AssignPrivateIpAddresses";
+pub(super) const ASSIGN: &str = "AssignPrivateIpAddresses";
 const DESCRIBE: &str = "DescribeNetworkInterfaces";
 
 impl Scene<'_> {
