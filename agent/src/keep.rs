@@ -26,7 +26,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(crate) struct Keep {
     snapshot: PathBuf,
-    written: String,
+    /// The one that is in the file.
+    written: Option<Snapshot>,
     barred_file: BarredFile,
     barred: Option<Barred>,
     _only: File,
@@ -85,8 +86,8 @@ impl Keep {
         replace(&said, &protocol::said())
             .map_err(|why| NoKeep::Broken(format!("write {}: {why}", said.display())))?;
         let snapshot = run_dir.join(path::SNAPSHOT);
-        let (written, barred_file) = (String::new(), BarredFile::new(run_dir));
-        Ok(Self { snapshot, written, barred_file, barred: None, _only: only })
+        let barred_file = BarredFile::new(run_dir);
+        Ok(Self { snapshot, written: None, barred_file, barred: None, _only: only })
     }
 
     /// Tells the init containers of this node which ENIs are barred, if that has changed. A verdict
@@ -123,13 +124,12 @@ impl Keep {
     }
 
     /// Writes it unless it says the same already.
-    pub(crate) fn write(&mut self, snapshot: &Snapshot) {
-        let text = snapshot.encode();
-        if text == self.written {
+    pub(crate) fn write(&mut self, snapshot: Snapshot) {
+        if self.written.as_ref() == Some(&snapshot) {
             return;
         }
-        match replace(&self.snapshot, &text) {
-            Ok(()) => self.written = text,
+        match replace(&self.snapshot, &snapshot.encode()) {
+            Ok(()) => self.written = Some(snapshot),
             Err(why) => {
                 tracing::warn!(file = %self.snapshot.display(), error = %why,
                     "The snapshot cannot be written");
@@ -161,12 +161,29 @@ mod tests {
         let run = dir.path().join("firecamp");
         let mut first = Keep::open(&run).unwrap();
         assert_eq!(first.last(), None);
-        first.write(&snapshot("node-1"));
+        first.write(snapshot("node-1"));
         drop(first);
         let second = Keep::open(&run).unwrap();
         assert_eq!(second.last(), Some(snapshot("node-1")));
         std::fs::write(run.join(path::SNAPSHOT), "firecamp-agent-snapshot 1\nnode x").unwrap();
         assert_eq!(second.last(), None);
+    }
+
+    #[test]
+    fn a_snapshot_is_written_when_it_changes_and_only_then() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let mut keep = Keep::open(dir.path()).unwrap();
+        // Each is a new file, put in the place of the last one.
+        let file = || std::fs::metadata(dir.path().join(path::SNAPSHOT)).unwrap().ino();
+        keep.write(snapshot("node-1"));
+        let first = file();
+        let _held = File::open(dir.path().join(path::SNAPSHOT)).unwrap();
+        keep.write(snapshot("node-1"));
+        assert_eq!(file(), first);
+        keep.write(snapshot("node-2"));
+        assert_ne!(file(), first);
+        assert_eq!(keep.last(), Some(snapshot("node-2")));
     }
 
     fn verdict(manager: Manager) -> Verdict {

@@ -68,8 +68,12 @@ impl<B: Board> Publishing<'_, B> {
     }
 
     fn look(&mut self, bulletin: &Bulletin) {
-        let Some((facts, notices)) = bulletin.take() else { return };
+        if let Some(published) = self.publisher.published() {
+            bulletin.published(&published.volumes);
+        }
         let now = self.now();
+        let due = self.publisher.is_due(now);
+        let Some((facts, notices)) = bulletin.take(due) else { return };
         self.publisher.take(facts, now, &wall());
         for notice in notices {
             self.publisher.notice(notice, now);
@@ -78,9 +82,6 @@ impl<B: Board> Publishing<'_, B> {
             self.status.capacity.set(i64::from(capacity));
         }
         self.status.would_publish(self.publisher.wanted());
-        if let Some(published) = self.publisher.published() {
-            bulletin.published(&published.volumes);
-        }
     }
 
     async fn publish(&mut self) {

@@ -2,6 +2,7 @@ use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_publish::Facts;
 use firecamp_publish::facts::AddressFact;
 use firecamp_sim::{Break, FaultyBoard, Op, Script, SimBoard};
+use firecamp_volumes::Table;
 
 use super::*;
 
@@ -131,11 +132,32 @@ fn notices_are_bounded() {
     for last in 0..=200 {
         bulletin.notice(firecamp_publish::Notice::Restored([10, 0, 1, last].into()));
     }
-    let (_, notices) = bulletin.take().unwrap();
+    let (_, notices) = bulletin.take(false).unwrap();
     let last = notices.back().copied();
     assert_eq!(
         (notices.len(), last),
         (64, Some(firecamp_publish::Notice::Restored([10, 0, 1, 200].into())))
     );
-    assert!(bulletin.take().unwrap().1.is_empty());
+    assert!(bulletin.take(true).unwrap().1.is_empty());
+}
+
+#[test]
+fn what_has_not_changed_is_taken_only_when_it_is_due() {
+    let bulletin = Bulletin::default();
+    let takes = |due: bool| bulletin.take(due).is_some();
+    assert!(!takes(true), "nothing is known");
+    bulletin.tell(facts());
+    assert!(takes(false) && !takes(false) && takes(true) && !takes(false));
+    bulletin.tell(facts());
+    assert!(!takes(false), "the same again");
+    bulletin.tell(Facts::new(node()));
+    assert!(takes(false) && !takes(false));
+    bulletin.volumes(Table::default(), None);
+    assert!(takes(false) && !takes(false));
+    bulletin.volumes(Table::default(), None);
+    assert!(!takes(false), "the same again");
+    bulletin.volumes(Table::default(), Some(Vec::new()));
+    assert!(takes(false) && !takes(false));
+    bulletin.notice(firecamp_publish::Notice::Restored([10, 0, 1, 50].into()));
+    assert!(takes(false) && !takes(false));
 }

@@ -73,7 +73,7 @@ async fn watch(
 
 fn told(bulletin: &Bulletin) -> Table {
     bulletin.tell(Facts::new("node-1".parse().unwrap()));
-    bulletin.take().unwrap().0.volumes.unwrap()
+    bulletin.take(true).unwrap().0.volumes.unwrap()
 }
 
 #[tokio::test(start_paused = true)]

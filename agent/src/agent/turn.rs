@@ -32,7 +32,7 @@ impl<W: World> Agent<'_, W> {
         self.act(&sight, end, work);
         self.raise_links(work);
         if let Some(snapshot) = self.state.snapshot() {
-            self.keep.write(&snapshot);
+            self.keep.write(snapshot);
         }
         self.keep.bar(self.preflight.verdicts());
         // What is only now being listed may be what the news were about.

@@ -25,6 +25,8 @@ struct Kept {
     suspects: bool,
     lacked: BTreeSet<VolumeId>,
     notices: VecDeque<Notice>,
+    /// Something of this is other than it was when all of it was taken.
+    changed: bool,
     published: Option<Table>,
 }
 
@@ -35,14 +37,16 @@ impl Bulletin {
 
     /// What is known of the node, but for its volumes.
     pub(crate) fn tell(&self, facts: Facts) {
-        self.kept().facts = Some(facts);
+        let (mut kept, facts) = (self.kept(), Some(facts));
+        kept.changed |= kept.facts != facts;
+        kept.facts = facts;
     }
 
     /// The volumes, and the pods that claim them, as far as those are known.
     pub(crate) fn volumes(&self, table: Table, pods: Option<Vec<PodVolumes>>) {
-        let mut kept = self.kept();
-        kept.volumes = Some(table);
-        kept.pods = pods;
+        let (mut kept, table) = (self.kept(), Some(table));
+        kept.changed |= kept.volumes != table || kept.pods != pods;
+        (kept.volumes, kept.pods) = (table, pods);
     }
 
     /// What EC2 says of the volumes.
@@ -77,19 +81,25 @@ impl Bulletin {
 
     /// An errand has done something.
     pub(crate) fn notice(&self, notice: Notice) {
-        let notices = &mut self.kept().notices;
-        if notices.len() >= NOTICES {
-            notices.pop_front();
+        let mut kept = self.kept();
+        if kept.notices.len() >= NOTICES {
+            kept.notices.pop_front();
         }
-        notices.push_back(notice);
+        kept.notices.push_back(notice);
+        kept.changed = true;
     }
 
-    /// Everything that is known, and the notices since the last look. None before the first.
-    pub(crate) fn take(&self) -> Option<(Facts, VecDeque<Notice>)> {
+    /// Everything that is known, and the notices since it was taken last. None before anything is
+    /// known, and while all of it is as it was, unless it is `due`.
+    pub(crate) fn take(&self, due: bool) -> Option<(Facts, VecDeque<Notice>)> {
         let mut kept = self.kept();
+        if !kept.changed && !due {
+            return None;
+        }
         let facts = kept.facts.clone()?;
         let (volumes, pods) = (kept.volumes.clone(), kept.pods.clone());
         let facts = Facts { volumes, pods, ..facts };
+        kept.changed = false;
         Some((facts, std::mem::take(&mut kept.notices)))
     }
 

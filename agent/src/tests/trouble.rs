@@ -182,7 +182,7 @@ async fn f053_an_assign_that_is_denied_is_tried_at_most_once_a_minute_and_told()
         let tried = node.cloud.mutations();
         assert!((2..=61).contains(&tried), "{tried} Assigns in an hour");
         is_untouched(&node).await;
-        let facts = agent.bulletin.take().unwrap().0;
+        let facts = agent.bulletin.take(true).unwrap().0;
         let addresses = facts.addresses.unwrap();
         let (reason, message) = addresses[0].failing.clone().expect("a failure is told");
         assert_eq!(reason, "CloudRefused");

@@ -342,7 +342,7 @@ impl Running<'_> {
 
     /// What it has done so far that is told as Events, and was not asked for yet.
     pub(crate) fn notices(&self) -> Vec<Notice> {
-        self.bulletin.take().map(|(_, notices)| notices.into()).unwrap_or_default()
+        self.bulletin.take(true).map(|(_, notices)| notices.into()).unwrap_or_default()
     }
 
     /// What is stripped is back at once.

@@ -101,6 +101,11 @@ impl Memory {
         }
     }
 
+    /// Time alone may change what is shown.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.coming.is_some() || self.causes.values().any(Lasting::is_waiting)
+    }
+
     /// What is said for this reason, if anything is.
     pub(crate) fn text(&self, reason: AddressReason) -> Option<&str> {
         self.causes.get(&reason)?.text()

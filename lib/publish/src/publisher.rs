@@ -29,6 +29,9 @@ const GAP: Duration = Duration::from_secs(5);
 const LEARN_AGAIN: Duration = Duration::from_mins(5);
 /// A process that has just begun unsays nothing for so long: by then EC2 has been asked everything.
 const PATIENCE: Duration = Duration::from_mins(4);
+/// What has not changed is taken in again after this long: some of it ends by time alone, after
+/// minutes. To take it in costs more than all else that an agent does in a second.
+const TAKE_AGAIN: Duration = Duration::from_secs(5);
 /// An Event that cannot be written is given up after so many attempts.
 const EVENT_ATTEMPTS: u32 = 5;
 
@@ -93,6 +96,10 @@ pub struct Publisher {
     retries: BTreeMap<Target, Retry>,
     facts: Facts,
     wall: String,
+    /// When anything was taken in last.
+    taken: Option<Moment>,
+    /// A step has ended since then.
+    stepped: bool,
 }
 
 impl Publisher {
@@ -116,6 +123,8 @@ impl Publisher {
             retries: BTreeMap::new(),
             facts: Facts::new(node.clone()),
             wall: String::new(),
+            taken: None,
+            stepped: false,
             node,
         }
     }
@@ -142,9 +151,20 @@ impl Publisher {
         self.told.as_ref().map(|_| &self.published)
     }
 
-    /// Takes in what is known now. `wall` is the time as RFC 3339.
+    /// Whether facts that have not changed since they were taken in are to be taken in again: at
+    /// once where that may change something within seconds.
+    pub fn is_due(&self, now: Moment) -> bool {
+        self.stepped
+            || self.taken.is_none_or(|at| now.since(at) >= TAKE_AGAIN)
+            || self.capacity.coming.is_some()
+            || self.memories.values().any(Memory::is_waiting)
+    }
+
+    /// Takes in what is known now: whenever it has changed, and when it is due. `wall` is the time
+    /// as RFC 3339.
     pub fn take(&mut self, facts: Facts, now: Moment, wall: &str) {
         let begun = *self.begun.get_or_insert(now);
+        (self.taken, self.stepped) = (Some(now), false);
         wall.clone_into(&mut self.wall);
         self.facts = facts;
         self.events.tell_early(&self.facts, now);
@@ -277,6 +297,7 @@ impl Publisher {
         result: Result<Done, RegistryFailure>,
         (now, chance): (Moment, u32),
     ) {
+        self.stepped = true;
         match result {
             Ok(done) => {
                 for target in [Target::Api, step.target()] {

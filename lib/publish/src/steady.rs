@@ -25,6 +25,11 @@ impl Lasting {
         self.text.as_deref()
     }
 
+    /// Time alone may change what is reported.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Takes in whether the cause is there, in words. It is reported after `enter` of presence and
     /// no longer after `leave` of absence. The words stand as long as it is reported.
     pub(crate) fn step(

@@ -92,6 +92,8 @@ pub struct Agent {
     facts: Facts,
     next_look: u64,
     active_until: u64,
+    /// The facts have changed since they were taken in.
+    changed: bool,
     chance: Chance,
     /// The volumes of the devices that were read last.
     pub devices: BTreeMap<String, Ix>,
@@ -120,6 +122,7 @@ impl Agent {
             facts,
             next_look: second,
             active_until: second + ACTIVE,
+            changed: true,
             chance,
             devices: BTreeMap::new(),
             node,
@@ -251,7 +254,7 @@ impl Agent {
         let table = tracker.step(now, Seen { cloud, node, cluster });
         let pods = tracker.pods().map(<[_]>::to_vec);
         if self.facts.volumes.as_ref() != Some(&table) || self.facts.pods != pods {
-            self.active_until = second + ACTIVE;
+            (self.active_until, self.changed) = (second + ACTIVE, true);
         }
         self.facts.pods = pods;
         self.facts.volumes = Some(table.clone());
@@ -275,7 +278,9 @@ impl Agent {
 
     fn publish(&mut self, second: u64, outside: &Outside<'_>, noted: &mut Noted) {
         let now = self.now(second);
-        self.publisher.take(self.facts.clone(), now, &wall(second));
+        if std::mem::take(&mut self.changed) || self.publisher.is_due(now) {
+            self.publisher.take(self.facts.clone(), now, &wall(second));
+        }
         for _ in 0..STEPS {
             let Some(step) = self.publisher.next(now) else { return };
             let how = self.how(outside, noted);

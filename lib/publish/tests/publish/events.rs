@@ -9,7 +9,7 @@ use super::support::{ADDRESS, MINUTE, Node, name, wall, well};
 fn an_event_is_about_the_pod_and_names_the_static_ip() {
     let mut node = Node::new(well());
     node.run(MINUTE);
-    node.publisher.notice(Notice::Restored(ADDRESS), node.now());
+    node.notice(Notice::Restored(ADDRESS));
     node.run(5);
     let events = node.api.events();
     let uid = "pod-1".to_owned();
@@ -17,14 +17,14 @@ fn an_event_is_about_the_pod_and_names_the_static_ip() {
     assert_eq!((events.len(), events[0].reason), (1, "AddressRestored"));
     assert_eq!((&events[0].about, events[0].related), (&pod, Some(ADDRESS)));
     assert_eq!((events[0].warns, events[0].action), (false, "Restore"));
-    assert_eq!(events[0].at, wall(59));
+    assert_eq!(events[0].at, wall(60));
 }
 
 #[test]
 fn what_is_done_before_the_records_are_known_is_told_at_the_pod_once_they_are() {
     let mut node = Node::new(Facts { addresses: None, ..well() });
     node.run(2);
-    node.publisher.notice(Notice::Restored(ADDRESS), node.now());
+    node.notice(Notice::Restored(ADDRESS));
     node.run(MINUTE);
     assert_eq!(node.reasons(), [""; 0], "nobody knows whose it is");
     node.facts = well();
@@ -32,7 +32,7 @@ fn what_is_done_before_the_records_are_known_is_told_at_the_pod_once_they_are() 
     let events = node.api.events();
     assert_eq!((events.len(), events[0].reason), (1, "AddressRestored"));
     assert!(matches!(&events[0].about, About::Pod { name, .. } if name == "redis-0"));
-    assert_eq!(events[0].at, wall(1), "at the time when it was done");
+    assert_eq!(events[0].at, wall(2), "at the time when it was done");
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn what_is_reasserted_again_and_again_is_told_once_in_five_minutes() {
     let mut node = Node::new(well());
     node.run(MINUTE);
     for _ in 0..30 {
-        node.publisher.notice(Notice::Reasserted(ADDRESS), node.now());
+        node.notice(Notice::Reasserted(ADDRESS));
         node.run(20);
     }
     assert_eq!(node.reasons(), ["AddressReasserted", "AddressReasserted"]);

@@ -1,6 +1,7 @@
 //! A node on which nothing happens.
 
 use firecamp_core::record::State;
+use firecamp_publish::AddressReason;
 
 use super::support::{MINUTE, Node, record, well};
 
@@ -15,6 +16,22 @@ fn a_quiet_node_writes_nothing_for_hours() {
     assert_eq!(node.published(), written);
     // Two reads in five minutes, to see what others have changed.
     assert!(after.reads - before.reads <= 2 * 4 * 12 + 2, "{after:?}");
+}
+
+#[test]
+fn a_quiet_node_takes_the_same_in_every_five_seconds_and_what_waits_every_second() {
+    let mut node = Node::new(well());
+    node.run(MINUTE);
+    let before = node.takes;
+    node.run(MINUTE);
+    assert_eq!(node.takes - before, 12);
+    // A cause that is not told yet; it is told once it has lasted, and no second later.
+    node.address().in_kernel = Some(false);
+    let before = node.takes;
+    let patience = AddressReason::NotConfigured.patience().as_secs();
+    node.run(patience + 1);
+    assert_eq!(u64::from(node.takes - before), patience + 1);
+    assert_eq!(node.reasons(), ["AddressNotConfigured"]);
 }
 
 #[test]

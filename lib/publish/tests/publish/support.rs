@@ -9,7 +9,7 @@ use firecamp_core::node::Eni;
 use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_core::time::Moment;
 use firecamp_publish::facts::{AddressFact, EniFact};
-use firecamp_publish::{Facts, Publisher, Subject, carry_out};
+use firecamp_publish::{Facts, Notice, Publisher, Subject, carry_out};
 use firecamp_registry::api::{AddressStatus, Condition, EniManager, NodeAttachmentsStatus};
 use firecamp_sim::{FaultyBoard, Script, SimBoard};
 use firecamp_volumes::Table;
@@ -92,6 +92,9 @@ pub(crate) struct Node {
     pub(crate) facts: Facts,
     pub(crate) second: u64,
     pub(crate) failures: u32,
+    /// How often it took anything in.
+    pub(crate) takes: u32,
+    taken: Option<Facts>,
     script: Script,
 }
 
@@ -104,7 +107,7 @@ impl Node {
             api.set_static_ip(&fact.record);
         }
         let publisher = Publisher::new(name());
-        Self { api, publisher, facts, second: 0, failures: 0, script }
+        Self { api, publisher, facts, second: 0, failures: 0, takes: 0, taken: None, script }
     }
 
     pub(crate) fn new(facts: Facts) -> Self {
@@ -130,11 +133,23 @@ impl Node {
         Moment(Duration::from_secs(self.second))
     }
 
+    /// An errand has done something: an agent takes everything in, and then that.
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        let now = self.now();
+        self.publisher.take(self.facts.clone(), now, &wall(self.second));
+        self.publisher.notice(notice, now);
+    }
+
     pub(crate) fn run(&mut self, seconds: u64) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         for _ in 0..seconds {
             let (now, wall) = (self.now(), wall(self.second));
-            self.publisher.take(self.facts.clone(), now, &wall);
+            // As an agent does.
+            if self.taken.as_ref() != Some(&self.facts) || self.publisher.is_due(now) {
+                self.taken = Some(self.facts.clone());
+                self.publisher.take(self.facts.clone(), now, &wall);
+                self.takes += 1;
+            }
             // More than there can be to do at once.
             for _ in 0..50 {
                 let Some(step) = self.publisher.next(now) else { break };
