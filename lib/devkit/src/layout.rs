@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::BuildError;
 
-/// Files that Cargo leaves in target directories, the surer one first. What it knows of the compiler
-/// stands in each of them, unless `CARGO_CACHE_RUSTC_INFO` is 0. The tag is only in what Cargo made
-/// itself: not in a directory that was there before, but also in that of a triple.
+/// Files that Cargo leaves in target directories, the surer one first. What it knows of the
+/// compiler stands in each of them, unless `CARGO_CACHE_RUSTC_INFO` is 0. The tag is only in what
+/// Cargo made itself: not in a directory that was there before, but also in that of a triple.
 const MARKS: [&str; 2] = [".rustc_info.json", "CACHEDIR.TAG"];
 
 /// Directory of test programs and examples below the profile's.
