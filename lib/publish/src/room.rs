@@ -27,8 +27,9 @@ pub(crate) struct Holders(BTreeMap<Ipv4Addr, Moment>);
 impl Holders {
     /// What members hold on this node, or held until a moment ago.
     pub(crate) fn step(&mut self, now: Moment, facts: &Facts) -> Option<Held> {
-        let mut held = Held::new();
-        for fact in facts.addresses.as_ref()? {
+        let (mut held, known) = (Held::new(), facts.addresses.as_ref()?);
+        self.0.retain(|_, at| now.since(*at) < KEPT);
+        for fact in known {
             let address = fact.record.address;
             let Some(attachment) = &fact.record.attachment else { continue };
             let here = attachment.node == facts.node;
@@ -45,7 +46,6 @@ impl Holders {
                 held.entry(eni.clone()).or_default().insert(address);
             }
         }
-        self.0.retain(|_, at| now.since(*at) < KEPT);
         Some(held)
     }
 }

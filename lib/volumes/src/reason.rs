@@ -164,7 +164,7 @@ impl Reason {
             | Self::PodGone => Duration::from_mins(2),
             // After that long Kubernetes itself gives up on a detach.
             Self::StaleAttachment => Duration::from_mins(6),
-            // A busy node lets an answer come late now and then: the next look decides.
+            // A busy node lets an answer come late now and then: a later look decides.
             Self::NotResponding => Duration::from_secs(10),
             Self::ZoneMismatch | Self::ReadOnly | Self::AlmostFull | Self::InodesAlmostFull => {
                 Duration::ZERO

@@ -9,9 +9,10 @@ use super::deeds::ASSIGN;
 
 /// What was ordered that nobody had to order. Members live and move, so each order assigns one
 /// address of one of them to an ENI, and none ever ends with an address on no ENI.
-pub(super) fn strange(orders: &[Call], members: &BTreeMap<String, Ipv4Addr>) -> BTreeSet<String> {
+pub(super) fn strange(calls: &[Call], members: &BTreeMap<String, Ipv4Addr>) -> BTreeSet<String> {
     let known: BTreeSet<Ipv4Addr> = members.values().copied().collect();
-    let wrong = orders.iter().filter(|order| !is_theirs(order, &known));
+    let orders = calls.iter().filter(|call| call.mutating);
+    let wrong = orders.filter(|order| !is_theirs(order, &known));
     wrong
         .map(|order| {
             let Call { action, caller, app, parameters, .. } = order;
@@ -23,9 +24,9 @@ pub(super) fn strange(orders: &[Call], members: &BTreeMap<String, Ipv4Addr>) -> 
 fn is_theirs(order: &Call, known: &BTreeSet<Ipv4Addr>) -> bool {
     let named = order.parameters.iter().filter(|(name, _)| name.starts_with("PrivateIpAddress"));
     let named: Vec<Option<Ipv4Addr>> = named.map(|(_, text)| text.parse().ok()).collect();
-    let theirs = matches!(named.as_slice(), [Some(address)] if known.contains(address));
-    let kept = order.effects.iter().all(|it| it.after.is_some() && known.contains(&it.address));
-    order.action == ASSIGN && theirs && kept
+    let [Some(address)] = named.as_slice() else { return false };
+    let kept = order.effects.iter().all(|it| it.after.is_some() && it.address == *address);
+    order.action == ASSIGN && known.contains(address) && kept
 }
 
 #[cfg(test)]
@@ -74,5 +75,11 @@ mod tests {
         let other = moved("10.0.1.51", Some("eni-2"));
         assert_eq!(strange_ones(order(ASSIGN, &["10.0.1.50"], &other)), 1, "moved another");
         assert_eq!(strange_ones(order("DetachNetworkInterface", &[], &json!([]))), 1);
+        let read = order("DescribeNetworkInterfaces", &[], &json!([]));
+        assert_eq!(
+            strange_ones(Call { mutating: false, ..read }),
+            0,
+            "who only reads orders nothing"
+        );
     }
 }
