@@ -44,6 +44,7 @@ pub(super) async fn a_stripped_address_is_put_back_while_the_api_server_is_away(
     ensure(strips >= 2, || "it was stripped once".to_owned())?;
     scene.running.order("start kube-apiserver")?;
     scene.served().await?;
+    scene.schedule_anew()?;
     nodes_ready(&scene.admin).await?;
     let now = scene.holds(&pod).await?;
     ensure(now == held, || format!("{now:?} after {held:?}"))?;

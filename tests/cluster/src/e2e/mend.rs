@@ -47,6 +47,7 @@ impl Scene<'_> {
             self.running.order("start kube-apiserver")?;
         }
         self.served().await?;
+        self.schedule_anew()?;
         self.admit().await?;
         nodes_ready(&self.admin).await?;
         self.agents_as_installed().await?;
@@ -69,6 +70,14 @@ impl Scene<'_> {
     /// Waits for an API server that was away.
     pub(super) async fn served(&self) -> Outcome {
         until("the API server is back", || self.is_served()).await
+    }
+
+    /// Has the scheduler begin anew. After an outage it takes up each of its watches again when
+    /// that one's backoff says, up to a minute later, and gives pods to nodes that were cordoned
+    /// meanwhile.
+    pub(super) fn schedule_anew(&self) -> Outcome {
+        self.running.order("stop kube-scheduler")?;
+        self.running.order("start kube-scheduler")
     }
 
     /// Every node takes pods again.
