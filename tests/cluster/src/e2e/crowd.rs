@@ -19,6 +19,10 @@ const MEMBERS: u32 = 20;
 const AT_ONCE: u32 = 3;
 const A_SECOND: f64 = 1.0;
 
+fn crowd() -> Set {
+    Set { parallel: true, ..Set::new("crowd", MEMBERS) }
+}
+
 /// EC2 takes that many calls at once that assign, and then that many a second.
 fn throttle(scene: &Scene<'_>, refill: f64) -> Outcome<u64> {
     let op = Some("AssignPrivateIpAddresses".to_owned());
@@ -31,7 +35,7 @@ pub(super) async fn twenty_members_that_restart_at_once_all_come_back_though_ec2
     scene: &Scene<'_>,
 ) -> Outcome {
     let fault = throttle(scene, A_SECOND)?;
-    let set = Set { parallel: true, ..Set::new("crowd", MEMBERS) };
+    let set = crowd();
     scene.create(&set).await?;
     let first = scene.all_ready(&set).await?;
     let held = all_hold(scene, &first).await?;
@@ -126,7 +130,8 @@ pub(super) async fn init_containers_that_are_killed_at_a_step_end_well_the_next_
     let effects = changes.iter().flat_map(|call| &call.effects).count();
     ensure(effects == pods.len(), || format!("{effects} moves in EC2: {changes:?}"))?;
     scene.delete(&set).await?;
-    scene.admin.kubectl(&["-n", NAMESPACE, "delete", "configmap", "crash"]).await.map(drop)
+    scene.admin.kubectl(&["-n", NAMESPACE, "delete", "configmap", "crash"]).await?;
+    scene.makes_room(&[&crowd(), &set]).await
 }
 
 /// Waits until it was seen of each init container of a set that it was killed. The next one of a

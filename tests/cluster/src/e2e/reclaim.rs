@@ -42,14 +42,18 @@ impl Scene<'_> {
         .await
     }
 
-    /// Waits until EC2 does not have it, and then until the registry does not: minutes of grace
-    /// pass before either.
-    async fn becomes_free(&self, address: Ipv4Addr) -> Outcome {
+    async fn leaves_ec2(&self, address: Ipv4Addr) -> Outcome {
         until(&format!("{address} leaves EC2"), || async {
             let owner = self.vpc(|vpc| vpc.address(address))?.and_then(|truth| truth.owner);
             ensure(owner.is_none(), || format!("EC2 has it on {owner:?}"))
         })
-        .await?;
+        .await
+    }
+
+    /// Waits until EC2 does not have it, and then until the registry does not: minutes of grace
+    /// pass before either.
+    async fn becomes_free(&self, address: Ipv4Addr) -> Outcome {
+        self.leaves_ec2(address).await?;
         until(&format!("{address} leaves the registry"), || async {
             let object = self.static_ip(address).await?;
             ensure(object.is_null(), || object.to_string())
@@ -57,6 +61,44 @@ impl Scene<'_> {
         .await?;
         let owner = self.vpc(|vpc| vpc.address(address))?.and_then(|truth| truth.owner);
         ensure(owner.is_none(), || format!("EC2 has {address} on {owner:?} again"))
+    }
+
+    /// Gives back what the members of these sets had, who are gone: nodes have room for so many,
+    /// and what is parked for nobody takes some of it.
+    pub(super) async fn makes_room(&self, sets: &[&Set]) -> Outcome {
+        let members: Vec<String> = sets.iter().flat_map(|set| set.members()).collect();
+        let (mut claims, mut addresses) = (Vec::new(), BTreeSet::new());
+        let all = self.admin.get(CLAIMS).await?;
+        for claim in all["items"].as_array().into_iter().flatten() {
+            let name = text(&claim["metadata"]["name"]);
+            if members.contains(&name) {
+                addresses.insert(self.address(&name).await?);
+                claims.push(name);
+            }
+        }
+        let before = self.calls()?;
+        for address in &addresses {
+            self.give_back(*address);
+        }
+        self.remove("staticipclaim", &claims).await?;
+        let words: Vec<String> = addresses.iter().map(Ipv4Addr::to_string).collect();
+        self.remove("staticip", &words).await?;
+        for address in &addresses {
+            self.leaves_ec2(*address).await?;
+            self.given_back(*address);
+        }
+        let calls = self.vpc(|vpc| vpc.calls(before))?;
+        let effects = calls.iter().flat_map(|call| &call.effects);
+        let left = effects.filter(|effect| addresses.contains(&effect.address)).count();
+        ensure(left == addresses.len(), || format!("{left} changes of {addresses:?}"))
+    }
+
+    /// Begins to delete these.
+    async fn remove(&self, kind: &str, names: &[String]) -> Outcome {
+        let names = names.iter().map(String::as_str);
+        let words = ["-n", NAMESPACE, "delete", kind, "--wait=false"];
+        let words: Vec<&str> = words.into_iter().chain(names).collect();
+        self.admin.kubectl(&words).await.map(drop)
     }
 
     async fn loses_its_claim(&self, member: &str) -> Outcome {

@@ -66,6 +66,11 @@ impl<'a> Scene<'a> {
         self.given_back.borrow_mut().insert(address);
     }
 
+    /// They have done so: every change of this address counts again.
+    pub(super) fn given_back(&self, address: Ipv4Addr) {
+        self.given_back.borrow_mut().remove(&address);
+    }
+
     fn is_given_back(&self, call: &Call) -> bool {
         let given_back = self.given_back.borrow();
         let mut named =
