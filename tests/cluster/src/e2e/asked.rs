@@ -135,13 +135,26 @@ impl Scene<'_> {
     }
 
     /// The pods whose tokens wrote down a release of this address until now.
-    pub(super) fn releasers(&self, address: Ipv4Addr) -> Outcome<Vec<String>> {
-        let (all, name) = (requests(self)?, address.to_string());
-        let writes = all.iter().filter(|one| {
-            one.resource() == "staticips"
-                && one.0["objectRef"]["name"] == name.as_str()
-                && one.0["requestObject"].to_string().contains(PARKED)
-        });
-        Ok(writes.map(Request::pod).collect())
+    fn releasers(&self, address: Ipv4Addr) -> Outcome<Vec<String>> {
+        Ok(releases(self, address)?.iter().map(Request::pod).collect())
     }
+
+    /// Whether anybody, it or the agent, wrote down that this pod does not have the address any
+    /// more.
+    pub(super) fn was_released(&self, pod: &Pod, address: Ipv4Addr) -> Outcome<bool> {
+        let holder = format!(r#""podUID":"{}""#, pod.uid);
+        let all = releases(self, address)?;
+        Ok(all.iter().any(|one| one.0["requestObject"].to_string().contains(&holder)))
+    }
+}
+
+/// What released this address and left it where it is.
+fn releases(scene: &Scene<'_>, address: Ipv4Addr) -> Outcome<Vec<Request>> {
+    let (mut all, name) = (requests(scene)?, address.to_string());
+    all.retain(|one| {
+        one.resource() == "staticips"
+            && one.0["objectRef"]["name"] == name.as_str()
+            && one.0["requestObject"].to_string().contains(PARKED)
+    });
+    Ok(all)
 }

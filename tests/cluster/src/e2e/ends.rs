@@ -19,7 +19,7 @@ const LONG: u32 = 60;
 /// A stop container says so whose draining was cut.
 pub(super) const CUT: &str = "still used it when the time to drain was over";
 /// So often one release is looked at that has no more than two seconds.
-const TRIES: u32 = 3;
+const TRIES: u32 = 5;
 
 /// A set of one member that does not end when it is asked to.
 fn deaf(name: &'static str) -> Set {
@@ -72,8 +72,8 @@ pub(super) async fn f113_a_successor_on_the_same_node_takes_over_while_the_old_s
     in_time(async || taken_over_here(scene).await).await
 }
 
-/// Whether the successor came before the old pod's stop container was done. If it did, the kernel
-/// has the address all the while.
+/// Whether the successor came before the old pod's stop container, or its node's agent, was done. If
+/// it did, the kernel has the address all the while.
 async fn taken_over_here(scene: &Scene<'_>) -> Outcome<bool> {
     let set = deaf("forced");
     scene.create(&set).await?;
@@ -93,8 +93,8 @@ async fn taken_over_here(scene: &Scene<'_>) -> Outcome<bool> {
     outlives(scene, &next, &held).await?;
     client.was_answered_by(&[&old, &next]).await?;
     let kept = scene.never_lost(watch, held.address).await;
-    // Who could write down its release had the address until then.
-    let late = kept.is_err() && scene.releasers(held.address)?.contains(&old.uid);
+    // Whose release could be written down had the address until then.
+    let late = kept.is_err() && scene.was_released(&old, held.address)?;
     if !late {
         kept?;
     }
