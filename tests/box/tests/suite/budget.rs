@@ -1,7 +1,6 @@
 //! What EC2 is asked, counted by EC2.
 
 use crate::support::member::{Cost, Member};
-use crate::support::pod::{Pod, Started};
 use crate::support::world::World;
 
 /// At most so many calls, and exactly so many that change something.
@@ -73,31 +72,16 @@ fn f046_success_is_reported_only_after_the_data_path_has_switched() {
     for (uid, node) in [("pod-1", "node-a"), ("pod-2", "node-b"), ("pod-3", "node-c")] {
         let pod = member.pod(uid, node);
         let since = world.now();
-        let started = starts_in_the_end(&pod);
-        member.is_held_by(&pod, &started);
-        let server = member.serves(&pod, &started);
+        let up = member.comes_up(&pod);
         let calls = member.ec2(since);
         let moves: Vec<_> = calls.iter().filter(|call| !call.effects.is_empty()).collect();
         let [call] = moves.as_slice() else { panic!("one call moves it: {calls:#?}") };
         let [effect] = call.effects.as_slice() else { panic!("one address: {calls:#?}") };
         let routed_us = effect.routed_at_us.expect("the router delivers to the node");
         answered_before += u32::from(call.answered_at_us.is_some_and(|us| us < routed_us));
-        assert!(routed_us <= started.at_us, "{effect:#?}, success at {}", started.at_us);
-        member.is_well(&pod, &started);
-        drop(server);
+        assert!(routed_us <= up.started.at_us, "{effect:#?}, success at {}", up.started.at_us);
+        member.is_well(&pod, &up.started);
+        drop(up.server);
     }
     assert!(answered_before > 0, "every answer came after its packets, and proves nothing");
-}
-
-/// Started again as by the kubelet, should it not be in time: of a hundred looks at EC2 one is
-/// late, by up to a minute, and a member that moves waits for one that shows its last holder.
-fn starts_in_the_end(pod: &Pod<'_>) -> Started {
-    let mut ended = pod.init().end();
-    for _again in 0..2 {
-        if ended.code != Some(14) {
-            break;
-        }
-        ended = pod.init().end();
-    }
-    pod.started(&ended)
 }

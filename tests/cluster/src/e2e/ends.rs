@@ -19,7 +19,7 @@ const LONG: u32 = 60;
 /// A stop container says so whose draining was cut.
 pub(super) const CUT: &str = "still used it when the time to drain was over";
 /// So often one release is looked at that has no more than two seconds.
-const TRIES: u32 = 5;
+const TRIES: u32 = 3;
 
 /// A set of one member that does not end when it is asked to.
 fn deaf(name: &'static str) -> Set {
@@ -93,7 +93,8 @@ async fn taken_over_here(scene: &Scene<'_>) -> Outcome<bool> {
     outlives(scene, &next, &held).await?;
     client.was_answered_by(&[&old, &next]).await?;
     let kept = scene.never_lost(watch, held.address).await;
-    // Whose release could be written down had the address until then.
+    // Whose release could be written down, by whomever, had the address until then: a successor's
+    // take refuses it.
     let late = kept.is_err() && scene.was_released(&old, held.address)?;
     if !late {
         kept?;
