@@ -72,8 +72,8 @@ pub(super) async fn f113_a_successor_on_the_same_node_takes_over_while_the_old_s
     in_time(async || taken_over_here(scene).await).await
 }
 
-/// Whether the successor came before the old pod's stop container, or its node's agent, was done. If
-/// it did, the kernel has the address all the while.
+/// Whether the successor came before the old pod's stop container, or its node's agent, was done.
+/// If it did, the kernel has the address all the while.
 async fn taken_over_here(scene: &Scene<'_>) -> Outcome<bool> {
     let set = deaf("forced");
     scene.create(&set).await?;
