@@ -104,7 +104,8 @@ impl Scene<'_> {
 
     /// Removes members that nobody needs any more, and what was made for them.
     async fn clear(&self) -> Outcome {
-        let force = ["--grace-period=1", "--wait=false"];
+        // One may end meanwhile.
+        let force = ["--grace-period=1", "--wait=false", "--ignore-not-found"];
         for (kind, place) in [("statefulset", SETS), ("pod", PODS)] {
             let left = self.left(place).await?;
             let names: Vec<&str> = left.iter().map(String::as_str).collect();
