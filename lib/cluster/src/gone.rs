@@ -23,6 +23,7 @@ use crate::view::{AddressSeen, Answers, NodeLife, Questions, View};
 
 /// Why a node counts as gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Gone {
     /// EC2 shows no machine that has the address on the recorded ENI.
     NoMachine,

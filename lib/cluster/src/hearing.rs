@@ -10,6 +10,7 @@ use crate::timing;
 
 /// What EC2 was called for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Call {
     /// It only reads.
     Question,

@@ -18,6 +18,7 @@ const LONGEST: Duration = Duration::from_mins(10);
 
 /// A Lease as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LeaseSeen {
     /// Its version.
     pub version: Version,
@@ -33,6 +34,7 @@ pub struct LeaseSeen {
 
 /// What a Lease is to say. The time of its renewal is the moment of writing, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Terms {
     /// Who holds it; none to give it back.
     pub holder: Option<String>,
@@ -46,6 +48,7 @@ pub struct Terms {
 
 /// A write of the Lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum LeaseWrite {
     /// There is none yet.
     Create(Terms),

@@ -14,6 +14,8 @@ mod gone;
 mod hearing;
 mod lease;
 mod outside;
+#[cfg(feature = "serde")]
+mod pairs;
 mod planner;
 mod pools;
 mod reclaim;

@@ -19,6 +19,7 @@ use crate::waits::Waits;
 
 /// Who plans, and what it knows of EC2 by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Site {
     /// The agent's node.
     pub node: NodeName,
@@ -30,6 +31,7 @@ pub struct Site {
 
 /// Why a member is wanted no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Unwanted {
     /// Its StatefulSet was scaled so that it lacks this ordinal.
     ScaledDown,
@@ -39,6 +41,7 @@ pub enum Unwanted {
 
 /// Why nobody is to have an address any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Unneeded {
     /// No claim names it.
     NoClaim,
@@ -48,6 +51,7 @@ pub enum Unneeded {
 
 /// One thing to do. Whoever does it reads afresh what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Duty {
     /// Release an address for a node that is gone.
     Release {

@@ -29,6 +29,7 @@ pub(crate) fn plan(view: &View, site: &Site) -> Vec<Duty> {
 
 /// How much of a pool is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Usage {
     /// Addresses that it hands out.
     pub total: u32,

@@ -13,6 +13,7 @@ use firecamp_registry::api::{
 
 /// Tells an object from another one of the same name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Uid(String);
 
 impl Uid {
@@ -35,6 +36,7 @@ impl fmt::Display for Uid {
 
 /// What a change or a deletion must name, so that it meets what was read and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Identity {
     /// The object's UID.
     pub uid: Uid,
@@ -46,6 +48,7 @@ pub struct Identity {
 
 /// A StaticIP.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AddressSeen {
     /// Which object.
     pub id: Identity,
@@ -71,6 +74,7 @@ impl AddressSeen {
 
 /// A StaticIPClaim.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClaimSeen {
     /// Which object.
     pub id: Identity,
@@ -86,6 +90,7 @@ pub struct ClaimSeen {
 
 /// A StaticIPPool.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PoolSeen {
     /// Which object.
     pub id: Identity,
@@ -103,6 +108,7 @@ pub struct PoolSeen {
 
 /// The StatefulSet that controls a pod.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Owner {
     /// Its name.
     pub name: String,
@@ -112,6 +118,7 @@ pub struct Owner {
 
 /// Namespace and name of a StatefulSet.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SetName {
     /// The namespace.
     pub namespace: String,
@@ -128,6 +135,7 @@ impl SetName {
 
 /// A StatefulSet, as far as it decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StatefulSet {
     /// Its UID.
     pub uid: Uid,
@@ -148,6 +156,7 @@ impl StatefulSet {
 /// A Node object. It is not the machine: neither says it whether the machine runs, nor does its
 /// absence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NodeLife {
     /// Its kubelet reports that it is ready.
     Ready,
@@ -159,6 +168,7 @@ pub enum NodeLife {
 
 /// A Node, as far as it decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NodeSeen {
     /// What is said of its machine.
     pub life: NodeLife,
@@ -175,6 +185,7 @@ impl From<NodeLife> for NodeSeen {
 /// Everything, from complete lists. What is there and could not be read is none, and never
 /// absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct View {
     /// All StaticIPs.
     pub addresses: BTreeMap<Ipv4Addr, Option<AddressSeen>>,
@@ -183,6 +194,7 @@ pub struct View {
     /// All StaticIPPools.
     pub pools: BTreeMap<PoolName, Option<PoolSeen>>,
     /// All StatefulSets.
+    #[cfg_attr(feature = "serde", serde(with = "crate::pairs"))]
     pub sets: BTreeMap<SetName, Option<StatefulSet>>,
     /// All Nodes.
     pub nodes: BTreeMap<NodeName, Option<NodeSeen>>,
@@ -207,6 +219,7 @@ impl View {
 
 /// A pod, read afresh.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PodSeen {
     /// Its life.
     pub view: PodView,
@@ -216,6 +229,7 @@ pub struct PodSeen {
 
 /// What a pass has to ask before it plans, the most urgent first, and then by whose turn it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Questions {
     /// Pods to be read afresh; some may be named twice.
     pub pods: Vec<Member>,
@@ -225,6 +239,7 @@ pub struct Questions {
 
 /// What was answered. What could not be read is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Answers {
     /// The pods.
     pub pods: BTreeMap<Member, PodSeen>,

@@ -41,6 +41,7 @@ use crate::time::Moment;
 
 /// What an agent sees from its node. It may be old: it never authorises anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Sight {
     /// The agent's own node.
     pub node: NodeName,
@@ -54,6 +55,7 @@ pub struct Sight {
 
 /// What is seen of one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Seen {
     /// Its record.
     pub record: StaticIp,

@@ -7,6 +7,7 @@ use crate::ids::{EniId, SubnetId};
 
 /// A network interface, as DescribeNetworkInterfaces shows it. It was so at some moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Interface {
     /// Its id.
     pub id: EniId,

@@ -25,6 +25,7 @@ const MOUNTED: &str = "Mounted";
 
 /// What is said of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Saying {
     /// Its pod lacks a volume.
     Lacks {

@@ -18,6 +18,7 @@ const WAITING_MAX: usize = 64;
 
 /// What an Event is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum About {
     /// A pod.
     Pod {
@@ -36,6 +37,7 @@ pub enum About {
 
 /// One Event.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Event {
     /// What it is about.
     pub about: About,
@@ -55,6 +57,7 @@ pub struct Event {
 
 /// Something that an errand of the agent has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Notice {
     /// It put the address back into the kernel.
     Restored(Ipv4Addr),

@@ -8,6 +8,7 @@ use firecamp_volumes::{PodVolumes, Table};
 
 /// Everything. What could not be found out is none, which is never the same as empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Facts {
     /// The node.
     pub node: NodeName,
@@ -48,6 +49,7 @@ impl Facts {
 
 /// A network interface of the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct EniFact {
     /// As the metadata service describes it.
     pub eni: Eni,
@@ -64,6 +66,7 @@ pub struct EniFact {
 
 /// A static IP of this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AddressFact {
     /// Its record.
     pub record: StaticIp,
@@ -80,6 +83,7 @@ pub struct AddressFact {
 
 /// Something that was checked on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Check {
     /// The type of its condition. *True* is good.
     pub kind: String,

@@ -11,6 +11,7 @@ use crate::event::Event;
 
 /// What is read of the node before anything is written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Learned {
     /// The UID of the Node; none if it does not exist.
     pub node: Option<String>,
@@ -22,6 +23,7 @@ pub struct Learned {
 
 /// Of what conditions are said, beside the node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Subject {
     /// A static IP.
     StaticIp(Ipv4Addr),
@@ -31,6 +33,7 @@ pub enum Subject {
 
 /// What is read of a subject before its status is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Reported {
     /// The version.
     pub version: Version,

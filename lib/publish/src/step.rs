@@ -12,6 +12,7 @@ use crate::outside::Learned;
 
 /// One thing to do in the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum Step {
     /// Read the node and its `NodeAttachments`.
     Learn,
@@ -71,6 +72,7 @@ impl Step {
 
 /// What a step that went well came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Done {
     /// What was read.
     Learned(Box<Learned>),

@@ -17,6 +17,7 @@ pub(crate) const ASKED_AT_ONCE: usize = 8;
 
 /// What a failed observation means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum VolumesKind {
     /// No answer in time, or none to a question that was asked before.
     NotResponding,
@@ -28,6 +29,7 @@ pub enum VolumesKind {
 
 /// A failed observation. `detail` names the operation and the object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[error("{detail}")]
 pub struct VolumesFailure {
     /// What it means.

@@ -11,6 +11,7 @@ use crate::seen::{ClusterView, Pod};
 
 /// A pod of this node that claims volumes and is not about to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PodVolumes {
     /// Its namespace.
     pub namespace: String,
@@ -24,6 +25,7 @@ pub struct PodVolumes {
 
 /// Whether a pod has the volumes that it claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Served {
     /// All are mounted, and none is reported to be out of order.
     Wholly,
@@ -35,6 +37,7 @@ pub enum Served {
 
 /// What keeps a pod from a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Hindrance {
     /// The name of the volume in the table.
     pub volume: String,

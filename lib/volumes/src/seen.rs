@@ -12,6 +12,7 @@ use firecamp_core::ids::{InstanceId, InvalidId, PodUid, VolumeId, Zone};
 
 /// Everything that was observed at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Seen {
     /// EC2.
     pub cloud: Option<CloudView>,
@@ -23,6 +24,7 @@ pub struct Seen {
 
 /// What EC2 says of this instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CloudView {
     /// The zone of the instance.
     pub zone: Zone,
@@ -34,6 +36,7 @@ pub struct CloudView {
 
 /// An attachment of a volume to another instance.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Elsewhere {
     /// The volume.
     pub volume: VolumeId,
@@ -63,6 +66,7 @@ pub enum AttachmentState {
 
 /// A volume that EC2 shows on this instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Attachment {
     /// The volume.
     pub volume: VolumeId,
@@ -82,6 +86,7 @@ pub struct Attachment {
 
 /// What the kernel says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NodeView {
     /// The disks.
     pub devices: Option<Vec<BlockDevice>>,
@@ -93,6 +98,11 @@ pub struct NodeView {
 
 /// `MAJOR:MINOR`. A filesystem without a block device has major 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(try_from = "String", into = "String")
+)]
 pub struct DeviceNumber {
     /// The major number.
     pub major: u32,
@@ -103,6 +113,23 @@ pub struct DeviceNumber {
 impl fmt::Display for DeviceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.major, self.minor)
+    }
+}
+
+// As its text, so that it may be the key of a map.
+#[cfg(feature = "serde")]
+impl TryFrom<String> for DeviceNumber {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<DeviceNumber> for String {
+    fn from(number: DeviceNumber) -> Self {
+        number.to_string()
     }
 }
 
@@ -123,6 +150,7 @@ impl FromStr for DeviceNumber {
 
 /// A disk, or a device that is made of others.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BlockDevice {
     /// The kernel's name (`nvme1n1`), which says nothing of the volume.
     pub name: String,
@@ -146,6 +174,7 @@ pub struct BlockDevice {
 
 /// A partition of a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Partition {
     /// The kernel's name.
     pub name: String,
@@ -155,6 +184,7 @@ pub struct Partition {
 
 /// A mount of this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Mount {
     /// The filesystem.
     pub device: DeviceNumber,
@@ -174,6 +204,7 @@ pub struct Mount {
 
 /// What is known of the room on a filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Space {
     /// It answered.
     Known(Usage),
@@ -183,6 +214,7 @@ pub enum Space {
 
 /// The room on a filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Usage {
     /// Bytes.
     pub bytes: Amount,
@@ -192,6 +224,7 @@ pub struct Usage {
 
 /// How much there is, and how much an ordinary user may still have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Amount {
     /// All.
     pub total: u64,
@@ -201,6 +234,7 @@ pub struct Amount {
 
 /// What Kubernetes says, as far as this node is concerned.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClusterView {
     /// The pods of this node, in whatever phase: a pod that is not listed is gone.
     pub pods: Vec<Pod>,
@@ -214,6 +248,7 @@ pub struct ClusterView {
 
 /// A pod of this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pod {
     /// Its UID.
     pub uid: PodUid,
@@ -229,6 +264,7 @@ pub struct Pod {
 
 /// The use of a claim by a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PodClaim {
     /// The claim, in the namespace of the pod.
     pub claim: String,
@@ -238,6 +274,7 @@ pub struct PodClaim {
 
 /// The name of a `PersistentVolumeClaim`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClaimName {
     /// Its namespace.
     pub namespace: String,
@@ -253,6 +290,7 @@ impl fmt::Display for ClaimName {
 
 /// A `PersistentVolumeClaim`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Claim {
     /// Its name.
     pub name: ClaimName,
@@ -262,6 +300,7 @@ pub struct Claim {
 
 /// A `PersistentVolume`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PersistentVolume {
     /// Its name.
     pub name: String,
@@ -287,6 +326,7 @@ pub fn ebs_volume(handle: &str) -> Option<VolumeId> {
 
 /// A `VolumeAttachment` of this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct VolumeAttachment {
     /// Its name.
     pub name: String,

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use firecamp_core::time::Moment;
 use firecamp_histories::names::Names;
-use firecamp_histories::strike::{self, How, Met, Recovery, Strikes};
+pub use firecamp_histories::strike::How;
+use firecamp_histories::strike::{self, Met, Recovery, Strikes};
 use firecamp_histories::trace::Trace;
 
 use crate::catalogue::Entry;
@@ -43,11 +44,11 @@ pub struct Plan {
 
 /// One crash, with everything that may crash after it.
 #[derive(Debug, Clone, Copy)]
-struct Unit {
-    entry: usize,
-    how: How,
-    recovery: Recovery,
-    first: u32,
+pub(crate) struct Unit {
+    pub(crate) entry: usize,
+    pub(crate) how: How,
+    pub(crate) recovery: Recovery,
+    pub(crate) first: u32,
 }
 
 /// How one run is told to crash.
@@ -66,15 +67,14 @@ fn boundaries(entry: &Entry, names: &Names) -> Result<u32, String> {
     }
 }
 
-/// Enumerates all entries.
-pub fn run(entries: &[Entry], plan: Plan) -> Tally {
+/// Every single crash.
+pub(crate) fn units(entries: &[Entry], tally: &mut Tally) -> Vec<Unit> {
     let names = Names::new();
-    let mut all = Tally::new(entries);
     let mut units = Vec::new();
     for (entry, it) in entries.iter().enumerate() {
         match boundaries(it, &names) {
             Ok(count) => {
-                all.counted(entry, count);
+                tally.counted(entry, count);
                 for how in [KILLED, STILL, POWERLESS] {
                     for recovery in RECOVERIES {
                         let unit = |first| Unit { entry, how, recovery, first };
@@ -82,9 +82,16 @@ pub fn run(entries: &[Entry], plan: Plan) -> Tally {
                     }
                 }
             }
-            Err(why) => all.broken(why),
+            Err(why) => tally.broken(why),
         }
     }
+    units
+}
+
+/// Enumerates all entries.
+pub fn run(entries: &[Entry], plan: Plan) -> Tally {
+    let mut all = Tally::new(entries);
+    let units = units(entries, &mut all);
     let next = AtomicUsize::new(0);
     let total = Mutex::new(all);
     std::thread::scope(|scope| {

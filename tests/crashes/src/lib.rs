@@ -8,3 +8,4 @@ pub mod catalogue;
 pub mod cli;
 pub mod enumerate;
 pub mod page;
+pub mod record;

@@ -27,6 +27,7 @@ pub mod shrink;
 pub mod sight;
 pub mod strike;
 pub mod sweep;
+pub mod tape;
 pub mod trace;
 pub mod watch;
 pub mod world;

@@ -166,7 +166,7 @@ impl<'a> Model<'a> {
         process.note(&reply);
         self.trace.reply(now, slot.0, &reply);
         let process = &mut self.processes[slot.at()];
-        process.machine.reply(reply, now);
+        process.machine.reply(reply, now, (&mut self.trace, slot));
         if let Some(step) = process.machine.crossed() {
             self.probes.step(step);
             self.passed(slot, step);

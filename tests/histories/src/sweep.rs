@@ -20,6 +20,7 @@ use firecamp_core::time::Moment;
 use crate::audit::{Promise, Violation};
 use crate::names::Names;
 use crate::seed::{Chance, Purpose};
+use crate::trace::Trace;
 
 /// Addresses of the pool.
 const POOL: u8 = 8;
@@ -28,6 +29,8 @@ const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
 /// How far a look-up of a record may lag.
 const LAG: Duration = Duration::from_mins(1);
 const STEPS: usize = 60;
+/// One errand runs at a time, under this number.
+const ERRAND: u32 = 1;
 
 /// What one sweep has met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,10 +57,17 @@ struct Sweep<'a> {
     healing: bool,
     violation: Option<Violation>,
     met: Met,
+    trace: Trace,
 }
 
 /// Runs the history of a seed.
 pub fn run(seed: u64, names: &Names) -> (Option<Violation>, Met) {
+    let (violation, met, _) = traced(seed, names, Trace::Off);
+    (violation, met)
+}
+
+/// The same, with what happened in it.
+pub fn traced(seed: u64, names: &Names, trace: Trace) -> (Option<Violation>, Met, Trace) {
     let mut sweep = Sweep {
         names,
         chance: Chance::new(seed, Purpose::Others, 7),
@@ -70,6 +80,7 @@ pub fn run(seed: u64, names: &Names) -> (Option<Violation>, Met) {
         healing: false,
         violation: None,
         met: Met::default(),
+        trace,
     };
     for _ in 0..STEPS {
         sweep.happen();
@@ -81,7 +92,7 @@ pub fn run(seed: u64, names: &Names) -> (Option<Violation>, Met) {
         sweep.pass();
     }
     sweep.check_clean();
-    (sweep.violation, sweep.met)
+    (sweep.violation, sweep.met, sweep.trace)
 }
 
 impl Sweep<'_> {
@@ -158,7 +169,12 @@ impl Sweep<'_> {
                 }
             }
         }
-        for found in self.collector.pass(&pass, self.now) {
+        let due = self.collector.pass(&pass, self.now);
+        if let Some(tape) = self.trace.tape() {
+            tape.call("collector.pass", Some(0), &(&pass, self.now));
+            tape.gives(&(&due, self.collector.suspects()));
+        }
+        for found in due {
             self.due(&pass, &found);
         }
     }
@@ -231,7 +247,12 @@ impl Sweep<'_> {
         let pod: PodUid = "nobody".parse().expect("a UID");
         let run: RunId = "sweep".parse().expect("a run id");
         let duty = Duty::Collect { address, holder: Holder { pod, epoch: Epoch(0) } };
-        let mut errand = Errand::new(&duty, &self.names.cluster, run, self.now);
+        let cluster = &self.names.cluster;
+        let mut errand = Errand::new(&duty, cluster, run.clone(), self.now);
+        if let Some(tape) = self.trace.tape() {
+            let with = (&duty, cluster, &run, self.now);
+            tape.begins("errand.new", u64::from(ERRAND), &with, &errand);
+        }
         let mut read = false;
         while errand.outcome().is_none() {
             let action = errand.action();
@@ -254,7 +275,7 @@ impl Sweep<'_> {
             } else {
                 Reply::Host(Ok(false))
             };
-            errand.reply(reply, self.now);
+            self.trace.tell(ERRAND, &mut errand, reply, self.now);
         }
     }
 

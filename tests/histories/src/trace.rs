@@ -1,14 +1,17 @@
-//! What happened in a history: nothing, a hash of all of it, or all of it in words.
+//! What happened in a history: nothing, a hash of all of it, all of it in words, or what was
+//! decided in it.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::Duty;
+use firecamp_core::machine::Machine;
 use firecamp_core::record::StaticIp;
 use firecamp_core::time::Moment;
 
 use crate::audit::{End, Moving};
 use crate::level::Order;
+use crate::tape::Tape;
 
 /// How much of a history is kept.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +23,8 @@ pub enum Trace {
     Hash(Box<DefaultHasher>),
     /// One line for each.
     Full(Vec<String>),
+    /// What the code that decides was asked and what it answered.
+    Tape(Tape),
 }
 
 impl Trace {
@@ -43,10 +48,28 @@ impl Trace {
         if let Self::Full(lines) = self { lines } else { Vec::new() }
     }
 
+    /// What is recorded of decisions, if they are.
+    pub fn tape(&mut self) -> Option<&mut Tape> {
+        if let Self::Tape(tape) = self { Some(tape) } else { None }
+    }
+
+    /// The lines that were recorded of decisions.
+    pub fn into_tape(self) -> Vec<u8> {
+        if let Self::Tape(tape) = self { tape.into_lines() } else { Vec::new() }
+    }
+
+    /// Tells a machine a reply.
+    pub fn tell(&mut self, slot: u32, machine: &mut impl Machine, reply: Reply, now: Moment) {
+        match self.tape() {
+            Some(tape) => tape.tell(u64::from(slot), machine, reply, now),
+            None => machine.reply(reply, now),
+        }
+    }
+
     /// Adds anything to it.
     pub fn add(&mut self, now: Moment, what: &impl Hash, text: impl FnOnce() -> String) {
         match self {
-            Self::Off => {}
+            Self::Off | Self::Tape(_) => {}
             Self::Hash(hasher) => (now, what).hash(hasher),
             Self::Full(lines) => lines.push(format!("{:>11.6} {}", now.0.as_secs_f64(), text())),
         }
@@ -64,7 +87,7 @@ impl Trace {
 
     /// The director has given an order.
     pub fn order(&mut self, now: Moment, order: &Order) {
-        if let Self::Off = self {
+        if let Self::Off | Self::Tape(_) = self {
             return;
         }
         let text = format!("{order:?}");
@@ -73,7 +96,7 @@ impl Trace {
 
     /// A process has ended.
     pub fn ended(&mut self, now: Moment, slot: u32, end: &End<'_>) {
-        if let Self::Off = self {
+        if let Self::Off | Self::Tape(_) = self {
             return;
         }
         let text = format!("{end:?}");

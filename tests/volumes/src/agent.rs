@@ -9,15 +9,15 @@ use firecamp_core::contract::timing;
 use firecamp_core::ids::NodeName;
 use firecamp_core::time::Moment;
 use firecamp_histories::seed::{Chance, Purpose};
-use firecamp_publish::{Done, Facts, Publisher, Step, carry_out, table};
+use firecamp_publish::{Facts, Publisher, Step, table};
 use firecamp_sim::SimBoard;
 use firecamp_volumes::pace::{EARLIER_WITHIN, NODE_EVERY, NODE_PAUSE, Pace, wants_cloud};
 use firecamp_volumes::path::KUBELET;
 use firecamp_volumes::seen::{CloudView, Seen};
-use firecamp_volumes::{Table, Tracker, VolumesKind, observe};
-use futures_util::FutureExt as _;
+use firecamp_volumes::{Table, Tracker, VolumesKind};
 
 use crate::board::{How, Shaky};
+use crate::recorder::Recorder;
 use crate::scenario::{Fault, Ix, Scenario, Side};
 use crate::views::Kernel;
 use crate::world::{Changed, Names, State, World};
@@ -95,14 +95,18 @@ pub struct Agent {
     /// The facts have changed since they were taken in.
     changed: bool,
     chance: Chance,
+    /// What is recorded of it.
+    pub recorder: Recorder,
     /// The volumes of the devices that were read last.
     pub devices: BTreeMap<String, Ix>,
 }
 
 impl Agent {
     /// One that begins at this second.
-    pub fn new(seed: u64, process: u64, second: u64, names: &Names) -> Self {
-        let mut chance = Chance::new(seed, Purpose::Volumes, 2 + process);
+    pub fn new(seed: u64, mut recorder: Recorder, second: u64, names: &Names) -> Self {
+        let mut chance = Chance::new(seed, Purpose::Volumes, 2 + recorder.process);
+        let due = Moment(chance.part(timing::EC2_PERIOD));
+        recorder.asked("budget.new", &due, &());
         let node: NodeName = "node-1".parse().expect("a name");
         let facts = Facts {
             instance: Some(names.instance.clone()),
@@ -110,11 +114,12 @@ impl Agent {
             addresses: Some(Vec::new()),
             ..Facts::new(node.clone())
         };
+        recorder.asked("publisher.new", &node, &());
         Self {
             began: second,
             tracker: None,
             pace: Pace::default(),
-            budget: Budget::new(Moment(chance.part(timing::EC2_PERIOD))),
+            budget: Budget::new(due),
             interfaces_fail: false,
             asking: None,
             cloud: None,
@@ -124,6 +129,7 @@ impl Agent {
             active_until: second + ACTIVE,
             changed: true,
             chance,
+            recorder,
             devices: BTreeMap::new(),
             node,
         }
@@ -147,6 +153,7 @@ impl Agent {
         let mut noted = Noted::default();
         if changed.told && !self.fires(Fault::NoticeLost, outside, &mut noted) {
             self.pace.moved();
+            self.recorder.asked("pace.moved", &(), &());
             self.next_look = self.next_look.min(second + NODE_PAUSE.as_secs());
         }
         self.begin(second, &mut noted);
@@ -170,10 +177,18 @@ impl Agent {
             return;
         }
         if let Some(published) = self.publisher.published() {
-            self.tracker = Some(Tracker::resume(KUBELET, &table(&published.volumes)));
+            let table = table(&published.volumes);
+            self.recorder.function("publish.table", &published.volumes, &table);
+            self.recorder.asks("tracker.resume", &(KUBELET, &table));
+            let tracker = Tracker::resume(KUBELET, &table);
+            self.recorder.shows(&tracker, None, self.now(second));
+            self.tracker = Some(tracker);
             noted.resumed = true;
         } else if self.now(second).0 >= EARLIER_WITHIN {
-            self.tracker = Some(Tracker::new(KUBELET));
+            self.recorder.asks("tracker.new", &(KUBELET,));
+            let tracker = Tracker::new(KUBELET);
+            self.recorder.shows(&tracker, None, self.now(second));
+            self.tracker = Some(tracker);
         } else {
             self.active_until = second + ACTIVE;
         }
@@ -182,6 +197,7 @@ impl Agent {
     fn hear_ec2(&mut self, second: u64) {
         let Some(answer) = self.asking.take_if(|answer| answer.at <= second) else { return };
         self.budget.ended(answer.view.is_some());
+        self.recorder.asked("budget.ended", &answer.view.is_some(), &());
         match answer.look {
             Ec2Look::Volumes => self.cloud = answer.view.or(self.cloud.take()),
             Ec2Look::Interfaces => self.interfaces_fail = answer.view.is_none(),
@@ -202,10 +218,14 @@ impl Agent {
         if !self.interfaces_fail {
             let since = self.budget.asked(Ec2Look::Volumes).map(|at| now.since(at));
             let want = wants_cloud(since, now.0, suspects);
+            self.recorder.function("pace.wants_cloud", &(since, now.0, suspects), &want);
             wanted.extend(want.map(|want| (Ec2Look::Volumes, want)));
         }
         let jitter = self.chance.millis(3_000, 15_000);
-        let Some(look) = self.budget.grant(&wanted, now, jitter) else { return };
+        let look = self.budget.grant(&wanted, now, jitter);
+        let asked = [Ec2Look::Interfaces, Ec2Look::Volumes].map(|kind| self.budget.asked(kind));
+        self.recorder.asked("budget.grant", &(wanted, now, jitter), &(look, asked));
+        let Some(look) = look else { return };
         let fails = self.fires(Fault::CloudFails, outside, noted)
             | self.fires(Fault::CloudThrottled, outside, noted)
             | outside.is_away(Side::Cloud);
@@ -226,8 +246,7 @@ impl Agent {
 
     fn look(&mut self, second: u64, outside: &Outside<'_>, noted: &mut Noted) {
         let kernel = self.kernel(outside, noted);
-        let looked = observe(&kernel, KUBELET).now_or_never();
-        let (node, _failures) = looked.expect("a simulated kernel answers at once");
+        let node = self.recorder.observe(&kernel, KUBELET);
         noted.half = match (node.devices.is_some(), node.mounts.is_some()) {
             (true, false) => Some(0),
             (false, true) => Some(1),
@@ -239,19 +258,26 @@ impl Agent {
         let cloud = self.cloud.take();
         let (now, suspects) = (self.now(second), self.suspects());
         let mut cluster = None;
-        if self.pace.asks_cluster(now, suspects, cloud.is_some()) {
+        let asks = self.pace.asks_cluster(now, suspects, cloud.is_some());
+        self.recorder.asked("pace.asks_cluster", &(now, suspects, cloud.is_some()), &asks);
+        if asks {
             noted.cluster = true;
             let fails = self.fires(Fault::ClusterFails, outside, noted);
             let torn = self.fires(Fault::ClusterTorn, outside, noted);
             let lag = if torn { self.chance.below(20) } else { 0 };
-            self.pace.answered(!fails && !outside.is_away(Side::Api));
-            if !fails && !outside.is_away(Side::Api) {
+            let well = !fails && !outside.is_away(Side::Api);
+            self.pace.answered(well);
+            self.recorder.asked("pace.answered", &well, &());
+            if well {
                 let earlier = outside.world.at(second.saturating_sub(lag));
                 cluster = Some(outside.world.now.cluster(outside.names, earlier));
             }
         }
         let Some(tracker) = &mut self.tracker else { return };
-        let table = tracker.step(now, Seen { cloud, node, cluster });
+        let seen = Seen { cloud, node, cluster };
+        self.recorder.asks("tracker.step", &(now, &seen));
+        let table = tracker.step(now, seen);
+        self.recorder.shows(tracker, Some(&table), now);
         let pods = tracker.pods().map(<[_]>::to_vec);
         if self.facts.volumes.as_ref() != Some(&table) || self.facts.pods != pods {
             (self.active_until, self.changed) = (second + ACTIVE, true);
@@ -279,20 +305,25 @@ impl Agent {
     fn publish(&mut self, second: u64, outside: &Outside<'_>, noted: &mut Noted) {
         let now = self.now(second);
         if std::mem::take(&mut self.changed) || self.publisher.is_due(now) {
+            self.recorder.asks("publisher.take", &(&self.facts, now, wall(second)));
             self.publisher.take(self.facts.clone(), now, &wall(second));
+            self.recorder.holds(&self.publisher, now);
         }
         for _ in 0..STEPS {
-            let Some(step) = self.publisher.next(now) else { return };
+            let step = self.publisher.next(now);
+            self.recorder.asked("publisher.next", &now, &step);
+            let Some(step) = step else { return };
             let how = self.how(outside, noted);
             let board = Shaky { board: outside.board, how };
-            let carried = carry_out(&board, &self.node, &step).now_or_never();
-            let done: Result<Done, _> = carried.expect("a simulated API answers at once");
+            let done = self.recorder.carry_out(&board, &self.node, &step);
             let well = done.is_ok();
             if !well || matches!(step, Step::Learn) {
                 self.active_until = self.active_until.max(second + ACTIVE);
             }
             let chance = u32::try_from(self.chance.below(65_536)).unwrap_or_default();
+            self.recorder.asks("publisher.done", &(&done, now, chance));
             self.publisher.done(&step, done, (now, chance));
+            self.recorder.holds(&self.publisher, now);
             noted.steps.push((step, well));
         }
     }

@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use firecamp_core::ids::Member;
+use firecamp_histories::tape::Tape;
 use firecamp_publish::{Step, Subject};
 use firecamp_registry::api::VOLUME_READY;
 use firecamp_sim::SimBoard;
@@ -11,6 +12,7 @@ use firecamp_volumes::{Reason, Table, VolumeRow};
 use crate::agent::{Agent, Noted, Outside};
 use crate::audit::{Audit, Promise, Violation};
 use crate::probe::Probes;
+use crate::recorder::Recorder;
 use crate::scenario::{At, Deed, Scenario, Side};
 use crate::world::{Names, World};
 
@@ -33,17 +35,23 @@ pub struct Report {
     pub hash: u64,
     /// What happened, if it was asked for.
     pub trace: Vec<String>,
+    /// What was decided, if that was asked for.
+    pub tape: Option<Tape>,
 }
 
 /// Runs the history of a scenario. `full`: with a line for everything that happens.
 pub fn run(scenario: &Scenario, names: &Names, full: bool) -> Report {
+    recorded(scenario, names, full, None)
+}
+
+/// The same; what is decided is recorded as well, if there is a tape.
+pub fn recorded(scenario: &Scenario, names: &Names, full: bool, tape: Option<Tape>) -> Report {
     let mut history = History {
         scenario,
         names,
         world: World::new(scenario.seed, scenario.shape),
         board: SimBoard::default(),
-        agent: Agent::new(scenario.seed, 0, 0, names),
-        processes: 0,
+        agent: Agent::new(scenario.seed, Recorder { tape, process: 0 }, 0, names),
         audit: Audit::new(scenario.shape),
         away: Vec::new(),
         table: Table::default(),
@@ -59,6 +67,7 @@ pub fn run(scenario: &Scenario, names: &Names, full: bool) -> Report {
         violation: history.audit.violation,
         hash: history.hasher.finish(),
         trace: history.trace.unwrap_or_default(),
+        tape: history.agent.recorder.tape,
     }
 }
 
@@ -68,7 +77,6 @@ struct History<'a> {
     world: World,
     board: SimBoard,
     agent: Agent,
-    processes: u64,
     audit: Audit,
     away: Vec<Side>,
     table: Table,
@@ -156,8 +164,9 @@ impl History<'_> {
     }
 
     fn restart(&mut self, second: u64) {
-        self.processes += 1;
-        self.agent = Agent::new(self.scenario.seed, self.processes, second, self.names);
+        let Recorder { tape, process } = std::mem::take(&mut self.agent.recorder);
+        let recorder = Recorder { tape, process: process + 1 };
+        self.agent = Agent::new(self.scenario.seed, recorder, second, self.names);
         self.audit.restarted();
     }
 

@@ -17,6 +17,7 @@ pub mod board;
 pub mod cli;
 pub mod history;
 pub mod probe;
+pub mod recorder;
 pub mod run;
 pub mod scenario;
 pub mod truth;

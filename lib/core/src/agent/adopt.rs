@@ -29,6 +29,7 @@ use crate::time::Moment;
 
 /// A secondary address of one of this node's ENIs that may come to be adopted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Stray {
     /// The ENI.
     pub eni: EniId,
@@ -133,6 +134,7 @@ impl Adopter {
 /// What was read afresh of an address that is due, all of it: where anything could not be read
 /// there is no evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Evidence {
     /// This node.
     pub node: NodeName,
@@ -162,6 +164,7 @@ pub struct Evidence {
 
 /// Why an address is left as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum NotAdopted {
     /// There is a record.
     #[error("it has a StaticIP")]

@@ -14,6 +14,7 @@ use crate::time::Moment;
 
 /// What an agent asks EC2 of its own instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Ec2Look {
     /// Its network interfaces: DescribeNetworkInterfaces.
     Interfaces,
@@ -25,6 +26,7 @@ pub enum Ec2Look {
 
 /// How much an answer is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Want {
     /// By turns, when it is due.
     Steady,

@@ -18,6 +18,7 @@ use crate::time::Moment;
 
 /// Something of ours that no record claims.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Leftover {
     /// An address, rule or route of ours in this node's kernel.
     Kernel(Ipv4Addr),
@@ -36,6 +37,7 @@ impl Leftover {
 
 /// What is in this node's kernel for one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Mark {
     /// With our protocol number.
     Ours,
@@ -45,6 +47,7 @@ pub enum Mark {
 
 /// One pass over the node. What could not be read completely is none.
 #[derive(Debug, Clone, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pass {
     /// Every address of the kernel, or of its rules, and whose it is.
     pub kernel: Option<BTreeMap<Ipv4Addr, Mark>>,

@@ -13,6 +13,7 @@ use super::{Seen, Sight};
 
 /// What one look found out about one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Look<'a> {
     /// Its record.
     pub record: &'a StaticIp,

@@ -90,13 +90,22 @@ impl Model<'_> {
         let recorded = self.recorded(slot, &found);
         let Runs::Agent(agent) = &mut self.processes[slot.at()].machine else { return };
         let seen = &mut agent.seen;
+        let of = Some(u64::from(slot.0));
         if found.is_empty() {
             seen.adopter.lost_sight();
             seen.proof.clear();
+            if let Some(tape) = self.trace.tape() {
+                tape.call("adopter.lost_sight", of, &());
+                tape.gives(&());
+            }
             return;
         }
         seen.note(&found, &recorded, now);
         let due = seen.adopter.look(&found, &recorded, (now, now));
+        if let Some(tape) = self.trace.tape() {
+            tape.call("adopter.look", of, &(&found, &recorded, (now, now)));
+            tape.gives(&due);
+        }
         let due: Vec<_> = due
             .into_iter()
             .map(|stray| {
@@ -136,7 +145,11 @@ impl Model<'_> {
         let listing = self.world.interfaces((node, carrier), self.names, then);
         // The other ENI is somebody else's, or the VPC CNI's.
         let usable = [self.names.eni(node.eni(carrier)).id.clone()].into();
-        strays(&listing, &usable, &pools, &self.names.cluster)
+        let found = strays(&listing, &usable, &pools, &self.names.cluster);
+        if let Some(tape) = self.trace.tape() {
+            tape.function("strays", &(listing, usable, pools, &self.names.cluster), &found);
+        }
+        found
     }
 
     /// Whether each of them has a record; one whose read failed is left out.

@@ -58,6 +58,11 @@ impl Agent {
     }
 }
 
+/// The number of what an agent remembers of an address.
+fn memory_of(agent: Slot, address: Ipv4Addr) -> Option<u64> {
+    Some(u64::from(agent.0) << 32 | u64::from(u32::from(address)))
+}
+
 impl Model<'_> {
     /// Whether every agent that runs has found nothing to do so many times in a row.
     pub(super) fn are_agents_idle(&self, times: u32) -> bool {
@@ -96,15 +101,14 @@ impl Model<'_> {
         let then = self.ask_ec2(slot, node);
         let mut sight = World::sight(node, &gone, self.names);
         let mut looks = self.looks(slot);
-        for look in &mut looks {
-            if let Some(found) = self.found((node, look.address), views, then) {
-                sight.add(found, &mut look.memory, self.now);
-            }
-        }
+        self.see(slot, &mut sight, &mut looks, (views, then));
         if let Runs::Agent(agent) = &mut self.process(slot).machine {
             agent.looks = looks;
         }
         let duties = if sight.addresses.is_empty() { Vec::new() } else { plan(&sight, self.now) };
+        if let (false, Some(tape)) = (sight.addresses.is_empty(), self.trace.tape()) {
+            tape.function("agent.plan", &(&sight, self.now), &duties);
+        }
         let busy = duties.iter().filter(|duty| self.run_errand(slot, duty, &sight)).count();
         if let Runs::Agent(agent) = &mut self.process(slot).machine {
             let astray = agent.looks.iter().any(|look| look.memory.is_astray());
@@ -142,6 +146,31 @@ impl Model<'_> {
             return None;
         }
         self.describe(slot)
+    }
+
+    /// Takes in what a look finds out about each address.
+    fn see(
+        &mut self,
+        slot: Slot,
+        sight: &mut Sight,
+        looks: &mut [Look],
+        (views, asked): (Views, Option<Moment>),
+    ) {
+        let (node, now) = (self.processes[slot.at()].spawn.node, self.now);
+        let mut trace = std::mem::take(&mut self.trace);
+        for Look { address, memory, .. } in looks {
+            let Some(found) = self.found((node, *address), views, asked) else { continue };
+            let Some(tape) = trace.tape() else {
+                sight.add(found, memory, now);
+                continue;
+            };
+            let before = sight.addresses.len();
+            let header = (&sight.node, &sight.cluster, &sight.gone);
+            tape.call("memory.add", memory_of(slot, *address), &(header, &found, now));
+            sight.add(found, memory, now);
+            tape.gives(&(sight.addresses.get(before), memory.is_astray()));
+        }
+        self.trace = trace;
     }
 
     /// What a look finds out about an address; `asked`: of which moment EC2 answered, if it did.
@@ -192,12 +221,17 @@ impl Model<'_> {
         if running {
             return true;
         }
-        if let (Runs::Agent(agent), Some(address)) = (&mut self.process(slot).machine, address)
+        let machine = &mut self.processes[slot.at()].machine;
+        if let (Runs::Agent(agent), Some(address)) = (machine, address)
             && let Some(look) = agent.look(address)
         {
             look.errand = Some(errand);
             if let Duty::Reassert { .. } = duty {
                 look.memory.reasserts(now);
+                if let Some(tape) = self.trace.tape() {
+                    tape.call("memory.reasserts", memory_of(slot, address), &now);
+                    tape.gives(&());
+                }
             }
         }
         if let Some(address) = address {
@@ -205,7 +239,8 @@ impl Model<'_> {
         }
         let pod = pod_of(duty).unwrap_or_default();
         let run = self.names.run(ProcessId(errand.0));
-        let machine = Errand::new(duty, &self.names.cluster, run, now);
+        let machine = Errand::new(duty, &self.names.cluster, run.clone(), now);
+        self.begins(errand, "errand.new", &(duty, &self.names.cluster, run, now), &machine);
         let agent = self.processes[slot.at()].spawn;
         let spawn = Spawn { member: member.unwrap_or_default(), pod, ..agent };
         self.trace.duty(now, slot.0, errand.0, duty);

@@ -22,6 +22,7 @@ use crate::level::{Level as _, Order};
 use crate::names::{Names, NodeIx, ProcessId};
 use crate::scenario::Fault;
 use crate::strike::{How, Recovery};
+use crate::trace::Trace;
 use crate::world::strays::mark;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +90,7 @@ impl Attempt {
     }
 
     /// A read that failed ends it.
-    pub(super) fn reply(&mut self, reply: &Reply) {
+    pub(super) fn reply(&mut self, reply: &Reply, trace: &mut Trace) {
         let at = std::mem::replace(&mut self.at, At::Tried("adoption: something failed"));
         if let (At::Census, Reply::Host(Ok(_))) = (&at, reply) {
             self.at = At::Owner;
@@ -103,7 +104,11 @@ impl Attempt {
             self.at = At::Record;
         } else if let (At::Record, Reply::Record(Ok(found))) = (&at, reply) {
             self.evidence.recorded = found.is_some();
-            self.at = match adopt(&self.stray, &self.evidence, self.run.clone()) {
+            let adopted = adopt(&self.stray, &self.evidence, self.run.clone());
+            if let Some(tape) = trace.tape() {
+                tape.function("adopt", &(&self.stray, &self.evidence, &self.run), &adopted);
+            }
+            self.at = match adopted {
                 Ok(record) => At::Write(Box::new(record)),
                 Err(why) => At::Tried(told(&why)),
             };

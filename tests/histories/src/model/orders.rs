@@ -6,8 +6,9 @@ use std::time::Duration;
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::attach::Attach;
 use firecamp_core::contract::timing;
-use firecamp_core::machine::Outcome;
-use firecamp_core::release::Release;
+use firecamp_core::machine::{Machine, Outcome};
+use firecamp_core::release::{Release, ReleaseInput};
+use serde::Serialize;
 
 use super::Model;
 use super::agent::Agent;
@@ -80,11 +81,13 @@ impl Model<'_> {
         let machine = match spawn.role {
             Role::Init => {
                 let input = inputs::attach(self.scenario, self.names, spawn, slot.0);
-                Runs::Attach(Box::new(Attach::new(input, self.now)))
+                let machine = Attach::new(input.clone(), self.now);
+                self.begins(slot, "attach.new", &(input, self.now), &machine);
+                Runs::Attach(Box::new(machine))
             }
             Role::Stop(kind, grace) => {
                 let input = inputs::release(self.names, (spawn, slot.0), kind, grace);
-                Runs::Release(Box::new(Release::new(input, self.now)))
+                self.release(slot, input)
             }
             Role::Agent => Runs::Agent(Box::new(Agent::new(self.scenario.addresses()))),
         };
@@ -93,6 +96,26 @@ impl Model<'_> {
         self.begin(spawn, machine, None);
         if spawn.role == Role::Agent {
             self.watch_strays(slot);
+        }
+    }
+
+    /// A release that begins now.
+    pub(super) fn release(&mut self, slot: Slot, input: ReleaseInput) -> Runs {
+        let machine = Release::new(input.clone(), self.now);
+        self.begins(slot, "release.new", &(input, self.now), &machine);
+        Runs::Release(Box::new(machine))
+    }
+
+    /// Records that a machine begins.
+    pub(super) fn begins(
+        &mut self,
+        slot: Slot,
+        call: &str,
+        with: &impl Serialize,
+        machine: &impl Machine,
+    ) {
+        if let Some(tape) = self.trace.tape() {
+            tape.begins(call, u64::from(slot.0), with, machine);
         }
     }
 

@@ -15,6 +15,7 @@ use crate::audit::Causes;
 use crate::level::Spawn;
 use crate::names::{EniIx, Names, ProcessId};
 use crate::seed::Chance;
+use crate::trace::Trace;
 
 use super::agent::Agent;
 use super::attempt::Attempt;
@@ -180,12 +181,12 @@ impl Runs {
         }
     }
 
-    pub(super) fn reply(&mut self, reply: Reply, now: Moment) {
+    pub(super) fn reply(&mut self, reply: Reply, now: Moment, (to, slot): (&mut Trace, Slot)) {
         match self {
-            Self::Attach(it) => it.reply(reply, now),
-            Self::Release(it) => it.reply(reply, now),
-            Self::Errand(it) => it.reply(reply, now),
-            Self::Attempt(it) => it.reply(&reply),
+            Self::Attach(it) => to.tell(slot.0, &mut **it, reply, now),
+            Self::Release(it) => to.tell(slot.0, &mut **it, reply, now),
+            Self::Errand(it) => to.tell(slot.0, &mut **it, reply, now),
+            Self::Attempt(it) => it.reply(&reply, to),
             Self::Agent(_) => {}
         }
     }

@@ -14,7 +14,7 @@ use firecamp_core::decide;
 use firecamp_core::ids::{Member, NodeName, PoolName, Version};
 use firecamp_core::outside::{PodView, SocketScope};
 use firecamp_core::record::{Claim, MemberRecords, Pool, State, StaticIp, Stored, Write};
-use firecamp_core::release::{Release, ReleaseInput, Releaser};
+use firecamp_core::release::{ReleaseInput, Releaser};
 use firecamp_registry::api::{ClaimRetentionPolicy, ReclaimPolicy, StaticIPStatus};
 
 use super::Model;
@@ -70,10 +70,20 @@ impl Model<'_> {
         let mut planner = std::mem::take(&mut agent.planner);
         if !holds {
             // Whoever takes the Lease begins anew.
+            if let Some(tape) = self.trace.tape() {
+                tape.call("leader.new", Some(u64::from(slot.0)), &());
+                tape.gives(&());
+            }
             return;
         }
         let duties = if answered {
-            planner.plan(&self.view(), &self.site(node), &Answers::default(), now)
+            let (view, site, answers) = (self.view(), self.site(node), Answers::default());
+            let duties = planner.plan(&view, &site, &answers, now);
+            if let Some(tape) = self.trace.tape() {
+                tape.call("leader.plan", Some(u64::from(slot.0)), &(view, site, answers, now));
+                tape.gives(&duties);
+            }
+            duties
         } else {
             Vec::new()
         };
@@ -156,7 +166,7 @@ impl Model<'_> {
             grace: bounds::ERRAND_DEADLINE,
         };
         let spawn = self.processes[slot.at()].spawn;
-        let machine = Runs::Release(Box::new(Release::new(input, self.now)));
+        let machine = self.release(own, input);
         self.begin(spawn, machine, Some(slot));
         self.process(own).reclaims = Some(address);
         let announced = match attachment.state {
@@ -172,7 +182,11 @@ impl Model<'_> {
     fn announce(&mut self, own: Slot, Stored { version, object }: &Stored<StaticIp>) -> bool {
         // Under a run of its own, as every write of the holder.
         let run = self.names.run(ProcessId(u32::MAX.saturating_sub(own.0)));
-        let Some((object, _)) = decide::releasing(object, &run) else { return false };
+        let releasing = decide::releasing(object, &run);
+        if let Some(tape) = self.trace.tape() {
+            tape.function("decide.releasing", &(object, &run), &releasing);
+        }
+        let Some((object, _)) = releasing else { return false };
         let write = Write::UpdateStaticIp(Stored { version: version.clone(), object });
         matches!(self.land_write(own, &write), Reply::Written(Ok(_)))
     }

@@ -1,0 +1,195 @@
+//! A cluster that changes by chance, and the passes of whoever holds the Lease over it.
+
+mod change;
+mod made;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use firecamp_cluster::{
+    Answers, ClaimSeen, Duty, Identity, Planner, PodSeen, Questions, SetName, Site, View,
+    is_orphan, unwanted, usage, without_wait,
+};
+use firecamp_core::ids::Member;
+use firecamp_core::time::Moment;
+use firecamp_histories::seed::{Chance, Purpose};
+use firecamp_histories::tape::Tape;
+
+use super::parsed;
+
+const PASSES: u32 = 40;
+/// Members and as many addresses.
+const MEMBERS: u8 = 8;
+
+/// Records a history.
+pub fn leader(seed: u64) -> Tape {
+    let mut town = Town::new(seed);
+    for _ in 0..PASSES {
+        town.now = town.now.plus(town.chance.millis(20_000, 60_000));
+        town.change();
+        town.pass();
+    }
+    town.tape
+}
+
+struct Town {
+    chance: Chance,
+    tape: Tape,
+    planner: Planner,
+    view: View,
+    site: Site,
+    pods: BTreeMap<Member, PodSeen>,
+    held: BTreeMap<Ipv4Addr, bool>,
+    now: Moment,
+    version: u32,
+    /// How many things change between two passes, at most.
+    haste: u64,
+}
+
+impl Town {
+    fn new(seed: u64) -> Self {
+        let mut chance = Chance::new(seed, Purpose::Test, 101);
+        let haste = [1, 3, 10][usize::from(chance.small(3))];
+        let mut town = Self {
+            chance,
+            tape: Tape::of("leader", seed),
+            planner: Planner::default(),
+            view: View::default(),
+            site: Site {
+                node: parsed("here"),
+                cluster: parsed("test"),
+                subnets: [(parsed("subnet-0000000a"), parsed("10.0.1.0/24"))].into(),
+            },
+            pods: BTreeMap::new(),
+            held: BTreeMap::new(),
+            now: Moment::default(),
+            version: 1,
+            haste,
+        };
+        town.settle();
+        town
+    }
+
+    fn change(&mut self) {
+        for _ in 0..self.chance.below(self.haste + 1) {
+            self.change_one();
+        }
+    }
+
+    fn pass(&mut self) {
+        if self.chance.once_in(40) {
+            self.planner = Planner::default();
+            self.tape.call("leader.new", Some(0), &());
+            self.tape.gives(&());
+        }
+        self.tape.call("leader.ask", Some(0), &(&self.view, &self.site));
+        let asked = self.planner.ask(&self.view, &self.site);
+        self.tape.gives(&asked);
+        let answers = self.answers(&asked);
+        let with = (&self.view, &self.site, &answers, self.now);
+        self.tape.call("leader.plan", Some(0), &with);
+        let duties = self.planner.plan(&self.view, &self.site, &answers, self.now);
+        let told: Vec<_> = duties.iter().map(|duty| (duty.reason(), duty.action())).collect();
+        self.tape.gives(&duties);
+        self.tape.call("leader.words", Some(0), &());
+        self.tape.gives(&told);
+        self.look();
+        for duty in duties {
+            if !self.chance.once_in(4) {
+                self.obey(duty);
+            }
+        }
+    }
+
+    /// What was asked for, but for what could not be read, or came too late.
+    fn answers(&mut self, asked: &Questions) -> Answers {
+        let mut answers = Answers::default();
+        for member in &asked.pods {
+            if self.chance.once_in(12) {
+                answers.unasked_pods.insert(member.clone());
+            } else if let Some(pod) = self.pods.get(member) {
+                answers.pods.insert(member.clone(), pod.clone());
+            }
+        }
+        for address in &asked.owners {
+            if self.chance.once_in(12) {
+                answers.unasked_owners.insert(*address);
+            } else if let Some(held) = self.held.get(address) {
+                answers.held.insert(*address, *held);
+            }
+        }
+        answers
+    }
+
+    /// What is asked outside of a pass.
+    fn look(&mut self) {
+        self.tape.function("leader.usage", &self.view, &usage(&self.view));
+        let claims: Vec<&ClaimSeen> = self.view.claims.values().flatten().collect();
+        for seen in claims {
+            let orphan = seen.claim.address.map(|address| is_orphan(address, Some(seen)));
+            let wait = without_wait(seen);
+            self.tape.function("leader.claim", seen, &(orphan, wait));
+            let (Some(owner), Some(pool)) = (&seen.owner, self.view.pools.get(&seen.claim.pool))
+            else {
+                continue;
+            };
+            let Some(policy) = pool.as_ref().map(|pool| pool.retention) else { continue };
+            let member = &seen.claim.member;
+            let set = self.view.sets.get(&SetName::of(member, owner)).and_then(Option::as_ref);
+            let why = unwanted(member, owner, policy, set);
+            self.tape.function("leader.unwanted", &(member, owner, policy, set), &why);
+        }
+    }
+
+    /// Does what was planned, as far as this view shows it.
+    fn obey(&mut self, duty: Duty) {
+        match duty {
+            Duty::Release { address, .. } | Duty::Unassign { address, .. } => self.part(address),
+            Duty::Own { member, owner, .. } => self.claim(&member, |seen| seen.owner = owner),
+            Duty::DropClaim { member, .. } => drop(self.view.claims.remove(&member)),
+            Duty::DropAddress { address, .. } => self.address(address, |id| id.deleting = true),
+            Duty::FreeAddress { address, .. } => drop(self.view.addresses.remove(&address)),
+            Duty::TellAddress { address, status, .. } => {
+                if let Some(Some(seen)) = self.view.addresses.get_mut(&address) {
+                    seen.status = status;
+                }
+            }
+            Duty::EndWait { member, .. } => self.claim(&member, |seen| {
+                seen.conditions = without_wait(seen).unwrap_or_default();
+            }),
+            Duty::TellClaim { member, conditions, .. } => {
+                self.claim(&member, |seen| seen.conditions = conditions);
+            }
+            Duty::TellPool { pool, status, .. } => {
+                if let Some(Some(seen)) = self.view.pools.get_mut(&pool) {
+                    seen.status = Some(status);
+                }
+            }
+        }
+    }
+
+    fn claim(&mut self, member: &Member, change: impl FnOnce(&mut ClaimSeen)) {
+        if let Some(Some(seen)) = self.view.claims.get_mut(member) {
+            change(seen);
+        }
+    }
+
+    fn address(&mut self, address: Ipv4Addr, change: impl FnOnce(&mut Identity)) {
+        if let Some(Some(seen)) = self.view.addresses.get_mut(&address) {
+            change(&mut seen.id);
+        }
+    }
+
+    /// An address goes on its way out of EC2.
+    fn part(&mut self, address: Ipv4Addr) {
+        use firecamp_core::record::State;
+        let Some(Some(seen)) = self.view.addresses.get_mut(&address) else { return };
+        let Some(attachment) = &mut seen.record.attachment else { return };
+        attachment.state = match attachment.state {
+            State::Attaching | State::Attached => State::Parked,
+            State::Parked => State::Releasing,
+            State::Releasing | State::Released => State::Released,
+        };
+        seen.record.unsettled = BTreeSet::new();
+    }
+}

@@ -1,0 +1,288 @@
+//! A node whose addresses, ENIs, pools and checks change by chance, and what is published of it.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::ids::{EniId, Epoch, NodeName};
+use firecamp_core::node::Eni;
+use firecamp_core::record::{
+    Attachment, Pool, PoolSubnet, ReleasePolicy, State, StaticIp, UnclaimedPolicy,
+};
+use firecamp_core::time::Moment;
+use firecamp_histories::seed::{Chance, Purpose};
+use firecamp_histories::tape::Tape;
+use firecamp_publish::facts::{AddressFact, Check, EniFact};
+use firecamp_publish::{Facts, Notice, Publisher};
+use firecamp_registry::api::EniManager;
+use firecamp_sim::SimBoard;
+use firecamp_volume_histories::board::{How, Shaky};
+use firecamp_volume_histories::recorder::Recorder;
+use firecamp_volumes::Table;
+
+use super::{parsed, pick};
+
+const SECONDS: u64 = 900;
+const ADDRESSES: u8 = 4;
+const STATES: [State; 5] =
+    [State::Attaching, State::Attached, State::Attached, State::Parked, State::Releasing];
+
+/// Records a history.
+pub fn publisher(seed: u64) -> Tape {
+    let tape = Some(Tape::of("publisher", seed));
+    let node: NodeName = parsed("node-1");
+    let mut town = Town {
+        chance: Chance::new(seed, Purpose::Test, 102),
+        recorder: Recorder { tape, process: 0 },
+        publisher: Publisher::new(node.clone()),
+        facts: Facts::new(node),
+        board: SimBoard::default(),
+        epoch: 1,
+        changed: true,
+    };
+    town.recorder.asked("publisher.new", &town.facts.node, &());
+    town.board.add_node("uid-1");
+    let pause = [5, 20, 90][usize::from(town.chance.small(3))];
+    for second in 0..SECONDS {
+        // Nothing happens in the last third.
+        if second < SECONDS * 2 / 3 && town.chance.once_in(pause) {
+            town.change(second);
+        }
+        town.publish(second);
+    }
+    town.recorder.tape.unwrap_or_default()
+}
+
+struct Town {
+    chance: Chance,
+    recorder: Recorder,
+    publisher: Publisher,
+    facts: Facts,
+    board: SimBoard,
+    epoch: u64,
+    changed: bool,
+}
+
+fn at(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 1, 50 + number)
+}
+
+fn eni_id(number: u8) -> EniId {
+    parsed(&format!("eni-000000{number:02x}"))
+}
+
+fn wall(second: u64) -> String {
+    format!("2026-11-20T00:{:02}:{:02}Z", second / 60 % 60, second % 60)
+}
+
+impl Town {
+    fn publish(&mut self, second: u64) {
+        let now = Moment(Duration::from_secs(second));
+        if std::mem::take(&mut self.changed) || self.publisher.is_due(now) {
+            self.recorder.asks("publisher.take", &(&self.facts, now, wall(second)));
+            self.publisher.take(self.facts.clone(), now, &wall(second));
+            self.recorder.holds(&self.publisher, now);
+        }
+        for _ in 0..50 {
+            let step = self.publisher.next(now);
+            self.recorder.asked("publisher.next", &now, &step);
+            let Some(step) = step else { return };
+            let ways = [How::Fails, How::Lost, How::Conflicts, How::Refused];
+            let fails = self.chance.once_in(12);
+            let how = if fails { pick(&mut self.chance, &ways) } else { How::Well };
+            let board = Shaky { board: &self.board, how };
+            let done = self.recorder.carry_out(&board, &self.facts.node, &step);
+            let chance = u32::try_from(self.chance.below(65_536)).unwrap_or_default();
+            self.recorder.asks("publisher.done", &(&done, now, chance));
+            self.publisher.done(&step, done, (now, chance));
+            self.recorder.holds(&self.publisher, now);
+        }
+    }
+
+    fn change(&mut self, second: u64) {
+        self.changed = true;
+        match self.chance.small(16) {
+            0..=5 => self.change_address(),
+            6 | 7 => self.change_enis(),
+            8 => self.change_pools(),
+            9 | 10 => self.change_checks(),
+            11 => self.change_self(),
+            12 | 13 => self.notice(second),
+            14 => self.change_board(second),
+            15.. => self.restart(second),
+        }
+    }
+
+    fn change_address(&mut self) {
+        let number = self.chance.small(ADDRESSES);
+        if self.chance.once_in(15) {
+            self.facts.addresses = None;
+            return;
+        }
+        let known = self.facts.addresses.get_or_insert_default();
+        if self.chance.once_in(2)
+            && let Some(fact) = known.iter_mut().find(|fact| fact.record.address == at(number))
+        {
+            return disturb(fact, &mut self.chance);
+        }
+        known.retain(|fact| fact.record.address != at(number));
+        if self.chance.once_in(5) {
+            return;
+        }
+        self.epoch += 1;
+        let record = record(number, self.epoch, &mut self.chance);
+        self.board.set_static_ip(&record);
+        let well = |chance: &mut Chance| pick(chance, &[Some(true), Some(true), None]);
+        let in_ec2 = well(&mut self.chance);
+        let in_kernel = well(&mut self.chance);
+        known.push(AddressFact { record, in_kernel, in_ec2, foreign: None, failing: None });
+    }
+
+    fn change_enis(&mut self) {
+        let chance = &mut self.chance;
+        let enis = (0..chance.small(3)).map(|number| eni(number, chance)).collect();
+        self.facts.enis = (!chance.once_in(6)).then_some(enis);
+    }
+
+    fn change_pools(&mut self) {
+        let chance = &mut self.chance;
+        let last = at(chance.small(ADDRESSES));
+        let pool = Pool {
+            name: parsed("redis"),
+            release_policy: ReleasePolicy::Keep,
+            unclaimed: UnclaimedPolicy::Report,
+            subnets: vec![PoolSubnet {
+                subnet: parsed("subnet-0000000a"),
+                cidr: parsed("10.0.1.0/24"),
+                zone: parsed("us-east-1a"),
+                ranges: vec![(at(0), last)],
+            }],
+        };
+        let pools = if chance.once_in(3) { Vec::new() } else { vec![pool] };
+        self.facts.pools = (!chance.once_in(4)).then_some(pools);
+    }
+
+    fn change_checks(&mut self) {
+        let chance = &mut self.chance;
+        let check = |kind: &str, chance: &mut Chance| Check {
+            kind: kind.to_owned(),
+            good: pick(chance, &[Some(true), Some(false), None]),
+            blocks: chance.once_in(2),
+            reason: pick(chance, &["Good", "Bad", "Unknown"]).to_owned(),
+            message: format!("{kind} was checked"),
+        };
+        let kinds = ["Metadata", "ReversePath", "Permissions"];
+        let all = kinds.iter().map(|kind| check(kind, chance)).collect::<Vec<_>>();
+        self.facts.checks = all.into_iter().filter(|_| !chance.once_in(4)).collect();
+    }
+
+    fn change_self(&mut self) {
+        let chance = &mut self.chance;
+        self.facts.instance = (!chance.once_in(4)).then(|| parsed("i-0000000a"));
+        self.facts.zone = (!chance.once_in(4)).then(|| parsed("us-east-1a"));
+        self.facts.volumes = (!chance.once_in(4)).then(Table::default);
+        self.facts.pods = (!chance.once_in(4)).then(Vec::new);
+    }
+
+    fn notice(&mut self, second: u64) {
+        let (address, now) =
+            (at(self.chance.small(ADDRESSES)), Moment(Duration::from_secs(second)));
+        let all = [
+            Notice::Restored(address),
+            Notice::Reasserted(address),
+            Notice::Released(address),
+            Notice::Adopted(address),
+        ];
+        let notice = pick(&mut self.chance, &all);
+        self.recorder.asks("publisher.notice", &(notice, now));
+        self.publisher.notice(notice, now);
+        self.recorder.holds(&self.publisher, now);
+    }
+
+    fn change_board(&mut self, second: u64) {
+        match self.chance.small(4) {
+            0 => self.board.remove_node(),
+            1 => self.board.delete_attachments(),
+            2 => self.board.change_capacity(pick(&mut self.chance, &[None, Some("3")])),
+            3.. => self.board.add_node(&format!("uid-{second}")),
+        }
+    }
+
+    fn restart(&mut self, second: u64) {
+        let now = Moment(Duration::from_secs(second));
+        let node = self.facts.node.clone();
+        if self.chance.once_in(8) {
+            self.publisher = Publisher::offline(node);
+            self.recorder.asks("publisher.offline", &self.facts.node);
+        } else {
+            self.publisher = Publisher::new(node);
+            self.recorder.asks("publisher.new", &self.facts.node);
+        }
+        self.recorder.gives(&());
+        self.recorder.asks("publisher.take", &(&self.facts, now, wall(second)));
+        self.publisher.take(self.facts.clone(), now, &wall(second));
+        self.recorder.holds(&self.publisher, now);
+    }
+}
+
+fn disturb(fact: &mut AddressFact, chance: &mut Chance) {
+    let said = [None, Some(true), Some(false), Some(false)];
+    match chance.small(4) {
+        0 => fact.in_kernel = pick(chance, &said),
+        1 => fact.in_ec2 = pick(chance, &said),
+        2 => {
+            fact.foreign =
+                pick(chance, &[None, Some("eni-00000099 of another account".to_owned())]);
+        }
+        3.. => {
+            let failing = Some(("CloudRefused".to_owned(), "EC2 refuses".to_owned()));
+            fact.failing = pick(chance, &[None, failing]);
+        }
+    }
+}
+
+fn record(number: u8, epoch: u64, chance: &mut Chance) -> StaticIp {
+    let eni = (!chance.once_in(6)).then(|| eni_id(chance.small(2)));
+    let node = pick(chance, &["node-1", "node-1", "node-1", "node-2"]);
+    let attachment = Attachment {
+        state: pick(chance, &STATES),
+        pod: parsed(&format!("pod-{}", chance.small(3))),
+        node: parsed(node),
+        eni: eni.clone(),
+        run: parsed("run-1"),
+        served: chance.once_in(2),
+    };
+    StaticIp {
+        address: at(number),
+        pool: parsed("redis"),
+        subnet: parsed("subnet-0000000a"),
+        cidr: parsed("10.0.1.0/24"),
+        zone: parsed("us-east-1a"),
+        member: parsed(&format!("prod/redis-{number}")),
+        epoch: Epoch(epoch),
+        attachment: (!chance.once_in(8)).then_some(attachment),
+        reserved_on: eni,
+        unsettled: [].into(),
+    }
+}
+
+fn eni(number: u8, chance: &mut Chance) -> EniFact {
+    let managers =
+        [EniManager::FireCamp, EniManager::FireCamp, EniManager::VpcCni, EniManager::Unknown];
+    EniFact {
+        eni: Eni {
+            id: eni_id(number),
+            mac: parsed(&format!("02:00:00:00:00:{number:02x}")),
+            device_index: u32::from(number),
+            network_card: 0,
+            subnet: parsed("subnet-0000000a"),
+            cidr: parsed("10.0.1.0/24"),
+            primary_address: Ipv4Addr::new(10, 0, 1, 10 + number),
+            listed: (0..chance.small(ADDRESSES + 1)).map(at).collect(),
+            prefixes: u32::from(pick(chance, &[0_u8, 0, 1])),
+        },
+        limit: pick(chance, &[Some(10), Some(4), None]),
+        link: pick(chance, &[Some(format!("ens{number}")), None]),
+        managed_by: pick(chance, &managers),
+        carries: pick(chance, &[Some(true), Some(false), None]),
+    }
+}
