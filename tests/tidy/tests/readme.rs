@@ -13,17 +13,12 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
     rest.split_once(end).unwrap_or_else(|| panic!("no {end:?} after {begin:?}")).0
 }
 
-/// The move and the crash, and the table at the end.
+/// The move: what happens, and what the client sees.
 fn excerpt(run: &str) -> String {
-    let steps = between(run, "\n3  ", "\n5  ");
-    let table: Vec<&str> = run
-        .lines()
-        .skip_while(|line| !line.contains("goal  "))
-        .take_while(|l| !l.is_empty())
-        .collect();
-    assert!(table.len() > 5, "the table at the end of the demo is found");
-    let told = run.lines().rev().find(|line| line.starts_with("Every promise")).expect("the end");
-    format!("```text\n3  {steps}\n…\n\n{}\n\n{told}\n```\n", table.join("\n"))
+    let step = between(run, "\n5  ", "\n6  ");
+    let (story, rest) = step.split_once("\n   pod").expect("the pod's containers");
+    let (_, client) = rest.split_once("\n   client").expect("what the client saw");
+    format!("```text\n5  {story}\n   …\n   client{}\n```\n", client.trim_end())
 }
 
 #[test]

@@ -202,7 +202,7 @@ fn not_its_own(two: &Two) -> Vec<Try> {
     let patch = |place: String, body, words| attempt("PATCH", place, body, words);
     let theirs = format!("{CLAIMS}/{}", other.name);
     let note = json!({ "metadata": { "annotations": { "firecamp.io/statefulset": "mine" } } });
-    let no_other = "has no other claim than its own";
+    let no_other = "may only write its own claim";
     vec![
         patch(theirs, json!({ "spec": { "address": "10.0.1.99" } }), no_other),
         attempt("POST", CLAIMS, claim("another-0", "prod"), no_other),
@@ -276,23 +276,18 @@ fn not_for_agents(two: &Two) -> Vec<Try> {
     let held = json!({ "spec": { "holderIdentity": format!("{}_run", other.node) } });
     let bind = json!({ "spec": { "address": "10.0.1.99" } });
     vec![
-        patch(&format!("{theirs}/status"), told.clone(), "reports on no other"),
+        patch(&format!("{theirs}/status"), told.clone(), "of its own node only"),
         patch(&theirs, mark, "release it, if that node is gone"),
-        patch(&theirs, at("nodeName", &own.node), "to no pod and to no node"),
-        patch(&theirs, at("podUID", &own.uid), "to no pod and to no node"),
-        patch(&address(&two.own), at("podUID", &other.uid), "to no pod and to no node"),
-        patch(&report, told, "reports on no other node"),
-        patch(&format!("{NODES}/{}/status", other.node), slots, "no other node"),
-        patch(LEASE, held, "speaks for itself"),
-        patch(&format!("{CLAIMS}/{}", other.name), bind, "bind none"),
-        attempt("DELETE", &theirs, Value::Null, "not out of EC2"),
-        attempt("POST", ADDRESSES, parked("prod", &own.name, &own.node), "nobody claims"),
-        attempt(
-            "POST",
-            ADDRESSES,
-            parked("firecamp-unclaimed", FREE, &other.node),
-            "their own node",
-        ),
+        patch(&theirs, at("nodeName", &own.node), "the pod or the node of"),
+        patch(&theirs, at("podUID", &own.uid), "the pod or the node of"),
+        patch(&address(&two.own), at("podUID", &other.uid), "the pod or the node of"),
+        patch(&report, told, "its own node only"),
+        patch(&format!("{NODES}/{}/status", other.node), slots, "its own node only"),
+        patch(LEASE, held, "the Lease only for itself"),
+        patch(&format!("{CLAIMS}/{}", other.name), bind, "but not its spec"),
+        attempt("DELETE", &theirs, Value::Null, "is not Released"),
+        attempt("POST", ADDRESSES, parked("prod", &own.name, &own.node), "orphaned address"),
+        attempt("POST", ADDRESSES, parked("firecamp-unclaimed", FREE, &other.node), "its own node"),
         read("/api/v1/secrets"),
         read("/api/v1/namespaces/prod/configmaps"),
         delete(format!("{PODS}/{}", other.name)),

@@ -42,13 +42,14 @@ fn addresses() -> Vec<Cell> {
         attachment("release its node's", OWN, "state", "Parked"),
         attachment("release a gone node's", OTHER, "state", "Parked"),
         address("take a gone node's out of EC2", OTHER, &unassigned),
-        attachment("give it to a pod", OWN, "podUID", "u-9").refused("to no pod"),
-        attachment("give it to a node", OWN, "nodeName", "node-b").refused("to no pod"),
-        attachment("pull it here", OTHER, "nodeName", "node-a").refused("to no pod"),
-        attachment("take what is parked", PARKED, "state", "Attached").refused("take no address"),
+        attachment("give it to a pod", OWN, "podUID", "u-9").refused("the pod or the node"),
+        attachment("give it to a node", OWN, "nodeName", "node-b").refused("the pod or the node"),
+        attachment("pull it here", OTHER, "nodeName", "node-a").refused("the pod or the node"),
+        attachment("take what is parked", PARKED, "state", "Attached")
+            .refused("not acquire an address"),
         address("mark an Assign of another's", OTHER, &mark("Assign")).refused("release it"),
         address("change another's epoch", OTHER, &json!({ "epoch": 9 })).refused("release it"),
-        patch(Who::AgentWithoutPod, "release", &path, parks).refused("not one of a pod"),
+        patch(Who::AgentWithoutPod, "release", &path, parks).refused("not bound to a pod"),
     ]
 }
 
@@ -81,9 +82,9 @@ fn adoptions() -> Vec<Cell> {
         ("adopt without an attachment", "/spec/attachment", Value::Null),
     ];
     let refused = refused.into_iter().map(|(what, field, value)| {
-        make(Who::Agent, what, &[(field, value)]).refused("allocate no address but")
+        make(Who::Agent, what, &[(field, value)]).refused("only create a StaticIP for")
     });
-    let bare = make(Who::AgentWithoutPod, "adopt an address", &[]).refused("not one of a pod");
+    let bare = make(Who::AgentWithoutPod, "adopt an address", &[]).refused("not bound to a pod");
     let adopted = make(Who::Agent, "adopt what nobody claims", &[]);
     refused.chain([bare, adopted]).collect()
 }
@@ -101,7 +102,7 @@ fn statuses() -> Vec<Cell> {
     };
     vec![
         status("report on its node's address", OWN, "Ready"),
-        status("report on another's address", OTHER, "Ready").refused("reports on no other"),
+        status("report on another's address", OTHER, "Ready").refused("of its own node only"),
         status("say that nobody claims an address", OTHER, "Claimed"),
     ]
 }
@@ -113,8 +114,8 @@ fn deletions() -> Vec<Cell> {
     };
     vec![
         delete("give back what is out of EC2", GONE),
-        delete("delete what is attached", OWN).refused("not out of EC2"),
-        delete("delete what is parked", PARKED).refused("not out of EC2"),
+        delete("delete what is attached", OWN).refused("is not Released"),
+        delete("delete what is parked", PARKED).refused("is not Released"),
     ]
 }
 
@@ -125,10 +126,10 @@ fn claims() -> Vec<Cell> {
     let delete = (Method::DELETE, path.as_str());
     vec![
         patch(Who::Agent, "record the owner of a claim", &path, note),
-        patch(Who::Agent, "bind a claim", &path, bind).refused("bind none"),
+        patch(Who::Agent, "bind a claim", &path, bind).refused("but not its spec"),
         Cell::new(Who::Agent, "delete a claim that nobody wants", delete.clone(), Value::Null),
         Cell::new(Who::AgentWithoutPod, "delete a claim", delete, Value::Null)
-            .refused("not one of a pod"),
+            .refused("not bound to a pod"),
     ]
 }
 
@@ -155,19 +156,19 @@ fn volumes() -> Vec<Cell> {
             "tell it in another's name",
             json!([said("VolumeReady", "node-b (i-b): other")]),
         )
-        .refused("speaks for no other"),
+        .refused("must begin with the node"),
         say(
             Who::Agent,
             "tell it by a longer name",
             json!([said("VolumeReady", "node-aa (i-aa): other")]),
         )
-        .refused("speaks for no other"),
+        .refused("must begin with the node"),
         say(Who::Agent, "tell it in nobody's name", json!([said("VolumeReady", "volume v")]))
-            .refused("speaks for no other"),
+            .refused("must begin with the node"),
         say(Who::Agent, "tell something else of a claim", json!([others, audited]))
-            .refused("nothing of a claim but"),
+            .refused("only set the conditions"),
         say(Who::AgentWithoutPod, "tell of a claim's volume", json!([own]))
-            .refused("not one of a pod"),
+            .refused("not bound to a pod"),
     ]
 }
 
@@ -183,10 +184,10 @@ fn reports() -> Vec<Cell> {
     });
     vec![
         status(Who::Agent, "report on its node", "node-a"),
-        status(Who::Agent, "report on another node", "node-b").refused("no other node"),
-        status(Who::AgentWithoutPod, "report on a node", "node-a").refused("no other node"),
+        status(Who::Agent, "report on another node", "node-b").refused("its own node only"),
+        status(Who::AgentWithoutPod, "report on a node", "node-a").refused("its own node only"),
         Cell::new(Who::Agent, "make another node's object", (Method::POST, &all), object)
-            .refused("no other node"),
+            .refused("its own node only"),
     ]
 }
 
@@ -200,11 +201,12 @@ fn capacity() -> Vec<Cell> {
     vec![
         node("publish its slots", "node-a", of("firecamp.io/static-ip")),
         node("publish another's slots", "node-b", of("firecamp.io/static-ip"))
-            .refused("no other node"),
-        node("publish processors", "node-a", of("cpu")).refused("no other capacity"),
-        node("publish a resource", "node-a", of("example.com/gpu")).refused("no other capacity"),
-        node("label its node", "node-a", taint).refused("nothing of a Node"),
-        node("say that its node is down", "node-a", down).refused("nothing of a Node"),
+            .refused("its own node only"),
+        node("publish processors", "node-a", of("cpu")).refused("only set the capacity of"),
+        node("publish a resource", "node-a", of("example.com/gpu"))
+            .refused("only set the capacity of"),
+        node("label its node", "node-a", taint).refused("only change the capacity"),
+        node("say that its node is down", "node-a", down).refused("only change the capacity"),
     ]
 }
 
@@ -216,12 +218,12 @@ fn leases() -> Vec<Cell> {
     vec![
         patch(Who::Agent, "take the Lease", &path, held(json!("node-a_run"))),
         patch(Who::Agent, "renew it for another", &path, held(json!("node-b_run")))
-            .refused("speaks for itself"),
+            .refused("the Lease only for itself"),
         patch(Who::Agent, "take it by a longer name", &path, held(json!("node-aa_run")))
-            .refused("speaks for itself"),
+            .refused("the Lease only for itself"),
         patch(Who::Agent, "give back another's", &path, held(Value::Null))
-            .refused("speaks for itself"),
+            .refused("the Lease only for itself"),
         Cell::new(Who::Agent, "make another Lease", (Method::POST, all), other)
-            .refused("one Lease"),
+            .refused("only write the Lease"),
     ]
 }

@@ -59,10 +59,11 @@ fn claims() -> Vec<Cell> {
     };
     vec![
         create(Who::Member, "make its claim", "redis-0"),
-        create(Who::Member, "make another member's claim", "redis-2").refused("no other claim"),
-        bind(Who::Member, "bind its neighbour's claim").refused("no other claim"),
-        create(Who::MemberWithoutPod, "make a claim", "redis-0").refused("not one of a pod"),
-        bind(Who::MemberWithoutPod, "bind a claim").refused("not one of a pod"),
+        create(Who::Member, "make another member's claim", "redis-2")
+            .refused("only write its own claim"),
+        bind(Who::Member, "bind its neighbour's claim").refused("only write its own claim"),
+        create(Who::MemberWithoutPod, "make a claim", "redis-0").refused("not bound to a pod"),
+        bind(Who::MemberWithoutPod, "bind a claim").refused("not bound to a pod"),
         create(Who::Operator, "make a claim for others", "redis-9"),
         bound(own, "bind its claim to another set", json!("thief")).refused(words),
         bound(own, "unbind its claim", Value::Null).refused(words),
@@ -103,7 +104,8 @@ fn addresses(uid: &str) -> Vec<Cell> {
             LEFT,
             json!({ "spec": { "unsettled": [] } }),
         ),
-        patch(Who::MemberWithoutPod, "take", LEFT, take(uid, "node-a")).refused("not one of a pod"),
-        patch(Who::MemberWithoutPod, "release", OWN, park()).refused("not one of a pod"),
+        patch(Who::MemberWithoutPod, "take", LEFT, take(uid, "node-a"))
+            .refused("not bound to a pod"),
+        patch(Who::MemberWithoutPod, "release", OWN, park()).refused("not bound to a pod"),
     ]
 }
