@@ -18,7 +18,7 @@ LEVEL ?= model
 SIM_FLAGS ?=
 
 .PHONY: bugs help check fmt locks clippy doc deny generated test model demo demo-release bench \
-	steady images reproducible test-images test-user test-apiserver test-deploy test-rules \
+	oracle steady images reproducible test-images test-user test-apiserver test-deploy test-rules \
 	bless-deploy test-moto test-volumes coverage crashes fuzz sim mutants docs bless clean \
 	cluster-up cluster-down e2e chaos figures
 
@@ -98,7 +98,7 @@ test-images: images ## The images: each unpacked and started, alone with its fil
 	IMAGES=$(TARGET_DIR)/images cargo test --locked -p firecamp-images --features real --test real
 
 # What only computes does so for anybody alike; all else may depend on who runs it.
-ANYBODYS := --workspace $(addprefix --exclude firecamp-,crashes fuzz-bodies histories plans \
+ANYBODYS := --workspace $(addprefix --exclude firecamp-,crashes fuzz-bodies histories oracle plans \
 	sim-tests volume-histories wire-histories)
 
 test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user (TESTS=flags: a part)
@@ -117,6 +117,10 @@ sim: ## Seeded histories: N from SEED on (N=1000000 SEED=7; N=1 replays one; LEV
 	@if [[ "$(N)" == 1 ]]; then cargo run --locked -q $(SIM_$(LEVEL)) -- replay $(SEED); \
 	else cargo run --locked -q $(SIM_$(LEVEL)) -- run --histories $(N) --seed $(SEED) \
 	$(SIM_FLAGS); fi
+
+# The recorder is built from a pinned commit, in a tree of its own below target/oracle.
+oracle: ## Are all decisions those of a pinned commit? (N=100000 SEED=1 KINDS="model crashes")
+	N=$(if $(filter file,$(origin N)),100000,$(N)) SEED=$(SEED) scripts/oracle.sh $(KINDS)
 
 # Builds kube-apiserver and etcd the first time, 5 minutes of Go; KUBE_ASSETS=DIR has them built.
 test-apiserver: ## CRDs and registry on a real kube-apiserver (ARGS="rules": checks by name)

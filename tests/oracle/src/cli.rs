@@ -1,13 +1,16 @@
 //! The command line.
 
-use std::io::{Write as _, stderr, stdout};
+use std::io::{self, Write as _, stderr, stdin, stdout};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::record::{Crashes, Kind, crashes, histories};
+use crate::renames::Renames;
+use crate::replay::Replay;
 
-/// Records what the code that decides does.
+/// Records what the decision code does, and replays it against later code.
 #[derive(Debug, Parser)]
 #[command(name = "firecamp-oracle", after_help = EXITS)]
 struct Args {
@@ -16,8 +19,10 @@ struct Args {
 }
 
 const EXITS: &str = "Exit codes:
-  0  done
-  2  the command line is wrong, or what was recorded could not be written";
+  0  recorded; or every effect was the recorded one
+  1  an effect was different
+  2  invalid command line, rename table or recording, or the output was closed
+  3  nothing was compared";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -44,24 +49,66 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         part: usize,
     },
+    /// Replay a recording from stdin against this code.
+    Replay {
+        /// The rename table: OLD<TAB>NEW on each line.
+        #[arg(long)]
+        renames: Option<PathBuf>,
+        /// Print at most so many differences.
+        #[arg(long, default_value_t = 10)]
+        show: usize,
+        /// Print progress on stderr after every so many histories.
+        #[arg(long, default_value_t = 0)]
+        tell: u64,
+    },
 }
 
 /// Parses the command line and obeys it.
 pub fn main() -> ExitCode {
-    let mut out = std::io::BufWriter::with_capacity(1 << 20, stdout().lock());
-    let mut write = |lines: Vec<u8>| out.write_all(&lines);
     let done = match Args::parse().command {
         Command::Record { kind, seed, histories: count } => {
-            histories(kind, seed, count, &mut write)
+            recorded(|sink| histories(kind, seed, count, sink))
         }
-        Command::Crashes { pairs, of, part } => crashes(Crashes { pairs, of, part }, &mut write),
+        Command::Crashes { pairs, of, part } => {
+            recorded(|sink| crashes(Crashes { pairs, of, part }, sink))
+        }
+        Command::Replay { renames, show, tell } => replayed(renames.as_deref(), show, tell),
     };
-    match done.and_then(|()| out.flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Whoever reads our output has gone away.
-            drop(writeln!(stderr(), "firecamp-oracle: {error}"));
-            ExitCode::from(2)
+    done.unwrap_or_else(|error| {
+        // The reader of stdout may have exited.
+        drop(writeln!(stderr(), "firecamp-oracle: {error}"));
+        ExitCode::from(2)
+    })
+}
+
+fn recorded(
+    record: impl FnOnce(&mut crate::record::Sink<'_>) -> io::Result<()>,
+) -> io::Result<ExitCode> {
+    let mut out = io::BufWriter::with_capacity(1 << 20, stdout().lock());
+    record(&mut |lines| out.write_all(&lines))?;
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn replayed(renames: Option<&Path>, show: usize, tell: u64) -> io::Result<ExitCode> {
+    let table = renames.map(std::fs::read_to_string).transpose()?.unwrap_or_default();
+    let renames = Renames::parse(&table).map_err(io::Error::other)?;
+    let mut replay = Replay::new(&renames, show);
+    let from = io::BufReader::with_capacity(1 << 20, stdin().lock());
+    replay.lines(from, |so_far| {
+        if tell > 0 && so_far.histories > 0 && so_far.histories.is_multiple_of(tell) {
+            drop(writeln!(stderr(), "{so_far}"));
         }
+    })?;
+    let summary = replay.summary;
+    let mut out = stdout().lock();
+    for difference in &summary.differences {
+        writeln!(out, "{difference}")?;
     }
+    writeln!(out, "{summary}")?;
+    Ok(match (summary.different, summary.compared) {
+        (1.., _) => ExitCode::FAILURE,
+        (0, 0) => ExitCode::from(3),
+        (0, _) => ExitCode::SUCCESS,
+    })
 }

@@ -1,9 +1,11 @@
-//! The oracle: what the code that decides was asked and what it answered, as data that outlives
-//! the wiring around that code.
+//! The oracle: a recording of what the decision code does, as data that does not depend on how that
+//! code is wired, and a replay of it against later code.
 //!
-//! [`mod@record`] plays seeded histories and writes every call of a machine, a planner or another
-//! pure component, with its answer, as a line of JSON. Most histories are those of the packages
-//! beside this one; [`drive`] has small ones for components that those leave half idle.
+//! [`mod@record`] plays seeded histories and writes one line of JSON for each event that a machine,
+//! a planner or another pure component was given, with the effect. Most histories are those of the
+//! neighbouring packages; [`drive`] adds small ones for components that these exercise too little.
+//! [`mod@replay`] feeds the recorded events into the code of this tree and requires the same
+//! effects; [`renames`] maps names that have changed since the recording.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -11,5 +13,8 @@
 )]
 
 pub mod cli;
+pub mod compare;
 pub mod drive;
 pub mod record;
+pub mod renames;
+pub mod replay;

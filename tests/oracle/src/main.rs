@@ -1,4 +1,4 @@
-//! `firecamp-oracle`: records what the code that decides does.
+//! `firecamp-oracle`: records what the decision code does, and replays it against later code.
 
 use std::process::ExitCode;
 

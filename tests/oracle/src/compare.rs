@@ -1,0 +1,109 @@
+//! The first difference between two JSON texts.
+
+use serde_json::Value;
+
+/// The longest text that is printed of either side.
+const SHOWN: usize = 200;
+
+/// A difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlike {
+    /// The path: keys and array indices.
+    pub place: String,
+    /// What was recorded.
+    pub expected: String,
+    /// What this tree does.
+    pub got: String,
+}
+
+/// The first difference. The order of keys does not matter.
+pub fn differ(expected: &str, got: &str) -> Option<Unlike> {
+    unlike(expected, got, true)
+}
+
+/// The first recorded part that is missing or changed. Additional keys are allowed.
+pub fn lost(expected: &str, got: &str) -> Option<Unlike> {
+    unlike(expected, got, false)
+}
+
+fn unlike(expected: &str, got: &str, whole: bool) -> Option<Unlike> {
+    if expected == got {
+        return None;
+    }
+    match (serde_json::from_str(expected), serde_json::from_str(got)) {
+        (Ok(expected), Ok(got)) => first((&expected, &got), whole, &mut String::new()),
+        (Err(error), _) | (_, Err(error)) => {
+            let got = format!("what cannot be read: {error}");
+            Some(Unlike { place: "/".to_owned(), expected: short(expected), got })
+        }
+    }
+}
+
+fn first((expected, got): (&Value, &Value), whole: bool, place: &mut String) -> Option<Unlike> {
+    let parts: Vec<(String, &Value, &Value)> = match (expected, got) {
+        (Value::Object(a), Value::Object(b))
+            if a.keys().all(|key| b.contains_key(key)) && (!whole || a.len() == b.len()) =>
+        {
+            let both = |(key, value)| Some((String::clone(key), value, b.get(key)?));
+            a.iter().filter_map(both).collect()
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            let numbered = a.iter().zip(b).enumerate();
+            numbered.map(|(number, (one, other))| (number.to_string(), one, other)).collect()
+        }
+        _ if expected == got => return None,
+        _ => {
+            return Some(Unlike {
+                place: if place.is_empty() { "/".to_owned() } else { place.clone() },
+                expected: short(&expected.to_string()),
+                got: short(&got.to_string()),
+            });
+        }
+    };
+    let length = place.len();
+    for (key, one, other) in parts {
+        place.extend(["/", &key]);
+        let found = first((one, other), whole, place);
+        if found.is_some() {
+            return found;
+        }
+        place.truncate(length);
+    }
+    None
+}
+
+/// The text, truncated.
+pub fn short(text: &str) -> String {
+    if text.chars().count() <= SHOWN {
+        return text.to_owned();
+    }
+    text.chars().take(SHOWN).chain("...".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_keys_does_not_matter() {
+        assert_eq!(differ(r#"{"a":1,"b":[2]}"#, r#"{"b":[2],"a":1}"#), None);
+    }
+
+    #[test]
+    fn the_path_of_the_first_difference_is_reported() {
+        let found = differ(r#"{"a":1,"b":[2,{"c":"x"}]}"#, r#"{"b":[2,{"c":"y"}],"a":1}"#);
+        let (expected, got) = (r#""x""#.to_owned(), r#""y""#.to_owned());
+        assert_eq!(found, Some(Unlike { place: "/b/1/c".to_owned(), expected, got }));
+        assert_eq!(differ("[1]", "[1,2]").unwrap().place, "/");
+        assert_eq!(differ("null", "{}").unwrap().got, "{}");
+        assert!(differ("1", "{").unwrap().got.contains("cannot be read"));
+    }
+
+    #[test]
+    fn an_additional_key_is_not_a_loss() {
+        let (before, after) = (r#"[{"a":1}]"#, r#"[{"a":1,"b":null}]"#);
+        assert_eq!(lost(before, after), None);
+        assert_eq!(differ(before, after).unwrap().place, "/0");
+        assert_eq!(lost(after, before).unwrap().place, "/0");
+    }
+}

@@ -1,0 +1,174 @@
+//! The rename table: names that have changed since the recording.
+//!
+//! Each line is `old<TAB>new`; lines that begin with `#` are comments. A rule applies to the keys
+//! of objects and to strings that equal `old` as a whole, that is to names of fields and of enum
+//! variants. Where one old name has several new ones, a rule can name its parents:
+//! `errand.Release` is the `Release` directly below the key `errand`, ignoring arrays in between.
+//! The parent of the top level is the component of the event, such as `leader`. The rule with the
+//! most parents wins.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// The table.
+#[derive(Debug, Clone, Default)]
+pub struct Renames {
+    /// By the old name alone.
+    rules: HashMap<String, Vec<Rule>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rule {
+    /// Its parents, the outermost first.
+    below: Vec<String>,
+    new: String,
+}
+
+impl Renames {
+    /// Parses a table; an error names the line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut table = Self::default();
+        for (number, line) in (1..).zip(text.lines()) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let wrong = || format!("line {number} of the renames is not OLD<TAB>NEW: {line:?}");
+            let (old, new) = line.split_once('\t').ok_or_else(wrong)?;
+            let mut below: Vec<String> = old.split('.').map(str::to_owned).collect();
+            let name = below.pop().filter(|name| !name.is_empty()).ok_or_else(wrong)?;
+            if new.is_empty() || new.contains(['\t', '"', '\\']) {
+                return Err(wrong());
+            }
+            let rules = table.rules.entry(name).or_default();
+            rules.push(Rule { below, new: new.to_owned() });
+            rules.sort_by_key(|rule| std::cmp::Reverse(rule.below.len()));
+        }
+        Ok(table)
+    }
+
+    /// Applies the table to compact JSON. `of`: the component of the event.
+    pub fn apply<'a>(&self, of: &'a str, json: &'a str) -> Cow<'a, str> {
+        if self.rules.is_empty() {
+            return Cow::Borrowed(json);
+        }
+        let mut walk = Walk { out: String::with_capacity(json.len()), path: vec![(of, false)] };
+        walk.through(self, json);
+        Cow::Owned(walk.out)
+    }
+
+    fn new_name(&self, old: &str, path: &[(&str, bool)]) -> Option<&str> {
+        let keys = || path.iter().rev().filter(|(key, _)| !key.is_empty()).map(|(key, _)| *key);
+        let fits = |rule: &&Rule| {
+            let mut above = keys();
+            rule.below.iter().rev().all(|wanted| above.next() == Some(wanted.as_str()))
+        };
+        self.rules.get(old)?.iter().find(fits).map(|rule| rule.new.as_str())
+    }
+}
+
+/// A scan of compact JSON, string by string. The path has an entry for each open object and array:
+/// the old name of the current key, and whether it is an object.
+struct Walk<'a> {
+    out: String,
+    path: Vec<(&'a str, bool)>,
+}
+
+impl<'a> Walk<'a> {
+    fn through(&mut self, table: &Renames, json: &'a str) {
+        let mut rest = json;
+        let mut expects_key = false;
+        while let Some(at) = rest.find(['"', '{', '[', '}', ']', ',']) {
+            let (before, from) = rest.split_at(at);
+            self.out.push_str(before);
+            let (sign, after) = from.split_at(1);
+            if sign == "\"" {
+                let (text, after) = after.split_at(end_of_text(after));
+                self.text(table, text, expects_key);
+                expects_key = false;
+                rest = after.get(1..).unwrap_or_default();
+                continue;
+            }
+            self.out.push_str(sign);
+            match sign {
+                "{" | "[" => self.path.push(("", sign == "{")),
+                "}" | "]" => drop(self.path.pop()),
+                _ => {}
+            }
+            let object = self.path.last().is_some_and(|(_, object)| *object);
+            expects_key = object && matches!(sign, "{" | ",");
+            rest = after;
+        }
+        self.out.push_str(rest);
+    }
+
+    fn text(&mut self, table: &Renames, text: &'a str, key: bool) {
+        if let (true, Some(last)) = (key, self.path.last_mut()) {
+            last.0 = "";
+        }
+        self.out.push('"');
+        self.out.push_str(table.new_name(text, &self.path).unwrap_or(text));
+        self.out.push('"');
+        if let (true, Some(last)) = (key, self.path.last_mut()) {
+            last.0 = text;
+        }
+    }
+}
+
+/// The index of the quote that ends a string.
+fn end_of_text(text: &str) -> usize {
+    let mut escaped = false;
+    let ends = |byte: &u8| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    };
+    text.as_bytes().iter().position(ends).unwrap_or(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn renamed(table: &str, json: &str) -> String {
+        Renames::parse(table).unwrap().apply("leader", json).into_owned()
+    }
+
+    #[test]
+    fn only_keys_and_whole_strings_are_renamed() {
+        let table = "# a comment\n\nParked\tReserved\naddress\tip\n";
+        let json =
+            r#"{"address":"Parked","note":"Parked here","address2":["Parked",{"Parked":1}]}"#;
+        let wanted =
+            r#"{"ip":"Reserved","note":"Parked here","address2":["Reserved",{"Reserved":1}]}"#;
+        assert_eq!(renamed(table, json), wanted);
+        assert_eq!(renamed("", json), json);
+    }
+
+    #[test]
+    fn two_names_can_be_swapped() {
+        let json = r#"[{"a":"b"},{"b":"a"}]"#;
+        assert_eq!(renamed("a\tb\nb\ta\n", json), r#"[{"b":"a"},{"a":"b"}]"#);
+    }
+
+    #[test]
+    fn the_rule_with_the_most_parents_wins() {
+        let table = "Release\tFree\nerrand.Release\tErrandRelease\nleader.Release\tLet\n";
+        let json = r#"[{"Release":{"errand":{"Release":{"by":["Release"]}}}}]"#;
+        let wanted = r#"[{"Let":{"errand":{"ErrandRelease":{"by":["Free"]}}}}]"#;
+        assert_eq!(renamed(table, json), wanted);
+    }
+
+    #[test]
+    fn strings_with_quotes_and_brackets_are_kept() {
+        let json = r#"{"x":"a \" } ] , \\","old":"{\"old\":1}","y":["old"]}"#;
+        let wanted = r#"{"x":"a \" } ] , \\","new":"{\"old\":1}","y":["new"]}"#;
+        assert_eq!(renamed("old\tnew\n", json), wanted);
+    }
+
+    #[test]
+    fn an_invalid_line_is_reported() {
+        for table in ["old new", "\tnew", "old\t", "a\tb\tc", "a.\tb"] {
+            assert!(Renames::parse(table).unwrap_err().contains("line 1"), "{table:?}");
+        }
+    }
+}

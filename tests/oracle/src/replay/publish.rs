@@ -1,0 +1,78 @@
+//! The publisher.
+
+mod told;
+
+use std::collections::HashMap;
+
+use firecamp_core::failure::RegistryFailure;
+use firecamp_core::ids::NodeName;
+use firecamp_core::time::Moment;
+use firecamp_publish::{Done, Facts, Notice, Publisher, Step, carry_out, table};
+use firecamp_registry::api::VolumeStatus;
+use futures_util::FutureExt as _;
+use serde_json::Value;
+
+use self::told::Told;
+use super::{Answer, Unable, gives, known, read};
+
+/// The publishers by process, each with its last step.
+#[derive(Debug, Default)]
+pub(super) struct Publishers(HashMap<u64, (Publisher, Option<Step>)>);
+
+/// The effect of an event.
+fn holds(publisher: &Publisher, now: Moment) -> Answer {
+    let (capacity, due) = (publisher.capacity(), publisher.is_due(now));
+    gives(&(publisher.wanted(), capacity, publisher.published(), due))
+}
+
+impl Publishers {
+    pub(super) fn ask(&mut self, call: &str, of: u64, with: &str) -> Answer {
+        match call {
+            "publisher.new" => self.begin(of, Publisher::new(read(with)?)),
+            "publisher.offline" => self.begin(of, Publisher::offline(read(with)?)),
+            "publisher.take" => {
+                let (facts, now, wall): (Facts, Moment, String) = read(with)?;
+                let (publisher, _) = known(self.0.get_mut(&of))?;
+                publisher.take(facts, now, &wall);
+                holds(publisher, now)
+            }
+            "publisher.notice" => {
+                let (notice, now): (Notice, Moment) = read(with)?;
+                let (publisher, _) = known(self.0.get_mut(&of))?;
+                publisher.notice(notice, now);
+                holds(publisher, now)
+            }
+            "publisher.next" => {
+                let (publisher, step) = known(self.0.get_mut(&of))?;
+                *step = publisher.next(read(with)?);
+                gives(step)
+            }
+            "publisher.done" => {
+                type Result = core::result::Result<Done, RegistryFailure>;
+                let (done, now, chance): (Result, Moment, u32) = read(with)?;
+                let (publisher, step) = known(self.0.get_mut(&of))?;
+                publisher.done(known(step.as_ref())?, done, (now, chance));
+                holds(publisher, now)
+            }
+            "publish.carry_out" => self.carry_out(of, with),
+            "publish.table" => gives(&table(&read::<Vec<VolumeStatus>>(with)?)),
+            _ => Ok(None),
+        }
+    }
+
+    fn begin(&mut self, of: u64, publisher: Publisher) -> Answer {
+        self.0.insert(of, (publisher, None));
+        gives(&())
+    }
+
+    /// Against an API that returns the recorded responses.
+    fn carry_out(&mut self, of: u64, with: &str) -> Answer {
+        let (node, answers): (NodeName, Vec<Value>) = read(with)?;
+        let (_, step) = known(self.0.get(&of))?;
+        let board = Told::new(answers);
+        let carried = carry_out(&board, &node, known(step.as_ref())?).now_or_never();
+        let late = || Unable("the recorded API returns at once".to_owned());
+        let done = carried.ok_or_else(late)?;
+        gives(&(board.into_asked(), done))
+    }
+}
