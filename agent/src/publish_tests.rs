@@ -1,7 +1,7 @@
 use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_publish::Facts;
 use firecamp_publish::facts::AddressFact;
-use firecamp_sim::{Break, FaultyBoard, Op, Script, SimBoard};
+use firecamp_testkit::sim::{Break, FaultyBoard, Op, Script, SimBoard};
 use firecamp_volumes::Table;
 
 use super::*;

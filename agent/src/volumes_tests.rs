@@ -3,7 +3,7 @@ use std::cell::Cell;
 use firecamp_core::failure::{Effect, RegistryKind};
 use firecamp_publish::Facts;
 use firecamp_registry::api::VolumeStatus;
-use firecamp_sim::SimVolumes;
+use firecamp_testkit::sim::SimVolumes;
 use firecamp_volumes::seen::{
     Amount, Attachment, AttachmentState, CloudView, DeviceNumber, Mount, Pod, Usage,
 };

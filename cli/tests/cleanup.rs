@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode, Output};
 use firecamp_core::ids::{Epoch, Mac, PodUid};
 use firecamp_core::outside::{Holder, HostNet, KernelTarget, Routing};
 use firecamp_host::{AgentPlace, HostTimeouts, LinuxHost};
-use firecamp_netns_test::{Case, Net, run};
+use firecamp_testkit::netns::{Case, Net, run};
 use serde_json::{Value, json};
 
 const RUN: &str = "/run/firecamp";

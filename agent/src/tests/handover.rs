@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_apiserver::Ending;
-use firecamp_sim::Tag;
+use firecamp_testkit::sim::Tag;
 
 use super::world::{ADDRESS, IPS, Node, OTHER_POD, until};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use firecamp_core::failure::CloudKind;
 use firecamp_core::record::State;
 use firecamp_publish::Notice;
-use firecamp_sim::Tag;
+use firecamp_testkit::sim::Tag;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 

@@ -17,7 +17,7 @@ use firecamp_kube::{KubeRegistry, Timeouts};
 use firecamp_preflight::facts::{Fact, NodeFacts};
 use firecamp_publish::Notice;
 use firecamp_registry::conformance;
-use firecamp_sim::{Account, SimChecks, SimHost, SimVolumes, Tag};
+use firecamp_testkit::sim::{Account, SimChecks, SimHost, SimVolumes, Tag};
 use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep};

@@ -13,7 +13,7 @@ use firecamp_core::node::{Eni, NodeIdentity, TypeLimits, VolumeLimit};
 use firecamp_preflight::Ask;
 use firecamp_preflight::facts::Purpose;
 use firecamp_preflight::node::NodeFiles;
-use firecamp_sim::{Account, SimChecks};
+use firecamp_testkit::sim::{Account, SimChecks};
 use serde_json::{Value, json};
 
 use super::doctor::{diagnosed, found, healthy};

@@ -17,7 +17,7 @@ mod unpacked;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    firecamp_netns_test::run(firecamp_netns_test::cases! {
+    firecamp_testkit::netns::run(firecamp_testkit::netns::cases! {
         names::{
             the_agent_finds_ec2_by_its_public_name_and_has_roots_to_trust_it_by,
             the_init_container_finds_the_api_server_by_a_name,

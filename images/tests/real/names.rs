@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::mpsc::Receiver;
 
-use firecamp_netns_test::Net;
+use firecamp_testkit::netns::Net;
 
 use crate::server::{PATIENCE, door, metadata, resolver};
 use crate::unpacked::{Running, Unpacked};

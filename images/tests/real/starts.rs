@@ -53,6 +53,6 @@ pub(crate) fn each_image_lists_what_it_is_made_of() {
             assert_ne!(part["version"], "", "{name}");
         }
         // Nothing of tests is linked.
-        assert!(!parts.iter().any(|part| part["name"] == "firecamp-sim"));
+        assert!(!parts.iter().any(|part| part["name"] == "firecamp-testkit"));
     }
 }

@@ -6,7 +6,7 @@ use firecamp_core::ids::InstanceId;
 use firecamp_core::node::{NodeIdentity, TypeLimits, VolumeLimit};
 use firecamp_preflight::facts::{Fact, Purpose, Reservation, Right};
 use firecamp_preflight::{Ask, Kind, Reason, gather, judge};
-use firecamp_sim::{Account, Break, FaultyChecks, Op, Script, SimChecks};
+use firecamp_testkit::sim::{Account, Break, FaultyChecks, Op, Script, SimChecks};
 
 fn own() -> InstanceId {
     InstanceId::new("i-0000000a").unwrap()

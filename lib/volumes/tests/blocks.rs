@@ -18,7 +18,7 @@ mod table;
 
 use std::process::ExitCode;
 
-use firecamp_netns_test::{Case, cases, run_entering};
+use firecamp_testkit::netns::{Case, cases, run_entering};
 
 const CASES: &[Case] = cases![
     table::{

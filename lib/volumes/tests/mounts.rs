@@ -16,7 +16,7 @@ mod table;
 
 use std::process::ExitCode;
 
-use firecamp_netns_test::{Case, cases, run};
+use firecamp_testkit::netns::{Case, cases, run};
 
 const CASES: &[Case] = cases![
     table::{

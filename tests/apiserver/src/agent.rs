@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use firecamp_kube::Source;
-use firecamp_kubetest::{Api, free_port};
+use firecamp_testkit::kubernetes::{Api, free_port};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use firecamp_kube::{KubeRegistry, Source, Timeouts};
-use firecamp_kubetest::{ADMIN, Api, Assets, Keys};
+use firecamp_testkit::kubernetes::{ADMIN, Api, Assets, Keys};
 use kube::Client;
 use serde_json::json;
 use tempfile::TempDir;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use firecamp_kubetest::{ADMIN, Assets, Keys, Server, User};
+use firecamp_testkit::kubernetes::{ADMIN, Assets, Keys, Server, User};
 use serde_json::{Value, json};
 
 use crate::home::Home;

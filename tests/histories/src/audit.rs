@@ -26,7 +26,7 @@ use firecamp_core::ids::RunId;
 use firecamp_core::machine::{Attached, Path};
 use firecamp_core::record::{Mark, StaticIp};
 use firecamp_core::time::Moment;
-use firecamp_sim::{Kernel, Tag};
+use firecamp_testkit::sim::{Kernel, Tag};
 
 use crate::cluster::ApiPod;
 use crate::level::Ready;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use firecamp_core::lock::Hold;
 use firecamp_core::time::Moment;
-use firecamp_sim::{Kernel, Tag};
+use firecamp_testkit::sim::{Kernel, Tag};
 
 use crate::audit::{Promise, Violation};
 use crate::cluster::{Director, Ended};

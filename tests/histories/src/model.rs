@@ -21,7 +21,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
 use firecamp_core::time::Moment;
-use firecamp_sim::Kernel;
+use firecamp_testkit::sim::Kernel;
 
 use crate::audit::{Audit, Promise, Violation};
 use crate::cluster::Ended;

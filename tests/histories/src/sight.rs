@@ -10,7 +10,7 @@ use firecamp_core::node::EniRule;
 use firecamp_core::outside::{KernelTarget, KernelView};
 use firecamp_core::record::{State, StaticIp};
 use firecamp_core::time::Moment;
-use firecamp_sim::Tag;
+use firecamp_testkit::sim::Tag;
 
 use crate::cluster::ApiPod;
 use crate::names::{MemberIx, Names, NodeIx, PodIx};

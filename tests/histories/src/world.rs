@@ -11,7 +11,7 @@ use firecamp_core::outside::{Owner, OwnerEni};
 use firecamp_core::record::{Pool, PoolSubnet, UnclaimedPolicy};
 use firecamp_core::time::Moment;
 use firecamp_registry::memory::Snapshot;
-use firecamp_sim::{Disk, Kernel, Tag};
+use firecamp_testkit::sim::{Disk, Kernel, Tag};
 
 use crate::cluster::ApiPod;
 use crate::names::{EniIx, Names, NodeIx, OUTSIDE, SLOTS, SPARE, pool_addresses};

@@ -13,7 +13,7 @@ use firecamp_cloud::AwsCloud;
 use firecamp_core::ids::EniId;
 use firecamp_core::record::{Pool, PoolSubnet, ReleasePolicy, StaticIp};
 use firecamp_registry::MemoryRegistry;
-use firecamp_sim::{SimFile, SimHost};
+use firecamp_testkit::sim::{SimFile, SimHost};
 use firecamp_vpc::{Act, Fault, FaultSpec, Profile, Selector, Service, Spec, World};
 use tokio::time::sleep;
 

@@ -16,7 +16,7 @@ use firecamp_core::node::EniRule;
 use firecamp_core::outside::SocketScope;
 use firecamp_core::release::{ReleaseInput, Releaser};
 use firecamp_engine::{Dice, Ended, NoFile, Run, Signal, Systems, run};
-use firecamp_sim::{FaultyCloud, FaultyFile, FaultyHost, FaultyRegistry, Script};
+use firecamp_testkit::sim::{FaultyCloud, FaultyFile, FaultyHost, FaultyRegistry, Script};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;

@@ -19,6 +19,8 @@ pub struct Graph {
     names: BTreeMap<String, String>,
     /// What each package requires by its manifest, whatever features are on.
     required: BTreeMap<String, BTreeSet<String>>,
+    /// The optional dependencies that each feature of each package adds.
+    added: BTreeMap<(String, String), BTreeSet<String>>,
     nodes: BTreeMap<String, Node>,
 }
 
@@ -44,6 +46,7 @@ impl Graph {
 
     fn parse(metadata: &Value) -> Option<Self> {
         let (mut names, mut required) = (BTreeMap::new(), BTreeMap::new());
+        let mut added = BTreeMap::new();
         for package in metadata.get("packages")?.as_array()? {
             let (id, name) = (text(package, "id")?, text(package, "name")?);
             let all = package.get("dependencies")?.as_array()?.iter();
@@ -52,6 +55,11 @@ impl Graph {
                 is("optional", Value::Bool(false)) && is("kind", Value::Null)
             });
             required.insert(name.clone(), needed.filter_map(|d| text(d, "name")).collect());
+            for (feature, asked) in package.get("features")?.as_object()? {
+                let asked = asked.as_array()?.iter().filter_map(Value::as_str);
+                let named = asked.filter_map(|name| name.strip_prefix("dep:"));
+                added.insert((name.clone(), feature.clone()), named.map(str::to_owned).collect());
+            }
             names.insert(id, name);
         }
         let mut nodes = BTreeMap::new();
@@ -69,13 +77,28 @@ impl Graph {
             }
             nodes.insert(text(node, "id")?, parsed);
         }
-        Some(Self { names, required, nodes })
+        Some(Self { names, required, added, nodes })
     }
 
     /// The names of what a package always links directly; what a feature adds is left out.
     pub fn direct(&self, package: &str) -> BTreeSet<&str> {
         let required = self.required.get(package);
         required.into_iter().flatten().map(String::as_str).collect()
+    }
+
+    /// The names of all that a package requires with one of its features, however far, and with no
+    /// other feature of anybody.
+    pub fn requires_for(&self, package: &str, feature: &str) -> BTreeSet<&str> {
+        let added = self.added.get(&(package.to_owned(), feature.to_owned()));
+        let mut open: Vec<&str> = added.into_iter().flatten().map(String::as_str).collect();
+        open.extend(self.direct(package));
+        let mut seen = BTreeSet::new();
+        while let Some(name) = open.pop() {
+            if seen.insert(name) {
+                open.extend(self.direct(name));
+            }
+        }
+        seen
     }
 
     /// The names of all that a package links, however far.

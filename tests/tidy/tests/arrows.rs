@@ -36,7 +36,7 @@ fn the_outside_systems_never_see_each_other_or_the_engine() {
 fn the_registry_of_a_cluster_sees_no_other_system_and_no_simulator() {
     let forbidden = |name: &str| {
         let other = matches!(name, "firecamp-cloud" | "firecamp-host" | "firecamp-engine");
-        other || matches!(name, "firecamp-apiserver" | "firecamp-sim" | "firecamp-crds")
+        other || matches!(name, "firecamp-apiserver" | "firecamp-testkit" | "firecamp-crds")
     };
     none_of(&GRAPH.links("firecamp-kube"), forbidden, "firecamp-kube");
 }
@@ -47,21 +47,22 @@ fn the_engine_and_the_simulation_build_without_clients_of_the_outside() {
         let sdk = name.starts_with("aws-sdk-") || name == "aws-config";
         sdk || name.starts_with("kube") || name == "rtnetlink"
     };
-    for own in ["firecamp-core", "firecamp-cluster", "firecamp-engine", "firecamp-sim"] {
+    for own in ["firecamp-core", "firecamp-cluster", "firecamp-engine"] {
         none_of(&GRAPH.builds(own), client, own);
     }
+    none_of(&GRAPH.requires_for("firecamp-testkit", "sim"), client, "firecamp-testkit's sim");
 }
 
 #[test]
 fn no_container_links_a_simulator() {
     let simulator = |name: &str| {
-        matches!(name, "firecamp-apiserver" | "firecamp-sim" | "firecamp-vpc" | "vpcbox")
+        matches!(name, "firecamp-apiserver" | "firecamp-testkit" | "firecamp-vpc" | "vpcbox")
     };
     let containers = ["firecamp-initcontainer", "firecamp-stopcontainer", "firecamp-agent"];
     for own in containers.into_iter().chain(["firecamp-containers"]) {
         none_of(&GRAPH.links(own), simulator, own);
     }
-    none_of(&GRAPH.links("firecamp-cli"), |name| name == "firecamp-sim", "firecamp-cli");
+    none_of(&GRAPH.links("firecamp-cli"), |name| name == "firecamp-testkit", "firecamp-cli");
 }
 
 /// Users take the simulator for their own tests, so it stands on its own.

@@ -10,7 +10,7 @@ use firecamp_core::ids::NodeName;
 use firecamp_core::time::Moment;
 use firecamp_histories::seed::{Chance, Purpose};
 use firecamp_publish::{Facts, Publisher, Step, table};
-use firecamp_sim::SimBoard;
+use firecamp_testkit::sim::SimBoard;
 use firecamp_volumes::pace::{EARLIER_WITHIN, NODE_EVERY, NODE_PAUSE, Pace, wants_cloud};
 use firecamp_volumes::path::KUBELET;
 use firecamp_volumes::seen::{CloudView, Seen};

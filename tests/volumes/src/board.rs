@@ -4,7 +4,7 @@ use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{NodeName, Version};
 use firecamp_publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_registry::api::{Condition, NodeAttachments};
-use firecamp_sim::SimBoard;
+use firecamp_testkit::sim::SimBoard;
 
 /// How a call goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use firecamp_core::ids::Member;
 use firecamp_histories::tape::Tape;
 use firecamp_publish::{Step, Subject};
 use firecamp_registry::api::VOLUME_READY;
-use firecamp_sim::SimBoard;
+use firecamp_testkit::sim::SimBoard;
 use firecamp_volumes::{Reason, Table, VolumeRow};
 
 use crate::agent::{Agent, Noted, Outside};

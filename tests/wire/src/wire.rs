@@ -11,7 +11,7 @@ use firecamp_histories::names::{Names, NodeIx, PodIx, ProcessId};
 use firecamp_histories::probe::Probes;
 use firecamp_histories::scenario::{Fault, Scenario};
 use firecamp_histories::trace::Trace;
-use firecamp_sim::Kernel;
+use firecamp_testkit::sim::Kernel;
 use firecamp_vpc::{Fault as Break, FaultSpec, Selector, World};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;

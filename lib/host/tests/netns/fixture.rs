@@ -8,7 +8,7 @@ use firecamp_core::failure::{HostFailure, HostKind};
 use firecamp_core::ids::{Epoch, Mac, PodUid};
 use firecamp_core::outside::{Holder, HostNet, KernelTarget, KernelView, Routing};
 use firecamp_host::{HostTimeouts, LinkSeen, LinuxHost};
-use firecamp_netns_test::Net;
+use firecamp_testkit::netns::Net;
 
 /// The member's address.
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use firecamp_core::agent::KernelMark;
 use firecamp_core::lock::Hold;
 use firecamp_host::{Change, Monitor, Survey};
-use firecamp_netns_test::Net;
+use firecamp_testkit::netns::Net;
 use tokio::time::timeout;
 
 use crate::fixture::{ADDRESS, GATEWAY, Node, PRIMARY, TABLE, holder};

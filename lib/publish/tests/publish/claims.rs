@@ -5,7 +5,7 @@ use std::time::Duration;
 use firecamp_core::ids::Member;
 use firecamp_publish::{Facts, Subject};
 use firecamp_registry::api::Condition;
-use firecamp_sim::{Break, Op, Script};
+use firecamp_testkit::sim::{Break, Op, Script};
 use firecamp_volumes::{Hindrance, PodVolumes, Reason, Served};
 
 use super::support::{MINUTE, Node, well};

@@ -1,7 +1,7 @@
 //! An API that fails.
 
 use firecamp_core::record::State;
-use firecamp_sim::{Break, Op, Script};
+use firecamp_testkit::sim::{Break, Op, Script};
 
 use super::support::{MINUTE, Node, record, well};
 

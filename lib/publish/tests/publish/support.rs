@@ -11,7 +11,7 @@ use firecamp_core::time::Moment;
 use firecamp_publish::facts::{AddressFact, EniFact};
 use firecamp_publish::{Facts, Notice, Publisher, Subject, carry_out};
 use firecamp_registry::api::{AddressStatus, Condition, EniManager, NodeAttachmentsStatus};
-use firecamp_sim::{FaultyBoard, Script, SimBoard};
+use firecamp_testkit::sim::{FaultyBoard, Script, SimBoard};
 use firecamp_volumes::Table;
 
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use firecamp_core::release::Releaser;
 use firecamp_deploy_tests::{collection, files, objects};
 use firecamp_kube::Timeouts;
-use firecamp_kubetest::{Answer, Api};
+use firecamp_testkit::kubernetes::{Answer, Api};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use firecamp_core::failure::RegistryFailure;
 use firecamp_kube::Source;
-use firecamp_kubetest::Api;
+use firecamp_testkit::kubernetes::Api;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 

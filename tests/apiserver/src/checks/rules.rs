@@ -110,7 +110,7 @@ fn note(causes: &[String]) {
 
 /// A refusal by the schema or a rule that names the field.
 fn is_refused(
-    answer: Result<firecamp_kubetest::Answer, String>,
+    answer: Result<firecamp_testkit::kubernetes::Answer, String>,
     case: &impl std::fmt::Debug,
     named: &str,
 ) -> Outcome {

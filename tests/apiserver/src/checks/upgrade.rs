@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use firecamp_core::outside::Registry;
 use firecamp_core::record::{Stored, Write};
-use firecamp_kubetest::Watch;
 use firecamp_registry::conformance::attached;
+use firecamp_testkit::kubernetes::Watch;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 

@@ -1,6 +1,6 @@
 //! What watches tell, and when they have to be begun again.
 
-use firecamp_kubetest::{Event, Watch};
+use firecamp_testkit::kubernetes::{Event, Watch};
 use serde_json::{Value, json};
 
 use super::{Outcome, ensure};

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use firecamp_kubetest::{Assets, Keys, Server, free_port};
+use firecamp_testkit::kubernetes::{Assets, Keys, Server, free_port};
 use serde_json::json;
 use tokio::process::{Child, Command};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use firecamp_kubetest::Api;
+use firecamp_testkit::kubernetes::Api;
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use firecamp_core::contract::timing;
 use firecamp_core::lock::Hold;
 use firecamp_core::record::State;
 use firecamp_core::time::Moment;
-use firecamp_sim::{Disk, Kernel, Tag};
+use firecamp_testkit::sim::{Disk, Kernel, Tag};
 
 use super::{Audit, Known, Promise};
 use crate::level::Ready;

@@ -10,7 +10,7 @@ use firecamp_core::lock::{Hold, LockRecord};
 use firecamp_core::outside::{Holder, SocketUse};
 use firecamp_core::record::{Claim, Pool, UnclaimedPolicy, Write};
 use firecamp_core::time::Moment;
-use firecamp_sim::{Kernel, Tag};
+use firecamp_testkit::sim::{Kernel, Tag};
 
 use super::ec2::Lags;
 use super::{NodeWorld, World};

@@ -20,7 +20,7 @@ use firecamp_histories::level::Ready;
 use firecamp_histories::names::{EniIx, MemberIx, Names, NodeIx, PodIx, ProcessId, STRANGER};
 use firecamp_histories::scenario::{Scenario, Swarm};
 use firecamp_histories::world::FOREIGN;
-use firecamp_sim::{Disk, Kernel, Tag};
+use firecamp_testkit::sim::{Disk, Kernel, Tag};
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 5);
 const POD: PodIx = PodIx(3);

@@ -14,7 +14,7 @@ use firecamp_histories::names::{Names, NodeIx, PodIx, ProcessId};
 use firecamp_histories::probe::Probes;
 use firecamp_histories::scenario::Scenario;
 use firecamp_histories::trace::Trace;
-use firecamp_sim::{Kernel, Tag};
+use firecamp_testkit::sim::{Kernel, Tag};
 
 /// What a level gets wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use firecamp_histories::tape::Tape;
 use firecamp_publish::facts::{AddressFact, Check, EniFact};
 use firecamp_publish::{Facts, Notice, Publisher};
 use firecamp_registry::api::EniManager;
-use firecamp_sim::SimBoard;
+use firecamp_testkit::sim::SimBoard;
 use firecamp_volume_histories::board::{How, Shaky};
 use firecamp_volume_histories::recorder::Recorder;
 use firecamp_volumes::Table;

@@ -8,8 +8,8 @@ use firecamp_core::ids::Epoch;
 use firecamp_core::machine::Release as Done;
 use firecamp_core::outside::Registry;
 use firecamp_core::record::{Mark, Mutation, Stored, Write};
-use firecamp_sim::{Break, Op, Script};
 use firecamp_sim_tests::{Cluster, FIRST, Pod, Release, attached, failed, released};
+use firecamp_testkit::sim::{Break, Op, Script};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use firecamp_core::record::State;
-use firecamp_sim::{Break, Op, Script};
 use firecamp_sim_tests::{Cluster, FIRST, Pod, Release, attached, released};
+use firecamp_testkit::sim::{Break, Op, Script};
 use tokio::time::sleep;
 
 /// What the member did before.

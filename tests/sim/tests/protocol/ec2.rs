@@ -134,7 +134,10 @@ async fn f052_an_answer_lost_before_the_commit_is_repeated_after_a_fresh_read() 
     cluster.fault_when(Fault::LostResponse { after_commit: false }, when);
     let pod = Pod::new("uid-2", "node-b");
     attached(pod.init(&cluster).await);
-    assert!(pod.script.made(firecamp_sim::Op::StaticIp) >= 1, "no fresh read before the repeat");
+    assert!(
+        pod.script.made(firecamp_testkit::sim::Op::StaticIp) >= 1,
+        "no fresh read before the repeat"
+    );
     assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));
     cluster.heal();
     cluster.audit();
@@ -256,11 +259,12 @@ async fn f088_a_node_that_never_answers_again_is_not_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn f045_an_own_address_that_ec2_refuses_to_assign_again_is_settled_by_describe() {
     let cluster = Cluster::default();
-    let crashed = Pod::new("uid-1", "node-a").breaking(firecamp_sim::Script::new().breaking(
-        firecamp_sim::Op::AddAddress,
-        1,
-        firecamp_sim::Break::Never,
-    ));
+    let crashed =
+        Pod::new("uid-1", "node-a").breaking(firecamp_testkit::sim::Script::new().breaking(
+            firecamp_testkit::sim::Op::AddAddress,
+            1,
+            firecamp_testkit::sim::Break::Never,
+        ));
     crashed.dies_in_init(&cluster).await.expect("a death after its Assign");
     cluster.fault(ASSIGN, Fault::AssignOwn { answer: firecamp_vpc::OwnAnswer::Error });
     let done = attached(Pod::new("uid-1", "node-a").init(&cluster).await);

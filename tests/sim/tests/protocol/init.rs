@@ -9,8 +9,8 @@ use firecamp_core::machine::Path;
 use firecamp_core::outside::{Life, PodView, SocketUse};
 use firecamp_core::record::State;
 use firecamp_engine::Ended;
-use firecamp_sim::{Break, Op, Script};
 use firecamp_sim_tests::{Cluster, Costs, FIRST, Pod, Release, attached, failed, released};
+use firecamp_testkit::sim::{Break, Op, Script};
 use firecamp_vpc::{Fault, Selector};
 use tokio::time::{Instant, sleep};
 

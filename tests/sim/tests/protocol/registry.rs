@@ -3,8 +3,8 @@
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::ids::Epoch;
 use firecamp_core::machine::Release as Done;
-use firecamp_sim::{Break, Op, Script};
 use firecamp_sim_tests::{Cluster, Costs, FIRST, Pod, Release, attached, failed, released};
+use firecamp_testkit::sim::{Break, Op, Script};
 
 #[tokio::test(start_paused = true)]
 async fn f074_members_never_write_the_same_object() {

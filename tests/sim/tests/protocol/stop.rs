@@ -8,8 +8,8 @@ use firecamp_core::machine::{Outcome, Release as Done};
 use firecamp_core::outside::{Life, PodView, SocketUse};
 use firecamp_core::record::State;
 use firecamp_engine::Ended;
-use firecamp_sim::{Break, Op, Script};
 use firecamp_sim_tests::{Cluster, Costs, FIRST, Pod, Release, attached, failed, released};
+use firecamp_testkit::sim::{Break, Op, Script};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 

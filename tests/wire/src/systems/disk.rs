@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::failure::FileFailure;
 use firecamp_core::outside::MemberFile;
 use firecamp_histories::scenario::Fault;
-use firecamp_sim::Disk;
+use firecamp_testkit::sim::Disk;
 use tokio::time::sleep;
 
 use super::Me;

@@ -7,7 +7,7 @@ use firecamp_core::outside::{Holder, HostNet, KernelTarget, KernelView, SocketUs
 use firecamp_core::time::Moment;
 use firecamp_histories::audit::Touch;
 use firecamp_histories::scenario::Fault;
-use firecamp_sim::Kernel;
+use firecamp_testkit::sim::Kernel;
 use firecamp_vpc::World;
 use tokio::time::sleep;
 

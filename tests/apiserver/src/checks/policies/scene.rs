@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use firecamp_kube::Source;
-use firecamp_kubetest::Api;
+use firecamp_testkit::kubernetes::Api;
 use serde_json::{Value, json};
 
 use super::super::rights::{members_may, of_agents};

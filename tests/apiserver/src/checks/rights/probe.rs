@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use firecamp_kubetest::Api;
+use firecamp_testkit::kubernetes::Api;
 use http::Method;
 use serde_json::{Value, json};
 

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::args::{Args, CHILD};
-use crate::space::enter;
+use crate::netns::args::{Args, CHILD};
+use crate::netns::space::enter;
 
 /// No case may take longer; the slowest does ten thousand cycles.
 const LIMIT: Duration = Duration::from_mins(5);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use firecamp_volumes::seen::{BlockDevice, Mount, Usage};
 use firecamp_volumes::{Change, Volumes, VolumesFailure, VolumesKind};
 
-use crate::script::{Op, Script};
+use crate::sim::script::{Op, Script};
 
 /// Any volumes, broken where the script says so.
 #[derive(Debug, Clone)]

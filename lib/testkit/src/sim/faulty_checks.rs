@@ -7,7 +7,7 @@ use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_preflight::facts::{NodeFacts, Permission, Reading, Reservation, Right};
 use firecamp_preflight::{AccountChecks, CloudChecks, NodeChecks};
 
-use crate::script::{Op, Script};
+use crate::sim::script::{Op, Script};
 
 /// Any AWS, broken where the script says so. A node's files break in parts of their own.
 #[derive(Debug, Clone)]

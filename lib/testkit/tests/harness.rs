@@ -6,7 +6,7 @@
 
 use std::process::{Command, ExitCode, Output};
 
-use firecamp_netns_test::{Case, Net, run};
+use firecamp_testkit::netns::{Case, Net, run};
 use nix::unistd::{geteuid, getppid};
 
 /// Set for a second start, in which deliberate failures are cases.

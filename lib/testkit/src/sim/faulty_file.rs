@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::failure::FileFailure;
 use firecamp_core::outside::MemberFile;
 
-use crate::script::{Op, Script};
+use crate::sim::script::{Op, Script};
 
 /// Any member file, broken where the script says so.
 #[derive(Debug, Clone)]

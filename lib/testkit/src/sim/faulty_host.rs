@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::failure::{HostFailure, HostKind};
 use firecamp_core::outside::{Holder, HostNet, KernelTarget, KernelView, SocketUse};
 
-use crate::script::{Op, Script};
+use crate::sim::script::{Op, Script};
 
 /// Any host, broken where the script says so.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use firecamp_core::ids::{NodeName, Version};
 use firecamp_publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_registry::api::{Condition, NodeAttachments};
 
-use crate::script::{Op, Script};
+use crate::sim::script::{Op, Script};
 
 /// Any board, broken where the script says so.
 #[derive(Debug, Clone)]

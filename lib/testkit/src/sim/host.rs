@@ -11,7 +11,7 @@ use firecamp_core::outside::{Holder, HostNet, KernelTarget, KernelView, SocketUs
 use firecamp_core::time::Moment;
 use tokio::time::Instant;
 
-use crate::kernel::{Kernel, Tag};
+use crate::sim::kernel::{Kernel, Tag};
 
 /// A kernel in memory. Clones share it, as the processes of one node do.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use firecamp_core::ids::{Member, PoolName, Version};
 use firecamp_core::outside::{PodView, Registry};
 use firecamp_core::record::{MemberRecords, StaticIp, Stored, Write};
 
-use crate::script::{Op, Script};
+use crate::sim::script::{Op, Script};
 
 /// Any registry, broken where the script says so.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage}
 use rtnetlink::packet_route::rule::{RuleAttribute, RuleMessage};
 use rtnetlink::{IpVersion, RouteMessageBuilder};
 
-use crate::Net;
+use crate::netns::Net;
 
 fn name_of(link: &LinkMessage) -> Option<String> {
     link.attributes.iter().find_map(|a| match a {

@@ -4,7 +4,7 @@ use firecamp_volumes::seen::{Amount, NodeView, Seen, Space};
 use firecamp_volumes::{Reason, Table, Tracker, observe};
 
 use super::*;
-use crate::{Break, FaultyVolumes, Op, Script};
+use crate::sim::{Break, FaultyVolumes, Op, Script};
 
 const DATA: DeviceNumber = DeviceNumber { major: 259, minor: 16 };
 const POINT: &str = "/var/lib/kubelet/pods/uid-1/volumes/kubernetes.io~csi/pvc-1/mount";

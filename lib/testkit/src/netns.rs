@@ -8,11 +8,11 @@
 //! use std::process::ExitCode;
 //!
 //! fn a_new_namespace_has_only_a_loopback() {
-//!     assert_eq!(firecamp_netns_test::Net::current().links(), ["lo"]);
+//!     assert_eq!(crate::netns::Net::current().links(), ["lo"]);
 //! }
 //!
 //! fn main() -> ExitCode {
-//!     firecamp_netns_test::run(&[firecamp_netns_test::Case {
+//!     crate::netns::run(&[crate::netns::Case {
 //!         name: "a_new_namespace_has_only_a_loopback",
 //!         run: a_new_namespace_has_only_a_loopback,
 //!     }])
@@ -35,6 +35,7 @@ mod harness;
 mod net;
 mod space;
 
+pub use crate::cases;
 pub use harness::{Case, run, run_entering};
 pub use net::Net;
 pub use space::enter;
@@ -60,6 +61,6 @@ pub mod raw {
 #[macro_export]
 macro_rules! cases {
     ($($module:ident :: { $($name:ident),* $(,)? }),* $(,)?) => {
-        &[$($($crate::Case { name: stringify!($name), run: $module::$name }),*),*]
+        &[$($($crate::netns::Case { name: stringify!($name), run: $module::$name }),*),*]
     };
 }

@@ -8,7 +8,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{getegid, geteuid};
 
-use crate::Net;
+use crate::netns::Net;
 
 const HELP: &str = "this test needs user namespaces. As root: \
     sysctl -w user.max_user_namespaces=10000; on Debian also kernel.unprivileged_userns_clone=1; \

@@ -9,7 +9,7 @@ use firecamp_core::ids::{EniId, Mac, SubnetId};
 use firecamp_core::node::NodeIdentity;
 use firecamp_core::outside::{Cloud, Owner};
 
-use crate::script::{Op, Script};
+use crate::sim::script::{Op, Script};
 
 /// Any cloud, broken where the script says so.
 #[derive(Debug, Clone)]

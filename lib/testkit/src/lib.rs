@@ -1,0 +1,14 @@
+//! What tests are made of. Nothing that is shipped links this crate.
+//!
+//! * [`sim`]: the outside systems in memory, and wrappers that break any implementation.
+//! * [`netns`]: tests against the real kernel, in network namespaces of their own.
+//! * [`kubernetes`]: the binaries, keys and kubeconfigs of a real Kubernetes.
+//!
+//! Each is a feature of the same name, so that the simulation builds without any client.
+
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
+#[cfg(feature = "netns")]
+pub mod netns;
+#[cfg(feature = "sim")]
+pub mod sim;
