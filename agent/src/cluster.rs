@@ -16,13 +16,13 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use firecamp_cluster::{Candidate, Cluster, timing};
-use firecamp_connect::AnyRegistry;
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_core::ids::{ClusterName, NodeName};
 use firecamp_core::outside::Cloud;
 use firecamp_core::time::Moment;
 use firecamp_engine::Dice;
 use firecamp_kube::KubeCluster;
+use firecamp_run::connect::AnyRegistry;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use firecamp_connect::AnyRegistry;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PoolName, Version};
 use firecamp_core::outside::{PodView, Registry};
 use firecamp_core::record::{MemberRecords, StaticIp, Stored, Write};
 use firecamp_kube::Census;
 use firecamp_registry::RegistryUrl;
+use firecamp_run::connect::AnyRegistry;
 use tokio::sync::OnceCell;
 
 use crate::outside::Registrar;
@@ -30,7 +30,7 @@ impl LateRegistry {
 
     /// The registry. Where it cannot be opened, each use tries again.
     pub(crate) async fn get(&self) -> Result<&AnyRegistry, RegistryFailure> {
-        self.opened.get_or_try_init(|| firecamp_connect::open(&self.url)).await
+        self.opened.get_or_try_init(|| firecamp_run::connect::open(&self.url)).await
     }
 }
 

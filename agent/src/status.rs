@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use firecamp_preflight::facts::Reading;
-use firecamp_redact::Redactor;
 use firecamp_registry::api::{NodeAttachments, NodeReport};
 use firecamp_run::recent::Recent;
+use firecamp_run::redact::Redactor;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

@@ -13,7 +13,7 @@ use firecamp_cloud::AwsCloud;
 use firecamp_core::contract::exit::Look;
 use firecamp_core::contract::{env, path};
 use firecamp_core::ids::Member;
-use firecamp_redact::Redactor;
+use firecamp_run::redact::Redactor;
 use jiff::Timestamp;
 
 use crate::explain::Around;

@@ -6,13 +6,13 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use firecamp_connect::{AnyRegistry, Teller};
 use firecamp_core::attach::AttachInput;
 use firecamp_core::contract::api;
 use firecamp_core::contract::exit::Exit;
 use firecamp_engine::{Dice, Ended, Run, Signal};
 use firecamp_host::AgentPlace;
 use firecamp_run::config::{Identity, InitConfig};
+use firecamp_run::connect::{AnyRegistry, Teller};
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
 use firecamp_run::{mount, notice, preview, protocol, start};
@@ -30,7 +30,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn attach(config: &InitConfig, signals: Signals) -> Result<Report, Report> {
-    let registry = firecamp_connect::open(&config.places.registry).await;
+    let registry = firecamp_run::connect::open(&config.places.registry).await;
     let registry = registry.map_err(|why| Report::from(&why))?;
     let ended = attach_with(config, signals, registry.clone()).await;
     let report = ended.unwrap_or_else(|failed| failed);

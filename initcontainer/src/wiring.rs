@@ -1,12 +1,12 @@
 //! From the configuration to the protocol and its outside systems.
 
 use firecamp_cloud::{AwsCloud, CloudConfig};
-use firecamp_connect::AnyRegistry;
 use firecamp_core::attach::AttachInput;
 use firecamp_core::failure::HostFailure;
 use firecamp_engine::{Dice, Systems};
 use firecamp_host::{BarredFile, FileOptions, HostTimeouts, LinuxHost, StaticIpFile};
 use firecamp_run::config::InitConfig;
+use firecamp_run::connect::AnyRegistry;
 use firecamp_run::report::Report;
 
 /// What an attach asks.

@@ -5,11 +5,11 @@ mod wiring;
 use std::process::ExitCode;
 
 use firecamp_cloud::LazyCloud;
-use firecamp_connect::{AnyRegistry, Teller};
 use firecamp_core::contract::api;
 use firecamp_engine::{Dice, Ended, NoFile, Run, Signal, Systems};
 use firecamp_host::{HostTimeouts, LinuxHost};
 use firecamp_run::config::{Identity, StopConfig};
+use firecamp_run::connect::{AnyRegistry, Teller};
 use firecamp_run::flags::StopMode;
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
@@ -31,7 +31,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn release(config: &StopConfig, signals: Signals) -> Result<Report, Report> {
-    let registry = firecamp_connect::open(&config.places.registry).await;
+    let registry = firecamp_run::connect::open(&config.places.registry).await;
     let registry = registry.map_err(|why| Report::from(&why))?;
     let ended = release_with(config, signals, registry.clone()).await;
     let report = ended.unwrap_or_else(|failed| failed);

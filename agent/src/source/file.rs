@@ -6,11 +6,11 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use firecamp_connect::AnyRegistry;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::outside::PodView;
 use firecamp_core::record::Stored;
 use firecamp_registry::{Everything, Follower};
+use firecamp_run::connect::AnyRegistry;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;

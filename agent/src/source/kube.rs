@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use firecamp_connect::AnyRegistry;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PoolName};
 use firecamp_core::outside::{PodView, Registry};
 use firecamp_core::record::{Pool, State, StaticIp};
 use firecamp_kube::{Event, Item, Key, KubeRegistry};
+use firecamp_run::connect::AnyRegistry;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;

@@ -4,7 +4,6 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_apiserver::ApiServer;
-use firecamp_connect::AnyRegistry;
 use firecamp_core::agent::KernelMark;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{Epoch, InstanceId, Mac, Member};
@@ -17,6 +16,7 @@ use firecamp_kube::{KubeRegistry, Timeouts};
 use firecamp_preflight::facts::{Fact, NodeFacts};
 use firecamp_publish::Notice;
 use firecamp_registry::conformance;
+use firecamp_run::connect::AnyRegistry;
 use firecamp_testkit::sim::{Account, SimChecks, SimHost, SimVolumes, Tag};
 use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};

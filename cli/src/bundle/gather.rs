@@ -6,10 +6,10 @@ use std::fmt::Display;
 use firecamp_core::agent::KernelMark;
 use firecamp_core::lock::Hold;
 use firecamp_host::{HostTimeouts, LinuxHost, Listing, Survey};
-use firecamp_redact::Redactor;
 use firecamp_registry::api::{
     Kind, NodeAttachmentsSpec, NodeReport, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
 };
+use firecamp_run::redact::Redactor;
 use jiff::Timestamp;
 use serde_json::Value;
 

@@ -5,6 +5,8 @@
 pub mod api;
 #[doc(hidden)]
 pub mod conformance;
+#[cfg(feature = "schema")]
+pub mod crds;
 mod failure;
 pub mod file;
 pub mod memory;

@@ -36,7 +36,7 @@ fn the_outside_systems_never_see_each_other_or_the_engine() {
 fn the_registry_of_a_cluster_sees_no_other_system_and_no_simulator() {
     let forbidden = |name: &str| {
         let other = matches!(name, "firecamp-cloud" | "firecamp-host" | "firecamp-engine");
-        other || matches!(name, "firecamp-apiserver" | "firecamp-testkit" | "firecamp-crds")
+        other || matches!(name, "firecamp-apiserver" | "firecamp-testkit")
     };
     none_of(&GRAPH.links("firecamp-kube"), forbidden, "firecamp-kube");
 }

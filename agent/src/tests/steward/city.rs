@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use firecamp_apiserver::ApiServer;
 use firecamp_cluster::{Change, Cluster as _, Identity, Uid};
-use firecamp_connect::AnyRegistry;
 use firecamp_core::ids::{EniId, Epoch, Member};
 use firecamp_core::outside::Registry;
 use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};
 use firecamp_kube::{KubeCluster, KubeRegistry, Timeouts};
 use firecamp_registry::conformance;
+use firecamp_run::connect::AnyRegistry;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firecamp_crds::Definition;
+use firecamp_registry::crds::Definition;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -15,7 +15,7 @@ const STRICT: &str = "fieldValidation=Strict";
 const PATIENCE: Duration = Duration::from_mins(1);
 
 fn definitions() -> Vec<Definition> {
-    firecamp_crds::all().expect("the tables fit the types")
+    firecamp_registry::crds::all().expect("the tables fit the types")
 }
 
 fn name(definition: &Definition) -> &str {

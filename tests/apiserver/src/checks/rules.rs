@@ -218,7 +218,7 @@ pub(super) async fn f073_what_never_changes_is_refused_on_update(cluster: &Clust
 /// A rule that no case here breaks is one that nobody has tried.
 pub(super) async fn every_rule_has_refused_something(_cluster: &Cluster) -> Outcome {
     let said = SAID.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    for definition in firecamp_crds::all().map_err(|wrong| wrong.to_string())? {
+    for definition in firecamp_registry::crds::all().map_err(|wrong| wrong.to_string())? {
         let mut messages = BTreeSet::new();
         collect(&definition.object, &mut messages);
         for message in messages {

@@ -103,7 +103,7 @@ fn attachments(node: &str) -> Value {
 }
 
 async fn go_to(cluster: &Cluster, lax: bool) -> Outcome {
-    for definition in firecamp_crds::all().map_err(|wrong| wrong.to_string())? {
+    for definition in firecamp_registry::crds::all().map_err(|wrong| wrong.to_string())? {
         let object = if lax { earlier(definition.plural)? } else { definition.object };
         replace(cluster, &object, lax).await?;
     }
@@ -206,7 +206,7 @@ pub(super) async fn objects_outlive_new_definitions_and_the_way_back(cluster: &C
     can_be_taken(cluster, 6).await?;
     go_to(cluster, false).await?;
     can_be_taken(cluster, 7).await?;
-    for definition in firecamp_crds::all().map_err(|wrong| wrong.to_string())? {
+    for definition in firecamp_registry::crds::all().map_err(|wrong| wrong.to_string())? {
         let path = format!("{}/{}.firecamp.io", definitions::CRDS, definition.plural);
         let stored = cluster.api.get(&path).await?.json();
         let versions = &stored["status"]["storedVersions"];

@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use firecamp_apiserver::{ApiServer, Fault};
-use firecamp_connect::{AnyRegistry, Teller};
 use firecamp_core::contract::api;
 use firecamp_core::contract::event::Notice;
 use firecamp_core::ids::{Member, NodeName, PodUid};
 use firecamp_kube::{KubeRegistry, Timeouts};
 use firecamp_registry::RegistryUrl;
+use firecamp_run::connect::{AnyRegistry, Teller};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -96,7 +96,7 @@ async fn an_event_that_is_not_written_does_no_harm_and_takes_no_time() {
 async fn beside_a_file_registry_nobody_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let url = RegistryUrl::File(dir.path().to_owned());
-    let registry = firecamp_connect::open(&url).await.unwrap();
+    let registry = firecamp_run::connect::open(&url).await.unwrap();
     tell(&registry, Notice::AddressAttached, "as it was").await;
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }

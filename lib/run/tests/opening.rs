@@ -4,11 +4,11 @@
 
 use std::path::PathBuf;
 
-use firecamp_connect::{AnyRegistry, open};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::Member;
 use firecamp_core::outside::{PodView, Registry};
 use firecamp_registry::RegistryUrl;
+use firecamp_run::connect::{AnyRegistry, open};
 
 /// A cluster at this port of this machine.
 fn kubeconfig(port: u16) -> String {

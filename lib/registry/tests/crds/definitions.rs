@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use firecamp_crds::Definition;
+use firecamp_registry::crds::Definition;
 use serde_json::Value;
 
 fn directory() -> PathBuf {
@@ -13,7 +13,7 @@ fn directory() -> PathBuf {
 }
 
 fn all() -> Vec<Definition> {
-    firecamp_crds::all().expect("the tables fit the types")
+    firecamp_registry::crds::all().expect("the tables fit the types")
 }
 
 fn schema(definition: &Definition) -> &Value {

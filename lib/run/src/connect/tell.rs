@@ -9,7 +9,7 @@ use firecamp_kube::Timeouts;
 use firecamp_publish::{About, Board, Event};
 use jiff::Timestamp;
 
-use crate::AnyRegistry;
+use crate::connect::AnyRegistry;
 
 /// The most that an Event may delay the end of a container: an API server that is well needs a few
 /// milliseconds, and one that is not has been told of in the termination message as well.

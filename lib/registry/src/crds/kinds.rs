@@ -1,17 +1,17 @@
 //! The four kinds: names, columns, selectable fields, and their schemas put together.
 
-use firecamp_core::contract::api;
-use firecamp_core::contract::cluster::condition;
-use firecamp_registry::api::{
+use crate::api::{
     Kind, NodeAttachmentsSpec, NodeAttachmentsStatus, StaticIPClaimSpec, StaticIPPoolSpec,
     StaticIPPoolStatus, StaticIPSpec, StaticIPStatus, Status,
 };
+use firecamp_core::contract::api;
+use firecamp_core::contract::cluster::condition;
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-use crate::bounds::{self, Bounds};
-use crate::rules::{self, Rule};
-use crate::{Broken, Definition, structural};
+use crate::crds::bounds::{self, Bounds};
+use crate::crds::rules::{self, Rule};
+use crate::crds::{Broken, Definition, structural};
 
 const API_VERSION: &str = "The version of this representation of the object. Servers convert \
                            recognized representations to the latest one, and may refuse others.";
