@@ -105,7 +105,7 @@ test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user (TESTS=
 	scripts/as-user.sh bash -euc 'cargo test --locked $(TESTS); cargo demo'
 
 test-volumes: ## As root: volumes on real block devices (ext4, XFS, a FUSE that never answers)
-	cargo test --locked --workspace --features firecamp-volumes/real-root --test blocks \
+	cargo test --locked --workspace --features firecamp-host/real-root --test blocks \
 	  $(or $(RUN),-- --test-threads 1)
 
 # The wire level needs the SDK as `cargo test` has built it, so no package is named.

@@ -1,5 +1,5 @@
 //! What the agent does for the whole cluster while it holds the Lease: observe, plan, apply, tell.
-//! The plan is pure (`firecamp-cluster`); this asks and does.
+//! The plan is pure (`firecamp_controllers::leader`); this asks and does.
 //!
 //! Guarantees: without the Lease nothing of the cluster is watched but the Lease itself, once in a
 //! while. Every duty reads afresh what it is about, and names the version that it read. No duty is
@@ -15,7 +15,7 @@ mod tenure;
 use std::cell::RefCell;
 use std::time::Duration;
 
-use firecamp_cluster::{Candidate, Cluster, timing};
+use firecamp_controllers::leader::{Candidate, Cluster, timing};
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_core::ids::{ClusterName, NodeName};
 use firecamp_core::outside::Cloud;

@@ -3,12 +3,12 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_controllers::publish::Notice;
 use firecamp_core::agent::Duty;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::ids::Member;
 use firecamp_core::machine::{Mended, Outcome, Release};
 use firecamp_engine::Ended;
-use firecamp_publish::Notice;
 use tokio::time::Instant;
 
 use crate::status::Kind;

@@ -13,7 +13,7 @@ use firecamp_core::agent::Snapshot;
 use firecamp_core::contract::path;
 use firecamp_core::failure::HostFailure;
 use firecamp_host::{Barred, BarredFile, own_directory, replace};
-use firecamp_preflight::{Manager, Verdict};
+use firecamp_node::preflight::{Manager, Verdict};
 use firecamp_run::protocol;
 use thiserror::Error;
 use tokio::time::sleep;

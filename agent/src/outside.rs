@@ -13,9 +13,9 @@ use firecamp_core::outside::{Cloud, Holder, HostNet, KernelTarget, KernelView, R
 use firecamp_engine::{Dice, NoFile, Run, Signal, Systems};
 use firecamp_host::{Change, LinkSeen, LinuxHost, Monitor, Survey};
 use firecamp_kube::Census;
-use firecamp_preflight::facts::{NodeFacts, Reading};
-use firecamp_preflight::{CloudChecks, NodeChecks};
-use firecamp_volumes::CloudVolumes;
+use firecamp_node::preflight::facts::{NodeFacts, Reading};
+use firecamp_node::preflight::{CloudChecks, NodeChecks};
+use firecamp_node::volumes::CloudVolumes;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;

@@ -12,10 +12,10 @@ use firecamp_core::interface::Interface;
 use firecamp_core::node::{EniRule, NodeIdentity, TypeLimits};
 use firecamp_core::record::Pool;
 use firecamp_host::LinkSeen;
-use firecamp_preflight::facts::{
+use firecamp_node::preflight::facts::{
     Fact, Facts, Link, LinkPolicy, NodeFacts, Permission, Purpose, Reading, Right,
 };
-use firecamp_preflight::{Condition, Manager, Verdict, Weight, judge, verdicts};
+use firecamp_node::preflight::{Condition, Manager, Verdict, Weight, judge, verdicts};
 
 /// So many reads in a row must fail before that counts: one that is lost says nothing.
 const FAILURES: u32 = 3;

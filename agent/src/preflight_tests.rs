@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use firecamp_core::failure::Effect;
 use firecamp_core::node::{Eni, VolumeLimit};
 use firecamp_core::record::{PoolSubnet, ReleasePolicy};
-use firecamp_preflight::{Kind, Reason, Status, passes};
+use firecamp_node::preflight::{Kind, Reason, Status, passes};
 use firecamp_registry::api::EniManager;
 
 use super::*;
@@ -186,8 +186,8 @@ fn seen(rule: EniRule) -> Preflight {
     preflight
 }
 
-fn told(preflight: &Preflight) -> firecamp_publish::Facts {
-    let mut facts = firecamp_publish::Facts::new(parsed("node-1"));
+fn told(preflight: &Preflight) -> firecamp_controllers::publish::Facts {
+    let mut facts = firecamp_controllers::publish::Facts::new(parsed("node-1"));
     preflight.tell(&mut facts);
     facts
 }

@@ -6,11 +6,11 @@ mod late;
 
 use std::time::Duration;
 
+use firecamp_controllers::publish::{About, Board, Done, Event, Publisher, Step, carry_out};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::NodeName;
 use firecamp_core::time::Moment;
 use firecamp_engine::Dice;
-use firecamp_publish::{About, Board, Done, Event, Publisher, Step, carry_out};
 use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;

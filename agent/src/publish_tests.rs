@@ -1,8 +1,8 @@
+use firecamp_controllers::publish::Facts;
+use firecamp_controllers::publish::facts::AddressFact;
 use firecamp_core::record::{Attachment, State, StaticIp};
-use firecamp_publish::Facts;
-use firecamp_publish::facts::AddressFact;
+use firecamp_node::volumes::Table;
 use firecamp_testkit::sim::{Break, FaultyBoard, Op, Script, SimBoard};
-use firecamp_volumes::Table;
 
 use super::*;
 
@@ -130,13 +130,13 @@ fn notices_are_bounded() {
     let bulletin = Bulletin::default();
     bulletin.tell(facts());
     for last in 0..=200 {
-        bulletin.notice(firecamp_publish::Notice::Restored([10, 0, 1, last].into()));
+        bulletin.notice(firecamp_controllers::publish::Notice::Restored([10, 0, 1, last].into()));
     }
     let (_, notices) = bulletin.take(false).unwrap();
     let last = notices.back().copied();
     assert_eq!(
         (notices.len(), last),
-        (64, Some(firecamp_publish::Notice::Restored([10, 0, 1, 200].into())))
+        (64, Some(firecamp_controllers::publish::Notice::Restored([10, 0, 1, 200].into())))
     );
     assert!(bulletin.take(true).unwrap().1.is_empty());
 }
@@ -158,6 +158,6 @@ fn what_has_not_changed_is_taken_only_when_it_is_due() {
     assert!(!takes(false), "the same again");
     bulletin.volumes(Table::default(), Some(Vec::new()));
     assert!(takes(false) && !takes(false));
-    bulletin.notice(firecamp_publish::Notice::Restored([10, 0, 1, 50].into()));
+    bulletin.notice(firecamp_controllers::publish::Notice::Restored([10, 0, 1, 50].into()));
     assert!(takes(false) && !takes(false));
 }

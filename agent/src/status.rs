@@ -13,7 +13,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use firecamp_preflight::facts::Reading;
+use firecamp_node::preflight::facts::Reading;
 use firecamp_registry::api::{NodeAttachments, NodeReport};
 use firecamp_run::recent::Recent;
 use firecamp_run::redact::Redactor;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::time::Moment;
-use firecamp_volumes::node::{NodeVolumes, Places};
-use firecamp_volumes::pace::{EARLIER_WITHIN, NODE_EVERY, NODE_PAUSE, Pace};
-use firecamp_volumes::path::KUBELET;
-use firecamp_volumes::seen::{ClusterView, Seen};
-use firecamp_volumes::{Change, Table, Tracker, VolumeKind, VolumesFailure, observe};
+use firecamp_host::volumes::{NodeVolumes, Places};
+use firecamp_node::volumes::pace::{EARLIER_WITHIN, NODE_EVERY, NODE_PAUSE, Pace};
+use firecamp_node::volumes::path::KUBELET;
+use firecamp_node::volumes::seen::{ClusterView, Seen};
+use firecamp_node::volumes::{Change, Table, Tracker, VolumeKind, VolumesFailure, observe};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +43,7 @@ pub(crate) async fn follow<C: Cluster>(
 }
 
 /// Looks until the end. `cluster` is none where there is no Kubernetes.
-pub(crate) async fn run<V: firecamp_volumes::Volumes, C: Cluster>(
+pub(crate) async fn run<V: firecamp_node::volumes::Volumes, C: Cluster>(
     (volumes, cluster): (&V, Option<&C>),
     bulletin: &Bulletin,
     status: &Status,
@@ -84,7 +84,7 @@ struct Looking<'a, V, C> {
     pace: Pace,
 }
 
-impl<V: firecamp_volumes::Volumes, C: Cluster> Looking<'_, V, C> {
+impl<V: firecamp_node::volumes::Volumes, C: Cluster> Looking<'_, V, C> {
     async fn look(&mut self, bulletin: &Bulletin, status: &Status) {
         status.asks(System::Volumes);
         let (node, failures) = observe(self.volumes, KUBELET).await;

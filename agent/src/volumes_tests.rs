@@ -1,12 +1,12 @@
 use std::cell::Cell;
 
+use firecamp_controllers::publish::Facts;
 use firecamp_core::failure::{Effect, RegistryKind};
-use firecamp_publish::Facts;
-use firecamp_registry::api::VolumeStatus;
-use firecamp_testkit::sim::SimVolumes;
-use firecamp_volumes::seen::{
+use firecamp_node::volumes::seen::{
     Amount, Attachment, AttachmentState, CloudView, DeviceNumber, Mount, Pod, Usage,
 };
+use firecamp_registry::api::VolumeStatus;
+use firecamp_testkit::sim::SimVolumes;
 
 use super::*;
 
@@ -151,7 +151,7 @@ async fn f081_what_ec2_says_of_a_volume_is_told_and_makes_it_a_suspect() {
     let table = told(&bulletin);
     let row = table.volumes.iter().find(|row| row.volume_id.is_some()).unwrap();
     assert_eq!(row.attachment, Some(AttachmentState::Attaching));
-    assert_eq!(row.problems[0].reason, firecamp_volumes::Reason::StuckAttaching);
+    assert_eq!(row.problems[0].reason, firecamp_node::volumes::Reason::StuckAttaching);
     assert!(bulletin.suspects_volumes());
     bulletin.seen_by_ec2(seen(Vec::new()));
     watch((&node(), Some(&api)), &bulletin, 5).await;

@@ -10,8 +10,8 @@ use firecamp_core::interface::Interface;
 use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_core::time::Moment;
 use firecamp_engine::Ended;
-use firecamp_preflight::facts::NodeFacts;
-use firecamp_volumes::seen::{Attachment, Elsewhere};
+use firecamp_node::preflight::facts::NodeFacts;
+use firecamp_node::volumes::seen::{Attachment, Elsewhere};
 
 use crate::adopt::Tried;
 use crate::cut_off::{Finding, Lost};

@@ -6,10 +6,10 @@ mod show;
 use std::path::PathBuf;
 
 use clap::Args;
-use firecamp_cleanup::{Kept, Object, Plan, Seen, Step, Subject, Why, plan};
 use firecamp_core::contract::{env, path};
 use firecamp_core::failure::HostFailure;
 use firecamp_host::{AgentPlace, Cleared, HostTimeouts, LinuxHost};
+use firecamp_node::cleanup::{Kept, Object, Plan, Seen, Step, Subject, Why, plan};
 
 use crate::failure::Failure;
 use crate::look::here::node_name;

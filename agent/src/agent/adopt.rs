@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
+use firecamp_controllers::publish::Notice;
 use firecamp_core::agent::{Ec2Look, Stray, strays};
 use firecamp_core::interface::Interface;
 use firecamp_core::time::Moment;
-use firecamp_publish::Notice;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 

@@ -12,8 +12,8 @@ use firecamp_core::interface::Interface;
 use firecamp_core::node::TypeLimits;
 use firecamp_core::time::Moment;
 use firecamp_engine::Dice;
-use firecamp_volumes::pace::wants_cloud;
-use firecamp_volumes::seen::{Attachment, CloudView, Elsewhere};
+use firecamp_node::volumes::pace::wants_cloud;
+use firecamp_node::volumes::seen::{Attachment, CloudView, Elsewhere};
 use tokio::task::JoinSet;
 
 use super::Agent;

@@ -6,7 +6,7 @@ use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::EniId;
 use firecamp_core::machine::{Mended, Outcome, Release};
 use firecamp_engine::Ended;
-use firecamp_preflight::facts::{Permission, Right};
+use firecamp_node::preflight::facts::{Permission, Right};
 use tokio::task::JoinSet;
 
 use super::Agent;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use firecamp_core::agent::{Duty, Seen, Sight, plan};
 use firecamp_core::record::State;
-use firecamp_preflight::{Condition, Weight};
+use firecamp_node::preflight::{Condition, Weight};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use firecamp_cluster::{AddressSeen, ClaimSeen, NodeSeen, PoolSeen, SetName, StatefulSet, View};
+use firecamp_controllers::leader::{
+    AddressSeen, ClaimSeen, NodeSeen, PoolSeen, SetName, StatefulSet, View,
+};
 use firecamp_core::ids::{Member, NodeName, PoolName};
 use firecamp_kube::{Event, Item, Key};
 

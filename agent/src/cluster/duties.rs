@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use firecamp_cluster::{
+use firecamp_controllers::leader::{
     Change, Cluster, Duty, Identity, Owner, SetName, Unneeded, Unwanted, View, is_orphan, unwanted,
     without_wait,
 };

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use firecamp_cluster::{Call, Hearing};
+use firecamp_controllers::leader::{Call, Hearing};
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{EniId, Mac, SubnetId};
 use firecamp_core::node::NodeIdentity;

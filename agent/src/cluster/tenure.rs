@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use firecamp_cluster::{Answers, Cluster, Planner, Questions, Site, View, timing, usage};
+use firecamp_controllers::leader::{
+    Answers, Cluster, Planner, Questions, Site, View, timing, usage,
+};
 use firecamp_core::ids::Member;
 use firecamp_core::outside::{Cloud, Owner};
 use firecamp_core::record::StaticIp;

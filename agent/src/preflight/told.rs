@@ -1,9 +1,9 @@
 //! What is told of the node itself: its interfaces and what they have room for, and the checks.
 
+use firecamp_controllers::publish::Facts;
+use firecamp_controllers::publish::facts::{Check, EniFact};
 use firecamp_core::node::Eni;
-use firecamp_preflight::{Condition, Manager, Status, Weight};
-use firecamp_publish::Facts;
-use firecamp_publish::facts::{Check, EniFact};
+use firecamp_node::preflight::{Condition, Manager, Status, Weight};
 use firecamp_registry::api::EniManager;
 
 use super::Preflight;

@@ -3,11 +3,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use firecamp_controllers::publish::{Facts, Notice, table};
 use firecamp_core::ids::VolumeId;
-use firecamp_publish::{Facts, Notice, table};
+use firecamp_node::volumes::seen::CloudView;
+use firecamp_node::volumes::{PodVolumes, Table};
 use firecamp_registry::api::VolumeStatus;
-use firecamp_volumes::seen::CloudView;
-use firecamp_volumes::{PodVolumes, Table};
 
 /// So many notices wait; older ones are dropped.
 const NOTICES: usize = 64;

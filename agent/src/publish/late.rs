@@ -1,12 +1,12 @@
 //! The API of the registry's cluster, from the moment on at which it can be found.
 
+use firecamp_controllers::publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{NodeName, Version};
 use firecamp_kube::{KubeBoard, KubeRegistry, Timeouts, VolumeLooks};
-use firecamp_publish::{Board, Event, Learned, Reported, Subject};
+use firecamp_node::volumes::seen::ClusterView;
 use firecamp_registry::api::{Condition, NodeAttachments};
 use firecamp_run::connect::AnyRegistry;
-use firecamp_volumes::seen::ClusterView;
 use tokio::sync::OnceCell;
 
 use crate::late::LateRegistry;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use firecamp_controllers::publish::Facts;
+use firecamp_controllers::publish::facts::AddressFact;
 use firecamp_core::agent::KernelMark;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::record::{State, StaticIp};
-use firecamp_publish::Facts;
-use firecamp_publish::facts::AddressFact;
 
 use super::Observed;
 use crate::status::{KINDS, Kind};

@@ -1,7 +1,7 @@
 //! Labels of metrics: few values each, and never an address, a pod or an id.
 
 use firecamp_core::failure::CloudKind;
-use firecamp_preflight::facts::Clock;
+use firecamp_node::preflight::facts::Clock;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 
 /// What an errand is for.

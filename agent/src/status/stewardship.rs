@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firecamp_cluster::Usage;
+use firecamp_controllers::leader::Usage;
 use firecamp_core::ids::PoolName;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;

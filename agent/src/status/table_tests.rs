@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use firecamp_cluster::Usage;
-use firecamp_preflight::facts::{Clock, Reading};
+use firecamp_controllers::leader::Usage;
+use firecamp_node::preflight::facts::{Clock, Reading};
 
 use super::super::{
     Call, Calls, Errands, Kind, Problems, Reads, Reasons, Status, Steps, System, Volumes, result,

@@ -3,12 +3,12 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_controllers::publish::Notice;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{Epoch, Member, PodUid};
 use firecamp_core::lock::{Hold, LockRecord};
 use firecamp_core::outside::{Holder, Registry as _, SocketUse};
 use firecamp_core::record::{Claim, State, StaticIp, Write};
-use firecamp_publish::Notice;
 use firecamp_registry::conformance;
 use serde_json::json;
 use tokio::time::{Instant, sleep};

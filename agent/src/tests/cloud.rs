@@ -11,10 +11,10 @@ use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId, VolumeId
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{Eni, NodeIdentity, TypeLimits};
 use firecamp_core::outside::{Cloud, Owner, OwnerEni};
-use firecamp_preflight::CloudChecks;
-use firecamp_preflight::facts::{Clock, Permission, Reading, Right};
-use firecamp_volumes::CloudVolumes;
-use firecamp_volumes::seen::{Attachment, Elsewhere};
+use firecamp_node::preflight::CloudChecks;
+use firecamp_node::preflight::facts::{Clock, Permission, Reading, Right};
+use firecamp_node::volumes::CloudVolumes;
+use firecamp_node::volumes::seen::{Attachment, Elsewhere};
 use serde_json::Value;
 use tokio::time::sleep;
 

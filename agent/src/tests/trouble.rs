@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use firecamp_controllers::publish::Notice;
 use firecamp_core::failure::CloudKind;
 use firecamp_core::record::State;
-use firecamp_publish::Notice;
 use firecamp_testkit::sim::Tag;
 use serde_json::json;
 use tokio::time::{Instant, sleep};

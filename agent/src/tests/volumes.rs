@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use firecamp_apiserver::Fault;
-use firecamp_registry::api::VOLUME_READY;
-use firecamp_volumes::path::KUBELET;
-use firecamp_volumes::seen::{
+use firecamp_node::volumes::path::KUBELET;
+use firecamp_node::volumes::seen::{
     Amount, Attachment, AttachmentState, BlockDevice, DeviceNumber, Elsewhere, Mount, Usage,
 };
+use firecamp_registry::api::VOLUME_READY;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_apiserver::ApiServer;
+use firecamp_controllers::publish::Notice;
 use firecamp_core::agent::KernelMark;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{Epoch, InstanceId, Mac, Member};
@@ -13,8 +14,7 @@ use firecamp_core::outside::{Holder, HostNet as _, KernelTarget, KernelView, Reg
 use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};
 use firecamp_host::{Change, LinkSeen, Survey};
 use firecamp_kube::{KubeRegistry, Timeouts};
-use firecamp_preflight::facts::{Fact, NodeFacts};
-use firecamp_publish::Notice;
+use firecamp_node::preflight::facts::{Fact, NodeFacts};
 use firecamp_registry::conformance;
 use firecamp_run::connect::AnyRegistry;
 use firecamp_testkit::sim::{Account, SimChecks, SimHost, SimVolumes, Tag};

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use firecamp_cleanup::{Holder, Known, Seen};
 use firecamp_core::ids::{NodeName, PodUid};
 use firecamp_core::outside::{Life, PodView};
 use firecamp_core::record::{State, StaticIp};
 use firecamp_host::{AgentPlace, LinuxHost};
+use firecamp_node::cleanup::{Holder, Known, Seen};
 use firecamp_registry::api::StaticIPSpec;
 
 use super::refused;
@@ -47,7 +47,7 @@ impl Machine {
     /// Looks at all of it. Where nothing of ours is in the kernel, nobody else is asked.
     pub(crate) async fn look(&self, target: &Target) -> Result<Seen, Failure> {
         let Members { pods, records } = Members::unknown("not asked");
-        let kernel = firecamp_cleanup::Kernel::default();
+        let kernel = firecamp_node::cleanup::Kernel::default();
         let mut seen = Seen { agent: false, kernel, sockets: BTreeMap::new(), pods, records };
         seen.agent = AgentPlace::is_taken(&self.run_dir).map_err(|why| refused(&why))?;
         self.look_again(&mut seen).await?;

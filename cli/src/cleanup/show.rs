@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use firecamp_cleanup::{Address, Kept, Object, Plan, Route, Rule};
 use firecamp_core::contract::exit::Cleaned;
+use firecamp_node::cleanup::{Address, Kept, Object, Plan, Route, Rule};
 use serde::Serialize;
 
 use crate::look::table::table;

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::contract::api;
 use firecamp_kube::{NodeSeen, Served};
-use firecamp_preflight::Reason;
+use firecamp_node::preflight::Reason;
 use firecamp_registry::api::{
     AttachmentState, Kind, NodeAttachments, NodeAttachmentsSpec, StaticIPClaimSpec,
     StaticIPPoolSpec, StaticIPSpec,

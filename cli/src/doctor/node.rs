@@ -6,11 +6,11 @@ use std::path::Path;
 use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::contract::env;
 use firecamp_core::ids::{ClusterName, SubnetId};
+use firecamp_host::preflight::NodeFiles;
 use firecamp_host::{HostTimeouts, LinuxHost};
 use firecamp_kube::{Inventory, NodeSeen};
-use firecamp_preflight::facts::{Fact, InCluster, KubeNode, Purpose, Range, Snat};
-use firecamp_preflight::node::NodeFiles;
-use firecamp_preflight::{AccountChecks, Ask, Condition, NodeChecks, Weight, judge};
+use firecamp_node::preflight::facts::{Fact, InCluster, KubeNode, Purpose, Range, Snat};
+use firecamp_node::preflight::{AccountChecks, Ask, Condition, NodeChecks, Weight, judge};
 
 use super::DoctorArguments;
 use super::finding::{Finding, Level};
@@ -59,7 +59,7 @@ pub async fn findings<C: AccountChecks, N: NodeChecks>(
     (purpose, ask): (Purpose, Ask),
     cluster: Option<&Nodes<'_>>,
 ) -> Vec<Finding> {
-    let mut facts = firecamp_preflight::gather(cloud, files, purpose, ask).await;
+    let mut facts = firecamp_node::preflight::gather(cloud, files, purpose, ask).await;
     if let (Some(cluster), Some(identity)) = (cluster, facts.identity.known()) {
         facts.in_cluster = cluster.say(identity.instance.as_str()).await;
     }

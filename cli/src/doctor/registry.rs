@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::allocate::candidates;
 use firecamp_core::ids::SubnetId;
 use firecamp_core::record::{Pool, PoolSubnet};
-use firecamp_preflight::facts::{Purpose, Range};
+use firecamp_node::preflight::facts::{Purpose, Range};
 use firecamp_registry::api::{Kind, Metadata, Problem, StaticIPPool, StaticIPPoolSpec};
 use jiff::Timestamp;
 

@@ -1,9 +1,9 @@
 //! Whom `firecamp cleanup` asks for the members on its node.
 
 use firecamp_apiserver::{ApiServer, Fault};
-use firecamp_cleanup::Holder;
 use firecamp_cli::cleanup::{Members, members};
 use firecamp_core::ids::{NodeName, PodUid};
+use firecamp_node::cleanup::Holder;
 use serde_json::{Value, json};
 
 use super::support::{Files, NODE, POD, address, book_of, cluster};

@@ -10,9 +10,9 @@ use firecamp_cli::look::book::Book;
 use firecamp_core::contract::exit::Look;
 use firecamp_core::ids::InstanceId;
 use firecamp_core::node::{Eni, NodeIdentity, TypeLimits, VolumeLimit};
-use firecamp_preflight::Ask;
-use firecamp_preflight::facts::Purpose;
-use firecamp_preflight::node::NodeFiles;
+use firecamp_host::preflight::NodeFiles;
+use firecamp_node::preflight::Ask;
+use firecamp_node::preflight::facts::Purpose;
 use firecamp_testkit::sim::{Account, SimChecks};
 use serde_json::{Value, json};
 

@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use firecamp_preflight::facts::{Clock, Reading};
+use firecamp_node::preflight::facts::{Clock, Reading};
 
 /// By how many seconds this node's clock was ahead of each other one, at its last answer.
 #[derive(Debug, Clone)]

@@ -16,7 +16,7 @@ use aws_sdk_ec2::types::{Filter, NetworkInterface};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{EniId, SubnetId};
 use firecamp_core::outside::Owner;
-use firecamp_preflight::facts::Clock;
+use firecamp_node::preflight::facts::Clock;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 

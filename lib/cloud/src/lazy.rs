@@ -10,10 +10,10 @@ use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId, VolumeId
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_core::outside::{Cloud, Owner};
-use firecamp_preflight::CloudChecks;
-use firecamp_preflight::facts::{Permission, Reading, Right};
-use firecamp_volumes::CloudVolumes;
-use firecamp_volumes::seen::{Attachment, Elsewhere};
+use firecamp_node::preflight::CloudChecks;
+use firecamp_node::preflight::facts::{Permission, Reading, Right};
+use firecamp_node::volumes::CloudVolumes;
+use firecamp_node::volumes::seen::{Attachment, Elsewhere};
 use tokio::sync::OnceCell;
 
 use crate::aws::AwsCloud;

@@ -1,7 +1,7 @@
 //! The real [`Cloud`](firecamp_core::outside::Cloud),
-//! [`CloudChecks`](firecamp_preflight::CloudChecks) and
-//! [`CloudVolumes`](firecamp_volumes::CloudVolumes): EC2 through aws-sdk-ec2, and the metadata
-//! service of this instance through aws-config's IMDSv2 client.
+//! [`CloudChecks`](firecamp_node::preflight::CloudChecks) and
+//! [`CloudVolumes`](firecamp_node::volumes::CloudVolumes): EC2 through aws-sdk-ec2, and the
+//! metadata service of this instance through aws-config's IMDSv2 client.
 //!
 //! *Guarantees.* One request per call, never a retry; every call ends within a deadline; every
 //! failure is classified by one module and names operation, object, code and request id. Until

@@ -12,7 +12,7 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use firecamp_core::failure::CloudFailure;
-use firecamp_preflight::facts::Clock;
+use firecamp_node::preflight::facts::Clock;
 use tokio::sync::Semaphore;
 
 use crate::classify::{Cause, classify_metadata};

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_ec2::types::{Volume, VolumeAttachment};
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::{InstanceId, VolumeId, Zone};
-use firecamp_volumes::seen::{Attachment, AttachmentState, Elsewhere};
+use firecamp_node::volumes::seen::{Attachment, AttachmentState, Elsewhere};
 
 use crate::failed;
 

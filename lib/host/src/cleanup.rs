@@ -7,11 +7,11 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use firecamp_cleanup::{Address, Kernel, Lock, Route};
 use firecamp_core::contract::path::AGENT_LOCK;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::lock::Hold;
 use firecamp_core::outside::{HostNet as _, SocketUse};
+use firecamp_node::cleanup::{Address, Kernel, Lock, Route};
 
 use crate::error::HostError;
 use crate::kernel::{address, link, route, rule, socket};

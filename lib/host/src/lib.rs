@@ -1,7 +1,8 @@
 //! The node itself: the real implementations of the core's [`HostNet`] and [`MemberFile`].
 //!
 //! [`LinuxHost`] speaks netlink (rtnetlink and sock_diag) and holds the node-local lock;
-//! [`StaticIpFile`] writes the static-IP file. No external program is ever run (F014).
+//! [`StaticIpFile`] writes the static-IP file; [`volumes`] and [`preflight`] read the facts that
+//! `firecamp_node` judges. No external program is ever run (F014).
 //!
 //! [`HostNet`]: firecamp_core::outside::HostNet
 //! [`MemberFile`]: firecamp_core::outside::MemberFile
@@ -20,10 +21,12 @@ mod lock;
 mod monitor;
 mod netlink;
 mod note;
+pub mod preflight;
 mod replace;
 mod routing;
 mod survey;
 mod tables;
+pub mod volumes;
 
 pub use barred::{Barred, BarredFile};
 pub use cleanup::{AgentPlace, Cleared};

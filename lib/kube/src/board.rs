@@ -3,10 +3,10 @@
 
 mod event;
 
+use firecamp_controllers::publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_core::contract::api;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{NodeName, Version};
-use firecamp_publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_registry::api::{Condition, NodeAttachments};
 use http::{Method, StatusCode};
 use kube::Client;

@@ -9,13 +9,13 @@ mod seen;
 
 use std::net::Ipv4Addr;
 
-use firecamp_cluster::{
+use firecamp_controllers::leader::{
     AddressSeen, Change, ClaimSeen, Cluster, LeaseSeen, LeaseWrite, NodeSeen, PodSeen, PoolSeen,
     SetName, StatefulSet,
 };
+use firecamp_controllers::publish::{About, Board, Event};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName};
-use firecamp_publish::{About, Board, Event};
 use firecamp_registry::api::{StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec};
 use http::StatusCode;
 use jiff::Timestamp;

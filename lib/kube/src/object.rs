@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use firecamp_controllers::publish::Subject;
 use firecamp_core::contract::api;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PoolName, Version};
-use firecamp_publish::Subject;
 use firecamp_registry::api::{
     InvalidObject, Kind, Metadata, NodeAttachmentsSpec, Object, StaticIPClaimSpec,
     StaticIPPoolSpec, StaticIPSpec,

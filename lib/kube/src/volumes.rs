@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::{NodeName, PodUid};
-use firecamp_volumes::seen::{
+use firecamp_node::volumes::seen::{
     Claim, ClaimName, ClusterView, PersistentVolume, Pod, VolumeAttachment,
 };
 use http::StatusCode;

@@ -4,17 +4,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use firecamp_controllers::publish::{Facts, Publisher, Step, table};
 use firecamp_core::agent::{Budget, Ec2Look, Want};
 use firecamp_core::contract::timing;
 use firecamp_core::ids::NodeName;
 use firecamp_core::time::Moment;
 use firecamp_histories::seed::{Chance, Purpose};
-use firecamp_publish::{Facts, Publisher, Step, table};
+use firecamp_node::volumes::pace::{EARLIER_WITHIN, NODE_EVERY, NODE_PAUSE, Pace, wants_cloud};
+use firecamp_node::volumes::path::KUBELET;
+use firecamp_node::volumes::seen::{CloudView, Seen};
+use firecamp_node::volumes::{Table, Tracker, VolumesKind};
 use firecamp_testkit::sim::SimBoard;
-use firecamp_volumes::pace::{EARLIER_WITHIN, NODE_EVERY, NODE_PAUSE, Pace, wants_cloud};
-use firecamp_volumes::path::KUBELET;
-use firecamp_volumes::seen::{CloudView, Seen};
-use firecamp_volumes::{Table, Tracker, VolumesKind};
 
 use crate::board::{How, Shaky};
 use crate::recorder::Recorder;

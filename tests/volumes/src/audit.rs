@@ -4,9 +4,9 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firecamp_publish::{Event, Step};
+use firecamp_controllers::publish::{Event, Step};
+use firecamp_node::volumes::Reason;
 use firecamp_registry::api::{NodeAttachmentsStatus, VolumeStatus};
-use firecamp_volumes::Reason;
 
 use crate::agent::Noted;
 use crate::probe::Probes;

@@ -1,8 +1,8 @@
 //! An API that breaks one call as it is told to.
 
+use firecamp_controllers::publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{NodeName, Version};
-use firecamp_publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_registry::api::{Condition, NodeAttachments};
 use firecamp_testkit::sim::SimBoard;
 

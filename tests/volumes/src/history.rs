@@ -2,12 +2,11 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use firecamp_controllers::publish::{Step, Subject};
 use firecamp_core::ids::Member;
 use firecamp_histories::tape::Tape;
-use firecamp_publish::{Step, Subject};
 use firecamp_registry::api::VOLUME_READY;
 use firecamp_testkit::sim::SimBoard;
-use firecamp_volumes::{Reason, Table, VolumeRow};
 
 use crate::agent::{Agent, Noted, Outside};
 use crate::audit::{Audit, Promise, Violation};
@@ -15,6 +14,7 @@ use crate::probe::Probes;
 use crate::recorder::Recorder;
 use crate::scenario::{At, Deed, Scenario, Side};
 use crate::world::{Names, World};
+use firecamp_node::volumes::{Reason, Table, VolumeRow};
 
 /// After everything was mended it is known within this what is so: EC2 may have been given up for
 /// eight minutes, and the API for seven and a half.

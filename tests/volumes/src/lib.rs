@@ -3,7 +3,7 @@
 //! One seed is one history, to the last bit. A [`scenario`] says what happens, as pure data; the
 //! [`world`] is the truth, and [`views`] is what EC2, kernel and Kubernetes say of it, which fails,
 //! lags and is torn as the scenario wants. What looks at it is the product: `observe`, the
-//! tracker and the pace of `lib/volumes`, the publisher of `lib/publish`, the agent's budget for
+//! tracker and the pace of `lib/node`, the publisher of `lib/controllers`, the agent's budget for
 //! EC2. The [`audit`] knows the truth, and none of the product's decisions.
 #![expect(
     clippy::expect_used,

@@ -1,6 +1,6 @@
 //! What a run of histories has met. A fault that never fired has proven nothing.
 
-use firecamp_volumes::Reason;
+use firecamp_node::volumes::Reason;
 
 use crate::scenario::{Deed, Fault, Side};
 

@@ -5,13 +5,13 @@ mod heard;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use firecamp_controllers::publish::{Board, Done, Publisher, Step, carry_out};
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::NodeName;
 use firecamp_core::time::Moment;
 use firecamp_histories::tape::Tape;
-use firecamp_publish::{Board, Done, Publisher, Step, carry_out};
-use firecamp_volumes::seen::{BlockDevice, Mount, NodeView, Usage};
-use firecamp_volumes::{Change, Table, Tracker, Volumes, VolumesFailure, observe};
+use firecamp_node::volumes::seen::{BlockDevice, Mount, NodeView, Usage};
+use firecamp_node::volumes::{Change, Table, Tracker, Volumes, VolumesFailure, observe};
 use futures_util::FutureExt as _;
 use serde::Serialize;
 

@@ -1,8 +1,8 @@
 //! What happens to the volumes of a node: drawn from a seed, as pure data.
 
 use firecamp_histories::seed::{Chance, Purpose};
-use firecamp_volumes::Reason;
-use firecamp_volumes::seen::AttachmentState;
+use firecamp_node::volumes::Reason;
+use firecamp_node::volumes::seen::AttachmentState;
 
 /// The number of a volume. 0 is the root volume.
 pub type Ix = u8;

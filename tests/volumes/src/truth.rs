@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use firecamp_volumes::Reason;
-use firecamp_volumes::seen::AttachmentState;
+use firecamp_node::volumes::Reason;
+use firecamp_node::volumes::seen::AttachmentState;
 
 use crate::scenario::Ix;
 use crate::views::is_here;

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use firecamp_core::ids::VolumeId;
-use firecamp_volumes::path::KUBELET;
-use firecamp_volumes::seen::{
+use firecamp_node::volumes::path::KUBELET;
+use firecamp_node::volumes::seen::{
     Amount, Attachment, AttachmentState, BlockDevice, Claim, ClaimName, CloudView, ClusterView,
     DeviceNumber, Elsewhere, Mount, Partition, PersistentVolume, Pod, PodClaim, Usage,
     VolumeAttachment,
 };
-use firecamp_volumes::{Change, Reason, Volumes, VolumesFailure, VolumesKind};
+use firecamp_node::volumes::{Change, Reason, Volumes, VolumesFailure, VolumesKind};
 
 use crate::scenario::Ix;
 use crate::world::{Ec2, Names, State, Volume};

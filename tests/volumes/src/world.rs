@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 
 use firecamp_core::ids::{InstanceId, PodUid, VolumeId, Zone};
 use firecamp_histories::seed::{Chance, Purpose};
-use firecamp_volumes::Reason;
-use firecamp_volumes::seen::AttachmentState;
+use firecamp_node::volumes::Reason;
+use firecamp_node::volumes::seen::AttachmentState;
 
 use crate::scenario::{Deed, Ix, Shape, Trouble};
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use firecamp_core::failure::CloudKind;
 use firecamp_core::ids::Epoch;
-use firecamp_volumes::path::KUBELET;
-use firecamp_volumes::seen::{Amount, DeviceNumber, Mount, Usage};
+use firecamp_node::volumes::path::KUBELET;
+use firecamp_node::volumes::seen::{Amount, DeviceNumber, Mount, Usage};
 use tokio::time::sleep;
 
 use super::super::steward::city::{City, until};

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use firecamp_controllers::publish::EventReason;
 use firecamp_core::failure::CloudKind;
-use firecamp_preflight::facts::Clock;
-use firecamp_publish::EventReason;
-use firecamp_volumes::Reason;
+use firecamp_node::preflight::facts::Clock;
+use firecamp_node::volumes::Reason;
 
 use crate::status::{Call, Kind, System, clock, result};
 

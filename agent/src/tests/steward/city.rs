@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_apiserver::ApiServer;
-use firecamp_cluster::{Change, Cluster as _, Identity, Uid};
+use firecamp_controllers::leader::{Change, Cluster as _, Identity, Uid};
 use firecamp_core::ids::{EniId, Epoch, Member};
 use firecamp_core::outside::Registry;
 use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};

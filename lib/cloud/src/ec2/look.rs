@@ -9,8 +9,8 @@ use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, InstanceId, SubnetId, VolumeId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::TypeLimits;
-use firecamp_preflight::facts::{Clock, Permission, Right};
-use firecamp_volumes::seen::{Attachment, Elsewhere};
+use firecamp_node::preflight::facts::{Clock, Permission, Right};
+use firecamp_node::volumes::seen::{Attachment, Elsewhere};
 
 use super::{Call, Ec2, filters_of, pages};
 use crate::classify::{Operation, Rehearsal, rehearsed};

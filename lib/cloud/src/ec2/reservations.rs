@@ -4,7 +4,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{SubnetCidrReservation, SubnetCidrReservationType};
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::SubnetId;
-use firecamp_preflight::facts::Reservation;
+use firecamp_node::preflight::facts::Reservation;
 
 use super::{Call, Ec2, pages};
 use crate::classify::Operation;

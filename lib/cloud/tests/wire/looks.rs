@@ -7,8 +7,8 @@ use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::failure::CloudKind;
 use firecamp_core::ids::InstanceId;
 use firecamp_core::outside::Cloud;
-use firecamp_preflight::CloudChecks;
-use firecamp_preflight::facts::{Clock, Permission, Reading, Right};
+use firecamp_node::preflight::CloudChecks;
+use firecamp_node::preflight::facts::{Clock, Permission, Reading, Right};
 
 use crate::box_of_two::Two;
 use crate::server::{Reply, Server};

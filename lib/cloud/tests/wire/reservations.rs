@@ -1,8 +1,8 @@
 //! Reservations, as EC2 answers.
 
 use firecamp_core::failure::CloudKind;
-use firecamp_preflight::AccountChecks;
-use firecamp_preflight::facts::Reservation;
+use firecamp_node::preflight::AccountChecks;
+use firecamp_node::preflight::facts::Reservation;
 
 use crate::server::{Reply, Server};
 use crate::setup::{ec2, subnet};

@@ -7,9 +7,9 @@ use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::failure::CloudKind;
 use firecamp_core::ids::InstanceId;
 use firecamp_core::node::VolumeLimit;
-use firecamp_preflight::CloudChecks;
-use firecamp_volumes::CloudVolumes;
-use firecamp_volumes::seen::AttachmentState;
+use firecamp_node::preflight::CloudChecks;
+use firecamp_node::volumes::CloudVolumes;
+use firecamp_node::volumes::seen::AttachmentState;
 
 use crate::box_of_two::Two;
 use crate::looks::dated;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use firecamp_preflight::facts::Chain;
+use firecamp_node::preflight::facts::Chain;
 use nix::libc::{EINVAL, EOPNOTSUPP, EPROTONOSUPPORT};
 
 use super::{Attributes, Raw, cut, failed, fixed_part};

@@ -3,12 +3,12 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
-use firecamp_cleanup::{Kernel, Lock, Plan, Seen, Step, Subject, plan};
 use firecamp_core::contract::path::{AGENT_LOCK, LOCK_SUBDIR};
 use firecamp_core::contract::protocol::Protocol;
 use firecamp_core::failure::HostKind;
 use firecamp_core::outside::{KernelTarget, SocketUse};
 use firecamp_host::{AgentPlace, Cleared};
+use firecamp_node::cleanup::{Kernel, Lock, Plan, Seen, Step, Subject, plan};
 
 use crate::fixture::{ADDRESS, Node, RUN, TABLE, fails, holder};
 

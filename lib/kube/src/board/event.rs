@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 
+use firecamp_controllers::publish::{About, Event};
 use firecamp_core::contract::api;
 use firecamp_core::ids::NodeName;
-use firecamp_publish::{About, Event};
 use serde_json::{Value, json};
 
 /// The API takes no longer notes.

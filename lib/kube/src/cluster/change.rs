@@ -1,6 +1,6 @@
 //! The changes as requests.
 
-use firecamp_cluster::{Change, Identity, Owner};
+use firecamp_controllers::leader::{Change, Identity, Owner};
 use firecamp_core::contract::cluster::annotation;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::record::Claim;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firecamp_cluster::{LeaseSeen, LeaseWrite, Terms};
+use firecamp_controllers::leader::{LeaseSeen, LeaseWrite, Terms};
 use firecamp_core::contract::cluster;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::Version;

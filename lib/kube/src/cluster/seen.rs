@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firecamp_cluster::{
+use firecamp_controllers::leader::{
     AddressSeen, ClaimSeen, Identity, NodeLife, NodeSeen, Owner, PodSeen, PoolSeen, SetName,
     StatefulSet, Uid,
 };

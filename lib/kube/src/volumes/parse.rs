@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_lc_rs::digest::{SHA256, digest};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{NodeName, PodUid, Zone};
-use firecamp_volumes::seen::{
+use firecamp_node::volumes::seen::{
     Claim, ClaimName, PersistentVolume, Pod, PodClaim, VolumeAttachment, ebs_volume,
 };
 use http::StatusCode;

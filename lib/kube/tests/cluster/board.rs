@@ -1,10 +1,10 @@
 //! What an agent publishes, by the requests that it sends.
 
 use firecamp_apiserver::{ApiServer, Fault};
+use firecamp_controllers::publish::{About, Board, Event, Subject};
 use firecamp_core::failure::{Effect, RegistryKind};
 use firecamp_core::ids::{NodeName, Version};
 use firecamp_kube::KubeBoard;
-use firecamp_publish::{About, Board, Event, Subject};
 use firecamp_registry::api::{Condition, NodeAttachments, NodeAttachmentsStatus};
 use serde_json::json;
 

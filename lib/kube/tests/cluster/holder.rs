@@ -1,6 +1,6 @@
 //! What the holder of the Lease reads and changes.
 
-use firecamp_cluster::{
+use firecamp_controllers::leader::{
     Candidate, Change, Cluster as _, Identity, NodeLife, NodeSeen, Owner, SetName, Uid,
 };
 use firecamp_core::failure::RegistryKind;

@@ -3,7 +3,7 @@
 use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_core::failure::RegistryKind;
 use firecamp_kube::VolumeLooks;
-use firecamp_volumes::seen::ClusterView;
+use firecamp_node::volumes::seen::ClusterView;
 use serde_json::{Value, json};
 
 use super::support::{QUICK, failed};

@@ -3,10 +3,10 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_controllers::publish::{About, Board, Event};
 use firecamp_core::contract::event::Notice;
 use firecamp_core::ids::{Member, NodeName, PodUid};
 use firecamp_kube::Timeouts;
-use firecamp_publish::{About, Board, Event};
 use jiff::Timestamp;
 
 use crate::connect::AnyRegistry;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use firecamp_controllers::publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, Version};
 use firecamp_core::record::StaticIp;
-use firecamp_publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_registry::api::{Condition, NodeAttachments, NodeAttachmentsStatus};
 
 /// An API in memory. Clones share it.

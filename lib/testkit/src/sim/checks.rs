@@ -7,8 +7,8 @@ use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{ClusterName, InstanceId, SubnetId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{NodeIdentity, TypeLimits};
-use firecamp_preflight::facts::{Clock, NodeFacts, Permission, Reading, Reservation, Right};
-use firecamp_preflight::{AccountChecks, CloudChecks, NodeChecks};
+use firecamp_node::preflight::facts::{Clock, NodeFacts, Permission, Reading, Reservation, Right};
+use firecamp_node::preflight::{AccountChecks, CloudChecks, NodeChecks};
 
 /// What there is.
 #[derive(Debug, Clone, Default)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use firecamp_volumes::seen::{BlockDevice, Mount, Usage};
-use firecamp_volumes::{Change, Volumes, VolumesFailure, VolumesKind};
+use firecamp_node::volumes::seen::{BlockDevice, Mount, Usage};
+use firecamp_node::volumes::{Change, Volumes, VolumesFailure, VolumesKind};
 
 use crate::sim::script::{Op, Script};
 

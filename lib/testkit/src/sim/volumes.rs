@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use firecamp_volumes::seen::{BlockDevice, DeviceNumber, Mount, Usage};
-use firecamp_volumes::{Change, Volumes, VolumesFailure, VolumesKind};
+use firecamp_node::volumes::seen::{BlockDevice, DeviceNumber, Mount, Usage};
+use firecamp_node::volumes::{Change, Volumes, VolumesFailure, VolumesKind};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 

@@ -1,7 +1,7 @@
 use firecamp_core::time::Moment;
-use firecamp_volumes::path::KUBELET;
-use firecamp_volumes::seen::{Amount, NodeView, Seen, Space};
-use firecamp_volumes::{Reason, Table, Tracker, observe};
+use firecamp_node::volumes::path::KUBELET;
+use firecamp_node::volumes::seen::{Amount, NodeView, Seen, Space};
+use firecamp_node::volumes::{Reason, Table, Tracker, observe};
 
 use super::*;
 use crate::sim::{Break, FaultyVolumes, Op, Script};

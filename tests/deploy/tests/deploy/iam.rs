@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use firecamp_core::contract::tag;
 use firecamp_deploy_tests::iam::{Ask, Place, Policy};
 use firecamp_deploy_tests::text;
-use firecamp_preflight::facts::Right;
+use firecamp_node::preflight::facts::Right;
 
 const PLACE: Place<'_> =
     Place { region: "us-east-1", account: "111122223333", vpc: "vpc-0a1b", cluster: "prod" };

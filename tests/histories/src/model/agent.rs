@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use firecamp_cluster::Planner;
+use firecamp_controllers::leader::Planner;
 use firecamp_core::agent::{Duty, Errand, Look as Found, Memory, Sight, plan};
 use firecamp_core::record::StaticIp;
 use firecamp_core::time::Moment;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use firecamp_cluster::{
+use firecamp_controllers::leader::{
     AddressSeen, Answers, ClaimSeen, Duty, Identity, NodeLife, NodeSeen, PoolSeen, Site, Uid, View,
     is_orphan, timing,
 };

@@ -6,7 +6,7 @@ mod made;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use firecamp_cluster::{
+use firecamp_controllers::leader::{
     Answers, ClaimSeen, Duty, Identity, Planner, PodSeen, Questions, SetName, Site, View,
     is_orphan, unwanted, usage, without_wait,
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firecamp_cluster::{Call, Candidate, Hearing, LeaseSeen, LeaseWrite, Terms};
+use firecamp_controllers::leader::{Call, Candidate, Hearing, LeaseSeen, LeaseWrite, Terms};
 use firecamp_core::failure::CloudKind;
 use firecamp_core::time::Moment;
 use firecamp_histories::seed::{Chance, Purpose};

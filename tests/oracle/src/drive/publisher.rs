@@ -3,6 +3,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_controllers::publish::facts::{AddressFact, Check, EniFact};
+use firecamp_controllers::publish::{Facts, Notice, Publisher};
 use firecamp_core::ids::{EniId, Epoch, NodeName};
 use firecamp_core::node::Eni;
 use firecamp_core::record::{
@@ -11,13 +13,11 @@ use firecamp_core::record::{
 use firecamp_core::time::Moment;
 use firecamp_histories::seed::{Chance, Purpose};
 use firecamp_histories::tape::Tape;
-use firecamp_publish::facts::{AddressFact, Check, EniFact};
-use firecamp_publish::{Facts, Notice, Publisher};
+use firecamp_node::volumes::Table;
 use firecamp_registry::api::EniManager;
 use firecamp_testkit::sim::SimBoard;
 use firecamp_volume_histories::board::{How, Shaky};
 use firecamp_volume_histories::recorder::Recorder;
-use firecamp_volumes::Table;
 
 use super::{parsed, pick};
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firecamp_volumes::reason::LEAVE;
-use firecamp_volumes::{Reason, Table, VolumeRow};
+use firecamp_node::volumes::reason::LEAVE;
+use firecamp_node::volumes::{Reason, Table, VolumeRow};
 
 use super::{Audit, Key, Promise};
 use crate::scenario::Ix;

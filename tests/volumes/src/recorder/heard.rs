@@ -2,9 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use firecamp_controllers::publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::{NodeName, Version};
-use firecamp_publish::{Board, Event, Learned, Reported, Subject};
 use firecamp_registry::api::{Condition, NodeAttachments};
 use serde::Serialize;
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! How a volume comes, is used and goes, step by step, and where trouble keeps it.
 
-use firecamp_volumes::Reason;
-use firecamp_volumes::seen::AttachmentState;
+use firecamp_node::volumes::Reason;
+use firecamp_node::volumes::seen::AttachmentState;
 
 use super::{Ec2, Phase, PodLife, Volume};
 

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use firecamp_publish::Step;
+use firecamp_controllers::publish::Step;
+use firecamp_node::volumes::seen::AttachmentState;
+use firecamp_node::volumes::{Problem, Reason, Table, VolumeKind, VolumeRow};
 use firecamp_registry::api::{NodeAttachments, NodeAttachmentsStatus};
 use firecamp_volume_histories::agent::Noted;
 use firecamp_volume_histories::audit::{Audit, Promise};
 use firecamp_volume_histories::scenario::{Shape, Trouble};
 use firecamp_volume_histories::views::bytes;
 use firecamp_volume_histories::world::{Ec2, Names, Phase, State, World};
-use firecamp_volumes::seen::AttachmentState;
-use firecamp_volumes::{Problem, Reason, Table, VolumeKind, VolumeRow};
 
 const SHAPE: Shape = Shape { data: 2, nfs: false, xen: false };
 

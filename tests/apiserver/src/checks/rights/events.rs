@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use firecamp_controllers::publish::{About, Board, Event};
 use firecamp_kube::KubeBoard;
-use firecamp_publish::{About, Board, Event};
 
 use super::{Outcome, ensure};
 use crate::life::Site;

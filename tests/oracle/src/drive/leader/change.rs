@@ -1,6 +1,6 @@
 //! What changes in the cluster.
 
-use firecamp_cluster::{NodeLife, NodeSeen, PodSeen, StatefulSet};
+use firecamp_controllers::leader::{NodeLife, NodeSeen, PodSeen, StatefulSet};
 use firecamp_core::ids::Version;
 use firecamp_core::outside::{Life, PodView};
 use firecamp_core::record::{Mark, Mutation, State};

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use firecamp_cluster::{AddressSeen, ClaimSeen, Identity, Owner, PoolSeen, SetName, Uid};
+use firecamp_controllers::leader::{
+    AddressSeen, ClaimSeen, Identity, Owner, PoolSeen, SetName, Uid,
+};
 use firecamp_core::contract::cluster::FINALIZER;
 use firecamp_core::ids::{Epoch, Member, Version};
 use firecamp_core::record::{

@@ -1,6 +1,6 @@
 //! The one that holds the Lease acts for the whole cluster.
 
-use firecamp_cluster::{Candidate, Change, Cluster as _, Identity, SetName};
+use firecamp_controllers::leader::{Candidate, Change, Cluster as _, Identity, SetName};
 use firecamp_core::contract::cluster::{condition, reason};
 use firecamp_core::ids::Member;
 use firecamp_core::time::Moment;

@@ -2,12 +2,12 @@
 
 use std::net::Ipv4Addr;
 
+use firecamp_controllers::publish::{About, Board, Done, Saying, Step, Subject, carry_out};
 use firecamp_core::contract::api;
 use firecamp_core::ids::{Member, NodeName};
 use firecamp_kube::{KubeBoard, Source, Timeouts};
-use firecamp_publish::{About, Board, Done, Saying, Step, Subject, carry_out};
+use firecamp_node::volumes::Reason;
 use firecamp_registry::api::{Condition, NodeAttachments, NodeAttachmentsStatus, VOLUME_READY};
-use firecamp_volumes::Reason;
 use serde_json::json;
 
 use super::super::{events, wrong};
