@@ -98,7 +98,7 @@ test-images: images ## The images: each unpacked and started, alone with its fil
 	IMAGES=$(TARGET_DIR)/images cargo test --locked -p firecamp-images --features real --test real
 
 # What only computes does so for anybody alike; all else may depend on who runs it.
-ANYBODYS := --workspace $(addprefix --exclude firecamp-,crashes fuzz-bodies histories plans \
+ANYBODYS := --workspace $(addprefix --exclude firecamp-,crashes fuzz-bodies histories \
 	sim-tests volume-histories wire-histories)
 
 test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user (TESTS=flags: a part)

@@ -94,8 +94,8 @@ score() {
 
 score deploy/daemonset.yaml deploy/examples/*.yaml deploy/examples/edge/member.yaml
 # As other values render it: everything that can be set, and a machine without a cluster's records.
-score tests/deploy/rendered/most.yaml
-score tests/deploy/rendered/edge.yaml
+score tests/checks/rendered/most.yaml
+score tests/checks/rendered/edge.yaml
 lint "$chart/ci/least-values.yaml"
 lint "$chart/ci/most-values.yaml"
 lint "$chart/ci/plain-values.yaml"
@@ -107,8 +107,8 @@ plain="$chart/ci/plain-values.yaml"
     render firecamp-system "$plain" --show-only templates/daemonset.yaml \
         --show-only templates/networkpolicy.yaml | grep -v '^# Source: ' | sed '/^$/d'
 } | kept deploy/daemonset.yaml
-render other "$chart/ci/most-values.yaml" | sed '/^$/d' | kept tests/deploy/rendered/most.yaml
-render edge deploy/examples/edge/values.yaml | sed '/^$/d' | kept tests/deploy/rendered/edge.yaml
+render other "$chart/ci/most-values.yaml" | sed '/^$/d' | kept tests/checks/rendered/most.yaml
+render edge deploy/examples/edge/values.yaml | sed '/^$/d' | kept tests/checks/rendered/edge.yaml
 
 # With Helm and without it the same is installed.
 render firecamp-system "$plain" >"$work/all.yaml"

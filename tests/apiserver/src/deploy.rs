@@ -1,6 +1,6 @@
 //! Objects as a person applies them.
 
-use firecamp_deploy_tests::collection;
+use firecamp_checks::deploy::collection;
 use serde_json::Value;
 
 use crate::checks::{Outcome, ensure};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use firecamp_deploy_tests::{files, objects, parsed};
+use firecamp_checks::deploy::{files, objects, parsed};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -18,7 +18,7 @@ const PLACES: [&str; 6] = [
     "deploy/policies",
     "deploy/examples",
     "deploy/examples/edge",
-    "tests/deploy/rendered",
+    "tests/checks/rendered",
 ];
 /// Of these files: no objects, or only for a namespace of one's own.
 const OTHERS: [&str; 3] = ["/kustomization.yaml", "/member-bindings.yaml", "/values.yaml"];
@@ -92,7 +92,7 @@ async fn whoever_errs_is_refused(cluster: &Cluster) -> Outcome {
         ("PodMonitor", "/spec/podMetricsEndpoints/0"),
         ("PrometheusRule", "/spec/groups/0/rules/0"),
     ] {
-        let all = objects("tests/deploy/rendered/most.yaml")?;
+        let all = objects("tests/checks/rendered/most.yaml")?;
         let found = all.into_iter().find(|object| object["kind"] == kind);
         let mut object = found.ok_or_else(|| format!("the chart has no {kind}"))?;
         let part = object.pointer_mut(path).ok_or_else(|| format!("no {path} of {kind}"))?;

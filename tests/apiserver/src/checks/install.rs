@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use firecamp_deploy_tests::{objects, place};
+use firecamp_checks::deploy::{objects, place};
 use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;

@@ -7,8 +7,8 @@ mod scene;
 
 use std::time::Duration;
 
+use firecamp_checks::deploy::{collection, files, objects};
 use firecamp_core::release::Releaser;
-use firecamp_deploy_tests::{collection, files, objects};
 use firecamp_kube::Timeouts;
 use firecamp_testkit::kubernetes::{Answer, Api};
 use http::Method;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use firecamp_apiserver::Ending;
-use firecamp_deploy_tests::objects;
+use firecamp_checks::deploy::objects;
 use serde_json::{Value, json};
 
 use crate::support::cluster::Cluster;

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use firecamp_checks::trace::{Refused, Rule, check, read, within_the_rules};
 use firecamp_core::action::{Action, Delay, Reply};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::Version;
 use firecamp_core::outside::{Life, Owner, PodView};
 use firecamp_core::record::{Mark, Mutation, StaticIp, Stored, Write};
 use firecamp_engine::Event;
-use firecamp_trace::{Refused, Rule, check, read, within_the_rules};
 
 use crate::support::member::Member;
 use crate::support::world::World;
@@ -70,7 +70,7 @@ fn a_trace_that_breaks_off_is_accepted_and_one_with_garbage_is_not() {
     let moved = record().moved;
     let half = &moved[..moved.len() / 2];
     let accepted = check(half).unwrap().unwrap();
-    assert_eq!(accepted.end, firecamp_trace::End::Cut);
+    assert_eq!(accepted.end, firecamp_checks::trace::End::Cut);
     assert_eq!(check("").unwrap(), None);
     let garbage = format!("{{\"Began\":7}}\n{moved}");
     assert!(matches!(check(&garbage), Err(Refused::Syntax { line: 1, .. })));

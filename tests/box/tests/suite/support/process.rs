@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use firecamp_checks::trace::{Accepted, End};
 use firecamp_core::machine::Outcome;
-use firecamp_trace::{Accepted, End};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -155,7 +155,7 @@ impl Process {
     fn follow(&mut self) -> Option<Accepted> {
         self.followed = true;
         let text = fs::read_to_string(&self.traces.trace).ok()?;
-        let followed = firecamp_trace::check(&text);
+        let followed = firecamp_checks::trace::check(&text);
         followed.unwrap_or_else(|why| panic!("{}: {why}", self.traces.trace.display()))
     }
 }
