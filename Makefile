@@ -77,7 +77,8 @@ bench: images ## The figures: measures, keeps them and writes docs/PERFORMANCE.m
 	  run --images $(TARGET_DIR)/images $(BENCH)
 
 crashes: ## Every single crash and every pair, with SEEDS=N seeds for each scenario
-	cargo run --locked --release -p firecamp-crashes -- seeds $(or $(SEEDS),2)
+	cargo run --locked --release -p firecamp-histories --no-default-features \
+		--bin firecamp-crashes -- seeds $(or $(SEEDS),2)
 
 chaos: ## As root: whatever may happen to members on such a cluster (SEED=7 MINUTES=30)
 	scripts/cluster.sh chaos --name $(or $(NAME),chaos) $(if $(SEED),--seed $(SEED)) \
@@ -98,8 +99,7 @@ test-images: images ## The images: each unpacked and started, alone with its fil
 	IMAGES=$(TARGET_DIR)/images cargo test --locked -p firecamp-images --features real --test real
 
 # What only computes does so for anybody alike; all else may depend on who runs it.
-ANYBODYS := --workspace $(addprefix --exclude firecamp-,crashes fuzz-bodies histories \
-	sim-tests volume-histories wire-histories)
+ANYBODYS := --workspace $(addprefix --exclude firecamp-,fuzz-bodies histories sim-tests)
 
 test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user (TESTS=flags: a part)
 	scripts/as-user.sh bash -euc 'cargo test --locked $(TESTS); cargo demo'
@@ -109,9 +109,10 @@ test-volumes: ## As root: volumes on real block devices (ext4, XFS, a FUSE that 
 	  $(or $(RUN),-- --test-threads 1)
 
 # The wire level needs the SDK as `cargo test` has built it, so no package is named.
-SIM_model := -p firecamp-histories
+MACHINES := -p firecamp-histories --no-default-features --bin
+SIM_model := $(MACHINES) firecamp-histories
 SIM_wire := --bin firecamp-wire-histories
-SIM_volumes := -p firecamp-volume-histories
+SIM_volumes := $(MACHINES) firecamp-volume-histories
 
 sim: ## Seeded histories: N from SEED on (N=1000000 SEED=7; N=1 replays one; LEVEL=wire|volumes)
 	@if [[ "$(N)" == 1 ]]; then cargo run --locked -q $(SIM_$(LEVEL)) -- replay $(SEED); \

@@ -73,7 +73,7 @@ fn sweeps() -> Found {
 }
 
 fn volumes() -> Found {
-    use firecamp_volume_histories::{history, scenario::Scenario, world::Names};
+    use firecamp_histories::volumes::{history, scenario::Scenario, world::Names};
 
     let names = Names::new();
     let found = (1..=VOLUMES).find_map(|seed| {

@@ -3,8 +3,11 @@
 //! One seed is one history, to the last bit. A [`scenario`] says what happens to a cluster, as
 //! pure data. The director in [`cluster`] plays pods, kubelets and controllers. A
 //! [`level`] runs processes and outside systems. Everything above the level is the same whether
-//! machines are stepped directly or the real runner and the real SDK run against the strict
-//! simulator.
+//! machines are stepped directly or, with the feature `wire`, the real runner and the real SDK run
+//! against the strict simulator (`wire`).
+//!
+//! Over the same cluster, [`crashes`] crashes at every boundary of a catalogue of scenarios.
+//! [`volumes`] has the histories of one node's volumes.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -14,6 +17,7 @@
 pub mod audit;
 pub mod cli;
 pub mod cluster;
+pub mod crashes;
 pub mod history;
 pub mod inputs;
 pub mod level;
@@ -29,5 +33,8 @@ pub mod strike;
 pub mod sweep;
 pub mod tape;
 pub mod trace;
+pub mod volumes;
 pub mod watch;
+#[cfg(feature = "wire")]
+pub mod wire;
 pub mod world;

@@ -3,16 +3,16 @@
 use std::io;
 
 use clap::ValueEnum;
-use firecamp_crashes::catalogue;
-use firecamp_crashes::enumerate::KILLED;
-use firecamp_crashes::record::{Part, record};
+use firecamp_histories::crashes::catalogue;
+use firecamp_histories::crashes::enumerate::KILLED;
+use firecamp_histories::crashes::record::{Part, record};
 use firecamp_histories::history;
 use firecamp_histories::names::Names;
 use firecamp_histories::scenario::Scenario;
 use firecamp_histories::sweep;
 use firecamp_histories::tape::Tape;
 use firecamp_histories::trace::Trace;
-use firecamp_volume_histories as volumes;
+use firecamp_histories::volumes;
 
 use crate::drive;
 

@@ -13,11 +13,11 @@ use firecamp_core::record::{
 use firecamp_core::time::Moment;
 use firecamp_histories::seed::{Chance, Purpose};
 use firecamp_histories::tape::Tape;
+use firecamp_histories::volumes::board::{How, Shaky};
+use firecamp_histories::volumes::recorder::Recorder;
 use firecamp_node::volumes::Table;
 use firecamp_registry::api::EniManager;
 use firecamp_testkit::sim::SimBoard;
-use firecamp_volume_histories::board::{How, Shaky};
-use firecamp_volume_histories::recorder::Recorder;
 
 use super::{parsed, pick};
 
