@@ -12,20 +12,14 @@ use tokio::runtime::{Builder, Runtime};
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::look::outcome::Ended;
-use crate::{bundle, cleanup, demo, doctor, explain, import, member, node, status, wait};
+use crate::{bundle, cleanup, doctor, explain, import, node, status, wait};
 
 /// The program that kubectl looks for on the PATH.
 const PLUGIN: &str = "kubectl-firecamp";
 
 /// Parses the command line and does what it says. Ends as documented in `--help`.
 pub fn main() -> ExitCode {
-    main_of(std::env::args_os())
-}
-
-/// The same with other arguments, the name of the program before them, for programs that bring
-/// the demo's small ones along.
-pub fn main_of(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match parse(arguments.into_iter().collect()) {
+    let cli = match parse(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { Exit::Usage } else { Exit::Success };
@@ -65,21 +59,11 @@ fn run(command: Command) -> Result<u8, Failure> {
         Command::SupportBundle(arguments) => look(bundle::run(&arguments)),
         Command::Cleanup(arguments) => runtime()?.block_on(cleanup::run(&arguments)),
         Command::Import(arguments) => runtime()?.block_on(import::run(&arguments)),
-        Command::Demo(arguments) => demo::run(&arguments),
-        Command::DemoInside(arguments) => demo::inside::run(&arguments),
-        Command::MemberServer(arguments) => block_on(member::server::run(&arguments)),
-        Command::MemberClient(arguments) => block_on(member::client::run(&arguments)),
-        Command::MemberStart(arguments) => Err(member::start::run(&arguments)),
     }
 }
 
 fn look(work: impl Future<Output = Ended>) -> Result<u8, Failure> {
     runtime()?.block_on(work).map(Look::code)
-}
-
-fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<u8, Failure> {
-    runtime()?.block_on(work)?;
-    Ok(Exit::Success.code())
 }
 
 fn runtime() -> Result<Runtime, Failure> {

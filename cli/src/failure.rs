@@ -35,27 +35,12 @@ pub enum Failure {
         #[source]
         source: io::Error,
     },
-    /// The binaries could not be built.
-    #[error("build the binaries that the demo starts: {0}")]
-    Build(String),
-    /// This machine lacks something that the box needs; the doctor has said what.
-    #[error("this machine lacks a kernel feature that the VPC in a box needs:\n{0}")]
-    Kernel(String),
     /// The node's kernel or a lock of it refused.
     #[error("{why}: was it run as root, in the node's own network namespace?")]
     Node {
         /// What refused, and why.
         why: String,
     },
-    /// The box refused or failed.
-    #[error("the VPC in a box: {0}")]
-    Box(String),
-    /// The registry refused or holds something unexpected.
-    #[error("the registry of the demo: {0}")]
-    Registry(String),
-    /// A container or the member did not do what it had to.
-    #[error("{0}")]
-    Story(String),
     /// What was to be looked at cannot be.
     #[error("{failure}: {next}")]
     Look {
@@ -105,15 +90,10 @@ impl Failure {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::File { .. } | Self::Output(_) => Exit::DiskRefused,
-            Self::Kernel(_) | Self::Node { .. } => Exit::KernelRefused,
+            Self::Node { .. } => Exit::KernelRefused,
             Self::Agent { .. } => Exit::RegistryUnavailable,
             Self::Look { failure, .. } => failure.kind.exit(),
-            Self::Process { .. }
-            | Self::Build(_)
-            | Self::Box(_)
-            | Self::Registry(_)
-            | Self::Show { .. }
-            | Self::Story(_) => Exit::Internal,
+            Self::Process { .. } | Self::Show { .. } => Exit::Internal,
         }
     }
 
@@ -127,11 +107,5 @@ impl Failure {
             cause = inner.source();
         }
         text
-    }
-}
-
-impl From<vpcbox::failure::Failure> for Failure {
-    fn from(failure: vpcbox::failure::Failure) -> Self {
-        Self::Box(failure.chain())
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! * [`sim`]: the outside systems in memory, and wrappers that break any implementation.
 //! * [`netns`]: tests against the real kernel, in network namespaces of their own.
+//! * [`build`]: the binaries of this workspace, built for programs that start them.
 //! * [`kubernetes`]: the binaries, keys and kubeconfigs of a real Kubernetes.
 //!
 //! Each is a feature of the same name, so that the simulation builds without any client.
 
+#[cfg(feature = "build")]
+pub mod build;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 #[cfg(feature = "netns")]

@@ -37,8 +37,8 @@ pub fn main() -> ExitCode {
             boxed::mounts::make(volumes).map(|()| ExitCode::SUCCESS)
         }
         Command::Firecamp(passed) => {
-            let name = std::iter::once("firecamp".into());
-            Ok(firecamp_cli::main_of(name.chain(passed.arguments)))
+            let name = std::iter::once("firecamp-demo".into());
+            Ok(firecamp_demo::main_of(name.chain(passed.arguments)))
         }
     };
     done.unwrap_or_else(|failure| told(&failure))

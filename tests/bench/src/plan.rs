@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use firecamp_devkit::{self as devkit, Layout};
+use firecamp_testkit::build::{self as testkit, Layout};
 
 use crate::args::{Part, RunArguments, SteadyArguments};
 use crate::boxed::calm;
@@ -81,9 +81,9 @@ fn release() -> Result<Tools, Failure> {
 
 fn build(layout: &Layout) -> Result<Tools, Failure> {
     progress("building");
-    let built = devkit::build(layout).map_err(Failure::of("build"))?;
+    let built = testkit::build(layout).map_err(Failure::of("build"))?;
     let bench = std::env::current_exe().map_err(Failure::of("find this program"))?;
-    let devkit::Binaries { init, stop, agent, vpcbox } = built;
+    let testkit::Binaries { init, stop, agent, vpcbox } = built;
     Ok(Tools { init, stop, agent, vpcbox, bench })
 }
 

@@ -6,8 +6,8 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use firecamp_cli::process::Process;
 use firecamp_core::contract::{ALLOCATOR, env};
+use firecamp_demo::process::Process;
 use nix::sys::signal::Signal;
 use vpcbox::vpc::Act;
 

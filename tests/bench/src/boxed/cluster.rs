@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use firecamp_apiserver::ApiServer;
 use firecamp_apiserver::socket::{FORWARDING, Listening, kubeconfig};
-use firecamp_cli::process::Process;
 use firecamp_core::contract::cluster;
+use firecamp_demo::process::Process;
 use firecamp_kube::{KubeRegistry, Timeouts};
 use firecamp_registry::FileRegistry;
 use serde_json::json;

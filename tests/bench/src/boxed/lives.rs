@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use firecamp_cli::event::{Call, Ran};
-use firecamp_cli::measure;
-use firecamp_cli::watch::Watch;
+use firecamp_demo::event::{Call, Ran};
+use firecamp_demo::measure;
+use firecamp_demo::watch::Watch;
 
 use super::orders::Orders;
 use super::pod::{Build, End, Pod};

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use firecamp_cli::event::{Ran, Role};
-use firecamp_cli::measure::Term;
-use firecamp_cli::process::{DEADLINE, Process};
-use firecamp_cli::watch::Watch;
 use firecamp_core::contract::env;
+use firecamp_demo::event::{Ran, Role};
+use firecamp_demo::measure::Term;
+use firecamp_demo::process::{DEADLINE, Process};
+use firecamp_demo::watch::Watch;
 use nix::sys::signal::Signal;
 
 use super::stage::{PORT, Place, Stage};
@@ -162,7 +162,7 @@ fn start_server(
         });
     }
     let mut server = Process::start("the member's server", &mut command, traces, stage.clock)?;
-    let ready_us = server.ready(firecamp_cli::READY)?;
+    let ready_us = server.ready(firecamp_demo::READY)?;
     let span = (server.ordered_us(), server.ordered_us(), ready_us);
     Ok((server, ran(place, Role::ServerStart, span)))
 }

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use firecamp_cli::event::Call;
-use firecamp_cli::process::{Process, Traces};
-use firecamp_cli::watch::Watch;
 use firecamp_core::contract::{env, path};
+use firecamp_demo::event::Call;
+use firecamp_demo::process::{Process, Traces};
+use firecamp_demo::watch::Watch;
 use nix::sys::signal::Signal;
 use vpcbox::client::Client;
 use vpcbox::clock::Clock;

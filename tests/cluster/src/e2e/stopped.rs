@@ -51,7 +51,7 @@ async fn answered(waiting: Beside) -> Outcome<Waited> {
 impl Scene<'_> {
     /// `firecamp wait`, for this state of a set, as a person runs it.
     fn wait_for(&self, state: &str, set: &Set, timeout: &str) -> Outcome<Command> {
-        let firecamp = firecamp_devkit::command().map_err(failed("build the command"))?;
+        let firecamp = firecamp_testkit::build::command().map_err(failed("build the command"))?;
         let mut command = Command::new(firecamp);
         command.args(["wait", state, &format!("{NAMESPACE}/{}", set.name), "-o", "json"]);
         command.args(["--timeout", timeout]).arg("--kubeconfig").arg(&self.admin.kubeconfig);

@@ -26,7 +26,7 @@ pub(crate) fn become_the_box(orders: &Orders) -> Failure {
 
 fn prepare(orders: &Orders) -> Result<Command, Failure> {
     let tools = &orders.tools;
-    for path in [&tools.init, &tools.stop, &tools.agent, &tools.vpcbox, &tools.firecamp] {
+    for path in [&tools.init, &tools.stop, &tools.agent, &tools.vpcbox, &tools.demo] {
         refuse_private_places(path)?;
     }
     examine(&tools.vpcbox)?;
@@ -41,7 +41,7 @@ fn prepare(orders: &Orders) -> Result<Command, Failure> {
         .args(["run", "--spec", "-", "--profile", orders.profile.as_str(), "--seed"])
         .arg(orders.seed.to_string())
         .arg("--")
-        .arg(&tools.firecamp)
+        .arg(&tools.demo)
         .arg("demo-inside")
         .arg(text)
         .stdin(Stdio::from(reader));

@@ -177,7 +177,7 @@ fn start_sidecar(
 
 fn start_server(stage: &mut Stage, (uid, node): (&str, &str)) -> Result<Process, Failure> {
     let traces = stage.traces(&format!("server-{uid}"));
-    let mut command = stage.in_node(node, &traces, &stage.orders.tools.firecamp);
+    let mut command = stage.in_node(node, &traces, &stage.orders.tools.demo);
     command.args(["member-server", "--address", &world::ADDRESS.to_string()]).args([
         "--port",
         &world::PORT.to_string(),

@@ -14,7 +14,7 @@ pub(crate) struct Tools {
     pub(crate) agent: PathBuf,
     pub(crate) vpcbox: PathBuf,
     /// This very binary.
-    pub(crate) firecamp: PathBuf,
+    pub(crate) demo: PathBuf,
 }
 
 /// Everything that the inside needs to know.

@@ -15,19 +15,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use firecamp_cli::event::{Event, Kind, StepResult, Summary, Verdict};
+use firecamp_demo::event::{Event, Kind, StepResult, Summary, Verdict};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::Instant;
 
-const FIRECAMP: &str = env!("CARGO_BIN_EXE_firecamp");
+const FIRECAMP: &str = env!("CARGO_BIN_EXE_firecamp-demo");
 
 /// Everything has ended long before.
 const DEADLINE: Duration = Duration::from_mins(1);
 
 fn demo(arguments: &[&str]) -> Command {
     let mut command = Command::new(FIRECAMP);
-    command.args(["demo", "--profile", "fast", "--json"]).args(arguments).stdin(Stdio::null());
+    command.args(["--profile", "fast", "--json"]).args(arguments).stdin(Stdio::null());
     command
 }
 

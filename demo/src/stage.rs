@@ -226,7 +226,7 @@ fn in_place(
     program: &Path,
 ) -> Command {
     let tools = &orders.tools;
-    let mut command = vpc.exec(&tools.vpcbox, node, &tools.firecamp);
+    let mut command = vpc.exec(&tools.vpcbox, node, &tools.demo);
     command.env_clear();
     for key in KEPT {
         if let Some(value) = std::env::var_os(key) {
@@ -240,7 +240,7 @@ fn in_place(
 fn start_client(orders: &Orders, vpc: &Client, dir: &Path) -> Result<Process, Failure> {
     let traces = traces(dir, 0, "client");
     let clock = vpc.clock();
-    let mut command = in_place(orders, vpc, (world::CLIENT, &traces), &orders.tools.firecamp);
+    let mut command = in_place(orders, vpc, (world::CLIENT, &traces), &orders.tools.demo);
     command
         .args(["member-client", "--address", &world::ADDRESS.to_string()])
         .args(["--port", &world::PORT.to_string()])

@@ -1,6 +1,6 @@
 //! Builds the binaries that the demo starts, so that none of them is ever a stale one.
 
-use firecamp_devkit::{self as devkit, BuildError, Layout};
+use firecamp_testkit::build::{self as testkit, BuildError, Layout};
 
 use super::orders::Tools;
 use crate::failure::Failure;
@@ -10,10 +10,10 @@ use crate::failure::Failure;
 pub(crate) fn build(release: bool) -> Result<(String, Tools), Failure> {
     let failed = |error: BuildError| Failure::Build(error.to_string());
     let layout = Layout::of_this_process(release.then_some("release")).map_err(failed)?;
-    let built = devkit::build(&layout).map_err(failed)?;
-    let firecamp = std::env::current_exe()
+    let built = testkit::build(&layout).map_err(failed)?;
+    let demo = std::env::current_exe()
         .map_err(|e| Failure::process("find the path of", "this binary", e))?;
-    let devkit::Binaries { init, stop, agent, vpcbox } = built;
-    let tools = Tools { init, stop, agent, vpcbox, firecamp };
+    let testkit::Binaries { init, stop, agent, vpcbox } = built;
+    let tools = Tools { init, stop, agent, vpcbox, demo };
     Ok((layout.profile().to_owned(), tools))
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::BuildError;
+use crate::build::BuildError;
 
 /// Files that Cargo leaves in target directories, the surer one first. What it knows of the
 /// compiler stands in each of them, unless `CARGO_CACHE_RUSTC_INFO` is 0. The tag is only in what

@@ -10,10 +10,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use firecamp_cli::event::Event;
-use firecamp_cli::render::{html, text};
+use firecamp_demo::event::Event;
+use firecamp_demo::render::{html, text};
 
-const FIRECAMP: &str = env!("CARGO_BIN_EXE_firecamp");
+const FIRECAMP: &str = env!("CARGO_BIN_EXE_firecamp-demo");
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join("data").join(name)
@@ -56,7 +56,7 @@ fn the_documentation_shows_what_was_really_printed() {
 
 fn replay(arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(FIRECAMP)
-        .args(["demo", "--replay"])
+        .arg("--replay")
         .arg(data("run.jsonl"))
         .args(arguments)
         .output()
@@ -130,7 +130,7 @@ fn a_broken_promise_stands_out_in_text_and_page() {
     let mut events = recorded();
     let Some(Event::Ended(summary)) = events.last_mut() else { panic!("no end") };
     summary.kept = false;
-    summary.rows[0].verdict = firecamp_cli::event::Verdict::Missed;
+    summary.rows[0].verdict = firecamp_demo::event::Verdict::Missed;
     let told = text::event(events.last().unwrap());
     assert!(told.contains("A promise was broken") && told.contains("BROKEN"), "{told}");
     let page = html::page(&events);

@@ -1,23 +1,11 @@
-//! `firecamp demo`, the outside: builds what it starts, checks the machine, and becomes the box.
-
-mod agents;
-mod agreement;
-mod build;
-pub(crate) mod inside;
-mod launch;
-mod orders;
-mod pod;
-mod records;
-mod replay;
-mod stage;
-mod story;
-mod world;
+//! The outside: builds what it starts, checks the machine, and becomes the box.
 
 use std::path::{Path, PathBuf};
 
 use crate::args::DemoArguments;
 use crate::failure::Failure;
-use orders::Orders;
+use crate::orders::Orders;
+use crate::{build, launch, replay};
 
 /// Runs or replays a demo. On success the exit code of what was shown.
 pub(crate) fn run(arguments: &DemoArguments) -> Result<u8, Failure> {

@@ -165,6 +165,6 @@ fn readers_may_meet_fields_that_they_do_not_know() {
     for line in text.lines() {
         let mut value: Value = serde_json::from_str(line).unwrap();
         value["a field of a later version"] = Value::Bool(true);
-        serde_json::from_value::<firecamp_cli::event::Event>(value).unwrap();
+        serde_json::from_value::<firecamp_demo::event::Event>(value).unwrap();
     }
 }
