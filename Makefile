@@ -1,17 +1,17 @@
-# The only entrance: what CI runs, anybody can run. `make help` lists the targets.
+# All development tasks; CI runs the same targets. `make help` lists them.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
-# Tools are built once for all checkouts that share a target directory.
+# Checkouts that share a target directory share these tools.
 TOOLS := $(TARGET_DIR)/tools
 DENY := $(TOOLS)/bin/cargo-deny-0.20.2
 FUZZ := $(TOOLS)/bin/cargo-fuzz-0.13.2
 MUTANTS := $(TOOLS)/bin/cargo-mutants-27.1.0
 
-# How many histories, and from which seed on.
+# The number of histories, and the first seed.
 N ?= 1000000
 SEED ?= 1
 LEVEL ?= model
@@ -25,146 +25,147 @@ SIM_FLAGS ?=
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-check: fmt locks clippy doc deny generated ## Format, lints, docs, dependencies, generated files
+check: fmt locks clippy doc deny generated ## Run the static checks: format, lints, docs, licences
 	@echo "make check: all is well"
 
-fmt: ## Is everything formatted?
+fmt: ## Check the formatting
 	cargo fmt --all --check
 
-locks: ## Are the lock files of the workspaces beside the main one up to date?
+locks: ## Check that the lock files of the other workspaces are up to date
 	cargo metadata --locked --format-version 1 --manifest-path tests/bugs/Cargo.toml >/dev/null
 	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 
-# A target directory of its own: who waits for a build need not wait for lints.
+# In its own target directory, so that builds need not wait for lints.
 clippy doc: export CARGO_TARGET_DIR := $(TARGET_DIR)/checked
 
-clippy: ## Lints, as errors
+clippy: ## Run clippy; lints are errors
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 
-doc: ## Does the API documentation build without warnings?
+doc: ## Build the API documentation; warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
 
-deny: $(DENY) ## Licences, sources and duplicates of the dependencies
+deny: $(DENY) ## Check licences, sources and duplicates of the dependencies
 	$(DENY) --locked check bans licenses sources
 
 # bin/cargo-NAME-VERSION.
 $(TOOLS)/bin/cargo-%:
 	scripts/cargo-tool.sh cargo-$(word 1,$(subst -, ,$*)) $(word 2,$(subst -, ,$*)) $@
 
-generated: ## Are the generated files up to date?
+generated: ## Check that the generated files are up to date
 	scripts/generated.sh check
 
 bless: ## Rewrite the generated files
 	scripts/generated.sh bless
 
-test: ## All tests that run anywhere: the same as `cargo test`
+test: ## Run all tests that run on any machine: the same as `cargo test`
 	cargo test --locked
 
-model: ## Every world of the model, explored to the end, and a table of them
+model: ## Explore every scenario of the model completely and print a table
 	cargo run --release --locked -p firecamp-model -- check
 
-demo: ## The demo: four nodes, real packets, a member that keeps its address
+demo: ## Run the demo: four nodes, real packets, a member that keeps its address
 	cargo demo
 
-demo-release: ## The same with optimised binaries, for the figures that count
+demo-release: ## Run the demo with optimized binaries, to measure
 	cargo demo --release
 
-steady: images ## A quiet node for ten minutes: few EC2 calls, no write, no growth (STEADY=flags)
+steady: images ## Test an idle node for ten minutes: few EC2 calls, no writes (STEADY=flags)
 	cargo run --locked --bin firecamp-bench -- steady --images $(TARGET_DIR)/images $(STEADY)
 
-bench: images ## The figures: measures, keeps them and writes docs/PERFORMANCE.md (BENCH=flags)
+bench: images ## Measure the performance and write docs/proof/PERFORMANCE.md (BENCH=flags)
 	cargo run --release --locked --package firecamp-bench -- \
 	  run --images $(TARGET_DIR)/images $(BENCH)
 
-crashes: ## Every single crash and every pair, with SEEDS=N seeds for each scenario
-	cargo run --locked --release -p firecamp-crashes -- seeds $(or $(SEEDS),2)
+crashes: ## Test every crash and every pair of crashes, with SEEDS=N seeds for each scenario
+	cargo run --locked --release -p firecamp-histories --no-default-features \
+		--bin firecamp-crashes -- seeds $(or $(SEEDS),2)
 
-chaos: ## As root: whatever may happen to members on such a cluster (SEED=7 MINUTES=30)
+chaos: ## As root: test random failures on a cluster (SEED=7 MINUTES=30)
 	scripts/cluster.sh chaos --name $(or $(NAME),chaos) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(MINUTES),--minutes $(MINUTES))
 
-figures: images ## As root: what FireCamp costs on such a cluster (docs/performance/cluster.md)
+figures: images ## As root: measure FireCamp on a cluster (docs/proof/performance/cluster.md)
 	FIRECAMP_IMAGES=$(TARGET_DIR)/images scripts/cluster.sh figures --name figures \
-	  --page docs/performance/cluster.md
+	  --page docs/proof/performance/cluster.md
 
-# Optimised for size, so nothing of other builds is used: a quarter of an hour the first time.
-images: ## The container images, as OCI archives in target/images (REGISTRY=R, ENGINE=docker)
+# Optimized for size and separate from all other builds: the first build takes 15 minutes.
+images: ## Build the container images: OCI archives in target/images (REGISTRY=R, ENGINE=docker)
 	scripts/images.sh $(if $(ENGINE),engine $(ENGINE),archives) $(REGISTRY)
 
-reproducible: ## Builds the images again, elsewhere, and compares every byte
+reproducible: ## Build the images again in another directory and compare every byte
 	scripts/images.sh reproducible
 
-test-images: images ## The images: each unpacked and started, alone with its files
+test-images: images ## Test the images: unpack and start each with only its own files
 	IMAGES=$(TARGET_DIR)/images cargo test --locked -p firecamp-images --features real --test real
 
-# What only computes does so for anybody alike; all else may depend on who runs it.
-ANYBODYS := --workspace $(addprefix --exclude firecamp-,crashes fuzz-bodies histories oracle plans \
-	sim-tests volume-histories wire-histories)
+# The excluded tests only compute, so they do not depend on the user.
+USER_TESTS := --workspace $(addprefix --exclude firecamp-,fuzz-bodies histories oracle sim-tests)
 
-test-user: ## As root: `cargo test` and `cargo demo` as an ordinary user (TESTS=flags: a part)
+test-user: ## As root: run `cargo test` and `cargo demo` as an unprivileged user (TESTS=flags)
 	scripts/as-user.sh bash -euc 'cargo test --locked $(TESTS); cargo demo'
 
-test-volumes: ## As root: volumes on real block devices (ext4, XFS, a FUSE that never answers)
-	cargo test --locked --workspace --features firecamp-volumes/real-root --test blocks \
+test-volumes: ## As root: test volumes on real block devices (ext4, XFS, a hanging FUSE)
+	cargo test --locked --workspace --features firecamp-host/real-root --test blocks \
 	  $(or $(RUN),-- --test-threads 1)
 
-# The wire level needs the SDK as `cargo test` has built it, so no package is named.
-SIM_model := -p firecamp-histories
+# Builds the whole workspace, because the wire level needs the SDK as `cargo test` builds it.
+MACHINES := -p firecamp-histories --no-default-features --bin
+SIM_model := $(MACHINES) firecamp-histories
 SIM_wire := --bin firecamp-wire-histories
-SIM_volumes := -p firecamp-volume-histories
+SIM_volumes := $(MACHINES) firecamp-volume-histories
 
-sim: ## Seeded histories: N from SEED on (N=1000000 SEED=7; N=1 replays one; LEVEL=wire|volumes)
+sim: ## Run N random histories from SEED on (N=1000000 SEED=7; N=1 replays one; LEVEL=wire|volumes)
 	@if [[ "$(N)" == 1 ]]; then cargo run --locked -q $(SIM_$(LEVEL)) -- replay $(SEED); \
 	else cargo run --locked -q $(SIM_$(LEVEL)) -- run --histories $(N) --seed $(SEED) \
 	$(SIM_FLAGS); fi
 
-# The recorder is built from a pinned commit, in a tree of its own below target/oracle.
-oracle: ## Are all decisions those of a pinned commit? (N=100000 SEED=1 KINDS="model crashes")
+# Builds the recorder from a pinned commit, in a separate tree below target/oracle.
+oracle: ## Compare all decisions with a pinned commit (N=100000 SEED=1 KINDS="model crashes")
 	N=$(if $(filter file,$(origin N)),100000,$(N)) SEED=$(SEED) scripts/oracle.sh $(KINDS)
 
-# Builds kube-apiserver and etcd the first time, 5 minutes of Go; KUBE_ASSETS=DIR has them built.
-test-apiserver: ## CRDs and registry on a real kube-apiserver (ARGS="rules": checks by name)
+# The first run builds kube-apiserver and etcd (Go, 5 minutes), unless KUBE_ASSETS=DIR has them.
+test-apiserver: ## Test the CRDs and the registry on a real kube-apiserver (ARGS="rule" selects)
 	scripts/test-apiserver.sh $(ARGS)
 
-# Builds Helm, Kustomize and kube-score the first time, 3 minutes of Go.
-test-deploy: ## The Helm chart: lint, what it renders, the same as without Helm
+# The first run builds Helm, Kustomize and kube-score (Go, 3 minutes).
+test-deploy: ## Test the Helm chart: lint, rendered output, same objects as Kustomize
 	scripts/test-deploy.sh check
 
-test-rules: ## Alerts and dashboards, by promtool: valid? Does each alert fire by its cause alone?
+test-rules: ## Test alerts and dashboards with promtool
 	scripts/test-rules.sh
 
-bless-deploy: ## Rewrite what is made of the Helm chart (deploy/daemonset.yaml)
+bless-deploy: ## Rewrite the files generated from the Helm chart (deploy/daemonset.yaml)
 	scripts/test-deploy.sh bless
 
-# Builds the rest of Kubernetes the first time, 5 minutes of Go.
-cluster-up: ## As root: a Kubernetes cluster in a box, with FireCamp (NAME=x: several)
+# The first run builds the rest of Kubernetes (Go, 5 minutes).
+cluster-up: ## As root: start a local Kubernetes cluster with FireCamp (NAME=x for another one)
 	scripts/cluster.sh up $(if $(NAME),--name $(NAME))
 
-cluster-down: ## As root: takes it down, every trace of it (NAME=x)
+cluster-down: ## As root: remove the local cluster completely (NAME=x)
 	scripts/cluster.sh down $(if $(NAME),--name $(NAME))
 
-e2e: ## As root: what happens to members, on such a cluster (ARGS="drain --times 3")
+e2e: ## As root: run the end-to-end tests on a local cluster (ARGS="drain --times 3")
 	scripts/cluster.sh e2e --name $(or $(NAME),e2e) $(ARGS)
 
-test-moto: ## Our EC2 client against moto's server (needs python3)
+test-moto: ## Test the EC2 client against the moto server (needs python3)
 	scripts/test-moto.sh
 
-coverage: ## Which lines do the tests enter? Prints a table, writes target/coverage
+coverage: ## Measure the test coverage: print a table, write target/coverage
 	scripts/coverage.sh
 
-bugs: ## Plant each deliberate bug: is it found? (BLESS=1 writes docs/deliberate-bugs.md)
+bugs: ## Check that tests find each deliberate bug (BLESS=1 writes docs/proof/deliberate-bugs.md)
 	CARGO_TARGET_DIR=$(TARGET_DIR)/bugs cargo run --locked -q \
 		--manifest-path tests/bugs/Cargo.toml -- all $(if $(BLESS),--bless)
 
-fuzz: $(FUZZ) ## Fuzz what reads outside input: SECONDS=20 each, TARGETS="ec2 imds" or all
+fuzz: $(FUZZ) ## Fuzz the parsers of external input: SECONDS=20 each, TARGETS="ec2 imds" or all
 	scripts/fuzz.sh $(FUZZ) $(or $(SECONDS),20) $(TARGETS)
 
-mutants: $(MUTANTS) ## Is every change of the core noticed? ARGS="--shard 1/8" for a part
+mutants: $(MUTANTS) ## Mutation testing of the core (ARGS="--shard 1/8" for a part)
 	scripts/mutants.sh $(MUTANTS) $(ARGS)
 
-docs: ## The API documentation, for people
+docs: ## Build the API documentation
 	cargo doc --workspace --no-deps --locked
 	@echo "$(TARGET_DIR)/doc/firecamp_core/index.html"
 
-clean: ## Remove what was built
+clean: ## Remove build results
 	cargo clean

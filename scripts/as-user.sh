@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# Runs a command in this checkout as an ordinary user, on a machine where one is root:
+# Runs a command in this checkout as an unprivileged user, on a machine where you are root:
 #
 #     scripts/as-user.sh COMMAND [ARGUMENT...]
 #
-# As an ordinary user it just runs the command. As root it makes a mount namespace of its own, in
-# which the checkout and the target directory are overlays: the user owns what they show, at the
-# same paths as before, and nothing written there reaches the originals. Toolchain and registry
-# cache are shown as they are, to be read. So cargo finds fresh what was built before, and builds,
-# as the user, what was not. The command runs with the user's id, no capability, no way to gain
-# one, a home of its own and an environment with nothing of root's in it. All of it goes away with
-# the namespace.
+# An unprivileged user just gets the command run. For root the script creates a mount namespace in
+# which the checkout and the target directory are overlays at the same paths: the user owns their
+# content, and no write reaches the originals. The toolchain and the registry cache are mounted
+# read-only. So cargo reuses existing build results and builds the missing ones as the user. The
+# command runs with the user's ID, without capabilities or a way to gain them, with its own home and
+# without root's environment. Everything disappears with the namespace.
 set -euo pipefail
 
 readonly user=65534
@@ -18,7 +17,7 @@ readonly places=/var/tmp/firecamp-as-user
 say() { printf 'as-user: %s\n' "$*" >&2; }
 fail() { say "$@"; exit 1; }
 
-# What an earlier run left behind because it was killed.
+# Removes the directories of earlier runs that were killed.
 sweep() {
     local place
     for place in "$places".*; do
@@ -27,7 +26,7 @@ sweep() {
     done
 }
 
-# Shows DIRECTORY at the same path, owned by the user.
+# Mounts an overlay of DIRECTORY at the same path, owned by the user.
 own() {
     local directory=$1 layer=$2
     mkdir -p "$layer/upper" "$layer/work" "$layer/lower" "$layer/shown"
@@ -43,19 +42,19 @@ own() {
     fi
 }
 
-# Whether the user can walk down to DIRECTORY.
+# Whether the user has access to the path of DIRECTORY.
 reachable() {
     setpriv --reuid "$user" --regid "$user" --clear-groups test -x "$1"
 }
 
-# A home that is closed to others is replaced by an empty one, here and for this command only.
+# In this mount namespace, replaces a home that others cannot enter by an empty one.
 open_homes() {
     local directory
     for directory in "$@"; do
         reachable "$directory" && continue
         case $directory/ in
             "$HOME"/*) mount -t tmpfs -o mode=0755 tmpfs "$HOME" && return ;;
-            *) fail "an ordinary user cannot reach $directory: move it, or open its parents" ;;
+            *) fail "$directory is not accessible to other users: move it or open its parents" ;;
         esac
     done
 }
@@ -83,7 +82,7 @@ inside() {
     local environment=(PATH="$sysroot/bin:/usr/local/bin:/usr/bin:/bin" HOME="$place/home"
         USER=nobody LANG=C.UTF-8 TERM="${TERM:-dumb}" CARGO_HOME="$cargo" CARGO_NET_OFFLINE=true
         CARGO_TARGET_DIR="$target")
-    # What was built with another setting of these would be built again.
+    # Other values of these variables would make cargo rebuild everything.
     local name
     for name in CARGO_INCREMENTAL CARGO_PROFILE_DEV_DEBUG CARGO_TERM_COLOR RUST_BACKTRACE \
         RUSTFLAGS; do
@@ -95,7 +94,7 @@ inside() {
 }
 
 main() {
-    [[ $# -gt 0 ]] || fail "which command?"
+    [[ $# -gt 0 ]] || fail "usage: as-user.sh COMMAND [ARGUMENT...]"
     local root
     root=$(cd "$(dirname "$0")/.." && pwd -P)
     cd "$root"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts a tool of cargo where it is wanted: cargo-tool.sh cargo-NAME VERSION FILE. Nobody waits for
-# the optimisation of a tool: it runs for seconds, or waits itself for compilers.
+# Installs a cargo tool as FILE: cargo-tool.sh cargo-NAME VERSION FILE. Builds it without
+# optimization: the tool runs for seconds, or spends its time waiting for compilers.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name=$1 version=$2 file=$3

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# A Kubernetes cluster in a box (docs/cluster.md), as root: cluster.sh up|down|list|exec|e2e ...
-# Builds the binaries of Kubernetes the first time (scripts/kubernetes.sh), and takes from Debian's
-# packages what else a node needs.
+# A Kubernetes cluster in a box, as root: cluster.sh up|down|list|exec|e2e ...
+# docs/development/cluster.md explains it.
+# The first run builds the binaries of Kubernetes (scripts/kubernetes.sh) and installs the other
+# programs of a node from Debian's packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target="${CARGO_TARGET_DIR:-$PWD/target}"
@@ -13,9 +14,9 @@ fail() {
     exit 1
 }
 
-[[ $(id -u) == 0 ]] || fail "a node mounts, and makes cgroups: only root may"
+[[ $(id -u) == 0 ]] || fail "run this as root: a node mounts file systems and creates cgroups"
 
-# What a node runs beside the kubelet: the file, and Debian's package of it.
+# The programs that a node needs beside the kubelet: the file and its Debian package.
 missing=()
 for needed in /usr/bin/containerd:containerd /usr/sbin/runc:runc /usr/sbin/nft:nftables \
     /usr/lib/cni/bridge:containernetworking-plugins /bin/busybox:busybox-static \
@@ -24,7 +25,7 @@ for needed in /usr/bin/containerd:containerd /usr/sbin/runc:runc /usr/sbin/nft:n
     [[ -e "${needed%%:*}" ]] || missing+=("${needed##*:}")
 done
 if [[ ${#missing[@]} -gt 0 ]]; then
-    command -v apt-get >/dev/null || fail "missing, and there is no apt-get: ${missing[*]}"
+    command -v apt-get >/dev/null || fail "install these packages: ${missing[*]}"
     echo "cluster: installing ${missing[*]}" >&2
     {
         apt-get update -q
@@ -38,6 +39,6 @@ HELM=$(scripts/tool.sh helm helm.sh/helm/v4/cmd/helm tools)
 export KUBE_ASSETS HELM
 export CLUSTERBOX_DIR="${CLUSTERBOX_DIR:-$target/clusters}"
 
-# Of the whole workspace, so that what `cargo test` has built is used.
+# Builds the whole workspace, so that the results of `cargo test` are reused.
 cargo build --locked --quiet --bin clusterbox
 exec "$target/debug/clusterbox" "$@"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Which lines do the tests enter? Runs them instrumented, prints a table with a row for each file
-# and writes lcov and HTML to target/coverage. What is run can be narrowed, as for `cargo test`:
+# Measures the line coverage of the tests: prints a table with a row for each file and writes lcov
+# and HTML to target/coverage. The arguments select tests, as for `cargo test`:
 #
 #     scripts/coverage.sh                          everything
 #     scripts/coverage.sh -p firecamp-core         one package's own tests
 #
-# Needs cargo, and LLVM's tools of rustc's own version: those of the distribution if they are
-# installed, else Debian's packages, which are unpacked beside the other tools and not installed.
+# Needs cargo and the LLVM tools of rustc's LLVM version. Uses the installed ones; otherwise
+# downloads Debian's packages and unpacks them beside the other tools, without installing them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +14,7 @@ readonly version=0.9.1
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 tools=$target/tools
 out=$target/coverage
-# Code that only tests run.
+# Code that is part of the tests.
 readonly not_ours='/tests/|tests\.rs$|/netns-test/|-conformance/|/registry/src/conformance'
 llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 
@@ -34,11 +34,11 @@ llvm_tools() {
     mkdir -p "$unpacked"
     local packages=("llvm-$llvm" "libllvm$llvm")
     if ! apt-cache show "${packages[@]}" >/dev/null 2>&1; then
-        [[ $(id -u) -eq 0 ]] || fail "as root: apt-get update && apt-get install llvm-$llvm"
+        [[ $(id -u) -eq 0 ]] || fail "run as root: apt-get update && apt-get install llvm-$llvm"
         apt-get update -qq
     fi
     (cd "$unpacked" && apt-get download -qq "${packages[@]}" 2>/dev/null) ||
-        fail "cannot download ${packages[*]}; as root: apt-get install llvm-$llvm"
+        fail "cannot download ${packages[*]}; run as root: apt-get install llvm-$llvm"
     local package
     for package in "$unpacked"/*.deb; do
         dpkg-deb -x "$package" "$unpacked"
@@ -55,10 +55,10 @@ llvm_cov() {
 llvm_tools
 export LLVM_COV=$bin/llvm-cov LLVM_PROFDATA=$bin/llvm-profdata
 [[ $# -gt 0 ]] || set -- --workspace
-# Binaries of an earlier run would be counted beside those of this one.
+# Otherwise the report would include binaries of earlier runs.
 llvm_cov clean --workspace
 llvm_cov --locked --no-report --no-fail-fast "$@"
-# Processes that tests kill leave a profile cut short, which is no failure of theirs.
+# Processes that tests kill leave truncated profiles, which are not an error.
 report() { llvm_cov report --failure-mode all --ignore-filename-regex "$not_ours" "$@"; }
 mkdir -p "$out"
 report --lcov --output-path "$out/lcov.info"
@@ -67,7 +67,7 @@ report | awk '
     NR == 1 || /^-/ { next }
     { printf "%-44s %7d lines %6d missed %8s lines %8s regions\n", $1, $8, $9, $10, $4 }
 ' | tee "$out/table.txt"
-# Lines that nothing entered, by file: where an error path of the protocol is in here, a test lacks.
+# Uncovered lines by file. An uncovered error path of the protocol needs a test.
 awk -F '[:,]' '
     function flush() { if (from) ranges = ranges " " (from == to ? from : from "-" to); from = 0 }
     /^SF:/ { file = $2; ranges = "" }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The compiler of scripts/fuzz.sh (RUSTC_WRAPPER). The SDK's generated clients are built without
-# coverage: it would take gigabytes and half an hour for hundreds of operations of which three are
-# called; and in many units, where cargo-fuzz asks for one. The SDK's runtime and its XML reader are
-# built as all else.
+# The compiler of scripts/fuzz.sh (RUSTC_WRAPPER). Builds the SDK's generated clients without
+# coverage, which would take gigabytes and half an hour for hundreds of operations, of which three
+# are called, and with many codegen units instead of cargo-fuzz's one. The SDK's runtime and its XML
+# parser are built like all other crates.
 set -euo pipefail
 
 compiler=$1

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes targets of fuzz/ for a bounded time each: fuzz.sh CARGO_FUZZ SECONDS [TARGET...].
-# Prints executions and coverage, and fails on any finding. What it learns is kept below target/,
-# beside the corpus of the repository, which it only reads.
+# Prints executions and coverage, and fails on any finding. Stores new inputs below target/; the
+# corpus in the repository is only read.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,8 +13,8 @@ if [[ ${#targets[@]} -eq 0 ]]; then
     for file in fuzz/fuzz_targets/*.rs; do targets+=("$(basename "$file" .rs)"); done
 fi
 
-# The stable compiler is asked for the coverage instrumentation. With SANITIZER=address a nightly
-# one also watches memory, of which nothing of ours is unsafe; that build takes far longer.
+# Uses the stable compiler with coverage instrumentation. SANITIZER=address needs a nightly compiler
+# and also checks memory accesses; our code has no unsafe blocks, and that build takes far longer.
 if [[ ${SANITIZER:-none} == address ]]; then
     export RUSTUP_TOOLCHAIN=nightly
     options=(--fuzz-dir fuzz --strip-dead-code --target-dir "$work/nightly" -s address)
@@ -28,7 +28,7 @@ begun=$SECONDS
 "$fuzz" build "${options[@]}"
 printf 'built in %d s (%s)\n' $((SECONDS - begun)) "${options[*]: -2}"
 
-# Runs one target; its report is the last line of what libFuzzer says.
+# Runs one target and prints the last line of libFuzzer's output.
 one() {
     local name=$1 learned=$work/corpus/$1 found=$work/findings/$1/ log=$work/$1.log
     mkdir -p "$learned" "$found"
@@ -43,7 +43,7 @@ failed=()
 printf '%-16s %12s %10s %10s\n' target executions a-second coverage
 for name in "${targets[@]}"; do
     verdict=
-    one "$name" || { failed+=("$name"); verdict='  FOUND SOMETHING'; }
+    one "$name" || { failed+=("$name"); verdict='  FAILED'; }
     log=$work/$name.log
     runs=$(awk '/^stat::number_of_executed_units/ { print $2 }' "$log")
     rate=$(awk '/^stat::average_exec_per_sec/ { print $2 }' "$log")
@@ -58,8 +58,8 @@ for name in "${failed[@]}"; do
 done
 cat <<END
 
-To make one small:  $fuzz tmin ${options[*]} TARGET FILE
-Then put it into fuzz/corpus/TARGET under a name that says what it is: \`cargo test\` replays it
-from then on. docs/testing.md says more.
+To minimize an input:  $fuzz tmin ${options[*]} TARGET FILE
+Then add it to fuzz/corpus/TARGET under a descriptive name: \`cargo test\` replays the corpus. See
+docs/development/testing.md.
 END
 exit 1

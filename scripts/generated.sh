@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Generated files: `generated.sh check` says whether they are up to date, `generated.sh bless`
-# rewrites them. The same tests do both; BLESS=1 makes them write what they would compare.
+# Generated files: `generated.sh check` checks that they are up to date, `generated.sh bless`
+# rewrites them. The same tests do both; with BLESS=1 they write instead of comparing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,23 +10,23 @@ case ${1:-} in
     *) echo "usage: generated.sh check|bless" >&2; exit 2 ;;
 esac
 
-# Over the whole workspace, so that what is built is what `cargo test` uses.
+# Builds the whole workspace, so that `cargo test` can reuse the results.
 run() { cargo test --locked --quiet --workspace "$@"; }
 
-# docs/demo.md, from a recorded run, and then README.md, which shows a part of it.
+# docs/development/demo.md, from a recorded run, and README.md, which contains a part of it.
 run --test rendering
 run --test readme
-# docs/configuration.md, docs/exit-codes.md, docs/cli.md, docs/metrics.md, docs/failure-cases.md and
-# the golden plans.
+# docs/configuration.md, docs/exit-codes.md, docs/cli.md, docs/metrics.md,
+# docs/proof/failure-cases.md and the golden plans.
 run --test documents --test table --test golden
-# docs/PERFORMANCE.md, from the results in docs/performance.
+# docs/proof/PERFORMANCE.md, from the results in docs/proof/performance.
 run --test performance
-# docs/crash-points.md: what everything meets that crashes everywhere. It takes minutes, and
-# `cargo test` compares it as well.
+# docs/proof/crash-points.md: the results of a crash at every point. This takes minutes; `cargo
+# test` also compares it.
 [[ $1 == check ]] || run --test enumeration
 # deploy/crds.
 run --test crds
-# docs/vpcbox-conformance.md.
+# docs/development/vpcbox-conformance.md.
 run --test conformance the_document_is_the_table
 # docs/file-registry.md and docs/examples/registry.
 run --test registry documents::

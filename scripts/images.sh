@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # The container images (docs/install.md): the program, static, and then
-#   images.sh archives [REGISTRY]   OCI archives in target/images, named for REGISTRY if it is given
-#   images.sh engine ENGINE [REGISTRY]   the same by docker or podman, and images/Dockerfile
-#   images.sh reproducible          the archives again from another directory: are they the same?
+#   images.sh archives [REGISTRY]   OCI archives in target/images, named for REGISTRY if given
+#   images.sh engine ENGINE [REGISTRY]   the same by docker or podman and images/Dockerfile
+#   images.sh reproducible          builds the archives again elsewhere and compares the bytes
 #   images.sh root DIR              only the root filesystem, for the Dockerfile
-# PROFILE is cargo's: image, or dev to be quick about it and large.
-# CREATED (2026-01-02T03:04:05Z) and REVISION are the commit's unless they are set. The same commit
-# and toolchain make the same bytes, wherever it is built.
+# PROFILE is a cargo profile: image, or dev for a fast build of large binaries.
+# CREATED (2026-01-02T03:04:05Z) and REVISION default to those of the commit. The same commit and
+# toolchain produce the same bytes on every machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 platform=x86_64-unknown-linux-gnu
@@ -20,8 +20,7 @@ commit() { TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format="$
 created=${CREATED:-$(commit %cd || echo 1970-01-01T00:00:00Z)}
 revision=${REVISION-$(commit %H || true)}
 
-# Cargo looks for packages' sources in its home, for what it made in the target directory: neither
-# is to be found in the program.
+# Removes the paths of cargo's home and of the target directory from the program.
 build() {
     local home=${CARGO_HOME:-$HOME/.cargo} flags c_flags
     flags="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
@@ -40,7 +39,7 @@ pack() {
         "$1" "$binaries" "$2" "$created" "$revision" "${3:-}"
 }
 
-# What an engine is asked for, image by image.
+# Builds each image with the engine.
 by_engine() {
     local engine=$1 registry=${2:+${2%/}/} version part
     version=$(cargo pkgid --package firecamp-containers)
@@ -52,7 +51,7 @@ by_engine() {
     done
 }
 
-# Another directory, another home of cargo, nothing of an earlier build.
+# Builds in another directory with another cargo home and without earlier build results.
 again() {
     local there
     there=$(mktemp -d -p "$target")
@@ -66,7 +65,7 @@ again() {
         cmp "$archive" "$there/target/images/$(basename "$archive")"
         sha256sum "$archive"
     done
-    echo "built twice, and the same"
+    echo "both builds are identical"
 }
 
 case ${1:-} in

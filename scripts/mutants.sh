@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Changes the core in every way that cargo-mutants knows, one at a time, and expects a test to
+# Mutation testing of the core: applies each of cargo-mutants' changes alone and expects a test to
 # fail: mutants.sh CARGO_MUTANTS [ARGUMENT...], for example `--shard 1/8` or `--file lock.rs`.
-# A mutant that survives must be explained in docs/mutants.md.
+# docs/proof/mutants.md must explain every surviving mutant.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,10 +9,10 @@ mutants=$1
 shift
 out=${CARGO_TARGET_DIR:-$PWD/target}/mutants
 mkdir -p "$out"
-# What fails is not made small, and a quarter of the random cases shows nearly all of it.
+# Without shrinking, and with a quarter of the random cases, which finds nearly all mutants.
 export PROPTEST_MAX_SHRINK_ITERS=0 PROPTEST_CASES=${PROPTEST_CASES:-64}
 pass() {
-    # 2: mutants survived, 3: tests timed out. Both are judged below.
+    # 2: mutants survived, 3: tests timed out. Both are evaluated below.
     local code=0
     env -u CARGO_TARGET_DIR "$mutants" mutants --package firecamp-core --output "$out" \
         --jobs 1 --no-times --colors never "$@" || code=$?
@@ -24,17 +24,17 @@ pass() {
 }
 list=$out/mutants.out
 pass "$@"
-# What the core's own tests let pass is judged by the histories, which are slower and see more.
+# The histories test the mutants that survive the core's own tests; they are slower but find more.
 [[ ! -s $list/missed.txt ]] || pass --iterate --profile dev \
-    --test-package firecamp-histories "$@"
-# What only decides about a planted bug is the same in every build that is shipped.
+    --test-package firecamp-histories --no-default-features "$@"
+# Skips mutants of the code that only enables planted bugs: released builds do not contain it.
 planted() { sed -n "$(($2 > 1 ? $2 - 1 : 1))p" "$1" | grep -q 'if planted('; }
 unexplained=$(while IFS=: read -r file line _ name; do
     planted "$file" "$line" && continue
-    # Without line numbers, which every change moves; a bar would end a cell of the table there.
+    # Without line numbers, which change often; a bar would end a cell of the Markdown table.
     name=${name//|/\\|}
-    grep -qF -- "\`$file:$name\`" docs/mutants.md || printf '%s:%s:%s\n' "$file" "$line" "$name"
+    grep -qF -- "\`$file:$name\`" docs/proof/mutants.md || printf '%s:%s:%s\n' "$file" "$line" "$name"
 done < "$list/missed.txt")
 [[ -z $unexplained ]] && exit 0
-printf '\nSurvived and not explained in docs/mutants.md:\n%s\n' "$unexplained"
+printf '\nSurviving mutants without an explanation in docs/proof/mutants.md:\n%s\n' "$unexplained"
 exit 1

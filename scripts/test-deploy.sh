@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The Helm chart, and what is made of it: `test-deploy.sh check` lints it, renders it and compares,
-# `test-deploy.sh bless` rewrites what is kept of it. Builds Helm and Kustomize from the Go module
-# in tools (needs Go and a module proxy; minutes once, then nothing). kube-score looks at the rest.
+# The Helm chart and its rendered files: `test-deploy.sh check` lints the chart, renders it,
+# compares the files and runs kube-score; `test-deploy.sh bless` rewrites the files. The first run
+# builds Helm and Kustomize from the Go module in tools (needs Go and a module proxy).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 chart=deploy/chart/firecamp
@@ -22,15 +22,15 @@ esac
 
 helm=$(scripts/tool.sh helm helm.sh/helm/v4/cmd/helm tools)
 kustomize=$(scripts/tool.sh kustomize sigs.k8s.io/kustomize/kustomize/v5 tools)
-# Of an older Kubernetes than the others, so a module of its own.
+# A separate module, because it depends on an older Kubernetes than the others.
 score=$(scripts/tool.sh kube-score github.com/zegl/kube-score/cmd/kube-score tools/kube-score)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# Nothing of whoever runs it: no plugins, no repositories, no kubeconfig.
+# Ignores the user's plugins, repositories and kubeconfig.
 export HOME="$work" HELM_CONFIG_HOME="$work" HELM_DATA_HOME="$work" HELM_CACHE_HOME="$work"
 unset KUBECONFIG
 
-# render NAMESPACE VALUES ...: what is said of symbolic links is of no use here.
+# render NAMESPACE VALUES ...: without Helm's warnings about symbolic links.
 render() {
     local namespace=$1 values=$2
     shift 2
@@ -38,12 +38,12 @@ render() {
         2> >(grep -v 'found symbolic link' >&2)
 }
 
-# kept FILE: is standard input what the file has?
-kept() {
+# same FILE: compares standard input with the file.
+same() {
     if [[ $mode == bless ]]; then
         cat >"$1"
     elif ! diff -u "$1" - >&2; then
-        fail "$1 is not what the chart makes of its values: run 'make bless-deploy'"
+        fail "$1 differs from the rendered chart: run 'make bless-deploy'"
     fi
 }
 
@@ -53,38 +53,38 @@ lint() {
     say "lint of $1: no finding"
 }
 
-# refused WORDS ARGS...: these values are turned down, and the message has those words.
+# refused WORDS ARGS...: the chart must reject these values with a message that contains WORDS.
 refused() {
     local words=$1 out
     shift
     if out=$(render firecamp-system "$chart/ci/least-values.yaml" "$@" 2>&1); then
-        fail "taken: $*"
+        fail "the chart accepts: $*"
     fi
-    [[ $out == *"$words"* ]] || fail "$* is refused without '$words': $out"
+    [[ $out == *"$words"* ]] || fail "the error for $* does not contain '$words': $out"
 }
 
-# normal DIR OUT: all objects in one order and one spelling.
+# normal DIR OUT: all objects in one order and format.
 normal() {
     printf 'resources: ["%s"]\nsortOptions: {order: legacy}\n' "$1" >"$work/kustomization.yaml"
     "$kustomize" build "$work" >"$2"
 }
 
-# What kube-score asks for and is not done here, each for a reason. A single object's exceptions are
-# in its annotations.
+# The checks of kube-score that are ignored, each with a reason. The exceptions of a single object
+# are in its annotations.
 exceptions=(
-    # Who lacks processor time should be slow, not halted: an address waits for it.
+    # No CPU limit: throttling would delay the restoration of addresses.
     --ignore-container-cpu-limit
-    # Versions are fixed, and a node that restarts must not depend on a registry.
+    # Image versions are fixed, and a restarting node must not depend on an image registry.
     --ignore-test container-image-pull-policy
-    # A capability is given to root alone; services run as the users of their images.
+    # Only root gets an added capability; services run as the users of their images.
     --ignore-test container-security-context-user-group-id
-    # Nothing is written but the log, which the kubelet rotates and would evict a pod for.
+    # Containers write only the log, which the kubelet rotates and accounts for.
     --ignore-test container-ephemeral-storage-request-and-limit
-    # Pods in the host's network are exempt from network policies.
+    # Pods in the host network are exempt from network policies.
     --ignore-test pod-networkpolicy
 )
 
-# score FILES...: no finding, and no warning.
+# score FILES...: fails on any finding or warning.
 score() {
     local out
     out=$("$score" score --exit-one-on-warning --output-format ci "${exceptions[@]}" \
@@ -93,9 +93,9 @@ score() {
 }
 
 score deploy/daemonset.yaml deploy/examples/*.yaml deploy/examples/edge/member.yaml
-# As other values render it: everything that can be set, and a machine without a cluster's records.
-score tests/deploy/rendered/most.yaml
-score tests/deploy/rendered/edge.yaml
+# Renders with other values: every value set, and a file registry.
+score tests/checks/rendered/most.yaml
+score tests/checks/rendered/edge.yaml
 lint "$chart/ci/least-values.yaml"
 lint "$chart/ci/most-values.yaml"
 lint "$chart/ci/plain-values.yaml"
@@ -103,20 +103,20 @@ lint deploy/examples/edge/values.yaml
 
 plain="$chart/ci/plain-values.yaml"
 {
-    echo "# The agents. Made of deploy/chart/firecamp by 'make bless-deploy'; to change it, change that."
+    echo "# The agents. Generated from deploy/chart/firecamp by 'make bless-deploy'. Do not edit."
     render firecamp-system "$plain" --show-only templates/daemonset.yaml \
         --show-only templates/networkpolicy.yaml | grep -v '^# Source: ' | sed '/^$/d'
-} | kept deploy/daemonset.yaml
-render other "$chart/ci/most-values.yaml" | sed '/^$/d' | kept tests/deploy/rendered/most.yaml
-render edge deploy/examples/edge/values.yaml | sed '/^$/d' | kept tests/deploy/rendered/edge.yaml
+} | same deploy/daemonset.yaml
+render other "$chart/ci/most-values.yaml" | sed '/^$/d' | same tests/checks/rendered/most.yaml
+render edge deploy/examples/edge/values.yaml | sed '/^$/d' | same tests/checks/rendered/edge.yaml
 
-# With Helm and without it the same is installed.
+# Helm and Kustomize must install the same objects.
 render firecamp-system "$plain" >"$work/all.yaml"
 normal all.yaml "$work/by-helm"
 normal "$(realpath --relative-to="$work" deploy)" "$work/by-kustomize"
-diff -u "$work/by-helm" "$work/by-kustomize" >&2 || fail "Helm and Kustomize install unlike things"
+diff -u "$work/by-helm" "$work/by-kustomize" >&2 || fail "Helm and Kustomize differ"
 count=$(grep -c '^kind: ' "$work/by-helm")
-[[ $count -gt 20 ]] || fail "only $count objects"
+[[ $count -gt 20 ]] || fail "expected more than 20 objects, found $count"
 say "$count objects, the same by Helm and by Kustomize"
 
 refused "clusterName is empty" --set clusterName=

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs our EC2 client against moto's server, an implementation of EC2's wire protocol that is
-# neither ours nor AWS's. Needs python3 with venv, and a package index for the first run.
+# Tests our EC2 client against the moto server, an independent implementation of EC2's API. Needs
+# python3 with venv; the first run also needs a package index.
 set -euo pipefail
 
 MOTO_VERSION=5.2.5
@@ -13,14 +13,14 @@ fail() {
     exit 1
 }
 
-command -v python3 >/dev/null || fail "python3 is missing: install it with its venv module"
+command -v python3 >/dev/null || fail "python3 is not installed: install it with its venv module"
 if [ ! -x "$work/bin/moto_server" ]; then
     python3 -m venv "$work" || fail "python3 has no venv module (Debian: apt install python3-venv)"
     "$work/bin/pip" install --quiet --disable-pip-version-check "moto[server,ec2]==$MOTO_VERSION" ||
-        fail "cannot install moto $MOTO_VERSION: a Python package index is needed"
+        fail "cannot install moto $MOTO_VERSION from the Python package index"
 fi
 
-# Port 0: the kernel chooses a free one, and the server says which.
+# Port 0: the kernel chooses a free port, and the server prints it.
 "$work/bin/moto_server" -H 127.0.0.1 -p 0 >"$log" 2>&1 &
 server=$!
 trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true' EXIT
@@ -34,6 +34,6 @@ for _ in $(seq 300); do
 done
 [ -n "$endpoint" ] || fail "moto's server did not start within 30 s: $(cat "$log")"
 
-# Over the whole workspace, so that the SDK that `cargo test` has built is used.
+# Builds the whole workspace, so that the SDK from `cargo test` is reused.
 MOTO_ENDPOINT="$endpoint" cargo test --locked --workspace --features firecamp-cloud/moto \
     --test moto "$@"

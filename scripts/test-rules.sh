@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The alerts and the dashboards, by promtool, which this builds the first time (needs Go and a
-# module proxy): is each expression PromQL, and does each alert fire by its cause alone?
+# Tests the alerts and dashboards with promtool: every expression is valid PromQL, and each alert
+# fires only for its cause. The first run builds promtool (needs Go and a module proxy).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 promtool=$(scripts/tool.sh promtool github.com/prometheus/prometheus/cmd/promtool tools/promtool)
@@ -10,15 +10,15 @@ cd deploy/observability
 
 queries=$(mktemp)
 trap 'rm -f "$queries"' EXIT
-# A text of JSON is one of YAML, too. The variables of Grafana that are in quotes may stay.
+# JSON is valid YAML. Grafana variables inside quotes do not need to be replaced.
 echo 'groups: [{name: dashboards, rules: [' >"$queries"
 sed -n 's/^ *"expr": \(".*"\),\{0,1\}$/\1/p' ./*.json | sed 's/\$__[a-z_]*/5m/g' |
     awk '{ printf "{record: \"dashboard:%d\", expr: %s},\n", NR, $0 }' >>"$queries"
 echo ']}]' >>"$queries"
 all=$(cat ./*.json | grep -o '"expr":' | wc -l)
-seen=$(grep -c 'record:' "$queries")
-if [[ $seen -eq 0 || $seen -ne $all ]]; then
-    echo "test-rules: $seen of $all queries of the dashboards were understood" >&2
+parsed=$(grep -c 'record:' "$queries")
+if [[ $parsed -eq 0 || $parsed -ne $all ]]; then
+    echo "test-rules: $parsed of $all queries of the dashboards were parsed" >&2
     exit 1
 fi
 "$promtool" check rules "$queries"

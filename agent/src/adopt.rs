@@ -1,69 +1,68 @@
-//! An address that is due to be adopted: everything is read afresh, and if nothing speaks against
-//! it, its record is created.
+//! Adopts one orphaned address: reads everything that could forbid it, then creates its StaticIP.
 //!
-//! Guarantees: one write, a create, which is the allocation: of two who want the address one has
-//! it. A read that fails ends it before that. Nothing is changed in EC2 or in the kernel.
+//! Guarantees: there is one write, a create, which is also the allocation, so of two claimants one
+//! succeeds. A failed read ends the attempt before the write. Nothing changes in EC2 or the kernel.
 
-use firecamp_core::agent::{Evidence, NotAdopted, Stray, adopt};
+use firecamp_core::agent::{Evidence, NotAdopted, Orphan, adopt};
 use firecamp_core::failure::RegistryKind;
 use firecamp_core::ids::{ClusterName, InstanceId, NodeName};
-use firecamp_core::outside::{Cloud, Registry};
+use firecamp_core::ports::{Cloud, Registry};
 use firecamp_core::record::Write;
-use firecamp_engine::{Dice, NoFile, Systems};
+use firecamp_engine::{NoFile, Rng, Systems};
 use firecamp_kube::Census;
 
-use crate::outside::{Kernel, Registrar};
+use crate::ports::{Kernel, Registrar};
 
-/// Whose agent this is.
+/// The identity of this agent.
 #[derive(Debug, Clone)]
-pub(crate) struct Own {
+pub(crate) struct AgentIdentity {
     pub(crate) node: NodeName,
     pub(crate) instance: InstanceId,
     pub(crate) cluster: ClusterName,
 }
 
-/// What came of it.
+/// The result of an attempt.
 #[derive(Debug)]
-pub(crate) enum Tried {
-    /// It has a record now.
+pub(crate) enum AdoptionResult {
+    /// The StaticIP was created.
     Adopted,
-    /// Something speaks against it.
+    /// A rule forbids the adoption.
     Refused(NotAdopted),
-    /// Somebody else was quicker.
+    /// Another process created the StaticIP first.
     Moot,
-    /// Something could not be read or written.
+    /// A read or the write failed.
     Failed(String),
 }
 
 pub(crate) async fn attempt<C, H, R>(
-    stray: &Stray,
-    own: &Own,
+    orphan: &Orphan,
+    own: &AgentIdentity,
     systems: &Systems<C, H, R, NoFile>,
-) -> Tried
+) -> AdoptionResult
 where
     C: Cloud,
     H: Kernel,
     R: Registry + Registrar,
 {
-    let evidence = match gather(stray, own, systems).await {
+    let evidence = match gather(orphan, own, systems).await {
         Ok(evidence) => evidence,
-        Err(why) => return Tried::Failed(why),
+        Err(why) => return AdoptionResult::Failed(why),
     };
-    let record = match adopt(stray, &evidence, Dice::default().run_id()) {
+    let record = match adopt(orphan, &evidence, Rng::default().run_id()) {
         Ok(record) => record,
-        Err(why) => return Tried::Refused(why),
+        Err(why) => return AdoptionResult::Refused(why),
     };
     match systems.registry.write(&Write::CreateStaticIp(record)).await {
-        Ok(_version) => Tried::Adopted,
-        Err(why) if why.kind == RegistryKind::AlreadyExists => Tried::Moot,
-        Err(why) => Tried::Failed(why.to_string()),
+        Ok(_version) => AdoptionResult::Adopted,
+        Err(why) if why.kind == RegistryKind::AlreadyExists => AdoptionResult::Moot,
+        Err(why) => AdoptionResult::Failed(why.to_string()),
     }
 }
 
-/// The record last: it is what the write depends on.
+/// Reads the record last, because the write depends on it.
 async fn gather<C, H, R>(
-    stray: &Stray,
-    own: &Own,
+    orphan: &Orphan,
+    own: &AgentIdentity,
     Systems { cloud, host, registry, .. }: &Systems<C, H, R, NoFile>,
 ) -> Result<Evidence, String>
 where
@@ -71,11 +70,11 @@ where
     H: Kernel,
     R: Registry + Registrar,
 {
-    let address = stray.address;
-    let Own { node, instance, cluster } = own.clone();
+    let address = orphan.address;
+    let AgentIdentity { node, instance, cluster } = own.clone();
     let census = registry.census(address, &node).await.map_err(|why| why.to_string())?;
-    let owner = cloud.owner(address, &stray.subnet).await.map_err(|why| why.to_string())?;
-    let survey = host.survey().await.map_err(|why| why.to_string())?;
+    let owner = cloud.owner(address, &orphan.subnet).await.map_err(|why| why.to_string())?;
+    let kernel_snapshot = host.kernel_snapshot().await.map_err(|why| why.to_string())?;
     let sockets = host.sockets(address).await.map_err(|why| why.to_string())?;
     let record = registry.static_ip(address).await.map_err(|why| why.to_string())?;
     let Census { pools, claimed, pods } = census;
@@ -87,9 +86,9 @@ where
         pools,
         claimed,
         owner,
-        kernel: survey.mark(address),
-        lock: survey.locks.get(&address).cloned(),
-        torn: survey.torn.contains(&address),
+        kernel: kernel_snapshot.mark(address),
+        lock: kernel_snapshot.locks.get(&address).cloned(),
+        torn: kernel_snapshot.torn.contains(&address),
         sockets,
         pods,
     })

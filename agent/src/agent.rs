@@ -1,14 +1,14 @@
-//! The loop: observe, plan, apply, tell. News of the kernel are acted on at once; whatever is slow
-//! to answer is asked beside the loop, and comes back as [`News`].
+//! The loop: observe, plan, apply, report. It handles kernel events at once; reads of slow systems
+//! run beside the loop and end with a [`WorkResult`].
 
 mod adopt;
 mod collect;
-mod duties;
 mod ec2;
+mod iteration;
 mod kernel;
-mod lost;
 mod node;
-mod turn;
+mod operations;
+mod withhold;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -19,132 +19,132 @@ use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{ClusterName, EniId, NodeName};
 use firecamp_core::node::EniRule;
 use firecamp_core::time::Moment;
-use firecamp_host::LinkSeen;
+use firecamp_host::ObservedLink;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use self::kernel::Stale;
-use self::lost::Withheld;
-use crate::enis::Raiser;
-use crate::errands::{Busy, Rest};
-use crate::keep::Keep;
-use crate::outside::{KernelNews, Outside, World};
+use self::withhold::Withheld;
+use crate::agent_files::AgentFiles;
+use crate::executions::{Backoff, Busy};
+use crate::link_up::LinkRaiser;
+use crate::ports::{Environment, KernelEvents, Ports};
 use crate::preflight::Preflight;
-use crate::publish::Bulletin;
+use crate::publish::SharedStatus;
 use crate::source::Source;
 use crate::state::{Failing, Observed};
 use crate::status::{Kind, Status, System};
-use crate::work::News;
+use crate::work_result::WorkResult;
 
-/// How often the loop comes round of its own accord.
+/// Period of the loop without events.
 const TICK: Duration = Duration::from_secs(1);
-/// Between two lists of the registry that are for the kernel's news alone.
+/// Minimum time between two registry lists that only a kernel event requires.
 const LIST_PAUSE: Duration = Duration::from_millis(20);
-/// How often the metadata service is asked: local and cheap.
+/// Read the metadata service every so many ticks: it is local and cheap.
 const METADATA_EVERY: u32 = 5;
-/// How often the whole kernel is looked at, whatever it tells: news may be lost.
+/// Full resync of the kernel every so many ticks, because events may be lost.
 const KERNEL_EVERY: u32 = 10;
-/// How often what nobody claims is looked for.
+/// Search for orphaned addresses every so many ticks.
 const COLLECT_EVERY: u32 = 60;
-/// How often the node's files are read again: what they say seldom changes.
+/// Read the node's files every so many ticks: they seldom change.
 const FILES_EVERY: u32 = 600;
 
 /// The agent of a node.
-pub(crate) struct Agent<'a, W: World> {
+pub(crate) struct Agent<'a, W: Environment> {
     cluster: ClusterName,
-    outside: Outside<W>,
-    keep: Keep,
+    ports: Ports<W>,
+    files: AgentFiles,
     status: &'a Status,
-    bulletin: &'a Bulletin,
-    /// When the bulletin was told last.
-    bulletin_at: Option<Instant>,
+    shared_status: &'a SharedStatus,
+    /// When the shared status was last updated.
+    shared_status_at: Option<Instant>,
     failing: Failing,
     origin: Instant,
     state: Observed,
     stale: Stale,
-    /// When the news came that the next look answers.
-    told: Option<Instant>,
+    /// When the first kernel event arrived that no operation has handled yet.
+    reported: Option<Instant>,
     busy: BTreeMap<(Ipv4Addr, Kind), Busy>,
-    /// Of which address and kind the last errand mended nothing.
-    rests: BTreeMap<(Ipv4Addr, Kind), Rest>,
+    /// Operations that did not succeed, by address and kind.
+    backoffs: BTreeMap<(Ipv4Addr, Kind), Backoff>,
     collector: Collector,
     adopter: Adopter,
-    /// What is due to be collected from the kernel.
+    /// Addresses to remove from the kernel.
     leftovers: Vec<Ipv4Addr>,
-    /// The pass whose records are being looked for.
+    /// The collector pass that waits for reads of the registry.
     pass: Option<Pass>,
-    /// What EC2 has and no record claims, as it was told last.
-    unclaimed: BTreeSet<(EniId, Ipv4Addr)>,
-    /// What the kernel has with our protocol number, and nobody knows, as it was told last.
+    /// Addresses in EC2 without a record that were already logged.
+    orphaned: BTreeSet<(EniId, Ipv4Addr)>,
+    /// Addresses with FireCamp's protocol number but neither record nor lock, already logged.
     unknown: BTreeSet<Ipv4Addr>,
     listing: bool,
-    /// The registry has told of something since it was listed last.
+    /// The registry reported a change after the last list.
     list_again: bool,
-    /// The kernel has told of something since then.
-    heard: bool,
-    /// What the node had when the registry was asked last, and when that was.
-    asked_for: Option<(BTreeSet<Ipv4Addr>, Instant)>,
+    /// The kernel reported a change after the last list.
+    kernel_changed: bool,
+    /// The addresses that the last list asked for, and when.
+    last_list: Option<(BTreeSet<Ipv4Addr>, Instant)>,
     identifying: bool,
-    /// How often EC2 may be asked.
+    /// Limits queries of EC2.
     budget: Budget,
-    /// The last look at the interfaces has failed.
+    /// The last query of the interfaces failed.
     interfaces_fail: bool,
-    /// What was on record when the look at EC2 began that is under way.
-    looking: Option<BTreeMap<Ipv4Addr, EniId>>,
+    /// The attached addresses by record when the running query of EC2 started.
+    querying: Option<BTreeMap<Ipv4Addr, EniId>>,
     withheld: Withheld,
-    /// Losses that are being looked into.
-    looked_into: BTreeSet<Ipv4Addr>,
+    /// Misplaced addresses under investigation.
+    investigating: BTreeSet<Ipv4Addr>,
     reading_files: bool,
     preflight: Preflight,
-    links: Vec<LinkSeen>,
-    raiser: Raiser,
+    links: Vec<ObservedLink>,
+    raiser: LinkRaiser,
     ticks: u32,
 }
 
-impl<'a, W: World> Agent<'a, W> {
+impl<'a, W: Environment> Agent<'a, W> {
     pub(crate) fn new(
         (node, cluster, rule): (NodeName, ClusterName, EniRule),
-        outside: Outside<W>,
-        keep: Keep,
-        (status, bulletin): (&'a Status, &'a Bulletin),
+        ports: Ports<W>,
+        files: AgentFiles,
+        (status, shared_status): (&'a Status, &'a SharedStatus),
     ) -> Self {
         let preflight = Preflight::new(cluster.clone(), rule);
-        let state = Observed::new(node, cluster.clone(), keep.last());
+        let state = Observed::new(node, cluster.clone(), files.last_snapshot());
         Self {
             cluster,
-            outside,
-            keep,
+            ports,
+            files,
             status,
-            bulletin,
-            bulletin_at: None,
+            shared_status,
+            shared_status_at: None,
             failing: Failing::new(),
             origin: Instant::now(),
             state,
             stale: Stale::All,
-            told: None,
+            reported: None,
             busy: BTreeMap::new(),
-            rests: BTreeMap::new(),
+            backoffs: BTreeMap::new(),
             collector: Collector::default(),
             adopter: Adopter::default(),
             leftovers: Vec::new(),
             pass: None,
-            unclaimed: BTreeSet::new(),
+            orphaned: BTreeSet::new(),
             unknown: BTreeSet::new(),
             listing: false,
             list_again: false,
-            heard: false,
-            asked_for: None,
+            kernel_changed: false,
+            last_list: None,
             identifying: false,
             budget: ec2::budget(),
             interfaces_fail: false,
-            looking: None,
+            querying: None,
             withheld: Withheld::new(),
-            looked_into: BTreeSet::new(),
+            investigating: BTreeSet::new(),
             reading_files: false,
             preflight,
             links: Vec::new(),
-            raiser: Raiser::default(),
+            raiser: LinkRaiser::default(),
             ticks: 0,
         }
     }
@@ -153,100 +153,107 @@ impl<'a, W: World> Agent<'a, W> {
         Moment(self.origin.elapsed())
     }
 
-    /// Runs until the end, or until the kernel tells nothing any more.
+    /// Runs until `end` is cancelled. Fails if the netlink monitor fails.
     pub(crate) async fn run(
         mut self,
-        kernel: impl KernelNews,
+        kernel: impl KernelEvents,
         end: &CancellationToken,
     ) -> Result<(), HostFailure> {
-        let source = self.outside.source();
+        let source = self.ports.source();
         let mut work = JoinSet::new();
-        let turns = async {
-            let ended = self.turns(kernel, &*source, end, &mut work).await;
+        let run = async {
+            let ended = self.run_loop(kernel, &*source, end, &mut work).await;
             end.cancel();
             ended
         };
-        let ((), ended) = tokio::join!(Box::pin(source.follow(end)), Box::pin(turns));
-        // Errands end between two steps; what is only being read is given up.
+        let ((), ended) = tokio::join!(Box::pin(source.follow(end)), Box::pin(run));
+        // Operations stop between two steps; reads are cancelled.
         while !self.busy.is_empty() {
             let Some(done) = work.join_next().await else { break };
-            self.worked(done, &mut work);
+            self.handle_result(done, &mut work);
         }
         work.shutdown().await;
         ended
     }
 
-    async fn turns(
+    async fn run_loop(
         &mut self,
-        mut kernel: impl KernelNews,
+        mut kernel: impl KernelEvents,
         source: &W::Source,
         end: &CancellationToken,
-        work: &mut JoinSet<News>,
+        work: &mut JoinSet<WorkResult>,
     ) -> Result<(), HostFailure> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = end.cancelled() => return Ok(()),
-                news = kernel.changed() => self.heard(news?),
-                Some(done) = work.join_next() => self.worked(done, work),
+                events = kernel.changed() => self.handle_kernel_events(events?),
+                Some(done) = work.join_next() => self.handle_result(done, work),
                 () = source.changed() => self.list_again = true,
                 _at = tick.tick() => self.tick(work),
             }
-            self.turn(end, work).await;
+            self.iterate(end, work).await;
         }
     }
 
-    /// Asks the registry if there is a reason to.
-    fn list(&mut self, work: &mut JoinSet<News>) {
+    /// Starts a list of the registry if one is due.
+    fn list(&mut self, work: &mut JoinSet<WorkResult>) {
         let known = self.state.known();
         if self.listing || !self.is_list_due(&known) {
             return;
         }
-        (self.listing, self.list_again, self.heard) = (true, false, false);
-        self.asked_for = Some((known.clone(), Instant::now()));
-        self.status.asks(System::Registry);
-        self.outside.list(known, work);
+        (self.listing, self.list_again, self.kernel_changed) = (true, false, false);
+        self.last_list = Some((known.clone(), Instant::now()));
+        self.status.read_started(System::Registry);
+        self.ports.list(known, work);
     }
 
-    /// It has told of something; or the node has what it was not asked about; or the kernel tells
-    /// of something while a lock here is ahead of what was listed: an init container has ended a
-    /// moment ago, and what it attached may be what was stripped.
+    /// A list is due if the registry reported a change, if the node has an address that the last
+    /// list did not ask for, or if the kernel reported a change while a lock is newer than the
+    /// record: an init container has just finished, and the removed address may be the one it
+    /// attached.
     fn is_list_due(&self, known: &BTreeSet<Ipv4Addr>) -> bool {
-        let more = self.asked_for.as_ref().is_some_and(|(asked, _)| !known.is_subset(asked));
-        let rested = self.asked_for.as_ref().is_none_or(|(_, at)| at.elapsed() >= LIST_PAUSE);
-        self.list_again || more || (self.heard && rested && self.state.has_unproved())
+        let more = self.last_list.as_ref().is_some_and(|(asked, _)| !known.is_subset(asked));
+        let paused = self.last_list.as_ref().is_none_or(|(_, at)| at.elapsed() >= LIST_PAUSE);
+        self.list_again
+            || more
+            || (self.kernel_changed && paused && self.state.has_unconfirmed_lock())
     }
 
-    /// Whatever is asked every so often, each beside the loop.
-    fn tick(&mut self, work: &mut JoinSet<News>) {
+    /// Starts the periodic tasks that are due.
+    fn tick(&mut self, work: &mut JoinSet<WorkResult>) {
         let ticks = self.ticks;
         let due = |every: u32| ticks.is_multiple_of(every);
         self.ticks = self.ticks.wrapping_add(1);
         if due(METADATA_EVERY) && !self.identifying {
             self.identifying = true;
-            self.status.asks(System::Metadata);
-            self.outside.identify(work);
+            self.status.read_started(System::Metadata);
+            self.ports.identify(work);
         }
         if due(METADATA_EVERY) {
-            self.look_after_withheld(work);
+            self.recheck_withheld(work);
         }
         if due(KERNEL_EVERY) {
             self.stale = Stale::All;
         }
         if due(COLLECT_EVERY) {
-            self.look_for_claims(work);
+            self.query_claims(work);
         }
         if due(FILES_EVERY) {
-            self.look_at_files(work);
+            self.read_node_files(work);
         }
-        self.ask_ec2(work);
+        self.query_ec2(work);
     }
 
-    /// Takes in what a piece of work came to.
-    fn worked(&mut self, done: Result<News, JoinError>, work: &mut JoinSet<News>) {
+    /// Handles the result of a task.
+    fn handle_result(
+        &mut self,
+        done: Result<WorkResult, JoinError>,
+        work: &mut JoinSet<WorkResult>,
+    ) {
         match done {
-            Ok(News::Listed(read)) => {
+            Ok(WorkResult::Listed(read)) => {
                 self.listing = false;
                 self.status.read(System::Registry, &read);
                 if let Ok(listing) = read {
@@ -256,7 +263,7 @@ impl<'a, W: World> Agent<'a, W> {
                     self.observed(|state| state.listed(listing));
                 }
             }
-            Ok(News::Identified(read)) => {
+            Ok(WorkResult::Identified(read)) => {
                 self.identifying = false;
                 self.status.read(System::Metadata, &read);
                 self.preflight.identified(&read);
@@ -264,33 +271,35 @@ impl<'a, W: World> Agent<'a, W> {
                     self.observed(|state| state.identified(identity));
                 }
             }
-            Ok(News::Interfaces(read)) => {
+            Ok(WorkResult::Interfaces(read)) => {
                 let listing = read.as_ref().ok().cloned();
                 self.interfaces(read);
-                self.look_into_losses(work);
-                self.look_for_strays(listing.as_deref(), work);
+                self.investigate_losses(work);
+                self.check_orphans(listing.as_deref(), work);
             }
-            Ok(News::Lost(lost, found, done)) => self.found_of_loss(lost, found, done),
-            Ok(News::Attachments(read)) => self.attachments(read),
-            Ok(News::TypeLimits(read)) => self.type_limits(read),
-            Ok(News::Files(facts)) => {
+            Ok(WorkResult::LossInvestigated(lost, found, done)) => {
+                self.loss_investigated(lost, found, done)
+            }
+            Ok(WorkResult::Attachments(read)) => self.attachments(read),
+            Ok(WorkResult::TypeLimits(read)) => self.type_limits(read),
+            Ok(WorkResult::Files(facts)) => {
                 self.reading_files = false;
                 self.preflight.files(facts);
             }
-            Ok(News::Raised(eni, done)) => node::tell_raised(&eni, &done),
-            Ok(News::Claimed(claimed)) => self.collect(claimed),
-            Ok(News::Strays(found, recorded, begun)) => {
-                self.strays(&found, &recorded, begun, work);
+            Ok(WorkResult::Raised(eni, done)) => node::report_raised(&eni, &done),
+            Ok(WorkResult::Claimed(claimed)) => self.collect(claimed),
+            Ok(WorkResult::Orphans(found, recorded, begun)) => {
+                self.orphans(&found, &recorded, begun, work);
             }
-            Ok(News::Tried(stray, tried)) => self.tried(&stray, &tried),
-            Ok(News::Done(errand, ended)) => self.done(errand, &ended),
-            // A bug of ours, which ends the process like any other.
+            Ok(WorkResult::AdoptionTried(orphan, tried)) => self.tried(&orphan, &tried),
+            Ok(WorkResult::Done(execution, ended)) => self.done(execution, &ended),
+            // A bug: let it end the process like any other panic.
             Err(why) if why.is_panic() => std::panic::resume_unwind(why.into_panic()),
-            Err(why) => tracing::error!(error = %why, "A piece of work was cancelled"),
+            Err(why) => tracing::error!(error = %why, "task cancelled"),
         }
     }
 
-    /// Takes something in; where addresses belong in the kernel now has to be looked at.
+    /// Applies an observation. If it changes the kernel targets, all of them are read again.
     fn observed(&mut self, take: impl FnOnce(&mut Observed)) {
         let before = self.state.targets();
         take(&mut self.state);

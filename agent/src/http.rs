@@ -1,5 +1,5 @@
-//! `/livez`, `/readyz`, `/metrics`, what is known and the last lines of the log, for this machine
-//! alone; and `/metrics` for others, where somebody wants that.
+//! The HTTP endpoints of the agent: `/livez`, `/readyz`, `/metrics`, `/v1/node` and `/v1/log` on
+//! loopback, and `/metrics` alone on `--metrics-listen`.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -18,25 +18,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::status::Status;
 
-/// So many connections are served at once; others wait.
+/// Maximum number of concurrent connections; others wait.
 const AT_ONCE: usize = 8;
-/// A connection may take so long in all: it asks for one small page.
+/// Time limit of a connection: it requests one small page.
 const WITHIN: Duration = Duration::from_secs(5);
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Which pages are given.
+/// The pages that a listener serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pages {
-    /// All of them, to this machine.
+    /// All pages, on loopback.
     All,
-    /// The metrics, to whoever reaches this node.
+    /// Only the metrics, to other hosts.
     Metrics,
 }
 
-/// Serves until the end.
+/// Serves until `end`.
 pub(crate) async fn serve(
     (listener, pages): (TcpListener, Pages),
     status: &Status,
@@ -50,13 +50,13 @@ pub(crate) async fn serve(
     }
 }
 
-/// One connection after the other.
+/// Serves one connection after the other.
 async fn lane(listener: &TcpListener, pages: Pages, status: &Status) {
     loop {
         match listener.accept().await {
             Ok((stream, _from)) => connection(stream, pages, status).await,
             Err(why) => {
-                tracing::warn!(error = %why, "A connection was not accepted");
+                tracing::warn!(error = %why, "failed to accept connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
@@ -80,27 +80,31 @@ async fn connection(stream: TcpStream, pages: Pages, status: &Status) {
         Ok::<_, Infallible>(answer(pages, request.method(), request.uri().path(), status))
     });
     let mut http = http1::Builder::new();
-    // A connection for one request: a lane is never kept by somebody who asks nothing.
+    // One request per connection, so that an idle client cannot occupy a lane.
     let exchange = http.keep_alive(false).serve_connection(TokioIo::new(stream), service);
     match timeout(WITHIN, exchange).await {
         Ok(Ok(())) => {}
-        Ok(Err(why)) => tracing::debug!(error = %why, "A connection has failed"),
-        Err(_elapsed) => tracing::debug!("A connection took too long"),
+        Ok(Err(why)) => tracing::debug!(error = %why, "connection failed"),
+        Err(_elapsed) => tracing::debug!("connection timed out"),
     }
 }
 
 fn answer(pages: Pages, method: &Method, path: &str, status: &Status) -> Response<Full<Bytes>> {
     if method != Method::GET {
-        return page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".to_owned());
+        return page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET is allowed\n".to_owned());
     }
     if pages == Pages::Metrics && path != "/metrics" {
-        return page(StatusCode::NOT_FOUND, TEXT, "/metrics\n".to_owned());
+        return page(
+            StatusCode::NOT_FOUND,
+            TEXT,
+            "not found; this listener serves only /metrics\n".to_owned(),
+        );
     }
     match path {
-        "/livez" => probe(status.is_live(), "the loop does not come round\n"),
+        "/livez" => probe(status.is_live(), "the loop has completed no iteration for 30 s\n"),
         "/readyz" => probe(
             status.is_ready(),
-            "registry and kernel have not both been read yet; what the last snapshot shows is kept\n",
+            "registry and kernel have not both been read yet; working from the last snapshot\n",
         ),
         "/metrics" => status.metrics().map_or_else(
             |why| page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{why}\n")),
@@ -109,16 +113,16 @@ fn answer(pages: Pages, method: &Method, path: &str, status: &Status) -> Respons
         "/v1/node" => node(status),
         "/v1/log" => page(StatusCode::OK, LINES, status.log()),
         _ => {
-            let known = "/livez, /readyz, /metrics, /v1/node or /v1/log\n";
+            let known = "not found; try /livez, /readyz, /metrics, /v1/node or /v1/log\n";
             page(StatusCode::NOT_FOUND, TEXT, known.to_owned())
         }
     }
 }
 
-/// The `NodeAttachments` as it would be published now, and how old it is.
+/// The `NodeAttachments` that the agent would publish now, with the age of its data.
 fn node(status: &Status) -> Response<Full<Bytes>> {
     let Some(report) = status.report() else {
-        let text = "nothing has been observed yet\n".to_owned();
+        let text = "no observation yet\n".to_owned();
         return page(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
     };
     serde_json::to_string(&report).map_or_else(
@@ -127,11 +131,11 @@ fn node(status: &Status) -> Response<Full<Bytes>> {
     )
 }
 
-fn probe(well: bool, why_not: &str) -> Response<Full<Bytes>> {
-    if well {
+fn probe(passed: bool, failure: &str) -> Response<Full<Bytes>> {
+    if passed {
         page(StatusCode::OK, TEXT, "ok\n".to_owned())
     } else {
-        page(StatusCode::SERVICE_UNAVAILABLE, TEXT, why_not.to_owned())
+        page(StatusCode::SERVICE_UNAVAILABLE, TEXT, failure.to_owned())
     }
 }
 
@@ -156,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn others_than_this_machine_get_the_metrics_and_nothing_else() {
+    fn metrics_listener_serves_only_metrics() {
         let status = Status::default();
         status.is_ready_now();
         for (path, wanted) in [
@@ -172,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_is_ready_once_it_has_reconciled() {
+    fn agent_is_ready_after_it_has_reconciled() {
         let status = Status::default();
         assert_eq!(code(&Method::GET, "/livez", &status), 200);
         assert_eq!(code(&Method::GET, "/readyz", &status), 503);
@@ -181,26 +185,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_lines_of_the_log_are_told_without_secrets() {
+    async fn log_page_redacts_secrets() {
         let log = Recent::default();
         let error = "Authorization: Bearer hush";
-        let line = json!({ "message": "Asked", "error": error, "token": "hush" }).to_string();
+        let line = json!({ "message": "query sent", "error": error, "token": "hush" }).to_string();
         log.push(line.as_bytes());
         let status = Status::logging(log);
-        let told = answer(Pages::All, &Method::GET, "/v1/log", &status);
-        assert_eq!(told.headers()[CONTENT_TYPE], LINES);
-        let body = told.into_body().collect().await.unwrap().to_bytes();
+        let reported = answer(Pages::All, &Method::GET, "/v1/log", &status);
+        assert_eq!(reported.headers()[CONTENT_TYPE], LINES);
+        let body = reported.into_body().collect().await.unwrap().to_bytes();
         let object: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(object["message"], "Asked");
+        assert_eq!(object["message"], "query sent");
         assert_eq!(object["error"], "Authorization: Bearer REDACTED");
         assert_eq!(object["token"], "REDACTED");
     }
 
     #[test]
-    fn only_known_pages_are_given_and_nothing_is_taken() {
+    fn only_known_pages_and_only_get_are_served() {
         let status = Status::default();
         assert_eq!(code(&Method::GET, "/metrics", &status), 200);
-        assert_eq!(code(&Method::GET, "/v1/node", &status), 503, "nothing is known yet");
+        assert_eq!(code(&Method::GET, "/v1/node", &status), 503, "no observation yet");
         let object = NodeAttachments::new("node-1", None, NodeAttachmentsStatus::default());
         status.would_publish(object);
         assert_eq!(code(&Method::GET, "/v1/node", &status), 200);

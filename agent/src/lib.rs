@@ -1,22 +1,22 @@
-//! Keeps the static IP addresses of a node true: observe, plan, apply, tell.
+//! Maintains the static IP addresses of a node: observe, plan, apply, report.
 //!
-//! A part of the agent that asks or does something beside the loop has a `work::News` of its
-//! own, begins from `agent::Agent::tick` or a turn, and keeps what it learned in
-//! `state::Observed`, from which the plan is made.
+//! Slow reads and operations run as tasks beside the loop. `agent::Agent::tick` or an iteration
+//! starts a task, the task ends with a `work_result::WorkResult`, and the loop stores the result in
+//! `state::Observed`, from which it plans.
 
 mod adopt;
 mod agent;
-mod cluster;
-mod counted;
-mod cut_off;
-mod enis;
-mod errands;
+mod agent_files;
+mod executions;
 mod http;
-mod keep;
-mod late;
-mod others;
+mod lazy_registry;
+mod leader;
+mod link_up;
+mod metered_cloud;
+mod metrics_server;
 mod outage;
-mod outside;
+mod partition;
+mod ports;
 mod preflight;
 mod publish;
 mod source;
@@ -26,7 +26,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod volumes;
-mod work;
+mod work_result;
 
 pub use start::main;
 pub use status::table::page as metrics_page;

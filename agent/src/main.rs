@@ -1,4 +1,4 @@
-//! Keeps the static IP addresses of a node true: observe, plan, apply, tell.
+//! The agent: maintains the static IP addresses of a node.
 
 use std::process::ExitCode;
 

@@ -1,12 +1,12 @@
-//! Outages of outside systems, told once each.
+//! Outages of external systems: one log line at the start and one at the end of each.
 
 use tokio::time::Instant;
 
-/// Whether something answers.
+/// Whether a system answers.
 #[derive(Debug)]
 pub(crate) struct Outage {
     of: String,
-    /// Since when it does not, and how many attempts have failed.
+    /// Start of the outage, and the number of failed attempts.
     since: Option<(Instant, u32)>,
 }
 
@@ -15,22 +15,22 @@ impl Outage {
         Self { of: of.into(), since: None }
     }
 
-    /// An attempt has failed. The first one of an outage is told.
+    /// An attempt failed. Logs a warning for the first one of an outage.
     pub(crate) fn lasts(&mut self, why: &impl std::fmt::Display) {
         if let Some((_, failures)) = &mut self.since {
             *failures = failures.saturating_add(1);
-            tracing::debug!(of = self.of, failures, error = %why, "Still not read");
+            tracing::debug!(of = self.of, failures, error = %why, "read failed again");
             return;
         }
         self.since = Some((Instant::now(), 1));
-        tracing::warn!(of = self.of, error = %why, "Not read: what was seen before stands");
+        tracing::warn!(of = self.of, error = %why, "read failed; keeping the last observation");
     }
 
-    /// An attempt has succeeded.
+    /// An attempt succeeded.
     pub(crate) fn ended(&mut self) {
         if let Some((since, failures)) = self.since.take() {
             let seconds = since.elapsed().as_secs();
-            tracing::info!(of = self.of, failures, seconds, "Read again");
+            tracing::info!(of = self.of, failures, seconds, "reads recovered");
         }
     }
 }

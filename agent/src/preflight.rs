@@ -1,8 +1,8 @@
-//! Whether this node is fit for addresses: what the agent has found out, and its conditions.
+//! The preflight of this node: facts that the agent has observed, and the conditions they imply.
 //!
-//! Nothing is asked of EC2 for it: it follows from what the agent asks and does anyway.
+//! It makes no EC2 calls of its own: it uses the results of the agent's other queries.
 
-mod told;
+mod reported;
 
 use std::collections::BTreeSet;
 
@@ -11,28 +11,28 @@ use firecamp_core::ids::{ClusterName, EniId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{EniRule, NodeIdentity, TypeLimits};
 use firecamp_core::record::Pool;
-use firecamp_host::LinkSeen;
-use firecamp_preflight::facts::{
+use firecamp_host::ObservedLink;
+use firecamp_node::preflight::facts::{
     Fact, Facts, Link, LinkPolicy, NodeFacts, Permission, Purpose, Reading, Right,
 };
-use firecamp_preflight::{Condition, Manager, Verdict, Weight, judge, verdicts};
+use firecamp_node::preflight::{Condition, Manager, Severity, Verdict, judge, verdicts};
 
-/// So many reads in a row must fail before that counts: one that is lost says nothing.
+/// Number of consecutive failed reads that count as a failure; a single one does not.
 const FAILURES: u32 = 3;
 
-/// The facts so far, and what follows from them.
+/// The observed facts, with the conditions and verdicts that follow.
 #[derive(Debug)]
 pub(crate) struct Preflight {
     facts: Facts,
     conditions: Vec<Condition>,
     verdicts: Vec<Verdict>,
-    /// Reads of the metadata service that have failed since the last that has not.
+    /// Consecutive failed reads of the metadata service.
     failures: u32,
-    links: Option<Vec<LinkSeen>>,
+    links: Option<Vec<ObservedLink>>,
 }
 
 impl Preflight {
-    /// Nothing is known yet.
+    /// Starts without facts.
     pub(crate) fn new(cluster: ClusterName, rule: EniRule) -> Self {
         let purpose = Purpose { cluster: Some(cluster), rule, subnets: None };
         let facts = Facts { purpose, ..Facts::default() };
@@ -40,17 +40,17 @@ impl Preflight {
         Self { facts, conditions, verdicts: Vec::new(), failures: 0, links: None }
     }
 
-    /// The conditions, in the order of their kinds.
+    /// The conditions, ordered by kind.
     pub(crate) fn conditions(&self) -> &[Condition] {
         &self.conditions
     }
 
-    /// On each interface of the node.
+    /// The verdict on each interface of the node.
     pub(crate) fn verdicts(&self) -> &[Verdict] {
         &self.verdicts
     }
 
-    /// Whether a verdict waits for the tags of an interface, which only EC2 tells.
+    /// Whether a verdict waits for the tags of an interface, which only EC2 has.
     pub(crate) fn lacks_tags(&self) -> bool {
         let cni = matches!(self.facts.node.vpc_cni, Fact::Known(Some(_)));
         cni && self.verdicts.iter().any(|one| one.manager == Manager::Unknown)
@@ -73,7 +73,7 @@ impl Preflight {
         self.judge();
     }
 
-    /// EC2 was asked for the node's interfaces. What it said before stands if it says nothing.
+    /// The node's interfaces were queried in EC2. A failure keeps the last result.
     pub(crate) fn interfaces(&mut self, read: Result<Vec<Interface>, CloudFailure>) {
         self.answered(Right::DescribeNetworkInterfaces, &read);
         if let Ok(listing) = read {
@@ -82,7 +82,7 @@ impl Preflight {
         self.judge();
     }
 
-    /// EC2 was asked what the instance's type allows.
+    /// The limits of the instance type were queried in EC2.
     pub(crate) fn type_limits(&mut self, read: Result<TypeLimits, CloudFailure>) {
         self.answered(Right::DescribeInstanceTypes, &read);
         if let Ok(limits) = read {
@@ -91,13 +91,12 @@ impl Preflight {
         self.judge();
     }
 
-    /// What the instance's type allows, if that is known.
+    /// The limits of the instance type, if known.
     pub(crate) fn limits(&self) -> Option<&TypeLimits> {
         self.facts.limits.known()
     }
 
-    /// EC2 was asked for the volumes of this instance, and has told so many. What it said before
-    /// stands if it says nothing.
+    /// The volumes of this instance were counted in EC2. A failure keeps the last result.
     pub(crate) fn volumes(&mut self, read: &Result<u32, CloudFailure>) {
         self.answered(Right::DescribeVolumes, read);
         if let Ok(count) = read {
@@ -106,23 +105,23 @@ impl Preflight {
         self.judge();
     }
 
-    /// What an answer says of EC2's policy; one that fails in passing says nothing.
+    /// Derives the permission from a result; a transient failure says nothing.
     fn answered<T>(&mut self, right: Right, read: &Result<T, CloudFailure>) {
-        let said = match read {
+        let permission = match read {
             Ok(_) => Fact::Known(Permission::Allowed),
             Err(failure) if failure.kind == CloudKind::Auth => Fact::Failed(failure.clone()),
-            Err(_passing) => return,
+            Err(_transient) => return,
         };
-        self.facts.rights.insert(right, said);
+        self.facts.rights.insert(right, permission);
     }
 
-    /// EC2 has done something of the kind, or has refused to.
+    /// EC2 has allowed or denied a call that needs this permission.
     pub(crate) fn tried(&mut self, right: Right, permission: Permission) {
         self.facts.rights.insert(right, Fact::Known(permission));
         self.judge();
     }
 
-    /// What other clocks said.
+    /// The offsets from other clocks were measured.
     pub(crate) fn clocks(&mut self, readings: Vec<Reading>) {
         self.facts.clocks = readings;
         self.judge();
@@ -135,8 +134,8 @@ impl Preflight {
         self.judge();
     }
 
-    /// The kernel's links were read: that is closer to the truth than what files say of them.
-    pub(crate) fn links(&mut self, links: &[LinkSeen]) {
+    /// The kernel's links were read; they take precedence over sysfs.
+    pub(crate) fn links(&mut self, links: &[ObservedLink]) {
         if self.links.as_deref() != Some(links) {
             self.links = Some(links.to_vec());
             self.relink();
@@ -153,20 +152,20 @@ impl Preflight {
         }
     }
 
-    /// Whether addresses of a pool go to this subnet.
+    /// Whether a pool has addresses in this subnet.
     pub(crate) fn serves(&self, verdict: &Verdict) -> bool {
         let subnets = self.facts.purpose.subnets.as_ref();
         subnets.is_some_and(|all| all.contains_key(&verdict.subnet))
     }
 
-    /// The interfaces that members get, whoever has them. None while the pools are not known.
+    /// The interfaces chosen for members. None while the pools are unknown.
     fn carriers(&self, identity: &NodeIdentity) -> Option<BTreeSet<EniId>> {
         let Purpose { rule, subnets, .. } = &self.facts.purpose;
         let choose = |subnet| identity.choose(*rule, |one| one == subnet);
         Some(subnets.as_ref()?.keys().filter_map(choose).map(|eni| eni.id.clone()).collect())
     }
 
-    /// Of each link what the kernel says, and what systemd-networkd does with it by its files.
+    /// Combines the kernel's links with systemd-networkd's policy from files.
     fn relink(&mut self) {
         let Some(links) = &self.links else { return };
         let by_files = self.facts.node.links.known().cloned().unwrap_or_default();
@@ -178,32 +177,36 @@ impl Preflight {
         self.facts.node.links = Fact::Known(merged.collect());
     }
 
-    /// Tells what has changed.
+    /// Derives verdicts and conditions again, and logs changed conditions.
     fn judge(&mut self) {
         self.verdicts = verdicts(&self.facts);
         let conditions = judge(&self.facts);
         for now in &conditions {
             let before = self.conditions.iter().find(|one| one.kind == now.kind);
             if before.is_none_or(|before| before.reason != now.reason) {
-                tell(now);
+                report(now);
             }
         }
         self.conditions = conditions;
     }
 }
 
-/// The interfaces that FireCamp is known to be free to use.
+/// The interfaces that FireCamp may use.
 pub(crate) fn usable(verdicts: &[Verdict]) -> BTreeSet<EniId> {
     verdicts.iter().filter(|one| one.is_usable()).map(|one| one.eni.clone()).collect()
 }
 
-fn tell(condition: &Condition) {
+fn report(condition: &Condition) {
     let Condition { kind, reason, message } = condition;
-    match condition.weight() {
-        Weight::Blocks => tracing::error!(condition = %kind, %reason, %message, "Preflight"),
-        Weight::Warns => tracing::warn!(condition = %kind, %reason, %message, "Preflight"),
-        Weight::Open | Weight::Fine => {
-            tracing::info!(condition = %kind, %reason, %message, "Preflight");
+    match condition.severity() {
+        Severity::Blocking => {
+            tracing::error!(condition = %kind, %reason, %message, "preflight condition changed")
+        }
+        Severity::Warning => {
+            tracing::warn!(condition = %kind, %reason, %message, "preflight condition changed")
+        }
+        Severity::Unknown | Severity::Ok => {
+            tracing::info!(condition = %kind, %reason, %message, "preflight condition changed");
         }
     }
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use firecamp_core::failure::Effect;
 use firecamp_core::node::{Eni, VolumeLimit};
 use firecamp_core::record::{PoolSubnet, ReleasePolicy};
-use firecamp_preflight::{Kind, Reason, Status, passes};
+use firecamp_node::preflight::{Kind, Reason, Status, passes};
 use firecamp_registry::api::EniManager;
 
 use super::*;
@@ -50,7 +50,7 @@ fn tagged(tag: Option<&str>) -> Vec<Interface> {
         cluster: Some("prod".to_owned()),
         no_manage: tag.map(str::to_owned),
         operator: None,
-        goes_with_instance: false,
+        delete_on_termination: false,
     };
     identity().enis.iter().map(interface).collect()
 }
@@ -71,7 +71,7 @@ fn pool(subnet: &str) -> Pool {
     Pool {
         name: parsed("main"),
         release_policy,
-        unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
+        orphaned: firecamp_core::record::OrphanPolicy::Report,
         subnets: vec![subnet],
     }
 }
@@ -81,7 +81,7 @@ fn reason(preflight: &Preflight, kind: Kind) -> Option<Reason> {
 }
 
 #[test]
-fn an_agent_that_has_seen_nothing_says_so_and_passes() {
+fn preflight_without_observations_passes_as_incomplete() {
     let preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     assert!(preflight.conditions().iter().all(|one| one.status() == Status::Unknown));
     assert!(passes(preflight.conditions()));
@@ -89,7 +89,7 @@ fn an_agent_that_has_seen_nothing_says_so_and_passes() {
 }
 
 #[test]
-fn f049_one_lost_read_of_the_metadata_service_says_nothing_and_three_in_a_row_do() {
+fn f049_three_consecutive_failed_reads_of_the_metadata_service_count() {
     let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     preflight.identified(&Ok(identity()));
     let reachable = |preflight: &Preflight| reason(preflight, Kind::MetadataReachable);
@@ -101,13 +101,13 @@ fn f049_one_lost_read_of_the_metadata_service_says_nothing_and_three_in_a_row_do
     for _ in 0..3 {
         preflight.identified(&Err(failure(CloudKind::Transient)));
     }
-    assert_eq!(reachable(&preflight), Some(Reason::MetadataSilent));
+    assert_eq!(reachable(&preflight), Some(Reason::MetadataUnreachable));
     preflight.identified(&Ok(identity()));
     assert_eq!(reachable(&preflight), Some(Reason::Reachable));
 }
 
 #[test]
-fn f053_a_denial_is_told_and_a_throttle_leaves_what_was_known() {
+fn f053_denial_is_reported_and_throttling_keeps_the_last_result() {
     let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     preflight.identified(&Ok(identity()));
     preflight.interfaces(Ok(tagged(None)));
@@ -125,7 +125,7 @@ fn f053_a_denial_is_told_and_a_throttle_leaves_what_was_known() {
 }
 
 #[test]
-fn f057_beside_the_vpc_cni_the_tags_of_a_new_interface_are_wanted_at_once() {
+fn f057_new_interface_next_to_the_vpc_cni_needs_its_tags_at_once() {
     let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     preflight.identified(&Ok(identity()));
     assert!(!preflight.lacks_tags(), "whether there is a VPC CNI is not known yet");
@@ -140,7 +140,7 @@ fn f057_beside_the_vpc_cni_the_tags_of_a_new_interface_are_wanted_at_once() {
 }
 
 #[test]
-fn only_interfaces_in_a_subnet_of_a_pool_serve() {
+fn only_interfaces_in_a_pool_subnet_serve_members() {
     let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     preflight.identified(&Ok(identity()));
     let serving = |preflight: &Preflight| {
@@ -152,23 +152,23 @@ fn only_interfaces_in_a_subnet_of_a_pool_serve() {
 }
 
 #[test]
-fn what_the_kernel_says_of_a_link_counts_before_what_files_say() {
+fn kernel_links_take_precedence_over_files() {
     let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
     preflight.identified(&Ok(identity()));
     preflight.pools(&[pool("subnet-00000001")]);
     let file = |up| {
         let networkd = LinkPolicy::Drops("70-x.network".to_owned());
         let link = Link { name: "eth1".to_owned(), mac: identity().enis[1].mac, up, networkd };
-        let (vpc_cni, networkd) = (Fact::Known(None), Fact::NotAsked);
+        let (vpc_cni, networkd) = (Fact::Known(None), Fact::NotChecked);
         NodeFacts { links: Fact::Known(vec![link]), vpc_cni, networkd, ..NodeFacts::default() }
     };
     let mac = identity().enis[1].mac;
-    let seen = |up| LinkSeen { name: "eth1".to_owned(), index: 3, mac, up, bare: true };
-    preflight.links(&[seen(false)]);
+    let link = |up| ObservedLink { name: "eth1".to_owned(), index: 3, mac, up, bare: true };
+    preflight.links(&[link(false)]);
     assert_eq!(reason(&preflight, Kind::EniLinked), Some(Reason::LinkDown));
     preflight.files(file(true));
     assert_eq!(reason(&preflight, Kind::EniLinked), Some(Reason::LinkDown));
-    preflight.links(&[seen(true)]);
+    preflight.links(&[link(true)]);
     assert_eq!(reason(&preflight, Kind::EniLinked), Some(Reason::Linked));
 }
 
@@ -176,8 +176,8 @@ fn limits() -> TypeLimits {
     TypeLimits { name: "m5.large".to_owned(), enis: 3, addresses: 10, volumes: None }
 }
 
-/// All that an agent finds out of a node without the VPC CNI.
-fn seen(rule: EniRule) -> Preflight {
+/// The facts about a node without the VPC CNI.
+fn observed(rule: EniRule) -> Preflight {
     let mut preflight = Preflight::new(parsed("prod"), rule);
     preflight.identified(&Ok(identity()));
     preflight.files(NodeFacts { vpc_cni: Fact::Known(None), ..NodeFacts::default() });
@@ -186,24 +186,24 @@ fn seen(rule: EniRule) -> Preflight {
     preflight
 }
 
-fn told(preflight: &Preflight) -> firecamp_publish::Facts {
-    let mut facts = firecamp_publish::Facts::new(parsed("node-1"));
-    preflight.tell(&mut facts);
+fn reported(preflight: &Preflight) -> firecamp_controllers::publish::Facts {
+    let mut facts = firecamp_controllers::publish::Facts::new(parsed("node-1"));
+    preflight.report(&mut facts);
     facts
 }
 
 #[test]
-fn f021_the_interface_that_members_get_is_told_with_its_limit() {
+fn f021_chosen_interface_is_reported_with_its_limit() {
     for (rule, carries) in [
         (EniRule::Auto, [false, true]),
         (EniRule::DeviceIndex(1), [false, true]),
         (EniRule::Primary, [false, false]),
     ] {
-        let mut preflight = seen(rule);
+        let mut preflight = observed(rule);
         let mac = parsed("06:00:00:00:00:01");
         let (name, index) = ("ens6".to_owned(), 3);
-        preflight.links(&[LinkSeen { name, index, mac, up: true, bare: false }]);
-        let facts = told(&preflight);
+        preflight.links(&[ObservedLink { name, index, mac, up: true, bare: false }]);
+        let facts = reported(&preflight);
         assert_eq!(facts.instance, Some(parsed("i-0000000a")));
         assert_eq!(facts.zone, Some(parsed("us-east-1a")));
         let enis = facts.enis.unwrap();
@@ -216,27 +216,27 @@ fn f021_the_interface_that_members_get_is_told_with_its_limit() {
 }
 
 #[test]
-fn f021_what_is_not_known_of_the_interfaces_is_told_as_unknown() {
+fn f021_unknown_interface_facts_are_reported_as_unknown() {
     let mut preflight = Preflight::new(parsed("prod"), EniRule::Auto);
-    assert_eq!(told(&preflight).enis, None);
+    assert_eq!(reported(&preflight).enis, None);
     preflight.identified(&Ok(identity()));
-    let enis = told(&preflight).enis.unwrap();
+    let enis = reported(&preflight).enis.unwrap();
     assert_eq!((enis[0].carries, enis[0].limit), (None, None));
     assert_eq!(enis[0].managed_by, EniManager::Unknown);
-    let mut preflight = seen(EniRule::Auto);
+    let mut preflight = observed(EniRule::Auto);
     for _ in 0..3 {
         preflight.identified(&Err(failure(CloudKind::Transient)));
     }
-    let facts = told(&preflight);
+    let facts = reported(&preflight);
     assert_eq!((facts.enis, facts.zone), (None, None));
     let silent = facts.checks.iter().find(|one| one.kind == "MetadataReachable").unwrap();
-    assert_eq!((silent.reason.as_str(), silent.good), ("MetadataSilent", Some(false)));
+    assert_eq!((silent.reason.as_str(), silent.good), ("MetadataUnreachable", Some(false)));
     assert!(silent.blocks);
 }
 
 #[test]
-fn f053_a_denied_look_at_volumes_or_at_the_type_is_told_until_it_is_allowed() {
-    let mut preflight = seen(EniRule::Auto);
+fn f053_denied_query_is_reported_until_it_is_allowed() {
+    let mut preflight = observed(EniRule::Auto);
     let allowed = |preflight: &Preflight| reason(preflight, Kind::Ec2Allowed);
     assert_eq!(allowed(&preflight), Some(Reason::Allowed));
     preflight.volumes(&Err(failure(CloudKind::Auth)));
@@ -251,17 +251,17 @@ fn f053_a_denied_look_at_volumes_or_at_the_type_is_told_until_it_is_allowed() {
 }
 
 #[test]
-fn f085_the_agent_counts_the_slots_that_interfaces_leave_for_volumes() {
-    let mut preflight = seen(EniRule::Auto);
+fn f085_volume_slots_exclude_attached_interfaces() {
+    let mut preflight = observed(EniRule::Auto);
     let counted = |preflight: &Preflight| reason(preflight, Kind::VolumeSlotsCounted);
     assert_eq!(counted(&preflight), None);
     let volumes = Some(VolumeLimit { count: 28, shared: true });
     preflight.type_limits(Ok(TypeLimits { volumes, ..limits() }));
     assert_eq!(counted(&preflight), None, "nobody has counted volumes yet");
     preflight.volumes(&Ok(3));
-    assert_eq!(counted(&preflight), Some(Reason::SlotsLeft));
+    assert_eq!(counted(&preflight), Some(Reason::SlotsAvailable));
     preflight.volumes(&Ok(28));
-    assert_eq!(counted(&preflight), Some(Reason::SlotsGone));
+    assert_eq!(counted(&preflight), Some(Reason::SlotsExhausted));
     preflight.volumes(&Err(failure(CloudKind::Throttled)));
-    assert_eq!(counted(&preflight), Some(Reason::SlotsGone), "what is known stays known");
+    assert_eq!(counted(&preflight), Some(Reason::SlotsExhausted), "what is known stays known");
 }

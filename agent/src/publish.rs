@@ -1,50 +1,50 @@
-//! The agent tells what it knows: to the cluster if there is one, to its own `/v1/node`, and to the
-//! log. Beside the loop, so that an API that is slow or away holds up nothing.
+//! Publishes the agent's status: to the cluster if there is one, to `/v1/node`, and to the log. It
+//! runs beside the loop, so that a slow or unavailable API delays nothing.
 
-mod bulletin;
-mod late;
+mod lazy_status_writer;
+mod shared_status;
 
 use std::time::Duration;
 
+use firecamp_controllers::publish::{About, Done, Event, Publisher, StatusWriter, Step, carry_out};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::NodeName;
 use firecamp_core::time::Moment;
-use firecamp_engine::Dice;
-use firecamp_publish::{About, Board, Done, Event, Publisher, Step, carry_out};
+use firecamp_engine::Rng;
 use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::bulletin::Bulletin;
-pub(crate) use self::late::LateBoard;
-use crate::status::{Reasons, Status, Steps};
+pub(crate) use self::lazy_status_writer::LazyStatusWriter;
+pub(crate) use self::shared_status::SharedStatus;
+use crate::status::{Reasons, Requests, Status};
 
-/// How often what is known is looked at.
+/// How often the shared status is checked.
 const TICK: Duration = Duration::from_secs(1);
-/// So many steps at most follow from one look.
-const STEPS: u32 = 64;
-/// The most that one step may take; its requests have shorter bounds of their own.
-const STEP_BOUND: Duration = Duration::from_secs(20);
+/// Maximum number of requests per check.
+const MAX_REQUESTS: u32 = 64;
+/// Bound of one request; the client's own timeout is shorter.
+const REQUEST_BOUND: Duration = Duration::from_secs(20);
 
-/// Publishes until the end. Without a board there is only the log.
-pub(crate) async fn run<B: Board>(
-    (node, board): (NodeName, Option<&B>),
-    bulletin: &Bulletin,
+/// Publishes until `end`. Without a status writer, only the log and `/v1/node`.
+pub(crate) async fn run<B: StatusWriter>(
+    (node, status_writer): (NodeName, Option<&B>),
+    shared_status: &SharedStatus,
     status: &Status,
     end: &CancellationToken,
 ) {
-    let publisher = match board {
+    let publisher = match status_writer {
         Some(_) => Publisher::new(node.clone()),
         None => Publisher::offline(node.clone()),
     };
     let origin = Instant::now();
-    let mut it = Publishing { node, board, publisher, status, origin };
+    let mut it = Publishing { node, status_writer, publisher, status, origin };
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let all = async {
         loop {
             tick.tick().await;
-            it.look(bulletin);
+            it.update(shared_status);
             it.publish().await;
         }
     };
@@ -56,24 +56,24 @@ pub(crate) async fn run<B: Board>(
 
 struct Publishing<'a, B> {
     node: NodeName,
-    board: Option<&'a B>,
+    status_writer: Option<&'a B>,
     publisher: Publisher,
     status: &'a Status,
     origin: Instant,
 }
 
-impl<B: Board> Publishing<'_, B> {
+impl<B: StatusWriter> Publishing<'_, B> {
     fn now(&self) -> Moment {
         Moment(self.origin.elapsed())
     }
 
-    fn look(&mut self, bulletin: &Bulletin) {
+    fn update(&mut self, shared_status: &SharedStatus) {
         if let Some(published) = self.publisher.published() {
-            bulletin.published(&published.volumes);
+            shared_status.published(&published.volumes);
         }
         let now = self.now();
         let due = self.publisher.is_due(now);
-        let Some((facts, notices)) = bulletin.take(due) else { return };
+        let Some((facts, notices)) = shared_status.take(due) else { return };
         self.publisher.take(facts, now, &wall());
         for notice in notices {
             self.publisher.notice(notice, now);
@@ -85,29 +85,29 @@ impl<B: Board> Publishing<'_, B> {
     }
 
     async fn publish(&mut self) {
-        for _ in 0..STEPS {
+        for _ in 0..MAX_REQUESTS {
             let Some(step) = self.publisher.next(self.now()) else { return };
             let name = step.name();
-            self.status.published.get_or_create(&Steps { step: name }).inc();
+            self.status.published.get_or_create(&Requests { request: name }).inc();
             let done = self.carry_out(&step).await;
             if let Err(failure) = &done {
-                self.status.unpublished.get_or_create(&Steps { step: name }).inc();
-                tracing::warn!(node = %self.node, step = name, error = %failure,
-                    "Something was not published; it is tried again");
+                self.status.publish_failures.get_or_create(&Requests { request: name }).inc();
+                tracing::warn!(node = %self.node, request = name, error = %failure,
+                    "publish request failed; will retry");
             }
-            self.publisher.done(&step, done, (self.now(), chance()));
+            self.publisher.done(&step, done, (self.now(), jitter()));
         }
     }
 
     async fn carry_out(&self, step: &Step) -> Result<Done, RegistryFailure> {
-        let done = match self.board {
-            Some(board) => {
-                let done = timeout(STEP_BOUND, carry_out(board, &self.node, step)).await;
+        let done = match self.status_writer {
+            Some(status_writer) => {
+                let done = timeout(REQUEST_BOUND, carry_out(status_writer, &self.node, step)).await;
                 done.unwrap_or_else(|_elapsed| Err(too_late(step)))
             }
-            None => Ok(Done::Well),
+            None => Ok(Done::Success),
         };
-        if let (Step::Tell(event), Ok(_)) = (step, &done) {
+        if let (Step::EmitEvent(event), Ok(_)) = (step, &done) {
             self.status.events.get_or_create(&Reasons { reason: event.reason }).inc();
             log(event, &self.node);
         }
@@ -116,11 +116,11 @@ impl<B: Board> Publishing<'_, B> {
 }
 
 fn too_late(step: &Step) -> RegistryFailure {
-    let detail = format!("publish ({}): no answer within {STEP_BOUND:?}", step.name());
+    let detail = format!("publish ({}): no answer within {REQUEST_BOUND:?}", step.name());
     RegistryFailure { kind: RegistryKind::Unavailable, effect: Effect::Unknown, detail }
 }
 
-/// An Event is also a line of the log.
+/// Logs an emitted Event.
 fn log(event: &Event, node: &NodeName) {
     let Event { reason, action, note, warns, .. } = event;
     let address = event.related.map(|address| address.to_string());
@@ -130,21 +130,21 @@ fn log(event: &Event, node: &NodeName) {
     };
     macro_rules! line {
         ($level:ident) => {
-            tracing::$level!(%node, member, address, podUID = pod, reason, action, note, "An Event")
+            tracing::$level!(%node, member, address, podUID = pod, reason, action, note,
+                "event emitted")
         };
     }
     if *warns { line!(warn) } else { line!(info) }
 }
 
-/// The time to the second: Kubernetes keeps no more of it in a condition.
+/// The time in seconds, the precision of condition timestamps.
 fn wall() -> String {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
 }
 
-/// Any number.
-fn chance() -> u32 {
-    let digits = Dice::default().run_id();
+fn jitter() -> u32 {
+    let digits = Rng::default().run_id();
     digits.as_str().get(..4).and_then(|four| u32::from_str_radix(four, 16).ok()).unwrap_or(0)
 }
 

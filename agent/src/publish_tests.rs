@@ -1,8 +1,8 @@
+use firecamp_controllers::publish::Facts;
+use firecamp_controllers::publish::facts::AddressFact;
 use firecamp_core::record::{Attachment, State, StaticIp};
-use firecamp_publish::Facts;
-use firecamp_publish::facts::AddressFact;
-use firecamp_sim::{Break, FaultyBoard, Op, Script, SimBoard};
-use firecamp_volumes::Table;
+use firecamp_node::volumes::Table;
+use firecamp_testkit::sim::{Break, FaultyStatusWriter, Op, Script, SimStatusWriter};
 
 use super::*;
 
@@ -28,17 +28,21 @@ fn facts() -> Facts {
             served: true,
         }),
         reserved_on: Some("eni-0000000a".parse().unwrap()),
-        unsettled: std::collections::BTreeSet::new(),
+        pending_mutations: std::collections::BTreeSet::new(),
     };
     let (in_kernel, in_ec2) = (Some(true), Some(true));
     let fact = AddressFact { record, in_kernel, in_ec2, foreign: None, failing: None };
     Facts { addresses: Some(vec![fact]), ..Facts::new(node()) }
 }
 
-/// Publishes for so many seconds, and says what the status has then.
-async fn run<B: Board>(board: Option<&B>, bulletin: &Bulletin, seconds: u64) -> Status {
+/// Publishes for this many seconds and returns the counters.
+async fn run<B: StatusWriter>(
+    status_writer: Option<&B>,
+    shared_status: &SharedStatus,
+    seconds: u64,
+) -> Status {
     let (status, end) = (Status::default(), CancellationToken::new());
-    let published = run_until(board, bulletin, &status, &end);
+    let published = run_until(status_writer, shared_status, &status, &end);
     let ended = async {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         end.cancel();
@@ -47,79 +51,79 @@ async fn run<B: Board>(board: Option<&B>, bulletin: &Bulletin, seconds: u64) -> 
     status
 }
 
-async fn run_until<B: Board>(
-    board: Option<&B>,
-    bulletin: &Bulletin,
+async fn run_until<B: StatusWriter>(
+    status_writer: Option<&B>,
+    shared_status: &SharedStatus,
     status: &Status,
     end: &CancellationToken,
 ) {
-    super::run((node(), board), bulletin, status, end).await;
+    super::run((node(), status_writer), shared_status, status, end).await;
 }
 
-fn steps(status: &Status, step: &'static str) -> (u64, u64) {
-    let count = |family: &prometheus_client::metrics::family::Family<Steps, _>| {
+fn requests(status: &Status, request: &'static str) -> (u64, u64) {
+    let count = |family: &prometheus_client::metrics::family::Family<Requests, _>| {
         family
-            .get(&Steps { step })
+            .get(&Requests { request })
             .map_or(0, |counter: _| prometheus_client::metrics::counter::Counter::get(&counter))
     };
-    (count(&status.published), count(&status.unpublished))
+    (count(&status.published), count(&status.publish_failures))
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_agent_knows_is_published_and_shown() {
-    let api = SimBoard::default();
+async fn observations_are_published_and_served() {
+    let api = SimStatusWriter::default();
     api.add_node("uid-1");
-    let bulletin = Bulletin::default();
-    bulletin.tell(facts());
-    let status = run(Some(&api), &bulletin, 30).await;
+    let shared_status = SharedStatus::default();
+    shared_status.report(facts());
+    let status = run(Some(&api), &shared_status, 30).await;
     assert_eq!(api.attachments().unwrap().status.addresses[0].epoch, 3);
     let report = status.report().unwrap();
     assert_eq!(report.object.status.addresses[0].member, "prod/redis-0");
     assert_eq!(report.object.metadata.owner_references[0].uid, "uid-1");
-    assert_eq!(steps(&status, "replace"), (1, 0));
+    assert_eq!(requests(&status, "update"), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_an_api_it_is_shown_all_the_same_and_events_are_told() {
-    let bulletin = Bulletin::default();
+async fn without_an_api_status_is_served_and_events_are_logged() {
+    let shared_status = SharedStatus::default();
     let taken = |facts: &mut Facts| {
         facts.addresses.as_mut().unwrap()[0].foreign = Some("eni-000000ff".to_owned());
     };
     let mut known = facts();
     taken(&mut known);
-    bulletin.tell(known);
-    let status = run(None::<&SimBoard>, &bulletin, 30).await;
+    shared_status.report(known);
+    let status = run(None::<&SimStatusWriter>, &shared_status, 30).await;
     assert_eq!(status.report().unwrap().object.status.addresses_failing, 1);
     assert_eq!(status.failing.get(), 1);
-    let told = Reasons { reason: "AddressConflict" };
-    assert_eq!(status.events.get(&told).map(|counter| counter.get()), Some(1));
+    let reported = Reasons { reason: "AddressHeldByForeignInterface" };
+    assert_eq!(status.events.get(&reported).map(|counter| counter.get()), Some(1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_that_never_answers_is_given_up_and_asked_again() {
-    let api = SimBoard::default();
+async fn unresponsive_api_times_out_and_is_retried() {
+    let api = SimStatusWriter::default();
     api.add_node("uid-1");
     let hour = Duration::from_hours(1);
-    let script = Script::new().breaking(Op::Learn, 1, Break::Late(hour));
-    let board = FaultyBoard::new(api.clone(), script.clone());
-    let bulletin = Bulletin::default();
-    bulletin.tell(facts());
-    let status = run(Some(&board), &bulletin, 60).await;
-    assert_eq!((script.fired(), steps(&status, "learn")), (1, (2, 1)));
+    let script = Script::new().breaking(Op::Get, 1, Break::Late(hour));
+    let status_writer = FaultyStatusWriter::new(api.clone(), script.clone());
+    let shared_status = SharedStatus::default();
+    shared_status.report(facts());
+    let status = run(Some(&status_writer), &shared_status, 60).await;
+    assert_eq!((script.fired(), requests(&status, "get")), (1, (2, 1)));
     assert!(api.attachments().is_some());
 }
 
 #[tokio::test(start_paused = true)]
-async fn before_anything_is_known_nothing_is_published() {
-    let api = SimBoard::default();
+async fn nothing_is_published_before_the_first_observation() {
+    let api = SimStatusWriter::default();
     api.add_node("uid-1");
-    let status = run(Some(&api), &Bulletin::default(), 60).await;
+    let status = run(Some(&api), &SharedStatus::default(), 60).await;
     assert!(status.report().is_none());
     assert_eq!(api.posted().writes(), 0);
 }
 
 #[test]
-fn the_time_is_as_kubernetes_writes_it() {
+fn timestamp_has_the_kubernetes_format() {
     let text = wall();
     assert_eq!(text.len(), "2026-11-20T15:00:00Z".len(), "{text}");
     assert!(text.ends_with('Z'));
@@ -127,37 +131,38 @@ fn the_time_is_as_kubernetes_writes_it() {
 
 #[test]
 fn notices_are_bounded() {
-    let bulletin = Bulletin::default();
-    bulletin.tell(facts());
+    let shared_status = SharedStatus::default();
+    shared_status.report(facts());
     for last in 0..=200 {
-        bulletin.notice(firecamp_publish::Notice::Restored([10, 0, 1, last].into()));
+        shared_status
+            .notice(firecamp_controllers::publish::Notice::Restored([10, 0, 1, last].into()));
     }
-    let (_, notices) = bulletin.take(false).unwrap();
+    let (_, notices) = shared_status.take(false).unwrap();
     let last = notices.back().copied();
     assert_eq!(
         (notices.len(), last),
-        (64, Some(firecamp_publish::Notice::Restored([10, 0, 1, 200].into())))
+        (64, Some(firecamp_controllers::publish::Notice::Restored([10, 0, 1, 200].into())))
     );
-    assert!(bulletin.take(true).unwrap().1.is_empty());
+    assert!(shared_status.take(true).unwrap().1.is_empty());
 }
 
 #[test]
-fn what_has_not_changed_is_taken_only_when_it_is_due() {
-    let bulletin = Bulletin::default();
-    let takes = |due: bool| bulletin.take(due).is_some();
+fn unchanged_status_is_taken_only_when_due() {
+    let shared_status = SharedStatus::default();
+    let takes = |due: bool| shared_status.take(due).is_some();
     assert!(!takes(true), "nothing is known");
-    bulletin.tell(facts());
+    shared_status.report(facts());
     assert!(takes(false) && !takes(false) && takes(true) && !takes(false));
-    bulletin.tell(facts());
+    shared_status.report(facts());
     assert!(!takes(false), "the same again");
-    bulletin.tell(Facts::new(node()));
+    shared_status.report(Facts::new(node()));
     assert!(takes(false) && !takes(false));
-    bulletin.volumes(Table::default(), None);
+    shared_status.volumes(Table::default(), None);
     assert!(takes(false) && !takes(false));
-    bulletin.volumes(Table::default(), None);
+    shared_status.volumes(Table::default(), None);
     assert!(!takes(false), "the same again");
-    bulletin.volumes(Table::default(), Some(Vec::new()));
+    shared_status.volumes(Table::default(), Some(Vec::new()));
     assert!(takes(false) && !takes(false));
-    bulletin.notice(firecamp_publish::Notice::Restored([10, 0, 1, 50].into()));
+    shared_status.notice(firecamp_controllers::publish::Notice::Restored([10, 0, 1, 50].into()));
     assert!(takes(false) && !takes(false));
 }

@@ -1,53 +1,55 @@
-//! What the agent has observed, and the sight that its planner is given. No I/O.
+//! The agent's observations, from which it builds the planner's input. No I/O.
 
 mod facts;
-mod places;
+mod placement;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use firecamp_core::agent::{Duty, KernelMark, Look, Memory, Pass, Sight, Snapshot};
+use firecamp_core::agent::{
+    AddressReadings, KernelOwner, Memory, Observation, Operation, Pass, Snapshot,
+};
 use firecamp_core::attach::kernel_target;
 use firecamp_core::ids::{ClusterName, EniId, Epoch, Member, NodeName};
 use firecamp_core::lock::Hold;
 use firecamp_core::node::{Eni, NodeIdentity};
-use firecamp_core::outside::{KernelTarget, KernelView, PodView};
+use firecamp_core::ports::{KernelTarget, KernelView, PodView};
 use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_core::time::Moment;
-use firecamp_host::Survey;
+use firecamp_host::KernelSnapshot;
 
 pub(crate) use self::facts::Failing;
-use self::places::Place;
+use self::placement::Placement;
 use crate::source::Listing;
 
-/// Everything that was observed last.
+/// The last observations.
 #[derive(Debug)]
 pub(crate) struct Observed {
     node: NodeName,
     cluster: ClusterName,
     enis: Vec<Eni>,
-    /// What the metadata service says; none as long as the ENIs are those of a snapshot.
+    /// The last read of the metadata service; none while the ENIs are those of a snapshot.
     identity: Option<NodeIdentity>,
     listing: Option<Listing>,
-    /// The listing comes from the registry, not from a snapshot.
+    /// The listing is from the registry, not from a snapshot.
     listed: bool,
-    survey: Option<Survey>,
+    kernel_snapshot: Option<KernelSnapshot>,
     views: BTreeMap<Ipv4Addr, (KernelTarget, KernelView)>,
-    places: BTreeMap<Ipv4Addr, Place>,
+    places: BTreeMap<Ipv4Addr, Placement>,
     memories: BTreeMap<Ipv4Addr, Memory>,
-    /// Since when the registry has been seen to have an address attached here, by its epoch.
+    /// When each address was first observed as attached here, by epoch.
     since: BTreeMap<Ipv4Addr, (Epoch, Moment)>,
 }
 
 impl Observed {
-    /// Nothing seen yet but what the last snapshot tells.
+    /// Starts with the last snapshot, if it is of this node.
     pub(crate) fn new(node: NodeName, cluster: ClusterName, last: Option<Snapshot>) -> Self {
         let last = last.filter(|last| last.node == node);
         let enis = last.as_ref().map(|last| last.enis.clone()).unwrap_or_default();
         let listing = last.map(|last| {
             let records = last.records.into_iter().map(|record| (record.address, record));
-            // Pods are not in it: nothing is released by what was true before.
+            // A snapshot has no pods: a stale state releases nothing.
             Listing { records: records.collect(), ..Listing::default() }
         });
         Self {
@@ -57,7 +59,7 @@ impl Observed {
             identity: None,
             listing,
             listed: false,
-            survey: None,
+            kernel_snapshot: None,
             views: BTreeMap::new(),
             places: BTreeMap::new(),
             memories: BTreeMap::new(),
@@ -65,12 +67,12 @@ impl Observed {
         }
     }
 
-    /// Registry and kernel have both been seen by this process.
+    /// Whether this process has read both registry and kernel.
     pub(crate) fn is_complete(&self) -> bool {
-        self.listed && self.survey.is_some()
+        self.listed && self.kernel_snapshot.is_some()
     }
 
-    /// Takes in what the registry lists. What it has and cannot read stays as it was.
+    /// Applies a list of the registry. Keeps the old state of unreadable records.
     pub(crate) fn listed(&mut self, mut listing: Listing) {
         if let Some(before) = self.listing.take() {
             for (address, record) in before.records {
@@ -88,29 +90,28 @@ impl Observed {
         self.listed = true;
     }
 
-    /// Takes in a complete look at the kernel.
-    pub(crate) fn surveyed(&mut self, survey: Survey) {
-        self.survey = Some(survey);
+    /// Applies a snapshot of the kernel.
+    pub(crate) fn set_kernel_snapshot(&mut self, kernel_snapshot: KernelSnapshot) {
+        self.kernel_snapshot = Some(kernel_snapshot);
         let held = self.held();
         self.views.retain(|address, _| held.contains_key(address));
     }
 
-    /// Takes in what the kernel has of one target.
+    /// Applies the kernel state of one target.
     pub(crate) fn viewed(&mut self, target: KernelTarget, view: KernelView) {
         self.views.insert(target.address, (target, view));
     }
 
-    /// What could not be looked at is not known.
+    /// Forgets the kernel state of a target that could not be read.
     pub(crate) fn not_viewed(&mut self, address: Ipv4Addr) {
         self.views.remove(&address);
     }
 
-    /// The instance, once the metadata service has said which one it is.
+    /// The identity of the instance, once read from the metadata service.
     pub(crate) fn identity(&self) -> Option<&NodeIdentity> {
         self.identity.as_ref()
     }
 
-    /// The node.
     pub(crate) fn node(&self) -> &NodeName {
         &self.node
     }
@@ -120,7 +121,7 @@ impl Observed {
         &self.enis
     }
 
-    /// The addresses that records have attached to this node, and their ENIs.
+    /// The addresses attached to this node by record, and their ENIs.
     pub(crate) fn held(&self) -> BTreeMap<Ipv4Addr, EniId> {
         let records = self.listing.iter().flat_map(|listing| listing.records.values());
         let here = |record: &StaticIp| {
@@ -131,7 +132,7 @@ impl Observed {
         records.filter_map(here).collect()
     }
 
-    /// Where the addresses of this node belong in its kernel.
+    /// The kernel targets of the addresses of this node.
     pub(crate) fn targets(&self) -> Vec<KernelTarget> {
         let target = |(address, id): (Ipv4Addr, EniId)| {
             let eni = self.enis.iter().find(|eni| eni.id == id)?;
@@ -140,20 +141,22 @@ impl Observed {
         self.held().into_iter().filter_map(target).collect()
     }
 
-    /// What of ours is in the node's kernel, or held by its locks, whoever it belongs to.
+    /// FireCamp's addresses in the kernel and addresses held by a lock, whoever holds them now.
     pub(crate) fn known(&self) -> BTreeSet<Ipv4Addr> {
-        let Some(survey) = &self.survey else { return BTreeSet::new() };
-        let ours = survey.kernel.iter().filter(|(_, mark)| **mark == KernelMark::Ours);
-        let held = survey.locks.iter().filter(|(_, last)| last.hold == Hold::Held);
+        let Some(kernel_snapshot) = &self.kernel_snapshot else { return BTreeSet::new() };
+        let ours = kernel_snapshot.kernel.iter().filter(|(_, mark)| **mark == KernelOwner::Ours);
+        let held = kernel_snapshot.locks.iter().filter(|(_, last)| last.hold == Hold::Held);
         let held = held.map(|(address, _)| *address);
         ours.map(|(address, _)| *address).chain(held).collect()
     }
 
-    /// Whether a lock of this node has as held what the registry was not seen to have attached
-    /// here yet: the record is older, or is not there. Where it is newer the lock is.
-    pub(crate) fn has_unproved(&self) -> bool {
-        let (Some(listing), Some(survey)) = (&self.listing, &self.survey) else { return false };
-        let held = survey.locks.iter().filter(|(_, last)| last.hold == Hold::Held);
+    /// Whether a lock of this node holds an address that the registry does not yet show as attached
+    /// here: the record is missing or older. If the record is newer, the lock is stale.
+    pub(crate) fn has_unconfirmed_lock(&self) -> bool {
+        let (Some(listing), Some(kernel_snapshot)) = (&self.listing, &self.kernel_snapshot) else {
+            return false;
+        };
+        let held = kernel_snapshot.locks.iter().filter(|(_, last)| last.hold == Hold::Held);
         held.into_iter().any(|(address, last)| {
             let Some(record) = listing.records.get(address) else { return true };
             let under_way = |it: &Attachment| it.state == State::Attaching;
@@ -165,83 +168,92 @@ impl Observed {
         })
     }
 
-    /// Whether the registry was seen to have a record of the address.
+    /// Whether the registry has a record of the address.
     pub(crate) fn has_record(&self, address: Ipv4Addr) -> bool {
         self.listing.as_ref().is_some_and(|listing| listing.records.contains_key(&address))
     }
 
-    /// Whether the kernel does not answer for an address that belongs here, whoever has put there
-    /// what it has: not without its link either, though a rule may have outlived that.
-    pub(crate) fn is_lacking(&self, address: Ipv4Addr) -> bool {
+    /// Whether the kernel lacks a part of an address that belongs here, whoever configured the
+    /// existing parts. True also without the link, although a rule may have outlived it.
+    pub(crate) fn is_missing(&self, address: Ipv4Addr) -> bool {
         match self.views.get(&address) {
             Some((_target, view)) => !view.is_complete(),
-            None => self.survey.as_ref().is_some_and(|survey| survey.mark(address).is_none()),
+            None => self
+                .kernel_snapshot
+                .as_ref()
+                .is_some_and(|kernel_snapshot| kernel_snapshot.mark(address).is_none()),
         }
     }
 
-    /// The planner's sight of everything.
-    pub(crate) fn sight(&mut self, now: Moment) -> Sight {
+    /// The planner's input.
+    pub(crate) fn observation(&mut self, now: Moment) -> Observation {
         self.note_holds(now);
-        let mut sight = Sight::new(self.node.clone(), self.cluster.clone(), BTreeSet::new());
-        let (Some(listing), Some(survey)) = (&self.listing, &self.survey) else { return sight };
+        let mut observation =
+            Observation::new(self.node.clone(), self.cluster.clone(), BTreeSet::new());
+        let (Some(listing), Some(kernel_snapshot)) = (&self.listing, &self.kernel_snapshot) else {
+            return observation;
+        };
         for (address, record) in &listing.records {
-            // Whose pod is not known is treated as somebody vouched for it: nothing is released.
+            // An unknown pod counts as vouched for: nothing is released.
             let pod = listing.pods.get(&record.member).cloned().unwrap_or(PodView::Vouched);
-            let look = Look {
+            let readings = AddressReadings {
                 record,
-                lock: survey.locks.get(address),
-                in_kernel: survey.kernel.get(address) == Some(&KernelMark::Ours),
+                lock: kernel_snapshot.locks.get(address),
+                in_kernel: kernel_snapshot.kernel.get(address) == Some(&KernelOwner::Ours),
                 kernel: self.views.get(address).cloned(),
                 pod,
                 in_place: self.places.get(address).and_then(|place| place.in_place),
             };
-            sight.add(look, self.memories.entry(*address).or_default(), now);
+            observation.add(readings, self.memories.entry(*address).or_default(), now);
         }
-        sight
+        observation
     }
 
-    /// The address that a duty is about, and the member in whose name it is done. What no record
-    /// claims is nobody's.
-    pub(crate) fn subject(&self, duty: &Duty) -> Option<(Ipv4Addr, Member)> {
+    /// The address of an operation, and its member. An orphaned address has the member
+    /// `nobody/nobody`.
+    pub(crate) fn subject(&self, operation: &Operation) -> Option<(Ipv4Addr, Member)> {
         let records = &self.listing.as_ref()?.records;
         let of = |address: &Ipv4Addr| {
             records.get(address).map(|record| (*address, record.member.clone()))
         };
-        match duty {
-            Duty::GiveWay { address, .. }
-            | Duty::Reassert { address, .. }
-            | Duty::Restore { target: KernelTarget { address, .. }, .. } => of(address),
-            Duty::Collect { address, .. } => {
+        match operation {
+            Operation::Withdraw { address, .. }
+            | Operation::Reassert { address, .. }
+            | Operation::Restore { target: KernelTarget { address, .. }, .. } => of(address),
+            Operation::Collect { address, .. } => {
                 Member::new("nobody", "nobody").ok().map(|nobody| (*address, nobody))
             }
-            Duty::Release { member, .. } => {
+            Operation::Release { member, .. } => {
                 let held = records.values().find(|record| record.member == *member);
                 held.map(|record| (record.address, member.clone()))
             }
         }
     }
 
-    /// A re-assert of the address begins.
+    /// A re-assert of the address starts.
     pub(crate) fn reasserts(&mut self, address: Ipv4Addr, now: Moment) {
         self.memories.entry(address).or_default().reasserts(now);
     }
 
-    /// What a pass of the collector starts from. What only a snapshot tells is not seen.
+    /// The input of a collector pass, without data that only a snapshot has.
     pub(crate) fn pass(&self) -> Pass {
         Pass {
-            kernel: self.survey.as_ref().map(|survey| survey.kernel.clone()),
+            kernel: self
+                .kernel_snapshot
+                .as_ref()
+                .map(|kernel_snapshot| kernel_snapshot.kernel.clone()),
             enis: self.identity.is_some().then(|| self.enis.clone()),
             pools: self.listing.as_ref().and_then(|listing| listing.pools.clone()),
             claimed: BTreeMap::new(),
         }
     }
 
-    /// Who acted last on an address on this node.
-    pub(crate) fn survey(&self) -> Option<&Survey> {
-        self.survey.as_ref()
+    /// The last snapshot of kernel and locks.
+    pub(crate) fn kernel_snapshot(&self) -> Option<&KernelSnapshot> {
+        self.kernel_snapshot.as_ref()
     }
 
-    /// What the next agent on this node starts with: only what this one has seen itself.
+    /// The snapshot for the next agent on this node, of data that this process has read itself.
     pub(crate) fn snapshot(&self) -> Option<Snapshot> {
         let listing = self.listing.as_ref().filter(|_| self.listed && self.identity.is_some())?;
         let held = self.held();

@@ -4,7 +4,7 @@ use firecamp_core::agent::plan;
 use firecamp_core::ids::{Epoch, Member, PodUid};
 use firecamp_core::interface::Interface;
 use firecamp_core::lock::{Hold, LockRecord};
-use firecamp_core::outside::Holder;
+use firecamp_core::ports::Holder;
 use firecamp_core::record::Attachment;
 
 use super::*;
@@ -52,7 +52,7 @@ fn interface(addresses: &[Ipv4Addr]) -> Interface {
         cluster: None,
         no_manage: None,
         operator: None,
-        goes_with_instance: false,
+        delete_on_termination: false,
     }
 }
 
@@ -74,7 +74,7 @@ fn record() -> StaticIp {
             served: true,
         }),
         reserved_on: Some(parsed("eni-0000000a")),
-        unsettled: BTreeSet::new(),
+        pending_mutations: BTreeSet::new(),
     }
 }
 
@@ -83,10 +83,10 @@ fn listing() -> Listing {
     Listing { records: [(ADDRESS, record())].into(), pods, ..Listing::default() }
 }
 
-fn survey() -> Survey {
+fn kernel_snapshot() -> KernelSnapshot {
     let holder = Holder { pod: parsed::<PodUid>("u1"), epoch: Epoch(5) };
     let locks = [(ADDRESS, LockRecord { holder, hold: Hold::Held })].into();
-    Survey { locks, ..Survey::default() }
+    KernelSnapshot { locks, ..KernelSnapshot::default() }
 }
 
 fn bare() -> KernelView {
@@ -97,24 +97,24 @@ fn new(last: Option<Snapshot>) -> Observed {
     Observed::new(parsed("here"), parsed("prod"), last)
 }
 
-/// Something has stripped the kernel, as far as the agent knows of the address at all.
-fn stripped(mut state: Observed) -> Vec<Duty> {
+/// The plan after the kernel has lost the addresses that the agent knows.
+fn stripped(mut state: Observed) -> Vec<Operation> {
     stripped_of(&mut state)
 }
 
-fn stripped_of(state: &mut Observed) -> Vec<Duty> {
-    state.surveyed(survey());
+fn stripped_of(state: &mut Observed) -> Vec<Operation> {
+    state.set_kernel_snapshot(kernel_snapshot());
     for target in state.targets() {
         state.viewed(target, bare());
     }
-    plan(&state.sight(at(0)), at(0))
+    plan(&state.observation(at(0)), at(0))
 }
 
 fn at(seconds: u64) -> Moment {
     Moment(Duration::from_secs(seconds))
 }
 
-fn seen() -> Observed {
+fn observed() -> Observed {
     let mut state = new(None);
     state.listed(listing());
     state.identified(identity(&[ADDRESS]));
@@ -122,36 +122,36 @@ fn seen() -> Observed {
 }
 
 #[test]
-fn f033_an_agent_that_begins_with_a_snapshot_alone_restores_what_is_stripped() {
-    let snapshot = seen().snapshot().unwrap();
-    let duties = stripped(new(Some(snapshot.clone())));
-    assert!(matches!(duties.as_slice(), [Duty::Restore { .. }]), "{duties:?}");
+fn f033_agent_with_only_a_snapshot_restores_stripped_addresses() {
+    let snapshot = observed().snapshot().unwrap();
+    let operations = stripped(new(Some(snapshot.clone())));
+    assert!(matches!(operations.as_slice(), [Operation::Restore { .. }]), "{operations:?}");
     let elsewhere = Snapshot { node: parsed("there"), ..snapshot };
-    assert_eq!(stripped(new(Some(elsewhere))), [], "another node's is none of ours");
+    assert_eq!(stripped(new(Some(elsewhere))), [], "a snapshot of another node is ignored");
     assert_eq!(stripped(new(None)), []);
 }
 
 #[test]
-fn f090_what_only_a_snapshot_tells_is_not_passed_on_and_makes_nobody_ready() {
-    let mut state = new(seen().snapshot());
-    state.surveyed(survey());
+fn f090_snapshot_data_is_not_saved_again_and_does_not_make_the_agent_ready() {
+    let mut state = new(observed().snapshot());
+    state.set_kernel_snapshot(kernel_snapshot());
     assert!(!state.is_complete());
     assert_eq!(state.snapshot(), None);
     let pass = state.pass();
-    assert_eq!((pass.enis, pass.pools), (None, None), "nor is anything collected by it");
+    assert_eq!((pass.enis, pass.pools), (None, None), "the collector ignores it");
 }
 
 #[test]
-fn a_record_that_cannot_be_read_any_more_stays_as_it_was() {
-    let mut state = seen();
+fn unreadable_record_keeps_its_last_state() {
+    let mut state = observed();
     state.listed(Listing { unread: [ADDRESS].into(), ..Listing::default() });
     assert_eq!(state.targets().len(), 1);
     state.listed(Listing::default());
-    assert_eq!(state.targets(), [], "one that is gone is gone");
+    assert_eq!(state.targets(), [], "an absent record is removed");
 }
 
 #[test]
-fn an_answer_of_ec2_is_wanted_for_what_the_metadata_service_does_not_list() {
+fn address_missing_in_the_metadata_service_needs_an_ec2_query() {
     let mut state = new(None);
     state.listed(listing());
     assert!(!state.has_unplaced(), "before the metadata service has answered");
@@ -163,85 +163,85 @@ fn an_answer_of_ec2_is_wanted_for_what_the_metadata_service_does_not_list() {
     assert!(!state.has_unplaced());
 }
 
-fn is_astray(state: &mut Observed) -> bool {
-    state.sight(at(1)).addresses[0].astray.is_some()
+fn is_misplaced(state: &mut Observed) -> bool {
+    state.observation(at(1)).addresses[0].misplaced.is_some()
 }
 
-/// A look at EC2 that was begun at this second.
+/// Applies a query of EC2 that started at this second.
 fn ec2_shows(state: &mut Observed, addresses: &[Ipv4Addr], second: u64) -> Option<Moment> {
     let held = state.held();
     state.listed_by_ec2(&held, &[interface(addresses)], at(second))
 }
 
 #[test]
-fn f007_only_ec2_s_own_word_makes_an_address_astray() {
-    let mut state = seen();
-    state.surveyed(survey());
+fn f007_only_ec2_makes_an_address_misplaced() {
+    let mut state = observed();
+    state.set_kernel_snapshot(kernel_snapshot());
     state.identified(identity(&[]));
-    assert!(!is_astray(&mut state), "an absence proves nothing");
+    assert!(!is_misplaced(&mut state), "absence proves nothing");
     ec2_shows(&mut state, &[], 60);
-    assert!(is_astray(&mut state));
+    assert!(is_misplaced(&mut state));
     ec2_shows(&mut state, &[ADDRESS], 60);
-    assert!(!is_astray(&mut state));
+    assert!(!is_misplaced(&mut state));
 }
 
 #[test]
-fn f007_ec2_s_word_of_the_time_before_an_attach_makes_nothing_astray_and_is_asked_for_again() {
-    let mut state = seen();
-    state.surveyed(survey());
-    assert_eq!(ec2_shows(&mut state, &[], 0), Some(at(10)), "before it was ever noted");
-    assert!(!is_astray(&mut state), "which is at the first second");
+fn f007_ec2_query_older_than_the_attach_is_ignored_and_repeated() {
+    let mut state = observed();
+    state.set_kernel_snapshot(kernel_snapshot());
+    assert_eq!(ec2_shows(&mut state, &[], 0), Some(at(10)), "before its first observation");
+    assert!(!is_misplaced(&mut state), "which is at the first second");
     assert_eq!(ec2_shows(&mut state, &[], 10), Some(at(11)), "EC2's reads lag");
-    assert!(!is_astray(&mut state));
+    assert!(!is_misplaced(&mut state));
     assert_eq!(ec2_shows(&mut state, &[], 11), None);
-    assert!(is_astray(&mut state));
+    assert!(is_misplaced(&mut state));
     let mut next = listing();
     next.records.get_mut(&ADDRESS).unwrap().epoch = Epoch(6);
     state.listed(next);
-    assert!(!is_astray(&mut state), "that was said of another epoch");
+    assert!(!is_misplaced(&mut state), "EC2 showed another epoch elsewhere");
     state.identified(identity(&[ADDRESS]));
-    assert!(state.has_unplaced(), "but the metadata service's word is not enough any more");
+    assert!(state.has_unplaced(), "but the metadata service alone cannot confirm it");
     ec2_shows(&mut state, &[ADDRESS], 12);
     assert!(!state.has_unplaced());
 }
 
 #[test]
-fn f007_a_frozen_metadata_service_does_not_talk_ec2_down() {
-    let mut state = seen();
-    state.surveyed(survey());
-    assert!(!is_astray(&mut state));
+fn f007_frozen_metadata_service_does_not_override_ec2() {
+    let mut state = observed();
+    state.set_kernel_snapshot(kernel_snapshot());
+    assert!(!is_misplaced(&mut state));
     ec2_shows(&mut state, &[], 60);
     state.identified(identity(&[ADDRESS]));
-    assert!(is_astray(&mut state), "it is listed, and EC2 has said that it is gone");
+    assert!(is_misplaced(&mut state), "listed by the metadata service but not by EC2");
     state.reasserted(ADDRESS);
     state.identified(identity(&[ADDRESS]));
-    assert!(!is_astray(&mut state), "an errand has looked since");
+    assert!(!is_misplaced(&mut state), "an operation has looked it up since");
 }
 
 #[test]
-fn what_came_to_this_node_during_a_look_is_not_judged_by_it() {
-    let mut state = seen();
-    state.surveyed(survey());
-    assert!(!is_astray(&mut state));
+fn query_ignores_addresses_attached_while_it_ran() {
+    let mut state = observed();
+    state.set_kernel_snapshot(kernel_snapshot());
+    assert!(!is_misplaced(&mut state));
     state.listed_by_ec2(&BTreeMap::new(), &[interface(&[])], at(60));
-    assert!(!is_astray(&mut state));
+    assert!(!is_misplaced(&mut state));
     let elsewhere = [(ADDRESS, parsed("eni-0000000b"))].into();
     state.listed_by_ec2(&elsewhere, &[interface(&[])], at(60));
-    assert!(!is_astray(&mut state));
+    assert!(!is_misplaced(&mut state));
 }
 
 #[test]
-fn an_eni_that_is_gone_from_ec2_takes_its_addresses_with_it() {
-    let mut state = seen();
-    state.surveyed(survey());
-    assert!(!is_astray(&mut state));
+fn addresses_of_an_eni_missing_in_ec2_are_misplaced() {
+    let mut state = observed();
+    state.set_kernel_snapshot(kernel_snapshot());
+    assert!(!is_misplaced(&mut state));
     state.listed_by_ec2(&state.held(), &[], at(60));
-    assert!(is_astray(&mut state));
+    assert!(is_misplaced(&mut state));
 }
 
 #[test]
-fn a_lock_that_is_ahead_of_the_listed_record_is_not_proved_and_restores_nothing() {
-    let unproved = |change: fn(&mut Attachment), epoch: u64| {
+fn lock_newer_than_the_listed_record_is_unconfirmed_and_restores_nothing() {
+    let unconfirmed = |change: fn(&mut Attachment), epoch: u64| {
         let mut listing = listing();
         let record = listing.records.get_mut(&ADDRESS).unwrap();
         record.epoch = Epoch(epoch);
@@ -250,46 +250,54 @@ fn a_lock_that_is_ahead_of_the_listed_record_is_not_proved_and_restores_nothing(
         state.identified(identity(&[ADDRESS]));
         state.listed(listing);
         let plan = stripped_of(&mut state);
-        (state.has_unproved(), plan.len())
+        (state.has_unconfirmed_lock(), plan.len())
     };
-    assert_eq!(unproved(|_| (), 5), (false, 1), "as the record says");
-    assert_eq!(unproved(|it| it.state = State::Attaching, 5), (true, 0), "an init is at it");
-    assert_eq!(unproved(|_| (), 4), (true, 0), "the list is from before");
-    assert_eq!(unproved(|it| it.node = parsed("other"), 4), (true, 0), "and it was elsewhere");
-    let elsewhere = unproved(|it| it.node = parsed("other"), 6);
-    assert_eq!(elsewhere, (false, 1), "the record has moved on: it gives way");
-    assert_eq!(unproved(|it| it.state = State::Parked, 5), (false, 1), "and released");
+    assert_eq!(unconfirmed(|_| (), 5), (false, 1), "matches the record");
+    assert_eq!(
+        unconfirmed(|it| it.state = State::Attaching, 5),
+        (true, 0),
+        "an init container is attaching"
+    );
+    assert_eq!(unconfirmed(|_| (), 4), (true, 0), "the list is older");
+    assert_eq!(
+        unconfirmed(|it| it.node = parsed("other"), 4),
+        (true, 0),
+        "and it was on another node"
+    );
+    let elsewhere = unconfirmed(|it| it.node = parsed("other"), 6);
+    assert_eq!(elsewhere, (false, 1), "the record is newer: withdraw");
+    assert_eq!(unconfirmed(|it| it.state = State::Parked, 5), (false, 1), "and released");
 }
 
 #[test]
-fn a_lock_without_a_listed_record_is_not_proved_unless_it_is_released() {
+fn held_lock_without_a_listed_record_is_unconfirmed() {
     let mut state = new(None);
-    assert!(!state.has_unproved(), "nothing was seen yet");
-    state.surveyed(survey());
-    assert!(!state.has_unproved(), "nothing was listed yet");
+    assert!(!state.has_unconfirmed_lock(), "no observation yet");
+    state.set_kernel_snapshot(kernel_snapshot());
+    assert!(!state.has_unconfirmed_lock(), "no list yet");
     state.listed(Listing::default());
-    assert!(state.has_unproved());
-    let mut released = survey();
+    assert!(state.has_unconfirmed_lock());
+    let mut released = kernel_snapshot();
     released.locks.get_mut(&ADDRESS).unwrap().hold = Hold::Released;
-    state.surveyed(released);
-    assert!(!state.has_unproved());
+    state.set_kernel_snapshot(released);
+    assert!(!state.has_unconfirmed_lock());
 }
 
 #[test]
-fn an_address_lacks_something_unless_the_kernel_answers_for_it_whoever_has_put_it_there() {
-    let whole = KernelView { address: true, ..bare() };
-    let of = |mark: Option<KernelMark>, view: &KernelView| {
-        let mut state = seen();
+fn address_is_missing_unless_the_kernel_has_all_its_parts() {
+    let complete = KernelView { address: true, ..bare() };
+    let of = |mark: Option<KernelOwner>, view: &KernelView| {
+        let mut state = observed();
         let kernel = mark.map(|mark| (ADDRESS, mark)).into_iter().collect();
-        state.surveyed(Survey { kernel, ..survey() });
+        state.set_kernel_snapshot(KernelSnapshot { kernel, ..kernel_snapshot() });
         for target in state.targets() {
             state.viewed(target, view.clone());
         }
-        state.is_lacking(ADDRESS)
+        state.is_missing(ADDRESS)
     };
-    assert!(!of(Some(KernelMark::Ours), &whole));
-    assert!(!of(Some(KernelMark::Foreign), &whole), "what another program left answers as well");
+    assert!(!of(Some(KernelOwner::Ours), &complete));
+    assert!(!of(Some(KernelOwner::Foreign), &complete), "an address of another program counts");
     assert!(of(None, &bare()));
-    // A rule of ours outlives the link of its ENI.
-    assert!(of(Some(KernelMark::Ours), &KernelView::default()));
+    // A rule outlives the link of its ENI.
+    assert!(of(Some(KernelOwner::Ours), &KernelView::default()));
 }

@@ -2,16 +2,16 @@
 //! what it does when the registry tells little, late, or what was true before.
 
 mod adopt;
-mod away;
+mod api_server_outage;
 mod cloud;
 mod ec2;
+mod ec2_failures;
 mod handover;
+mod harness;
+mod leader;
+mod metrics;
 mod partition;
 mod release;
-mod seen;
-mod stale;
-mod steward;
-mod told;
-mod trouble;
+mod stale_watches;
+mod status;
 mod volumes;
-mod world;

@@ -1,4 +1,4 @@
-//! The volumes of this node, looked at beside the loop: what hangs there holds up nothing else.
+//! Observes the volumes of this node beside the loop, so that a hanging volume delays nothing else.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -6,55 +6,55 @@ use std::time::Duration;
 
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::time::Moment;
-use firecamp_volumes::node::{NodeVolumes, Places};
-use firecamp_volumes::pace::{EARLIER_WITHIN, NODE_EVERY, NODE_PAUSE, Pace};
-use firecamp_volumes::path::KUBELET;
-use firecamp_volumes::seen::{ClusterView, Seen};
-use firecamp_volumes::{Change, Table, Tracker, VolumeKind, VolumesFailure, observe};
+use firecamp_host::volumes::{NodeVolumes, Places};
+use firecamp_node::volumes::intervals::{EARLIER_WITHIN, NODE_EVERY, NODE_PAUSE, Pace};
+use firecamp_node::volumes::observation::{ClusterView, Observation};
+use firecamp_node::volumes::path::KUBELET;
+use firecamp_node::volumes::{Change, Table, Tracker, VolumeKind, VolumesFailure, observe};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::publish::Bulletin;
+use crate::publish::SharedStatus;
 use crate::status::{Problems, Status, System, Volumes};
 
-/// A filesystem that does not say within this how much room it has does not respond.
+/// Timeout of `statfs`, after which a filesystem counts as not responding.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// What Kubernetes says of the volumes of this node.
+/// Kubernetes' view of the volumes of this node.
 pub(crate) trait Cluster {
-    /// One look.
-    fn look(&self) -> impl Future<Output = Result<ClusterView, RegistryFailure>>;
+    /// Reads the view.
+    fn view(&self) -> impl Future<Output = Result<ClusterView, RegistryFailure>>;
 }
 
-/// Looks at this node until the end.
+/// Opens the node's volumes and observes them until `end`.
 pub(crate) async fn follow<C: Cluster>(
     cluster: Option<&C>,
-    bulletin: &Bulletin,
+    shared_status: &SharedStatus,
     status: &Status,
     end: &CancellationToken,
 ) {
     match NodeVolumes::open(Places::default(), WITHIN) {
-        Ok(volumes) => run((&volumes, cluster), bulletin, status, end).await,
+        Ok(volumes) => run((&volumes, cluster), shared_status, status, end).await,
         Err(why) => {
-            tracing::error!(error = %why, "The volumes of this node cannot be followed");
+            tracing::error!(error = %why, "failed to observe volumes of this node");
             status.read(System::Volumes, &Err::<(), _>(why));
         }
     }
 }
 
-/// Looks until the end. `cluster` is none where there is no Kubernetes.
-pub(crate) async fn run<V: firecamp_volumes::Volumes, C: Cluster>(
+/// Observes until `end`. `cluster` is none without Kubernetes.
+pub(crate) async fn run<V: firecamp_node::volumes::Volumes, C: Cluster>(
     (volumes, cluster): (&V, Option<&C>),
-    bulletin: &Bulletin,
+    shared_status: &SharedStatus,
     status: &Status,
     end: &CancellationToken,
 ) {
     let all = async {
-        let tracker = begin(bulletin, cluster.is_some()).await;
+        let tracker = begin(shared_status, cluster.is_some()).await;
         let (origin, pace) = (Instant::now(), Pace::default());
-        let mut it = Looking { volumes, cluster, tracker, origin, pace };
+        let mut it = VolumeLoop { volumes, cluster, tracker, origin, pace };
         loop {
-            it.look(bulletin, status).await;
+            it.observe(shared_status, status).await;
             it.wait().await;
         }
     };
@@ -64,11 +64,11 @@ pub(crate) async fn run<V: firecamp_volumes::Volumes, C: Cluster>(
     }
 }
 
-/// Goes on from what stands in the API, so that a restart changes nothing there.
-async fn begin(bulletin: &Bulletin, online: bool) -> Tracker {
+/// Continues from the published status, so that a restart does not change it.
+async fn begin(shared_status: &SharedStatus, online: bool) -> Tracker {
     let began = Instant::now();
     while online && began.elapsed() < EARLIER_WITHIN {
-        if let Some(earlier) = bulletin.earlier() {
+        if let Some(earlier) = shared_status.earlier() {
             return Tracker::resume(KUBELET, &earlier);
         }
         sleep(NODE_PAUSE).await;
@@ -76,7 +76,7 @@ async fn begin(bulletin: &Bulletin, online: bool) -> Tracker {
     Tracker::new(KUBELET)
 }
 
-struct Looking<'a, V, C> {
+struct VolumeLoop<'a, V, C> {
     volumes: &'a V,
     cluster: Option<&'a C>,
     tracker: Tracker,
@@ -84,35 +84,35 @@ struct Looking<'a, V, C> {
     pace: Pace,
 }
 
-impl<V: firecamp_volumes::Volumes, C: Cluster> Looking<'_, V, C> {
-    async fn look(&mut self, bulletin: &Bulletin, status: &Status) {
-        status.asks(System::Volumes);
+impl<V: firecamp_node::volumes::Volumes, C: Cluster> VolumeLoop<'_, V, C> {
+    async fn observe(&mut self, shared_status: &SharedStatus, status: &Status) {
+        status.read_started(System::Volumes);
         let (node, failures) = observe(self.volumes, KUBELET).await;
         let read = failures.first().map_or(Ok(()), Err);
         status.read(System::Volumes, &read);
-        let cloud = bulletin.take_cloud();
-        let cluster = self.ask(cloud.is_some(), status).await;
-        let seen = Seen { cloud, node, cluster };
+        let cloud = shared_status.take_cloud();
+        let cluster = self.read_cluster(cloud.is_some(), status).await;
+        let seen = Observation { cloud, node, cluster };
         let now = self.now();
         let table = self.tracker.step(now, seen);
         count(&table, &self.tracker, now, status);
-        bulletin.volumes(table, self.tracker.pods().map(<[_]>::to_vec));
-        bulletin.suspect_volumes(self.tracker.is_pending());
-        bulletin.lack_volumes(self.tracker.lacked());
+        shared_status.volumes(table, self.tracker.pods().map(<[_]>::to_vec));
+        shared_status.set_suspects(self.tracker.is_pending());
+        shared_status.set_lacked_volumes(self.tracker.lacked());
     }
 
     fn now(&self) -> Moment {
         Moment(self.origin.elapsed())
     }
 
-    async fn ask(&mut self, cloud: bool, status: &Status) -> Option<ClusterView> {
+    async fn read_cluster(&mut self, cloud: bool, status: &Status) -> Option<ClusterView> {
         let cluster = self.cluster?;
         let (now, suspects) = (self.now(), self.tracker.is_pending());
         if !self.pace.asks_cluster(now, suspects, cloud) {
             return None;
         }
-        status.asks(System::Claims);
-        let read = cluster.look().await;
+        status.read_started(System::Claims);
+        let read = cluster.view().await;
         status.read(System::Claims, &read);
         self.pace.answered(read.is_ok());
         read.ok()
@@ -123,7 +123,7 @@ impl<V: firecamp_volumes::Volumes, C: Cluster> Looking<'_, V, C> {
             Ok(Change::Nothing) => return,
             Ok(Change::Mounts | Change::Devices) => self.pace.moved(),
             Err(VolumesFailure { detail, .. }) => {
-                tracing::warn!(error = detail, "The kernel does not tell of volumes");
+                tracing::warn!(error = detail, "failed to watch volumes");
                 sleep(NODE_EVERY).await;
             }
         }
@@ -148,13 +148,13 @@ fn count(table: &Table, tracker: &Tracker, now: Moment, status: &Status) {
     for (reason, count) in problems {
         status.volume_problems.get_or_create(&Problems { reason }).set(count);
     }
-    let mut ages: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let mut last_reads: BTreeMap<&'static str, u64> = BTreeMap::new();
     for (_, reason, lasted) in tracker.lasting(now) {
-        let oldest = ages.entry(reason.name()).or_default();
+        let oldest = last_reads.entry(reason.name()).or_default();
         *oldest = (*oldest).max(lasted.as_secs());
     }
     status.volume_ages.clear();
-    for (reason, seconds) in ages {
+    for (reason, seconds) in last_reads {
         let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         status.volume_ages.get_or_create(&Problems { reason }).set(seconds);
     }

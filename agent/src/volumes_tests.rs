@@ -1,25 +1,25 @@
 use std::cell::Cell;
 
+use firecamp_controllers::publish::Facts;
 use firecamp_core::failure::{Effect, RegistryKind};
-use firecamp_publish::Facts;
-use firecamp_registry::api::VolumeStatus;
-use firecamp_sim::SimVolumes;
-use firecamp_volumes::seen::{
+use firecamp_node::volumes::observation::{
     Amount, Attachment, AttachmentState, CloudView, DeviceNumber, Mount, Pod, Usage,
 };
+use firecamp_registry::api::VolumeStatus;
+use firecamp_testkit::sim::SimVolumes;
 
 use super::*;
 
 const UID: &str = "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e11";
 
-/// A Kubernetes with one pod, which counts how often it is asked.
+/// A fake Kubernetes with one pod that counts its reads.
 struct Api {
     asked: Cell<u32>,
     away: bool,
 }
 
 impl Cluster for Api {
-    async fn look(&self) -> Result<ClusterView, RegistryFailure> {
+    async fn view(&self) -> Result<ClusterView, RegistryFailure> {
         self.asked.set(self.asked.get() + 1);
         if self.away {
             let (kind, effect) = (RegistryKind::Unavailable, Effect::None);
@@ -59,7 +59,7 @@ fn node() -> SimVolumes {
 
 async fn watch(
     (volumes, cluster): (&SimVolumes, Option<&Api>),
-    bulletin: &Bulletin,
+    shared_status: &SharedStatus,
     seconds: u64,
 ) -> Status {
     let (status, end) = (Status::default(), CancellationToken::new());
@@ -67,74 +67,74 @@ async fn watch(
         sleep(Duration::from_secs(seconds)).await;
         end.cancel();
     };
-    tokio::join!(run((volumes, cluster), bulletin, &status, &end), ended);
+    tokio::join!(run((volumes, cluster), shared_status, &status, &end), ended);
     status
 }
 
-fn told(bulletin: &Bulletin) -> Table {
-    bulletin.tell(Facts::new("node-1".parse().unwrap()));
-    bulletin.take(true).unwrap().0.volumes.unwrap()
+fn reported(shared_status: &SharedStatus) -> Table {
+    shared_status.report(Facts::new("node-1".parse().unwrap()));
+    shared_status.take(true).unwrap().0.volumes.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_volume_is_told_with_its_pod_and_counted() {
-    let (bulletin, api) = (Bulletin::default(), api(false));
-    bulletin.published(&[]);
-    let status = watch((&node(), Some(&api)), &bulletin, 250).await;
-    let table = told(&bulletin);
+async fn volume_is_reported_with_its_pod_and_counted() {
+    let (shared_status, api) = (SharedStatus::default(), api(false));
+    shared_status.published(&[]);
+    let status = watch((&node(), Some(&api)), &shared_status, 250).await;
+    let table = reported(&shared_status);
     let pod = table.volumes[0].mounts[0].pod.clone().unwrap();
     assert_eq!(pod.name.as_deref(), Some("prod/redis-0"));
     let gluster = Volumes { kind: "Glusterfs" };
     assert_eq!(status.volumes.get(&gluster).map(|gauge| gauge.get()), Some(1));
-    // Once at the start, and once for the mount that the kernel tells of.
+    // One read at the start, and one for the mount event.
     assert_eq!(api.asked.get(), 2, "a quiet node asks Kubernetes every five minutes");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_kubernetes_that_is_away_is_asked_again_and_the_node_is_looked_at_all_the_same() {
-    let (bulletin, api) = (Bulletin::default(), api(true));
-    let status = watch((&node(), Some(&api)), &bulletin, 120).await;
-    assert_eq!(told(&bulletin).volumes.len(), 1);
-    // Thirty seconds pass before it is given up that what was published will be known.
+async fn unavailable_kubernetes_is_retried_and_the_node_still_observed() {
+    let (shared_status, api) = (SharedStatus::default(), api(true));
+    let status = watch((&node(), Some(&api)), &shared_status, 120).await;
+    assert_eq!(reported(&shared_status).volumes.len(), 1);
+    // The published status is awaited for thirty seconds.
     assert_eq!(api.asked.get(), 3);
     let claims = crate::status::Reads { system: System::Claims };
-    assert_eq!(status.unread.get(&claims).map(|counter| counter.get()), Some(3));
+    assert_eq!(status.read_failures.get(&claims).map(|counter| counter.get()), Some(3));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_goes_on_from_what_was_published() {
+async fn observation_continues_from_the_published_status() {
     let published: VolumeStatus = serde_json::from_value(serde_json::json!({
         "id": "pv-1", "kind": "Glusterfs",
         "problems": [{ "reason": "AlmostFull", "message": "as it was" }],
     }))
     .unwrap();
-    let bulletin = Bulletin::default();
-    bulletin.published(&[published]);
-    watch((&node(), Some(&api(false))), &bulletin, 20).await;
-    assert_eq!(told(&bulletin).volumes[0].problems[0].message, "as it was");
-    watch((&node(), Some(&api(false))), &bulletin, 120).await;
-    assert_eq!(told(&bulletin).volumes[0].problems, []);
+    let shared_status = SharedStatus::default();
+    shared_status.published(&[published]);
+    watch((&node(), Some(&api(false))), &shared_status, 20).await;
+    assert_eq!(reported(&shared_status).volumes[0].problems[0].message, "as it was");
+    watch((&node(), Some(&api(false))), &shared_status, 120).await;
+    assert_eq!(reported(&shared_status).volumes[0].problems, []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn f086_what_is_reported_and_over_is_taken_back_after_a_minute_and_not_after_five() {
+async fn f086_resolved_problem_is_cleared_after_one_minute() {
     let published: VolumeStatus = serde_json::from_value(serde_json::json!({
         "id": "pv-1", "kind": "Glusterfs",
         "problems": [{ "reason": "NotMounted", "message": "as it was" }],
     }))
     .unwrap();
-    let (bulletin, api) = (Bulletin::default(), api(false));
-    bulletin.published(&[published]);
-    watch((&node(), Some(&api)), &bulletin, 130).await;
-    assert_eq!(told(&bulletin).volumes[0].problems, []);
+    let (shared_status, api) = (SharedStatus::default(), api(false));
+    shared_status.published(&[published]);
+    watch((&node(), Some(&api)), &shared_status, 130).await;
+    assert_eq!(reported(&shared_status).volumes[0].problems, []);
     let asked = api.asked.get();
     assert!(asked <= 5, "Kubernetes was asked {asked} times");
 }
 
 #[tokio::test(start_paused = true)]
-async fn f081_what_ec2_says_of_a_volume_is_told_and_makes_it_a_suspect() {
-    let (bulletin, api) = (Bulletin::default(), api(false));
-    bulletin.published(&[]);
+async fn f081_problem_shown_by_ec2_is_reported_and_suspected() {
+    let (shared_status, api) = (SharedStatus::default(), api(false));
+    shared_status.published(&[]);
     let attaching = Attachment {
         volume: "vol-0123456789abcdef0".parse().unwrap(),
         state: AttachmentState::Attaching,
@@ -146,15 +146,15 @@ async fn f081_what_ec2_says_of_a_volume_is_told_and_makes_it_a_suspect() {
     };
     let zone = attaching.zone.clone();
     let seen = |attachments| CloudView { zone: zone.clone(), attachments, elsewhere: Vec::new() };
-    bulletin.seen_by_ec2(seen(vec![attaching]));
-    watch((&node(), Some(&api)), &bulletin, 5).await;
-    let table = told(&bulletin);
+    shared_status.set_cloud_view(seen(vec![attaching]));
+    watch((&node(), Some(&api)), &shared_status, 5).await;
+    let table = reported(&shared_status);
     let row = table.volumes.iter().find(|row| row.volume_id.is_some()).unwrap();
     assert_eq!(row.attachment, Some(AttachmentState::Attaching));
-    assert_eq!(row.problems[0].reason, firecamp_volumes::Reason::StuckAttaching);
-    assert!(bulletin.suspects_volumes());
-    bulletin.seen_by_ec2(seen(Vec::new()));
-    watch((&node(), Some(&api)), &bulletin, 5).await;
-    assert!(!bulletin.suspects_volumes());
-    assert_eq!(told(&bulletin).volumes.len(), 1, "what is gone in EC2 is gone");
+    assert_eq!(row.problems[0].reason, firecamp_node::volumes::Reason::StuckAttaching);
+    assert!(shared_status.suspects_volumes());
+    shared_status.set_cloud_view(seen(Vec::new()));
+    watch((&node(), Some(&api)), &shared_status, 5).await;
+    assert!(!shared_status.suspects_volumes());
+    assert_eq!(reported(&shared_status).volumes.len(), 1, "what is gone in EC2 is gone");
 }

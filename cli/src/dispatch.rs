@@ -1,4 +1,4 @@
-//! From the command line to an exit code.
+//! Dispatches the command line and returns the exit code.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -6,30 +6,24 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
-use firecamp_core::contract::exit::{Exit, Look};
+use firecamp_core::contract::exit::{CheckExit, Exit};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Cli, Command};
+use crate::common::outcome::CheckResult;
 use crate::failure::Failure;
-use crate::look::outcome::Ended;
-use crate::{bundle, cleanup, demo, doctor, explain, import, member, node, status, wait};
+use crate::{bundle, cleanup, doctor, explain, import, node, status, wait};
 
-/// The program that kubectl looks for on the PATH.
+/// The program name that kubectl looks for on the PATH.
 const PLUGIN: &str = "kubectl-firecamp";
 
-/// Parses the command line and does what it says. Ends as documented in `--help`.
+/// Parses the command line and runs the command. Exit codes are documented in `--help`.
 pub fn main() -> ExitCode {
-    main_of(std::env::args_os())
-}
-
-/// The same with other arguments, the name of the program before them, for programs that bring
-/// the demo's small ones along.
-pub fn main_of(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match parse(arguments.into_iter().collect()) {
+    let cli = match parse(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { Exit::Usage } else { Exit::Success };
-            // A reader that has gone, as in `--help | head`, is no failure.
+            // A closed pipe, as in `--help | head`, is not an error.
             error.print().ok();
             return ExitCode::from(code.code());
         }
@@ -38,14 +32,14 @@ pub fn main_of(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             let text = format!("firecamp: error: {}\n", failure.chain());
-            // If standard error is gone there is nobody left to tell.
+            // If standard error is closed, there is nowhere to report the failure.
             std::io::stderr().write_all(text.as_bytes()).ok();
             ExitCode::from(failure.exit().code())
         }
     }
 }
 
-/// kubectl starts `kubectl-firecamp` for `kubectl firecamp`, so that is its name to people.
+/// kubectl starts `kubectl-firecamp` for `kubectl firecamp`: usage texts show the latter.
 fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
     let program = arguments.first().map(Path::new).and_then(Path::file_stem);
     let mut command = Cli::command();
@@ -57,29 +51,19 @@ fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
 
 fn run(command: Command) -> Result<u8, Failure> {
     match command {
-        Command::Status(arguments) => look(status::run(&arguments)),
-        Command::Node(arguments) => look(node::run(&arguments)),
-        Command::Explain(arguments) => look(explain::run(&arguments)),
-        Command::Doctor(arguments) => look(doctor::run(&arguments)),
+        Command::Status(arguments) => check(status::run(&arguments)),
+        Command::Node(arguments) => check(node::run(&arguments)),
+        Command::Explain(arguments) => check(explain::run(&arguments)),
+        Command::Doctor(arguments) => check(doctor::run(&arguments)),
         Command::Wait(arguments) => runtime()?.block_on(wait::run(&arguments)),
-        Command::SupportBundle(arguments) => look(bundle::run(&arguments)),
+        Command::SupportBundle(arguments) => check(bundle::run(&arguments)),
         Command::Cleanup(arguments) => runtime()?.block_on(cleanup::run(&arguments)),
         Command::Import(arguments) => runtime()?.block_on(import::run(&arguments)),
-        Command::Demo(arguments) => demo::run(&arguments),
-        Command::DemoInside(arguments) => demo::inside::run(&arguments),
-        Command::MemberServer(arguments) => block_on(member::server::run(&arguments)),
-        Command::MemberClient(arguments) => block_on(member::client::run(&arguments)),
-        Command::MemberStart(arguments) => Err(member::start::run(&arguments)),
     }
 }
 
-fn look(work: impl Future<Output = Ended>) -> Result<u8, Failure> {
-    runtime()?.block_on(work).map(Look::code)
-}
-
-fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<u8, Failure> {
-    runtime()?.block_on(work)?;
-    Ok(Exit::Success.code())
+fn check(work: impl Future<Output = CheckResult>) -> Result<u8, Failure> {
+    runtime()?.block_on(work).map(CheckExit::code)
 }
 
 fn runtime() -> Result<Runtime, Failure> {

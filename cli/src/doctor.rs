@@ -1,4 +1,4 @@
-//! `firecamp doctor`: is the registry, the cluster and this node as members need them?
+//! `firecamp doctor`: checks whether registry, cluster and node are ready for members.
 
 mod cluster;
 pub mod finding;
@@ -12,39 +12,38 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use firecamp_core::contract::{env, path};
 
+use crate::common::outcome::CheckResult;
+use crate::common::print::{Output, out};
+use crate::common::reader::RegistryReader;
+use crate::common::target::RegistryArguments;
 use crate::failure::Failure;
-use crate::look::book::Book;
-use crate::look::outcome::Ended;
-use crate::look::print::{Output, out};
-use crate::look::target::Where;
 use finding::{Diagnosis, Finding, Role};
 use jiff::Timestamp;
 
-pub use gather::{Seen, gather};
+pub use gather::{RegistrySnapshot, gather};
 
 const EXAMPLES: &str = "\
 Examples:
-  kubectl firecamp doctor                      the cluster that kubectl uses
-  firecamp doctor                              the registry, and this node if it is one
-  firecamp doctor --role agent                 with an agent's token: has it all its rights?
+  kubectl firecamp doctor                      check the cluster that kubectl uses
+  firecamp doctor                              the registry, and this machine if it is a node
+  firecamp doctor --role agent                 with an agent's token: check its permissions
   firecamp doctor --scope node --cluster-name prod
-  firecamp doctor -o json | jq '.findings[] | select(.level == \"Fails\")'
+  firecamp doctor -o json | jq '.findings[] | select(.level == \"Failed\")'
 
-Every finding has a reason that never changes its meaning, and says what to do. docs/cli.md lists
-the checks.
+Each finding has a stable reason and, if necessary, advice. docs/cli.md lists the checks.
 
-Exit codes: 0 nothing fails, though something may warn; 20 a check fails; 21 none fails, and
-something could not be checked.";
+Exit codes: 0 no check failed, but there may be warnings; 20 a check failed; 21 no check failed,
+but something could not be checked.";
 
-/// What is examined.
+/// What is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Scope {
-    /// The registry, and this machine if it has the directory of the node-local locks
+    /// The registry, and this machine if the directory of the node-local locks exists
     #[default]
     Auto,
-    /// The registry or cluster alone
+    /// Only the registry or cluster
     Cluster,
-    /// This machine alone
+    /// Only this machine
     Node,
     /// Both
     All,
@@ -54,26 +53,26 @@ pub enum Scope {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DoctorArguments {
-    /// Where to look.
+    /// The registry.
     #[command(flatten)]
-    pub place: Where,
-    /// What is examined
+    pub place: RegistryArguments,
+    /// What to check
     #[arg(long, value_enum, default_value_t)]
     pub scope: Scope,
-    /// Whose rights in the cluster are asked for, with the credentials that are used here
+    /// Check whether the credentials in use have the permissions of this role in the cluster
     #[arg(long, value_enum, default_value_t)]
     pub role: Role,
-    /// Name of the FireCamp cluster, for the tags of this node's network interfaces
+    /// Name of the FireCamp cluster, to check the tags of this node's network interfaces
     #[arg(long, env = env::CLUSTER, hide_env_values = true, value_name = "NAME")]
     pub cluster_name: Option<String>,
-    /// Do not ask EC2 about this node
+    /// Do not send requests to EC2
     #[arg(long)]
     pub no_ec2: bool,
     /// Directory of the node-local locks
     #[arg(long, env = env::RUN_DIR, hide_env_values = true, value_name = "DIR",
           default_value = path::RUN_DIR)]
     pub run_dir: PathBuf,
-    /// How to show it
+    /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
 }
@@ -92,19 +91,19 @@ impl DoctorArguments {
     }
 }
 
-/// Examines what the arguments say.
-pub(crate) async fn run(arguments: &DoctorArguments) -> Ended {
+/// Runs the checks.
+pub(crate) async fn run(arguments: &DoctorArguments) -> CheckResult {
     let mut diagnosis = Diagnosis::default();
     let (mut subnets, mut looked) = (None, None);
     if arguments.registry() {
-        match Book::open(&arguments.place.target()?).await {
-            Ok(book) => {
-                let seen = gather(&book, arguments.role).await;
+        match RegistryReader::open(&arguments.place.target()?).await {
+            Ok(reader) => {
+                let seen = gather(&reader, arguments.role).await;
                 subnets = registry::subnets(&seen);
                 diagnosis = judge(&seen, Timestamp::now());
-                looked = Some((book, seen));
+                looked = Some((reader, seen));
             }
-            // A node is examined all the same: that it reaches no registry may be what is wrong.
+            // The node is still checked: an unreachable registry may be a problem of the node.
             Err(why) if arguments.node() => {
                 diagnosis.findings.push(Finding::unknown("registry", "registry", &why.chain()));
             }
@@ -117,25 +116,25 @@ pub(crate) async fn run(arguments: &DoctorArguments) -> Ended {
     }
     let text = arguments.output.text(&diagnosis, |wide| diagnosis.people(wide))?;
     out(&text)?;
-    Ok(diagnosis.look())
+    Ok(diagnosis.exit())
 }
 
-fn nodes((book, seen): &(Book, Seen)) -> Option<node::Nodes<'_>> {
-    match (book, &seen.cluster) {
-        (Book::Cluster(cluster), Some(seen)) => {
+fn nodes((reader, seen): &(RegistryReader, RegistrySnapshot)) -> Option<node::Nodes<'_>> {
+    match (reader, &seen.cluster) {
+        (RegistryReader::Cluster(cluster), Some(seen)) => {
             Some(node::Nodes { inventory: &cluster.inventory, all: &seen.nodes })
         }
-        (Book::File(_), _) | (_, None) => None,
+        (RegistryReader::File(_), _) | (_, None) => None,
     }
 }
 
-/// Examines a registry.
-pub async fn of(book: &Book, role: Role, now: Timestamp) -> Result<Diagnosis, Failure> {
-    Ok(judge(&gather(book, role).await, now))
+/// Checks a registry.
+pub async fn of(reader: &RegistryReader, role: Role, now: Timestamp) -> Result<Diagnosis, Failure> {
+    Ok(judge(&gather(reader, role).await, now))
 }
 
-/// What follows from what was seen. Pure.
-pub fn judge(seen: &Seen, now: Timestamp) -> Diagnosis {
+/// The diagnosis of what was read. Pure.
+pub fn judge(seen: &RegistrySnapshot, now: Timestamp) -> Diagnosis {
     let mut findings = cluster::api(seen);
     findings.extend(registry::pools(seen));
     findings.extend(registry::members(seen, now));

@@ -1,7 +1,7 @@
-//! `docs/cli.md`, generated from the help, so that it cannot disagree with it.
+//! Generates `docs/cli.md` from the help texts.
 
 use clap::{Command, CommandFactory};
-use firecamp_core::contract::exit::{Cleaned, Imported, Look, Waited};
+use firecamp_core::contract::exit::{CheckExit, Cleaned, Imported, Waited};
 
 use crate::args::Cli;
 use crate::explain::reason::Reason;
@@ -12,95 +12,100 @@ const INTRODUCTION: &str = "\
 
 <!-- Generated from the code: `BLESS=1 cargo test -p firecamp-cli --test documents`. -->
 
-`firecamp` shows what members have and says what is wrong. It only looks: it changes nothing in a
-registry, a cluster, EC2 or a kernel. Only `firecamp cleanup` changes something: the kernel of the
-node that it runs on.
+`firecamp` shows the state of members and nodes, and explains problems. Its commands are read-only,
+with two exceptions: `firecamp cleanup` changes the kernel of the node on which it runs, and
+`firecamp import --apply` writes claims and StaticIPs to the cluster.
 
 ```console
 $ firecamp status                         # every member's claim, address and node
-$ firecamp node                           # on a node: what its agent sees
-$ firecamp explain prod/redis-0           # from claim to file: where does it break?
-$ firecamp doctor                         # registry, cluster and node: are they in order?
-$ firecamp wait released prod/redis       # after a scale to 0: until pods and addresses are gone
-$ firecamp support-bundle                 # all of it in one file, without secrets
-$ firecamp cleanup --dry-run              # on a node: what has FireCamp left in the kernel?
-$ firecamp import -n default              # what of the original FireCamp can be taken over?
+$ firecamp node                           # on a node: what its agent reports
+$ firecamp explain prod/redis-0           # check a member from its claim to its static-IP file
+$ firecamp doctor                         # check the registry, the cluster and the node
+$ firecamp wait released prod/redis       # after a scale to 0: wait until the service has stopped
+$ firecamp support-bundle                 # collect all of this in one file, without secrets
+$ firecamp cleanup --dry-run              # on a node: what FireCamp has left in the kernel
+$ firecamp import -n default              # what can be imported from the original FireCamp
 ```
 
-## Where it looks
+## Which registry it uses
 
-| Given | It looks at |
+| Flag or variable | Registry |
 | --- | --- |
-| nothing | the cluster of `KUBECONFIG` or `~/.kube/config`, as `kubectl`, or that of its pod |
-| `--kubeconfig`, `--context` | that cluster |
+| none | the cluster of `KUBECONFIG` or `~/.kube/config`, like `kubectl`; in a pod the \
+cluster of the pod |
+| `--kubeconfig`, `--context` | the selected cluster |
 | `--registry file:///DIR`, `FIRECAMP_REGISTRY` | a [file registry](file-registry.md) |
-| `--registry kubernetes:` | as with nothing |
+| `--registry kubernetes:` | the same as none |
 
-## kubectl's plugin
+## The kubectl plugin
 
-kubectl runs any program on the `PATH` whose name begins with `kubectl-`, and hands on all that
-follows. The same binary under another name is enough:
+kubectl runs any program on the `PATH` whose name begins with `kubectl-`. Link the same binary under
+such a name:
 
 ```console
 $ ln -s firecamp /usr/local/bin/kubectl-firecamp
 $ kubectl firecamp status -n prod --context test
 ```
 
-`--kubeconfig`, `--context` and `-n`/`--namespace` mean what they mean to kubectl. As with every
-plugin they stand behind `kubectl firecamp`.
+`--kubeconfig`, `--context` and `-n`/`--namespace` have the same meaning as in kubectl. As with any
+plugin, specify them after `kubectl firecamp`.
 
-## What it prints
+## Output
 
-`-o table` and `-o wide` are for people. `-o json` and `-o yaml` are for programs: fields are added
-and never change their meaning, nor do the words with which a problem begins. What takes more than
-two seconds says on standard error what it waits for. What could not be asked is told as unknown or
-*not read*, never as absent and never as broken.
+`-o table` and `-o wide` are for people. `-o json` and `-o yaml` are for programs: fields may be
+added, but fields and reasons never change their meaning. If a request takes more than two seconds,
+the command reports it on standard error. Objects that could not be read are shown as *unknown* or
+*could not be read*, never as absent or broken.
 
 ";
 
 const CHECKS: &str = "
 ## Checks of firecamp doctor
 
-| Check | Looks at | Reasons |
+| Check | What it checks | Reasons |
 | --- | --- | --- |
-| `api` | does the API server answer | `NotChecked` |
-| `definitions` | are our kinds served, in this version, with a status | `NotInstalled`, \
-`KindMissing`, `KindDiffers`, `StatusMissing` |
-| `rights` | what the role that `--role` names may do (SelfSubjectAccessReview) | `RightMissing` |
-| `pools` | are they valid, do they agree, have they room | `NoPool`, `PoolInvalid`, \
-`PoolsContradict`, `PoolsOverlap`, `PoolFull`, `SubnetFull`, `PoolNearlyFull` |
-| `members` | has every claim its address, and every address its claim | those of \
-`firecamp status`, `PoolMissing` |
-| `nodes` | is every node there that holds an address, and is none reached by a member's | \
-`NodeGone`, `ReportLeftover`, `NodeAddressOfPool` |
-| `agents` | does every node's agent report, is it ready, does it know what the registry knows | \
+| `api` | whether the API server responds | `NotChecked` |
+| `definitions` | whether the kinds of FireCamp are served in this version, with status | \
+`NotInstalled`, `KindNotServed`, `KindMismatch`, `StatusSubresourceMissing` |
+| `rights` | whether the credentials in use have the permissions of `--role` \
+(SelfSubjectAccessReview) | `PermissionMissing` |
+| `pools` | whether pools are valid, do not conflict, and have free addresses | \
+`NoPool`, `PoolInvalid`, `PoolsConflict`, `PoolsOverlap`, `PoolFull`, `SubnetFull`, \
+`PoolNearlyFull` |
+| `members` | whether every claim has its address, and every address its claim | those of \
+`firecamp status`, `PoolNotFound` |
+| `nodes` | whether every node with an attached address exists, and no node has a \
+ member's address as InternalIP | \
+`NodeNotFound`, `ReportOrphaned`, `NodeAddressOfPool` |
+| `agents` | whether every node's agent reports, is ready, and matches the registry | \
 `AgentMissing`, `ReportStale`, `NotReady`, and those of the condition `Ready` |
-| `node` | this machine: the agent's own preflight | those of the preflight |
+| `node` | this machine, with the agent's preflight | those of the preflight |
 
-What *warns* disturbs members or may; what *fails* keeps them from starting or from being reached.
+A *warning* affects members or may affect them. A *failed* check means that members cannot start or
+cannot be reached.
 ";
 
 /// The page.
 pub fn cli() -> String {
     let mut page = INTRODUCTION.to_owned();
     page.push_str("## Exit codes\n\n| Code | Meaning |\n| ---: | --- |\n");
-    for look in Look::ALL {
+    for look in CheckExit::ALL {
         page.extend([format!("| {} | {} |\n", look.code(), look.meaning())]);
     }
-    page.push_str("\nThose of `firecamp cleanup`:\n\n| Code | Meaning |\n| ---: | --- |\n");
+    page.push_str("\nExit codes of `firecamp cleanup`:\n\n| Code | Meaning |\n| ---: | --- |\n");
     for cleaned in Cleaned::ALL {
         page.extend([format!("| {} | {} |\n", cleaned.code(), cleaned.meaning())]);
     }
-    page.push_str("\nThose of `firecamp wait`:\n\n| Code | Meaning |\n| ---: | --- |\n");
+    page.push_str("\nExit codes of `firecamp wait`:\n\n| Code | Meaning |\n| ---: | --- |\n");
     for waited in Waited::ALL {
         page.extend([format!("| {} | {} |\n", waited.code(), waited.meaning())]);
     }
-    page.push_str("\nThose of `firecamp import`:\n\n| Code | Meaning |\n| ---: | --- |\n");
+    page.push_str("\nExit codes of `firecamp import`:\n\n| Code | Meaning |\n| ---: | --- |\n");
     for imported in Imported::ALL {
         page.extend([format!("| {} | {} |\n", imported.code(), imported.meaning())]);
     }
     page.push_str(
-        "\nAny other code is a failure to look at all: [exit-codes.md](exit-codes.md).\n",
+        "\nOther exit codes are failures of the command itself: [exit-codes.md](exit-codes.md).\n",
     );
     let mut command = Cli::command().term_width(92);
     command.build();

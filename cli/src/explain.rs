@@ -1,10 +1,10 @@
-//! `firecamp explain`: follows a member from its claim to its file, and says where it breaks.
+//! `firecamp explain`: checks a member link by link, from its claim to its static-IP file.
 
 pub mod facts;
 mod gather;
+pub mod links;
 pub mod reason;
 mod show;
-pub mod verdict;
 
 use std::path::PathBuf;
 
@@ -12,32 +12,33 @@ use clap::Args;
 use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::contract::{env, path};
 
+use crate::common::agent::{self, Agent};
+use crate::common::local_node;
+use crate::common::outcome::CheckResult;
+use crate::common::print::{Output, out};
+use crate::common::reader::RegistryReader;
+use crate::common::target::RegistryArguments;
 use crate::failure::Failure;
-use crate::look::agent::{self, Agent};
-use crate::look::book::Book;
-use crate::look::here;
-use crate::look::outcome::Ended;
-use crate::look::print::{Output, out};
-use crate::look::target::Where;
 
-pub use gather::{Around, gather};
+pub use gather::{Environment, gather};
+pub use links::{Explanation, explain};
 pub use show::people;
-pub use verdict::{Explanation, explain};
 
 const EXAMPLES: &str = "\
 Examples:
   firecamp explain prod/redis-0
-  kubectl firecamp explain redis-0 -n prod     as kubectl's plugin
-  firecamp explain redis-0 -n prod --no-ec2    without asking EC2
-  sudo firecamp explain prod/redis-0           on the member's node: its kernel and lock as well
+  kubectl firecamp explain redis-0 -n prod     as a kubectl plugin
+  firecamp explain redis-0 -n prod --no-ec2    without a call to EC2
+  sudo firecamp explain prod/redis-0           on the member's node: also checks kernel and lock
   firecamp explain prod/redis-0 -o json | jq -r .reason
 
 The links are: claim, address, pod, epoch (in the registry), ec2, and on the member's node lock,
-kernel and file. What cannot be asked from here is unknown and never broken; what the node's agent
-has published stands in for it, and says so. docs/cli.md lists every reason.
+kernel and file. The command reports the first broken or pending link. A link that cannot be checked
+from here is unknown, not broken; if the node's agent has published its state, the command shows
+that instead and says so. docs/cli.md lists all reasons.
 
-Exit codes: 0 nothing that was seen is broken; 20 a link is broken or waits; 21 the registry could
-not be asked.";
+Exit codes: 0 no link is known to be broken; 20 a link is broken or pending; 21 the registry could
+not be read.";
 
 /// `firecamp explain`.
 #[derive(Debug, Clone, Args)]
@@ -46,51 +47,51 @@ pub struct ExplainArguments {
     /// The member: NAMESPACE/NAME, or NAME in the namespace of -n or of the context
     #[arg(value_name = "MEMBER")]
     pub member: String,
-    /// Where to look.
+    /// The registry.
     #[command(flatten)]
-    pub place: Where,
-    /// Do not ask EC2 who has the address: one DescribeNetworkInterfaces, with the AWS SDK's own
-    /// variables and credentials
+    pub place: RegistryArguments,
+    /// Do not look up the address in EC2. Without this flag, the command sends one
+    /// DescribeNetworkInterfaces with the variables and credentials of the AWS SDK
     #[arg(long)]
     pub no_ec2: bool,
-    /// The node that this runs on. Without it the host name in lower case
+    /// The name of this node. Default: the host name in lower case
     #[arg(long, env = env::NODE_NAME, hide_env_values = true, value_name = "NAME")]
     pub node_name: Option<String>,
     /// Directory of the node-local locks
     #[arg(long, env = env::RUN_DIR, hide_env_values = true, value_name = "DIR",
           default_value = path::RUN_DIR)]
     pub run_dir: PathBuf,
-    /// Directory of the member's static-IP file, as it is seen from here
+    /// Directory of the member's static-IP file, as a path on this machine
     #[arg(long, value_name = "DIR")]
     pub conf_dir: Option<PathBuf>,
-    /// Where the agent of this machine listens
+    /// The address of this machine's agent
     #[arg(long, value_name = "URL", default_value = agent::DEFAULT)]
     pub agent: String,
-    /// How to show it
+    /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
 }
 
 /// Explains a member.
-pub(crate) async fn run(arguments: &ExplainArguments) -> Ended {
-    let book = Book::open(&arguments.place.target()?).await?;
+pub(crate) async fn run(arguments: &ExplainArguments) -> CheckResult {
+    let reader = RegistryReader::open(&arguments.place.target()?).await?;
     let cloud = (!arguments.no_ec2).then(|| AwsCloud::connect(CloudConfig::from_env()));
     let around = around(arguments, cloud.map(|cloud| cloud.map_err(|why| why.to_string())))?;
-    let explanation = of(&book, arguments, &around).await?;
+    let explanation = of(&reader, arguments, &around).await?;
     let text = arguments.output.text(&explanation, |_wide| people(&explanation))?;
     out(&text)?;
-    Ok(explanation.look())
+    Ok(explanation.exit())
 }
 
-/// What there is around a process that was started like this.
+/// The environment for these arguments.
 pub fn around<C>(
     arguments: &ExplainArguments,
     cloud: Option<Result<C, String>>,
-) -> Result<Around<C>, Failure> {
-    Ok(Around {
-        cloud: cloud.unwrap_or_else(|| Err("EC2 was not asked (--no-ec2)".to_owned())),
-        spared: None,
-        here: here::node_name(arguments.node_name.as_deref())?,
+) -> Result<Environment<C>, Failure> {
+    Ok(Environment {
+        cloud: cloud.unwrap_or_else(|| Err("EC2 was not queried (--no-ec2)".to_owned())),
+        ec2_skipped: None,
+        here: local_node::node_name(arguments.node_name.as_deref())?,
         run_dir: arguments.run_dir.clone(),
         conf_dir: arguments.conf_dir.clone(),
         agent: Agent::at(&arguments.agent)?,
@@ -98,11 +99,11 @@ pub fn around<C>(
 }
 
 /// Explains a member of this registry.
-pub async fn of<C: firecamp_core::outside::Cloud>(
-    book: &Book,
+pub async fn of<C: firecamp_core::ports::Cloud>(
+    reader: &RegistryReader,
     arguments: &ExplainArguments,
-    around: &Around<C>,
+    around: &Environment<C>,
 ) -> Result<Explanation, Failure> {
-    let member = arguments.place.member(&arguments.member, book.namespace())?;
-    Ok(explain(&gather(book, &member, around).await))
+    let member = arguments.place.member(&arguments.member, reader.namespace())?;
+    Ok(explain(&gather(reader, &member, around).await))
 }

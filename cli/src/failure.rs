@@ -1,4 +1,4 @@
-//! What can go wrong in the command itself.
+//! Failures of the command itself.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::RegistryFailure;
 use thiserror::Error;
 
-/// A failure of the command. The text says what was attempted on what; the cause is the source.
+/// A failure of the command. The text names operation and object; the cause is the source.
 #[derive(Debug, Error)]
 pub enum Failure {
-    /// The command line is wrong in a way that the parser cannot see.
+    /// An invalid command line that the parser cannot detect.
     #[error("{0}")]
     Usage(String),
-    /// A file cannot be read or written.
+    /// A file operation failed.
     #[error("{operation} {}", path.display())]
     File {
         /// What was attempted.
@@ -24,7 +24,7 @@ pub enum Failure {
         #[source]
         source: io::Error,
     },
-    /// A process cannot be started, or its pipes fail.
+    /// A process operation failed.
     #[error("{operation} {object}")]
     Process {
         /// What was attempted.
@@ -35,63 +35,49 @@ pub enum Failure {
         #[source]
         source: io::Error,
     },
-    /// The binaries could not be built.
-    #[error("build the binaries that the demo starts: {0}")]
-    Build(String),
-    /// This machine lacks something that the box needs; the doctor has said what.
-    #[error("this machine lacks a kernel feature that the VPC in a box needs:\n{0}")]
-    Kernel(String),
-    /// The node's kernel or a lock of it refused.
-    #[error("{why}: was it run as root, in the node's own network namespace?")]
+    /// The node's kernel or a node-local lock rejected an operation.
+    #[error("{why}: run this command as root, in the node's own network namespace")]
     Node {
-        /// What refused, and why.
+        /// Operation and cause.
         why: String,
     },
-    /// The box refused or failed.
-    #[error("the VPC in a box: {0}")]
-    Box(String),
-    /// The registry refused or holds something unexpected.
-    #[error("the registry of the demo: {0}")]
-    Registry(String),
-    /// A container or the member did not do what it had to.
-    #[error("{0}")]
-    Story(String),
-    /// What was to be looked at cannot be.
+    /// The registry could not be read or written.
     #[error("{failure}: {next}")]
-    Look {
-        /// What was asked of what, and why there is no answer.
+    CheckExit {
+        /// The failed request.
         failure: RegistryFailure,
         /// What to do.
         next: &'static str,
     },
-    /// An agent does not tell what is on its node.
+    /// An agent's page could not be read.
     #[error(
-        "{what}: {why}: does an agent run on this machine? `firecamp node NODE` asks the cluster"
+        "{what}: {why}: check that an agent runs on this machine; `firecamp node NODE` shows what \
+         the agent of NODE has published in the cluster"
     )]
     Agent {
-        /// What was asked of which agent.
+        /// The request and the agent.
         what: String,
-        /// Why there is no answer.
+        /// Why it failed.
         why: String,
     },
-    /// What was found cannot be shown in the form that was asked for.
-    #[error("show what was found: {why}")]
+    /// The result cannot be printed in the requested format.
+    #[error("print the result in the requested format: {why}")]
     Show {
         /// Why.
         why: String,
     },
-    /// Nobody reads what is printed any more.
+    /// Standard output cannot be written.
     #[error("write to standard output")]
     Output(#[source] io::Error),
 }
 
 impl Failure {
-    /// A file cannot be read or written.
+    /// A failed file operation.
     pub fn file(operation: &'static str, path: &Path, source: io::Error) -> Self {
         Self::File { operation, path: path.to_owned(), source }
     }
 
-    /// A process cannot be started, or its pipes fail.
+    /// A failed process operation.
     pub fn process(
         operation: &'static str,
         object: impl Into<String>,
@@ -100,24 +86,19 @@ impl Failure {
         Self::Process { operation, object: object.into(), source: source.into() }
     }
 
-    /// How the process ends.
+    /// The exit of the process.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::File { .. } | Self::Output(_) => Exit::DiskRefused,
-            Self::Kernel(_) | Self::Node { .. } => Exit::KernelRefused,
+            Self::Node { .. } => Exit::KernelRefused,
             Self::Agent { .. } => Exit::RegistryUnavailable,
-            Self::Look { failure, .. } => failure.kind.exit(),
-            Self::Process { .. }
-            | Self::Build(_)
-            | Self::Box(_)
-            | Self::Registry(_)
-            | Self::Show { .. }
-            | Self::Story(_) => Exit::Internal,
+            Self::CheckExit { failure, .. } => failure.kind.exit(),
+            Self::Process { .. } | Self::Show { .. } => Exit::Internal,
         }
     }
 
-    /// The whole chain on one line, from what was attempted to the last cause.
+    /// The failure and all its causes on one line.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
@@ -127,11 +108,5 @@ impl Failure {
             cause = inner.source();
         }
         text
-    }
-}
-
-impl From<vpcbox::failure::Failure> for Failure {
-    fn from(failure: vpcbox::failure::Failure) -> Self {
-        Self::Box(failure.chain())
     }
 }

@@ -1,4 +1,4 @@
-//! `firecamp import`: makes claims and StaticIPs of the records of the original FireCamp.
+//! `firecamp import`: creates claims and StaticIPs from the records of the original FireCamp.
 
 pub mod apply;
 pub mod gather;
@@ -11,39 +11,41 @@ use clap::Args;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::Member;
 
+use crate::common::print::{Output, out};
+use crate::common::progress;
+use crate::common::reader::RegistryReader;
+use crate::common::target::{DEFAULT_NAMESPACE, RegistryArguments};
 use crate::failure::Failure;
-use crate::look::book::Book;
-use crate::look::print::{Output, out};
-use crate::look::progress;
-use crate::look::target::{DEFAULT_NAMESPACE, Where};
 
 pub use show::Report;
 
 const EXAMPLES: &str = "\
-Run it once the pools are there and before any pod of the new templates: a member that starts \
-without its claim gets another address. It reads the original's ConfigMaps firecamp-staticip-* \
-and firecamp-servicemember-* and never writes them; it sends nothing to EC2 and changes no kernel. \
-Run it again at any time, also after it was interrupted: what is there already stays as it is.
+Run this command after you have created the pools and before you start any pod with the new \
+template: a member that starts without its claim gets another address. The command reads the \
+original's ConfigMaps firecamp-staticip-* and firecamp-servicemember-*, and never changes them. It \
+sends nothing to EC2 and changes no kernel. You can run it again at any time, also after an \
+interruption: existing objects stay as they are.
 
 Examples:
-  firecamp import -n default                   what would be imported, what would not, and why
-  firecamp import -n default --apply           does it
+  firecamp import -n default                   show what would be imported or refused, and why
+  firecamp import -n default --apply           import
   firecamp import -n default -o json | jq '.refused[] | {what, reason, message}'
 
-Each member gets a StaticIPClaim with its address, and each address a StaticIP that is parked \
-where the original had it last. Its member then starts on that node without a call that changes \
-EC2, and on another node by one reassignment. An address that no member names is imported as \
-unclaimed, and stays in EC2.
+Each member gets a StaticIPClaim with its address. Each address gets a StaticIP, parked on the ENI \
+where the original had it last. The member then starts on that node without a mutating EC2 call, \
+and on another node with one reassignment. An address that no member names is imported as orphaned \
+and stays in EC2.
 
-What it needs: get and list of configmaps, and get of pods, in the namespace; list of nodes, \
-nodeattachments, staticippools, staticips and staticipclaims; with --apply get, create and patch \
-of staticips and staticipclaims, and get of staticippools. A service account also needs the verb \
-manage on staticips and staticipclaims (docs/policies.md).
+Required permissions: get and list configmaps and get pods in the namespace; list nodes, \
+nodeattachments, staticippools, staticips and staticipclaims; with --apply also get, create and \
+patch staticips and staticipclaims, and get staticippools. A service account also needs the verb \
+manage on staticips and staticipclaims (docs/privileges.md).
 
-Exit codes: 0 every address has its objects; 20 something is not imported; 21 something is not \
-imported, because its pod could not be asked; without --apply, as it would end. 2 a flag is wrong; \
-15 the API server does not answer, or somebody else was faster: run it again; 16 an object of \
-FireCamp's is garbled; 22 a right is missing. What was written before that stays.";
+Exit codes: 0 every address has its objects; 20 something was refused; 21 something was refused \
+because a pod could not be read; 2 invalid flag; 15 the API server does not respond, or another \
+client changed an object: run the command again; 16 an object of FireCamp is invalid; 22 a \
+permission is missing. Objects that were written before a failure stay. Without --apply, the exit \
+code is that of a run with --apply.";
 
 /// `firecamp import`.
 #[derive(Debug, Clone, Args)]
@@ -53,46 +55,50 @@ FireCamp's is garbled; 22 a right is missing. What was written before that stays
     mut_arg("registry", |flag| flag.hide(true))
 )]
 pub struct ImportArguments {
-    /// Write what is missing; without it, only say what would be written
+    /// Write the missing objects. Default: only show what would be written
     #[arg(long)]
     pub apply: bool,
-    /// Which cluster and namespace.
+    /// The cluster and the namespace.
     #[command(flatten)]
-    pub place: Where,
-    /// How to show it
+    pub place: RegistryArguments,
+    /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
 }
 
-/// What came of an import.
+/// The result of an import.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What was done, or would be.
+    /// What was done, or would be done.
     pub report: Report,
-    /// What kept it from going on.
+    /// The failure that interrupted it.
     pub failed: Option<RegistryFailure>,
 }
 
 /// Imports. Returns the exit code.
 pub(crate) async fn run(arguments: &ImportArguments) -> Result<u8, Failure> {
-    let book = Book::open(&arguments.place.target()?).await?;
+    let reader = RegistryReader::open(&arguments.place.target()?).await?;
     let Outcome { report, failed } =
-        of(&book, arguments.place.namespace.as_deref(), arguments.apply).await?;
+        of(&reader, arguments.place.namespace.as_deref(), arguments.apply).await?;
     out(&arguments.output.text(&report, |_wide| report.people())?)?;
     failed.map_or(Ok(report.end().code()), |why| Err(why.into()))
 }
 
 /// Imports the records of a namespace, or of that of the context.
-pub async fn of(book: &Book, namespace: Option<&str>, write: bool) -> Result<Outcome, Failure> {
-    let Book::Cluster(cluster) = book else {
-        let why = "the original's records are in a cluster: give --kubeconfig or --context";
+pub async fn of(
+    reader: &RegistryReader,
+    namespace: Option<&str>,
+    write: bool,
+) -> Result<Outcome, Failure> {
+    let RegistryReader::Cluster(cluster) = reader else {
+        let why = "the original's records are in a cluster: specify --kubeconfig or --context";
         return Err(Failure::Usage(why.to_owned()));
     };
-    let namespace = namespace.or(book.namespace()).unwrap_or(DEFAULT_NAMESPACE);
-    // It becomes part of paths.
+    let namespace = namespace.or(reader.namespace()).unwrap_or(DEFAULT_NAMESPACE);
+    // The namespace becomes part of request paths.
     Member::new(namespace, "any").map_err(|wrong| Failure::Usage(format!("-n: {wrong}")))?;
     let old = gather::old_records(cluster, namespace).await?;
-    let known = gather::known(book, cluster, &old).await?;
+    let known = gather::known(reader, cluster, &old).await?;
     let plan = plan::plan(&old, &known);
     let (mut done, mut failed) = (0, None);
     if write {

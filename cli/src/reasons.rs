@@ -1,6 +1,6 @@
-//! Words for how things stand, each with its meaning, which never changes, and with what to do.
+//! Enums of stable reasons, each with its meaning and advice.
 
-/// Makes `Reason` of what it is about, and then a name, a meaning and an advice for each.
+/// Defines `Reason`: its documentation, then for each reason a name, a meaning and advice.
 macro_rules! reasons {
     ($about:literal; $($name:ident $meaning:literal $advice:literal;)*) => {
         #[doc = $about]
@@ -10,15 +10,15 @@ macro_rules! reasons {
         }
 
         impl Reason {
-            /// All of them, in the order in which they are documented.
+            /// All reasons, in the order in which they are documented.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// What it says.
+            /// What the reason means.
             pub fn meaning(self) -> &'static str {
                 match self { $(Self::$name => $meaning,)* }
             }
 
-            /// What to do about it.
+            /// What to do.
             pub fn advice(self) -> &'static str {
                 match self { $(Self::$name => $advice,)* }
             }

@@ -1,4 +1,4 @@
-//! `firecamp wait`: waits until a StatefulSet's pods and addresses are gone, or are there.
+//! `firecamp wait`: waits until a StatefulSet has stopped, or until its addresses are attached.
 
 pub mod decide;
 pub mod facts;
@@ -15,102 +15,103 @@ use firecamp_run::parse::duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use crate::common::print::{Output, out};
+use crate::common::reader::RegistryReader;
+use crate::common::target::RegistryArguments;
 use crate::failure::Failure;
-use crate::look::book::Book;
-use crate::look::print::{Output, out};
-use crate::look::target::Where;
 use decide::Missing;
 use facts::{Facts, Want};
 
 pub use show::Report;
 
-/// Between two looks, at first and once it takes long. A look is four reads.
+/// Interval between two polls, at first and after [`LONG`]. A poll is four reads.
 const PAUSE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
-/// From then on it takes long.
+/// After this time, polls are less frequent.
 const LONG: Duration = Duration::from_secs(30);
-/// Nothing is said before that.
+/// Progress is reported only after this time.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What has not changed is said again after so long.
+/// Unchanged progress is reported again after this time.
 const AGAIN: Duration = Duration::from_secs(15);
 
 const EXAMPLES: &str = "\
 Examples:
   kubectl -n prod scale statefulset redis --replicas=0
-  firecamp wait released prod/redis            the two together stop a service
-  firecamp wait attached prod/redis            after a start: every member has its address
+  firecamp wait released prod/redis            together, these two commands stop a service
+  firecamp wait attached prod/redis            after a start, until every member has its address
   kubectl firecamp wait released redis -n prod --timeout 10m
   firecamp wait released prod/redis --timeout 0 -o json | jq '.missing[] | {name, node, reason}'
 
-released: no pod object of the StatefulSet is left, and no address of its members is attached, \
-being attached or on its way out of EC2. That no pod is ready says neither: pods terminate for as \
-long as their grace period lasts. Pods that a StatefulSet has left behind (--cascade=orphan) \
-count: by their names, and by the StatefulSet to which their claims are bound.
+released: no pod of the StatefulSet exists, and no address of its members is attached, being \
+attached or being released. Zero ready pods does not mean that the service has stopped: pods \
+terminate for up to their grace period. Orphaned pods of the StatefulSet (--cascade=orphan) count, \
+identified by their names and by the StatefulSet to which their claims are bound.
 
-attached: each replica has a pod that the StatefulSet controls and nobody has deleted, and the \
-record of its address says that it is attached to this very pod.
+attached: each replica has a live pod that the StatefulSet controls, and the address of its member \
+is attached to that pod.
 
-It only looks: it scales nothing and deletes nothing. It looks every second, after half a minute \
-every five. Once it has looked it goes on when the API server is away for a while.
+The command is read-only: it scales and deletes nothing. It polls every second, and every five \
+seconds after half a minute. After a successful first poll, it tolerates an API server that is \
+temporarily unavailable.
 
-Exit codes: 0 it is so; 14 the time was over before: what is printed says which pod or address is \
-missing, on which node, since when and what to do; 15 the cluster cannot be reached; 16 it has no \
-FireCamp; 22 it refuses; 2 a flag is wrong.";
+Exit codes: 0 the state is reached; 14 timed out: the output lists each pod or address that is \
+missing, with its node, since when, and what to do; 15 the cluster cannot be reached; 16 FireCamp \
+is not installed in the cluster; 22 the cluster denied a request; 2 invalid flag.";
 
 /// `firecamp wait`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct WaitArguments {
-    /// What to wait for
+    /// The state to wait for
     #[arg(value_enum, value_name = "STATE")]
     pub want: Want,
-    /// The StatefulSet: NAMESPACE/NAME, or NAME in the namespace of -n or of the context. To be
-    /// released it need not be there any more
+    /// The StatefulSet: NAMESPACE/NAME, or NAME in the namespace of -n or of the context. For
+    /// `released`, it need not exist any more
     #[arg(value_name = "STATEFULSET")]
     pub set: String,
-    /// Give up after this time: 90s, 5m, 1h; 0 looks once
+    /// Give up after this time: 90s, 5m, 1h; 0 checks once
     #[arg(long, env = "FIRECAMP_WAIT_TIMEOUT", value_name = "TIME", value_parser = duration,
           default_value = "5m")]
     pub timeout: Duration,
-    /// Where to look.
+    /// The registry.
     #[command(flatten)]
-    pub place: Where,
-    /// How to show it
+    pub place: RegistryArguments,
+    /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
 }
 
 /// Waits. Returns the exit code.
 pub(crate) async fn run(arguments: &WaitArguments) -> Result<u8, Failure> {
-    let book = Book::open(&arguments.place.target()?).await?;
-    let mut tell = |line: &str| {
+    let reader = RegistryReader::open(&arguments.place.target()?).await?;
+    let mut report = |line: &str| {
         let text = format!("firecamp: {line}\n");
-        // If standard error is gone there is nobody left to tell.
+        // If standard error is closed, the command still continues.
         std::io::stderr().write_all(text.as_bytes()).ok();
     };
-    let report = of(&book, arguments, &mut tell).await?;
+    let report = of(&reader, arguments, &mut report).await?;
     out(&arguments.output.text(&report, |_wide| report.people(Timestamp::now()))?)?;
     Ok(report.end().code())
 }
 
-/// Waits on this cluster, and tells how it goes once that takes a while.
+/// Waits for this cluster and reports progress.
 pub async fn of(
-    book: &Book,
+    reader: &RegistryReader,
     arguments: &WaitArguments,
-    tell: &mut dyn FnMut(&str),
+    report: &mut dyn FnMut(&str),
 ) -> Result<Report, Failure> {
-    let Book::Cluster(cluster) = book else {
+    let RegistryReader::Cluster(cluster) = reader else {
         return Err(Failure::Usage(format!(
-            "{} has neither pods nor StatefulSets to wait for: `firecamp status` shows what is \
-             held there",
-            book.label()
+            "{} has neither pods nor StatefulSets to wait for: `firecamp status` shows which \
+             addresses are attached",
+            reader.label()
         )));
     };
-    let (namespace, set) = arguments.place.set(&arguments.set, book.namespace())?;
-    let look = async || gather::look(&cluster.inventory, (namespace.as_str(), &set)).await;
+    let (namespace, set) = arguments.place.set(&arguments.set, reader.namespace())?;
+    let poll = async || gather::poll(&cluster.inventory, (namespace.as_str(), &set)).await;
     let begun = Instant::now();
-    let missing = wait(arguments.want, arguments.timeout, look, tell).await?;
+    let missing = wait(arguments.want, arguments.timeout, poll, report).await?;
     Ok(Report {
-        registry: book.label(),
+        registry: reader.label(),
         stateful_set: format!("{namespace}/{set}"),
         state: arguments.want,
         reached: missing.is_empty(),
@@ -119,17 +120,17 @@ pub async fn of(
     })
 }
 
-/// Looks again and again until nothing is missing or the time is over; what is missing by the
-/// last look. The first look has to succeed; after it an API server may be away.
+/// Polls until nothing is missing or the time is over. Returns what is missing according to the
+/// last poll. The first poll must succeed; later ones may find the API server unavailable.
 pub async fn wait(
     want: Want,
     within: Duration,
-    mut look: impl AsyncFnMut() -> Result<Facts, RegistryFailure>,
-    tell: &mut dyn FnMut(&str),
+    mut poll: impl AsyncFnMut() -> Result<Facts, RegistryFailure>,
+    report: &mut dyn FnMut(&str),
 ) -> Result<Vec<Missing>, Failure> {
     let begun = Instant::now();
-    let mut told = Told::default();
-    let facts = look().await?;
+    let mut reported = Reported::default();
+    let facts = poll().await?;
     let set = facts.label();
     let mut missing = decide::missing(want, &facts);
     let mut failed = None;
@@ -143,59 +144,59 @@ pub async fn wait(
         }
         let line = failed.as_ref().map_or_else(
             || show::progress(&set, want, &missing),
-            |why| format!("{set}: {why}; it is tried again"),
+            |why| format!("{set}: {why}; retrying"),
         );
-        told.tell(begun.elapsed(), line, tell);
+        reported.report(begun.elapsed(), line, report);
         let [short, long] = PAUSE;
         let pause = if begun.elapsed() < LONG { short } else { long };
         tokio::time::sleep(pause.min(left)).await;
-        failed = match looked(&mut look, within.saturating_sub(begun.elapsed())).await {
+        failed = match poll_within(&mut poll, within.saturating_sub(begun.elapsed())).await {
             Ok(Some(facts)) => {
                 missing = decide::missing(want, &facts);
                 None
             }
-            // What was known before is what is known.
+            // No answer in time: the result of the previous poll stands.
             Ok(None) => failed,
-            Err(why) if passes(why.kind) => Some(why),
+            Err(why) if is_transient(why.kind) => Some(why),
             Err(why) => return Err(why.into()),
         };
     }
 }
 
-/// A look ends with the time, or after two seconds if it begins with less left.
-async fn looked(
-    look: &mut impl AsyncFnMut() -> Result<Facts, RegistryFailure>,
+/// A poll ends with the time, but has at least two seconds.
+async fn poll_within(
+    poll: &mut impl AsyncFnMut() -> Result<Facts, RegistryFailure>,
     left: Duration,
 ) -> Result<Option<Facts>, RegistryFailure> {
-    match tokio::time::timeout(left.max(PATIENCE), look()).await {
+    match tokio::time::timeout(left.max(PATIENCE), poll()).await {
         Ok(facts) => facts.map(Some),
         Err(_elapsed) => Ok(None),
     }
 }
 
-/// Whether a failure may pass by itself while somebody waits.
-fn passes(kind: RegistryKind) -> bool {
+/// Whether a failure may resolve itself.
+fn is_transient(kind: RegistryKind) -> bool {
     match kind {
         RegistryKind::Unavailable | RegistryKind::Conflict | RegistryKind::AlreadyExists => true,
         RegistryKind::NotFound | RegistryKind::Invalid | RegistryKind::Refused => false,
     }
 }
 
-/// What was told, and when.
+/// The last reported progress, and when it was reported.
 #[derive(Default)]
-struct Told {
+struct Reported {
     line: String,
     at: Duration,
 }
 
-impl Told {
-    /// Tells what takes a while: what has changed, and what has not now and then.
-    fn tell(&mut self, after: Duration, line: String, tell: &mut dyn FnMut(&str)) {
+impl Reported {
+    /// Reports progress if it has changed, and unchanged progress from time to time.
+    fn report(&mut self, after: Duration, line: String, report: &mut dyn FnMut(&str)) {
         let due = line != self.line || after.saturating_sub(self.at) >= AGAIN;
         if after < PATIENCE || !due {
             return;
         }
-        tell(&format!("{line} ({} s)", after.as_secs()));
+        report(&format!("{line} ({} s)", after.as_secs()));
         (self.line, self.at) = (line, after);
     }
 }

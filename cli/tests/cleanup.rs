@@ -11,10 +11,11 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, ExitCode, Output};
 
+use firecamp_core::contract::exit::Cleaned;
 use firecamp_core::ids::{Epoch, Mac, PodUid};
-use firecamp_core::outside::{Holder, HostNet, KernelTarget, Routing};
-use firecamp_host::{AgentPlace, HostTimeouts, LinuxHost};
-use firecamp_netns_test::{Case, Net, run};
+use firecamp_core::ports::{Holder, HostNet, KernelTarget, Routing};
+use firecamp_host::{AgentLock, HostTimeouts, LinuxHost};
+use firecamp_testkit::netns::{Case, Net, run};
 use serde_json::{Value, json};
 
 const RUN: &str = "/run/firecamp";
@@ -25,25 +26,28 @@ const LEFT: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 20);
 
 const CASES: &[Case] = &[
     Case {
-        name: "f099_a_person_sees_the_plan_first_and_it_does_the_same_once",
-        run: f099_a_person_sees_the_plan_first_and_it_does_the_same_once,
+        name: "f099_a_dry_run_shows_what_a_real_run_removes",
+        run: f099_a_dry_run_shows_what_a_real_run_removes,
     },
     Case {
-        name: "f099_without_a_cluster_that_answers_what_is_held_stays",
-        run: f099_without_a_cluster_that_answers_what_is_held_stays,
+        name: "f099_without_a_reachable_cluster_addresses_are_kept",
+        run: f099_without_a_reachable_cluster_addresses_are_kept,
     },
     Case {
-        name: "f099_while_an_agent_runs_everything_stays",
-        run: f099_while_an_agent_runs_everything_stays,
+        name: "f099_while_an_agent_runs_everything_is_kept",
+        run: f099_while_an_agent_runs_everything_is_kept,
     },
-    Case { name: "who_may_not_is_told_what_to_do", run: who_may_not_is_told_what_to_do },
+    Case {
+        name: "a_missing_permission_is_reported_with_advice",
+        run: a_missing_permission_is_reported_with_advice,
+    },
 ];
 
 fn main() -> ExitCode {
     run(CASES)
 }
 
-/// A node whose second interface carries two members, and things of others.
+/// A node with two members' addresses on its second interface, and objects of other programs.
 struct Node {
     net: Net,
     _router: Net,
@@ -73,7 +77,7 @@ impl Node {
     }
 }
 
-/// The command with what the test's own surroundings say of clusters taken away.
+/// The command without the environment variables that select a cluster.
 fn cleanup(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_firecamp"));
     for (key, _) in std::env::vars_os() {
@@ -101,10 +105,10 @@ fn addresses(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().filter_map(|one| one["address"].as_str()).collect()
 }
 
-fn f099_a_person_sees_the_plan_first_and_it_does_the_same_once() {
+fn f099_a_dry_run_shows_what_a_real_run_removes() {
     let node = Node::new();
-    let nothing = "Now nothing of FireCamp's is in the node's kernel any more.\n";
-    assert_eq!(said(cleanup(&[])), (Some(0), nothing.to_owned()));
+    let nothing = format!("Result: {}.\n", Cleaned::All.meaning());
+    assert_eq!(said(cleanup(&[])), (Some(0), nothing.clone()));
     let foreign = node.net.everything();
     node.attach(BUSY);
     let busy = node.net.everything();
@@ -118,8 +122,7 @@ fn f099_a_person_sees_the_plan_first_and_it_does_the_same_once() {
     assert_eq!(addresses(&planned["kept"]), [BUSY.to_string()]);
     assert_eq!(planned["kept"][0]["reason"], "SocketsInUse");
     let (_, text) = said(cleanup(&["--members-gone", "--dry-run"]));
-    for words in ["address 10.0.1.20/32 on eth1", "would go", "1 listeners", "Afterwards something"]
-    {
+    for words in ["address 10.0.1.20/32 on eth1", "would be removed", "1 listeners", "real run"] {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert_eq!(node.net.everything(), both);
@@ -136,10 +139,10 @@ fn f099_a_person_sees_the_plan_first_and_it_does_the_same_once() {
     let (code, last) = done(&["--members-gone"]);
     assert_eq!((code, &last["kept"]), (Some(0), &json!([])), "{last}");
     assert_eq!(node.net.everything(), foreign);
-    assert_eq!(said(cleanup(&[])), (Some(0), nothing.to_owned()));
+    assert_eq!(said(cleanup(&[])), (Some(0), nothing.clone()));
 }
 
-fn f099_without_a_cluster_that_answers_what_is_held_stays() {
+fn f099_without_a_reachable_cluster_addresses_are_kept() {
     let node = Node::new();
     node.attach(LEFT);
     let before = node.net.everything();
@@ -156,11 +159,11 @@ fn f099_without_a_cluster_that_answers_what_is_held_stays() {
     assert_eq!(node.net.everything(), before);
 }
 
-fn f099_while_an_agent_runs_everything_stays() {
+fn f099_while_an_agent_runs_everything_is_kept() {
     let node = Node::new();
     node.attach(LEFT);
     let before = node.net.everything();
-    let agent = AgentPlace::take(Path::new(RUN)).unwrap().unwrap();
+    let agent = AgentLock::take(Path::new(RUN)).unwrap().unwrap();
     let (code, report) = done(&["--members-gone"]);
     assert_eq!(code, Some(20), "{report}");
     assert_eq!(report["kept"][0]["reason"], "AgentRuns");
@@ -169,10 +172,10 @@ fn f099_while_an_agent_runs_everything_stays() {
     assert_eq!(done(&["--members-gone"]).0, Some(0));
 }
 
-fn who_may_not_is_told_what_to_do() {
+fn a_missing_permission_is_reported_with_advice() {
     let node = Node::new();
     node.attach(LEFT);
-    // A file in the place of the locks' directory is as good as no rights to it.
+    // A file instead of the lock directory fails like a missing permission.
     std::fs::remove_dir_all(RUN).unwrap();
     std::fs::write(RUN, "").unwrap();
     let (code, text) = said(cleanup(&["--members-gone"]));

@@ -1,5 +1,5 @@
-//! The commands that look at a registry, a cluster or a node: over a file registry, and over a
-//! strict API server, in this process and over a socket.
+//! Tests the commands with a file registry and with a strict API server, in this process and over a
+//! socket.
 
 #[cfg(test)]
 mod look {

@@ -1,6 +1,6 @@
-//! The three containers as one program: it is the one by whose name it is started. What they are
-//! made of is nearly the same, so a node pulls and keeps it once, and what the agent has read of
-//! the file is in memory when a member starts.
+//! The three containers in one binary, selected by the name of the program. They share most of
+//! their code, so a node pulls and stores it once, and the agent has already loaded the file into
+//! the page cache when a member starts.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -20,11 +20,12 @@ fn main() -> ExitCode {
 }
 
 fn unknown(name: &str) -> ExitCode {
-    let told = writeln!(
+    let reported = writeln!(
         io::stderr(),
-        "{name:?}: start it as firecamp-agent, firecamp-initcontainer or firecamp-stopcontainer"
+        "unknown program name {name:?}; use firecamp-agent, firecamp-initcontainer or \
+         firecamp-stopcontainer"
     );
-    // Nobody is left to tell if stderr is closed.
-    told.ok();
+    // Ignore a closed stderr.
+    reported.ok();
     ExitCode::from(Exit::Usage.code())
 }

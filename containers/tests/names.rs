@@ -1,4 +1,4 @@
-//! The program is the container by whose name it is started.
+//! The program name selects the container.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot start the program has failed")]
 
@@ -11,24 +11,24 @@ fn called(name: &str) -> Output {
 }
 
 #[test]
-fn each_name_starts_its_own_container_wherever_it_is() {
+fn each_name_starts_its_container_from_any_directory() {
     for name in ["firecamp-agent", "firecamp-initcontainer", "firecamp-stopcontainer"] {
         for place in ["", "/", "/usr/bin/"] {
             let output = called(&format!("{place}{name}"));
-            let said = String::from_utf8(output.stdout).unwrap();
-            assert_eq!(said, format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(text, format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
             assert!(output.status.success());
         }
     }
 }
 
 #[test]
-fn by_another_name_it_does_nothing_and_says_which_there_are() {
+fn unknown_name_is_refused_with_the_valid_ones() {
     for name in ["", "firecamp-containers", "firecamp-agent.old"] {
         let output = called(name);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{name:?}: {said}");
-        assert!(said.contains("firecamp-initcontainer"), "{said}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name:?}: {text}");
+        assert!(text.contains("firecamp-initcontainer"), "{text}");
         assert!(output.stdout.is_empty());
     }
 }

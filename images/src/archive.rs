@@ -1,4 +1,4 @@
-//! An image as one file: an OCI layout in a tar, with the older `manifest.json` beside it.
+//! An image as one file: an OCI layout in a tar, with the older `manifest.json`.
 //!
 //! `ctr images import`, `podman load`, `skopeo` and `docker load` read it.
 
@@ -14,15 +14,15 @@ use crate::Fault;
 use crate::root::{Entry, Files};
 use crate::spec::{ARCHITECTURE, Image, Release};
 
-/// Kinds of blobs.
+/// Media types of blobs.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// By this annotation containerd knows under which name to keep an image.
+/// The annotation with the name under which containerd stores the image.
 pub const FULL_NAME: &str = "io.containerd.image.name";
-/// Where runtimes look for an image whose name has no registry.
+/// The default registry of runtimes for names without a registry.
 const DEFAULT_PLACE: &str = "docker.io/library";
 
 /// The only layer of an image.
@@ -45,8 +45,8 @@ impl Layer {
     }
 }
 
-/// The archive of an image with this layer. With `registry`, a registry's host and perhaps a path
-/// in it, the image is named as it will be there.
+/// The archive of an image with this layer. `registry` is the host of a registry, optionally with a
+/// path; the image gets its name in that registry.
 ///
 /// # Errors
 ///
@@ -95,12 +95,12 @@ pub fn pack(
     tar(&all, release.epoch()).map_err(Fault::io(image.name))
 }
 
-/// The blobs of a layout, by their paths.
+/// The blobs of a layout, by path.
 #[derive(Debug, Default)]
 struct Blobs(Files);
 
 impl Blobs {
-    /// Adds one and returns its descriptor.
+    /// Adds a blob and returns its descriptor.
     fn add(&mut self, kind: &str, content: Vec<u8>) -> Value {
         let descriptor =
             json!({ "mediaType": kind, "digest": digest(&content), "size": content.len() });
@@ -109,13 +109,13 @@ impl Blobs {
     }
 }
 
-/// Where a layout has the blob of this descriptor.
+/// The path of the blob of this descriptor in a layout.
 pub(crate) fn blob_path(descriptor: &Value) -> String {
     let digest = descriptor.get("digest").and_then(Value::as_str).unwrap_or_default();
     format!("blobs/{}", digest.replacen(':', "/", 1))
 }
 
-/// As registries write it.
+/// The digest in the format of registries.
 pub fn digest(content: &[u8]) -> String {
     let hex = Sha256::digest(content)
         .iter()
@@ -123,8 +123,8 @@ pub fn digest(content: &[u8]) -> String {
     format!("sha256:{hex}")
 }
 
-/// A tar of the files and the directories above them, in the order of their paths, all of one time
-/// and root's.
+/// A tar of the files and their parent directories, ordered by path, all with one time and owned by
+/// root.
 fn tar(files: &Files, epoch: u64) -> io::Result<Vec<u8>> {
     let above = |path: &String| {
         let ends = path.match_indices('/').map(|(at, _)| at + 1).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! Reads an archive as a runtime does: every digest is computed anew.
+//! Reads an archive like a runtime, and verifies all digests.
 
 use std::io::{self, Read};
 
@@ -10,20 +10,20 @@ use crate::Fault;
 use crate::archive::{FULL_NAME, blob_path, digest};
 use crate::root::{Entry, Files};
 
-/// An archive in which everything fits together.
+/// A verified archive.
 #[derive(Debug)]
 pub struct Opened {
-    /// The name under which containerd keeps the image.
+    /// The name under which containerd stores the image.
     pub name: String,
-    /// The digest by which a registry knows the image.
+    /// The digest of the image in a registry.
     pub digest: String,
     /// The image's configuration.
     pub config: Value,
     /// The files and links of its one layer.
     pub files: Files,
-    /// What a registry keeps of the layer, in bytes.
+    /// The compressed size of the layer, in bytes.
     pub packed: usize,
-    /// What a node keeps of it, in bytes.
+    /// The uncompressed size of the layer, in bytes.
     pub unpacked: usize,
 }
 
@@ -31,24 +31,26 @@ pub struct Opened {
 ///
 /// # Errors
 ///
-/// If anything is missing, does not have the digest by which it is known, or is not named.
+/// If anything is missing, has another digest, or has no name.
 pub fn open(archive: &[u8]) -> Result<Opened, Fault> {
     let parts = Parts(untar(archive)?);
     let index = parts.json("index.json")?;
     let [listed] = list(&index, "/manifests")? else {
-        return Err(Fault::malformed("the index has not one manifest"));
+        return Err(Fault::malformed("the index does not have exactly one manifest"));
     };
     let manifest = parsed(parts.blob(listed)?)?;
     let config = manifest.get("config").ok_or_else(|| Fault::malformed("no configuration"))?;
     let [layer] = list(&manifest, "/layers")? else {
-        return Err(Fault::malformed("the image has not one layer"));
+        return Err(Fault::malformed("the image does not have exactly one layer"));
     };
     parts.older(config, layer)?;
     let (config, packed) = (parsed(parts.blob(config)?)?, parts.blob(layer)?);
     let mut plain = Vec::new();
     GzDecoder::new(packed).read_to_end(&mut plain).map_err(Fault::io("the layer"))?;
     if text(&config, "/rootfs/diff_ids/0")? != digest(&plain) {
-        return Err(Fault::malformed("the layer has not the content that its image tells"));
+        return Err(Fault::malformed(
+            "the digest of the layer differs from the image configuration",
+        ));
     }
     let annotations = listed.get("annotations").unwrap_or(&Value::Null);
     let name = annotations.get(FULL_NAME).and_then(Value::as_str);
@@ -69,7 +71,7 @@ impl Parts {
     fn file(&self, path: &str) -> Result<&[u8], Fault> {
         match self.0.get(path) {
             Some(Entry::File(_mode, content)) => Ok(content),
-            Some(Entry::Link(_)) | None => Err(Fault::malformed(format!("there is no {path}"))),
+            Some(Entry::Link(_)) | None => Err(Fault::malformed(format!("{path} does not exist"))),
         }
     }
 
@@ -77,40 +79,41 @@ impl Parts {
         parsed(self.file(path)?)
     }
 
-    /// What a descriptor describes, if it does so truly.
+    /// The blob of a descriptor, if size and digest match.
     fn blob(&self, descriptor: &Value) -> Result<&[u8], Fault> {
         let path = blob_path(descriptor);
         let content = self.file(&path)?;
         let size = descriptor.get("size").and_then(Value::as_u64);
         let fits = text(descriptor, "/digest")? == digest(content)
             && size == u64::try_from(content.len()).ok();
-        fits.then_some(content).ok_or_else(|| Fault::malformed(format!("{path} is another")))
+        fits.then_some(content)
+            .ok_or_else(|| Fault::malformed(format!("{path} differs from its descriptor")))
     }
 
-    /// Docker before version 25 reads this, and must find the same.
+    /// Checks `manifest.json`, which Docker before version 25 reads.
     fn older(&self, config: &Value, layer: &Value) -> Result<(), Fault> {
-        let told = self.json("manifest.json")?;
-        let same = text(&told, "/0/Config")? == blob_path(config)
-            && text(&told, "/0/Layers/0")? == blob_path(layer);
-        same.then_some(()).ok_or_else(|| Fault::malformed("manifest.json is of another image"))
+        let reported = self.json("manifest.json")?;
+        let same = text(&reported, "/0/Config")? == blob_path(config)
+            && text(&reported, "/0/Layers/0")? == blob_path(layer);
+        same.then_some(()).ok_or_else(|| Fault::malformed("manifest.json describes another image"))
     }
 }
 
 fn list<'a>(value: &'a Value, pointer: &str) -> Result<&'a [Value], Fault> {
     let found = value.pointer(pointer).and_then(Value::as_array);
-    found.map(Vec::as_slice).ok_or_else(|| Fault::malformed(format!("no {pointer}")))
+    found.map(Vec::as_slice).ok_or_else(|| Fault::malformed(format!("{pointer} is missing")))
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str, Fault> {
     let found = value.pointer(pointer).and_then(Value::as_str);
-    found.ok_or_else(|| Fault::malformed(format!("no {pointer}")))
+    found.ok_or_else(|| Fault::malformed(format!("{pointer} is missing")))
 }
 
 fn parsed(content: &[u8]) -> Result<Value, Fault> {
     serde_json::from_slice(content).map_err(|why| Fault::malformed(why.to_string()))
 }
 
-/// The files and links of a tar, all of them root's and changed by nobody else.
+/// The files and links of a tar; all must be owned by root and writable only by root.
 fn untar(content: &[u8]) -> Result<Files, Fault> {
     let wrong = || Fault::io("a tar");
     let mut files = Files::new();
@@ -132,7 +135,7 @@ fn untar(content: &[u8]) -> Result<Files, Fault> {
             let to = entry.link_name().map_err(wrong())?.unwrap_or_default();
             files.insert(path, Entry::Link(to.to_string_lossy().into_owned()));
         } else if kind != EntryType::Directory {
-            return Err(Fault::malformed(format!("{path} is no file, link or directory")));
+            return Err(Fault::malformed(format!("{path} is not a file, link or directory")));
         }
     }
     Ok(files)

@@ -1,7 +1,7 @@
-//! What is in the container images, and the archives of them, made without an engine.
+//! Builds the contents and the archives of the container images without a container engine.
 //!
-//! An image is a root filesystem ([`root`]) and what a runtime has to know of it ([`spec`]). Both
-//! are the same whoever packs them: [`archive`] here, or an engine by `images/Dockerfile`.
+//! An image is a root filesystem ([`root`]) with metadata ([`spec`]). Both are the same whether
+//! [`archive`] or an engine with `images/Dockerfile` packs them.
 
 pub mod archive;
 pub mod check;
@@ -12,24 +12,24 @@ pub mod spec;
 
 use std::path::PathBuf;
 
-/// Why there is no image.
+/// Why an image could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// A file or a program.
+    /// A file or a program failed.
     #[error("{what}: {why}")]
     Io {
-        /// What was to be read, written or run.
+        /// The file or program.
         what: String,
-        /// Why it could not be.
+        /// The cause.
         why: std::io::Error,
     },
-    /// Cargo told something that is not understood.
+    /// Unexpected output of cargo.
     #[error("cargo: {0}")]
     Cargo(String),
-    /// The program would need files that the image has not.
-    #[error("{} is linked dynamically: an image has no libraries", .0.display())]
+    /// The program needs libraries that are not in the image.
+    #[error("{} is linked dynamically, but the image contains no libraries", .0.display())]
     Dynamic(PathBuf),
-    /// An archive is not what it must be.
+    /// An archive is invalid.
     #[error("{0}")]
     Malformed(String),
 }

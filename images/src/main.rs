@@ -1,4 +1,4 @@
-//! Packs the images of the program, which is built: see `scripts/images.sh`.
+//! Packs the images of the compiled program; see `scripts/images.sh`.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,18 +8,18 @@ use firecamp_images::make::{archives, root};
 use firecamp_images::spec::Release;
 
 const USAGE: &str = "usage: firecamp-images archives|root BINARIES OUT TIME [REVISION [REGISTRY]]\n\
-    archives: OUT/NAME.tar, as OCI has them; root: in OUT, what an engine copies\n\
-    TIME: of the commit, such as 2026-01-02T03:04:05Z\n";
+    archives: write OCI archives OUT/NAME.tar; root: write the root filesystem to OUT\n\
+    TIME: the time of the commit, such as 2026-01-02T03:04:05Z\n";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match run(&args) {
-        Ok(said) => say(&mut io::stdout(), &said, ExitCode::SUCCESS),
-        Err(why) => say(&mut io::stderr(), &why, ExitCode::FAILURE),
+        Ok(text) => print(&mut io::stdout(), &text, ExitCode::SUCCESS),
+        Err(why) => print(&mut io::stderr(), &why, ExitCode::FAILURE),
     }
 }
 
-fn say(out: &mut dyn Write, text: &str, then: ExitCode) -> ExitCode {
+fn print(out: &mut dyn Write, text: &str, then: ExitCode) -> ExitCode {
     out.write_all(text.as_bytes()).map_or(ExitCode::FAILURE, |()| then)
 }
 

@@ -1,4 +1,4 @@
-//! From the program to archives, and to what an engine copies.
+//! Writes archives, or the root filesystem for an engine.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::{Fault, archive, check, root};
 ///
 /// # Errors
 ///
-/// If there is no static program in `binaries`, or something cannot be asked or written.
+/// If `binaries` has no static program, or a command or a write fails.
 pub fn archives(
     binaries: &Path,
     out: &Path,
@@ -21,16 +21,16 @@ pub fn archives(
     registry: Option<&str>,
 ) -> Result<String, Fault> {
     let layer = Layer::new(&contents(binaries, release)?, release)?;
-    let mut said = Vec::new();
+    let mut lines = Vec::new();
     for image in &IMAGES {
         let packed = archive::pack(image, release, &layer, registry)?;
         let opened = check::open(&packed)?;
         write(&out.join(format!("{}.tar", image.name)), &packed)?;
         let (name, digest) = (opened.name, opened.digest);
-        let (pulled, kept) = (megabytes(opened.packed), megabytes(opened.unpacked));
-        said.push(format!("{name}@{digest}: {pulled} MB, unpacked {kept} MB\n"));
+        let (pulled, unpacked) = (megabytes(opened.packed), megabytes(opened.unpacked));
+        lines.push(format!("{name}@{digest}: {pulled} MB, unpacked {unpacked} MB\n"));
     }
-    Ok(said.concat())
+    Ok(lines.concat())
 }
 
 /// Writes the root filesystem of the images to `out`.
@@ -47,7 +47,7 @@ fn contents(binaries: &Path, release: &Release) -> Result<Files, Fault> {
     root::files(binaries, &linked.document(release)?)
 }
 
-/// As a whole or not at all: others may be reading it.
+/// Writes atomically, because other processes may read the file.
 fn write(path: &Path, content: &[u8]) -> Result<(), Fault> {
     let half = path.with_extension("tar.part");
     let directory = path.parent().unwrap_or(Path::new("."));

@@ -1,5 +1,5 @@
-//! The root filesystem of the images, which is the same in all: the program, the names by which it
-//! is started, and the few files that it looks for.
+//! The root filesystem, which is the same in all images: the program, links with the names by which
+//! it is started, and the few files that it reads.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,34 +12,34 @@ use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 use crate::Fault;
 use crate::spec::{IMAGES, PROGRAM};
 
-/// Where TLS libraries on Linux look for the roots that they trust.
+/// The path of the root certificates for TLS libraries on Linux.
 pub const ROOTS: &str = "etc/ssl/certs/ca-certificates.crt";
-/// Which ways of resolving a name there are: those that need no library.
+/// The configuration of name resolution: only methods that need no library.
 const RESOLVER: (&str, &str) = ("etc/nsswitch.conf", "hosts: files dns\n");
-/// The terms under which this is given away.
+/// The license.
 const LICENSE: (&str, &str) =
     ("usr/share/licenses/firecamp/LICENSE", include_str!("../../LICENSE"));
 
-/// Where scanners look for a list of what is linked.
+/// The path of the SBOM for scanners.
 pub const SBOM: &str = "usr/share/sbom/firecamp.cdx.json";
 
-/// What is at a path.
+/// A file or link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// A file: its mode and its content.
+    /// A file: mode and content.
     File(u32, Vec<u8>),
-    /// A symbolic link: where it leads.
+    /// A symbolic link: its target.
     Link(String),
 }
 
-/// Entries by their path without the first slash.
+/// Entries by path, without the leading slash.
 pub type Files = BTreeMap<String, Entry>;
 
-/// The files of the images, with the program that is in the directory `binaries`.
+/// The files of the images, with the program from the directory `binaries`.
 ///
 /// # Errors
 ///
-/// If there is no such program, or it is not static.
+/// If the program is missing or not static.
 pub fn files(binaries: &Path, sbom: &[u8]) -> Result<Files, Fault> {
     let path = binaries.join(PROGRAM);
     let program = fs::read(&path).map_err(Fault::io(path.display()))?;
@@ -63,15 +63,15 @@ fn plain(path: &str, content: &[u8]) -> (String, Entry) {
     (path.to_owned(), Entry::File(0o644, content.to_vec()))
 }
 
-/// Mozilla's roots, of the version that the lock file names.
+/// Mozilla's root certificates, in the version of the lock file.
 fn roots() -> String {
     let all = TLS_SERVER_ROOT_CERTS.iter().map(|root| Pem::new("CERTIFICATE", root.to_vec()));
     let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
     pem::encode_many_config(&all.collect::<Vec<_>>(), config)
 }
 
-/// Whether an ELF file of 64 bits names a loader (PT_INTERP), which then has to be in the image.
-/// What is no such file needs none: it does not start at all, and a test that starts it says so.
+/// Whether a 64-bit ELF file names a loader (PT_INTERP), which would have to be in the image. Any
+/// other file cannot start at all, which another test detects.
 fn needs_loader(binary: &[u8]) -> bool {
     const PT_INTERP: u64 = 3;
     let number = |at: usize, width: usize| {
@@ -86,11 +86,11 @@ fn needs_loader(binary: &[u8]) -> bool {
         && (0..count).any(|index| number(table + index * size, 4) == Some(PT_INTERP))
 }
 
-/// Writes the files below `directory`, for an engine that copies them.
+/// Writes the files to `directory`, for an engine that copies them.
 ///
 /// # Errors
 ///
-/// If one cannot be written.
+/// If a file cannot be written.
 pub fn write(files: &Files, directory: &Path) -> Result<(), Fault> {
     for (path, entry) in files {
         let path: PathBuf = directory.join(path);

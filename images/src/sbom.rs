@@ -1,4 +1,4 @@
-//! What is linked into the program, as a CycloneDX document: scanners find it in the images.
+//! The SBOM of the program, a CycloneDX document in the images.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::Fault;
 use crate::spec::{PROGRAM, Release};
 
-/// For what the program is built.
+/// The build target of the program.
 pub const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
-/// A package, by name and version.
+/// A package by name and version.
 type Key = (String, String);
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,12 +22,12 @@ struct Package {
     uses: BTreeSet<Key>,
 }
 
-/// All that the program is linked of.
+/// The components of the program.
 #[derive(Debug, Default)]
 pub struct Linked {
     packages: BTreeMap<Key, Package>,
     checksums: BTreeMap<Key, String>,
-    /// What no lock file names: the standard library and the C library.
+    /// Components that are not in the lock file: the standard library and the C library.
     beside: Vec<(&'static str, String, &'static str)>,
 }
 
@@ -44,20 +44,20 @@ struct Locked {
 }
 
 impl Linked {
-    /// Asks cargo.
+    /// Reads the components from cargo.
     ///
     /// # Errors
     ///
-    /// If a program cannot be run, or answers in another format.
+    /// If a program cannot be run or prints another format.
     pub fn ask(root: &Path) -> Result<Self, Fault> {
         let mut args = vec!["tree", "--locked", "--target", PLATFORM, "--charset", "ascii"];
         args.extend(["--package", PROGRAM, "--edges", "normal,no-proc-macro"]);
         args.extend(["--prefix", "depth", "--format", "\t{p}\t{l}"]);
-        let tree = said(root, "cargo", &args)?;
+        let tree = output_of(root, "cargo", &args)?;
         let lock = root.join("Cargo.lock");
         let lock = std::fs::read_to_string(&lock).map_err(Fault::io(lock.display()))?;
-        let rustc = second_word(&said(root, "rustc", &["--version"])?);
-        let libc = second_word(&said(root, "getconf", &["GNU_LIBC_VERSION"])?);
+        let rustc = second_word(&output_of(root, "rustc", &["--version"])?);
+        let libc = second_word(&output_of(root, "getconf", &["GNU_LIBC_VERSION"])?);
         let mut linked = Self::read(&tree, &lock)?;
         linked.beside =
             vec![("rust-std", rustc, "MIT OR Apache-2.0"), ("glibc", libc, "LGPL-2.1-or-later")];
@@ -68,7 +68,7 @@ impl Linked {
         let mut packages: BTreeMap<Key, Package> = BTreeMap::new();
         let mut above: Vec<Key> = Vec::new();
         for line in tree.lines().filter(|line| !line.is_empty()) {
-            let odd = || Fault::Cargo(format!("a line of its tree is {line:?}"));
+            let odd = || Fault::Cargo(format!("unexpected line in its tree: {line:?}"));
             let (depth, key, license) = parsed(line).ok_or_else(odd)?;
             above.truncate(depth);
             if let Some(user) = above.last() {
@@ -87,7 +87,7 @@ impl Linked {
     ///
     /// # Errors
     ///
-    /// If cargo does not know the program.
+    /// If the program is not in the output of cargo.
     pub fn document(&self, release: &Release) -> Result<Vec<u8>, Fault> {
         let own = (PROGRAM.to_owned(), release.version.clone());
         if !self.packages.contains_key(&own) {
@@ -161,7 +161,7 @@ fn second_word(text: &str) -> String {
     text.split_whitespace().nth(1).unwrap_or_default().to_owned()
 }
 
-fn said(root: &Path, program: &str, args: &[&str]) -> Result<String, Fault> {
+fn output_of(root: &Path, program: &str, args: &[&str]) -> Result<String, Fault> {
     let done = Command::new(program).args(args).current_dir(root).output();
     let done = done.map_err(Fault::io(program))?;
     if done.status.success() {
@@ -204,7 +204,7 @@ mod tests {
         let names = parts.map(|part| part["name"].as_str().unwrap()).collect::<Vec<_>>();
         assert_eq!(names, ["bytes", "http", "ipnet"]);
         assert_eq!(list["metadata"]["component"]["name"], PROGRAM);
-        assert!(document("0.2.0").is_err(), "cargo's tree is of another version");
+        assert!(document("0.2.0").is_err(), "the tree of cargo has another version");
     }
 
     #[test]

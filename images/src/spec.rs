@@ -1,79 +1,79 @@
-//! What a runtime and a registry are told of an image.
+//! The metadata of an image for runtimes and registries.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// Where the source is, also for those who only have the image.
+/// The source repository.
 const SOURCE: &str = "https://github.com/cloudstax/firecamp";
 
-/// The three ask for a capability, and Kubernetes gives an added capability to root alone: another
-/// user here would only be a member whose address cannot be set.
+/// The user of all images. They need a capability, and Kubernetes grants added capabilities only to
+/// root: with any other user, the address could not be configured.
 pub const USER: &str = "0:0";
 
-/// For whom the program is.
+/// The architecture of the program.
 pub const ARCHITECTURE: &str = "amd64";
 
-/// The program that is each of the containers, by the name by which it is started; its package
-/// has the same name.
+/// The program of all containers; the name with which it is started selects the container. Its
+/// package has the same name.
 pub const PROGRAM: &str = "firecamp-containers";
 
-/// An image: the program, started by the image's name.
+/// An image: the program, started with the image's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Image {
-    /// Its name, and that of the link to the program.
+    /// Its name, which is also the name of the link to the program.
     pub name: &'static str,
     /// The target in `images/Dockerfile`.
     pub target: &'static str,
-    /// In a sentence.
+    /// A description in one sentence.
     pub description: &'static str,
 }
 
-/// All of them.
+/// All images.
 pub const IMAGES: [Image; 3] = [
     Image {
         name: "firecamp-agent",
         target: "agent",
-        description: "Keeps the static IP addresses of a node true",
+        description: "Reconciles the static IP addresses of a node",
     },
     Image {
         name: "firecamp-initcontainer",
         target: "initcontainer",
-        description: "Gives a StatefulSet member its static IP address before it starts",
+        description: "Attaches the static IP address of a StatefulSet member before it starts",
     },
     Image {
         name: "firecamp-stopcontainer",
         target: "stopcontainer",
-        description: "Lets a StatefulSet member's static IP address go after it has ended",
+        description: "Releases the static IP address of a StatefulSet member when it terminates",
     },
 ];
 
-/// Which build it is.
+/// The build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
-    /// The version of the workspace, which is the image's tag.
+    /// The version of the workspace, which is also the image tag.
     pub version: String,
-    /// The commit, or nothing where there is no repository.
+    /// The commit; empty without a repository.
     pub revision: String,
-    /// When the commit was made: the time of everything in the image.
+    /// The time of the commit, which is the time of everything in the image.
     pub created: Timestamp,
 }
 
 impl Release {
-    /// Seconds since 1970, for files.
+    /// The time in seconds since 1970.
     pub fn epoch(&self) -> u64 {
         u64::try_from(self.created.as_second()).unwrap_or_default()
     }
 }
 
 impl Image {
-    /// What a runtime starts.
+    /// The entrypoint.
     pub fn entrypoint(&self) -> String {
         format!("/{}", self.name)
     }
 
-    /// What registries and people read.
+    /// The labels.
     pub fn labels(&self, release: &Release) -> BTreeMap<String, String> {
         let labels = [
             ("title", self.name.to_owned()),
@@ -84,11 +84,11 @@ impl Image {
             ("source", SOURCE.to_owned()),
             ("licenses", "Apache-2.0".to_owned()),
         ];
-        let told = labels.into_iter().filter(|(_, text)| !text.is_empty());
-        told.map(|(key, text)| (format!("org.opencontainers.image.{key}"), text)).collect()
+        let reported = labels.into_iter().filter(|(_, text)| !text.is_empty());
+        reported.map(|(key, text)| (format!("org.opencontainers.image.{key}"), text)).collect()
     }
 
-    /// The image's configuration, for a layer whose content has the digest `diff_id`.
+    /// The image configuration for a layer with the uncompressed digest `diff_id`.
     pub fn config(&self, release: &Release, diff_id: &str) -> Value {
         json!({
             "architecture": ARCHITECTURE,

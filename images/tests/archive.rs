@@ -1,4 +1,4 @@
-//! Archives of a made-up program: what is true of them is true of the real ones.
+//! Tests archives of a fake program; the real ones are built the same way.
 
 #![expect(
     clippy::unwrap_used,
@@ -61,7 +61,7 @@ fn repository(path: &str) -> String {
 }
 
 #[test]
-fn an_image_starts_the_program_by_its_own_name_as_the_user_that_has_capabilities() {
+fn an_image_starts_the_program_by_its_name_as_root() {
     for image in &IMAGES {
         let opened = opened(image);
         let config = &opened.config["config"];
@@ -75,7 +75,7 @@ fn an_image_starts_the_program_by_its_own_name_as_the_user_that_has_capabilities
 }
 
 #[test]
-fn an_image_tells_its_version_its_commit_and_its_source() {
+fn labels_have_version_commit_and_source() {
     let opened = opened(&IMAGES[0]);
     let label = |key: &str| {
         let labels = &opened.config["config"]["Labels"];
@@ -90,7 +90,7 @@ fn an_image_tells_its_version_its_commit_and_its_source() {
 }
 
 #[test]
-fn an_image_has_roots_to_trust_and_no_way_of_resolving_that_needs_a_library() {
+fn an_image_has_root_certificates_and_resolves_names_without_libraries() {
     let opened = opened(&IMAGES[0]);
     let (mode, roots) = file(&opened.files, ROOTS);
     assert_eq!(mode, 0o644);
@@ -104,7 +104,7 @@ fn an_image_has_roots_to_trust_and_no_way_of_resolving_that_needs_a_library() {
 }
 
 #[test]
-fn the_same_files_make_the_same_bytes_and_others_do_not() {
+fn archives_are_reproducible() {
     let image = &IMAGES[1];
     assert_eq!(packed(image), packed(image));
     let mut others = files();
@@ -114,10 +114,10 @@ fn the_same_files_make_the_same_bytes_and_others_do_not() {
 }
 
 #[test]
-fn a_byte_that_was_changed_is_noticed_wherever_it_counts() {
+fn a_changed_byte_is_detected() {
     let whole = packed(&IMAGES[2]);
     let mut noticed = 0;
-    // The head of a tar's entry has bytes that mean nothing; content is checked by digests.
+    // A tar header has unused bytes; digests protect the content.
     let mut tar = tar::Archive::new(whole.as_slice());
     for entry in tar.entries().unwrap() {
         let entry = entry.unwrap();
@@ -129,16 +129,16 @@ fn a_byte_that_was_changed_is_noticed_wherever_it_counts() {
         let middle = begin + usize::try_from(entry.size()).unwrap() / 2;
         let mut changed = whole.clone();
         changed[middle] ^= 1;
-        let told = open(&changed).unwrap_err().to_string();
-        assert!(told.contains("is another"), "{told}");
+        let reported = open(&changed).unwrap_err().to_string();
+        assert!(reported.contains("is another"), "{reported}");
         noticed += 1;
     }
     assert_eq!(noticed, 3, "manifest, configuration and layer");
 }
 
-/// containerd's own default place for a name without a registry.
+/// containerd's default registry for names without a registry.
 #[test]
-fn containerd_keeps_an_image_under_the_name_that_pods_ask_for() {
+fn containerd_stores_an_image_under_the_name_in_pod_specs() {
     let plain = repository("deploy/daemonset.yaml") + &repository("deploy/examples/redis.yaml");
     for image in &IMAGES {
         let asked = plain.lines().find_map(|line| {
@@ -151,7 +151,7 @@ fn containerd_keeps_an_image_under_the_name_that_pods_ask_for() {
 }
 
 #[test]
-fn an_image_for_a_registry_is_named_for_it() {
+fn an_image_for_a_registry_has_the_name_of_the_registry() {
     let image = &IMAGES[0];
     let place = Some("registry.example.com/firecamp/");
     let named = open(&pack(image, &release(), &layer(&files()), place).unwrap()).unwrap();
@@ -161,7 +161,7 @@ fn an_image_for_a_registry_is_named_for_it() {
 }
 
 #[test]
-fn a_program_that_needs_libraries_is_refused() {
+fn a_dynamically_linked_program_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     fs::copy(std::env::current_exe().unwrap(), directory.path().join(PROGRAM)).unwrap();
     let refused = root::files(directory.path(), b"{}").unwrap_err();
@@ -169,7 +169,7 @@ fn a_program_that_needs_libraries_is_refused() {
 }
 
 #[test]
-fn the_images_share_their_only_layer() {
+fn all_images_share_one_layer() {
     let layers = IMAGES.iter().map(|image| opened(image).config["rootfs"].clone());
     let layers: Vec<_> = layers.collect();
     assert!(layers.iter().all(|layer| *layer == layers[0]), "{layers:?}");
@@ -177,7 +177,7 @@ fn the_images_share_their_only_layer() {
 }
 
 #[test]
-fn what_an_engine_copies_is_what_the_archive_has() {
+fn an_engine_copies_the_same_files_as_the_archive() {
     let directory = tempfile::tempdir().unwrap();
     root::write(&files(), directory.path()).unwrap();
     for (path, entry) in opened(&IMAGES[0]).files {
@@ -204,7 +204,7 @@ fn stage(target: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn an_engine_makes_images_with_the_same_labels_user_and_entrypoint() {
+fn the_dockerfile_has_the_same_labels_user_and_entrypoint() {
     let release = release();
     for image in &IMAGES {
         let lines = stage(image.target);
@@ -227,7 +227,7 @@ fn an_engine_makes_images_with_the_same_labels_user_and_entrypoint() {
 }
 
 #[test]
-fn the_engine_builds_with_the_toolchain_of_the_repository() {
+fn the_dockerfile_uses_the_toolchain_of_the_repository() {
     let toolchain = repository("rust-toolchain.toml");
     let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).unwrap();
     let from = format!("FROM rust:{}-bookworm AS build\n", channel.trim_matches('"'));
@@ -235,7 +235,7 @@ fn the_engine_builds_with_the_toolchain_of_the_repository() {
 }
 
 #[test]
-fn a_digest_is_written_as_registries_write_it() {
+fn a_digest_has_the_format_of_registries() {
     let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     assert_eq!(digest(b""), empty);
 }

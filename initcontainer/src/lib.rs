@@ -1,4 +1,4 @@
-//! Gives a StatefulSet member its static IP address, and ends when the address works.
+//! Attaches the static IP address of a StatefulSet member to this node.
 
 mod wiring;
 
@@ -6,20 +6,20 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use firecamp_connect::{AnyRegistry, Teller};
 use firecamp_core::attach::AttachInput;
 use firecamp_core::contract::api;
 use firecamp_core::contract::exit::Exit;
-use firecamp_engine::{Dice, Ended, Run, Signal};
-use firecamp_host::AgentPlace;
+use firecamp_engine::{Ended, Rng, Run, Signal};
+use firecamp_host::AgentLock;
 use firecamp_run::config::{Identity, InitConfig};
+use firecamp_run::connect::{AnyRegistry, Reporter};
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
 use firecamp_run::{mount, notice, preview, protocol, start};
 
 use crate::wiring::{Node, input, systems};
 
-/// The program, from its arguments and variables to its exit code.
+/// Runs the program: parses arguments and environment variables, and returns the exit code.
 pub fn main() -> ExitCode {
     match start::init() {
         Ok(started) => started.run(FirstSignal::Ends, async |config, signals| {
@@ -30,14 +30,14 @@ pub fn main() -> ExitCode {
 }
 
 async fn attach(config: &InitConfig, signals: Signals) -> Result<Report, Report> {
-    let registry = firecamp_connect::open(&config.places.registry).await;
+    let registry = firecamp_run::connect::open(&config.places.registry).await;
     let registry = registry.map_err(|why| Report::from(&why))?;
     let ended = attach_with(config, signals, registry.clone()).await;
     let report = ended.unwrap_or_else(|failed| failed);
     if let Some(notice) = notice::of_attach(&report).filter(|_| !config.address.dry_run) {
         let Identity { member, pod, node } = &config.identity;
-        let teller = Teller { program: api::INIT, member, pod, node };
-        registry.tell(teller, notice, report.address, notice::text(&report)).await;
+        let reporter = Reporter { program: api::INIT, member, pod, node };
+        registry.report(reporter, notice, report.address, notice::text(&report)).await;
     }
     Ok(report)
 }
@@ -59,19 +59,18 @@ async fn attach_with(
     }
     let signal = Signal::Interrupt(signals.end);
     let (member, pool) = (input.member.clone(), input.pool.clone());
-    let run = Run { member, pool, signal, dice: Dice::default() };
+    let run = Run { member, pool, signal, rng: Rng::default() };
     match firecamp_engine::run(input, &systems, &run).await {
         Ended::Outcome(outcome) => Ok(Report::from(&outcome)),
         Ended::Interrupted => Err(Report::interrupted()),
     }
 }
 
-/// Refuses to begin beside an agent that this program does not understand. What one has said that
-/// runs no more binds nobody.
+/// Refuses to start next to an incompatible agent. Ignores the file of an agent that has ended.
 fn meet_agent(run_dir: &Path) -> Result<(), Report> {
-    // A lock that cannot be read may well be held.
-    let runs = AgentPlace::is_taken(run_dir).unwrap_or(true);
-    match protocol::apart_from_agent(run_dir).filter(|_why| runs) {
+    // An unreadable lock may be held.
+    let runs = AgentLock::is_taken(run_dir).unwrap_or(true);
+    match protocol::incompatibility_with_agent(run_dir).filter(|_why| runs) {
         Some(why) => Err(Report::new(Exit::VersionMismatch, why)),
         None => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! Gives a StatefulSet member its static IP address, and ends when the address works.
+//! Attaches the static IP address of a StatefulSet member to this node.
 
 use std::process::ExitCode;
 

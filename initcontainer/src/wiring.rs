@@ -1,21 +1,21 @@
-//! From the configuration to the protocol and its outside systems.
+//! Builds the protocol's input and its systems from the configuration.
 
 use firecamp_cloud::{AwsCloud, CloudConfig};
-use firecamp_connect::AnyRegistry;
 use firecamp_core::attach::AttachInput;
 use firecamp_core::failure::HostFailure;
-use firecamp_engine::{Dice, Systems};
-use firecamp_host::{BarredFile, FileOptions, HostTimeouts, LinuxHost, StaticIpFile};
+use firecamp_engine::{Rng, Systems};
+use firecamp_host::{ExcludedEnisFile, FileOptions, HostTimeouts, LinuxHost, StaticIpFile};
 use firecamp_run::config::InitConfig;
+use firecamp_run::connect::AnyRegistry;
 use firecamp_run::report::Report;
 
-/// What an attach asks.
+/// The systems of an attach.
 pub(crate) type Node = Systems<AwsCloud, LinuxHost, AnyRegistry, StaticIpFile>;
 
-/// What the protocol is told. Without an agent, or where its word cannot be read, no ENI is barred.
+/// The protocol's input. No ENI is excluded if the agent's file is missing or unreadable.
 pub(crate) fn input(config: &InitConfig) -> AttachInput {
-    let unread = |why: &HostFailure| tracing::warn!(error = %why, "Barred ENIs are not read");
-    let barred = BarredFile::new(&config.places.run_dir).read().inspect_err(unread);
+    let unread = |why: &HostFailure| tracing::warn!(error = %why, "failed to read excluded ENIs");
+    let excluded = ExcludedEnisFile::new(&config.places.run_dir).read().inspect_err(unread);
     AttachInput {
         member: config.identity.member.clone(),
         pod: config.identity.pod.clone(),
@@ -23,14 +23,14 @@ pub(crate) fn input(config: &InitConfig) -> AttachInput {
         cluster: config.cluster.clone(),
         pool: config.address.pool.clone(),
         rule: config.address.eni,
-        barred: barred.unwrap_or_default(),
-        run: Dice::default().run_id(),
+        excluded: excluded.unwrap_or_default(),
+        run: Rng::default().run_id(),
         deadline: config.address.timeout,
         predecessor_grace: config.address.predecessor_grace,
     }
 }
 
-/// The real outside systems.
+/// The real systems.
 pub(crate) fn systems(config: &InitConfig, registry: AnyRegistry) -> Result<Node, Report> {
     Ok(Systems {
         cloud: AwsCloud::connect(CloudConfig::from_env().named("firecamp-init"))

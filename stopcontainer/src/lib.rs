@@ -1,21 +1,21 @@
-//! Takes a member's static IP address off its node when its pod ends.
+//! The stop container: releases the member's static IP address when its pod ends.
 
 mod wiring;
 
 use std::process::ExitCode;
 
 use firecamp_cloud::LazyCloud;
-use firecamp_connect::{AnyRegistry, Teller};
 use firecamp_core::contract::api;
-use firecamp_engine::{Dice, Ended, NoFile, Run, Signal, Systems};
+use firecamp_engine::{Ended, NoFile, Rng, Run, Signal, Systems};
 use firecamp_host::{HostTimeouts, LinuxHost};
 use firecamp_run::config::{Identity, StopConfig};
+use firecamp_run::connect::{AnyRegistry, Reporter};
 use firecamp_run::flags::StopMode;
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
 use firecamp_run::{notice, protocol, start};
 
-/// The program, from its arguments and variables to its exit code.
+/// Runs the program: parses arguments and environment variables, and returns the exit code.
 pub fn main() -> ExitCode {
     let started = match start::stop() {
         Ok(started) => started,
@@ -31,14 +31,14 @@ pub fn main() -> ExitCode {
 }
 
 async fn release(config: &StopConfig, signals: Signals) -> Result<Report, Report> {
-    let registry = firecamp_connect::open(&config.places.registry).await;
+    let registry = firecamp_run::connect::open(&config.places.registry).await;
     let registry = registry.map_err(|why| Report::from(&why))?;
     let ended = release_with(config, signals, registry.clone()).await;
     let report = ended.unwrap_or_else(|failed| failed);
     if let Some(notice) = notice::of_release(&report) {
         let Identity { member, pod, node } = &config.identity;
-        let teller = Teller { program: api::STOP, member, pod, node };
-        registry.tell(teller, notice, report.address, notice::text(&report)).await;
+        let reporter = Reporter { program: api::STOP, member, pod, node };
+        registry.report(reporter, notice, report.address, notice::text(&report)).await;
     }
     Ok(report)
 }
@@ -60,7 +60,7 @@ async fn release_with(
         StopMode::Release => Signal::Interrupt(signals.end),
     };
     let member = config.identity.member.clone();
-    let run = Run { member, pool: None, signal, dice: Dice::default() };
+    let run = Run { member, pool: None, signal, rng: Rng::default() };
     let input = wiring::input(config);
     match firecamp_engine::run(input, &systems, &run).await {
         Ended::Outcome(outcome) => Ok(Report::from(&outcome)),

@@ -1,4 +1,4 @@
-//! Takes a member's static IP address off its node when its pod ends.
+//! The stop container: releases the member's static IP address when its pod ends.
 
 use std::process::ExitCode;
 

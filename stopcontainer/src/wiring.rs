@@ -1,15 +1,15 @@
-//! From the configuration to the protocol.
+//! Builds the protocol's input from the configuration.
 
 use std::time::Duration;
 
-use firecamp_core::outside::SocketScope;
+use firecamp_core::ports::SocketScope;
 use firecamp_core::release::{ReleaseInput, Releaser};
-use firecamp_engine::Dice;
+use firecamp_engine::Rng;
 use firecamp_run::config::StopConfig;
 use firecamp_run::flags::StopMode;
 
-/// A sidecar's service has ended, so everything is drained for as long as the grace period
-/// lasts; a hook's service is still running, so only connections are, and only for a while.
+/// A sidecar drains all sockets for the whole grace period, because the service has ended. A hook
+/// drains only connections for a limited time, because the service still runs.
 pub(crate) fn input(config: &StopConfig) -> ReleaseInput {
     let (await_stop, scope, drain) = match config.mode {
         StopMode::Wait => (true, SocketScope::All, Duration::MAX),
@@ -18,7 +18,7 @@ pub(crate) fn input(config: &StopConfig) -> ReleaseInput {
     ReleaseInput {
         member: config.identity.member.clone(),
         pod: config.identity.pod.clone(),
-        run: Dice::default().run_id(),
+        run: Rng::default().run_id(),
         unassign: config.unassign,
         await_stop,
         by: Releaser::Stop,

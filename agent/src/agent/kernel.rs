@@ -1,17 +1,17 @@
-//! Looks at the kernel: at what it tells of, and every so often at everything.
+//! Reads the kernel: what an event concerns, and periodically everything.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use firecamp_core::outside::KernelTarget;
+use firecamp_core::ports::KernelTarget;
 use firecamp_host::Change;
 use tokio::time::Instant;
 
 use super::Agent;
-use crate::outside::{Kernel, World};
+use crate::ports::{Environment, Kernel};
 use crate::status::System;
 
-/// What of the kernel has to be looked at.
+/// The part of the kernel that must be read again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stale {
     Nothing,
@@ -29,10 +29,10 @@ impl Stale {
     }
 }
 
-impl<W: World> Agent<'_, W> {
-    pub(super) fn heard(&mut self, changes: Vec<Change>) {
-        self.told.get_or_insert_with(Instant::now);
-        self.heard = true;
+impl<W: Environment> Agent<'_, W> {
+    pub(super) fn handle_kernel_events(&mut self, changes: Vec<Change>) {
+        self.reported.get_or_insert_with(Instant::now);
+        self.kernel_changed = true;
         for change in changes {
             match change {
                 Change::Address(address) => match &mut self.stale {
@@ -51,31 +51,31 @@ impl<W: World> Agent<'_, W> {
         }
     }
 
-    /// Local reads of the kernel: milliseconds, and bounded by themselves.
-    pub(super) async fn look(&mut self) {
+    /// Reads the stale part of the kernel. Local reads take milliseconds and have timeouts.
+    pub(super) async fn refresh_kernel(&mut self) {
         let stale = std::mem::replace(&mut self.stale, Stale::Nothing);
         if stale == Stale::Nothing {
             return;
         }
-        self.status.asks(System::Kernel);
-        let survey = self.outside.host().survey().await;
-        self.status.read(System::Kernel, &survey);
-        let Ok(survey) = survey else {
+        self.status.read_started(System::Kernel);
+        let kernel_snapshot = self.ports.host().kernel_snapshot().await;
+        self.status.read(System::Kernel, &kernel_snapshot);
+        let Ok(kernel_snapshot) = kernel_snapshot else {
             self.stale = Stale::All;
             return;
         };
-        self.state.surveyed(survey);
+        self.state.set_kernel_snapshot(kernel_snapshot);
         if stale == Stale::All {
-            self.look_at_links().await;
+            self.read_links().await;
         }
         let mut targets = self.state.targets();
         targets.retain(|target| stale.has(target));
-        let views = self.outside.host().views(&targets).await;
+        let views = self.ports.host().views(&targets).await;
         for (target, view) in targets.into_iter().zip(views) {
             self.status.read(System::Kernel, &view);
             match view {
                 Ok(view) => self.state.viewed(target, view),
-                Err(_told) => self.state.not_viewed(target.address),
+                Err(_logged) => self.state.not_viewed(target.address),
             }
         }
     }

@@ -1,31 +1,31 @@
-//! The node itself: is it fit, and are its interfaces up?
+//! Checks of the node itself: files, links, EC2 permissions.
 
-use firecamp_core::agent::Duty;
+use firecamp_core::agent::Operation;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::EniId;
-use firecamp_core::machine::{Mended, Outcome, Release};
+use firecamp_core::machine::{Maintenance, Outcome, Release};
 use firecamp_engine::Ended;
-use firecamp_preflight::facts::{Permission, Right};
+use firecamp_node::preflight::facts::{Permission, Right};
 use tokio::task::JoinSet;
 
 use super::Agent;
-use crate::outside::{Kernel, World};
+use crate::ports::{Environment, Kernel};
 use crate::status::System;
-use crate::work::News;
+use crate::work_result::WorkResult;
 
-impl<W: World> Agent<'_, W> {
-    /// Reads the node's files again, beside the loop.
-    pub(super) fn look_at_files(&mut self, work: &mut JoinSet<News>) {
+impl<W: Environment> Agent<'_, W> {
+    /// Starts a read of the node's files.
+    pub(super) fn read_node_files(&mut self, work: &mut JoinSet<WorkResult>) {
         if !self.reading_files {
             self.reading_files = true;
-            self.outside.node_facts(work);
+            self.ports.node_facts(work);
         }
     }
 
-    /// Which links there are, and whether they are up.
-    pub(super) async fn look_at_links(&mut self) {
-        let links = self.outside.host().links().await;
+    /// Reads the links and whether they are up.
+    pub(super) async fn read_links(&mut self) {
+        let links = self.ports.host().links().await;
         self.status.read(System::Kernel, &links);
         if let Ok(links) = links {
             self.preflight.links(&links);
@@ -33,8 +33,8 @@ impl<W: World> Agent<'_, W> {
         }
     }
 
-    /// Brings up what the system left down.
-    pub(super) fn raise_links(&mut self, work: &mut JoinSet<News>) {
+    /// Sets links up that the operating system left down.
+    pub(super) fn raise_links(&mut self, work: &mut JoinSet<WorkResult>) {
         let now = self.now();
         let Self { preflight, raiser, links, state, .. } = self;
         let usable = |id: &EniId| {
@@ -42,29 +42,31 @@ impl<W: World> Agent<'_, W> {
             own.any(|one| one.is_usable() && preflight.serves(one))
         };
         for (eni, mac) in raiser.due(links, state.enis(), usable, now) {
-            tracing::info!(%eni, %mac, "The link of an ENI is down and nobody configures it");
-            self.outside.raise(eni, mac, work);
+            tracing::info!(%eni, %mac, "setting unconfigured link up");
+            self.ports.raise(eni, mac, work);
         }
     }
 
-    /// What an errand says of EC2's policy.
-    pub(super) fn judged_by(&mut self, duty: &Duty, ended: &Ended) {
-        let right = match duty {
-            Duty::Reassert { .. } => Right::AssignPrivateIpAddresses,
-            Duty::Release { .. } => Right::UnassignPrivateIpAddresses,
-            Duty::GiveWay { .. } | Duty::Restore { .. } | Duty::Collect { .. } => return,
+    /// Derives EC2 permissions from the result of an operation.
+    pub(super) fn record_permission(&mut self, operation: &Operation, ended: &Ended) {
+        let right = match operation {
+            Operation::Reassert { .. } => Right::AssignPrivateIpAddresses,
+            Operation::Release { .. } => Right::UnassignPrivateIpAddresses,
+            Operation::Withdraw { .. } | Operation::Restore { .. } | Operation::Collect { .. } => {
+                return;
+            }
         };
         match ended {
             Ended::Outcome(Outcome::Failed(why)) if why.exit == Exit::CloudRefused => {
                 self.preflight.tried(right, Permission::Denied(why.message.clone()));
             }
             Ended::Outcome(
-                Outcome::Mended { what: Mended::Reasserted, .. }
+                Outcome::Maintained { what: Maintenance::Reasserted, .. }
                 | Outcome::Released { release: Release::Unassigned, .. },
             ) => self.preflight.tried(right, Permission::Allowed),
             Ended::Outcome(
                 Outcome::Failed(_)
-                | Outcome::Mended { .. }
+                | Outcome::Maintained { .. }
                 | Outcome::Released { .. }
                 | Outcome::Attached(_),
             )
@@ -73,11 +75,11 @@ impl<W: World> Agent<'_, W> {
     }
 }
 
-/// What came of bringing up a link.
-pub(super) fn tell_raised(eni: &EniId, done: &Result<bool, HostFailure>) {
+/// Logs the result of setting a link up.
+pub(super) fn report_raised(eni: &EniId, done: &Result<bool, HostFailure>) {
     match done {
-        Ok(true) => tracing::info!(%eni, "The link of an ENI is up"),
-        Ok(false) => tracing::info!(%eni, "The link of an ENI was up or has an address"),
-        Err(why) => tracing::warn!(%eni, error = %why, "The link of an ENI cannot be brought up"),
+        Ok(true) => tracing::info!(%eni, "link set up"),
+        Ok(false) => tracing::info!(%eni, "link left unchanged: already up or has an address"),
+        Err(why) => tracing::warn!(%eni, error = %why, "failed to set link up"),
     }
 }

@@ -1,4 +1,4 @@
-//! The file registry, in which a member's starter vouches for its pod.
+//! The source of a file registry, where the program that starts a member vouches for its pod.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -6,49 +6,49 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use firecamp_connect::AnyRegistry;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
-use firecamp_core::outside::PodView;
+use firecamp_core::ports::PodView;
 use firecamp_core::record::Stored;
-use firecamp_registry::{Everything, Follower};
+use firecamp_registry::{FileListing, Follower};
+use firecamp_run::connect::AnyRegistry;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{Listing, Source};
-use crate::late::LateRegistry;
+use crate::lazy_registry::LazyRegistry;
 use crate::outage::Outage;
 
-/// How often files are looked at: they tell nobody of their changes.
+/// Poll interval: files report no changes.
 const POLL: Duration = Duration::from_secs(1);
-/// How often all of them are read, also those that look as they did.
-const WHOLE: Duration = Duration::from_secs(10);
+/// How often all files are read, also those whose metadata is unchanged.
+const FULL_READ: Duration = Duration::from_secs(10);
 
 /// The file registry.
 #[derive(Debug)]
 pub(crate) struct FileSource {
-    registry: LateRegistry,
+    registry: LazyRegistry,
     follower: OnceCell<Follower>,
     poll: Mutex<Poll>,
     current: AtomicBool,
-    /// The files that cannot be read, each told once.
+    /// The files that cannot be read, each logged once.
     unread: std::sync::Mutex<BTreeMap<String, Outage>>,
 }
 
 #[derive(Debug)]
 struct Poll {
     every: Interval,
-    /// A look is due, and was not made or not ended.
+    /// A poll is due or was cancelled.
     due: bool,
-    /// When everything was read last.
-    whole: Option<Instant>,
+    /// When all files were last read.
+    full_read: Option<Instant>,
 }
 
 impl FileSource {
-    pub(crate) fn new(registry: LateRegistry) -> Self {
+    pub(crate) fn new(registry: LazyRegistry) -> Self {
         let mut every = interval(POLL);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let poll = Mutex::new(Poll { every, due: false, whole: None });
+        let poll = Mutex::new(Poll { every, due: false, full_read: None });
         let (current, unread) = (AtomicBool::new(false), std::sync::Mutex::default());
         Self { registry, follower: OnceCell::new(), poll, current, unread }
     }
@@ -59,37 +59,37 @@ impl FileSource {
             AnyRegistry::Kube(_) => Err(RegistryFailure {
                 kind: RegistryKind::Refused,
                 effect: Effect::None,
-                detail: "list the records: the registry is no directory".to_owned(),
+                detail: "failed to list records: the registry is not a directory".to_owned(),
             }),
         };
         self.follower.get_or_try_init(open).await
     }
 
-    async fn list(&self) -> Result<Listing, RegistryFailure> {
-        Ok(self.listing(self.follower().await?.everything().await?))
+    async fn read_all(&self) -> Result<Listing, RegistryFailure> {
+        Ok(self.listing(self.follower().await?.list().await?))
     }
 
-    fn listing(&self, Everything { static_ips, pools }: Everything) -> Listing {
+    fn listing(&self, FileListing { static_ips, pools }: FileListing) -> Listing {
         let mut listing = Listing::default();
         for (address, read) in static_ips {
-            self.tell(format!("the record of {address}"), read.as_ref().err());
+            self.report(format!("the record of {address}"), read.as_ref().err());
             match read {
                 Ok(Stored { object, .. }) => {
                     listing.pods.insert(object.member.clone(), PodView::Vouched);
                     listing.records.insert(address, object);
                 }
-                Err(_told) => {
+                Err(_logged) => {
                     listing.unread.insert(address);
                 }
             }
         }
-        self.tell("the pools".to_owned(), pools.as_ref().err());
+        self.report("the pools".to_owned(), pools.as_ref().err());
         listing.pools = pools.ok();
         listing
     }
 
-    /// Tells of a file that cannot be read, or can be again.
-    fn tell(&self, of: String, why: Option<&RegistryFailure>) {
+    /// Logs that a file cannot be read, or that it can be read again.
+    fn report(&self, of: String, why: Option<&RegistryFailure>) {
         let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
         match why {
             Some(why) => {
@@ -103,21 +103,21 @@ impl FileSource {
         }
     }
 
-    /// Whether there may be something that was not listed.
-    async fn may_differ(&self, whole: &mut Option<Instant>) -> bool {
+    /// Whether something may have changed since the last list.
+    async fn may_differ(&self, full_read: &mut Option<Instant>) -> bool {
         let Ok(follower) = self.follower().await else { return true };
-        if whole.is_none_or(|at| at.elapsed() >= WHOLE) {
-            *whole = Some(Instant::now());
+        if full_read.is_none_or(|at| at.elapsed() >= FULL_READ) {
+            *full_read = Some(Instant::now());
             follower.forget();
             return true;
         }
-        !self.is_current() || follower.has_changed().await
+        !self.is_synced() || follower.has_changed().await
     }
 }
 
 impl Source for FileSource {
-    async fn look(&self, _known: BTreeSet<Ipv4Addr>) -> Result<Listing, RegistryFailure> {
-        let read = self.list().await;
+    async fn list(&self, _known: BTreeSet<Ipv4Addr>) -> Result<Listing, RegistryFailure> {
+        let read = self.read_all().await;
         self.current.store(read.is_ok(), Ordering::Relaxed);
         read
     }
@@ -129,10 +129,10 @@ impl Source for FileSource {
                 poll.every.tick().await;
                 poll.due = true;
             }
-            // Whoever is cancelled here goes on here, and not a whole interval later.
-            let told = self.may_differ(&mut poll.whole).await;
+            // If cancelled here, the next call continues here instead of an interval later.
+            let reported = self.may_differ(&mut poll.full_read).await;
             poll.due = false;
-            if told {
+            if reported {
                 return;
             }
         }
@@ -142,7 +142,7 @@ impl Source for FileSource {
         end.cancelled().await;
     }
 
-    fn is_current(&self) -> bool {
+    fn is_synced(&self) -> bool {
         self.current.load(Ordering::Relaxed)
     }
 }
@@ -155,60 +155,60 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn f090_a_registry_that_is_not_there_yet_is_read_once_it_is() {
+    async fn f090_registry_that_does_not_exist_yet_is_read_once_it_does() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("registry");
-        let source = FileSource::new(LateRegistry::new(RegistryUrl::File(place.clone())));
-        let why = source.look(BTreeSet::new()).await.unwrap_err();
+        let source = FileSource::new(LazyRegistry::new(RegistryUrl::File(place.clone())));
+        let why = source.list(BTreeSet::new()).await.unwrap_err();
         assert!(why.detail.contains("registry"), "{why:?}");
-        assert!(!source.is_current());
+        assert!(!source.is_synced());
         std::fs::create_dir_all(place.join("staticippools")).unwrap();
-        let listing = source.look(BTreeSet::new()).await.unwrap();
+        let listing = source.list(BTreeSet::new()).await.unwrap();
         assert_eq!((listing.records.len(), listing.pools), (0, Some(Vec::new())));
-        assert!(source.is_current());
+        assert!(source.is_synced());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_not_listed_yet_is_told_within_a_poll_though_the_wait_is_cut_short() {
+    async fn change_is_reported_within_a_poll_although_the_wait_is_cancelled() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("staticippools")).unwrap();
-        let source = FileSource::new(LateRegistry::new(RegistryUrl::File(dir.path().into())));
+        let source = FileSource::new(LazyRegistry::new(RegistryUrl::File(dir.path().into())));
         source.changed().await;
-        source.look(BTreeSet::new()).await.unwrap();
+        source.list(BTreeSet::new()).await.unwrap();
         std::fs::write(dir.path().join("staticippools/a.yaml"), "nonsense").unwrap();
         let begun = Instant::now();
-        // The loop's other business ends the wait all the time.
+        // Other events of the loop cancel the wait all the time.
         while timeout(Duration::from_millis(1), source.changed()).await.is_err() {
-            assert!(begun.elapsed() < 2 * POLL, "not told of");
+            assert!(begun.elapsed() < 2 * POLL, "not reported");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unchanged_registry_is_read_whole_every_so_often() {
+    async fn unchanged_registry_is_read_completely_every_ten_seconds() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("staticippools")).unwrap();
-        let source = FileSource::new(LateRegistry::new(RegistryUrl::File(dir.path().into())));
+        let source = FileSource::new(LazyRegistry::new(RegistryUrl::File(dir.path().into())));
         source.changed().await;
-        source.look(BTreeSet::new()).await.unwrap();
+        source.list(BTreeSet::new()).await.unwrap();
         let begun = Instant::now();
         source.changed().await;
-        assert!(begun.elapsed() >= WHOLE && begun.elapsed() < WHOLE + 2 * POLL);
+        assert!(begun.elapsed() >= FULL_READ && begun.elapsed() < FULL_READ + 2 * POLL);
     }
 
     #[tokio::test]
-    async fn a_file_that_cannot_be_read_is_told_once_and_when_it_can_be_again() {
+    async fn unreadable_file_is_logged_once_and_again_when_it_recovers() {
         let dir = tempfile::tempdir().unwrap();
         let pools = dir.path().join("staticippools");
         std::fs::create_dir_all(&pools).unwrap();
-        let source = FileSource::new(LateRegistry::new(RegistryUrl::File(dir.path().into())));
+        let source = FileSource::new(LazyRegistry::new(RegistryUrl::File(dir.path().into())));
         std::fs::write(pools.join("main.yaml"), "cut off").unwrap();
-        for _look in 0..3 {
-            assert_eq!(source.look(BTreeSet::new()).await.unwrap().pools, None);
+        for _list in 0..3 {
+            assert_eq!(source.list(BTreeSet::new()).await.unwrap().pools, None);
             let unread = source.unread.lock().unwrap();
             assert_eq!(unread.keys().collect::<Vec<_>>(), ["the pools"]);
         }
         std::fs::remove_file(pools.join("main.yaml")).unwrap();
-        assert_eq!(source.look(BTreeSet::new()).await.unwrap().pools, Some(Vec::new()));
+        assert_eq!(source.list(BTreeSet::new()).await.unwrap().pools, Some(Vec::new()));
         assert!(source.unread.lock().unwrap().is_empty());
     }
 }

@@ -1,76 +1,76 @@
-//! The Kubernetes API: static IPs and pods of this node as watches tell them, and fresh reads of
-//! what the watches do not show.
+//! The Kubernetes API: watches of the static IPs and pods of this node, and fresh reads of what the
+//! watches do not show.
 //!
-//! Guarantees: nothing is taken for absent, and nothing for older than it was, but by a fresh read;
-//! a failed one leaves things as they were seen last. No agent lists what is another node's.
-//! Caveats: what is told here authorises nothing; every errand reads afresh.
+//! Guarantees: only a fresh read makes an object absent or moves it back to an older state; a
+//! failed read keeps the last observation. The agent does not list the objects of other nodes.
+//! Caveats: a watch authorises nothing; every operation reads its objects again.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use firecamp_connect::AnyRegistry;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PoolName};
-use firecamp_core::outside::{PodView, Registry};
+use firecamp_core::ports::{PodView, Registry};
 use firecamp_core::record::{Pool, State, StaticIp};
 use firecamp_kube::{Event, Item, Key, KubeRegistry};
+use firecamp_run::connect::AnyRegistry;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::follow::{Pause, Told, follow};
-use super::mirror::{Known, Mirror};
+use super::cache::{Cache, Known};
+use super::follow::{Pause, Reported, follow};
 use super::{Listing, Source};
-use crate::late::LateRegistry;
+use crate::lazy_registry::LazyRegistry;
 use crate::outage::Outage;
 
-/// Fresh reads for one answer; the rest of them come with the next one.
-const AT_ONCE: usize = 64;
+/// Maximum number of fresh reads per list; the others follow with the next list.
+const MAX_FRESH_READS: usize = 64;
 
-/// The watches of this node and what they told.
+/// The watches of this node and their caches.
 pub(crate) struct KubeSource {
     node: NodeName,
-    registry: LateRegistry,
-    kept: Mutex<Kept>,
-    news: Notify,
+    registry: LazyRegistry,
+    state: Mutex<WatchState>,
+    events: Notify,
 }
 
-/// What was told so far.
-struct Kept {
-    static_ips: Mirror<Ipv4Addr, StaticIp>,
-    pods: Mirror<Member, PodView>,
-    pools: Mirror<PoolName, Pool>,
-    /// The kinds that a server has not answered for last.
-    away: BTreeSet<&'static str>,
-    /// When the fresh reads that failed are tried again.
-    again: Option<Instant>,
+/// The caches and the state of fresh reads.
+struct WatchState {
+    static_ips: Cache<Ipv4Addr, StaticIp>,
+    pods: Cache<Member, PodView>,
+    pools: Cache<PoolName, Pool>,
+    /// Kinds whose last list or watch failed.
+    unavailable: BTreeSet<&'static str>,
+    /// When to repeat failed fresh reads.
+    retry_at: Option<Instant>,
     pause: Pause,
     outage: Outage,
 }
 
 impl KubeSource {
-    pub(crate) fn new(node: NodeName, registry: LateRegistry) -> Self {
-        let kept = Kept {
-            static_ips: Mirror::new(|old: &StaticIp, new| new.epoch < old.epoch),
-            pods: Mirror::new(|_old, _new| false),
-            pools: Mirror::new(|_old, _new| false),
-            away: BTreeSet::new(),
-            again: None,
+    pub(crate) fn new(node: NodeName, registry: LazyRegistry) -> Self {
+        let state = WatchState {
+            static_ips: Cache::new(|old: &StaticIp, new| new.epoch < old.epoch),
+            pods: Cache::new(|_old, _new| false),
+            pools: Cache::new(|_old, _new| false),
+            unavailable: BTreeSet::new(),
+            retry_at: None,
             pause: Pause::default(),
-            outage: Outage::new("what the watches do not show"),
+            outage: Outage::new("fresh reads of StaticIPs and pods"),
         };
-        Self { node, registry, kept: Mutex::new(kept), news: Notify::new() }
+        Self { node, registry, state: Mutex::new(state), events: Notify::new() }
     }
 
-    /// Nothing panics while it holds it.
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the state. Nothing panics while it holds the lock.
+    fn lock(&self) -> MutexGuard<'_, WatchState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The client, once there can be one: a node may start before what it needs is there.
+    /// Waits until the client can be created: a node may start before its credentials exist.
     async fn connected(&self) -> KubeRegistry {
-        let mut outage = Outage::new("the Kubernetes API's place");
+        let mut outage = Outage::new("the configuration of the Kubernetes client");
         let mut pause = Pause::default();
         loop {
             match self.registry.get().await {
@@ -82,137 +82,136 @@ impl KubeSource {
         }
     }
 
-    /// Takes in what is told of one kind; `mirror` says where it is kept.
-    fn told<K: Ord + Clone, T>(
+    /// Applies a report about one kind to its `cache`.
+    fn reported<K: Ord + Clone, T>(
         &self,
         kind: &'static str,
-        told: Told<T>,
-        mirror: impl FnOnce(&mut Kept) -> &mut Mirror<K, T>,
+        reported: Reported<T>,
+        cache: impl FnOnce(&mut WatchState) -> &mut Cache<K, T>,
         parse: impl Fn(&Key) -> Option<K>,
     ) {
         let object = |item: Item<T>| {
             let key = parse(&item.key)?;
             let read = item.object.inspect_err(|why| {
-                tracing::warn!(kind, name = item.key.name, error = why, "It cannot be read");
+                tracing::warn!(kind, name = item.key.name, error = why, "failed to parse object");
             });
             Some((key, read.ok()))
         };
-        let mut kept = self.kept();
-        match told {
-            Told::All(items) => mirror(&mut kept).listed(items.into_iter().filter_map(object)),
-            Told::One(Event::Set(item)) => {
+        let mut kept = self.lock();
+        match reported {
+            Reported::All(items) => cache(&mut kept).listed(items.into_iter().filter_map(object)),
+            Reported::One(Event::Set(item)) => {
                 if let Some((key, object)) = object(item) {
-                    mirror(&mut kept).changed(key, object);
+                    cache(&mut kept).changed(key, object);
                 }
             }
-            Told::One(Event::Gone(key)) => {
+            Reported::One(Event::Gone(key)) => {
                 if let Some(key) = parse(&key) {
-                    mirror(&mut kept).gone(key);
+                    cache(&mut kept).gone(key);
                 }
             }
-            Told::One(Event::Bookmark) => return,
-            Told::Current(true) => {
-                kept.away.remove(kind);
+            Reported::One(Event::Bookmark) => return,
+            Reported::Current(true) => {
+                kept.unavailable.remove(kind);
             }
-            Told::Current(false) => {
-                kept.away.insert(kind);
+            Reported::Current(false) => {
+                kept.unavailable.insert(kind);
             }
         }
-        // Before everything was listed once there is nothing to look at.
+        // Nothing to process before the first list.
         if kept.static_ips.is_complete() {
-            self.news.notify_one();
+            self.events.notify_one();
         }
     }
 
-    /// Reads afresh what the watches do not answer, and keeps the answers.
-    async fn ask(&self, registry: &KubeRegistry, known: &BTreeSet<Ipv4Addr>) {
-        let (addresses, members) = self.kept().questions(&self.node, known);
+    /// Makes the fresh reads that are due and stores the results.
+    async fn read_doubtful(&self, registry: &KubeRegistry, known: &BTreeSet<Ipv4Addr>) {
+        let (addresses, members) = self.lock().doubtful(&self.node, known);
         let mut failed = None;
         for address in addresses {
             match registry.static_ip(address).await {
                 Ok(found) => {
                     let found = found.map(|stored| stored.object);
-                    self.kept().static_ips.confirmed(address, found);
+                    self.lock().static_ips.confirmed(address, found);
                 }
                 Err(why) => failed = Some(why),
             }
-            if is_away(failed.as_ref()) {
+            if is_unavailable(failed.as_ref()) {
                 break;
             }
         }
         for member in members {
-            if is_away(failed.as_ref()) {
+            if is_unavailable(failed.as_ref()) {
                 break;
             }
             match registry.pod(&member).await {
-                Ok(PodView::Absent) => self.kept().pods.confirmed(member, None),
+                Ok(PodView::Absent) => self.lock().pods.confirmed(member, None),
                 Ok(view @ (PodView::Present { .. } | PodView::Vouched)) => {
-                    self.kept().pods.confirmed(member, Some(view));
+                    self.lock().pods.confirmed(member, Some(view));
                 }
                 Err(why) => failed = Some(why),
             }
         }
-        self.kept().asked(failed.as_ref(), &self.node, known);
+        self.lock().reads_ended(failed.as_ref(), &self.node, known);
     }
 }
 
-/// Others would fail as well, each after its deadline.
-fn is_away(failed: Option<&RegistryFailure>) -> bool {
+/// Whether other reads would fail as well, each after its deadline.
+fn is_unavailable(failed: Option<&RegistryFailure>) -> bool {
     failed.is_some_and(|why| why.kind == RegistryKind::Unavailable)
 }
 
-impl Kept {
-    /// What only a fresh read can say.
-    fn questions(
+impl WatchState {
+    /// The objects that need a fresh read.
+    fn doubtful(
         &self,
         node: &NodeName,
         known: &BTreeSet<Ipv4Addr>,
     ) -> (Vec<Ipv4Addr>, Vec<Member>) {
         let addresses: BTreeSet<_> = self.static_ips.keys().chain(known).copied().collect();
         let doubtful = |address: &Ipv4Addr| self.static_ips.known(address) == Known::Doubtful;
-        let addresses = addresses.into_iter().filter(doubtful).take(AT_ONCE).collect();
-        let members = self.attended(node).into_iter();
+        let addresses = addresses.into_iter().filter(doubtful).take(MAX_FRESH_READS).collect();
+        let members = self.local_members(node).into_iter();
         let doubtful = |member: &Member| self.pods.known(member) == Known::Doubtful;
-        // Before the pods were listed every one of them would be asked for.
+        // Before the first list of pods every one of them would be doubtful.
         let members = members.filter(|member| self.pods.is_complete() && doubtful(member));
-        (addresses, members.take(AT_ONCE).collect())
+        (addresses, members.take(MAX_FRESH_READS).collect())
     }
 
-    /// The members that by their records have a pod on this node.
-    fn attended(&self, node: &NodeName) -> BTreeSet<Member> {
+    /// The members whose record names a pod on this node.
+    fn local_members(&self, node: &NodeName) -> BTreeSet<Member> {
         let here = |address: &Ipv4Addr| match self.static_ips.known(address) {
-            Known::There(record) => record.attachment.as_ref().and_then(|it| {
+            Known::Present(record) => record.attachment.as_ref().and_then(|it| {
                 let held = match it.state {
                     State::Attaching | State::Attached | State::Releasing => true,
                     State::Parked | State::Released => false,
                 };
                 (held && it.node == *node).then(|| record.member.clone())
             }),
-            Known::Unread | Known::Absent | Known::Doubtful => None,
+            Known::Invalid | Known::Absent | Known::Doubtful => None,
         };
         self.static_ips.keys().filter_map(here).collect()
     }
 
-    /// The fresh reads have ended: those that failed, and those that were too many for one answer,
-    /// are tried again.
-    fn asked(
+    /// The fresh reads have ended. Schedules the failed reads and those over the limit again.
+    fn reads_ended(
         &mut self,
         failed: Option<&RegistryFailure>,
         node: &NodeName,
         known: &BTreeSet<Ipv4Addr>,
     ) {
-        self.static_ips.keep(known);
-        self.pods.keep(&self.attended(node));
+        self.static_ips.retain(known);
+        self.pods.retain(&self.local_members(node));
         if let Some(why) = failed {
             self.outage.lasts(&why.detail);
-            self.again = Some(Instant::now() + self.pause.take());
+            self.retry_at = Some(Instant::now() + self.pause.take());
             return;
         }
         self.outage.ended();
         self.pause.reset();
-        let (addresses, members) = self.questions(node, known);
+        let (addresses, members) = self.doubtful(node, known);
         let more = !addresses.is_empty() || !members.is_empty();
-        self.again = more.then(Instant::now);
+        self.retry_at = more.then(Instant::now);
     }
 
     fn listing(&self, node: &NodeName, known: &BTreeSet<Ipv4Addr>) -> Listing {
@@ -220,27 +219,27 @@ impl Kept {
         let addresses: BTreeSet<_> = self.static_ips.keys().chain(known).copied().collect();
         for address in addresses {
             match self.static_ips.known(&address) {
-                Known::There(record) => {
+                Known::Present(record) => {
                     listing.records.insert(address, record.clone());
                 }
-                Known::Unread | Known::Doubtful => {
+                Known::Invalid | Known::Doubtful => {
                     listing.unread.insert(address);
                 }
                 Known::Absent => {}
             }
         }
-        for member in self.attended(node) {
-            // Whose pod is not known is left out.
+        for member in self.local_members(node) {
+            // A member whose pod is unknown is left out.
             let view = match self.pods.known(&member) {
-                Known::There(view) => view.clone(),
+                Known::Present(view) => view.clone(),
                 Known::Absent => PodView::Absent,
-                Known::Unread | Known::Doubtful => continue,
+                Known::Invalid | Known::Doubtful => continue,
             };
             listing.pods.insert(member, view);
         }
         let pool = |name: &PoolName| match self.pools.known(name) {
-            Known::There(pool) => Some(pool.clone()),
-            Known::Unread | Known::Absent | Known::Doubtful => None,
+            Known::Present(pool) => Some(pool.clone()),
+            Known::Invalid | Known::Absent | Known::Doubtful => None,
         };
         let pools = self.pools.is_complete().then(|| self.pools.keys().map(pool).collect());
         listing.pools = pools.flatten();
@@ -249,29 +248,29 @@ impl Kept {
 }
 
 impl Source for KubeSource {
-    async fn look(&self, known: BTreeSet<Ipv4Addr>) -> Result<Listing, RegistryFailure> {
+    async fn list(&self, known: BTreeSet<Ipv4Addr>) -> Result<Listing, RegistryFailure> {
         let registry = match self.registry.get().await? {
-            AnyRegistry::Kube(registry) if self.kept().static_ips.is_complete() => registry,
+            AnyRegistry::Kube(registry) if self.lock().static_ips.is_complete() => registry,
             AnyRegistry::Kube(_) | AnyRegistry::File(_) => return Err(not_listed(&self.node)),
         };
-        self.ask(registry, &known).await;
-        Ok(self.kept().listing(&self.node, &known))
+        self.read_doubtful(registry, &known).await;
+        Ok(self.lock().listing(&self.node, &known))
     }
 
     async fn changed(&self) {
-        let again = self.kept().again;
-        let again = async {
-            match again {
+        let retry_at = self.lock().retry_at;
+        let retry = async {
+            match retry_at {
                 Some(at) => {
                     sleep_until(at).await;
-                    self.kept().again = None;
+                    self.lock().retry_at = None;
                 }
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            () = self.news.notified() => {}
-            () = again => {}
+            () = self.events.notified() => {}
+            () = retry => {}
         }
     }
 
@@ -285,14 +284,24 @@ impl Source for KubeSource {
                 (registry.static_ips_of(&self.node), registry.pods_of(&self.node));
             let pools = registry.pools();
             tokio::join!(
-                follow(&static_ips, |told| self.told(
+                follow(&static_ips, |reported| self.reported(
                     "staticips",
-                    told,
+                    reported,
                     |kept| &mut kept.static_ips,
                     address
                 )),
-                follow(&pods, |told| self.told("pods", told, |kept| &mut kept.pods, member)),
-                follow(&pools, |told| self.told("pools", told, |kept| &mut kept.pools, pool)),
+                follow(&pods, |reported| self.reported(
+                    "pods",
+                    reported,
+                    |kept| &mut kept.pods,
+                    member
+                )),
+                follow(&pools, |reported| self.reported(
+                    "pools",
+                    reported,
+                    |kept| &mut kept.pools,
+                    pool
+                )),
             );
         };
         tokio::select! {
@@ -301,9 +310,9 @@ impl Source for KubeSource {
         }
     }
 
-    fn is_current(&self) -> bool {
-        let kept = self.kept();
-        kept.static_ips.is_complete() && kept.away.is_empty()
+    fn is_synced(&self) -> bool {
+        let kept = self.lock();
+        kept.static_ips.is_complete() && kept.unavailable.is_empty()
     }
 }
 

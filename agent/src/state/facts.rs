@@ -1,24 +1,25 @@
-//! What is told of all that was observed.
+//! The facts about addresses and pools that the agent publishes.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use firecamp_core::agent::KernelMark;
+use firecamp_controllers::publish::Facts;
+use firecamp_controllers::publish::facts::AddressFact;
+use firecamp_core::agent::KernelOwner;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::record::{State, StaticIp};
-use firecamp_publish::Facts;
-use firecamp_publish::facts::AddressFact;
 
 use super::Observed;
 use crate::status::{KINDS, Kind};
 
-/// Why the last errand of each kind of an address failed.
+/// Why the last operation of each kind of an address failed.
 pub(crate) type Failing = BTreeMap<(Ipv4Addr, Kind), (Exit, String)>;
 
 impl Observed {
-    /// What this process has seen itself of addresses and pools.
+    /// The facts that this process has observed itself.
     pub(crate) fn facts(&self, failing: &Failing) -> Facts {
-        let listing = self.listing.as_ref().filter(|_| self.listed && self.survey.is_some());
+        let listing =
+            self.listing.as_ref().filter(|_| self.listed && self.kernel_snapshot.is_some());
         let addresses = listing.map(|listing| {
             let records = listing.records.values();
             records.filter_map(|record| self.address(record, failing)).collect()
@@ -30,7 +31,7 @@ impl Observed {
         }
     }
 
-    /// None of what does not concern this node.
+    /// The facts about one record; none if it does not concern this node.
     fn address(&self, record: &StaticIp, failing: &Failing) -> Option<AddressFact> {
         let attachment = record.attachment.as_ref()?;
         let (here, attached) = (attachment.node == self.node, attachment.state == State::Attached);
@@ -39,15 +40,15 @@ impl Observed {
         let in_kernel = if here && attached {
             self.views.get(&address).map(|(_, view)| view.is_complete())
         } else {
-            let ours = |kernel: &BTreeMap<Ipv4Addr, KernelMark>| {
-                kernel.get(&address) == Some(&KernelMark::Ours)
+            let ours = |kernel: &BTreeMap<Ipv4Addr, KernelOwner>| {
+                kernel.get(&address) == Some(&KernelOwner::Ours)
             };
-            self.survey.as_ref().map(|survey| ours(&survey.kernel))
+            self.kernel_snapshot.as_ref().map(|kernel_snapshot| ours(&kernel_snapshot.kernel))
         };
         if !here && in_kernel != Some(true) {
             return None;
         }
-        // Of what is parked only a presence is known: nobody asks EC2 about it.
+        // For a parked address only its presence is known: it is not queried in EC2.
         let listed = self
             .enis
             .iter()

@@ -1,24 +1,24 @@
-//! Labels of metrics: few values each, and never an address, a pod or an id.
+//! Metric labels: few values each, and never an address, a pod or an ID.
 
 use firecamp_core::failure::CloudKind;
-use firecamp_preflight::facts::Clock;
+use firecamp_node::preflight::facts::Clock;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 
-/// What an errand is for.
+/// The kind of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
 pub(crate) enum Kind {
-    GiveWay,
+    Withdraw,
     Release,
     Reassert,
     Restore,
     Collect,
 }
 
-/// All of them, what is told first coming first.
+/// All kinds, ordered by reporting priority.
 pub(crate) const KINDS: [Kind; 5] =
-    [Kind::GiveWay, Kind::Release, Kind::Reassert, Kind::Restore, Kind::Collect];
+    [Kind::Withdraw, Kind::Release, Kind::Reassert, Kind::Restore, Kind::Collect];
 
-/// An outside system.
+/// An external system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
 pub(crate) enum System {
     Registry,
@@ -32,6 +32,7 @@ pub(crate) enum System {
 }
 
 impl System {
+    /// All systems.
     pub(crate) const ALL: [Self; 8] = [
         Self::Registry,
         Self::Metadata,
@@ -43,7 +44,7 @@ impl System {
         Self::Claims,
     ];
 
-    /// As `/v1/node` names it.
+    /// The name in `/v1/node`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Registry => "registry",
@@ -59,24 +60,24 @@ impl System {
 }
 
 impl System {
-    /// As people call it.
-    pub(crate) fn said(self) -> &'static str {
+    /// The name in log lines.
+    pub(crate) fn display_name(self) -> &'static str {
         match self {
             Self::Registry => "the registry",
             Self::Metadata => "the metadata service",
             Self::Ec2 => "EC2",
-            Self::Ec2Volumes => "EC2, of volumes",
-            Self::Ec2Types => "EC2, of the instance's type",
+            Self::Ec2Volumes => "EC2 volumes",
+            Self::Ec2Types => "EC2 instance types",
             Self::Kernel => "the kernel",
-            Self::Volumes => "the node's volumes",
-            Self::Claims => "the cluster's volumes",
+            Self::Volumes => "volumes of the node",
+            Self::Claims => "volumes of the cluster",
         }
     }
 }
 
-/// Labels of an errand.
+/// Labels of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Errands {
+pub(crate) struct Executions {
     pub(crate) kind: Kind,
 }
 
@@ -86,10 +87,10 @@ pub(crate) struct Reads {
     pub(crate) system: System,
 }
 
-/// Labels of a step of publishing.
+/// Labels of a request to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Steps {
-    pub(crate) step: &'static str,
+pub(crate) struct Requests {
+    pub(crate) request: &'static str,
 }
 
 /// Labels of an Event.
@@ -137,16 +138,16 @@ pub(crate) struct Calls {
     pub(crate) result: &'static str,
 }
 
-/// What came of a request: no failure, or that one.
+/// The result label of a request with this failure, or none.
 pub(crate) fn result(failure: Option<CloudKind>) -> &'static str {
     match failure {
-        None => "Done",
+        None => "Success",
         Some(CloudKind::HeldElsewhere) => "HeldElsewhere",
-        Some(CloudKind::NotOurs) => "NotOurs",
+        Some(CloudKind::NotOnInterface) => "NotOnInterface",
         Some(CloudKind::CapacityExceeded) => "CapacityExceeded",
         Some(CloudKind::SubnetExhausted) => "SubnetExhausted",
         Some(CloudKind::BadAddress) => "BadAddress",
-        Some(CloudKind::Gone) => "Gone",
+        Some(CloudKind::NotFound) => "NotFound",
         Some(CloudKind::Auth) => "Denied",
         Some(CloudKind::Throttled) => "Throttled",
         Some(CloudKind::Transient) => "Transient",
@@ -167,7 +168,7 @@ pub(crate) fn clock(whose: Clock) -> &'static str {
     }
 }
 
-/// Labels of a pool. There are few, and people name them.
+/// Labels of a pool. Pools are few, and users name them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Pools {
     pub(crate) pool: String,

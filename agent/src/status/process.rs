@@ -1,4 +1,4 @@
-//! What the process itself uses, by the names that every exporter has.
+//! Process metrics with the standard names of Prometheus client libraries.
 
 use std::fs;
 
@@ -9,10 +9,10 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::table::process_help;
 
-/// Ticks of a second in `/proc`: so for every program on every Linux.
+/// `USER_HZ`: clock ticks per second in `/proc`, the same on every Linux system.
 const TICKS: f64 = 100.0;
 
-/// Reads `/proc/self` when it is asked. What cannot be read is left out.
+/// Reads `/proc/self` on each scrape; exports nothing if that fails.
 #[derive(Debug)]
 pub(super) struct Process;
 
@@ -37,7 +37,7 @@ impl Used {
     }
 
     fn parse(stat: &str, status: &str, machine: &str, open_files: usize) -> Option<Self> {
-        // The name of the program may hold anything, brackets and blanks included.
+        // The program name may contain any character, including brackets and spaces.
         let (_, fields) = stat.rsplit_once(") ")?;
         let field = |nth: usize| fields.split(' ').nth(nth)?.parse::<f64>().ok();
         let (user, system, started) = (field(11)?, field(12)?, field(19)?);
@@ -57,7 +57,7 @@ impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let Some(used) = Used::read() else { return Ok(()) };
         let mut write = |name: &'static str, metric: &dyn Encode| {
-            // With the full stop that the library gives to others.
+            // The library appends a full stop to the help of other metrics.
             metric.write(&mut encoder, name, &format!("{}.", process_help(name)))
         };
         write("process_cpu_seconds", &ConstCounter::new(used.cpu_seconds))?;
@@ -67,7 +67,7 @@ impl Collector for Process {
     }
 }
 
-/// A metric of whatever type.
+/// A metric of any type.
 trait Encode {
     fn write(
         &self,
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_kernel_says_is_read_whatever_the_program_is_called() {
+    fn stat_is_parsed_whatever_the_program_name() {
         let numbers = (4..=22).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
         let stat = format!("7 (a) (b ) S {numbers} 0");
         let status = "Name:\ta\nVmRSS:\t    2048 kB\n";

@@ -1,43 +1,44 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use firecamp_cluster::Usage;
-use firecamp_preflight::facts::{Clock, Reading};
+use firecamp_controllers::leader::Usage;
+use firecamp_node::preflight::facts::{Clock, Reading};
 
 use super::super::{
-    Call, Calls, Errands, Kind, Problems, Reads, Reasons, Status, Steps, System, Volumes, result,
+    Call, Calls, Executions, Kind, Problems, Reads, Reasons, Requests, Status, System, Volumes,
+    result,
 };
 use super::*;
 
-/// Everything has happened once.
-fn busy() -> Status {
+/// A status in which every metric has a sample.
+fn complete_status() -> Status {
     let status = Status::default();
-    let kind = Errands { kind: Kind::Restore };
-    status.errands.get_or_create(&kind).inc();
+    let kind = Executions { kind: Kind::Restore };
+    status.executions.get_or_create(&kind).inc();
     status.failed.get_or_create(&kind).inc();
-    status.took.get_or_create(&kind).observe(0.1);
-    status.asks(System::Kernel);
+    status.operation_durations.get_or_create(&kind).observe(0.1);
+    status.read_started(System::Kernel);
     status.read(System::Kernel, &Ok::<(), &str>(()));
     let call = Calls { call: Call::DescribeVolumes, result: result(None) };
     status.calls.ended(call, Duration::from_millis(70));
     status.read(System::Ec2, &Err::<(), &str>("throttled"));
-    status.published.get_or_create(&Steps { step: "learn" }).inc();
-    status.unpublished.get_or_create(&Steps { step: "learn" }).inc();
-    status.events.get_or_create(&Reasons { reason: "AddressConflict" }).inc();
+    status.published.get_or_create(&Requests { request: "get" }).inc();
+    status.publish_failures.get_or_create(&Requests { request: "get" }).inc();
+    status.events.get_or_create(&Reasons { reason: "AddressHeldByForeignInterface" }).inc();
     status.volumes.get_or_create(&Volumes { kind: "Ebs" }).set(1);
     let problem = Problems { reason: "ReadOnly" };
     status.volume_problems.get_or_create(&problem).set(1);
     status.volume_ages.get_or_create(&problem).set(1);
     status.clocks(&[Reading { clock: Clock::Ec2, ahead: 1 }]);
     let usage = Usage { total: 2, allocated: 1, free: 1 };
-    status.steward.sees(&[("a".parse().unwrap(), usage)].into());
-    assert!(status.unread.get(&Reads { system: System::Ec2 }).is_some());
+    status.leader.set_pools(&[("a".parse().unwrap(), usage)].into());
+    assert!(status.read_failures.get(&Reads { system: System::Ec2 }).is_some());
     status
 }
 
 #[test]
-fn every_metric_is_in_the_table_with_its_type_help_and_labels_and_no_other_is_there() {
-    let text = busy().metrics().unwrap();
+fn table_describes_every_exported_metric_and_no_other() {
+    let text = complete_status().metrics().unwrap();
     let mut types = BTreeMap::new();
     for line in text.lines() {
         if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|l| l.split_once(' ')) {
@@ -60,7 +61,7 @@ fn every_metric_is_in_the_table_with_its_type_help_and_labels_and_no_other_is_th
     assert!(text.ends_with("# EOF\n"));
 }
 
-/// A histogram's samples are labelled by their buckets; its first one is the sum.
+/// The first sample of a histogram is its sum, which has no bucket label.
 fn has_labels(metric: &Described) -> bool {
     !metric.labels.is_empty()
 }

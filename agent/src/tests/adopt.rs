@@ -3,19 +3,19 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use firecamp_controllers::publish::Notice;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{Epoch, Member, PodUid};
 use firecamp_core::lock::{Hold, LockRecord};
-use firecamp_core::outside::{Holder, Registry as _, SocketUse};
+use firecamp_core::ports::{Holder, Registry as _, SocketUse};
 use firecamp_core::record::{Claim, State, StaticIp, Write};
-use firecamp_publish::Notice;
 use firecamp_registry::conformance;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::world::{NODE, Node, OTHER_POD, until};
+use super::harness::{NODE, Node, OTHER_POD, until};
 
-const STRAY: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 25);
+const ORPHAN: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 25);
 /// By then it would have been due twice.
 const LONG: Duration = Duration::from_mins(25);
 const ADOPTED: &str = "firecamp_agent_adopted_addresses_total";
@@ -23,7 +23,7 @@ const ADOPTED: &str = "firecamp_agent_adopted_addresses_total";
 /// A node on whose ENI EC2 has an address of the pool that has no record.
 async fn node(policy: Option<&str>) -> Node {
     let node = Node::new().await;
-    node.cloud.0.lock().unwrap().enis[0].listed.insert(STRAY);
+    node.cloud.0.lock().unwrap().enis[0].listed.insert(ORPHAN);
     if let Some(policy) = policy {
         declare(&node, policy);
     }
@@ -32,17 +32,17 @@ async fn node(policy: Option<&str>) -> Node {
 
 fn declare(node: &Node, policy: &str) {
     let changed = node.server.change("staticippools", None, "a", |pool| {
-        pool["spec"]["unclaimedPolicy"] = json!(policy);
+        pool["spec"]["orphanPolicy"] = json!(policy);
     });
     assert!(changed);
 }
 
 async fn record(node: &Node) -> Option<StaticIp> {
-    node.registry.static_ip(STRAY).await.unwrap().map(|stored| stored.object)
+    node.registry.static_ip(ORPHAN).await.unwrap().map(|stored| stored.object)
 }
 
 fn is_recorded(node: &Node) -> bool {
-    node.server.object("staticips", None, &STRAY.to_string()).is_some()
+    node.server.object("staticips", None, &ORPHAN.to_string()).is_some()
 }
 
 /// Waits until it has a record, by looks that are as rare as the agent's own, and says how long.
@@ -56,24 +56,24 @@ async fn adopted(node: &Node) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_claims_is_adopted_after_the_grace_period_and_nothing_else_is_changed() {
+async fn orphan_is_adopted_after_the_grace_period_and_nothing_else_changes() {
     let node = node(Some("Adopt")).await;
     node.agent(async |agent| {
         agent.ready().await;
         let took = adopted(&node).await;
         assert!(took >= timing::ADOPT_GRACE, "{took:?}");
         until("it is counted", || agent.metric(ADOPTED) == 1).await;
-        let told = agent.notices();
-        assert!(told.contains(&Notice::Adopted(STRAY)), "{told:?}");
+        let reported = agent.notices();
+        assert!(reported.contains(&Notice::Adopted(ORPHAN)), "{reported:?}");
         let adopted = record(&node).await.unwrap();
-        assert_eq!(adopted.member, Member::nobody(STRAY));
+        assert_eq!(adopted.member, Member::orphaned(ORPHAN));
         let attachment = adopted.attachment.unwrap();
-        assert_eq!((attachment.state, attachment.pod), (State::Parked, PodUid::nobody()));
+        assert_eq!((attachment.state, attachment.pod), (State::Parked, PodUid::orphaned()));
         assert_eq!(attachment.node.as_str(), NODE);
         assert_eq!(attachment.eni, adopted.reserved_on);
         sleep(LONG).await;
         assert_eq!(agent.metric(ADOPTED), 1, "once");
-        assert_eq!(agent.metric("firecamp_agent_unclaimed_addresses"), 0);
+        assert_eq!(agent.metric("firecamp_agent_orphaned_addresses"), 0);
     })
     .await;
     assert_eq!(node.cloud.mutations(), 0);
@@ -81,13 +81,13 @@ async fn what_nobody_claims_is_adopted_after_the_grace_period_and_nothing_else_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_persons_word_it_is_told_and_nobody_is_asked_for_it() {
+async fn orphan_is_only_reported_without_the_adopt_policy() {
     for policy in [None, Some("Report")] {
         let node = node(policy).await;
         node.agent(async |agent| {
             agent.ready().await;
             sleep(LONG).await;
-            assert_eq!(agent.metric("firecamp_agent_unclaimed_addresses"), 1);
+            assert_eq!(agent.metric("firecamp_agent_orphaned_addresses"), 1);
         })
         .await;
         assert!(!is_recorded(&node), "{policy:?}");
@@ -97,7 +97,7 @@ async fn without_a_persons_word_it_is_told_and_nobody_is_asked_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_word_that_is_given_later_counts_from_then_on() {
+async fn adopt_policy_set_later_starts_the_grace_period() {
     let node = node(None).await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -140,12 +140,12 @@ impl Reason {
         let lock = |hold| {
             node.host.change(|kernel| {
                 let holder = Holder { pod: OTHER_POD.parse().unwrap(), epoch: Epoch(3) };
-                kernel.locks.insert(STRAY, LockRecord { holder, hold });
+                kernel.locks.insert(ORPHAN, LockRecord { holder, hold });
             });
         };
         match self {
-            Self::ItsClaimIsThere => claim(node, |claim| claim.address = Some(STRAY)).await,
-            Self::AClaimAsksForIt => claim(node, |claim| claim.requested = Some(STRAY)).await,
+            Self::ItsClaimIsThere => claim(node, |claim| claim.address = Some(ORPHAN)).await,
+            Self::AClaimAsksForIt => claim(node, |claim| claim.requested = Some(ORPHAN)).await,
             Self::ItsPodIsHere => {
                 lock(Hold::Released);
                 let spec = json!({ "nodeName": NODE });
@@ -156,17 +156,17 @@ impl Reason {
             Self::ItsLockIsHeld => lock(Hold::Held),
             Self::ASocketUsesIt => {
                 let used = SocketUse { listeners: 1, ..SocketUse::default() };
-                node.host.use_sockets(STRAY, used);
+                node.host.use_sockets(ORPHAN, used);
             }
             Self::TheKernelHasIt => {
-                node.host.add_foreign(STRAY, "06:00:00:00:00:01".parse().unwrap());
+                node.host.add_foreign(ORPHAN, "06:00:00:00:00:01".parse().unwrap());
             }
             Self::AnotherPoolHasItToo => {
                 node.server.create_pool(&conformance::pool("b", &[1]).unwrap());
             }
             Self::TheVpcCniHasTheInterface => node.cloud.0.lock().unwrap().operator = true,
             Self::Ec2HasItElsewhereByNow => {
-                node.cloud.0.lock().unwrap().elsewhere.insert(STRAY);
+                node.cloud.0.lock().unwrap().elsewhere.insert(ORPHAN);
             }
         }
     }
@@ -174,7 +174,7 @@ impl Reason {
     fn ends(self, node: &Node) {
         let release = || {
             node.host.change(|kernel| {
-                kernel.locks.remove(&STRAY);
+                kernel.locks.remove(&ORPHAN);
             });
         };
         match self {
@@ -183,14 +183,14 @@ impl Reason {
             }
             Self::ItsPodIsHere => assert!(node.server.remove("pods", Some("prod"), "zombie-0")),
             Self::ItsLockIsHeld => release(),
-            Self::ASocketUsesIt => node.host.use_sockets(STRAY, SocketUse::default()),
-            Self::TheKernelHasIt => node.host.strip(STRAY),
+            Self::ASocketUsesIt => node.host.use_sockets(ORPHAN, SocketUse::default()),
+            Self::TheKernelHasIt => node.host.strip(ORPHAN),
             Self::AnotherPoolHasItToo => {
                 assert!(node.server.delete_pool(&conformance::pool("b", &[1]).unwrap()));
             }
             Self::TheVpcCniHasTheInterface => node.cloud.0.lock().unwrap().operator = false,
             Self::Ec2HasItElsewhereByNow => {
-                node.cloud.0.lock().unwrap().elsewhere.remove(&STRAY);
+                node.cloud.0.lock().unwrap().elsewhere.remove(&ORPHAN);
             }
         }
     }
@@ -204,7 +204,7 @@ async fn claim(node: &Node, change: impl FnOnce(&mut Claim)) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_speaks_against_it_is_seen_afresh_and_once_it_is_over_the_address_is_adopted() {
+async fn every_obstacle_prevents_adoption_until_it_is_gone() {
     for reason in Reason::ALL {
         let node = node(Some("Adopt")).await;
         reason.begins(&node).await;
@@ -221,11 +221,11 @@ async fn whatever_speaks_against_it_is_seen_afresh_and_once_it_is_over_the_addre
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_record_outgrows_whoever_had_it_here() {
+async fn adopted_record_has_a_higher_epoch_than_the_lock() {
     let node = node(Some("Adopt")).await;
     node.host.change(|kernel| {
         let holder = Holder { pod: OTHER_POD.parse().unwrap(), epoch: Epoch(3) };
-        kernel.locks.insert(STRAY, LockRecord { holder, hold: Hold::Released });
+        kernel.locks.insert(ORPHAN, LockRecord { holder, hold: Hold::Released });
     });
     node.agent(async |agent| {
         agent.ready().await;
@@ -236,7 +236,7 @@ async fn the_record_outgrows_whoever_had_it_here() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_the_registry_causes_nothing_and_the_time_begins_anew_after_it() {
+async fn registry_outage_restarts_the_grace_period() {
     let node = node(Some("Adopt")).await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -252,7 +252,7 @@ async fn an_outage_of_the_registry_causes_nothing_and_the_time_begins_anew_after
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_ec2_causes_nothing_and_the_time_begins_anew_after_it() {
+async fn ec2_outage_restarts_the_grace_period() {
     let node = node(Some("Adopt")).await;
     let refuse = |why| node.cloud.0.lock().unwrap().refuses = why;
     node.agent(async |agent| {
@@ -269,9 +269,9 @@ async fn an_outage_of_ec2_causes_nothing_and_the_time_begins_anew_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_metadata_service_alone_lists_is_not_adopted() {
+async fn address_that_only_the_metadata_service_lists_is_not_adopted() {
     let node = node(Some("Adopt")).await;
-    node.cloud.0.lock().unwrap().lost.insert(STRAY);
+    node.cloud.0.lock().unwrap().lost.insert(ORPHAN);
     node.agent(async |agent| {
         agent.ready().await;
         sleep(LONG).await;

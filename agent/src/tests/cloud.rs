@@ -10,11 +10,11 @@ use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId, VolumeId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{Eni, NodeIdentity, TypeLimits};
-use firecamp_core::outside::{Cloud, Owner, OwnerEni};
-use firecamp_preflight::CloudChecks;
-use firecamp_preflight::facts::{Clock, Permission, Reading, Right};
-use firecamp_volumes::CloudVolumes;
-use firecamp_volumes::seen::{Attachment, Elsewhere};
+use firecamp_core::ports::{Cloud, Owner, OwnerEni};
+use firecamp_node::preflight::CloudChecks;
+use firecamp_node::preflight::facts::{Clock, Permission, Reading, Right};
+use firecamp_node::volumes::CloudVolumes;
+use firecamp_node::volumes::observation::{Attachment, Elsewhere};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -47,7 +47,7 @@ pub(crate) struct Vpc {
     /// How often the metadata service was asked.
     pub(crate) identities: u32,
     /// Nobody has what members had here, whatever is done.
-    pub(crate) astray: bool,
+    pub(crate) misplaced: bool,
     pub(crate) looks: u32,
     /// What EC2 says of the instance's type; none if it denies to say it.
     pub(crate) limits: Option<TypeLimits>,
@@ -138,7 +138,7 @@ impl Vpc {
             .witness
             .as_ref()
             .and_then(|server| server.object("staticips", None, &address.to_string()));
-        self.marks.extend(record.map(|record| record["spec"]["unsettled"].clone()));
+        self.marks.extend(record.map(|record| record["spec"]["pendingMutations"].clone()));
     }
 
     fn answers_reads(&self) -> Result<(), CloudFailure> {
@@ -189,7 +189,7 @@ impl Cloud for FixedCloud {
         }
         let has = |eni: &&Eni| eni.listed.contains(&address) && !vpc.lost.contains(&address);
         let holder = vpc.enis.iter().find(has);
-        Ok(holder.map_or(Owner::Nobody, |eni| owned(eni.id.clone(), Some("prod"), Some(OWN))))
+        Ok(holder.map_or(Owner::Unassigned, |eni| owned(eni.id.clone(), Some("prod"), Some(OWN))))
     }
 
     async fn assign(
@@ -239,7 +239,7 @@ impl CloudChecks for FixedCloud {
             device_index: eni.device_index,
             network_card: eni.network_card,
             primary: eni.primary_address,
-            addresses: if vpc.astray {
+            addresses: if vpc.misplaced {
                 BTreeSet::new()
             } else {
                 eni.listed.difference(&vpc.lost).copied().collect()
@@ -249,7 +249,7 @@ impl CloudChecks for FixedCloud {
             cluster: Some("prod".to_owned()),
             no_manage: None,
             operator: vpc.operator.then(|| "eks.amazonaws.com".to_owned()),
-            goes_with_instance: false,
+            delete_on_termination: false,
         };
         Ok(vpc.enis.iter().map(interface).collect())
     }

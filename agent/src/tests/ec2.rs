@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::world::{ADDRESS, Node, until};
+use super::harness::{ADDRESS, Node, until};
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_node_asks_ec2_at_most_once_a_minute_and_changes_nothing() {
+async fn idle_node_queries_ec2_at_most_once_per_minute() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -26,7 +26,7 @@ async fn a_quiet_node_asks_ec2_at_most_once_a_minute_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f007_an_address_that_a_frozen_metadata_service_still_lists_is_taken_back() {
+async fn f007_address_still_listed_by_a_frozen_metadata_service_is_reasserted() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -40,7 +40,7 @@ async fn f007_an_address_that_a_frozen_metadata_service_still_lists_is_taken_bac
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_that_the_metadata_service_does_not_list_is_asked_for_at_once() {
+async fn address_missing_in_the_metadata_service_triggers_a_query_at_once() {
     let node = Node::new().await;
     node.cloud.0.lock().unwrap().enis[0].listed.clear();
     node.agent(async |agent| {
@@ -55,7 +55,7 @@ async fn an_address_that_the_metadata_service_does_not_list_is_asked_for_at_once
 }
 
 #[tokio::test(start_paused = true)]
-async fn f007_an_attach_that_ec2_does_not_show_yet_is_not_sent_again() {
+async fn f007_attach_not_yet_visible_in_ec2_is_not_repeated() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -78,7 +78,7 @@ async fn f007_an_attach_that_ec2_does_not_show_yet_is_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_ec2_denies_to_say_of_the_type_is_asked_again_and_holds_up_nothing_else() {
+async fn denied_instance_type_query_is_repeated_and_delays_nothing() {
     let node = Node::new().await;
     node.cloud.0.lock().unwrap().limits = None;
     node.agent(async |agent| {
@@ -93,9 +93,9 @@ async fn what_ec2_denies_to_say_of_the_type_is_asked_again_and_holds_up_nothing_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_that_is_nowhere_to_be_found_holds_up_no_look_at_volumes() {
+async fn address_that_ec2_shows_nowhere_does_not_block_volume_queries() {
     let node = Node::new().await;
-    node.cloud.0.lock().unwrap().astray = true;
+    node.cloud.0.lock().unwrap().misplaced = true;
     node.cloud.0.lock().unwrap().enis[0].listed.clear();
     node.agent(async |agent| {
         agent.ready().await;

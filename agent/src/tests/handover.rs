@@ -4,14 +4,14 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_apiserver::Ending;
-use firecamp_sim::Tag;
+use firecamp_testkit::sim::Tag;
 
-use super::world::{ADDRESS, IPS, Node, OTHER_POD, until};
+use super::harness::{ADDRESS, IPS, Node, OTHER_POD, until};
 
 const AT_ONCE: Duration = Duration::from_millis(100);
 
 #[tokio::test(start_paused = true)]
-async fn f032_a_node_gives_way_the_moment_the_registry_names_another() {
+async fn f032_node_withdraws_as_soon_as_the_registry_names_another() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -21,13 +21,13 @@ async fn f032_a_node_gives_way_the_moment_the_registry_names_another() {
         assert!(took < AT_ONCE, "{took:?}");
         tokio::time::sleep(Duration::from_secs(30)).await;
         assert_eq!((node.writes(), node.cloud.mutations()), (writes, 0));
-        assert_eq!(agent.metric("firecamp_agent_errands_total{kind=\"GiveWay\"}"), 1);
+        assert_eq!(agent.metric("firecamp_agent_operations_total{kind=\"Withdraw\"}"), 1);
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn f032_a_node_that_comes_back_gives_way_to_whom_the_registry_names() {
+async fn f032_returning_node_withdraws_for_the_recorded_holder() {
     let node = Node::new().await;
     node.hand_to("node-2", OTHER_POD, 6).await;
     node.agent(async |_agent| {
@@ -37,7 +37,7 @@ async fn f032_a_node_that_comes_back_gives_way_to_whom_the_registry_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_that_is_not_here_any_more_is_read_once_and_not_over_and_over() {
+async fn address_that_left_the_node_is_read_once() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -46,7 +46,7 @@ async fn an_address_that_is_not_here_any_more_is_read_once_and_not_over_and_over
         until("the address is gone", || !node.holds()).await;
         tokio::time::sleep(Duration::from_secs(10)).await;
         let reads = || {
-            let asked = node.server.asked();
+            let asked = node.server.requests();
             asked.iter().filter(|asked| **asked == format!("GET {IPS}/{ADDRESS}")).count()
         };
         let before = reads();
@@ -57,11 +57,11 @@ async fn an_address_that_is_not_here_any_more_is_read_once_and_not_over_and_over
 }
 
 #[tokio::test(start_paused = true)]
-async fn f039_a_watch_that_missed_the_handover_and_cannot_go_on_is_made_good_by_a_list() {
+async fn f039_list_recovers_a_handover_missed_by_an_expired_watch() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
-        node.server.lose_news(1);
+        node.server.lose_events(1);
         node.hand_to("node-2", OTHER_POD, 6).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(node.holds(), "nobody has heard of it");
@@ -73,11 +73,11 @@ async fn f039_a_watch_that_missed_the_handover_and_cannot_go_on_is_made_good_by_
 }
 
 #[tokio::test(start_paused = true)]
-async fn f039_a_watch_that_missed_the_handover_in_silence_is_made_good_within_minutes() {
+async fn f039_handover_missed_by_a_silent_watch_is_recovered_within_minutes() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
-        node.server.lose_news(1);
+        node.server.lose_events(1);
         node.hand_to("node-2", OTHER_POD, 6).await;
         let took = until("the address is gone", || !node.holds()).await;
         assert!(took < Duration::from_mins(20), "{took:?}");
@@ -86,8 +86,8 @@ async fn f039_a_watch_that_missed_the_handover_in_silence_is_made_good_within_mi
 }
 
 #[tokio::test(start_paused = true)]
-async fn f039_whatever_ends_a_watch_the_next_one_tells_what_came_between() {
-    for ending in [Ending::Whole, Ending::Broken, Ending::MidLine, Ending::Expired] {
+async fn f039_next_watch_reports_events_between_watches() {
+    for ending in [Ending::Regular, Ending::Broken, Ending::MidLine, Ending::Expired] {
         let node = Node::new().await;
         node.agent(async |agent| {
             agent.ready().await;
@@ -101,7 +101,7 @@ async fn f039_whatever_ends_a_watch_the_next_one_tells_what_came_between() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f039_a_version_that_the_server_has_forgotten_leads_to_a_list() {
+async fn f039_expired_resource_version_triggers_a_list() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -117,7 +117,7 @@ async fn f039_a_version_that_the_server_has_forgotten_leads_to_a_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f041_a_cloud_that_does_not_answer_delays_no_address() {
+async fn f041_unresponsive_ec2_delays_no_restore() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -139,7 +139,7 @@ async fn f041_a_cloud_that_does_not_answer_delays_no_address() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f034_only_what_this_node_is_known_to_have_held_is_collected() {
+async fn f034_only_addresses_with_a_lock_record_are_collected() {
     let node = Node::new().await;
     let (left, unknown, foreign) =
         (Ipv4Addr::new(10, 1, 0, 31), Ipv4Addr::new(10, 1, 0, 32), Ipv4Addr::new(10, 1, 0, 33));
@@ -156,7 +156,7 @@ async fn f034_only_what_this_node_is_known_to_have_held_is_collected() {
         tokio::time::sleep(Duration::from_mins(30)).await;
         let there: Vec<_> = node.host.addresses().into_keys().collect();
         assert_eq!(there, [ADDRESS, unknown, foreign]);
-        assert_eq!(agent.metric("firecamp_agent_errands_total{kind=\"Collect\"}"), 1);
+        assert_eq!(agent.metric("firecamp_agent_operations_total{kind=\"Collect\"}"), 1);
     })
     .await;
 }

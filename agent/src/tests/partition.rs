@@ -6,7 +6,7 @@ use firecamp_core::failure::CloudKind;
 use firecamp_core::lock::Hold;
 use tokio::time::{Instant, sleep};
 
-use super::world::{ADDRESS, Node, OTHER_POD, until};
+use super::harness::{ADDRESS, Node, OTHER_POD, until};
 
 /// Once EC2 has decided, it is quick.
 const BOUND: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ async fn lets_go(node: &Node) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f089_a_node_that_is_cut_off_lets_go_of_what_ec2_has_elsewhere() {
+async fn f089_partitioned_node_withholds_an_address_that_ec2_shows_elsewhere() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -46,7 +46,7 @@ async fn f089_a_node_that_is_cut_off_lets_go_of_what_ec2_has_elsewhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f089_an_agent_that_begins_while_its_node_is_cut_off_lets_go_as_well() {
+async fn f089_agent_started_during_a_partition_withholds_as_well() {
     let node = Node::new().await;
     node.agent(async |agent| agent.ready().await).await;
     node.server.go_away();
@@ -60,7 +60,7 @@ async fn f089_an_agent_that_begins_while_its_node_is_cut_off_lets_go_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f089_the_metadata_service_alone_decides_nothing() {
+async fn f089_metadata_service_alone_withholds_nothing() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -81,7 +81,7 @@ async fn f089_the_metadata_service_alone_decides_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f089_a_frozen_metadata_service_brings_back_nothing_that_was_let_go() {
+async fn f089_frozen_metadata_service_restores_no_withheld_address() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -104,7 +104,7 @@ async fn f089_a_frozen_metadata_service_brings_back_nothing_that_was_let_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f089_what_nobody_has_in_ec2_stays_in_the_kernel_of_its_holder() {
+async fn f089_address_on_no_eni_stays_in_the_kernel_of_its_holder() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -117,7 +117,7 @@ async fn f089_what_nobody_has_in_ec2_stays_in_the_kernel_of_its_holder() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f089_what_was_let_go_is_back_as_soon_as_ec2_or_the_registry_says_so() {
+async fn f089_withheld_address_is_restored_once_ec2_or_the_registry_confirms() {
     for registry in [true, false] {
         let node = Node::new().await;
         node.agent(async |agent| {
@@ -144,7 +144,7 @@ async fn f089_what_was_let_go_is_back_as_soon_as_ec2_or_the_registry_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f089_a_look_that_may_be_of_the_time_before_the_attach_decides_nothing() {
+async fn f089_possibly_stale_query_withholds_nothing() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;

@@ -6,7 +6,7 @@ use firecamp_apiserver::Fault;
 use firecamp_core::record::State;
 use serde_json::json;
 
-use super::world::{ADDRESS, IPS, NODE, Node, OTHER_POD, POD, attachment, until};
+use super::harness::{ADDRESS, IPS, NODE, Node, OTHER_POD, POD, attachment, until};
 
 /// Whether the record says so, as the API server has it.
 fn is(node: &Node, state: State) -> bool {
@@ -22,7 +22,7 @@ async fn released(node: &Node) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f026_a_pod_that_is_gone_is_released_for() {
+async fn f026_agent_completes_the_release_of_a_deleted_pod() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -33,14 +33,14 @@ async fn f026_a_pod_that_is_gone_is_released_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f026_a_pod_that_went_while_no_agent_ran_is_released_for() {
+async fn f026_agent_completes_the_release_of_a_pod_deleted_while_it_was_down() {
     let node = Node::new().await;
     node.remove_pod();
     node.agent(async |_agent| released(&node).await).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn f026_a_pod_whose_containers_have_ended_for_good_is_released_for() {
+async fn f026_agent_completes_the_release_of_a_terminal_pod() {
     for phase in ["Succeeded", "Failed"] {
         let node = Node::new().await;
         node.agent(async |agent| {
@@ -53,7 +53,7 @@ async fn f026_a_pod_whose_containers_have_ended_for_good_is_released_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f028_what_an_init_left_whose_pod_was_deleted_meanwhile_is_released() {
+async fn f028_partial_attach_of_a_deleted_pod_is_released() {
     let node = Node::new().await;
     node.write(|record| {
         record.attachment = Some(attachment(NODE, POD, State::Attaching));
@@ -68,7 +68,7 @@ async fn f028_what_an_init_left_whose_pod_was_deleted_meanwhile_is_released() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f035_a_pod_of_the_same_name_is_not_the_pod_on_record() {
+async fn f035_pod_with_the_same_name_but_another_uid_is_not_the_holder() {
     for new_node in [Some(NODE), Some("node-2"), None] {
         let node = Node::new().await;
         node.agent(async |agent| {
@@ -82,12 +82,12 @@ async fn f035_a_pod_of_the_same_name_is_not_the_pod_on_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f035_a_new_pod_that_has_taken_the_address_keeps_it() {
+async fn f035_new_holder_pod_keeps_the_address() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
         // The handover of a pod that is replaced on its own node, faster than any watch tells.
-        node.server.lose_news(3);
+        node.server.lose_events(3);
         node.remove_pod();
         node.set_pod(OTHER_POD, Some(NODE), "Running");
         node.hand_to(NODE, OTHER_POD, 6).await;
@@ -99,7 +99,7 @@ async fn f035_a_new_pod_that_has_taken_the_address_keeps_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f030_a_pod_that_is_ending_is_left_to_its_stop_container() {
+async fn f030_terminating_pod_is_left_to_its_stop_container() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -113,7 +113,7 @@ async fn f030_a_pod_that_is_ending_is_left_to_its_stop_container() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f038_a_release_that_cannot_be_written_is_tried_at_a_bounded_rate_and_never_given_up() {
+async fn f038_failing_release_is_retried_at_a_bounded_rate_forever() {
     let node = Node::new().await;
     node.agent(async |agent| {
         agent.ready().await;
@@ -124,7 +124,7 @@ async fn f038_a_release_that_cannot_be_written_is_tried_at_a_bounded_rate_and_ne
         node.remove_pod();
         tokio::time::sleep(Duration::from_mins(30)).await;
         let attempts = node.asked("PATCH") - before;
-        // Those of one errand, then a rest of half a minute.
+        // Those of one operation, then a rest of half a minute.
         assert!((30..=900).contains(&attempts), "{attempts} attempts in 30 minutes");
         node.server.forget_faults();
         until("it is released", || is(&node, State::Parked) && !node.holds()).await;

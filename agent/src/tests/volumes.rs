@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use firecamp_apiserver::Fault;
-use firecamp_registry::api::VOLUME_READY;
-use firecamp_volumes::path::KUBELET;
-use firecamp_volumes::seen::{
+use firecamp_node::volumes::observation::{
     Amount, Attachment, AttachmentState, BlockDevice, DeviceNumber, Elsewhere, Mount, Usage,
 };
+use firecamp_node::volumes::path::KUBELET;
+use firecamp_registry::api::VOLUME_READY;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::world::{NODE, Node, POD, until};
+use super::harness::{NODE, Node, POD, until};
 
 const VOLUME: &str = "vol-0123456789abcdef0";
 const CLAIM: &str = "data-redis-0";
@@ -116,12 +116,12 @@ fn of_the_node(node: &Node) -> (Vec<String>, bool) {
 
 /// Writes of claims so far.
 fn of_claims(node: &Node) -> usize {
-    let asked = node.server.asked();
+    let asked = node.server.requests();
     asked.iter().filter(|one| !one.starts_with("GET") && one.contains(CLAIMS)).count()
 }
 
 #[tokio::test(start_paused = true)]
-async fn f081_a_stuck_volume_is_told_by_node_and_claim_and_taken_back_once_it_is_well() {
+async fn f081_stuck_volume_is_reported_on_node_and_claim_and_cleared_once_attached() {
     for (state, reason, word) in [
         (AttachmentState::Attaching, "StuckAttaching", "attaching"),
         (AttachmentState::Detaching, "StuckDetaching", "detaching"),
@@ -129,7 +129,7 @@ async fn f081_a_stuck_volume_is_told_by_node_and_claim_and_taken_back_once_it_is
     ] {
         let node = node().await;
         in_ec2(&node, state);
-        node.telling_agent(async |agent| {
+        node.reporting_agent(async |agent| {
             agent.ready().await;
             until_said(&node, Some(&format!("False {reason}"))).await;
             let message = condition(&node).unwrap()["message"].as_str().unwrap().to_owned();
@@ -157,18 +157,18 @@ async fn f081_a_stuck_volume_is_told_by_node_and_claim_and_taken_back_once_it_is
 
 /// The pod has come from another node, off which its volume does not come.
 #[tokio::test(start_paused = true)]
-async fn f081_a_volume_that_is_stuck_on_another_instance_is_told_by_the_claim_of_the_pod_here() {
+async fn f081_volume_stuck_on_another_instance_is_reported_on_the_claim() {
     let node = node().await;
     node.cloud.0.lock().unwrap().volumes_elsewhere = vec![Elsewhere {
         volume: VOLUME.parse().unwrap(),
         instance: "i-0000000b".parse().unwrap(),
         state: AttachmentState::Detaching,
     }];
-    node.telling_agent(async |agent| {
+    node.reporting_agent(async |agent| {
         agent.ready().await;
         until_said(&node, Some("False StuckDetaching")).await;
         let message = condition(&node).unwrap()["message"].as_str().unwrap().to_owned();
-        let stuck = "detaching): EC2 is detaching it from i-0000000b and does not finish";
+        let stuck = "EC2 has been detaching the volume from i-0000000b and does not finish";
         assert!(message.contains(stuck), "{message}");
         until("the node says so, too", || {
             of_the_node(&node).0.contains(&"StuckDetaching".to_owned())
@@ -183,10 +183,10 @@ async fn f081_a_volume_that_is_stuck_on_another_instance_is_told_by_the_claim_of
 }
 
 #[tokio::test(start_paused = true)]
-async fn f081_what_lasts_is_written_once_and_not_again_by_an_agent_that_begins_anew() {
+async fn f081_lasting_problem_is_written_once_despite_an_agent_restart() {
     let node = node().await;
     in_ec2(&node, AttachmentState::Attaching);
-    node.telling_agent(async |agent| {
+    node.reporting_agent(async |agent| {
         agent.ready().await;
         until_said(&node, Some("False StuckAttaching")).await;
         let before = (condition(&node), of_claims(&node));
@@ -196,7 +196,7 @@ async fn f081_what_lasts_is_written_once_and_not_again_by_an_agent_that_begins_a
     .await;
     let (first, written) = (condition(&node), of_claims(&node));
     for _ in 0..2 {
-        node.telling_agent(async |agent| {
+        node.reporting_agent(async |agent| {
             agent.ready().await;
             sleep(Duration::from_mins(20)).await;
         })
@@ -205,14 +205,14 @@ async fn f081_what_lasts_is_written_once_and_not_again_by_an_agent_that_begins_a
     assert_eq!((condition(&node), of_claims(&node)), (first, written));
     // While no agent is there it gets well, and the next one says so.
     comes(&node);
-    node.telling_agent(async |_agent| until_said(&node, Some("True Mounted")).await).await;
+    node.reporting_agent(async |_agent| until_said(&node, Some("True Mounted")).await).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn f081_a_pod_that_is_gone_waits_no_more() {
+async fn f081_deleted_pod_clears_its_volume_condition() {
     let node = node().await;
     in_ec2(&node, AttachmentState::Attaching);
-    node.telling_agent(async |agent| {
+    node.reporting_agent(async |agent| {
         agent.ready().await;
         until_said(&node, Some("False StuckAttaching")).await;
         node.remove_pod();
@@ -224,14 +224,14 @@ async fn f081_a_pod_that_is_gone_waits_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f081_what_the_api_refuses_or_whose_answer_is_lost_is_said_all_the_same() {
+async fn f081_condition_is_written_despite_refused_and_lost_requests() {
     let node = node().await;
     in_ec2(&node, AttachmentState::Attaching);
     let refused = Fault::Code(403, "Forbidden");
     for fault in [refused, refused, Fault::LostRequest, Fault::LostAnswer] {
         node.server.fail_next("PATCH", CLAIMS, fault);
     }
-    node.telling_agent(async |agent| {
+    node.reporting_agent(async |agent| {
         agent.ready().await;
         until("each fault was met", || node.server.unmet_faults() == 0).await;
         until_said(&node, Some("False StuckAttaching")).await;

@@ -1,4 +1,4 @@
-//! Files in a compressed archive, none of them too long, and all together bounded.
+//! A compressed archive with limits for each file and for all files together.
 
 use std::io::{self, Write};
 
@@ -6,70 +6,78 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::{Builder, Header};
 
-/// What a file takes of an archive beside its text: its header, and what fills its last block.
+/// The tar block size: a file takes a header block, and its text is padded to full blocks.
 const BLOCK: usize = 512;
-/// What ends an archive, and the directory's name before each file's.
+/// The end of an archive, and the length of the directory name before each file name.
 const FRAME: usize = 2 * BLOCK;
 const TOP: usize = 40;
-/// A name that is longer takes blocks of its own.
+/// Longer names take extra blocks.
 const SHORT_NAME: usize = 100;
-/// What is kept for the manifest, beside a line for each file.
+/// The space reserved for the manifest, besides a line for each file.
 const MANIFEST: usize = 64 * 1024;
-/// Of a file that would be cut to less than this nothing is kept.
+/// A file that would be truncated to less than this is omitted.
 const LEAST: usize = 1024;
 
-/// The files of a bundle, by their names in it, in the order in which they were added: what is
-/// added first has its place.
+/// The files of a bundle with their names, in the order in which they were added. Files that are
+/// added first have precedence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Files {
     packed: Vec<(String, String)>,
-    /// The most that one text may take.
-    part: usize,
-    /// What is left of the whole.
-    room: usize,
-    cut: Vec<String>,
-    /// The first file that had no place, and how many had none.
-    left_out: Option<(String, usize)>,
+    /// The size limit of one file.
+    file_limit: usize,
+    /// The remaining space.
+    free: usize,
+    truncated: Vec<String>,
+    /// The first omitted file, and the number of omitted files.
+    omitted: Option<(String, usize)>,
 }
 
 impl Files {
-    /// None yet. The archive will not be longer than `bytes` before it is compressed, and no text
-    /// longer than a quarter of that.
+    /// An empty bundle. The archive will be at most `bytes` long before compression, and each file
+    /// at most a quarter of that.
     pub(super) fn within(bytes: usize) -> Self {
-        let room = bytes.saturating_sub(FRAME).saturating_sub(MANIFEST);
-        Self { packed: Vec::new(), part: bytes / 4, room, cut: Vec::new(), left_out: None }
+        let free = bytes.saturating_sub(FRAME).saturating_sub(MANIFEST);
+        Self {
+            packed: Vec::new(),
+            file_limit: bytes / 4,
+            free,
+            truncated: Vec::new(),
+            omitted: None,
+        }
     }
 
-    /// Adds a file, or as much of it as there is room for. What is added has no secrets any more:
-    /// half of one is not known as one.
+    /// Adds a file, truncated if it does not fit. Secrets must be removed before: a truncated
+    /// secret is not recognized.
     pub(super) fn add(&mut self, name: impl Into<String>, text: impl Into<String>) {
         let (name, mut text) = (name.into(), text.into());
         let overhead = overhead(&name);
-        let most = self.room.saturating_sub(overhead).min(self.part);
-        if overhead > self.room || text.len() > most {
+        let most = self.free.saturating_sub(overhead).min(self.file_limit);
+        if overhead > self.free || text.len() > most {
             if most < LEAST {
-                self.left_out.get_or_insert((name, 0)).1 += 1;
+                self.omitted.get_or_insert((name, 0)).1 += 1;
                 return;
             }
-            let whole = text.len();
+            let length = text.len();
             shorten(&mut text, most);
-            self.cut.push(format!("{name}: its first {} of {whole} bytes", text.len()));
+            self.truncated.push(format!("{name}: first {} of {length} bytes", text.len()));
         }
-        self.room = self.room.saturating_sub(overhead.saturating_add(text.len()));
+        self.free = self.free.saturating_sub(overhead.saturating_add(text.len()));
         self.packed.push((name, text));
     }
 
-    /// What was cut or left out.
-    pub(super) fn lacking(&self) -> Vec<String> {
+    /// What was truncated or omitted.
+    pub(super) fn missing(&self) -> Vec<String> {
         let mut all: Vec<String> =
-            self.cut.iter().map(|one| format!("the rest of a file was cut off: {one}")).collect();
-        if let Some((first, count)) = &self.left_out {
-            all.push(format!("no room was left for {count} files, the first one is {first}"));
+            self.truncated.iter().map(|one| format!("truncated file: {one}")).collect();
+        if let Some((first, count)) = &self.omitted {
+            all.push(format!(
+                "{count} files were omitted because of the size limit, the first one is {first}"
+            ));
         }
         all
     }
 
-    /// Adds the last file, for which room was kept: what is in the others, and what is not.
+    /// Adds the manifest, for which space is reserved, as the last file.
     pub(super) fn close(&mut self, mut manifest: String) {
         let lines: usize = self.iter().map(|(name, _)| name.len().saturating_add(TOP)).sum();
         let most = MANIFEST.saturating_sub(overhead("")).saturating_add(lines);
@@ -84,7 +92,8 @@ impl Files {
         self.packed.iter().map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
-    /// Writes them below a directory `top`, dated `seconds` after 1970, for their owner alone.
+    /// Writes the files into a directory `top`, with the modification time `seconds` after 1970 and
+    /// mode 0600.
     pub(super) fn write(&self, to: impl Write, top: &str, seconds: u64) -> io::Result<()> {
         let mut archive = Builder::new(GzEncoder::new(to, Compression::default()));
         for (name, text) in self.iter() {
@@ -98,14 +107,14 @@ impl Files {
     }
 }
 
-/// What a file takes beside its text, its line in the manifest included.
+/// The space that a file takes besides its text, including its line in the manifest.
 fn overhead(name: &str) -> usize {
     let full = name.len().saturating_add(TOP);
     let long = if full > SHORT_NAME { full.saturating_add(3 * BLOCK) } else { 0 };
     full.saturating_add(2 * BLOCK).saturating_add(long)
 }
 
-/// Cuts the text behind a line, if it has any that is whole.
+/// Truncates the text after its last complete line, or within the first line if it is too long.
 fn shorten(text: &mut String, most: usize) {
     let mut end = most;
     while !text.is_char_boundary(end) {
@@ -136,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_too_long_ends_with_a_whole_line_and_it_is_told() {
+    fn a_long_file_is_truncated_after_a_complete_line_and_listed() {
         let mut files = Files::within(MIB);
         let text = "ä line\n".repeat(MIB / 4);
         files.add("a.txt", text.as_str());
@@ -145,16 +154,13 @@ mod tests {
         assert!(kept[0].1.len() <= MIB / 4 && kept[0].1.len() > MIB / 4 - 10);
         assert!(kept[0].1.ends_with("ä line\n") && text.starts_with(kept[0].1));
         assert_eq!(kept[1], ("b.txt", "short"));
-        let told = format!(
-            "the rest of a file was cut off: a.txt: its first {} of {} bytes",
-            kept[0].1.len(),
-            text.len()
-        );
-        assert_eq!(files.lacking(), [told]);
+        let reported =
+            format!("truncated file: a.txt: first {} of {} bytes", kept[0].1.len(), text.len());
+        assert_eq!(files.missing(), [reported]);
     }
 
     #[test]
-    fn the_whole_archive_stays_within_its_bound_whatever_is_added() {
+    fn the_archive_never_exceeds_its_limit() {
         let name = "n".repeat(300);
         for length in [0, 1, 511, 513, 9_000, 200_000, MIB] {
             let mut files = Files::within(MIB);
@@ -164,14 +170,14 @@ mod tests {
             let bytes = archive(&files);
             assert!(bytes.len() <= MIB, "{} bytes of files of {length}", bytes.len());
             assert!(bytes.len() > MIB / 4, "{} bytes of files of {length}", bytes.len());
-            let last = files.lacking().pop().unwrap();
+            let last = files.missing().pop().unwrap();
             let missing = 3_000 - files.iter().count();
-            assert!(last.starts_with(&format!("no room was left for {missing} files")), "{last}");
+            assert!(last.starts_with(&format!("{missing} files were omitted")), "{last}");
         }
     }
 
     #[test]
-    fn the_manifest_has_its_place_when_all_else_is_used_up() {
+    fn the_manifest_fits_into_a_full_archive() {
         for long in [8_000, MIB] {
             let mut files = Files::within(MIB);
             for nth in 0..9_000 {
@@ -185,9 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_whole_and_nothing_is_lacking() {
+    fn a_small_file_is_complete() {
         let mut files = Files::within(MIB);
         files.add("a", "x");
-        assert_eq!((files.lacking(), files.iter().count()), (Vec::new(), 1));
+        assert_eq!((files.missing(), files.iter().count()), (Vec::new(), 1));
     }
 }

@@ -1,4 +1,4 @@
-//! `firecamp explain` of the members that a bundle is about.
+//! The output of `firecamp explain` in a bundle.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use tokio::time::Instant;
 
 use super::BundleArguments;
 use super::gather::Bundle;
-use crate::explain::{Around, explain, gather, people};
+use crate::common::agent::Agent;
+use crate::common::local_node;
+use crate::common::reader::RegistryReader;
+use crate::explain::{Environment, explain, gather, people};
 use crate::failure::Failure;
-use crate::look::agent::Agent;
-use crate::look::book::Book;
-use crate::look::here;
 
-/// A node has room for fewer; so many are explained.
+/// The most members to explain; a node has fewer.
 const MOST: usize = 250;
-/// All of them together may take so long.
+/// The timeout for all members together.
 const WITHIN: Duration = Duration::from_mins(1);
-/// Why EC2 is not asked for all members of a node: its budget is also the agent's.
-const SPARED: &str =
-    "EC2 is asked only for members that are named; the node's agent asks it anyway";
+/// Why addresses are not looked up for all members of a node: the agent shares the EC2 budget.
+const SKIPPED: &str =
+    "EC2 is queried only for members given by name; the node's agent queries it regularly";
 
-/// What there is around this process. EC2 is asked for members that somebody has named alone.
-pub(super) fn around(arguments: &BundleArguments) -> Result<Around<AwsCloud>, Failure> {
-    let spared = arguments.members.is_empty().then(|| SPARED.to_owned());
-    Ok(Around {
+/// The environment. EC2 is queried only for members given by name.
+pub(super) fn around(arguments: &BundleArguments) -> Result<Environment<AwsCloud>, Failure> {
+    let skipped = arguments.members.is_empty().then(|| SKIPPED.to_owned());
+    Ok(Environment {
         cloud: AwsCloud::connect(CloudConfig::from_env()).map_err(|why| why.to_string()),
-        spared: spared.or_else(|| arguments.no_ec2.then(|| "--no-ec2".to_owned())),
-        here: here::node_name(arguments.node_name.as_deref())?,
+        ec2_skipped: skipped.or_else(|| arguments.no_ec2.then(|| "--no-ec2".to_owned())),
+        here: local_node::node_name(arguments.node_name.as_deref())?,
         run_dir: arguments.run_dir.clone(),
         conf_dir: None,
         agent: Agent::at(&arguments.agent)?,
@@ -37,26 +37,27 @@ pub(super) fn around(arguments: &BundleArguments) -> Result<Around<AwsCloud>, Fa
 }
 
 impl Bundle {
-    /// Explains the members that are named, or those of this node.
+    /// Explains the given members, or those of this node.
     pub(super) async fn explanations(
         &mut self,
-        book: &Book,
+        reader: &RegistryReader,
         named: Vec<Member>,
-        around: &Around<AwsCloud>,
+        around: &Environment<AwsCloud>,
     ) {
         let mut members = named;
         if let (true, Some(here)) = (members.is_empty(), &around.here) {
-            members = self.members_of(book, here).await;
+            members = self.members_of(reader, here).await;
         }
         let begun = Instant::now();
         for (done, member) in members.iter().enumerate() {
             let left = WITHIN.saturating_sub(begun.elapsed());
             let left = if done < MOST { left } else { Duration::ZERO };
-            let facts = tokio::time::timeout(left, Box::pin(gather(book, member, around)));
+            let facts = tokio::time::timeout(left, Box::pin(gather(reader, member, around)));
             let Ok(facts) = facts.await else {
                 let rest = members.len().saturating_sub(done);
                 let why = format!("more than {MOST} members, or more than {WITHIN:?}");
-                return self.missing(&format!("explain, of {rest} members from {member} on"), why);
+                return self
+                    .missing(&format!("explain of {rest} members, beginning with {member}"), why);
             };
             let explanation = explain(&facts);
             self.add(format!("explain/{member}.txt"), &people(&explanation));
@@ -64,12 +65,12 @@ impl Bundle {
         }
     }
 
-    /// The members whose addresses are on record as on this node.
-    async fn members_of(&mut self, book: &Book, here: &NodeName) -> Vec<Member> {
-        let listed = match book.all::<StaticIPSpec>().await {
+    /// The members whose addresses are recorded on this node.
+    async fn members_of(&mut self, reader: &RegistryReader, here: &NodeName) -> Vec<Member> {
+        let listed = match reader.all::<StaticIPSpec>().await {
             Ok(listed) => listed,
             Err(why) => {
-                self.missing("explain, of the members of this node", why);
+                self.missing("explain of the members of this node", why);
                 return Vec::new();
             }
         };

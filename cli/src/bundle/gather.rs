@@ -1,24 +1,24 @@
-//! What goes into a bundle. What cannot be had is told in the manifest and keeps nothing out.
-//! Secrets are taken out before a text is added: what is cut off it may be half of one.
+//! Gathers the contents of a bundle. A failure is listed in the manifest and does not stop the
+//! rest. Secrets are removed before a file is added, because truncation could cut one in half.
 
 use std::fmt::Display;
 
-use firecamp_core::agent::KernelMark;
+use firecamp_core::agent::KernelOwner;
 use firecamp_core::lock::Hold;
-use firecamp_host::{HostTimeouts, LinuxHost, Listing, Survey};
-use firecamp_redact::Redactor;
+use firecamp_host::{HostTimeouts, KernelSnapshot, LinuxHost, Listing};
 use firecamp_registry::api::{
     Kind, NodeAttachmentsSpec, NodeReport, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
 };
+use firecamp_run::redact::Redactor;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::BundleArguments;
 use super::archive::Files;
+use crate::common::agent::Agent;
+use crate::common::progress;
+use crate::common::reader::{Cluster, RegistryReader};
 use crate::doctor::finding::Role;
-use crate::look::agent::Agent;
-use crate::look::book::{Book, Cluster};
-use crate::look::progress;
 use crate::{doctor, node, status};
 
 /// The pages of an agent, and their names in a bundle.
@@ -30,15 +30,15 @@ const PAGES: [(&str, &str); 5] = [
     ("/v1/log", "agent/log.txt"),
 ];
 
-/// So much is told of what is not in a bundle, so that the manifest stays short.
-const MOST_TOLD: usize = 100;
-const LONGEST_TOLD: usize = 400;
+/// Limits of the list of missing items, so that the manifest stays short.
+const MOST_LISTED: usize = 100;
+const LONGEST_ENTRY: usize = 400;
 
-/// A bundle in the making.
+/// An unfinished bundle.
 #[derive(Debug)]
 pub(super) struct Bundle {
     files: Files,
-    /// What could not be had, and why.
+    /// What is missing, and why.
     missing: Vec<String>,
     redactor: Redactor,
     now: Timestamp,
@@ -49,7 +49,7 @@ impl Bundle {
         Self { files, missing: Vec::new(), redactor, now }
     }
 
-    /// Adds a file, whose name is one of ours or an object's.
+    /// Adds a file. Its name must be a fixed name or the name of an object.
     pub(super) fn add(&mut self, name: impl Into<String>, text: &str) {
         self.files.add(name, self.redactor.text(text));
     }
@@ -58,39 +58,39 @@ impl Bundle {
         self.missing.push(self.redactor.text(&format!("{what}: {why}")));
     }
 
-    /// Everything, and what is not in it.
+    /// The files, and what is missing.
     pub(super) fn finish(mut self) -> (Files, Vec<String>) {
-        let mut lacking = self.files.lacking();
-        let more = self.missing.len().saturating_sub(MOST_TOLD);
-        let told = self.missing.iter().take(MOST_TOLD);
-        lacking.extend(told.map(|one| one.chars().take(LONGEST_TOLD).collect()));
+        let mut missing = self.files.missing();
+        let more = self.missing.len().saturating_sub(MOST_LISTED);
+        let reported = self.missing.iter().take(MOST_LISTED);
+        missing.extend(reported.map(|one| one.chars().take(LONGEST_ENTRY).collect()));
         if more > 0 {
-            lacking.push(format!("{more} more"));
+            missing.push(format!("{more} more"));
         }
-        self.files.close(manifest(&self.files, &lacking, self.now));
-        (self.files, lacking)
+        self.files.close(manifest(&self.files, &missing, self.now));
+        (self.files, missing)
     }
 
-    /// What the registry says: members, findings, and every object.
-    pub(super) async fn registry(&mut self, book: &Book) {
-        match status::gather(book).await {
+    /// Adds the data of the registry: members, findings, and all objects.
+    pub(super) async fn registry(&mut self, reader: &RegistryReader) {
+        match status::gather(reader).await {
             Ok(seen) => {
-                let report = status::rows::report(&seen, book.label());
+                let report = status::rows::report(&seen, reader.label());
                 self.add("status.txt", &status::people(&report, None, self.now, true));
                 self.json("status.json", &report);
             }
             Err(why) => self.missing("status", why.chain()),
         }
-        match doctor::of(book, Role::Viewer, self.now).await {
+        match doctor::of(reader, Role::Viewer, self.now).await {
             Ok(diagnosis) => {
                 self.add("doctor.txt", &diagnosis.people(true));
                 self.json("doctor.json", &diagnosis);
             }
             Err(why) => self.missing("doctor", why.chain()),
         }
-        match book {
-            Book::Cluster(cluster) => self.cluster(cluster).await,
-            Book::File(files) => self.directory(files.dir()),
+        match reader {
+            RegistryReader::Cluster(cluster) => self.cluster(cluster).await,
+            RegistryReader::File(files) => self.directory(files.dir()),
         }
     }
 
@@ -134,7 +134,7 @@ impl Bundle {
         }
     }
 
-    /// The objects of a file registry, as they stand in their files.
+    /// Adds the files of a file registry.
     fn directory(&mut self, root: &std::path::Path) {
         let kinds = [StaticIPPoolSpec::PLURAL, StaticIPSpec::PLURAL, StaticIPClaimSpec::PLURAL];
         let mut open: Vec<std::path::PathBuf> = kinds.iter().map(|kind| root.join(kind)).collect();
@@ -143,7 +143,7 @@ impl Bundle {
             for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
                 let is_yaml = path.extension().is_some_and(|end| end == "yaml");
                 if path.is_symlink() {
-                    self.missing(&path.display().to_string(), "a link is not followed");
+                    self.missing(&path.display().to_string(), "symbolic links are not followed");
                 } else if path.is_dir() {
                     open.push(path);
                 } else if is_yaml {
@@ -161,7 +161,7 @@ impl Bundle {
         }
     }
 
-    /// What this machine says, if it is a node: its agent's pages, and its kernel.
+    /// Adds the data of this node: its agent's pages, and its kernel state.
     pub(super) async fn node(&mut self, arguments: &BundleArguments, agent: &Agent) {
         for (page, name) in PAGES {
             match agent.page(page).await {
@@ -178,9 +178,9 @@ impl Bundle {
             }
         }
         let host = LinuxHost::new(&arguments.run_dir, HostTimeouts::default());
-        match host.survey().await {
-            Ok(survey) => self.add("kernel/addresses.txt", &dump(&survey)),
-            Err(why) => self.missing("our addresses in the kernel", why),
+        match host.kernel_snapshot().await {
+            Ok(kernel_snapshot) => self.add("kernel/addresses.txt", &dump(&kernel_snapshot)),
+            Err(why) => self.missing("FireCamp's addresses in the kernel", why),
         }
         match host.listing().await {
             Ok(Listing { links, rules, routes }) => {
@@ -205,12 +205,12 @@ impl Bundle {
     }
 }
 
-fn manifest(files: &Files, lacking: &[String], now: Timestamp) -> String {
-    let mut text = format!("Taken at {now} by firecamp {}\n\n", env!("CARGO_PKG_VERSION"));
-    for one in lacking {
-        text.extend([format!("not in it: {one}\n")]);
+fn manifest(files: &Files, missing: &[String], now: Timestamp) -> String {
+    let mut text = format!("Created at {now} by firecamp {}\n\n", env!("CARGO_PKG_VERSION"));
+    for one in missing {
+        text.extend([format!("not included: {one}\n")]);
     }
-    if !lacking.is_empty() {
+    if !missing.is_empty() {
         text.push('\n');
     }
     for (name, content) in files.iter() {
@@ -219,18 +219,18 @@ fn manifest(files: &Files, lacking: &[String], now: Timestamp) -> String {
     text
 }
 
-/// What of ours, or in the place of ours, is on this node.
-fn dump(survey: &Survey) -> String {
-    let mut text = "In the kernel, as a /32 or as the source of a rule:\n".to_owned();
-    for (address, mark) in &survey.kernel {
-        let whose = match mark {
-            KernelMark::Ours => "ours",
-            KernelMark::Foreign => "somebody else's",
+/// The static addresses on this node, and other addresses in their place.
+fn dump(kernel_snapshot: &KernelSnapshot) -> String {
+    let mut text = "In the kernel, as a /32 address or as the source of a rule:\n".to_owned();
+    for (address, mark) in &kernel_snapshot.kernel {
+        let owner = match mark {
+            KernelOwner::Ours => "configured by FireCamp",
+            KernelOwner::Foreign => "configured by another program",
         };
-        text.extend([format!("{address}   {whose}\n")]);
+        text.extend([format!("{address}   {owner}\n")]);
     }
-    text.push_str("\nIn the node-local locks, who acted last:\n");
-    for (address, record) in &survey.locks {
+    text.push_str("\nLast holders in the node-local locks:\n");
+    for (address, record) in &kernel_snapshot.locks {
         let what = match record.hold {
             Hold::Held => "holds",
             Hold::Released => "has released",

@@ -1,23 +1,23 @@
-//! What a clean-up has to know, and whom it asks for it.
+//! Gathers what a cleanup needs to know.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use firecamp_cleanup::{Holder, Known, Seen};
 use firecamp_core::ids::{NodeName, PodUid};
-use firecamp_core::outside::{Life, PodView};
+use firecamp_core::ports::{PodLifecycle, PodView};
 use firecamp_core::record::{State, StaticIp};
-use firecamp_host::{AgentPlace, LinuxHost};
+use firecamp_host::{AgentLock, LinuxHost};
+use firecamp_node::cleanup::{Holder, Known, Observation};
 use firecamp_registry::api::StaticIPSpec;
 
 use super::refused;
+use crate::common::progress;
+use crate::common::reader::{Cluster, RegistryReader};
+use crate::common::target::Target;
 use crate::failure::Failure;
-use crate::look::book::{Book, Cluster};
-use crate::look::progress;
-use crate::look::target::Target;
 
-/// The machine that this runs on.
+/// This machine.
 #[derive(Debug, Clone)]
 pub struct Machine {
     /// Its kernel.
@@ -28,12 +28,12 @@ pub struct Machine {
     pub run_dir: PathBuf,
 }
 
-/// What is known of the members on a node.
+/// The members on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Members {
-    /// The pods that have not ended, with their names.
+    /// The pods that have not finished, with their names.
     pub pods: Known<BTreeMap<PodUid, String>>,
-    /// The addresses that the registry has attached to it.
+    /// The addresses that the registry records as attached to it.
     pub records: Known<BTreeMap<Ipv4Addr, Holder>>,
 }
 
@@ -44,50 +44,51 @@ impl Members {
 }
 
 impl Machine {
-    /// Looks at all of it. Where nothing of ours is in the kernel, nobody else is asked.
-    pub(crate) async fn look(&self, target: &Target) -> Result<Seen, Failure> {
-        let Members { pods, records } = Members::unknown("not asked");
-        let kernel = firecamp_cleanup::Kernel::default();
-        let mut seen = Seen { agent: false, kernel, sockets: BTreeMap::new(), pods, records };
-        seen.agent = AgentPlace::is_taken(&self.run_dir).map_err(|why| refused(&why))?;
-        self.look_again(&mut seen).await?;
+    /// Reads the full state. If the kernel has nothing of FireCamp, reads only the kernel.
+    pub(crate) async fn observe(&self, target: &Target) -> Result<Observation, Failure> {
+        let Members { pods, records } = Members::unknown("not queried");
+        let kernel = firecamp_node::cleanup::Kernel::default();
+        let mut seen =
+            Observation { agent: false, kernel, sockets: BTreeMap::new(), pods, records };
+        seen.agent = AgentLock::is_taken(&self.run_dir).map_err(|why| refused(&why))?;
+        self.refresh(&mut seen).await?;
         if !seen.kernel.subjects().is_empty() {
-            let asked = self.ask(target).await?;
+            let asked = self.members(target).await?;
             (seen.pods, seen.records) = (asked.pods, asked.records);
         }
         Ok(seen)
     }
 
-    /// Looks at the kernel, its sockets and the locks alone.
-    pub(crate) async fn look_again(&self, seen: &mut Seen) -> Result<(), Failure> {
+    /// Reads the kernel, its sockets and the locks again.
+    pub(crate) async fn refresh(&self, seen: &mut Observation) -> Result<(), Failure> {
         seen.kernel = self.host.left().await.map_err(|why| refused(&why))?;
         seen.sockets = self.host.sockets_of(seen.kernel.subjects()).await;
         Ok(())
     }
 
-    async fn ask(&self, target: &Target) -> Result<Members, Failure> {
+    async fn members(&self, target: &Target) -> Result<Members, Failure> {
         let here = self.host.addresses().await.map_err(|why| refused(&why))?;
         let Some(node) = &self.node else {
-            let why = "the host name is no node's name: give it with --node-name";
+            let why = "the host name is not a valid node name: specify --node-name";
             return Ok(Members::unknown(why));
         };
-        match Book::open(target).await {
-            Ok(book) => Ok(members(&book, node, &here).await),
+        match RegistryReader::open(target).await {
+            Ok(reader) => Ok(members(&reader, node, &here).await),
             Err(why) => Ok(Members::unknown(&why.chain())),
         }
     }
 }
 
-/// What a registry knows of the members on a node, which has these addresses.
-pub async fn members(book: &Book, node: &NodeName, here: &[Ipv4Addr]) -> Members {
-    let what = format!("ask {} for the members on {node}", book.label());
+/// The members on a node with these local addresses, according to a registry.
+pub async fn members(reader: &RegistryReader, node: &NodeName, here: &[Ipv4Addr]) -> Members {
+    let what = format!("read the members on {node} from {}", reader.label());
     progress::during(&what, async {
-        match book {
-            Book::File(_) => Members {
-                pods: Err("a file registry knows no pods".to_owned()),
-                records: of_files(book, node).await,
+        match reader {
+            RegistryReader::File(_) => Members {
+                pods: Err("a file registry has no pods".to_owned()),
+                records: of_files(reader, node).await,
             },
-            Book::Cluster(cluster) => match is_here(cluster, node, here).await {
+            RegistryReader::Cluster(cluster) => match is_here(cluster, node, here).await {
                 Ok(()) => of_cluster(cluster, node).await,
                 Err(why) => Members::unknown(&why),
             },
@@ -96,15 +97,17 @@ pub async fn members(book: &Book, node: &NodeName, here: &[Ipv4Addr]) -> Members
     .await
 }
 
-/// Whether the cluster's Node of this name is this machine: another one's pods say nothing here.
+/// Checks that the cluster's Node of this name is this machine.
 async fn is_here(cluster: &Cluster, node: &NodeName, here: &[Ipv4Addr]) -> Result<(), String> {
     let found = cluster.inventory.node(node.as_str()).await.map_err(|why| why.to_string())?;
-    let found = found.ok_or_else(|| format!("the cluster has no Node {node}: give --node-name"))?;
+    let found =
+        found.ok_or_else(|| format!("the cluster has no Node {node}: specify --node-name"))?;
     if found.internal.iter().any(|address| here.contains(address)) {
         return Ok(());
     }
     Err(format!(
-        "Node {node} is another machine: none of its addresses {:?} is here; give --node-name",
+        "Node {node} is another machine: this machine has none of its addresses {:?}; specify \
+         --node-name",
         found.internal
     ))
 }
@@ -134,27 +137,35 @@ async fn of_cluster(cluster: &Cluster, node: &NodeName) -> Members {
 
 fn living(view: PodView) -> Option<PodUid> {
     match view {
-        PodView::Present { life: Life::Running | Life::Terminating(_), pod, .. } => Some(pod),
-        PodView::Present { life: Life::Terminal, .. } | PodView::Absent | PodView::Vouched => None,
+        PodView::Present {
+            lifecycle: PodLifecycle::Running | PodLifecycle::Terminating(_),
+            pod,
+            ..
+        } => Some(pod),
+        PodView::Present { lifecycle: PodLifecycle::Terminal, .. }
+        | PodView::Absent
+        | PodView::Vouched => None,
     }
 }
 
-async fn of_files(book: &Book, node: &NodeName) -> Known<BTreeMap<Ipv4Addr, Holder>> {
-    let listed = book.all::<StaticIPSpec>().await.map_err(|why| why.to_string())?;
+async fn of_files(reader: &RegistryReader, node: &NodeName) -> Known<BTreeMap<Ipv4Addr, Holder>> {
+    let listed = reader.all::<StaticIPSpec>().await.map_err(|why| why.to_string())?;
     if let Some(unread) = listed.unread.first() {
         return Err(format!("{}: {}", unread.what, unread.why));
     }
     let mut held = BTreeMap::new();
     for found in listed.found {
         let name = found.metadata.name;
-        let address = name.parse().map_err(|_text| format!("StaticIP {name} names no address"))?;
-        let record = book.address(address).await.map_err(|why| why.to_string())?;
+        let address = name
+            .parse()
+            .map_err(|_text| format!("StaticIP {name} is not named after an IPv4 address"))?;
+        let record = reader.address(address).await.map_err(|why| why.to_string())?;
         held.extend(record.and_then(|record| holder(&record, node)));
     }
     Ok(held)
 }
 
-/// Who holds an address on this node, or is about to.
+/// The holder of an address that is attached or being attached to this node.
 fn holder(ip: &StaticIp, node: &NodeName) -> Option<(Ipv4Addr, Holder)> {
     let attachment = ip.attachment.as_ref().filter(|it| it.node == *node)?;
     match attachment.state {

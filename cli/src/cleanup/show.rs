@@ -1,52 +1,52 @@
-//! What a clean-up did, or would do.
+//! The output of `firecamp cleanup`.
 
 use std::net::Ipv4Addr;
 
-use firecamp_cleanup::{Address, Kept, Object, Plan, Route, Rule};
 use firecamp_core::contract::exit::Cleaned;
+use firecamp_node::cleanup::{Address, Kept, Object, Plan, Route, Rule};
 use serde::Serialize;
 
-use crate::look::table::table;
+use crate::common::table::table;
 
-/// What went and what stays.
+/// What was removed and what was kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// Nothing was changed: what is said to be removed would be.
+    /// If true, nothing was changed: `removed` lists what would be removed.
     pub dry_run: bool,
-    /// What went.
-    pub removed: Vec<Went>,
-    /// What stays.
-    pub kept: Vec<Stays>,
+    /// What was removed.
+    pub removed: Vec<RemovedObject>,
+    /// What was kept.
+    pub kept: Vec<KeptObject>,
     #[serde(skip)]
     end: Cleaned,
 }
 
-/// Something that went.
+/// A removed object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Went {
-    /// What.
+pub struct RemovedObject {
+    /// The object.
     #[serde(flatten)]
     pub what: What,
     #[serde(skip)]
     text: String,
 }
 
-/// Something that stays.
+/// A kept object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Stays {
-    /// What.
+pub struct KeptObject {
+    /// The object.
     #[serde(flatten)]
     pub what: What,
-    /// Why, in one stable word.
+    /// Why; stable.
     pub reason: &'static str,
-    /// Why, for people.
+    /// Why, as text.
     pub message: String,
     #[serde(skip)]
     text: String,
 }
 
-/// Something of FireCamp's in the kernel, for programs.
+/// An object of FireCamp in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all_fields = "camelCase")]
 pub enum What {
@@ -54,23 +54,23 @@ pub enum What {
     Address {
         /// The address.
         address: Ipv4Addr,
-        /// The length of its prefix.
+        /// Its prefix length.
         prefix_length: u8,
         /// The name of its link.
         link: String,
     },
     /// A routing rule.
     Rule {
-        /// The address that it is for.
+        /// Its source address.
         source: Option<Ipv4Addr>,
-        /// The table that it looks up.
+        /// Its routing table.
         table: u32,
         /// Its priority.
         priority: u32,
     },
     /// A route.
     Route {
-        /// Its destination, with the length of the prefix.
+        /// Its destination, with the prefix length.
         destination: String,
         /// Its gateway.
         gateway: Option<Ipv4Addr>,
@@ -96,43 +96,45 @@ impl From<&Object> for What {
 }
 
 impl Report {
-    /// A plan that was not executed, or in which nothing goes.
+    /// The report of a plan that was not executed, or that removes nothing.
     pub fn planned(plan: &Plan, dry_run: bool) -> Self {
         let goes: Vec<Object> = plan.steps.iter().flat_map(|step| &step.objects).cloned().collect();
         Self { dry_run, ..Self::done(&goes, &Plan { steps: Vec::new(), kept: plan.kept.clone() }) }
     }
 
-    /// What went, and after it what stays.
+    /// The report of an executed plan.
     pub fn done(gone: &[Object], left: &Plan) -> Self {
-        let went = |object: &Object| Went { what: object.into(), text: object.to_string() };
-        let stays = |Kept { object, why }: &Kept| Stays {
+        let removed =
+            |object: &Object| RemovedObject { what: object.into(), text: object.to_string() };
+        let kept = |Kept { object, why }: &Kept| KeptObject {
             what: object.into(),
             reason: why.reason(),
             message: why.to_string(),
             text: object.to_string(),
         };
-        let removed = gone.iter().map(went).collect();
-        let kept = left.kept.iter().map(stays).collect();
+        let removed = gone.iter().map(removed).collect();
+        let kept = left.kept.iter().map(kept).collect();
         Self { dry_run: false, removed, kept, end: left.end() }
     }
 
-    /// How it ends.
+    /// The exit of the command.
     pub fn end(&self) -> Cleaned {
         self.end
     }
 
-    /// For people.
+    /// The report as text.
     pub fn people(&self) -> String {
-        let gone = if self.dry_run { "would go" } else { "is gone" };
-        let went = self.removed.iter().map(|one| vec![one.text.clone(), gone.to_owned()]);
-        let stays = |one: &Stays| {
-            let why = format!("stays: {} ({})", one.message, one.reason);
+        let gone = if self.dry_run { "would be removed" } else { "removed" };
+        let removed = self.removed.iter().map(|one| vec![one.text.clone(), gone.to_owned()]);
+        let kept = |one: &KeptObject| {
+            let why = format!("kept: {} ({})", one.message, one.reason);
             vec![one.text.clone(), why]
         };
-        let rows: Vec<Vec<String>> = went.chain(self.kept.iter().map(stays)).collect();
-        let mut text = if rows.is_empty() { String::new() } else { table(&["WHAT", ""], &rows) };
-        let after = if self.dry_run { "Afterwards" } else { "Now" };
-        text.extend([after, " ", self.end.meaning(), ".\n"]);
+        let rows: Vec<Vec<String>> = removed.chain(self.kept.iter().map(kept)).collect();
+        let mut text =
+            if rows.is_empty() { String::new() } else { table(&["OBJECT", "RESULT"], &rows) };
+        let after = if self.dry_run { "Result of a real run" } else { "Result" };
+        text.extend([after, ": ", self.end.meaning(), ".\n"]);
         text
     }
 }

@@ -1,68 +1,69 @@
-//! What a check has found.
+//! The findings of the checks.
 
 use clap::ValueEnum;
-use firecamp_core::contract::exit::Look;
+use firecamp_core::contract::exit::CheckExit;
 use serde::Serialize;
 
-use crate::look::table::table;
+use crate::common::table::table;
 
-/// Everything that was found. What `firecamp doctor -o json` prints; stable: fields are added and
-/// never change their meaning.
+/// The output of `firecamp doctor -o json`. Stable: fields may be added but never change their
+/// meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Diagnosis {
-    /// Which registry was examined; empty if none was.
+    /// The checked registry; empty if none was checked.
     pub registry: String,
-    /// The findings, check by check.
+    /// The findings, grouped by check.
     pub findings: Vec<Finding>,
 }
 
-/// What one check says of one object.
+/// The result of one check for one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// The check.
     pub check: &'static str,
-    /// How grave it is.
+    /// The severity.
     pub level: Level,
-    /// What it is about.
+    /// The checked object.
     pub object: String,
-    /// What was found, in one word that never changes its meaning.
+    /// The result; stable.
     pub reason: String,
-    /// What was found, for people.
+    /// The result as text.
     pub message: String,
-    /// What to do; empty where nothing is to be done.
+    /// What to do; may be empty.
     pub advice: String,
 }
 
-/// How grave a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Level {
-    /// All is well.
-    Fine,
-    /// It could not be checked.
+    /// No problem.
+    #[serde(rename = "OK")]
+    Ok,
+    /// The check could not be made.
     Unknown,
-    /// Members work; something will disturb them, or may.
-    Warns,
-    /// Members cannot start, or are not reachable.
-    Fails,
+    /// Members work, but something affects them or may affect them.
+    Warning,
+    /// Members cannot start or cannot be reached.
+    Failed,
 }
 
 impl Level {
     fn as_str(self) -> &'static str {
         match self {
-            Self::Fine => "fine",
+            Self::Ok => "ok",
             Self::Unknown => "unknown",
-            Self::Warns => "WARNS",
-            Self::Fails => "FAILS",
+            Self::Warning => "WARNING",
+            Self::Failed => "FAILED",
         }
     }
 }
 
-/// Whose rights are asked for.
+/// The role whose permissions are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Role {
-    /// Somebody who looks: what this command itself needs
+    /// A user of this command
     #[default]
     Viewer,
     /// A member's init and stop containers
@@ -83,18 +84,18 @@ impl Finding {
         Self { check, level, object: object.into(), reason, message, advice: String::new() }
     }
 
-    /// Nothing is wrong.
-    pub fn fine(check: &'static str, object: impl Into<String>, message: String) -> Self {
-        Self::new(check, Level::Fine, object, ("AllWell", message))
+    /// No problem.
+    pub fn ok(check: &'static str, object: impl Into<String>, message: String) -> Self {
+        Self::new(check, Level::Ok, object, ("AllHealthy", message))
     }
 
-    /// It could not be checked.
+    /// The check could not be made.
     pub fn unknown(check: &'static str, object: impl Into<String>, why: &str) -> Self {
         let found = Self::new(check, Level::Unknown, object, ("NotChecked", why.to_owned()));
-        found.advice("see why it could not be asked, and ask again")
+        found.advice("resolve the cause in the message, then run this command again")
     }
 
-    /// The same with what to do.
+    /// The same finding with advice.
     #[must_use]
     pub fn advice(self, advice: impl Into<String>) -> Self {
         Self { advice: advice.into(), ..self }
@@ -102,28 +103,29 @@ impl Finding {
 }
 
 impl Diagnosis {
-    /// How the command ends.
-    pub fn look(&self) -> Look {
+    /// The exit code of the command.
+    pub fn exit(&self) -> CheckExit {
         let any = |level| self.findings.iter().any(|one| one.level == level);
-        if any(Level::Fails) {
-            Look::Problems
+        if any(Level::Failed) {
+            CheckExit::Problems
         } else if any(Level::Unknown) {
-            Look::Unchecked
+            CheckExit::Unchecked
         } else {
-            Look::Fine
+            CheckExit::Fine
         }
     }
 
-    /// For people: one line for each finding, then what to do; fine ones in full only if wide.
+    /// As text: one line for each finding, then the advice; for findings without a problem only if
+    /// `wide`.
     pub fn people(&self, wide: bool) -> String {
         let rows: Vec<Vec<String>> = self.findings.iter().map(row).collect();
         let mut text = String::new();
         if !self.registry.is_empty() {
             text.extend([self.registry.as_str(), "\n\n"]);
         }
-        text.push_str(&table(&["CHECK", "LEVEL", "OBJECT", "REASON", "FOUND"], &rows));
+        text.push_str(&table(&["CHECK", "LEVEL", "OBJECT", "REASON", "MESSAGE"], &rows));
         let with_advice =
-            self.findings.iter().filter(|one| !one.advice.is_empty() && (wide || !one.is_fine()));
+            self.findings.iter().filter(|one| !one.advice.is_empty() && (wide || !one.is_ok()));
         for one in with_advice {
             text.extend([format!("\n{} {}: {}\n", one.reason, one.object, one.advice)]);
         }
@@ -133,15 +135,15 @@ impl Diagnosis {
 
     fn summary(&self) -> String {
         let count = |level| self.findings.iter().filter(|one| one.level == level).count();
-        let [fine, unknown, warns, fails] =
-            [Level::Fine, Level::Unknown, Level::Warns, Level::Fails].map(count);
-        format!("{fails} fail, {warns} warn, {unknown} not checked, {fine} fine")
+        let [ok, unknown, warnings, failed] =
+            [Level::Ok, Level::Unknown, Level::Warning, Level::Failed].map(count);
+        format!("{failed} failed, {warnings} warnings, {unknown} not checked, {ok} ok")
     }
 }
 
 impl Finding {
-    fn is_fine(&self) -> bool {
-        self.level == Level::Fine
+    fn is_ok(&self) -> bool {
+        self.level == Level::Ok
     }
 }
 

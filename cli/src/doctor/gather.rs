@@ -1,27 +1,27 @@
-//! Reads what the checks need. What fails is told, and keeps nothing else from being checked.
+//! Reads what the checks need. A failed read is reported and does not stop the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firecamp_kube::{NodeSeen, Right, Served};
+use firecamp_kube::{ObservedNode, Right, Served};
 use firecamp_registry::api::{NodeAttachments, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec};
 
 use super::finding::Role;
 use super::rights;
-use crate::look::asked::Asked;
-use crate::look::book::{Book, Cluster, Found, Listing};
-use crate::look::progress;
+use crate::common::answer::Answer;
+use crate::common::progress;
+use crate::common::reader::{Cluster, Found, Listing, RegistryReader};
 
-/// All that was read.
+/// The contents of a registry.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    /// Which registry.
+pub struct RegistrySnapshot {
+    /// The registry.
     pub registry: String,
     /// Its pools.
-    pub pools: Asked<Listing<Found<StaticIPPoolSpec>>>,
+    pub pools: Answer<Listing<Found<StaticIPPoolSpec>>>,
     /// Its claims.
-    pub claims: Asked<Listing<Found<StaticIPClaimSpec>>>,
+    pub claims: Answer<Listing<Found<StaticIPClaimSpec>>>,
     /// Its addresses.
-    pub addresses: Asked<Listing<Found<StaticIPSpec>>>,
+    pub addresses: Answer<Listing<Found<StaticIPSpec>>>,
     /// What only a cluster has.
     pub cluster: Option<Kubernetes>,
 }
@@ -30,49 +30,49 @@ pub struct Seen {
 #[derive(Debug, Clone)]
 pub struct Kubernetes {
     /// The version of its API server.
-    pub version: Asked<String>,
-    /// What it serves of our group.
-    pub served: Asked<Option<BTreeSet<Served>>>,
-    /// Rights, and whether we have them.
-    pub rights: Vec<(Right, Asked<bool>)>,
+    pub version: Answer<String>,
+    /// The resources of our API group that it serves.
+    pub served: Answer<Option<BTreeSet<Served>>>,
+    /// Permissions, and whether the credentials in use have them.
+    pub rights: Vec<(Right, Answer<bool>)>,
     /// Its nodes.
-    pub nodes: Asked<BTreeMap<String, NodeSeen>>,
-    /// What the agents have published.
-    pub reports: Asked<Listing<NodeAttachments>>,
+    pub nodes: Answer<BTreeMap<String, ObservedNode>>,
+    /// The NodeAttachments that the agents have published.
+    pub reports: Answer<Listing<NodeAttachments>>,
 }
 
 /// Reads a registry.
-pub async fn gather(book: &Book, role: Role) -> Seen {
-    Seen {
-        registry: book.label(),
-        pools: book.all().await.into(),
-        claims: book.all().await.into(),
-        addresses: book.all().await.into(),
-        cluster: match book {
-            Book::File(_) => None,
-            Book::Cluster(cluster) => Some(kubernetes(book, cluster, role).await),
+pub async fn gather(reader: &RegistryReader, role: Role) -> RegistrySnapshot {
+    RegistrySnapshot {
+        registry: reader.label(),
+        pools: reader.all().await.into(),
+        claims: reader.all().await.into(),
+        addresses: reader.all().await.into(),
+        cluster: match reader {
+            RegistryReader::File(_) => None,
+            RegistryReader::Cluster(cluster) => Some(kubernetes(reader, cluster, role).await),
         },
     }
 }
 
-async fn kubernetes(book: &Book, cluster: &Cluster, role: Role) -> Kubernetes {
+async fn kubernetes(reader: &RegistryReader, cluster: &Cluster, role: Role) -> Kubernetes {
     let inventory = &cluster.inventory;
 
     let read = async {
         let mut answers = Vec::new();
         for right in rights::of(role, &cluster.namespace) {
-            let answer = Asked::from(inventory.may(&right).await);
+            let answer = Answer::from(inventory.may(&right).await);
             answers.push((right, answer));
         }
-        (Asked::from(inventory.version().await), Asked::from(inventory.served().await), answers)
+        (Answer::from(inventory.version().await), Answer::from(inventory.served().await), answers)
     };
-    let what = "ask the API server for its version, its resources and our rights";
+    let what = "read the version, the resources and the granted permissions from the API server";
     let (version, served, rights) = progress::during(what, read).await;
-    let nodes = book.nodes().await.transpose().map_or_else(unasked, Asked::from);
-    let reports = book.reports().await.transpose().map_or_else(unasked, Asked::from);
+    let nodes = reader.nodes().await.transpose().map_or_else(not_available, Answer::from);
+    let reports = reader.reports().await.transpose().map_or_else(not_available, Answer::from);
     Kubernetes { version, served, rights, nodes, reports }
 }
 
-fn unasked<T>() -> Asked<T> {
-    Asked::not("this registry has none")
+fn not_available<T>() -> Answer<T> {
+    Answer::unknown("not available in this registry")
 }

@@ -1,4 +1,4 @@
-//! Checks of this machine as a node: the agent's own preflight.
+//! Checks of this machine: the agent's preflight.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,28 +6,28 @@ use std::path::Path;
 use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::contract::env;
 use firecamp_core::ids::{ClusterName, SubnetId};
+use firecamp_host::preflight::NodeFiles;
 use firecamp_host::{HostTimeouts, LinuxHost};
-use firecamp_kube::{Inventory, NodeSeen};
-use firecamp_preflight::facts::{Fact, InCluster, KubeNode, Purpose, Range, Snat};
-use firecamp_preflight::node::NodeFiles;
-use firecamp_preflight::{AccountChecks, Ask, Condition, NodeChecks, Weight, judge};
+use firecamp_kube::{Inventory, ObservedNode};
+use firecamp_node::preflight::facts::{Fact, InCluster, KubeNode, Purpose, Range, Snat};
+use firecamp_node::preflight::{AccountChecks, Condition, Ec2Checks, NodeChecks, Severity, judge};
 
 use super::DoctorArguments;
 use super::finding::{Finding, Level};
+use crate::common::answer::Answer;
+use crate::common::progress;
 use crate::failure::Failure;
-use crate::look::asked::Asked;
-use crate::look::progress;
 
-/// What the VPC CNI's DaemonSet is told about sources.
+/// Variables of the VPC CNI's DaemonSet that configure SNAT.
 const EXTERNAL_SNAT: &str = "AWS_VPC_K8S_CNI_EXTERNALSNAT";
 const EXCLUDED: &str = "AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS";
 
-/// Examines this machine, for the subnets that members have addresses in, with what the cluster
-/// says of it.
+/// Checks this machine for the subnets of the members' addresses, with what the cluster reports
+/// about it.
 pub(super) async fn examine(
     arguments: &DoctorArguments,
     subnets: Option<BTreeMap<SubnetId, Vec<Range>>>,
-    cluster_says: Option<&Nodes<'_>>,
+    nodes: Option<&Nodes<'_>>,
 ) -> Result<Vec<Finding>, Failure> {
     let cluster = arguments.cluster_name.as_deref().filter(|name| !name.is_empty());
     let cluster = cluster.map(ClusterName::new).transpose();
@@ -37,41 +37,41 @@ pub(super) async fn examine(
     let in_cluster = std::env::var_os(env::KUBERNETES_SERVICE_HOST).is_some();
     let host = LinuxHost::new(&arguments.run_dir, HostTimeouts::default());
     let files = NodeFiles::new(Path::new("/"), &arguments.run_dir, in_cluster).with_kernel(host);
-    let ask = if arguments.no_ec2 { Ask::Nothing } else { Ask::Everything };
+    let ask = if arguments.no_ec2 { Ec2Checks::Skip } else { Ec2Checks::All };
     let purpose = Purpose { cluster, subnets, ..Purpose::default() };
-    let findings = findings(&cloud, &files, (purpose, ask), cluster_says);
-    Ok(progress::during("ask the metadata service, EC2 and this node", findings).await)
+    let findings = findings(&cloud, &files, (purpose, ask), nodes);
+    Ok(progress::during("query the metadata service, EC2 and this node", findings).await)
 }
 
-/// A cluster that can say something of its nodes.
+/// The nodes of a cluster.
 #[derive(Debug)]
 pub struct Nodes<'a> {
-    /// Where to ask for more.
+    /// Reads further objects.
     pub inventory: &'a Inventory,
-    /// Those that it has.
-    pub all: &'a Asked<BTreeMap<String, NodeSeen>>,
+    /// All nodes.
+    pub all: &'a Answer<BTreeMap<String, ObservedNode>>,
 }
 
-/// What a node's preflight says of it.
+/// The findings of a node's preflight.
 pub async fn findings<C: AccountChecks, N: NodeChecks>(
     cloud: &C,
     files: &N,
-    (purpose, ask): (Purpose, Ask),
+    (purpose, ask): (Purpose, Ec2Checks),
     cluster: Option<&Nodes<'_>>,
 ) -> Vec<Finding> {
-    let mut facts = firecamp_preflight::gather(cloud, files, purpose, ask).await;
+    let mut facts = firecamp_node::preflight::gather(cloud, files, purpose, ask).await;
     if let (Some(cluster), Some(identity)) = (cluster, facts.identity.known()) {
-        facts.in_cluster = cluster.say(identity.instance.as_str()).await;
+        facts.in_cluster = cluster.facts(identity.instance.as_str()).await;
     }
     judge(&facts).iter().map(of_condition).collect()
 }
 
 impl Nodes<'_> {
-    async fn say(&self, instance: &str) -> InCluster {
+    async fn facts(&self, instance: &str) -> InCluster {
         let all = match self.all {
-            Asked::Known(all) => all,
-            Asked::Unknown(why) => {
-                let (node, offered) = (Fact::Failed(why.clone()), Fact::NotAsked);
+            Answer::Known(all) => all,
+            Answer::Unknown(why) => {
+                let (node, offered) = (Fact::Failed(why.clone()), Fact::NotChecked);
                 return InCluster { node, offered, snat: self.snat().await };
             }
         };
@@ -81,7 +81,7 @@ impl Nodes<'_> {
                 let offered = self.inventory.offered_volumes(name).await;
                 offered.map_err(|why| why.to_string()).into()
             }
-            None => Fact::NotAsked,
+            None => Fact::NotChecked,
         };
         let node = own.map(|(name, node)| KubeNode {
             name: name.clone(),
@@ -101,13 +101,13 @@ impl Nodes<'_> {
     }
 }
 
-/// A condition as a finding. Its message says what to do.
+/// A condition as a finding. Its message contains the advice.
 fn of_condition(condition: &Condition) -> Finding {
-    let level = match condition.weight() {
-        Weight::Fine => Level::Fine,
-        Weight::Open => Level::Unknown,
-        Weight::Warns => Level::Warns,
-        Weight::Blocks => Level::Fails,
+    let level = match condition.severity() {
+        Severity::Ok => Level::Ok,
+        Severity::Unknown => Level::Unknown,
+        Severity::Warning => Level::Warning,
+        Severity::Blocking => Level::Failed,
     };
     let found = (condition.reason.name(), condition.message.clone());
     Finding::new("node", level, condition.kind.name(), found)

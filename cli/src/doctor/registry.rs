@@ -1,4 +1,4 @@
-//! Checks of what every registry has: pools, claims and addresses. Pure.
+//! Checks that apply to every registry: pools, claims and addresses. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -6,34 +6,35 @@ use std::net::Ipv4Addr;
 use firecamp_core::allocate::candidates;
 use firecamp_core::ids::SubnetId;
 use firecamp_core::record::{Pool, PoolSubnet};
-use firecamp_preflight::facts::{Purpose, Range};
+use firecamp_node::preflight::facts::{Purpose, Range};
 use firecamp_registry::api::{Kind, Metadata, Problem, StaticIPPool, StaticIPPoolSpec};
 use jiff::Timestamp;
 
 use super::finding::{Finding, Level};
-use super::gather::Seen;
-use crate::look::asked::Asked;
-use crate::look::book::Found;
-use crate::look::outcome::Unread;
+use super::gather::RegistrySnapshot;
+use crate::common::answer::Answer;
+use crate::common::outcome::UnreadableObject;
+use crate::common::reader::Found;
 use crate::status::rows::{self, MemberStatus};
 
-/// A pool with less room than this part of a hundred will soon be full.
+/// A pool with less free addresses than this percentage is nearly full.
 const NEARLY_FULL: usize = 10;
 
-/// An init container binds its claim within seconds.
+/// Seconds after which an unbound claim is a failure; an init container binds its claim within
+/// seconds.
 const UNBOUND_FOR: i64 = 5 * 60;
 
-/// Pools can be read, say nothing that contradicts another, and have room.
-pub(super) fn pools(seen: &Seen) -> Vec<Finding> {
+/// Pools are readable and valid, do not conflict, and have free addresses.
+pub(super) fn pools(seen: &RegistrySnapshot) -> Vec<Finding> {
     let listing = match &seen.pools {
-        Asked::Known(listing) => listing,
-        Asked::Unknown(why) => return vec![Finding::unknown("pools", "all pools", why)],
+        Answer::Known(listing) => listing,
+        Answer::Unknown(why) => return vec![Finding::unknown("pools", "all pools", why)],
     };
     let mut findings = unread("pools", &listing.unread);
     if listing.found.is_empty() && findings.is_empty() {
-        let found = ("NoPool", "no member can be given an address".to_owned());
-        let finding = Finding::new("pools", Level::Fails, StaticIPPoolSpec::KIND, found);
-        return vec![finding.advice("create a StaticIPPool: docs/file-registry.md has an example")];
+        let found = ("NoPool", "members get no address without a StaticIPPool".to_owned());
+        let finding = Finding::new("pools", Level::Failed, StaticIPPoolSpec::KIND, found);
+        return vec![finding.advice("create a StaticIPPool; docs/file-registry.md has an example")];
     }
     let mut valid = Vec::new();
     for pool in &listing.found {
@@ -44,8 +45,8 @@ pub(super) fn pools(seen: &Seen) -> Vec<Finding> {
     }
     for (index, pool) in valid.iter().enumerate() {
         let others = valid.iter().take(index);
-        findings.extend(others.flat_map(|other| contradictions(other, pool)));
-        findings.push(room(seen, pool));
+        findings.extend(others.flat_map(|other| conflicts(other, pool)));
+        findings.push(capacity(seen, pool));
     }
     findings
 }
@@ -57,35 +58,38 @@ fn label(pool: &str) -> String {
 fn record(pool: &Found<StaticIPPoolSpec>, in_cluster: bool) -> Result<Pool, Finding> {
     let name = &pool.metadata.name;
     let wrong = |why: String| {
-        let finding = Finding::new("pools", Level::Fails, label(name), ("PoolInvalid", why));
-        finding.advice("correct the field: members of the pool get no address until then")
+        let finding = Finding::new("pools", Level::Failed, label(name), ("PoolInvalid", why));
+        finding.advice("correct the field; until then, members of the pool get no address")
     };
     if let Some(field) = pool.spec.needs_a_cluster().filter(|_| !in_cluster) {
-        return Err(wrong(format!("{field}: only the agents of a cluster can do that")));
+        return Err(wrong(format!("{field}: only supported in a cluster")));
     }
     let object = StaticIPPool::new(Metadata::cluster(name), pool.spec.clone());
     Pool::try_from(&object).map_err(|why| wrong(why.to_string()))
 }
 
-/// What two pools say of one subnet.
-fn contradictions(one: &Pool, two: &Pool) -> Vec<Finding> {
+/// Conflicts between two pools about one subnet.
+fn conflicts(one: &Pool, two: &Pool) -> Vec<Finding> {
     let object = format!("{} and {}", label(one.name.as_str()), two.name);
     let mut findings = Vec::new();
     for (a, b) in pairs(one, two) {
         if (a.cidr, &a.zone) != (b.cidr, &b.zone) {
             let words = format!(
-                "they say of {}: {} in {}, and {} in {}",
+                "conflicting definitions of {}: {} in {}, and {} in {}",
                 a.subnet, a.cidr, a.zone, b.cidr, b.zone
             );
-            let found = ("PoolsContradict", words);
-            let finding = Finding::new("pools", Level::Fails, &object, found);
-            findings.push(finding.advice("write into both what EC2 says of the subnet"));
+            let found = ("PoolsConflict", words);
+            let finding = Finding::new("pools", Level::Failed, &object, found);
+            findings
+                .push(finding.advice(
+                    "in both pools, use the CIDR and the zone that EC2 has for the subnet",
+                ));
         }
         if let Some((start, end)) = shared(a, b) {
-            let words = format!("both hand out {start} to {end} of {}", a.subnet);
-            let finding = Finding::new("pools", Level::Warns, &object, ("PoolsOverlap", words));
-            let advice = "give each its own ranges: no address is given away twice, but each \
-                          pool's room is not what it seems";
+            let words = format!("both contain {start} to {end} of {}", a.subnet);
+            let finding = Finding::new("pools", Level::Warning, &object, ("PoolsOverlap", words));
+            let advice = "use separate ranges: no address is assigned twice, but the number of \
+                          free addresses is overstated";
             findings.push(finding.advice(advice));
         }
     }
@@ -101,17 +105,17 @@ fn pairs<'a>(
         .flat_map(|a| two.subnets.iter().filter(|b| b.subnet == a.subnet).map(move |b| (a, b)))
 }
 
-/// The first addresses that both hand out.
+/// The first range of addresses that both contain.
 fn shared(a: &PoolSubnet, b: &PoolSubnet) -> Option<(Ipv4Addr, Ipv4Addr)> {
     let both = a.ranges.iter().flat_map(|one| b.ranges.iter().map(move |two| (one, two)));
     both.map(|((s, e), (t, f))| (*s.max(t), *e.min(f))).find(|(start, end)| start <= end)
 }
 
-fn room(seen: &Seen, pool: &Pool) -> Finding {
+fn capacity(seen: &RegistrySnapshot, pool: &Pool) -> Finding {
     let object = label(pool.name.as_str());
     let addresses = match &seen.addresses {
-        Asked::Known(listing) => listing,
-        Asked::Unknown(why) => return Finding::unknown("pools", object, why),
+        Answer::Known(listing) => listing,
+        Answer::Unknown(why) => return Finding::unknown("pools", object, why),
     };
     let taken = addresses.found.iter().filter_map(|ip| ip.metadata.name.parse().ok());
     let taken: BTreeSet<Ipv4Addr> = taken.collect();
@@ -126,23 +130,23 @@ fn room(seen: &Seen, pool: &Pool) -> Finding {
         .iter()
         .filter(|subnet| candidates(subnet, &taken, &none).next().is_none())
         .collect();
-    let advice = "add a range or a subnet, or remove StaticIPs that nobody needs any more";
+    let advice = "add a range or a subnet, or delete StaticIPs that are no longer needed";
     if free == 0 {
-        return Finding::new("pools", Level::Fails, object, ("PoolFull", words)).advice(advice);
+        return Finding::new("pools", Level::Failed, object, ("PoolFull", words)).advice(advice);
     }
     if let Some(subnet) = full.first() {
-        let words = format!("{words}, and none of {} in {}", subnet.subnet, subnet.zone);
-        return Finding::new("pools", Level::Warns, object, ("SubnetFull", words)).advice(advice);
+        let words = format!("{words}, but none in {} ({})", subnet.subnet, subnet.zone);
+        return Finding::new("pools", Level::Warning, object, ("SubnetFull", words)).advice(advice);
     }
     if free.saturating_mul(100) <= all.saturating_mul(NEARLY_FULL) {
         let found = ("PoolNearlyFull", words);
-        return Finding::new("pools", Level::Warns, object, found).advice(advice);
+        return Finding::new("pools", Level::Warning, object, found).advice(advice);
     }
-    Finding::fine("pools", object, words)
+    Finding::ok("pools", object, words)
 }
 
-/// The subnets of all pools, if there are pools and all could be read.
-pub(super) fn subnets(seen: &Seen) -> Option<BTreeMap<SubnetId, Vec<Range>>> {
+/// The subnets of all pools, if there are any and all could be read.
+pub(super) fn subnets(seen: &RegistrySnapshot) -> Option<BTreeMap<SubnetId, Vec<Range>>> {
     let pools = seen.pools.known().filter(|pools| pools.unread.is_empty())?;
     let in_cluster = seen.cluster.is_some();
     let all: Option<Vec<Pool>> =
@@ -151,16 +155,16 @@ pub(super) fn subnets(seen: &Seen) -> Option<BTreeMap<SubnetId, Vec<Range>>> {
 }
 
 /// Claims have addresses, and addresses have claims.
-pub(super) fn members(seen: &Seen, now: Timestamp) -> Vec<Finding> {
+pub(super) fn members(seen: &RegistrySnapshot, now: Timestamp) -> Vec<Finding> {
     let (claims, addresses) = match (&seen.claims, &seen.addresses) {
-        (Asked::Known(claims), Asked::Known(addresses)) => (claims.clone(), addresses.clone()),
-        (Asked::Unknown(why), _) | (_, Asked::Unknown(why)) => {
+        (Answer::Known(claims), Answer::Known(addresses)) => (claims.clone(), addresses.clone()),
+        (Answer::Unknown(why), _) | (_, Answer::Unknown(why)) => {
             return vec![Finding::unknown("members", "all members", why)];
         }
     };
     let reports = seen.cluster.as_ref().and_then(|cluster| cluster.reports.known());
     let reports = reports.map(|listing| listing.found.clone()).unwrap_or_default();
-    let read = rows::Seen { claims, addresses, reports, unread: Vec::new() };
+    let read = rows::RegistryObjects { claims, addresses, reports, unread: Vec::new() };
     let report = rows::report(&read, String::new());
     let mut findings = unread("members", &report.unread);
     findings.extend(report.members.iter().filter_map(|row| of_member(row, now)));
@@ -172,16 +176,16 @@ pub(super) fn members(seen: &Seen, now: Timestamp) -> Vec<Finding> {
         findings.extend(lost.map(pool_missing));
     }
     if findings.is_empty() {
-        let words = format!("{} members, and nothing is wrong with them", report.members.len());
-        findings.push(Finding::fine("members", "all members", words));
+        let words = format!("{} members; no problems found", report.members.len());
+        findings.push(Finding::ok("members", "all members", words));
     }
     findings
 }
 
 fn pool_missing(row: &MemberStatus) -> Finding {
-    let words = format!("there is no StaticIPPool {}", row.pool);
-    let finding = Finding::new("members", Level::Warns, &row.member, ("PoolMissing", words));
-    finding.advice("create the pool again: the member keeps what it has, and cannot get another")
+    let words = format!("StaticIPPool {} does not exist", row.pool);
+    let finding = Finding::new("members", Level::Warning, &row.member, ("PoolNotFound", words));
+    finding.advice("create the pool again; the member keeps its address but cannot get another one")
 }
 
 fn of_member(row: &MemberStatus, now: Timestamp) -> Option<Finding> {
@@ -189,15 +193,15 @@ fn of_member(row: &MemberStatus, now: Timestamp) -> Option<Finding> {
     let created = row.created.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
     let old = created.is_none_or(|time| now.as_second() - time.as_second() > UNBOUND_FOR);
     let level = match reason.as_str() {
-        "ClaimUnbound" if !old => Level::Warns,
-        "Attaching" | "Releasing" | "CallInFlight" | "ClaimMissing" => Level::Warns,
+        "ClaimUnbound" if !old => Level::Warning,
+        "Attaching" | "Releasing" | "CallInFlight" | "ClaimNotFound" => Level::Warning,
         "ClaimUnreadable" => Level::Unknown,
-        _ => Level::Fails,
+        _ => Level::Failed,
     };
     let finding = Finding::new("members", level, &row.member, (reason.as_str(), message.clone()));
     Some(finding.advice(format!("firecamp explain {}", row.member)))
 }
 
-fn unread(check: &'static str, unread: &[Unread]) -> Vec<Finding> {
+fn unread(check: &'static str, unread: &[UnreadableObject]) -> Vec<Finding> {
     unread.iter().map(|one| Finding::unknown(check, &one.what, &one.why)).collect()
 }

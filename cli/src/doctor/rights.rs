@@ -1,4 +1,4 @@
-//! What each role may have to do in a cluster.
+//! The permissions that each role needs in a cluster.
 
 use firecamp_core::contract::api;
 use firecamp_core::contract::cluster::LEASE;
@@ -9,7 +9,7 @@ use firecamp_registry::api::{
 
 use super::finding::Role;
 
-/// The rights that a role needs; where they are of a namespace, in this one.
+/// The permissions that a role needs; namespaced ones in this namespace.
 pub fn of(role: Role, namespace: &str) -> Vec<Right> {
     match role {
         Role::Viewer => viewer(),
@@ -22,7 +22,7 @@ fn group() -> &'static str {
     api::VERSION.split_once('/').map_or(api::VERSION, |(group, _version)| group)
 }
 
-fn ours<S: Kind>(verbs: &[&'static str]) -> Vec<Right> {
+fn permissions_for<S: Kind>(verbs: &[&'static str]) -> Vec<Right> {
     rights(group(), S::PLURAL, verbs)
 }
 
@@ -33,10 +33,10 @@ fn rights(group: &'static str, resource: &'static str, verbs: &[&'static str]) -
 
 fn viewer() -> Vec<Right> {
     [
-        ours::<StaticIPPoolSpec>(&["list"]),
-        ours::<StaticIPSpec>(&["get", "list"]),
-        ours::<StaticIPClaimSpec>(&["get", "list"]),
-        ours::<NodeAttachmentsSpec>(&["get", "list"]),
+        permissions_for::<StaticIPPoolSpec>(&["list"]),
+        permissions_for::<StaticIPSpec>(&["get", "list"]),
+        permissions_for::<StaticIPClaimSpec>(&["get", "list"]),
+        permissions_for::<NodeAttachmentsSpec>(&["get", "list"]),
         rights("", "nodes", &["list"]),
         rights("", "pods", &["get", "list"]),
         rights("apps", "statefulsets", &["get"]),
@@ -47,34 +47,34 @@ fn viewer() -> Vec<Right> {
 /// As in `deploy/rbac/members.yaml`.
 fn member(namespace: &str) -> Vec<Right> {
     let own = [
-        ours::<StaticIPClaimSpec>(&["get", "create", "patch"]),
+        permissions_for::<StaticIPClaimSpec>(&["get", "create", "patch"]),
         rights("", "pods", &["get"]),
         rights("events.k8s.io", "events", &["create"]),
     ]
     .concat();
     let own = all_in(own, namespace);
     let shared = [
-        ours::<StaticIPSpec>(&["get", "list", "create", "patch"]),
-        ours::<StaticIPPoolSpec>(&["get", "list"]),
+        permissions_for::<StaticIPSpec>(&["get", "list", "create", "patch"]),
+        permissions_for::<StaticIPPoolSpec>(&["get", "list"]),
     ]
     .concat();
     [own, shared].concat()
 }
 
-/// As in `deploy/rbac/agent.yaml`, what the holder of the Lease does included. The namespace is
-/// that of the agents, where the Lease is.
+/// As in `deploy/rbac/agent.yaml`, including those of the leader. The namespace is that of the
+/// agents and the Lease.
 fn agent(namespace: &str) -> Vec<Right> {
     let leases = |verbs: &[&'static str]| rights("coordination.k8s.io", "leases", verbs);
     let lease = leases(&["get", "patch"]).into_iter().map(|right| Right { name: LEASE, ..right });
     [
         all_in(lease.chain(leases(&["create"])), namespace),
-        ours::<StaticIPSpec>(&["get", "list", "watch", "create", "patch"]),
-        status(ours::<StaticIPSpec>(&["patch"])),
-        ours::<StaticIPClaimSpec>(&["get", "list"]),
-        status(ours::<StaticIPClaimSpec>(&["patch"])),
-        ours::<StaticIPPoolSpec>(&["get", "list", "watch"]),
-        ours::<NodeAttachmentsSpec>(&["get", "create"]),
-        status(ours::<NodeAttachmentsSpec>(&["patch"])),
+        permissions_for::<StaticIPSpec>(&["get", "list", "watch", "create", "patch"]),
+        status(permissions_for::<StaticIPSpec>(&["patch"])),
+        permissions_for::<StaticIPClaimSpec>(&["get", "list"]),
+        status(permissions_for::<StaticIPClaimSpec>(&["patch"])),
+        permissions_for::<StaticIPPoolSpec>(&["get", "list", "watch"]),
+        permissions_for::<NodeAttachmentsSpec>(&["get", "create"]),
+        status(permissions_for::<NodeAttachmentsSpec>(&["patch"])),
         rights("", "pods", &["get", "list", "watch"]),
         rights("", "persistentvolumeclaims", &["get"]),
         rights("", "persistentvolumes", &["get"]),
@@ -82,9 +82,9 @@ fn agent(namespace: &str) -> Vec<Right> {
         rights("", "nodes", &["get"]),
         status(rights("", "nodes", &["patch"])),
         rights("events.k8s.io", "events", &["create"]),
-        ours::<StaticIPClaimSpec>(&["watch", "create", "patch", "delete"]),
-        ours::<StaticIPSpec>(&["delete"]),
-        status(ours::<StaticIPPoolSpec>(&["patch"])),
+        permissions_for::<StaticIPClaimSpec>(&["watch", "create", "patch", "delete"]),
+        permissions_for::<StaticIPSpec>(&["delete"]),
+        status(permissions_for::<StaticIPPoolSpec>(&["patch"])),
         rights("", "nodes", &["list", "watch"]),
         rights("apps", "statefulsets", &["get", "list", "watch"]),
     ]

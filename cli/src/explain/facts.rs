@@ -1,73 +1,73 @@
-//! What is known of a member when it is judged: plain data, with what nobody could be asked.
+//! The facts about a member: plain data; each fact is known or unknown.
 
 use std::net::Ipv4Addr;
 
-use firecamp_core::agent::KernelMark;
+use firecamp_core::agent::KernelOwner;
 use firecamp_core::ids::{Member, NodeName};
 use firecamp_core::lock::LockRecord;
-use firecamp_core::outside::{KernelView, Owner, PodView};
+use firecamp_core::ports::{KernelView, Owner, PodView};
 use firecamp_core::record::{Claim, StaticIp};
 use firecamp_registry::api::{AddressStatus, Condition};
 
-pub use crate::look::asked::Asked;
+pub use crate::common::answer::Answer;
 
-/// Everything that is known of a member.
+/// The facts about a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// The member.
     pub member: Member,
     /// Its claim.
-    pub claim: Asked<Option<Claim>>,
-    /// What is said of the claim: whether its pod has its volumes.
-    pub said: Asked<Vec<Condition>>,
-    /// The address that the claim names, as it is on record.
-    pub address: Asked<Option<StaticIp>>,
-    /// Without a claim: an address that is kept for the member all the same.
-    pub kept: Option<Ipv4Addr>,
+    pub claim: Answer<Option<Claim>>,
+    /// The conditions of the claim, for example whether the pod has its volumes.
+    pub conditions: Answer<Vec<Condition>>,
+    /// The StaticIP of the address that the claim names.
+    pub address: Answer<Option<StaticIp>>,
+    /// Without a claim: an address whose StaticIP names the member.
+    pub recorded: Option<Ipv4Addr>,
     /// Its pod.
-    pub pod: Asked<PodView>,
-    /// Who has the address in EC2.
-    pub owner: Asked<Owner>,
-    /// The node that this was found out on, if it is known.
+    pub pod: Answer<PodView>,
+    /// The ENI that has the address in EC2.
+    pub owner: Answer<Owner>,
+    /// The node that this command runs on, if known.
     pub here: Option<NodeName>,
-    /// What this node has of the address, if it is the node that is on record.
+    /// The state of the address on this node, if this is the recorded node.
     pub node: NodeFacts,
-    /// What the agent of the recorded node says of it, in the cluster or on the spot.
-    pub agent: Asked<Option<AddressStatus>>,
+    /// What the agent of the recorded node reports about it, in the cluster or on its own page.
+    pub agent: Answer<Option<AddressStatus>>,
 }
 
-/// What the recorded node has of an address.
+/// The state of an address on the recorded node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeFacts {
-    /// Who acted last on it there.
-    pub lock: Asked<Option<LockRecord>>,
-    /// The address in the kernel, and whose it is.
-    pub mark: Asked<Option<KernelMark>>,
-    /// All that the kernel needs for it.
-    pub view: Asked<KernelView>,
+    /// The node-local lock.
+    pub lock: Answer<Option<LockRecord>>,
+    /// Whether the kernel has the address, and who configured it.
+    pub mark: Answer<Option<KernelOwner>>,
+    /// The complete kernel state of the address.
+    pub view: Answer<KernelView>,
     /// The static-IP file.
-    pub file: Asked<FileFact>,
+    pub file: Answer<FileState>,
 }
 
-/// A static-IP file.
+/// The state of a static-IP file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FileFact {
-    /// There is none.
+pub enum FileState {
+    /// The file does not exist.
     Absent,
-    /// It holds this address.
-    Holds(Ipv4Addr),
-    /// It holds something else than an address.
-    Garbled(String),
+    /// The file contains this address.
+    Contains(Ipv4Addr),
+    /// The file contains something other than an address.
+    Invalid(String),
 }
 
 impl NodeFacts {
-    /// Nothing of the node can be seen, for this reason.
-    pub fn unseen(why: &str) -> Self {
+    /// The state of the node is unknown, for this reason.
+    pub fn unknown(why: &str) -> Self {
         Self {
-            lock: Asked::not(why),
-            mark: Asked::not(why),
-            view: Asked::not(why),
-            file: Asked::not(why),
+            lock: Answer::unknown(why),
+            mark: Answer::unknown(why),
+            view: Answer::unknown(why),
+            file: Answer::unknown(why),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! A member's chain for people.
+//! Formats an explanation as text.
 
-use super::verdict::Explanation;
-use crate::look::table::table;
+use super::links::Explanation;
+use crate::common::table::table;
 
-/// The verdict, the links, and what to do.
+/// The reason, the links, and the advice.
 pub fn people(explanation: &Explanation) -> String {
     let Explanation { member, reason, message, advice, links } = explanation;
     let rows: Vec<Vec<String>> = links
@@ -13,6 +13,6 @@ pub fn people(explanation: &Explanation) -> String {
             vec![link.link.to_owned(), link.state.as_str().to_owned(), reason, link.seen.clone()]
         })
         .collect();
-    let links = table(&["LINK", "STATE", "REASON", "SEEN"], &rows);
+    let links = table(&["LINK", "STATE", "REASON", "DETAIL"], &rows);
     format!("{member}: {reason:?}: {message}\n\n{links}\nWhat to do: {advice}\n")
 }

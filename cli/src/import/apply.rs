@@ -1,13 +1,13 @@
-//! One step of a plan, executed over a registry. Every write is a create or names the version
-//! that was read; whatever has changed since the plan was made ends it, and it can be run again.
+//! Executes one step of a plan. Every write is a create or names the version that was read: a
+//! change since then is a conflict, and the user can run the command again.
 
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Claim, Stored, Write};
 
 use super::plan::{AddressStep, ClaimStep, Step};
 
-/// Does what one address lacks: its claim before its StaticIP.
+/// Writes the missing objects of one address: its claim before its StaticIP.
 pub async fn apply(registry: &impl Registry, step: &Step) -> Result<(), RegistryFailure> {
     match &step.claim {
         None => {}
@@ -32,7 +32,7 @@ pub async fn apply(registry: &impl Registry, step: &Step) -> Result<(), Registry
     }
 }
 
-/// Only the address is added to what is there.
+/// Adds the address to an existing claim.
 async fn bind(registry: &impl Registry, claim: &Claim) -> Result<(), RegistryFailure> {
     let what = format!("update StaticIPClaim {}", claim.member);
     let read = registry.member(&claim.member, Some(&claim.pool)).await?.claim;
@@ -51,6 +51,6 @@ async fn written(registry: &impl Registry, write: Write) -> Result<(), RegistryF
 }
 
 fn changed(what: &str) -> RegistryFailure {
-    let detail = format!("{what}: somebody else has changed it meanwhile");
+    let detail = format!("{what}: another client has changed it since it was read");
     RegistryFailure { kind: RegistryKind::Conflict, effect: Effect::None, detail }
 }

@@ -1,4 +1,4 @@
-//! What an import goes by: the original's records, and what there is already. Reads only.
+//! Reads the original's records, and the existing objects.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use firecamp_registry::api::{
 use serde::de::DeserializeOwned;
 
 use super::old::OldRecords;
-use super::plan::{Known, KnownPool, PodLook};
+use super::plan::{Known, KnownPool, PodPhase};
+use crate::common::progress;
+use crate::common::reader::{Cluster, Found, RegistryReader};
 use crate::failure::Failure;
-use crate::look::book::{Book, Cluster, Found};
-use crate::look::progress;
 
-/// The phase of a pod whose init containers have not ended.
+/// The phase of a pod whose init containers have not completed.
 const PENDING: &str = "Pending";
 
 /// The records of the original in a namespace.
@@ -30,7 +30,7 @@ pub async fn old_records(cluster: &Cluster, namespace: &str) -> Result<OldRecord
 async fn read_old(from: &Inventory, namespace: &str) -> Result<OldRecords, RegistryFailure> {
     let mut old = OldRecords::default();
     for name in from.config_maps(namespace, &[ADDRESS_PREFIX, MEMBER_PREFIX]).await? {
-        // One that has gone since its service was deleted is none of what there is.
+        // A ConfigMap that was deleted since the list is ignored.
         if let Some(texts) = from.config_map(namespace, &name).await? {
             old.add(namespace, &name, &texts);
         }
@@ -38,22 +38,25 @@ async fn read_old(from: &Inventory, namespace: &str) -> Result<OldRecords, Regis
     Ok(old)
 }
 
-/// What there is already. An object of ours that cannot be read ends it: nobody knows what it
-/// claims.
-pub async fn known(book: &Book, cluster: &Cluster, old: &OldRecords) -> Result<Known, Failure> {
+/// Reads the existing objects. An unreadable object is a failure, because it may claim any address.
+pub async fn known(
+    reader: &RegistryReader,
+    cluster: &Cluster,
+    old: &OldRecords,
+) -> Result<Known, Failure> {
     let run = RunId::new(IMPORT_RUN).map_err(|wrong| Failure::Usage(wrong.to_string()))?;
     let mut known = Known {
-        pools: pools(book).await?,
+        pools: pools(reader).await?,
         addresses: BTreeMap::new(),
         claims: BTreeMap::new(),
-        nodes: nodes(book).await?,
+        nodes: nodes(reader).await?,
         pods: BTreeMap::new(),
         run,
     };
-    for ip in records::<StaticIPSpec, StaticIp>(book).await? {
+    for ip in records::<StaticIPSpec, StaticIp>(reader).await? {
         known.addresses.insert(ip.address, ip);
     }
-    for claim in records::<StaticIPClaimSpec, Claim>(book).await? {
+    for claim in records::<StaticIPClaimSpec, Claim>(reader).await? {
         known.claims.insert(claim.member.clone(), claim);
     }
     let members = old.members.iter().filter(|one| one.address.is_some());
@@ -61,13 +64,13 @@ pub async fn known(book: &Book, cluster: &Cluster, old: &OldRecords) -> Result<K
     known.pods = progress::during("read the members' pods", pods(cluster, members)).await;
     let moved = moved(&cluster.inventory, old);
     for member in progress::during("read the addresses' ConfigMaps again", moved).await? {
-        known.pods.insert(member, PodLook::Starting);
+        known.pods.insert(member, PodPhase::Starting);
     }
     Ok(known)
 }
 
-/// Whose address has another record by now: a pod that runs at the look at pods may have moved it
-/// between that and the look at records.
+/// The members whose address record has changed since it was read: a pod that was running when pods
+/// were read may have moved the address before.
 async fn moved(from: &Inventory, old: &OldRecords) -> Result<Vec<Member>, RegistryFailure> {
     let mut moved = Vec::new();
     for one in &old.members {
@@ -84,63 +87,63 @@ async fn moved(from: &Inventory, old: &OldRecords) -> Result<Vec<Member>, Regist
     Ok(moved)
 }
 
-async fn pods(cluster: &Cluster, members: Vec<Member>) -> BTreeMap<Member, PodLook> {
+async fn pods(cluster: &Cluster, members: Vec<Member>) -> BTreeMap<Member, PodPhase> {
     let mut pods = BTreeMap::new();
     for member in members {
         let look = match cluster.inventory.phase(&member).await {
-            Ok(phase) if phase.as_deref() == Some(PENDING) => PodLook::Starting,
-            Ok(_settled) => PodLook::Settled,
-            Err(why) => PodLook::NotKnown(why.to_string()),
+            Ok(phase) if phase.as_deref() == Some(PENDING) => PodPhase::Starting,
+            Ok(_settled) => PodPhase::Settled,
+            Err(why) => PodPhase::Unknown(why.to_string()),
         };
         pods.insert(member, look);
     }
     pods
 }
 
-async fn pools(book: &Book) -> Result<Vec<KnownPool>, Failure> {
+async fn pools(reader: &RegistryReader) -> Result<Vec<KnownPool>, Failure> {
     let mut pools = Vec::new();
-    for found in all::<StaticIPPoolSpec>(book).await? {
+    for found in all::<StaticIPPoolSpec>(reader).await? {
         let reclaim = found.spec.reclaim_policy;
         pools.push(KnownPool { pool: record::<_, Pool>(found)?, reclaim });
     }
     Ok(pools)
 }
 
-/// The nodes by their instances: as the provider ID says, or else the node's agent. A report that
-/// cannot be read ends it where one is needed: its node is no machine that is gone.
-async fn nodes(book: &Book) -> Result<BTreeMap<InstanceId, NodeName>, Failure> {
-    let all = book.nodes().await?.unwrap_or_default();
+/// The nodes by instance ID, from the provider ID or from the report of the node's agent. An
+/// unreadable report is a failure if it is needed: its node must not be taken for a lost machine.
+async fn nodes(reader: &RegistryReader) -> Result<BTreeMap<InstanceId, NodeName>, Failure> {
+    let all = reader.nodes().await?.unwrap_or_default();
     let (reports, unread) =
-        book.reports().await?.map(|listed| (listed.found, listed.unread)).unwrap_or_default();
+        reader.reports().await?.map(|listed| (listed.found, listed.unread)).unwrap_or_default();
     if let Some(unread) = unread.first()
-        && all.values().any(|seen| seen.instance.is_none())
+        && all.values().any(|node| node.instance.is_none())
     {
         return Err(unreadable(format!("{}: {}", unread.what, unread.why)));
     }
-    let told = |name: &str| {
+    let reported = |name: &str| {
         let report = reports.iter().find(|report| report.metadata.name == name)?;
         report.status.instance.clone()
     };
-    let named = all.into_iter().filter_map(|(name, seen)| {
-        let instance = seen.instance.or_else(|| told(&name))?;
+    let named = all.into_iter().filter_map(|(name, node)| {
+        let instance = node.instance.or_else(|| reported(&name))?;
         Some((InstanceId::new(&instance).ok()?, NodeName::new(&name).ok()?))
     });
     Ok(named.collect())
 }
 
-async fn records<S, T>(book: &Book) -> Result<Vec<T>, Failure>
+async fn records<S, T>(reader: &RegistryReader) -> Result<Vec<T>, Failure>
 where
     S: Kind + DeserializeOwned + Send + 'static,
     for<'a> T: TryFrom<&'a Object<S>, Error = InvalidObject>,
 {
-    all::<S>(book).await?.into_iter().map(record::<S, T>).collect()
+    all::<S>(reader).await?.into_iter().map(record::<S, T>).collect()
 }
 
-async fn all<S>(book: &Book) -> Result<Vec<Found<S>>, Failure>
+async fn all<S>(reader: &RegistryReader) -> Result<Vec<Found<S>>, Failure>
 where
     S: Kind + DeserializeOwned + Send + 'static,
 {
-    let listed = book.all::<S>().await?;
+    let listed = reader.all::<S>().await?;
     match listed.unread.first() {
         Some(unread) => Err(unreadable(format!("{}: {}", unread.what, unread.why))),
         None => Ok(listed.found),

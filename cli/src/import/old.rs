@@ -1,6 +1,5 @@
-//! The records of the original, parsed strictly: one ConfigMap is one record, its structured parts
-//! are JSON with Go's field names. Further fields are nobody's concern here: nothing is written
-//! back.
+//! Parses the records of the original strictly. Each ConfigMap is a record; its structured parts
+//! are JSON with Go's field names. Other fields are ignored, because nothing is written back.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -9,7 +8,7 @@ use firecamp_core::contract::original::{ADDRESS_PREFIX, MEMBER_PREFIX, NO_ADDRES
 use firecamp_core::ids::{EniId, InstanceId, Member, Zone, parse_address};
 use serde_json::Value;
 
-/// The texts of a ConfigMap.
+/// The data of a ConfigMap.
 pub type Texts = BTreeMap<String, String>;
 
 /// `firecamp-staticip-ADDRESS`.
@@ -21,9 +20,9 @@ pub struct OldAddress {
     pub service: String,
     /// Its zone.
     pub zone: Zone,
-    /// The instance that had it last.
+    /// The last instance that had it.
     pub instance: InstanceId,
-    /// The ENI that had it last.
+    /// The last ENI that had it.
     pub eni: EniId,
 }
 
@@ -36,32 +35,32 @@ pub struct OldMember {
     pub service: String,
     /// Its zone.
     pub zone: Zone,
-    /// Its address; none if its service needs none.
+    /// Its address; `None` if its service needs none.
     pub address: Option<Ipv4Addr>,
 }
 
-/// A record that is there and cannot be read.
+/// A record that exists but cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// The ConfigMap's name.
     pub name: String,
-    /// What is wrong with it.
+    /// Why it cannot be parsed.
     pub why: String,
 }
 
-/// All that the original has in a namespace.
+/// All records of the original in a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OldRecords {
     /// Its addresses.
     pub addresses: BTreeMap<Ipv4Addr, OldAddress>,
-    /// Its members, in the order of their ConfigMaps' names.
+    /// Its members, ordered by the names of their ConfigMaps.
     pub members: Vec<OldMember>,
-    /// What cannot be read.
+    /// The records that cannot be parsed.
     pub unreadable: Vec<Unreadable>,
 }
 
 impl OldRecords {
-    /// Takes in one ConfigMap of a namespace.
+    /// Parses and adds one ConfigMap of a namespace.
     pub fn add(&mut self, namespace: &str, name: &str, texts: &Texts) {
         let read = if let Some(rest) = name.strip_prefix(ADDRESS_PREFIX) {
             address(rest, texts).map(|one| drop(self.addresses.insert(one.address, one)))
@@ -75,8 +74,8 @@ impl OldRecords {
         }
     }
 
-    /// Whether a member's record is among what cannot be read: it may name any address.
-    pub fn lacks_a_member(&self) -> bool {
+    /// Whether a member's record cannot be parsed: it may name any address.
+    pub fn has_unreadable_member(&self) -> bool {
         self.unreadable.iter().any(|one| one.name.starts_with(MEMBER_PREFIX))
     }
 }
@@ -85,7 +84,7 @@ fn address(named: &str, texts: &Texts) -> Result<OldAddress, String> {
     let own = text(texts, key::ADDRESS)?;
     let address = parse_address(own).map_err(|wrong| of(key::ADDRESS, &wrong))?;
     if named != own {
-        return Err(format!("{}: {own:?} is not the one of its name", key::ADDRESS));
+        return Err(format!("{}: {own:?} does not match the name of the ConfigMap", key::ADDRESS));
     }
     let spec = Spec::of(texts, key::ADDRESS_SPEC)?;
     Ok(OldAddress {
@@ -102,7 +101,10 @@ fn member(namespace: &str, named: &str, texts: &Texts) -> Result<OldMember, Stri
     let service = uuid(service).map_err(|wrong| of(key::SERVICE_UUID, &wrong))?;
     let name = text(texts, key::MEMBER_NAME)?;
     if named != format!("{service}-{name}") {
-        return Err(format!("{}: {service}-{name} is not its name", key::MEMBER_NAME));
+        return Err(format!(
+            "{}: {service}-{name} does not match the name of the ConfigMap",
+            key::MEMBER_NAME
+        ));
     }
     let member = Member::new(namespace, name).map_err(|wrong| of(key::MEMBER_NAME, &wrong))?;
     let spec = Spec::of(texts, key::MEMBER_SPEC)?;
@@ -133,7 +135,8 @@ impl<'a> Spec<'a> {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<T, String> {
         let text = self.fields.get(name).and_then(Value::as_str);
-        let text = text.ok_or_else(|| format!("{}: {name} is no text in it", self.key))?;
+        let text = text
+            .ok_or_else(|| format!("{}: field {name} is missing or is not a string", self.key))?;
         parse(text).map_err(|wrong| format!("{}: {name}: {}", self.key, wrong.to_string()))
     }
 }
@@ -142,10 +145,14 @@ fn text<'a>(texts: &'a Texts, key: &str) -> Result<&'a str, String> {
     texts.get(key).map(String::as_str).ok_or_else(|| format!("{key} is missing"))
 }
 
-/// 32 hexadecimal digits, as the original makes them.
+/// A UUID in the original's format: 32 hexadecimal digits.
 fn uuid(text: &str) -> Result<String, String> {
     let is_uuid = text.len() == 32 && text.chars().all(|c| c.is_ascii_hexdigit());
-    if is_uuid { Ok(text.to_owned()) } else { Err(format!("{text:?} is no service's UUID")) }
+    if is_uuid {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is not the UUID of a service"))
+    }
 }
 
 fn of(key: &str, wrong: &impl ToString) -> String {

@@ -1,8 +1,8 @@
-//! What an import has to do: a pure function of what was read. Nothing of the original is changed,
-//! and nothing is sent to EC2: an address stays where it is.
+//! The plan of an import: a pure function of what was read. The import neither changes the
+//! original's records nor sends anything to EC2: addresses stay where they are.
 //!
-//! A member's address becomes its claim, and a StaticIP that is parked where the original had it
-//! last: what the first init container finds there is what a release would have left.
+//! A member's address becomes a claim and a StaticIP that is parked where the original had it last.
+//! This is the state that a release would have left for the first init container.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -16,27 +16,27 @@ use firecamp_registry::api::ReclaimPolicy;
 use super::old::{OldAddress, OldMember, OldRecords};
 use super::refusal::Refusal;
 
-/// Whether a member's pod may be moving its address now.
+/// Whether a member's pod may be moving its address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PodLook {
-    /// There is none, or its containers run.
+pub enum PodPhase {
+    /// The pod does not exist, or its containers run.
     Settled,
-    /// Its init containers have not ended.
+    /// Its init containers have not completed.
     Starting,
-    /// It could not be asked.
-    NotKnown(String),
+    /// The pod could not be read.
+    Unknown(String),
 }
 
-/// A pool, and what becomes of what nobody claims.
+/// A pool with its reclaim policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownPool {
     /// The pool.
     pub pool: Pool,
-    /// What becomes of its addresses that nobody claims.
+    /// What happens to addresses without a claim.
     pub reclaim: ReclaimPolicy,
 }
 
-/// What there is already.
+/// The existing objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     /// All pools.
@@ -45,74 +45,74 @@ pub struct Known {
     pub addresses: BTreeMap<Ipv4Addr, StaticIp>,
     /// All claims.
     pub claims: BTreeMap<Member, Claim>,
-    /// The nodes of the cluster by their instances.
+    /// The nodes of the cluster by instance ID.
     pub nodes: BTreeMap<InstanceId, NodeName>,
     /// The pods of the original's members.
-    pub pods: BTreeMap<Member, PodLook>,
-    /// As whom it is written.
+    pub pods: BTreeMap<Member, PodPhase>,
+    /// The run ID of the writes.
     pub run: RunId,
 }
 
-/// What becomes of a member's claim.
+/// The change to a member's claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimStep {
-    /// It is created.
+    /// Create the claim.
     Create(Claim),
-    /// It is there without an address, and gets this.
+    /// Add the address to the existing claim.
     Bind(Claim),
 }
 
-/// What becomes of an address's StaticIP.
+/// The change to an address's StaticIP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressStep {
-    /// As it is, if it is there: the original has moved the address since it was imported.
+    /// The current StaticIP, if it exists: the original has moved the address since its import.
     pub before: Option<StaticIp>,
-    /// As it is to be.
+    /// The new StaticIP.
     pub after: StaticIp,
 }
 
-/// One address, and what it lacks. The claim comes first: an address without a claim may be
+/// One address and its missing objects. The claim comes first: an address without a claim may be
 /// reclaimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What the original says of it.
+    /// The original's record.
     pub old: OldAddress,
-    /// Whose it becomes; nobody's by the member that stands for nobody.
+    /// Its member; for an orphaned address a placeholder.
     pub member: Member,
-    /// The node whose ENI has it, if the cluster has that.
+    /// The node whose ENI has it, if it is in the cluster.
     pub node: Option<NodeName>,
-    /// What becomes of its claim.
+    /// The change to its claim.
     pub claim: Option<ClaimStep>,
-    /// What becomes of its StaticIP.
+    /// The change to its StaticIP.
     pub address: Option<AddressStep>,
 }
 
-/// A record of the original that is left alone.
+/// A record of the original that is not imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// The member or the ConfigMap.
     pub what: String,
-    /// The address, if one can be read.
+    /// The address, if it can be parsed.
     pub address: Option<Ipv4Addr>,
     /// Why.
     pub why: Refusal,
 }
 
-/// What there is to do.
+/// The plan.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// What is imported, in the order of members, and what nobody names after that.
+    /// What to import, ordered by member, followed by orphaned addresses.
     pub steps: Vec<Step>,
-    /// Whose address is there already, and nothing is to be done.
+    /// Members whose objects exist.
     pub present: Vec<(Member, Ipv4Addr)>,
-    /// What is left alone.
+    /// Records that are not imported.
     pub refused: Vec<Refused>,
-    /// So many members need no address.
+    /// The number of members that need no address.
     pub without: usize,
 }
 
 impl Plan {
-    /// How the import ends, if all of its writes succeed.
+    /// The exit of the import if all writes succeed.
     pub fn end(&self) -> Imported {
         if self.refused.iter().any(|one| !one.why.is_unknown()) {
             Imported::Refused
@@ -134,7 +134,7 @@ impl Plan {
     }
 }
 
-/// What there is to do.
+/// Plans the import.
 pub fn plan(old: &OldRecords, known: &Known) -> Plan {
     let mut plan = Plan::default();
     let mut members: Vec<&OldMember> = old.members.iter().collect();
@@ -149,7 +149,7 @@ pub fn plan(old: &OldRecords, known: &Known) -> Plan {
     }
     let named = |address: &Ipv4Addr| members.iter().any(|one| one.address == Some(*address));
     for (address, record) in old.addresses.iter().filter(|(address, _)| !named(address)) {
-        let found = of_nobody(record, old, known);
+        let found = of_orphan(record, old, known);
         plan.add("no member".to_owned(), *address, found);
     }
     plan.refused.extend(old.unreadable.iter().map(|one| Refused {
@@ -169,20 +169,20 @@ fn of_member(
 ) -> Result<Step, Refusal> {
     let mut others = all.iter().filter(|other| !std::ptr::eq(**other, one));
     if others.clone().any(|other| other.member == one.member) {
-        return Err(Refusal::MemberTwice);
+        return Err(Refusal::MemberDuplicated);
     }
     if let Some(other) = others.find(|other| other.address == Some(address)) {
-        return Err(Refusal::NamedTwice(other.member.clone()));
+        return Err(Refusal::AddressDuplicated(other.member.clone()));
     }
     let record = old.addresses.get(&address).ok_or(Refusal::AddressRecordMissing)?;
     if record.service != one.service {
-        return Err(Refusal::ServiceDiffers);
+        return Err(Refusal::ServiceMismatch);
     }
     if record.zone != one.zone {
-        return Err(Refusal::ZoneDiffers(one.zone.clone(), record.zone.clone()));
+        return Err(Refusal::ZoneMismatch(one.zone.clone(), record.zone.clone()));
     }
     let (pool, entry) = place(record, known)?;
-    unrivalled(&one.member, address, known)?;
+    check_other_claims(&one.member, address, known)?;
     let wanted = wanted(one.member.clone(), record, (&pool.pool, entry), known);
     let step = Step {
         old: record.clone(),
@@ -195,22 +195,22 @@ fn of_member(
         return Ok(step);
     }
     match known.pods.get(&one.member) {
-        Some(PodLook::Starting) => Err(Refusal::PodStarting),
-        Some(PodLook::NotKnown(why)) => Err(Refusal::PodNotKnown(why.clone())),
-        Some(PodLook::Settled) => Ok(step),
-        None => Err(Refusal::PodNotKnown("it was not".to_owned())),
+        Some(PodPhase::Starting) => Err(Refusal::PodStarting),
+        Some(PodPhase::Unknown(why)) => Err(Refusal::PodNotKnown(why.clone())),
+        Some(PodPhase::Settled) => Ok(step),
+        None => Err(Refusal::PodNotKnown("the pod was not read".to_owned())),
     }
 }
 
-/// An address that no member names: recorded as adoption records one, and never released.
-fn of_nobody(record: &OldAddress, old: &OldRecords, known: &Known) -> Result<Step, Refusal> {
+/// An address that no member names: recorded as orphaned, like by adoption, and never released.
+fn of_orphan(record: &OldAddress, old: &OldRecords, known: &Known) -> Result<Step, Refusal> {
     let address = record.address;
-    if old.lacks_a_member() {
-        return Err(Refusal::MayBeNamed);
+    if old.has_unreadable_member() {
+        return Err(Refusal::PossiblyInUse);
     }
     let (pool, entry) = place(record, known)?;
-    let nobody = Member::nobody(address);
-    unrivalled(&nobody, address, known)?;
+    let nobody = Member::orphaned(address);
+    check_other_claims(&nobody, address, known)?;
     let there = known.addresses.get(&address);
     if there.is_none() && pool.reclaim == ReclaimPolicy::Delete {
         return Err(Refusal::PoolReclaims(pool.pool.name.clone()));
@@ -225,7 +225,7 @@ fn of_nobody(record: &OldAddress, old: &OldRecords, known: &Known) -> Result<Ste
     })
 }
 
-/// The one range that has the address, if it is of the record's zone.
+/// The only pool and range that contain the address, if the zone matches the record.
 fn place<'a>(
     record: &OldAddress,
     known: &'a Known,
@@ -233,28 +233,28 @@ fn place<'a>(
     let of = |one: &'a KnownPool| one.pool.subnets.iter().map(move |entry| (one, entry));
     let entries = known.pools.iter().flat_map(of);
     let mut having = entries.filter(|(_, entry)| hands_out(entry, record.address));
-    let (pool, entry) = having.next().ok_or(Refusal::OutsidePools)?;
+    let (pool, entry) = having.next().ok_or(Refusal::NotInAnyPool)?;
     if let Some((other, _)) = having.next() {
         let names = (pool.pool.name.clone(), other.pool.name.clone());
         return Err(Refusal::PoolsOverlap(names.0, names.1));
     }
     if entry.zone != record.zone {
-        return Err(Refusal::ZoneDiffers(record.zone.clone(), entry.zone.clone()));
+        return Err(Refusal::ZoneMismatch(record.zone.clone(), entry.zone.clone()));
     }
     Ok((pool, entry))
 }
 
-/// Whether no claim of anybody else names the address or asks for it.
-fn unrivalled(member: &Member, address: Ipv4Addr, known: &Known) -> Result<(), Refusal> {
+/// Checks that no claim of another member names or requests the address.
+fn check_other_claims(member: &Member, address: Ipv4Addr, known: &Known) -> Result<(), Refusal> {
     let of = |claim: &&Claim| [claim.address, claim.requested].contains(&Some(address));
     match known.claims.values().filter(of).find(|claim| claim.member != *member) {
-        Some(other) => Err(Refusal::ClaimedByOther(other.member.clone())),
+        Some(other) => Err(Refusal::ClaimedByAnotherMember(other.member.clone())),
         None => Ok(()),
     }
 }
 
-/// The record of an address that rests where the original had it last. On a machine that is no
-/// node of the cluster it is only reserved: its ENI may be overridden, and nothing is settled.
+/// The record of an address that is parked where the original had it last. On a machine that is not
+/// a node of the cluster, the address is only reserved: an attach to any other ENI is allowed.
 fn wanted(
     member: Member,
     old: &OldAddress,
@@ -263,7 +263,7 @@ fn wanted(
 ) -> StaticIp {
     let attachment = known.nodes.get(&old.instance).map(|node| Attachment {
         state: State::Parked,
-        pod: PodUid::nobody(),
+        pod: PodUid::orphaned(),
         node: node.clone(),
         eni: Some(old.eni.clone()),
         run: known.run.clone(),
@@ -276,11 +276,11 @@ fn wanted(
         cidr: entry.cidr,
         zone: entry.zone.clone(),
         member,
-        // An attachment has an epoch of its own, so the first one has 1.
+        // The first attachment has epoch 1.
         epoch: Epoch(u64::from(attachment.is_some())),
         attachment,
         reserved_on: Some(old.eni.clone()),
-        unsettled: BTreeSet::new(),
+        pending_mutations: BTreeSet::new(),
     }
 }
 
@@ -288,7 +288,7 @@ fn claim_step(wanted: &StaticIp, known: &Known) -> Result<Option<ClaimStep>, Ref
     let claim = Claim {
         member: wanted.member.clone(),
         pool: wanted.pool.clone(),
-        // What is asked for is never replaced by another address.
+        // A requested address is never replaced by another one.
         requested: Some(wanted.address),
         address: Some(wanted.address),
         set: None,
@@ -297,12 +297,14 @@ fn claim_step(wanted: &StaticIp, known: &Known) -> Result<Option<ClaimStep>, Ref
         return Ok(Some(ClaimStep::Create(claim)));
     };
     if there.pool != wanted.pool {
-        return Err(Refusal::PoolDiffers(there.pool.clone()));
+        return Err(Refusal::PoolMismatch(there.pool.clone()));
     }
     match (there.address, there.requested) {
-        (Some(own), _) if own != wanted.address => Err(Refusal::ClaimHasOther(own)),
+        (Some(own), _) if own != wanted.address => Err(Refusal::ClaimHasAnotherAddress(own)),
         (Some(_own), _) => Ok(None),
-        (None, Some(asked)) if asked != wanted.address => Err(Refusal::ClaimWantsOther(asked)),
+        (None, Some(asked)) if asked != wanted.address => {
+            Err(Refusal::ClaimRequestsAnotherAddress(asked))
+        }
         (None, _) => {
             Ok(Some(ClaimStep::Bind(Claim { address: Some(wanted.address), ..there.clone() })))
         }
@@ -314,10 +316,10 @@ fn address_step(wanted: StaticIp, known: &Known) -> Result<Option<AddressStep>, 
         return Ok(Some(AddressStep { before: None, after: wanted }));
     };
     if there.member != wanted.member {
-        return Err(Refusal::AddressOfOther(there.member.clone()));
+        return Err(Refusal::AddressOfAnotherMember(there.member.clone()));
     }
     if there.pool != wanted.pool {
-        return Err(Refusal::PoolDiffers(there.pool.clone()));
+        return Err(Refusal::PoolMismatch(there.pool.clone()));
     }
     let after = StaticIp { epoch: there.epoch.max(wanted.epoch), ..wanted };
     if !is_imported(there, &known.run) || is_at(there, &after) {
@@ -326,11 +328,12 @@ fn address_step(wanted: StaticIp, known: &Known) -> Result<Option<AddressStep>, 
     Ok(Some(AddressStep { before: Some(there.clone()), after }))
 }
 
-/// Whether an import has written it and nobody has since. What init has taken knows better.
+/// Whether the StaticIP is unchanged since an import wrote it. If an init container has acquired
+/// the address since, its record is more recent than that of the original.
 fn is_imported(there: &StaticIp, run: &RunId) -> bool {
-    let of_import = |at: &Attachment| at.pod == PodUid::nobody() && at.run == *run;
+    let of_import = |at: &Attachment| at.pod == PodUid::orphaned() && at.run == *run;
     there.reserved_on.is_some()
-        && there.unsettled.is_empty()
+        && there.pending_mutations.is_empty()
         && there.attachment.as_ref().is_none_or(of_import)
 }
 

@@ -6,90 +6,90 @@ use firecamp_core::contract::cluster::reason;
 use firecamp_core::ids::{Member, PoolName, Zone};
 use thiserror::Error;
 
-/// Why a record of the original is left alone. The texts say what to do.
+/// Why a record of the original is not imported. The texts include what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// The ConfigMap is not what the original writes.
-    #[error("it cannot be read: {0}")]
+    /// The ConfigMap does not have the format of the original.
+    #[error("the ConfigMap cannot be parsed: {0}")]
     RecordUnreadable(String),
     /// Two services have a member of this name.
-    #[error("two services have a member of this name: remove the record of the one that is gone")]
-    MemberTwice,
+    #[error("two services have a member with this name: delete the record of the deleted service")]
+    MemberDuplicated,
     /// The member's address has no record of its own.
-    #[error("the address has no record of its own: nothing says which network interface has it")]
+    #[error("the address has no record, so its network interface is unknown")]
     AddressRecordMissing,
-    /// Both records are of different services.
-    #[error("the address's record is of another service than the member's")]
-    ServiceDiffers,
-    /// Both records, or the record and the pool, are of different zones.
-    #[error("the records are of zones {0} and {1}")]
-    ZoneDiffers(Zone, Zone),
+    /// The records name different services.
+    #[error("the records of the address and of the member name different services")]
+    ServiceMismatch,
+    /// The records, or the record and the pool, name different zones.
+    #[error("the zones differ: {0} and {1}")]
+    ZoneMismatch(Zone, Zone),
     /// Two members name one address.
-    #[error("{0} names the same address")]
-    NamedTwice(Member),
-    /// No pool has it.
-    #[error("no StaticIPPool has it in a range: add it to one")]
-    OutsidePools,
-    /// More pools than one have it.
-    #[error("StaticIPPools {0} and {1} both have it: take it out of one")]
+    #[error("member {0} has the same address")]
+    AddressDuplicated(Member),
+    /// No pool contains it.
+    #[error("no range of a StaticIPPool contains the address: add it to one")]
+    NotInAnyPool,
+    /// More than one pool contains it.
+    #[error("StaticIPPools {0} and {1} both contain the address: remove it from one")]
     PoolsOverlap(PoolName, PoolName),
-    /// Its StaticIP is of somebody else.
-    #[error("its StaticIP is of {0}")]
-    AddressOfOther(Member),
-    /// Another claim names it.
-    #[error("the claim of {0} names it or asks for it")]
-    ClaimedByOther(Member),
+    /// Its StaticIP belongs to another member.
+    #[error("its StaticIP belongs to {0}")]
+    AddressOfAnotherMember(Member),
+    /// Another claim names or requests it.
+    #[error("the claim of {0} names or requests the address")]
+    ClaimedByAnotherMember(Member),
     /// The member has another address.
     #[error("the member's claim has another address: {0}")]
-    ClaimHasOther(Ipv4Addr),
-    /// A person wants another address for it.
-    #[error("the member's claim asks for another address: {0}")]
-    ClaimWantsOther(Ipv4Addr),
-    /// The objects that are there are of another pool.
-    #[error("what is there of it is of StaticIPPool {0}, which does not have it in a range")]
-    PoolDiffers(PoolName),
-    /// Its pod may be moving it now.
-    #[error("its pod is starting and may be moving it now: run this again once it runs")]
+    ClaimHasAnotherAddress(Ipv4Addr),
+    /// The member's claim requests another address.
+    #[error("the member's claim requests another address: {0}")]
+    ClaimRequestsAnotherAddress(Ipv4Addr),
+    /// The existing objects name another pool.
+    #[error("its existing objects name StaticIPPool {0}, whose ranges do not contain the address")]
+    PoolMismatch(PoolName),
+    /// Its pod may be moving it.
+    #[error("its pod is starting and may be moving it: run the command again once the pod runs")]
     PodStarting,
-    /// Nobody knows whether its pod is moving it now.
-    #[error("its pod could not be asked: {0}")]
+    /// It is unknown whether its pod is moving it.
+    #[error("its pod could not be read: {0}")]
     PodNotKnown(String),
-    /// A member's record that cannot be read may name it.
-    #[error("no member's record that can be read names it, and one that cannot may")]
-    MayBeNamed,
-    /// What nobody claims leaves EC2 in this pool.
+    /// An unreadable member's record may name it.
+    #[error("no readable member's record names it, but an unreadable one may")]
+    PossiblyInUse,
+    /// The pool releases addresses without a claim from EC2.
     #[error(
-        "no member names it, and StaticIPPool {0} takes out of EC2 what nobody claims: set its \
+        "no member names it, and StaticIPPool {0} releases orphaned addresses from EC2: set its \
          reclaimPolicy to Retain first"
     )]
     PoolReclaims(PoolName),
 }
 
 impl Refusal {
-    /// One word that never changes its meaning.
+    /// The stable reason.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::RecordUnreadable(_) => "RecordUnreadable",
-            Self::MemberTwice => "MemberTwice",
+            Self::MemberDuplicated => "MemberDuplicated",
             Self::AddressRecordMissing => "AddressRecordMissing",
-            Self::ServiceDiffers => "ServiceDiffers",
-            Self::ZoneDiffers(..) => "ZoneDiffers",
-            Self::NamedTwice(_) => "NamedTwice",
-            Self::OutsidePools => "OutsidePools",
+            Self::ServiceMismatch => "ServiceMismatch",
+            Self::ZoneMismatch(..) => "ZoneMismatch",
+            Self::AddressDuplicated(_) => "AddressDuplicated",
+            Self::NotInAnyPool => "NotInAnyPool",
             Self::PoolsOverlap(..) => "PoolsOverlap",
-            Self::AddressOfOther(_) => reason::ADDRESS_OF_OTHER,
-            Self::ClaimedByOther(_) => "ClaimedByOther",
-            Self::ClaimHasOther(_) => "ClaimHasOther",
-            Self::ClaimWantsOther(_) => "ClaimWantsOther",
-            Self::PoolDiffers(_) => "PoolDiffers",
+            Self::AddressOfAnotherMember(_) => reason::ADDRESS_OF_ANOTHER_MEMBER,
+            Self::ClaimedByAnotherMember(_) => "ClaimedByAnotherMember",
+            Self::ClaimHasAnotherAddress(_) => "ClaimHasAnotherAddress",
+            Self::ClaimRequestsAnotherAddress(_) => "ClaimRequestsAnotherAddress",
+            Self::PoolMismatch(_) => "PoolMismatch",
             Self::PodStarting => "PodStarting",
             Self::PodNotKnown(_) => "PodNotKnown",
-            Self::MayBeNamed => "MayBeNamed",
+            Self::PossiblyInUse => "PossiblyInUse",
             Self::PoolReclaims(_) => "PoolReclaims",
         }
     }
 
-    /// Whether it may be gone with the next run, and nobody has to do anything.
+    /// Whether a later run may succeed without any other action.
     pub fn is_unknown(&self) -> bool {
         matches!(self, Self::PodNotKnown(_))
     }

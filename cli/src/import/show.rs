@@ -1,4 +1,4 @@
-//! What an import did, or would do.
+//! The output of `firecamp import`.
 
 use std::net::Ipv4Addr;
 
@@ -7,35 +7,35 @@ use firecamp_core::ids::Member;
 use serde::Serialize;
 
 use super::plan::{AddressStep, ClaimStep, Plan, Refused, Step};
-use crate::look::table::table;
+use crate::common::table::table;
 
-/// What is imported, what was there already, and what is not imported.
+/// What was imported, what existed already, and what was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// The namespace of the original's records.
     pub namespace: String,
-    /// False: nothing was written, and what is said to be imported would be.
+    /// If false, nothing was written: `imported` lists what would be imported.
     pub applied: bool,
     /// What was imported.
-    pub imported: Vec<Imports>,
-    /// What was there already.
+    pub imported: Vec<ImportedAddress>,
+    /// What existed already.
     pub present: Vec<Present>,
     /// What was refused.
-    pub refused: Vec<Refuses>,
-    /// So many members of the original need no address.
+    pub refused: Vec<RefusedRecord>,
+    /// The number of members of the original that need no address.
     pub without_address: usize,
-    /// So many addresses are still to be imported: something has cut it short.
+    /// The number of addresses that were not imported because the import was interrupted.
     pub not_done: usize,
     #[serde(skip)]
     end: Imported,
 }
 
-/// An address that gets its objects.
+/// An imported address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Imports {
-    /// Whose; none for an address that no member names.
+pub struct ImportedAddress {
+    /// Its member; `None` if no member names it.
     pub member: Option<String>,
     /// The address.
     pub address: Ipv4Addr,
@@ -43,39 +43,39 @@ pub struct Imports {
     pub eni: String,
     /// The instance of the ENI.
     pub instance: String,
-    /// The node that the instance is; none if it is no node of the cluster.
+    /// The node of the instance; `None` if it is not in the cluster.
     pub node: Option<String>,
-    /// What is written, in this order.
+    /// The writes, in order.
     pub writes: Vec<&'static str>,
 }
 
-/// An address that has its objects.
+/// An address whose objects exist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Present {
-    /// Whose; none for an address that no member names.
+    /// Its member; `None` if no member names it.
     pub member: Option<String>,
     /// The address.
     pub address: Ipv4Addr,
 }
 
-/// A record that is left alone.
+/// A refused record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refuses {
+pub struct RefusedRecord {
     /// The member or the ConfigMap.
     pub what: String,
-    /// The address, if it can be read.
+    /// The address, if it can be parsed.
     pub address: Option<Ipv4Addr>,
-    /// Why, in one stable word.
+    /// Why; stable.
     pub reason: &'static str,
-    /// Why, for people.
+    /// Why, as text.
     pub message: String,
 }
 
 impl Report {
-    /// A plan of which these steps were done, or are to be done.
+    /// The report of a plan of which these steps were or would be executed.
     pub fn of(plan: &Plan, namespace: &str, applied: bool, steps: &[Step]) -> Self {
-        let named = |member: &Member| (!member.is_nobody()).then(|| member.to_string());
-        let imports = |step: &Step| Imports {
+        let named = |member: &Member| (!member.is_orphaned()).then(|| member.to_string());
+        let imports = |step: &Step| ImportedAddress {
             member: named(&step.member),
             address: step.old.address,
             eni: step.old.eni.to_string(),
@@ -87,7 +87,7 @@ impl Report {
             member: named(member),
             address: *address,
         };
-        let refuses = |one: &Refused| Refuses {
+        let refuses = |one: &Refused| RefusedRecord {
             what: one.what.clone(),
             address: one.address,
             reason: one.why.reason(),
@@ -105,31 +105,31 @@ impl Report {
         }
     }
 
-    /// How it ends.
+    /// The exit of the command.
     pub fn end(&self) -> Imported {
         self.end
     }
 
-    /// For people.
+    /// The report as text.
     pub fn people(&self) -> String {
         let nobody = || "no member".to_owned();
         let is = if self.applied { "imported" } else { "would be imported" };
         let imported = self.imported.iter().map(|one| {
             let member = one.member.clone().unwrap_or_else(nobody);
             let place = one.node.as_ref().map_or_else(
-                || format!("{is}: last on {}, which is no node here", one.instance),
+                || format!("{is}: last on {}, which is not a node of this cluster", one.instance),
                 |node| format!("{is}, parked on {node}"),
             );
-            let what = if one.member.is_some() { place } else { place + ", unclaimed" };
+            let what = if one.member.is_some() { place } else { place + ", orphaned" };
             vec![member, one.address.to_string(), one.eni.clone(), what]
         });
         let present = self.present.iter().map(|one| {
             let member = one.member.clone().unwrap_or_else(nobody);
-            vec![member, one.address.to_string(), String::new(), "is there already".to_owned()]
+            vec![member, one.address.to_string(), String::new(), "exists already".to_owned()]
         });
         let refused = self.refused.iter().map(|one| {
             let address = one.address.map(|at| at.to_string()).unwrap_or_default();
-            let why = format!("not imported: {} ({})", one.message, one.reason);
+            let why = format!("refused: {} ({})", one.message, one.reason);
             vec![one.what.clone(), address, String::new(), why]
         });
         let rows: Vec<Vec<String>> = imported.chain(present).chain(refused).collect();
@@ -138,31 +138,31 @@ impl Report {
                 format!("Namespace {} has no addresses of the original.\n", self.namespace)
             }
             (true, _) => String::new(),
-            (false, _) => table(&["MEMBER", "ADDRESS", "ENI", ""], &rows),
+            (false, _) => table(&["MEMBER", "ADDRESS", "ENI", "RESULT"], &rows),
         };
-        text.push_str(&self.last_words());
+        text.push_str(&self.conclusion());
         text
     }
 
-    fn last_words(&self) -> String {
+    fn conclusion(&self) -> String {
         if self.not_done > 0 {
             return format!(
-                "Cut short: {} more to import. What was written stays; run it again to go on.\n",
+                "Interrupted: {} addresses are not imported yet. Run the command again.\n",
                 self.not_done
             );
         }
         let meaning = self.end.meaning();
         match (self.applied, self.imported.is_empty()) {
-            (_, true) => format!("Nothing is left to import: {meaning}.\n"),
-            (true, false) => format!("Now {meaning}.\n"),
+            (_, true) => format!("Nothing to import: {meaning}.\n"),
+            (true, false) => format!("Result: {meaning}.\n"),
             (false, false) => {
-                format!("Nothing was written: --apply does it. Afterwards {meaning}.\n")
+                format!("Nothing was written. Result with --apply: {meaning}.\n")
             }
         }
     }
 }
 
-/// What a step writes, in its order.
+/// The writes of a step, in order.
 fn writes(step: &Step) -> Vec<&'static str> {
     let claim = step.claim.as_ref().map(|claim| match claim {
         ClaimStep::Create(_) => "create StaticIPClaim",

@@ -1,15 +1,15 @@
-//! A node for people: one table for each kind of thing that is attached to it.
+//! Formats a node as text: one table for each kind of attached object.
 
 use firecamp_registry::api::{
     AddressStatus, Condition, EniManager, EniStatus, NodeReport, Observation, Problem, Slots,
     VolumeKind, VolumeStatus,
 };
 
-use crate::look::age;
-use crate::look::table::table;
+use crate::common::age;
+use crate::common::table::table;
 use crate::status::state;
 
-/// The tables of a node. What there is nothing of has no table.
+/// The tables of a node; empty tables are omitted.
 pub(crate) fn people(report: &NodeReport, wide: bool) -> String {
     let status = &report.object.status;
     let head = [
@@ -82,7 +82,7 @@ fn address(address: &AddressStatus) -> Vec<String> {
     ]
 }
 
-/// Nobody knows is not no.
+/// Unknown is not no.
 fn known(answer: Option<bool>) -> String {
     let text = match answer {
         Some(true) => "yes",
@@ -155,7 +155,7 @@ fn kind(kind: VolumeKind) -> &'static str {
     }
 }
 
-/// In the largest unit of which there is at least one, with a tenth.
+/// A size in the largest unit that fits, with one decimal place.
 fn bytes(bytes: u64) -> String {
     let units = [("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)];
     let fits = units.iter().find(|(_, shift)| bytes >> shift > 0);
@@ -182,7 +182,8 @@ fn condition(condition: &Condition) -> Vec<String> {
 const OBSERVED: [&str; 3] = ["OBSERVED", "AGO", "FAILURE"];
 
 fn observation(observation: &Observation) -> Vec<String> {
-    let ago = observation.seconds_ago.map(|ago| age::words(i64::try_from(ago).unwrap_or(i64::MAX)));
+    let ago =
+        observation.seconds_ago.map(|ago| age::format(i64::try_from(ago).unwrap_or(i64::MAX)));
     vec![
         observation.of.clone(),
         ago.unwrap_or_else(|| "never".to_owned()),
@@ -195,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_told_in_the_unit_that_fits() {
+    fn sizes_use_the_largest_unit_that_fits() {
         let cases = [
             (0, "0"),
             (1023, "1023"),

@@ -9,33 +9,34 @@ use firecamp_registry::api::{
 };
 use serde::Serialize;
 
-use crate::look::book::{Found, Listing, Reported};
-use crate::look::outcome::Unread;
+use crate::common::outcome::UnreadableObject;
+use crate::common::reader::{Found, Listing, Reported};
 
-/// What was read.
+/// The objects that were read.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct RegistryObjects {
     /// All claims.
     pub claims: Listing<Found<StaticIPClaimSpec>>,
     /// All addresses.
     pub addresses: Listing<Found<StaticIPSpec>>,
-    /// What the agents have published.
+    /// The NodeAttachments that the agents have published.
     pub reports: Vec<NodeAttachments>,
-    /// What else could not be read.
-    pub unread: Vec<Unread>,
+    /// Other objects that could not be read.
+    pub unread: Vec<UnreadableObject>,
 }
 
-/// What `firecamp status -o json` prints. Stable: fields are added and never change their meaning.
+/// The output of `firecamp status -o json`. Stable: fields may be added but never change their
+/// meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusReport {
-    /// Which registry was read.
+    /// The registry.
     pub registry: String,
-    /// One entry for each member, in the order of their names.
+    /// One entry for each member, ordered by name.
     pub members: Vec<MemberStatus>,
-    /// What is there and could not be read.
+    /// Objects that exist but could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub unread: Vec<Unread>,
+    pub unread: Vec<UnreadableObject>,
 }
 
 /// A member.
@@ -44,37 +45,37 @@ pub struct StatusReport {
 pub struct MemberStatus {
     /// NAMESPACE/NAME.
     pub member: String,
-    /// How its claim stands.
+    /// The state of its claim.
     pub claim: ClaimState,
     /// The pool.
     pub pool: String,
     /// The address, once the claim names one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// Who holds the address, or held it last.
+    /// The pod that uses the address, or used it last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holder: Option<Holder>,
-    /// When the claim was created; without a claim, the address.
+    /// When the claim was created; without a claim, when the StaticIP was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// The first thing that is wrong.
+    /// The first problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
 
-/// How a claim stands.
+/// The state of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum ClaimState {
-    /// It names an address that names it.
+    /// The claim names a StaticIP that names the claim.
     Bound,
-    /// It has no address that is its own.
+    /// The claim has no such address.
     Unbound,
-    /// There is none, though there is an address for this member.
+    /// The claim does not exist, but a StaticIP names this member.
     Absent,
 }
 
 impl ClaimState {
-    /// As it is shown.
+    /// The text in tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bound => condition::BOUND,
@@ -84,19 +85,19 @@ impl ClaimState {
     }
 }
 
-/// What the address's object says.
+/// The attachment that the StaticIP records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Holder {
     /// Its epoch.
     pub epoch: u64,
-    /// Where the attachment stands; none before the first.
+    /// The state of the attachment; none before the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<AttachmentState>,
     /// The node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// The ENI; while the address is on none, the one that EC2 last had it on.
+    /// The ENI; while the address is on none, the last one that had it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eni: Option<String>,
     /// The UID of the pod.
@@ -106,8 +107,8 @@ pub struct Holder {
     pub subnet: String,
     /// Its zone.
     pub zone: String,
-    /// EC2 calls that may be in flight.
-    pub unsettled: usize,
+    /// How many EC2 calls may be in flight.
+    pub pending_mutations: usize,
 }
 
 impl MemberStatus {
@@ -118,7 +119,7 @@ impl MemberStatus {
 }
 
 /// One row for each member that has a claim or an address.
-pub fn report(seen: &Seen, registry: String) -> StatusReport {
+pub fn report(seen: &RegistryObjects, registry: String) -> StatusReport {
     let mut members: BTreeMap<String, MemberStatus> = BTreeMap::new();
     let by_name: BTreeMap<&str, &Found<StaticIPSpec>> =
         seen.addresses.found.iter().map(|ip| (ip.metadata.name.as_str(), ip)).collect();
@@ -140,8 +141,8 @@ pub fn report(seen: &Seen, registry: String) -> StatusReport {
     StatusReport { registry, members: members.into_values().collect(), unread }
 }
 
-/// A claim that is there and cannot be read is no claim that is missing.
-fn unreadable(unread: &[Unread], member: &str) -> bool {
+/// An unreadable claim is not a missing claim.
+fn unreadable(unread: &[UnreadableObject], member: &str) -> bool {
     unread.iter().any(|one| one.what.contains(member) || one.why.contains(member))
 }
 
@@ -161,16 +162,16 @@ fn of_claim(
     let own = named.filter(is_own);
     let problem = match (&address, named, own) {
         (None, _, _) => {
-            let why = volume(claim).or_else(|| lacking(claim));
-            why.or_else(|| problem("ClaimUnbound", "no address was chosen yet"))
+            let why = volume(claim).or_else(|| missing(claim));
+            why.or_else(|| problem("ClaimUnbound", "no address has been chosen yet"))
         }
         (Some(ip), None, _) => {
-            problem(reason::ADDRESS_MISSING, format!("there is no StaticIP {ip}"))
+            problem(reason::STATIC_IP_NOT_FOUND, format!("StaticIP {ip} does not exist"))
         }
         (Some(ip), Some(named), None) => {
             let owner = &named.spec.claim_ref;
             let words = format!("StaticIP {ip} belongs to {}/{}", owner.namespace, owner.name);
-            problem(reason::ADDRESS_OF_OTHER, words)
+            problem(reason::ADDRESS_OF_ANOTHER_MEMBER, words)
         }
         (Some(_), Some(_), Some(own)) => of_holder(own, &member, reports).or_else(|| volume(claim)),
     };
@@ -187,9 +188,12 @@ fn of_claim(
 
 fn of_address(member: String, ip: &Found<StaticIPSpec>, unreadable: bool) -> MemberStatus {
     let problem = if unreadable {
-        problem("ClaimUnreadable", "its StaticIPClaim cannot be read")
+        problem("ClaimUnreadable", "its StaticIPClaim could not be read")
     } else {
-        problem("ClaimMissing", "the address is kept, and no StaticIPClaim asks for it")
+        problem(
+            "ClaimNotFound",
+            "the address is reserved for the member, but its StaticIPClaim does not exist",
+        )
     };
     MemberStatus {
         member,
@@ -214,11 +218,11 @@ fn holder(ip: &Found<StaticIPSpec>) -> Holder {
         pod_uid: attachment.map(|now| now.pod_uid.clone()),
         subnet: spec.subnet.clone(),
         zone: spec.zone.clone(),
-        unsettled: spec.unsettled.len(),
+        pending_mutations: spec.pending_mutations.len(),
     }
 }
 
-/// What is wrong with an address that is bound: what its record says, then what its agent says.
+/// The problem of a bound address: from its StaticIP, then from the report of its agent.
 fn of_holder(
     ip: &Found<StaticIPSpec>,
     member: &str,
@@ -228,23 +232,23 @@ fn of_holder(
     let state = spec.attachment.as_ref().map(|now| now.state);
     match state {
         Some(AttachmentState::Attaching) => {
-            return problem("Attaching", "an attach is under way, or was cut off");
+            return problem("Attaching", "an attach is in progress or was interrupted");
         }
         Some(AttachmentState::Releasing) => {
-            return problem("Releasing", "the address is on its way out of EC2");
+            return problem("Releasing", "the address is being released from EC2");
         }
         None
         | Some(AttachmentState::Attached | AttachmentState::Parked | AttachmentState::Released) => {
         }
     }
-    if !spec.unsettled.is_empty() {
-        let words = format!("{} EC2 calls may be in flight", spec.unsettled.len());
+    if !spec.pending_mutations.is_empty() {
+        let words = format!("{} EC2 calls may be in flight", spec.pending_mutations.len());
         return problem("CallInFlight", words);
     }
     reported(ip, member, reports).or_else(|| condition(ip))
 }
 
-/// What the agent of the recorded node says about the attachment that is on record.
+/// The problem that the agent of the recorded node reports for the recorded attachment.
 fn reported(
     ip: &Found<StaticIPSpec>,
     member: &str,
@@ -258,28 +262,28 @@ fn reported(
     report.status.addresses.iter().find(same)?.problem.clone()
 }
 
-/// A condition `Ready` that is false.
+/// The problem of a `Ready` condition that is false.
 fn condition(ip: &Found<StaticIPSpec>) -> Option<Problem> {
     is_false(ip.status.as_ref()?, "Ready")
 }
 
-/// The member's pod lacks a volume: before it has all of them no container of it starts.
+/// A volume of the member's pod is not ready: no container of the pod starts until then.
 fn volume(claim: &Found<StaticIPClaimSpec>) -> Option<Problem> {
     is_false(claim.status.as_ref()?, VOLUME_READY)
 }
 
-/// Why the claim can be given no address, where that is known.
-fn lacking(claim: &Found<StaticIPClaimSpec>) -> Option<Problem> {
+/// Why the claim cannot get an address, if known.
+fn missing(claim: &Found<StaticIPClaimSpec>) -> Option<Problem> {
     let why = is_false(claim.status.as_ref()?, condition::BOUND)?;
     (why.reason != reason::AWAITING_FIRST_START).then_some(why)
 }
 
-fn is_false(said: &Reported, kind: &str) -> Option<Problem> {
-    let wrong = said.conditions.iter().find(|one| one.kind == kind && one.status == "False")?;
+fn is_false(status: &Reported, kind: &str) -> Option<Problem> {
+    let wrong = status.conditions.iter().find(|one| one.kind == kind && one.status == "False")?;
     problem(&wrong.reason, &wrong.message)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "callers hand over texts of all kinds")]
+#[expect(clippy::needless_pass_by_value, reason = "callers pass both owned and borrowed texts")]
 fn problem(reason: &str, message: impl ToString) -> Option<Problem> {
     Some(Problem { reason: reason.to_owned(), message: message.to_string() })
 }

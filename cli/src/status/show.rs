@@ -1,18 +1,18 @@
-//! The rows for people.
+//! Formats the rows as text.
 
 use firecamp_core::ids::Member;
 use firecamp_registry::api::AttachmentState;
 use jiff::Timestamp;
 
 use super::rows::{MemberStatus, StatusReport};
-use crate::look::age;
-use crate::look::table::table;
+use crate::common::age;
+use crate::common::table::table;
 
 const NARROW: [&str; 9] =
     ["MEMBER", "CLAIM", "ADDRESS", "NODE", "ENI", "EPOCH", "STATE", "AGE", "PROBLEM"];
 const WIDE: [&str; 5] = ["POOL", "SUBNET", "ZONE", "POD-UID", "IN-FLIGHT"];
 
-/// Members as a table, or why there are none; then what could not be read.
+/// Members as a table, or why there are none; then the objects that could not be read.
 pub(crate) fn people(
     report: &StatusReport,
     missing: Option<&Member>,
@@ -23,18 +23,18 @@ pub(crate) fn people(
     if let Some(member) = missing {
         text = format!(
             "{member} has neither a StaticIPClaim nor a StaticIP in {}: its init container has not \
-             run yet, or the name is another one; `firecamp status` lists all\n",
+             run yet, or the name is wrong; `firecamp status` lists all members\n",
             report.registry
         );
     } else if report.members.is_empty() {
-        text = format!("There are no members in {}\n", report.registry);
+        text = format!("No members found in {}\n", report.registry);
     } else {
         let rows: Vec<_> = report.members.iter().map(|one| row(one, now, wide)).collect();
         let more = if wide { &WIDE[..] } else { &[] };
         text.push_str(&table(&[&NARROW[..], more].concat(), &rows));
     }
     for one in &report.unread {
-        text.extend([format!("not read: {}: {}\n", one.what, one.why)]);
+        text.extend([format!("could not be read: {}: {}\n", one.what, one.why)]);
     }
     text
 }
@@ -61,13 +61,13 @@ fn row(row: &MemberStatus, now: Timestamp, wide: bool) -> Vec<String> {
             holder.map(|one| one.subnet.clone()).unwrap_or_default(),
             holder.map(|one| one.zone.clone()).unwrap_or_default(),
             holder.map(|one| text(&one.pod_uid)).unwrap_or_default(),
-            holder.map(|one| one.unsettled.to_string()).unwrap_or_default(),
+            holder.map(|one| one.pending_mutations.to_string()).unwrap_or_default(),
         ]);
     }
     cells
 }
 
-/// As the API spells it.
+/// The name in the API.
 pub(crate) fn state(state: AttachmentState) -> &'static str {
     match state {
         AttachmentState::Attaching => "Attaching",

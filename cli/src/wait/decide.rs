@@ -1,39 +1,39 @@
-//! What is missing until something is as it is waited for: facts in, what is missing out. Pure.
+//! What is missing until the awaited state is reached. Pure.
 
 use std::collections::BTreeMap;
 
-use firecamp_core::outside::Controller;
-use firecamp_kube::{PodLife, PodSeen, SetSeen};
+use firecamp_core::ports::Controller;
+use firecamp_kube::{ObservedPod, ObservedSet, PodState};
 use firecamp_registry::api::{AttachmentState, Kind as _, StaticIPSpec};
 use serde::Serialize;
 
 use super::facts::{Address, Facts, Want};
 use super::reason::Reason;
 
-/// Nobody reads more, and a StatefulSet may be given any number of replicas.
+/// The most entries in the output: a StatefulSet may have any number of replicas.
 const MOST: usize = 200;
 
-/// Something that is not yet as it is waited for.
+/// An object that is not in the awaited state yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Missing {
     /// The kind of the object.
     pub kind: &'static str,
-    /// Its name, after its namespace if it has one.
+    /// Its name, with its namespace if it has one.
     pub name: String,
-    /// The node that it is on.
+    /// Its node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// Since when it is as it is, as far as that is told.
+    /// When its current state began, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// What is missing, in one stable word.
+    /// What is missing; stable.
     pub reason: Reason,
-    /// The same for people.
+    /// The same as text.
     pub message: String,
 }
 
-/// What is missing; nothing once it is as it is waited for.
+/// What is missing; empty once the awaited state is reached.
 pub fn missing(want: Want, facts: &Facts) -> Vec<Missing> {
     match want {
         Want::Released => released(facts),
@@ -44,7 +44,7 @@ pub fn missing(want: Want, facts: &Facts) -> Vec<Missing> {
 fn released(facts: &Facts) -> Vec<Missing> {
     let pods = facts.pods.iter().filter(|pod| facts.has_pod(pod));
     let addresses = facts.addresses.iter().filter(|address| facts.has_address(address));
-    let set = facts.object.as_ref().and_then(|set| wants_pods(facts, set));
+    let set = facts.object.as_ref().and_then(|set| not_scaled_down(facts, set));
     let all = set.into_iter().chain(pods.map(|pod| remains(facts, pod)));
     all.chain(addresses.filter_map(|one| held(facts, one)))
         .chain(unread(facts))
@@ -52,38 +52,40 @@ fn released(facts: &Facts) -> Vec<Missing> {
         .collect()
 }
 
-/// A StatefulSet that is there makes pods as long as it is to have some, or as its controller
-/// goes by what it was before.
-fn wants_pods(facts: &Facts, set: &SetSeen) -> Option<Missing> {
-    let SetSeen { replicas, first: _, observed, deleting } = *set;
+/// A StatefulSet creates pods while it has replicas, or while its controller has not processed its
+/// last change yet.
+fn not_scaled_down(facts: &Facts, set: &ObservedSet) -> Option<Missing> {
+    let ObservedSet { replicas, first: _, observed, deleting } = *set;
     if deleting {
         return None;
     }
     if replicas > 0 {
-        let words = format!("it is to have {replicas} pods");
-        return Some(of_set(facts, Reason::SetWantsPods, words));
+        let words = format!("spec.replicas is {replicas}");
+        return Some(of_set(facts, Reason::ReplicasNotZero, words));
     }
     not_observed(facts, observed)
 }
 
 fn not_observed(facts: &Facts, observed: bool) -> Option<Missing> {
-    let words = "its controller has not acted on its last change yet".to_owned();
-    (!observed).then(|| of_set(facts, Reason::SetNotObserved, words))
+    let words = "the controller has not processed its last change yet".to_owned();
+    (!observed).then(|| of_set(facts, Reason::StatefulSetNotObserved, words))
 }
 
-fn remains(facts: &Facts, pod: &PodSeen) -> Missing {
-    let (reason, since, mut message) = match &pod.life {
-        PodLife::Live => (Reason::PodLive, pod.created.clone(), "nobody has deleted it".to_owned()),
-        PodLife::Ended => {
-            (Reason::PodEnded, pod.created.clone(), "its containers have ended".to_owned())
+fn remains(facts: &Facts, pod: &ObservedPod) -> Missing {
+    let (reason, since, mut message) = match &pod.lifecycle {
+        PodState::Live => {
+            (Reason::PodNotDeleted, pod.created.clone(), "it is not deleted".to_owned())
         }
-        PodLife::Ending { since, until } => {
-            let words = format!("it is being deleted; its grace period ends at {until}");
+        PodState::Ended => {
+            (Reason::PodFinished, pod.created.clone(), "its containers have terminated".to_owned())
+        }
+        PodState::Ending { since, until } => {
+            let words = format!("terminating; its grace period ends at {until}");
             (Reason::PodTerminating, since.clone(), words)
         }
     };
     if pod.controller.is_none() {
-        message.push_str("; no StatefulSet controls it any more");
+        message.push_str("; no StatefulSet controls it");
     }
     of_pod(facts, pod, reason, since, message)
 }
@@ -93,13 +95,13 @@ fn held(facts: &Facts, address: &Address) -> Option<Missing> {
     let (reason, state) = match holder.state {
         AttachmentState::Attached => (Reason::AddressHeld, "attached"),
         AttachmentState::Attaching => (Reason::AddressHeld, "being attached"),
-        AttachmentState::Releasing => (Reason::AddressReleasing, "on its way out of EC2"),
+        AttachmentState::Releasing => (Reason::Releasing, "being released from EC2"),
         AttachmentState::Parked | AttachmentState::Released => return None,
     };
     let there = facts.pods.iter().any(|pod| pod.uid == holder.pod_uid);
-    let pod = if there { "which is there" } else { "which is gone" };
+    let pod = if there { "which exists" } else { "which is gone" };
     let message = format!(
-        "the address of {}/{} is {state}, for the pod with UID {}, {pod}",
+        "the address of {}/{} is {state} for the pod with UID {}, {pod}",
         facts.namespace, address.member, holder.pod_uid
     );
     Some(Missing {
@@ -114,29 +116,40 @@ fn held(facts: &Facts, address: &Address) -> Option<Missing> {
 
 fn attached(facts: &Facts) -> Vec<Missing> {
     let set = match &facts.object {
-        None => return vec![of_set(facts, Reason::SetMissing, "there is none".to_owned())],
+        None => {
+            return vec![of_set(
+                facts,
+                Reason::StatefulSetNotFound,
+                "it does not exist".to_owned(),
+            )];
+        }
         Some(set) if set.deleting => {
-            return vec![of_set(facts, Reason::SetDeleted, "it is being deleted".to_owned())];
+            return vec![of_set(
+                facts,
+                Reason::StatefulSetTerminating,
+                "it is being deleted".to_owned(),
+            )];
         }
         Some(set) => set,
     };
-    let pods: BTreeMap<&str, &PodSeen> =
+    let pods: BTreeMap<&str, &ObservedPod> =
         facts.pods.iter().map(|pod| (pod.name.as_str(), pod)).collect();
     let numbers = set.first..set.first.saturating_add(set.replicas);
     let members = numbers.map(|number| format!("{}-{number}", facts.set));
-    let lacks = members.filter_map(|name| lacks(facts, &name, pods.get(name.as_str()).copied()));
+    let all_missing = members
+        .filter_map(|name| missing_of_replica(facts, &name, pods.get(name.as_str()).copied()));
     let mut all: Vec<Missing> = not_observed(facts, set.observed).into_iter().collect();
-    all.extend(lacks.take(MOST));
+    all.extend(all_missing.take(MOST));
     if !all.is_empty() {
-        // One of these may be what a member seems to lack.
+        // One of these may be the StaticIP that a member seems to lack.
         all.extend(unread(facts));
     }
     all.truncate(MOST);
     all
 }
 
-/// What a replica lacks.
-fn lacks(facts: &Facts, name: &str, pod: Option<&PodSeen>) -> Option<Missing> {
+/// What a replica is missing.
+fn missing_of_replica(facts: &Facts, name: &str, pod: Option<&ObservedPod>) -> Option<Missing> {
     let Some(pod) = pod else {
         return Some(Missing {
             kind: "Pod",
@@ -144,31 +157,31 @@ fn lacks(facts: &Facts, name: &str, pod: Option<&PodSeen>) -> Option<Missing> {
             node: None,
             since: None,
             reason: Reason::PodMissing,
-            message: "there is none".to_owned(),
+            message: "it does not exist".to_owned(),
         });
     };
     let ours = matches!(&pod.controller, Some(Controller::StatefulSet(by)) if *by == facts.set);
     let created = || pod.created.clone();
-    match &pod.life {
-        PodLife::Ending { .. } | PodLife::Ended => Some(remains(facts, pod)),
-        PodLife::Live if !ours => {
+    match &pod.lifecycle {
+        PodState::Ending { .. } | PodState::Ended => Some(remains(facts, pod)),
+        PodState::Live if !ours => {
             let by = pod.controller.as_ref().map_or("nothing".to_owned(), ToString::to_string);
-            let words = format!("{by} controls it");
-            Some(of_pod(facts, pod, Reason::PodOfOther, created(), words))
+            let words = format!("it is controlled by {by}");
+            Some(of_pod(facts, pod, Reason::ControllerMismatch, created(), words))
         }
-        PodLife::Live if pod.node.is_none() => {
-            let words = "it is on no node yet".to_owned();
+        PodState::Live if pod.node.is_none() => {
+            let words = "it is not assigned to a node yet".to_owned();
             Some(of_pod(facts, pod, Reason::PodUnscheduled, created(), words))
         }
-        PodLife::Live => lacks_address(facts, pod),
+        PodState::Live => misses_address(facts, pod),
     }
 }
 
-fn lacks_address(facts: &Facts, pod: &PodSeen) -> Option<Missing> {
+fn misses_address(facts: &Facts, pod: &ObservedPod) -> Option<Missing> {
     let own: Vec<&Address> =
         facts.addresses.iter().filter(|address| address.member == pod.name).collect();
     let found: Vec<Option<(Reason, String)>> =
-        own.iter().map(|one| falls_short(one, pod)).collect();
+        own.iter().map(|one| why_not_attached(one, pod)).collect();
     if found.iter().any(Option::is_none) {
         return None;
     }
@@ -179,10 +192,10 @@ fn lacks_address(facts: &Facts, pod: &PodSeen) -> Option<Missing> {
     Some(of_pod(facts, pod, reason, since, words))
 }
 
-/// Why an address of the pod's member is not attached to this pod; nothing if it is.
-fn falls_short(address: &Address, pod: &PodSeen) -> Option<(Reason, String)> {
+/// Why an address of the pod's member is not attached to this pod; `None` if it is.
+fn why_not_attached(address: &Address, pod: &ObservedPod) -> Option<(Reason, String)> {
     let ip = &address.address;
-    let idle = || Some((Reason::NotAttached, format!("nobody holds its address {ip}")));
+    let idle = || Some((Reason::NotAttached, format!("its address {ip} is not attached")));
     let Some(holder) = &address.holder else { return idle() };
     let own = holder.pod_uid == pod.uid;
     match holder.state {
@@ -192,10 +205,10 @@ fn falls_short(address: &Address, pod: &PodSeen) -> Option<(Reason, String)> {
         }
         AttachmentState::Attached | AttachmentState::Attaching => {
             let words = format!(
-                "its address {ip} is still that of the pod with UID {} on {}",
+                "its address {ip} is still attached to the pod with UID {} on {}",
                 holder.pod_uid, holder.node
             );
-            Some((Reason::HeldByOther, words))
+            Some((Reason::HeldByAnotherPod, words))
         }
         AttachmentState::Releasing | AttachmentState::Parked | AttachmentState::Released => idle(),
     }
@@ -208,7 +221,7 @@ fn of_set(facts: &Facts, reason: Reason, message: String) -> Missing {
 
 fn of_pod(
     facts: &Facts,
-    pod: &PodSeen,
+    pod: &ObservedPod,
     reason: Reason,
     since: Option<String>,
     message: String,
@@ -217,7 +230,7 @@ fn of_pod(
     Missing { kind: "Pod", name, node: pod.node.clone(), since, reason, message }
 }
 
-/// What cannot be read is not known to be as it should be.
+/// Unreadable StaticIPs of the StatefulSet are not known to be in the awaited state.
 fn unread(facts: &Facts) -> impl Iterator<Item = Missing> {
     let unread = facts
         .unread
@@ -228,7 +241,7 @@ fn unread(facts: &Facts) -> impl Iterator<Item = Missing> {
         name: one.what.clone(),
         node: None,
         since: None,
-        reason: Reason::Unread,
+        reason: Reason::Unreadable,
         message: one.why.clone(),
     })
 }

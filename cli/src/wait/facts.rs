@@ -1,27 +1,27 @@
-//! What is known of a StatefulSet, its pods and its members' addresses.
+//! The facts about a StatefulSet, its pods and its members' addresses.
 
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
 use firecamp_core::ids::SetName;
-use firecamp_core::outside::Controller;
-use firecamp_kube::{PodSeen, SetSeen};
+use firecamp_core::ports::Controller;
+use firecamp_kube::{ObservedPod, ObservedSet};
 use firecamp_registry::api::AttachmentState;
 use serde::Serialize;
 
-use crate::look::outcome::Unread;
+use crate::common::outcome::UnreadableObject;
 
-/// What is waited for.
+/// The state to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 pub enum Want {
-    /// No pod object of the StatefulSet is left, and no address of its members is held
+    /// No pod of the StatefulSet exists, and no address of its members is attached
     Released,
-    /// Each replica has a live pod, to which its member's address is attached
+    /// Each replica has a live pod to which its member's address is attached
     Attached,
 }
 
 impl Want {
-    /// As a sentence about the StatefulSet ends.
+    /// The text in messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Released => "released",
@@ -30,26 +30,26 @@ impl Want {
     }
 }
 
-/// What one look has found.
+/// The result of one poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// The namespace of the StatefulSet.
     pub namespace: String,
     /// Its name.
     pub set: SetName,
-    /// Its object, if there is one.
-    pub object: Option<SetSeen>,
+    /// Its object, if it exists.
+    pub object: Option<ObservedSet>,
     /// All pods of the namespace.
-    pub pods: Vec<PodSeen>,
+    pub pods: Vec<ObservedPod>,
     /// All addresses of the namespace's members.
     pub addresses: Vec<Address>,
-    /// To which StatefulSet each claim of the namespace is bound.
+    /// The StatefulSet to which each claim of the namespace is bound.
     pub bound: BTreeMap<String, Option<String>>,
-    /// StaticIPs that could not be read, each with the member whose it is, if that could.
-    pub unread: Vec<(Option<String>, Unread)>,
+    /// StaticIPs that could not be read, each with its member if that could be read.
+    pub unread: Vec<(Option<String>, UnreadableObject)>,
 }
 
-/// An address, as its StaticIP says.
+/// An address, from its StaticIP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// The address.
@@ -58,14 +58,14 @@ pub struct Address {
     pub member: String,
     /// Who holds it, or held it last.
     pub holder: Option<Holder>,
-    /// When the object was written last, as far as that is told.
+    /// When the object was last written, if known.
     pub written: Option<String>,
 }
 
 /// Who holds an address, or held it last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Where its attachment stands.
+    /// The state of its attachment.
     pub state: AttachmentState,
     /// The UID of the pod.
     pub pod_uid: String,
@@ -74,21 +74,21 @@ pub struct Holder {
 }
 
 impl Facts {
-    /// As people call the StatefulSet.
+    /// NAMESPACE/NAME.
     pub fn label(&self) -> String {
         format!("{}/{}", self.namespace, self.set)
     }
 
-    /// Whether a name is one that the StatefulSet gives a pod: its own, a hyphen and a number.
+    /// Whether a name is a pod name of the StatefulSet: its name, a hyphen and a number.
     pub fn is_member(&self, name: &str) -> bool {
         let number = name.strip_prefix(self.set.as_str()).and_then(|rest| rest.strip_prefix('-'));
         number.is_some_and(|text| text.parse::<u32>().is_ok_and(|n| n.to_string() == text))
     }
 
-    /// Whether a pod is the StatefulSet's: it controls it; or nothing does, the name is one of
-    /// its own, and so is what is known of where the pod comes from. A claim that is bound to
-    /// another StatefulSet says that it is not.
-    pub fn has_pod(&self, pod: &PodSeen) -> bool {
+    /// Whether a pod belongs to the StatefulSet: the StatefulSet controls it; or it has no
+    /// controller, a pod name of the StatefulSet, and a claim or label that does not contradict. A
+    /// claim that is bound to another StatefulSet contradicts.
+    pub fn has_pod(&self, pod: &ObservedPod) -> bool {
         match &pod.controller {
             Some(Controller::StatefulSet(name)) => *name == self.set,
             Some(Controller::Other(_)) => false,
@@ -101,7 +101,7 @@ impl Facts {
         }
     }
 
-    /// Whether an address belongs to a member of the StatefulSet, as far as names and claims say.
+    /// Whether an address belongs to a member of the StatefulSet, according to names and claims.
     pub fn has_address(&self, address: &Address) -> bool {
         let other = |set: &Option<String>| set.as_ref().is_some_and(|it| it != self.set.as_str());
         self.is_member(&address.member) && !self.bound.get(&address.member).is_some_and(other)

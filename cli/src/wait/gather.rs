@@ -1,4 +1,4 @@
-//! One look at a cluster: four reads, whatever the StatefulSet has.
+//! One poll of a cluster: four reads, independent of the number of replicas.
 
 use firecamp_core::contract::cluster::annotation;
 use firecamp_core::failure::RegistryFailure;
@@ -8,16 +8,16 @@ use firecamp_registry::api::StaticIPSpec;
 use serde_json::Value;
 
 use super::facts::{Address, Facts, Holder};
-use crate::look::outcome::Unread;
-use crate::look::progress;
+use crate::common::outcome::UnreadableObject;
+use crate::common::progress;
 
-/// Looks once. The StatefulSet is read first and the addresses after the pods, so that what is
-/// found gone had nobody left who could make it anew.
-pub(super) async fn look(
+/// Polls once. Reads the StatefulSet first and the addresses after the pods: whatever is found
+/// absent can then no longer be created by what was read before.
+pub(super) async fn poll(
     inventory: &Inventory,
     (namespace, set): (&str, &SetName),
 ) -> Result<Facts, RegistryFailure> {
-    let what = format!("look at StatefulSet {namespace}/{set}, its pods and its addresses");
+    let what = format!("read StatefulSet {namespace}/{set}, its pods and its addresses");
     let read = async {
         let object = inventory.set(namespace, set.as_str()).await?;
         let pods = inventory.pods(namespace).await?;
@@ -43,11 +43,12 @@ fn text(object: &Value, at: &str) -> Option<String> {
     object.pointer(at).and_then(Value::as_str).map(str::to_owned)
 }
 
-fn address(mut object: Value) -> Result<Address, Unread> {
+fn address(mut object: Value) -> Result<Address, UnreadableObject> {
     let name = text(&object, "/metadata/name").unwrap_or_default();
     let written = written(&object);
     let spec = object.get_mut("spec").map(Value::take).unwrap_or_default();
-    let spec: StaticIPSpec = serde_json::from_value(spec).map_err(|why| Unread::new(name, &why))?;
+    let spec: StaticIPSpec =
+        serde_json::from_value(spec).map_err(|why| UnreadableObject::new(name, &why))?;
     let holder = spec.attachment.map(|now| Holder {
         state: now.state,
         pod_uid: now.pod_uid,
@@ -56,15 +57,15 @@ fn address(mut object: Value) -> Result<Address, Unread> {
     Ok(Address { address: spec.address, member: spec.claim_ref.name, holder, written })
 }
 
-/// When the object itself was written last: a status is written by its own subresource.
+/// When the object was last written, without its status, which has its own subresource.
 fn written(object: &Value) -> Option<String> {
     let all = object.pointer("/metadata/managedFields").and_then(Value::as_array)?;
     let of_object = all.iter().filter(|one| text(one, "/subresource").is_none());
-    // All of them have one form, in which later is greater.
+    // RFC 3339 in UTC: the text order is the time order.
     of_object.filter_map(|one| text(one, "/time")).max()
 }
 
-/// A claim's name, and the StatefulSet that it is bound to.
+/// The name of a claim, and the StatefulSet to which it is bound.
 fn bound(claim: &Value) -> Option<(String, Option<String>)> {
     let annotations = claim.pointer("/metadata/annotations");
     let set = annotations.and_then(|all| all.get(annotation::SET)).and_then(Value::as_str);

@@ -1,4 +1,4 @@
-//! What came of waiting, for people and for programs.
+//! The output of `firecamp wait`.
 
 use std::collections::BTreeSet;
 
@@ -8,43 +8,44 @@ use serde::Serialize;
 
 use super::decide::Missing;
 use super::facts::Want;
-use crate::look::age;
-use crate::look::table::table;
+use crate::common::age;
+use crate::common::table::table;
 
 const HEADINGS: [&str; 6] = ["KIND", "NAME", "NODE", "FOR", "REASON", "MESSAGE"];
-/// So many things a line of progress names.
+/// How many objects a progress line names.
 const NAMED: usize = 2;
 
-/// What `firecamp wait -o json` prints. Stable: fields are added and never change their meaning.
+/// The output of `firecamp wait -o json`. Stable: fields may be added but never change their
+/// meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// Which cluster.
+    /// The cluster.
     pub registry: String,
     /// NAMESPACE/NAME of the StatefulSet.
     pub stateful_set: String,
-    /// What was waited for.
+    /// The awaited state.
     pub state: Want,
-    /// Whether it is so.
+    /// Whether it was reached.
     pub reached: bool,
-    /// So long was waited, in whole seconds.
+    /// How long the command waited, in whole seconds.
     pub waited_seconds: u64,
-    /// What is missing, by the last look.
+    /// What is missing, according to the last poll.
     pub missing: Vec<Missing>,
 }
 
 impl Report {
-    /// How the command ends.
+    /// The exit of the command.
     pub fn end(&self) -> Waited {
         if self.reached { Waited::Reached } else { Waited::TimedOut }
     }
 
-    /// The report for people.
+    /// The report as text.
     pub fn people(&self, now: Timestamp) -> String {
         let (set, state, seconds) = (&self.stateful_set, self.state.as_str(), self.waited_seconds);
         if self.reached {
             let so = match self.state {
-                Want::Released => "no pod of it is left, and none of its addresses is held",
+                Want::Released => "it has no pods, and none of its addresses is attached",
                 Want::Attached => "the address of each replica is attached to its live pod",
             };
             return format!("{set} is {state} after {seconds} s: {so}\n");

@@ -1,4 +1,4 @@
-//! `firecamp support-bundle`: what is in it, and what never is.
+//! `firecamp support-bundle`: its contents, and what it never contains.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -10,9 +10,9 @@ use flate2::read::GzDecoder;
 use serde_json::json;
 use tar::Archive;
 
-use super::support::{Files, NODE, POD, Said, Socket, TOKEN, cluster, run_as};
+use super::support::{CommandOutput, Files, NODE, POD, Socket, TOKEN, cluster, run_as};
 
-/// Stand in places in which secrets are found, and must be nowhere in a bundle.
+/// Test secrets in the places where secrets occur; none may appear in a bundle.
 const CANARIES: [&str; 9] = [
     TOKEN,
     "canary-of-the-environment",
@@ -39,12 +39,12 @@ fn unpacked(file: &Path) -> BTreeMap<String, String> {
     archive.entries().unwrap().map(read).collect()
 }
 
-async fn bundle(words: &[&str], vars: &[(&str, &str)]) -> Said {
+async fn bundle(words: &[&str], vars: &[(&str, &str)]) -> CommandOutput {
     let program = Path::new(env!("CARGO_BIN_EXE_firecamp"));
     run_as(program, &[&["support-bundle"], words].concat(), vars).await
 }
 
-/// Everything that a bundle has which is made on a node.
+/// The files of a bundle that is created on a node.
 const EXPECTED: [&str; 22] = [
     "status.txt",
     "status.json",
@@ -70,8 +70,8 @@ const EXPECTED: [&str; 22] = [
     "manifest.txt",
 ];
 
-/// A cluster in whose objects there are secrets.
-async fn indiscreet() -> ApiServer {
+/// A cluster whose objects contain secrets.
+async fn cluster_with_secrets() -> ApiServer {
     let server = cluster().await;
     server.set("nodeattachments", (None, NODE), super::node::report());
     let pod = json!({
@@ -91,7 +91,7 @@ async fn indiscreet() -> ApiServer {
 /// An agent in whose pages there are secrets, and that is not ready.
 fn agent() -> String {
     let line = json!({
-        "message": "Asked",
+        "message": "Answer",
         "token": CANARIES[5],
         "error": format!("it said {{\"password\":\"{}\"}} and 403", CANARIES[6]),
     });
@@ -104,8 +104,8 @@ fn agent() -> String {
 }
 
 #[tokio::test]
-async fn a_bundle_of_a_node_has_everything_and_no_secret() {
-    let server = indiscreet().await;
+async fn a_bundle_of_a_node_is_complete_and_contains_no_secrets() {
+    let server = cluster_with_secrets().await;
     let socket = Socket::of(&server).await;
     let (file, config) = (socket.dir.path().join("b.tar.gz"), socket.kubeconfig());
     let agent = agent();
@@ -120,12 +120,12 @@ async fn a_bundle_of_a_node_has_everything_and_no_secret() {
     let vars = [
         ("AWS_SECRET_ACCESS_KEY", CANARIES[1]),
         ("DB_PASSWORD", CANARIES[1]),
-        // Nobody is there, and it is known at once.
+        // The connection is refused immediately.
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1"),
     ];
     let said = bundle(&words.concat(), &vars).await;
     assert_eq!(said.code, Some(21), "the agent is not ready: {}", said.err);
-    assert!(said.err.contains("read it before you send it"), "{}", said.err);
+    assert!(said.err.contains("review the bundle before you send it"), "{}", said.err);
     let files = unpacked(&file);
     for name in EXPECTED {
         assert!(files.contains_key(name), "{name} is not in {:?}", files.keys());
@@ -133,9 +133,9 @@ async fn a_bundle_of_a_node_has_everything_and_no_secret() {
     for (name, wanted) in [
         (&*format!("nodes/{NODE}.txt"), "vol-0123456789abcdef0"),
         ("objects/staticips.json", "\"note\": \"REDACTED\""),
-        ("manifest.txt", "not in it: the agent's /readyz"),
+        ("manifest.txt", "not included: the agent's /readyz"),
         ("explain/prod/redis-0.txt", "StaticIPClaim prod/redis-0 of pool a names 10.1.0.20"),
-        ("explain/prod/redis-0.txt", "EC2 is asked only for members that are named"),
+        ("explain/prod/redis-0.txt", "EC2 is queried only for members given by name"),
         ("kernel/rules.txt", "from all lookup main"),
         ("kernel/links.txt", ": lo"),
         ("agent/log.txt", "Begun"),
@@ -153,7 +153,7 @@ async fn a_bundle_of_a_node_has_everything_and_no_secret() {
 }
 
 #[tokio::test]
-async fn a_member_that_is_named_is_explained_on_any_machine_and_no_other_one() {
+async fn only_the_given_members_are_explained_on_any_machine() {
     let files = Files::new().await;
     let file = files.dir.path().join("b.tar.gz");
     let none = files.dir.path().join("none");
@@ -186,7 +186,7 @@ async fn a_member_that_is_named_is_explained_on_any_machine_and_no_other_one() {
 }
 
 #[tokio::test]
-async fn what_has_no_room_is_cut_or_left_out_and_the_bundle_says_so() {
+async fn files_that_do_not_fit_are_truncated_or_omitted_and_listed() {
     let files = Files::new().await;
     let root = files.dir.path();
     let (file, none) = (root.join("b.tar.gz"), root.join("none"));
@@ -214,17 +214,17 @@ async fn what_has_no_room_is_cut_or_left_out_and_the_bundle_says_so() {
     let packed = unpacked(&file);
     let manifest = &packed["manifest.txt"];
     for wanted in [
-        "not in it: the rest of a file was cut off: objects/staticippools/large-",
-        "not in it: no room was left for ",
+        "not included: truncated file: objects/staticippools/large-",
+        "files were omitted because of the size limit",
     ] {
         assert!(manifest.contains(wanted) && said.err.contains(wanted), "{manifest}");
     }
     assert!(packed.values().all(|text| text.len() <= 1 << 18));
-    assert!(packed.contains_key("status.txt"), "what matters most has room: {manifest}");
+    assert!(packed.contains_key("status.txt"), "the most important files are included: {manifest}");
 }
 
 #[tokio::test]
-async fn a_bundle_of_a_file_registry_has_its_files_and_none_beside_them() {
+async fn a_bundle_of_a_file_registry_contains_only_files_of_the_registry() {
     let files = Files::new().await;
     let root = files.dir.path();
     std::fs::write(root.join("staticips/secret.txt"), "canary-beside").unwrap();
@@ -241,7 +241,7 @@ async fn a_bundle_of_a_file_registry_has_its_files_and_none_beside_them() {
         none.to_str().unwrap(),
     ];
     let said = bundle(&words, &[]).await;
-    assert_eq!(said.code, Some(21), "a link is told: {}", said.err);
+    assert_eq!(said.code, Some(21), "a skipped symbolic link is listed: {}", said.err);
     let packed = unpacked(&file);
     assert!(packed["objects/staticips/10.1.0.20.yaml"].contains("epoch: 3"));
     assert!(packed["objects/staticipclaims/prod/redis-0.yaml"].contains("10.1.0.20"));
@@ -250,7 +250,7 @@ async fn a_bundle_of_a_file_registry_has_its_files_and_none_beside_them() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_there_is_never_overwritten() {
+async fn an_existing_file_is_never_overwritten() {
     let files = Files::empty().await;
     let file = files.dir.path().join("b.tar.gz");
     std::fs::write(&file, "mine").unwrap();
@@ -260,15 +260,15 @@ async fn a_file_that_is_there_is_never_overwritten() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
 }
 
-/// A failure is when a bundle is wanted most.
+/// Users create bundles when something has failed.
 #[tokio::test]
-async fn a_registry_that_is_away_leaves_a_bundle_of_the_rest() {
+async fn without_a_registry_the_bundle_has_everything_else() {
     let files = Files::empty().await;
     let file = files.dir.path().join("b.tar.gz");
     let words = ["-f", file.to_str().unwrap(), "--registry", "file:///nonexistent"];
     let said = bundle(&words, &[]).await;
     assert_eq!(said.code, Some(21), "{}", said.err);
     let packed = unpacked(&file);
-    assert!(packed["manifest.txt"].contains("not in it: the registry: open the registry"));
+    assert!(packed["manifest.txt"].contains("not included: the registry: open the registry"));
     assert!(packed.contains_key("logs.txt"));
 }

@@ -1,9 +1,9 @@
 //! Whom `firecamp cleanup` asks for the members on its node.
 
 use firecamp_apiserver::{ApiServer, Fault};
-use firecamp_cleanup::Holder;
 use firecamp_cli::cleanup::{Members, members};
 use firecamp_core::ids::{NodeName, PodUid};
+use firecamp_node::cleanup::Holder;
 use serde_json::{Value, json};
 
 use super::support::{Files, NODE, POD, address, book_of, cluster};
@@ -37,7 +37,7 @@ async fn asked(server: &ApiServer, node: &str) -> Members {
 }
 
 #[tokio::test]
-async fn the_pods_that_live_on_the_node_and_what_is_attached_to_it_are_known() {
+async fn live_pods_and_attached_addresses_of_the_node_are_listed() {
     let Members { pods, records } = asked(&node().await, NODE).await;
     let uid = PodUid::new(POD).unwrap();
     assert_eq!(pods, Ok([(uid, "prod/redis-0".to_owned())].into()));
@@ -48,7 +48,7 @@ async fn the_pods_that_live_on_the_node_and_what_is_attached_to_it_are_known() {
 }
 
 #[tokio::test]
-async fn f099_the_pods_of_another_machine_say_nothing_of_this_one() {
+async fn f099_a_node_object_of_another_machine_is_rejected() {
     let server = node().await;
     let other = json!([{ "type": "InternalIP", "address": "10.9.9.9" }]);
     server.set(
@@ -65,7 +65,7 @@ async fn f099_the_pods_of_another_machine_say_nothing_of_this_one() {
 }
 
 #[tokio::test]
-async fn f099_what_cannot_be_read_is_not_known_and_never_absent() {
+async fn f099_unreadable_objects_are_unknown_not_absent() {
     for plural in ["nodes", "pods", "staticips"] {
         let server = node().await;
         server.fail_next("GET", plural, Fault::LostRequest);
@@ -74,14 +74,14 @@ async fn f099_what_cannot_be_read_is_not_known_and_never_absent() {
         assert_eq!(records.is_err(), plural != "pods", "{plural}");
     }
     let server = node().await;
-    let garbled = json!({ "metadata": {}, "spec": { "nodeName": NODE }, "status": { "phase": 5 } });
-    server.set_pod("prod", "garbled", garbled);
+    let invalid = json!({ "metadata": {}, "spec": { "nodeName": NODE }, "status": { "phase": 5 } });
+    server.set_pod("prod", "invalid", invalid);
     let why = asked(&server, NODE).await.pods.unwrap_err();
-    assert!(why.contains("prod/garbled"), "{why}");
+    assert!(why.contains("prod/invalid"), "{why}");
 }
 
 #[tokio::test]
-async fn a_file_registry_knows_what_is_attached_and_no_pods() {
+async fn a_file_registry_has_attached_addresses_but_no_pods() {
     let files = Files::new().await;
     let Members { pods, records } =
         members(&files.book(), &NodeName::new(NODE).unwrap(), &here()).await;

@@ -1,14 +1,14 @@
-//! `firecamp doctor`: what each check says, over a cluster, a file registry, and made-up ones.
+//! `firecamp doctor`: the findings of each check, for clusters and file registries.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use firecamp_apiserver::{ApiServer, Fault};
+use firecamp_cli::common::reader::RegistryReader;
 use firecamp_cli::doctor::finding::{Diagnosis, Level, Role};
 use firecamp_cli::doctor::{judge, of, rights};
-use firecamp_cli::look::book::Book;
-use firecamp_core::contract::exit::Look;
-use firecamp_core::outside::Registry;
+use firecamp_core::contract::exit::CheckExit;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Claim, Pool, Write};
 use firecamp_kube::{KubeRegistry, Right, Timeouts};
 use firecamp_registry::conformance::{claim, member, pool};
@@ -18,7 +18,7 @@ use super::support::{
     Files, NODE, POD, address, book_of, cluster, golden, held, now, run, run_as, sample_pool,
 };
 
-pub(super) async fn diagnosed(book: &Book) -> Diagnosis {
+pub(super) async fn diagnosed(book: &RegistryReader) -> Diagnosis {
     of(book, Role::Viewer, now()).await.unwrap()
 }
 
@@ -52,7 +52,7 @@ fn report(ready: &str, epoch: u64) -> Value {
     })
 }
 
-/// A cluster in which everything is as it should be: one member, on a node with its agent.
+/// A healthy cluster: one member, on a node with an agent.
 pub(super) async fn healthy() -> ApiServer {
     let server = ApiServer::default();
     server.create_pool(&sample_pool());
@@ -67,54 +67,54 @@ pub(super) async fn healthy() -> ApiServer {
 }
 
 #[tokio::test]
-async fn a_cluster_in_order_is_fine_and_says_what_was_looked_at() {
+async fn a_healthy_cluster_is_ok_and_all_checks_are_listed() {
     let diagnosis = diagnosed(&book_of(&healthy().await)).await;
-    assert_eq!(diagnosis.look(), Look::Fine, "{diagnosis:#?}");
+    assert_eq!(diagnosis.exit(), CheckExit::Fine, "{diagnosis:#?}");
     golden("doctor-healthy.txt", &diagnosis.people(true));
 }
 
 #[tokio::test]
-async fn a_cluster_in_disorder_is_told_finding_by_finding() {
+async fn each_problem_of_a_cluster_is_a_finding() {
     let server = cluster().await;
     server.deny("list", "nodes");
     server.set("nodes", (None, "node-2"), json!({ "metadata": {} }));
     server.set("nodeattachments", (None, "node-3"), report("False", 3));
     let diagnosis = diagnosed(&book_of(&server)).await;
-    assert_eq!(diagnosis.look(), Look::Problems);
+    assert_eq!(diagnosis.exit(), CheckExit::Problems);
     golden("doctor-disorder.txt", &diagnosis.people(false));
 }
 
 #[tokio::test]
-async fn a_file_registry_is_judged_by_what_it_has() {
+async fn a_file_registry_is_checked_for_pools_and_members() {
     let files = Files::new().await;
     let diagnosis = diagnosed(&files.book()).await;
     let checks: BTreeSet<&str> = diagnosis.findings.iter().map(|one| one.check).collect();
     assert_eq!(checks, BTreeSet::from(["members", "pools"]));
     golden("doctor-file.txt", &files.anonymous(&diagnosis.people(false)));
     let empty = diagnosed(&Files::empty().await.book()).await;
-    assert_eq!(empty.look(), Look::Fine, "{empty:#?}");
+    assert_eq!(empty.exit(), CheckExit::Fine, "{empty:#?}");
 }
 
 #[tokio::test]
-async fn definitions_that_are_not_installed_or_of_another_version_fail() {
+async fn missing_or_outdated_definitions_fail() {
     let server = healthy().await;
     server.uninstall();
     let diagnosis = diagnosed(&book_of(&server)).await;
-    assert_eq!(found(&diagnosis, "NotInstalled").0, Level::Fails);
-    assert_eq!(diagnosis.look(), Look::Problems);
+    assert_eq!(found(&diagnosis, "NotInstalled").0, Level::Failed);
+    assert_eq!(diagnosis.exit(), CheckExit::Problems);
     let mut seen = firecamp_cli::doctor::gather(&book_of(&healthy().await), Role::Viewer).await;
     let changed = |change: fn(&mut BTreeSet<firecamp_kube::Served>)| {
         let mut seen = seen.clone();
         let cluster = seen.cluster.as_mut().unwrap();
         let mut all = cluster.served.known().unwrap().clone().unwrap();
         change(&mut all);
-        cluster.served = firecamp_cli::look::asked::Asked::Known(Some(all));
+        cluster.served = firecamp_cli::common::answer::Answer::Known(Some(all));
         judge(&seen, now())
     };
     let missing = changed(|all| all.retain(|one| !one.name.starts_with("nodeattachments")));
-    assert_eq!(found(&missing, "KindMissing").0, Level::Fails);
+    assert_eq!(found(&missing, "KindNotServed").0, Level::Failed);
     let older = changed(|all| all.retain(|one| one.name != "staticips/status"));
-    assert!(found(&older, "StatusMissing").1.starts_with("StaticIP "));
+    assert!(found(&older, "StatusSubresourceMissing").1.starts_with("StaticIP "));
     let scope = changed(|all| {
         *all = all
             .iter()
@@ -122,47 +122,47 @@ async fn definitions_that_are_not_installed_or_of_another_version_fail() {
             .map(|one| firecamp_kube::Served { namespaced: true, ..one })
             .collect();
     });
-    assert_eq!(found(&scope, "KindDiffers").0, Level::Fails);
+    assert_eq!(found(&scope, "KindMismatch").0, Level::Failed);
     seen.cluster = None;
-    assert_eq!(judge(&seen, now()).look(), Look::Fine);
+    assert_eq!(judge(&seen, now()).exit(), CheckExit::Fine);
 }
 
 #[tokio::test]
-async fn each_right_that_is_missing_is_named() {
+async fn each_missing_permission_is_reported() {
     let server = healthy().await;
     server.deny("patch", "staticips");
     let book = book_of(&server);
-    assert_eq!(diagnosed(&book).await.look(), Look::Fine, "who looks need not patch");
+    assert_eq!(diagnosed(&book).await.exit(), CheckExit::Fine, "a viewer does not need patch");
     for role in [Role::Member, Role::Agent] {
         let diagnosis = of(&book, role, now()).await.unwrap();
-        let (level, object, _) = found(&diagnosis, "RightMissing");
-        assert_eq!((level, object), (Level::Fails, "patch staticips of firecamp.io"));
+        let (level, object, _) = found(&diagnosis, "PermissionMissing");
+        assert_eq!((level, object), (Level::Failed, "patch staticips of firecamp.io"));
     }
 }
 
 #[tokio::test]
-async fn an_address_on_a_node_that_is_gone_and_its_report_are_told() {
+async fn an_address_on_a_deleted_node_and_its_report_are_found() {
     let server = healthy().await;
     server.remove("nodes", None, NODE);
     let diagnosis = diagnosed(&book_of(&server)).await;
-    let (level, object, text) = found(&diagnosis, "NodeGone");
-    assert_eq!((level, object), (Level::Fails, "StaticIP 10.1.0.20"), "{text}");
-    assert_eq!(found(&diagnosis, "ReportLeftover").0, Level::Warns);
+    let (level, object, text) = found(&diagnosis, "NodeNotFound");
+    assert_eq!((level, object), (Level::Failed, "StaticIP 10.1.0.20"), "{text}");
+    assert_eq!(found(&diagnosis, "ReportOrphaned").0, Level::Warning);
 }
 
 #[tokio::test]
-async fn agents_that_are_missing_stale_or_not_ready_are_told() {
+async fn missing_stale_and_unready_agents_are_found() {
     let server = healthy().await;
     server.set("nodeattachments", (None, NODE), report("True", 2));
     let diagnosis = diagnosed(&book_of(&server)).await;
-    assert_eq!(found(&diagnosis, "ReportStale").2, "it tells of epoch 2, the registry of 3");
-    assert_eq!(diagnosis.look(), Look::Fine, "a report may lag for a moment");
+    assert_eq!(found(&diagnosis, "ReportStale").2, "it reports epoch 2; the registry has 3");
+    assert_eq!(diagnosis.exit(), CheckExit::Fine, "a report may lag for a moment");
     server.set("nodeattachments", (None, NODE), report("False", 3));
     let diagnosis = diagnosed(&book_of(&server)).await;
-    assert_eq!(found(&diagnosis, "AddressesFailing").0, Level::Fails);
+    assert_eq!(found(&diagnosis, "AddressesFailing").0, Level::Failed);
     server.set("nodeattachments", (None, NODE), report("Unknown", 3));
     let diagnosis = diagnosed(&book_of(&server)).await;
-    assert_eq!(found(&diagnosis, "AddressesFailing").0, Level::Warns);
+    assert_eq!(found(&diagnosis, "AddressesFailing").0, Level::Warning);
     server.remove("nodeattachments", None, NODE);
     server.set("nodes", (None, "idle"), json!({ "metadata": {} }));
     let diagnosis = diagnosed(&book_of(&server)).await;
@@ -173,12 +173,12 @@ async fn agents_that_are_missing_stale_or_not_ready_are_told() {
         .map(|one| (one.level, one.object.as_str()))
         .collect();
     let node = format!("node {NODE}");
-    assert_eq!(missing, [(Level::Warns, "node idle"), (Level::Fails, node.as_str())]);
+    assert_eq!(missing, [(Level::Warning, "node idle"), (Level::Failed, node.as_str())]);
 }
 
-/// Whatever cannot be asked is unknown: it fails nothing, and it is not fine either.
+/// An object that cannot be read is unknown: neither failed nor ok.
 #[tokio::test]
-async fn what_cannot_be_asked_is_unknown_and_fails_nothing() {
+async fn failed_reads_are_unknown_not_failed() {
     let plurals = [
         "staticippools",
         "staticips",
@@ -192,12 +192,12 @@ async fn what_cannot_be_asked_is_unknown_and_fails_nothing() {
         let server = healthy().await;
         server.fail_next("GET", plural, Fault::Code(403, "Forbidden"));
         let diagnosis = diagnosed(&book_of(&server)).await;
-        assert_eq!(diagnosis.look(), Look::Unchecked, "{plural}: {diagnosis:#?}");
+        assert_eq!(diagnosis.exit(), CheckExit::Unchecked, "{plural}: {diagnosis:#?}");
         assert_eq!(server.unmet_faults(), 0, "{plural}");
     }
     let server = healthy().await;
     server.fail_next("POST", "selfsubjectaccessreviews", Fault::LostAnswer);
-    assert_eq!(diagnosed(&book_of(&server)).await.look(), Look::Unchecked);
+    assert_eq!(diagnosed(&book_of(&server)).await.exit(), CheckExit::Unchecked);
 }
 
 async fn with_pools(pools: &[Pool]) -> Diagnosis {
@@ -209,24 +209,24 @@ async fn with_pools(pools: &[Pool]) -> Diagnosis {
 }
 
 #[tokio::test]
-async fn pools_that_are_missing_overlap_or_contradict_each_other_are_told() {
-    assert_eq!(found(&with_pools(&[]).await, "NoPool").0, Level::Fails);
+async fn missing_overlapping_and_conflicting_pools_are_found() {
+    assert_eq!(found(&with_pools(&[]).await, "NoPool").0, Level::Failed);
     let (one, mut two) = (pool("a", &[1]).unwrap(), pool("b", &[1]).unwrap());
     let diagnosis = with_pools(&[one.clone(), two.clone()]).await;
     let (level, object, text) = found(&diagnosis, "PoolsOverlap");
-    assert_eq!((level, object), (Level::Warns, "StaticIPPool a and b"));
-    assert_eq!(text, "both hand out 10.1.0.16 to 10.1.0.31 of subnet-00000001");
+    assert_eq!((level, object), (Level::Warning, "StaticIPPool a and b"));
+    assert_eq!(text, "both contain 10.1.0.16 to 10.1.0.31 of subnet-00000001");
     two.subnets[0].ranges = vec![(address(100), address(101))];
     let apart = with_pools(&[one.clone(), two.clone()]).await;
-    assert_eq!(apart.look(), Look::Fine, "{apart:#?}");
-    assert!(reasons(&apart).iter().all(|(level, _)| *level == Level::Fine), "{apart:#?}");
+    assert_eq!(apart.exit(), CheckExit::Fine, "{apart:#?}");
+    assert!(reasons(&apart).iter().all(|(level, _)| *level == Level::Ok), "{apart:#?}");
     two.subnets[0].zone = firecamp_core::ids::Zone::new("us-east-1b").unwrap();
     let diagnosis = with_pools(&[one, two]).await;
-    assert_eq!(found(&diagnosis, "PoolsContradict").0, Level::Fails);
+    assert_eq!(found(&diagnosis, "PoolsConflict").0, Level::Failed);
 }
 
 #[tokio::test]
-async fn a_pool_that_is_full_or_nearly_so_is_told_with_its_room() {
+async fn full_pools_are_found_with_their_free_addresses() {
     let mut small = sample_pool();
     small.subnets[0].ranges = vec![(address(20), address(20))];
     let server = healthy().await;
@@ -234,17 +234,17 @@ async fn a_pool_that_is_full_or_nearly_so_is_told_with_its_room() {
     server.create_pool(&small);
     let diagnosis = diagnosed(&book_of(&server)).await;
     let (level, _, text) = found(&diagnosis, "PoolFull");
-    assert_eq!((level, text), (Level::Fails, "0 of 1 addresses are free"));
+    assert_eq!((level, text), (Level::Failed, "0 of 1 addresses are free"));
     let mut two = pool("a", &[1, 2]).unwrap();
     two.subnets[0].ranges = vec![(address(20), address(20))];
     server.delete_pool(&small);
     server.create_pool(&two);
     let diagnosis = diagnosed(&book_of(&server)).await;
-    assert_eq!(found(&diagnosis, "SubnetFull").0, Level::Warns);
+    assert_eq!(found(&diagnosis, "SubnetFull").0, Level::Warning);
 }
 
 #[tokio::test]
-async fn a_claim_waits_some_minutes_before_it_is_a_failure() {
+async fn an_unbound_claim_fails_after_some_minutes() {
     let server = healthy().await;
     let registry = KubeRegistry::new(server.client(), Timeouts::default());
     let fresh = claim(&member(1).unwrap(), &sample_pool());
@@ -252,17 +252,17 @@ async fn a_claim_waits_some_minutes_before_it_is_a_failure() {
     let at = |time: &str| time.parse().unwrap();
     let book = book_of(&server);
     let early = of(&book, Role::Viewer, at("2026-11-20T15:01:00Z")).await.unwrap();
-    assert_eq!(found(&early, "ClaimUnbound").0, Level::Warns);
+    assert_eq!(found(&early, "ClaimUnbound").0, Level::Warning);
     let late = of(&book, Role::Viewer, at("2026-11-20T15:06:00Z")).await.unwrap();
-    assert_eq!(found(&late, "ClaimUnbound").0, Level::Fails);
+    assert_eq!(found(&late, "ClaimUnbound").0, Level::Failed);
 }
 
 #[tokio::test]
-async fn the_command_examines_a_registry_and_a_machine_that_is_no_node() {
+async fn the_command_checks_a_registry_and_a_machine() {
     let files = Files::new().await;
     let said = run(&["doctor", "--registry", &files.url(), "--scope", "cluster"]).await;
     assert_eq!((said.code, said.err.as_str()), (Some(20), ""), "{}", said.out);
-    assert!(said.out.contains("AddressOfOther"), "{}", said.out);
+    assert!(said.out.contains("AddressOfAnotherMember"), "{}", said.out);
     let run_dir = files.dir.path().join("run");
     let words = ["doctor", "--scope", "node", "--no-ec2", "-o", "json", "--run-dir"];
     let words = [&words[..], &[run_dir.to_str().unwrap()]].concat();
@@ -273,14 +273,14 @@ async fn the_command_examines_a_registry_and_a_machine_that_is_no_node() {
     let checks = value["findings"].as_array().unwrap();
     assert!(checks.iter().all(|one| one["check"] == json!("node")), "{}", said.out);
     let metadata = checks.iter().find(|one| one["object"] == json!("MetadataReachable")).unwrap();
-    assert_ne!(metadata["level"], json!("Fine"), "{}", said.out);
+    assert_ne!(metadata["level"], json!("OK"), "{}", said.out);
     assert!(matches!(said.code, Some(20 | 21)), "{}{}", said.out, said.err);
-    assert!(!run_dir.exists(), "looking makes nothing");
+    assert!(!run_dir.exists(), "the command creates nothing");
 }
 
-/// A node that reaches no registry is examined all the same: that may be what is wrong with it.
+/// A node without a reachable registry is still checked: that may be its problem.
 #[tokio::test]
-async fn a_node_is_examined_without_a_registry() {
+async fn a_node_is_checked_without_a_registry() {
     let dir = tempfile::tempdir().unwrap();
     let run_dir = dir.path().to_str().unwrap();
     let words = ["doctor", "--registry", "file:///nonexistent", "--no-ec2", "--run-dir", run_dir];
@@ -326,7 +326,7 @@ fn asked(role: Role) -> BTreeSet<[String; 4]> {
 }
 
 #[test]
-fn the_rights_that_are_asked_for_are_those_that_are_deployed() {
+fn the_checked_permissions_are_those_in_deploy_rbac() {
     assert_eq!(asked(Role::Member), deployed("members.yaml"));
     assert_eq!(asked(Role::Agent), deployed("agent.yaml"));
 }

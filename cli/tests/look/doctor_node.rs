@@ -1,35 +1,35 @@
-//! `firecamp doctor` on a node: its preflight, with what a cluster says of it.
+//! `firecamp doctor` on a node: its preflight, with facts from the cluster.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use firecamp_apiserver::{ApiServer, Fault};
+use firecamp_cli::common::reader::RegistryReader;
 use firecamp_cli::doctor::finding::{Diagnosis, Level, Role};
 use firecamp_cli::doctor::node;
-use firecamp_cli::look::book::Book;
-use firecamp_core::contract::exit::Look;
+use firecamp_core::contract::exit::CheckExit;
 use firecamp_core::ids::InstanceId;
 use firecamp_core::node::{Eni, NodeIdentity, TypeLimits, VolumeLimit};
-use firecamp_preflight::Ask;
-use firecamp_preflight::facts::Purpose;
-use firecamp_preflight::node::NodeFiles;
-use firecamp_sim::{Account, SimChecks};
+use firecamp_host::preflight::NodeFiles;
+use firecamp_node::preflight::Ec2Checks;
+use firecamp_node::preflight::facts::Purpose;
+use firecamp_testkit::sim::{Account, SimChecks};
 use serde_json::{Value, json};
 
 use super::doctor::{diagnosed, found, healthy};
 use super::support::{NODE, address, book_of, golden};
 
-/// A made-up node of which nothing can be seen: all is unknown, and nothing is made up.
+/// A node of which nothing can be read: everything is unknown.
 #[tokio::test]
-async fn the_preflight_of_a_node_is_told_condition_by_condition() {
+async fn each_preflight_condition_is_a_finding() {
     let instance = InstanceId::new("i-0123456789abcdef0").unwrap();
     let cloud = SimChecks::new(instance, Account::default());
     let root = tempfile::tempdir().unwrap();
     let files = NodeFiles::new(root.path(), Path::new("/run/firecamp"), true);
-    let asked = (Purpose::default(), Ask::Everything);
+    let asked = (Purpose::default(), Ec2Checks::All);
     let findings = node::findings(&cloud, &files, asked, None).await;
     let diagnosis = Diagnosis { registry: String::new(), findings };
-    assert_ne!(diagnosis.look(), Look::Fine, "{diagnosis:#?}");
+    assert_ne!(diagnosis.exit(), CheckExit::Fine, "{diagnosis:#?}");
     golden("doctor-node.txt", &diagnosis.people(true));
 }
 
@@ -74,35 +74,35 @@ fn node_of(internal: &str) -> Value {
 async fn on_node(server: &ApiServer) -> Diagnosis {
     let book = book_of(server);
     let seen = firecamp_cli::doctor::gather(&book, Role::Viewer).await;
-    let Book::Cluster(cluster) = &book else { panic!("{book:?}") };
+    let RegistryReader::Cluster(cluster) = &book else { panic!("{book:?}") };
     let all = &seen.cluster.as_ref().unwrap().nodes;
     let nodes = node::Nodes { inventory: &cluster.inventory, all };
     let cloud = instance();
     let range = (address(20), address(29));
     let subnets = [("subnet-00000001".parse().unwrap(), vec![range])];
     let purpose = Purpose { subnets: Some(subnets.into()), ..Purpose::default() };
-    let asked = (purpose, Ask::Everything);
+    let asked = (purpose, Ec2Checks::All);
     let findings = node::findings(&cloud, &cloud, asked, Some(&nodes)).await;
     Diagnosis { registry: String::new(), findings }
 }
 
 #[tokio::test]
-async fn f070_a_node_whose_internal_ip_is_a_members_is_told_from_afar_and_on_the_node() {
+async fn f070_a_members_address_as_internal_ip_is_found_remotely_and_on_the_node() {
     let server = healthy().await;
     server.set("nodes", (None, NODE), node_of("10.1.0.20"));
     let afar = diagnosed(&book_of(&server)).await;
     let (level, object, text) = found(&afar, "NodeAddressOfPool");
-    assert_eq!((level, object), (Level::Fails, &*format!("node {NODE}")));
+    assert_eq!((level, object), (Level::Failed, &*format!("node {NODE}")));
     assert_eq!(text, "its InternalIP 10.1.0.20 is a StaticIP");
     let there = on_node(&server).await;
-    assert_eq!(found(&there, "NodeAddressOfPool").0, Level::Fails);
+    assert_eq!(found(&there, "NodeAddressOfPool").0, Level::Failed);
     server.set("nodes", (None, NODE), node_of("10.1.0.4"));
     let there = on_node(&server).await;
-    assert_eq!(found(&there, "NodeAddressFree").0, Level::Warns, "the kubelet may choose");
+    assert_eq!(found(&there, "NodeAddressNotPinned").0, Level::Warning, "the kubelet may choose");
 }
 
 #[tokio::test]
-async fn f067_f085_what_the_cluster_says_of_sources_and_volumes_is_judged_on_the_node() {
+async fn f067_f085_snat_and_volume_limits_of_the_cluster_are_checked_on_the_node() {
     let server = healthy().await;
     server.set("nodes", (None, NODE), node_of("10.1.0.4"));
     let env = json!([{ "name": "AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS", "value": "10.9.0.0/16" }]);
@@ -111,16 +111,16 @@ async fn f067_f085_what_the_cluster_says_of_sources_and_volumes_is_judged_on_the
     let driver = json!({ "name": "ebs.csi.aws.com", "allocatable": { "count": 99 } });
     server.set("csinodes", (None, NODE), json!({ "spec": { "drivers": [driver] } }));
     let there = on_node(&server).await;
-    let (level, object, text) = found(&there, "SourcesRewritten");
-    assert_eq!((level, object), (Level::Warns, "SourceKept"));
+    let (level, object, text) = found(&there, "SourceAddressRewritten");
+    assert_eq!((level, object), (Level::Warning, "SourceAddressPreserved"));
     assert!(text.contains("spared: 10.9.0.0/16"), "{text}");
-    assert_eq!(found(&there, "SlotsMiscounted").0, Level::Warns);
-    assert_eq!(found(&there, "NotReserved").0, Level::Warns, "and its subnet was asked for");
+    assert_eq!(found(&there, "SlotsOvercounted").0, Level::Warning);
+    assert_eq!(found(&there, "NotReserved").0, Level::Warning, "and its subnet was asked for");
     server.fail_next("GET", "nodes", Fault::Code(403, "Forbidden"));
     server.fail_next("GET", "daemonsets", Fault::Code(403, "Forbidden"));
     let denied = on_node(&server).await;
-    for object in ["NodeAddressFixed", "SourceKept"] {
+    for object in ["NodeAddressPinned", "SourceAddressPreserved"] {
         let of = denied.findings.iter().find(|one| one.object == object).unwrap();
-        assert_eq!((of.level, of.reason.as_str()), (Level::Unknown, "NotKnown"), "{of:?}");
+        assert_eq!((of.level, of.reason.as_str()), (Level::Unknown, "Unknown"), "{of:?}");
     }
 }

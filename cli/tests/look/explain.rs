@@ -1,17 +1,19 @@
-//! `firecamp explain`: a golden text for each link that can break.
+//! `firecamp explain`: a golden output for each reason.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use firecamp_cli::explain::facts::{Asked, Facts, FileFact, NodeFacts};
+use firecamp_cli::explain::facts::{Answer, Facts, FileState, NodeFacts};
+use firecamp_cli::explain::links::LinkState;
 use firecamp_cli::explain::reason::Reason;
-use firecamp_cli::explain::verdict::LinkState;
 use firecamp_cli::explain::{Explanation, explain, people};
-use firecamp_core::agent::KernelMark;
-use firecamp_core::contract::exit::Look;
+use firecamp_core::agent::KernelOwner;
+use firecamp_core::contract::exit::CheckExit;
 use firecamp_core::ids::{EniId, Epoch, InstanceId, Member, NodeName, PodUid};
 use firecamp_core::lock::{Hold, LockRecord};
-use firecamp_core::outside::{Controller, Holder, KernelView, Life, Owner, OwnerEni, PodView};
+use firecamp_core::ports::{
+    Controller, Holder, KernelView, Owner, OwnerEni, PodLifecycle, PodView,
+};
 use firecamp_core::record::{Claim, State, StaticIp};
 use firecamp_registry::api::{AddressStatus, AttachmentState, Condition, Problem, VOLUME_READY};
 use firecamp_registry::conformance::{attached, claim, member, static_ip};
@@ -24,14 +26,14 @@ fn redis() -> Member {
     member(0).unwrap()
 }
 
-fn pod_named(uid: &str, node: &str, life: Life) -> PodView {
+fn pod_named(uid: &str, node: &str, lifecycle: PodLifecycle) -> PodView {
     let node = Some(NodeName::new(node).unwrap());
-    PodView::Present { pod: PodUid::new(uid).unwrap(), node, life, controller: None }
+    PodView::Present { pod: PodUid::new(uid).unwrap(), node, lifecycle, controller: None }
 }
 
-fn lock(uid: &str, epoch: u64, hold: Hold) -> Asked<Option<LockRecord>> {
+fn lock(uid: &str, epoch: u64, hold: Hold) -> Answer<Option<LockRecord>> {
     let holder = Holder { pod: PodUid::new(uid).unwrap(), epoch: Epoch(epoch) };
-    Asked::Known(Some(LockRecord { holder, hold }))
+    Answer::Known(Some(LockRecord { holder, hold }))
 }
 
 fn complete() -> KernelView {
@@ -46,8 +48,8 @@ fn complete() -> KernelView {
     }
 }
 
-pub(crate) fn shown_on(eni: &str, cluster: Option<&str>) -> Asked<Owner> {
-    Asked::Known(Owner::Eni(OwnerEni {
+pub(crate) fn shown_on(eni: &str, cluster: Option<&str>) -> Answer<Owner> {
+    Answer::Known(Owner::Eni(OwnerEni {
         id: EniId::new(eni).unwrap(),
         primary: false,
         cluster: cluster.map(str::to_owned),
@@ -56,30 +58,30 @@ pub(crate) fn shown_on(eni: &str, cluster: Option<&str>) -> Asked<Owner> {
     }))
 }
 
-/// A member that serves, seen from its own node, with EC2.
-fn whole() -> Facts {
+/// A healthy member, checked on its own node, with EC2.
+fn healthy() -> Facts {
     let object = Claim { address: Some(address(20)), ..claim(&redis(), &sample_pool()) };
     Facts {
         member: redis(),
-        claim: Asked::Known(Some(object)),
-        said: Asked::Known(Vec::new()),
-        address: Asked::Known(Some(held(20, &redis(), 3))),
-        kept: None,
-        pod: Asked::Known(pod_named(POD, NODE, Life::Running)),
+        claim: Answer::Known(Some(object)),
+        conditions: Answer::Known(Vec::new()),
+        address: Answer::Known(Some(held(20, &redis(), 3))),
+        recorded: None,
+        pod: Answer::Known(pod_named(POD, NODE, PodLifecycle::Running)),
         owner: shown_on(ENI, Some("prod")),
         here: NodeName::new(NODE).ok(),
         node: NodeFacts {
             lock: lock(POD, 3, Hold::Held),
-            mark: Asked::Known(Some(KernelMark::Ours)),
-            view: Asked::Known(complete()),
-            file: Asked::Known(FileFact::Holds(address(20))),
+            mark: Answer::Known(Some(KernelOwner::Ours)),
+            view: Answer::Known(complete()),
+            file: Answer::Known(FileState::Contains(address(20))),
         },
-        agent: Asked::Known(None),
+        agent: Answer::Known(None),
     }
 }
 
 fn record(facts: &mut Facts) -> &mut StaticIp {
-    let Asked::Known(Some(ip)) = &mut facts.address else { panic!("no address to change") };
+    let Answer::Known(Some(ip)) = &mut facts.address else { panic!("no address to change") };
     ip
 }
 
@@ -90,16 +92,16 @@ fn state(facts: &mut Facts, state: State) {
 fn view(facts: &mut Facts, change: impl FnOnce(&mut KernelView)) {
     let mut seen = complete();
     change(&mut seen);
-    facts.node.view = Asked::Known(seen);
+    facts.node.view = Answer::Known(seen);
 }
 
-/// The same member as it is seen from somebody's laptop.
-fn far_away(facts: &mut Facts) {
-    facts.node = NodeFacts::unseen("only the node itself can tell");
-    facts.owner = Asked::not("no AWS credentials");
+/// The same member, checked from another machine.
+fn remote(facts: &mut Facts) {
+    facts.node = NodeFacts::unknown("can only be checked on the node");
+    facts.owner = Answer::unknown("no AWS credentials");
 }
 
-fn said(change: impl FnOnce(&mut AddressStatus)) -> Asked<Option<AddressStatus>> {
+fn said(change: impl FnOnce(&mut AddressStatus)) -> Answer<Option<AddressStatus>> {
     let mut status = AddressStatus {
         address: "10.1.0.20".to_owned(),
         member: "prod/redis-0".to_owned(),
@@ -113,27 +115,27 @@ fn said(change: impl FnOnce(&mut AddressStatus)) -> Asked<Option<AddressStatus>>
         problem: None,
     };
     change(&mut status);
-    Asked::Known(Some(status))
+    Answer::Known(Some(status))
 }
 
 /// The claim is bound to StatefulSet redis, and this controls the pod.
 fn bind(facts: &mut Facts, by: Option<Controller>) {
-    let Asked::Known(Some(claim)) = &mut facts.claim else { panic!("no claim to bind") };
+    let Answer::Known(Some(claim)) = &mut facts.claim else { panic!("no claim to bind") };
     claim.set = Some("redis".parse().unwrap());
-    let Asked::Known(PodView::Present { controller, .. }) = &mut facts.pod else {
+    let Answer::Known(PodView::Present { controller, .. }) = &mut facts.pod else {
         panic!("no pod to control");
     };
     *controller = by;
 }
 
-/// What the pod's agent says of its volumes.
-fn volume_ready(status: &str, reason: &str, message: &str) -> Asked<Vec<Condition>> {
+/// The VolumeReady condition of the claim.
+fn volume_ready(status: &str, reason: &str, message: &str) -> Answer<Vec<Condition>> {
     said_of_claim(VOLUME_READY, status, reason, message)
 }
 
-fn said_of_claim(kind: &str, status: &str, reason: &str, message: &str) -> Asked<Vec<Condition>> {
+fn said_of_claim(kind: &str, status: &str, reason: &str, message: &str) -> Answer<Vec<Condition>> {
     let text = str::to_owned;
-    Asked::Known(vec![Condition {
+    Answer::Known(vec![Condition {
         kind: text(kind),
         status: text(status),
         reason: text(reason),
@@ -143,65 +145,67 @@ fn said_of_claim(kind: &str, status: &str, reason: &str, message: &str) -> Asked
     }])
 }
 
-fn stuck() -> Asked<Vec<Condition>> {
+fn stuck() -> Answer<Vec<Condition>> {
     let message = "node-1 (i-0a): volume vol-0123456789abcdef0 (PersistentVolumeClaim \
-                   data-redis-0, attaching): EC2 is attaching it as /dev/sdf and does not finish.";
+                   data-redis-0, attaching): EC2 has been attaching the volume as /dev/sdf and does \
+                  not finish.";
     volume_ready("False", "StuckAttaching", message)
 }
 
 type Case = (&'static str, Reason, fn(&mut Facts));
 
 const RECORDS: &[Case] = &[
-    ("everything holds", Reason::Reachable, |_facts| {}),
-    ("the registry is away", Reason::RegistryUnread, |facts| {
-        facts.claim = Asked::not("read StaticIPClaim prod/redis-0: no answer within 5 s");
+    ("all links ok", Reason::Reachable, |_facts| {}),
+    ("the registry is unreachable", Reason::RegistryUnreadable, |facts| {
+        facts.claim = Answer::unknown("read StaticIPClaim prod/redis-0: no answer within 5 s");
     }),
-    ("the address cannot be read", Reason::RegistryUnread, |facts| {
-        facts.address = Asked::not("read StaticIP 10.1.0.20: 403 Forbidden");
+    ("the StaticIP cannot be read", Reason::RegistryUnreadable, |facts| {
+        facts.address = Answer::unknown("read StaticIP 10.1.0.20: 403 Forbidden");
     }),
-    ("no claim", Reason::NoClaim, |facts| facts.claim = Asked::Known(None)),
-    ("no claim, and an address is kept", Reason::NoClaim, |facts| {
-        facts.claim = Asked::Known(None);
-        facts.kept = Some(address(20));
+    ("no claim", Reason::ClaimNotFound, |facts| facts.claim = Answer::Known(None)),
+    ("no claim, but a StaticIP", Reason::ClaimNotFound, |facts| {
+        facts.claim = Answer::Known(None);
+        facts.recorded = Some(address(20));
     }),
     ("a claim without an address", Reason::ClaimUnbound, |facts| {
-        facts.claim = Asked::Known(Some(claim(&redis(), &sample_pool())));
+        facts.claim = Answer::Known(Some(claim(&redis(), &sample_pool())));
     }),
     ("a claim that waits for its first pod", Reason::ClaimUnbound, |facts| {
-        facts.claim = Asked::Known(Some(claim(&redis(), &sample_pool())));
+        facts.claim = Answer::Known(Some(claim(&redis(), &sample_pool())));
         let words = "the member's first start chooses an address of pool a";
-        facts.said = said_of_claim("Bound", "False", "AwaitingFirstStart", words);
+        facts.conditions = said_of_claim("Bound", "False", "AwaitingFirstStart", words);
     }),
     ("a claim of a pool that is full", Reason::CannotBind, |facts| {
-        facts.claim = Asked::Known(Some(claim(&redis(), &sample_pool())));
+        facts.claim = Answer::Known(Some(claim(&redis(), &sample_pool())));
         let words = "pool a has no free address";
-        facts.said = said_of_claim("Bound", "False", "NoFreeAddress", words);
+        facts.conditions = said_of_claim("Bound", "False", "NoFreeAddress", words);
     }),
-    ("a first pod whose volume does not come", Reason::VolumeNotReady, |facts| {
-        facts.claim = Asked::Known(Some(claim(&redis(), &sample_pool())));
-        facts.said = stuck();
+    ("a first pod whose volume is not ready", Reason::VolumeNotReady, |facts| {
+        facts.claim = Answer::Known(Some(claim(&redis(), &sample_pool())));
+        facts.conditions = stuck();
     }),
-    ("a pod whose volume does not come", Reason::VolumeNotReady, |facts| {
+    ("a pod whose volume is not ready", Reason::VolumeNotReady, |facts| {
         state(facts, State::Parked);
-        facts.said = stuck();
+        facts.conditions = stuck();
     }),
-    ("a pod whose volume has come", Reason::Reachable, |facts| {
-        facts.said = volume_ready("True", "Mounted", "node-1 has mounted all volumes of the pod");
+    ("a pod whose volumes are ready", Reason::Reachable, |facts| {
+        facts.conditions =
+            volume_ready("True", "Mounted", "node-1 has mounted all volumes of the pod");
     }),
-    ("a pod that is gone, whose volume did not come", Reason::AtRest, |facts| {
+    ("a pod that is gone, whose volume was not ready", Reason::NotInUse, |facts| {
         state(facts, State::Parked);
-        facts.pod = Asked::Known(PodView::Absent);
-        facts.node.mark = Asked::Known(None);
-        facts.said = stuck();
+        facts.pod = Answer::Known(PodView::Absent);
+        facts.node.mark = Answer::Known(None);
+        facts.conditions = stuck();
     }),
-    ("an address without an object", Reason::AddressMissing, |facts| {
-        facts.address = Asked::Known(None);
+    ("an address without an object", Reason::StaticIPNotFound, |facts| {
+        facts.address = Answer::Known(None);
     }),
-    ("an address of somebody else", Reason::AddressOfOther, |facts| {
+    ("an address of another member", Reason::AddressOfAnotherMember, |facts| {
         record(facts).member = member(7).unwrap();
     }),
     ("a claim that is bound to a StatefulSet", Reason::Reachable, |facts| bind(facts, None)),
-    ("a pod that its StatefulSet has left behind", Reason::Reachable, |facts| {
+    ("an orphaned pod of the StatefulSet", Reason::Reachable, |facts| {
         bind(facts, Some(Controller::Other("ReplicaSet redis-7".to_owned())));
     }),
     ("a pod of another controller", Reason::ControllerMismatch, |facts| {
@@ -215,102 +219,111 @@ const RECORDS: &[Case] = &[
         state(facts, State::Parked);
     }),
     ("never attached", Reason::NeverAttached, |facts| {
-        facts.address = Asked::Known(static_ip(address(20), &redis(), &sample_pool()).ok());
+        facts.address = Answer::Known(static_ip(address(20), &redis(), &sample_pool()).ok());
     }),
-    ("an attach under way", Reason::Attaching, |facts| {
+    ("an attach in progress", Reason::Attaching, |facts| {
         let ip = static_ip(address(20), &redis(), &sample_pool()).unwrap();
-        facts.address = Asked::Known(attached(&ip, 1).ok());
+        facts.address = Answer::Known(attached(&ip, 1).ok());
     }),
     ("an attach whose pod is gone", Reason::PodGone, |facts| {
         state(facts, State::Attaching);
-        facts.pod = Asked::Known(PodView::Absent);
+        facts.pod = Answer::Known(PodView::Absent);
     }),
-    ("on its way out of EC2", Reason::Releasing, |facts| {
+    ("being released from EC2", Reason::Releasing, |facts| {
         let ip = record(facts);
         let now = ip.attachment.as_mut().unwrap();
         (now.state, now.eni) = (State::Releasing, None);
     }),
-    ("a pod that has not taken it", Reason::AwaitingInit, |facts| state(facts, State::Parked)),
-    ("a pod that is gone", Reason::PodGone, |facts| facts.pod = Asked::Known(PodView::Absent)),
-    ("a pod that has ended", Reason::PodGone, |facts| {
-        facts.pod = Asked::Known(pod_named(POD, NODE, Life::Terminal));
+    ("a pod that has not acquired it", Reason::AwaitingInit, |facts| state(facts, State::Parked)),
+    ("a pod that is gone", Reason::PodGone, |facts| facts.pod = Answer::Known(PodView::Absent)),
+    ("a pod that has finished", Reason::PodGone, |facts| {
+        facts.pod = Answer::Known(pod_named(POD, NODE, PodLifecycle::Terminal));
     }),
-    ("another pod", Reason::PodReplaced, |facts| {
-        facts.pod = Asked::Known(pod_named("pod-2", NODE, Life::Running));
+    ("another pod", Reason::HeldByAnotherPod, |facts| {
+        facts.pod = Answer::Known(pod_named("pod-2", NODE, PodLifecycle::Running));
     }),
-    ("the pod is elsewhere", Reason::PodElsewhere, |facts| {
-        facts.pod = Asked::Known(pod_named(POD, "node-9", Life::Running));
+    ("the pod runs on another node", Reason::PodOnAnotherNode, |facts| {
+        facts.pod = Answer::Known(pod_named(POD, "node-9", PodLifecycle::Running));
     }),
     ("a call in flight", Reason::CallInFlight, |facts| {
         let ip = static_ip(address(20), &redis(), &sample_pool()).unwrap();
-        record(facts).unsettled = attached(&ip, 1).unwrap().unsettled;
+        record(facts).pending_mutations = attached(&ip, 1).unwrap().pending_mutations;
     }),
-    ("parked and wanted by nobody", Reason::AtRest, |facts| {
+    ("parked without a pod", Reason::NotInUse, |facts| {
         state(facts, State::Parked);
-        facts.pod = Asked::Known(PodView::Absent);
-        facts.node.mark = Asked::Known(None);
+        facts.pod = Answer::Known(PodView::Absent);
+        facts.node.mark = Answer::Known(None);
     }),
 ];
 
 const BEYOND: &[Case] = &[
-    ("EC2 has it nowhere", Reason::OnNoEni, |facts| facts.owner = Asked::Known(Owner::Nobody)),
-    ("EC2 has it elsewhere", Reason::OnOtherEni, |facts| {
+    ("EC2 has it nowhere", Reason::NotOnAnyInterface, |facts| {
+        facts.owner = Answer::Known(Owner::Unassigned)
+    }),
+    ("EC2 has it elsewhere", Reason::Misplaced, |facts| {
         facts.owner = shown_on(OTHER_ENI, Some("prod"));
     }),
-    ("a stranger has it", Reason::OnForeignEni, |facts| facts.owner = shown_on(OTHER_ENI, None)),
-    ("a registry that was set back", Reason::LockAhead, |facts| {
+    ("a foreign interface has it", Reason::HeldByForeignInterface, |facts| {
+        facts.owner = shown_on(OTHER_ENI, None)
+    }),
+    ("a registry that was rolled back", Reason::LockAhead, |facts| {
         facts.node.lock = lock("pod-9", 9, Hold::Held);
     }),
     ("released on the node", Reason::LockReleased, |facts| {
         facts.node.lock = lock(POD, 3, Hold::Released);
     }),
-    ("the node knows an older holder", Reason::LockBehind, |facts| {
+    ("the lock names an earlier holder", Reason::LockBehind, |facts| {
         facts.node.lock = lock("pod-0", 2, Hold::Held);
     }),
     ("no link", Reason::LinkMissing, |facts| view(facts, |seen| seen.link = None)),
     ("a link that is down", Reason::LinkDown, |facts| view(facts, |seen| seen.link_up = false)),
-    ("the kernel lacks it", Reason::KernelLacks, |facts| view(facts, |seen| seen.address = false)),
-    ("the kernel lacks it, without IMDS", Reason::KernelLacks, |facts| {
-        facts.node.view = Asked::not("the metadata service is away");
-        facts.node.mark = Asked::Known(None);
+    ("missing from the kernel", Reason::MissingInKernel, |facts| {
+        view(facts, |seen| seen.address = false)
     }),
-    ("a rule is missing", Reason::RoutingLacks, |facts| view(facts, |seen| seen.routing = false)),
-    ("left over in the kernel", Reason::KernelLeftover, |facts| {
+    ("missing from the kernel, without IMDS", Reason::MissingInKernel, |facts| {
+        facts.node.view = Answer::unknown("the metadata service is unreachable");
+        facts.node.mark = Answer::Known(None);
+    }),
+    ("a rule is missing", Reason::RoutingMissingInKernel, |facts| {
+        view(facts, |seen| seen.routing = false)
+    }),
+    ("left over in the kernel", Reason::LeftoverInKernel, |facts| {
         state(facts, State::Parked);
-        facts.pod = Asked::Known(PodView::Absent);
+        facts.pod = Answer::Known(PodView::Absent);
     }),
-    ("no file", Reason::FileMissing, |facts| facts.node.file = Asked::Known(FileFact::Absent)),
-    ("another address in the file", Reason::FileOther, |facts| {
-        facts.node.file = Asked::Known(FileFact::Holds(address(21)));
+    ("no file", Reason::FileMissing, |facts| facts.node.file = Answer::Known(FileState::Absent)),
+    ("another address in the file", Reason::FileMismatch, |facts| {
+        facts.node.file = Answer::Known(FileState::Contains(address(21)));
     }),
-    ("a garbled file", Reason::FileGarbled, |facts| {
+    ("an invalid file", Reason::FileInvalid, |facts| {
         let why = "/data/conf/x: the static-IP file is empty".to_owned();
-        facts.node.file = Asked::Known(FileFact::Garbled(why));
+        facts.node.file = Answer::Known(FileState::Invalid(why));
     }),
-    ("from far away, without a report", Reason::Unproven, |facts| {
-        far_away(facts);
-        facts.agent = Asked::not("no agent has published a report");
+    ("remote, without a report", Reason::NotVerified, |facts| {
+        remote(facts);
+        facts.agent = Answer::unknown("no agent has published a report");
     }),
-    ("from far away, by a good report", Reason::Unproven, |facts| {
-        far_away(facts);
+    ("remote, with a healthy report", Reason::NotVerified, |facts| {
+        remote(facts);
         facts.agent = said(|_good| {});
     }),
-    ("from far away, by a bad report", Reason::KernelLacks, |facts| {
-        far_away(facts);
+    ("remote, with a report of a problem", Reason::MissingInKernel, |facts| {
+        remote(facts);
         facts.agent = said(|status| {
             status.in_kernel = Some(false);
-            let (reason, message) = ("KernelLacks".to_owned(), "the rule is missing".to_owned());
+            let (reason, message) =
+                ("MissingInKernel".to_owned(), "the rule is missing".to_owned());
             status.problem = Some(Problem { reason, message });
         });
     }),
-    ("from far away, by a report on an older epoch", Reason::Unproven, |facts| {
-        far_away(facts);
+    ("remote, with a report for an earlier epoch", Reason::NotVerified, |facts| {
+        remote(facts);
         facts.agent = said(|status| (status.epoch, status.in_kernel) = (2, Some(false)));
     }),
 ];
 
 fn explained((_name, _reason, change): &Case) -> Explanation {
-    let mut facts = whole();
+    let mut facts = healthy();
     change(&mut facts);
     explain(&facts)
 }
@@ -320,7 +333,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
 }
 
 #[test]
-fn each_break_is_found_at_its_link_and_told_with_what_to_do() {
+fn each_reason_is_reported_at_its_link_with_advice() {
     let mut text = String::new();
     for case in cases() {
         let explanation = explained(case);
@@ -336,31 +349,31 @@ fn every_reason_has_its_case() {
     assert_eq!(met, Reason::ALL.iter().copied().collect());
 }
 
-/// Whatever single answer is taken away: no link is broken by what is not known.
+/// For any set of unknown facts, no link is broken.
 #[test]
-fn what_could_not_be_asked_breaks_nothing() {
+fn an_unknown_fact_breaks_no_link() {
     let takes: [fn(&mut Facts); 9] = [
-        |facts| facts.claim = Asked::not("away"),
-        |facts| facts.said = Asked::not("away"),
-        |facts| facts.address = Asked::not("away"),
-        |facts| facts.pod = Asked::not("away"),
-        |facts| facts.owner = Asked::not("away"),
-        |facts| facts.node.lock = Asked::not("away"),
-        |facts| facts.node.mark = Asked::not("away"),
-        |facts| facts.node.view = Asked::not("away"),
-        |facts| facts.node.file = Asked::not("away"),
+        |facts| facts.claim = Answer::unknown("unreachable"),
+        |facts| facts.conditions = Answer::unknown("unreachable"),
+        |facts| facts.address = Answer::unknown("unreachable"),
+        |facts| facts.pod = Answer::unknown("unreachable"),
+        |facts| facts.owner = Answer::unknown("unreachable"),
+        |facts| facts.node.lock = Answer::unknown("unreachable"),
+        |facts| facts.node.mark = Answer::unknown("unreachable"),
+        |facts| facts.node.view = Answer::unknown("unreachable"),
+        |facts| facts.node.file = Answer::unknown("unreachable"),
     ];
     for mask in 0_u32..512 {
-        let mut facts = whole();
+        let mut facts = healthy();
         for (bit, take) in takes.iter().enumerate() {
             if mask & (1 << bit) != 0 {
                 take(&mut facts);
             }
         }
         let explanation = explain(&facts);
-        let wrong = |state| matches!(state, LinkState::Broken | LinkState::Waits);
+        let wrong = |state| matches!(state, LinkState::Broken | LinkState::Pending);
         let broken = explanation.links.iter().find(|link| wrong(link.state));
         assert!(broken.is_none(), "{mask:b}: {explanation:?}");
-        assert_ne!(explanation.look(), Look::Problems, "{mask:b}");
+        assert_ne!(explanation.exit(), CheckExit::Problems, "{mask:b}");
     }
 }

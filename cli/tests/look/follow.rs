@@ -1,20 +1,20 @@
-//! `firecamp explain`: what is gathered before it judges, and from whom.
+//! `firecamp explain`: where the facts come from.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_cli::args::Command;
-use firecamp_cli::explain::facts::Asked;
+use firecamp_cli::explain::facts::Answer;
+use firecamp_cli::explain::links::LinkState;
 use firecamp_cli::explain::reason::Reason;
-use firecamp_cli::explain::verdict::LinkState;
 use firecamp_cli::explain::{ExplainArguments, Explanation, around, of};
 use firecamp_cloud::AwsCloud;
-use firecamp_core::contract::exit::Look;
+use firecamp_core::contract::exit::CheckExit;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{EniId, Mac, SubnetId};
 use firecamp_core::node::NodeIdentity;
-use firecamp_core::outside::{Cloud, Owner};
+use firecamp_core::ports::{Cloud, Owner};
 use serde_json::json;
 
 use super::explain::{OTHER_ENI, shown_on};
@@ -29,7 +29,7 @@ fn arguments(words: &[&str]) -> ExplainArguments {
 const NOWHERE: [&str; 2] = ["--agent", "http://127.0.0.1:1"];
 
 #[tokio::test]
-async fn a_cluster_is_followed_from_the_claim_to_the_agents_report() {
+async fn a_member_of_a_cluster_is_explained_from_its_claim_to_the_agents_report() {
     let server = cluster().await;
     let pod = json!({
         "metadata": { "uid": POD },
@@ -55,7 +55,7 @@ async fn a_cluster_is_followed_from_the_claim_to_the_agents_report() {
         ("file", "unknown"),
     ];
     assert_eq!(states, expected, "{explanation:?}");
-    assert_eq!((explanation.reason, explanation.look()), (Reason::Unproven, Look::Fine));
+    assert_eq!((explanation.reason, explanation.exit()), (Reason::NotVerified, CheckExit::Fine));
 }
 
 #[tokio::test]
@@ -69,22 +69,22 @@ async fn the_command_explains_members_of_a_file_registry() {
         (said.code, value["reason"].as_str().unwrap().to_owned())
     };
     let expected = [
-        ("prod/redis-0", 0, "Unproven"),
+        ("prod/redis-0", 0, "NotVerified"),
         ("prod/redis-1", 20, "ClaimUnbound"),
-        ("prod/redis-2", 0, "AtRest"),
+        ("prod/redis-2", 0, "NotInUse"),
         ("prod/redis-3", 20, "Attaching"),
-        ("prod/redis-4", 20, "AddressMissing"),
-        ("prod/redis-5", 20, "AddressOfOther"),
-        ("dev/old-0", 20, "NoClaim"),
+        ("prod/redis-4", 20, "StaticIPNotFound"),
+        ("prod/redis-5", 20, "AddressOfAnotherMember"),
+        ("dev/old-0", 20, "ClaimNotFound"),
     ];
     for (member, code, reason) in expected {
         assert_eq!(explain(member).await, (Some(code), reason.to_owned()), "{member}");
     }
 }
 
-/// On the recorded node its own kernel and lock are read, and its file where it is named.
+/// On the recorded node, its kernel and lock are read, and its file if the directory is given.
 #[tokio::test]
-async fn on_the_members_node_its_lock_its_kernel_and_its_file_are_read() {
+async fn on_the_members_node_lock_kernel_and_file_are_read() {
     let files = Files::new().await;
     let conf = files.dir.path().join("conf");
     std::fs::create_dir(&conf).unwrap();
@@ -106,23 +106,23 @@ async fn on_the_members_node_its_lock_its_kernel_and_its_file_are_read() {
     let said = run(&[&words[..], &NOWHERE].concat()).await;
     assert_eq!(said.code, Some(20), "{}{}", said.out, said.err);
     assert!(said.out.contains("the kernel does not have 10.1.0.20"), "{}", said.out);
-    assert!(said.out.contains("nobody has acted on it since the node started"), "{}", said.out);
-    assert!(said.out.contains("it holds 10.1.0.99"), "{}", said.out);
-    assert!(!run_dir.exists(), "looking makes nothing");
+    assert!(said.out.contains("not been used here since the node booted"), "{}", said.out);
+    assert!(said.out.contains("contains 10.1.0.99"), "{}", said.out);
+    assert!(!run_dir.exists(), "the command creates nothing");
 }
 
 #[tokio::test]
-async fn a_registry_that_cannot_be_asked_is_unchecked_and_not_broken() {
+async fn an_unreachable_registry_is_unknown_not_broken() {
     let server = cluster().await;
     server.fail_next("GET", "staticipclaims", firecamp_apiserver::Fault::LostRequest);
     let arguments = arguments(&[&["redis-0", "--no-ec2"], &NOWHERE[..]].concat());
     let around = around::<AwsCloud>(&arguments, None).unwrap();
     let explanation = of(&book_of(&server), &arguments, &around).await.unwrap();
-    assert_eq!(explanation.look(), Look::Unchecked, "{explanation:?}");
+    assert_eq!(explanation.exit(), CheckExit::Unchecked, "{explanation:?}");
     assert!(explanation.message.contains("read StaticIPClaim prod/redis-0"), "{explanation:?}");
 }
 
-/// EC2 as it answers who has an address. Whoever only looks asks nothing else of it.
+/// EC2 that only supports looking up an address; `explain` needs nothing else.
 #[derive(Debug)]
 enum Ec2 {
     Says(Owner),
@@ -187,15 +187,15 @@ fn ec2(explanation: &Explanation) -> (LinkState, &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ec2_is_asked_once_who_has_the_address_and_what_it_does_not_say_is_unknown() {
-    let Asked::Known(stranger) = shown_on(OTHER_ENI, None) else { panic!("no owner") };
+async fn the_address_is_looked_up_in_ec2_and_a_failed_lookup_is_unknown() {
+    let Answer::Known(stranger) = shown_on(OTHER_ENI, None) else { panic!("no owner") };
     let explanation = with(Ec2::Says(stranger)).await;
-    assert_eq!(explanation.reason, Reason::OnForeignEni);
+    assert_eq!(explanation.reason, Reason::HeldByForeignInterface);
     assert_eq!(ec2(&explanation).0, LinkState::Broken);
     let refused = with(Ec2::Refuses).await;
     assert_eq!(ec2(&refused).0, LinkState::Unknown);
     assert!(ec2(&refused).1.contains("UnauthorizedOperation"), "{refused:?}");
     let silent = with(Ec2::Silent).await;
-    assert_eq!((ec2(&silent).0, silent.look()), (LinkState::Unknown, Look::Fine));
-    assert!(ec2(&silent).1.ends_with("no answer within 10s"), "{silent:?}");
+    assert_eq!((ec2(&silent).0, silent.exit()), (LinkState::Unknown, CheckExit::Fine));
+    assert!(ec2(&silent).1.ends_with("no response within 10s"), "{silent:?}");
 }

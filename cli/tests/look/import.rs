@@ -1,9 +1,9 @@
 //! `firecamp import`, over an API server and as a process.
 
 use firecamp_apiserver::{ApiServer, Fault};
+use firecamp_cli::common::reader::RegistryReader;
 use firecamp_cli::failure::Failure;
 use firecamp_cli::import::{self, Outcome};
-use firecamp_cli::look::book::Book;
 use firecamp_core::contract::exit::{Exit, Imported};
 use firecamp_core::ids::{EniId, Epoch, Member};
 use firecamp_core::record::State;
@@ -17,18 +17,18 @@ async fn imported(server: &ApiServer) -> Outcome {
     import::of(&book_of(server), None, true).await.unwrap()
 }
 
-/// Everything of ours that is stored.
+/// All stored objects of FireCamp.
 fn stored(server: &ApiServer) -> Vec<Value> {
     [server.all("staticipclaims"), server.all("staticips")].concat()
 }
 
-/// How often something was to be written.
+/// The number of attempted writes.
 fn writes(server: &ApiServer) -> usize {
-    server.asked().iter().filter(|asked| !asked.starts_with("GET ")).count()
+    server.requests().iter().filter(|asked| !asked.starts_with("GET ")).count()
 }
 
 #[tokio::test]
-async fn f098_members_have_their_addresses_after_an_import_and_a_second_one_writes_nothing() {
+async fn f098_an_import_binds_members_to_their_addresses_and_is_idempotent() {
     let server = original();
     let maps = server.all("configmaps");
     let Outcome { report, failed } = imported(&server).await;
@@ -41,9 +41,9 @@ async fn f098_members_have_their_addresses_after_an_import_and_a_second_one_writ
     assert!(ip.settled_on(&EniId::new(ENI).unwrap()), "{ip:?}");
     assert_eq!(ip.attachment.unwrap().node.as_str(), NODE);
     let gone = server.static_ip(address(21)).unwrap().object;
-    assert_eq!((gone.epoch, gone.attachment, gone.unsettled.len()), (Epoch(0), None, 0));
+    assert_eq!((gone.epoch, gone.attachment, gone.pending_mutations.len()), (Epoch(0), None, 0));
     let nobody = server.static_ip(address(22)).unwrap().object;
-    assert_eq!(nobody.member, Member::nobody(address(22)));
+    assert_eq!(nobody.member, Member::orphaned(address(22)));
     assert_eq!(nobody.attachment.unwrap().state, State::Parked);
 
     let (before, count) = (stored(&server), writes(&server));
@@ -53,12 +53,12 @@ async fn f098_members_have_their_addresses_after_an_import_and_a_second_one_writ
     golden("import-again.txt", &report.people());
     assert_eq!((stored(&server), writes(&server)), (before, count));
     assert_eq!(server.all("configmaps"), maps, "the original's records are only read");
-    let read = server.asked().into_iter().filter(|asked| asked.contains("configmaps/app"));
-    assert_eq!(read.count(), 0, "what is others' is not read");
+    let read = server.requests().into_iter().filter(|asked| asked.contains("configmaps/app"));
+    assert_eq!(read.count(), 0, "other ConfigMaps are not read");
 }
 
 #[tokio::test]
-async fn f098_without_apply_it_is_only_said() {
+async fn f098_without_apply_nothing_is_written() {
     let server = original();
     old_member(3, address(22)).put(&server, "prod");
     old_member(4, address(22)).put(&server, "prod");
@@ -71,7 +71,7 @@ async fn f098_without_apply_it_is_only_said() {
 }
 
 #[tokio::test]
-async fn f098_an_import_that_was_interrupted_at_any_write_is_finished_by_the_next() {
+async fn f098_an_import_interrupted_at_any_write_is_completed_by_the_next() {
     let whole = original();
     imported(&whole).await;
     let specs = |server: &ApiServer| -> Vec<Value> {
@@ -84,14 +84,17 @@ async fn f098_an_import_that_was_interrupted_at_any_write_is_finished_by_the_nex
         for last in 0..all {
             let server = original();
             for (at, kind) in kinds.into_iter().enumerate().take(last + 1) {
-                // Each run but the last one does one write, and does not hear of it.
+                // Each run but the last one makes one write, whose response is lost.
                 let this = if at == last { fault } else { Fault::LostAnswer };
                 server.fail_next("POST", kind, this);
                 let Outcome { report, failed } = imported(&server).await;
                 assert!(failed.is_some(), "{fault:?} at {at}");
                 let (said, left) = (report.people(), report.not_done);
-                assert!(left > 0 && said.contains(&format!("Cut short: {left} more")), "{said}");
-                assert!(!said.contains("Now ") && !said.contains("no addresses"), "{said}");
+                assert!(
+                    left > 0 && said.contains(&format!("Interrupted: {left} addresses")),
+                    "{said}"
+                );
+                assert!(!said.contains("Result") && !said.contains("no addresses"), "{said}");
             }
             assert_eq!((server.unmet_faults(), writes(&server)), (0, last + 1));
             let Outcome { report, failed } = imported(&server).await;
@@ -102,7 +105,7 @@ async fn f098_an_import_that_was_interrupted_at_any_write_is_finished_by_the_nex
 }
 
 #[tokio::test]
-async fn f098_an_address_that_somebody_takes_in_that_moment_is_not_taken_away() {
+async fn f098_an_address_that_was_just_allocated_to_another_member_is_not_taken_over() {
     let server = original();
     server.fail_next("POST", "staticips", Fault::Code(409, "AlreadyExists"));
     let Outcome { report, failed } = imported(&server).await;
@@ -112,7 +115,7 @@ async fn f098_an_address_that_somebody_takes_in_that_moment_is_not_taken_away() 
 }
 
 #[tokio::test]
-async fn f098_what_cannot_be_read_ends_it_before_anything_is_written() {
+async fn f098_a_failed_read_stops_it_before_any_write() {
     let ours = ["nodeattachments", "staticips", "staticipclaims", "staticippools"];
     for plural in ["configmaps", "nodes"].into_iter().chain(ours) {
         let server = original();
@@ -130,10 +133,10 @@ async fn f098_what_cannot_be_read_ends_it_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn f098_an_address_that_moves_between_the_look_at_records_and_that_at_pods_is_refused() {
+async fn f098_an_address_that_moves_between_reading_records_and_pods_is_refused() {
     let server = original();
     let book = book_of(&server);
-    let Book::Cluster(cluster) = &book else { panic!("a cluster") };
+    let RegistryReader::Cluster(cluster) = &book else { panic!("a cluster") };
     let old = import::gather::old_records(cluster, "prod").await.unwrap();
     old_address(20).but("StaticIPSpec", INSTANCE, "i-0fffffffffffffff8").put(&server, "prod");
     let known = import::gather::known(&book, cluster, &old).await.unwrap();
@@ -143,10 +146,14 @@ async fn f098_an_address_that_moves_between_the_look_at_records_and_that_at_pods
 }
 
 #[tokio::test]
-async fn a_node_whose_report_cannot_be_read_is_no_machine_that_is_gone() {
+async fn a_node_with_an_unreadable_report_is_not_a_lost_machine() {
     let server = original();
     server.set("nodeattachments", (None, NODE), json!({ "metadata": {}, "spec": 7 }));
-    assert_eq!(imported(&server).await.report.imported.len(), 3, "its provider ID says it");
+    assert_eq!(
+        imported(&server).await.report.imported.len(),
+        3,
+        "its provider ID names the instance"
+    );
     let server = original();
     server.set("nodes", (None, NODE), json!({ "metadata": {}, "spec": {} }));
     server.set("nodeattachments", (None, NODE), json!({ "metadata": {}, "spec": 7 }));
@@ -156,7 +163,7 @@ async fn a_node_whose_report_cannot_be_read_is_no_machine_that_is_gone() {
 }
 
 #[tokio::test]
-async fn f098_many_records_come_in_pages() {
+async fn f098_records_are_listed_in_pages() {
     let server = original();
     for index in 0..1200 {
         Map(format!("others-{index}"), json!({})).put(&server, "prod");
@@ -165,7 +172,7 @@ async fn f098_many_records_come_in_pages() {
 }
 
 #[tokio::test]
-async fn records_of_another_namespace_are_of_other_members() {
+async fn records_of_another_namespace_belong_to_other_members() {
     let server = original();
     old_address(23).put(&server, "dev");
     old_member(0, address(23)).put(&server, "dev");
@@ -178,7 +185,7 @@ async fn records_of_another_namespace_are_of_other_members() {
 }
 
 #[tokio::test]
-async fn a_registry_of_files_or_a_wrong_namespace_is_a_mistake_of_the_command_line() {
+async fn a_file_registry_or_an_invalid_namespace_is_a_usage_error() {
     let files = Files::empty().await;
     let why = import::of(&files.book(), None, true).await.unwrap_err();
     assert!(matches!(why, Failure::Usage(_)), "{why}");
@@ -187,14 +194,14 @@ async fn a_registry_of_files_or_a_wrong_namespace_is_a_mistake_of_the_command_li
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f098_the_command_says_first_and_does_it_once_it_is_told_to() {
+async fn f098_the_command_writes_only_with_apply() {
     let server = original();
     let socket = Socket::of(&server).await;
     let kubeconfig = socket.kubeconfig();
     let words = ["import", "--kubeconfig", kubeconfig.to_str().unwrap(), "--context", "test"];
     let said = run(&words).await;
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert!(said.out.contains("--apply does it"), "{}", said.out);
+    assert!(said.out.contains("Nothing was written."), "{}", said.out);
     assert_eq!(stored(&server).len(), 0);
     let done = run(&[words.as_slice(), &["--apply", "-o", "json"]].concat()).await;
     assert_eq!(done.code, Some(0), "{}", done.err);

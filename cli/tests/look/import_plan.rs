@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use firecamp_cli::import::old::{OldRecords, Texts};
-use firecamp_cli::import::plan::{AddressStep, ClaimStep, Known, KnownPool, Plan, PodLook, plan};
+use firecamp_cli::import::plan::{AddressStep, ClaimStep, Known, KnownPool, Plan, PodPhase, plan};
 use firecamp_core::contract::exit::Imported;
 use firecamp_core::ids::{EniId, Epoch, InstanceId, Member, NodeName, PoolName, RunId, Zone};
 use firecamp_core::record::{Claim, Pool, State, StaticIp};
@@ -39,7 +39,7 @@ fn known() -> Known {
         addresses: BTreeMap::new(),
         claims: BTreeMap::new(),
         nodes: [nodes].into(),
-        pods: (0..3).map(|index| (redis(index), PodLook::Settled)).collect(),
+        pods: (0..3).map(|index| (redis(index), PodPhase::Settled)).collect(),
         run: RunId::new("import").unwrap(),
     }
 }
@@ -90,12 +90,12 @@ fn f098_a_member_gets_its_address_parked_where_the_original_had_it() {
     assert!(ip.settled_on(&eni), "the first start there needs no call: {ip:?}");
     let attachment = ip.attachment.as_ref().unwrap();
     assert_eq!((attachment.state, attachment.node.as_str()), (State::Parked, NODE));
-    assert!(!ip.held_by(&attachment.pod, ip.epoch), "nobody holds it");
+    assert!(!ip.held_by(&attachment.pod, ip.epoch), "no pod uses it");
     firecamp_registry::rules::check_static_ip(ip).unwrap();
 }
 
 #[test]
-fn f098_on_a_machine_that_is_no_node_it_is_reserved_and_may_be_moved_from_there() {
+fn f098_on_a_machine_outside_the_cluster_the_address_is_only_reserved() {
     let known = Known { nodes: BTreeMap::new(), ..known() };
     let plan = plan(&records(&two()), &known);
     let (_, ip) = created(&plan);
@@ -106,10 +106,10 @@ fn f098_on_a_machine_that_is_no_node_it_is_reserved_and_may_be_moved_from_there(
 }
 
 #[test]
-fn f098_an_address_that_no_member_names_becomes_nobodys_and_no_claim_is_made() {
+fn f098_an_address_without_a_member_becomes_orphaned_without_a_claim() {
     let plan = plan(&records(&[old_address(20)]), &known());
     let (claim, ip) = created(&plan);
-    assert_eq!((claim, &ip.member), (None, &Member::nobody(address(20))));
+    assert_eq!((claim, &ip.member), (None, &Member::orphaned(address(20))));
     assert_eq!(ip.attachment.as_ref().unwrap().state, State::Parked);
 }
 
@@ -121,7 +121,7 @@ fn f098_a_member_that_needs_no_address_gets_nothing() {
 }
 
 #[test]
-fn f098_what_is_there_already_stays_as_it_is() {
+fn f098_existing_objects_are_not_changed() {
     let first = plan(&records(&two()), &known());
     let (claim, ip) = created(&first);
     let after = known().with(ip).claimed(claim.unwrap().clone());
@@ -133,7 +133,7 @@ fn f098_what_is_there_already_stays_as_it_is() {
 }
 
 #[test]
-fn f098_what_was_begun_is_finished() {
+fn f098_an_incomplete_import_is_completed() {
     let first = plan(&records(&two()), &known());
     let (claim, ip) = created(&first);
     let claimed = plan(&records(&two()), &known().claimed(claim.unwrap().clone()));
@@ -150,7 +150,7 @@ fn unbound() -> Claim {
 }
 
 #[test]
-fn f098_what_the_original_has_moved_since_is_followed_and_what_init_has_taken_is_not() {
+fn f098_later_moves_by_the_original_are_imported_unless_init_has_acquired_the_address() {
     let first = plan(&records(&two()), &known());
     let (claim, ip) = created(&first);
     let there = known().with(ip).claimed(claim.unwrap().clone());
@@ -171,12 +171,12 @@ fn f098_what_the_original_has_moved_since_is_followed_and_what_init_has_taken_is
 
 type Refusing = (&'static str, &'static str, fn() -> (Vec<Map>, Known));
 
-/// The reason, and the records and objects of which it is that of `redis-0` or its address.
+/// A reason, and the records and objects for which `redis-0` or its address is refused with it.
 const REFUSED: &[Refusing] = &[
-    ("OutsidePools", "no range has it", || {
+    ("NotInAnyPool", "no range has it", || {
         (vec![old_address(99), old_member(0, address(99))], known())
     }),
-    ("OutsidePools", "it is the router's", || {
+    ("NotInAnyPool", "it is the router's address", || {
         (vec![old_address(1), old_member(0, address(1))], known())
     }),
     ("PoolsOverlap", "two pools have it", || {
@@ -185,77 +185,77 @@ const REFUSED: &[Refusing] = &[
         known.pools.push(KnownPool { pool: other, reclaim: ReclaimPolicy::Retain });
         (two(), known)
     }),
-    ("ZoneDiffers", "the pool's subnet is of another zone", || {
+    ("ZoneMismatch", "the pool's subnet is of another zone", || {
         let Pool { mut subnets, .. } = sample_pool();
         subnets[0].zone = Zone::new("us-east-1b").unwrap();
         let pool = Pool { subnets, ..sample_pool() };
         let pools = vec![KnownPool { pool, reclaim: ReclaimPolicy::Retain }];
         (two(), Known { pools, ..known() })
     }),
-    ("ZoneDiffers", "member and address are of different zones", || {
+    ("ZoneMismatch", "member and address are of different zones", || {
         let member = old_member(0, address(20)).but("MemberSpec", ZONE, "us-east-1b");
         (vec![old_address(20), member], known())
     }),
     ("AddressRecordMissing", "the address has no record", || {
         (vec![old_member(0, address(20))], known())
     }),
-    ("ServiceDiffers", "the address is another service's", || {
+    ("ServiceMismatch", "the address is another service's", || {
         let address_of_other = old_address(20).but("StaticIPSpec", SERVICE, OTHER_SERVICE);
         (vec![address_of_other, old_member(0, address(20))], known())
     }),
-    ("NamedTwice", "two members name it", || {
+    ("AddressDuplicated", "two members name it", || {
         (vec![old_address(20), old_member(0, address(20)), old_member(1, address(20))], known())
     }),
-    ("MemberTwice", "two services have the member", || {
+    ("MemberDuplicated", "two services have the member", || {
         let Map(name, data) = old_member(0, address(21)).but("ServiceUUID", SERVICE, OTHER_SERVICE);
         let second = Map(name.replace(SERVICE, OTHER_SERVICE), data);
         (vec![old_address(20), old_member(0, address(20)), second], known())
     }),
-    ("AddressOfOther", "its StaticIP is another member's", || {
+    ("AddressOfAnotherMember", "its StaticIP is another member's", || {
         (two(), known().with(&held(20, &redis(1), 3)))
     }),
-    ("AddressOfOther", "it was adopted as nobody's before", || {
-        (two(), known().with(&held(20, &Member::nobody(address(20)), 1)))
+    ("AddressOfAnotherMember", "it was adopted as orphaned before", || {
+        (two(), known().with(&held(20, &Member::orphaned(address(20)), 1)))
     }),
-    ("ClaimedByOther", "another claim names it", || {
+    ("ClaimedByAnotherMember", "another claim names it", || {
         (two(), known().claimed(bound(1, address(20))))
     }),
-    ("ClaimedByOther", "another claim asks for it", || {
+    ("ClaimedByAnotherMember", "another claim requests it", || {
         let asks = Claim { requested: Some(address(20)), ..claim(&redis(1), &sample_pool()) };
         (two(), known().claimed(asks))
     }),
-    ("ClaimHasOther", "the member has another one", || {
+    ("ClaimHasAnotherAddress", "the member has another one", || {
         (two(), known().claimed(bound(0, address(25))))
     }),
-    ("ClaimWantsOther", "the member is to have another one", || {
+    ("ClaimRequestsAnotherAddress", "the member's claim requests another address", || {
         let asks = Claim { requested: Some(address(25)), ..unbound() };
         (two(), known().claimed(asks))
     }),
-    ("PoolDiffers", "its claim is of another pool", || {
+    ("PoolMismatch", "its claim is of another pool", || {
         let other = Claim { pool: PoolName::new("b").unwrap(), ..unbound() };
         (two(), known().claimed(other))
     }),
-    ("PodStarting", "its init containers have not ended", || {
-        (two(), Known { pods: [(redis(0), PodLook::Starting)].into(), ..known() })
+    ("PodStarting", "its init containers have not completed", || {
+        (two(), Known { pods: [(redis(0), PodPhase::Starting)].into(), ..known() })
     }),
-    ("PodNotKnown", "its pod could not be asked", || {
-        let unknown = PodLook::NotKnown("no right".to_owned());
+    ("PodNotKnown", "its pod could not be read", || {
+        let unknown = PodPhase::Unknown("forbidden".to_owned());
         (two(), Known { pods: [(redis(0), unknown)].into(), ..known() })
     }),
-    ("PoolReclaims", "nobody names it, and the pool gives such ones back", || {
+    ("PoolReclaims", "no member names it, and the pool releases orphaned addresses", || {
         let pools = vec![KnownPool { pool: sample_pool(), reclaim: ReclaimPolicy::Delete }];
         (vec![old_address(20)], Known { pools, ..known() })
     }),
-    ("MayBeNamed", "nobody names it whose record can be read", || {
-        let garbled = old_member(0, address(20)).but("MemberSpec", "{", "[");
-        (vec![old_address(20), garbled], known())
+    ("PossiblyInUse", "no readable record names it", || {
+        let invalid = old_member(0, address(20)).but("MemberSpec", "{", "[");
+        (vec![old_address(20), invalid], known())
     }),
 ];
 
 #[test]
-fn f098_what_contradicts_itself_or_others_is_refused_with_its_reason_and_nothing_is_made_of_it() {
-    for (reason, what, world) in REFUSED {
-        let (maps, known) = world();
+fn f098_contradictory_records_are_refused_with_a_reason() {
+    for (reason, what, case) in REFUSED {
+        let (maps, known) = case();
         let plan = plan(&records(&maps), &known);
         let reasons: Vec<&str> = plan.refused.iter().map(|one| one.why.reason()).collect();
         assert!(reasons.contains(reason), "{what}: {plan:?}");
@@ -266,10 +266,10 @@ fn f098_what_contradicts_itself_or_others_is_refused_with_its_reason_and_nothing
 }
 
 #[test]
-fn f098_a_record_that_is_not_the_originals_is_named_and_hides_no_other() {
+fn f098_an_invalid_record_is_reported_and_hides_no_other() {
     let address = || old_address(21);
     let member = || old_member(1, super::support::address(21));
-    let garbled = [
+    let invalid = [
         address().but("StaticIPSpec", "\"}", "\""),
         address().but("StaticIPSpec", ENI, ""),
         address().but("StaticIPSpec", ENI, "eth0"),
@@ -284,7 +284,7 @@ fn f098_a_record_that_is_not_the_originals_is_named_and_hides_no_other() {
         member().but("MemberSpec", "\"StaticIP\"", "\"Address\""),
         Map(member().0, serde_json::json!({})),
     ];
-    for map in garbled {
+    for map in invalid {
         let mut maps = two();
         maps.push(map.clone());
         let plan = plan(&records(&maps), &known());

@@ -1,4 +1,4 @@
-//! Records as the original writes them.
+//! Records in the format of the original.
 
 use std::net::Ipv4Addr;
 
@@ -11,14 +11,14 @@ use super::support::{ENI, NODE, address, sample_pool};
 pub(crate) const SERVICE: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const OTHER_SERVICE: &str = "ffffffffffffffffffffffffffffffff";
 pub(crate) const INSTANCE: &str = "i-0123456789abcdef0";
-/// Of the sample pool's subnet.
+/// The zone of the sample pool's subnet.
 pub(crate) const ZONE: &str = "us-east-1a";
 
-/// A ConfigMap: its name, and its data.
+/// A ConfigMap: name and data.
 #[derive(Debug, Clone)]
 pub(crate) struct Map(pub(crate) String, pub(crate) Value);
 
-/// `firecamp-staticip-ADDRESS`, as encoding/json writes it.
+/// `firecamp-staticip-ADDRESS`, in the format of Go's encoding/json.
 pub(crate) fn old_address(last: u8) -> Map {
     let address = address(last);
     let spec = json!({
@@ -60,7 +60,7 @@ pub(crate) fn old_member(index: u32, address: Ipv4Addr) -> Map {
 }
 
 impl Map {
-    /// The same with another text somewhere.
+    /// The same with a text replaced.
     pub(crate) fn but(self, key: &str, old: &str, new: &str) -> Self {
         let Self(name, mut data) = self;
         let text = data[key].as_str().unwrap().to_owned();
@@ -69,7 +69,7 @@ impl Map {
         Self(name, data)
     }
 
-    /// Puts it where the original has it.
+    /// Writes it to the API server.
     pub(crate) fn put(&self, server: &ApiServer, namespace: &str) {
         let label = json!({ "firecamp": "anything" });
         let object = json!({
@@ -82,8 +82,8 @@ impl Map {
     }
 }
 
-/// Three members of a service, of which the last needs no address, an address that nobody names,
-/// and ConfigMaps of others.
+/// Three members of a service, the last without an address, an address without a member, and
+/// unrelated ConfigMaps.
 pub(crate) fn original() -> ApiServer {
     let server = ApiServer::default();
     server.create_pool(&sample_pool());

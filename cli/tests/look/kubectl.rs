@@ -1,4 +1,4 @@
-//! The plugin: `kubectl firecamp` starts `kubectl-firecamp` and hands all that follows on.
+//! The plugin: `kubectl firecamp` starts `kubectl-firecamp` and passes on the other arguments.
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ fn plugin(dir: &tempfile::TempDir) -> PathBuf {
 }
 
 #[tokio::test]
-async fn the_plugin_takes_kubectls_flags_and_variables() {
+async fn the_plugin_accepts_kubectls_flags_and_variables() {
     let socket = Socket::of(&cluster().await).await;
     let (plugin, file) = (plugin(&socket.dir), socket.kubeconfig());
     let file = file.to_str().unwrap();
@@ -30,7 +30,7 @@ async fn the_plugin_takes_kubectls_flags_and_variables() {
 }
 
 #[tokio::test]
-async fn the_plugin_calls_itself_as_it_was_called() {
+async fn usage_texts_show_how_the_program_was_called() {
     let dir = tempfile::tempdir().unwrap();
     let help = run_as(&plugin(&dir), &["status", "--help"], &[]).await.out;
     assert!(help.contains("Usage: kubectl firecamp status"), "{help}");
@@ -39,7 +39,7 @@ async fn the_plugin_calls_itself_as_it_was_called() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_away_or_unknown_is_an_error_that_names_it_and_no_secret() {
+async fn an_unreachable_cluster_is_an_error_without_secrets() {
     let socket = Socket::of(&cluster().await).await;
     let file = socket.kubeconfig();
     let file = file.to_str().unwrap();
@@ -53,5 +53,5 @@ async fn a_cluster_that_is_away_or_unknown_is_an_error_that_names_it_and_no_secr
     let said = run(&["status"]).await;
     assert_eq!(said.code, Some(16), "{}", said.err);
     assert!(said.err.contains("find the Kubernetes API"), "{}", said.err);
-    assert!(said.err.contains("this is no pod of a cluster"), "{}", said.err);
+    assert!(said.err.contains("not running in a Kubernetes pod"), "{}", said.err);
 }

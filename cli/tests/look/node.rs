@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use firecamp_cli::args::Command;
 use firecamp_cli::node::{self, NodeArguments};
-use firecamp_core::contract::exit::Look;
+use firecamp_core::contract::exit::CheckExit;
 use firecamp_registry::api::NodeReport;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn arguments(words: &[&str]) -> NodeArguments {
     arguments
 }
 
-/// A node with something of everything on it.
+/// A node with objects of every kind.
 pub(crate) fn report() -> Value {
     json!({
         "apiVersion": "firecamp.io/v1alpha1",
@@ -46,7 +46,7 @@ pub(crate) fn report() -> Value {
                 { "address": "10.1.0.21", "member": "prod/redis-1", "epoch": 1,
                   "state": "Attached", "podUID": "p", "eni": ENI, "inEc2": true,
                   "inKernel": false, "inFile": true,
-                  "problem": { "reason": "KernelLacks", "message": "the rule is missing" } },
+                  "problem": { "reason": "MissingInKernel", "message": "the rule is missing" } },
             ],
             "volumes": [
                 { "id": "vol-0123456789abcdef0", "kind": "Ebs", "attachment": "attached",
@@ -110,7 +110,7 @@ pub(crate) fn agent(code: &'static str, body: String) -> (String, JoinHandle<Str
 }
 
 #[tokio::test]
-async fn on_a_node_the_agent_tells_what_it_sees_right_now() {
+async fn without_a_node_name_the_report_comes_from_the_local_agent() {
     let (url, served) = agent("200 OK", report().to_string());
     let said = run(&["node", "--agent", &url, "-o", "wide"]).await;
     assert!(served.join().unwrap().starts_with("GET /v1/node HTTP/1.1\r\n"));
@@ -119,7 +119,7 @@ async fn on_a_node_the_agent_tells_what_it_sees_right_now() {
 }
 
 #[tokio::test]
-async fn what_an_agent_has_published_is_shown_from_anywhere() {
+async fn the_published_report_is_shown_on_any_machine() {
     let server = cluster().await;
     server.set("nodeattachments", (None, NODE), report());
     let socket = Socket::of(&server).await;
@@ -135,28 +135,28 @@ async fn what_an_agent_has_published_is_shown_from_anywhere() {
 }
 
 #[tokio::test]
-async fn a_node_without_a_report_is_a_problem_and_no_empty_table() {
+async fn a_node_without_a_report_is_a_problem() {
     let server = cluster().await;
     let shown = node::of_cluster(&book_of(&server), "node-9", &arguments(&[])).await;
     let (text, look) = shown.unwrap();
-    assert_eq!(look, Look::Problems);
-    assert!(text.starts_with("no agent has published NodeAttachments node-9: "), "{text}");
+    assert_eq!(look, CheckExit::Problems);
+    assert!(text.starts_with("NodeAttachments node-9 does not exist: "), "{text}");
 }
 
 #[tokio::test]
-async fn a_file_registry_has_no_reports_and_says_where_they_are() {
+async fn a_file_registry_has_no_reports() {
     let files = Files::new().await;
     let said = run(&["node", "node-1", "--registry", &files.url()]).await;
     assert_eq!(said.code, Some(2));
-    assert!(said.err.contains("run `firecamp node` without NODE on node-1 itself"), "{}", said.err);
+    assert!(said.err.contains("run `firecamp node` without NODE on node-1"), "{}", said.err);
 }
 
 #[tokio::test]
-async fn an_agent_that_is_away_refuses_or_talks_nonsense_is_an_error() {
+async fn an_unreachable_agent_or_an_invalid_response_is_an_error() {
     let said = run(&["node", "--agent", "http://127.0.0.1:1"]).await;
     assert_eq!(said.code, Some(15), "{}", said.err);
-    assert!(said.err.contains("ask the agent at 127.0.0.1:1 for /v1/node: "), "{}", said.err);
-    assert!(said.err.contains("does an agent run on this machine?"), "{}", said.err);
+    assert!(said.err.contains("read /v1/node from the agent at 127.0.0.1:1: "), "{}", said.err);
+    assert!(said.err.contains("check that an agent runs on this machine"), "{}", said.err);
     let (url, _served) = agent("404 Not Found", "/livez or so\n".to_owned());
     let said = run(&["node", "--agent", &url]).await;
     assert_eq!(said.code, Some(15), "{}", said.err);
@@ -167,9 +167,9 @@ async fn an_agent_that_is_away_refuses_or_talks_nonsense_is_an_error() {
     assert!(said.err.contains("EOF"), "{}", said.err);
 }
 
-/// A node is well only if nothing on it is known to be wrong, and everything could be seen.
+/// Exit code 0 requires that everything could be read and no problem was found.
 #[tokio::test]
-async fn the_exit_code_tells_problems_from_what_could_not_be_seen() {
+async fn the_exit_code_distinguishes_problems_from_failed_reads() {
     let mut value = report();
     let failure = value["observed"].take();
     let status = value["status"].as_object_mut().unwrap();

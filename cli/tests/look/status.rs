@@ -2,10 +2,10 @@
 
 use firecamp_apiserver::Fault;
 use firecamp_cli::args::Command;
+use firecamp_cli::common::reader::RegistryReader;
 use firecamp_cli::failure::Failure;
-use firecamp_cli::look::book::Book;
 use firecamp_cli::status::{self, StatusArguments};
-use firecamp_core::contract::exit::Look;
+use firecamp_core::contract::exit::CheckExit;
 use serde_json::{Value, json};
 
 use super::support::{ENI, Files, NODE, POD, book_of, cluster, golden, now, parsed, run};
@@ -16,37 +16,37 @@ fn arguments(words: &[&str]) -> StatusArguments {
     arguments
 }
 
-async fn shown(book: &Book, words: &[&str]) -> (String, Look) {
+async fn shown(book: &RegistryReader, words: &[&str]) -> (String, CheckExit) {
     status::of(book, &arguments(words), now()).await.unwrap()
 }
 
-async fn json(book: &Book, words: &[&str]) -> Value {
+async fn json(book: &RegistryReader, words: &[&str]) -> Value {
     let (text, _) = shown(book, &[words, &["-o", "json"]].concat()).await;
     serde_json::from_str(&text).unwrap()
 }
 
 #[tokio::test]
-async fn every_state_of_a_member_is_one_row() {
+async fn each_member_is_one_row_with_its_state() {
     let files = Files::new().await;
     let (narrow, look) = shown(&files.book(), &[]).await;
-    assert_eq!(look, Look::Fine);
+    assert_eq!(look, CheckExit::Fine);
     golden("status-file.txt", &narrow);
     let (text, _) = shown(&files.book(), &["-o", "json"]).await;
     golden("status-file.json", &files.anonymous(&text));
 }
 
 #[tokio::test]
-async fn a_cluster_shows_the_same_members_with_their_ages() {
+async fn in_a_cluster_members_have_ages() {
     let server = cluster().await;
     let (text, look) = shown(&book_of(&server), &["-A", "-o", "wide"]).await;
-    assert_eq!(look, Look::Fine);
+    assert_eq!(look, CheckExit::Fine);
     golden("status-cluster-wide.txt", &text);
     let (text, _) = shown(&book_of(&server), &["redis-0", "-o", "yaml"]).await;
     golden("status-cluster.yaml", &text);
 }
 
 #[tokio::test]
-async fn a_namespace_and_a_member_narrow_what_is_shown() {
+async fn a_namespace_and_a_member_filter_the_output() {
     let files = Files::new().await;
     let dev = json(&files.book(), &["-n", "dev"]).await;
     assert_eq!(dev["members"][0]["member"], json!("dev/old-0"));
@@ -57,25 +57,25 @@ async fn a_namespace_and_a_member_narrow_what_is_shown() {
 }
 
 #[tokio::test]
-async fn a_member_that_is_not_there_is_a_problem_and_no_empty_success() {
+async fn an_unknown_member_is_a_problem() {
     let files = Files::new().await;
     let (text, look) = shown(&files.book(), &["prod/redis-9"]).await;
-    assert_eq!(look, Look::Problems);
+    assert_eq!(look, CheckExit::Problems);
     assert!(text.contains("prod/redis-9 has neither a StaticIPClaim nor a StaticIP"), "{text}");
 }
 
 #[tokio::test]
-async fn a_registry_without_members_says_so() {
+async fn a_registry_without_members_is_reported() {
     let files = Files::empty().await;
     let (text, look) = shown(&files.book(), &[]).await;
     assert_eq!(
         (files.anonymous(&text).as_str(), look),
-        ("There are no members in file:///DIR\n", Look::Fine)
+        ("No members found in file:///DIR\n", CheckExit::Fine)
     );
 }
 
 #[tokio::test]
-async fn what_the_agent_reports_of_this_epoch_is_told_and_of_an_older_one_is_not() {
+async fn only_reports_for_the_current_epoch_are_shown() {
     let server = cluster().await;
     let report = |epoch: u64| {
         json!({
@@ -86,25 +86,25 @@ async fn what_the_agent_reports_of_this_epoch_is_told_and_of_an_older_one_is_not
             "status": { "addresses": [{
                 "address": "10.1.0.20", "member": "prod/redis-0", "epoch": epoch,
                 "state": "Attached", "podUID": POD, "eni": ENI,
-                "problem": { "reason": "KernelLacks", "message": "the rule is missing" },
+                "problem": { "reason": "MissingInKernel", "message": "the rule is missing" },
             }] },
         })
     };
-    for (epoch, told) in [(3, true), (2, false)] {
+    for (epoch, reported) in [(3, true), (2, false)] {
         server.set("nodeattachments", (None, NODE), report(epoch));
         let row = json(&book_of(&server), &["redis-0"]).await;
         let problem = &row["members"][0]["problem"]["reason"];
-        assert_eq!(problem == &json!("KernelLacks"), told, "{row}");
+        assert_eq!(problem == &json!("MissingInKernel"), reported, "{row}");
     }
 }
 
 #[tokio::test]
-async fn f081_a_member_whose_pod_lacks_a_volume_says_which() {
+async fn f081_a_volume_that_is_not_ready_is_shown_as_the_problem() {
     let server = cluster().await;
     let book = book_of(&server);
     // Bound and well, and without an address so far.
     for name in ["redis-0", "redis-1"] {
-        for (status, told) in [("False", true), ("True", false)] {
+        for (status, reported) in [("False", true), ("True", false)] {
             let message = "node-1 (i-0a): volume vol-0123456789abcdef0: EC2 does not finish";
             let said = json!({ "type": "VolumeReady", "status": status,
                 "reason": "StuckAttaching", "message": message });
@@ -113,19 +113,19 @@ async fn f081_a_member_whose_pod_lacks_a_volume_says_which() {
             });
             let row = json(&book, &[name]).await;
             let problem = &row["members"][0]["problem"];
-            assert_eq!(problem["reason"] == json!("StuckAttaching"), told, "{row}");
-            assert_eq!(problem["message"] == json!(message), told, "{row}");
+            assert_eq!(problem["reason"] == json!("StuckAttaching"), reported, "{row}");
+            assert_eq!(problem["message"] == json!(message), reported, "{row}");
             let member = firecamp_core::ids::Member::new("prod", name).unwrap();
-            let all = book.said_of(&member).await.unwrap();
+            let all = book.claim_conditions(&member).await.unwrap();
             assert_eq!((all.len(), all[0].status.as_str()), (1, status));
         }
     }
     let absent = firecamp_core::ids::Member::new("prod", "redis-99").unwrap();
-    assert_eq!(book.said_of(&absent).await.unwrap(), []);
+    assert_eq!(book.claim_conditions(&absent).await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn a_claim_without_an_address_says_why_it_gets_none() {
+async fn a_claim_without_an_address_shows_the_reason() {
     let server = cluster().await;
     let book = book_of(&server);
     let cases = [
@@ -133,53 +133,55 @@ async fn a_claim_without_an_address_says_why_it_gets_none() {
         ("False", "AwaitingFirstStart", "ClaimUnbound"),
         ("True", "Bound", "ClaimUnbound"),
     ];
-    for (status, reason, told) in cases {
+    for (status, reason, reported) in cases {
         let said = json!({ "type": "Bound", "status": status, "reason": reason,
             "message": "pool a has no free address" });
         server.change("staticipclaims", Some("prod"), "redis-1", |object| {
             object["status"] = json!({ "conditions": [said] });
         });
         let row = json(&book, &["redis-1"]).await;
-        assert_eq!(row["members"][0]["problem"]["reason"], json!(told), "{row}");
+        assert_eq!(row["members"][0]["problem"]["reason"], json!(reported), "{row}");
     }
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_read_hides_no_other_and_is_not_taken_for_absent() {
+async fn an_unreadable_object_hides_no_other_and_is_not_absent() {
     let files = Files::new().await;
     std::fs::write(files.dir.path().join("staticipclaims/prod/redis-2.yaml"), "x").unwrap();
     let (text, look) = shown(&files.book(), &[]).await;
-    assert_eq!(look, Look::Unchecked);
+    assert_eq!(look, CheckExit::Unchecked);
     assert!(text.contains("prod/redis-0"), "{text}");
     assert!(text.contains("ClaimUnreadable"), "{text}");
-    assert!(!text.contains("prod/redis-2      Absent     ClaimMissing"), "{text}");
-    assert!(text.contains("not read: a file of the registry: read StaticIPClaim prod/redis-2"));
+    assert!(!text.contains("prod/redis-2      Absent     ClaimNotFound"), "{text}");
+    assert!(
+        text.contains("could not be read: a file of the registry: read StaticIPClaim prod/redis-2")
+    );
 }
 
 #[tokio::test]
-async fn without_the_reports_of_the_agents_members_are_still_shown() {
+async fn members_are_shown_even_if_the_agents_reports_cannot_be_read() {
     let server = cluster().await;
     server.fail_next("GET", "nodeattachments", Fault::Code(403, "Forbidden"));
     let (text, look) = shown(&book_of(&server), &[]).await;
-    assert_eq!(look, Look::Unchecked);
+    assert_eq!(look, CheckExit::Unchecked);
     assert!(text.contains("prod/redis-0"), "{text}");
-    assert!(text.contains("not read: what the agents report:"), "{text}");
+    assert!(text.contains("could not be read: NodeAttachments of the agents:"), "{text}");
 }
 
 #[tokio::test]
-async fn a_registry_that_cannot_be_read_is_an_error_with_object_operation_cause_and_next_step() {
+async fn an_unreadable_registry_is_an_error_with_operation_cause_and_advice() {
     let server = cluster().await;
     server.fail_next("GET", "staticips", Fault::LostRequest);
     let failed = status::of(&book_of(&server), &arguments(&[]), now()).await.unwrap_err();
     assert_eq!(failed.exit().code(), 15);
     let text = failed.chain();
     assert!(text.starts_with("list the objects of kind StaticIP: "), "{text}");
-    assert!(text.ends_with("check that it can be reached from here, then try again"), "{text}");
-    assert!(matches!(failed, Failure::Look { .. }));
+    assert!(text.ends_with("check that you can reach it from here, then retry"), "{text}");
+    assert!(matches!(failed, Failure::CheckExit { .. }));
 }
 
 #[tokio::test]
-async fn the_command_reads_a_file_registry_and_refuses_a_wrong_one() {
+async fn the_command_reads_a_file_registry_and_rejects_an_invalid_url() {
     let files = Files::new().await;
     let said = run(&["status", "--registry", &files.url()]).await;
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);

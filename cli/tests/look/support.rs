@@ -1,4 +1,4 @@
-//! Registries with the same members in them, the API server on a socket, and the command.
+//! Registries with the same members, the API server on a socket, and the command.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,9 @@ use bytes::Bytes;
 use clap::Parser;
 use firecamp_apiserver::ApiServer;
 use firecamp_cli::args::Cli;
-use firecamp_cli::look::book::Book;
+use firecamp_cli::common::reader::RegistryReader;
 use firecamp_core::ids::{EniId, Member, NodeName};
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Claim, Pool, State, StaticIp, Write};
 use firecamp_kube::{KubeRegistry, Timeouts};
 use firecamp_registry::conformance::{attached, claim, member, pool, static_ip};
@@ -30,7 +30,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) const NODE: &str = "ip-10-0-0-7.ec2.internal";
 pub(crate) const ENI: &str = "eni-0123456789abcdef0";
 pub(crate) const POD: &str = "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e11";
-/// Stands in the kubeconfig, and must be seen nowhere else.
+/// A secret in the kubeconfig that must not appear in any output.
 pub(crate) const TOKEN: &str = "canary-bearer-token";
 
 const QUICK: Timeouts = Timeouts { call: Duration::from_secs(5), list: Duration::from_secs(9) };
@@ -48,11 +48,11 @@ pub(crate) fn address(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 1, 0, last)
 }
 
-/// The address of a member that holds it, with this epoch, completely.
+/// A fully attached address of a member, with this epoch.
 pub(crate) fn held(last: u8, member: &Member, epoch: u64) -> StaticIp {
     let ip = static_ip(address(last), member, &sample_pool()).unwrap();
     let mut ip = attached(&ip, epoch).unwrap();
-    ip.unsettled.clear();
+    ip.pending_mutations.clear();
     ip.reserved_on = Some(EniId::new(ENI).unwrap());
     let attachment = ip.attachment.as_mut().unwrap();
     attachment.state = State::Attached;
@@ -70,7 +70,7 @@ fn bound(member: &Member, last: u8) -> Claim {
     Claim { address: Some(address(last)), ..claim(member, &sample_pool()) }
 }
 
-/// Members in every state that a person may meet.
+/// Members in every state.
 pub(crate) async fn fill(registry: &impl Registry) {
     let redis = |index| member(index).unwrap();
     let gone = Member::new("dev", "old-0").unwrap();
@@ -105,7 +105,7 @@ impl Files {
         files
     }
 
-    /// With the pool alone.
+    /// A file registry with only the pool.
     pub(crate) async fn empty() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let registry = FileRegistry::open(dir.path(), FileTimeouts::default()).unwrap();
@@ -117,11 +117,11 @@ impl Files {
         format!("file://{}", self.dir.path().display())
     }
 
-    pub(crate) fn book(&self) -> Book {
-        Book::File(self.registry.clone())
+    pub(crate) fn book(&self) -> RegistryReader {
+        RegistryReader::File(self.registry.clone())
     }
 
-    /// A text without the name of this directory.
+    /// Replaces the name of this directory in a text.
     pub(crate) fn anonymous(&self, text: &str) -> String {
         text.replace(&self.dir.path().display().to_string(), "/DIR")
     }
@@ -135,13 +135,13 @@ pub(crate) async fn cluster() -> ApiServer {
     server
 }
 
-pub(crate) fn book_of(server: &ApiServer) -> Book {
+pub(crate) fn book_of(server: &ApiServer) -> RegistryReader {
     let url = "https://api.test".to_owned();
-    Book::of_client(server.client(), QUICK, "prod".to_owned(), url)
+    RegistryReader::of_client(server.client(), QUICK, "prod".to_owned(), url)
 }
 
 /// The API server on a socket, and a kubeconfig whose context `test` names it and whose current
-/// context names nobody.
+/// context names an unreachable server.
 pub(crate) struct Socket {
     pub(crate) dir: tempfile::TempDir,
 }
@@ -178,7 +178,7 @@ impl Socket {
 
 async fn connection(stream: TcpStream, client: Client) {
     let service = service_fn(move |request| bridge(client.clone(), request));
-    // A client that goes away ends its connection, which is all that matters here.
+    // The connection ends when the client disconnects.
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
 }
 
@@ -194,16 +194,20 @@ async fn bridge(
     Ok(Response::from_parts(parts, Full::new(body)))
 }
 
-/// What a command has ended with, and said.
-pub(crate) struct Said {
+/// The exit code and the output of a command.
+pub(crate) struct CommandOutput {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-/// Runs the command, by this name, in an environment that says nothing about registries,
-/// clusters or AWS, and with these variables.
-pub(crate) async fn run_as(program: &Path, arguments: &[&str], vars: &[(&str, &str)]) -> Said {
+/// Runs the command with this name, without variables for registries, clusters and AWS, and with
+/// these variables.
+pub(crate) async fn run_as(
+    program: &Path,
+    arguments: &[&str],
+    vars: &[(&str, &str)],
+) -> CommandOutput {
     let mut command = Command::new(program);
     for (key, _) in std::env::vars_os() {
         let name = key.to_string_lossy();
@@ -216,25 +220,25 @@ pub(crate) async fn run_as(program: &Path, arguments: &[&str], vars: &[(&str, &s
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
     let Output { status, stdout, stderr } = output.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said { code: status.code(), out: text(stdout), err: text(stderr) }
+    CommandOutput { code: status.code(), out: text(stdout), err: text(stderr) }
 }
 
-/// The command by its own name.
-pub(crate) async fn run(arguments: &[&str]) -> Said {
+/// Runs the command with its own name.
+pub(crate) async fn run(arguments: &[&str]) -> CommandOutput {
     run_as(Path::new(env!("CARGO_BIN_EXE_firecamp")), arguments, &[]).await
 }
 
-/// A command line as it is parsed.
+/// Parses a command line.
 pub(crate) fn parsed(arguments: &[&str]) -> Cli {
     Cli::try_parse_from([&["firecamp"], arguments].concat()).unwrap()
 }
 
-/// Compares with a kept text; `BLESS=1` keeps the new one.
+/// Compares with a golden file; `BLESS=1` rewrites it.
 pub(crate) fn golden(name: &str, text: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/look").join(name);
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&file, text).unwrap();
     }
     let kept = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(kept == text, "{name} is another one (BLESS=1 keeps it):\n{text}");
+    assert!(kept == text, "{name} differs (BLESS=1 rewrites it):\n{text}");
 }

@@ -1,4 +1,4 @@
-//! `firecamp wait` over a strict API server, in this process and over a socket.
+//! `firecamp wait` with a strict API server, in this process and over a socket.
 
 use std::collections::VecDeque;
 
@@ -17,21 +17,21 @@ fn arguments(words: &[&str]) -> WaitArguments {
     arguments
 }
 
-/// Waits. Each time that something is told, the next of these things happens to the server.
+/// Waits. Each progress report triggers the next of these changes to the server.
 async fn waited(
     server: &ApiServer,
     words: &[&str],
-    deeds: &[&dyn Fn(&ApiServer)],
+    disruptions: &[&dyn Fn(&ApiServer)],
 ) -> (Result<Report, Failure>, Vec<String>) {
-    let (mut deeds, mut told) = (VecDeque::from(deeds.to_vec()), Vec::new());
-    let mut tell = |line: &str| {
-        told.push(line.to_owned());
-        if let Some(deed) = deeds.pop_front() {
-            deed(server);
+    let (mut disruptions, mut reported) = (VecDeque::from(disruptions.to_vec()), Vec::new());
+    let mut report = |line: &str| {
+        reported.push(line.to_owned());
+        if let Some(disruption) = disruptions.pop_front() {
+            disruption(server);
         }
     };
-    let ended = wait::of(&book_of(server), &arguments(words), &mut tell).await;
-    (ended, told)
+    let ended = wait::of(&book_of(server), &arguments(words), &mut report).await;
+    (ended, reported)
 }
 
 fn set(server: &ApiServer, replicas: u32) {
@@ -64,7 +64,7 @@ fn owner(name: &str) -> Value {
     json!([by])
 }
 
-/// A pod that has thirty seconds to end, since an hour and a half.
+/// A pod that began to terminate 90 minutes ago with a grace period of 30 s.
 fn terminating(server: &ApiServer, name: &str) {
     let more = json!({
         "ownerReferences": owner("redis"),
@@ -85,13 +85,13 @@ async fn f096_a_stopped_service_is_released_once_pods_and_held_addresses_are_gon
     let server = cluster().await;
     set(&server, 0);
     terminating(&server, "redis-0");
-    let before = server.asked().len();
-    let deeds: [&dyn Fn(&ApiServer); 3] = [
+    let before = server.requests().len();
+    let disruptions: [&dyn Fn(&ApiServer); 3] = [
         &|server| assert!(server.remove("pods", Some("prod"), "redis-0")),
         &|server| park(server, "10.1.0.20"),
         &|server| park(server, "10.1.0.23"),
     ];
-    let (ended, told) = waited(&server, &["released", "prod/redis"], &deeds).await;
+    let (ended, reported) = waited(&server, &["released", "prod/redis"], &disruptions).await;
     let report = ended.unwrap();
     assert_eq!((report.reached, report.end()), (true, Waited::Reached), "{report:?}");
     let begins = [
@@ -99,16 +99,16 @@ async fn f096_a_stopped_service_is_released_once_pods_and_held_addresses_are_gon
         "prod/redis is not released yet: StaticIP 10.1.0.20 on",
         "prod/redis is not released yet: StaticIP 10.1.0.23 on",
     ];
-    assert_eq!(told.len(), begins.len(), "{told:?}");
-    for (line, begin) in told.iter().zip(begins) {
+    assert_eq!(reported.len(), begins.len(), "{reported:?}");
+    for (line, begin) in reported.iter().zip(begins) {
         assert!(line.starts_with(begin), "{line}");
     }
-    let all = server.asked_since(before);
-    assert!(all.iter().all(|one| one.starts_with("GET ")), "it only looks: {all:?}");
+    let all = server.requests_since(before);
+    assert!(all.iter().all(|one| one.starts_with("GET ")), "the command is read-only: {all:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn f096_a_set_that_was_deleted_is_not_released_while_its_orphans_live() {
+async fn f096_a_deleted_set_is_not_released_while_orphaned_pods_exist() {
     let server = cluster().await;
     park(&server, "10.1.0.20");
     park(&server, "10.1.0.23");
@@ -118,7 +118,7 @@ async fn f096_a_set_that_was_deleted_is_not_released_while_its_orphans_live() {
     assert_eq!((report.end(), report.waited_seconds), (Waited::TimedOut, 3));
     let all = serde_json::to_value(&report.missing).unwrap();
     assert_eq!(all.as_array().unwrap().len(), 1, "{all}");
-    assert_eq!(all[0]["reason"], json!("PodLive"));
+    assert_eq!(all[0]["reason"], json!("PodNotDeleted"));
     assert_eq!((&all[0]["name"], &all[0]["node"]), (&json!("prod/redis-0"), &json!(NODE)));
     server.remove("pods", Some("prod"), "redis-0");
     let (ended, _) = waited(&server, &["released", "redis"], &[]).await;
@@ -126,7 +126,7 @@ async fn f096_a_set_that_was_deleted_is_not_released_while_its_orphans_live() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_missing_in_the_end_is_shown_with_what_to_do() {
+async fn after_a_timeout_what_is_missing_is_shown_with_advice() {
     let server = cluster().await;
     set(&server, 0);
     terminating(&server, "redis-0");
@@ -150,14 +150,14 @@ async fn a_service_is_attached_once_each_of_its_members_is() {
     assert_eq!(ended.unwrap_err().exit().code(), 2);
     set(&server, 1);
     let live = json!({ "ownerReferences": owner("redis") });
-    let deeds: [&dyn Fn(&ApiServer); 1] = [&|server| pod(server, "redis-0", &live)];
-    let (ended, told) = waited(&server, &["attached", "prod/redis"], &deeds).await;
+    let disruptions: [&dyn Fn(&ApiServer); 1] = [&|server| pod(server, "redis-0", &live)];
+    let (ended, reported) = waited(&server, &["attached", "prod/redis"], &disruptions).await;
     let report = ended.unwrap();
     assert!(report.reached, "{report:?}");
-    assert!(told[0].contains("Pod prod/redis-0: PodMissing"), "{told:?}");
+    assert!(reported[0].contains("Pod prod/redis-0: PodMissing"), "{reported:?}");
     let text = report.people(now());
     assert!(text.starts_with("prod/redis is attached after "), "{text}");
-    // The record of the second one says so of no pod.
+    // The StaticIP of the second member names no live pod.
     set(&server, 2);
     pod(&server, "redis-1", &json!({ "ownerReferences": owner("redis"), "uid": "other" }));
     let (ended, _) = waited(&server, &["attached", "prod/redis", "--timeout=0"], &[]).await;
@@ -167,7 +167,7 @@ async fn a_service_is_attached_once_each_of_its_members_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_a_list_and_a_pod_that_cannot_be_read_are_no_answer() {
+async fn an_incomplete_list_or_an_unreadable_pod_is_an_error() {
     let server = cluster().await;
     server.fail_next("GET", "pods", Fault::Cut);
     let (ended, _) = waited(&server, &["released", "prod/kafka"], &[]).await;
@@ -178,7 +178,7 @@ async fn half_a_list_and_a_pod_that_cannot_be_read_are_no_answer() {
 }
 
 #[tokio::test]
-async fn the_command_ends_with_14_when_the_time_is_over_and_with_0_when_it_is_so() {
+async fn the_command_exits_with_14_on_timeout_and_with_0_on_success() {
     let server = cluster().await;
     let socket = Socket::of(&server).await;
     let file = socket.kubeconfig();
@@ -194,7 +194,7 @@ async fn the_command_ends_with_14_when_the_time_is_over_and_with_0_when_it_is_so
 }
 
 #[tokio::test]
-async fn what_nobody_can_wait_for_is_a_usage_error() {
+async fn invalid_arguments_are_usage_errors() {
     let files = Files::new().await;
     let said = run(&["wait", "released", "prod/redis", "--registry", &files.url()]).await;
     assert_eq!(said.code, Some(2), "{}", said.err);
@@ -207,7 +207,7 @@ async fn what_nobody_can_wait_for_is_a_usage_error() {
         assert!(said.err.contains(named), "{words:?}: {}", said.err);
     }
     let help = run(&["wait", "--help"]).await.out;
-    for text in ["FIRECAMP_WAIT_TIMEOUT", "--replicas=0", "Exit codes: 0 ", "14 the time"] {
+    for text in ["FIRECAMP_WAIT_TIMEOUT", "--replicas=0", "Exit codes: 0 ", "14 timed out"] {
         assert!(help.contains(text), "{text} is not in:\n{help}");
     }
 }

@@ -1,18 +1,18 @@
-//! `firecamp wait`: what is missing, and how long it is waited for. No cluster.
+//! `firecamp wait`: what is missing, and how long the command waits. No cluster.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use firecamp_cli::common::outcome::UnreadableObject;
 use firecamp_cli::failure::Failure;
-use firecamp_cli::look::outcome::Unread;
 use firecamp_cli::wait::decide::missing;
 use firecamp_cli::wait::facts::{Address, Facts, Holder, Want};
 use firecamp_cli::wait::reason::Reason;
 use firecamp_cli::wait::wait;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::SetName;
-use firecamp_core::outside::Controller;
-use firecamp_kube::{PodLife, PodSeen, SetSeen};
+use firecamp_core::ports::Controller;
+use firecamp_kube::{ObservedPod, ObservedSet, PodState};
 use firecamp_registry::api::AttachmentState;
 use tokio::time::Instant;
 
@@ -21,8 +21,8 @@ use Reason as R;
 
 const NODE: &str = "node-a";
 
-fn set(replicas: u32) -> SetSeen {
-    SetSeen { replicas, first: 0, observed: true, deleting: false }
+fn set(replicas: u32) -> ObservedSet {
+    ObservedSet { replicas, first: 0, observed: true, deleting: false }
 }
 
 fn controller(name: &str) -> Controller {
@@ -30,26 +30,29 @@ fn controller(name: &str) -> Controller {
 }
 
 /// A live pod of StatefulSet `redis`, whose UID is its name.
-fn pod(name: &str) -> PodSeen {
-    PodSeen {
+fn pod(name: &str) -> ObservedPod {
+    ObservedPod {
         name: name.to_owned(),
         uid: name.to_owned(),
         node: Some(NODE.to_owned()),
         controller: Some(controller("redis")),
         made_by_set: true,
         created: Some("2026-11-20T15:00:00Z".to_owned()),
-        life: PodLife::Live,
+        lifecycle: PodState::Live,
     }
 }
 
-/// One that its StatefulSet has left behind.
-fn orphan(name: &str) -> PodSeen {
-    PodSeen { controller: None, ..pod(name) }
+/// An orphaned pod.
+fn orphan(name: &str) -> ObservedPod {
+    ObservedPod { controller: None, ..pod(name) }
 }
 
-fn ending(pod: PodSeen) -> PodSeen {
+fn ending(pod: ObservedPod) -> ObservedPod {
     let since = Some("2026-11-20T15:10:00Z".to_owned());
-    PodSeen { life: PodLife::Ending { since, until: "2026-11-20T15:10:30Z".to_owned() }, ..pod }
+    ObservedPod {
+        lifecycle: PodState::Ending { since, until: "2026-11-20T15:10:30Z".to_owned() },
+        ..pod
+    }
 }
 
 /// The address of a member, which the pod with this UID holds or held last.
@@ -62,8 +65,8 @@ fn address(member: &str, state: AttachmentState, uid: &str) -> Address {
     }
 }
 
-/// What is there of StatefulSet `prod/redis`.
-fn facts(object: Option<SetSeen>, pods: Vec<PodSeen>, addresses: Vec<Address>) -> Facts {
+/// The facts about StatefulSet `prod/redis`.
+fn facts(object: Option<ObservedSet>, pods: Vec<ObservedPod>, addresses: Vec<Address>) -> Facts {
     Facts {
         namespace: "prod".to_owned(),
         set: SetName::new("redis").unwrap(),
@@ -80,12 +83,12 @@ fn reasons(want: Want, facts: &Facts) -> Vec<Reason> {
 }
 
 #[test]
-fn f096_released_is_what_has_neither_a_pod_object_nor_a_held_address() {
+fn f096_released_means_no_pods_and_no_attached_addresses() {
     let stopped = || Some(set(0));
     let held = |state| vec![address("redis-0", state, "redis-0")];
-    let ended = PodSeen { life: PodLife::Ended, ..pod("redis-0") };
-    let unseen = SetSeen { observed: false, ..set(0) };
-    let deleted = SetSeen { deleting: true, ..set(3) };
+    let ended = ObservedPod { lifecycle: PodState::Ended, ..pod("redis-0") };
+    let unseen = ObservedSet { observed: false, ..set(0) };
+    let deleted = ObservedSet { deleting: true, ..set(3) };
     let cases = [
         (facts(stopped(), vec![], vec![]), vec![]),
         (facts(None, vec![], vec![]), vec![]),
@@ -93,16 +96,16 @@ fn f096_released_is_what_has_neither_a_pod_object_nor_a_held_address() {
         (facts(stopped(), vec![], held(Released)), vec![]),
         (facts(stopped(), vec![], held(Attached)), vec![R::AddressHeld]),
         (facts(stopped(), vec![], held(Attaching)), vec![R::AddressHeld]),
-        (facts(stopped(), vec![], held(Releasing)), vec![R::AddressReleasing]),
+        (facts(stopped(), vec![], held(Releasing)), vec![R::Releasing]),
         (facts(stopped(), vec![ending(pod("redis-0"))], held(Parked)), vec![R::PodTerminating]),
         (
             facts(None, vec![ending(pod("redis-0"))], held(Attached)),
             vec![R::PodTerminating, R::AddressHeld],
         ),
-        (facts(stopped(), vec![pod("redis-0")], vec![]), vec![R::PodLive]),
-        (facts(stopped(), vec![ended], vec![]), vec![R::PodEnded]),
-        (facts(Some(set(3)), vec![], held(Parked)), vec![R::SetWantsPods]),
-        (facts(Some(unseen), vec![], vec![]), vec![R::SetNotObserved]),
+        (facts(stopped(), vec![pod("redis-0")], vec![]), vec![R::PodNotDeleted]),
+        (facts(stopped(), vec![ended], vec![]), vec![R::PodFinished]),
+        (facts(Some(set(3)), vec![], held(Parked)), vec![R::ReplicasNotZero]),
+        (facts(Some(unseen), vec![], vec![]), vec![R::StatefulSetNotObserved]),
         (facts(Some(deleted), vec![], vec![]), vec![]),
     ];
     for (facts, wanted) in cases {
@@ -111,12 +114,12 @@ fn f096_released_is_what_has_neither_a_pod_object_nor_a_held_address() {
 }
 
 #[test]
-fn f096_pods_that_a_deleted_set_has_left_count_and_those_of_others_do_not() {
+fn f096_orphaned_pods_of_a_deleted_set_count_and_other_pods_do_not() {
     let bound = |set: Option<&str>| Some(set.map(str::to_owned));
-    let bare = PodSeen { made_by_set: false, ..orphan("redis-0") };
-    let of_other = PodSeen { controller: Some(controller("other")), ..pod("redis-0") };
+    let bare = ObservedPod { made_by_set: false, ..orphan("redis-0") };
+    let of_other = ObservedPod { controller: Some(controller("other")), ..pod("redis-0") };
     let of_job =
-        PodSeen { controller: Some(Controller::Other("Job x".to_owned())), ..pod("redis-0") };
+        ObservedPod { controller: Some(Controller::Other("Job x".to_owned())), ..pod("redis-0") };
     let cases = [
         (orphan("redis-0"), bound(Some("redis")), true),
         (orphan("redis-0"), bound(None), true),
@@ -124,7 +127,7 @@ fn f096_pods_that_a_deleted_set_has_left_count_and_those_of_others_do_not() {
         (orphan("redis-0"), bound(Some("other")), false),
         (bare.clone(), bound(Some("redis")), true),
         (bare.clone(), bound(None), true),
-        // A name alone proves nothing.
+        // The name alone is not sufficient.
         (bare, None, false),
         (pod("redis-0"), bound(Some("other")), true),
         (of_other, bound(Some("redis")), false),
@@ -140,15 +143,15 @@ fn f096_pods_that_a_deleted_set_has_left_count_and_those_of_others_do_not() {
         facts.bound.extend(claim.map(|set| (pod.name.clone(), set)));
         let left = missing(Want::Released, &facts);
         assert_eq!(!left.is_empty(), wanted, "{facts:?}: {left:?}");
-        let told = left.first().is_none_or(|one| {
+        let reported = left.first().is_none_or(|one| {
             one.message.contains("no StatefulSet controls it") == pod.controller.is_none()
         });
-        assert!(told, "{left:?}");
+        assert!(reported, "{left:?}");
     }
 }
 
 #[test]
-fn f096_addresses_of_another_set_or_of_other_names_hold_nobody_up() {
+fn f096_addresses_of_other_sets_do_not_count() {
     for (member, set, wanted) in [
         ("redis-7", None, true),
         ("redis-7", Some("redis"), true),
@@ -162,11 +165,11 @@ fn f096_addresses_of_another_set_or_of_other_names_hold_nobody_up() {
 }
 
 #[test]
-fn what_is_missing_says_what_where_and_since_when() {
+fn each_missing_object_has_kind_name_node_and_time() {
     let facts =
         facts(None, vec![ending(orphan("redis-1"))], vec![address("redis-0", Attached, "gone")]);
     let all = missing(Want::Released, &facts);
-    let told: Vec<_> = all
+    let reported: Vec<_> = all
         .iter()
         .map(|one| (one.kind, one.name.as_str(), one.node.as_deref(), one.since.as_deref()))
         .collect();
@@ -174,52 +177,57 @@ fn what_is_missing_says_what_where_and_since_when() {
         ("Pod", "prod/redis-1", Some(NODE), Some("2026-11-20T15:10:00Z")),
         ("StaticIP", "10.1.0.20", Some(NODE), Some("2026-11-20T15:05:00Z")),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     assert!(all[0].message.contains("its grace period ends at 2026-11-20T15:10:30Z"), "{all:?}");
     assert!(all[1].message.contains("prod/redis-0 is attached"), "{all:?}");
     assert!(all[1].message.ends_with("UID gone, which is gone"), "{all:?}");
 }
 
 #[test]
-fn what_cannot_be_read_is_not_taken_for_released_unless_it_is_somebody_elses() {
-    for (member, wanted) in
-        [(None, vec![R::Unread]), (Some("redis-0"), vec![R::Unread]), (Some("kafka-0"), vec![])]
-    {
+fn unreadable_addresses_of_the_set_are_not_released() {
+    for (member, wanted) in [
+        (None, vec![R::Unreadable]),
+        (Some("redis-0"), vec![R::Unreadable]),
+        (Some("kafka-0"), vec![]),
+    ] {
         let mut facts = facts(Some(set(0)), vec![], vec![]);
-        let unread = Unread::new("10.1.0.9", &"unknown field `x`");
+        let unread = UnreadableObject::new("10.1.0.9", &"unknown field `x`");
         facts.unread = vec![(member.map(str::to_owned), unread)];
         assert_eq!(reasons(Want::Released, &facts), wanted, "{member:?}");
     }
 }
 
 #[test]
-fn attached_is_a_set_whose_every_replica_has_its_address_for_its_live_pod() {
+fn attached_means_each_address_is_attached_to_the_live_pod() {
     let one = || Some(set(1));
     let own = |state| vec![address("redis-0", state, "redis-0")];
-    let with = |pod: PodSeen| facts(one(), vec![pod], own(Attached));
+    let with = |pod: ObservedPod| facts(one(), vec![pod], own(Attached));
     let ip = |all| facts(one(), vec![pod("redis-0")], all);
-    let unseen = SetSeen { observed: false, ..set(1) };
+    let unseen = ObservedSet { observed: false, ..set(1) };
     let never = Address { holder: None, ..address("redis-0", Parked, "") };
     let cases = [
         (with(pod("redis-0")), vec![]),
         (facts(Some(set(0)), vec![], vec![]), vec![]),
-        (facts(None, vec![pod("redis-0")], own(Attached)), vec![R::SetMissing]),
-        (facts(Some(SetSeen { deleting: true, ..set(1) }), vec![], vec![]), vec![R::SetDeleted]),
-        (facts(Some(unseen), vec![pod("redis-0")], own(Attached)), vec![R::SetNotObserved]),
+        (facts(None, vec![pod("redis-0")], own(Attached)), vec![R::StatefulSetNotFound]),
+        (
+            facts(Some(ObservedSet { deleting: true, ..set(1) }), vec![], vec![]),
+            vec![R::StatefulSetTerminating],
+        ),
+        (facts(Some(unseen), vec![pod("redis-0")], own(Attached)), vec![R::StatefulSetNotObserved]),
         (facts(one(), vec![], own(Attached)), vec![R::PodMissing]),
         (with(ending(pod("redis-0"))), vec![R::PodTerminating]),
-        (with(PodSeen { life: PodLife::Ended, ..pod("redis-0") }), vec![R::PodEnded]),
-        (with(PodSeen { node: None, ..pod("redis-0") }), vec![R::PodUnscheduled]),
-        (with(orphan("redis-0")), vec![R::PodOfOther]),
+        (with(ObservedPod { lifecycle: PodState::Ended, ..pod("redis-0") }), vec![R::PodFinished]),
+        (with(ObservedPod { node: None, ..pod("redis-0") }), vec![R::PodUnscheduled]),
+        (with(orphan("redis-0")), vec![R::ControllerMismatch]),
         (ip(vec![]), vec![R::NoAddress]),
         (ip(vec![address("redis-1", Attached, "redis-0")]), vec![R::NoAddress]),
         (ip(vec![never]), vec![R::NotAttached]),
         (ip(own(Parked)), vec![R::NotAttached]),
         (ip(own(Releasing)), vec![R::NotAttached]),
         (ip(own(Attaching)), vec![R::Attaching]),
-        (ip(vec![address("redis-0", Attached, "older")]), vec![R::HeldByOther]),
-        (ip(vec![address("redis-0", Attaching, "older")]), vec![R::HeldByOther]),
-        // An earlier address of the member that was kept is no harm.
+        (ip(vec![address("redis-0", Attached, "older")]), vec![R::HeldByAnotherPod]),
+        (ip(vec![address("redis-0", Attaching, "older")]), vec![R::HeldByAnotherPod]),
+        // An earlier address of the member does not matter.
         (ip([own(Parked), own(Attached)].concat()), vec![]),
     ];
     for (facts, wanted) in cases {
@@ -228,8 +236,8 @@ fn attached_is_a_set_whose_every_replica_has_its_address_for_its_live_pod() {
 }
 
 #[test]
-fn replicas_are_counted_from_the_first_number_of_the_set() {
-    let object = SetSeen { first: 5, ..set(2) };
+fn replicas_are_counted_from_the_start_ordinal() {
+    let object = ObservedSet { first: 5, ..set(2) };
     let facts = facts(
         Some(object),
         vec![pod("redis-5")],
@@ -240,7 +248,7 @@ fn replicas_are_counted_from_the_first_number_of_the_set() {
 }
 
 #[test]
-fn no_number_of_replicas_is_too_large_to_be_told_of() {
+fn the_number_of_reported_replicas_is_limited() {
     let facts = facts(Some(set(u32::MAX)), vec![], vec![]);
     let all = missing(Want::Attached, &facts);
     assert_eq!((all.len(), all[0].reason), (200, R::PodMissing));
@@ -250,68 +258,68 @@ fn failure(kind: RegistryKind) -> RegistryFailure {
     RegistryFailure { kind, effect: Effect::None, detail: "list the pods: no answer".to_owned() }
 }
 
-type Look = Result<Facts, RegistryFailure>;
+type Poll = Result<Facts, RegistryFailure>;
 
-/// What comes of waiting when these looks are made one after the other, the last again and again;
-/// for how long, and what was told.
-async fn waited(looks: Vec<Look>, seconds: u64) -> (Result<usize, Failure>, u64, Vec<String>) {
+/// Waits with these polls; the last one repeats. Returns the result, the duration and the progress
+/// reports.
+async fn waited(looks: Vec<Poll>, seconds: u64) -> (Result<usize, Failure>, u64, Vec<String>) {
     let mut looks = VecDeque::from(looks);
     let look = async || {
         let last = looks.len() == 1;
         let next = if last { looks.front().cloned() } else { looks.pop_front() };
         next.unwrap()
     };
-    let (begun, mut told) = (Instant::now(), Vec::new());
-    let mut tell = |line: &str| told.push(line.to_owned());
+    let (begun, mut reported) = (Instant::now(), Vec::new());
+    let mut report = |line: &str| reported.push(line.to_owned());
     let within = Duration::from_secs(seconds);
-    let ended = wait(Want::Released, within, look, &mut tell).await;
-    (ended.map(|missing| missing.len()), begun.elapsed().as_secs(), told)
+    let ended = wait(Want::Released, within, look, &mut report).await;
+    (ended.map(|missing| missing.len()), begun.elapsed().as_secs(), reported)
 }
 
-fn stopped() -> Look {
+fn stopped() -> Poll {
     Ok(facts(Some(set(0)), vec![], vec![]))
 }
 
-fn stopping() -> Look {
+fn stopping() -> Poll {
     Ok(facts(Some(set(0)), vec![ending(pod("redis-0"))], vec![]))
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_at_the_first_look_at_which_nothing_is_missing() {
-    let (ended, seconds, told) = waited(vec![stopped()], 300).await;
-    assert_eq!((ended.unwrap(), seconds, told.len()), (0, 0, 0));
+async fn it_ends_at_the_first_poll_at_which_nothing_is_missing() {
+    let (ended, seconds, reported) = waited(vec![stopped()], 300).await;
+    assert_eq!((ended.unwrap(), seconds, reported.len()), (0, 0, 0));
     let looks = vec![stopping(), stopping(), stopping(), stopping(), stopped()];
-    let (ended, seconds, told) = waited(looks, 300).await;
+    let (ended, seconds, reported) = waited(looks, 300).await;
     assert_eq!((ended.unwrap(), seconds), (0, 4));
     let line = "prod/redis is not released yet: Pod prod/redis-0 on node-a: PodTerminating since \
                 2026-11-20T15:10:00Z (2 s)";
-    assert_eq!(told, [line], "what does not change is not told at each look");
+    assert_eq!(reported, [line], "unchanged progress is not reported at each poll");
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_with_the_time_and_with_what_is_missing_then() {
-    let (ended, seconds, told) = waited(vec![stopping()], 40).await;
+async fn it_ends_at_the_timeout_with_what_is_missing() {
+    let (ended, seconds, reported) = waited(vec![stopping()], 40).await;
     assert_eq!((ended.unwrap(), seconds), (1, 40));
-    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(reported.len(), 3, "{reported:?}");
     let (ended, seconds, _) = waited(vec![stopping()], 0).await;
-    assert_eq!((ended.unwrap(), seconds), (1, 0), "0 looks once");
+    assert_eq!((ended.unwrap(), seconds), (1, 0), "0 polls once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_server_that_is_away_for_a_while_is_neither_an_end_nor_an_answer() {
+async fn a_temporarily_unavailable_api_server_is_tolerated() {
     let away = || Err(failure(RegistryKind::Unavailable));
     let looks = vec![stopping(), away(), away(), away(), stopped()];
-    let (ended, seconds, told) = waited(looks, 300).await;
+    let (ended, seconds, reported) = waited(looks, 300).await;
     assert_eq!((ended.unwrap(), seconds), (0, 4));
-    assert!(told.iter().any(|line| line.contains("no answer; it is tried again")), "{told:?}");
+    assert!(reported.iter().any(|line| line.contains("no answer; retrying")), "{reported:?}");
     let (ended, seconds, _) = waited(vec![stopping(), away()], 30).await;
     assert_eq!((ended.unwrap_err().exit().code(), seconds), (15, 30));
     let (ended, seconds, _) = waited(vec![away()], 300).await;
-    assert_eq!((ended.unwrap_err().exit().code(), seconds), (15, 0), "nothing was ever seen");
+    assert_eq!((ended.unwrap_err().exit().code(), seconds), (15, 0), "no poll has succeeded");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_pass_by_itself_ends_it_at_once() {
+async fn a_permanent_failure_ends_it_immediately() {
     for (kind, code) in [(RegistryKind::Refused, 22), (RegistryKind::NotFound, 16)] {
         let (ended, seconds, _) = waited(vec![stopping(), Err(failure(kind))], 300).await;
         assert_eq!((ended.unwrap_err().exit().code(), seconds), (code, 1), "{kind:?}");

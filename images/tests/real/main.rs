@@ -1,5 +1,5 @@
-//! The archives that `make images` wrote, in the directory that IMAGES names: each is unpacked and
-//! the program started with nothing but what is in the image, in namespaces of the test's own.
+//! Tests the archives of `make images` in the directory IMAGES: unpacks each image and starts the
+//! program with only the files of the image, in separate namespaces.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,7 +7,7 @@
     clippy::panic,
     reason = "a test that cannot read an archive has failed"
 )]
-#![expect(clippy::indexing_slicing, reason = "what a value lacks reads as null")]
+#![expect(clippy::indexing_slicing, reason = "a missing field of a JSON value reads as null")]
 
 mod names;
 mod server;
@@ -17,17 +17,17 @@ mod unpacked;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    firecamp_netns_test::run(firecamp_netns_test::cases! {
+    firecamp_testkit::netns::run(firecamp_testkit::netns::cases! {
         names::{
-            the_agent_finds_ec2_by_its_public_name_and_has_roots_to_trust_it_by,
-            the_init_container_finds_the_api_server_by_a_name,
-            a_name_in_the_hosts_file_needs_no_server,
+            the_agent_resolves_ec2_and_has_its_root_certificates,
+            the_init_container_resolves_the_api_server,
+            a_name_in_the_hosts_file_needs_no_dns_server,
         },
         starts::{
-            each_image_starts_as_what_it_is_called,
-            each_image_is_one_layer_and_no_larger_than_promised,
-            each_image_lists_what_it_is_made_of,
-            no_image_obeys_what_only_tests_say,
+            each_image_starts_its_program,
+            each_image_is_one_layer_within_the_size_limit,
+            each_image_has_an_sbom,
+            no_image_reads_variables_for_tests,
         },
     })
 }

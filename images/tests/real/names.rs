@@ -1,9 +1,9 @@
-//! Names become addresses, and strangers are asked for a certificate, without any library.
+//! Name resolution and certificate verification work without libraries.
 
 use std::net::Ipv4Addr;
 use std::sync::mpsc::Receiver;
 
-use firecamp_netns_test::Net;
+use firecamp_testkit::netns::Net;
 
 use crate::server::{PATIENCE, door, metadata, resolver};
 use crate::unpacked::{Running, Unpacked};
@@ -24,13 +24,13 @@ const MEMBER: [(&str, &str); 8] = [
     ("KUBERNETES_SERVICE_PORT", "6443"),
 ];
 
-/// Waits until somebody knocks; what the program said instead fails the test.
+/// Waits for a TLS client; fails with the output of the program otherwise.
 fn knocks(knocked: &Receiver<String>, running: Running) {
     let heard = knocked.recv_timeout(PATIENCE).is_ok();
-    assert!(heard, "nobody knocked; it said: {}", running.ended());
+    assert!(heard, "no TLS client; output: {}", running.ended());
 }
 
-pub(crate) fn the_agent_finds_ec2_by_its_public_name_and_has_roots_to_trust_it_by() {
+pub(crate) fn the_agent_resolves_ec2_and_has_its_root_certificates() {
     const EC2: &str = "ec2.us-east-1.amazonaws.com";
     const IMDS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
     Net::current().add_address("lo", IMDS, 32, None);
@@ -51,7 +51,7 @@ pub(crate) fn the_agent_finds_ec2_by_its_public_name_and_has_roots_to_trust_it_b
     assert_eq!(asked.recv_timeout(PATIENCE).unwrap(), EC2);
 }
 
-/// An image with what a kubelet mounts for a service account; a root will do for the cluster's.
+/// An image with the mounts of a service account; some root certificate serves as the cluster's CA.
 fn member() -> Unpacked {
     let image =
         Unpacked::new("firecamp-initcontainer").with(TOKEN, "a-token").with(NAMESPACE, "prod");
@@ -65,7 +65,7 @@ fn member() -> Unpacked {
     image.with(AUTHORITY, &one)
 }
 
-pub(crate) fn the_init_container_finds_the_api_server_by_a_name() {
+pub(crate) fn the_init_container_resolves_the_api_server() {
     const API: &str = "api.cluster.test";
     let asked = resolver(API);
     let knocked = door(6443, API);
@@ -75,7 +75,7 @@ pub(crate) fn the_init_container_finds_the_api_server_by_a_name() {
     assert_eq!(asked.recv_timeout(PATIENCE).unwrap(), API);
 }
 
-pub(crate) fn a_name_in_the_hosts_file_needs_no_server() {
+pub(crate) fn a_name_in_the_hosts_file_needs_no_dns_server() {
     const API: &str = "api.cluster.test";
     let knocked = door(6443, API);
     let image = member().with("etc/hosts", "127.0.0.1 api.cluster.test\n");

@@ -1,4 +1,4 @@
-//! A resolver, a metadata service and a door, as small as what is asked of them.
+//! Minimal DNS, metadata and TLS servers.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
@@ -6,10 +6,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-/// How long a program may take to knock.
+/// How long a program may take to connect.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A name server on the loopback that knows one name, and tells what it was asked.
+/// A DNS server on the loopback that resolves one name and reports all questions.
 pub(crate) fn resolver(known: &'static str) -> Receiver<String> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).unwrap();
     let (sender, asked) = channel();
@@ -24,7 +24,7 @@ pub(crate) fn resolver(known: &'static str) -> Receiver<String> {
     asked
 }
 
-/// The name in a question of DNS, and the answer: 127.0.0.1, nothing of this kind, or no such name.
+/// The name in a DNS question, and the answer: 127.0.0.1, no record of this type, or NXDOMAIN.
 fn answer(question: &[u8], known: &str) -> (String, Vec<u8>) {
     let (mut labels, mut at) = (Vec::new(), 12);
     while question[at] != 0 {
@@ -46,8 +46,8 @@ fn answer(question: &[u8], known: &str) -> (String, Vec<u8>) {
     (name, answer)
 }
 
-/// A door at which TLS clients knock: it tells the first that says hello to this name, in the
-/// clear as server names are, and lets nobody in.
+/// A TLS port that reports the first ClientHello with this server name (SNI), and completes no
+/// handshake.
 pub(crate) fn door(port: u16, name: &'static str) -> Receiver<String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
     let (sender, knocked) = channel();
@@ -55,7 +55,7 @@ pub(crate) fn door(port: u16, name: &'static str) -> Receiver<String> {
         for mut stream in listener.incoming().map_while(Result::ok) {
             let mut hello = [0; 4096];
             let length = stream.read(&mut hello).unwrap_or_default();
-            // A handshake, and the name in it.
+            // A handshake record that contains the name.
             let said = &hello[..length];
             if said.first() == Some(&22) && said.windows(name.len()).any(|it| it == name.as_bytes())
             {
@@ -66,7 +66,7 @@ pub(crate) fn door(port: u16, name: &'static str) -> Receiver<String> {
     knocked
 }
 
-/// What IMDS says of an instance with one interface.
+/// The metadata of an instance with one interface.
 const METADATA: [(&str, &str); 12] = [
     ("instance-id", "i-0123456789abcdef0"),
     ("instance-type", "t3.small"),
@@ -87,12 +87,12 @@ pub(crate) fn metadata(address: Ipv4Addr) {
     let listener = TcpListener::bind((address, 80)).unwrap();
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            thread::spawn(move || drop(told(stream)));
+            thread::spawn(move || drop(reported(stream)));
         }
     });
 }
 
-fn told(mut stream: TcpStream) -> std::io::Result<()> {
+fn reported(mut stream: TcpStream) -> std::io::Result<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

@@ -1,4 +1,4 @@
-//! What is in the images.
+//! The contents of the images.
 
 use firecamp_images::root::{Entry, SBOM};
 use firecamp_images::spec::IMAGES;
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::unpacked::{Unpacked, archive};
 
-/// Of the design: what a node keeps of an image.
+/// Design goal: the unpacked size of an image.
 const PROMISED: usize = 16_000_000;
 
-pub(crate) fn each_image_starts_as_what_it_is_called() {
+pub(crate) fn each_image_starts_its_program() {
     for image in &IMAGES {
         let (success, said) = Unpacked::new(image.name).start(&["--version"], &[]).end();
         assert!(success, "{said}");
@@ -17,18 +17,18 @@ pub(crate) fn each_image_starts_as_what_it_is_called() {
     }
 }
 
-pub(crate) fn each_image_is_one_layer_and_no_larger_than_promised() {
+pub(crate) fn each_image_is_one_layer_within_the_size_limit() {
     for image in &IMAGES {
         let size = archive(image.name).unpacked;
         assert!(size <= PROMISED, "{}: {size} bytes, at most {PROMISED}", image.name);
     }
 }
 
-/// Of debug builds: docs/testing.md.
+/// Variables of debug builds: docs/development/testing.md.
 const FOR_TESTS: [&str; 4] =
     ["FIRECAMP_CRASH_AT", "FIRECAMP_CRASH_HOW", "FIRECAMP_TRACE", "FIRECAMP_PASSES_FOR"];
 
-pub(crate) fn no_image_obeys_what_only_tests_say() {
+pub(crate) fn no_image_reads_variables_for_tests() {
     for image in &IMAGES {
         for (path, entry) in archive(image.name).files {
             let Entry::File(_mode, bytes) = entry else { continue };
@@ -40,7 +40,7 @@ pub(crate) fn no_image_obeys_what_only_tests_say() {
     }
 }
 
-pub(crate) fn each_image_lists_what_it_is_made_of() {
+pub(crate) fn each_image_has_an_sbom() {
     for image in &IMAGES {
         let files = archive(image.name).files;
         let Entry::File(_mode, text) = &files[SBOM] else { panic!("{SBOM} is a link") };
@@ -52,7 +52,7 @@ pub(crate) fn each_image_lists_what_it_is_made_of() {
             let part = part.unwrap_or_else(|| panic!("{} lacks {name}", image.name));
             assert_ne!(part["version"], "", "{name}");
         }
-        // Nothing of tests is linked.
-        assert!(!parts.iter().any(|part| part["name"] == "firecamp-sim"));
+        // No test code is linked.
+        assert!(!parts.iter().any(|part| part["name"] == "firecamp-testkit"));
     }
 }

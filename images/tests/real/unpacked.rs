@@ -1,4 +1,4 @@
-//! An image on a disk, as a runtime unpacks it, with what a kubelet mounts into it.
+//! An unpacked image with the mounts of a kubelet.
 
 use std::fs;
 use std::io::Read;
@@ -11,14 +11,14 @@ use firecamp_images::root;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-/// The archive of this name, read.
+/// Reads the archive of this name.
 pub(crate) fn archive(name: &str) -> Opened {
     let directory = std::env::var("IMAGES").expect("IMAGES names the archives: make test-images");
     let path = Path::new(&directory).join(format!("{name}.tar"));
     open(&fs::read(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))).unwrap()
 }
 
-/// An image whose files are below a directory.
+/// An image that is unpacked to a directory.
 pub(crate) struct Unpacked {
     name: String,
     root: PathBuf,
@@ -44,7 +44,7 @@ impl Unpacked {
         directory
     }
 
-    /// A file that is mounted into the container.
+    /// Adds a file, like a mount.
     pub(crate) fn with(self, path: &str, text: &str) -> Self {
         let file = self.root.join(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -52,10 +52,10 @@ impl Unpacked {
         self
     }
 
-    /// The program as the image's entrypoint starts it, with these variables and no other.
+    /// Starts the entrypoint with only these variables.
     pub(crate) fn start(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
         let inside = || {
-            // The root is this thread's alone, and its child's.
+            // Only this thread and its child have this root directory.
             unshare(CloneFlags::CLONE_FS).unwrap();
             nix::unistd::chroot(&self.root).unwrap();
             std::env::set_current_dir("/").unwrap();

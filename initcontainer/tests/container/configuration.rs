@@ -118,7 +118,7 @@ fn a_refusal_changes_nothing() {
 fn f019_a_member_of_another_service_is_refused_with_the_members_that_there_are() {
     for name in ["consul-0", "redis", "redis-shard0-1", "redis-0x", "redis0"] {
         let ended = init().set("POD_NAME", name).end();
-        let quoted = format!("{name:?} is no member of the service \"redis\"");
+        let quoted = format!("{name:?} is not a member of the service \"redis\"");
         ended.is_refused_naming(&["POD_NAME", &quoted, "redis-0, redis-1"]);
     }
 }
@@ -194,14 +194,14 @@ fn the_originals_command_line_is_understood() {
         .fold(run, Run::arg);
     // The member's name is wrong on purpose: this fault alone proves that the rest was read.
     let ended = run.arg("-member-name=consul-0").arg("-dbtype=k8sdb").end();
-    ended.is_refused_naming(&["1 fault ", "\"consul-0\" is no member of the service \"redis\""]);
+    ended.is_refused_naming(&["1 error ", "\"consul-0\" is not a member of the service \"redis\""]);
 }
 
 #[test]
 fn a_flag_wins_over_its_variable_and_the_last_of_two_flags_wins() {
     let ended =
         init().set("POD_NAME", "\u{1}").arg("-member-name=a-0").arg("-member-name=b-0").end();
-    ended.is_refused_naming(&["1 fault ", "\"b-0\""]);
+    ended.is_refused_naming(&["1 error ", "\"b-0\""]);
 }
 
 #[test]

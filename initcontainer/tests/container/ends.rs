@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use firecamp_core::ids::{Member, PoolName};
 use firecamp_core::record::{Claim, Write};
-use firecamp_host::BarredFile;
+use firecamp_host::ExcludedEnisFile;
 use nix::sys::signal::Signal;
 
 use crate::INIT;
@@ -93,7 +93,7 @@ fn what_is_waited_for_is_told() {
     let records = Records::held_by(&run, "uid-0");
     let ended = run.end();
     assert_eq!(ended.code, Some(17), "{}", ended.stderr);
-    assert!(ended.stderr.contains("Waiting") && ended.stderr.contains(MAC), "{}", ended.stderr);
+    assert!(ended.stderr.contains("waiting") && ended.stderr.contains(MAC), "{}", ended.stderr);
     assert_eq!(records.read().object.epoch.0, 1);
 }
 
@@ -103,7 +103,7 @@ fn a_registry_that_cannot_be_reached_is_told_from_one_that_is_wrong() {
     let run = on(&node);
     std::fs::remove_dir(run.path("registry")).unwrap();
     failed(&run.end(), 15, "RegistryUnavailable", &["registry"]);
-    failed(&on(&node).end(), 16, "RegistryInvalid", &["holds no registry"]);
+    failed(&on(&node).end(), 16, "RegistryInvalid", &["contains no registry"]);
     assert!(node.ec2_calls().is_empty());
 }
 
@@ -140,7 +140,9 @@ fn f057_an_eni_that_the_agent_bars_is_refused_with_its_reason() {
     let why = "it has no tag node.k8s.amazonaws.com/no_manage=true";
     let run_dir = run.path("run");
     std::fs::DirBuilder::new().mode(0o700).create(&run_dir).unwrap();
-    BarredFile::new(&run_dir).write(&[(ENI.parse().unwrap(), why.to_owned())].into()).unwrap();
+    ExcludedEnisFile::new(&run_dir)
+        .write(&[(ENI.parse().unwrap(), why.to_owned())].into())
+        .unwrap();
     failed(&run.end(), 17, "NodeUnsuitable", &[ENI, why]);
     assert_eq!(records.read(), before);
     assert!(!node.ec2_calls().iter().any(|call| call.starts_with("Assign")));

@@ -1,15 +1,15 @@
-//! Answers as an API server words them.
+//! Responses in the format of a real API server.
 
 use serde_json::{Value, json};
 
-/// A code and a text.
+/// A status code and a body.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) code: u16,
     pub(crate) body: String,
 }
 
-/// What an answer is about.
+/// The object that a response is about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct About<'a> {
     pub(crate) plural: &'a str,

@@ -1,31 +1,31 @@
-//! What goes wrong on purpose.
+//! Injected faults.
 
 use std::collections::VecDeque;
 
-/// What one request meets.
+/// A fault of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The connection breaks before the server has looked at the request.
+    /// No effect: the connection breaks before the server processes the request.
     LostRequest,
-    /// It takes effect, and the connection breaks before the answer.
+    /// The request takes effect, and the connection breaks before the response.
     LostAnswer,
-    /// Nothing happens and nothing is answered.
+    /// No effect and no response.
     Silence,
-    /// It takes effect, and nothing is answered.
+    /// The request takes effect, without a response.
     SilenceAfter,
-    /// It takes effect, and the answer ends in its middle.
+    /// The request takes effect, and the response is truncated.
     Cut,
-    /// It takes effect, and the answer is longer than anybody should read.
+    /// The request takes effect, and the response exceeds every size limit.
     Flood,
-    /// No effect: the server's own answer, with this code and reason.
+    /// No effect: a `Status` of the server with this code and reason.
     Code(u16, &'static str),
-    /// No effect: a load balancer's answer, which has no `Status`.
+    /// No effect: a load balancer's response, without a `Status`.
     Proxy(u16),
-    /// No effect: nobody serves that path, as before the CRDs are there. The 404 has no `Status`.
+    /// No effect: the path is not served, as without the CRDs. The 404 has no `Status`.
     Unserved,
 }
 
-/// The faults that are set and not met yet.
+/// The faults that no request has triggered yet.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(VecDeque<(&'static str, &'static str, Fault)>);
 

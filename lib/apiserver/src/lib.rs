@@ -1,15 +1,15 @@
-//! A Kubernetes API server in one process, as far as FireCamp's registry speaks with one, for
-//! tests: stateful, strict, and broken on purpose.
+//! An in-process Kubernetes API server for tests: it serves the requests of FireCamp, is stateful
+//! and strict, and injects faults.
 //!
-//! It is a service below `kube`'s client, so paths, queries, headers and bodies are the real
-//! ones. Strict means: a version that is not the stored one is a conflict, a write that names no
-//! version is an error, unknown fields and objects that break a rule are refused, a list comes in
-//! pages of one snapshot, and a write that changes nothing keeps its version.
+//! It is a service below `kube`'s client, so paths, queries, headers and bodies are real. It is
+//! strict: a version other than the stored one is a conflict, a write without a version is an
+//! error, unknown fields and invalid objects are rejected, a list has pages of one snapshot, and a
+//! write without a change keeps the version.
 
 mod answer;
+mod diagnosis;
 mod faults;
 mod list;
-mod looks;
 mod objects;
 mod outage;
 mod patch;
@@ -31,47 +31,47 @@ use serde_json::{Value, json};
 use tower::service_fn;
 
 pub use faults::Fault;
-use objects::{Key, World};
+use objects::{Key, ServerState};
 pub use serve::{Reset, Sent, Unanswered};
 pub use watch::Ending;
 
-/// What the server was asked: `GET staticips/10.1.0.20`.
-pub type Asked = String;
+/// A received request: `GET staticips/10.1.0.20`.
+pub type RequestLine = String;
 
-/// The server. Clones are the same one.
+/// The server. Clones share their state.
 #[derive(Debug, Clone, Default)]
 pub struct ApiServer {
-    world: Arc<Mutex<World>>,
+    state: Arc<Mutex<ServerState>>,
 }
 
 impl ApiServer {
-    /// A client of this server, which sends each request once.
+    /// A client of this server that sends each request once.
     pub fn client(&self) -> Client {
-        let world = Arc::clone(&self.world);
-        Client::new(service_fn(move |request| serve::serve(Arc::clone(&world), request)), "default")
+        let state = Arc::clone(&self.state);
+        Client::new(service_fn(move |request| serve::serve(Arc::clone(&state), request)), "default")
     }
 
-    /// Answers one request that was read to its end, for who carries requests here itself; this
-    /// one meets the fault. A watch is met by silence.
+    /// Handles one complete request, with a fault, for callers with their own transport. A watch
+    /// gets no response.
     pub fn answer(
         &self,
         request: Request<Vec<u8>>,
         fault: Option<Fault>,
     ) -> Result<Response<Vec<u8>>, Unanswered> {
-        serve::answer_whole(&mut self.world(), request, fault)
+        serve::answer_now(&mut self.state(), request, fault)
     }
 
-    /// Serves one request that was read to its end, for who carries requests here from a socket.
-    /// The answer to a watch goes on.
+    /// Serves one complete request, for callers that read requests from a socket. The response of
+    /// a watch is a stream.
     pub async fn serve(&self, request: Request<Vec<u8>>) -> Result<Response<Sent>, Reset> {
-        serve::serve(Arc::clone(&self.world), request.map(Into::into)).await
+        serve::serve(Arc::clone(&self.state), request.map(Into::into)).await
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
-        lock(&self.world)
+    fn state(&self) -> MutexGuard<'_, ServerState> {
+        lock(&self.state)
     }
 
-    /// Creates a pool, as a person would.
+    /// Creates a pool, as a user does.
     pub fn create_pool(&self, pool: &Pool) {
         let object = StaticIPPool::from(pool);
         let value = json!({
@@ -81,13 +81,13 @@ impl ApiServer {
             "spec": object.spec,
         });
         let key = Key::cluster(StaticIPPoolSpec::PLURAL, pool.name.as_str());
-        self.world().insert(key, value);
+        self.state().insert(key, value);
     }
 
-    /// Removes a pool. Says whether there was one.
+    /// Deletes a pool. Returns whether it existed.
     pub fn delete_pool(&self, pool: &Pool) -> bool {
         let key = Key::cluster(StaticIPPoolSpec::PLURAL, pool.name.as_str());
-        self.world().remove(&key)
+        self.state().remove(&key)
     }
 
     /// Sets a pod: `object` has at least `metadata`, without its name and namespace.
@@ -95,7 +95,7 @@ impl ApiServer {
         self.set("pods", (Some(namespace), name), object);
     }
 
-    /// Sets any object, as somebody else would: `object` has at least `metadata`, without its name
+    /// Sets any object, as another client does: `object` has at least `metadata`, without its name
     /// and namespace.
     pub fn set(&self, plural: &'static str, place: (Option<&str>, &str), mut object: Value) {
         let (namespace, name) = (place.0.map(str::to_owned), place.1.to_owned());
@@ -105,21 +105,21 @@ impl ApiServer {
                 metadata.insert("namespace".to_owned(), json!(namespace));
             }
         }
-        self.world().insert(Key { plural, namespace, name }, object);
+        self.state().insert(Key { plural, namespace, name }, object);
     }
 
-    /// Removes any object, as somebody else would. Says whether there was one.
+    /// Removes any object, as another client does. Returns whether it existed.
     pub fn remove(&self, plural: &'static str, namespace: Option<&str>, name: &str) -> bool {
         let namespace = namespace.map(str::to_owned);
-        self.world().remove(&Key { plural, namespace, name: name.to_owned() })
+        self.state().remove(&Key { plural, namespace, name: name.to_owned() })
     }
 
-    /// A review of one's own rights says no to this verb for this plural. Requests are served.
+    /// Makes a SelfSubjectAccessReview deny this verb for this plural. Requests are still served.
     pub fn deny(&self, verb: &str, plural: &str) {
-        self.world().denied.insert((verb.to_owned(), plural.to_owned()));
+        self.state().denied.insert((verb.to_owned(), plural.to_owned()));
     }
 
-    /// The object as it is stored.
+    /// The stored object.
     pub fn object(
         &self,
         plural: &'static str,
@@ -127,15 +127,15 @@ impl ApiServer {
         name: &str,
     ) -> Option<Value> {
         let key = Key { plural, namespace: namespace.map(str::to_owned), name: name.to_owned() };
-        self.world().get(&key).cloned()
+        self.state().get(&key).cloned()
     }
 
     /// All objects of a kind.
     pub fn all(&self, plural: &str) -> Vec<Value> {
-        self.world().everything_of(plural)
+        self.state().everything_of(plural)
     }
 
-    /// Changes an object as somebody else would; it gets a new version.
+    /// Changes an object as another client does; it gets a new version.
     pub fn change(
         &self,
         plural: &'static str,
@@ -144,60 +144,60 @@ impl ApiServer {
         change: impl FnOnce(&mut Value),
     ) -> bool {
         let key = Key { plural, namespace: namespace.map(str::to_owned), name: name.to_owned() };
-        let mut world = self.world();
-        let Some(mut object) = world.get(&key).cloned() else { return false };
+        let mut state = self.state();
+        let Some(mut object) = state.get(&key).cloned() else { return false };
         change(&mut object);
-        world.insert(key, object);
+        state.insert(key, object);
         true
     }
 
-    /// What the next request of this verb (`GET`, `WATCH`) for this plural meets.
+    /// Injects a fault into the next request of this verb (`GET`, `WATCH`) for this plural.
     pub fn fail_next(&self, verb: &'static str, plural: &'static str, fault: Fault) {
-        self.world().faults.add(verb, plural, fault);
+        self.state().faults.add(verb, plural, fault);
     }
 
-    /// Nothing is to fail any more.
+    /// Removes all faults.
     pub fn forget_faults(&self) {
-        self.world().faults = faults::Faults::default();
+        self.state().faults = faults::Faults::default();
     }
 
-    /// Faults that nothing has met yet.
+    /// The number of faults that no request has triggered yet.
     pub fn unmet_faults(&self) -> usize {
-        self.world().faults.left()
+        self.state().faults.left()
     }
 
-    /// From now on a list cannot go on after its first page, as if etcd had been compacted.
+    /// From now on a list fails after its first page, as after a compaction of etcd.
     pub fn keep_no_snapshots(&self) {
-        self.world().keeps_snapshots = false;
+        self.state().keeps_snapshots = false;
     }
 
     /// Removes the custom resources and all their objects.
     pub fn uninstall(&self) {
-        self.world().uninstalled = true;
+        self.state().uninstalled = true;
     }
 
-    /// The namespace does not exist.
+    /// Makes the namespace not exist.
     pub fn without_namespace(&self, namespace: &str) {
-        self.world().missing_namespaces.insert(namespace.to_owned());
+        self.state().missing_namespaces.insert(namespace.to_owned());
     }
 
-    /// The clock that answers show, as in the header `Date`; none at all without a text.
+    /// Sets the header `Date` of responses; `None` omits it.
     pub fn set_date(&self, date: Option<&str>) {
-        self.world().date = date.map(str::to_owned);
+        self.state().date = date.map(str::to_owned);
     }
 
-    /// All that was asked so far, in order.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.asked_since(0)
+    /// All requests so far, in order.
+    pub fn requests(&self) -> Vec<RequestLine> {
+        self.requests_since(0)
     }
 
-    /// What was asked after so many requests.
-    pub fn asked_since(&self, number: usize) -> Vec<Asked> {
-        self.world().asked.get(number..).unwrap_or_default().to_vec()
+    /// The requests after the first `number` ones.
+    pub fn requests_since(&self, number: usize) -> Vec<RequestLine> {
+        self.state().requests.get(number..).unwrap_or_default().to_vec()
     }
 }
 
-/// Nothing here panics half way through a change, so a poisoned state is a whole one.
-fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
-    world.lock().unwrap_or_else(PoisonError::into_inner)
+/// No method panics in the middle of a change, so the state behind a poisoned lock is complete.
+fn lock(state: &Mutex<ServerState>) -> MutexGuard<'_, ServerState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,17 +1,17 @@
-//! Lists, in pages of one snapshot.
+//! Lists in pages of one snapshot.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use crate::answer::{About, Answer};
-use crate::objects::World;
+use crate::objects::ServerState;
 use crate::route::Route;
 use crate::watch::Selector;
 
-/// A page of the snapshot that the list began with.
+/// A page of the list's snapshot.
 pub(crate) fn page(
-    world: &mut World,
+    state: &mut ServerState,
     route: &Route,
     query: &BTreeMap<String, String>,
     names_only: bool,
@@ -27,14 +27,14 @@ pub(crate) fn page(
         (number(Some(snapshot)), number(Some(from)))
     } else {
         match Selector::of(route, query) {
-            Ok(selector) => (Some(world.begin_list(route.plural, &selector)), Some(0)),
+            Ok(selector) => (Some(state.begin_list(route.plural, &selector)), Some(0)),
             Err(refused) => return refused,
         }
     };
-    if from != Some(0) && !world.keeps_snapshots {
-        world.snapshots.clear();
+    if from != Some(0) && !state.keeps_snapshots {
+        state.snapshots.clear();
     }
-    let kept = snapshot.and_then(|snapshot| world.snapshots.get(snapshot).map(|it| (snapshot, it)));
+    let kept = snapshot.and_then(|snapshot| state.snapshots.get(snapshot).map(|it| (snapshot, it)));
     let (Some((snapshot, (version, all))), Some(from)) = (kept, from) else {
         return Answer::status(410, "Expired", "the continue parameter is too old", about);
     };
@@ -45,7 +45,7 @@ pub(crate) fn page(
     let next = from + items.len();
     let more = if next < all.len() { format!("{snapshot}/+={next}") } else { String::new() };
     let kind = if names_only { "PartialObjectMetadataList" } else { "List" };
-    // As real ones do.
+    // Like a real API server.
     let items = if names_only && items.is_empty() { Value::Null } else { json!(items) };
     Answer::object(
         200,
@@ -57,8 +57,8 @@ pub(crate) fn page(
     )
 }
 
-impl World {
-    /// Keeps what is there now, for the pages of one list.
+impl ServerState {
+    /// Takes a snapshot for the pages of one list.
     fn begin_list(&mut self, plural: &str, selector: &Selector) -> usize {
         let all = self.all(plural, selector);
         self.snapshots.push((self.version, all));

@@ -1,13 +1,13 @@
-//! What is stored, and its versions.
+//! The stored objects and their versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use crate::faults::Faults;
-use crate::watch::{Selector, Told, Watcher};
+use crate::watch::{Reported, Selector, Watcher};
 
-/// Where an object is.
+/// The kind, namespace and name of an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) plural: &'static str,
@@ -21,37 +21,37 @@ impl Key {
     }
 }
 
-/// All that the server knows.
+/// The state of the server.
 #[derive(Debug)]
-pub(crate) struct World {
-    /// Counts the changes; the version of what was changed last.
+pub(crate) struct ServerState {
+    /// The number of changes, which is the version of the last changed object.
     pub(crate) version: u64,
     objects: BTreeMap<Key, Value>,
-    /// What lists that have more pages go on with, and the versions that they began at.
+    /// The snapshots of lists with further pages, and their versions.
     pub(crate) snapshots: Vec<(u64, Vec<Value>)>,
     pub(crate) keeps_snapshots: bool,
     pub(crate) missing_namespaces: BTreeSet<String>,
     pub(crate) uninstalled: bool,
-    /// Verbs and plurals that whoever asks has no right to: `list staticips`.
+    /// The verbs and plurals that access reviews deny: `list staticips`.
     pub(crate) denied: BTreeSet<(String, String)>,
     pub(crate) date: Option<String>,
     pub(crate) faults: Faults,
-    pub(crate) asked: Vec<String>,
-    /// What changed, for watches that begin in the past.
-    pub(crate) history: Vec<Told>,
-    /// The first version that a watch can begin with.
+    pub(crate) requests: Vec<String>,
+    /// The changes, for watches that start in the past.
+    pub(crate) history: Vec<Reported>,
+    /// The oldest version that a watch can start at.
     pub(crate) compacted: u64,
     pub(crate) watchers: Vec<Watcher>,
-    /// So many changes are told nobody who watches.
+    /// The number of next changes that watches do not report.
     pub(crate) unheard: usize,
-    /// What lists show instead of what is there, if they are to.
+    /// The old objects that lists return instead of the current ones, if enabled.
     pub(crate) remembered: BTreeMap<Key, Value>,
     pub(crate) shows_remembered: bool,
     pub(crate) away: bool,
     pub(crate) unanswered: usize,
 }
 
-impl Default for World {
+impl Default for ServerState {
     fn default() -> Self {
         Self {
             version: 1000,
@@ -63,7 +63,7 @@ impl Default for World {
             denied: BTreeSet::new(),
             date: Some("Fri, 20 Nov 2026 15:00:00 GMT".to_owned()),
             faults: Faults::default(),
-            asked: Vec::new(),
+            requests: Vec::new(),
             history: Vec::new(),
             compacted: 0,
             watchers: Vec::new(),
@@ -76,7 +76,7 @@ impl Default for World {
     }
 }
 
-impl World {
+impl ServerState {
     pub(crate) fn get(&self, key: &Key) -> Option<&Value> {
         self.objects.get(key)
     }
@@ -85,11 +85,11 @@ impl World {
         self.version += 1;
         let old = self.objects.remove(key);
         let existed = old.is_some();
-        self.tell((key.plural, key.namespace.clone()), old, None);
+        self.report((key.plural, key.namespace.clone()), old, None);
         existed
     }
 
-    /// Stores the object with what every stored one has, and returns it.
+    /// Stores the object with the metadata that the server adds, and returns it.
     pub(crate) fn insert(&mut self, key: Key, mut object: Value) -> Value {
         self.version += 1;
         let version = self.version;
@@ -106,11 +106,11 @@ impl World {
         }
         let of = (key.plural, key.namespace.clone());
         let old = self.objects.insert(key, object.clone());
-        self.tell(of, old, Some(object.clone()));
+        self.report(of, old, Some(object.clone()));
         object
     }
 
-    /// All objects of a kind that are meant, in the order of their names.
+    /// All selected objects of a kind, sorted by name.
     pub(crate) fn all(&self, plural: &str, selector: &Selector) -> Vec<Value> {
         let objects = if self.shows_remembered { &self.remembered } else { &self.objects };
         let of_kind = objects.iter().filter(|(key, _)| key.plural == plural);
@@ -118,7 +118,7 @@ impl World {
         meant.map(|(_, object)| object.clone()).collect()
     }
 
-    /// All objects of a kind, as they are.
+    /// All objects of a kind.
     pub(crate) fn everything_of(&self, plural: &str) -> Vec<Value> {
         let of_kind = self.objects.iter().filter(|(key, _)| key.plural == plural);
         of_kind.map(|(_, object)| object.clone()).collect()
@@ -129,7 +129,7 @@ impl World {
     }
 }
 
-/// Grows with each change of the spec.
+/// Increases with each change of the spec.
 fn generation(old: Option<&Value>, new: &Value) -> u64 {
     let Some(old) = old else { return 1 };
     let before = old.pointer("/metadata/generation").and_then(Value::as_u64).unwrap_or(1);

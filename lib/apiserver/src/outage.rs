@@ -1,63 +1,63 @@
-//! What happens to the server as a whole, and to whoever watches it.
+//! Outages of the server and of its watches.
 
 use crate::ApiServer;
 use crate::watch::Ending;
 
 impl ApiServer {
-    /// Nobody answers from now on, and every watch breaks.
+    /// Stops responding and breaks every watch.
     pub fn go_away(&self) {
-        let mut world = self.world();
-        world.away = true;
-        world.end_watches(Ending::Broken);
+        let mut state = self.state();
+        state.away = true;
+        state.end_watches(Ending::Broken);
     }
 
-    /// It answers again, and has all that it had.
+    /// Responds again, with its old state.
     pub fn come_back(&self) {
-        self.world().away = false;
+        self.state().away = false;
     }
 
-    /// How often somebody asked while nobody answered.
+    /// The number of requests during outages.
     pub fn unanswered(&self) -> usize {
-        self.world().unanswered
+        self.state().unanswered
     }
 
-    /// Remembers what is there now, for [`ApiServer::show_old_lists`].
+    /// Saves the current objects for [`ApiServer::show_old_lists`].
     pub fn remember(&self) {
-        let mut world = self.world();
-        world.remembered = world.everything();
+        let mut state = self.state();
+        state.remembered = state.everything();
     }
 
-    /// Whether lists show what was remembered instead of what is there: the server's cache has
-    /// stopped, or it is another server's, that is behind. Reads of one object stay fresh.
+    /// Whether lists return the saved objects instead of the current ones, like a server with a
+    /// stale cache. Reads of one object are always current.
     pub fn show_old_lists(&self, old: bool) {
-        self.world().shows_remembered = old;
+        self.state().shows_remembered = old;
     }
 
-    /// How many watches are open.
+    /// The number of open watches.
     pub fn watches(&self) -> usize {
-        self.world().watches()
+        self.state().watches()
     }
 
-    /// Ends every watch that is open.
+    /// Ends every open watch.
     pub fn end_watches(&self, how: Ending) {
-        self.world().end_watches(how);
+        self.state().end_watches(how);
     }
 
-    /// The changes so far are forgotten: no watch goes on from a version before this one.
+    /// Drops the changes so far: no watch can resume from an earlier version.
     pub fn compact(&self) {
-        let mut world = self.world();
-        world.compacted = world.version + 1;
-        // Later versions than any that was given out: whoever lists gets one that is kept.
-        world.version += 1;
+        let mut state = self.state();
+        state.compacted = state.version + 1;
+        // A version later than any returned one: a new list returns a version that can be watched.
+        state.version += 1;
     }
 
-    /// Whoever watches does not hear of the next changes.
-    pub fn lose_news(&self, changes: usize) {
-        self.world().unheard = changes;
+    /// Makes watches lose the next changes.
+    pub fn lose_events(&self, changes: usize) {
+        self.state().unheard = changes;
     }
 
-    /// Tells whoever watches how far the server is.
+    /// Sends a bookmark to every watch.
     pub fn bookmark(&self) {
-        self.world().bookmark();
+        self.state().bookmark();
     }
 }

@@ -1,5 +1,5 @@
-//! JSON patches (RFC 6902), as far as they are sent: `test`, `replace`, and `add` of members;
-//! and merge patches (RFC 7386).
+//! The JSON patches (RFC 6902) that FireCamp sends (`test`, `replace`, and `add` of members), and
+//! merge patches (RFC 7386).
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +12,7 @@ struct Operation {
     value: Value,
 }
 
-/// The object as the patch makes it, or why the patch does not fit.
+/// The patched object, or why the patch does not apply.
 pub(crate) fn apply(object: &Value, patch: &[u8]) -> Result<Value, String> {
     let operations: Vec<Operation> =
         serde_json::from_slice(patch).map_err(|wrong| wrong.to_string())?;
@@ -29,13 +29,13 @@ pub(crate) fn apply(object: &Value, patch: &[u8]) -> Result<Value, String> {
             "replace" => *place = value,
             "test" if *place == value => {}
             "test" => return Err(format!("testing value {path} failed")),
-            other => return Err(format!("{other} is not known to this server")),
+            other => return Err(format!("this server does not support {other}")),
         }
     }
     Ok(object)
 }
 
-/// Sets a member of an object that is there.
+/// Sets a member of an existing object.
 fn add(object: &mut Value, path: &str, value: Value) -> Result<(), String> {
     let missing = || format!("add operation does not apply: doc is missing path: {path}");
     let (parent, name) = path.rsplit_once('/').ok_or_else(missing)?;
@@ -44,7 +44,7 @@ fn add(object: &mut Value, path: &str, value: Value) -> Result<(), String> {
     Ok(())
 }
 
-/// The object as the merge patch makes it.
+/// Applies the merge patch to the object.
 pub(crate) fn merge(object: &mut Value, patch: Value) {
     match (object, patch) {
         (Value::Object(object), Value::Object(patch)) => {
@@ -56,7 +56,7 @@ pub(crate) fn merge(object: &mut Value, patch: Value) {
                 }
             }
         }
-        // Nulls are no members of what a patch puts where nothing was.
+        // The nulls in a new member are dropped.
         (object, Value::Object(patch)) => {
             *object = Value::Object(serde_json::Map::new());
             merge(object, Value::Object(patch));

@@ -1,4 +1,4 @@
-//! What is stored, as the records that it stands for.
+//! The stored objects as core records.
 
 use std::net::Ipv4Addr;
 
@@ -29,7 +29,7 @@ impl ApiServer {
         self.record(&key, |object: &Object<StaticIPClaimSpec>| object.try_into())
     }
 
-    /// Only what is a record was stored, so whatever is none is not there.
+    /// Only valid records are stored, so an object that cannot be converted does not exist.
     fn record<S, T>(
         &self,
         key: &Key,
@@ -38,7 +38,7 @@ impl ApiServer {
     where
         S: Kind + DeserializeOwned,
     {
-        let value = self.world().get(key).cloned()?;
+        let value = self.state().get(key).cloned()?;
         let about = About { plural: key.plural, name: &key.name };
         let object = convert(&validate::object::<S>(about, &value).ok()?).ok()?;
         let version = value.pointer("/metadata/resourceVersion").and_then(Value::as_str)?;

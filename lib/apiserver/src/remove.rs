@@ -1,12 +1,12 @@
-//! Deletions: of exactly the object that was read, or of none.
+//! Deletions with preconditions: only the object that was read is deleted.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::{About, Answer};
-use crate::objects::{Key, World};
+use crate::objects::{Key, ServerState};
 
-/// `DeleteOptions`. Who names no precondition may delete what it has never seen.
+/// `DeleteOptions`. Without preconditions a client may delete an object that it has never read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Options {
@@ -27,14 +27,14 @@ fn is_held(object: &Value) -> bool {
     held.is_some_and(|finalizers| !finalizers.is_empty())
 }
 
-/// Whether an object was deleted and nothing holds it any more.
+/// Whether an object was deleted and has no finalizers.
 pub(crate) fn is_over(object: &Value) -> bool {
     object.pointer("/metadata/deletionTimestamp").is_some() && !is_held(object)
 }
 
-/// Deletes the object; one with finalizers stays, and says since when it is to go.
+/// Deletes the object; one with finalizers stays and gets a `deletionTimestamp`.
 pub(crate) fn one(
-    world: &mut World,
+    state: &mut ServerState,
     body: &[u8],
     key: &Key,
     about: About<'_>,
@@ -42,9 +42,9 @@ pub(crate) fn one(
     let options: Options = serde_json::from_slice(body)
         .map_err(|wrong| Answer::bad_request(&wrong.to_string(), about))?;
     if (options.kind.as_str(), options.api_version.as_str()) != ("DeleteOptions", "v1") {
-        return Err(Answer::bad_request("the body is no DeleteOptions of v1", about));
+        return Err(Answer::bad_request("the body is not a v1 DeleteOptions", about));
     }
-    let mut object = world.get(key).cloned().ok_or_else(|| Answer::not_found(about))?;
+    let mut object = state.get(key).cloned().ok_or_else(|| Answer::not_found(about))?;
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let wanted = options.preconditions;
     for (what, wanted, stored) in [
@@ -64,9 +64,9 @@ pub(crate) fn one(
         if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
             metadata.insert("deletionTimestamp".to_owned(), json!("2026-11-20T15:00:00Z"));
         }
-        return Ok(Answer::object(200, &world.insert(key.clone(), object)));
+        return Ok(Answer::object(200, &state.insert(key.clone(), object)));
     }
-    world.remove(key);
+    state.remove(key);
     let details = json!({ "name": about.name, "kind": about.plural });
     let done = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {},
         "status": "Success", "details": details });

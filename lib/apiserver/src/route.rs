@@ -1,24 +1,24 @@
-//! Which object or list a path names.
+//! Maps paths to objects and lists.
 
 use firecamp_core::contract::api;
 use firecamp_registry::api::{
     Kind, NodeAttachmentsSpec, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
 };
 
-use crate::looks;
+use crate::diagnosis;
 
 /// A path that the server serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) plural: &'static str,
     pub(crate) kind: &'static str,
-    /// None also for a list of all namespaces.
+    /// None for a cluster-scoped kind, and for a list of all namespaces.
     pub(crate) namespace: Option<String>,
-    /// None for the list of all.
+    /// None for a list.
     pub(crate) name: Option<String>,
-    /// The status alone.
+    /// Whether the path is the status subresource.
     pub(crate) status: bool,
-    /// One of ours.
+    /// Whether the kind is FireCamp's.
     pub(crate) custom: bool,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Route {
 pub(crate) type Known = (&'static str, &'static str, bool);
 
 impl Route {
-    /// None for what answers "404 page not found".
+    /// None for paths with the response "404 page not found".
     pub(crate) fn of(path: &str) -> Option<Self> {
         let (kinds, custom, rest) = group(path)?;
         let mut parts: Vec<&str> = rest.split('/').collect();
@@ -38,24 +38,24 @@ impl Route {
         let known = kinds.into_iter().find(|(known, _, _)| *known == plural);
         let (plural, kind, namespaced) = known?;
         let name = name.map(str::to_owned);
-        // Of a kind that lives in namespaces only a list goes without one.
+        // Only a list of a namespaced kind may omit the namespace.
         let fits = namespaced == namespace.is_some() || (namespaced && name.is_none());
         fits.then_some(Self { plural, kind, namespace, name, status, custom })
     }
 
-    /// What is no object that is stored, and only looked at.
-    pub(crate) fn look(path: &str) -> Option<Self> {
+    /// The endpoints for diagnosis, which are not stored objects.
+    pub(crate) fn diagnosis(path: &str) -> Option<Self> {
         let ours = path.strip_prefix("/apis/") == Some(api::VERSION);
         let (plural, kind) = match path {
-            "/version" => (looks::VERSION, "Info"),
-            looks::REVIEWS_PATH => (looks::REVIEWS, "SelfSubjectAccessReview"),
-            _ => ours.then_some((looks::SERVED, "APIResourceList"))?,
+            "/version" => (diagnosis::VERSION, "Info"),
+            diagnosis::REVIEWS_PATH => (diagnosis::REVIEWS, "SelfSubjectAccessReview"),
+            _ => ours.then_some((diagnosis::SERVED, "APIResourceList"))?,
         };
         Some(Self { plural, kind, namespace: None, name: None, status: false, custom: ours })
     }
 }
 
-/// The kinds of our own group.
+/// The kinds of FireCamp's API group.
 pub(crate) fn kinds() -> [Known; 4] {
     fn of<S: Kind>() -> Known {
         (S::PLURAL, S::KIND, S::NAMESPACED)
@@ -68,7 +68,7 @@ pub(crate) fn kinds() -> [Known; 4] {
     ]
 }
 
-/// The kinds of the group that a path begins with, whether it is ours, and the rest of the path.
+/// The kinds of the path's API group, whether it is FireCamp's, and the rest of the path.
 fn group(path: &str) -> Option<(Vec<Known>, bool, &str)> {
     let ours = format!("/apis/{}/", api::VERSION);
     if let Some(rest) = path.strip_prefix(&ours) {

@@ -1,4 +1,4 @@
-//! Requests, one at a time, as a real server answers them.
+//! Handles requests, one at a time, like a real server.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -16,12 +16,12 @@ use thiserror::Error;
 use crate::answer::{About, Answer};
 use crate::faults::Fault;
 use crate::lock;
-use crate::objects::{Key, World};
+use crate::objects::{Key, ServerState};
 use crate::route::Route;
 use crate::watch::Stream;
-use crate::{list, looks, patch, remove, validate};
+use crate::{diagnosis, list, patch, remove, validate};
 
-/// The type of a merge patch.
+/// The content type of a merge patch.
 const MERGE: &str = "application/merge-patch+json";
 
 /// The connection broke.
@@ -29,19 +29,19 @@ const MERGE: &str = "application/merge-patch+json";
 #[error("connection reset by peer")]
 pub struct Reset;
 
-/// How a request stays without an answer.
+/// Why a request gets no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Unanswered {
     /// The connection broke.
     #[error("connection reset by peer")]
     Reset,
-    /// Nothing comes, ever.
+    /// The server never responds.
     #[error("silence")]
     Silence,
 }
 
-/// A request, read to its end.
-struct Asked {
+/// A complete request.
+struct ParsedRequest {
     method: Method,
     route: Option<Route>,
     query: BTreeMap<String, String>,
@@ -49,13 +49,13 @@ struct Asked {
     body: Vec<u8>,
 }
 
-impl Asked {
+impl ParsedRequest {
     fn of(request: Request<Vec<u8>>) -> Self {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         let query = parts.uri.query().unwrap_or_default().as_bytes();
         Self {
-            route: Route::of(path).or_else(|| Route::look(path)),
+            route: Route::of(path).or_else(|| Route::diagnosis(path)),
             query: form_urlencoded::parse(query).into_owned().collect(),
             method: parts.method,
             headers: parts.headers,
@@ -76,26 +76,26 @@ impl Asked {
     }
 }
 
-/// The whole of an answer, or one that goes on.
+/// The body of a response: complete or a stream.
 pub type Sent = UnsyncBoxBody<Bytes, Reset>;
 
 enum Responded {
-    Whole(Response<Vec<u8>>),
+    Complete(Response<Vec<u8>>),
     Watch(Stream),
 }
 
 pub(crate) async fn serve(
-    world: Arc<Mutex<World>>,
+    state: Arc<Mutex<ServerState>>,
     request: Request<Body>,
 ) -> Result<Response<Sent>, Reset> {
     let (parts, body) = request.into_parts();
     let body = body.collect_bytes().await.map_err(|_broken| Reset)?;
-    let asked = Asked::of(Request::from_parts(parts, body.to_vec()));
-    let responded = respond(&mut lock(&world), &asked, None);
+    let request = ParsedRequest::of(Request::from_parts(parts, body.to_vec()));
+    let responded = respond(&mut lock(&state), &request, None);
     match responded {
-        Ok(Responded::Whole(response)) => Ok(response.map(|text| {
-            let whole = Full::from(text).map_err(|never| match never {});
-            whole.boxed_unsync()
+        Ok(Responded::Complete(response)) => Ok(response.map(|text| {
+            let body = Full::from(text).map_err(|never| match never {});
+            body.boxed_unsync()
         })),
         Ok(Responded::Watch(stream)) => Ok(Response::new(stream.boxed_unsync())),
         Err(Unanswered::Reset) => Err(Reset),
@@ -103,32 +103,32 @@ pub(crate) async fn serve(
     }
 }
 
-/// Answers at once. A fault that is named here is met before those that were set.
-pub(crate) fn answer_whole(
-    world: &mut World,
+/// Responds immediately. The given fault takes precedence over the injected ones.
+pub(crate) fn answer_now(
+    state: &mut ServerState,
     request: Request<Vec<u8>>,
     fault: Option<Fault>,
 ) -> Result<Response<Vec<u8>>, Unanswered> {
-    match respond(world, &Asked::of(request), fault)? {
-        Responded::Whole(response) => Ok(response),
+    match respond(state, &ParsedRequest::of(request), fault)? {
+        Responded::Complete(response) => Ok(response),
         Responded::Watch(_stream) => Err(Unanswered::Silence),
     }
 }
 
 fn respond(
-    world: &mut World,
-    asked: &Asked,
+    state: &mut ServerState,
+    request: &ParsedRequest,
     fault: Option<Fault>,
 ) -> Result<Responded, Unanswered> {
-    if world.away {
-        world.unanswered += 1;
+    if state.away {
+        state.unanswered += 1;
         return Err(Unanswered::Reset);
     }
-    let fault = fault.or_else(|| world.faults.take(asked.verb(), asked.plural()));
-    note(world, asked);
-    let answer = match answer(world, asked, fault) {
-        Answered::Whole(answer) => answer,
-        Answered::Watch(stream) => return Ok(Responded::Watch(stream)),
+    let fault = fault.or_else(|| state.faults.take(request.verb(), request.plural()));
+    record(state, request);
+    let answer = match answer(state, request, fault) {
+        Outcome::Complete(answer) => answer,
+        Outcome::Watch(stream) => return Ok(Responded::Watch(stream)),
     };
     let code = answer.code;
     let text = match fault {
@@ -139,41 +139,41 @@ fn respond(
         Some(Fault::Code(..) | Fault::Proxy(_) | Fault::Unserved) | None => answer.body,
     };
     let mut response = Response::builder().status(code);
-    if let Some(date) = &world.date {
+    if let Some(date) = &state.date {
         response = response.header(DATE, date);
     }
     let response = response.body(text.into_bytes()).map_err(|_malformed| Unanswered::Reset)?;
-    Ok(Responded::Whole(response))
+    Ok(Responded::Complete(response))
 }
 
-/// Writes the request down.
-fn note(world: &mut World, asked: &Asked) {
-    let name = asked.route.as_ref().and_then(|route| route.name.as_deref());
-    let (verb, plural, name) = (asked.verb(), asked.plural(), name.unwrap_or("*"));
-    world.asked.push(format!("{verb} {plural}/{name}"));
+/// Records the request.
+fn record(state: &mut ServerState, request: &ParsedRequest) {
+    let name = request.route.as_ref().and_then(|route| route.name.as_deref());
+    let (verb, plural, name) = (request.verb(), request.plural(), name.unwrap_or("*"));
+    state.requests.push(format!("{verb} {plural}/{name}"));
 }
 
-enum Answered {
-    Whole(Answer),
+enum Outcome {
+    Complete(Answer),
     Watch(Stream),
 }
 
-fn answer(world: &mut World, asked: &Asked, fault: Option<Fault>) -> Answered {
-    match &asked.route {
-        Some(route) if asked.is_watch() && route.name.is_none() && fault.is_none() => {
-            match world.watch(route, &asked.query) {
-                Ok(stream) => Answered::Watch(stream),
-                Err(refused) => Answered::Whole(refused),
+fn answer(state: &mut ServerState, request: &ParsedRequest, fault: Option<Fault>) -> Outcome {
+    match &request.route {
+        Some(route) if request.is_watch() && route.name.is_none() && fault.is_none() => {
+            match state.watch(route, &request.query) {
+                Ok(stream) => Outcome::Watch(stream),
+                Err(refused) => Outcome::Complete(refused),
             }
         }
-        _ => Answered::Whole(whole(world, asked, fault)),
+        _ => Outcome::Complete(complete(state, request, fault)),
     }
 }
 
-fn whole(world: &mut World, asked: &Asked, fault: Option<Fault>) -> Answer {
+fn complete(state: &mut ServerState, request: &ParsedRequest, fault: Option<Fault>) -> Answer {
     let page_not_found = || Answer::text(404, "404 page not found\n");
-    let Some(route) = &asked.route else { return page_not_found() };
-    if world.uninstalled && route.custom {
+    let Some(route) = &request.route else { return page_not_found() };
+    if state.uninstalled && route.custom {
         return page_not_found();
     }
     let about = About { plural: route.plural, name: route.name.as_deref().unwrap_or_default() };
@@ -186,20 +186,22 @@ fn whole(world: &mut World, asked: &Asked, fault: Option<Fault>) -> Answer {
         Some(Fault::Unserved) => return page_not_found(),
         Some(Fault::LostAnswer | Fault::SilenceAfter | Fault::Cut | Fault::Flood) | None => {}
     }
-    if !asked.query.contains_key("timeout") {
+    if !request.query.contains_key("timeout") {
         return Answer::bad_request("a request without a deadline", about);
     }
-    if let Some(answer) = looks::answer(world, route, &asked.body) {
+    if let Some(answer) = diagnosis::answer(state, route, &request.body) {
         return answer;
     }
-    match (asked.method.as_str(), &route.name) {
-        ("GET", Some(_)) => get(world, route, about),
-        ("GET", None) => list::page(world, route, &asked.query, names_only(&asked.headers)),
-        ("POST", None) => write(asked, "application/json", about)
-            .and_then(|()| create(world, asked, route))
+    match (request.method.as_str(), &route.name) {
+        ("GET", Some(_)) => get(state, route, about),
+        ("GET", None) => list::page(state, route, &request.query, names_only(&request.headers)),
+        ("POST", None) => write(request, "application/json", about)
+            .and_then(|()| create(state, request, route))
             .unwrap_or_else(|refused| refused),
-        ("PATCH", Some(_)) => update(world, asked, route, about).unwrap_or_else(|refused| refused),
-        ("DELETE", Some(_)) => remove::one(world, &asked.body, &key(route, about.name), about)
+        ("PATCH", Some(_)) => {
+            update(state, request, route, about).unwrap_or_else(|refused| refused)
+        }
+        ("DELETE", Some(_)) => remove::one(state, &request.body, &key(route, about.name), about)
             .unwrap_or_else(|refused| refused),
         _ => Answer::status(405, "MethodNotAllowed", "the server does not allow this", about),
     }
@@ -209,23 +211,23 @@ fn key(route: &Route, name: &str) -> Key {
     Key { plural: route.plural, namespace: route.namespace.clone(), name: name.to_owned() }
 }
 
-/// Whether only names, versions and labels are asked for.
+/// Whether the request asks only for metadata.
 fn names_only(headers: &HeaderMap) -> bool {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     accept.is_some_and(|accept| accept.contains("as=PartialObjectMetadataList"))
 }
 
-fn get(world: &World, route: &Route, about: About<'_>) -> Answer {
-    match world.get(&key(route, about.name)) {
+fn get(state: &ServerState, route: &Route, about: About<'_>) -> Answer {
+    match state.get(&key(route, about.name)) {
         Some(object) => Answer::object(200, object),
         None => Answer::not_found(about),
     }
 }
 
-/// What every write must have: its type, a manager, and strict validation.
-fn write(asked: &Asked, kind: &str, about: About<'_>) -> Result<(), Answer> {
-    let is = |name: &str, wanted: &str| asked.query.get(name).is_some_and(|v| v == wanted);
-    if asked.headers.get(CONTENT_TYPE).is_none_or(|sent| sent != kind) {
+/// Checks what every write must have: a content type, a field manager, and strict validation.
+fn write(request: &ParsedRequest, kind: &str, about: About<'_>) -> Result<(), Answer> {
+    let is = |name: &str, wanted: &str| request.query.get(name).is_some_and(|v| v == wanted);
+    if request.headers.get(CONTENT_TYPE).is_none_or(|sent| sent != kind) {
         let problem = format!("the body is not {kind}");
         return Err(Answer::status(415, "UnsupportedMediaType", &problem, about));
     }
@@ -235,15 +237,19 @@ fn write(asked: &Asked, kind: &str, about: About<'_>) -> Result<(), Answer> {
     Ok(())
 }
 
-fn create(world: &mut World, asked: &Asked, route: &Route) -> Result<Answer, Answer> {
-    let nobody = About { plural: route.plural, name: "" };
-    let mut object: Value = serde_json::from_slice(&asked.body)
-        .map_err(|wrong| Answer::bad_request(&wrong.to_string(), nobody))?;
+fn create(
+    state: &mut ServerState,
+    request: &ParsedRequest,
+    route: &Route,
+) -> Result<Answer, Answer> {
+    let unnamed = About { plural: route.plural, name: "" };
+    let mut object: Value = serde_json::from_slice(&request.body)
+        .map_err(|wrong| Answer::bad_request(&wrong.to_string(), unnamed))?;
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     let name = name.to_owned();
     let about = About { plural: route.plural, name: &name };
     if let Some(namespace) = &route.namespace
-        && world.missing_namespaces.contains(namespace)
+        && state.missing_namespaces.contains(namespace)
     {
         return Err(Answer::not_found(About { plural: "namespaces", name: namespace }));
     }
@@ -256,34 +262,34 @@ fn create(world: &mut World, asked: &Asked, route: &Route) -> Result<Answer, Ans
     }
     validate::check(route, about, None, &object)?;
     let key = key(route, &name);
-    if world.get(&key).is_some() {
+    if state.get(&key).is_some() {
         return Err(Answer::already_exists(about));
     }
     if let Value::Object(map) = &mut object {
         map.remove("status");
     }
-    Ok(Answer::object(201, &world.insert(key, object)))
+    Ok(Answer::object(201, &state.insert(key, object)))
 }
 
 fn update(
-    world: &mut World,
-    asked: &Asked,
+    state: &mut ServerState,
+    request: &ParsedRequest,
     route: &Route,
     about: About<'_>,
 ) -> Result<Answer, Answer> {
     let key = key(route, about.name);
-    let old = world.get(&key).cloned().ok_or_else(|| Answer::not_found(about))?;
-    let merges = asked.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == MERGE);
-    write(asked, if merges { MERGE } else { "application/json-patch+json" }, about)?;
-    let new = if merges { merged(&old, asked) } else { patch::apply(&old, &asked.body) };
+    let old = state.get(&key).cloned().ok_or_else(|| Answer::not_found(about))?;
+    let merges = request.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == MERGE);
+    write(request, if merges { MERGE } else { "application/json-patch+json" }, about)?;
+    let new = if merges { merged(&old, request) } else { patch::apply(&old, &request.body) };
     let new = new.map(|new| kept(&old, new, route));
     let new = new.map_err(|wrong| Answer::status(422, "Invalid", &wrong, about))?;
     let version = |object: &Value| {
         let text = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
         text.and_then(|text| text.parse::<u64>().ok())
     };
-    let named = String::from_utf8_lossy(&asked.body).contains("resourceVersion");
-    // The kubelet writes its node's status all the time, so others name no version of it.
+    let named = String::from_utf8_lossy(&request.body).contains("resourceVersion");
+    // The kubelet updates its node's status all the time, so others write it without a version.
     let named = named || (route.plural == "nodes" && route.status);
     let Some(wanted) = version(&new).filter(|_| named) else {
         return Err(Answer::status(500, "InternalError", "a blind or malformed write", about));
@@ -296,20 +302,20 @@ fn update(
         return Ok(Answer::object(200, &old));
     }
     if remove::is_over(&new) {
-        world.remove(&key);
+        state.remove(&key);
         return Ok(Answer::object(200, &new));
     }
-    Ok(Answer::object(200, &world.insert(key, new)))
+    Ok(Answer::object(200, &state.insert(key, new)))
 }
 
-fn merged(old: &Value, asked: &Asked) -> Result<Value, String> {
-    let patch: Value = serde_json::from_slice(&asked.body).map_err(|wrong| wrong.to_string())?;
+fn merged(old: &Value, request: &ParsedRequest) -> Result<Value, String> {
+    let patch: Value = serde_json::from_slice(&request.body).map_err(|wrong| wrong.to_string())?;
     let mut new = old.clone();
     patch::merge(&mut new, patch);
     Ok(new)
 }
 
-/// A write of the status changes nothing else, and one of the object changes no status.
+/// A status write changes only the status, and other writes do not change it.
 fn kept(old: &Value, mut new: Value, route: &Route) -> Value {
     let kept: &[&str] = match (route.custom, route.status) {
         (false, false) => &[],

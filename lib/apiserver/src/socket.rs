@@ -1,4 +1,4 @@
-//! The API on a Unix socket, for clients in processes of their own, in whatever network namespace.
+//! The API on a Unix socket, for clients in other processes and network namespaces.
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -20,10 +20,10 @@ use tokio::time::interval;
 
 use crate::{ApiServer, Reset, Sent};
 
-/// As a real server does, this one tells whoever watches every minute how far it is.
+/// Like a real server, this one sends a bookmark to every watch each minute.
 const BOOKMARKS: Duration = Duration::from_mins(1);
 
-/// Answers for as long as it lives.
+/// Serves requests until it is dropped.
 #[derive(Debug)]
 pub struct Listening {
     end: Option<oneshot::Sender<()>>,
@@ -31,7 +31,7 @@ pub struct Listening {
 }
 
 impl ApiServer {
-    /// Answers on this socket, which must not be there yet.
+    /// Serves requests on this socket, which must not exist yet.
     pub fn listen(&self, socket: &Path) -> io::Result<Listening> {
         let bound = Bound::bind(socket)?;
         bound.set_nonblocking(true)?;
@@ -68,7 +68,7 @@ async fn accept(api: &ApiServer, bound: Bound) -> io::Result<()> {
             accepted = listener.accept() => {
                 connections.spawn(connection(api.clone(), accepted?.0));
             }
-            // What has ended is forgotten.
+            // Removes finished connections.
             Some(_ended) = connections.join_next() => {}
             _at = bookmarks.tick() => api.bookmark(),
         }
@@ -78,7 +78,7 @@ async fn accept(api: &ApiServer, bound: Bound) -> io::Result<()> {
 async fn connection(api: ApiServer, stream: UnixStream) {
     let service = service_fn(|request| answer(&api, request));
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // A client that went away has its reasons.
+    // An error means that the client disconnected.
     connection.await.ok();
 }
 
@@ -88,7 +88,7 @@ async fn answer(api: &ApiServer, request: Request<Incoming>) -> Result<Response<
     api.serve(Request::from_parts(parts, body)).await
 }
 
-/// How clients find the API behind a port of their loopback device.
+/// A kubeconfig for the API at a port of the loopback interface.
 pub fn kubeconfig(port: u16) -> String {
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: box\n\
@@ -101,8 +101,8 @@ pub fn kubeconfig(port: u16) -> String {
 /// What [`forward`] prints once clients can connect.
 pub const FORWARDING: &str = "forwarding";
 
-/// Makes the socket a port of the loopback device of the network namespace that this process is
-/// in, until it is killed: what is outside of a namespace is reached through the file system.
+/// Forwards a loopback port of this process's network namespace to the socket until the process is
+/// killed. A Unix socket is reachable from every network namespace through the file system.
 pub fn forward(port: u16, socket: &Path) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     let mut out = io::stdout();
@@ -110,7 +110,7 @@ pub fn forward(port: u16, socket: &Path) -> io::Result<()> {
     out.flush()?;
     thread::scope(|scope| {
         for stream in listener.incoming() {
-            // Who cannot be connected is hung up on.
+            // Closes the connection if the socket is unreachable.
             scope.spawn(|| stream.and_then(|stream| both_ways(&stream, socket)).ok());
         }
     });

@@ -1,5 +1,5 @@
-//! What the schemas and the rules of the custom resources refuse. The same rules as those of the
-//! other registries; that the definitions say the same is shown against a real API server.
+//! Validates custom resources by the rules of the other registries. Tests on a real API server show
+//! that the CRDs enforce the same rules.
 
 use firecamp_core::record::{Claim, Pool, StaticIp};
 use firecamp_registry::api::{
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::answer::{About, Answer};
 use crate::route::Route;
 
-/// Checks an object, and the change from what it was.
+/// Validates an object and its change.
 pub(crate) fn check(
     route: &Route,
     about: About<'_>,
@@ -56,7 +56,7 @@ where
     Ok((old.map(record).transpose()?, record(new)?))
 }
 
-/// The object that a text of the API is.
+/// Parses an API object.
 pub(crate) fn object<S>(about: About<'_>, value: &Value) -> Result<Object<S>, Answer>
 where
     S: Kind + DeserializeOwned,

@@ -1,4 +1,4 @@
-//! Watches: what changes after a version, as lines of an answer that goes on.
+//! Watches: the changes after a version, as lines of a streamed response.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -12,13 +12,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Sleep, sleep};
 
 use crate::answer::{About, Answer};
-use crate::objects::World;
+use crate::objects::ServerState;
 use crate::route::Route;
 use crate::serve::Reset;
 
-/// A change, as the server remembers it.
+/// A recorded change.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct Reported {
     version: u64,
     plural: &'static str,
     namespace: Option<String>,
@@ -26,16 +26,16 @@ pub(crate) struct Told {
     new: Option<Value>,
 }
 
-/// Which objects of a kind are meant.
+/// Selects objects of a kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Selector {
     plural: &'static str,
     namespace: Option<String>,
-    /// The path of a field, and what it must be.
+    /// The path of a field, and its required value.
     field: Option<(String, String)>,
 }
 
-/// The fields that a real server can select by.
+/// The selectable fields of a real server.
 const FIELDS: [(&str, &[&str]); 4] = [
     ("pods", &["metadata.name", "spec.nodeName", "status.phase"]),
     (
@@ -67,19 +67,19 @@ impl Selector {
             && self.field.as_ref().is_none_or(|(pointer, wanted)| is(pointer, wanted))
     }
 
-    /// The line of a change, if it is any of this selector's business.
-    fn line(&self, told: &Told) -> Option<Bytes> {
-        let here = self.namespace.is_none() || self.namespace == told.namespace;
-        if told.plural != self.plural || !here {
+    /// The line of a change, if the selector matches it.
+    fn line(&self, reported: &Reported) -> Option<Bytes> {
+        let here = self.namespace.is_none() || self.namespace == reported.namespace;
+        if reported.plural != self.plural || !here {
             return None;
         }
         let wanted = |object: &&Value| self.wants(object);
-        let old = told.old.as_ref().filter(wanted);
-        let new = told.new.as_ref().filter(wanted);
+        let old = reported.old.as_ref().filter(wanted);
+        let new = reported.new.as_ref().filter(wanted);
         let (kind, object) = match (old, new) {
             (None, Some(new)) => ("ADDED", new.clone()),
             (Some(_), Some(new)) => ("MODIFIED", new.clone()),
-            (Some(old), None) => ("DELETED", at_version(old.clone(), told.version)),
+            (Some(old), None) => ("DELETED", at_version(old.clone(), reported.version)),
             (None, None) => return None,
         };
         Some(line(kind, &object))
@@ -98,7 +98,7 @@ fn field(route: &Route, text: &str) -> Result<(String, String), Answer> {
     }
 }
 
-/// As a real server does: the object as it was, at the version of its end.
+/// Like a real server, a deletion reports the last state of the object at the deletion's version.
 fn at_version(mut object: Value, version: u64) -> Value {
     if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
         metadata.insert("resourceVersion".to_owned(), json!(version.to_string()));
@@ -110,7 +110,7 @@ fn line(kind: &str, object: &Value) -> Bytes {
     format!("{}\n", json!({ "type": kind, "object": object })).into()
 }
 
-/// Somebody who watches.
+/// An open watch.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     selector: Selector,
@@ -118,7 +118,7 @@ pub(crate) struct Watcher {
     lines: UnboundedSender<Result<Bytes, Reset>>,
 }
 
-/// The answer of a watch.
+/// The response of a watch.
 pub(crate) struct Stream {
     lines: UnboundedReceiver<Result<Bytes, Reset>>,
     end: Pin<Box<Sleep>>,
@@ -139,37 +139,37 @@ impl Body for Stream {
     }
 }
 
-/// How the watches that are open end.
+/// How the open watches end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// As they do every few minutes.
-    Whole,
+    /// Regularly, after the timeout.
+    Regular,
     /// The connection breaks.
     Broken,
-    /// In the middle of a line.
+    /// The response ends in the middle of a line.
     MidLine,
-    /// The server says that it cannot go on from their version.
+    /// The server reports that their version has expired.
     Expired,
 }
 
-impl World {
-    /// Remembers a change and tells whoever watches.
-    pub(crate) fn tell(
+impl ServerState {
+    /// Records a change and reports it to the watches.
+    pub(crate) fn report(
         &mut self,
         (plural, namespace): (&'static str, Option<String>),
         old: Option<Value>,
         new: Option<Value>,
     ) {
-        let told = Told { version: self.version, plural, namespace, old, new };
+        let reported = Reported { version: self.version, plural, namespace, old, new };
         if self.unheard > 0 {
             self.unheard -= 1;
         } else {
-            self.watchers.retain(|watcher| match watcher.selector.line(&told) {
+            self.watchers.retain(|watcher| match watcher.selector.line(&reported) {
                 Some(line) => watcher.lines.send(Ok(line)).is_ok(),
                 None => !watcher.lines.is_closed(),
             });
         }
-        self.history.push(told);
+        self.history.push(reported);
     }
 
     /// Opens a watch.
@@ -194,9 +194,9 @@ impl World {
             return Err(Answer::status(504, "Timeout", &problem, about));
         }
         let (lines, received) = unbounded_channel();
-        let later = self.history.iter().filter(|told| told.version > from);
-        for line in later.filter_map(|told| selector.line(told)) {
-            // Its other end is in this function.
+        let later = self.history.iter().filter(|reported| reported.version > from);
+        for line in later.filter_map(|reported| selector.line(reported)) {
+            // The receiver is still in this function.
             lines.send(Ok(line)).ok();
         }
         self.watchers.push(Watcher { selector, kind: route.kind, lines });
@@ -204,7 +204,7 @@ impl World {
         Ok(Stream { lines: received, end })
     }
 
-    /// Tells whoever watches how far the server is.
+    /// Sends a bookmark to every watch.
     pub(crate) fn bookmark(&mut self) {
         let metadata = json!({ "resourceVersion": self.version.to_string() });
         self.watchers.retain(|watcher| {
@@ -216,7 +216,7 @@ impl World {
     /// Ends every watch.
     pub(crate) fn end_watches(&mut self, how: Ending) {
         let last = match how {
-            Ending::Whole => None,
+            Ending::Regular => None,
             Ending::Broken => Some(Err(Reset)),
             Ending::MidLine => Some(Ok(Bytes::from_static(b"{\"type\":\"ADD"))),
             Ending::Expired => {
@@ -233,7 +233,7 @@ impl World {
         }
     }
 
-    /// How many watch.
+    /// The number of open watches.
     pub(crate) fn watches(&mut self) -> usize {
         self.watchers.retain(|watcher| !watcher.lines.is_closed());
         self.watchers.len()

@@ -1,4 +1,4 @@
-//! The cloud as the protocol sees it.
+//! The EC2 and metadata client that implements the protocol's cloud ports.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -8,23 +8,23 @@ use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId, VolumeId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{NodeIdentity, TypeLimits};
-use firecamp_core::outside::{Cloud, Owner};
-use firecamp_preflight::facts::{Permission, Reading, Reservation, Right};
-use firecamp_preflight::{AccountChecks, CloudChecks};
-use firecamp_volumes::CloudVolumes;
-use firecamp_volumes::seen::{Attachment, Elsewhere};
+use firecamp_core::ports::{Cloud, Owner};
+use firecamp_node::preflight::facts::{Permission, Reading, Reservation, Right};
+use firecamp_node::preflight::{AccountChecks, CloudChecks};
+use firecamp_node::volumes::CloudVolumes;
+use firecamp_node::volumes::observation::{Attachment, Elsewhere};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::classify::classify_metadata;
+use crate::clock_skew::ClockSkews;
 use crate::config::CloudConfig;
-use crate::dates::Dates;
 use crate::ec2::Ec2;
 use crate::identity::Instance;
 use crate::metadata::Metadata;
-use crate::{failed, identity};
+use crate::{identity, sdk_error};
 
-/// An identity takes three rounds of reads: what stays the same, the MACs, their keys.
+/// An identity takes three rounds of reads: the constant values, the MACs, their keys.
 const ROUNDS: u32 = 3;
 
 /// EC2 and the metadata service of this instance.
@@ -32,23 +32,23 @@ const ROUNDS: u32 = 3;
 pub struct AwsCloud {
     metadata: Metadata,
     ec2: Ec2,
-    dates: Dates,
+    skews: ClockSkews,
     instance: OnceCell<Instance>,
     identity_within: Duration,
 }
 
 impl AwsCloud {
-    /// Checks the settings and prepares both clients. Sends nothing: whoever needs no EC2 call
-    /// pays for none.
+    /// Validates the settings and prepares both clients. Sends nothing, so a program that needs no
+    /// EC2 call causes none.
     ///
-    /// *Errors.* `Auth` if an endpoint, the region or the page size cannot be used.
+    /// *Errors.* `Auth` if an endpoint, the region or the page size is invalid.
     pub fn connect(config: CloudConfig) -> Result<Self, CloudFailure> {
         config.check()?;
-        let dates = Dates::new(config.clock());
-        let metadata = Metadata::new(&config, dates.clone())?;
+        let skews = ClockSkews::new(config.clock());
+        let metadata = Metadata::new(&config, skews.clone())?;
         let identity_within = config.imds_within.saturating_mul(ROUNDS);
-        let ec2 = Ec2::new(config, &dates);
-        Ok(Self { metadata, ec2, dates, instance: OnceCell::new(), identity_within })
+        let ec2 = Ec2::new(config, &skews);
+        Ok(Self { metadata, ec2, skews, instance: OnceCell::new(), identity_within })
     }
 
     async fn read_identity(&self) -> Result<NodeIdentity, CloudFailure> {
@@ -58,13 +58,14 @@ impl AwsCloud {
     }
 }
 
-// The SDK's futures are large and deeply nested; boxed, they are not part of every caller's.
+// The SDK's futures are large and deeply nested; boxed, they do not enlarge the callers' futures.
 impl Cloud for AwsCloud {
     async fn identity(&self) -> Result<NodeIdentity, CloudFailure> {
         let within = self.identity_within;
         let late = |_elapsed| {
-            let detail = format!("read this instance from the metadata service: not in {within:?}");
-            Err(failed::unread(classify_metadata(None), detail))
+            let detail =
+                format!("failed to read this instance from the metadata service within {within:?}");
+            Err(sdk_error::read_failure(classify_metadata(None), detail))
         };
         timeout(within, Box::pin(self.read_identity())).await.unwrap_or_else(late)
     }
@@ -123,7 +124,7 @@ impl CloudChecks for AwsCloud {
     }
 
     fn clocks(&self) -> Vec<Reading> {
-        self.dates.readings()
+        self.skews.readings()
     }
 }
 

@@ -1,12 +1,12 @@
-//! What EC2's answers mean. Nothing else in the project reads a code or a message of AWS.
+//! Classification of EC2's errors. No other module reads an AWS error code or message.
 //!
-//! The tables follow section 3 of the notes on EC2's semantics: transport result first, then the
-//! HTTP status, the code, and last the message, a case-insensitive substring. A message that
-//! nobody listed is `Unknown`, never a guess.
+//! The tables follow section 3 of the notes on EC2's semantics: first the transport result, then
+//! the HTTP status, the code, and last the message, as a case-insensitive substring. An unlisted
+//! message is `Unknown`, never a guess.
 
 use firecamp_core::failure::{CloudKind, Effect};
 
-/// Which request was sent; the same code means different things for different ones.
+/// The operation; the same code has different meanings for different operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     /// DescribeNetworkInterfaces.
@@ -17,17 +17,17 @@ pub(crate) enum Operation {
     Unassign,
 }
 
-/// How a request that was given to the SDK ended other than well.
+/// How a request to the SDK failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending<'a> {
+pub(crate) enum RequestFailure<'a> {
     /// It was never sent.
-    NotSent(Cause),
+    NotSent(NotSentReason),
     /// No connection: refused.
     Refused,
-    /// No answer, or one that ended before its end.
+    /// No response, or a truncated one.
     Lost,
-    /// An HTTP answer that was read to its end.
-    Answered {
+    /// A complete HTTP response.
+    Response {
         /// Its status.
         status: u16,
         /// EC2's code, if it had one.
@@ -39,23 +39,25 @@ pub(crate) enum Ending<'a> {
 
 /// Why a request was never sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
-    /// No credentials, no CA certificates, or settings that cannot be used.
+pub(crate) enum NotSentReason {
+    /// No credentials, no CA certificates, or invalid settings.
     Misconfigured,
-    /// Credentials were not to be had in time.
+    /// Credentials were not available in time.
     Late,
-    /// The SDK refuses to make such a request: our bug.
+    /// The SDK refuses to build the request: our bug.
     Malformed,
 }
 
-/// The meaning of an answer, and whether the request may have taken effect.
-pub(crate) fn classify(operation: Operation, ending: &Ending<'_>) -> (CloudKind, Effect) {
-    let (kind, effect) = match ending {
-        Ending::NotSent(Cause::Misconfigured) => (CloudKind::Auth, Effect::None),
-        Ending::NotSent(Cause::Malformed) => (CloudKind::Unknown, Effect::None),
-        Ending::NotSent(Cause::Late) | Ending::Refused => (CloudKind::Transient, Effect::None),
-        Ending::Lost => (CloudKind::Transient, Effect::Unknown),
-        Ending::Answered { status, code, message } => {
+/// The class of a failure, and whether the request may have taken effect.
+pub(crate) fn classify(operation: Operation, failure: &RequestFailure<'_>) -> (CloudKind, Effect) {
+    let (kind, effect) = match failure {
+        RequestFailure::NotSent(NotSentReason::Misconfigured) => (CloudKind::Auth, Effect::None),
+        RequestFailure::NotSent(NotSentReason::Malformed) => (CloudKind::Unknown, Effect::None),
+        RequestFailure::NotSent(NotSentReason::Late) | RequestFailure::Refused => {
+            (CloudKind::Transient, Effect::None)
+        }
+        RequestFailure::Lost => (CloudKind::Transient, Effect::Unknown),
+        RequestFailure::Response { status, code, message } => {
             answered(operation, *status, code.unwrap_or(""), message.unwrap_or(""))
         }
     };
@@ -70,7 +72,7 @@ fn answered(operation: Operation, status: u16, code: &str, message: &str) -> (Cl
         return (CloudKind::Throttled, Effect::None);
     }
     match status {
-        // A committed write whose answer the SDK could not decode looks like a refusal.
+        // The SDK reports a committed write with an undecodable response as a service error.
         0..=299 | 500 | 502 | 503 | 504 => (CloudKind::Transient, Effect::Unknown),
         501 | 505.. => (CloudKind::Unknown, Effect::Unknown),
         300..=499 => refused(operation, code, &message.to_ascii_lowercase()),
@@ -82,15 +84,14 @@ fn is_throttle(code: &str) -> bool {
         || code.starts_with("Throttling")
 }
 
-/// Whether STS says that the role will not be had, rather than not now.
+/// Whether STS refuses the role permanently, as opposed to a temporary failure.
 pub(crate) fn denies_role(status: u16, code: Option<&str>) -> bool {
     (400..500).contains(&status) && status != 429 && !code.is_some_and(is_throttle)
 }
 
-/// A status of the client-error class: EC2 says that it did not do it, unless the code says
-/// otherwise.
+/// A client-error status: EC2 did not execute the request, unless the code says otherwise.
 fn refused(operation: Operation, code: &str, message: &str) -> (CloudKind, Effect) {
-    if is_server_trouble(code) {
+    if is_server_error(code) {
         return (CloudKind::Transient, Effect::Unknown);
     }
     let kind = by_code(code)
@@ -99,7 +100,7 @@ fn refused(operation: Operation, code: &str, message: &str) -> (CloudKind, Effec
     (kind, Effect::None)
 }
 
-fn is_server_trouble(code: &str) -> bool {
+fn is_server_error(code: &str) -> bool {
     matches!(
         code,
         "InternalError"
@@ -111,27 +112,27 @@ fn is_server_trouble(code: &str) -> bool {
     )
 }
 
-/// What a dry run says.
+/// The result of a dry run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rehearsal {
-    /// It would have been done.
+pub(crate) enum DryRun {
+    /// The request would have succeeded.
     Allowed,
-    /// It would not.
+    /// The request would have been denied.
     Denied,
-    /// It says neither.
+    /// Neither of them.
     Open,
 }
 
-/// What the code of a dry run's answer means: it always fails, also when all would be well.
-pub(crate) fn rehearsed(code: Option<&str>) -> Rehearsal {
+/// The result of a dry run by its error code; a dry run always fails, also when it is allowed.
+pub(crate) fn dry_run_result(code: Option<&str>) -> DryRun {
     match code {
-        Some("DryRunOperation") => Rehearsal::Allowed,
-        Some("UnauthorizedOperation") => Rehearsal::Denied,
-        Some(_) | None => Rehearsal::Open,
+        Some("DryRunOperation") => DryRun::Allowed,
+        Some("UnauthorizedOperation") => DryRun::Denied,
+        Some(_) | None => DryRun::Open,
     }
 }
 
-/// Codes that mean one thing whatever was asked and whatever the message says.
+/// Codes with the same meaning for every operation and message.
 fn by_code(code: &str) -> Option<CloudKind> {
     let kind = match code {
         "Resource.AlreadyAssigned"
@@ -140,7 +141,7 @@ fn by_code(code: &str) -> Option<CloudKind> {
         | "VolumeInUse" => CloudKind::HeldElsewhere,
         "InvalidAttachment.NotFound"
         | "InvalidAssociationID.NotFound"
-        | "InvalidAttachmentID.NotFound" => CloudKind::NotOurs,
+        | "InvalidAttachmentID.NotFound" => CloudKind::NotOnInterface,
         "PrivateIpAddressLimitExceeded" | "AttachmentLimitExceeded" => CloudKind::CapacityExceeded,
         "InsufficientFreeAddressesInSubnet"
         | "InsufficientCidrBlocks"
@@ -153,7 +154,7 @@ fn by_code(code: &str) -> Option<CloudKind> {
         | "InvalidNetworkInterfaceId.Malformed"
         | "InvalidNetworkInterface.Malformed"
         | "InvalidInstanceID.NotFound"
-        | "InvalidVolume.NotFound" => CloudKind::Gone,
+        | "InvalidVolume.NotFound" => CloudKind::NotFound,
         "AuthFailure"
         | "UnauthorizedOperation"
         | "SignatureDoesNotMatch"
@@ -163,7 +164,7 @@ fn by_code(code: &str) -> Option<CloudKind> {
         | "PendingVerification"
         | "InvalidClientTokenId"
         | "MissingAuthenticationToken"
-        // These two are on the page of EC2's common error types, not on that of its codes.
+        // These two are on the page of EC2's common error types, not in its list of codes.
         | "AccessDeniedException"
         | "ExpiredTokenException"
         | "RequestExpired"
@@ -177,7 +178,7 @@ fn by_code(code: &str) -> Option<CloudKind> {
     Some(kind)
 }
 
-/// Codes that say little without their message, which is in lower case here.
+/// Codes whose meaning depends on the message, which is in lower case here.
 fn by_message(operation: Operation, code: &str, message: &str) -> Option<CloudKind> {
     match code {
         "InvalidParameterValue" => match operation {
@@ -189,7 +190,7 @@ fn by_message(operation: Operation, code: &str, message: &str) -> Option<CloudKi
             Some(CloudKind::BadAddress)
         }
         "IncorrectState" if message.contains("in the 'available' state") => {
-            Some(CloudKind::NotOurs)
+            Some(CloudKind::NotOnInterface)
         }
         "IncorrectState" => Some(CloudKind::Transient),
         _ => None,
@@ -217,7 +218,7 @@ fn assign_value(message: &str) -> Option<CloudKind> {
 
 fn unassign_value(message: &str) -> Option<CloudKind> {
     if message.contains("are not assigned to interface") {
-        Some(CloudKind::NotOurs)
+        Some(CloudKind::NotOnInterface)
     } else if message.contains("primary") {
         Some(CloudKind::BadAddress)
     } else {
@@ -225,13 +226,13 @@ fn unassign_value(message: &str) -> Option<CloudKind> {
     }
 }
 
-/// What a status of the metadata service means; none if there was no answer.
+/// The class of a metadata service status; `None` if there was no response.
 pub(crate) fn classify_metadata(status: Option<u16>) -> CloudKind {
     match status {
-        // 403: the service is switched off for this instance, or a proxy is in between.
+        // 403: the service is disabled for this instance, or a proxy is in between.
         Some(401 | 403) => CloudKind::Auth,
         Some(429) => CloudKind::Throttled,
-        // A key that is not there may come: a new ENI's keys appear one after the other.
+        // A missing key may still appear: a new ENI's keys appear one after the other.
         None | Some(404 | 500.. | ..300) => CloudKind::Transient,
         Some(_) => CloudKind::Unknown,
     }

@@ -1,4 +1,4 @@
-//! What can be set about the cloud, and its defaults.
+//! Settings of the cloud clients, and their defaults.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use aws_sdk_ec2::config::SharedHttpClient;
 use aws_smithy_async::time::SharedTimeSource;
 use firecamp_core::failure::CloudFailure;
 
-use crate::classify::Cause;
-use crate::failed;
+use crate::classify::NotSentReason;
+use crate::sdk_error;
 
-/// Where requests are signed from.
+/// The source of the credentials.
 #[derive(Clone, Default)]
 pub enum Credentials {
-    /// The standard chain: environment, profile, web identity (IRSA), container (Pod Identity),
-    /// and last the role of the instance.
+    /// The standard chain: environment, profile, web identity (IRSA), container (Pod Identity), and
+    /// finally the instance's role.
     #[default]
     Chain,
-    /// The role of the instance and nothing else, whatever the environment says.
+    /// Only the instance's role, whatever the environment contains.
     InstanceRole,
     /// These keys, for test doubles.
     Fixed {
@@ -41,28 +41,28 @@ impl fmt::Debug for Credentials {
 /// Settings of [`AwsCloud`](crate::AwsCloud).
 #[derive(Debug, Clone)]
 pub struct CloudConfig {
-    /// The region for EC2; without it the metadata service's `placement/region`, never a piece
-    /// of the zone's name, which is wrong in Local Zones.
+    /// The region for EC2; by default the metadata service's `placement/region`, never derived from
+    /// the zone's name, which is wrong in Local Zones.
     pub region: Option<String>,
-    /// URL of EC2's query API instead of the region's own.
+    /// URL of EC2's query API, instead of the region's endpoint.
     pub ec2_endpoint: Option<String>,
-    /// URL of the metadata service instead of the standard one.
+    /// URL of the metadata service, instead of the standard one.
     pub imds_endpoint: Option<String>,
-    /// Where requests are signed from.
+    /// The source of the credentials.
     pub credentials: Credentials,
-    /// An [`owner`](firecamp_core::outside::Cloud::owner) look-up is given up after this long,
-    /// all its pages together. EC2 answers a Describe in 400 ms at the 99th percentile.
+    /// The deadline of an [`owner`](firecamp_core::ports::Cloud::owner) lookup, for all its pages
+    /// together. EC2 responds to a Describe in 400 ms at the 99th percentile.
     pub describe_within: Duration,
-    /// One read of the metadata service is given up after this long; an identity, which is
-    /// several rounds of reads, after three times as long.
+    /// The deadline of one read of the metadata service; an identity, which takes several rounds of
+    /// reads, has three times as long.
     pub imds_within: Duration,
-    /// How many ENIs a page of a Describe may hold, 5 to 1000.
+    /// The page size of a Describe, 5 to 1000 ENIs.
     pub page_size: i32,
-    /// Which program calls: EC2's audit log (CloudTrail) shows it in `userAgent`.
+    /// The program's name: EC2's audit log (CloudTrail) shows it in `userAgent`.
     pub app: &'static str,
-    /// What carries the requests instead of the network: a simulator in the same process.
+    /// The HTTP client, instead of the network: a simulator in the same process.
     pub http: Option<SharedHttpClient>,
-    /// What tells the time of day to signatures and credentials instead of the system's clock.
+    /// The wall clock for signatures and credentials, instead of the system's clock.
     pub clock: Option<SharedTimeSource>,
 }
 
@@ -84,13 +84,13 @@ impl Default for CloudConfig {
 }
 
 impl CloudConfig {
-    /// The defaults with what AWS's own variables override: `AWS_REGION`,
-    /// `AWS_ENDPOINT_URL_EC2` before `AWS_ENDPOINT_URL`, `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
+    /// The defaults, overridden by AWS's own variables: `AWS_REGION`, `AWS_ENDPOINT_URL_EC2` before
+    /// `AWS_ENDPOINT_URL`, `AWS_EC2_METADATA_SERVICE_ENDPOINT`.
     pub fn from_env() -> Self {
         Self::from_vars(|name| std::env::var(name).ok())
     }
 
-    /// The same for this program; letters, digits and `-` only.
+    /// The same for this program name; letters, digits and `-` only.
     #[must_use]
     pub fn named(self, app: &'static str) -> Self {
         Self { app, ..self }
@@ -111,7 +111,7 @@ impl CloudConfig {
         self.clock.clone().unwrap_or_default()
     }
 
-    /// Refuses what no request could be sent with, so that it is said at the start.
+    /// Refuses invalid settings at start, before any request.
     pub(crate) fn check(&self) -> Result<(), CloudFailure> {
         let endpoints =
             [("EC2", &self.ec2_endpoint), ("the metadata service", &self.imds_endpoint)];
@@ -120,7 +120,7 @@ impl CloudConfig {
                 && !is_url(url)
             {
                 return Err(refused(&format!(
-                    "the endpoint of {whose} is {url:?}: expected an http:// or https:// URL"
+                    "invalid endpoint {url:?} of {whose}: expected an http:// or https:// URL"
                 )));
             }
         }
@@ -128,12 +128,12 @@ impl CloudConfig {
             && !is_region(region)
         {
             return Err(refused(&format!(
-                "the region is {region:?}: expected a name like us-east-1"
+                "invalid region {region:?}: expected a name like us-east-1"
             )));
         }
         if !(5..=1000).contains(&self.page_size) {
             return Err(refused(&format!(
-                "a page of {} ENIs: EC2 takes 5 to 1000",
+                "invalid page size {}: EC2 accepts 5 to 1000",
                 self.page_size
             )));
         }
@@ -142,10 +142,13 @@ impl CloudConfig {
 }
 
 fn refused(text: &str) -> CloudFailure {
-    failed::before_sending(Cause::Misconfigured, &format!("connect to AWS: {text}"))
+    sdk_error::before_sending(
+        NotSentReason::Misconfigured,
+        &format!("failed to configure the AWS clients: {text}"),
+    )
 }
 
-/// A region is part of a host name, so nothing else may pass.
+/// A region is part of a host name, so only its characters are allowed.
 pub(crate) fn is_region(text: &str) -> bool {
     let ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !text.is_empty() && text.len() <= 64 && text.chars().all(ok)
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_for_ec2_comes_before_the_one_for_all_services() {
+    fn the_ec2_endpoint_variable_overrides_the_general_one() {
         let both =
             vars(&[("AWS_ENDPOINT_URL", "http://all"), ("AWS_ENDPOINT_URL_EC2", "http://ec2")]);
         assert_eq!(both.ec2_endpoint.as_deref(), Some("http://ec2"));
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_without_a_scheme_a_strange_region_and_a_wild_page_size_are_refused() {
+    fn invalid_urls_regions_and_page_sizes_are_refused() {
         let wrong = [
             CloudConfig { ec2_endpoint: Some("ec2.local".to_owned()), ..CloudConfig::default() },
             CloudConfig { imds_endpoint: Some("ftp://x".to_owned()), ..CloudConfig::default() },

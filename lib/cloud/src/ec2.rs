@@ -1,7 +1,7 @@
 //! Calls of EC2's query API, one request each.
 
 mod client;
-mod look;
+mod describe;
 mod reservations;
 
 use std::collections::HashSet;
@@ -15,23 +15,23 @@ use aws_sdk_ec2::operation::assign_private_ip_addresses::AssignPrivateIpAddresse
 use aws_sdk_ec2::types::{Filter, NetworkInterface};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{EniId, SubnetId};
-use firecamp_core::outside::Owner;
-use firecamp_preflight::facts::Clock;
+use firecamp_core::ports::Owner;
+use firecamp_node::preflight::facts::Clock;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use crate::classify::{Cause, Operation};
+use crate::classify::{NotSentReason, Operation};
+use crate::clock_skew::ClockSkews;
 use crate::config::CloudConfig;
-use crate::dates::Dates;
 use crate::metadata::Metadata;
 use crate::transport::Transport;
-use crate::{failed, owner};
+use crate::{owner, sdk_error};
 
-/// Longer than a page of a thousand ENIs with fifty addresses each.
+/// More than a page of a thousand ENIs with fifty addresses each.
 const BODY_MAX: usize = 16 * 1024 * 1024;
 
-/// One address is on one ENI, and a subnet of a cluster has hundreds: more pages than this are not
-/// an answer to our question.
+/// An address is on one ENI, and a subnet of a cluster has hundreds of ENIs: more pages than this
+/// are not a plausible response.
 const PAGES_MAX: usize = 20;
 
 /// EC2 with a client that is built at the first call.
@@ -40,10 +40,10 @@ pub(crate) struct Ec2 {
     config: CloudConfig,
     transport: SharedHttpClient,
     client: Mutex<Option<Client>>,
-    dates: Dates,
+    skews: ClockSkews,
 }
 
-/// What is asked of EC2: operation and object for people, and for how long.
+/// A call: operation and object for error messages, and its deadline.
 struct Call {
     operation: Operation,
     within: Duration,
@@ -51,11 +51,11 @@ struct Call {
 }
 
 impl Ec2 {
-    pub(crate) fn new(config: CloudConfig, dates: &Dates) -> Self {
+    pub(crate) fn new(config: CloudConfig, skews: &ClockSkews) -> Self {
         let network = || SharedHttpClient::new(Transport::new(BODY_MAX));
         let transport = config.http.clone().unwrap_or_else(network);
-        let transport = dates.watch(Clock::Ec2, transport);
-        Self { config, transport, client: Mutex::new(None), dates: dates.clone() }
+        let transport = skews.watch(Clock::Ec2, transport);
+        Self { config, transport, client: Mutex::new(None), skews: skews.clone() }
     }
 
     pub(crate) async fn owner(
@@ -73,8 +73,8 @@ impl Ec2 {
             ("addresses.private-ip-address".to_owned(), address.to_string()),
             ("subnet-id".to_owned(), subnet.to_string()),
         ];
-        let look = |client| self.enis(client, &call.what, &filters);
-        let enis = self.run(metadata, &call, look).await?;
+        let describe = |client| self.enis(client, &call.what, &filters);
+        let enis = self.run(metadata, &call, describe).await?;
         owner::owner(&call.what, address, subnet, &enis)
     }
 
@@ -98,7 +98,9 @@ impl Ec2 {
                 .await
         };
         let send = |client| async {
-            send(client).await.map_err(|error| failed::from_sdk(call.operation, &call.what, &error))
+            send(client)
+                .await
+                .map_err(|error| sdk_error::from_sdk(call.operation, &call.what, &error))
         };
         let answer = self.run(metadata, &call, send).await?;
         confirm(&call.what, eni, address, &answer)
@@ -121,12 +123,14 @@ impl Ec2 {
                 .await
         };
         let send = |client| async {
-            send(client).await.map_err(|error| failed::from_sdk(call.operation, &call.what, &error))
+            send(client)
+                .await
+                .map_err(|error| sdk_error::from_sdk(call.operation, &call.what, &error))
         };
         self.run(metadata, &call, send).await.map(drop)
     }
 
-    /// Runs one call within its deadline. What happens before the client is there was not sent.
+    /// Runs one call within its deadline. A failure before the client is built means: not sent.
     async fn run<T, F>(
         &self,
         metadata: &Metadata,
@@ -139,15 +143,15 @@ impl Ec2 {
         let Call { operation, within, what } = call;
         let started = Instant::now();
         let late = |_elapsed| {
-            let text = format!("{what}: no region and credentials within {within:?}");
-            Err(failed::before_sending(Cause::Late, &text))
+            let text = format!("{what}: no region or credentials within {within:?}");
+            Err(sdk_error::before_sending(NotSentReason::Late, &text))
         };
         let client = timeout(*within, self.client(metadata)).await.unwrap_or_else(late)?;
         let left = within.saturating_sub(started.elapsed());
-        let given_up = |_elapsed| Err(failed::given_up(*operation, what, *within));
-        let answer = timeout(left, send(client)).await.unwrap_or_else(given_up);
+        let timed_out_call = |_elapsed| Err(sdk_error::timed_out_call(*operation, what, *within));
+        let answer = timeout(left, send(client)).await.unwrap_or_else(timed_out_call);
         if answer.as_ref().is_err_and(|failure| failure.kind == CloudKind::Auth) {
-            // The next call reads the credentials anew, and takes a new token for that.
+            // The next call reads the credentials again, with a new token.
             *self.client.lock().await = None;
         }
         answer
@@ -163,7 +167,7 @@ impl Ec2 {
         Ok(client)
     }
 
-    /// All interfaces that fit.
+    /// All interfaces that match.
     async fn enis(
         &self,
         client: Client,
@@ -171,21 +175,21 @@ impl Ec2 {
         filters: &[(String, String)],
     ) -> Result<Vec<NetworkInterface>, CloudFailure> {
         let filters = filters_of(filters);
-        let turn = |token| {
-            let page = client
+        let page_request = |token| {
+            let request = client
                 .describe_network_interfaces()
                 .set_filters(Some(filters.clone()))
                 .max_results(self.config.page_size)
                 .set_next_token(token);
             async move {
-                let answer = page
+                let answer = request
                     .send()
                     .await
-                    .map_err(|error| failed::from_sdk(Operation::Describe, what, &error))?;
+                    .map_err(|error| sdk_error::from_sdk(Operation::Describe, what, &error))?;
                 Ok((answer.network_interfaces.unwrap_or_default(), answer.next_token))
             }
         };
-        pages(what, turn).await
+        pages(what, page_request).await
     }
 }
 
@@ -195,11 +199,14 @@ fn filters_of(filters: &[(String, String)]) -> Vec<Filter> {
     filters.iter().map(filter).collect()
 }
 
-/// A page, and the token of the next one.
+/// A page and the token of the next one.
 type Page<T> = (Vec<T>, Option<String>);
 
-/// All pages, by hand: the SDK's paginator takes a repeated token for the end.
-async fn pages<T, F>(what: &str, turn: impl Fn(Option<String>) -> F) -> Result<Vec<T>, CloudFailure>
+/// Reads all pages without the SDK's paginator, which takes a repeated token for the end.
+async fn pages<T, F>(
+    what: &str,
+    page_request: impl Fn(Option<String>) -> F,
+) -> Result<Vec<T>, CloudFailure>
 where
     F: Future<Output = Result<Page<T>, CloudFailure>>,
 {
@@ -207,25 +214,28 @@ where
     let mut seen: HashSet<String> = HashSet::new();
     let mut token: Option<String> = None;
     for _page in 0..PAGES_MAX {
-        let (some, next) = turn(token).await?;
+        let (some, next) = page_request(token).await?;
         all.extend(some);
         token = next.filter(|token| !token.is_empty());
         let Some(next) = &token else {
             return Ok(all);
         };
         if !seen.insert(next.clone()) {
-            return Err(unfinished(what, "a page's token came twice"));
+            return Err(endless_listing(what, "a page token was repeated"));
         }
     }
-    Err(unfinished(what, "too many pages"))
+    Err(endless_listing(what, "too many pages"))
 }
 
-fn unfinished(what: &str, why: &str) -> CloudFailure {
-    failed::unread(CloudKind::Transient, format!("{what}: the listing does not end: {why}"))
+fn endless_listing(what: &str, why: &str) -> CloudFailure {
+    sdk_error::read_failure(
+        CloudKind::Transient,
+        format!("{what}: the listing does not end: {why}"),
+    )
 }
 
-/// A 2xx is success. Its body is not documented well enough to demand that it names the address,
-/// but one that names another is not an answer to our request.
+/// A 2xx is a success. The documentation does not guarantee that the body contains the address, but
+/// a body with another address or ENI is not the response to our request.
 fn confirm(
     what: &str,
     eni: &EniId,
@@ -239,8 +249,8 @@ fn confirm(
     };
     let other_eni = answer.network_interface_id().is_some_and(|id| id != eni.as_str());
     if other_eni || (!assigned.is_empty() && !assigned.iter().any(named)) {
-        let detail = format!("{what}: the answer speaks of another address or ENI: {answer:?}");
-        let detail = failed::clean(&detail);
+        let detail = format!("{what}: the response names another address or ENI: {answer:?}");
+        let detail = sdk_error::clean(&detail);
         return Err(CloudFailure { kind: CloudKind::Unknown, effect: Effect::Unknown, detail });
     }
     Ok(())

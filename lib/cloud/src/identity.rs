@@ -1,4 +1,4 @@
-//! This instance and its ENIs, as the metadata service describes them.
+//! This instance and its ENIs, according to the metadata service.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -12,15 +12,15 @@ use ipnet::Ipv4Net;
 
 use crate::classify::classify_metadata;
 use crate::config::is_region;
-use crate::failed;
 use crate::metadata::Metadata;
+use crate::sdk_error;
 
-/// No instance type has as many ENIs; a longer list is not a list of ENIs.
+/// No instance type has this many ENIs; a longer list is invalid.
 const ENIS_MAX: usize = 128;
 
 const MACS: &str = "network/interfaces/macs/";
 
-/// What stays the same while an instance runs, so that it is read once.
+/// The constant values of a running instance, read once.
 #[derive(Debug, Clone)]
 pub(crate) struct Instance {
     id: InstanceId,
@@ -47,7 +47,7 @@ pub(crate) async fn instance(metadata: &Metadata) -> Result<Instance, CloudFailu
     })
 }
 
-/// The region's own key: a piece of the zone's name is wrong in Local Zones.
+/// The region's own key: a region derived from the zone's name is wrong in Local Zones.
 pub(crate) async fn region(metadata: &Metadata) -> Result<String, CloudFailure> {
     let text = metadata.get("placement/region").await?;
     value("placement/region", &text, |text| {
@@ -55,8 +55,8 @@ pub(crate) async fn region(metadata: &Metadata) -> Result<String, CloudFailure> 
     })
 }
 
-/// The instance with the ENIs that the metadata service knows completely, in the order of their
-/// places.
+/// The instance with the ENIs that the metadata service shows completely, ordered by network card
+/// and device index.
 pub(crate) async fn identity(
     metadata: &Metadata,
     instance: &Instance,
@@ -71,7 +71,7 @@ pub(crate) async fn identity(
     Ok(NodeIdentity { instance: id, instance_type: kind, zone, region, enis })
 }
 
-/// Lower-case MACs with a slash each, one a line.
+/// One MAC per line, in lower case with a trailing slash.
 pub(crate) async fn macs(metadata: &Metadata) -> Result<Vec<Mac>, CloudFailure> {
     let text = metadata.get(MACS).await?;
     let parse = |line: &str| Mac::from_str(line.trim_end_matches('/'));
@@ -91,8 +91,8 @@ pub(crate) async fn addresses(
     lines(&path, &metadata.get(&path).await?, parse_address)
 }
 
-/// One ENI, or none if one of its keys is not there: a ghost that EC2 no longer knows, one that
-/// is being plugged in, or one without IPv4.
+/// One ENI, or `None` if one of its keys is missing: a ghost that EC2 no longer has, an ENI that is
+/// being attached, or one without IPv4.
 async fn eni(metadata: &Metadata, mac: Mac) -> Result<Option<Eni>, CloudFailure> {
     let find = async |name: &'static str| metadata.find(&key(mac, name)).await;
     let (id, device, card, subnet, cidr, addresses, prefixes) = tokio::try_join!(
@@ -107,7 +107,7 @@ async fn eni(metadata: &Metadata, mac: Mac) -> Result<Option<Eni>, CloudFailure>
     let (Some(id), Some(device), Some(subnet), Some(cidr), Some(addresses)) =
         (id, device, subnet, cidr, addresses)
     else {
-        tracing::warn!(%mac, "left out: the metadata service lacks keys of this interface");
+        tracing::warn!(%mac, "interface skipped: incomplete in the metadata service");
         return Ok(None);
     };
     let mut addresses = lines(&key(mac, "local-ipv4s"), &addresses, parse_address)?.into_iter();
@@ -133,8 +133,8 @@ async fn eni(metadata: &Metadata, mac: Mac) -> Result<Option<Eni>, CloudFailure>
     }))
 }
 
-/// Leaves out what still carries somebody else's place: a hot-plugged ENI reads device number 0
-/// until its own has propagated, and no network card on a type that has several.
+/// Drops ENIs whose position is not theirs: a hot-plugged ENI reads device number 0 until its own
+/// has propagated, and no network card on a type that has several.
 fn plausible(enis: Vec<Eni>, primary: Mac) -> Vec<Eni> {
     let mut places: BTreeMap<(u32, u32), u32> = BTreeMap::new();
     for eni in &enis {
@@ -150,7 +150,7 @@ fn plausible(enis: Vec<Eni>, primary: Mac) -> Vec<Eni> {
         };
         if !own {
             let (mac, device) = (eni.mac, eni.device_index);
-            tracing::warn!(%mac, device, "left out: the device number is not this interface's yet");
+            tracing::warn!(%mac, device, "interface skipped: device number not propagated yet");
         }
         own
     };
@@ -172,17 +172,17 @@ fn instance_type(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// One value on one line.
+/// A value on one line.
 fn value<T, E: std::fmt::Display>(
     path: &str,
     text: &str,
     parse: impl Fn(&str) -> Result<T, E>,
 ) -> Result<T, CloudFailure> {
     let line = text.strip_suffix('\n').unwrap_or(text);
-    parse(line).map_err(|error| malformed(&format!("{path} says {line:?}: {error}")))
+    parse(line).map_err(|error| malformed(&format!("{path} has the value {line:?}: {error}")))
 }
 
-/// One value a line, at least one.
+/// One value per line, at least one.
 fn lines<T, E: std::fmt::Display>(
     path: &str,
     text: &str,
@@ -192,6 +192,6 @@ fn lines<T, E: std::fmt::Display>(
 }
 
 fn malformed(what: &str) -> CloudFailure {
-    let detail = format!("read the metadata service: {}", failed::clean(what));
-    failed::unread(classify_metadata(None), detail)
+    let detail = format!("failed to parse metadata: {}", sdk_error::clean(what));
+    sdk_error::read_failure(classify_metadata(None), detail)
 }

@@ -1,4 +1,4 @@
-//! Network interfaces, read from what DescribeNetworkInterfaces answers.
+//! Parses network interfaces from DescribeNetworkInterfaces.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -9,7 +9,7 @@ use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::{EniId, SubnetId, parse_address};
 use firecamp_core::interface::Interface;
 
-use crate::failed;
+use crate::sdk_error;
 
 /// All of them, or a failure: a listing without one of them would prove that its addresses are
 /// gone.
@@ -22,11 +22,11 @@ pub(crate) fn all(
 
 fn interface(what: &str, one: &NetworkInterface) -> Result<Interface, CloudFailure> {
     let named = one.network_interface_id().unwrap_or_default();
-    let wrong = |problem: &dyn std::fmt::Display| {
-        let detail = format!("{what}: {:?} cannot be read: {problem}", failed::clean(named));
-        failed::unread(CloudKind::Transient, detail)
+    let parse_error = |problem: &dyn std::fmt::Display| {
+        let detail = format!("{what}: failed to parse {:?}: {problem}", sdk_error::clean(named));
+        sdk_error::read_failure(CloudKind::Transient, detail)
     };
-    let address = |text: &str| parse_address(text).map_err(|why| wrong(&why));
+    let address = |text: &str| parse_address(text).map_err(|why| parse_error(&why));
     let primary = address(one.private_ip_address().unwrap_or_default())?;
     let listed = one.private_ip_addresses().iter().filter_map(|entry| entry.private_ip_address());
     let listed = listed.map(address).collect::<Result<BTreeSet<Ipv4Addr>, _>>()?;
@@ -34,8 +34,9 @@ fn interface(what: &str, one: &NetworkInterface) -> Result<Interface, CloudFailu
     let index = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
     let groups = one.groups().iter().filter_map(|group| group.group_id());
     Ok(Interface {
-        id: EniId::new(named).map_err(|why| wrong(&why))?,
-        subnet: SubnetId::new(one.subnet_id().unwrap_or_default()).map_err(|why| wrong(&why))?,
+        id: EniId::new(named).map_err(|why| parse_error(&why))?,
+        subnet: SubnetId::new(one.subnet_id().unwrap_or_default())
+            .map_err(|why| parse_error(&why))?,
         device_index: index(attachment.and_then(NetworkInterfaceAttachment::device_index))
             .unwrap_or(0),
         network_card: index(attachment.and_then(NetworkInterfaceAttachment::network_card_index))
@@ -43,11 +44,11 @@ fn interface(what: &str, one: &NetworkInterface) -> Result<Interface, CloudFailu
         primary,
         addresses: listed.into_iter().filter(|address| *address != primary).collect(),
         prefixes: u32::try_from(one.ipv4_prefixes().len()).unwrap_or(u32::MAX),
-        groups: groups.map(failed::clean).collect(),
+        groups: groups.map(sdk_error::clean).collect(),
         cluster: tagged(one, tag::CLUSTER),
         no_manage: tagged(one, tag::CNI_NO_MANAGE),
         operator: operator(one),
-        goes_with_instance: attachment
+        delete_on_termination: attachment
             .and_then(NetworkInterfaceAttachment::delete_on_termination)
             .unwrap_or(false),
     })
@@ -55,15 +56,15 @@ fn interface(what: &str, one: &NetworkInterface) -> Result<Interface, CloudFailu
 
 fn tagged(one: &NetworkInterface, key: &str) -> Option<String> {
     let found = one.tag_set().iter().find(|tag| tag.key() == Some(key))?;
-    Some(failed::clean(found.value().unwrap_or_default()))
+    Some(sdk_error::clean(found.value().unwrap_or_default()))
 }
 
-/// The service that has it in the account's place: AWS refuses to change what such a one manages.
+/// The service that manages it; AWS refuses changes to a managed interface.
 fn operator(one: &NetworkInterface) -> Option<String> {
     let managed = one.operator().filter(|operator| operator.managed() == Some(true));
     if let Some(operator) = managed {
-        return Some(failed::clean(operator.principal().unwrap_or("a service of AWS")));
+        return Some(sdk_error::clean(operator.principal().unwrap_or("a service of AWS")));
     }
     let requested = one.requester_managed() == Some(true);
-    requested.then(|| failed::clean(one.requester_id().unwrap_or("a service of AWS")))
+    requested.then(|| sdk_error::clean(one.requester_id().unwrap_or("a service of AWS")))
 }

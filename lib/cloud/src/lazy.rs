@@ -1,5 +1,5 @@
-//! A cloud that is connected by its first call: most releases make none, and none of them may
-//! fail over a setting of AWS that it does not need.
+//! A cloud client that connects at the first call: most releases need no EC2 call, and must not
+//! fail because of an AWS setting that they do not use.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -9,17 +9,17 @@ use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, SubnetId, VolumeId};
 use firecamp_core::interface::Interface;
 use firecamp_core::node::{NodeIdentity, TypeLimits};
-use firecamp_core::outside::{Cloud, Owner};
-use firecamp_preflight::CloudChecks;
-use firecamp_preflight::facts::{Permission, Reading, Right};
-use firecamp_volumes::CloudVolumes;
-use firecamp_volumes::seen::{Attachment, Elsewhere};
+use firecamp_core::ports::{Cloud, Owner};
+use firecamp_node::preflight::CloudChecks;
+use firecamp_node::preflight::facts::{Permission, Reading, Right};
+use firecamp_node::volumes::CloudVolumes;
+use firecamp_node::volumes::observation::{Attachment, Elsewhere};
 use tokio::sync::OnceCell;
 
 use crate::aws::AwsCloud;
 use crate::config::CloudConfig;
 
-/// [`AwsCloud`], connected when it is first needed.
+/// [`AwsCloud`], connected at the first call.
 #[derive(Debug)]
 pub struct LazyCloud {
     app: &'static str,
@@ -27,7 +27,7 @@ pub struct LazyCloud {
 }
 
 impl LazyCloud {
-    /// For this program, as [`CloudConfig::named`].
+    /// For this program name, as [`CloudConfig::named`].
     pub fn named(app: &'static str) -> Self {
         Self { app, cloud: OnceCell::new() }
     }

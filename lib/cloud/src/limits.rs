@@ -1,13 +1,13 @@
-//! What an instance type allows, read from what DescribeInstanceTypes answers.
+//! Parses instance type limits from DescribeInstanceTypes.
 
 use aws_sdk_ec2::types::{AttachmentLimitType, EbsInfo, InstanceTypeHypervisor, InstanceTypeInfo};
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::node::{TypeLimits, VolumeLimit};
 
-use crate::failed;
+use crate::sdk_error;
 
-/// The limits of the type that was asked for. An answer that does not tell them is none: a number
-/// that is guessed would place pods where no room is.
+/// The limits of the requested type. A response without them is a failure: a guessed limit would
+/// place pods where no slot is free.
 pub(crate) fn limits(
     what: &str,
     name: &str,
@@ -22,20 +22,20 @@ pub(crate) fn limits(
         let volumes = one.ebs_info().and_then(|ebs| volumes(ebs, one.hypervisor()));
         Some(TypeLimits { name: name.to_owned(), enis, addresses, volumes })
     });
-    let unsaid = || format!("{what}: the answer does not say how many addresses an ENI takes");
-    numbers.ok_or_else(|| failed::unread(CloudKind::Unknown, unsaid()))
+    let missing = || format!("{what}: the response has no limit of addresses per ENI");
+    numbers.ok_or_else(|| sdk_error::read_failure(CloudKind::Unknown, missing()))
 }
 
 fn number(value: Option<i32>) -> Option<u32> {
     u32::try_from(value?).ok().filter(|number| *number > 0)
 }
 
-/// Types of the older hypervisor have slots of their own for volumes, whatever EC2 says of them.
+/// Types of the older hypervisor have separate slots for volumes, whatever EC2 reports.
 fn volumes(ebs: &EbsInfo, hypervisor: Option<&InstanceTypeHypervisor>) -> Option<VolumeLimit> {
     let kind = ebs.attachment_limit_type()?;
-    let told = *kind == AttachmentLimitType::Shared;
-    let known = told || *kind == AttachmentLimitType::Dedicated;
-    let shared = told && hypervisor != Some(&InstanceTypeHypervisor::Xen);
+    let reported = *kind == AttachmentLimitType::Shared;
+    let known = reported || *kind == AttachmentLimitType::Dedicated;
+    let shared = reported && hypervisor != Some(&InstanceTypeHypervisor::Xen);
     let count = number(ebs.maximum_ebs_attachments()).filter(|_| known)?;
     Some(VolumeLimit { count, shared })
 }

@@ -12,33 +12,33 @@ use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use firecamp_core::failure::CloudFailure;
-use firecamp_preflight::facts::Clock;
+use firecamp_node::preflight::facts::Clock;
 use tokio::sync::Semaphore;
 
-use crate::classify::{Cause, classify_metadata};
+use crate::classify::{NotSentReason, classify_metadata};
+use crate::clock_skew::ClockSkews;
 use crate::config::CloudConfig;
-use crate::dates::Dates;
 use crate::transport::Transport;
-use crate::{failed, token};
+use crate::{sdk_error, token};
 
-/// No value of the metadata service is nearly as long.
+/// Far more than any value of the metadata service.
 const BODY_MAX: usize = 64 * 1024;
 
-/// Reads at one time: each takes its own connection, and the service limits both connections and
-/// packets (1024 a second for each ENI).
+/// Concurrent reads: each uses its own connection, and the service limits both connections and
+/// packets (1024 per second for each ENI).
 const READS_MAX: usize = 8;
 
 /// The metadata service of this instance.
 #[derive(Debug)]
 pub(crate) struct Metadata {
     config: CloudConfig,
-    dates: Dates,
+    skews: ClockSkews,
     within: Duration,
     session: Mutex<Session>,
     permits: Semaphore,
 }
 
-/// A client holds one token and never drops it, so a token that is refused needs a new client.
+/// A client keeps one token and never drops it, so a refused token needs a new client.
 #[derive(Debug, Clone)]
 struct Session {
     number: u64,
@@ -46,41 +46,44 @@ struct Session {
 }
 
 impl Metadata {
-    pub(crate) fn new(config: &CloudConfig, dates: Dates) -> Result<Self, CloudFailure> {
-        let client = patient(config, &dates)?;
+    pub(crate) fn new(config: &CloudConfig, skews: ClockSkews) -> Result<Self, CloudFailure> {
+        let client = client_with_margin(config, &skews)?;
         Ok(Self {
             config: config.clone(),
-            dates,
+            skews,
             within: config.imds_within,
             session: Mutex::new(Session { number: 0, client }),
             permits: Semaphore::new(READS_MAX),
         })
     }
 
-    /// What answers are looked at for their dates.
-    pub(crate) fn dates(&self) -> &Dates {
-        &self.dates
+    /// The recorded dates of responses.
+    pub(crate) fn skews(&self) -> &ClockSkews {
+        &self.skews
     }
 
-    /// The text at this path below `/latest/meta-data/`; that there is none is a failure.
+    /// The text at this path below `/latest/meta-data/`; a missing path is a failure.
     pub(crate) async fn get(&self, path: &str) -> Result<String, CloudFailure> {
         let missing = || {
             let kind = classify_metadata(Some(404));
-            failed::unread(kind, format!("{}: not there (HTTP 404)", asked(path)))
+            sdk_error::read_failure(kind, format!("{}: not found (HTTP 404)", failed_read(path)))
         };
         self.find(path).await?.ok_or_else(missing)
     }
 
-    /// The text at this path, or none if the service says that there is none (404). An empty
-    /// text is a failure: the service answers so when it is in trouble.
+    /// The text at this path, or `None` if the service returns 404. An empty text is a failure: the
+    /// service returns one when it is impaired.
     pub(crate) async fn find(&self, path: &str) -> Result<Option<String>, CloudFailure> {
         let permit = self.permits.acquire().await;
         let answer = tokio::time::timeout(self.within, self.read(path)).await;
         drop(permit);
-        let text = answer.unwrap_or_else(|_elapsed| Err(self.silent(path)))?;
+        let text = answer.unwrap_or_else(|_elapsed| Err(self.no_response(path)))?;
         if text.as_deref().is_some_and(|text| text.trim().is_empty()) {
             let kind = classify_metadata(None);
-            return Err(failed::unread(kind, format!("{}: an empty answer", asked(path))));
+            return Err(sdk_error::read_failure(
+                kind,
+                format!("{}: empty response", failed_read(path)),
+            ));
         }
         Ok(text)
     }
@@ -89,7 +92,7 @@ impl Metadata {
         let session = self.session();
         match session.read(path).await {
             Err(error) if status(&error) == Some(401) => {
-                tracing::info!(path, "the metadata service refuses our token: taking a new one");
+                tracing::info!(path, "metadata token refused, requesting a new one");
                 outcome(path, self.renewed(session.number)?.read(path).await)
             }
             answer => outcome(path, answer),
@@ -100,24 +103,24 @@ impl Metadata {
         self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A session after the refused one: of many reads that fail at once, the first makes it.
+    /// A session after the refused one: of many concurrent reads that fail, the first creates it.
     fn renewed(&self, refused: u64) -> Result<Session, CloudFailure> {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         if session.number == refused {
-            let client = patient(&self.config, &self.dates)?;
+            let client = client_with_margin(&self.config, &self.skews)?;
             *session = Session { number: refused.saturating_add(1), client };
         }
         Ok(session.clone())
     }
 
-    fn silent(&self, path: &str) -> CloudFailure {
+    fn no_response(&self, path: &str) -> CloudFailure {
         let within = self.within;
-        failed::unread(
+        sdk_error::read_failure(
             classify_metadata(None),
             format!(
-                "{}: no answer within {within:?} (blocked, dropped above its packet limit, or the \
-                 hop limit of the instance is too low for a pod's own network namespace)",
-                asked(path)
+                "{}: no response within {within:?} (blocked, dropped above the packet limit, or \
+                 the instance's hop limit is too low for a pod's own network namespace)",
+                failed_read(path)
             ),
         )
     }
@@ -130,20 +133,20 @@ impl Session {
     }
 }
 
-/// A client whose deadlines come after ours, which explains itself better.
-fn patient(config: &CloudConfig, dates: &Dates) -> Result<Client, CloudFailure> {
-    client(config, dates, config.imds_within.saturating_mul(2))
+/// A client whose deadlines are later than ours, because our error message explains more.
+fn client_with_margin(config: &CloudConfig, skews: &ClockSkews) -> Result<Client, CloudFailure> {
+    client(config, skews, config.imds_within.saturating_mul(2))
 }
 
-/// A client of our own making: it sends nothing before the first read.
+/// Builds a client, which sends nothing before the first read.
 pub(crate) fn client(
     config: &CloudConfig,
-    dates: &Dates,
+    skews: &ClockSkews,
     within: Duration,
 ) -> Result<Client, CloudFailure> {
     let network = || SharedHttpClient::new(Transport::new(BODY_MAX));
     let transport = token::checked(config.http.clone().unwrap_or_else(network));
-    let transport = dates.watch(Clock::Metadata, transport);
+    let transport = skews.watch(Clock::Metadata, transport);
     let provider = ProviderConfig::empty()
         .with_http_client(transport)
         .with_sleep_impl(TokioSleep::new())
@@ -159,15 +162,15 @@ pub(crate) fn client(
         return Ok(builder.build());
     };
     let placed = builder.endpoint(endpoint.as_str()).map_err(|error| {
-        let text = failed::chain(error.as_ref());
-        let what = format!("endpoint {endpoint:?} of the metadata service: {text}");
-        failed::before_sending(Cause::Misconfigured, &what)
+        let text = sdk_error::chain(error.as_ref());
+        let what = format!("invalid endpoint {endpoint:?} of the metadata service: {text}");
+        sdk_error::before_sending(NotSentReason::Misconfigured, &what)
     })?;
     Ok(placed.build())
 }
 
-fn asked(path: &str) -> String {
-    format!("read {path} from the metadata service")
+fn failed_read(path: &str) -> String {
+    format!("failed to read {path} from the metadata service")
 }
 
 fn outcome(path: &str, answer: Result<String, ImdsError>) -> Result<Option<String>, CloudFailure> {
@@ -178,25 +181,30 @@ fn outcome(path: &str, answer: Result<String, ImdsError>) -> Result<Option<Strin
     let status = status(&error);
     match (&error, status) {
         (ImdsError::ErrorResponse(_), Some(404)) => Ok(None),
-        (ImdsError::ErrorResponse(_), Some(status)) => Err(failed::unread(
+        (ImdsError::ErrorResponse(_), Some(status)) => Err(sdk_error::read_failure(
             classify_metadata(Some(status)),
-            format!("{}: HTTP {status}{}", asked(path), hint(status)),
+            format!("{}: HTTP {status}{}", failed_read(path), hint(status)),
         )),
-        (_, status) => Err(failed::unread(
+        (_, status) => Err(sdk_error::read_failure(
             classify_metadata(status.filter(|status| *status >= 400 && *status != 404)),
-            format!("{}: {}{}", asked(path), failed::chain(&error), hint(status.unwrap_or(0))),
+            format!(
+                "{}: {}{}",
+                failed_read(path),
+                sdk_error::chain(&error),
+                hint(status.unwrap_or(0))
+            ),
         )),
     }
 }
 
 fn hint(status: u16) -> &'static str {
     match status {
-        403 => " (switched off for this instance, or a proxy stands in between)",
+        403 => " (disabled for this instance, or a proxy is in between)",
         _ => "",
     }
 }
 
-/// The status that the service answered, to the read itself or to the question for a token.
+/// The status of the service's response to the read or to the token request.
 fn status(error: &ImdsError) -> Option<u16> {
     if let ImdsError::ErrorResponse(answer) = error {
         return Some(answer.response().status().as_u16());

@@ -1,5 +1,5 @@
-//! Who owns an address, read from what DescribeNetworkInterfaces answers. The filter is not
-//! trusted: an ENI counts only if it lists the address itself.
+//! Parses the owner of an address from DescribeNetworkInterfaces. The filter is not trusted: an ENI
+//! counts only if it lists the address itself.
 
 use std::net::Ipv4Addr;
 
@@ -7,9 +7,9 @@ use aws_sdk_ec2::types::{AttachmentStatus, NetworkInterface};
 use firecamp_core::contract::tag;
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::{EniId, InstanceId, SubnetId};
-use firecamp_core::outside::{Owner, OwnerEni};
+use firecamp_core::ports::{Owner, OwnerEni};
 
-use crate::failed;
+use crate::sdk_error;
 
 /// The owner among the ENIs of all pages.
 pub(crate) fn owner(
@@ -23,24 +23,25 @@ pub(crate) fn owner(
     for eni in enis {
         let Some(primary) = holds(eni, &text, subnet) else {
             let id = eni.network_interface_id().unwrap_or_default();
-            tracing::warn!(id = failed::clean(id), %address, "an ENI that does not list the address");
+            let eni = sdk_error::clean(id);
+            tracing::warn!(eni, %address, "ENI ignored: it does not list the address");
             continue;
         };
         let found = read(what, eni, primary)?;
         match owner {
-            // The same ENI on two pages: it moved between them while they were read.
+            // The same ENI on two pages: it moved between them during the reads.
             Some(ref known) if known.id == found.id => {}
             Some(known) => {
                 let detail = format!("{what}: shown on both {} and {}", known.id, found.id);
-                return Err(failed::unread(CloudKind::Transient, detail));
+                return Err(sdk_error::read_failure(CloudKind::Transient, detail));
             }
             None => owner = Some(found),
         }
     }
-    Ok(owner.map_or(Owner::Nobody, Owner::Eni))
+    Ok(owner.map_or(Owner::Unassigned, Owner::Eni))
 }
 
-/// Whether the ENI lists the address, and then whether as its primary one.
+/// Whether the ENI lists the address, and if so, whether as its primary one.
 fn holds(eni: &NetworkInterface, address: &str, subnet: &SubnetId) -> Option<bool> {
     if eni.subnet_id() != Some(subnet.as_str()) {
         return None;
@@ -55,7 +56,10 @@ fn holds(eni: &NetworkInterface, address: &str, subnet: &SubnetId) -> Option<boo
 
 fn read(what: &str, eni: &NetworkInterface, primary: bool) -> Result<OwnerEni, CloudFailure> {
     let id = EniId::new(eni.network_interface_id().unwrap_or_default()).map_err(|error| {
-        failed::unread(CloudKind::Transient, format!("{what}: an owner without a name: {error}"))
+        sdk_error::read_failure(
+            CloudKind::Transient,
+            format!("{what}: an owner without a valid ID: {error}"),
+        )
     })?;
     let tagged = eni.tag_set().iter().find(|tag| tag.key() == Some(tag::CLUSTER));
     Ok(OwnerEni {
@@ -63,11 +67,11 @@ fn read(what: &str, eni: &NetworkInterface, primary: bool) -> Result<OwnerEni, C
         primary,
         cluster: tagged.and_then(|tag| tag.value()).map(str::to_owned),
         instance: instance(eni),
-        description: failed::clean(eni.description().unwrap_or_default()),
+        description: sdk_error::clean(eni.description().unwrap_or_default()),
     })
 }
 
-/// Attachments of AWS's own services have no instance, or none that one could look up.
+/// Attachments of AWS services have no instance, or none that can be described.
 fn instance(eni: &NetworkInterface) -> Option<InstanceId> {
     let attachment = eni.attachment()?;
     if attachment.status() == Some(&AttachmentStatus::Detached) {

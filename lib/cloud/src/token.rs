@@ -1,5 +1,5 @@
-//! The metadata service's token, looked at before the SDK makes a header of it: of bytes that are
-//! no header's value the SDK makes a panic.
+//! Validates the metadata service's token before the SDK puts it into a header: the SDK panics on
+//! bytes that are not a valid header value.
 
 use std::fmt;
 
@@ -17,12 +17,12 @@ use thiserror::Error;
 /// Comes with every token.
 const TIME_TO_LIVE: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 
-/// What was answered cannot be a token.
+/// The response cannot be a token.
 #[derive(Debug, Error)]
 #[error("the metadata service's token is not text")]
 struct NotText;
 
-/// A client whose tokens are text.
+/// Wraps a client to accept only tokens that are text.
 pub(crate) fn checked(client: SharedHttpClient) -> SharedHttpClient {
     SharedHttpClient::new(Checked(client))
 }
@@ -48,7 +48,7 @@ impl HttpClient for Checked<SharedHttpClient> {
 
 impl HttpConnector for Checked<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        // Tokens are put, everything else is got.
+        // Only tokens use PUT; everything else uses GET.
         let token = request.method() == "PUT";
         let answer = self.0.call(request);
         if !token {
@@ -56,7 +56,7 @@ impl HttpConnector for Checked<SharedHttpConnector> {
         }
         HttpConnectorFuture::new(async move {
             let mut answer = answer.await?;
-            // Without its time to live the SDK takes no answer for a token, and with it any.
+            // Without the TTL header the SDK does not accept a token.
             if answer.headers().get(TIME_TO_LIVE).is_none() {
                 return Ok(answer);
             }

@@ -1,7 +1,7 @@
-//! HTTP for the AWS clients: plain where the URL says http, TLS from the first https request on.
+//! HTTP for the AWS clients: plain for http URLs; TLS is set up at the first https request.
 //!
-//! The SDK's own client reads the certificates of certification authorities when it is built,
-//! also for http URLs, and asserts that there are some. This one does neither.
+//! The SDK's own client loads CA certificates when it is built, also for http URLs, and asserts
+//! that there are some. This client does neither.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -23,7 +23,7 @@ use http_body_util::Limited;
 use rustls_native_certs::CertificateResult;
 use thiserror::Error;
 
-/// An https endpoint was asked for on a machine that has nothing to check certificates with.
+/// An https endpoint was requested on a machine without CA certificates.
 #[derive(Debug, Clone, Error)]
 #[error(
     "no usable CA certificates, so no https endpoint can be trusted: ship a CA bundle in the image \
@@ -35,7 +35,7 @@ pub(crate) struct NoRoots {
 
 type Key = (Option<Duration>, Option<Duration>);
 
-/// The HTTP client of one AWS client. No answer's body may be longer than its cap.
+/// The HTTP client of one AWS client, with a limit on the response body.
 #[derive(Debug)]
 pub(crate) struct Transport {
     cap: usize,

@@ -1,17 +1,17 @@
-//! Attachments of volumes, read from what DescribeVolumes answers.
+//! Parses volume attachments from DescribeVolumes.
 
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_ec2::types::{Volume, VolumeAttachment};
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::{InstanceId, VolumeId, Zone};
-use firecamp_volumes::seen::{Attachment, AttachmentState, Elsewhere};
+use firecamp_node::volumes::observation::{Attachment, AttachmentState, Elsewhere};
 
-use crate::failed;
+use crate::sdk_error;
 
 const GIB: u64 = 1 << 30;
 
-/// All attachments to the instance, or a failure: a listing without one of them would tell that
+/// All attachments to the instance, or a failure: a listing without one of them would prove that
 /// its volume is gone.
 pub(crate) fn all(
     what: &str,
@@ -40,17 +40,17 @@ pub(crate) fn elsewhere(
     let mut found = Vec::new();
     for volume in listing {
         let named = volume.volume_id().unwrap_or_default();
-        let wrong = |problem: &dyn std::fmt::Display| unreadable(what, named, problem);
+        let parse_error = |problem: &dyn std::fmt::Display| parse_failure(what, named, problem);
         for attached in volume.attachments() {
             let holder = attached.instance_id().unwrap_or_default();
             let state = attached.state().map_or("", |state| state.as_str());
             if holder == instance.as_str() || state == "detached" {
                 continue;
             }
-            let unknown = || wrong(&format!("unknown state {:?}", failed::clean(state)));
+            let unknown = || parse_error(&format!("unknown state {:?}", sdk_error::clean(state)));
             found.push(Elsewhere {
-                volume: VolumeId::new(named).map_err(|why| wrong(&why))?,
-                instance: InstanceId::new(holder).map_err(|why| wrong(&why))?,
+                volume: VolumeId::new(named).map_err(|why| parse_error(&why))?,
+                instance: InstanceId::new(holder).map_err(|why| parse_error(&why))?,
                 state: state_of(state).ok_or_else(unknown)?,
             });
         }
@@ -58,9 +58,9 @@ pub(crate) fn elsewhere(
     Ok(found)
 }
 
-fn unreadable(what: &str, named: &str, problem: &dyn std::fmt::Display) -> CloudFailure {
-    let detail = format!("{what}: {:?} cannot be read: {problem}", failed::clean(named));
-    failed::unread(CloudKind::Transient, detail)
+fn parse_failure(what: &str, named: &str, problem: &dyn std::fmt::Display) -> CloudFailure {
+    let detail = format!("{what}: failed to parse {:?}: {problem}", sdk_error::clean(named));
+    sdk_error::read_failure(CloudKind::Transient, detail)
 }
 
 fn attachment(
@@ -70,17 +70,17 @@ fn attachment(
     now: Option<SystemTime>,
 ) -> Result<Attachment, CloudFailure> {
     let named = volume.volume_id().unwrap_or_default();
-    let wrong = |problem: &dyn std::fmt::Display| unreadable(what, named, problem);
-    let unknown = || wrong(&format!("unknown state {:?}", failed::clean(state)));
+    let parse_error = |problem: &dyn std::fmt::Display| parse_failure(what, named, problem);
+    let unknown = || parse_error(&format!("unknown state {:?}", sdk_error::clean(state)));
     let zone = volume.availability_zone().unwrap_or_default();
     let size = volume.size().and_then(|gib| u64::try_from(gib).ok()).unwrap_or_default();
     Ok(Attachment {
-        volume: VolumeId::new(named).map_err(|why| wrong(&why))?,
+        volume: VolumeId::new(named).map_err(|why| parse_error(&why))?,
         state: state_of(state).ok_or_else(unknown)?,
         age: age(attached, now),
-        label: failed::clean(attached.device().unwrap_or_default()),
+        label: sdk_error::clean(attached.device().unwrap_or_default()),
         delete_on_termination: attached.delete_on_termination().unwrap_or_default(),
-        zone: Zone::new(zone).map_err(|why| wrong(&why))?,
+        zone: Zone::new(zone).map_err(|why| parse_error(&why))?,
         bytes: size.saturating_mul(GIB),
     })
 }
@@ -95,8 +95,8 @@ fn state_of(text: &str) -> Option<AttachmentState> {
     }
 }
 
-/// By EC2's own clock, if that is known: this node's may be wrong. What EC2 dates in the future has
-/// just begun.
+/// By EC2's own clock, if it is known, because this node's clock may be wrong. An attach time in
+/// the future means that it has just started.
 fn age(attached: &VolumeAttachment, now: Option<SystemTime>) -> Option<Duration> {
     let began = SystemTime::try_from(*attached.attach_time()?).ok()?;
     Some(now?.duration_since(began).unwrap_or_default())

@@ -1,8 +1,8 @@
-//! Our client against moto's server: an EC2 that neither we nor AWS wrote, so that request and
-//! answer are not only what our own doubles think they are. `scripts/test-moto.sh` runs it.
+//! Our client against moto's server: an EC2 that neither we nor AWS wrote, as an independent check
+//! of our own test doubles. `scripts/test-moto.sh` runs it.
 //!
-//! moto is lax: a reassigned address stays on both ENIs, and its look-up by address knows primary
-//! addresses only. What it cannot show is tested against the strict simulator.
+//! moto is lax: a reassigned address stays on both ENIs, and its address filter finds only primary
+//! addresses. The strict simulator covers what moto cannot show.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::net::Ipv4Addr;
@@ -16,7 +16,7 @@ use firecamp_cloud::{AwsCloud, CloudConfig, Credentials};
 use firecamp_core::contract::tag;
 use firecamp_core::failure::{CloudKind, Effect};
 use firecamp_core::ids::{EniId, SubnetId};
-use firecamp_core::outside::{Cloud, Owner};
+use firecamp_core::ports::{Cloud, Owner};
 
 const WITHIN: Duration = Duration::from_secs(10);
 
@@ -37,7 +37,7 @@ fn cloud() -> AwsCloud {
     AwsCloud::connect(config).unwrap()
 }
 
-/// The bare SDK, to make what our client never makes.
+/// The bare SDK, for requests that our client never sends.
 fn sdk() -> Client {
     let keys = aws_credential_types::Credentials::new("AKIDTEST", "s", None, None, "test");
     let config = aws_sdk_ec2::Config::builder()
@@ -50,7 +50,7 @@ fn sdk() -> Client {
     Client::from_conf(config)
 }
 
-/// A subnet of its own and one tagged ENI in it, with 10.9.0.4 as its primary address.
+/// A subnet and one tagged ENI in it, with 10.9.0.4 as its primary address.
 async fn eni() -> (SubnetId, EniId) {
     let sdk = sdk();
     let vpc = sdk.create_vpc().cidr_block("10.9.0.0/16").send().await.unwrap();
@@ -94,7 +94,7 @@ async fn an_assigned_address_is_on_the_eni_until_it_is_unassigned() {
 }
 
 #[tokio::test]
-async fn the_owner_of_an_enis_primary_address_is_told_with_its_tag() {
+async fn the_owner_of_a_primary_address_is_reported_with_its_tag() {
     let (subnet, eni) = eni().await;
     let owner = cloud().owner(Ipv4Addr::new(10, 9, 0, 4), &subnet).await.unwrap();
     let Owner::Eni(owner) = owner else { unreachable!("the ENI's own address has no owner") };
@@ -107,15 +107,15 @@ async fn the_owner_of_an_enis_primary_address_is_told_with_its_tag() {
 async fn an_address_that_no_eni_has_has_no_owner() {
     let (subnet, _eni) = eni().await;
     let owner = cloud().owner(Ipv4Addr::new(10, 9, 0, 77), &subnet).await.unwrap();
-    assert_eq!(owner, Owner::Nobody);
+    assert_eq!(owner, Owner::Unassigned);
 }
 
 #[tokio::test]
-async fn an_eni_that_does_not_exist_is_gone() {
+async fn a_missing_eni_is_classified_as_gone() {
     let eni = EniId::new("eni-0aaaaaaaaaaaaaaaa").unwrap();
     let answer = cloud().assign(&eni, Ipv4Addr::new(10, 9, 0, 9), true, WITHIN).await;
     let failure = answer.unwrap_err();
-    assert_eq!((failure.kind, failure.effect), (CloudKind::Gone, Effect::None), "{failure}");
+    assert_eq!((failure.kind, failure.effect), (CloudKind::NotFound, Effect::None), "{failure}");
     assert!(failure.detail.contains("InvalidNetworkInterfaceID.NotFound"), "{failure}");
 }
 

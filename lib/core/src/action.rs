@@ -1,4 +1,4 @@
-//! What a protocol machine asks of its runner, one action at a time, and what it is told.
+//! The actions that a protocol machine requests from its runner, one at a time, and their replies.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -8,7 +8,7 @@ use crate::contract::timing;
 use crate::failure::{CloudFailure, FileFailure, HostFailure, RegistryFailure};
 use crate::ids::{EniId, Mac, PoolName, SubnetId, Version};
 use crate::node::NodeIdentity;
-use crate::outside::{Holder, KernelTarget, KernelView, Owner, PodView, SocketUse};
+use crate::ports::{Holder, KernelTarget, KernelView, Owner, PodView, SocketUse};
 use crate::record::{MemberRecords, StaticIp, Stored, Write};
 use crate::time::Moment;
 
@@ -30,11 +30,11 @@ pub enum Action {
     ReadIdentity,
     /// Metadata: read the addresses of one ENI.
     ReadListed(Mac),
-    /// EC2: begin to look up the owner; the answer is fetched later by `ReadOwner`.
+    /// EC2: begin to look up the owner; `AwaitOwner` fetches the answer later.
     BeginOwner(Ipv4Addr, SubnetId),
-    /// EC2: fetch the answer of the look-up that was begun.
+    /// EC2: fetch the answer of the look-up that `BeginOwner` began.
     AwaitOwner,
-    /// EC2: look up the owner now; a look-up that was begun is forgotten.
+    /// EC2: look up the owner now, and discard a look-up that was begun.
     ReadOwner(Ipv4Addr, SubnetId),
     /// EC2: assign.
     Assign {
@@ -42,9 +42,10 @@ pub enum Action {
         eni: EniId,
         /// This address.
         address: Ipv4Addr,
-        /// By force (AllowReassignment).
+        /// With AllowReassignment.
         force: bool,
-        /// T after what authorised it: given up by then, and not sent if too little is left.
+        /// T after what authorised it: the call ends by then, and is not sent if too little is
+        /// left.
         not_after: Moment,
     },
     /// EC2: unassign.
@@ -53,7 +54,8 @@ pub enum Action {
         eni: EniId,
         /// This address.
         address: Ipv4Addr,
-        /// T after what authorised it: given up by then, and not sent if too little is left.
+        /// T after what authorised it: the call ends by then, and is not sent if too little is
+        /// left.
         not_after: Moment,
     },
     /// Disk: prove that the static-IP file can be written.
@@ -68,9 +70,9 @@ pub enum Action {
     AddAddress(KernelTarget, Holder),
     /// Kernel: add rule and routes.
     AddRouting(KernelTarget, Holder),
-    /// Node: note that an Assign is about to be sent.
+    /// Node: write a note that an Assign is about to be sent.
     NoteAssign(Ipv4Addr),
-    /// Kernel: read back.
+    /// Kernel: read back the address, rule and routes.
     Observe(KernelTarget),
     /// Kernel: remove the address.
     RemoveAddress(Ipv4Addr, Holder),
@@ -78,18 +80,18 @@ pub enum Action {
     RemoveRouting(Ipv4Addr, Holder),
     /// Kernel: count the sockets that use the address.
     ReadSockets(Ipv4Addr),
-    /// Let time pass.
+    /// Wait.
     Wait(Delay),
-    /// Wait until this container is told to stop, however long that is.
+    /// Wait, without a limit, for the signal that stops this container.
     AwaitStop,
-    /// Nothing more to do; the machine has an outcome.
+    /// Nothing: the machine has an outcome.
     Done,
 }
 
 impl Action {
-    /// What an EC2 mutation may still take if it is sent at `now`. None if that is too little for
-    /// EC2 to answer: the process may have been stopped since the machine named the call, and then
-    /// it is not sent. None as well for every other action.
+    /// How long an EC2 mutation may take if it is sent at `now`. None if that is too little for EC2
+    /// to answer: the process may have been stopped since the machine requested the call, and then
+    /// the runner does not send it. None as well for every other action.
     pub fn time_left(&self, now: Moment) -> Option<Duration> {
         let (Self::Assign { not_after, .. } | Self::Unassign { not_after, .. }) = self else {
             return None;
@@ -103,31 +105,32 @@ impl Action {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Delay {
-    /// At least this long, or with `jitter` a random part of it.
+    /// The minimum, or with `jitter` the maximum of a random wait.
     pub length: Duration,
     /// Full jitter: the runner waits a uniformly random part of `length`.
     pub jitter: bool,
-    /// Never longer than this: the deadline has come by then. What is drawn is cut to it, and not
-    /// what is drawn from: tries would come faster and faster the nearer the deadline is.
+    /// The wait never exceeds this: it is the time to the deadline. The random part is drawn from
+    /// `length` and then cut to the limit; drawing from the limit would make retries more frequent
+    /// the nearer the deadline is.
     pub limit: Duration,
-    /// What is waited for, for people.
+    /// What the machine waits for, for people.
     pub why: String,
 }
 
 impl Delay {
-    /// How long to wait. `part` draws a uniformly random part of what it is given.
+    /// How long to wait. `part` draws a uniformly random part of its argument.
     pub fn drawn(&self, part: impl FnOnce(Duration) -> Duration) -> Duration {
         let length = if self.jitter { part(self.length).max(SHORTEST) } else { self.length };
         length.min(self.limit)
     }
 
-    /// The longest that is ever waited.
+    /// The longest possible wait.
     pub fn longest(&self) -> Duration {
         self.drawn(|whole| whole)
     }
 }
 
-/// The shortest random wait: whoever draws nothing must not spin.
+/// The shortest random wait, so that a draw of zero does not spin.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The answer to an [`Action`].
@@ -154,9 +157,9 @@ pub enum Reply {
     Owner(Result<Owner, CloudFailure>),
     /// To `Assign` and `Unassign`.
     Cloud(Result<(), CloudFailure>),
-    /// To the disk actions; true if there is something to publish.
+    /// To the disk actions; true if there is a file to publish.
     File(Result<bool, FileFailure>),
-    /// To the kernel's writes and the node's note; true if something changed.
+    /// To the kernel's writes and the note; true if something changed.
     Host(Result<bool, HostFailure>),
     /// To `Observe`.
     Observed(Result<KernelView, HostFailure>),
@@ -168,7 +171,7 @@ pub enum Reply {
     Stopping,
 }
 
-/// A step boundary of the protocol, as failure-modes name it (`attach.7`, `release.3`): the
+/// A step boundary of the protocol, as the failure cases name it (`attach.7`, `release.3`): the
 /// named step has taken effect and nothing after it has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -177,10 +180,10 @@ pub enum Step {
     Attach(u8),
     /// A boundary of release.
     Release(u8),
-    /// A boundary of the release that unassigns.
+    /// A boundary of a release that unassigns the address.
     Free(u8),
-    /// A boundary of the old holder's giving way.
-    GiveWay(u8),
+    /// A boundary of a withdrawal, in which a superseded holder removes its address.
+    Withdraw(u8),
     /// A boundary of a re-assert.
     Reassert(u8),
     /// A boundary of a restore.
@@ -194,38 +197,40 @@ impl Step {
     pub fn done(self) -> &'static str {
         match self {
             Self::Attach(0) | Self::Release(0) => "records read",
-            Self::Attach(1) => "instance and ENI known",
-            Self::Attach(2) => "this pod is the live one",
+            Self::Attach(1) => "instance and ENI identified",
+            Self::Attach(2) => "pod confirmed as the live one",
             Self::Attach(3) => "claim written",
             Self::Attach(4) => "address allocated",
-            Self::Attach(5) => "static-IP file can be written",
-            Self::Attach(6) => "the ENI's link is there",
-            Self::Attach(7) => "epoch taken",
+            Self::Attach(5) => "static-IP file is writable",
+            Self::Attach(6) => "link of the ENI found",
+            Self::Attach(7) => "epoch acquired",
             Self::Attach(8) => "Assign sent",
             Self::Attach(9) | Self::Reassert(2) => "Assign answered",
             Self::Attach(10) => "data path switched",
-            Self::Attach(11) | Self::Restore(1) => "address in the kernel",
-            Self::Attach(12) | Self::Restore(2) => "rule and routes in the kernel",
-            Self::Attach(13) | Self::Restore(_) => "kernel read back",
+            Self::Attach(11) | Self::Restore(1) => "address added to the kernel",
+            Self::Attach(12) | Self::Restore(2) => "rule and routes added to the kernel",
+            Self::Attach(13) | Self::Restore(_) => "kernel state verified",
             Self::Attach(14) => "static-IP file staged",
             Self::Attach(15) => "static-IP file published",
             Self::Attach(16) => "static-IP file durable",
             Self::Attach(_) => "attach recorded",
-            Self::Release(1) => "this pod holds the address and is ending",
+            Self::Release(1) => "pod confirmed as the holder and as terminating",
             Self::Release(2) => "address drained",
-            Self::Release(3) | Self::GiveWay(2) | Self::Collect(2) => "address out of the kernel",
-            Self::Release(4) | Self::GiveWay(3) | Self::Collect(3) => {
-                "rule and routes out of the kernel"
+            Self::Release(3) | Self::Withdraw(2) | Self::Collect(2) => {
+                "address removed from the kernel"
+            }
+            Self::Release(4) | Self::Withdraw(3) | Self::Collect(3) => {
+                "rule and routes removed from the kernel"
             }
             Self::Release(_) => "release recorded",
-            Self::Free(2) => "unassignment announced",
+            Self::Free(2) => "Unassign recorded as pending",
             Self::Free(3) => "Unassign sent",
             Self::Free(4) => "Unassign answered",
-            Self::Free(_) => "unassignment recorded",
-            Self::GiveWay(_) => "the address belongs elsewhere",
-            Self::Reassert(1) => "re-assert announced",
+            Self::Free(_) => "release recorded",
+            Self::Withdraw(_) => "holder confirmed as superseded",
+            Self::Reassert(1) => "Assign recorded as pending",
             Self::Reassert(_) => "re-assert ended",
-            Self::Collect(_) => "no record claims the address",
+            Self::Collect(_) => "confirmed that the address has no record",
         }
     }
 }
@@ -236,7 +241,7 @@ impl std::fmt::Display for Step {
             Self::Attach(n) => write!(f, "attach.{n}"),
             Self::Release(n) => write!(f, "release.{n}"),
             Self::Free(n) => write!(f, "free.{n}"),
-            Self::GiveWay(n) => write!(f, "giveway.{n}"),
+            Self::Withdraw(n) => write!(f, "withdraw.{n}"),
             Self::Reassert(n) => write!(f, "reassert.{n}"),
             Self::Restore(n) => write!(f, "restore.{n}"),
             Self::Collect(n) => write!(f, "collect.{n}"),

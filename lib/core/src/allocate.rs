@@ -1,5 +1,5 @@
-//! Which addresses of a pool's subnet may be handed out. Creating the `StaticIP` of that name is
-//! what allocates one; this only says what is worth trying, and in which order.
+//! Which addresses of a pool's subnet are free. Creating the `StaticIP` allocates an address; this
+//! module says only which addresses to try, and in which order.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -8,18 +8,18 @@ use ipnet::Ipv4Net;
 
 use crate::record::PoolSubnet;
 
-/// EC2 keeps the first four addresses of a subnet: network, router, DNS and future use
-/// (ec2-semantics, subnets). The last one, the broadcast address, is kept too.
+/// EC2 reserves the first four addresses of a subnet: network, router, DNS and future use
+/// (ec2-semantics, subnets). It also reserves the last one, the broadcast address.
 const RESERVED_AT_START: u32 = 4;
 
-/// Whether EC2 lets an ENI in a subnet of this block have the address: inside it, and not one of
-/// the five that EC2 keeps for itself (the first four and the last).
+/// Whether EC2 can assign the address to an ENI in a subnet of this block: inside it, and not one
+/// of the five that EC2 reserves (the first four and the last).
 pub fn is_assignable(cidr: Ipv4Net, address: Ipv4Addr) -> bool {
     assignable_bounds(cidr)
         .is_some_and(|(first, last)| (first..=last).contains(&u32::from(address)))
 }
 
-/// Whether the address is one that the subnet's ranges have, and that EC2 does not keep.
+/// Whether the address is in the subnet's ranges and not reserved by EC2.
 pub fn hands_out(pool_subnet: &PoolSubnet, address: Ipv4Addr) -> bool {
     let mut ranges = pool_subnet.ranges.iter();
     let within = ranges.any(|(start, end)| (*start..=*end).contains(&address));
@@ -27,8 +27,8 @@ pub fn hands_out(pool_subnet: &PoolSubnet, address: Ipv4Addr) -> bool {
 }
 
 /// Every free address of the subnet's ranges exactly once, in ascending order: inside the block,
-/// not kept by EC2, neither in `allocated` nor in `excluded`. Ranges may touch, overlap, leave
-/// the block or run backwards (and are then empty).
+/// not reserved by EC2, neither in `allocated` nor in `excluded`. Ranges may touch, overlap, exceed
+/// the block or be reversed (and are then empty).
 pub fn candidates<'a>(
     pool_subnet: &'a PoolSubnet,
     allocated: &'a BTreeSet<Ipv4Addr>,
@@ -111,7 +111,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// The definition, without any cleverness: every address of the block, asked one by one.
+    /// The definition, applied directly: checks every address of the block.
     fn by_definition(
         subnet: &PoolSubnet,
         allocated: &BTreeSet<Ipv4Addr>,
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn f059_a_whole_subnet_offers_all_but_the_five_addresses_that_ec2_keeps() {
+    fn f059_a_whole_subnet_offers_all_but_the_five_addresses_that_ec2_reserves() {
         let cases = [("10.0.16.0/20", 4_091), ("10.1.0.0/16", 65_531), ("10.0.0.0/24", 251)];
         for (cidr, count) in cases {
             let subnet = whole(cidr);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn f059_a_subnet_that_starts_above_zero_keeps_its_own_first_four_and_last() {
+    fn f059_a_subnet_that_starts_above_zero_reserves_its_own_first_four_and_last() {
         let offered = all(&whole("10.0.0.64/28"));
         let expected: Vec<Ipv4Addr> = (68..=78).map(|last| Ipv4Addr::new(10, 0, 0, last)).collect();
         assert_eq!(offered, expected);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn f059_ranges_that_overlap_touch_or_leave_the_block_offer_each_address_once() {
+    fn f059_ranges_that_overlap_touch_or_exceed_the_block_offer_each_address_once() {
         let ranges = [
             ("10.0.0.20", "10.0.0.22"),
             ("10.0.0.10", "10.0.0.12"),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn f059_exhaustion_is_none_and_not_an_address_of_somebody() {
+    fn f059_an_exhausted_subnet_offers_none_instead_of_an_allocated_address() {
         let subnet = subnet("10.0.0.0/24", &[("10.0.0.10", "10.0.0.11")]);
         let taken = BTreeSet::from([ip("10.0.0.10")]);
         let mine = BTreeSet::from([ip("10.0.0.11")]);
@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    /// Addresses in and around the block, so that ranges and sets hit its edges often.
+    /// Addresses in and around the block, so that ranges and sets often include its edges.
     fn near(cidr: Ipv4Net) -> impl Strategy<Value = Ipv4Addr> {
         let low = u32::from(cidr.network()).saturating_sub(8);
         let high = u32::from(cidr.broadcast()).saturating_add(8);
@@ -215,9 +215,9 @@ mod tests {
             .prop_map(|(bits, len)| Ipv4Net::new(Ipv4Addr::from(bits), len).unwrap().trunc())
     }
 
-    type World = (PoolSubnet, BTreeSet<Ipv4Addr>, BTreeSet<Ipv4Addr>);
+    type Allocation = (PoolSubnet, BTreeSet<Ipv4Addr>, BTreeSet<Ipv4Addr>);
 
-    fn worlds() -> impl Strategy<Value = World> {
+    fn allocations() -> impl Strategy<Value = Allocation> {
         blocks().prop_flat_map(|cidr| {
             let ranges = prop::collection::vec((near(cidr), near(cidr)), 0..6);
             let allocated = prop::collection::btree_set(near(cidr), 0..40);
@@ -230,7 +230,7 @@ mod tests {
     proptest! {
         #[test]
         fn f059_offers_every_free_address_exactly_once_and_nothing_else(
-            (subnet, allocated, excluded) in worlds()
+            (subnet, allocated, excluded) in allocations()
         ) {
             let offered: Vec<Ipv4Addr> = candidates(&subnet, &allocated, &excluded).collect();
             prop_assert_eq!(&offered, &by_definition(&subnet, &allocated, &excluded));
@@ -239,8 +239,8 @@ mod tests {
         }
 
         #[test]
-        fn f059_taking_the_first_free_one_again_and_again_hands_out_all_of_them(
-            (subnet, allocated, excluded) in worlds()
+        fn f059_repeatedly_taking_the_first_free_address_hands_out_all_of_them(
+            (subnet, allocated, excluded) in allocations()
         ) {
             let expected: BTreeSet<Ipv4Addr> =
                 candidates(&subnet, &allocated, &excluded).take(64).collect();

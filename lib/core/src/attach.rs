@@ -1,21 +1,21 @@
 //! Attach: what an init container does so that its member has its address.
 //!
 //! Guarantees: the outcome is `Attached` only after EC2 has the address on this node's ENI, the
-//! data path has switched, the kernel answers for it, the file is durable, and the record, by
-//! compare-and-swap on this run's epoch, says so. No EC2 mutation is named without a registry
-//! read or write that authorised it less than T ago. Assumptions: A1 (a call takes effect within
-//! T of that read, or never). Caveats: a failed attach leaves its epoch taken; the next run takes
-//! the next. Errors: `Outcome::Failed`, one exit code per cause.
+//! data path has switched, the kernel has the address, the file is durable, and the record says so
+//! by compare-and-swap on this run's epoch. No EC2 mutation is requested without a registry read or
+//! write that authorised it less than T ago. Assumptions: A1 (a call takes effect within T of that
+//! read, or never). Caveats: a failed attach leaves its epoch used; the next run takes the next.
+//! Errors: `Outcome::Failed`, one exit code per cause.
 
-mod barred;
+mod acquire;
+mod assign;
 mod bind;
-mod hold;
-mod land;
-mod moving;
-mod texts;
+mod complete;
+mod excluded;
+mod messages;
 mod undo;
 
-pub use self::land::kernel_target;
+pub use self::complete::kernel_target;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -27,17 +27,17 @@ use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{Calls, Whereabouts};
 use crate::ids::{ClusterName, EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId};
-use crate::machine::{Failure, Halt, Machine, Outcome, Path, Patience, Span};
+use crate::machine::{Failure, Halt, Machine, Outcome, Path, Span, Waiting};
 use crate::node::EniRule;
 use crate::time::Moment;
 
+use self::acquire::{Acquire, Acquired};
+use self::assign::{Assign, Assigned};
 use self::bind::Bind;
-use self::hold::{Held, Hold};
-use self::land::Land;
-use self::moving::{Move, Moved};
+use self::complete::Complete;
 use self::undo::Undo;
 
-/// Who attaches, where and by which rules.
+/// Input of an attach: who attaches, where and by which rules.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AttachInput {
@@ -47,51 +47,60 @@ pub struct AttachInput {
     pub pod: PodUid,
     /// The node that this process runs on.
     pub node: NodeName,
-    /// The cluster whose ENIs may be overridden.
+    /// The cluster whose ENIs lose the address if one of them holds it.
     pub cluster: ClusterName,
     /// The pool for a member that has no claim yet.
     pub pool: Option<PoolName>,
     /// Which ENI carries the address.
     pub rule: EniRule,
-    /// The ENIs that may not, because something else gives addresses to them, each with why.
-    pub barred: BTreeMap<EniId, String>,
-    /// This run of the process: random, never used before.
+    /// The ENIs that FireCamp must not use, because something else manages their addresses, with
+    /// the reason for each.
+    pub excluded: BTreeMap<EniId, String>,
+    /// This run of the process: random and never used before.
     pub run: RunId,
-    /// Give up after this long.
+    /// The attach fails after this long.
     pub deadline: Duration,
-    /// How long a dying predecessor may keep using the address on this node.
+    /// How long a terminating predecessor may keep using the address on this node.
     pub predecessor_grace: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Stage {
     Bind(Box<Bind>),
-    Hold(Box<Hold>),
-    Move(Box<Move>),
-    Land(Box<Land>),
+    Acquire(Box<Acquire>),
+    Assign(Box<Assign>),
+    Complete(Box<Complete>),
     Undo(Box<Undo>),
     Done(Outcome),
 }
 
-/// The attach machine.
+/// The machine of attach.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Attach {
     input: AttachInput,
-    patience: Patience,
+    waiting: Waiting,
     stage: Stage,
     first_epoch: Option<Epoch>,
     address: Option<Ipv4Addr>,
     crossed: Option<Step>,
-    /// When the last reply came: no later than the current action was sent.
-    asked: Moment,
+    /// When the last reply came; the current action was sent no earlier.
+    requested: Moment,
 }
 
 impl Attach {
-    /// A machine that begins now.
+    /// A machine that starts now.
     pub fn new(input: AttachInput, now: Moment) -> Self {
-        let patience = Patience::until(now.plus(input.deadline));
+        let waiting = Waiting::until(now.plus(input.deadline));
         let stage = Stage::Bind(Box::new(Bind::new()));
-        Self { input, patience, stage, first_epoch: None, address: None, crossed: None, asked: now }
+        Self {
+            input,
+            waiting,
+            stage,
+            first_epoch: None,
+            address: None,
+            crossed: None,
+            requested: now,
+        }
     }
 
     fn step(&mut self, reply: Reply, span: Span) -> Result<(), Halt> {
@@ -101,19 +110,19 @@ impl Attach {
                 let turn = bind.reply(&self.input, reply, span, crossed);
                 self.address = bind.address(&self.input).or(self.address);
                 if *crossed == Some(Step::Attach(0)) {
-                    // A member without a record has had no epoch yet.
+                    // A member without a record has no epoch yet.
                     self.first_epoch.get_or_insert(bind.epoch(&self.input));
                 }
-                turn?.map(|bound| Stage::Hold(Box::new(Hold::new(bound, self.first_epoch))))
+                turn?.map(|bound| Stage::Acquire(Box::new(Acquire::new(bound, self.first_epoch))))
             }
-            Stage::Hold(taking) => match taking.reply(&self.input, reply, span, crossed)? {
+            Stage::Acquire(acquire) => match acquire.reply(&self.input, reply, span, crossed)? {
                 Some(held) => return self.after_take(held, span.now),
                 None => None,
             },
-            Stage::Move(moving) => moving
+            Stage::Assign(assign) => assign
                 .reply(&self.input, reply, span, crossed)?
-                .map(|moved| Stage::Land(Box::new(Land::new(moved, span.now)))),
-            Stage::Land(land) => land
+                .map(|moved| Stage::Complete(Box::new(Complete::new(moved, span.now)))),
+            Stage::Complete(land) => land
                 .reply(&self.input, reply, span, crossed)?
                 .map(|attached| Stage::Done(Outcome::Attached(attached))),
             Stage::Undo(undo) => undo.reply(reply).map(|f| Stage::Done(Outcome::Failed(f))),
@@ -125,15 +134,15 @@ impl Attach {
         Ok(())
     }
 
-    /// The takeover barrier begins at the answer to our own compare-and-swap.
-    fn after_take(&mut self, held: Held, now: Moment) -> Result<(), Halt> {
+    /// The takeover barrier starts at the answer to our own compare-and-swap.
+    fn after_take(&mut self, held: Acquired, now: Moment) -> Result<(), Halt> {
         if held.take.calls == Calls::None {
-            let moved = Moved { held, path: Path::SameNode, unanswered: None };
-            self.stage = Stage::Land(Box::new(Land::new(moved, now)));
+            let moved = Assigned { held, path: Path::SameNode, unanswered: None };
+            self.stage = Stage::Complete(Box::new(Complete::new(moved, now)));
             return Ok(());
         }
         let barrier = held.take.barrier;
-        self.stage = Stage::Move(Box::new(Move::new(held)));
+        self.stage = Stage::Assign(Box::new(Assign::new(held)));
         if barrier {
             let text = "calls of an earlier holder that may be in flight (takeover barrier)";
             return Err(Halt::Pause(timing::CALL_BOUND, text.to_owned()));
@@ -141,13 +150,14 @@ impl Attach {
         Ok(())
     }
 
-    /// Answers that are all good can go on for ever, too. What has landed may be completed.
+    /// Successful replies can go on past the deadline, too. An attach that assigned the address may
+    /// complete.
     fn end_if_late(&mut self, now: Moment) {
         let open = match self.stage {
-            Stage::Bind(_) | Stage::Hold(_) | Stage::Move(_) => true,
-            Stage::Land(_) | Stage::Undo(_) | Stage::Done(_) => false,
+            Stage::Bind(_) | Stage::Acquire(_) | Stage::Assign(_) => true,
+            Stage::Complete(_) | Stage::Undo(_) | Stage::Done(_) => false,
         };
-        if open && self.patience.is_over(now) {
+        if open && self.waiting.is_over(now) {
             self.end(Exit::TimedOut, "the deadline passed".to_owned());
         }
     }
@@ -155,10 +165,10 @@ impl Attach {
     fn halt(&mut self, halt: Halt, now: Moment) {
         let waiting = match halt {
             Halt::Pause(length, why) => {
-                self.patience.pause(length, why, now).map_err(|text| (Exit::TimedOut, text))
+                self.waiting.pause(length, why, now).map_err(|text| (Exit::TimedOut, text))
             }
             Halt::Retry(base, exit, why) => {
-                self.patience.back_off(base, why, now).map_err(|text| (exit, text))
+                self.waiting.back_off(base, why, now).map_err(|text| (exit, text))
             }
             Halt::Fail(exit, message) => return self.end(exit, message),
             Halt::Undo(exit, message, found) => return self.undo(exit, message, found),
@@ -167,7 +177,7 @@ impl Attach {
             }
             Halt::Restart(why) => {
                 self.stage = Stage::Bind(Box::new(Bind::new()));
-                self.patience
+                self.waiting
                     .back_off(timing::BACKOFF_BASE, why, now)
                     .map_err(|text| (Exit::TimedOut, text))
             }
@@ -180,9 +190,11 @@ impl Attach {
     fn undo(&mut self, exit: Exit, message: String, found: Whereabouts) {
         let failure = Failure { exit, message, address: self.address };
         let undo = match &self.stage {
-            Stage::Move(moving) => Undo::record(moving.held(), &self.input, failure.clone(), found),
-            Stage::Land(land) => land.cleanup(&self.input, failure.clone()),
-            Stage::Bind(_) | Stage::Hold(_) | Stage::Undo(_) | Stage::Done(_) => None,
+            Stage::Assign(assign) => {
+                Undo::record(assign.held(), &self.input, failure.clone(), found)
+            }
+            Stage::Complete(land) => land.cleanup(&self.input, failure.clone()),
+            Stage::Bind(_) | Stage::Acquire(_) | Stage::Undo(_) | Stage::Done(_) => None,
         };
         self.stage = match undo {
             Some(undo) => Stage::Undo(Box::new(undo)),
@@ -190,10 +202,10 @@ impl Attach {
         };
     }
 
-    /// Gives up. A take that EC2 was never changed for is put back.
+    /// Fails. Restores the record if EC2 was never changed for this epoch.
     fn end(&mut self, exit: Exit, message: String) {
-        if let Stage::Move(moving) = &self.stage
-            && moving.untouched()
+        if let Stage::Assign(assign) = &self.stage
+            && assign.untouched()
         {
             return self.undo(exit, message, Whereabouts::AsBefore);
         }
@@ -204,14 +216,14 @@ impl Attach {
 
 impl Machine for Attach {
     fn action(&self) -> Action {
-        if let Some(wait) = self.patience.action() {
+        if let Some(wait) = self.waiting.action() {
             return wait;
         }
         match &self.stage {
             Stage::Bind(bind) => bind.action(&self.input),
-            Stage::Hold(taking) => taking.action(&self.input),
-            Stage::Move(moving) => moving.action(),
-            Stage::Land(land) => land.action(&self.input),
+            Stage::Acquire(acquire) => acquire.action(&self.input),
+            Stage::Assign(assign) => assign.action(),
+            Stage::Complete(land) => land.action(&self.input),
             Stage::Undo(undo) => undo.action(),
             Stage::Done(_) => Action::Done,
         }
@@ -219,14 +231,14 @@ impl Machine for Attach {
 
     fn reply(&mut self, reply: Reply, now: Moment) {
         self.crossed = None;
-        let span = Span { asked: self.asked, now };
-        self.asked = now;
-        if self.patience.waited(&reply) {
+        let span = Span { requested: self.requested, now };
+        self.requested = now;
+        if self.waiting.waited(&reply) {
             return;
         }
         match self.step(reply, span) {
             Ok(()) => {
-                self.patience.progress(self.crossed);
+                self.waiting.progress(self.crossed);
                 self.end_if_late(now);
             }
             Err(halt) => self.halt(halt, now),
@@ -241,13 +253,13 @@ impl Machine for Attach {
         let canon = Canonical::at(now);
         self.crossed = None;
         let action = self.action();
-        canon.asked(&mut self.asked, &action);
-        self.patience.canonical(canon);
+        canon.requested(&mut self.requested, &action);
+        self.waiting.canonical(canon);
         match &mut self.stage {
             Stage::Bind(bind) => bind.canonical(canon),
-            Stage::Hold(taking) => taking.canonical(canon),
-            Stage::Move(moving) => moving.canonical(canon),
-            Stage::Land(land) => land.canonical(canon, self.input.predecessor_grace),
+            Stage::Acquire(acquire) => acquire.canonical(canon),
+            Stage::Assign(assign) => assign.canonical(canon),
+            Stage::Complete(land) => land.canonical(canon, self.input.predecessor_grace),
             Stage::Undo(undo) => undo.canonical(),
             Stage::Done(outcome) => outcome.canonical(),
         }
@@ -256,9 +268,11 @@ impl Machine for Attach {
     fn outcome(&self) -> Option<&Outcome> {
         match &self.stage {
             Stage::Done(outcome) => Some(outcome),
-            Stage::Bind(_) | Stage::Hold(_) | Stage::Move(_) | Stage::Land(_) | Stage::Undo(_) => {
-                None
-            }
+            Stage::Bind(_)
+            | Stage::Acquire(_)
+            | Stage::Assign(_)
+            | Stage::Complete(_)
+            | Stage::Undo(_) => None,
         }
     }
 }

@@ -1,21 +1,21 @@
-//! Deliberate bugs: what the model, the histories and the crash enumeration must find.
+//! Deliberate bugs that the model, the histories and the crash enumeration must find.
 //!
 //! Without the feature `deliberate-bugs`, which nothing that is shipped enables, [`planted`] is
 //! `false` at compile time. With it, `FIRECAMP_BUG` names the one bug of this process.
 
 macro_rules! bugs {
     ($(#[doc = $about:literal] $bug:ident = $name:literal,)*) => {
-        /// One deliberate bug.
+        /// A deliberate bug.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Bug {
             $(#[doc = $about] $bug,)*
         }
 
         impl Bug {
-            /// All of them.
+            /// All bugs.
             pub const ALL: &[Self] = &[$(Self::$bug,)*];
 
-            /// The name that `FIRECAMP_BUG` takes.
+            /// The value of `FIRECAMP_BUG` that selects it.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$bug => $name,)*
@@ -35,91 +35,91 @@ macro_rules! bugs {
 bugs! {
     /// An Assign is sent and repeated without a fresh read of the record, however late.
     NoFreshRead = "no-fresh-read",
-    /// A taker does not wait for marked calls.
+    /// A claimant does not wait for pending calls of others.
     NoBarrier = "no-barrier",
-    /// The barrier looks at Assigns elsewhere, not at Unassigns here.
+    /// The barrier considers Assigns to other ENIs, but not Unassigns from this one.
     BarrierIgnoresUnassign = "barrier-ignores-unassign",
-    /// A take does not mark the Assign that follows.
+    /// An attach does not record its Assign as pending when it acquires the epoch.
     NoTakeMark = "no-take-mark",
-    /// A re-assert does not mark its Assign.
+    /// A re-assert does not record its Assign as pending.
     NoReassertMark = "no-reassert-mark",
-    /// A clean release clears every mark.
+    /// A clean release clears every pending mutation.
     ReleaseClearsMarks = "release-clears-marks",
-    /// A completion does not wait until its own calls without an answer are out of the way.
+    /// A completion does not wait until its own unanswered calls have expired.
     GiveUpClearsMark = "give-up-clears-mark",
-    /// A record with marks counts as settled.
+    /// A record with pending mutations counts as settled.
     SettledIgnoresMarks = "settled-ignores-marks",
-    /// Presence in IMDS proves an Assign though the address was listed before it.
+    /// An address in IMDS proves an Assign even if IMDS listed it before the call.
     PresenceIsProof = "presence-is-proof",
-    /// Presence in IMDS proves an Assign however lately an earlier one was sent from this node.
+    /// An address in IMDS proves an Assign however recently this node sent an earlier one.
     ForgetEarlierAssign = "forget-earlier-assign",
-    /// Success right after the answer to Assign, before the data path has switched.
+    /// Attach succeeds right after the answer to Assign, before the data path has switched.
     SuccessBeforeSwitch = "success-before-switch",
-    /// A lost answer is taken for a failure without effect.
+    /// A call whose answer was lost counts as a failure without effect.
     LostIsFailure = "lost-is-failure",
-    /// By force, whoever holds it: the owner's answer is not heeded.
+    /// Attach assigns by force whoever holds the address, and ignores the owner's look-up.
     ForceWithoutLook = "force-without-look",
-    /// The node-local lock's comparison is made before the lock is taken.
+    /// The node-local lock's record is compared before the lock is acquired.
     CheckOutsideLock = "check-outside-lock",
-    /// A release looks at the pod's UID only, at none of its epochs.
+    /// A release compares only the pod's UID, not its epoch.
     NoReleaseEpoch = "no-release-epoch",
-    /// The pod's UID stands for the epoch: a second run of one pod takes no new one.
+    /// The pod's UID stands for the epoch: a second run of one pod acquires no new epoch.
     UidForEpoch = "uid-for-epoch",
     /// The pod is checked before the record is read.
     PodCheckFirst = "pod-check-first",
-    /// A stop does not ask whether its pod is ending.
+    /// A stop container does not check whether its pod is terminating.
     NoStopPodCheck = "no-stop-pod-check",
     /// An Unassign runs under the epoch of the attachment that it ends.
     UnassignKeepsEpoch = "unassign-keeps-epoch",
     /// The static-IP file is published before the kernel has the address.
     FileBeforeKernel = "file-before-kernel",
-    /// A release whose reads fail removes the address all the same.
+    /// A release whose reads fail removes the address from the kernel all the same.
     DeleteOnFailedRead = "delete-on-failed-read",
-    /// An address is removed together with all whose text it is a prefix of.
+    /// Removing an address also removes all addresses whose text begins with it.
     PrefixMatch = "prefix-match",
-    /// An address's object is written whether or not one is there.
+    /// An address's object is written whether or not one exists.
     AllocateWithoutCas = "allocate-without-cas",
-    /// The agent re-asserts by what it read once, without a compare-and-swap or a fresh read.
+    /// The agent re-asserts by an old read, without a compare-and-swap or a fresh read.
     ReassertUnchecked = "reassert-unchecked",
-    /// The agent takes an address from whoever holds it.
+    /// The agent takes an address from any owner.
     ReassertFromForeign = "reassert-from-foreign",
-    /// The agent drops by its own snapshot, without a fresh read.
+    /// The agent withdraws by its own snapshot, without a fresh read.
     DropBySnapshot = "drop-by-snapshot",
-    /// The agent releases for a pod that still lives.
+    /// The agent releases for a pod that still runs.
     ReleaseLivePod = "release-live-pod",
-    /// The agent takes for true what it last said of an address, and looks no more.
+    /// The agent trusts the status that it last reported for an address, and does not check again.
     StatusIsTruth = "status-is-truth",
     /// The agent restores what the lock says was held here, wherever the record has it now.
     RestoreMovedEpoch = "restore-moved-epoch",
-    /// What a stop container has removed is restored: the lock's release is not heeded.
+    /// The agent restores what a stop container has removed: it ignores the lock's release.
     RestoreReleased = "restore-released",
-    /// The agent re-asserts at every look, without a pause.
+    /// The agent re-asserts at every observation, without a pause.
     ReassertWithoutLimit = "reassert-without-limit",
-    /// A record that could not be read counts as gone, and what it claims is collected.
+    /// A record that could not be read counts as gone, and the agent collects its address.
     CollectOnFailedRead = "collect-on-failed-read",
-    /// An empty list of records counts as all of them, and what the node has is collected.
+    /// An empty list of records counts as complete, and the agent collects what the node has.
     DeleteOnEmptyList = "delete-on-empty-list",
-    /// The agent releases by what it saw of the pod, without a fresh look at it.
+    /// The agent releases by an old observation of the pod, without a fresh read.
     ReleaseBySnapshot = "release-by-snapshot",
-    /// What has no record is collected in the first pass that sees it.
+    /// The agent collects what has no record in the first pass that finds it.
     CollectAtOnce = "collect-at-once",
-    /// What has no record is collected whoever made it.
+    /// The agent collects what has no record even if another program created it.
     CollectForeign = "collect-foreign",
-    /// A device is known by its place in the order of EC2's labels, not by its serial.
+    /// A device is identified by its place in the order of EC2's device names, not by its serial.
     VolumeByName = "volume-by-name",
-    /// What could not be read of a node's volumes counts as empty.
+    /// Volumes of a node that could not be read count as absent.
     VolumeUnreadIsAbsent = "volume-unread-is-absent",
-    /// What is wrong with a volume is told at first sight, and not told any more at the next.
+    /// A problem of a volume is reported at its first observation and cleared at the next.
     VolumeAtOnce = "volume-at-once",
-    /// An agent that begins anew forgets what was published of its node's volumes.
+    /// An agent that restarts forgets what it published about its node's volumes.
     VolumeForgotten = "volume-forgotten",
-    /// What has no record is adopted after the first look that shows it.
+    /// An address without a record is adopted after the first read that shows it.
     AdoptAtOnce = "adopt-at-once",
-    /// A record that could not be read counts as none, and what it claims is to be adopted.
+    /// A record that could not be read counts as missing, and its address is adopted.
     AdoptOnFailedRead = "adopt-on-failed-read",
-    /// What a claim names is adopted all the same.
+    /// An address is adopted although a claim names it.
     AdoptClaimed = "adopt-claimed",
-    /// What its node uses, or may still use, is adopted all the same.
+    /// An address is adopted although its node uses it or may still use it.
     AdoptUsed = "adopt-used",
 }
 
@@ -129,14 +129,14 @@ impl std::fmt::Display for Bug {
     }
 }
 
-/// Whether this bug is planted in this process.
+/// Whether this process has this bug.
 #[cfg(not(feature = "deliberate-bugs"))]
 #[inline]
 pub const fn planted(_bug: Bug) -> bool {
     false
 }
 
-/// Whether this bug is planted in this process.
+/// Whether this process has this bug.
 #[cfg(feature = "deliberate-bugs")]
 pub fn planted(bug: Bug) -> bool {
     static PLANTED: std::sync::OnceLock<Option<Bug>> = std::sync::OnceLock::new();
@@ -148,4 +148,4 @@ pub fn planted(bug: Bug) -> bool {
 }
 
 #[cfg(all(feature = "deliberate-bugs", not(debug_assertions)))]
-compile_error!("deliberate bugs are for tests: no build without debug assertions has them");
+compile_error!("deliberate bugs are for tests and need a build with debug assertions");

@@ -1,8 +1,8 @@
 //! One value for all states of a machine that have the same future, for exhaustive search.
 //!
-//! Moments are told relative to now, ages that no comparison tells apart are one age, and what
-//! only people or the length of a back-off depend on is left out: texts, and failures in a row.
-//! A wait with jitter may end at any moment, so its length becomes zero.
+//! Moments are relative to now, ages that no comparison distinguishes are one age, and texts and
+//! failure counts are dropped, because only people and the length of a backoff depend on them. A
+//! wait with jitter may end at any moment, so its length becomes zero.
 
 use std::time::Duration;
 
@@ -10,25 +10,25 @@ use crate::action::{Action, Delay};
 use crate::contract::timing;
 use crate::time::Moment;
 
-/// Moves a machine's moments so that now is [`Canonical::ORIGIN`].
+/// Shifts a machine's moments so that now is [`Canonical::ORIGIN`].
 #[derive(Debug, Clone, Copy)]
 pub struct Canonical {
     now: Moment,
 }
 
-/// What lies further ahead never comes: only a sidecar's life is so long.
+/// A moment further ahead never comes: only a sidecar runs that long.
 const HORIZON: Duration = Duration::from_hours(1);
 const NEVER: Moment = Moment(Duration::MAX);
 
 impl Canonical {
-    /// What now becomes.
+    /// The canonical now.
     pub const ORIGIN: Moment = Moment(HORIZON);
 
     pub(crate) fn at(now: Moment) -> Self {
         Self { now }
     }
 
-    /// Moments whose age matters up to `bound` and no further.
+    /// Moments whose age matters only up to `bound`.
     pub(crate) fn age<'a>(
         self,
         moments: impl IntoIterator<Item = &'a mut Moment>,
@@ -40,16 +40,16 @@ impl Canonical {
         }
     }
 
-    /// Moments that nobody asks for any more.
+    /// Moments that are not used any more.
     pub(crate) fn forget<'a>(moments: impl IntoIterator<Item = &'a mut Moment>) {
         for moment in moments {
             *moment = Self::ORIGIN;
         }
     }
 
-    /// When the present action was asked for: it matters only if its reply authorises something
-    /// or shows an owner.
-    pub(crate) fn asked(self, asked: &mut Moment, action: &Action) {
+    /// When the current action was requested: it matters only if its reply authorises something or
+    /// shows an owner.
+    pub(crate) fn requested(self, requested: &mut Moment, action: &Action) {
         let dates = matches!(
             action,
             Action::Write(_)
@@ -58,9 +58,9 @@ impl Canonical {
                 | Action::BeginOwner(..)
         );
         if dates {
-            self.age([asked], timing::CALL_BOUND);
+            self.age([requested], timing::CALL_BOUND);
         } else {
-            Self::forget([asked]);
+            Self::forget([requested]);
         }
     }
 
@@ -78,7 +78,7 @@ impl Canonical {
 
     pub(crate) fn wait(delay: &mut Delay) {
         delay.why.clear();
-        // It follows from the deadline.
+        // The limit follows from the deadline.
         delay.limit = Duration::ZERO;
         if delay.jitter {
             delay.length = Duration::ZERO;

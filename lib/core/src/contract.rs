@@ -1,5 +1,5 @@
-//! Every constant that the outside world can see, in one place. Nothing outside this module
-//! spells a path, a variable, a tag, an exit code or a kernel number.
+//! Every constant that users and other programs can see. No other module contains a path, a
+//! variable, a tag, an exit code or a kernel number as a literal.
 
 pub mod cluster;
 pub mod event;
@@ -7,7 +7,7 @@ pub mod exit;
 pub mod original;
 pub mod protocol;
 
-/// Names of environment variables. The first six are the original FireCamp's contract.
+/// Names of environment variables. The first six are those of the original FireCamp.
 pub mod env {
     /// Name of the FireCamp cluster.
     pub const CLUSTER: &str = "CLUSTER";
@@ -17,15 +17,15 @@ pub mod env {
     pub const POD_NAME: &str = "POD_NAME";
     /// Namespace of the pod.
     pub const K8S_NAMESPACE: &str = "K8S_NAMESPACE";
-    /// Registry of the original: `k8sdb` or `clouddb`.
+    /// Registry of the original FireCamp: `k8sdb` or `clouddb`.
     pub const DB_TYPE: &str = "DB_TYPE";
-    /// `true`: do nothing and succeed.
+    /// `true`: do nothing and exit with 0.
     pub const TESTMODE: &str = "TESTMODE";
     /// UID of the pod.
     pub const POD_UID: &str = "POD_UID";
     /// Name of the node that the pod runs on.
     pub const NODE_NAME: &str = "NODE_NAME";
-    /// Set by the kubelet in every container: the API server of the cluster.
+    /// Host of the API server, which the kubelet sets in every container.
     pub const KUBERNETES_SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
     /// URL of the registry: `kubernetes:`, `kubernetes:///KUBECONFIG` or `file:///DIR`.
     pub const REGISTRY: &str = "FIRECAMP_REGISTRY";
@@ -35,16 +35,16 @@ pub mod env {
     pub const CRASH_HOW: &str = "FIRECAMP_CRASH_HOW";
     /// Debug builds for tests only: the file to which a run appends its trace.
     pub const TRACE: &str = "FIRECAMP_TRACE";
-    /// Debug builds only: the version that the process passes for, `3:2:0.2.0`: it speaks protocol
-    /// 3, understands 2 and later, and is 0.2.0.
+    /// Debug builds only: the version that the process claims to be. `4:3:0.2.0` speaks protocol 4,
+    /// understands 3 and later, and is version 0.2.0.
     pub const PASSES_FOR: &str = "FIRECAMP_PASSES_FOR";
-    /// Tests of the tests only: the deliberate bug of this process.
+    /// Builds with the feature `deliberate-bugs` only: the one deliberate bug of this process.
     pub const BUG: &str = "FIRECAMP_BUG";
-    /// What every flag of ours begins with as a variable.
+    /// Prefix of the variable of each flag.
     pub const PREFIX: &str = "FIRECAMP_";
     /// Pool of a member that has no claim yet.
     pub const POOL: &str = "FIRECAMP_POOL";
-    /// Which ENI carries the address.
+    /// Which ENI carries the address: `auto`, `primary` or a device index.
     pub const ENI: &str = "FIRECAMP_ENI";
     /// Directory of the static-IP file.
     pub const CONF_DIR: &str = "FIRECAMP_CONF_DIR";
@@ -52,39 +52,38 @@ pub mod env {
     pub const RUN_DIR: &str = "FIRECAMP_RUN_DIR";
     /// Deadline of the init container.
     pub const TIMEOUT: &str = "FIRECAMP_TIMEOUT";
-    /// How long a dying predecessor on this node is waited for.
+    /// How long the init container waits for a terminating predecessor on this node.
     pub const PREDECESSOR_GRACE: &str = "FIRECAMP_PREDECESSOR_GRACE";
-    /// Whether the static-IP file must be on a mount of its own.
+    /// Whether the static-IP file must be on a mount of its own, not on the container's root.
     pub const REQUIRE_MOUNT: &str = "FIRECAMP_REQUIRE_MOUNT";
     /// Print the plan and change nothing.
     pub const DRY_RUN: &str = "FIRECAMP_DRY_RUN";
-    /// Form of what is printed on stdout.
+    /// Format of the output on stdout.
     pub const OUTPUT: &str = "FIRECAMP_OUTPUT";
-    /// Form of the log.
+    /// Format of the log.
     pub const LOG_FORMAT: &str = "FIRECAMP_LOG_FORMAT";
-    /// What is logged.
+    /// Filter of the log.
     pub const LOG_LEVEL: &str = "FIRECAMP_LOG_LEVEL";
-    /// What is logged, as Rust programs commonly take it; yields to [`LOG_LEVEL`].
+    /// Filter of the log, by the usual name of Rust programs; [`LOG_LEVEL`] takes precedence.
     pub const RUST_LOG: &str = "RUST_LOG";
-    /// File for a container's last words.
+    /// File for the container's termination message.
     pub const TERMINATION_LOG: &str = "FIRECAMP_TERMINATION_LOG";
-    /// The most that a preStop hook drains.
+    /// The longest that a preStop hook drains connections.
     pub const DRAIN: &str = "FIRECAMP_DRAIN";
-    /// What is left of the pod's grace period when nobody else can tell.
+    /// What is left of the pod's grace period if the registry does not report it.
     pub const GRACE: &str = "FIRECAMP_GRACE";
     /// Loopback address and port of the agent's probes and metrics.
     pub const LISTEN: &str = "FIRECAMP_LISTEN";
-    /// Address and port at which others than the node itself may read the agent's metrics.
+    /// Address and port at which clients on other hosts may read the agent's metrics.
     pub const METRICS_LISTEN: &str = "FIRECAMP_METRICS_LISTEN";
-    /// Take the address out of EC2 at release.
+    /// Unassign the address in EC2 at release.
     pub const UNASSIGN: &str = "FIRECAMP_UNASSIGN";
 }
 
-/// The variable that glibc's allocator reads, and what an agent's is set to so that its memory
-/// stays as it is: one arena for all threads, no caches of a thread's own, and thresholds that no
-/// freed block moves: a large block is a mapping of its own, and the rest of the heap is kept
-/// (glibc manual, "Memory Allocation Tunables"). `docs/decisions/0022` has
-/// figures.
+/// The variable that glibc's allocator reads, and its value for the agent, which keeps the agent's
+/// memory constant: one arena for all threads, no per-thread caches, and thresholds that freeing a
+/// block does not adjust. Large blocks have a mapping of their own; the rest of the heap is kept
+/// (glibc manual, "Memory Allocation Tunables"). `docs/decisions/0022` has the measurements.
 pub const ALLOCATOR: (&str, &str) = (
     "GLIBC_TUNABLES",
     "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0:\
@@ -104,43 +103,45 @@ pub mod path {
     pub const RUN_DIR: &str = "/run/firecamp";
     /// Directory of the per-address locks below [`RUN_DIR`].
     pub const LOCK_SUBDIR: &str = "ip";
-    /// Directory of the notes of Assigns that were sent from this node, below [`RUN_DIR`].
+    /// Directory of the notes of Assign calls that this node sent, below [`RUN_DIR`].
     pub const NOTE_SUBDIR: &str = "assigned";
     /// Name of the agent's last snapshot below [`RUN_DIR`].
     pub const SNAPSHOT: &str = "agent-snapshot";
-    /// Name of the agent's list of ENIs that carry no address of ours, below [`RUN_DIR`].
-    pub const BARRED_ENIS: &str = "barred-enis";
-    /// Name of the file in which the agent says which versions it works with, below [`RUN_DIR`].
+    /// Name of the agent's list of ENIs that FireCamp must not use, below [`RUN_DIR`].
+    pub const EXCLUDED_ENIS: &str = "excluded-enis";
+    /// Name of the file in which the agent reports its protocol numbers, below [`RUN_DIR`].
     pub const AGENT_PROTOCOL: &str = "agent-protocol.json";
-    /// Name of the lock of the agent itself below [`RUN_DIR`]: one on each node.
+    /// Name of the lock that allows one agent on each node, below [`RUN_DIR`].
     pub const AGENT_LOCK: &str = "agent.lock";
-    /// Name of the lock of the routing tables below [`RUN_DIR`]: addresses of one ENI share one.
+    /// Name of the lock of the routing tables below [`RUN_DIR`]. Addresses of one ENI share a
+    /// table.
     pub const ROUTING_LOCK: &str = "routing";
-    /// Where the kubelet reads a container's last words.
+    /// Where the kubelet reads a container's termination message.
     pub const TERMINATION_LOG: &str = "/dev/termination-log";
 }
 
-/// Numbers by which the kernel's objects are known to be ours.
+/// Numbers that mark kernel objects as FireCamp's.
 pub mod kernel {
-    /// Protocol of our addresses (IFA_PROTO), rules (FRA_PROTOCOL) and routes (rtm_protocol).
-    /// Free in `/etc/iproute2/rt_protos`, above what routing daemons use there (186-192).
+    /// Protocol of FireCamp's addresses (IFA_PROTO), rules (FRA_PROTOCOL) and routes
+    /// (rtm_protocol). Free in `/etc/iproute2/rt_protos`, above what routing daemons use there
+    /// (186-192).
     pub const PROTOCOL: u8 = 201;
-    /// Routing table of the ENI with device index 0 on network card 0. Free of the VPC CNI's
-    /// (1 and up) and of amazon-ec2-net-utils' (10000 and up) numbers.
+    /// Routing table of the ENI with device index 0 on network card 0. Disjoint from the numbers of
+    /// the VPC CNI (1 and up) and of amazon-ec2-net-utils (10000 and up).
     pub const TABLE_BASE: u32 = 20_000;
     /// Tables per network card.
     pub const TABLES_PER_CARD: u32 = 100;
-    /// Highest table of ours.
+    /// Highest routing table of FireCamp.
     pub const TABLE_MAX: u32 = 29_999;
-    /// Priority of our `from ADDRESS` rules: after the VPC CNI's 512, before its 1024.
+    /// Priority of the `from ADDRESS` rules: after the VPC CNI's 512, before its 1024.
     pub const RULE_PRIORITY: u32 = 700;
 }
 
 /// Tags in EC2.
 pub mod tag {
-    /// Tag of the ENIs that addresses may be moved between; its value is the cluster's name.
+    /// Tag of the ENIs between which FireCamp may move addresses; its value is the cluster's name.
     pub const CLUSTER: &str = "firecamp.io/cluster";
-    /// The VPC CNI's tag of ENIs that it leaves alone; only the value `true` counts.
+    /// Tag of the ENIs that the VPC CNI does not manage; only the value `true` counts.
     pub const CNI_NO_MANAGE: &str = "node.k8s.amazonaws.com/no_manage";
 }
 
@@ -150,84 +151,87 @@ pub mod api {
     pub const VERSION: &str = "firecamp.io/v1alpha1";
     /// Kind of a pool.
     pub const POOL: &str = "StaticIPPool";
-    /// Kind of an address.
+    /// Kind of a static IP.
     pub const STATIC_IP: &str = "StaticIP";
     /// Kind of a member's claim.
     pub const CLAIM: &str = "StaticIPClaim";
-    /// Kind of what is attached to a node.
+    /// Kind of the list of what is attached to a node.
     pub const NODE_ATTACHMENTS: &str = "NodeAttachments";
-    /// The extended resource of a node that a member asks for: an address that its ENIs take.
+    /// The extended resource that a member requests: one address on the ENIs of its node.
     pub const EXTENDED_RESOURCE: &str = "firecamp.io/static-ip";
-    /// Who reports the agent's Events.
+    /// Reporting controller of the agent's Events.
     pub const AGENT: &str = "firecamp.io/agent";
-    /// Who reports the init container's.
+    /// Reporting controller of the init container's Events.
     pub const INIT: &str = "firecamp.io/initcontainer";
-    /// Who reports the stop container's.
+    /// Reporting controller of the stop container's Events.
     pub const STOP: &str = "firecamp.io/stopcontainer";
 }
 
-/// Times of the protocol, each with its reason.
+/// Durations of the protocol, each with its reason.
 pub mod timing {
     use std::time::Duration;
 
     /// Assumption A1: a call takes effect within T of the read that authorised it, or never.
     pub const CALL_BOUND: Duration = Duration::from_secs(5);
-    /// What must be left of T for a call to be worth sending; else the authority is read anew.
+    /// What must be left of T to send a call; with less, the machine reads the registry again
+    /// first.
     pub const CALL_MINIMUM: Duration = Duration::from_secs(2);
-    /// After an Assign whose proof cannot come from IMDS: EC2's remap takes 2.5 s at the 99th
-    /// percentile (ec2-semantics, timing model), so this long, and a Describe that agrees.
+    /// How long to wait after an Assign that IMDS cannot prove, before a Describe that agrees:
+    /// EC2's remap takes 2.5 s at the 99th percentile (ec2-semantics, timing model).
     pub const SETTLE: Duration = Duration::from_secs(3);
-    /// How far Describe may lag: two reads this far apart agree about the truth
-    /// (ec2-semantics, timing model; the simulator's hard bound is far beyond).
+    /// How far Describe may lag: two reads this far apart that agree are right (ec2-semantics,
+    /// timing model; the simulator's hard bound is far beyond).
     pub const DESCRIBE_LAG: Duration = Duration::from_secs(10);
     /// How far IMDS may lag when it begins to list an address (ec2-semantics, timing model: 1 s at
-    /// the median, 60 s at worst). Within that of an Assign's landing (at most [`CALL_BOUND`] after
-    /// it was sent) a presence may be news of an earlier life of the address.
+    /// the median, 60 s at worst). For this long after an Assign takes effect (at most
+    /// [`CALL_BOUND`] after it was sent), a listed address may be the result of that earlier
+    /// Assign.
     pub const METADATA_LAG: Duration = Duration::from_mins(1);
-    /// How often IMDS is asked for the address while the data path is expected to switch: EC2
-    /// takes 1.2 s at the median, so this costs about 50 local reads.
+    /// How often to poll IMDS for the address while the data path is expected to switch: EC2 takes
+    /// 1.2 s at the median, so this costs about 50 local reads.
     pub const METADATA_POLL: Duration = Duration::from_millis(25);
-    /// How often IMDS is asked after [`SETTLE`] has passed.
+    /// How often to poll IMDS after [`SETTLE`] has passed.
     pub const METADATA_POLL_SLOW: Duration = Duration::from_millis(250);
-    /// How often the sockets of a dying predecessor are looked at.
+    /// How often to poll the sockets of a terminating predecessor.
     pub const SOCKET_POLL: Duration = Duration::from_millis(25);
-    /// How long IMDS is asked for the address before Describe decides instead (frozen IMDS).
+    /// How long to poll IMDS for the address before Describe decides instead (frozen IMDS).
     pub const METADATA_PATIENCE: Duration = Duration::from_secs(15);
-    /// An init container gives up after this long and the kubelet starts it again.
+    /// After this long an init container fails and the kubelet starts it again.
     pub const ATTACH_DEADLINE: Duration = Duration::from_mins(2);
-    /// Kubernetes' default terminationGracePeriodSeconds: the most that a dying predecessor gets.
+    /// Kubernetes' default terminationGracePeriodSeconds: the longest wait for a predecessor.
     pub const PREDECESSOR_GRACE: Duration = Duration::from_secs(30);
-    /// What is left to a stop container when nobody can tell (a kubelet leaves about 2 s).
+    /// What is left to a stop container if nothing reports its grace period (a kubelet leaves about
+    /// 2 s).
     pub const UNKNOWN_GRACE: Duration = Duration::from_millis(1_500);
-    /// How long a sidecar tries to fix its epoch: for as long as it runs, in effect.
-    pub const SIDECAR_LIFE: Duration = Duration::from_hours(24 * 365);
-    /// What a release keeps for itself when it drains: its essential part needs under 100 ms.
+    /// How long a sidecar tries to read its epoch: in effect for as long as it runs.
+    pub const SIDECAR_DEADLINE: Duration = Duration::from_hours(24 * 365);
+    /// What a release reserves for itself when it drains: its essential part needs under 100 ms.
     pub const RELEASE_RESERVE: Duration = Duration::from_secs(1);
-    /// The most that a preStop hook drains.
+    /// The longest that a preStop hook drains connections.
     pub const DRAIN: Duration = Duration::from_secs(5);
-    /// An errand of the agent gives up after this long, and the agent plans anew.
-    pub const ERRAND_DEADLINE: Duration = Duration::from_secs(30);
-    /// Between two re-asserts of one address: a Describe must have shown the first one's effect
+    /// After this long an operation of the agent fails, and the agent plans again.
+    pub const OPERATION_DEADLINE: Duration = Duration::from_secs(30);
+    /// Between two re-asserts of one address: a Describe must show the effect of the first one
     /// ([`DESCRIBE_LAG`]) before the second is due.
     pub const REASSERT_PAUSE: Duration = Duration::from_secs(20);
-    /// What no record claims is collected after this long at the earliest. A record is created
-    /// before anything else of its address exists, so this only covers reads that lag.
+    /// The minimum age at which the agent collects what no record claims. A record is created
+    /// before anything else of its address exists, so this covers only reads that lag.
     pub const COLLECT_GRACE: Duration = Duration::from_mins(2);
-    /// What EC2 has and nobody claims is adopted after this long at the earliest, where a pool
-    /// says so. An init container that dies between its Assign and any other trace has a record
-    /// before; so this covers people: a StaticIP that was deleted by force or lost in a restore
-    /// can be made again by hand, its member restarted, or the pool's policy taken back.
+    /// The minimum age at which the agent adopts an address that EC2 has and no record claims, if
+    /// the pool's policy allows it. An init container creates the record before its Assign, so a
+    /// crash leaves no such address. The time is for people: after a StaticIP was deleted by force
+    /// or lost in a restore, they can create it again, restart its member, or change the pool's
+    /// policy.
     pub const ADOPT_GRACE: Duration = Duration::from_mins(10);
-    /// Between two looks of one agent at EC2 while all is well. Its bucket belongs to the whole
-    /// account: a hundred nodes that ask once a minute take a twelfth of what it refills.
+    /// Between two EC2 reads of one agent while nothing is wrong. The request quota is per account:
+    /// a hundred nodes with one read a minute use a twelfth of its refill rate.
     pub const EC2_PERIOD: Duration = Duration::from_mins(1);
     /// First delay of a backoff; it doubles.
     pub const BACKOFF_BASE: Duration = Duration::from_millis(200);
     /// First delay after a throttle; it doubles.
     pub const THROTTLE_BASE: Duration = Duration::from_millis(750);
-    /// So many throttles in a row keep the first delay, for about 12 s: when 150 members start at
-    /// once, EC2's bucket needs 10 s, and the last one's delay, at most the first one, is what is
-    /// added to that.
+    /// For this many throttles in a row (about 12 s) the delay does not grow. When 150 members
+    /// start at once, EC2's bucket needs 10 s, and the last member adds at most its delay to that.
     pub const THROTTLE_STEADY: u32 = 32;
     /// Longest delay of a backoff.
     pub const BACKOFF_CAP: Duration = Duration::from_secs(8);

@@ -1,28 +1,28 @@
-//! Failures of the outside systems, classified once where they enter.
+//! Failures of the outside systems, classified once at the adapter.
 
 use thiserror::Error;
 
 use crate::contract::exit::Exit;
 
-/// Whether a request that failed may have taken effect all the same.
+/// Whether a failed request may have taken effect all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Effect {
-    /// It took no effect: the system said so.
+    /// It took no effect: the system reported that.
     None,
-    /// Nobody knows: the answer was lost, late or unreadable.
+    /// Unknown: the answer was lost, late or unreadable.
     Unknown,
 }
 
-/// What EC2's or the metadata service's answer means (ec2-semantics, error taxonomy).
+/// The meaning of an error of EC2 or the metadata service (ec2-semantics, error taxonomy).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CloudKind {
-    /// The address is held by an ENI other than the named one; or it is ours already
-    /// (EC2 does not say which: a Describe does).
+    /// An ENI other than the named one holds the address, or the named one holds it already (EC2
+    /// does not distinguish the two; a Describe does).
     HeldElsewhere,
     /// The address is not on the named ENI.
-    NotOurs,
+    NotOnInterface,
     /// The ENI holds as many addresses as its instance type allows.
     CapacityExceeded,
     /// The subnet has no free address.
@@ -30,19 +30,19 @@ pub enum CloudKind {
     /// The address cannot be assigned there: outside the subnet, reserved, or a primary.
     BadAddress,
     /// The ENI or instance does not exist.
-    Gone,
+    NotFound,
     /// Credentials, permissions or the clock.
     Auth,
     /// Too many requests.
     Throttled,
-    /// May pass by itself.
+    /// A temporary failure.
     Transient,
-    /// An answer that nobody has listed: our bug, or EC2's news.
+    /// An error code that FireCamp does not know: a bug in FireCamp, or a change of EC2.
     Unknown,
 }
 
-/// A failed call to EC2 or IMDS. `detail` says what was asked of what, the code, the message and
-/// the request id.
+/// A failed call to EC2 or IMDS. `detail` contains the request and its object, the error code, the
+/// message and the request id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[error("{detail}")]
@@ -67,14 +67,14 @@ pub enum RegistryKind {
     NotFound,
     /// The registry cannot be reached or did not answer.
     Unavailable,
-    /// The stored object is not what it should be.
+    /// The stored object is malformed.
     Invalid,
     /// The registry refuses the request (permissions, schema).
     Refused,
 }
 
 impl RegistryKind {
-    /// How a process ends that cannot go on for it.
+    /// The exit code of a process that fails because of it.
     pub fn exit(self) -> Exit {
         match self {
             Self::Unavailable | Self::Conflict | Self::AlreadyExists => Exit::RegistryUnavailable,
@@ -105,9 +105,9 @@ pub enum HostKind {
     Superseded,
     /// No link has the ENI's MAC (yet).
     NoLink,
-    /// The lock was not to be had in time; `detail` names who holds it.
+    /// The lock could not be acquired in time; `detail` names its holder.
     Busy,
-    /// The kernel refuses.
+    /// The kernel refused.
     Refused,
 }
 

@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::contract::cluster::unclaimed;
+use crate::contract::cluster::orphaned;
 
-/// Why a text is not an identifier of the wanted kind.
+/// Why a text is not an identifier of a certain kind.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{text:?} is not a {kind}: expected {expected}")]
 pub struct InvalidId {
-    /// The kind of identifier that was wanted, as people call it.
+    /// The kind of identifier, for people.
     pub kind: &'static str,
-    /// What a well formed one looks like.
+    /// The expected form.
     pub expected: &'static str,
-    /// The offending text, shortened to 80 characters.
+    /// The invalid text, shortened to 80 characters.
     pub text: String,
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn invalid(kind: &'static str, expected: &'static str, text: &str) ->
     InvalidId { kind, expected, text: text.chars().take(80).collect() }
 }
 
-/// What serde needs to read and write an identifier as its text, checked like any other.
+/// Serde support for an identifier: its text, with the same check as parsing.
 macro_rules! text_serde {
     ($name:ident) => {
         #[cfg(feature = "serde")]
@@ -58,7 +58,7 @@ macro_rules! text_id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Parses the text, refusing anything that is not well formed.
+            /// Parses the text; fails if it is malformed.
             pub fn new(text: &str) -> Result<Self, InvalidId> {
                 let check: fn(&str) -> bool = $check;
                 if check(text) {
@@ -121,13 +121,13 @@ fn is_token(text: &str, max: usize) -> bool {
 }
 
 text_id!(
-    /// The UID of a pod, or in file mode whatever text its starter vouches for.
+    /// The UID of a pod, or in file mode any text by which the caller vouches for a member.
     PodUid, "pod UID", "1 to 128 letters, digits, '-', '_' or '.'", |t| is_token(t, 128)
 );
 impl PodUid {
-    /// The pod of an address that was adopted: none. An API server makes no such UID.
-    pub fn nobody() -> Self {
-        Self(Arc::from(unclaimed::POD_UID))
+    /// The placeholder for the pod of an adopted address. No API server creates such a UID.
+    pub fn orphaned() -> Self {
+        Self(Arc::from(orphaned::POD_UID))
     }
 }
 
@@ -172,7 +172,7 @@ text_id!(
     Version, "object version", "1 to 128 letters, digits, '-', '_' or '.'", |t| is_token(t, 128)
 );
 text_id!(
-    /// One run of one process: tells the answer to our own write from somebody else's.
+    /// One run of one process: distinguishes the answer to its own write from other writes.
     RunId, "run id", "1 to 64 letters, digits, '-', '_' or '.'", |t| is_token(t, 64)
 );
 
@@ -202,16 +202,16 @@ impl Member {
         Ok(Self { namespace: Arc::from(namespace), name: Arc::from(name) })
     }
 
-    /// Whose an address is that was adopted: nobody's. No pod is of a member in this namespace,
-    /// because the containers refuse it.
-    pub fn nobody(address: Ipv4Addr) -> Self {
+    /// The placeholder for the member of an adopted address. No pod belongs to it, because the
+    /// containers refuse its namespace.
+    pub fn orphaned(address: Ipv4Addr) -> Self {
         let name = address.to_string();
-        Self { namespace: Arc::from(unclaimed::NAMESPACE), name: Arc::from(name) }
+        Self { namespace: Arc::from(orphaned::NAMESPACE), name: Arc::from(name) }
     }
 
-    /// Whether it stands for nobody.
-    pub fn is_nobody(&self) -> bool {
-        self.namespace() == unclaimed::NAMESPACE
+    /// Whether it is the placeholder.
+    pub fn is_orphaned(&self) -> bool {
+        self.namespace() == orphaned::NAMESPACE
     }
 
     /// The namespace.
@@ -291,13 +291,14 @@ impl FromStr for Mac {
     }
 }
 
-/// The count of attachments of one static IP. It only grows; who holds an old one changes nothing.
+/// The number of attachments of one static IP so far. It only grows; a holder of an old epoch can
+/// change nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Epoch(pub u64);
 
 impl Epoch {
-    /// The epoch that the next attachment takes.
+    /// The epoch of the next attachment.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))

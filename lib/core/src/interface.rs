@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use crate::ids::{EniId, SubnetId};
 
-/// A network interface, as DescribeNetworkInterfaces shows it. It was so at some moment.
+/// A network interface as DescribeNetworkInterfaces reports it. The report may be stale.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Interface {
@@ -29,21 +29,21 @@ pub struct Interface {
     pub cluster: Option<String>,
     /// The value of the VPC CNI's tag `no_manage`.
     pub no_manage: Option<String>,
-    /// The service that manages it in place of the account, if one does.
+    /// The AWS service that manages it instead of the account, if any.
     pub operator: Option<String>,
     /// EC2 deletes it when its instance is terminated, and frees its addresses.
-    pub goes_with_instance: bool,
+    pub delete_on_termination: bool,
 }
 
 impl Interface {
-    /// Whether it is the instance's own, which it has from its first start to its end.
+    /// Whether it is the instance's primary interface, which cannot be detached.
     pub fn is_primary(&self) -> bool {
         self.device_index == 0 && self.network_card == 0
     }
 }
 
-/// Of the addresses that belong on ENIs of this instance: whether EC2 has each of them there, by
-/// one complete listing of the instance's interfaces. Reads lag, so that it may have come since.
+/// Whether EC2 has each of these addresses on its ENI of this instance, by one complete listing of
+/// the instance's interfaces. Reads lag, so an address that is missing may have come since.
 pub fn places(held: &BTreeMap<Ipv4Addr, EniId>, listing: &[Interface]) -> BTreeMap<Ipv4Addr, bool> {
     let has = |eni: &EniId, address: &Ipv4Addr| {
         listing.iter().any(|one| one.id == *eni && one.addresses.contains(address))
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_first_interface_of_the_first_card_is_the_instance_s_own() {
+    fn only_device_index_0_on_network_card_0_is_the_primary_interface() {
         let own = |network_card, device_index| {
             let one = interface("eni-0000000a", &[]);
             Interface { device_index, network_card, ..one }.is_primary()
@@ -78,12 +78,12 @@ mod tests {
             cluster: None,
             no_manage: None,
             operator: None,
-            goes_with_instance: false,
+            delete_on_termination: false,
         }
     }
 
     #[test]
-    fn an_address_is_in_place_on_its_own_eni_and_on_no_other() {
+    fn an_address_is_in_place_on_its_own_eni_only() {
         let [a, b] = ["eni-0000000a", "eni-0000000b"].map(|id| id.parse::<EniId>().unwrap());
         let held = [([10, 0, 1, 50].into(), a.clone()), ([10, 0, 1, 51].into(), b)].into();
         let listing = [interface("eni-0000000a", &[[10, 0, 1, 50], [10, 0, 1, 51]])];
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_eni_that_is_not_listed_has_nothing_and_a_primary_address_is_nobodys_secondary() {
+    fn an_unlisted_eni_has_no_address_and_a_primary_address_does_not_count_as_secondary() {
         let eni: EniId = "eni-0000000a".parse().unwrap();
         let held = [([10, 0, 1, 10].into(), eni)].into();
         assert_eq!(places(&held, &[]), [([10, 0, 1, 10].into(), false)].into());

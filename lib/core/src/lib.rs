@@ -1,9 +1,9 @@
 //! The FireCamp protocol: attach and release of a member's static IP, as data.
 //!
 //! Nothing here awaits, reads a clock, draws a random number or does I/O. [`attach::Attach`],
-//! [`release::Release`] and [`agent::Errand`] are state machines: they name one [`action::Action`]
-//! at a time and are told its [`action::Reply`] and the moment. The real binaries, the simulation
-//! and the model checker drive these same machines.
+//! [`release::Release`] and [`agent::Execution`] are state machines: each names one
+//! [`action::Action`] at a time and receives its [`action::Reply`] with the time of that reply. The
+//! binaries, the simulation and the model checker drive these same machines.
 
 pub mod action;
 pub mod agent;
@@ -19,8 +19,8 @@ pub mod interface;
 pub mod lock;
 pub mod machine;
 pub mod node;
-pub mod outside;
 pub mod plan;
+pub mod ports;
 pub mod record;
 pub mod release;
 pub mod time;

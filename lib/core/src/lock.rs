@@ -1,12 +1,13 @@
-//! The rule of the node-local lock, as data: who may act on an address in the kernel of a node.
+//! The rule of the node-local lock, as data: which process may act on an address in a node's
+//! kernel.
 //!
-//! Guarantees: of two holders the one with the higher epoch is right; who released on this node
-//! does not add again on that epoch; nobody removes what another pod holds on the same epoch.
+//! Guarantees: the holder with the higher epoch wins; a holder that released on this node cannot
+//! add again on that epoch; no process removes what another pod holds on the same epoch.
 //! Assumptions: the comparison and the kernel's change are one step under the lock, and epochs of
-//! one address only grow for as long as the lock's record lives.
+//! one address only grow for as long as the lock's record exists.
 
 use crate::bug::{Bug, planted};
-use crate::outside::Holder;
+use crate::ports::Holder;
 
 /// Whether the pod that a record names still holds the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,11 +15,11 @@ use crate::outside::Holder;
 pub enum Hold {
     /// It added the address.
     Held,
-    /// It removed the address: nobody restores it.
+    /// It removed the address, which must not be restored.
     Released,
 }
 
-/// Who acted last on an address on this node.
+/// The last holder that acted on an address on this node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LockRecord {
@@ -29,7 +30,8 @@ pub struct LockRecord {
 }
 
 impl LockRecord {
-    /// Whether `holder` may add. Adding for an epoch that was released on this node is late.
+    /// Whether `holder` may add the address. It may not for an epoch that was released on this
+    /// node.
     pub fn permits_adding(&self, holder: &Holder) -> bool {
         if planted(Bug::UidForEpoch) {
             return self.holder.pod == holder.pod || self.holder.epoch < holder.epoch;
@@ -39,7 +41,7 @@ impl LockRecord {
         self.holder.epoch < holder.epoch || same
     }
 
-    /// Whether `holder` may remove.
+    /// Whether `holder` may remove the address.
     pub fn permits_removing(&self, holder: &Holder) -> bool {
         let others = self.holder.pod != holder.pod && self.hold == Hold::Held;
         if planted(Bug::UidForEpoch) {

@@ -1,5 +1,5 @@
-//! What the protocol's machines have in common: the interface to their runner, waiting and
-//! backing off within one deadline, and the outcome.
+//! What the protocol's machines have in common: the interface to their runner, waits and backoff
+//! within one deadline, and the outcome.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use crate::failure::{CloudFailure, CloudKind, RegistryFailure, RegistryKind};
 use crate::ids::{EniId, Epoch};
 use crate::time::Moment;
 
-/// A protocol machine: names one action, is told its reply and the moment, names the next.
+/// A protocol machine: it names one action, receives the reply with its time, and names the next.
 ///
-/// Guarantees: `action` changes nothing and says the same until `reply`. Every action is safe to
-/// repeat after a crash. Assumptions: one reply per action, moments never go backwards.
+/// Guarantees: `action` changes nothing and returns the same action until `reply`. Every action is
+/// safe to repeat after a crash. Assumptions: one reply per action; moments never go backwards.
 pub trait Machine: Clone + Eq + std::hash::Hash {
-    /// The next thing to do.
+    /// The next action.
     fn action(&self) -> Action;
 
-    /// Tells the machine the reply to its action, and when it came.
+    /// Passes the reply to the action to the machine, with the time of the reply.
     fn reply(&mut self, reply: Reply, now: Moment);
 
     /// The step boundary that the last reply crossed, if it crossed one.
@@ -30,12 +30,12 @@ pub trait Machine: Clone + Eq + std::hash::Hash {
     /// The outcome, once the action is `Done`.
     fn outcome(&self) -> Option<&Outcome>;
 
-    /// Makes all states with the same future one value, seen at `now`; the clock that goes on
+    /// Maps all states with the same future to one value, seen at `now`; the clock that continues
     /// from there reads [`Canonical::ORIGIN`]. For exhaustive search.
     fn canonical(&mut self, now: Moment);
 }
 
-/// How an attach went through.
+/// How an attach succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Path {
@@ -51,15 +51,15 @@ pub enum Path {
 pub struct Attached {
     /// The member's address.
     pub address: Ipv4Addr,
-    /// The epoch that this run holds.
+    /// The epoch of this run.
     pub epoch: Epoch,
     /// The ENI that carries it.
     pub eni: EniId,
-    /// How it went through.
+    /// How it succeeded.
     pub path: Path,
-    /// It waited for calls of others that might have been in flight.
+    /// It waited for pending calls of others.
     pub barrier: bool,
-    /// A predecessor still used the address when its grace period ran out.
+    /// A predecessor still used the address at the end of its grace period.
     pub overlapped: bool,
 }
 
@@ -73,23 +73,23 @@ pub enum Release {
     Unassigned,
     /// Nothing to do: this pod does not hold the address (any more).
     NotHolder,
-    /// Nothing done: the pod is not ending, so this signal does not mean a release.
+    /// Nothing done: the pod is not terminating, so this signal does not mean a release.
     NotEnding,
 }
 
-/// What an errand of the agent did, other than a release.
+/// What an operation of the agent did, other than a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Mended {
-    /// An address that belongs elsewhere is out of this node's kernel.
-    GaveWay,
-    /// EC2 took the address back for us.
+pub enum Maintenance {
+    /// A superseded address was removed from this node's kernel.
+    Withdrawn,
+    /// EC2 assigned the address to the recorded ENI again.
     Reasserted,
-    /// What was stripped is back in this node's kernel.
+    /// What another program removed is in this node's kernel again.
     Restored,
-    /// What no record claims is out of this node's kernel.
+    /// What no record claims was removed from this node's kernel.
     Collected,
-    /// A fresh look showed that there was nothing to do (any more).
+    /// A fresh read showed that there was nothing to do (any more).
     NothingToDo,
 }
 
@@ -99,19 +99,19 @@ pub enum Mended {
 pub enum Outcome {
     /// Attach: EC2, the kernel and the file agree, and the record says so.
     Attached(Attached),
-    /// Release: done, or rightly not done.
+    /// Release: done, or correctly not done.
     Released {
         /// What was done.
         release: Release,
         /// The address, if the member has one.
         address: Option<Ipv4Addr>,
-        /// Sockets still used the address when the time for draining was over.
+        /// Sockets still used the address at the end of the drain time.
         cut_short: bool,
     },
-    /// An errand of the agent: done, or rightly not done.
-    Mended {
+    /// An operation of the agent: done, or correctly not done.
+    Maintained {
         /// What was done.
-        what: Mended,
+        what: Maintenance,
         /// The address.
         address: Ipv4Addr,
     },
@@ -119,15 +119,15 @@ pub enum Outcome {
     Failed(Failure),
 }
 
-/// A failed attach or release.
+/// A failed attach, release or operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Failure {
     /// The cause, as an exit code.
     pub exit: Exit,
-    /// What failed, on what, why.
+    /// What failed, on which object, and why.
     pub message: String,
-    /// The address, if it was known by then.
+    /// The address, if it was known.
     pub address: Option<Ipv4Addr>,
 }
 
@@ -135,44 +135,44 @@ impl Outcome {
     pub(crate) fn canonical(&mut self) {
         match self {
             Self::Failed(failure) => failure.message.clear(),
-            Self::Attached(_) | Self::Released { .. } | Self::Mended { .. } => {}
+            Self::Attached(_) | Self::Released { .. } | Self::Maintained { .. } => {}
         }
     }
 }
 
-/// When an action was asked for, at the latest before it was sent, and when its reply came.
+/// When an action was requested (no later than it was sent) and when its reply came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Span {
-    pub(crate) asked: Moment,
+    pub(crate) requested: Moment,
     pub(crate) now: Moment,
 }
 
-/// Why a part of a machine does not go on to its next action right away.
+/// Why a part of a machine does not continue with its next action right away.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Halt {
-    /// Wait exactly so long, then take the action that is due by then.
+    /// Wait exactly this long, then take the action that is due.
     Pause(Duration, String),
-    /// Wait with jitter and longer each time; give up with this exit code at the deadline.
+    /// Wait with jitter and exponential backoff; fail with this exit code at the deadline.
     Retry(Duration, Exit, String),
-    /// Give up.
+    /// Fail.
     Fail(Exit, String),
-    /// EC2 definitely refused: put the record back, then give up.
+    /// EC2 definitely refused: restore the record, then fail.
     Undo(Exit, String, Whereabouts),
-    /// Somebody else took the address.
+    /// Another pod acquired the address.
     Superseded(String),
-    /// The record changed under us: read it and decide anew.
+    /// The record changed since it was read: start again with a read.
     Restart(String),
 }
 
 /// The result of one reply inside a part of a machine: `Some` when the part is complete.
-pub(crate) type Turn<T> = Result<Option<T>, Halt>;
+pub(crate) type Next<T> = Result<Option<T>, Halt>;
 
-/// Failures of a reply that does not answer the action.
-pub(crate) fn mismatch<T>(at: &str) -> Turn<T> {
-    Err(Halt::Fail(Exit::Internal, format!("a reply that answers no question at {at}")))
+/// Fails because of a reply that does not belong to the action.
+pub(crate) fn mismatch<T>(at: &str) -> Next<T> {
+    Err(Halt::Fail(Exit::Internal, format!("unexpected reply in state {at}")))
 }
 
-/// Reads and writes of the registry that failed other than by conflict.
+/// A registry request that failed other than by a conflict.
 pub(crate) fn registry_halt(failure: &RegistryFailure) -> Halt {
     let text = failure.detail.clone();
     match failure.kind {
@@ -184,18 +184,18 @@ pub(crate) fn registry_halt(failure: &RegistryFailure) -> Halt {
     }
 }
 
-/// Failed reads of EC2 and IMDS: what may pass is tried again, what a person must mend is not.
+/// A failed read of EC2 or IMDS: retries temporary failures and fails on others.
 pub(crate) fn cloud_read_halt(failure: &CloudFailure) -> Halt {
     let text = failure.detail.clone();
     match failure.kind {
         CloudKind::Throttled => Halt::Retry(timing::THROTTLE_BASE, Exit::TimedOut, text),
-        CloudKind::Transient | CloudKind::Gone => {
+        CloudKind::Transient | CloudKind::NotFound => {
             Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text)
         }
         CloudKind::Auth
         | CloudKind::Unknown
         | CloudKind::HeldElsewhere
-        | CloudKind::NotOurs
+        | CloudKind::NotOnInterface
         | CloudKind::CapacityExceeded
         | CloudKind::SubnetExhausted
         | CloudKind::BadAddress => Halt::Fail(Exit::CloudRefused, text),
@@ -204,14 +204,14 @@ pub(crate) fn cloud_read_halt(failure: &CloudFailure) -> Halt {
 
 /// The waiting state of a machine: at most one wait at a time, all under one deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Patience {
+pub(crate) struct Waiting {
     deadline: Moment,
     waiting: Option<Delay>,
     failures: u32,
     furthest: Option<Step>,
 }
 
-impl Patience {
+impl Waiting {
     pub(crate) fn until(deadline: Moment) -> Self {
         Self { deadline, waiting: None, failures: 0, furthest: None }
     }
@@ -220,7 +220,7 @@ impl Patience {
         self.waiting.clone().map(Action::Wait)
     }
 
-    /// Consumes the reply to a wait. False if there was none.
+    /// Handles the reply to a wait. False if the machine was not waiting.
     pub(crate) fn waited(&mut self, reply: &Reply) -> bool {
         if self.waiting.is_none() {
             return false;
@@ -231,7 +231,7 @@ impl Patience {
         true
     }
 
-    /// Starts the backoff anew, once per boundary: what was passed before is no progress.
+    /// Resets the backoff, once per boundary: a boundary that was crossed before is no progress.
     pub(crate) fn progress(&mut self, crossed: Option<Step>) {
         if crossed > self.furthest {
             self.furthest = crossed;
@@ -249,7 +249,7 @@ impl Patience {
         now >= self.deadline
     }
 
-    /// Waits or gives up, where nothing has to be put back first.
+    /// Waits or fails, if nothing has to be restored first.
     pub(crate) fn halt(&mut self, halt: Halt, now: Moment) -> Result<(), (Exit, String)> {
         match halt {
             Halt::Pause(length, why) => {
@@ -266,8 +266,8 @@ impl Patience {
         }
     }
 
-    /// Begins an exact wait, never a shortened one: a barrier must be waited out or not be passed.
-    /// Refused with the reason where the deadline comes first.
+    /// Starts an exact wait, which is never shortened: a barrier must be waited out completely.
+    /// Fails with the reason if the deadline comes first.
     pub(crate) fn pause(
         &mut self,
         length: Duration,
@@ -275,12 +275,12 @@ impl Patience {
         now: Moment,
     ) -> Result<(), String> {
         if now.plus(length) > self.deadline {
-            return Err(format!("the deadline comes before the end of waiting for {why}"));
+            return Err(format!("the deadline is before the end of the wait for {why}"));
         }
         self.begin((length, false), why, now)
     }
 
-    /// Begins a jittered wait that doubles with each failure in a row.
+    /// Starts a jittered wait that doubles with each consecutive failure.
     pub(crate) fn back_off(
         &mut self,
         base: Duration,

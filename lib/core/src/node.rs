@@ -1,4 +1,4 @@
-//! The node as the metadata service describes it, and which of its ENIs carries an address.
+//! The node as the metadata service describes it, and the choice of the ENI for an address.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -14,7 +14,7 @@ use crate::ids::{EniId, InstanceId, InvalidId, Mac, SubnetId, Zone, invalid};
 pub struct Eni {
     /// Its id.
     pub id: EniId,
-    /// Its MAC, by which its link is found.
+    /// Its MAC address, which identifies its link.
     pub mac: Mac,
     /// Its device index; 0 is the primary interface.
     pub device_index: u32,
@@ -26,14 +26,14 @@ pub struct Eni {
     pub cidr: Ipv4Net,
     /// Its primary private address.
     pub primary_address: Ipv4Addr,
-    /// Its secondary private addresses as IMDS lists them: presence confirms, absence proves
-    /// nothing.
+    /// Its secondary private addresses as IMDS lists them: a listed address is there, but a missing
+    /// one may be there, too.
     pub listed: BTreeSet<Ipv4Addr>,
     /// How many /28 prefixes it has; each takes one address slot.
     pub prefixes: u32,
 }
 
-/// What the metadata service says of this instance.
+/// What the metadata service reports about this instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NodeIdentity {
@@ -67,7 +67,7 @@ pub struct TypeLimits {
 pub struct VolumeLimit {
     /// All of them, the root volume included.
     pub count: u32,
-    /// Network interfaces take of the same slots, the primary one included.
+    /// Network interfaces, including the primary one, use the same slots.
     pub shared: bool,
 }
 
@@ -99,8 +99,8 @@ impl FromStr for EniRule {
 }
 
 impl NodeIdentity {
-    /// The ENI that the rule chooses among those whose subnet is wanted. The order of `enis`
-    /// does not matter: the lowest (card, device index) wins.
+    /// The ENI that the rule selects among those in a wanted subnet. The order of `enis` does not
+    /// matter: the lowest (card, device index) wins.
     pub fn choose(&self, rule: EniRule, wanted: impl Fn(&SubnetId) -> bool) -> Option<&Eni> {
         let fits = |eni: &&Eni| {
             let by_rule = match rule {

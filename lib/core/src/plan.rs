@@ -1,7 +1,8 @@
-//! What a machine would do in a given world, without doing it: the dry run and the golden plans.
+//! What a machine would do in a given state of the outside systems: the dry run and the golden
+//! plans.
 //!
-//! The machine itself is driven, not a copy of its rules: reads are answered from a snapshot,
-//! and every change is taken to succeed and written down.
+//! It drives the machine itself, not a copy of its rules: it answers reads from a snapshot,
+//! assumes that every change succeeds, and lists the changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -12,13 +13,13 @@ use crate::failure::{Effect, RegistryFailure, RegistryKind};
 use crate::ids::{SubnetId, Version};
 use crate::machine::{Machine, Outcome};
 use crate::node::NodeIdentity;
-use crate::outside::{KernelTarget, KernelView, Owner, PodView, SocketUse};
+use crate::ports::{KernelTarget, KernelView, Owner, PodView, SocketUse};
 use crate::record::{MemberRecords, StaticIp, Stored, Write};
 use crate::time::Moment;
 
-/// What a plan is made from.
+/// The input of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct World {
+pub struct PlanInput {
     /// The member's records.
     pub records: MemberRecords,
     /// The allocated addresses of the pool.
@@ -27,28 +28,28 @@ pub struct World {
     pub pod: PodView,
     /// This instance.
     pub node: NodeIdentity,
-    /// The owners that EC2 shows, of the addresses that were looked up so far.
+    /// The owners that EC2 reports for the addresses that were looked up so far.
     pub owners: BTreeMap<Ipv4Addr, Owner>,
-    /// What the kernel holds of the address now, once it was looked at.
+    /// What the kernel has of the address, once it was read.
     pub kernel: Option<KernelView>,
-    /// The sockets that use the address now, once they were counted.
+    /// The sockets that use the address, once they were counted.
     pub sockets: Option<SocketUse>,
 }
 
-/// What the world must know before a plan can be made in it.
+/// An input that the plan still needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Missing {
-    /// Who owns this address in this subnet.
+    /// The owner of this address in this subnet.
     Owner(Ipv4Addr, SubnetId),
-    /// What the kernel holds of this target.
+    /// What the kernel has of this target.
     Kernel(KernelTarget),
-    /// Which sockets use this address.
+    /// The sockets that use this address.
     Sockets(Ipv4Addr),
     /// The machine did not end: a bug.
     End,
 }
 
-/// What would happen, in this order, and how it would end if every change succeeds.
+/// What would happen, in this order, and the outcome if every change succeeds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// The changes and waits.
@@ -57,30 +58,30 @@ pub struct Plan {
     pub outcome: Outcome,
 }
 
-/// No plan takes more actions than this: a guard against a machine that never ends.
+/// The maximum number of actions in a plan, in case a machine never ends.
 const LIMIT: usize = 10_000;
 
-/// Drives the machine to its end against the world, or says what the world lacks for that.
-pub fn plan(mut machine: impl Machine, world: &World) -> Result<Plan, Missing> {
+/// Drives the machine to its end with these inputs, or returns the input that is missing.
+pub fn plan(mut machine: impl Machine, input: &PlanInput) -> Result<Plan, Missing> {
     let (now, begun) = (Moment::default(), None);
-    let mut world = Imagined { world: world.clone(), now, begun, changed: false };
+    let mut input = Imagined { input: input.clone(), now, begun, changed: false };
     let mut steps = Vec::new();
     for _ in 0..LIMIT {
         let action = machine.action();
         if let Some(outcome) = machine.outcome() {
             return Ok(Plan { steps, outcome: outcome.clone() });
         }
-        let (reply, change) = world.answer(&action)?;
+        let (reply, change) = input.answer(&action)?;
         let step = step(action);
         if change && steps.last() != Some(&step) {
             steps.push(step);
         }
-        machine.reply(reply, world.now);
+        machine.reply(reply, input.now);
     }
     Err(Missing::End)
 }
 
-/// Waits for the same are one step, whatever is left until the deadline.
+/// Waits for the same reason are one step, whatever is left until the deadline.
 fn step(action: Action) -> Action {
     let Action::Wait(delay) = action else { return action };
     let length = delay.longest();
@@ -88,29 +89,29 @@ fn step(action: Action) -> Action {
 }
 
 struct Imagined {
-    world: World,
+    input: PlanInput,
     now: Moment,
     begun: Option<(Ipv4Addr, SubnetId)>,
     changed: bool,
 }
 
 impl Imagined {
-    /// The reply to an action, and whether the action belongs into the plan.
+    /// The reply to an action, and whether the action is part of the plan.
     fn answer(&mut self, action: &Action) -> Result<(Reply, bool), Missing> {
-        let world = &mut self.world;
+        let input = &mut self.input;
         Ok(match action {
-            Action::ReadMember => (Reply::Member(Ok(Box::new(world.records.clone()))), false),
+            Action::ReadMember => (Reply::Member(Ok(Box::new(input.records.clone()))), false),
             Action::ReadRecord(address) => {
-                let found = world.records.static_ip.clone();
+                let found = input.records.static_ip.clone();
                 let found = found.filter(|s| s.object.address == *address).map(Box::new);
                 (Reply::Record(Ok(found)), false)
             }
-            Action::ReadPod => (Reply::Pod(Ok(world.pod.clone())), false),
-            Action::ReadAllocated(_) => (Reply::Allocated(Ok(world.allocated.clone())), false),
+            Action::ReadPod => (Reply::Pod(Ok(input.pod.clone())), false),
+            Action::ReadAllocated(_) => (Reply::Allocated(Ok(input.allocated.clone())), false),
             Action::Write(write) => (self.write(write)?, true),
-            Action::ReadIdentity => (Reply::Identity(Ok(world.node.clone())), false),
+            Action::ReadIdentity => (Reply::Identity(Ok(input.node.clone())), false),
             Action::ReadListed(mac) => {
-                let eni = world.node.enis.iter().find(|e| e.mac == *mac);
+                let eni = input.node.enis.iter().find(|e| e.mac == *mac);
                 let listed = eni.map(|e| e.listed.clone()).unwrap_or_default();
                 (Reply::Listed(Ok(listed)), false)
             }
@@ -120,17 +121,17 @@ impl Imagined {
             }
             Action::AwaitOwner => {
                 let (address, subnet) = self.begun.clone().ok_or(Missing::End)?;
-                (Reply::Owner(Ok(world.owner(address, &subnet)?)), false)
+                (Reply::Owner(Ok(input.owner(address, &subnet)?)), false)
             }
             Action::ReadOwner(address, subnet) => {
-                (Reply::Owner(Ok(world.owner(*address, subnet)?)), false)
+                (Reply::Owner(Ok(input.owner(*address, subnet)?)), false)
             }
             Action::Assign { eni, address, .. } => {
-                world.assign(eni, *address);
+                input.assign(eni, *address);
                 (Reply::Cloud(Ok(())), true)
             }
             Action::Unassign { address, .. } => {
-                world.owners.insert(*address, Owner::Nobody);
+                input.owners.insert(*address, Owner::Unassigned);
                 (Reply::Cloud(Ok(())), true)
             }
             Action::ProbeFile => (Reply::File(Ok(true)), false),
@@ -145,7 +146,7 @@ impl Imagined {
             Action::RemoveAddress(..) | Action::RemoveRouting(..) => (Reply::Host(Ok(true)), true),
             Action::Observe(target) => (Reply::Observed(Ok(self.kernel(target)?)), false),
             Action::ReadSockets(address) => {
-                let used = world.sockets.ok_or(Missing::Sockets(*address))?;
+                let used = input.sockets.ok_or(Missing::Sockets(*address))?;
                 (Reply::Sockets(Ok(used)), false)
             }
             Action::Wait(delay) => {
@@ -157,14 +158,14 @@ impl Imagined {
         })
     }
 
-    /// The kernel as it would look after the changes so far.
+    /// The kernel after the changes so far.
     fn kernel(&self, target: &KernelTarget) -> Result<KernelView, Missing> {
-        let seen = self.world.kernel.clone();
-        let seen = seen.ok_or_else(|| Missing::Kernel(target.clone()))?;
+        let observed = self.input.kernel.clone();
+        let observed = observed.ok_or_else(|| Missing::Kernel(target.clone()))?;
         Ok(if self.changed {
-            KernelView { link_up: true, address: true, tagged: true, routing: true, ..seen }
+            KernelView { link_up: true, address: true, tagged: true, routing: true, ..observed }
         } else {
-            seen
+            observed
         })
     }
 
@@ -173,18 +174,18 @@ impl Imagined {
         match write {
             Write::CreateClaim(object) => {
                 let object = object.clone();
-                self.world.records.claim = Some(Stored { version: version.clone(), object });
+                self.input.records.claim = Some(Stored { version: version.clone(), object });
             }
             Write::UpdateClaim(stored) => {
                 let object = stored.object.clone();
-                self.world.records.claim = Some(Stored { version: version.clone(), object });
+                self.input.records.claim = Some(Stored { version: version.clone(), object });
             }
-            Write::CreateStaticIp(object) if self.world.allocated.contains(&object.address) => {
+            Write::CreateStaticIp(object) if self.input.allocated.contains(&object.address) => {
                 return Ok(exists(object));
             }
             Write::CreateStaticIp(object) | Write::UpdateStaticIp(Stored { object, .. }) => {
                 let object = object.clone();
-                self.world.records.static_ip = Some(Stored { version: version.clone(), object });
+                self.input.records.static_ip = Some(Stored { version: version.clone(), object });
             }
         }
         Ok(Reply::Written(Ok(version)))
@@ -199,7 +200,7 @@ fn exists(object: &StaticIp) -> Reply {
     }))
 }
 
-impl World {
+impl PlanInput {
     fn owner(&self, address: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, Missing> {
         let known = self.owners.get(&address).cloned();
         known.ok_or_else(|| Missing::Owner(address, subnet.clone()))
@@ -209,7 +210,7 @@ impl World {
         if let Some(here) = self.node.enis.iter_mut().find(|e| e.id == *eni) {
             here.listed.insert(address);
         }
-        let owner = Owner::Eni(crate::outside::OwnerEni {
+        let owner = Owner::Eni(crate::ports::OwnerEni {
             id: eni.clone(),
             primary: false,
             cluster: None,

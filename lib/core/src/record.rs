@@ -1,4 +1,4 @@
-//! The registry's objects as the protocol sees them.
+//! The registry's objects, as the protocol uses them.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -31,14 +31,14 @@ pub enum ReleasePolicy {
     Unassign,
 }
 
-/// What becomes of an address of a pool that EC2 has on an ENI of the cluster and nobody claims.
+/// What happens to an address of a pool that EC2 has on an ENI of the cluster without a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum UnclaimedPolicy {
-    /// It is told: nothing proves whose it is.
+pub enum OrphanPolicy {
+    /// It is reported: nothing proves whose it is.
     #[default]
     Report,
-    /// It gets a record: a person has declared that nobody else assigns addresses of these ranges.
+    /// It gets a record: the pool declares that only FireCamp assigns addresses of its ranges.
     Adopt,
 }
 
@@ -64,8 +64,8 @@ pub struct Pool {
     pub name: PoolName,
     /// What a release of its addresses does in EC2.
     pub release_policy: ReleasePolicy,
-    /// What becomes of its addresses that nobody claims.
-    pub unclaimed: UnclaimedPolicy,
+    /// What happens to its addresses that have no record.
+    pub orphaned: OrphanPolicy,
     /// One entry per subnet.
     pub subnets: Vec<PoolSubnet>,
 }
@@ -74,21 +74,21 @@ pub struct Pool {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Claim {
-    /// Whose claim it is.
+    /// The member.
     pub member: Member,
-    /// The pool that it draws from.
+    /// The pool that it allocates from.
     pub pool: PoolName,
-    /// The address that a person asked for, if one did.
+    /// The address that the claim requests, if any.
     pub requested: Option<Ipv4Addr>,
-    /// The address that the claim is bound to, or is about to be: the binding stands once a
-    /// `StaticIP` of that name refers back to this member.
+    /// The address that the claim is bound to, or is about to be: it is bound once a `StaticIP` of
+    /// that name refers back to this member.
     pub address: Option<Ipv4Addr>,
-    /// The StatefulSet that the claim is bound to: the member's pods are those of a set of this
-    /// name. None where nobody has recorded one.
+    /// The StatefulSet that the claim is bound to: a StatefulSet of this name controls the member's
+    /// pods. None if it was not recorded.
     pub set: Option<SetName>,
 }
 
-/// Which EC2 mutation a mark announces.
+/// The kind of a pending EC2 mutation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Mutation {
@@ -98,40 +98,40 @@ pub enum Mutation {
     Unassign,
 }
 
-/// An EC2 mutation that may be in flight. Cleared by the process that wrote it, or by one that has
-/// waited T since its own take; a later mark for the same mutation and ENI takes its place.
+/// An EC2 mutation that may be in flight. The process that wrote it clears it, or a process that
+/// has waited T since it acquired the epoch. A later one for the same mutation and ENI replaces it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Mark {
-    /// What was sent, or is about to be.
+pub struct PendingMutation {
+    /// What was sent, or is about to be sent.
     pub mutation: Mutation,
-    /// The ENI that it names.
+    /// The ENI in the request.
     pub eni: EniId,
     /// The process that sends it.
     pub run: RunId,
 }
 
-/// Where an attachment stands.
+/// The state of an attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum State {
-    /// Taken; EC2, kernel and file are on their way.
+    /// The epoch is acquired; EC2, kernel and file are in progress.
     Attaching,
     /// EC2, kernel and file agreed when this was written.
     Attached,
     /// Released; EC2 keeps the address on the ENI as a reservation.
     Parked,
-    /// On its way out of EC2.
+    /// It is being removed from EC2.
     Releasing,
-    /// Out of EC2: on no ENI of ours.
+    /// It was removed from EC2: no ENI of ours has it.
     Released,
 }
 
-/// Who holds the address now, or held it last.
+/// The current or last holder of the address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Attachment {
-    /// Where it stands.
+    /// Its state.
     pub state: State,
     /// The pod.
     pub pod: PodUid,
@@ -141,8 +141,8 @@ pub struct Attachment {
     pub eni: Option<EniId>,
     /// The process that wrote it.
     pub run: RunId,
-    /// This pod has completed an attach on this node before: sockets on the address may be its
-    /// own live service's, which a re-run of its init container does not wait for.
+    /// This pod has completed an attach on this node before: sockets on the address may be its own
+    /// running service's, so a second run of its init container does not wait for them.
     pub served: bool,
 }
 
@@ -160,47 +160,47 @@ pub struct StaticIp {
     pub cidr: Ipv4Net,
     /// The zone of the subnet.
     pub zone: Zone,
-    /// The member that it belongs to.
+    /// The member that owns it.
     pub member: Member,
     /// Grows by one with each attachment, and with each release that unassigns.
     pub epoch: Epoch,
     /// The current attachment; none before the first.
     pub attachment: Option<Attachment>,
-    /// The ENI on which EC2 was last known to have the address.
+    /// The ENI on which EC2 last reported the address.
     pub reserved_on: Option<EniId>,
     /// EC2 mutations that may be in flight.
-    pub unsettled: BTreeSet<Mark>,
+    pub pending_mutations: BTreeSet<PendingMutation>,
 }
 
 impl StaticIp {
-    /// Whether EC2 is known to have the address on `eni`: it was last seen there, the current
-    /// attachment is there, and no mark says that a call may be in flight. An attach that found
-    /// the record settled sends no call and leaves no mark, so it stays settled if it crashes.
+    /// Whether EC2 is known to have the address on `eni`: it was last reported there, the current
+    /// attachment is there, and no mutation is pending. An attach of a settled record sends no call
+    /// and records no pending mutation, so the record stays settled if it crashes.
     pub fn settled_on(&self, eni: &EniId) -> bool {
         let rests = self.attachment.as_ref().is_some_and(|a| match a.state {
             State::Attaching | State::Attached | State::Parked => a.eni.as_ref() == Some(eni),
             State::Releasing | State::Released => false,
         });
-        let quiet = self.unsettled.is_empty() || planted(Bug::SettledIgnoresMarks);
+        let quiet = self.pending_mutations.is_empty() || planted(Bug::SettledIgnoresMarks);
         rests && self.reserved_on.as_ref() == Some(eni) && quiet
     }
 
-    /// Whether it is on its way out of EC2.
+    /// Whether it is being removed from EC2.
     pub fn is_releasing(&self) -> bool {
         self.attachment.as_ref().is_some_and(|a| a.state == State::Releasing)
     }
 
-    /// Whether a mutation that `run` marked may still be in flight.
-    pub fn unsettled_by(&self, run: &RunId) -> bool {
-        self.unsettled.iter().any(|mark| mark.run == *run)
+    /// Whether a mutation of `run` is still pending.
+    pub fn has_pending_by(&self, run: &RunId) -> bool {
+        self.pending_mutations.iter().any(|pending| pending.run == *run)
     }
 
-    /// Every ENI that this record names: where the address may be through our own doing.
+    /// Every ENI that this record names: where FireCamp itself may have assigned the address.
     pub fn recorded_enis(&self) -> BTreeSet<EniId> {
         let attached = self.attachment.iter().filter_map(|a| a.eni.clone());
         let reserved = self.reserved_on.iter().cloned();
-        let marked = self.unsettled.iter().map(|m| m.eni.clone());
-        attached.chain(reserved).chain(marked).collect()
+        let pending = self.pending_mutations.iter().map(|m| m.eni.clone());
+        attached.chain(reserved).chain(pending).collect()
     }
 
     /// Whether `pod` holds `epoch`: attaching or attached, not released and not superseded.
@@ -219,22 +219,22 @@ impl StaticIp {
 pub struct MemberRecords {
     /// The member's claim.
     pub claim: Option<Stored<Claim>>,
-    /// The object that the claim's address names, whoever it belongs to.
+    /// The static IP that the claim's address names, whoever owns it.
     pub static_ip: Option<Stored<StaticIp>>,
-    /// The claim's pool; without a claim, the pool that was asked for or the only one.
+    /// The claim's pool; without a claim, the requested pool or the only one.
     pub pool: Option<Pool>,
 }
 
-/// A write to the registry. Every one is a create-if-absent or a compare-and-swap.
+/// A write to the registry, which is always a create-if-absent or a compare-and-swap.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Write {
     /// Create the member's claim.
     CreateClaim(Claim),
-    /// Replace the claim, if it is still at that version.
+    /// Replace the claim if it still has that version.
     UpdateClaim(Stored<Claim>),
     /// Create the address's object: this is the allocation.
     CreateStaticIp(StaticIp),
-    /// Replace the address's object, if it is still at that version.
+    /// Replace the static IP if it still has that version.
     UpdateStaticIp(Stored<StaticIp>),
 }

@@ -1,10 +1,10 @@
 //! Release: what a stop container does so that the member's address can move on cleanly.
 //!
-//! Guarantees: acts only while this pod holds the epoch that was fixed at the start, and only if a
-//! fresh read shows the pod ending; removes exactly this address from this node's kernel, under
-//! the lock; records the release on that epoch. Anything else changes nothing. Assumptions: as for
-//! attach. Caveats: when time runs out it is draining that gets cut; what is left undone the
-//! node's agent does. Errors: `Outcome::Failed`.
+//! Guarantees: it acts only while this pod holds the epoch that was read at the start, and only if
+//! a fresh read shows that the pod is terminating. It removes exactly this address from this node's
+//! kernel, under the lock, and records the release on that epoch. In any other case it changes
+//! nothing. Assumptions: as for attach. Caveats: if time runs out, it shortens the drain; the
+//! node's agent does what is left undone. Errors: `Outcome::Failed`.
 
 mod drive;
 mod unassign;
@@ -21,9 +21,9 @@ use crate::decide;
 use crate::failure::{Effect, HostFailure, HostKind, RegistryFailure, RegistryKind};
 use crate::ids::{Epoch, Member, PodUid, RunId};
 use crate::machine::{
-    Failure, Halt, Outcome, Patience, Release as Done, Span, Turn, mismatch, registry_halt,
+    Failure, Halt, Next, Outcome, Release as Done, Span, Waiting, mismatch, registry_halt,
 };
-use crate::outside::{Holder, Life, PodView, SocketScope, SocketUse};
+use crate::ports::{Holder, PodLifecycle, PodView, SocketScope, SocketUse};
 use crate::record::{MemberRecords, ReleasePolicy, State, StaticIp, Stored, Write};
 use crate::time::Moment;
 
@@ -31,15 +31,15 @@ use crate::time::Moment;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Releaser {
-    /// The pod's stop container: its pod is ending, terminal or gone.
+    /// The pod's stop container: its pod is terminating, terminal or gone.
     Stop,
-    /// The node's agent: the pod is gone or terminal, and no stop container did it.
+    /// The node's agent: the pod is gone or terminal, and no stop container released its address.
     Agent,
-    /// Another node's agent: the pod is gone or terminal and so is its node, kernel and all.
+    /// The leader: the pod is gone or terminal, and its node is gone with its kernel.
     AgentElsewhere,
 }
 
-/// Who releases, and how.
+/// Input of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ReleaseInput {
@@ -49,17 +49,17 @@ pub struct ReleaseInput {
     pub pod: PodUid,
     /// This run of the process.
     pub run: RunId,
-    /// Unassign in EC2, whatever the pool says.
+    /// Unassign in EC2, whatever the pool's policy is.
     pub unassign: bool,
-    /// Wait for the signal to stop after the epoch is fixed (sidecar), or release at once (hook).
+    /// Wait for the stop signal after the epoch was read (sidecar), or release at once (hook).
     pub await_stop: bool,
-    /// Who does it.
+    /// Which program releases.
     pub by: Releaser,
     /// Which sockets are drained.
     pub scope: SocketScope,
-    /// The most that draining may take; less if the grace period leaves less.
+    /// The longest that it drains; shorter if the grace period leaves less.
     pub drain: Duration,
-    /// What is left of the grace period when the registry cannot tell.
+    /// What is left of the grace period if the registry does not report it.
     pub grace: Duration,
 }
 
@@ -79,31 +79,31 @@ enum At {
     Done(Outcome),
 }
 
-/// The release machine.
+/// The machine of release.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Release {
     input: ReleaseInput,
-    patience: Patience,
+    waiting: Waiting,
     at: At,
     stored: Option<Stored<StaticIp>>,
     epoch: Epoch,
     policy: ReleasePolicy,
     drain_until: Moment,
     cut_short: bool,
-    /// Why the record was not read when it was asked for last.
+    /// Why the last read of the record failed.
     unread: Option<(Exit, String)>,
     crossed: Option<Step>,
-    asked: Moment,
+    requested: Moment,
 }
 
 impl Release {
-    /// A machine that begins now. The grace period begins with the signal, not with this.
+    /// A machine that starts now. The grace period starts with the signal.
     pub fn new(input: ReleaseInput, now: Moment) -> Self {
-        let fix = if input.await_stop { timing::SIDECAR_LIFE } else { input.grace };
-        let patience = Patience::until(now.plus(fix.max(timing::UNKNOWN_GRACE)));
+        let fix = if input.await_stop { timing::SIDECAR_DEADLINE } else { input.grace };
+        let waiting = Waiting::until(now.plus(fix.max(timing::UNKNOWN_GRACE)));
         Self {
             input,
-            patience,
+            waiting,
             at: At::Fix,
             stored: None,
             epoch: Epoch::default(),
@@ -112,7 +112,7 @@ impl Release {
             cut_short: false,
             unread: None,
             crossed: None,
-            asked: now,
+            requested: now,
         }
     }
 
@@ -120,7 +120,7 @@ impl Release {
         self.stored.as_ref().map(|s| s.object.address)
     }
 
-    fn step(&mut self, reply: Reply, span: Span) -> Turn<Outcome> {
+    fn step(&mut self, reply: Reply, span: Span) -> Next<Outcome> {
         match (self.at.clone(), reply) {
             (At::Fix, Reply::Member(read)) => {
                 let records = *read.map_err(|f| registry_halt(&f))?;
@@ -144,7 +144,7 @@ impl Release {
                 let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
                 self.after_fresh(stored, span.now)
             }
-            (At::Drain, Reply::Sockets(seen)) => self.after_sockets(seen, span.now),
+            (At::Drain, Reply::Sockets(observed)) => self.after_sockets(observed, span.now),
             (At::Address | At::Routing, Reply::Host(done)) => self.after_kernel(done, span.now),
             (At::Park, Reply::Written(written)) => self.after_park(written.err().as_ref()),
             (At::Parked, Reply::Record(read)) => {
@@ -160,8 +160,8 @@ impl Release {
         }
     }
 
-    /// Fixes the epoch that this process may release, and no other.
-    fn after_fix(&mut self, records: MemberRecords, now: Moment) -> Turn<Outcome> {
+    /// Fixes the epoch that this process may release; it never releases another one.
+    fn after_fix(&mut self, records: MemberRecords, now: Moment) -> Next<Outcome> {
         let held = records.static_ip.filter(|ip| {
             ip.object.member == self.input.member && self.is_held(&ip.object, ip.object.epoch)
         });
@@ -183,7 +183,7 @@ impl Release {
     }
 
     fn stopping(&mut self, now: Moment) {
-        self.patience = Patience::until(now.plus(self.input.grace.max(timing::UNKNOWN_GRACE)));
+        self.waiting = Waiting::until(now.plus(self.input.grace.max(timing::UNKNOWN_GRACE)));
         self.drain_until = now;
         self.at = At::Pod;
         if planted(Bug::ReleaseBySnapshot) && !self.is_stop() {
@@ -195,27 +195,34 @@ impl Release {
         self.input.by == Releaser::Stop
     }
 
-    fn ignores_life(&self) -> bool {
+    fn ignores_lifecycle(&self) -> bool {
         planted(if self.is_stop() { Bug::NoStopPodCheck } else { Bug::ReleaseLivePod })
     }
 
-    fn after_pod(&mut self, pod: &PodView, now: Moment) -> Turn<Outcome> {
+    fn after_pod(&mut self, pod: &PodView, now: Moment) -> Next<Outcome> {
         if self.stored.is_none() {
             return Ok(Some(self.released(Done::NotHolder)));
         }
         let left = match pod {
             PodView::Present { pod, .. } if *pod != self.input.pod => None,
-            PodView::Vouched | PodView::Absent | PodView::Present { life: Life::Terminal, .. } => {
-                None
+            PodView::Vouched
+            | PodView::Absent
+            | PodView::Present { lifecycle: PodLifecycle::Terminal, .. } => None,
+            PodView::Present { lifecycle: PodLifecycle::Terminating(left), .. }
+                if self.is_stop() =>
+            {
+                *left
             }
-            PodView::Present { life: Life::Terminating(left), .. } if self.is_stop() => *left,
-            PodView::Present { .. } if self.ignores_life() => None,
-            PodView::Present { life: Life::Running | Life::Terminating(_), .. } => {
+            PodView::Present { .. } if self.ignores_lifecycle() => None,
+            PodView::Present {
+                lifecycle: PodLifecycle::Running | PodLifecycle::Terminating(_),
+                ..
+            } => {
                 return Ok(Some(self.released(Done::NotEnding)));
             }
         };
         let left = left.unwrap_or(self.input.grace);
-        self.patience = Patience::until(now.plus(left.max(timing::UNKNOWN_GRACE)));
+        self.waiting = Waiting::until(now.plus(left.max(timing::UNKNOWN_GRACE)));
         let drain = left.saturating_sub(timing::RELEASE_RESERVE).min(self.input.drain);
         self.drain_until = now.plus(drain);
         self.at = At::Fresh;
@@ -238,14 +245,14 @@ impl Release {
         })
     }
 
-    /// Before draining, and again after it: the kernel is changed less than a moment after a read.
-    fn after_fresh(&mut self, stored: Option<Stored<StaticIp>>, now: Moment) -> Turn<Outcome> {
+    /// Before the drain and again after it: the kernel is changed only shortly after a read.
+    fn after_fresh(&mut self, stored: Option<Stored<StaticIp>>, now: Moment) -> Next<Outcome> {
         let Some(stored) = self.ours(stored) else {
             return Ok(Some(self.released(Done::NotHolder)));
         };
         self.epoch = stored.object.epoch;
         if stored.object.is_releasing() {
-            // Its kernel objects went before the Unassign was announced.
+            // Its kernel objects were removed before the Unassign was recorded.
             self.at = At::Unassign(Box::new(Unassign::new(stored.clone(), now)));
             self.stored = Some(stored);
             return Ok(None);
@@ -263,19 +270,19 @@ impl Release {
         Ok(None)
     }
 
-    /// Sockets that cannot be counted are not idle, but they do not hold up the release for ever.
+    /// Sockets that cannot be counted may be in use, but do not delay the release for ever.
     fn after_sockets(
         &mut self,
-        seen: Result<SocketUse, HostFailure>,
+        observed: Result<SocketUse, HostFailure>,
         now: Moment,
-    ) -> Turn<Outcome> {
-        let (idle, text) = match seen {
+    ) -> Next<Outcome> {
+        let (idle, text) = match observed {
             Ok(used) => (used.idle(self.input.scope), used.to_string()),
             Err(failure) => (false, failure.detail),
         };
         if !idle && now < self.drain_until {
             let poll = timing::SOCKET_POLL.min(self.drain_until.since(now));
-            return Err(Halt::Pause(poll, format!("the address to be idle: {text}")));
+            return Err(Halt::Pause(poll, format!("the address to become idle: {text}")));
         }
         self.cut_short = !idle;
         self.crossed = Some(Step::Release(2));
@@ -283,7 +290,7 @@ impl Release {
         Ok(None)
     }
 
-    fn after_kernel(&mut self, done: Result<bool, HostFailure>, now: Moment) -> Turn<Outcome> {
+    fn after_kernel(&mut self, done: Result<bool, HostFailure>, now: Moment) -> Next<Outcome> {
         if let Err(failure) = done {
             return match failure.kind {
                 HostKind::Superseded => Ok(Some(self.released(Done::NotHolder))),
@@ -302,7 +309,7 @@ impl Release {
         Ok(self.leave_kernel(now))
     }
 
-    /// The kernel is done with: to the record, and to EC2 where the policy says so.
+    /// The kernel part is complete: continues with the record, and with EC2 if the policy says so.
     fn leave_kernel(&mut self, now: Moment) -> Option<Outcome> {
         let unassigns = self.input.unassign || self.policy == ReleasePolicy::Unassign;
         self.at = match (unassigns, self.stored.clone()) {
@@ -312,7 +319,7 @@ impl Release {
         None
     }
 
-    fn after_park(&mut self, failure: Option<&RegistryFailure>) -> Turn<Outcome> {
+    fn after_park(&mut self, failure: Option<&RegistryFailure>) -> Next<Outcome> {
         let Some(failure) = failure else {
             self.crossed = Some(Step::Release(5));
             return Ok(Some(self.released(Done::Parked)));
@@ -327,7 +334,7 @@ impl Release {
     }
 
     /// After a conflict or a lost answer: parked by us, still ours to park, or no longer ours.
-    fn after_parked(&mut self, stored: Option<Stored<StaticIp>>) -> Turn<Outcome> {
+    fn after_parked(&mut self, stored: Option<Stored<StaticIp>>) -> Next<Outcome> {
         let parked = stored.as_ref().is_some_and(|s| {
             s.object.epoch == self.epoch
                 && s.object.attachment.as_ref().is_some_and(|a| a.state == State::Parked)
@@ -352,7 +359,7 @@ impl Release {
 
     fn halt(&mut self, halt: Halt, now: Moment) {
         let halt = match halt {
-            // A sidecar has until its signal to learn its epoch; what is wrong may be mended.
+            // A sidecar may retry until its signal; a person may correct what is wrong.
             Halt::Fail(exit, text) if self.at == At::Fix && self.input.await_stop => {
                 Halt::Retry(timing::BACKOFF_BASE, exit, text)
             }
@@ -369,7 +376,7 @@ impl Release {
         if let (At::Fix, Halt::Retry(_, exit, why)) = (&self.at, &halt) {
             self.unread = Some((*exit, why.clone()));
         }
-        if let Err((exit, message)) = self.patience.halt(halt, now) {
+        if let Err((exit, message)) = self.waiting.halt(halt, now) {
             let failure = Failure { exit, message, address: self.address() };
             self.at = At::Done(Outcome::Failed(failure));
         }

@@ -1,19 +1,19 @@
-//! What a run begins with.
+//! The input of a run.
 
 use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::machine::Machine;
 use firecamp_core::release::{Release, ReleaseInput};
 use firecamp_core::time::Moment;
 
-/// What a machine is made from: an input of the core's, or a closure.
+/// What a run creates its machine from: an input of the core, or a closure.
 pub trait Begin {
     /// The machine.
     type Machine: Machine;
 
-    /// A machine that begins now.
+    /// Creates a machine that starts now.
     fn begin(self, now: Moment) -> Self::Machine;
 
-    /// The input as a trace tells it; none of a closure, whose run leaves no trace.
+    /// The input for the trace; none for a closure, whose run leaves no trace.
     #[cfg(all(debug_assertions, feature = "trace"))]
     fn input(&self) -> Option<crate::trace::Input> {
         None

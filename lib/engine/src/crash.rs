@@ -1,8 +1,8 @@
 //! Named crash points, in debug builds only: the process kills or freezes itself at a step
-//! boundary of the protocol, so that tests with real binaries can show what recovers.
+//! boundary of the protocol, so that tests with real binaries can check the recovery.
 //!
-//! `FIRECAMP_CRASH_AT=attach.7` (a boundary) or `attach.8` (an Assign has been sent and its answer
-//! not read); `FIRECAMP_CRASH_HOW=kill` (default) or `freeze`. Release builds read neither.
+//! `FIRECAMP_CRASH_AT=attach.7` (a boundary) or `attach.8` (an Assign was sent, and its answer not
+//! received); `FIRECAMP_CRASH_HOW=kill` (default) or `freeze`. Release builds read neither.
 
 use std::future::Future;
 
@@ -10,12 +10,12 @@ use firecamp_core::action::{Action, Reply, Step};
 #[cfg(debug_assertions)]
 use firecamp_core::contract;
 
-/// Where this process is to crash, if anywhere.
+/// Where this process crashes, if anywhere.
 #[derive(Debug)]
 pub(crate) struct CrashPoint {
     #[cfg(debug_assertions)]
     armed: Option<(String, nix::sys::signal::Signal)>,
-    /// Who is resumed and comes there once more goes on.
+    /// It crashes only once: a process that was resumed continues when it comes there again.
     #[cfg(debug_assertions)]
     fired: std::sync::atomic::AtomicBool,
 }
@@ -30,17 +30,17 @@ impl CrashPoint {
         Self { armed, fired: std::sync::atomic::AtomicBool::new(false) }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a crash is no end with a result")]
+    #[expect(clippy::disallowed_methods, reason = "a crash has no result that main could return")]
     fn fire(&self, name: &str) {
         if let Some((at, signal)) = &self.armed
             && at == name
             && !self.fired.swap(true, std::sync::atomic::Ordering::Relaxed)
         {
-            tracing::warn!(at, ?signal, "Crashing as asked");
+            tracing::warn!(at, ?signal, "crashing at the requested step");
             if let Err(error) = nix::sys::signal::raise(*signal) {
-                tracing::error!(%error, "Could not crash");
+                tracing::error!(%error, "failed to crash");
             }
-            // In a container: no signal of its own ends the first process of a namespace.
+            // In a container, a process with PID 1 ignores a signal that it sends to itself.
             if *signal == nix::sys::signal::Signal::SIGKILL {
                 std::process::exit(128 + nix::sys::signal::Signal::SIGKILL as i32);
             }
@@ -51,7 +51,7 @@ impl CrashPoint {
         self.fire(&step.to_string());
     }
 
-    /// For a call to EC2: it was sent, and the machine never hears of its answer.
+    /// For a call to EC2: it was sent, and the machine never receives the answer.
     pub(crate) async fn during(
         &self,
         action: &Action,

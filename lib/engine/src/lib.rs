@@ -1,19 +1,19 @@
-//! The runner: executes the actions that a protocol machine names, one at a time, over the
-//! outside systems. It decides nothing but how long to wait at random, and it bounds every call.
+//! The runner: performs the actions of a protocol machine, one at a time, on the outside systems.
+//! It draws the random waits and bounds every call; all other decisions are the machine's.
 
 mod begin;
 mod crash;
-mod dice;
 mod perform;
 mod preview;
 mod progress;
+mod rng;
 mod runner;
 mod trace;
 
 pub use begin::Begin;
-pub use dice::Dice;
 pub use perform::{NoFile, Systems};
 pub use preview::preview;
+pub use rng::Rng;
 pub use runner::{Ended, Run, Signal, run};
 #[cfg(feature = "trace")]
 pub use trace::{Event, Input};

@@ -1,4 +1,4 @@
-//! One action, one bounded call to one outside system.
+//! Performs one action by one bounded call to one outside system.
 
 use std::future::Future;
 use std::net::Ipv4Addr;
@@ -10,7 +10,7 @@ use firecamp_core::failure::{
     RegistryKind,
 };
 use firecamp_core::ids::{Member, PoolName, SubnetId};
-use firecamp_core::outside::{Cloud, HostNet, MemberFile, Owner, Registry};
+use firecamp_core::ports::{Cloud, HostNet, MemberFile, Owner, Registry};
 use firecamp_core::time::Moment;
 use tokio::time::timeout;
 
@@ -27,7 +27,7 @@ pub struct Systems<C, H, R, F> {
     pub file: F,
 }
 
-/// For a release, which never touches the static-IP file.
+/// The file port of a release, which never uses the static-IP file.
 #[derive(Debug, Clone, Copy)]
 pub struct NoFile;
 
@@ -55,13 +55,13 @@ impl MemberFile for NoFile {
     }
 }
 
-/// The most that a registry request, a metadata read or a Describe may take.
+/// The longest that a registry request, a metadata read or a Describe may take.
 const READ_BOUND: Duration = Duration::from_secs(5);
-/// The most that a kernel operation may take, its wait for the node-local lock included.
+/// The longest that a kernel operation may take, including its wait for the node-local lock.
 const HOST_BOUND: Duration = Duration::from_secs(10);
-/// The most that a disk operation may take: EBS stalls for seconds when it fails over.
+/// The longest that a disk operation may take: EBS stalls for seconds when it fails over.
 const DISK_BOUND: Duration = Duration::from_secs(30);
-/// What a mutation may take beyond its own bound before the runner gives up on it.
+/// How long after its own bound the runner aborts a mutation.
 const SLACK: Duration = Duration::from_millis(250);
 
 async fn registry<T>(
@@ -116,7 +116,7 @@ fn unsent(what: &str) -> Reply {
     Reply::Cloud(Err(CloudFailure {
         kind: CloudKind::Transient,
         effect: Effect::None,
-        detail: format!("{what}: not sent, since what authorised it is too long ago"),
+        detail: format!("{what}: not sent, because the read that authorised it is too old"),
     }))
 }
 
@@ -130,8 +130,8 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
         cloud("look up the owner", READ_BOUND, self.cloud.owner(address, subnet)).await
     }
 
-    /// Performs an action that asks an outside system. None for those that ask the runner:
-    /// waiting, looking up in the background, being done.
+    /// Performs an action on an outside system. None for the actions that the runner handles
+    /// itself: waits, background look-ups and `Done`.
     pub(crate) async fn perform(
         &self,
         member: &Member,
@@ -144,14 +144,14 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
             | Action::ReadRecord(_)
             | Action::ReadPod
             | Action::ReadAllocated(_)
-            | Action::Write(_) => self.ask_registry(member, pool, action).await,
+            | Action::Write(_) => self.registry_action(member, pool, action).await,
             Action::ReadIdentity
             | Action::ReadListed(_)
             | Action::ReadOwner(..)
             | Action::Assign { .. }
-            | Action::Unassign { .. } => self.ask_cloud(action, now).await,
+            | Action::Unassign { .. } => self.cloud_action(action, now).await,
             Action::ProbeFile | Action::StageFile(_) | Action::PublishFile | Action::SyncFile => {
-                self.ask_disk(action).await
+                self.disk_action(action).await
             }
             Action::AddAddress(..)
             | Action::AddRouting(..)
@@ -159,7 +159,7 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
             | Action::Observe(_)
             | Action::RemoveAddress(..)
             | Action::RemoveRouting(..)
-            | Action::ReadSockets(_) => self.ask_kernel(action).await,
+            | Action::ReadSockets(_) => self.kernel_action(action).await,
             Action::BeginOwner(..)
             | Action::AwaitOwner
             | Action::Wait(_)
@@ -168,7 +168,7 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
         }
     }
 
-    async fn ask_registry(
+    async fn registry_action(
         &self,
         member: &Member,
         pool: Option<&PoolName>,
@@ -192,7 +192,7 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
         })
     }
 
-    async fn ask_cloud(&self, action: &Action, now: impl Fn() -> Moment) -> Option<Reply> {
+    async fn cloud_action(&self, action: &Action, now: impl Fn() -> Moment) -> Option<Reply> {
         let it = &self.cloud;
         Some(if let Action::ReadIdentity = action {
             Reply::Identity(cloud("read this instance", READ_BOUND, it.identity()).await)
@@ -215,7 +215,7 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
         })
     }
 
-    async fn ask_disk(&self, action: &Action) -> Option<Reply> {
+    async fn disk_action(&self, action: &Action) -> Option<Reply> {
         let it = &self.file;
         Some(Reply::File(if let Action::ProbeFile = action {
             disk("probe the data volume", it.probe()).await.map(|()| true)
@@ -230,7 +230,7 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Systems<C, H, R, F> {
         }))
     }
 
-    async fn ask_kernel(&self, action: &Action) -> Option<Reply> {
+    async fn kernel_action(&self, action: &Action) -> Option<Reply> {
         let it = &self.host;
         Some(if let Action::AddAddress(target, holder) = action {
             Reply::Host(host("add the address", it.add_address(target, holder)).await)

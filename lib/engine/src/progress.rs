@@ -1,4 +1,4 @@
-//! What a run tells people while it goes on.
+//! Logs the progress of a run.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use firecamp_core::action::{Action, Reply, Step};
 use firecamp_core::time::Moment;
 use tracing::{debug, info, warn};
 
-/// Anything that takes longer than this is reported.
+/// A wait that takes longer than this is logged.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Logs each step once, each failure, and what is waited for when it takes long.
+/// Logs each step once, each failure, and the reason of a long wait.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     waiting: Option<Moment>,
@@ -17,8 +17,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn asked(&mut self, action: &Action, now: Moment) {
-        debug!(action = ?action, "Asked");
+    pub(crate) fn requested(&mut self, action: &Action, now: Moment) {
+        debug!(action = ?action, "action requested");
         let Action::Wait(delay) = action else { return };
         let begun = *self.waiting.get_or_insert(now);
         let silent = self.reported.map_or_else(|| now.since(begun), |last| now.since(last));
@@ -28,7 +28,7 @@ impl Progress {
                 waiting_for = delay.why,
                 waited_seconds = now.since(begun).as_secs_f64(),
                 at_most_seconds = delay.longest().as_secs_f64(),
-                "Waiting"
+                "waiting"
             );
         }
     }
@@ -36,15 +36,15 @@ impl Progress {
     pub(crate) fn crossed(&mut self, step: Step) {
         self.waiting = None;
         self.reported = None;
-        info!(step = %step, done = step.done(), "Passed");
+        info!(step = %step, done = step.done(), "step completed");
     }
 }
 
-/// Logs the reply, and a failure for people.
-pub(crate) fn told(reply: &Reply) {
-    debug!(reply = ?reply, "Told");
+/// Logs the reply, and its failure as a warning.
+pub(crate) fn replied(reply: &Reply) {
+    debug!(reply = ?reply, "reply received");
     if let Some((system, detail)) = failed(reply) {
-        warn!(system, detail, "Failed");
+        warn!(system, detail, "request failed");
     }
 }
 

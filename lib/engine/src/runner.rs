@@ -1,4 +1,4 @@
-//! The loop: ask the machine, perform, tell the machine.
+//! The loop: get the machine's action, perform it, pass the reply to the machine.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,61 +7,61 @@ use firecamp_core::action::{Action, Delay, Reply};
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{Member, PoolName};
 use firecamp_core::machine::{Machine, Outcome};
-use firecamp_core::outside::{Cloud, HostNet, MemberFile, Owner, Registry};
+use firecamp_core::ports::{Cloud, HostNet, MemberFile, Owner, Registry};
 use firecamp_core::time::Moment;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::begin::Begin;
 use crate::crash::CrashPoint;
-use crate::dice::Dice;
 use crate::perform::Systems;
-use crate::progress::{Progress, told};
+use crate::progress::{Progress, replied};
+use crate::rng::Rng;
 use crate::trace::Trace;
 
-/// What the signal to stop means to a run.
+/// The effect of the stop signal on a run.
 #[derive(Debug, Clone)]
 pub enum Signal {
-    /// End at once, beginning nothing more (init container).
+    /// The run ends at once and starts no other action (init container).
     Interrupt(CancellationToken),
-    /// It is what the machine waits for (stop container).
+    /// It is the event that the machine waits for (stop container).
     Stop(CancellationToken),
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
-    /// The machine came to its outcome.
+    /// The machine has an outcome.
     Outcome(Outcome),
-    /// The signal interrupted it. Nothing is undone: the next run converges.
+    /// The signal interrupted it. Nothing is undone; the next run converges.
     Interrupted,
 }
 
-/// What one run is about.
+/// The context of one run.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The member.
     pub member: Member,
     /// The pool for a member that has no claim yet.
     pub pool: Option<PoolName>,
-    /// The signal to stop.
+    /// The stop signal.
     pub signal: Signal,
-    /// What its waits are drawn from.
-    pub dice: Dice,
+    /// The source of random waits and of the run id.
+    pub rng: Rng,
 }
 
 type Lookup<'a> = Pin<Box<dyn Future<Output = Result<Owner, CloudFailure>> + Send + 'a>>;
 
 enum Begun<'a> {
     Nothing,
-    Asked(Lookup<'a>),
+    Running(Lookup<'a>),
     Answered(Result<Owner, CloudFailure>),
 }
 
 /// Runs a machine to its end.
 ///
-/// Guarantees: one action at a time, every call bounded, no task left behind. The only thing that
-/// runs beside an action is an owner look-up that the machine began.
+/// Guarantees: one action at a time, every call bounded, no task left running. Only an owner
+/// look-up that the machine began runs beside an action.
 pub async fn run<B, C, H, R, F>(work: B, systems: &Systems<C, H, R, F>, run: &Run) -> Ended
 where
     B: Begin,
@@ -75,7 +75,7 @@ where
     let begun = now();
     let mut trace = Trace::begin(&work, begun);
     let mut machine = work.begin(begun);
-    let mut runner = Runner { systems, run, origin, begun: Begun::Nothing, told: false };
+    let mut runner = Runner { systems, run, origin, begun: Begun::Nothing, stopping: false };
     let mut progress = Progress::default();
     let crash = CrashPoint::from_environment();
     loop {
@@ -84,16 +84,16 @@ where
             trace.ended(Some(outcome));
             return Ended::Outcome(outcome.clone());
         }
-        let asked = now();
-        progress.asked(&action, asked);
-        trace.asked(&action, asked);
+        let requested = now();
+        progress.requested(&action, requested);
+        trace.requested(&action, requested);
         let Some(reply) = runner.next(&action, &crash).await else {
             trace.ended(None);
             return Ended::Interrupted;
         };
-        told(&reply);
+        replied(&reply);
         let answered = now();
-        trace.told(&reply, answered);
+        trace.replied(&reply, answered);
         machine.reply(reply, answered);
         if let Some(step) = machine.crossed() {
             progress.crossed(step);
@@ -108,8 +108,8 @@ struct Runner<'a, C, H, R, F> {
     run: &'a Run,
     origin: Instant,
     begun: Begun<'a>,
-    /// The machine has been told of the signal to stop.
-    told: bool,
+    /// The machine has received the stop signal.
+    stopping: bool,
 }
 
 impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
@@ -123,7 +123,7 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
         if let Action::BeginOwner(address, subnet) = action {
             let (systems, address, subnet) = (self.systems, *address, subnet.clone());
             let lookup = async move { systems.owner(address, &subnet).await };
-            self.begun = Begun::Asked(Box::pin(lookup));
+            self.begun = Begun::Running(Box::pin(lookup));
             return Some(Reply::Begun);
         }
         if let Action::AwaitOwner | Action::ReadOwner(..) = action {
@@ -131,11 +131,11 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
                 Begun::Answered(answer) if *action == Action::AwaitOwner => {
                     return Some(Reply::Owner(answer));
                 }
-                Begun::Asked(lookup) if *action == Action::AwaitOwner => {
+                Begun::Running(lookup) if *action == Action::AwaitOwner => {
                     return self.unless_stopped(lookup).await.map(Reply::Owner);
                 }
-                // A look-up now is asked for: one that was begun earlier is forgotten.
-                Begun::Answered(_) | Begun::Asked(_) | Begun::Nothing => {}
+                // The look-up must start now: one that was started earlier is discarded.
+                Begun::Answered(_) | Begun::Running(_) | Begun::Nothing => {}
             }
         }
         self.beside(action, crash).await
@@ -150,13 +150,13 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
         }
     }
 
-    /// Performs the action, and lets a look-up that was begun go on beside it.
+    /// Performs the action, while a look-up that was started continues.
     async fn beside(&mut self, action: &Action, crash: &CrashPoint) -> Option<Reply> {
         let mut begun = std::mem::replace(&mut self.begun, Begun::Nothing);
         let reply = {
             let mut work = std::pin::pin!(self.unless_stopped(self.perform(action, crash)));
             loop {
-                let Begun::Asked(lookup) = &mut begun else { break work.await };
+                let Begun::Running(lookup) = &mut begun else { break work.await };
                 let answer = tokio::select! {
                     biased;
                     done = &mut work => break done,
@@ -167,20 +167,20 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
         };
         self.begun = begun;
         if reply == Some(Reply::Stopping) {
-            self.told = true;
+            self.stopping = true;
         }
         reply
     }
 
     async fn perform(&self, action: &Action, crash: &CrashPoint) -> Reply {
         match (action, &self.run.signal) {
-            (Action::Wait(delay), Signal::Stop(token)) if !self.told => tokio::select! {
+            (Action::Wait(delay), Signal::Stop(token)) if !self.stopping => tokio::select! {
                 biased;
                 () = token.cancelled() => Reply::Stopping,
-                () = wait(delay, &self.run.dice) => Reply::Waited,
+                () = wait(delay, &self.run.rng) => Reply::Waited,
             },
             (Action::Wait(delay), Signal::Stop(_) | Signal::Interrupt(_)) => {
-                wait(delay, &self.run.dice).await;
+                wait(delay, &self.run.rng).await;
                 Reply::Waited
             }
             (Action::AwaitStop, Signal::Stop(token) | Signal::Interrupt(token)) => {
@@ -190,14 +190,14 @@ impl<C: Cloud, H: HostNet, R: Registry, F: MemberFile> Runner<'_, C, H, R, F> {
             (_, Signal::Stop(_) | Signal::Interrupt(_)) => {
                 let now = || Moment(self.origin.elapsed());
                 let pool = self.run.pool.as_ref();
-                let asked = self.systems.perform(&self.run.member, pool, action, now);
-                crash.during(action, asked).await.unwrap_or(Reply::Waited)
+                let performed = self.systems.perform(&self.run.member, pool, action, now);
+                crash.during(action, performed).await.unwrap_or(Reply::Waited)
             }
         }
     }
 }
 
-/// The one place that lets time pass.
-async fn wait(delay: &Delay, dice: &Dice) {
-    sleep(delay.drawn(|whole| whole.mul_f64(dice.part()))).await;
+/// The only place that sleeps.
+async fn wait(delay: &Delay, rng: &Rng) {
+    sleep(delay.drawn(|whole| whole.mul_f64(rng.part()))).await;
 }

@@ -1,4 +1,4 @@
-//! What a clean-up looks at, and what it takes out of the kernel.
+//! `firecamp cleanup`: reads what FireCamp left on a node, and removes it from the kernel.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -7,11 +7,11 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use firecamp_cleanup::{Address, Kernel, Lock, Route};
 use firecamp_core::contract::path::AGENT_LOCK;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::lock::Hold;
-use firecamp_core::outside::{HostNet as _, SocketUse};
+use firecamp_core::ports::{HostNet as _, SocketUse};
+use firecamp_node::cleanup::{Address, Kernel, Lock, Route};
 
 use crate::error::HostError;
 use crate::kernel::{address, link, route, rule, socket};
@@ -19,25 +19,25 @@ use crate::linux::{LinuxHost, ROUTE, SOCK_DIAG};
 use crate::lock::dir;
 use crate::lock::record::{Record, Recorded};
 
-/// What came of one step.
+/// The result of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cleared {
-    /// Nothing of it is left.
+    /// Everything was removed.
     Gone,
-    /// Sockets use the address by now.
+    /// Sockets use the address.
     Used(SocketUse),
-    /// The lock's record is not the one that was looked at: somebody has acted since.
+    /// The lock record has changed since the plan.
     Changed,
 }
 
-/// The place of the node's only agent: as long as this lives, none begins.
+/// The agent's lock. No agent starts on the node while this is held.
 #[derive(Debug)]
-pub struct AgentPlace {
+pub struct AgentLock {
     _lock: File,
 }
 
-impl AgentPlace {
-    /// Takes the place, in a directory that is made if need be. None while an agent runs.
+impl AgentLock {
+    /// Takes the lock and creates the directory if it is missing. None while an agent runs.
     pub fn take(run_dir: &Path) -> Result<Option<Self>, HostFailure> {
         dir::open_own(run_dir)?;
         let path = run_dir.join(AGENT_LOCK);
@@ -47,11 +47,11 @@ impl AgentPlace {
         Ok(locked(file, &path)?.map(|lock| Self { _lock: lock }))
     }
 
-    /// Whether an agent runs. Nothing is made.
+    /// Whether an agent runs. Creates nothing.
     pub fn is_taken(run_dir: &Path) -> Result<bool, HostFailure> {
         let path = run_dir.join(AGENT_LOCK);
         match File::open(&path) {
-            // Shared: whoever else asks in this moment is no agent.
+            // Shared: a concurrent check is not an agent.
             Ok(file) => match file.try_lock_shared() {
                 Ok(()) => Ok(false),
                 Err(TryLockError::WouldBlock) => Ok(true),
@@ -75,8 +75,8 @@ fn refused(operation: &'static str, path: &Path, source: io::Error) -> HostError
     HostError::File { operation, path: PathBuf::from(path), source }
 }
 
-/// What is on record, for a plan.
-fn seen(recorded: &Recorded) -> Option<Lock> {
+/// The lock record as a plan sees it.
+fn planned(recorded: &Recorded) -> Option<Lock> {
     match recorded {
         Recorded::Nothing => None,
         Recorded::Torn => Some(Lock::Torn),
@@ -87,8 +87,8 @@ fn seen(recorded: &Recorded) -> Option<Lock> {
 }
 
 impl LinuxHost {
-    /// Everything of ours in this kernel, and what the locks have on record: all of it, or an
-    /// error. Nothing is changed and nobody is waited for.
+    /// Reads all FireCamp objects in this kernel and all lock records, or fails. Changes nothing
+    /// and waits for no lock.
     pub async fn left(&self) -> Result<Kernel, HostFailure> {
         let locks = self.locks.all()?;
         let mut netlink = self.netlink(ROUTE)?;
@@ -118,29 +118,29 @@ impl LinuxHost {
                 .map(|one| Route { table: one.table, to: one.to, via: one.via })
                 .collect(),
             looked_up: foreign.iter().filter_map(|one| one.table).collect(),
-            locks: locks.iter().filter_map(|(at, one)| Some((*at, seen(one)?))).collect(),
+            locks: locks.iter().filter_map(|(at, one)| Some((*at, planned(one)?))).collect(),
         })
     }
 
-    /// Takes the address and its rules out of the kernel, if its lock still has this on record
-    /// and no socket uses it. A record of who held it becomes one of who released it, so that
-    /// nobody adds it again for that epoch.
+    /// Removes the address and its rules from the kernel, if its lock record is unchanged and no
+    /// socket uses it. Marks the record as released, so that no process adds the address again for
+    /// that epoch.
     pub async fn clear(
         &self,
         address: Ipv4Addr,
-        looked_at: Option<&Lock>,
+        planned_lock: Option<&Lock>,
     ) -> Result<Cleared, HostFailure> {
-        Ok(self.clear_address(address, looked_at).await?)
+        Ok(self.clear_address(address, planned_lock).await?)
     }
 
     async fn clear_address(
         &self,
         address: Ipv4Addr,
-        looked_at: Option<&Lock>,
+        planned_lock: Option<&Lock>,
     ) -> Result<Cleared, HostError> {
         let lock = self.locks.address(address).await?;
         let recorded = lock.read()?;
-        if seen(&recorded).as_ref() != looked_at {
+        if planned(&recorded).as_ref() != planned_lock {
             return Ok(Cleared::Changed);
         }
         let used = socket::count(&mut self.netlink(SOCK_DIAG)?, address).await?;
@@ -167,7 +167,7 @@ impl LinuxHost {
         Ok(Cleared::Gone)
     }
 
-    /// Takes our routes out of a table, unless a rule of anybody's looks it up by now.
+    /// Removes FireCamp's routes from a table, unless a rule looks the table up.
     pub async fn clear_table(&self, table: u32) -> Result<Cleared, HostFailure> {
         let _tables = self.locks.routing().await?;
         let mut netlink = self.netlink(ROUTE)?;
@@ -186,7 +186,7 @@ impl LinuxHost {
         Ok(Cleared::Gone)
     }
 
-    /// The sockets of several addresses: of each, or why they could not be counted.
+    /// Counts the sockets of several addresses; each may fail.
     pub async fn sockets_of(
         &self,
         addresses: impl IntoIterator<Item = Ipv4Addr>,
@@ -199,7 +199,7 @@ impl LinuxHost {
         found
     }
 
-    /// The IPv4 addresses of this network namespace, whosever they are.
+    /// All IPv4 addresses of this network namespace.
     pub async fn addresses(&self) -> Result<Vec<Ipv4Addr>, HostFailure> {
         let all = address::list(&mut self.netlink(ROUTE)?).await?;
         Ok(all.iter().map(|one| one.local).collect())

@@ -1,5 +1,5 @@
-//! The kernel's lists as they come over netlink, read from bytes without a socket: a recorded
-//! answer, or a hostile one. [`LinuxHost`](crate::LinuxHost) reads its own by the same functions.
+//! Parses netlink dumps from bytes without a socket, for recorded or hostile answers.
+//! [`LinuxHost`](crate::LinuxHost) uses the same functions.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,7 +10,7 @@ use crate::error::NetlinkError;
 use crate::kernel::{address, conf, failed, link, route, rule, socket};
 use crate::netlink::digest;
 
-/// What a list is of.
+/// The kind of a dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum List {
     /// Network interfaces.
@@ -19,7 +19,7 @@ pub enum List {
     Addresses,
     /// IPv4 routes of all tables.
     Routes,
-    /// Policy routing rules with our protocol.
+    /// Policy routing rules with FireCamp's protocol number.
     Rules,
     /// Reverse-path filters.
     Filters,
@@ -27,7 +27,7 @@ pub enum List {
     Sockets,
 }
 
-/// One entry of a list, as far as it is needed.
+/// One entry of a dump, with the fields that are needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A network interface.
@@ -47,7 +47,7 @@ pub enum Entry {
         address: Ipv4Addr,
         /// Its prefix length.
         prefix: u8,
-        /// It carries our tag.
+        /// It carries FireCamp's tag.
         ours: bool,
     },
     /// A route.
@@ -58,12 +58,12 @@ pub enum Entry {
         to: (Ipv4Addr, u8),
         /// Its gateway.
         via: Option<Ipv4Addr>,
-        /// It carries our protocol.
+        /// It carries FireCamp's protocol number.
         ours: bool,
     },
-    /// A rule of ours.
+    /// A rule of FireCamp.
     Rule {
-        /// The one source that it is for.
+        /// Its source address.
         source: Option<Ipv4Addr>,
         /// The table that it looks up.
         table: u32,
@@ -77,26 +77,26 @@ pub enum Entry {
     },
     /// A socket.
     Socket {
-        /// The address that it is bound to.
+        /// Its local address.
         local: IpAddr,
-        /// Its state, as the kernel counts them.
+        /// Its state as a kernel constant.
         state: u8,
     },
 }
 
-/// What one datagram of a list says.
+/// One datagram of a dump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Datagram {
     /// Its entries.
     pub entries: Vec<Entry>,
-    /// The list ends here. Without an end it is not complete.
+    /// The dump ends here. Without an end it is incomplete.
     pub done: bool,
-    /// What is listed changed meanwhile, so that entries may be missing.
+    /// The kernel's state changed during the dump, so entries may be missing.
     pub interrupted: bool,
 }
 
-/// Reads one datagram that answers the request with this sequence number. An entry that cannot
-/// be read fails the datagram: a list with a hole in it is no list.
+/// Parses one datagram of the answer to this sequence number. An entry that cannot be parsed fails
+/// the datagram, because a dump must be complete.
 pub fn read(list: List, sequence: u32, bytes: &[u8]) -> Result<Datagram, HostFailure> {
     let read = entries(list, sequence, bytes);
     Ok(read.map_err(failed("read", "a datagram of a list"))?)

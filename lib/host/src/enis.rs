@@ -1,4 +1,4 @@
-//! The links that could be ENIs, and bringing up one that nobody has configured.
+//! The links that may be ENIs, and setting up unconfigured ones.
 
 use std::collections::BTreeSet;
 
@@ -10,37 +10,36 @@ use crate::kernel::link::{self, Link};
 use crate::kernel::route;
 use crate::netlink::Netlink;
 
-/// A link that could be an ENI's.
+/// A link that may belong to an ENI.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkSeen {
+pub struct ObservedLink {
     /// Its name.
     pub name: String,
-    /// Its index: another one for each time that it appears.
+    /// Its index, which is new each time the link appears.
     pub index: u32,
     /// Its MAC.
     pub mac: Mac,
     /// It is up.
     pub up: bool,
-    /// It has no IPv4 address, whoever's.
+    /// It has no IPv4 address.
     pub bare: bool,
 }
 
-/// Each link that an ENI's MAC would lead to. Where a MAC leads to none, or to several, there is
-/// none to be seen.
-pub(crate) async fn seen(netlink: &mut Netlink) -> Result<Vec<LinkSeen>, HostError> {
+/// The link of each MAC. Leaves out a MAC without a link or with several candidates.
+pub(crate) async fn observed(netlink: &mut Netlink) -> Result<Vec<ObservedLink>, HostError> {
     let links = link::list(netlink).await?;
     let addresses = address::list(netlink).await?;
     let macs: BTreeSet<Mac> = links.iter().filter_map(|link| link.mac).collect();
-    let look = |mac| {
+    let observe = |mac| {
         let link = link::of_eni(&links, mac).ok().flatten()?;
         let bare = is_bare(&addresses, link);
-        Some(LinkSeen { name: link.name.clone(), index: link.index, mac, up: link.up, bare })
+        Some(ObservedLink { name: link.name.clone(), index: link.index, mac, up: link.up, bare })
     };
-    Ok(macs.into_iter().filter_map(look).collect())
+    Ok(macs.into_iter().filter_map(observe).collect())
 }
 
-/// Brings up the link with this MAC if it is down and bare, which is how the system leaves an ENI
-/// that it does not configure. Says whether it did.
+/// Sets up the link with this MAC if it is down and has no address, which is how the operating
+/// system leaves an unconfigured ENI. Returns whether it did.
 pub(crate) async fn raise(netlink: &mut Netlink, mac: Mac) -> Result<bool, HostError> {
     let links = link::list(netlink).await?;
     let eni = link::of_eni(&links, mac)?.ok_or(HostError::NoLink(mac))?;
@@ -56,8 +55,7 @@ fn is_bare(addresses: &[Assigned], link: &Link) -> bool {
     addresses.iter().all(|one| one.link != link.index)
 }
 
-/// The MTU of the link with the node's default route, as DHCP would have set it, if it is the
-/// higher one.
+/// The MTU of the link with the node's default route, as DHCP would set it, if it is higher.
 pub(crate) async fn example_mtu(
     netlink: &mut Netlink,
     links: &[Link],

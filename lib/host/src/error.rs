@@ -1,4 +1,4 @@
-//! What can go wrong in the kernel and at the lock, before it becomes a [`HostFailure`].
+//! Errors of kernel and lock operations, which become a [`HostFailure`].
 
 use std::io;
 use std::path::PathBuf;
@@ -10,23 +10,23 @@ use thiserror::Error;
 
 use crate::lock::record::Record;
 
-/// Why one exchange with the kernel over netlink failed.
+/// Why a netlink request failed.
 #[derive(Debug, Error)]
 pub(crate) enum NetlinkError {
     #[error("the netlink socket failed")]
     Socket(#[source] io::Error),
-    #[error("the kernel refuses")]
+    #[error("the kernel refused the request")]
     Refused(#[source] io::Error),
     #[error("the kernel did not answer within {0:?}")]
     Silent(Duration),
-    #[error("the kernel's answer cannot be read: {0}")]
+    #[error("failed to parse the kernel's answer: {0}")]
     Garbled(String),
     #[error("the kernel's answer is incomplete")]
     Incomplete,
 }
 
 impl NetlinkError {
-    /// The error number with which the kernel refused, if it did.
+    /// The error number of the kernel, if it refused the request.
     pub(crate) fn errno(&self) -> Option<i32> {
         match self {
             Self::Refused(source) => source.raw_os_error(),
@@ -38,43 +38,43 @@ impl NetlinkError {
 /// A failed operation on the kernel or on the node-local lock.
 #[derive(Debug, Error)]
 pub(crate) enum HostError {
-    #[error("{operation} {object}")]
+    #[error("failed to {operation} {object}")]
     Kernel {
         operation: &'static str,
         object: String,
         #[source]
         source: NetlinkError,
     },
-    #[error("no link of this network namespace has the MAC {0}")]
+    #[error("no link in this network namespace has the MAC {0}; is the ENI attached?")]
     NoLink(Mac),
-    #[error("cannot tell which link carries addresses for the MAC {mac}: {why}")]
+    #[error("failed to choose the link with the MAC {mac}: {why}")]
     WhichLink { mac: Mac, why: String },
-    #[error("table {table} has a foreign route {route}; it is not ours to change")]
+    #[error("table {table} has a foreign route {route}; remove it by hand")]
     ForeignRoute { table: u32, route: String },
-    #[error("reverse-path filtering of {link} is strict and cannot be made loose")]
+    #[error("failed to set reverse-path filtering of {link} from strict to loose")]
     StrictFilter {
         link: String,
         #[source]
         source: NetlinkError,
     },
-    #[error("{operation} {}", path.display())]
+    #[error("failed to {operation} {}", path.display())]
     File {
         operation: &'static str,
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("{} is refused: {why}", path.display())]
+    #[error("refused to use {}: {why}", path.display())]
     Untrusted { path: PathBuf, why: String },
     #[error("no lock on {} within {waited:?}: {holder}", path.display())]
     Busy { path: PathBuf, waited: Duration, holder: String },
-    #[error("pod {pod} acts for an old epoch: {} has {record}", path.display())]
+    #[error("pod {pod} acts for an old epoch: the lock {} has {record}", path.display())]
     Superseded { path: PathBuf, pod: PodUid, record: Record },
-    #[error("the record in {} is another version's: {why}", path.display())]
+    #[error("an incompatible version wrote the lock record {}: {why}", path.display())]
     Apart { path: PathBuf, why: String },
     #[error(
-        "the record in {} is torn, so nobody can tell whose the address is; nothing was removed, \
-         the next attach on this node writes it anew",
+        "the lock record {} is torn, so the holder of the address is unknown; nothing was removed; \
+         the next attach on this node replaces the record",
         path.display()
     )]
     Torn { path: PathBuf },

@@ -1,9 +1,8 @@
 //! The static-IP file on the member's data volume.
 //!
-//! The volume is hostile ground: the member's own user owns its directories as soon as an entry
-//! point has run `chown -R`. So everything is relative to a directory that is open, no link is
-//! followed, no file is opened that was there and is not a regular one, and nothing that is read
-//! here decides anything but whether the same bytes must be written again.
+//! The volume is not trusted: the member's user owns its directories once an entry point has run
+//! `chown -R`. So all operations are relative to open directories, follow no link and open no
+//! existing file that is not regular, and the content only decides whether to write it again.
 
 pub(crate) mod parse;
 mod volume;
@@ -14,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use firecamp_core::failure::FileFailure;
-use firecamp_core::outside::MemberFile;
+use firecamp_core::ports::MemberFile;
 
 use crate::error::chain;
 use volume::{Staged, Volume, VolumeError};
@@ -23,11 +22,11 @@ use volume::{Staged, Volume, VolumeError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileOptions {
     /// Refuse to write unless the directory above the configuration directory (the data
-    /// directory) is a mount point of its own: else the file would go into the container's
-    /// layer and be lost with it (F086).
+    /// directory) is a mount point: otherwise the file would be lost with the container's
+    /// writable layer (F086).
     pub require_mount: bool,
-    /// How long one operation may take. Its thread cannot be ended while a disk hangs, so a
-    /// runtime that is to end in time then must be shut down in the background.
+    /// Timeout of one operation. Its thread cannot be stopped while a disk hangs, so a runtime that
+    /// must end in time needs a shutdown in the background.
     pub within: Duration,
 }
 
@@ -40,11 +39,11 @@ impl Default for FileOptions {
 /// [`MemberFile`] in a configuration directory.
 ///
 /// # Guarantees
-/// * The file is absent, old or new as a whole, never mixed, also after a loss of power.
-/// * A file with the right content is not touched; only a wrong mode is put right.
+/// * The file is absent, completely old or completely new, also after a power failure.
+/// * A file with the right content is not rewritten; only a wrong mode is corrected.
 /// * A link, directory, fifo, socket or device in the place of the configuration directory, the
 ///   file or its temporary file is refused by name and never followed, opened or waited for.
-/// * What is published is the very file that was staged.
+/// * The published file is the staged one.
 ///
 /// # Assumptions
 /// * The path above the configuration directory is not under a member's control.
@@ -56,8 +55,8 @@ pub struct StaticIpFile {
 }
 
 impl StaticIpFile {
-    /// The file `firecamp-service-staticip` in `conf_dir` (`/data/conf`), which is made if only
-    /// its last part is missing.
+    /// The file `firecamp-service-staticip` in `conf_dir` (`/data/conf`), which is created if
+    /// only its last part is missing.
     pub fn new(conf_dir: &Path, options: FileOptions) -> Self {
         let volume = Volume::new(conf_dir, options.require_mount);
         Self {
@@ -72,7 +71,7 @@ impl StaticIpFile {
         self.volume.path()
     }
 
-    /// Disk operations wait for disks: they run on a thread of their own.
+    /// Runs a disk operation, which may block, on its own thread.
     async fn run<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&Volume) -> Result<T, VolumeError> + Send + 'static,
@@ -80,13 +79,13 @@ impl StaticIpFile {
         let volume = Arc::clone(&self.volume);
         let task = tokio::task::spawn_blocking(move || operation(&volume));
         let failure = |why: String| FileFailure {
-            detail: format!("write {}: {why}", self.volume.path().display()),
+            detail: format!("failed to write {}: {why}", self.volume.path().display()),
         };
         match tokio::time::timeout(self.within, task).await {
             Ok(Ok(result)) => result.map_err(|error| FileFailure { detail: chain(&error) }),
             Ok(Err(stopped)) => Err(failure(stopped.to_string())),
             Err(_elapsed) => {
-                Err(failure(format!("the disk did not answer within {:?}", self.within)))
+                Err(failure(format!("the disk did not respond within {:?}", self.within)))
             }
         }
     }

@@ -1,8 +1,8 @@
-//! What others have in this kernel, for a preflight. It is only ever looked at.
+//! Rules and NAT of other programs in this kernel, read-only, for the preflight.
 
 use firecamp_core::failure::HostFailure;
-use firecamp_preflight::KernelChecks;
-use firecamp_preflight::facts::{Chain, ForeignRule};
+use firecamp_node::preflight::KernelChecks;
+use firecamp_node::preflight::facts::{Chain, ForeignRule};
 
 use crate::kernel::{nat, rule};
 use crate::linux::{LinuxHost, ROUTE};

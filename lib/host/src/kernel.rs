@@ -1,7 +1,7 @@
-//! The kernel's objects, read and written over netlink.
+//! Kernel objects, read and written over netlink.
 //!
-//! Answers are decoded here, attribute by attribute, and only as far as they are needed: what a
-//! newer kernel adds cannot make a list unreadable, and what is needed and malformed fails it.
+//! The decoders read only the attributes that are needed: additions of a newer kernel cannot break
+//! a dump, but a needed attribute that is malformed fails it.
 
 pub(crate) mod address;
 pub(crate) mod conf;
@@ -25,12 +25,12 @@ const ATTRIBUTE_HEADER: usize = 4;
 pub(crate) struct Attributes<'a>(BTreeMap<u16, &'a [u8]>);
 
 impl<'a> Attributes<'a> {
-    /// Those that follow a fixed part of `skip` bytes.
+    /// The attributes after a fixed part of `skip` bytes.
     pub(crate) fn after(payload: &'a [u8], skip: usize) -> Result<Self, NetlinkError> {
         Self::of(payload.get(skip..).ok_or_else(cut)?)
     }
 
-    /// Those in these bytes, which may be the value of a nested attribute.
+    /// The attributes in these bytes, which may be the value of a nested attribute.
     pub(crate) fn of(bytes: &'a [u8]) -> Result<Self, NetlinkError> {
         let mut found = BTreeMap::new();
         let mut rest = bytes;
@@ -79,10 +79,10 @@ pub(crate) fn fixed_part<const N: usize>(payload: &[u8]) -> Result<[u8; N], Netl
 }
 
 pub(crate) fn cut() -> NetlinkError {
-    NetlinkError::Garbled("a message is cut short".to_owned())
+    NetlinkError::Garbled("a message is truncated".to_owned())
 }
 
-/// A message body that is sent as it is.
+/// A raw message body.
 pub(crate) struct Raw(pub(crate) Vec<u8>);
 
 impl Raw {
@@ -107,7 +107,7 @@ impl Emitable for Raw {
     }
 }
 
-/// Names the operation and the object of a failed exchange.
+/// Adds the operation and the object to the error of a request.
 pub(crate) fn failed(
     operation: &'static str,
     object: &(impl ToString + ?Sized),
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_attribute_that_claims_more_than_there_is_fails_the_message() {
+    fn attribute_longer_than_the_message_fails_it() {
         assert!(Attributes::of(&[8, 0, 1, 0, 1, 2]).is_err());
         assert!(Attributes::of(&[3, 0, 1, 0]).is_err());
         assert!(Attributes::of(&[0, 0, 0, 0]).is_err());
@@ -132,7 +132,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn attributes_are_read_as_they_were_written(
+        fn attributes_round_trip(
             items in prop::collection::btree_map(
                 1_u16..100,
                 prop::collection::vec(any::<u8>(), 0..40),
@@ -149,7 +149,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_the_reader_panic_or_spin(
+        fn arbitrary_bytes_do_not_panic_or_hang(
             bytes in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             drop(Attributes::of(&bytes));

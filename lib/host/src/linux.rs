@@ -7,18 +7,18 @@ use std::time::Duration;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::Mac;
 use firecamp_core::lock::Hold;
-use firecamp_core::outside::{Holder, HostNet, KernelTarget, KernelView, SocketUse};
+use firecamp_core::ports::{Holder, HostNet, KernelTarget, KernelView, SocketUse};
 use nix::sys::utsname::uname;
 
-use crate::enis::{self, LinkSeen};
+use crate::assign_times::AssignTimes;
+use crate::enis::{self, ObservedLink};
 use crate::error::HostError;
 use crate::kernel::{address, failed, link, socket};
+use crate::kernel_snapshot::{self, KernelSnapshot};
 use crate::lock::record::{Record, Recorded, Versions};
 use crate::lock::{Lock, Locks};
 use crate::netlink::Netlink;
-use crate::note::Notes;
 use crate::routing;
-use crate::survey::{self, Survey};
 use crate::tables::Tables;
 
 /// `NETLINK_ROUTE`: links, addresses, rules and routes.
@@ -26,12 +26,12 @@ pub(crate) const ROUTE: isize = netlink_sys::protocols::NETLINK_ROUTE;
 /// `NETLINK_SOCK_DIAG`: sockets.
 pub(crate) const SOCK_DIAG: isize = netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
-/// Bounds of what [`LinuxHost`] does.
+/// Timeouts of [`LinuxHost`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostTimeouts {
-    /// How long the node-local lock is waited for.
+    /// Maximum wait for the node-local lock.
     pub lock: Duration,
-    /// How long one exchange with the kernel may take.
+    /// Timeout of one netlink request.
     pub netlink: Duration,
 }
 
@@ -41,20 +41,21 @@ impl Default for HostTimeouts {
     }
 }
 
-/// Whether the kernel keeps a protocol tag for addresses (IFA_PROTO).
+/// Whether the kernel stores a protocol tag for addresses (IFA_PROTO).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressTags {
-    /// It does (Linux 5.18 and later): an address with our tag is ours.
+    /// It does (Linux 5.18 and later): an address with FireCamp's tag is FireCamp's.
     Kept,
-    /// It ignores them: an address without a tag is ours if the lock's record says that we
-    /// added it. If a process of ours dies between that record and the addition, and somebody
-    /// else then adds the very same /32, it is taken for ours; nothing better can be known.
+    /// It ignores tags: an address without a tag is FireCamp's if the lock record says that
+    /// FireCamp added it. If a FireCamp process dies between writing the record and adding the
+    /// address, and another program then adds the same /32, it counts as FireCamp's; nothing can
+    /// tell.
     Ignored,
 }
 
 impl AddressTags {
-    /// What the running kernel does, by its release. Vendors that brought IFA_PROTO to an older
-    /// release lose nothing: a tag that is seen always counts.
+    /// The behaviour of the running kernel, by its release. A vendor kernel with a backport of
+    /// IFA_PROTO loses nothing: an existing tag always counts.
     pub fn of_this_kernel() -> Self {
         let release = uname().map(|name| name.release().to_string_lossy().into_owned());
         release.map_or(Self::Kept, |text| Self::of_release(&text))
@@ -72,34 +73,34 @@ impl AddressTags {
 /// [`HostNet`] over the network namespace of the thread that calls it.
 ///
 /// # Guarantees
-/// * A link is found by its MAC at each operation; names and indexes are never kept.
-/// * Only an exact /32 with our tag, rules with our protocol for exactly that source, and routes
-///   with our protocol in tables that only our rules use are ever removed.
-/// * Every step happens under the address's lock, after the comparison with the record there;
-///   the lock is free again when the call ends, also if it is cancelled.
-/// * A list that the kernel did not give completely is an error and nothing follows from it.
+/// * A link is found by its MAC at each operation; names and indexes are never stored.
+/// * It removes only an exact /32 with FireCamp's tag, rules with FireCamp's protocol number for
+///   exactly that source, and routes with that number in tables that only FireCamp's rules use.
+/// * Every step holds the address's lock and compares the record first; the lock is released when
+///   the call ends, also if it is cancelled.
+/// * An incomplete dump is an error and changes nothing.
 ///
 /// # Assumptions
-/// * Epochs of one address only grow, for as long as the node's lock directory lives.
+/// * Epochs of one address only grow while the node's lock directory exists.
 ///
 /// # Caveats
-/// * When the last IPv4 address of a link goes, the kernel itself drops every route over that
-///   link, foreign ones as well. An ENI whose own primary address is configured is not affected.
-/// * The kernel cannot compare a tag while it deletes: if somebody replaces our /32 by the very
-///   same /32 of his own between our list and our delete, his is deleted.
-/// * If the node's primary address is deleted and added again while ours is there, ours comes
-///   first on that link. A route with a gateway, or with a source, is not affected; a route with
-///   neither (`dev LINK` alone) then takes ours as its source.
+/// * When the last IPv4 address of a link is removed, the kernel drops every route over that
+///   link, including foreign ones. An ENI whose own primary address is configured is not affected.
+/// * The kernel does not compare tags on deletion: if another program replaces FireCamp's /32 with
+///   its own identical /32 between the dump and the deletion, that one is deleted.
+/// * If the node's primary address is deleted and added again while a static address is present,
+///   the static address comes first on that link. Routes with a gateway or a source are not
+///   affected; a route with neither (`dev LINK` alone) then uses it as source.
 #[derive(Debug, Clone)]
 pub struct LinuxHost {
     pub(crate) locks: Locks,
-    notes: Notes,
+    assign_times: AssignTimes,
     limit: Duration,
     tags: AddressTags,
     versions: Versions,
 }
 
-/// Whose the /32 on a link is.
+/// Whether FireCamp owns the /32 on a link.
 fn is_ours(one: &address::Assigned, recorded: &Recorded, tags: AddressTags) -> bool {
     let by_record = match tags {
         AddressTags::Kept => false,
@@ -109,23 +110,23 @@ fn is_ours(one: &address::Assigned, recorded: &Recorded, tags: AddressTags) -> b
 }
 
 impl LinuxHost {
-    /// Locks are kept below `run_dir`, which is made if only its last part is missing.
+    /// Locks are below `run_dir`, which is created if only its last part is missing.
     pub fn new(run_dir: &Path, timeouts: HostTimeouts) -> Self {
         let tags = AddressTags::of_this_kernel();
         let locks = Locks::new(run_dir, timeouts.lock);
-        let (notes, limit) = (Notes::new(run_dir), timeouts.netlink);
-        Self { locks, notes, limit, tags, versions: Versions::Understood }
+        let (assign_times, limit) = (AssignTimes::new(run_dir), timeouts.netlink);
+        Self { locks, assign_times, limit, tags, versions: Versions::Understood }
     }
 
-    /// The same for an agent that gives way: it removes what a holder has left whose time is over
-    /// by the registry, also where a program of a version that is not understood has recorded it.
-    /// It adds no more than before.
+    /// The same for an agent that withdraws: it also removes addresses whose lock record an
+    /// incompatible version wrote, because the registry says that the holder is superseded. It adds
+    /// nothing more.
     #[must_use]
-    pub fn giving_way(self) -> Self {
+    pub fn withdrawing(self) -> Self {
         Self { versions: Versions::All, ..self }
     }
 
-    /// The same with another belief about the kernel.
+    /// The same with this assumption about the kernel.
     #[must_use]
     pub fn with_address_tags(self, tags: AddressTags) -> Self {
         Self { tags, ..self }
@@ -135,33 +136,33 @@ impl LinuxHost {
         Netlink::open(family, self.limit).map_err(failed("open", "a netlink socket"))
     }
 
-    /// Whose the /32 on a link is, as far as this kernel tells.
+    /// Whether FireCamp owns the /32 on a link, as far as this kernel tells.
     pub(crate) fn is_ours(&self, one: &address::Assigned, recorded: &Recorded) -> bool {
         is_ours(one, recorded, self.tags)
     }
 
-    /// Everything on this node that is ours, or in the place of ours: all of it, or an error.
-    pub async fn survey(&self) -> Result<Survey, HostFailure> {
+    /// A complete snapshot of addresses and locks, or an error.
+    pub async fn kernel_snapshot(&self) -> Result<KernelSnapshot, HostFailure> {
         let mut netlink = self.netlink(ROUTE)?;
         let ours = |one: &address::Assigned, by: &Recorded| is_ours(one, by, self.tags);
-        Ok(survey::take(&mut netlink, &self.locks, ours).await?)
+        Ok(kernel_snapshot::take(&mut netlink, &self.locks, ours).await?)
     }
 
-    /// The links that could be ENIs: all of them, or an error.
-    pub async fn links(&self) -> Result<Vec<LinkSeen>, HostFailure> {
+    /// All links that may be ENIs, or an error.
+    pub async fn links(&self) -> Result<Vec<ObservedLink>, HostFailure> {
         let mut netlink = self.netlink(ROUTE)?;
-        Ok(enis::seen(&mut netlink).await?)
+        Ok(enis::observed(&mut netlink).await?)
     }
 
-    /// Brings up the link of the ENI with this MAC if it is down and has no address, and gives it
-    /// the MTU of the primary one; on any other link nothing is changed. Says whether it did.
+    /// Sets up the link of the ENI with this MAC if it is down and has no address, with the MTU of
+    /// the primary one; changes no other link. Returns whether it did.
     pub async fn raise(&self, mac: Mac) -> Result<bool, HostFailure> {
         let mut netlink = self.netlink(ROUTE)?;
         Ok(enis::raise(&mut netlink, mac).await?)
     }
 
-    /// Takes what is ours of the address out of the kernel, and leaves `holder` on record as who
-    /// holds it: it may add it again at any time. Says whether it changed anything.
+    /// Removes FireCamp's part of the address from the kernel, and keeps `holder` in the lock
+    /// record, who may add it again at any time. Returns whether it changed anything.
     pub async fn withhold(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostFailure> {
         Ok(self.hide(address, holder).await?)
     }
@@ -186,9 +187,9 @@ impl LinuxHost {
             changed |= added;
             record(&lock, &lock.read()?, holder, Hold::Held, added)?;
         }
-        for stray in there.iter().filter(|one| one.link != eni.index) {
-            if is_ours(stray, &recorded, self.tags) {
-                changed |= address::remove(&mut netlink, stray.link, stray.local).await?;
+        for orphan in there.iter().filter(|one| one.link != eni.index) {
+            if is_ours(orphan, &recorded, self.tags) {
+                changed |= address::remove(&mut netlink, orphan.link, orphan.local).await?;
             }
         }
         Ok(changed)
@@ -203,7 +204,7 @@ impl LinuxHost {
         Ok(changed)
     }
 
-    /// Removes the /32 from whatever link has it, where it is ours.
+    /// Removes the /32 from every link, where FireCamp owns it.
     pub(crate) async fn take_out(
         &self,
         netlink: &mut Netlink,
@@ -254,7 +255,7 @@ impl LinuxHost {
         routing::remove(&mut netlink, address).await
     }
 
-    /// Compares and records the release; returns what was on record before.
+    /// Compares the lock record and marks it as released; returns the old record.
     fn release(&self, lock: &Lock, holder: &Holder) -> Result<Recorded, HostError> {
         let recorded = lock.read()?;
         let may = recorded.permits_removing(holder, self.versions);
@@ -263,7 +264,7 @@ impl LinuxHost {
         Ok(recorded)
     }
 
-    /// What the kernel has of each target, in their order, from one look at its tables.
+    /// The kernel state of each target, in order, from one dump of its tables.
     pub async fn views(&self, targets: &[KernelTarget]) -> Vec<Result<KernelView, HostFailure>> {
         match self.tables(targets).await {
             Ok(tables) => targets.iter().map(|one| Ok(self.view(&tables, one)?)).collect(),
@@ -285,12 +286,12 @@ impl LinuxHost {
             tagged: found.address.is_some_and(|one| is_ours(one, &recorded, self.tags)),
             routing: found.routed,
             recorded: recorded.last(),
-            assigned: Some(self.notes.age(target.address)?),
+            assigned: Some(self.assign_times.age(target.address)?),
         })
     }
 }
 
-/// Writes the record unless it says the same already.
+/// Writes the record if it has changed.
 fn record(
     lock: &Lock,
     before: &Recorded,
@@ -327,7 +328,7 @@ impl HostNet for LinuxHost {
     }
 
     async fn note_assign(&self, address: Ipv4Addr) -> Result<(), HostFailure> {
-        Ok(self.notes.write(address)?)
+        Ok(self.assign_times.write(address)?)
     }
 
     async fn observe(&self, target: &KernelTarget) -> Result<KernelView, HostFailure> {
@@ -362,7 +363,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kernels_before_5_18_are_known_to_ignore_tags() {
+    fn kernels_before_5_18_ignore_tags() {
         assert_eq!(AddressTags::of_release("5.17.9-arch"), AddressTags::Ignored);
         assert_eq!(AddressTags::of_release("4.14.355-275.amzn2"), AddressTags::Ignored);
         assert_eq!(AddressTags::of_release("5.18.0"), AddressTags::Kept);

@@ -1,4 +1,4 @@
-//! What the kernel has for IPv4, whoever made it, as people read it. Nothing is decided by it.
+//! The kernel's IPv4 configuration as text for people. No decision depends on it.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
@@ -36,19 +36,19 @@ const RTA_TABLE: u16 = 15;
 /// `RTM_F_CLONED`: a cached answer, not a route.
 const CLONED: u32 = 0x200;
 
-/// One line for each object, in the words and the order of `ip`.
+/// One line per object, in the format of `ip`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
     /// Links with their MAC, state and MTU, each followed by its addresses.
     pub links: Vec<String>,
-    /// The routing rules, in the order in which they are asked.
+    /// The routing rules, in the order of evaluation.
     pub rules: Vec<String>,
     /// The routes of all tables.
     pub routes: Vec<String>,
 }
 
 impl LinuxHost {
-    /// Everything that decides how packets leave: all of it, or an error. Nothing is changed.
+    /// The complete routing configuration, or an error. Changes nothing.
     pub async fn listing(&self) -> Result<Listing, HostFailure> {
         let mut netlink = self.netlink(ROUTE)?;
         Ok(take(&mut netlink).await?)
@@ -160,7 +160,7 @@ fn route_line(payload: &[u8], names: &BTreeMap<u32, &str>) -> Result<Option<Stri
 }
 
 fn add(line: &mut String, word: &str, value: impl Display) {
-    // Nothing can go wrong where a text grows.
+    // Writing to a string cannot fail.
     write!(line, " {word} {value}").ok();
 }
 
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_is_told_with_all_that_chooses_its_packets() {
+    fn rule_line_shows_all_selectors() {
         let not = [2, 16, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0];
         let line = rule(
             not,
@@ -212,6 +212,6 @@ mod tests {
                       proto 4";
         assert_eq!(line, wanted);
         assert_eq!(rule([2, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0], &[]), "0: from all unreachable");
-        assert!(rule_line(&[2, 0, 0]).is_err(), "what is cut short is no rule");
+        assert!(rule_line(&[2, 0, 0]).is_err(), "a truncated rule is an error");
     }
 }

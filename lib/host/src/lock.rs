@@ -1,7 +1,7 @@
-//! The node-local lock: `flock` on one file for each address, in a directory that is ours alone.
+//! The node-local lock: `flock` on one file per address, in a private directory.
 //!
-//! The lock is tied to the open file, so that the kernel frees it when its holder dies in any
-//! way. Files stay: the record of a released address is what stops a late write.
+//! The lock belongs to the open file, so the kernel releases it when its holder dies. The files
+//! stay: the record of a released address rejects a late write.
 
 pub(crate) mod dir;
 pub(crate) mod record;
@@ -16,25 +16,24 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use firecamp_core::contract::path::{LOCK_SUBDIR, ROUTING_LOCK};
-use firecamp_core::outside::Holder;
+use firecamp_core::ports::Holder;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
 use tokio::time::Instant;
 
 use crate::error::HostError;
-use crate::survey;
+use crate::kernel_snapshot;
 use record::{Denied, MAX_LENGTH, Record, Recorded};
 
-/// How long between two attempts: short against the 100 ms that a release may have, long enough
-/// to cost nothing.
+/// Interval between two attempts: short compared with the 100 ms of a release, and cheap.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// Where the locks are, and how long one waits for them.
+/// The lock directory, and the maximum wait.
 #[derive(Debug, Clone)]
 pub(crate) struct Locks {
     run_dir: PathBuf,
-    patience: Duration,
+    timeout: Duration,
 }
 
 /// A lock that is held until this is dropped.
@@ -44,8 +43,8 @@ pub(crate) struct Lock {
 }
 
 impl Locks {
-    pub(crate) fn new(run_dir: &Path, patience: Duration) -> Self {
-        Self { run_dir: run_dir.to_owned(), patience }
+    pub(crate) fn new(run_dir: &Path, timeout: Duration) -> Self {
+        Self { run_dir: run_dir.to_owned(), timeout }
     }
 
     /// Waits for the lock of one address.
@@ -56,14 +55,14 @@ impl Locks {
         self.lock(&parent, &address.to_string(), &path).await
     }
 
-    /// Waits for the lock of the routing tables, which addresses of one ENI share. Whoever needs
-    /// it has an address's lock already, so that nobody waits in a circle.
+    /// Waits for the lock of the routing tables, which addresses of one ENI share. A process
+    /// takes it only while it holds an address's lock, so there is no deadlock.
     pub(crate) async fn routing(&self) -> Result<Lock, HostError> {
         let run = dir::open_own(&self.run_dir)?;
         self.lock(&run, ROUTING_LOCK, &self.run_dir).await
     }
 
-    /// What is on record of an address, without waiting for anybody.
+    /// The record of an address, read without the lock.
     pub(crate) fn peek(&self, address: Ipv4Addr) -> Result<Recorded, HostError> {
         let path = self.run_dir.join(LOCK_SUBDIR).join(address.to_string());
         match File::open(&path) {
@@ -73,10 +72,11 @@ impl Locks {
         }
     }
 
-    /// What is on record of every address, without waiting for anybody.
+    /// The records of all addresses, read without the locks.
     pub(crate) fn all(&self) -> Result<BTreeMap<Ipv4Addr, Recorded>, HostError> {
         let dir = self.run_dir.join(LOCK_SUBDIR);
-        let found = survey::addresses(&dir).map_err(|source| failed("list", &dir, source))?;
+        let found =
+            kernel_snapshot::addresses(&dir).map_err(|source| failed("list", &dir, source))?;
         found.into_iter().map(|address| Ok((address, self.peek(address)?))).collect()
     }
 
@@ -87,12 +87,12 @@ impl Locks {
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Lock { file, path }),
-                Err(TryLockError::WouldBlock) if start.elapsed() < self.patience => {
+                Err(TryLockError::WouldBlock) if start.elapsed() < self.timeout => {
                     tokio::time::sleep(RETRY).await;
                 }
                 Err(TryLockError::WouldBlock) => {
                     let holder = who_holds(&file);
-                    return Err(HostError::Busy { path, waited: self.patience, holder });
+                    return Err(HostError::Busy { path, waited: self.timeout, holder });
                 }
                 Err(TryLockError::Error(source)) => return Err(failed("lock", &path, source)),
             }
@@ -101,22 +101,22 @@ impl Locks {
 }
 
 impl Lock {
-    /// What is on record.
+    /// Reads the record.
     pub(crate) fn read(&self) -> Result<Recorded, HostError> {
         read(&self.file).map_err(|source| failed("read", &self.path, source))
     }
 
-    /// Replaces the record. The new lines are written over the old ones before the file is cut to
-    /// their length, so that a crash between leaves the new lines and a tail that nobody reads.
+    /// Replaces the record. Overwrites the old lines before it truncates the file, so that a crash
+    /// in between leaves the new lines and a tail that readers ignore.
     pub(crate) fn write(&self, record: &Record) -> Result<(), HostError> {
         let text = record.text();
         let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
         let written = self.file.write_all_at(text.as_bytes(), 0);
-        let whole = written.and_then(|()| self.file.set_len(length));
-        whole.map_err(|source| failed("record the holder in", &self.path, source))
+        let done = written.and_then(|()| self.file.set_len(length));
+        done.map_err(|source| failed("record the holder in", &self.path, source))
     }
 
-    /// The error for a holder who may not act.
+    /// The error for a holder that may not act.
     pub(crate) fn denied(&self, denied: Denied, holder: &Holder) -> HostError {
         let path = self.path.clone();
         match denied {
@@ -134,13 +134,13 @@ fn open_file(dir: &OwnedFd, name: &str, path: &Path) -> Result<File, HostError> 
         OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let opened = openat(dir, name, flags, Mode::S_IRUSR | Mode::S_IWUSR);
     let file = File::from(opened.map_err(|errno| failed("open", path, errno.into()))?);
-    let meta = file.metadata().map_err(|source| failed("look at", path, source))?;
+    let meta = file.metadata().map_err(|source| failed("stat", path, source))?;
     let untrusted = |why: &str| HostError::Untrusted { path: path.to_owned(), why: why.to_owned() };
     if !meta.is_file() {
         return Err(untrusted("it is not a regular file"));
     }
     if meta.uid() != geteuid().as_raw() {
-        return Err(untrusted("it belongs to another user"));
+        return Err(untrusted("another user owns it"));
     }
     Ok(file)
 }
@@ -155,8 +155,8 @@ fn failed(operation: &'static str, path: &Path, source: io::Error) -> HostError 
     HostError::File { operation, path: path.to_owned(), source }
 }
 
-/// For people: who holds the lock. `/proc/locks` knows for certain, but only processes of this
-/// PID namespace; the record names who wrote last.
+/// The lock's holder, for error messages. `/proc/locks` is reliable but shows only processes of
+/// this PID namespace; the record names the last writer.
 fn who_holds(file: &File) -> String {
     let recorded = match read(file) {
         Ok(Recorded::This(record) | Recorded::Apart(record, _)) => format!("; on record: {record}"),
@@ -166,7 +166,7 @@ fn who_holds(file: &File) -> String {
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
     match pid_in(&locks, inode) {
         Some(pid) => format!("process {pid} holds it{recorded}"),
-        None => format!("a process that is not visible from here holds it{recorded}"),
+        None => format!("a process outside this PID namespace holds it{recorded}"),
     }
 }
 

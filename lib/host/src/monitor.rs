@@ -1,5 +1,4 @@
-//! What the kernel tells of its own accord: rtnetlink's multicast groups, as far as they concern
-//! what is ours.
+//! Kernel events: the rtnetlink multicast groups, filtered for FireCamp.
 
 use std::net::Ipv4Addr;
 
@@ -23,41 +22,40 @@ const DELETED_ROUTE: u16 = 25;
 const NEW_RULE: u16 = 32;
 const DELETED_RULE: u16 = 33;
 
-/// Something that has changed in the kernel: a reason to look, never more.
+/// A change in the kernel: a reason to read the state, nothing more.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Change {
-    /// A /32 came or went, whoever's it is: not every kernel says.
+    /// A /32 was added or removed. The owner is unknown, because not every kernel reports it.
     Address(Ipv4Addr),
-    /// A link came, went or changed: up, down, its MAC, its name.
+    /// A link was added, removed or changed: up, down, MAC or name.
     Link,
-    /// A rule or route with our protocol came or went.
+    /// A rule or route with FireCamp's protocol number was added or removed.
     Routing,
-    /// The kernel has dropped messages, or one could not be read: anything may have changed.
+    /// The kernel dropped messages, or one could not be parsed: anything may have changed.
     Overrun,
 }
 
-/// A subscription to the kernel's news in the network namespace of the thread that opened it.
+/// A subscription to kernel events in the network namespace of the thread that opened it.
 ///
-/// The kernel's own socket buffer is the only queue, and it is bounded: whoever is too slow is
-/// told [`Change::Overrun`] and looks at everything.
+/// The only queue is the kernel's socket buffer, which is bounded: a slow reader gets
+/// [`Change::Overrun`] and must read the complete state.
 pub struct Monitor {
     socket: TokioSocket,
 }
 
 impl Monitor {
-    /// Subscribes. What changes from now on is told.
+    /// Subscribes to events from now on.
     pub fn open() -> Result<Self, HostFailure> {
         let opened = subscribe().map_err(NetlinkError::Socket);
         let socket = opened.map_err(failed("subscribe to", "the kernel's changes"))?;
         Ok(Self { socket })
     }
 
-    /// Waits, without bound, for the next message that concerns us, and tells what it says.
-    /// Cancelling it loses nothing.
+    /// Waits without a timeout for the next relevant message and returns its changes. Cancel-safe.
     pub async fn changed(&mut self) -> Result<Vec<Change>, HostFailure> {
         loop {
             let changes = match self.socket.recv_from_full().await {
-                // Only the kernel's word counts.
+                // Ignore messages that are not from the kernel.
                 Ok((_bytes, from)) if from.port_number() != 0 => Vec::new(),
                 Ok((bytes, _kernel)) => changes(&bytes),
                 Err(error) if error.raw_os_error() == Some(ENOBUFS) => vec![Change::Overrun],
@@ -76,7 +74,7 @@ fn broken(source: NetlinkError) -> HostError {
 
 fn subscribe() -> std::io::Result<TokioSocket> {
     let mut socket = <TokioSocket as AsyncSocket>::new(netlink_sys::protocols::NETLINK_ROUTE)?;
-    // A socket without an address of its own gets no multicast of requests by others without one.
+    // An unbound socket does not receive multicasts caused by other unbound sockets.
     socket.socket_mut().bind_auto()?;
     for group in GROUPS {
         socket.socket_mut().add_membership(group)?;
@@ -84,7 +82,7 @@ fn subscribe() -> std::io::Result<TokioSocket> {
     Ok(socket)
 }
 
-/// What one datagram of news says. What cannot be read might have been anything.
+/// The changes in one datagram. A message that cannot be parsed counts as an overrun.
 pub fn changes(bytes: &[u8]) -> Vec<Change> {
     let mut found = Vec::new();
     let mut rest = bytes;
@@ -157,7 +155,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_the_reader_panic_or_spin(
+        fn arbitrary_bytes_do_not_panic_or_hang(
             bytes in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             changes(&bytes);

@@ -1,9 +1,8 @@
-//! One bounded exchange with the kernel over netlink.
+//! Netlink requests with a timeout.
 //!
-//! The exchange is ours, and not a connection of the `rtnetlink` crate, for one reason: that
-//! connection logs and drops a message that it cannot decode, and hides the flag of an
-//! interrupted dump. A list with a hole in it would be read as "not there" or "idle". Here every
-//! message arrives, or the exchange fails.
+//! This module does not use the connection of the `rtnetlink` crate, because that connection drops
+//! messages that it cannot decode and hides the flag of an interrupted dump. An incomplete dump
+//! would look like "absent" or "idle". Here every message arrives, or the request fails.
 
 use std::io;
 use std::time::Duration;
@@ -21,14 +20,14 @@ pub(crate) const HEADER: usize = 16;
 /// Messages are aligned to this in a datagram (`NLMSG_ALIGNTO`).
 pub(crate) const ALIGN: usize = 4;
 
-/// A netlink socket, used for one request after the other.
+/// A netlink socket for consecutive requests.
 pub(crate) struct Netlink {
     socket: TokioSocket,
     sequence: u32,
     limit: Duration,
 }
 
-/// What one datagram said.
+/// The progress after one datagram.
 pub(crate) struct Progress {
     pub(crate) done: bool,
     pub(crate) interrupted: bool,
@@ -36,15 +35,14 @@ pub(crate) struct Progress {
 
 impl Netlink {
     /// Opens a socket of this netlink family in the network namespace of the calling thread.
-    /// Each exchange over it ends within `limit`.
+    /// Each request over it ends within `limit`.
     pub(crate) fn open(family: isize, limit: Duration) -> Result<Self, NetlinkError> {
         let socket = <TokioSocket as AsyncSocket>::new(family).map_err(NetlinkError::Socket)?;
         Ok(Self { socket, sequence: 0, limit })
     }
 
-    /// A complete dump: the payload of every message. A dump that changes interrupted is taken
-    /// again while time is left, since reading has no effect; anything else that is wrong with
-    /// it is an error.
+    /// A complete dump: the payload of every message. Repeats a dump that changes interrupted while
+    /// time is left, because reading has no effect; any other problem is an error.
     pub(crate) async fn dump(
         &mut self,
         kind: u16,
@@ -61,7 +59,7 @@ impl Netlink {
         tokio::time::timeout(limit, all).await.unwrap_or(Err(NetlinkError::Silent(limit)))
     }
 
-    /// One change, acknowledged by the kernel.
+    /// One change that the kernel acknowledges.
     pub(crate) async fn change(
         &mut self,
         kind: u16,
@@ -88,12 +86,12 @@ impl Netlink {
     ) -> Result<Option<Vec<Vec<u8>>>, NetlinkError> {
         self.send(kind, NLM_F_REQUEST | NLM_F_DUMP, body).await?;
         let mut messages = Vec::new();
-        let mut whole = true;
+        let mut complete = true;
         loop {
             let progress = self.receive(&mut messages).await?;
-            whole &= !progress.interrupted;
+            complete &= !progress.interrupted;
             if progress.done {
-                return Ok(whole.then_some(messages));
+                return Ok(complete.then_some(messages));
             }
         }
     }
@@ -121,13 +119,13 @@ impl Netlink {
     async fn receive(&mut self, into: &mut Vec<Vec<u8>>) -> Result<Progress, NetlinkError> {
         let (bytes, from) = self.socket.recv_from_full().await.map_err(NetlinkError::Socket)?;
         if from.port_number() != 0 {
-            return Err(NetlinkError::Garbled("it does not come from the kernel".to_owned()));
+            return Err(NetlinkError::Garbled("a datagram is not from the kernel".to_owned()));
         }
         digest(&bytes, self.sequence, into)
     }
 }
 
-/// Takes one datagram apart, which may hold many messages, or only a part of the answer.
+/// Splits one datagram, which may hold many messages or only a part of the answer.
 pub(crate) fn digest(
     bytes: &[u8],
     sequence: u32,
@@ -139,7 +137,7 @@ pub(crate) fn digest(
         let packet = NetlinkBuffer::new_checked(rest)
             .map_err(|error| NetlinkError::Garbled(error.to_string()))?;
         if packet.sequence_number() != sequence {
-            return Err(NetlinkError::Garbled("it answers another request".to_owned()));
+            return Err(NetlinkError::Garbled("a message answers another request".to_owned()));
         }
         interrupted |= packet.flags() & NLM_F_DUMP_INTR != 0;
         match packet.message_type() {
@@ -165,7 +163,7 @@ fn verdict(payload: &[u8]) -> Result<(), NetlinkError> {
         Some(code) => {
             Err(NetlinkError::Refused(io::Error::from_raw_os_error(code.saturating_neg())))
         }
-        None => Err(NetlinkError::Garbled("it has no error number".to_owned())),
+        None => Err(NetlinkError::Garbled("a message has no error number".to_owned())),
     }
 }
 

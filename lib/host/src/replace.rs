@@ -1,11 +1,12 @@
-//! Small files of ours on a tmpfs.
+//! Atomic replacement of small files on a tmpfs.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// In one step: who reads it finds the old text or the new one. Only one process may write it.
+/// Replaces the file atomically: a reader sees the old text or the new one. Only one process may
+/// write the file.
 pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let staged = path.with_extension("new");
     let mut options = OpenOptions::new();

@@ -1,13 +1,13 @@
 //! Policy routing for addresses on secondary ENIs.
 //!
-//! Without it replies leave by the primary ENI and EC2's source check drops them. Routes come
-//! before the rule and go after it, so that no packet meets half of it.
+//! Without it, replies leave through the primary ENI and EC2's source check drops them. Routes are
+//! added before the rule and removed after it, so that no packet sees an incomplete setup.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use firecamp_core::contract::kernel::{TABLE_BASE, TABLE_MAX};
-use firecamp_core::outside::{KernelTarget, Routing};
+use firecamp_core::ports::{KernelTarget, Routing};
 
 use crate::enis;
 use crate::error::{HostError, NetlinkError};
@@ -18,10 +18,9 @@ use crate::kernel::rule::{self, OurRule};
 use crate::kernel::{address, failed};
 use crate::netlink::Netlink;
 
-/// Brings the link up if it is down. One that is down, secondary and without any address has
-/// been configured by nobody (later ENIs on EKS are left so): only then its MTU is raised to
-/// that of the link with the node's default route, as DHCP would have done; on any other link
-/// the MTU is foreign. False if it was up.
+/// Sets the link up if it is down. A secondary link that is down and has no address is not
+/// configured (EKS leaves later ENIs so): only then its MTU is raised to that of the link with the
+/// node's default route, as DHCP would do. Returns false if it was up.
 pub(crate) async fn bring_up(
     netlink: &mut Netlink,
     links: &[Link],
@@ -42,7 +41,7 @@ pub(crate) async fn bring_up(
     Ok(true)
 }
 
-/// Ensures settings, routes and rule. Says whether it changed anything.
+/// Ensures settings, routes and rule. Returns whether it changed anything.
 pub(crate) async fn ensure(
     netlink: &mut Netlink,
     eni: &Link,
@@ -63,7 +62,7 @@ pub(crate) async fn ensure(
     for stale in rules.iter().filter(|one| one.source == Some(address) && **one != rule) {
         changed |= rule::remove(netlink, *stale).await?;
     }
-    // The table is this ENI's alone: what else of ours is in it is left from another gateway.
+    // Only this ENI uses the table: other FireCamp routes in it are left from an old gateway.
     let left = |one: &&Installed| {
         one.ours && one.route.table == routing.table && !wanted.contains(&one.route)
     };
@@ -74,8 +73,8 @@ pub(crate) async fn ensure(
     Ok(changed)
 }
 
-/// Removes our rules for exactly this source, and our routes in tables that no rule of ours
-/// looks up any more, also those that an earlier, interrupted removal left.
+/// Removes FireCamp's rules for exactly this source, and its routes in tables that none of its
+/// rules looks up, including those that an interrupted removal left.
 pub(crate) async fn remove(netlink: &mut Netlink, address: Ipv4Addr) -> Result<bool, HostError> {
     let mut changed = false;
     let mut tables = BTreeSet::new();
@@ -95,15 +94,15 @@ pub(crate) async fn remove(netlink: &mut Netlink, address: Ipv4Addr) -> Result<b
     Ok(changed)
 }
 
-/// The routes that an ENI's table has.
+/// The routes of an ENI's table.
 pub(crate) fn routes(eni: u32, routing: &Routing) -> [Route; 2] {
     let Routing { table, gateway, .. } = *routing;
     [Route::to_gateway(table, gateway, eni), Route::default_via(table, gateway, eni)]
 }
 
-/// Reverse-path filtering becomes loose if it is strict, else it is left alone. Where another
-/// link of the node is in the same subnet, this link answers ARP only for its own addresses and
-/// asks with them; the other link's settings are not ours.
+/// Sets reverse-path filtering to loose if it is strict. If another link of the node is in the same
+/// subnet, this link answers ARP requests only for its own addresses and uses them as source; the
+/// settings of the other link stay.
 async fn settings(netlink: &mut Netlink, eni: &Link, routing: &Routing) -> Result<bool, HostError> {
     let mut changed = false;
     if Filters::read(netlink).await?.strict(eni.index) {

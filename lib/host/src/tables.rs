@@ -1,6 +1,6 @@
-//! The kernel's tables, read once for any number of questions.
+//! The kernel's tables, dumped once for many targets.
 
-use firecamp_core::outside::{KernelTarget, Routing};
+use firecamp_core::ports::{KernelTarget, Routing};
 
 use crate::error::HostError;
 use crate::kernel::address::{self, Assigned};
@@ -11,21 +11,21 @@ use crate::kernel::rule::{self, OurRule};
 use crate::netlink::Netlink;
 use crate::routing;
 
-/// Links and addresses, and what routes them where anybody asks for that.
+/// Links and addresses, and routing if a target needs it.
 pub(crate) struct Tables {
     links: Vec<Link>,
     addresses: Vec<Assigned>,
     routing: Option<RoutingTables>,
 }
 
-/// Everything that decides how packets of an address leave.
+/// Rules, routes and reverse-path filters.
 struct RoutingTables {
     rules: Vec<OurRule>,
     routes: Vec<Installed>,
     filters: Filters,
 }
 
-/// What the tables have of one target.
+/// The state of one target in the tables.
 pub(crate) struct Found<'a> {
     pub(crate) link: &'a Link,
     pub(crate) address: Option<&'a Assigned>,
@@ -33,7 +33,7 @@ pub(crate) struct Found<'a> {
 }
 
 impl Tables {
-    /// As much as these targets need.
+    /// Dumps the tables that these targets need.
     pub(crate) async fn read(
         netlink: &mut Netlink,
         targets: &[KernelTarget],
@@ -52,7 +52,7 @@ impl Tables {
         Ok(Self { links, addresses, routing })
     }
 
-    /// None if there is no link of the target's ENI.
+    /// None if the link of the target's ENI does not exist.
     pub(crate) fn find(&self, target: &KernelTarget) -> Result<Option<Found<'_>>, HostError> {
         let Some(link) = link::of_eni(&self.links, target.mac)? else { return Ok(None) };
         let mut there = self.addresses.iter().filter(|one| one.is(target.address));
@@ -62,7 +62,7 @@ impl Tables {
         Ok(Some(Found { link, address, routed }))
     }
 
-    /// Whether rule, routes and the reverse-path setting are as they should be.
+    /// Whether rule, routes and the reverse-path setting are correct.
     fn routed(&self, link: u32, target: &KernelTarget, wanted: &Routing) -> bool {
         let Some(RoutingTables { rules, routes, filters }) = &self.routing else { return false };
         let there = |wanted| routes.iter().any(|one| one.route == wanted);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use firecamp_core::contract::path::STATIC_IP_FILE;
 use firecamp_core::failure::FileFailure;
-use firecamp_core::outside::MemberFile;
+use firecamp_core::ports::MemberFile;
 use firecamp_host::{FileOptions, StaticIpFile, parse};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -83,7 +83,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, FileFailure>, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn the_file_is_exactly_what_the_original_wrote_and_everybody_may_read_it() {
+async fn file_has_the_original_content_and_is_world_readable() {
     let volume = Volume::new();
     assert_eq!(volume.write(ADDRESS).await, Ok(true));
     assert_eq!(fs::read(volume.path()).unwrap(), b"10.0.1.10");
@@ -94,7 +94,7 @@ async fn the_file_is_exactly_what_the_original_wrote_and_everybody_may_read_it()
 }
 
 #[tokio::test]
-async fn f013_the_file_appears_with_the_rename_and_never_before() {
+async fn f013_file_appears_only_with_the_rename() {
     let volume = Volume::with_conf();
     fs::write(volume.path(), OTHER.to_string()).unwrap();
     assert_eq!(volume.file.stage(ADDRESS).await, Ok(true));
@@ -138,7 +138,7 @@ async fn the_same_content_is_untouched() {
 }
 
 #[tokio::test]
-async fn f101_a_mode_that_others_cannot_read_or_may_write_is_put_right() {
+async fn f101_wrong_file_mode_is_corrected() {
     let volume = Volume::new();
     volume.write(ADDRESS).await.unwrap();
     for wrong in [0o600, 0o666, 0o640, 0o755] {
@@ -159,7 +159,7 @@ async fn a_file_of_the_original_is_read_and_kept() {
 }
 
 #[tokio::test]
-async fn f102_a_planted_link_for_the_directory_is_refused() {
+async fn f102_symlink_in_place_of_the_directory_is_refused() {
     let volume = Volume::new();
     let elsewhere = tempfile::tempdir().unwrap();
     symlink(elsewhere.path(), volume.conf()).unwrap();
@@ -170,7 +170,7 @@ async fn f102_a_planted_link_for_the_directory_is_refused() {
 }
 
 #[tokio::test]
-async fn f102_a_planted_link_for_a_file_is_refused_and_its_target_untouched() {
+async fn f102_symlink_in_place_of_a_file_is_refused_and_its_target_untouched() {
     type Place = fn(&Volume) -> PathBuf;
     let places: [(Place, &str); 2] =
         [(Volume::path, STATIC_IP_FILE), (Volume::tmp, "firecamp-service-staticip.tmp")];
@@ -211,7 +211,7 @@ async fn f102_a_link_that_appears_between_staging_and_publishing_is_refused() {
 }
 
 #[tokio::test]
-async fn f102_a_second_name_of_another_file_is_replaced_and_never_changed() {
+async fn f102_hard_link_to_another_file_is_replaced_not_changed() {
     let volume = Volume::with_conf();
     let secret = volume.data.path().join("secret");
     fs::write(&secret, "10.0.1.10").unwrap();
@@ -248,7 +248,7 @@ async fn f012_a_missing_data_directory_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn f012_the_probe_leaves_nothing_and_replaces_what_a_crash_left() {
+async fn f012_probe_leaves_nothing_and_replaces_files_of_a_crash() {
     let volume = Volume::with_conf();
     fs::write(volume.conf().join(".firecamp-probe"), "left").unwrap();
     volume.file.probe().await.unwrap();
@@ -256,7 +256,7 @@ async fn f012_the_probe_leaves_nothing_and_replaces_what_a_crash_left() {
 }
 
 #[tokio::test]
-async fn f010_a_huge_file_is_replaced_and_not_read_whole() {
+async fn f010_huge_file_is_replaced_without_reading_it_completely() {
     let volume = Volume::with_conf();
     let huge = fs::File::create(volume.path()).unwrap();
     huge.set_len(1 << 40).unwrap();

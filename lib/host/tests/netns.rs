@@ -36,7 +36,7 @@ mod sockets;
 
 use std::process::ExitCode;
 
-use firecamp_netns_test::{Case, cases, run};
+use firecamp_testkit::netns::{Case, cases, run};
 
 /// Every case there is.
 const CASES: &[Case] = cases![

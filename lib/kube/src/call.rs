@@ -1,4 +1,4 @@
-//! One HTTP request to the API server: bounded in time and size, never repeated.
+//! One HTTP request to the API server: bounded in time and size, never retried.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -16,40 +16,40 @@ use crate::classify;
 /// How long requests to the API server may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// One request. The API server is told, and gives up by then, too.
+    /// One request. The API server gets the same deadline.
     pub call: Duration,
-    /// A list with all its pages.
+    /// A list, with all of its pages.
     pub list: Duration,
 }
 
 impl Default for Timeouts {
-    /// A request takes milliseconds; an API server that is started anew needs seconds.
+    /// A request takes milliseconds; an API server needs seconds to restart.
     fn default() -> Self {
         Self { call: Duration::from_secs(5), list: Duration::from_secs(20) }
     }
 }
 
-/// etcd keeps no object of more than 1.5 MiB; a page of names is smaller.
+/// etcd stores no object larger than 1.5 MiB; a page of names is smaller.
 pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Names us in the API server's audit log.
+/// The user agent in the API server's audit log.
 const AGENT: &str = concat!("firecamp/", env!("CARGO_PKG_VERSION"));
 
-/// Only names, versions and labels, of as many objects as there may be.
+/// Requests only metadata, for lists of many objects.
 const NAMES_ONLY: &str =
     "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
-/// What is sent, and how people call it.
+/// A request and its name in messages.
 #[derive(Clone)]
 pub(crate) struct Call {
     /// `create StaticIP 10.0.0.9`.
     pub(crate) what: String,
     pub(crate) method: Method,
     pub(crate) path: String,
-    /// More of the query, each as `name=value`.
+    /// Further query parameters, each as `name=value`.
     pub(crate) query: Vec<String>,
     pub(crate) accept: &'static str,
-    /// The type and the text of what is sent.
+    /// The content type and the body.
     pub(crate) body: Option<(&'static str, Vec<u8>)>,
 }
 
@@ -73,7 +73,7 @@ impl Call {
         Self { method, ..Self::get(what, path) }
     }
 
-    /// What a request that was sent and not answered may have done.
+    /// The possible effect of a request without a response.
     pub(crate) fn in_doubt(&self) -> Effect {
         if self.method == Method::GET { Effect::None } else { Effect::Unknown }
     }
@@ -87,7 +87,7 @@ impl Call {
         RegistryFailure { kind, effect, detail: format!("{}: {problem}", self.what) }
     }
 
-    /// With a deadline of its own in the query, a request is none that the server answers whole.
+    /// Adds the deadline to the query, except for a watch, whose query has its own.
     fn request(&self, within: Option<Duration>) -> Result<Request<Body>, http::Error> {
         let within = within.map(|within| format!("timeout={}s", within.as_secs().max(1)));
         let query: Vec<String> = within.into_iter().chain(self.query.iter().cloned()).collect();
@@ -106,15 +106,15 @@ impl Call {
     }
 }
 
-/// What the API server answered.
+/// The response of the API server.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    /// The server's clock, as its header says.
+    /// The server's clock, from the `Date` header.
     pub(crate) date: Option<String>,
     pub(crate) body: Bytes,
 }
 
-/// Sends the request once and reads its whole answer.
+/// Sends the request once and reads the response.
 pub(crate) async fn send(
     client: &Client,
     call: &Call,
@@ -138,13 +138,13 @@ async fn bounded<T>(
     })
 }
 
-/// An answer that goes on, or one that was read to its end because it is no success.
+/// A successful response that is streamed, or another response that was read completely.
 pub(crate) enum Stream {
     Open(Body),
     Refused(Answer),
 }
 
-/// Sends the request once; how long its answer may go on, its query says.
+/// Sends the request once; its query limits the duration of the stream.
 pub(crate) async fn open(
     client: &Client,
     call: &Call,
@@ -175,7 +175,7 @@ async fn read(call: &Call, response: Response<Body>) -> Result<Answer, RegistryF
     let status = response.status();
     let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
     let body = Limited::new(response.into_body(), MAX_BYTES).collect().await.map_err(|wrong| {
-        let problem = format!("the answer {status} broke off: {wrong}");
+        let problem = format!("the response with status {status} was interrupted: {wrong}");
         call.failed(RegistryKind::Unavailable, call.in_doubt(), problem)
     })?;
     Ok(Answer { status, date, body: body.to_bytes() })

@@ -1,9 +1,8 @@
-//! What has to be known of the whole cluster before an address is called nobody's.
+//! The cluster state that must be known before an address counts as orphaned.
 //!
-//! Guarantees: quorum reads, each of them whole; where one of them fails, or an object of a list
-//! cannot be read, there is no census. Caveats: three lists one after the other, so that what they
-//! show need never have been so at one moment; whoever acts on it creates the address's object,
-//! which is the allocation.
+//! Guarantees: quorum reads of complete lists; if one of them fails, or an object cannot be
+//! parsed, the census fails. Caveats: three consecutive lists, which are not one snapshot.
+//! Creating the StaticIP of the address afterwards is the atomic allocation.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -20,17 +19,17 @@ use crate::call::Call;
 use crate::registry::KubeRegistry;
 use crate::{list, object};
 
-/// Objects on a page: a pod may have tens of kilobytes.
+/// Objects for each page: a pod may have tens of kilobytes.
 const PAGE: usize = 50;
 
-/// What a cluster has that may speak against an address being nobody's.
+/// The objects that can prove that an address is not orphaned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Census {
     /// All pools.
     pub pools: Vec<Pool>,
-    /// A member whose claim is bound to the address, or asks for it.
+    /// A member whose claim is bound to the address or requests it.
     pub claimed: Option<Member>,
-    /// The pods of the node that have not ended for good.
+    /// The pods of the node that are not terminated.
     pub pods: BTreeSet<PodUid>,
 }
 
@@ -65,26 +64,26 @@ struct PodStatus {
 }
 
 impl KubeRegistry {
-    /// What speaks against the address being nobody's, as far as this node and all claims go.
+    /// Reads all pools and claims, and the pods of this node.
     pub async fn census(
         &self,
         address: Ipv4Addr,
         node: &NodeName,
     ) -> Result<Census, RegistryFailure> {
         let path = object::collection::<StaticIPPoolSpec>();
-        let pools = self.whole("list the pools", path, None, pool).await?;
+        let pools = self.list("list the pools", path, None, pool).await?;
         let (path, text) = (object::collection::<StaticIPClaimSpec>(), address.to_string());
         let naming = |item: &str| claim(item, &text);
-        let claims = self.whole("list the claims", path, None, naming).await?;
+        let claims = self.list("list the claims", path, None, naming).await?;
         let selector = format!("fieldSelector={}", list::escaped(&format!("spec.nodeName={node}")));
         let what = format!("list the pods of node {node}");
-        let pods = self.whole(&what, "/api/v1/pods".to_owned(), Some(selector), pod).await?;
+        let pods = self.list(&what, "/api/v1/pods".to_owned(), Some(selector), pod).await?;
         let claimed = claims.into_iter().flatten().next();
         Ok(Census { pools, claimed, pods: pods.into_iter().flatten().collect() })
     }
 
-    /// Every object of a list, each read.
-    async fn whole<T>(
+    /// Every object of a list, parsed.
+    async fn list<T>(
         &self,
         what: &str,
         path: String,
@@ -112,7 +111,7 @@ fn pool(text: &str) -> Result<Pool, String> {
     object::decided::<StaticIPPoolSpec, Pool>(text)
 }
 
-/// Whose claim it is, if it is bound to the address or asks for it.
+/// The member of the claim, if the claim is bound to the address or requests it.
 fn claim(text: &str, address: &str) -> Result<Option<Member>, String> {
     let ClaimItem { metadata, spec } = parsed(text)?;
     let named = [spec.requested_address, spec.address];
@@ -123,7 +122,7 @@ fn claim(text: &str, address: &str) -> Result<Option<Member>, String> {
     member.map(Some).map_err(|wrong| wrong.to_string())
 }
 
-/// Its UID, unless all of its containers have ended for good.
+/// The UID of the pod, unless all of its containers have terminated.
 fn pod(text: &str) -> Result<Option<PodUid>, String> {
     let pod: PodItem = parsed(text)?;
     let ended = matches!(pod.status.phase.as_str(), "Succeeded" | "Failed");

@@ -1,4 +1,4 @@
-//! The cluster that a person means, as `kubectl` finds it.
+//! The cluster that the user selects, by the same rules as `kubectl`.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -9,17 +9,18 @@ use kube::{Client, Config};
 
 use crate::call::Timeouts;
 
-/// What a person has said about the cluster. Without a file it is found by `KUBECONFIG`, then in
-/// `~/.kube/config`, then from inside of a pod; without a context it is the file's current one.
+/// The user's selection of a cluster. The default file is that of `KUBECONFIG`, then
+/// `~/.kube/config`, then the service account of the pod. The default context is the file's
+/// current one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Choice {
     /// The kubeconfig file.
     pub kubeconfig: Option<PathBuf>,
-    /// The context in it.
+    /// The context in the kubeconfig.
     pub context: Option<String>,
 }
 
-/// A cluster, and where one is in it.
+/// A client of the selected cluster, and its namespace.
 #[derive(Clone)]
 pub struct Chosen {
     /// A client that makes one attempt for each request.
@@ -34,7 +35,7 @@ impl Choice {
     /// Finds the cluster. Sends nothing.
     pub async fn connect(&self, timeouts: Timeouts) -> Result<Chosen, RegistryFailure> {
         let mut config = self.config().await?;
-        // Nothing is repeated behind the back of who counts the seconds.
+        // The caller has a deadline, so the client must not retry.
         config.default_retry = false;
         config.connect_timeout = Some(timeouts.call);
         let namespace = config.default_namespace.clone();
@@ -52,7 +53,7 @@ impl Choice {
             Ok(file) => file,
             Err(wrong) if self.is_open() => {
                 return Config::incluster().map_err(|pod| {
-                    self.refused(&format!("{wrong}; and this is no pod of a cluster: {pod}"))
+                    self.refused(&format!("{wrong}; not running in a Kubernetes pod: {pod}"))
                 });
             }
             Err(wrong) => return Err(self.refused(&wrong)),
@@ -62,14 +63,14 @@ impl Choice {
         config.map_err(|wrong| self.refused(&wrong))
     }
 
-    /// Nothing was said that only a kubeconfig can mean.
+    /// Whether the user selected neither a kubeconfig nor a context.
     fn is_open(&self) -> bool {
         *self == Self::default()
     }
 
     fn refused(&self, wrong: &dyn Display) -> RegistryFailure {
-        let file = self.kubeconfig.as_ref().map(|path| format!(" by {}", path.display()));
-        let context = self.context.as_ref().map(|name| format!(" in its context {name}"));
+        let file = self.kubeconfig.as_ref().map(|path| format!(" with {}", path.display()));
+        let context = self.context.as_ref().map(|name| format!(" with the context {name}"));
         let place = [file, context].into_iter().flatten().collect::<String>();
         let detail = format!("find the Kubernetes API{place}: {wrong}");
         RegistryFailure { kind: RegistryKind::NotFound, effect: Effect::None, detail }

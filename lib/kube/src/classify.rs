@@ -1,6 +1,6 @@
-//! What an answer of the API server means. That something is absent, there already or changed
-//! counts only with the `Status` object that the API server sends with the code: a proxy or a load
-//! balancer answers with the same codes and knows nothing of our objects.
+//! Classifies responses of the API server. A response counts as not found, already exists or
+//! conflict only if it contains the API server's `Status` object: proxies and load balancers
+//! respond with the same codes but know nothing about our objects.
 
 use std::error::Error;
 
@@ -11,10 +11,10 @@ use serde::Deserialize;
 
 use crate::call::{Answer, Call};
 
-/// So much of a foreign text is shown.
+/// The number of characters of an unknown response that a message shows.
 const SHOWN: usize = 400;
 
-/// Kubernetes' `Status`, as far as it is needed.
+/// The fields of Kubernetes' `Status` that are used here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Status {
@@ -39,13 +39,13 @@ struct Cause {
     message: String,
 }
 
-/// A failure before any answer.
+/// The failure of a request without a response.
 pub(crate) fn not_answered(call: &Call, wrong: &kube::Error) -> RegistryFailure {
     let effect = if never_sent(wrong) { Effect::None } else { call.in_doubt() };
     call.failed(RegistryKind::Unavailable, effect, shown(&chain(wrong)))
 }
 
-/// True if the request cannot have left: no connection, or no credentials to send it with.
+/// Whether the request was certainly not sent: no connection, or no credentials.
 fn never_sent(wrong: &kube::Error) -> bool {
     if matches!(wrong, kube::Error::Auth(_)) {
         return true;
@@ -82,7 +82,7 @@ fn shown(text: &str) -> String {
     line.chars().take(SHOWN).collect()
 }
 
-/// Whether the answer says that exactly this object does not exist.
+/// Whether the response states that exactly this object does not exist.
 pub(crate) fn is_absent(answer: &Answer, plural: &str, name: &str) -> bool {
     if answer.status != StatusCode::NOT_FOUND {
         return false;
@@ -97,18 +97,18 @@ fn parse(answer: &Answer) -> Status {
     if status.kind == "Status" { status } else { Status::default() }
 }
 
-/// An answer that is no success.
+/// The failure for a response that is not a success.
 pub(crate) fn refused(call: &Call, answer: &Answer) -> RegistryFailure {
     let status = parse(answer);
     let (kind, effect) = meaning(call, answer.status, &status);
     let code = answer.status.as_u16();
-    let said = match (status.message.as_str(), &status.details) {
+    let message = match (status.message.as_str(), &status.details) {
         ("", _) => shown(&String::from_utf8_lossy(&answer.body)),
         (message, Some(details)) => shown(&format!("{message}{}", causes(details, message))),
         (message, None) => shown(message),
     };
-    let advice = advice(answer.status, &status, &said);
-    call.failed(kind, effect, format!("{code} {}: {said}{advice}", status.reason))
+    let advice = advice(answer.status, &status, &message);
+    call.failed(kind, effect, format!("{code} {}: {message}{advice}", status.reason))
 }
 
 fn causes(details: &Details, message: &str) -> String {
@@ -117,37 +117,41 @@ fn causes(details: &Details, message: &str) -> String {
     details.causes.iter().filter(new).map(text).collect()
 }
 
-/// The kinds that the API server's reasons mean, and whether a write may have taken effect.
+/// The kind of the failure, and whether a write may have taken effect.
 fn meaning(call: &Call, code: StatusCode, status: &Status) -> (RegistryKind, Effect) {
     let reason = status.reason.as_str();
     match (code.as_u16(), reason) {
         (409, "AlreadyExists") => (RegistryKind::AlreadyExists, Effect::None),
         (409, "Conflict") => (RegistryKind::Conflict, Effect::None),
-        // Of a create it means the namespace.
+        // For a create, this refers to the namespace.
         (404, "NotFound") if call.method == http::Method::POST => {
             (RegistryKind::Refused, Effect::None)
         }
         (404, "NotFound") => (RegistryKind::NotFound, Effect::None),
-        // What the API server does not serve at all has no Status.
+        // The API server responds without a Status if it does not serve the resource.
         (400 | 401 | 403 | 404 | 405 | 406 | 413 | 415 | 422, _) => {
             (RegistryKind::Refused, Effect::None)
         }
-        // Refused before it was looked at; or a list's pages are too old, and it has to be begun
-        // again.
+        // Rejected before processing; or the pages of a list have expired, and the list must be
+        // restarted.
         (429, _) | (410, "Expired" | "Gone") => (RegistryKind::Unavailable, Effect::None),
-        // 5xx: etcd may have answered too late; anything else is nobody's answer to us.
+        // 5xx: etcd may have responded too late. Any other response is not from the API server.
         _ => (RegistryKind::Unavailable, call.in_doubt()),
     }
 }
 
-fn advice(code: StatusCode, status: &Status, said: &str) -> String {
+fn advice(code: StatusCode, status: &Status, message: &str) -> String {
     match code {
-        StatusCode::NOT_FOUND if status.reason.is_empty() || said.contains("the server could") => {
-            format!(": is {} served here? apply deploy/crds", api::VERSION)
+        StatusCode::NOT_FOUND
+            if status.reason.is_empty() || message.contains("the server could") =>
+        {
+            format!(": if the API server does not serve {}, apply deploy/crds", api::VERSION)
         }
-        StatusCode::UNAUTHORIZED => ": is the service account's token mounted and valid?".into(),
+        StatusCode::UNAUTHORIZED => {
+            ": check that the service account's token is mounted and valid".into()
+        }
         StatusCode::FORBIDDEN => {
-            ": the service account lacks that right: see the ClusterRoles of the deployment".into()
+            ": the service account lacks this permission: see deploy/rbac".into()
         }
         _ => String::new(),
     }

@@ -1,39 +1,39 @@
-//! [`Cluster`] over the Kubernetes API: what only the holder of the Lease reads and writes.
+//! [`Cluster`] for the Kubernetes API: the reads and writes of the leader.
 //!
-//! A change of metadata or of a status is a merge patch that names the version that was read, and
-//! a deletion names UID and version: whatever was changed since is a conflict.
+//! Metadata and status are updated by a merge patch with the version that was read. A deletion has
+//! UID and version as preconditions. So every change since the read is a conflict.
 
 mod change;
 mod lease;
-mod seen;
+mod parse;
 
 use std::net::Ipv4Addr;
 
-use firecamp_cluster::{
-    AddressSeen, Change, ClaimSeen, Cluster, LeaseSeen, LeaseWrite, NodeSeen, PodSeen, PoolSeen,
-    SetName, StatefulSet,
+use firecamp_controllers::leader::{
+    Change, Cluster, LeaseWrite, ObservedClaim, ObservedLease, ObservedNode, ObservedPod,
+    ObservedPool, ObservedStaticIp, SetName, StatefulSet,
 };
+use firecamp_controllers::publish::{About, Event, StatusWriter};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName};
-use firecamp_publish::{About, Board, Event};
 use firecamp_registry::api::{StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec};
 use http::StatusCode;
 use jiff::Timestamp;
 use kube::Client;
 
-use crate::board::KubeBoard;
 use crate::call::{self, Answer, Call, Timeouts};
 use crate::classify;
 use crate::object::{self, Place};
 use crate::registry::KubeRegistry;
+use crate::status_writer::KubeStatusWriter;
 use crate::watch::Watched;
 
-/// What the holder of the Lease needs of the Kubernetes API.
+/// The leader's client of the Kubernetes API.
 #[derive(Clone)]
 pub struct KubeCluster {
     client: Client,
     timeouts: Timeouts,
-    /// Where the Lease is.
+    /// The namespace of the Lease.
     namespace: String,
 }
 
@@ -44,22 +44,22 @@ impl std::fmt::Debug for KubeCluster {
 }
 
 impl KubeCluster {
-    /// Over the connection of a registry. The Lease is kept in the client's own namespace: that
-    /// of the pod, or of the kubeconfig's context.
+    /// Uses the connection of a registry. The Lease is in the client's own namespace: that of the
+    /// pod, or of the kubeconfig's context.
     pub fn new(registry: &KubeRegistry) -> Self {
         let (client, timeouts) = registry.connection();
         let namespace = client.default_namespace().to_owned();
         Self { client, timeouts, namespace }
     }
 
-    /// With the Lease in another namespace.
+    /// The same with the Lease in another namespace.
     #[must_use]
     pub fn with_lease_in(self, namespace: &str) -> Self {
         Self { namespace: namespace.to_owned(), ..self }
     }
 
-    /// Writes an Event about a StaticIP, as the agent of this node.
-    pub async fn tell(
+    /// Emits an Event about a StaticIP, as the agent of this node.
+    pub async fn report(
         &self,
         node: &NodeName,
         address: Ipv4Addr,
@@ -68,14 +68,14 @@ impl KubeCluster {
         let at = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
         let about = About::StaticIp(address);
         let event = Event { about, related: None, reason, action, warns: false, note: text, at };
-        KubeBoard::new(self.client.clone(), self.timeouts, node.clone()).post(&event).await
+        KubeStatusWriter::new(self.client.clone(), self.timeouts, node.clone()).post(&event).await
     }
 
     async fn send(&self, call: &Call) -> Result<Answer, RegistryFailure> {
         call::send(&self.client, call, self.timeouts.call).await
     }
 
-    /// One object, or none if the API server says that it does not exist.
+    /// One object, or none if the API server reports that it does not exist.
     async fn get<T>(
         &self,
         place: &Place,
@@ -91,7 +91,7 @@ impl KubeCluster {
         }
         let invalid = |wrong: String| call.failed(RegistryKind::Invalid, Effect::None, wrong);
         let text = std::str::from_utf8(&answer.body).map_err(|wrong| invalid(wrong.to_string()))?;
-        seen::is_named(text, place.namespace.as_deref(), &place.name).map_err(invalid)?;
+        parse::is_named(text, place.namespace.as_deref(), &place.name).map_err(invalid)?;
         read(text).map(Some).map_err(invalid)
     }
 
@@ -102,25 +102,25 @@ impl KubeCluster {
 }
 
 impl Cluster for KubeCluster {
-    async fn lease(&self) -> Result<Option<LeaseSeen>, RegistryFailure> {
-        self.get(&lease::place(&self.namespace), lease::seen).await
+    async fn lease(&self) -> Result<Option<ObservedLease>, RegistryFailure> {
+        self.get(&lease::place(&self.namespace), lease::parse).await
     }
 
     async fn write_lease(&self, write: &LeaseWrite) -> Result<(), RegistryFailure> {
         self.write(&lease::request(&self.namespace, write)?).await
     }
 
-    async fn pod(&self, member: &Member) -> Result<PodSeen, RegistryFailure> {
-        let seen = self.get(&Place::pod(member), seen::pod).await?;
-        Ok(seen.unwrap_or_else(seen::no_pod))
+    async fn pod(&self, member: &Member) -> Result<ObservedPod, RegistryFailure> {
+        let found = self.get(&Place::pod(member), parse::pod).await?;
+        Ok(found.unwrap_or_else(parse::no_pod))
     }
 
-    async fn claim(&self, member: &Member) -> Result<Option<ClaimSeen>, RegistryFailure> {
-        self.get(&Place::claim(member), seen::claim).await
+    async fn claim(&self, member: &Member) -> Result<Option<ObservedClaim>, RegistryFailure> {
+        self.get(&Place::claim(member), parse::claim).await
     }
 
     async fn set(&self, name: &SetName) -> Result<Option<StatefulSet>, RegistryFailure> {
-        self.get(&seen::set_place(name), seen::set).await
+        self.get(&parse::set_place(name), parse::set).await
     }
 
     async fn change(&self, change: &Change) -> Result<(), RegistryFailure> {
@@ -128,31 +128,31 @@ impl Cluster for KubeCluster {
     }
 }
 
-/// What the holder lists and watches, of the whole cluster.
+/// The leader's cluster-wide lists and watches.
 impl KubeCluster {
     /// All StaticIPs.
-    pub fn addresses(&self) -> Watched<AddressSeen> {
-        self.all("StaticIPs", object::collection::<StaticIPSpec>(), seen::address)
+    pub fn addresses(&self) -> Watched<ObservedStaticIp> {
+        self.all("StaticIPs", object::collection::<StaticIPSpec>(), parse::address)
     }
 
     /// All claims, of all namespaces.
-    pub fn claims(&self) -> Watched<ClaimSeen> {
-        self.all("StaticIPClaims", object::collection::<StaticIPClaimSpec>(), seen::claim)
+    pub fn claims(&self) -> Watched<ObservedClaim> {
+        self.all("StaticIPClaims", object::collection::<StaticIPClaimSpec>(), parse::claim)
     }
 
     /// All pools.
-    pub fn pools(&self) -> Watched<PoolSeen> {
-        self.all("StaticIPPools", object::collection::<StaticIPPoolSpec>(), seen::pool)
+    pub fn pools(&self) -> Watched<ObservedPool> {
+        self.all("StaticIPPools", object::collection::<StaticIPPoolSpec>(), parse::pool)
     }
 
     /// All StatefulSets, of all namespaces.
     pub fn sets(&self) -> Watched<StatefulSet> {
-        self.all("StatefulSets", "/apis/apps/v1/statefulsets".to_owned(), seen::set)
+        self.all("StatefulSets", "/apis/apps/v1/statefulsets".to_owned(), parse::set)
     }
 
     /// All Nodes.
-    pub fn nodes(&self) -> Watched<NodeSeen> {
-        self.all("Nodes", "/api/v1/nodes".to_owned(), seen::node)
+    pub fn nodes(&self) -> Watched<ObservedNode> {
+        self.all("Nodes", "/api/v1/nodes".to_owned(), parse::node)
     }
 
     fn all<T>(&self, what: &str, path: String, read: fn(&str) -> Result<T, String>) -> Watched<T> {

@@ -1,5 +1,5 @@
-//! Everything that a cluster has of a kind, for who looks: as the API server tells it, with
-//! whatever people and other programs wrote into it. The protocol reads records.
+//! Complete objects of a cluster for diagnosis, as the API server returns them. The protocol reads
+//! records instead.
 
 mod maps;
 mod node;
@@ -21,16 +21,16 @@ use crate::call::{self, Answer, Call, Timeouts};
 use crate::object::Place;
 use crate::{classify, list, object};
 
-pub use node::NodeSeen;
-pub use workload::{PodLife, PodSeen, SetSeen};
+pub use node::ObservedNode;
+pub use workload::{ObservedPod, ObservedSet, PodState};
 
-/// Whole objects on a page: those of a busy node have tens of kilobytes each.
+/// Objects for each page: those of a busy node have tens of kilobytes each.
 const PAGE: usize = 50;
 
-/// What an API server answers for a group that it does not serve.
+/// The response of an API server for a group that it does not serve.
 const NOT_SERVED: &[u8] = b"404 page not found";
 
-/// Reads of a cluster that no part of the protocol needs.
+/// Reads of a cluster for diagnosis.
 #[derive(Clone)]
 pub struct Inventory {
     client: Client,
@@ -46,28 +46,28 @@ impl std::fmt::Debug for Inventory {
 /// A resource that the API server serves.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub struct Served {
-    /// Its plural name; with `/status` behind it for a subresource.
+    /// The plural name, with a suffix such as `/status` for a subresource.
     pub name: String,
     /// The kind of its objects.
     pub kind: String,
-    /// Whether they live in namespaces.
+    /// Whether the objects are namespaced.
     pub namespaced: bool,
 }
 
-/// Something that an identity may or may not do.
+/// A permission that an identity may or may not have.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Right {
     /// `get`, `list`, `patch` and so on.
     pub verb: &'static str,
-    /// The API group; empty for the core.
+    /// The API group; empty for the core group.
     pub group: &'static str,
     /// The plural name of the resource.
     pub resource: &'static str,
-    /// `status`, or empty.
+    /// The subresource: `status`, or empty.
     pub subresource: &'static str,
-    /// The object; empty for all.
+    /// The name of the object; empty for all.
     pub name: &'static str,
-    /// The namespace; none for all, or for what has none.
+    /// The namespace; none for all namespaces and for cluster-scoped objects.
     pub namespace: Option<String>,
 }
 
@@ -77,32 +77,32 @@ struct ResourceList {
 }
 
 impl Inventory {
-    /// Uses a client that must not repeat requests by itself.
+    /// Uses a client that must not retry requests.
     pub fn new(client: Client, timeouts: Timeouts) -> Self {
         Self { client, timeouts }
     }
 
-    /// All objects of a kind of ours, in all namespaces.
+    /// All objects of a FireCamp kind, in all namespaces.
     pub async fn ours<S: Kind>(&self) -> Result<Vec<Value>, RegistryFailure> {
         self.all(S::KIND, object::collection::<S>()).await
     }
 
     /// All nodes of the cluster, by name.
-    pub async fn nodes(&self) -> Result<BTreeMap<String, NodeSeen>, RegistryFailure> {
+    pub async fn nodes(&self) -> Result<BTreeMap<String, ObservedNode>, RegistryFailure> {
         let call = Call::get("list the nodes", "/api/v1/nodes".to_owned());
         let nodes: Vec<Value> = list::all(&self.client, self.timeouts, &call, PAGE).await?;
-        Ok(nodes.iter().filter_map(node::seen).collect())
+        Ok(nodes.iter().filter_map(node::parse).collect())
     }
 
-    /// One node of the cluster; none if there is none of this name.
-    pub async fn node(&self, name: &str) -> Result<Option<NodeSeen>, RegistryFailure> {
+    /// One node of the cluster; none if it does not exist.
+    pub async fn node(&self, name: &str) -> Result<Option<ObservedNode>, RegistryFailure> {
         let call = Call::get(format!("read Node {name}"), format!("/api/v1/nodes/{name}"));
         let object = self.object(&call, "nodes", name).await?;
-        Ok(object.as_ref().and_then(node::seen).map(|(_name, seen)| seen))
+        Ok(object.as_ref().and_then(node::parse).map(|(_name, node)| node))
     }
 
-    /// How many volumes the EBS CSI driver offers the scheduler on a node; none if the driver is
-    /// not there, or offers no number.
+    /// The number of volumes that the EBS CSI driver reports as allocatable on a node; none if the
+    /// driver is not registered there or reports no number.
     pub async fn offered_volumes(&self, node: &str) -> Result<Option<u32>, RegistryFailure> {
         let path = format!("/apis/storage.k8s.io/v1/csinodes/{node}");
         let call = Call::get(format!("read CSINode {node}"), path);
@@ -110,8 +110,8 @@ impl Inventory {
         Ok(object.as_ref().and_then(node::offered))
     }
 
-    /// What the DaemonSet of the VPC CNI sets in its container's environment; none if there is no
-    /// such DaemonSet.
+    /// The environment of the container in the VPC CNI's DaemonSet; none if there is no such
+    /// DaemonSet.
     pub async fn vpc_cni(&self) -> Result<Option<BTreeMap<String, String>>, RegistryFailure> {
         let path = "/apis/apps/v1/namespaces/kube-system/daemonsets/aws-node".to_owned();
         let call = Call::get("read DaemonSet kube-system/aws-node", path);
@@ -124,14 +124,14 @@ impl Inventory {
         list::all(&self.client, self.timeouts, &call, PAGE).await
     }
 
-    /// One object of a cluster-scoped kind of ours.
+    /// One object of a cluster-scoped FireCamp kind.
     pub async fn one<S: Kind>(&self, name: &str) -> Result<Option<Value>, RegistryFailure> {
         let path = format!("{}/{name}", object::collection::<S>());
         let call = Call::get(format!("read {} {name}", S::KIND), path);
         self.object(&call, S::PLURAL, name).await
     }
 
-    /// A member's claim, whole.
+    /// The complete claim of a member.
     pub async fn claim(&self, member: &Member) -> Result<Option<Value>, RegistryFailure> {
         let place = Place::claim(member);
         let call = Call::get(format!("read {}", place.label), place.path());
@@ -151,12 +151,13 @@ impl Inventory {
         read(call, &answer).map(Some)
     }
 
-    /// What the API server serves of our group and version; none if it serves nothing of it.
+    /// The resources of FireCamp's API version that the API server serves; none if it does not
+    /// serve the version.
     pub async fn served(&self) -> Result<Option<BTreeSet<Served>>, RegistryFailure> {
-        let what = format!("read what is served of {}", api::VERSION);
+        let what = format!("read the resources of {}", api::VERSION);
         let call = Call::get(what, format!("/apis/{}", api::VERSION));
         let answer = self.send(&call).await?;
-        // A proxy's page says the same with other words.
+        // The 404 page of a proxy has another text.
         if answer.status == StatusCode::NOT_FOUND && answer.body.starts_with(NOT_SERVED) {
             return Ok(None);
         }
@@ -164,7 +165,7 @@ impl Inventory {
         Ok(Some(list.resources.into_iter().collect()))
     }
 
-    /// The version that the API server gives as its own.
+    /// The version that the API server reports.
     pub async fn version(&self) -> Result<String, RegistryFailure> {
         let call = Call::get("read the version of the API server", "/version".to_owned());
         let answer = self.send(&call).await?;
@@ -173,10 +174,10 @@ impl Inventory {
         text.ok_or_else(|| call.failed(RegistryKind::Invalid, Effect::None, "no gitVersion"))
     }
 
-    /// Whether we have the right, as the API server's authorizers see it.
+    /// Whether the API server's authorizers grant us the permission.
     pub async fn may(&self, right: &Right) -> Result<bool, RegistryFailure> {
         let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned();
-        let mut call = Call::write(Method::POST, format!("ask for the right to {right}"), path);
+        let mut call = Call::write(Method::POST, format!("check the permission to {right}"), path);
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
@@ -186,7 +187,7 @@ impl Inventory {
         let answer = self.send(&call).await.map_err(without_effect)?;
         let review: Value = read(&call, &answer).map_err(without_effect)?;
         let allowed = review.pointer("/status/allowed").and_then(Value::as_bool);
-        allowed.ok_or_else(|| call.failed(RegistryKind::Invalid, Effect::None, "no answer in it"))
+        allowed.ok_or_else(|| call.failed(RegistryKind::Invalid, Effect::None, "no status.allowed"))
     }
 
     async fn send(&self, call: &Call) -> Result<Answer, RegistryFailure> {
@@ -194,7 +195,7 @@ impl Inventory {
     }
 }
 
-/// A review is sent as a write and stores nothing.
+/// A review is sent as a write but stores nothing.
 fn without_effect(failure: RegistryFailure) -> RegistryFailure {
     RegistryFailure { effect: Effect::None, ..failure }
 }

@@ -1,12 +1,10 @@
-//! The registry of a cluster: claims, static IPs and pools as custom resources of the Kubernetes
-//! API, pods as the kubelet's own.
+//! The Kubernetes registry: claims, static IPs and pools are custom resources.
 //!
-//! One request is one attempt with a deadline, never repeated here, and every failure says
+//! Each request is one attempt with a deadline and is never retried here. Every failure states
 //! whether a write may have taken effect. Reads are quorum reads. A write is a create, or a JSON
-//! patch that names the version that was read and replaces the spec alone, so that labels,
-//! finalizers, owners and the status stay whatever they are.
+//! patch that tests the version that was read and replaces only the spec, so labels, finalizers,
+//! owners and the status are preserved.
 
-mod board;
 mod call;
 mod census;
 mod choice;
@@ -18,17 +16,18 @@ mod object;
 mod pod;
 mod registry;
 mod source;
+mod status_writer;
 mod volumes;
 mod watch;
 mod write;
 
-pub use board::KubeBoard;
 pub use call::Timeouts;
 pub use census::Census;
 pub use choice::{Choice, Chosen};
 pub use cluster::KubeCluster;
-pub use inventory::{Inventory, NodeSeen, PodLife, PodSeen, Right, Served, SetSeen};
+pub use inventory::{Inventory, ObservedNode, ObservedPod, ObservedSet, PodState, Right, Served};
 pub use registry::KubeRegistry;
 pub use source::Source;
-pub use volumes::VolumeLooks;
-pub use watch::{Event, Events, Item, Key, Lost, Watched};
+pub use status_writer::KubeStatusWriter;
+pub use volumes::VolumeReader;
+pub use watch::{Event, Events, Item, Key, WatchFailure, Watched};

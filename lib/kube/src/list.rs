@@ -1,4 +1,4 @@
-//! All objects of a kind, or their names, page by page, from one snapshot.
+//! Lists all objects of a kind, or their names, page by page, from one snapshot.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 use crate::call::{self, Answer, Call, Timeouts};
 use crate::{classify, object};
 
-/// Objects on a page, as client-go's pager asks for.
+/// Objects for each page, like client-go's pager.
 const PAGE: usize = 500;
-/// More addresses than a /12 has: whoever still sends pages does not stop.
+/// Enough for more addresses than a /12 has. A server that sends more pages never stops.
 const MAX_PAGES: usize = 2_200;
 
 #[derive(Deserialize)]
@@ -23,7 +23,7 @@ struct Page<I> {
     kind: String,
     #[serde(default)]
     metadata: PageMetadata,
-    /// The API server sends `null` for none.
+    /// The API server sends `null` for an empty list.
     items: Option<Vec<I>>,
 }
 
@@ -44,7 +44,7 @@ struct ItemMetadata {
     name: String,
 }
 
-/// All names, each parsed, or a failure: never a part of them.
+/// All names, parsed, or a failure; never a partial list.
 pub(crate) async fn names<S, T>(
     client: &Client,
     timeouts: Timeouts,
@@ -60,14 +60,14 @@ where
     let name = |item: Item| {
         let name = item.metadata.name;
         parse(&name).ok_or_else(|| {
-            let problem = format!("{name:?} is no name of a {}", S::KIND);
+            let problem = format!("{name:?} is not a valid name of a {}", S::KIND);
             call.failed(RegistryKind::Invalid, Effect::None, problem)
         })
     };
     items.into_iter().map(name).collect()
 }
 
-/// All items of a list, `page` at a time, or a failure: never a part of them.
+/// All items of a list, read in pages of size `page`, or a failure; never a partial list.
 pub(crate) async fn all<I: DeserializeOwned>(
     client: &Client,
     timeouts: Timeouts,
@@ -83,20 +83,20 @@ pub(crate) async fn all<I: DeserializeOwned>(
     Ok(items)
 }
 
-/// Gives each item of a list away, `page` at a time, and says which version the whole list shows.
-/// After a failure what was given is a part, and no list.
+/// Passes each item of a list to the callback, reading pages of size `page`, and returns the
+/// resource version of the list. After a failure the passed items are a partial list.
 pub(crate) async fn each<I: DeserializeOwned>(
     client: &Client,
     timeouts: Timeouts,
     (call, page): (&Call, usize),
     add: impl FnMut(I) -> Result<(), String>,
 ) -> Result<String, RegistryFailure> {
-    let whole = pages(client, timeouts.call, (call, page), add);
-    match tokio::time::timeout(timeouts.list, whole).await {
+    let complete = pages(client, timeouts.call, (call, page), add);
+    match tokio::time::timeout(timeouts.list, complete).await {
         Ok(version) => version,
         Err(_elapsed) => {
             let seconds = timeouts.list.as_secs_f32();
-            let problem = format!("not all pages came within {seconds} s");
+            let problem = format!("the list was not complete within {seconds} s");
             Err(call.failed(RegistryKind::Unavailable, Effect::None, problem))
         }
     }
@@ -138,11 +138,11 @@ fn page<I: DeserializeOwned>(call: &Call, answer: &Answer) -> Result<Page<I>, Re
     if page.kind.ends_with("List") {
         return Ok(page);
     }
-    let problem = format!("the answer is a {:?} and no list", page.kind);
+    let problem = format!("the response is a {:?}, not a list", page.kind);
     Err(call.failed(RegistryKind::Invalid, Effect::None, problem))
 }
 
-/// A continue token is opaque, so whatever is no letter or digit is written as its code.
+/// Percent-encodes a continue token, which is opaque, except for letters and digits.
 pub(crate) fn escaped(token: &str) -> String {
     let escape = |byte: u8| {
         if byte.is_ascii_alphanumeric() {

@@ -1,12 +1,12 @@
-//! Where objects of a kind are, and what is read of one.
+//! The API paths of objects, and their parsing.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use firecamp_controllers::publish::Subject;
 use firecamp_core::contract::api;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PoolName, Version};
-use firecamp_publish::Subject;
 use firecamp_registry::api::{
     InvalidObject, Kind, Metadata, NodeAttachmentsSpec, Object, StaticIPClaimSpec,
     StaticIPPoolSpec, StaticIPSpec,
@@ -24,7 +24,7 @@ pub(crate) struct Place {
     pub(crate) name: String,
     /// `StaticIP 10.0.0.9`.
     pub(crate) label: String,
-    /// Without the name.
+    /// The path of the collection.
     pub(crate) collection: String,
 }
 
@@ -105,8 +105,9 @@ pub(crate) fn collection<S: Kind>() -> String {
     format!("/apis/{}/{}", api::VERSION, S::PLURAL)
 }
 
-/// An object as the API server sends it. What is not listed is left alone, because our writes
-/// replace the spec only; an unknown field of the spec is an error, because they would lose it.
+/// An object as the API server sends it. Unknown fields outside the spec are ignored, because our
+/// writes replace only the spec; an unknown field of the spec is an error, because they would
+/// drop it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire<S> {
@@ -126,7 +127,7 @@ struct WireMetadata {
     annotations: BTreeMap<String, String>,
 }
 
-/// The object of a successful answer, and its version.
+/// The object in a successful response, and its version.
 pub(crate) fn read<S>(
     call: &Call,
     place: &Place,
@@ -136,7 +137,7 @@ where
     S: Kind + DeserializeOwned,
 {
     let invalid = |problem: String| {
-        // Of a write we know that it was done, and not what it made.
+        // A write succeeded, but its result is unknown.
         let effect = call.in_doubt();
         let kind = match effect {
             Effect::None => RegistryKind::Invalid,
@@ -147,14 +148,14 @@ where
     let wire: Wire<S> =
         serde_json::from_slice(&answer.body).map_err(|wrong| invalid(wrong.to_string()))?;
     if (&wire.metadata.name, &wire.metadata.namespace) != (&place.name, &place.namespace) {
-        return Err(invalid(format!("the answer is about {:?}", wire.metadata.name)));
+        return Err(invalid(format!("the response is about {:?}", wire.metadata.name)));
     }
     let version = Version::new(&wire.metadata.resource_version)
         .map_err(|wrong| invalid(wrong.to_string()))?;
     Ok((wire.object(), version))
 }
 
-/// What is decided from one object of a list or a watch.
+/// Converts one object of a list or a watch to a core record.
 pub(crate) fn decided<S, T>(text: &str) -> Result<T, String>
 where
     S: Kind + DeserializeOwned,

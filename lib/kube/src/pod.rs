@@ -1,14 +1,14 @@
-//! Which pod of a member is live: decided from the pod object and nothing else.
+//! Determines the live pod of a member from the pod object alone.
 
 use std::time::Duration;
 
 use firecamp_core::ids::{NodeName, PodUid, SetName};
-use firecamp_core::outside::{Controller, Life, PodView};
+use firecamp_core::ports::{Controller, PodLifecycle, PodView};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::Deserialize;
 
-/// A pod, as far as it decides.
+/// The fields of a pod that are used here.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Pod {
@@ -30,7 +30,7 @@ struct PodMetadata {
     owner_references: Vec<Reference>,
 }
 
-/// To what a pod belongs.
+/// An owner reference.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Reference {
@@ -43,18 +43,18 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// Kubernetes' own; others have kinds of that name, too.
+    /// Whether the kind is Kubernetes' own StatefulSet: other API groups have kinds of that name.
     pub(crate) fn is_stateful_set(&self) -> bool {
         self.kind == "StatefulSet" && self.api_version.starts_with("apps/")
     }
 
-    /// The one that controls, of which there is at most one.
+    /// The controller reference, of which there is at most one.
     pub(crate) fn controller(all: &[Self]) -> Option<&Self> {
         all.iter().find(|one| one.controller)
     }
 
-    /// As the protocol knows it.
-    pub(crate) fn seen(&self) -> Result<Controller, String> {
+    /// The controller as a core record.
+    pub(crate) fn to_controller(&self) -> Result<Controller, String> {
         let Self { api_version, kind, name, .. } = self;
         if self.is_stateful_set() {
             let name = SetName::new(name).map_err(|wrong| format!("ownerReferences: {wrong}"))?;
@@ -76,11 +76,11 @@ struct PodStatus {
     phase: String,
 }
 
-/// Both clocks show whole seconds, so up to one may have passed already.
+/// Both times have whole seconds, so up to one second may have passed already.
 const ROUNDING: Duration = Duration::from_secs(1);
 
-/// What is seen of the pod `NAMESPACE/NAME`. `date` is the API server's clock: its own node's and
-/// ours may differ by more than a grace period.
+/// The view of the pod `NAMESPACE/NAME`. `date` is the API server's clock: the clocks of the pod's
+/// node and of this process may differ from it by more than a grace period.
 pub(crate) fn view(
     body: &[u8],
     (namespace, name): (&str, &str),
@@ -89,12 +89,12 @@ pub(crate) fn view(
     let pod: Pod = serde_json::from_slice(body).map_err(|wrong| wrong.to_string())?;
     let PodMetadata { namespace: its_namespace, name: its_name, .. } = &pod.metadata;
     if (its_namespace.as_str(), its_name.as_str()) != (namespace, name) {
-        return Err(format!("the answer is about {its_namespace}/{its_name}"));
+        return Err(format!("the response is about {its_namespace}/{its_name}"));
     }
     pod.view(date)
 }
 
-/// What is seen of a pod that is watched: when its grace period began is not told.
+/// The view of a watched pod, without the rest of its grace period: a watch event has no `Date`.
 pub(crate) fn read(object: &str) -> Result<PodView, String> {
     let pod: Pod = serde_json::from_str(object).map_err(|wrong| wrong.to_string())?;
     pod.view(None)
@@ -108,18 +108,18 @@ impl Pod {
             name => Some(NodeName::new(name).map_err(|wrong| format!("spec.nodeName: {wrong}"))?),
         };
         let pod = PodUid::new(&metadata.uid).map_err(|wrong| format!("metadata.uid: {wrong}"))?;
-        let life = match (status.phase.as_str(), metadata.deletion_timestamp) {
-            ("Succeeded" | "Failed", _) => Life::Terminal,
-            (_, Some(end)) => Life::Terminating(left(&end, date)),
-            (_, None) => Life::Running,
+        let lifecycle = match (status.phase.as_str(), metadata.deletion_timestamp) {
+            ("Succeeded" | "Failed", _) => PodLifecycle::Terminal,
+            (_, Some(end)) => PodLifecycle::Terminating(left(&end, date)),
+            (_, None) => PodLifecycle::Running,
         };
         let controller = Reference::controller(&metadata.owner_references);
-        let controller = controller.map(Reference::seen).transpose()?;
-        Ok(PodView::Present { pod, node, life, controller })
+        let controller = controller.map(Reference::to_controller).transpose()?;
+        Ok(PodView::Present { pod, node, lifecycle, controller })
     }
 }
 
-/// What is left of the grace period. `deletionTimestamp` is when it ends, not when it began.
+/// The rest of the grace period. `deletionTimestamp` is its end, not its start.
 fn left(end: &str, date: Option<&str>) -> Option<Duration> {
     let end: Timestamp = end.parse().ok()?;
     let now = rfc2822::DateTimeParser::new().parse_timestamp(date?).ok()?;
@@ -141,49 +141,53 @@ mod tests {
         )
     }
 
-    fn seen(text: &str, date: Option<&str>) -> Result<(Option<String>, Life), String> {
+    fn view_of(text: &str, date: Option<&str>) -> Result<(Option<String>, PodLifecycle), String> {
         match view(text.as_bytes(), ("prod", "redis-0"), date)? {
-            PodView::Present { pod, node, life, .. } => {
+            PodView::Present { pod, node, lifecycle, .. } => {
                 assert_eq!(pod.as_str(), UID);
-                Ok((node.map(|node| node.to_string()), life))
+                Ok((node.map(|node| node.to_string()), lifecycle))
             }
             other @ (PodView::Vouched | PodView::Absent) => Err(format!("{other:?}")),
         }
     }
 
-    fn ending(end: &str, date: Option<&str>) -> Life {
+    fn ending(end: &str, date: Option<&str>) -> PodLifecycle {
         let more = format!(r#","deletionTimestamp":"{end}","deletionGracePeriodSeconds":30"#);
-        seen(&pod(&more, r#""nodeName":"n1""#, r#""phase":"Running""#), date).unwrap().1
+        view_of(&pod(&more, r#""nodeName":"n1""#, r#""phase":"Running""#), date).unwrap().1
     }
 
     #[test]
     fn a_pod_without_a_node_is_not_scheduled_yet() {
         let text = pod("", "", r#""phase":"Pending""#);
-        assert_eq!(seen(&text, Some(NOW)), Ok((None, Life::Running)));
+        assert_eq!(view_of(&text, Some(NOW)), Ok((None, PodLifecycle::Running)));
     }
 
     #[test]
-    fn a_pod_that_runs_is_on_its_node() {
+    fn a_running_pod_has_its_node() {
         let text = pod("", r#""nodeName":"ip-10-0-0-7.ec2.internal""#, r#""phase":"Running""#);
         let node = Some("ip-10-0-0-7.ec2.internal".to_owned());
-        assert_eq!(seen(&text, Some(NOW)), Ok((node, Life::Running)));
+        assert_eq!(view_of(&text, Some(NOW)), Ok((node, PodLifecycle::Running)));
     }
 
     #[test]
-    fn a_deleted_pod_has_what_is_left_until_its_deletion_timestamp_by_the_servers_clock() {
-        let life = ending("2026-11-20T15:00:30Z", Some(NOW));
-        assert_eq!(life, Life::Terminating(Some(Duration::from_secs(29))));
+    fn the_grace_period_of_a_deleted_pod_is_computed_by_the_servers_clock() {
+        let lifecycle = ending("2026-11-20T15:00:30Z", Some(NOW));
+        assert_eq!(lifecycle, PodLifecycle::Terminating(Some(Duration::from_secs(29))));
         for over in ["2026-11-20T15:00:00Z", "2026-11-20T14:00:00Z"] {
-            assert_eq!(ending(over, Some(NOW)), Life::Terminating(Some(Duration::ZERO)), "{over}");
+            assert_eq!(
+                ending(over, Some(NOW)),
+                PodLifecycle::Terminating(Some(Duration::ZERO)),
+                "{over}"
+            );
         }
     }
 
     #[test]
-    fn without_the_servers_clock_nobody_guesses_what_is_left() {
+    fn without_the_servers_clock_the_grace_period_is_unknown() {
         for date in [None, Some("yesterday")] {
-            assert_eq!(ending("2026-11-20T15:00:30Z", date), Life::Terminating(None));
+            assert_eq!(ending("2026-11-20T15:00:30Z", date), PodLifecycle::Terminating(None));
         }
-        assert_eq!(ending("soon", Some(NOW)), Life::Terminating(None));
+        assert_eq!(ending("soon", Some(NOW)), PodLifecycle::Terminating(None));
     }
 
     #[test]
@@ -191,14 +195,15 @@ mod tests {
         for phase in ["Succeeded", "Failed"] {
             let status = format!(r#""phase":"{phase}""#);
             for more in ["", r#","deletionTimestamp":"2026-11-20T15:00:30Z""#] {
-                let life = seen(&pod(more, r#""nodeName":"n1""#, &status), Some(NOW)).unwrap().1;
-                assert_eq!(life, Life::Terminal, "{phase} {more}");
+                let lifecycle =
+                    view_of(&pod(more, r#""nodeName":"n1""#, &status), Some(NOW)).unwrap().1;
+                assert_eq!(lifecycle, PodLifecycle::Terminal, "{phase} {more}");
             }
         }
     }
 
     #[test]
-    fn f105_a_pod_tells_what_controls_it_and_no_namesake_of_a_stateful_set_is_one() {
+    fn f105_only_the_apps_group_stateful_set_counts_as_the_controller_of_a_pod() {
         let controller = |version: &str, kind: &str, controls: bool| {
             let reference = format!(
                 r#","ownerReferences":[{{"apiVersion":"v1","kind":"Node","name":"n","uid":"u"}},
@@ -221,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_this_pod_is_no_answer() {
+    fn an_object_other_than_the_requested_pod_is_an_error() {
         let other = pod("", "", "").replace("redis-0", "redis-1");
         let cases = [
             (other.as_str(), "redis-1"),

@@ -1,11 +1,11 @@
-//! [`Registry`] over the Kubernetes API.
+//! [`Registry`] for the Kubernetes API.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, NodeName, PoolName, Version};
-use firecamp_core::outside::{PodView, Registry};
+use firecamp_core::ports::{PodView, Registry};
 use firecamp_core::record::{Claim, MemberRecords, Pool, StaticIp, Stored, Write};
 use firecamp_registry::api::{
     InvalidObject, Kind, Object, StaticIP, StaticIPClaim, StaticIPClaimSpec, StaticIPPool,
@@ -16,13 +16,13 @@ use http::StatusCode;
 use kube::Client;
 use serde::de::DeserializeOwned;
 
-use crate::board::KubeBoard;
 use crate::call::{self, Answer, Call, Timeouts};
 use crate::object::{self, Place};
-use crate::volumes::VolumeLooks;
+use crate::status_writer::KubeStatusWriter;
+use crate::volumes::VolumeReader;
 use crate::{classify, list, pod, write};
 
-/// The registry of a cluster.
+/// The registry of a Kubernetes cluster.
 #[derive(Clone)]
 pub struct KubeRegistry {
     client: Client,
@@ -36,25 +36,25 @@ impl std::fmt::Debug for KubeRegistry {
 }
 
 impl KubeRegistry {
-    /// Uses a client that must not repeat requests by itself; [`crate::Source::connect`] makes
-    /// such a one.
+    /// Uses a client that must not retry requests; [`crate::Source::connect`] creates such a
+    /// client.
     pub fn new(client: Client, timeouts: Timeouts) -> Self {
         Self { client, timeouts }
     }
 
-    /// For what is listed and watched.
+    /// The connection, for lists and watches.
     pub(crate) fn connection(&self) -> (Client, Timeouts) {
         (self.client.clone(), self.timeouts)
     }
 
-    /// The same API, to publish on it as this node.
-    pub fn board(&self, node: NodeName, timeouts: Timeouts) -> KubeBoard {
-        KubeBoard::new(self.client.clone(), timeouts, node)
+    /// A status writer with the same connection, for this node.
+    pub fn status_writer(&self, node: NodeName, timeouts: Timeouts) -> KubeStatusWriter {
+        KubeStatusWriter::new(self.client.clone(), timeouts, node)
     }
 
-    /// The same API, as far as it knows of a node's volumes.
-    pub fn volume_looks(&self, node: NodeName) -> VolumeLooks {
-        VolumeLooks::new(self.client.clone(), self.timeouts, node)
+    /// A reader of this node's volumes with the same connection.
+    pub fn volume_reader(&self, node: NodeName) -> VolumeReader {
+        VolumeReader::new(self.client.clone(), self.timeouts, node)
     }
 
     async fn get(&self, place: &Place) -> Result<(Call, Answer), RegistryFailure> {
@@ -63,7 +63,7 @@ impl KubeRegistry {
         Ok((call, answer))
     }
 
-    /// One object, or none if the API server says that it does not exist.
+    /// One object, or none if the API server reports that it does not exist.
     async fn record<S, T>(
         &self,
         place: &Place,
@@ -85,7 +85,7 @@ impl KubeRegistry {
         Ok(Some(Stored { version, object }))
     }
 
-    /// The member's claim alone, also where no pool could be chosen for a new one.
+    /// The claim of the member. Unlike [`Registry::member`], this needs no pool.
     pub async fn claim(&self, member: &Member) -> Result<Option<Stored<Claim>>, RegistryFailure> {
         self.record(&Place::claim(member), |object: &StaticIPClaim| object.try_into()).await
     }
@@ -113,7 +113,7 @@ impl KubeRegistry {
         self.existing_pool(&rules::only_pool(member, &names)?).await
     }
 
-    /// What a bound claim names: its address and its pool, both at once.
+    /// Reads the address and the pool of a bound claim concurrently.
     async fn bound(
         &self,
         claim: &Claim,
@@ -127,7 +127,7 @@ impl KubeRegistry {
         tokio::try_join!(static_ip, self.pool(&claim.pool))
     }
 
-    /// The version that a write made.
+    /// The version that a write created.
     fn written(call: &Call, place: &Place, answer: &Answer) -> Result<Version, RegistryFailure> {
         if !answer.status.is_success() {
             return Err(classify::refused(call, answer));
@@ -177,8 +177,8 @@ impl Registry for KubeRegistry {
             .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))
     }
 
-    /// From names alone, and of every pool: an address that has an object is taken, whatever
-    /// pool the object names.
+    /// Reads only the names of all StaticIPs: an address with a StaticIP counts as allocated,
+    /// whichever pool the object names.
     async fn allocated(&self, pool: &PoolName) -> Result<BTreeSet<Ipv4Addr>, RegistryFailure> {
         let pool = self.existing_pool(pool).await?;
         let parse = |name: &str| name.parse::<Ipv4Addr>().ok();

@@ -1,4 +1,4 @@
-//! Where the API server is, and who we are to it.
+//! The address of the API server, and the credentials for it.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -10,22 +10,22 @@ use kube::{Client, Config};
 use crate::call::Timeouts;
 use crate::registry::KubeRegistry;
 
-/// How the API server is found.
+/// The source of the API server's address and of the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// From inside of a pod, with the token of its service account, read anew as it is renewed.
+    /// The pod's service account; the token is read again after each rotation.
     InCluster,
-    /// By a kubeconfig file, with its current context.
+    /// The current context of a kubeconfig file.
     Kubeconfig(PathBuf),
 }
 
 impl Source {
-    /// A registry over a client that makes one attempt for each request. Sends nothing.
+    /// A registry with a client that makes one attempt for each request. Sends nothing.
     pub async fn connect(&self, timeouts: Timeouts) -> Result<KubeRegistry, RegistryFailure> {
         Ok(KubeRegistry::new(self.client(timeouts).await?, timeouts))
     }
 
-    /// The client of [`Source::connect`], for what is no part of the registry.
+    /// The client of [`Source::connect`], for other requests than the registry's.
     pub async fn client(&self, timeouts: Timeouts) -> Result<Client, RegistryFailure> {
         let mut config = match self {
             Self::InCluster => Config::incluster().map_err(|wrong| self.refused(&wrong))?,
@@ -36,7 +36,7 @@ impl Source {
                     .map_err(|wrong| self.refused(&wrong))?
             }
         };
-        // Whether to repeat is decided by the protocol, which knows what it may repeat.
+        // The protocol decides what to retry.
         config.default_retry = false;
         config.connect_timeout = Some(timeouts.call);
         Client::try_from(config).map_err(|wrong| self.refused(&wrong))
@@ -44,8 +44,8 @@ impl Source {
 
     fn refused(&self, wrong: &dyn Display) -> RegistryFailure {
         let place = match self {
-            Self::InCluster => "from inside of a pod".to_owned(),
-            Self::Kubeconfig(path) => format!("by {}", path.display()),
+            Self::InCluster => "from inside a pod".to_owned(),
+            Self::Kubeconfig(path) => format!("with {}", path.display()),
         };
         let detail = format!("find the Kubernetes API {place}: {wrong}");
         RegistryFailure { kind: RegistryKind::NotFound, effect: Effect::None, detail }

@@ -1,6 +1,6 @@
-//! What Kubernetes says of a node's volumes, at a cost that does not grow with the cluster.
+//! Reads Kubernetes' objects about a node's volumes, at a cost that does not grow with the cluster.
 //!
-//! A look is one list of the pods of this node and one read of its Node. Claims, volumes and
+//! A query is one list of the pods of this node and one read of its Node. Claims, volumes and
 //! `VolumeAttachment`s are read one by one, by name, and only once while nothing changes:
 //!
 //! * a bound claim stays bound, and a volume's source and affinity do not change;
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::{NodeName, PodUid};
-use firecamp_volumes::seen::{
+use firecamp_node::volumes::observation::{
     Claim, ClaimName, ClusterView, PersistentVolume, Pod, VolumeAttachment,
 };
 use http::StatusCode;
@@ -28,33 +28,33 @@ use crate::classify;
 use crate::list::escaped;
 use parse::{Csi, attachment_name};
 
-/// Pods on a page: some have tens of kilobytes.
+/// Pods for each page: some have tens of kilobytes.
 const PAGE: usize = 50;
-/// A kubelet runs no more pods than this on these pages.
+/// A kubelet runs fewer pods than these pages hold.
 const MAX_PAGES: usize = 40;
 
-/// Looks at the volumes of one node.
-pub struct VolumeLooks {
+/// Reads the volumes of one node.
+pub struct VolumeReader {
     client: Client,
     timeouts: Timeouts,
     node: NodeName,
     known: Mutex<Known>,
 }
 
-impl std::fmt::Debug for VolumeLooks {
+impl std::fmt::Debug for VolumeReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("VolumeLooks").field("node", &self.node).finish_non_exhaustive()
+        f.debug_struct("VolumeReader").field("node", &self.node).finish_non_exhaustive()
     }
 }
 
-/// What was read once and does not change while it is used.
+/// The cache: objects that do not change while they are used.
 #[derive(Debug, Clone, Default)]
 struct Known {
-    /// The pods of the last look. A claim stays bound while one of them uses it: another pod may
+    /// The pods of the last query. A claim stays bound while one of them uses it: another pod may
     /// use another claim of the same name.
     pods: BTreeSet<PodUid>,
     claims: BTreeMap<ClaimName, Claim>,
-    /// The volumes that are a directory of this node: nothing is attached or mounted for them.
+    /// The volumes that are a directory of this node: they are neither attached nor mounted.
     directories: BTreeSet<String>,
     volumes: BTreeMap<String, (PersistentVolume, Option<Csi>)>,
     attachments: BTreeMap<String, VolumeAttachment>,
@@ -68,7 +68,7 @@ impl Known {
     }
 }
 
-/// Where an object is.
+/// The path of an object.
 struct At {
     plural: &'static str,
     path: String,
@@ -96,14 +96,14 @@ impl At {
     }
 }
 
-impl VolumeLooks {
-    /// Uses a client that must not repeat requests by itself.
+impl VolumeReader {
+    /// Uses a client that must not retry requests.
     pub fn new(client: Client, timeouts: Timeouts, node: NodeName) -> Self {
         Self { client, timeouts, node, known: Mutex::new(Known::default()) }
     }
 
-    /// What Kubernetes says now. A look of which a part cannot be read fails as a whole.
-    pub async fn look(&self) -> Result<ClusterView, RegistryFailure> {
+    /// The current view of Kubernetes. Fails if any part cannot be read.
+    pub async fn read(&self) -> Result<ClusterView, RegistryFailure> {
         let mut known = self.known.lock().await;
         let mut pods = self.pods().await?;
         let node = self.get(&At::node(&self.node)).await?;
@@ -195,7 +195,7 @@ impl VolumeLooks {
         Ok(())
     }
 
-    /// The attachments of the volumes that are known, and of those that the Node says it has.
+    /// The attachments of the known volumes, and of those in the Node's `volumesAttached`.
     async fn attachments(
         &self,
         attached: &BTreeSet<Csi>,
@@ -220,7 +220,7 @@ impl VolumeLooks {
                 }
             }
         }
-        // What nobody here uses or has attached any more.
+        // Drops the objects that no pod uses and that are no longer attached.
         let (claims, attachments) = (&known.claims, &known.attachments);
         known.volumes.retain(|name, _| {
             let bound = claims.values().any(|claim| claim.volume.as_ref() == Some(name));
@@ -229,7 +229,7 @@ impl VolumeLooks {
         Ok(())
     }
 
-    /// One object, or none if the API server says that it does not exist.
+    /// One object, or none if the API server reports that it does not exist.
     async fn get(&self, at: &At) -> Result<Option<Value>, RegistryFailure> {
         let what = format!("read {}/{}", at.plural, at.name);
         let call = Call::get(what, format!("{}/{}", at.path, at.name));

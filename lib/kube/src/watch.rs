@@ -1,9 +1,9 @@
-//! What concerns one node, listed and watched. The watch tells what changes; nothing is kept here,
-//! nothing is repeated, and of each object only what decides is read.
+//! Lists and watches the objects of one node, or of the cluster. Keeps no state, never retries,
+//! and parses only the fields that are used.
 //!
-//! Guarantees: a list is a quorum read and whole, or a failure. A watch tells each change after the
-//! version that it was opened with once and in order, until it ends. Caveats: that an object left
-//! what is watched is all that its end means: it may belong to another node by now.
+//! Guarantees: a list is a complete quorum read, or a failure. A watch reports each change after
+//! its start version once and in order, until it ends. Caveat: a deletion event only means that
+//! the object no longer matches the selector: it may belong to another node by now.
 
 mod lines;
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::NodeName;
-use firecamp_core::outside::PodView;
+use firecamp_core::ports::PodView;
 use firecamp_core::record::{Pool, StaticIp};
 use firecamp_registry::api::{StaticIPPoolSpec, StaticIPSpec};
 use http::StatusCode;
@@ -25,50 +25,50 @@ use crate::call::{self, Answer, Call, Stream, Timeouts};
 use crate::registry::KubeRegistry;
 use crate::{classify, list, object, pod};
 
-/// Objects on a page: pods are of ten kilobytes and more, and are dropped once they are read.
+/// Objects for each page: a pod has ten kilobytes or more, and is dropped once it is parsed.
 const PAGE: usize = 50;
 
-/// One object, as little of it as decides.
+/// One object, reduced to the parsed value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item<T> {
-    /// Where it is.
+    /// The namespace and name of the object.
     pub key: Key,
-    /// What it says, or why it cannot be read.
+    /// The parsed value, or why it cannot be parsed.
     pub object: Result<T, String>,
 }
 
-/// Where an object is.
+/// The namespace and name of an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// Its namespace, if its kind has one.
+    /// The namespace, if the kind is namespaced.
     pub namespace: Option<String>,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
-/// A change.
+/// A watch event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<T> {
-    /// The object is there now, or is another one.
+    /// The object was added or modified.
     Set(Item<T>),
-    /// It is not among what is watched any more.
+    /// The object was deleted or no longer matches the selector.
     Gone(Key),
-    /// Nothing has changed: the server tells how far it is.
+    /// A bookmark: nothing changed, and the server reports its current version.
     Bookmark,
 }
 
 /// Why a watch cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Lost {
-    /// The server does not tell what came after that version: list anew.
+pub enum WatchFailure {
+    /// The server no longer has the events after that version: list again.
     #[error("{0}")]
     Expired(RegistryFailure),
-    /// It broke: it may be opened again where it ended.
+    /// The watch was interrupted: open it again at its last version.
     #[error("{0}")]
     Broken(RegistryFailure),
 }
 
-/// The objects of one kind that concern a node.
+/// The objects of one kind that a watch selects.
 pub struct Watched<T> {
     client: Client,
     timeouts: Timeouts,
@@ -80,7 +80,7 @@ pub struct Watched<T> {
 }
 
 impl KubeRegistry {
-    /// The static IPs that a node holds, or held last.
+    /// The static IPs that a node holds or held last.
     pub fn static_ips_of(&self, node: &NodeName) -> Watched<StaticIp> {
         let read = object::decided::<StaticIPSpec, StaticIp>;
         let path = object::collection::<StaticIPSpec>();
@@ -136,12 +136,12 @@ impl<T> Watched<T> {
         Self { client, timeouts, what, path, selector, read }
     }
 
-    /// As people call it: `StaticIPs of node-1`.
+    /// The name for messages: `StaticIPs of node-1`.
     pub fn what(&self) -> &str {
         &self.what
     }
 
-    /// All of them, by a quorum read, and the version to watch from.
+    /// All of the objects, by a quorum read, and the version to watch from.
     pub async fn list(&self) -> Result<(Vec<Item<T>>, String), RegistryFailure> {
         let mut call = Call::get(format!("list the {}", self.what), self.path.clone());
         call.query = self.query().collect();
@@ -154,8 +154,8 @@ impl<T> Watched<T> {
         Ok((items, version))
     }
 
-    /// What changes after that version. The server ends the watch after `lasting`.
-    pub async fn watch(&self, version: &str, lasting: Duration) -> Result<Events<T>, Lost> {
+    /// Opens a watch for the changes after that version. The server ends it after `lasting`.
+    pub async fn watch(&self, version: &str, lasting: Duration) -> Result<Events<T>, WatchFailure> {
         let mut call = Call::get(format!("watch the {}", self.what), self.path.clone());
         let more = [
             "watch=true".to_owned(),
@@ -165,7 +165,7 @@ impl<T> Watched<T> {
         ];
         call.query = self.query().chain(more).collect();
         let opened = call::open(&self.client, &call, self.timeouts.call).await;
-        match opened.map_err(Lost::Broken)? {
+        match opened.map_err(WatchFailure::Broken)? {
             Stream::Open(body) => {
                 let version = version.to_owned();
                 Ok(Events { call, lines: Lines::new(body), version, read: self.read })
@@ -179,12 +179,12 @@ impl<T> Watched<T> {
     }
 }
 
-/// An answer says what becomes of that version, unless it is about the server's own troubles.
-fn not_opened(call: &Call, answer: &Answer) -> Lost {
+/// Why a watch could not be opened: the version has expired, or another failure.
+fn not_opened(call: &Call, answer: &Answer) -> WatchFailure {
     let failure = classify::refused(call, answer);
     let ahead = failure.detail.contains("Too large resource version");
     let passing = answer.status == StatusCode::TOO_MANY_REQUESTS || answer.status.is_server_error();
-    if passing && !ahead { Lost::Broken(failure) } else { Lost::Expired(failure) }
+    if passing && !ahead { WatchFailure::Broken(failure) } else { WatchFailure::Expired(failure) }
 }
 
 fn item<T>(text: &str, read: fn(&str) -> Result<T, String>) -> Result<(Item<T>, String), String> {
@@ -193,7 +193,7 @@ fn item<T>(text: &str, read: fn(&str) -> Result<T, String>) -> Result<(Item<T>, 
     Ok((Item { key: Key { namespace, name }, object: read(text) }, resource_version))
 }
 
-/// A watch under way.
+/// An open watch.
 pub struct Events<T> {
     call: Call,
     lines: Lines,
@@ -209,23 +209,23 @@ struct Line<'a> {
 }
 
 impl<T> Events<T> {
-    /// How far it has told everything.
+    /// The version up to which all events were returned.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Waits, without bound, for the next change; none after a watch that ended as it should.
-    /// Cancelling it loses nothing.
-    pub async fn next(&mut self) -> Result<Option<Event<T>>, Lost> {
+    /// Waits, without bound, for the next event; none after the regular end of the watch.
+    /// Cancel-safe.
+    pub async fn next(&mut self) -> Result<Option<Event<T>>, WatchFailure> {
         let line = self.lines.next().await.map_err(|wrong| self.broken(&wrong))?;
         line.map(|line| self.event(&line)).transpose()
     }
 
-    fn broken(&self, problem: &str) -> Lost {
-        Lost::Broken(self.call.failed(RegistryKind::Unavailable, Effect::None, problem))
+    fn broken(&self, problem: &str) -> WatchFailure {
+        WatchFailure::Broken(self.call.failed(RegistryKind::Unavailable, Effect::None, problem))
     }
 
-    fn event(&mut self, line: &[u8]) -> Result<Event<T>, Lost> {
+    fn event(&mut self, line: &[u8]) -> Result<Event<T>, WatchFailure> {
         let read: Result<Line<'_>, _> = serde_json::from_slice(line);
         let Line { r#type, object } = read.map_err(|wrong| self.broken(&wrong.to_string()))?;
         if r#type == "ERROR" {
@@ -236,14 +236,14 @@ impl<T> Events<T> {
             "ADDED" | "MODIFIED" => Event::Set(item),
             "DELETED" => Event::Gone(item.key),
             "BOOKMARK" => Event::Bookmark,
-            other => return Err(self.broken(&format!("{other:?} is no kind of event"))),
+            other => return Err(self.broken(&format!("unknown event type {other:?}"))),
         };
         self.version = version;
         Ok(event)
     }
 
-    /// The server ends it with a `Status`.
-    fn ended(&self, status: &str) -> Lost {
+    /// The server ended the watch with a `Status`.
+    fn ended(&self, status: &str) -> WatchFailure {
         #[derive(Deserialize)]
         struct Code {
             code: u16,

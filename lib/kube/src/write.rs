@@ -1,4 +1,4 @@
-//! The two writes: create, and replace the spec of the version that was read.
+//! The write requests: create an object, and replace the spec of the version that was read.
 
 use firecamp_core::contract::cluster::FINALIZER;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
@@ -13,12 +13,12 @@ use serde_json::json;
 use crate::call::Call;
 use crate::object::Place;
 
-/// Names the owner of what is written, in `metadata.managedFields`.
+/// The field manager in `metadata.managedFields`.
 const MANAGER: &str = "fieldManager=firecamp";
-/// A field that the server's schema lacks is refused, not dropped.
+/// Makes the server reject a field that its schema lacks instead of dropping it.
 const STRICT: &str = "fieldValidation=Strict";
 
-/// The request of a write, and what it is about.
+/// The request of a write, and its object.
 pub(crate) fn request(write: &Write) -> Result<(Call, Place), RegistryFailure> {
     match write {
         Write::CreateClaim(claim) => {
@@ -66,7 +66,7 @@ where
     Ok((replaced(&place, version, &object.spec)?, place))
 }
 
-/// The patch sets the version that it was made for, so the API server refuses it with a conflict
+/// The patch contains the version that was read, so the API server rejects it with a conflict
 /// unless that is still the stored one.
 pub(crate) fn replaced(
     place: &Place,
@@ -76,7 +76,7 @@ pub(crate) fn replaced(
     let what = format!("update {}", place.label);
     let mut call = Call::write(Method::PATCH, what, place.path());
     if !is_resource_version(version) {
-        let problem = format!("version {version} is of another registry");
+        let problem = format!("version {version} is from another registry");
         return Err(call.failed(RegistryKind::Conflict, Effect::None, problem));
     }
     let patch = json!([
@@ -87,13 +87,13 @@ pub(crate) fn replaced(
     Ok(strict(call))
 }
 
-/// Opaque as it is, an API server takes nothing but a number for a version, and answers anything
-/// else with an error that says nothing about the object. Zero would mean any version.
+/// Although versions are opaque, an API server accepts only numbers, and responds to anything else
+/// with an error that is not about the object. Zero would mean any version.
 pub(crate) fn is_resource_version(version: &Version) -> bool {
     version.as_str().parse::<u64>().is_ok_and(|number| number > 0)
 }
 
-/// Named, and refused if it has a field that the server does not know.
+/// Adds the field manager and strict field validation.
 pub(crate) fn strict(mut call: Call) -> Call {
     call.query.extend([MANAGER.to_owned(), STRICT.to_owned()]);
     call

@@ -1,9 +1,7 @@
-//! The registry of a cluster against a strict API server in this process, and against sockets
-//! where nobody listens.
+//! The Kubernetes registry against a strict in-process API server, and against unreachable servers.
 
 #[cfg(test)]
 mod cluster {
-    mod board;
     mod budget;
     mod census;
     mod conformance;
@@ -12,6 +10,7 @@ mod cluster {
     mod inventory;
     mod lists;
     mod pods;
+    mod status_writer;
     mod support;
     mod volumes;
     mod watches;

@@ -1,8 +1,8 @@
-//! The objects as people and the Kubernetes API see them, in `firecamp.io/v1alpha1`.
+//! The API objects of `firecamp.io/v1alpha1`.
 //!
-//! The spec of an object decides, so the attachment, its epoch and its marks are spec; the status
-//! only reports. Fields hold text here; [`TryFrom`] and the `record` methods turn an object into
-//! a record of the core, and name object, field and value of what is wrong.
+//! The protocol acts on the spec alone, so the attachment, its epoch and the pending mutations are
+//! in the spec; the status is informational. Fields hold text here; [`TryFrom`] and the `record`
+//! methods convert an object to a core record. Their errors name the object, field and value.
 
 mod claim;
 mod metadata;
@@ -23,21 +23,21 @@ pub use node::{
     Problem, Slots, Space, VolumeKind, VolumeStatus, VolumeUser,
 };
 pub use pool::{
-    AddressRange, ClaimRetention, ClaimRetentionPolicy, PoolSubnetSpec, ReclaimPolicy,
-    ReleasePolicy, StaticIPPoolSpec, StaticIPPoolStatus, UnclaimedPolicy,
+    AddressRange, ClaimRetention, ClaimRetentionPolicy, OrphanPolicy, PoolSubnetSpec,
+    ReclaimPolicy, ReleasePolicy, StaticIPPoolSpec, StaticIPPoolStatus,
 };
 pub use problem::InvalidObject;
 pub use static_ip::{
-    AddressPhase, Attachment, AttachmentState, ClaimRef, Mark, Mutation, StaticIPSpec,
+    AddressPhase, Attachment, AttachmentState, ClaimRef, Mutation, PendingMutation, StaticIPSpec,
     StaticIPStatus,
 };
 pub use yaml::{END_OF_OBJECT, InvalidYaml, MAX_BYTES, parse, render};
 
 /// A kind of the API group.
 pub trait Kind {
-    /// As in the field `kind`.
+    /// The value of the field `kind`.
     const KIND: &'static str;
-    /// As in URLs, and the name of the kind's directory in a file registry.
+    /// The plural in URLs, and the name of the kind's directory in a file registry.
     const PLURAL: &'static str;
     /// Whether objects live in a namespace.
     const NAMESPACED: bool;
@@ -51,20 +51,20 @@ pub struct Object<S> {
     pub api_version: String,
     /// The kind.
     pub kind: String,
-    /// Name, namespace, version and labels.
+    /// Name, namespace, resource version, labels and annotations.
     pub metadata: Metadata,
-    /// What decides.
+    /// The state that the protocol acts on.
     pub spec: S,
-    /// What only reports.
+    /// Informational; no component acts on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
 }
 
-/// Ranges of addresses per subnet, and policies. Cluster-scoped; written by people only.
+/// Address ranges for each subnet, and policies. Cluster-scoped; only users write it.
 pub type StaticIPPool = Object<StaticIPPoolSpec>;
 /// One address, which is also the object's name. Cluster-scoped; creating it allocates.
 pub type StaticIP = Object<StaticIPSpec>;
-/// One member's need for an address. Namespaced, named after the member.
+/// A member's request for an address. Namespaced, named after the member.
 pub type StaticIPClaim = Object<StaticIPClaimSpec>;
 
 impl Kind for StaticIPPoolSpec {
@@ -92,7 +92,7 @@ impl Kind for StaticIPClaimSpec {
 }
 
 impl<S: Kind> Object<S> {
-    /// A new object without labels and without a version.
+    /// A new object without labels, resource version and status.
     pub fn new(metadata: Metadata, spec: S) -> Self {
         Self {
             api_version: api::VERSION.to_owned(),
@@ -103,7 +103,7 @@ impl<S: Kind> Object<S> {
         }
     }
 
-    /// The object as people call it: `StaticIP 10.0.0.9`, `StaticIPClaim prod/redis-0`.
+    /// Kind and name for messages: `StaticIP 10.0.0.9`, `StaticIPClaim prod/redis-0`.
     pub fn label(&self) -> String {
         match &self.metadata.namespace {
             Some(namespace) => format!("{} {namespace}/{}", S::KIND, self.metadata.name),
@@ -111,12 +111,12 @@ impl<S: Kind> Object<S> {
         }
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "callers hand over texts and errors")]
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass owned strings and errors")]
     pub(crate) fn invalid(&self, field: &str, problem: impl ToString) -> InvalidObject {
         InvalidObject::new(self.label(), field, problem.to_string())
     }
 
-    /// Checks what is the same for all kinds: API version, kind and scope.
+    /// Checks the fields that all kinds share: API version, kind and scope.
     pub(crate) fn check_header(&self) -> Result<(), InvalidObject> {
         if self.api_version != api::VERSION {
             let problem = format!("{:?} is not {}", self.api_version, api::VERSION);

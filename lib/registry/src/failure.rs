@@ -1,4 +1,4 @@
-//! Shorthand for the failures that the registries report.
+//! Constructors for the failures that the registries report.
 
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 

@@ -1,14 +1,14 @@
 //! The file registry: a directory of YAML objects on one machine, without a cluster.
 //!
 //! Guarantees: a write is atomic and durable when it returns; of several processes that create or
-//! replace one object, one wins and the others are told; a crash at any point leaves the old
-//! object or the new one; what cannot be understood is reported and never overwritten. Whoever
-//! starts a member vouches for it, so [`PodView::Vouched`] is the view of every pod.
+//! replace one object, one wins and the others get an error; a crash at any point leaves the old
+//! object or the new one; an object that cannot be parsed is reported and never overwritten.
+//! Whoever starts a member vouches for it, so [`PodView::Vouched`] is the view of every pod.
 //!
 //! Assumptions: `flock`, `link` and `rename` work between all processes that use the directory,
 //! as they do on any local filesystem.
 
-mod again;
+mod cache;
 mod disk;
 mod follow;
 mod listing;
@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, PoolName, Version};
-use firecamp_core::outside::{PodView, Registry};
+use firecamp_core::ports::{PodView, Registry};
 use firecamp_core::record::{Claim, MemberRecords, Pool, StaticIp, Stored, Write};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -36,7 +36,7 @@ use crate::api::{Kind, Object};
 use crate::failure::{failed, in_doubt};
 use store::Store;
 
-pub use again::Everything;
+pub use cache::FileListing;
 pub use follow::Follower;
 
 /// How long a request to the file registry may take.
@@ -49,7 +49,7 @@ pub struct Timeouts {
 }
 
 impl Default for Timeouts {
-    /// A write takes milliseconds, so who holds a lock for 5 s is stuck.
+    /// A write takes milliseconds, so a process that holds a lock for 5 s is stuck.
     fn default() -> Self {
         Self { call: Duration::from_secs(8), lock: Duration::from_secs(5) }
     }
@@ -63,7 +63,7 @@ pub struct FileRegistry {
 }
 
 impl FileRegistry {
-    /// Uses the directory, which must exist: a wrong path is not silently an empty registry.
+    /// Opens the directory, which must exist: a wrong path must not look like an empty registry.
     /// Writes nothing.
     pub fn open(dir: impl Into<PathBuf>, timeouts: Timeouts) -> Result<Self, RegistryFailure> {
         let store = Store::open(dir.into(), timeouts.lock)?;
@@ -75,27 +75,27 @@ impl FileRegistry {
         self.store.dir()
     }
 
-    /// Creates a pool. People do the same with an editor.
+    /// Creates a pool. Users do the same with an editor.
     pub async fn create_pool(&self, pool: &Pool) -> Result<Version, RegistryFailure> {
         let pool = pool.clone();
         let what = format!("create StaticIPPool {}", pool.name);
         self.run(what, Effect::Unknown, move |store, by| store.create_pool(&pool, by)).await
     }
 
-    /// For who looks at static IPs and pools again and again.
+    /// A reader for callers that poll static IPs and pools.
     pub fn follow(&self) -> Follower {
         Follower::new(self.clone())
     }
 
-    /// The member's claim alone, also where no pool could be chosen for a new one.
+    /// The claim of the member. Unlike [`Registry::member`], this needs no pool.
     pub async fn claim(&self, member: &Member) -> Result<Option<Stored<Claim>>, RegistryFailure> {
         let member = member.clone();
         let what = format!("read StaticIPClaim {member}");
         self.run(what, Effect::None, move |store, _by| store.claim(&member)).await
     }
 
-    /// Every object of a kind as it stands in its file, each as far as it can be read, in the order
-    /// of their names. For who looks: the protocol reads records.
+    /// Every object of a kind as its file holds it, sorted by name, or the error of that file.
+    /// For diagnosis: the protocol reads records.
     pub async fn objects<S>(
         &self,
     ) -> Result<Vec<Result<Object<S>, RegistryFailure>>, RegistryFailure>
@@ -106,8 +106,8 @@ impl FileRegistry {
         self.run(what, Effect::None, |store, _by| store.objects()).await
     }
 
-    /// Runs blocking work where it does not stall the runtime, and waits no longer than a call
-    /// may take. `late` is what a request that did not end in time may have done.
+    /// Runs blocking work on a blocking thread and waits at most [`Timeouts::call`]. `late` is the
+    /// possible effect of a request that did not finish in time.
     async fn run<T, F>(&self, what: String, late: Effect, work: F) -> Result<T, RegistryFailure>
     where
         T: Send + 'static,
@@ -124,7 +124,7 @@ impl FileRegistry {
             Ok(Ok(answer)) => answer,
             Ok(Err(ended)) => Err(late(format!("{what}: {ended}"))),
             Err(_elapsed) => {
-                // Without this a request that no thread has picked up yet would still run.
+                // Otherwise a request that no thread has picked up yet would still run.
                 task.abort();
                 let dir = self.store.dir().display();
                 let seconds = self.timeouts.call.as_secs_f32();

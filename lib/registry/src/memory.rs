@@ -1,5 +1,5 @@
-//! The registry in memory, for tests and simulations. It refuses what the real ones refuse, its
-//! versions count up from 1, and nothing in it depends on time or chance.
+//! The in-memory registry, for tests and simulations. It enforces the same rules as the others,
+//! its versions count up from 1, and it is deterministic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -8,16 +8,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use firecamp_core::bug::{Bug, planted};
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, PoolName, Version};
-use firecamp_core::outside::{PodView, Registry};
+use firecamp_core::ports::{PodView, Registry};
 use firecamp_core::record::{Claim, MemberRecords, Pool, StaticIp, Stored, Write};
 
 use crate::failure::failed;
 use crate::rules;
 
-/// All that a registry holds, as a value: it can be kept, compared and put back.
+/// The state of a registry as a value, which can be stored, compared and restored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Snapshot {
-    /// Grows with every write; the version of what was written last.
+    /// The number of writes, which is also the version of the last written object.
     pub writes: u64,
     /// The pools.
     pub pools: BTreeMap<PoolName, Pool>,
@@ -25,7 +25,7 @@ pub struct Snapshot {
     pub claims: BTreeMap<Member, Stored<Claim>>,
     /// The static IPs.
     pub static_ips: BTreeMap<Ipv4Addr, Stored<StaticIp>>,
-    /// The pods that were set; for all others the starter vouches.
+    /// The pods that were set; the view of every other pod is [`PodView::Vouched`].
     pub pods: BTreeMap<Member, PodView>,
 }
 
@@ -45,27 +45,27 @@ impl MemoryRegistry {
         registry
     }
 
-    /// Creates or replaces a pool, as a person would.
+    /// Creates or replaces a pool, as a user does.
     pub fn set_pool(&self, pool: Pool) {
         self.state().pools.insert(pool.name.clone(), pool);
     }
 
-    /// Sets what is seen of the member's pod. Without this it is [`PodView::Vouched`].
+    /// Sets the view of the member's pod. The default is [`PodView::Vouched`].
     pub fn set_pod(&self, member: &Member, view: PodView) {
         self.state().pods.insert(member.clone(), view);
     }
 
-    /// All that the registry holds now.
+    /// The current state of the registry.
     pub fn snapshot(&self) -> Snapshot {
         self.state().clone()
     }
 
-    /// Puts back what a snapshot holds, as a restore from a backup does.
+    /// Restores a snapshot, as a restore from a backup does.
     pub fn restore(&self, snapshot: Snapshot) {
         *self.state() = snapshot;
     }
 
-    /// Nothing here panics half way through a change, so a poisoned state is a whole one.
+    /// No method panics in the middle of a change, so the state behind a poisoned lock is complete.
     fn state(&self) -> MutexGuard<'_, Snapshot> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

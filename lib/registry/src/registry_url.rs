@@ -17,7 +17,7 @@ pub enum RegistryUrl {
     Kubeconfig(PathBuf),
 }
 
-/// As [`parse`] reads it.
+/// The text that [`parse`] reads.
 impl Display for RegistryUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -28,33 +28,33 @@ impl Display for RegistryUrl {
     }
 }
 
-/// What there is to choose from.
+/// The supported values, for error messages.
 const KINDS: &str = "kubernetes: (in a pod), kubernetes:///KUBECONFIG or file:///DIR";
 
-/// Why a text does not say which registry to use.
+/// Why no registry could be determined.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidRegistryUrl {
     /// The variable is unset or empty.
     #[error(
-        "this is no pod of a cluster ({} is not set), so set {} to {KINDS}",
+        "not running in a Kubernetes pod ({} is not set): set {} to {KINDS}",
         env::KUBERNETES_SERVICE_HOST,
         env::REGISTRY
     )]
     Missing,
-    /// Something else.
+    /// The value is not a supported URL.
     #[error("{}={text:?}: {problem}: expected {KINDS}", env::REGISTRY)]
     Malformed {
-        /// The value, shortened.
+        /// The value, truncated.
         text: String,
-        /// What is wrong with it.
+        /// Why the value is invalid.
         problem: &'static str,
     },
 }
 
-/// The longest path that Linux takes.
+/// Linux's limit for a path (`PATH_MAX`).
 const MAX_PATH: usize = 4096;
 
-/// The registry if nobody names one: that of the cluster, for who runs in one.
+/// The registry if the variable is unset: in a pod, the cluster's.
 pub fn default(in_cluster: bool) -> Result<RegistryUrl, InvalidRegistryUrl> {
     if in_cluster { Ok(RegistryUrl::InCluster) } else { Err(InvalidRegistryUrl::Missing) }
 }
@@ -64,15 +64,15 @@ pub fn parse(text: &str) -> Result<RegistryUrl, InvalidRegistryUrl> {
     let shown = || text.chars().take(80).collect::<String>();
     let malformed = |problem| InvalidRegistryUrl::Malformed { text: shown(), problem };
     let Some((scheme, rest)) = text.split_once(':') else {
-        return Err(malformed("there is no scheme"));
+        return Err(malformed("the URL has no scheme"));
     };
     match scheme {
         "file" => path(rest).map(RegistryUrl::File).map_err(malformed),
         "kubernetes" if rest.is_empty() => Ok(RegistryUrl::InCluster),
         "kubernetes" => path(rest).map(RegistryUrl::Kubeconfig).map_err(malformed),
-        "k8s" => Err(malformed("the scheme is written kubernetes")),
+        "k8s" => Err(malformed("the scheme must be kubernetes")),
         other if is_known(&other.to_ascii_lowercase()) => {
-            Err(malformed("the scheme is lower case"))
+            Err(malformed("the scheme must be lower case"))
         }
         _ => Err(malformed("the scheme is unknown")),
     }
@@ -85,12 +85,12 @@ fn is_known(scheme: &str) -> bool {
 fn path(rest: &str) -> Result<PathBuf, &'static str> {
     let path = rest.strip_prefix("//").ok_or("two slashes and an absolute path must follow")?;
     if !path.starts_with('/') {
-        return Err("the path must be absolute, which makes three slashes");
+        return Err("the path must be absolute, which means three slashes");
     }
     if path.len() > MAX_PATH {
-        return Err("the path is longer than Linux takes");
+        return Err("the path is longer than 4096 bytes, the limit of Linux");
     }
-    // No decoding and no queries: what stands there is the path, or it is refused.
+    // Percent-encoding and queries are not supported: the text is the path, or it is rejected.
     if path.contains(['%', '?', '#', '\0']) {
         return Err("'%', '?', '#' and NUL are not supported in the path");
     }
@@ -99,7 +99,7 @@ fn path(rest: &str) -> Result<PathBuf, &'static str> {
         return Err("the path must not contain '..'");
     }
     if path.components().count() < 2 {
-        return Err("the root directory is no registry");
+        return Err("the root directory cannot be a registry");
     }
     Ok(path)
 }
@@ -118,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn kubernetes_is_the_cluster_of_this_pod_or_that_of_a_kubeconfig() {
+    fn a_kubernetes_url_names_the_cluster_of_this_pod_or_a_kubeconfig() {
         assert_eq!(parse("kubernetes:"), Ok(RegistryUrl::InCluster));
         let expected = RegistryUrl::Kubeconfig(PathBuf::from("/etc/kubernetes/admin.conf"));
         assert_eq!(parse("kubernetes:///etc/kubernetes/admin.conf"), Ok(expected));
     }
 
     #[test]
-    fn without_a_url_a_pod_uses_its_cluster_and_anybody_else_is_told_what_to_set() {
+    fn without_a_url_a_pod_uses_its_cluster_and_other_processes_get_an_error() {
         assert_eq!(default(true), Ok(RegistryUrl::InCluster));
         let shown = default(false).unwrap_err().to_string();
         for text in ["KUBERNETES_SERVICE_HOST is not set", "set FIRECAMP_REGISTRY", "file:///DIR"] {
@@ -134,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn whatever_else_is_refused_with_its_reason() {
+    fn every_other_text_is_rejected_with_a_reason() {
         let cases = [
             ("", "no scheme"),
             ("/var/lib/firecamp", "no scheme"),
             ("https://example.com/x", "unknown"),
             ("FILE:///x", "lower case"),
             ("Kubernetes:", "lower case"),
-            ("k8s:", "written kubernetes"),
+            ("k8s:", "must be kubernetes"),
             ("kubernetes://in-cluster", "absolute"),
             ("kubernetes:/x", "two slashes"),
             ("kubernetes: ", "two slashes"),

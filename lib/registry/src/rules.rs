@@ -1,5 +1,5 @@
-//! What every registry refuses, whatever it is made of. In Kubernetes these are rules of the
-//! schemas, and the API server itself refuses.
+//! The validation rules of every registry. In Kubernetes the CRD schemas contain the same rules,
+//! and the API server enforces them.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -12,7 +12,7 @@ use ipnet::Ipv4Net;
 
 use crate::failure::failed;
 
-/// A field's path, and what is wrong with its value.
+/// The path of a field, and why its value is invalid.
 pub type Problem = (String, String);
 
 /// EC2 allows subnets between /16 and /28.
@@ -21,11 +21,11 @@ const CIDR_LENGTHS: std::ops::RangeInclusive<u8> = 16..=28;
 const MAX_SUBNETS: usize = 64;
 /// Ranges in one subnet.
 const MAX_RANGES: usize = 256;
-/// A mark lives for seconds, so there are never more than a few.
-const MAX_MARKS: usize = 64;
-/// How many pools a message lists.
+/// A pending mutation lives for seconds, so there are never more than a few.
+const MAX_PENDING: usize = 64;
+/// The number of pools that a message lists.
 const LISTED_POOLS: usize = 10;
-/// Kubernetes keeps integers as int64.
+/// Kubernetes stores integers as int64.
 const MAX_EPOCH: u64 = i64::MAX.unsigned_abs();
 
 fn refuse(
@@ -39,7 +39,7 @@ fn refuse(
 /// Checks a pool.
 pub fn check_pool(pool: &Pool) -> Result<(), Problem> {
     let count = pool.subnets.len();
-    refuse(count == 0, "spec.subnets", || "is empty: a pool needs a subnet".to_owned())?;
+    refuse(count == 0, "spec.subnets", || "is empty: a pool needs at least one subnet".to_owned())?;
     refuse(count > MAX_SUBNETS, "spec.subnets", || {
         format!("has {count} entries, more than {MAX_SUBNETS}")
     })?;
@@ -47,11 +47,11 @@ pub fn check_pool(pool: &Pool) -> Result<(), Problem> {
         check_subnet(index, entry)?;
         for (other, before) in pool.subnets.iter().take(index).enumerate() {
             refuse(before.subnet == entry.subnet, format!("spec.subnets[{index}].subnet"), || {
-                format!("{} is listed before, in spec.subnets[{other}]", entry.subnet)
+                format!("{} is a duplicate of spec.subnets[{other}]", entry.subnet)
             })?;
             let overlap = overlaps(before.cidr, entry.cidr);
             refuse(overlap, format!("spec.subnets[{index}].cidr"), || {
-                format!("{} overlaps {} of spec.subnets[{other}]", entry.cidr, before.cidr)
+                format!("{} overlaps {} in spec.subnets[{other}]", entry.cidr, before.cidr)
             })?;
         }
     }
@@ -66,15 +66,15 @@ fn check_subnet(index: usize, entry: &PoolSubnet) -> Result<(), Problem> {
     let PoolSubnet { subnet, cidr, zone: _, ranges } = entry;
     let field = |name: &str| format!("spec.subnets[{index}].{name}");
     check_cidr(*cidr, field("cidr"))?;
-    refuse(ranges.is_empty(), field("ranges"), || "is empty: name a range".to_owned())?;
+    refuse(ranges.is_empty(), field("ranges"), || "is empty: add a range".to_owned())?;
     refuse(ranges.len() > MAX_RANGES, field("ranges"), || {
         format!("has {} entries, more than {MAX_RANGES}", ranges.len())
     })?;
     for (at, (start, end)) in ranges.iter().enumerate() {
         let field = field(&format!("ranges[{at}]"));
-        refuse(start > end, &field, || format!("{start} is behind {end}: exchange them"))?;
+        refuse(start > end, &field, || format!("start {start} is after end {end}: swap them"))?;
         refuse(!cidr.contains(start) || !cidr.contains(end), &field, || {
-            format!("{start} to {end} leaves {cidr}, the block of {subnet}")
+            format!("{start} to {end} is not inside {cidr}, the CIDR block of {subnet}")
         })?;
         let before = ranges.iter().take(at).position(|(s, e)| start <= e && s <= end);
         refuse(before.is_some(), &field, || {
@@ -83,50 +83,50 @@ fn check_subnet(index: usize, entry: &PoolSubnet) -> Result<(), Problem> {
     }
     let none = BTreeSet::new();
     refuse(first_free(entry, &none, &none).is_none(), field("ranges"), || {
-        format!("hold nothing but addresses that EC2 keeps (the first four and the last of {cidr})")
+        format!("contain only addresses that AWS reserves (the first four and the last of {cidr})")
     })
 }
 
 fn check_cidr(cidr: Ipv4Net, field: String) -> Result<(), Problem> {
     refuse(!CIDR_LENGTHS.contains(&cidr.prefix_len()), field, || {
-        format!("{cidr} is no EC2 subnet: they are between /16 and /28")
+        format!("{cidr} cannot be an EC2 subnet: their blocks are between /16 and /28")
     })
 }
 
-/// Checks a static IP by itself.
+/// Checks the fields of a static IP.
 pub fn check_static_ip(ip: &StaticIp) -> Result<(), Problem> {
     check_cidr(ip.cidr, "spec.cidr".to_owned())?;
     refuse(!ip.cidr.contains(&ip.address), "spec.address", || {
-        format!("{} is outside {}, the block of {}", ip.address, ip.cidr, ip.subnet)
+        format!("{} is not inside {}, the CIDR block of {}", ip.address, ip.cidr, ip.subnet)
     })?;
     refuse(!is_assignable(ip.cidr, ip.address), "spec.address", || {
-        format!("{} is kept by EC2 (the first four and the last of {})", ip.address, ip.cidr)
+        format!("{} is reserved by AWS (the first four and the last of {})", ip.address, ip.cidr)
     })?;
     refuse(ip.epoch.0 > MAX_EPOCH, "spec.epoch", || {
         format!("{} is more than {MAX_EPOCH}", ip.epoch)
     })?;
-    refuse(ip.unsettled.len() > MAX_MARKS, "spec.unsettled", || {
-        format!("has {} entries, more than {MAX_MARKS}", ip.unsettled.len())
+    refuse(ip.pending_mutations.len() > MAX_PENDING, "spec.pendingMutations", || {
+        format!("has {} entries, more than {MAX_PENDING}", ip.pending_mutations.len())
     })?;
     let Some(attachment) = &ip.attachment else { return Ok(()) };
     refuse(ip.epoch.0 == 0, "spec.epoch", || {
-        "0 with an attachment: the first attachment has epoch 1".to_owned()
+        "is 0 with an attachment: the first attachment has epoch 1".to_owned()
     })?;
     let wrong = match (attachment.state, &attachment.eni) {
         (State::Attaching | State::Attached | State::Parked, Some(_))
         | (State::Releasing | State::Released, None) => return Ok(()),
         (state @ (State::Attaching | State::Attached | State::Parked), None) => {
-            format!("is missing: state {state:?} has an ENI")
+            format!("is missing: state {state:?} requires an ENI")
         }
         (state @ (State::Releasing | State::Released), Some(eni)) => {
-            format!("{eni}: state {state:?} has no ENI")
+            format!("is {eni}: state {state:?} allows no ENI")
         }
     };
     Err(("spec.attachment.eni".to_owned(), wrong))
 }
 
-/// Checks that a static IP may become another: whose and where it is never changes, and its
-/// epoch never shrinks.
+/// Checks an update of a static IP: its owner and location are immutable, and its epoch never
+/// decreases.
 pub fn check_static_ip_change(old: &StaticIp, new: &StaticIp) -> Result<(), Problem> {
     let fixed = |same: bool, field: &str, old: &dyn ToString, new: &dyn ToString| {
         refuse(!same, field, || {
@@ -140,39 +140,39 @@ pub fn check_static_ip_change(old: &StaticIp, new: &StaticIp) -> Result<(), Prob
     fixed(old.zone == new.zone, "spec.zone", &old.zone, &new.zone)?;
     fixed(old.member == new.member, "spec.claimRef", &old.member, &new.member)?;
     refuse(new.epoch < old.epoch, "spec.epoch", || {
-        format!("must not shrink from {} to {}", old.epoch, new.epoch)
+        format!("must not decrease from {} to {}", old.epoch, new.epoch)
     })
 }
 
-/// Checks that a claim may become another: its pool never changes, and what is asked for only
-/// while it counts.
+/// Checks an update of a claim: its pool is immutable, and its requested address may change only
+/// until an address is bound.
 pub fn check_claim_change(old: &Claim, new: &Claim) -> Result<(), Problem> {
     refuse(old.pool != new.pool, "spec.pool", || {
         format!("must not change from {} to {}", old.pool, new.pool)
     })?;
-    let (Some(asked), Some(address)) = (new.requested, new.address) else { return Ok(()) };
-    let idle = asked != address && old.requested != new.requested;
-    refuse(idle, "spec.requestedAddress", || {
-        format!("{asked} counts only while the claim has no address, and it has {address}")
+    let (Some(requested), Some(address)) = (new.requested, new.address) else { return Ok(()) };
+    let late = requested != address && old.requested != new.requested;
+    refuse(late, "spec.requestedAddress", || {
+        format!("cannot change to {requested}: the claim already has the address {address}")
     })
 }
 
-/// Whether the pool hands the address out.
+/// Whether the address is in a range of the pool.
 pub fn in_ranges(pool: &Pool, address: Ipv4Addr) -> bool {
     let ranges =
         |entry: &PoolSubnet| entry.ranges.iter().any(|(s, e)| (*s..=*e).contains(&address));
     pool.subnets.iter().any(ranges)
 }
 
-/// The pool of a member that has no claim and names none.
+/// The pool of a member that has no claim and specifies no pool.
 pub fn only_pool(member: &Member, names: &BTreeSet<PoolName>) -> Result<PoolName, RegistryFailure> {
     let mut each = names.iter();
     match (each.next(), each.next()) {
         (Some(only), None) => Ok(only.clone()),
         (None, _) => {
             let detail = format!(
-                "choose a pool for member {member}: there is none: create a StaticIPPool with \
-                 the subnets and address ranges that members may use"
+                "choose a pool for member {member}: no StaticIPPool exists: create a StaticIPPool \
+                 with the subnets and address ranges that members may use"
             );
             Err(failed(RegistryKind::NotFound, detail))
         }
@@ -181,7 +181,8 @@ pub fn only_pool(member: &Member, names: &BTreeSet<PoolName>) -> Result<PoolName
             let listed: Vec<&str> = names.iter().take(LISTED_POOLS).map(PoolName::as_str).collect();
             let more = if count > LISTED_POOLS { ", ..." } else { "" };
             let detail = format!(
-                "choose a pool for member {member}: there are {count}: name one of {}{more}",
+                "choose a pool for member {member}: there are {count} pools: specify one of \
+                 {}{more}",
                 listed.join(", ")
             );
             Err(failed(RegistryKind::Refused, detail))
@@ -189,12 +190,12 @@ pub fn only_pool(member: &Member, names: &BTreeSet<PoolName>) -> Result<PoolName
     }
 }
 
-/// There is no pool of that name.
+/// The failure for a pool that does not exist.
 pub fn no_such_pool(name: &PoolName, place: &str) -> RegistryFailure {
-    failed(RegistryKind::NotFound, format!("read StaticIPPool {name}: there is none {place}"))
+    failed(RegistryKind::NotFound, format!("read StaticIPPool {name}: not found {place}"))
 }
 
-/// A write that breaks a rule.
+/// The failure for a write that violates a rule.
 pub fn refused(what: &str, (field, problem): Problem) -> RegistryFailure {
     failed(RegistryKind::Refused, format!("{what}: {field}: {problem}"))
 }

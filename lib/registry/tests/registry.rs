@@ -1,4 +1,4 @@
-//! Everything that the registries promise, tried from outside.
+//! Tests of the registries' guarantees through their public API.
 
 #[cfg(test)]
 mod registry {

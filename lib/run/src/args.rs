@@ -1,11 +1,11 @@
-//! The original's command line: Go's single dashes, and the flags of its logging library.
+//! Compatibility with the original's command line: Go's single dashes, and the flags of glog.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use clap::Command;
 
-/// Flags of glog that the original's containers accepted, and whether the flag takes the next
+/// The flags of glog that the original's containers accepted, and whether the flag takes the next
 /// argument as its value (Go's boolean flags do not).
 const GLOG: [(&str, bool); 7] = [
     ("logtostderr", false),
@@ -17,12 +17,12 @@ const GLOG: [(&str, bool); 7] = [
     ("log_dir", true),
 ];
 
-/// A command line as clap takes it.
+/// A command line in the form that clap accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Arguments {
     /// The arguments, the program's name first.
     pub(crate) kept: Vec<OsString>,
-    /// The names of glog's flags that were left out.
+    /// The names of the removed glog flags.
     pub(crate) ignored: Vec<&'static str>,
 }
 
@@ -48,7 +48,7 @@ fn known_flags(command: &Command) -> Vec<Known> {
     flags
 }
 
-/// Rewrites `-flag` of a known long flag to `--flag`, and leaves glog's flags out.
+/// Rewrites `-flag` of a known long flag to `--flag`, and removes glog's flags.
 pub(crate) fn compatible(
     arguments: impl IntoIterator<Item = OsString>,
     command: &Command,
@@ -112,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn a_single_dash_is_as_good_as_two() {
+    fn a_single_dash_is_accepted() {
         let (kept, ignored) = init(&["-cluster=x", "-service-name", "redis", "--member-name=a"]);
         assert_eq!(kept, ["--cluster=x", "--service-name", "redis", "--member-name=a"]);
         assert!(ignored.is_empty());
     }
 
     #[test]
-    fn glogs_flags_vanish_with_their_values_and_nothing_else_does() {
+    fn only_glog_flags_and_their_values_are_removed() {
         let given =
             ["-logtostderr", "-v", "2", "--v=3", "-log_dir=/x", "-cluster", "-v", "-pool=p"];
         let (kept, ignored) = init(&given);
@@ -128,14 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn short_flags_and_unknown_ones_stay_as_they_are() {
+    fn short_and_unknown_flags_are_unchanged() {
         let (kept, ignored) = init(&["-h", "-V", "-nonsense=1", "-", "--", "-v"]);
         assert_eq!(kept, ["-h", "-V", "-nonsense=1", "-", "--", "-v"]);
         assert!(ignored.is_empty());
     }
 
     #[test]
-    fn bytes_that_are_no_text_pass_through_unchanged() {
+    fn invalid_utf8_passes_unchanged() {
         let hostile = OsStr::from_bytes(b"-cluster=\xff\x01").to_owned();
         let command = InitFlags::command();
         let rewritten = compatible(["init".into(), hostile], &command);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_the_stop_container_are_known_around_its_subcommand() {
+    fn flags_are_known_before_and_after_a_subcommand() {
         let command = StopFlags::command();
         let given = ["stop", "-grace", "3s", "release", "-drain=1s", "-unassign"];
         let rewritten = compatible(given.map(OsString::from), &command);

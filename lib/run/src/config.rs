@@ -1,4 +1,4 @@
-//! The configuration of both containers, parsed into the core's types.
+//! The configuration of containers and agent, parsed into the core's types.
 
 mod agent;
 mod init;
@@ -23,7 +23,7 @@ use crate::flags::{IdentityFlags, RegistryFlags};
 use crate::parse::{self, invalid};
 use crate::pod::Surroundings;
 
-/// How a pod's template names the pod to its containers.
+/// How a pod template passes the pod's UID to its containers.
 const DOWNWARD_API: &str = "
     env:
       - name: POD_UID
@@ -42,7 +42,7 @@ pub struct Identity {
     pub node: NodeName,
 }
 
-/// Where the records and the locks are.
+/// The registry and the lock directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
     /// The registry.
@@ -62,9 +62,11 @@ fn identity(flags: &IdentityFlags, around: &Surroundings, faults: &mut Faults) -
     let pod = pod(flags, around, faults);
     let node = node(flags.node_name.as_ref(), around, faults);
     let member = Member::new(&namespace?, &name?).map_err(|why| faults.add(why.to_string())).ok();
-    if let Some(nobody) = member.as_ref().filter(|member| member.is_nobody()) {
-        let namespace = nobody.namespace();
-        faults.add(format!("namespace {namespace} has no members: it stands for nobody"));
+    if let Some(orphaned) = member.as_ref().filter(|member| member.is_orphaned()) {
+        let namespace = orphaned.namespace();
+        faults.add(format!(
+            "namespace {namespace} cannot have members: it is reserved for orphaned addresses"
+        ));
     }
     Some(Identity { member: member?, pod: pod?, node: node? })
 }
@@ -76,7 +78,7 @@ fn pod(flags: &IdentityFlags, around: &Surroundings, faults: &mut Faults) -> Opt
             return Some(found.clone());
         }
         faults.add(format!(
-            "{setting} is missing, and no mount of the kubelet tells it; in the container:{DOWNWARD_API}"
+            "{setting} is missing, and no kubelet mount has it; add to the container:{DOWNWARD_API}"
         ));
     }
     faults.optional(setting, PodUid::new)
@@ -89,7 +91,9 @@ fn node(name: Option<&OsString>, around: &Surroundings, faults: &mut Faults) -> 
             return Some(found);
         }
         let hostname = escaped(around.hostname.as_deref().unwrap_or_default());
-        faults.add(format!("{setting} is missing, and the host name {hostname} is no node name"));
+        faults.add(format!(
+            "{setting} is missing, and the host name {hostname} is not a valid node name"
+        ));
     }
     faults.optional(setting, NodeName::new)
 }
@@ -107,14 +111,14 @@ fn service_name(text: &str) -> Result<String, parse::InvalidSetting> {
     label.map_err(|_source| invalid("a service name", "an RFC 1123 label", text))
 }
 
-/// A member is named SERVICE-ORDINAL, as a StatefulSet names its pods. Anything else is another
-/// service's pod, or two variables that were mixed up.
+/// Checks that the member is named SERVICE-ORDINAL, like the pods of a StatefulSet. Otherwise the
+/// pod belongs to another service, or two variables are swapped.
 fn member_of_service(member: &Member, service: &str, faults: &mut Faults) {
     let ordinal = member.name().strip_prefix(service).and_then(|rest| rest.strip_prefix('-'));
     let is_ordinal = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if !ordinal.is_some_and(is_ordinal) {
         faults.add(format!(
-            "--member-name (or {}): {:?} is no member of the service {service:?}, whose members \
+            "--member-name (or {}): {:?} is not a member of the service {service:?}, whose members \
              are {service}-0, {service}-1, …",
             env::POD_NAME,
             member.name(),
@@ -129,7 +133,7 @@ fn places(flags: &RegistryFlags, around: &Surroundings, faults: &mut Faults) -> 
     let registry = if url.given() {
         faults.optional(url, registry_url::parse)
     } else {
-        // The only type that is not refused is the cluster's own.
+        // The only accepted type is the Kubernetes API.
         let chosen = kind.map(|()| registry_url::default(around.in_cluster));
         let missing = |why| faults.add(format!("{url} is missing: {why}"));
         chosen.and_then(|chosen| chosen.map_err(missing).ok())
@@ -139,12 +143,12 @@ fn places(flags: &RegistryFlags, around: &Surroundings, faults: &mut Faults) -> 
     Some(Places { registry: registry?, run_dir: run_dir? })
 }
 
-/// The original's registries: one is to come, the other never will.
+/// Parses the original's registry type. Only the Kubernetes API is supported.
 fn registry_type(text: &str) -> Result<(), String> {
     match text {
         "k8sdb" => Ok(()),
-        "clouddb" => Err("clouddb (DynamoDB) is a registry of the original FireCamp that this \
-                          one does not have: import its records and use k8sdb"
+        "clouddb" => Err("clouddb (DynamoDB), a registry of the original FireCamp, is not \
+                          supported: use k8sdb"
             .to_owned()),
         other => Err(format!("{} is not a type of registry: expected k8sdb", escaped(other))),
     }

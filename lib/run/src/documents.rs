@@ -1,4 +1,4 @@
-//! Pages that are generated from the code, so that they cannot disagree with it.
+//! Generates pages of the documentation from the code.
 
 use clap::{Arg, Command, CommandFactory};
 use firecamp_core::contract::env;
@@ -12,12 +12,12 @@ const GENERATED: &str = "<!-- Generated from the code: `BLESS=1 cargo test -p fi
 /// `docs/exit-codes.md`.
 pub fn exit_codes() -> String {
     let mut page = format!(
-        "# Exit codes\n\n{GENERATED}\nBoth containers end with the same codes. The last line of \
-         the log, which is also the\ntermination message (`kubectl get pod -o yaml`, \
-         `lastState.terminated.message`), is one\nline of JSON with the reason, what happened and \
-         the advice of this table.\n\n*May pass by itself*: running again can succeed without \
-         anybody changing anything.\nKubernetes restarts a failed init container either way.\n\n\
-         | Code | Reason | May pass by itself | What to do |\n| ---: | --- | --- | --- |\n"
+        "# Exit codes\n\n{GENERATED}\nInit container, stop container and agent use the same exit \
+         codes. The last line of the log,\nwhich is also the termination message (`kubectl get pod \
+         -o yaml`,\n`lastState.terminated.message`), is one line of JSON with the reason, the \
+         message and the advice\nof this table.\n\n*Retryable*: another run can succeed without \
+         any change. Kubernetes restarts a failed init container\nin either case.\n\n\
+         | Code | Reason | Retryable | What to do |\n| ---: | --- | --- | --- |\n"
     );
     for exit in Exit::ALL {
         let again = if exit.retryable() { "yes" } else { "no" };
@@ -28,11 +28,11 @@ pub fn exit_codes() -> String {
     page + &events() + &cleanup() + &import() + &waiting()
 }
 
-/// How the command that cleans a node up ends.
+/// The exit codes of `firecamp cleanup`.
 fn cleanup() -> String {
     let mut text =
-        "\n## firecamp cleanup\n\nThe [command](cli.md#firecamp-cleanup) ends with 2, 19 \
-         or 70 of the first table, or else with:\n\n| Code | Meaning |\n| ---: | --- |\n"
+        "\n## firecamp cleanup\n\nThe [command](cli.md#firecamp-cleanup) exits with 2, 19 \
+         or 70 of the first table, or with:\n\n| Code | Meaning |\n| ---: | --- |\n"
             .to_owned();
     for cleaned in Cleaned::ALL {
         text.push_str(&format_row(&[cleaned.code().to_string(), cell(cleaned.meaning())]));
@@ -40,11 +40,11 @@ fn cleanup() -> String {
     text
 }
 
-/// How the command that takes over from the original ends.
+/// The exit codes of `firecamp import`.
 fn import() -> String {
     let mut text =
-        "\n## firecamp import\n\nThe [command](cli.md#firecamp-import) ends with 2, 15, \
-                    16 or 22 of the first table, or else with:\n\n\
+        "\n## firecamp import\n\nThe [command](cli.md#firecamp-import) exits with 2, 15, \
+                    16 or 22 of the first table, or with:\n\n\
                     | Code | Meaning |\n| ---: | --- |\n"
             .to_owned();
     for imported in Imported::ALL {
@@ -53,11 +53,11 @@ fn import() -> String {
     text
 }
 
-/// How the command that waits ends.
+/// The exit codes of `firecamp wait`.
 fn waiting() -> String {
     let mut text =
-        "\n## firecamp wait\n\nThe [command](cli.md#firecamp-wait) ends with 2, 15, 16, 22 \
-         or 70 of the first table, or else with:\n\n| Code | Meaning |\n| ---: | --- |\n"
+        "\n## firecamp wait\n\nThe [command](cli.md#firecamp-wait) exits with 2, 15, 16, 22 \
+         or 70 of the first table, or with:\n\n| Code | Meaning |\n| ---: | --- |\n"
             .to_owned();
     for waited in Waited::ALL {
         text.push_str(&format_row(&[waited.code().to_string(), cell(waited.meaning())]));
@@ -65,14 +65,13 @@ fn waiting() -> String {
     text
 }
 
-/// How ends are told in the cluster.
+/// The Events of the containers.
 fn events() -> String {
-    let mut text = "\n## Events\n\nIn a cluster the containers also write an Event \
-         (`events.k8s.io/v1`) on the pod, which names\nthe StaticIP as well: `kubectl describe pod \
-         redis-0`. Each run writes one at most, in one short\nattempt; one that cannot be written \
-         changes nothing, and is named in the log. A run that a signal\nended writes none. Those \
-         of the agent are in [publishing.md](publishing.md).\n\n| Reason | Type | Meaning |\n\
-         | --- | --- | --- |\n"
+    let mut text = "\n## Events\n\nIn a cluster, the containers also write an Event \
+         (`events.k8s.io/v1`) on the pod, with the\nStaticIP as related object: `kubectl describe \
+         pod redis-0`. Each run makes at most one short\nattempt; a failure is only logged. A run \
+         that a signal terminated writes no Event. The Events of\nthe agent are in \
+         [status.md](status.md).\n\n| Reason | Type | Meaning |\n| --- | --- | --- |\n"
         .to_owned();
     for notice in Notice::ALL {
         let kind = if notice.warns() { "Warning" } else { "Normal" };
@@ -85,12 +84,12 @@ fn events() -> String {
 /// `docs/configuration.md`.
 pub fn configuration() -> String {
     let mut page = format!(
-        "# Configuration\n\n{GENERATED}\nEvery flag has a variable that does the same; the flag \
-         wins. A flag may be written with one\ndash or two, its value after `=` or a space. A \
-         variable that is set but empty is a fault, and\nso is a value that cannot be read: every \
-         fault is reported, then the process ends with 2.\n\nDurations are whole numbers with \
-         `ms`, `s`, `m` or `h` (without: seconds), at most 24 h.\nBooleans are `true` or `false`; \
-         a flag without a value is `true`.\n\n"
+        "# Configuration\n\n{GENERATED}\nEach flag has an environment variable with the same \
+         meaning; the flag takes precedence. Flags\ncan have one dash or two, and the value \
+         follows `=` or a space. An empty variable or an invalid\nvalue is an error: the process \
+         reports all errors and exits with 2.\n\nDurations are whole numbers with the unit `ms`, \
+         `s`, `m` or `h` (default: seconds), at most 24 h.\nBooleans are `true` or `false`; a \
+         flag without a value is `true`.\n\n"
     );
     for command in [InitFlags::command(), StopFlags::command(), AgentFlags::command()] {
         page.push_str(&section(&command));
@@ -102,14 +101,14 @@ pub fn configuration() -> String {
 fn other_variables() -> String {
     format!(
         "## Other variables\n\n| Variable | Meaning |\n| --- | --- |\n\
-         | `{}` | `true`: nothing is done and nothing is checked. The init container and \
-         `release` end with 0 at once, `wait` ends with 0 at SIGTERM. What is no boolean counts \
-         as false |\n\
-         | `{}` | what is logged, if `{}` is not set |\n\
-         | `NO_COLOR` | no colours in the log on a terminal |\n\
-         | `AWS_*` | the AWS SDK's own: region, credentials, endpoints (`AWS_ENDPOINT_URL_EC2`, \
-         `AWS_EC2_METADATA_SERVICE_ENDPOINT`) |\n\n\
-         The flags of the original's logging library (`-logtostderr`, `-alsologtostderr`, \
+         | `{}` | if `true`, the containers do and check nothing: the init container and \
+         `release` exit with 0 immediately, `wait` exits with 0 at SIGTERM. An invalid boolean \
+         counts as false |\n\
+         | `{}` | the log level, if `{}` is not set |\n\
+         | `NO_COLOR` | disables colors in the log on a terminal |\n\
+         | `AWS_*` | the variables of the AWS SDK: region, credentials, endpoints \
+         (`AWS_ENDPOINT_URL_EC2`, `AWS_EC2_METADATA_SERVICE_ENDPOINT`) |\n\n\
+         The flags of glog, the original's logging library (`-logtostderr`, `-alsologtostderr`, \
          `-stderrthreshold`,\n`-v`, `-vmodule`, `-log_backtrace_at`, `-log_dir`) are accepted and \
          ignored.\n",
         env::TESTMODE,

@@ -1,9 +1,9 @@
-//! What is wrong with a configuration: all of it, each fault with the names that a person sets.
+//! All errors of a configuration, each with the names of flag and variable.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display};
 
-/// One setting as it was given.
+/// One setting with its raw value.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting<'a> {
     flag: &'static str,
@@ -31,7 +31,7 @@ impl Display for Setting<'_> {
     }
 }
 
-/// Escapes control characters and shortens, so that hostile text cannot forge a log line.
+/// Escapes control characters and truncates, so that untrusted text cannot forge a log line.
 pub(crate) fn escaped(text: &str) -> String {
     const MAX: usize = 80;
     let short: String = text.chars().take(MAX).collect();
@@ -39,7 +39,7 @@ pub(crate) fn escaped(text: &str) -> String {
     format!("{short:?}{more}")
 }
 
-/// Every fault that was found so far.
+/// The errors found so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Faults(Vec<String>);
 
@@ -48,7 +48,7 @@ impl Faults {
         self.0.push(fault.into());
     }
 
-    /// The parsed value; none, and a fault, if it is missing or wrong.
+    /// The parsed value; `None` and an error if it is missing or invalid.
     pub(crate) fn required<T, E: Display>(
         &mut self,
         setting: Setting<'_>,
@@ -60,7 +60,7 @@ impl Faults {
         self.optional(setting, parse)
     }
 
-    /// The parsed value if one was given; a fault if it is wrong.
+    /// The parsed value, if given; an error if it is invalid.
     pub(crate) fn optional<T, E: Display>(
         &mut self,
         setting: Setting<'_>,
@@ -84,12 +84,12 @@ impl Faults {
         }
     }
 
-    /// The faults, none of which may be dropped.
+    /// The errors; all of them must be reported.
     pub(crate) fn list(&self) -> &[String] {
         &self.0
     }
 
-    /// The configuration, if there was no fault.
+    /// The configuration, if there are no errors.
     pub(crate) fn unless<C>(self, config: Option<C>) -> Result<C, Self> {
         match config {
             Some(config) if self.0.is_empty() => Ok(config),
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f106_hostile_text_is_escaped_and_shortened() {
+    fn f106_hostile_text_is_escaped_and_truncated() {
         let shown = escaped(&format!("a\n\u{1b}[31m{}", "x".repeat(500)));
         assert!(shown.starts_with("\"a\\n\\u{1b}[31mxxx"), "{shown}");
         assert!(shown.ends_with("xx\"…"), "{shown}");

@@ -1,10 +1,16 @@
-//! What both containers share at their edges: configuration, telemetry, signals, last words.
+//! Shared by init container, stop container and agent: configuration, log, signals, termination
+//! messages.
 //!
-//! A container's `main` reads its configuration ([`start`]), lives its life ([`process`]) and
-//! ends with a [`report::Report`]. Nothing of the protocol is in here.
+//! A `main` reads the configuration ([`start`]), runs the process ([`process`]) and ends with a
+//! [`report::Report`]. This crate contains no protocol logic.
+//!
+//! With the feature `connect`, the module `connect` opens the registry of a URL. [`redact`] removes
+//! secrets from the output of any of our programs.
 
 mod args;
 pub mod config;
+#[cfg(feature = "connect")]
+pub mod connect;
 pub mod documents;
 mod fault;
 pub mod flags;
@@ -17,6 +23,7 @@ pub mod preview;
 pub mod process;
 pub mod protocol;
 pub mod recent;
+pub mod redact;
 pub mod report;
 mod signals;
 pub mod start;

@@ -1,17 +1,17 @@
-//! Whether a directory is on a mount of its own, or in the container's own layer.
+//! Checks whether a directory is on a separate mount or in the container's writable layer.
 
 use std::path::{Path, PathBuf};
 
 use procfs::process::{MountInfos, Process};
 use thiserror::Error;
 
-/// The static-IP file would not be on the member's data volume.
+/// The directory of the static-IP file is not on the member's data volume.
 #[derive(Debug, Error)]
 pub enum NotMounted {
-    /// The directory is in the root file system.
+    /// The directory is on the root file system.
     #[error(
-        "write the static-IP file: {path:?} is not on a mount of its own, so the file would be \
-         lost with the container; mount the data volume there, or pass --require-mount=false"
+        "write the static-IP file: {path:?} is not on a separate mount, so the file would be \
+         lost with the container; mount the data volume there, or set --require-mount=false"
     )]
     Root {
         /// The directory.
@@ -22,7 +22,7 @@ pub enum NotMounted {
     Unreadable(#[source] procfs::ProcError),
 }
 
-/// Proves that `directory`, which need not exist yet, is below a mount other than `/`.
+/// Checks that `directory`, which need not exist yet, is below a mount other than `/`.
 pub fn require_own_mount(directory: &Path) -> Result<(), NotMounted> {
     let mounts =
         Process::myself().and_then(|myself| myself.mountinfo()).map_err(NotMounted::Unreadable)?;
@@ -34,7 +34,7 @@ pub fn require_own_mount(directory: &Path) -> Result<(), NotMounted> {
     }
 }
 
-/// The directory with its links resolved, as far up as it exists.
+/// The nearest existing ancestor of the directory, without symbolic links.
 fn existing_ancestor(directory: &Path) -> PathBuf {
     let mut ancestors = directory.ancestors();
     ancestors.find_map(|path| path.canonicalize().ok()).unwrap_or_else(|| directory.to_owned())
@@ -69,14 +69,14 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_does_not_exist_yet_is_judged_by_its_parent() {
+    fn a_missing_directory_is_checked_by_its_parent() {
         let directory = tempfile::tempdir().unwrap();
         let missing = directory.path().join("conf/deep");
         assert_eq!(existing_ancestor(&missing), directory.path().canonicalize().unwrap());
     }
 
     #[test]
-    fn the_kernels_own_file_systems_are_mounts_and_a_bare_root_is_not() {
+    fn proc_is_a_separate_mount_and_the_root_is_not() {
         require_own_mount(Path::new("/proc/self")).unwrap();
         let refused = require_own_mount(Path::new("/no-such-firecamp-directory/conf")).unwrap_err();
         let text = refused.to_string();

@@ -1,11 +1,11 @@
-//! Which ends of a container people are told by an Event.
+//! Which reports of a container become an Event.
 
 use firecamp_core::contract::event::Notice;
 use firecamp_core::contract::exit::Exit;
 
 use crate::report::Report;
 
-/// Of an init container: how every attach ended, unless a signal ended it.
+/// The Event of an init container: for every attach that was not interrupted by a signal.
 pub fn of_attach(report: &Report) -> Option<Notice> {
     match report.exit {
         Exit::Success => Some(Notice::AddressAttached),
@@ -28,7 +28,7 @@ pub fn of_attach(report: &Report) -> Option<Notice> {
     }
 }
 
-/// Of a stop container: only what needs attention.
+/// The Event of a stop container: only for releases that need attention.
 pub fn of_release(report: &Report) -> Option<Notice> {
     if report.exit == Exit::Success {
         return report.cut_short.then_some(Notice::AddressStillUsed);
@@ -36,7 +36,7 @@ pub fn of_release(report: &Report) -> Option<Notice> {
     of_attach(report).map(|_failed| Notice::AddressReleaseFailed)
 }
 
-/// What the Event says.
+/// The text of the Event.
 pub fn text(report: &Report) -> String {
     let Report { exit, message, .. } = report;
     if *exit == Exit::Success {
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn every_attach_that_ended_by_itself_is_told() {
+    fn every_attach_without_a_signal_has_an_event() {
         assert_eq!(of_attach(&ended(Exit::Success)), Some(Notice::AddressAttached));
         assert_eq!(of_attach(&ended(Exit::Interrupted)), None);
         for exit in Exit::ALL {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_release_that_needs_attention_is_told() {
+    fn only_a_release_that_needs_attention_has_an_event() {
         assert_eq!(of_release(&ended(Exit::Success)), None);
         assert_eq!(of_release(&ended(Exit::Interrupted)), None);
         let cut = Report { cut_short: true, ..ended(Exit::Success) };
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_with_its_reason_code_and_advice() {
+    fn a_failure_has_reason_code_and_advice() {
         let text = text(&ended(Exit::NoCapacity));
         assert!(text.starts_with("NoCapacity (12): so it was; "), "{text}");
         assert!(text.ends_with(Exit::NoCapacity.advice()), "{text}");

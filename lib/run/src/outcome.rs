@@ -1,8 +1,8 @@
-//! From the protocol's outcome to a container's last words.
+//! Converts the outcome of an operation into a report.
 
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::{CloudFailure, RegistryFailure};
-use firecamp_core::machine::{Attached, Failure, Mended, Outcome, Path, Release};
+use firecamp_core::machine::{Attached, Failure, Maintenance, Outcome, Path, Release};
 
 use crate::report::Report;
 
@@ -13,14 +13,16 @@ impl From<&Outcome> for Report {
             Outcome::Released { release, address, cut_short } => {
                 let mut message = released_message(*release).to_owned();
                 if *cut_short {
-                    message.push_str("; sockets still used it when the time to drain was over");
+                    message.push_str(
+                        "; sockets still used the address when the drain timeout expired",
+                    );
                 }
                 let path = Some(released_path(*release));
                 let (address, cut_short) = (*address, *cut_short);
                 Self { address, path, cut_short, ..Self::new(Exit::Success, message) }
             }
-            Outcome::Mended { what, address } => {
-                let message = mended_message(*what).to_owned();
+            Outcome::Maintained { what, address } => {
+                let message = maintained_message(*what).to_owned();
                 Self { address: Some(*address), ..Self::new(Exit::Success, message) }
             }
             Outcome::Failed(failure) => Self::from(failure),
@@ -41,7 +43,7 @@ impl From<&RegistryFailure> for Report {
     }
 }
 
-/// A cloud that cannot even be asked.
+/// EC2 could not be reached or its client could not be created.
 impl From<&CloudFailure> for Report {
     fn from(failure: &CloudFailure) -> Self {
         Self::new(Exit::CloudRefused, failure.detail.clone())
@@ -51,15 +53,15 @@ impl From<&CloudFailure> for Report {
 fn attached_report(attached: &Attached) -> Report {
     let Attached { address, epoch, eni, path, barrier, overlapped } = attached;
     let (path, how) = match path {
-        Path::SameNode => ("same-node", "was there already"),
-        Path::Moved => ("moved", "was assigned to it"),
+        Path::SameNode => ("same-node", "it was already assigned there"),
+        Path::Moved => ("moved", "it was newly assigned there"),
     };
-    let mut message = format!("{address} works on {eni}: it {how}");
+    let mut message = format!("{address} is attached to {eni}; {how}");
     if *barrier {
-        message.push_str("; calls of an earlier holder were waited for");
+        message.push_str("; the attach waited for EC2 calls of an earlier holder");
     }
     if *overlapped {
-        message.push_str("; a predecessor still used it when its grace period ran out");
+        message.push_str("; sockets of its predecessor still used it when the grace period ended");
     }
     Report {
         address: Some(*address),
@@ -70,13 +72,13 @@ fn attached_report(attached: &Attached) -> Report {
     }
 }
 
-fn mended_message(what: Mended) -> &'static str {
+fn maintained_message(what: Maintenance) -> &'static str {
     match what {
-        Mended::GaveWay => "out of this node's kernel: the address belongs elsewhere",
-        Mended::Reasserted => "taken back: EC2 had it on another ENI",
-        Mended::Restored => "back in this node's kernel: something had stripped it",
-        Mended::Collected => "out of this node's kernel: no record claims it",
-        Mended::NothingToDo => "nothing to mend",
+        Maintenance::Withdrawn => "removed from this node's kernel: the address is held elsewhere",
+        Maintenance::Reasserted => "reassigned to this node's ENI: EC2 had it elsewhere",
+        Maintenance::Restored => "restored in this node's kernel",
+        Maintenance::Collected => "removed from this node's kernel: no record names it",
+        Maintenance::NothingToDo => "nothing to do",
     }
 }
 
@@ -92,9 +94,9 @@ fn released_path(release: Release) -> &'static str {
 fn released_message(release: Release) -> &'static str {
     match release {
         Release::Parked => "released; EC2 keeps the address on this node's ENI as a reservation",
-        Release::Unassigned => "released and given back to the subnet",
+        Release::Unassigned => "released and unassigned in EC2",
         Release::NotHolder => "nothing to release: this pod does not hold an address (any more)",
-        Release::NotEnding => "nothing released: the pod is not ending",
+        Release::NotEnding => "nothing released: the pod is not terminating",
     }
 }
 
@@ -108,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_attach_tells_address_eni_epoch_and_way() {
+    fn an_attach_reports_address_eni_epoch_and_path() {
         let attached = Attached {
             address: Ipv4Addr::new(10, 0, 0, 7),
             epoch: Epoch(3),
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn every_release_succeeds_and_says_what_it_did() {
+    fn every_release_succeeds_and_reports_its_path() {
         for release in
             [Release::Parked, Release::Unassigned, Release::NotHolder, Release::NotEnding]
         {

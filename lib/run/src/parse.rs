@@ -1,4 +1,4 @@
-//! Parsers of what a person sets and no type of the core reads.
+//! Parsers of settings that are not types of the core.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use thiserror::Error;
 
 use crate::fault::escaped;
 
-/// The longest duration that makes sense for a container's flag.
+/// The longest accepted duration.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// Why a text is not the wanted setting.
+/// An invalid setting.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{text} is not {kind}: expected {expected}")]
 pub struct InvalidSetting {
@@ -51,7 +51,7 @@ pub fn positive_duration(text: &str) -> Result<Duration, InvalidSetting> {
     Ok(nonzero)
 }
 
-/// `true` or `false`, in the spellings that Go's `strconv.ParseBool` takes, as in the original.
+/// A boolean in the spellings of Go's `strconv.ParseBool`, as in the original.
 pub fn boolean(text: &str) -> Result<bool, InvalidSetting> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
@@ -60,11 +60,11 @@ pub fn boolean(text: &str) -> Result<bool, InvalidSetting> {
     }
 }
 
-/// A loopback address and a port: what is served there is for this machine alone.
+/// A loopback address and a port, reachable only from this machine.
 pub fn loopback(text: &str) -> Result<SocketAddr, InvalidSetting> {
     let parsed = text.parse::<SocketAddr>().ok().filter(|at| at.ip().is_loopback());
     parsed.ok_or_else(|| {
-        invalid("an address to serve on", "a loopback address and a port: 127.0.0.1:9810", text)
+        invalid("a listen address", "a loopback address and a port: 127.0.0.1:9810", text)
     })
 }
 
@@ -72,14 +72,14 @@ pub fn loopback(text: &str) -> Result<SocketAddr, InvalidSetting> {
 pub fn served(text: &str) -> Result<SocketAddr, InvalidSetting> {
     let parsed = text.parse::<SocketAddr>().ok().filter(|at| at.port() != 0);
     parsed.ok_or_else(|| {
-        invalid("an address to serve on", "an address of the node and a port: 10.0.1.11:9811", text)
+        invalid("a listen address", "an address of the node and a port: 10.0.1.11:9811", text)
     })
 }
 
 /// An absolute path.
 pub fn absolute_path(text: &str) -> Result<PathBuf, InvalidSetting> {
     let path = Path::new(text);
-    // PATH_MAX with its terminating zero.
+    // PATH_MAX, including the terminating zero.
     if !path.is_absolute() || text.len() >= 4096 || text.contains('\0') {
         return Err(invalid("a path", "an absolute path of at most 4095 bytes", text));
     }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_in_every_unit() {
+    fn durations_are_parsed_in_every_unit() {
         let read = |text| duration(text).unwrap();
         assert_eq!(read("1500ms"), Duration::from_millis(1500));
         assert_eq!(read("30s"), Duration::from_secs(30));
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn invalid_durations_are_rejected() {
         let huge = "9".repeat(1000);
         for text in ["", "s", "-1s", "1.5s", "25h", "1d", " 1s", "1s ", "1\0", "１s", &huge] {
             let why = duration(text).unwrap_err().to_string();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_loopback_address_is_served_on() {
+    fn only_loopback_addresses_are_accepted() {
         for good in ["127.0.0.1:9810", "127.8.8.8:0", "[::1]:80"] {
             assert!(loopback(good).is_ok(), "{good}");
         }
@@ -127,7 +127,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_breaks_a_parser(text in "\\PC{0,60}|[0-9]{1,30}(ms|s|m|h)?") {
+        fn any_text_is_parsed_without_a_panic(text in "\\PC{0,60}|[0-9]{1,30}(ms|s|m|h)?") {
             let accepted = duration(&text).is_ok_and(|read| read <= LONGEST);
             prop_assert_eq!(accepted, duration(&text).is_ok());
             let _boolean = boolean(&text).is_ok();
@@ -136,7 +136,7 @@ mod tests {
         }
 
         #[test]
-        fn what_a_duration_prints_is_read_back(millis in 0_u64..86_400_000) {
+        fn a_printed_duration_is_parsed_again(millis in 0_u64..86_400_000) {
             let read = duration(&format!("{millis}ms")).unwrap();
             prop_assert_eq!(read, Duration::from_millis(millis));
         }

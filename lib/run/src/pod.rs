@@ -1,4 +1,4 @@
-//! What a process can find out about its pod without asking anybody.
+//! What a process can find out about its pod locally.
 
 use std::path::Path;
 
@@ -7,19 +7,19 @@ use firecamp_core::ids::{NodeName, PodUid};
 use procfs::FromRead;
 use procfs::process::{MountInfos, Process};
 
-/// What the process sees around itself. Read once, at the start.
+/// The environment of the process. Read once, at the start.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// The host name; under the host network it is the node's.
+    /// The host name; with hostNetwork it is the node's.
     pub hostname: Option<String>,
-    /// The pod's UID as the kubelet's mounts tell it.
+    /// The pod's UID, from the kubelet's mounts.
     pub pod_uid: Option<PodUid>,
-    /// It is a container of a cluster: the kubelet says where the API server is.
+    /// Whether the process runs in a cluster: the kubelet sets the address of the API server.
     pub in_cluster: bool,
 }
 
 impl Surroundings {
-    /// Looks at the kernel's tables of this process.
+    /// Reads the environment of this process.
     pub fn look() -> Self {
         let mounts = Process::myself().and_then(|myself| myself.mountinfo());
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
@@ -31,12 +31,12 @@ impl Surroundings {
         }
     }
 
-    /// The node's name as its kubelet registers it by default: the host name in lower case.
+    /// The default node name of a kubelet: the host name in lower case.
     pub(crate) fn node_name(&self) -> Option<NodeName> {
         self.hostname.as_deref().and_then(|name| NodeName::new(&name.to_lowercase()).ok())
     }
 
-    /// From the text of a `/proc/PID/mountinfo`.
+    /// Parses the text of a `/proc/PID/mountinfo`.
     pub fn from_mountinfo(text: &str) -> Self {
         let mounts = MountInfos::from_read(text.as_bytes()).ok();
         Self { pod_uid: mounts.as_ref().and_then(pod_uid), ..Self::default() }
@@ -44,7 +44,7 @@ impl Surroundings {
 }
 
 /// The kubelet mounts `/etc/hosts` of every container from `…/pods/UID/etc-hosts`, and its
-/// termination log from `…/pods/UID/containers/…`. Mounts that contradict each other tell nothing.
+/// termination log from `…/pods/UID/containers/…`. `None` if the mounts contradict each other.
 fn pod_uid(mounts: &MountInfos) -> Option<PodUid> {
     let files = ["/etc/hosts", path::TERMINATION_LOG].map(Path::new);
     let mut uids = mounts
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kubelet_directory_on_a_filesystem_of_its_own_is_understood() {
+    fn a_kubelet_directory_on_a_separate_filesystem_is_supported() {
         let hosts = format!("/pods/{UID}/etc-hosts");
         let log = format!("/pods/{UID}/containers/memberinit-redis/1a2b3c4d");
         let mounts = [(hosts.as_str(), "/etc/hosts"), (&log, "/dev/termination-log")];
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn mounts_that_contradict_each_other_or_name_no_pod_tell_nothing() {
+    fn contradictory_or_unrelated_mounts_are_ignored() {
         let one = "/pods/aaaa/etc-hosts";
         let other = "/pods/bbbb/containers/x/y";
         assert_eq!(discovered(&[(one, "/etc/hosts"), (other, "/dev/termination-log")]), None);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_name_is_taken_in_lower_case_and_only_if_it_is_a_node_name() {
+    fn the_node_name_is_the_valid_host_name_in_lower_case() {
         let named =
             |name: &str| Surroundings { hostname: Some(name.into()), ..Surroundings::default() };
         let node = named("IP-10-0-0-1.Ec2.internal").node_name().unwrap();

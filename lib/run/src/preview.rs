@@ -1,24 +1,24 @@
-//! How a plan is shown: numbered lines for people, one JSON document for machines.
+//! Formats a plan: numbered lines as text, or one JSON document.
 
 use std::fmt::Write as _;
 
 use firecamp_core::action::Action;
-use firecamp_core::outside::KernelTarget;
 use firecamp_core::plan::Plan;
+use firecamp_core::ports::KernelTarget;
 use firecamp_core::record::{StaticIp, Write};
 use serde_json::{Value, json};
 
 use crate::config::{Identity, Output};
 use crate::report::Report;
 
-/// One step, told.
+/// One step for the output.
 struct Step {
     system: &'static str,
     action: &'static str,
     text: String,
 }
 
-/// The plan as text with a line break at its end.
+/// The formatted plan, with a trailing line break.
 pub fn show(plan: &Plan, who: &Identity, output: Output) -> String {
     match output {
         Output::Human => human(plan, who),
@@ -28,13 +28,14 @@ pub fn show(plan: &Plan, who: &Identity, output: Output) -> String {
 
 fn human(plan: &Plan, who: &Identity) -> String {
     let Identity { member, pod, node } = who;
-    let mut text = format!("Plan for {member} (pod {pod}) on {node}; nothing is changed.\n");
-    for (number, step) in (1_u32..).zip(plan.steps.iter().map(told)) {
-        // Writing to a String does not fail.
+    let mut text =
+        format!("Plan for {member} (pod {pod}) on {node}; dry run, nothing is changed.\n");
+    for (number, step) in (1_u32..).zip(plan.steps.iter().map(reported)) {
+        // Writing to a String cannot fail.
         writeln!(text, "{number:>3}. {:<9} {}", step.system, step.text).ok();
     }
     let Report { exit, message, .. } = Report::from(&plan.outcome);
-    writeln!(text, "It would end with {} ({}): {message}", exit.code(), exit.reason()).ok();
+    writeln!(text, "Expected exit code: {} ({}): {message}", exit.code(), exit.reason()).ok();
     text
 }
 
@@ -42,7 +43,7 @@ fn json(plan: &Plan, who: &Identity) -> String {
     let steps: Vec<Value> = plan
         .steps
         .iter()
-        .map(told)
+        .map(reported)
         .map(|step| json!({ "system": step.system, "action": step.action, "text": step.text }))
         .collect();
     let Report { exit, message, address, eni, epoch, path, cut_short: _ } =
@@ -66,7 +67,7 @@ fn json(plan: &Plan, who: &Identity) -> String {
     format!("{document:#}\n")
 }
 
-fn told(action: &Action) -> Step {
+fn reported(action: &Action) -> Step {
     let step = |system, action, text: String| Step { system, action, text };
     match action {
         Action::Write(write) => step("registry", "write", written(write)),
@@ -86,11 +87,13 @@ fn told(action: &Action) -> Step {
         Action::SyncFile => step("disk", "sync-file", "sync the directory".to_owned()),
         Action::AddAddress(target, _) => step("kernel", "add-address", added(target)),
         Action::AddRouting(target, _) => step("kernel", "add-routing", routed(target)),
-        Action::RemoveAddress(address, _) => {
-            step("kernel", "remove-address", format!("remove {address}/32 if it is ours"))
-        }
+        Action::RemoveAddress(address, _) => step(
+            "kernel",
+            "remove-address",
+            format!("remove {address}/32 if FireCamp configured it"),
+        ),
         Action::RemoveRouting(address, _) => {
-            step("kernel", "remove-routing", format!("remove our rules from {address}"))
+            step("kernel", "remove-routing", format!("remove the routing rules for {address}"))
         }
         Action::Wait(delay) => {
             step("time", "wait", format!("wait up to {:?} for {}", delay.longest(), delay.why))
@@ -109,28 +112,31 @@ fn told(action: &Action) -> Step {
         | Action::Observe(_)
         | Action::ReadSockets(_)
         | Action::AwaitStop
-        | Action::Done => step("none", "read", "look".to_owned()),
+        | Action::Done => step("none", "read", "read".to_owned()),
     }
 }
 
 fn added(target: &KernelTarget) -> String {
-    format!("add {}/32, tagged ours, to the link with MAC {}", target.address, target.mac)
+    format!(
+        "add {}/32 with FireCamp's protocol tag to the link with MAC {}",
+        target.address, target.mac
+    )
 }
 
 fn routed(target: &KernelTarget) -> String {
     match &target.routing {
         Some(routing) => format!(
-            "route what comes from {} by table {}: {} direct, the rest via {}",
+            "route packets from {} with table {}: {} direct, default via {}",
             target.address, routing.table, routing.subnet, routing.gateway
         ),
-        None => format!("no rules for {}: it is on the primary interface", target.address),
+        None => format!("no routing rules for {} on the primary interface", target.address),
     }
 }
 
 fn written(write: &Write) -> String {
     match write {
         Write::CreateClaim(claim) => {
-            format!("create the claim of {} on pool {}", claim.member, claim.pool)
+            format!("create the claim of {} in pool {}", claim.member, claim.pool)
         }
         Write::UpdateClaim(stored) => match stored.object.address {
             Some(address) => format!("bind the claim of {} to {address}", stored.object.member),
@@ -152,9 +158,9 @@ fn recorded(ip: &StaticIp) -> String {
             write!(text, ", {eni}").ok();
         }
     }
-    for mark in &ip.unsettled {
+    for mark in &ip.pending_mutations {
         let mutation = format!("{:?}", mark.mutation).to_lowercase();
-        write!(text, "; announces the {mutation} on {}", mark.eni).ok();
+        write!(text, "; pending {mutation} on {}", mark.eni).ok();
     }
     text
 }
@@ -168,28 +174,28 @@ mod tests {
     use firecamp_core::contract::timing;
     use firecamp_core::ids::{ClusterName, Member, NodeName, PodUid, RunId};
     use firecamp_core::node::{Eni, EniRule, NodeIdentity};
-    use firecamp_core::outside::{KernelView, Owner, PodView, SocketUse};
-    use firecamp_core::plan::{World, plan};
+    use firecamp_core::plan::{PlanInput, plan};
+    use firecamp_core::ports::{KernelView, Owner, PodView, SocketUse};
     use firecamp_core::record::{MemberRecords, Pool, PoolSubnet, ReleasePolicy};
     use firecamp_core::time::Moment;
 
     use super::*;
 
     const FIRST: &str = "\
-Plan for demo/redis-0 (pod uid-1) on node-a; nothing is changed.
-  1. registry  create the claim of demo/redis-0 on pool main
+Plan for demo/redis-0 (pod uid-1) on node-a; dry run, nothing is changed.
+  1. registry  create the claim of demo/redis-0 in pool main
   2. registry  allocate 10.0.1.40 of pool main to demo/redis-0
   3. registry  record 10.0.1.40 at epoch 1: attaching, pod uid-1, node node-a, eni-0a1b2c3d; \
-announces the assign on eni-0a1b2c3d
+pending assign on eni-0a1b2c3d
   4. ec2       assign 10.0.1.40 to eni-0a1b2c3d
-  5. kernel    add 10.0.1.40/32, tagged ours, to the link with MAC 0a:00:00:00:00:01
-  6. kernel    route what comes from 10.0.1.40 by table 20001: 10.0.1.0/24 direct, the rest via \
+  5. kernel    add 10.0.1.40/32 with FireCamp's protocol tag to the link with MAC 0a:00:00:00:00:01
+  6. kernel    route packets from 10.0.1.40 with table 20001: 10.0.1.0/24 direct, default via \
 10.0.1.1
   7. disk      write 10.0.1.40 to a temporary file and sync it
   8. disk      rename it to the static-IP file
   9. disk      sync the directory
  10. registry  record 10.0.1.40 at epoch 1: attached, pod uid-1, node node-a, eni-0a1b2c3d
-It would end with 0 (Success): 10.0.1.40 works on eni-0a1b2c3d: it was assigned to it
+Expected exit code: 0 (Success): 10.0.1.40 is attached to eni-0a1b2c3d; it was newly assigned there
 ";
 
     fn who() -> Identity {
@@ -209,7 +215,7 @@ It would end with 0 (Success): 10.0.1.40 works on eni-0a1b2c3d: it was assigned 
             cluster: ClusterName::new("prod").unwrap(),
             pool: None,
             rule: EniRule::Auto,
-            barred: BTreeMap::new(),
+            excluded: BTreeMap::new(),
             run: RunId::new("this").unwrap(),
             deadline: timing::ATTACH_DEADLINE,
             predecessor_grace: timing::PREDECESSOR_GRACE,
@@ -217,7 +223,7 @@ It would end with 0 (Success): 10.0.1.40 works on eni-0a1b2c3d: it was assigned 
     }
 
     /// A pool with one address, and a node with one secondary ENI in its subnet.
-    fn world() -> World {
+    fn world() -> PlanInput {
         let address = Ipv4Addr::new(10, 0, 1, 40);
         let subnet = PoolSubnet {
             subnet: "subnet-0a1b2c3d".parse().unwrap(),
@@ -239,10 +245,10 @@ It would end with 0 (Success): 10.0.1.40 works on eni-0a1b2c3d: it was assigned 
         let pool = Pool {
             name: "main".parse().unwrap(),
             release_policy: ReleasePolicy::Keep,
-            unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
+            orphaned: firecamp_core::record::OrphanPolicy::Report,
             subnets: vec![subnet],
         };
-        World {
+        PlanInput {
             records: MemberRecords { pool: Some(pool), ..MemberRecords::default() },
             allocated: BTreeSet::new(),
             pod: PodView::Vouched,
@@ -253,7 +259,7 @@ It would end with 0 (Success): 10.0.1.40 works on eni-0a1b2c3d: it was assigned 
                 region: "eu-west-1".to_owned(),
                 enis: vec![eni],
             },
-            owners: (0..=255).map(|n| (Ipv4Addr::new(10, 0, 1, n), Owner::Nobody)).collect(),
+            owners: (0..=255).map(|n| (Ipv4Addr::new(10, 0, 1, n), Owner::Unassigned)).collect(),
             kernel: Some(KernelView { link: Some("ens6".to_owned()), ..KernelView::default() }),
             sockets: Some(SocketUse::default()),
         }
@@ -264,13 +270,13 @@ It would end with 0 (Success): 10.0.1.40 works on eni-0a1b2c3d: it was assigned 
     }
 
     #[test]
-    fn a_first_attach_is_told_step_by_step() {
+    fn a_first_attach_is_printed_step_by_step() {
         let text = show(&first(), &who(), Output::Human);
         assert_eq!(text, FIRST, "{text}");
     }
 
     #[test]
-    fn the_json_form_has_the_same_steps_and_the_outcome() {
+    fn the_json_format_has_the_same_steps_and_the_outcome() {
         let document: Value = serde_json::from_str(&show(&first(), &who(), Output::Json)).unwrap();
         let steps = document["steps"].as_array().unwrap();
         let actions: Vec<&str> = steps.iter().map(|s| s["action"].as_str().unwrap()).collect();
@@ -284,11 +290,11 @@ It would end with 0 (Success): 10.0.1.40 works on eni-0a1b2c3d: it was assigned 
     }
 
     #[test]
-    fn a_plan_that_fails_says_how_it_would_end() {
+    fn a_failing_plan_has_the_expected_exit() {
         let mut nowhere = world();
         nowhere.node.enis.clear();
         let plan = plan(Attach::new(input(), Moment::default()), &nowhere).unwrap();
         let text = show(&plan, &who(), Output::Human);
-        assert!(text.contains("It would end with 17 (NodeUnsuitable)"), "{text}");
+        assert!(text.contains("Expected exit code: 17 (NodeUnsuitable)"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! The life of a container's process, from its configuration to its exit code.
+//! Runs a process from its configuration to its exit code.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,16 +15,16 @@ use crate::report::Report;
 use crate::signals::Listener;
 pub use crate::signals::{FirstSignal, Signals};
 
-/// After a signal that ends it, a process is gone within a second: what is under way gets this
-/// long to come to its own end.
-const LAST_MOMENTS: Duration = Duration::from_millis(700);
+/// After a terminating signal, a process exits within a second: a running operation gets this much
+/// time to finish.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(700);
 
-/// A process that has its configuration.
+/// A configured process.
 #[derive(Debug)]
 pub struct Started<C> {
     /// The configuration.
     pub config: C,
-    /// Who a container acts for; an agent acts for no member.
+    /// The member of a container; `None` for an agent.
     pub(crate) identity: Option<Identity>,
     pub(crate) log: LogConfig,
     pub(crate) runtime: Runtime,
@@ -32,15 +32,15 @@ pub struct Started<C> {
 }
 
 impl<C> Started<C> {
-    /// Runs `body` to its report, or to the end that a signal demands, and says the last words.
-    /// A panic becomes [`Exit::Internal`].
+    /// Runs `body` until its report or a terminating signal, and writes the termination message. A
+    /// panic becomes [`Exit::Internal`].
     pub fn run<B>(self, first: FirstSignal, body: B) -> ExitCode
     where
         B: AsyncFnOnce(C, Signals) -> Report,
     {
         let Self { config, identity, log, runtime, listener } = self;
         let signals = Signals::default();
-        let lived = catch_unwind(AssertUnwindSafe(|| {
+        let ended = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(async {
                 let begun = Instant::now();
                 let span = span(identity.as_ref());
@@ -54,9 +54,9 @@ impl<C> Started<C> {
                 (report, begun.elapsed())
             })
         }));
-        // A thread that hangs in the kernel must not keep the process.
+        // A thread that hangs in the kernel must not delay the exit.
         runtime.shutdown_background();
-        match lived {
+        match ended {
             Ok((report, elapsed)) => report.finish(&log, identity.as_ref(), Some(elapsed)),
             Err(panic) => panicked(panic.as_ref()).finish(&log, identity.as_ref(), None),
         }
@@ -72,8 +72,8 @@ fn span(identity: Option<&Identity>) -> tracing::Span {
 
 async fn overdue(signals: &Signals) -> Report {
     signals.end.cancelled().await;
-    tokio::time::sleep(LAST_MOMENTS).await;
-    Report::new(Exit::Interrupted, "ended by a signal while a step was still under way")
+    tokio::time::sleep(SHUTDOWN_GRACE).await;
+    Report::new(Exit::Interrupted, "terminated by a signal while a step was still running")
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Report {
@@ -96,7 +96,7 @@ mod tests {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let listener = runtime.block_on(async { Listener::start() }).unwrap();
         let log = LogConfig {
-            termination_log: directory.join("last-words"),
+            termination_log: directory.join("termination-message"),
             create: true,
             ..LogConfig::default()
         };
@@ -110,12 +110,12 @@ mod tests {
     }
 
     fn report(directory: &Path) -> Value {
-        let line = std::fs::read_to_string(directory.join("last-words")).unwrap();
+        let line = std::fs::read_to_string(directory.join("termination-message")).unwrap();
         serde_json::from_str(&line).unwrap()
     }
 
     #[test]
-    fn a_panic_ends_as_an_internal_error_with_last_words() {
+    fn a_panic_is_an_internal_error_with_a_termination_message() {
         let directory = tempfile::tempdir().unwrap();
         let code = started(directory.path())
             .run(FirstSignal::Ends, async |(), _signals| panic!("a bug of {}", "ours"));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn f018_every_exit_becomes_the_code_of_the_process_and_of_its_last_words() {
+    fn f018_every_exit_has_its_code_in_the_process_and_the_termination_message() {
         for exit in Exit::ALL {
             let directory = tempfile::tempdir().unwrap();
             let code = started(directory.path())
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_hangs_does_not_outlive_the_signal_by_a_second() {
+    fn a_hanging_step_ends_within_a_second_after_the_signal() {
         let directory = tempfile::tempdir().unwrap();
         let paused = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let started = Started { runtime: paused, ..started(directory.path()) };

@@ -1,5 +1,5 @@
-//! What init, stop and agent tell each other of their versions before anything else: the agent by
-//! a small file in the directory of the node-local locks, the others by reading it.
+//! The version check between init container, stop container and agent. The agent writes a small
+//! file into the directory of the node-local locks; the containers read it first of all.
 
 use std::fs::read_to_string;
 use std::io;
@@ -9,48 +9,50 @@ use firecamp_core::contract::path::AGENT_PROTOCOL;
 use firecamp_core::contract::protocol::{Program, Protocol};
 use serde::{Deserialize, Serialize};
 
-/// The file of an agent. A later version adds fields and keeps these.
+/// The file of an agent. Later versions may add fields but keep these.
 #[derive(Debug, Serialize, Deserialize)]
-struct Said {
+struct AgentProtocol {
     protocol: u32,
     oldest: u32,
     version: String,
 }
 
-/// What an agent of this program writes.
-pub fn said() -> String {
+/// The contents of the file that the agent of this version writes.
+pub fn agent_file() -> String {
     let Program { protocol, version } = Program::this();
     let Protocol { current, oldest } = protocol;
-    let text = serde_json::to_string(&Said { protocol: current, oldest, version });
-    // Three plain fields can always be written.
+    let text = serde_json::to_string(&AgentProtocol { protocol: current, oldest, version });
+    // Serialization of three plain fields cannot fail.
     text.unwrap_or_default() + "\n"
 }
 
-/// Why this program and the agent that runs on this node must not meet; none if they may. Without
-/// a file the agent is from before there was any; a file that no agent can have written says
-/// nothing.
-pub fn apart_from_agent(run_dir: &Path) -> Option<String> {
+/// Why this program is incompatible with the agent of this node; `None` if it is compatible. A
+/// missing file means an agent of before such files; an invalid file is ignored.
+pub fn incompatibility_with_agent(run_dir: &Path) -> Option<String> {
     let path = run_dir.join(AGENT_PROTOCOL);
-    let read = || -> io::Result<Said> { Ok(serde_json::from_str(&read_to_string(&path)?)?) };
+    let read =
+        || -> io::Result<AgentProtocol> { Ok(serde_json::from_str(&read_to_string(&path)?)?) };
     match read() {
-        Ok(Said { protocol, oldest, version }) => {
+        Ok(AgentProtocol { protocol, oldest, version }) => {
             let agent = Program { protocol: Protocol { current: protocol, oldest }, version };
             let part = format!("by {} the agent of this node", path.display());
-            Program::this().apart_from(&agent, &part)
+            Program::this().incompatibility_with(&agent, &part)
         }
         Err(why) if why.kind() == io::ErrorKind::NotFound => None,
         Err(why) => {
-            tracing::warn!(file = %path.display(), error = %why, "The agent's version is not read");
+            let file = path.display();
+            tracing::warn!(%file, error = %why, "failed to read the agent's protocol");
             None
         }
     }
 }
 
-/// For a release, which goes on: it takes away what an init container of its own version has
-/// recorded, and nobody else can, for that agent leaves alone what it does not understand.
+/// Warns about an incompatible agent, for a release, which continues anyway: only the stop
+/// container can release what an init container of its version recorded, because that agent ignores
+/// records that it does not understand.
 pub fn warn_of_agent(run_dir: &Path) {
-    if let Some(why) = apart_from_agent(run_dir) {
-        tracing::warn!(%why, "It releases beside an agent that it does not understand");
+    if let Some(why) = incompatibility_with_agent(run_dir) {
+        tracing::warn!(%why, "releasing despite an incompatible agent");
     }
 }
 
@@ -61,27 +63,27 @@ mod tests {
     fn after(text: &str) -> Option<String> {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(AGENT_PROTOCOL), text).unwrap();
-        apart_from_agent(dir.path())
+        incompatibility_with_agent(dir.path())
     }
 
     #[test]
-    fn f097_what_this_agent_says_its_own_init_container_understands() {
+    fn f097_init_container_and_agent_of_one_version_are_compatible() {
         let Protocol { current, oldest } = Protocol::OURS;
-        let said: Said = serde_json::from_str(&said()).unwrap();
-        assert_eq!((said.protocol, said.oldest), (current, oldest));
-        assert_eq!(after(&super::said()), None);
+        let written: AgentProtocol = serde_json::from_str(&agent_file()).unwrap();
+        assert_eq!((written.protocol, written.oldest), (current, oldest));
+        assert_eq!(after(&agent_file()), None);
     }
 
     #[test]
-    fn f097_without_an_agent_or_with_one_that_says_nothing_it_goes_on() {
-        assert_eq!(apart_from_agent(Path::new("/nowhere")), None);
+    fn f097_a_missing_or_invalid_agent_file_is_ignored() {
+        assert_eq!(incompatibility_with_agent(Path::new("/nowhere")), None);
         for text in ["", "{}", "garbage", r#"{"protocol": "9", "oldest": 9, "version": ""}"#] {
             assert_eq!(after(text), None, "{text}");
         }
     }
 
     #[test]
-    fn f097_an_agent_of_a_later_format_is_understood_by_the_fields_that_stay() {
+    fn f097_a_file_with_additional_fields_is_accepted() {
         let text = |current, oldest| {
             format!(r#"{{"more": [1], "version": "9", "oldest": {oldest}, "protocol": {current}}}"#)
         };

@@ -1,4 +1,4 @@
-//! The last lines of the log, kept in memory for whoever asks this process.
+//! The last lines of the log, in memory, for the page `/v1/log`.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -6,21 +6,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// All lines together take no more.
+/// The size limit of all lines together.
 pub const MAX_BYTES: usize = 64 * 1024;
-/// Of a longer line the end is left out.
+/// Longer lines are truncated.
 const MAX_LINE: usize = 4 * 1024;
-const CUT: &str = "… (cut)";
+const TRUNCATED: &str = "… (truncated)";
 
-/// As many of the last lines as there is room for, each of them whole.
+/// A ring buffer with the last lines of the log.
 #[derive(Debug, Clone, Default)]
 pub struct Recent(Arc<Mutex<Lines>>);
 
 #[derive(Debug, Default)]
 struct Lines {
     bytes: VecDeque<u8>,
-    /// How many were there before.
-    gone: u64,
+    /// The number of dropped lines.
+    dropped: u64,
 }
 
 impl Recent {
@@ -28,33 +28,33 @@ impl Recent {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps this line, and forgets the oldest ones for it.
+    /// Adds a line; drops the oldest lines if necessary.
     pub fn push(&self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end();
-        let (kept, end) = if line.len() > MAX_LINE { (begin(line), CUT) } else { (line, "") };
+        let (kept, end) = if line.len() > MAX_LINE { (begin(line), TRUNCATED) } else { (line, "") };
         let mut lines = self.lines();
         lines.make_room(kept.len().saturating_add(end.len()).saturating_add(1));
         lines.bytes.extend([kept, end, "\n"].into_iter().flat_map(str::bytes));
     }
 
-    /// The lines, the oldest first, and before them how many are not kept any more.
+    /// The lines, oldest first; the first line has the number of dropped lines, if any.
     pub fn text(&self) -> String {
         let lines = self.lines();
         let (first, second) = lines.bytes.as_slices();
         let kept = [first, second].concat();
-        let gone = lines.gone;
+        let dropped = lines.dropped;
         drop(lines);
         let kept = String::from_utf8_lossy(&kept).into_owned();
-        if gone == 0 {
+        if dropped == 0 {
             return kept;
         }
-        format!("{{\"message\":\"Lines before these are not kept\",\"lines\":{gone}}}\n{kept}")
+        format!("{{\"message\":\"earlier lines dropped\",\"lines\":{dropped}}}\n{kept}")
     }
 }
 
-/// As much of a line as is kept of one that is too long: whole words, because half a secret would
-/// not be known as one.
+/// The beginning of a line that is too long, up to a complete word, because a truncated secret is
+/// not recognized.
 fn begin(line: &str) -> &str {
     let mut end = MAX_LINE;
     while !line.is_char_boundary(end) {
@@ -66,22 +66,22 @@ fn begin(line: &str) -> &str {
 }
 
 impl Lines {
-    /// Forgets the oldest lines until there is room for so many bytes.
+    /// Drops the oldest lines until this many bytes fit.
     fn make_room(&mut self, bytes: usize) {
         while !self.bytes.is_empty() && self.bytes.len().saturating_add(bytes) > MAX_BYTES {
             let first = self.bytes.iter().position(|byte| *byte == b'\n');
             let first = first.map_or(self.bytes.len(), |at| at.saturating_add(1));
             self.bytes.drain(..first);
-            self.gone = self.gone.saturating_add(1);
+            self.dropped = self.dropped.saturating_add(1);
         }
     }
 }
 
-/// Takes one line at a time, as the log writes them.
+/// Receives one line at a time from the log.
 #[derive(Debug)]
-pub struct Keeper(Recent);
+pub struct LineWriter(Recent);
 
-impl Write for Keeper {
+impl Write for LineWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.push(line);
         Ok(line.len())
@@ -93,10 +93,10 @@ impl Write for Keeper {
 }
 
 impl MakeWriter<'_> for Recent {
-    type Writer = Keeper;
+    type Writer = LineWriter;
 
-    fn make_writer(&self) -> Keeper {
-        Keeper(self.clone())
+    fn make_writer(&self) -> LineWriter {
+        LineWriter(self.clone())
     }
 }
 
@@ -116,32 +116,38 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_back_whole_and_in_their_order() {
+    fn lines_are_complete_and_in_order() {
         let (_recent, lines) = kept(["a b\n".to_owned(), "c\n".to_owned()]);
         assert_eq!(lines, ["a b", "c"]);
         assert_eq!(Recent::default().text(), "");
     }
 
     #[test]
-    fn what_there_is_no_room_for_is_counted_and_the_last_lines_stay() {
+    fn the_oldest_lines_are_dropped_and_counted() {
         let (recent, lines) = kept((0..5000).map(|nth| format!("{{\"line\":\"{nth:0>90}\"}}\n")));
         assert!(recent.lines().bytes.len() <= MAX_BYTES);
-        assert!(recent.lines().bytes.capacity() <= 2 * MAX_BYTES, "and no memory beside it");
-        let gone = 5000 - (lines.len() - 1);
+        assert!(
+            recent.lines().bytes.capacity() <= 2 * MAX_BYTES,
+            "the buffer does not grow further"
+        );
+        let dropped = 5000 - (lines.len() - 1);
         assert_eq!(
             lines.first().unwrap(),
-            &format!("{{\"message\":\"Lines before these are not kept\",\"lines\":{gone}}}")
+            &format!("{{\"message\":\"earlier lines dropped\",\"lines\":{dropped}}}")
         );
         assert!(lines.len() > 600, "{}", lines.len());
-        for (line, nth) in lines.iter().skip(1).zip(gone..) {
+        for (line, nth) in lines.iter().skip(1).zip(dropped..) {
             assert_eq!(line, &format!("{{\"line\":\"{nth:0>90}\"}}"));
         }
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_cut_between_two_words() {
+    fn a_long_line_is_truncated_between_two_words() {
         let long = format!("{} {} hushhush\n", "ä".repeat(10), "b".repeat(MAX_LINE));
         let (_recent, lines) = kept([long, "next\n".to_owned(), "c".repeat(MAX_BYTES)]);
-        assert_eq!(lines, [format!("{}{CUT}", "ä".repeat(10)), "next".to_owned(), CUT.to_owned()]);
+        assert_eq!(
+            lines,
+            [format!("{}{TRUNCATED}", "ä".repeat(10)), "next".to_owned(), TRUNCATED.to_owned()]
+        );
     }
 }

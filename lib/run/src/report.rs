@@ -1,4 +1,4 @@
-//! A container's last words: one line of JSON, for the kubelet and as the last line of the log.
+//! The termination message: one line of JSON, for the kubelet and as the last line of the log.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -13,23 +13,23 @@ use serde::Serialize;
 
 use crate::config::{Identity, LogConfig};
 
-/// The most that the kubelet keeps of a termination message.
+/// The kubelet's size limit of a termination message.
 pub const MAX_BYTES: usize = 4096;
 
-/// What became of a run.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// How the process ends.
+    /// The exit of the process.
     pub exit: Exit,
-    /// What happened, for people.
+    /// What happened, as text.
     pub message: String,
     /// The member's address, once known.
     pub address: Option<Ipv4Addr>,
-    /// The ENI that carries it.
+    /// The ENI that has it.
     pub eni: Option<EniId>,
-    /// The epoch that was held.
+    /// The epoch of the attachment.
     pub epoch: Option<Epoch>,
-    /// Which way the protocol went, as one word.
+    /// The path that the protocol took; stable.
     pub path: Option<&'static str>,
     /// Sockets still used the address when it was released.
     pub cut_short: bool,
@@ -63,41 +63,41 @@ struct Line<'a> {
 }
 
 impl Report {
-    /// A run that ended like this.
+    /// A report with this exit and message.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { exit, message, address: None, eni: None, epoch: None, path: None, cut_short: false }
     }
 
-    /// A run that a signal ended between two steps.
+    /// The report of a run that a signal terminated between two steps.
     pub fn interrupted() -> Self {
-        Self::new(Exit::Interrupted, "ended by a signal: nothing more was begun")
+        Self::new(Exit::Interrupted, "terminated by a signal before the next step")
     }
 
-    /// A run whose plan nobody could be shown.
+    /// The report of a dry run whose plan could not be printed.
     pub fn unprintable(source: &io::Error) -> Self {
         Self::new(Exit::Internal, format!("print the plan on stdout: {source}"))
     }
 
-    /// The same end of a run that changed nothing.
+    /// The same report for a dry run.
     #[must_use]
     pub fn of_a_dry_run(self) -> Self {
-        let message = format!("dry run, nothing was changed; it would be: {}", self.message);
+        let message = format!("dry run, nothing was changed; expected result: {}", self.message);
         Self { message, path: Some("dry-run"), ..self }
     }
 
-    /// The one line, without a line break, at most [`MAX_BYTES`] long: the message is cut to fit.
+    /// The line, without a line break, at most [`MAX_BYTES`] long: the message is truncated to fit.
     pub fn line(&self, who: Option<&Identity>, elapsed: Option<Duration>) -> String {
         let render = |message: &str| self.render(message, who, elapsed);
-        let whole = render(&self.message);
-        if whole.len() <= MAX_BYTES {
-            return whole;
+        let full = render(&self.message);
+        if full.len() <= MAX_BYTES {
+            return full;
         }
-        let room = MAX_BYTES.saturating_sub(render("…").len());
+        let limit = MAX_BYTES.saturating_sub(render("…").len());
         let mut used = 0_usize;
         let fits = |c: &char| {
             used = used.saturating_add(escaped_len(*c));
-            used <= room
+            used <= limit
         };
         let mut short: String = self.message.chars().take_while(fits).collect();
         short.push('…');
@@ -121,11 +121,11 @@ impl Report {
             message,
             advice: self.exit.advice(),
         };
-        // Strings, numbers and booleans always serialise; the fallback keeps this total.
+        // Serialization of plain fields cannot fail.
         serde_json::to_string(&line).unwrap_or_else(|_source| self.exit.reason().to_owned())
     }
 
-    /// Says the last words and turns the exit into the process's.
+    /// Writes the termination message and returns the exit code.
     pub(crate) fn finish(
         &self,
         log: &LogConfig,
@@ -135,9 +135,9 @@ impl Report {
         let line = self.line(who, elapsed);
         if let Err(source) = write_termination_log(log, &line) {
             let file = log.termination_log.display();
-            tracing::warn!(%file, error = %source, "Cannot write the termination message");
+            tracing::warn!(%file, error = %source, "failed to write termination message");
         }
-        // Nobody is left to tell if stderr is closed.
+        // If stderr is closed, there is nowhere to report the failure.
         writeln!(io::stderr(), "{line}").ok();
         ExitCode::from(self.exit.code())
     }
@@ -154,7 +154,7 @@ fn escaped_len(c: char) -> usize {
 
 fn write_termination_log(log: &LogConfig, line: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    // A FIFO without a reader must not stop the process at its end.
+    // Opening a FIFO without a reader must not block.
     options.write(true).truncate(true).create(log.create).custom_flags(nonblocking());
     match options.open(&log.termination_log) {
         Ok(mut file) => file.write_all(line.as_bytes()),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn f018_every_exit_has_a_code_and_a_reason_of_its_own() {
+    fn f018_exit_codes_and_reasons_are_unique() {
         let codes: BTreeSet<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
         let reasons: BTreeSet<&str> = Exit::ALL.iter().map(|exit| exit.reason()).collect();
         assert_eq!(codes.len(), Exit::ALL.len());
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_names_cause_code_and_advice() {
+    fn the_line_has_cause_code_and_advice() {
         let mut report = Report::new(Exit::AddressUnavailable, "held by eni-0a1b2c3d");
         report.address = Some(Ipv4Addr::new(10, 0, 0, 7));
         report.epoch = Some(Epoch(4));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_default_file_is_no_error_and_another_one_is_made() {
+    fn only_a_file_other_than_the_default_is_created() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("log");
         let log = LogConfig { termination_log: file.clone(), ..LogConfig::default() };

@@ -1,5 +1,5 @@
-//! SIGTERM and SIGINT, listened to from the first moment: as process 1 of a container, a signal
-//! without a listener is lost.
+//! SIGTERM and SIGINT. The process listens from its start, because process 1 of a container loses
+//! signals without a listener.
 
 use std::io;
 
@@ -9,23 +9,23 @@ use tokio_util::sync::CancellationToken;
 /// What the first signal means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FirstSignal {
-    /// End: start nothing new.
+    /// Terminate: start nothing new.
     Ends,
-    /// It is what the process waits for. More of SIGTERM changes nothing, because a kubelet may
-    /// send it twice; a SIGINT after it is a person who wants the process to end.
+    /// The process waits for it. A second SIGTERM is ignored, because a kubelet may send it twice;
+    /// a later SIGINT comes from a user and terminates the process.
     IsAwaited,
 }
 
-/// What the process has been told.
+/// The signals received so far.
 #[derive(Debug, Clone, Default)]
 pub struct Signals {
-    /// The awaited signal came.
+    /// The awaited signal was received.
     pub awaited: CancellationToken,
-    /// The process is to end: no new side effect is begun.
+    /// The process must terminate: it starts no new side effect.
     pub end: CancellationToken,
 }
 
-/// The listener. Signals that come before [`Listener::forward`] are kept.
+/// The listener. Signals before [`Listener::forward`] are buffered.
 #[derive(Debug)]
 pub(crate) struct Listener {
     terminate: Signal,
@@ -33,7 +33,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Begins to listen. Needs a runtime around it.
+    /// Starts to listen. Must be called within a runtime.
     pub(crate) fn start() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -41,7 +41,7 @@ impl Listener {
         })
     }
 
-    /// Passes signals on for ever.
+    /// Forwards signals; never returns.
     pub(crate) async fn forward(mut self, first: FirstSignal, signals: Signals) {
         loop {
             let interrupted = tokio::select! {
@@ -49,7 +49,7 @@ impl Listener {
                 _ = self.interrupt.recv() => true,
             };
             let name = if interrupted { "SIGINT" } else { "SIGTERM" };
-            tracing::info!(signal = name, "Signal received");
+            tracing::info!(signal = name, "signal received");
             let again = signals.awaited.is_cancelled();
             match first {
                 FirstSignal::Ends => signals.end.cancel(),

@@ -1,4 +1,4 @@
-//! From the command line and the environment to a configuration, or to an early end.
+//! Parses command line and environment into a configuration, or exits early.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -22,22 +22,22 @@ use crate::report::Report;
 use crate::signals::Listener;
 use crate::telemetry;
 
-/// The init container's start. An `Err` is a process that has ended already: help, version,
-/// TESTMODE or a refusal.
+/// Starts the init container. An `Err` is the exit code after help, version, TESTMODE or an invalid
+/// configuration.
 pub fn init() -> Result<Started<InitConfig>, ExitCode> {
     if testmode() {
-        note("TESTMODE is true: nothing is done");
+        note("TESTMODE is true: nothing to do");
         return Err(ExitCode::SUCCESS);
     }
     begin(|flags: &InitFlags| &flags.log, InitConfig::parse, |config| Some(&config.identity), None)
 }
 
-/// The stop container's start. An `Err` is a process that has ended already.
+/// Starts the stop container. An `Err` is the exit code of an early exit.
 pub fn stop() -> Result<Started<StopConfig>, ExitCode> {
     if testmode() {
         if !std::env::args_os().any(|argument| argument == "release") {
             let (runtime, listener) = listening()?;
-            note("TESTMODE is true: waiting for SIGTERM, nothing else is done");
+            note("TESTMODE is true: waiting for SIGTERM");
             let signals = crate::signals::Signals::default();
             runtime.block_on(async {
                 let first = crate::signals::FirstSignal::Ends;
@@ -45,13 +45,14 @@ pub fn stop() -> Result<Started<StopConfig>, ExitCode> {
                 signals.end.cancelled().await;
             });
         }
-        note("TESTMODE is true: nothing is done");
+        note("TESTMODE is true: nothing to do");
         return Err(ExitCode::SUCCESS);
     }
     begin(|flags: &StopFlags| &flags.log, StopConfig::parse, |config| Some(&config.identity), None)
 }
 
-/// The agent's start, and the last lines of its log. An `Err` is a process that has ended already.
+/// Starts the agent. Also returns the last lines of its log. An `Err` is the exit code of an early
+/// exit.
 pub fn agent() -> Result<(Started<AgentConfig>, Recent), ExitCode> {
     let recent = Recent::default();
     let kept = Some(&recent);
@@ -59,14 +60,14 @@ pub fn agent() -> Result<(Started<AgentConfig>, Recent), ExitCode> {
     Ok((started, recent))
 }
 
-/// As in the original, what is no boolean counts as false.
+/// An invalid boolean counts as false, as in the original.
 fn testmode() -> bool {
     let value = std::env::var_os(env::TESTMODE);
     value.and_then(|value| parse::boolean(value.to_str()?).ok()).unwrap_or(false)
 }
 
 fn note(text: &str) {
-    // Nobody is left to tell if stderr is closed.
+    // If stderr is closed, there is nowhere to report the failure.
     writeln!(io::stderr(), "{text}").ok();
 }
 
@@ -98,7 +99,7 @@ fn begin<F: Parser + CommandFactory, C>(
     #[cfg(debug_assertions)]
     crate::version::from_environment(&mut faults);
     for flag in ignored {
-        tracing::debug!(flag, "Flag of the original's logging library ignored");
+        tracing::debug!(flag, "glog flag ignored");
     }
     let config = parse(&flags, &Surroundings::look(), faults);
     let config = config.map_err(|faults| refuse(faults.list(), &log))?;
@@ -106,7 +107,7 @@ fn begin<F: Parser + CommandFactory, C>(
     Ok(Started { config, identity, log, runtime, listener })
 }
 
-/// What a command line and this process's variables say, and which flags of glog were left out.
+/// The flags from the command line and the variables of this process, and the ignored glog flags.
 fn flags<F: Parser + CommandFactory>(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<(F, Vec<&'static str>), clap::Error> {
@@ -114,8 +115,8 @@ fn flags<F: Parser + CommandFactory>(
     Ok((F::try_parse_from(kept)?, ignored))
 }
 
-/// What the init container makes of a command line, the program's name first: its configuration
-/// or every fault. A flag that is not given has the value of its variable in this process.
+/// Parses a command line of the init container, including the program's name, into its
+/// configuration or all errors. A missing flag has the value of its variable in this process.
 pub fn init_config(
     arguments: impl IntoIterator<Item = OsString>,
     around: &Surroundings,
@@ -144,11 +145,11 @@ fn config<F: Parser + CommandFactory, C>(
     Ok((config, log))
 }
 
-/// Help and version are what was asked for; the rest is a refusal, in our own words because
-/// clap's repeat hostile text as it is.
+/// Help and version are printed. For anything else the error has our own text, because clap prints
+/// untrusted text without escaping.
 fn not_flags(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // A reader that has gone, as in `--help | head`, is no failure.
+        // A closed pipe, as in `--help | head`, is not an error.
         error.print().ok();
         return ExitCode::SUCCESS;
     }
@@ -165,7 +166,7 @@ fn early_log(file: OsString) -> LogConfig {
 }
 
 fn explain(error: &clap::Error) -> String {
-    let kind = error.kind().as_str().unwrap_or("the command line cannot be understood");
+    let kind = error.kind().as_str().unwrap_or("invalid command line");
     let wrong =
         [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue];
     let wrong: Vec<String> = wrong.iter().filter_map(|kind| context(error, *kind)).collect();
@@ -187,7 +188,7 @@ fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
 fn refuse(faults: &[String], log: &LogConfig) -> ExitCode {
     if log.format == LogFormat::Human {
         let count = faults.len();
-        let plural = if count == 1 { "fault" } else { "faults" };
+        let plural = if count == 1 { "error" } else { "errors" };
         note(&format!("error: {count} {plural} in the configuration"));
         for fault in faults {
             note(&format!("  - {}", fault.replace('\n', "\n    ")));

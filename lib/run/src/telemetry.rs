@@ -1,4 +1,4 @@
-//! The log: on stderr, for people or for machines; and its last lines in memory, where wanted.
+//! Sets up the log: on stderr as text or JSON, and optionally its last lines in memory.
 
 use std::io::{self, IsTerminal};
 
@@ -13,8 +13,8 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 use crate::config::{LogConfig, LogFormat};
 use crate::recent::Recent;
 
-/// Libraries whose debug logs carry requests and their headers: never below info, whatever the
-/// filter says, so that no credential reaches a log.
+/// Libraries whose debug logs contain requests with headers. They never log below info, whatever
+/// the filter is, so that no credential reaches a log.
 const WIRE: [&str; 7] = ["aws_", "hyper", "h2", "rustls", "tower", "reqwest", "kube_client"];
 
 fn discreet(event: &Metadata<'_>) -> bool {
@@ -22,19 +22,19 @@ fn discreet(event: &Metadata<'_>) -> bool {
         || !WIRE.iter().any(|library| event.target().starts_with(library))
 }
 
-/// Starts the log of this process; `recent` keeps its last lines, as JSON whatever the format is.
+/// Starts the log of this process. `recent` gets the last lines, always as JSON.
 pub(crate) fn start(config: &LogConfig, recent: Option<&Recent>) {
     let filter =
         EnvFilter::try_new(&config.filter).unwrap_or_else(|_source| EnvFilter::new("info"));
     let log = tracing_subscriber::registry().with(filter).with(layers(config, recent));
     if log.try_init().is_err() {
-        tracing::debug!("The log was started before");
+        tracing::debug!("log already started");
     }
-    // A panic is told in the form of the log, too; its last words follow in any case.
-    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "Panicked")));
+    // A panic is logged too; the termination message follows in any case.
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panic")));
 }
 
-/// Where lines go, and in which form.
+/// The outputs of the log with their formats.
 fn layers<S>(config: &LogConfig, recent: Option<&Recent>) -> Vec<Box<dyn Layer<S> + Send + Sync>>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -61,13 +61,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_json_with_its_span_and_without_what_libraries_say_of_requests() {
+    fn recent_lines_are_json_with_spans_and_without_requests_of_libraries() {
         let (config, recent) = (LogConfig::default(), Recent::default());
         assert_eq!(config.format, LogFormat::Human, "stderr has another form");
         let log = tracing_subscriber::registry().with(layers(&config, Some(&recent)));
         tracing::subscriber::with_default(log, || {
             let _span = tracing::info_span!("agent", node = "node-1").entered();
-            tracing::info!(address = "10.0.0.5", "An errand begins");
+            tracing::info!(address = "10.0.0.5", "operation started");
             tracing::debug!(target: "hyper::proto", "Authorization: hush");
             tracing::warn!(target: "hyper::proto", "Connection lost");
         });
@@ -75,7 +75,7 @@ mod tests {
         let lines: Vec<Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let of = |key: &str| lines.iter().map(|line| line[key].clone()).collect::<Vec<_>>();
-        assert_eq!(of("message"), ["An errand begins", "Connection lost"]);
+        assert_eq!(of("message"), ["operation started", "Connection lost"]);
         assert_eq!(lines[0]["address"], "10.0.0.5");
         assert_eq!(lines[0]["span"]["node"], "node-1");
     }

@@ -1,6 +1,6 @@
-//! Which version this process passes for, so that tests have some that do not exist yet.
-//! `FIRECAMP_PASSES_FOR=3:2:0.2.0` speaks protocol 3, understands 2 and later, and is FireCamp
-//! 0.2.0. In debug builds only: release builds do not read it.
+//! Overrides the version of this process, so that tests can use versions that do not exist yet.
+//! `FIRECAMP_PASSES_FOR=4:3:0.2.0` means protocol 4, understands 3 and later, FireCamp 0.2.0. Only
+//! in debug builds: release builds ignore the variable.
 
 use firecamp_core::contract::env::PASSES_FOR;
 use firecamp_core::contract::protocol::{Program, Protocol};
@@ -8,14 +8,15 @@ use firecamp_core::contract::protocol::{Program, Protocol};
 use crate::fault::{Faults, escaped};
 
 pub(crate) fn from_environment(faults: &mut Faults) {
-    let Some(told) = std::env::var_os(PASSES_FOR) else { return };
-    let told = told.to_string_lossy();
-    match program(&told) {
+    let Some(reported) = std::env::var_os(PASSES_FOR) else { return };
+    let reported = reported.to_string_lossy();
+    match program(&reported) {
         Some(other) => {
-            tracing::warn!(version = other.version, "It passes for another version");
-            Program::pass_for(other);
+            tracing::warn!(version = other.version, "version overridden for tests");
+            Program::override_this(other);
         }
-        None => faults.add(format!("{PASSES_FOR}: {} is no 3:2:VERSION", escaped(&told))),
+        None => faults
+            .add(format!("{PASSES_FOR}: {} is not of the form 3:2:VERSION", escaped(&reported))),
     }
 }
 
@@ -33,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_two_numbers_and_a_word() {
+    fn a_version_override_is_two_numbers_and_a_word() {
         let of = |current, oldest, version: &str| {
             Some(Program { protocol: Protocol { current, oldest }, version: version.to_owned() })
         };

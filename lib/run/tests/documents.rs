@@ -16,11 +16,11 @@ fn up_to_date(name: &str, wanted: &str) {
 }
 
 #[test]
-fn the_page_of_exit_codes_says_what_the_code_says() {
+fn the_page_of_exit_codes_is_up_to_date() {
     up_to_date("exit-codes.md", &documents::exit_codes());
 }
 
 #[test]
-fn the_page_of_the_configuration_says_what_the_flags_say() {
+fn the_page_of_the_configuration_is_up_to_date() {
     up_to_date("configuration.md", &documents::configuration());
 }

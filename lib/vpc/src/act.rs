@@ -1,23 +1,23 @@
-//! Things that others do, at once.
+//! Actions of other parties that take effect at once.
 
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-/// Something that somebody other than the code under test does now. Nodes are named by name or
-/// instance id, ENIs by id or by the name of a foreign ENI. JSON: `{"kind":"steal",...}`.
+/// An action of another party, performed now. Nodes are named by name or instance ID, ENIs by ID or
+/// by the name of a foreign ENI. JSON: `{"kind":"reassign",...}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Act {
     /// Moves an address to another ENI: AssignPrivateIpAddresses with AllowReassignment.
-    Steal {
+    Reassign {
         /// The address.
         address: Ipv4Addr,
-        /// The ENI that gets it; a foreign ENI of the subnet if absent.
+        /// The ENI that gets it; if absent, a foreign ENI of the subnet.
         #[serde(default)]
         to: Option<String>,
     },
-    /// Unassigns an address from whatever ENI holds it.
+    /// Unassigns an address from the ENI that holds it.
     Unassign {
         /// The address.
         address: Ipv4Addr,
@@ -27,7 +27,7 @@ pub enum Act {
         /// The ENI.
         eni: String,
     },
-    /// Terminates an instance. Its ENIs with delete-on-termination vanish with their addresses;
+    /// Terminates an instance. EC2 deletes its ENIs with delete-on-termination and their addresses;
     /// the others become available and keep theirs (M11).
     Terminate {
         /// The node.
@@ -46,61 +46,61 @@ pub enum Act {
         /// The node.
         node: String,
     },
-    /// Boots an instance again; it keeps everything that is attached to it.
+    /// Reboots an instance; it keeps everything that is attached to it.
     Reboot {
         /// The node.
         node: String,
-        /// For how long its metadata service then lists the primary ENI only.
+        /// How long its metadata service then lists only the primary ENI.
         #[serde(default)]
         imds_missing_ms: u64,
     },
     /// Creates a volume.
     CreateVolume {
-        /// Its id.
+        /// Its ID.
         id: String,
         /// Its availability zone.
         zone: String,
         /// Its size.
         size_gib: u32,
     },
-    /// Deletes a volume that is attached to nothing.
+    /// Deletes a volume that is not attached.
     DeleteVolume {
-        /// The volume, by id or name.
+        /// The volume, by ID or name.
         volume: String,
     },
-    /// Begins to attach a volume, as the CSI driver does.
+    /// Starts to attach a volume, as the CSI driver does.
     AttachVolume {
-        /// The volume, by id or name.
+        /// The volume, by ID or name.
         volume: String,
         /// The node.
         node: String,
-        /// The device name; a free one if absent.
+        /// The device name; if absent, a free one.
         #[serde(default)]
         device: Option<String>,
     },
-    /// Begins to detach a volume.
+    /// Starts to detach a volume.
     DetachVolume {
-        /// The volume, by id or name.
+        /// The volume, by ID or name.
         volume: String,
-        /// From this node; from the only one if absent.
+        /// The node to detach it from; if absent, the only one that has it.
         #[serde(default)]
         node: Option<String>,
-        /// By force: a guest that uses it does not hold it up.
+        /// Forces the detachment: a guest that still uses the device does not delay it.
         #[serde(default)]
         force: bool,
     },
-    /// Puts a volume into the state `error`, or takes it out of it.
+    /// Puts a volume into the state `error`, or returns it to normal.
     FailVolume {
-        /// The volume, by id or name.
+        /// The volume, by ID or name.
         volume: String,
         /// Whether it has failed.
         failed: bool,
     },
-    /// Makes a volume larger.
+    /// Enlarges a volume.
     ResizeVolume {
-        /// The volume, by id or name.
+        /// The volume, by ID or name.
         volume: String,
-        /// Its size.
+        /// Its new size.
         size_gib: u32,
     },
     /// Detaches an ENI, which keeps its addresses.
@@ -113,33 +113,33 @@ pub enum Act {
         /// The ENI.
         eni: String,
     },
-    /// Gives an ENI to a service that hides it from Describe, or shows it again.
+    /// Marks an ENI as managed by a service that hides it from Describe, or shows it again.
     HideEni {
         /// The ENI.
         eni: String,
         /// Whether it is hidden.
         hidden: bool,
     },
-    /// Gives an ENI /28 prefixes, each of which takes an address slot.
+    /// Assigns /28 prefixes to an ENI; each uses one address slot.
     AddPrefixes {
         /// The ENI.
         eni: String,
-        /// How many.
+        /// The number of prefixes.
         count: u32,
     },
-    /// Takes all /28 prefixes of an ENI away.
+    /// Unassigns all /28 prefixes of an ENI.
     DropPrefixes {
         /// The ENI.
         eni: String,
     },
-    /// Creates an ENI that is not the cluster's, whose primary address this is.
+    /// Creates an ENI outside the cluster with this primary address.
     CreateEni {
-        /// Its id.
+        /// Its ID.
         id: String,
-        /// Its primary address, which nobody has.
+        /// Its primary address, which must be free.
         address: Ipv4Addr,
     },
-    /// Changes a tag of an ENI; no value removes it.
+    /// Sets a tag of an ENI; without a value, removes it.
     TagEni {
         /// The ENI.
         eni: String,
@@ -151,23 +151,23 @@ pub enum Act {
     },
 }
 
-/// An act that is not possible.
+/// An action that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ActError {
-    /// No such thing.
+    /// The object does not exist.
     #[error("{act}: there is no {what} {name}")]
     Unknown {
-        /// The act.
+        /// The action.
         act: &'static str,
-        /// The kind of thing.
+        /// The kind of object.
         what: &'static str,
         /// Its name.
         name: String,
     },
-    /// EC2 would refuse it.
+    /// EC2 would refuse the action.
     #[error("{act}: {problem}")]
     Refused {
-        /// The act.
+        /// The action.
         act: &'static str,
         /// Why.
         problem: String,

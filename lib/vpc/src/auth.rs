@@ -1,4 +1,4 @@
-//! Who calls: access keys, and SigV4 verified for real.
+//! Authentication: access keys and real SigV4 verification.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -10,32 +10,32 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 
 use crate::calendar::parse_amz_date;
-use crate::chance::{Chance, hex, key_of};
 use crate::ec2::ApiError;
+use crate::rng::{SeededRng, hex, key_of};
 use crate::view::Credentials;
 use crate::wire::WireRequest;
 
-/// The credentials of an instance role are renewed after this time.
+/// The interval after which the credentials of an instance role are renewed.
 const ROTATION: Duration = Duration::from_hours(3);
-/// And are good for this long.
+/// The lifetime of those credentials.
 const LIFETIME: Duration = Duration::from_hours(6);
-/// The largest difference of the clocks.
+/// The largest clock skew that a signature may have.
 const MAX_SKEW: Duration = Duration::from_mins(15);
 
-/// The keys of a world.
+/// The access keys that the simulator accepts.
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
-    chance: Chance,
+    rng: SeededRng,
     epoch: Duration,
     region: String,
     nodes: Vec<String>,
 }
 
-/// Long-lived keys that may do everything.
-pub(crate) const LONG_LIVED: [&str; 2] = ["admin", "thief"];
+/// Long-lived keys with all permissions.
+pub(crate) const LONG_LIVED: [&str; 2] = ["admin", "external"];
 
-/// What an `Authorization` header says.
-struct Claim<'a> {
+/// A parsed `Authorization` header.
+struct AuthHeader<'a> {
     access_key: &'a str,
     scope: Vec<&'a str>,
     signed: Vec<&'a str>,
@@ -44,46 +44,46 @@ struct Claim<'a> {
 }
 
 impl Keys {
-    pub(crate) fn new(chance: Chance, epoch: Duration, region: &str, nodes: Vec<String>) -> Self {
-        Self { chance, epoch, region: region.to_owned(), nodes }
+    pub(crate) fn new(rng: SeededRng, epoch: Duration, region: &str, nodes: Vec<String>) -> Self {
+        Self { rng, epoch, region: region.to_owned(), nodes }
     }
 
-    fn node_credentials(&self, node: &str, round: u64) -> Credentials {
+    fn node_credentials(&self, node: &str, rotation: u64) -> Credentials {
         let key = key_of(node);
-        let digits = self.chance.hex17("access-key", key ^ round).to_uppercase();
-        let expires = ROTATION.as_secs() * round + LIFETIME.as_secs() + self.epoch.as_secs();
+        let digits = self.rng.hex17("access-key", key ^ rotation).to_uppercase();
+        let expires = ROTATION.as_secs() * rotation + LIFETIME.as_secs() + self.epoch.as_secs();
         Credentials {
             access_key: format!("ASIA{}", digits.get(1..17).unwrap_or_default()),
-            secret_key: self.secret(key ^ round),
+            secret_key: self.secret(key ^ rotation),
             session_token: Some(format!(
                 "IQoJb3JpZ2luX2Vj{}{}",
-                self.secret(key.wrapping_add(round).rotate_left(9)),
-                self.secret(key.wrapping_sub(round).rotate_left(17)),
+                self.secret(key.wrapping_add(rotation).rotate_left(9)),
+                self.secret(key.wrapping_sub(rotation).rotate_left(17)),
             )),
             expires_unix: Some(expires),
         }
     }
 
-    /// 40 characters, as secret keys have.
+    /// 40 characters, the length of AWS secret keys.
     fn secret(&self, key: u64) -> String {
-        let words = (0..3).flat_map(|n| self.chance.bits("secret", key, n).to_be_bytes());
+        let words = (0..3).flat_map(|n| self.rng.bits("secret", key, n).to_be_bytes());
         hex(words.take(20))
     }
 
-    fn round(now: Duration) -> u64 {
+    fn rotation(now: Duration) -> u64 {
         now.as_secs() / ROTATION.as_secs()
     }
 
-    /// When the credentials that a node is given now were made, in seconds since 1970.
+    /// When the credentials that a node gets now were issued, in seconds since 1970.
     pub(crate) fn renewed_unix(&self, now: Duration) -> Duration {
-        self.epoch + ROTATION * u32::try_from(Self::round(now)).unwrap_or(u32::MAX)
+        self.epoch + ROTATION * u32::try_from(Self::rotation(now)).unwrap_or(u32::MAX)
     }
 
-    /// The credentials of a caller now.
+    /// The current credentials of a caller.
     pub(crate) fn of(&self, caller: &str, now: Duration) -> Option<Credentials> {
         if LONG_LIVED.contains(&caller) {
             let key = key_of(caller);
-            let digits = self.chance.hex17("access-key", key).to_uppercase();
+            let digits = self.rng.hex17("access-key", key).to_uppercase();
             return Some(Credentials {
                 access_key: format!("AKIA{}", digits.get(1..17).unwrap_or_default()),
                 secret_key: self.secret(key),
@@ -92,22 +92,22 @@ impl Keys {
             });
         }
         let known = self.nodes.iter().any(|node| node == caller);
-        known.then(|| self.node_credentials(caller, Self::round(now)))
+        known.then(|| self.node_credentials(caller, Self::rotation(now)))
     }
 
-    /// The caller of an access key with its credentials, valid or expired.
+    /// The caller that owns an access key, with its credentials, valid or expired.
     fn owner(&self, access_key: &str, now: Duration) -> Option<(String, Credentials)> {
         let fixed = LONG_LIVED.iter().filter_map(|name| Some((*name, self.of(name, now)?)));
         let mut fixed = fixed.filter(|(_, own)| own.access_key == access_key);
         if let Some((name, own)) = fixed.next() {
             return Some((name.to_owned(), own));
         }
-        let last = Self::round(now);
-        // Those of the last rounds, so that expired ones are told from unknown ones.
-        let rounds = last.saturating_sub(4)..=last;
-        rounds.rev().find_map(|round| {
+        let last = Self::rotation(now);
+        // Also the keys of recent rotations, to distinguish expired keys from unknown ones.
+        let rotations = last.saturating_sub(4)..=last;
+        rotations.rev().find_map(|rotation| {
             self.nodes.iter().find_map(|node| {
-                let own = self.node_credentials(node, round);
+                let own = self.node_credentials(node, rotation);
                 (own.access_key == access_key).then(|| (node.clone(), own))
             })
         })
@@ -120,19 +120,21 @@ impl Keys {
         now: Duration,
         skew: i64,
     ) -> Result<String, ApiError> {
-        let claim = read_claim(request)?;
-        let (caller, own) = self.owner(claim.access_key, now).ok_or_else(ApiError::auth_failure)?;
-        let day = claim.date.get(..8).unwrap_or_default();
-        if claim.scope != [day, self.region.as_str(), "ec2", "aws4_request"] {
+        let authorization = parse_auth_header(request)?;
+        let (caller, own) =
+            self.owner(authorization.access_key, now).ok_or_else(ApiError::auth_failure)?;
+        let day = authorization.date.get(..8).unwrap_or_default();
+        if authorization.scope != [day, self.region.as_str(), "ec2", "aws4_request"] {
             return Err(ApiError::auth_failure());
         }
         let token = request.header("x-amz-security-token");
         if token != own.session_token.as_deref() {
             return Err(ApiError::auth_failure());
         }
-        let date = parse_amz_date(claim.date)
+        let date = parse_amz_date(authorization.date)
             .ok_or_else(|| ApiError::incomplete_signature("X-Amz-Date is no date"))?;
-        if signature(request, &claim, &own, date, &self.region).as_deref() != Some(claim.signature)
+        if signature(request, &authorization, &own, date, &self.region).as_deref()
+            != Some(authorization.signature)
         {
             return Err(ApiError::signature());
         }
@@ -146,13 +148,13 @@ impl Keys {
     }
 }
 
-/// A clock that is ahead by so many milliseconds.
+/// A clock that is ahead by this many milliseconds.
 pub(crate) fn shifted(clock: Duration, ms: i64) -> Duration {
     let by = Duration::from_millis(ms.unsigned_abs());
     if ms < 0 { clock.saturating_sub(by) } else { clock.saturating_add(by) }
 }
 
-fn read_claim(request: &WireRequest) -> Result<Claim<'_>, ApiError> {
+fn parse_auth_header(request: &WireRequest) -> Result<AuthHeader<'_>, ApiError> {
     let header = request.header("authorization").ok_or_else(ApiError::auth_failure)?;
     let fields = header
         .strip_prefix("AWS4-HMAC-SHA256")
@@ -175,23 +177,23 @@ fn read_claim(request: &WireRequest) -> Result<Claim<'_>, ApiError> {
     if let Some(name) = required.iter().find(|name| !signed.contains(name)) {
         return Err(ApiError::incomplete_signature(&format!("{name} is not signed")));
     }
-    Ok(Claim { access_key, scope: scope.split('/').collect(), signed, signature, date })
+    Ok(AuthHeader { access_key, scope: scope.split('/').collect(), signed, signature, date })
 }
 
-/// The signature that the request must have: it is signed anew over the same headers.
+/// The expected signature: the request is signed again over the same headers.
 fn signature(
     request: &WireRequest,
-    claim: &Claim<'_>,
+    authorization: &AuthHeader<'_>,
     own: &Credentials,
     date: Duration,
     region: &str,
 ) -> Option<String> {
     let expected =
         |name: &str| request.headers.iter().any(|(key, _)| key.eq_ignore_ascii_case(name));
-    if !claim.signed.iter().all(|name| expected(name)) {
+    if !authorization.signed.iter().all(|name| expected(name)) {
         return None;
     }
-    let token_signed = claim.signed.contains(&"x-amz-security-token");
+    let token_signed = authorization.signed.contains(&"x-amz-security-token");
     let token = own.session_token.clone().filter(|_| token_signed);
     let identity = SdkCredentials::new(&own.access_key, &own.secret_key, token, None, "vpc").into();
     let mut settings = SigningSettings::default();
@@ -206,11 +208,11 @@ fn signature(
         .build()
         .ok()?
         .into();
-    // The signer adds these two itself.
+    // The signer adds these two headers itself.
     let own_headers = ["x-amz-date", "x-amz-security-token"];
     let headers = request.headers.iter().filter(|(name, _)| {
         let name = name.to_ascii_lowercase();
-        claim.signed.contains(&name.as_str()) && !own_headers.contains(&name.as_str())
+        authorization.signed.contains(&name.as_str()) && !own_headers.contains(&name.as_str())
     });
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
     let uri = format!("http://ec2{}", request.path_and_query);
@@ -256,7 +258,7 @@ pub(crate) mod tests {
 
     fn keys() -> Keys {
         let nodes = vec!["node-1".to_owned(), "node-2".to_owned()];
-        Keys::new(Chance::new(3), EPOCH, "us-east-1", nodes)
+        Keys::new(SeededRng::new(3), EPOCH, "us-east-1", nodes)
     }
 
     const EPOCH: Duration = Duration::from_secs(1_790_000_000);
@@ -272,9 +274,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_signed_request_says_who_calls() {
+    fn a_signed_request_identifies_the_caller() {
         let keys = keys();
-        for caller in ["node-1", "node-2", "admin", "thief"] {
+        for caller in ["node-1", "node-2", "admin", "external"] {
             let own = keys.of(caller, Duration::ZERO).unwrap();
             let request = signed(request(), &own, EPOCH);
             assert_eq!(code(keys.verify(&request, Duration::ZERO, 0)), (200, caller.to_owned()));
@@ -325,7 +327,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_no_authorization_header_is_an_incomplete_signature() {
+    fn a_malformed_authorization_header_is_an_incomplete_signature() {
         let keys = keys();
         for text in ["AWS4-HMAC-SHA256", "Bearer x", "AWS4-HMAC-SHA256 Credential=a/b"] {
             let request = request().with_header("authorization", text);

@@ -1,4 +1,4 @@
-//! Token buckets, one for each action of the account: ec2-semantics.md section 5.
+//! Token buckets, one per action of the account: ec2-semantics.md section 5.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::ec2::Action;
 use crate::view::BucketTruth;
 
-/// Capacity and refill of a bucket.
+/// Capacity and refill rate of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Size {
     pub(crate) capacity: u32,
-    /// Tokens in a second.
+    /// Tokens per second.
     pub(crate) refill: f64,
 }
 
@@ -41,14 +41,14 @@ impl Bucket {
     }
 }
 
-/// All buckets of the account.
+/// All token buckets of the account.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Buckets {
     buckets: BTreeMap<String, Bucket>,
 }
 
-/// The documented size of an action's bucket. Reads without filter and pagination have a bucket
-/// of their own.
+/// The documented bucket size of an action. Reads without filter and pagination have a separate
+/// bucket.
 fn documented(action: Action, unfiltered: bool) -> Size {
     let (capacity, refill) = match action {
         Action::Assign | Action::Unassign | Action::Create | Action::Delete => (100, 5.0),
@@ -66,8 +66,8 @@ fn documented(action: Action, unfiltered: bool) -> Size {
 }
 
 impl Buckets {
-    /// Takes a token; false: the call is throttled. A size that a fault gives replaces the bucket
-    /// by a full one of that size, once.
+    /// Takes a token; false: the call is throttled. If a fault sets another size, a full bucket of
+    /// that size replaces the current one, once.
     pub(crate) fn take(
         &mut self,
         action: Action,
@@ -82,7 +82,7 @@ impl Buckets {
         self.take_from(name, size, now)
     }
 
-    /// Takes a token of any bucket.
+    /// Takes a token from the named bucket.
     pub(crate) fn take_from(&mut self, name: String, size: Size, now: Duration) -> bool {
         let full = || Bucket { size, tokens: f64::from(size.capacity), at: now, refused: 0 };
         let bucket = self.buckets.entry(name).or_insert_with(full);
@@ -93,7 +93,7 @@ impl Buckets {
         bucket.take(now)
     }
 
-    /// What is left in each.
+    /// The remaining tokens of each bucket.
     pub(crate) fn truth(&self, now: Duration) -> BTreeMap<String, BucketTruth> {
         let left = |bucket: &Bucket| {
             let mut bucket = bucket.clone();

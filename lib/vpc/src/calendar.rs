@@ -1,8 +1,8 @@
-//! Wall-clock times in the forms that AWS uses.
+//! Wall-clock times in the formats of AWS.
 
 use std::time::Duration;
 
-/// A moment in the calendar, UTC.
+/// A UTC calendar time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Civil {
     year: u64,
@@ -41,7 +41,7 @@ fn civil(unix: Duration) -> Civil {
     }
 }
 
-/// `2026-01-02T03:04:05.000Z`, as in answers of EC2.
+/// `2026-01-02T03:04:05.000Z`, as in EC2 responses.
 pub(crate) fn iso_millis(unix: Duration) -> String {
     let whole = iso_seconds(unix);
     format!("{}.{:03}Z", whole.trim_end_matches('Z'), unix.subsec_millis())
@@ -63,7 +63,7 @@ pub(crate) fn http_date(unix: Duration) -> String {
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
-/// Reads `20260102T030405Z`, the form of `X-Amz-Date`.
+/// Parses `20260102T030405Z`, the format of `X-Amz-Date`.
 pub(crate) fn parse_amz_date(text: &str) -> Option<Duration> {
     let shape = text.len() == 16 && text.is_ascii();
     if !shape || text.get(8..9) != Some("T") || text.get(15..) != Some("Z") {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn leap_days_and_turns_of_years_survive_the_way_there_and_back() {
+    fn leap_days_and_year_ends_round_trip() {
         for text in ["20240229T235959Z", "20231231T235959Z", "19700101T000000Z", "20000301T000000Z"]
         {
             let moment = parse_amz_date(text).expect("a date");
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_refused() {
+    fn malformed_dates_are_refused() {
         for text in ["", "20260102", "20261302T030405Z", "2026010xT030405Z", "20260102T250405Z"] {
             assert_eq!(parse_amz_date(text), None, "{text}");
         }

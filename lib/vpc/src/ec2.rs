@@ -20,15 +20,15 @@ mod unassign;
 mod volumes;
 mod xml;
 
-pub(crate) use actions::{Action, Effect, Knobs, Reading, Request, execute, parse};
+pub(crate) use actions::{Action, ActionContext, Effect, Knobs, Request, execute, parse};
 pub(crate) use errors::{ApiError, error_body};
 pub(crate) use interface_xml::{GROUP, private_dns_name};
 pub(crate) use params::{Form, read_form};
 
-/// The API version that is spoken.
+/// The API version that is served.
 pub(crate) const VERSION: &str = "2016-11-15";
 
-/// Whether `text` is an id of this kind: its prefix, a dash and 8 or 17 hex digits.
+/// Whether `text` is an ID of this kind: its prefix, a dash and 8 or 17 hex digits.
 pub(crate) fn is_id(kind: &str, text: &str) -> bool {
     let digits = text.strip_prefix(kind).and_then(|rest| rest.strip_prefix('-'));
     digits.is_some_and(|digits| {
@@ -37,12 +37,12 @@ pub(crate) fn is_id(kind: &str, text: &str) -> bool {
     })
 }
 
-/// Whether `text` matches a pattern in which `*` is any text and `?` any character.
+/// Whether `text` matches a pattern in which `*` matches any text and `?` any character.
 pub(crate) fn matches_pattern(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0_usize, 0_usize);
-    // Where to go on after the last star: one character of the text later each time.
+    // Where to resume after the last star: one character further in the text each time.
     let mut again: Option<(usize, usize)> = None;
     while t < text.len() {
         match (pattern.get(p), text.get(t)) {

@@ -1,23 +1,24 @@
-//! Faults: what they do, and when.
+//! Faults: what they do and when they apply.
 //!
 //! JSON: `{"fault":{"kind":"late_landing","after_ms":8000},"when":{"op":"AssignPrivateIpAddresses",
-//! "caller":"node-1","nth":1}}`. Everything in `when` is optional and all of it must hold.
+//! "caller":"node-1","nth":1}}`. Every condition in `when` is optional; all given conditions must
+//! hold.
 
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-mod book;
 mod check;
+mod fault_set;
 mod sort;
 mod status;
 
-pub(crate) use book::{Book, Moment};
 pub(crate) use check::kind_of;
+pub(crate) use fault_set::{FaultContext, FaultSet};
 pub(crate) use sort::Stage;
 pub use status::{FaultError, FaultStatus};
 
-/// A fault that was set.
+/// The ID of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FaultId(pub u64);
 
@@ -25,14 +26,14 @@ pub struct FaultId(pub u64);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaultSpec {
-    /// What it does.
+    /// The effect.
     pub fault: Fault,
-    /// When.
+    /// The condition.
     #[serde(default)]
     pub when: Selector,
 }
 
-/// Which calls a fault touches. All that is given must hold.
+/// Which calls a fault applies to. All given conditions must hold.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Selector {
@@ -40,36 +41,36 @@ pub struct Selector {
     /// (`api/token`, `meta-data/network/*`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub op: Option<String>,
-    /// Who calls: a node's name, `admin`, `thief`.
+    /// The caller: a node's name, `admin` or `external`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
-    /// An address or id that is named in the request, or that the fault is about.
+    /// An address or ID that the request names or that the fault is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
-    /// Only the n-th call that the rest of this selector matches, from 1 and since it was set;
-    /// with `count`: from the n-th on.
+    /// Only the n-th call that the other conditions match, counted from 1 since the fault was set;
+    /// with `count`: from the n-th call on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nth: Option<u64>,
-    /// At most so many times.
+    /// At most this many times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
-    /// With this probability, drawn from the world's seed; 1 if absent.
+    /// With this probability, drawn from the seed; 1 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
-    /// From this time on, in milliseconds since the start of the world.
+    /// From this time on, in milliseconds since the start of the simulation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_ms: Option<u64>,
-    /// Before this time, in milliseconds since the start of the world.
+    /// Before this time, in milliseconds since the start of the simulation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_ms: Option<u64>,
 }
 
-/// What a fault does. Those about EC2 calls apply to EC2 only, those named `imds_` to the metadata
-/// service only.
+/// The effect of a fault. Faults of EC2 calls apply only to EC2, those with the prefix `imds_` only
+/// to the metadata service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
-    /// Refuses a call before it does anything.
+    /// Refuses a call before it takes effect.
     Error {
         /// EC2's code.
         code: String,
@@ -82,41 +83,41 @@ pub enum Fault {
     },
     /// Closes the connection before the first header; by default after the commit.
     LostResponse {
-        /// The call takes effect.
+        /// Whether the call takes effect.
         #[serde(default = "defaults::yes")]
         after_commit: bool,
     },
-    /// Delays the answer; the effect lands as usual.
+    /// Delays the response; the call takes effect at the usual time.
     Delay {
-        /// For how long.
+        /// The delay.
         ms: u64,
     },
-    /// Accepts the call and never answers; by default before it takes effect.
+    /// Accepts the call and never responds; by default the call has no effect.
     Hang {
-        /// The call takes effect.
+        /// Whether the call takes effect.
         #[serde(default)]
         after_commit: bool,
     },
     /// Executes the call, then closes the connection.
     DropConn {
-        /// Where the answer ends.
+        /// Where the response ends.
         at: CutAt,
-        /// The bytes of the body that are sent before, for `body` and `silence`.
+        /// The bytes of the body that are sent before the end, for `body` and `silence`.
         #[serde(default)]
         bytes: usize,
     },
-    /// Answers with another status and body.
+    /// Responds with another status and body.
     HttpStatus {
         /// The status, 200 to 599.
         status: u16,
         /// The body.
         #[serde(default)]
         body: Body,
-        /// The call takes effect.
+        /// Whether the call takes effect.
         #[serde(default)]
         after_commit: bool,
     },
-    /// Throttles, whatever the bucket holds.
+    /// Throttles the call, whatever the bucket holds.
     ThrottleStorm {
         /// The form of the message.
         #[serde(default)]
@@ -125,178 +126,178 @@ pub enum Fault {
         #[serde(default)]
         retry_after_ms: Option<u64>,
     },
-    /// Gives the action in `op` (all, if absent) another token bucket.
+    /// Replaces the token bucket of the action in `op` (of all actions, if absent).
     Bucket {
-        /// How many tokens it holds.
+        /// The capacity, in tokens.
         capacity: u32,
-        /// How many come back in a second.
+        /// The refill rate, in tokens per second.
         refill: f64,
     },
-    /// The call takes effect only this long after it was sent, and is answered then.
+    /// Delays the effect of the call until this long after it was sent; EC2 responds then.
     LateLanding {
-        /// How long.
+        /// The delay.
         after_ms: u64,
-        /// It is never answered.
+        /// Never respond.
         #[serde(default)]
         silent: bool,
     },
-    /// Describe shows the state of this long ago.
+    /// Describe returns an old state.
     StaleDescribe {
-        /// How long ago; without it, the state at the time at which the fault was set.
+        /// The age of that state; if absent, the state when the fault was set.
         #[serde(default)]
         lag_ms: Option<u64>,
     },
-    /// Describe shows for one read a state of this much before the one that it showed.
+    /// One Describe returns a state that is older than the one before it.
     DescribeTimeTravel {
-        /// How much before.
+        /// How much older.
         back_ms: u64,
     },
-    /// Describe leaves out the ENI, instance, subnet or holder of the address in `resource`
-    /// (everything, if absent).
+    /// Describe omits the ENI, instance, subnet or holder of the address in `resource` (everything,
+    /// if absent).
     DescribeOmits {},
-    /// Pages hold no more than this.
+    /// Limits the items on a page.
     ShortPages {
         /// Items on a page, from 1.
         items: u32,
     },
-    /// A page is empty and has a token that leads on.
+    /// A page is empty and has a token for the next page.
     EmptyPageWithToken {},
     /// A page's token leads to the same page and token again.
     LoopingToken {},
-    /// A token that is presented has expired.
+    /// The presented token has expired.
     TokenExpires {},
-    /// The metadata service stands still from the moment that the fault is set.
+    /// The metadata service is frozen in the state at the time when the fault was set.
     ImdsFrozen {},
-    /// The metadata service lists an ENI that EC2 does not know.
+    /// The metadata service lists an ENI that EC2 does not have.
     ImdsGhost {},
-    /// The metadata service does not list the ENI with this device index.
+    /// The metadata service omits the ENI with this device index.
     ImdsMissing {
         /// The device index.
         device_index: u32,
     },
-    /// The metadata service answers 404 for these keys of every ENI.
+    /// The metadata service responds with 404 for these keys of every ENI.
     ImdsPartial {
-        /// The keys, as `local-ipv4s`.
+        /// The keys, for example `local-ipv4s`.
         keys: Vec<String>,
     },
-    /// The metadata service answers 200 and nothing.
+    /// The metadata service responds with 200 and an empty body.
     ImdsEmpty {},
-    /// The metadata service answers this error.
+    /// The metadata service responds with this error.
     ImdsError {
         /// The status, 400 to 599.
         status: u16,
     },
-    /// The metadata service does not answer.
+    /// The metadata service does not respond.
     ImdsDown {},
-    /// The metadata service drops requests above this rate (1024 by default, for each node).
+    /// The metadata service drops requests above this rate (1024 by default, per node).
     ImdsPpsDrop {
-        /// Requests in a second.
+        /// Requests per second.
         per_second: u32,
     },
-    /// Tokens that were given out before the fault was set are no longer valid.
+    /// Tokens issued before the fault was set are no longer valid.
     #[serde(rename = "imds_token_401", alias = "imds_token401")]
     ImdsToken401 {},
-    /// The answer to the token request does not arrive, as with a hop limit that is too low.
+    /// The token response does not arrive, as with a hop limit that is too low.
     ImdsHopTimeout {},
     /// `device-number` reads 0 for every ENI.
     ImdsDeviceNumberZero {},
-    /// The metadata service shows the state of this long ago.
+    /// The metadata service returns an old state.
     ImdsTimeTravel {
-        /// How long ago.
+        /// The age of that state.
         back_ms: u64,
     },
-    /// Somebody moves an address to a foreign ENI, once or again and again.
-    Thief {
+    /// Another party reassigns an address to a foreign ENI, once or repeatedly.
+    ExternalReassignment {
         /// The address.
         address: Ipv4Addr,
-        /// The ENI, by id or name; a foreign ENI of the subnet if absent.
+        /// The ENI, by ID or name; if absent, a foreign ENI of the subnet.
         #[serde(default)]
         to: Option<String>,
-        /// Again and again after this time.
+        /// The interval of repetitions.
         #[serde(default)]
         every_ms: Option<u64>,
-        /// At this time since the start of the world; at once if absent.
+        /// The time since the start of the simulation; if absent, at once.
         #[serde(default)]
         at_ms: Option<u64>,
     },
-    /// Somebody unassigns an address from whoever holds it.
-    ThiefUnassign {
+    /// Another party unassigns an address from the ENI that holds it.
+    ExternalUnassign {
         /// The address.
         address: Ipv4Addr,
-        /// Again and again after this time.
+        /// The interval of repetitions.
         #[serde(default)]
         every_ms: Option<u64>,
-        /// At this time since the start of the world; at once if absent.
+        /// The time since the start of the simulation; if absent, at once.
         #[serde(default)]
         at_ms: Option<u64>,
     },
-    /// New foreign ENIs keep taking addresses of a subnet: those freed last first, none of an
-    /// explicit reservation.
+    /// New foreign ENIs keep taking addresses of a subnet: the most recently freed ones first, none
+    /// of an explicit reservation.
     AutoAssignPressure {
-        /// The subnet, by name or id.
+        /// The subnet, by name or ID.
         subnet: String,
-        /// The time between two.
+        /// The interval.
         every_ms: u64,
     },
-    /// Another limit for an instance type.
+    /// Changes the address limit of an instance type.
     Limit {
-        /// The type.
+        /// The instance type.
         instance_type: String,
-        /// IPv4 addresses of an ENI, the primary one included.
+        /// IPv4 addresses per ENI, including the primary one.
         ips: u32,
     },
-    /// Another limit of ENIs for an instance type.
+    /// Changes the ENI limit of an instance type.
     EniLimit {
-        /// The type.
+        /// The instance type.
         instance_type: String,
-        /// ENIs of an instance, the primary one included.
+        /// ENIs per instance, including the primary one.
         enis: u32,
     },
-    /// Another quota of ENIs of the account in the region (5,000 by default).
+    /// Changes the account's ENI quota in the region (5,000 by default).
     EniQuota {
-        /// How many.
+        /// The quota.
         enis: u32,
     },
-    /// An ENI (`resource`: its id, that of its attachment or of the instance) stays attaching or
-    /// detaching. Looked at once a second, and each time counts.
+    /// An ENI (`resource`: its ID, the attachment's or the instance's) stays attaching or
+    /// detaching. The simulator checks once a second, and each check counts as a match.
     EniStuck {
-        /// In which stage; `busy` is for volumes only.
+        /// The stage in which it is stuck; `busy` is for volumes only.
         stage: StuckIn,
     },
-    /// A volume (`resource`: its id or name, or the id of the instance) stays attaching,
-    /// detaching or busy. Looked at once a second, and each time counts. A detachment by force
-    /// and the end of the guest go past it.
+    /// A volume (`resource`: its ID or name, or the instance's ID) stays attaching, detaching or
+    /// busy. The simulator checks once a second, and each check counts as a match. A forced
+    /// detachment and the end of the guest override it.
     VolumeStuck {
-        /// In which stage.
+        /// The stage in which it is stuck.
         stage: StuckIn,
     },
     /// Automatic assignment in this subnet finds no free address.
     SubnetFull {
-        /// The subnet, by name or id.
+        /// The subnet, by name or ID.
         subnet: String,
         /// Which of the two errors.
         #[serde(default)]
         form: FullForm,
     },
-    /// IAM denies the calls that the selector matches.
+    /// IAM denies the matching calls.
     IamDeny {},
-    /// The credentials of the caller have expired.
+    /// The caller's credentials have expired.
     CredentialsExpire {},
-    /// EC2's clock is ahead by this (behind, if negative).
+    /// EC2's clock is ahead (behind, if negative).
     ClockSkew {
-        /// By how much.
+        /// The skew.
         ms: i64,
     },
-    /// What assigning an address that the ENI already holds gives.
+    /// Changes the response to the assignment of an address that the ENI already holds.
     AssignOwn {
-        /// The answer.
+        /// The response.
         answer: OwnAnswer,
     },
-    /// An address that is held elsewhere gives `Resource.AlreadyAssigned`.
+    /// Assigning an address that another ENI holds returns `Resource.AlreadyAssigned`.
     ResourceAlreadyAssignedCode {},
 }
 
-/// The stage of an attachment that does not end.
+/// The stage in which an attachment is stuck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StuckIn {
@@ -308,7 +309,7 @@ pub enum StuckIn {
     Busy,
 }
 
-/// Where an answer ends.
+/// Where a response ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CutAt {
@@ -316,46 +317,46 @@ pub enum CutAt {
     Headers,
     /// In the body.
     Body,
-    /// In the body, and the connection stays open.
+    /// In the body; the connection stays open.
     Silence,
 }
 
-/// The body of a faulty answer.
+/// The body of a faulty response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Body {
     /// EC2's error XML.
     #[default]
     Xml,
-    /// A page of some proxy.
+    /// An HTML page, as a proxy sends.
     Html,
-    /// Nothing.
+    /// An empty body.
     Empty,
 }
 
-/// The form of the throttling message.
+/// The form of the throttling error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThrottleForm {
     /// `Request limit exceeded.`
     #[default]
     Old,
-    /// The one that names account and action.
+    /// The form that names account and action.
     New,
 }
 
-/// The error of a subnet without free addresses.
+/// The error for a subnet without free addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FullForm {
     /// `InsufficientFreeAddressesInSubnet`.
     #[default]
     Code,
-    /// `InvalidParameterValue` with a text of its own.
+    /// `InvalidParameterValue` with its own message.
     Value,
 }
 
-/// What assigning an address that the ENI already holds gives.
+/// The response to the assignment of an address that the ENI already holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OwnAnswer {

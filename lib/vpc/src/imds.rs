@@ -3,30 +3,30 @@
 use std::time::Duration;
 
 use crate::buckets::Size;
-use crate::chance::key_of;
-use crate::faults::{Fault, Moment, Stage};
+use crate::faults::{Fault, FaultContext, Stage};
 use crate::model::Instance;
+use crate::rng::key_of;
+use crate::simulator::Simulator;
 use crate::view::NodeState;
 use crate::wire::{WireRequest, WireResponse};
-use crate::world::World;
 
 mod token;
 mod tree;
 
-use tree::{Found, Source, Tree};
+use tree::{Lookup, Source, Tree};
 
-/// The header of the token, and that of its time to live.
+/// The headers of the token and of its TTL.
 const TOKEN: &str = "x-aws-ec2-metadata-token";
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
-/// Versions besides `latest`. The paths are the same in all of them.
+/// Supported versions besides `latest`. All have the same paths.
 const VERSIONS: [&str; 5] = ["2019-10-01", "2020-10-27", "2021-01-03", "2021-03-23", "2021-07-15"];
-/// 1024 packets a second; a small request with its answer, its own connection included, is about
-/// ten of them on the way out and back, five of which count (unverified).
+/// The limit is 1024 packets per second. A small request with its response and its own connection
+/// takes about ten packets in both directions, five of which count (unverified).
 const REQUESTS_PER_SECOND: u32 = 204;
 
-/// What became of a request.
+/// The result of a request.
 pub(crate) struct Outcome {
-    /// `None`: silence.
+    /// `None`: no response.
     pub(crate) response: Option<WireResponse>,
     pub(crate) faults: Vec<u64>,
 }
@@ -43,37 +43,40 @@ fn below_version(path: &str) -> Option<(&str, bool)> {
 }
 
 /// One request to the metadata service of a node.
-pub(crate) fn serve(world: &mut World, node: &str, request: &WireRequest) -> Outcome {
+pub(crate) fn serve(simulator: &mut Simulator, node: &str, request: &WireRequest) -> Outcome {
     let path = request.path();
     let below = below_version(path).map_or(path, |(below, _)| below).to_owned();
-    let instance =
-        world.ground.node(node).and_then(|id| world.timeline.latest().instances.get(id).cloned());
+    let instance = simulator
+        .topology
+        .node(node)
+        .and_then(|id| simulator.timeline.latest().instances.get(id).cloned());
     let running = instance.filter(|instance| instance.state == NodeState::Running);
     let Some(instance) = running else {
         return Outcome { response: None, faults: Vec::new() };
     };
-    let moment = Moment { now: world.now, op: &below, caller: &instance.name, names: &|_| false };
-    let faults = world.faults.matching(&moment, |fault| fault.stage() == Stage::Imds);
-    let mut visit = Visit { world, node: &instance, request, faults, fired: Vec::new() };
-    let response = visit.answer(&below);
-    let fired = visit.fired;
+    let context =
+        FaultContext { now: simulator.now, op: &below, caller: &instance.name, names: &|_| false };
+    let faults = simulator.faults.matching(&context, |fault| fault.stage() == Stage::Imds);
+    let mut call = ImdsCall { simulator, node: &instance, request, faults, fired: Vec::new() };
+    let response = call.answer(&below);
+    let fired = call.fired;
     for fault in &fired {
-        world.faults.fired(*fault);
+        simulator.faults.fired(*fault);
     }
     Outcome { response, faults: fired }
 }
 
-/// One request while it is served.
-struct Visit<'a> {
-    world: &'a mut World,
+/// A request while it is served.
+struct ImdsCall<'a> {
+    simulator: &'a mut Simulator,
     node: &'a Instance,
     request: &'a WireRequest,
     faults: Vec<(u64, Duration, Fault)>,
     fired: Vec<u64>,
 }
 
-impl Visit<'_> {
-    /// The first fault for which `pick` gives something. It counts as fired.
+impl ImdsCall<'_> {
+    /// The first fault for which `pick` returns something. It counts as fired.
     fn fault<T>(&mut self, pick: impl Fn(Duration, &Fault) -> Option<T>) -> Option<T> {
         let (id, value) =
             self.faults.iter().find_map(|(id, at, fault)| Some((*id, pick(*at, fault)?)))?;
@@ -109,7 +112,7 @@ impl Visit<'_> {
         let limit = declared.map_or(REQUESTS_PER_SECOND, |(_, per_second)| per_second);
         let size = Size { capacity: limit, refill: f64::from(limit) };
         let name = format!("imds {}", self.node.name);
-        let taken = self.world.buckets.take_from(name, size, self.world.now);
+        let taken = self.simulator.buckets.take_from(name, size, self.simulator.now);
         if let (false, Some((id, _))) = (taken, declared) {
             self.fired.push(id);
         }
@@ -125,11 +128,11 @@ impl Visit<'_> {
         let Some(ttl) = self.request.header(TTL).and_then(token::ttl) else {
             return Some(page(400));
         };
-        // With a hop limit that is too low only the answer is lost.
+        // With a hop limit that is too low only the response is lost.
         if self.has(|fault| matches!(fault, Fault::ImdsHopTimeout {})) {
             return None;
         }
-        let token = token::issue(self.world.chance, &self.node.name, self.world.now, ttl);
+        let token = token::issue(self.simulator.rng, &self.node.name, self.simulator.now, ttl);
         let mut response = text(token);
         response.headers.push((TTL.to_owned(), ttl.to_string()));
         Some(response)
@@ -148,19 +151,19 @@ impl Visit<'_> {
         }
         let tree = self.tree(below);
         let mut response = match tree::look_up(&tree, below) {
-            Found::Value(value) => text(value),
-            Found::Listing(names) => text(names),
-            Found::Nothing => page(404),
+            Lookup::Value(value) => text(value),
+            Lookup::Listing(names) => text(names),
+            Lookup::Nothing => page(404),
         };
         response.headers.push((TTL.to_owned(), left.to_string()));
         response
     }
 
-    /// The seconds that the token of the request is good for.
+    /// The remaining seconds of the request's token.
     fn authorised(&mut self) -> Option<u64> {
         let token = self.request.header(TOKEN)?;
-        let world = &self.world;
-        let (issued, left) = token::read(world.chance, &self.node.name, token, world.now)?;
+        let simulator = &self.simulator;
+        let (issued, left) = token::read(simulator.rng, &self.node.name, token, simulator.now)?;
         let revoked = self.has_revoked(issued);
         (!revoked).then_some(left)
     }
@@ -168,21 +171,21 @@ impl Visit<'_> {
     fn has_revoked(&mut self, issued_us: u64) -> bool {
         self.fault(|set_at, fault| {
             let revokes = matches!(fault, Fault::ImdsToken401 {});
-            (revokes && issued_us <= crate::world::micros(set_at)).then_some(())
+            (revokes && issued_us <= crate::simulator::micros(set_at)).then_some(())
         })
         .is_some()
     }
 
-    /// The moment that the service shows.
-    fn moment(&mut self) -> Duration {
-        let now = self.world.now;
+    /// The time whose state the service shows.
+    fn shown_at(&mut self) -> Duration {
+        let now = self.simulator.now;
         let other = self.fault(|set_at, fault| match_moment(fault, set_at, now));
         other.unwrap_or(now)
     }
 
     fn tree(&mut self, below: &str) -> Tree {
-        let shown = self.moment();
-        let mut enis = self.world.listed_enis(self.node, shown);
+        let shown = self.shown_at();
+        let mut enis = self.simulator.listed_enis(self.node, shown);
         let index = |eni: &crate::model::Eni| eni.attachment.as_ref().map(|a| a.device_index);
         let missing = self.faults.iter().find_map(|(id, _, fault)| {
             let Fault::ImdsMissing { device_index } = fault else { return None };
@@ -195,27 +198,31 @@ impl Visit<'_> {
                 self.fired.push(id);
             }
         }
-        let world = &self.world;
+        let simulator = &self.simulator;
         let source = Source {
-            ground: &world.ground,
+            topology: &simulator.topology,
             instance: self.node,
             enis,
-            credentials: world.keys.of(&self.node.name, world.now),
-            renewed: world.keys.renewed_unix(world.now),
-            started: world.epoch.saturating_sub(Duration::from_hours(24)),
+            credentials: simulator.keys.of(&self.node.name, simulator.now),
+            renewed: simulator.keys.renewed_unix(simulator.now),
+            started: simulator.epoch.saturating_sub(Duration::from_hours(24)),
         };
         let mut tree = tree::build(&source);
         for (eni, _) in &source.enis {
-            tree::unsettle(&mut tree, eni, world.timeline.settled(&eni.id, &self.node.id, shown));
+            tree::apply_listing_stage(
+                &mut tree,
+                eni,
+                simulator.timeline.listing_stage(&eni.id, &self.node.id, shown),
+            );
         }
         if below.starts_with("meta-data/network") || "meta-data/network".starts_with(below) {
-            self.spoil(&mut tree);
+            self.apply_eni_faults(&mut tree);
         }
         tree
     }
 
-    /// Faults of the ENIs' directories.
-    fn spoil(&mut self, tree: &mut Tree) {
+    /// Applies the faults of the ENIs' directories.
+    fn apply_eni_faults(&mut self, tree: &mut Tree) {
         const MACS: &str = "meta-data/network/interfaces/macs/";
         let keys = self.fault(|_, fault| {
             let Fault::ImdsPartial { keys } = fault else { return None };
@@ -234,7 +241,7 @@ impl Visit<'_> {
         }
         if self.has(|fault| matches!(fault, Fault::ImdsGhost {})) {
             let number = key_of(&self.node.name);
-            let id = format!("eni-{}", self.world.chance.hex17("ghost", number));
+            let id = format!("eni-{}", self.simulator.rng.hex17("ghost", number));
             let mac = "0a:ff:ff:ff:ff:fe";
             tree.insert(format!("{MACS}{mac}/device-number"), "7".to_owned());
             tree.insert(format!("{MACS}{mac}/interface-id"), id);
@@ -266,13 +273,13 @@ fn response(status: u16, headers: &[(&str, &str)], body: String) -> WireResponse
     WireResponse { status, headers: headers.iter().map(own).collect(), body: body.into_bytes() }
 }
 
-/// A small XHTML page, as errors are.
+/// An XHTML error page.
 fn page(status: u16) -> WireResponse {
     let reason = match status {
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
-        404 => "Not Found",
+        404 => "Not Lookup",
         405 => "Method Not Allowed",
         429 => "Too Many Requests",
         503 => "Service Unavailable",

@@ -1,15 +1,16 @@
-//! A strict VPC simulator: EC2's query API, the instance metadata service (IMDSv2), three lags,
-//! throttles and faults, as one pure and deterministic state machine.
+//! A strict VPC simulator: EC2's query API, the instance metadata service (IMDSv2), propagation
+//! lags, throttling and faults, as one pure and deterministic state machine.
 //!
-//! No clock, no I/O and no threads: time comes in as the [`Duration`](std::time::Duration) since
-//! the start of the world, randomness from one seed, requests as [`WireRequest`]s. The same seed
-//! and the same calls at the same times give the same bytes and the same log.
+//! It has no clock, I/O or threads. The caller passes the time as the
+//! [`Duration`](std::time::Duration) since the start of the simulation, one seed for all
+//! randomness, and requests as [`WireRequest`]s. The same seed and the same calls at the same times
+//! produce the same bytes and the same log.
 //!
 //! # Use
 //!
 //! ```
 //! use std::time::Duration;
-//! use firecamp_vpc::{Profile, Spec, WireRequest, World};
+//! use firecamp_vpc::{Profile, Spec, WireRequest, Simulator};
 //!
 //! let spec = Spec::from_toml(
 //!     r#"
@@ -25,38 +26,38 @@
 //!     instance_type = "m5.large"
 //!     "#,
 //! )?;
-//! let epoch = Duration::from_secs(1_790_000_000); // wall clock at the start of the world
-//! let mut world = World::new(&spec, Profile::fast(), 7, epoch)?;
+//! let epoch = Duration::from_secs(1_790_000_000); // wall clock at the start of the simulator
+//! let mut simulator = Simulator::new(&spec, Profile::fast(), 7, epoch)?;
 //! let request = WireRequest::new("GET", "/latest/meta-data/instance-id");
-//! let exchange = world.imds(Duration::ZERO, "node-1", &request);
+//! let exchange = simulator.imds(Duration::ZERO, "node-1", &request);
 //! // A driver waits until `respond_at` (`None`: this call is never answered) ...
 //! let due = exchange.respond_at.expect("no fault is set");
-//! // ... and takes the answer. An effect of the call lands between the two, by itself.
-//! let answer = world.answer(due, exchange.call).expect("it is due");
+//! // ... and takes the answer. The call takes effect between the two, by itself.
+//! let answer = simulator.answer(due, exchange.call).expect("it is due");
 //! assert_eq!(answer.response().status, 401); // no token
 //! # Ok::<(), firecamp_vpc::SpecError>(())
 //! ```
 //!
-//! A driver that holds sockets calls [`World::advance`] whenever [`World::next_event`] is due, and
-//! then reads [`World::data_path`] to programme its routes. Every other entry point advances the
-//! world too.
+//! A driver with real sockets calls [`Simulator::advance`] whenever [`Simulator::next_event`] is
+//! due, and then programs its routes from [`Simulator::data_path`]. Every other entry point also
+//! advances the simulation.
 
 mod act;
 mod auth;
 mod buckets;
 mod calendar;
-mod chance;
 mod ec2;
 mod faults;
 mod imds;
 mod log;
 mod model;
 mod profile;
+mod rng;
+mod simulator;
 mod spec;
 mod timeline;
 mod view;
 mod wire;
-mod world;
 
 pub use act::{Act, ActError};
 pub use faults::{
@@ -65,13 +66,13 @@ pub use faults::{
 };
 pub use log::{Call, Commit, Move, Service, Violation};
 pub use profile::{Distribution, Profile, ProfileError};
+pub use simulator::Simulator;
 pub use spec::{
     ClientSpec, EniSpec, ForeignSpec, NodeSpec, Operator, ProfileName, Spec, SpecError, SubnetSpec,
     VolumeSpec, VpcSpec,
 };
 pub use view::{
     AddressTruth, BucketTruth, ClientView, Credentials, EniView, HeldAs, ImdsListing, NodeState,
-    NodeView, PastOwner, SubnetView, Truth, VolumeAttachmentView, VolumeView,
+    NodeView, PreviousOwner, SubnetView, Truth, VolumeAttachmentView, VolumeView,
 };
 pub use wire::{Answer, CallId, Cut, CutPoint, Exchange, WireRequest, WireResponse};
-pub use world::World;

@@ -1,11 +1,11 @@
-//! What was asked, what came of it, and what changed.
+//! Logs of calls and commits.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde::Serialize;
 
-/// Which service a call went to.
+/// The service that a call went to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Service {
@@ -15,80 +15,81 @@ pub enum Service {
     Imds,
 }
 
-/// One call. Times are microseconds since the start of the world.
+/// A call. Times are microseconds since the start of the simulation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Call {
-    /// The number of the call, from 1, in the order of arrival.
+    /// The number of the call, from 1, in order of arrival.
     pub seq: u64,
     /// When it arrived.
     pub at_us: u64,
     /// The service.
     pub service: Service,
-    /// Who called: the owner of the access key, or the node for the metadata service. Before the
-    /// key is known to be right, the driver's hint in brackets, or `unknown`.
+    /// The caller: the owner of the access key, or the node for the metadata service. Until the key
+    /// is verified, the driver's hint in brackets, or `unknown`.
     pub caller: String,
     /// The EC2 action, or method and path of a metadata request.
     pub action: String,
-    /// The program, as it calls itself (`app/NAME` in the SDK's User-Agent); empty if it does not.
+    /// The program, according to `app/NAME` in the SDK's User-Agent; empty without one.
     pub app: String,
     /// The parameters by wire name, without `Action` and `Version`.
     pub parameters: BTreeMap<String, String>,
-    /// The request id in the answer's headers; empty for the metadata service.
+    /// The request ID in the response headers; empty for the metadata service.
     pub request_id: String,
-    /// When it took effect or was read or refused; `None`: not yet.
+    /// When it took effect, was read or was refused; `None`: not yet.
     pub landed_at_us: Option<u64>,
-    /// The HTTP status of the answer as the service gave it, sent or not; `None`: not yet.
+    /// The HTTP status of the service's response, sent or not; `None`: not yet.
     pub status: Option<u16>,
     /// EC2's error code; `None`: success, or not yet known.
     pub code: Option<String>,
     /// EC2's error message.
     pub message: Option<String>,
-    /// When the answer leaves; `None`: never.
+    /// When the response is sent; `None`: never.
     pub answered_at_us: Option<u64>,
-    /// What the caller got to see: `answered`, `lost`, `cut` or `silence`.
+    /// What the caller received: `answered`, `lost`, `cut` or `silence`.
     pub delivery: &'static str,
-    /// Whether the action is one that changes things.
+    /// Whether it is a mutating action.
     pub mutating: bool,
-    /// Whether it changed something. True as well for a call whose answer was lost.
+    /// Whether it changed something, also if the response was lost.
     pub committed: bool,
-    /// The faults that touched it, by id.
+    /// The IDs of the faults that affected it.
     pub faults: Vec<u64>,
 }
 
-/// One change of who holds an address.
+/// A change of an address's holder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Move {
     /// The address.
     pub address: Ipv4Addr,
-    /// The ENI that held it before.
+    /// The previous holder.
     pub before: Option<String>,
-    /// The ENI that holds it since.
+    /// The new holder.
     pub after: Option<String>,
 }
 
-/// One commit: a step in the one order of all changes. All its moves happen at once.
+/// A commit: a step in the total order of all changes. All its moves take effect at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Commit {
     /// Its number, from 1.
     pub seq: u64,
-    /// When, in microseconds since the start of the world.
+    /// When, in microseconds since the start of the simulation.
     pub at_us: u64,
-    /// Who did it.
+    /// The caller or actor.
     pub by: String,
-    /// The call that did it, if it was one.
+    /// The call that caused it, if any.
     pub call: Option<u64>,
-    /// What was done: the action's name.
+    /// The name of the action.
     pub what: String,
-    /// The addresses that changed hands.
+    /// The addresses whose holder changed.
     pub moves: Vec<Move>,
 }
 
-/// A state that EC2 never gets into. There must be none: tests assert on it after every step.
+/// A violated invariant: a state that EC2 never reaches. Tests assert after every step that there
+/// is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// The invariant, as `M1`.
+    /// The invariant, for example `M1`.
     pub invariant: &'static str,
-    /// What is wrong.
+    /// The problem.
     pub what: String,
     /// The commit after which it was found.
     pub commit: u64,

@@ -1,4 +1,4 @@
-//! Who holds what: instances, ENIs and their addresses.
+//! The model: instances, ENIs and their addresses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -20,24 +20,24 @@ pub(crate) use invariants::{Limits, broken};
 pub(crate) use types::{InstanceType, TYPES, type_named};
 pub(crate) use volume::{Step, Volume, VolumeAttachment, Volumes};
 
-/// An id or a name.
+/// An ID or a name.
 pub(crate) type Id = Arc<str>;
 
-/// IPv4 slots of an ENI that is attached to nothing (unverified on AWS).
+/// IPv4 slots of an ENI that is not attached (unverified on AWS).
 pub(crate) const UNATTACHED_SLOTS: usize = 50;
 
-/// What never changes.
+/// The part of the model that never changes.
 #[derive(Debug, Clone)]
-pub(crate) struct Ground {
+pub(crate) struct Topology {
     pub(crate) account: String,
     pub(crate) region: String,
     pub(crate) vpc: String,
     pub(crate) vpc_cidr: Ipv4Net,
     pub(crate) cluster_tag: String,
     pub(crate) subnets: Vec<Subnet>,
-    /// Names of the nodes and the instances behind them, in the order of the spec.
+    /// Names of the nodes and their instances, in the order of the spec.
     pub(crate) nodes: Vec<(String, Id)>,
-    pub(crate) clients: Vec<ClientSeat>,
+    pub(crate) clients: Vec<ClientEntry>,
     /// Names of foreign ENIs.
     pub(crate) foreign: Vec<(String, Id)>,
     /// Names of volumes.
@@ -46,7 +46,7 @@ pub(crate) struct Ground {
 
 /// A client.
 #[derive(Debug, Clone)]
-pub(crate) struct ClientSeat {
+pub(crate) struct ClientEntry {
     pub(crate) name: String,
     pub(crate) address: Ipv4Addr,
     pub(crate) eni: Option<Id>,
@@ -65,25 +65,25 @@ pub(crate) struct Subnet {
 }
 
 impl Subnet {
-    /// Network address, router, DNS, future use, broadcast (M4).
+    /// Network address, router, DNS, reserved for future use, broadcast (M4).
     pub(crate) fn is_reserved(&self, address: Ipv4Addr) -> bool {
         let base = u32::from(self.cidr.network());
         let offset = u32::from(address).wrapping_sub(base);
         offset < 4 || address == self.cidr.broadcast()
     }
 
-    /// The router.
+    /// The router's address.
     pub(crate) fn gateway(&self) -> Ipv4Addr {
         Ipv4Addr::from(u32::from(self.cidr.network()).wrapping_add(1))
     }
 
-    /// An explicit CIDR reservation covers it: nothing is assigned from there automatically.
-    pub(crate) fn is_kept(&self, address: Ipv4Addr) -> bool {
+    /// Whether an explicit CIDR reservation covers it; automatic assignment skips those.
+    pub(crate) fn has_cidr_reservation(&self, address: Ipv4Addr) -> bool {
         self.reservations.iter().any(|net| net.contains(&address))
     }
 }
 
-/// To what kind of owner an instance belongs.
+/// The kind of owner of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InstanceKind {
     Node,
@@ -102,13 +102,13 @@ pub(crate) struct Instance {
     pub(crate) terminated_at: Option<Duration>,
     pub(crate) zone: String,
     pub(crate) tags: BTreeMap<String, String>,
-    /// How often it was booted: a number that changes is another boot.
+    /// The boot count; a changed number means another boot.
     pub(crate) boots: u64,
-    /// Device indexes that a forced detachment left unusable until a stop and a start.
-    pub(crate) burnt: BTreeSet<u32>,
-    /// ENIs that its metadata service goes on listing after a forced detachment.
+    /// Device indexes that are unusable after a forced detachment, until a stop and start.
+    pub(crate) unusable_indexes: BTreeSet<u32>,
+    /// ENIs that the instance's metadata service still lists after a forced detachment.
     pub(crate) ghosts: Vec<Arc<Eni>>,
-    /// Until when its metadata service lists the primary ENI only, after a reboot.
+    /// Until when its metadata service lists only the primary ENI after a reboot.
     pub(crate) imds_whole_at: Duration,
 }
 
@@ -125,17 +125,17 @@ pub(crate) struct Eni {
     pub(crate) prefixes: Vec<Ipv4Net>,
     pub(crate) attachment: Option<Attachment>,
     pub(crate) operator: Option<Operator>,
-    /// From when on calls other than the one that created it know it.
+    /// When it becomes visible to calls other than the one that created it.
     pub(crate) known_at: Duration,
 }
 
 impl Eni {
-    /// The address slots that are taken (M13).
+    /// The number of used address slots (M13).
     pub(crate) fn slots(&self) -> usize {
         1 + self.secondary.len() + self.prefixes.len()
     }
 
-    /// As what it holds an address.
+    /// How it holds an address.
     pub(crate) fn holds(&self, address: Ipv4Addr) -> Option<HeldAs> {
         if self.primary == address {
             Some(HeldAs::Primary)
@@ -148,41 +148,41 @@ impl Eni {
         }
     }
 
-    /// Every address that it receives packets for, those of prefixes one by one.
+    /// Every address whose packets it receives, including each address of its prefixes.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
         let singles = std::iter::once(self.primary).chain(self.secondary.iter().copied());
         singles.chain(self.prefixes.iter().copied().flat_map(all_of))
     }
 }
 
-/// Every address of a network, the first and the last one included.
+/// Every address of a network, including the first and the last.
 pub(crate) fn all_of(net: Ipv4Net) -> impl Iterator<Item = Ipv4Addr> + use<> {
     let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
     (first..=last).map(Ipv4Addr::from)
 }
 
-/// The state of everything that can change, at one moment. Cheap to copy: the parts are shared.
+/// The mutable state at one moment. Cheap to clone, because its parts are shared.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct VpcState {
     pub(crate) instances: BTreeMap<Id, Arc<Instance>>,
     pub(crate) enis: BTreeMap<Id, Arc<Eni>>,
     pub(crate) volumes: Arc<Volumes>,
-    /// Client tokens of CreateNetworkInterface: a fingerprint of the request and what it made.
+    /// Client tokens of CreateNetworkInterface: a fingerprint of the request and the created ENI.
     pub(crate) tokens: Arc<BTreeMap<String, (u64, Id)>>,
 }
 
-impl Ledger {
-    /// The ENI that holds an address, and as what.
+impl VpcState {
+    /// The ENI that holds an address, and how.
     pub(crate) fn holder(&self, address: Ipv4Addr) -> Option<(&Arc<Eni>, HeldAs)> {
         self.enis.values().find_map(|eni| eni.holds(address).map(|held| (eni, held)))
     }
 
-    /// An ENI to be changed.
+    /// An ENI, mutable.
     pub(crate) fn eni_mut(&mut self, id: &str) -> Option<&mut Eni> {
         self.enis.get_mut(id).map(Arc::make_mut)
     }
 
-    /// An instance to be changed.
+    /// An instance, mutable.
     pub(crate) fn instance_mut(&mut self, id: &str) -> Option<&mut Instance> {
         self.instances.get_mut(id).map(Arc::make_mut)
     }
@@ -206,12 +206,12 @@ impl Ledger {
         self.instances.get(&eni.attachment.as_ref()?.instance)
     }
 
-    /// How many address slots an ENI has (M13), with the limits of types that a fault changed.
+    /// The address slots of an ENI (M13), with limits that faults changed.
     pub(crate) fn slot_limit(&self, eni: &Eni, limits: &BTreeMap<String, u32>) -> usize {
         self.instance_of(eni).map_or(UNATTACHED_SLOTS, |instance| instance.size.slots(limits))
     }
 
-    /// The addresses of a subnet that are in use: each single one and 16 for each prefix (M5).
+    /// The used addresses of a subnet: one per address and 16 per prefix (M5).
     pub(crate) fn used_in(&self, subnet: &str) -> u64 {
         let of = |eni: &Arc<Eni>| {
             let singles = u64::try_from(1 + eni.secondary.len()).unwrap_or(u64::MAX);
@@ -229,11 +229,13 @@ impl Ledger {
             .flat_map(|eni| eni.addresses())
             .collect();
         all_of(subnet.cidr)
-            .filter(|a| !subnet.is_reserved(*a) && !subnet.is_kept(*a) && !used.contains(a))
+            .filter(|a| {
+                !subnet.is_reserved(*a) && !subnet.has_cidr_reservation(*a) && !used.contains(a)
+            })
             .collect()
     }
 
-    /// The whole free /28 blocks of a subnet, in order.
+    /// The free /28 blocks of a subnet, in order.
     pub(crate) fn free_prefixes_in(&self, subnet: &Subnet) -> Vec<Ipv4Net> {
         let free = self.free_in(subnet);
         let mut found = Vec::new();
@@ -247,23 +249,23 @@ impl Ledger {
     }
 }
 
-impl Ground {
-    /// A subnet by id.
+impl Topology {
+    /// A subnet by ID.
     pub(crate) fn subnet(&self, id: &str) -> Option<&Subnet> {
         self.subnets.iter().find(|subnet| &*subnet.id == id)
     }
 
-    /// A subnet by id or by its name in the spec.
+    /// A subnet by ID or by its name in the spec.
     pub(crate) fn subnet_named(&self, name: &str) -> Option<&Subnet> {
         self.subnets.iter().find(|subnet| &*subnet.id == name || subnet.name == name)
     }
 
-    /// A subnet by an address of it.
+    /// The subnet that contains an address.
     pub(crate) fn subnet_with(&self, address: Ipv4Addr) -> Option<&Subnet> {
         self.subnets.iter().find(|subnet| subnet.cidr.contains(&address))
     }
 
-    /// The instance of a node, by the node's name or the instance's id.
+    /// The instance of a node, by the node's name or the instance's ID.
     pub(crate) fn node(&self, name: &str) -> Option<&Id> {
         self.nodes.iter().find(|(n, id)| n == name || &**id == name).map(|(_, id)| id)
     }

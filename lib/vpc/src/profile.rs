@@ -1,20 +1,20 @@
-//! How long things take: one distribution for each quantity.
+//! Timing profiles: one distribution per duration.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A distribution that a timing profile cannot have.
+/// An invalid distribution of a timing profile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("profile, {field}: {problem}")]
+#[error("timing profile, {field}: {problem}")]
 pub struct ProfileError {
-    /// The quantity.
+    /// The field of the profile.
     pub field: &'static str,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: String,
 }
 
-/// A distribution by its median, its 99th percentile and its maximum, in milliseconds.
+/// A distribution, defined by its median, 99th percentile and maximum in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Distribution {
@@ -22,17 +22,17 @@ pub struct Distribution {
     pub p50_ms: f64,
     /// The 99th percentile.
     pub p99_ms: f64,
-    /// Never more than this.
+    /// The maximum.
     pub max_ms: f64,
 }
 
 impl Distribution {
-    /// By median, 99th percentile and maximum.
+    /// A distribution with this median, 99th percentile and maximum.
     pub const fn new(p50_ms: f64, p99_ms: f64, max_ms: f64) -> Self {
         Self { p50_ms, p99_ms, max_ms }
     }
 
-    /// The value at a quantile in 0..1: straight from half the median (or 0) to the median, to the
+    /// The value at a quantile in 0..1: linear from half the median (or 0) to the median, to the
     /// 99th percentile, and to the maximum.
     pub fn quantile(&self, q: f64) -> Duration {
         let line = |from: f64, to: f64, part: f64| from + (to - from) * part;
@@ -56,52 +56,52 @@ impl Distribution {
     }
 }
 
-/// The timing profile. Defaults of the realistic one: ec2-semantics.md section 4.
+/// The timing profile. The defaults of the realistic one: ec2-semantics.md section 4.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// From the arrival of a Describe to its answer.
+    /// From the arrival of a Describe to its response.
     pub describe_latency: Distribution,
-    /// From the arrival of an Assign or Unassign to its answer.
+    /// From the arrival of an Assign or Unassign to its response.
     pub assign_latency: Distribution,
     /// From the commit to the switch of the data path.
     pub data_path_remap: Distribution,
-    /// From the commit to its being seen by Describe, for each reader and commit.
+    /// From the commit until Describe shows it, for each reader and commit.
     pub describe_lag: Distribution,
-    /// From the commit to its being seen in `availableIpAddressCount`.
+    /// From the commit until `availableIpAddressCount` shows it.
     pub free_count_lag: Distribution,
-    /// From the commit to the address being listed by the metadata service; never before the
-    /// data path has switched.
+    /// From the commit until the metadata service lists the address; never before the data path has
+    /// switched.
     pub imds_add_lag: Distribution,
-    /// From the commit to the address no longer being listed by the metadata service.
+    /// From the commit until the metadata service no longer lists the address.
     pub imds_removal_lag: Distribution,
-    /// From the arrival of a metadata request to its answer.
+    /// From the arrival of a metadata request to its response.
     pub imds_latency: Distribution,
-    /// From the detachment of an ENI to its vanishing from EC2 and, lagging, from the metadata.
-    /// The host loses its link half-way.
+    /// From the detachment of an ENI until EC2 and, lagging, the metadata service no longer have
+    /// it. The host loses its link half-way.
     pub eni_detach: Distribution,
-    /// From the creation of an ENI to its being known to calls that change it.
+    /// From the creation of an ENI until calls that change it find it.
     pub eni_create: Distribution,
-    /// From the attachment of an ENI to its being `attached`.
+    /// From the attachment of an ENI until it is `attached`.
     pub eni_attach: Distribution,
-    /// From the attachment of an ENI to its link's being there for the kernel.
+    /// From the attachment of an ENI until the kernel has its link.
     pub eni_hot_plug: Distribution,
-    /// From the first listing of a new ENI by the metadata service to its being listed as a
-    /// whole: first most keys are missing, then `device-number` still reads 0.
+    /// From the first listing of a new ENI by the metadata service until the entry is complete:
+    /// first most keys are missing, then `device-number` still reads 0.
     pub imds_settle: Distribution,
-    /// From the commit to its being seen by DescribeVolumes.
+    /// From the commit until DescribeVolumes shows it.
     pub volume_lag: Distribution,
-    /// From the attachment of a volume to its being `attached`.
+    /// From the attachment of a volume until it is `attached`.
     pub ebs_attach: Distribution,
-    /// From the detachment of a volume to its being `available`.
+    /// From the detachment of a volume until it is `available`.
     pub ebs_detach: Distribution,
-    /// A call that changes something lands within this time of its arrival, or by a fault only.
-    /// Less than T (5 s), counted from the sending, by a margin for the way here.
+    /// A mutating call takes effect within this time after its arrival, unless a fault delays it.
+    /// Less than T (5 s), which counts from the sending, by a margin for the request's transit.
     pub landing_limit_ms: u64,
 }
 
 impl Profile {
-    /// The times that AWS was seen to take.
+    /// Durations observed on AWS.
     pub const fn realistic() -> Self {
         Self {
             describe_latency: Distribution::new(60.0, 400.0, 10_000.0),
@@ -147,7 +147,7 @@ impl Profile {
         }
     }
 
-    /// Checks that every distribution is one.
+    /// Validates every distribution.
     pub fn check(&self) -> Result<(), ProfileError> {
         let all = [
             ("describe_latency", self.describe_latency),
@@ -172,7 +172,7 @@ impl Profile {
             Some((field, problem)) => Err(ProfileError { field, problem }),
             None if self.landing_limit_ms >= 5_000 => Err(ProfileError {
                 field: "landing_limit_ms",
-                problem: "a call lands less than 5000 ms after it was sent".to_owned(),
+                problem: "must be less than 5000 ms".to_owned(),
             }),
             None => Ok(()),
         }

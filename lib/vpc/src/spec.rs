@@ -1,4 +1,4 @@
-//! The description of a world, as users write it in TOML.
+//! The specification of a simulation, in TOML.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -11,58 +11,58 @@ mod check;
 
 pub(crate) use build::{build, mac_of};
 
-/// A spec that describes no possible VPC. The text names the field.
+/// A spec that does not describe a possible VPC. The message names the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// The text is not TOML, or has an unknown, missing or mistyped field.
-    #[error("read the spec: {0}")]
+    #[error("failed to parse the spec: {0}")]
     Toml(String),
     /// A field has an impossible value.
     #[error("{field}: {problem}")]
     Field {
-        /// Where, as in `nodes[1].enis[0].address`.
+        /// The field, for example `nodes[1].enis[0].address`.
         field: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
 }
 
-/// A whole VPC with its nodes, its clients and the things in it that are not ours.
+/// A VPC with its nodes, its clients and the foreign resources in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
-    /// The seed of everything random: ids, times, probabilities.
+    /// The seed of all randomness: IDs, times, probabilities.
     #[serde(default = "defaults::seed")]
     pub seed: u64,
     /// The timing profile; a driver may override it.
     #[serde(default)]
     pub profile: ProfileName,
-    /// The AWS account, 12 digits.
+    /// The AWS account ID, 12 digits.
     #[serde(default = "defaults::account")]
     pub account: String,
-    /// The region, as `us-east-1`.
+    /// The region, for example `us-east-1`.
     #[serde(default = "defaults::region")]
     pub region: String,
     /// The cluster's name: the value of `cluster_tag` on every ENI of a node.
     #[serde(default = "defaults::cluster")]
     pub cluster: String,
-    /// The tag that says which cluster an ENI belongs to.
+    /// The tag that names the cluster of an ENI.
     #[serde(default = "defaults::cluster_tag")]
     pub cluster_tag: String,
     /// The VPC.
     pub vpc: VpcSpec,
-    /// Its subnets.
+    /// The subnets.
     pub subnets: Vec<SubnetSpec>,
     /// The worker nodes.
     #[serde(default)]
     pub nodes: Vec<NodeSpec>,
-    /// Clients of the members, in the VPC or outside it.
+    /// Clients of the members, in the VPC or outside of it.
     #[serde(default)]
     pub clients: Vec<ClientSpec>,
-    /// ENIs that belong to others.
+    /// ENIs outside the cluster.
     #[serde(default)]
     pub foreign: Vec<ForeignSpec>,
-    /// Volumes, beside the root volume that every instance has.
+    /// Volumes, in addition to the root volume of every instance.
     #[serde(default)]
     pub volumes: Vec<VolumeSpec>,
 }
@@ -73,7 +73,7 @@ pub struct Spec {
 pub enum ProfileName {
     /// A few milliseconds for everything.
     Fast,
-    /// The times that AWS was seen to take.
+    /// Durations observed on AWS.
     #[default]
     Realistic,
 }
@@ -82,7 +82,7 @@ pub enum ProfileName {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VpcSpec {
-    /// Its id; generated if absent.
+    /// Its ID; generated if absent.
     #[serde(default)]
     pub id: Option<String>,
     /// Its CIDR, /16 to /28.
@@ -95,14 +95,14 @@ pub struct VpcSpec {
 pub struct SubnetSpec {
     /// Its name in this spec.
     pub name: String,
-    /// Its id; generated if absent.
+    /// Its ID; generated if absent.
     #[serde(default)]
     pub id: Option<String>,
     /// Its CIDR, /16 to /28, within the VPC's.
     pub cidr: Ipv4Net,
-    /// Its availability zone, as `us-east-1a`.
+    /// Its availability zone, for example `us-east-1a`.
     pub zone: String,
-    /// Explicit CIDR reservations: automatic assignment takes nothing from them.
+    /// Explicit CIDR reservations: automatic assignment skips them.
     #[serde(default)]
     pub reservations: Vec<Ipv4Net>,
     /// Its tags.
@@ -116,23 +116,23 @@ pub struct SubnetSpec {
 pub struct NodeSpec {
     /// Its name.
     pub name: String,
-    /// Its instance id; generated if absent.
+    /// Its instance ID; generated if absent.
     #[serde(default)]
     pub id: Option<String>,
-    /// The id of its primary ENI; generated if absent.
+    /// The ID of its primary ENI; generated if absent.
     #[serde(default)]
     pub eni: Option<String>,
-    /// The MAC of its primary ENI; generated if absent.
+    /// The MAC address of its primary ENI; generated if absent.
     #[serde(default)]
     pub mac: Option<String>,
     /// The subnet of its primary ENI, by name.
     pub subnet: String,
     /// Its instance type, which must be in the table of types.
     pub instance_type: String,
-    /// The primary address; the next free one if absent.
+    /// The primary address; if absent, the next free one.
     #[serde(default)]
     pub address: Option<Ipv4Addr>,
-    /// Secondary addresses that its primary ENI has from the start.
+    /// Secondary addresses of its primary ENI at the start.
     #[serde(default)]
     pub secondary: Vec<Ipv4Addr>,
     /// The cluster in the tag of its ENIs, if not the spec's; empty: no tag.
@@ -141,35 +141,35 @@ pub struct NodeSpec {
     /// Tags of the instance.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
-    /// More ENIs.
+    /// Additional ENIs.
     #[serde(default)]
     pub enis: Vec<EniSpec>,
 }
 
-/// An ENI of a node beyond the primary one.
+/// An additional ENI of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EniSpec {
-    /// Its id; generated if absent.
+    /// Its ID; generated if absent.
     #[serde(default)]
     pub id: Option<String>,
-    /// Its MAC; generated if absent.
+    /// Its MAC address; generated if absent.
     #[serde(default)]
     pub mac: Option<String>,
     /// Its subnet, by name, in the node's zone.
     pub subnet: String,
     /// Its device index, from 1.
     pub device_index: u32,
-    /// Its primary address; the next free one if absent.
+    /// Its primary address; if absent, the next free one.
     #[serde(default)]
     pub address: Option<Ipv4Addr>,
-    /// Secondary addresses that it has from the start.
+    /// Secondary addresses at the start.
     #[serde(default)]
     pub secondary: Vec<Ipv4Addr>,
-    /// /28 prefixes that it has from the start.
+    /// /28 prefixes at the start.
     #[serde(default)]
     pub prefixes: Vec<Ipv4Net>,
-    /// Whether it is deleted with its instance.
+    /// Whether EC2 deletes it with its instance.
     #[serde(default)]
     pub delete_on_termination: bool,
     /// The cluster in its tag, if not the node's; empty: no tag.
@@ -180,8 +180,8 @@ pub struct EniSpec {
     pub tags: BTreeMap<String, String>,
 }
 
-/// A client. In a subnet it has an ENI that is not the cluster's; with an address outside the VPC
-/// and no subnet it stands for a machine on premises.
+/// A client. In a subnet it has an ENI outside the cluster; with an address outside the VPC and no
+/// subnet it represents a machine on premises.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientSpec {
@@ -190,26 +190,26 @@ pub struct ClientSpec {
     /// Its subnet, by name.
     #[serde(default)]
     pub subnet: Option<String>,
-    /// Its address; the next free one of the subnet if absent.
+    /// Its address; if absent, the next free one of the subnet.
     #[serde(default)]
     pub address: Option<Ipv4Addr>,
 }
 
-/// An ENI that is not the cluster's.
+/// An ENI outside the cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForeignSpec {
     /// Its name in this spec.
     pub name: String,
-    /// Its id; generated if absent.
+    /// Its ID; generated if absent.
     #[serde(default)]
     pub id: Option<String>,
     /// Its subnet, by name.
     pub subnet: String,
-    /// An instance of this type that it belongs to; unattached if absent.
+    /// The type of an instance that it is attached to; if absent, it is not attached.
     #[serde(default)]
     pub instance_type: Option<String>,
-    /// Its primary address; the next free one if absent.
+    /// Its primary address; if absent, the next free one.
     #[serde(default)]
     pub address: Option<Ipv4Addr>,
     /// Its secondary addresses.
@@ -235,31 +235,31 @@ pub struct ForeignSpec {
 pub struct VolumeSpec {
     /// Its name in this spec.
     pub name: String,
-    /// Its id; generated if absent.
+    /// Its ID; generated if absent.
     #[serde(default)]
     pub id: Option<String>,
-    /// Its availability zone; that of the node it is attached to if absent.
+    /// Its availability zone; if absent, that of the node it is attached to.
     #[serde(default)]
     pub zone: Option<String>,
     /// Its size.
     #[serde(default = "defaults::size_gib")]
     pub size_gib: u32,
-    /// Its type, as `gp3`.
+    /// Its type, for example `gp3`.
     #[serde(default = "defaults::volume_type")]
     pub volume_type: String,
     /// Whether it is encrypted.
     #[serde(default)]
     pub encrypted: bool,
-    /// Whether it may be attached to several instances.
+    /// Whether it can be attached to several instances (multi-attach).
     #[serde(default)]
     pub multi_attach: bool,
-    /// The node that it is attached to; none if absent.
+    /// The node that it is attached to, if any.
     #[serde(default)]
     pub node: Option<String>,
-    /// The device name there; a free one if absent.
+    /// The device name; if absent, a free one.
     #[serde(default)]
     pub device: Option<String>,
-    /// Whether it is deleted with its instance.
+    /// Whether EC2 deletes it with its instance.
     #[serde(default)]
     pub delete_on_termination: bool,
     /// Its tags.
@@ -267,30 +267,30 @@ pub struct VolumeSpec {
     pub tags: BTreeMap<String, String>,
 }
 
-/// A service that manages an ENI.
+/// The service that manages an ENI.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operator {
-    /// The service principal, as `eks.amazonaws.com`.
+    /// The service principal, for example `eks.amazonaws.com`.
     pub principal: String,
-    /// Describe leaves the ENI out unless managed resources are asked for.
+    /// Describe omits the ENI unless the request includes managed resources.
     #[serde(default)]
     pub hidden: bool,
 }
 
-/// The longest spec.
+/// The largest spec, in bytes.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 impl Spec {
-    /// Reads and checks a spec.
+    /// Parses and validates a spec.
     pub fn from_toml(text: &str) -> Result<Self, SpecError> {
         if text.len() > MAX_BYTES {
             return Err(SpecError::Toml(format!("it has more than {MAX_BYTES} bytes")));
         }
         let spec: Self =
             toml::from_str(text).map_err(|error| SpecError::Toml(error.to_string()))?;
-        // Placing everything once finds what is impossible.
-        build(&spec, crate::chance::Chance::new(spec.seed))?;
+        // Placing all addresses once finds conflicts.
+        build(&spec, crate::rng::SeededRng::new(spec.seed))?;
         Ok(spec)
     }
 }

@@ -1,8 +1,8 @@
-//! What happened, and who can see it when: commits, data path, Describe, metadata.
+//! The history of commits, and when each view shows them: data path, Describe, metadata.
 //!
-//! There is one order of commits. Each reader sees a prefix of it, for each kind of view with a
-//! lag of its own for each commit. "The newest commit that is visible to this reader now" only
-//! ever grows, so reads never go back in time.
+//! Commits have one total order. Each reader sees a prefix of it, with a lag per kind of view and
+//! commit. "The newest commit that this reader sees now" only grows, so reads never go back in
+//! time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
@@ -11,20 +11,20 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
-use crate::chance::{Chance, key_of};
 use crate::log::{Commit, Move};
-use crate::model::{Eni, Id, Ledger};
+use crate::model::{Eni, Id, VpcState};
 use crate::profile::{Distribution, Profile};
-use crate::world::micros;
+use crate::rng::{SeededRng, key_of};
+use crate::simulator::micros;
 
-/// States that are kept for readers that lag; the longest lag is far shorter than so many commits.
+/// States kept for lagging readers; the longest lag is far shorter than this many commits.
 const MAX_SNAPSHOTS: usize = 4_096;
-/// Commits that the log keeps.
+/// The largest number of commits in the log.
 const MAX_COMMITS: usize = 100_000;
-/// Owners of one address, and metadata events of one key, that are kept.
+/// The largest number of kept owners per address, and of metadata events per key.
 const MAX_HISTORY: usize = 256;
 
-/// Which view of the ledger.
+/// A view of the state.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum View {
     Describe,
@@ -37,7 +37,7 @@ pub(crate) enum View {
 struct Snapshot {
     seq: u64,
     at: Duration,
-    ledger: Arc<Ledger>,
+    vpc: Arc<VpcState>,
 }
 
 /// A change of an address's owner.
@@ -50,7 +50,7 @@ pub(crate) struct Transition {
     pub(crate) imds_added_at: Option<Duration>,
 }
 
-/// What the metadata service lists of an ENI.
+/// An item that the metadata service lists for an ENI.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Item {
     /// The ENI itself, on this instance.
@@ -59,10 +59,10 @@ pub(crate) enum Item {
     Prefix(Ipv4Net),
 }
 
-/// How much the metadata service of an instance shows of an ENI that it lists.
+/// How much of a listed ENI the metadata service of an instance shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Settled {
-    /// Its MAC and its id, and 404 for most keys.
+pub(crate) enum ListingStage {
+    /// Its MAC and its ID, and 404 for most keys.
     Bare,
     /// Everything, but the device number reads 0.
     Unnumbered,
@@ -76,21 +76,21 @@ struct ImdsEvent {
     listed: bool,
 }
 
-/// The past.
+/// The history.
 #[derive(Debug, Clone)]
 pub(crate) struct Timeline {
-    chance: Chance,
+    rng: SeededRng,
     profile: Profile,
     snapshots: VecDeque<Snapshot>,
     commits: VecDeque<Commit>,
     owners: BTreeMap<Ipv4Addr, VecDeque<Transition>>,
     imds: BTreeMap<Id, BTreeMap<Item, VecDeque<ImdsEvent>>>,
-    /// ENIs as they were when they were last attached, for hosts that still see them.
+    /// ENIs as they were last attached, for hosts that still list them.
     last_seen: BTreeMap<Id, Arc<Eni>>,
     last_seq: u64,
 }
 
-/// Who commits, and how it is called.
+/// The author of a commit, and its action.
 #[derive(Debug, Clone)]
 pub(crate) struct Author {
     pub(crate) by: String,
@@ -99,10 +99,10 @@ pub(crate) struct Author {
 }
 
 impl Timeline {
-    /// With the first state, which everybody has seen.
-    pub(crate) fn new(chance: Chance, profile: &Profile, first: &Ledger) -> Self {
+    /// A timeline with the initial state, which is visible everywhere.
+    pub(crate) fn new(rng: SeededRng, profile: &Profile, first: &VpcState) -> Self {
         let mut timeline = Self {
-            chance,
+            rng,
             profile: *profile,
             snapshots: VecDeque::new(),
             commits: VecDeque::new(),
@@ -111,8 +111,8 @@ impl Timeline {
             last_seen: BTreeMap::new(),
             last_seq: 0,
         };
-        let ledger = Arc::new(first.clone());
-        timeline.snapshots.push_back(Snapshot { seq: 0, at: Duration::ZERO, ledger });
+        let vpc = Arc::new(first.clone());
+        timeline.snapshots.push_back(Snapshot { seq: 0, at: Duration::ZERO, vpc });
         for eni in first.enis.values() {
             for address in eni.addresses() {
                 let history = timeline.owners.entry(address).or_default();
@@ -132,9 +132,9 @@ impl Timeline {
         timeline
     }
 
-    /// The state now.
-    pub(crate) fn latest(&self) -> Arc<Ledger> {
-        self.snapshots.back().map(|s| Arc::clone(&s.ledger)).unwrap_or_default()
+    /// The current state.
+    pub(crate) fn latest(&self) -> Arc<VpcState> {
+        self.snapshots.back().map(|s| Arc::clone(&s.vpc)).unwrap_or_default()
     }
 
     /// The number of the latest commit.
@@ -142,8 +142,8 @@ impl Timeline {
         self.last_seq
     }
 
-    /// Commits a state. Gives the times at which data paths switch.
-    pub(crate) fn commit(&mut self, at: Duration, author: Author, next: Ledger) -> Vec<Duration> {
+    /// Commits a state. Returns the times at which data paths switch.
+    pub(crate) fn commit(&mut self, at: Duration, author: Author, next: VpcState) -> Vec<Duration> {
         let before = self.latest();
         self.last_seq += 1;
         let seq = self.last_seq;
@@ -164,7 +164,7 @@ impl Timeline {
                 history.pop_front();
             }
         }
-        self.follow_imds(at, seq, &before, &next);
+        self.schedule_imds(at, seq, &before, &next);
         let Author { by, call, what } = author;
         self.commits.push_back(Commit { seq, at_us: micros(at), by, call, what, moves });
         if self.commits.len() > MAX_COMMITS {
@@ -173,7 +173,7 @@ impl Timeline {
         for eni in next.enis.values().filter(|eni| eni.attachment.is_some()) {
             self.last_seen.insert(Arc::clone(&eni.id), Arc::clone(eni));
         }
-        self.snapshots.push_back(Snapshot { seq, at, ledger: Arc::new(next) });
+        self.snapshots.push_back(Snapshot { seq, at, vpc: Arc::new(next) });
         if self.snapshots.len() > MAX_SNAPSHOTS {
             self.snapshots.pop_front();
         }
@@ -181,11 +181,11 @@ impl Timeline {
     }
 
     fn lag(&self, from: &Distribution, stream: &str, seq: u64, change: &Move) -> Duration {
-        self.chance.draw(from, stream, seq, u64::from(u32::from(change.address)))
+        self.rng.draw(from, stream, seq, u64::from(u32::from(change.address)))
     }
 
-    /// What the metadata services will list and when.
-    fn follow_imds(&mut self, at: Duration, seq: u64, before: &Ledger, next: &Ledger) {
+    /// Records what the metadata services will list and when.
+    fn schedule_imds(&mut self, at: Duration, seq: u64, before: &VpcState, next: &VpcState) {
         let ids: std::collections::BTreeSet<&Id> =
             before.enis.keys().chain(next.enis.keys()).collect();
         for id in ids {
@@ -199,19 +199,19 @@ impl Timeline {
             let has = new.map(|eni| items(eni)).unwrap_or_default();
             for item in had.iter().filter(|item| !has.contains(item)) {
                 let key = key_of(&format!("{id}{item:?}"));
-                let lag = self.chance.draw(&self.profile.imds_removal_lag, "imds-", seq, key);
+                let lag = self.rng.draw(&self.profile.imds_removal_lag, "imds-", seq, key);
                 self.list(id, item.clone(), seq, at + lag, false);
             }
             for item in has.iter().filter(|item| !had.contains(item)) {
                 let key = key_of(&format!("{id}{item:?}"));
-                let lag = self.chance.draw(&self.profile.imds_add_lag, "imds+", seq, key);
+                let lag = self.rng.draw(&self.profile.imds_add_lag, "imds+", seq, key);
                 let visible_at = self.not_before_remap(item, at + lag);
                 self.list(id, item.clone(), seq, visible_at, true);
             }
         }
     }
 
-    /// The metadata service never newly lists an address before its data path has switched.
+    /// The metadata service never lists a new address before its data path has switched.
     fn not_before_remap(&mut self, item: &Item, visible_at: Duration) -> Duration {
         let addresses = match item {
             Item::Attached(_) => return visible_at,
@@ -239,26 +239,26 @@ impl Timeline {
         }
     }
 
-    /// The ledger as this reader sees it now.
-    pub(crate) fn seen(&self, view: View, reader: &str, now: Duration) -> Arc<Ledger> {
+    /// The state as this reader sees it now.
+    pub(crate) fn visible(&self, view: View, reader: &str, now: Duration) -> Arc<VpcState> {
         let (from, stream) = match view {
             View::Describe => (&self.profile.describe_lag, "describe"),
             View::FreeCount => (&self.profile.free_count_lag, "free-count"),
             View::Volumes => (&self.profile.volume_lag, "volumes"),
         };
         let reader = key_of(reader);
-        self.newest(|seq| self.chance.draw(from, stream, seq, reader), now)
+        self.newest(|seq| self.rng.draw(from, stream, seq, reader), now)
     }
 
-    /// The ledger as it was at a time.
-    pub(crate) fn at(&self, then: Duration) -> Arc<Ledger> {
+    /// The state at a time.
+    pub(crate) fn at(&self, then: Duration) -> Arc<VpcState> {
         self.newest(|_| Duration::ZERO, then)
     }
 
-    fn newest(&self, lag: impl Fn(u64) -> Duration, now: Duration) -> Arc<Ledger> {
+    fn newest(&self, lag: impl Fn(u64) -> Duration, now: Duration) -> Arc<VpcState> {
         let visible = |s: &&Snapshot| s.seq == 0 || s.at + lag(s.seq) <= now;
         let found = self.snapshots.iter().rev().find(visible).or(self.snapshots.front());
-        found.map(|s| Arc::clone(&s.ledger)).unwrap_or_default()
+        found.map(|s| Arc::clone(&s.vpc)).unwrap_or_default()
     }
 
     /// The ENI that receives packets for an address.
@@ -267,12 +267,12 @@ impl Timeline {
         history.iter().rev().find(|t| t.remap_at <= now).and_then(|t| t.eni.as_ref())
     }
 
-    /// Every address that somebody held, with its owners.
+    /// Every address that an ENI held, with its owners.
     pub(crate) fn owners(&self) -> &BTreeMap<Ipv4Addr, VecDeque<Transition>> {
         &self.owners
     }
 
-    /// The addresses of a subnet that nobody holds now, those freed last first.
+    /// The addresses of a subnet that no ENI holds now, the most recently freed first.
     pub(crate) fn freed(&self) -> Vec<Ipv4Addr> {
         let mut freed: Vec<(Duration, Ipv4Addr)> = self
             .owners
@@ -286,7 +286,7 @@ impl Timeline {
     }
 
     /// What the metadata service of an instance lists: ENIs with the addresses and prefixes of
-    /// each, in the order in which they came.
+    /// each, in the order in which they were added.
     pub(crate) fn listed(&self, instance: &str, now: Duration) -> Vec<(Arc<Eni>, Vec<Item>)> {
         let mut found = Vec::new();
         for (id, items) in &self.imds {
@@ -310,24 +310,24 @@ impl Timeline {
         found
     }
 
-    /// How much the metadata service of an instance shows of an ENI that it lists.
-    pub(crate) fn settled(&self, eni: &Id, instance: &Id, now: Duration) -> Settled {
+    /// How much of a listed ENI the metadata service of an instance shows.
+    pub(crate) fn listing_stage(&self, eni: &Id, instance: &Id, now: Duration) -> ListingStage {
         let events = self.imds.get(eni).and_then(|all| all.get(&Item::Attached(instance.clone())));
         let shown = |events: &VecDeque<ImdsEvent>| {
             let last = events.iter().rev().find(|event| event.visible_at <= now)?;
             Some((last.seq, last.visible_at))
         };
-        // What was there from the start has settled long ago.
+        // Items from the start are complete.
         let Some((seq, since)) = events.and_then(shown).filter(|(seq, _)| *seq > 0) else {
-            return Settled::Whole;
+            return ListingStage::Whole;
         };
-        let takes = self.chance.draw(&self.profile.imds_settle, "imds-settle", seq, key_of(eni));
+        let takes = self.rng.draw(&self.profile.imds_settle, "imds-settle", seq, key_of(eni));
         if now < since + takes / 2 {
-            Settled::Bare
+            ListingStage::Bare
         } else if now < since + takes {
-            Settled::Unnumbered
+            ListingStage::Unnumbered
         } else {
-            Settled::Whole
+            ListingStage::Whole
         }
     }
 
@@ -337,15 +337,15 @@ impl Timeline {
     }
 }
 
-/// What a host sees of an ENI. The primary address comes with the ENI itself.
+/// The items of an ENI. The primary address is part of the ENI itself.
 pub(crate) fn items(eni: &Eni) -> Vec<Item> {
     let attached = eni.attachment.iter().map(|a| Item::Attached(Arc::clone(&a.instance)));
     let addresses = eni.secondary.iter().map(|address| Item::Address(*address));
     attached.chain(addresses).chain(eni.prefixes.iter().map(|net| Item::Prefix(*net))).collect()
 }
 
-/// The addresses that changed hands.
-fn moves(before: &Ledger, after: &Ledger) -> Vec<Move> {
+/// The addresses whose holder changed.
+fn moves(before: &VpcState, after: &VpcState) -> Vec<Move> {
     let mut changed: BTreeMap<Ipv4Addr, (Option<&Id>, Option<&Id>)> = BTreeMap::new();
     for (id, eni) in &before.enis {
         if !after.enis.get(id).is_some_and(|same| Arc::ptr_eq(same, eni)) {

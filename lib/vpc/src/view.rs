@@ -1,4 +1,4 @@
-//! What a driver and a test may see of the world.
+//! Views of the simulation for drivers and tests.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -8,50 +8,50 @@ use serde::Serialize;
 
 use crate::log::Violation;
 
-/// Whether an instance runs.
+/// The state of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeState {
     /// It runs.
     Running,
-    /// It is stopped; it keeps its ENIs and addresses.
+    /// It is stopped and keeps its ENIs and addresses.
     Stopped,
-    /// It is gone for good.
+    /// It is terminated.
     Terminated,
 }
 
-/// A node, for building its network namespace.
+/// A node, with the data to build its network namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeView {
     /// Its name in the spec.
     pub name: String,
-    /// Its instance id.
+    /// Its instance ID.
     pub instance: String,
     /// Its instance type.
     pub instance_type: String,
     /// Its availability zone.
     pub zone: String,
-    /// Its state now.
+    /// Its current state.
     pub state: NodeState,
-    /// How often it was booted since the start of the world.
+    /// How often it booted since the start of the simulation.
     pub boots: u64,
-    /// Its ENIs that are attached now, in whatever stage, by device index.
+    /// Its attached ENIs in any stage, by device index.
     pub enis: Vec<EniView>,
 }
 
 /// An ENI.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EniView {
-    /// Its id.
+    /// Its ID.
     pub id: String,
-    /// Its MAC, lower case with colons.
+    /// Its MAC address, lower case with colons.
     pub mac: String,
     /// Its device index.
     pub device_index: u32,
-    /// Whether the kernel of its instance, if it runs, has the link: some time after the
-    /// attachment, and no longer from the middle of a detachment on.
+    /// Whether the kernel of its instance, if it runs, has the link: from some time after the start
+    /// of the attachment until the middle of a detachment.
     pub plugged: bool,
-    /// Its subnet's id.
+    /// Its subnet's ID.
     pub subnet: String,
     /// Its subnet's CIDR.
     pub cidr: Ipv4Net,
@@ -59,7 +59,7 @@ pub struct EniView {
     pub gateway: Ipv4Addr,
     /// Its primary address.
     pub primary: Ipv4Addr,
-    /// Its secondary addresses, in the order in which they came.
+    /// Its secondary addresses, in the order of assignment.
     pub secondary: Vec<Ipv4Addr>,
     /// Its /28 prefixes.
     pub prefixes: Vec<Ipv4Net>,
@@ -81,20 +81,20 @@ pub struct ClientView {
 pub struct SubnetView {
     /// Its name in the spec.
     pub name: String,
-    /// Its id.
+    /// Its ID.
     pub id: String,
     /// Its CIDR.
     pub cidr: Ipv4Net,
     /// Its availability zone.
     pub zone: String,
-    /// Its router.
+    /// Its router's address.
     pub gateway: Ipv4Addr,
 }
 
-/// Credentials that the world accepts.
+/// Credentials that the simulator accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Credentials {
-    /// The access key id.
+    /// The access key ID.
     pub access_key: String,
     /// The secret key.
     pub secret_key: String,
@@ -104,7 +104,7 @@ pub struct Credentials {
     pub expires_unix: Option<u64>,
 }
 
-/// As what an ENI holds an address.
+/// How an ENI holds an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldAs {
@@ -112,22 +112,22 @@ pub enum HeldAs {
     Primary,
     /// As a secondary address.
     Secondary,
-    /// As a part of a /28 prefix.
+    /// As part of a /28 prefix.
     Prefix,
 }
 
-/// A former or present owner of an address.
+/// A previous or current owner of an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PastOwner {
-    /// From when, in microseconds since the start of the world.
+pub struct PreviousOwner {
+    /// Since when, in microseconds since the start of the simulation.
     pub since_us: u64,
-    /// The ENI; `None`: nobody.
+    /// The ENI; `None`: unassigned.
     pub eni: Option<String>,
-    /// Who did it.
+    /// The author of the change.
     pub by: String,
-    /// When the data path followed, or will follow.
+    /// When the data path switched or will switch.
     pub data_path_at_us: u64,
-    /// When the metadata service shows it: on the new owner's instance that it came.
+    /// When the metadata service of the new owner's instance shows it.
     pub imds_added_at_us: Option<u64>,
 }
 
@@ -136,22 +136,22 @@ pub struct PastOwner {
 pub struct ImdsListing {
     /// The node.
     pub node: String,
-    /// The ENI under which it lists it.
+    /// The ENI that it lists it for.
     pub eni: String,
 }
 
-/// Everything about one address.
+/// The state of one address in all views.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AddressTruth {
     /// The address.
     pub address: Ipv4Addr,
-    /// Its subnet's id.
+    /// Its subnet's ID.
     pub subnet: String,
     /// The ENI that owns it.
     pub owner: Option<String>,
-    /// As what.
+    /// How the ENI holds it.
     pub held_as: Option<HeldAs>,
-    /// The node, client or foreign instance that the owner is attached to, by its name.
+    /// The node, client or foreign instance of the owner, by its name.
     pub node: Option<String>,
     /// The ENI that receives its packets now.
     pub data_path: Option<String>,
@@ -159,8 +159,8 @@ pub struct AddressTruth {
     pub describe: Option<String>,
     /// Where the metadata service lists it now.
     pub imds: Vec<ImdsListing>,
-    /// Its owners so far, the oldest first.
-    pub history: Vec<PastOwner>,
+    /// Its owners so far, oldest first.
+    pub history: Vec<PreviousOwner>,
 }
 
 /// The attachment of a volume.
@@ -168,9 +168,9 @@ pub struct AddressTruth {
 pub struct VolumeAttachmentView {
     /// The node, client or foreign instance, by its name.
     pub node: Option<String>,
-    /// The instance id.
+    /// The instance ID.
     pub instance: String,
-    /// The device name, as EC2 has it.
+    /// The device name in EC2.
     pub device: String,
     /// `attaching`, `attached`, `detaching` or `busy`.
     pub state: String,
@@ -179,9 +179,9 @@ pub struct VolumeAttachmentView {
 /// A volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VolumeView {
-    /// Its id.
+    /// Its ID.
     pub id: String,
-    /// Its name in the spec; root volumes have that of their instance and `/root`.
+    /// Its name in the spec; a root volume has the name of its instance and `/root`.
     pub name: Option<String>,
     /// Its availability zone.
     pub zone: String,
@@ -193,24 +193,24 @@ pub struct VolumeView {
     pub attachments: Vec<VolumeAttachmentView>,
 }
 
-/// The state of one token bucket.
+/// The state of a token bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BucketTruth {
-    /// The whole tokens left.
+    /// The remaining whole tokens.
     pub tokens: u64,
-    /// How many it holds.
+    /// Its capacity.
     pub capacity: u64,
-    /// How many calls it refused.
+    /// The number of refused calls.
     pub refused: u64,
 }
 
-/// The truth about the whole world, which no caller of EC2 ever sees. Stable JSON.
+/// The complete actual state, which no EC2 caller sees. Its JSON is stable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Truth {
-    /// When, in microseconds since the start of the world.
+    /// When, in microseconds since the start of the simulation.
     pub now_us: u64,
-    /// Every address that somebody holds or held, receives or lists, but for the single addresses
-    /// of a prefix.
+    /// Every address that an ENI holds or held, receives or lists, except the single addresses of a
+    /// prefix.
     pub addresses: Vec<AddressTruth>,
     /// The nodes.
     pub nodes: Vec<NodeView>,
@@ -220,8 +220,8 @@ pub struct Truth {
     pub subnets: Vec<SubnetView>,
     /// The volumes.
     pub volumes: Vec<VolumeView>,
-    /// The token buckets that were used.
+    /// The token buckets in use.
     pub buckets: BTreeMap<String, BucketTruth>,
-    /// States that EC2 never gets into; always empty.
+    /// Violated invariants; always empty.
     pub violations: Vec<Violation>,
 }

@@ -1,4 +1,4 @@
-//! What goes over the wire, without the wire.
+//! HTTP messages, independent of a transport.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl WireRequest {
         self
     }
 
-    /// The value of the first header with this name, in whatever case.
+    /// The value of the first header with this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -50,7 +50,7 @@ impl WireRequest {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The program, as it calls itself by `app/NAME` in its User-Agent; empty if it does not.
+    /// The program, according to `app/NAME` in its User-Agent; empty without one.
     pub fn app(&self) -> String {
         let words = self.header("user-agent").unwrap_or_default().split_whitespace();
         words
@@ -66,7 +66,7 @@ impl WireRequest {
     }
 }
 
-/// One HTTP response. `Content-Length` is the driver's to add.
+/// An HTTP response. The driver adds `Content-Length`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireResponse {
     /// The status.
@@ -78,7 +78,7 @@ pub struct WireResponse {
 }
 
 impl WireResponse {
-    /// The value of the first header with this name, in whatever case.
+    /// The value of the first header with this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -87,38 +87,38 @@ impl WireResponse {
     }
 }
 
-/// A call, for as long as its answer has not been taken. Equal to [`Call::seq`](crate::Call::seq).
+/// A call, valid until its response was taken. Equal to [`Call::seq`](crate::Call::seq).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct CallId(pub u64);
 
-/// A call that has been accepted. Its effect lands by itself, as time passes.
+/// An accepted call. It takes effect by itself as time passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exchange {
-    /// The call, for [`World::answer`](crate::World::answer).
+    /// The call, for [`Simulator::answer`](crate::Simulator::answer).
     pub call: CallId,
-    /// When the answer leaves. `None`: never, the connection stays open and silent until the
+    /// When the response is sent. `None`: never; the connection stays open and silent until the
     /// client closes it.
     pub respond_at: Option<Duration>,
 }
 
-/// What the caller gets to see.
+/// What the caller receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// The whole response.
     Respond(WireResponse),
-    /// Less than that.
+    /// A truncated response.
     Cut {
-        /// The response as it would have been. Its `Content-Length` is the whole body's.
+        /// The complete response. Its `Content-Length` is that of the whole body.
         response: WireResponse,
         /// How much of it is sent.
         after: CutPoint,
-        /// What comes then.
+        /// What follows.
         then: Cut,
     },
 }
 
 impl Answer {
-    /// The response, whole or as it would have been.
+    /// The complete response.
     pub fn response(&self) -> &WireResponse {
         match self {
             Self::Respond(response) | Self::Cut { response, .. } => response,
@@ -129,13 +129,13 @@ impl Answer {
 /// How much of a response is sent before it is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CutPoint {
-    /// Nothing at all, not even the status line.
+    /// Nothing, not even the status line.
     Nothing,
     /// The headers and this many bytes of the body.
     BodyBytes(usize),
 }
 
-/// What follows the part that was sent.
+/// What follows the sent part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     /// The connection is closed.
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_is_known_by_what_it_calls_itself() {
+    fn the_program_is_read_from_the_user_agent() {
         let mut request = WireRequest::new("POST", "/");
         assert_eq!(request.app(), "");
         let agent = "aws-sdk-rust/1.3 ua/2.1 api/ec2/1.2 os/linux lang/rust/1.95 app/firecamp-init";

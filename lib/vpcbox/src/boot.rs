@@ -1,5 +1,5 @@
-//! What the outer process tells the first process of the box, over the pipe that also carries
-//! signals and whose end means the end.
+//! The boot record that the outer process sends to the first process of the box, over the pipe that
+//! also carries signals. The end of the pipe ends the box.
 
 use std::io::{Read, Write};
 
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 
-/// How links of ENIs beyond the primary one start.
+/// The initial state of links of ENIs beyond the primary one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ExtraEnis {
-    /// Present and down, without an address: as an EKS node has one that was attached later.
+    /// Present and down, without an address, as EKS leaves an ENI that is attached later.
     #[default]
     Down,
     /// Up, without an address.
     Up,
 }
 
-/// Everything that the box needs to know.
+/// The configuration of a box.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Boot {
     /// The spec, as TOML.
@@ -27,19 +27,19 @@ pub(crate) struct Boot {
     pub(crate) profile: Option<firecamp_vpc::ProfileName>,
     /// The seed, if not the spec's.
     pub(crate) seed: Option<u64>,
-    /// How further ENIs start.
+    /// The initial state of links of additional ENIs.
     pub(crate) extra_enis: ExtraEnis,
     /// The command; empty: stay up until a signal.
     pub(crate) command: Vec<String>,
     /// Without a command: end when standard input ends.
     pub(crate) until_eof: bool,
-    /// Machine-readable announcement when there is no command.
+    /// Without a command: announce in JSON that the box is up.
     pub(crate) json: bool,
-    /// The process id of the outer process, as its caller knows it.
+    /// The process ID of the outer process, as its caller sees it.
     pub(crate) outer: u32,
 }
 
-/// Longest boot record that is accepted.
+/// The largest accepted boot record.
 const MAX_BOOT: usize = 16 * 1024 * 1024;
 
 impl Boot {
@@ -51,7 +51,7 @@ impl Boot {
         pipe.write_all(length.as_bytes()).and_then(|()| pipe.write_all(&body)).map_err(failed)
     }
 
-    /// Reads what [`Self::send`] wrote and not a byte more.
+    /// Reads exactly what [`Self::send`] wrote.
     pub(crate) fn receive(pipe: &mut impl Read) -> Result<Self, Failure> {
         let failed = |e| Failure::kernel("read from", "the outer process", e);
         let mut length = [0; 8];
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_is_received_and_what_follows_stays_in_the_pipe() {
+    fn a_boot_record_round_trips_and_leaves_later_bytes_in_the_pipe() {
         let mut pipe = Vec::new();
         boot().send(&mut pipe).unwrap();
         pipe.extend_from_slice(b"SIGTERM\n");
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_short_garbled_or_huge_is_refused() {
+    fn a_truncated_garbled_or_huge_record_is_refused() {
         let mut whole = Vec::new();
         boot().send(&mut whole).unwrap();
         for cut in 0..whole.len() {

@@ -1,4 +1,4 @@
-//! The command line: parsing, dispatch, and the one place where a failure is printed.
+//! The command line: parsing, dispatch, and error output.
 
 mod arguments;
 mod doctor;
@@ -19,14 +19,14 @@ use crate::failure::{Failure, exit};
 use crate::{holder, init, outer};
 use arguments::{Cli, Command, Hidden};
 
-/// Parses the command line, does what it says, and ends as documented in `--help`.
+/// Parses the command line, runs the command, and exits as documented in `--help`.
 pub fn main() -> ExitCode {
     start_log();
     let mut words: Vec<OsString> = std::env::args_os().collect();
     if let Some(hidden) = Hidden::of(&words) {
         return conclude(run_hidden(hidden));
     }
-    // `exec NODE CMD` without `--` would swallow flags of CMD; clap says so itself.
+    // Without `--`, `exec NODE CMD` would consume flags of CMD; clap reports that itself.
     let cli = match Cli::try_parse_from(words.drain(..)) {
         Ok(cli) => cli,
         Err(error) => {
@@ -72,7 +72,7 @@ fn conclude(outcome: Result<u8, Failure>) -> ExitCode {
         Err(failure) => {
             let text =
                 format!("vpcbox: error: {}\nvpcbox: next: {}\n", failure.chain(), failure.next());
-            // If standard error is gone there is nobody left to tell.
+            // If standard error is closed, the message cannot be delivered.
             drop(std::io::stderr().write_all(text.as_bytes()));
             ExitCode::from(failure.code())
         }
@@ -83,6 +83,6 @@ fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("VPCBOX_LOG")
         .unwrap_or_else(|_unset| tracing_subscriber::EnvFilter::new("warn"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Fails only if a log is there already, which then is as good.
+    // Fails only if a logger is already installed, which is fine.
     drop(log.try_init());
 }

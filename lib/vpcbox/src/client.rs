@@ -1,5 +1,5 @@
-//! A typed client of a box, for demos and tests. Blocking: each call is one line each way over a
-//! Unix socket, well under a millisecond.
+//! A typed client of a box, for demos and tests. It is blocking: each call is one line in each
+//! direction over a Unix socket, well under a millisecond.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Write};
@@ -20,13 +20,13 @@ use crate::protocol::{
     Truth,
 };
 
-/// A connection to a box. Requests on one connection are answered in order.
+/// A connection to a box. The box answers the requests of one connection in order.
 #[derive(Debug)]
 pub struct Client {
     stream: BufReader<UnixStream>,
     path: PathBuf,
-    /// The box's `vpcbox run`, if this process is outside of the box.
-    outside: Option<u32>,
+    /// The process ID of the box's `vpcbox run`, if this process is outside of the box.
+    ports: Option<u32>,
     hello: Hello,
     clock: Clock,
 }
@@ -39,7 +39,7 @@ impl Client {
         let mut client = Self {
             stream: BufReader::new(stream),
             path: path.to_owned(),
-            outside: None,
+            ports: None,
             hello: Hello {
                 version: String::new(),
                 outer: 0,
@@ -54,38 +54,38 @@ impl Client {
         Ok(client)
     }
 
-    /// Connects from outside to the box whose `vpcbox run` has this process id.
+    /// Connects from outside to the box whose `vpcbox run` has this process ID.
     pub fn attach(outer: u32) -> Result<Self, Failure> {
         let client = Self::connect(&socket_of(outer))?;
-        Ok(Self { outside: Some(outer), ..client })
+        Ok(Self { ports: Some(outer), ..client })
     }
 
-    /// The box's clock, which this process can read without asking.
+    /// The box's clock, which this process can read without a request.
     pub fn clock(&self) -> Clock {
         self.clock
     }
 
-    /// Who the box is.
+    /// The box's identity and settings.
     pub fn hello(&self) -> &Hello {
         &self.hello
     }
 
-    /// The truth.
+    /// The actual state.
     pub fn truth(&mut self) -> Result<Truth, Failure> {
         self.ask(&Request::Truth)
     }
 
-    /// The truth with every field that the box tells.
+    /// The actual state with every field that the box reports.
     pub fn truth_json(&mut self) -> Result<serde_json::Value, Failure> {
         self.ask(&Request::Truth)
     }
 
-    /// The truth about one address; `None` if nobody ever held it.
+    /// The state of one address; `None` if no ENI ever held it.
     pub fn address(&mut self, address: Ipv4Addr) -> Result<Option<Address>, Failure> {
         Ok(self.truth()?.addresses.into_iter().find(|record| record.address == address))
     }
 
-    /// The calls with a number above `since` (0: all), in the order of their arrival.
+    /// The calls with a number above `since` (0: all), in order of arrival.
     pub fn calls(&mut self, since: u64) -> Result<Vec<Call>, Failure> {
         self.ask(&Request::Calls { since })
     }
@@ -95,27 +95,27 @@ impl Client {
         self.ask(&Request::Router { since })
     }
 
-    /// Sets a fault and returns its number.
+    /// Sets a fault and returns its ID.
     pub fn fault_set(&mut self, spec: FaultSpec) -> Result<u64, Failure> {
         self.ask(&Request::FaultSet { spec })
     }
 
-    /// The faults that are set, with how often each fired.
+    /// The faults that are set, with their counters.
     pub fn fault_list(&mut self) -> Result<Vec<serde_json::Value>, Failure> {
         self.ask(&Request::FaultList)
     }
 
-    /// Clears a fault, or all, and returns what they did.
+    /// Clears a fault, or all, and returns their final status.
     pub fn fault_clear(&mut self, id: Option<u64>) -> Result<Vec<serde_json::Value>, Failure> {
         self.ask(&Request::FaultClear { id })
     }
 
-    /// Lets somebody else do something in the VPC, now.
+    /// Performs an action of another party in the VPC, now.
     pub fn act(&mut self, act: Act) -> Result<(), Failure> {
         self.ask(&Request::Act { act })
     }
 
-    /// Does something to the kernel of a node, now.
+    /// Performs an action on the kernel of a node, now.
     pub fn kernel(&mut self, act: KernelAct) -> Result<(), Failure> {
         self.ask::<serde_json::Value>(&Request::Kernel { act }).map(drop)
     }
@@ -131,14 +131,14 @@ impl Client {
         self.ask(&Request::Enter { name: name.to_owned() })
     }
 
-    /// A command that runs `program` in a node or client: `VPCBOX exec NODE -- PROGRAM`. Inside
-    /// of the box the process becomes the program; outside it is a parent that passes signals
-    /// on, and whose death kills it. Arguments that are added
-    /// are the program's; so is the environment, but for AWS and proxy variables.
+    /// A command that runs `program` in a node or client: `VPCBOX exec NODE -- PROGRAM`. Inside the
+    /// box the process becomes the program; outside it is a parent that forwards signals, and whose
+    /// death kills the program. Added arguments belong to the program; so does the environment,
+    /// except AWS and proxy variables.
     pub fn exec(&self, vpcbox: &Path, node: &str, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(vpcbox);
         command.arg("exec");
-        match self.outside {
+        match self.ports {
             Some(outer) => command.arg("--box").arg(outer.to_string()),
             None => command.arg("--socket").arg(&self.path),
         };
@@ -177,7 +177,7 @@ impl Client {
     }
 }
 
-/// The admin socket of a box, as processes outside of it reach it.
+/// The admin socket of a box, seen from outside of it.
 pub fn socket_of(outer: u32) -> PathBuf {
     PathBuf::from(format!("/proc/{outer}/root{SOCKET}"))
 }

@@ -1,4 +1,4 @@
-//! The box's clock: the machine's monotonic one, from an origin that everybody can learn.
+//! The box's clock: the machine's monotonic clock with a published origin.
 
 use std::time::Duration;
 
@@ -6,35 +6,35 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::failure::Failure;
 
-/// Time since the start of the world, on the clock that any process of the machine can read.
+/// Time since the start of the simulation, on a clock that any process of the machine can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clock {
     origin: Duration,
 }
 
 impl Clock {
-    /// A clock whose zero is now.
+    /// A clock that starts at zero now.
     pub(crate) fn start() -> Result<Self, Failure> {
         Ok(Self { origin: monotonic()? })
     }
 
-    /// A clock whose zero was told as nanoseconds of `CLOCK_MONOTONIC`.
+    /// A clock with this origin, in nanoseconds of `CLOCK_MONOTONIC`.
     pub fn with_origin_ns(origin_ns: u64) -> Self {
         Self { origin: Duration::from_nanos(origin_ns) }
     }
 
-    /// Its zero, in nanoseconds of `CLOCK_MONOTONIC`.
+    /// Its origin, in nanoseconds of `CLOCK_MONOTONIC`.
     pub fn origin_ns(&self) -> u64 {
         u64::try_from(self.origin.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// The time now.
+    /// The current time.
     pub fn now(&self) -> Duration {
-        // The clock was there at the start, and Linux has no way to lose it.
+        // The clock existed at the start, and Linux cannot remove it.
         monotonic().unwrap_or(self.origin).saturating_sub(self.origin)
     }
 
-    /// The time now in microseconds, as in the call log.
+    /// The current time in microseconds, as in the call log.
     pub fn now_us(&self) -> u64 {
         micros(self.now())
     }
@@ -44,9 +44,9 @@ impl Clock {
 const COARSE: Duration = Duration::from_millis(3);
 
 impl Clock {
-    /// Sleeps until a time of this clock, to some ten microseconds where the machine allows it:
-    /// the last milliseconds on a thread, because some of what is simulated is shorter than the
-    /// runtime's own timers can count.
+    /// Sleeps until a time of this clock, with a precision of about ten microseconds where the
+    /// machine allows it: the last milliseconds on a thread, because some simulated durations are
+    /// shorter than the resolution of the runtime's timers.
     pub(crate) async fn sleep_until(&self, due: Duration) {
         let left = due.saturating_sub(self.now());
         if left > COARSE {
@@ -58,7 +58,7 @@ impl Clock {
         }
         let slept = tokio::task::spawn_blocking(move || std::thread::sleep(left)).await;
         if slept.is_err() {
-            // The runtime is ending, and with it everything that waits.
+            // The runtime is shutting down, and with it all waiting tasks.
             tokio::time::sleep(left).await;
         }
     }

@@ -1,5 +1,5 @@
-//! The world on the machine's clock: takes requests at the time at which they come, sends answers
-//! at the time at which they are due, and keeps the hardware in step.
+//! Runs the simulator in real time: accepts requests when they arrive, sends responses when they
+//! are due, and synchronizes the network with the simulated VPC.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -7,17 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use firecamp_vpc::{Answer, Exchange, WireRequest, World};
+use firecamp_vpc::{Answer, Exchange, Simulator, WireRequest};
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 
 use crate::clock::{Clock, micros};
 use crate::failure::Failure;
-use crate::plant::{Plant, Wanted};
+use crate::network::{DesiredState, Network};
 use crate::protocol::{Hello, RouterEvent};
 
-/// Router events that are kept; a demo makes dozens.
+/// Router events that are kept; a demo creates dozens.
 const MAX_EVENTS: usize = 100_000;
-/// The longest sleep of the task that keeps the hardware in step.
+/// The longest sleep of the task that synchronizes the network.
 const IDLE: Duration = Duration::from_hours(1);
 
 /// Everything that runs in the first process of a box.
@@ -25,32 +25,32 @@ pub(crate) struct Driver {
     pub(crate) clock: Clock,
     pub(crate) hello: Hello,
     pub(crate) region: String,
-    world: Mutex<World>,
-    pub(crate) plant: AsyncMutex<Plant>,
+    simulator: Mutex<Simulator>,
+    pub(crate) network: AsyncMutex<Network>,
     events: Mutex<(u64, VecDeque<RouterEvent>)>,
-    /// Something happened that may have changed the data path or the hardware.
+    /// Signals that the data path or the network may have changed.
     dirty: AtomicBool,
     changed: Notify,
     /// The failure that ends the box.
     fatal: watch::Sender<Option<String>>,
 }
 
-/// What a box says of itself.
-pub(crate) struct About {
+/// The box's description of itself.
+pub(crate) struct BoxInfo {
     pub(crate) hello: Hello,
-    /// The region that every node is in.
+    /// The region of all nodes.
     pub(crate) region: String,
 }
 
 impl Driver {
-    /// A driver of this world, whose clock starts now.
-    pub(crate) fn new(world: World, plant: Plant, clock: Clock, about: About) -> Self {
+    /// A driver of this simulator, whose clock starts now.
+    pub(crate) fn new(simulator: Simulator, network: Network, clock: Clock, info: BoxInfo) -> Self {
         Self {
             clock,
-            hello: about.hello,
-            region: about.region,
-            world: Mutex::new(world),
-            plant: AsyncMutex::new(plant),
+            hello: info.hello,
+            region: info.region,
+            simulator: Mutex::new(simulator),
+            network: AsyncMutex::new(network),
             events: Mutex::new((0, VecDeque::new())),
             dirty: AtomicBool::new(true),
             changed: Notify::new(),
@@ -58,80 +58,82 @@ impl Driver {
         }
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    fn simulator(&self) -> MutexGuard<'_, Simulator> {
+        self.simulator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the world as it is now.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut World, Duration) -> T) -> T {
-        let mut world = self.world();
+    /// Reads the current state.
+    pub(crate) fn with_simulator<T>(&self, read: impl FnOnce(&mut Simulator, Duration) -> T) -> T {
+        let mut simulator = self.simulator();
         let now = self.clock.now();
-        if world.next_event().is_some_and(|due| due <= now) {
+        if simulator.next_event().is_some_and(|due| due <= now) {
             self.dirty.store(true, Ordering::Relaxed);
         }
-        look(&mut world, now)
+        read(&mut simulator, now)
     }
 
-    /// Changes the world as it is now, and tells the task that keeps the hardware in step.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut World, Duration) -> T) -> T {
-        let result = self.look(change);
+    /// Changes the state, and wakes up the task that synchronizes the network.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Simulator, Duration) -> T) -> T {
+        let result = self.with_simulator(change);
         self.dirty.store(true, Ordering::Relaxed);
         self.changed.notify_one();
         result
     }
 
-    /// Serves one request: hands it to the world, waits until the answer is due, and makes sure
-    /// that the router does not lag behind what the answer shows. `None`: never answered.
+    /// Serves one request: passes it to the simulator, waits until the response is due, and ensures
+    /// that the router already shows the state in the response. `None`: never answered.
     pub(crate) async fn serve(
         &self,
-        accept: impl FnOnce(&mut World, Duration) -> Exchange,
+        accept: impl FnOnce(&mut Simulator, Duration) -> Exchange,
     ) -> Result<Option<Answer>, Failure> {
         let exchange = self.change(accept);
         let Some(due) = exchange.respond_at else { return Ok(None) };
         loop {
             self.clock.sleep_until(due).await;
-            self.settle().await?;
+            self.reconcile().await?;
             if self.clock.now() >= due {
-                return Ok(self.look(|world, now| world.answer(now, exchange.call)));
+                return Ok(
+                    self.with_simulator(|simulator, now| simulator.answer(now, exchange.call))
+                );
             }
         }
     }
 
-    /// The same for EC2, with the node or client that the source address belongs to as a hint.
+    /// The same for EC2, with the node or client of the source address as a hint.
     pub(crate) async fn ec2(
         &self,
         source: Ipv4Addr,
         request: &WireRequest,
     ) -> Result<Option<Answer>, Failure> {
         let hint = self.site_of(source).await;
-        self.serve(|world, now| world.ec2(now, hint.as_deref(), request)).await
+        self.serve(|simulator, now| simulator.ec2(now, hint.as_deref(), request)).await
     }
 
-    /// The node or client that an address is delivered to.
+    /// The node or client to which an address is routed.
     pub(crate) async fn site_of(&self, address: Ipv4Addr) -> Option<String> {
-        self.plant.lock().await.site_of(address).map(str::to_owned)
+        self.network.lock().await.site_of(address).map(str::to_owned)
     }
 
-    /// The node that an address is delivered to; a client is none.
+    /// The node to which an address is routed; `None` for a client.
     pub(crate) async fn node_at(&self, address: Ipv4Addr) -> Option<String> {
         let name = self.site_of(address).await?;
-        let nodes = self.look(|world, _| world.nodes());
+        let nodes = self.with_simulator(|simulator, _| simulator.nodes());
         nodes.into_iter().any(|node| node.name == name).then_some(name)
     }
 
-    /// Makes the hardware agree with the world as it is now, if anything may have changed.
-    pub(crate) async fn settle(&self) -> Result<(), Failure> {
-        let mut plant = self.plant.lock().await;
-        let wanted = self.look(|world, now| {
-            world.advance(now);
-            self.dirty.swap(false, Ordering::Relaxed).then(|| Wanted {
-                data_path: world.data_path(now),
-                nodes: world.nodes(),
-                clients: world.clients(),
+    /// Synchronizes the network with the current state, if anything may have changed.
+    pub(crate) async fn reconcile(&self) -> Result<(), Failure> {
+        let mut network = self.network.lock().await;
+        let wanted = self.with_simulator(|simulator, now| {
+            simulator.advance(now);
+            self.dirty.swap(false, Ordering::Relaxed).then(|| DesiredState {
+                data_path: simulator.data_path(now),
+                nodes: simulator.nodes(),
+                clients: simulator.clients(),
             })
         });
         let Some(wanted) = wanted else { return Ok(()) };
-        let routed = plant.agree(&wanted).await?;
+        let routed = network.reconcile(&wanted).await?;
         let at_us = micros(self.clock.now());
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         for mut routed in routed {
@@ -152,16 +154,16 @@ impl Driver {
         events.1.iter().filter(|event| event.seq > since).cloned().collect()
     }
 
-    /// Keeps the hardware in step until the box ends.
-    pub(crate) async fn keep_in_step(&self) {
+    /// Keeps the network synchronized until the box ends.
+    pub(crate) async fn run_reconcile_loop(&self) {
         loop {
-            if let Err(failure) = self.settle().await {
-                self.give_up(&failure);
+            if let Err(failure) = self.reconcile().await {
+                self.fail(&failure);
                 return;
             }
-            let next = self.look(|world, now| {
+            let next = self.with_simulator(|simulator, now| {
                 let idle = now.saturating_add(IDLE);
-                world.next_event().map_or(idle, |due| due.min(idle))
+                simulator.next_event().map_or(idle, |due| due.min(idle))
             });
             tokio::select! {
                 () = self.clock.sleep_until(next) => {}
@@ -170,8 +172,8 @@ impl Driver {
         }
     }
 
-    /// Ends the box: a box whose hardware does not follow the truth must not go on.
-    pub(crate) fn give_up(&self, failure: &Failure) {
+    /// Ends the box, because its network no longer follows the simulated VPC.
+    pub(crate) fn fail(&self, failure: &Failure) {
         self.fatal.send_if_modified(|text| {
             let first = text.is_none();
             if first {
@@ -182,7 +184,7 @@ impl Driver {
     }
 
     /// Waits for the failure that ends the box.
-    pub(crate) async fn gave_up(&self) -> String {
+    pub(crate) async fn wait_for_failure(&self) -> String {
         let mut fatal = self.fatal.subscribe();
         match fatal.wait_for(Option::is_some).await {
             Ok(text) => text.clone().unwrap_or_default(),

@@ -1,11 +1,11 @@
-//! What can go wrong in a box, for people: what was tried, on what, why it failed, what to do.
+//! Failures of a box: what was attempted, on which object, why it failed, what to do.
 
 use std::ffi::OsStr;
 use std::io;
 
 use thiserror::Error;
 
-/// Every failure of `vpcbox`. The text says what was attempted on what; the cause is the source.
+/// A failure of `vpcbox`. The message states the attempt and the object; the cause is the source.
 #[derive(Debug, Error)]
 pub enum Failure {
     /// The command line, the spec or a value in them is wrong.
@@ -13,77 +13,77 @@ pub enum Failure {
     Usage {
         /// What is wrong, with the offending text.
         what: String,
-        /// What to do about it.
+        /// What to do.
         next: &'static str,
     },
-    /// The kernel refused something that the box is made of.
-    #[error("{operation} {object}")]
+    /// The kernel refused a system call.
+    #[error("failed to {operation} {object}")]
     Kernel {
         /// What was attempted.
         operation: &'static str,
         /// On what.
         object: String,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
-    /// Netlink refused a link, an address, a neighbour or a route.
-    #[error("{operation} {object}")]
+    /// Netlink refused a request.
+    #[error("failed to {operation} {object}")]
     Netlink {
         /// What was attempted.
         operation: &'static str,
         /// On what.
         object: String,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         source: Box<rtnetlink::Error>,
     },
-    /// The command that was to run in the box could not be started.
-    #[error("start {program:?}")]
+    /// The command could not be started in the box.
+    #[error("failed to start {program:?}")]
     Command {
-        /// The program as it was given.
+        /// The program, as given.
         program: String,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
-    /// The box understood the question and says no.
+    /// The box refused a request.
     #[error("the box refused {request}: {reason}")]
     Refused {
-        /// What was asked.
+        /// The request.
         request: String,
-        /// Why it says no.
+        /// The reason.
         reason: String,
     },
-    /// The box cannot be reached or does not speak our protocol.
-    #[error("talk to the box at {socket}")]
+    /// The box is unreachable or does not speak our protocol.
+    #[error("failed to reach the box at {socket}")]
     Unreachable {
         /// The admin socket.
         socket: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// A condition did not come true in time.
-    #[error("{what}: not within {seconds:.3} s; at last: {last}")]
+    /// A condition did not become true in time.
+    #[error("{what}: timed out after {seconds:.3} s; last observation: {last}")]
     TimedOut {
         /// The condition.
         what: String,
-        /// How long it was waited for.
+        /// The timeout.
         seconds: f64,
-        /// What was seen last.
+        /// The last observation.
         last: String,
     },
-    /// A process of the box ended on its own.
+    /// A process of the box ended unexpectedly.
     #[error("{what}")]
     Died {
-        /// Which one, and how.
+        /// Which process, and how it ended.
         what: String,
     },
 }
 
 impl Failure {
-    /// Wraps what the kernel said to a system call.
+    /// Wraps the error of a system call.
     pub(crate) fn kernel(
         operation: &'static str,
         object: impl Into<String>,
@@ -92,7 +92,7 @@ impl Failure {
         Self::Kernel { operation, object: object.into(), source: source.into() }
     }
 
-    /// Wraps what the kernel said to a netlink request.
+    /// Wraps the error of a netlink request.
     pub(crate) fn netlink(
         operation: &'static str,
         object: impl Into<String>,
@@ -101,8 +101,8 @@ impl Failure {
         Self::Netlink { operation, object: object.into(), source: Box::new(source) }
     }
 
-    /// A command that could not be started. A directory of PATH that may not be read makes the
-    /// kernel say "permission denied" for a program that is nowhere: that is "not found".
+    /// A command that could not be started. If a directory of PATH is unreadable, the kernel
+    /// reports "permission denied" for a program that does not exist: this reports "not found".
     pub(crate) fn command(program: &OsStr, source: io::Error) -> Self {
         let name = program.to_string_lossy().into_owned();
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -130,29 +130,31 @@ impl Failure {
         }
     }
 
-    /// What a person can do next.
+    /// What the user can do next.
     pub fn next(&self) -> &str {
         match self {
             Self::Usage { next, .. } => next,
             Self::Kernel { .. } | Self::Netlink { .. } => {
-                "run `vpcbox doctor`: it tries each kernel feature that a box needs and says how \
-                 to get a missing one"
+                "run `vpcbox doctor`: it tests each kernel feature that a box needs and explains \
+                 how to get a missing one"
             }
             Self::Command { .. } => "check the program's name, its PATH and its permissions",
             Self::Refused { .. } => {
                 "`vpcbox truth` lists the nodes, clients, ENIs and addresses of the box; \
-                 `vpcbox fault set --help` the faults"
+                 `vpcbox fault set --help` describes the faults"
             }
             Self::Unreachable { .. } => {
                 "run this inside a box (`vpcbox run --spec FILE -- CMD`), or name a running box \
-                 with --box PID, PID being that of its `vpcbox run`"
+                 with --box PID, the process ID of its `vpcbox run`"
             }
-            Self::TimedOut { .. } => "look at `vpcbox truth` and `vpcbox calls`, or wait longer",
-            Self::Died { .. } => "look at what it printed before; run it again",
+            Self::TimedOut { .. } => {
+                "check `vpcbox truth` and `vpcbox calls`, or increase the timeout"
+            }
+            Self::Died { .. } => "read what it printed before, then run it again",
         }
     }
 
-    /// The whole chain on one line, from what was attempted to the last cause.
+    /// The error chain on one line, down to the root cause.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
@@ -165,15 +167,15 @@ impl Failure {
     }
 }
 
-/// Exit codes. Below 124 and above 127 they may also be those of the command that was run.
+/// Exit codes. Codes below 124 and above 127 may also come from the command.
 pub mod exit {
-    /// The box refused the question (no such node, address or fault).
+    /// The box refused the request (no such node, address or fault).
     pub const REFUSED: u8 = 1;
     /// A flag, a variable or the spec is wrong.
     pub const USAGE: u8 = 2;
-    /// `vpcbox wait`: the condition did not come true in time.
+    /// `vpcbox wait`: the condition did not become true in time.
     pub const TIMED_OUT: u8 = 124;
-    /// The box could not be made, reached or kept up.
+    /// The box could not be started, reached or kept up.
     pub const BOX: u8 = 125;
     /// The command was found but could not be executed.
     pub const CANNOT_EXECUTE: u8 = 126;

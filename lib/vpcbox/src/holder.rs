@@ -1,4 +1,4 @@
-//! The process that holds a node's namespaces, and the first process's handle on it.
+//! The process that holds a node's namespaces, and the handle of the first process to it.
 
 use std::io::{BufRead, BufReader, Read, Write, stdin, stdout};
 use std::process::{Child, ChildStdin, Stdio};
@@ -8,21 +8,21 @@ use nix::sys::signal::Signal;
 use nix::unistd::sethostname;
 
 use crate::failure::Failure;
-use crate::outer::ourselves;
+use crate::outer::self_command;
 use crate::{namespace, sysctl};
 
-/// A running holder. Its namespaces live as long as it does.
+/// A running holder process. Its namespaces exist as long as it does.
 #[derive(Debug)]
 pub(crate) struct Holder {
     child: Child,
-    /// Its end would end the holder.
+    /// Closing it ends the holder.
     _stdin: Option<ChildStdin>,
 }
 
 impl Holder {
-    /// Starts a holder for the node or client of this name and waits until its namespaces stand.
+    /// Starts a holder for a node or client and waits until its namespaces exist.
     pub(crate) fn start(name: &str) -> Result<Self, Failure> {
-        let mut child = ourselves()
+        let mut child = self_command()
             .args(["box-holder", name])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -33,30 +33,30 @@ impl Holder {
         if let Some(out) = child.stdout.take() {
             BufReader::new(out)
                 .read_line(&mut line)
-                .map_err(|e| Failure::kernel("hear from", format!("the holder of {name}"), e))?;
+                .map_err(|e| Failure::kernel("read from", format!("the holder of {name}"), e))?;
         }
         if line.trim() == "ready" {
             Ok(Self { child, _stdin: stdin })
         } else {
             Err(Failure::Died {
-                what: format!("the holder of {name} could not make its namespaces"),
+                what: format!("the holder of {name} failed to create its namespaces"),
             })
         }
     }
 
-    /// Its process id in the box.
+    /// Its process ID in the box.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 }
 
-/// The holder itself: makes the namespaces, says so, and waits for the end.
+/// The holder process: creates the namespaces, reports that, and waits for the end.
 pub(crate) fn hold(name: &str) -> Result<u8, Failure> {
-    // In a process group of its own, Ctrl-C at the terminal does not reach it.
+    // In its own process group, Ctrl-C at the terminal does not reach it.
     nix::unistd::setsid().map_err(|e| Failure::kernel("detach", "the holder", e))?;
     namespace::enter_new_node()?;
     prctl::set_pdeathsig(Signal::SIGKILL)
-        .map_err(|e| Failure::kernel("tie to the box", name, e))?;
+        .map_err(|e| Failure::kernel("set the parent-death signal of", name, e))?;
     namespace::mount_node()?;
     sysctl::node()?;
     sethostname(name).map_err(|e| Failure::kernel("name", name, e))?;

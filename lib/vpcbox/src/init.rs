@@ -1,5 +1,5 @@
-//! The first process of a box: builds everything, runs the command, reaps, and ends. With it ends
-//! everything else: the kernel kills what is left of its PID namespace.
+//! The first process of a box: creates everything, runs the command, reaps, and ends. When it ends,
+//! the kernel kills all other processes of its PID namespace.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use firecamp_vpc::{Profile, ProfileName, Spec, World};
+use firecamp_vpc::{Profile, ProfileName, Simulator, Spec};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
@@ -19,11 +19,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::boot::Boot;
 use crate::clock::Clock;
-use crate::driver::{About, Driver};
+use crate::driver::{BoxInfo, Driver};
 use crate::failure::{Failure, exit};
 use crate::namespace::{self, SOCKET};
+use crate::network::Network;
 use crate::outer::take_inherited_pipe;
-use crate::plant::Plant;
 use crate::protocol::Hello;
 use crate::{server, supervise};
 
@@ -31,9 +31,9 @@ use crate::{server, supervise};
 pub(crate) fn run(pipe: i32) -> Result<u8, Failure> {
     let mut control = take_inherited_pipe(pipe)?;
     supervise::unblock()?;
-    // The end of the pipe says the same; this works even if we are stuck.
+    // The end of the pipe has the same effect; this works even if this process is stuck.
     prctl::set_pdeathsig(Signal::SIGKILL)
-        .map_err(|e| Failure::kernel("tie to", "the outer process", e))?;
+        .map_err(|e| Failure::kernel("set the parent-death signal for", "the outer process", e))?;
     let boot = Boot::receive(&mut control)?;
     namespace::mount_box()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -41,7 +41,7 @@ pub(crate) fn run(pipe: i32) -> Result<u8, Failure> {
         .build()
         .map_err(|e| Failure::kernel("start", "the runtime", e))?;
     let code = runtime.block_on(live(&boot, control));
-    // Nothing to wait for: the tasks end with us.
+    // There is nothing to wait for: the tasks end with this process.
     runtime.shutdown_background();
     code
 }
@@ -56,10 +56,10 @@ async fn live(boot: &Boot, control: File) -> Result<u8, Failure> {
         signal(SignalKind::child()).map_err(|e| Failure::kernel("watch", "children", e))?;
     let driver = Arc::new(build(boot).await?);
     server::start(&driver).await?;
-    driver.settle().await?;
+    driver.reconcile().await?;
     tokio::spawn({
         let driver = Arc::clone(&driver);
-        async move { driver.keep_in_step().await }
+        async move { driver.run_reconcile_loop().await }
     });
     let command = start_command(boot)?;
     let input = end_of_input(boot.until_eof);
@@ -69,7 +69,7 @@ async fn live(boot: &Boot, control: File) -> Result<u8, Failure> {
             () = &mut input => Event::Order(Some(Signal::SIGTERM.as_str().to_owned())),
             _ = children.recv() => Event::Child,
             order = orders.next_line() => Event::Order(order.unwrap_or_default()),
-            reason = driver.gave_up() => Event::GaveUp(reason),
+            reason = driver.wait_for_failure() => Event::GaveUp(reason),
         };
         match event {
             Event::Child => {
@@ -79,7 +79,7 @@ async fn live(boot: &Boot, control: File) -> Result<u8, Failure> {
             }
             Event::Order(None) => return Ok(exit::BOX),
             Event::Order(Some(name)) => {
-                if let Some(code) = obey(&name, command) {
+                if let Some(code) = forward_signal(&name, command) {
                     return Ok(code);
                 }
             }
@@ -88,13 +88,13 @@ async fn live(boot: &Boot, control: File) -> Result<u8, Failure> {
     }
 }
 
-/// The end of standard input, if it is to be waited for.
+/// The end of standard input, if requested.
 async fn end_of_input(wanted: bool) {
     if wanted {
         let read = tokio::task::spawn_blocking(|| {
             std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())
         });
-        // However it ends, there is nothing more to come.
+        // An error also means that no more input comes.
         drop(read.await);
     } else {
         std::future::pending::<()>().await;
@@ -117,8 +117,8 @@ async fn build(boot: &Boot) -> Result<Driver, Failure> {
     let seed = boot.seed.unwrap_or(spec.seed);
     let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let clock = Clock::start()?;
-    let world = World::new(&spec, profile, seed, epoch).map_err(|e| spec_failure(&e))?;
-    let plant = Plant::new(&world.subnets(), boot.extra_enis).await?;
+    let simulator = Simulator::new(&spec, profile, seed, epoch).map_err(|e| spec_failure(&e))?;
+    let network = Network::new(&simulator.subnets(), boot.extra_enis).await?;
     let hello = Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         outer: boot.outer,
@@ -126,18 +126,18 @@ async fn build(boot: &Boot) -> Result<Driver, Failure> {
         profile: label.to_owned(),
         seed,
     };
-    Ok(Driver::new(world, plant, clock, About { hello, region: spec.region }))
+    Ok(Driver::new(simulator, network, clock, BoxInfo { hello, region: spec.region }))
 }
 
-/// Reads and checks a spec as far as that goes without building a world.
+/// Parses and validates a spec without creating a simulator.
 pub(crate) fn parse_spec(text: &str) -> Result<Spec, Failure> {
     Spec::from_toml(text).map_err(|e| spec_failure(&e))
 }
 
 fn spec_failure(error: &firecamp_vpc::SpecError) -> Failure {
     Failure::Usage {
-        what: format!("the spec is wrong: {error}"),
-        next: "`vpcbox spec` prints one that works, with every field explained",
+        what: format!("invalid spec: {error}"),
+        next: "`vpcbox spec` prints a working one that explains every field",
     }
 }
 
@@ -155,7 +155,7 @@ fn start_command(boot: &Boot) -> Result<Option<Pid>, Failure> {
     Ok(Some(crate::outer::child_pid(&child)))
 }
 
-/// Tells a person, or a test, that the box is up and how to get in.
+/// Announces to a user, or to a test, that the box is up and how to enter it.
 fn announce(boot: &Boot) -> Result<(), Failure> {
     let outer = boot.outer;
     let text = if boot.json {
@@ -172,20 +172,20 @@ fn announce(boot: &Boot) -> Result<(), Failure> {
         .map_err(|e| Failure::kernel("write to", "standard output", e))
 }
 
-/// Passes a signal on to the command; without one it ends the box.
-fn obey(name: &str, command: Option<Pid>) -> Option<u8> {
+/// Forwards a signal to the command; without a command, ends the box.
+fn forward_signal(name: &str, command: Option<Pid>) -> Option<u8> {
     let Ok(signal) = name.parse::<Signal>() else {
-        tracing::warn!(name, "not a signal");
+        tracing::warn!(name, "unknown signal ignored");
         return None;
     };
     let Some(pid) = command else { return Some(ended_by(signal)) };
     if let Err(error) = kill(pid, signal) {
-        tracing::debug!(%signal, %error, "the command is gone already");
+        tracing::debug!(%signal, %error, "the command has already ended");
     }
     None
 }
 
-/// Without a command, Ctrl-C and SIGTERM are the ordinary way to end.
+/// Without a command, Ctrl-C and SIGTERM end the box normally.
 fn ended_by(signal: Signal) -> u8 {
     if matches!(signal, Signal::SIGINT | Signal::SIGTERM) {
         return 0;
@@ -193,7 +193,7 @@ fn ended_by(signal: Signal) -> u8 {
     supervise::exit_code(WaitStatus::Signaled(Pid::this(), signal, false))
 }
 
-/// Collects every child that has ended. The command's end is the box's.
+/// Reaps every child that has ended. The end of the command ends the box.
 async fn reap(command: Option<Pid>, driver: &Driver) -> Result<Option<u8>, Failure> {
     loop {
         let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -206,7 +206,7 @@ async fn reap(command: Option<Pid>, driver: &Driver) -> Result<Option<u8>, Failu
             return Ok(Some(supervise::exit_code(status)));
         }
         let number = u32::try_from(pid.as_raw()).unwrap_or_default();
-        if let Some(name) = driver.plant.lock().await.holder_named(number) {
+        if let Some(name) = driver.network.lock().await.holder_named(number) {
             return Err(Failure::Died { what: format!("the holder of {name} ended: {status:?}") });
         }
     }

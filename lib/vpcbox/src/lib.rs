@@ -1,6 +1,6 @@
-//! A VPC in a box: the strict simulator of `firecamp-vpc` with real sockets, real network
-//! namespaces and real packets, on one machine, as an ordinary user. `docs/vpcbox.md` explains
-//! how it is used and how it works.
+//! A VPC in a box: the strict simulator of `firecamp-vpc` with real sockets, network namespaces and
+//! packets, on one machine, as an ordinary user. `docs/development/vpcbox.md` describes its use and
+//! its design.
 //!
 //! Programs use [`client::Client`] (inside or outside a box) and [`testing::RunningBox`]; the
 //! binary is [`cli::main`].
@@ -15,8 +15,8 @@ mod holder;
 mod init;
 mod namespace;
 mod netlink;
+mod network;
 mod outer;
-mod plant;
 pub mod protocol;
 mod server;
 mod supervise;

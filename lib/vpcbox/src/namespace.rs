@@ -1,5 +1,5 @@
-//! Namespaces and mounts: making our own, and joining those of a running box. Everything here
-//! must be called while the process has one thread.
+//! Creates and joins namespaces and mounts. Everything here must be called while the process has
+//! one thread.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ pub(crate) const BOX_DIR: &str = "/run/vpcbox";
 /// The admin socket, the same path in every box and every node of it.
 pub(crate) const SOCKET: &str = "/run/vpcbox/admin.sock";
 
-/// What a box keeps to itself. The PID namespace holds the children, not the caller.
+/// The namespaces of a box. The PID namespace applies to children, not to the caller.
 fn box_flags() -> CloneFlags {
     CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWNET
@@ -26,9 +26,9 @@ fn box_flags() -> CloneFlags {
         | CloneFlags::CLONE_NEWIPC
 }
 
-/// Puts this process into the namespaces of a new box. Root keeps its user namespace where the
-/// kernel lets it, so that files of other users stay readable; everybody else becomes root of a
-/// user namespace of their own.
+/// Moves this process into the namespaces of a new box. Root keeps its user namespace if the kernel
+/// allows it, so that files of other users stay readable; other users become root of a new user
+/// namespace.
 pub(crate) fn enter_new_box() -> Result<(), Failure> {
     let (uid, gid) = (geteuid(), getegid());
     if uid.is_root() && unshare(box_flags()).is_ok() {
@@ -49,26 +49,26 @@ fn map_ids(uid: Uid, gid: Gid) -> Result<(), Failure> {
     write("/proc/self/gid_map", format!("0 {gid} 1"))
 }
 
-/// Puts this process into network, mount and UTS namespaces of a node.
+/// Moves this process into new network, mount and UTS namespaces of a node.
 pub(crate) fn enter_new_node() -> Result<(), Failure> {
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS)
         .map_err(|e| Failure::kernel("create", "the namespaces of a node", e))
 }
 
-/// Joins the box whose `vpcbox run` has this process id. The PID namespace takes effect for
+/// Joins the box whose `vpcbox run` has this process ID. The PID namespace takes effect only for
 /// children.
 pub(crate) fn join_box(outer: i32) -> Result<(), Failure> {
     let cwd = std::env::current_dir();
     let user = format!("/proc/{outer}/ns/user");
     if !same_namespace(&user, "/proc/self/ns/user") {
         join(&user, CloneFlags::CLONE_NEWUSER)?;
-        // Root who joins somebody else's box is nobody in there, and would lose everything at the
-        // next exec.
+        // Root that joins another user's box is not root in there, and would lose all capabilities
+        // at the next exec.
         setgid(Gid::from_raw(0))
             .and_then(|()| setuid(Uid::from_raw(0)))
-            .map_err(|e| Failure::kernel("become the owner of", "the box", e))?;
+            .map_err(|e| Failure::kernel("become root in the user namespace of", "the box", e))?;
     }
-    // Opened before the mount namespace changes what /proc is.
+    // Opened before the new mount namespace changes /proc.
     let kinds = [
         ("net", CloneFlags::CLONE_NEWNET),
         ("uts", CloneFlags::CLONE_NEWUTS),
@@ -89,25 +89,25 @@ pub(crate) fn join_box(outer: i32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Joining a mount namespace leads to its `/`. A directory that does not exist there (below
-/// /run), or that its user may not enter, is no reason to fail.
+/// After joining a mount namespace the working directory is its `/`. A directory that does not
+/// exist there (below /run), or that the user may not enter, is not an error.
 fn go_back_to(cwd: std::io::Result<PathBuf>) {
     if let Ok(cwd) = cwd
         && std::env::set_current_dir(&cwd).is_err()
     {
-        tracing::warn!(directory = %cwd.display(), "not there in the box; starting in /");
+        tracing::warn!(directory = %cwd.display(), "directory not found in the box, starting in /");
     }
 }
 
-/// Joins the network, UTS and mount namespaces of the node that this process holds, and goes back
-/// to the directory that the caller was in.
+/// Joins the network, UTS and mount namespaces of a node, and returns to the caller's working
+/// directory.
 pub(crate) fn join_node(place: &Place) -> Result<(), Failure> {
     let cwd = std::env::current_dir();
     let holder = place.holder;
     let net = format!("/proc/{holder}/ns/net");
     let uts = format!("/proc/{holder}/ns/uts");
     let mnt = format!("/proc/{holder}/ns/mnt");
-    // Outside of the box the same number is another process.
+    // Outside of the box the same process ID belongs to another process.
     if !fs::read_link(&net).is_ok_and(|link| link == Path::new(&place.network)) {
         return Err(Failure::Unreachable {
             socket: SOCKET.to_owned(),
@@ -130,12 +130,12 @@ fn same_namespace(left: &str, right: &str) -> bool {
     matches!((fs::read_link(left), fs::read_link(right)), (Ok(a), Ok(b)) if a == b)
 }
 
-/// Keeps every mount below from being seen outside of this mount namespace.
+/// Makes all mounts below invisible outside of this mount namespace.
 pub(crate) fn make_mounts_private() -> Result<(), Failure> {
     mount_one(None, "/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE)
 }
 
-/// The box's view of processes, and a tmpfs on /run with the box's own directory.
+/// Mounts the box's /proc, and a tmpfs on /run with the box's own directory.
 pub(crate) fn mount_box() -> Result<(), Failure> {
     make_mounts_private()?;
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
@@ -144,8 +144,8 @@ pub(crate) fn mount_box() -> Result<(), Failure> {
     fs::create_dir(BOX_DIR).map_err(|e| Failure::kernel("create", BOX_DIR, e))
 }
 
-/// A node's own /run, /sys and, if the machine has one, /data. The box's directory stays
-/// reachable, so that a program in a node can ask for the truth.
+/// Mounts a node's own /run, /sys and, if the machine has one, /data. The box's directory stays
+/// reachable, so that a program in a node can query the box.
 pub(crate) fn mount_node() -> Result<(), Failure> {
     make_mounts_private()?;
     let box_dir = File::open(BOX_DIR).map_err(|e| Failure::kernel("open", BOX_DIR, e))?;

@@ -1,4 +1,4 @@
-//! Links, addresses, neighbours and routes of one network namespace, each call one request.
+//! Links, addresses, neighbors and routes of a network namespace, one netlink request per call.
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::failure::Failure;
 
-/// MTU inside a VPC.
+/// The MTU inside a VPC.
 const VPC_MTU: u32 = 9001;
 
 /// A netlink socket in one network namespace.
@@ -36,9 +36,9 @@ pub(crate) struct Link {
     pub(crate) up: bool,
 }
 
-/// A cable between a port of the router and a node.
+/// A veth pair between a port of the router and a node.
 #[derive(Debug)]
-pub(crate) struct Cable<'a> {
+pub(crate) struct VethPair<'a> {
     pub(crate) port: &'a str,
     pub(crate) link: &'a str,
     pub(crate) mac: [u8; 6],
@@ -54,7 +54,7 @@ impl Net {
         Ok(Self { handle, place: place.to_owned() })
     }
 
-    /// A socket in the network namespace of a process. The calling thread stays where it is.
+    /// A socket in the network namespace of a process. The calling thread keeps its own namespace.
     pub(crate) fn of(pid: u32, place: &str) -> Result<Self, Failure> {
         let path = format!("/proc/{pid}/ns/net");
         let file = File::open(&path).map_err(|e| Failure::kernel("open", path, e))?;
@@ -83,7 +83,7 @@ impl Net {
         move |source| Failure::netlink(operation, object, source)
     }
 
-    /// The link of this name, if there is one.
+    /// The link with this name, if it exists.
     pub(crate) async fn link(&self, name: &str) -> Result<Link, Failure> {
         let mut links = self.handle.link().get().match_name(name.to_owned()).execute();
         let found = links.try_next().await.map_err(self.failed("look up link", name))?;
@@ -92,19 +92,19 @@ impl Net {
         Ok(Link { index: message.header.index, up: message.header.flags.contains(LinkFlags::Up) })
     }
 
-    /// Lays a cable from a new port here to a new link in the holder's namespace.
-    pub(crate) async fn lay_cable(&self, cable: &Cable<'_>) -> Result<u32, Failure> {
+    /// Creates a veth pair from a new port here to a new link in the holder's namespace.
+    pub(crate) async fn create_veth_pair(&self, veth_pair: &VethPair<'_>) -> Result<u32, Failure> {
         let peer = LinkMessageBuilder::<LinkUnspec>::default()
-            .name(cable.link)
-            .address(cable.mac.to_vec())
+            .name(veth_pair.link)
+            .address(veth_pair.mac.to_vec())
             .mtu(VPC_MTU)
-            .setns_by_pid(cable.holder)
+            .setns_by_pid(veth_pair.holder)
             .build();
-        self.add_veth(cable.port, peer).await
+        self.add_veth(veth_pair.port, peer).await
     }
 
-    /// A cable that leads nowhere: what is sent into it is gone without a word.
-    pub(crate) async fn lay_sink(&self, name: &str, end: &str) -> Result<u32, Failure> {
+    /// A veth pair that leads nowhere: packets into it are dropped silently.
+    pub(crate) async fn create_sink(&self, name: &str, end: &str) -> Result<u32, Failure> {
         let peer = LinkMessageBuilder::<LinkUnspec>::default().name(end).mtu(VPC_MTU).build();
         let index = self.add_veth(name, peer).await?;
         let quiet = LinkMessageBuilder::<LinkUnspec>::default().index(index).arp(false).build();
@@ -125,7 +125,7 @@ impl Net {
         Ok(self.link(name).await?.index)
     }
 
-    /// Deletes a link, and its other end with it.
+    /// Deletes a link together with its peer.
     pub(crate) async fn delete_link(&self, index: u32) -> Result<(), Failure> {
         let deleted = self.handle.link().del(index).execute().await;
         deleted.map_err(self.failed("delete link", &index.to_string()))
@@ -153,7 +153,7 @@ impl Net {
         added.map_err(self.failed("add address", &format!("{address}/{prefix}")))
     }
 
-    /// Removes an address from whatever links have it; the number of links that had it.
+    /// Removes an address from all links that have it; returns the number of those links.
     pub(crate) async fn strip_address(&self, address: Ipv4Addr) -> Result<usize, Failure> {
         let request = self.handle.address().get().set_address_filter(IpAddr::V4(address));
         let found: Vec<_> =
@@ -161,13 +161,14 @@ impl Net {
         let count = found.len();
         for message in found {
             let deleted = self.handle.address().del(message).execute().await;
-            deleted.map_err(self.failed("strip address", &address.to_string()))?;
+            deleted.map_err(self.failed("remove address", &address.to_string()))?;
         }
         Ok(count)
     }
 
-    /// Binds an address to a MAC for good, so that it is never asked for.
-    pub(crate) async fn pin_neighbour(
+    /// Adds a permanent neighbor entry, so that the kernel never sends ARP requests for the
+    /// address.
+    pub(crate) async fn add_permanent_neighbor(
         &self,
         index: u32,
         address: Ipv4Addr,
@@ -175,13 +176,17 @@ impl Net {
     ) -> Result<(), Failure> {
         let request = self.handle.neighbours().add(index, address.into()).link_layer_address(&mac);
         let added = request.replace().execute().await;
-        added.map_err(self.failed("pin neighbour", &address.to_string()))
+        added.map_err(self.failed("add permanent neighbor", &address.to_string()))
     }
 
-    /// Adds a route or puts it in the place of the one to the same destination.
-    pub(crate) async fn put_route(&self, route: RouteMessage, label: &str) -> Result<(), Failure> {
+    /// Adds or replaces a route to a destination.
+    pub(crate) async fn replace_route(
+        &self,
+        route: RouteMessage,
+        label: &str,
+    ) -> Result<(), Failure> {
         let put = self.handle.route().add(route).replace().execute().await;
-        put.map_err(self.failed("put route", label))
+        put.map_err(self.failed("replace route", label))
     }
 
     /// Deletes a route.
@@ -193,13 +198,13 @@ impl Net {
     }
 }
 
-/// Removes an address from the kernel of this network namespace, and waits until it is back.
-/// Returns how long it was away, by the kernel's own news.
-pub(crate) async fn strip_until_back(
+/// Removes an address from the kernel of this network namespace, and waits until it is restored.
+/// Returns how long it was missing, according to netlink notifications.
+pub(crate) async fn measure_restore(
     address: Ipv4Addr,
     timeout: Duration,
 ) -> Result<Duration, Failure> {
-    let (connection, _handle, mut news) =
+    let (connection, _handle, mut notifications) =
         rtnetlink::new_multicast_connection(&[MulticastGroup::Ipv4Ifaddr])
             .map_err(|e| Failure::kernel("open netlink in", "this node", e))?;
     tokio::spawn(connection);
@@ -207,33 +212,33 @@ pub(crate) async fn strip_until_back(
     let stripped = Net::here("this node")?.strip_address(address).await?;
     if stripped == 0 {
         let missing = std::io::Error::other("no link of this node has it");
-        return Err(Failure::kernel("strip", address.to_string(), missing));
+        return Err(Failure::kernel("remove", address.to_string(), missing));
     }
     let late = || Failure::TimedOut {
-        what: format!("{address} in the kernel again"),
+        what: format!("{address} restored in the kernel"),
         seconds: timeout.as_secs_f64(),
         last: "it is not there".to_owned(),
     };
     let wait = async {
-        while let Some((message, _from)) = news.next().await {
-            if is_arrival(&message.payload, address) {
+        while let Some((message, _from)) = notifications.next().await {
+            if is_new_address(&message.payload, address) {
                 return Ok(begun.elapsed());
             }
         }
-        Err(Failure::Died { what: "the kernel's news".to_owned() })
+        Err(Failure::Died { what: "the stream of netlink notifications ended".to_owned() })
     };
     tokio::time::timeout(timeout, wait).await.unwrap_or_else(|_elapsed| Err(late()))
 }
 
-fn is_arrival(news: &NetlinkPayload<RouteNetlinkMessage>, address: Ipv4Addr) -> bool {
-    let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(new)) = news else {
+fn is_new_address(message: &NetlinkPayload<RouteNetlinkMessage>, address: Ipv4Addr) -> bool {
+    let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(new)) = message else {
         return false;
     };
     let local = AddressAttribute::Local(IpAddr::V4(address));
     new.attributes.contains(&local)
 }
 
-/// A route through a link, without a router on the way.
+/// A directly connected route through a link.
 pub(crate) fn direct(to: Ipv4Addr, prefix: u8, index: u32) -> RouteMessage {
     RouteMessageBuilder::<Ipv4Addr>::new()
         .destination_prefix(to, prefix)
@@ -242,7 +247,7 @@ pub(crate) fn direct(to: Ipv4Addr, prefix: u8, index: u32) -> RouteMessage {
         .build()
 }
 
-/// A route by way of an address that is taken to be on the link.
+/// A route through a gateway that is assumed to be on the link.
 pub(crate) fn via(to: Ipv4Addr, prefix: u8, gateway: Ipv4Addr, index: u32) -> RouteMessage {
     RouteMessageBuilder::<Ipv4Addr>::new()
         .destination_prefix(to, prefix)

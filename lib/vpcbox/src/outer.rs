@@ -1,5 +1,5 @@
-//! `vpcbox run`, the outside: makes the namespaces, starts the first process in them, passes
-//! signals on and ends as the command ended.
+//! `vpcbox run`, outside the box: creates the namespaces, starts the first process in them,
+//! forwards signals and exits with the command's exit code.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -18,12 +18,12 @@ use crate::failure::Failure;
 use crate::namespace;
 use crate::supervise::{self, Forward, Signals};
 
-/// This very binary, also if it was replaced on disk meanwhile.
-pub(crate) const OURSELVES: &str = "/proc/self/exe";
+/// This binary, even if the file was replaced meanwhile.
+pub(crate) const SELF_EXE: &str = "/proc/self/exe";
 
-/// A command that starts this very binary, under the name that it is known by.
-pub(crate) fn ourselves() -> Command {
-    let mut command = Command::new(OURSELVES);
+/// A command that starts this binary, under its own name.
+pub(crate) fn self_command() -> Command {
+    let mut command = Command::new(SELF_EXE);
     command.arg0("vpcbox");
     command
 }
@@ -35,9 +35,10 @@ pub(crate) fn run(boot: &Boot) -> Result<u8, Failure> {
     let (reader, mut writer) = pipe().map_err(|e| Failure::kernel("create", "a pipe", e))?;
     let child = start_first_process(reader)?;
     let pid = child_pid(&child);
-    // If it died already it has said why itself; waiting for it tells how.
+    // If the process has already died, it has printed the reason; waiting for it returns its
+    // status.
     if let Err(error) = boot.send(&mut writer) {
-        tracing::debug!(error = error.chain(), "the first process did not take its orders");
+        tracing::debug!(error = error.chain(), "the first process did not read the boot record");
     }
     let status = signals.wait_for(pid, Forward::Pipe(writer))?;
     if let WaitStatus::Signaled(_, Signal::SIGKILL, _) = status {
@@ -51,7 +52,7 @@ pub(crate) fn run(boot: &Boot) -> Result<u8, Failure> {
 fn start_first_process(reader: PipeReader) -> Result<Child, Failure> {
     keep_over_exec(&reader)?;
     let number = reader.as_raw_fd().to_string();
-    let child = ourselves().args(["box-init", &number]).spawn();
+    let child = self_command().args(["box-init", &number]).spawn();
     drop(reader);
     child.map_err(|e| Failure::kernel("start", "the first process of the box", e))
 }
@@ -59,11 +60,11 @@ fn start_first_process(reader: PipeReader) -> Result<Child, Failure> {
 fn keep_over_exec(fd: &impl AsFd) -> Result<(), Failure> {
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))
         .map(drop)
-        .map_err(|e| Failure::kernel("pass on", "a pipe", e))
+        .map_err(|e| Failure::kernel("inherit", "a pipe", e))
 }
 
-/// Opens the pipe that [`start_first_process`] left open, and closes the original so that no
-/// child of ours keeps it.
+/// Opens the pipe that [`start_first_process`] left open, and closes the original so that no child
+/// inherits it.
 pub(crate) fn take_inherited_pipe(number: i32) -> Result<File, Failure> {
     let path = format!("/proc/self/fd/{number}");
     let file = File::open(&path).map_err(|e| Failure::kernel("open", path, e))?;
@@ -71,16 +72,16 @@ pub(crate) fn take_inherited_pipe(number: i32) -> Result<File, Failure> {
     Ok(file)
 }
 
-/// The process id as nix wants it.
+/// The process ID in nix's type.
 pub(crate) fn child_pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX))
 }
 
-/// Runs a command in a box that somebody else started.
+/// Runs a command in a box that another process started.
 pub(crate) fn attach(outer: i32, command: &[impl AsRef<OsStr>]) -> Result<u8, Failure> {
     let signals = Signals::collect()?;
     namespace::join_box(outer)?;
-    let child = ourselves()
+    let child = self_command()
         .arg("box-guest")
         .arg("--")
         .args(command)

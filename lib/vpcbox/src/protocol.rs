@@ -1,6 +1,6 @@
-//! The admin protocol: one JSON object per line each way, over the Unix socket of the box. Every
-//! request gets one reply, `{"ok": …}` or `{"error": {…}}`. Readers ignore fields that they do
-//! not know; fields are added and never change their meaning.
+//! The admin protocol: one JSON object per line in each direction, over the box's Unix socket.
+//! Every request gets one reply, `{"ok": …}` or `{"error": {…}}`. Later versions may add fields but
+//! never change the meaning of one; clients ignore unknown fields.
 
 mod calls;
 mod truth;
@@ -13,67 +13,68 @@ use serde::{Deserialize, Serialize};
 
 pub use calls::{Call, Effect};
 pub use truth::{
-    Address, Client, Eni, Listing, Node, Past, Subnet, Truth, Volume, VolumeAttachment,
+    Address, Client, Eni, Listing, Node, PreviousOwner, Subnet, Truth, Volume, VolumeAttachment,
 };
 
-/// A question or an order to the box.
+/// A request to the box.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Request {
-    /// Who are you? Answered by [`Hello`].
+    /// Returns the box's identity: a [`Hello`].
     Hello,
-    /// The truth about everything. Answered by [`Truth`].
+    /// Returns the actual state: a [`Truth`].
     Truth,
-    /// The calls with a number above `since`. Answered by a list of [`Call`]s.
+    /// Returns the calls with a number above `since`: a list of [`Call`]s.
     Calls {
         /// 0: all.
         #[serde(default)]
         since: u64,
     },
-    /// Changes of the router's routes with a number above `since`: a list of [`RouterEvent`]s.
+    /// Returns changes of the router's routes with a number above `since`: a list of
+    /// [`RouterEvent`]s.
     Router {
         /// 0: all.
         #[serde(default)]
         since: u64,
     },
-    /// Sets a fault. Answered by its number.
+    /// Sets a fault. Returns its ID.
     FaultSet {
-        /// The fault, as in `docs/vpcbox.md`.
+        /// The fault, as in `docs/development/vpcbox.md`.
         spec: FaultSpec,
     },
-    /// The faults that are set.
+    /// Returns the faults that are set.
     FaultList,
     /// Clears one fault, or all.
     FaultClear {
-        /// Its number; all if absent.
+        /// Its ID; all if absent.
         #[serde(default)]
         id: Option<u64>,
     },
-    /// Lets somebody else do something in the VPC.
+    /// Performs an action of another party in the VPC.
     Act {
-        /// What.
+        /// The action.
         act: Act,
     },
-    /// Does something to the kernel of a node.
+    /// Performs an action on the kernel of a node.
     Kernel {
-        /// What.
+        /// The action.
         act: KernelAct,
     },
-    /// How to enter a node or client. Answered by [`Place`].
+    /// Returns how to enter a node or client: a [`Place`].
     Enter {
         /// Its name.
         name: String,
     },
-    /// Waits for a condition. Answered by `null`, or by an error of kind `timed_out`.
+    /// Waits for a condition. Returns `null`, or an error of kind `timed_out`.
     Wait {
         /// The condition.
         condition: Condition,
-        /// How long, in milliseconds.
+        /// The timeout, in milliseconds.
         timeout_ms: u64,
     },
 }
 
-/// Something done to the kernel of a node, as another program on it might.
+/// An action on the kernel of a node, as another program there might perform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum KernelAct {
@@ -84,13 +85,13 @@ pub enum KernelAct {
         /// The address.
         address: Ipv4Addr,
     },
-    /// Adds an address as a /32, as amazon-ec2-net-utils does for what IMDS lists.
+    /// Adds an address as a /32, as amazon-ec2-net-utils does for addresses that IMDS lists.
     KernelAdd {
         /// The node or client.
         node: String,
         /// The address.
         address: Ipv4Addr,
-        /// The link there; the primary one if absent.
+        /// The link; the primary one if absent.
         #[serde(default)]
         link: Option<String>,
     },
@@ -98,7 +99,7 @@ pub enum KernelAct {
     LinkFlap {
         /// The node or client.
         node: String,
-        /// The link there; the primary one if absent.
+        /// The link; the primary one if absent.
         #[serde(default)]
         link: Option<String>,
         /// How long it stays down.
@@ -109,7 +110,7 @@ pub enum KernelAct {
     LinkDown {
         /// The node or client.
         node: String,
-        /// The link there; the primary one if absent.
+        /// The link; the primary one if absent.
         #[serde(default)]
         link: Option<String>,
     },
@@ -117,17 +118,17 @@ pub enum KernelAct {
     LinkUp {
         /// The node or client.
         node: String,
-        /// The link there; the primary one if absent.
+        /// The link; the primary one if absent.
         #[serde(default)]
         link: Option<String>,
     },
 }
 
-/// Something to wait for. Nodes and clients go by name; `None`: nobody.
+/// A condition to wait for. Nodes and clients go by name; `None`: no node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Condition {
-    /// EC2 says that the address belongs to the node.
+    /// In EC2's state, the address belongs to the node.
     Owner {
         /// The address.
         address: Ipv4Addr,
@@ -148,14 +149,14 @@ pub enum Condition {
         /// The node.
         node: String,
     },
-    /// At least so many calls of an action have been answered.
+    /// At least this many calls of an action have been answered.
     Called {
-        /// The action, as `AssignPrivateIpAddresses` or `GET /latest/...`.
+        /// The action, for example `AssignPrivateIpAddresses` or `GET /latest/...`.
         action: String,
-        /// By this caller only.
+        /// Only calls of this caller.
         #[serde(default)]
         caller: Option<String>,
-        /// How many.
+        /// The number of calls.
         count: u64,
     },
 }
@@ -164,18 +165,18 @@ pub enum Condition {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// What was asked for.
+    /// The result.
     Ok(serde_json::Value),
-    /// Why not.
+    /// The reason.
     Error(Refusal),
 }
 
-/// Why the box does not do what it was asked.
+/// Why the box refused a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// `refused` or `timed_out`.
     pub kind: RefusalKind,
-    /// For people.
+    /// A message for users.
     pub reason: String,
 }
 
@@ -183,20 +184,20 @@ pub struct Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalKind {
-    /// It cannot be.
+    /// The request is impossible.
     Refused,
-    /// It did not come true in time; the reason says what was seen last.
+    /// The condition did not become true in time; the reason contains the last observation.
     TimedOut,
 }
 
-/// Who a box is.
+/// The identity and settings of a box.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// Version of `vpcbox`.
     pub version: String,
-    /// Process id of its `vpcbox run`, as its caller knows it.
+    /// Process ID of its `vpcbox run`, as its caller sees it.
     pub outer: u32,
-    /// The box's time zero, in nanoseconds of `CLOCK_MONOTONIC`.
+    /// The start of the simulation, in nanoseconds of `CLOCK_MONOTONIC`.
     pub clock_origin_ns: u64,
     /// `fast` or `realistic`.
     pub profile: String,
@@ -207,23 +208,23 @@ pub struct Hello {
 /// How to enter a node or client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// Process in the box that holds its namespaces.
+    /// The process in the box that holds its namespaces.
     pub holder: i32,
-    /// Its network namespace, as `/proc/PID/ns/net` shows it: who does not see the same for
-    /// that process is not in the box, and must not join anything.
+    /// Its network namespace, as `/proc/PID/ns/net` shows it: a process that sees another value
+    /// there is not in the box, and must not join.
     pub network: String,
-    /// The environment for the AWS SDK and for whoever wants to know where it is.
+    /// The environment for the AWS SDK, and for programs that need to know where they run.
     pub env: BTreeMap<String, String>,
 }
 
-/// A route of the router that changed.
+/// A changed route of the router.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Routed {
-    /// When the kernel had it, in microseconds since the start of the world.
+    /// When the kernel had it, in microseconds since the start of the simulation.
     pub at_us: u64,
     /// The address.
     pub address: Ipv4Addr,
-    /// The ENI that its packets go to since; `None`: nobody.
+    /// The ENI that receives its packets now; `None`: none.
     pub eni: Option<String>,
     /// The node or client of that ENI.
     pub node: Option<String>,
@@ -243,7 +244,7 @@ pub struct RouterEvent {
 mod tests {
     use super::*;
 
-    /// Each as it is documented: whoever speaks the protocol by hand relies on it.
+    /// Each request as documented, because users write it by hand.
     const REQUESTS: [&str; 12] = [
         r#"{"op":"hello"}"#,
         r#"{"op":"truth"}"#,
@@ -260,7 +261,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_request_is_written_as_it_is_read() {
+    fn every_request_round_trips_in_its_documented_form() {
         for text in REQUESTS {
             let request: Request = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&request).unwrap(), text);
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_left_out_may_be_left_out_and_what_is_unknown_is_refused() {
+    fn optional_fields_may_be_absent_and_unknown_ones_are_refused() {
         for text in [r#"{"op":"calls"}"#, r#"{"op":"fault_clear"}"#] {
             serde_json::from_str::<Request>(text).unwrap();
         }
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn ec2s_own_time_ends_with_the_later_of_both_proofs_and_is_unknown_before() {
+    fn ec2s_own_time_ends_when_router_and_imds_show_the_move() {
         let effect = |routed_at_us, imds_at_us| Effect {
             address: Ipv4Addr::new(10, 0, 1, 50),
             before: None,

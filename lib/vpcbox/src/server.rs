@@ -15,12 +15,12 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::driver::Driver;
 use crate::failure::Failure;
 use crate::namespace::SOCKET;
-use crate::plant;
+use crate::network;
 
 /// Opens every socket and serves it until the box ends.
 pub(crate) async fn start(driver: &Arc<Driver>) -> Result<(), Failure> {
-    let ec2 = listen(plant::EC2).await?;
-    let imds = listen(plant::IMDS).await?;
+    let ec2 = listen(network::EC2).await?;
+    let imds = listen(network::IMDS).await?;
     let admin = UnixListener::bind(SOCKET).map_err(|e| Failure::kernel("listen on", SOCKET, e))?;
     tokio::spawn(http::accept(Arc::clone(driver), ec2, http::Endpoint::Ec2));
     tokio::spawn(http::accept(Arc::clone(driver), imds, http::Endpoint::Imds));

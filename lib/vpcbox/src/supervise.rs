@@ -1,5 +1,5 @@
-//! Waiting for one child as a transparent parent: signals that were sent to us go to it, its end
-//! becomes ours.
+//! Supervision of one child by a transparent parent: it forwards signals to the child, and exits as
+//! the child does.
 
 use std::io::{PipeWriter, Write};
 
@@ -10,8 +10,8 @@ use nix::unistd::Pid;
 
 use crate::failure::{Failure, exit};
 
-/// Signals that a parent passes on.
-const PASSED_ON: [Signal; 6] = [
+/// Signals that a parent forwards.
+const FORWARDED: [Signal; 6] = [
     Signal::SIGINT,
     Signal::SIGTERM,
     Signal::SIGHUP,
@@ -20,19 +20,19 @@ const PASSED_ON: [Signal; 6] = [
     Signal::SIGUSR2,
 ];
 
-/// `si_code` of a signal that the kernel itself made, such as Ctrl-C at a terminal. The whole
-/// foreground group has it already, the command included.
+/// `si_code` of a signal that the kernel sent, for example for Ctrl-C at a terminal. The whole
+/// foreground process group has already received it, including the command.
 const FROM_KERNEL: i32 = 0x80;
 
 /// How signals reach the child.
 pub(crate) enum Forward {
-    /// As a line in its control pipe: it is the first process of a box and passes them on.
+    /// As a line in its control pipe: it is the first process of a box and forwards them.
     Pipe(PipeWriter),
-    /// As they came.
+    /// As the same signal.
     Kill,
 }
 
-/// Signals blocked and collected; to be made before the child is started, so that none is lost.
+/// Blocked and collected signals; create it before the child, so that no signal is lost.
 pub(crate) struct Signals {
     fd: SignalFd,
 }
@@ -40,14 +40,14 @@ pub(crate) struct Signals {
 impl Signals {
     /// Starts to collect. Children inherit the blocked set: see [`unblock`].
     pub(crate) fn collect() -> Result<Self, Failure> {
-        let mut set: SigSet = PASSED_ON.into_iter().collect();
+        let mut set: SigSet = FORWARDED.into_iter().collect();
         set.add(Signal::SIGCHLD);
         set.thread_block().map_err(|e| Failure::kernel("block", "signals", e))?;
         let fd = SignalFd::new(&set).map_err(|e| Failure::kernel("collect", "signals", e))?;
         Ok(Self { fd })
     }
 
-    /// Waits until the child ends, passing signals on.
+    /// Waits until the child ends, and forwards signals meanwhile.
     pub(crate) fn wait_for(&self, child: Pid, mut forward: Forward) -> Result<WaitStatus, Failure> {
         loop {
             let status = waitpid(child, Some(WaitPidFlag::WNOHANG))
@@ -60,29 +60,29 @@ impl Signals {
             let number = i32::try_from(info.ssi_signo).unwrap_or_default();
             let Ok(signal) = Signal::try_from(number) else { continue };
             if signal != Signal::SIGCHLD && info.ssi_code != FROM_KERNEL {
-                pass_on(&mut forward, child, signal);
+                forward_signal(&mut forward, child, signal);
             }
         }
     }
 }
 
-fn pass_on(forward: &mut Forward, child: Pid, signal: Signal) {
-    // A child that has just ended is found by the next wait.
+fn forward_signal(forward: &mut Forward, child: Pid, signal: Signal) {
+    // The next wait finds a child that has just ended.
     let outcome = match forward {
         Forward::Pipe(pipe) => writeln!(pipe, "{}", signal.as_str()).map_err(|e| e.to_string()),
         Forward::Kill => kill(child, signal).map_err(|e| e.to_string()),
     };
     if let Err(error) = outcome {
-        tracing::debug!(%signal, %error, "the child is gone already");
+        tracing::debug!(%signal, %error, "the child has already ended");
     }
 }
 
-/// Undoes the blocked set that a child of a supervisor inherits.
+/// Resets the blocked set that a child of a supervisor inherits.
 pub(crate) fn unblock() -> Result<(), Failure> {
     SigSet::all().thread_unblock().map_err(|e| Failure::kernel("unblock", "signals", e))
 }
 
-/// The exit code that stands for how a process ended, as shells have it.
+/// The exit code of a wait status, as in shells.
 pub(crate) fn exit_code(status: WaitStatus) -> u8 {
     match status {
         WaitStatus::Exited(_, code) => u8::try_from(code).unwrap_or(exit::BOX),

@@ -1,5 +1,5 @@
-//! Kernel settings of a network namespace. Each namespace starts with the machine's settings, so
-//! everything that the box depends on is written, not assumed.
+//! Kernel settings of a network namespace. A new namespace starts with the machine's settings, so
+//! everything that the box depends on is set explicitly.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ pub(crate) fn router() -> Result<(), Failure> {
     set("ipv4/conf/all/send_redirects", "0")?;
     set("ipv4/conf/default/send_redirects", "0")?;
     set("ipv4/conf/all/proxy_arp", "0")?;
-    // Silence, not ICMP errors: a VPC says nothing about an address that nobody has.
+    // No ICMP errors: a VPC does not report an address that no ENI holds.
     set("ipv4/conf/default/proxy_arp", "1")?;
     set("ipv4/conf/default/rp_filter", "1")?;
     set("ipv6/conf/all/disable_ipv6", "1")
@@ -27,15 +27,15 @@ pub(crate) fn router() -> Result<(), Failure> {
 
 /// The settings of one port of the router.
 pub(crate) fn router_port(port: &str) -> Result<(), Failure> {
-    // Strict: the way back to the source must leave by this port. That is EC2's source check.
+    // Strict: the route back to the source must leave by this port. That is EC2's source check.
     set(&format!("ipv4/conf/{port}/rp_filter"), "1")?;
     set(&format!("ipv4/conf/{port}/proxy_arp"), "1")?;
     set(&format!("ipv4/conf/{port}/send_redirects"), "0")?;
-    // A proxied answer is otherwise held back by up to 0.8 s.
+    // Without this, proxy ARP delays its answers by up to 0.8 s.
     set(&format!("ipv4/neigh/{port}/proxy_delay"), "0")
 }
 
-/// A node's settings, as the EKS image has them where it matters (rp_filter loose, no forwarding).
+/// A node's settings, as in the EKS image where they matter (rp_filter loose, no forwarding).
 pub(crate) fn node() -> Result<(), Failure> {
     for scope in ["all", "default"] {
         set(&format!("ipv4/conf/{scope}/rp_filter"), if scope == "all" { "0" } else { "2" })?;

@@ -12,8 +12,8 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::protocol::Condition;
 
-/// A running box without a command of its own. Dropping it kills it, and with it every process
-/// and namespace in it; so does the end of this process, however it comes.
+/// A running box without a command. Dropping it kills every process and namespace in it; so does
+/// the end of this process, for any reason.
 #[derive(Debug)]
 pub struct RunningBox {
     child: Child,
@@ -21,12 +21,12 @@ pub struct RunningBox {
     client: Client,
 }
 
-/// How a box for tests differs from the default.
+/// Options of a box for tests.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// More arguments of `vpcbox run`, as `--profile realistic`.
+    /// Additional arguments of `vpcbox run`, for example `--profile realistic`.
     pub arguments: Vec<String>,
-    /// What is put before the binary, as `setpriv --reuid 65534 …`; it must exec.
+    /// A prefix of the command line, for example `setpriv --reuid 65534 …`; it must exec.
     pub prefix: Vec<String>,
 }
 
@@ -110,13 +110,13 @@ fn write_spec(spec: &str) -> std::io::Result<tempfile::NamedTempFile> {
     Ok(file)
 }
 
-/// Waits for the line that says that the box is up, or for the reason why it is not.
+/// Waits for the announcement that the box is up, or for the reason why it is not.
 fn ready(child: &mut Child, log: &mut File) -> Result<(), Failure> {
     let mut line = String::new();
     if let Some(out) = child.stdout.take() {
         BufReader::new(out)
             .read_line(&mut line)
-            .map_err(|e| Failure::kernel("hear from", "the box", e))?;
+            .map_err(|e| Failure::kernel("read from", "the box", e))?;
     }
     if line.contains("\"ready\":true") {
         return Ok(());
@@ -124,12 +124,12 @@ fn ready(child: &mut Child, log: &mut File) -> Result<(), Failure> {
     let mut words = String::new();
     log.rewind()
         .and_then(|()| log.read_to_string(&mut words))
-        .map_err(|e| Failure::kernel("read", "what the box said", e))?;
+        .map_err(|e| Failure::kernel("read", "the output of the box", e))?;
     Err(Failure::Died { what: format!("the box did not come up: {}", words.trim()) })
 }
 
 fn end(child: &mut Child) {
-    // Either fails only if it has ended already, which is what is wanted.
+    // Either fails only if the process has already ended.
     drop(child.kill());
     drop(child.wait());
 }

@@ -1,8 +1,8 @@
 //! The real AWS SDK in a node of a box, as the containers use it: credentials of the node's role
-//! from the metadata service, signed calls to EC2, and what comes of them.
+//! from the metadata service, and signed calls to EC2.
 //!
-//! A target without the test harness, because it plays both parts: started by `cargo test` it
-//! starts boxes and asserts; in a node (`VPCBOX_NODE` is set) it is the program that asks.
+//! A target without the test harness, because it has two roles: started by `cargo test` it starts
+//! boxes and asserts; in a node (`VPCBOX_NODE` is set) it is the program under test.
 
 #![expect(
     clippy::expect_used,
@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::ids::SubnetId;
-use firecamp_core::outside::{Cloud, Owner};
+use firecamp_core::ports::{Cloud, Owner};
 use vpcbox::testing::{Options, RunningBox};
 
 const SPEC: &str = r#"
@@ -53,14 +53,14 @@ const T: Duration = Duration::from_secs(5);
 fn main() {
     if std::env::var_os("VPCBOX_NODE").is_some() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(take_the_address());
+        runtime.expect("a runtime").block_on(reassign_address());
         return;
     }
-    let ourselves = std::env::current_exe().expect("our own path");
+    let test_binary = std::env::current_exe().expect("our own path");
     let binary = Path::new(env!("CARGO_BIN_EXE_vpcbox"));
-    a_move_by_the_sdk_is_routed_listed_and_logged_with_every_time(binary, &ourselves, Vec::new());
+    a_move_by_the_sdk_is_routed_listed_and_logged_with_every_time(binary, &test_binary, Vec::new());
     if nix::unistd::geteuid().is_root() {
-        let dir = readable_copies(&[binary, &ourselves]);
+        let dir = readable_copies(&[binary, &test_binary]);
         let prefix = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
         a_move_by_the_sdk_is_routed_listed_and_logged_with_every_time(
             &dir.path().join("0"),
@@ -86,15 +86,15 @@ fn readable_copies(files: &[&Path]) -> tempfile::TempDir {
 }
 
 /// In node-b: find the owner, take the address by force, wait until the metadata service lists it.
-async fn take_the_address() {
+async fn reassign_address() {
     let cloud = AwsCloud::connect(CloudConfig::from_env()).expect("a client");
-    let me = cloud.identity().await.expect("who am I");
+    let me = cloud.identity().await.expect("the identity");
     assert_eq!((me.region.as_str(), me.instance_type.as_str()), ("us-east-1", "m5.large"));
     let eni = &me.enis[0];
     assert_eq!(eni.primary_address, Ipv4Addr::new(10, 0, 1, 12));
     let subnet: &SubnetId = &eni.subnet;
     let before = cloud.owner(MEMBER, subnet).await.expect("the owner before");
-    let Owner::Eni(owner) = before else { panic!("nobody holds {MEMBER}") };
+    let Owner::Eni(owner) = before else { panic!("no ENI holds {MEMBER}") };
     assert_ne!(owner.id, eni.id);
     assert_eq!(owner.cluster.as_deref(), Some("demo"));
     let refused = cloud.assign(&eni.id, MEMBER, false, T).await.expect_err("without force");
@@ -127,7 +127,7 @@ fn a_move_by_the_sdk_is_routed_listed_and_logged_with_every_time(
         .expect("the program in node-b starts");
     assert!(status.success(), "the program in node-b: {status}");
 
-    let record = running.client().address(MEMBER).expect("the truth").expect("a record");
+    let record = running.client().address(MEMBER).expect("the state").expect("a record");
     assert_eq!(record.node.as_deref(), Some("node-b"));
     assert_eq!(record.routed_node.as_deref(), Some("node-b"));
     let calls = running.client().calls(0).expect("the calls");
@@ -135,7 +135,7 @@ fn a_move_by_the_sdk_is_routed_listed_and_logged_with_every_time(
     let actions: Vec<&str> = ec2.iter().map(|call| call.action.as_str()).collect();
     let assign = "AssignPrivateIpAddresses";
     assert_eq!(actions, ["DescribeNetworkInterfaces", assign, assign]);
-    assert!(ec2.iter().all(|call| call.caller == "node-b"), "the key says who calls");
+    assert!(ec2.iter().all(|call| call.caller == "node-b"), "the key identifies the caller");
     assert_eq!(ec2[1].code.as_deref(), Some("InvalidParameterValue"));
     let moved = ec2[2];
     assert!(moved.committed && moved.mutating);
@@ -151,10 +151,10 @@ fn a_move_by_the_sdk_is_routed_listed_and_logged_with_every_time(
     let proven = moved.proven_after_us().expect("the proof was shown");
     let shown = effect.routed_at_us.max(effect.imds_at_us).expect("both");
     assert_eq!(proven, shown - moved.at_us);
-    // It was seen by the program, so it had been shown by then.
+    // The program observed it, so it had been shown by then.
     assert!(proven < running.client().clock().now_us());
     assert_eq!(
-        running.client().truth().expect("the truth").violations,
+        running.client().truth().expect("the state").violations,
         Vec::<serde_json::Value>::new()
     );
     println!("test a_move_by_the_sdk_is_routed_listed_and_logged_with_every_time ... ok");

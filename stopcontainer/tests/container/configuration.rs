@@ -90,7 +90,7 @@ fn a_wrong_command_and_a_wrong_flag_are_refused_with_a_suggestion() {
 #[test]
 fn a_member_of_another_service_is_refused() {
     let ended = stop().set("POD_NAME", "consul-0").end();
-    ended.is_refused_naming(&["POD_NAME", "\"consul-0\" is no member of the service \"redis\""]);
+    ended.is_refused_naming(&["POD_NAME", "\"consul-0\" is not a member of the service \"redis\""]);
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn f025_a_sidecar_waits_until_the_service_has_left_the_address() {
     drop(service);
     let ended = sidecar.end();
     went(&ended, "parked");
-    assert!(!ended.stderr.contains("drain was over"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("drain timeout expired"), "{}", ended.stderr);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn f112_draining_is_what_gets_cut_when_the_grace_period_is_spent() {
     let ended = sidecar.end();
     went(&ended, "parked");
     assert!(ended.report()["elapsedMs"].as_u64().is_some());
-    assert!(ended.stderr.contains("drain was over"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("drain timeout expired"), "{}", ended.stderr);
     assert_eq!(state(&records), State::Parked);
 }
 

@@ -87,5 +87,5 @@ fn a_registry_that_cannot_be_reached_is_told_from_one_that_is_wrong() {
     assert_eq!(ended.report()["retryable"], true);
     let ended = stop().arg("release").end();
     assert_eq!(ended.code, Some(16), "{}", ended.stderr);
-    assert!(ended.stderr.contains("holds no registry"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("contains no registry"), "{}", ended.stderr);
 }

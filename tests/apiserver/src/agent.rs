@@ -1,12 +1,12 @@
-//! The agent as it is shipped, as a process beside the server. Without a metadata service it knows
-//! no ENI of its node, so it leaves the kernel of this machine alone.
+//! The released agent as a process beside the server. Without a metadata service it knows no ENI
+//! of its node, so it does not change the kernel of this machine.
 
 use std::fs::File;
 use std::process::Stdio;
 use std::time::Duration;
 
 use firecamp_kube::Source;
-use firecamp_kubetest::{Api, free_port};
+use firecamp_testkit::kubernetes::{Api, free_port};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
@@ -16,7 +16,7 @@ use crate::cluster::plain;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(50);
-/// Nobody listens there.
+/// An address without a listener.
 const NOBODY: &str = "http://127.0.0.1:9";
 
 /// An agent that runs until this is dropped.
@@ -55,8 +55,8 @@ impl Agent {
         Ok(Self { child, http: plain(&format!("http://{listen}"))?, dir })
     }
 
-    /// Waits until it knows of so many addresses that are attached to its node.
-    pub(crate) async fn knows(&self, count: usize) -> Outcome {
+    /// Waits until the agent reports this number of addresses attached to its node.
+    pub(crate) async fn reports_count(&self, count: usize) -> Outcome {
         let wanted = format!("firecamp_agent_attached_addresses {count}");
         let end = Instant::now() + PATIENCE;
         let mut last;
@@ -67,21 +67,21 @@ impl Agent {
                 Err(wrong) => wrong,
             };
             if Instant::now() >= end {
-                return Err(format!("no {wanted}, but {last}: {}", self.last_words()));
+                return Err(format!("no {wanted}, but {last}: {}", self.log_tail()));
             }
             sleep(PAUSE).await;
         }
     }
 
-    /// That it still knows of so many, without waiting.
-    pub(crate) async fn still_knows(&self, count: usize) -> Outcome {
+    /// Checks, without waiting, that the agent still reports this number.
+    pub(crate) async fn still_reports_count(&self, count: usize) -> Outcome {
         let text = self.http.get("/metrics").await?.text;
         let wanted = format!("firecamp_agent_attached_addresses {count}");
         let good = text.lines().any(|line| line == wanted);
         if good { Ok(()) } else { Err(format!("{} instead of {count}", attached(&text))) }
     }
 
-    /// Stands still, as a machine does that has no time for it, or goes on.
+    /// Sends a signal: STOP suspends the agent like an overloaded machine, CONT resumes it.
     pub(crate) async fn signal(&self, name: &str) -> Outcome {
         let pid = self.child.id().ok_or("the agent has ended")?.to_string();
         let sent = Command::new("kill").args([format!("-{name}"), pid]).status().await;
@@ -91,7 +91,7 @@ impl Agent {
         }
     }
 
-    fn last_words(&self) -> String {
+    fn log_tail(&self) -> String {
         let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines.iter().rev().take(12).rev().copied().collect::<Vec<_>>().join("\n")

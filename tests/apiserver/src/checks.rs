@@ -1,4 +1,4 @@
-//! The checks, in their order, each with its sentence.
+//! The checks in their order.
 
 mod agents;
 mod definitions;
@@ -20,14 +20,14 @@ use tokio::time::Instant;
 use crate::cluster::Cluster;
 use crate::say;
 
-/// What a check finds.
+/// The result of a check.
 pub(crate) type Outcome = Result<(), String>;
 
 pub(crate) fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Outcome {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
 
-/// Runs one check and says how it ended.
+/// Runs one check and prints its result.
 async fn run(name: &str, check: impl Future<Output = Outcome>) -> bool {
     let begun = Instant::now();
     let outcome = check.await;
@@ -53,8 +53,8 @@ macro_rules! checks {
     }};
 }
 
-/// All of them, or those whose name contains one of the wanted texts. The definitions are always
-/// installed, by the first.
+/// Runs all checks, or those whose name contains one of the wanted texts. Always installs the
+/// definitions first.
 pub(crate) async fn all(cluster: &Cluster, wanted: &[String]) -> bool {
     let installed = definitions::install(cluster).await;
     if let Err(wrong) = installed {
@@ -64,48 +64,48 @@ pub(crate) async fn all(cluster: &Cluster, wanted: &[String]) -> bool {
     let (ran, good) = checks![
         cluster,
         wanted,
-        definitions::a_second_installation_changes_nothing,
-        definitions::defaults_are_filled_in,
-        definitions::fields_can_be_explained,
-        definitions::status_is_a_resource_of_its_own,
-        deployment::what_is_deployed_is_taken_strictly_and_without_a_warning,
-        install::helm_installs_upgrades_goes_back_and_leaves_nothing_but_the_records,
-        rules::f073_what_each_rule_forbids_is_refused,
-        rules::f073_what_each_rule_allows_is_taken,
-        rules::f073_what_never_changes_is_refused_on_update,
-        rules::every_rule_has_refused_something,
+        definitions::a_second_installation_of_the_crds_changes_nothing,
+        definitions::the_server_sets_defaults,
+        definitions::kubectl_explain_describes_fields,
+        definitions::status_is_a_subresource,
+        deployment::the_server_accepts_all_deployed_objects_without_warnings,
+        install::helm_installs_upgrades_rolls_back_and_uninstalls_all_but_the_records,
+        rules::f073_every_rule_rejects_what_it_forbids,
+        rules::f073_every_rule_accepts_what_it_allows,
+        rules::f073_an_update_of_an_immutable_field_is_rejected,
+        rules::the_cases_violate_every_rule,
         fields::addresses_are_listed_by_node_member_and_pool,
-        fields::tables_answer_the_first_question,
-        registry::f072_two_inits_conflict_for_one_address,
-        registry::a_write_that_changes_nothing_keeps_its_version,
-        registry::what_others_wrote_survives,
-        registry::pods_are_seen_as_they_are,
-        registry::a_new_list_sees_every_page,
+        fields::kubectl_get_shows_the_expected_columns,
+        registry::f072_two_init_containers_conflict_for_one_address,
+        registry::a_write_without_a_change_keeps_the_version,
+        registry::fields_of_other_writers_survive,
+        registry::pods_are_read_with_their_lifecycle,
+        registry::a_new_list_reads_every_page,
         registry::conformance,
-        watches::a_watch_by_node_tells_what_comes_and_what_leaves,
-        watches::a_watch_by_namespace_and_by_pool_tells_only_these,
-        watches::what_is_too_old_is_410,
-        rights::members_use_each_of_their_rights,
-        rights::without_any_one_right_a_member_fails,
-        rights::f103_members_may_do_nothing_else,
-        rights::agents_use_each_of_their_rights,
-        rights::without_any_one_right_an_agent_fails,
-        rights::agents_may_do_nothing_else,
-        policies::f103_f105_a_token_writes_what_is_its_own_and_nothing_else,
-        policies::members_and_agents_do_their_work_under_the_policies,
-        races::f072_members_that_start_at_once_share_no_address,
-        races::f072_two_inits_of_one_member_make_one_claim_and_one_address,
-        writes::of_two_agents_one_writes_a_status,
-        writes::node_attachments_belong_to_their_node,
-        writes::events_are_taken,
-        writes::an_event_is_where_its_object_is,
-        agents::an_agent_asks_for_its_own_node_only,
-        agents::an_agent_outlives_the_api_server,
-        agents::an_agent_that_missed_something_lists_anew,
-        restart::an_attach_outlives_the_api_server_at_every_request,
-        restart::a_release_outlives_the_api_server_at_every_request,
-        restart::an_attach_ends_in_time_while_the_api_server_stays_away,
-        upgrade::objects_outlive_new_definitions_and_the_way_back,
+        watches::a_watch_by_node_reports_arrivals_and_departures,
+        watches::a_watch_by_namespace_or_pool_reports_only_these,
+        watches::a_compacted_version_is_410,
+        rights::members_use_each_of_their_permissions,
+        rights::a_member_fails_without_any_one_permission,
+        rights::f103_members_have_no_other_permission,
+        rights::agents_use_each_of_their_permissions,
+        rights::an_agent_fails_without_any_one_permission,
+        rights::agents_have_no_other_permission,
+        policies::f103_f105_the_policies_allow_a_token_only_writes_of_its_own_objects,
+        policies::members_and_agents_work_under_the_policies,
+        races::f072_members_that_start_concurrently_get_different_addresses,
+        races::f072_two_init_containers_of_one_member_create_one_claim_and_one_address,
+        writes::of_two_concurrent_agents_one_updates_the_status,
+        writes::node_attachments_are_owned_by_their_node,
+        writes::the_server_accepts_events,
+        writes::an_event_is_in_the_namespace_of_its_object,
+        agents::an_agent_requests_only_objects_of_its_node,
+        agents::an_agent_survives_a_restart_of_the_api_server,
+        agents::an_agent_that_missed_events_lists_again,
+        restart::an_attach_survives_an_api_server_crash_at_every_request,
+        restart::a_release_survives_an_api_server_crash_at_every_request,
+        restart::an_attach_times_out_while_the_api_server_is_down,
+        upgrade::objects_survive_an_upgrade_and_a_downgrade_of_the_crds,
     ];
     say(&format!("{good} of {ran} checks passed"));
     ran > 0 && good == ran

@@ -1,4 +1,4 @@
-//! etcd and kube-apiserver on loopback, in a directory of their own, ended with the value.
+//! etcd and kube-apiserver on loopback, in a temporary directory; dropping the value ends them.
 
 mod audit;
 mod servers;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use firecamp_kube::{KubeRegistry, Source, Timeouts};
-use firecamp_kubetest::{ADMIN, Api, Assets, Keys};
+use firecamp_testkit::kubernetes::{ADMIN, Api, Assets, Keys};
 use kube::Client;
 use serde_json::json;
 use tempfile::TempDir;
@@ -20,17 +20,17 @@ use servers::Servers;
 
 pub(crate) use audit::Request;
 
-/// A server starts in seconds; on a busy machine in many.
+/// A server starts in seconds; on a busy machine it takes much longer.
 const PATIENCE: Duration = Duration::from_mins(3);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A kube-apiserver and its etcd.
 pub(crate) struct Cluster {
-    /// Who may do anything.
+    /// The credentials of an administrator.
     pub(crate) api: Api,
     source: Source,
     servers: Servers,
-    // In this order: the API server ends before its store, the files last.
+    // Drop order: the API server, etcd, the files.
     apiserver: Mutex<Child>,
     _etcd: Child,
     _dir: TempDir,
@@ -49,32 +49,34 @@ impl Cluster {
         Ok(Self { api, source, servers, apiserver, _etcd: etcd, _dir: dir })
     }
 
-    /// A registry with a client and connections of its own.
+    /// A registry with its own client and connections.
     pub(crate) async fn registry(&self) -> KubeRegistry {
         self.source.connect(Timeouts::default()).await.expect("a client")
     }
 
-    /// How the one who may do anything reaches it, for programs.
+    /// The kubeconfig of the administrator, for other programs.
     pub(crate) fn kubeconfig(&self) -> Result<PathBuf, String> {
         self.servers.kubeconfig("admin", ADMIN.token)
     }
 
-    /// The API server dies as with its machine: no connection is ended, nothing is finished.
+    /// Kills the API server like a machine failure: without closing connections or finishing
+    /// requests.
     pub(crate) async fn kill(&self) -> Result<(), String> {
         let mut child = self.apiserver.lock().await;
         child.kill().await.map_err(|wrong| format!("kill kube-apiserver: {wrong}"))
     }
 
     /// Starts it again after [`Cluster::kill`], on the same port with the same keys.
-    pub(crate) async fn start_again(&self) -> Result<(), String> {
+    pub(crate) async fn restart(&self) -> Result<(), String> {
         let mut child = self.apiserver.lock().await;
         *child = self.servers.apiserver()?;
         ready(&self.source, &mut child, &self.servers).await?;
-        self.serves_again().await
+        self.serves_custom_resources().await
     }
 
-    /// Ready as it calls itself, it refuses objects of ours with 429 until it has read them.
-    async fn serves_again(&self) -> Result<(), String> {
+    /// Waits for our kinds: a ready server rejects custom resources with 429 until its cache is
+    /// filled.
+    async fn serves_custom_resources(&self) -> Result<(), String> {
         let end = Instant::now() + PATIENCE;
         for kind in ["staticips", "staticipclaims", "staticippools", "nodeattachments"] {
             loop {
@@ -89,7 +91,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Everything that is older than now is gone from etcd.
+    /// Compacts etcd: all earlier versions are gone.
     pub(crate) async fn compact(&self) -> Result<(), String> {
         let store = plain(&self.servers.store())?;
         let head = store.post("/v3/kv/range", &json!({ "key": "AA==" })).await?.json();
@@ -99,13 +101,13 @@ impl Cluster {
         if answer.code == 200 { Ok(()) } else { Err(format!("compact: {}", answer.text)) }
     }
 
-    /// How a service account reaches the server: with a token of its own, and no other rights
-    /// than those that are bound to it.
+    /// The credentials of a service account: its token, with only the permissions that are bound
+    /// to it.
     pub(crate) async fn account(&self, namespace: &str, name: &str) -> Result<Source, String> {
         self.token(namespace, name, None).await
     }
 
-    /// How the containers of a pod reach the server: with a token that names it, and its node.
+    /// The credentials of a pod's containers: a token that names the pod and its node.
     pub(crate) async fn pod(
         &self,
         namespace: &str,
@@ -141,32 +143,32 @@ impl Cluster {
         Ok(Source::Kubeconfig(path))
     }
 
-    /// What service accounts have asked so far, in order.
+    /// The requests of service accounts so far, in order.
     pub(crate) fn requests(&self) -> Result<Vec<Request>, String> {
         audit::read(&self.servers.keys().path("audit.log"))
     }
 }
 
-/// Somebody's raw requests.
+/// A client for raw requests with these credentials.
 pub(crate) async fn api(source: &Source) -> Result<Api, String> {
     let client = source.client(Timeouts::default()).await;
     client.map(Api::new).map_err(|wrong| format!("{wrong:?}"))
 }
 
-/// Raw requests to somebody who asks for no name.
+/// A client for raw requests without authentication.
 pub(crate) fn plain(url: &str) -> Result<Api, String> {
     let place = url.parse().map_err(|wrong| format!("{url}: {wrong}"))?;
     let client = Client::try_from(kube::Config::new(place));
     client.map(Api::new).map_err(|wrong| format!("a client of {url}: {wrong}"))
 }
 
-/// Waits until the server says that it is ready.
+/// Waits until the server reports that it is ready.
 async fn ready(source: &Source, server: &mut Child, servers: &Servers) -> Result<Api, String> {
     let end = Instant::now() + PATIENCE;
     let mut last = "no certificate yet".to_owned();
     while Instant::now() < end {
         if let Ok(Some(status)) = server.try_wait() {
-            return Err(format!("kube-apiserver ended with {status}: {}", servers.last_words()));
+            return Err(format!("kube-apiserver ended with {status}: {}", servers.log_tail()));
         }
         match api(source).await {
             Ok(api) => match api.get("/readyz").await {
@@ -178,5 +180,5 @@ async fn ready(source: &Source, server: &mut Child, servers: &Servers) -> Result
         }
         sleep(PAUSE).await;
     }
-    Err(format!("not ready after {} s: {last}: {}", PATIENCE.as_secs(), servers.last_words()))
+    Err(format!("not ready after {} s: {last}: {}", PATIENCE.as_secs(), servers.log_tail()))
 }

@@ -1,17 +1,17 @@
-//! Objects as a person applies them.
+//! Applies objects as a user does.
 
-use firecamp_deploy_tests::collection;
+use firecamp_checks::deploy::collection;
 use serde_json::Value;
 
 use crate::checks::{Outcome, ensure};
 use crate::cluster::Cluster;
 
-/// As `kubectl apply --server-side` does: strictly, and without a warning.
+/// Like `kubectl apply --server-side`: strict; a warning is an error.
 pub(crate) async fn apply(cluster: &Cluster, object: &Value) -> Outcome {
     ask(cluster, object, "").await
 }
 
-/// As `kubectl apply --server-side --dry-run=server` does.
+/// Like `kubectl apply --server-side --dry-run=server`.
 pub(crate) async fn would_apply(cluster: &Cluster, object: &Value) -> Outcome {
     ask(cluster, object, "&dryRun=All").await
 }

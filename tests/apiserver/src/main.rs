@@ -1,15 +1,15 @@
-//! What the deployment and the registry of a cluster do on a real kube-apiserver with a real
-//! etcd. A program and no test of cargo, because it needs both: `make test-apiserver` builds them
-//! and runs it.
+//! Checks of the deployment and the Kubernetes registry on a real kube-apiserver with etcd. This is
+//! a program instead of a cargo test because it needs both: `make test-apiserver` builds and runs
+//! them.
 
-#![expect(clippy::expect_used, reason = "a check that cannot go on has failed")]
-#![expect(clippy::indexing_slicing, reason = "what a JSON value lacks reads as null")]
+#![expect(clippy::expect_used, reason = "a panic fails the check")]
+#![expect(clippy::indexing_slicing, reason = "a missing JSON field reads as null")]
 
 mod agent;
 mod checks;
 mod cluster;
 mod deploy;
-mod life;
+mod lifecycle;
 mod rights;
 mod samples;
 
@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
             }
         }
     };
-    // Both servers end with the cluster, also when somebody does not want to wait.
+    // Dropping the cluster ends both servers, also after Ctrl-C.
     let good = tokio::select! {
         good = run => good,
         _signal = tokio::signal::ctrl_c() => false,
@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// A line for people.
+/// Prints a line.
 fn say(line: &str) {
     writeln!(anstream::stdout(), "{line}").expect("standard output is there");
 }

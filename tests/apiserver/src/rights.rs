@@ -1,4 +1,4 @@
-//! What `deploy/rbac` grants, as the server reads it and as `docs/rbac.md` tells it.
+//! The permissions in `deploy/rbac`, which `docs/privileges.md` documents.
 
 #[cfg(test)]
 mod page_tests;
@@ -8,20 +8,20 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-/// Where the rules of a deployment stand.
+/// The directory of the RBAC objects.
 const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/rbac");
-/// What stands for the namespace in the bindings of members.
+/// The placeholder for the namespace in the bindings of members.
 const NAMESPACE: &str = "NAMESPACE";
 
 /// One verb on one resource.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Right {
-    /// Empty: the core group.
+    /// The API group; empty for the core group.
     pub(crate) group: String,
     /// `staticips`, `staticips/status`.
     pub(crate) resource: String,
     pub(crate) verb: String,
-    /// Of this object only.
+    /// The name of the only object, if restricted.
     pub(crate) name: Option<String>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Role {
     pub(crate) rights: BTreeSet<Right>,
 }
 
-/// The objects of all files, for members in this namespace, in the order in which they apply.
+/// The objects of all files, for members in this namespace, in the order in which to apply them.
 pub(crate) fn objects(namespace: &str) -> Result<Vec<Value>, String> {
     let mut all = Vec::new();
     for file in ["members.yaml", "member-bindings.yaml", "agent.yaml"] {
@@ -89,7 +89,7 @@ fn rights(role: &Value) -> BTreeSet<Right> {
 }
 
 impl Role {
-    /// The same role without one of its rights.
+    /// The same role without one of its permissions.
     pub(crate) fn without(&self, taken: &Right) -> Value {
         let rules = self.rights.iter().filter(|right| *right != taken).map(|right| {
             let mut rule = json!({
@@ -108,17 +108,17 @@ impl Role {
     }
 }
 
-/// Where a right holds.
+/// The scope of a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scope {
-    /// In the namespace of whoever has it.
+    /// The namespace of the service account.
     Own,
-    /// In every namespace, and of what has none.
+    /// Every namespace, and cluster-scoped objects.
     Everywhere,
 }
 
-/// The rights that the bindings among the objects give to a service account, each with the name of
-/// its role. A binding to another kind of subject than those that are deployed gives nothing.
+/// The permissions that the bindings grant to a service account, each with the name of its role.
+/// Kinds of subjects that are not deployed are not supported and grant nothing.
 pub(crate) fn granted(
     objects: &[Value],
     namespace: &str,

@@ -1,4 +1,4 @@
-//! Objects that the server takes, and changes that it refuses.
+//! Valid sample objects.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ pub(crate) fn static_ip(address: &str, node: &str, member: &str) -> Value {
                 "run": "init-1",
             },
             "reservedOn": "eni-0123456789abcdef0",
-            "unsettled": [
+            "pendingMutations": [
                 { "mutation": "Assign", "eni": "eni-0123456789abcdef0", "run": "init-1" },
             ],
         },
@@ -66,7 +66,7 @@ pub(crate) fn claim() -> Value {
     })
 }
 
-/// The object with other values at these places; `null` takes a field away.
+/// The object with other values at these JSON pointers; `null` removes a field.
 pub(crate) fn with(mut object: Value, changes: &[(&str, Value)]) -> Value {
     for (path, value) in changes {
         let (parent, field) = path.rsplit_once('/').expect("a path");

@@ -8,9 +8,9 @@ use std::time::Duration;
 use firecamp_core::contract::{kernel, path};
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{Epoch, Mac, PodUid};
-use firecamp_core::outside::{Holder, HostNet, KernelTarget, Routing};
+use firecamp_core::ports::{Holder, HostNet, KernelTarget, Routing};
 use firecamp_host::{HostTimeouts, LinuxHost};
-use firecamp_netns_test::{Net, enter};
+use firecamp_testkit::netns::{Net, enter};
 use tokio::time::Instant;
 
 use crate::args::KernelArguments;

@@ -19,7 +19,7 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Watches the agent of a quiet node and fails if it breaks a promise
     Steady(SteadyArguments),
-    /// Writes docs/PERFORMANCE.md from the kept results
+    /// Writes docs/proof/PERFORMANCE.md from the kept results
     Report(ReportArguments),
     /// The part inside of a VPC in a box.
     #[command(hide = true)]
@@ -77,7 +77,7 @@ pub(crate) struct RunArguments {
     /// Archives of `make images`, whose program is then measured, and not a build for speed
     #[arg(long, env = "FIRECAMP_BENCH_IMAGES", value_name = "DIR")]
     pub(crate) images: Option<PathBuf>,
-    /// Do not keep the result in docs/performance/history.jsonl
+    /// Do not keep the result in docs/proof/performance/history.jsonl
     #[arg(long, env = "FIRECAMP_BENCH_FORGET")]
     pub(crate) forget: bool,
     /// Seed of everything random in the simulated EC2

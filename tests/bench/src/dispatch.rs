@@ -37,14 +37,14 @@ pub fn main() -> ExitCode {
             boxed::mounts::make(volumes).map(|()| ExitCode::SUCCESS)
         }
         Command::Firecamp(passed) => {
-            let name = std::iter::once("firecamp".into());
-            Ok(firecamp_cli::main_of(name.chain(passed.arguments)))
+            let name = std::iter::once("firecamp-demo".into());
+            Ok(firecamp_demo::main_of(name.chain(passed.arguments)))
         }
     };
-    done.unwrap_or_else(|failure| told(&failure))
+    done.unwrap_or_else(|failure| reported(&failure))
 }
 
-fn told(failure: &Failure) -> ExitCode {
+fn reported(failure: &Failure) -> ExitCode {
     // If standard error is gone there is nobody left to tell.
     writeln!(std::io::stderr(), "firecamp-bench: error: {failure}").ok();
     ExitCode::from(Exit::Internal.code())

@@ -18,8 +18,8 @@ impl Failure {
     }
 }
 
-impl From<firecamp_cli::failure::Failure> for Failure {
-    fn from(failure: firecamp_cli::failure::Failure) -> Self {
+impl From<firecamp_demo::failure::Failure> for Failure {
+    fn from(failure: firecamp_demo::failure::Failure) -> Self {
         Self(failure.chain())
     }
 }

@@ -1,4 +1,4 @@
-//! docs/PERFORMANCE.md, from the results that are kept.
+//! docs/proof/PERFORMANCE.md, from the results that are kept.
 
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,9 @@ use crate::history;
 use crate::table::{goal, place, value_of, verdict};
 
 /// The kept results, below the root.
-pub(crate) const HISTORY: &str = "docs/performance/history.jsonl";
+pub(crate) const HISTORY: &str = "docs/proof/performance/history.jsonl";
 /// The page, below the root.
-const PAGE: &str = "docs/PERFORMANCE.md";
+const PAGE: &str = "docs/proof/PERFORMANCE.md";
 /// Everything that does not change with a result.
 const TEMPLATE: &str = include_str!("page.md");
 

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use firecamp_core::ids::{Member, PoolName};
-use firecamp_core::outside::{MemberFile, Registry};
+use firecamp_core::ports::{MemberFile, Registry};
 use firecamp_core::record::{Claim, StaticIp, Stored, Write};
 use firecamp_host::{FileOptions, StaticIpFile};
 use firecamp_registry::api::{StaticIP, render};

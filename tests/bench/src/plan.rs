@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use firecamp_devkit::{self as devkit, Layout};
+use firecamp_testkit::build::{self as testkit, Layout};
 
 use crate::args::{Part, RunArguments, SteadyArguments};
 use crate::boxed::calm;
@@ -81,9 +81,9 @@ fn release() -> Result<Tools, Failure> {
 
 fn build(layout: &Layout) -> Result<Tools, Failure> {
     progress("building");
-    let built = devkit::build(layout).map_err(Failure::of("build"))?;
+    let built = testkit::build(layout).map_err(Failure::of("build"))?;
     let bench = std::env::current_exe().map_err(Failure::of("find this program"))?;
-    let devkit::Binaries { init, stop, agent, vpcbox } = built;
+    let testkit::Binaries { init, stop, agent, vpcbox } = built;
     Ok(Tools { init, stop, agent, vpcbox, bench })
 }
 
@@ -144,8 +144,8 @@ fn measure(arguments: &RunArguments, tools: &Tools) -> Result<Samples, Failure> 
 fn older(dir: &Path) -> Result<(PathBuf, PathBuf), Failure> {
     let dir = std::path::absolute(dir).map_err(Failure::of("find the older build"))?;
     let (init, stop) = (dir.join("firecamp-initcontainer"), dir.join("firecamp-stopcontainer"));
-    if let Some(lacking) = [&init, &stop].into_iter().find(|path| !path.is_file()) {
-        return Err(Failure::new(format!("there is no {}", lacking.display())));
+    if let Some(missing) = [&init, &stop].into_iter().find(|path| !path.is_file()) {
+        return Err(Failure::new(format!("there is no {}", missing.display())));
     }
     Ok((init, stop))
 }

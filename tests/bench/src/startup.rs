@@ -13,7 +13,7 @@ use crate::samples::Samples;
 use crate::table::BASELINE;
 
 /// What the log says, in debug, of each action of the protocol.
-const ASKED: &str = "Asked";
+const ASKED: &str = "action requested";
 
 /// Measures everything, the binaries in turn.
 pub(crate) fn measure(

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use firecamp_core::contract::kernel;
-use firecamp_netns_test::{Net, raw};
+use firecamp_testkit::netns::{Net, raw};
 use futures_util::StreamExt;
 use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::RouteNetlinkMessage;

@@ -1,4 +1,4 @@
-//! One hunt: the planted bug against the model or against histories.
+//! One search for a planted bug: with the model or with histories.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -6,38 +6,38 @@ use std::time::{Duration, SystemTime};
 use firecamp_histories::run::{Plan, Progress};
 use serde::{Deserialize, Serialize};
 
-/// A bug counts as found within so many histories.
+/// A bug must be found within this many histories.
 pub const HISTORIES: u64 = 10_000;
-/// As many of volumes, each of which is an hour in the life of a node.
+/// The same for histories of volumes, each of which is an hour of a node.
 pub const VOLUMES: u64 = 1_000;
-/// A model that has found nothing by then finds nothing.
+/// The time limit of a model search.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// What one hunt came to.
+/// The result of one search.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Found {
-    /// The promise or property that broke; none if nothing was found.
+    /// The invariant or property that was violated; none if nothing was found.
     pub what: Option<String>,
-    /// After so many histories, or distinct states.
+    /// The number of histories, or of distinct states.
     pub after: u64,
-    /// What happened, for people.
+    /// The violation as text.
     pub text: String,
 }
 
-/// Hunts in this process.
-pub fn here(by: &str) -> Result<Found, String> {
+/// Searches in this process.
+pub fn in_this_process(by: &str) -> Result<Found, String> {
     match by.split_once(':') {
         Some(("model", name)) => model(name),
         None if by == "histories" => Ok(histories()),
         None if by == "sweeps" => Ok(sweeps()),
         None if by == "volumes" => Ok(volumes()),
-        Some(_) | None => {
-            Err(format!("{by}: expected histories, sweeps, volumes or model:CONFIGURATION"))
-        }
+        Some(_) | None => Err(format!(
+            "unknown search {by}: expected histories, sweeps, volumes or model:CONFIGURATION"
+        )),
     }
 }
 
-/// One thread, so that the count is the same every time.
+/// One thread, so that the count is reproducible.
 fn histories() -> Found {
     let plan = Plan {
         first: 1,
@@ -58,11 +58,11 @@ fn histories() -> Found {
     }
 }
 
-/// As many small histories of what is collected.
+/// Small histories of garbage collection.
 fn sweeps() -> Found {
     let names = firecamp_histories::names::Names::new();
     let found = (1..=HISTORIES).find_map(|seed| {
-        let (violation, _met) = firecamp_histories::sweep::run(seed, &names);
+        let (violation, _coverage) = firecamp_histories::sweep::run(seed, &names);
         violation.map(|violation| Found {
             what: Some(format!("{:?}", violation.promise)),
             after: seed,
@@ -73,7 +73,7 @@ fn sweeps() -> Found {
 }
 
 fn volumes() -> Found {
-    use firecamp_volume_histories::{history, scenario::Scenario, world::Names};
+    use firecamp_histories::volumes::{history, scenario::Scenario, simulated_node::Names};
 
     let names = Names::new();
     let found = (1..=VOLUMES).find_map(|seed| {
@@ -88,7 +88,8 @@ fn volumes() -> Found {
 }
 
 fn model(name: &str) -> Result<Found, String> {
-    let config = firecamp_model::named(name).ok_or(format!("no configuration {name}"))?;
+    let config =
+        firecamp_model::named(name).ok_or(format!("unknown model configuration {name}"))?;
     let report = firecamp_model::explore(config, 1, Some(PATIENCE));
     let after = u64::try_from(report.states).unwrap_or(u64::MAX);
     Ok(match report.broken.first() {
@@ -99,22 +100,23 @@ fn model(name: &str) -> Result<Found, String> {
     })
 }
 
-/// Hunts in a process of its own, in which the bug is planted. How long it took comes along.
-pub fn apart(bug: &str, by: &str) -> Result<(Found, Duration), String> {
-    let program = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
-    let begun = SystemTime::now();
+/// Searches in a process of its own, in which the bug is planted. Also returns how long it took.
+pub fn in_child_process(bug: &str, by: &str) -> Result<(Found, Duration), String> {
+    let program = std::env::current_exe()
+        .map_err(|error| format!("failed to find the path of this program: {error}"))?;
+    let started = SystemTime::now();
     let output = Command::new(program)
         .args(["hunt", by])
         .env("FIRECAMP_BUG", bug)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| format!("starting a hunt: {error}"))?;
+        .map_err(|error| format!("failed to start a search: {error}"))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         let last = text.lines().filter(|line| !line.is_empty()).take(3).collect::<Vec<_>>();
-        return Err(format!("{bug} by {by}: the hunt ended badly: {}", last.join(" | ")));
+        return Err(format!("{bug} by {by}: the search failed: {}", last.join(" | ")));
     }
     let found = serde_json::from_slice(&output.stdout)
-        .map_err(|error| format!("{bug} by {by}: what it printed: {error}"))?;
-    Ok((found, begun.elapsed().unwrap_or_default()))
+        .map_err(|error| format!("{bug} by {by}: failed to parse its output: {error}"))?;
+    Ok((found, started.elapsed().unwrap_or_default()))
 }

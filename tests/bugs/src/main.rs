@@ -1,5 +1,5 @@
-//! `firecamp-bugs`: plants each deliberate bug in a process of its own and sees that the model or
-//! the histories find it, by a named audit and not by a panic.
+//! `firecamp-bugs`: plants each deliberate bug in a process of its own and verifies that the model
+//! or the histories find it by a named invariant, not by a panic.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod command;
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        What::Hunt { by } => match hunt::here(&by) {
+        What::Hunt { by } => match hunt::in_this_process(&by) {
             Ok(found) => {
                 println!("{}", serde_json::json!(found));
                 ExitCode::SUCCESS

@@ -1,4 +1,4 @@
-//! All hunts, held against what is expected, and the page that tells of them.
+//! Compares all searches with the expectations, and generates the page of results.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -11,13 +11,13 @@ use firecamp_core::bug::Bug;
 use crate::expect::{self, Expected};
 use crate::hunt::{self, Found, HISTORIES, VOLUMES};
 
-/// The row of the build in which no bug is planted.
+/// The row of the build without a bug.
 const NONE: &str = "none";
 
 type Hunt = (String, String);
 type Results = BTreeMap<Hunt, Result<(Found, Duration), String>>;
 
-/// Hunts, compares, and writes or checks the page. True if all is as expected.
+/// Searches, compares, and writes or checks the page. True if everything is as expected.
 pub fn run(
     path: &Path,
     page: &Path,
@@ -28,22 +28,22 @@ pub fn run(
     let mut all = expect::read(path)?;
     all.retain(|name, _expected| only.is_none_or(|only| only == name));
     let results = hunt_all(hunts(&all), jobs);
-    let mut well = true;
+    let mut ok = true;
     for ((bug, by), result) in &results {
         let wanted = all.get(bug).and_then(|expected| wanted(expected, by));
-        well &= tell(bug, by, wanted.as_deref(), result);
+        ok &= report(bug, by, wanted.as_deref(), result);
     }
     if only.is_some() {
-        return Ok(well);
+        return Ok(ok);
     }
     let text = page_of(&all, &results);
     if bless {
         std::fs::write(page, text)?;
     } else if std::fs::read_to_string(page)? != text {
         println!("{} is out of date: run `make bugs BLESS=1`", page.display());
-        well = false;
+        ok = false;
     }
-    Ok(well)
+    Ok(ok)
 }
 
 fn hunts(all: &BTreeMap<String, Expected>) -> VecDeque<Hunt> {
@@ -89,7 +89,7 @@ fn hunt_all(hunts: VecDeque<Hunt>, jobs: usize) -> Results {
                 loop {
                     let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some((bug, by)) = next else { return };
-                    let result = hunt::apart(&bug, &by);
+                    let result = hunt::in_child_process(&bug, &by);
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     results.insert((bug, by), result);
                 }
@@ -100,7 +100,7 @@ fn hunt_all(hunts: VecDeque<Hunt>, jobs: usize) -> Results {
 }
 
 /// Prints one result. True if it is as expected.
-fn tell(
+fn report(
     bug: &str,
     by: &str,
     wanted: Option<&str>,
@@ -113,31 +113,32 @@ fn tell(
             return false;
         }
     };
-    let well = found.what.as_deref() == wanted;
-    let verdict = if well { "ok    " } else { "FAILED" };
+    let ok = found.what.as_deref() == wanted;
+    let verdict = if ok { "ok    " } else { "FAILED" };
     let what = found.what.as_deref().unwrap_or("nothing");
     let unit = if by.starts_with("model:") { "states" } else { by };
     println!(
         "{verdict} {bug} by {by}: {what} after {} {unit}, {:.1} s{}",
         found.after,
         took.as_secs_f64(),
-        if well {
+        if ok {
             String::new()
         } else {
             format!(" (expected {})\n{}", wanted.unwrap_or("nothing"), found.text)
         },
     );
-    well
+    ok
 }
 
 fn page_of(all: &BTreeMap<String, Expected>, results: &Results) -> String {
     let mut page = String::from(
         "# Deliberate bugs\n\n\
-         Each rule of the protocol is broken on purpose, in a build that nothing shipped is made \
-         from; the\nproofs must notice, by a promise or property with a name. Written by \
-         `make bugs BLESS=1`, held up to\ndate by `make bugs`. The promises are in \
-         [VERIFICATION.md](VERIFICATION.md), the bugs in\n`lib/core/src/bug.rs`.\n\n\
-         | Bug | What it breaks | Model: property, after states | Histories: promise, after |\n\
+         Each row is a bug that is planted in a rule of the protocol, in a build that is never \
+         shipped. The tests\nmust find it by a named invariant or property. `make bugs BLESS=1` \
+         writes this page, `make bugs` checks\nit. [verification.md](verification.md) lists the \
+         invariants, `lib/core/src/bug.rs` the bugs.\n\n\
+         | Bug | What it breaks | Model: property, after N states \
+         | Histories: invariant, after N histories |\n\
          | --- | --- | --- | --- |\n",
     );
     for bug in Bug::ALL {
@@ -154,7 +155,8 @@ fn page_of(all: &BTreeMap<String, Expected>, results: &Results) -> String {
     }
     let _infallible = writeln!(
         page,
-        "\nWithout a bug the same build finds nothing in {HISTORIES} histories,\nas many sweeps (small histories of what is collected) and {VOLUMES} histories of volumes."
+        "\nWithout a bug the same build finds no violation in {HISTORIES} histories,\nas many \
+         sweeps (small histories of garbage collection) and {VOLUMES} histories of volumes."
     );
     page
 }

@@ -19,8 +19,8 @@ mod lifecycle;
 mod mend;
 mod migration;
 mod moves;
-mod outside;
 mod owners;
+mod ports;
 mod reclaim;
 mod records;
 mod refused;
@@ -61,7 +61,7 @@ macro_rules! scenarios {
                 let outcome = outcome.unwrap_or_else(|_late| Err("it does not end".to_owned()));
                 let ended = outcome.clone().map_err(|wrong| format!("{name}: {wrong}"));
                 bad.extend(ended.err());
-                told($scene, name, begun, outcome).await?;
+                reported($scene, name, begun, outcome).await?;
             }
         )*
         (ran, bad)
@@ -202,7 +202,7 @@ async fn here(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<Strin
 }
 
 /// Says how a scenario ended, and after a bad one how everything stands.
-async fn told(scene: &Scene<'_>, name: &str, begun: Instant, outcome: Outcome) -> Outcome {
+async fn reported(scene: &Scene<'_>, name: &str, begun: Instant, outcome: Outcome) -> Outcome {
     let seconds = begun.elapsed().as_secs_f64();
     match outcome {
         Ok(()) => say(&format!("ok      {seconds:6.1} s  {name}")),

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use firecamp_core::contract::env::PASSES_FOR;
 use firecamp_core::contract::protocol::Protocol;
-use firecamp_devkit::{Binaries, binaries};
+use firecamp_testkit::build::{Binaries, binaries};
 
 use crate::{Outcome, failed};
 use archive::{Image, write};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use firecamp_kube::{Source, Timeouts};
-use firecamp_kubetest::{ADMIN, Api, Assets};
+use firecamp_testkit::kubernetes::{ADMIN, Api, Assets};
 use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};

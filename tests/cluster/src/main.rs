@@ -1,4 +1,4 @@
-//! A Kubernetes cluster in a VPC in a box: `docs/cluster.md` explains how it is used.
+//! A Kubernetes cluster in a VPC in a box: `docs/development/cluster.md` explains how it is used.
 
 #![expect(clippy::indexing_slicing, reason = "what a JSON value lacks reads as null")]
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use firecamp_kubetest::{ADMIN, Assets, Keys, Server, User};
+use firecamp_testkit::kubernetes::{ADMIN, Assets, Keys, Server, User};
 use serde_json::{Value, json};
 
 use crate::home::Home;
@@ -50,8 +50,8 @@ pub(crate) fn make_keys(home: &Home, port: u16) -> Outcome {
         let name = user.name.trim_start_matches("system:").replace(':', "-");
         keys.kubeconfig(&name, user.token, Server { url: &url, name: None })?;
     }
-    let outside = format!("https://127.0.0.1:{port}");
-    let at = Server { url: &outside, name: Some("kubernetes.default.svc") };
+    let ports = format!("https://127.0.0.1:{port}");
+    let at = Server { url: &ports, name: Some("kubernetes.default.svc") };
     keys.write("audit-policy.yaml", &audited().to_string())?;
     let path = keys.kubeconfig("default", ADMIN.token, at)?;
     let to = home.path("kubeconfig");

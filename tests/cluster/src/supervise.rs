@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use firecamp_kubetest::Assets;
+use firecamp_testkit::kubernetes::Assets;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::process::{Child, Command};
@@ -53,12 +53,12 @@ pub(crate) fn run(home: &Home) -> Outcome {
 
 async fn live(home: &Home) -> Outcome {
     let assets = Assets::find(&settings::PROGRAMS)?;
-    let outside = stdin().as_fd().try_clone_to_owned().map_err(failed("the socket"))?;
-    let outside = std::net::TcpListener::from(outside);
-    outside.set_nonblocking(true).map_err(failed("the socket"))?;
-    let outside = TcpListener::from_std(outside).map_err(failed("the socket"))?;
+    let ports = stdin().as_fd().try_clone_to_owned().map_err(failed("the socket"))?;
+    let ports = std::net::TcpListener::from(ports);
+    ports.set_nonblocking(true).map_err(failed("the socket"))?;
+    let ports = TcpListener::from_std(ports).map_err(failed("the socket"))?;
     let orders = UnixListener::bind(home.orders()).map_err(failed("listen for orders"))?;
-    tokio::spawn(forward(outside));
+    tokio::spawn(forward(ports));
     let mut units = Vec::new();
     for name in COMPONENTS {
         units.push((name, keep(home, &assets, Unit::Component(name))));
@@ -92,9 +92,9 @@ async fn obey(stream: UnixStream, units: &[(&str, Orders)]) -> std::io::Result<(
 }
 
 /// What comes in from outside goes to the API server.
-async fn forward(outside: TcpListener) {
+async fn forward(ports: TcpListener) {
     loop {
-        let Ok((mut from, _peer)) = outside.accept().await else {
+        let Ok((mut from, _peer)) = ports.accept().await else {
             sleep(PAUSE).await;
             continue;
         };

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use firecamp_kubetest::Assets;
+use firecamp_testkit::kubernetes::Assets;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -46,12 +46,12 @@ pub(crate) fn prepare(home: &Home) -> Outcome {
 /// Starts the cluster. The box goes on when this process ends, or ends with it.
 pub(crate) fn start(home: &Home, tied: bool) -> Outcome<Running> {
     let assets = Assets::find(&settings::PROGRAMS)?;
-    let outside = TcpListener::bind("127.0.0.1:0").map_err(failed("a port"))?;
-    let port = outside.local_addr().map_err(failed("a port"))?.port();
+    let ports = TcpListener::bind("127.0.0.1:0").map_err(failed("a port"))?;
+    let port = ports.local_addr().map_err(failed("a port"))?.port();
     settings::make_keys(home, port)?;
     fs::write(home.path("box.toml"), topology::spec(home.layout()))
         .map_err(failed("the VPC's spec"))?;
-    let mut child = spawn(home, &assets, outside, tied)?;
+    let mut child = spawn(home, &assets, ports, tied)?;
     let vpcbox = child.id();
     // A process that has only just become another program has no command line yet.
     while running(home).is_none() {
@@ -64,7 +64,7 @@ pub(crate) fn start(home: &Home, tied: bool) -> Outcome<Running> {
     Ok(Running { home: home.clone(), vpcbox })
 }
 
-fn spawn(home: &Home, assets: &Assets, outside: TcpListener, tied: bool) -> Outcome<Child> {
+fn spawn(home: &Home, assets: &Assets, ports: TcpListener, tied: bool) -> Outcome<Child> {
     let log = File::create(home.path("box.log")).map_err(failed("a log"))?;
     let errors = log.try_clone().map_err(failed("a log"))?;
     let mut command = if tied {
@@ -83,7 +83,7 @@ fn spawn(home: &Home, assets: &Assets, outside: TcpListener, tied: bool) -> Outc
         .arg("supervise")
         .args(home.flags())
         .env("KUBE_ASSETS", assets.program(""))
-        .stdin(Stdio::from(OwnedFd::from(outside)))
+        .stdin(Stdio::from(OwnedFd::from(ports)))
         .stdout(log)
         .stderr(errors);
     if !tied {

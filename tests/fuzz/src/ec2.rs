@@ -10,7 +10,7 @@ use std::time::Duration;
 use firecamp_cloud::AwsCloud;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::{EniId, SubnetId};
-use firecamp_core::outside::{Cloud, Owner};
+use firecamp_core::ports::{Cloud, Owner};
 
 use crate::carrier::{Ending, cloud, ended, is_one_short_line};
 use crate::draw::Draw;
@@ -171,7 +171,7 @@ fn named(call: Call, status: u16, body: &[u8]) {
         let owner = answer.ok().flatten();
         let found = |owner| match owner {
             Owner::Eni(eni) => Some(eni.id),
-            Owner::Nobody => None,
+            Owner::Unassigned => None,
         };
         assert_eq!(owner.and_then(found), id.filter(|_| wanted && ours), "{text}");
     } else {

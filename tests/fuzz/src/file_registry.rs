@@ -57,6 +57,6 @@ async fn step(world: &mut World, draw: &mut Draw<'_>) {
     }
 }
 
-fn nobodys() -> Version {
+fn orphaned() -> Version {
     Version::new("0-0").expect("a version")
 }

@@ -62,8 +62,8 @@ fn again<C: PartialEq + std::fmt::Debug>(
             if flag.contains('=') { format!("{dashes}{flag}").into() } else { flag.into() }
         };
         let given = std::iter::once("firecamp".into()).chain(flags.iter().map(dashed));
-        let (same, told) = parse(given.collect()).expect("what was accepted is accepted again");
-        assert_eq!((&same, &told), (&config, &log), "{flags:?}");
+        let (same, reported) = parse(given.collect()).expect("what was accepted is accepted again");
+        assert_eq!((&same, &reported), (&config, &log), "{flags:?}");
     }
 }
 

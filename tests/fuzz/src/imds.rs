@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::failure::{CloudFailure, Effect};
 use firecamp_core::ids::Mac;
 use firecamp_core::node::NodeIdentity;
-use firecamp_core::outside::Cloud;
+use firecamp_core::ports::Cloud;
 
 use crate::carrier::{Ending, cloud, ended, is_one_short_line};
 use crate::draw::Draw;
@@ -80,7 +80,7 @@ fn listed(status: u16, body: &[u8]) {
     let wanted = (200..300).contains(&status).then(|| addresses(body)).flatten();
     match (read, wanted) {
         (Ok(read), Some(wanted)) => assert_eq!(read, wanted),
-        (Err(failure), None) => told(&failure),
+        (Err(failure), None) => reported(&failure),
         (read, wanted) => panic!("{status} {body:?}: {read:?}, not {wanted:?}"),
     }
 }
@@ -113,12 +113,12 @@ fn identity(mut draw: Draw<'_>) {
         Ok(node) => plausible(&node, &String::from_utf8_lossy(&macs.1)),
         Err(failure) => {
             assert!(!untouched, "a healthy instance is read: {failure}");
-            told(&failure);
+            reported(&failure);
         }
     }
 }
 
-fn told(failure: &CloudFailure) {
+fn reported(failure: &CloudFailure) {
     assert_eq!(failure.effect, Effect::None, "a read changes nothing");
     assert!(is_one_short_line(&failure.detail), "{:?}", failure.detail);
 }

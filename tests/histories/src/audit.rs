@@ -1,5 +1,5 @@
-//! What must hold after every step. Audits are told what changed, so that each costs what the
-//! step cost; the first violation is kept, and the history ends with it.
+//! The invariants that are checked after every step. Callers pass in what changed, so that each
+//! check costs what the step cost. The first violation is kept and ends the history.
 
 mod adopt;
 mod agents;
@@ -10,11 +10,11 @@ mod facts;
 mod promise;
 mod record;
 
-pub use adopt::{Adoption, Sighting};
+pub use adopt::{Adoption, OrphanObservation};
 pub use causes::{Cause, Causes};
 pub use check::Truth;
-pub use endings::{End, Life};
-pub use facts::{Author, Calling, Mover, Moving, Touch};
+pub use endings::{End, EndedProcess};
+pub use facts::{AddressMove, Author, Ec2Mutation, KernelWrite, MutationSource};
 pub use promise::{Promise, Violation};
 
 use std::net::Ipv4Addr;
@@ -24,55 +24,59 @@ use firecamp_core::contract::timing;
 
 use firecamp_core::ids::RunId;
 use firecamp_core::machine::{Attached, Path};
-use firecamp_core::record::{Mark, StaticIp};
+use firecamp_core::record::{PendingMutation, StaticIp};
 use firecamp_core::time::Moment;
-use firecamp_sim::{Kernel, Tag};
+use firecamp_testkit::sim::{Kernel, Tag};
 
 use crate::cluster::ApiPod;
 use crate::level::Ready;
-use crate::names::{EniIx, MemberIx, Names, NodeIx, PodIx, ProcessId, SETTLER, STRANGER};
+use crate::names::{
+    EniIx, FOREIGN_ENI, FOREIGN_PRIMARY_ENI, MemberIx, Names, NodeIx, PodIx, ProcessId,
+};
 use crate::scenario::{Fault, Scenario};
-use crate::world::FOREIGN;
+use crate::simulated_cluster::FOREIGN;
 
-/// What is remembered of one address.
+/// What the audit tracks about one address.
 #[derive(Debug, Clone)]
-struct Known {
+struct AddressState {
     address: Ipv4Addr,
     epoch: u64,
     /// The run, epoch and ENI whose holder has a proof from EC2.
     confirmed: Option<(u32, u64, EniIx)>,
-    /// The marks that the record had before the present epoch was taken.
-    marks: Vec<Mark>,
-    /// A stranger, or a call outside A1, has touched it, and it has not been put right since.
+    /// The pending mutations in the record before the present epoch was acquired.
+    marks: Vec<PendingMutation>,
+    /// A foreign actor, or a call outside assumption A1, has changed it, and it has not been
+    /// restored since.
     doubt: bool,
-    /// Since when EC2 and the data path have had it where it belongs, while there is doubt.
+    /// Since when EC2 and the data path have had it in the right place, while its state is in
+    /// doubt.
     placed: Option<Moment>,
-    /// In which epoch something else stripped it last from each node's kernel.
+    /// For each node: the epoch in which another program last removed it from the kernel.
     stripped: Vec<Option<u64>>,
-    /// The epoch that was released last on each node.
+    /// For each node: the epoch that was released last.
     released: Vec<u64>,
-    /// Which agent began to re-assert it last, and when.
+    /// The agent that last began to re-assert it, and when.
     reasserted: Option<(u32, Moment)>,
     /// The ENIs that lost it, and when.
     left: Vec<(EniIx, Moment)>,
-    /// When a stranger took it last.
-    taken: Moment,
-    /// The highest epoch that has acted on it in each node's kernel.
+    /// When a foreign actor last acquired it.
+    reassigned_at: Moment,
+    /// For each node: the highest epoch that has acted on it in the kernel.
     kernel: Vec<u64>,
 }
 
 /// The audits of one history.
 #[derive(Debug, Clone)]
 pub struct Audit {
-    known: Vec<Known>,
+    known: Vec<AddressState>,
     ready: Vec<(PodIx, Ready)>,
     shown: Vec<Option<ApiPod>>,
     allocated: Vec<u8>,
-    /// Budgets are checked to the call.
+    /// Budgets are exact: nothing disturbs this run.
     calm: bool,
     secondary: bool,
-    /// A stranger that took an address less than this ago may not have been seen.
-    unseen: Duration,
+    /// Reads may miss an external reassignment that is younger than this.
+    ownership_lag: Duration,
     nodes: u8,
     /// Terminated nodes.
     gone: Vec<NodeIx>,
@@ -80,10 +84,10 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Of a cluster at rest.
+    /// The audits of an idle cluster.
     pub fn new(scenario: &Scenario) -> Self {
         let shape = &scenario.shape;
-        let known = |address| Known {
+        let known = |address| AddressState {
             address,
             epoch: 0,
             confirmed: None,
@@ -94,7 +98,7 @@ impl Audit {
             released: vec![0; usize::from(shape.nodes)],
             reasserted: None,
             left: Vec::new(),
-            taken: Moment::default(),
+            reassigned_at: Moment::default(),
             kernel: vec![0; usize::from(shape.nodes)],
         };
         Self {
@@ -104,7 +108,7 @@ impl Audit {
             allocated: vec![0; usize::from(shape.members)],
             calm: scenario.is_calm(),
             secondary: shape.secondary,
-            unseen: unseen(scenario),
+            ownership_lag: ownership_lag(scenario),
             nodes: shape.nodes,
             gone: Vec::new(),
             violation: None,
@@ -116,26 +120,27 @@ impl Audit {
         self.violation.as_ref()
     }
 
-    /// Reports a broken promise.
+    /// Reports a violation, unless there is one already.
     pub fn broken(&mut self, promise: Promise, at: Moment, text: impl FnOnce() -> String) {
         if self.violation.is_none() {
             self.violation = Some(Violation { promise, at, text: text() });
         }
     }
 
-    /// A process has crashed: what its recovery costs is not held against a calm run.
+    /// A process has crashed. The calls that its recovery needs do not count against the budget of
+    /// a calm run.
     pub fn disturbed(&mut self) {
         self.calm = false;
     }
 
-    fn known(&mut self, address: Ipv4Addr) -> Option<&mut Known> {
+    fn known(&mut self, address: Ipv4Addr) -> Option<&mut AddressState> {
         self.known.iter_mut().find(|known| known.address == address)
     }
 
-    /// The API shows a pod from now on.
+    /// The API shows this pod of a member from now on.
     pub fn shown(&mut self, member: MemberIx, pod: Option<ApiPod>) {
         self.shown[member.at()] = pod;
-        // A pod that was forced out of the API is ready for nobody.
+        // A pod that was force-deleted no longer counts as ready.
         self.ready.retain(|(ix, ready)| {
             ready.member != member || pod.is_some_and(|shown| shown.pod == *ix)
         });
@@ -149,7 +154,7 @@ impl Audit {
         }
     }
 
-    /// A pod is not ready any more.
+    /// A pod is no longer ready.
     pub fn unready(&mut self, pod: PodIx) {
         self.ready.retain(|(ix, _)| *ix != pod);
     }
@@ -159,11 +164,11 @@ impl Audit {
         &self.ready
     }
 
-    /// A stranger has changed the address in EC2.
-    pub fn stolen(&mut self, now: Moment, address: Ipv4Addr) {
+    /// A foreign actor has changed the address in EC2.
+    pub fn reassigned_externally(&mut self, now: Moment, address: Ipv4Addr) {
         self.doubt(address);
         if let Some(known) = self.known(address) {
-            known.taken = now;
+            known.reassigned_at = now;
         }
     }
 
@@ -174,7 +179,7 @@ impl Audit {
         }
     }
 
-    /// A node's kernel and locks are gone.
+    /// A node has lost its kernel state and its locks.
     pub fn rebooted(&mut self, node: NodeIx) {
         for known in &mut self.known {
             known.kernel[node.at()] = 0;
@@ -182,7 +187,7 @@ impl Audit {
         }
     }
 
-    /// A node's ENIs are gone.
+    /// A node's ENIs are deleted.
     pub fn terminated(&mut self, node: NodeIx, holder: impl Fn(Ipv4Addr) -> Option<EniIx>) {
         self.gone.push(node);
         for known in &mut self.known {
@@ -193,10 +198,10 @@ impl Audit {
         }
     }
 
-    /// A machine named an action that it cannot mean.
+    /// A machine named an action that makes no sense.
     pub fn stuck(&mut self, now: Moment, slot: u32) {
         self.broken(Promise::S7, now, || {
-            format!("process {slot} has nothing to do and no outcome")
+            format!("process {slot} has neither an action nor an outcome")
         });
     }
 
@@ -211,14 +216,14 @@ impl Audit {
 
     /// An attach has succeeded.
     pub fn attached(&mut self, now: Moment, attached: &Attached) {
-        // A process that was frozen after its completion tells of an epoch that is long over.
+        // A process that was frozen after its completion reports an epoch that ended long ago.
         let marked = self
             .known(attached.address)
             .is_some_and(|known| known.epoch == attached.epoch.0 && !known.marks.is_empty());
         if attached.path == Path::SameNode && marked {
             let address = attached.address;
             self.broken(Promise::S3, now, || {
-                format!("{address} was taken for settled, with marks of calls in its record")
+                format!("{address} was treated as settled, but its record has pending mutations")
             });
         }
         let eni = EniIx::of(&attached.eni);
@@ -229,16 +234,16 @@ impl Audit {
     }
 
     /// An EC2 mutation is sent.
-    pub fn called(&mut self, now: Moment, call: Calling) {
-        let Calling { slot, eni, address, marked, shown } = call;
+    pub fn called(&mut self, now: Moment, call: Ec2Mutation) {
+        let Ec2Mutation { slot, eni, address, marked, shown } = call;
         if shown {
             self.broken(Promise::S4, now, || {
-                format!("process {slot} forces {address}, which it saw with a stranger")
+                format!("process {slot} forces {address}, last seen on a foreign interface")
             });
         }
         if !marked {
             self.broken(Promise::S3, now, || {
-                format!("process {slot} changes {address} in EC2, which no mark announced")
+                format!("process {slot} changes {address} in EC2 without a pending mutation")
             });
         }
         let ours = eni.node().is_some_and(|node| node.0 < self.nodes);
@@ -249,24 +254,30 @@ impl Audit {
         }
     }
 
-    /// A call of ours has changed EC2.
-    pub fn moved(&mut self, now: Moment, by: Mover, moving: Moving, record: Option<&StaticIp>) {
-        let Moving { address, from, to } = moving;
+    /// One of our calls has changed EC2.
+    pub fn moved(
+        &mut self,
+        now: Moment,
+        by: MutationSource,
+        moving: AddressMove,
+        record: Option<&StaticIp>,
+    ) {
+        let AddressMove { address, from, to } = moving;
         let slot = by.slot;
-        if by.outside {
-            // Outside A1: for moments the promise does not hold.
+        if by.after_deadline {
+            // Outside A1: the invariant does not hold for moments.
             return self.doubt(address);
         }
-        let taken = self.known(address).map_or(now, |known| known.taken);
-        let foreign = from == Some(STRANGER) || from == Some(SETTLER);
-        if foreign && now.since(taken) > self.unseen {
+        let reassigned_at = self.known(address).map_or(now, |known| known.reassigned_at);
+        let foreign = from == Some(FOREIGN_ENI) || from == Some(FOREIGN_PRIMARY_ENI);
+        if foreign && now.since(reassigned_at) > self.ownership_lag {
             self.broken(Promise::S4, now, || {
-                format!("process {slot} took {address} from {from:?}")
+                format!("process {slot} took {address} from the foreign interface {from:?}")
             });
         }
         if to.is_none() && !by.announced {
             self.broken(Promise::S5, now, || {
-                format!("process {slot} left {address} without an ENI and had announced nothing")
+                format!("process {slot} left {address} without an ENI and had not announced it")
             });
         }
         let Some(known) = self.known(address) else { return };
@@ -279,28 +290,30 @@ impl Audit {
             self.broken(Promise::S3, now, || {
                 format!(
                     "a call of process {slot} moved {address} from {from:?} to {to:?}, which epoch \
-                     {epoch} has on {eni:?}"
+                     {epoch} holds on {eni:?}"
                 )
             });
         }
     }
 
-    /// A release or an agent removes the address from a kernel. `read`: its last read of the
-    /// registry was answered.
+    /// A release or an agent removes the address from a kernel. `read` is true if its last registry
+    /// read succeeded.
     pub fn removes(&mut self, now: Moment, slot: u32, address: Ipv4Addr, read: bool) {
         if !read {
             self.broken(Promise::K5, now, || {
-                format!("process {slot} removes {address} though it could not read the record")
+                format!("process {slot} removes {address} although it failed to read the record")
             });
         }
     }
 
     /// A kernel write was permitted.
-    pub fn touched(&mut self, now: Moment, touch: Touch, kernel: &Kernel) {
-        let Touch { slot, node, address, epoch, adds, fixed } = touch;
+    pub fn touched(&mut self, now: Moment, touch: KernelWrite, kernel: &Kernel) {
+        let KernelWrite { slot, node, address, epoch, adds, fixed } = touch;
         if fixed.is_some_and(|fixed| fixed != epoch) {
             self.broken(Promise::S3, now, || {
-                format!("process {slot} fixed epoch {fixed:?} and changes {address} for {epoch}")
+                format!(
+                    "process {slot} fixed epoch {fixed:?} but changes {address} for epoch {epoch}"
+                )
             });
         }
         if kernel.addresses.get(&FOREIGN).is_none_or(|(_, tag)| *tag != Tag::Foreign) {
@@ -308,7 +321,7 @@ impl Audit {
         }
         let Some(known) = self.known(address) else {
             return self.broken(Promise::S4, now, || {
-                format!("process {slot} changes {address} in a kernel: not of the pool")
+                format!("process {slot} changes {address} in a kernel, which is outside the pool")
             });
         };
         let highest = known.kernel[node.at()];
@@ -335,16 +348,16 @@ impl Audit {
     }
 }
 
-/// EC2 cannot be told whom to take an address from: between the moment that a look-up shows and
-/// the effect of a forced Assign a stranger may come. What was shown is forced for T, the call
-/// lands within another T, and a look-up may lag.
-fn unseen(scenario: &Scenario) -> Duration {
+/// The longest time for which reads may miss an external reassignment. EC2 has no conditional
+/// Assign: the owner may change between a lookup and the effect of a forced Assign. A lookup
+/// authorises for T, the call lands within another T, and the lookup itself may lag.
+fn ownership_lag(scenario: &Scenario) -> Duration {
     let lags = scenario.swarm.rate(Fault::DescribeStale) > 0;
     let lag = if lags { timing::DESCRIBE_LAG } else { Duration::ZERO };
     timing::CALL_BOUND.saturating_mul(2).saturating_add(lag)
 }
 
-/// Whether the process of this number has this run id.
+/// Whether this run ID belongs to the process with this number.
 fn is_run(run: &RunId, slot: u32) -> bool {
     Names::process(run) == Some(ProcessId(slot))
 }

@@ -15,7 +15,7 @@ use crate::scenario::Scenario;
 use crate::shrink::shrink;
 use crate::trace::Trace;
 
-/// Runs the protocol's own machines through seeded histories of a simulated cluster.
+/// Runs the protocol's state machines through seeded histories of a simulated cluster.
 #[derive(Debug, Parser)]
 #[command(name = "firecamp-histories", after_help = EXITS)]
 struct Args {
@@ -24,39 +24,39 @@ struct Args {
 }
 
 const EXITS: &str = "Exit codes:
-  0  every promise held, and everything that has to be met was met
-  1  a promise was broken, or a history was not the same twice
+  0  no violation, and every coverage counter was reached
+  1  an invariant was violated, or two runs of a history differed
   2  the command line is wrong
-  3  a fault, a deed, an outcome or a boundary was met too seldom";
+  3  a coverage counter (fault, disruption, outcome or boundary) is too low";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run histories of seeds in a row.
+    /// Run histories with consecutive seeds.
     Run {
-        /// How many; 200,000 at model level, 2,000 on the wire if absent.
+        /// Number of histories; default 200,000 at model level, 2,000 at wire level.
         #[arg(long)]
         histories: Option<u64>,
         /// The first seed.
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// Threads; all cores if absent.
+        /// Number of threads; default: all cores.
         #[arg(long)]
         jobs: Option<usize>,
-        /// Write the summary to this file.
+        /// Write the summary as JSON to this file.
         #[arg(long)]
         json: Option<PathBuf>,
-        /// Everything has to be met so often in a million histories, and once at least.
+        /// Fail if any coverage counter is below this number per million histories, or zero.
         #[arg(long, default_value_t = 20)]
         floor: u64,
-        /// Stop after so many broken promises.
+        /// Stop after this many violations.
         #[arg(long, default_value_t = 10)]
         enough: usize,
     },
-    /// Run one history again and say what happened in it.
+    /// Replay one history and print it.
     Replay {
-        /// Its seed.
+        /// The seed.
         seed: u64,
-        /// Print every step, not only those of the smallest scenario that still fails.
+        /// Print every step, instead of the smallest scenario that still fails.
         #[arg(long)]
         trace: bool,
     },
@@ -65,17 +65,17 @@ enum Command {
 /// A program that runs histories at one level.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
-    /// Its name, which is its package's as well.
+    /// Its name, and that of its binary.
     pub name: &'static str,
-    /// How `make` runs one history of a seed, but for the seed.
+    /// The `make` command that replays one history, without the seed.
     pub make: &'static str,
     /// The level.
     pub play: Play,
-    /// How many histories are run if nobody says.
+    /// The default number of histories.
     pub histories: u64,
 }
 
-/// The machines themselves.
+/// The program of the model level.
 pub const MODEL: Program = Program {
     name: "firecamp-histories",
     make: "make sim N=1",
@@ -83,7 +83,7 @@ pub const MODEL: Program = Program {
     histories: 200_000,
 };
 
-/// Parses the command line and obeys it.
+/// Parses the command line and runs it.
 pub fn main(program: &Program) -> ExitCode {
     let done = match Args::parse().command {
         Command::Run { histories, seed, jobs, json, floor, enough } => {
@@ -96,13 +96,16 @@ pub fn main(program: &Program) -> ExitCode {
         Command::Replay { seed, trace } => replay(program, seed, trace),
     };
     done.unwrap_or_else(|error| {
-        // Whoever reads our output has gone away, or the file cannot be written.
+        // The reader of standard output has gone away, or the file cannot be written.
         drop(writeln!(stderr(), "{}: {error}", program.name));
         ExitCode::from(2)
     })
 }
 
-#[expect(clippy::disallowed_types, reason = "a rate is measured in real time, by nobody's test")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "a rate is measured in real time, and no test depends on it"
+)]
 type Clock = std::time::Instant;
 
 fn run_all(
@@ -111,16 +114,16 @@ fn run_all(
     json: Option<PathBuf>,
     floor: u64,
 ) -> std::io::Result<ExitCode> {
-    let begun = Clock::now();
+    let started = Clock::now();
     let progress = Progress::default();
     let over = AtomicBool::new(false);
     let summary = std::thread::scope(|scope| {
-        scope.spawn(|| watch(plan, &progress, &over, begun));
+        scope.spawn(|| watch(plan, &progress, &over, started));
         let summary = run(plan, &progress);
         over.store(true, Ordering::Relaxed);
         summary
     });
-    let took = begun.elapsed();
+    let took = started.elapsed();
     print(program, &summary, took)?;
     if let Some(path) = json {
         std::fs::write(path, format!("{:#}\n", summary.to_json(plan, took)))?;
@@ -130,13 +133,13 @@ fn run_all(
     }
     let unmet = summary.unmet(floor);
     for line in &unmet {
-        writeln!(stdout(), "met too seldom: {line}")?;
+        writeln!(stdout(), "coverage too low: {line}")?;
     }
     Ok(if unmet.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
-/// One line every two seconds for a person, every half minute for a log.
-fn watch(plan: &Plan, progress: &Progress, over: &AtomicBool, begun: Clock) {
+/// One line every two seconds on a terminal, every half minute in a log.
+fn watch(plan: &Plan, progress: &Progress, over: &AtomicBool, started: Clock) {
     let person = stderr().is_terminal();
     let pause = if person { 20 } else { 300 };
     let mut slept = 0;
@@ -147,14 +150,15 @@ fn watch(plan: &Plan, progress: &Progress, over: &AtomicBool, begun: Clock) {
             continue;
         }
         let done = progress.done.load(Ordering::Relaxed);
-        let rate = rate(done, begun.elapsed());
+        let rate = rate(done, started.elapsed());
         let found = progress.found.load(Ordering::Relaxed);
         let last = progress.last.load(Ordering::Relaxed);
         let seed = if found == 0 { String::new() } else { format!(", seed {last} last") };
         let end = if person { "\r" } else { "\n" };
         let of = plan.count;
-        let line =
-            format!("{done} of {of} histories, {rate:.0} a second, {found} broke{seed}{end}");
+        let line = format!(
+            "{done} of {of} histories, {rate:.0} per second, {found} violations{seed}{end}"
+        );
         drop(stderr().write_all(line.as_bytes()));
     }
 }
@@ -166,27 +170,27 @@ fn rate(count: u64, took: Duration) -> f64 {
 fn print(program: &Program, summary: &Summary, took: Duration) -> std::io::Result<()> {
     let mut out = stdout().lock();
     let Summary { histories, shortest: (shortest, least), longest, .. } = summary;
-    let steps = summary.probes.steps;
+    let steps = summary.coverage.steps;
     let seconds = took.as_secs_f64();
     writeln!(
         out,
-        "{histories} histories in {seconds:.1} s, {:.0} a second",
+        "{histories} histories in {seconds:.1} s, {:.0} per second",
         rate(*histories, took)
     )?;
     let mean = steps / histories.max(&1);
-    writeln!(out, "steps: {steps} in all, {mean} each, {shortest} (seed {least}) to {longest}")?;
+    writeln!(out, "steps: {steps} total, {mean} mean, {shortest} (seed {least}) to {longest}")?;
     for (from, count) in summary.lengths() {
         writeln!(out, "  {from:>6} steps and up: {count}")?;
     }
     let (slowest, seed) = summary.slowest;
     writeln!(out, "virtual time: {} hours", summary.virtual_time.as_secs() / 3_600)?;
     writeln!(out, "slowest healing: {:.1} s (seed {seed})", slowest.as_secs_f64())?;
-    writeln!(out, "run twice: {}, different: {:?}", summary.twice, summary.diverged)?;
-    for (name, count) in summary.probes.counts() {
+    writeln!(out, "replayed: {}, diverged: {:?}", summary.twice, summary.diverged)?;
+    for (name, count) in summary.coverage.counts() {
         writeln!(out, "  {name:<28} {count}")?;
     }
     for found in &summary.found {
-        writeln!(out, "BROKEN {}", found.violation)?;
+        writeln!(out, "VIOLATION {}", found.violation)?;
         let (Program { name, make, .. }, seed) = (program, found.seed);
         writeln!(out, "  replay: {make} SEED={seed}")?;
         writeln!(out, "  or: cargo run --bin {name} -- replay {seed}")?;
@@ -203,19 +207,19 @@ fn replay(program: &Program, seed: u64, all: bool) -> std::io::Result<ExitCode> 
         if all {
             print_scenario(&mut out, &scenario, report.trace)?;
         }
-        let (steps, length) = (report.probes.steps, report.length);
-        writeln!(out, "seed {seed} holds every promise: {steps} steps, {length:?}")?;
+        let (steps, length) = (report.coverage.steps, report.length);
+        writeln!(out, "seed {seed}: no violation, {steps} steps, {length:?}")?;
         return Ok(ExitCode::SUCCESS);
     };
     if all {
         print_scenario(&mut out, &scenario, report.trace)?;
-        writeln!(out, "BROKEN {violation}")?;
+        writeln!(out, "VIOLATION {violation}")?;
     } else {
         let small = shrink(program.play, &scenario, violation.promise, &names);
         let report = (program.play)(&small, &names, Trace::full());
         print_scenario(&mut out, &small, report.trace)?;
         let violation = report.violation.unwrap_or(violation);
-        writeln!(out, "BROKEN {violation}")?;
+        writeln!(out, "VIOLATION {violation}")?;
     }
     writeln!(out, "replay: cargo run --bin {} -- replay {seed} --trace", program.name)?;
     Ok(ExitCode::FAILURE)
@@ -232,10 +236,10 @@ fn print_scenario(
     writeln!(out, "faults in ten thousand calls: {faults:?}")?;
     let scenario = scenario.laid_out();
     for at in &scenario.script {
-        writeln!(out, "{:>7} ms  {:?}", at.ms, at.deed)?;
+        writeln!(out, "{:>7} ms  {:?}", at.ms, at.disruption)?;
     }
-    for at in scenario.strays.iter().flat_map(|strays| &strays.acts) {
-        writeln!(out, "{:>7} ms  by others: {:?}", at.ms, at.act)?;
+    for at in scenario.orphans.iter().flat_map(|orphans| &orphans.acts) {
+        writeln!(out, "{:>7} ms  other actor: {:?}", at.ms, at.act)?;
     }
     writeln!(out, "{:>7} ms  heal", scenario.heal_at_ms)?;
     for line in trace.lines() {

@@ -1,125 +1,124 @@
-//! One history from its first deed to its last audit.
+//! One history, from its first disruption to its last audit.
 
 use std::time::Duration;
 
 use firecamp_core::lock::Hold;
 use firecamp_core::time::Moment;
-use firecamp_sim::{Kernel, Tag};
+use firecamp_testkit::sim::{Kernel, Tag};
 
 use crate::audit::{Promise, Violation};
-use crate::cluster::{Director, Ended};
+use crate::cluster::{Ended, Orchestrator};
+use crate::coverage::Coverage;
 use crate::level::{Level, Ready};
 use crate::model::Model;
 use crate::names::{Names, NodeIx, PodIx, ProcessId};
-use crate::probe::Probes;
 use crate::scenario::Scenario;
+use crate::simulated_cluster::FOREIGN;
 use crate::trace::Trace;
-use crate::world::FOREIGN;
 
-/// How long healing may take: 60 seconds, and the grace period of 30 seconds that a pod may have
-/// been given just before.
+/// The time limit of healing: 60 seconds, plus the grace period of 30 seconds that a pod may have
+/// received just before.
 pub const HEALS_WITHIN: Duration = Duration::from_secs(60 + 30);
 
-/// How long it may take until what nobody claims is adopted and has gone: twice the grace period of
-/// an adoption, and the passes of the Lease's holder.
+/// The time limit until every orphan is adopted and reclaimed: twice the grace period of an
+/// adoption, plus the passes of the leader.
 const ADOPTED_WITHIN: Duration = Duration::from_mins(20 + 10);
-const LOOKED_AT_EVERY: Duration = Duration::from_secs(20);
+const CHECK_INTERVAL: Duration = Duration::from_secs(20);
 
-/// After it has healed, one history in so many goes on for an hour in which nothing may change.
-const WATCHED: u64 = 256;
-const WATCHED_FOR: Duration = Duration::from_hours(1);
+/// After it has healed, one history in this many continues for an hour in which nothing may change.
+const SOAKED_ONE_IN: u64 = 256;
+const SOAK: Duration = Duration::from_hours(1);
 
-/// How one history went.
+/// The result of one history.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// What it met.
-    pub probes: Probes,
-    /// How long it was, in virtual time.
+    /// Its coverage.
+    pub coverage: Coverage,
+    /// Its length in virtual time.
     pub length: Duration,
     /// How long it took to heal.
     pub healing: Duration,
-    /// The promise that was broken.
+    /// The first violation.
     pub violation: Option<Violation>,
-    /// What happened.
+    /// The trace.
     pub trace: Trace,
 }
 
-/// Plays a scenario at some level.
+/// Runs a scenario at some level.
 pub type Play = fn(&Scenario, &Names, Trace) -> Report;
 
-/// Plays a scenario at model level.
+/// Runs a scenario at model level.
 pub fn run(scenario: &Scenario, names: &Names, trace: Trace) -> Report {
     play(scenario, Model::new(scenario, names, trace))
 }
 
-/// A level with what a history asks of it besides carrying out orders.
-pub trait Stage: Level + Healing {
-    /// Lets what comes before `until` happen, as far as to the next thing that may matter to
-    /// others, and says when that was. None: nothing comes before.
+/// A level, with everything that a history needs from it besides carrying out orders.
+pub trait SimulationLevel: Level + Healing {
+    /// Advances to the next event that may matter to others, at most to `until`. Returns its time;
+    /// none if there is no event before `until`.
     fn advance(&mut self, until: Option<Moment>) -> Option<Moment>;
 
-    /// A process that has ended by itself since the last time.
+    /// A process that has ended by itself since the last call.
     fn take_ended(&mut self) -> Option<(ProcessId, Ended)>;
 
-    /// The first broken promise.
+    /// The first violation.
     fn violation(&self) -> Option<Violation>;
 
-    /// Reports a broken promise.
+    /// Reports a violation.
     fn broken(&mut self, promise: Promise, text: String);
 
-    /// EC2 mutations that were sent so far.
+    /// The number of EC2 mutations so far.
     fn mutations(&self) -> u64;
 
-    /// What was met, and what happened.
-    fn close(self) -> (Probes, Trace);
+    /// The coverage and the trace.
+    fn close(self) -> (Coverage, Trace);
 }
 
-/// What shows whether a level has healed.
+/// Shows whether a level has healed.
 pub trait Healing {
     /// The pods that are ready.
     fn ready_pods(&self) -> Vec<(PodIx, Ready)>;
 
-    /// The kernel of a node; none if the node is gone.
+    /// The kernel of a node; none if the node is terminated.
     fn kernel(&self, node: NodeIx) -> Option<Kernel>;
 
-    /// Something has happened: what agents found before says nothing any more.
+    /// Something has changed: earlier idle passes of agents no longer count.
     fn disturb_agents(&mut self);
 
-    /// Whether every agent that runs has found nothing to do so many times in a row.
+    /// Whether every running agent has had nothing to do in this many consecutive passes.
     fn agents_idle(&self, times: u32) -> bool;
 
-    /// Checks every pod that is ready, also where a stranger has been, and that the records know
-    /// where EC2 has the addresses.
+    /// Checks every ready pod without exemptions, and that the records match the owners in EC2.
     fn check_without_doubt(&mut self);
 
-    /// A process that runs though everything has settled, other than sidecars and agents.
+    /// A process that still runs after everything has settled, other than sidecars and agents.
     fn stuck(&self) -> Option<String>;
 
-    /// All has settled, and nothing more happens but what agents do with what nobody claims. True:
-    /// there is something of that.
-    fn rest(&mut self) -> bool {
+    /// Everything has settled; from now on only agents that handle orphans are active. True if the
+    /// history has orphans.
+    fn quiesce(&mut self) -> bool {
         false
     }
 
-    /// What nobody claims and is not yet as the pool says.
-    fn stray(&self) -> Option<String> {
+    /// An orphan that is not yet in the state that the pool's policy requires.
+    fn orphan(&self) -> Option<String> {
         None
     }
 }
 
-/// Plays a scenario to its last audit.
-pub fn play(scenario: &Scenario, stage: impl Stage) -> Report {
+/// Runs a scenario to its last audit.
+pub fn play(scenario: &Scenario, stage: impl SimulationLevel) -> Report {
     played(scenario, stage, false)
 }
 
-/// The same, and nothing begins anew once all has settled.
-pub(crate) fn play_once(scenario: &Scenario, stage: impl Stage) -> Report {
+/// The same, without restarting the members once more.
+pub(crate) fn play_once(scenario: &Scenario, stage: impl SimulationLevel) -> Report {
     played(scenario, stage, true)
 }
 
-fn played(scenario: &Scenario, stage: impl Stage, once: bool) -> Report {
+fn played(scenario: &Scenario, stage: impl SimulationLevel, once: bool) -> Report {
     let mut history = History {
-        director: Director::new(scenario),
+        orchestrator: Orchestrator::new(scenario),
         scenario,
         stage,
         heal_at: scenario.heals_at(),
@@ -129,75 +128,76 @@ fn played(scenario: &Scenario, stage: impl Stage, once: bool) -> Report {
         once,
     };
     history.until_settled();
-    let healing = history.healed.unwrap_or(history.now).since(history.peace());
-    if history.stage.violation().is_none() && history.stage.rest() {
+    let healing = history.healed.unwrap_or(history.now).since(history.undisturbed_since());
+    if history.stage.violation().is_none() && history.stage.quiesce() {
         history.until_adopted();
     }
     if history.stage.violation().is_none() {
         history.check_healed();
     }
-    if history.stage.violation().is_none() && scenario.seed.is_multiple_of(WATCHED) {
+    if history.stage.violation().is_none() && scenario.seed.is_multiple_of(SOAKED_ONE_IN) {
         history.watch();
     }
     let violation = history.stage.violation();
-    let (mut probes, trace) = history.stage.close();
-    probes.deeds(history.director.done());
-    Report { probes, length: history.now.0, healing, violation, trace }
+    let (mut coverage, trace) = history.stage.close();
+    coverage.disruptions(history.orchestrator.done());
+    Report { coverage, length: history.now.0, healing, violation, trace }
 }
 
 struct History<'a, S> {
-    director: Director,
+    orchestrator: Orchestrator,
     scenario: &'a Scenario,
     stage: S,
     heal_at: Moment,
     now: Moment,
-    /// The director has nothing more to do.
+    /// The orchestrator has nothing more to do.
     settled: bool,
-    /// When all had settled for the first time.
+    /// When everything had settled for the first time.
     healed: Option<Moment>,
-    /// Nothing begins anew then.
+    /// Do not restart the members once more.
     once: bool,
 }
 
-impl<S: Stage> History<'_, S> {
-    /// Lets the next thing happen. False: nothing happens by itself any more.
+impl<S: SimulationLevel> History<'_, S> {
+    /// Handles the next event. False if there is none.
     fn step(&mut self) -> bool {
-        let due = self.director.next();
+        let due = self.orchestrator.next();
         if let Some(at) = self.stage.advance(due) {
             self.now = at;
         } else if let Some(at) = due {
             self.now = at;
-            self.director.wake(at, &mut self.stage);
+            self.orchestrator.wake(at, &mut self.stage);
         } else {
             return false;
         }
         while let Some((process, ended)) = self.stage.take_ended() {
-            self.director.ended(self.now, process, &ended, &mut self.stage);
+            self.orchestrator.ended(self.now, process, &ended, &mut self.stage);
         }
         true
     }
 
-    /// Since when nothing disturbs it any more: faults have ended, and nothing has crashed since.
-    fn peace(&self) -> Moment {
-        self.heal_at.max(self.director.crashed_at())
+    /// The time of the last disturbance: the end of the faults, or the last crash.
+    fn undisturbed_since(&self) -> Moment {
+        self.heal_at.max(self.orchestrator.crashed_at())
     }
 
     fn until_settled(&mut self) {
         loop {
             let more = self.step();
-            let limit = self.peace().max(self.healed.unwrap_or_default()).plus(HEALS_WITHIN);
+            let limit =
+                self.undisturbed_since().max(self.healed.unwrap_or_default()).plus(HEALS_WITHIN);
             if self.stage.violation().is_some() {
                 return;
             }
-            if self.director.is_healing() && self.is_settled() {
+            if self.orchestrator.is_healing() && self.is_settled() {
                 self.healed.get_or_insert(self.now);
-                if self.once || !self.director.again(self.now, &mut self.stage) {
+                if self.once || !self.orchestrator.restart_once_more(self.now, &mut self.stage) {
                     return;
                 }
             }
             if !more || self.now > limit {
-                let text = self.director.describe();
-                let settled = self.director.is_settled();
+                let text = self.orchestrator.describe();
+                let settled = self.orchestrator.is_settled();
                 let promise = if settled { Promise::L4 } else { Promise::L1 };
                 let text = format!("not healed {HEALS_WITHIN:?} after the faults ended:\n{text}");
                 return self.stage.broken(promise, text);
@@ -205,9 +205,9 @@ impl<S: Stage> History<'_, S> {
         }
     }
 
-    /// Agents have to have found nothing to do since everything else settled.
+    /// Agents must have had nothing to do since everything else settled.
     fn is_settled(&mut self) -> bool {
-        let settled = self.director.is_settled();
+        let settled = self.orchestrator.is_settled();
         if settled && !self.settled {
             self.stage.disturb_agents();
         }
@@ -215,11 +215,11 @@ impl<S: Stage> History<'_, S> {
         settled && self.stage.agents_idle(2)
     }
 
-    /// L6: what nobody claims is adopted, and goes where the pool says that.
+    /// L6: every orphan is adopted, and reclaimed if the policy says so.
     fn until_adopted(&mut self) {
         let limit = self.now.plus(ADOPTED_WITHIN);
-        while let Some(text) = self.stage.stray() {
-            let next = self.now.plus(LOOKED_AT_EVERY);
+        while let Some(text) = self.stage.orphan() {
+            let next = self.now.plus(CHECK_INTERVAL);
             while self.now < next {
                 let more = self.step();
                 if self.stage.violation().is_some() {
@@ -240,7 +240,8 @@ impl<S: Stage> History<'_, S> {
         }
     }
 
-    /// L2: kernels hold what ready pods have on their nodes, and nothing else of ours.
+    /// L2: kernels have the addresses of the ready pods on their nodes, and no other address of
+    /// ours.
     fn check_leftovers(&mut self) {
         if !self.scenario.shape.agents {
             return;
@@ -269,14 +270,14 @@ impl<S: Stage> History<'_, S> {
 
     /// L5: nothing changes any more.
     fn watch(&mut self) {
-        let until = self.now.plus(WATCHED_FOR);
+        let until = self.now.plus(SOAK);
         let before = self.stage.mutations();
         while self.now < until && self.step() {
             if self.stage.violation().is_some() {
                 return;
             }
             if self.stage.mutations() != before {
-                let text = "EC2 was changed though nothing else had".to_owned();
+                let text = "EC2 changed although nothing else did".to_owned();
                 return self.stage.broken(Promise::L5, text);
             }
         }

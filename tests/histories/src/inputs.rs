@@ -1,4 +1,4 @@
-//! What the machines of a simulated cluster are made from.
+//! The inputs of the state machines.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use firecamp_core::attach::AttachInput;
 use firecamp_core::contract::timing;
 use firecamp_core::node::EniRule;
-use firecamp_core::outside::SocketScope;
+use firecamp_core::ports::SocketScope;
 use firecamp_core::release::{ReleaseInput, Releaser};
 
 use crate::level::Spawn;
 use crate::names::{Names, ProcessId};
 use crate::scenario::{Scenario, StopKind};
 
-/// Of an init container whose run id ends with this number.
+/// The input of an init container whose run ID ends with this number.
 pub fn attach(scenario: &Scenario, names: &Names, spawn: Spawn, run: u32) -> AttachInput {
     let shape = &scenario.shape;
     let rule = if shape.secondary { EniRule::DeviceIndex(1) } else { EniRule::Primary };
@@ -24,14 +24,14 @@ pub fn attach(scenario: &Scenario, names: &Names, spawn: Spawn, run: u32) -> Att
         cluster: names.cluster.clone(),
         pool: None,
         rule,
-        barred: BTreeMap::new(),
+        excluded: BTreeMap::new(),
         run: names.run(ProcessId(run)),
         deadline: shape.deadline(),
         predecessor_grace: shape.predecessor_grace(),
     }
 }
 
-/// Of a stop container whose run id ends with this number.
+/// The input of a stop container whose run ID ends with this number.
 pub fn release(
     names: &Names,
     (spawn, run): (Spawn, u32),

@@ -1,40 +1,40 @@
-//! Where a history runs: the seam between the director, which decides what happens to pods and
-//! nodes, and whatever runs the processes and the outside systems.
+//! The interface between the orchestrator, which decides what happens to pods and nodes, and a
+//! level, which runs the processes and the outside systems.
 //!
-//! The director is the same at every level. It is told the time, what ended and what the script
-//! says, and it gives [`Order`]s. A level carries them out: at once, in this order, and without
-//! calling back. What ends, ends by [`Director::ended`](crate::cluster::Director::ended), never
-//! before the order that caused it has returned.
+//! The orchestrator is the same at every level. It gets the time, the processes that ended and the
+//! script, and gives [`Order`]s. A level carries them out immediately, in order, and without
+//! calling back. A process ends by [`Orchestrator::ended`](crate::cluster::Orchestrator::ended),
+//! never before the order that caused it has returned.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::outside::SocketUse;
+use firecamp_core::ports::SocketUse;
 use firecamp_core::time::Moment;
 
 use crate::cluster::ApiPod;
 use crate::names::{EniIx, MemberIx, NodeIx, PodIx, ProcessId};
-use crate::scenario::{Outage, StopKind, Stripped, Theft};
+use crate::scenario::{ExternalReassignment, Outage, StopKind, Stripped};
 
 /// What a process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// An init container.
     Init,
-    /// A stop container. Left of the grace period when it has to act, if nobody else can tell.
+    /// A stop container, with the remaining grace period, used if it cannot read that from the API.
     Stop(StopKind, Duration),
     /// The agent of the node. It has no pod and no member.
     Agent,
 }
 
-/// A process that begins.
+/// A process that starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Spawn {
-    /// Its id, never used before in this history; its run id is made from it.
+    /// Its ID, unique in this history; its run ID is derived from it.
     pub process: ProcessId,
     /// What it runs.
     pub role: Role,
-    /// The node that it runs on.
+    /// Its node.
     pub node: NodeIx,
     /// Its member.
     pub member: MemberIx,
@@ -42,55 +42,55 @@ pub struct Spawn {
     pub pod: PodIx,
 }
 
-/// What happens to a node's power.
+/// A change of a node's power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Power {
-    /// Kernel and `/run` are gone, and what was not synced to a volume that is mounted there. All
-    /// processes have been killed by orders of their own. The instance and its ENIs stay.
+    /// The kernel state and `/run` are lost, and so is unsynced data of mounted volumes. Other
+    /// orders have killed all processes. The instance and its ENIs stay.
     Lost,
-    /// It boots: the kernel is empty, the metadata service answers.
+    /// The node boots: the kernel is empty, the metadata service answers.
     Back,
     /// The instance is terminated, its ENIs are deleted, their addresses return to the subnet.
     Terminated,
 }
 
-/// What a level is told to do.
+/// An order to a level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Begin a process.
+    /// Start a process.
     Spawn(Spawn),
-    /// SIGTERM to a process that runs.
+    /// SIGTERM to a running process.
     Signal(ProcessId),
-    /// SIGKILL: it does nothing more, and its end is not reported. Calls that it has sent may
-    /// still take effect.
+    /// SIGKILL: it does nothing more, and its end is not reported. Calls that it has sent may still
+    /// take effect.
     Kill(ProcessId),
     /// SIGSTOP.
     Freeze(ProcessId),
     /// SIGCONT.
     Thaw(ProcessId),
-    /// The pod of a member as the API server shows it from now on.
+    /// The API server shows this pod of a member from now on.
     Pod(MemberIx, Option<ApiPod>),
-    /// Which sockets use an address on a node from now on.
+    /// These sockets use an address on a node from now on.
     Sockets(NodeIx, Ipv4Addr, SocketUse),
-    /// The volume of a member is unmounted from a node whose power is lost.
+    /// The volume of a member is unmounted from a node that lost its power.
     LosePower(MemberIx),
-    /// A node's power.
+    /// A change of a node's power.
     Node(NodeIx, Power),
-    /// A stranger acts on an address in EC2, if that is possible.
-    Steal(Ipv4Addr, Theft),
-    /// Something else on a node removes an address of ours from its kernel.
+    /// A foreign actor changes an address in EC2, if that is possible.
+    Steal(Ipv4Addr, ExternalReassignment),
+    /// Another program on a node removes an address of ours from its kernel.
     Strip(NodeIx, Ipv4Addr, Stripped),
-    /// Strangers fill the ENI that carries addresses on this node up to its limit, or leave it.
+    /// Foreign addresses fill the ENI that carries members' addresses on this node, or leave it.
     Fill(NodeIx, bool),
-    /// A system goes away, or is back.
+    /// An outage begins (true) or ends.
     Outage(Outage, bool),
-    /// All agents hold the Lease, or only one does again.
+    /// All agents hold the Lease (true), or only one again.
     Leases(bool),
-    /// A pod is ready on an address: its init container succeeded and nobody told it to stop.
+    /// A pod is ready on an address: its init container succeeded and nothing has asked it to stop.
     Ready(PodIx, Ready),
-    /// It is not ready any more.
+    /// It is no longer ready.
     Unready(PodIx),
-    /// The healing phase begins: no call breaks any more, strangers give back what they took.
+    /// The healing phase begins: no more injected faults; foreign actors return all addresses.
     Heal,
 }
 
@@ -103,13 +103,13 @@ pub struct Ready {
     pub node: NodeIx,
     /// Its address.
     pub address: Ipv4Addr,
-    /// The epoch that its init container took.
+    /// The epoch that its init container acquired.
     pub epoch: u64,
     /// The ENI that carries the address.
     pub eni: EniIx,
 }
 
-/// Where a history runs.
+/// Runs the processes and the outside systems of a history.
 pub trait Level {
     /// Carries out an order.
     fn order(&mut self, now: Moment, order: Order);

@@ -1,4 +1,4 @@
-//! The level at which the machines are stepped directly: no runner, no client, no wire. One
+//! The model level, which steps the machines directly: no runner, no client, no wire. There is one
 //! event queue in virtual time; a step is one machine's action and its reply.
 
 mod adopt;
@@ -7,6 +7,7 @@ mod attempt;
 mod calls;
 mod checks;
 mod cloud;
+mod crash_injection;
 mod host;
 mod orders;
 mod perform;
@@ -14,29 +15,28 @@ mod process;
 mod queue;
 mod reclaim;
 mod registry;
-mod strike;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 
 use firecamp_core::time::Moment;
-use firecamp_sim::Kernel;
+use firecamp_testkit::sim::Kernel;
 
 use crate::audit::{Audit, Promise, Violation};
 use crate::cluster::Ended;
-use crate::history::{Healing, Stage};
+use crate::coverage::Coverage;
+use crate::crash_injection::{CrashInjector, Position, changes, sends};
+use crate::history::{Healing, SimulationLevel};
 use crate::level::Ready;
 use crate::names::{Names, NodeIx, PodIx, ProcessId};
-use crate::probe::Probes;
 use crate::scenario::{Fault, Scenario};
-use crate::seed::{Chance, Purpose};
-use crate::strike::{Meter, Position, changes, sends};
+use crate::seed::{Purpose, SeededRng};
+use crate::simulated_cluster::SimulatedCluster;
 use crate::trace::Trace;
-use crate::world::World;
 
 use self::calls::Calls;
-use self::process::{Process, Runs, Slot, Stalled};
+use self::process::{Process, ProcessKind, Slot, Stalled};
 use self::queue::{Event, Queue};
 
 /// The processes and the outside systems of one history.
@@ -45,47 +45,47 @@ pub struct Model<'a> {
     pub(crate) names: &'a Names,
     pub(crate) scenario: &'a Scenario,
     pub(crate) now: Moment,
-    pub(crate) world: World,
+    pub(crate) cluster: SimulatedCluster,
     pub(crate) audit: Audit,
-    /// What was met.
-    pub probes: Probes,
-    /// What happened, if somebody wants to know.
+    /// The coverage.
+    pub coverage: Coverage,
+    /// The trace.
     pub trace: Trace,
     queue: Queue,
     processes: Vec<Process>,
-    /// By process id.
+    /// By process ID.
     slots: Vec<Slot>,
     calls: Calls,
-    others: Chance,
+    others: SeededRng,
     healing: bool,
-    /// Where processes are to crash, if anywhere.
-    pub(crate) meter: Option<&'a RefCell<Meter>>,
-    /// Nothing happens any more but what agents do with strays.
-    resting: bool,
+    /// Injects crashes at chosen boundaries, if any.
+    pub(crate) crash_injector: Option<&'a RefCell<CrashInjector>>,
+    /// Only agents that handle orphans are still active.
+    quiesced: bool,
     /// Addresses that others moved while they were being adopted.
     moved: BTreeSet<Ipv4Addr>,
     ended: VecDeque<(ProcessId, Ended)>,
 }
 
 impl<'a> Model<'a> {
-    /// A cluster at rest.
+    /// An idle cluster.
     pub fn new(scenario: &'a Scenario, names: &'a Names, trace: Trace) -> Self {
         let mut model = Self {
             names,
             scenario,
             now: Moment::default(),
-            world: World::new(scenario, names),
+            cluster: SimulatedCluster::new(scenario, names),
             audit: Audit::new(scenario),
-            probes: Probes::default(),
+            coverage: Coverage::default(),
             trace,
             queue: Queue::default(),
             processes: Vec::with_capacity(64),
             slots: Vec::with_capacity(64),
             calls: Calls::default(),
-            others: Chance::new(scenario.seed, Purpose::Others, 0),
+            others: SeededRng::new(scenario.seed, Purpose::Others, 0),
             healing: false,
-            meter: None,
-            resting: false,
+            crash_injector: None,
+            quiesced: false,
             moved: BTreeSet::new(),
             ended: VecDeque::new(),
         };
@@ -93,29 +93,29 @@ impl<'a> Model<'a> {
         model
     }
 
-    /// A cluster at rest, whose processes crash where the meter says.
+    /// An idle cluster with crash injection.
     pub(crate) fn crashing(
         scenario: &'a Scenario,
         names: &'a Names,
         trace: Trace,
-        meter: &'a RefCell<Meter>,
+        crash_injector: &'a RefCell<CrashInjector>,
     ) -> Self {
-        Self { meter: Some(meter), ..Self::new(scenario, names, trace) }
+        Self { crash_injector: Some(crash_injector), ..Self::new(scenario, names, trace) }
     }
 
-    /// Lets the next thing happen.
+    /// Handles the next event.
     fn step(&mut self) {
         let Some((at, event)) = self.queue.pop() else { return };
         self.now = at;
         match event {
-            Event::Reply(slot, turn) => self.reply_due(slot, turn),
-            Event::Act(slot, turn) if self.is_turn(slot, turn) => self.act(slot),
-            Event::Tick(slot, turn) if self.is_turn(slot, turn) => self.tick(slot),
+            Event::Reply(slot, generation) => self.reply_due(slot, generation),
+            Event::Act(slot, generation) if self.is_current(slot, generation) => self.act(slot),
+            Event::Tick(slot, generation) if self.is_current(slot, generation) => self.tick(slot),
             Event::Act(..) | Event::Tick(..) => {}
             Event::Land(call) => self.land(call),
-            Event::Other(number) => self.other(number),
-            Event::Strays(slot) => self.look_for_strays(slot),
-            Event::Pass(slot) => self.pass(slot),
+            Event::ExternalAct(number) => self.external_act(number),
+            Event::Orphans(slot) => self.scan_for_orphans(slot),
+            Event::LeaderPass(slot) => self.pass(slot),
         }
     }
 
@@ -123,29 +123,29 @@ impl<'a> Model<'a> {
         &mut self.processes[slot.at()]
     }
 
-    /// Whether what was scheduled for a process is still to happen.
-    fn is_turn(&self, slot: Slot, turn: u32) -> bool {
+    /// Whether an event of a process is still valid.
+    fn is_current(&self, slot: Slot, generation: u32) -> bool {
         let process = &self.processes[slot.at()];
-        process.alive && process.turn == turn
+        process.alive && process.generation == generation
     }
 
-    /// Whether a call of this process breaks so now.
-    fn strikes(&mut self, slot: Slot, fault: Fault) -> bool {
+    /// Draws whether a call of this process fails in this way now.
+    fn injects(&mut self, slot: Slot, fault: Fault) -> bool {
         let rate = self.scenario.swarm.rate(fault);
         if rate == 0 || self.healing {
             return false;
         }
-        let share = self.share();
-        let strikes = self.processes[slot.at()].chance.at_rate(rate / share);
-        if strikes {
-            self.probes.fault(fault);
+        let fault_divisor = self.fault_divisor();
+        let injects = self.processes[slot.at()].rng.at_rate(rate / fault_divisor);
+        if injects {
+            self.coverage.fault(fault);
         }
-        strikes
+        injects
     }
 
-    /// A reply has come to a process.
-    fn reply_due(&mut self, slot: Slot, turn: u32) {
-        if !self.is_turn(slot, turn) {
+    /// A reply reaches a process.
+    fn reply_due(&mut self, slot: Slot, generation: u32) {
+        if !self.is_current(slot, generation) {
             return;
         }
         let now = self.now;
@@ -158,7 +158,7 @@ impl<'a> Model<'a> {
             return;
         }
         let changed = changes(&process.machine.action());
-        if changed && self.is_struck(slot, Position::After) {
+        if changed && self.crashes_here(slot, Position::After) {
             return;
         }
         let process = &mut self.processes[slot.at()];
@@ -168,34 +168,34 @@ impl<'a> Model<'a> {
         let process = &mut self.processes[slot.at()];
         process.machine.reply(reply, now, (&mut self.trace, slot));
         if let Some(step) = process.machine.crossed() {
-            self.probes.step(step);
+            self.coverage.step(step);
             self.passed(slot, step);
             self.crossed(slot, step);
         }
         let process = &mut self.processes[slot.at()];
         if process.frozen {
-            // It was stopped just before it would have sent its next request.
+            // It was frozen just before it would have sent its next request.
             process.stalled = Some(Stalled::Act);
             return;
         }
         self.act(slot);
     }
 
-    /// The process does what its machine names, or ends.
+    /// The process performs its machine's action, or ends.
     fn act(&mut self, slot: Slot) {
         let process = &mut self.processes[slot.at()];
         if process.frozen {
             process.stalled = Some(Stalled::Act);
             return;
         }
-        if self.is_struck(slot, Position::Before) {
+        if self.crashes_here(slot, Position::Before) {
             return;
         }
         let process = &mut self.processes[slot.at()];
         process.steps = process.steps.saturating_add(1);
-        self.probes.steps = self.probes.steps.saturating_add(1);
-        if let Runs::Attempt(_) = process.machine {
-            return self.go_on(slot);
+        self.coverage.steps = self.coverage.steps.saturating_add(1);
+        if let ProcessKind::AdoptionAttempt(_) = process.machine {
+            return self.next_request(slot);
         }
         if process.machine.outcome().is_some() {
             return self.finish(slot);
@@ -204,12 +204,12 @@ impl<'a> Model<'a> {
         self.trace.action(self.now, slot.0, &action);
         self.perform(slot, &action);
         if sends(&action) {
-            self.is_struck(slot, Position::Sent);
+            self.crashes_here(slot, Position::Sent);
         }
     }
 }
 
-impl Stage for Model<'_> {
+impl SimulationLevel for Model<'_> {
     fn advance(&mut self, until: Option<Moment>) -> Option<Moment> {
         let next = self.queue.next()?;
         if until.is_some_and(|until| until <= next) {
@@ -232,11 +232,11 @@ impl Stage for Model<'_> {
     }
 
     fn mutations(&self) -> u64 {
-        self.probes.mutations
+        self.coverage.mutations
     }
 
-    fn close(self) -> (Probes, Trace) {
-        (self.probes, self.trace)
+    fn close(self) -> (Coverage, Trace) {
+        (self.coverage, self.trace)
     }
 }
 
@@ -246,7 +246,7 @@ impl Healing for Model<'_> {
     }
 
     fn kernel(&self, node: NodeIx) -> Option<Kernel> {
-        let node = self.world.node(node);
+        let node = self.cluster.node(node);
         (!node.gone).then(|| node.kernel.clone())
     }
 
@@ -268,12 +268,12 @@ impl Healing for Model<'_> {
         self.find_stuck()
     }
 
-    fn rest(&mut self) -> bool {
-        self.resting = true;
-        self.scenario.strays.is_some()
+    fn quiesce(&mut self) -> bool {
+        self.quiesced = true;
+        self.scenario.orphans.is_some()
     }
 
-    fn stray(&self) -> Option<String> {
-        self.stray_left()
+    fn orphan(&self) -> Option<String> {
+        self.unresolved_orphan()
     }
 }

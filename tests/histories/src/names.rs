@@ -1,5 +1,5 @@
-//! The names of everything in a simulated cluster, made once for each thread: identifiers are
-//! shared texts, and two threads that count references to the same text slow each other down.
+//! The names of everything in a simulated cluster, created once for each thread: identifiers are
+//! reference-counted strings, and shared counts slow threads down.
 
 use std::net::Ipv4Addr;
 
@@ -9,27 +9,27 @@ use firecamp_core::ids::{
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-/// A node, by its number.
+/// A node, by its index.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 pub struct NodeIx(pub u8);
 
-/// A member, by its number.
+/// A member, by its index.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 pub struct MemberIx(pub u8);
 
-/// A pod, by its number in this history; its UID is made from it.
+/// A pod, by its index in this history; its UID is derived from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct PodIx(pub u16);
 
-/// A process, by its number in this history; its run id is made from it.
+/// A process, by its index in this history; its run ID is derived from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ProcessId(pub u32);
 
-/// An ENI, by the number that its id ends with.
+/// An ENI, by the number that its ID ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct EniIx(pub u8);
 
@@ -67,7 +67,7 @@ impl ProcessId {
 }
 
 impl EniIx {
-    /// The number that the id ends with; none if it is none of this cluster's.
+    /// The number that the ID ends with; none for an ENI outside this cluster.
     pub fn of(id: &EniId) -> Option<Self> {
         let digits = id.as_str().strip_prefix(ENI_PREFIX)?;
         u8::from_str_radix(digits, 16).ok().map(Self)
@@ -85,16 +85,16 @@ impl EniIx {
     }
 }
 
-/// The most nodes that a cluster has.
+/// The largest number of nodes.
 pub const MAX_NODES: u8 = 6;
-/// The most members.
+/// The largest number of members.
 pub const MAX_MEMBERS: u8 = 4;
 /// ENIs of each node: the primary interface and one for members.
 pub const SLOTS: u8 = 2;
-/// An ENI of somebody else in the same subnet.
-pub const STRANGER: EniIx = EniIx(0xf0);
-/// An ENI of somebody else that has the address as its primary one.
-pub const SETTLER: EniIx = EniIx(0xf1);
+/// A foreign ENI in the same subnet.
+pub const FOREIGN_ENI: EniIx = EniIx(0xf0);
+/// A foreign ENI that has the address as its primary one.
+pub const FOREIGN_PRIMARY_ENI: EniIx = EniIx(0xf1);
 
 const ENI_PREFIX: &str = "eni-000000";
 
@@ -103,7 +103,7 @@ const ENI_PREFIX: &str = "eni-000000";
 pub struct EniNames {
     /// Its number.
     pub ix: EniIx,
-    /// Its id.
+    /// Its ID.
     pub id: EniId,
     /// Its MAC.
     pub mac: Mac,
@@ -129,17 +129,17 @@ pub struct Names {
     pub nodes: Vec<NodeNames>,
     /// The members.
     pub members: Vec<Member>,
-    /// A member that never starts: a person has made its claim.
+    /// A member that never starts: a user has created its claim.
     pub guest: Member,
-    /// ENIs of somebody else.
-    pub strangers: Vec<EniNames>,
+    /// Foreign ENIs.
+    pub foreign_enis: Vec<EniNames>,
     /// The cluster.
     pub cluster: ClusterName,
     /// The pool.
     pub pool: PoolName,
     /// The subnet of all ENIs.
     pub subnet: SubnetId,
-    /// Its block.
+    /// Its CIDR.
     pub cidr: Ipv4Net,
     /// Its zone.
     pub zone: Zone,
@@ -147,7 +147,7 @@ pub struct Names {
     runs: Vec<RunId>,
 }
 
-/// So many names of pods and runs are kept ready; a history rarely needs more.
+/// The number of pod UIDs and run IDs that are created in advance; few histories need more.
 const READY: u32 = 256;
 
 impl Default for Names {
@@ -166,7 +166,7 @@ fn eni(ix: EniIx) -> EniNames {
 }
 
 fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
-    text.parse().expect("names of this module are well formed")
+    text.parse().expect("names in this module are valid")
 }
 
 fn node(ix: NodeIx) -> NodeNames {
@@ -186,13 +186,13 @@ fn run(number: u32) -> RunId {
 }
 
 impl Names {
-    /// All of them.
+    /// All names.
     pub fn new() -> Self {
         Self {
             nodes: (0..MAX_NODES).map(|number| node(NodeIx(number))).collect(),
             members: (0..MAX_MEMBERS).map(|number| id(&format!("demo/redis-{number}"))).collect(),
             guest: id("demo/guest-0"),
-            strangers: vec![eni(STRANGER), eni(SETTLER)],
+            foreign_enis: vec![eni(FOREIGN_ENI), eni(FOREIGN_PRIMARY_ENI)],
             cluster: id("demo"),
             pool: id("pool"),
             subnet: id("subnet-0000000a"),
@@ -223,7 +223,7 @@ impl Names {
     pub fn eni(&self, ix: EniIx) -> &EniNames {
         match ix.node() {
             Some(node) => &self.nodes[node.at()].enis[usize::from(ix.slot() % SLOTS)],
-            None => &self.strangers[usize::from(ix.slot() % 2)],
+            None => &self.foreign_enis[usize::from(ix.slot() % 2)],
         }
     }
 
@@ -233,38 +233,38 @@ impl Names {
         ready.unwrap_or_else(|| uid(u32::from(pod.0)))
     }
 
-    /// The pod of a UID.
+    /// The pod with a UID.
     pub fn pod_ix(uid: &PodUid) -> Option<PodIx> {
         uid.as_str().strip_prefix("pod-")?.parse().ok().map(PodIx)
     }
 
-    /// The run id of a process.
+    /// The run ID of a process.
     pub fn run(&self, process: ProcessId) -> RunId {
         self.runs.get(process.at()).cloned().unwrap_or_else(|| run(process.0))
     }
 
-    /// The process of a run id.
+    /// The process with a run ID.
     pub fn process(run: &RunId) -> Option<ProcessId> {
         run.as_str().strip_prefix("run-")?.parse().ok().map(ProcessId)
     }
 }
 
-/// The addresses of a pool of this size. The first is a textual prefix of the others, as `.5` is
-/// of `.50`.
+/// The addresses of a pool of this size. The first is a textual prefix of the others, as `.5` is of
+/// `.50`.
 pub fn pool_addresses(size: u8) -> impl Iterator<Item = Ipv4Addr> {
     let first = (size > 0).then_some(Ipv4Addr::new(10, 0, 1, 5));
     let others = 1..size.max(1);
     first.into_iter().chain(others.map(|number| Ipv4Addr::new(10, 0, 1, 49 + number)))
 }
 
-/// More addresses of the pool, where strays are played.
+/// Additional addresses of the pool in histories with orphans.
 pub const SPARE: [Ipv4Addr; 4] = [
     Ipv4Addr::new(10, 0, 1, 80),
     Ipv4Addr::new(10, 0, 1, 81),
     Ipv4Addr::new(10, 0, 1, 82),
     Ipv4Addr::new(10, 0, 1, 83),
 ];
-/// An address that no pool has.
+/// An address outside every pool.
 pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 90);
 
 #[cfg(test)]
@@ -272,21 +272,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_eni_is_found_again_by_its_id() {
+    fn every_eni_id_maps_back_to_its_eni() {
         let names = Names::new();
         let nodes = names.nodes.iter().flat_map(|node| &node.enis);
-        for eni in nodes.chain(&names.strangers) {
+        for eni in nodes.chain(&names.foreign_enis) {
             assert_eq!(EniIx::of(&eni.id), Some(eni.ix));
             assert_eq!(names.eni(eni.ix).id, eni.id);
         }
         assert_eq!(NodeIx(2).eni(1).node(), Some(NodeIx(2)));
-        assert_eq!(STRANGER.node(), None);
+        assert_eq!(FOREIGN_ENI.node(), None);
         let foreign = EniId::new("eni-12345678").unwrap();
         assert_eq!(EniIx::of(&foreign), None);
     }
 
     #[test]
-    fn pods_and_runs_are_found_again_by_their_names() {
+    fn pod_uids_and_run_ids_map_back_to_their_indices() {
         let names = Names::new();
         for number in [0, 3, 255, 256, 5_000] {
             assert_eq!(Names::pod_ix(&names.uid(PodIx(number))), Some(PodIx(number)));
@@ -296,12 +296,12 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_the_pool_are_distinct_and_no_primary_one() {
+    fn pool_addresses_are_distinct_and_not_primary() {
         let names = Names::new();
         let all = pool_addresses(8).chain(SPARE).chain([OUTSIDE]);
         let pool: std::collections::BTreeSet<_> = all.collect();
         assert_eq!(pool.len(), 8 + SPARE.len() + 1);
-        let enis = names.nodes.iter().flat_map(|n| &n.enis).chain(&names.strangers);
+        let enis = names.nodes.iter().flat_map(|n| &n.enis).chain(&names.foreign_enis);
         let primaries: std::collections::BTreeSet<_> = enis.map(|e| e.primary).collect();
         assert_eq!(primaries.len(), usize::from(MAX_NODES * SLOTS) + 2);
         assert!(pool.is_disjoint(&primaries));

@@ -1,4 +1,4 @@
-//! Many histories, on all cores. What comes out does not depend on how many threads there are.
+//! Runs many histories, on all cores. The results do not depend on the number of threads.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,79 +7,79 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::audit::Violation;
+use crate::coverage::Coverage;
 use crate::history::{Play, Report};
 use crate::names::Names;
-use crate::probe::Probes;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 
-/// Which histories are run.
+/// Which histories to run.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// At which level.
+    /// The level.
     pub play: Play,
     /// The first seed.
     pub first: u64,
-    /// So many seeds in a row.
+    /// The number of consecutive seeds.
     pub count: u64,
-    /// Threads.
+    /// The number of threads.
     pub jobs: usize,
-    /// One history in so many runs twice, and must be the same to the last bit; 0: none.
+    /// One history in this many runs twice, and both runs must be identical; 0: none.
     pub twice: u64,
-    /// Stop after so many violations.
+    /// Stop after this many violations.
     pub enough: usize,
 }
 
-/// Lengths in steps, by their power of two.
+/// Histogram bins of the number of steps: powers of two.
 const BINS: usize = 16;
 
-/// A history that broke a promise.
+/// A history that violated an invariant.
 #[derive(Debug, Clone)]
 pub struct Found {
     /// Its seed.
     pub seed: u64,
-    /// What it broke.
+    /// The violation.
     pub violation: Violation,
 }
 
-/// What came out of many histories.
+/// The results of many histories.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
-    /// How many were run.
+    /// The number of histories.
     pub histories: u64,
-    /// How many were run twice.
+    /// The number of histories that ran twice.
     pub twice: u64,
-    /// What they met.
-    pub probes: Probes,
-    /// The shortest, in steps, and its seed.
+    /// Their coverage.
+    pub coverage: Coverage,
+    /// The smallest number of steps, and its seed.
     pub shortest: (u64, u64),
-    /// The longest, in steps.
+    /// The largest number of steps.
     pub longest: u64,
     lengths: [u64; BINS],
     /// The longest healing, and its seed.
     pub slowest: (Duration, u64),
-    /// All virtual time.
+    /// The total virtual time.
     pub virtual_time: Duration,
-    /// By seed.
+    /// The violations, ordered by seed.
     pub found: Vec<Found>,
-    /// Seeds that were not the same twice.
+    /// Seeds whose two runs differed.
     pub diverged: Vec<u64>,
 }
 
-/// The least steps of a history that counts as one.
+/// A history with fewer steps is considered empty.
 pub const MIN_STEPS: u64 = 60;
 
-/// So many histories are taken at once.
+/// The number of histories that a thread takes at once.
 const CHUNK: u64 = 64;
 
-/// How far a run has come, for whoever watches.
+/// The progress of a run.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Histories that have ended.
     pub done: AtomicU64,
     /// Violations so far.
     pub found: AtomicU64,
-    /// The last seed that broke a promise.
+    /// The last seed with a violation.
     pub last: AtomicU64,
     stop: AtomicBool,
 }
@@ -125,7 +125,7 @@ fn work(plan: &Plan, next: &AtomicU64, progress: &Progress) -> Summary {
     }
 }
 
-/// Runs one history. True if it broke a promise.
+/// Runs one history. True if it violated an invariant.
 fn one(plan: &Plan, seed: u64, names: &Names, summary: &mut Summary) -> bool {
     let scenario = Scenario::draw(seed);
     let twice = plan.twice > 0 && seed.is_multiple_of(plan.twice);
@@ -135,7 +135,7 @@ fn one(plan: &Plan, seed: u64, names: &Names, summary: &mut Summary) -> bool {
         summary.twice += 1;
         let again = (plan.play)(&scenario, names, Trace::hash());
         let same = again.trace.value() == report.trace.value()
-            && again.probes == report.probes
+            && again.coverage == report.coverage
             && again.length == report.length;
         if !same {
             summary.diverged.push(seed);
@@ -149,7 +149,7 @@ fn one(plan: &Plan, seed: u64, names: &Names, summary: &mut Summary) -> bool {
 impl Summary {
     fn add(&mut self, seed: u64, report: Report) {
         self.histories += 1;
-        let steps = report.probes.steps;
+        let steps = report.coverage.steps;
         let first = self.histories == 1;
         let own = (steps, seed);
         self.shortest = if first { own } else { self.shortest.min(own) };
@@ -158,7 +158,7 @@ impl Summary {
         self.lengths[bin.min(BINS - 1)] += 1;
         self.slowest = self.slowest.max((report.healing, seed));
         self.virtual_time = self.virtual_time.saturating_add(report.length);
-        self.probes.merge(&report.probes);
+        self.coverage.merge(&report.coverage);
         if let Some(violation) = report.violation {
             self.found.push(Found { seed, violation });
         }
@@ -174,7 +174,7 @@ impl Summary {
         self.longest = self.longest.max(other.longest);
         self.slowest = self.slowest.max(other.slowest);
         self.virtual_time = self.virtual_time.saturating_add(other.virtual_time);
-        self.probes.merge(&other.probes);
+        self.coverage.merge(&other.coverage);
         for (to, from) in self.lengths.iter_mut().zip(other.lengths) {
             *to += from;
         }
@@ -182,34 +182,34 @@ impl Summary {
         self.diverged.extend(other.diverged);
     }
 
-    /// Things that a run of this size has to meet and that fewer than `floor` histories in a
-    /// million met.
+    /// The counters that a run of this size must reach and that are below `floor` in a million
+    /// histories.
     pub fn unmet(&self, floor: u64) -> Vec<String> {
         let least = (self.histories.saturating_mul(floor) / 1_000_000).max(1);
-        let unmet = self.probes.counts().into_iter().filter(|(_, count)| *count < least);
-        unmet.map(|(name, count)| format!("{name}: {count} times, not {least}")).collect()
+        let unmet = self.coverage.counts().into_iter().filter(|(_, count)| *count < least);
+        unmet.map(|(name, count)| format!("{name}: {count}, at least {least} required")).collect()
     }
 
-    /// The distribution of lengths: steps from, histories.
+    /// The distribution of the number of steps: lower bound, histories.
     pub fn lengths(&self) -> Vec<(u64, u64)> {
         let bins = self.lengths.iter().enumerate().filter(|(_, count)| **count > 0);
         bins.map(|(power, count)| (1_u64 << power, *count)).collect()
     }
 
-    /// For machines.
+    /// The summary as JSON.
     pub fn to_json(&self, plan: &Plan, took: Duration) -> serde_json::Value {
         serde_json::to_value(Json {
             first_seed: plan.first,
             histories: self.histories,
             twice: self.twice,
             seconds: took.as_secs_f64(),
-            steps: self.probes.steps,
+            steps: self.coverage.steps,
             shortest: self.shortest.0,
             longest: self.longest,
             slowest_healing_seconds: self.slowest.0.as_secs_f64(),
             virtual_hours: self.virtual_time.as_secs() / 3_600,
             lengths: self.lengths(),
-            counts: self.probes.counts(),
+            counts: self.coverage.counts(),
             violations: self.found.iter().map(|f| (f.seed, f.violation.to_string())).collect(),
             diverged: self.diverged.clone(),
         })

@@ -1,15 +1,16 @@
-//! A scenario: what happens to a cluster from outside, as pure data. It says nothing of how the
-//! cluster is made, so the same one runs at every level, and it can be cut down by dropping deeds.
+//! A scenario: what happens to a cluster from outside, as plain data. It does not depend on how the
+//! cluster is simulated. Therefore the same scenario runs at every level, and dropping disruptions
+//! shrinks it.
 
-mod deed;
+mod disruption;
 mod draw;
+mod orphans;
 mod shape;
-mod strays;
 mod swarm;
 
-pub use deed::{At, Container, Deed, Outage, Stripped, Theft};
+pub use disruption::{At, Container, Disruption, ExternalReassignment, Outage, Stripped};
+pub use orphans::{Act, ActAt, Orphans, Using};
 pub use shape::{Shape, StopKind};
-pub use strays::{Act, ActAt, Strays, Using};
 pub use swarm::{Fault, Swarm};
 
 use std::net::Ipv4Addr;
@@ -20,22 +21,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{SPARE, pool_addresses};
 
-/// One scenario. Everything that the script does not say (latencies, lags, jitter, which calls
-/// break) comes from the seed.
+/// One scenario. Everything that the script does not contain (latencies, lags, jitter, which calls
+/// fail) derives from the seed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scenario {
-    /// The seed of all chance.
+    /// The seed of all random streams.
     pub seed: u64,
     /// The cluster.
     pub shape: Shape,
-    /// Which calls break, and how often.
+    /// Which calls fail, and how often.
     pub swarm: Swarm,
-    /// What is done to the cluster in the safety phase, in the order of time.
+    /// The disruptions of the safety phase, ordered by time.
     pub script: Vec<At>,
     /// When the healing phase begins: faults end, and everything must converge.
     pub heal_at_ms: u32,
-    /// Addresses that nobody claims, of a pool that adopts them; none in most histories.
-    pub strays: Option<Strays>,
+    /// Orphaned addresses in a pool that adopts them; none in most histories.
+    pub orphans: Option<Orphans>,
 }
 
 impl Scenario {
@@ -46,36 +47,36 @@ impl Scenario {
 
     /// The addresses of the pool.
     pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + use<> {
-        let spare = self.strays.is_some().then_some(SPARE);
+        let spare = self.orphans.is_some().then_some(SPARE);
         pool_addresses(self.shape.pool).chain(spare.into_iter().flatten())
     }
 
-    /// As it is played: strays have to be seen for a time before anything comes of them, so that
-    /// most of the script is done that much later.
+    /// The scenario as it runs: orphans must be observed for some time before agents act on them,
+    /// so most of the script is delayed by that time.
     #[must_use]
     pub fn laid_out(&self) -> Self {
         let mut laid = self.clone();
-        if let Some(strays) = &self.strays {
-            strays.lay_out(&mut laid.script);
-            laid.heal_at_ms = laid.heal_at_ms.saturating_add(strays.lead_ms);
+        if let Some(orphans) = &self.orphans {
+            orphans.lay_out(&mut laid.script);
+            laid.heal_at_ms = laid.heal_at_ms.saturating_add(orphans.lead_ms);
         }
         laid
     }
 
-    /// When the healing phase begins as it is played.
+    /// When the healing phase begins in the scenario as it runs.
     pub fn heals_at(&self) -> Moment {
-        let lead = self.strays.as_ref().map_or(0, |strays| strays.lead_ms);
+        let lead = self.orphans.as_ref().map_or(0, |orphans| orphans.lead_ms);
         Moment(Duration::from_millis(u64::from(self.heal_at_ms.saturating_add(lead))))
     }
 
-    /// The same without strays.
+    /// The same without orphans.
     #[must_use]
-    pub fn without_strays(&self) -> Self {
-        Self { strays: None, ..self.clone() }
+    pub fn without_orphans(&self) -> Self {
+        Self { orphans: None, ..self.clone() }
     }
 
-    /// Nothing goes wrong in it: pods start, stop and move in good order.
+    /// Nothing goes wrong: pods start, stop and move in an orderly way.
     pub fn is_calm(&self) -> bool {
-        self.swarm.is_calm() && self.script.iter().all(|at| at.deed.is_calm())
+        self.swarm.is_calm() && self.script.iter().all(|at| at.disruption.is_calm())
     }
 }

@@ -1,9 +1,10 @@
-//! Chance that replays: one stream of numbers for each purpose, from the history's seed alone.
+//! Reproducible randomness: one random stream for each purpose, derived from the history's seed
+//! alone.
 
 use std::time::Duration;
 
-/// What a stream of chance is for. Streams are independent, so that dropping one deed from a
-/// script does not change what all others meet.
+/// The purpose of a random stream. Streams are independent: dropping one disruption from a script
+/// does not change the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
@@ -15,17 +16,17 @@ pub enum Purpose {
     Kubelet,
     /// One process: its latencies, its jitter and the faults of its calls; by process.
     Process,
-    /// What others do.
+    /// The acts of other actors.
     Others,
     /// Tests of this crate.
     Test,
-    /// A node's volumes: what happens, and what goes wrong.
+    /// A node's volumes: events and faults.
     Volumes,
 }
 
-/// A stream of chance: SplitMix64, which is fast, has no bad seeds and never changes.
+/// A random stream: SplitMix64, which is fast, has no bad seeds and never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Chance {
+pub struct SeededRng {
     state: u64,
 }
 
@@ -38,7 +39,7 @@ fn mixed(state: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-impl Chance {
+impl SeededRng {
     /// The stream of this purpose and key in the history of this seed.
     pub fn new(seed: u64, purpose: Purpose, key: u64) -> Self {
         let own = (purpose as u64).wrapping_mul(GAMMA) ^ key.wrapping_mul(0xd6e8_feb8_6659_fd93);
@@ -53,7 +54,7 @@ impl Chance {
 
     /// A number below `bound`; 0 for a bound of 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // The high half of the product is uniform but for one part in 2^64 / bound.
+        // The high half of the product is uniform except for one part in 2^64 / bound.
         let product = u128::from(self.bits()).wrapping_mul(u128::from(bound));
         u64::try_from(product >> 64).unwrap_or_default()
     }
@@ -73,17 +74,17 @@ impl Chance {
         rate > 0 && self.below(10_000) < u64::from(rate)
     }
 
-    /// So many microseconds, from `low` to below `high`.
+    /// A number of microseconds, from `low` to below `high`.
     pub fn micros(&mut self, low: u64, high: u64) -> Duration {
         Duration::from_micros(low.saturating_add(self.below(high.saturating_sub(low))))
     }
 
-    /// So many milliseconds, from `low` to below `high`, to the microsecond.
+    /// A number of milliseconds, from `low` to below `high`, with microsecond resolution.
     pub fn millis(&mut self, low: u64, high: u64) -> Duration {
         self.micros(low.saturating_mul(1_000), high.saturating_mul(1_000))
     }
 
-    /// A uniform part of `whole`.
+    /// A uniform fraction of `whole`.
     pub fn part(&mut self, whole: Duration) -> Duration {
         let micros = u64::try_from(whole.as_micros()).unwrap_or(u64::MAX);
         Duration::from_micros(self.below(micros.saturating_add(1)))
@@ -95,8 +96,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_is_the_same_each_time_and_differs_by_seed_purpose_and_key() {
-        let first = |seed, purpose, key| Chance::new(seed, purpose, key).bits();
+    fn a_stream_is_reproducible_and_differs_by_seed_purpose_and_key() {
+        let first = |seed, purpose, key| SeededRng::new(seed, purpose, key).bits();
         let own = first(7, Purpose::Shape, 0);
         assert_eq!(own, first(7, Purpose::Shape, 0));
         let others = [
@@ -107,11 +108,11 @@ mod tests {
         assert!(others.iter().all(|other| *other != own));
     }
 
-    /// Whoever changes the generator loses every kept seed, and is told here.
+    /// Changing the generator invalidates every regression seed; this test fails then.
     #[test]
     fn the_numbers_of_a_seed_never_change() {
-        let mut chance = Chance::new(1, Purpose::Test, 2);
-        let drawn: Vec<u64> = (0..3).map(|_| chance.bits()).collect();
+        let mut rng = SeededRng::new(1, Purpose::Test, 2);
+        let drawn: Vec<u64> = (0..3).map(|_| rng.bits()).collect();
         assert_eq!(drawn, PINNED);
     }
 
@@ -119,14 +120,14 @@ mod tests {
         [1_945_551_296_666_705_965, 15_362_682_991_300_514_531, 8_558_304_925_808_679_238];
 
     #[test]
-    fn bounds_are_kept_and_every_value_comes() {
-        let mut chance = Chance::new(3, Purpose::Test, 0);
+    fn values_stay_within_bounds_and_all_occur() {
+        let mut rng = SeededRng::new(3, Purpose::Test, 0);
         let mut met = [0_u32; 7];
         for _ in 0..7_000 {
-            met[usize::try_from(chance.below(7)).unwrap()] += 1;
+            met[usize::try_from(rng.below(7)).unwrap()] += 1;
         }
         assert!(met.iter().all(|count| (800..1_200).contains(count)), "{met:?}");
-        let spans = (0..1_000).map(|_| chance.millis(2, 5));
+        let spans = (0..1_000).map(|_| rng.millis(2, 5));
         assert!(spans.into_iter().all(|d| (2_000..5_000).contains(&d.as_micros())));
     }
 }

@@ -1,4 +1,5 @@
-//! Makes a failing scenario small: drops deeds and faults as long as the same promise breaks.
+//! Shrinks a failing scenario: drops disruptions and faults as long as it violates the same
+//! invariant.
 
 use crate::audit::Promise;
 use crate::history::Play;
@@ -6,7 +7,7 @@ use crate::names::Names;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 
-/// The smallest scenario found that still breaks this promise.
+/// The smallest scenario found that still violates this invariant.
 pub fn shrink(play: Play, scenario: &Scenario, promise: Promise, names: &Names) -> Scenario {
     shrink_while(scenario, |candidate| {
         let report = play(candidate, names, Trace::Off);
@@ -14,12 +15,12 @@ pub fn shrink(play: Play, scenario: &Scenario, promise: Promise, names: &Names) 
     })
 }
 
-/// The smallest scenario found for which `fails` holds.
+/// The smallest scenario found for which `fails` is true.
 pub fn shrink_while(scenario: &Scenario, fails: impl Fn(&Scenario) -> bool) -> Scenario {
     let mut best = scenario.clone();
     loop {
         let before = size(&best);
-        drop_deeds(&mut best, &fails);
+        drop_disruptions(&mut best, &fails);
         drop_faults(&mut best, &fails);
         drop_acts(&mut best, &fails);
         if size(&best) == before {
@@ -29,17 +30,17 @@ pub fn shrink_while(scenario: &Scenario, fails: impl Fn(&Scenario) -> bool) -> S
 }
 
 fn size(scenario: &Scenario) -> (usize, usize, usize) {
-    let acts = scenario.strays.as_ref().map_or(0, |strays| strays.acts.len());
+    let acts = scenario.orphans.as_ref().map_or(0, |orphans| orphans.acts.len());
     (scenario.script.len(), scenario.swarm.on().count(), acts)
 }
 
-/// What others do with strays, one by one.
+/// Drops the acts of others with orphans, one by one.
 fn drop_acts(best: &mut Scenario, fails: &impl Fn(&Scenario) -> bool) {
     let mut at = 0;
-    while best.strays.as_ref().is_some_and(|strays| at < strays.acts.len()) {
+    while best.orphans.as_ref().is_some_and(|orphans| at < orphans.acts.len()) {
         let mut candidate = best.clone();
-        if let Some(strays) = &mut candidate.strays {
-            strays.acts.remove(at);
+        if let Some(orphans) = &mut candidate.orphans {
+            orphans.acts.remove(at);
         }
         if fails(&candidate) {
             *best = candidate;
@@ -49,8 +50,8 @@ fn drop_acts(best: &mut Scenario, fails: &impl Fn(&Scenario) -> bool) {
     }
 }
 
-/// Halves, quarters and so on, down to single deeds.
-fn drop_deeds(best: &mut Scenario, fails: &impl Fn(&Scenario) -> bool) {
+/// Drops halves, quarters and so on, down to single disruptions.
+fn drop_disruptions(best: &mut Scenario, fails: &impl Fn(&Scenario) -> bool) {
     let mut width = best.script.len().div_ceil(2);
     while width > 0 {
         let mut at = 0;

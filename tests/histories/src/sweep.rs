@@ -1,76 +1,76 @@
-//! Small histories of what an agent collects: one node, its kernel and its ENI, records that come
-//! and go, reads that fail, are partial or lag, and things that are not ours. One seed is one
-//! history.
+//! Small histories of what an agent collects: one node, its kernel and its ENI, records that appear
+//! and disappear, reads that fail, are partial or lag, and foreign addresses. One seed reproduces
+//! one history.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::agent::{Collector, Duty, Errand, KernelMark, Leftover, Pass};
+use firecamp_core::agent::{Collector, Execution, KernelOwner, Leftover, Operation, Pass};
 use firecamp_core::contract::timing;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Epoch, PodUid, RunId};
 use firecamp_core::machine::Machine as _;
 use firecamp_core::node::Eni;
-use firecamp_core::outside::Holder;
+use firecamp_core::ports::Holder;
 use firecamp_core::record::{Pool, PoolSubnet, ReleasePolicy, StaticIp, Stored};
 use firecamp_core::time::Moment;
 
 use crate::audit::{Promise, Violation};
 use crate::names::Names;
-use crate::seed::{Chance, Purpose};
+use crate::seed::{Purpose, SeededRng};
 use crate::trace::Trace;
 
 /// Addresses of the pool.
 const POOL: u8 = 8;
-/// The first of them; those after the last are nobody's.
+/// The first address of the pool; those after the last one are foreign.
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
-/// How far a look-up of a record may lag.
+/// The longest lag of a record lookup.
 const LAG: Duration = Duration::from_mins(1);
 const STEPS: usize = 60;
-/// One errand runs at a time, under this number.
-const ERRAND: u32 = 1;
+/// The ID of the single operation that runs at a time.
+const OPERATION: u32 = 1;
 
-/// What one sweep has met.
+/// The coverage of one sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Met {
+pub struct SweepCoverage {
     /// Leftovers that were collected.
     pub collected: u64,
-    /// Passes in which something could not be read.
+    /// Passes with a failed read.
     pub partial: u64,
-    /// Look-ups that showed what was true before.
+    /// Lookups that returned stale results.
     pub lagging: u64,
 }
 
 struct Sweep<'a> {
     names: &'a Names,
-    chance: Chance,
+    rng: SeededRng,
     now: Moment,
-    kernel: BTreeMap<Ipv4Addr, KernelMark>,
+    kernel: BTreeMap<Ipv4Addr, KernelOwner>,
     listed: BTreeSet<Ipv4Addr>,
-    /// When the record of an address came or went last, and whether it is there.
+    /// When the record of an address was last created or deleted, and whether it exists.
     records: BTreeMap<Ipv4Addr, (bool, Moment)>,
     collector: Collector,
-    /// Since when every answer has been that an address has no record.
+    /// Since when every lookup has reported that an address has no record.
     absent: BTreeMap<Ipv4Addr, Moment>,
     healing: bool,
     violation: Option<Violation>,
-    met: Met,
+    met: SweepCoverage,
     trace: Trace,
 }
 
 /// Runs the history of a seed.
-pub fn run(seed: u64, names: &Names) -> (Option<Violation>, Met) {
+pub fn run(seed: u64, names: &Names) -> (Option<Violation>, SweepCoverage) {
     let (violation, met, _) = traced(seed, names, Trace::Off);
     (violation, met)
 }
 
-/// The same, with what happened in it.
-pub fn traced(seed: u64, names: &Names, trace: Trace) -> (Option<Violation>, Met, Trace) {
+/// The same, with a trace.
+pub fn traced(seed: u64, names: &Names, trace: Trace) -> (Option<Violation>, SweepCoverage, Trace) {
     let mut sweep = Sweep {
         names,
-        chance: Chance::new(seed, Purpose::Others, 7),
+        rng: SeededRng::new(seed, Purpose::Others, 7),
         now: Moment(Duration::from_hours(1)),
         kernel: BTreeMap::new(),
         listed: BTreeSet::new(),
@@ -79,7 +79,7 @@ pub fn traced(seed: u64, names: &Names, trace: Trace) -> (Option<Violation>, Met
         absent: BTreeMap::new(),
         healing: false,
         violation: None,
-        met: Met::default(),
+        met: SweepCoverage::default(),
         trace,
     };
     for _ in 0..STEPS {
@@ -105,9 +105,9 @@ impl Sweep<'_> {
         self.records.get(&address).is_some_and(|(there, _)| *there)
     }
 
-    /// Half as many addresses again as the pool has: the others are foreign by their number.
+    /// Half as many addresses again as the pool has: the others are foreign.
     fn address(&mut self) -> Ipv4Addr {
-        let number = self.chance.small(POOL + POOL / 2);
+        let number = self.rng.small(POOL + POOL / 2);
         Ipv4Addr::from(u32::from(FIRST) + u32::from(number))
     }
 
@@ -116,28 +116,28 @@ impl Sweep<'_> {
     }
 
     fn happen(&mut self) {
-        self.now = self.now.plus(self.chance.millis(1_000, 40_000));
+        self.now = self.now.plus(self.rng.millis(1_000, 40_000));
         let address = self.address();
         if !Self::is_of_pool(address) {
             self.listed.insert(address);
-            self.kernel.insert(address, KernelMark::Foreign);
+            self.kernel.insert(address, KernelOwner::Foreign);
             return;
         }
-        let pick = self.chance.below(6);
+        let pick = self.rng.below(6);
         match pick {
-            // Created, and then all that an attach makes.
+            // Created, then everything that an attach creates.
             0..=2 => {
                 self.records.insert(address, (true, self.now));
-                self.kernel.insert(address, KernelMark::Ours);
+                self.kernel.insert(address, KernelOwner::Ours);
                 self.listed.insert(address);
             }
-            // Deleted, before anybody has taken anything away.
+            // Deleted, before anything is cleaned up.
             3 | 4 if self.is_claimed(address) => {
                 self.records.insert(address, (false, self.now));
             }
-            // Somebody else configures an address of the pool that is nobody's.
+            // Another program configures an address of the pool that has no record.
             5.. if !self.kernel.contains_key(&address) => {
-                self.kernel.insert(address, KernelMark::Foreign);
+                self.kernel.insert(address, KernelOwner::Foreign);
             }
             3.. => {
                 self.listed.remove(&address);
@@ -146,7 +146,7 @@ impl Sweep<'_> {
     }
 
     fn fails(&mut self, of: u64) -> bool {
-        !self.healing && self.chance.once_in(of)
+        !self.healing && self.rng.once_in(of)
     }
 
     fn pass(&mut self) {
@@ -160,7 +160,7 @@ impl Sweep<'_> {
         self.met.partial += u64::from(unread.contains(&true));
         for address in pass.wanted() {
             if !self.fails(6) {
-                let shown = self.looked_up(address);
+                let shown = self.lookup(address);
                 pass.claimed.insert(address, shown);
                 if shown {
                     self.absent.remove(&address);
@@ -179,8 +179,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// A look-up may show what was so a while ago.
-    fn looked_up(&mut self, address: Ipv4Addr) -> bool {
+    /// A lookup may show an earlier state.
+    fn lookup(&mut self, address: Ipv4Addr) -> bool {
         let Some((there, since)) = self.records.get(&address).copied() else { return false };
         let late = self.now.since(since) < LAG && self.fails(3);
         self.met.lagging += u64::from(late);
@@ -207,7 +207,7 @@ impl Sweep<'_> {
         Pool {
             name: self.names.pool.clone(),
             release_policy: ReleasePolicy::Keep,
-            unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
+            orphaned: firecamp_core::record::OrphanPolicy::Report,
             subnets: vec![PoolSubnet {
                 subnet: self.names.subnet.clone(),
                 cidr: self.names.cidr,
@@ -217,18 +217,18 @@ impl Sweep<'_> {
         }
     }
 
-    /// What is due is removed; before that, what must be true of it.
+    /// A leftover is due for collection: checks the conditions.
     fn due(&mut self, pass: &Pass, found: &Leftover) {
         let address = found.address();
         let foreign = match found {
-            Leftover::Kernel(_) => self.kernel.get(&address) != Some(&KernelMark::Ours),
+            Leftover::Kernel(_) => self.kernel.get(&address) != Some(&KernelOwner::Ours),
             Leftover::Eni(..) => !Self::is_of_pool(address),
         };
         if foreign {
-            self.broken(Promise::S4, format!("{found:?} is collected, and is not ours"));
+            self.broken(Promise::S4, format!("{found:?} is collected although it is foreign"));
         }
         if pass.claimed.get(&address) != Some(&false) {
-            self.broken(Promise::K5, format!("{found:?} is collected by what was not read"));
+            self.broken(Promise::K5, format!("{found:?} is collected although a read failed"));
         }
         let since = self.absent.get(&address).copied().unwrap_or(self.now);
         if self.now.since(since) < timing::COLLECT_GRACE {
@@ -236,26 +236,26 @@ impl Sweep<'_> {
         }
         match found {
             Leftover::Kernel(_) => self.collect(address),
-            // Whoever takes it out of EC2 reads its record afresh.
+            // Taking it out of EC2 needs a fresh read of its record.
             Leftover::Eni(..) if self.is_claimed(address) => {}
             Leftover::Eni(..) => self.met.collected += u64::from(self.listed.remove(&address)),
         }
     }
 
-    /// The errand, whose own read may fail as well.
+    /// Runs the operation, whose own read may fail as well.
     fn collect(&mut self, address: Ipv4Addr) {
         let pod: PodUid = "nobody".parse().expect("a UID");
         let run: RunId = "sweep".parse().expect("a run id");
-        let duty = Duty::Collect { address, holder: Holder { pod, epoch: Epoch(0) } };
+        let operation = Operation::Collect { address, holder: Holder { pod, epoch: Epoch(0) } };
         let cluster = &self.names.cluster;
-        let mut errand = Errand::new(&duty, cluster, run.clone(), self.now);
+        let mut execution = Execution::new(&operation, cluster, run.clone(), self.now);
         if let Some(tape) = self.trace.tape() {
-            let with = (&duty, cluster, &run, self.now);
-            tape.begins("errand.new", u64::from(ERRAND), &with, &errand);
+            let with = (&operation, cluster, &run, self.now);
+            tape.begins("operation.new", u64::from(OPERATION), &with, &execution);
         }
         let mut read = false;
-        while errand.outcome().is_none() {
-            let action = errand.action();
+        while execution.outcome().is_none() {
+            let action = execution.action();
             let reply = if let Action::Wait(delay) = &action {
                 self.now = self.now.plus(delay.longest().max(Duration::from_millis(1)));
                 Reply::Waited
@@ -264,10 +264,16 @@ impl Sweep<'_> {
                 self.record(address, read)
             } else if let Action::RemoveAddress(..) = &action {
                 if !read {
-                    self.broken(Promise::K5, format!("{address} is removed though unread"));
+                    self.broken(
+                        Promise::K5,
+                        format!("{address} is removed although its record could not be read"),
+                    );
                 }
                 if self.is_claimed(address) {
-                    self.broken(Promise::S5, format!("{address} is removed, and has a record"));
+                    self.broken(
+                        Promise::S5,
+                        format!("{address} is removed although it has a record"),
+                    );
                 }
                 let removed = self.kernel.remove(&address).is_some();
                 self.met.collected += u64::from(removed);
@@ -275,7 +281,7 @@ impl Sweep<'_> {
             } else {
                 Reply::Host(Ok(false))
             };
-            self.trace.tell(ERRAND, &mut errand, reply, self.now);
+            self.trace.report(OPERATION, &mut execution, reply, self.now);
         }
     }
 
@@ -297,21 +303,21 @@ impl Sweep<'_> {
             epoch: Epoch(1),
             attachment: None,
             reserved_on: None,
-            unsettled: BTreeSet::new(),
+            pending_mutations: BTreeSet::new(),
         });
         let version = "1".parse().expect("a version");
         Reply::Record(Ok(record.map(|object| Box::new(Stored { version, object }))))
     }
 
-    /// When all is readable and enough time has passed: nothing of ours is left unclaimed, and
-    /// what is claimed or foreign is still there.
+    /// When everything can be read and enough time has passed: no orphaned leftover of ours
+    /// remains, and claimed and foreign addresses are untouched.
     fn check_clean(&mut self) {
-        let kernel = self.kernel.iter().filter(|(_, mark)| **mark == KernelMark::Ours);
+        let kernel = self.kernel.iter().filter(|(_, mark)| **mark == KernelOwner::Ours);
         let listed = self.listed.iter().filter(|address| Self::is_of_pool(**address));
         let mut left = kernel.map(|(address, _)| address).chain(listed);
         let left = left.find(|address| !self.is_claimed(**address)).copied();
         if let Some(address) = left {
-            self.broken(Promise::L2, format!("{address} is left, and no record claims it"));
+            self.broken(Promise::L2, format!("{address} is left over without a record"));
         }
     }
 }

@@ -1,15 +1,15 @@
-//! What the code that decides was asked in a history and what it answered, as lines of JSON. A
-//! recording outlives the wiring that made it: `firecamp-oracle` asks later code the same.
+//! Records every call of the deciding code with its answer, as lines of JSON. A recording outlives
+//! the wiring that made it: `firecamp-oracle` replays it against later code.
 //!
-//! Guarantees: recording draws no chance and changes nothing. A call is written as a whole before
-//! another one begins, with its answer. Calls of one instance have its number, in their order.
+//! Guarantees: recording draws no random numbers and has no effect on the run. A call is recorded
+//! with its answer before another one begins. Calls of one instance carry its number, in order.
 
 use firecamp_core::action::{Action, Reply, Step};
 use firecamp_core::machine::{Machine, Outcome};
 use firecamp_core::time::Moment;
 use serde::Serialize;
 
-/// Lines of JSON, one for each call.
+/// A recording: one line of JSON for each call.
 #[derive(Debug, Clone, Default)]
 pub struct Tape {
     lines: Vec<u8>,
@@ -22,7 +22,7 @@ struct Title<'a> {
     seed: u64,
 }
 
-/// What a machine names after it has begun, or has been told a reply.
+/// What a machine returns after it has started, or after a reply.
 #[derive(Debug, Serialize)]
 struct Effect<'a> {
     action: Action,
@@ -31,7 +31,7 @@ struct Effect<'a> {
 }
 
 impl Tape {
-    /// A tape that begins with the history's name and seed.
+    /// A recording that begins with the history's name and seed.
     pub fn of(history: &str, seed: u64) -> Self {
         let mut tape = Self::default();
         tape.json(&Title { history, seed });
@@ -44,8 +44,8 @@ impl Tape {
         self.lines
     }
 
-    /// A call is about to be made of an instance, or of a function that remembers nothing.
-    /// [`Tape::gives`] follows at once.
+    /// Records a call of an instance, or of a pure function (`of` is none). [`Tape::gives`] must
+    /// follow immediately.
     pub fn call(&mut self, call: &str, of: Option<u64>, with: &impl Serialize) {
         self.lines.extend_from_slice(b"{\"call\":");
         self.json(call);
@@ -57,34 +57,34 @@ impl Tape {
         self.json(with);
     }
 
-    /// What the call that was made has given.
+    /// Records the result of the call.
     pub fn gives(&mut self, what: &impl Serialize) {
         self.lines.extend_from_slice(b",\"gives\":");
         self.json(what);
         self.lines.extend_from_slice(b"}\n");
     }
 
-    /// A function that remembers nothing was called.
+    /// Records a call of a pure function.
     pub fn function(&mut self, call: &str, with: &impl Serialize, gives: &impl Serialize) {
         self.call(call, None, with);
         self.gives(gives);
     }
 
-    /// What a machine names first.
+    /// Records the first action of a machine.
     pub fn begins(&mut self, call: &str, of: u64, with: &impl Serialize, machine: &impl Machine) {
         self.call(call, Some(of), with);
         self.gives(&Effect::of(machine));
     }
 
-    /// Tells a machine a reply.
-    pub fn tell(&mut self, of: u64, machine: &mut impl Machine, reply: Reply, now: Moment) {
+    /// Passes a reply to a machine and records it.
+    pub fn report(&mut self, of: u64, machine: &mut impl Machine, reply: Reply, now: Moment) {
         self.call("machine.reply", Some(of), &(&reply, now));
         machine.reply(reply, now);
         self.gives(&Effect::of(machine));
     }
 
     fn json(&mut self, what: &(impl Serialize + ?Sized)) {
-        serde_json::to_writer(&mut self.lines, what).expect("what is recorded has texts for keys");
+        serde_json::to_writer(&mut self.lines, what).expect("recorded maps have string keys");
     }
 }
 

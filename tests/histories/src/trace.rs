@@ -1,19 +1,18 @@
-//! What happened in a history: nothing, a hash of all of it, all of it in words, or what was
-//! decided in it.
+//! The trace of a history: nothing, a hash, text, or a recording of decisions.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::agent::Duty;
+use firecamp_core::agent::Operation;
 use firecamp_core::machine::Machine;
 use firecamp_core::record::StaticIp;
 use firecamp_core::time::Moment;
 
-use crate::audit::{End, Moving};
+use crate::audit::{AddressMove, End};
 use crate::level::Order;
 use crate::tape::Tape;
 
-/// How much of a history is kept.
+/// How much of a history is recorded.
 #[derive(Debug, Clone, Default)]
 pub enum Trace {
     /// Nothing.
@@ -23,7 +22,7 @@ pub enum Trace {
     Hash(Box<DefaultHasher>),
     /// One line for each.
     Full(Vec<String>),
-    /// What the code that decides was asked and what it answered.
+    /// Every call of the deciding code with its answer.
     Tape(Tape),
 }
 
@@ -48,25 +47,25 @@ impl Trace {
         if let Self::Full(lines) = self { lines } else { Vec::new() }
     }
 
-    /// What is recorded of decisions, if they are.
+    /// The recording of decisions, if there is one.
     pub fn tape(&mut self) -> Option<&mut Tape> {
         if let Self::Tape(tape) = self { Some(tape) } else { None }
     }
 
-    /// The lines that were recorded of decisions.
+    /// The lines of the recording.
     pub fn into_tape(self) -> Vec<u8> {
         if let Self::Tape(tape) = self { tape.into_lines() } else { Vec::new() }
     }
 
-    /// Tells a machine a reply.
-    pub fn tell(&mut self, slot: u32, machine: &mut impl Machine, reply: Reply, now: Moment) {
+    /// Passes a reply to a machine.
+    pub fn report(&mut self, slot: u32, machine: &mut impl Machine, reply: Reply, now: Moment) {
         match self.tape() {
-            Some(tape) => tape.tell(u64::from(slot), machine, reply, now),
+            Some(tape) => tape.report(u64::from(slot), machine, reply, now),
             None => machine.reply(reply, now),
         }
     }
 
-    /// Adds anything to it.
+    /// Adds an entry.
     pub fn add(&mut self, now: Moment, what: &impl Hash, text: impl FnOnce() -> String) {
         match self {
             Self::Off | Self::Tape(_) => {}
@@ -80,12 +79,12 @@ impl Trace {
         self.add(now, &(slot, action), || format!("run-{slot} -> {}", short(action)));
     }
 
-    /// A machine has been told a reply.
+    /// A machine has received a reply.
     pub fn reply(&mut self, now: Moment, slot: u32, reply: &Reply) {
         self.add(now, &(slot, reply), || format!("run-{slot} <- {}", short(reply)));
     }
 
-    /// The director has given an order.
+    /// The orchestrator has given an order.
     pub fn order(&mut self, now: Moment, order: &Order) {
         if let Self::Off | Self::Tape(_) = self {
             return;
@@ -103,23 +102,23 @@ impl Trace {
         self.add(now, &(slot, &text), || format!("run-{slot} ends: {text}"));
     }
 
-    /// An agent begins an errand.
-    pub fn duty(&mut self, now: Moment, agent: u32, errand: u32, duty: &Duty) {
-        self.add(now, &(agent, errand, duty), || {
-            format!("run-{agent} begins run-{errand}: {duty:?}")
+    /// An agent starts an operation.
+    pub fn operation(&mut self, now: Moment, agent: u32, execution: u32, operation: &Operation) {
+        self.add(now, &(agent, execution, operation), || {
+            format!("run-{agent} begins run-{execution}: {operation:?}")
         });
     }
 
     /// A record has changed.
     pub fn record(&mut self, now: Moment, record: &StaticIp) {
         self.add(now, record, || {
-            let marks: Vec<String> = record.unsettled.iter().map(short).collect();
+            let marks: Vec<String> = record.pending_mutations.iter().map(short).collect();
             let state = record.attachment.as_ref().map(|a| {
                 let eni = a.eni.as_ref().map_or("none", |eni| eni.as_str());
                 format!("{:?} by {} {} on {} {eni}", a.state, a.pod, a.run, a.node)
             });
             format!(
-                "  record of {}: epoch {}, {}, marks {marks:?}",
+                "  record of {}: epoch {}, {}, pending mutations {marks:?}",
                 record.address,
                 record.epoch,
                 state.unwrap_or_default()
@@ -127,14 +126,14 @@ impl Trace {
         });
     }
 
-    /// An address has changed hands.
-    pub fn moved(&mut self, now: Moment, moving: Moving) {
-        let Moving { address, from, to } = moving;
+    /// An address has moved in EC2.
+    pub fn moved(&mut self, now: Moment, moving: AddressMove) {
+        let AddressMove { address, from, to } = moving;
         self.add(now, &(address, from, to), || format!("  EC2: {address} from {from:?} to {to:?}"));
     }
 }
 
-/// A value as text, without the names that say nothing.
+/// A value as text, without uninformative type names.
 fn short(value: &impl std::fmt::Debug) -> String {
     let text = format!("{value:?}");
     let cut = text.replace("EniId(\"", "(\"").replace("RunId(\"", "(\"");

@@ -1,5 +1,5 @@
-//! What an agent's watches show it: not the registry, but how it was. Each kind of object may lag,
-//! stand still, go back in time, or be shown as if there were none.
+//! An agent's watches, which show earlier states of the registry. The watch of each kind of object
+//! may lag, stall, go back in time, or show an empty list.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use firecamp_core::time::Moment;
 use crate::cluster::ApiPod;
 use crate::names::MemberIx;
 use crate::scenario::Fault;
-use crate::seed::Chance;
+use crate::seed::SeededRng;
 
-/// How records and pods were, in the order of time; kept only where somebody looks back.
+/// The history of records and pods, ordered by time; kept only for histories with watches.
 #[derive(Debug, Clone, Default)]
 pub struct Past {
     records: Vec<(Moment, StaticIp)>,
@@ -30,13 +30,13 @@ impl Past {
         self.pods.push((now, member, pod));
     }
 
-    /// The record of an address as it was.
+    /// The record of an address at an earlier time.
     pub(crate) fn record_at(&self, address: Ipv4Addr, then: Moment) -> Option<&StaticIp> {
         let known = |(at, record): &&(Moment, StaticIp)| record.address == address && *at <= then;
         self.records.iter().rfind(known).map(|(_, record)| record)
     }
 
-    /// The pod of a member as it was.
+    /// The pod of a member at an earlier time.
     pub(crate) fn pod_at(&self, member: MemberIx, then: Moment) -> Option<ApiPod> {
         let known =
             |(at, of, _): &&(Moment, MemberIx, Option<ApiPod>)| *of == member && *at <= then;
@@ -44,18 +44,18 @@ impl Past {
     }
 }
 
-/// What a watch shows of one kind of object.
+/// The view of one kind of object through a watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
-    /// The truth.
+    /// The current state.
     Now,
-    /// How it was.
+    /// An earlier state.
     Then(Moment),
     /// An empty list.
     Nothing,
 }
 
-/// What the watches of an agent show in one look.
+/// The views of an agent in one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Views {
     /// Of static IPs.
@@ -65,14 +65,14 @@ pub struct Views {
 }
 
 impl Views {
-    /// Reads instead of watches.
+    /// Fresh reads instead of watches.
     pub const FRESH: Self = Self { records: View::Now, pods: View::Now };
 }
 
-/// How long a watch lags, and how far it goes back, at the most.
+/// The longest lag of a watch, and the longest step back.
 const LAG_MS: u64 = 30_000;
 
-/// The watches of an agent: when each of them last brought news.
+/// The watches of an agent: the last time at which each was current.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Watches {
     records: Moment,
@@ -80,20 +80,20 @@ pub struct Watches {
 }
 
 impl Watches {
-    /// What they show at a look. `away`: the registry does not answer.
-    pub fn look(
+    /// The views in one pass. `away`: the registry does not answer.
+    pub fn observe(
         &mut self,
         now: Moment,
         away: bool,
-        struck: Option<Fault>,
-        chance: &mut Chance,
+        fault: Option<Fault>,
+        rng: &mut SeededRng,
     ) -> Views {
-        let lag = chance.millis(0, LAG_MS);
-        let first = chance.once_in(2);
+        let lag = rng.millis(0, LAG_MS);
+        let first = rng.once_in(2);
         let before = *self;
         if !away {
             let lagging = Moment(now.0.saturating_sub(lag));
-            (self.records, self.pods) = match struck {
+            (self.records, self.pods) = match fault {
                 Some(Fault::WatchStale) => (before.records.max(lagging), before.pods.max(lagging)),
                 Some(Fault::WatchBack) => (back(before.records, lag), back(before.pods, lag)),
                 Some(Fault::WatchGap) if first => (before.records, now),
@@ -101,7 +101,7 @@ impl Watches {
                 Some(_) | None => (now, now),
             };
         }
-        let empty = !away && struck == Some(Fault::WatchEmpty);
+        let empty = !away && fault == Some(Fault::WatchEmpty);
         let view = |empty, at| if empty { View::Nothing } else { View::Then(at) };
         Views {
             records: view(empty && first, self.records),
@@ -123,13 +123,13 @@ mod tests {
         Moment(Duration::from_secs(seconds))
     }
 
-    /// One look after another, the last of them at 100 s.
-    fn look(away: bool, struck: Option<Fault>) -> Vec<Views> {
+    /// Successive passes, the last of them at 100 s.
+    fn observe(away: bool, fault: Option<Fault>) -> Vec<Views> {
         let one = |key| {
-            let mut chance = Chance::new(1, Purpose::Test, key);
+            let mut rng = SeededRng::new(1, Purpose::Test, key);
             let mut watches = Watches::default();
-            watches.look(at(60), false, None, &mut chance);
-            watches.look(at(100), away, struck, &mut chance)
+            watches.observe(at(60), false, None, &mut rng);
+            watches.observe(at(100), away, fault, &mut rng)
         };
         (0..100).map(one).collect()
     }
@@ -139,21 +139,21 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_brings_the_news_unless_it_is_broken_or_the_registry_is_away() {
+    fn a_watch_is_current_unless_it_fails_or_the_registry_is_unavailable() {
         let (then, now) = (View::Then(at(60)), View::Then(at(100)));
-        assert!(shown(&look(false, None)).iter().all(|both| *both == (now, now)));
-        let away = shown(&look(true, Some(Fault::WatchEmpty)));
+        assert!(shown(&observe(false, None)).iter().all(|both| *both == (now, now)));
+        let away = shown(&observe(true, Some(Fault::WatchEmpty)));
         assert!(away.iter().all(|both| *both == (then, then)), "what it knew stands");
-        let gaps = shown(&look(false, Some(Fault::WatchGap)));
+        let gaps = shown(&observe(false, Some(Fault::WatchGap)));
         assert!(gaps.contains(&(then, now)) && gaps.contains(&(now, then)));
-        let empty = shown(&look(false, Some(Fault::WatchEmpty)));
+        let empty = shown(&observe(false, Some(Fault::WatchEmpty)));
         assert!(empty.contains(&(View::Nothing, now)) && empty.contains(&(now, View::Nothing)));
     }
 
     #[test]
-    fn a_stale_watch_is_late_and_only_one_that_goes_back_shows_what_is_older_than_before() {
-        let moments = |struck| {
-            let views = look(false, Some(struck));
+    fn a_stale_watch_lags_and_only_a_watch_that_goes_back_shows_older_state() {
+        let moments = |fault| {
+            let views = observe(false, Some(fault));
             views.into_iter().map(|views| match views.records {
                 View::Then(at) => at,
                 View::Now | View::Nothing => unreachable!("it shows a past"),

@@ -1,114 +1,132 @@
-//! The nodes' agents: what each sees, what the core's planner makes of it, and the errands.
+//! The nodes' agents: what each observes, the core planner's result, and the operations.
 //!
-//! A plan is made from one moment's truth, and its errand may begin at any later one: so old sight
-//! is part of the model. Only what EC2 shows may be old already when the plan is made.
+//! A plan is made from the state at one moment, and its operation may start at any later one, so
+//! stale observations are part of the model. Only the EC2 answer may be stale already when the plan
+//! is made.
 
-use firecamp_core::agent::{Duty, Seen as Sighted, Sight, plan};
-use firecamp_core::outside::{Life, PodView};
+use firecamp_core::agent::{Observation, ObservedAddress, Operation, plan};
+use firecamp_core::ports::{PodLifecycle, PodView};
 use firecamp_core::time::Moment;
 
-use crate::cast::{Kind, NODES, small};
-use crate::machines::NO_DUTY;
-use crate::model::Small;
+use crate::fixture::{Kind, NODES, small};
+use crate::machines::NO_OPERATION;
+use crate::model::ProtocolModel;
 use crate::process::proc_of;
-use crate::seen::Seen;
-use crate::state::{Lock, Proc, World};
+use crate::reply::Answer;
+use crate::state::{Lock, ModelState, Proc};
 
-/// All that a plan for one address depends on.
+/// Everything that a plan for one address depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Look {
+pub(crate) struct PlanKey {
     node: u8,
     gone: u8,
     record: u32,
     lock: Option<Lock>,
     in_kernel: bool,
-    pod: Seen,
-    astray: bool,
+    pod: Answer,
+    misplaced: bool,
 }
 
-impl Small {
-    /// What the node's agent has to do for the member's address; `astray`: EC2 shows it elsewhere.
-    pub(crate) fn duty(&self, world: &World, node: u8, member: usize, astray: bool) -> Option<u32> {
-        let address = &world.addresses[member];
+impl ProtocolModel {
+    /// The operation that the node's agent plans for the member's address; `misplaced`: EC2 shows
+    /// it elsewhere.
+    pub(crate) fn operation(
+        &self,
+        state: &ModelState,
+        node: u8,
+        member: usize,
+        misplaced: bool,
+    ) -> Option<u32> {
+        let address = &state.addresses[member];
         let kernel = address.kernel[usize::from(node)];
-        let look = Look {
+        let key = PlanKey {
             node,
-            gone: world.gone,
+            gone: state.gone,
             record: address.record,
             lock: kernel.lock,
             in_kernel: kernel.present,
-            pod: self.pod_view(world, member),
-            astray,
+            pod: self.pod_view(state, member),
+            misplaced,
         };
-        let duty = self.machines.plan(look, || self.planned(look));
-        (duty != NO_DUTY).then_some(duty)
+        let operation = self.machines.plan(key, || self.planned(key));
+        (operation != NO_OPERATION).then_some(operation)
     }
 
-    fn planned(&self, look: Look) -> Option<Duty> {
-        let cast = &self.machines.cast;
-        let gone = |node: &u8| look.gone & (1 << node) != 0;
-        let pod = if let Seen::Pod { pod, node, ending } = look.pod {
+    fn planned(&self, key: PlanKey) -> Option<Operation> {
+        let fixture = &self.machines.fixture;
+        let gone = |node: &u8| key.gone & (1 << node) != 0;
+        let pod = if let Answer::Pod { pod, node, ending } = key.pod {
             PodView::Present {
-                pod: cast.uid(pod),
-                node: Some(cast.node(node)),
-                life: if ending { Life::Terminating(None) } else { Life::Running },
+                pod: fixture.uid(pod),
+                node: Some(fixture.node(node)),
+                lifecycle: if ending {
+                    PodLifecycle::Terminating(None)
+                } else {
+                    PodLifecycle::Running
+                },
                 controller: None,
             }
         } else {
             PodView::Absent
         };
-        let sight = Sight {
-            node: cast.node(look.node),
-            cluster: cast.cluster(),
-            gone: (0..small(NODES)).filter(gone).map(|node| cast.node(node)).collect(),
-            addresses: vec![Sighted {
-                record: self.machines.record(look.record).object.clone(),
-                lock: look.lock.map(|lock| cast.lock_record(lock)),
-                in_kernel: look.in_kernel,
-                // Nothing strips a kernel here.
-                lacking: None,
+        let observation = Observation {
+            node: fixture.node(key.node),
+            cluster: fixture.cluster(),
+            gone: (0..small(NODES)).filter(gone).map(|node| fixture.node(node)).collect(),
+            addresses: vec![ObservedAddress {
+                record: self.machines.record(key.record).object.clone(),
+                lock: key.lock.map(|lock| fixture.lock_record(lock)),
+                in_kernel: key.in_kernel,
+                // No program removes addresses from the kernel in this model.
+                missing: None,
                 pod,
-                astray: look.astray.then(Moment::default),
+                misplaced: key.misplaced.then(Moment::default),
                 reasserted: None,
             }],
         };
-        plan(&sight, Moment::default()).into_iter().next()
+        plan(&observation, Moment::default()).into_iter().next()
     }
 
     /// Whether the node's agent, or each of the two that run there, is busy with the member's
     /// address.
-    pub(crate) fn is_busy(&self, world: &World, node: u8, member: usize) -> bool {
-        Self::errands(world, node, member) > usize::from(self.config.twins)
+    pub(crate) fn is_busy(&self, state: &ModelState, node: u8, member: usize) -> bool {
+        Self::executions(state, node, member) > usize::from(self.config.twins)
     }
 
-    /// Errands of the node for the member's address.
-    pub(crate) fn errands(world: &World, node: u8, member: usize) -> usize {
-        let who = errand_of(node, member);
-        world.procs.iter().flatten().filter(|p| p.kind == Kind::Agent && p.pod == who).count()
+    /// How many operations the node runs for the member's address.
+    pub(crate) fn executions(state: &ModelState, node: u8, member: usize) -> usize {
+        let holder = execution_of(node, member);
+        state.procs.iter().flatten().filter(|p| p.kind == Kind::Agent && p.pod == holder).count()
     }
 
-    /// The agent begins what there is to do.
-    pub(crate) fn errand(&self, world: &mut World, node: u8, member: usize, astray: bool) {
-        let Some(duty) = self.duty(world, node, member, astray) else { return };
-        let who = errand_of(node, member);
-        let run = self.fresh_run(world, who, Kind::Agent, member);
-        let machine = self.machines.errand(duty, who, run);
-        let proc = Proc { machine, ..proc_of(who, Kind::Agent, run, true) };
-        let slot = world.spawn(proc);
+    /// The agent starts the planned operation.
+    pub(crate) fn execution(
+        &self,
+        state: &mut ModelState,
+        node: u8,
+        member: usize,
+        misplaced: bool,
+    ) {
+        let Some(operation) = self.operation(state, node, member, misplaced) else { return };
+        let holder = execution_of(node, member);
+        let run = self.fresh_run(state, holder, Kind::Agent, member);
+        let machine = self.machines.execution(operation, holder, run);
+        let proc = Proc { machine, ..proc_of(holder, Kind::Agent, run, true) };
+        let slot = state.spawn(proc);
         if self.config.eager
             && let Some(slot) = slot
         {
-            self.step(world, slot, 0);
+            self.step(state, slot, 0);
         }
     }
 }
 
-/// In the place of a pod's number: whose agent it is, and whose address.
-pub(crate) fn errand_of(node: u8, member: usize) -> u8 {
+/// Encodes node and member of an operation in place of a pod's number.
+pub(crate) fn execution_of(node: u8, member: usize) -> u8 {
     node | (small(member) << 2)
 }
 
-/// The node and the member of an errand.
-pub(crate) fn of_errand(who: u8) -> (u8, usize) {
-    (who & 3, usize::from(who >> 2))
+/// The node and the member of an operation.
+pub(crate) fn of_execution(holder: u8) -> (u8, usize) {
+    (holder & 3, usize::from(holder >> 2))
 }

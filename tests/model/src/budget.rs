@@ -1,65 +1,66 @@
-//! S6: what an attach may cost in EC2 calls, counted where nothing is broken.
+//! S6: the maximum number of EC2 calls of an attach, checked in configurations without faults.
 
 use firecamp_core::machine::Path;
 
-use crate::cast::Kind;
-use crate::machines::Ask;
-use crate::model::Small;
-use crate::seen::Seen;
-use crate::state::{Proc, World, Wrong};
+use crate::fixture::Kind;
+use crate::machines::Request;
+use crate::model::ProtocolModel;
+use crate::reply::Answer;
+use crate::state::{ModelState, Proc, Violation};
 
-/// What a process has asked of EC2 so far, at most 3 of each.
+/// The EC2 calls of a process so far, at most 3 of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Spent {
+pub(crate) struct CallCount {
     /// Describes.
-    pub(crate) looks: u8,
+    pub(crate) describes: u8,
     /// Assigns and Unassigns.
     pub(crate) changes: u8,
-    /// 1 if presence in IMDS cannot prove an Assign of this process, which costs a Describe more.
+    /// 1 if a listed address cannot prove an Assign of this process, which costs another Describe.
     pub(crate) proofs: u8,
 }
 
-impl Spent {
-    /// Listed before its call, or assigned from here lately: presence proves nothing.
-    pub(crate) fn heed(&mut self, seen: Seen) {
-        let listed = matches!(seen, Seen::Identity { listed: true } | Seen::Listed(true));
-        let lately = matches!(seen, Seen::Observed { lately: true, .. });
-        if lately || listed && self.changes == 0 {
+impl CallCount {
+    /// Listed before its call, or recently assigned by this node: a listed address proves nothing.
+    pub(crate) fn note_reply(&mut self, reply: Answer) {
+        let listed = matches!(reply, Answer::Identity { listed: true } | Answer::Listed(true));
+        let recently_assigned = matches!(reply, Answer::Observed { recently_assigned: true, .. });
+        if recently_assigned || listed && self.changes == 0 {
             self.proofs = 1;
         }
     }
 }
 
-impl Small {
-    /// Counts what the process is about to ask for.
-    pub(crate) fn count(&self, world: &mut World, slot: usize, ask: Ask) {
+impl ProtocolModel {
+    /// Counts the call that the process is about to send.
+    pub(crate) fn count(&self, state: &mut ModelState, slot: usize, action: Request) {
         if !self.config.calm {
             return;
         }
-        let mut proc = world.proc(slot);
-        let spent = &mut proc.spent;
-        // Without time left it is not sent.
-        if matches!(ask, Ask::Assign { left: 1.., .. } | Ask::Unassign { left: 1.., .. }) {
-            spent.changes = 3.min(spent.changes + 1);
-        } else if matches!(ask, Ask::Begin | Ask::Owner) {
-            spent.looks = 3.min(spent.looks + 1);
+        let mut proc = state.proc(slot);
+        let calls_sent = &mut proc.calls_sent;
+        // Without time left the call is not sent.
+        if matches!(action, Request::Assign { left: 1.., .. } | Request::Unassign { left: 1.., .. })
+        {
+            calls_sent.changes = 3.min(calls_sent.changes + 1);
+        } else if matches!(action, Request::Begin | Request::Owner) {
+            calls_sent.describes = 3.min(calls_sent.describes + 1);
         }
-        world.procs[slot] = Some(proc);
+        state.procs[slot] = Some(proc);
     }
 
-    /// Looks at what an attach has cost. Same node: nothing is changed, and EC2 is asked once at
-    /// most. Moved: one change and two calls, and one more where presence proves nothing.
-    pub(crate) fn settle(&self, world: &mut World, proc: Proc, path: Path) {
+    /// Checks the calls of an attach. Same node: no mutation, and at most one Describe. Moved: one
+    /// mutation and one Describe, and one more Describe if a listed address proves nothing.
+    pub(crate) fn settle(&self, state: &mut ModelState, proc: Proc, path: Path) {
         if !self.config.calm || proc.kind != Kind::Init {
             return;
         }
-        let Spent { looks, changes, proofs } = proc.spent;
+        let CallCount { describes, changes, proofs } = proc.calls_sent;
         let kept = match path {
-            Path::SameNode => changes == 0 && looks <= 1,
-            Path::Moved => changes <= 1 && looks <= 1 + proofs,
+            Path::SameNode => changes == 0 && describes <= 1,
+            Path::Moved => changes <= 1 && describes <= 1 + proofs,
         };
         if !kept {
-            world.blame(Wrong::Budget);
+            state.record_violation(Violation::Budget);
         }
     }
 }

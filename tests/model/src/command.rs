@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::{CONFIGS, Config, named};
 use crate::run::{Report, explore};
 
-/// Explores the core's machines in a small world to the end.
+/// Explores the core's machines in a small model, exhaustively.
 #[derive(Debug, Parser)]
 #[command(name = "firecamp-model", version, after_help = EXITS)]
 struct Command {
@@ -18,8 +18,8 @@ struct Command {
     what: What,
 }
 
-const EXITS: &str = "Exit codes: 0 as expected; 1 not as expected; 2 wrong usage; 3 the time was \
-up before every state was looked at. FIRECAMP_BUG plants a bug where the core was built with them.";
+const EXITS: &str = "Exit codes: 0 as expected; 1 not as expected; 2 wrong usage; 3 timeout before \
+every state was checked. FIRECAMP_BUG selects a bug if the core was built with deliberate bugs.";
 
 #[derive(Debug, Subcommand)]
 enum What {
@@ -31,19 +31,19 @@ enum What {
 
 #[derive(Debug, Args)]
 struct Check {
-    /// The configuration; may be repeated. Without: all of them.
+    /// The configuration; may be repeated. Default: all configurations.
     #[arg(long = "config", value_name = "NAME")]
     configs: Vec<String>,
-    /// Only those that `cargo test` explores.
+    /// Only the configurations that `cargo test` explores.
     #[arg(long, conflicts_with = "configs")]
     quick: bool,
-    /// Give up after so many seconds for each.
+    /// Stop after this many seconds for each configuration.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
-    /// Threads.
+    /// The number of threads.
     #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, Into::into))]
     threads: usize,
-    /// What is expected of each.
+    /// The expected result of each configuration.
     #[arg(long, value_enum, default_value_t = Expected::Holds)]
     expect: Expected,
     /// Write the reports to this file.
@@ -58,7 +58,7 @@ struct Check {
 enum Expected {
     /// Every property holds in every state.
     Holds,
-    /// Some property is broken.
+    /// Some property is violated.
     Violated,
 }
 
@@ -71,7 +71,7 @@ fn setting(text: &str) -> Result<(String, u8), String> {
     Ok((field.to_owned(), number))
 }
 
-/// The command, from its arguments to its exit code.
+/// Runs the command and returns its exit code.
 pub fn command() -> ExitCode {
     match Command::parse().what {
         What::List => {
@@ -101,7 +101,7 @@ impl Check {
         for config in configs {
             let report = explore(config, self.threads, timeout);
             println!("{}", row(&report));
-            tell(&report);
+            print_report(&report);
             code = code.max(self.judge(&report));
             reports.push(report);
         }
@@ -150,14 +150,14 @@ fn row(report: &Report) -> String {
     } else if report.missing.is_empty() {
         "holds".to_owned()
     } else {
-        format!("holds, but never seen: {}", report.missing.join(", "))
+        format!("holds, but never reached: {}", report.missing.join(", "))
     };
     format!(
         "{config:<16} {states:>11} {transitions:>12} {depth:>6} {seconds:>9.1} {machines:>9}  {result}"
     )
 }
 
-fn tell(report: &Report) {
+fn print_report(report: &Report) {
     for broken in &report.broken {
         eprintln!("{}, after {} steps:", broken.property, broken.trace.len().saturating_sub(1));
         for line in &broken.trace {

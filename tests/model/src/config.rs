@@ -1,64 +1,64 @@
-//! The configurations: which world, and which faults.
+//! The configurations: the size of the model, and its faults.
 
 use crate::state::Budget;
 
-/// How a stop container is run.
+/// How a stop container runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hooks {
-    /// As a native sidecar: it fixes its epoch at its start and acts on SIGTERM.
+    /// As a native sidecar: it reads its epoch at its start and transitions on SIGTERM.
     Sidecar,
-    /// As its container's preStop hook: it begins when the pod is deleted.
+    /// As its container's preStop hook: it starts when the pod is deleted.
     PreStop,
 }
 
-/// One world to explore.
+/// One configuration to explore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     /// Its name.
     pub name: &'static str,
-    /// What it is about.
+    /// What it covers.
     pub about: &'static str,
-    /// Two members, whose addresses may be on one ENI; or one.
+    /// Two members, whose addresses may be on one ENI; otherwise one.
     pub two: bool,
     /// Nodes, at most 3.
     pub nodes: u8,
     /// Incarnations of each member's pod.
     pub pods: usize,
-    /// Runs of one pod's init container that the kubelet starts before it gives up for good.
+    /// How often the kubelet runs the init container of one pod.
     pub inits: u8,
-    /// How stop containers are run.
+    /// How stop containers run.
     pub hooks: Hooks,
-    /// A pod's main container may keep the address open after its pod was deleted by force.
+    /// A pod's main container may keep the address open after a forced deletion.
     pub linger: bool,
-    /// A file registry, which knows of no pods.
+    /// A file registry, which has no pods.
     pub vouched: bool,
-    /// The pool says Unassign.
+    /// The pool's release policy is Unassign.
     pub unassign: bool,
-    /// Ticks that Describe may lag.
+    /// The number of ticks that Describe may lag.
     pub lag: u8,
-    /// IMDS shows every change, in order; else what it shows next is the truth of that moment.
+    /// IMDS shows every change in order; otherwise its next change shows the state of that moment.
     pub fifo: bool,
-    /// Invisible steps are taken along with the one before.
+    /// Invisible steps are combined with the step before.
     pub eager: bool,
-    /// Packets follow the owner at once, and IMDS shows it.
+    /// Packets follow the owner at once, and so does IMDS.
     pub instant: bool,
-    /// It begins with a pod that is up.
+    /// It starts with a pod that is up.
     pub warm: bool,
-    /// Answers are lost, requests are not.
+    /// Replies are lost, but requests are not.
     pub answers: bool,
-    /// Time passes only where somebody waits for it.
+    /// Time passes only while a process waits for it.
     pub lazy: bool,
-    /// Nothing is broken, and EC2 calls are counted.
+    /// Nothing fails, and EC2 calls are counted.
     pub calm: bool,
-    /// The node's agents do their duties.
+    /// The nodes' agents run their operations.
     pub agent: bool,
-    /// On each node there are two agents: the last pod of the DaemonSet has not died yet.
+    /// Each node has two agents: the previous pod of the DaemonSet has not terminated yet.
     pub twins: bool,
-    /// Outsiders are of this cluster, or foreign.
+    /// External callers use a foreign ENI instead of ENIs of this cluster.
     pub foreign: bool,
     /// The faults.
     pub budget: Budget,
-    /// Part of `cargo test`; else of `make model` alone.
+    /// Part of `cargo test`; otherwise only of `make model`.
     pub quick: bool,
 }
 
@@ -71,7 +71,7 @@ const NO_FAULT: Budget = Budget {
     loss: 0,
     reassert: 0,
     late: 0,
-    theft: 0,
+    reassignment: 0,
 };
 
 const BASE: Config = Config {
@@ -100,20 +100,20 @@ const BASE: Config = Config {
     quick: true,
 };
 
-/// What makes a world small: invisible steps are taken along, and time passes where it matters.
+/// Settings that keep a model small: invisible steps are combined, and time passes only if needed.
 const COARSE: Config = Config { eager: true, lazy: true, lag: 0, ..BASE };
 
-/// All of them.
+/// All configurations.
 pub const CONFIGS: &[Config] = &[
     Config {
         name: "move",
-        about: "a member is deleted and comes back, here or elsewhere; Describe lags",
+        about: "a member's pod is deleted and starts again, here or elsewhere; Describe lags",
         budget: Budget { crash: 1, lost: 1, ..NO_FAULT },
         ..BASE
     },
     Config {
         name: "there-and-back",
-        about: "three incarnations on two nodes: what IMDS and Describe show may be of a life before",
+        about: "three incarnations on two nodes: IMDS and Describe may show an earlier incarnation",
         pods: 3,
         eager: true,
         lag: 1,
@@ -122,7 +122,7 @@ pub const CONFIGS: &[Config] = &[
     },
     Config {
         name: "calm",
-        about: "three incarnations on three nodes and no fault: what an attach costs in EC2 calls",
+        about: "three incarnations on three nodes without faults: the EC2 calls of an attach",
         nodes: 3,
         pods: 3,
         calm: true,
@@ -130,7 +130,7 @@ pub const CONFIGS: &[Config] = &[
     },
     Config {
         name: "force-delete",
-        about: "pods are deleted by force while their containers live on",
+        about: "pods are deleted by force while their containers still run",
         hooks: Hooks::PreStop,
         budget: Budget { crash: 1, lost: 1, force: 1, ..NO_FAULT },
         ..COARSE
@@ -147,7 +147,7 @@ pub const CONFIGS: &[Config] = &[
     },
     Config {
         name: "sandbox",
-        about: "one pod UID releases and attaches again and again, as its sandbox dies",
+        about: "one pod UID releases and attaches repeatedly, as its sandbox dies",
         nodes: 1,
         pods: 1,
         eager: true,
@@ -156,7 +156,7 @@ pub const CONFIGS: &[Config] = &[
     },
     Config {
         name: "vouched",
-        about: "a file registry on one machine: who starts a member vouches for it, SIGTERM suffices",
+        about: "a file registry on one machine: the caller vouches for the pod, SIGTERM suffices",
         nodes: 1,
         vouched: true,
         eager: true,
@@ -173,34 +173,34 @@ pub const CONFIGS: &[Config] = &[
         ..COARSE
     },
     Config {
-        name: "foreign-thief",
-        about: "an ENI that is not this cluster's takes the address, and agents see it",
+        name: "foreign-reassignment",
+        about: "an external caller assigns the address to a foreign ENI, and agents observe it",
         foreign: true,
         agent: true,
         instant: true,
-        budget: Budget { theft: 2, reassert: 1, ..NO_FAULT },
+        budget: Budget { reassignment: 2, reassert: 1, ..NO_FAULT },
         ..COARSE
     },
     Config {
-        name: "thief",
-        about: "somebody moves the address to another ENI of this cluster, or to none",
+        name: "external-reassignment",
+        about: "an external caller moves the address to another ENI of this cluster, or to none",
         agent: true,
-        budget: Budget { theft: 1, reassert: 2, lost: 1, ..NO_FAULT },
+        budget: Budget { reassignment: 1, reassert: 2, lost: 1, ..NO_FAULT },
         ..COARSE
     },
     Config {
-        name: "heir",
+        name: "agent-restart",
         about: "an agent dies with the call of a re-assert in flight, and the next one re-asserts",
         agent: true,
         instant: true,
         warm: true,
         hooks: Hooks::PreStop,
-        budget: Budget { theft: 1, reassert: 2, crash: 1, ..NO_FAULT },
+        budget: Budget { reassignment: 1, reassert: 2, crash: 1, ..NO_FAULT },
         ..COARSE
     },
     Config {
         name: "unassign",
-        about: "each release takes the address out of EC2",
+        about: "each release unassigns the address in EC2",
         unassign: true,
         lag: 1,
         eager: true,
@@ -217,14 +217,14 @@ pub const CONFIGS: &[Config] = &[
     },
     Config {
         name: "node-loss",
-        about: "a node is gone for good, and an agent elsewhere finishes what was left",
+        about: "a node is gone for good, and an agent elsewhere finishes its releases",
         agent: true,
         budget: Budget { loss: 1, force: 1, ..NO_FAULT },
         ..COARSE
     },
     Config {
         name: "agent",
-        about: "agents give way, and finish releases that no stop container did",
+        about: "agents withdraw, and release for pods whose stop container did not",
         agent: true,
         instant: true,
         hooks: Hooks::PreStop,
@@ -233,7 +233,7 @@ pub const CONFIGS: &[Config] = &[
     },
     Config {
         name: "twin-agents",
-        about: "two agents on each node at once, all of which release for a node that is lost",
+        about: "two agents on each node, all of which release for a node that is lost",
         agent: true,
         twins: true,
         instant: true,
@@ -244,7 +244,7 @@ pub const CONFIGS: &[Config] = &[
     },
     Config {
         name: "late",
-        about: "outside assumption A1: a call lands at any time after T; it heals all the same",
+        about: "outside assumption A1: a call takes effect at any time after T; it still heals",
         agent: true,
         instant: true,
         hooks: Hooks::PreStop,
@@ -252,7 +252,7 @@ pub const CONFIGS: &[Config] = &[
         ..COARSE
     },
     Config {
-        name: "three-lives",
+        name: "three-incarnations",
         about: "three nodes and three incarnations from the very first attach",
         nodes: 3,
         pods: 3,
@@ -283,7 +283,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The same with another value in one field; none if there is no such field.
+    /// The same configuration with another value in one field; none without such a field.
     #[must_use]
     pub fn with(mut self, field: &str, number: u8) -> Option<Self> {
         let on = number > 0;
@@ -315,7 +315,7 @@ impl Config {
             "loss" => self.budget.loss = number,
             "reassert" => self.budget.reassert = number,
             "late" => self.budget.late = number,
-            "theft" => self.budget.theft = number,
+            "reassignment" => self.budget.reassignment = number,
             _ => return None,
         }
         Some(self)

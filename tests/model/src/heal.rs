@@ -1,21 +1,21 @@
-//! Healing: from any state, with no more faults and everybody getting his turn, the member's pod
-//! comes up and everything agrees.
+//! Healing: from any state, if no more faults occur and every process runs, the member's pod comes
+//! up and all systems agree.
 
 use ahash::RandomState;
 use dashmap::DashSet;
 
-use crate::cast::{FOREIGN, NOBODY, NODES, OWNERS};
 use crate::config::Config;
-use crate::machines::Ask;
-use crate::model::Small;
-use crate::state::{Api, Budget, PROCS, Phase, World};
+use crate::fixture::{FOREIGN, NO_ENI, NODES, OWNERS};
+use crate::machines::Request;
+use crate::model::ProtocolModel;
+use crate::state::{Api, Budget, ModelState, PROCS, Phase};
 
-/// Rounds of half of T each within which everything must be well.
+/// Everything must be healthy within this many rounds of half of T each.
 const ROUNDS: usize = 24;
-/// Steps of one process in one round: more means that it runs in a circle.
+/// The maximum number of steps of one process in one round: more means an endless loop.
 const STEPS: usize = 200;
 
-/// States from which healing is known to succeed, by fingerprint.
+/// Fingerprints of the states from which healing is known to succeed.
 #[derive(Debug)]
 pub(crate) struct Healed {
     known: DashSet<u64, RandomState>,
@@ -29,52 +29,52 @@ impl Default for Healed {
 }
 
 impl Healed {
-    fn learn(&self, way: &[u64]) {
+    fn add(&self, way: &[u64]) {
         for mark in way {
             self.known.insert(*mark);
         }
     }
 }
 
-impl Small {
-    /// The same state, but that no fault comes any more.
-    fn calm(&self, world: &World) -> World {
-        let mut world = world.clone();
-        world.budget = Budget::default();
-        for address in &mut world.addresses {
+impl ProtocolModel {
+    /// The same state without further faults.
+    fn calm(&self, state: &ModelState) -> ModelState {
+        let mut state = state.clone();
+        state.budget = Budget::default();
+        for address in &mut state.addresses {
             address.stale = [0; OWNERS];
             if address.owner == FOREIGN {
-                address.give(NOBODY, &Config { lag: 0, ..self.config });
+                address.give(NO_ENI, &Config { lag: 0, ..self.config });
             }
         }
-        world
+        state
     }
 
-    /// What a healing that fails comes to, round by round.
-    pub(crate) fn rounds(&self, world: &World) -> Vec<World> {
-        let mut world = self.calm(world);
+    /// The rounds of a healing that fails.
+    pub(crate) fn rounds(&self, state: &ModelState) -> Vec<ModelState> {
+        let mut state = self.calm(state);
         let mut rounds = Vec::new();
-        while rounds.len() < ROUNDS && self.round(&mut world) {
-            rounds.push(world.clone());
+        while rounds.len() < ROUNDS && self.round(&mut state) {
+            rounds.push(state.clone());
         }
         rounds
     }
 
-    /// Whether the state heals. Every state on the way that is known to heal ends the question.
-    pub(crate) fn heals(&self, world: &World) -> bool {
-        let mut world = self.calm(world);
+    /// Whether the state heals. The search ends at any state on the way that is known to heal.
+    pub(crate) fn heals(&self, state: &ModelState) -> bool {
+        let mut state = self.calm(state);
         let mut way = Vec::new();
         for _ in 0..ROUNDS {
-            let mark = self.healed.hasher.hash_one(&world);
+            let mark = self.healed.hasher.hash_one(&state);
             if self.healed.known.contains(&mark) {
-                self.healed.learn(&way);
+                self.healed.add(&way);
                 return true;
             }
             way.push(mark);
-            if !self.round(&mut world) {
-                let well = self.is_well(&world);
+            if !self.round(&mut state) {
+                let well = self.is_well(&state);
                 if well {
-                    self.healed.learn(&way);
+                    self.healed.add(&way);
                 }
                 return well;
             }
@@ -82,94 +82,94 @@ impl Small {
         false
     }
 
-    /// Everybody goes as far as he can, then a tick passes. False if there was nothing to do.
-    pub(crate) fn round(&self, world: &mut World) -> bool {
-        let mut busy = self.kubelets(world);
-        busy |= self.config.agent && self.agents(world);
+    /// Every process runs as far as it can, then a tick passes. False if there was nothing to do.
+    pub(crate) fn round(&self, state: &mut ModelState) -> bool {
+        let mut busy = self.kubelets(state);
+        busy |= self.config.agent && self.agents(state);
         for slot in 0..PROCS {
-            busy |= self.turn(world, slot);
+            busy |= self.turn(state, slot);
         }
-        world.tidy();
-        let waiting = world.procs.iter().flatten().any(|proc| {
-            let ask = self.machines.known(proc.machine).ask;
-            matches!(ask, Ask::Pause(_) | Ask::BackOff)
+        state.canonicalize();
+        let waiting = state.procs.iter().flatten().any(|proc| {
+            let action = self.machines.known(proc.machine).action;
+            matches!(action, Request::Pause(_) | Request::BackOff)
         });
-        let pending = world.calls.iter().any(Option::is_some);
-        let switching = world.addresses.iter().any(|a| a.due > 0);
+        let pending = state.calls.iter().any(Option::is_some);
+        let switching = state.addresses.iter().any(|a| a.due > 0);
         if busy || waiting || pending || switching {
-            self.tick(world);
-            world.tidy();
+            self.tick(state);
+            state.canonicalize();
             return true;
         }
         false
     }
 
-    /// One process goes on until it waits.
-    fn turn(&self, world: &mut World, slot: usize) -> bool {
+    /// Runs one process until it waits.
+    fn turn(&self, state: &mut ModelState, slot: usize) -> bool {
         let mut busy = false;
         for step in 0..STEPS {
-            let Some(proc) = world.procs[slot] else { return busy };
-            let waits = self.machines.known(proc.machine).ask;
-            if matches!(waits, Ask::Pause(_) | Ask::BackOff) && step > 0 {
+            let Some(proc) = state.procs[slot] else { return busy };
+            let waits = self.machines.known(proc.machine).action;
+            if matches!(waits, Request::Pause(_) | Request::BackOff) && step > 0 {
                 return true;
             }
-            let ask = self.asks(world, proc);
+            let action = self.next_action(state, proc);
             let mut picks = [None; 2];
-            self.picks(world, proc, |pick| picks = [picks[0].or(Some(pick)), Some(pick)]);
-            let at = self.context(world, proc);
-            let pick = match (ask, picks) {
+            self.picks(state, proc, |pick| picks = [picks[0].or(Some(pick)), Some(pick)]);
+            let at = self.context(state, proc);
+            let pick = match (action, picks) {
                 (_, [None, _]) => return busy,
-                (Ask::Owner | Ask::Await, _) => world.addresses[at.member].owner,
+                (Request::Owner | Request::Await, _) => state.addresses[at.member].owner,
                 (_, [_, last]) => last.unwrap_or_default(),
             };
-            self.step(world, slot, pick);
+            self.step(state, slot, pick);
             busy = true;
         }
         true
     }
 
-    /// Failed init containers are started again; members without a pod get their next.
-    fn kubelets(&self, world: &mut World) -> bool {
+    /// Restarts failed init containers, and creates the next pods of members without one.
+    fn kubelets(&self, state: &mut ModelState) -> bool {
         let mut busy = false;
-        for pod in 0..world.pods.len() {
-            let it = world.pods[pod];
+        for pod in 0..state.pods.len() {
+            let it = state.pods[pod];
             if it.api == Api::Gone && it.serving {
-                world.pods[pod].serving = false;
+                state.pods[pod].serving = false;
                 busy = true;
             }
-            let lost = world.gone & (1 << it.node) != 0;
+            let lost = state.gone & (1 << it.node) != 0;
             if lost && (it.api == Api::Running || it.api == Api::Terminating) {
-                world.pods[pod].api = Api::Gone;
+                state.pods[pod].api = Api::Gone;
                 busy = true;
             } else if it.api == Api::Running && it.phase == Phase::Stuck {
-                self.restart(world, pod);
+                self.restart(state, pod);
                 busy = true;
             }
         }
-        for member in 0..self.machines.cast.members() {
-            if let Some(pod) = self.next_pod(world, member, usize::MAX) {
+        for member in 0..self.machines.fixture.members() {
+            if let Some(pod) = self.next_pod(state, member, usize::MAX) {
                 let last =
-                    self.latest(world, member).map_or(0, |pod| world.pods[usize::from(pod)].node);
+                    self.latest(state, member).map_or(0, |pod| state.pods[usize::from(pod)].node);
                 let others = (1..=self.config.nodes).map(|n| (last + n) % self.config.nodes);
-                let up = others.into_iter().find(|n| world.gone & (1 << n) == 0);
-                self.schedule(world, pod, up.unwrap_or_default());
+                let up = others.into_iter().find(|n| state.gone & (1 << n) == 0);
+                self.schedule(state, pod, up.unwrap_or_default());
                 busy = true;
             }
         }
         busy
     }
 
-    /// Agents begin what they have to do; what EC2 shows is the truth by now.
-    fn agents(&self, world: &mut World) -> bool {
+    /// Agents start their operations; EC2 reads are current by now.
+    fn agents(&self, state: &mut ModelState) -> bool {
         let mut busy = false;
-        for member in 0..self.machines.cast.members() {
-            let gone = world.gone;
+        for member in 0..self.machines.fixture.members() {
+            let gone = state.gone;
             for node in (0..self.config.nodes).filter(|node| gone & (1 << node) == 0) {
-                let astray = world.addresses[member].owner != node;
-                let due = !self.is_busy(world, node, member)
-                    && self.duty(world, node, member, astray).is_some();
+                let misplaced = state.addresses[member].owner != node;
+                let due = !self.is_busy(state, node, member)
+                    && self.operation(state, node, member, misplaced).is_some();
                 if due {
-                    self.errand(world, node, member, astray);
+                    self.execution(state, node, member, misplaced);
                     busy = true;
                 }
             }
@@ -177,14 +177,15 @@ impl Small {
         busy
     }
 
-    fn is_well(&self, world: &World) -> bool {
-        (0..self.machines.cast.members()).all(|member| {
-            let up = Self::ready(world).find(|(n, _)| self.machines.cast.member_of(*n) == member);
+    fn is_well(&self, state: &ModelState) -> bool {
+        (0..self.machines.fixture.members()).all(|member| {
+            let up =
+                Self::ready(state).find(|(n, _)| self.machines.fixture.member_of(*n) == member);
             up.is_some_and(|(pod, it)| {
-                let kernel = world.addresses[member].kernel;
+                let kernel = state.addresses[member].kernel;
                 let left = |node: usize| node != usize::from(it.node) && kernel[node].present;
                 let clean = !self.config.agent || !(0..NODES).any(left);
-                clean && self.agrees(world, pod)
+                clean && self.agrees(state, pod)
             })
         })
     }

@@ -1,4 +1,4 @@
-//! Values by small numbers, and numbers by what they came from; shared by all threads.
+//! Numbers for values, shared by all threads, and memoised results by number.
 
 use std::hash::Hash;
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use dashmap::{DashMap, Entry};
 const FIRST: usize = 1024;
 const BUCKETS: usize = 20;
 
-/// A list that only grows, read without a lock.
+/// A list that only grows and is read without a lock.
 #[derive(Debug)]
 struct Arena<T> {
     buckets: [OnceLock<Box<[OnceLock<T>]>>; BUCKETS],
@@ -21,7 +21,7 @@ impl<T> Arena<T> {
         Self { buckets: [const { OnceLock::new() }; BUCKETS] }
     }
 
-    /// Bucket and place in it: each bucket is as large as all before it.
+    /// Bucket and index of a value: each bucket is as large as all before it.
     fn place(index: usize) -> (usize, usize) {
         let bucket = ((index / FIRST) + 1).ilog2() as usize;
         (bucket, index - FIRST * ((1 << bucket) - 1))
@@ -31,17 +31,17 @@ impl<T> Arena<T> {
         let (bucket, place) = Self::place(index);
         let make = || (0..FIRST << bucket).map(|_| OnceLock::new()).collect();
         let cell = &self.buckets[bucket].get_or_init(make)[place];
-        assert!(cell.set(value).is_ok(), "every place is filled once");
+        assert!(cell.set(value).is_ok(), "a value was set twice");
     }
 
     fn get(&self, index: usize) -> &T {
         let (bucket, place) = Self::place(index);
-        let bucket = self.buckets[bucket].get().expect("a number that was given out");
-        bucket[place].get().expect("a value that was filled in before its number was given out")
+        let bucket = self.buckets[bucket].get().expect("a known number");
+        bucket[place].get().expect("a value that was set before its number was returned")
     }
 }
 
-/// Gives every value one number. Which one depends on the order of the threads.
+/// Gives each value a number, which depends on the order of the threads.
 #[derive(Debug)]
 pub(crate) struct Interner<T: Hash + Eq, I> {
     numbers: DashMap<T, u32, RandomState>,
@@ -54,7 +54,7 @@ impl<T: Hash + Eq, I> Interner<T, I> {
         Self { numbers: DashMap::default(), infos: Arena::new(), next: AtomicU32::new(0) }
     }
 
-    /// The number of the value; what is known of a new one is worked out first.
+    /// The number of the value. `info` computes what is stored for a new one.
     pub(crate) fn number(&self, value: T, info: impl FnOnce(&T) -> I) -> u32 {
         if let Some(found) = self.numbers.get(&value) {
             return *found;
@@ -79,7 +79,7 @@ impl<T: Hash + Eq, I> Interner<T, I> {
     }
 }
 
-/// Remembers the results of a pure function.
+/// Memoises a pure function.
 #[derive(Debug)]
 pub(crate) struct Memo<K: Hash + Eq> {
     known: DashMap<K, u32, RandomState>,
@@ -90,11 +90,11 @@ impl<K: Hash + Eq + Copy> Memo<K> {
         Self { known: DashMap::default() }
     }
 
-    pub(crate) fn get(&self, key: K, work_out: impl FnOnce() -> u32) -> u32 {
+    pub(crate) fn get(&self, key: K, compute: impl FnOnce() -> u32) -> u32 {
         if let Some(found) = self.known.get(&key) {
             return *found;
         }
-        let result = work_out();
+        let result = compute();
         self.known.insert(key, result);
         result
     }

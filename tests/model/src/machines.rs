@@ -1,12 +1,12 @@
-//! The core's machines, each state of each by a number, and what each reply makes of it.
+//! The core's machines: a number for each state of each, and the result of each reply.
 //!
-//! The machines are the product's own. What a reply makes of a machine depends on nothing but
-//! the two, so it is worked out once and remembered.
+//! The machines are the product's own. The next state depends only on the state and the reply, so
+//! it is computed once and memoised.
 
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::agent::{Duty, Errand};
+use firecamp_core::agent::{Execution, Operation};
 use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::canonical::Canonical;
 use firecamp_core::contract::exit::Exit;
@@ -15,12 +15,12 @@ use firecamp_core::record::{State, StaticIp, Write};
 use firecamp_core::release::{Release, ReleaseInput};
 use firecamp_core::time::Moment;
 
-use crate::agent::Look;
-use crate::cast::{Cast, Kind, Who, epoch_number, version_numbers};
+use crate::agent::PlanKey;
+use crate::fixture::{Fixture, HolderId, Kind, epoch_number, version_numbers};
 use crate::intern::{Interner, Memo};
-use crate::seen::{Context, Seen};
+use crate::reply::{Answer, Context};
 
-/// The grain of time: T / 2.
+/// The unit of time: T / 2.
 pub(crate) const TICK: Duration = Duration::from_millis(2_500);
 
 /// A machine of the core.
@@ -28,7 +28,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(2_500);
 pub(crate) enum Core {
     Attach(Box<Attach>),
     Release(Box<Release>),
-    Errand(Box<Errand>),
+    Execution(Box<Execution>),
 }
 
 impl Core {
@@ -36,7 +36,7 @@ impl Core {
         match self {
             Self::Attach(machine) => machine.action(),
             Self::Release(machine) => machine.action(),
-            Self::Errand(machine) => machine.action(),
+            Self::Execution(machine) => machine.action(),
         }
     }
 
@@ -45,7 +45,7 @@ impl Core {
         match self {
             Self::Attach(machine) => machine.reply(reply, now),
             Self::Release(machine) => machine.reply(reply, now),
-            Self::Errand(machine) => machine.reply(reply, now),
+            Self::Execution(machine) => machine.reply(reply, now),
         }
         self.canonical(now);
     }
@@ -54,7 +54,7 @@ impl Core {
         match self {
             Self::Attach(machine) => machine.canonical(now),
             Self::Release(machine) => machine.canonical(now),
-            Self::Errand(machine) => machine.canonical(now),
+            Self::Execution(machine) => machine.canonical(now),
         }
     }
 
@@ -62,14 +62,14 @@ impl Core {
         match self {
             Self::Attach(machine) => machine.outcome(),
             Self::Release(machine) => machine.outcome(),
-            Self::Errand(machine) => machine.outcome(),
+            Self::Execution(machine) => machine.outcome(),
         }
     }
 }
 
-/// What a machine asks for, in small numbers.
+/// The action of a machine, with small numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ask {
+pub(crate) enum Request {
     Member,
     Record,
     Pod,
@@ -83,7 +83,7 @@ pub(crate) enum Ask {
         expected: (u8, u8),
         object: u32,
     },
-    /// `left`: ticks until T has passed since what authorised it; none: too late to send.
+    /// `left`: ticks until T has passed since what authorised it; 0: too late to send.
     Assign {
         eni: u8,
         force: bool,
@@ -97,26 +97,26 @@ pub(crate) enum Ask {
     Stage,
     Publish,
     Sync,
-    AddAddress(Who),
-    AddRouting(Who),
-    /// Note an Assign on its node: see [`Small::lately`](crate::Small).
+    AddAddress(HolderId),
+    AddRouting(HolderId),
+    /// Write a note of an Assign on its node: see `ProtocolModel::recently_assigned`.
     Note,
     Observe,
-    RemoveAddress(Who),
-    RemoveRouting(Who),
+    RemoveAddress(HolderId),
+    RemoveRouting(HolderId),
     Sockets,
     /// An exact wait of so many ticks.
     Pause(u8),
-    /// A wait with jitter: over at any moment.
+    /// A wait with jitter, which may end at any moment.
     BackOff,
     Stop,
     Done,
-    /// Something that this world lacks.
+    /// An action that the model does not have.
     Unknown,
 }
 
-impl Ask {
-    /// For an EC2 mutation, the ticks that are left to send it.
+impl Request {
+    /// The ticks that are left to send an EC2 mutation.
     pub(crate) fn left(self) -> Option<u8> {
         if let Self::Assign { left, .. } | Self::Unassign { left, .. } = self {
             Some(left)
@@ -135,19 +135,19 @@ impl Ask {
 pub(crate) enum End {
     Attached { overlapped: bool, path: Path },
     Released(Released),
-    Mended,
+    Maintenance,
     Failed(Exit),
 }
 
-/// What is known of one state of one machine.
+/// Facts about one state of one machine.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct MachineInfo {
     pub(crate) core: Core,
-    pub(crate) ask: Ask,
+    pub(crate) action: Request,
     pub(crate) end: Option<End>,
 }
 
-/// What is known of one content of a record.
+/// Facts about one content of a record.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) object: StaticIp,
@@ -157,37 +157,37 @@ pub(crate) struct Record {
     pub(crate) marks: usize,
 }
 
-/// All machines and records that were met.
+/// All states of machines and contents of records so far.
 #[derive(Debug)]
 pub(crate) struct Machines {
-    pub(crate) cast: Cast,
-    states: Interner<Core, Known>,
+    pub(crate) fixture: Fixture,
+    states: Interner<Core, MachineInfo>,
     records: Interner<StaticIp, Record>,
-    replies: Memo<(u32, Seen)>,
+    replies: Memo<(u32, Answer)>,
     ticks: Memo<u32>,
-    duties: Interner<Duty, Duty>,
-    plans: Memo<Look>,
+    operations: Interner<Operation, Operation>,
+    plans: Memo<PlanKey>,
 }
 
-/// The number of no duty.
-pub(crate) const NO_DUTY: u32 = u32::MAX;
-/// Errands have a deadline of their own; one that begins this late has none.
+/// The number that stands for no operation.
+pub(crate) const NO_OPERATION: u32 = u32::MAX;
+/// Operations have a deadline of their own; starting this late removes it.
 const LATE: Duration = Duration::from_hours(2);
 
 impl Machines {
-    pub(crate) fn new(cast: Cast) -> Self {
+    pub(crate) fn new(fixture: Fixture) -> Self {
         Self {
-            cast,
+            fixture,
             states: Interner::new(),
             records: Interner::new(),
             replies: Memo::new(),
             ticks: Memo::new(),
-            duties: Interner::new(),
+            operations: Interner::new(),
             plans: Memo::new(),
         }
     }
 
-    pub(crate) fn known(&self, machine: u32) -> &Known {
+    pub(crate) fn known(&self, machine: u32) -> &MachineInfo {
         self.states.info(machine)
     }
 
@@ -196,10 +196,10 @@ impl Machines {
     }
 
     pub(crate) fn record_number(&self, object: StaticIp) -> u32 {
-        self.records.number(object, |object| self.look(object))
+        self.records.number(object, |object| self.key(object))
     }
 
-    /// How many states of machines, and contents of records, were met.
+    /// The number of states of machines and of contents of records so far.
     pub(crate) fn sizes(&self) -> (usize, usize) {
         (self.states.len(), self.records.len())
     }
@@ -214,26 +214,28 @@ impl Machines {
         self.fresh(Core::Release(Box::new(machine)))
     }
 
-    /// Whether it is a release, which reads the record only before it changes anything.
+    /// Whether it is a release that has not changed anything yet and only reads the record.
     pub(crate) fn releases(&self, machine: u32) -> bool {
         matches!(self.known(machine).core, Core::Release(_))
     }
 
-    /// The number of what is planned.
-    pub(crate) fn plan(&self, look: Look, planned: impl FnOnce() -> Option<Duty>) -> u32 {
-        self.plans
-            .get(look, || planned().map_or(NO_DUTY, |duty| self.duties.number(duty, Clone::clone)))
+    /// The number of the planned operation.
+    pub(crate) fn plan(&self, key: PlanKey, planned: impl FnOnce() -> Option<Operation>) -> u32 {
+        self.plans.get(key, || {
+            planned()
+                .map_or(NO_OPERATION, |operation| self.operations.number(operation, Clone::clone))
+        })
     }
 
-    pub(crate) fn errand(&self, duty: u32, who: u8, run: u8) -> u32 {
-        let run = Cast::run(who, Kind::Agent, run);
-        let duty = self.duties.info(duty);
-        if let Duty::Release { member, pod, by } = duty {
-            return self.release(Cast::agents_release(member, pod, *by, run));
+    pub(crate) fn execution(&self, operation: u32, holder: u8, run: u8) -> u32 {
+        let run = Fixture::run(holder, Kind::Agent, run);
+        let operation = self.operations.info(operation);
+        if let Operation::Release { member, pod, by } = operation {
+            return self.release(Fixture::agents_release(member, pod, *by, run));
         }
         let late = Canonical::ORIGIN.plus(LATE);
-        let errand = Errand::new(duty, &self.cast.cluster(), run, late);
-        self.fresh(Core::Errand(Box::new(errand)))
+        let execution = Execution::new(operation, &self.fixture.cluster(), run, late);
+        self.fresh(Core::Execution(Box::new(execution)))
     }
 
     fn fresh(&self, mut core: Core) -> u32 {
@@ -242,23 +244,23 @@ impl Machines {
     }
 
     fn number(&self, core: Core) -> u32 {
-        self.states.number(core, |core| Known {
+        self.states.number(core, |core| MachineInfo {
             core: core.clone(),
-            ask: self.ask(&core.action()),
+            action: self.action(&core.action()),
             end: core.outcome().map(end),
         })
     }
 
-    /// What a reply makes of a machine.
-    pub(crate) fn reply(&self, machine: u32, seen: Seen, context: Context) -> u32 {
-        self.replies.get((machine, seen), || {
+    /// The next state of a machine after a reply.
+    pub(crate) fn reply(&self, machine: u32, reply: Answer, context: Context) -> u32 {
+        self.replies.get((machine, reply), || {
             let mut core = self.known(machine).core.clone();
-            core.reply(seen.reply(self, context));
+            core.reply(reply.reply(self, context));
             self.number(core)
         })
     }
 
-    /// What a tick makes of a machine: everything that it remembers is older.
+    /// The state of a machine one tick later: everything that it remembers is older.
     pub(crate) fn older(&self, machine: u32) -> u32 {
         self.ticks.get(machine, || {
             let mut core = self.known(machine).core.clone();
@@ -267,69 +269,76 @@ impl Machines {
         })
     }
 
-    fn look(&self, object: &StaticIp) -> Record {
+    fn key(&self, object: &StaticIp) -> Record {
         let attachment = object.attachment.as_ref();
         Record {
             object: object.clone(),
             epoch: epoch_number(object.epoch),
-            attachment: attachment
-                .map(|a| (self.cast.pod_number(&a.pod), self.cast.node_number(&a.node), a.state)),
-            marks: object.unsettled.len(),
+            attachment: attachment.map(|a| {
+                (self.fixture.pod_number(&a.pod), self.fixture.node_number(&a.node), a.state)
+            }),
+            marks: object.pending_mutations.len(),
         }
     }
 
-    fn ask(&self, action: &Action) -> Ask {
-        let cast = &self.cast;
+    fn action(&self, action: &Action) -> Request {
+        let fixture = &self.fixture;
         let left = action.time_left(Canonical::ORIGIN).map_or(0, ticks);
         match action {
-            Action::ReadMember => Ask::Member,
-            Action::ReadRecord(_) => Ask::Record,
-            Action::ReadPod => Ask::Pod,
-            Action::Write(write) => self.ask_write(write),
-            Action::ReadIdentity => Ask::Identity,
-            Action::ReadListed(_) => Ask::Listed,
-            Action::BeginOwner(..) => Ask::Begin,
-            Action::AwaitOwner => Ask::Await,
-            Action::ReadOwner(..) => Ask::Owner,
+            Action::ReadMember => Request::Member,
+            Action::ReadRecord(_) => Request::Record,
+            Action::ReadPod => Request::Pod,
+            Action::Write(write) => self.compact_write(write),
+            Action::ReadIdentity => Request::Identity,
+            Action::ReadListed(_) => Request::Listed,
+            Action::BeginOwner(..) => Request::Begin,
+            Action::AwaitOwner => Request::Await,
+            Action::ReadOwner(..) => Request::Owner,
             Action::Assign { eni, force, .. } => {
-                Ask::Assign { eni: cast.eni_number(eni), force: *force, left }
+                Request::Assign { eni: fixture.eni_number(eni), force: *force, left }
             }
-            Action::Unassign { eni, .. } => Ask::Unassign { eni: cast.eni_number(eni), left },
-            Action::ProbeFile => Ask::Probe,
-            Action::StageFile(_) => Ask::Stage,
-            Action::PublishFile => Ask::Publish,
-            Action::SyncFile => Ask::Sync,
-            Action::AddAddress(_, holder) => Ask::AddAddress(cast.who(holder)),
-            Action::AddRouting(_, holder) => Ask::AddRouting(cast.who(holder)),
-            Action::NoteAssign(_) => Ask::Note,
-            Action::Observe(_) => Ask::Observe,
-            Action::RemoveAddress(_, holder) => Ask::RemoveAddress(cast.who(holder)),
-            Action::RemoveRouting(_, holder) => Ask::RemoveRouting(cast.who(holder)),
-            Action::ReadSockets(_) => Ask::Sockets,
-            Action::Wait(delay) if delay.jitter => Ask::BackOff,
+            Action::Unassign { eni, .. } => {
+                Request::Unassign { eni: fixture.eni_number(eni), left }
+            }
+            Action::ProbeFile => Request::Probe,
+            Action::StageFile(_) => Request::Stage,
+            Action::PublishFile => Request::Publish,
+            Action::SyncFile => Request::Sync,
+            Action::AddAddress(_, holder) => Request::AddAddress(fixture.compact_holder(holder)),
+            Action::AddRouting(_, holder) => Request::AddRouting(fixture.compact_holder(holder)),
+            Action::NoteAssign(_) => Request::Note,
+            Action::Observe(_) => Request::Observe,
+            Action::RemoveAddress(_, holder) => {
+                Request::RemoveAddress(fixture.compact_holder(holder))
+            }
+            Action::RemoveRouting(_, holder) => {
+                Request::RemoveRouting(fixture.compact_holder(holder))
+            }
+            Action::ReadSockets(_) => Request::Sockets,
+            Action::Wait(delay) if delay.jitter => Request::BackOff,
             // Polls are far shorter than a tick, so any number of them fits into one.
-            Action::Wait(delay) if delay.length < TICK => Ask::Pause(0),
-            Action::Wait(delay) => Ask::Pause(ticks(delay.length)),
-            Action::AwaitStop => Ask::Stop,
-            Action::Done => Ask::Done,
-            Action::ReadAllocated(_) => Ask::Unknown,
+            Action::Wait(delay) if delay.length < TICK => Request::Pause(0),
+            Action::Wait(delay) => Request::Pause(ticks(delay.length)),
+            Action::AwaitStop => Request::Stop,
+            Action::Done => Request::Done,
+            Action::ReadAllocated(_) => Request::Unknown,
         }
     }
 
-    fn ask_write(&self, write: &Write) -> Ask {
+    fn compact_write(&self, write: &Write) -> Request {
         match write {
-            Write::UpdateStaticIp(stored) => Ask::Write {
+            Write::UpdateStaticIp(stored) => Request::Write {
                 expected: version_numbers(&stored.version),
                 object: self.record_number(stored.object.clone()),
             },
             Write::CreateClaim(_) | Write::UpdateClaim(_) | Write::CreateStaticIp(_) => {
-                Ask::Unknown
+                Request::Unknown
             }
         }
     }
 }
 
-/// Begun ticks count whole: a wait is never cut short, a call that may land may do so until then.
+/// Rounds up: a wait is never shortened, and a call may take effect until then.
 fn ticks(length: Duration) -> u8 {
     let ticks = length.as_millis().div_ceil(TICK.as_millis());
     u8::try_from(ticks).unwrap_or(u8::MAX)
@@ -341,7 +350,7 @@ fn end(outcome: &Outcome) -> End {
             End::Attached { overlapped: attached.overlapped, path: attached.path }
         }
         Outcome::Released { release, .. } => End::Released(*release),
-        Outcome::Mended { .. } => End::Mended,
+        Outcome::Maintained { .. } => End::Maintenance,
         Outcome::Failed(failure) => End::Failed(failure.exit),
     }
 }

@@ -1,117 +1,120 @@
-//! The model: which actions there are in a state, and what they make of it.
+//! The model: the possible transitions of a state, and their results.
 
 use stateright::{Model, Property};
 
-use crate::acts::Act;
-use crate::cast::{Cast, FOREIGN, small};
 use crate::config::Config;
+use crate::fixture::{FOREIGN, Fixture, small};
 use crate::heal::Healed;
-use crate::machines::{Ask, Machines};
+use crate::machines::{Machines, Request};
 use crate::properties;
-use crate::state::{Address, Api, Budget, CALLS, Kernel, PROCS, Phase, Pod, Stolen, World};
+use crate::state::{
+    Address, Api, Budget, CALLS, Kernel, ModelState, PROCS, Phase, Pod, Reassigned,
+};
+use crate::transitions::Transition;
 
 /// The model of one configuration.
 #[derive(Debug)]
-pub struct Small {
+pub struct ProtocolModel {
     pub(crate) config: Config,
     pub(crate) machines: Machines,
     pub(crate) healed: Healed,
 }
 
-impl Small {
+impl ProtocolModel {
     /// The model of a configuration.
     pub fn new(config: Config) -> Self {
-        let machines = Machines::new(Cast::new(config.two, config.unassign));
+        let machines = Machines::new(Fixture::new(config.two, config.unassign));
         Self { config, machines, healed: Healed::default() }
     }
 
-    /// How many states of machines and contents of records were met.
+    /// The number of states of machines and of contents of records so far.
     pub fn sizes(&self) -> (usize, usize) {
         self.machines.sizes()
     }
 
-    fn first(&self) -> World {
-        let cast = &self.machines.cast;
-        let address = |member| Address::new(self.machines.record_number(cast.fresh_record(member)));
-        let mut world = World {
+    fn first(&self) -> ModelState {
+        let fixture = &self.machines.fixture;
+        let address =
+            |member| Address::new(self.machines.record_number(fixture.fresh_record(member)));
+        let mut state = ModelState {
             addresses: [address(0), address(1)],
-            pods: [Pod::default(); crate::cast::PODS],
+            pods: [Pod::default(); crate::fixture::PODS],
             procs: [None; PROCS],
             calls: [None; CALLS],
             budget: self.config.budget,
             gone: 0,
             wrong: 0,
         };
-        for member in 0..cast.members() {
-            self.schedule(&mut world, member * cast.pods_each(), 0);
+        for member in 0..fixture.members() {
+            self.schedule(&mut state, member * fixture.pods_each(), 0);
         }
         if self.config.warm {
-            world.budget = Budget::default();
-            while self.round(&mut world) {}
-            world.budget = self.config.budget;
+            state.budget = Budget::default();
+            while self.round(&mut state) {}
+            state.budget = self.config.budget;
         }
-        world
+        state
     }
 
-    pub(crate) fn act(&self, world: &mut World, act: Act) {
-        match act {
-            Act::Tick => self.tick(world),
-            Act::Step(slot, pick) => self.step(world, slot, pick),
-            Act::Lose(slot) => {
-                world.budget.lost -= 1;
-                self.lose(world, slot);
+    pub(crate) fn apply(&self, state: &mut ModelState, transition: Transition) {
+        match transition {
+            Transition::Tick => self.tick(state),
+            Transition::Step(slot, pick) => self.step(state, slot, pick),
+            Transition::Lose(slot) => {
+                state.budget.lost -= 1;
+                self.lose(state, slot);
             }
-            Act::Fail(slot) => {
-                world.budget.lost -= 1;
-                self.fail(world, slot);
+            Transition::Fail(slot) => {
+                state.budget.lost -= 1;
+                self.fail(state, slot);
             }
-            Act::Crash(slot) => {
-                world.budget.crash -= 1;
-                self.crash(world, slot);
+            Transition::Crash(slot) => {
+                state.budget.crash -= 1;
+                self.crash(state, slot);
             }
-            Act::CrashSent(slot) => {
-                world.budget.crash -= 1;
-                self.send(world, slot);
-                self.crash(world, slot);
+            Transition::CrashSent(slot) => {
+                state.budget.crash -= 1;
+                self.send(state, slot);
+                self.crash(state, slot);
             }
-            Act::Late(slot) => {
-                world.budget.late -= 1;
-                self.land_late(world, slot);
+            Transition::Late(slot) => {
+                state.budget.late -= 1;
+                self.land_late(state, slot);
             }
-            Act::Land(call) => {
-                if let Some(landing) = world.calls[call].take() {
-                    world.budget.late -= u8::from(landing.left == 0);
-                    self.land(world, landing);
+            Transition::Land(call) => {
+                if let Some(landing) = state.calls[call].take() {
+                    state.budget.late -= u8::from(landing.left == 0);
+                    self.land(state, landing);
                 }
             }
-            Act::Schedule(..)
-            | Act::Delete(_)
-            | Act::Force(_)
-            | Act::MainEnds(_)
-            | Act::Sandbox(_)
-            | Act::Reboot(_)
-            | Act::NodeLost(_)
-            | Act::Errand(..)
-            | Act::Theft(..) => self.surround(world, act),
+            Transition::Schedule(..)
+            | Transition::Delete(_)
+            | Transition::Force(_)
+            | Transition::MainEnds(_)
+            | Transition::Sandbox(_)
+            | Transition::Reboot(_)
+            | Transition::NodeLost(_)
+            | Transition::Execution(..)
+            | Transition::ExternalReassignment(..) => self.external_transition(state, transition),
         }
-        self.forget(world);
-        world.tidy();
+        self.forget(state);
+        state.canonicalize();
     }
 
-    /// Where nobody runs and no pod is to run, a lock's record that nobody can be held to any more
-    /// is as good as none: later holders have higher epochs. So is, where no agent looks, an
-    /// address that was left in the kernel.
-    fn forget(&self, world: &mut World) {
+    /// Removes state that no longer matters. If no process or pod runs on a node, a released lock
+    /// record is equivalent to none, because later holders have higher epochs. Without agents, the
+    /// same holds for an address that was left in the kernel.
+    fn forget(&self, state: &mut ModelState) {
         for node in 0..self.config.nodes {
-            let runs = world.procs.iter().flatten().any(|p| self.context(world, *p).node == node);
-            let pods = world
+            let runs = state.procs.iter().flatten().any(|p| self.context(state, *p).node == node);
+            let pods = state
                 .pods
                 .iter()
                 .any(|p| p.node == node && (p.api == Api::Running || p.api == Api::Terminating));
             if runs || pods {
                 continue;
             }
-            for address in &mut world.addresses {
+            for address in &mut state.addresses {
                 let kernel = address.kernel_at(node);
                 let idle = !kernel.present && kernel.lock.is_none_or(|lock| !lock.held);
                 if idle || !self.config.agent {
@@ -121,77 +124,77 @@ impl Small {
         }
     }
 
-    /// What happens around the processes.
-    fn surround(&self, world: &mut World, act: Act) {
-        match act {
-            Act::Schedule(pod, node) => self.schedule(world, pod, node),
-            Act::Delete(pod) => self.delete(world, pod),
-            Act::Force(pod) => {
-                world.budget.force -= 1;
-                self.force(world, pod);
+    /// A transition outside the processes.
+    fn external_transition(&self, state: &mut ModelState, transition: Transition) {
+        match transition {
+            Transition::Schedule(pod, node) => self.schedule(state, pod, node),
+            Transition::Delete(pod) => self.delete(state, pod),
+            Transition::Force(pod) => {
+                state.budget.force -= 1;
+                self.force(state, pod);
             }
-            Act::MainEnds(pod) => world.pods[pod].serving = false,
-            Act::Sandbox(pod) => {
-                world.budget.sandbox -= 1;
-                self.sandbox(world, pod);
+            Transition::MainEnds(pod) => state.pods[pod].serving = false,
+            Transition::Sandbox(pod) => {
+                state.budget.sandbox -= 1;
+                self.sandbox(state, pod);
             }
-            Act::Reboot(node) => {
-                world.budget.reboot -= 1;
-                self.reboot(world, node, false);
+            Transition::Reboot(node) => {
+                state.budget.reboot -= 1;
+                self.reboot(state, node, false);
             }
-            Act::NodeLost(node) => {
-                world.budget.loss -= 1;
-                self.reboot(world, node, true);
+            Transition::NodeLost(node) => {
+                state.budget.loss -= 1;
+                self.reboot(state, node, true);
             }
-            Act::Errand(node, member, astray) => {
-                world.budget.reassert -= u8::from(astray);
-                self.errand(world, node, member, astray);
+            Transition::Execution(node, member, misplaced) => {
+                state.budget.reassert -= u8::from(misplaced);
+                self.execution(state, node, member, misplaced);
             }
-            Act::Theft(member, thief) => {
-                world.budget.theft -= 1;
-                let address = &mut world.addresses[member];
-                address.give(thief, &self.config);
-                address.stolen = Stolen::Yes;
+            Transition::ExternalReassignment(member, external_caller) => {
+                state.budget.reassignment -= 1;
+                let address = &mut state.addresses[member];
+                address.give(external_caller, &self.config);
+                address.reassigned = Reassigned::Yes;
             }
-            Act::Tick
-            | Act::Step(..)
-            | Act::Lose(_)
-            | Act::Fail(_)
-            | Act::Crash(_)
-            | Act::CrashSent(_)
-            | Act::Late(_)
-            | Act::Land(_) => {}
+            Transition::Tick
+            | Transition::Step(..)
+            | Transition::Lose(_)
+            | Transition::Fail(_)
+            | Transition::Crash(_)
+            | Transition::CrashSent(_)
+            | Transition::Late(_)
+            | Transition::Land(_) => {}
         }
     }
 
-    fn send(&self, world: &mut World, slot: usize) {
-        let proc = self.awake(world, world.proc(slot));
-        let at = self.context(world, proc);
-        if let Some(call) = Self::call(at, self.machines.known(proc.machine).ask) {
-            world.in_flight(call);
+    fn send(&self, state: &mut ModelState, slot: usize) {
+        let proc = self.awake(state, state.proc(slot));
+        let at = self.context(state, proc);
+        if let Some(call) = Self::call(at, self.machines.known(proc.machine).action) {
+            state.in_flight(call);
         }
     }
 
-    fn land_late(&self, world: &mut World, slot: usize) {
-        let proc = self.awake(world, world.proc(slot));
-        let at = self.context(world, proc);
-        if let Some(call) = Self::call(at, self.machines.known(proc.machine).ask) {
-            let seen = self.land(world, call);
-            world.procs[slot] = Some(proc);
-            self.tell(world, slot, seen);
+    fn land_late(&self, state: &mut ModelState, slot: usize) {
+        let proc = self.awake(state, state.proc(slot));
+        let at = self.context(state, proc);
+        if let Some(call) = Self::call(at, self.machines.known(proc.machine).action) {
+            let reply = self.land(state, call);
+            state.procs[slot] = Some(proc);
+            self.report(state, slot, reply);
         }
     }
 
-    /// Half of T passes, for everything at once. What may take that long no longer has happened.
-    pub(crate) fn tick(&self, world: &mut World) {
-        for proc in world.procs.iter_mut().flatten() {
-            if let Ask::Pause(ticks) = self.machines.known(proc.machine).ask {
+    /// Half of T passes for all systems. Whatever may not take longer than that has happened.
+    pub(crate) fn tick(&self, state: &mut ModelState) {
+        for proc in state.procs.iter_mut().flatten() {
+            if let Request::Pause(ticks) = self.machines.known(proc.machine).action {
                 proc.waited = (proc.waited + 1).min(ticks);
             }
             proc.machine = self.machines.older(proc.machine);
         }
-        let late = world.budget.late > 0;
-        for slot in &mut world.calls {
+        let late = state.budget.late > 0;
+        for slot in &mut state.calls {
             if let Some(call) = slot {
                 call.left = call.left.saturating_sub(1);
                 if call.left == 0 && !late {
@@ -200,7 +203,7 @@ impl Small {
             }
         }
         let shown_by = self.shown_by();
-        for address in &mut world.addresses {
+        for address in &mut state.addresses {
             for ttl in &mut address.stale {
                 *ttl = ttl.saturating_sub(1);
             }
@@ -215,21 +218,21 @@ impl Small {
     }
 }
 
-impl Model for Small {
-    type State = World;
-    type Action = Act;
+impl Model for ProtocolModel {
+    type State = ModelState;
+    type Action = Transition;
 
-    fn init_states(&self) -> Vec<World> {
+    fn init_states(&self) -> Vec<ModelState> {
         vec![self.first()]
     }
 
-    fn actions(&self, world: &World, acts: &mut Vec<Act>) {
-        self.all_acts(world, acts);
+    fn actions(&self, state: &ModelState, transitions: &mut Vec<Transition>) {
+        self.all_transitions(state, transitions);
     }
 
-    fn next_state(&self, world: &World, act: Act) -> Option<World> {
-        let mut next = world.clone();
-        self.act(&mut next, act);
+    fn next_state(&self, state: &ModelState, transition: Transition) -> Option<ModelState> {
+        let mut next = state.clone();
+        self.apply(&mut next, transition);
         Some(next)
     }
 
@@ -238,18 +241,18 @@ impl Model for Small {
     }
 }
 
-impl Small {
-    /// The number of a pod that is up.
-    pub(crate) fn ready(world: &World) -> impl Iterator<Item = (usize, &Pod)> {
-        let pods = world.pods.iter().enumerate();
+impl ProtocolModel {
+    /// The pods that are up, with their numbers.
+    pub(crate) fn ready(state: &ModelState) -> impl Iterator<Item = (usize, &Pod)> {
+        let pods = state.pods.iter().enumerate();
         pods.filter(|(_, pod)| pod.api == Api::Running && pod.phase == Phase::Up)
     }
 
     /// The last pod of a member, live or not.
-    pub(crate) fn latest(&self, world: &World, member: usize) -> Option<u8> {
-        let cast = &self.machines.cast;
-        let pods = world.pods.iter().enumerate();
-        pods.filter(|(n, p)| cast.member_of(*n) == member && p.api != Api::Future)
+    pub(crate) fn latest(&self, state: &ModelState, member: usize) -> Option<u8> {
+        let fixture = &self.machines.fixture;
+        let pods = state.pods.iter().enumerate();
+        pods.filter(|(n, p)| fixture.member_of(*n) == member && p.api != Api::Future)
             .map(|(n, _)| small(n))
             .max()
     }

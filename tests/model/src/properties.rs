@@ -1,25 +1,25 @@
-//! What must always hold, and what must happen at least once.
+//! The properties that must hold in every state, and the states that must be reached.
 
 use firecamp_core::record::State;
 use stateright::Property;
 
-use crate::cast::{Kind, NOBODY, NODES, small};
 use crate::config::Config;
-use crate::machines::Ask;
-use crate::model::Small;
-use crate::state::{Stolen, World, Wrong};
+use crate::fixture::{Kind, NO_ENI, NODES, small};
+use crate::machines::Request;
+use crate::model::ProtocolModel;
+use crate::state::{ModelState, Reassigned, Violation};
 
-impl Small {
-    /// Whether EC2, the data path, the record, this node's kernel with its lock, and the file
-    /// agree that the pod has its address.
-    pub(crate) fn agrees(&self, world: &World, pod: usize) -> bool {
-        let member = self.machines.cast.member_of(pod);
-        let node = world.pods[pod].node;
-        let address = &world.addresses[member];
+impl ProtocolModel {
+    /// Whether EC2, the data path, the record, this node's kernel with its lock, and the file agree
+    /// that the pod has its address.
+    pub(crate) fn agrees(&self, state: &ModelState, pod: usize) -> bool {
+        let member = self.machines.fixture.member_of(pod);
+        let node = state.pods[pod].node;
+        let address = &state.addresses[member];
         let record = self.machines.record(address.record);
         let kernel = address.kernel[usize::from(node)];
         let locked = kernel.lock.is_some_and(|lock| {
-            lock.held && usize::from(lock.who.pod) == pod && lock.who.epoch == record.epoch
+            lock.held && usize::from(lock.holder.pod) == pod && lock.holder.epoch == record.epoch
         });
         let held = record.attachment.is_some_and(|(holder, at, state)| {
             usize::from(holder) == pod && at == node && state == State::Attached
@@ -28,101 +28,108 @@ impl Small {
         reached && held && kernel.present && locked && address.file.durable
     }
 
-    /// A call landed after T: outside A1, EC2 may be wrong for moments.
-    fn late(&self, world: &World) -> bool {
-        world.budget.late < self.config.budget.late
+    /// Whether a call took effect after T: outside A1, EC2 may be wrong for moments.
+    fn late(&self, state: &ModelState) -> bool {
+        state.budget.late < self.config.budget.late
     }
 
-    fn ready_is_true(&self, world: &World) -> bool {
-        self.late(world)
-            || Self::ready(world).all(|(pod, _)| {
-                let member = self.machines.cast.member_of(pod);
-                world.addresses[member].stolen != Stolen::No || self.agrees(world, pod)
+    fn ready_is_true(&self, state: &ModelState) -> bool {
+        self.late(state)
+            || Self::ready(state).all(|(pod, _)| {
+                let member = self.machines.fixture.member_of(pod);
+                state.addresses[member].reassigned != Reassigned::No || self.agrees(state, pod)
             })
     }
 
-    /// A record without marks tells where EC2 has the address.
-    fn settled_is_true(&self, world: &World) -> bool {
-        self.late(world)
-            || (0..self.machines.cast.members()).all(|member| {
-                let address = &world.addresses[member];
+    /// A record without pending mutations names the ENI that has the address in EC2.
+    fn settled_is_true(&self, state: &ModelState) -> bool {
+        self.late(state)
+            || (0..self.machines.fixture.members()).all(|member| {
+                let address = &state.addresses[member];
                 let record = self.machines.record(address.record);
                 let settled = (0..self.config.nodes)
-                    .find(|eni| record.object.settled_on(&self.machines.cast.eni_id(*eni)));
-                address.stolen != Stolen::No || settled.is_none_or(|eni| address.owner == eni)
+                    .find(|eni| record.object.settled_on(&self.machines.fixture.eni_id(*eni)));
+                address.reassigned != Reassigned::No
+                    || settled.is_none_or(|eni| address.owner == eni)
             })
     }
 
-    /// What is recorded as released is on none of our ENIs.
-    fn released_is_true(&self, world: &World) -> bool {
-        self.late(world)
-            || (0..self.machines.cast.members()).all(|member| {
-                let address = &world.addresses[member];
+    /// A record with state Released means that no ENI of ours has the address.
+    fn released_is_true(&self, state: &ModelState) -> bool {
+        self.late(state)
+            || (0..self.machines.fixture.members()).all(|member| {
+                let address = &state.addresses[member];
                 let record = self.machines.record(address.record);
                 let state = record.attachment.map(|(_, _, state)| state);
                 let free = state == Some(State::Released) && record.marks == 0;
-                address.stolen != Stolen::No || !free || address.owner >= crate::cast::FOREIGN
+                address.reassigned != Reassigned::No
+                    || !free
+                    || address.owner >= crate::fixture::FOREIGN
             })
     }
 }
 
-/// From every state a fair run without faults ends well.
+/// From every state, a fair execution without faults ends well.
 pub(crate) const HEALS: &str = "heals";
 
-/// All of them.
-pub(crate) fn all(config: &Config) -> Vec<Property<Small>> {
+/// All properties.
+pub(crate) fn all(config: &Config) -> Vec<Property<ProtocolModel>> {
     let mut all = always();
     all.extend(coverage(config));
     all
 }
 
-fn always() -> Vec<Property<Small>> {
+fn always() -> Vec<Property<ProtocolModel>> {
     vec![
-        Property::always("the model is large enough", |_: &Small, w: &World| {
-            !w.is_wrong(Wrong::Model)
+        Property::always("the model is large enough", |_: &ProtocolModel, w: &ModelState| {
+            !w.has_violation(Violation::Model)
         }),
-        Property::always("ready means reachable", Small::ready_is_true),
-        Property::always("settled means settled", Small::settled_is_true),
-        Property::always("released means released", Small::released_is_true),
-        Property::always("foreign stays foreign", |_: &Small, w: &World| {
-            !w.is_wrong(Wrong::Foreign)
+        Property::always("ready means reachable", ProtocolModel::ready_is_true),
+        Property::always("settled means settled", ProtocolModel::settled_is_true),
+        Property::always("released means released", ProtocolModel::released_is_true),
+        Property::always("foreign stays foreign", |_: &ProtocolModel, w: &ModelState| {
+            !w.has_violation(Violation::Foreign)
         }),
-        Property::always("nothing is given up by mistake", |_: &Small, w: &World| {
-            !w.is_wrong(Wrong::Lost)
+        Property::always("nothing is given up by mistake", |_: &ProtocolModel, w: &ModelState| {
+            !w.has_violation(Violation::Lost)
         }),
-        Property::always("no silent overlap", |_: &Small, w: &World| !w.is_wrong(Wrong::Overlap)),
-        Property::always("a release leaves nothing", |_: &Small, w: &World| {
-            !w.is_wrong(Wrong::Left)
+        Property::always("no silent overlap", |_: &ProtocolModel, w: &ModelState| {
+            !w.has_violation(Violation::Overlap)
         }),
-        Property::always("no release of a live pod", |_: &Small, w: &World| {
-            !w.is_wrong(Wrong::Early)
+        Property::always("a release leaves nothing", |_: &ProtocolModel, w: &ModelState| {
+            !w.has_violation(Violation::Left)
         }),
-        Property::always("calls keep within their budget", |_: &Small, w: &World| {
-            !w.is_wrong(Wrong::Budget)
+        Property::always("no release of a live pod", |_: &ProtocolModel, w: &ModelState| {
+            !w.has_violation(Violation::Early)
         }),
-        Property::always(HEALS, Small::heals),
+        Property::always("calls keep within their budget", |_: &ProtocolModel, w: &ModelState| {
+            !w.has_violation(Violation::Budget)
+        }),
+        Property::always(HEALS, ProtocolModel::heals),
     ]
 }
 
-/// What must happen at least once, or the world was not the one that it was meant to be.
-fn coverage(config: &Config) -> Vec<Property<Small>> {
+/// States that must be reached; otherwise the model does not cover what it is meant to.
+fn coverage(config: &Config) -> Vec<Property<ProtocolModel>> {
     let faults = config.budget;
-    let all: [(bool, &'static str, Sight); 12] = [
-        (true, "a pod is up", |_, w| Small::ready(w).next().is_some()),
+    let all: [(bool, &'static str, Observation); 12] = [
+        (true, "a pod is up", |_, w| ProtocolModel::ready(w).next().is_some()),
         (!config.instant, "the data path lags", |_, w| {
-            w.addresses.iter().any(|a| a.owner != a.path && a.owner != NOBODY)
+            w.addresses.iter().any(|a| a.owner != a.path && a.owner != NO_ENI)
         }),
         (config.pods > 1, "a successor is up", |m, w| {
-            Small::ready(w).any(|(pod, _)| pod % m.machines.cast.pods_each() > 0)
+            ProtocolModel::ready(w).any(|(pod, _)| pod % m.machines.fixture.pods_each() > 0)
         }),
         (!config.unassign, "parked", |m, w| has_state(m, w, State::Parked)),
         (config.unassign, "unassigned", |m, w| has_state(m, w, State::Released)),
         (faults.crash + faults.lost > 0, "T is waited for", |m, w| {
-            w.procs.iter().flatten().any(|p| m.asks(w, *p) == Ask::Pause(2))
+            w.procs.iter().flatten().any(|p| m.next_action(w, *p) == Request::Pause(2))
         }),
         (faults.lost > 0, "a call is in flight", |_, w| w.calls.iter().any(Option::is_some)),
-        (faults.theft > 0, "stolen", |_, w| w.addresses.iter().any(|a| a.stolen != Stolen::No)),
-        (faults.late > 0, "a call lands late", Small::late),
+        (faults.reassignment > 0, "reassigned externally", |_, w| {
+            w.addresses.iter().any(|a| a.reassigned != Reassigned::No)
+        }),
+        (faults.late > 0, "a call lands late", ProtocolModel::late),
         (faults.force > 0, "two pods at once", |_, w| {
             let pods = w.procs.iter().flatten().filter(|p| p.kind != Kind::Agent).map(|p| p.pod);
             pods.clone().min() != pods.max()
@@ -131,20 +138,20 @@ fn coverage(config: &Config) -> Vec<Property<Small>> {
             w.procs.iter().flatten().any(|p| p.kind == Kind::Agent)
         }),
         (config.twins, "two agents of one node at work for one address", |_, w| {
-            let errands = |node| Small::errands(w, node, 0);
-            (0..small(NODES)).any(|node| errands(node) > 1)
+            let executions = |node| ProtocolModel::executions(w, node, 0);
+            (0..small(NODES)).any(|node| executions(node) > 1)
         }),
     ];
     let due = all.into_iter().filter(|(due, ..)| *due);
-    due.map(|(_, name, sight)| Property::sometimes(name, sight)).collect()
+    due.map(|(_, name, observation)| Property::sometimes(name, observation)).collect()
 }
 
-/// Something that a state shows.
-type Sight = fn(&Small, &World) -> bool;
+/// A condition on a state.
+type Observation = fn(&ProtocolModel, &ModelState) -> bool;
 
-fn has_state(model: &Small, world: &World, state: State) -> bool {
-    world.addresses.iter().any(|address| {
+fn has_state(model: &ProtocolModel, state: &ModelState, wanted: State) -> bool {
+    state.addresses.iter().any(|address| {
         let record = model.machines.record(address.record);
-        record.attachment.is_some_and(|(_, _, found)| found == state)
+        record.attachment.is_some_and(|(_, _, found)| found == wanted)
     })
 }

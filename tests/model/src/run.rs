@@ -1,59 +1,61 @@
-//! Explores a configuration and says what was found.
+//! Explores a configuration and reports the result.
 
 use std::time::{Duration, SystemTime};
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 use crate::config::Config;
-use crate::model::Small;
+use crate::model::ProtocolModel;
 use crate::properties::HEALS;
 
-/// What an exploration came to.
+/// The result of an exploration.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Report {
     /// The configuration.
     pub config: &'static str,
-    /// Every reachable state was looked at.
+    /// Every reachable state was checked.
     pub explored: bool,
     /// Transitions taken.
     pub transitions: usize,
     /// Distinct states.
     pub states: usize,
-    /// Steps from the start to the farthest state.
+    /// Steps from the initial state to the farthest state.
     pub depth: usize,
-    /// Seconds.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// States of the core's machines that were met.
+    /// The number of states of the core's machines.
     pub machines: usize,
-    /// Contents of records that were met.
+    /// The number of contents of records.
     pub records: usize,
-    /// Properties that must hold and were found broken, each with the way there.
+    /// Violated properties, each with an execution that violates it.
     pub broken: Vec<Broken>,
-    /// What must happen at least once and did not.
+    /// The states that must be reached and were not.
     pub missing: Vec<&'static str>,
 }
 
 impl Report {
-    /// Every state was looked at, every property held in each, and all that must happen did.
+    /// Whether every state was checked, every property held, and all required states were reached.
     pub fn holds(&self) -> bool {
         self.explored && self.broken.is_empty() && self.missing.is_empty()
     }
 }
 
-/// A property that was found broken.
+/// A violated property.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Broken {
     /// The property.
     pub property: &'static str,
-    /// The actions that lead there.
+    /// The transitions that lead to the violation.
     pub trace: Vec<String>,
 }
 
-/// Explores a configuration to its end, to the first violation, or until the time is up.
+/// Explores a configuration to its end, to the first violation, or until the timeout.
 pub fn explore(config: Config, threads: usize, timeout: Option<Duration>) -> Report {
     let begun = SystemTime::now();
-    let mut builder =
-        Small::new(config).checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
+    let mut builder = ProtocolModel::new(config)
+        .checker()
+        .threads(threads)
+        .finish_when(HasDiscoveries::AnyFailures);
     if let Some(timeout) = timeout {
         builder = builder.timeout(timeout);
     }
@@ -66,9 +68,9 @@ pub fn explore(config: Config, threads: usize, timeout: Option<Duration>) -> Rep
     for property in model.properties() {
         match (&property.expectation, found.get(property.name)) {
             (Expectation::Always, Some(path)) => {
-                let mut trace = crate::trace::told(model, path.clone());
+                let mut trace = crate::trace::lines(model, path.clone());
                 if property.name == HEALS {
-                    trace.extend(crate::trace::unhealed(model, path.last_state()));
+                    trace.extend(crate::trace::failed_healing(model, path.last_state()));
                 }
                 broken.push(Broken { property: property.name, trace });
             }

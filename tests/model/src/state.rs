@@ -1,20 +1,20 @@
-//! One state of the small world: what the registry, EC2, the kernels, the volumes, the pods and
-//! the processes are at, and which faults may still happen.
+//! A state of the model: the registry, EC2, the kernels, the volumes, the pods and the processes,
+//! and the faults that may still occur.
 
 use std::hash::{Hash, Hasher};
 
-use crate::budget::Spent;
-use crate::cast::{Kind, MEMBERS, NOBODY, NODES, OWNERS, PODS, Who};
+use crate::budget::CallCount;
+use crate::fixture::{HolderId, Kind, MEMBERS, NO_ENI, NODES, OWNERS, PODS};
 
-/// Processes at once.
+/// The maximum number of processes at a time.
 pub(crate) const PROCS: usize = 7;
-/// EC2 calls in flight at once whose process does not wait for them any more.
+/// The maximum number of EC2 calls in flight whose process does not wait for them any more.
 pub(crate) const CALLS: usize = 4;
 
 /// The node-local lock's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Lock {
-    pub(crate) who: Who,
+    pub(crate) holder: HolderId,
     pub(crate) held: bool,
 }
 
@@ -25,8 +25,8 @@ pub(crate) struct Kernel {
     pub(crate) lock: Option<Lock>,
 }
 
-/// IMDS of one node on one address: what it shows, and how often that will change before it
-/// shows the truth.
+/// IMDS of one node for one address: what it shows, and how many changes follow before it shows the
+/// current state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Imds {
     pub(crate) shown: bool,
@@ -41,13 +41,13 @@ pub(crate) struct File {
     pub(crate) durable: bool,
 }
 
-/// One member's address, everywhere.
+/// One member's address in all systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Address {
     pub(crate) record: u32,
-    /// Writes since the record's epoch was taken.
+    /// The number of writes since the record's epoch was acquired.
     pub(crate) edit: u8,
-    /// Who has it in EC2.
+    /// The owner in EC2.
     pub(crate) owner: u8,
     /// Where packets go.
     pub(crate) path: u8,
@@ -58,20 +58,20 @@ pub(crate) struct Address {
     pub(crate) imds: [Imds; NODES],
     pub(crate) kernel: [Kernel; NODES],
     pub(crate) file: File,
-    /// An outsider took it, and it is not mended yet.
-    pub(crate) stolen: Stolen,
+    /// Whether an external caller moved it, and it is not restored yet.
+    pub(crate) reassigned: Reassigned,
     /// For how many ticks a foreign ENI has had it, as far as that matters.
     pub(crate) foreign: u8,
 }
 
-/// Whether an outsider has moved an address.
+/// Whether an external caller has moved an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Stolen {
+pub(crate) enum Reassigned {
     #[default]
     No,
     Yes,
     /// It was assigned again, and packets do not follow yet.
-    Mending,
+    Restoring,
 }
 
 /// A pod in the API.
@@ -93,11 +93,11 @@ pub(crate) enum Phase {
     Init,
     /// Its main container runs.
     Up,
-    /// The kubelet has given up, for now.
+    /// The kubelet does not restart it for now.
     Stuck,
 }
 
-/// One incarnation.
+/// One incarnation of a member's pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Pod {
     pub(crate) node: u8,
@@ -117,15 +117,15 @@ pub(crate) struct Proc {
     /// The number of its run: part of its machine.
     pub(crate) run: u8,
     pub(crate) machine: u32,
-    /// Ticks of the present wait that have passed.
+    /// Ticks of the current wait that have passed.
     pub(crate) waited: u8,
-    /// It was sent the signal to stop; and its machine was told.
+    /// It received the stop signal, and whether its machine received it.
     pub(crate) signalled: bool,
-    pub(crate) told: bool,
-    /// The lock's record was compared before the lock was taken: a deliberate bug.
+    pub(crate) reported: bool,
+    /// The lock's record was compared before the lock was acquired: a deliberate bug.
     pub(crate) compared: bool,
-    /// What it has asked of EC2, where that is counted.
-    pub(crate) spent: Spent,
+    /// Its EC2 calls, where they are counted.
+    pub(crate) calls_sent: CallCount,
 }
 
 impl Proc {
@@ -135,30 +135,30 @@ impl Proc {
     }
 }
 
-/// An EC2 call that may still land though nobody waits for its answer.
+/// An EC2 call that may still take effect although no process waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Call {
     pub(crate) member: u8,
     pub(crate) eni: u8,
-    pub(crate) what: What,
-    /// Ticks until T after what authorised it; none: only without assumption A1.
+    pub(crate) what: CallKind,
+    /// Ticks until T after what authorised it; 0 only without assumption A1.
     pub(crate) left: u8,
 }
 
 /// What a call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum What {
+pub(crate) enum CallKind {
     Assign,
     Force,
     Unassign,
 }
 
-/// Faults that may still happen.
+/// Faults that may still occur.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Budget {
     /// Processes killed.
     pub crash: u8,
-    /// Answers lost, of writes and of EC2 calls.
+    /// Lost answers of writes and of EC2 calls.
     pub lost: u8,
     /// Pods deleted by force.
     pub force: u8,
@@ -168,37 +168,38 @@ pub struct Budget {
     pub reboot: u8,
     /// Nodes that are lost for good.
     pub loss: u8,
-    /// Errands by which agents take back what EC2 shows elsewhere, rightly or not.
+    /// Re-asserts of agents, whether right or not.
     pub reassert: u8,
-    /// Calls that land after T: outside assumption A1.
+    /// Calls that take effect after T: outside assumption A1.
     pub late: u8,
-    /// Changes of the address's owner by others than FireCamp.
-    pub theft: u8,
+    /// Reassignments of the address by an external caller.
+    pub reassignment: u8,
 }
 
-/// What must never happen, noticed while it happened.
+/// Violations that are detected when they happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Wrong {
-    /// The world's own arrays are too small, or a machine asked for something unknown.
+pub(crate) enum Violation {
+    /// An array of the model is too small, or a machine named an action that the model does not
+    /// have.
     Model = 1,
     /// A foreign ENI's address was moved.
     Foreign = 2,
-    /// An address was taken out of EC2 that was not to be.
+    /// An address was unassigned in EC2 against the policy.
     Lost = 4,
-    /// A pod started though a predecessor still used the address, and did not say so.
+    /// A pod started while a predecessor still used the address, and did not report it.
     Overlap = 8,
-    /// A release ended well and left its kernel address.
+    /// A release succeeded and left its address in the kernel.
     Left = 16,
-    /// A stop released a pod that was not ending.
+    /// A stop container released for a pod that was not terminating.
     Early = 32,
-    /// An attach cost more EC2 calls than it may.
+    /// An attach sent more EC2 calls than allowed.
     Budget = 64,
 }
 
 /// A state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct World {
+pub struct ModelState {
     pub(crate) addresses: [Address; MEMBERS],
     pub(crate) pods: [Pod; PODS],
     pub(crate) procs: [Option<Proc>; PROCS],
@@ -214,14 +215,14 @@ impl Address {
         Self {
             record,
             edit: 0,
-            owner: NOBODY,
-            path: NOBODY,
+            owner: NO_ENI,
+            path: NO_ENI,
             due: 0,
             stale: [0; OWNERS],
             imds: [Imds::default(); NODES],
             kernel: [Kernel::default(); NODES],
             file: File::default(),
-            stolen: Stolen::No,
+            reassigned: Reassigned::No,
             foreign: 0,
         }
     }
@@ -233,7 +234,7 @@ impl Address {
             (self.owner, 3),
             (self.path, 3),
             (self.due, 2),
-            (self.stolen as u8, 2),
+            (self.reassigned as u8, 2),
             (self.foreign, 4),
             (u8::from(self.file.staged), 1),
             (u8::from(self.file.visible), 1),
@@ -244,8 +245,8 @@ impl Address {
         let first = small.into_iter().chain(stale).fold(0, bits);
         let kernel = self.kernel.iter().flat_map(|k| {
             let lock = k.lock.map_or(0, |l| 1 + u8::from(l.held));
-            let who = k.lock.map(|l| l.who).unwrap_or_default();
-            [(u8::from(k.present) | (lock << 1), 3), (who.pod, 3), (who.epoch, 8)]
+            let holder = k.lock.map(|l| l.holder).unwrap_or_default();
+            [(u8::from(k.present) | (lock << 1), 3), (holder.pod, 3), (holder.epoch, 8)]
         });
         [
             (first << 20) | u64::from(self.record & 0xf_ffff),
@@ -255,7 +256,7 @@ impl Address {
     }
 }
 
-impl Hash for World {
+impl Hash for ModelState {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         for address in &self.addresses {
             let [first, kernel, imds] = address.packed();
@@ -271,35 +272,37 @@ impl Hash for World {
         hasher.write_u128(pods);
         for proc in self.procs.iter().flatten() {
             let flags = u64::from(proc.signalled)
-                | (u64::from(proc.told) << 1)
+                | (u64::from(proc.reported) << 1)
                 | (u64::from(proc.compared) << 2)
                 | ((proc.kind as u64) << 3);
-            let spent = proc.spent.looks | (proc.spent.changes << 2) | (proc.spent.proofs << 4);
-            let who = (u64::from(proc.pod) << 8) | (u64::from(proc.waited) << 16);
-            let who = who | (u64::from(spent) << 24);
-            hasher.write_u64((u64::from(proc.machine) << 32) | who | flags);
+            let calls_sent = proc.calls_sent.describes
+                | (proc.calls_sent.changes << 2)
+                | (proc.calls_sent.proofs << 4);
+            let holder = (u64::from(proc.pod) << 8) | (u64::from(proc.waited) << 16);
+            let holder = holder | (u64::from(calls_sent) << 24);
+            hasher.write_u64((u64::from(proc.machine) << 32) | holder | flags);
         }
         let calls = self.calls.iter().flatten().fold(0_u64, |word, c| {
             let bits = 1 | (c.what as u64) << 1 | u64::from(c.left) << 3;
             (word << 16) | bits | u64::from(c.eni) << 8 | u64::from(c.member) << 12
         });
         hasher.write_u64(calls);
-        let Budget { crash, lost, force, sandbox, reboot, loss, reassert, late, theft } =
+        let Budget { crash, lost, force, sandbox, reboot, loss, reassert, late, reassignment } =
             self.budget;
         let nodes = reboot | (loss << 4);
         let budget =
-            [crash | (lost << 4), force, sandbox, nodes, reassert, late, theft, self.wrong];
+            [crash | (lost << 4), force, sandbox, nodes, reassert, late, reassignment, self.wrong];
         hasher.write_u64(u64::from_le_bytes(budget));
         hasher.write_u8(self.gone);
     }
 }
 
-impl World {
-    pub(crate) fn blame(&mut self, wrong: Wrong) {
+impl ModelState {
+    pub(crate) fn record_violation(&mut self, wrong: Violation) {
         self.wrong |= wrong as u8;
     }
 
-    pub(crate) fn is_wrong(&self, wrong: Wrong) -> bool {
+    pub(crate) fn has_violation(&self, wrong: Violation) -> bool {
         self.wrong & wrong as u8 != 0
     }
 
@@ -311,7 +314,7 @@ impl World {
         let free = self.procs.iter().position(Option::is_none);
         match free {
             Some(slot) => self.procs[slot] = Some(proc),
-            None => self.blame(Wrong::Model),
+            None => self.record_violation(Violation::Model),
         }
         free
     }
@@ -319,7 +322,7 @@ impl World {
     pub(crate) fn in_flight(&mut self, call: Call) {
         match self.calls.iter_mut().find(|slot| slot.is_none()) {
             Some(slot) => *slot = Some(call),
-            None => self.blame(Wrong::Model),
+            None => self.record_violation(Violation::Model),
         }
     }
 
@@ -332,8 +335,8 @@ impl World {
         }
     }
 
-    /// One order for what has none, and nothing that no future depends on.
-    pub(crate) fn tidy(&mut self) {
+    /// Sorts what has no order, and resets what no future depends on.
+    pub(crate) fn canonicalize(&mut self) {
         self.procs.sort_unstable_by_key(|p| (p.is_none(), *p));
         self.calls.sort_unstable_by_key(|c| (c.is_none(), *c));
         for pod in &mut self.pods {

@@ -1,10 +1,10 @@
-//! The quick configurations, each explored to the end.
+//! Explores each quick configuration exhaustively.
 
-#![expect(clippy::expect_used, reason = "a test that names no configuration has failed")]
+#![expect(clippy::expect_used, reason = "a test without a configuration has failed")]
 
 use firecamp_model::{CONFIGS, explore, named};
 
-/// Every state was looked at, every property held, and all that must happen did.
+/// Every state was checked, every property held, and all required states were reached.
 #[track_caller]
 fn holds(name: &str) {
     let config = named(name).expect("a configuration");
@@ -14,92 +14,92 @@ fn holds(name: &str) {
 }
 
 #[test]
-fn a_member_that_moves() {
+fn a_member_moves_between_nodes() {
     holds("move");
 }
 
 #[test]
-fn f118_there_and_back() {
+fn f118_a_member_moves_away_and_back() {
     holds("there-and-back");
 }
 
 #[test]
-fn what_an_attach_costs_where_nothing_is_broken() {
+fn an_attach_without_faults_keeps_its_ec2_call_budget() {
     holds("calm");
 }
 
 #[test]
-fn f006_pods_deleted_by_force() {
+fn f006_pods_are_deleted_by_force() {
     holds("force-delete");
 }
 
 #[test]
-fn f113_a_successor_beside_its_predecessor() {
+fn f113_a_successor_starts_beside_its_predecessor() {
     holds("overlap");
 }
 
 #[test]
-fn f111_one_uid_that_releases_and_attaches_again() {
+fn f111_one_uid_releases_and_attaches_repeatedly() {
     holds("sandbox");
 }
 
 #[test]
-fn a_file_registry_that_knows_of_no_pods() {
+fn a_file_registry_works_without_pods() {
     holds("vouched");
 }
 
 #[test]
-fn two_addresses_on_one_eni() {
+fn two_members_share_one_eni() {
     holds("two-addresses");
 }
 
 #[test]
-fn f119_a_foreign_thief() {
-    holds("foreign-thief");
+fn f119_an_external_caller_assigns_the_address_to_a_foreign_eni() {
+    holds("foreign-reassignment");
 }
 
 #[test]
-fn a_thief_of_this_cluster() {
-    holds("thief");
+fn an_external_caller_moves_the_address_within_the_cluster() {
+    holds("external-reassignment");
 }
 
 #[test]
-fn f117_releases_that_unassign() {
+fn f117_releases_unassign() {
     holds("unassign");
 }
 
 #[test]
-fn a_node_that_reboots() {
+fn a_node_reboots() {
     holds("reboot");
 }
 
 #[test]
-fn a_node_that_is_lost() {
+fn a_node_is_lost() {
     holds("node-loss");
 }
 
 #[test]
-fn agents_at_work() {
+fn agents_run_their_operations() {
     holds("agent");
 }
 
 #[test]
-fn a_re_assert_that_outlives_its_agent() {
-    holds("heir");
+fn a_re_assert_outlives_its_agent() {
+    holds("agent-restart");
 }
 
 #[test]
-fn two_agents_on_each_node() {
+fn two_agents_run_on_each_node() {
     holds("twin-agents");
 }
 
 #[test]
-fn f007_calls_that_land_outside_a1() {
+fn f007_calls_take_effect_outside_a1() {
     holds("late");
 }
 
 #[test]
-fn every_quick_configuration_has_its_test() {
+fn every_quick_configuration_has_a_test() {
     let text = include_str!("explore.rs");
     for config in CONFIGS.iter().filter(|config| config.quick) {
         let call = format!("holds(\"{}\")", config.name);
@@ -108,7 +108,7 @@ fn every_quick_configuration_has_its_test() {
 }
 
 #[test]
-fn every_configuration_has_a_name_of_its_own() {
+fn every_configuration_has_a_unique_name() {
     let mut names: Vec<_> = CONFIGS.iter().map(|config| config.name).collect();
     names.sort_unstable();
     names.dedup();

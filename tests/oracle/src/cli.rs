@@ -59,7 +59,7 @@ enum Command {
         show: usize,
         /// Print progress on stderr after every so many histories.
         #[arg(long, default_value_t = 0)]
-        tell: u64,
+        report: u64,
     },
 }
 
@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
         Command::Crashes { pairs, of, part } => {
             recorded(|sink| crashes(Crashes { pairs, of, part }, sink))
         }
-        Command::Replay { renames, show, tell } => replayed(renames.as_deref(), show, tell),
+        Command::Replay { renames, show, report } => replayed(renames.as_deref(), show, report),
     };
     done.unwrap_or_else(|error| {
         // The reader of stdout may have exited.
@@ -90,13 +90,13 @@ fn recorded(
     Ok(ExitCode::SUCCESS)
 }
 
-fn replayed(renames: Option<&Path>, show: usize, tell: u64) -> io::Result<ExitCode> {
+fn replayed(renames: Option<&Path>, show: usize, report: u64) -> io::Result<ExitCode> {
     let table = renames.map(std::fs::read_to_string).transpose()?.unwrap_or_default();
     let renames = Renames::parse(&table).map_err(io::Error::other)?;
     let mut replay = Replay::new(&renames, show);
     let from = io::BufReader::with_capacity(1 << 20, stdin().lock());
     replay.lines(from, |so_far| {
-        if tell > 0 && so_far.histories > 0 && so_far.histories.is_multiple_of(tell) {
+        if report > 0 && so_far.histories > 0 && so_far.histories.is_multiple_of(report) {
             drop(writeln!(stderr(), "{so_far}"));
         }
     })?;

@@ -12,14 +12,14 @@ pub use self::publisher::publisher;
 use std::fmt::Debug;
 use std::str::FromStr;
 
-use firecamp_histories::seed::Chance;
+use firecamp_histories::seed::SeededRng;
 
 fn parsed<T: FromStr<Err: Debug>>(text: &str) -> T {
     text.parse().expect("names of this module are well formed")
 }
 
 /// One of these.
-fn pick<T: Clone>(chance: &mut Chance, all: &[T]) -> T {
-    let at = chance.below(u64::try_from(all.len()).unwrap_or_default());
+fn pick<T: Clone>(rng: &mut SeededRng, all: &[T]) -> T {
+    let at = rng.below(u64::try_from(all.len()).unwrap_or_default());
     all[usize::try_from(at).unwrap_or_default()].clone()
 }

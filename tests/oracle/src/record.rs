@@ -3,16 +3,16 @@
 use std::io;
 
 use clap::ValueEnum;
-use firecamp_crashes::catalogue;
-use firecamp_crashes::enumerate::KILLED;
-use firecamp_crashes::record::{Part, record};
+use firecamp_histories::crashes::catalogue;
+use firecamp_histories::crashes::enumerate::KILLED;
+use firecamp_histories::crashes::record::{Part, record};
 use firecamp_histories::history;
 use firecamp_histories::names::Names;
 use firecamp_histories::scenario::Scenario;
 use firecamp_histories::sweep;
 use firecamp_histories::tape::Tape;
 use firecamp_histories::trace::Trace;
-use firecamp_volume_histories as volumes;
+use firecamp_histories::volumes;
 
 use crate::drive;
 
@@ -25,7 +25,7 @@ pub enum Kind {
     Volumes,
     /// What an agent collects.
     Sweeps,
-    /// What the holder of the Lease plans.
+    /// What the leader plans.
     Leader,
     /// Who holds the Lease.
     Lease,
@@ -39,7 +39,7 @@ pub type Sink<'a> = dyn FnMut(Vec<u8>) -> io::Result<()> + 'a;
 /// Records histories of seeds in a row.
 pub fn histories(kind: Kind, first: u64, count: u64, to: &mut Sink<'_>) -> io::Result<()> {
     let names = Names::new();
-    let volume_names = volumes::world::Names::new();
+    let volume_names = volumes::simulated_node::Names::new();
     for seed in (0..count).map(|number| first.wrapping_add(number)) {
         let tape = match kind {
             Kind::Model => {

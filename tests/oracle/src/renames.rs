@@ -3,7 +3,7 @@
 //! Each line is `old<TAB>new`; lines that begin with `#` are comments. A rule applies to the keys
 //! of objects and to strings that equal `old` as a whole, that is to names of fields and of enum
 //! variants. Where one old name has several new ones, a rule can name its parents:
-//! `errand.Release` is the `Release` directly below the key `errand`, ignoring arrays in between.
+//! `operation.Release` is the `Release` directly below the key `execution`, ignoring arrays in between.
 //! The parent of the top level is the component of the event, such as `leader`. The rule with the
 //! most parents wins.
 
@@ -153,8 +153,8 @@ mod tests {
     #[test]
     fn the_rule_with_the_most_parents_wins() {
         let table = "Release\tFree\nerrand.Release\tErrandRelease\nleader.Release\tLet\n";
-        let json = r#"[{"Release":{"errand":{"Release":{"by":["Release"]}}}}]"#;
-        let wanted = r#"[{"Let":{"errand":{"ErrandRelease":{"by":["Free"]}}}}]"#;
+        let json = r#"[{"Release":{"operation":{"Release":{"by":["Release"]}}}}]"#;
+        let wanted = r#"[{"Let":{"operation":{"ErrandRelease":{"by":["Free"]}}}}]"#;
         assert_eq!(renamed(table, json), wanted);
     }
 

@@ -275,7 +275,7 @@ impl<'a> Replay<'a> {
 /// The kind of component that an event belongs to; none for stateless functions.
 fn group(call: &str) -> Option<&'static str> {
     Some(match call.split('.').next().unwrap_or_default() {
-        "attach" | "release" | "errand" | "machine" => "machine",
+        "attach" | "release" | "operation" | "machine" => "machine",
         "memory" => "memory",
         "adopter" => "adopter",
         "collector" => "collector",

@@ -81,7 +81,7 @@ fn recording_changes_nothing_and_is_deterministic() {
         let plain = play(Trace::Off);
         let taped = play(Trace::Tape(Tape::of("model", seed)));
         let again = play(Trace::Tape(Tape::of("model", seed)));
-        assert_eq!((&plain.probes, plain.length), (&taped.probes, taped.length), "seed {seed}");
+        assert_eq!((&plain.coverage, plain.length), (&taped.coverage, taped.length), "seed {seed}");
         assert_eq!(plain.violation, taped.violation, "seed {seed}");
         assert_eq!(taped.trace.into_tape(), again.trace.into_tape(), "seed {seed}");
     }

@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use firecamp_cloud::{AwsCloud, CloudConfig, Credentials};
-use firecamp_vpc::{Answer, Cut, CutPoint, Exchange, WireRequest, WireResponse, World};
+use firecamp_vpc::{Answer, Cut, CutPoint, Exchange, Simulator, WireRequest, WireResponse};
 use tokio::time::{Instant, sleep_until};
 
 /// The time of day at which every world begins.
@@ -23,7 +23,7 @@ pub const EPOCH: Duration = Duration::from_secs(1_790_000_000);
 /// The world and the moment at which it began.
 #[derive(Clone)]
 pub struct Clockwork {
-    world: Arc<Mutex<World>>,
+    world: Arc<Mutex<Simulator>>,
     origin: Instant,
 }
 
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Clockwork {
 
 impl Clockwork {
     /// A world that begins now, and at [`EPOCH`] for those who are in it.
-    pub fn new(world: World) -> Self {
+    pub fn new(world: Simulator) -> Self {
         Self { world: Arc::new(Mutex::new(world)), origin: Instant::now() }
     }
 
@@ -45,7 +45,7 @@ impl Clockwork {
     }
 
     /// The world as it is now.
-    pub fn world(&self) -> MutexGuard<'_, World> {
+    pub fn world(&self) -> MutexGuard<'_, Simulator> {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         world.advance(self.now());
         world
@@ -93,13 +93,13 @@ pub trait Customs: std::fmt::Debug + Send + Sync {
     /// Hands a request over to the world.
     fn pass(
         &self,
-        world: &mut World,
+        world: &mut Simulator,
         parcel: Parcel<'_>,
-        send: &mut dyn FnMut(&mut World) -> Exchange,
+        send: &mut dyn FnMut(&mut Simulator) -> Exchange,
     ) -> (Exchange, Fate);
 
     /// The answer to a call is there.
-    fn answered(&self, world: &mut World, exchange: &Exchange);
+    fn answered(&self, world: &mut Simulator, exchange: &Exchange);
 }
 
 /// Lets everything pass.
@@ -109,14 +109,14 @@ struct Free;
 impl Customs for Free {
     fn pass(
         &self,
-        world: &mut World,
+        world: &mut Simulator,
         _parcel: Parcel<'_>,
-        send: &mut dyn FnMut(&mut World) -> Exchange,
+        send: &mut dyn FnMut(&mut Simulator) -> Exchange,
     ) -> (Exchange, Fate) {
         (send(world), Fate::Answered)
     }
 
-    fn answered(&self, _world: &mut World, _exchange: &Exchange) {}
+    fn answered(&self, _world: &mut Simulator, _exchange: &Exchange) {}
 }
 
 /// The network of one node: the metadata service by its address, EC2 at any other.
@@ -183,7 +183,7 @@ impl Carrier {
         let service = if imds { Service::Metadata } else { Service::Ec2 };
         let wire = wire_request(request);
         let now = self.clockwork.now();
-        let mut send = |world: &mut World| match service {
+        let mut send = |world: &mut Simulator| match service {
             Service::Metadata => world.imds(now, &self.node, &wire),
             Service::Ec2 => world.ec2(now, Some(&self.node), &wire),
         };

@@ -13,8 +13,8 @@ use firecamp_cloud::AwsCloud;
 use firecamp_core::ids::EniId;
 use firecamp_core::record::{Pool, PoolSubnet, ReleasePolicy, StaticIp};
 use firecamp_registry::MemoryRegistry;
-use firecamp_sim::{SimFile, SimHost};
-use firecamp_vpc::{Act, Fault, FaultSpec, Profile, Selector, Service, Spec, World};
+use firecamp_testkit::sim::{SimFile, SimHost};
+use firecamp_vpc::{Act, Fault, FaultSpec, Profile, Selector, Service, Simulator, Spec};
 use tokio::time::sleep;
 
 use crate::carrier::{Carrier, Clockwork, EPOCH};
@@ -124,7 +124,7 @@ impl Cluster {
 
     fn of(spec: &str, profile: &Profile, last: u8) -> Self {
         let spec = Spec::from_toml(spec).expect("a spec of this file");
-        let world = World::new(&spec, *profile, 7, EPOCH).expect("a world");
+        let world = Simulator::new(&spec, *profile, 7, EPOCH).expect("a world");
         let views = world.nodes();
         let clockwork = Clockwork::new(world);
         let nodes = views.into_iter().map(|view| {
@@ -147,7 +147,7 @@ impl Cluster {
     }
 
     /// The simulator.
-    pub fn world(&self) -> std::sync::MutexGuard<'_, World> {
+    pub fn world(&self) -> std::sync::MutexGuard<'_, Simulator> {
         self.clockwork.world()
     }
 
@@ -257,7 +257,7 @@ fn pool(last: u8) -> Pool {
     Pool {
         name: "pool".parse().expect("a pool name"),
         release_policy: ReleasePolicy::Keep,
-        unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
+        orphaned: firecamp_core::record::OrphanPolicy::Report,
         subnets: vec![
             subnet("subnet-0000000a", "us-east-1a", 1),
             subnet("subnet-0000000b", "us-east-1b", 2),

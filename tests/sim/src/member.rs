@@ -13,10 +13,10 @@ use firecamp_core::contract::timing;
 use firecamp_core::ids::{Member, PodUid};
 use firecamp_core::machine::{Attached, Failure, Outcome, Release as Done};
 use firecamp_core::node::EniRule;
-use firecamp_core::outside::SocketScope;
+use firecamp_core::ports::SocketScope;
 use firecamp_core::release::{ReleaseInput, Releaser};
-use firecamp_engine::{Dice, Ended, NoFile, Run, Signal, Systems, run};
-use firecamp_sim::{FaultyCloud, FaultyFile, FaultyHost, FaultyRegistry, Script};
+use firecamp_engine::{Ended, NoFile, Rng, Run, Signal, Systems, run};
+use firecamp_testkit::sim::{FaultyCloud, FaultyFile, FaultyHost, FaultyRegistry, Script};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
@@ -33,7 +33,7 @@ pub struct Pod {
     pub interrupt: CancellationToken,
     deadline: Duration,
     predecessor_grace: Duration,
-    dice: Dice,
+    rng: Rng,
 }
 
 /// How a stop container runs.
@@ -59,7 +59,7 @@ impl Pod {
             interrupt: CancellationToken::new(),
             deadline: timing::ATTACH_DEADLINE,
             predecessor_grace: timing::PREDECESSOR_GRACE,
-            dice: Dice::seeded(number_of(uid)),
+            rng: Rng::seeded(number_of(uid)),
         }
     }
 
@@ -88,7 +88,7 @@ impl Pod {
     }
 
     fn run(&self, signal: Signal) -> Run {
-        Run { member: self.member.clone(), pool: None, signal, dice: self.dice.clone() }
+        Run { member: self.member.clone(), pool: None, signal, rng: self.rng.clone() }
     }
 
     /// Runs the init container to its end.
@@ -107,8 +107,8 @@ impl Pod {
             cluster: "demo".parse().expect("a cluster name"),
             pool: None,
             rule: EniRule::Primary,
-            barred: BTreeMap::new(),
-            run: self.dice.run_id(),
+            excluded: BTreeMap::new(),
+            run: self.rng.run_id(),
             deadline: self.deadline,
             predecessor_grace: self.predecessor_grace,
         };
@@ -162,7 +162,7 @@ impl Pod {
         let input = ReleaseInput {
             member: self.member.clone(),
             pod: self.uid.clone(),
-            run: self.dice.run_id(),
+            run: self.rng.run_id(),
             unassign: how.unassign,
             await_stop,
             by: Releaser::Stop,

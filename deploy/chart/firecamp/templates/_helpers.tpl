@@ -1,16 +1,16 @@
-{{/* What every object of the release is labelled with. */}}
+{{/* The labels of every object of the release. */}}
 {{- define "firecamp.labels" -}}
 app.kubernetes.io/part-of: firecamp
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 
-{{/* What finds the agents' pods; never to be changed, as a DaemonSet's selector cannot. */}}
+{{/* The selector labels of the agents' pods. Never change them: a DaemonSet's selector is immutable. */}}
 {{- define "firecamp.agent.selector" -}}
 app.kubernetes.io/name: firecamp
 app.kubernetes.io/component: agent
 {{- end }}
 
-{{/* The image with its tag or its digest. */}}
+{{/* The image with its tag or digest. */}}
 {{- define "firecamp.image" -}}
 {{- $image := .Values.image }}
 {{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end -}}

@@ -1,10 +1,10 @@
-//! Answers as EC2 gives them: every row of the error taxonomy.
+//! EC2's error responses: every row of the error taxonomy.
 
 use firecamp_core::failure::{CloudKind as K, Effect};
 
 use super::Operation::{self, Assign, Describe, Unassign};
 
-/// Operation, status, code, message, and what it means.
+/// Operation, status, code, message, and the expected class and effect.
 pub(super) type Row = (Operation, u16, &'static str, &'static str, K, Effect);
 
 pub(super) const NONE: Effect = Effect::None;
@@ -62,7 +62,7 @@ pub(super) const NOT_OURS: &[Row] = &[
         400,
         "InvalidParameterValue",
         "Some of the specified addresses are not assigned to interface eni-0123456789abcdef0",
-        K::NotOurs,
+        K::NotOnInterface,
         NONE,
     ),
     (
@@ -70,12 +70,12 @@ pub(super) const NOT_OURS: &[Row] = &[
         400,
         "IncorrectState",
         "Volume 'vol-0'is in the 'available' state.",
-        K::NotOurs,
+        K::NotOnInterface,
         NONE,
     ),
-    (Unassign, 400, "InvalidAttachment.NotFound", "", K::NotOurs, NONE),
-    (Unassign, 400, "InvalidAssociationID.NotFound", "", K::NotOurs, NONE),
-    (Unassign, 400, "InvalidAttachmentID.NotFound", "", K::NotOurs, NONE),
+    (Unassign, 400, "InvalidAttachment.NotFound", "", K::NotOnInterface, NONE),
+    (Unassign, 400, "InvalidAssociationID.NotFound", "", K::NotOnInterface, NONE),
+    (Unassign, 400, "InvalidAttachmentID.NotFound", "", K::NotOnInterface, NONE),
 ];
 
 pub(super) const LIMITS: &[Row] = &[
@@ -182,28 +182,35 @@ pub(super) const GONE: &[Row] = &[
         400,
         "InvalidNetworkInterfaceID.NotFound",
         "The networkInterface ID 'eni-0' does not exist",
-        K::Gone,
+        K::NotFound,
         NONE,
     ),
-    (Unassign, 400, "InvalidNetworkInterface.NotFound", "", K::Gone, NONE),
+    (Unassign, 400, "InvalidNetworkInterface.NotFound", "", K::NotFound, NONE),
     (
         Assign,
         400,
         "InvalidNetworkInterfaceId.Malformed",
         "Invalid id: \"x\" (expecting \"eni-...\")",
-        K::Gone,
+        K::NotFound,
         NONE,
     ),
-    (Assign, 400, "InvalidNetworkInterfaceID.Malformed", "", K::Gone, NONE),
+    (Assign, 400, "InvalidNetworkInterfaceID.Malformed", "", K::NotFound, NONE),
     (
         Describe,
         400,
         "InvalidInstanceID.NotFound",
         "The instance ID 'i-0' does not exist",
-        K::Gone,
+        K::NotFound,
         NONE,
     ),
-    (Describe, 400, "InvalidVolume.NotFound", "The volume 'vol-0' does not exist.", K::Gone, NONE),
+    (
+        Describe,
+        400,
+        "InvalidVolume.NotFound",
+        "The volume 'vol-0' does not exist.",
+        K::NotFound,
+        NONE,
+    ),
 ];
 
 pub(super) const AUTH: &[Row] = &[
@@ -272,7 +279,7 @@ pub(super) const TRANSIENT: &[Row] = &[
 pub(super) const UNKNOWN: &[Row] = &[
     (Assign, 400, "MissingParameter", "one of ... must be specified", K::Unknown, NONE),
     (Assign, 400, "InvalidParameter", "", K::Unknown, NONE),
-    (Assign, 400, "InvalidParameterValue", "a text that nobody listed", K::Unknown, NONE),
+    (Assign, 400, "InvalidParameterValue", "an unlisted text", K::Unknown, NONE),
     (Assign, 400, "InvalidParameterCombination", "one and only one of ...", K::Unknown, NONE),
     (Assign, 400, "UnknownParameter", "", K::Unknown, NONE),
     (Assign, 400, "InvalidAction", "", K::Unknown, NONE),
@@ -280,6 +287,6 @@ pub(super) const UNKNOWN: &[Row] = &[
     (Assign, 400, "OperationNotPermitted", "", K::Unknown, NONE),
     (Assign, 418, "Teapot", "", K::Unknown, NONE),
     (Assign, 501, "NotImplemented", "", K::Unknown, Effect::Unknown),
-    (Assign, 599, "NewInTown", "", K::Unknown, Effect::Unknown),
+    (Assign, 599, "UnlistedCode", "", K::Unknown, Effect::Unknown),
     (Describe, 501, "NotImplemented", "", K::Unknown, NONE),
 ];

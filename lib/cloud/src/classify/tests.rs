@@ -9,8 +9,8 @@ use Operation::{Assign, Describe, Unassign};
 
 fn meaning(row: &Row) -> (CloudKind, Effect) {
     let (operation, status, code, message, _, _) = *row;
-    let ending = Ending::Answered { status, code: Some(code), message: Some(message) };
-    classify(operation, &ending)
+    let failure = RequestFailure::Response { status, code: Some(code), message: Some(message) };
+    classify(operation, &failure)
 }
 
 fn check(rows: &[Row]) {
@@ -20,7 +20,7 @@ fn check(rows: &[Row]) {
 }
 
 #[test]
-fn f045_every_recorded_answer_has_the_class_and_effect_of_the_taxonomy() {
+fn f045_every_recorded_response_has_the_class_and_effect_of_the_taxonomy() {
     for rows in [HELD, NOT_OURS, LIMITS, BAD_ADDRESS, GONE, AUTH, THROTTLED, TRANSIENT, UNKNOWN] {
         check(rows);
     }
@@ -40,9 +40,9 @@ fn f045_one_code_means_different_things_for_assign_and_unassign() {
 }
 
 #[test]
-fn an_answer_without_a_code_is_read_from_its_status_alone() {
+fn a_response_without_a_code_is_classified_by_its_status() {
     let bare = |operation, status| {
-        classify(operation, &Ending::Answered { status, code: None, message: None })
+        classify(operation, &RequestFailure::Response { status, code: None, message: None })
     };
     assert_eq!(bare(Assign, 429), (K::Throttled, NONE));
     for status in [500, 502, 503, 504] {
@@ -56,27 +56,36 @@ fn an_answer_without_a_code_is_read_from_its_status_alone() {
 }
 
 #[test]
-fn a_success_that_cannot_be_read_may_have_taken_effect() {
+fn an_undecodable_success_may_have_taken_effect() {
     for status in [200, 204, 299] {
-        let ending = Ending::Answered { status, code: None, message: None };
-        assert_eq!(classify(Assign, &ending), (K::Transient, Effect::Unknown));
-        assert_eq!(classify(Unassign, &ending), (K::Transient, Effect::Unknown));
-        assert_eq!(classify(Describe, &ending), (K::Transient, NONE));
+        let failure = RequestFailure::Response { status, code: None, message: None };
+        assert_eq!(classify(Assign, &failure), (K::Transient, Effect::Unknown));
+        assert_eq!(classify(Unassign, &failure), (K::Transient, Effect::Unknown));
+        assert_eq!(classify(Describe, &failure), (K::Transient, NONE));
     }
 }
 
 #[test]
-fn a_lost_write_may_have_taken_effect_and_one_that_was_not_sent_has_not() {
-    assert_eq!(classify(Assign, &Ending::Lost), (K::Transient, Effect::Unknown));
-    assert_eq!(classify(Describe, &Ending::Lost), (K::Transient, NONE));
-    assert_eq!(classify(Assign, &Ending::Refused), (K::Transient, NONE));
-    assert_eq!(classify(Assign, &Ending::NotSent(Cause::Late)), (K::Transient, NONE));
-    assert_eq!(classify(Assign, &Ending::NotSent(Cause::Misconfigured)), (K::Auth, NONE));
-    assert_eq!(classify(Assign, &Ending::NotSent(Cause::Malformed)), (K::Unknown, NONE));
+fn a_lost_write_may_have_taken_effect_but_an_unsent_one_has_not() {
+    assert_eq!(classify(Assign, &RequestFailure::Lost), (K::Transient, Effect::Unknown));
+    assert_eq!(classify(Describe, &RequestFailure::Lost), (K::Transient, NONE));
+    assert_eq!(classify(Assign, &RequestFailure::Refused), (K::Transient, NONE));
+    assert_eq!(
+        classify(Assign, &RequestFailure::NotSent(NotSentReason::Late)),
+        (K::Transient, NONE)
+    );
+    assert_eq!(
+        classify(Assign, &RequestFailure::NotSent(NotSentReason::Misconfigured)),
+        (K::Auth, NONE)
+    );
+    assert_eq!(
+        classify(Assign, &RequestFailure::NotSent(NotSentReason::Malformed)),
+        (K::Unknown, NONE)
+    );
 }
 
 #[test]
-fn the_metadata_service_is_read_from_its_status() {
+fn metadata_failures_are_classified_by_status() {
     assert_eq!(classify_metadata(None), K::Transient);
     let rows = [(401, K::Auth), (403, K::Auth), (404, K::Transient), (503, K::Transient)];
     for (status, kind) in rows {
@@ -87,7 +96,7 @@ fn the_metadata_service_is_read_from_its_status() {
 }
 
 #[test]
-fn f053_a_role_is_denied_by_what_will_not_pass_by_itself() {
+fn f053_a_role_is_denied_only_by_permanent_errors() {
     assert!(denies_role(403, Some("AccessDenied")));
     assert!(denies_role(400, Some("ExpiredTokenException")));
     assert!(!denies_role(400, Some("Throttling")));
@@ -95,7 +104,7 @@ fn f053_a_role_is_denied_by_what_will_not_pass_by_itself() {
     assert!(!denies_role(500, Some("InternalFailure")));
 }
 
-/// Known codes and pieces of known messages among anything at all.
+/// Known codes and parts of known messages among arbitrary text.
 fn text() -> impl Strategy<Value = String> {
     let rows = [HELD, NOT_OURS, LIMITS, BAD_ADDRESS, GONE, AUTH, THROTTLED, TRANSIENT, UNKNOWN];
     let mut known: Vec<&str> = rows.into_iter().flatten().flat_map(|row| [row.2, row.3]).collect();
@@ -105,28 +114,28 @@ fn text() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn nothing_panics_reads_take_no_effect_and_case_does_not_matter(
+    fn reads_have_no_effect_and_case_does_not_matter(
         operation in proptest::sample::select(vec![Describe, Assign, Unassign]),
         status in any::<u16>(),
         code in proptest::option::of(text()),
         message in proptest::option::of(text()),
     ) {
-        let ending = |message| Ending::Answered { status, code: code.as_deref(), message };
-        let (kind, effect) = classify(operation, &ending(message.as_deref()));
+        let failure = |message| RequestFailure::Response { status, code: code.as_deref(), message };
+        let (kind, effect) = classify(operation, &failure(message.as_deref()));
         if operation == Describe {
             prop_assert_eq!(effect, Effect::None);
         }
         let loud = message.as_deref().map(str::to_ascii_uppercase);
-        let shouted = classify(operation, &ending(loud.as_deref()));
+        let shouted = classify(operation, &failure(loud.as_deref()));
         prop_assert_eq!((kind, effect), shouted);
     }
 
     #[test]
-    fn a_code_that_nobody_listed_is_unknown(code in "Zz[A-Za-z.]{1,30}", message in ".*") {
+    fn an_unlisted_code_is_unknown(code in "Zz[A-Za-z.]{1,30}", message in ".*") {
         for operation in [Describe, Assign, Unassign] {
-            let ending =
-                Ending::Answered { status: 400, code: Some(&code), message: Some(&message) };
-            prop_assert_eq!(classify(operation, &ending), (K::Unknown, Effect::None));
+            let (code, message) = (Some(code.as_str()), Some(message.as_str()));
+            let failure = RequestFailure::Response { status: 400, code, message };
+            prop_assert_eq!(classify(operation, &failure), (K::Unknown, Effect::None));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The SDK's client: no retries, no default HTTP client, credentials not yet asked for.
+//! The SDK's client: no retries, no default HTTP client, credentials loaded lazily.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::config::{CloudConfig, Credentials};
 use crate::identity;
 use crate::metadata::{self, Metadata};
 
-/// Establishing a connection inside a VPC takes milliseconds.
+/// Connecting inside a VPC takes milliseconds.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// Builds the client. The only request that this may make is for the region.
+/// Builds the client. The only request that this may send is for the region.
 pub(super) async fn build(
     config: &CloudConfig,
     transport: &SharedHttpClient,
@@ -33,8 +33,8 @@ pub(super) async fn build(
         None => identity::region(metadata).await?,
     };
     let region = Region::new(region);
-    // A client of its own: a token that is refused must not outlive the credentials' failure.
-    let imds = metadata::client(config, metadata.dates(), config.imds_within)?;
+    // A separate client: a refused token must not outlive a credentials failure.
+    let imds = metadata::client(config, metadata.skews(), config.imds_within)?;
     let credentials = credentials(config, transport, region.clone(), imds).await;
     let shared = aws_config::defaults(BehaviorVersion::latest())
         .region(region)
@@ -44,7 +44,7 @@ pub(super) async fn build(
         .time_source(config.clock())
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts())
-        // Our own deadline covers the body as well, and it is not read as a stream.
+        // Our own deadline also covers the body, which is not streamed.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .load()
         .await;
@@ -56,7 +56,7 @@ pub(super) async fn build(
     Ok(Client::from_conf(builder.build()))
 }
 
-/// Only the connection has a timeout of the SDK's; the whole call has ours.
+/// The SDK limits only the connection; our deadline limits the whole call.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT).build()
 }

@@ -1,4 +1,4 @@
-//! Answers as EC2 gives them, and as it might.
+//! EC2's responses, real and conceivable.
 
 use aws_sdk_ec2::types::{
     NetworkInterfaceAttachment, NetworkInterfacePrivateIpAddress as Entry, Tag,
@@ -27,14 +27,14 @@ fn eni(id: &str, primary: &str, secondary: &[&str]) -> NetworkInterface {
         .build()
 }
 
-fn look(enis: &[NetworkInterface]) -> Result<Owner, CloudFailure> {
-    owner("look", ADDRESS, &subnet(), enis)
+fn owner_in(enis: &[NetworkInterface]) -> Result<Owner, CloudFailure> {
+    owner("lookup", ADDRESS, &subnet(), enis)
 }
 
 fn found(enis: &[NetworkInterface]) -> OwnerEni {
-    match look(enis).unwrap() {
+    match owner_in(enis).unwrap() {
         Owner::Eni(eni) => eni,
-        Owner::Nobody => panic!("nobody owns it"),
+        Owner::Unassigned => panic!("no owner"),
     }
 }
 
@@ -57,7 +57,7 @@ fn a_secondary_address_has_its_eni_as_owner_with_tag_and_instance() {
 }
 
 #[test]
-fn f054_a_primary_address_is_told_as_such_even_if_only_the_short_field_says_so() {
+fn f054_a_primary_address_is_recognized_by_the_short_field_alone() {
     assert!(found(&[eni(ENI, "10.0.1.9", &[])]).primary);
     let mut short = eni(ENI, "10.0.1.9", &[]);
     short.private_ip_addresses = None;
@@ -65,22 +65,22 @@ fn f054_a_primary_address_is_told_as_such_even_if_only_the_short_field_says_so()
 }
 
 #[test]
-fn an_eni_that_the_filter_let_through_but_does_not_list_the_address_is_no_owner() {
-    assert_eq!(look(&[eni(ENI, "10.0.1.4", &["10.0.1.90"])]).unwrap(), Owner::Nobody);
-    assert_eq!(look(&[]).unwrap(), Owner::Nobody);
+fn an_eni_that_does_not_list_the_address_is_not_its_owner() {
+    assert_eq!(owner_in(&[eni(ENI, "10.0.1.4", &["10.0.1.90"])]).unwrap(), Owner::Unassigned);
+    assert_eq!(owner_in(&[]).unwrap(), Owner::Unassigned);
 }
 
 #[test]
 fn the_same_address_in_another_subnet_is_another_address() {
     let mut foreign = eni(ENI, "10.0.1.4", &["10.0.1.9"]);
     foreign.subnet_id = Some("subnet-0aaaaaaaaaaaaaaaa".to_owned());
-    assert_eq!(look(&[foreign]).unwrap(), Owner::Nobody);
+    assert_eq!(owner_in(&[foreign]).unwrap(), Owner::Unassigned);
 }
 
 #[test]
-fn f046_two_owners_at_once_are_a_lagging_answer_that_names_both() {
+fn f046_two_owners_at_once_are_a_lagging_response_that_names_both() {
     let both = [eni(ENI, "10.0.1.4", &["10.0.1.9"]), eni(OTHER, "10.0.1.5", &["10.0.1.9"])];
-    let failure = look(&both).unwrap_err();
+    let failure = owner_in(&both).unwrap_err();
     assert_eq!(failure.kind, CloudKind::Transient);
     assert!(failure.detail.contains(ENI) && failure.detail.contains(OTHER), "{failure}");
 }
@@ -92,14 +92,14 @@ fn one_eni_on_two_pages_is_one_owner() {
 }
 
 #[test]
-fn f060_missing_fields_are_tolerated_unless_the_owner_has_no_name() {
+fn f060_missing_fields_are_tolerated_except_the_owners_id() {
     let bare = NetworkInterface::builder().build();
-    assert_eq!(look(std::slice::from_ref(&bare)).unwrap(), Owner::Nobody);
+    assert_eq!(owner_in(std::slice::from_ref(&bare)).unwrap(), Owner::Unassigned);
     let owner = found(&[bare, eni(ENI, "10.0.1.4", &["10.0.1.9"])]);
     assert_eq!((owner.cluster, owner.instance), (None, None));
     let mut nameless = eni(ENI, "10.0.1.4", &["10.0.1.9"]);
     nameless.network_interface_id = None;
-    assert_eq!(look(&[nameless]).unwrap_err().kind, CloudKind::Transient);
+    assert_eq!(owner_in(&[nameless]).unwrap_err().kind, CloudKind::Transient);
 }
 
 #[test]

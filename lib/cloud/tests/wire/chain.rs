@@ -1,18 +1,18 @@
-//! The standard sources of credentials and endpoints, each from a real environment: a process of
-//! its own with nothing but the variables of the case.
+//! The standard sources of credentials and endpoints, each in a child process whose environment
+//! contains only the variables of the case.
 
 use firecamp_cloud::{AwsCloud, CloudConfig};
 
 use crate::server::{Reply, Server};
-use crate::setup::{Ask, NOWHERE, again, ask, is_child};
+use crate::setup::{Ec2Call, NOWHERE, call, is_child, run_in_child};
 
-/// What the child must see: `Ok`, or kind and effect.
+/// What the child must observe: `Ok`, or class and effect.
 const WANTED: &str = "FIRECAMP_TEST_WANTED";
 
-/// The child: everything from the environment.
+/// The child: everything comes from the environment.
 async fn child() {
     let cloud = AwsCloud::connect(CloudConfig::from_env()).unwrap();
-    let answer = ask(&cloud, Ask::Unassign).await;
+    let answer = call(&cloud, Ec2Call::Unassign).await;
     let seen = match &answer {
         Ok(()) => "Ok".to_owned(),
         Err(failure) => format!("{:?} {:?}", failure.kind, failure.effect),
@@ -20,7 +20,7 @@ async fn child() {
     assert_eq!(seen, std::env::var(WANTED).unwrap(), "{answer:?}");
 }
 
-/// Runs the case and says which key signed, if anything reached EC2.
+/// Runs the case and returns the key that signed, if a request reached EC2.
 async fn signer(test: &str, variables: &[(&str, &str)], wanted: &str) -> Option<String> {
     let ec2 = Server::always(Reply::text(200, "")).await;
     let mut all = vec![
@@ -30,7 +30,7 @@ async fn signer(test: &str, variables: &[(&str, &str)], wanted: &str) -> Option<
         (WANTED, wanted),
     ];
     all.extend(variables);
-    again(test, &all).await;
+    run_in_child(test, &all).await;
     let requests = ec2.requests();
     assert!(requests.len() <= 1);
     let signature = requests.first()?.header("authorization")?;
@@ -39,25 +39,25 @@ async fn signer(test: &str, variables: &[(&str, &str)], wanted: &str) -> Option<
 }
 
 #[tokio::test]
-async fn keys_of_the_environment_sign() {
+async fn keys_from_the_environment_sign() {
     if is_child() {
         return child().await;
     }
     let keys = [("AWS_ACCESS_KEY_ID", "AKIDENV"), ("AWS_SECRET_ACCESS_KEY", "s")];
-    let signer = signer("chain::keys_of_the_environment_sign", &keys, "Ok").await;
+    let signer = signer("chain::keys_from_the_environment_sign", &keys, "Ok").await;
     assert_eq!(signer.as_deref(), Some("AKIDENV"));
 }
 
 #[tokio::test]
-async fn f053_with_no_credentials_anywhere_nothing_is_sent() {
+async fn f053_nothing_is_sent_without_any_source_of_credentials() {
     if is_child() {
         return child().await;
     }
-    let test = "chain::f053_with_no_credentials_anywhere_nothing_is_sent";
+    let test = "chain::f053_nothing_is_sent_without_any_source_of_credentials";
     assert_eq!(signer(test, &[], "Auth None").await, None);
 }
 
-/// STS's answer with a role's keys.
+/// STS's response with a role's keys.
 fn assumed() -> Reply {
     let xmlns = "https://sts.amazonaws.com/doc/2011-06-15/";
     Reply::text(
@@ -77,11 +77,11 @@ fn sts_error(status: u16, code: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn f053_the_role_of_a_service_account_signs_or_says_why_not() {
+async fn f053_the_role_of_a_service_account_signs_or_fails_with_the_reason() {
     if is_child() {
         return child().await;
     }
-    let test = "chain::f053_the_role_of_a_service_account_signs_or_says_why_not";
+    let test = "chain::f053_the_role_of_a_service_account_signs_or_fails_with_the_reason";
     let dir = tempfile::tempdir().unwrap();
     let token = dir.path().join("token");
     std::fs::write(&token, "a.jwt.of-the-service-account").unwrap();
@@ -108,7 +108,7 @@ async fn f053_the_role_of_a_service_account_signs_or_says_why_not() {
 }
 
 #[tokio::test]
-async fn the_keys_of_a_pod_identity_agent_sign() {
+async fn keys_from_a_pod_identity_agent_sign() {
     if is_child() {
         return child().await;
     }
@@ -125,7 +125,7 @@ async fn the_keys_of_a_pod_identity_agent_sign() {
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str()),
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.to_str().unwrap()),
     ];
-    let test = "chain::the_keys_of_a_pod_identity_agent_sign";
+    let test = "chain::keys_from_a_pod_identity_agent_sign";
     assert_eq!(signer(test, &variables, "Ok").await.as_deref(), Some("AKIDPOD"));
     assert_eq!(agent.requests()[0].header("authorization"), Some("of-the-pod"));
 }

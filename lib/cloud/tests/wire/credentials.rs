@@ -1,13 +1,13 @@
-//! What signs the requests, when it is asked for, and what happens if there is nothing.
+//! Credentials: which ones sign, when they are requested, and failures without any.
 
 use firecamp_cloud::{AwsCloud, CloudConfig, Credentials};
 use firecamp_core::failure::CloudKind::{Auth, Transient};
 use firecamp_core::failure::Effect;
-use firecamp_core::outside::Cloud;
+use firecamp_core::ports::Cloud;
 
 use crate::imds::{Imds, PRIMARY};
 use crate::server::{Reply, Server};
-use crate::setup::{Ask, SOON, again, ask, config, ec2, is_child};
+use crate::setup::{Ec2Call, SOON, call, config, ec2, is_child, run_in_child};
 
 const ROLES: &str = "iam/security-credentials/";
 
@@ -39,12 +39,12 @@ async fn an_identity_makes_no_request_for_credentials_and_none_to_ec2() {
 }
 
 #[tokio::test]
-async fn the_role_of_the_instance_signs_and_is_asked_for_once() {
+async fn the_role_of_the_instance_signs_and_is_requested_once() {
     let server = Server::always(Reply::text(200, "")).await;
     let imds = instance_with_role().await;
     let cloud = by_role(&server.url, &imds);
     for _ in 0..3 {
-        ask(&cloud, Ask::Unassign).await.unwrap();
+        call(&cloud, Ec2Call::Unassign).await.unwrap();
     }
     let asked = imds.reads().iter().filter(|path| path.ends_with("node-role")).count();
     assert_eq!(asked, 1);
@@ -57,37 +57,37 @@ async fn the_role_of_the_instance_signs_and_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn f048_without_a_region_the_one_of_the_metadata_service_signs() {
+async fn f048_the_default_region_comes_from_the_metadata_service() {
     let server = Server::always(Reply::text(200, "")).await;
     let imds = Imds::start(&[PRIMARY]).await;
     imds.set("placement/region", "eu-central-1");
     let config = CloudConfig { region: None, ..config(&server.url, &imds.server.url) };
-    ask(&AwsCloud::connect(config).unwrap(), Ask::Unassign).await.unwrap();
+    call(&AwsCloud::connect(config).unwrap(), Ec2Call::Unassign).await.unwrap();
     let requests = server.requests();
     assert!(requests[0].header("authorization").unwrap().contains("/eu-central-1/ec2/"));
 }
 
 #[tokio::test]
-async fn f053_without_credentials_nothing_is_sent_and_the_failure_says_so() {
+async fn f053_nothing_is_sent_without_credentials_and_the_failure_says_so() {
     let server = Server::always(Reply::text(200, "")).await;
     let imds = Imds::start(&[PRIMARY]).await;
-    let failure = ask(&by_role(&server.url, &imds), Ask::Assign).await.unwrap_err();
+    let failure = call(&by_role(&server.url, &imds), Ec2Call::Assign).await.unwrap_err();
     assert_eq!((failure.kind, failure.effect), (Auth, Effect::None), "{failure}");
     assert_eq!(server.connections(), 0);
 }
 
 #[tokio::test]
-async fn f053_a_metadata_service_in_trouble_is_no_lack_of_permissions() {
+async fn f053_an_impaired_metadata_service_is_not_a_missing_permission() {
     let server = Server::always(Reply::text(200, "")).await;
     let imds = instance_with_role().await;
     imds.reply(ROLES, Reply::text(503, "busy"));
-    let failure = ask(&by_role(&server.url, &imds), Ask::Assign).await.unwrap_err();
+    let failure = call(&by_role(&server.url, &imds), Ec2Call::Assign).await.unwrap_err();
     assert_eq!((failure.kind, failure.effect), (Transient, Effect::None), "{failure}");
     assert_eq!(server.connections(), 0);
 }
 
 #[tokio::test]
-async fn f053_denials_expiry_and_skew_are_told_with_the_action_and_change_nothing() {
+async fn f053_denials_expiry_and_skew_name_the_action_and_change_nothing() {
     let rows = [
         (401, "AuthFailure", "AWS was not able to validate the provided access credentials"),
         (403, "UnauthorizedOperation", "You are not authorized to perform this operation."),
@@ -96,7 +96,7 @@ async fn f053_denials_expiry_and_skew_are_told_with_the_action_and_change_nothin
     ];
     for (status, code, message) in rows {
         let server = Server::always(Reply::error(status, code, message)).await;
-        let failure = ask(&ec2(&server.url), Ask::Assign).await.unwrap_err();
+        let failure = call(&ec2(&server.url), Ec2Call::Assign).await.unwrap_err();
         assert_eq!((failure.kind, failure.effect), (Auth, Effect::None), "{failure}");
         assert!(failure.detail.contains("AssignPrivateIpAddresses"), "{failure}");
         assert!(failure.detail.contains(code) && failure.detail.contains("req-0123"), "{failure}");
@@ -105,7 +105,7 @@ async fn f053_denials_expiry_and_skew_are_told_with_the_action_and_change_nothin
 }
 
 #[tokio::test]
-async fn f053_after_a_denial_the_credentials_are_read_anew() {
+async fn f053_after_a_denial_the_credentials_are_read_again() {
     let server = Server::start(|request| {
         let fresh = request.header("authorization").unwrap().contains("AKIDNEW");
         if fresh { Reply::text(200, "") } else { Reply::error(400, "RequestExpired", "expired") }
@@ -113,14 +113,14 @@ async fn f053_after_a_denial_the_credentials_are_read_anew() {
     .await;
     let imds = instance_with_role().await;
     let cloud = by_role(&server.url, &imds);
-    assert_eq!(ask(&cloud, Ask::Unassign).await.unwrap_err().kind, Auth);
+    assert_eq!(call(&cloud, Ec2Call::Unassign).await.unwrap_err().kind, Auth);
     imds.set("iam/security-credentials/node-role", &role("AKIDNEW"));
     imds.revoke();
-    ask(&cloud, Ask::Unassign).await.unwrap();
+    call(&cloud, Ec2Call::Unassign).await.unwrap();
     assert_eq!(server.requests().len(), 2);
 }
 
-/// Certificates are read once by a process, so each case needs one of its own.
+/// A process loads certificates once, so each case needs its own process.
 #[tokio::test]
 async fn without_ca_roots_an_https_endpoint_fails_clearly_and_http_works() {
     if is_child() {
@@ -132,17 +132,17 @@ async fn without_ca_roots_an_https_endpoint_fails_clearly_and_http_works() {
     std::fs::write(&garbage, pem).unwrap();
     for file in [dir.path().join("missing.pem"), garbage] {
         let test = "credentials::without_ca_roots_an_https_endpoint_fails_clearly_and_http_works";
-        again(test, &[("SSL_CERT_FILE", file.to_str().unwrap())]).await;
+        run_in_child(test, &[("SSL_CERT_FILE", file.to_str().unwrap())]).await;
     }
 }
 
 async fn without_roots() {
-    let failure = ask(&ec2("https://127.0.0.1:9"), Ask::Assign).await.unwrap_err();
+    let failure = call(&ec2("https://127.0.0.1:9"), Ec2Call::Assign).await.unwrap_err();
     assert_eq!((failure.kind, failure.effect), (Auth, Effect::None), "{failure}");
     assert!(failure.detail.contains("no usable CA certificates"), "{failure}");
     assert!(failure.detail.contains("SSL_CERT_FILE"), "{failure}");
     let server = Server::always(Reply::text(200, "")).await;
-    ask(&ec2(&server.url), Ask::Unassign).await.unwrap();
+    call(&ec2(&server.url), Ec2Call::Unassign).await.unwrap();
 }
 
 #[tokio::test]

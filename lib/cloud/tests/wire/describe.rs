@@ -1,10 +1,10 @@
-//! Owner look-ups over several pages, and what does not end one.
+//! Owner lookups over several pages, and malformed listings.
 
 use std::sync::Arc;
 
 use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::failure::CloudKind::Transient;
-use firecamp_core::outside::{Cloud, Owner};
+use firecamp_core::ports::{Cloud, Owner};
 
 use crate::server::{Reply, Request, Server};
 use crate::setup::{ADDRESS, ENI, NOWHERE, SUBNET, config, subnet};
@@ -31,7 +31,7 @@ fn eni(id: &str, address: &str) -> String {
 /// An ENI of a terminated instance: no subnet, no addresses.
 const BARE: &str = "<item><status>available</status></item>";
 
-/// Answers pages of what is asked for, with tokens that count.
+/// Returns pages of the requested size, with tokens that count.
 fn paged(items: Vec<String>) -> impl Fn(&Request) -> Reply + Send + Sync {
     let items = Arc::new(items);
     move |request| {
@@ -55,7 +55,7 @@ async fn owner_of(server: &Server, page_size: i32) -> Result<Owner, String> {
 
 fn id(owner: Owner) -> Option<String> {
     match owner {
-        Owner::Nobody => None,
+        Owner::Unassigned => None,
         Owner::Eni(eni) => Some(eni.id.to_string()),
     }
 }
@@ -75,9 +75,9 @@ async fn f060_pages_of_five_give_the_same_owner_as_pages_of_a_thousand() {
 }
 
 #[tokio::test]
-async fn a_look_up_is_filtered_by_address_and_subnet_and_has_a_page_size() {
+async fn a_lookup_filters_by_address_and_subnet_with_a_page_size() {
     let server = Server::always(page(&[], None)).await;
-    assert_eq!(owner_of(&server, 100).await.unwrap(), Owner::Nobody);
+    assert_eq!(owner_of(&server, 100).await.unwrap(), Owner::Unassigned);
     let requests = server.requests();
     let field = |name: &str| requests[0].field(name).unwrap_or_default();
     assert_eq!(field("Action"), "DescribeNetworkInterfaces");
@@ -104,21 +104,21 @@ async fn an_empty_page_with_a_token_does_not_end_the_listing() {
 #[tokio::test]
 async fn a_repeated_token_is_a_failure_and_not_the_end() {
     let server = Server::always(page(&[], Some("again"))).await;
-    let told = owner_of(&server, 100).await.unwrap_err();
-    assert!(told.contains("token came twice"), "{told}");
+    let reported = owner_of(&server, 100).await.unwrap_err();
+    assert!(reported.contains("token was repeated"), "{reported}");
     assert_eq!(server.requests().len(), 2);
     let server = Server::start(|request| match request.field("NextToken").as_deref() {
         Some("a") => page(&[], Some("b")),
         _ => page(&[], Some("a")),
     })
     .await;
-    let told = owner_of(&server, 100).await.unwrap_err();
-    assert!(told.contains("token came twice"), "{told}");
+    let reported = owner_of(&server, 100).await.unwrap_err();
+    assert!(reported.contains("token was repeated"), "{reported}");
     assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test]
-async fn a_listing_without_end_is_a_failure() {
+async fn an_endless_listing_is_a_failure() {
     let server = Server::start(|request| {
         let last: u32 = request.field("NextToken").map_or(0, |text| text.parse().unwrap());
         page(&[], Some(&(last + 1).to_string()))
@@ -129,7 +129,7 @@ async fn a_listing_without_end_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_failure_on_a_later_page_is_a_failure_of_the_look_up() {
+async fn a_failure_on_a_later_page_fails_the_lookup() {
     let server = Server::start(|request| match request.field("NextToken") {
         None => page(&[eni(ENI, "10.0.1.9")], Some("more")),
         Some(_) => Reply::error(400, "InvalidNextToken", "The token is not valid"),
@@ -139,7 +139,7 @@ async fn a_failure_on_a_later_page_is_a_failure_of_the_look_up() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_list_the_address_does_not_make_an_owner() {
+async fn an_eni_without_the_address_is_not_an_owner() {
     let server = Server::always(page(&[eni(ENI, "10.0.1.90")], None)).await;
-    assert_eq!(owner_of(&server, 100).await.unwrap(), Owner::Nobody);
+    assert_eq!(owner_of(&server, 100).await.unwrap(), Owner::Unassigned);
 }

@@ -1,4 +1,4 @@
-//! A metadata service with the paths and the manners of IMDSv2.
+//! A test double of IMDSv2.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -31,18 +31,18 @@ pub(crate) fn keys(mac: &str, number: u8) -> Vec<(String, String)> {
 struct State {
     tree: BTreeMap<String, Reply>,
     tokens: u32,
-    /// Tokens up to this one are not known any more.
+    /// Tokens up to this one are revoked.
     revoked: u32,
 }
 
-/// The service; its tree may be changed while it runs.
+/// The service; tests may change its tree while it runs.
 pub(crate) struct Imds {
     pub(crate) server: Server,
     state: Arc<Mutex<State>>,
 }
 
 impl Imds {
-    /// An instance in a Local Zone, whose region cannot be cut from its zone, with these ENIs.
+    /// An instance in a Local Zone, whose region cannot be derived from its zone, with these ENIs.
     pub(crate) async fn start(enis: &[&str]) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
@@ -79,7 +79,7 @@ impl Imds {
         self.reply(&format!("network/interfaces/macs/{mac}/{name}"), reply);
     }
 
-    /// Forgets the tokens that are in use, as a restarted service does.
+    /// Revokes the tokens in use, as a restarted service does.
     pub(crate) fn revoke(&self) {
         let mut state = self.state.lock().unwrap();
         state.revoked = state.tokens;
@@ -90,7 +90,7 @@ impl Imds {
         self.state.lock().unwrap().revoked = u32::MAX;
     }
 
-    pub(crate) fn tokens_asked(&self) -> usize {
+    pub(crate) fn token_requests(&self) -> usize {
         self.server.requests().iter().filter(|request| request.method == "PUT").count()
     }
 

@@ -1,5 +1,5 @@
-//! `AwsCloud` against scripted servers on loopback: what the SDK makes of every way in which
-//! EC2 and the metadata service may answer, byte by byte.
+//! `AwsCloud` against scripted servers on loopback: how the SDK reports every kind of response of
+//! EC2 and the metadata service, byte by byte.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -7,17 +7,17 @@
     reason = "a test fails by panicking"
 )]
 
-mod box_of_two;
+mod assignments;
+mod capacity;
 mod chain;
 mod credentials;
 mod describe;
-mod endings;
-mod exchanges;
+mod describe_node;
 mod imds;
-mod looks;
+mod injected_faults;
 mod metadata;
+mod outcomes;
 mod reservations;
-mod room;
 mod server;
 mod setup;
-mod troubles;
+mod two_nodes;

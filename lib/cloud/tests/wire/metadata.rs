@@ -1,4 +1,4 @@
-//! Reads of the metadata service: what it says, what it leaves out, and how it fails.
+//! Reads of the metadata service: values, incomplete ENIs and failures.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use firecamp_cloud::{AwsCloud, CloudConfig};
 use firecamp_core::failure::CloudKind::{Auth, Throttled, Transient, Unknown};
 use firecamp_core::failure::{CloudFailure, Effect};
 use firecamp_core::node::{EniRule, NodeIdentity};
-use firecamp_core::outside::Cloud;
+use firecamp_core::ports::Cloud;
 use tokio::time::Instant;
 
 use crate::imds::{Imds, PRIMARY, SECOND, THIRD, mac};
@@ -33,7 +33,7 @@ fn macs(node: &NodeIdentity) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_identity_has_what_the_metadata_service_says() {
+async fn an_identity_has_the_values_of_the_metadata_service() {
     let server = Imds::start(&[PRIMARY, SECOND]).await;
     server.eni(SECOND, "network-card", Reply::text(200, "1"));
     server.eni(SECOND, "ipv4-prefix", Reply::text(200, "10.0.1.16/28\n10.0.1.32/28"));
@@ -60,7 +60,7 @@ async fn f048_the_region_comes_from_its_own_key_also_in_a_local_zone() {
 }
 
 #[tokio::test]
-async fn f049_one_token_serves_all_reads_and_what_is_constant_is_read_once() {
+async fn f049_all_reads_share_a_token_and_constants_are_read_once() {
     let server = Imds::start(&ALL).await;
     let cloud = imds(&server.server.url);
     cloud.identity().await.unwrap();
@@ -69,22 +69,22 @@ async fn f049_one_token_serves_all_reads_and_what_is_constant_is_read_once() {
     cloud.identity().await.unwrap();
     cloud.listed(mac(SECOND)).await.unwrap();
     assert_eq!(server.reads().len(), (5 + 1 + 7 * 3) + (1 + 7 * 3) + 1);
-    assert_eq!(server.tokens_asked(), 1);
+    assert_eq!(server.token_requests(), 1);
     assert!(server.server.connections() <= 8, "{} connections", server.server.connections());
 }
 
 #[tokio::test]
-async fn f049_a_revoked_token_costs_one_new_one_and_no_failure() {
+async fn f049_a_revoked_token_is_renewed_once_without_a_failure() {
     let server = Imds::start(&ALL).await;
     let cloud = imds(&server.server.url);
     cloud.identity().await.unwrap();
     server.revoke();
     cloud.identity().await.unwrap();
-    assert_eq!(server.tokens_asked(), 2);
+    assert_eq!(server.token_requests(), 2);
 }
 
 #[tokio::test]
-async fn f049_of_many_reads_whose_token_is_refused_at_once_one_takes_a_new_one() {
+async fn f049_concurrent_reads_with_a_refused_token_renew_it_once() {
     let server = Imds::start(&[PRIMARY]).await;
     let cloud = imds(&server.server.url);
     cloud.listed(mac(PRIMARY)).await.unwrap();
@@ -98,20 +98,20 @@ async fn f049_of_many_reads_whose_token_is_refused_at_once_one_takes_a_new_one()
     for listed in reads.join_all().await {
         assert_eq!(listed.unwrap().len(), 3);
     }
-    assert_eq!(server.tokens_asked(), 2);
+    assert_eq!(server.token_requests(), 2);
 }
 
 #[tokio::test]
-async fn f049_a_service_that_refuses_every_token_is_asked_twice_and_no_more() {
+async fn f049_a_service_that_refuses_every_token_gets_two_reads() {
     let server = Imds::start(&[PRIMARY]).await;
     server.refuse();
     let failure = imds(&server.server.url).listed(mac(PRIMARY)).await.unwrap_err();
     assert_eq!(failure.kind, Auth, "{failure}");
-    assert_eq!((server.reads().len(), server.tokens_asked()), (2, 2));
+    assert_eq!((server.reads().len(), server.token_requests()), (2, 2));
 }
 
 #[tokio::test]
-async fn f048_an_error_status_is_a_failure_and_is_not_repeated() {
+async fn f048_an_error_status_is_a_failure_without_a_retry() {
     let path = "network/interfaces/macs/02:00:00:00:00:01/local-ipv4s";
     let rows = [(400, Unknown), (403, Auth), (404, Transient), (429, Throttled), (503, Transient)];
     for (status, kind) in rows {
@@ -125,7 +125,7 @@ async fn f048_an_error_status_is_a_failure_and_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn f048_an_empty_malformed_or_hostile_answer_is_a_failure_and_never_an_empty_set() {
+async fn f048_an_empty_or_malformed_response_is_a_failure_and_never_an_empty_set() {
     let long = "10.0.0.4\n".repeat(10_000);
     let hostile: Vec<Vec<u8>> = vec![
         b"".to_vec(),
@@ -192,7 +192,7 @@ async fn f048_every_constant_and_every_key_of_an_eni_is_checked() {
 }
 
 #[tokio::test]
-async fn f047_a_ghost_or_half_known_eni_is_left_out() {
+async fn f047_a_ghost_or_incomplete_eni_is_skipped() {
     let required =
         ["interface-id", "device-number", "subnet-id", "subnet-ipv4-cidr-block", "local-ipv4s"];
     for name in required {
@@ -219,7 +219,7 @@ async fn f047_an_incomplete_primary_interface_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_hot_plugged_eni_whose_device_number_still_reads_zero_is_left_out() {
+async fn a_hot_plugged_eni_with_device_number_zero_is_skipped() {
     let server = Imds::start(&ALL).await;
     server.eni(SECOND, "device-number", Reply::text(200, "0"));
     assert_eq!(macs(&identity(&server).await), [PRIMARY, THIRD]);
@@ -228,7 +228,7 @@ async fn a_hot_plugged_eni_whose_device_number_still_reads_zero_is_left_out() {
 }
 
 #[tokio::test]
-async fn f016_two_enis_that_claim_one_place_are_both_left_out() {
+async fn f016_two_enis_with_the_same_position_are_both_skipped() {
     let server = Imds::start(&ALL).await;
     server.eni(THIRD, "device-number", Reply::text(200, "1"));
     assert_eq!(macs(&identity(&server).await), [PRIMARY]);
@@ -249,7 +249,7 @@ async fn f016_the_order_of_the_list_never_changes_the_choice() {
 }
 
 #[tokio::test]
-async fn upper_case_macs_are_read_and_asked_for_in_lower_case() {
+async fn upper_case_macs_are_accepted_and_requested_in_lower_case() {
     let server = Imds::start(&["02:00:00:00:00:0a"]).await;
     server.set("mac", "02:00:00:00:00:0A");
     server.list(&["02:00:00:00:00:0A"]);
@@ -269,7 +269,7 @@ async fn a_list_of_more_interfaces_than_any_type_has_is_refused() {
 }
 
 #[tokio::test]
-async fn f051_a_silent_metadata_service_ends_every_read_in_time() {
+async fn f051_reads_of_a_silent_metadata_service_time_out() {
     let server = Server::always(Reply::Silence(Vec::new())).await;
     let patience = Duration::from_millis(300);
     let config = CloudConfig { imds_within: patience, ..config(NOWHERE, &server.url) };
@@ -284,7 +284,7 @@ async fn f051_a_silent_metadata_service_ends_every_read_in_time() {
 }
 
 #[tokio::test]
-async fn f048_a_token_that_cannot_be_had_is_a_failure() {
+async fn f048_a_missing_token_is_a_failure() {
     let rows = [(403, Auth), (503, Transient), (404, Transient), (200, Transient)];
     for (status, kind) in rows {
         let server = Server::always(Reply::text(status, "no token")).await;
@@ -295,7 +295,7 @@ async fn f048_a_token_that_cannot_be_had_is_a_failure() {
 }
 
 #[tokio::test]
-async fn f048_a_token_that_is_not_text_is_a_failure_and_no_panic() {
+async fn f048_a_token_that_is_not_text_is_a_failure_without_a_panic() {
     let tokens = [b"a\xfd".as_slice(), b"a\nb", b"\0"];
     for (token, status) in tokens.into_iter().flat_map(|token| [(token, 200), (token, 503)]) {
         let headers = vec![("x-aws-ec2-metadata-token-ttl-seconds", "60".to_owned())];

@@ -1,8 +1,8 @@
-//! Reservations, as EC2 answers.
+//! Subnet CIDR reservations, in EC2's format.
 
 use firecamp_core::failure::CloudKind;
-use firecamp_preflight::AccountChecks;
-use firecamp_preflight::facts::Reservation;
+use firecamp_node::preflight::AccountChecks;
+use firecamp_node::preflight::facts::Reservation;
 
 use crate::server::{Reply, Server};
 use crate::setup::{ec2, subnet};
@@ -15,7 +15,7 @@ fn answer(action: &str, body: &str) -> Reply {
     Reply::text(200, &text)
 }
 
-/// The second page is for who has the token.
+/// The second page is returned for the token.
 async fn two_pages(first: Reply, second: Reply) -> Server {
     Server::start(
         move |request| {
@@ -49,7 +49,7 @@ async fn f055_reservations_are_read_from_all_pages_with_their_kind() {
 }
 
 #[tokio::test]
-async fn a_reservation_that_cannot_be_read_fails_the_listing() {
+async fn an_unparsable_reservation_fails_the_listing() {
     let server = Server::always(reserved(&item("10.0.1.96/270", "explicit"), "")).await;
     let failure = ec2(&server.url).reservations(&subnet()).await.unwrap_err();
     assert_eq!(failure.kind, CloudKind::Transient, "{failure}");
@@ -57,8 +57,8 @@ async fn a_reservation_that_cannot_be_read_fails_the_listing() {
 }
 
 #[tokio::test]
-async fn a_token_that_comes_twice_ends_no_listing() {
+async fn a_repeated_token_fails_the_listing() {
     let server = Server::always(reserved("", "<nextToken>t</nextToken>")).await;
     let failure = ec2(&server.url).reservations(&subnet()).await.unwrap_err();
-    assert!(failure.detail.contains("token came twice"), "{failure}");
+    assert!(failure.detail.contains("token was repeated"), "{failure}");
 }

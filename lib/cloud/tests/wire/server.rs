@@ -1,4 +1,4 @@
-//! An HTTP/1.1 server that answers as it is told, down to the byte, and keeps what it was asked.
+//! A scripted HTTP/1.1 server that records its requests.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,18 +8,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What the server does with one request.
+/// What the server does with a request.
 #[derive(Clone)]
 pub(crate) enum Reply {
-    /// A whole answer; the connection stays open.
+    /// A complete response; the connection stays open.
     Http { status: u16, headers: Vec<(&'static str, String)>, body: Vec<u8> },
-    /// These bytes, which are a whole answer; the connection stays open.
+    /// These bytes as a complete response; the connection stays open.
     Whole(Vec<u8>),
     /// These bytes, then the connection is closed.
     Cut(Vec<u8>),
-    /// These bytes, maybe none, then nothing more.
+    /// These bytes, maybe none, then silence.
     Silence(Vec<u8>),
-    /// What this says after so long.
+    /// This reply after a delay.
     After(Duration, Arc<dyn Fn() -> Reply + Send + Sync>),
 }
 
@@ -32,7 +32,7 @@ impl Reply {
         Self::Http { status, headers: Vec::new(), body: body.to_owned() }
     }
 
-    /// An error as EC2 writes it, with the request id where the SDK looks for it.
+    /// An error in EC2's format, with the request ID where the SDK reads it.
     pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
         let body = format!(
             r#"<?xml version="1.0" encoding="UTF-8"?><Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors><RequestID>in-the-body</RequestID></Response>"#
@@ -42,7 +42,7 @@ impl Reply {
     }
 }
 
-/// What the server was asked.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -59,7 +59,7 @@ impl Request {
         })
     }
 
-    /// A field of the form that is the body of each EC2 request.
+    /// A field of the form in the body of an EC2 request.
     pub(crate) fn field(&self, name: &str) -> Option<String> {
         form_urlencoded::parse(self.body.as_bytes())
             .find(|(key, _)| key == name)
@@ -96,7 +96,7 @@ impl Server {
         Self { url, requests, connections, task }
     }
 
-    /// A server that always does the same.
+    /// A server with one fixed reply.
     pub(crate) async fn always(reply: Reply) -> Self {
         Self::start(move |_| reply.clone()).await
     }
@@ -148,7 +148,7 @@ async fn serve(mut stream: TcpStream, handler: Arc<Handler>, log: Arc<Mutex<Vec<
             }
             Reply::Silence(bytes) => {
                 stream.write_all(&bytes).await.ok();
-                // Until the client hangs up.
+                // Until the client closes the connection.
                 let mut sink = Vec::new();
                 stream.read_to_end(&mut sink).await.ok();
                 return;
@@ -157,7 +157,7 @@ async fn serve(mut stream: TcpStream, handler: Arc<Handler>, log: Arc<Mutex<Vec<
     }
 }
 
-/// The next whole request, or none if the client is gone.
+/// The next complete request, or `None` if the client is gone.
 async fn next(stream: &mut TcpStream, rest: &mut Vec<u8>) -> Option<Request> {
     loop {
         if let Some(request) = parse(rest) {

@@ -1,4 +1,4 @@
-//! Clients that look at nothing but what a test gives them.
+//! Clients that use only what a test gives them.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -6,22 +6,22 @@ use std::time::Duration;
 use firecamp_cloud::{AwsCloud, CloudConfig, Credentials};
 use firecamp_core::failure::CloudFailure;
 use firecamp_core::ids::{EniId, SubnetId};
-use firecamp_core::outside::Cloud;
+use firecamp_core::ports::Cloud;
 
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 9);
 pub(crate) const ENI: &str = "eni-0123456789abcdef0";
 pub(crate) const SUBNET: &str = "subnet-0123456789abcdef0";
 
-/// Nothing listens on the discard port.
+/// The discard port, where nothing listens.
 pub(crate) const NOWHERE: &str = "http://127.0.0.1:9";
 
-/// What a call gets that is answered: more than any busy machine needs.
+/// The deadline of calls with a response: enough for a busy machine.
 pub(crate) const PATIENT: Duration = Duration::from_mins(1);
 
-/// What a call gets that is never answered.
+/// The deadline of calls without a response.
 pub(crate) const SHORT: Duration = Duration::from_millis(600);
 
-/// Within this a call must have ended that got [`SHORT`], on a busy machine.
+/// A call with the deadline [`SHORT`] must end within this time, on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(15);
 
 pub(crate) fn eni() -> EniId {
@@ -48,7 +48,7 @@ pub(crate) fn config(ec2: &str, imds: &str) -> CloudConfig {
     }
 }
 
-/// EC2 only; a read of the metadata service would be refused.
+/// EC2 only; reads of the metadata service are refused.
 pub(crate) fn ec2(url: &str) -> AwsCloud {
     AwsCloud::connect(config(url, NOWHERE)).unwrap()
 }
@@ -58,36 +58,36 @@ pub(crate) fn imds(url: &str) -> AwsCloud {
     AwsCloud::connect(config(NOWHERE, url)).unwrap()
 }
 
-/// One of the three calls of EC2.
+/// One of the three EC2 calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ask {
+pub(crate) enum Ec2Call {
     Owner,
     Assign,
     Unassign,
 }
 
-pub(crate) async fn ask(cloud: &AwsCloud, which: Ask) -> Result<(), CloudFailure> {
-    ask_within(cloud, which, PATIENT).await
+pub(crate) async fn call(cloud: &AwsCloud, which: Ec2Call) -> Result<(), CloudFailure> {
+    call_with_deadline(cloud, which, PATIENT).await
 }
 
-/// A look-up takes its deadline from the settings.
-pub(crate) async fn ask_within(
+/// A lookup takes its deadline from the settings.
+pub(crate) async fn call_with_deadline(
     cloud: &AwsCloud,
-    which: Ask,
+    which: Ec2Call,
     within: Duration,
 ) -> Result<(), CloudFailure> {
     match which {
-        Ask::Owner => cloud.owner(ADDRESS, &subnet()).await.map(drop),
-        Ask::Assign => cloud.assign(&eni(), ADDRESS, true, within).await,
-        Ask::Unassign => cloud.unassign(&eni(), ADDRESS, within).await,
+        Ec2Call::Owner => cloud.owner(ADDRESS, &subnet()).await.map(drop),
+        Ec2Call::Assign => cloud.assign(&eni(), ADDRESS, true, within).await,
+        Ec2Call::Unassign => cloud.unassign(&eni(), ADDRESS, within).await,
     }
 }
 
-/// Set in a process that runs one test in an environment of its own.
+/// Set in a child process that runs one test in its own environment.
 pub(crate) const CHILD: &str = "FIRECAMP_TEST_CHILD";
 
-/// Runs this test again, alone in a process with no environment but these variables.
-pub(crate) async fn again(test: &str, variables: &[(&str, &str)]) {
+/// Runs this test again, alone in a process with only these environment variables.
+pub(crate) async fn run_in_child(test: &str, variables: &[(&str, &str)]) {
     let child = tokio::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test])
         .env_clear()
@@ -97,8 +97,8 @@ pub(crate) async fn again(test: &str, variables: &[(&str, &str)]) {
         .output()
         .await
         .unwrap();
-    let told = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success() && told.contains("1 passed"), "{variables:?}: {told}");
+    let reported = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && reported.contains("1 passed"), "{variables:?}: {reported}");
 }
 
 pub(crate) fn is_child() -> bool {

@@ -1,20 +1,20 @@
-//! What EC2 has of a pool and nobody claims, where a person has declared that nobody else assigns
-//! addresses of that pool: it gets a record, parked and nobody's, and the machines that exist go on
-//! from there.
+//! Adoption: an address of a pool that EC2 has and no record claims gets a record, parked and
+//! without a member, if the pool's policy declares that only FireCamp assigns its addresses. The
+//! existing machines continue from there.
 //!
-//! Guarantees: an address is due only after two complete looks at EC2 itself that are the grace
-//! period apart, with no look between them that failed or lacked it and no read of its record that
-//! failed or found one. What is due is a reason to read everything afresh ([`Evidence`]), and no
-//! authority. Creating the record is the allocation, so whoever else creates it first has it.
-//! Assumptions: the person's declaration. Caveats: a record that a person has deleted while its pod
-//! runs elsewhere is not known here; whoever has the address, its ENI is this one.
+//! Guarantees: an address is due only after two complete reads of EC2 that are the grace period
+//! apart, if no read between them failed or did not show it, and no read of its record failed or
+//! found one. A due address is a reason to read everything again ([`Evidence`]) and authorises
+//! nothing. Creating the record is the allocation, so the first process that creates it wins.
+//! Assumptions: the pool's declaration is right. Caveats: if a person deleted the record while its
+//! pod runs on another node, this node does not know; the address is on this node's ENI, though.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use thiserror::Error;
 
-use super::KernelMark;
+use super::KernelOwner;
 use crate::allocate::hands_out;
 use crate::bug::{Bug, planted};
 use crate::contract::timing;
@@ -23,14 +23,14 @@ use crate::ids::{
 };
 use crate::interface::Interface;
 use crate::lock::{Hold, LockRecord};
-use crate::outside::{Owner, SocketScope, SocketUse};
-use crate::record::{Attachment, Pool, PoolSubnet, State, StaticIp, UnclaimedPolicy};
+use crate::ports::{Owner, SocketScope, SocketUse};
+use crate::record::{Attachment, OrphanPolicy, Pool, PoolSubnet, State, StaticIp};
 use crate::time::Moment;
 
-/// A secondary address of one of this node's ENIs that may come to be adopted.
+/// A secondary address of one of this node's ENIs that is a candidate for adoption.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Stray {
+pub struct Orphan {
     /// The ENI.
     pub eni: EniId,
     /// Its subnet.
@@ -39,208 +39,209 @@ pub struct Stray {
     pub address: Ipv4Addr,
 }
 
-/// What of one complete listing of this instance's interfaces may be adopted, if nobody claims it:
-/// on an ENI that is the cluster's and that FireCamp is known to be free to use (`usable`), and of
-/// a pool that is declared.
-pub fn strays(
+/// The candidates in one complete listing of this instance's interfaces, if no record claims them:
+/// on an ENI that has the cluster's tag and that FireCamp may use (`usable`), and of a pool with
+/// the policy Adopt.
+pub fn orphans(
     listing: &[Interface],
     usable: &BTreeSet<EniId>,
     pools: &[Pool],
     cluster: &ClusterName,
-) -> BTreeSet<Stray> {
+) -> BTreeSet<Orphan> {
     let ours = |one: &&Interface| {
         one.cluster.as_deref() == Some(cluster.as_str()) && usable.contains(&one.id)
     };
     let of = |one: &Interface| {
-        let stray = |address: &Ipv4Addr| Stray {
+        let orphan = |address: &Ipv4Addr| Orphan {
             eni: one.id.clone(),
             subnet: one.subnet.clone(),
             address: *address,
         };
-        one.addresses.iter().map(stray).collect::<Vec<_>>()
+        one.addresses.iter().map(orphan).collect::<Vec<_>>()
     };
     let all = listing.iter().filter(ours).flat_map(of);
-    all.filter(|stray| declared(pools, stray).is_ok()).collect()
+    all.filter(|orphan| declared(pools, orphan).is_ok()).collect()
 }
 
-/// The one pool that has the address, if it is declared to be FireCamp's alone.
+/// The one pool that has the address, if its policy is Adopt.
 fn declared<'a>(
     pools: &'a [Pool],
-    stray: &Stray,
+    orphan: &Orphan,
 ) -> Result<(&'a Pool, &'a PoolSubnet), NotAdopted> {
     let entries = pools.iter().flat_map(|pool| pool.subnets.iter().map(move |entry| (pool, entry)));
-    let mut holding = entries.filter(|(_, entry)| hands_out(entry, stray.address));
+    let mut holding = entries.filter(|(_, entry)| hands_out(entry, orphan.address));
     let (Some((pool, entry)), None) = (holding.next(), holding.next()) else {
         return Err(NotAdopted::NotDeclared);
     };
-    let declared = pool.unclaimed == UnclaimedPolicy::Adopt && entry.subnet == stray.subnet;
+    let declared = pool.orphaned == OrphanPolicy::Adopt && entry.subnet == orphan.subnet;
     if declared { Ok((pool, entry)) } else { Err(NotAdopted::NotDeclared) }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Sighting {
+struct Candidate {
     since: Moment,
-    looks: u32,
+    observations: u32,
 }
 
-/// What has been seen without a record so far.
+/// The addresses that were observed without a record so far.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Adopter {
-    seen: BTreeMap<Stray, Sighting>,
+    observed: BTreeMap<Orphan, Candidate>,
 }
 
-/// The looks that must agree.
-const LOOKS: u32 = 2;
-/// So many are due at once: each costs a look at EC2 and three lists of the registry. The rest is
-/// due with the next look.
+/// The number of observations that must agree.
+const OBSERVATIONS: u32 = 2;
+/// At most this many addresses are due at once: each costs an EC2 read and three registry lists.
+/// The rest is due with the next observation.
 const AT_ONCE: usize = 4;
 
 impl Adopter {
-    /// A look has failed: nobody knows what has been there without a break.
-    pub fn lost_sight(&mut self) {
-        self.seen.clear();
+    /// A read failed: forgets all candidates, because their presence was not observed continuously.
+    pub fn reset(&mut self) {
+        self.observed.clear();
     }
 
-    /// Takes in a complete look at EC2, which was begun at that moment, and of each address whether
-    /// it has a record (one whose read failed is not in `recorded`). Names what is due, once: it
-    /// begins anew with the next look, whatever comes of it.
-    pub fn look(
+    /// Adds a complete EC2 read, which began and ended at these moments. `recorded` says for each
+    /// address whether it has a record, and omits those whose read failed. Returns what is due,
+    /// once: the grace period of a due address starts again, whatever comes of it.
+    pub fn observe(
         &mut self,
-        strays: &BTreeSet<Stray>,
+        orphans: &BTreeSet<Orphan>,
         recorded: &BTreeMap<Ipv4Addr, bool>,
         (begun, now): (Moment, Moment),
-    ) -> Vec<Stray> {
+    ) -> Vec<Orphan> {
         let unread = planted(Bug::AdoptOnFailedRead);
-        let unclaimed = |stray: &Stray| match recorded.get(&stray.address) {
+        let orphaned = |orphan: &Orphan| match recorded.get(&orphan.address) {
             Some(there) => !there,
             None => unread,
         };
-        self.seen.retain(|stray, _| strays.contains(stray) && unclaimed(stray));
+        self.observed.retain(|orphan, _| orphans.contains(orphan) && orphaned(orphan));
         let mut due = Vec::new();
-        for stray in strays.iter().filter(|stray| unclaimed(stray)) {
-            let new = Sighting { since: now, looks: 0 };
-            let known = self.seen.entry(stray.clone()).or_insert(new);
-            known.looks = known.looks.saturating_add(1);
-            let seen = known.looks >= LOOKS && begun.since(known.since) >= timing::ADOPT_GRACE;
-            if due.len() < AT_ONCE && (seen || planted(Bug::AdoptAtOnce)) {
-                due.push(stray.clone());
+        for orphan in orphans.iter().filter(|orphan| orphaned(orphan)) {
+            let new = Candidate { since: now, observations: 0 };
+            let known = self.observed.entry(orphan.clone()).or_insert(new);
+            known.observations = known.observations.saturating_add(1);
+            let observed = known.observations >= OBSERVATIONS
+                && begun.since(known.since) >= timing::ADOPT_GRACE;
+            if due.len() < AT_ONCE && (observed || planted(Bug::AdoptAtOnce)) {
+                due.push(orphan.clone());
             }
         }
-        self.seen.retain(|stray, _| !due.contains(stray));
+        self.observed.retain(|orphan, _| !due.contains(orphan));
         due
     }
 }
 
-/// What was read afresh of an address that is due, all of it: where anything could not be read
-/// there is no evidence.
+/// What was read again about an address that is due. It is complete: if any read failed, there is
+/// no evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Evidence {
     /// This node.
     pub node: NodeName,
-    /// Its machine.
+    /// This instance.
     pub instance: InstanceId,
-    /// The cluster whose tag the ENI has to carry.
+    /// The cluster whose tag the ENI must have.
     pub cluster: ClusterName,
-    /// Whether there is a record.
+    /// Whether a record exists.
     pub recorded: bool,
     /// All pools.
     pub pools: Vec<Pool>,
-    /// A member whose claim names the address or asks for it.
+    /// A member whose claim names or requests the address.
     pub claimed: Option<Member>,
-    /// Who has it in EC2.
+    /// The owner in EC2.
     pub owner: Owner,
-    /// What this node's kernel has of it.
-    pub kernel: Option<KernelMark>,
-    /// Who acted last on it on this node.
+    /// What this node's kernel has of the address.
+    pub kernel: Option<KernelOwner>,
+    /// The record of this node's lock.
     pub lock: Option<LockRecord>,
-    /// Somebody has acted on it on this node, and nobody can say who.
+    /// A process acted on it on this node, but its lock record is torn.
     pub torn: bool,
-    /// What uses it on this node.
+    /// The sockets on this node that use it.
     pub sockets: SocketUse,
-    /// The pods of this node that have not ended for good.
+    /// The pods of this node that are not terminal.
     pub pods: BTreeSet<PodUid>,
 }
 
-/// Why an address is left as it is.
+/// Why an address is not adopted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub enum NotAdopted {
-    /// There is a record.
+    /// It has a record.
     #[error("it has a StaticIP")]
     Recorded,
     /// A claim names it.
     #[error(
         "the claim of {0} names it, and its member does not start while EC2 has it there without a \
-         StaticIP: take it out of EC2, or delete the claim"
+         StaticIP: unassign it in EC2, or delete the claim"
     )]
     Claimed(Member),
-    /// Not exactly one range has it, or the pool does not say so.
-    #[error("not exactly one pool has it in this subnet, or that pool's unclaimedPolicy is Report")]
+    /// Not exactly one range has it, or the pool's policy is not Adopt.
+    #[error("not exactly one pool has it in this subnet, or that pool's orphanPolicy is Report")]
     NotDeclared,
-    /// EC2 has it elsewhere by now, or its ENI is not the cluster's.
+    /// EC2 reports it elsewhere now, or its ENI is not tagged for the cluster.
     #[error("EC2 does not show it as a secondary address of an ENI of the cluster on this node")]
     NotHere,
-    /// The kernel of this node has it.
-    #[error("the kernel of this node has it: somebody may use it")]
+    /// This node's kernel has it.
+    #[error("this node's kernel has it, so a process may use it")]
     InKernel,
-    /// Somebody holds it by this node's lock.
-    #[error("this node's lock says that pod {0} holds it")]
+    /// A pod holds it by this node's lock.
+    #[error("pod {0} holds it according to this node's lock")]
     Held(PodUid),
-    /// The lock cannot be read.
-    #[error("this node's lock of it cannot be read")]
+    /// The lock record is torn.
+    #[error("this node's lock record for it cannot be read")]
     Torn,
-    /// Whoever had it here is still here.
-    #[error("pod {0}, which had it last on this node, is still there")]
+    /// The pod that held it last on this node still exists.
+    #[error("pod {0}, which held it last on this node, still exists")]
     PodLives(PodUid),
     /// It is in use.
     #[error("it is in use on this node: {0}")]
     InUse(SocketUse),
 }
 
-/// The record of an adopted address, if nothing speaks against it: parked on its ENI by nobody,
-/// without a claim.
-pub fn adopt(stray: &Stray, evidence: &Evidence, run: RunId) -> Result<StaticIp, NotAdopted> {
-    let (pool, entry) = declared(&evidence.pools, stray)?;
+/// The record of an adopted address, unless the evidence speaks against adoption: parked on its
+/// ENI, with placeholders for member and pod.
+pub fn adopt(orphan: &Orphan, evidence: &Evidence, run: RunId) -> Result<StaticIp, NotAdopted> {
+    let (pool, entry) = declared(&evidence.pools, orphan)?;
     if evidence.recorded {
         return Err(NotAdopted::Recorded);
     }
     if let Some(member) = evidence.claimed.as_ref().filter(|_| !planted(Bug::AdoptClaimed)) {
         return Err(NotAdopted::Claimed(member.clone()));
     }
-    if !is_here(stray, evidence) {
+    if !is_here(orphan, evidence) {
         return Err(NotAdopted::NotHere);
     }
     unused(evidence)?;
-    // More than whoever acted on it here: a zombie of theirs is late.
+    // Higher than the last epoch here, so that a superseded pod's late changes are refused.
     let epoch = evidence.lock.as_ref().map_or(0, |last| last.holder.epoch.0).saturating_add(1);
     let attachment = Attachment {
         state: State::Parked,
-        pod: PodUid::nobody(),
+        pod: PodUid::orphaned(),
         node: evidence.node.clone(),
-        eni: Some(stray.eni.clone()),
+        eni: Some(orphan.eni.clone()),
         run,
         served: false,
     };
     Ok(StaticIp {
-        address: stray.address,
+        address: orphan.address,
         pool: pool.name.clone(),
         subnet: entry.subnet.clone(),
         cidr: entry.cidr,
         zone: entry.zone.clone(),
-        member: Member::nobody(stray.address),
+        member: Member::orphaned(orphan.address),
         epoch: Epoch(epoch),
         attachment: Some(attachment),
-        reserved_on: Some(stray.eni.clone()),
-        unsettled: BTreeSet::new(),
+        reserved_on: Some(orphan.eni.clone()),
+        pending_mutations: BTreeSet::new(),
     })
 }
 
-fn is_here(stray: &Stray, evidence: &Evidence) -> bool {
+fn is_here(orphan: &Orphan, evidence: &Evidence) -> bool {
     match &evidence.owner {
-        Owner::Nobody => false,
+        Owner::Unassigned => false,
         Owner::Eni(eni) => {
-            eni.id == stray.eni
+            eni.id == orphan.eni
                 && !eni.primary
                 && eni.cluster.as_deref() == Some(evidence.cluster.as_str())
                 && eni.instance.as_ref() == Some(&evidence.instance)
@@ -248,7 +249,7 @@ fn is_here(stray: &Stray, evidence: &Evidence) -> bool {
     }
 }
 
-/// Whether nobody on this node has it, or had it and may still think so.
+/// Whether no pod or process on this node holds the address, or held it and may still use it.
 fn unused(evidence: &Evidence) -> Result<(), NotAdopted> {
     if planted(Bug::AdoptUsed) {
         return Ok(());

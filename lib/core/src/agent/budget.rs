@@ -1,10 +1,10 @@
-//! How often one agent asks EC2, whose buckets belong to the whole account.
+//! How often one agent queries EC2, whose request quota is per account.
 //!
-//! Guarantees: while nothing is wanted at once, at most one look in each period, of all kinds
-//! together and by turns; whatever is wanted, at most one look of each kind in each period, and one
-//! repeat of it where it came too early to tell. After failures the looks that nobody waits for
-//! come more rarely. Caveats: errands look by themselves, as the protocol demands, and are not
-//! counted here.
+//! Guarantees: while no query is wanted at once, the agent starts at most one query in each period,
+//! and the kinds take turns. In any case it starts at most one query of each kind in each period,
+//! plus one repeat if the first one was too early to be conclusive. After failures, routine
+//! queries become less frequent. Caveats: operations query EC2 themselves, as the protocol demands;
+//! the budget does not count these.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use std::time::Duration;
 use crate::contract::timing;
 use crate::time::Moment;
 
-/// What an agent asks EC2 of its own instance.
+/// What an agent queries from EC2 about its own instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Ec2Look {
+pub enum Ec2Query {
     /// Its network interfaces: DescribeNetworkInterfaces.
     Interfaces,
     /// Its volumes: DescribeVolumes.
@@ -24,30 +24,30 @@ pub enum Ec2Look {
     InstanceType,
 }
 
-/// How much an answer is wanted.
+/// How urgent a query is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Want {
-    /// By turns, when it is due.
+    /// Routine: in turn, when it is due.
     Steady,
-    /// Something waits for it.
+    /// Something waits for the answer.
     Now,
 }
 
-/// The most by which failures stretch the period: a doubling for each of them.
+/// At most this many failures double the period.
 const DOUBLINGS_MAX: u32 = 3;
 
-/// A look that was begun.
+/// A query that was started.
 #[derive(Debug, Clone, Copy)]
-struct Asked {
+struct Started {
     at: Moment,
-    /// When it may be repeated, before a period has passed.
+    /// When it may be repeated before a period has passed.
     again: Option<Moment>,
     /// It is such a repeat.
     repeats: bool,
 }
 
-impl Asked {
+impl Started {
     fn has_rested(&self, now: Moment) -> bool {
         now.since(self.at) >= timing::EC2_PERIOD
     }
@@ -57,64 +57,65 @@ impl Asked {
     }
 }
 
-/// Who may ask what, and when.
+/// Which query may start, and when.
 #[derive(Debug, Clone)]
 pub struct Budget {
-    /// When the next look is due that nobody waits for.
+    /// When the next routine query is due.
     due: Moment,
-    /// The last look of each kind.
-    asked: BTreeMap<Ec2Look, Asked>,
+    /// The last query of each kind.
+    started: BTreeMap<Ec2Query, Started>,
     failures: u32,
 }
 
 impl Budget {
-    /// The first look that nobody waits for is due at this moment. Agents that start together
-    /// spread it over a period.
+    /// The first routine query is due at this moment. Agents that start together spread it over a
+    /// period.
     pub fn new(due: Moment) -> Self {
-        Self { due, asked: BTreeMap::new(), failures: 0 }
+        Self { due, started: BTreeMap::new(), failures: 0 }
     }
 
-    /// The look to begin now, if there is one; it counts as begun. `jitter` is added to the next
-    /// period, so that agents drift apart. Among equals the one that was asked longest ago.
+    /// The query to start now, if any; it counts as started. `jitter` is added to the next period,
+    /// so that agents drift apart. Among equally urgent queries the one with the oldest answer
+    /// wins.
     pub fn grant(
         &mut self,
-        wanted: &BTreeMap<Ec2Look, Want>,
+        wanted: &BTreeMap<Ec2Query, Want>,
         now: Moment,
         jitter: Duration,
-    ) -> Option<Ec2Look> {
-        let open = wanted.iter().filter(|(look, want)| self.is_open(**look, **want, now));
-        let first = |(look, want): &(&Ec2Look, &Want)| {
-            (std::cmp::Reverse(**want), self.asked(**look), **look)
+    ) -> Option<Ec2Query> {
+        let open = wanted.iter().filter(|(query, want)| self.is_open(**query, **want, now));
+        let first = |(query, want): &(&Ec2Query, &Want)| {
+            (std::cmp::Reverse(**want), self.last_started(**query), **query)
         };
-        let look = *open.min_by_key(first)?.0;
-        let repeats = self.asked.get(&look).is_some_and(|last| !last.has_rested(now));
-        self.asked.insert(look, Asked { at: now, again: None, repeats });
+        let query = *open.min_by_key(first)?.0;
+        let repeats = self.started.get(&query).is_some_and(|last| !last.has_rested(now));
+        self.started.insert(query, Started { at: now, again: None, repeats });
         let stretched = timing::EC2_PERIOD.saturating_mul(1 << self.failures.min(DOUBLINGS_MAX));
         self.due = now.plus(stretched.saturating_add(jitter));
-        Some(look)
+        Some(query)
     }
 
-    fn is_open(&self, look: Ec2Look, want: Want, now: Moment) -> bool {
-        let last = self.asked.get(&look);
+    fn is_open(&self, query: Ec2Query, want: Want, now: Moment) -> bool {
+        let last = self.started.get(&query);
         let rested = last.is_none_or(|last| last.has_rested(now));
         let due = want == Want::Now || now >= self.due;
         (rested && due) || last.is_some_and(|last| last.may_repeat(now))
     }
 
-    /// When a look of this kind was begun last.
-    pub fn asked(&self, look: Ec2Look) -> Option<Moment> {
-        self.asked.get(&look).map(|last| last.at)
+    /// When a query of this kind was last started.
+    pub fn last_started(&self, query: Ec2Query) -> Option<Moment> {
+        self.started.get(&query).map(|last| last.at)
     }
 
-    /// The last look of this kind came too early to tell: at `again` it is due once more. What such
-    /// a repeat cannot tell waits for the next period.
-    pub fn repeat(&mut self, look: Ec2Look, again: Moment) {
-        if let Some(last) = self.asked.get_mut(&look).filter(|last| !last.repeats) {
+    /// The last query of this kind was too early to be conclusive: it is due again at `again`. If
+    /// the repeat is inconclusive, too, the query waits for the next period.
+    pub fn repeat(&mut self, query: Ec2Query, again: Moment) {
+        if let Some(last) = self.started.get_mut(&query).filter(|last| !last.repeats) {
             last.again = Some(again);
         }
     }
 
-    /// A look has ended, well or not.
+    /// A query has ended, successfully or not.
     pub fn ended(&mut self, well: bool) {
         self.failures = if well { 0 } else { self.failures.saturating_add(1) };
     }
@@ -130,46 +131,46 @@ mod tests {
         Moment(Duration::from_secs(seconds))
     }
 
-    fn both(interfaces: Want, volumes: Want) -> BTreeMap<Ec2Look, Want> {
-        [(Ec2Look::Interfaces, interfaces), (Ec2Look::Volumes, volumes)].into()
+    fn both(interfaces: Want, volumes: Want) -> BTreeMap<Ec2Query, Want> {
+        [(Ec2Query::Interfaces, interfaces), (Ec2Query::Volumes, volumes)].into()
     }
 
-    /// What is granted in these seconds, and when.
+    /// The queries that were granted in these seconds, and when.
     fn run(
         budget: &mut Budget,
         seconds: std::ops::Range<u64>,
-        wanted: impl Fn(u64) -> BTreeMap<Ec2Look, Want>,
-    ) -> Vec<(u64, Ec2Look)> {
+        wanted: impl Fn(u64) -> BTreeMap<Ec2Query, Want>,
+    ) -> Vec<(u64, Ec2Query)> {
         let grant = |second| {
-            let look = budget.grant(&wanted(second), at(second), NONE)?;
-            Some((second, look))
+            let query = budget.grant(&wanted(second), at(second), NONE)?;
+            Some((second, query))
         };
         seconds.filter_map(grant).collect()
     }
 
     #[test]
-    fn a_quiet_node_asks_once_a_minute_by_turns() {
+    fn an_idle_node_queries_once_a_minute_in_turns() {
         let mut budget = Budget::new(at(17));
         let asked = run(&mut budget, 0..200, |_| both(Want::Steady, Want::Steady));
-        let (eni, volume) = (Ec2Look::Interfaces, Ec2Look::Volumes);
+        let (eni, volume) = (Ec2Query::Interfaces, Ec2Query::Volumes);
         assert_eq!(asked, [(17, eni), (77, volume), (137, eni), (197, volume)]);
     }
 
     #[test]
-    fn what_is_needed_comes_at_once_and_takes_the_place_of_what_is_due() {
+    fn an_urgent_query_starts_at_once_and_replaces_the_routine_one() {
         let mut budget = Budget::new(at(60));
         let wanted = |s| both(if s == 5 { Want::Now } else { Want::Steady }, Want::Steady);
         let asked = run(&mut budget, 0..130, wanted);
-        let (eni, volume) = (Ec2Look::Interfaces, Ec2Look::Volumes);
+        let (eni, volume) = (Ec2Query::Interfaces, Ec2Query::Volumes);
         assert_eq!(asked, [(5, eni), (65, volume), (125, eni)]);
     }
 
     #[test]
-    fn however_much_is_needed_each_kind_is_asked_once_a_minute() {
+    fn each_kind_is_queried_once_a_minute_however_urgent() {
         let mut budget = Budget::new(at(0));
         let asked = run(&mut budget, 0..600, |_| both(Want::Now, Want::Now));
         assert_eq!(asked.len(), 20);
-        for kind in [Ec2Look::Interfaces, Ec2Look::Volumes] {
+        for kind in [Ec2Query::Interfaces, Ec2Query::Volumes] {
             let times: Vec<u64> =
                 asked.iter().filter(|(_, k)| *k == kind).map(|(at, _)| *at).collect();
             assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 60), "{times:?}");
@@ -177,17 +178,17 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_that_nobody_wants_is_never_asked() {
+    fn a_kind_that_is_not_wanted_is_never_queried() {
         let mut budget = Budget::new(at(0));
-        let only = [(Ec2Look::Interfaces, Want::Steady)].into();
+        let only = [(Ec2Query::Interfaces, Want::Steady)].into();
         let asked = run(&mut budget, 0..130, |_| BTreeMap::clone(&only));
-        let eni = Ec2Look::Interfaces;
+        let eni = Ec2Query::Interfaces;
         assert_eq!(asked, [(0, eni), (60, eni), (120, eni)]);
     }
 
     #[test]
-    fn after_failures_what_nobody_waits_for_comes_more_rarely_until_one_goes_well() {
-        let only: BTreeMap<_, _> = [(Ec2Look::Interfaces, Want::Steady)].into();
+    fn after_failures_routine_queries_become_less_frequent_until_one_succeeds() {
+        let only: BTreeMap<_, _> = [(Ec2Query::Interfaces, Want::Steady)].into();
         let mut budget = Budget::new(at(0));
         let mut asked = Vec::new();
         for second in 0..3000 {
@@ -201,21 +202,22 @@ mod tests {
     }
 
     #[test]
-    fn when_each_kind_was_begun_last_is_known() {
+    fn the_start_of_the_last_query_of_each_kind_is_known() {
         let mut budget = Budget::new(at(0));
-        assert_eq!(budget.asked(Ec2Look::Volumes), None);
-        let only: BTreeMap<_, _> = [(Ec2Look::Volumes, Want::Now)].into();
+        assert_eq!(budget.last_started(Ec2Query::Volumes), None);
+        let only: BTreeMap<_, _> = [(Ec2Query::Volumes, Want::Now)].into();
         for second in [7, 67] {
             budget.grant(&only, at(second), NONE).unwrap();
-            assert_eq!(budget.asked(Ec2Look::Volumes), Some(at(second)));
-            assert_eq!(budget.asked(Ec2Look::Interfaces), None);
+            assert_eq!(budget.last_started(Ec2Query::Volumes), Some(at(second)));
+            assert_eq!(budget.last_started(Ec2Query::Interfaces), None);
         }
     }
 
     #[test]
-    fn a_look_that_came_too_early_is_repeated_once_in_a_period() {
+    fn an_early_query_is_repeated_once_in_a_period() {
         let mut budget = Budget::new(at(0));
-        let (only, eni) = (BTreeMap::from([(Ec2Look::Interfaces, Want::Now)]), Ec2Look::Interfaces);
+        let (only, eni) =
+            (BTreeMap::from([(Ec2Query::Interfaces, Want::Now)]), Ec2Query::Interfaces);
         let mut asked = Vec::new();
         for second in 0..200 {
             if budget.grant(&only, at(second), NONE).is_some() {
@@ -224,26 +226,26 @@ mod tests {
             }
         }
         assert_eq!(asked, [0, 10, 70, 80, 140, 150]);
-        budget.repeat(Ec2Look::Volumes, at(0));
-        assert_eq!(budget.asked(Ec2Look::Volumes), None, "what was never asked");
+        budget.repeat(Ec2Query::Volumes, at(0));
+        assert_eq!(budget.last_started(Ec2Query::Volumes), None, "never queried");
     }
 
     #[test]
-    fn a_repeat_is_due_though_nobody_waits_for_it() {
+    fn a_repeat_is_due_even_if_routine() {
         let mut budget = Budget::new(at(0));
         budget.grant(&both(Want::Now, Want::Steady), at(0), NONE).unwrap();
-        budget.repeat(Ec2Look::Interfaces, at(10));
+        budget.repeat(Ec2Query::Interfaces, at(10));
         let asked = run(&mut budget, 1..100, |_| both(Want::Steady, Want::Steady));
-        assert_eq!(asked, [(10, Ec2Look::Interfaces), (70, Ec2Look::Volumes)]);
+        assert_eq!(asked, [(10, Ec2Query::Interfaces), (70, Ec2Query::Volumes)]);
     }
 
     #[test]
-    fn jitter_only_ever_makes_the_period_longer() {
-        let only: BTreeMap<_, _> = [(Ec2Look::Interfaces, Want::Steady)].into();
+    fn jitter_only_lengthens_the_period() {
+        let only: BTreeMap<_, _> = [(Ec2Query::Interfaces, Want::Steady)].into();
         let mut budget = Budget::new(at(0));
         let jitter = Duration::from_secs(9);
         let granted = |s: &u64| budget.grant(&only, at(*s), jitter).is_some();
-        let asked: Vec<u64> = (0..150).filter(granted).collect();
-        assert_eq!(asked, [0, 69, 138]);
+        let started: Vec<u64> = (0..150).filter(granted).collect();
+        assert_eq!(started, [0, 69, 138]);
     }
 }

@@ -1,10 +1,9 @@
-//! What nobody claims: found in two passes that are a grace period apart, and only where every
-//! read was complete.
+//! Collection: finds what no record claims, in two passes that are a grace period apart.
 //!
-//! Guarantees: a read that failed or was partial counts for nothing: it names nothing, and resets
-//! nothing. Only kernel objects of ours and secondary addresses in a pool's ranges are ever named.
-//! Assumptions: a record is created before anything else of its address exists. Caveats: what is
-//! due is a reason to look again, never an authority: who removes it reads the record afresh.
+//! Guarantees: a read that failed or was partial has no effect: it neither names an address nor
+//! resets one. Only FireCamp's kernel objects and secondary addresses in a pool's ranges are named.
+//! Assumptions: a record is created before anything else of its address exists. Caveats: a due
+//! address authorises nothing; the operation that removes it reads the record again first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -16,11 +15,11 @@ use crate::node::Eni;
 use crate::record::Pool;
 use crate::time::Moment;
 
-/// Something of ours that no record claims.
+/// An object of FireCamp that no record claims.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Leftover {
-    /// An address, rule or route of ours in this node's kernel.
+    /// An address, rule or route in this node's kernel.
     Kernel(Ipv4Addr),
     /// A secondary address of one of this node's ENIs.
     Eni(EniId, Ipv4Addr),
@@ -38,25 +37,25 @@ impl Leftover {
 /// What is in this node's kernel for one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Mark {
-    /// With our protocol number.
+pub enum KernelOwner {
+    /// With FireCamp's protocol number.
     Ours,
-    /// Without it.
+    /// With another protocol number or none.
     Foreign,
 }
 
-/// One pass over the node. What could not be read completely is none.
+/// One pass over the node. What could not be read completely is `None`.
 #[derive(Debug, Clone, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pass {
-    /// Every address of the kernel, or of its rules, and whose it is.
-    pub kernel: Option<BTreeMap<Ipv4Addr, Mark>>,
+    /// Every address in the kernel or in its rules, with the protocol number's owner.
+    pub kernel: Option<BTreeMap<Ipv4Addr, KernelOwner>>,
     /// This node's ENIs.
     pub enis: Option<Vec<Eni>>,
     /// All pools.
     pub pools: Option<Vec<Pool>>,
-    /// Of the addresses that were looked up: whether they have a record. One whose look-up failed
-    /// is not in it.
+    /// Whether each address that was looked up has a record. Addresses whose look-up failed are
+    /// missing.
     pub claimed: BTreeMap<Ipv4Addr, bool>,
 }
 
@@ -66,21 +65,21 @@ struct Suspicion {
     passes: u32,
 }
 
-/// What has been seen without a record so far.
+/// The objects that were observed without a record so far.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Collector {
     suspects: BTreeMap<Leftover, Suspicion>,
 }
 
-/// The passes that must agree.
+/// The number of passes that must agree.
 const PASSES: u32 = 2;
 
 impl Pass {
-    /// What of ours is there at all: its records are to be looked up. None where a part of it
-    /// could not be read.
+    /// FireCamp's objects, whose records are to be looked up. `None` for the part that could not be
+    /// read.
     fn candidates(&self) -> [Option<Vec<Leftover>>; 2] {
-        let ours = |(address, mark): (&Ipv4Addr, &Mark)| {
-            let ours = *mark == Mark::Ours || planted(Bug::CollectForeign);
+        let ours = |(address, mark): (&Ipv4Addr, &KernelOwner)| {
+            let ours = *mark == KernelOwner::Ours || planted(Bug::CollectForeign);
             ours.then_some(Leftover::Kernel(*address))
         };
         let kernel = self.kernel.as_ref().map(|all| all.iter().filter_map(ours).collect());
@@ -97,12 +96,12 @@ impl Pass {
         [kernel, enis]
     }
 
-    /// The addresses whose records this pass needs.
+    /// The addresses whose records this pass must look up.
     pub fn wanted(&self) -> BTreeSet<Ipv4Addr> {
         self.candidates().into_iter().flatten().flatten().map(|found| found.address()).collect()
     }
 
-    fn is_unclaimed(&self, found: &Leftover) -> Option<bool> {
+    fn is_orphaned(&self, found: &Leftover) -> Option<bool> {
         if planted(Bug::DeleteOnEmptyList) && self.claimed.is_empty() {
             return Some(true);
         }
@@ -112,7 +111,7 @@ impl Pass {
     }
 }
 
-/// Whether a pool hands the address out in the subnet of this ENI.
+/// Whether a pool can allocate the address in the subnet of this ENI.
 fn in_pools(pools: &[Pool], eni: &Eni, address: Ipv4Addr) -> bool {
     let subnets = pools.iter().flat_map(|pool| &pool.subnets);
     let mut here = subnets.filter(|subnet| subnet.subnet == eni.subnet);
@@ -121,11 +120,11 @@ fn in_pools(pools: &[Pool], eni: &Eni, address: Ipv4Addr) -> bool {
 }
 
 impl Collector {
-    /// Takes a pass in, and names what is due: it has had no record in two passes, this one among
-    /// them, that are the grace period apart.
+    /// Adds a pass and returns what is due: objects without a record in this and an earlier pass,
+    /// which are the grace period apart.
     pub fn pass(&mut self, pass: &Pass, now: Moment) -> Vec<Leftover> {
-        // A record that was seen clears its address of every suspicion, also of what this pass
-        // could not read.
+        // A record clears its address of every suspicion, including objects that this pass could
+        // not read.
         self.suspects.retain(|known, _| pass.claimed.get(&known.address()) != Some(&true));
         let [kernel, enis] = pass.candidates();
         let mut due = Vec::new();
@@ -140,7 +139,7 @@ impl Collector {
     }
 
     fn suspect(&mut self, pass: &Pass, found: &Leftover, now: Moment) -> bool {
-        if pass.is_unclaimed(found) != Some(true) {
+        if pass.is_orphaned(found) != Some(true) {
             return false;
         }
         let new = Suspicion { since: now, passes: 0 };
@@ -150,7 +149,7 @@ impl Collector {
         (known.passes >= PASSES && waited) || planted(Bug::CollectAtOnce)
     }
 
-    /// How many are suspected.
+    /// How many objects are suspected.
     pub fn suspects(&self) -> usize {
         self.suspects.len()
     }

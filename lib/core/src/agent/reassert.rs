@@ -1,6 +1,7 @@
-//! The holder's agent takes back what EC2 shows elsewhere: marked by compare-and-swap, the owner
-//! looked up, one Assign authorised by the mark's own write, and the mark cleared once the call
-//! has a definite answer or T has passed. A foreign holder is an error, never a fight.
+//! Re-assert: the holder's agent assigns again what EC2 reports elsewhere. The machine records a
+//! pending mutation by compare-and-swap, looks up the owner, and sends one Assign that this write
+//! authorises. It clears the pending mutation once the call has a definite answer or T has passed.
+//! If a foreign interface holds the address, the operation fails; it never uses force there.
 
 use std::net::Ipv4Addr;
 
@@ -14,18 +15,18 @@ use crate::decide::{self, Verdict};
 use crate::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
 use crate::ids::{ClusterName, EniId, Epoch, RunId};
 use crate::machine::{
-    Failure, Halt, Machine, Mended, Outcome, Patience, Span, Turn, cloud_read_halt, mismatch,
+    Failure, Halt, Machine, Maintenance, Next, Outcome, Span, Waiting, cloud_read_halt, mismatch,
     registry_halt,
 };
-use crate::outside::Owner;
-use crate::record::{Mark, Mutation, State, StaticIp, Stored, Write};
+use crate::ports::Owner;
+use crate::record::{Mutation, PendingMutation, State, StaticIp, Stored, Write};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum At {
     Read,
     Owner,
-    Mark {
+    PendingMutation {
         force: bool,
     },
     /// An Assign is about to be sent from this node.
@@ -38,12 +39,12 @@ enum At {
         not_after: Moment,
     },
     Clear,
-    /// The answer to the clearing was lost, or the record has changed since.
+    /// The answer to the clearing write was lost, or the record has changed since.
     Cleared,
     Done(Outcome),
 }
 
-/// The machine of [`Duty::Reassert`](super::Duty::Reassert).
+/// The machine of [`Operation::Reassert`](super::Operation::Reassert).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Reassert {
     address: Ipv4Addr,
@@ -51,17 +52,17 @@ pub struct Reassert {
     eni: EniId,
     cluster: ClusterName,
     run: RunId,
-    patience: Patience,
+    waiting: Waiting,
     at: At,
     stored: Option<Stored<StaticIp>>,
-    /// When the look-up that a force rests on was asked for.
-    looked: Moment,
-    /// A call of ours may still land until then.
+    /// When the look-up that justifies a forced Assign was sent.
+    look_up_sent: Moment,
+    /// Until when a call of ours may still take effect.
     unanswered: Option<Moment>,
-    /// How it ends once the mark is cleared.
-    verdict: Result<Mended, Failure>,
+    /// The result once the pending mutation is cleared.
+    verdict: Result<Maintenance, Failure>,
     crossed: Option<Step>,
-    asked: Moment,
+    requested: Moment,
 }
 
 impl Reassert {
@@ -77,34 +78,36 @@ impl Reassert {
             eni,
             cluster,
             run,
-            patience: Patience::until(now.plus(PATIENCE)),
+            waiting: Waiting::until(now.plus(PATIENCE)),
             at: At::Read,
             stored: None,
-            looked: now,
+            look_up_sent: now,
             unanswered: None,
-            verdict: Ok(Mended::NothingToDo),
+            verdict: Ok(Maintenance::NothingToDo),
             crossed: None,
-            asked: now,
+            requested: now,
         }
     }
 
-    fn step(&mut self, reply: Reply, span: Span) -> Turn<Outcome> {
+    fn step(&mut self, reply: Reply, span: Span) -> Next<Outcome> {
         match (self.at.clone(), reply) {
             (At::Read, Reply::Record(read)) => {
                 let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
                 self.after_read(stored, span.now)
             }
             (At::Owner, Reply::Owner(read)) => {
-                self.looked = span.asked;
+                self.look_up_sent = span.requested;
                 let owner = read.map_err(|f| cloud_read_halt(&f))?;
                 self.after_owner(&owner, span.now)
             }
-            (At::Mark { force }, Reply::Written(Ok(version))) => {
+            (At::PendingMutation { force }, Reply::Written(Ok(version))) => {
                 self.crossed = Some(Step::Reassert(1));
-                self.stored = self.marked().map(|object| Stored { version, object });
+                self.stored = self.with_pending().map(|object| Stored { version, object });
                 self.approach(force, span)
             }
-            (At::Mark { .. }, Reply::Written(Err(failure))) => Err(self.mark_failed(&failure)),
+            (At::PendingMutation { .. }, Reply::Written(Err(failure))) => {
+                Err(self.pending_failed(&failure))
+            }
             (At::Note { force, not_after }, Reply::Host(noted)) => {
                 if let Err(failure) = noted {
                     return self.fail(Exit::KernelRefused, failure.detail);
@@ -123,7 +126,7 @@ impl Reassert {
         }
     }
 
-    /// Ours to re-assert: attached, at the epoch that lost it, on our ENI.
+    /// Whether we may re-assert it: attached, at the epoch that lost it, on our ENI.
     fn is_ours(&self, record: &StaticIp) -> bool {
         let here = record
             .attachment
@@ -132,69 +135,72 @@ impl Reassert {
         record.epoch == self.epoch && here
     }
 
-    /// Another agent of this node, or the last one, which died, may have this Assign in flight.
-    fn is_marked_by_another(&self, record: &StaticIp) -> bool {
-        let same = |mark: &&Mark| mark.mutation == Mutation::Assign && mark.eni == self.eni;
-        record.unsettled.iter().filter(same).any(|mark| mark.run != self.run)
+    /// Another agent of this node, or a previous one that died, may have this Assign in flight.
+    fn is_pending_by_another(&self, record: &StaticIp) -> bool {
+        let same = |pending: &&PendingMutation| {
+            pending.mutation == Mutation::Assign && pending.eni == self.eni
+        };
+        record.pending_mutations.iter().filter(same).any(|pending| pending.run != self.run)
     }
 
-    fn after_read(&mut self, stored: Option<Stored<StaticIp>>, now: Moment) -> Turn<Outcome> {
+    fn after_read(&mut self, stored: Option<Stored<StaticIp>>, now: Moment) -> Next<Outcome> {
         let ours = stored.as_ref().is_some_and(|s| self.is_ours(&s.object));
-        if stored.as_ref().is_some_and(|s| self.is_marked_by_another(&s.object)) {
-            // Our mark takes the place of that one, and stands for its call as well.
+        if stored.as_ref().is_some_and(|s| self.is_pending_by_another(&s.object)) {
+            // Our pending mutation replaces that one and stands for its call as well.
             self.unanswered = self.unanswered.max(Some(now.plus(timing::CALL_BOUND)));
         }
         self.stored = stored;
         if !ours {
-            return self.finish(Ok(Mended::NothingToDo));
+            return self.finish(Ok(Maintenance::NothingToDo));
         }
         self.at = At::Owner;
         Ok(None)
     }
 
-    fn after_owner(&mut self, owner: &Owner, now: Moment) -> Turn<Outcome> {
+    fn after_owner(&mut self, owner: &Owner, now: Moment) -> Next<Outcome> {
         let Some(stored) = &self.stored else { return mismatch("owner") };
         let here = matches!(owner, Owner::Eni(o) if o.id == self.eni && !o.primary);
         if here {
-            return self.finish(Ok(Mended::NothingToDo));
+            return self.finish(Ok(Maintenance::NothingToDo));
         }
         match decide::verdict(&stored.object, &self.eni, &self.cluster, owner, false) {
-            Verdict::Here => self.finish(Ok(Mended::NothingToDo)),
+            Verdict::Here => self.finish(Ok(Maintenance::NothingToDo)),
             Verdict::Refuse(holder) if !planted(Bug::ReassertFromForeign) => {
                 let text = format!(
-                    "EC2 has {} on {} ({:?}), which is not this cluster's: it is not fought for",
+                    "EC2 reports {} on {} ({:?}), which is not tagged for this cluster, so the \
+                     agent does not take it back",
                     self.address, holder.id, holder.description
                 );
                 self.fail(Exit::AddressUnavailable, text)
             }
-            Verdict::Refuse(_) => self.approach_mark(true, now),
-            Verdict::Assign { force } => self.approach_mark(force, now),
+            Verdict::Refuse(_) => self.approach_pending(true, now),
+            Verdict::Assign { force } => self.approach_pending(force, now),
         }
     }
 
-    fn approach_mark(&mut self, force: bool, now: Moment) -> Turn<Outcome> {
-        let unmarked = planted(Bug::NoReassertMark) || planted(Bug::ReassertUnchecked);
-        self.at = if unmarked {
+    fn approach_pending(&mut self, force: bool, now: Moment) -> Next<Outcome> {
+        let unrecorded = planted(Bug::NoReassertMark) || planted(Bug::ReassertUnchecked);
+        self.at = if unrecorded {
             At::Note { force, not_after: now.plus(timing::CALL_BOUND) }
         } else {
-            At::Mark { force }
+            At::PendingMutation { force }
         };
         Ok(None)
     }
 
-    /// The mark's own compare-and-swap is what authorises the call.
-    fn approach(&mut self, force: bool, span: Span) -> Turn<Outcome> {
-        let not_after = span.asked.plus(timing::CALL_BOUND);
-        let stale = force && span.now.since(self.looked) >= timing::CALL_BOUND;
+    /// The write that records the pending mutation is what authorises the call.
+    fn approach(&mut self, force: bool, span: Span) -> Next<Outcome> {
+        let not_after = span.requested.plus(timing::CALL_BOUND);
+        let stale = force && span.now.since(self.look_up_sent) >= timing::CALL_BOUND;
         let late = not_after.since(span.now) < timing::CALL_MINIMUM;
         if stale || late {
-            return self.fail(Exit::TimedOut, "the registry or EC2 answers too slowly".to_owned());
+            return self.fail(Exit::TimedOut, "the registry or EC2 answered too slowly".to_owned());
         }
         self.at = At::Note { force, not_after };
         Ok(None)
     }
 
-    fn mark_failed(&mut self, failure: &RegistryFailure) -> Halt {
+    fn pending_failed(&mut self, failure: &RegistryFailure) -> Halt {
         match failure.kind {
             RegistryKind::Conflict | RegistryKind::Unavailable => {
                 self.at = At::Read;
@@ -208,10 +214,10 @@ impl Reassert {
         }
     }
 
-    fn after_assign(&mut self, failure: Option<CloudFailure>, now: Moment) -> Turn<Outcome> {
+    fn after_assign(&mut self, failure: Option<CloudFailure>, now: Moment) -> Next<Outcome> {
         let Some(failure) = failure else {
             self.crossed = Some(Step::Reassert(2));
-            return self.settle(Ok(Mended::Reasserted), now);
+            return self.settle(Ok(Maintenance::Reasserted), now);
         };
         if failure.effect == Effect::Unknown && !planted(Bug::GiveUpClearsMark) {
             self.unanswered = Some(self.not_after());
@@ -220,19 +226,19 @@ impl Reassert {
             CloudKind::HeldElsewhere | CloudKind::BadAddress => Exit::AddressUnavailable,
             CloudKind::CapacityExceeded | CloudKind::SubnetExhausted => Exit::NoCapacity,
             CloudKind::Throttled | CloudKind::Transient => Exit::TimedOut,
-            CloudKind::Gone => Exit::NodeUnsuitable,
-            CloudKind::NotOurs | CloudKind::Auth | CloudKind::Unknown => Exit::CloudRefused,
+            CloudKind::NotFound => Exit::NodeUnsuitable,
+            CloudKind::NotOnInterface | CloudKind::Auth | CloudKind::Unknown => Exit::CloudRefused,
         };
         let failure = self.failure(exit, failure.detail);
         self.settle(Err(failure), now)
     }
 
     fn not_after(&self) -> Moment {
-        if let At::Assign { not_after, .. } = &self.at { *not_after } else { self.asked }
+        if let At::Assign { not_after, .. } = &self.at { *not_after } else { self.requested }
     }
 
-    /// The mark stays until no call of ours can land any more.
-    fn settle(&mut self, verdict: Result<Mended, Failure>, now: Moment) -> Turn<Outcome> {
+    /// The pending mutation stays until no call of ours can take effect any more.
+    fn settle(&mut self, verdict: Result<Maintenance, Failure>, now: Moment) -> Next<Outcome> {
         self.verdict = verdict;
         if planted(Bug::NoReassertMark) || planted(Bug::ReassertUnchecked) {
             return Ok(Some(self.ended()));
@@ -240,7 +246,7 @@ impl Reassert {
         self.at = At::Clear;
         match self.unanswered {
             Some(bound) if bound > now => {
-                let text = "an Assign without an answer to be out of the way".to_owned();
+                let text = "an unanswered Assign to expire".to_owned();
                 Err(Halt::Pause(bound.since(now), text))
             }
             Some(_) | None => Ok(None),
@@ -261,9 +267,9 @@ impl Reassert {
         }
     }
 
-    /// Our mark is ours to clear, whoever holds the epoch by now.
-    fn after_cleared(&mut self, stored: Option<Stored<StaticIp>>) -> Turn<Outcome> {
-        match stored.filter(|s| s.object.unsettled_by(&self.run)) {
+    /// We clear our pending mutation, whoever holds the epoch by now.
+    fn after_cleared(&mut self, stored: Option<Stored<StaticIp>>) -> Next<Outcome> {
+        match stored.filter(|s| s.object.has_pending_by(&self.run)) {
             Some(stored) => {
                 self.stored = Some(stored);
                 self.at = At::Clear;
@@ -273,23 +279,23 @@ impl Reassert {
         }
     }
 
-    fn marked(&self) -> Option<StaticIp> {
+    fn with_pending(&self) -> Option<StaticIp> {
         let stored = self.stored.as_ref()?;
         Some(decide::reasserting(&stored.object, &self.eni, &self.run))
     }
 
-    /// Ends before anything was sent. A mark that an earlier attempt of this run left is cleared.
-    fn finish(&mut self, verdict: Result<Mended, Failure>) -> Turn<Outcome> {
+    /// Ends before anything was sent. Clears a pending mutation of an earlier attempt of this run.
+    fn finish(&mut self, verdict: Result<Maintenance, Failure>) -> Next<Outcome> {
         self.verdict = verdict;
-        let marked = self.stored.as_ref().is_some_and(|s| s.object.unsettled_by(&self.run));
-        if marked {
+        let pending = self.stored.as_ref().is_some_and(|s| s.object.has_pending_by(&self.run));
+        if pending {
             let verdict = self.verdict.clone();
-            return self.settle(verdict, self.asked);
+            return self.settle(verdict, self.requested);
         }
         Ok(Some(self.ended()))
     }
 
-    fn fail(&mut self, exit: Exit, text: String) -> Turn<Outcome> {
+    fn fail(&mut self, exit: Exit, text: String) -> Next<Outcome> {
         let failure = self.failure(exit, text);
         self.finish(Err(failure))
     }
@@ -301,7 +307,7 @@ impl Reassert {
     fn ended(&mut self) -> Outcome {
         self.crossed = Some(Step::Reassert(3));
         match &self.verdict {
-            Ok(what) => Outcome::Mended { what: *what, address: self.address },
+            Ok(what) => Outcome::Maintained { what: *what, address: self.address },
             Err(failure) => Outcome::Failed(failure.clone()),
         }
     }
@@ -316,14 +322,14 @@ impl Reassert {
 
 impl Machine for Reassert {
     fn action(&self) -> Action {
-        if let Some(wait) = self.patience.action() {
+        if let Some(wait) = self.waiting.action() {
             return wait;
         }
         let subnet = self.stored.as_ref().map(|s| s.object.subnet.clone());
         match (&self.at, subnet) {
             (At::Read | At::Cleared, _) => Action::ReadRecord(self.address),
             (At::Owner, Some(subnet)) => Action::ReadOwner(self.address, subnet),
-            (At::Mark { .. }, _) => {
+            (At::PendingMutation { .. }, _) => {
                 self.write(|record| decide::reasserting(record, &self.eni, &self.run))
             }
             (At::Note { .. }, _) => Action::NoteAssign(self.address),
@@ -333,23 +339,23 @@ impl Machine for Reassert {
                 force: *force,
                 not_after: *not_after,
             },
-            (At::Clear, _) => self.write(|record| decide::unmarked(record, &self.run)),
+            (At::Clear, _) => self.write(|record| decide::without_pending(record, &self.run)),
             (At::Owner, None) | (At::Done(_), _) => Action::Done,
         }
     }
 
     fn reply(&mut self, reply: Reply, now: Moment) {
         self.crossed = None;
-        let span = Span { asked: self.asked, now };
-        self.asked = now;
-        if self.patience.waited(&reply) {
+        let span = Span { requested: self.requested, now };
+        self.requested = now;
+        if self.waiting.waited(&reply) {
             return;
         }
         match self.step(reply, span) {
-            Ok(None) => self.patience.progress(self.crossed),
+            Ok(None) => self.waiting.progress(self.crossed),
             Ok(Some(outcome)) => self.at = At::Done(outcome),
             Err(halt) => {
-                if let Err((exit, message)) = self.patience.halt(halt, now) {
+                if let Err((exit, message)) = self.waiting.halt(halt, now) {
                     self.at = At::Done(Outcome::Failed(self.failure(exit, message)));
                 }
             }
@@ -368,17 +374,17 @@ impl Machine for Reassert {
         let canon = Canonical::at(now);
         self.crossed = None;
         let action = self.action();
-        canon.asked(&mut self.asked, &action);
-        canon.age([&mut self.looked], timing::CALL_BOUND);
+        canon.requested(&mut self.requested, &action);
+        canon.age([&mut self.look_up_sent], timing::CALL_BOUND);
         canon.due(&mut self.unanswered);
-        self.patience.canonical(canon);
+        self.waiting.canonical(canon);
         if let Err(failure) = &mut self.verdict {
             failure.message.clear();
         }
         match &mut self.at {
             At::Note { not_after, .. } | At::Assign { not_after, .. } => canon.due([not_after]),
             At::Done(outcome) => outcome.canonical(),
-            At::Read | At::Owner | At::Mark { .. } | At::Clear | At::Cleared => {}
+            At::Read | At::Owner | At::PendingMutation { .. } | At::Clear | At::Cleared => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How many members a node has room for: the number of its extended resource.
+//! The capacity of a node: the amount of its extended resource.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -6,26 +6,26 @@ use std::net::Ipv4Addr;
 use crate::ids::EniId;
 use crate::node::Eni;
 
-/// Room for addresses on a node's ENIs.
+/// Capacity for addresses on a node's ENIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Slots {
-    /// What EC2 would still assign.
+    /// How many more addresses EC2 would assign.
     pub free: u32,
-    /// What members of this node hold.
+    /// How many addresses members of this node hold.
     pub held: u32,
 }
 
 impl Slots {
-    /// The node's capacity: a scheduler takes the members that run there from it by itself.
+    /// The node's capacity. The scheduler subtracts the members that run there itself.
     pub fn capacity(self) -> u32 {
         self.free.saturating_add(self.held)
     }
 }
 
-/// The room on these ENIs, of which each takes `limit` addresses, its primary one and its prefixes
-/// included. `held` are the addresses that records have attached, or are attaching, to each of
-/// them. What is parked there takes a slot and is held by nobody. The metadata service lags, so
-/// that an address counts as soon as it is either listed or held.
+/// The capacity of these ENIs, each of which takes `limit` addresses, including its primary one and
+/// its prefixes. `held` are the addresses that records have attached, or are attaching, to each
+/// ENI. A parked address uses a slot, but no member holds it. The metadata service lags, so an
+/// address counts as soon as it is either listed or held.
 pub fn slots<'a>(
     enis: impl IntoIterator<Item = &'a Eni>,
     limit: u32,

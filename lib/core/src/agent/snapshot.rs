@@ -1,9 +1,9 @@
-//! The agent's last snapshot, as a text on disk: with it an agent that starts while the registry
-//! and the metadata service are away still knows what to restore.
+//! The agent's last snapshot, as a text on disk: an agent that starts while the registry and the
+//! metadata service are unavailable still knows what to restore.
 //!
-//! Guarantees: what is decoded is what was encoded, whole; a text that was cut short, changed in
-//! its shape or written by another version is refused. Caveats: it is old by nature and authorises
-//! nothing: whoever acts on it is held by the node's lock.
+//! Guarantees: decoding returns exactly what was encoded; a text that is truncated, malformed or of
+//! another version is refused. Caveats: a snapshot is stale and authorises nothing: the node's lock
+//! guards every operation that follows from it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,35 +13,35 @@ use thiserror::Error;
 
 use crate::ids::{Epoch, NodeName};
 use crate::node::Eni;
-use crate::record::{Attachment, Mark, Mutation, State, StaticIp};
+use crate::record::{Attachment, Mutation, PendingMutation, State, StaticIp};
 
 /// First line of a snapshot of this version.
 const HEADER: &str = "firecamp-agent-snapshot 1";
-/// In the place of what there is not.
+/// Stands for a missing value.
 const NONE: &str = "-";
 
 /// What an agent keeps for its next start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The node that it is of.
+    /// Its node.
     pub node: NodeName,
-    /// The node's ENIs, without what changes: their listed addresses and prefixes.
+    /// The node's ENIs, without what changes: listed addresses and prefixes.
     pub enis: Vec<Eni>,
     /// The records of the addresses of this node.
     pub records: Vec<StaticIp>,
 }
 
-/// Why a text is no snapshot.
+/// Why a text is not a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadSnapshot {
-    /// Another version's, or something else.
+    /// It is of another version, or something else.
     #[error("the first line is not {HEADER:?}")]
     Version,
-    /// A line is not as it was written.
+    /// A line does not have the form that it was written in.
     #[error("line {0} of the snapshot is damaged")]
     Line(usize),
     /// Its end is missing.
-    #[error("the snapshot is cut short")]
+    #[error("the snapshot is truncated")]
     CutShort,
 }
 
@@ -113,7 +113,7 @@ fn encode_record(text: &mut String, record: &StaticIp) {
             let _infallible = write!(text, " {state} {pod} {node} {eni} {run} {served}");
         }
     }
-    for Mark { mutation, eni, run } in &record.unsettled {
+    for PendingMutation { mutation, eni, run } in &record.pending_mutations {
         let what = match mutation {
             Mutation::Assign => "assign",
             Mutation::Unassign => "unassign",
@@ -136,7 +136,7 @@ fn name(state: State) -> &'static str {
     }
 }
 
-/// A word that is missing, or is not what it should be.
+/// A word is missing or malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Damaged;
 
@@ -190,7 +190,7 @@ fn record(words: &mut Words<'_>) -> Result<StaticIp, Damaged> {
         epoch: Epoch(words.parsed()?),
         reserved_on: words.optional()?,
         attachment: attachment(words)?,
-        unsettled: marks(words)?,
+        pending_mutations: pending_mutations(words)?,
     })
 }
 
@@ -210,15 +210,15 @@ fn attachment(words: &mut Words<'_>) -> Result<Option<Attachment>, Damaged> {
     }))
 }
 
-fn marks(words: &mut Words<'_>) -> Result<BTreeSet<Mark>, Damaged> {
-    let mut marks = BTreeSet::new();
+fn pending_mutations(words: &mut Words<'_>) -> Result<BTreeSet<PendingMutation>, Damaged> {
+    let mut pending = BTreeSet::new();
     while let Some(text) = words.text() {
         let mutation = match text {
             "assign" => Mutation::Assign,
             "unassign" => Mutation::Unassign,
             _other => return Err(Damaged),
         };
-        marks.insert(Mark { mutation, eni: words.parsed()?, run: words.parsed()? });
+        pending.insert(PendingMutation { mutation, eni: words.parsed()?, run: words.parsed()? });
     }
-    Ok(marks)
+    Ok(pending)
 }

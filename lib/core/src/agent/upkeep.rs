@@ -1,10 +1,10 @@
-//! The upkeep of this node's kernel: what something else stripped comes back, and what no record
-//! claims any more goes.
+//! Maintenance of this node's kernel: restores what another program removed, and collects what no
+//! record claims any more.
 //!
-//! Guarantees: no EC2 call, no write to the registry, and every change is compared with the holder
-//! that the node's lock records, in one locked step. A restore asks no registry, so that it works
-//! while that one is away: the lock refuses an epoch that was released or superseded here. A
-//! collection follows from a fresh read that found no record, and from nothing less.
+//! Guarantees: no EC2 call and no registry write; every change compares the holder with the record
+//! of the node's lock, in one locked step. A restore reads no registry, so it works while the
+//! registry is unavailable: the lock refuses an epoch that was released or superseded here. A
+//! collection requires a fresh read that found no record.
 
 use std::net::Ipv4Addr;
 
@@ -16,9 +16,9 @@ use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::{HostFailure, HostKind};
 use crate::machine::{
-    Failure, Halt, Machine, Mended, Outcome, Patience, Turn, mismatch, registry_halt,
+    Failure, Halt, Machine, Maintenance, Next, Outcome, Waiting, mismatch, registry_halt,
 };
-use crate::outside::{Holder, KernelTarget, KernelView};
+use crate::ports::{Holder, KernelTarget, KernelView};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -36,13 +36,13 @@ enum At {
     Done(Outcome),
 }
 
-/// The machine of [`Duty::Restore`](super::Duty::Restore) and
-/// [`Duty::Collect`](super::Duty::Collect).
+/// The machine of [`Operation::Restore`](super::Operation::Restore) and
+/// [`Operation::Collect`](super::Operation::Collect).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Upkeep {
     work: Work,
     holder: Holder,
-    patience: Patience,
+    waiting: Waiting,
     at: At,
     changed: bool,
     crossed: Option<Step>,
@@ -58,8 +58,8 @@ impl Upkeep {
     }
 
     fn begin(work: Work, holder: Holder, at: At, now: Moment) -> Self {
-        let patience = Patience::until(now.plus(PATIENCE));
-        Self { work, holder, patience, at, changed: false, crossed: None }
+        let waiting = Waiting::until(now.plus(PATIENCE));
+        Self { work, holder, waiting, at, changed: false, crossed: None }
     }
 
     fn address(&self) -> Ipv4Addr {
@@ -76,23 +76,23 @@ impl Upkeep {
         }
     }
 
-    fn mended(&self, what: Mended) -> Outcome {
-        Outcome::Mended { what, address: self.address() }
+    fn maintained(&self, what: Maintenance) -> Outcome {
+        Outcome::Maintained { what, address: self.address() }
     }
 
-    fn step(&mut self, reply: Reply) -> Turn<Outcome> {
+    fn step(&mut self, reply: Reply) -> Next<Outcome> {
         match (&self.at, reply) {
             (At::Fresh, Reply::Record(read)) => {
                 let unread = planted(Bug::CollectOnFailedRead) && read.is_err();
                 if !unread && read.map_err(|f| registry_halt(&f))?.is_some() {
-                    return Ok(Some(self.mended(Mended::NothingToDo)));
+                    return Ok(Some(self.maintained(Maintenance::NothingToDo)));
                 }
                 self.crossed = Some(Step::Collect(1));
                 self.at = At::Address;
                 Ok(None)
             }
             (At::Address | At::Routing, Reply::Host(done)) => self.after_kernel(done),
-            (At::Verify, Reply::Observed(seen)) => match seen {
+            (At::Verify, Reply::Observed(observed)) => match observed {
                 Ok(view) => self.after_verify(&view),
                 Err(failure) => self.refused(failure),
             },
@@ -100,7 +100,7 @@ impl Upkeep {
         }
     }
 
-    fn after_kernel(&mut self, done: Result<bool, HostFailure>) -> Turn<Outcome> {
+    fn after_kernel(&mut self, done: Result<bool, HostFailure>) -> Next<Outcome> {
         match done {
             Ok(changed) => self.changed |= changed,
             Err(failure) => return self.refused(failure),
@@ -116,17 +116,17 @@ impl Upkeep {
             self.at = At::Verify;
             return Ok(None);
         }
-        Ok(Some(self.ended(Mended::Collected)))
+        Ok(Some(self.ended(Maintenance::Collected)))
     }
 
-    fn after_verify(&mut self, view: &KernelView) -> Turn<Outcome> {
+    fn after_verify(&mut self, view: &KernelView) -> Next<Outcome> {
         if view.is_complete() {
             self.crossed = Some(Step::Restore(3));
-            return Ok(Some(self.ended(Mended::Restored)));
+            return Ok(Some(self.ended(Maintenance::Restored)));
         }
         let text = format!(
-            "the kernel lacks what was just restored for {} (link up: {}, address: {}, routing: \
-             {}): something else on this node removes it",
+            "the kernel is missing what was just restored for {} (link up: {}, address: {}, \
+             routing: {}): another program on this node removes it",
             self.address(),
             view.link_up,
             view.address,
@@ -136,14 +136,14 @@ impl Upkeep {
         Err(Halt::Retry(timing::BACKOFF_BASE, Exit::KernelRefused, text))
     }
 
-    fn ended(&self, what: Mended) -> Outcome {
-        self.mended(if self.changed { what } else { Mended::NothingToDo })
+    fn ended(&self, what: Maintenance) -> Outcome {
+        self.maintained(if self.changed { what } else { Maintenance::NothingToDo })
     }
 
-    /// Another epoch, or the release of this one, was first: there is nothing to keep up.
-    fn refused(&mut self, failure: HostFailure) -> Turn<Outcome> {
+    /// A later epoch, or a release of this one, came first: nothing to maintain.
+    fn refused(&mut self, failure: HostFailure) -> Next<Outcome> {
         match failure.kind {
-            HostKind::Superseded => Ok(Some(self.mended(Mended::NothingToDo))),
+            HostKind::Superseded => Ok(Some(self.maintained(Maintenance::NothingToDo))),
             HostKind::Busy | HostKind::NoLink => {
                 Err(Halt::Retry(timing::BACKOFF_BASE, Exit::KernelRefused, failure.detail))
             }
@@ -159,7 +159,7 @@ impl Upkeep {
 
 impl Machine for Upkeep {
     fn action(&self) -> Action {
-        if let Some(wait) = self.patience.action() {
+        if let Some(wait) = self.waiting.action() {
             return wait;
         }
         let holder = self.holder.clone();
@@ -178,14 +178,14 @@ impl Machine for Upkeep {
 
     fn reply(&mut self, reply: Reply, now: Moment) {
         self.crossed = None;
-        if self.patience.waited(&reply) {
+        if self.waiting.waited(&reply) {
             return;
         }
         match self.step(reply) {
-            Ok(None) => self.patience.progress(self.crossed),
+            Ok(None) => self.waiting.progress(self.crossed),
             Ok(Some(outcome)) => self.at = At::Done(outcome),
             Err(halt) => {
-                if let Err((exit, message)) = self.patience.halt(halt, now) {
+                if let Err((exit, message)) = self.waiting.halt(halt, now) {
                     self.end(exit, message);
                 }
             }
@@ -202,7 +202,7 @@ impl Machine for Upkeep {
 
     fn canonical(&mut self, now: Moment) {
         self.crossed = None;
-        self.patience.canonical(Canonical::at(now));
+        self.waiting.canonical(Canonical::at(now));
         if let At::Done(outcome) = &mut self.at {
             outcome.canonical();
         }

@@ -1,13 +1,13 @@
-//! First part of attach: the member's records, this node's ENI, and a first address if the
-//! member has none. Nothing outside the registry is changed here.
+//! First part of attach: the member's records, this node's ENI, and a first address if the member
+//! has none. It changes only the registry.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use super::AttachInput;
-use super::barred::{may_carry, may_hand_out};
-use super::land::kernel_target;
-use super::texts::{homeless, in_use, wrong_node};
+use super::complete::kernel_target;
+use super::excluded::{may_carry, may_hand_out};
+use super::messages::{in_use, no_eni_in_pool, no_eni_in_subnet};
 use crate::action::{Action, Reply, Step};
 use crate::allocate;
 use crate::bug::{Bug, planted};
@@ -16,9 +16,9 @@ use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::HostKind;
 use crate::ids::{Epoch, SetName, SubnetId};
-use crate::machine::{Halt, Span, Turn, cloud_read_halt, mismatch, registry_halt};
+use crate::machine::{Halt, Next, Span, cloud_read_halt, mismatch, registry_halt};
 use crate::node::{Eni, NodeIdentity};
-use crate::outside::{KernelView, Owner};
+use crate::ports::{KernelView, Owner};
 use crate::record::{Claim, MemberRecords, Pool, PoolSubnet, StaticIp, Stored, Write};
 use crate::time::Moment;
 
@@ -29,11 +29,11 @@ pub(super) struct Bound {
     /// The StatefulSet that the claim is bound to.
     pub(super) set: Option<SetName>,
     pub(super) eni: Eni,
-    /// The last epoch on record on this node.
+    /// The epoch of this node's lock record: a new epoch is higher.
     pub(super) floor: Epoch,
-    /// An Assign for it was sent from this node so lately that IMDS may yet tell of that one.
-    pub(super) lately: bool,
-    /// When the owner look-up was begun, if it was.
+    /// This node sent an Assign for it so recently that IMDS may still report its effect.
+    pub(super) recently_assigned: bool,
+    /// When the owner look-up was started, if it was.
     pub(super) begun: Option<Moment>,
 }
 
@@ -48,17 +48,17 @@ enum At {
     Member,
     Begin(Stored<StaticIp>),
     Identity,
-    Allocated(Home),
-    Candidate(Home, Ipv4Addr),
-    Claim(Home, Ipv4Addr),
-    Create(Home, Ipv4Addr),
+    Allocated(Site),
+    Candidate(Site, Ipv4Addr),
+    Claim(Site, Ipv4Addr),
+    Create(Site, Ipv4Addr),
     Probe(Bound),
     Link(Bound),
 }
 
-/// Where a first address is sought.
+/// The pool and subnet of a first address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Home {
+struct Site {
     pool: Pool,
     subnet: PoolSubnet,
 }
@@ -68,13 +68,13 @@ pub(super) struct Bind {
     at: At,
     records: MemberRecords,
     node: Option<NodeIdentity>,
-    /// When the first answer of the metadata service came that lacked a suitable ENI.
-    lacking: Option<Moment>,
+    /// When the metadata service first answered without a suitable ENI.
+    missing: Option<Moment>,
     begun: Option<Moment>,
     allocated: BTreeSet<Ipv4Addr>,
-    /// Candidates that turned out to be in use.
+    /// Candidates that are in use.
     excluded: BTreeSet<Ipv4Addr>,
-    /// The records were read again after an owner was seen that they do not explain.
+    /// The records were read again after EC2 reported an owner that they do not explain.
     reread: bool,
 }
 
@@ -84,7 +84,7 @@ impl Bind {
             at: At::Member,
             records: MemberRecords::default(),
             node: None,
-            lacking: None,
+            missing: None,
             begun: None,
             allocated: BTreeSet::new(),
             excluded: BTreeSet::new(),
@@ -109,11 +109,11 @@ impl Bind {
                 Action::BeginOwner(stored.object.address, stored.object.subnet.clone())
             }
             At::Identity => Action::ReadIdentity,
-            At::Allocated(home) => Action::ReadAllocated(home.pool.name.clone()),
-            At::Candidate(home, address) => Action::ReadOwner(*address, home.subnet.subnet.clone()),
-            At::Claim(home, address) => Action::Write(Box::new(self.claim(input, home, *address))),
-            At::Create(home, address) => {
-                Action::Write(Box::new(Write::CreateStaticIp(first_record(input, home, *address))))
+            At::Allocated(site) => Action::ReadAllocated(site.pool.name.clone()),
+            At::Candidate(site, address) => Action::ReadOwner(*address, site.subnet.subnet.clone()),
+            At::Claim(site, address) => Action::Write(Box::new(self.claim(input, site, *address))),
+            At::Create(site, address) => {
+                Action::Write(Box::new(Write::CreateStaticIp(first_record(input, site, *address))))
             }
             At::Probe(_) => Action::ProbeFile,
             At::Link(bound) => {
@@ -128,7 +128,7 @@ impl Bind {
         reply: Reply,
         span: Span,
         crossed: &mut Option<Step>,
-    ) -> Turn<Bound> {
+    ) -> Next<Bound> {
         match (self.at.clone(), reply) {
             (At::Member, Reply::Member(read)) => {
                 self.records = *read.map_err(|f| registry_halt(&f))?;
@@ -136,7 +136,7 @@ impl Bind {
                 self.after_member(input, span.now)
             }
             (At::Begin(_), Reply::Begun) => {
-                self.begun = Some(span.asked);
+                self.begun = Some(span.requested);
                 self.at = At::Identity;
                 Ok(None)
             }
@@ -145,24 +145,24 @@ impl Bind {
                 *crossed = Some(Step::Attach(1));
                 self.after_identity(input, node, span.now)
             }
-            (At::Allocated(home), Reply::Allocated(read)) => {
+            (At::Allocated(site), Reply::Allocated(read)) => {
                 self.allocated = read.map_err(|f| registry_halt(&f))?;
-                self.next_candidate(home)
+                self.next_candidate(site)
             }
-            (At::Candidate(home, candidate), Reply::Owner(read)) => {
+            (At::Candidate(site, candidate), Reply::Owner(read)) => {
                 let owner = read.map_err(|f| cloud_read_halt(&f))?;
-                self.after_candidate(input, home, candidate, owner)
+                self.after_candidate(input, site, candidate, owner)
             }
-            (At::Claim(home, candidate), Reply::Written(written)) => {
+            (At::Claim(site, candidate), Reply::Written(written)) => {
                 written.map_err(|f| registry_halt(&f))?;
                 *crossed = Some(Step::Attach(3));
-                self.at = At::Create(home, candidate);
+                self.at = At::Create(site, candidate);
                 Ok(None)
             }
             (At::Create(..), Reply::Written(written)) => {
                 written.map_err(|f| registry_halt(&f))?;
                 *crossed = Some(Step::Attach(4));
-                // Read back: the claim may name another address by now.
+                // Read back: the claim may name another address now.
                 self.at = At::Member;
                 Ok(None)
             }
@@ -172,8 +172,8 @@ impl Bind {
                 self.at = At::Link(bound);
                 Ok(None)
             }
-            (At::Link(bound), Reply::Observed(seen)) => {
-                let view = seen.map_err(|f| link_halt(f.kind, f.detail))?;
+            (At::Link(bound), Reply::Observed(observed)) => {
+                let view = observed.map_err(|f| link_halt(f.kind, f.detail))?;
                 after_link(bound, &view, crossed)
             }
             (at, _) => mismatch(&format!("{at:?}")),
@@ -181,27 +181,27 @@ impl Bind {
     }
 
     pub(super) fn canonical(&mut self, canon: Canonical) {
-        canon.age(&mut self.lacking, timing::METADATA_PATIENCE);
+        canon.age(&mut self.missing, timing::METADATA_PATIENCE);
         canon.age(&mut self.begun, timing::CALL_BOUND);
         if let At::Probe(bound) | At::Link(bound) = &mut self.at {
             bound.canonical(canon);
         }
     }
 
-    /// The record that stands: the claim names it, and it names the member.
+    /// The member's valid record: the claim names it, and it names the member.
     fn bound_record(&self, input: &AttachInput) -> Option<Stored<StaticIp>> {
         self.records.static_ip.clone().filter(|ip| ip.object.member == input.member)
     }
 
-    /// Asks EC2 early where that helps: the last holder was another node.
-    fn after_member(&mut self, input: &AttachInput, now: Moment) -> Turn<Bound> {
+    /// Starts the EC2 look-up early if that helps: the last holder was on another node.
+    fn after_member(&mut self, input: &AttachInput, now: Moment) -> Next<Bound> {
         if let Some(node) = self.node.clone() {
             return self.after_identity(input, node, now);
         }
         let elsewhere = self.bound_record(input).filter(|stored| {
             let record = &stored.object;
             record.attachment.as_ref().is_some_and(|a| a.node != input.node)
-                && record.unsettled.is_empty()
+                && record.pending_mutations.is_empty()
         });
         self.at = elsewhere.map_or(At::Identity, At::Begin);
         Ok(None)
@@ -212,39 +212,39 @@ impl Bind {
         input: &AttachInput,
         node: NodeIdentity,
         now: Moment,
-    ) -> Turn<Bound> {
+    ) -> Next<Bound> {
         if let Some(stored) = self.bound_record(input) {
             let wanted = |subnet: &SubnetId| *subnet == stored.object.subnet;
             let Some(eni) = node.choose(input.rule, wanted).cloned() else {
                 let zone = stored.object.zone == node.zone;
-                return Err(self.lacks(zone, wrong_node(&stored.object, &node), now));
+                return Err(self.unsuitable(zone, no_eni_in_subnet(&stored.object, &node), now));
             };
             may_carry(input, &eni, Some(&stored.object))?;
             let begun = self.begun;
             let floor = Epoch::default();
             let set = self.records.claim.as_ref().and_then(|claim| claim.object.set.clone());
-            self.at = At::Probe(Bound { eni, stored, set, floor, lately: false, begun });
+            self.at = At::Probe(Bound { eni, stored, set, floor, recently_assigned: false, begun });
             self.node = Some(node);
             return Ok(None);
         }
         let pool = self.records.pool.clone().ok_or_else(|| {
-            let text = format!("member {} has no claim and no pool to draw from", input.member);
+            let text = format!("member {} has no claim and no pool to allocate from", input.member);
             Halt::Fail(Exit::RegistryInvalid, text)
         })?;
-        let Some((home, eni)) = home(input, &pool, &node) else {
+        let Some((site, eni)) = site(input, &pool, &node) else {
             let zone = pool.subnets.iter().any(|s| s.zone == node.zone);
-            return Err(self.lacks(zone, homeless(&pool, &node), now));
+            return Err(self.unsuitable(zone, no_eni_in_pool(&pool, &node), now));
         };
         may_carry(input, eni, None)?;
         self.node = Some(node);
-        self.at = self.seek(home, &input.member.to_string())?;
+        self.at = self.seek(site, &input.member.to_string())?;
         Ok(None)
     }
 
-    /// No ENI fits. Metadata lack an ENI for seconds after a reboot or a hot-plug, so in the
-    /// right zone it is asked again before that is final.
-    fn lacks(&mut self, right_zone: bool, text: String, now: Moment) -> Halt {
-        let since = *self.lacking.get_or_insert(now);
+    /// No ENI fits. The metadata service omits an ENI for seconds after a reboot or a hot-plug, so
+    /// in the right zone the machine retries before it fails.
+    fn unsuitable(&mut self, right_zone: bool, text: String, now: Moment) -> Halt {
+        let since = *self.missing.get_or_insert(now);
         if right_zone && now.since(since) < timing::METADATA_PATIENCE {
             self.at = At::Identity;
             return Halt::Retry(timing::BACKOFF_BASE, Exit::NodeUnsuitable, text);
@@ -252,33 +252,33 @@ impl Bind {
         Halt::Fail(Exit::NodeUnsuitable, text)
     }
 
-    /// Which address to try: the one that a person asked for, the claim's own if it fits here,
-    /// or the next free.
-    fn seek(&self, home: Home, member: &str) -> Result<At, Halt> {
+    /// The address to try: the one that the claim requests, the claim's own if it fits here, or the
+    /// next free one.
+    fn seek(&self, site: Site, member: &str) -> Result<At, Halt> {
         let claim = self.records.claim.as_ref().map(|c| &c.object);
-        let asked = claim.and_then(|c| c.requested);
+        let requested = claim.and_then(|c| c.requested);
         if let Some(other) = &self.records.static_ip {
-            if asked == Some(other.object.address) {
+            if requested == Some(other.object.address) {
                 let text = format!(
-                    "{member} asks for {}, which belongs to {}",
+                    "{member} requests {}, which belongs to {}",
                     other.object.address, other.object.member
                 );
                 return Err(Halt::Fail(Exit::AddressUnavailable, text));
             }
-            return Ok(At::Allocated(home));
+            return Ok(At::Allocated(site));
         }
         let begun = claim.and_then(|c| c.address);
-        let fits = begun.filter(|a| allocate::is_assignable(home.subnet.cidr, *a));
-        match asked.or(fits) {
-            Some(address) => Ok(At::Candidate(home, address)),
-            None => Ok(At::Allocated(home)),
+        let fits = begun.filter(|a| allocate::is_assignable(site.subnet.cidr, *a));
+        match requested.or(fits) {
+            Some(address) => Ok(At::Candidate(site, address)),
+            None => Ok(At::Allocated(site)),
         }
     }
 
-    fn next_candidate(&mut self, home: Home) -> Turn<Bound> {
-        match allocate::first_free(&home.subnet, &self.allocated, &self.excluded) {
+    fn next_candidate(&mut self, site: Site) -> Next<Bound> {
+        match allocate::first_free(&site.subnet, &self.allocated, &self.excluded) {
             Some(address) => {
-                self.at = At::Candidate(home, address);
+                self.at = At::Candidate(site, address);
                 Ok(None)
             }
             None => Err(Halt::Fail(
@@ -286,8 +286,8 @@ impl Bind {
                 format!(
                     "pool {} has no free address left in subnet {} ({} allocated, {} in use \
                      outside the registry)",
-                    home.pool.name,
-                    home.subnet.subnet,
+                    site.pool.name,
+                    site.subnet.subnet,
                     self.allocated.len(),
                     self.excluded.len()
                 ),
@@ -295,44 +295,44 @@ impl Bind {
         }
     }
 
-    /// An address that EC2 shows in use is never handed out. What a person asked for is not
-    /// replaced; nor is an address that the claim names and an ENI of this cluster holds, for then
-    /// somebody removed its `StaticIP` by hand.
+    /// An address that EC2 reports as in use is never allocated. A requested address is not
+    /// replaced. Neither is an address that the claim names and an ENI of this cluster holds: its
+    /// `StaticIP` was deleted by hand.
     fn after_candidate(
         &mut self,
         input: &AttachInput,
-        home: Home,
+        site: Site,
         address: Ipv4Addr,
         owner: Owner,
-    ) -> Turn<Bound> {
+    ) -> Next<Bound> {
         let claim = self.records.claim.as_ref().map(|c| &c.object);
-        let asked = claim.and_then(|c| c.requested) == Some(address);
+        let requested = claim.and_then(|c| c.requested) == Some(address);
         let named =
             self.records.static_ip.is_none() && claim.is_some_and(|c| c.address == Some(address));
         let Owner::Eni(holder) = owner else {
-            may_hand_out(&home.pool, &home.subnet, address)?;
-            self.at = if named { At::Create(home, address) } else { At::Claim(home, address) };
+            may_hand_out(&site.pool, &site.subnet, address)?;
+            self.at = if named { At::Create(site, address) } else { At::Claim(site, address) };
             return Ok(None);
         };
         let tagged = holder.cluster.as_deref() == Some(input.cluster.as_str());
-        if (asked || (named && tagged)) && !self.reread {
-            // Another member may have taken it between our read and the look-up.
+        if (requested || (named && tagged)) && !self.reread {
+            // Another member may have allocated it between our read and the look-up.
             (self.reread, self.at) = (true, At::Member);
             return Ok(None);
         }
-        if asked || (named && tagged) {
-            let text = in_use(&input.member, address, &holder, asked);
+        if requested || (named && tagged) {
+            let text = in_use(&input.member, address, &holder, requested);
             return Err(Halt::Fail(Exit::AddressUnavailable, text));
         }
         self.excluded.insert(address);
         if self.allocated.is_empty() {
-            self.at = At::Allocated(home);
+            self.at = At::Allocated(site);
             return Ok(None);
         }
-        self.next_candidate(home)
+        self.next_candidate(site)
     }
 
-    fn claim(&self, input: &AttachInput, home: &Home, address: Ipv4Addr) -> Write {
+    fn claim(&self, input: &AttachInput, site: &Site, address: Ipv4Addr) -> Write {
         match &self.records.claim {
             Some(stored) => {
                 let mut object = stored.object.clone();
@@ -341,7 +341,7 @@ impl Bind {
             }
             None => Write::CreateClaim(Claim {
                 member: input.member.clone(),
-                pool: home.pool.name.clone(),
+                pool: site.pool.name.clone(),
                 requested: None,
                 address: Some(address),
                 set: None,
@@ -350,29 +350,29 @@ impl Bind {
     }
 }
 
-fn home<'a>(input: &AttachInput, pool: &Pool, node: &'a NodeIdentity) -> Option<(Home, &'a Eni)> {
+fn site<'a>(input: &AttachInput, pool: &Pool, node: &'a NodeIdentity) -> Option<(Site, &'a Eni)> {
     let offers = |id: &SubnetId| pool.subnets.iter().any(|s| s.subnet == *id);
     let eni = node.choose(input.rule, offers)?;
     let subnet = pool.subnets.iter().find(|s| s.subnet == eni.subnet)?.clone();
-    Some((Home { pool: pool.clone(), subnet }, eni))
+    Some((Site { pool: pool.clone(), subnet }, eni))
 }
 
-fn first_record(input: &AttachInput, home: &Home, address: Ipv4Addr) -> StaticIp {
+fn first_record(input: &AttachInput, site: &Site, address: Ipv4Addr) -> StaticIp {
     StaticIp {
         address,
-        pool: home.pool.name.clone(),
-        subnet: home.subnet.subnet.clone(),
-        cidr: home.subnet.cidr,
-        zone: home.subnet.zone.clone(),
+        pool: site.pool.name.clone(),
+        subnet: site.subnet.subnet.clone(),
+        cidr: site.subnet.cidr,
+        zone: site.subnet.zone.clone(),
         member: input.member.clone(),
         epoch: Epoch::default(),
         attachment: None,
         reserved_on: None,
-        unsettled: BTreeSet::new(),
+        pending_mutations: BTreeSet::new(),
     }
 }
 
-fn after_link(bound: Bound, view: &KernelView, crossed: &mut Option<Step>) -> Turn<Bound> {
+fn after_link(bound: Bound, view: &KernelView, crossed: &mut Option<Step>) -> Next<Bound> {
     if view.link.is_none() {
         let eni = &bound.eni;
         let text = format!("no link has the MAC {} of {}", eni.mac, eni.id);
@@ -381,11 +381,12 @@ fn after_link(bound: Bound, view: &KernelView, crossed: &mut Option<Step>) -> Tu
     *crossed = Some(Step::Attach(6));
     let floor = view.recorded.as_ref().map(|last| last.holder.epoch).unwrap_or_default();
     let news = timing::CALL_BOUND + timing::METADATA_LAG;
-    let lately = view.assigned.is_some_and(|age| age < news) && !planted(Bug::ForgetEarlierAssign);
-    Ok(Some(Bound { floor, lately, ..bound }))
+    let recently_assigned =
+        view.assigned.is_some_and(|age| age < news) && !planted(Bug::ForgetEarlierAssign);
+    Ok(Some(Bound { floor, recently_assigned, ..bound }))
 }
 
-/// A hot-plugged ENI needs seconds until the kernel has its link, so that is waited for.
+/// The kernel needs seconds until a hot-plugged ENI has its link, so the machine retries.
 pub(super) fn link_halt(kind: HostKind, detail: String) -> Halt {
     match kind {
         HostKind::Superseded => Halt::Superseded(detail),

@@ -1,15 +1,15 @@
-//! What a failing attach takes back: the record, if EC2 definitely refused, or its own kernel
-//! objects, if it was superseded after it had added them. Best effort: the outcome stands already.
+//! What a failing attach undoes: the record, if EC2 definitely refused, or its own kernel objects,
+//! if it was superseded after it had added them. Best effort: the outcome is already decided.
 
 use std::net::Ipv4Addr;
 
 use super::AttachInput;
-use super::hold::Held;
+use super::acquire::Acquired;
 use crate::action::{Action, Reply};
 use crate::contract::exit::Exit;
 use crate::decide::{self, Whereabouts};
 use crate::machine::Failure;
-use crate::outside::Holder;
+use crate::ports::Holder;
 use crate::record::{Stored, Write};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,9 +26,9 @@ pub(super) struct Undo {
 }
 
 impl Undo {
-    /// Puts the record back as it was before the take; a superseded process leaves it alone.
+    /// Restores the record from before this epoch; a superseded process leaves it alone.
     pub(super) fn record(
-        held: &Held,
+        held: &Acquired,
         input: &AttachInput,
         failure: Failure,
         found: Whereabouts,
@@ -58,7 +58,7 @@ impl Undo {
         }
     }
 
-    /// Whatever the reply: nothing here can make the outcome better.
+    /// Ends on any reply, because none can improve the outcome.
     pub(super) fn reply(&mut self, _reply: Reply) -> Option<Failure> {
         if let At::Address(address, holder) = &self.at {
             self.at = At::Routing(*address, holder.clone());

@@ -1,15 +1,15 @@
-//! Reasons of the Events that the containers write: stable, as the exit codes are.
+//! Reasons of the Events that the containers write: as stable as the exit codes.
 
-/// Why a container writes an Event. A table in `docs/exit-codes.md` is generated from this one.
+/// Why a container writes an Event. A table in `docs/exit-codes.md` is generated from this type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Notice {
-    /// The init container has ended well.
+    /// The init container succeeded.
     AddressAttached,
-    /// The init container has failed.
+    /// The init container failed.
     AddressAttachFailed,
-    /// The stop container has released an address that sockets still used.
+    /// The stop container released an address while sockets still used it.
     AddressStillUsed,
-    /// The stop container has failed.
+    /// The stop container failed.
     AddressReleaseFailed,
 }
 
@@ -32,7 +32,7 @@ impl Notice {
         }
     }
 
-    /// What was tried, in one stable word.
+    /// What was attempted, in one stable word.
     pub fn action(self) -> &'static str {
         match self {
             Self::AddressAttached | Self::AddressAttachFailed => "Attach",
@@ -40,7 +40,7 @@ impl Notice {
         }
     }
 
-    /// Whether it is a warning.
+    /// Whether the Event is a warning.
     pub fn warns(self) -> bool {
         match self {
             Self::AddressAttached => false,
@@ -48,18 +48,19 @@ impl Notice {
         }
     }
 
-    /// What it means.
+    /// A description for users.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::AddressAttached => "the init container ended with 0: the address works",
+            Self::AddressAttached => "the init container succeeded: the address works",
             Self::AddressAttachFailed => {
                 "the init container failed; the message begins with the reason of its exit code"
             }
             Self::AddressStillUsed => {
-                "released, while sockets still used the address when the time to drain was over"
+                "the stop container released the address while sockets still used it, because the \
+                 drain time was over"
             }
             Self::AddressReleaseFailed => {
-                "the stop container failed, so the release is left to the agents; the message \
+                "the stop container failed, so an agent will release the address; the message \
                  begins with the reason of its exit code"
             }
         }

@@ -1,6 +1,6 @@
 //! Exit codes: one per kind of cause, the same for both containers.
 
-/// How a process of ours ends. `docs/exit-codes.md` is generated from this table.
+/// How a process ends. `docs/exit-codes.md` is generated from this type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Exit {
@@ -8,40 +8,41 @@ pub enum Exit {
     Success,
     /// A flag, a variable or their combination is wrong.
     Usage,
-    /// Another pod holds the member now.
+    /// Another pod holds the member's address now.
     Superseded,
-    /// The address cannot be had: held by something foreign, reserved, or in another zone.
+    /// The address is not available: a foreign interface holds it, or it is reserved, or in another
+    /// zone.
     AddressUnavailable,
     /// The ENI or the pool is full.
     NoCapacity,
-    /// EC2 refuses: credentials, permissions, or a request it does not understand.
+    /// EC2 refused a request: credentials, permissions, or a request that it does not understand.
     CloudRefused,
     /// The deadline passed.
     TimedOut,
     /// The registry cannot be reached.
     RegistryUnavailable,
-    /// An object in the registry is garbled, missing or contradicts another.
+    /// An object in the registry is malformed, missing or contradicts another.
     RegistryInvalid,
     /// This node has no ENI or link that can carry the address.
     NodeUnsuitable,
-    /// The static-IP file cannot be written.
+    /// The static-IP file could not be written.
     DiskRefused,
-    /// The kernel refuses an address, a rule or a route.
+    /// The kernel refused an address, a rule or a route.
     KernelRefused,
-    /// The registry refuses a request: rights, an admission policy, or its own rules.
+    /// The registry refused a request: permissions, an admission policy, or validation.
     RegistryRefused,
-    /// The agent of this node is too new or too old for this program.
+    /// This program is incompatible with the agent of this node.
     VersionMismatch,
-    /// The claim is bound to a StatefulSet, and that does not control the pod.
+    /// The claim is bound to a StatefulSet that does not control the pod.
     ControllerMismatch,
-    /// A bug of ours.
+    /// A bug in FireCamp.
     Internal,
-    /// A signal asked us to end.
+    /// The process received a signal to end.
     Interrupted,
 }
 
 impl Exit {
-    /// All of them, in the order of their codes.
+    /// All exit codes, in ascending order.
     pub const ALL: [Self; 17] = [
         Self::Success,
         Self::Usage,
@@ -62,7 +63,7 @@ impl Exit {
         Self::Interrupted,
     ];
 
-    /// The number that the process ends with.
+    /// The exit code.
     pub fn code(self) -> u8 {
         match self {
             Self::Success => 0,
@@ -85,7 +86,7 @@ impl Exit {
         }
     }
 
-    /// The stable reason, as in the termination message, Events and conditions.
+    /// The stable reason, as used in the termination message, Events and conditions.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Success => "Success",
@@ -108,7 +109,7 @@ impl Exit {
         }
     }
 
-    /// Whether running again may succeed without anybody changing anything.
+    /// Whether another run may succeed although nothing has been changed.
     pub fn retryable(self) -> bool {
         match self {
             Self::TimedOut
@@ -131,70 +132,70 @@ impl Exit {
         }
     }
 
-    /// What a person can do about it.
+    /// What a user can do about it.
     pub fn advice(self) -> &'static str {
         match self {
             Self::Success => "nothing",
             Self::Usage => "correct the flag or variable that the message names; see --help",
             Self::Superseded => {
-                "nothing: a newer pod of this member has the address; delete this pod if it stays"
+                "nothing: a newer pod of this member has the address; delete this pod if it remains"
             }
             Self::AddressUnavailable => {
-                "look up the holder that the message names; release the address there, or give \
-                 the member another one"
+                "release the address from the holder that the message names, or give the member \
+                 another address"
             }
             Self::NoCapacity => {
-                "free an address on the ENI or enlarge the pool; or let the member run on \
-                 another node of its zone"
+                "free an address on the ENI, enlarge the pool, or let the member run on another \
+                 node of its zone"
             }
             Self::CloudRefused => {
                 "check the identity's EC2 permissions, its credentials and the node's clock"
             }
             Self::TimedOut => {
-                "nothing at first: it is tried again; then look at what it waited for"
+                "nothing at first: it is retried; if it times out again, check what it waited for"
             }
             Self::RegistryUnavailable => "check that the registry can be reached from this node",
             Self::RegistryInvalid => "repair the object that the message names; nothing was lost",
             Self::NodeUnsuitable => {
-                "attach an ENI of the address's subnet to this node, or name it with --eni"
+                "attach an ENI in the address's subnet to this node, or select one with --eni"
             }
             Self::DiskRefused => "check that the data volume is mounted, writable and not full",
-            Self::KernelRefused => "check that the container has NET_ADMIN in the host's network",
+            Self::KernelRefused => "check that the container has NET_ADMIN and uses hostNetwork",
             Self::RegistryRefused => {
-                "give the identity the right that the message names, or change what is against \
-                 the registry's rules"
+                "grant the identity the permission that the message names, or correct what the \
+                 registry rejects"
             }
             Self::VersionMismatch => {
-                "bring the node's agent and this pod's containers to versions that are neighbours: \
-                 upgrade both one version at a time"
+                "use compatible versions of the node's agent and this pod's containers: upgrade \
+                 both one version at a time"
             }
             Self::ControllerMismatch => {
                 "let that StatefulSet start the member; or, to give its address to something else, \
                  remove the annotation firecamp.io/statefulset from the claim"
             }
-            Self::Internal => "report it with the log",
-            Self::Interrupted => "nothing: it is run again if the pod still lives",
+            Self::Internal => "this is a bug in FireCamp: report it with the log",
+            Self::Interrupted => "nothing: the container runs again if the pod still exists",
         }
     }
 }
 
-/// How a command that only looks ends (`firecamp status`, `explain`, `doctor`): what it has found.
-/// What keeps it from looking at all ends it with an [`Exit`].
+/// How a command that only reads (`firecamp status`, `explain`, `doctor`) ends: its result. If it
+/// cannot run at all, it ends with an [`Exit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Look {
-    /// Everything was looked at, and nothing is wrong.
+pub enum CheckExit {
+    /// All checks ran and found no problem.
     Fine,
-    /// Something is wrong, whatever else could not be looked at.
+    /// There is a problem, whether or not all checks ran.
     Problems,
-    /// Nothing that was seen is wrong, and something could not be looked at.
+    /// No problem was found, but some checks could not run.
     Unchecked,
 }
 
-impl Look {
-    /// All of them, in the order of their codes.
+impl CheckExit {
+    /// All results, in ascending order of their codes.
     pub const ALL: [Self; 3] = [Self::Fine, Self::Problems, Self::Unchecked];
 
-    /// The number that the process ends with. None is the number of a failure.
+    /// The exit code. It differs from those of all failures.
     pub fn code(self) -> u8 {
         match self {
             Self::Fine => 0,
@@ -203,16 +204,16 @@ impl Look {
         }
     }
 
-    /// What it means, for people.
+    /// A description for users.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Fine => "everything was looked at, and nothing is wrong",
-            Self::Problems => "something is wrong; what is printed says what and what to do",
-            Self::Unchecked => "nothing that was seen is wrong, and something could not be seen",
+            Self::Fine => "all checks ran and found no problem",
+            Self::Problems => "there is a problem; the output describes it and what to do",
+            Self::Unchecked => "no problem was found, but some checks could not run",
         }
     }
 
-    /// Both together.
+    /// The result of both together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -223,94 +224,94 @@ impl Look {
     }
 }
 
-/// How `firecamp cleanup` ends; with `--dry-run`, how it would end. What keeps it from looking or
-/// from removing ends it with an [`Exit`].
+/// How `firecamp cleanup` ends; with `--dry-run`, how it would end. If it cannot read or remove,
+/// it ends with an [`Exit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cleaned {
-    /// Nothing of FireCamp's is in the node's kernel any more.
+    /// The node's kernel has no object of FireCamp any more.
     All,
-    /// Something stays, because it is used.
+    /// Some objects remain because they are in use.
     InUse,
-    /// Something stays, because nobody can tell whether it is used, or whose it is.
+    /// Some objects remain because it is unknown whether they are in use, or who owns them.
     NotKnown,
 }
 
 impl Cleaned {
-    /// All of them, in the order of their codes.
+    /// All results, in ascending order of their codes.
     pub const ALL: [Self; 3] = [Self::All, Self::InUse, Self::NotKnown];
 
-    /// The number that the process ends with: as that of a [`Look`].
+    /// The exit code: the same as that of the corresponding [`CheckExit`].
     pub fn code(self) -> u8 {
         match self {
-            Self::All => Look::Fine.code(),
-            Self::InUse => Look::Problems.code(),
-            Self::NotKnown => Look::Unchecked.code(),
+            Self::All => CheckExit::Fine.code(),
+            Self::InUse => CheckExit::Problems.code(),
+            Self::NotKnown => CheckExit::Unchecked.code(),
         }
     }
 
-    /// What it means, for people.
+    /// A description for users.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::All => "nothing of FireCamp's is in the node's kernel any more",
-            Self::InUse => "something stays, because it is used; what is printed says by whom",
+            Self::All => "the node's kernel has no object of FireCamp any more",
+            Self::InUse => "some objects remain because they are in use; the output says by whom",
             Self::NotKnown => {
-                "something stays, because nobody can tell whether it is used, or whose it is"
+                "some objects remain because their use or their owner could not be determined"
             }
         }
     }
 }
 
-/// How `firecamp import` ends; without `--apply`, how it would end. What keeps it from reading or
-/// from writing ends it with an [`Exit`].
+/// How `firecamp import` ends; without `--apply`, how it would end. If it cannot read or write,
+/// it ends with an [`Exit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Imported {
-    /// Every address of the original has its objects.
+    /// Every address of the original FireCamp has its objects.
     All,
-    /// Something was refused.
+    /// Some addresses were refused.
     Refused,
-    /// Of something nobody can tell whether it may be imported now.
+    /// For some addresses it is unknown whether they can be imported now.
     NotKnown,
 }
 
 impl Imported {
-    /// All of them, in the order of their codes.
+    /// All results, in ascending order of their codes.
     pub const ALL: [Self; 3] = [Self::All, Self::Refused, Self::NotKnown];
 
-    /// The number that the process ends with: as that of a [`Look`].
+    /// The exit code: the same as that of the corresponding [`CheckExit`].
     pub fn code(self) -> u8 {
         match self {
-            Self::All => Look::Fine.code(),
-            Self::Refused => Look::Problems.code(),
-            Self::NotKnown => Look::Unchecked.code(),
+            Self::All => CheckExit::Fine.code(),
+            Self::Refused => CheckExit::Problems.code(),
+            Self::NotKnown => CheckExit::Unchecked.code(),
         }
     }
 
-    /// What it means, for people.
+    /// A description for users.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::All => "every address of the original has its StaticIP",
-            Self::Refused => "something is not imported; what is printed says what and why",
+            Self::All => "every address of the original FireCamp has its StaticIP",
+            Self::Refused => "some addresses are not imported; the output says which and why",
             Self::NotKnown => {
-                "something is not imported, because its pod could not be asked; run it again"
+                "some addresses are not imported because their pods could not be read; run it again"
             }
         }
     }
 }
 
-/// How `firecamp wait` ends. What keeps it from looking ends it with an [`Exit`].
+/// How `firecamp wait` ends. If it cannot read, it ends with an [`Exit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Waited {
-    /// What was waited for is so.
+    /// The condition was reached.
     Reached,
-    /// It was not within the time.
+    /// The condition was not reached within the timeout.
     TimedOut,
 }
 
 impl Waited {
-    /// All of them, in the order of their codes.
+    /// All results, in ascending order of their codes.
     pub const ALL: [Self; 2] = [Self::Reached, Self::TimedOut];
 
-    /// The number that the process ends with.
+    /// The exit code.
     pub fn code(self) -> u8 {
         match self {
             Self::Reached => Exit::Success.code(),
@@ -318,13 +319,13 @@ impl Waited {
         }
     }
 
-    /// What it means, for people.
+    /// A description for users.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Reached => "it is as it was waited for",
+            Self::Reached => "the condition was reached",
             Self::TimedOut => {
-                "the time was over before; what is printed says what is missing, where, since when \
-                 and what to do"
+                "the timeout expired first; the output says what is missing, where, since when and \
+                 what to do"
             }
         }
     }
@@ -335,18 +336,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_code_of_a_look_is_that_of_a_failure() {
-        for look in Look::ALL {
+    fn no_code_of_a_check_is_the_code_of_a_failure() {
+        for look in CheckExit::ALL {
             let taken = Exit::ALL.iter().any(|exit| exit.code() == look.code());
-            assert_eq!(taken, look == Look::Fine, "{look:?}");
+            assert_eq!(taken, look == CheckExit::Fine, "{look:?}");
         }
     }
 
     #[test]
-    fn a_problem_outweighs_what_could_not_be_seen_and_that_outweighs_nothing_wrong() {
-        assert_eq!(Look::Fine.and(Look::Unchecked), Look::Unchecked);
-        assert_eq!(Look::Unchecked.and(Look::Problems), Look::Problems);
-        assert_eq!(Look::Problems.and(Look::Fine), Look::Problems);
-        assert_eq!(Look::Fine.and(Look::Fine), Look::Fine);
+    fn a_problem_outweighs_unchecked_and_unchecked_outweighs_fine() {
+        assert_eq!(CheckExit::Fine.and(CheckExit::Unchecked), CheckExit::Unchecked);
+        assert_eq!(CheckExit::Unchecked.and(CheckExit::Problems), CheckExit::Problems);
+        assert_eq!(CheckExit::Problems.and(CheckExit::Fine), CheckExit::Problems);
+        assert_eq!(CheckExit::Fine.and(CheckExit::Fine), CheckExit::Fine);
     }
 }

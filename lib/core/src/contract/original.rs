@@ -1,14 +1,14 @@
-//! The records of the original FireCamp on Kubernetes: ConfigMaps, which are only read.
+//! The ConfigMaps in which the original FireCamp keeps its records. FireCamp only reads them.
 
 use std::net::Ipv4Addr;
 
-/// The ConfigMap of an address: this, and the address.
+/// Prefix of the ConfigMap of an address; the address follows.
 pub const ADDRESS_PREFIX: &str = "firecamp-staticip-";
-/// The ConfigMap of a member: this, the service's UUID, a hyphen, and the member's name.
+/// Prefix of the ConfigMap of a member; the service's UUID, a hyphen, and the member's name follow.
 pub const MEMBER_PREFIX: &str = "firecamp-servicemember-";
-/// What a member's record has for an address if its service needs none.
+/// The address in a member's record if its service needs none.
 pub const NO_ADDRESS: Ipv4Addr = Ipv4Addr::LOCALHOST;
-/// Names an import in what it writes, where others name their process.
+/// The run id of an import in the records that it writes.
 pub const IMPORT_RUN: &str = "import";
 
 /// Keys of the ConfigMaps' data, and of the JSON in them.

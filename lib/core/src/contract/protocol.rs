@@ -1,8 +1,9 @@
-//! Which versions work together: a number that grows with everything that init, stop and agent
-//! leave for each other on a node or in a record, and the oldest number that is still understood.
+//! Which versions of the init container, the stop container and the agent work together.
 //!
-//! Two programs work together if one of them understands the number of the other, so that each
-//! version works with its neighbours in both directions, and says so before anything else if not.
+//! The protocol number grows with every change of what these programs leave for each other on a
+//! node or in a record. Each program also knows the oldest number that it understands. Two
+//! programs are compatible if either understands the number of the other, so each version works
+//! with its neighbours in both directions. The one exception is protocol 3 (decision 0024).
 
 use std::fmt;
 #[cfg(debug_assertions)]
@@ -11,22 +12,21 @@ use std::sync::OnceLock;
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What a program speaks and understands.
+/// The protocol numbers of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Protocol {
-    /// What it speaks.
+    /// The number that it speaks.
     pub current: u32,
-    /// The oldest that it understands.
+    /// The oldest number that it understands.
     pub oldest: u32,
 }
 
 impl Protocol {
-    /// This program's.
-    pub const OURS: Self = Self { current: 2, oldest: 1 };
-    /// That of a program which does not say: only the first one did not.
-    pub const UNSAID: Self = Self { current: 1, oldest: 1 };
+    /// The numbers of this program. Protocol 3 renamed persisted names before the first release
+    /// (`pendingMutations`, `excluded-enis`, `firecamp-orphaned`), so it does not understand 2.
+    pub const OURS: Self = Self { current: 3, oldest: 3 };
 
-    /// Whether programs of these two may meet.
+    /// Whether two programs with these numbers are compatible.
     pub fn works_with(self, other: Self) -> bool {
         self.current.min(other.current) >= self.oldest.max(other.oldest)
     }
@@ -43,38 +43,39 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A program, as it says of itself.
+/// A program, as it describes itself to others.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Program {
-    /// What it speaks.
+    /// Its protocol numbers.
     pub protocol: Protocol,
     /// Its version, for people.
     pub version: String,
 }
 
-/// What this process passes for.
+/// The program that this process claims to be, in tests of compatibility.
 #[cfg(debug_assertions)]
-static PASSES_FOR: OnceLock<Program> = OnceLock::new();
+static OVERRIDE: OnceLock<Program> = OnceLock::new();
 
 impl Program {
-    /// This one.
+    /// This program.
     pub fn this() -> Self {
         #[cfg(debug_assertions)]
-        if let Some(other) = PASSES_FOR.get() {
+        if let Some(other) = OVERRIDE.get() {
             return other.clone();
         }
         Self { protocol: Protocol::OURS, version: VERSION.to_owned() }
     }
 
-    /// Debug builds only: from now on this process passes for that program, so that versions meet
-    /// in tests which do not exist yet. It happens once in the life of a process.
+    /// Debug builds only: from now on this process claims to be that program, so that tests can
+    /// combine versions that do not exist yet. Only the first call in a process has an effect.
     #[cfg(debug_assertions)]
-    pub fn pass_for(other: Self) {
-        PASSES_FOR.get_or_init(|| other);
+    pub fn override_this(other: Self) {
+        OVERRIDE.get_or_init(|| other);
     }
 
-    /// Why this program and the other, which has this part, must not meet; none if they may.
-    pub fn apart_from(&self, other: &Self, part: &str) -> Option<String> {
+    /// Why this program is incompatible with the other, which `part` describes in the message;
+    /// none if they are compatible.
+    pub fn incompatibility_with(&self, other: &Self, part: &str) -> Option<String> {
         if self.protocol.works_with(other.protocol) {
             return None;
         }
@@ -90,13 +91,13 @@ impl Program {
 mod tests {
     use super::*;
 
-    /// A program of each version: the number that it speaks, and its own neighbour's.
+    /// A program that understands its predecessor, as every program but that of protocol 3 does.
     fn of(current: u32) -> Protocol {
         Protocol { current, oldest: current.saturating_sub(1).max(1) }
     }
 
     #[test]
-    fn f097_neighbours_work_together_in_both_directions_and_others_do_not() {
+    fn f097_neighbours_are_compatible_in_both_directions_and_others_are_not() {
         for mine in 1..=9_u32 {
             for theirs in 1..=9 {
                 let works = of(mine).works_with(of(theirs));
@@ -114,26 +115,32 @@ mod tests {
         assert!(!works(1, 1) && !works(6, 6) && !works(9, 6));
     }
 
+    /// The rule is that a program understands its predecessor. Protocol 3 is the one exception: it
+    /// renamed persisted names before the first release. From 4 on, `oldest` is at most
+    /// `current - 1` again.
     #[test]
-    fn f097_this_version_works_with_itself_and_with_the_one_that_said_nothing() {
-        let Protocol { current, oldest } = Protocol::OURS;
-        assert_eq!(oldest, current - 1);
+    fn f097_protocol_3_refuses_older_programs_and_works_with_the_next_one() {
+        assert_eq!(Protocol::OURS, Protocol { current: 3, oldest: 3 });
         assert!(Protocol::OURS.works_with(Protocol::OURS));
-        assert!(Protocol::OURS.works_with(Protocol::UNSAID));
+        assert!(Protocol::OURS.works_with(of(4)));
+        for older in [of(1), of(2)] {
+            assert!(!Protocol::OURS.works_with(older), "{older}");
+            assert!(!older.works_with(Protocol::OURS), "{older}");
+        }
     }
 
     #[test]
-    fn f097_what_must_not_meet_is_told_with_both_versions_and_what_they_speak() {
+    fn f097_an_incompatibility_names_both_versions_and_their_protocols() {
         let other = |current| Program { protocol: of(current), version: "9.8.7".to_owned() };
         let this = Program::this();
-        assert_eq!(this.apart_from(&other(this.protocol.current + 1), "the agent"), None);
-        let why = this.apart_from(&other(4), "the agent of this node").unwrap();
+        let next = other(this.protocol.current + 1);
+        assert_eq!(this.incompatibility_with(&next, "the agent"), None);
+        let why = this.incompatibility_with(&other(5), "the agent of this node").unwrap();
         let wanted = format!(
-            "the agent of this node is FireCamp 9.8.7, which speaks protocol 4 and understands 3 \
-             and later; this is FireCamp {VERSION}, which speaks protocol 2 and understands 1 and \
-             later: nothing was changed"
+            "the agent of this node is FireCamp 9.8.7, which speaks protocol 5 and understands 4 \
+             and later; this is FireCamp {VERSION}, which speaks protocol 3: nothing was changed"
         );
         assert_eq!(why, wanted);
-        assert_eq!(Protocol::UNSAID.to_string(), "protocol 1");
+        assert_eq!(of(1).to_string(), "protocol 1");
     }
 }

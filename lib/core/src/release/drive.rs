@@ -1,4 +1,4 @@
-//! The release machine as its runner sees it.
+//! The release machine's interface to its runner.
 
 use std::net::Ipv4Addr;
 
@@ -7,12 +7,12 @@ use crate::action::{Action, Reply, Step};
 use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::machine::{Failure, Machine, Outcome, Span};
-use crate::outside::Holder;
+use crate::ports::Holder;
 use crate::time::Moment;
 
 impl Machine for Release {
     fn action(&self) -> Action {
-        if let Some(wait) = self.patience.action() {
+        if let Some(wait) = self.waiting.action() {
             return wait;
         }
         let with = |make: fn(Ipv4Addr, Holder) -> Action| {
@@ -34,18 +34,18 @@ impl Machine for Release {
 
     fn reply(&mut self, reply: Reply, now: Moment) {
         self.crossed = None;
-        let span = Span { asked: self.asked, now };
-        self.asked = now;
-        // A stop that comes while the epoch is still being fixed ends that, and nothing else.
+        let span = Span { requested: self.requested, now };
+        self.requested = now;
+        // A stop signal while the epoch is still being read ends that, and changes nothing.
         if reply == Reply::Stopping && self.at == At::Fix {
             self.at = At::Done(Outcome::Failed(self.unread()));
             return;
         }
-        if self.patience.waited(&reply) {
+        if self.waiting.waited(&reply) {
             return;
         }
         match self.step(reply, span) {
-            Ok(None) => self.patience.progress(self.crossed),
+            Ok(None) => self.waiting.progress(self.crossed),
             Ok(Some(outcome)) => self.at = At::Done(outcome),
             Err(halt) => self.halt(halt, now),
         }
@@ -59,9 +59,9 @@ impl Machine for Release {
         let canon = Canonical::at(now);
         self.crossed = None;
         let action = self.action();
-        canon.asked(&mut self.asked, &action);
+        canon.requested(&mut self.requested, &action);
         canon.due([&mut self.drain_until]);
-        self.patience.canonical(canon);
+        self.waiting.canonical(canon);
         if let Some((_, why)) = &mut self.unread {
             why.clear();
         }
@@ -78,14 +78,13 @@ impl Machine for Release {
 }
 
 impl Release {
-    /// The signal to stop came before the record was read.
+    /// The failure of a release whose stop signal came before the record was read.
     fn unread(&self) -> Failure {
         let (exit, why) = self.unread.clone().unwrap_or_else(|| {
-            (Exit::RegistryUnavailable, "the read was not answered yet".to_owned())
+            (Exit::RegistryUnavailable, "the registry has not answered yet".to_owned())
         });
         let message = format!(
-            "the record of {} could not be read before the signal to stop, and nothing is changed: \
-             {why}",
+            "failed to read the record of {} before the stop signal; nothing was changed: {why}",
             self.input.member
         );
         Failure { exit, message, address: None }

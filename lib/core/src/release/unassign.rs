@@ -1,6 +1,6 @@
-//! The release that gives the address back to the subnet: an epoch of its own, each Unassign
-//! marked before it is sent, and recorded as released once EC2 says that it is out. A release that
-//! its process did not finish is taken over under the next epoch and goes through all of it again.
+//! A release that returns the address to the subnet. It takes a new epoch, records each Unassign as
+//! pending before it is sent, and records the release once EC2 confirms it. If its process dies,
+//! the next release acquires the next epoch and repeats all of it.
 
 use std::collections::BTreeSet;
 
@@ -12,23 +12,23 @@ use crate::contract::timing;
 use crate::decide;
 use crate::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
 use crate::ids::{EniId, Version};
-use crate::machine::{Halt, Release as Done, Span, Turn, cloud_read_halt, mismatch, registry_halt};
-use crate::outside::Owner;
+use crate::machine::{Halt, Next, Release as Done, Span, cloud_read_halt, mismatch, registry_halt};
+use crate::ports::Owner;
 use crate::record::{Mutation, StaticIp, Stored, Write};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum At {
-    /// Write the intent over the record of the epoch that we hold.
+    /// Write the intent over the record of our epoch.
     Intend,
     /// The answer to the intent was lost.
     Intended,
-    /// Is the intent still the current epoch?
+    /// Is the epoch of the intent still current?
     Fresh,
     Call(Moment),
-    /// Not there, or nobody knows: where is it?
+    /// Not there, or unknown: where is it?
     Owner,
-    /// It is on another ENI that the record names: mark that one.
+    /// It is on another ENI that the record names: record the Unassign from there.
     Redirect,
     Redirected,
     Record,
@@ -38,7 +38,7 @@ enum At {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Unassign {
     at: At,
-    /// The record as it was before the intent.
+    /// The record before the intent.
     before: StaticIp,
     /// The record that the next write replaces.
     stored: Stored<StaticIp>,
@@ -48,7 +48,7 @@ pub(super) struct Unassign {
     left: BTreeSet<EniId>,
     authorised: Moment,
     unanswered: Option<Moment>,
-    /// When EC2 said that it is not on the ENI that was named.
+    /// When EC2 answered that the address is not on the ENI in the request.
     refused: Option<Moment>,
 }
 
@@ -77,13 +77,13 @@ impl Unassign {
         canon.age(&mut self.refused, timing::DESCRIBE_LAG);
     }
 
-    /// What the next write makes of the record.
+    /// The record of the next write.
     fn written(&self, input: &ReleaseInput) -> StaticIp {
         let record = &self.stored.object;
         match (&self.at, &self.eni) {
             (At::Redirect, Some(eni)) => decide::redirected(record, eni, &input.run),
             (At::Record, _) => decide::released(record, &self.before, &self.left, &input.run),
-            // A record without an ENI has nothing to unassign: it is parked as it is.
+            // A record without an ENI has nothing to unassign: it is parked unchanged.
             (_, _) => decide::releasing(record, &input.run)
                 .map_or_else(|| decide::parked(record), |(next, _)| next),
         }
@@ -114,7 +114,7 @@ impl Unassign {
         reply: Reply,
         span: Span,
         crossed: &mut Option<Step>,
-    ) -> Turn<Done> {
+    ) -> Next<Done> {
         match (self.at.clone(), reply) {
             (At::Intend, Reply::Written(Ok(version))) => {
                 *crossed = Some(Step::Free(2));
@@ -122,7 +122,7 @@ impl Unassign {
             }
             (At::Redirect, Reply::Written(Ok(version))) => {
                 self.stored = Stored { version, object: self.written(input) };
-                self.authorised = span.asked;
+                self.authorised = span.requested;
                 self.approach(span.now)
             }
             (At::Record, Reply::Written(Ok(_version))) => {
@@ -145,17 +145,18 @@ impl Unassign {
         }
     }
 
-    fn after_intent(&mut self, input: &ReleaseInput, version: Version, span: Span) -> Turn<Done> {
+    fn after_intent(&mut self, input: &ReleaseInput, version: Version, span: Span) -> Next<Done> {
         let Some((object, eni)) = decide::releasing(&self.stored.object, &input.run) else {
             return Ok(Some(Done::Parked));
         };
         self.before = std::mem::replace(&mut self.stored, Stored { version, object }).object;
-        let assigning = |m: &&crate::record::Mark| m.mutation == Mutation::Assign && m.eni == eni;
-        let in_flight = self.before.unsettled.iter().find(assigning).is_some();
+        let assigning =
+            |m: &&crate::record::PendingMutation| m.mutation == Mutation::Assign && m.eni == eni;
+        let in_flight = self.before.pending_mutations.iter().find(assigning).is_some();
         self.eni = Some(eni);
-        self.authorised = span.asked;
+        self.authorised = span.requested;
         if in_flight {
-            // It could put the address back after our Unassign.
+            // It could assign the address again after our Unassign.
             self.at = At::Fresh;
             let text = "an Assign to this ENI that may be in flight".to_owned();
             return Err(Halt::Pause(timing::CALL_BOUND, text));
@@ -167,7 +168,7 @@ impl Unassign {
         self.authorised.plus(timing::CALL_BOUND)
     }
 
-    fn approach(&mut self, now: Moment) -> Turn<Done> {
+    fn approach(&mut self, now: Moment) -> Next<Done> {
         let left = timing::CALL_BOUND.saturating_sub(now.since(self.authorised));
         if left >= timing::CALL_MINIMUM {
             self.at = At::Call(self.not_after());
@@ -201,13 +202,13 @@ impl Unassign {
         Halt::Retry(timing::BACKOFF_BASE, Exit::RegistryUnavailable, text)
     }
 
-    /// Ours, if this run wrote it; else, before the intent stood, still ours to intend.
+    /// Ours if this run wrote it. If the intent was not written, it may still be ours to write.
     fn after_read(
         &mut self,
         input: &ReleaseInput,
         stored: Option<Stored<StaticIp>>,
         span: Span,
-    ) -> Turn<Done> {
+    ) -> Next<Done> {
         let Some(stored) = stored else { return Ok(Some(Done::NotHolder)) };
         let ours = stored.object.attachment.as_ref().is_some_and(|a| a.run == input.run);
         if ours {
@@ -229,12 +230,12 @@ impl Unassign {
         input: &ReleaseInput,
         stored: Stored<StaticIp>,
         span: Span,
-    ) -> Turn<Done> {
-        let marked = stored.object.unsettled_by(&input.run);
+    ) -> Next<Done> {
+        let pending = stored.object.has_pending_by(&input.run);
         self.stored = stored;
-        self.authorised = span.asked;
+        self.authorised = span.requested;
         match self.at {
-            At::Recorded if marked => self.at = At::Record,
+            At::Recorded if pending => self.at = At::Record,
             At::Recorded => return Ok(Some(Done::Unassigned)),
             At::Redirected => self.at = At::Redirect,
             At::Intended => {
@@ -253,7 +254,7 @@ impl Unassign {
         failure: Option<CloudFailure>,
         now: Moment,
         crossed: &mut Option<Step>,
-    ) -> Turn<Done> {
+    ) -> Next<Done> {
         let Some(failure) = failure else {
             self.left.extend(self.eni.clone());
             *crossed = Some(Step::Free(4));
@@ -261,14 +262,14 @@ impl Unassign {
         };
         let text = failure.detail;
         if failure.effect == Effect::Unknown {
-            // Reads lag, so that only a definite answer says that it is out.
+            // Reads lag, so only a definite answer proves that it is out.
             self.unanswered = self.unanswered.max(Some(self.not_after()));
             self.at = At::Fresh;
             return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
         }
         let base = match failure.kind {
             // Not on that ENI, or no such ENI; but perhaps on another one of ours.
-            CloudKind::NotOurs | CloudKind::Gone => {
+            CloudKind::NotOnInterface | CloudKind::NotFound => {
                 self.left.extend(self.eni.clone());
                 self.refused = Some(now);
                 self.at = At::Owner;
@@ -287,19 +288,20 @@ impl Unassign {
         Err(Halt::Retry(base, Exit::TimedOut, text))
     }
 
-    /// On an ENI that the record names: unassign it there. Anything else is not ours to touch.
+    /// On an ENI that the record names: unassign it there. Other ENIs are not FireCamp's to change.
     fn after_owner(
         &mut self,
         owner: &Owner,
         now: Moment,
         crossed: &mut Option<Step>,
-    ) -> Turn<Done> {
+    ) -> Next<Done> {
         let recorded = self.before.recorded_enis();
         match owner {
             Owner::Eni(holder) if !holder.primary && Some(&holder.id) == self.eni.as_ref() => {
-                // EC2 said that it is not there: this read lags, or a successor has it here by now.
+                // EC2 answered that it is not there: this read lags, or a successor assigned it
+                // since.
                 self.at = At::Fresh;
-                let text = "the Unassign to show in Describe".to_owned();
+                let text = "Describe to show the effect of the Unassign".to_owned();
                 Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text))
             }
             Owner::Eni(holder) if !holder.primary && recorded.contains(&holder.id) => {
@@ -308,11 +310,11 @@ impl Unassign {
                 self.at = At::Redirect;
                 Ok(None)
             }
-            Owner::Eni(_) | Owner::Nobody => {
+            Owner::Eni(_) | Owner::Unassigned => {
                 let since = now.since(self.refused.unwrap_or(now));
                 let left = timing::DESCRIBE_LAG.saturating_sub(since);
                 if !left.is_zero() {
-                    let text = "Describe to be sure that no other ENI of ours has it".to_owned();
+                    let text = "Describe to confirm that no other ENI of ours has it".to_owned();
                     return Err(Halt::Pause(left, text));
                 }
                 *crossed = Some(Step::Free(4));
@@ -321,12 +323,12 @@ impl Unassign {
         }
     }
 
-    /// The mark is cleared by the record, so no call of ours may be able to land after it.
-    fn settle(&mut self, now: Moment) -> Turn<Done> {
+    /// The record clears the pending mutation, so no call of ours may take effect after it.
+    fn settle(&mut self, now: Moment) -> Next<Done> {
         self.at = At::Record;
         match self.unanswered {
             Some(bound) if bound > now => {
-                let text = "an Unassign without an answer to be out of the way".to_owned();
+                let text = "an unanswered Unassign to expire".to_owned();
                 Err(Halt::Pause(bound.since(now), text))
             }
             Some(_) | None => Ok(None),

@@ -1,4 +1,4 @@
-//! Which pods a release may take an address from: the whole table of who asks and how it lives.
+//! For which pods a release may act: every releaser with every lifecycle of the pod.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -9,7 +9,7 @@ use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Epoch, Member};
 use firecamp_core::machine::{Failure, Machine, Outcome, Release as Done};
-use firecamp_core::outside::{Life, PodView, SocketScope, SocketUse};
+use firecamp_core::ports::{PodLifecycle, PodView, SocketScope, SocketUse};
 use firecamp_core::record::{Attachment, Claim, MemberRecords, State, StaticIp, Stored};
 use firecamp_core::release::{Release, ReleaseInput, Releaser};
 use firecamp_core::time::Moment;
@@ -50,7 +50,7 @@ fn records() -> MemberRecords {
             served: true,
         }),
         reserved_on: Some(parsed("eni-0000000a")),
-        unsettled: BTreeSet::new(),
+        pending_mutations: BTreeSet::new(),
     };
     let version = || parsed("1");
     MemberRecords {
@@ -82,15 +82,15 @@ fn read(input: ReleaseInput, records: MemberRecords) -> Release {
     machine
 }
 
-fn tell(machine: &mut Release, reply: Reply) {
+fn report(machine: &mut Release, reply: Reply) {
     machine.reply(reply, Moment::default());
 }
 
-/// Whether it goes on to release after this look at the pod.
+/// Whether it continues with the release after this read of the pod.
 fn goes_on(by: Releaser, pod: PodView) -> bool {
     let mut machine = read(input(by, false), records());
     assert_eq!(machine.action(), Action::ReadPod);
-    tell(&mut machine, Reply::Pod(Ok(pod)));
+    report(&mut machine, Reply::Pod(Ok(pod)));
     if machine.outcome().is_none() {
         assert_eq!(machine.action(), Action::ReadRecord(ADDRESS));
     }
@@ -100,7 +100,7 @@ fn goes_on(by: Releaser, pod: PodView) -> bool {
 fn ended(machine: &Release) -> Option<Done> {
     match machine.outcome()? {
         Outcome::Released { release, .. } => Some(*release),
-        Outcome::Attached(_) | Outcome::Mended { .. } | Outcome::Failed(_) => None,
+        Outcome::Attached(_) | Outcome::Maintained { .. } | Outcome::Failed(_) => None,
     }
 }
 
@@ -115,36 +115,39 @@ fn state(state: State) -> impl Fn(&mut StaticIp) {
     move |ip| ip.attachment.as_mut().expect("attached").state = state
 }
 
-fn present(pod: &str, life: Life) -> PodView {
-    PodView::Present { pod: parsed(pod), node: Some(parsed("here")), life, controller: None }
+fn present(pod: &str, lifecycle: PodLifecycle) -> PodView {
+    PodView::Present { pod: parsed(pod), node: Some(parsed("here")), lifecycle, controller: None }
 }
 
 const EVERYBODY: [Releaser; 3] = [Releaser::Stop, Releaser::Agent, Releaser::AgentElsewhere];
 
 #[test]
-fn a_running_pod_keeps_its_address_whoever_asks() {
+fn a_running_pod_keeps_its_address_whoever_releases() {
     for by in EVERYBODY {
-        assert!(!goes_on(by, present("mine", Life::Running)), "{by:?}");
+        assert!(!goes_on(by, present("mine", PodLifecycle::Running)), "{by:?}");
     }
 }
 
 #[test]
 fn f027_only_its_own_stop_container_releases_for_a_terminating_pod() {
     for left in [None, Some(Duration::from_secs(20))] {
-        assert!(goes_on(Releaser::Stop, present("mine", Life::Terminating(left))));
-        assert!(!goes_on(Releaser::Agent, present("mine", Life::Terminating(left))));
-        assert!(!goes_on(Releaser::AgentElsewhere, present("mine", Life::Terminating(left))));
+        assert!(goes_on(Releaser::Stop, present("mine", PodLifecycle::Terminating(left))));
+        assert!(!goes_on(Releaser::Agent, present("mine", PodLifecycle::Terminating(left))));
+        assert!(!goes_on(
+            Releaser::AgentElsewhere,
+            present("mine", PodLifecycle::Terminating(left))
+        ));
     }
 }
 
 #[test]
-fn a_pod_that_is_gone_has_ended_or_was_succeeded_is_released_for() {
+fn a_pod_that_is_gone_terminal_or_replaced_is_released_for() {
     for by in EVERYBODY {
         for pod in [
             PodView::Vouched,
             PodView::Absent,
-            present("mine", Life::Terminal),
-            present("other", Life::Running),
+            present("mine", PodLifecycle::Terminal),
+            present("other", PodLifecycle::Running),
         ] {
             assert!(goes_on(by, pod.clone()), "{by:?} {pod:?}");
         }
@@ -153,36 +156,36 @@ fn a_pod_that_is_gone_has_ended_or_was_succeeded_is_released_for() {
 
 #[test]
 fn a_hook_without_a_record_of_its_pod_ends_and_a_sidecar_waits_for_its_signal() {
-    let nobodys: [MemberRecords; 4] = [
+    let orphaned: [MemberRecords; 4] = [
         MemberRecords { static_ip: None, ..records() },
         with(state(State::Parked)),
         with(|ip| ip.attachment.as_mut().expect("attached").pod = parsed("other")),
         with(|ip| ip.member = Member::new("demo", "redis-1").expect("a member")),
     ];
-    for records in nobodys {
+    for records in orphaned {
         let hook = read(input(Releaser::Stop, false), records.clone());
         assert_eq!(ended(&hook), Some(Done::NotHolder), "{records:?}");
         let mut sidecar = read(input(Releaser::Stop, true), records);
         assert_eq!(sidecar.action(), Action::AwaitStop);
-        tell(&mut sidecar, Reply::Stopping);
-        tell(&mut sidecar, Reply::Pod(Ok(PodView::Absent)));
+        report(&mut sidecar, Reply::Stopping);
+        report(&mut sidecar, Reply::Pod(Ok(PodView::Absent)));
         assert_eq!(ended(&sidecar), Some(Done::NotHolder));
     }
     assert_eq!(read(input(Releaser::Stop, true), records()).action(), Action::AwaitStop);
     assert_eq!(read(input(Releaser::Stop, false), records()).action(), Action::ReadPod);
 }
 
-/// How a sidecar ends that is told to stop before it has read its record.
+/// How a sidecar ends if the stop signal comes before it has read its record.
 fn unread(before: impl FnOnce(&mut Release)) -> Failure {
     let mut sidecar = Release::new(input(Releaser::Stop, true), Moment::default());
     before(&mut sidecar);
-    tell(&mut sidecar, Reply::Stopping);
+    report(&mut sidecar, Reply::Stopping);
     let Some(Outcome::Failed(failure)) = sidecar.outcome() else { unreachable!("{sidecar:?}") };
     failure.clone()
 }
 
 #[test]
-fn a_sidecar_that_never_read_its_record_says_why() {
+fn a_sidecar_that_never_read_its_record_reports_why() {
     let early = unread(|_| {});
     assert_eq!(early.exit, Exit::RegistryUnavailable);
     let all = [
@@ -194,22 +197,22 @@ fn a_sidecar_that_never_read_its_record_says_why() {
         let refused = |sidecar: &mut Release| {
             let detail = "the server said no".to_owned();
             let failure = RegistryFailure { kind, effect: Effect::None, detail };
-            tell(sidecar, Reply::Member(Err(failure)));
+            report(sidecar, Reply::Member(Err(failure)));
         };
         let late = unread(refused);
         assert_eq!(late.exit, exit);
         assert!(late.message.contains("the server said no"), "{}", late.message);
-        // Also while it asks again.
+        // Also while a retry is in progress.
         let asks = |sidecar: &mut Release| {
             refused(sidecar);
-            tell(sidecar, Reply::Waited);
+            report(sidecar, Reply::Waited);
         };
         assert_eq!(unread(asks).exit, exit);
     }
 }
 
 #[test]
-fn only_an_agent_goes_on_with_an_unassignment_that_its_own_pod_left() {
+fn only_an_agent_continues_an_unassign_that_its_own_pod_left() {
     let left = || with(state(State::Releasing));
     let others = with(|ip| {
         state(State::Releasing)(ip);
@@ -223,7 +226,7 @@ fn only_an_agent_goes_on_with_an_unassignment_that_its_own_pod_left() {
 }
 
 #[test]
-fn a_record_that_moved_on_between_two_reads_is_left_alone() {
+fn a_record_that_changed_between_two_reads_is_left_alone() {
     let moved: [fn(&mut StaticIp); 4] = [
         |ip| ip.epoch = Epoch(6),
         |ip| ip.epoch = Epoch(4),
@@ -236,9 +239,9 @@ fn a_record_that_moved_on_between_two_reads_is_left_alone() {
     for by in [Releaser::Stop, Releaser::Agent] {
         for change in moved {
             let mut machine = read(input(by, false), records());
-            tell(&mut machine, Reply::Pod(Ok(PodView::Absent)));
+            report(&mut machine, Reply::Pod(Ok(PodView::Absent)));
             let fresh = with(change).static_ip.map(Box::new);
-            tell(&mut machine, Reply::Record(Ok(fresh)));
+            report(&mut machine, Reply::Record(Ok(fresh)));
             assert_eq!(ended(&machine), Some(Done::NotHolder), "{by:?}");
         }
     }
@@ -248,12 +251,12 @@ fn a_record_that_moved_on_between_two_reads_is_left_alone() {
 fn parking() -> Release {
     let mut machine = read(input(Releaser::Stop, false), records());
     let fresh = || Reply::Record(Ok(records().static_ip.map(Box::new)));
-    tell(&mut machine, Reply::Pod(Ok(PodView::Absent)));
-    tell(&mut machine, fresh());
-    tell(&mut machine, Reply::Sockets(Ok(SocketUse::default())));
-    tell(&mut machine, fresh());
-    tell(&mut machine, Reply::Host(Ok(true)));
-    tell(&mut machine, Reply::Host(Ok(true)));
+    report(&mut machine, Reply::Pod(Ok(PodView::Absent)));
+    report(&mut machine, fresh());
+    report(&mut machine, Reply::Sockets(Ok(SocketUse::default())));
+    report(&mut machine, fresh());
+    report(&mut machine, Reply::Host(Ok(true)));
+    report(&mut machine, Reply::Host(Ok(true)));
     assert!(matches!(machine.action(), Action::Write(_)), "{:?}", machine.action());
     machine
 }
@@ -262,16 +265,16 @@ fn failure(kind: RegistryKind, effect: Effect) -> Reply {
     Reply::Written(Err(RegistryFailure { kind, effect, detail: "so it was".to_owned() }))
 }
 
-/// What it does next, after the pause that it asks for.
+/// The action after the pause that it requests.
 fn after_pause(machine: &mut Release) -> Action {
     while matches!(machine.action(), Action::Wait(_)) {
-        tell(machine, Reply::Waited);
+        report(machine, Reply::Waited);
     }
     machine.action()
 }
 
 #[test]
-fn a_park_that_may_have_landed_is_read_again_and_any_other_is_not() {
+fn a_park_with_unknown_effect_is_read_back_and_others_are_not() {
     let reread = [
         (RegistryKind::Conflict, Effect::None),
         (RegistryKind::Unavailable, Effect::Unknown),
@@ -279,14 +282,14 @@ fn a_park_that_may_have_landed_is_read_again_and_any_other_is_not() {
     ];
     for (kind, effect) in reread {
         let mut machine = parking();
-        tell(&mut machine, failure(kind, effect));
+        report(&mut machine, failure(kind, effect));
         assert_eq!(after_pause(&mut machine), Action::ReadRecord(ADDRESS), "{kind:?}");
     }
     let mut machine = parking();
-    tell(&mut machine, failure(RegistryKind::Unavailable, Effect::None));
+    report(&mut machine, failure(RegistryKind::Unavailable, Effect::None));
     assert!(matches!(after_pause(&mut machine), Action::Write(_)), "it is written again");
     let mut machine = parking();
-    tell(&mut machine, failure(RegistryKind::Invalid, Effect::None));
+    report(&mut machine, failure(RegistryKind::Invalid, Effect::None));
     assert!(matches!(machine.outcome(), Some(Outcome::Failed(_))));
 }
 
@@ -294,9 +297,9 @@ fn a_park_that_may_have_landed_is_read_again_and_any_other_is_not() {
 fn after_a_lost_answer_the_record_says_whether_it_was_parked() {
     let next = |records: MemberRecords| {
         let mut machine = parking();
-        tell(&mut machine, failure(RegistryKind::Unavailable, Effect::Unknown));
+        report(&mut machine, failure(RegistryKind::Unavailable, Effect::Unknown));
         assert_eq!(after_pause(&mut machine), Action::ReadRecord(ADDRESS));
-        tell(&mut machine, Reply::Record(Ok(records.static_ip.map(Box::new))));
+        report(&mut machine, Reply::Record(Ok(records.static_ip.map(Box::new))));
         machine
     };
     assert_eq!(ended(&next(with(state(State::Parked)))), Some(Done::Parked));
@@ -310,16 +313,16 @@ fn after_a_lost_answer_the_record_says_whether_it_was_parked() {
 }
 
 #[test]
-fn a_sidecar_outlives_a_record_that_a_person_must_mend_and_a_hook_does_not() {
+fn a_sidecar_outlives_an_invalid_record_and_a_hook_does_not() {
     let broken = || {
         let detail = "not YAML".to_owned();
         let (kind, effect) = (RegistryKind::Invalid, Effect::None);
         Reply::Member(Err(RegistryFailure { kind, effect, detail }))
     };
     let mut sidecar = Release::new(input(Releaser::Stop, true), Moment::default());
-    tell(&mut sidecar, broken());
+    report(&mut sidecar, broken());
     assert_eq!(after_pause(&mut sidecar), Action::ReadMember);
     let mut hook = Release::new(input(Releaser::Stop, false), Moment::default());
-    tell(&mut hook, broken());
+    report(&mut hook, broken());
     assert!(matches!(hook.outcome(), Some(Outcome::Failed(_))));
 }

@@ -1,32 +1,34 @@
-//! Whatever a crash left behind and whatever is seen of it, what the agent plans comes to an end at
-//! which the address is held or parked, or somebody who lives has it in hand.
+//! From every state that a crash may leave, however much of it is observed, the agent's operations
+//! end with the address held or parked, or with a live process responsible for it.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::agent::{Duty, Errand, Look, Memory, Sight, plan};
+use firecamp_core::agent::{AddressReadings, Execution, Memory, Observation, Operation, plan};
 use firecamp_core::failure::{HostFailure, HostKind};
 use firecamp_core::ids::{EniId, Epoch, NodeName};
 use firecamp_core::lock::{Hold, LockRecord};
 use firecamp_core::machine::Machine;
-use firecamp_core::outside::{Holder, KernelTarget, KernelView, Life, Owner, PodView, Routing};
-use firecamp_core::record::{Attachment, Mark, Mutation, State};
+use firecamp_core::ports::{
+    Holder, KernelTarget, KernelView, Owner, PodLifecycle, PodView, Routing,
+};
+use firecamp_core::record::{Attachment, Mutation, PendingMutation, State};
 use firecamp_core::time::Moment;
 
-use crate::steps::world::{self as calm, ADDRESS, eni, member, on, parsed};
+use crate::steps::fixture::{self as calm, ADDRESS, eni, member, on, parsed};
 
-/// No state needs more errands than this.
-const ERRANDS: usize = 4;
-/// No errand takes more steps than this.
+/// No state needs more operations than this.
+const OPERATIONS: usize = 4;
+/// No operation takes more steps than this.
 const STEPS: usize = 60;
 
-/// One address as it is: record, node and EC2.
+/// One address: record, node and EC2.
 #[derive(Debug, Clone)]
 struct Place {
-    /// Record, pod and owner, and what answers all that is not about the kernel.
-    world: calm::World,
+    /// Record, pod and owner, and the replies that do not concern the kernel.
+    systems: calm::Fixture,
     lock: Option<LockRecord>,
     address: bool,
     routing: bool,
@@ -49,40 +51,40 @@ fn target() -> KernelTarget {
 
 impl Place {
     fn attachment(&self) -> Attachment {
-        self.world.record().attachment.expect("an attachment")
+        self.systems.record().attachment.expect("an attachment")
     }
 
     fn view(&self) -> KernelView {
-        KernelView { address: self.address, routing: self.routing, ..self.world.view.clone() }
+        KernelView { address: self.address, routing: self.routing, ..self.systems.view.clone() }
     }
 
     fn is_here(&self) -> bool {
-        self.world.owner == on('a')
+        self.systems.owner == on('a')
     }
 
-    /// What the agent sees, when it sees all.
-    fn sight(&self, memory: &mut Memory) -> Sight {
-        let mut sight = Sight::new(here(), parsed("test"), [parsed("dead")].into());
-        let record = self.world.record();
+    /// What the agent observes if every read succeeds.
+    fn observation(&self, memory: &mut Memory) -> Observation {
+        let mut observation = Observation::new(here(), parsed("test"), [parsed("dead")].into());
+        let record = self.systems.record();
         let attached = self.attachment();
         let mine = attached.node == here() && attached.state == State::Attached;
-        let look = Look {
+        let look = AddressReadings {
             record: &record,
             lock: self.lock.as_ref(),
             in_kernel: self.address || self.routing,
             kernel: mine.then(|| (target(), self.view())),
-            pod: self.world.pod.clone(),
+            pod: self.systems.pod.clone(),
             in_place: mine.then(|| self.is_here()),
         };
-        sight.add(look, memory, self.now);
-        sight
+        observation.add(look, memory, self.now);
+        observation
     }
 
-    /// What it sees when nothing but the record can be read.
-    fn blind(&self) -> Sight {
-        let mut sight = Sight::new(here(), parsed("test"), BTreeSet::new());
-        let record = self.world.record();
-        let look = Look {
+    /// What it observes if only the record can be read.
+    fn blind(&self) -> Observation {
+        let mut observation = Observation::new(here(), parsed("test"), BTreeSet::new());
+        let record = self.systems.record();
+        let look = AddressReadings {
             record: &record,
             lock: self.lock.as_ref(),
             in_kernel: self.address || self.routing,
@@ -90,8 +92,8 @@ impl Place {
             pod: PodView::Vouched,
             in_place: None,
         };
-        sight.add(look, &mut Memory::default(), self.now);
-        sight
+        observation.add(look, &mut Memory::default(), self.now);
+        observation
     }
 
     fn adds(&mut self, holder: &Holder) -> bool {
@@ -110,7 +112,7 @@ impl Place {
         may
     }
 
-    /// What a change of the kernel comes to under the rule of the lock.
+    /// The result of a kernel change under the rule of the lock.
     fn changes_kernel(&mut self, action: &Action) -> Option<Reply> {
         let allowed = if let Action::AddAddress(_, holder) | Action::AddRouting(_, holder) = action
         {
@@ -139,59 +141,61 @@ impl Place {
         }
         if let Action::Assign { eni: to, .. } = action {
             assert_eq!(*to, eni('a'), "an agent assigns to its own node");
-            self.world.owner = on('a');
+            self.systems.owner = on('a');
         } else if let Action::Unassign { .. } = action {
-            self.world.owner = Owner::Nobody;
+            self.systems.owner = Owner::Unassigned;
         } else if let Action::Wait(time) = action {
             self.now = self.now.plus(time.length);
         } else if let Action::Observe(_) = action {
             return Reply::Observed(Ok(self.view()));
         }
-        self.world.answer(action)
+        self.systems.answer(action)
     }
 
-    /// Does it to its end.
-    fn run(&mut self, duty: &Duty) {
+    /// Runs the operation to its end.
+    fn run(&mut self, operation: &Operation) {
         let run = parsed("run-of-agent");
-        let mut errand = Errand::new(duty, &parsed("test"), run, self.now);
+        let mut execution = Execution::new(operation, &parsed("test"), run, self.now);
         for _ in 0..STEPS {
-            let action = errand.action();
-            if errand.outcome().is_some() {
+            let action = execution.action();
+            if execution.outcome().is_some() {
                 return;
             }
             let reply = self.answer(&action);
             self.now = self.now.plus(Duration::from_millis(10));
-            errand.reply(reply, self.now);
+            execution.reply(reply, self.now);
         }
-        assert!(errand.outcome().is_some(), "{duty:?} does not end: {self:#?}");
+        assert!(execution.outcome().is_some(), "{operation:?} does not end: {self:#?}");
     }
 
-    /// Plans and does until there is nothing to do.
+    /// Plans and runs operations until none is due.
     fn settles(&mut self) {
         let mut memory = Memory::default();
-        for _ in 0..=ERRANDS {
-            let sight = self.sight(&mut memory);
-            let duties = plan(&sight, self.now);
-            assert!(duties.len() <= 1, "{duties:?}");
-            let Some(duty) = duties.first().filter(|_duty| !self.is_behind()) else { return };
-            if let Duty::Reassert { .. } = duty {
+        for _ in 0..=OPERATIONS {
+            let observation = self.observation(&mut memory);
+            let operations = plan(&observation, self.now);
+            assert!(operations.len() <= 1, "{operations:?}");
+            let Some(operation) = operations.first().filter(|_duty| !self.is_behind()) else {
+                return;
+            };
+            if let Operation::Reassert { .. } = operation {
                 memory.reasserts(self.now);
             }
-            self.run(duty);
+            self.run(operation);
         }
         assert!(self.is_behind(), "there is no end: {self:#?}");
     }
 
-    /// Does what is planned while hardly anything is seen.
+    /// Runs what is planned while hardly anything is observed.
     fn goes_on_blindly(&mut self) {
-        for duty in plan(&self.blind(), self.now) {
-            self.run(&duty);
+        for operation in plan(&self.blind(), self.now) {
+            self.run(&operation);
         }
     }
 
-    /// Held by a pod that may live, and everything says so.
+    /// A pod that may be live holds it, and all systems agree.
     fn is_held(&self) -> bool {
-        let record = self.world.record();
+        let record = self.systems.record();
         let it = self.attachment();
         let mine = it.state == State::Attached && it.node == here();
         let holder = Holder { pod: it.pod, epoch: record.epoch };
@@ -204,40 +208,40 @@ impl Place {
         !self.address && !self.routing && !held
     }
 
-    /// Nobody holds it, and this node has nothing of it.
+    /// No pod holds it, and this node has nothing of it.
     fn is_parked(&self) -> bool {
         let rests = matches!(self.attachment().state, State::Parked | State::Released);
         rests && self.is_clean()
     }
 
-    /// Another node answers for it, and this one has nothing of it. Where that node is gone for
-    /// good, only a pod that may live keeps it.
+    /// Another node serves it, and this one has nothing of it. If that node is gone for good, only
+    /// a pod that may be live keeps it.
     fn is_elsewhere(&self) -> bool {
         let node = self.attachment().node;
         let gone = node == parsed::<NodeName>("dead") && !self.may_live();
         node != here() && !gone && self.is_clean()
     }
 
-    /// The pod on record lives, or nobody can say that it does not.
+    /// The recorded pod is live, or that is unknown.
     fn may_live(&self) -> bool {
-        match &self.world.pod {
+        match &self.systems.pod {
             PodView::Vouched => true,
             PodView::Absent => false,
-            PodView::Present { pod, life, .. } => {
-                *pod == self.attachment().pod && *life != Life::Terminal
+            PodView::Present { pod, lifecycle, .. } => {
+                *pod == self.attachment().pod && *lifecycle != PodLifecycle::Terminal
             }
         }
     }
 
-    /// Who acts next is not an agent: the init container of a live pod, which takes a new epoch,
-    /// or the stop container of one that ends.
+    /// The next process is not an agent: the init container of a live pod, which acquires a new
+    /// epoch, or the stop container of a terminating one.
     fn is_in_hand(&self) -> bool {
         let it = self.attachment();
         let acts = match it.state {
             State::Attaching | State::Releasing => true,
-            // Its stop has let go, or a boot has: the record, or an init container, follows.
+            // Its stop container or a reboot removed it: the record or an init container follows.
             State::Attached => {
-                let record = self.world.record();
+                let record = self.systems.record();
                 let holder = Holder { pod: it.pod.clone(), epoch: record.epoch };
                 self.lock != Some(LockRecord { holder, hold: Hold::Held }) && self.is_here()
             }
@@ -247,16 +251,16 @@ impl Place {
     }
 
     /// The registry was restored from a backup: it is behind this node, and only an attach, which
-    /// takes an epoch beyond both, may act on it.
+    /// acquires an epoch beyond both, may act on it.
     fn is_behind(&self) -> bool {
-        let epoch = self.world.record().epoch;
+        let epoch = self.systems.record().epoch;
         self.lock.as_ref().is_some_and(|last| last.holder.epoch > epoch)
     }
 }
 
-/// What the lock of this node may have on record while the record names epoch 5 of `u1` on `node`.
-/// A pod has one node. An epoch has one pod, unless the registry was restored from a backup and
-/// gave it out again on a node whose lock did not know it.
+/// The possible lock records of this node while the record names epoch 5 of `u1` on `node`. A pod
+/// has one node. An epoch has one pod, unless the registry was restored from a backup and assigned
+/// it again on a node whose lock did not have it.
 fn locks(node: &str) -> Vec<Option<LockRecord>> {
     let mut all = vec![None];
     for epoch in [4, 5, 6] {
@@ -273,42 +277,42 @@ fn locks(node: &str) -> Vec<Option<LockRecord>> {
 }
 
 fn pods() -> Vec<PodView> {
-    let present = |pod: &str, life| PodView::Present {
+    let present = |pod: &str, lifecycle| PodView::Present {
         pod: parsed(pod),
         node: Some(here()),
-        life,
+        lifecycle,
         controller: None,
     };
     vec![
         PodView::Vouched,
         PodView::Absent,
-        present("u1", Life::Running),
-        present("u1", Life::Terminating(Some(Duration::from_secs(20)))),
-        present("u1", Life::Terminal),
-        present("u2", Life::Running),
+        present("u1", PodLifecycle::Running),
+        present("u1", PodLifecycle::Terminating(Some(Duration::from_secs(20)))),
+        present("u1", PodLifecycle::Terminal),
+        present("u2", PodLifecycle::Running),
     ]
 }
 
-fn marks() -> Vec<BTreeSet<Mark>> {
-    let mark = |mutation, eni: EniId| {
-        BTreeSet::from([Mark { mutation, eni, run: parsed("run-of-the-dead") }])
+fn pending_sets() -> Vec<BTreeSet<PendingMutation>> {
+    let pending = |mutation, eni: EniId| {
+        BTreeSet::from([PendingMutation { mutation, eni, run: parsed("run-of-the-dead") }])
     };
     vec![
         BTreeSet::new(),
-        mark(Mutation::Assign, eni('a')),
-        mark(Mutation::Assign, eni('b')),
-        mark(Mutation::Unassign, eni('a')),
+        pending(Mutation::Assign, eni('a')),
+        pending(Mutation::Assign, eni('b')),
+        pending(Mutation::Unassign, eni('a')),
     ]
 }
 
 /// Epoch 5 of `u1` in this state on this node.
 fn place(state: State, node: &str) -> Place {
-    let mut world = calm::World::parked_elsewhere();
+    let mut systems = calm::Fixture::parked_elsewhere();
     let at = match node {
         "node-a" => 'a',
         _ => 'b',
     };
-    world.change(|record| {
+    systems.change(|record| {
         record.epoch = Epoch(5);
         record.attachment = Some(Attachment {
             state,
@@ -319,18 +323,24 @@ fn place(state: State, node: &str) -> Place {
             served: true,
         });
     });
-    Place { world, lock: None, address: false, routing: false, now: Moment(Duration::from_mins(9)) }
+    Place {
+        systems,
+        lock: None,
+        address: false,
+        routing: false,
+        now: Moment(Duration::from_mins(9)),
+    }
 }
 
-/// Everything that can be left behind, seen or not by who crashed.
+/// Everything that can be left behind, observed or not by the process that crashed.
 fn everything(mut each: impl FnMut(&Place)) {
     let states =
         [State::Attaching, State::Attached, State::Parked, State::Releasing, State::Released];
     for state in states {
         for node in ["node-a", "there", "dead"] {
-            for unsettled in marks() {
+            for pending_mutations in pending_sets() {
                 let mut it = place(state, node);
-                it.world.change(|record| record.unsettled.clone_from(&unsettled));
+                it.systems.change(|record| record.pending_mutations.clone_from(&pending_mutations));
                 around(&mut it, node, &mut each);
             }
         }
@@ -342,9 +352,9 @@ fn around(it: &mut Place, node: &str, each: &mut impl FnMut(&Place)) {
     for lock in locks(node) {
         it.lock = lock;
         for pod in pods() {
-            it.world.pod = pod;
-            for owner in [on('a'), on('b'), Owner::Nobody] {
-                it.world.owner = owner;
+            it.systems.pod = pod;
+            for owner in [on('a'), on('b'), Owner::Unassigned] {
+                it.systems.owner = owner;
                 for (address, routing) in
                     [(false, false), (true, false), (false, true), (true, true)]
                 {
@@ -356,7 +366,7 @@ fn around(it: &mut Place, node: &str, each: &mut impl FnMut(&Place)) {
     }
 }
 
-/// Which of the ends it has come to.
+/// The end that was reached.
 fn end(after: &Place) -> Option<usize> {
     let ends = [
         after.is_held(),
@@ -369,7 +379,7 @@ fn end(after: &Place) -> Option<usize> {
 }
 
 #[test]
-fn f043_from_every_state_the_plan_comes_to_held_or_parked() {
+fn f043_from_every_state_the_plan_ends_in_held_or_parked() {
     let mut counts = [0_u32; 5];
     everything(|before| {
         for blindly in [false, true] {
@@ -381,8 +391,8 @@ fn f043_from_every_state_the_plan_comes_to_held_or_parked() {
             let end = end(&after);
             assert!(end.is_some(), "stuck at {after:#?}, from {before:#?}");
             counts[end.unwrap_or_default()] += 1;
-            assert_eq!(after.world.record().member, member());
-            assert!(after.world.record().epoch >= before.world.record().epoch);
+            assert_eq!(after.systems.record().member, member());
+            assert!(after.systems.record().epoch >= before.systems.record().epoch);
         }
     });
     assert!(counts.iter().all(|count| *count > 0), "each end is reached: {counts:?}");

@@ -1,27 +1,27 @@
-//! The machines under replies that no world would give in this order: whatever they are told,
-//! they end in time, never panic, and name no dangerous action without what must precede it.
+//! The machines under arbitrary replies in arbitrary order: they end in time, never panic, and
+//! request no unsafe action without its precondition.
 
-mod answers;
-mod world;
+mod fixture;
+mod replies;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use firecamp_core::action::Action;
-use firecamp_core::agent::{Duty, Errand};
+use firecamp_core::agent::{Execution, Operation};
 use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::canonical::Canonical;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::Epoch;
-use firecamp_core::machine::{Machine, Mended, Outcome};
+use firecamp_core::machine::{Machine, Maintenance, Outcome};
 use firecamp_core::node::EniRule;
-use firecamp_core::outside::{Holder, KernelTarget, SocketScope};
+use firecamp_core::ports::{Holder, KernelTarget, SocketScope};
 use firecamp_core::record::StaticIp;
 use firecamp_core::release::{Release, ReleaseInput, Releaser};
 use firecamp_core::time::Moment;
 use proptest::prelude::*;
 
-use self::world::{ADDRESS, Chaos, eni_id, member, parsed};
+use self::fixture::{ADDRESS, ChaosSystems, eni_id, member, parsed};
 
 fn canonical<M: Machine>(machine: &M, now: Moment) -> M {
     let mut form = machine.clone();
@@ -29,12 +29,11 @@ fn canonical<M: Machine>(machine: &M, now: Moment) -> M {
     form
 }
 
-/// Drives a machine to its end, and beside each step its canonical form, which must go the same
-/// way.
-fn drive(machine: &mut impl Machine, chaos: &mut Chaos) -> Outcome {
+/// Drives a machine to its end, and beside each step its canonical form, which must do the same.
+fn drive(machine: &mut impl Machine, chaos: &mut ChaosSystems) -> Outcome {
     for _ in 0..20_000 {
         let action = machine.action();
-        assert_eq!(action, machine.action(), "asking twice gives another answer");
+        assert_eq!(action, machine.action(), "action() returned another action");
         if let Some(outcome) = machine.outcome() {
             assert_eq!(action, Action::Done);
             return outcome.clone();
@@ -71,10 +70,10 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn an_attach_names_nothing_dangerous_whatever_it_is_told(
+    fn an_attach_never_requests_an_unsafe_action(
         bytes in prop::collection::vec(any::<u8>(), 8..200)
     ) {
-        let mut chaos = Chaos::new(bytes);
+        let mut chaos = ChaosSystems::new(bytes);
         let input = AttachInput {
             member: member(),
             pod: parsed("mine"),
@@ -82,7 +81,7 @@ proptest! {
             cluster: parsed("test"),
             pool: None,
             rule: EniRule::Auto,
-            barred: BTreeMap::new(),
+            excluded: BTreeMap::new(),
             run: parsed("run-now"),
             deadline: timing::ATTACH_DEADLINE,
             predecessor_grace: timing::PREDECESSOR_GRACE,
@@ -99,12 +98,12 @@ proptest! {
     }
 
     #[test]
-    fn a_release_names_nothing_dangerous_whatever_it_is_told(
+    fn a_release_never_requests_an_unsafe_action(
         bytes in prop::collection::vec(any::<u8>(), 8..200),
         unassign in any::<bool>(),
         await_stop in any::<bool>(),
     ) {
-        let mut chaos = Chaos::new(bytes);
+        let mut chaos = ChaosSystems::new(bytes);
         let before = chaos.record.clone();
         let input = ReleaseInput {
             member: member(),
@@ -128,37 +127,38 @@ proptest! {
     }
 
     #[test]
-    fn an_errand_names_nothing_dangerous_whatever_it_is_told(
+    fn an_operation_never_requests_an_unsafe_action(
         bytes in prop::collection::vec(any::<u8>(), 8..200),
         which in 0_u8..5,
     ) {
-        let mut chaos = Chaos::new(bytes);
-        chaos.errand = true;
-        let duty = match which {
-            0 => Duty::GiveWay { address: ADDRESS, holder: holder() },
-            1 => Duty::Release { member: member(), pod: parsed("mine"), by: Releaser::Agent },
-            2 => Duty::Reassert { address: ADDRESS, epoch: Epoch(3), eni: eni_id(1) },
-            3 => Duty::Restore { target: target(), holder: holder() },
-            _ => Duty::Collect { address: ADDRESS, holder: holder() },
+        let mut chaos = ChaosSystems::new(bytes);
+        chaos.execution = true;
+        let operation = match which {
+            0 => Operation::Withdraw { address: ADDRESS, holder: holder() },
+            1 => Operation::Release { member: member(), pod: parsed("mine"), by: Releaser::Agent },
+            2 => Operation::Reassert { address: ADDRESS, epoch: Epoch(3), eni: eni_id(1) },
+            3 => Operation::Restore { target: target(), holder: holder() },
+            _ => Operation::Collect { address: ADDRESS, holder: holder() },
         };
-        // The node's lock is what authorises a restore: no registry is asked.
+        // The node's lock authorises a restore: it reads no registry.
         chaos.authority = (which == 3).then_some(chaos.now);
-        let mut machine = Errand::new(&duty, &parsed("test"), parsed("run-now"), chaos.now);
+        let mut machine = Execution::new(&operation, &parsed("test"), parsed("run-now"), chaos.now);
         let outcome = drive(&mut machine, &mut chaos);
-        prop_assert!(chaos.now.0 <= timing::ERRAND_DEADLINE * 2, "too late: {:?}", chaos.now);
-        if outcome == (Outcome::Mended { what: Mended::Reasserted, address: ADDRESS }) {
-            prop_assert!(chaos.assigned, "taken back without a call");
-            let marked = chaos.record.as_ref().is_some_and(|r| r.unsettled_by(&parsed("run-now")));
-            prop_assert!(!marked, "its mark is left");
+        prop_assert!(chaos.now.0 <= timing::OPERATION_DEADLINE * 2, "too late: {:?}", chaos.now);
+        if outcome == (Outcome::Maintained { what: Maintenance::Reasserted, address: ADDRESS }) {
+            prop_assert!(chaos.assigned, "re-asserted without a call");
+            let run = parsed("run-now");
+            let pending = chaos.record.as_ref().is_some_and(|r| r.has_pending_by(&run));
+            prop_assert!(!pending, "its pending mutation is left");
         }
         if [0, 3, 4].contains(&which) {
             prop_assert!(chaos.writes == 0, "a record was written");
         }
-        let mended = |what| Outcome::Mended { what, address: ADDRESS };
-        if outcome == mended(Mended::Restored) {
-            prop_assert!(which == 3 && chaos.observed, "restored without a look at the kernel");
+        let maintained = |what| Outcome::Maintained { what, address: ADDRESS };
+        if outcome == maintained(Maintenance::Restored) {
+            prop_assert!(which == 3 && chaos.observed, "restored without verifying the kernel");
         }
-        if outcome == mended(Mended::Collected) {
+        if outcome == maintained(Maintenance::Collected) {
             prop_assert!(which == 4 && chaos.record.is_none(), "a record claims it");
         }
     }

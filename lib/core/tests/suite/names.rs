@@ -1,10 +1,10 @@
-//! What is an identifier and what is not, and what each exit code says.
+//! Which texts are identifiers, and the texts of each exit code.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::contract::exit::{Cleaned, Exit, Imported, Look};
+use firecamp_core::contract::exit::{CheckExit, Cleaned, Exit, Imported};
 use firecamp_core::ids::{
     ClusterName, EniId, Epoch, InstanceId, Mac, Member, NodeName, PodUid, PoolName, RunId, SetName,
     SubnetId, Version, VolumeId, Zone, parse_address,
@@ -96,7 +96,7 @@ fn a_mac_is_six_pairs_of_hexadecimal_digits_and_printed_in_lower_case() {
 }
 
 #[test]
-fn what_is_wrong_with_an_identifier_is_told_and_a_long_text_is_cut() {
+fn an_invalid_identifier_error_names_the_kind_and_shortens_the_text() {
     let wrong = "Ä".repeat(200).parse::<NodeName>().expect_err("not a name");
     assert_eq!((wrong.kind, wrong.text.chars().count()), ("node name", 80));
     assert!(wrong.to_string().contains("RFC 1123"), "{wrong}");
@@ -111,7 +111,7 @@ fn an_address_is_four_decimal_numbers_and_nothing_else() {
 }
 
 #[test]
-fn epochs_and_moments_go_forward_and_stop_at_their_end() {
+fn epochs_and_moments_increase_and_saturate() {
     assert_eq!(Epoch(5).next(), Epoch(6));
     assert_eq!(Epoch(u64::MAX).next(), Epoch(u64::MAX));
     let (early, second) = (Moment(Duration::from_secs(5)), Duration::from_secs(1));
@@ -121,7 +121,7 @@ fn epochs_and_moments_go_forward_and_stop_at_their_end() {
     assert_eq!(early.plus(Duration::MAX).0, Duration::MAX);
 }
 
-/// Part of the contract: scripts and alerts of others know these.
+/// Part of the contract: users' scripts and alerts depend on these.
 const EXITS: [(Exit, u8, &str, bool); 17] = [
     (Exit::Success, 0, "Success", false),
     (Exit::Usage, 2, "UsageError", false),
@@ -143,7 +143,7 @@ const EXITS: [(Exit, u8, &str, bool); 17] = [
 ];
 
 #[test]
-fn every_exit_has_a_code_a_reason_and_advice_of_its_own() {
+fn every_exit_has_its_own_code_and_reason_and_has_advice() {
     assert_eq!(EXITS.map(|(exit, ..)| exit), Exit::ALL);
     for (exit, code, reason, retryable) in EXITS {
         assert_eq!((exit.code(), exit.reason(), exit.retryable()), (code, reason, retryable));
@@ -154,15 +154,15 @@ fn every_exit_has_a_code_a_reason_and_advice_of_its_own() {
 }
 
 #[test]
-fn commands_that_look_clean_up_or_import_end_with_codes_and_meanings_of_their_own() {
-    let look = [(Look::Fine, 0), (Look::Problems, 20), (Look::Unchecked, 21)];
-    assert_eq!(Look::ALL.map(|one| (one, one.code())), look);
+fn results_of_check_cleanup_and_import_have_their_own_codes_and_meanings() {
+    let look = [(CheckExit::Fine, 0), (CheckExit::Problems, 20), (CheckExit::Unchecked, 21)];
+    assert_eq!(CheckExit::ALL.map(|one| (one, one.code())), look);
     let cleaned = [(Cleaned::All, 0), (Cleaned::InUse, 20), (Cleaned::NotKnown, 21)];
     assert_eq!(Cleaned::ALL.map(|one| (one, one.code())), cleaned);
     let imported = [(Imported::All, 0), (Imported::Refused, 20), (Imported::NotKnown, 21)];
     assert_eq!(Imported::ALL.map(|one| (one, one.code())), imported);
     let meanings = [
-        Look::ALL.map(Look::meaning),
+        CheckExit::ALL.map(CheckExit::meaning),
         Cleaned::ALL.map(Cleaned::meaning),
         Imported::ALL.map(Imported::meaning),
     ]

@@ -1,14 +1,16 @@
-//! The agent's planner, one sight at a time: what it does, and what it must leave alone.
+//! The agent's planner, one observation at a time: what it does, and what it must leave alone.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::agent::{Duty, Look, Memory, Seen, Sight, plan};
+use firecamp_core::agent::{
+    AddressReadings, Memory, Observation, ObservedAddress, Operation, plan,
+};
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Member, NodeName, PodUid};
 use firecamp_core::lock::{Hold, LockRecord};
-use firecamp_core::outside::{Holder, KernelTarget, KernelView, Life, PodView};
+use firecamp_core::ports::{Holder, KernelTarget, KernelView, PodLifecycle, PodView};
 use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_core::release::Releaser;
 use firecamp_core::time::Moment;
@@ -42,13 +44,13 @@ fn record(state: State, uid: &str, node: &str) -> StaticIp {
             served: true,
         }),
         reserved_on: Some(eni()),
-        unsettled: BTreeSet::new(),
+        pending_mutations: BTreeSet::new(),
     }
 }
 
-fn pod(uid: &str, life: Life) -> PodView {
+fn pod(uid: &str, lifecycle: PodLifecycle) -> PodView {
     let node: NodeName = parsed("here");
-    PodView::Present { pod: parsed::<PodUid>(uid), node: Some(node), life, controller: None }
+    PodView::Present { pod: parsed::<PodUid>(uid), node: Some(node), lifecycle, controller: None }
 }
 
 fn held(uid: &str, epoch: u64) -> LockRecord {
@@ -60,14 +62,14 @@ fn holder(uid: &str, epoch: u64) -> Holder {
 }
 
 /// Attached here by a live pod, in the kernel, and EC2 agrees.
-fn calm() -> Seen {
-    Seen {
+fn calm() -> ObservedAddress {
+    ObservedAddress {
         record: record(State::Attached, "u1", "here"),
         lock: Some(held("u1", 5)),
         in_kernel: true,
-        lacking: None,
-        pod: pod("u1", Life::Running),
-        astray: None,
+        missing: None,
+        pod: pod("u1", PodLifecycle::Running),
+        misplaced: None,
         reasserted: None,
     }
 }
@@ -76,182 +78,210 @@ fn target() -> KernelTarget {
     KernelTarget { address: ADDRESS, mac: parsed("06:00:00:00:00:01"), routing: None }
 }
 
-/// Attached here, and something has stripped the kernel.
-fn stripped() -> Seen {
-    Seen { in_kernel: false, lacking: Some(target()), ..calm() }
+/// Attached here, and another program has removed it from the kernel.
+fn stripped() -> ObservedAddress {
+    ObservedAddress { in_kernel: false, missing: Some(target()), ..calm() }
 }
 
 fn now() -> Moment {
     Moment(Duration::from_secs(1_000))
 }
 
-fn duties(seen: Seen) -> Vec<Duty> {
-    let sight = Sight {
+fn operations(seen: ObservedAddress) -> Vec<Operation> {
+    let observation = Observation {
         node: parsed("here"),
         cluster: parsed("test"),
         gone: [parsed("dead")].into(),
         addresses: vec![seen],
     };
-    plan(&sight, now())
+    plan(&observation, now())
 }
 
-fn release(by: Releaser) -> Vec<Duty> {
+fn release(by: Releaser) -> Vec<Operation> {
     let member = Member::new("demo", "redis-0").expect("a member");
-    vec![Duty::Release { member, pod: parsed("u1"), by }]
+    vec![Operation::Release { member, pod: parsed("u1"), by }]
 }
 
 #[test]
-fn what_is_as_it_should_be_is_left_alone() {
-    assert_eq!(duties(calm()), []);
+fn a_healthy_address_needs_no_operation() {
+    assert_eq!(operations(calm()), []);
 }
 
 #[test]
-fn f032_a_node_gives_way_to_a_later_epoch_elsewhere() {
+fn f032_a_node_withdraws_for_a_later_epoch_elsewhere() {
     let record = StaticIp { epoch: Epoch(6), ..record(State::Attaching, "u2", "there") };
-    let found = duties(Seen { record, pod: pod("u2", Life::Running), ..calm() });
-    assert_eq!(found, [Duty::GiveWay { address: ADDRESS, holder: holder("u1", 5) }]);
+    let found =
+        operations(ObservedAddress { record, pod: pod("u2", PodLifecycle::Running), ..calm() });
+    assert_eq!(found, [Operation::Withdraw { address: ADDRESS, holder: holder("u1", 5) }]);
 }
 
 #[test]
-fn what_was_released_while_the_node_was_away_leaves_the_kernel() {
-    let found = duties(Seen { record: record(State::Parked, "u1", "here"), ..calm() });
-    assert_eq!(found, [Duty::GiveWay { address: ADDRESS, holder: holder("u1", 5) }]);
+fn an_address_that_was_released_during_an_outage_is_withdrawn() {
+    let found =
+        operations(ObservedAddress { record: record(State::Parked, "u1", "here"), ..calm() });
+    assert_eq!(found, [Operation::Withdraw { address: ADDRESS, holder: holder("u1", 5) }]);
 }
 
 #[test]
-fn an_attach_that_is_under_way_on_this_node_puts_the_kernel_right_itself() {
+fn an_attach_in_progress_on_this_node_corrects_the_kernel_itself() {
     let record = StaticIp { epoch: Epoch(6), ..record(State::Attaching, "u2", "here") };
-    assert_eq!(duties(Seen { record, pod: pod("u2", Life::Running), ..calm() }), []);
+    assert_eq!(
+        operations(ObservedAddress { record, pod: pod("u2", PodLifecycle::Running), ..calm() }),
+        []
+    );
 }
 
 #[test]
 fn f080_a_record_behind_this_node_s_own_proves_nothing() {
     let record = StaticIp { epoch: Epoch(4), ..record(State::Attached, "u0", "there") };
-    assert_eq!(duties(Seen { record, ..calm() }), []);
+    assert_eq!(operations(ObservedAddress { record, ..calm() }), []);
 }
 
 #[test]
-fn f026_the_release_of_a_pod_that_is_gone_is_finished() {
-    assert_eq!(duties(Seen { pod: PodView::Absent, ..calm() }), release(Releaser::Agent));
-    let successor = pod("u2", Life::Running);
-    assert_eq!(duties(Seen { pod: successor, ..calm() }), release(Releaser::Agent));
-    let ended = pod("u1", Life::Terminal);
-    assert_eq!(duties(Seen { pod: ended, ..calm() }), release(Releaser::Agent));
+fn f026_the_agent_releases_for_a_pod_that_is_gone() {
+    assert_eq!(
+        operations(ObservedAddress { pod: PodView::Absent, ..calm() }),
+        release(Releaser::Agent)
+    );
+    let successor = pod("u2", PodLifecycle::Running);
+    assert_eq!(operations(ObservedAddress { pod: successor, ..calm() }), release(Releaser::Agent));
+    let ended = pod("u1", PodLifecycle::Terminal);
+    assert_eq!(operations(ObservedAddress { pod: ended, ..calm() }), release(Releaser::Agent));
 }
 
 #[test]
-fn an_unassignment_that_its_stop_did_not_finish_is_finished() {
-    let left = |pod| Seen {
+fn an_unfinished_unassign_of_a_stop_container_is_finished() {
+    let left = |pod| ObservedAddress {
         record: record(State::Releasing, "u1", "here"),
         lock: None,
         in_kernel: false,
         pod,
         ..calm()
     };
-    assert_eq!(duties(left(PodView::Absent)), release(Releaser::Agent));
-    let ending = pod("u1", Life::Terminating(None));
-    assert_eq!(duties(left(ending)), []);
+    assert_eq!(operations(left(PodView::Absent)), release(Releaser::Agent));
+    let ending = pod("u1", PodLifecycle::Terminating(None));
+    assert_eq!(operations(left(ending)), []);
 }
 
 #[test]
 fn f027_a_terminating_pod_is_left_to_its_stop_container() {
-    let ending = pod("u1", Life::Terminating(Some(Duration::from_secs(20))));
-    assert_eq!(duties(Seen { pod: ending, ..calm() }), []);
+    let ending = pod("u1", PodLifecycle::Terminating(Some(Duration::from_secs(20))));
+    assert_eq!(operations(ObservedAddress { pod: ending, ..calm() }), []);
 }
 
 #[test]
-fn a_pod_that_its_starter_vouches_for_is_never_released_for() {
-    assert_eq!(duties(Seen { pod: PodView::Vouched, ..calm() }), []);
+fn a_vouched_pod_is_never_released_for() {
+    assert_eq!(operations(ObservedAddress { pod: PodView::Vouched, ..calm() }), []);
 }
 
 #[test]
-fn f077_only_a_node_that_is_gone_for_good_is_released_for_from_elsewhere() {
-    let away = |node| Seen {
+fn f077_the_leader_releases_only_for_lost_nodes() {
+    let away = |node| ObservedAddress {
         record: record(State::Attached, "u1", node),
         lock: None,
         in_kernel: false,
         pod: PodView::Absent,
         ..calm()
     };
-    assert_eq!(duties(away("there")), []);
-    assert_eq!(duties(away("dead")), release(Releaser::AgentElsewhere));
+    assert_eq!(operations(away("there")), []);
+    assert_eq!(operations(away("dead")), release(Releaser::AgentElsewhere));
 }
 
 #[test]
 fn f007_an_address_that_ec2_shows_elsewhere_is_re_asserted_once() {
-    let lost = Seen { astray: Some(now()), ..calm() };
-    let again = Duty::Reassert { address: ADDRESS, epoch: Epoch(5), eni: eni() };
-    assert_eq!(duties(lost.clone()), std::slice::from_ref(&again));
-    let just = Seen { reasserted: Some(now()), ..lost.clone() };
-    assert_eq!(duties(just), [], "before a look can show what the last one did");
+    let lost = ObservedAddress { misplaced: Some(now()), ..calm() };
+    let again = Operation::Reassert { address: ADDRESS, epoch: Epoch(5), eni: eni() };
+    assert_eq!(operations(lost.clone()), std::slice::from_ref(&again));
+    let just = ObservedAddress { reasserted: Some(now()), ..lost.clone() };
+    assert_eq!(operations(just), [], "before a read can show the effect of the last one");
     let before = Moment(now().0.saturating_sub(timing::REASSERT_PAUSE));
-    assert_eq!(duties(Seen { reasserted: Some(before), ..lost }), [again]);
+    assert_eq!(operations(ObservedAddress { reasserted: Some(before), ..lost }), [again]);
 }
 
 #[test]
-fn what_is_not_attached_here_is_not_re_asserted() {
+fn an_address_that_is_not_attached_is_not_re_asserted() {
     for state in [State::Attaching, State::Parked, State::Releasing, State::Released] {
-        let seen = Seen {
+        let seen = ObservedAddress {
             record: record(state, "u1", "here"),
             lock: None,
             in_kernel: false,
-            astray: Some(now()),
+            misplaced: Some(now()),
             ..calm()
         };
-        assert_eq!(duties(seen), [], "{state:?}");
+        assert_eq!(operations(seen), [], "{state:?}");
     }
 }
 
 #[test]
-fn what_is_attached_elsewhere_is_left_to_the_agent_there() {
-    for (astray, lacking) in [(Some(now()), None), (None, Some(target()))] {
+fn an_address_attached_elsewhere_is_left_to_the_agent_there() {
+    for (misplaced, missing) in [(Some(now()), None), (None, Some(target()))] {
         let record = record(State::Attached, "u1", "there");
         let (lock, in_kernel) = (None, false);
-        let seen = Seen { record, lock, in_kernel, astray, lacking, ..calm() };
-        assert_eq!(duties(seen), []);
+        let seen = ObservedAddress { record, lock, in_kernel, misplaced, missing, ..calm() };
+        assert_eq!(operations(seen), []);
     }
 }
 
 #[test]
-fn f063_what_something_strips_is_restored_for_its_holder() {
-    let restore = Duty::Restore { target: target(), holder: holder("u1", 5) };
-    assert_eq!(duties(stripped()), std::slice::from_ref(&restore));
-    let routing_only = Seen { in_kernel: true, ..stripped() };
-    assert_eq!(duties(routing_only), std::slice::from_ref(&restore));
-    let lost = Seen { astray: Some(now()), ..stripped() };
-    assert_eq!(duties(lost), std::slice::from_ref(&restore), "the kernel first: it is near");
-    let ending = pod("u1", Life::Terminating(None));
-    assert_eq!(duties(Seen { pod: ending, ..stripped() }), [restore], "it drains until its stop");
+fn f063_a_stripped_address_is_restored_for_its_holder() {
+    let restore = Operation::Restore { target: target(), holder: holder("u1", 5) };
+    assert_eq!(operations(stripped()), std::slice::from_ref(&restore));
+    let routing_only = ObservedAddress { in_kernel: true, ..stripped() };
+    assert_eq!(operations(routing_only), std::slice::from_ref(&restore));
+    let lost = ObservedAddress { misplaced: Some(now()), ..stripped() };
+    assert_eq!(operations(lost), std::slice::from_ref(&restore), "the kernel comes first");
+    let ending = pod("u1", PodLifecycle::Terminating(None));
+    assert_eq!(
+        operations(ObservedAddress { pod: ending, ..stripped() }),
+        [restore],
+        "it drains until its stop container runs"
+    );
 }
 
 #[test]
-fn what_a_stop_has_removed_is_not_restored() {
+fn an_address_that_a_stop_container_removed_is_not_restored() {
     let released = LockRecord { holder: holder("u1", 5), hold: Hold::Released };
-    assert_eq!(duties(Seen { lock: Some(released), ..stripped() }), []);
-    assert_eq!(duties(Seen { lock: None, ..stripped() }), [], "nor what nobody is known to hold");
+    assert_eq!(operations(ObservedAddress { lock: Some(released), ..stripped() }), []);
+    assert_eq!(
+        operations(ObservedAddress { lock: None, ..stripped() }),
+        [],
+        "nor one without a recorded holder"
+    );
 }
 
 #[test]
-fn an_epoch_that_moved_is_not_restored() {
+fn an_address_of_another_epoch_is_not_restored() {
     for lock in [held("u1", 4), held("u1", 6), held("u2", 5)] {
-        assert_eq!(duties(Seen { lock: Some(lock.clone()), ..stripped() }), [], "{lock:?}");
+        assert_eq!(
+            operations(ObservedAddress { lock: Some(lock.clone()), ..stripped() }),
+            [],
+            "{lock:?}"
+        );
     }
     let record = StaticIp { epoch: Epoch(6), ..record(State::Attached, "u2", "there") };
-    let moved = Seen { record, pod: pod("u2", Life::Running), ..stripped() };
-    let gives_way = Duty::GiveWay { address: ADDRESS, holder: holder("u1", 5) };
-    assert_eq!(duties(moved), [gives_way]);
+    let moved = ObservedAddress { record, pod: pod("u2", PodLifecycle::Running), ..stripped() };
+    let withdraws = Operation::Withdraw { address: ADDRESS, holder: holder("u1", 5) };
+    assert_eq!(operations(moved), [withdraws]);
 }
 
 #[test]
-fn only_what_is_attached_here_by_the_record_is_restored() {
+fn only_an_attached_record_of_this_node_is_restored() {
     let attaching = record(State::Attaching, "u1", "here");
-    assert_eq!(duties(Seen { record: attaching, ..stripped() }), [], "its attach does that");
+    assert_eq!(
+        operations(ObservedAddress { record: attaching, ..stripped() }),
+        [],
+        "its attach adds it"
+    );
     for state in [State::Parked, State::Releasing, State::Released] {
-        let found = duties(Seen { record: record(state, "u1", "here"), ..stripped() });
-        assert!(!found.iter().any(|duty| matches!(duty, Duty::Restore { .. })), "{state:?}");
+        let found =
+            operations(ObservedAddress { record: record(state, "u1", "here"), ..stripped() });
+        assert!(
+            !found.iter().any(|operation| matches!(operation, Operation::Restore { .. })),
+            "{state:?}"
+        );
     }
-    let gone = Seen { pod: PodView::Absent, ..stripped() };
-    assert_eq!(duties(gone), release(Releaser::Agent), "nobody is left to restore it for");
+    let gone = ObservedAddress { pod: PodView::Absent, ..stripped() };
+    assert_eq!(operations(gone), release(Releaser::Agent), "there is no pod to restore it for");
 }
 
 fn whole() -> KernelView {
@@ -259,10 +289,10 @@ fn whole() -> KernelView {
     KernelView { link, link_up: true, address: true, routing: true, ..KernelView::default() }
 }
 
-/// What a look at the calm address is told as, with this kernel and this answer of EC2.
-fn told(view: KernelView, in_place: Option<bool>, memory: &mut Memory) -> Seen {
+/// The observation of a healthy address with this kernel and this answer of EC2.
+fn reported(view: KernelView, in_place: Option<bool>, memory: &mut Memory) -> ObservedAddress {
     let calm = calm();
-    let look = Look {
+    let look = AddressReadings {
         record: &calm.record,
         lock: calm.lock.as_ref(),
         in_kernel: true,
@@ -270,48 +300,48 @@ fn told(view: KernelView, in_place: Option<bool>, memory: &mut Memory) -> Seen {
         pod: calm.pod.clone(),
         in_place,
     };
-    let mut sight = Sight::new(parsed("here"), parsed("test"), BTreeSet::new());
-    sight.add(look, memory, now());
-    sight.addresses.pop().expect("it concerns this node")
+    let mut observation = Observation::new(parsed("here"), parsed("test"), BTreeSet::new());
+    observation.add(look, memory, now());
+    observation.addresses.pop().expect("it concerns this node")
 }
 
 #[test]
-fn whatever_part_the_kernel_lacks_is_told_unless_there_is_no_link_to_put_it_on() {
-    let lacking = |view| told(view, None, &mut Memory::default()).lacking;
-    assert_eq!(lacking(whole()), None);
+fn each_missing_kernel_part_is_reported_unless_the_link_is_missing() {
+    let missing = |view| reported(view, None, &mut Memory::default()).missing;
+    assert_eq!(missing(whole()), None);
     let parts = [
         KernelView { address: false, ..whole() },
         KernelView { routing: false, ..whole() },
         KernelView { link_up: false, ..whole() },
     ];
     for part in parts {
-        assert_eq!(lacking(part.clone()), Some(target()), "{part:?}");
+        assert_eq!(missing(part.clone()), Some(target()), "{part:?}");
     }
-    assert_eq!(lacking(KernelView { link: None, address: false, ..whole() }), None);
+    assert_eq!(missing(KernelView { link: None, address: false, ..whole() }), None);
 }
 
 #[test]
-fn an_agent_that_said_that_all_was_well_looks_again() {
+fn an_agent_checks_again_after_it_reported_health() {
     let mut memory = Memory::default();
-    assert_eq!(told(whole(), None, &mut memory).lacking, None);
+    assert_eq!(reported(whole(), None, &mut memory).missing, None);
     let bare = KernelView { address: false, ..whole() };
-    assert_eq!(told(bare, None, &mut memory).lacking, Some(target()));
+    assert_eq!(reported(bare, None, &mut memory).missing, Some(target()));
 }
 
 #[test]
-fn f037_an_answer_that_is_missing_neither_begins_nor_ends_a_loss() {
+fn f037_a_missing_answer_neither_starts_nor_ends_a_loss() {
     let mut memory = Memory::default();
-    assert_eq!(told(whole(), None, &mut memory).astray, None);
-    assert_eq!(told(whole(), Some(false), &mut memory).astray, Some(now()));
-    assert_eq!(told(whole(), None, &mut memory).astray, Some(now()));
-    assert!(memory.is_astray());
-    assert_eq!(told(whole(), Some(true), &mut memory).astray, None);
+    assert_eq!(reported(whole(), None, &mut memory).misplaced, None);
+    assert_eq!(reported(whole(), Some(false), &mut memory).misplaced, Some(now()));
+    assert_eq!(reported(whole(), None, &mut memory).misplaced, Some(now()));
+    assert!(memory.is_misplaced());
+    assert_eq!(reported(whole(), Some(true), &mut memory).misplaced, None);
 }
 
 #[test]
-fn what_concerns_another_node_is_not_told_at_all() {
+fn an_address_of_another_node_is_not_observed() {
     let record = record(State::Attached, "u1", "there");
-    let look = |in_kernel, lock| Look {
+    let look = |in_kernel, lock| AddressReadings {
         record: &record,
         lock,
         in_kernel,
@@ -320,9 +350,9 @@ fn what_concerns_another_node_is_not_told_at_all() {
         in_place: None,
     };
     let concerns = |look, gone| {
-        let mut sight = Sight::new(parsed("here"), parsed("test"), gone);
-        sight.add(look, &mut Memory::default(), now());
-        !sight.addresses.is_empty()
+        let mut observation = Observation::new(parsed("here"), parsed("test"), gone);
+        observation.add(look, &mut Memory::default(), now());
+        !observation.addresses.is_empty()
     };
     let held = held("u1", 5);
     assert!(!concerns(look(false, None), BTreeSet::new()));
@@ -331,10 +361,10 @@ fn what_concerns_another_node_is_not_told_at_all() {
     assert!(concerns(look(false, None), [parsed("there")].into()));
 }
 
-/// What a look is told as that concerns this node because its lock says so.
-fn told_of(record: &StaticIp, memory: &mut Memory) -> Seen {
+/// The observation of a record that concerns this node because of its lock.
+fn reported_of(record: &StaticIp, memory: &mut Memory) -> ObservedAddress {
     let last = held("u1", 5);
-    let look = Look {
+    let look = AddressReadings {
         record,
         lock: Some(&last),
         in_kernel: true,
@@ -342,29 +372,29 @@ fn told_of(record: &StaticIp, memory: &mut Memory) -> Seen {
         pod: PodView::Absent,
         in_place: Some(false),
     };
-    let mut sight = Sight::new(parsed("here"), parsed("test"), BTreeSet::new());
-    sight.add(look, memory, now());
-    sight.addresses.pop().expect("it concerns this node")
+    let mut observation = Observation::new(parsed("here"), parsed("test"), BTreeSet::new());
+    observation.add(look, memory, now());
+    observation.addresses.pop().expect("it concerns this node")
 }
 
 #[test]
-fn only_what_is_attached_here_can_be_astray() {
-    assert!(!Memory::default().is_astray());
+fn only_an_address_attached_here_can_be_misplaced() {
+    assert!(!Memory::default().is_misplaced());
     let attached = record(State::Attached, "u1", "here");
-    assert_eq!(told_of(&attached, &mut Memory::default()).astray, Some(now()));
+    assert_eq!(reported_of(&attached, &mut Memory::default()).misplaced, Some(now()));
     let elsewhere = record(State::Attached, "u1", "there");
-    assert_eq!(told_of(&elsewhere, &mut Memory::default()).astray, None);
+    assert_eq!(reported_of(&elsewhere, &mut Memory::default()).misplaced, None);
     for state in [State::Attaching, State::Parked, State::Releasing, State::Released] {
         let ended = record(state, "u1", "here");
-        assert_eq!(told_of(&ended, &mut Memory::default()).astray, None, "{state:?}");
+        assert_eq!(reported_of(&ended, &mut Memory::default()).misplaced, None, "{state:?}");
     }
 }
 
 #[test]
-fn when_it_was_re_asserted_last_is_remembered() {
+fn the_last_re_assert_is_remembered() {
     let attached = record(State::Attached, "u1", "here");
     let mut memory = Memory::default();
-    assert_eq!(told_of(&attached, &mut memory).reasserted, None);
+    assert_eq!(reported_of(&attached, &mut memory).reasserted, None);
     memory.reasserts(now());
-    assert_eq!(told_of(&attached, &mut memory).reasserted, Some(now()));
+    assert_eq!(reported_of(&attached, &mut memory).reasserted, Some(now()));
 }

@@ -1,18 +1,18 @@
-//! A plan is made in the world as its own changes would leave it.
+//! A plan includes the effects of its own changes.
 
 use firecamp_core::action::Action;
 use firecamp_core::attach::Attach;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::machine::Outcome;
-use firecamp_core::outside::{KernelView, Owner, SocketUse};
-use firecamp_core::plan::{Missing, Plan, World, plan};
+use firecamp_core::plan::{Missing, Plan, PlanInput, plan};
+use firecamp_core::ports::{KernelView, Owner, SocketUse};
 use firecamp_core::time::Moment;
 
-use super::steps::world::{self, ADDRESS, input, on};
+use super::steps::fixture::{self, ADDRESS, input, on};
 
-fn snapshot() -> World {
-    let quiet = world::World::parked_elsewhere();
-    World {
+fn snapshot() -> PlanInput {
+    let quiet = fixture::Fixture::parked_elsewhere();
+    PlanInput {
         records: quiet.records,
         allocated: quiet.allocated,
         pod: quiet.pod,
@@ -23,8 +23,8 @@ fn snapshot() -> World {
     }
 }
 
-fn planned(world: &World) -> Result<Plan, Missing> {
-    plan(Attach::new(input(), Moment::default()), world)
+fn planned(inputs: &PlanInput) -> Result<Plan, Missing> {
+    plan(Attach::new(input(), Moment::default()), inputs)
 }
 
 #[test]
@@ -37,29 +37,29 @@ fn a_link_that_is_down_is_brought_up_by_the_plan_s_own_change() {
 }
 
 #[test]
-fn an_address_that_another_member_allocated_cannot_be_created_in_a_plan_either() {
-    let mut world = snapshot();
-    world.records.static_ip = None;
-    world.owners = [(ADDRESS, Owner::Nobody)].into();
-    world.allocated = [ADDRESS].into();
-    let plan = planned(&world).expect("a plan");
+fn a_plan_cannot_create_an_address_that_another_member_allocated() {
+    let mut inputs = snapshot();
+    inputs.records.static_ip = None;
+    inputs.owners = [(ADDRESS, Owner::Unassigned)].into();
+    inputs.allocated = [ADDRESS].into();
+    let plan = planned(&inputs).expect("a plan");
     let Outcome::Failed(failure) = plan.outcome else { unreachable!("{:?}", plan.outcome) };
     assert_eq!(failure.exit, Exit::TimedOut);
-    world.allocated.clear();
-    let plan = planned(&world).expect("a plan");
+    inputs.allocated.clear();
+    let plan = planned(&inputs).expect("a plan");
     assert!(matches!(plan.outcome, Outcome::Attached(_)));
 }
 
 #[test]
-fn what_a_plan_lacks_is_named_one_thing_after_the_other() {
+fn a_plan_names_its_missing_inputs_one_by_one() {
     let subnet = snapshot().node.enis.first().expect("an ENI").subnet.clone();
-    let mut world = World { owners: [].into(), kernel: None, sockets: None, ..snapshot() };
-    let Err(Missing::Kernel(target)) = planned(&world) else { unreachable!("the kernel first") };
+    let mut inputs = PlanInput { owners: [].into(), kernel: None, sockets: None, ..snapshot() };
+    let Err(Missing::Kernel(target)) = planned(&inputs) else { unreachable!("the kernel first") };
     assert_eq!(target.address, ADDRESS);
-    world.kernel = snapshot().kernel;
-    assert_eq!(planned(&world), Err(Missing::Owner(ADDRESS, subnet)));
-    world.owners = snapshot().owners;
-    assert_eq!(planned(&world), Err(Missing::Sockets(ADDRESS)));
-    world.sockets = Some(SocketUse::default());
-    assert!(planned(&world).is_ok());
+    inputs.kernel = snapshot().kernel;
+    assert_eq!(planned(&inputs), Err(Missing::Owner(ADDRESS, subnet)));
+    inputs.owners = snapshot().owners;
+    assert_eq!(planned(&inputs), Err(Missing::Sockets(ADDRESS)));
+    inputs.sockets = Some(SocketUse::default());
+    assert!(planned(&inputs).is_ok());
 }

@@ -1,13 +1,13 @@
-//! The machines, told one answer at a time: what they do next, in each situation that decides.
+//! The machines, one reply at a time: the next action in each situation that matters.
 
-mod binding;
-mod draining;
-mod errands;
-mod holding;
-mod landing;
-mod moving;
+mod acquire;
+mod assign;
+mod bind;
+mod complete;
+mod drain;
+mod executions;
+pub(crate) mod fixture;
 mod proof;
 mod rig;
-mod unassigning;
-mod waiting;
-pub(crate) mod world;
+mod unassign;
+mod wait;

@@ -1,17 +1,17 @@
-//! What an agent keeps beside the protocol: what it looks at, collects, publishes and remembers.
+//! Further parts of the agent: what it collects, its capacity, and its snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::agent::{
-    BadSnapshot, Collector, KernelMark, Leftover, Pass, Slots, Snapshot, slots,
+    BadSnapshot, Collector, KernelOwner, Leftover, Pass, Slots, Snapshot, slots,
 };
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Member};
 use firecamp_core::node::Eni;
 use firecamp_core::record::{
-    Attachment, Mark, Mutation, Pool, PoolSubnet, ReleasePolicy, State, StaticIp,
+    Attachment, Mutation, PendingMutation, Pool, PoolSubnet, ReleasePolicy, State, StaticIp,
 };
 use firecamp_core::time::Moment;
 use proptest::prelude::*;
@@ -43,7 +43,7 @@ fn pool() -> Pool {
     Pool {
         name: parsed("pool"),
         release_policy: ReleasePolicy::Keep,
-        unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
+        orphaned: firecamp_core::record::OrphanPolicy::Report,
         subnets: vec![PoolSubnet {
             subnet: parsed("subnet-0000000a"),
             cidr: parsed("10.0.1.0/24"),
@@ -56,7 +56,9 @@ fn pool() -> Pool {
 /// Ours at 50 and foreign at 51 in the kernel; 52 and foreign 90 on the ENI; no record of any.
 fn pass() -> Pass {
     Pass {
-        kernel: Some([(address(50), KernelMark::Ours), (address(51), KernelMark::Foreign)].into()),
+        kernel: Some(
+            [(address(50), KernelOwner::Ours), (address(51), KernelOwner::Foreign)].into(),
+        ),
         enis: Some(vec![eni(1, &[52, 90])]),
         pools: Some(vec![pool()]),
         claimed: [(address(50), false), (address(51), false), (address(52), false)].into(),
@@ -74,7 +76,7 @@ fn leftovers() -> Vec<Leftover> {
 const GRACE: u64 = timing::COLLECT_GRACE.as_secs();
 
 #[test]
-fn what_nobody_claims_is_due_in_a_second_pass_after_the_grace_period() {
+fn an_orphan_is_due_in_a_second_pass_after_the_grace_period() {
     let mut collector = Collector::default();
     assert_eq!(collector.pass(&pass(), at(100)), [], "the first pass");
     assert_eq!(collector.pass(&pass(), at(99 + GRACE)), [], "before the grace period is over");
@@ -82,7 +84,7 @@ fn what_nobody_claims_is_due_in_a_second_pass_after_the_grace_period() {
 }
 
 #[test]
-fn one_pass_is_not_enough_however_long_ago_it_was() {
+fn one_pass_is_not_enough_however_old_it_is() {
     let mut collector = Collector::default();
     let unread = Pass::default();
     collector.pass(&pass(), at(0));
@@ -114,7 +116,7 @@ fn f036_a_failed_or_partial_read_names_nothing_and_resets_nothing() {
 }
 
 #[test]
-fn a_record_that_is_back_or_an_object_that_is_gone_begins_anew() {
+fn a_new_record_or_a_removed_object_restarts_the_grace_period() {
     let mut collector = Collector::default();
     collector.pass(&pass(), at(0));
     let mut claimed = pass();
@@ -123,11 +125,11 @@ fn a_record_that_is_back_or_an_object_that_is_gone_begins_anew() {
     assert_eq!(collector.pass(&claimed, at(GRACE)), [eni]);
     let gone = Pass { enis: Some(vec![]), ..pass() };
     assert_eq!(collector.pass(&gone, at(GRACE + 1)), []);
-    assert_eq!(collector.pass(&pass(), at(GRACE + 2)), [], "both are new again");
+    assert_eq!(collector.pass(&pass(), at(GRACE + 2)), [], "both start again");
 }
 
 #[test]
-fn f034_only_what_may_be_ours_is_looked_up() {
+fn f034_only_possible_orphans_are_looked_up() {
     assert_eq!(pass().wanted(), [address(50), address(52)].into());
     let mut primary = eni(1, &[]);
     primary.primary_address = address(55);
@@ -147,11 +149,11 @@ fn slots_count_what_is_listed_held_and_prefixed_once() {
     assert_eq!(found, Slots { free: 2 + 3, held: 2 });
     assert_eq!(found.capacity(), 7);
     assert_eq!(slots([&first], 6, &held).capacity(), 4, "the second one is detached");
-    assert_eq!(slots([&first], 2, &held).free, 0, "more than there should be room for");
+    assert_eq!(slots([&first], 2, &held).free, 0, "more than the limit");
 }
 
 #[test]
-fn a_member_that_starts_or_ends_leaves_the_capacity_alone() {
+fn a_starting_or_ending_member_does_not_change_the_capacity() {
     let none = BTreeMap::new();
     let held = BTreeMap::from([(parsed("eni-00000001"), [address(50)].into())]);
     let before = slots([&eni(1, &[])], 6, &none).capacity();
@@ -171,10 +173,10 @@ fn states() -> impl Strategy<Value = State> {
 }
 
 fn records() -> impl Strategy<Value = StaticIp> {
-    let marks = prop::collection::btree_set((any::<bool>(), 0_u8..4), 0..3);
+    let entries = prop::collection::btree_set((any::<bool>(), 0_u8..4), 0..3);
     let eni = || prop::option::of(0_u8..4);
-    (any::<u32>(), any::<u64>(), prop::option::of((states(), eni(), any::<bool>())), eni(), marks)
-        .prop_map(|(bits, epoch, attachment, reserved, marks)| StaticIp {
+    (any::<u32>(), any::<u64>(), prop::option::of((states(), eni(), any::<bool>())), eni(), entries)
+        .prop_map(|(bits, epoch, attachment, reserved, entries)| StaticIp {
             address: Ipv4Addr::from(bits),
             pool: parsed("pool"),
             subnet: parsed("subnet-0000000a"),
@@ -191,7 +193,7 @@ fn records() -> impl Strategy<Value = StaticIp> {
                 served,
             }),
             reserved_on: reserved.map(eni_id),
-            unsettled: marks.into_iter().map(mark).collect(),
+            pending_mutations: entries.into_iter().map(entry).collect(),
         })
 }
 
@@ -199,9 +201,9 @@ fn eni_id(number: u8) -> EniId {
     parsed(&format!("eni-000000{number:02x}"))
 }
 
-fn mark((assigns, number): (bool, u8)) -> Mark {
+fn entry((assigns, number): (bool, u8)) -> PendingMutation {
     let mutation = if assigns { Mutation::Assign } else { Mutation::Unassign };
-    Mark { mutation, eni: eni_id(number), run: parsed("run-2") }
+    PendingMutation { mutation, eni: eni_id(number), run: parsed("run-2") }
 }
 
 fn snapshots() -> impl Strategy<Value = Snapshot> {
@@ -247,7 +249,7 @@ fn a_snapshot_of_another_version_is_refused() {
 }
 
 #[test]
-fn a_snapshot_with_a_line_too_much_or_a_word_too_much_is_refused() {
+fn a_snapshot_with_an_extra_line_or_word_is_refused() {
     let snapshot = Snapshot { node: parsed("here"), enis: vec![eni(1, &[])], records: vec![] };
     let text = snapshot.encode();
     let lines: Vec<&str> = text.lines().collect();

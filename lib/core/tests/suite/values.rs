@@ -1,4 +1,4 @@
-//! Questions that records, locks, nodes and identifiers answer, each over its whole table.
+//! The methods of records, locks, nodes and identifiers, each over all its cases.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -9,8 +9,8 @@ use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Mac, Member, PodUid, RunId};
 use firecamp_core::lock::{Hold, LockRecord};
 use firecamp_core::node::{Eni, EniRule, NodeIdentity};
-use firecamp_core::outside::{Holder, SocketScope, SocketUse};
-use firecamp_core::record::{Attachment, Mark, Mutation, State, StaticIp};
+use firecamp_core::ports::{Holder, SocketScope, SocketUse};
+use firecamp_core::record::{Attachment, Mutation, PendingMutation, State, StaticIp};
 use firecamp_core::time::Moment;
 
 const STATES: [State; 5] =
@@ -43,7 +43,7 @@ fn record(state: State) -> StaticIp {
             served: true,
         }),
         reserved_on: Some(eni('b')),
-        unsettled: BTreeSet::new(),
+        pending_mutations: BTreeSet::new(),
     }
 }
 
@@ -52,7 +52,7 @@ fn holder(pod: &str, epoch: u64) -> Holder {
 }
 
 #[test]
-fn only_who_attaches_or_is_attached_holds_its_very_epoch() {
+fn only_an_attaching_or_attached_pod_holds_its_epoch() {
     let (own, other): (PodUid, PodUid) = (parsed("u1"), parsed("u2"));
     for state in STATES {
         let holds = matches!(state, State::Attaching | State::Attached);
@@ -66,7 +66,7 @@ fn only_who_attaches_or_is_attached_holds_its_very_epoch() {
 }
 
 #[test]
-fn a_record_is_settled_only_where_it_rests_and_nothing_is_in_flight() {
+fn a_record_is_settled_only_on_its_eni_without_pending_mutations() {
     for state in STATES {
         let here = StaticIp { reserved_on: Some(eni('a')), ..record(state) };
         let rests = !matches!(state, State::Releasing | State::Released);
@@ -74,18 +74,18 @@ fn a_record_is_settled_only_where_it_rests_and_nothing_is_in_flight() {
         assert!(!here.settled_on(&eni('b')));
         assert!(!record(state).settled_on(&eni('a')), "reserved elsewhere");
         assert!(!record(state).settled_on(&eni('b')), "attached elsewhere");
-        let mark = Mark { mutation: Mutation::Assign, eni: eni('c'), run: parsed("x") };
-        let marked = StaticIp { unsettled: [mark].into(), ..here };
-        assert!(!marked.settled_on(&eni('a')));
-        assert!(marked.unsettled_by(&parsed("x")) && !marked.unsettled_by(&parsed("y")));
-        assert_eq!(marked.recorded_enis(), [eni('a'), eni('c')].into());
+        let entry = PendingMutation { mutation: Mutation::Assign, eni: eni('c'), run: parsed("x") };
+        let pending = StaticIp { pending_mutations: [entry].into(), ..here };
+        assert!(!pending.settled_on(&eni('a')));
+        assert!(pending.has_pending_by(&parsed("x")) && !pending.has_pending_by(&parsed("y")));
+        assert_eq!(pending.recorded_enis(), [eni('a'), eni('c')].into());
     }
     assert_eq!(record(State::Attached).recorded_enis(), [eni('a'), eni('b')].into());
-    assert!(!record(State::Attached).unsettled_by(&parsed::<RunId>("run")), "no mark");
+    assert!(!record(State::Attached).has_pending_by(&parsed::<RunId>("run")), "nothing pending");
 }
 
 #[test]
-fn the_lock_lets_only_a_later_epoch_or_the_same_holder_add() {
+fn the_lock_permits_adding_to_a_later_epoch_or_the_same_holder() {
     let held = LockRecord { holder: holder("u1", 5), hold: Hold::Held };
     let released = LockRecord { hold: Hold::Released, ..held.clone() };
     for record in [&held, &released] {
@@ -100,7 +100,7 @@ fn the_lock_lets_only_a_later_epoch_or_the_same_holder_add() {
 }
 
 #[test]
-fn the_lock_lets_nobody_remove_what_a_later_epoch_or_another_pod_holds() {
+fn the_lock_denies_removing_what_a_later_epoch_or_another_pod_holds() {
     let held = LockRecord { holder: holder("u1", 5), hold: Hold::Held };
     let released = LockRecord { hold: Hold::Released, ..held.clone() };
     for record in [&held, &released] {
@@ -114,11 +114,11 @@ fn the_lock_lets_nobody_remove_what_a_later_epoch_or_another_pod_holds() {
         );
     }
     assert!(!held.permits_removing(&holder("u2", 5)));
-    assert!(released.permits_removing(&holder("u2", 5)), "nobody holds it any more");
+    assert!(released.permits_removing(&holder("u2", 5)), "it is not held any more");
 }
 
 #[test]
-fn a_call_that_could_land_too_late_has_no_time_left() {
+fn a_call_that_could_take_effect_too_late_has_no_time_left() {
     let not_after = Moment(Duration::from_secs(5));
     let assign = Action::Assign {
         eni: eni('a'),
@@ -163,7 +163,7 @@ fn interface(card: u32, index: u32, subnet: char) -> Eni {
 }
 
 #[test]
-fn the_rule_chooses_the_lowest_place_among_the_enis_that_fit() {
+fn the_rule_selects_the_lowest_card_and_index_among_suitable_enis() {
     let node = NodeIdentity {
         instance: parsed("i-0000000a"),
         instance_type: "m5.large".to_owned(),

@@ -1,4 +1,4 @@
-//! The version that a process passes for: it stays so, and no other test here asks for it.
+//! The version override of a process: it is global, so no other test of this binary reads it.
 
 use firecamp_core::contract::protocol::{Program, Protocol, VERSION};
 
@@ -8,10 +8,10 @@ fn of(current: u32, version: &str) -> Program {
 }
 
 #[test]
-fn a_process_passes_for_the_first_other_version_that_it_is_told_to_be() {
+fn only_the_first_version_override_of_a_process_takes_effect() {
     let ours = Program { protocol: Protocol::OURS, version: VERSION.to_owned() };
     assert_eq!(Program::this(), ours);
-    Program::pass_for(of(9, "9.0.0"));
-    Program::pass_for(of(8, "8.0.0"));
+    Program::override_this(of(9, "9.0.0"));
+    Program::override_this(of(8, "8.0.0"));
     assert_eq!(Program::this(), of(9, "9.0.0"));
 }

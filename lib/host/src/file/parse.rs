@@ -7,20 +7,20 @@ use thiserror::Error;
 /// Why bytes are not the content of a static-IP file.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ParseError {
-    /// There is nothing.
+    /// The file is empty.
     #[error("the static-IP file is empty")]
     Empty,
-    /// There is more, or other, than one address.
-    #[error("the static-IP file has {length} bytes that are not one IPv4 address")]
+    /// The content is not exactly one address.
+    #[error("the static-IP file has {length} bytes, which are not one IPv4 address")]
     NotOneAddress {
-        /// How many bytes there are. Not the bytes themselves: whoever owns the data volume
-        /// wrote them, and this text ends up in logs.
+        /// The number of bytes. Not the bytes themselves: they are untrusted, and this text is
+        /// logged.
         length: usize,
     },
 }
 
-/// Reads one dotted IPv4 address with at most one newline after it, and nothing else (F010).
-/// The result confirms what is on disk; it never authorises anything.
+/// Parses one dotted IPv4 address with at most one newline after it, and nothing else (F010).
+/// The result only confirms the content on disk; it authorises nothing.
 pub fn parse(content: &[u8]) -> Result<Ipv4Addr, ParseError> {
     let text = content.strip_suffix(b"\n").unwrap_or(content);
     if text.is_empty() {

@@ -1,4 +1,4 @@
-//! What is done on the data volume, relative to open directories.
+//! Operations on the member's data volume, relative to open directories.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -17,40 +17,40 @@ use thiserror::Error;
 
 use super::parse::parse;
 
-/// The member's own user may be any user, and must read it (F101).
+/// The member's user may be any user, and must be able to read the file (F101).
 const FILE_MODE: u32 = 0o644;
 const DIR_MODE: u32 = 0o755;
-/// Name of the file that a probe writes and removes.
+/// The file that a probe writes and removes.
 const PROBE: &str = ".firecamp-probe";
-/// More bytes than any right content has.
+/// More bytes than any valid content has.
 const READ_LIMIT: u64 = 64;
-/// How often a name may be taken again between its removal and its creation.
+/// Maximum number of attempts to create a file that reappears after its removal.
 const ATTEMPTS: u32 = 8;
 
 /// Why an operation on the data volume failed.
 #[derive(Debug, Error)]
 pub(crate) enum VolumeError {
-    #[error("{operation} {}", path.display())]
+    #[error("failed to {operation} {}", path.display())]
     Io {
         operation: &'static str,
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("{} is {what}: somebody planted it, remove it from the volume", path.display())]
+    #[error("{} is {what}, possibly planted; remove it from the volume", path.display())]
     Planted { path: PathBuf, what: &'static str },
-    #[error("{} is not the file that was staged: somebody replaced it", path.display())]
+    #[error("{} is not the file that was staged: another process replaced it", path.display())]
     Replaced { path: PathBuf },
     #[error(
-        "{} is not a mount point of its own, so the file would be lost with the container: \
-         mount the member's data volume there",
+        "{} is not a mount point, so the file would be lost with the container; mount the \
+         member's data volume there",
         path.display()
     )]
     NotMounted { path: PathBuf },
 }
 
-/// A file that was written, whatever its name. It is held open: the number of a file that is gone
-/// is soon another file's, and would prove nothing.
+/// A written file, whatever its name. It stays open, because the inode number of a deleted file is
+/// soon reused and would prove nothing.
 #[derive(Debug, Clone)]
 pub(crate) struct Staged(Arc<File>);
 
@@ -61,7 +61,7 @@ impl Staged {
     }
 }
 
-/// A configuration directory, opened anew for each operation.
+/// A configuration directory, which is opened again for each operation.
 #[derive(Debug)]
 pub(crate) struct Volume {
     conf: PathBuf,
@@ -81,11 +81,11 @@ impl Volume {
         format!("{STATIC_IP_FILE}.tmp")
     }
 
-    /// Makes the directory and proves that a file can be created, written, synced and removed,
-    /// and that nothing is planted where files will be.
+    /// Creates the directory, and verifies that a file can be created, written, synced and removed
+    /// and that only regular files have the names that FireCamp uses.
     pub(crate) fn probe(&self) -> Result<(), VolumeError> {
         let data = self.open_data()?;
-        if self.require_mount && !is_mount_point(&data).map_err(io_at("look at", &self.data()))? {
+        if self.require_mount && !is_mount_point(&data).map_err(io_at("stat", &self.data()))? {
             return Err(VolumeError::NotMounted { path: self.data() });
         }
         let dir = self.open_conf(&data)?;
@@ -96,7 +96,7 @@ impl Volume {
         self.remove(&dir, PROBE)
     }
 
-    /// Writes and syncs the temporary file, unless the file is right already.
+    /// Writes and syncs the temporary file, unless the file is already correct.
     pub(crate) fn stage(&self, address: Ipv4Addr) -> Result<Option<Staged>, VolumeError> {
         let dir = self.open_conf(&self.open_data()?)?;
         let content = address.to_string();
@@ -114,7 +114,7 @@ impl Volume {
         self.regular_or_absent(&dir, STATIC_IP_FILE)?;
         let renamed = renameat(&dir, tmp.as_str(), &dir, STATIC_IP_FILE);
         renamed.map_err(self.errno("publish", STATIC_IP_FILE))?;
-        // Who owns the directory could still have swapped it between the look and the rename.
+        // The owner of the directory may have swapped it between the check and the rename.
         self.same(&dir, STATIC_IP_FILE, staged)
     }
 
@@ -147,7 +147,7 @@ impl Volume {
                 let what = "a link or no directory";
                 return Err(VolumeError::Planted { path: self.conf.clone(), what });
             }
-            (Err(Errno::ENOENT), Err(why)) => return Err(failed("make directory")(why)),
+            (Err(Errno::ENOENT), Err(why)) => return Err(failed("create directory")(why)),
             (Err(errno), _there) => return Err(failed("open directory")(errno)),
         };
         if mkdir.is_ok() {
@@ -158,7 +158,7 @@ impl Volume {
         Ok(dir)
     }
 
-    /// Whether the file has exactly this content; then its mode is put right.
+    /// Whether the file has exactly this content. If so, corrects its mode.
     fn is_right(&self, dir: &OwnedFd, content: &[u8]) -> Result<bool, VolumeError> {
         if self.regular_or_absent(dir, STATIC_IP_FILE)?.is_none() {
             return Ok(false);
@@ -167,10 +167,10 @@ impl Volume {
         let opened = openat(dir, STATIC_IP_FILE, flags, Mode::empty());
         let mut file = File::from(opened.map_err(self.errno("open", STATIC_IP_FILE))?);
         let failed = |operation| io_at(operation, &self.path());
-        let meta = file.metadata().map_err(failed("look at"))?;
+        let meta = file.metadata().map_err(failed("stat"))?;
         let mut found = Vec::new();
         Read::by_ref(&mut file).take(READ_LIMIT).read_to_end(&mut found).map_err(failed("read"))?;
-        // A file with a second name may be anything: it is replaced, and never changed.
+        // A file with several hard links may be anything: replace it, never change it.
         if !meta.is_file() || meta.nlink() != 1 || found != content || parse(&found).is_err() {
             return Ok(false);
         }
@@ -181,7 +181,7 @@ impl Volume {
         Ok(true)
     }
 
-    /// Creates the file exclusively, in the place of a stale regular one, and syncs it.
+    /// Creates the file exclusively, replacing a stale regular one, and syncs it.
     fn create(&self, dir: &OwnedFd, name: &str, content: &[u8]) -> Result<Staged, VolumeError> {
         let mode = Mode::from_bits_truncate(FILE_MODE);
         let mut file = self.create_empty(dir, name, mode)?;
@@ -190,7 +190,7 @@ impl Volume {
         match file.write_all(content).and_then(|()| file.sync_all()) {
             Ok(()) => Ok(Staged(Arc::new(file))),
             Err(source) => {
-                // The error that matters is the first one; a stale file is replaced next time.
+                // Report the first error; the next attempt replaces a stale file.
                 drop(self.remove(dir, name));
                 Err(io_at("write", &path)(source))
             }
@@ -225,14 +225,14 @@ impl Volume {
         let path = self.conf.join(name);
         let found = self.regular_or_absent(dir, name)?;
         let same = found.map(|found| staged.is(found)).transpose();
-        if same.map_err(io_at("look at", &path))? == Some(true) {
+        if same.map_err(io_at("stat", &path))? == Some(true) {
             Ok(())
         } else {
             Err(VolumeError::Replaced { path })
         }
     }
 
-    /// What has this name: nothing or a regular file; anything else is refused.
+    /// The regular file with this name, if any; refuses anything else.
     fn regular_or_absent(
         &self,
         dir: &OwnedFd,
@@ -241,7 +241,7 @@ impl Volume {
         let stat = match fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::ENOENT) => return Ok(None),
-            Err(errno) => return Err(self.errno("look at", name)(errno)),
+            Err(errno) => return Err(self.errno("stat", name)(errno)),
         };
         match kind_of(&stat) {
             None => Ok(Some(stat)),
@@ -264,7 +264,7 @@ fn io_at(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Volu
     move |source| VolumeError::Io { operation, path, source }
 }
 
-/// What it is, unless it is a regular file.
+/// The kind of the file, unless it is regular.
 fn kind_of(stat: &FileStat) -> Option<&'static str> {
     let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
     let names = [
@@ -280,8 +280,8 @@ fn kind_of(stat: &FileStat) -> Option<&'static str> {
     Some(known.unwrap_or("a device"))
 }
 
-/// Whether another mount begins at this directory: the directory above it then belongs to
-/// another mount. The device number would not tell: a bind mount keeps it.
+/// Whether this directory is a mount point: its parent then belongs to another mount. The device
+/// number does not tell, because a bind mount keeps it.
 fn is_mount_point(dir: &OwnedFd) -> io::Result<bool> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let above = openat(dir, "..", flags, Mode::empty())?;
@@ -291,6 +291,6 @@ fn is_mount_point(dir: &OwnedFd) -> io::Result<bool> {
 fn mount_id(dir: &OwnedFd) -> io::Result<u64> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", dir.as_raw_fd()))?;
     let line = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
-    let missing = || io::Error::other("the kernel does not tell which mount it is");
+    let missing = || io::Error::other("fdinfo has no mnt_id");
     line.and_then(|number| number.trim().parse().ok()).ok_or_else(missing)
 }

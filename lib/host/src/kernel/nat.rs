@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use firecamp_preflight::facts::Chain;
+use firecamp_node::preflight::facts::Chain;
 use nix::libc::{EINVAL, EOPNOTSUPP, EPROTONOSUPPORT};
 
 use super::{Attributes, Raw, cut, failed, fixed_part};
@@ -91,7 +91,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_the_reader_panic_or_spin(
+        fn arbitrary_bytes_do_not_panic_or_hang(
             bytes in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             drop(decode(&bytes));

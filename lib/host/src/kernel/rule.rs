@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use firecamp_cleanup::Rule;
 use firecamp_core::contract::kernel::{PROTOCOL, RULE_PRIORITY};
-use firecamp_preflight::facts::ForeignRule;
+use firecamp_node::cleanup::Rule;
+use firecamp_node::preflight::facts::ForeignRule;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::RouteProtocol;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use firecamp_core::outside::SocketUse;
+use firecamp_core::ports::SocketUse;
 use netlink_packet_core::Parseable;
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags,

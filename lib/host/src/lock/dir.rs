@@ -1,4 +1,4 @@
-//! Directories that are ours alone.
+//! Private directories.
 
 use std::fs::File;
 use std::io;
@@ -15,16 +15,16 @@ use nix::unistd::geteuid;
 
 use crate::error::HostError;
 
-/// Permissions of a directory of ours.
+/// Permissions of a private directory.
 const PRIVATE: u32 = 0o700;
 
-/// Makes the directory of what processes of ours share on a node, or sees that it is ours alone.
+/// Creates the run directory that FireCamp's processes share, or verifies that it is private.
 pub fn own_directory(path: &Path) -> Result<(), HostFailure> {
     open_own(path)?;
     Ok(())
 }
 
-/// Opens the directory, making it if it is not there. Its parent must exist.
+/// Opens the directory and creates it if it is missing. Its parent must exist.
 pub(crate) fn open_own(path: &Path) -> Result<OwnedFd, HostError> {
     open_own_in(AT_FDCWD, path, path)
 }
@@ -34,9 +34,9 @@ pub(crate) fn open_own_at(dir: &OwnedFd, name: &str, path: &Path) -> Result<Owne
     open_own_in(dir, Path::new(name), path)
 }
 
-/// A link in its place, another owner or other permissions are refused: somebody else could
-/// have planted what is in there. Only an empty directory of ours that merely others can read
-/// is made private: a kubelet makes a missing hostPath directory with 0755.
+/// Refuses a link, another owner or other permissions, because another user could have planted the
+/// content. Makes only an empty directory private that others can read but not write: kubelet
+/// creates a missing hostPath directory with 0755.
 fn open_own_in<Fd: std::os::fd::AsFd>(
     parent: Fd,
     name: &Path,
@@ -49,7 +49,7 @@ fn open_own_in<Fd: std::os::fd::AsFd>(
     };
     match mkdirat(&parent, name, Mode::S_IRWXU) {
         Ok(()) | Err(Errno::EEXIST) => {}
-        Err(errno) => return Err(failed("make directory", errno.into())),
+        Err(errno) => return Err(failed("create directory", errno.into())),
     }
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let fd = match openat(&parent, name, flags, Mode::empty()) {
@@ -60,7 +60,7 @@ fn open_own_in<Fd: std::os::fd::AsFd>(
         Err(errno) => return Err(failed("open directory", errno.into())),
     };
     let file = File::from(fd);
-    let meta = file.metadata().map_err(|source| failed("look at", source))?;
+    let meta = file.metadata().map_err(|source| failed("stat", source))?;
     check(&file, &meta, path)?;
     Ok(OwnedFd::from(file))
 }
@@ -68,7 +68,7 @@ fn open_own_in<Fd: std::os::fd::AsFd>(
 fn check(file: &File, meta: &std::fs::Metadata, path: &Path) -> Result<(), HostError> {
     let us = geteuid().as_raw();
     if meta.uid() != us {
-        let why = format!("it belongs to user {}, not to {us}", meta.uid());
+        let why = format!("user {} owns it, not user {us}", meta.uid());
         return Err(untrusted(path, why));
     }
     let mode = meta.mode() & 0o7777;

@@ -24,7 +24,7 @@ async fn refusal(locks: &Locks) -> String {
 }
 
 #[tokio::test]
-async fn the_directories_are_made_for_us_alone() {
+async fn directories_are_created_private() {
     let (_keep, run) = run_dir();
     drop(Locks::new(&run, Duration::ZERO).address(ADDRESS).await.unwrap());
     for dir in [run.clone(), run.join(LOCK_SUBDIR)] {
@@ -35,7 +35,7 @@ async fn the_directories_are_made_for_us_alone() {
 }
 
 #[tokio::test]
-async fn a_second_locker_gives_up_in_time_and_names_the_first() {
+async fn lock_times_out_and_names_the_holder() {
     let (_keep, run) = run_dir();
     let locks = Locks::new(&run, Duration::from_millis(30));
     let held = locks.address(ADDRESS).await.unwrap();
@@ -49,7 +49,7 @@ async fn a_second_locker_gives_up_in_time_and_names_the_first() {
 }
 
 #[tokio::test]
-async fn a_waiter_gets_the_lock_when_it_is_free_and_neighbours_never_wait() {
+async fn waiter_gets_the_released_lock_and_other_addresses_do_not_wait() {
     let (_keep, run) = run_dir();
     let locks = Locks::new(&run, Duration::from_secs(20));
     let held = locks.address(ADDRESS).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_link_in_place_of_the_directory_or_the_file_is_refused() {
     let file = run.join(LOCK_SUBDIR).join(ADDRESS.to_string());
     std::fs::remove_file(&file).unwrap();
     symlink(keep.path().join("elsewhere"), &file).unwrap();
-    assert!(refusal(&locks).await.starts_with("open "));
+    assert!(refusal(&locks).await.starts_with("failed to open "));
     assert!(!keep.path().join("elsewhere").exists());
 }
 

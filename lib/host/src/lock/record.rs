@@ -1,63 +1,63 @@
-//! What a lock file says of an address, and who may act on it.
+//! The lock record of an address, and who may act on the address.
 
 use std::fmt;
 
 use firecamp_core::contract::protocol::{Program, Protocol};
 use firecamp_core::ids::{Epoch, PodUid};
 use firecamp_core::lock::{Hold, LockRecord};
-use firecamp_core::outside::Holder;
+use firecamp_core::ports::Holder;
 use thiserror::Error;
 
-/// First words of a record; a later format begins differently and is then not taken for ours.
+/// First words of a record of this format.
 const HEAD: &str = "firecamp-holder v1";
-/// What the record of any format begins with.
+/// First characters of a record of any format.
 const ANY_HEAD: &str = "firecamp-holder v";
-/// First word of the line after it: of which version the program was that wrote the record. One
-/// that wrote no such line was of the first.
+/// First word of the second line, which names the version of the program that wrote the record. The
+/// first version wrote no such line.
 const WRITER: &str = "firecamp-program";
-/// No version is longer, as far as it is told.
+/// Maximum length of a displayed version.
 const MAX_VERSION: usize = 40;
-/// No record is longer: a pod UID has at most 128 characters.
+/// Maximum length of a record: a pod UID has at most 128 characters.
 pub(crate) const MAX_LENGTH: usize = 512;
 
-/// Who acted last on an address on this node.
+/// The last holder of an address on this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) holder: Holder,
     pub(crate) hold: Hold,
-    /// We added the address, and did not find it. Where the kernel keeps no tag for addresses
-    /// (before 5.18) this alone makes it ours.
+    /// FireCamp added the address instead of finding it. On kernels without address tags (before
+    /// 5.18) only this identifies it as FireCamp's.
     pub(crate) added: bool,
-    /// The process that wrote this, as it sees itself.
+    /// The PID of the writer in its own namespace.
     pub(crate) pid: u32,
 }
 
-/// What was found in a lock file.
+/// The content of a lock file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Recorded {
-    /// Nobody has acted on the address since the node started.
+    /// No process has acted on the address since the node booted.
     Nothing,
-    /// Something is there that is no record.
+    /// The content is not a complete record.
     Torn,
-    /// A record of a later format, of which nothing can be read: it is treated as a torn one.
+    /// A record of a later format that cannot be parsed; treated like a torn one.
     Later,
     /// A record.
     This(Record),
-    /// A record of a program that this one does not work with, and why.
+    /// A record of an incompatible program, and why it is incompatible.
     Apart(Record, String),
 }
 
-/// Under whose records something may be removed.
+/// The records under which an address may be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Versions {
-    /// Of programs that this one works with.
+    /// Records of compatible programs.
     Understood,
-    /// Of all whose line can be read: it names the holder and what that did, whoever wrote it. Only
-    /// for who gives way, because the registry says that this holder's time is over.
+    /// All records that can be parsed, whoever wrote them. Only for a withdraw, because the
+    /// registry says that the holder is superseded.
     All,
 }
 
-/// Why a holder may not act.
+/// Why a holder may not act on an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Denied {
     Superseded(Record),
@@ -65,12 +65,12 @@ pub(crate) enum Denied {
     Torn,
 }
 
-/// Something is in a lock file that is no record, or only a piece of one.
+/// The lock file has no complete record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the record is torn")]
 pub struct TornRecord;
 
-/// What the bytes of a lock file say: who acted last on the address on this node, if anybody did.
+/// Parses a lock file: the last holder of the address on this node, if any.
 pub fn read_record(bytes: &[u8]) -> Result<Option<LockRecord>, TornRecord> {
     match Recorded::parse(bytes) {
         Recorded::Torn | Recorded::Later => Err(TornRecord),
@@ -81,9 +81,8 @@ pub fn read_record(bytes: &[u8]) -> Result<Option<LockRecord>, TornRecord> {
 }
 
 impl Recorded {
-    /// Reads the first line, and the second if it names the program that wrote them; what follows
-    /// is left over from a longer record. A line that is not complete, or whose sum is wrong, is
-    /// torn.
+    /// Parses the first line, and the second if it names the writer. The rest is left over from a
+    /// longer record. An incomplete line or a wrong checksum is a torn record.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
         if bytes.is_empty() {
             return Self::Nothing;
@@ -97,21 +96,21 @@ impl Recorded {
         };
         let writer = next().and_then(program);
         let part = "the program that wrote it";
-        match writer.and_then(|writer| Program::this().apart_from(&writer, part)) {
+        match writer.and_then(|writer| Program::this().incompatibility_with(&writer, part)) {
             Some(why) => Self::Apart(record, why),
             None => Self::This(record),
         }
     }
 
-    /// Whether the holder acts for a later life of the address than the record's, whoever wrote
-    /// that: it takes over by the registry's word, and writes the record anew.
+    /// Whether the holder has a later epoch than an incompatible record: it takes over as the
+    /// registry says, and replaces the record.
     fn apart(record: &Record, why: &str, holder: &Holder) -> Result<(), Denied> {
         if record.holder.epoch < holder.epoch { Ok(()) } else { Err(Denied::Apart(why.to_owned())) }
     }
 
-    /// Whether the holder may add. A torn record does not stop it: who adds was authorised by
-    /// the registry a moment ago and takes a new epoch, adding removes nothing, and it is how a
-    /// torn record is mended. Adding for an epoch that was released on this node is late.
+    /// Whether the holder may add the address. A torn record does not prevent it: the registry has
+    /// just authorised the holder with a new epoch, adding removes nothing, and it replaces the
+    /// torn record. Adding for an epoch that was released on this node is too late.
     pub(crate) fn permits_adding(&self, holder: &Holder) -> Result<(), Denied> {
         let record = match self {
             Self::Nothing | Self::Torn | Self::Later => return Ok(()),
@@ -125,8 +124,8 @@ impl Recorded {
         }
     }
 
-    /// Whether the holder may remove. Under a torn record nobody may: the address could be the
-    /// successor's.
+    /// Whether the holder may remove the address. A torn record forbids it: the address could be
+    /// the successor's.
     pub(crate) fn permits_removing(&self, holder: &Holder, of: Versions) -> Result<(), Denied> {
         let record = match (self, of) {
             (Self::Nothing, _) => return Ok(()),
@@ -143,7 +142,7 @@ impl Recorded {
         }
     }
 
-    /// Whether somebody is on record and nobody can say who.
+    /// Whether there is a record that cannot be parsed.
     pub(crate) fn is_unreadable(&self) -> bool {
         match self {
             Self::Torn | Self::Later => true,
@@ -151,7 +150,7 @@ impl Recorded {
         }
     }
 
-    /// Who acted last on the address on this node.
+    /// The last holder of the address on this node.
     pub(crate) fn last(&self) -> Option<LockRecord> {
         match self {
             Self::Nothing | Self::Torn | Self::Later => None,
@@ -159,7 +158,7 @@ impl Recorded {
         }
     }
 
-    /// Whether we are on record as the ones who added the address.
+    /// Whether the record says that FireCamp added the address.
     pub(crate) fn added(&self) -> bool {
         match self {
             Self::Nothing | Self::Torn | Self::Later => false,
@@ -169,19 +168,19 @@ impl Recorded {
 }
 
 impl Record {
-    /// What the rule of the lock looks at.
+    /// The input of the lock rule.
     fn rule(&self) -> LockRecord {
         LockRecord { holder: self.holder.clone(), hold: self.hold }
     }
 
-    /// What is written: the line, and who wrote it.
+    /// The file content: the record line and the writer line.
     pub(crate) fn text(&self) -> String {
         let Program { protocol: Protocol { current, oldest }, version } = Program::this();
         let line = self.line();
         format!("{line}{WRITER} protocol={current} oldest={oldest} version={version}\n")
     }
 
-    /// The record alone.
+    /// The record line.
     fn line(&self) -> String {
         let body = self.body();
         format!("{body} sum={:016x}\n", sum(&body))
@@ -214,7 +213,7 @@ impl Record {
         };
         let pid = next("pid")?.parse().ok()?;
         let record = Self { holder: Holder { pod, epoch }, hold, added, pid };
-        // Written again it must be the same line, sum included: one record, one spelling.
+        // Accept only the canonical line, including its checksum.
         (record.line().strip_suffix('\n') == Some(line)).then_some(record)
     }
 }
@@ -230,13 +229,13 @@ impl fmt::Display for Record {
     }
 }
 
-/// Whether the first line of a record is of a later format than ours.
+/// Whether the first line of a record is of a later format.
 fn is_later(line: &str) -> bool {
     let number = line.strip_prefix(ANY_HEAD).and_then(|rest| rest.split(' ').next());
     number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| number > 1)
 }
 
-/// The program that a record's second line names.
+/// The program in the second line of a record.
 fn program(line: &str) -> Option<Program> {
     let mut words = line.strip_prefix(WRITER)?.strip_prefix(' ')?.split(' ');
     let mut next = |key: &str| words.next()?.strip_prefix(key)?.strip_prefix('=');
@@ -248,7 +247,7 @@ fn program(line: &str) -> Option<Program> {
     Some(Program { protocol, version })
 }
 
-/// FNV-1a: tells a torn line from a whole one; it protects against nothing else.
+/// FNV-1a checksum: detects a torn line, nothing else.
 fn sum(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use firecamp_core::failure::HostKind;
 use firecamp_core::lock::{Hold, LockRecord};
-use firecamp_core::outside::{KernelTarget, KernelView, MemberFile};
+use firecamp_core::ports::{KernelTarget, KernelView, MemberFile};
 use firecamp_host::{AddressTags, FileOptions, StaticIpFile};
-use firecamp_netns_test::Net;
+use firecamp_testkit::netns::Net;
 
 use crate::fixture::{ADDRESS, MAIN, Node, PRIMARY, PRIMARY_GATEWAY, RUN, fails, holder, with};
 
@@ -169,11 +169,11 @@ pub(crate) fn f101_a_hostile_file_names_an_address_that_nobody_touches() {
 }
 
 pub(crate) fn an_address_is_permanent_global_and_without_broadcast() {
-    use firecamp_netns_test::raw::{AddressAttribute, AddressFlags, AddressScope};
+    use firecamp_testkit::netns::raw::{AddressAttribute, AddressFlags, AddressScope};
 
     let node = Node::new();
     node.add(&node.on_primary(), &holder("pod", 1)).unwrap();
-    let ours = |message: &&_| firecamp_netns_test::raw::local(message) == Some(ADDRESS);
+    let ours = |message: &&_| firecamp_testkit::netns::raw::local(message) == Some(ADDRESS);
     let messages = node.net.address_messages();
     let message = messages.iter().find(ours).unwrap();
     assert_eq!(message.header.scope, AddressScope::Universe);

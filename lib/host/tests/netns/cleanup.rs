@@ -3,24 +3,24 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
-use firecamp_cleanup::{Kernel, Lock, Plan, Seen, Step, Subject, plan};
 use firecamp_core::contract::path::{AGENT_LOCK, LOCK_SUBDIR};
 use firecamp_core::contract::protocol::Protocol;
 use firecamp_core::failure::HostKind;
-use firecamp_core::outside::{KernelTarget, SocketUse};
-use firecamp_host::{AgentPlace, Cleared};
+use firecamp_core::ports::{KernelTarget, SocketUse};
+use firecamp_host::{AgentLock, Cleared};
+use firecamp_node::cleanup::{Kernel, Lock, Observation, Plan, Step, Subject, plan};
 
 use crate::fixture::{ADDRESS, Node, RUN, TABLE, fails, holder};
 
 const SECOND_MEMBER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 20);
 
 /// Everything there is to know of the node, where no pod lives any more.
-fn look(node: &Node) -> Seen {
+fn look(node: &Node) -> Observation {
     node.net.block_on(|| async {
         let kernel = node.host.left().await.unwrap();
         let sockets = node.host.sockets_of(kernel.subjects()).await;
-        let agent = AgentPlace::is_taken(Path::new(RUN)).unwrap();
-        Seen { agent, kernel, sockets, pods: Ok([].into()), records: Ok([].into()) }
+        let agent = AgentLock::is_taken(Path::new(RUN)).unwrap();
+        Observation { agent, kernel, sockets, pods: Ok([].into()), records: Ok([].into()) }
     })
 }
 
@@ -137,9 +137,9 @@ pub(crate) fn f099_what_a_later_version_made_is_seen_and_stays() {
 pub(crate) fn f099_an_agent_is_seen_and_kept_from_beginning() {
     let node = Node::new();
     assert!(!look(&node).agent);
-    let ours = AgentPlace::take(Path::new(RUN)).unwrap();
+    let ours = AgentLock::take(Path::new(RUN)).unwrap();
     assert!(ours.is_some() && look(&node).agent);
-    assert!(AgentPlace::take(Path::new(RUN)).unwrap().is_none());
+    assert!(AgentLock::take(Path::new(RUN)).unwrap().is_none());
     drop(ours);
     assert!(!look(&node).agent);
     std::fs::create_dir(Path::new(RUN).join("x")).unwrap();
@@ -164,7 +164,7 @@ pub(crate) fn f097_what_a_version_that_is_not_understood_holds_is_left_alone_unt
     node.attach(&target, &pod);
     let later = is_of_a_later_version(ADDRESS);
     let before = node.net.everything();
-    let words = ["another version's", &format!("protocol {later}")];
+    let words = ["incompatible version", &format!("protocol {later}")];
     fails(node.remove(ADDRESS, &pod), HostKind::Refused, &words);
     fails(node.unroute(ADDRESS, &pod), HostKind::Refused, &words);
     fails(node.withhold(ADDRESS, &pod), HostKind::Refused, &words);
@@ -183,9 +183,9 @@ pub(crate) fn f097_who_gives_way_takes_out_what_such_a_version_left() {
     node.attach(&target, &pod);
     is_of_a_later_version(ADDRESS);
     let before = node.net.everything();
-    node.host = node.host.clone().giving_way();
-    fails(node.withhold(ADDRESS, &pod), HostKind::Refused, &["another version's"]);
-    fails(node.add(&target, &pod), HostKind::Refused, &["another version's"]);
+    node.host = node.host.clone().withdrawing();
+    fails(node.withhold(ADDRESS, &pod), HostKind::Refused, &["incompatible version"]);
+    fails(node.add(&target, &pod), HostKind::Refused, &["incompatible version"]);
     fails(node.remove(ADDRESS, &holder("pod", 2)), HostKind::Superseded, &["an old epoch"]);
     assert_eq!(node.net.everything(), before);
     node.detach(ADDRESS, &pod);

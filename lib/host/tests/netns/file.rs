@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use firecamp_core::outside::MemberFile;
+use firecamp_core::ports::MemberFile;
 use firecamp_host::{FileOptions, StaticIpFile};
 use nix::mount::{MsFlags, mount};
 

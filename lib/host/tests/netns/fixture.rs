@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use firecamp_core::failure::{HostFailure, HostKind};
 use firecamp_core::ids::{Epoch, Mac, PodUid};
-use firecamp_core::outside::{Holder, HostNet, KernelTarget, KernelView, Routing};
-use firecamp_host::{HostTimeouts, LinkSeen, LinuxHost};
-use firecamp_netns_test::Net;
+use firecamp_core::ports::{Holder, HostNet, KernelTarget, KernelView, Routing};
+use firecamp_host::{HostTimeouts, LinuxHost, ObservedLink};
+use firecamp_testkit::netns::Net;
 
 /// The member's address.
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
@@ -76,7 +76,7 @@ impl Node {
         self.net.block_on(|| self.host.add_address(target, holder))
     }
 
-    pub(crate) fn links(&self) -> Vec<LinkSeen> {
+    pub(crate) fn links(&self) -> Vec<ObservedLink> {
         self.net.block_on(|| self.host.links()).unwrap()
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use firecamp_core::outside::HostNet;
+use firecamp_core::ports::HostNet;
 
 use crate::fixture::{ADDRESS, Node, holder};
 
@@ -20,7 +20,7 @@ fn resident_kilobytes() -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-async fn cycle(node: &Node, target: &firecamp_core::outside::KernelTarget, epoch: u64) {
+async fn cycle(node: &Node, target: &firecamp_core::ports::KernelTarget, epoch: u64) {
     let pod = holder("pod", epoch);
     assert!(node.host.add_address(target, &pod).await.unwrap());
     assert!(node.host.add_routing(target, &pod).await.unwrap());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use firecamp_core::contract::path::{LOCK_SUBDIR, ROUTING_LOCK};
 use firecamp_core::failure::HostKind;
 use firecamp_core::ids::Mac;
-use firecamp_core::outside::{HostNet, KernelTarget};
+use firecamp_core::ports::{HostNet, KernelTarget};
 use firecamp_host::{HostTimeouts, LinuxHost};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};

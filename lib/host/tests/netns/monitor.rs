@@ -3,10 +3,10 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::agent::KernelMark;
+use firecamp_core::agent::KernelOwner;
 use firecamp_core::lock::Hold;
-use firecamp_host::{Change, Monitor, Survey};
-use firecamp_netns_test::Net;
+use firecamp_host::{Change, KernelSnapshot, Monitor};
+use firecamp_testkit::netns::Net;
 use tokio::time::timeout;
 
 use crate::fixture::{ADDRESS, GATEWAY, Node, PRIMARY, TABLE, holder};
@@ -16,7 +16,7 @@ const OURS: u8 = 201;
 const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 11);
 
 /// All that is told of what `strip` does, until nothing more comes for a moment.
-fn told(net: &Net, strip: impl FnOnce() + Send) -> Vec<Change> {
+fn reported(net: &Net, strip: impl FnOnce() + Send) -> Vec<Change> {
     net.settle();
     net.block_on(|| async move {
         let mut monitor = Monitor::open().unwrap();
@@ -32,25 +32,25 @@ fn told(net: &Net, strip: impl FnOnce() + Send) -> Vec<Change> {
 pub(crate) fn f063_what_somebody_strips_is_told_at_once() {
     let node = Node::configured();
     node.attach(&node.on_second(), &holder("pod", 1));
-    let news = told(&node.net, || node.net.delete_address("eth1", ADDRESS, 32));
+    let news = reported(&node.net, || node.net.delete_address("eth1", ADDRESS, 32));
     assert_eq!(news, [Change::Address(ADDRESS)]);
 }
 
 pub(crate) fn rules_routes_and_links_are_told_as_well() {
     let node = Node::configured();
     node.attach(&node.on_second(), &holder("pod", 1));
-    let rule = told(&node.net, || node.net.delete_rule(ADDRESS, TABLE, 700, OURS));
+    let rule = reported(&node.net, || node.net.delete_rule(ADDRESS, TABLE, 700, OURS));
     assert_eq!(rule, [Change::Routing]);
     let any = (Ipv4Addr::UNSPECIFIED, 0);
-    let route = told(&node.net, || node.net.delete_route(any, TABLE));
+    let route = reported(&node.net, || node.net.delete_route(any, TABLE));
     assert_eq!(route, [Change::Routing]);
-    let link = told(&node.net, || node.net.down("eth1"));
+    let link = reported(&node.net, || node.net.down("eth1"));
     assert!(link.contains(&Change::Link), "{link:?}");
 }
 
 pub(crate) fn what_is_foreign_or_wider_is_not_told() {
     let node = Node::new();
-    let news = told(&node.net, || {
+    let news = reported(&node.net, || {
         node.net.add_address("eth1", [10, 0, 1, 4].into(), 24, None);
         node.net.add_route((GATEWAY, 32), None, "eth1", 100);
         node.net.add_rule(NEIGHBOUR, 100, 500, 4);
@@ -68,12 +68,12 @@ pub(crate) fn f039_news_that_were_dropped_are_told_as_an_overrun() {
             }
         });
     };
-    let news = told(&node.net, flood);
+    let news = reported(&node.net, flood);
     assert!(news.contains(&Change::Overrun), "{} news without an overrun", news.len());
 }
 
-fn survey(node: &Node) -> Survey {
-    node.net.block_on(|| node.host.survey()).unwrap()
+fn kernel_snapshot(node: &Node) -> KernelSnapshot {
+    node.net.block_on(|| node.host.kernel_snapshot()).unwrap()
 }
 
 pub(crate) fn f034_a_survey_tells_ours_from_foreign_and_what_is_on_record() {
@@ -81,35 +81,35 @@ pub(crate) fn f034_a_survey_tells_ours_from_foreign_and_what_is_on_record() {
     let pod = holder("pod", 3);
     node.attach(&node.on_second(), &pod);
     node.net.add_address("eth0", NEIGHBOUR, 32, None);
-    let found = survey(&node);
-    let expected = [(ADDRESS, KernelMark::Ours), (NEIGHBOUR, KernelMark::Foreign)];
+    let found = kernel_snapshot(&node);
+    let expected = [(ADDRESS, KernelOwner::Ours), (NEIGHBOUR, KernelOwner::Foreign)];
     assert_eq!(found.kernel, expected.into());
     let lock = found.locks.get(&ADDRESS).unwrap();
     assert_eq!((&lock.holder, lock.hold), (&pod, Hold::Held));
 
     node.net.delete_address("eth1", ADDRESS, 32);
-    let ruled = survey(&node);
-    assert_eq!(ruled.kernel.get(&ADDRESS), Some(&KernelMark::Ours), "its rule is left");
+    let ruled = kernel_snapshot(&node);
+    assert_eq!(ruled.kernel.get(&ADDRESS), Some(&KernelOwner::Ours), "its rule is left");
     node.detach(ADDRESS, &pod);
-    let left = survey(&node);
-    assert_eq!(left.kernel, [(NEIGHBOUR, KernelMark::Foreign)].into());
+    let left = kernel_snapshot(&node);
+    assert_eq!(left.kernel, [(NEIGHBOUR, KernelOwner::Foreign)].into());
     assert_eq!(left.locks.get(&ADDRESS).unwrap().hold, Hold::Released);
 }
 
 pub(crate) fn a_survey_before_anything_was_done_is_empty() {
     let node = Node::new();
-    let found = survey(&node);
+    let found = kernel_snapshot(&node);
     assert!(found.wider.contains(&PRIMARY), "{PRIMARY} is no /32");
-    assert_eq!(Survey { wider: [].into(), ..found }, Survey::default());
+    assert_eq!(KernelSnapshot { wider: [].into(), ..found }, KernelSnapshot::default());
 }
 
 pub(crate) fn a_survey_has_what_others_configure_with_a_wider_block_as_foreign() {
     let node = Node::new();
     node.net.add_address("eth0", NEIGHBOUR, 24, None);
-    let found = survey(&node);
+    let found = kernel_snapshot(&node);
     assert_eq!(found.kernel, [].into(), "nothing of it is looked after");
-    assert_eq!(found.mark(NEIGHBOUR), Some(KernelMark::Foreign));
+    assert_eq!(found.mark(NEIGHBOUR), Some(KernelOwner::Foreign));
     assert_eq!(found.mark(ADDRESS), None);
     node.net.add_address("eth0", NEIGHBOUR, 32, None);
-    assert_eq!(survey(&node).mark(NEIGHBOUR), Some(KernelMark::Foreign));
+    assert_eq!(kernel_snapshot(&node).mark(NEIGHBOUR), Some(KernelOwner::Foreign));
 }

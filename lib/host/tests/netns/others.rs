@@ -1,7 +1,7 @@
 //! What somebody else has in the kernel is seen, and nothing else.
 
-use firecamp_preflight::KernelChecks as _;
-use firecamp_preflight::facts::{Chain, ForeignRule};
+use firecamp_node::preflight::KernelChecks as _;
+use firecamp_node::preflight::facts::{Chain, ForeignRule};
 use netlink_sys::Socket;
 use netlink_sys::protocols::NETLINK_NETFILTER;
 

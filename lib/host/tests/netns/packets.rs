@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::thread::sleep;
 use std::time::Duration;
 
-use firecamp_netns_test::Net;
+use firecamp_testkit::netns::Net;
 
 use crate::fixture::{ADDRESS, Node, holder};
 

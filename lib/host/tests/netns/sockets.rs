@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket
 use std::thread;
 use std::time::Duration;
 
-use firecamp_core::outside::{HostNet, KernelTarget, SocketScope, SocketUse};
+use firecamp_core::ports::{HostNet, KernelTarget, SocketScope, SocketUse};
 
 use crate::fixture::{ADDRESS, MAIN, Node, holder};
 

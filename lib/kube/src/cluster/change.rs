@@ -1,6 +1,6 @@
-//! The changes as requests.
+//! The requests for the leader's changes.
 
-use firecamp_cluster::{Change, Identity, Owner};
+use firecamp_controllers::leader::{Change, Identity, Owner};
 use firecamp_core::contract::cluster::annotation;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::record::Claim;
@@ -17,16 +17,16 @@ const MERGE: &str = "application/merge-patch+json";
 
 pub(super) fn request(change: &Change) -> Result<Call, RegistryFailure> {
     match change {
-        Change::Own(member, id, owner) => {
+        Change::RecordOwner(member, id, owner) => {
             let patch = json!({ "metadata": {
                 "resourceVersion": id.version.as_str(),
                 "annotations": annotations(owner.as_ref()),
             }});
             patched(&Place::claim(member), "record the owner of", "", &patch)
         }
-        Change::DropClaim(member, id) => deleted(&Place::claim(member), id),
-        Change::DropAddress(address, id) => deleted(&Place::static_ip(*address), id),
-        Change::FreeAddress(address, id, rest) => {
+        Change::DeleteClaim(member, id) => deleted(&Place::claim(member), id),
+        Change::DeleteStaticIp(address, id) => deleted(&Place::static_ip(*address), id),
+        Change::RemoveFinalizer(address, id, rest) => {
             let patch = json!({ "metadata": {
                 "resourceVersion": id.version.as_str(),
                 "finalizers": rest,
@@ -34,21 +34,21 @@ pub(super) fn request(change: &Change) -> Result<Call, RegistryFailure> {
             patched(&Place::static_ip(*address), "remove the finalizer of", "", &patch)
         }
         Change::Restore(claim, owner) => restored(claim, owner.as_ref()),
-        Change::TellAddress(address, id, status) => {
+        Change::UpdateStaticIpStatus(address, id, status) => {
             let patch = json!({
                 "metadata": { "resourceVersion": id.version.as_str() },
                 "status": { "phase": status.phase, "conditions": dated(&status.conditions) },
             });
             patched(&Place::static_ip(*address), "write the status of", "/status", &patch)
         }
-        Change::TellClaim(member, id, conditions) => {
+        Change::UpdateClaimStatus(member, id, conditions) => {
             let patch = json!({
                 "metadata": { "resourceVersion": id.version.as_str() },
                 "status": { "conditions": dated(conditions) },
             });
             patched(&Place::claim(member), "write the status of", "/status", &patch)
         }
-        Change::TellPool(pool, id, status) => {
+        Change::UpdatePoolStatus(pool, id, status) => {
             let patch = json!({
                 "metadata": { "resourceVersion": id.version.as_str() },
                 "status": {
@@ -63,7 +63,7 @@ pub(super) fn request(change: &Change) -> Result<Call, RegistryFailure> {
     }
 }
 
-/// A merge patch takes a null for "none".
+/// The annotations of the owner; a merge patch deletes a field by `null`.
 fn annotations(owner: Option<&Owner>) -> Value {
     json!({
         (annotation::SET): owner.map(|owner| owner.name.as_str()),
@@ -71,7 +71,7 @@ fn annotations(owner: Option<&Owner>) -> Value {
     })
 }
 
-/// A change that has no time yet happens now.
+/// Sets the transition time of conditions without one to now.
 fn dated(conditions: &[Condition]) -> Vec<Condition> {
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let mut all = conditions.to_vec();

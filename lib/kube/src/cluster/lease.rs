@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firecamp_cluster::{LeaseSeen, LeaseWrite, Terms};
+use firecamp_controllers::leader::{LeaseWrite, ObservedLease, Terms};
 use firecamp_core::contract::cluster;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::Version;
@@ -49,9 +49,9 @@ struct Spec {
     acquire_time: Option<String>,
 }
 
-pub(super) fn seen(text: &str) -> Result<LeaseSeen, String> {
+pub(super) fn parse(text: &str) -> Result<ObservedLease, String> {
     let Lease { metadata, spec } = serde_json::from_str(text).map_err(|wrong| wrong.to_string())?;
-    Ok(LeaseSeen {
+    Ok(ObservedLease {
         version: Version::new(&metadata.resource_version).map_err(|wrong| wrong.to_string())?,
         holder: spec.holder_identity.filter(|holder| !holder.is_empty()),
         duration: Duration::from_secs(spec.lease_duration_seconds.unwrap_or_default()),

@@ -1,4 +1,4 @@
-//! ConfigMaps that others have written, and how far a pod has come.
+//! ConfigMaps of other programs, and the phase of a pod.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use crate::call::Call;
 use crate::list;
 use crate::object::Place;
 
-/// Names on a page, as client-go's pager asks for.
+/// Names for each page, like client-go's pager.
 const PAGE: usize = 500;
 
 impl Inventory {
-    /// The names of a namespace's ConfigMaps that begin with one of these. What is in them is not
-    /// read: there may be anything in those of others.
+    /// The names of a namespace's ConfigMaps that begin with one of these prefixes. Their content
+    /// is not read, because ConfigMaps of other programs can contain anything.
     pub async fn config_maps(
         &self,
         namespace: &str,
@@ -30,7 +30,7 @@ impl Inventory {
         Ok(wanted.map(str::to_owned).collect())
     }
 
-    /// The texts of a ConfigMap; none if there is no such one.
+    /// The data of a ConfigMap; none if it does not exist.
     pub async fn config_map(
         &self,
         namespace: &str,
@@ -42,13 +42,13 @@ impl Inventory {
             return Ok(None);
         };
         let data = object.get_mut("data").map(Value::take).unwrap_or_default();
-        // The API server leaves out what is empty.
+        // The API server omits empty data.
         let texts: Option<BTreeMap<String, String>> = serde_json::from_value(data)
             .map_err(|wrong| call.failed(RegistryKind::Invalid, Effect::None, wrong))?;
         Ok(Some(texts.unwrap_or_default()))
     }
 
-    /// The phase of a member's pod; none if it has no pod.
+    /// The phase of a member's pod; none if the member has no pod.
     pub async fn phase(&self, member: &Member) -> Result<Option<String>, RegistryFailure> {
         let place = Place::pod(member);
         let call = Call::get(format!("read {}", place.label), place.path());
@@ -56,7 +56,7 @@ impl Inventory {
             return Ok(None);
         };
         let phase = object.pointer("/status/phase").and_then(Value::as_str);
-        // Between its creation and its first status a pod has none.
+        // A pod has no phase before its first status.
         Ok(Some(phase.unwrap_or("Pending").to_owned()))
     }
 }

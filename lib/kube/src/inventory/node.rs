@@ -1,5 +1,5 @@
-//! Nodes, and what drivers and plugins say of them, read leniently: what is not understood is not
-//! there.
+//! Nodes and the reports of drivers and plugins about them. Parsing is lenient: an unknown value
+//! counts as absent.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -8,21 +8,21 @@ use serde_json::Value;
 
 /// The EBS CSI driver.
 const DRIVER: &str = "ebs.csi.aws.com";
-/// A kubelet that was given `--node-ip` writes it here, for whoever else sets addresses.
+/// The annotation that a kubelet with `--node-ip` sets for cloud controllers.
 const GIVEN: &str = "alpha.kubernetes.io/provided-node-ip";
 
 /// A Node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct NodeSeen {
-    /// The instance that its provider ID names.
+pub struct ObservedNode {
+    /// The instance ID from the provider ID.
     pub instance: Option<String>,
-    /// Its IPv4 addresses of type InternalIP, in their order.
+    /// The IPv4 addresses of type InternalIP, in order.
     pub internal: Vec<Ipv4Addr>,
-    /// Its kubelet was given `--node-ip`.
+    /// Whether the kubelet has the flag `--node-ip`.
     pub fixed: bool,
 }
 
-pub(super) fn seen(node: &Value) -> Option<(String, NodeSeen)> {
+pub(super) fn parse(node: &Value) -> Option<(String, ObservedNode)> {
     let name = node.pointer("/metadata/name")?.as_str()?.to_owned();
     let provider = node.pointer("/spec/providerID").and_then(Value::as_str).unwrap_or_default();
     let instance = provider.strip_prefix("aws://").and_then(|rest| rest.rsplit('/').next());
@@ -33,7 +33,7 @@ pub(super) fn seen(node: &Value) -> Option<(String, NodeSeen)> {
     let annotations = node.pointer("/metadata/annotations");
     let fixed = annotations.is_some_and(|annotations| annotations.get(GIVEN).is_some());
     let instance = instance.map(str::to_owned);
-    Some((name, NodeSeen { instance, internal: internal.collect(), fixed }))
+    Some((name, ObservedNode { instance, internal: internal.collect(), fixed }))
 }
 
 pub(super) fn offered(csi_node: &Value) -> Option<u32> {
@@ -42,7 +42,7 @@ pub(super) fn offered(csi_node: &Value) -> Option<u32> {
     u32::try_from(driver.pointer("/allocatable/count")?.as_u64()?).ok()
 }
 
-/// The plain values of the first container; what is taken from elsewhere is left out.
+/// The literal environment values of the first container, without those from other sources.
 pub(super) fn environment(daemon_set: &Value) -> BTreeMap<String, String> {
     let pair = |one: &Value| {
         let text = |key: &str| one.get(key).and_then(Value::as_str).map(str::to_owned);

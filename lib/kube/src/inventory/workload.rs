@@ -1,8 +1,8 @@
-//! A StatefulSet, its pods and what its members have, for who waits for them. A list is whole and
-//! each object of it read, or it fails: a pod that cannot be read is no pod that is gone.
+//! A StatefulSet, its pods and its members' objects, for commands that wait. A list is complete
+//! and every object parsed, or it fails: an unreadable pod is not a deleted pod.
 
 use firecamp_core::failure::RegistryFailure;
-use firecamp_core::outside::Controller;
+use firecamp_core::ports::Controller;
 use firecamp_registry::api::{Kind, StaticIPClaimSpec, StaticIPSpec};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -13,54 +13,54 @@ use crate::call::Call;
 use crate::pod::Reference;
 use crate::{classify, list, object};
 
-/// The controller of a StatefulSet writes the pod's name here, and nobody takes it away with the
-/// owner when the set is deleted and its pods are not.
+/// The label that the StatefulSet controller sets to the pod's name. The pod keeps it when the set
+/// is deleted with `--cascade=orphan`, which removes the owner reference.
 const MADE_BY_SET: &str = "statefulset.kubernetes.io/pod-name";
 
 /// A StatefulSet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SetSeen {
-    /// So many pods it is to have.
+pub struct ObservedSet {
+    /// The desired number of pods.
     pub replicas: u32,
-    /// The number of its first pod.
+    /// The ordinal of the first pod.
     pub first: u32,
-    /// Its controller has acted on its last change.
+    /// Whether the controller has observed the current generation.
     pub observed: bool,
-    /// Its deletion was asked for, so that it gets no more pods.
+    /// Whether the set is being deleted, so that it gets no more pods.
     pub deleting: bool,
 }
 
 /// A pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PodSeen {
-    /// Its name.
+pub struct ObservedPod {
+    /// The name of the pod.
     pub name: String,
-    /// Its UID.
+    /// The UID of the pod.
     pub uid: String,
-    /// Its node, once it has one.
+    /// The node of the pod; none until it is scheduled.
     pub node: Option<String>,
-    /// What controls it.
+    /// The controller of the pod.
     pub controller: Option<Controller>,
-    /// The controller of a StatefulSet has made it, whoever controls it now.
+    /// Whether the StatefulSet controller created the pod, whatever controls it now.
     pub made_by_set: bool,
-    /// When it was created.
+    /// When the pod was created.
     pub created: Option<String>,
-    /// Where it is in its life.
-    pub life: PodLife,
+    /// The lifecycle state of the pod.
+    pub lifecycle: PodState,
 }
 
-/// Where a pod is in its life, as far as its object says.
+/// The lifecycle state of a pod, according to its object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PodLife {
-    /// It is to run.
+pub enum PodState {
+    /// The pod is pending or running.
     Live,
-    /// Its containers have ended for good.
+    /// All containers have terminated and will not restart.
     Ended,
-    /// Its deletion was asked for.
+    /// The pod is being deleted.
     Ending {
-        /// When it was asked for.
+        /// When the deletion was requested.
         since: Option<String>,
-        /// When its grace period ends.
+        /// When the grace period ends.
         until: String,
     },
 }
@@ -136,35 +136,35 @@ struct PodStatus {
 }
 
 impl Inventory {
-    /// A StatefulSet; none if there is none of this name.
+    /// A StatefulSet; none if it does not exist.
     pub async fn set(
         &self,
         namespace: &str,
         name: &str,
-    ) -> Result<Option<SetSeen>, RegistryFailure> {
+    ) -> Result<Option<ObservedSet>, RegistryFailure> {
         let path = format!("/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}");
         let call = Call::get(format!("read StatefulSet {namespace}/{name}"), path);
         let answer = self.send(&call).await?;
         if classify::is_absent(&answer, "statefulsets", name) {
             return Ok(None);
         }
-        read::<Set>(&call, &answer).map(|set| Some(set.seen()))
+        read::<Set>(&call, &answer).map(|set| Some(set.into_observed()))
     }
 
     /// All pods of a namespace.
-    pub async fn pods(&self, namespace: &str) -> Result<Vec<PodSeen>, RegistryFailure> {
+    pub async fn pods(&self, namespace: &str) -> Result<Vec<ObservedPod>, RegistryFailure> {
         let path = format!("/api/v1/namespaces/{namespace}/pods");
         let call = Call::get(format!("list the pods of namespace {namespace}"), path);
         let mut pods = Vec::new();
         let add = |pod: Pod| {
-            pods.push(pod.seen()?);
+            pods.push(pod.into_observed()?);
             Ok(())
         };
         list::each(&self.client, self.timeouts, (&call, PAGE), add).await?;
         Ok(pods)
     }
 
-    /// All StaticIPs of the members of a namespace, whole.
+    /// All StaticIPs of the members of a namespace, as complete objects.
     pub async fn addresses_in(&self, namespace: &str) -> Result<Vec<Value>, RegistryFailure> {
         let what = format!("list the StaticIPs of namespace {namespace}");
         let mut call = Call::get(what, object::collection::<StaticIPSpec>());
@@ -173,7 +173,7 @@ impl Inventory {
         list::all(&self.client, self.timeouts, &call, PAGE).await
     }
 
-    /// All StaticIPClaims of a namespace, whole.
+    /// All StaticIPClaims of a namespace, as complete objects.
     pub async fn claims_in(&self, namespace: &str) -> Result<Vec<Value>, RegistryFailure> {
         let (version, plural) = (firecamp_core::contract::api::VERSION, StaticIPClaimSpec::PLURAL);
         let path = format!("/apis/{version}/namespaces/{namespace}/{plural}");
@@ -183,9 +183,9 @@ impl Inventory {
 }
 
 impl Set {
-    fn seen(self) -> SetSeen {
+    fn into_observed(self) -> ObservedSet {
         let Self { metadata, spec, status } = self;
-        SetSeen {
+        ObservedSet {
             replicas: spec.replicas,
             first: spec.ordinals.start,
             observed: status.observed_generation >= metadata.generation,
@@ -195,27 +195,27 @@ impl Set {
 }
 
 impl Pod {
-    fn seen(self) -> Result<PodSeen, String> {
+    fn into_observed(self) -> Result<ObservedPod, String> {
         let Self { metadata, spec, status } = self;
         let controller = Reference::controller(&metadata.owner_references);
-        let controller = controller.map(Reference::seen).transpose()?;
+        let controller = controller.map(Reference::to_controller).transpose()?;
         let named = metadata.labels.get(MADE_BY_SET).and_then(Value::as_str);
-        let life = match (metadata.deletion_timestamp, status.phase.as_str()) {
+        let lifecycle = match (metadata.deletion_timestamp, status.phase.as_str()) {
             (Some(until), _) => {
                 let since = begun(&until, metadata.deletion_grace_period_seconds);
-                PodLife::Ending { since, until }
+                PodState::Ending { since, until }
             }
-            (None, "Succeeded" | "Failed") => PodLife::Ended,
-            (None, _) => PodLife::Live,
+            (None, "Succeeded" | "Failed") => PodState::Ended,
+            (None, _) => PodState::Live,
         };
-        Ok(PodSeen {
+        Ok(ObservedPod {
             made_by_set: named == Some(metadata.name.as_str()),
             name: metadata.name,
             uid: metadata.uid,
             node: Some(spec.node_name).filter(|name| !name.is_empty()),
             controller,
             created: metadata.creation_timestamp,
-            life,
+            lifecycle,
         })
     }
 }

@@ -1,11 +1,11 @@
-//! Kubernetes' objects about volumes, as far as they are needed.
+//! Parses Kubernetes' objects about volumes; only the fields that are used.
 
 use std::collections::BTreeSet;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{NodeName, PodUid, Zone};
-use firecamp_volumes::seen::{
+use firecamp_node::volumes::observation::{
     Claim, ClaimName, PersistentVolume, Pod, PodClaim, VolumeAttachment, ebs_volume,
 };
 use http::StatusCode;
@@ -14,14 +14,14 @@ use serde_json::Value;
 use crate::call::{Answer, Call};
 use crate::classify;
 
-/// The driver of EBS volumes.
+/// The name of the EBS CSI driver.
 const EBS: &str = "ebs.csi.aws.com";
-/// What `volumesAttached` of a Node begins with for volumes of drivers.
+/// The prefix of CSI volumes in a Node's `volumesAttached`.
 const ATTACHED: &str = "kubernetes.io/csi/";
-/// The labels by which a volume names its zone.
+/// The topology labels of a volume's zone.
 const ZONES: [&str; 2] = ["topology.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone"];
 
-/// A volume as its driver knows it.
+/// A volume of a CSI driver.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Csi {
     pub(super) driver: String,
@@ -53,7 +53,7 @@ pub(super) fn items(page: &Value) -> &[Value] {
     list(page, "/items")
 }
 
-/// What the next page is asked for with; empty after the last one.
+/// The continue token of the next page; empty after the last one.
 pub(super) fn next(page: &Value) -> String {
     text(page, "/metadata/continue").unwrap_or_default().to_owned()
 }
@@ -67,7 +67,7 @@ pub(super) fn pod(object: &Value) -> Option<Pod> {
             let read_only = flag(volume, "/persistentVolumeClaim/readOnly");
             return Some(PodClaim { claim: claim.to_owned(), read_only });
         }
-        // A claim that is made for this pod has both names.
+        // The claim of a generic ephemeral volume is named after the pod and the volume.
         volume.get("ephemeral")?;
         let claim = format!("{name}-{}", text(volume, "/name")?);
         Some(PodClaim { claim, read_only: false })
@@ -137,7 +137,7 @@ pub(super) fn attachment(name: &str, object: &Value) -> VolumeAttachment {
     }
 }
 
-/// The volumes of drivers that Kubernetes believes to be attached to a Node.
+/// The CSI volumes in a Node's `volumesAttached`.
 pub(super) fn attached(node: &Value) -> BTreeSet<Csi> {
     let csi = |one: &Value| {
         let (driver, handle) = text(one, "/name")?.strip_prefix(ATTACHED)?.split_once('^')?;
@@ -146,7 +146,7 @@ pub(super) fn attached(node: &Value) -> BTreeSet<Csi> {
     list(node, "/status/volumesAttached").iter().filter_map(csi).collect()
 }
 
-/// The name that Kubernetes gives to the `VolumeAttachment` of a driver's volume on a node.
+/// Kubernetes' name for the `VolumeAttachment` of a CSI volume on a node.
 pub(super) fn attachment_name(csi: &Csi, node: &NodeName) -> String {
     let text = format!("{}{}{node}", csi.handle, csi.driver);
     let digits = digest(&SHA256, text.as_bytes());
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_an_attachment_is_the_one_that_kubernetes_gives() {
+    fn the_name_of_an_attachment_is_that_of_kubernetes() {
         let csi = Csi { driver: "d".to_owned(), handle: "v".to_owned() };
         // printf vdn | sha256sum
         let digits = "f6543f8bea2891cc00a459964655191915ab214b9a56d0f1d7bd1a2d56de77d7";
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_names_its_claims_and_those_that_are_made_for_it() {
+    fn a_pod_names_its_claims_and_its_ephemeral_ones() {
         let object = json!({
             "metadata": { "name": "redis-0", "namespace": "prod", "uid": "u-1" },
             "spec": { "volumes": [
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_says_what_is_attached_to_it() {
+    fn a_node_lists_its_attached_volumes() {
         let node = json!({ "status": { "volumesAttached": [
             { "name": "kubernetes.io/csi/ebs.csi.aws.com^vol-1", "devicePath": "" },
             { "name": "kubernetes.io/iscsi/other", "devicePath": "" } ] } });

@@ -1,4 +1,4 @@
-//! The lines of an answer that goes on, each whole and bounded.
+//! The lines of a streamed response, each complete and of bounded length.
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -6,14 +6,14 @@ use kube::client::Body;
 
 use crate::call::MAX_BYTES;
 
-/// So much is kept of a buffer that had to grow for one long line.
+/// The capacity that remains after one long line made the buffer grow.
 const KEPT: usize = 32 * 1024;
 
 pub(super) struct Lines {
     body: Body,
-    /// What came and is no whole line yet.
+    /// The received bytes that are not a complete line yet.
     rest: BytesMut,
-    /// How much of it has no end of a line.
+    /// The number of bytes that were searched for a line feed.
     searched: usize,
 }
 
@@ -22,7 +22,7 @@ impl Lines {
         Self { body, rest: BytesMut::new(), searched: 0 }
     }
 
-    /// The next line without its end; none after the last one. Cancelling it loses nothing.
+    /// The next line without its line feed; none after the last one. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, String> {
         loop {
             if let Some(line) = self.line() {
@@ -37,9 +37,9 @@ impl Lines {
                         self.rest.extend_from_slice(&data);
                     }
                 }
-                Some(Err(wrong)) => return Err(format!("it broke off: {wrong}")),
+                Some(Err(wrong)) => return Err(format!("the stream was interrupted: {wrong}")),
                 None if self.rest.is_empty() => return Ok(None),
-                None => return Err("it broke off in the middle of a line".to_owned()),
+                None => return Err("the stream ended in the middle of a line".to_owned()),
             }
         }
     }

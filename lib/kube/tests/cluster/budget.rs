@@ -1,18 +1,19 @@
-//! How many requests a member costs.
+//! The number of requests that a member needs.
 
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::Stored;
 use firecamp_core::record::Write;
 use serde_json::json;
 
 use super::support::{ADDRESS, Cluster};
 
-/// A restart on the same node: claim, address and pool, then the pod; a take and a completion.
+/// A restart on the same node: reads of claim, address, pool and pod; writes to acquire and to
+/// complete.
 #[tokio::test]
 async fn a_restart_costs_four_reads_and_two_writes() {
     let cluster = Cluster::new().await;
     cluster.server.set_pod("prod", "redis-0", json!({ "metadata": { "uid": "u-1" } }));
-    let before = cluster.server.asked().len();
+    let before = cluster.server.requests().len();
     let read = cluster.registry.member(&cluster.member, None).await.unwrap();
     cluster.registry.pod(&cluster.member).await.unwrap();
     let mut stored = read.static_ip.unwrap();
@@ -22,7 +23,7 @@ async fn a_restart_costs_four_reads_and_two_writes() {
         let version = cluster.registry.write(&write).await.unwrap();
         stored = Stored { version, object: stored.object };
     }
-    let mut asked = cluster.server.asked().split_off(before);
+    let mut asked = cluster.server.requests().split_off(before);
     asked.sort();
     let wanted = [
         "GET pods/redis-0",

@@ -1,11 +1,11 @@
-//! What speaks against an address being nobody's: all of it, or a failure.
+//! The census before an adoption: complete, or a failure.
 
 use std::net::Ipv4Addr;
 
 use firecamp_apiserver::Fault;
 use firecamp_core::failure::Effect;
 use firecamp_core::ids::NodeName;
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Claim, Write};
 use firecamp_registry::conformance::{claim, member};
 use serde_json::json;
@@ -34,7 +34,7 @@ fn pod(cluster: &Cluster, name: &str, (node, phase): (&str, &str)) {
 }
 
 #[tokio::test]
-async fn a_claim_on_a_later_page_that_names_the_address_or_asks_for_it_is_found() {
+async fn a_claim_of_the_address_on_a_later_page_is_found() {
     for asks in [false, true] {
         let cluster = Cluster::new().await;
         for index in 100..220 {
@@ -54,7 +54,7 @@ async fn a_claim_on_a_later_page_that_names_the_address_or_asks_for_it_is_found(
 }
 
 #[tokio::test]
-async fn the_pods_of_the_node_count_until_all_of_their_containers_have_ended() {
+async fn the_pods_of_the_node_count_until_all_containers_terminated() {
     let cluster = Cluster::new().await;
     for phase in ["Running", "Pending", "Unknown", "", "Succeeded", "Failed"] {
         pod(&cluster, &format!("here-{}x", phase.to_lowercase()), ("node-1", phase));
@@ -67,7 +67,7 @@ async fn the_pods_of_the_node_count_until_all_of_their_containers_have_ended() {
 }
 
 #[tokio::test]
-async fn one_list_that_fails_is_no_census() {
+async fn a_failed_list_fails_the_census() {
     for plural in [POOLS, CLAIMS, "pods"] {
         let cluster = Cluster::new().await;
         cluster.server.fail_next("GET", plural, Fault::Cut);

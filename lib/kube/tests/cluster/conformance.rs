@@ -1,16 +1,16 @@
-//! What every registry promises.
+//! The conformance suite of all registries.
 
 use std::sync::Arc;
 
 use firecamp_apiserver::ApiServer;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::{Member, PoolName, Version};
-use firecamp_core::outside::{PodView, Registry};
+use firecamp_core::ports::{PodView, Registry};
 use firecamp_core::record::{MemberRecords, Pool, StaticIp, Stored, Write};
 use firecamp_kube::{KubeRegistry, Timeouts};
 use firecamp_registry::conformance::Fixture;
 
-/// A registry and the server that only it uses.
+/// A registry and its own server.
 struct OnServer {
     server: ApiServer,
     registry: KubeRegistry,

@@ -1,15 +1,15 @@
-//! What each failure means, and whether a write may have taken effect.
+//! The classification of failures, and whether a write may have taken effect.
 
 use firecamp_apiserver::Fault;
 use firecamp_core::failure::{Effect, RegistryKind};
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::Write;
 use firecamp_kube::KubeRegistry;
 use firecamp_registry::conformance::{claim, member};
 
 use super::support::{ADDRESS, CLAIMS, Cluster, IPS, POOLS, QUICK, failed};
 
-/// Every way to lose a request or its answer, and whether it was carried out.
+/// Every way to lose a request or its response, and whether the request took effect.
 const LOST: [(Fault, bool); 10] = [
     (Fault::LostRequest, false),
     (Fault::LostAnswer, true),
@@ -24,7 +24,7 @@ const LOST: [(Fault, bool); 10] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn f052_a_write_whose_answer_is_lost_may_have_taken_effect() {
+async fn f052_a_write_whose_response_is_lost_may_have_taken_effect() {
     for (fault, done) in LOST {
         let cluster = Cluster::new().await;
         cluster.server.fail_next("PATCH", IPS, fault);
@@ -37,7 +37,7 @@ async fn f052_a_write_whose_answer_is_lost_may_have_taken_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f052_a_create_whose_answer_is_lost_may_have_taken_effect() {
+async fn f052_a_create_whose_response_is_lost_may_have_taken_effect() {
     for (fault, done) in LOST {
         let cluster = Cluster::new().await;
         let other = claim(&member(7).unwrap(), &cluster.pool);
@@ -51,7 +51,7 @@ async fn f052_a_create_whose_answer_is_lost_may_have_taken_effect() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_no_effect_and_keeps_the_servers_words() {
+async fn a_rejected_write_has_no_effect_and_keeps_the_servers_message() {
     let cases = [
         (Fault::Code(400, "BadRequest"), RegistryKind::Refused, "BadRequest"),
         (Fault::Code(401, "Unauthorized"), RegistryKind::Refused, "token"),
@@ -72,9 +72,9 @@ async fn a_refusal_has_no_effect_and_keeps_the_servers_words() {
     }
 }
 
-/// A load balancer knows nothing of our objects, whatever code it sends.
+/// A load balancer knows nothing about our objects, whatever code it sends.
 #[tokio::test]
-async fn a_conflict_without_the_servers_status_is_none() {
+async fn a_conflict_code_without_a_status_object_is_not_a_conflict() {
     let cluster = Cluster::new().await;
     cluster.server.fail_next("PATCH", IPS, Fault::Proxy(409));
     let (kind, effect, text) = failed(cluster.registry.write(&cluster.take()).await);
@@ -82,7 +82,7 @@ async fn a_conflict_without_the_servers_status_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_fails_never_shows_that_something_is_absent() {
+async fn a_failed_read_never_means_absent() {
     let faults = LOST.map(|(fault, _)| fault).into_iter();
     let more = [Fault::Proxy(404), Fault::Proxy(200), Fault::Code(403, "Forbidden")];
     for fault in faults.chain(more) {
@@ -103,7 +103,7 @@ async fn a_read_that_fails_never_shows_that_something_is_absent() {
 }
 
 #[tokio::test]
-async fn a_server_without_the_custom_resources_says_what_to_apply() {
+async fn without_the_crds_the_error_says_what_to_apply() {
     let cluster = Cluster::new().await;
     cluster.server.uninstall();
     let read = failed(cluster.registry.static_ip(ADDRESS).await);
@@ -116,7 +116,7 @@ async fn a_server_without_the_custom_resources_says_what_to_apply() {
 }
 
 #[tokio::test]
-async fn a_claim_in_a_namespace_that_is_gone_is_refused_by_name() {
+async fn a_claim_in_a_missing_namespace_is_rejected_by_name() {
     let cluster = Cluster::new().await;
     cluster.server.without_namespace("prod");
     let write = Write::CreateClaim(claim(&member(7).unwrap(), &cluster.pool));
@@ -125,7 +125,7 @@ async fn a_claim_in_a_namespace_that_is_gone_is_refused_by_name() {
     assert!(text.contains("namespaces \"prod\" not found"), "{text}");
 }
 
-/// Nobody listens there, so nothing can have been sent.
+/// The port has no listener, so nothing can have been sent.
 #[tokio::test]
 async fn a_refused_connection_has_no_effect() {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -140,9 +140,9 @@ async fn a_refused_connection_has_no_effect() {
     assert!(text.contains("refused"), "{text}");
 }
 
-/// Somebody listens and hangs up as soon as the request is there: it may have been read.
+/// The listener closes the connection as soon as the request arrives: it may have been read.
 #[tokio::test]
-async fn f052_a_connection_that_breaks_after_the_request_leaves_it_in_doubt() {
+async fn f052_a_connection_that_breaks_after_the_request_leaves_the_effect_unknown() {
     use tokio::io::AsyncReadExt;
     let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();

@@ -1,10 +1,10 @@
-//! What the holder of the Lease reads and changes.
+//! The leader's reads and changes.
 
-use firecamp_cluster::{
-    Candidate, Change, Cluster as _, Identity, NodeLife, NodeSeen, Owner, SetName, Uid,
+use firecamp_controllers::leader::{
+    Candidate, Change, Cluster as _, Identity, NodeReadiness, ObservedNode, Owner, SetName, Uid,
 };
 use firecamp_core::failure::RegistryKind;
-use firecamp_core::outside::PodView;
+use firecamp_core::ports::PodView;
 use firecamp_core::time::Moment;
 use firecamp_kube::KubeCluster;
 use firecamp_registry::api::{AddressPhase, Condition, StaticIPPoolStatus, StaticIPStatus};
@@ -24,7 +24,7 @@ fn condition(status: &str) -> Condition {
     Condition {
         kind: "Claimed".to_owned(),
         status: status.to_owned(),
-        reason: "ClaimGone".to_owned(),
+        reason: "ClaimNotFound".to_owned(),
         message: String::new(),
         last_transition_time: None,
         observed_generation: Some(1),
@@ -32,7 +32,7 @@ fn condition(status: &str) -> Condition {
 }
 
 #[tokio::test]
-async fn a_lease_is_created_renewed_and_given_back() {
+async fn a_lease_is_created_renewed_and_released() {
     let holder = KubeCluster::new(&Cluster::new().await.registry);
     assert_eq!(holder.lease().await.unwrap(), None);
     let mut me = Candidate::new("me".to_owned());
@@ -52,7 +52,7 @@ async fn a_lease_is_created_renewed_and_given_back() {
     assert_eq!(holder.lease().await.unwrap().unwrap().holder, None);
 }
 
-/// As 2026-11-20T15:00:00.123456Z: a real API server takes no other form of a MicroTime.
+/// Like 2026-11-20T15:00:00.123456Z: a real API server accepts no other format of a MicroTime.
 fn is_micro_time(value: &Value) -> bool {
     let text = value.as_str().unwrap();
     let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
@@ -60,7 +60,7 @@ fn is_micro_time(value: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn the_times_of_a_lease_and_of_a_condition_are_as_kubernetes_writes_them() {
+async fn times_of_leases_and_conditions_have_the_kubernetes_format() {
     let cluster = Cluster::new().await;
     let holder = KubeCluster::new(&cluster.registry).with_lease_in("agents");
     let write = Candidate::new("me".to_owned()).decide(None, Moment::default()).unwrap();
@@ -73,45 +73,45 @@ async fn the_times_of_a_lease_and_of_a_condition_are_as_kubernetes_writes_them()
     let conditions = vec![condition("False")];
     let status = StaticIPStatus { phase: None, conditions };
     let id = items[0].object.clone().unwrap().id;
-    holder.change(&Change::TellAddress(ADDRESS, id, status)).await.unwrap();
+    holder.change(&Change::UpdateStaticIpStatus(ADDRESS, id, status)).await.unwrap();
     let stored = cluster.stored();
     let time = stored["status"]["conditions"][0]["lastTransitionTime"].as_str().unwrap();
     assert_eq!((time.len(), time.ends_with('Z')), (20, true), "{time}");
 }
 
 #[tokio::test]
-async fn an_owner_is_recorded_beside_everything_else_of_a_claim() {
+async fn recording_an_owner_preserves_the_rest_of_a_claim() {
     let cluster = Cluster::new().await;
     let holder = KubeCluster::new(&cluster.registry);
     let (namespace, name) = (cluster.member.namespace(), cluster.member.name());
     cluster.server.change(CLAIMS, Some(namespace), name, |object| {
         object["metadata"]["annotations"] = json!({ "team": "db" });
     });
-    let seen = holder.claim(&cluster.member).await.unwrap().unwrap();
-    assert_eq!((seen.owner.clone(), &seen.claim), (None, &cluster.claim.object));
-    let own = |id, owner| Change::Own(cluster.member.clone(), id, owner);
-    holder.change(&own(seen.id.clone(), Some(owner()))).await.unwrap();
-    let (kind, _, detail) = failed(holder.change(&own(seen.id, None)).await);
+    let observed = holder.claim(&cluster.member).await.unwrap().unwrap();
+    assert_eq!((observed.owner.clone(), &observed.claim), (None, &cluster.claim.object));
+    let own = |id, owner| Change::RecordOwner(cluster.member.clone(), id, owner);
+    holder.change(&own(observed.id.clone(), Some(owner()))).await.unwrap();
+    let (kind, _, detail) = failed(holder.change(&own(observed.id, None)).await);
     assert_eq!(kind, RegistryKind::Conflict, "{detail}");
-    let seen = holder.claim(&cluster.member).await.unwrap().unwrap();
-    assert_eq!((seen.owner.clone(), &seen.claim), (Some(owner()), &cluster.claim.object));
-    holder.change(&own(seen.id, None)).await.unwrap();
+    let observed = holder.claim(&cluster.member).await.unwrap().unwrap();
+    assert_eq!((observed.owner.clone(), &observed.claim), (Some(owner()), &cluster.claim.object));
+    holder.change(&own(observed.id, None)).await.unwrap();
     let stored = cluster.server.object(CLAIMS, Some(namespace), name).unwrap();
     assert_eq!(stored["metadata"]["annotations"], json!({ "team": "db" }));
 }
 
 #[tokio::test]
-async fn f079_only_the_very_object_that_was_read_is_deleted() {
+async fn f079_only_the_object_that_was_read_is_deleted() {
     let cluster = Cluster::new().await;
     let holder = KubeCluster::new(&cluster.registry);
     let id = holder.claim(&cluster.member).await.unwrap().unwrap().id;
     let other = Identity { uid: Uid::new("another").unwrap(), ..id.clone() };
     for wrong in [stale(&id), other] {
-        let change = Change::DropClaim(cluster.member.clone(), wrong);
+        let change = Change::DeleteClaim(cluster.member.clone(), wrong);
         let (kind, _, detail) = failed(holder.change(&change).await);
         assert_eq!(kind, RegistryKind::Conflict, "{detail}");
     }
-    let change = Change::DropClaim(cluster.member.clone(), id);
+    let change = Change::DeleteClaim(cluster.member.clone(), id);
     holder.change(&change).await.unwrap();
     assert_eq!(holder.claim(&cluster.member).await.unwrap(), None);
     let (kind, _, detail) = failed(holder.change(&change).await);
@@ -123,32 +123,32 @@ async fn f079_only_the_very_object_that_was_read_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_status_is_written_and_nothing_else_is() {
+async fn a_status_write_changes_nothing_else() {
     let cluster = Cluster::new().await;
     let holder = KubeCluster::new(&cluster.registry);
     let (items, _) = holder.addresses().list().await.unwrap();
-    let seen = items[0].object.clone().unwrap();
-    assert_eq!(seen.record, cluster.ip.object);
+    let observed = items[0].object.clone().unwrap();
+    assert_eq!(observed.record, cluster.ip.object);
     let status = StaticIPStatus {
         phase: Some(AddressPhase::Released),
         conditions: vec![condition("False")],
     };
-    let tell = |id, status| Change::TellAddress(ADDRESS, id, status);
-    holder.change(&tell(seen.id.clone(), status.clone())).await.unwrap();
-    let (kind, _, detail) = failed(holder.change(&tell(seen.id, status)).await);
+    let report = |id, status| Change::UpdateStaticIpStatus(ADDRESS, id, status);
+    holder.change(&report(observed.id.clone(), status.clone())).await.unwrap();
+    let (kind, _, detail) = failed(holder.change(&report(observed.id, status)).await);
     assert_eq!(kind, RegistryKind::Conflict, "{detail}");
     let stored = cluster.stored();
     assert_eq!(stored["status"]["phase"], "Released");
     assert!(stored["status"]["conditions"][0]["lastTransitionTime"].is_string());
-    assert_eq!(stored["metadata"]["generation"], 1, "the spec is as it was");
+    assert_eq!(stored["metadata"]["generation"], 1, "the spec is unchanged");
     let (items, _) = holder.addresses().list().await.unwrap();
-    let seen = items[0].object.clone().unwrap();
-    holder.change(&tell(seen.id, StaticIPStatus::default())).await.unwrap();
+    let observed = items[0].object.clone().unwrap();
+    holder.change(&report(observed.id, StaticIPStatus::default())).await.unwrap();
     assert_eq!(cluster.stored()["status"]["phase"], Value::Null);
 }
 
 #[tokio::test]
-async fn a_pool_is_read_with_its_policies_and_told_of() {
+async fn a_pool_is_read_with_its_policies_and_gets_a_status() {
     let cluster = Cluster::new().await;
     let holder = KubeCluster::new(&cluster.registry);
     cluster.server.change(POOLS, None, "a", |object| {
@@ -156,18 +156,21 @@ async fn a_pool_is_read_with_its_policies_and_told_of() {
         object["spec"]["claimRetentionPolicy"] = json!({ "whenScaled": "Delete" });
     });
     let (items, _) = holder.pools().list().await.unwrap();
-    let seen = items[0].object.clone().unwrap();
-    assert_eq!(format!("{:?} {:?}", seen.reclaim, seen.retention.when_scaled), "Delete Delete");
-    assert_eq!(format!("{:?}", seen.retention.when_deleted), "Retain");
+    let observed = items[0].object.clone().unwrap();
+    assert_eq!(
+        format!("{:?} {:?}", observed.reclaim, observed.retention.when_scaled),
+        "Delete Delete"
+    );
+    assert_eq!(format!("{:?}", observed.retention.when_deleted), "Retain");
     let status = StaticIPPoolStatus { total: 3, allocated: 1, free: 2, conditions: Vec::new() };
-    let change = Change::TellPool(cluster.pool.name.clone(), seen.id, status.clone());
+    let change = Change::UpdatePoolStatus(cluster.pool.name.clone(), observed.id, status.clone());
     holder.change(&change).await.unwrap();
     let (items, _) = holder.pools().list().await.unwrap();
     assert_eq!(items[0].object.clone().unwrap().status, Some(status));
 }
 
 #[tokio::test]
-async fn only_the_controller_of_a_pod_is_its_stateful_set() {
+async fn only_the_controller_owner_of_a_pod_counts_as_its_stateful_set() {
     let cluster = Cluster::new().await;
     let holder = KubeCluster::new(&cluster.registry);
     assert_eq!(holder.pod(&cluster.member).await.unwrap().view, PodView::Absent);
@@ -184,14 +187,14 @@ async fn only_the_controller_of_a_pod_is_its_stateful_set() {
     ] {
         let pod = json!({ "metadata": { "uid": "pod-1", "ownerReferences": references } });
         cluster.server.set_pod(cluster.member.namespace(), cluster.member.name(), pod);
-        let seen = holder.pod(&cluster.member).await.unwrap();
-        assert_eq!(seen.controller, wanted, "{references}");
-        assert!(matches!(seen.view, PodView::Present { .. }));
+        let observed = holder.pod(&cluster.member).await.unwrap();
+        assert_eq!(observed.controller, wanted, "{references}");
+        assert!(matches!(observed.view, PodView::Present { .. }));
     }
 }
 
 #[tokio::test]
-async fn a_stateful_set_says_which_members_it_wants() {
+async fn a_stateful_set_defines_its_members() {
     let cluster = Cluster::new().await;
     let holder = KubeCluster::new(&cluster.registry);
     let name = SetName { namespace: "prod".to_owned(), name: "redis".to_owned() };
@@ -199,42 +202,46 @@ async fn a_stateful_set_says_which_members_it_wants() {
     let set = json!({ "metadata": { "uid": "set-1" },
         "spec": { "replicas": 2, "ordinals": { "start": 5 } } });
     cluster.server.set("statefulsets", (Some("prod"), "redis"), set);
-    let seen = holder.set(&name).await.unwrap().unwrap();
-    let wanted: Vec<u32> = (0..10).filter(|ordinal| seen.wants(*ordinal)).collect();
-    assert_eq!((seen.uid.as_str(), wanted), ("set-1", vec![5, 6]));
-    assert_eq!(holder.sets().list().await.unwrap().0[0].object, Ok(seen));
+    let observed = holder.set(&name).await.unwrap().unwrap();
+    let wanted: Vec<u32> = (0..10).filter(|ordinal| observed.wants(*ordinal)).collect();
+    assert_eq!((observed.uid.as_str(), wanted), ("set-1", vec![5, 6]));
+    assert_eq!(holder.sets().list().await.unwrap().0[0].object, Ok(observed));
 }
 
 #[tokio::test]
-async fn f077_a_node_is_ready_or_not_or_out_of_service() {
+async fn f077_a_node_is_ready_not_ready_or_out_of_service() {
     let cluster = Cluster::new().await;
     let holder = KubeCluster::new(&cluster.registry);
     let taint = |key: &str| json!({ "taints": [{ "key": key, "effect": "NoExecute" }] });
     let ready = |status: &str| json!({ "conditions": [{ "type": "Ready", "status": status }] });
     let cases = [
-        (json!({}), ready("True"), NodeLife::Ready),
-        (json!({}), ready("Unknown"), NodeLife::NotReady),
-        (json!({}), ready("False"), NodeLife::NotReady),
-        (json!({}), json!({}), NodeLife::NotReady),
-        (taint("node.kubernetes.io/unreachable"), ready("Unknown"), NodeLife::NotReady),
-        (taint("node.kubernetes.io/out-of-service"), ready("True"), NodeLife::OutOfService),
-        (taint("node.cloudprovider.kubernetes.io/shutdown"), json!({}), NodeLife::OutOfService),
+        (json!({}), ready("True"), NodeReadiness::Ready),
+        (json!({}), ready("Unknown"), NodeReadiness::NotReady),
+        (json!({}), ready("False"), NodeReadiness::NotReady),
+        (json!({}), json!({}), NodeReadiness::NotReady),
+        (taint("node.kubernetes.io/unreachable"), ready("Unknown"), NodeReadiness::NotReady),
+        (taint("node.kubernetes.io/out-of-service"), ready("True"), NodeReadiness::OutOfService),
+        (
+            taint("node.cloudprovider.kubernetes.io/shutdown"),
+            json!({}),
+            NodeReadiness::OutOfService,
+        ),
     ];
     for (spec, status, wanted) in cases {
         let node = json!({ "metadata": {}, "spec": spec, "status": status });
         cluster.server.set("nodes", (None, "n1"), node);
-        let seen = &holder.nodes().list().await.unwrap().0[0].object;
-        assert_eq!(*seen, Ok(NodeSeen::from(wanted)), "{spec} {status}");
+        let observed = &holder.nodes().list().await.unwrap().0[0].object;
+        assert_eq!(*observed, Ok(ObservedNode::from(wanted)), "{spec} {status}");
     }
     let labels = json!({ "topology.kubernetes.io/zone": "us-east-1a" });
     cluster.server.set("nodes", (None, "n1"), json!({ "metadata": { "labels": labels } }));
     let zone = Some("us-east-1a".parse().unwrap());
-    let seen = &holder.nodes().list().await.unwrap().0[0].object;
-    assert_eq!(*seen, Ok(NodeSeen { life: NodeLife::NotReady, zone }));
+    let observed = &holder.nodes().list().await.unwrap().0[0].object;
+    assert_eq!(*observed, Ok(ObservedNode { lifecycle: NodeReadiness::NotReady, zone }));
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_told_with_its_name() {
+async fn the_error_for_an_unreadable_object_names_it() {
     let cluster = Cluster::new().await;
     let holder = KubeCluster::new(&cluster.registry);
     cluster.server.change(IPS, None, "10.1.0.20", |object| {

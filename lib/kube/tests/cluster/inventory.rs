@@ -1,12 +1,12 @@
-//! What people look at: whole objects, what is served, and one's own rights.
+//! Reads for diagnosis: complete objects, served resources, and permissions.
 
 use std::collections::BTreeSet;
 
 use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_core::failure::{Effect, RegistryKind};
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::Write;
-use firecamp_kube::{Inventory, NodeSeen, Right};
+use firecamp_kube::{Inventory, ObservedNode, Right};
 use firecamp_registry::api::{
     Kind, NodeAttachmentsSpec, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec,
 };
@@ -24,7 +24,7 @@ fn names(objects: &[Value]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn whole_objects_of_all_namespaces_come_page_by_page() {
+async fn objects_of_all_namespaces_are_listed_page_by_page() {
     let cluster = Cluster::new().await;
     for index in 1..120 {
         let claim = claim(&member(index).unwrap(), &cluster.pool);
@@ -34,12 +34,13 @@ async fn whole_objects_of_all_namespaces_come_page_by_page() {
     assert_eq!(claims.len(), 120);
     assert_eq!(claims[0]["spec"]["address"], json!("10.1.0.20"));
     assert_eq!(names(&claims).into_iter().collect::<BTreeSet<_>>().len(), 120);
-    let lists = cluster.server.asked().iter().filter(|one| *one == "GET staticipclaims/*").count();
+    let lists =
+        cluster.server.requests().iter().filter(|one| *one == "GET staticipclaims/*").count();
     assert_eq!(lists, 3);
 }
 
 #[tokio::test]
-async fn half_a_list_is_no_list() {
+async fn a_partial_list_is_an_error() {
     let cluster = Cluster::new().await;
     cluster.server.fail_next("GET", IPS, Fault::Cut);
     let (_, effect, text) = failed(inventory(&cluster.server).ours::<StaticIPSpec>().await);
@@ -48,7 +49,7 @@ async fn half_a_list_is_no_list() {
 }
 
 #[tokio::test]
-async fn one_object_is_there_or_absent() {
+async fn one_object_exists_or_is_absent() {
     let cluster = Cluster::new().await;
     let inventory = inventory(&cluster.server);
     let pool = inventory.one::<StaticIPPoolSpec>("a").await.unwrap().unwrap();
@@ -57,7 +58,7 @@ async fn one_object_is_there_or_absent() {
 }
 
 #[tokio::test]
-async fn nodes_are_told_by_their_names_with_their_instance_and_addresses() {
+async fn nodes_are_read_with_their_instance_and_addresses() {
     let server = ApiServer::default();
     let address = |kind: &str, text: &str| json!({ "type": kind, "address": text });
     let node = json!({
@@ -74,16 +75,16 @@ async fn nodes_are_told_by_their_names_with_their_instance_and_addresses() {
     server.set("nodes", (None, "a.internal"), node);
     let nodes = inventory(&server).nodes().await.unwrap();
     assert_eq!(nodes.keys().collect::<Vec<_>>(), ["a.internal", "b.internal"]);
-    let wanted = NodeSeen {
+    let wanted = ObservedNode {
         instance: Some("i-0123456789abcdef0".to_owned()),
         internal: vec![[10, 0, 1, 10].into(), [10, 0, 1, 12].into()],
         fixed: true,
     };
-    assert_eq!((&nodes["a.internal"], &nodes["b.internal"]), (&wanted, &NodeSeen::default()));
+    assert_eq!((&nodes["a.internal"], &nodes["b.internal"]), (&wanted, &ObservedNode::default()));
 }
 
 #[tokio::test]
-async fn the_volumes_that_the_ebs_driver_offers_are_told_if_it_offers_a_number() {
+async fn the_volume_limit_of_the_ebs_driver_is_read_if_it_reports_one() {
     let server = ApiServer::default();
     let driver =
         |name: &str, count: u32| json!({ "name": name, "allocatable": { "count": count } });
@@ -102,7 +103,7 @@ async fn the_volumes_that_the_ebs_driver_offers_are_told_if_it_offers_a_number()
 }
 
 #[tokio::test]
-async fn the_settings_of_the_vpc_cni_are_those_of_its_daemon_set() {
+async fn the_settings_of_the_vpc_cni_are_read_from_its_daemon_set() {
     let server = ApiServer::default();
     assert_eq!(inventory(&server).vpc_cni().await, Ok(None));
     let env = json!([
@@ -118,7 +119,7 @@ async fn the_settings_of_the_vpc_cni_are_those_of_its_daemon_set() {
 }
 
 #[tokio::test]
-async fn what_is_served_has_all_our_kinds_or_is_nothing() {
+async fn the_served_resources_contain_all_our_kinds_or_none() {
     let server = ApiServer::default();
     let resources = inventory(&server).served().await.unwrap().unwrap();
     let found = |name: &str| resources.iter().find(|one| one.name == name);
@@ -129,9 +130,9 @@ async fn what_is_served_has_all_our_kinds_or_is_nothing() {
     assert_eq!(inventory(&server).served().await, Ok(None));
 }
 
-/// A load balancer's 404 says nothing about what is installed behind it.
+/// A load balancer's 404 does not mean that the CRDs are not installed.
 #[tokio::test]
-async fn a_proxys_404_does_not_say_that_nothing_is_served() {
+async fn a_404_of_a_proxy_does_not_mean_that_nothing_is_served() {
     let server = ApiServer::default();
     server.fail_next("GET", "resources", Fault::Proxy(404));
     let (kind, _, text) = failed(inventory(&server).served().await);
@@ -139,7 +140,7 @@ async fn a_proxys_404_does_not_say_that_nothing_is_served() {
 }
 
 #[tokio::test]
-async fn the_server_says_its_version_and_our_rights() {
+async fn the_server_reports_its_version_and_our_permissions() {
     let server = ApiServer::default();
     let inventory = inventory(&server);
     assert_eq!(inventory.version().await.as_deref(), Ok("v1.34.4"));

@@ -1,18 +1,18 @@
-//! Lists come in pages, whole or not at all.
+//! Lists are read in pages and are complete or an error.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_core::failure::{Effect, RegistryKind};
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{StaticIp, Write};
 use firecamp_kube::KubeRegistry;
 use firecamp_registry::conformance::{member, pool, static_ip};
 
 use super::support::{Cluster, IPS, POOLS, QUICK, failed};
 
-/// Addresses outside of the pool's ranges; .20 of the same subnet is there already.
+/// Adds addresses outside the pool's ranges; .20 of the same subnet already exists.
 async fn filled(count: u16) -> Cluster {
     let cluster = Cluster::new().await;
     for index in 0..count {
@@ -26,7 +26,7 @@ async fn filled(count: u16) -> Cluster {
 }
 
 fn lists(cluster: &Cluster) -> usize {
-    cluster.server.asked().iter().filter(|asked| *asked == "GET staticips/*").count()
+    cluster.server.requests().iter().filter(|asked| *asked == "GET staticips/*").count()
 }
 
 #[tokio::test]
@@ -37,9 +37,9 @@ async fn all_pages_of_a_long_list_are_read() {
     assert_eq!(lists(&cluster), 3);
 }
 
-/// Half a list would give away addresses that are taken.
+/// A partial list would allocate addresses that are in use.
 #[tokio::test]
-async fn a_list_whose_snapshot_is_gone_is_no_list() {
+async fn a_list_with_an_expired_snapshot_is_an_error() {
     let cluster = filled(600).await;
     cluster.server.keep_no_snapshots();
     let (kind, effect, text) = failed(cluster.registry.allocated(&cluster.pool.name).await);
@@ -49,7 +49,7 @@ async fn a_list_whose_snapshot_is_gone_is_no_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_breaks_is_no_list() {
+async fn an_interrupted_list_is_an_error() {
     let faults =
         [Fault::Cut, Fault::Flood, Fault::Silence, Fault::Proxy(200), Fault::Code(500, "")];
     for fault in faults {
@@ -63,7 +63,7 @@ async fn a_list_that_breaks_is_no_list() {
 }
 
 #[tokio::test]
-async fn a_new_member_sees_the_only_pool_by_names_alone() {
+async fn a_new_member_finds_the_only_pool_by_listing_names() {
     let cluster = Cluster::new().await;
     let read = cluster.registry.member(&member(5).unwrap(), None).await.unwrap();
     assert_eq!(read.pool, Some(cluster.pool.clone()));

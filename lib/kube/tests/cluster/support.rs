@@ -6,7 +6,7 @@ use std::time::Duration;
 use firecamp_apiserver::ApiServer;
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::Member;
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Claim, Pool, StaticIp, Stored, Write};
 use firecamp_kube::{KubeRegistry, Timeouts};
 use firecamp_registry::conformance::{claim, member, pool, static_ip};
@@ -45,13 +45,13 @@ impl Cluster {
         Self { server, registry, pool, member, claim, ip }
     }
 
-    /// What the address becomes when it is attached, on the version that was read.
+    /// The write that attaches the address, at the version that was read.
     pub(crate) fn take(&self) -> Write {
         let object = firecamp_registry::conformance::attached(&self.ip.object, 1).unwrap();
         Write::UpdateStaticIp(Stored { version: self.ip.version.clone(), object })
     }
 
-    /// The address as the server has it.
+    /// The stored StaticIP.
     pub(crate) fn stored(&self) -> serde_json::Value {
         self.server.object(IPS, None, "10.1.0.20").unwrap()
     }
@@ -61,7 +61,7 @@ impl Cluster {
     }
 }
 
-/// What a request failed with: its kind, its effect, and its text.
+/// The kind, effect and text of a failure.
 pub(crate) fn failed<T: std::fmt::Debug>(
     result: Result<T, RegistryFailure>,
 ) -> (RegistryKind, Effect, String) {

@@ -1,9 +1,9 @@
-//! What is read of a node's volumes, and how seldom.
+//! The reads of a node's volumes, and how few there are.
 
 use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_core::failure::RegistryKind;
-use firecamp_kube::VolumeLooks;
-use firecamp_volumes::seen::ClusterView;
+use firecamp_kube::VolumeReader;
+use firecamp_node::volumes::observation::ClusterView;
 use serde_json::{Value, json};
 
 use super::support::{QUICK, failed};
@@ -35,8 +35,8 @@ fn set_attached(server: &ApiServer, attached: bool) {
     server.set("volumeattachments", (None, ATTACHMENT), attachment);
 }
 
-/// A node with one pod, whose claim is bound to an EBS volume; another node's pod; and a volume of
-/// somebody else.
+/// A node with one pod whose claim is bound to an EBS volume; another node's pod; and an unrelated
+/// volume.
 fn server() -> ApiServer {
     let server = ApiServer::default();
     server.set_pod("prod", "redis-0", pod(NODE, "u-1"));
@@ -52,11 +52,11 @@ fn server() -> ApiServer {
     server
 }
 
-fn looks(server: &ApiServer) -> VolumeLooks {
-    VolumeLooks::new(server.client(), QUICK, NODE.parse().unwrap())
+fn reader(server: &ApiServer) -> VolumeReader {
+    VolumeReader::new(server.client(), QUICK, NODE.parse().unwrap())
 }
 
-/// What of each kind is seen, by name.
+/// The names of the objects of each kind.
 fn names(view: &ClusterView) -> [Vec<String>; 4] {
     [
         view.pods.iter().map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect(),
@@ -67,13 +67,13 @@ fn names(view: &ClusterView) -> [Vec<String>; 4] {
 }
 
 fn asked(server: &ApiServer, from: usize) -> Vec<String> {
-    server.asked().into_iter().skip(from).collect()
+    server.requests().into_iter().skip(from).collect()
 }
 
 #[tokio::test]
-async fn f109_a_look_sees_what_is_this_nodes_and_asks_for_nothing_else() {
+async fn f109_a_query_reads_only_the_objects_of_this_node() {
     let server = server();
-    let view = looks(&server).look().await.unwrap();
+    let view = reader(&server).read().await.unwrap();
     let wanted = ["prod/redis-0", "prod/data-redis-0", "pv-1", "pv-1"];
     assert_eq!(names(&view), wanted.map(|name| vec![name.to_owned()]));
     assert!(view.attachments[0].attached && !view.attachments[0].failing);
@@ -83,85 +83,88 @@ async fn f109_a_look_sees_what_is_this_nodes_and_asks_for_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_second_look_at_what_has_not_changed_asks_for_pods_and_node_alone() {
+async fn a_query_without_changes_reads_only_pods_and_node() {
     let server = server();
-    let looks = looks(&server);
-    let first = looks.look().await.unwrap();
-    let before = server.asked().len();
-    assert_eq!(looks.look().await.unwrap(), first);
+    let reader = reader(&server);
+    let first = reader.read().await.unwrap();
+    let before = server.requests().len();
+    assert_eq!(reader.read().await.unwrap(), first);
     assert_eq!(asked(&server, before), ["GET pods/*", "GET nodes/node-1"]);
 }
 
 #[tokio::test]
-async fn f082_an_attachment_that_is_not_settled_is_read_again_until_it_is() {
+async fn f082_an_attachment_in_progress_is_read_again_until_it_is_complete() {
     let server = server();
-    let looks = looks(&server);
+    let reader = reader(&server);
     set_attached(&server, false);
-    assert!(!looks.look().await.unwrap().attachments[0].attached);
+    assert!(!reader.read().await.unwrap().attachments[0].attached);
     set_attached(&server, true);
-    assert!(looks.look().await.unwrap().attachments[0].attached);
-    // The Node no longer lists it: it is on its way off.
+    assert!(reader.read().await.unwrap().attachments[0].attached);
+    // The Node no longer lists it: it is being detached.
     set_attached(&server, false);
     server.change("volumeattachments", None, ATTACHMENT, |object| {
         object["status"]["detachError"] = json!({ "message": "busy" });
     });
-    assert!(looks.look().await.unwrap().attachments[0].failing);
+    assert!(reader.read().await.unwrap().attachments[0].failing);
 }
 
 #[tokio::test]
-async fn f079_another_pods_claim_of_the_same_name_is_another_claim() {
+async fn f079_a_claim_of_the_same_name_for_another_pod_is_read_again() {
     let server = server();
-    let looks = looks(&server);
-    looks.look().await.unwrap();
+    let reader = reader(&server);
+    reader.read().await.unwrap();
     server.set_pod("prod", "redis-0", pod(NODE, "u-3"));
     let claim = json!({ "metadata": {}, "spec": { "volumeName": "pv-2" } });
     server.set("persistentvolumeclaims", (Some("prod"), "data-redis-0"), claim);
-    let view = looks.look().await.unwrap();
+    let view = reader.read().await.unwrap();
     assert_eq!(view.claims[0].volume.as_deref(), Some("pv-2"));
-    let before = server.asked().len();
-    assert_eq!(looks.look().await.unwrap().claims, view.claims);
-    assert!(!asked(&server, before).iter().any(|asked| asked.contains("claims")), "it is kept");
+    let before = server.requests().len();
+    assert_eq!(reader.read().await.unwrap().claims, view.claims);
+    assert!(
+        !asked(&server, before).iter().any(|asked| asked.contains("claims")),
+        "the claim is cached"
+    );
 }
 
 #[tokio::test]
-async fn a_path_of_the_nodes_own_filesystem_is_no_volume_that_a_pod_lacks() {
+async fn a_directory_of_the_node_is_not_a_missing_volume() {
     let server = server();
     server.change("persistentvolumes", None, "pv-1", |volume| {
         volume["spec"]["csi"] = Value::Null;
         volume["spec"]["hostPath"] = json!({ "path": "/opt/local-path-provisioner/pvc-1" });
     });
-    let looks = looks(&server);
-    let view = looks.look().await.unwrap();
+    let reader = reader(&server);
+    let view = reader.read().await.unwrap();
     assert!(view.pods[0].claims.is_empty(), "{:?}", view.pods);
-    let before = server.asked().len();
-    assert_eq!(looks.look().await.unwrap().pods, view.pods);
+    let before = server.requests().len();
+    assert_eq!(reader.read().await.unwrap().pods, view.pods);
     assert_eq!(asked(&server, before), ["GET pods/*", "GET nodes/node-1"], "it is read once");
 }
 
 #[tokio::test]
-async fn a_volume_without_a_pod_is_seen_as_long_as_it_is_attached() {
+async fn a_volume_without_a_pod_is_reported_while_it_is_attached() {
     let server = server();
-    let looks = looks(&server);
-    looks.look().await.unwrap();
+    let reader = reader(&server);
+    reader.read().await.unwrap();
     server.remove("pods", Some("prod"), "redis-0");
-    let view = looks.look().await.unwrap();
+    let view = reader.read().await.unwrap();
     assert_eq!((view.claims.len(), view.persistent_volumes.len()), (0, 1));
     set_attached(&server, false);
     server.remove("volumeattachments", None, ATTACHMENT);
-    let view = looks.look().await.unwrap();
+    let view = reader.read().await.unwrap();
     assert_eq!(names(&view), [const { Vec::<String>::new() }; 4]);
 }
 
 #[tokio::test]
-async fn a_look_of_which_a_part_cannot_be_read_is_none() {
+async fn a_query_fails_if_any_part_is_unreadable() {
     let server = server();
-    let looks = looks(&server);
+    let reader = reader(&server);
     for plural in
         ["pods", "nodes", "persistentvolumeclaims", "persistentvolumes", "volumeattachments"]
     {
         server.fail_next("GET", plural, Fault::Code(503, "ServiceUnavailable"));
-        let (kind, _, text) = failed(looks.look().await);
+        let (kind, _, text) = failed(reader.read().await);
         assert_eq!((kind, server.unmet_faults()), (RegistryKind::Unavailable, 0), "{text}");
     }
-    assert_eq!(looks.look().await.unwrap().attachments.len(), 1);
+    assert_eq!(reader.read().await.unwrap().attachments.len(), 1);
 }

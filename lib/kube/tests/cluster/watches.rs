@@ -1,19 +1,19 @@
-//! Lists and watches of what concerns one node.
+//! Lists and watches of the objects of one node.
 
 use std::time::Duration;
 
 use firecamp_apiserver::{Ending, Fault};
 use firecamp_core::ids::NodeName;
-use firecamp_core::outside::{PodView, Registry};
+use firecamp_core::ports::{PodView, Registry};
 use firecamp_core::record::StaticIp;
-use firecamp_kube::{Event, Events, Key, Lost, Watched};
+use firecamp_kube::{Event, Events, Key, WatchFailure, Watched};
 use serde_json::json;
 
 use super::support::{Cluster, IPS};
 
 const LONG: Duration = Duration::from_mins(5);
 
-/// The node that the sample attachment names.
+/// The node of the sample attachment.
 fn node() -> NodeName {
     "ip-10-0-0-7.ec2.internal".parse().unwrap()
 }
@@ -31,14 +31,14 @@ async fn next<T: std::fmt::Debug>(events: &mut Events<T>) -> Option<Event<T>> {
     events.next().await.unwrap()
 }
 
-fn lost<T: std::fmt::Debug>(result: Result<T, Lost>) -> (bool, String) {
+fn lost<T: std::fmt::Debug>(result: Result<T, WatchFailure>) -> (bool, String) {
     match result.unwrap_err() {
-        Lost::Expired(why) => (true, why.detail),
-        Lost::Broken(why) => (false, why.detail),
+        WatchFailure::Expired(why) => (true, why.detail),
+        WatchFailure::Broken(why) => (false, why.detail),
     }
 }
 
-/// What the address moves away with: another node's name in its attachment.
+/// Moves the address to another node.
 fn move_away(cluster: &Cluster) {
     let moved = cluster.server.change(IPS, None, "10.1.0.20", |object| {
         object["spec"]["attachment"]["nodeName"] = json!("elsewhere");
@@ -60,11 +60,11 @@ async fn only_the_static_ips_of_the_node_are_listed() {
 }
 
 #[tokio::test]
-async fn an_address_is_told_when_it_comes_changes_and_goes_to_another_node() {
+async fn a_watch_reports_added_changed_and_departed_addresses() {
     let cluster = Cluster::new().await;
     let mut events = open(&cluster.registry.static_ips_of(&node())).await;
     cluster.registry.write(&cluster.take()).await.unwrap();
-    let Some(Event::Set(item)) = next(&mut events).await else { panic!("not told") };
+    let Some(Event::Set(item)) = next(&mut events).await else { panic!("no event") };
     assert_eq!(item.object.unwrap().epoch.0, 1);
     move_away(&cluster);
     assert_eq!(next(&mut events).await, Some(Event::Gone(key(None, "10.1.0.20"))));
@@ -73,14 +73,14 @@ async fn an_address_is_told_when_it_comes_changes_and_goes_to_another_node() {
 }
 
 #[tokio::test]
-async fn a_watch_goes_on_where_the_last_one_ended() {
+async fn a_watch_resumes_where_the_last_one_ended() {
     let cluster = Cluster::new().await;
     let watched = cluster.registry.static_ips_of(&node());
     let mut events = open(&watched).await;
     cluster.server.bookmark();
     assert_eq!(next(&mut events).await, Some(Event::Bookmark));
     let version = events.version().to_owned();
-    cluster.server.end_watches(Ending::Whole);
+    cluster.server.end_watches(Ending::Regular);
     assert_eq!(next(&mut events).await, None);
     cluster.registry.write(&cluster.take()).await.unwrap();
     let mut events = watched.watch(&version, LONG).await.unwrap();
@@ -88,7 +88,7 @@ async fn a_watch_goes_on_where_the_last_one_ended() {
 }
 
 #[tokio::test]
-async fn a_pod_is_told_by_its_name_with_what_decides() {
+async fn a_watch_reports_a_pod_by_name_with_its_view() {
     let cluster = Cluster::new().await;
     let pod = json!({
         "metadata": { "uid": "0b0d3ed4-2b8c-4b2a-9a54-3c1f6a1e1e11" },
@@ -108,7 +108,7 @@ async fn a_pod_is_told_by_its_name_with_what_decides() {
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_read_is_told_by_its_name_and_harms_no_other() {
+async fn an_unreadable_object_is_reported_by_name_and_affects_no_other() {
     let cluster = Cluster::new().await;
     cluster.registry.write(&cluster.take()).await.unwrap();
     cluster.server.change(IPS, None, "10.1.0.20", |object| {
@@ -121,7 +121,7 @@ async fn an_object_that_cannot_be_read_is_told_by_its_name_and_harms_no_other() 
 }
 
 #[tokio::test]
-async fn long_lists_come_in_pages_and_whole() {
+async fn long_lists_are_read_in_pages_and_complete() {
     let cluster = Cluster::new().await;
     let (on, pods) = (node(), 120);
     for index in 0..pods {
@@ -135,11 +135,11 @@ async fn long_lists_come_in_pages_and_whole() {
     assert_eq!(watched.list().await.unwrap().0.len(), pods);
     cluster.server.keep_no_snapshots();
     let why = watched.list().await.unwrap_err();
-    assert!(why.detail.contains("410"), "a part is no list: {why:?}");
+    assert!(why.detail.contains("410"), "a partial list is an error: {why:?}");
 }
 
 #[tokio::test]
-async fn what_the_server_has_forgotten_is_expired_and_what_breaks_can_be_resumed() {
+async fn compacted_versions_are_expired_and_broken_watches_can_resume() {
     for (ending, expired) in
         [(Ending::Expired, true), (Ending::Broken, false), (Ending::MidLine, false)]
     {
@@ -153,7 +153,7 @@ async fn what_the_server_has_forgotten_is_expired_and_what_breaks_can_be_resumed
 }
 
 #[tokio::test]
-async fn a_version_from_before_the_compaction_or_from_the_future_leads_to_a_list() {
+async fn a_compacted_or_future_version_requires_a_new_list() {
     let cluster = Cluster::new().await;
     let watched = cluster.registry.static_ips_of(&node());
     let (_items, version) = watched.list().await.unwrap();
@@ -165,7 +165,7 @@ async fn a_version_from_before_the_compaction_or_from_the_future_leads_to_a_list
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_in_trouble_says_nothing_about_the_version() {
+async fn a_server_error_does_not_expire_the_version() {
     let faults = [
         Fault::Code(500, "InternalError"),
         Fault::Code(429, "TooManyRequests"),
@@ -184,7 +184,7 @@ async fn a_server_in_trouble_says_nothing_about_the_version() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_ends_a_watch_when_its_time_is_over() {
+async fn the_server_ends_a_watch_after_its_timeout() {
     let cluster = Cluster::new().await;
     let mut events = open(&cluster.registry.static_ips_of(&node())).await;
     let begun = tokio::time::Instant::now();

@@ -1,10 +1,10 @@
-//! A StatefulSet, its pods and what its members have, as who waits for them reads it.
+//! Reads of a StatefulSet, its pods and its members' objects.
 
 use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_core::failure::RegistryKind;
 use firecamp_core::ids::SetName;
-use firecamp_core::outside::Controller;
-use firecamp_kube::{Inventory, PodLife, SetSeen};
+use firecamp_core::ports::Controller;
+use firecamp_kube::{Inventory, ObservedSet, PodState};
 use serde_json::{Value, json};
 
 use super::support::{Cluster, IPS, QUICK, failed};
@@ -14,7 +14,7 @@ fn inventory(server: &ApiServer) -> Inventory {
 }
 
 #[tokio::test]
-async fn a_stateful_set_is_told_with_its_numbers_and_whether_its_controller_has_seen_it() {
+async fn a_stateful_set_is_read_with_its_ordinals_and_observed_generation() {
     let server = ApiServer::default();
     let put = |metadata: Value, spec: Value, observed: u64| {
         let status = json!({ "observedGeneration": observed });
@@ -24,15 +24,15 @@ async fn a_stateful_set_is_told_with_its_numbers_and_whether_its_controller_has_
     let read = async || inventory(&server).set("prod", "redis").await.unwrap();
     assert_eq!(read().await, None);
     put(json!({}), json!({ "replicas": 3, "ordinals": { "start": 2 } }), 1);
-    let wanted = SetSeen { replicas: 3, first: 2, observed: true, deleting: false };
+    let wanted = ObservedSet { replicas: 3, first: 2, observed: true, deleting: false };
     assert_eq!(read().await, Some(wanted));
     put(json!({ "deletionTimestamp": "2026-11-20T15:00:30Z" }), json!({ "replicas": 0 }), 1);
-    let wanted = SetSeen { replicas: 0, first: 0, observed: false, deleting: true };
-    assert_eq!(read().await, Some(wanted), "its controller has seen the first spec alone");
+    let wanted = ObservedSet { replicas: 0, first: 0, observed: false, deleting: true };
+    assert_eq!(read().await, Some(wanted), "the controller has observed only the first spec");
 }
 
 #[tokio::test]
-async fn pods_are_told_with_where_they_are_in_their_lives_and_whose_they_are() {
+async fn pods_are_read_with_their_state_and_controller() {
     let server = ApiServer::default();
     let owner = json!([{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "redis",
         "uid": "s-1", "controller": true }]);
@@ -49,37 +49,37 @@ async fn pods_are_told_with_where_they_are_in_their_lives_and_whose_they_are() {
     put("redis-2", json!({}), "Succeeded");
     server.set_pod("dev", "redis-0", json!({ "metadata": {} }));
     let pods = inventory(&server).pods("prod").await.unwrap();
-    let seen: Vec<_> = pods
+    let observed: Vec<_> = pods
         .iter()
-        .map(|pod| (pod.name.as_str(), pod.controller.clone(), pod.made_by_set, &pod.life))
+        .map(|pod| (pod.name.as_str(), pod.controller.clone(), pod.made_by_set, &pod.lifecycle))
         .collect();
     let redis = Some(Controller::StatefulSet(SetName::new("redis").unwrap()));
-    let over = PodLife::Ending {
+    let over = PodState::Ending {
         since: Some("2026-11-20T15:00:00Z".to_owned()),
         until: "2026-11-20T15:00:30Z".to_owned(),
     };
     let wanted = [
-        ("redis-0", redis, true, &PodLife::Live),
-        // Another pod's label, which somebody has copied.
+        ("redis-0", redis, true, &PodState::Live),
+        // A copied label of another pod.
         ("redis-1", None, false, &over),
-        ("redis-2", None, false, &PodLife::Ended),
+        ("redis-2", None, false, &PodState::Ended),
     ];
-    assert_eq!(seen, wanted);
+    assert_eq!(observed, wanted);
     assert!(pods.iter().all(|pod| pod.node.as_deref() == Some("node-a")), "{pods:?}");
 }
 
 #[tokio::test]
-async fn when_a_pods_deletion_was_asked_for_is_not_guessed() {
+async fn the_start_of_a_deletion_is_not_guessed() {
     let server = ApiServer::default();
     let metadata = json!({ "deletionTimestamp": "soon", "deletionGracePeriodSeconds": 30 });
     server.set_pod("prod", "redis-0", json!({ "metadata": metadata }));
     let pods = inventory(&server).pods("prod").await.unwrap();
-    let life = PodLife::Ending { since: None, until: "soon".to_owned() };
-    assert_eq!((pods[0].node.as_ref(), &pods[0].life), (None, &life));
+    let lifecycle = PodState::Ending { since: None, until: "soon".to_owned() };
+    assert_eq!((pods[0].node.as_ref(), &pods[0].lifecycle), (None, &lifecycle));
 }
 
 #[tokio::test]
-async fn pods_of_which_one_cannot_be_read_are_no_list() {
+async fn an_unreadable_pod_fails_the_list() {
     let server = ApiServer::default();
     server.set_pod("prod", "redis-0", json!({ "metadata": {} }));
     server.fail_next("GET", "pods", Fault::Cut);

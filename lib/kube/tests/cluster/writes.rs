@@ -2,14 +2,14 @@
 
 use firecamp_core::failure::{Effect, RegistryKind};
 use firecamp_core::ids::Version;
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Stored, Write};
 use serde_json::{Value, json};
 
 use super::support::{ADDRESS, Cluster, IPS, failed};
 
 #[tokio::test]
-async fn f074_what_others_write_on_an_object_survives_our_writes() {
+async fn f074_fields_of_other_writers_survive_our_writes() {
     let cluster = Cluster::new().await;
     let changed = cluster.server.change(IPS, None, "10.1.0.20", |object| {
         object["metadata"]["labels"] = json!({ "team": "db" });
@@ -32,9 +32,9 @@ async fn f074_what_others_write_on_an_object_survives_our_writes() {
     assert_eq!(read.object, object);
 }
 
-/// Also a label makes a new version, so who decided before it decides again.
+/// A label also creates a new version, so a decision from before it must be repeated.
 #[tokio::test]
-async fn f072_a_change_that_a_person_made_since_the_read_is_a_conflict() {
+async fn f072_a_change_by_a_user_since_the_read_is_a_conflict() {
     let cluster = Cluster::new().await;
     cluster.server.change(IPS, None, "10.1.0.20", |object| {
         object["metadata"]["labels"] = json!({ "team": "db" });
@@ -44,9 +44,9 @@ async fn f072_a_change_that_a_person_made_since_the_read_is_a_conflict() {
     assert_eq!(cluster.epoch(), 0);
 }
 
-/// The API server takes such a write and does nothing. No write of the protocol is one.
+/// The API server accepts such a write and does nothing. The protocol never sends one.
 #[tokio::test]
-async fn a_write_that_changes_nothing_keeps_its_version() {
+async fn a_write_without_a_change_keeps_the_version() {
     let cluster = Cluster::new().await;
     let same = Write::UpdateStaticIp(cluster.ip.clone());
     assert_eq!(cluster.registry.write(&same).await, Ok(cluster.ip.version.clone()));
@@ -54,24 +54,23 @@ async fn a_write_that_changes_nothing_keeps_its_version() {
     assert_eq!(cluster.registry.write(&same).await, Ok(cluster.claim.version.clone()));
 }
 
-/// Zero and nothing mean "whatever is there" to an API server.
+/// To an API server zero and an absent version mean any version.
 #[tokio::test]
-async fn a_version_that_no_server_made_is_never_sent() {
+async fn a_version_of_another_registry_is_never_sent() {
     let cluster = Cluster::new().await;
-    let before = cluster.server.asked().len();
+    let before = cluster.server.requests().len();
     for version in ["0", "-1", "1-00ff", "latest"] {
         let version = Version::new(version).unwrap();
         let write = Write::UpdateStaticIp(Stored { version, object: cluster.ip.object.clone() });
         let (kind, effect, text) = failed(cluster.registry.write(&write).await);
         assert_eq!((kind, effect), (RegistryKind::Conflict, Effect::None), "{text}");
     }
-    assert_eq!(cluster.server.asked().len(), before);
+    assert_eq!(cluster.server.requests().len(), before);
 }
 
-/// A field that we do not know may be why a newer version decides otherwise, and our next write
-/// would lose it.
+/// An unknown field may change the decisions of a newer version, and our next write would drop it.
 #[tokio::test]
-async fn an_unknown_field_of_a_spec_is_reported_and_never_lost() {
+async fn an_unknown_field_of_a_spec_is_an_error_and_never_dropped() {
     let cluster = Cluster::new().await;
     cluster.server.change(IPS, None, "10.1.0.20", |object| {
         object["spec"]["frozen"] = Value::Bool(true);
@@ -82,7 +81,7 @@ async fn an_unknown_field_of_a_spec_is_reported_and_never_lost() {
 }
 
 #[tokio::test]
-async fn a_stored_object_that_breaks_a_rule_is_named_with_its_field() {
+async fn the_error_for_an_invalid_stored_object_names_its_field() {
     let cluster = Cluster::new().await;
     cluster.server.change(IPS, None, "10.1.0.20", |object| {
         object["spec"]["cidr"] = json!("10.2.0.0/24");

@@ -1,4 +1,4 @@
-//! `StaticIPClaim`: this member needs an address from that pool.
+//! `StaticIPClaim`: a member's request for an address from a pool.
 
 use firecamp_core::contract::cluster::annotation;
 use firecamp_core::ids::{Member, PoolName, SetName, parse_address};
@@ -8,21 +8,23 @@ use serde::{Deserialize, Serialize};
 use super::problem::InvalidObject;
 use super::{Metadata, StaticIPClaim};
 
-/// Type of the condition of a claim that says whether its member's pod has the volumes that it
-/// claims: said by the agent of the pod's node, from the first time on at which it has not.
+/// Condition type of a claim: whether its member's pod has the volumes that it claims. The agent
+/// of the pod's node reports it, starting the first time that a volume is missing.
 pub const VOLUME_READY: &str = "VolumeReady";
 
-/// What decides about a claim. The claim's namespace and name are the member's.
+/// The request for an address. The claim has the namespace and name of its member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StaticIPClaimSpec {
-    /// The pool that the address comes from. Never changes.
+    /// The name of the pool that provides the address. Immutable.
     pub pool: String,
-    /// The address that a person wants for this member.
+    /// The address that a user requests for this member. It has no effect once an address is
+    /// bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_address: Option<String>,
-    /// The address that the claim is bound to, once that `StaticIP` names this claim.
+    /// The address that the claim is bound to. The binding is complete when the StaticIP of that
+    /// name refers to this claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
 }
@@ -66,7 +68,7 @@ impl TryFrom<&StaticIPClaim> for record::Claim {
     }
 }
 
-/// A binding that cannot be read is not taken for none.
+/// Reads the StatefulSet annotation. An invalid value is an error, not an absent binding.
 fn set(object: &StaticIPClaim) -> Result<Option<SetName>, InvalidObject> {
     let field = format!("metadata.annotations[{}]", annotation::SET);
     let text = object.metadata.annotations.get(annotation::SET);

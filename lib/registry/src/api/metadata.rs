@@ -1,38 +1,38 @@
-//! What all objects have, whatever their kind.
+//! Metadata, conditions and status that all kinds share.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The part of Kubernetes' `ObjectMeta` that the registries keep. A field that is not listed here
-/// is refused, because the next write would lose it.
+/// The part of the Kubernetes `ObjectMeta` that the registries preserve. An object with any other
+/// field is rejected, because the next write would drop that field.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     /// The name, unique in its kind and namespace.
     pub name: String,
-    /// The namespace, for namespaced kinds.
+    /// The namespace of a namespaced object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Tells this object from an earlier one of the same name.
+    /// Distinguishes this object from an earlier one of the same name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
-    /// Counts the writes. Opaque in Kubernetes, a number in a file registry.
+    /// The version of the object. Opaque in Kubernetes, a count of writes in a file registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_version: Option<String>,
-    /// Counts the changes of the spec; kept, not used.
+    /// The generation of the spec; preserved, not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// When the object was created; kept, not used.
+    /// When the object was created; preserved, not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creation_timestamp: Option<String>,
-    /// People's labels; kept.
+    /// Labels; preserved.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// People's annotations; kept.
+    /// Annotations; preserved.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// Who must agree before the object goes; kept.
+    /// Finalizers; preserved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finalizers: Vec<String>,
 }
@@ -49,35 +49,35 @@ impl Metadata {
     }
 }
 
-/// What is reported about an object. Nothing decides by it.
+/// The reported state of the object. Informational; no component acts on it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Status {
-    /// Kubernetes' conditions, at most one of each type.
+    /// Conditions of the object; at most one of each type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
 
-/// One condition, as Kubernetes spells it.
+/// A condition, with the fields of Kubernetes' `metav1.Condition`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Condition {
-    /// What it is about, in CamelCase.
+    /// The type of the condition, in CamelCase.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `True`, `False` or `Unknown`.
+    /// The status of the condition: `True`, `False` or `Unknown`.
     pub status: String,
-    /// Why, in one CamelCase word.
+    /// The reason for the status as one CamelCase word.
     pub reason: String,
-    /// Why, for people.
+    /// A description for people.
     #[serde(default)]
     pub message: String,
     /// When `status` last changed (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_transition_time: Option<String>,
-    /// The generation of the spec that this was said about.
+    /// The generation of the spec that the condition was computed from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! `NodeAttachments`: what is attached to a node, in EC2, in the kernel and in Kubernetes.
+//! `NodeAttachments`: what is attached to a node in EC2, in the kernel and in Kubernetes.
 
 mod report;
 mod volume;
@@ -12,91 +12,91 @@ pub use volume::{
     BlockDevice, FileSystem, MountStatus, Space, VolumeKind, VolumeStatus, VolumeUser,
 };
 
-/// Empty: nobody asks for anything here. The agent of the node reports.
+/// Always empty. The agent of the node reports in the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeAttachmentsSpec {}
 
-/// What the agent of the node sees. Nothing decides by it.
+/// The state of the node as its agent observes it. Informational; no component acts on it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NodeAttachmentsStatus {
-    /// The EC2 instance.
+    /// The EC2 instance ID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
     /// The availability zone of the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// The room for addresses on the ENIs that members get.
+    /// The slots for secondary addresses on the ENIs that FireCamp uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<Slots>,
-    /// How many of the addresses are not as they should be.
+    /// The number of addresses with a problem.
     #[serde(default)]
     pub addresses_failing: u32,
-    /// How many of the volumes are not as they should be.
+    /// The number of volumes with a problem.
     #[serde(default)]
     pub volumes_failing: u32,
-    /// The network interfaces of the instance.
+    /// The network interfaces (ENIs) of the instance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub enis: Vec<EniStatus>,
-    /// The static addresses that belong on this node, or still are on it.
+    /// The static addresses that belong on this node, or that are still configured on it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<AddressStatus>,
     /// The volumes that are attached or mounted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeStatus>,
-    /// Kubernetes' conditions, at most one of each type.
+    /// Conditions of the node; at most one of each type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
 
-/// Room for secondary addresses.
+/// Slots for secondary private addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Slots {
-    /// How many the instance type allows.
+    /// The number of slots that the instance type provides.
     pub total: u32,
-    /// How many of them carry no address.
+    /// The number of slots without an address.
     pub free: u32,
 }
 
-/// A network interface of the instance.
+/// A network interface (ENI) of the instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EniStatus {
-    /// Its id in EC2.
+    /// The ENI ID.
     pub id: String,
-    /// Its MAC address.
+    /// The MAC address.
     pub mac: String,
-    /// Its place on the instance; 0 is the primary one.
+    /// The device index on the instance; 0 is the primary interface.
     pub device_index: u32,
-    /// Its EC2 subnet.
+    /// The EC2 subnet ID.
     pub subnet: String,
-    /// The kernel's name of its link, if the kernel has one.
+    /// The name of the kernel's network device. Unset while the kernel has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// Its room for secondary addresses. Unset while the limit is not known.
+    /// The slots for secondary addresses. Unset while the limit is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<Slots>,
-    /// Who gives addresses to it.
+    /// What assigns addresses to this interface.
     pub managed_by: EniManager,
 }
 
-/// Who gives addresses to a network interface.
+/// What assigns addresses to this interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum EniManager {
-    /// FireCamp may.
+    /// FireCamp may assign static addresses.
     FireCamp,
-    /// The VPC CNI does, so FireCamp does not.
+    /// The VPC CNI plugin manages the interface; FireCamp does not use it.
     VpcCni,
-    /// Somebody else does, so FireCamp does not.
+    /// Another system manages the interface; FireCamp does not use it.
     Other,
-    /// It is not known yet, so FireCamp does not.
+    /// Not determined yet; FireCamp does not use it.
     Unknown,
 }
 
@@ -105,42 +105,42 @@ pub enum EniManager {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AddressStatus {
-    /// The address, which is also the name of its StaticIP.
+    /// The IP address, which is also the name of its StaticIP.
     pub address: String,
-    /// The member that it belongs to, as NAMESPACE/NAME.
+    /// The member that owns the address, as NAMESPACE/NAME.
     pub member: String,
     /// The epoch of the attachment.
     pub epoch: u64,
-    /// Where the attachment stands.
+    /// The state of the attachment.
     pub state: super::AttachmentState,
-    /// The UID of the pod that holds it, or held it last.
+    /// The UID of the pod that holds the address, or that held it last.
     #[serde(rename = "podUID")]
     pub pod_uid: String,
-    /// The ENI that it belongs on, if it belongs on one.
+    /// The ENI that the address belongs on. Unset if it belongs on none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eni: Option<String>,
-    /// EC2 has it on that ENI. Unset while nobody knows.
+    /// Whether EC2 has the address on that ENI. Unset while this is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_ec2: Option<bool>,
-    /// The kernel of this node has all that it needs for it. Unset while nobody knows.
+    /// Whether this node's kernel has the address and its routing. Unset while this is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_kernel: Option<bool>,
-    /// The static-IP file holds it. Unset where the agent cannot see the file.
+    /// Whether the static-IP file lists the address. Unset if the agent cannot read the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_file: Option<bool>,
-    /// What is wrong. Unset when nothing is.
+    /// The problem with this address. Unset if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
 
-/// Something that is wrong with an address or a volume.
+/// A problem with an address or a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// What, in one CamelCase word that never changes its meaning.
+    /// The reason as one CamelCase word, stable across releases.
     pub reason: String,
-    /// What, for people.
+    /// A description for people.
     #[serde(default)]
     pub message: String,
 }

@@ -1,4 +1,4 @@
-//! `StaticIPPool`: address ranges per subnet, and what a release does.
+//! `StaticIPPool`: address ranges for each subnet, and the policies for their addresses.
 
 use std::net::Ipv4Addr;
 
@@ -11,52 +11,53 @@ use super::static_ip::parse_cidr;
 use super::{Condition, Metadata, StaticIPPool};
 use crate::rules;
 
-/// What decides about a pool.
+/// The address ranges of the pool, and the policies for their addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StaticIPPoolSpec {
-    /// What a release does in EC2.
+    /// What happens to an address in EC2 when its pod releases it.
     #[serde(default)]
     pub release_policy: ReleasePolicy,
-    /// What becomes of an address whose claim is gone.
+    /// What happens to an address whose claim was deleted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub reclaim_policy: ReclaimPolicy,
-    /// What becomes of a claim whose StatefulSet no longer wants the member.
+    /// What happens to a member's claim when its StatefulSet is deleted or scaled down.
     #[serde(default, skip_serializing_if = "is_default")]
     pub claim_retention_policy: ClaimRetentionPolicy,
-    /// What becomes of an address of these ranges that EC2 has on an ENI of the cluster and
-    /// nobody claims.
+    /// What happens to an orphaned address: one in these ranges that EC2 has on an ENI of the
+    /// cluster and that has no StaticIP.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub unclaimed_policy: UnclaimedPolicy,
-    /// One entry per EC2 subnet, at least one.
+    pub orphan_policy: OrphanPolicy,
+    /// The EC2 subnets of the pool; at least one.
     pub subnets: Vec<PoolSubnetSpec>,
 }
 
-/// What becomes of an address whose claim is gone.
+/// What happens to an address whose claim was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ReclaimPolicy {
-    /// The StaticIP stays, and with it the address, until a person removes it.
+    /// The StaticIP and its address stay allocated until a user deletes the StaticIP.
     #[default]
     Retain,
-    /// The StaticIP is removed once the address has left EC2, and may be handed out again.
+    /// FireCamp deletes the StaticIP after the address has left EC2; the address is then free.
     Delete,
 }
 
-/// What becomes of an address that EC2 has on an ENI of the cluster and nobody claims.
+/// What happens to an address that EC2 has on an ENI of the cluster and that has no StaticIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum UnclaimedPolicy {
-    /// It is told and left as it is, also where the field is not set.
+pub enum OrphanPolicy {
+    /// FireCamp reports the address and leaves it unchanged. This is also the default.
     #[default]
     Report,
-    /// It gets a StaticIP, and the reclaim policy decides. Only for ranges that are FireCamp's
-    /// alone: a CIDR reservation of type explicit covers them, and nobody else assigns theirs.
+    /// FireCamp creates a StaticIP for the address, and the reclaim policy applies to it. Use this
+    /// only for ranges that nothing else assigns from and that a CIDR reservation of type explicit
+    /// covers.
     Adopt,
 }
 
-/// What becomes of the claims of a StatefulSet's members, as with
+/// What happens to the claims of a StatefulSet's members, like
 /// `persistentVolumeClaimRetentionPolicy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -70,14 +71,14 @@ pub struct ClaimRetentionPolicy {
     pub when_scaled: ClaimRetention,
 }
 
-/// What becomes of a claim whose member is not wanted any more.
+/// What happens to the claim of a member that its StatefulSet no longer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ClaimRetention {
-    /// The claim stays, and the member finds its address again when it comes back.
+    /// The claim stays, and the member gets the same address when it returns.
     #[default]
     Retain,
-    /// The claim is removed, and the reclaim policy decides about its address.
+    /// FireCamp deletes the claim, and the reclaim policy applies to its address.
     Delete,
 }
 
@@ -86,7 +87,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl StaticIPPoolSpec {
-    /// The field, if any, that asks for what only the agents of a cluster can do.
+    /// The path of the first field that has a value which only a cluster's agents can implement.
     pub fn needs_a_cluster(&self) -> Option<&'static str> {
         if !is_default(&self.reclaim_policy) {
             return Some("spec.reclaimPolicy");
@@ -94,65 +95,65 @@ impl StaticIPPoolSpec {
         if !is_default(&self.claim_retention_policy) {
             return Some("spec.claimRetentionPolicy");
         }
-        (!is_default(&self.unclaimed_policy)).then_some("spec.unclaimedPolicy")
+        (!is_default(&self.orphan_policy)).then_some("spec.orphanPolicy")
     }
 }
 
-/// How much of a pool is in use, and what is wrong with it. Nothing decides by it.
+/// The usage of the pool, and its problems. Informational; no component acts on it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StaticIPPoolStatus {
-    /// How many addresses it may hand out.
+    /// The number of addresses that the pool can allocate.
     #[serde(default)]
     pub total: u32,
-    /// How many of them have a StaticIP.
+    /// The number of those addresses that have a StaticIP.
     #[serde(default)]
     pub allocated: u32,
-    /// How many of them have none.
+    /// The number of those addresses that have no StaticIP.
     #[serde(default)]
     pub free: u32,
-    /// Kubernetes' conditions, at most one of each type.
+    /// Conditions of the pool; at most one of each type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
 
-/// What a release of an address does in EC2.
+/// What happens to an address in EC2 when its pod releases it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ReleasePolicy {
-    /// The address stays on the ENI as a reservation.
+    /// The address stays assigned to the ENI, reserved for its member.
     #[default]
     Keep,
-    /// The address goes back to the subnet.
+    /// The address is unassigned and returns to the subnet.
     Unassign,
 }
 
-/// The addresses of one subnet that the pool hands out.
+/// One EC2 subnet and the ranges that the pool allocates from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PoolSubnetSpec {
-    /// The id of the EC2 subnet.
+    /// The EC2 subnet ID.
     pub subnet: String,
-    /// Its IPv4 CIDR block, as EC2 shows it.
+    /// The IPv4 CIDR block of the subnet, as EC2 shows it.
     pub cidr: String,
-    /// Its availability zone.
+    /// The availability zone of the subnet.
     pub zone: String,
-    /// Which of its addresses, at least one range. Reserve them in EC2 (a CIDR reservation of
-    /// type `explicit`), or EC2 may give them to somebody else.
+    /// The address ranges that the pool allocates from; at least one. Reserve them in EC2 with a
+    /// CIDR reservation of type `explicit`; otherwise EC2 may assign them to other interfaces.
     pub ranges: Vec<AddressRange>,
 }
 
-/// Addresses from `start` to `end`, both included. The five addresses that EC2 keeps in each
-/// subnet may lie inside; they are never handed out.
+/// The addresses from `start` to `end`, inclusive. A range may include the five addresses that
+/// AWS reserves in each subnet; the pool never allocates them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddressRange {
     /// The first address.
     pub start: String,
-    /// The last address; equal to `start` for a single one.
+    /// The last address; equal to `start` for a single address.
     pub end: String,
 }
 
@@ -163,12 +164,12 @@ impl From<&record::Pool> for StaticIPPool {
             record::ReleasePolicy::Keep => ReleasePolicy::Keep,
             record::ReleasePolicy::Unassign => ReleasePolicy::Unassign,
         };
-        let unclaimed_policy = match pool.unclaimed {
-            record::UnclaimedPolicy::Report => UnclaimedPolicy::Report,
-            record::UnclaimedPolicy::Adopt => UnclaimedPolicy::Adopt,
+        let orphan_policy = match pool.orphaned {
+            record::OrphanPolicy::Report => OrphanPolicy::Report,
+            record::OrphanPolicy::Adopt => OrphanPolicy::Adopt,
         };
         let spec = StaticIPPoolSpec {
-            unclaimed_policy,
+            orphan_policy,
             release_policy,
             reclaim_policy: ReclaimPolicy::default(),
             claim_retention_policy: ClaimRetentionPolicy::default(),
@@ -204,14 +205,14 @@ impl TryFrom<&StaticIPPool> for record::Pool {
             ReleasePolicy::Keep => record::ReleasePolicy::Keep,
             ReleasePolicy::Unassign => record::ReleasePolicy::Unassign,
         };
-        let unclaimed = match object.spec.unclaimed_policy {
-            UnclaimedPolicy::Report => record::UnclaimedPolicy::Report,
-            UnclaimedPolicy::Adopt => record::UnclaimedPolicy::Adopt,
+        let orphaned = match object.spec.orphan_policy {
+            OrphanPolicy::Report => record::OrphanPolicy::Report,
+            OrphanPolicy::Adopt => record::OrphanPolicy::Adopt,
         };
         let entry = |(index, entry)| subnet_record(object, index, entry);
         let subnets = object.spec.subnets.iter().enumerate().map(entry);
         let subnets = subnets.collect::<Result<_, _>>()?;
-        let pool = Self { name, release_policy, unclaimed, subnets };
+        let pool = Self { name, release_policy, orphaned, subnets };
         rules::check_pool(&pool).map_err(|(field, problem)| object.invalid(&field, problem))?;
         Ok(pool)
     }

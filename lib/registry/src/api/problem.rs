@@ -1,16 +1,16 @@
-//! What is wrong with an object whose YAML is well formed.
+//! The error for an object that is well-formed YAML but invalid.
 
 use thiserror::Error;
 
-/// A field of an object holds what it must not. The text names object, field and value.
+/// An invalid field of an object. The message names the object, field and value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{object}: {field}: {problem}")]
 pub struct InvalidObject {
     /// Kind and name of the object.
     pub object: String,
-    /// Path of the field, as `spec.attachment.eni`.
+    /// Path of the field, for example `spec.attachment.eni`.
     pub field: String,
-    /// The value and what is wrong with it.
+    /// The value and the reason why it is invalid.
     pub problem: String,
 }
 

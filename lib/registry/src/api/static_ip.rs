@@ -1,4 +1,4 @@
-//! `StaticIP`: one address, whose it is, and who holds it where.
+//! `StaticIP`: one address, the member that owns it, and the pod, node and ENI that hold it.
 
 use std::collections::BTreeSet;
 
@@ -14,121 +14,122 @@ use super::problem::InvalidObject;
 use super::{Condition, Metadata, StaticIP};
 use crate::rules;
 
-/// What decides about an address. `address`, `pool`, `subnet`, `cidr`, `zone` and `claimRef`
-/// never change, and `epoch` never shrinks.
+/// The owner and the attachment of the address. `address`, `pool`, `subnet`, `cidr`, `zone` and
+/// `claimRef` are immutable, and `epoch` never decreases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StaticIPSpec {
-    /// The address; the same as the object's name.
+    /// The IP address; the same as the object's name.
     pub address: String,
-    /// The pool that it came from.
+    /// The name of the pool that the address was allocated from.
     pub pool: String,
-    /// The id of its EC2 subnet.
+    /// The EC2 subnet ID.
     pub subnet: String,
     /// The CIDR block of the subnet.
     pub cidr: String,
     /// The availability zone of the subnet.
     pub zone: String,
-    /// The claim, and so the member, that it belongs to.
+    /// The claim, and thus the member, that owns the address.
     pub claim_ref: ClaimRef,
-    /// Grows by one with each attachment. Who holds an old one changes nothing.
+    /// Increases by one with each attachment. A holder with an older epoch is superseded and
+    /// changes nothing.
     pub epoch: u64,
-    /// Who holds the address, or held it last.
+    /// The pod, node and ENI that hold the address, or that held it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment: Option<Attachment>,
-    /// The ENI on which EC2 was last known to have the address.
+    /// The ENI that EC2 was last known to have the address on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved_on: Option<String>,
-    /// EC2 calls that may be in flight.
+    /// EC2 calls for this address that may be in flight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unsettled: Vec<Mark>,
+    pub pending_mutations: Vec<PendingMutation>,
 }
 
-/// What is reported about an address. Nothing decides by it.
+/// The reported state of the address. Informational; no component acts on it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StaticIPStatus {
-    /// Unset while a claim names the address.
+    /// The lifecycle phase of the address. Unset while its claim exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<AddressPhase>,
-    /// Kubernetes' conditions, at most one of each type.
+    /// Conditions of the address; at most one of each type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
 
-/// Where an address is in its life, beside its attachment.
+/// The lifecycle phase of an address, independent of its attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum AddressPhase {
-    /// Its claim is gone.
+    /// The claim was deleted; the pool's reclaim policy applies.
     Released,
 }
 
-/// The claim that an address belongs to.
+/// The claim that owns the address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClaimRef {
-    /// The member's namespace.
+    /// The namespace of the member.
     pub namespace: String,
-    /// The member's pod name.
+    /// The pod name of the member.
     pub name: String,
 }
 
-/// Which pod on which node and ENI.
+/// The pod, node and ENI that hold the address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Attachment {
-    /// Where it stands.
+    /// The state of the attachment.
     pub state: AttachmentState,
     /// The UID of the pod.
     #[serde(rename = "podUID")]
     pub pod_uid: String,
-    /// The node of the pod.
+    /// The node that the pod runs on.
     pub node_name: String,
-    /// The ENI; none while the address leaves EC2 and after.
+    /// The ENI ID. Unset while the address is being removed from EC2 and afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eni: Option<String>,
-    /// The process that wrote this.
+    /// The ID of the process run that wrote this attachment.
     pub run: String,
-    /// This pod has completed an attach on this node before.
+    /// Whether this pod has completed an attach on this node before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub served: bool,
 }
 
-/// Where an attachment stands.
+/// The state of an attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum AttachmentState {
-    /// Taken; EC2, kernel and file are on their way.
+    /// The pod has acquired the address; EC2, the kernel and the static-IP file are being updated.
     Attaching,
-    /// EC2, kernel and file agreed when this was written.
+    /// EC2, the kernel and the static-IP file had the address when this state was written.
     Attached,
-    /// Released; EC2 keeps the address on the ENI.
+    /// The pod released the address; EC2 keeps it assigned to the ENI.
     Parked,
-    /// On its way out of EC2.
+    /// The address is being unassigned from the ENI.
     Releasing,
-    /// Out of EC2.
+    /// The address is unassigned from the ENI.
     Released,
 }
 
-/// An EC2 call that may be in flight.
+/// An EC2 call that may be in flight. It is recorded before the call is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Mark {
-    /// Which call.
+pub struct PendingMutation {
+    /// The EC2 call.
     pub mutation: Mutation,
-    /// The ENI that it names.
+    /// The ENI that the call changes.
     pub eni: String,
-    /// The process that sends it.
+    /// The ID of the process run that sends the call.
     pub run: String,
 }
 
-/// The EC2 call that a mark announces.
+/// The EC2 call of a pending mutation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Mutation {
@@ -138,11 +139,11 @@ pub enum Mutation {
     Unassign,
 }
 
-/// Parses an IPv4 block whose host bits are zero, as EC2 shows it.
+/// Parses an IPv4 CIDR block whose host bits are zero, as EC2 shows it.
 pub(super) fn parse_cidr(text: &str) -> Result<Ipv4Net, InvalidId> {
     let wrong = || InvalidId {
         kind: "IPv4 CIDR block",
-        expected: "ADDRESS/LENGTH whose host bits are zero, as 10.0.0.0/24",
+        expected: "ADDRESS/LENGTH with zero host bits, for example 10.0.0.0/24",
         text: text.chars().take(80).collect(),
     };
     let block: Ipv4Net = text.parse().map_err(|_source| wrong())?;
@@ -152,13 +153,13 @@ pub(super) fn parse_cidr(text: &str) -> Result<Ipv4Net, InvalidId> {
 impl From<&record::StaticIp> for StaticIP {
     fn from(ip: &record::StaticIp) -> Self {
         let name = ip.address.to_string();
-        let mark = |mark: &record::Mark| Mark {
-            mutation: match mark.mutation {
+        let pending = |pending: &record::PendingMutation| PendingMutation {
+            mutation: match pending.mutation {
                 record::Mutation::Assign => Mutation::Assign,
                 record::Mutation::Unassign => Mutation::Unassign,
             },
-            eni: mark.eni.to_string(),
-            run: mark.run.to_string(),
+            eni: pending.eni.to_string(),
+            run: pending.run.to_string(),
         };
         let spec = StaticIPSpec {
             address: name.clone(),
@@ -173,7 +174,7 @@ impl From<&record::StaticIp> for StaticIP {
             epoch: ip.epoch.0,
             attachment: ip.attachment.as_ref().map(Attachment::from),
             reserved_on: ip.reserved_on.as_ref().map(EniId::to_string),
-            unsettled: ip.unsettled.iter().map(mark).collect(),
+            pending_mutations: ip.pending_mutations.iter().map(pending).collect(),
         };
         Self::new(Metadata::cluster(&name), spec)
     }
@@ -221,7 +222,7 @@ impl TryFrom<&StaticIP> for record::StaticIp {
             epoch: Epoch(spec.epoch),
             attachment: spec.attachment.as_ref().map(|a| attachment(object, a)).transpose()?,
             reserved_on: eni(object, "spec.reservedOn", spec.reserved_on.as_deref())?,
-            unsettled: marks(object)?,
+            pending_mutations: pending_mutations(object)?,
         };
         rules::check_static_ip(&record).map_err(|(field, text)| object.invalid(&field, text))?;
         Ok(record)
@@ -250,10 +251,12 @@ fn attachment(object: &StaticIP, wire: &Attachment) -> Result<record::Attachment
     })
 }
 
-fn marks(object: &StaticIP) -> Result<BTreeSet<record::Mark>, InvalidObject> {
-    let mark = |(index, wire): (usize, &Mark)| {
-        let field = |name: &str| format!("spec.unsettled[{index}].{name}");
-        Ok(record::Mark {
+fn pending_mutations(
+    object: &StaticIP,
+) -> Result<BTreeSet<record::PendingMutation>, InvalidObject> {
+    let pending = |(index, wire): (usize, &PendingMutation)| {
+        let field = |name: &str| format!("spec.pendingMutations[{index}].{name}");
+        Ok(record::PendingMutation {
             mutation: match wire.mutation {
                 Mutation::Assign => record::Mutation::Assign,
                 Mutation::Unassign => record::Mutation::Unassign,
@@ -262,5 +265,5 @@ fn marks(object: &StaticIP) -> Result<BTreeSet<record::Mark>, InvalidObject> {
             run: RunId::new(&wire.run).map_err(|wrong| object.invalid(&field("run"), wrong))?,
         })
     };
-    object.spec.unsettled.iter().enumerate().map(mark).collect()
+    object.spec.pending_mutations.iter().enumerate().map(pending).collect()
 }

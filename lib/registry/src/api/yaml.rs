@@ -1,5 +1,5 @@
-//! Objects as YAML text, read as if by an enemy: bounded in size, depth and nodes, without
-//! aliases, merge keys or tags, one document, every key once.
+//! Objects as YAML. The input is untrusted: size, depth and nodes are bounded; aliases, merge
+//! keys, tags, duplicate keys and further documents are rejected.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,48 +9,48 @@ use thiserror::Error;
 
 use super::{Kind, Object};
 
-/// No object's text may be longer.
+/// The largest YAML text of an object.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
-/// YAML's mark for the end of a document, the last line of every object's text. Without it a file
-/// that was cut off between two lines could pass for a whole one that says something else.
+/// YAML's document end marker, the last line of every object. Without it, a file truncated
+/// between two lines could parse as a different, complete object.
 pub const END_OF_OBJECT: &str = "...";
 
-/// An object nests five deep (`spec.subnets[].ranges[].start`).
+/// An object has five levels (`spec.subnets[].ranges[].start`).
 const MAX_DEPTH: usize = 16;
 /// A pool of 64 subnets with 256 ranges each has about 100,000.
 const MAX_NODES: usize = 200_000;
 
-/// Why a text is not an object's YAML.
+/// Why a text is not the YAML of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidYaml {
-    /// There is nothing but white space.
+    /// The text is only white space.
     #[error("is empty")]
     Empty,
-    /// It is longer than any object.
-    #[error("has {0} bytes, more than the {MAX_BYTES} that an object may have")]
+    /// The text exceeds [`MAX_BYTES`].
+    #[error("has {0} bytes; an object has at most {MAX_BYTES}")]
     TooLong(u64),
-    /// It is not text.
+    /// The text is not UTF-8.
     #[error("line {line}: is not UTF-8")]
     NotText {
         /// The line, counted from 1.
         line: usize,
     },
-    /// The mark of the end is missing.
+    /// The document end marker is missing.
     #[error(
-        "line {line}: the end is missing: the last line must be {END_OF_OBJECT:?}, so that a \
-         file that was cut off is not taken for a whole one"
+        "line {line}: the end marker is missing: the file may be truncated; its last line must be \
+         {END_OF_OBJECT:?}"
     )]
-    CutOff {
+    Truncated {
         /// The last line, counted from 1.
         line: usize,
     },
-    /// It is not YAML, or not the YAML of such an object.
+    /// The text is not YAML, or not the YAML of this kind.
     #[error("{0}")]
     Syntax(String),
 }
 
-/// Parses one object. The error says the line.
+/// Parses one object. The error names the line.
 pub fn parse<S>(bytes: &[u8]) -> Result<Object<S>, InvalidYaml>
 where
     S: Kind + DeserializeOwned,
@@ -66,15 +66,15 @@ where
     if body.is_empty() {
         return Err(InvalidYaml::Empty);
     }
-    // Before the parser, whose view of an incomplete text would say less.
+    // Checked before parsing: the parser's error for a truncated text is less helpful.
     if body.lines().next_back() != Some(END_OF_OBJECT) {
-        return Err(InvalidYaml::CutOff { line: body.lines().count() });
+        return Err(InvalidYaml::Truncated { line: body.lines().count() });
     }
     serde_saphyr::from_str_with_options(text, options())
         .map_err(|wrong| InvalidYaml::Syntax(one_line(&wrong)))
 }
 
-/// The object's text, which [`parse`] reads back as the same object.
+/// Serializes the object. [`parse`] reads the text back as the same object.
 pub fn render<S>(object: &Object<S>) -> Result<String, InvalidYaml>
 where
     S: Kind + Serialize,
@@ -114,7 +114,7 @@ fn options() -> Options {
     }
 }
 
-/// One line for logs and termination messages, the line number first and once.
+/// Formats the error as one line for logs and termination messages, with the line number first.
 fn one_line(wrong: &serde_saphyr::Error) -> String {
     let text = wrong.to_string();
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");

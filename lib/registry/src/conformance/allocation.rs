@@ -1,4 +1,4 @@
-//! Races for addresses.
+//! Concurrent allocation of addresses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -7,15 +7,15 @@ use std::sync::Arc;
 use firecamp_core::allocate::candidates;
 use firecamp_core::failure::RegistryKind;
 use firecamp_core::ids::Member;
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Pool, Write};
 
 use super::samples::{claim, member, pool, static_ip};
 use super::{Broken, Fixture, Outcome, broken, good, same, there};
 
-/// Gives the member an address of the pool's first subnet as an init container does: lists what
-/// is taken, then creates the first free address that nobody else creates first. None if the
-/// subnet is exhausted.
+/// Allocates an address of the pool's first subnet as an init container does: lists the allocated
+/// addresses, then creates the first free one, and retries with the next if another member
+/// created it first. None if the subnet is exhausted.
 pub async fn allocate<R: Registry>(
     registry: &R,
     member: &Member,
@@ -44,8 +44,8 @@ async fn joined<T: Send + 'static>(
     Ok(results)
 }
 
-/// Two managers, one free address, again and again: exactly one gets it.
-pub async fn f072_two_managers_racing_never_give_one_address_to_two_members<F: Fixture>(
+/// Two managers race for one free address repeatedly: exactly one gets it each time.
+pub async fn f072_two_racing_managers_never_allocate_one_address_twice<F: Fixture>(
     fixture: &F,
 ) -> Outcome {
     const ROUNDS: u32 = 1000;
@@ -83,8 +83,8 @@ pub async fn f072_two_managers_racing_never_give_one_address_to_two_members<F: F
     same("addresses taken", &taken.len(), &usize::try_from(ROUNDS).unwrap_or_default())
 }
 
-/// As many members as addresses, all at once: each gets one, all differ.
-pub async fn f072_members_that_race_for_addresses_all_get_one_of_their_own<F: Fixture>(
+/// As many concurrent members as addresses: each gets one, and all differ.
+pub async fn f072_members_that_race_for_addresses_get_different_ones<F: Fixture>(
     fixture: &F,
 ) -> Outcome {
     let pool = pool("a", &[1])?;
@@ -109,8 +109,8 @@ pub async fn f072_members_that_race_for_addresses_all_get_one_of_their_own<F: Fi
     Ok(())
 }
 
-/// When all addresses have objects there is none to give, and nobody loses one.
-pub async fn f059_an_exhausted_pool_gives_no_address<F: Fixture>(fixture: &F) -> Outcome {
+/// When all addresses are allocated, another member gets none and no member loses one.
+pub async fn f059_an_exhausted_pool_allocates_no_address<F: Fixture>(fixture: &F) -> Outcome {
     let pool = pool("a", &[1])?;
     let registry = fixture.with(std::slice::from_ref(&pool)).await;
     for index in 0..17 {
@@ -120,7 +120,7 @@ pub async fn f059_an_exhausted_pool_gives_no_address<F: Fixture>(fixture: &F) ->
     same("the 18th", &allocate(&*registry, &member(17)?, &pool).await?, &None)
 }
 
-/// Objects of different members are different objects: writers never meet.
+/// Different members write different objects, so their writes never conflict.
 pub async fn f074_members_of_one_pool_never_conflict_with_each_other<F: Fixture>(
     fixture: &F,
 ) -> Outcome {

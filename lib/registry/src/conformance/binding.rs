@@ -1,18 +1,18 @@
-//! What a read of a member shows after each crash of an attach, and whose things are whose.
+//! What a read of a member returns after each crash of an attach, and which member owns an object.
 
 use std::net::Ipv4Addr;
 
 use firecamp_core::failure::RegistryKind;
 use firecamp_core::ids::Member;
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Claim, Stored, Write};
 
 use super::samples::{attached, claim, member, pool, static_ip};
 use super::writes::{ADDRESS, created, update};
 use super::{Fixture, Outcome, fails, good, names, same, there};
 
-/// Died after attach.3: the claim is there and its address is not chosen.
-pub async fn f075_a_claim_without_an_address_is_found_and_not_doubled<F: Fixture>(
+/// A crash after attach.3: the claim exists and has no address.
+pub async fn f075_a_claim_without_an_address_is_found_and_not_created_again<F: Fixture>(
     fixture: &F,
 ) -> Outcome {
     let pool = pool("a", &[1])?;
@@ -26,8 +26,8 @@ pub async fn f075_a_claim_without_an_address_is_found_and_not_doubled<F: Fixture
     fails("second claim", RegistryKind::AlreadyExists, again).map(drop)
 }
 
-/// Died between the choice of the address and attach.4: the object is not there yet.
-pub async fn f075_a_claim_whose_address_has_no_object_shows_none<F: Fixture>(
+/// A crash between the choice of the address and attach.4: the StaticIP does not exist yet.
+pub async fn f075_a_claim_whose_address_has_no_object_reads_without_static_ip<F: Fixture>(
     fixture: &F,
 ) -> Outcome {
     let pool = pool("a", &[1])?;
@@ -40,7 +40,7 @@ pub async fn f075_a_claim_whose_address_has_no_object_shows_none<F: Fixture>(
     same("object", &read.static_ip, &None)
 }
 
-/// Died after attach.4 with the claim not pointing there: the object says whose it is.
+/// A crash after attach.4 with the claim naming no address: the StaticIP names its owner.
 pub async fn f075_an_object_whose_claim_does_not_name_it_is_found_by_its_address<F: Fixture>(
     fixture: &F,
 ) -> Outcome {
@@ -56,9 +56,11 @@ pub async fn f075_an_object_whose_claim_does_not_name_it_is_found_by_its_address
     same("taken", &taken.contains(&ADDRESS), &true)
 }
 
-/// What is asked for counts until the member has an address. Until then it may change; afterwards
-/// it may stay, go, or say what is so already.
-pub async fn what_is_asked_for_changes_only_while_it_counts<F: Fixture>(fixture: &F) -> Outcome {
+/// The requested address has effect until an address is bound. Until then it may change;
+/// afterwards it may stay, be removed, or be set to the bound address.
+pub async fn the_requested_address_changes_only_until_an_address_is_bound<F: Fixture>(
+    fixture: &F,
+) -> Outcome {
     let pool = pool("a", &[1])?;
     let registry = fixture.with(std::slice::from_ref(&pool)).await;
     let first = claim(&member(0)?, &pool);
@@ -91,8 +93,10 @@ pub async fn what_is_asked_for_changes_only_while_it_counts<F: Fixture>(fixture:
     Ok(())
 }
 
-/// Two inits raced for the address: the loser's claim shows the winner's object.
-pub async fn f075_the_object_that_a_claim_names_is_shown_whoever_it_belongs_to<F: Fixture>(
+/// Two init containers raced for the address: a read of the loser returns the winner's StaticIP.
+pub async fn f075_a_read_returns_the_static_ip_of_a_claim_even_if_another_member_owns_it<
+    F: Fixture,
+>(
     fixture: &F,
 ) -> Outcome {
     let pool = pool("a", &[1])?;
@@ -105,8 +109,10 @@ pub async fn f075_the_object_that_a_claim_names_is_shown_whoever_it_belongs_to<F
     same("object", &read.static_ip, &Some(winner))
 }
 
-/// The namespace is part of who a member is.
-pub async fn f079_one_name_in_two_namespaces_is_two_members<F: Fixture>(fixture: &F) -> Outcome {
+/// The namespace is part of a member's identity.
+pub async fn f079_one_pod_name_in_two_namespaces_is_two_members<F: Fixture>(
+    fixture: &F,
+) -> Outcome {
     let pool = pool("a", &[1])?;
     let registry = fixture.with(std::slice::from_ref(&pool)).await;
     for (index, namespace) in [(20_u8, "prod"), (21, "test")] {
@@ -122,9 +128,11 @@ pub async fn f079_one_name_in_two_namespaces_is_two_members<F: Fixture>(fixture:
     Ok(())
 }
 
-/// A write that an earlier pod of the member prepared fails once a later one has taken over,
-/// also when the later one wrote the very same text as the earlier.
-pub async fn f079_an_earlier_incarnation_changes_nothing<F: Fixture>(fixture: &F) -> Outcome {
+/// A write that an earlier pod of the member prepared fails once a later pod has taken over, even
+/// if the later pod wrote the same content.
+pub async fn f079_an_earlier_incarnation_of_a_pod_changes_nothing<F: Fixture>(
+    fixture: &F,
+) -> Outcome {
     let pool = pool("a", &[1])?;
     let registry = fixture.with(std::slice::from_ref(&pool)).await;
     let made = created(&*registry, &static_ip(ADDRESS, &member(0)?, &pool)?).await?;
@@ -133,7 +141,7 @@ pub async fn f079_an_earlier_incarnation_changes_nothing<F: Fixture>(fixture: &F
     let mut other = second.object.clone();
     there("attachment", other.attachment.as_mut())?.served = false;
     let between = update(&*registry, &second, other).await?;
-    // The same again is not the same object: who read it the first time is behind.
+    // The same content has a new version, so the first read is stale.
     let back = update(&*registry, &between, second.object.clone()).await?;
     for late in [made, first, second, between] {
         let answer = registry.write(&Write::UpdateStaticIp(late)).await;

@@ -1,47 +1,51 @@
-//! Which pool a member draws from, and what of it is taken.
+//! The pool of a member, and the allocated addresses of a pool.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use firecamp_core::failure::RegistryKind;
 use firecamp_core::ids::PoolName;
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{MemberRecords, StaticIp, Write};
 
 use super::samples::{claim, member, pool, static_ip};
 use super::writes::created;
 use super::{Fixture, Outcome, fails, good, names, same, there};
 
-/// A member that is new: the only pool there is, or the one that was asked for.
-pub async fn a_member_without_a_claim_sees_only_its_pool<F: Fixture>(fixture: &F) -> Outcome {
+/// A new member gets the only pool, or the requested one.
+pub async fn a_member_without_a_claim_gets_the_only_or_the_requested_pool<F: Fixture>(
+    fixture: &F,
+) -> Outcome {
     let (a, b) = (pool("a", &[1])?, pool("b", &[2, 3])?);
     let only = |pool| MemberRecords { claim: None, static_ip: None, pool: Some(pool) };
     let registry = fixture.with(std::slice::from_ref(&a)).await;
-    let read = good("no wish", registry.member(&member(0)?, None).await)?;
-    same("no wish", &read, &only(a.clone()))?;
+    let read = good("no requested pool", registry.member(&member(0)?, None).await)?;
+    same("no requested pool", &read, &only(a.clone()))?;
     let registry = fixture.with(&[a, b.clone()]).await;
     let read = good("wish", registry.member(&member(0)?, Some(&b.name)).await)?;
     same("wish", &read, &only(b))
 }
 
-/// Nobody guesses between pools.
-pub async fn several_pools_and_no_wish_are_listed<F: Fixture>(fixture: &F) -> Outcome {
+/// The registry does not guess between several pools.
+pub async fn without_a_requested_pool_several_pools_are_an_error_that_lists_them<F: Fixture>(
+    fixture: &F,
+) -> Outcome {
     let registry = fixture.with(&[pool("blue", &[1])?, pool("green", &[2])?]).await;
     let answer = registry.member(&member(0)?, None).await;
-    let text = fails("no wish", RegistryKind::Refused, answer)?;
+    let text = fails("no requested pool", RegistryKind::Refused, answer)?;
     ["prod/redis-0", "blue", "green"].iter().try_for_each(|part| names(&text, part))
 }
 
-/// A registry that nobody has set up yet.
-pub async fn without_a_pool_the_failure_says_what_to_create<F: Fixture>(fixture: &F) -> Outcome {
+/// A registry without pools.
+pub async fn without_a_pool_the_error_says_to_create_one<F: Fixture>(fixture: &F) -> Outcome {
     let registry = fixture.with(&[]).await;
     let text = fails("none", RegistryKind::NotFound, registry.member(&member(0)?, None).await)?;
     names(&text, "create a")?;
     names(&text, "pool")
 }
 
-/// A wish for a pool that is not there is not answered with another one.
-pub async fn a_wish_for_a_pool_that_is_not_there_is_not_found<F: Fixture>(fixture: &F) -> Outcome {
+/// A request for a missing pool is not answered with another pool.
+pub async fn a_requested_pool_that_does_not_exist_is_not_found<F: Fixture>(fixture: &F) -> Outcome {
     let registry = fixture.with(&[pool("a", &[1])?]).await;
     let wish = PoolName::new("nowhere")?;
     let answer = registry.member(&member(0)?, Some(&wish)).await;
@@ -50,8 +54,8 @@ pub async fn a_wish_for_a_pool_that_is_not_there_is_not_found<F: Fixture>(fixtur
     names(&fails("allocated", RegistryKind::NotFound, answer)?, "nowhere")
 }
 
-/// A member keeps the pool of its claim, whatever is asked for later.
-pub async fn a_claim_decides_the_pool_and_not_the_wish<F: Fixture>(fixture: &F) -> Outcome {
+/// A member keeps the pool of its claim, whatever is requested later.
+pub async fn the_pool_of_a_claim_overrides_a_requested_pool<F: Fixture>(fixture: &F) -> Outcome {
     let (a, b) = (pool("a", &[1])?, pool("b", &[2])?);
     let registry = fixture.with(&[a.clone(), b.clone()]).await;
     let claim = claim(&member(0)?, &a);
@@ -63,8 +67,8 @@ pub async fn a_claim_decides_the_pool_and_not_the_wish<F: Fixture>(fixture: &F) 
     Ok(())
 }
 
-/// A member that has its address can be read, and so released, without its pool.
-pub async fn a_claim_whose_pool_is_gone_still_reads<F: Fixture>(fixture: &F) -> Outcome {
+/// A member with an address can be read, and thus released, without its pool.
+pub async fn a_claim_of_a_deleted_pool_is_readable<F: Fixture>(fixture: &F) -> Outcome {
     let pool = pool("a", &[1])?;
     let registry = fixture.with(std::slice::from_ref(&pool)).await;
     let address = Ipv4Addr::new(10, 1, 0, 20);
@@ -78,9 +82,9 @@ pub async fn a_claim_whose_pool_is_gone_still_reads<F: Fixture>(fixture: &F) -> 
     same("pool", &read.pool, &None)
 }
 
-/// An address that has an object is taken, whichever pool the object names; what the pool does
-/// not hand out does not count.
-pub async fn allocated_shows_what_lies_in_the_ranges_of_the_pool<F: Fixture>(
+/// An address with a StaticIP counts as allocated, whichever pool the object names; addresses
+/// outside the ranges of the pool do not count.
+pub async fn allocated_lists_the_addresses_in_the_ranges_of_the_pool<F: Fixture>(
     fixture: &F,
 ) -> Outcome {
     let (a, b) = (pool("a", &[1])?, pool("b", &[1, 2])?);

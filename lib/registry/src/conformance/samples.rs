@@ -1,4 +1,4 @@
-//! Records to check registries with.
+//! Sample records for the checks.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -7,7 +7,7 @@ use firecamp_core::ids::{
     EniId, Epoch, InvalidId, Member, NodeName, PodUid, PoolName, RunId, SubnetId, Zone,
 };
 use firecamp_core::record::{
-    Attachment, Claim, Mark, Mutation, Pool, PoolSubnet, ReleasePolicy, State, StaticIp,
+    Attachment, Claim, Mutation, PendingMutation, Pool, PoolSubnet, ReleasePolicy, State, StaticIp,
 };
 use ipnet::Ipv4Net;
 
@@ -31,12 +31,12 @@ pub fn subnet(index: u8) -> Result<PoolSubnet, Broken> {
     })
 }
 
-/// A pool of these sample subnets.
+/// A pool with these sample subnets.
 pub fn pool(name: &str, subnets: &[u8]) -> Result<Pool, Broken> {
     Ok(Pool {
         name: PoolName::new(name)?,
         release_policy: ReleasePolicy::Unassign,
-        unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
+        orphaned: firecamp_core::record::OrphanPolicy::Report,
         subnets: subnets.iter().map(|index| subnet(*index)).collect::<Result<_, _>>()?,
     })
 }
@@ -46,7 +46,7 @@ pub fn member(index: u32) -> Result<Member, Broken> {
     Ok(Member::new("prod", &format!("redis-{index}"))?)
 }
 
-/// A claim of the member on the pool, not bound yet.
+/// An unbound claim of the member on the pool.
 pub fn claim(member: &Member, pool: &Pool) -> Claim {
     Claim {
         member: member.clone(),
@@ -72,21 +72,25 @@ pub fn static_ip(address: Ipv4Addr, member: &Member, pool: &Pool) -> Result<Stat
         epoch: Epoch(0),
         attachment: None,
         reserved_on: None,
-        unsettled: BTreeSet::new(),
+        pending_mutations: BTreeSet::new(),
     })
 }
 
-/// The same address with everything that an attachment adds.
+/// The same address with an attachment of that epoch, a reservation and pending mutations.
 pub fn attached(ip: &StaticIp, epoch: u64) -> Result<StaticIp, Broken> {
     let eni = EniId::new("eni-0123456789abcdef0")?;
     let other = EniId::new("eni-0123456789abcdef1")?;
-    let mark = |mutation, eni: &EniId, run: &str| {
-        Ok::<Mark, Broken>(Mark { mutation, eni: eni.clone(), run: RunId::new(run)? })
+    let pending = |mutation, eni: &EniId, run: &str| {
+        Ok::<PendingMutation, Broken>(PendingMutation {
+            mutation,
+            eni: eni.clone(),
+            run: RunId::new(run)?,
+        })
     };
-    let marks = [
-        mark(Mutation::Assign, &eni, "init-1")?,
-        mark(Mutation::Assign, &other, "init-0")?,
-        mark(Mutation::Unassign, &other, "stop-0")?,
+    let mutations = [
+        pending(Mutation::Assign, &eni, "init-1")?,
+        pending(Mutation::Assign, &other, "init-0")?,
+        pending(Mutation::Unassign, &other, "stop-0")?,
     ];
     Ok(StaticIp {
         epoch: Epoch(epoch),
@@ -99,7 +103,7 @@ pub fn attached(ip: &StaticIp, epoch: u64) -> Result<StaticIp, Broken> {
             served: true,
         }),
         reserved_on: Some(other),
-        unsettled: BTreeSet::from(marks),
+        pending_mutations: BTreeSet::from(mutations),
         ..ip.clone()
     })
 }

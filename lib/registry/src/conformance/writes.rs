@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use firecamp_core::failure::RegistryKind;
 use firecamp_core::ids::{EniId, Epoch, RunId, Version, Zone};
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Pool, State, StaticIp, Stored, Write};
 
 use super::samples::{attached, claim, member, pool, static_ip};
@@ -41,8 +41,8 @@ async fn one_address<F: Fixture>(
     Ok((registry, pool, stored))
 }
 
-/// Whatever a record holds is there after a write and a read, at the version that was returned.
-pub async fn every_field_reads_back_as_it_was_written<F: Fixture>(fixture: &F) -> Outcome {
+/// Every field of a record survives a write and a read, at the version that the write returned.
+pub async fn every_field_round_trips<F: Fixture>(fixture: &F) -> Outcome {
     let (registry, pool, created) = one_address(fixture).await?;
     same("created", &good("read", registry.static_ip(ADDRESS).await)?, &Some(created.clone()))?;
     let mut last = update(&*registry, &created, attached(&created.object, 7)?).await?;
@@ -90,7 +90,7 @@ pub async fn f073_an_address_is_created_once<F: Fixture>(fixture: &F) -> Outcome
     names(&fails("second claim", RegistryKind::AlreadyExists, again)?, "prod/redis-0")
 }
 
-/// A compare-and-swap on a version that is not the stored one.
+/// A compare-and-swap on a version other than the stored one.
 pub async fn f072_a_write_on_an_old_version_is_a_conflict_and_changes_nothing<F: Fixture>(
     fixture: &F,
 ) -> Outcome {
@@ -113,7 +113,7 @@ pub async fn f072_a_write_on_an_old_version_is_a_conflict_and_changes_nothing<F:
 }
 
 /// An update never creates.
-pub async fn an_update_of_what_is_not_there_is_not_found<F: Fixture>(fixture: &F) -> Outcome {
+pub async fn an_update_of_a_missing_object_is_not_found<F: Fixture>(fixture: &F) -> Outcome {
     let pool = pool("a", &[1])?;
     let registry = fixture.with(std::slice::from_ref(&pool)).await;
     let version = Version::new("1")?;
@@ -125,8 +125,8 @@ pub async fn an_update_of_what_is_not_there_is_not_found<F: Fixture>(fixture: &F
     same("address", &good("read", registry.static_ip(ADDRESS).await)?, &None)
 }
 
-/// Who read before a change is behind, whatever it changed back to.
-pub async fn every_change_has_a_version_of_its_own<F: Fixture>(fixture: &F) -> Outcome {
+/// A version from before a change is stale, even if the content was changed back.
+pub async fn every_change_creates_a_new_version<F: Fixture>(fixture: &F) -> Outcome {
     let (registry, _pool, mut last) = one_address(fixture).await?;
     let mut versions = vec![last.version.clone()];
     for round in 0..20 {
@@ -142,8 +142,9 @@ pub async fn every_change_has_a_version_of_its_own<F: Fixture>(fixture: &F) -> O
     Ok(())
 }
 
-/// Where it is so: also a write that changes nothing is one. In Kubernetes it is none.
-pub async fn every_write_has_a_version_of_its_own<F: Fixture>(fixture: &F) -> Outcome {
+/// For the registries that guarantee it: a write without a change also creates a new version.
+/// In Kubernetes it does not.
+pub async fn every_write_creates_a_new_version<F: Fixture>(fixture: &F) -> Outcome {
     let (registry, _pool, mut last) = one_address(fixture).await?;
     let mut versions = vec![last.version.clone()];
     for _ in 0..20 {
@@ -156,8 +157,9 @@ pub async fn every_write_has_a_version_of_its_own<F: Fixture>(fixture: &F) -> Ou
     Ok(())
 }
 
-/// The answer to a write was lost: repeating it is refused, and a read tells that it was ours.
-pub async fn f052_a_repeated_write_is_refused_and_a_read_shows_the_first<F: Fixture>(
+/// The response of a write was lost: a retry is rejected, and a read shows that the write
+/// succeeded.
+pub async fn f052_a_repeated_write_is_rejected_and_a_read_returns_the_first<F: Fixture>(
     fixture: &F,
 ) -> Outcome {
     let (registry, _pool, created) = one_address(fixture).await?;
@@ -171,8 +173,8 @@ pub async fn f052_a_repeated_write_is_refused_and_a_read_shows_the_first<F: Fixt
     same("taken once", &read.object, &taken)
 }
 
-/// What says whose and where an address is stays for its life.
-pub async fn f073_what_never_changes_is_refused<F: Fixture>(fixture: &F) -> Outcome {
+/// The owner and the location of an address are immutable.
+pub async fn f073_a_change_of_an_immutable_field_is_rejected<F: Fixture>(fixture: &F) -> Outcome {
     let (registry, a, created) = one_address(fixture).await?;
     let other = pool("b", &[2])?;
     let ip = || created.object.clone();
@@ -209,8 +211,8 @@ pub async fn f073_what_never_changes_is_refused<F: Fixture>(fixture: &F) -> Outc
     names(&text, "spec.pool")
 }
 
-/// A record older than the stored one, as from a backup, does not turn the epoch back.
-pub async fn f080_an_epoch_never_shrinks<F: Fixture>(fixture: &F) -> Outcome {
+/// A record older than the stored one, for example from a backup, does not decrease the epoch.
+pub async fn f080_an_epoch_never_decreases<F: Fixture>(fixture: &F) -> Outcome {
     let (registry, _pool, created) = one_address(fixture).await?;
     let taken = update(&*registry, &created, attached(&created.object, 5)?).await?;
     let older = Stored { version: taken.version.clone(), object: attached(&taken.object, 4)? };
@@ -219,8 +221,8 @@ pub async fn f080_an_epoch_never_shrinks<F: Fixture>(fixture: &F) -> Outcome {
     same("object", &good("read", registry.static_ip(ADDRESS).await)?, &Some(taken))
 }
 
-/// Addresses that EC2 would never assign, and attachments that cannot be.
-pub async fn f073_an_object_that_contradicts_itself_is_refused<F: Fixture>(fixture: &F) -> Outcome {
+/// Addresses that EC2 never assigns, and impossible attachments.
+pub async fn f073_an_inconsistent_object_is_rejected<F: Fixture>(fixture: &F) -> Outcome {
     let pool = pool("a", &[1])?;
     let registry = fixture.with(std::slice::from_ref(&pool)).await;
     let good_one = attached(&static_ip(ADDRESS, &member(0)?, &pool)?, 1)?;
@@ -250,8 +252,10 @@ pub async fn f073_an_object_that_contradicts_itself_is_refused<F: Fixture>(fixtu
     Ok(())
 }
 
-/// Tasks that raise the epoch of one address from what they read: no raise is lost.
-pub async fn f072_of_writers_on_one_version_exactly_one_wins<F: Fixture>(fixture: &F) -> Outcome {
+/// Tasks increase the epoch of one address concurrently: no increase is lost.
+pub async fn f072_of_concurrent_writers_on_one_version_exactly_one_wins<F: Fixture>(
+    fixture: &F,
+) -> Outcome {
     const TASKS: u64 = 4;
     const RAISES: u64 = 25;
     let (registry, _pool, _created) = one_address(fixture).await?;

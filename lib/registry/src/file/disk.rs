@@ -1,4 +1,4 @@
-//! Reading and publishing files so that a crash leaves the old state or the new one.
+//! File operations that leave the old or the new state after a crash.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -9,19 +9,19 @@ use nix::fcntl::OFlag;
 
 use crate::api::MAX_BYTES;
 
-/// What stands at an object's path.
+/// What the path of an object contains.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// Nothing.
+    /// No file.
     Absent,
-    /// A regular file: its first bytes, at most one more than an object may have.
+    /// A regular file: its content, truncated one byte after the size limit of an object.
     Bytes(Vec<u8>),
     /// A link, a directory, a device.
     NotAFile,
 }
 
-/// Reads a regular file, following no link, waiting for no pipe, and never more than an object
-/// may have.
+/// Reads a regular file up to the size limit of an object. Does not follow links or wait for
+/// pipes.
 pub(super) fn read(path: &Path) -> io::Result<Content> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
@@ -45,7 +45,7 @@ fn is_special(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file())
 }
 
-/// Writes a file that nobody sees yet, replacing what a crash left there, and syncs it.
+/// Writes and syncs a staged file that readers ignore. Replaces a file that a crash left there.
 pub(super) fn stage(path: &Path, bytes: &[u8]) -> io::Result<()> {
     forget(path)?;
     let mut file = OpenOptions::new()
@@ -66,18 +66,18 @@ pub(super) fn forget(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Syncs a directory: what was linked or renamed in it stays after a power loss.
+/// Syncs a directory, so that its links and renames survive a power loss.
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Makes `dir`, which lies below `root`, and all between.
+/// Creates `dir` and its missing parents.
 pub(super) fn make_dirs(dir: &Path) -> io::Result<()> {
     std::fs::create_dir_all(dir)
 }
 
-/// Syncs `dir` and every directory above it up to `root`. Who creates an object does so even if
-/// the directories were there: another process may have made them and not have synced yet.
+/// Syncs `dir` and every directory above it up to `root`. Creating an object requires this even if
+/// the directories existed: another process may have created them without having synced them yet.
 pub(super) fn sync_dirs_up_to(dir: &Path, root: &Path) -> io::Result<()> {
     for above in dir.ancestors() {
         sync_dir(above)?;

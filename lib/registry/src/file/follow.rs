@@ -1,58 +1,58 @@
-//! Following the directory: it tells nobody of its changes, so it is looked at again and again.
+//! Polling the directory for changes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use firecamp_core::failure::{Effect, RegistryFailure};
 
 use super::FileRegistry;
-use super::again::{Everything, Seen};
+use super::cache::{Cache, FileListing};
 
-/// Reads static IPs and pools again and again, and only what may have changed.
+/// Polls static IPs and pools, and reads only the files that may have changed.
 ///
-/// Guarantees: an object is taken for what it was only if name, inode, size and times of its file
-/// say so, and were old enough when it was read that any change would show in them. Caveat: on a
-/// network filesystem whose clock is behind, two changes within a step of its clock can look like
-/// one, so whoever follows one has it [forget](Self::forget) every so often.
+/// Guarantees: the follower reuses an object only if name, inode, size and times of its file are
+/// unchanged and were old enough when the file was read that any change would alter them. Caveat:
+/// on a network filesystem whose clock is behind, two changes within one clock step can look like
+/// one. A caller on such a filesystem must call [`forget`](Self::forget) periodically.
 #[derive(Debug)]
 pub struct Follower {
     registry: FileRegistry,
-    seen: Mutex<Arc<Seen>>,
+    cache: Mutex<Arc<Cache>>,
 }
 
 impl Follower {
     pub(super) fn new(registry: FileRegistry) -> Self {
-        Self { registry, seen: Mutex::default() }
+        Self { registry, cache: Mutex::default() }
     }
 
-    /// Whether [`everything`](Self::everything) may find something else than it did. What cannot
-    /// be told may have changed.
+    /// Whether [`list`](Self::list) may return a different result than the last time.
+    /// True if this cannot be determined.
     pub async fn has_changed(&self) -> bool {
-        let seen = self.seen();
-        let what = "look at the files of the registry".to_owned();
-        let work = move |store: &super::Store, _by| store.has_changed_since(&seen);
+        let cache = self.cache();
+        let what = "check the files of the registry for changes".to_owned();
+        let work = move |store: &super::Store, _by| store.has_changed_since(&cache);
         self.registry.run(what, Effect::None, work).await.unwrap_or(true)
     }
 
-    /// Everything as it is now.
-    pub async fn everything(&self) -> Result<Everything, RegistryFailure> {
-        let seen = self.seen();
+    /// The current static IPs and pools.
+    pub async fn list(&self) -> Result<FileListing, RegistryFailure> {
+        let cache = self.cache();
         let what = "list the StaticIPs".to_owned();
-        let work = move |store: &super::Store, _by| store.everything(&seen);
-        let (everything, seen) = self.registry.run(what, Effect::None, work).await?;
-        self.keep(seen);
-        Ok(everything)
+        let work = move |store: &super::Store, _by| store.list(&cache);
+        let (listing, cache) = self.registry.run(what, Effect::None, work).await?;
+        self.set_cache(cache);
+        Ok(listing)
     }
 
-    /// The next time every file is read.
+    /// Clears the cache, so that the next call reads every file.
     pub fn forget(&self) {
-        self.keep(Seen::default());
+        self.set_cache(Cache::default());
     }
 
-    fn seen(&self) -> Arc<Seen> {
-        Arc::clone(&self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    fn cache(&self) -> Arc<Cache> {
+        Arc::clone(&self.cache.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn keep(&self, seen: Seen) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(seen);
+    fn set_cache(&self, cache: Cache) {
+        *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(cache);
     }
 }

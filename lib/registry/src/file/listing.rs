@@ -1,4 +1,4 @@
-//! Which objects of a kind there are, from the names of their files alone.
+//! Lists the objects of a kind by the names of their files.
 
 use std::fs::DirEntry;
 use std::io;
@@ -7,12 +7,12 @@ use std::path::Path;
 use super::place::SUFFIX;
 
 /// The names of the objects in a directory. Names that begin with a dot (staged files, editors'
-/// swap files) or do not end in `.yaml` are not objects. A directory that is not there has none.
+/// swap files) or do not end in `.yaml` are not objects. A missing directory has none.
 pub(super) fn names(dir: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries(dir)? {
         let file_name = entry.file_name();
-        // Lossy: a name that is not UTF-8 stays a name, and is refused as such.
+        // Lossy: a name that is not UTF-8 stays in the list, and the caller rejects it.
         let file_name = file_name.to_string_lossy();
         let name = file_name.strip_suffix(SUFFIX).filter(|name| !name.starts_with('.'));
         names.extend(name.map(str::to_owned));
@@ -20,7 +20,7 @@ pub(super) fn names(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The names of the directories in a directory, but for those that begin with a dot.
+/// The names of the directories in a directory, except those that begin with a dot.
 pub(super) fn directories(dir: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries(dir)? {

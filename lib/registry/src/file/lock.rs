@@ -1,4 +1,4 @@
-//! One writer at a time for each object, between threads and processes.
+//! One lock for each object, so that one thread of one process writes it at a time.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use nix::fcntl::OFlag;
 
-/// How often a lock is asked for that somebody else holds. Writes take about a millisecond.
+/// The interval between attempts to acquire a held lock. Writes take about a millisecond.
 const RETRY: Duration = Duration::from_millis(2);
-/// A pid has at most 7 digits; whatever else the file holds is not shown.
+/// A pid has at most 7 digits; the error message shows no other content of the file.
 const MAX_PID_TEXT: u64 = 16;
 
-/// The lock of one object. The kernel frees it when this is dropped or the process dies.
+/// The lock of one object. The kernel releases it when this is dropped or the process dies.
 #[derive(Debug)]
 pub(super) struct ObjectLock(#[expect(dead_code, reason = "held for its effect")] File);
 
-/// Why a lock was not to be had.
+/// Why the lock could not be acquired.
 #[derive(Debug)]
 pub(super) enum LockFailure {
-    /// Somebody held it all the time.
+    /// Another writer held it the whole time.
     Busy {
         /// The pid that the holder wrote, as seen in its own pid namespace.
         holder: Option<u32>,
@@ -29,7 +29,7 @@ pub(super) enum LockFailure {
     Io(io::Error),
 }
 
-/// Takes the lock, waiting at most `patience`.
+/// Acquires the lock, waiting at most `patience`.
 pub(super) fn acquire(path: &Path, patience: Duration) -> Result<ObjectLock, LockFailure> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(LockFailure::Io)?;
@@ -43,7 +43,7 @@ pub(super) fn acquire(path: &Path, patience: Duration) -> Result<ObjectLock, Loc
         .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(path)
         .map_err(LockFailure::Io)?;
-    // Counted, not timed: a test's paused clock must not make this wait for ever.
+    // Counts the waits instead of reading the clock: a test may have paused it.
     let mut waited = Duration::ZERO;
     loop {
         match file.try_lock() {
@@ -63,7 +63,7 @@ pub(super) fn acquire(path: &Path, patience: Duration) -> Result<ObjectLock, Loc
     }
 }
 
-/// Writes who holds the lock, for the error message of whoever waits in vain.
+/// Writes the pid of the holder, for the error message of a process that waits in vain.
 fn sign(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_that_is_held_is_refused_after_the_wait_and_names_the_pid() {
+    fn acquiring_a_held_lock_fails_after_the_wait_and_names_the_pid() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("kind/10.0.0.9");
         let held = acquire(&path, Duration::ZERO).unwrap();
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_file_that_is_a_link_is_refused() {
+    fn a_lock_file_that_is_a_link_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         std::os::unix::fs::symlink("/dev/null", &path).unwrap();

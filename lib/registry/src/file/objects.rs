@@ -1,4 +1,4 @@
-//! Every object of a kind as it stands in its file: for who looks, never for the protocol.
+//! Lists every object of a kind as its file holds it. For diagnosis; the protocol does not use it.
 
 use std::path::Path;
 
@@ -10,11 +10,11 @@ use super::place::Place;
 use super::store::{Store, io_failed};
 use crate::api::{Kind, Object};
 
-/// The objects of a kind in the order of their names, each as far as it can be read.
+/// The objects of a kind, sorted by name; an error for each file that cannot be read.
 pub(super) type Objects<S> = Vec<Result<Object<S>, RegistryFailure>>;
 
 impl Store {
-    /// Every object of a kind. One that is deleted meanwhile is left out.
+    /// Every object of a kind, without those that are deleted meanwhile.
     pub(super) fn objects<S>(&self) -> Result<Objects<S>, RegistryFailure>
     where
         S: Kind + DeserializeOwned,

@@ -1,5 +1,5 @@
-//! Where an object lies. Names were validated when they were parsed: none contains a slash or
-//! begins with a dot, so no path leaves the registry's directory.
+//! The paths of an object. Names were validated when they were parsed: none contains a slash or
+//! begins with a dot, so every path stays inside the registry's directory.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -10,25 +10,25 @@ use firecamp_core::ids::{Member, PoolName};
 use crate::api::{Kind, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPSpec};
 use crate::failure::failed;
 
-/// The end of every object's file name.
+/// The suffix of every object's file name.
 pub(super) const SUFFIX: &str = ".yaml";
-/// Linux' limit for a file name is 255 bytes; the longest one made here is `.NAME.new`.
+/// Linux limits a file name to 255 bytes; the longest name here is `.NAME.new`.
 const MAX_NAME: usize = 250;
-/// Directory of the lock files. They stay, because a lock file that is deleted while somebody
-/// waits for it is no lock.
+/// Directory of the lock files. They are never deleted: if one is deleted while a process waits
+/// for it, two processes can hold the lock.
 const LOCKS: &str = ".locks";
 
 /// The paths of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The object as people call it.
+    /// Kind and name of the object, for messages.
     pub(super) label: String,
-    /// Its directory.
+    /// The directory of the object.
     pub(super) dir: PathBuf,
-    /// The object.
+    /// The file of the object.
     pub(super) file: PathBuf,
-    /// Where its next state is written before it is published. Only who holds the lock touches
-    /// it, so what is found there has been left by a crash.
+    /// The file that the next state is written to before it is published. Only the holder of the
+    /// lock touches it, so an existing one is left over from a crash.
     pub(super) staged: PathBuf,
     /// The lock of the object.
     pub(super) lock: PathBuf,
@@ -62,7 +62,7 @@ impl Place {
         };
         if name.len() > MAX_NAME {
             let detail =
-                format!("{label}: a file registry takes names of at most {MAX_NAME} characters");
+                format!("{label}: a name in a file registry has at most {MAX_NAME} characters");
             return Err(failed(RegistryKind::Refused, detail));
         }
         let dir = below(root.to_path_buf());

@@ -1,4 +1,4 @@
-//! The registry's requests over the objects in a directory. Everything here blocks.
+//! The requests of [`Registry`](firecamp_core::ports::Registry) on a directory. They block.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -17,7 +17,7 @@ use crate::api::{StaticIPPoolSpec, StaticIPSpec};
 use crate::failure::failed;
 use crate::rules;
 
-/// A write as people call it.
+/// The name of a write, for messages.
 pub(super) fn describe(write: &Write) -> String {
     match write {
         Write::CreateClaim(claim) => format!("create StaticIPClaim {}", claim.member),
@@ -61,7 +61,7 @@ impl Store {
         let place = Place::pool(self.dir(), name)?;
         let stored = self.record(&place, |object: &StaticIPPool| {
             if let Some(field) = object.spec.needs_a_cluster() {
-                let problem = "only the agents of a cluster can do that: remove the field";
+                let problem = "is supported only in a Kubernetes cluster: remove the field";
                 return Err(object.invalid(field, problem));
             }
             object.try_into()
@@ -99,8 +99,8 @@ impl Store {
         self.names::<StaticIPPoolSpec, _>(|name| PoolName::new(name).ok())
     }
 
-    /// From names alone, so an object that cannot be read keeps its address from being given
-    /// away, and 10,000 of them are listed in milliseconds.
+    /// Reads only file names, so the address of an unreadable object still counts as allocated,
+    /// and listing 10,000 objects takes milliseconds.
     pub(super) fn allocated(&self, name: &PoolName) -> Result<BTreeSet<Ipv4Addr>, RegistryFailure> {
         let absent = || rules::no_such_pool(name, &format!("in {}", self.dir().display()));
         let pool = self.pool(name)?.ok_or_else(absent)?;
@@ -123,7 +123,7 @@ impl Store {
         let parse = |name: &String| {
             parse(name).ok_or_else(|| {
                 let path = dir.join(format!("{name}{SUFFIX}"));
-                let problem = format!("{name:?} is no name of a {}", S::KIND);
+                let problem = format!("{name:?} is not a valid name of a {}", S::KIND);
                 failed(RegistryKind::Invalid, format!("{what}: {}: {problem}", path.display()))
             })
         };

@@ -1,4 +1,4 @@
-//! Reading, creating and replacing one object. Everything here blocks.
+//! Reads, creates and replaces one object. All functions block.
 
 use std::fmt::Display;
 use std::io;
@@ -17,7 +17,7 @@ use super::place::Place;
 use crate::api::{self, Kind, Object, StaticIPPoolSpec};
 use crate::failure::{failed, in_doubt};
 
-/// Where Linux makes up random UUIDs.
+/// The kernel's source of random UUIDs.
 const UUID_SOURCE: &str = "/proc/sys/kernel/random/uuid";
 
 /// A directory that holds a registry.
@@ -27,7 +27,7 @@ pub(super) struct Store {
     lock_patience: Duration,
 }
 
-/// An object as it was read.
+/// An object and the version that was read.
 #[derive(Debug)]
 pub(super) struct Found<S> {
     pub(super) object: Object<S>,
@@ -62,8 +62,8 @@ impl Store {
         Err(failed(RegistryKind::Refused, detail))
     }
 
-    /// Nothing was found at a path: is that the truth, or is the registry not there (not mounted,
-    /// moved away)? Nobody may take an absent registry for an empty one.
+    /// Called when a file or directory is missing: fails if the whole registry is missing (not
+    /// mounted, moved away), because a missing registry must not look like an empty one.
     pub(super) fn check_present(&self) -> Result<(), RegistryFailure> {
         self.check_root()?;
         let pools = self.kind_dir::<StaticIPPoolSpec>();
@@ -71,8 +71,8 @@ impl Store {
             return Ok(());
         }
         let detail = format!(
-            "{} holds no registry: it has no directory {}; if nothing is lost or unmounted, \
-             create a pool there as docs/file-registry.md shows",
+            "{} contains no registry: it has no directory {}; mount the registry there, or create \
+             a pool there as docs/file-registry.md shows",
             self.root.display(),
             StaticIPPoolSpec::PLURAL
         );
@@ -94,12 +94,12 @@ impl Store {
                 return Ok(None);
             }
             Content::NotAFile => {
-                return Err(invalid(place, "is not a regular file (a link is not followed)"));
+                return Err(invalid(place, "is not a regular file (links are not followed)"));
             }
         };
         let object: Object<S> = api::parse(&bytes).map_err(|wrong| invalid(place, wrong))?;
         if object.label() != place.label {
-            let problem = format!("holds {}: the name is another one", object.label());
+            let problem = format!("contains {}, which does not match its path", object.label());
             return Err(invalid(place, problem));
         }
         let writes = writes_of(&object).map_err(|problem| invalid(place, problem))?;
@@ -107,7 +107,7 @@ impl Store {
         Ok(Some(Found { object, version, writes }))
     }
 
-    /// Creates an object, unless there is one of that name, in whatever state.
+    /// Creates an object, unless the file exists, whatever it contains.
     pub(super) fn create<S>(
         &self,
         place: &Place,
@@ -121,8 +121,8 @@ impl Store {
         self.check_root()?;
         let path = place.file.display();
         let exists =
-            || failed(RegistryKind::AlreadyExists, format!("{what}: {path} exists already"));
-        // Only spares the loser the work; what decides is the link below.
+            || failed(RegistryKind::AlreadyExists, format!("{what}: {path} already exists"));
+        // Only saves work; the hard link below decides.
         if std::fs::symlink_metadata(&place.file).is_ok() {
             return Err(exists());
         }
@@ -134,23 +134,22 @@ impl Store {
         disk::make_dirs(&place.dir).map_err(wrong)?;
         stage(&what, place, &bytes)?;
         in_time(&what, by)?;
-        // A link, unlike a rename, never replaces what is there, even if a person put it there.
+        // A link, unlike a rename, never replaces a file, even one that a user created.
         if let Err(wrong) = std::fs::hard_link(&place.staged, &place.file) {
-            leave_nothing_staged(place);
+            remove_staged(place);
             if wrong.kind() == io::ErrorKind::AlreadyExists {
                 return Err(exists());
             }
             return Err(io_failed(&what, &path, &wrong));
         }
-        leave_nothing_staged(place);
+        remove_staged(place);
         disk::sync_dirs_up_to(&place.dir, &self.root)
             .map_err(|wrong| io_in_doubt(&what, &path, &wrong))?;
         Ok(version)
     }
 
-    /// Replaces the spec of the object, if it is still at that version. Labels, annotations,
-    /// status and what else people wrote around the spec stay. `change` gets the spec that is
-    /// there and may refuse.
+    /// Replaces the spec of the object, if it is still at that version. Keeps labels, annotations
+    /// and status. `change` gets the stored object and may reject the write.
     pub(super) fn replace<S, F>(
         &self,
         place: &Place,
@@ -178,7 +177,7 @@ impl Store {
         let writes = found
             .writes
             .checked_add(1)
-            .ok_or_else(|| invalid(place, "metadata.resourceVersion cannot grow any more"))?;
+            .ok_or_else(|| invalid(place, "metadata.resourceVersion has the largest value"))?;
         let mut object = Object { spec, ..found.object };
         object.metadata.resource_version = Some(writes.to_string());
         let (bytes, version) = rendered(&what, &object, writes)?;
@@ -198,7 +197,7 @@ impl Store {
             Err(LockFailure::Busy { holder }) => {
                 let holder = match holder {
                     Some(pid) => format!("process {pid} holds"),
-                    None => "a process that did not sign holds".to_owned(),
+                    None => "an unknown process holds".to_owned(),
                 };
                 let seconds = self.lock_patience.as_secs_f32();
                 let detail = format!("{what}: {holder} the lock {path}; gave up after {seconds} s");
@@ -208,10 +207,10 @@ impl Store {
     }
 }
 
-/// The stored object is not what it should be. Says which file, and that it is left alone.
+/// The failure for a stored object that is invalid. Names the file.
 pub(super) fn invalid(place: &Place, problem: impl Display) -> RegistryFailure {
     let path = place.file.display();
-    let detail = format!("read {}: {path}: {problem}; the file is left as it is", place.label);
+    let detail = format!("read {}: {path}: {problem}; the file was not changed", place.label);
     failed(RegistryKind::Invalid, detail)
 }
 
@@ -223,38 +222,39 @@ fn kind_of(wrong: &io::Error) -> RegistryKind {
     }
 }
 
-/// A failed operation on the file system that changed no object.
+/// The failure of a filesystem operation that changed no object.
 pub(super) fn io_failed(what: &str, path: &impl Display, wrong: &io::Error) -> RegistryFailure {
     failed(kind_of(wrong), format!("{what}: {path}: {wrong}"))
 }
 
-/// A failed operation after the object was published: it may not survive a power loss.
+/// The failure of an operation after the object was published: the object may not survive a
+/// power loss.
 fn io_in_doubt(what: &str, path: &impl Display, wrong: &io::Error) -> RegistryFailure {
     in_doubt(kind_of(wrong), format!("{what}: sync the directory of {path}: {wrong}"))
 }
 
-/// Writes what is to be published. A disk that is full gets back what was written so far.
+/// Writes the staged file. Removes it on failure, so that a full disk regains the space.
 fn stage(what: &str, place: &Place, bytes: &[u8]) -> Result<(), RegistryFailure> {
     disk::stage(&place.staged, bytes).map_err(|wrong| {
-        leave_nothing_staged(place);
+        remove_staged(place);
         io_failed(what, &place.staged.display(), &wrong)
     })
 }
 
-/// The last look at the clock before an object is published: who asked has given up by then, and
-/// a write that lands later than promised is worse than none.
+/// Checks the deadline right before an object is published. After it the caller has given up,
+/// and a late write is worse than none.
 fn in_time(what: &str, by: Instant) -> Result<(), RegistryFailure> {
     if Instant::now() < by {
         return Ok(());
     }
-    let detail = format!("{what}: the time for it passed before it was published");
+    let detail = format!("{what}: timed out before the object was published");
     Err(failed(RegistryKind::Unavailable, detail))
 }
 
-/// What is left is harmless (the next writer removes it), so a failure changes no answer.
-fn leave_nothing_staged(place: &Place) {
+/// Removes the staged file. A failure is only logged: the next writer removes the file.
+fn remove_staged(place: &Place) {
     if let Err(error) = disk::forget(&place.staged) {
-        tracing::warn!(path = %place.staged.display(), %error, "a staged file was not removed");
+        tracing::warn!(path = %place.staged.display(), %error, "failed to remove staged file");
     }
 }
 
@@ -269,8 +269,7 @@ fn writes_of<S>(object: &Object<S>) -> Result<u64, String> {
     text.parse().map_err(|wrong| format!("metadata.resourceVersion: {text:?}: {wrong}"))
 }
 
-/// The text of an object and the version that it has. What would not read back the same is
-/// refused before anything is written.
+/// The text of an object and its version. Fails if the text would not parse as the same object.
 fn rendered<S>(
     what: &str,
     object: &Object<S>,
@@ -284,14 +283,14 @@ where
     let text = api::render(object).map_err(|wrong| refused(&wrong))?;
     let back: Object<S> = api::parse(text.as_bytes()).map_err(|wrong| refused(&wrong))?;
     if back != *object {
-        return Err(refused(&"it would not read back as it was written (a bug of ours)"));
+        return Err(refused(&"the object cannot be serialized without loss (a bug in FireCamp)"));
     }
     let version = version(writes, text.as_bytes()).map_err(|wrong| refused(&wrong))?;
     Ok((text.into_bytes(), version))
 }
 
-/// The count of writes, which makes each state that we wrote differ from all before it, and a
-/// hash of the text, by which a change that a person made with an editor shows too.
+/// The count of writes, which makes each written state unique, and a hash of the text, which
+/// detects an edit by a user.
 fn version(writes: u64, bytes: &[u8]) -> Result<Version, firecamp_core::ids::InvalidId> {
     Version::new(&format!("{writes}-{:016x}", fnv1a(bytes)))
 }

@@ -1,4 +1,4 @@
-//! The conformance suite, for the file registry and for the one in memory.
+//! The conformance suite for the file registry and the in-memory registry.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Fixture for Memory {
     }
 }
 
-/// Directories of one test, removed with it.
+/// The directories of one test.
 struct Files(tempfile::TempDir);
 
 impl Files {
@@ -75,12 +75,12 @@ macro_rules! for_every_registry {
 
 firecamp_registry::for_each_check!(for_every_registry);
 
-/// In memory and as files every write counts, also one that changes nothing.
+/// In the file and in-memory registries a write without a change also creates a new version.
 #[tokio::test]
-async fn every_write_has_a_version_of_its_own() {
-    let check = firecamp_registry::conformance::every_write_has_a_version_of_its_own(&Memory).await;
+async fn every_write_creates_a_new_version() {
+    let check = firecamp_registry::conformance::every_write_creates_a_new_version(&Memory).await;
     assert_eq!(check, Ok(()));
     let files = Files::new();
-    let check = firecamp_registry::conformance::every_write_has_a_version_of_its_own(&files).await;
+    let check = firecamp_registry::conformance::every_write_creates_a_new_version(&files).await;
     assert_eq!(check, Ok(()));
 }

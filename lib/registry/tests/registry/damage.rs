@@ -1,25 +1,24 @@
-//! Files that a crash, a disk or a person has damaged: reported, never overwritten, and nobody
-//! else suffers.
+//! Damaged files: they are reported and never overwritten, and other members are not affected.
 
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::Write;
 use firecamp_registry::{api, conformance};
 
 use super::support::{ADDRESS, Bench};
 
-/// A read and a write of an object that cannot be understood: both say so, the file stays.
+/// Reads and writes an unreadable object: both fail, and the file is unchanged.
 async fn left_alone(bench: &Bench, write: &Write, damaged: &[u8]) -> String {
     let file = bench.ip_file();
     fs::write(&file, damaged).unwrap();
     let read = invalid(bench.registry.static_ip(ADDRESS).await);
     let update = invalid(bench.registry.write(write).await);
-    for said in [&read, &update] {
-        assert!(said.contains(&file.display().to_string()), "{said}");
+    for error in [&read, &update] {
+        assert!(error.contains(&file.display().to_string()), "{error}");
     }
     assert_eq!(fs::read(&file).unwrap(), damaged);
     read
@@ -32,7 +31,7 @@ fn invalid<T: std::fmt::Debug>(answer: Result<T, RegistryFailure>) -> String {
 }
 
 #[tokio::test]
-async fn an_object_cut_off_at_any_byte_is_refused_and_left_as_it_is() {
+async fn an_object_truncated_at_any_byte_is_rejected_and_not_changed() {
     let (bench, stored) = Bench::with_address().await;
     let whole = fs::read(bench.ip_file()).unwrap();
     let end = whole.len() - "...\n".len();
@@ -40,7 +39,7 @@ async fn an_object_cut_off_at_any_byte_is_refused_and_left_as_it_is() {
     for length in 0..=end {
         left_alone(&bench, &write, &whole[..length]).await;
     }
-    // From here on nothing but the mark of the end is cut off, and then nothing at all.
+    // From here on only a part of the end marker is missing, and then nothing.
     for length in end + 1..end + 3 {
         left_alone(&bench, &write, &whole[..length]).await;
     }
@@ -50,7 +49,7 @@ async fn an_object_cut_off_at_any_byte_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn no_prefix_of_a_claim_or_a_pool_is_another_claim_or_pool() {
+async fn no_prefix_of_a_claim_or_pool_parses_as_another_one() {
     let bench = Bench::new().await;
     let claim = bench.claim();
     bench.registry.write(&Write::CreateClaim(claim.clone())).await.unwrap();
@@ -63,7 +62,7 @@ async fn no_prefix_of_a_claim_or_a_pool_is_another_claim_or_pool() {
             match bench.registry.member(&claim.member, wanted.as_ref()).await {
                 Err(failure) => assert_eq!(failure.kind, RegistryKind::Invalid, "{failure}"),
                 Ok(read) => {
-                    assert_eq!(length, whole.len() - 1, "only the last line feed is cut off");
+                    assert_eq!(length, whole.len() - 1, "only the last line feed is missing");
                     assert_eq!(read.claim.unwrap().object, claim);
                     assert_eq!(read.pool.unwrap(), bench.pool);
                 }
@@ -75,7 +74,7 @@ async fn no_prefix_of_a_claim_or_a_pool_is_another_claim_or_pool() {
 }
 
 #[tokio::test]
-async fn zeros_where_the_end_was_are_refused() {
+async fn an_object_that_ends_in_zeros_is_rejected() {
     let (bench, stored) = Bench::with_address().await;
     let whole = fs::read(bench.ip_file()).unwrap();
     for kept in (0..whole.len() - 1).step_by(7) {
@@ -86,7 +85,7 @@ async fn zeros_where_the_end_was_are_refused() {
 }
 
 #[tokio::test]
-async fn a_byte_that_is_no_text_is_refused_wherever_it_is() {
+async fn a_byte_that_is_not_utf_8_is_rejected_at_any_position() {
     let (bench, stored) = Bench::with_address().await;
     let whole = fs::read(bench.ip_file()).unwrap();
     for (index, bad) in (0..whole.len() - 1).flat_map(|index| [(index, 0), (index, 0xff)]) {
@@ -97,19 +96,19 @@ async fn a_byte_that_is_no_text_is_refused_wherever_it_is() {
 }
 
 #[tokio::test]
-async fn a_garbled_object_is_named_with_file_and_line() {
+async fn the_error_for_a_damaged_object_names_file_and_line() {
     let (bench, stored) = Bench::with_address().await;
     let whole = fs::read_to_string(bench.ip_file()).unwrap();
     let line = 1 + whole.lines().position(|line| line.contains("epoch:")).unwrap();
     let damaged = whole.replace("epoch: 3", "epoch: ][");
-    let said = left_alone(&bench, &Write::UpdateStaticIp(stored), damaged.as_bytes()).await;
-    assert!(said.contains(&format!("line {line}")), "{said}");
-    assert!(said.contains("left as it is"), "{said}");
-    assert!(!said.contains('\n'), "{said}");
+    let error = left_alone(&bench, &Write::UpdateStaticIp(stored), damaged.as_bytes()).await;
+    assert!(error.contains(&format!("line {line}")), "{error}");
+    assert!(error.contains("the file was not changed"), "{error}");
+    assert!(!error.contains('\n'), "{error}");
 }
 
 #[tokio::test]
-async fn a_garbled_object_keeps_its_address_and_disturbs_no_other_member() {
+async fn a_damaged_object_keeps_its_address_and_affects_no_other_member() {
     let (bench, _stored) = Bench::with_address().await;
     fs::write(bench.ip_file(), "garbage").unwrap();
     let taken = bench.registry.allocated(&bench.pool.name).await.unwrap();
@@ -124,18 +123,18 @@ async fn a_garbled_object_keeps_its_address_and_disturbs_no_other_member() {
 }
 
 #[tokio::test]
-async fn an_object_under_a_name_that_is_not_its_own_is_refused() {
+async fn an_object_whose_name_does_not_match_its_path_is_rejected() {
     let (bench, _stored) = Bench::with_address().await;
     fs::copy(bench.ip_file(), bench.path("staticips/10.1.0.21.yaml")).unwrap();
-    let said = invalid(bench.registry.static_ip(Ipv4Addr::new(10, 1, 0, 21)).await);
-    assert!(said.contains("holds StaticIP 10.1.0.20"), "{said}");
+    let error = invalid(bench.registry.static_ip(Ipv4Addr::new(10, 1, 0, 21)).await);
+    assert!(error.contains("contains StaticIP 10.1.0.20"), "{error}");
     fs::write(bench.path("staticips/notes.yaml"), "").unwrap();
-    let said = invalid(bench.registry.allocated(&bench.pool.name).await);
-    assert!(said.contains("notes.yaml"), "{said}");
+    let error = invalid(bench.registry.allocated(&bench.pool.name).await);
+    assert!(error.contains("notes.yaml"), "{error}");
 }
 
 #[tokio::test]
-async fn what_is_not_a_regular_file_is_refused_and_not_followed() {
+async fn links_and_special_files_are_rejected() {
     let (bench, stored) = Bench::with_address().await;
     let file = bench.ip_file();
     let elsewhere = bench.path("elsewhere.yaml");
@@ -162,17 +161,17 @@ async fn what_is_not_a_regular_file_is_refused_and_not_followed() {
 }
 
 #[tokio::test]
-async fn a_file_longer_than_any_object_is_refused_and_not_read_to_its_end() {
+async fn a_file_above_the_size_limit_is_rejected_without_reading_all_of_it() {
     let (bench, _stored) = Bench::with_address().await;
     let file = fs::File::options().write(true).open(bench.ip_file()).unwrap();
     // A sparse file: reading all of it would take minutes and all memory.
     file.set_len(1 << 40).unwrap();
-    let said = invalid(bench.registry.static_ip(ADDRESS).await);
-    assert!(said.contains(&api::MAX_BYTES.to_string()), "{said}");
+    let error = invalid(bench.registry.static_ip(ADDRESS).await);
+    assert!(error.contains(&api::MAX_BYTES.to_string()), "{error}");
 }
 
 #[tokio::test]
-async fn an_object_that_contradicts_itself_is_refused_by_field_and_value() {
+async fn the_error_for_an_inconsistent_object_names_field_and_value() {
     let (bench, stored) = Bench::with_address().await;
     let whole = fs::read_to_string(bench.ip_file()).unwrap();
     let cases = [
@@ -183,8 +182,8 @@ async fn an_object_that_contradicts_itself_is_refused_by_field_and_value() {
         let damaged = whole.replace(from, to);
         assert_ne!(damaged, whole);
         fs::write(bench.ip_file(), &damaged).unwrap();
-        let said = invalid(bench.registry.static_ip(ADDRESS).await);
-        assert!(said.contains(wanted), "{said}");
+        let error = invalid(bench.registry.static_ip(ADDRESS).await);
+        assert!(error.contains(wanted), "{error}");
         let write = Write::UpdateStaticIp(stored.clone());
         bench.registry.write(&write).await.expect_err("the version is another one");
         assert_eq!(fs::read_to_string(bench.ip_file()).unwrap(), damaged);

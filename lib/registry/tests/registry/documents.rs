@@ -1,40 +1,40 @@
-//! docs/file-registry.md and its examples show what really happens. `BLESS=1` rewrites the
-//! examples; the page itself is corrected by hand.
+//! docs/file-registry.md and its examples match the real output. `BLESS=1` rewrites the examples;
+//! correct the page by hand.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use firecamp_core::ids::{EniId, Epoch, Member, NodeName, PodUid, RunId};
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Attachment, Claim, State, StaticIp, Stored, Write};
 use firecamp_registry::{FileRegistry, Timeouts, registry_url};
 
 const PAGE: &str = include_str!("../../../../docs/file-registry.md");
 const POOL: &str = include_str!("../../../../docs/examples/registry/pool.yaml");
-/// Where the page says that its registry lies.
+/// The registry's directory on the page.
 const SHOWN_DIR: &str = "/var/lib/firecamp";
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples/registry")
 }
 
-/// The life of a registry as the page tells it: a pool by hand, then what an attach writes.
-struct Story {
+/// The registry of the page: a pool written by hand, then the writes of an attach.
+struct Example {
     dir: tempfile::TempDir,
     registry: FileRegistry,
     member: Member,
 }
 
-impl Story {
-    async fn told() -> Self {
+impl Example {
+    async fn written() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("staticippools")).unwrap();
         fs::write(dir.path().join("staticippools/prod.yaml"), POOL).unwrap();
         let registry = FileRegistry::open(dir.path(), Timeouts::default()).unwrap();
         let member = Member::new("demo", "redis-0").unwrap();
-        let story = Self { dir, registry, member };
-        story.attach().await;
-        story
+        let example = Self { dir, registry, member };
+        example.attach().await;
+        example
     }
 
     async fn attach(&self) {
@@ -60,7 +60,7 @@ impl Story {
             epoch: Epoch(0),
             attachment: None,
             reserved_on: None,
-            unsettled: std::collections::BTreeSet::new(),
+            pending_mutations: std::collections::BTreeSet::new(),
         };
         let version = self.write(Write::CreateStaticIp(ip.clone())).await;
         let eni = EniId::new("eni-0f1e2d3c4b5a69788").unwrap();
@@ -90,7 +90,7 @@ impl Story {
     }
 }
 
-/// The random UID gives way to a fixed one.
+/// Replaces the random UID by a fixed one.
 fn with_fixed_uid(text: &str) -> String {
     let fixed = |line: &str| {
         let uid = line.starts_with("  uid: ");
@@ -101,20 +101,20 @@ fn with_fixed_uid(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_examples_are_what_the_registry_writes_and_the_page_shows_them() {
-    let story = Story::told().await;
+async fn the_page_and_the_examples_show_what_the_registry_writes() {
+    let example = Example::written().await;
     let mut shown = vec![POOL.to_owned()];
-    for (file, example) in [
+    for (file, name) in [
         ("staticips/10.0.0.16.yaml", "static-ip.yaml"),
         ("staticipclaims/demo/redis-0.yaml", "claim.yaml"),
     ] {
-        let written = with_fixed_uid(&fs::read_to_string(story.path(file)).unwrap());
-        let example = examples().join(example);
+        let written = with_fixed_uid(&fs::read_to_string(example.path(file)).unwrap());
+        let shown_file = examples().join(name);
         if std::env::var_os("BLESS").is_some() {
-            fs::write(&example, &written).unwrap();
+            fs::write(&shown_file, &written).unwrap();
         }
-        let kept = fs::read_to_string(&example).unwrap_or_default();
-        assert_eq!(kept, written, "run again with BLESS=1 to rewrite {}", example.display());
+        let stored = fs::read_to_string(&shown_file).unwrap_or_default();
+        assert_eq!(stored, written, "run again with BLESS=1 to rewrite {}", shown_file.display());
         shown.push(written);
     }
     for text in shown {
@@ -123,24 +123,25 @@ async fn the_examples_are_what_the_registry_writes_and_the_page_shows_them() {
 }
 
 #[tokio::test]
-async fn the_page_shows_the_messages_that_are_really_printed() {
-    let story = Story::told().await;
-    let mut said = vec![
+async fn the_page_shows_the_printed_messages() {
+    let example = Example::written().await;
+    let mut messages = vec![
         registry_url::default(false).unwrap_err().to_string(),
         registry_url::parse("file://var/lib/firecamp").unwrap_err().to_string(),
     ];
-    let file = story.path("staticips/10.0.0.16.yaml");
+    let file = example.path("staticips/10.0.0.16.yaml");
     let whole = fs::read_to_string(&file).unwrap();
     fs::write(&file, &whole[..whole.find("  reservedOn").unwrap()]).unwrap();
     let address = "10.0.0.16".parse().unwrap();
-    said.push(story.registry.static_ip(address).await.unwrap_err().detail);
+    messages.push(example.registry.static_ip(address).await.unwrap_err().detail);
     fs::write(&file, whole.replace("epoch: 1", "epoch: one")).unwrap();
-    said.push(story.registry.static_ip(address).await.unwrap_err().detail);
-    fs::copy(story.path("staticippools/prod.yaml"), story.path("staticippools/test.yaml")).unwrap();
+    messages.push(example.registry.static_ip(address).await.unwrap_err().detail);
+    fs::copy(example.path("staticippools/prod.yaml"), example.path("staticippools/test.yaml"))
+        .unwrap();
     let other = Member::new("demo", "redis-1").unwrap();
-    said.push(story.registry.member(&other, None).await.unwrap_err().detail);
-    for text in said {
-        let text = story.shown(&text);
+    messages.push(example.registry.member(&other, None).await.unwrap_err().detail);
+    for text in messages {
+        let text = example.shown(&text);
         assert!(PAGE.contains(&text), "docs/file-registry.md does not show: {text}");
     }
 }

@@ -1,4 +1,4 @@
-//! The directory of a file registry, and people who work in it beside the containers.
+//! The directory of a file registry, with users who edit it beside the containers.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use firecamp_core::failure::{Effect, RegistryKind};
 use firecamp_core::ids::Member;
-use firecamp_core::outside::{PodView, Registry};
+use firecamp_core::ports::{PodView, Registry};
 use firecamp_core::record::{Claim, Stored, Write};
 use firecamp_registry::api::{StaticIPClaimSpec, StaticIPSpec};
 use firecamp_registry::{FileRegistry, Timeouts, conformance};
@@ -15,7 +15,7 @@ use firecamp_registry::{FileRegistry, Timeouts, conformance};
 use super::support::{ADDRESS, Bench};
 
 #[tokio::test]
-async fn objects_lie_where_the_documentation_says() {
+async fn objects_are_stored_at_the_documented_paths() {
     let (bench, _stored) = Bench::with_address().await;
     bench.registry.write(&Write::CreateClaim(bench.claim())).await.unwrap();
     for file in ["staticippools/a", "staticips/10.1.0.20", "staticipclaims/prod/redis-0"] {
@@ -32,35 +32,38 @@ async fn objects_lie_where_the_documentation_says() {
 }
 
 #[tokio::test]
-async fn whoever_starts_a_member_vouches_for_it() {
+async fn the_view_of_every_pod_is_vouched() {
     let bench = Bench::new().await;
     let view = bench.registry.pod(&conformance::member(0).unwrap()).await.unwrap();
     assert_eq!(view, PodView::Vouched);
 }
 
-/// Nobody here would ever remove an address or a claim.
+/// Without a cluster nothing would ever delete an address or a claim.
 #[tokio::test]
-async fn a_pool_that_asks_for_what_only_a_cluster_can_do_is_refused() {
+async fn a_pool_with_a_cluster_only_policy_is_rejected() {
     let bench = Bench::new().await;
     let file = bench.path("staticippools/a.yaml");
     let text = fs::read_to_string(&file).unwrap();
     let fields = [
         ("reclaimPolicy", "reclaimPolicy: Delete"),
         ("claimRetentionPolicy", "claimRetentionPolicy:\n    whenScaled: Delete"),
-        ("unclaimedPolicy", "unclaimedPolicy: Adopt"),
+        ("orphanPolicy", "orphanPolicy: Adopt"),
     ];
     for (field, asks) in fields {
         fs::write(&file, text.replace("spec:\n", &format!("spec:\n  {asks}\n"))).unwrap();
         let failure = bench.registry.allocated(&bench.pool.name).await.unwrap_err();
         assert_eq!(failure.kind, RegistryKind::Invalid, "{failure}");
-        assert!(failure.detail.contains(&format!("spec.{field}: only the agents")), "{failure}");
+        assert!(
+            failure.detail.contains(&format!("spec.{field}: is supported only in")),
+            "{failure}"
+        );
     }
     fs::write(&file, text.replace("spec:\n", "spec:\n  reclaimPolicy: Retain\n")).unwrap();
     bench.registry.allocated(&bench.pool.name).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_change_that_a_person_makes_with_an_editor_is_a_conflict() {
+async fn an_edit_by_hand_is_a_conflict() {
     let (bench, stored) = Bench::with_address().await;
     let text = fs::read_to_string(bench.ip_file()).unwrap();
     for edited in [format!("# a comment\n{text}"), text.replace("epoch: 3", "epoch: 30")] {
@@ -76,7 +79,7 @@ async fn a_change_that_a_person_makes_with_an_editor_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn f079_an_object_that_was_deleted_and_made_again_is_another_one() {
+async fn f079_an_object_that_was_deleted_and_recreated_has_another_version() {
     let (bench, first) = Bench::with_address().await;
     fs::remove_file(bench.ip_file()).unwrap();
     bench.registry.write(&Write::CreateStaticIp(first.object.clone())).await.unwrap();
@@ -87,7 +90,7 @@ async fn f079_an_object_that_was_deleted_and_made_again_is_another_one() {
 }
 
 #[tokio::test]
-async fn what_people_wrote_around_the_spec_survives_an_update() {
+async fn labels_finalizers_and_status_survive_an_update() {
     let (bench, _stored) = Bench::with_address().await;
     let text = fs::read_to_string(bench.ip_file()).unwrap();
     let edited = text
@@ -109,7 +112,7 @@ async fn what_people_wrote_around_the_spec_survives_an_update() {
 }
 
 #[tokio::test]
-async fn what_a_crash_left_staged_is_ignored_and_then_replaced() {
+async fn a_staged_file_from_a_crash_is_ignored_and_then_replaced() {
     let (bench, stored) = Bench::with_address().await;
     let staged = bench.path("staticips/.10.1.0.20.new");
     fs::write(&staged, "half of an obj").unwrap();
@@ -117,7 +120,7 @@ async fn what_a_crash_left_staged_is_ignored_and_then_replaced() {
     assert_eq!(bench.registry.allocated(&bench.pool.name).await.unwrap().len(), 1);
     bench.registry.write(&Write::UpdateStaticIp(stored)).await.unwrap();
     assert!(!staged.exists());
-    // Between the link and the removal of the staged name both name one file.
+    // A crash between the link and the removal of the staged file leaves two names of one file.
     fs::hard_link(bench.ip_file(), &staged).unwrap();
     let before = bench.registry.static_ip(ADDRESS).await.unwrap().unwrap();
     bench.registry.write(&Write::UpdateStaticIp(before.clone())).await.unwrap();
@@ -127,7 +130,7 @@ async fn what_a_crash_left_staged_is_ignored_and_then_replaced() {
 }
 
 #[tokio::test]
-async fn a_staged_name_that_is_a_link_to_elsewhere_is_not_written_through() {
+async fn a_link_in_place_of_the_staged_file_is_not_followed() {
     let (bench, stored) = Bench::with_address().await;
     let victim = bench.path("victim");
     fs::write(&victim, "precious").unwrap();
@@ -137,7 +140,7 @@ async fn a_staged_name_that_is_a_link_to_elsewhere_is_not_written_through() {
 }
 
 #[tokio::test]
-async fn a_lock_that_somebody_holds_is_given_up_and_names_the_holder() {
+async fn waiting_for_a_held_lock_times_out_and_names_the_holder() {
     let (bench, stored) = Bench::with_address().await;
     let timeouts = Timeouts { lock: Duration::from_millis(50), ..Timeouts::default() };
     let registry = FileRegistry::open(bench.dir(), timeouts).unwrap();
@@ -155,7 +158,7 @@ async fn a_lock_that_somebody_holds_is_given_up_and_names_the_holder() {
 }
 
 #[tokio::test]
-async fn a_write_that_is_not_done_in_time_is_in_doubt_and_is_not_done_later() {
+async fn a_write_that_times_out_is_in_doubt_and_does_not_happen_later() {
     let (bench, stored) = Bench::with_address().await;
     let lock = fs::File::open(bench.path(".locks/staticips/10.1.0.20")).unwrap();
     lock.lock().unwrap();
@@ -165,8 +168,8 @@ async fn a_write_that_is_not_done_in_time_is_in_doubt_and_is_not_done_later() {
     assert_eq!((failure.kind, failure.effect), (RegistryKind::Unavailable, Effect::Unknown));
     assert!(failure.detail.contains("update StaticIP 10.1.0.20"), "{failure}");
     drop(lock);
-    // The abandoned write gets the lock now and must notice that its time has passed: it leaves
-    // its staged file behind, so that is what is waited for.
+    // The abandoned write gets the lock now and must notice that its deadline has passed. It leaves
+    // its staged file behind, so the test waits for that file.
     let staged = bench.path("staticips/.10.1.0.20.new");
     tokio::time::timeout(Duration::from_secs(20), async {
         while !staged.exists() {
@@ -174,13 +177,13 @@ async fn a_write_that_is_not_done_in_time_is_in_doubt_and_is_not_done_later() {
         }
     })
     .await
-    .expect("the abandoned write got as far as its staged file");
+    .expect("the abandoned write created its staged file");
     let again = bench.registry.write(&Write::UpdateStaticIp(stored)).await;
     again.expect("the version is still the one that was read");
 }
 
 #[test]
-fn a_directory_that_is_not_there_is_no_empty_registry() {
+fn a_missing_directory_is_not_an_empty_registry() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("no/such");
     let failure = FileRegistry::open(&missing, Timeouts::default()).unwrap_err();
@@ -195,7 +198,7 @@ fn a_directory_that_is_not_there_is_no_empty_registry() {
 }
 
 #[tokio::test]
-async fn a_registry_that_goes_away_is_a_failure_and_not_empty() {
+async fn a_registry_that_disappears_is_an_error_and_not_empty() {
     let (bench, stored) = Bench::with_address().await;
     bench.registry.write(&Write::CreateClaim(bench.claim())).await.unwrap();
     let moved = bench.dir().with_extension("moved");
@@ -223,9 +226,9 @@ async fn a_registry_that_goes_away_is_a_failure_and_not_empty() {
 }
 
 #[tokio::test]
-async fn a_disk_that_refuses_a_write_changes_nothing_and_says_where() {
+async fn a_failed_disk_write_changes_nothing_and_the_error_names_the_file() {
     let (bench, stored) = Bench::with_address().await;
-    // Works for root too, whom permissions do not stop: a directory where the file is staged.
+    // A directory in place of the staged file also stops root, unlike permissions.
     let staged = bench.path("staticips/.10.1.0.20.new");
     fs::create_dir(&staged).unwrap();
     let failure = bench.registry.write(&Write::UpdateStaticIp(stored.clone())).await.unwrap_err();
@@ -235,7 +238,7 @@ async fn a_disk_that_refuses_a_write_changes_nothing_and_says_where() {
 }
 
 #[tokio::test]
-async fn a_name_that_no_file_can_have_is_refused() {
+async fn a_name_that_is_too_long_for_a_file_is_rejected() {
     let bench = Bench::new().await;
     let long = vec!["a".repeat(63); 3].join(".") + "." + &"b".repeat(61);
     let member = Member::new("prod", &long).unwrap();
@@ -253,19 +256,19 @@ async fn a_name_that_no_file_can_have_is_refused() {
 }
 
 #[tokio::test]
-async fn objects_are_readable_by_everybody_and_locks_are_not() {
+async fn objects_are_world_readable_and_locks_are_not() {
     let (bench, _stored) = Bench::with_address().await;
     let mode = |path: std::path::PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(bench.path(".locks/staticips/10.1.0.20")) & 0o077, 0);
-    assert_eq!(mode(bench.ip_file()) & 0o133, 0, "nobody else writes, nobody executes");
+    assert_eq!(mode(bench.ip_file()) & 0o133, 0, "not writable by others, not executable");
 }
 
 #[tokio::test]
-async fn ten_thousand_addresses_are_listed_without_reading_them() {
+async fn ten_thousand_addresses_are_listed_without_reading_the_files() {
     let bench = Bench::new().await;
     let dir = bench.path("staticips");
     fs::create_dir(&dir).unwrap();
-    // Empty files: were they read, the list would fail.
+    // Empty files: reading them would make the list fail.
     for index in 0..10_000_u32 {
         let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 1, 0, 0)) + index);
         fs::write(dir.join(format!("{address}.yaml")), "").unwrap();
@@ -279,7 +282,7 @@ async fn ten_thousand_addresses_are_listed_without_reading_them() {
 }
 
 #[tokio::test]
-async fn a_count_of_writes_that_cannot_grow_is_refused_and_not_wrapped() {
+async fn a_resource_version_that_would_overflow_is_an_error() {
     let (bench, _stored) = Bench::with_address().await;
     let text = fs::read_to_string(bench.ip_file()).unwrap();
     let edited =
@@ -293,10 +296,10 @@ async fn a_count_of_writes_that_cannot_grow_is_refused_and_not_wrapped() {
 }
 
 #[tokio::test]
-async fn labels_too_long_to_be_written_back_make_an_update_fail_and_lose_nothing() {
+async fn an_update_that_would_exceed_the_size_limit_fails_and_loses_nothing() {
     let (bench, _stored) = Bench::with_address().await;
     let text = fs::read_to_string(bench.ip_file()).unwrap();
-    // Written with escapes a text grows: what could be read can be too long to be written.
+    // Escapes make the written text longer than the one that was read.
     let label = "a\t".repeat(firecamp_registry::api::MAX_BYTES / 2 - 2000);
     let edited = text.replace("spec:\n", &format!("  labels:\n    a: \"{label}\"\nspec:\n"));
     fs::write(bench.ip_file(), &edited).unwrap();
@@ -307,10 +310,10 @@ async fn labels_too_long_to_be_written_back_make_an_update_fail_and_lose_nothing
     assert_eq!(fs::read_to_string(bench.ip_file()).unwrap(), edited);
 }
 
-/// Who looks sees what stands there, people's own words included; one object that cannot be read
-/// hides no other.
+/// The list shows the files' content, including users' additions; an unreadable object hides no
+/// other.
 #[tokio::test]
-async fn every_object_is_listed_as_it_stands_in_its_file() {
+async fn every_object_is_listed_as_its_file_holds_it() {
     let (bench, _stored) = Bench::with_address().await;
     let other = conformance::member(1).unwrap();
     let second = Claim { member: other, ..bench.claim() };

@@ -1,5 +1,5 @@
-//! Random requests, hand edits and reopenings: the file registry, the one in memory and the
-//! simplest model there is agree on every answer.
+//! Random requests, edits by hand and reopenings: the file registry, the in-memory registry and a
+//! simple model agree on every result.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,19 +7,19 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, Version};
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Claim, Pool, StaticIp, Stored, Write};
 use firecamp_registry::{FileRegistry, MemoryRegistry, Timeouts, conformance};
 use proptest::prelude::*;
 
 use super::support::config;
 
-/// Which version a write names.
+/// The version that a write names.
 #[derive(Debug, Clone, Copy)]
 enum Basis {
-    /// The one that is stored.
+    /// The stored version.
     Current,
-    /// The one before.
+    /// The previous version.
     Stale,
 }
 
@@ -36,7 +36,7 @@ enum Op {
 
 fn ops() -> impl Strategy<Value = Op> {
     let member = || 0_u32..3;
-    // Two inside the ranges, one outside them, one that EC2 keeps.
+    // Two inside the ranges, one outside them, one that AWS reserves.
     let address = || prop::sample::select(vec![16_u8, 17, 99, 2]);
     let basis = || prop_oneof![4 => Just(Basis::Current), 1 => Just(Basis::Stale)];
     prop_oneof![
@@ -52,14 +52,14 @@ fn ops() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// An object, and the versions that each registry gave it, oldest first.
+/// An object, and its versions in each registry, oldest first.
 #[derive(Debug, Clone)]
 struct Known<T> {
     object: T,
     versions: Vec<[Version; 2]>,
 }
 
-struct World {
+struct Fixture {
     dir: tempfile::TempDir,
     file: FileRegistry,
     memory: MemoryRegistry,
@@ -76,7 +76,7 @@ fn kind<T>(answer: &Result<T, RegistryFailure>) -> Option<RegistryKind> {
     answer.as_ref().err().map(|failure| failure.kind)
 }
 
-impl World {
+impl Fixture {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let pool = conformance::pool("a", &[1]).unwrap();
@@ -174,7 +174,7 @@ impl World {
         }
     }
 
-    /// A person edits the file without changing what it says: a new version all the same.
+    /// An edit by hand that changes only a comment, which also creates a new version.
     async fn comment(&mut self, address: Ipv4Addr) {
         let Some(known) = self.ips.get_mut(&address) else { return };
         let path = self.dir.path().join(format!("staticips/{address}.yaml"));
@@ -199,7 +199,7 @@ impl World {
         self.memory.restore(snapshot);
     }
 
-    /// Everything that can be read is what the model holds.
+    /// Checks that all reads match the model.
     async fn check(&self) {
         for index in 0..3 {
             let member = conformance::member(index).unwrap();
@@ -228,15 +228,15 @@ fn stored<T: Clone>(known: &Known<T>, which: usize) -> Stored<T> {
     Stored { version, object: known.object.clone() }
 }
 
-/// The versions that a write names, and how it must fail for their sake.
+/// The versions that a write names, and the failure that they must cause.
 fn basis_of(known: Option<&[[Version; 2]]>, basis: Basis) -> ([Version; 2], Option<RegistryKind>) {
-    let nobodys = Version::new("0-0").unwrap();
-    let nobodys = [nobodys.clone(), nobodys];
-    let Some(versions) = known else { return (nobodys, Some(RegistryKind::NotFound)) };
+    let orphaned = Version::new("0-0").unwrap();
+    let orphaned = [orphaned.clone(), orphaned];
+    let Some(versions) = known else { return (orphaned, Some(RegistryKind::NotFound)) };
     match (basis, versions) {
         (Basis::Current, [.., current]) => (current.clone(), None),
         (Basis::Stale, [.., before, _]) => (before.clone(), Some(RegistryKind::Conflict)),
-        (Basis::Stale, _) | (Basis::Current, []) => (nobodys, Some(RegistryKind::Conflict)),
+        (Basis::Stale, _) | (Basis::Current, []) => (orphaned, Some(RegistryKind::Conflict)),
     }
 }
 
@@ -244,13 +244,13 @@ proptest! {
     #![proptest_config(config(40))]
 
     #[test]
-    fn both_registries_answer_like_the_model(ops in prop::collection::vec(ops(), 1..30)) {
+    fn both_registries_agree_with_the_model(ops in prop::collection::vec(ops(), 1..30)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let mut world = World::new().await;
+            let mut fixture = Fixture::new().await;
             for op in ops {
-                world.apply(op).await;
-                world.check().await;
+                fixture.apply(op).await;
+                fixture.check().await;
             }
         });
     }

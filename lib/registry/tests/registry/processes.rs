@@ -1,6 +1,6 @@
-//! Several processes over one directory, some of them killed.
+//! Several processes with one directory, some of them killed.
 //!
-//! A test starts itself again as its children: the environment says what a child is to do.
+//! A test starts itself again as its children; environment variables select the work of a child.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use firecamp_core::failure::{Effect, RegistryKind};
 use firecamp_core::ids::Epoch;
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Stored, Write};
 use firecamp_registry::{FileRegistry, Timeouts, conformance};
 
@@ -22,7 +22,7 @@ use super::support::{ADDRESS, Bench};
 const DIR: &str = "FIRECAMP_TEST_REGISTRY_DIR";
 const INDEX: &str = "FIRECAMP_TEST_CHILD_INDEX";
 
-/// What this process is, if it is a child: its directory and its number.
+/// The directory and number of this process, if it is a child.
 fn child() -> Option<(PathBuf, u32)> {
     let dir = env::var_os(DIR)?;
     let index = env::var(INDEX).expect("a child has a number").parse().expect("a number");
@@ -44,20 +44,20 @@ fn spawn(mut command: Command, test: &str, dir: &Path, index: u32) -> Child {
         .unwrap()
 }
 
-/// Waits for a child that ends by itself, and shows what it said if it failed.
+/// Waits for a child that ends by itself, and prints its output if it failed.
 fn joined(mut child: Child) -> String {
-    let mut said = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    let mut output = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
     let status = child.wait().unwrap();
-    assert!(status.success(), "{status}: {said}");
-    said
+    assert!(status.success(), "{status}: {output}");
+    output
 }
 
 fn open(dir: &Path) -> FileRegistry {
     FileRegistry::open(dir, Timeouts::default()).unwrap()
 }
 
-/// Lets children that race start together.
+/// Makes racing children start together.
 fn wait_for_all(dir: &Path, index: u32, count: u32) {
     fs::write(dir.join(format!("ready-{index}")), "").unwrap();
     for _ in 0..2000 {
@@ -77,8 +77,8 @@ const MANAGERS: u32 = 2;
 const ROUNDS: u32 = 1000;
 
 #[tokio::test]
-async fn f072_processes_racing_never_give_one_address_to_two_members() {
-    let test = "f072_processes_racing_never_give_one_address_to_two_members";
+async fn f072_racing_processes_never_allocate_one_address_twice() {
+    let test = "f072_racing_processes_never_allocate_one_address_twice";
     if let Some((dir, index)) = child() {
         return race_for_addresses(&dir, index).await;
     }
@@ -97,7 +97,7 @@ async fn f072_processes_racing_never_give_one_address_to_two_members() {
             assert_eq!(stored.object.member, conformance::member(index).unwrap());
         }
     }
-    assert_eq!(winners.len(), usize::try_from(ROUNDS).unwrap(), "somebody won each");
+    assert_eq!(winners.len(), usize::try_from(ROUNDS).unwrap(), "each round has a winner");
     println!("won by each process: {won:?}");
 }
 
@@ -121,8 +121,8 @@ async fn race_for_addresses(dir: &Path, index: u32) {
 const RAISES: u64 = 300;
 
 #[tokio::test]
-async fn f072_processes_that_compare_and_swap_lose_no_update() {
-    let test = "f072_processes_that_compare_and_swap_lose_no_update";
+async fn f072_compare_and_swap_between_processes_loses_no_update() {
+    let test = "f072_compare_and_swap_between_processes_loses_no_update";
     if let Some((dir, index)) = child() {
         return raise_epochs(&dir, index).await;
     }
@@ -164,14 +164,14 @@ async fn f075_a_writer_killed_at_any_moment_leaves_the_old_object_or_the_new_one
         let acknowledged = killed_after(test, bench.dir(), kill);
         let read = bench.registry.static_ip(ADDRESS).await.unwrap().expect("never lost");
         let Epoch(epoch) = read.object.epoch;
-        assert_eq!(read.object, bench_object(&bench, epoch), "whole, whatever it is");
+        assert_eq!(read.object, bench_object(&bench, epoch), "the object is complete");
         assert!(epoch >= acknowledged.max(last), "an acknowledged write is lost");
-        assert!(epoch <= acknowledged + 1, "{epoch} was written before it was authorised");
+        assert!(epoch <= acknowledged + 1, "{epoch} was written before it was requested");
         torn += u64::from(epoch == acknowledged + 1);
         staged += u64::from(bench.path("staticips/.10.1.0.20.new").exists());
         last = epoch;
     }
-    // Every claim that was ever created parses, and the next writer is not hindered.
+    // Every created claim parses, and the next writer succeeds.
     for number in 0..=last {
         let member = conformance::member(u32::try_from(number).unwrap()).unwrap();
         bench.registry.member(&member, Some(&bench.pool.name)).await.unwrap();
@@ -185,11 +185,11 @@ async fn f075_a_writer_killed_at_any_moment_leaves_the_old_object_or_the_new_one
     assert!(staged > 0, "no kill hit the middle of a write");
 }
 
-/// The object that the child writes for an epoch: long and short ones in turn.
+/// The object that the child writes for an epoch: long and short ones alternate.
 fn bench_object(bench: &Bench, epoch: u64) -> firecamp_core::record::StaticIp {
     let mut object = bench.attached(epoch);
     if epoch.is_multiple_of(2) {
-        object.unsettled.clear();
+        object.pending_mutations.clear();
     }
     object
 }
@@ -198,7 +198,7 @@ fn bench_object(bench: &Bench, epoch: u64) -> firecamp_core::record::StaticIp {
 /// whose write it saw succeed.
 fn killed_after(test: &str, dir: &Path, kill: u64) -> u64 {
     let mut child = start(test, dir, 0);
-    let mut said = BufReader::new(child.stdout.take().unwrap());
+    let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut acknowledged = 0;
     let mut line = String::new();
     let mut note = |line: &str| {
@@ -209,15 +209,15 @@ fn killed_after(test: &str, dir: &Path, kill: u64) -> u64 {
     };
     while note(&line) == 0 {
         line.clear();
-        assert!(said.read_line(&mut line).unwrap() > 0, "the child ended before it wrote");
+        assert!(output.read_line(&mut line).unwrap() > 0, "the child ended before it wrote");
     }
-    // Moments spread over more than one round of the child's loop; which it hits is chance.
+    // The delays cover more than one iteration of the child's loop.
     std::thread::sleep(Duration::from_micros(kill * 7919 % 20_000));
     child.kill().unwrap();
     child.wait().unwrap();
     let mut rest = String::new();
-    said.read_to_string(&mut rest).unwrap();
-    // A line without its end was cut off by the kill and says nothing.
+    output.read_to_string(&mut rest).unwrap();
+    // The kill truncated a line without a line feed, so it proves nothing.
     let whole = rest.rfind('\n').map_or("", |end| &rest[..end]);
     whole.lines().map(&mut note).last();
     note("")
@@ -234,7 +234,7 @@ async fn write_for_ever(dir: &Path, _index: u32) {
         epoch += 1;
         let mut object = conformance::attached(&bare, epoch).unwrap();
         if epoch.is_multiple_of(2) {
-            object.unsettled.clear();
+            object.pending_mutations.clear();
         }
         version = registry.write(&Write::UpdateStaticIp(Stored { version, object })).await.unwrap();
         println!("\nwrote {epoch}");
@@ -248,16 +248,16 @@ async fn write_for_ever(dir: &Path, _index: u32) {
 }
 
 #[tokio::test]
-async fn f075_a_disk_that_is_full_half_way_changes_nothing() {
-    let test = "f075_a_disk_that_is_full_half_way_changes_nothing";
+async fn f075_a_disk_that_fills_up_during_a_write_changes_nothing() {
+    let test = "f075_a_disk_that_fills_up_during_a_write_changes_nothing";
     if let Some((dir, _index)) = child() {
         return write_into_a_full_disk(&dir).await;
     }
     let (bench, stored) = Bench::with_address().await;
     let size = fs::metadata(bench.ip_file()).unwrap().len();
     assert!(size > 512, "the object has {size} bytes, which fit into the limit of one block");
-    // A limit of one block of 512 bytes for a file: the kernel takes the first part of a write
-    // and refuses the rest, as a full disk does.
+    // With a file size limit of one block of 512 bytes the kernel writes the first part and rejects
+    // the rest, like a full disk.
     let mut limited = Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\""]);
     limited.arg(env::current_exe().unwrap());
@@ -281,7 +281,7 @@ async fn write_into_a_full_disk(dir: &Path) {
 }
 
 #[tokio::test]
-async fn a_process_that_dies_with_the_lock_frees_it() {
+async fn the_kernel_releases_the_lock_of_a_dead_process() {
     if let Some((dir, _index)) = child() {
         let lock = fs::File::open(dir.join(".locks/staticips/10.1.0.20")).unwrap();
         lock.lock().unwrap();
@@ -290,9 +290,9 @@ async fn a_process_that_dies_with_the_lock_frees_it() {
         return;
     }
     let (bench, stored) = Bench::with_address().await;
-    let mut child = start("a_process_that_dies_with_the_lock_frees_it", bench.dir(), 0);
-    let said = BufReader::new(child.stdout.take().unwrap());
-    assert!(said.lines().map_while(Result::ok).any(|line| line == "locked"));
+    let mut child = start("the_kernel_releases_the_lock_of_a_dead_process", bench.dir(), 0);
+    let output = BufReader::new(child.stdout.take().unwrap());
+    assert!(output.lines().map_while(Result::ok).any(|line| line == "locked"));
     let short = Timeouts { lock: Duration::from_millis(20), ..Timeouts::default() };
     let impatient = FileRegistry::open(bench.dir(), short).unwrap();
     let write = Write::UpdateStaticIp(stored);

@@ -1,4 +1,4 @@
-//! Directories, samples and random records for the tests.
+//! Directories, sample records and random records for the tests.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -8,10 +8,10 @@ use firecamp_core::allocate::is_assignable;
 use firecamp_core::ids::{
     EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId, SetName, SubnetId, Zone,
 };
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{
-    Attachment, Claim, Mark, Mutation, Pool, PoolSubnet, ReleasePolicy, State, StaticIp, Stored,
-    Write,
+    Attachment, Claim, Mutation, PendingMutation, Pool, PoolSubnet, ReleasePolicy, State, StaticIp,
+    Stored, Write,
 };
 use firecamp_registry::conformance;
 use firecamp_registry::{FileRegistry, Timeouts};
@@ -22,7 +22,7 @@ use proptest::test_runner::FileFailurePersistence;
 /// The address that most tests use.
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
 
-/// A file registry with the sample pool `a`, removed with the test.
+/// A temporary file registry with the sample pool `a`.
 pub(crate) struct Bench {
     pub(crate) registry: FileRegistry,
     pub(crate) pool: Pool,
@@ -38,7 +38,7 @@ impl Bench {
         Self { registry, pool, dir }
     }
 
-    /// With [`ADDRESS`] given to `prod/redis-0`, which holds it with epoch 3.
+    /// With [`ADDRESS`] attached to `prod/redis-0` with epoch 3.
     pub(crate) async fn with_address() -> (Self, Stored<StaticIp>) {
         let bench = Self::new().await;
         let object = bench.attached(3);
@@ -70,7 +70,7 @@ impl Bench {
     }
 }
 
-/// Proptest with seeds of failures kept where they are committed.
+/// A proptest configuration that stores the seeds of failures in the repository.
 pub(crate) fn config(cases: u32) -> ProptestConfig {
     let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/registry/regressions.txt");
     let failure_persistence = Some(Box::new(FileFailurePersistence::Direct(seeds)) as Box<_>);
@@ -80,7 +80,7 @@ pub(crate) fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence, ..default }
 }
 
-/// Names that YAML could take for something else, and ordinary ones.
+/// Names that YAML could parse as another type, and ordinary ones.
 fn label() -> impl Strategy<Value = String> {
     let odd = ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "123", "0x1f", "1e5"];
     let more = ["0o17", "017", "12-12-12", "2026-11-20", "a", "0", "inf", "nan"];
@@ -138,7 +138,7 @@ fn cidrs() -> impl Strategy<Value = Ipv4Net> {
         .prop_map(|(bits, length)| Ipv4Net::new(Ipv4Addr::from(bits), length).unwrap().trunc())
 }
 
-/// A block and an address in it that EC2 would assign.
+/// A CIDR block and an assignable address in it.
 fn places() -> impl Strategy<Value = (Ipv4Net, Ipv4Addr)> {
     (cidrs(), any::<prop::sample::Index>()).prop_map(|(cidr, index)| {
         let first = u32::from(cidr.network()) + 4;
@@ -172,11 +172,14 @@ fn attachments() -> impl Strategy<Value = Attachment> {
     )
 }
 
-fn marks() -> impl Strategy<Value = BTreeSet<Mark>> {
+fn pending_mutations() -> impl Strategy<Value = BTreeSet<PendingMutation>> {
     let mutations = prop::sample::select(vec![Mutation::Assign, Mutation::Unassign]);
-    let mark =
-        (mutations, enis(), runs()).prop_map(|(mutation, eni, run)| Mark { mutation, eni, run });
-    prop::collection::btree_set(mark, 0..5)
+    let pending = (mutations, enis(), runs()).prop_map(|(mutation, eni, run)| PendingMutation {
+        mutation,
+        eni,
+        run,
+    });
+    prop::collection::btree_set(pending, 0..5)
 }
 
 fn zones() -> impl Strategy<Value = Zone> {
@@ -187,13 +190,14 @@ fn subnets() -> impl Strategy<Value = SubnetId> {
     hex_id("subnet").prop_map(|id| SubnetId::new(&id).unwrap())
 }
 
-/// Every static IP that a registry may hold.
+/// All valid static IPs.
 pub(crate) fn static_ips() -> impl Strategy<Value = StaticIp> {
     let fixed = (places(), pool_names(), subnets(), zones(), members());
     let epoch =
         prop_oneof![1_u64..1000, Just(u64::from(u32::MAX) + 1), Just(i64::MAX.unsigned_abs())];
-    let moving = (epoch, prop::option::of(attachments()), prop::option::of(enis()), marks());
-    (fixed, moving).prop_map(|(fixed, (epoch, attachment, reserved_on, unsettled))| {
+    let moving =
+        (epoch, prop::option::of(attachments()), prop::option::of(enis()), pending_mutations());
+    (fixed, moving).prop_map(|(fixed, (epoch, attachment, reserved_on, pending_mutations))| {
         let ((cidr, address), pool, subnet, zone, member) = fixed;
         let epoch = Epoch(epoch);
         StaticIp {
@@ -206,12 +210,12 @@ pub(crate) fn static_ips() -> impl Strategy<Value = StaticIp> {
             epoch,
             attachment,
             reserved_on,
-            unsettled,
+            pending_mutations,
         }
     })
 }
 
-/// Every claim that a registry may hold.
+/// All valid claims.
 pub(crate) fn claims() -> impl Strategy<Value = Claim> {
     let address = || prop::option::of(any::<u32>().prop_map(Ipv4Addr::from));
     let set = prop::option::of(subdomain().prop_map(|name| SetName::new(&name).unwrap()));
@@ -234,8 +238,8 @@ pub(crate) fn pools() -> impl Strategy<Value = Pool> {
             zone,
             ranges: ranges(u32::from(Ipv4Addr::new(172, 16 + index, 0, 3)), &steps),
         });
-        let unclaimed = firecamp_core::record::UnclaimedPolicy::Report;
-        Pool { name, release_policy, unclaimed, subnets: subnets.collect() }
+        let orphaned = firecamp_core::record::OrphanPolicy::Report;
+        Pool { name, release_policy, orphaned, subnets: subnets.collect() }
     })
 }
 

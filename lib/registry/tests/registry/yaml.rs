@@ -1,4 +1,4 @@
-//! The objects' text: what is written reads back, and what people get wrong is named.
+//! The YAML of objects: it round-trips, and errors name the mistake.
 
 use std::fmt::Debug;
 
@@ -36,7 +36,7 @@ spec:
     eni: eni-00000001
     run: init-1
   reservedOn: eni-00000001
-  unsettled:
+  pendingMutations:
   - mutation: Assign
     eni: eni-00000001
     run: init-1
@@ -74,22 +74,22 @@ proptest! {
     #![proptest_config(config(256))]
 
     #[test]
-    fn f078_every_static_ip_reads_back_as_it_was_written(record in static_ips()) {
+    fn f078_every_static_ip_round_trips(record in static_ips()) {
         round_trip::<_, StaticIp>(&record);
     }
 
     #[test]
-    fn f078_every_claim_reads_back_as_it_was_written(record in claims()) {
+    fn f078_every_claim_round_trips(record in claims()) {
         round_trip::<_, Claim>(&record);
     }
 
     #[test]
-    fn f078_every_pool_reads_back_as_it_was_written(record in pools()) {
+    fn f078_every_pool_round_trips(record in pools()) {
         round_trip::<_, Pool>(&record);
     }
 
     #[test]
-    fn what_people_wrote_around_the_spec_reads_back_too(
+    fn metadata_and_status_round_trip(
         record in claims(),
         texts in prop::collection::btree_map(".{0,40}", "(?s).{0,120}", 0..4),
         line in "(?s).{0,200}",
@@ -114,14 +114,14 @@ proptest! {
     }
 
     #[test]
-    fn f073_an_object_with_a_random_field_is_refused_or_means_what_it_says(
+    fn f073_an_object_with_a_random_field_value_is_rejected_or_round_trips(
         record in static_ips(),
         field in 0_usize..64,
         text in odd_texts(),
     ) {
         let mut object = StaticIP::from(&record);
-        // Marks are a set, so their order is not kept.
-        object.spec.unsettled.truncate(1);
+        // Pending mutations are a set, so their order is not preserved.
+        object.spec.pending_mutations.truncate(1);
         *text_of(&mut object, field) = text;
         let text = render(&object).unwrap();
         let object: StaticIP = parse(text.as_bytes()).unwrap();
@@ -139,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn no_line_put_into_an_object_makes_the_parser_panic(
+    fn no_inserted_line_makes_the_parser_panic(
         at in any::<prop::sample::Index>(),
         line in "[ \t]{0,6}[-?:&*!|>'\"%@`{}\\[\\],#a-z0-9<.]{0,30}",
     ) {
@@ -153,7 +153,7 @@ proptest! {
     }
 }
 
-/// Nearly right texts, and any.
+/// Almost valid texts, and arbitrary ones.
 fn odd_texts() -> impl Strategy<Value = String> {
     let nearly = [
         "",
@@ -183,7 +183,7 @@ fn odd_texts() -> impl Strategy<Value = String> {
     prop_oneof![prop::sample::select(nearly.to_vec()).prop_map(str::to_owned), "(?s).{0,30}"]
 }
 
-/// One of the texts that an object holds.
+/// One of the string fields of an object.
 fn text_of(object: &mut StaticIP, field: usize) -> &mut String {
     let StaticIP { api_version, kind, metadata, spec, status: _ } = object;
     let mut texts = vec![
@@ -203,12 +203,12 @@ fn text_of(object: &mut StaticIP, field: usize) -> &mut String {
         texts.extend(attachment.eni.as_mut());
     }
     texts.extend(spec.reserved_on.as_mut());
-    texts.extend(spec.unsettled.iter_mut().flat_map(|mark| [&mut mark.eni, &mut mark.run]));
+    texts.extend(spec.pending_mutations.iter_mut().flat_map(|mark| [&mut mark.eni, &mut mark.run]));
     let index = field % texts.len();
     texts.swap_remove(index)
 }
 
-/// The spec of an object's type.
+/// The spec type of an object type.
 trait Spec {
     type Of;
 }
@@ -218,7 +218,7 @@ impl<S> Spec for Object<S> {
 }
 
 #[test]
-fn the_samples_are_what_is_written_for_them() {
+fn the_samples_match_the_serialized_objects() {
     let ip: StaticIP = parse(STATIC_IP.as_bytes()).unwrap();
     assert_eq!(render(&ip).unwrap(), STATIC_IP);
     let claim: StaticIPClaim = parse(CLAIM.as_bytes()).unwrap();
@@ -234,7 +234,7 @@ fn the_pool_of_the_documentation_is_valid() {
     assert!(!record.subnets.is_empty());
 }
 
-/// Applies one textual change and returns what is said about the result.
+/// Applies one textual change and returns the error of the result.
 fn complaint<S, T>(sample: &str, from: &str, to: &str) -> String
 where
     S: Kind + DeserializeOwned,
@@ -249,7 +249,7 @@ where
 }
 
 #[test]
-fn f073_a_wrong_static_ip_is_refused_by_object_field_and_value() {
+fn f073_the_error_for_an_invalid_static_ip_names_object_field_and_value() {
     let cases = [
         ("v1alpha1", "v1", "StaticIP 10.1.0.20: apiVersion: \"firecamp.io/v1\""),
         ("kind: StaticIP", "kind: Pod", "kind: \"Pod\""),
@@ -264,9 +264,9 @@ fn f073_a_wrong_static_ip_is_refused_by_object_field_and_value() {
         (
             "cidr: 10.1.0.0/24",
             "cidr: 10.2.0.0/24",
-            "spec.address: 10.1.0.20 is outside 10.2.0.0/24",
+            "spec.address: 10.1.0.20 is not inside 10.2.0.0/24",
         ),
-        ("cidr: 10.1.0.0/24", "cidr: 10.1.0.16/30", "spec.cidr: 10.1.0.16/30 is no EC2 subnet"),
+        ("cidr: 10.1.0.0/24", "cidr: 10.1.0.16/30", "spec.cidr: 10.1.0.16/30 cannot be"),
         ("cidr: 10.1.0.0/24", "cidr: 10.1.0.5/24", "spec.cidr: \"10.1.0.5/24\""),
         ("cidr: 10.1.0.0/24", "cidr: 10.1.0.17/28", "spec.cidr: \"10.1.0.17/28\""),
         ("subnet-00000001", "subnet-1", "spec.subnet: \"subnet-1\""),
@@ -275,13 +275,13 @@ fn f073_a_wrong_static_ip_is_refused_by_object_field_and_value() {
         ("name: redis-0", "name: Redis", "spec.claimRef: \"Redis\""),
         ("epoch: 2", "epoch: -1", "line 14"),
         ("epoch: 2", "epoch: two", "line 14"),
-        ("epoch: 2", "epoch: 0", "spec.epoch: 0 with an attachment"),
+        ("epoch: 2", "epoch: 0", "spec.epoch: is 0 with an attachment"),
         ("epoch: 2", "epoch: 9223372036854775808", "spec.epoch: 9223372036854775808 is more"),
         ("epoch: 2", "epoch: 99999999999999999999", "line 14"),
         ("epoch: 2", "epoch: 2\n  epoch: 3", "line 15"),
         ("  epoch: 2\n", "", "epoch"),
         ("state: Attached", "state: Detached", "line 16"),
-        ("state: Attached", "state: Released", "spec.attachment.eni: eni-00000001"),
+        ("state: Attached", "state: Released", "spec.attachment.eni: is eni-00000001"),
         (
             "    eni: eni-00000001\n    run: init-1\n  res",
             "    run: init-1\n  res",
@@ -295,18 +295,18 @@ fn f073_a_wrong_static_ip_is_refused_by_object_field_and_value() {
         (
             "  - mutation: Assign\n    eni: eni-00000001",
             "  - mutation: Assign\n    eni: x",
-            "spec.unsettled[0].eni: \"x\"",
+            "spec.pendingMutations[0].eni: \"x\"",
         ),
         ("spec:", "spec: []\nmore:", "line 5"),
     ];
     for (from, to, wanted) in cases {
-        let said = complaint::<_, StaticIp>(STATIC_IP, from, to);
-        assert!(said.contains(wanted), "{from:?} -> {to:?}: {said}");
+        let error = complaint::<_, StaticIp>(STATIC_IP, from, to);
+        assert!(error.contains(wanted), "{from:?} -> {to:?}: {error}");
     }
 }
 
 #[test]
-fn a_wrong_claim_is_refused_by_object_field_and_value() {
+fn the_error_for_an_invalid_claim_names_object_field_and_value() {
     let cases = [
         ("  namespace: prod\n", "", "StaticIPClaim redis-0: metadata.namespace: is missing"),
         ("namespace: prod", "namespace: a.b", "metadata: \"a.b\" is not a namespace"),
@@ -321,8 +321,8 @@ fn a_wrong_claim_is_refused_by_object_field_and_value() {
         ("requestedAddress", "requested", "requested"),
     ];
     for (from, to, wanted) in cases {
-        let said = complaint::<_, Claim>(CLAIM, from, to);
-        assert!(said.contains(wanted), "{from:?} -> {to:?}: {said}");
+        let error = complaint::<_, Claim>(CLAIM, from, to);
+        assert!(error.contains(wanted), "{from:?} -> {to:?}: {error}");
     }
 }
 
@@ -352,12 +352,12 @@ spec:
 ";
 
 #[test]
-fn a_wrong_pool_is_refused_by_object_field_and_value() {
+fn the_error_for_an_invalid_pool_names_object_field_and_value() {
     let cases = [
         (
             "start: 10.1.0.16",
             "start: 10.1.0.32",
-            "StaticIPPool a: spec.subnets[0].ranges[0]: 10.1.0.32 is behind 10.1.0.31",
+            "StaticIPPool a: spec.subnets[0].ranges[0]: start 10.1.0.32 is after end 10.1.0.31",
         ),
         ("end: 10.1.0.31", "end: 10.1.1.31", "spec.subnets[0].ranges[0]: 10.1.0.16 to 10.1.1.31"),
         (
@@ -366,9 +366,13 @@ fn a_wrong_pool_is_refused_by_object_field_and_value() {
             "spec.subnets[0].ranges[1]: 10.1.0.30 to 10.1.0.40",
         ),
         ("end: 10.1.0.31", "end: nowhere", "spec.subnets[0].ranges[0].end: \"nowhere\""),
-        ("subnet-00000002", "subnet-00000001", "spec.subnets[1].subnet: subnet-00000001 is listed"),
+        (
+            "subnet-00000002",
+            "subnet-00000001",
+            "spec.subnets[1].subnet: subnet-00000001 is a duplicate",
+        ),
         ("cidr: 10.1.1.0/24", "cidr: 10.1.0.0/20", "spec.subnets[1].cidr: 10.1.0.0/20 overlaps"),
-        ("cidr: 10.1.0.0/24", "cidr: 10.0.0.0/8", "spec.subnets[0].cidr: 10.0.0.0/8 is no EC2"),
+        ("cidr: 10.1.0.0/24", "cidr: 10.0.0.0/8", "spec.subnets[0].cidr: 10.0.0.0/8 cannot be"),
         ("zone: us-east-1b", "zone: ''", "spec.subnets[1].zone: \"\""),
         ("releasePolicy: Keep", "releasePolicy: Delete", "line 6"),
         (
@@ -379,15 +383,15 @@ fn a_wrong_pool_is_refused_by_object_field_and_value() {
         (
             "start: 10.1.1.16\n      end: 10.1.1.31",
             "start: 10.1.1.0\n      end: 10.1.1.3",
-            "spec.subnets[1].ranges: hold nothing but addresses that EC2 keeps",
+            "spec.subnets[1].ranges: contain only addresses that AWS reserves",
         ),
     ];
     for (from, to, wanted) in cases {
-        let said = complaint::<_, Pool>(TWO_SUBNETS, from, to);
-        assert!(said.contains(wanted), "{from:?} -> {to:?}: {said}");
+        let error = complaint::<_, Pool>(TWO_SUBNETS, from, to);
+        assert!(error.contains(wanted), "{from:?} -> {to:?}: {error}");
     }
     let none = TWO_SUBNETS.split("  subnets:").next().unwrap().to_owned() + "  subnets: []\n...\n";
     let object: StaticIPPool = parse(none.as_bytes()).unwrap();
-    let said = Pool::try_from(&object).unwrap_err().to_string();
-    assert!(said.contains("spec.subnets: is empty"), "{said}");
+    let error = Pool::try_from(&object).unwrap_err().to_string();
+    assert!(error.contains("spec.subnets: is empty"), "{error}");
 }

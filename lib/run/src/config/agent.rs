@@ -15,17 +15,17 @@ use crate::pod::Surroundings;
 /// The agent's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentConfig {
-    /// The cluster whose ENIs may be overridden.
+    /// The cluster between whose ENIs addresses may move.
     pub cluster: ClusterName,
     /// The agent's node.
     pub node: NodeName,
-    /// Which ENI members get, as their init containers are told.
+    /// The ENI of members; the same rule as that of the init containers.
     pub eni: EniRule,
-    /// Where probes and metrics are served: a loopback address.
+    /// The loopback address that serves probes and metrics.
     pub listen: SocketAddr,
-    /// Where metrics are served besides, and nothing else is.
+    /// An additional address that serves only metrics.
     pub metrics: Option<SocketAddr>,
-    /// Where the records and the locks are.
+    /// The registry and the lock directory.
     pub places: Places,
 }
 

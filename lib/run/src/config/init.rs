@@ -13,10 +13,10 @@ use crate::flags::{AddressFlags, InitFlags};
 use crate::parse::{self, InvalidSetting, invalid};
 use crate::pod::Surroundings;
 
-/// The form of what is printed on stdout.
+/// The output format of the plan on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Output {
-    /// For people.
+    /// Text.
     #[default]
     Human,
     /// One JSON document.
@@ -26,11 +26,11 @@ pub enum Output {
 /// The init container's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InitConfig {
-    /// Who it acts for.
+    /// The member and its pod.
     pub identity: Identity,
-    /// The cluster between whose ENIs addresses may be moved.
+    /// The cluster between whose ENIs addresses may move.
     pub cluster: ClusterName,
-    /// Where the records and the locks are.
+    /// The registry and the lock directory.
     pub places: Places,
     /// How the address is attached.
     pub address: AddressConfig,
@@ -39,21 +39,21 @@ pub struct InitConfig {
 /// How the address is attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressConfig {
-    /// Pool of a member that has no claim yet.
+    /// The pool of a member without a claim.
     pub pool: Option<PoolName>,
     /// Which ENI carries the address.
     pub eni: EniRule,
     /// Directory of the static-IP file.
     pub conf_dir: PathBuf,
-    /// Whether that directory must be on a mount of its own.
+    /// Whether that directory must be on a separate mount.
     pub require_mount: bool,
-    /// When it gives up.
+    /// The timeout of the whole attach.
     pub timeout: Duration,
-    /// How long a dying predecessor on this node is waited for.
+    /// How long to wait for a terminating predecessor on this node.
     pub predecessor_grace: Duration,
     /// Print the plan and change nothing.
     pub dry_run: bool,
-    /// The form of the plan.
+    /// The output format of the plan.
     pub output: Output,
 }
 
@@ -111,7 +111,7 @@ impl AddressConfig {
         let dry_run = Setting::new("dry-run", env::DRY_RUN, dry_run.as_ref());
         let dry_run = faults.required(dry_run, parse::boolean);
         let output = Setting::new("output", env::OUTPUT, output.as_ref());
-        let output = faults.required(output, output_form);
+        let output = faults.required(output, output_format);
         let conf_dir = conf_dir?;
         Some(Self {
             pool,
@@ -126,10 +126,10 @@ impl AddressConfig {
     }
 }
 
-fn output_form(text: &str) -> Result<Output, InvalidSetting> {
+fn output_format(text: &str) -> Result<Output, InvalidSetting> {
     match text {
         "human" => Ok(Output::Human),
         "json" => Ok(Output::Json),
-        _ => Err(invalid("a form of output", "human or json", text)),
+        _ => Err(invalid("an output format", "human or json", text)),
     }
 }

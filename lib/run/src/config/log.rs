@@ -1,4 +1,4 @@
-//! What is told, and how.
+//! The configuration of log and termination message.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,26 +10,26 @@ use crate::fault::{Faults, Setting, escaped};
 use crate::flags::LogFlags;
 use crate::parse::{self, InvalidSetting, invalid};
 
-/// The form of the log.
+/// The log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
-    /// For people.
+    /// Text.
     #[default]
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What is told, and how.
+/// The configuration of log and termination message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConfig {
-    /// The form of the log.
+    /// The log format.
     pub format: LogFormat,
-    /// What is logged, as `tracing` directives.
+    /// The filter, as `tracing` directives.
     pub filter: String,
-    /// The file for the last words.
+    /// The file for the termination message.
     pub termination_log: PathBuf,
-    /// Whether that file is made if it does not exist.
+    /// Whether to create that file if it does not exist.
     pub create: bool,
 }
 
@@ -45,7 +45,8 @@ impl Default for LogConfig {
 }
 
 impl LogConfig {
-    /// Reads as much as is right, so that even a refusal is told in the wanted form and place.
+    /// Parses every valid setting, so that errors too are reported in the configured format and
+    /// file.
     pub(crate) fn parse(
         flags: &LogFlags,
         rust_log: Option<&OsString>,
@@ -57,7 +58,7 @@ impl LogConfig {
             faults.optional(level, filter)
         } else {
             let variable = Setting::new("log-level", env::RUST_LOG, rust_log);
-            // An empty RUST_LOG is how shells say "no RUST_LOG".
+            // An empty RUST_LOG counts as unset.
             let set = rust_log.is_some_and(|value| !value.is_empty());
             set.then(|| faults.optional(variable, filter)).flatten()
         };
@@ -79,7 +80,7 @@ fn log_format(text: &str) -> Result<LogFormat, InvalidSetting> {
     match text {
         "human" => Ok(LogFormat::Human),
         "json" => Ok(LogFormat::Json),
-        _ => Err(invalid("a form of the log", "human or json", text)),
+        _ => Err(invalid("a log format", "human or json", text)),
     }
 }
 
@@ -89,7 +90,7 @@ fn filter(text: &str) -> Result<String, String> {
                         info,firecamp_engine=debug";
         format!("{} is not a log level: expected {expected}{why}", escaped(text))
     };
-    // A lone word that is no level would be taken for the name of a target.
+    // `tracing` would parse any other single word as the name of a target.
     let lone = !text.contains(['=', ',']);
     let level = matches!(text, "off" | "error" | "warn" | "info" | "debug" | "trace");
     if lone && !level {
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn our_variable_wins_over_rust_log() {
+    fn our_variable_overrides_rust_log() {
         let flags = LogFlags { log_level: Some("debug".into()), ..LogFlags::default() };
         assert_eq!(parse(&flags, Some("trace")).0.filter, "debug");
         assert_eq!(parse(&LogFlags::default(), Some("warn,a=trace")).0.filter, "warn,a=trace");
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_level_is_a_fault_that_names_the_variable() {
+    fn an_invalid_level_is_an_error_that_names_the_variable() {
         for text in ["loud", "info,=", "a=b=c", "info,firecamp=loud"] {
             let (_, faults) = parse(&LogFlags::default(), Some(text));
             let list = faults.list();
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn only_another_file_than_the_default_is_created() {
+    fn only_a_file_other_than_the_default_is_created() {
         assert!(!parse(&LogFlags::default(), None).0.create);
         let flags = LogFlags { termination_log: Some("/tmp/x".into()), ..LogFlags::default() };
         assert!(parse(&flags, None).0.create);

@@ -14,19 +14,19 @@ use crate::pod::Surroundings;
 /// The stop container's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopConfig {
-    /// When it releases.
+    /// When to release.
     pub mode: StopMode,
-    /// Who it acts for.
+    /// The member and its pod.
     pub identity: Identity,
-    /// The cluster, if it was given.
+    /// The cluster, if given.
     pub cluster: Option<ClusterName>,
-    /// Where the records and the locks are.
+    /// The registry and the lock directory.
     pub places: Places,
-    /// The most that `release` drains.
+    /// The longest drain of `release`.
     pub drain: Duration,
-    /// What is taken to be left of the grace period if the registry cannot tell.
+    /// The assumed rest of the grace period if the registry does not know it.
     pub grace: Duration,
-    /// Give the address back to the subnet, whatever the pool says.
+    /// Unassign the address in EC2, independent of the pool's policy.
     pub unassign: bool,
 }
 
@@ -66,8 +66,8 @@ impl StopConfig {
     }
 }
 
-/// A kubelet leaves about 2 s to a sidecar; a hook runs when the whole period begins, which is
-/// Kubernetes' default if nobody says another.
+/// A kubelet leaves about 2 s to a sidecar. A preStop hook runs at the start of the grace period,
+/// whose default in Kubernetes is 30 s.
 fn assumed_grace(mode: StopMode) -> Duration {
     match mode {
         StopMode::Wait => timing::UNKNOWN_GRACE,

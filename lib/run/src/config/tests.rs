@@ -1,4 +1,4 @@
-//! The whole configuration of both containers, as values.
+//! Tests the complete configuration of both containers.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -27,8 +27,8 @@ fn around(pod: Option<&str>, hostname: &str) -> Surroundings {
     }
 }
 
-// The variables of the machine that runs the tests are not looked at: every flag that a test is
-// about is given, and those that have no flag here have no variable on a developer's machine.
+// The tests do not depend on the variables of the machine: they set every flag under test, and a
+// developer's machine does not have the other variables.
 fn init(more: &[&str], around: &Surroundings) -> Result<InitConfig, Faults> {
     let arguments = INIT.iter().chain(more).map(OsString::from);
     let flags = InitFlags::try_parse_from(arguments).unwrap();
@@ -43,7 +43,7 @@ fn stop(arguments: &[&str]) -> StopConfig {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_contract() {
+fn the_defaults_match_the_contract() {
     let config = init(&["--pod-uid=u"], &around(None, "node-b")).unwrap();
     assert_eq!(config.identity.member.to_string(), "demo/redis-3");
     assert_eq!(config.identity.node.as_str(), "node-b");
@@ -57,7 +57,7 @@ fn the_defaults_are_those_of_the_contract() {
 }
 
 #[test]
-fn a_mount_is_required_for_the_default_directory_only_unless_told() {
+fn a_mount_is_required_only_for_the_default_directory() {
     let required = |more: &[&str]| {
         let more: Vec<&str> = more.iter().copied().chain(["--pod-uid=u"]).collect();
         init(&more, &around(None, "n")).unwrap().address.require_mount
@@ -69,7 +69,7 @@ fn a_mount_is_required_for_the_default_directory_only_unless_told() {
 }
 
 #[test]
-fn the_pod_is_found_by_the_kubelets_mounts_if_nobody_names_it() {
+fn the_pod_uid_defaults_to_that_of_the_kubelets_mounts() {
     let found = init(&[], &around(Some("from-the-mounts"), "n")).unwrap();
     assert_eq!(found.identity.pod.as_str(), "from-the-mounts");
     let given = init(&["--pod-uid=given"], &around(Some("from-the-mounts"), "n")).unwrap();
@@ -77,7 +77,7 @@ fn the_pod_is_found_by_the_kubelets_mounts_if_nobody_names_it() {
 }
 
 #[test]
-fn a_pod_that_nothing_names_is_a_fault_that_shows_the_downward_api() {
+fn a_missing_pod_uid_is_an_error_that_shows_the_downward_api() {
     let faults = init(&[], &around(None, "n")).unwrap_err();
     let [fault] = faults.list() else { panic!("{faults:?}") };
     for text in ["--pod-uid (or POD_UID)", "fieldPath: metadata.uid", "name: POD_UID"] {
@@ -86,18 +86,18 @@ fn a_pod_that_nothing_names_is_a_fault_that_shows_the_downward_api() {
 }
 
 #[test]
-fn a_host_name_that_names_no_node_is_a_fault() {
+fn a_host_name_that_is_not_a_node_name_is_an_error() {
     let faults = init(&["--pod-uid=u"], &around(None, "not_a_node\n")).unwrap_err();
     let [fault] = faults.list() else { panic!("{faults:?}") };
     assert!(fault.contains("NODE_NAME") && fault.contains("not_a_node\\n"), "{fault}");
 }
 
 #[test]
-fn a_pod_in_the_namespace_that_stands_for_nobody_is_no_member() {
-    let more = ["--pod-uid=u", "--namespace=firecamp-unclaimed"];
+fn a_pod_in_the_namespace_of_orphaned_addresses_is_rejected() {
+    let more = ["--pod-uid=u", "--namespace=firecamp-orphaned"];
     let faults = init(&more, &around(None, "n")).unwrap_err();
     let [fault] = faults.list() else { panic!("{faults:?}") };
-    assert!(fault.contains("stands for nobody"), "{fault}");
+    assert!(fault.contains("reserved for orphaned addresses"), "{fault}");
 }
 
 /// The init container's flags without a registry.
@@ -109,7 +109,7 @@ fn without_registry(around: &Surroundings) -> Result<RegistryUrl, Faults> {
 }
 
 #[test]
-fn a_pod_that_is_told_no_registry_uses_its_clusters_and_nobody_else_does() {
+fn the_default_registry_exists_only_in_a_pod() {
     let in_cluster = Surroundings { in_cluster: true, ..around(None, "n") };
     assert_eq!(without_registry(&in_cluster), Ok(RegistryUrl::InCluster));
     let faults = without_registry(&around(None, "n")).unwrap_err();
@@ -120,7 +120,7 @@ fn a_pod_that_is_told_no_registry_uses_its_clusters_and_nobody_else_does() {
 }
 
 #[test]
-fn a_hook_and_a_sidecar_assume_what_a_kubelet_leaves_them() {
+fn hook_and_sidecar_have_different_default_grace_periods() {
     assert_eq!(stop(&[]).mode, StopMode::Wait);
     assert_eq!(stop(&["wait"]).grace, timing::UNKNOWN_GRACE);
     assert_eq!(stop(&["release"]).grace, timing::PREDECESSOR_GRACE);
@@ -130,7 +130,7 @@ fn a_hook_and_a_sidecar_assume_what_a_kubelet_leaves_them() {
 }
 
 #[test]
-fn unassigning_is_opt_in_and_a_bare_flag_means_yes() {
+fn unassign_is_opt_in_and_a_flag_without_value_is_true() {
     assert!(!stop(&["release"]).unassign);
     assert!(stop(&["release", "--unassign"]).unassign);
     assert!(stop(&["--unassign=true", "wait"]).unassign);

@@ -1,4 +1,4 @@
-//! Runs a real binary with an environment of its own and reads its last words.
+//! Runs a real binary with a separate environment and reads its termination message.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -15,33 +15,33 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// No process of these tests may take longer.
+/// The deadline of every process.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A process that is about to run, with nothing in its environment but what is named here.
+/// A process to run, with only the environment that is set here.
 pub(crate) struct Run {
     pub(crate) command: Command,
-    /// Everything that the process has; it goes with the last who holds it.
+    /// The files of the process; deleted with the last reference.
     pub(crate) dir: Rc<TempDir>,
-    /// The lock of the agent beside it.
+    /// The lock of the agent on the same node.
     agent: Option<Rc<File>>,
 }
 
 impl Run {
-    /// A binary with only the file for its last words set.
+    /// A binary with only the file for its termination message set.
     pub(crate) fn bare(binary: &str) -> Self {
         let dir = Rc::new(TempDir::new().unwrap());
         let mut command = Command::new(binary);
-        command.env_clear().env("FIRECAMP_TERMINATION_LOG", dir.path().join("last-words"));
-        // `make coverage` tells by this variable where a process leaves its counts.
+        command.env_clear().env("FIRECAMP_TERMINATION_LOG", dir.path().join("termination-message"));
+        // `make coverage` sets the file for the counters in this variable.
         let counts = "LLVM_PROFILE_FILE";
         command.envs(std::env::var_os(counts).map(|file| (counts, file)));
-        // Exit codes and texts must not depend on where the tests run.
+        // Exit codes and texts must not depend on the machine.
         command.env("NODE_NAME", "node-a").current_dir(dir.path());
         Self { command, dir, agent: None }
     }
 
-    /// A binary whose whole configuration is right.
+    /// A binary with a valid configuration.
     pub(crate) fn configured(binary: &str) -> Self {
         let run = Self::bare(binary);
         let registry = run.dir.path().join("registry");
@@ -76,13 +76,13 @@ impl Run {
         self
     }
 
-    /// On a node on which an agent runs that speaks this and understands its predecessor.
+    /// On a node with an agent of this protocol that also understands the previous one.
     pub(crate) fn beside_agent(mut self, current: u32) -> Self {
         self.agent = Some(self.after_agent(current));
         self
     }
 
-    /// The same, and it ends with what is returned.
+    /// The same; the agent exits when the returned file is dropped.
     pub(crate) fn after_agent(&self, current: u32) -> Rc<File> {
         let oldest = current.saturating_sub(1).max(1);
         let text = format!(r#"{{"protocol":{current},"oldest":{oldest},"version":"9.8.7"}}"#);
@@ -111,7 +111,7 @@ impl Run {
     }
 }
 
-/// A running process; it dies with this value.
+/// A running process; dropping the value kills it.
 pub(crate) struct Running {
     child: Child,
     dir: Rc<TempDir>,
@@ -123,7 +123,7 @@ impl Running {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
 
-    /// Waits until the log says it.
+    /// Waits until the log contains the text.
     pub(crate) fn says(&self, text: &str) {
         let said = || self.read("stderr").contains(text).then_some(());
         let waited = until(said);
@@ -137,7 +137,10 @@ impl Running {
             code: status.and_then(|status| status.code()),
             stdout: self.read("stdout"),
             stderr: self.read("stderr"),
-            last_words: std::fs::read_to_string(self.dir.path().join("last-words")).ok(),
+            termination_message: std::fs::read_to_string(
+                self.dir.path().join("termination-message"),
+            )
+            .ok(),
         }
     }
 
@@ -148,13 +151,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may have exited already.
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-/// The first thing that `seen` sees before the deadline.
+/// Polls until a result or the deadline.
 fn until<T>(mut seen: impl FnMut() -> Option<T>) -> Option<T> {
     let begun = SystemTime::now();
     loop {
@@ -168,30 +171,30 @@ fn until<T>(mut seen: impl FnMut() -> Option<T>) -> Option<T> {
     }
 }
 
-/// A process that has ended.
+/// A process that has exited.
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
-    pub(crate) last_words: Option<String>,
+    pub(crate) termination_message: Option<String>,
 }
 
 impl Ended {
-    /// What was printed, whatever the width of the terminal.
+    /// The output, without line breaks.
     pub(crate) fn on_one_line(&self) -> String {
         self.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// The last line of the log, which must be the termination message word for word.
+    /// The last line of the log, which must equal the termination message.
     pub(crate) fn report(&self) -> Value {
         let line = self.stderr.lines().last().unwrap_or_default();
-        assert_eq!(self.last_words.as_deref(), Some(line), "{}", self.stderr);
+        assert_eq!(self.termination_message.as_deref(), Some(line), "{}", self.stderr);
         assert!(line.len() <= 4096, "{} bytes", line.len());
         serde_json::from_str(line).unwrap()
     }
 
-    /// The process refused its configuration with a message that has all of these in it, and no
-    /// control character reached the log.
+    /// Asserts that the process rejected its configuration with a message that contains these
+    /// texts, and that the log has no control characters.
     #[track_caller]
     pub(crate) fn is_refused_naming(&self, texts: &[&str]) {
         assert_eq!(self.code, Some(2), "{}", self.stderr);
@@ -205,7 +208,7 @@ impl Ended {
     }
 }
 
-/// Values that no setting takes, each with what makes it wrong.
+/// Values that every setting rejects, each with the reason.
 pub(crate) fn garbage() -> [(&'static str, OsString); 4] {
     [
         ("empty", OsString::new()),

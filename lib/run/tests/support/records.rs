@@ -1,4 +1,4 @@
-//! A file registry with one pool, and the record of `demo/redis-0` in it.
+//! A file registry with one pool and the record of `demo/redis-0`.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use firecamp_core::ids::{EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId, SubnetId, Zone};
-use firecamp_core::outside::Registry as _;
+use firecamp_core::ports::Registry as _;
 use firecamp_core::record::{
     Attachment, Claim, Pool, PoolSubnet, ReleasePolicy, State, StaticIp, Stored, Write,
 };
@@ -18,8 +18,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::process::Run;
 
-/// Processes of these tests and of other runs of them have loopback in common, and a release
-/// looks at the sockets of its address: so every member here has an address of its own.
+/// All tests share the loopback interface, and a release checks the sockets of its address.
+/// Therefore each member has a unique address.
 static NEXT: AtomicU8 = AtomicU8::new(10);
 
 fn own_address() -> Ipv4Addr {
@@ -40,7 +40,7 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// The process's registry with the pool and nothing else.
+    /// The process's registry with only the pool.
     pub(crate) fn with_pool(run: &Run) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let registry = FileRegistry::open(run.path("registry"), Timeouts::default()).unwrap();
@@ -49,7 +49,7 @@ impl Records {
         let pool = Pool {
             name: PoolName::new("main").unwrap(),
             release_policy: ReleasePolicy::Keep,
-            unclaimed: firecamp_core::record::UnclaimedPolicy::Report,
+            orphaned: firecamp_core::record::OrphanPolicy::Report,
             subnets: vec![PoolSubnet {
                 subnet: SubnetId::new("subnet-0a1b2c3d").unwrap(),
                 cidr,
@@ -61,7 +61,7 @@ impl Records {
         Self { address, cidr, runtime, registry, _directory: Rc::clone(&run.dir) }
     }
 
-    /// The same, and the member holds its address as this pod, at epoch 1.
+    /// The same, with the address attached to this pod at epoch 1.
     pub(crate) fn held_by(run: &Run, pod: &str) -> Self {
         let records = Self::with_pool(run);
         let member = Member::new("demo", "redis-0").unwrap();
@@ -83,13 +83,13 @@ impl Records {
             epoch: Epoch(0),
             attachment: None,
             reserved_on: None,
-            unsettled: BTreeSet::new(),
+            pending_mutations: BTreeSet::new(),
         }));
         records.attach(pod);
         records
     }
 
-    /// The next epoch, attached as this pod.
+    /// Attaches the address to this pod with the next epoch.
     pub(crate) fn attach(&self, pod: &str) {
         let Stored { version, mut object } = self.read();
         object.epoch = object.epoch.next();
@@ -117,7 +117,7 @@ impl Records {
         files.find(|file| file.to_string_lossy().contains(&name)).unwrap()
     }
 
-    /// How many addresses are allocated.
+    /// The number of allocated addresses.
     pub(crate) fn allocated(&self) -> usize {
         let pool = PoolName::new("main").unwrap();
         self.runtime.block_on(self.registry.allocated(&pool)).unwrap().len()

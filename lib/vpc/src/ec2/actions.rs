@@ -1,4 +1,4 @@
-//! The actions that are served.
+//! The supported actions.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,12 +10,12 @@ use super::{
     ApiError, Form, VERSION, assign, attach, create, instances, interfaces, reservations, subnets,
     tags, types, unassign, volumes,
 };
-use crate::chance::Chance;
 use crate::faults::FullForm;
-use crate::model::{Ground, Id, Ledger, Limits};
+use crate::model::{Id, Limits, Topology, VpcState};
 use crate::profile::Profile;
+use crate::rng::SeededRng;
 
-/// An action.
+/// An EC2 action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Action {
     Assign,
@@ -51,7 +51,7 @@ impl Action {
         Self::CreateTags,
     ];
 
-    /// Its name on the wire.
+    /// The action's name on the wire.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Assign => "AssignPrivateIpAddresses",
@@ -70,12 +70,12 @@ impl Action {
         }
     }
 
-    /// By its name on the wire.
+    /// The action with this name on the wire.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.name() == name)
     }
 
-    /// Whether it changes things.
+    /// Whether it is a mutating action.
     pub(crate) const fn mutating(self) -> bool {
         match self {
             Self::Assign
@@ -95,7 +95,7 @@ impl Action {
     }
 }
 
-/// A request in good shape.
+/// A parsed and valid request.
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
     Assign(assign::Assign),
@@ -113,7 +113,7 @@ pub(crate) enum Request {
     CreateTags(tags::CreateTags),
 }
 
-/// Reads the parameters of an action; what is unknown or in bad shape is refused.
+/// Parses the parameters of an action; refuses unknown or malformed ones.
 pub(crate) fn parse(action: Action, form: &Form) -> Result<Request, ApiError> {
     let version = form.text("Version").unwrap_or_default();
     if version != VERSION {
@@ -138,38 +138,38 @@ pub(crate) fn parse(action: Action, form: &Form) -> Result<Request, ApiError> {
     Ok(request)
 }
 
-/// What faults change in the execution of one call, each with the fault's id.
+/// How faults change the execution of one call, each with the ID of its fault.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Knobs {
-    /// Assigning an own address is an error.
+    /// Assigning an address that the ENI already holds is an error.
     pub(crate) own_is_error: Option<u64>,
-    /// An address held elsewhere gives `Resource.AlreadyAssigned`.
+    /// An address held elsewhere returns `Resource.AlreadyAssigned`.
     pub(crate) already_assigned: Option<u64>,
-    /// Limits of instance types.
+    /// Address limits of instance types.
     pub(crate) limits: BTreeMap<String, (u32, u64)>,
-    /// Limits of ENIs of instance types.
+    /// ENI limits of instance types.
     pub(crate) eni_limits: BTreeMap<String, (u32, u64)>,
-    /// The quota of ENIs.
+    /// The ENI quota.
     pub(crate) quota: Option<(u32, u64)>,
     /// Subnets without free addresses.
     pub(crate) full: Vec<(Id, FullForm, u64)>,
     /// Pagination.
     pub(crate) pages: PageKnobs,
-    /// The faults behind `pages`.
+    /// The faults that set `pages`.
     pub(crate) page_faults: Vec<u64>,
-    /// What Describe leaves out; `None`: everything.
+    /// What Describe omits; `None`: everything.
     pub(crate) omits: Vec<(Option<String>, u64)>,
-    /// The faults that changed something.
+    /// The faults that took effect.
     pub(crate) fired: RefCell<BTreeSet<u64>>,
 }
 
 impl Knobs {
-    /// Remembers that a fault changed something.
+    /// Records that a fault took effect.
     pub(crate) fn fire(&self, fault: u64) {
         self.fired.borrow_mut().insert(fault);
     }
 
-    /// The limits of types that are changed.
+    /// The changed limits of instance types.
     pub(crate) fn limits(&self) -> Limits {
         let plain = |limits: &BTreeMap<String, (u32, u64)>| {
             limits.iter().map(|(name, (limit, _))| (name.clone(), *limit)).collect()
@@ -177,7 +177,7 @@ impl Knobs {
         Limits { ips: plain(&self.limits), enis: plain(&self.eni_limits) }
     }
 
-    /// Whether Describe leaves out an item that is known by these names.
+    /// Whether Describe omits an item with these names.
     pub(crate) fn omitted(&self, is: impl Fn(&str) -> bool) -> bool {
         let hit = |(resource, _): &&(Option<String>, u64)| resource.as_deref().is_none_or(&is);
         let found = self.omits.iter().find(hit);
@@ -188,28 +188,28 @@ impl Knobs {
     }
 }
 
-/// What an action is executed on.
+/// The state that an action is executed on.
 #[derive(Debug)]
-pub(crate) struct Reading<'a> {
-    pub(crate) ground: &'a Ground,
-    /// The truth for a change, a lagging view for a Describe.
-    pub(crate) ledger: Arc<Ledger>,
+pub(crate) struct ActionContext<'a> {
+    pub(crate) topology: &'a Topology,
+    /// The current state for a mutation, a lagging view for a Describe.
+    pub(crate) vpc: Arc<VpcState>,
     /// The lagging view for counts of free addresses.
-    pub(crate) counts: Arc<Ledger>,
-    pub(crate) chance: Chance,
+    pub(crate) counts: Arc<VpcState>,
+    pub(crate) rng: SeededRng,
     pub(crate) profile: &'a Profile,
     pub(crate) knobs: &'a Knobs,
     pub(crate) request_id: &'a str,
     /// The number of the call.
     pub(crate) call: u64,
     pub(crate) now: Duration,
-    /// The wall clock at time zero.
+    /// The wall clock at the start of the simulation.
     pub(crate) epoch: Duration,
 }
 
-impl Reading<'_> {
-    /// A page of a listing. Faults of pagination that changed something have fired.
-    pub(super) fn turn<T>(
+impl ActionContext<'_> {
+    /// A page of a listing. Marks pagination faults that took effect as fired.
+    pub(super) fn page<T>(
         &self,
         listing: &Listing<'_>,
         items: Vec<T>,
@@ -227,23 +227,23 @@ impl Reading<'_> {
     }
 }
 
-/// What an action did.
+/// The result of an action.
 #[derive(Debug)]
 pub(crate) struct Effect {
     pub(crate) body: Vec<u8>,
-    /// The new truth, if it changed.
-    pub(crate) next: Option<Ledger>,
+    /// The new state, if it changed.
+    pub(crate) next: Option<VpcState>,
 }
 
 impl Effect {
-    /// Of an action that changes nothing.
+    /// The result of a read-only action.
     pub(crate) fn read(body: Vec<u8>) -> Self {
         Self { body, next: None }
     }
 }
 
 /// Executes a request.
-pub(crate) fn execute(request: &Request, on: &Reading<'_>) -> Result<Effect, ApiError> {
+pub(crate) fn execute(request: &Request, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
     match request {
         Request::Assign(request) => assign::execute(request, on),
         Request::Unassign(request) => unassign::execute(request, on),

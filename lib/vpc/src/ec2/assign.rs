@@ -1,23 +1,23 @@
 //! AssignPrivateIpAddresses: ec2-semantics.md section 2.1.
 //!
-//! The order of the checks is ours (AWS's is unknown): shape, ENI id form, ENI existence,
-//! addresses (form, subnet, reserved), ownership, limit.
+//! The order of the checks is ours, because AWS does not document it: syntax, ENI ID format, ENI
+//! existence, addresses (format, subnet, reserved), ownership, limit.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::actions::{Effect, Reading};
+use super::actions::{ActionContext, Effect};
 use super::pick;
 use super::xml::Xml;
 use super::{ApiError, Form, is_id};
-use crate::model::{Eni, Ledger, Subnet};
+use crate::model::{Eni, Subnet, VpcState};
 use crate::view::HeldAs;
 
-/// What is to be assigned.
+/// Selection to assign.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum Selection {
     Addresses(Vec<String>),
     Count(u32),
     Prefixes(Vec<String>),
@@ -28,11 +28,11 @@ pub(crate) enum What {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Assign {
     pub(crate) eni: String,
-    pub(crate) what: What,
+    pub(crate) what: Selection,
     pub(crate) reassign: bool,
 }
 
-/// Reads a request.
+/// Parses a request.
 pub(crate) fn parse(form: &Form) -> Result<Assign, ApiError> {
     let eni = form.required("NetworkInterfaceId")?.to_owned();
     let owned = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect::<Vec<String>>();
@@ -42,10 +42,10 @@ pub(crate) fn parse(form: &Form) -> Result<Assign, ApiError> {
     let reassign = form.flag("AllowReassignment")?;
     form.nothing_left()?;
     let given = [
-        (!addresses.is_empty()).then(|| What::Addresses(owned(addresses))),
-        count.map(What::Count),
-        (!prefixes.is_empty()).then(|| What::Prefixes(owned(prefixes))),
-        prefix_count.map(What::PrefixCount),
+        (!addresses.is_empty()).then(|| Selection::Addresses(owned(addresses))),
+        count.map(Selection::Count),
+        (!prefixes.is_empty()).then(|| Selection::Prefixes(owned(prefixes))),
+        prefix_count.map(Selection::PrefixCount),
     ];
     let mut given = given.into_iter().flatten();
     let names = "privateIpAddressSet, secondaryPrivateIpAddressCount, ipv4Prefix, ipv4PrefixCount";
@@ -56,48 +56,52 @@ pub(crate) fn parse(form: &Form) -> Result<Assign, ApiError> {
     if given.next().is_some() {
         return Err(ApiError::combination(format!("One and only one of {names} may be specified")));
     }
-    if matches!(what, What::Count(0) | What::PrefixCount(0)) {
+    if matches!(what, Selection::Count(0) | Selection::PrefixCount(0)) {
         return Err(ApiError::value("The count must be at least 1"));
     }
     Ok(Assign { eni, what, reassign })
 }
 
-/// What was assigned.
+/// The addresses and prefixes that were assigned.
 #[derive(Debug, Default)]
 struct Assigned {
     addresses: Vec<Ipv4Addr>,
     prefixes: Vec<Ipv4Net>,
 }
 
-/// Executes a request on the truth.
-pub(crate) fn execute(request: &Assign, on: &Reading<'_>) -> Result<Effect, ApiError> {
+/// Executes a request on the current state.
+pub(crate) fn execute(request: &Assign, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
     let eni = interface(&request.eni, on)?;
-    let subnet = on.ground.subnet(&eni.subnet);
+    let subnet = on.topology.subnet(&eni.subnet);
     let subnet = subnet.ok_or_else(|| ApiError::no_subnet(&eni.subnet))?;
-    let mut next = (*on.ledger).clone();
+    let mut next = (*on.vpc).clone();
     let done = match &request.what {
-        What::Addresses(texts) => named(texts, request.reassign, (eni, subnet), on, &mut next)?,
-        What::Count(count) => {
+        Selection::Addresses(texts) => {
+            named(texts, request.reassign, (eni, subnet), on, &mut next)?
+        }
+        Selection::Count(count) => {
             let picked = pick::addresses(*count, (eni, subnet), on)?;
-            give(&mut next, eni, &picked);
+            add_secondary(&mut next, eni, &picked);
             Assigned { addresses: picked, prefixes: Vec::new() }
         }
-        What::Prefixes(texts) => prefixes(pick::prefixes_named(texts, subnet, on)?, eni, &mut next),
-        What::PrefixCount(count) => {
+        Selection::Prefixes(texts) => {
+            prefixes(pick::prefixes_named(texts, subnet, on)?, eni, &mut next)
+        }
+        Selection::PrefixCount(count) => {
             prefixes(pick::prefixes(*count, (eni, subnet), on)?, eni, &mut next)
         }
     };
     within_limit(eni, on, &next)?;
-    let changed = next.enis != on.ledger.enis;
+    let changed = next.enis != on.vpc.enis;
     Ok(Effect { body: answer(&request.eni, &done, on), next: changed.then_some(next) })
 }
 
-/// The ENI that a request to change something names. A new one is not known at once.
-pub(super) fn interface<'a>(id: &str, on: &'a Reading<'_>) -> Result<&'a Eni, ApiError> {
+/// The ENI that a mutating request names. A new ENI is not visible at once.
+pub(super) fn interface<'a>(id: &str, on: &'a ActionContext<'_>) -> Result<&'a Eni, ApiError> {
     if !is_id("eni", id) {
         return Err(ApiError::malformed_eni(id));
     }
-    let eni = on.ledger.enis.get(id).filter(|eni| eni.known_at <= on.now);
+    let eni = on.vpc.enis.get(id).filter(|eni| eni.known_at <= on.now);
     let eni = eni.ok_or_else(|| ApiError::no_eni(id))?;
     match eni.operator {
         Some(_) => Err(ApiError::managed(id)),
@@ -109,8 +113,8 @@ fn named(
     texts: &[String],
     reassign: bool,
     (eni, subnet): (&Eni, &Subnet),
-    on: &Reading<'_>,
-    next: &mut Ledger,
+    on: &ActionContext<'_>,
+    next: &mut VpcState,
 ) -> Result<Assigned, ApiError> {
     let addresses = addresses(texts, subnet)?;
     ownership(&addresses, reassign, eni, on)?;
@@ -122,11 +126,11 @@ fn named(
             holder.secondary.retain(|held| held != address);
         }
     }
-    give(next, eni, &addresses);
+    add_secondary(next, eni, &addresses);
     Ok(Assigned { addresses, prefixes: Vec::new() })
 }
 
-/// Form, subnet, reserved.
+/// Checks format, subnet and reserved addresses.
 pub(super) fn addresses(texts: &[String], subnet: &Subnet) -> Result<Vec<Ipv4Addr>, ApiError> {
     let parse = |text: &String| text.parse().map_err(|_source| ApiError::not_an_address(text));
     let addresses: Vec<Ipv4Addr> = texts.iter().map(parse).collect::<Result<_, _>>()?;
@@ -145,16 +149,16 @@ pub(super) fn addresses(texts: &[String], subnet: &Subnet) -> Result<Vec<Ipv4Add
     Ok(addresses)
 }
 
-/// Whether each address is free, or ours, or may be moved.
+/// Whether each address is free, held by this ENI, or may be reassigned.
 fn ownership(
     addresses: &[Ipv4Addr],
     reassign: bool,
     eni: &Eni,
-    on: &Reading<'_>,
+    on: &ActionContext<'_>,
 ) -> Result<(), ApiError> {
     let mut elsewhere = Vec::new();
     for address in addresses {
-        let Some((holder, held)) = on.ledger.holder(*address) else { continue };
+        let Some((holder, held)) = on.vpc.holder(*address) else { continue };
         let own = holder.id == eni.id;
         match (held, own, reassign) {
             (HeldAs::Primary, true, _) => return Err(ApiError::own_primary(*address)),
@@ -166,7 +170,7 @@ fn ownership(
                 }
             }
             (HeldAs::Secondary, false, true) => {}
-            // A single address of a prefix cannot be moved (unverified).
+            // A single address of a prefix cannot be reassigned (unverified).
             (HeldAs::Prefix, _, _) | (HeldAs::Primary | HeldAs::Secondary, false, false) => {
                 elsewhere.push(*address);
             }
@@ -182,7 +186,7 @@ fn ownership(
     Err(ApiError::held_elsewhere(&elsewhere))
 }
 
-fn give(next: &mut Ledger, eni: &Eni, addresses: &[Ipv4Addr]) {
+fn add_secondary(next: &mut VpcState, eni: &Eni, addresses: &[Ipv4Addr]) {
     let new: Vec<Ipv4Addr> =
         addresses.iter().filter(|address| !eni.secondary.contains(address)).copied().collect();
     if let (false, Some(eni)) = (new.is_empty(), next.eni_mut(&eni.id)) {
@@ -190,7 +194,7 @@ fn give(next: &mut Ledger, eni: &Eni, addresses: &[Ipv4Addr]) {
     }
 }
 
-fn prefixes(picked: Vec<Ipv4Net>, eni: &Eni, next: &mut Ledger) -> Assigned {
+fn prefixes(picked: Vec<Ipv4Net>, eni: &Eni, next: &mut VpcState) -> Assigned {
     if let Some(eni) = next.eni_mut(&eni.id) {
         eni.prefixes.extend(&picked);
     }
@@ -198,7 +202,7 @@ fn prefixes(picked: Vec<Ipv4Net>, eni: &Eni, next: &mut Ledger) -> Assigned {
 }
 
 /// M13.
-fn within_limit(eni: &Eni, on: &Reading<'_>, next: &Ledger) -> Result<(), ApiError> {
+fn within_limit(eni: &Eni, on: &ActionContext<'_>, next: &VpcState) -> Result<(), ApiError> {
     let Some(after) = next.enis.get(&eni.id) else { return Ok(()) };
     let limit = next.slot_limit(after, &on.knobs.limits().ips);
     if after.slots() <= eni.slots() || after.slots() <= limit {
@@ -211,7 +215,7 @@ fn within_limit(eni: &Eni, on: &Reading<'_>, next: &Ledger) -> Result<(), ApiErr
     Err(ApiError::limit())
 }
 
-fn answer(eni: &str, done: &Assigned, on: &Reading<'_>) -> Vec<u8> {
+fn answer(eni: &str, done: &Assigned, on: &ActionContext<'_>) -> Vec<u8> {
     let name = super::Action::Assign.name();
     let mut xml = Xml::answer(name, on.request_id);
     xml.leaf("networkInterfaceId", eni);

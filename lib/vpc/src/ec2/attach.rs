@@ -1,17 +1,17 @@
 //! AttachNetworkInterface and DetachNetworkInterface: ec2-semantics.md section 2.7.
 //!
-//! The order of the checks is ours: shape, form of the ids, ENI, instance, and of both together
-//! use, zone, state, limits, index.
+//! The order of the checks is ours: syntax, ID formats, ENI, instance, and then both together: in
+//! use, zone, state, limits, device index.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::actions::{Effect, Reading};
+use super::actions::{ActionContext, Effect};
 use super::xml::Xml;
 use super::{ApiError, Form, assign, instances, is_id};
-use crate::chance::key_of;
 use crate::model::{Attachment, Eni, Id, Instance, Stage};
 use crate::profile::Distribution;
+use crate::rng::key_of;
 use crate::view::NodeState;
 
 /// A request to attach.
@@ -24,7 +24,7 @@ pub(crate) struct Attach {
     dry: bool,
 }
 
-/// Reads a request to attach.
+/// Parses a request to attach.
 pub(crate) fn parse(form: &Form) -> Result<Attach, ApiError> {
     let eni = form.required("NetworkInterfaceId")?.to_owned();
     let instance = form.required("InstanceId")?.to_owned();
@@ -36,24 +36,24 @@ pub(crate) fn parse(form: &Form) -> Result<Attach, ApiError> {
     Ok(Attach { eni, instance, index, card, dry })
 }
 
-/// Begins to attach.
-pub(crate) fn execute(request: &Attach, on: &Reading<'_>) -> Result<Effect, ApiError> {
+/// Starts to attach.
+pub(crate) fn execute(request: &Attach, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
     let eni = assign::interface(&request.eni, on)?;
     if !is_id("i", &request.instance) {
         return Err(ApiError::malformed_instance(&request.instance));
     }
-    let instance = on.ledger.instances.get(request.instance.as_str());
+    let instance = on.vpc.instances.get(request.instance.as_str());
     let instance = instance.filter(|instance| instances::is_listed(instance, on.now));
     let instance = instance.ok_or_else(|| ApiError::no_instance(&request.instance))?;
     if request.dry {
         return Err(ApiError::dry_run());
     }
-    possible(eni, instance, on)?;
+    check_state(eni, instance, on)?;
     within_limits(eni, instance, on)?;
-    has_room(request, instance, on)?;
-    let id: Id = Id::from(format!("eni-attach-{}", on.chance.hex17("attach-made", on.call)));
+    check_index(request, instance, on)?;
+    let id: Id = Id::from(format!("eni-attach-{}", on.rng.hex17("attach-made", on.call)));
     let lag = |from: &Distribution, stream: &str| {
-        on.now + on.chance.draw(from, stream, key_of(&eni.id), on.call)
+        on.now + on.rng.draw(from, stream, key_of(&eni.id), on.call)
     };
     let attachment = Attachment {
         id: Arc::clone(&id),
@@ -65,11 +65,11 @@ pub(crate) fn execute(request: &Attach, on: &Reading<'_>) -> Result<Effect, ApiE
         plugged_at: lag(&on.profile.eni_hot_plug, "eni-hot-plug"),
         unplugged_at: None,
         forced: false,
-        doomed: false,
-        // M11: an ENI that is attached later outlives the instance.
+        delete_when_detached: false,
+        // M11: an ENI that is attached later survives the instance.
         delete_on_termination: false,
     };
-    let mut next = (*on.ledger).clone();
+    let mut next = (*on.vpc).clone();
     if let Some(eni) = next.eni_mut(&eni.id) {
         eni.attachment = Some(attachment);
     }
@@ -79,12 +79,12 @@ pub(crate) fn execute(request: &Attach, on: &Reading<'_>) -> Result<Effect, ApiE
     Ok(Effect { body: xml.finish(name), next: Some(next) })
 }
 
-/// Use, zone, state.
-fn possible(eni: &Eni, instance: &Instance, on: &Reading<'_>) -> Result<(), ApiError> {
+/// Checks use, zone and state.
+fn check_state(eni: &Eni, instance: &Instance, on: &ActionContext<'_>) -> Result<(), ApiError> {
     if eni.attachment.is_some() {
         return Err(ApiError::eni_in_use("InvalidNetworkInterface.InUse", &eni.id));
     }
-    if on.ground.subnet(&eni.subnet).is_none_or(|subnet| subnet.zone != instance.zone) {
+    if on.topology.subnet(&eni.subnet).is_none_or(|subnet| subnet.zone != instance.zone) {
         return Err(ApiError::other_zone());
     }
     if instance.state == NodeState::Terminated {
@@ -93,11 +93,16 @@ fn possible(eni: &Eni, instance: &Instance, on: &Reading<'_>) -> Result<(), ApiE
     Ok(())
 }
 
-/// Card and index. Who takes the next index of a full instance is told of the number of ENIs and
-/// not of the index (cilium#15877), so that comes first.
-fn has_room(request: &Attach, instance: &Instance, on: &Reading<'_>) -> Result<(), ApiError> {
-    // Every type here has one card; index 0 is the primary ENI's for good. That an index is below
-    // the number of ENIs of the type is what a peer checks itself (karpenter-provider-aws#9027).
+/// Checks network card and device index. For the next index of a full instance EC2 reports the
+/// number of ENIs and not the index (cilium#15877), so the limit comes first.
+fn check_index(
+    request: &Attach,
+    instance: &Instance,
+    on: &ActionContext<'_>,
+) -> Result<(), ApiError> {
+    // Every type here has one card; index 0 always belongs to the primary ENI. An index must be
+    // below the number of ENIs of the type; Karpenter checks the same
+    // (karpenter-provider-aws#9027).
     if request.card != 0 {
         return Err(ApiError::no_card(request.card, instance.size.name));
     }
@@ -105,33 +110,33 @@ fn has_room(request: &Attach, instance: &Instance, on: &Reading<'_>) -> Result<(
         return Err(ApiError::bad_index(request.index, instance.size.name));
     }
     let index = |eni: &&Arc<Eni>| eni.attachment.as_ref().map(|a| a.device_index);
-    let enis = on.ledger.enis_of(&instance.id);
+    let enis = on.vpc.enis_of(&instance.id);
     let taken = enis.iter().any(|eni| index(eni) == Some(request.index));
-    // After a forced detachment the index may be of no use until a stop and a start (API
-    // reference, DetachNetworkInterface); here it never is.
-    if taken || instance.burnt.contains(&request.index) {
+    // After a forced detachment the index may be unusable until a stop and start (API reference,
+    // DetachNetworkInterface); here it always is.
+    if taken || instance.unusable_indexes.contains(&request.index) {
         return Err(ApiError::index_taken(&instance.id, request.index));
     }
     Ok(())
 }
 
-fn eni_limit(instance: &Instance, on: &Reading<'_>) -> u32 {
+fn eni_limit(instance: &Instance, on: &ActionContext<'_>) -> u32 {
     let other = on.knobs.eni_limits.get(instance.size.name);
     other.map_or(instance.size.enis, |(enis, _)| *enis)
 }
 
-/// ENIs of the type, slots that are shared with volumes (unverified that ENIs are refused, too),
-/// addresses of the ENI (unverified).
-fn within_limits(eni: &Eni, instance: &Instance, on: &Reading<'_>) -> Result<(), ApiError> {
+/// Checks the ENI limit of the type, slots that ENIs share with volumes (unverified that EC2
+/// refuses ENIs too), and the address limit of the ENI (unverified).
+fn within_limits(eni: &Eni, instance: &Instance, on: &ActionContext<'_>) -> Result<(), ApiError> {
     let kind = instance.size;
-    let count = on.ledger.eni_count(&instance.id).saturating_add(1);
+    let count = on.vpc.eni_count(&instance.id).saturating_add(1);
     if count > eni_limit(instance, on) {
         if let Some((_, fault)) = on.knobs.eni_limits.get(kind.name) {
             on.knobs.fire(*fault);
         }
         return Err(ApiError::eni_count(count, kind.name));
     }
-    let volumes = on.ledger.volume_count(&instance.id);
+    let volumes = on.vpc.volume_count(&instance.id);
     if kind.shared_slots().is_some_and(|slots| volumes.saturating_add(count) > slots) {
         return Err(ApiError::eni_count(count, kind.name));
     }
@@ -152,7 +157,7 @@ pub(crate) struct Detach {
     dry: bool,
 }
 
-/// Reads a request to detach.
+/// Parses a request to detach.
 pub(crate) fn parse_detach(form: &Form) -> Result<Detach, ApiError> {
     let attachment = form.required("AttachmentId")?.to_owned();
     let force = form.flag("Force")?;
@@ -161,15 +166,15 @@ pub(crate) fn parse_detach(form: &Form) -> Result<Detach, ApiError> {
     Ok(Detach { attachment, force, dry })
 }
 
-/// Begins to detach.
-pub(crate) fn detach(request: &Detach, on: &Reading<'_>) -> Result<Effect, ApiError> {
+/// Starts to detach.
+pub(crate) fn detach(request: &Detach, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
     if !is_id("eni-attach", &request.attachment) {
         let code = "InvalidNetworkInterfaceAttachmentId.Malformed";
         return Err(ApiError::malformed_id(code, &request.attachment, "eni-attach"));
     }
     let holds =
         |eni: &&Arc<Eni>| eni.attachment.as_ref().is_some_and(|a| *a.id == *request.attachment);
-    let eni = on.ledger.enis.values().find(holds);
+    let eni = on.vpc.enis.values().find(holds);
     let eni = eni.ok_or_else(|| ApiError::no_attachment(&request.attachment))?;
     if eni.operator.is_some() {
         return Err(ApiError::managed(&eni.id));
@@ -177,7 +182,7 @@ pub(crate) fn detach(request: &Detach, on: &Reading<'_>) -> Result<Effect, ApiEr
     if request.dry {
         return Err(ApiError::dry_run());
     }
-    let mut next = (*on.ledger).clone();
+    let mut next = (*on.vpc).clone();
     let attachment = next.eni_mut(&eni.id).and_then(|eni| eni.attachment.as_mut());
     let attachment = attachment.ok_or_else(|| ApiError::no_attachment(&request.attachment))?;
     if attachment.device_index == 0 {
@@ -187,8 +192,8 @@ pub(crate) fn detach(request: &Detach, on: &Reading<'_>) -> Result<Effect, ApiEr
     if attachment.stage == Stage::Detaching && !request.force {
         return Err(ApiError::detaching(&request.attachment));
     }
-    let usual = on.chance.draw(&on.profile.eni_detach, "detach", key_of(&eni.id), on.call);
-    // By force it is EC2 alone that acts.
+    let usual = on.rng.draw(&on.profile.eni_detach, "detach", key_of(&eni.id), on.call);
+    // A forced detachment involves only EC2, not the guest.
     let takes: Duration = if request.force { usual / 4 } else { usual };
     attachment.detach(on.now, takes, request.force);
     let body = Xml::done(super::Action::Detach.name(), on.request_id);

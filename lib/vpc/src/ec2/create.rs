@@ -1,24 +1,25 @@
 //! CreateNetworkInterface and DeleteNetworkInterface: ec2-semantics.md sections 2.6 and 2.7.
 //!
-//! What those pages leave open is decided against the caller: other calls do not know a new ENI
-//! for a while, a client token whose ENI is gone creates no second one, and a dry run says
-//! nothing about addresses and limits.
+//! Where the documentation is open, the simulator takes the choice that is worse for the caller:
+//! other calls do not see a new ENI for a while, a client token whose ENI was deleted creates no
+//! second one, and a dry run does not check addresses and limits.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::actions::{Effect, Reading};
+use super::actions::{ActionContext, Effect};
 use super::interface_xml::{GROUP, described};
 use super::tags::{check_tags, same_key_twice};
 use super::xml::Xml;
 use super::{ApiError, Form, assign, is_id, pick};
-use crate::chance::key_of;
-use crate::model::{Eni, Id, Ledger, Subnet, UNATTACHED_SLOTS};
+use crate::model::{Eni, Id, Subnet, UNATTACHED_SLOTS, VpcState};
+use crate::rng::key_of;
 
-/// ENIs of the account in a region (NetworkInterfaceLimitExceeded), unless a fault says otherwise.
+/// ENIs of the account per region (NetworkInterfaceLimitExceeded), unless a fault changes the
+/// quota.
 const QUOTA: u32 = 5_000;
-/// Security groups of an ENI.
+/// Security groups per ENI.
 const MAX_GROUPS: usize = 5;
 /// The longest client token (Ensuring idempotency in Amazon EC2 API requests: 64 ASCII characters).
 const MAX_TOKEN: usize = 64;
@@ -28,7 +29,7 @@ const MAX_TOKEN: usize = 64;
 pub(crate) struct Create {
     subnet: String,
     description: String,
-    /// Address and whether it is to be the primary one.
+    /// The address, and whether it is to be the primary one.
     addresses: Vec<(String, bool)>,
     count: u32,
     groups: Vec<String>,
@@ -37,7 +38,7 @@ pub(crate) struct Create {
     dry: bool,
 }
 
-/// Reads a request.
+/// Parses a request.
 pub(crate) fn parse(form: &Form) -> Result<Create, ApiError> {
     let subnet = form.required("SubnetId")?.to_owned();
     let description = form.text("Description").unwrap_or_default().to_owned();
@@ -72,7 +73,7 @@ pub(crate) fn parse(form: &Form) -> Result<Create, ApiError> {
     Ok(Create { subnet, description, addresses, count, groups, tags, token, dry })
 }
 
-/// `PrivateIpAddress` is the primary one, and of `PrivateIpAddresses` one may be.
+/// `PrivateIpAddress` is the primary one; one of `PrivateIpAddresses` may be.
 fn addresses(form: &Form) -> Result<Vec<(String, bool)>, ApiError> {
     let first = form.text("PrivateIpAddress").map(|address| (address.to_owned(), true));
     let mut found: Vec<(String, bool)> = first.into_iter().collect();
@@ -100,12 +101,12 @@ fn tags(form: &Form) -> Result<Vec<(String, String)>, ApiError> {
     Ok(tags)
 }
 
-/// Executes a request on the truth.
-pub(crate) fn execute(request: &Create, on: &Reading<'_>) -> Result<Effect, ApiError> {
+/// Executes a request on the current state.
+pub(crate) fn execute(request: &Create, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
     if !is_id("subnet", &request.subnet) {
         return Err(ApiError::malformed_id("InvalidSubnetID.Malformed", &request.subnet, "subnet"));
     }
-    let subnet = on.ground.subnet(&request.subnet);
+    let subnet = on.topology.subnet(&request.subnet);
     let subnet = subnet.ok_or_else(|| ApiError::no_subnet(&request.subnet))?;
     for group in &request.groups {
         if !is_id("sg", group) {
@@ -127,34 +128,34 @@ pub(crate) fn execute(request: &Create, on: &Reading<'_>) -> Result<Effect, ApiE
     within_quota(on)?;
     let eni = Arc::new(make(request, subnet, on)?);
     let body = answer(request, &eni, on);
-    let mut next = (*on.ledger).clone();
+    let mut next = (*on.vpc).clone();
     if let Some(token) = &request.token {
-        let made = (fingerprint, Arc::clone(&eni.id));
-        Arc::make_mut(&mut next.tokens).insert(token.clone(), made);
+        let created = (fingerprint, Arc::clone(&eni.id));
+        Arc::make_mut(&mut next.tokens).insert(token.clone(), created);
     }
     next.enis.insert(Arc::clone(&eni.id), eni);
     Ok(Effect { body, next: Some(next) })
 }
 
-/// What an earlier call with this client token made. If it is gone, nothing else is made in its
-/// place (unverified).
+/// The ENI that an earlier call with this client token created. If it was deleted, no other one is
+/// created in its place (unverified).
 fn made_before<'a>(
     request: &Create,
     fingerprint: u64,
-    on: &'a Reading<'_>,
+    on: &'a ActionContext<'_>,
 ) -> Result<Option<&'a Eni>, ApiError> {
     let Some(token) = &request.token else { return Ok(None) };
-    let Some((made_by, id)) = on.ledger.tokens.get(token) else { return Ok(None) };
+    let Some((made_by, id)) = on.vpc.tokens.get(token) else { return Ok(None) };
     if *made_by != fingerprint {
         return Err(ApiError::idempotent_mismatch());
     }
-    let eni = on.ledger.enis.get(id).ok_or_else(|| ApiError::no_eni(id))?;
+    let eni = on.vpc.enis.get(id).ok_or_else(|| ApiError::no_eni(id))?;
     Ok(Some(eni))
 }
 
-fn within_quota(on: &Reading<'_>) -> Result<(), ApiError> {
+fn within_quota(on: &ActionContext<'_>) -> Result<(), ApiError> {
     let quota = on.knobs.quota.map_or(QUOTA, |(quota, _)| quota);
-    if on.ledger.enis.len() < usize::try_from(quota).unwrap_or(usize::MAX) {
+    if on.vpc.enis.len() < usize::try_from(quota).unwrap_or(usize::MAX) {
         return Ok(());
     }
     if let Some((_, fault)) = on.knobs.quota {
@@ -163,10 +164,10 @@ fn within_quota(on: &Reading<'_>) -> Result<(), ApiError> {
     Err(ApiError::eni_quota())
 }
 
-fn make(request: &Create, subnet: &Subnet, on: &Reading<'_>) -> Result<Eni, ApiError> {
+fn make(request: &Create, subnet: &Subnet, on: &ActionContext<'_>) -> Result<Eni, ApiError> {
     let texts: Vec<String> = request.addresses.iter().map(|(text, _)| text.clone()).collect();
     let given = assign::addresses(&texts, subnet)?;
-    if given.iter().any(|address| on.ledger.holder(*address).is_some()) {
+    if given.iter().any(|address| on.vpc.holder(*address).is_some()) {
         return Err(ApiError::address_in_use());
     }
     let chosen = request.addresses.iter().position(|(_, primary)| *primary);
@@ -182,10 +183,10 @@ fn make(request: &Create, subnet: &Subnet, on: &Reading<'_>) -> Result<Eni, ApiE
     primary = primary.or_else(|| picked.next());
     secondary.extend(picked);
     let primary = primary.ok_or_else(ApiError::subnet_full)?;
-    let lag = on.chance.draw(&on.profile.eni_create, "eni-create", on.call, 0);
+    let lag = on.rng.draw(&on.profile.eni_create, "eni-create", on.call, 0);
     Ok(Eni {
-        id: Id::from(format!("eni-{}", on.chance.hex17("eni-made", on.call))),
-        mac: crate::spec::mac_of("0a", on.chance.bits("mac-made", on.call, 0)),
+        id: Id::from(format!("eni-{}", on.rng.hex17("eni-made", on.call))),
+        mac: crate::spec::mac_of("0a", on.rng.bits("mac-made", on.call, 0)),
         subnet: Arc::clone(&subnet.id),
         description: request.description.clone(),
         tags: request.tags.iter().cloned().collect(),
@@ -198,11 +199,11 @@ fn make(request: &Create, subnet: &Subnet, on: &Reading<'_>) -> Result<Eni, ApiE
     })
 }
 
-fn answer(request: &Create, eni: &Eni, on: &Reading<'_>) -> Vec<u8> {
+fn answer(request: &Create, eni: &Eni, on: &ActionContext<'_>) -> Vec<u8> {
     let name = super::Action::Create.name();
     let mut xml = Xml::answer(name, on.request_id);
     xml.node("networkInterface", |xml| {
-        described(xml, eni, on.ground.subnet(&eni.subnet), on);
+        described(xml, eni, on.topology.subnet(&eni.subnet), on);
     });
     if let Some(token) = &request.token {
         xml.leaf("clientToken", token);
@@ -217,7 +218,7 @@ pub(crate) struct Delete {
     dry: bool,
 }
 
-/// Reads a request to delete an ENI.
+/// Parses a request to delete an ENI.
 pub(crate) fn parse_delete(form: &Form) -> Result<Delete, ApiError> {
     let eni = form.required("NetworkInterfaceId")?.to_owned();
     let dry = form.flag("DryRun")?;
@@ -225,8 +226,8 @@ pub(crate) fn parse_delete(form: &Form) -> Result<Delete, ApiError> {
     Ok(Delete { eni, dry })
 }
 
-/// Deletes an ENI that is attached to nothing, in whatever stage.
-pub(crate) fn delete(request: &Delete, on: &Reading<'_>) -> Result<Effect, ApiError> {
+/// Deletes an ENI without an attachment in any state.
+pub(crate) fn delete(request: &Delete, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
     let eni = assign::interface(&request.eni, on)?;
     if request.dry {
         return Err(ApiError::dry_run());
@@ -234,7 +235,7 @@ pub(crate) fn delete(request: &Delete, on: &Reading<'_>) -> Result<Effect, ApiEr
     if eni.attachment.is_some() {
         return Err(ApiError::eni_in_use("InvalidParameterValue", &request.eni));
     }
-    let mut next: Ledger = (*on.ledger).clone();
+    let mut next: VpcState = (*on.vpc).clone();
     next.enis.remove(&eni.id);
     let body = Xml::done(super::Action::Delete.name(), on.request_id);
     Ok(Effect { body, next: Some(next) })
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_of_a_request_is_checked() {
+    fn the_syntax_of_a_request_is_checked() {
         let groups = (1..=6).map(|n| format!("&SecurityGroupId.{n}=sg-0000000{n}"));
         let six: String = groups.collect();
         for (rest, expected) in [
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_is_given_twice() {
+    fn duplicate_tag_keys_are_refused() {
         let tag = |n: u32| format!("&TagSpecification.1.Tag.{n}.Key=a");
         let kind = "SubnetId=subnet-00000001&TagSpecification.1.ResourceType=network-interface";
         assert_eq!(code(&format!("{kind}{}", tag(1))), "good");

@@ -1,5 +1,5 @@
-//! The errors of EC2, with the exact code, status and text. Texts for which there is no public
-//! evidence are marked `unverified`, here and in docs/vpcbox-conformance.md.
+//! EC2's errors, with the exact code, status and message. Messages without public evidence are
+//! marked `unverified`, here and in docs/development/vpcbox-conformance.md.
 
 use std::net::Ipv4Addr;
 
@@ -7,7 +7,7 @@ use quick_xml::escape::escape;
 
 mod attachments;
 
-/// A refusal.
+/// An EC2 error response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub(crate) status: u16,
@@ -16,7 +16,7 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
-    /// With any status.
+    /// An error with any status.
     pub(crate) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
         Self { status, code: code.to_owned(), message: printable(&message.into()) }
     }
@@ -41,29 +41,29 @@ impl ApiError {
         Self::bad("MissingParameter", text)
     }
 
-    /// 400 MissingParameter, of an Unassign without addresses.
+    /// 400 MissingParameter, for an Unassign without addresses.
     pub(crate) fn missing_addresses() -> Self {
         let text = "The request must contain the privateIpAddressSet parameter";
         Self::bad("MissingParameter", text)
     }
 
-    /// 400 UnknownParameter (text from the field).
+    /// 400 UnknownParameter (message from field reports).
     pub(crate) fn unknown_parameter(name: &str) -> Self {
         Self::bad("UnknownParameter", format!("The parameter {name} is not recognized"))
     }
 
-    /// 400 InvalidAction (text from the field).
+    /// 400 InvalidAction (message from field reports).
     pub(crate) fn invalid_action(name: &str) -> Self {
         let text = format!("The action {name} is not valid for this web service.");
         Self::bad("InvalidAction", text)
     }
 
-    /// 400, of a body that is not a query (unverified).
+    /// 400, for a body that is not a query (unverified).
     pub(crate) fn malformed(message: impl Into<String>) -> Self {
         Self::bad("MalformedQueryString", message)
     }
 
-    /// 400, by a filter that the action does not have.
+    /// 400, for a filter that the action does not have.
     pub(crate) fn invalid_filter(name: &str) -> Self {
         Self::value(format!("The filter '{name}' is invalid"))
     }
@@ -133,13 +133,13 @@ impl ApiError {
         Self::new(503, "RequestLimitExceeded", text)
     }
 
-    /// 400 InvalidNetworkInterfaceID.NotFound: with `ID`.
+    /// 400 InvalidNetworkInterfaceID.NotFound: spelled `ID`.
     pub(crate) fn no_eni(id: &str) -> Self {
         let text = format!("The networkInterface ID '{id}' does not exist");
         Self::bad("InvalidNetworkInterfaceID.NotFound", text)
     }
 
-    /// 400 InvalidNetworkInterfaceId.Malformed: with `Id` (text unverified).
+    /// 400 InvalidNetworkInterfaceId.Malformed: spelled `Id` (text unverified).
     pub(crate) fn malformed_eni(id: &str) -> Self {
         let text = format!("Invalid id: \"{id}\" (expecting \"eni-...\")");
         Self::bad("InvalidNetworkInterfaceId.Malformed", text)
@@ -169,7 +169,7 @@ impl ApiError {
         Self::bad("InvalidInstanceType", text)
     }
 
-    /// 400 InvalidParameterValue: no IPv4 address.
+    /// 400 InvalidParameterValue: not an IPv4 address.
     pub(crate) fn not_an_address(text: &str) -> Self {
         Self::value(format!("invalid value for parameter address: {text}"))
     }
@@ -184,7 +184,7 @@ impl ApiError {
         Self::value("Address is in subnet's reserved address range")
     }
 
-    /// 400 InvalidParameterValue: held elsewhere.
+    /// 400 InvalidParameterValue: held by another ENI.
     pub(crate) fn held_elsewhere(addresses: &[Ipv4Addr]) -> Self {
         let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         Self::value(format!("[{}] assigned, but move is not allowed.", list.join(", ")))
@@ -195,17 +195,18 @@ impl ApiError {
         Self::bad("Resource.AlreadyAssigned", "The address is already assigned to a resource")
     }
 
-    /// 400 InvalidParameterValue: another ENI's primary, with AllowReassignment (unverified cause).
+    /// 400 InvalidParameterValue: another ENI's primary address, with AllowReassignment (unverified
+    /// cause).
     pub(crate) fn primary_elsewhere() -> Self {
         Self::value("secondary-addresses")
     }
 
-    /// 400 InvalidParameterValue: the ENI's own primary (unverified).
+    /// 400 InvalidParameterValue: the ENI's own primary address (unverified).
     pub(crate) fn own_primary(address: Ipv4Addr) -> Self {
         Self::value(format!("{address} is the primary address of the network interface"))
     }
 
-    /// 400 InvalidParameterValue: the same address twice (unverified).
+    /// 400 InvalidParameterValue: a duplicate address (unverified).
     pub(crate) fn twice(address: impl std::fmt::Display) -> Self {
         Self::value(format!("{address} is specified more than once"))
     }
@@ -240,13 +241,13 @@ impl ApiError {
         Self::value(format!("invalid value for parameter ipv4Prefix: {text}"))
     }
 
-    /// 400 OperationNotPermitted: an ENI that a service manages (text unverified).
+    /// 400 OperationNotPermitted: the ENI is managed by a service (text unverified).
     pub(crate) fn managed(id: &str) -> Self {
         let text = format!("The network interface '{id}' is managed by a service operator");
         Self::bad("OperationNotPermitted", text)
     }
 
-    /// 400 InvalidParameterValue: not on this ENI.
+    /// 400 InvalidParameterValue: not assigned to this ENI.
     pub(crate) fn not_assigned(id: &str) -> Self {
         let text = format!("Some of the specified addresses are not assigned to interface {id}");
         Self::value(text)
@@ -258,7 +259,7 @@ impl ApiError {
     }
 }
 
-/// Control characters have no place in XML.
+/// Replaces control characters, which XML does not allow.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() || c == '\u{fffe}' || c == '\u{ffff}' { '?' } else { c })

@@ -12,7 +12,7 @@ pub(crate) struct Filter {
     pub(crate) values: Vec<String>,
 }
 
-/// Refuses filters that are not in the table of the action.
+/// Refuses filters that the action does not support.
 pub(crate) fn known(filters: &[Filter], names: &[&str]) -> Result<(), ApiError> {
     let unknown = |filter: &&Filter| {
         let tag = filter.name.strip_prefix("tag:").is_some_and(|key| !key.is_empty());
@@ -24,7 +24,7 @@ pub(crate) fn known(filters: &[Filter], names: &[&str]) -> Result<(), ApiError> 
     }
 }
 
-/// Whether an item passes every filter. `values` gives the values of the item under a name.
+/// Whether an item matches every filter. `values` returns the item's values for a filter name.
 pub(crate) fn pass(
     filters: &[Filter],
     tags: &BTreeMap<String, String>,
@@ -40,7 +40,7 @@ pub(crate) fn pass(
     })
 }
 
-/// A Boolean value, as filters compare it.
+/// A Boolean value as filters compare it.
 pub(crate) fn boolean(value: bool) -> Vec<String> {
     vec![if value { "true" } else { "false" }.to_owned()]
 }

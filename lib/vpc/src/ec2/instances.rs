@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::actions::{Effect, Reading};
+use super::actions::{ActionContext, Effect};
 use super::filters::{Filter, known, pass};
 use super::interface_xml::{enis_of, long_ago, of_instance, private_dns_name};
 use super::pages::{Bounds, Listing, PageRequest, check_bounds};
 use super::xml::Xml;
 use super::{ApiError, Form, interfaces, is_id, volumes};
-use crate::chance::key_of;
 use crate::model::{Eni, Instance};
+use crate::rng::key_of;
 use crate::view::NodeState;
 
-/// The filters that are served.
+/// The supported filters.
 pub(crate) const FILTERS: [&str; 15] = [
     "availability-zone",
     "block-device-mapping.volume-id",
@@ -32,7 +32,7 @@ pub(crate) const FILTERS: [&str; 15] = [
     "vpc-id",
 ];
 
-/// How long a terminated instance stays listed.
+/// How long DescribeInstances lists a terminated instance.
 const LISTED: Duration = Duration::from_hours(1);
 
 /// A request.
@@ -49,7 +49,7 @@ pub(crate) fn parse(form: &Form) -> Result<Instances, ApiError> {
     let filters = form.filters()?;
     let max = form.number("MaxResults")?;
     let token = form.text("NextToken").map(str::to_owned);
-    // There are no managed instances: the flag changes nothing here.
+    // The simulator has no managed instances, so the flag has no effect.
     form.flag("IncludeManagedResources")?;
     let dry = form.flag("DryRun")?;
     form.nothing_left()?;
@@ -67,60 +67,60 @@ pub(crate) fn parse(form: &Form) -> Result<Instances, ApiError> {
 }
 
 /// An instance with its ENIs.
-struct Seen<'a> {
+struct InstanceWithEnis<'a> {
     instance: &'a Arc<Instance>,
     enis: Vec<Eni>,
 }
 
-/// Whether EC2 still knows an instance.
+/// Whether EC2 still lists an instance.
 pub(super) fn is_listed(instance: &Instance, now: Duration) -> bool {
     instance.terminated_at.is_none_or(|at| now.saturating_sub(at) < LISTED)
 }
 
-/// Executes a request on what the caller sees.
-pub(crate) fn execute(request: &Instances, on: &Reading<'_>) -> Result<Effect, ApiError> {
+/// Executes a request on the caller's view.
+pub(crate) fn execute(request: &Instances, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
     let listed = |instance: &Instance| is_listed(instance, on.now);
     if let Some(bad) = request.ids.iter().find(|id| !is_id("i", id)) {
         return Err(ApiError::malformed_instance(bad));
     }
-    let there = |id: &String| on.ledger.instances.get(id.as_str()).is_some_and(|i| listed(i));
+    let there = |id: &String| on.vpc.instances.get(id.as_str()).is_some_and(|i| listed(i));
     if let Some(unknown) = request.ids.iter().find(|id| !there(id)) {
         return Err(ApiError::no_instance(unknown));
     }
-    let found: Vec<Seen<'_>> = on
-        .ledger
+    let found: Vec<InstanceWithEnis<'_>> = on
+        .vpc
         .instances
         .values()
         .filter(|instance| listed(instance))
         .filter(|i| request.ids.is_empty() || request.ids.iter().any(|id| **id == *i.id))
-        .map(|instance| Seen { instance, enis: enis_of(&on.ledger, &instance.id) })
-        .filter(|seen| pass(&request.filters, &seen.instance.tags, |name| values(name, seen, on)))
-        .filter(|seen| !on.knobs.omitted(|name| is_about(seen, name)))
+        .map(|instance| InstanceWithEnis { instance, enis: enis_of(&on.vpc, &instance.id) })
+        .filter(|item| pass(&request.filters, &item.instance.tags, |name| values(name, item, on)))
+        .filter(|item| !on.knobs.omitted(|name| is_about(item, name)))
         .collect();
     let name = super::Action::Instances.name();
     let fingerprint = key_of(&format!("{:?}{:?}", request.ids, request.filters));
-    let listing = Listing { chance: on.chance, action: name, fingerprint };
-    let id = |seen: &Seen<'_>| seen.instance.id.to_string();
-    let page = on.turn(&listing, found, id, &request.page)?;
+    let listing = Listing { rng: on.rng, action: name, fingerprint };
+    let id = |item: &InstanceWithEnis<'_>| item.instance.id.to_string();
+    let page = on.page(&listing, found, id, &request.page)?;
     let mut xml = Xml::answer(name, on.request_id);
-    xml.set("reservationSet", page.items, |xml, seen| reservation(xml, &seen, on));
+    xml.set("reservationSet", page.items, |xml, item| reservation(xml, &item, on));
     if let Some(token) = page.token {
         xml.leaf("nextToken", token);
     }
     Ok(Effect::read(xml.finish(name)))
 }
 
-fn is_about(seen: &Seen<'_>, name: &str) -> bool {
-    &*seen.instance.id == name || seen.enis.iter().any(|eni| interfaces::is_about(eni, name))
+fn is_about(item: &InstanceWithEnis<'_>, name: &str) -> bool {
+    &*item.instance.id == name || item.enis.iter().any(|eni| interfaces::is_about(eni, name))
 }
 
-/// Each instance is a reservation of its own.
-fn reservation(xml: &mut Xml, seen: &Seen<'_>, on: &Reading<'_>) {
-    let number = key_of(&seen.instance.id);
-    xml.leaf("reservationId", format!("r-{}", on.chance.hex17("reservation", number)))
-        .leaf("ownerId", &on.ground.account)
+/// Each instance is in a reservation by itself.
+fn reservation(xml: &mut Xml, item: &InstanceWithEnis<'_>, on: &ActionContext<'_>) {
+    let number = key_of(&item.instance.id);
+    xml.leaf("reservationId", format!("r-{}", on.rng.hex17("reservation", number)))
+        .leaf("ownerId", &on.topology.account)
         .set("groupSet", std::iter::empty::<()>(), |_, ()| {})
-        .set("instancesSet", [seen], |xml, seen| instance(xml, seen, on));
+        .set("instancesSet", [item], |xml, item| instance(xml, item, on));
 }
 
 fn state(instance: &Instance) -> (u16, &'static str) {
@@ -131,8 +131,8 @@ fn state(instance: &Instance) -> (u16, &'static str) {
     }
 }
 
-fn instance(xml: &mut Xml, seen: &Seen<'_>, on: &Reading<'_>) {
-    let Seen { instance, enis } = seen;
+fn instance(xml: &mut Xml, item: &InstanceWithEnis<'_>, on: &ActionContext<'_>) {
+    let InstanceWithEnis { instance, enis } = item;
     let (code, name) = state(instance);
     xml.leaf("instanceId", &instance.id).leaf("imageId", "ami-0f1ecaca000000001");
     xml.node("instanceState", |xml| {
@@ -144,11 +144,11 @@ fn instance(xml: &mut Xml, seen: &Seen<'_>, on: &Reading<'_>) {
             xml.leaf("availabilityZone", &instance.zone).leaf("tenancy", "default");
         },
     );
-    // A terminated instance has no addresses any more.
+    // A terminated instance has no addresses.
     if let Some(primary) = enis.first() {
-        xml.leaf("privateDnsName", private_dns_name(primary.primary, &on.ground.region))
+        xml.leaf("privateDnsName", private_dns_name(primary.primary, &on.topology.region))
             .leaf("subnetId", &primary.subnet)
-            .leaf("vpcId", &on.ground.vpc)
+            .leaf("vpcId", &on.topology.vpc)
             .leaf("privateIpAddress", primary.primary)
             .leaf("sourceDestCheck", true);
     }
@@ -168,15 +168,15 @@ fn instance(xml: &mut Xml, seen: &Seen<'_>, on: &Reading<'_>) {
         });
 }
 
-/// The values of an instance under a filter.
-fn values(name: &str, seen: &Seen<'_>, on: &Reading<'_>) -> Vec<String> {
-    let Seen { instance, enis } = seen;
+/// The values of an instance for a filter.
+fn values(name: &str, item: &InstanceWithEnis<'_>, on: &ActionContext<'_>) -> Vec<String> {
+    let InstanceWithEnis { instance, enis } = item;
     let one = |text: &str| vec![text.to_owned()];
     let primary = enis.first();
     match name {
         "availability-zone" => one(&instance.zone),
         "block-device-mapping.volume-id" => {
-            on.ledger.volumes_of(&instance.id).iter().map(|v| v.id.to_string()).collect()
+            on.vpc.volumes_of(&instance.id).iter().map(|v| v.id.to_string()).collect()
         }
         "instance-id" => one(&instance.id),
         "instance-state-code" => one(&state(instance).0.to_string()),
@@ -191,14 +191,14 @@ fn values(name: &str, seen: &Seen<'_>, on: &Reading<'_>) -> Vec<String> {
             enis.iter().map(|eni| eni.id.to_string()).collect()
         }
         "network-interface.subnet-id" => enis.iter().map(|eni| eni.subnet.to_string()).collect(),
-        "owner-id" => one(&on.ground.account),
+        "owner-id" => one(&on.topology.account),
         "private-dns-name" => primary
-            .map(|eni| private_dns_name(eni.primary, &on.ground.region))
+            .map(|eni| private_dns_name(eni.primary, &on.topology.region))
             .into_iter()
             .collect(),
         "private-ip-address" => primary.map(|eni| eni.primary.to_string()).into_iter().collect(),
         "subnet-id" => primary.map(|eni| eni.subnet.to_string()).into_iter().collect(),
-        "vpc-id" => primary.map(|_| on.ground.vpc.clone()).into_iter().collect(),
+        "vpc-id" => primary.map(|_| on.topology.vpc.clone()).into_iter().collect(),
         _ => Vec::new(),
     }
 }

@@ -3,10 +3,10 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::actions::Reading;
+use super::actions::ActionContext;
 use super::xml::Xml;
 use crate::calendar::iso_millis;
-use crate::model::{Attachment, Eni, Ledger, Stage, Subnet};
+use crate::model::{Attachment, Eni, Stage, Subnet, VpcState};
 
 /// The security group of every ENI.
 pub(crate) const GROUP: (&str, &str) = ("sg-0f1ecaca000000001", "default");
@@ -14,7 +14,7 @@ pub(crate) const GROUP: (&str, &str) = ("sg-0f1ecaca000000001", "default");
 /// The state of an ENI.
 pub(super) fn status(eni: &Eni, now: Duration) -> &'static str {
     match eni.attachment.as_ref().map(|attachment| attachment.stage) {
-        // As CreateNetworkInterface answers, and for a while after it.
+        // As CreateNetworkInterface reports it, and for a while afterwards.
         None if now < eni.known_at => "pending",
         None => "available",
         Some(Stage::Detaching) => "detaching",
@@ -22,7 +22,7 @@ pub(super) fn status(eni: &Eni, now: Duration) -> &'static str {
     }
 }
 
-/// The name that a private address has.
+/// The private DNS name of an address.
 pub(crate) fn private_dns_name(address: Ipv4Addr, region: &str) -> String {
     let dashed = address.to_string().replace('.', "-");
     match region {
@@ -31,13 +31,13 @@ pub(crate) fn private_dns_name(address: Ipv4Addr, region: &str) -> String {
     }
 }
 
-/// Launch and attachment times: a day before the world began.
-pub(super) fn long_ago(on: &Reading<'_>) -> String {
+/// Launch and attachment times: a day before the simulation starts.
+pub(super) fn long_ago(on: &ActionContext<'_>) -> String {
     iso_millis(on.epoch.saturating_sub(Duration::from_hours(24)))
 }
 
-/// A moment of the world, or a day before it began.
-pub(super) fn moment(at: Option<Duration>, on: &Reading<'_>) -> String {
+/// A time in the simulation, or a day before its start.
+pub(super) fn formatted_time(at: Option<Duration>, on: &ActionContext<'_>) -> String {
     at.map_or_else(|| long_ago(on), |at| iso_millis(on.epoch + at))
 }
 
@@ -62,34 +62,34 @@ fn addresses(xml: &mut Xml, eni: &Eni, region: &str) {
     }
 }
 
-/// What both forms have in common.
-fn common(xml: &mut Xml, eni: &Eni, on: &Reading<'_>) {
+/// The elements that both forms share.
+fn common(xml: &mut Xml, eni: &Eni, on: &ActionContext<'_>) {
     xml.leaf("networkInterfaceId", &eni.id)
         .leaf("subnetId", &eni.subnet)
-        .leaf("vpcId", &on.ground.vpc)
+        .leaf("vpcId", &on.topology.vpc)
         .leaf("description", &eni.description)
-        .leaf("ownerId", &on.ground.account)
+        .leaf("ownerId", &on.topology.account)
         .leaf("status", status(eni, on.now))
         .leaf("macAddress", &eni.mac)
         .leaf("privateIpAddress", eni.primary)
-        .leaf("privateDnsName", private_dns_name(eni.primary, &on.ground.region))
+        .leaf("privateDnsName", private_dns_name(eni.primary, &on.topology.region))
         .leaf("sourceDestCheck", true)
         .leaf("interfaceType", "interface");
     groups(xml);
-    addresses(xml, eni, &on.ground.region);
+    addresses(xml, eni, &on.topology.region);
 }
 
-fn attachment(xml: &mut Xml, attachment: &Attachment, on: &Reading<'_>) {
+fn attachment(xml: &mut Xml, attachment: &Attachment, on: &ActionContext<'_>) {
     xml.leaf("attachmentId", &attachment.id)
         .leaf("deviceIndex", attachment.device_index)
         .leaf("networkCardIndex", 0)
         .leaf("status", attachment.status())
-        .leaf("attachTime", moment(attachment.since, on))
+        .leaf("attachTime", formatted_time(attachment.since, on))
         .leaf("deleteOnTermination", attachment.delete_on_termination);
 }
 
 /// An item of `networkInterfaceSet` of DescribeNetworkInterfaces.
-pub(super) fn described(xml: &mut Xml, eni: &Eni, subnet: Option<&Subnet>, on: &Reading<'_>) {
+pub(super) fn described(xml: &mut Xml, eni: &Eni, subnet: Option<&Subnet>, on: &ActionContext<'_>) {
     common(xml, eni, on);
     if let Some(subnet) = subnet {
         xml.leaf("availabilityZone", &subnet.zone).leaf("availabilityZoneId", &subnet.zone_id);
@@ -106,21 +106,22 @@ pub(super) fn described(xml: &mut Xml, eni: &Eni, subnet: Option<&Subnet>, on: &
     if let Some(attached) = &eni.attachment {
         xml.node("attachment", |xml| {
             attachment(xml, attached, on);
-            xml.leaf("instanceId", &attached.instance).leaf("instanceOwnerId", &on.ground.account);
+            xml.leaf("instanceId", &attached.instance)
+                .leaf("instanceOwnerId", &on.topology.account);
         });
     }
     xml.tags(&eni.tags);
 }
 
 /// An item of `networkInterfaceSet` of an instance in DescribeInstances.
-pub(super) fn of_instance(xml: &mut Xml, eni: &Eni, on: &Reading<'_>) {
+pub(super) fn of_instance(xml: &mut Xml, eni: &Eni, on: &ActionContext<'_>) {
     common(xml, eni, on);
     if let Some(attached) = &eni.attachment {
         xml.node("attachment", |xml| attachment(xml, attached, on));
     }
 }
 
-/// The ENIs of an instance as a ledger has them.
-pub(super) fn enis_of(ledger: &Ledger, instance: &str) -> Vec<Eni> {
-    ledger.enis_of(instance).into_iter().map(|eni| (**eni).clone()).collect()
+/// The ENIs of an instance in a state.
+pub(super) fn enis_of(vpc: &VpcState, instance: &str) -> Vec<Eni> {
+    vpc.enis_of(instance).into_iter().map(|eni| (**eni).clone()).collect()
 }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::actions::{Effect, Reading};
+use super::actions::{ActionContext, Effect};
 use super::filters::{Filter, boolean, known, pass};
 use super::interface_xml::{GROUP, described, private_dns_name, status};
 use super::pages::{Bounds, Listing, PageRequest, check_bounds};
 use super::xml::Xml;
 use super::{ApiError, Form, is_id};
-use crate::chance::key_of;
 use crate::model::Eni;
+use crate::rng::key_of;
 
-/// The filters that are served.
+/// The supported filters.
 pub(crate) const FILTERS: [&str; 25] = [
     "addresses.primary",
     "addresses.private-ip-address",
@@ -49,7 +49,7 @@ pub(crate) struct Interfaces {
     managed: bool,
 }
 
-/// Reads a request.
+/// Parses a request.
 pub(crate) fn parse(form: &Form) -> Result<Interfaces, ApiError> {
     let ids: Vec<String> = form.list("NetworkInterfaceId").into_iter().map(str::to_owned).collect();
     let filters = form.filters()?;
@@ -71,8 +71,8 @@ pub(crate) fn parse(form: &Form) -> Result<Interfaces, ApiError> {
     Ok(Interfaces { ids, filters, page: PageRequest { max, token }, managed })
 }
 
-/// Executes a request on what the caller sees.
-pub(crate) fn execute(request: &Interfaces, on: &Reading<'_>) -> Result<Effect, ApiError> {
+/// Executes a request on the caller's view.
+pub(crate) fn execute(request: &Interfaces, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
     let visible = |eni: &Eni| {
         let hidden = eni.operator.as_ref().is_some_and(|operator| operator.hidden);
         !hidden || request.managed
@@ -80,8 +80,8 @@ pub(crate) fn execute(request: &Interfaces, on: &Reading<'_>) -> Result<Effect, 
     if let Some(bad) = request.ids.iter().find(|id| !is_id("eni", id)) {
         return Err(ApiError::malformed_eni(bad));
     }
-    // Only the first unknown one is named.
-    let there = |id: &String| on.ledger.enis.get(id.as_str()).is_some_and(|eni| visible(eni));
+    // EC2 names only the first unknown one.
+    let there = |id: &String| on.vpc.enis.get(id.as_str()).is_some_and(|eni| visible(eni));
     if let Some(unknown) = request.ids.iter().find(|id| !there(id)) {
         return Err(ApiError::no_eni(unknown));
     }
@@ -89,15 +89,15 @@ pub(crate) fn execute(request: &Interfaces, on: &Reading<'_>) -> Result<Effect, 
         let named = request.ids.is_empty() || request.ids.iter().any(|id| **id == *eni.id);
         named && visible(eni) && pass(&request.filters, &eni.tags, |name| values(name, eni, on))
     };
-    let kept = |eni: &&Arc<Eni>| !on.knobs.omitted(|name| is_about(eni, name));
-    let found: Vec<&Arc<Eni>> = on.ledger.enis.values().filter(wanted).filter(kept).collect();
+    let not_omitted = |eni: &&Arc<Eni>| !on.knobs.omitted(|name| is_about(eni, name));
+    let found: Vec<&Arc<Eni>> = on.vpc.enis.values().filter(wanted).filter(not_omitted).collect();
     let name = super::Action::Interfaces.name();
     let fingerprint = key_of(&format!("{:?}{:?}{}", request.ids, request.filters, request.managed));
-    let listing = Listing { chance: on.chance, action: name, fingerprint };
-    let page = on.turn(&listing, found, |eni| eni.id.to_string(), &request.page)?;
+    let listing = Listing { rng: on.rng, action: name, fingerprint };
+    let page = on.page(&listing, found, |eni| eni.id.to_string(), &request.page)?;
     let mut xml = Xml::answer(name, on.request_id);
     xml.set("networkInterfaceSet", page.items, |xml, eni| {
-        described(xml, eni, on.ground.subnet(&eni.subnet), on);
+        described(xml, eni, on.topology.subnet(&eni.subnet), on);
     });
     if let Some(token) = page.token {
         xml.leaf("nextToken", token);
@@ -105,15 +105,15 @@ pub(crate) fn execute(request: &Interfaces, on: &Reading<'_>) -> Result<Effect, 
     Ok(Effect::read(xml.finish(name)))
 }
 
-/// Whether a fault that names a resource means this ENI.
+/// Whether the resource of a fault names this ENI.
 pub(super) fn is_about(eni: &Eni, name: &str) -> bool {
     let address = name.parse().is_ok_and(|address| eni.holds(address).is_some());
     let attached = eni.attachment.as_ref().is_some_and(|a| &*a.instance == name);
     address || attached || &*eni.id == name || &*eni.subnet == name
 }
 
-/// The values of an ENI under a filter.
-fn values(name: &str, eni: &Eni, on: &Reading<'_>) -> Vec<String> {
+/// The values of an ENI for a filter.
+fn values(name: &str, eni: &Eni, on: &ActionContext<'_>) -> Vec<String> {
     let singles = || std::iter::once(&eni.primary).chain(&eni.secondary);
     let attachment = eni.attachment.as_ref();
     let one = |text: &str| vec![text.to_owned()];
@@ -135,7 +135,7 @@ fn values(name: &str, eni: &Eni, on: &Reading<'_>) -> Vec<String> {
         }
         "attachment.status" => attachment.map(|a| one(a.status())).unwrap_or_default(),
         "availability-zone" => {
-            on.ground.subnet(&eni.subnet).map(|s| s.zone.clone()).into_iter().collect()
+            on.topology.subnet(&eni.subnet).map(|s| s.zone.clone()).into_iter().collect()
         }
         "description" => one(&eni.description),
         "group-id" => one(GROUP.0),
@@ -146,13 +146,13 @@ fn values(name: &str, eni: &Eni, on: &Reading<'_>) -> Vec<String> {
         "operator.principal" => {
             eni.operator.as_ref().map(|o| o.principal.clone()).into_iter().collect()
         }
-        "owner-id" => one(&on.ground.account),
-        "private-dns-name" => one(&private_dns_name(eni.primary, &on.ground.region)),
+        "owner-id" => one(&on.topology.account),
+        "private-dns-name" => one(&private_dns_name(eni.primary, &on.topology.region)),
         "requester-id" => eni.operator.as_ref().map(|_| one("amazon-aws")).unwrap_or_default(),
         "source-dest-check" => boolean(true),
         "status" => one(status(eni, on.now)),
         "subnet-id" => one(&eni.subnet),
-        "vpc-id" => one(&on.ground.vpc),
+        "vpc-id" => one(&on.topology.vpc),
         _ => Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
-//! Pagination: tokens are opaque, checked, and name the item after which a page begins.
+//! Pagination: tokens are opaque, verified, and name the item after which a page starts.
 
-use crate::chance::{Chance, hex, key_of};
+use crate::rng::{SeededRng, hex, key_of};
 
 use super::errors::ApiError;
 
@@ -11,27 +11,27 @@ pub(crate) struct Bounds {
     pub(crate) most: u32,
 }
 
-/// Faults of pagination.
+/// Pagination faults.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PageKnobs {
-    /// Pages hold no more than this.
+    /// The largest number of items on a page.
     pub(crate) short: Option<u32>,
-    /// The page is empty and its token leads on.
+    /// The page is empty and its token leads to the next page.
     pub(crate) empty: bool,
     /// The token leads to the same page.
     pub(crate) looping: bool,
-    /// The token that is presented has expired.
+    /// The presented token has expired.
     pub(crate) expired: bool,
 }
 
-/// Which page is asked for.
+/// The requested page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PageRequest {
     pub(crate) max: Option<u32>,
     pub(crate) token: Option<String>,
 }
 
-/// Checks MaxResults (text of the message: from the field).
+/// Checks MaxResults (text of the message: from field reports).
 pub(crate) fn check_bounds(max: Option<u32>, bounds: Bounds) -> Result<(), ApiError> {
     let Bounds { least, most } = bounds;
     match max {
@@ -52,20 +52,20 @@ pub(crate) fn check_bounds(max: Option<u32>, bounds: Bounds) -> Result<(), ApiEr
 pub(crate) struct Page<T> {
     pub(crate) items: Vec<T>,
     pub(crate) token: Option<String>,
-    /// The knobs changed something.
+    /// The faults changed the page.
     pub(crate) touched: bool,
 }
 
-/// What a token belongs to: the action and its filters.
+/// The scope of a token: the action and its filters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Listing<'a> {
-    pub(crate) chance: Chance,
+    pub(crate) rng: SeededRng,
     pub(crate) action: &'a str,
     pub(crate) fingerprint: u64,
 }
 
 impl Listing<'_> {
-    /// The items come in an order that is fixed and means nothing, as EC2 promises none.
+    /// Returns items in a fixed but arbitrary order, because EC2 promises none.
     pub(crate) fn page<T>(
         &self,
         items: Vec<T>,
@@ -80,7 +80,7 @@ impl Listing<'_> {
         };
         let key = |item: &T| {
             let id = id(item);
-            (self.chance.bits("order", key_of(&id), 0), id)
+            (self.rng.bits("order", key_of(&id), 0), id)
         };
         let mut keyed: Vec<((u64, String), T)> =
             items.into_iter().map(|item| (key(&item), item)).collect();
@@ -88,8 +88,8 @@ impl Listing<'_> {
         if let Some(Some(after)) = &after {
             keyed.retain(|(key, _)| key > after);
         }
-        let asked = request.max.unwrap_or(u32::MAX);
-        let mut size = usize::try_from(asked).unwrap_or(usize::MAX);
+        let requested = request.max.unwrap_or(u32::MAX);
+        let mut size = usize::try_from(requested).unwrap_or(usize::MAX);
         let mut touched = false;
         if let Some(short) = knobs.short {
             let short = usize::try_from(short).unwrap_or(usize::MAX);
@@ -97,7 +97,7 @@ impl Listing<'_> {
             size = size.min(short);
         }
         if knobs.empty {
-            // Another token for the same place, so that a reader that goes on gets there.
+            // Another token for the same position, so that a client that continues gets there.
             let hops = request.token.as_deref().and_then(|token| token.split_once('.'));
             let hops: u32 = hops.and_then(|(_, n)| n.parse().ok()).unwrap_or(0);
             let place = self.write(after.flatten().as_ref());
@@ -118,7 +118,7 @@ impl Listing<'_> {
     }
 
     fn seal(&self, place: &str) -> u64 {
-        self.chance.bits("token", key_of(place) ^ key_of(self.action), self.fingerprint)
+        self.rng.bits("token", key_of(place) ^ key_of(self.action), self.fingerprint)
     }
 
     fn write(&self, after: Option<&(u64, String)>) -> String {
@@ -126,7 +126,7 @@ impl Listing<'_> {
         format!("{:016x}{}", self.seal(&place), hex(place.bytes()))
     }
 
-    /// The place that a token of ours names; `None` is the beginning.
+    /// The position that one of our tokens names; `None` is the beginning.
     fn read(&self, token: &str) -> Result<Option<(u64, String)>, ApiError> {
         let read = || -> Option<Option<(u64, String)>> {
             let token = token.split_once('.').map_or(token, |(place, _)| place);
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     const LISTING: Listing<'_> =
-        Listing { chance: Chance::new(1), action: "Describe", fingerprint: 9 };
+        Listing { rng: SeededRng::new(1), action: "Describe", fingerprint: 9 };
 
     fn all(knobs: PageKnobs, max: Option<u32>) -> (Vec<String>, usize) {
         let items: Vec<String> = (0..23).map(|n| format!("item-{n}")).collect();
@@ -186,13 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn a_looping_token_repeats_itself_for_ever() {
+    fn a_looping_token_repeats_forever() {
         let looping = PageKnobs { looping: true, ..PageKnobs::default() };
         assert_eq!(all(looping, Some(5)).1, 51);
     }
 
     #[test]
-    fn a_token_of_another_listing_or_of_nobody_is_refused() {
+    fn a_token_of_another_listing_or_a_forged_one_is_refused() {
         let request = |token: &str| PageRequest { max: Some(1), token: Some(token.to_owned()) };
         let page = |listing: &Listing<'_>, token: &str| {
             let items = vec!["a".to_owned(), "b".to_owned()];

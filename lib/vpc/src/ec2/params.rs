@@ -1,4 +1,4 @@
-//! Parameters of a query: each must be asked for, or the request is refused.
+//! Query parameters: a request with a parameter that the action does not read is refused.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::errors::ApiError;
 use super::filters::Filter;
 
-/// The largest request.
+/// The largest request body.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
-/// The most parameters of a request.
+/// The most parameters per request.
 const MAX_PARAMETERS: usize = 5_000;
 /// The most values of all filters together (unverified on AWS).
 const MAX_FILTER_VALUES: usize = 200;
@@ -17,10 +17,10 @@ const MAX_FILTER_VALUES: usize = 200;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Form {
     values: BTreeMap<String, String>,
-    asked: RefCell<BTreeSet<String>>,
+    read_names: RefCell<BTreeSet<String>>,
 }
 
-/// Reads a form body.
+/// Parses a form body.
 pub(crate) fn read_form(body: &[u8]) -> Result<Form, ApiError> {
     if body.len() > MAX_BODY {
         return Err(ApiError::new(413, "RequestEntityTooLarge", "The request is too large"));
@@ -41,7 +41,7 @@ pub(crate) fn read_form(body: &[u8]) -> Result<Form, ApiError> {
 }
 
 impl Form {
-    /// Every parameter but the action and the version, for the log.
+    /// All parameters except action and version, for the log.
     pub(crate) fn shown(&self) -> BTreeMap<String, String> {
         let shown = |name: &&String| !matches!(name.as_str(), "Action" | "Version");
         let keys = self.values.keys().filter(shown);
@@ -53,13 +53,13 @@ impl Form {
         self.values.values().any(|value| value == resource)
     }
 
-    /// A parameter that may be absent.
+    /// An optional parameter.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.asked.borrow_mut().insert(name.to_owned());
+        self.read_names.borrow_mut().insert(name.to_owned());
         self.values.get(name).map(String::as_str)
     }
 
-    /// A parameter that must be there and not be empty.
+    /// A required, non-empty parameter.
     pub(crate) fn required(&self, name: &str) -> Result<&str, ApiError> {
         self.text(name).filter(|value| !value.is_empty()).ok_or_else(|| ApiError::missing(name))
     }
@@ -90,8 +90,7 @@ impl Form {
         (1..=MAX_PARAMETERS).map_while(|n| self.text(&format!("{name}.{n}"))).collect()
     }
 
-    /// The keys and values of the list `name.1.Key`, `name.1.Value`, ... Without a value it is
-    /// empty.
+    /// The keys and values of the list `name.1.Key`, `name.1.Value`, ... A missing value is empty.
     pub(crate) fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, ApiError> {
         let mut pairs = Vec::new();
         for n in 1..=MAX_PARAMETERS {
@@ -107,7 +106,7 @@ impl Form {
         Ok(pairs)
     }
 
-    /// Whether some parameter begins like this.
+    /// Whether a parameter has this prefix.
     pub(crate) fn has_any(&self, prefix: &str) -> bool {
         self.values.keys().any(|name| name.starts_with(prefix))
     }
@@ -137,8 +136,7 @@ impl Form {
         Ok(filters)
     }
 
-    /// Neither a filter nor pagination: a read of everything. Ids alone count as neither
-    /// (unverified).
+    /// Whether a read has neither a filter nor pagination. IDs alone count as neither (unverified).
     pub(crate) fn is_unfiltered(&self) -> bool {
         let narrows = |name: &String| {
             name.starts_with("Filter.") || name == "MaxResults" || name == "NextToken"
@@ -146,11 +144,11 @@ impl Form {
         !self.values.keys().any(narrows)
     }
 
-    /// Refuses what nobody asked for.
+    /// Refuses parameters that the action did not read.
     pub(crate) fn nothing_left(&self) -> Result<(), ApiError> {
-        let asked = self.asked.borrow();
+        let read_names = self.read_names.borrow();
         let left = |name: &&String| {
-            !asked.contains(*name) && !matches!(name.as_str(), "Action" | "Version")
+            !read_names.contains(*name) && !matches!(name.as_str(), "Action" | "Version")
         };
         match self.values.keys().find(left) {
             Some(name) => Err(ApiError::unknown_parameter(name)),
@@ -164,14 +162,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parameter_that_nobody_asks_for_is_refused() {
+    fn an_unknown_parameter_is_refused() {
         let form = read_form(b"Action=A&Version=V&X.1=a&X.2=b&X.4=c").unwrap();
         assert_eq!(form.list("X"), ["a", "b"]);
         assert_eq!(form.nothing_left().unwrap_err().code, "UnknownParameter");
     }
 
     #[test]
-    fn a_parameter_that_is_there_twice_is_refused() {
+    fn a_duplicate_parameter_is_refused() {
         assert_eq!(read_form(b"A=1&A=2").unwrap_err().code, "MalformedQueryString");
         assert_eq!(read_form(&[0xff, 0xfe]).unwrap_err().code, "MalformedQueryString");
         assert_eq!(read_form(&vec![b'a'; MAX_BODY + 1]).unwrap_err().status, 413);

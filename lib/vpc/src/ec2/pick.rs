@@ -1,4 +1,4 @@
-//! Addresses and prefixes that EC2 chooses itself.
+//! Addresses and prefixes that EC2 selects automatically.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use super::ApiError;
-use super::actions::Reading;
+use super::actions::ActionContext;
 use crate::faults::FullForm;
 use crate::model::{Eni, Subnet, all_of};
 
@@ -14,8 +14,8 @@ fn size(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-/// A fault says that the subnet is full.
-fn declared_full(subnet: &Subnet, on: &Reading<'_>) -> Option<ApiError> {
+/// The error if a fault declares the subnet full.
+fn declared_full(subnet: &Subnet, on: &ActionContext<'_>) -> Option<ApiError> {
     let (_, form, fault) = on.knobs.full.iter().find(|(id, _, _)| *id == subnet.id)?;
     on.knobs.fire(*fault);
     Some(match form {
@@ -24,16 +24,16 @@ fn declared_full(subnet: &Subnet, on: &Reading<'_>) -> Option<ApiError> {
     })
 }
 
-fn above_limit(count: u32, eni: &Eni, on: &Reading<'_>) -> bool {
-    let limit = on.ledger.slot_limit(eni, &on.knobs.limits().ips);
+fn above_limit(count: u32, eni: &Eni, on: &ActionContext<'_>) -> bool {
+    let limit = on.vpc.slot_limit(eni, &on.knobs.limits().ips);
     eni.slots().saturating_add(size(count)) > limit
 }
 
-/// Free addresses, from anywhere in the subnet but its explicit reservations.
+/// Free addresses from anywhere in the subnet outside its explicit reservations.
 pub(super) fn addresses(
     count: u32,
     (eni, subnet): (&Eni, &Subnet),
-    on: &Reading<'_>,
+    on: &ActionContext<'_>,
 ) -> Result<Vec<Ipv4Addr>, ApiError> {
     if let Some(error) = declared_full(subnet, on) {
         return Err(error);
@@ -44,11 +44,11 @@ pub(super) fn addresses(
     free(count, (subnet, &[]), on)
 }
 
-/// So many free addresses of a subnet, none of them one that is spoken for.
+/// This many free addresses of a subnet, without those in `taken`.
 pub(super) fn free(
     count: u32,
-    (subnet, spoken_for): (&Subnet, &[Ipv4Addr]),
-    on: &Reading<'_>,
+    (subnet, taken): (&Subnet, &[Ipv4Addr]),
+    on: &ActionContext<'_>,
 ) -> Result<Vec<Ipv4Addr>, ApiError> {
     if count == 0 {
         return Ok(Vec::new());
@@ -56,22 +56,22 @@ pub(super) fn free(
     if let Some(error) = declared_full(subnet, on) {
         return Err(error);
     }
-    let mut free = on.ledger.free_in(subnet);
-    free.retain(|address| !spoken_for.contains(address));
+    let mut free = on.vpc.free_in(subnet);
+    free.retain(|address| !taken.contains(address));
     if free.len() < size(count) {
         return Err(ApiError::subnet_full());
     }
     let length = u64::try_from(free.len()).unwrap_or(1);
-    let start = on.chance.below(length, "pick", on.call, 0);
+    let start = on.rng.below(length, "pick", on.call, 0);
     let start = usize::try_from(start).unwrap_or(0);
     Ok(free.iter().cycle().skip(start).take(size(count)).copied().collect())
 }
 
-/// Whole free /28 blocks.
+/// Free /28 blocks.
 pub(super) fn prefixes(
     count: u32,
     (eni, subnet): (&Eni, &Subnet),
-    on: &Reading<'_>,
+    on: &ActionContext<'_>,
 ) -> Result<Vec<Ipv4Net>, ApiError> {
     if let Some(error) = declared_full(subnet, on) {
         return Err(error);
@@ -79,7 +79,7 @@ pub(super) fn prefixes(
     if above_limit(count, eni, on) {
         return Err(ApiError::limit());
     }
-    let free = on.ledger.free_prefixes_in(subnet);
+    let free = on.vpc.free_prefixes_in(subnet);
     if free.len() < size(count) {
         return Err(ApiError::no_free_block());
     }
@@ -90,7 +90,7 @@ pub(super) fn prefixes(
 pub(super) fn prefixes_named(
     texts: &[String],
     subnet: &Subnet,
-    on: &Reading<'_>,
+    on: &ActionContext<'_>,
 ) -> Result<Vec<Ipv4Net>, ApiError> {
     let mut nets = BTreeSet::new();
     for text in texts {
@@ -99,7 +99,7 @@ pub(super) fn prefixes_named(
         if !whole || all_of(net).any(|address| subnet.is_reserved(address)) {
             return Err(ApiError::bad_prefix(text));
         }
-        if all_of(net).any(|address| on.ledger.holder(address).is_some()) {
+        if all_of(net).any(|address| on.vpc.holder(address).is_some()) {
             return Err(ApiError::no_free_block());
         }
         if !nets.insert(net) {

@@ -2,15 +2,15 @@
 
 use ipnet::Ipv4Net;
 
-use super::actions::{Effect, Reading};
+use super::actions::{ActionContext, Effect};
 use super::filters::{Filter, known, pass};
 use super::pages::{Bounds, Listing, PageRequest, check_bounds};
 use super::xml::Xml;
 use super::{ApiError, Form};
-use crate::chance::key_of;
 use crate::model::Subnet;
+use crate::rng::key_of;
 
-/// The filters that are served.
+/// The supported filters.
 pub(crate) const FILTERS: [&str; 3] = ["reservationType", "subnet-id", "tag-key"];
 
 /// A request.
@@ -21,7 +21,7 @@ pub(crate) struct Reservations {
     page: PageRequest,
 }
 
-/// Reads a request.
+/// Parses a request.
 pub(crate) fn parse(form: &Form) -> Result<Reservations, ApiError> {
     let subnet = form.required("SubnetId")?.to_owned();
     let filters = form.filters()?;
@@ -38,8 +38,8 @@ pub(crate) fn parse(form: &Form) -> Result<Reservations, ApiError> {
 }
 
 /// Executes a request. Reservations never change.
-pub(crate) fn execute(request: &Reservations, on: &Reading<'_>) -> Result<Effect, ApiError> {
-    let subnet = on.ground.subnet(&request.subnet);
+pub(crate) fn execute(request: &Reservations, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
+    let subnet = on.topology.subnet(&request.subnet);
     let subnet = subnet.ok_or_else(|| ApiError::no_subnet(&request.subnet))?;
     let no_tags = std::collections::BTreeMap::new();
     let wanted = |_block: &Ipv4Net| pass(&request.filters, &no_tags, |name| values(name, subnet));
@@ -48,8 +48,8 @@ pub(crate) fn execute(request: &Reservations, on: &Reading<'_>) -> Result<Effect
         subnet.reservations.iter().copied().filter(wanted).filter(|_block| !hidden).collect();
     let name = super::Action::Reservations.name();
     let fingerprint = key_of(&format!("{:?}{:?}", request.subnet, request.filters));
-    let listing = Listing { chance: on.chance, action: name, fingerprint };
-    let page = on.turn(&listing, found, |block| id(subnet, *block, on), &request.page)?;
+    let listing = Listing { rng: on.rng, action: name, fingerprint };
+    let page = on.page(&listing, found, |block| id(subnet, *block, on), &request.page)?;
     let mut xml = Xml::answer(name, on.request_id);
     xml.set("subnetIpv4CidrReservationSet", page.items, |xml, block| item(xml, subnet, block, on));
     xml.set("subnetIpv6CidrReservationSet", Vec::<()>::new(), |_xml, ()| {});
@@ -59,21 +59,21 @@ pub(crate) fn execute(request: &Reservations, on: &Reading<'_>) -> Result<Effect
     Ok(Effect::read(xml.finish(name)))
 }
 
-fn id(subnet: &Subnet, block: Ipv4Net, on: &Reading<'_>) -> String {
+fn id(subnet: &Subnet, block: Ipv4Net, on: &ActionContext<'_>) -> String {
     let number = key_of(&format!("{} {block}", subnet.id));
-    format!("scr-{}", on.chance.hex17("cidr-reservation", number))
+    format!("scr-{}", on.rng.hex17("cidr-reservation", number))
 }
 
-fn item(xml: &mut Xml, subnet: &Subnet, block: Ipv4Net, on: &Reading<'_>) {
+fn item(xml: &mut Xml, subnet: &Subnet, block: Ipv4Net, on: &ActionContext<'_>) {
     xml.leaf("subnetCidrReservationId", id(subnet, block, on))
         .leaf("subnetId", &subnet.id)
         .leaf("cidr", block)
         .leaf("reservationType", "explicit")
-        .leaf("ownerId", &on.ground.account)
+        .leaf("ownerId", &on.topology.account)
         .leaf("description", "");
 }
 
-/// The values of a reservation under a filter.
+/// The values of a reservation for a filter.
 fn values(name: &str, subnet: &Subnet) -> Vec<String> {
     match name {
         "reservationType" => vec!["explicit".to_owned()],

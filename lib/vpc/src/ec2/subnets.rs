@@ -1,14 +1,14 @@
 //! DescribeSubnets: ec2-semantics.md section 2.5.
 
-use super::actions::{Effect, Reading};
+use super::actions::{ActionContext, Effect};
 use super::filters::{Filter, boolean, known, pass};
 use super::pages::{Bounds, Listing, PageRequest, check_bounds};
 use super::xml::Xml;
 use super::{ApiError, Form};
-use crate::chance::key_of;
 use crate::model::Subnet;
+use crate::rng::key_of;
 
-/// The filters that are served.
+/// The supported filters.
 pub(crate) const FILTERS: [&str; 10] = [
     "availability-zone",
     "availability-zone-id",
@@ -30,7 +30,7 @@ pub(crate) struct Subnets {
     page: PageRequest,
 }
 
-/// Reads a request.
+/// Parses a request.
 pub(crate) fn parse(form: &Form) -> Result<Subnets, ApiError> {
     let ids: Vec<String> = form.list("SubnetId").into_iter().map(str::to_owned).collect();
     let filters = form.filters()?;
@@ -46,19 +46,19 @@ pub(crate) fn parse(form: &Form) -> Result<Subnets, ApiError> {
     Ok(Subnets { ids, filters, page: PageRequest { max, token } })
 }
 
-/// M5, as the lagging count shows it.
-fn free(subnet: &Subnet, on: &Reading<'_>) -> u64 {
+/// M5, according to the lagging count.
+fn free(subnet: &Subnet, on: &ActionContext<'_>) -> u64 {
     let size = 1_u64 << (32 - u32::from(subnet.cidr.prefix_len()));
     size.saturating_sub(5).saturating_sub(on.counts.used_in(&subnet.id))
 }
 
-/// Executes a request on what the caller sees.
-pub(crate) fn execute(request: &Subnets, on: &Reading<'_>) -> Result<Effect, ApiError> {
-    if let Some(unknown) = request.ids.iter().find(|id| on.ground.subnet(id).is_none()) {
+/// Executes a request on the caller's view.
+pub(crate) fn execute(request: &Subnets, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
+    if let Some(unknown) = request.ids.iter().find(|id| on.topology.subnet(id).is_none()) {
         return Err(ApiError::no_subnet(unknown));
     }
     let found: Vec<&Subnet> = on
-        .ground
+        .topology
         .subnets
         .iter()
         .filter(|s| request.ids.is_empty() || request.ids.iter().any(|id| **id == *s.id))
@@ -67,8 +67,8 @@ pub(crate) fn execute(request: &Subnets, on: &Reading<'_>) -> Result<Effect, Api
         .collect();
     let name = super::Action::Subnets.name();
     let fingerprint = key_of(&format!("{:?}{:?}", request.ids, request.filters));
-    let listing = Listing { chance: on.chance, action: name, fingerprint };
-    let page = on.turn(&listing, found, |s| s.id.to_string(), &request.page)?;
+    let listing = Listing { rng: on.rng, action: name, fingerprint };
+    let page = on.page(&listing, found, |s| s.id.to_string(), &request.page)?;
     let mut xml = Xml::answer(name, on.request_id);
     xml.set("subnetSet", page.items, |xml, subnet| item(xml, subnet, on));
     if let Some(token) = page.token {
@@ -77,13 +77,13 @@ pub(crate) fn execute(request: &Subnets, on: &Reading<'_>) -> Result<Effect, Api
     Ok(Effect::read(xml.finish(name)))
 }
 
-fn item(xml: &mut Xml, subnet: &Subnet, on: &Reading<'_>) {
-    let (region, account) = (&on.ground.region, &on.ground.account);
+fn item(xml: &mut Xml, subnet: &Subnet, on: &ActionContext<'_>) {
+    let (region, account) = (&on.topology.region, &on.topology.account);
     xml.leaf("subnetId", &subnet.id)
         .leaf("subnetArn", format!("arn:aws:ec2:{region}:{account}:subnet/{}", subnet.id))
         .leaf("state", "available")
         .leaf("ownerId", account)
-        .leaf("vpcId", &on.ground.vpc)
+        .leaf("vpcId", &on.topology.vpc)
         .leaf("cidrBlock", subnet.cidr)
         .leaf("availableIpAddressCount", free(subnet, on))
         .leaf("availabilityZone", &subnet.zone)
@@ -94,8 +94,8 @@ fn item(xml: &mut Xml, subnet: &Subnet, on: &Reading<'_>) {
         .tags(&subnet.tags);
 }
 
-/// The values of a subnet under a filter.
-fn values(name: &str, subnet: &Subnet, on: &Reading<'_>) -> Vec<String> {
+/// The values of a subnet for a filter.
+fn values(name: &str, subnet: &Subnet, on: &ActionContext<'_>) -> Vec<String> {
     let one = |text: &str| vec![text.to_owned()];
     match name {
         "availability-zone" => one(&subnet.zone),
@@ -103,10 +103,10 @@ fn values(name: &str, subnet: &Subnet, on: &Reading<'_>) -> Vec<String> {
         "available-ip-address-count" => one(&free(subnet, on).to_string()),
         "cidr-block" => one(&subnet.cidr.to_string()),
         "default-for-az" => boolean(false),
-        "owner-id" => one(&on.ground.account),
+        "owner-id" => one(&on.topology.account),
         "state" => one("available"),
         "subnet-id" => one(&subnet.id),
-        "vpc-id" => one(&on.ground.vpc),
+        "vpc-id" => one(&on.topology.vpc),
         _ => Vec::new(),
     }
 }

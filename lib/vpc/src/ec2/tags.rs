@@ -1,18 +1,18 @@
-//! CreateTags, and the rules of tags: ec2-semantics.md section 2.8.
+//! CreateTags and the tag rules: ec2-semantics.md section 2.8.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::actions::{Effect, Reading};
+use super::actions::{ActionContext, Effect};
 use super::xml::Xml;
 use super::{ApiError, Form, assign, instances, is_id};
-use crate::model::Ledger;
+use crate::model::VpcState;
 
-/// Tags of a resource.
+/// Tags per resource.
 const MAX_TAGS: usize = 50;
-/// Resources of a request (API reference, CreateTags).
+/// Resources per request (API reference, CreateTags).
 const MAX_RESOURCES: usize = 1_000;
 
-/// Tags by key, as a resource has them.
+/// The tags of a resource by key.
 type Tags = BTreeMap<String, String>;
 
 /// A request.
@@ -23,7 +23,7 @@ pub(crate) struct CreateTags {
     dry: bool,
 }
 
-/// Reads a request.
+/// Parses a request.
 pub(crate) fn parse(form: &Form) -> Result<CreateTags, ApiError> {
     let resources: Vec<String> = form.list("ResourceId").into_iter().map(str::to_owned).collect();
     let tags = form.pairs("Tag")?;
@@ -42,7 +42,7 @@ pub(crate) fn parse(form: &Form) -> Result<CreateTags, ApiError> {
     Ok(CreateTags { resources, tags, dry })
 }
 
-/// No key is given twice (text from the field).
+/// Refuses duplicate keys (text from field reports).
 pub(super) fn same_key_twice(tags: &[(String, String)]) -> Result<(), ApiError> {
     let mut seen = BTreeSet::new();
     match tags.iter().find(|(key, _)| !seen.insert(key)) {
@@ -51,7 +51,7 @@ pub(super) fn same_key_twice(tags: &[(String, String)]) -> Result<(), ApiError> 
     }
 }
 
-/// Whether a resource that has these tags may get those.
+/// Whether these tags may be added to a resource that has the old ones.
 pub(super) fn check_tags(new: &[(String, String)], old: &Tags) -> Result<(), ApiError> {
     for (key, value) in new {
         if key.is_empty() || key.starts_with("aws:") || key.chars().count() > 128 {
@@ -65,9 +65,9 @@ pub(super) fn check_tags(new: &[(String, String)], old: &Tags) -> Result<(), Api
     if old.len() + added > MAX_TAGS { Err(ApiError::too_many_tags()) } else { Ok(()) }
 }
 
-/// Executes a request on the truth: all resources or none (unverified).
-pub(crate) fn execute(request: &CreateTags, on: &Reading<'_>) -> Result<Effect, ApiError> {
-    let mut next = (*on.ledger).clone();
+/// Executes a request on the current state: all resources or none (unverified).
+pub(crate) fn execute(request: &CreateTags, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
+    let mut next = (*on.vpc).clone();
     for resource in &request.resources {
         let tags = tags_of(resource, on, &mut next)?;
         check_tags(&request.tags, tags)?;
@@ -76,16 +76,20 @@ pub(crate) fn execute(request: &CreateTags, on: &Reading<'_>) -> Result<Effect, 
     if request.dry {
         return Err(ApiError::dry_run());
     }
-    let changed = next.enis != on.ledger.enis
-        || next.instances != on.ledger.instances
-        || next.volumes != on.ledger.volumes;
+    let changed = next.enis != on.vpc.enis
+        || next.instances != on.vpc.instances
+        || next.volumes != on.vpc.volumes;
     let body = Xml::done(super::Action::CreateTags.name(), on.request_id);
     Ok(Effect { body, next: changed.then_some(next) })
 }
 
-/// The tags of a resource that may be tagged here: an ENI, an instance, a volume. What else EC2
-/// has tags for is refused.
-fn tags_of<'a>(id: &str, on: &Reading<'_>, next: &'a mut Ledger) -> Result<&'a mut Tags, ApiError> {
+/// The tags of a resource that can be tagged here: an ENI, an instance or a volume. Other resources
+/// are refused.
+fn tags_of<'a>(
+    id: &str,
+    on: &ActionContext<'_>,
+    next: &'a mut VpcState,
+) -> Result<&'a mut Tags, ApiError> {
     let kind = id.rsplit_once('-').map_or("", |(kind, _)| kind);
     match kind {
         "eni" => {

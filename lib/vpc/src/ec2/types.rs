@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::actions::{Effect, Reading};
+use super::actions::{ActionContext, Effect};
 use super::filters::{Filter, boolean, known, pass};
 use super::pages::{Bounds, Listing, PageRequest, check_bounds};
 use super::xml::Xml;
 use super::{ApiError, Form};
-use crate::chance::key_of;
 use crate::model::{InstanceType, TYPES, type_named};
+use crate::rng::key_of;
 
-/// The filters that are served.
+/// The supported filters.
 pub(crate) const FILTERS: [&str; 7] = [
     "bare-metal",
     "ebs-info.attachment-limit-type",
@@ -29,7 +29,7 @@ pub(crate) struct InstanceTypes {
     page: PageRequest,
 }
 
-/// Reads a request.
+/// Parses a request.
 pub(crate) fn parse(form: &Form) -> Result<InstanceTypes, ApiError> {
     let names: Vec<String> = form.list("InstanceType").into_iter().map(str::to_owned).collect();
     let filters = form.filters()?;
@@ -48,8 +48,8 @@ pub(crate) fn parse(form: &Form) -> Result<InstanceTypes, ApiError> {
     Ok(InstanceTypes { names, filters, page: PageRequest { max, token } })
 }
 
-/// A type with the limits that a caller is told.
-fn ips(kind: &InstanceType, on: &Reading<'_>) -> u32 {
+/// The address limit of a type, as the caller sees it.
+fn ips(kind: &InstanceType, on: &ActionContext<'_>) -> u32 {
     match on.knobs.limits.get(kind.name) {
         Some((ips, fault)) => {
             on.knobs.fire(*fault);
@@ -59,8 +59,8 @@ fn ips(kind: &InstanceType, on: &Reading<'_>) -> u32 {
     }
 }
 
-/// The ENIs of a type, as a caller is told.
-fn enis(kind: &InstanceType, on: &Reading<'_>) -> u32 {
+/// The ENI limit of a type, as the caller sees it.
+fn enis(kind: &InstanceType, on: &ActionContext<'_>) -> u32 {
     match on.knobs.eni_limits.get(kind.name) {
         Some((enis, fault)) => {
             on.knobs.fire(*fault);
@@ -71,7 +71,7 @@ fn enis(kind: &InstanceType, on: &Reading<'_>) -> u32 {
 }
 
 /// Executes a request. The table never changes.
-pub(crate) fn execute(request: &InstanceTypes, on: &Reading<'_>) -> Result<Effect, ApiError> {
+pub(crate) fn execute(request: &InstanceTypes, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
     if let Some(unknown) = request.names.iter().find(|name| type_named(name).is_none()) {
         return Err(ApiError::no_type(unknown));
     }
@@ -88,8 +88,8 @@ pub(crate) fn execute(request: &InstanceTypes, on: &Reading<'_>) -> Result<Effec
         .collect();
     let name = super::Action::InstanceTypes.name();
     let fingerprint = key_of(&format!("{:?}{:?}", request.names, request.filters));
-    let listing = Listing { chance: on.chance, action: name, fingerprint };
-    let page = on.turn(&listing, found, |k| k.name.to_owned(), &request.page)?;
+    let listing = Listing { rng: on.rng, action: name, fingerprint };
+    let page = on.page(&listing, found, |k| k.name.to_owned(), &request.page)?;
     let mut xml = Xml::answer(name, on.request_id);
     xml.set("instanceTypeSet", page.items, |xml, kind| item(xml, kind, on));
     if let Some(token) = page.token {
@@ -106,7 +106,7 @@ const fn limit_type(kind: &InstanceType) -> &'static str {
     if kind.shared { "shared" } else { "dedicated" }
 }
 
-fn item(xml: &mut Xml, kind: &InstanceType, on: &Reading<'_>) {
+fn item(xml: &mut Xml, kind: &InstanceType, on: &ActionContext<'_>) {
     let (enis, ips) = (enis(kind, on), ips(kind, on));
     // The API counts the primary ENI's slot where slots are shared.
     let volumes = kind.shared_slots().unwrap_or(kind.volumes);
@@ -130,8 +130,8 @@ fn item(xml: &mut Xml, kind: &InstanceType, on: &Reading<'_>) {
     });
 }
 
-/// The values of a type under a filter.
-fn values(name: &str, kind: &InstanceType, on: &Reading<'_>) -> Vec<String> {
+/// The values of a type for a filter.
+fn values(name: &str, kind: &InstanceType, on: &ActionContext<'_>) -> Vec<String> {
     match name {
         "bare-metal" => boolean(false),
         "ebs-info.attachment-limit-type" => vec![limit_type(kind).to_owned()],

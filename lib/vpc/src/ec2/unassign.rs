@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::actions::{Effect, Reading};
+use super::actions::{ActionContext, Effect};
 use super::assign::interface;
 use super::xml::Xml;
 use super::{ApiError, Form};
@@ -17,7 +17,7 @@ pub(crate) struct Unassign {
     pub(crate) prefixes: Vec<String>,
 }
 
-/// Reads a request.
+/// Parses a request.
 pub(crate) fn parse(form: &Form) -> Result<Unassign, ApiError> {
     let eni = form.required("NetworkInterfaceId")?.to_owned();
     let owned = |name: &str| form.list(name).into_iter().map(str::to_owned).collect::<Vec<_>>();
@@ -32,8 +32,8 @@ pub(crate) fn parse(form: &Form) -> Result<Unassign, ApiError> {
     }
 }
 
-/// Executes a request on the truth: everything or nothing.
-pub(crate) fn execute(request: &Unassign, on: &Reading<'_>) -> Result<Effect, ApiError> {
+/// Executes a request on the current state: all addresses or none.
+pub(crate) fn execute(request: &Unassign, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
     let eni = interface(&request.eni, on)?;
     let parse = |text: &String| text.parse().map_err(|_source| ApiError::not_an_address(text));
     let addresses: Vec<Ipv4Addr> = request.addresses.iter().map(parse).collect::<Result<_, _>>()?;
@@ -47,7 +47,7 @@ pub(crate) fn execute(request: &Unassign, on: &Reading<'_>) -> Result<Effect, Ap
     if !here {
         return Err(ApiError::not_assigned(&request.eni));
     }
-    let mut next = (*on.ledger).clone();
+    let mut next = (*on.vpc).clone();
     if let Some(eni) = next.eni_mut(&eni.id) {
         eni.secondary.retain(|address| !addresses.contains(address));
         eni.prefixes.retain(|net| !prefixes.contains(net));

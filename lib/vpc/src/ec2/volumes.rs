@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::actions::{Effect, Reading};
+use super::actions::{ActionContext, Effect};
 use super::filters::{Filter, boolean, known, pass};
-use super::interface_xml::{long_ago, moment};
+use super::interface_xml::{formatted_time, long_ago};
 use super::pages::{Bounds, Listing, PageRequest, check_bounds};
 use super::xml::Xml;
 use super::{ApiError, Form, is_id};
-use crate::chance::key_of;
 use crate::model::{Volume, VolumeAttachment};
+use crate::rng::key_of;
 
-/// The filters that are served.
+/// The supported filters.
 pub(crate) const FILTERS: [&str; 14] = [
     "attachment.delete-on-termination",
     "attachment.device",
@@ -37,13 +37,13 @@ pub(crate) struct Volumes {
     page: PageRequest,
 }
 
-/// Reads a request.
+/// Parses a request.
 pub(crate) fn parse(form: &Form) -> Result<Volumes, ApiError> {
     let ids: Vec<String> = form.list("VolumeId").into_iter().map(str::to_owned).collect();
     let filters = form.filters()?;
     let max = form.number("MaxResults")?;
     let token = form.text("NextToken").map(str::to_owned);
-    // There are no managed volumes: the flag changes nothing here.
+    // The simulator has no managed volumes, so the flag has no effect.
     form.flag("IncludeManagedResources")?;
     let dry = form.flag("DryRun")?;
     form.nothing_left()?;
@@ -61,12 +61,12 @@ pub(crate) fn parse(form: &Form) -> Result<Volumes, ApiError> {
     Ok(Volumes { ids, filters, page: PageRequest { max, token } })
 }
 
-/// Executes a request on what the caller sees.
-pub(crate) fn execute(request: &Volumes, on: &Reading<'_>) -> Result<Effect, ApiError> {
+/// Executes a request on the caller's view.
+pub(crate) fn execute(request: &Volumes, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
     if let Some(bad) = request.ids.iter().find(|id| !is_id("vol", id)) {
         return Err(ApiError::malformed_id("InvalidVolumeID.Malformed", bad, "vol"));
     }
-    let there = |id: &String| on.ledger.volumes.contains_key(id.as_str());
+    let there = |id: &String| on.vpc.volumes.contains_key(id.as_str());
     if let Some(unknown) = request.ids.iter().find(|id| !there(id)) {
         return Err(ApiError::no_volume(unknown));
     }
@@ -74,12 +74,13 @@ pub(crate) fn execute(request: &Volumes, on: &Reading<'_>) -> Result<Effect, Api
         let named = request.ids.is_empty() || request.ids.iter().any(|id| **id == *volume.id);
         named && pass(&request.filters, &volume.tags, |name| values(name, volume, on))
     };
-    let kept = |volume: &&Arc<Volume>| !on.knobs.omitted(|name| is_about(volume, name));
-    let found: Vec<&Arc<Volume>> = on.ledger.volumes.values().filter(wanted).filter(kept).collect();
+    let not_omitted = |volume: &&Arc<Volume>| !on.knobs.omitted(|name| is_about(volume, name));
+    let found: Vec<&Arc<Volume>> =
+        on.vpc.volumes.values().filter(wanted).filter(not_omitted).collect();
     let name = super::Action::Volumes.name();
     let fingerprint = key_of(&format!("{:?}{:?}", request.ids, request.filters));
-    let listing = Listing { chance: on.chance, action: name, fingerprint };
-    let page = on.turn(&listing, found, |volume| volume.id.to_string(), &request.page)?;
+    let listing = Listing { rng: on.rng, action: name, fingerprint };
+    let page = on.page(&listing, found, |volume| volume.id.to_string(), &request.page)?;
     let mut xml = Xml::answer(name, on.request_id);
     xml.set("volumeSet", page.items, |xml, volume| item(xml, volume, on));
     if let Some(token) = page.token {
@@ -88,12 +89,12 @@ pub(crate) fn execute(request: &Volumes, on: &Reading<'_>) -> Result<Effect, Api
     Ok(Effect::read(xml.finish(name)))
 }
 
-/// Whether a fault that names a resource means this volume.
+/// Whether the resource of a fault names this volume.
 fn is_about(volume: &Volume, name: &str) -> bool {
     &*volume.id == name || volume.attachments.iter().any(|a| &*a.instance == name)
 }
 
-fn item(xml: &mut Xml, volume: &Volume, on: &Reading<'_>) {
+fn item(xml: &mut Xml, volume: &Volume, on: &ActionContext<'_>) {
     xml.leaf("volumeId", &volume.id)
         .leaf("size", volume.size_gib)
         .leaf("snapshotId", "")
@@ -119,19 +120,19 @@ fn attached(
     xml: &mut Xml,
     volume: &Volume,
     (attachment, status): (&VolumeAttachment, &str),
-    on: &Reading<'_>,
+    on: &ActionContext<'_>,
 ) {
     xml.leaf("volumeId", &volume.id)
         .leaf("instanceId", &attachment.instance)
         .leaf("device", &attachment.device)
         .leaf("status", status)
-        .leaf("attachTime", moment(attachment.since, on))
+        .leaf("attachTime", formatted_time(attachment.since, on))
         .leaf("deleteOnTermination", attachment.delete_on_termination);
 }
 
 /// The `blockDeviceMapping` of an instance in DescribeInstances.
-pub(super) fn of_instance(xml: &mut Xml, instance: &str, on: &Reading<'_>) {
-    let volumes = on.ledger.volumes_of(instance);
+pub(super) fn of_instance(xml: &mut Xml, instance: &str, on: &ActionContext<'_>) {
+    let volumes = on.vpc.volumes_of(instance);
     let here = volumes.iter().flat_map(|volume| volume.shown().map(move |shown| (volume, shown)));
     let here = here.filter(|(_, (attachment, _))| &*attachment.instance == instance);
     xml.set("blockDeviceMapping", here, |xml, (volume, (attachment, status))| {
@@ -140,14 +141,14 @@ pub(super) fn of_instance(xml: &mut Xml, instance: &str, on: &Reading<'_>) {
         xml.leaf("deviceName", &attachment.device).node("ebs", |xml| {
             xml.leaf("volumeId", &volume.id)
                 .leaf("status", status)
-                .leaf("attachTime", moment(attachment.since, on))
+                .leaf("attachTime", formatted_time(attachment.since, on))
                 .leaf("deleteOnTermination", attachment.delete_on_termination);
         });
     });
 }
 
-/// The values of a volume under a filter.
-fn values(name: &str, volume: &Volume, on: &Reading<'_>) -> Vec<String> {
+/// The values of a volume for a filter.
+fn values(name: &str, volume: &Volume, on: &ActionContext<'_>) -> Vec<String> {
     let one = |text: &str| vec![text.to_owned()];
     let of = |value: fn(&VolumeAttachment, &str) -> String| {
         volume.shown().map(|(attachment, status)| value(attachment, status)).collect()
@@ -161,7 +162,7 @@ fn values(name: &str, volume: &Volume, on: &Reading<'_>) -> Vec<String> {
         "attachment.status" => of(|_, status| status.to_owned()),
         "availability-zone" => one(&volume.zone),
         "availability-zone-id" => {
-            let subnet = on.ground.subnets.iter().find(|subnet| subnet.zone == volume.zone);
+            let subnet = on.topology.subnets.iter().find(|subnet| subnet.zone == volume.zone);
             subnet.map(|subnet| subnet.zone_id.clone()).into_iter().collect()
         }
         "encrypted" => boolean(volume.encrypted),

@@ -1,4 +1,4 @@
-//! Answers in EC2's XML.
+//! EC2's XML responses.
 
 use std::fmt::Display;
 
@@ -6,14 +6,14 @@ use quick_xml::escape::escape;
 
 use super::VERSION;
 
-/// An answer that is being written.
+/// A response that is being written.
 #[derive(Debug)]
 pub(crate) struct Xml {
     text: String,
 }
 
 impl Xml {
-    /// The answer of an operation, up to and with its request id.
+    /// Starts the response of an action, up to its request ID.
     pub(crate) fn answer(action: &str, request_id: &str) -> Self {
         Self {
             text: format!(
@@ -24,7 +24,7 @@ impl Xml {
         }
     }
 
-    /// The finished answer of this operation.
+    /// Finishes the response of this action.
     pub(crate) fn finish(mut self, action: &str) -> Vec<u8> {
         self.text.push_str("</");
         self.text.push_str(action);
@@ -32,20 +32,20 @@ impl Xml {
         self.text.into_bytes()
     }
 
-    /// The whole answer of an operation that says nothing but that it was done.
+    /// The response of an action that returns only success.
     pub(crate) fn done(action: &str, request_id: &str) -> Vec<u8> {
         let mut xml = Self::answer(action, request_id);
         xml.leaf("return", "true");
         xml.finish(action)
     }
 
-    /// One element with a text.
+    /// An element with text.
     pub(crate) fn leaf(&mut self, name: &str, value: impl Display) -> &mut Self {
         let value = value.to_string();
         self.node(name, |xml| xml.text.push_str(&escape(&value)))
     }
 
-    /// One element with others in it.
+    /// An element with child elements.
     pub(crate) fn node(&mut self, name: &str, inside: impl FnOnce(&mut Self)) -> &mut Self {
         self.text.extend(["<", name, ">"]);
         inside(self);
@@ -53,7 +53,7 @@ impl Xml {
         self
     }
 
-    /// A list: `<name><item>..</item>..</name>`, empty as well.
+    /// A list: `<name><item>..</item>..</name>`, also if empty.
     pub(crate) fn set<T>(
         &mut self,
         name: &str,

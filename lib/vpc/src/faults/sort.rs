@@ -1,26 +1,26 @@
-//! At which point of a call, or outside all calls, a fault acts.
+//! At which stage of a call, or outside of calls, a fault applies.
 
 use super::Fault;
 
-/// Where a fault acts.
+/// The stage at which a fault applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// When an EC2 call arrives: before authentication.
+    /// When an EC2 call arrives, before authentication.
     Clock,
-    /// When an EC2 call arrives: between authentication and the parameters.
+    /// When an EC2 call arrives, between authentication and parsing.
     Gate,
     /// While an EC2 call is executed.
     Execution,
-    /// On the way of the answer of an EC2 call.
+    /// When EC2 responds.
     Delivery,
     /// In the metadata service.
     Imds,
-    /// By itself.
+    /// In the background.
     Background,
 }
 
 impl Fault {
-    /// Where this fault acts.
+    /// The stage at which this fault applies.
     pub(crate) const fn stage(&self) -> Stage {
         match self {
             Self::ClockSkew { .. } => Stage::Clock,
@@ -60,8 +60,8 @@ impl Fault {
             | Self::ImdsHopTimeout {}
             | Self::ImdsDeviceNumberZero {}
             | Self::ImdsTimeTravel { .. } => Stage::Imds,
-            Self::Thief { .. }
-            | Self::ThiefUnassign { .. }
+            Self::ExternalReassignment { .. }
+            | Self::ExternalUnassign { .. }
             | Self::AutoAssignPressure { .. }
             | Self::EniStuck { .. }
             | Self::VolumeStuck { .. } => Stage::Background,

@@ -1,21 +1,21 @@
-//! What is told of faults that are set, and of those that cannot be.
+//! The status of faults, and their errors.
 
 use serde::Serialize;
 
 use super::{FaultId, FaultSpec};
 
-/// A fault that is set, and what it did.
+/// A fault that is set, and its counters.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FaultStatus {
-    /// Its id.
+    /// Its ID.
     pub id: FaultId,
-    /// What was set.
+    /// The fault that was set.
     pub spec: FaultSpec,
-    /// When, in microseconds since the start of the world.
+    /// When it was set, in microseconds since the start of the simulation.
     pub set_at_us: u64,
-    /// How many calls its selector matched, whether it fired or not.
+    /// How many calls matched its selector, whether it fired or not.
     pub matched: u64,
-    /// How often it did something.
+    /// How often it took effect.
     pub fired: u64,
     /// Why the actor of a background fault last failed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,20 +25,20 @@ pub struct FaultStatus {
 /// A fault that cannot be set or cleared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FaultError {
-    /// It says something impossible.
+    /// A field has an impossible value.
     #[error("fault {kind}, {field}: {problem}")]
     Invalid {
         /// The kind.
         kind: String,
         /// The field.
         field: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// There is none with this id.
-    #[error("there is no fault {0}")]
+    /// No fault has this ID.
+    #[error("fault {0} does not exist")]
     Unknown(u64),
-    /// There are too many.
-    #[error("there are {0} faults already")]
+    /// Too many faults are set.
+    #[error("{0} faults are set, which is the maximum")]
     TooMany(usize),
 }

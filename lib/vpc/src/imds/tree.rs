@@ -5,40 +5,40 @@ use std::sync::Arc;
 
 use crate::calendar::iso_seconds;
 use crate::ec2::{GROUP, private_dns_name};
-use crate::model::{Eni, Ground, Instance};
-use crate::timeline::{Item, Settled};
+use crate::model::{Eni, Instance, Topology};
+use crate::timeline::{Item, ListingStage};
 use crate::view::Credentials;
 
-/// The role of every node.
+/// The IAM role of every node.
 pub(crate) const ROLE: &str = "firecamp-node";
 
-/// What the tree of one instance is made of.
+/// The data behind the tree of one instance.
 pub(crate) struct Source<'a> {
-    pub(crate) ground: &'a Ground,
+    pub(crate) topology: &'a Topology,
     pub(crate) instance: &'a Instance,
     pub(crate) enis: Vec<(Arc<Eni>, Vec<Item>)>,
     pub(crate) credentials: Option<Credentials>,
-    /// When the credentials were made, since 1970.
+    /// When the credentials were issued, since 1970.
     pub(crate) renewed: std::time::Duration,
     /// When the instance was started, since 1970.
     pub(crate) started: std::time::Duration,
 }
 
-/// Leaves by path, below the version.
+/// Values by path, below the version.
 pub(crate) type Tree = BTreeMap<String, String>;
 
-/// What a path gives.
+/// The result of a path lookup.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum Lookup {
     Value(String),
     Listing(String),
     Nothing,
 }
 
-/// Looks a path up; sub-directories are listed with a slash.
-pub(crate) fn look_up(tree: &Tree, path: &str) -> Found {
+/// Looks up a path; subdirectories are listed with a slash.
+pub(crate) fn look_up(tree: &Tree, path: &str) -> Lookup {
     if let Some(value) = tree.get(path) {
-        return Found::Value(value.clone());
+        return Lookup::Value(value.clone());
     }
     let directory = path.trim_end_matches('/');
     let prefix = if directory.is_empty() { String::new() } else { format!("{directory}/") };
@@ -50,14 +50,14 @@ pub(crate) fn look_up(tree: &Tree, path: &str) -> Found {
         });
     }
     if names.is_empty() {
-        return Found::Nothing;
+        return Lookup::Nothing;
     }
-    Found::Listing(names.into_iter().collect::<Vec<_>>().join("\n"))
+    Lookup::Listing(names.into_iter().collect::<Vec<_>>().join("\n"))
 }
 
-/// The whole tree.
+/// Builds the whole tree.
 pub(crate) fn build(source: &Source<'_>) -> Tree {
-    let Source { ground, instance, enis, .. } = source;
+    let Source { topology, instance, enis, .. } = source;
     let mut tree = Tree::new();
     let mut set = |path: &str, value: String| {
         tree.insert(format!("meta-data/{path}"), value);
@@ -66,7 +66,7 @@ pub(crate) fn build(source: &Source<'_>) -> Tree {
     set("instance-id", instance.id.to_string());
     set("instance-type", instance.size.name.to_owned());
     set("placement/availability-zone", instance.zone.clone());
-    set("placement/region", ground.region.clone());
+    set("placement/region", topology.region.clone());
     set("services/domain", "amazonaws.com".to_owned());
     set("services/partition", "aws".to_owned());
     let primary = enis
@@ -76,16 +76,16 @@ pub(crate) fn build(source: &Source<'_>) -> Tree {
     if let Some(eni) = primary {
         set("mac", eni.mac.clone());
         set("local-ipv4", eni.primary.to_string());
-        let name = private_dns_name(eni.primary, &ground.region);
+        let name = private_dns_name(eni.primary, &topology.region);
         set("local-hostname", name.clone());
         set("hostname", name);
         set("security-groups", GROUP.1.to_owned());
-        if let Some(subnet) = ground.subnet(&eni.subnet) {
+        if let Some(subnet) = topology.subnet(&eni.subnet) {
             set("placement/availability-zone-id", subnet.zone_id.clone());
         }
     }
     for (eni, items) in enis {
-        interface(&mut tree, ground, eni, items);
+        interface(&mut tree, topology, eni, items);
     }
     identity(&mut tree, source, primary.map(|eni| eni.primary));
     role(&mut tree, source);
@@ -93,7 +93,7 @@ pub(crate) fn build(source: &Source<'_>) -> Tree {
 }
 
 /// The directory of one ENI.
-fn interface(tree: &mut Tree, ground: &Ground, eni: &Eni, items: &[Item]) {
+fn interface(tree: &mut Tree, topology: &Topology, eni: &Eni, items: &[Item]) {
     let mut set = |key: &str, value: String| {
         tree.insert(format!("meta-data/network/interfaces/macs/{}/{key}", eni.mac), value);
     };
@@ -101,15 +101,15 @@ fn interface(tree: &mut Tree, ground: &Ground, eni: &Eni, items: &[Item]) {
     set("device-number", index.to_string());
     set("interface-id", eni.id.to_string());
     set("mac", eni.mac.clone());
-    set("owner-id", ground.account.clone());
-    set("local-hostname", private_dns_name(eni.primary, &ground.region));
+    set("owner-id", topology.account.clone());
+    set("local-hostname", private_dns_name(eni.primary, &topology.region));
     set("security-group-ids", GROUP.0.to_owned());
     set("security-groups", GROUP.1.to_owned());
     set("subnet-id", eni.subnet.to_string());
-    set("vpc-id", ground.vpc.clone());
-    set("vpc-ipv4-cidr-block", ground.vpc_cidr.to_string());
-    set("vpc-ipv4-cidr-blocks", ground.vpc_cidr.to_string());
-    if let Some(subnet) = ground.subnet(&eni.subnet) {
+    set("vpc-id", topology.vpc.clone());
+    set("vpc-ipv4-cidr-block", topology.vpc_cidr.to_string());
+    set("vpc-ipv4-cidr-blocks", topology.vpc_cidr.to_string());
+    if let Some(subnet) = topology.subnet(&eni.subnet) {
         set("subnet-ipv4-cidr-block", subnet.cidr.to_string());
     }
     let (mut addresses, mut prefixes) = (vec![eni.primary.to_string()], Vec::new());
@@ -126,24 +126,24 @@ fn interface(tree: &mut Tree, ground: &Ground, eni: &Eni, items: &[Item]) {
     }
 }
 
-/// Takes away what the service does not show yet of a new ENI. Which keys are missing first is
-/// unverified; the device number reads 0 until the last (ec2-semantics.md section 4).
-pub(crate) fn unsettle(tree: &mut Tree, eni: &Eni, settled: Settled) {
+/// Removes what the service does not show yet of a new ENI. Which keys are missing first is
+/// unverified; the device number reads 0 until the last stage (ec2-semantics.md section 4).
+pub(crate) fn apply_listing_stage(tree: &mut Tree, eni: &Eni, stage: ListingStage) {
     let directory = format!("meta-data/network/interfaces/macs/{}/", eni.mac);
-    if settled == Settled::Whole {
+    if stage == ListingStage::Whole {
         return;
     }
     tree.insert(format!("{directory}device-number"), "0".to_owned());
-    if settled == Settled::Bare {
+    if stage == ListingStage::Bare {
         let early = ["device-number", "interface-id", "mac"];
         tree.retain(|path, _| path.strip_prefix(&directory).is_none_or(|key| early.contains(&key)));
     }
 }
 
 fn identity(tree: &mut Tree, source: &Source<'_>, address: Option<std::net::Ipv4Addr>) {
-    let Source { ground, instance, started, .. } = source;
+    let Source { topology, instance, started, .. } = source;
     let document = serde_json::json!({
-        "accountId": ground.account,
+        "accountId": topology.account,
         "architecture": "x86_64",
         "availabilityZone": instance.zone,
         "billingProducts": null,
@@ -156,16 +156,16 @@ fn identity(tree: &mut Tree, source: &Source<'_>, address: Option<std::net::Ipv4
         "pendingTime": iso_seconds(*started),
         "privateIp": address,
         "ramdiskId": null,
-        "region": ground.region,
+        "region": topology.region,
         "version": "2017-09-30",
     });
     tree.insert("dynamic/instance-identity/document".to_owned(), pretty(&document));
 }
 
 fn role(tree: &mut Tree, source: &Source<'_>) {
-    let Source { ground, credentials, renewed, .. } = source;
+    let Source { topology, credentials, renewed, .. } = source;
     let Some(own) = credentials else { return };
-    let account = &ground.account;
+    let account = &topology.account;
     let expires = std::time::Duration::from_secs(own.expires_unix.unwrap_or_default());
     let document = serde_json::json!({
         "Code": "Success",
@@ -200,12 +200,12 @@ mod tests {
             .into_iter()
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .collect();
-        assert_eq!(look_up(&tree, "a/"), Found::Listing("b\nc/".to_owned()));
-        assert_eq!(look_up(&tree, "a"), Found::Listing("b\nc/".to_owned()));
-        assert_eq!(look_up(&tree, ""), Found::Listing("a/\ne".to_owned()));
-        assert_eq!(look_up(&tree, "a/c/d"), Found::Value("2".to_owned()));
+        assert_eq!(look_up(&tree, "a/"), Lookup::Listing("b\nc/".to_owned()));
+        assert_eq!(look_up(&tree, "a"), Lookup::Listing("b\nc/".to_owned()));
+        assert_eq!(look_up(&tree, ""), Lookup::Listing("a/\ne".to_owned()));
+        assert_eq!(look_up(&tree, "a/c/d"), Lookup::Value("2".to_owned()));
         for nothing in ["a/x", "e/", "a/b/c", "a/c/d/"] {
-            assert_eq!(look_up(&tree, nothing), Found::Nothing, "{nothing}");
+            assert_eq!(look_up(&tree, nothing), Lookup::Nothing, "{nothing}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Id;
 
-/// Where an attachment is on its way. One that is detached is not there any more.
+/// The stage of an attachment. A detached attachment no longer exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     Attaching,
@@ -12,30 +12,30 @@ pub(crate) enum Stage {
     Detaching,
 }
 
-/// An attachment of an ENI to an instance. Every instance here has one network card.
+/// The attachment of an ENI to an instance. Every instance here has one network card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Attachment {
     pub(crate) id: Id,
     pub(crate) instance: Id,
     pub(crate) device_index: u32,
     pub(crate) stage: Stage,
-    /// When the present stage ends, if nothing holds it up; means nothing once attached.
+    /// When the current stage ends unless a fault holds it; unused once attached.
     pub(crate) done_at: Duration,
-    /// When it was asked for; `None`: before the world began.
+    /// When it was requested; `None`: before the simulation started.
     pub(crate) since: Option<Duration>,
     /// When the kernel of the instance gets the link.
     pub(crate) plugged_at: Duration,
     /// When the kernel of the instance loses the link.
     pub(crate) unplugged_at: Option<Duration>,
-    /// Nothing but time holds up the detachment.
+    /// The detachment only waits for time (forced).
     pub(crate) forced: bool,
-    /// The ENI is deleted once it is detached.
-    pub(crate) doomed: bool,
+    /// Delete the ENI once it is detached.
+    pub(crate) delete_when_detached: bool,
     pub(crate) delete_on_termination: bool,
 }
 
 impl Attachment {
-    /// One that has always been there.
+    /// An attachment that exists from the start.
     pub(crate) fn old(id: Id, instance: Id, device_index: u32, delete: bool) -> Self {
         Self {
             id,
@@ -47,7 +47,7 @@ impl Attachment {
             plugged_at: Duration::ZERO,
             unplugged_at: None,
             forced: false,
-            doomed: false,
+            delete_when_detached: false,
             delete_on_termination: delete,
         }
     }
@@ -57,7 +57,7 @@ impl Attachment {
         self.plugged_at <= now && self.unplugged_at.is_none_or(|at| now < at)
     }
 
-    /// Begins to detach, or does it by force from now on. The kernel loses its link half-way.
+    /// Starts to detach, or forces the detachment from now on. The kernel loses its link half-way.
     pub(crate) fn detach(&mut self, now: Duration, takes: Duration, forced: bool) {
         self.stage = Stage::Detaching;
         self.done_at = now + takes;
@@ -66,7 +66,7 @@ impl Attachment {
         self.forced |= forced;
     }
 
-    /// Its stage, as EC2 calls it.
+    /// Its stage, in EC2's terms.
     pub(crate) const fn status(&self) -> &'static str {
         match self.stage {
             Stage::Attaching => "attaching",

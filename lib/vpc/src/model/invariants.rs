@@ -3,32 +3,32 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::{Eni, Ground, Id, Ledger, Volume};
+use super::{Eni, Id, Topology, Volume, VpcState};
 
-/// What a change broke: the invariant and a sentence.
-pub(crate) type Broken = (&'static str, String);
+/// A violated invariant: its name and a description.
+pub(crate) type Violated = (&'static str, String);
 
-/// Limits of types that faults changed.
+/// Limits of instance types that faults changed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Limits {
-    /// Addresses of an ENI.
+    /// Addresses per ENI.
     pub(crate) ips: BTreeMap<String, u32>,
-    /// ENIs of an instance.
+    /// ENIs per instance.
     pub(crate) enis: BTreeMap<String, u32>,
 }
 
-/// Everything that is wrong with `after`, as the follower of `before`.
+/// Every invariant that `after`, the successor of `before`, violates.
 pub(crate) fn broken(
-    ground: &Ground,
+    topology: &Topology,
     limits: &Limits,
-    before: &Ledger,
-    after: &Ledger,
-) -> Vec<Broken> {
+    before: &VpcState,
+    after: &VpcState,
+) -> Vec<Violated> {
     let mut found = Vec::new();
     one_holder(after, &mut found);
     for eni in after.enis.values() {
-        in_place(ground, eni, &mut found);
-        attached(ground, after, eni, &mut found);
+        in_place(topology, eni, &mut found);
+        attached(topology, after, eni, &mut found);
         if let Some(old) = before.enis.get(&eni.id) {
             primary_for_life(old, eni, &mut found);
             let limit = after.slot_limit(eni, &limits.ips);
@@ -39,15 +39,15 @@ pub(crate) fn broken(
     for volume in after.volumes.values() {
         volume_in_place(after, volume, &mut found);
     }
-    free_counts(ground, after, &mut found);
+    free_counts(topology, after, &mut found);
     found
 }
 
-/// The limits table: an instance does not get more ENIs than its type has.
-fn eni_limits(limits: &Limits, before: &Ledger, after: &Ledger, found: &mut Vec<Broken>) {
-    let count = |ledger: &Ledger| {
+/// Limits table: an instance does not get more ENIs than its type allows.
+fn eni_limits(limits: &Limits, before: &VpcState, after: &VpcState, found: &mut Vec<Violated>) {
+    let count = |vpc: &VpcState| {
         let mut counts: BTreeMap<Id, u32> = BTreeMap::new();
-        for attachment in ledger.enis.values().filter_map(|eni| eni.attachment.as_ref()) {
+        for attachment in vpc.enis.values().filter_map(|eni| eni.attachment.as_ref()) {
             *counts.entry(attachment.instance.clone()).or_default() += 1;
         }
         counts
@@ -62,13 +62,13 @@ fn eni_limits(limits: &Limits, before: &Ledger, after: &Ledger, found: &mut Vec<
     }
 }
 
-/// M14: a volume is attached in its own zone, and to one instance unless it allows more.
-fn volume_in_place(ledger: &Ledger, volume: &Volume, found: &mut Vec<Broken>) {
+/// M14: a volume is attached in its own zone, and to one instance unless it is multi-attach.
+fn volume_in_place(vpc: &VpcState, volume: &Volume, found: &mut Vec<Violated>) {
     if volume.attachments.len() > 1 && !volume.multi_attach {
         found.push(("M14", format!("{} is attached more than once", volume.id)));
     }
     for attachment in &volume.attachments {
-        let zone = ledger.instances.get(&attachment.instance).map(|i| i.zone.as_str());
+        let zone = vpc.instances.get(&attachment.instance).map(|i| i.zone.as_str());
         if zone != Some(volume.zone.as_str()) {
             found.push(("M14", format!("{} is attached outside its zone", volume.id)));
         }
@@ -76,9 +76,9 @@ fn volume_in_place(ledger: &Ledger, volume: &Volume, found: &mut Vec<Broken>) {
 }
 
 /// M1: at most one ENI holds an address.
-fn one_holder(ledger: &Ledger, found: &mut Vec<Broken>) {
+fn one_holder(vpc: &VpcState, found: &mut Vec<Violated>) {
     let mut holders: BTreeMap<Ipv4Addr, &str> = BTreeMap::new();
-    for eni in ledger.enis.values() {
+    for eni in vpc.enis.values() {
         for address in eni.addresses() {
             if let Some(other) = holders.insert(address, &eni.id) {
                 found.push(("M1", format!("{address} is held by {other} and by {}", eni.id)));
@@ -87,17 +87,17 @@ fn one_holder(ledger: &Ledger, found: &mut Vec<Broken>) {
     }
 }
 
-/// M2: the primary address stays for life.
-fn primary_for_life(old: &Eni, new: &Eni, found: &mut Vec<Broken>) {
+/// M2: an ENI keeps its primary address for life.
+fn primary_for_life(old: &Eni, new: &Eni, found: &mut Vec<Violated>) {
     if old.primary != new.primary {
         let text = format!("the primary of {} was {} and is {}", new.id, old.primary, new.primary);
         found.push(("M2", text));
     }
 }
 
-/// M3 and M4: addresses are of the ENI's own subnet and none of them is reserved.
-fn in_place(ground: &Ground, eni: &Eni, found: &mut Vec<Broken>) {
-    let Some(subnet) = ground.subnet(&eni.subnet) else {
+/// M3 and M4: addresses belong to the ENI's own subnet and none of them is reserved.
+fn in_place(topology: &Topology, eni: &Eni, found: &mut Vec<Violated>) {
+    let Some(subnet) = topology.subnet(&eni.subnet) else {
         found.push(("M3", format!("{} is in no subnet", eni.id)));
         return;
     };
@@ -110,38 +110,38 @@ fn in_place(ground: &Ground, eni: &Eni, found: &mut Vec<Broken>) {
     }
 }
 
-/// M3: an ENI is attached in its own zone, to one device index of the one network card.
-fn attached(ground: &Ground, ledger: &Ledger, eni: &Eni, found: &mut Vec<Broken>) {
+/// M3: an ENI is attached in its own zone, at one device index of the only network card.
+fn attached(topology: &Topology, vpc: &VpcState, eni: &Eni, found: &mut Vec<Violated>) {
     let Some(attachment) = &eni.attachment else { return };
-    let Some(instance) = ledger.instances.get(&attachment.instance) else {
+    let Some(instance) = vpc.instances.get(&attachment.instance) else {
         found.push(("M3", format!("{} is attached to nothing", eni.id)));
         return;
     };
-    if ground.subnet(&eni.subnet).is_some_and(|subnet| subnet.zone != instance.zone) {
+    if topology.subnet(&eni.subnet).is_some_and(|subnet| subnet.zone != instance.zone) {
         found.push(("M3", format!("{} is attached outside its zone", eni.id)));
     }
     let same = |other: &&std::sync::Arc<Eni>| {
         other.id != eni.id
             && other.attachment.as_ref().map(|a| a.device_index) == Some(attachment.device_index)
     };
-    if ledger.enis_of(&attachment.instance).iter().any(same) {
+    if vpc.enis_of(&attachment.instance).iter().any(same) {
         found.push(("M3", format!("{} shares its device index", eni.id)));
     }
 }
 
-/// M13: an ENI does not grow beyond the limit of its instance's type. A limit that was lowered
-/// takes nothing away, so only growth is looked at.
-fn within_limit(limit: usize, old: &Eni, new: &Eni, found: &mut Vec<Broken>) {
+/// M13: an ENI does not grow beyond the limit of its instance's type. A lowered limit removes
+/// nothing, so only growth is checked.
+fn within_limit(limit: usize, old: &Eni, new: &Eni, found: &mut Vec<Violated>) {
     if new.slots() > old.slots() && new.slots() > limit {
         found.push(("M13", format!("{} has {} of {limit} slots", new.id, new.slots())));
     }
 }
 
-/// M5: no subnet has more addresses in use than it has.
-fn free_counts(ground: &Ground, ledger: &Ledger, found: &mut Vec<Broken>) {
-    for subnet in &ground.subnets {
+/// M5: a subnet does not have more addresses in use than it contains.
+fn free_counts(topology: &Topology, vpc: &VpcState, found: &mut Vec<Violated>) {
+    for subnet in &topology.subnets {
         let size = 1_u64 << (32 - u32::from(subnet.cidr.prefix_len()));
-        let used = ledger.used_in(&subnet.id);
+        let used = vpc.used_in(&subnet.id);
         if used + 5 > size {
             found.push(("M5", format!("{} uses {used} of {size} addresses", subnet.id)));
         }

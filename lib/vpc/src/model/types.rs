@@ -1,4 +1,4 @@
-//! The instance types that the world knows: ec2-semantics.md section 1.
+//! The known instance types: ec2-semantics.md section 1.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct InstanceType {
     pub(crate) name: &'static str,
-    /// ENIs, the primary one included.
+    /// ENIs, including the primary one.
     pub(crate) enis: u32,
-    /// IPv4 addresses of one ENI, the primary one included.
+    /// IPv4 addresses per ENI, including the primary one.
     pub(crate) ips: u32,
-    /// EBS volumes, as the API gives them.
+    /// EBS volumes, as the API reports them.
     pub(crate) volumes: u32,
-    /// Volumes and ENIs share their slots.
+    /// Volumes and ENIs share slots.
     pub(crate) shared: bool,
     pub(crate) nitro: bool,
 }
@@ -33,7 +33,7 @@ const SHARED: (u32, bool) = (27, true);
 const SHARED_WITH_DISK: (u32, bool) = (26, true);
 const DEDICATED: (u32, bool) = (32, false);
 
-/// Every type.
+/// All known types.
 pub(crate) static TYPES: [InstanceType; 23] = [
     of("c5.xlarge", (4, 15), SHARED),
     xen("i3.2xlarge", (4, 15)),
@@ -61,15 +61,15 @@ pub(crate) static TYPES: [InstanceType; 23] = [
 ];
 
 impl InstanceType {
-    /// The address slots of an ENI, with the limits that a fault changed.
+    /// The address slots of an ENI, with a limit that a fault changed.
     pub(crate) fn slots(&self, limits: &BTreeMap<String, u32>) -> usize {
         let limit = limits.get(self.name).copied().unwrap_or(self.ips);
         usize::try_from(limit).unwrap_or(usize::MAX)
     }
 
-    /// The slots that ENIs and volumes have together, where they share them.
+    /// The slots that ENIs and volumes share, if they do.
     pub(crate) const fn shared_slots(&self) -> Option<u32> {
-        // The table gives the volumes beside the primary ENI.
+        // The table counts the volumes without the primary ENI.
         if self.shared && self.nitro { Some(self.volumes + 1) } else { None }
     }
 }

@@ -4,27 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Id, Ledger};
+use super::{Id, VpcState};
 
 /// All volumes.
 pub(crate) type Volumes = BTreeMap<Id, Arc<Volume>>;
 
-/// Where the attachment of a volume is on its way.
+/// The stage of a volume's attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The volume is in use already, and no attachment is shown yet.
+    /// The volume is in use, but EC2 shows no attachment yet.
     Reserved,
     Attaching,
     Attached,
     Detaching,
     /// The guest still uses the device.
     Busy,
-    /// No attachment is shown any more, and the volume is still in use.
+    /// EC2 no longer shows an attachment, but the volume is still in use.
     Released,
 }
 
 impl Step {
-    /// As EC2 calls it; `None`: it is not shown.
+    /// The state in EC2's terms; `None`: not shown.
     pub(crate) const fn status(self) -> Option<&'static str> {
         match self {
             Self::Reserved | Self::Released => None,
@@ -42,19 +42,19 @@ pub(crate) struct VolumeAttachment {
     pub(crate) instance: Id,
     pub(crate) device: String,
     pub(crate) step: Step,
-    /// When the present step ends, if nothing holds it up; means nothing once attached.
+    /// When the current stage ends unless a fault holds it; unused once attached.
     pub(crate) done_at: Duration,
-    /// How long attaching or detaching takes as a whole.
+    /// The total duration of attaching or detaching.
     pub(crate) takes: Duration,
-    /// When it was asked for; `None`: before the world began.
+    /// When it was requested; `None`: before the simulation started.
     pub(crate) since: Option<Duration>,
-    /// Nothing but time holds up the detachment.
+    /// The detachment only waits for time (forced).
     pub(crate) forced: bool,
     pub(crate) delete_on_termination: bool,
 }
 
 impl VolumeAttachment {
-    /// One that has always been there.
+    /// An attachment that exists from the start.
     pub(crate) fn old(instance: Id, device: String, delete: bool) -> Self {
         Self {
             instance,
@@ -68,14 +68,14 @@ impl VolumeAttachment {
         }
     }
 
-    /// Begins to detach, or does it by force from now on.
+    /// Starts to detach, or forces the detachment from now on.
     pub(crate) fn detach(&mut self, now: Duration, takes: Duration, forced: bool) {
         self.step = Step::Detaching;
         (self.takes, self.done_at) = (takes, now + takes);
         self.forced |= forced;
     }
 
-    /// Whether it is on its way out.
+    /// Whether it is being detached.
     pub(crate) const fn leaves(&self) -> bool {
         matches!(self.step, Step::Detaching | Step::Busy | Step::Released)
     }
@@ -90,14 +90,14 @@ pub(crate) struct Volume {
     pub(crate) kind: String,
     pub(crate) encrypted: bool,
     pub(crate) multi_attach: bool,
-    /// It is in the state `error`.
+    /// Whether it is in the state `error`.
     pub(crate) failed: bool,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) attachments: Vec<VolumeAttachment>,
 }
 
 impl Volume {
-    /// One that is attached to nothing.
+    /// A volume that is not attached.
     pub(crate) fn empty(id: Id, zone: &str, size_gib: u32) -> Self {
         Self {
             id,
@@ -112,7 +112,7 @@ impl Volume {
         }
     }
 
-    /// Its state, as EC2 calls it.
+    /// Its state in EC2's terms.
     pub(crate) fn status(&self) -> &'static str {
         if self.failed {
             return "error";
@@ -120,7 +120,7 @@ impl Volume {
         if self.attachments.is_empty() { "available" } else { "in-use" }
     }
 
-    /// The attachments that are shown.
+    /// The attachments that EC2 shows.
     pub(crate) fn shown(&self) -> impl Iterator<Item = (&VolumeAttachment, &'static str)> {
         self.attachments.iter().filter_map(|a| Some((a, a.step.status()?)))
     }
@@ -131,25 +131,25 @@ impl Volume {
     }
 }
 
-impl Ledger {
-    /// A volume to be changed.
+impl VpcState {
+    /// A volume, mutable.
     pub(crate) fn volume_mut(&mut self, id: &str) -> Option<&mut Volume> {
         Arc::make_mut(&mut self.volumes).get_mut(id).map(Arc::make_mut)
     }
 
-    /// The volumes of an instance, whatever the state of their attachment.
+    /// The volumes of an instance, in any attachment state.
     pub(crate) fn volumes_of(&self, instance: &str) -> Vec<&Arc<Volume>> {
         let here =
             |volume: &&Arc<Volume>| volume.attachments.iter().any(|a| &*a.instance == instance);
         self.volumes.values().filter(here).collect()
     }
 
-    /// How many volumes an instance has.
+    /// The number of volumes of an instance.
     pub(crate) fn volume_count(&self, instance: &str) -> u32 {
         u32::try_from(self.volumes_of(instance).len()).unwrap_or(u32::MAX)
     }
 
-    /// How many ENIs an instance has.
+    /// The number of ENIs of an instance.
     pub(crate) fn eni_count(&self, instance: &str) -> u32 {
         u32::try_from(self.enis_of(instance).len()).unwrap_or(u32::MAX)
     }

@@ -1,4 +1,4 @@
-//! From a spec to the world's first state.
+//! Builds the initial state from a spec.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -9,18 +9,20 @@ use ipnet::Ipv4Net;
 
 use super::check::field;
 use super::{ClientSpec, EniSpec, ForeignSpec, NodeSpec, Spec, SpecError, SubnetSpec};
-use crate::chance::{Chance, key_of};
-use crate::model::{ClientSeat, Ground, Id, Instance, InstanceKind, Ledger, Subnet, type_named};
+use crate::model::{
+    ClientEntry, Id, Instance, InstanceKind, Subnet, Topology, VpcState, type_named,
+};
+use crate::rng::{SeededRng, key_of};
 use crate::view::NodeState;
 
 mod eni;
 mod volume;
 
-/// Ground and first ledger of a spec that [`super::check::check`] has passed.
-pub(crate) fn build(spec: &Spec, chance: Chance) -> Result<(Ground, Ledger), SpecError> {
+/// The topology and the initial state of a spec that [`super::check::check`] has accepted.
+pub(crate) fn build(spec: &Spec, rng: SeededRng) -> Result<(Topology, VpcState), SpecError> {
     super::check::check(spec)?;
-    let mut builder = Builder::new(spec, chance)?;
-    // Addresses that are given are placed before those that are free to be anywhere.
+    let mut builder = Builder::new(spec, rng)?;
+    // Explicit addresses are placed before automatic ones.
     for given in [true, false] {
         for (at, node) in spec.nodes.iter().enumerate() {
             builder.node(&format!("nodes[{at}]"), node, given)?;
@@ -39,15 +41,15 @@ pub(crate) fn build(spec: &Spec, chance: Chance) -> Result<(Ground, Ledger), Spe
 }
 
 struct Builder<'a> {
-    chance: Chance,
+    rng: SeededRng,
     cluster: &'a str,
-    ground: Ground,
-    ledger: Ledger,
-    /// Who has which address.
+    topology: Topology,
+    vpc: VpcState,
+    /// The owner of each address.
     taken: BTreeMap<Ipv4Addr, String>,
 }
 
-/// What an ENI is made of.
+/// The data of a new ENI.
 struct Draft<'a> {
     at: String,
     name: String,
@@ -64,10 +66,10 @@ struct Draft<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(spec: &'a Spec, chance: Chance) -> Result<Self, SpecError> {
-        let generated = || format!("vpc-{}", chance.hex17("vpc", 0));
+    fn new(spec: &'a Spec, rng: SeededRng) -> Result<Self, SpecError> {
+        let generated = || format!("vpc-{}", rng.hex17("vpc", 0));
         let vpc = spec.vpc.id.clone().map_or_else(|| Ok(generated()), |id| checked("vpc", &id))?;
-        let mut ground = Ground {
+        let mut topology = Topology {
             account: spec.account.clone(),
             region: spec.region.clone(),
             vpc,
@@ -80,26 +82,26 @@ impl<'a> Builder<'a> {
             volumes: Vec::new(),
         };
         for (at, subnet) in spec.subnets.iter().enumerate() {
-            let made = make_subnet(subnet, &spec.region, chance)?;
-            if ground.subnet(&made.id).is_some() {
-                return Err(field(format!("subnets[{at}].id"), "it is there twice"));
+            let made = make_subnet(subnet, &spec.region, rng)?;
+            if topology.subnet(&made.id).is_some() {
+                return Err(field(format!("subnets[{at}].id"), "duplicate ID"));
             }
-            ground.subnets.push(made);
+            topology.subnets.push(made);
         }
         Ok(Self {
-            chance,
+            rng,
             cluster: &spec.cluster,
-            ground,
-            ledger: Ledger::default(),
+            topology,
+            vpc: VpcState::default(),
             taken: BTreeMap::new(),
         })
     }
 
-    /// One of the two rounds over a node: in the first one ENIs with given addresses are made.
+    /// One of two passes over a node: the first one creates ENIs with explicit addresses.
     fn node(&mut self, at: &str, node: &'a NodeSpec, given: bool) -> Result<(), SpecError> {
         let cluster = node.cluster.as_deref().unwrap_or(self.cluster);
-        let seat = self.ground.nodes.iter().find(|(name, _)| *name == node.name);
-        let instance = match seat.map(|(_, id)| Arc::clone(id)) {
+        let entry = self.topology.nodes.iter().find(|(name, _)| *name == node.name);
+        let instance = match entry.map(|(_, id)| Arc::clone(id)) {
             Some(id) => id,
             None => self.new_node(at, node)?,
         };
@@ -131,7 +133,7 @@ impl<'a> Builder<'a> {
     fn new_node(&mut self, at: &str, node: &NodeSpec) -> Result<Id, SpecError> {
         let shape = (node.name.as_str(), node.instance_type.as_str(), node.subnet.as_str());
         let id = self.instance(at, node.id.as_ref(), shape, InstanceKind::Node)?;
-        if let Some(instance) = self.ledger.instance_mut(&id) {
+        if let Some(instance) = self.vpc.instance_mut(&id) {
             instance.tags.extend(node.tags.clone());
         }
         let limit = type_named(&node.instance_type).map_or(0, |known| known.enis);
@@ -140,7 +142,7 @@ impl<'a> Builder<'a> {
             let problem = format!("Interface count {count} exceeds the limit for {}", shape.1);
             return Err(field(format!("{at}.enis"), problem));
         }
-        self.ground.nodes.push((node.name.clone(), Arc::clone(&id)));
+        self.topology.nodes.push((node.name.clone(), Arc::clone(&id)));
         Ok(id)
     }
 
@@ -152,7 +154,7 @@ impl<'a> Builder<'a> {
         cluster: &str,
     ) -> Result<(), SpecError> {
         if eni.device_index == 0 || eni.device_index > 63 {
-            return Err(field(format!("{at}.device_index"), "it is from 1 to 63"));
+            return Err(field(format!("{at}.device_index"), "must be from 1 to 63"));
         }
         self.eni(Draft {
             at,
@@ -175,12 +177,12 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let Some(subnet) = &client.subnet else {
-            let address = client.address.filter(|a| !self.ground.vpc_cidr.contains(a));
-            let problem = "a client has a subnet, or an address outside the VPC";
+            let address = client.address.filter(|a| !self.topology.vpc_cidr.contains(a));
+            let problem = "a client needs a subnet, or an address outside the VPC";
             let address = address.ok_or_else(|| field(format!("{at}.subnet"), problem))?;
             self.take(&format!("{at}.address"), address, &client.name)?;
-            let seat = ClientSeat { name: client.name.clone(), address, eni: None };
-            self.ground.clients.push(seat);
+            let entry = ClientEntry { name: client.name.clone(), address, eni: None };
+            self.topology.clients.push(entry);
             return Ok(());
         };
         let shape = (client.name.as_str(), "t3.large", subnet.as_str());
@@ -198,9 +200,9 @@ impl<'a> Builder<'a> {
             tags: BTreeMap::new(),
             attach: Some((instance, 0, true)),
         })?;
-        let address = self.ledger.enis.get(&eni).map_or(Ipv4Addr::UNSPECIFIED, |e| e.primary);
-        let seat = ClientSeat { name: client.name.clone(), address, eni: Some(eni) };
-        self.ground.clients.push(seat);
+        let address = self.vpc.enis.get(&eni).map_or(Ipv4Addr::UNSPECIFIED, |e| e.primary);
+        let entry = ClientEntry { name: client.name.clone(), address, eni: Some(eni) };
+        self.topology.clients.push(entry);
         Ok(())
     }
 
@@ -228,10 +230,10 @@ impl<'a> Builder<'a> {
             tags: spec.tags.clone(),
             attach,
         })?;
-        if let Some(made) = self.ledger.eni_mut(&eni) {
+        if let Some(made) = self.vpc.eni_mut(&eni) {
             made.operator.clone_from(&spec.operator);
         }
-        self.ground.foreign.push((spec.name.clone(), eni));
+        self.topology.foreign.push((spec.name.clone(), eni));
         Ok(())
     }
 
@@ -243,12 +245,12 @@ impl<'a> Builder<'a> {
         owner: InstanceKind,
     ) -> Result<Id, SpecError> {
         let instance_type = type_named(kind).ok_or_else(|| {
-            field(format!("{at}.instance_type"), format!("{kind:?} is not in the table of types"))
+            field(format!("{at}.instance_type"), format!("unknown instance type {kind:?}"))
         })?;
         let zone = self.subnet(at, subnet)?.zone.clone();
         let id = match id {
             Some(id) => checked("i", id)?,
-            None => format!("i-{}", self.chance.hex17("instance", key_of(name))),
+            None => format!("i-{}", self.rng.hex17("instance", key_of(name))),
         };
         let id: Id = Arc::from(id);
         let instance = Instance {
@@ -261,20 +263,20 @@ impl<'a> Builder<'a> {
             zone,
             tags: BTreeMap::from([("Name".to_owned(), name.to_owned())]),
             boots: 0,
-            burnt: BTreeSet::new(),
+            unusable_indexes: BTreeSet::new(),
             ghosts: Vec::new(),
             imds_whole_at: Duration::ZERO,
         };
         self.root_volume(&instance);
-        if self.ledger.instances.insert(Arc::clone(&id), Arc::new(instance)).is_some() {
-            return Err(field(format!("{at}.id"), format!("{id} is there twice")));
+        if self.vpc.instances.insert(Arc::clone(&id), Arc::new(instance)).is_some() {
+            return Err(field(format!("{at}.id"), format!("duplicate ID {id}")));
         }
         Ok(id)
     }
 
     fn subnet(&self, at: &str, name: &str) -> Result<&Subnet, SpecError> {
         let problem = || format!("there is no subnet {name:?}");
-        let found = self.ground.subnets.iter().find(|subnet| subnet.name == name);
+        let found = self.topology.subnets.iter().find(|subnet| subnet.name == name);
         found.ok_or_else(|| field(format!("{at}.subnet"), problem()))
     }
 
@@ -285,29 +287,29 @@ impl<'a> Builder<'a> {
     ) -> BTreeMap<String, String> {
         let mut all = tags.clone();
         if !cluster.is_empty() {
-            all.entry(self.ground.cluster_tag.clone()).or_insert_with(|| cluster.to_owned());
+            all.entry(self.topology.cluster_tag.clone()).or_insert_with(|| cluster.to_owned());
         }
         all
     }
 
-    fn finish(mut self, spec: &Spec) -> Result<(Ground, Ledger), SpecError> {
+    fn finish(mut self, spec: &Spec) -> Result<(Topology, VpcState), SpecError> {
         let order = |name: &str| spec.clients.iter().position(|client| client.name == name);
-        self.ground.clients.sort_by_key(|seat| order(&seat.name));
+        self.topology.clients.sort_by_key(|entry| order(&entry.name));
         let macs: std::collections::BTreeSet<&str> =
-            self.ledger.enis.values().map(|eni| eni.mac.as_str()).collect();
-        if macs.len() != self.ledger.enis.len() {
-            return Err(field("seed", "two MACs are equal; take another seed"));
+            self.vpc.enis.values().map(|eni| eni.mac.as_str()).collect();
+        if macs.len() != self.vpc.enis.len() {
+            return Err(field("seed", "two MAC addresses are equal; use another seed"));
         }
-        Ok((self.ground, self.ledger))
+        Ok((self.topology, self.vpc))
     }
 }
 
-fn make_subnet(spec: &SubnetSpec, region: &str, chance: Chance) -> Result<Subnet, SpecError> {
+fn make_subnet(spec: &SubnetSpec, region: &str, rng: SeededRng) -> Result<Subnet, SpecError> {
     let id = match &spec.id {
         Some(id) => checked("subnet", id)?,
-        None => format!("subnet-{}", chance.hex17("subnet", key_of(&spec.name))),
+        None => format!("subnet-{}", rng.hex17("subnet", key_of(&spec.name))),
     };
-    // Zone ids are shuffled between accounts; here they follow the letter.
+    // AWS shuffles zone IDs between accounts; here they follow the letter.
     let letter = spec.zone.bytes().last().unwrap_or(b'a');
     let number = letter.wrapping_sub(b'a') % 26 + 1;
     let mut tags = spec.tags.clone();
@@ -323,13 +325,13 @@ fn make_subnet(spec: &SubnetSpec, region: &str, chance: Chance) -> Result<Subnet
     })
 }
 
-/// A MAC with this first byte and five bytes of `bits`.
+/// A MAC address with this first byte and five bytes of `bits`.
 pub(crate) fn mac_of(first: &str, bits: u64) -> String {
     let bytes = bits.to_be_bytes().into_iter().take(5);
     bytes.fold(first.to_owned(), |mac, byte| format!("{mac}:{byte:02x}"))
 }
 
-/// `use1` for `us-east-1`, as zone ids begin.
+/// `use1` for `us-east-1`, the prefix of zone IDs.
 fn short(region: &str) -> String {
     let mut parts = region.split('-');
     let area = parts.next().unwrap_or_default();
@@ -337,10 +339,10 @@ fn short(region: &str) -> String {
     format!("{area}{initials}")
 }
 
-/// An id that is given must look like one of EC2's: 8 or 17 hex digits.
+/// Checks that an explicit ID has EC2's format: 8 or 17 hex digits.
 fn checked(kind: &str, id: &str) -> Result<String, SpecError> {
     if crate::ec2::is_id(kind, id) {
         return Ok(id.to_owned());
     }
-    Err(field(format!("id {id:?}"), format!("an id here is {kind}- and 8 or 17 hex digits")))
+    Err(field(format!("id {id:?}"), format!("expected {kind}- and 8 or 17 hex digits")))
 }

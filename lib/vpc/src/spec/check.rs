@@ -1,4 +1,4 @@
-//! What a spec must be like, whatever it describes.
+//! Validation of a spec.
 
 use std::collections::BTreeSet;
 
@@ -6,24 +6,24 @@ use ipnet::Ipv4Net;
 
 use super::{Spec, SpecError};
 
-/// The most subnets.
+/// The largest number of subnets.
 const MAX_SUBNETS: usize = 64;
-/// The most nodes: a number that a run with 1000 of them still fits in.
+/// The largest number of nodes: a run with 1000 of them still fits.
 const MAX_NODES: usize = 2_000;
-/// The most clients, and the most foreign ENIs.
+/// The largest number of clients, and of foreign ENIs.
 const MAX_OTHERS: usize = 500;
-/// The most volumes: 25 for each of the nodes that one would look at.
+/// The largest number of volumes: 25 for each of 200 nodes.
 const MAX_VOLUMES: usize = 5_000;
-/// The most tags of a resource, EC2's own limit.
+/// The largest number of tags of a resource, EC2's own limit.
 const MAX_TAGS: usize = 50;
-/// The longest text of any kind.
+/// The longest text in a field.
 const MAX_TEXT: usize = 255;
 
 pub(super) fn field(name: impl Into<String>, problem: impl Into<String>) -> SpecError {
     SpecError::Field { field: name.into(), problem: problem.into() }
 }
 
-/// Checks everything that needs no placing of addresses.
+/// Checks everything that does not depend on the placement of addresses.
 pub(super) fn check(spec: &Spec) -> Result<(), SpecError> {
     sizes(spec)?;
     texts(spec)?;
@@ -40,11 +40,11 @@ fn sizes(spec: &Spec) -> Result<(), SpecError> {
         ("volumes", spec.volumes.len(), MAX_VOLUMES),
     ];
     if spec.subnets.is_empty() {
-        return Err(field("subnets", "there is none"));
+        return Err(field("subnets", "at least one is required"));
     }
     match counts.iter().find(|(_, count, most)| count > most) {
         Some((name, count, most)) => {
-            Err(field(*name, format!("{count} of them, the most are {most}")))
+            Err(field(*name, format!("{count} entries; the maximum is {most}")))
         }
         None => Ok(()),
     }
@@ -52,16 +52,16 @@ fn sizes(spec: &Spec) -> Result<(), SpecError> {
 
 fn texts(spec: &Spec) -> Result<(), SpecError> {
     if spec.account.len() != 12 || !spec.account.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(field("account", "an account has 12 digits"));
+        return Err(field("account", "must have 12 digits"));
     }
     let region_like = |text: &str| {
         !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     if !region_like(&spec.region) || spec.region.len() > 32 {
-        return Err(field("region", "a region is like us-east-1"));
+        return Err(field("region", "expected a name like us-east-1"));
     }
     if spec.cluster.len() > MAX_TEXT || !is_tag_key(&spec.cluster_tag) {
-        return Err(field("cluster_tag", "tags have 1 to 128 characters and no control ones"));
+        return Err(field("cluster_tag", "expected 1 to 128 characters, none of them control"));
     }
     for (at, subnet) in spec.subnets.iter().enumerate() {
         let zone_of_region = subnet.zone.strip_prefix(spec.region.as_str());
@@ -80,7 +80,7 @@ fn texts(spec: &Spec) -> Result<(), SpecError> {
     for (at, foreign) in spec.foreign.iter().enumerate() {
         tags(&format!("foreign[{at}].tags"), &foreign.tags)?;
         if foreign.description.len() > MAX_TEXT {
-            return Err(field(format!("foreign[{at}].description"), "it is too long"));
+            return Err(field(format!("foreign[{at}].description"), "longer than 255 bytes"));
         }
     }
     Ok(())
@@ -98,10 +98,10 @@ pub(super) fn tags(
         !is_tag_key(key) || value.len() > MAX_TEXT || value.chars().any(char::is_control)
     };
     if tags.len() >= MAX_TAGS {
-        return Err(field(name, "a resource has 50 tags at most"));
+        return Err(field(name, "a resource can have at most 50 tags"));
     }
     match tags.iter().find(bad) {
-        Some((key, _)) => Err(field(name, format!("{key:?} cannot be a tag"))),
+        Some((key, _)) => Err(field(name, format!("{key:?} is not a valid tag"))),
         None => Ok(()),
     }
 }
@@ -117,12 +117,15 @@ fn networks(spec: &Spec) -> Result<(), SpecError> {
         let overlaps =
             |other: &Ipv4Net| other.contains(&subnet.cidr) || subnet.cidr.contains(other);
         if let Some(other) = spec.subnets.iter().take(at).find(|other| overlaps(&other.cidr)) {
-            return Err(field(name, format!("it overlaps that of {}", other.name)));
+            return Err(field(name, format!("overlaps the CIDR of {}", other.name)));
         }
-        for (index, kept) in subnet.reservations.iter().enumerate() {
-            if kept.trunc() != *kept || !subnet.cidr.contains(kept) {
+        for (index, reservation) in subnet.reservations.iter().enumerate() {
+            if reservation.trunc() != *reservation || !subnet.cidr.contains(reservation) {
                 let name = format!("subnets[{at}].reservations[{index}]");
-                return Err(field(name, format!("{kept} is not a network in {}", subnet.cidr)));
+                return Err(field(
+                    name,
+                    format!("{reservation} is not a network in {}", subnet.cidr),
+                ));
             }
         }
     }
@@ -131,16 +134,16 @@ fn networks(spec: &Spec) -> Result<(), SpecError> {
 
 fn cidr(name: &str, net: Ipv4Net) -> Result<(), SpecError> {
     if net.trunc() != net {
-        return Err(field(name, format!("{net} has host bits; {} has none", net.trunc())));
+        return Err(field(name, format!("{net} has host bits; use {}", net.trunc())));
     }
     if !(16..=28).contains(&net.prefix_len()) {
-        return Err(field(name, format!("{net} is not from /16 to /28")));
+        return Err(field(name, format!("the prefix of {net} is not from /16 to /28")));
     }
     Ok(())
 }
 
 fn names(spec: &Spec) -> Result<(), SpecError> {
-    let mut seen = BTreeSet::from(["admin", "thief", "unknown"]);
+    let mut seen = BTreeSet::from(["admin", "external", "unknown"]);
     let nodes = spec.nodes.iter().map(|node| ("nodes", &node.name));
     let clients = spec.clients.iter().map(|client| ("clients", &client.name));
     let foreign = spec.foreign.iter().map(|foreign| ("foreign", &foreign.name));
@@ -162,11 +165,11 @@ fn unique<'a>(seen: &mut BTreeSet<&'a str>, kind: &str, name: &'a str) -> Result
     // A name becomes a network namespace and a directory.
     let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if !(1..=63).contains(&name.len()) || !name.bytes().all(good) || name.starts_with('-') {
-        let problem = format!("{name:?}: names have 1 to 63 of a-z, 0-9 and -");
+        let problem = format!("{name:?} is not 1 to 63 characters of a-z, 0-9 and -");
         return Err(field(format!("{kind}.name"), problem));
     }
     if !seen.insert(name) {
-        return Err(field(format!("{kind}.name"), format!("{name:?} is there twice or reserved")));
+        return Err(field(format!("{kind}.name"), format!("{name:?} is a duplicate or reserved")));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! Command-line arguments.
 
 mod hidden;
 mod probe;
@@ -20,9 +20,9 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0        done; for run, exec and attach: the command's own exit code
   1        the box refused: no such node, client, address, ENI or fault
-  2        a flag, a variable or the spec is wrong
-  124      wait: the condition did not come true in time
-  125      the box could not be made, reached or kept up
+  2        a flag, a variable or the spec is invalid
+  124      wait: the condition did not become true in time
+  125      the box could not be started, reached or kept up
   126/127  the command cannot be executed / was not found
   128+N    the command was ended by signal N
 
@@ -37,7 +37,7 @@ Examples:
   vpcbox exec --box 4711 client-a -- curl http://10.0.1.50:6379   (from another terminal)";
 
 /// A VPC on one machine: real network namespaces and packets, EC2's query API and IMDSv2 from a
-/// strict simulator, faults at will. No root needed, nothing is left behind.
+/// strict simulator, and fault injection. Needs no root and leaves nothing behind.
 #[derive(Debug, Parser)]
 #[command(name = "vpcbox", version, about, after_help = EXIT_CODES, max_term_width = 100)]
 pub(super) struct Cli {
@@ -47,36 +47,36 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Brings a box up, runs a command in it, and takes everything down.
+    /// Starts a box, runs a command in it, and removes everything.
     Run(RunArguments),
-    /// Runs a command in the network and mount namespace of a node or client.
+    /// Runs a command in the namespaces of a node or client.
     Exec(ExecArguments),
     /// Runs a command in a box that another process started, as if `vpcbox run` had started it.
     Attach(AttachArguments),
-    /// Prints who owns each address, who receives its packets, and where IMDS lists it.
+    /// Shows which ENI owns each address, which node receives its packets, and where IMDS lists it.
     Truth(QueryArguments),
-    /// Prints every call to EC2 and to the metadata services, with its times and its outcome.
+    /// Lists the calls to EC2 and to the metadata services, with times and outcome.
     Calls(CallsArguments),
-    /// Prints every change of the router's /32 routes.
+    /// Lists the changes of the router's /32 routes.
     Router(SinceArguments),
     /// Sets, lists or clears faults.
     Fault(FaultArguments),
-    /// Does something now that a neighbour, EC2 or another program on a node might do.
+    /// Performs an action of a neighbor, of EC2 or of another program on a node, now.
     Act(ActArguments),
-    /// Waits until something is so.
+    /// Waits until a condition holds.
     Wait(WaitArguments),
-    /// Talks over the box's network: who answers for an address?
+    /// A minimal server and client in the box's network.
     Probe(ProbeArguments),
-    /// Prints an example spec with every field explained.
+    /// Prints an example spec that explains every field.
     Spec,
-    /// Tries each kernel feature that a box needs, and says how to get what is missing.
+    /// Tests each kernel feature that a box needs, and explains how to get a missing one.
     Doctor(DoctorArguments),
 }
 
 /// How to reach a box.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Where {
-    /// Process id of the `vpcbox run` whose box is meant, to reach it from outside
+pub(super) struct BoxAddress {
+    /// Process ID of the box's `vpcbox run`, to reach the box from outside
     #[arg(long = "box", env = "VPCBOX_BOX", value_name = "PID", hide_env_values = true)]
     pub(super) outer: Option<u32>,
     /// Admin socket of the box; set inside of a box
@@ -88,28 +88,28 @@ pub(super) struct Where {
 #[command(after_help = "\
 The command keeps the caller's directory and environment and gets VPCBOX_SOCKET. It runs beside
 the router, not in a node: use `vpcbox exec` for that. Without a command the box stays up until
-Ctrl-C, and prints how to get in from another terminal. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1
+Ctrl-C, and prints how to enter it from another terminal. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1
 and SIGUSR2 go to the command. When the command ends, all other processes in the box are killed.
 
 Example:
   vpcbox run --spec box.toml --profile fast --seed 7 -- ./test.sh")]
 pub(super) struct RunArguments {
-    /// The VPC, its nodes and its clients, as TOML; `-` reads standard input
+    /// The spec of the VPC, its nodes and clients, as TOML; `-` reads standard input
     #[arg(long, env = "VPCBOX_SPEC", value_name = "FILE")]
     pub(super) spec: PathBuf,
-    /// How long things take [default: the spec's]
+    /// Timing profile [default: the spec's]
     #[arg(long, env = "VPCBOX_PROFILE", value_name = "PROFILE")]
     pub(super) profile: Option<ProfileArgument>,
-    /// Seed of everything random [default: the spec's]
+    /// Seed of all randomness [default: the spec's]
     #[arg(long, env = "VPCBOX_SEED", value_name = "N")]
     pub(super) seed: Option<u64>,
-    /// How links of ENIs beyond the primary one start; never with an address
+    /// Initial state of links of ENIs beyond the primary one; never with an address
     #[arg(long, env = "VPCBOX_EXTRA_ENIS", value_name = "STATE", default_value = "down")]
     pub(super) extra_enis: ExtraEnis,
     /// Without a command: announce in JSON that the box is up
     #[arg(long, env = "VPCBOX_JSON")]
     pub(super) json: bool,
-    /// Without a command: end when standard input ends, so that the box dies with who started it
+    /// Without a command: end when standard input ends, so that the box ends with its parent
     #[arg(long, env = "VPCBOX_UNTIL_EOF", conflicts_with = "command")]
     pub(super) until_eof: bool,
     /// The command and its arguments
@@ -121,7 +121,7 @@ pub(super) struct RunArguments {
 pub(super) enum ProfileArgument {
     /// A few milliseconds for everything
     Fast,
-    /// The times that AWS was seen to take
+    /// Durations observed on AWS
     Realistic,
 }
 
@@ -137,9 +137,9 @@ impl From<ProfileArgument> for ProfileName {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The process becomes the command: signals and exit code are the command's own. It has its own /run,
-/sys and (if the machine has one) /data, and the directory it was started in. Variables that begin
-with AWS_ and proxy variables are replaced by what the AWS SDK needs to find this box; credentials
-come from the node's instance role by IMDS, as on EC2.
+/sys and (if the machine has one) /data, and the directory it was started in. AWS_* and proxy
+variables are replaced by those that the AWS SDK needs to find this box; credentials come from the
+node's instance role by IMDS, as on EC2.
 
 Examples:
   vpcbox exec node-a -- ip -br address
@@ -147,8 +147,8 @@ Examples:
   vpcbox exec --box 4711 client-a -- ping -c1 10.0.1.50")]
 pub(super) struct ExecArguments {
     #[command(flatten)]
-    pub(super) place: Where,
-    /// One more variable for the command; may be repeated
+    pub(super) place: BoxAddress,
+    /// An additional variable for the command; may be repeated
     #[arg(long = "env", env = "VPCBOX_ENV", value_name = "KEY=VALUE")]
     pub(super) variables: Vec<String>,
     /// A node or client of the spec
@@ -161,7 +161,7 @@ pub(super) struct ExecArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct AttachArguments {
-    /// Process id of the `vpcbox run` whose box is meant
+    /// Process ID of the box's `vpcbox run`
     #[arg(env = "VPCBOX_BOX", value_name = "PID")]
     pub(super) outer: i32,
     /// The command and its arguments
@@ -172,7 +172,7 @@ pub(super) struct AttachArguments {
 #[derive(Debug, Args)]
 pub(super) struct QueryArguments {
     #[command(flatten)]
-    pub(super) place: Where,
+    pub(super) place: BoxAddress,
     /// Print JSON
     #[arg(long, env = "VPCBOX_JSON")]
     pub(super) json: bool,
@@ -182,7 +182,7 @@ pub(super) struct QueryArguments {
 pub(super) struct SinceArguments {
     #[command(flatten)]
     pub(super) query: QueryArguments,
-    /// Only those with a number above this
+    /// Only entries with a number above this
     #[arg(long, env = "VPCBOX_SINCE", value_name = "N", default_value_t = 0)]
     pub(super) since: u64,
 }
@@ -191,7 +191,7 @@ pub(super) struct SinceArguments {
 pub(super) struct CallsArguments {
     #[command(flatten)]
     pub(super) since: SinceArguments,
-    /// Only those to this service
+    /// Only calls to this service
     #[arg(long, env = "VPCBOX_SERVICE", value_name = "SERVICE")]
     pub(super) service: Option<ServiceArgument>,
 }
@@ -205,7 +205,7 @@ pub(super) enum ServiceArgument {
 }
 
 impl ServiceArgument {
-    /// As in the call log.
+    /// The name in the call log.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Ec2 => "ec2",
@@ -222,18 +222,18 @@ pub(super) struct FaultArguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum FaultCommand {
-    /// Sets a fault and prints its number.
+    /// Sets a fault and prints its ID.
     Set(FaultSetArguments),
-    /// Lists the faults that are set, with how often each fired.
+    /// Lists the faults that are set, with their counters.
     List(QueryArguments),
-    /// Clears one fault, or all, and prints what they did.
+    /// Clears one fault, or all, and prints their final status.
     Clear(FaultClearArguments),
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-KIND and its fields are those of `docs/vpcbox.md`. A value is read as JSON if it is JSON, else as
-text. `--when` narrows the calls that it touches: op, caller, resource, nth, count, probability,
+`docs/development/vpcbox.md` documents each KIND and its fields. A value that is not JSON is text.
+`--when` restricts the fault to matching calls: op, caller, resource, nth, count, probability,
 from_ms, until_ms.
 
 Examples:
@@ -241,18 +241,18 @@ Examples:
   vpcbox fault set late_landing after_ms=8000 --when caller=node-a
   vpcbox fault set error code=UnauthorizedOperation status=403 --when op=DescribeNetworkInterfaces
   vpcbox fault set imds_frozen --when caller=node-b
-  vpcbox fault set thief address=10.0.1.50 every_ms=5000
+  vpcbox fault set external_reassignment address=10.0.1.50 every_ms=5000
   vpcbox fault set '{\"fault\":{\"kind\":\"delay\",\"ms\":500},\"when\":{\"probability\":0.1}}'")]
 pub(super) struct FaultSetArguments {
     #[command(flatten)]
     pub(super) query: QueryArguments,
-    /// The kind of fault, or the whole fault as a JSON object
+    /// The kind of fault, or the complete fault as a JSON object
     #[arg(value_name = "KIND")]
     pub(super) kind: String,
     /// Fields of the fault
     #[arg(value_name = "KEY=VALUE")]
     pub(super) fields: Vec<String>,
-    /// When it fires; may be repeated, and all must hold
+    /// A condition of the fault; may be repeated, and all must hold
     #[arg(long, env = "VPCBOX_WHEN", value_name = "KEY=VALUE", value_delimiter = '\n')]
     pub(super) when: Vec<String>,
 }
@@ -261,87 +261,87 @@ pub(super) struct FaultSetArguments {
 pub(super) struct FaultClearArguments {
     #[command(flatten)]
     pub(super) query: QueryArguments,
-    /// Its number; all if absent
+    /// The ID; all faults if absent
     #[arg(value_name = "N")]
     pub(super) id: Option<u64>,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-In the VPC: steal, unassign, strip_eni, terminate, stop, start, reboot, detach, delete_eni,
+In the VPC: reassign, unassign, strip_eni, terminate, stop, start, reboot, detach, delete_eni,
 hide_eni, add_prefixes, drop_prefixes, create_eni, tag_eni, create_volume, attach_volume,
 detach_volume, resize_volume, fail_volume, delete_volume. In the kernel of a node:
 kernel_strip, kernel_add, link_flap, link_down, link_up.
-The fields of each are in `docs/vpcbox.md`.
+The fields of each are in `docs/development/vpcbox.md`.
 
 Examples:
   vpcbox act terminate node=node-b
   vpcbox act detach eni=eni-0123456789abcdef0
-  vpcbox act steal address=10.0.1.50
+  vpcbox act reassign address=10.0.1.50
   vpcbox act kernel_strip node=node-a address=10.0.1.50
   vpcbox act link_flap node=node-a link=ens6 down_ms=200")]
 pub(super) struct ActArguments {
     #[command(flatten)]
     pub(super) query: QueryArguments,
-    /// What is done
+    /// The kind of action
     #[arg(value_name = "KIND")]
     pub(super) kind: String,
-    /// Its fields
+    /// Fields of the action
     #[arg(value_name = "KEY=VALUE")]
     pub(super) fields: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exactly one condition. NODE is a node, a client, an ENI id, or `none` for nobody.
+Exactly one condition. NODE is a node, a client, an ENI id, or `none` for no node.
 
 Examples:
-  vpcbox wait --owner 10.0.1.50=node-b              EC2's record
+  vpcbox wait --owner 10.0.1.50=node-b              EC2's state
   vpcbox wait --routed 10.0.1.50=node-b --timeout 5  the router delivers it there
   vpcbox wait --listed 10.0.1.50=node-b             IMDS of that node lists it
   vpcbox wait --called AssignPrivateIpAddresses --count 2 --caller node-b")]
 pub(super) struct WaitArguments {
     #[command(flatten)]
     pub(super) query: QueryArguments,
-    /// EC2 says that the address belongs to the node
+    /// In EC2's state, the address belongs to the node
     #[arg(long, env = "VPCBOX_OWNER", value_name = "ADDRESS=NODE", group = "condition")]
-    pub(super) owner: Option<Held>,
+    pub(super) owner: Option<ExpectedHolder>,
     /// The router delivers the address to the node
     #[arg(long, env = "VPCBOX_ROUTED", value_name = "ADDRESS=NODE", group = "condition")]
-    pub(super) routed: Option<Held>,
+    pub(super) routed: Option<ExpectedHolder>,
     /// The metadata service of the node lists the address
     #[arg(long, env = "VPCBOX_LISTED", value_name = "ADDRESS=NODE", group = "condition")]
-    pub(super) listed: Option<Held>,
+    pub(super) listed: Option<ExpectedHolder>,
     /// Calls of this action have been answered
     #[arg(long, env = "VPCBOX_CALLED", value_name = "ACTION", group = "condition")]
     pub(super) called: Option<String>,
-    /// For --called: how many
+    /// For --called: the number of calls
     #[arg(long, env = "VPCBOX_COUNT", value_name = "N", default_value_t = 1)]
     pub(super) count: u64,
-    /// For --called: by this node only
+    /// For --called: only calls of this node
     #[arg(long, env = "VPCBOX_CALLER", value_name = "NODE")]
     pub(super) caller: Option<String>,
-    /// How long to wait, in seconds
+    /// Timeout, in seconds
     #[arg(long, env = "VPCBOX_TIMEOUT", value_name = "SECONDS", default_value_t = 30.0)]
     pub(super) timeout: f64,
 }
 
 /// `ADDRESS=NODE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct ExpectedHolder {
     pub(super) address: Ipv4Addr,
-    /// `None`: nobody.
+    /// `None`: no node.
     pub(super) node: Option<String>,
 }
 
-impl std::str::FromStr for Held {
+impl std::str::FromStr for ExpectedHolder {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, node) =
-            text.split_once('=').ok_or("expected ADDRESS=NODE, as 10.0.1.50=node-b")?;
+            text.split_once('=').ok_or("expected ADDRESS=NODE, for example 10.0.1.50=node-b")?;
         let address =
-            address.parse().map_err(|_source| format!("{address:?} is no IPv4 address"))?;
+            address.parse().map_err(|_source| format!("{address:?} is not an IPv4 address"))?;
         let node = (node != "none").then(|| node.to_owned());
         Ok(Self { address, node })
     }

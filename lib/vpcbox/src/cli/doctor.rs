@@ -1,4 +1,4 @@
-//! `vpcbox doctor`: tries what a box needs, each step in a process of its own.
+//! `vpcbox doctor`: tests what a box needs, each step in a separate process.
 
 use std::process::Stdio;
 
@@ -10,8 +10,8 @@ use super::print;
 use crate::boot::ExtraEnis;
 use crate::failure::{Failure, exit};
 use crate::holder::Holder;
-use crate::outer::ourselves;
-use crate::plant::{IMDS, Plant};
+use crate::network::{IMDS, Network};
+use crate::outer::self_command;
 use crate::{namespace, supervise};
 
 /// A kernel feature, and how to get it.
@@ -21,7 +21,7 @@ struct Step {
     advice: &'static str,
 }
 
-/// In order; each needs those before it.
+/// In order; each step needs the previous ones.
 const STEPS: [Step; 5] = [
     Step {
         name: "namespaces",
@@ -34,7 +34,7 @@ const STEPS: [Step; 5] = [
     },
     Step {
         name: "mounts",
-        what: "proc and tmpfs mounts in an own mount namespace",
+        what: "proc and tmpfs mounts in a new mount namespace",
         advice: "in a container /proc is masked: run it with --security-opt \
                  systempaths=unconfined, or --privileged",
     },
@@ -52,7 +52,7 @@ const STEPS: [Step; 5] = [
     Step {
         name: "listen",
         what: "port 80 on 169.254.169.254 for the metadata service",
-        advice: "report it: in an own network namespace this needs no privilege",
+        advice: "report it: in a new network namespace this needs no privilege",
     },
 ];
 
@@ -65,7 +65,7 @@ struct Finding {
     advice: Option<&'static str>,
 }
 
-/// Tries every step; 0 if all work.
+/// Runs every step; returns 0 if all succeed.
 pub(super) fn run(arguments: &DoctorArguments) -> Result<u8, Failure> {
     let mut all = true;
     for step in &STEPS {
@@ -81,11 +81,11 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<u8, Failure> {
 }
 
 fn try_step(step: &Step) -> Result<Finding, Failure> {
-    let output = ourselves()
+    let output = self_command()
         .args(["box-probe", step.name])
         .stdin(Stdio::null())
         .output()
-        .map_err(|e| Failure::kernel("start", "a step of the doctor", e))?;
+        .map_err(|e| Failure::kernel("start", "a step of `vpcbox doctor`", e))?;
     let ok = output.status.success();
     let words = String::from_utf8_lossy(&output.stderr);
     let problem = words.lines().next().unwrap_or_default();
@@ -111,8 +111,8 @@ fn text(finding: &Finding) -> String {
     text
 }
 
-/// One step, in a process of its own. Steps after the first need the new PID namespace, that is
-/// a child: its name begins with `inner-`.
+/// One step in a separate process. Steps after the first need the new PID namespace and so a child
+/// process, whose name starts with `inner-`.
 pub(super) fn probe(step: &str) -> Result<u8, Failure> {
     if let Some(inner) = step.strip_prefix("inner-") {
         return probe_inside(inner);
@@ -122,7 +122,7 @@ pub(super) fn probe(step: &str) -> Result<u8, Failure> {
         return Ok(0);
     }
     let signals = supervise::Signals::collect()?;
-    let child = ourselves()
+    let child = self_command()
         .args(["box-probe", &format!("inner-{step}")])
         .spawn()
         .map_err(|e| Failure::kernel("start", "a process in new namespaces", e))?;
@@ -141,7 +141,7 @@ fn probe_inside(step: &str) -> Result<u8, Failure> {
         .build()
         .map_err(|e| Failure::kernel("start", "the runtime", e))?;
     runtime.block_on(async {
-        Plant::new(&[], ExtraEnis::Down).await?;
+        Network::new(&[], ExtraEnis::Down).await?;
         if step == "router" {
             return Ok(0);
         }

@@ -1,4 +1,4 @@
-//! Commands that run something in a box.
+//! Commands that run a program in a box.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -11,13 +11,13 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
 
-use super::arguments::{ExecArguments, RunArguments, Where};
+use super::arguments::{BoxAddress, ExecArguments, RunArguments};
 use crate::boot::Boot;
 use crate::client::{Client, socket_of};
 use crate::failure::Failure;
 use crate::{init, namespace, outer, supervise};
 
-/// Variables of the caller that would lead a program in a node to somewhere else.
+/// Proxy variables of the caller, which would send a program's requests elsewhere.
 const PROXIES: [&str; 8] = [
     "http_proxy",
     "https_proxy",
@@ -32,7 +32,7 @@ const PROXIES: [&str; 8] = [
 /// `vpcbox run`.
 pub(super) fn run(arguments: &RunArguments) -> Result<u8, Failure> {
     let spec = read_spec(&arguments.spec)?;
-    // Checked before anything is made, so that a mistake costs nothing.
+    // Checked before anything is created, so that a mistake costs nothing.
     init::parse_spec(&spec)?;
     outer::run(&Boot {
         spec,
@@ -54,8 +54,8 @@ fn read_spec(path: &Path) -> Result<String, Failure> {
         std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
     };
     read.map_err(|error| Failure::Usage {
-        what: format!("read the spec {}: {error}", path.display()),
-        next: "`vpcbox spec > box.toml` writes one that works",
+        what: format!("failed to read the spec {}: {error}", path.display()),
+        next: "`vpcbox spec > box.toml` writes a working one",
     })?;
     Ok(text)
 }
@@ -90,14 +90,14 @@ fn is_foreign(key: &OsString) -> bool {
     key.starts_with("AWS_") || PROXIES.contains(&key) || key == "VPCBOX_ENV"
 }
 
-/// Joins the box first; its PID namespace needs a child.
+/// Joins the box first, because its PID namespace takes effect only in a child.
 fn exec_from_outside(outer: u32, arguments: &ExecArguments) -> Result<u8, Failure> {
     let number = i32::try_from(outer)
-        .map_err(|_source| super::fields::usage(format!("--box {outer} is no process id")))?;
-    // A clear answer before anything is joined: is there a box, and does it have this node?
+        .map_err(|_source| super::fields::usage(format!("--box {outer} is not a process ID")))?;
+    // Checks first that the box exists and has this node, for a clear error.
     Client::attach(outer)?.place(&arguments.node)?;
     let mut words: Vec<OsString> =
-        vec![outer::OURSELVES.into(), "exec".into(), "--socket".into(), namespace::SOCKET.into()];
+        vec![outer::SELF_EXE.into(), "exec".into(), "--socket".into(), namespace::SOCKET.into()];
     for variable in &arguments.variables {
         words.extend(["--env".into(), variable.into()]);
     }
@@ -110,15 +110,16 @@ fn exec_from_outside(outer: u32, arguments: &ExecArguments) -> Result<u8, Failur
 pub(super) fn guest(words: &[OsString]) -> Result<u8, Failure> {
     supervise::unblock()?;
     prctl::set_pdeathsig(Signal::SIGKILL)
-        .map_err(|e| Failure::kernel("tie to", "its parent", e))?;
-    // 0 is a parent outside the box. One that died before the tie has left it to the box's init.
+        .map_err(|e| Failure::kernel("set the parent-death signal for", "its parent", e))?;
+    // 0 is a parent outside the box. A parent that died before this point left the process to the
+    // box's init.
     if getppid().as_raw() != 0 {
-        return Err(Failure::kernel("tie to", "its parent", Errno::ESRCH));
+        return Err(Failure::kernel("set the parent-death signal for", "its parent", Errno::ESRCH));
     }
     let (program, rest) = split(words)?;
-    // A program that is this one under several names is to know by which it is meant.
-    let ours = program == outer::OURSELVES;
-    let mut command = if ours { outer::ourselves() } else { Command::new(program) };
+    // A multi-call binary must see the name under which it was called.
+    let ours = program == outer::SELF_EXE;
+    let mut command = if ours { outer::self_command() } else { Command::new(program) };
     let source = command.args(rest).exec();
     Err(Failure::command(program, source))
 }
@@ -127,15 +128,17 @@ fn split(words: &[OsString]) -> Result<(&OsString, &[OsString]), Failure> {
     words.split_first().ok_or_else(|| super::fields::usage("no command was given".to_owned()))
 }
 
-/// Connects to the box that is meant.
-pub(super) fn connect(place: &Where) -> Result<Client, Failure> {
+/// Connects to the requested box.
+pub(super) fn connect(place: &BoxAddress) -> Result<Client, Failure> {
     let path: PathBuf = match (place.outer, &place.socket) {
         (Some(outer), _) => socket_of(outer),
         (None, Some(path)) => path.clone(),
         (None, None) => {
             return Err(Failure::Unreachable {
                 socket: "VPCBOX_SOCKET".to_owned(),
-                source: std::io::Error::other("it is not set, so this is not inside of a box"),
+                source: std::io::Error::other(
+                    "it is not set, so this process is not inside of a box",
+                ),
             });
         }
     };

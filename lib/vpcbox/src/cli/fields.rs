@@ -1,11 +1,11 @@
-//! `KEY=VALUE` on the command line, as JSON.
+//! Converts `KEY=VALUE` arguments to JSON.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 
-/// Reads `KEY=VALUE` words into an object. A value is JSON if it reads as JSON, else text.
+/// Parses `KEY=VALUE` arguments into an object. A value that is not JSON is text.
 pub(super) fn object(words: &[String]) -> Result<Map<String, Value>, Failure> {
     let mut fields = Map::new();
     for word in words {
@@ -20,21 +20,24 @@ pub(super) fn object(words: &[String]) -> Result<Map<String, Value>, Failure> {
     Ok(fields)
 }
 
-/// The same with a `kind`, read as what it describes.
+/// The same, with a `kind`.
 pub(super) fn of_kind(kind: &str, words: &[String]) -> Result<Map<String, Value>, Failure> {
     let mut fields = object(words)?;
     fields.insert("kind".to_owned(), Value::from(kind));
     Ok(fields)
 }
 
-/// Reads JSON as a typed value.
+/// Deserializes JSON as a typed value.
 pub(super) fn read<T: DeserializeOwned>(what: &str, value: Value) -> Result<T, Failure> {
     serde_json::from_value(value).map_err(|error| usage(format!("{what}: {error}")))
 }
 
-/// A mistake on the command line.
+/// An invalid command line.
 pub(super) fn usage(what: String) -> Failure {
-    Failure::Usage { what, next: "see --help of this command, and docs/vpcbox.md for all kinds" }
+    Failure::Usage {
+        what,
+        next: "see --help of this command, and docs/development/vpcbox.md for all kinds",
+    }
 }
 
 #[cfg(test)]
@@ -46,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_json_where_it_reads_as_json_and_text_elsewhere() {
+    fn a_value_that_is_not_json_is_text() {
         let fields =
             object(&words(&["n=3", "p=0.5", "address=10.0.0.1", "on=true", "keys=[\"a\"]", "e="]));
         let text = serde_json::to_string(&fields.unwrap()).unwrap();
@@ -55,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_without_equals_and_a_key_given_twice_are_refused_by_name() {
+    fn arguments_without_equals_and_duplicate_keys_are_refused_by_name() {
         let chain = |given: &[&str]| object(&words(given)).unwrap_err().chain();
         assert!(chain(&["alone"]).contains("alone"));
         assert!(chain(&["a=1", "a=2"]).contains("a is given twice"));

@@ -1,4 +1,4 @@
-//! Output for people and for programs.
+//! Output for users and for programs.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -29,7 +29,7 @@ pub(super) fn lines(values: &[impl Serialize]) -> Result<(), Failure> {
     values.iter().try_for_each(json)
 }
 
-/// Columns, as wide as their widest cell.
+/// A table whose columns are as wide as their widest cell.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -62,7 +62,7 @@ fn seconds(us: u64) -> String {
     format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
 }
 
-/// The truth: one line for each address.
+/// The state: one line per address.
 pub(super) fn truth(truth: &Truth) -> Result<(), Failure> {
     let mut rows = vec![row(["ADDRESS", "HELD AS", "OWNER", "NODE", "ROUTED TO", "LISTED ON"])];
     for address in &truth.addresses {
@@ -85,7 +85,7 @@ pub(super) fn truth(truth: &Truth) -> Result<(), Failure> {
     out(&text)
 }
 
-/// The calls: one line each, those that moved an address with the times of its steps.
+/// The calls: one line each; calls that moved an address with the time of each step.
 pub(super) fn calls(calls: &[Call]) -> Result<(), Failure> {
     let mut rows = vec![row(["N", "AT", "MS", "CALLER", "ACTION", "OUTCOME", "PARAMETERS"])];
     for call in calls {
@@ -148,7 +148,7 @@ pub(super) fn events(events: &[RouterEvent]) -> Result<(), Failure> {
     out(&table(&rows))
 }
 
-/// Faults, with how often they fired.
+/// Faults with their counters.
 pub(super) fn faults(faults: &[Value], as_json: bool) -> Result<(), Failure> {
     if as_json {
         return lines(faults);

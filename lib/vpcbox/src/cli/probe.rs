@@ -1,4 +1,4 @@
-//! `vpcbox probe`: the smallest server and client, for who has neither ping nor nc.
+//! `vpcbox probe`: a minimal server and client, for machines without ping or nc.
 
 mod http;
 
@@ -39,10 +39,10 @@ fn serve(arguments: &ServeArguments) -> Result<u8, Failure> {
         move || answer_datagrams(&udp, &name)
     });
     for stream in tcp.incoming() {
-        // One connection that is reset does not end the server.
+        // A connection reset does not end the server.
         let written = stream.and_then(|mut stream| writeln!(stream, "{name}"));
         if let Err(error) = written {
-            tracing::debug!(%error, "connection");
+            tracing::debug!(%error, "failed to answer a connection");
         }
     }
     drop(datagrams);
@@ -55,14 +55,14 @@ fn answer_datagrams(udp: &UdpSocket, name: &str) {
         let answered =
             udp.recv_from(&mut buffer).and_then(|(_, from)| udp.send_to(name.as_bytes(), from));
         if let Err(error) = answered {
-            tracing::debug!(%error, "datagram");
+            tracing::debug!(%error, "failed to answer a datagram");
         }
     }
 }
 
 fn dial(arguments: &DialArguments) -> Result<u8, Failure> {
     let timeout = read_timeout(arguments.timeout)?;
-    let asked = if arguments.udp {
+    let answer = if arguments.udp {
         ask_datagram(arguments, timeout)
     } else if arguments.from.is_some() {
         return Err(fields::usage("--from needs --udp".to_owned()));
@@ -70,7 +70,7 @@ fn dial(arguments: &DialArguments) -> Result<u8, Failure> {
         ask_connection(arguments.to, timeout)
     };
     let object = arguments.to.to_string();
-    let name = asked.map_err(|error| no_answer(object, timeout, error))?;
+    let name = answer.map_err(|error| no_answer(object, timeout, error))?;
     print::out(&format!("{}\n", name.trim())).map(|()| 0)
 }
 
@@ -78,7 +78,7 @@ fn strip(arguments: &StripArguments) -> Result<u8, Failure> {
     let timeout = read_timeout(arguments.timeout)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::kernel("start", "a runtime", e))?;
-    let away = runtime.block_on(netlink::strip_until_back(arguments.address, timeout))?;
+    let away = runtime.block_on(netlink::measure_restore(arguments.address, timeout))?;
     print::out(&format!("back after {}\n", away.as_micros())).map(|()| 0)
 }
 
@@ -86,13 +86,13 @@ fn read_timeout(seconds: f64) -> Result<Duration, Failure> {
     Duration::try_from_secs_f64(seconds)
         .ok()
         .filter(|timeout| !timeout.is_zero())
-        .ok_or_else(|| fields::usage(format!("--timeout {seconds}: not a time")))
+        .ok_or_else(|| fields::usage(format!("--timeout {seconds}: not a valid duration")))
 }
 
-/// Silence is an answer of its own kind: a VPC drops, it does not refuse.
+/// A missing answer has its own exit code: a VPC drops packets, it does not refuse them.
 fn no_answer(object: String, timeout: Duration, error: io::Error) -> Failure {
     if !is_silence(&error) {
-        return Failure::kernel("ask", object, error);
+        return Failure::kernel("get an answer from", object, error);
     }
     Failure::TimedOut {
         what: format!("an answer from {object}"),

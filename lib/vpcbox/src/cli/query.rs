@@ -1,11 +1,11 @@
-//! Commands that ask a box, or tell it something.
+//! Commands that query a box or change it.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::arguments::{
-    ActArguments, CallsArguments, FaultCommand, FaultSetArguments, Held, QueryArguments,
+    ActArguments, CallsArguments, ExpectedHolder, FaultCommand, FaultSetArguments, QueryArguments,
     SinceArguments, WaitArguments,
 };
 use super::enter::connect;
@@ -113,13 +113,13 @@ pub(super) fn wait(arguments: &WaitArguments) -> Result<u8, Failure> {
 }
 
 fn condition(arguments: &WaitArguments) -> Result<Condition, Failure> {
-    if let Some(Held { address, node }) = arguments.owner.clone() {
+    if let Some(ExpectedHolder { address, node }) = arguments.owner.clone() {
         return Ok(Condition::Owner { address, node });
     }
-    if let Some(Held { address, node }) = arguments.routed.clone() {
+    if let Some(ExpectedHolder { address, node }) = arguments.routed.clone() {
         return Ok(Condition::Routed { address, node });
     }
-    if let Some(Held { address, node }) = arguments.listed.clone() {
+    if let Some(ExpectedHolder { address, node }) = arguments.listed.clone() {
         let node = node.ok_or_else(|| fields::usage("--listed needs a node".to_owned()))?;
         return Ok(Condition::Listed { address, node });
     }

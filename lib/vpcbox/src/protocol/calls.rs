@@ -1,11 +1,12 @@
-//! The call log, typed.
+//! The typed call log.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-/// A call to EC2 or to a metadata service. Times are microseconds since the start of the world.
+/// A call to EC2 or to a metadata service. Times are microseconds since the start of the
+/// simulation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
     /// Its number, from 1, in the order of arrival.
@@ -14,16 +15,16 @@ pub struct Call {
     pub at_us: u64,
     /// `ec2` or `imds`.
     pub service: String,
-    /// Who called.
+    /// The caller.
     pub caller: String,
     /// The EC2 action, or method and path of a metadata request.
     pub action: String,
-    /// The program, as it calls itself in its User-Agent; empty if it does not.
+    /// The program, according to its User-Agent; empty without one.
     #[serde(default)]
     pub app: String,
     /// The parameters by wire name.
     pub parameters: BTreeMap<String, String>,
-    /// The request id in the answer.
+    /// The request ID in the response.
     pub request_id: String,
     /// When it took effect, was read or refused.
     pub landed_at_us: Option<u64>,
@@ -33,23 +34,23 @@ pub struct Call {
     pub code: Option<String>,
     /// EC2's error message.
     pub message: Option<String>,
-    /// When the answer left; `None`: not yet, or never.
+    /// When the response was sent; `None`: not yet, or never.
     pub answered_at_us: Option<u64>,
-    /// What the caller got to see: `answered`, `lost`, `cut` or `silence`.
+    /// What the caller received: `answered`, `lost`, `cut` or `silence`.
     pub delivery: String,
-    /// Whether the action is one that changes things.
+    /// Whether it is a mutating action.
     pub mutating: bool,
     /// Whether it changed something.
     pub committed: bool,
-    /// The faults that touched it.
+    /// The faults that affected it.
     pub faults: Vec<u64>,
-    /// The addresses that it moved, with the times of each step.
+    /// The addresses that it moved, with the time of each step.
     #[serde(default)]
     pub effects: Vec<Effect>,
 }
 
 impl Call {
-    /// EC2's own time: from the arrival of the call until the box itself first showed the proof,
+    /// EC2's own time: from the arrival of the call until the box itself first showed the result,
     /// in the router and in the metadata service. `None`: not shown yet, or nothing moved.
     pub fn proven_after_us(&self) -> Option<u64> {
         let proofs = self.effects.iter().map(|effect| {
@@ -59,21 +60,21 @@ impl Call {
     }
 }
 
-/// What a call did to one address. Times are microseconds since the start of the world.
+/// The effect of a call on one address. Times are microseconds since the start of the simulation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effect {
     /// The address.
     pub address: Ipv4Addr,
-    /// The ENI that held it before.
+    /// The previous holder.
     pub before: Option<String>,
-    /// The ENI that holds it since.
+    /// The new holder.
     pub after: Option<String>,
-    /// When EC2's record changed.
+    /// When EC2 committed the change.
     pub committed_at_us: u64,
-    /// When the data path was to switch.
+    /// When the data path was scheduled to switch.
     pub data_path_at_us: Option<u64>,
     /// When the router delivered to the new ENI.
     pub routed_at_us: Option<u64>,
-    /// When the metadata service of the new owner could first show it.
+    /// When the new owner's metadata service could first list it.
     pub imds_at_us: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! The truth, typed.
+//! The typed actual state.
 
 use std::net::Ipv4Addr;
 
@@ -6,14 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Hello;
 
-/// The truth, as far as a client of this crate needs it typed. `vpcbox truth --json` prints more.
+/// The fields of the actual state that clients of this crate need. `vpcbox truth --json` prints
+/// more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Truth {
-    /// When, in microseconds since the start of the world.
+    /// When, in microseconds since the start of the simulation.
     pub now_us: u64,
     /// The box itself.
     pub hello: Hello,
-    /// Every address that somebody holds or held.
+    /// Every address that an ENI holds or held.
     pub addresses: Vec<Address>,
     /// The nodes.
     pub nodes: Vec<Node>,
@@ -24,16 +25,16 @@ pub struct Truth {
     /// The volumes.
     #[serde(default)]
     pub volumes: Vec<Volume>,
-    /// States that EC2 never gets into; always empty.
+    /// Violated invariants; always empty.
     pub violations: Vec<serde_json::Value>,
 }
 
-/// The truth about an address.
+/// The state of an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
     /// The address.
     pub address: Ipv4Addr,
-    /// The ENI that owns it, as EC2 knows.
+    /// The owning ENI in EC2's state.
     pub owner: Option<String>,
     /// The node, client or foreign instance of that ENI.
     pub node: Option<String>,
@@ -41,7 +42,7 @@ pub struct Address {
     pub held_as: Option<String>,
     /// The ENI that should receive its packets now.
     pub data_path: Option<String>,
-    /// The ENI that the router delivers it to.
+    /// The ENI to which the router delivers it.
     #[serde(default)]
     pub routed: Option<String>,
     /// The node or client of that ENI.
@@ -49,8 +50,8 @@ pub struct Address {
     pub routed_node: Option<String>,
     /// Where the metadata service lists it now.
     pub imds: Vec<Listing>,
-    /// Its owners so far, the oldest first.
-    pub history: Vec<Past>,
+    /// Its owners so far, oldest first.
+    pub history: Vec<PreviousOwner>,
 }
 
 /// A metadata service that lists an address.
@@ -62,16 +63,16 @@ pub struct Listing {
     pub eni: String,
 }
 
-/// A former or present owner of an address.
+/// A previous or current owner of an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Past {
-    /// From when.
+pub struct PreviousOwner {
+    /// Since when.
     pub since_us: u64,
-    /// The ENI; `None`: nobody.
+    /// The ENI; `None`: unassigned.
     pub eni: Option<String>,
-    /// Who did it.
+    /// The author of the change.
     pub by: String,
-    /// When the data path follows.
+    /// When the data path switches.
     pub data_path_at_us: u64,
     /// When the metadata service of the owner's instance shows it.
     pub imds_added_at_us: Option<u64>,
@@ -82,7 +83,7 @@ pub struct Past {
 pub struct Node {
     /// Its name.
     pub name: String,
-    /// Its instance id.
+    /// Its instance ID.
     pub instance: String,
     /// Its instance type.
     pub instance_type: String,
@@ -90,7 +91,7 @@ pub struct Node {
     pub zone: String,
     /// `running`, `stopped` or `terminated`.
     pub state: String,
-    /// How often it was booted since the box was made.
+    /// How often it booted since the start of the box.
     #[serde(default)]
     pub boots: u64,
     /// Its ENIs by device index.
@@ -100,16 +101,16 @@ pub struct Node {
 /// An ENI.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Eni {
-    /// Its id.
+    /// Its ID.
     pub id: String,
     /// Its MAC.
     pub mac: String,
     /// Its device index.
     pub device_index: u32,
-    /// Whether the kernel of the node, if it runs, is to have its link.
+    /// Whether the kernel of the node, if it runs, should have its link.
     #[serde(default)]
     pub plugged: bool,
-    /// Its subnet's id.
+    /// Its subnet's ID.
     pub subnet: String,
     /// Its subnet's CIDR.
     pub cidr: String,
@@ -127,7 +128,7 @@ pub struct Eni {
 /// A volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
-    /// Its id.
+    /// Its ID.
     pub id: String,
     /// Its name in the spec; `NODE/root` of a root volume.
     pub name: Option<String>,
@@ -146,9 +147,9 @@ pub struct Volume {
 pub struct VolumeAttachment {
     /// The node.
     pub node: Option<String>,
-    /// The instance id.
+    /// The instance ID.
     pub instance: String,
-    /// The device name, as EC2 has it.
+    /// The device name in EC2.
     pub device: String,
     /// `attaching`, `attached`, `detaching` or `busy`.
     pub state: String,
@@ -168,7 +169,7 @@ pub struct Client {
 pub struct Subnet {
     /// Its name in the spec.
     pub name: String,
-    /// Its id.
+    /// Its ID.
     pub id: String,
     /// Its CIDR.
     pub cidr: String,

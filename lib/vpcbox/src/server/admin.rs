@@ -1,4 +1,4 @@
-//! The admin protocol: a line in, a line out.
+//! The admin protocol: one request and one reply per line.
 
 use std::io;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use super::{kernel, report, waiting};
 use crate::driver::Driver;
 use crate::protocol::{Refusal, RefusalKind, Reply, Request};
 
-/// The longest request; the longest sensible one has a few hundred bytes.
+/// The longest request; typical ones have a few hundred bytes.
 const MAX_LINE: u64 = 1024 * 1024;
 
 pub(super) type Outcome = Result<serde_json::Value, Refusal>;
 
-/// Says no, with the reason.
+/// A refusal with a reason.
 pub(super) fn refused(reason: String) -> Refusal {
     Refusal { kind: RefusalKind::Refused, reason }
 }
 
-/// The same for an error that is not ours.
+/// A refusal because of an error.
 pub(super) fn because<E: std::error::Error>(error: &E) -> Refusal {
     refused(error.to_string())
 }
 
-/// Turns what was asked for into JSON.
+/// Converts a result to JSON.
 pub(super) fn json(value: impl Serialize) -> Outcome {
     serde_json::to_value(value).map_err(|e| because(&e))
 }
@@ -39,20 +39,20 @@ pub(super) async fn accept(driver: Arc<Driver>, listener: UnixListener) {
             Ok((stream, _)) => {
                 let driver = Arc::clone(&driver);
                 tokio::spawn(async move {
-                    if let Err(error) = converse(&driver, stream).await {
+                    if let Err(error) = serve_connection(&driver, stream).await {
                         tracing::debug!(%error, "admin connection ended");
                     }
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "accept an admin connection");
+                tracing::warn!(%error, "failed to accept an admin connection");
                 tokio::task::yield_now().await;
             }
         }
     }
 }
 
-async fn converse(driver: &Driver, stream: UnixStream) -> io::Result<()> {
+async fn serve_connection(driver: &Driver, stream: UnixStream) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     loop {
@@ -66,7 +66,7 @@ async fn converse(driver: &Driver, stream: UnixStream) -> io::Result<()> {
                 Ok(value) => Reply::Ok(value),
                 Err(refusal) => Reply::Error(refusal),
             },
-            Err(error) => Reply::Error(refused(format!("not a request: {error}"))),
+            Err(error) => Reply::Error(refused(format!("invalid request: {error}"))),
         };
         let mut text = serde_json::to_vec(&reply)?;
         text.push(b'\n');
@@ -75,9 +75,9 @@ async fn converse(driver: &Driver, stream: UnixStream) -> io::Result<()> {
 }
 
 async fn handle(driver: &Driver, request: Request) -> Outcome {
-    // What is told is never newer than what the router does.
-    driver.settle().await.map_err(|failure| {
-        driver.give_up(&failure);
+    // A response never shows a state that the router does not have yet.
+    driver.reconcile().await.map_err(|failure| {
+        driver.fail(&failure);
         refused(failure.chain())
     })?;
     match request {
@@ -85,18 +85,24 @@ async fn handle(driver: &Driver, request: Request) -> Outcome {
         Request::Truth => report::truth(driver).await,
         Request::Calls { since } => report::calls(driver, since),
         Request::Router { since } => json(driver.router_events(since)),
-        Request::FaultSet { spec } => {
-            json(driver.change(|world, now| world.fault_set(now, spec)).map_err(|e| because(&e))?)
-        }
-        Request::FaultList => json(driver.look(|world, _| world.fault_list())),
+        Request::FaultSet { spec } => json(
+            driver
+                .change(|simulator, now| simulator.fault_set(now, spec))
+                .map_err(|e| because(&e))?,
+        ),
+        Request::FaultList => json(driver.with_simulator(|simulator, _| simulator.fault_list())),
         Request::FaultClear { id } => {
             let id = id.map(FaultId);
-            json(driver.change(|world, now| world.fault_clear(now, id)).map_err(|e| because(&e))?)
+            json(
+                driver
+                    .change(|simulator, now| simulator.fault_clear(now, id))
+                    .map_err(|e| because(&e))?,
+            )
         }
         Request::Act { act } => {
-            driver.change(|world, now| world.act(now, &act)).map_err(|e| because(&e))?;
-            // Who asked finds it done: processes of a terminated node are gone.
-            driver.settle().await.map_err(|failure| refused(failure.chain()))?;
+            driver.change(|simulator, now| simulator.act(now, &act)).map_err(|e| because(&e))?;
+            // When the reply arrives, processes of a terminated node are already gone.
+            driver.reconcile().await.map_err(|failure| refused(failure.chain()))?;
             json(())
         }
         Request::Kernel { act } => kernel::act(driver, act).await,

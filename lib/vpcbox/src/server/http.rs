@@ -1,4 +1,4 @@
-//! HTTP as the world wants it served: late, cut, or never.
+//! HTTP with the delivery that the simulator requests: late, cut, or never.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
@@ -15,24 +15,24 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::driver::Driver;
 
-/// The largest request that is read; EC2's own limit is lower.
+/// The largest request body; EC2's own limit is lower.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
-/// What listens.
+/// The service behind a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Ec2,
     Imds,
 }
 
-/// Why a connection is closed without the rest of an answer.
+/// Why a connection is closed before the end of a response.
 #[derive(Debug, thiserror::Error)]
 enum Abort {
-    #[error("the answer is lost by a fault")]
+    #[error("a fault dropped the response")]
     Lost,
-    #[error("read the request: {0}")]
+    #[error("failed to read the request: {0}")]
     Request(String),
-    #[error("the box ends")]
+    #[error("the box is ending")]
     Ending,
 }
 
@@ -42,8 +42,8 @@ pub(super) async fn accept(driver: Arc<Driver>, listener: TcpListener, endpoint:
         let (stream, source) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Only this connection is lost (reset, out of descriptors for a moment).
-                tracing::warn!(?endpoint, %error, "accept a connection");
+                // Only this connection is lost (reset, or no file descriptors for a moment).
+                tracing::warn!(?endpoint, %error, "failed to accept a connection");
                 tokio::task::yield_now().await;
                 continue;
             }
@@ -56,7 +56,7 @@ pub(super) async fn accept(driver: Arc<Driver>, listener: TcpListener, endpoint:
 
 async fn connection(driver: Arc<Driver>, stream: TcpStream, source: Ipv4Addr, endpoint: Endpoint) {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "set TCP_NODELAY");
+        tracing::debug!(%error, "failed to set TCP_NODELAY");
     }
     let service = service_fn(|request| answer(&driver, source, endpoint, request));
     let served = hyper::server::conn::http1::Builder::new()
@@ -78,9 +78,9 @@ async fn answer(
         Endpoint::Ec2 => driver.ec2(source, &request).await,
         Endpoint::Imds => {
             let Some(node) = driver.node_at(source).await else {
-                return build(stranger(source), None);
+                return build(not_a_node(source), None);
             };
-            driver.serve(|world, now| world.imds(now, &node, &request)).await
+            driver.serve(|simulator, now| simulator.imds(now, &node, &request)).await
         }
     };
     match outcome {
@@ -92,17 +92,17 @@ async fn answer(
         Ok(Some(Answer::Cut { response, after: CutPoint::BodyBytes(bytes), then })) => {
             build(response, Some((bytes, then)))
         }
-        // The client's own end of the connection ends this.
+        // The client ends this by closing its end of the connection.
         Ok(None) => std::future::pending().await,
         Err(failure) => {
-            driver.give_up(&failure);
+            driver.fail(&failure);
             Err(Abort::Ending)
         }
     }
 }
 
-/// Who is not on a node has no metadata service; said in words, because it is our own mistake.
-fn stranger(source: Ipv4Addr) -> WireResponse {
+/// Only nodes have a metadata service; explained in the body, because the request is a setup error.
+fn not_a_node(source: Ipv4Addr) -> WireResponse {
     WireResponse {
         status: 404,
         headers: vec![("Content-Type".to_owned(), "text/plain".to_owned())],
@@ -147,7 +147,9 @@ fn build(
     builder
         .header(http::header::CONTENT_LENGTH, length)
         .body(Cuttable { data: Some(data), end })
-        .map_err(|error| Abort::Request(format!("the world's answer is not HTTP: {error}")))
+        .map_err(|error| {
+            Abort::Request(format!("the simulator's response is not valid HTTP: {error}"))
+        })
 }
 
 /// A body that may end before its announced length.
@@ -177,7 +179,7 @@ impl Body for Cuttable {
         match self.end {
             End::Whole => Poll::Ready(None),
             End::Close => Poll::Ready(Some(Err(Abort::Lost))),
-            // Nothing ever wakes it: the client's end of the connection drops it.
+            // Nothing wakes it: it is dropped when the client closes the connection.
             End::Silence => Poll::Pending,
         }
     }

@@ -1,4 +1,4 @@
-//! What another program on a node might do to its kernel.
+//! Actions of other programs on a node's kernel.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::driver::Driver;
 use crate::netlink::Net;
 use crate::protocol::{KernelAct, Refusal};
 
-/// Link of the primary ENI, and of a client.
+/// The link of the primary ENI, and of a client.
 const PRIMARY_LINK: &str = "ens5";
 
-/// Does it, and answers when it is done.
+/// Performs the action, and replies when it is done.
 pub(super) async fn act(driver: &Driver, act: KernelAct) -> Outcome {
     match act {
         KernelAct::KernelStrip { node, address } => {
@@ -38,11 +38,10 @@ pub(super) async fn act(driver: &Driver, act: KernelAct) -> Outcome {
 }
 
 async fn net(driver: &Driver, node: &str) -> Result<Net, Refusal> {
-    let plant = driver.plant.lock().await;
-    let names = || plant.names().join(", ");
-    let unknown =
-        || refused(format!("there is no node or client {node} up; there are: {}", names()));
-    Ok(plant.site(node).ok_or_else(unknown)?.net.clone())
+    let network = driver.network.lock().await;
+    let names = || network.names().join(", ");
+    let unknown = || refused(format!("no running node or client {node}; running: {}", names()));
+    Ok(network.site(node).ok_or_else(unknown)?.net.clone())
 }
 
 async fn set(driver: &Driver, node: &str, link: Option<String>, up: bool) -> Outcome {

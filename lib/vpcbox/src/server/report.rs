@@ -1,28 +1,28 @@
-//! What the box tells about itself.
+//! Reports of the box's state.
 
 use std::collections::BTreeMap;
 
-use firecamp_vpc::{Commit, World};
+use firecamp_vpc::{Commit, Simulator};
 use serde_json::{Value, json as object};
 
 use super::admin::{Outcome, because, json, refused};
 use crate::driver::Driver;
-use crate::plant::{EC2, Plant};
+use crate::network::{EC2, Network};
 use crate::protocol::{Call, Effect, Place, RouterEvent};
 
-/// The world's truth, with what the router really does.
+/// The simulator's state, with the router's actual routes.
 pub(super) async fn truth(driver: &Driver) -> Outcome {
-    let plant = driver.plant.lock().await;
-    let mut truth = json(driver.look(World::truth))?;
+    let network = driver.network.lock().await;
+    let mut truth = json(driver.with_simulator(Simulator::truth))?;
     if let Some(addresses) = truth.get_mut("addresses").and_then(Value::as_array_mut) {
         for address in addresses {
-            add_route(address, &plant);
+            add_route(address, &network);
         }
     }
     for kind in ["nodes", "clients"] {
         let Some(machines) = truth.get_mut(kind).and_then(Value::as_array_mut) else { continue };
         for machine in machines {
-            add_links(machine, &plant);
+            add_links(machine, &network);
         }
     }
     if let Some(fields) = truth.as_object_mut() {
@@ -31,10 +31,10 @@ pub(super) async fn truth(driver: &Driver) -> Outcome {
     Ok(truth)
 }
 
-fn add_route(address: &mut Value, plant: &Plant) {
+fn add_route(address: &mut Value, network: &Network) {
     let text = address.get("address").and_then(Value::as_str);
-    let eni = text.and_then(|text| text.parse().ok()).and_then(|ip| plant.routed(ip));
-    let node = eni.and_then(|eni| plant.port(eni)).map(|port| port.site.clone());
+    let eni = text.and_then(|text| text.parse().ok()).and_then(|ip| network.routed(ip));
+    let node = eni.and_then(|eni| network.port(eni)).map(|port| port.site.clone());
     let eni = eni.map(str::to_owned);
     if let Some(fields) = address.as_object_mut() {
         fields.insert("routed".to_owned(), object!(eni));
@@ -42,10 +42,10 @@ fn add_route(address: &mut Value, plant: &Plant) {
     }
 }
 
-fn add_links(machine: &mut Value, plant: &Plant) {
+fn add_links(machine: &mut Value, network: &Network) {
     let Some(enis) = machine.get_mut("enis").and_then(Value::as_array_mut) else { return };
     for eni in enis {
-        let link = eni.get("id").and_then(Value::as_str).and_then(|id| plant.port(id));
+        let link = eni.get("id").and_then(Value::as_str).and_then(|id| network.port(id));
         let link = link.map(|port| port.link.clone());
         if let Some(fields) = eni.as_object_mut() {
             fields.insert("link".to_owned(), object!(link));
@@ -53,10 +53,11 @@ fn add_links(machine: &mut Value, plant: &Plant) {
     }
 }
 
-/// The calls, each with what it did to addresses and when each step of that was done.
+/// The calls, each with its effects on addresses and the time of each step.
 pub(super) fn calls(driver: &Driver, since: u64) -> Outcome {
-    let (calls, commits, truth) =
-        driver.look(|world, now| (world.calls(since), world.commits(0), world.truth(now)));
+    let (calls, commits, truth) = driver.with_simulator(|simulator, now| {
+        (simulator.calls(since), simulator.commits(0), simulator.truth(now))
+    });
     let events = driver.router_events(0);
     let mut by_call: BTreeMap<u64, Vec<&Commit>> = BTreeMap::new();
     for commit in &commits {
@@ -79,7 +80,7 @@ pub(super) fn calls(driver: &Driver, since: u64) -> Outcome {
 fn effects(commit: &Commit, truth: &firecamp_vpc::Truth, events: &[RouterEvent]) -> Vec<Effect> {
     let effect = |moved: &firecamp_vpc::Move| {
         let record = truth.addresses.iter().find(|address| address.address == moved.address);
-        let past = record.and_then(|record| {
+        let owner = record.and_then(|record| {
             record.history.iter().find(|p| p.since_us == commit.at_us && p.eni == moved.after)
         });
         let routed = events.iter().map(|event| &event.routed).find(|routed| {
@@ -92,9 +93,9 @@ fn effects(commit: &Commit, truth: &firecamp_vpc::Truth, events: &[RouterEvent])
             before: moved.before.clone(),
             after: moved.after.clone(),
             committed_at_us: commit.at_us,
-            data_path_at_us: past.map(|past| past.data_path_at_us),
+            data_path_at_us: owner.map(|owner| owner.data_path_at_us),
             routed_at_us: routed.map(|routed| routed.at_us),
-            imds_at_us: past.and_then(|past| past.imds_added_at_us),
+            imds_at_us: owner.and_then(|owner| owner.imds_added_at_us),
         }
     };
     commit.moves.iter().map(effect).collect()
@@ -102,10 +103,10 @@ fn effects(commit: &Commit, truth: &firecamp_vpc::Truth, events: &[RouterEvent])
 
 /// How to enter a node or client.
 pub(super) async fn enter(driver: &Driver, name: &str) -> Outcome {
-    let plant = driver.plant.lock().await;
-    let Some(site) = plant.site(name) else {
-        let names = plant.names().join(", ");
-        return Err(refused(format!("there is no node or client {name} up; there are: {names}")));
+    let network = driver.network.lock().await;
+    let Some(site) = network.site(name) else {
+        let names = network.names().join(", ");
+        return Err(refused(format!("no running node or client {name}; running: {names}")));
     };
     let region = driver.region.clone();
     let endpoint = format!("http://{EC2}");
@@ -113,13 +114,13 @@ pub(super) async fn enter(driver: &Driver, name: &str) -> Outcome {
         ("AWS_ENDPOINT_URL_EC2".to_owned(), endpoint),
         ("AWS_REGION".to_owned(), region.clone()),
         ("AWS_DEFAULT_REGION".to_owned(), region),
-        // A user's own profile must not leak into a node.
+        // A user's own profile must not apply in a node.
         ("AWS_CONFIG_FILE".to_owned(), "/dev/null".to_owned()),
         ("AWS_SHARED_CREDENTIALS_FILE".to_owned(), "/dev/null".to_owned()),
         ("VPCBOX_NODE".to_owned(), name.to_owned()),
         (
             "VPCBOX_ADDRESS".to_owned(),
-            plant.primary_of(name).map_or_else(String::new, |a| a.to_string()),
+            network.primary_of(name).map_or_else(String::new, |a| a.to_string()),
         ),
     ]);
     let holder = i32::try_from(site.holder.pid()).map_err(|e| because(&e))?;

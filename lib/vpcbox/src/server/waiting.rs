@@ -1,39 +1,39 @@
-//! Waiting for a condition, on behalf of a client.
+//! Waits for a condition on behalf of a client.
 
 use std::time::Duration;
 
-use firecamp_vpc::{AddressTruth, World};
+use firecamp_vpc::{AddressTruth, Simulator};
 
 use super::admin::{Outcome, json, refused};
 use crate::driver::Driver;
 use crate::protocol::{Condition, Refusal, RefusalKind};
 
-/// How often a condition is looked at. A tenth of the shortest time that anybody measures here.
-const STEP: Duration = Duration::from_millis(2);
+/// The polling interval: a tenth of the shortest time that tests measure.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// What was found.
-struct Found {
+/// The result of a check.
+struct CheckResult {
     holds: bool,
-    seen: String,
+    observed: String,
 }
 
 /// Waits until the condition holds.
 pub(super) async fn wait(driver: &Driver, condition: &Condition, timeout_ms: u64) -> Outcome {
     let deadline = driver.clock.now().saturating_add(Duration::from_millis(timeout_ms));
     loop {
-        driver.settle().await.map_err(|failure| refused(failure.chain()))?;
-        let found = check(driver, condition).await;
-        if found.holds {
+        driver.reconcile().await.map_err(|failure| refused(failure.chain()))?;
+        let result = check(driver, condition).await;
+        if result.holds {
             return json(());
         }
         if driver.clock.now() >= deadline {
-            return Err(Refusal { kind: RefusalKind::TimedOut, reason: found.seen });
+            return Err(Refusal { kind: RefusalKind::TimedOut, reason: result.observed });
         }
-        tokio::time::sleep(STEP).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-async fn check(driver: &Driver, condition: &Condition) -> Found {
+async fn check(driver: &Driver, condition: &Condition) -> CheckResult {
     match condition {
         Condition::Owner { address, node } => {
             let record = record(driver, *address);
@@ -42,17 +42,17 @@ async fn check(driver: &Driver, condition: &Condition) -> Found {
             compare(eni, name, node.as_deref())
         }
         Condition::Routed { address, node } => {
-            let plant = driver.plant.lock().await;
-            compare(plant.routed(*address), plant.site_of(*address), node.as_deref())
+            let network = driver.network.lock().await;
+            compare(network.routed(*address), network.site_of(*address), node.as_deref())
         }
         Condition::Listed { address, node } => {
             let listings = record(driver, *address).map(|r| r.imds).unwrap_or_default();
             let names: Vec<_> = listings.into_iter().map(|listing| listing.node).collect();
-            let seen = format!("listed on [{}]", names.join(", "));
-            Found { holds: names.iter().any(|name| name == node), seen }
+            let observed = format!("listed on [{}]", names.join(", "));
+            CheckResult { holds: names.iter().any(|name| name == node), observed }
         }
         Condition::Called { action, caller, count } => {
-            let calls = driver.look(|world, _| world.calls(0));
+            let calls = driver.with_simulator(|simulator, _| simulator.calls(0));
             let now = crate::clock::micros(driver.clock.now());
             let matching = calls.iter().filter(|call| {
                 call.action == *action
@@ -60,25 +60,25 @@ async fn check(driver: &Driver, condition: &Condition) -> Found {
                     && call.answered_at_us.is_some_and(|at| at <= now)
             });
             let number = u64::try_from(matching.count()).unwrap_or(u64::MAX);
-            Found { holds: number >= *count, seen: format!("{number} calls") }
+            CheckResult { holds: number >= *count, observed: format!("{number} calls") }
         }
     }
 }
 
 fn record(driver: &Driver, address: std::net::Ipv4Addr) -> Option<AddressTruth> {
-    let truth = driver.look(World::truth);
+    let truth = driver.with_simulator(Simulator::truth);
     truth.addresses.into_iter().find(|record| record.address == address)
 }
 
-fn compare(eni: Option<&str>, name: Option<&str>, wanted: Option<&str>) -> Found {
-    let seen = match (eni, name) {
+fn compare(eni: Option<&str>, name: Option<&str>, wanted: Option<&str>) -> CheckResult {
+    let observed = match (eni, name) {
         (Some(eni), Some(name)) => format!("{name} ({eni})"),
         (Some(eni), None) => eni.to_owned(),
-        (None, _) => "nobody".to_owned(),
+        (None, _) => "no ENI".to_owned(),
     };
     let holds = match wanted {
         None => eni.is_none(),
         Some(wanted) => eni == Some(wanted) || name == Some(wanted),
     };
-    Found { holds, seen }
+    CheckResult { holds, observed }
 }

@@ -1,10 +1,10 @@
-//! The command line: exec and its environment, errors, and what is printed.
+//! The command line: exec and its environment, errors, and output.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
-use crate::support::{User, as_everybody, text, words};
+use crate::support::{User, as_root_and_user, output_text, text};
 
 fn environment(text: &str) -> BTreeMap<String, String> {
     let pairs = text.lines().filter_map(|line| line.split_once('='));
@@ -12,8 +12,8 @@ fn environment(text: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn exec_gives_the_sdk_what_it_needs_and_hides_the_callers_own_account_and_proxies() {
-    as_everybody(|user| {
+fn exec_sets_the_sdk_variables_and_hides_the_callers_account_and_proxies() {
+    as_root_and_user(|user| {
         let running = user.start();
         let mut command = running.exec("node-a", "env");
         command
@@ -36,8 +36,8 @@ fn exec_gives_the_sdk_what_it_needs_and_hides_the_callers_own_account_and_proxie
 }
 
 #[test]
-fn a_nodes_run_and_host_name_are_its_own_and_the_directory_is_the_callers() {
-    as_everybody(|user| {
+fn a_node_has_its_own_run_and_host_name_in_the_callers_directory() {
+    as_root_and_user(|user| {
         let running = user.start();
         text(
             running
@@ -56,7 +56,7 @@ fn a_nodes_run_and_host_name_are_its_own_and_the_directory_is_the_callers() {
 
 #[test]
 fn inside_a_box_exec_becomes_the_command_with_its_own_signals_and_exit_code() {
-    as_everybody(|user| {
+    as_root_and_user(|user| {
         let script = "$0 exec node-a --env A=1 -- sh -c 'test $A = 1 && exit 33'; echo code $?
             $0 exec node-a -- sleep 1000 & pid=$!
             while ! grep -q sleep /proc/$pid/comm; do :; done
@@ -65,16 +65,17 @@ fn inside_a_box_exec_becomes_the_command_with_its_own_signals_and_exit_code() {
             $0 exec node-a -- /etc/passwd; echo code $?
             exit 9";
         let output = user.run(script).output().unwrap();
-        let said = words(&output);
-        let codes: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("code ")).collect();
-        assert_eq!(codes, ["33", "143", "127", "126"], "{said}");
-        assert_eq!(output.status.code(), Some(9), "{said}");
+        let printed = output_text(&output);
+        let codes: Vec<&str> =
+            printed.lines().filter_map(|line| line.strip_prefix("code ")).collect();
+        assert_eq!(codes, ["33", "143", "127", "126"], "{printed}");
+        assert_eq!(output.status.code(), Some(9), "{printed}");
     });
 }
 
 #[test]
 fn from_outside_a_signal_to_exec_reaches_the_command_and_its_death_ends_it() {
-    as_everybody(|user| {
+    as_root_and_user(|user| {
         let running = user.start();
         let script = "trap 'exit 44' TERM; touch /run/up; sleep 1000 & wait";
         let mut child = running.exec("node-a", "sh").args(["-c", script]).spawn().unwrap();
@@ -88,7 +89,7 @@ fn from_outside_a_signal_to_exec_reaches_the_command_and_its_death_ends_it() {
         let alive = || {
             let mut list = running.exec("node-a", "sh");
             let find = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -q 'sleep 4321'";
-            // The shell's own command line has the words as well, but not in this order.
+            // The shell's own command line contains the words in another order.
             list.args(["-c", &find.replace("sleep 4321", "sleep [4]321")])
                 .status()
                 .unwrap()
@@ -102,59 +103,59 @@ fn from_outside_a_signal_to_exec_reaches_the_command_and_its_death_ends_it() {
 }
 
 #[test]
-fn the_command_of_a_box_keeps_directory_environment_input_and_gets_the_socket() {
-    as_everybody(|user| {
+fn the_command_of_a_box_inherits_directory_environment_and_input_and_gets_the_socket() {
+    as_root_and_user(|user| {
         let mut command =
             user.run("pwd; echo $KEPT; echo $VPCBOX_SOCKET; cat; $0 truth >/dev/null && echo told");
         command.current_dir("/usr").env("KEPT", "as it was");
         let mut input = Command::new("echo").arg("typed").stdout(Stdio::piped()).spawn().unwrap();
         command.stdin(input.stdout.take().unwrap());
-        let said = text(&mut command);
+        let output = text(&mut command);
         input.wait().unwrap();
-        let lines: Vec<&str> = said.lines().collect();
+        let lines: Vec<&str> = output.lines().collect();
         assert_eq!(lines, ["/usr", "as it was", "/run/vpcbox/admin.sock", "typed", "told"]);
     });
 }
 
 fn failure(user: User, arguments: &[&str]) -> (Option<i32>, String) {
     let output = user.vpcbox(arguments).output().unwrap();
-    (output.status.code(), words(&output))
+    (output.status.code(), output_text(&output))
 }
 
 #[test]
-fn a_wrong_spec_is_refused_with_the_field_before_anything_is_made() {
-    as_everybody(|user| {
+fn an_invalid_spec_is_refused_with_the_field_before_anything_is_created() {
+    as_root_and_user(|user| {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .unwrap();
         let cases = [
             ("empty", "", "vpc"),
-            ("garbled", "\u{0}\u{1}not toml", "the spec is wrong"),
+            ("garbled", "\u{0}\u{1}not toml", "invalid spec"),
             ("unknown", "[vpc]\ncidr='10.0.0.0/16'\nnonsense=1", "nonsense"),
             ("cidr", "subnets=[]\n[vpc]\ncidr='10.0.0.0/99'", "cidr"),
             (
                 "reserved",
                 "[vpc]\ncidr='198.18.0.0/16'\n[[subnets]]\nname='a'\ncidr='198.18.0.0/24'\nzone='us-east-1a'",
-                "which the box needs itself",
+                "which the box uses itself",
             ),
         ];
-        for (name, spec, told) in cases {
+        for (name, spec, reported) in cases {
             let path = dir.path().join(name);
             std::fs::write(&path, spec).unwrap();
             let path = path.display().to_string();
-            let (code, said) = failure(user, &["run", "--spec", &path, "--", "true"]);
-            assert_eq!(code, Some(2), "{name}: {said}");
-            assert!(said.contains(told) && said.contains("next:"), "{name}: {said}");
+            let (code, output) = failure(user, &["run", "--spec", &path, "--", "true"]);
+            assert_eq!(code, Some(2), "{name}: {output}");
+            assert!(output.contains(reported) && output.contains("next:"), "{name}: {output}");
         }
-        let (code, said) = failure(user, &["run", "--spec", "/nonesuch", "--", "true"]);
-        assert_eq!(code, Some(2), "{said}");
-        assert!(said.contains("/nonesuch") && said.contains("vpcbox spec"), "{said}");
+        let (code, output) = failure(user, &["run", "--spec", "/nonesuch", "--", "true"]);
+        assert_eq!(code, Some(2), "{output}");
+        assert!(output.contains("/nonesuch") && output.contains("vpcbox spec"), "{output}");
     });
 }
 
 #[test]
-fn every_error_says_what_and_what_next_with_its_own_exit_code() {
-    as_everybody(|user| {
+fn every_error_has_a_cause_a_next_step_and_its_own_exit_code() {
+    as_root_and_user(|user| {
         let running = user.start();
         let pid = running.pid().to_string();
         let cases: [(&[&str], i32, &str); 9] = [
@@ -172,33 +173,33 @@ fn every_error_says_what_and_what_next_with_its_own_exit_code() {
             ),
             (&["truth", "--box", "1"], 125, "/proc/1/root"),
         ];
-        for (arguments, code, told) in cases {
-            let (got, said) = failure(user, arguments);
-            assert_eq!(got, Some(code), "{arguments:?}: {said}");
-            assert!(said.contains(told), "{arguments:?}: {said}");
-            assert!(said.contains("vpcbox: next: "), "{arguments:?}: {said}");
+        for (arguments, code, reported) in cases {
+            let (got, output) = failure(user, arguments);
+            assert_eq!(got, Some(code), "{arguments:?}: {output}");
+            assert!(output.contains(reported), "{arguments:?}: {output}");
+            assert!(output.contains("vpcbox: next: "), "{arguments:?}: {output}");
         }
-        let (code, said) = failure(user, &["truth"]);
+        let (code, output) = failure(user, &["truth"]);
         assert_eq!(code, Some(125));
-        assert!(said.contains("VPCBOX_SOCKET") && said.contains("vpcbox run"), "{said}");
+        assert!(output.contains("VPCBOX_SOCKET") && output.contains("vpcbox run"), "{output}");
     });
 }
 
 #[test]
 fn doctor_finds_everything_that_a_box_needs() {
-    as_everybody(|user| {
-        let said = text(&mut user.vpcbox(&["doctor", "--json"]));
+    as_root_and_user(|user| {
+        let output = text(&mut user.vpcbox(&["doctor", "--json"]));
         let steps: Vec<serde_json::Value> =
-            said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let names: Vec<_> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
         assert_eq!(names, ["namespaces", "mounts", "router", "node", "listen"]);
-        assert!(steps.iter().all(|step| step["ok"] == true), "{said}");
+        assert!(steps.iter().all(|step| step["ok"] == true), "{output}");
     });
 }
 
 #[test]
 fn the_example_spec_runs_and_every_command_has_help_with_variables() {
-    let user = User::Me;
+    let user = User::Current;
     let spec = text(&mut user.vpcbox(&["spec"]));
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), spec).unwrap();
@@ -216,7 +217,7 @@ fn the_example_spec_runs_and_every_command_has_help_with_variables() {
     assert_eq!(version, format!("vpcbox {}", env!("CARGO_PKG_VERSION")));
 }
 
-/// The names that serde expects where it found none of them.
+/// The names that serde lists for an unknown one.
 fn kinds<T: serde::de::DeserializeOwned>() -> Vec<String> {
     let error = match serde_json::from_str::<T>(r#"{"kind":"?"}"#) {
         Ok(_) => panic!("there is a kind named ?"),
@@ -228,11 +229,11 @@ fn kinds<T: serde::de::DeserializeOwned>() -> Vec<String> {
 
 #[test]
 fn the_document_names_every_fault_and_every_act() {
-    let document = include_str!("../../../../docs/vpcbox.md");
+    let document = include_str!("../../../../docs/development/vpcbox.md");
     let mut all = kinds::<vpcbox::vpc::Fault>();
     assert!(all.len() > 30, "{all:?}");
     all.extend(kinds::<vpcbox::vpc::Act>());
     all.extend(kinds::<vpcbox::protocol::KernelAct>());
     let missing: Vec<_> = all.iter().filter(|k| !document.contains(&format!("`{k}`"))).collect();
-    assert!(missing.is_empty(), "docs/vpcbox.md lacks {missing:?}");
+    assert!(missing.is_empty(), "docs/development/vpcbox.md lacks {missing:?}");
 }

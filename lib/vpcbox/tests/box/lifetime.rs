@@ -1,4 +1,4 @@
-//! How a box ends, and that nothing stays.
+//! How a box ends, and that it leaves nothing behind.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,17 +9,19 @@ use std::process::{Child, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Server, User, as_everybody, eventually, spec_file, text, who_answers, words};
+use crate::support::{
+    Server, User, as_root_and_user, eventually, output_text, spec_file, text, who_answers,
+};
 
-/// A namespace by its name, as `pid:[4026532001]`. Held open, because the kernel gives the number
-/// of one that is gone to the next.
+/// A namespace by its name, for example `pid:[4026532001]`. Held open, because the kernel reuses
+/// the numbers of removed namespaces.
 #[derive(Debug)]
-struct Space {
+struct Namespace {
     name: PathBuf,
     _held: fs::File,
 }
 
-impl Space {
+impl Namespace {
     fn of(path: &str) -> Option<Self> {
         let held = fs::File::open(path).ok()?;
         Some(Self { name: fs::read_link(path).ok()?, _held: held })
@@ -27,52 +29,59 @@ impl Space {
 }
 
 /// Processes of the machine in this PID namespace.
-fn processes_in(space: &Space) -> Vec<i32> {
+fn processes_in(namespace: &Namespace) -> Vec<i32> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|s| s == space.name))
-        .collect()
+    pids.filter(|pid| {
+        fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|s| s == namespace.name)
+    })
+    .collect()
 }
 
-/// A running `vpcbox run`, with what is known of its inside.
-struct Seen {
+/// The processes and namespaces of a running `vpcbox run`.
+struct BoxProcesses {
     child: Child,
-    space: Space,
-    /// Host process ids of everything in it.
+    namespace: Namespace,
+    /// Host process IDs of all its processes.
     inside: Vec<i32>,
     /// Network namespaces of the router and the nodes.
-    networks: Vec<Space>,
+    networks: Vec<Namespace>,
 }
 
-/// Starts a box whose command says `up` and stays, and looks at what it is made of.
-fn start(user: User) -> Seen {
+/// Starts a box whose command prints `up` and keeps running, and collects its processes.
+fn start(user: User) -> BoxProcesses {
     let script = "sleep 1000 & $0 exec node-a -- sleep 1000 & \
                   $0 wait --called nonesuch --timeout 0 2>&1; echo up; wait";
     let mut child = user.run(script).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let out = child.stdout.take().unwrap();
     let up = BufReader::new(out).lines().map_while(Result::ok).any(|line| line == "up");
     assert!(up, "the box did not come up");
-    let space = Space::of(&format!("/proc/{}/ns/pid_for_children", child.id())).unwrap();
+    let namespace = Namespace::of(&format!("/proc/{}/ns/pid_for_children", child.id())).unwrap();
     // init, six holders, sh and two sleeps
-    eventually("every process of the box is there", || processes_in(&space).len() >= 9);
-    let inside = processes_in(&space);
-    let network = |pid: &i32| Space::of(&format!("/proc/{pid}/ns/net"));
-    let mut networks: Vec<Space> = inside.iter().filter_map(network).collect();
+    eventually("every process of the box is there", || processes_in(&namespace).len() >= 9);
+    let inside = processes_in(&namespace);
+    let network = |pid: &i32| Namespace::of(&format!("/proc/{pid}/ns/net"));
+    let mut networks: Vec<Namespace> = inside.iter().filter_map(network).collect();
     networks.sort_by(|one, other| one.name.cmp(&other.name));
     networks.dedup_by(|one, other| one.name == other.name);
     assert_eq!(networks.len(), 6, "the router's, three nodes' and two clients'");
-    Seen { child, space, inside, networks }
+    BoxProcesses { child, namespace, inside, networks }
 }
 
-/// Everything of the box is gone: processes, and with them namespaces, links and mounts.
-fn assert_gone(seen: &Seen) {
-    eventually("every process of the box is gone", || processes_in(&seen.space).is_empty());
+/// Asserts that nothing of the box is left: processes, namespaces, links and mounts.
+fn assert_gone(processes: &BoxProcesses) {
+    eventually("every process of the box is gone", || {
+        processes_in(&processes.namespace).is_empty()
+    });
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     for pid in pids {
         let network = fs::read_link(format!("/proc/{pid}/ns/net"));
         assert!(
-            !network.is_ok_and(|network| seen.networks.iter().any(|space| space.name == network)),
+            !network.is_ok_and(|network| processes
+                .networks
+                .iter()
+                .any(|namespace| namespace.name == network)),
             "process {pid} keeps a network namespace of the box"
         );
     }
@@ -85,7 +94,7 @@ fn kill_9(pid: i32) {
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
 }
 
-fn first_process(seen: &Seen) -> i32 {
+fn first_process(processes: &BoxProcesses) -> i32 {
     let is_first = |pid: &&i32| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         status.lines().any(|line| {
@@ -93,53 +102,53 @@ fn first_process(seen: &Seen) -> i32 {
                 .is_some_and(|ids| ids.split_whitespace().last() == Some("1"))
         })
     };
-    *seen.inside.iter().find(is_first).unwrap()
+    *processes.inside.iter().find(is_first).unwrap()
 }
 
-fn command_named(seen: &Seen, name: &str) -> i32 {
+fn command_named(processes: &BoxProcesses, name: &str) -> i32 {
     let is_it = |pid: &&i32| {
         fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name)
     };
-    *seen.inside.iter().find(is_it).unwrap()
+    *processes.inside.iter().find(is_it).unwrap()
 }
 
 #[test]
-fn after_kill_9_of_the_outer_process_nothing_is_left() {
-    as_everybody(|user| {
-        let mut seen = start(user);
-        seen.child.kill().unwrap();
-        assert_eq!(seen.child.wait().unwrap().signal(), Some(9));
-        assert_gone(&seen);
+fn nothing_is_left_after_kill_9_of_the_outer_process() {
+    as_root_and_user(|user| {
+        let mut processes = start(user);
+        processes.child.kill().unwrap();
+        assert_eq!(processes.child.wait().unwrap().signal(), Some(9));
+        assert_gone(&processes);
     });
 }
 
 #[test]
-fn after_kill_9_of_the_first_process_nothing_is_left_and_the_outer_one_says_so() {
-    as_everybody(|user| {
-        let mut seen = start(user);
-        kill_9(first_process(&seen));
-        assert_eq!(seen.child.wait().unwrap().code(), Some(125));
-        assert_gone(&seen);
+fn nothing_is_left_after_kill_9_of_the_first_process_which_the_outer_one_reports() {
+    as_root_and_user(|user| {
+        let mut processes = start(user);
+        kill_9(first_process(&processes));
+        assert_eq!(processes.child.wait().unwrap().code(), Some(125));
+        assert_gone(&processes);
     });
 }
 
 #[test]
-fn after_kill_9_of_the_command_nothing_is_left_and_the_exit_code_tells() {
-    as_everybody(|user| {
-        let mut seen = start(user);
-        kill_9(command_named(&seen, "sh"));
-        assert_eq!(seen.child.wait().unwrap().code(), Some(128 + 9));
-        assert_gone(&seen);
+fn nothing_is_left_after_kill_9_of_the_command_and_the_exit_code_reports_it() {
+    as_root_and_user(|user| {
+        let mut processes = start(user);
+        kill_9(command_named(&processes, "sh"));
+        assert_eq!(processes.child.wait().unwrap().code(), Some(128 + 9));
+        assert_gone(&processes);
     });
 }
 
 #[test]
 fn after_kill_9_of_a_nodes_holder_the_box_ends_and_names_it() {
-    as_everybody(|user| {
+    as_root_and_user(|user| {
         let mut running = user.start();
         let place = running.client().place("node-b").unwrap();
         let kill = format!("kill -9 {}", place.holder);
-        // Its next request fails at the latest when the box has ended.
+        // Its next request fails once the box has ended, at the latest.
         drop(running.exec("node-a", "sh").args(["-c", &kill]).output().unwrap());
         eventually("the box ends", || running.client().truth().is_err());
     });
@@ -147,18 +156,18 @@ fn after_kill_9_of_a_nodes_holder_the_box_ends_and_names_it() {
 
 #[test]
 fn an_orderly_end_kills_what_the_command_left_running() {
-    as_everybody(|user| {
-        let mut seen = start(user);
-        let pid = Pid::from_raw(i32::try_from(seen.child.id()).unwrap());
+    as_root_and_user(|user| {
+        let mut processes = start(user);
+        let pid = Pid::from_raw(i32::try_from(processes.child.id()).unwrap());
         kill(pid, Signal::SIGTERM).unwrap();
-        assert_eq!(seen.child.wait().unwrap().code(), Some(128 + 15));
-        assert_gone(&seen);
+        assert_eq!(processes.child.wait().unwrap().code(), Some(128 + 15));
+        assert_gone(&processes);
     });
 }
 
 #[test]
-fn sigterm_and_sigint_reach_the_command_and_its_exit_code_comes_back() {
-    as_everybody(|user| {
+fn sigterm_and_sigint_reach_the_command_and_its_exit_code_is_returned() {
+    as_root_and_user(|user| {
         for (signal, name, code) in [(Signal::SIGTERM, "TERM", 41), (Signal::SIGINT, "INT", 42)] {
             let script =
                 format!("trap 'echo got {name}; exit {code}' {name}; echo up; sleep 1000 & wait");
@@ -178,12 +187,12 @@ fn sigterm_and_sigint_reach_the_command_and_its_exit_code_comes_back() {
 
 #[test]
 fn ctrl_c_at_a_terminal_reaches_the_command_once() {
-    as_everybody(|user| {
+    as_root_and_user(|user| {
         let script = "n=0; trap 'n=$((n+1)); echo interrupt $n' INT; echo up; \
                       i=0; while [ $i -lt 300 ] && [ $n -lt 1 ]; do sleep 0.05; i=$((i+1)); done; \
                       sleep 0.2; echo total $n; exit $n";
-        // script(1) gives it a terminal of its own and types what it reads itself. `exec`, or the
-        // shell that it starts would have an opinion of its own on Ctrl-C.
+        // script(1) creates a terminal and types what it reads. `exec`, because otherwise the shell
+        // that it starts would handle Ctrl-C itself.
         let run = user.run(script);
         let mut line = vec!["exec".to_owned(), run.get_program().to_string_lossy().into_owned()];
         line.extend(run.get_args().map(|word| quote(&word.to_string_lossy())));
@@ -194,17 +203,17 @@ fn ctrl_c_at_a_terminal_reaches_the_command_once() {
             .spawn()
             .expect("script(1) of util-linux is needed: it makes a terminal");
         let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut said = String::new();
-        while !said.contains("up") {
-            assert_ne!(out.read_line(&mut said).unwrap(), 0, "it ended early: {said}");
+        let mut output = String::new();
+        while !output.contains("up") {
+            assert_ne!(out.read_line(&mut output).unwrap(), 0, "it ended early: {output}");
         }
         let mut keyboard = child.stdin.take().unwrap();
         keyboard.write_all(b"\x03").unwrap();
         keyboard.flush().unwrap();
-        out.read_to_string(&mut said).unwrap();
+        out.read_to_string(&mut output).unwrap();
         drop(keyboard);
-        assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
-        assert!(said.contains("total 1"), "{said}");
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{output}");
+        assert!(output.contains("total 1"), "{output}");
     });
 }
 
@@ -214,18 +223,18 @@ fn quote(word: &str) -> String {
 
 #[test]
 fn a_box_without_a_command_ends_with_success_on_ctrl_c() {
-    as_everybody(|user| {
+    as_root_and_user(|user| {
         let running = user.start();
         let pid = Pid::from_raw(i32::try_from(running.pid()).unwrap());
-        let space = Space::of(&format!("/proc/{pid}/ns/pid_for_children")).unwrap();
+        let namespace = Namespace::of(&format!("/proc/{pid}/ns/pid_for_children")).unwrap();
         kill(pid, Signal::SIGINT).unwrap();
-        eventually("the box is gone", || processes_in(&space).is_empty());
+        eventually("the box is gone", || processes_in(&namespace).is_empty());
     });
 }
 
 #[test]
-fn a_box_that_lives_until_the_end_of_its_input_dies_with_whoever_held_it() {
-    as_everybody(|user| {
+fn a_box_with_until_eof_dies_with_the_process_that_held_its_input() {
+    as_root_and_user(|user| {
         let spec = spec_file();
         let mut child = user
             .vpcbox(&["run", "--spec", &spec, "--until-eof", "--json"])
@@ -243,8 +252,8 @@ fn a_box_that_lives_until_the_end_of_its_input_dies_with_whoever_held_it() {
 }
 
 #[test]
-fn two_boxes_side_by_side_do_not_see_each_other() {
-    as_everybody(|user| {
+fn two_boxes_are_isolated_from_each_other() {
+    as_root_and_user(|user| {
         let mut one = user.start();
         let two = user.start();
         let both = "10.0.1.11:7000";
@@ -252,7 +261,7 @@ fn two_boxes_side_by_side_do_not_see_each_other() {
         assert_eq!(who_answers(&one, user, "client-a", both).as_deref(), Some("node-a"));
         let refused = two.exec("client-a", user.binary()).args(["probe", "dial", both]).output();
         let refused = refused.unwrap();
-        assert_eq!(refused.status.code(), Some(125), "nobody serves there: {}", words(&refused));
+        assert_eq!(refused.status.code(), Some(125), "no server there: {}", output_text(&refused));
         let address = "10.0.1.50".parse().unwrap();
         one.client().act(vpcbox::vpc::Act::Unassign { address }).unwrap();
         let mut two = two;

@@ -1,6 +1,6 @@
-//! Boxes as they are used: the real binary, real namespaces and real packets. Each test runs as
-//! the present user; as root each runs a second time as an ordinary user (uid 65534, by setpriv,
-//! without which it fails).
+//! End-to-end tests of boxes: the real binary, namespaces and packets. Each test runs as the
+//! current user; as root it runs again as an unprivileged user (uid 65534, by setpriv, without
+//! which it fails).
 
 #![expect(
     clippy::unwrap_used,

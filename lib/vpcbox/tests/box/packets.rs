@@ -1,4 +1,4 @@
-//! Who receives which packet.
+//! Delivery of packets.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use vpcbox::protocol::{Condition, KernelAct};
 use vpcbox::testing::RunningBox;
 use vpcbox::vpc::Act;
 
-use crate::support::{PATIENCE, Server, as_everybody, ask, text, who_answers};
+use crate::support::{PATIENCE, Server, as_root_and_user, ask, text, who_answers};
 
 const MEMBER: &str = "10.0.1.50:7000";
 const MEMBER_IP: &str = "10.0.1.50";
@@ -33,8 +33,8 @@ fn primary_eni(running: &mut RunningBox, node: &str) -> String {
     node.enis.iter().find(|eni| eni.device_index == 0).unwrap().id.clone()
 }
 
-fn steal(running: &mut RunningBox, address: &str, to: String) {
-    let act = Act::Steal { address: address.parse().unwrap(), to: Some(to) };
+fn reassign(running: &mut RunningBox, address: &str, to: String) {
+    let act = Act::Reassign { address: address.parse().unwrap(), to: Some(to) };
     running.client().act(act).unwrap();
 }
 
@@ -44,7 +44,7 @@ fn wait_routed(running: &mut RunningBox, address: &str, node: &str) {
 
 #[test]
 fn packets_reach_the_owner_from_a_client_in_the_vpc_one_outside_and_another_zone() {
-    as_everybody(|user| {
+    as_root_and_user(|user| {
         let mut running = user.start();
         add(&mut running, "node-a", MEMBER_IP, "ens5");
         let _server = Server::start(&running, user, "node-a", MEMBER);
@@ -57,8 +57,8 @@ fn packets_reach_the_owner_from_a_client_in_the_vpc_one_outside_and_another_zone
 }
 
 #[test]
-fn after_a_move_the_stale_holder_is_cut_off_and_the_client_reaches_the_new_one() {
-    as_everybody(|user| {
+fn after_a_move_the_client_reaches_the_new_holder_and_the_stale_one_is_cut_off() {
+    as_root_and_user(|user| {
         let mut running = user.start();
         for node in ["node-a", "node-b"] {
             add(&mut running, node, MEMBER_IP, "ens5");
@@ -73,7 +73,7 @@ fn after_a_move_the_stale_holder_is_cut_off_and_the_client_reaches_the_new_one()
         assert_eq!(as_member(&running, "node-b"), None, "its source address is not node-b's yet");
 
         let eni = primary_eni(&mut running, "node-b");
-        steal(&mut running, MEMBER_IP, eni);
+        reassign(&mut running, MEMBER_IP, eni);
         wait_routed(&mut running, MEMBER_IP, "node-b");
 
         assert_eq!(who_answers(&running, user, "client-a", MEMBER).as_deref(), Some("node-b"));
@@ -88,11 +88,11 @@ const FROM_MEMBER_TO_CLIENT: [&str; 6] =
     ["10.0.1.200:7001", "--udp", "--from", MEMBER_IP, "--timeout", "0.5"];
 
 #[test]
-fn an_address_that_nobody_has_or_a_kernel_lacks_is_silence_not_an_error() {
-    as_everybody(|user| {
+fn packets_to_an_unassigned_or_unconfigured_address_are_dropped_silently() {
+    as_root_and_user(|user| {
         let running = user.start();
         for from in ["client-a", "node-b", "onprem"] {
-            assert_eq!(who_answers(&running, user, from, "10.0.1.99:7000"), None, "nobody's");
+            assert_eq!(who_answers(&running, user, from, "10.0.1.99:7000"), None, "unassigned");
         }
         for from in ["client-a", "onprem"] {
             let answer = ask(&running, user, from, &[MEMBER, "--udp", "--timeout", "0.3"]);
@@ -107,8 +107,8 @@ fn received(running: &RunningBox, node: &str, link: &str) -> u64 {
 }
 
 #[test]
-fn an_eni_without_an_address_gets_its_packets_and_may_not_send_by_another_one() {
-    as_everybody(|user| {
+fn an_eni_without_an_address_receives_packets_and_cannot_answer_from_another_eni() {
+    as_root_and_user(|user| {
         let mut running = user.start();
         up(&mut running, "node-a", "ens6");
         let before = received(&running, "node-a", "ens6");
@@ -117,8 +117,8 @@ fn an_eni_without_an_address_gets_its_packets_and_may_not_send_by_another_one() 
         assert_eq!(ask(&running, user, "client-a", &datagram), None);
         assert!(received(&running, "node-a", "ens6") > before, "delivered by MAC, without ARP");
 
-        // With the address but without policy routing the answer leaves by ens5, whose ENI does
-        // not own it: EC2's source check drops it (F065).
+        // With the address but without policy routing the answer leaves by ens5, whose ENI does not
+        // own the address: EC2's source check drops it (F065).
         add(&mut running, "node-a", ON_SECOND_ENI, "ens6");
         let _server = Server::start(&running, user, "node-a", &to);
         assert_eq!(ask(&running, user, "client-a", &datagram), None);
@@ -127,7 +127,7 @@ fn an_eni_without_an_address_gets_its_packets_and_may_not_send_by_another_one() 
 
 #[test]
 fn further_enis_start_down_or_up_but_never_with_an_address() {
-    as_everybody(|user| {
+    as_root_and_user(|user| {
         for (arguments, state) in
             [(&["--extra-enis", "down"][..], "down"), (&["--extra-enis", "up"][..], "up")]
         {
@@ -147,9 +147,9 @@ fn further_enis_start_down_or_up_but_never_with_an_address() {
 
 #[test]
 fn a_moved_address_is_routed_to_an_eni_whose_link_is_still_down() {
-    as_everybody(|user| {
+    as_root_and_user(|user| {
         let mut running = user.start();
-        steal(&mut running, MEMBER_IP, SECOND_ENI_OF_B.to_owned());
+        reassign(&mut running, MEMBER_IP, SECOND_ENI_OF_B.to_owned());
         wait_routed(&mut running, MEMBER_IP, SECOND_ENI_OF_B);
         up(&mut running, "node-b", "ens6");
         let before = received(&running, "node-b", "ens6");
@@ -160,8 +160,8 @@ fn a_moved_address_is_routed_to_an_eni_whose_link_is_still_down() {
 }
 
 #[test]
-fn a_foreign_holder_swallows_the_packets() {
-    as_everybody(|user| {
+fn packets_to_a_foreign_holder_are_dropped() {
+    as_root_and_user(|user| {
         let mut running = user.start();
         add(&mut running, "node-a", MEMBER_IP, "ens5");
         let _server = Server::start(&running, user, "node-a", MEMBER);
@@ -173,8 +173,8 @@ fn a_foreign_holder_swallows_the_packets() {
 }
 
 #[test]
-fn a_kernel_address_can_be_stripped_and_a_link_can_flap() {
-    as_everybody(|user| {
+fn kernel_acts_remove_an_address_and_flap_a_link() {
+    as_root_and_user(|user| {
         let mut running = user.start();
         add(&mut running, "node-a", MEMBER_IP, "ens5");
         let server = Server::start(&running, user, "node-a", MEMBER);
@@ -192,12 +192,12 @@ fn a_kernel_address_can_be_stripped_and_a_link_can_flap() {
 }
 
 #[test]
-fn the_route_switches_within_milliseconds_and_before_the_metadata_service_shows_it() {
-    as_everybody(|user| {
+fn the_route_switches_quickly_and_before_the_metadata_service_shows_it() {
+    as_root_and_user(|user| {
         let mut running = user.start();
         let address: std::net::Ipv4Addr = MEMBER_IP.parse().unwrap();
         let eni = primary_eni(&mut running, "node-b");
-        steal(&mut running, MEMBER_IP, eni.clone());
+        reassign(&mut running, MEMBER_IP, eni.clone());
         let listed = Condition::Listed { address, node: "node-b".to_owned() };
         running.client().wait(&listed, PATIENCE).unwrap();
         let record = running.client().address(address).unwrap().unwrap();
@@ -207,7 +207,7 @@ fn the_route_switches_within_milliseconds_and_before_the_metadata_service_shows_
         let routed = routed.filter(|r| r.address == address && r.eni.as_ref() == Some(&eni));
         let at = routed.map(|r| r.at_us).next().unwrap();
         let late = Duration::from_micros(at - past.data_path_at_us);
-        // Milliseconds on an idle machine; the bound is for one that runs many tests at once.
+        // Milliseconds on an idle machine; the bound allows for parallel tests.
         assert!(late < Duration::from_secs(1), "the router followed {late:?} late");
         assert!(past.imds_added_at_us.unwrap() >= past.data_path_at_us);
         assert_eq!(record.routed_node.as_deref(), Some("node-b"));

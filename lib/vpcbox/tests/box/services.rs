@@ -8,7 +8,7 @@ use vpcbox::protocol::Condition;
 use vpcbox::testing::RunningBox;
 use vpcbox::vpc::Act;
 
-use crate::support::{PATIENCE, User, as_everybody, text, words};
+use crate::support::{PATIENCE, User, as_root_and_user, output_text, text};
 
 const IMDS: &str = "http://169.254.169.254/latest";
 const TTL: &str = "X-aws-ec2-metadata-token-ttl-seconds: 60";
@@ -33,8 +33,8 @@ fn metadata(running: &RunningBox, user: User, node: &str, path: &str) -> String 
 }
 
 #[test]
-fn each_node_reads_its_own_metadata_with_a_token_and_nothing_without() {
-    as_everybody(|user| {
+fn each_node_reads_its_own_metadata_only_with_a_token() {
+    as_root_and_user(|user| {
         let mut running = user.start();
         let truth = running.client().truth().unwrap();
         for node in &truth.nodes {
@@ -46,14 +46,17 @@ fn each_node_reads_its_own_metadata_with_a_token_and_nothing_without() {
         }
         let bare = http(&running, user, "node-a", [format!("{IMDS}/meta-data/mac").as_str()]);
         assert!(bare.starts_with("HTTP/1.1 401"), "{bare}");
-        let stranger = http(&running, user, "client-a", [IMDS]);
-        assert!(stranger.contains("no node of this box has the address 10.0.1.200"), "{stranger}");
+        let not_a_node = http(&running, user, "client-a", [IMDS]);
+        assert!(
+            not_a_node.contains("no node of this box has the address 10.0.1.200"),
+            "{not_a_node}"
+        );
     });
 }
 
 #[test]
-fn the_call_log_says_who_called_when_and_what_came_of_it() {
-    as_everybody(|user| {
+fn the_call_log_has_caller_time_and_outcome() {
+    as_root_and_user(|user| {
         let mut running = user.start();
         let before = running.client().clock().now_us();
         metadata(&running, user, "node-b", "instance-id");
@@ -77,7 +80,7 @@ fn the_call_log_says_who_called_when_and_what_came_of_it() {
 
 #[test]
 fn ec2_refuses_an_unsigned_request_with_its_own_xml() {
-    as_everybody(|user| {
+    as_root_and_user(|user| {
         let running = user.start();
         let body = "Action=DescribeSubnets&Version=2016-11-15";
         let form = "Content-Type: application/x-www-form-urlencoded";
@@ -90,13 +93,13 @@ fn ec2_refuses_an_unsigned_request_with_its_own_xml() {
 }
 
 #[test]
-fn a_reboot_ends_the_processes_of_a_node_and_gives_it_its_links_again() {
-    as_everybody(|user| {
+fn a_reboot_kills_the_processes_of_a_node_and_restores_its_links() {
+    as_root_and_user(|user| {
         let mut running = user.start();
         let mut sleeper = running.exec("node-a", "sh");
         sleeper.args(["-c", "echo here; exec sleep 1000"]).stdout(Stdio::piped());
         let mut sleeper = sleeper.spawn().unwrap();
-        // What enters the node only after the reboot lives on.
+        // Processes that enter the node only after the reboot keep running.
         let mut here = [0; 4];
         sleeper.stdout.as_mut().unwrap().read_exact(&mut here).unwrap();
         let reboot = Act::Reboot { node: "node-a".to_owned(), imds_missing_ms: 60_000 };
@@ -121,7 +124,7 @@ fn set_fault(running: &mut RunningBox, fault: &str) -> u64 {
 
 #[test]
 fn a_silent_metadata_service_keeps_the_connection_open_until_the_client_gives_up() {
-    as_everybody(|user| {
+    as_root_and_user(|user| {
         let mut running = user.start();
         let id =
             set_fault(&mut running, r#"{"fault":{"kind":"imds_down"},"when":{"caller":"node-a"}}"#);
@@ -131,7 +134,7 @@ fn a_silent_metadata_service_keeps_the_connection_open_until_the_client_gives_up
             command.args(["probe", "http", &url, "--timeout", "0.3"]).output().unwrap()
         };
         let silent = ask(&running, "node-a");
-        assert_eq!(silent.status.code(), Some(124), "{}", words(&silent));
+        assert_eq!(silent.status.code(), Some(124), "{}", output_text(&silent));
         assert_eq!(ask(&running, "node-b").status.code(), Some(0), "only node-a was meant");
         let listed = running.client().fault_list().unwrap();
         assert_eq!(listed[0]["fired"], 1, "{listed:?}");
@@ -141,23 +144,27 @@ fn a_silent_metadata_service_keeps_the_connection_open_until_the_client_gives_up
 }
 
 #[test]
-fn a_lost_answer_is_a_closed_connection() {
-    as_everybody(|user| {
+fn a_lost_response_is_a_closed_connection() {
+    as_root_and_user(|user| {
         let mut running = user.start();
         set_fault(&mut running, r#"{"fault":{"kind":"lost_response"},"when":{"count":1}}"#);
         let body = "Action=DescribeSubnets&Version=2016-11-15";
         let mut command = running.exec("node-a", user.binary());
         command.args(["probe", "http", "http://198.18.0.10/", "--method", "POST", "--body", body]);
         let lost = command.output().unwrap();
-        assert_eq!(lost.status.code(), Some(125), "{}", words(&lost));
-        assert!(words(&lost).contains("closed without an answer"), "{}", words(&lost));
+        assert_eq!(lost.status.code(), Some(125), "{}", output_text(&lost));
+        assert!(
+            output_text(&lost).contains("connection closed without a response"),
+            "{}",
+            output_text(&lost)
+        );
         assert!(command.output().unwrap().status.success(), "the fault fires once");
     });
 }
 
 #[test]
 fn a_terminated_node_loses_its_processes_links_and_addresses() {
-    as_everybody(|user| {
+    as_root_and_user(|user| {
         let mut running = user.start();
         let mut child = running.exec("node-b", "sleep").arg("1000").spawn().unwrap();
         let place = running.client().place("node-b").unwrap();
@@ -166,7 +173,7 @@ fn a_terminated_node_loses_its_processes_links_and_addresses() {
         running.client().act(act).unwrap();
         assert!(!child.wait().unwrap().success(), "its processes are killed");
         let gone = running.client().place("node-b").unwrap_err().chain();
-        assert!(gone.contains("there is no node or client node-b up"), "{gone}");
+        assert!(gone.contains("no running node or client node-b"), "{gone}");
         let address = "10.0.1.12".parse().unwrap();
         let nobody = Condition::Routed { address, node: None };
         running.client().wait(&nobody, PATIENCE).unwrap();
@@ -175,8 +182,8 @@ fn a_terminated_node_loses_its_processes_links_and_addresses() {
 }
 
 #[test]
-fn a_stopped_node_comes_back_with_its_addresses_and_an_empty_run() {
-    as_everybody(|user| {
+fn a_restarted_node_has_its_addresses_and_an_empty_run() {
+    as_root_and_user(|user| {
         let mut running = user.start();
         text(running.exec("node-a", "touch").arg("/run/before"));
         let node = || "node-a".to_owned();
@@ -192,7 +199,7 @@ fn a_stopped_node_comes_back_with_its_addresses_and_an_empty_run() {
 
 #[test]
 fn a_detached_eni_vanishes_from_its_node() {
-    as_everybody(|user| {
+    as_root_and_user(|user| {
         let mut running = user.start();
         let eni = "eni-0000000000000a001".to_owned();
         running.client().act(Act::Detach { eni }).unwrap();

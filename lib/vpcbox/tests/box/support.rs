@@ -1,4 +1,4 @@
-//! Starting boxes, as root and as an ordinary user.
+//! Starts boxes, as root and as an unprivileged user.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,11 +10,11 @@ use std::time::{Duration, SystemTime};
 
 use vpcbox::testing::{Options, RunningBox};
 
-/// Long enough for a slow machine that runs many tests at once.
+/// Long enough for a slow machine with parallel tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An uid that owns nothing.
-const NOBODY: &str = "65534";
+/// A user ID that owns nothing.
+const UNPRIVILEGED_UID: &str = "65534";
 
 /// Three nodes in two zones, clients in the VPC and outside. `.50` starts on node-a, `.60` on
 /// its second ENI, whose link is down.
@@ -76,25 +76,25 @@ name = "onprem"
 address = "192.168.7.7"
 "#;
 
-/// Who runs a box.
+/// The user that runs a box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum User {
-    /// Whoever runs the tests.
-    Me,
+    /// The user that runs the tests.
+    Current,
     /// Uid 65534, by setpriv.
-    Nobody,
+    Unprivileged,
 }
 
-/// Runs a test as the present user and, where that is root, as an ordinary one.
-pub(crate) fn as_everybody(test: fn(User)) {
-    test(User::Me);
+/// Runs a test as the current user and, if that is root, also as an unprivileged one.
+pub(crate) fn as_root_and_user(test: fn(User)) {
+    test(User::Current);
     if nix::unistd::geteuid().is_root() {
-        test(User::Nobody);
+        test(User::Unprivileged);
     }
 }
 
-/// A place that every user can read, with a copy of the binary. Removed by [`sweep`] of a later
-/// run if this one is killed: its name carries the process id.
+/// A directory that every user can read, with a copy of the binary. If this process is killed,
+/// [`sweep`] of a later run removes it: its name contains the process ID.
 fn shared() -> &'static Path {
     static SHARED: OnceLock<PathBuf> = OnceLock::new();
     SHARED.get_or_init(|| {
@@ -102,9 +102,9 @@ fn shared() -> &'static Path {
         sweep();
         fs::create_dir_all(&dir).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-        // A hard link would do, but the target directory may be on another file system. And what
-        // this process has open for writing, a child of another test may have as well until it has
-        // become its own program: the kernel runs no such copy.
+        // Not a hard link, because the target directory may be on another file system. `cp` writes
+        // the copy, because a file that this process opens for writing may stay open in a forked
+        // child of another test until its exec, and the kernel does not execute such a file.
         let (from, to) = (env!("CARGO_BIN_EXE_vpcbox").as_ref(), dir.join("vpcbox"));
         assert!(Command::new("cp").args([from, to.as_os_str()]).status().unwrap().success());
         fs::set_permissions(dir.join("vpcbox"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -112,7 +112,7 @@ fn shared() -> &'static Path {
     })
 }
 
-/// Removes the copies of test processes that are gone.
+/// Removes the directories of test processes that no longer exist.
 fn sweep() {
     for entry in fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -127,27 +127,33 @@ impl User {
     /// The binary that this user can execute.
     pub(crate) fn binary(self) -> PathBuf {
         match self {
-            Self::Me => PathBuf::from(env!("CARGO_BIN_EXE_vpcbox")),
-            Self::Nobody => shared().join("vpcbox"),
+            Self::Current => PathBuf::from(env!("CARGO_BIN_EXE_vpcbox")),
+            Self::Unprivileged => shared().join("vpcbox"),
         }
     }
 
     fn prefix(self) -> Vec<String> {
         let words: &[&str] = match self {
-            Self::Me => &[],
-            Self::Nobody => {
-                &["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"]
-            }
+            Self::Current => &[],
+            Self::Unprivileged => &[
+                "setpriv",
+                "--reuid",
+                UNPRIVILEGED_UID,
+                "--regid",
+                UNPRIVILEGED_UID,
+                "--clear-groups",
+                "--",
+            ],
         };
         words.iter().map(|&word| word.to_owned()).collect()
     }
 
-    /// A box that stays up.
+    /// A box that keeps running.
     pub(crate) fn start(self) -> RunningBox {
         self.start_with(&["--profile", "fast"])
     }
 
-    /// A box that stays up, with these arguments.
+    /// A box that keeps running, with these arguments.
     pub(crate) fn start_with(self, arguments: &[&str]) -> RunningBox {
         let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
         let options = Options { arguments, prefix: self.prefix() };
@@ -156,7 +162,8 @@ impl User {
         })
     }
 
-    /// `vpcbox` with these arguments, as this user, in a clean environment and a readable place.
+    /// `vpcbox` with these arguments, as this user, in a clean environment and a readable
+    /// directory.
     pub(crate) fn vpcbox(self, arguments: &[&str]) -> Command {
         let mut words = self.prefix();
         words.push(self.binary().display().to_string());
@@ -179,7 +186,7 @@ impl User {
 /// A file with the spec.
 pub(crate) fn spec_file() -> String {
     let spec = shared().join("spec.toml");
-    // Written by rename: tests run side by side.
+    // Written by rename, because tests run in parallel.
     let draft = shared().join(format!("{:?}", thread::current().id()));
     fs::write(&draft, SPEC).unwrap();
     fs::set_permissions(&draft, fs::Permissions::from_mode(0o644)).unwrap();
@@ -190,18 +197,18 @@ pub(crate) fn spec_file() -> String {
 /// Standard output of a command that must succeed.
 pub(crate) fn text(command: &mut Command) -> String {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", words(&output));
+    assert!(output.status.success(), "{command:?}: {}", output_text(&output));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// Everything that a command said.
-pub(crate) fn words(output: &Output) -> String {
+/// Status and output of a command.
+pub(crate) fn output_text(output: &Output) -> String {
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);
     format!("{}\n{out}{err}", output.status)
 }
 
-/// Waits for a condition, and says what was waited for if it does not come true.
+/// Waits for a condition, and panics with its description after the deadline.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = SystemTime::now() + PATIENCE;
     while !holds() {
@@ -217,7 +224,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `vpcbox probe serve` in a node and waits until it can be reached.
+    /// Starts `vpcbox probe serve` in a node and waits until it is reachable.
     pub(crate) fn start(running: &RunningBox, user: User, node: &str, bind: &str) -> Self {
         use std::io::{BufRead, BufReader};
 
@@ -242,7 +249,7 @@ impl Drop for Server {
     }
 }
 
-/// Who answers on an address, asked from a node or client; `None`: silence.
+/// The name that answers on an address, dialed from a node or client; `None`: no answer.
 pub(crate) fn who_answers(
     running: &RunningBox,
     user: User,
@@ -264,6 +271,6 @@ pub(crate) fn ask(
     match output.status.code() {
         Some(0) => Some(String::from_utf8(output.stdout).unwrap().trim().to_owned()),
         Some(124) => None,
-        _ => panic!("{command:?}: {}", words(&output)),
+        _ => panic!("{command:?}: {}", output_text(&output)),
     }
 }

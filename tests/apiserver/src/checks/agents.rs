@@ -1,5 +1,5 @@
-//! The agent itself on the real server: what it asks for, and what it makes of a server that goes
-//! away and forgets.
+//! The agent on the real server: its requests, and its behaviour when the server restarts or
+//! compacts its history.
 
 use firecamp_kube::Source;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ async fn create(cluster: &Cluster, last: u8, node: &str) -> Outcome {
     let object = static_ip(&format!("10.1.0.{last}"), node, &format!("redis-{last}"));
     let made = cluster.api.post(&format!("{GROUP}/staticips"), &object).await?;
     ensure(made.code == 201, || made.text)?;
-    // A live pod: the agent leaves its address alone.
+    // A live pod, so the agent does not release its address.
     let pod = json!({
         "metadata": { "name": format!("redis-{last}") },
         "spec": { "nodeName": node, "containers": [{ "name": "c", "image": "none" }] },
@@ -33,7 +33,7 @@ async fn change(cluster: &Cluster, last: u8, path: &str, value: Value) -> Outcom
     ensure(answer.code == 200, || answer.text)
 }
 
-/// Nothing but pods and records is there.
+/// Deletes all records.
 async fn empty(cluster: &Cluster) -> Outcome {
     let pods = "/api/v1/namespaces/prod/pods?gracePeriodSeconds=0";
     let gone = cluster.api.delete(pods).await?;
@@ -47,7 +47,7 @@ async fn one_address(cluster: &Cluster) -> Result<(Source, Agent), String> {
     create(cluster, 21, "n2").await?;
     let source = rights::of_agents(cluster).await?;
     let agent = Agent::start(&source, NODE)?;
-    agent.knows(1).await?;
+    agent.reports_count(1).await?;
     Ok((source, agent))
 }
 
@@ -57,15 +57,15 @@ fn asked(cluster: &Cluster, since: usize) -> Result<Vec<Request>, String> {
     Ok(requests)
 }
 
-/// Lists and watches select the own node, whatever there is of others; nothing is refused.
-pub(super) async fn an_agent_asks_for_its_own_node_only(cluster: &Cluster) -> Outcome {
+/// Lists and watches select only the agent's own node, and no request is rejected.
+pub(super) async fn an_agent_requests_only_objects_of_its_node(cluster: &Cluster) -> Outcome {
     let since = cluster.requests()?.len();
     let (_source, agent) = one_address(cluster).await?;
     create(cluster, 22, NODE).await?;
-    agent.knows(2).await?;
-    // To another node, and so out of what the agent watches.
+    agent.reports_count(2).await?;
+    // Moves to another node and so leaves the agent's watch.
     change(cluster, 22, "/spec/attachment/nodeName", json!("n2")).await?;
-    agent.knows(1).await?;
+    agent.reports_count(1).await?;
     let requests = asked(cluster, since)?;
     for (resource, field) in [("staticips", "spec.attachment.nodeName"), ("pods", "spec.nodeName")]
     {
@@ -88,36 +88,36 @@ pub(super) async fn an_agent_asks_for_its_own_node_only(cluster: &Cluster) -> Ou
     empty(cluster).await
 }
 
-/// With the server away what was seen stands; once it is back the watches go on.
-pub(super) async fn an_agent_outlives_the_api_server(cluster: &Cluster) -> Outcome {
+/// While the server is down the agent keeps its observations; afterwards the watches resume.
+pub(super) async fn an_agent_survives_a_restart_of_the_api_server(cluster: &Cluster) -> Outcome {
     let (_source, agent) = one_address(cluster).await?;
     cluster.kill().await?;
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    agent.still_knows(1).await?;
-    cluster.start_again().await?;
+    agent.still_reports_count(1).await?;
+    cluster.restart().await?;
     create(cluster, 22, NODE).await?;
-    agent.knows(2).await?;
+    agent.reports_count(2).await?;
     empty(cluster).await
 }
 
-/// It was still while an address left, the server was started anew and etcd forgot: its watch is
-/// answered with 410, and a whole list shows what is gone.
-pub(super) async fn an_agent_that_missed_something_lists_anew(cluster: &Cluster) -> Outcome {
+/// The agent was suspended while an address left, the server restarted and etcd was compacted: the
+/// watch gets 410, and a new list shows the departure.
+pub(super) async fn an_agent_that_missed_events_lists_again(cluster: &Cluster) -> Outcome {
     let (_source, agent) = one_address(cluster).await?;
     create(cluster, 22, NODE).await?;
-    agent.knows(2).await?;
+    agent.reports_count(2).await?;
     agent.signal("STOP").await?;
-    // What is sent to it now waits in its sockets, so these have to end before.
+    // Closes the watches first; otherwise events would wait in the agent's sockets.
     cluster.kill().await?;
-    cluster.start_again().await?;
+    cluster.restart().await?;
     change(cluster, 20, "/spec/attachment/nodeName", json!("n2")).await?;
     change(cluster, 22, "/spec/epoch", json!(4)).await?;
     cluster.kill().await?;
     cluster.compact().await?;
-    cluster.start_again().await?;
+    cluster.restart().await?;
     let since = cluster.requests()?.len();
     agent.signal("CONT").await?;
-    agent.knows(1).await?;
+    agent.reports_count(1).await?;
     let requests = asked(cluster, since)?;
     let listed =
         requests.iter().any(|request| request.resource == "staticips" && request.verb == "list");

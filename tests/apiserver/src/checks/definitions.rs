@@ -1,8 +1,8 @@
-//! The CustomResourceDefinitions, as the server takes them.
+//! The CustomResourceDefinitions on the server.
 
 use std::time::Duration;
 
-use firecamp_crds::Definition;
+use firecamp_registry::crds::Definition;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -15,14 +15,14 @@ const STRICT: &str = "fieldValidation=Strict";
 const PATIENCE: Duration = Duration::from_mins(1);
 
 fn definitions() -> Vec<Definition> {
-    firecamp_crds::all().expect("the tables fit the types")
+    firecamp_registry::crds::all().expect("the tables fit the types")
 }
 
 fn name(definition: &Definition) -> &str {
     definition.object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
-/// Strictly, without a warning, until the server serves them.
+/// Installs the definitions strictly, without warnings, and waits until the server serves them.
 pub(super) async fn install(cluster: &Cluster) -> Outcome {
     for definition in definitions() {
         let path = format!("{CRDS}?{STRICT}");
@@ -68,7 +68,9 @@ async fn served(cluster: &Cluster, definition: &Definition) -> Outcome {
     Err(format!("{} is not served: {last}", name(definition)))
 }
 
-pub(super) async fn a_second_installation_changes_nothing(cluster: &Cluster) -> Outcome {
+pub(super) async fn a_second_installation_of_the_crds_changes_nothing(
+    cluster: &Cluster,
+) -> Outcome {
     for definition in definitions() {
         let path = format!("{CRDS}/{}", name(&definition));
         let stored = cluster.api.get(&path).await?.json();
@@ -78,13 +80,13 @@ pub(super) async fn a_second_installation_changes_nothing(cluster: &Cluster) -> 
         ensure(answer.code == 200, || answer.text.clone())?;
         let (before, after) = (&stored["metadata"], &answer.json()["metadata"]);
         ensure(before["generation"] == after["generation"], || {
-            format!("{}: the server stored something else than the file", name(&definition))
+            format!("{}: the stored object differs from the file", name(&definition))
         })?;
     }
     Ok(())
 }
 
-pub(super) async fn defaults_are_filled_in(cluster: &Cluster) -> Outcome {
+pub(super) async fn the_server_sets_defaults(cluster: &Cluster) -> Outcome {
     let path = format!("{GROUP}/staticippools?dryRun=All&{STRICT}");
     let some = with(pool(), &[("/spec/claimRetentionPolicy", json!({ "whenScaled": "Delete" }))]);
     let cases = [
@@ -103,10 +105,10 @@ pub(super) async fn defaults_are_filled_in(cluster: &Cluster) -> Outcome {
     Ok(())
 }
 
-/// What `kubectl explain` reads.
-pub(super) async fn fields_can_be_explained(cluster: &Cluster) -> Outcome {
+/// Checks the OpenAPI document that `kubectl explain` reads.
+pub(super) async fn kubectl_explain_describes_fields(cluster: &Cluster) -> Outcome {
     let end = Instant::now() + PATIENCE;
-    let mut seen = String::new();
+    let mut last = String::new();
     while Instant::now() < end {
         let answer = cluster.api.get("/openapi/v3/apis/firecamp.io/v1alpha1").await?;
         let schema = &answer.json()["components"]["schemas"]["io.firecamp.v1alpha1.StaticIP"];
@@ -115,13 +117,13 @@ pub(super) async fn fields_can_be_explained(cluster: &Cluster) -> Outcome {
         if text == "The UID of the pod." {
             return Ok(());
         }
-        seen = answer.text.chars().take(300).collect();
+        last = answer.text.chars().take(300).collect();
         sleep(Duration::from_millis(200)).await;
     }
-    Err(format!("no such description: {seen}"))
+    Err(format!("no such description: {last}"))
 }
 
-pub(super) async fn status_is_a_resource_of_its_own(cluster: &Cluster) -> Outcome {
+pub(super) async fn status_is_a_subresource(cluster: &Cluster) -> Outcome {
     let object = static_ip("10.1.0.99", "n1", "redis-9");
     let path = format!("{GROUP}/staticips");
     let created = cluster.api.post(&path, &object).await?;
@@ -137,7 +139,9 @@ pub(super) async fn status_is_a_resource_of_its_own(cluster: &Cluster) -> Outcom
     let stored = answer.json();
     ensure(stored["spec"]["epoch"] == 3, || "a status changed the spec".to_owned())?;
     ensure(stored["status"]["conditions"] == ready, || format!("{}", stored["status"]))?;
-    ensure(stored["metadata"]["generation"] == 1, || "a status counts as a change".to_owned())?;
+    ensure(stored["metadata"]["generation"] == 1, || {
+        "a status update increased the generation".to_owned()
+    })?;
     let gone = cluster.api.delete(&format!("{path}/10.1.0.99")).await?;
     ensure(gone.code == 200, || gone.text)
 }

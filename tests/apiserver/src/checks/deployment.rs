@@ -1,9 +1,9 @@
-//! Everything under `deploy`, as the server takes it.
+//! All objects in `deploy` on the server.
 
 use std::fs;
 use std::time::Duration;
 
-use firecamp_deploy_tests::{files, objects, parsed};
+use firecamp_checks::deploy::{files, objects, parsed};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -11,25 +11,25 @@ use super::{Outcome, ensure};
 use crate::cluster::Cluster;
 use crate::deploy::{apply, would_apply};
 
-/// Where there are files with objects; what is in the last one Helm has made.
+/// The directories with objects; Helm has rendered those in the last one.
 const PLACES: [&str; 6] = [
     "deploy",
     "deploy/rbac",
     "deploy/policies",
     "deploy/examples",
     "deploy/examples/edge",
-    "tests/deploy/rendered",
+    "tests/checks/rendered",
 ];
-/// Of these files: no objects, or only for a namespace of one's own.
+/// Files without objects, or with a placeholder for the namespace.
 const OTHERS: [&str; 3] = ["/kustomization.yaml", "/member-bindings.yaml", "/values.yaml"];
-/// Names the directory of the Prometheus operator's definitions.
+/// The variable with the directory of the Prometheus operator's definitions.
 const OPERATOR: &str = "OPERATOR_CRDS";
-/// Those of its definitions that the chart has objects of.
+/// The definitions of the operator that the chart uses.
 const MONITORING: [&str; 2] = ["podmonitors", "prometheusrules"];
-/// They come with the API server's own, a moment after it has taken the definition.
+/// The server serves a kind a moment after it has accepted the definition.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Objects of a namespace can be tried only if that is there.
+/// Creates the namespace of an object, which a dry run needs.
 async fn namespace(cluster: &Cluster, object: &Value) -> Outcome {
     let named = match object["kind"].as_str() {
         Some("Namespace") => &object["metadata"]["name"],
@@ -44,7 +44,7 @@ async fn namespace(cluster: &Cluster, object: &Value) -> Outcome {
     apply(cluster, &namespace).await
 }
 
-/// What a cluster has in which the Prometheus operator is installed.
+/// Installs the definitions of the Prometheus operator.
 async fn define_monitoring(cluster: &Cluster) -> Outcome {
     let dir = std::env::var(OPERATOR)
         .map_err(|_unset| format!("{OPERATOR} names no directory: run `make test-apiserver`"))?;
@@ -64,8 +64,8 @@ async fn define_monitoring(cluster: &Cluster) -> Outcome {
     Ok(())
 }
 
-/// Comes before the checks that leave objects of the same names behind.
-pub(super) async fn what_is_deployed_is_taken_strictly_and_without_a_warning(
+/// Runs before the checks that leave objects of the same names behind.
+pub(super) async fn the_server_accepts_all_deployed_objects_without_warnings(
     cluster: &Cluster,
 ) -> Outcome {
     define_monitoring(cluster).await?;
@@ -83,20 +83,20 @@ pub(super) async fn what_is_deployed_is_taken_strictly_and_without_a_warning(
         }
     }
     ensure(count > 40, || format!("only {count} objects"))?;
-    whoever_errs_is_refused(cluster).await
+    unknown_fields_are_rejected(cluster).await
 }
 
-/// What the operator's definitions do not know is no object of theirs.
-async fn whoever_errs_is_refused(cluster: &Cluster) -> Outcome {
+/// The server rejects objects with a field that the operator's definitions do not have.
+async fn unknown_fields_are_rejected(cluster: &Cluster) -> Outcome {
     for (kind, path) in [
         ("PodMonitor", "/spec/podMetricsEndpoints/0"),
         ("PrometheusRule", "/spec/groups/0/rules/0"),
     ] {
-        let all = objects("tests/deploy/rendered/most.yaml")?;
+        let all = objects("tests/checks/rendered/most.yaml")?;
         let found = all.into_iter().find(|object| object["kind"] == kind);
         let mut object = found.ok_or_else(|| format!("the chart has no {kind}"))?;
         let part = object.pointer_mut(path).ok_or_else(|| format!("no {path} of {kind}"))?;
-        part["firecamp"] = json!("nobody knows this");
+        part["firecamp"] = json!("an unknown field");
         let wrong = would_apply(cluster, &object).await.err().unwrap_or_default();
         ensure(wrong.contains("firecamp"), || format!("{kind} with {path}/firecamp: {wrong:?}"))?;
     }

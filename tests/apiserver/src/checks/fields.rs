@@ -1,4 +1,4 @@
-//! What lists select, and what their tables show.
+//! Field selectors of lists, and printer columns.
 
 use std::collections::BTreeSet;
 
@@ -44,14 +44,14 @@ pub(super) async fn addresses_are_listed_by_node_member_and_pool(cluster: &Clust
         ("spec.pool%3Da", vec!["10.1.0.20", "10.1.0.21", "10.1.0.22"]),
     ];
     for (query, wanted) in cases {
-        let seen = names(cluster, query).await?;
+        let observed = names(cluster, query).await?;
         let wanted: BTreeSet<String> = wanted.into_iter().map(str::to_owned).collect();
-        ensure(seen == wanted, || format!("{query}: {seen:?} instead of {wanted:?}"))?;
+        ensure(observed == wanted, || format!("{query}: {observed:?} instead of {wanted:?}"))?;
     }
     none(cluster).await
 }
 
-/// What `kubectl get` prints without `-o wide`: the heads, and the cells of the first row.
+/// The output of `kubectl get` without `-o wide`: the header, and the cells of the first row.
 async fn printed(cluster: &Cluster, path: &str) -> Result<(Vec<String>, Vec<String>), String> {
     let table = cluster.api.table(&format!("{GROUP}/{path}")).await?.json();
     let columns = table["columnDefinitions"].as_array().cloned().unwrap_or_default();
@@ -61,7 +61,7 @@ async fn printed(cluster: &Cluster, path: &str) -> Result<(Vec<String>, Vec<Stri
     Ok(shown.map(|(column, cell)| (text(&column["name"]), text(cell))).unzip())
 }
 
-/// The columns of each kind, and what stands in those before the last, which is the age.
+/// The columns of each kind, and their cells except the last column, which is the age.
 type Printed = (&'static str, &'static str, &'static [&'static str], &'static [&'static str]);
 
 const PRINTED: [Printed; 4] = [
@@ -69,13 +69,13 @@ const PRINTED: [Printed; 4] = [
         "staticips",
         "10.1.0.21",
         &["Name", "Namespace", "Member", "State", "Node", "Ready", "Reason", "Age"],
-        &["10.1.0.21", "prod", "redis-1", "Attached", "n2", "False", "NotOnEni"],
+        &["10.1.0.21", "prod", "redis-1", "Attached", "n2", "False", "Misplaced"],
     ),
     (
         "namespaces/prod/staticipclaims",
         "redis-0",
         &["Name", "Address", "Pool", "Bound", "Reason", "Age"],
-        &["redis-0", "10.1.0.20", "a", "False", "AddressMissing"],
+        &["redis-0", "10.1.0.20", "a", "False", "StaticIPNotFound"],
     ),
     (
         "staticippools",
@@ -91,9 +91,9 @@ const PRINTED: [Printed; 4] = [
     ),
 ];
 
-/// What the agents report of each of them.
+/// The statuses that the agents report.
 fn reported() -> [(&'static str, Value, Value); 4] {
-    let said = |kind: &str, reason: &str| {
+    let conditions = |kind: &str, reason: &str| {
         json!([{ "type": "Audited", "status": "True", "reason": "ByHand" },
             { "type": kind, "status": "False", "reason": reason }])
     };
@@ -102,11 +102,11 @@ fn reported() -> [(&'static str, Value, Value); 4] {
         "metadata": { "name": "n2" },
     });
     let pool_is = json!({ "total": 9, "allocated": 9, "free": 0,
-        "conditions": said("Ready", "Exhausted") });
+        "conditions": conditions("Ready", "Exhausted") });
     let node_is = json!({ "slots": { "free": 3, "total": 9 }, "addressesFailing": 1,
-        "volumesFailing": 0, "conditions": said("Ready", "SomeFailing") });
-    let claim_is = json!({ "conditions": said("Bound", "AddressMissing") });
-    let ip_is = json!({ "conditions": said("Ready", "NotOnEni") });
+        "volumesFailing": 0, "conditions": conditions("Ready", "SomeFailing") });
+    let claim_is = json!({ "conditions": conditions("Bound", "StaticIPNotFound") });
+    let ip_is = json!({ "conditions": conditions("Ready", "Misplaced") });
     [
         ("staticips", static_ip("10.1.0.21", "n2", "redis-1"), ip_is),
         ("namespaces/prod/staticipclaims", claim(), claim_is),
@@ -115,17 +115,18 @@ fn reported() -> [(&'static str, Value, Value); 4] {
     ]
 }
 
-pub(super) async fn tables_answer_the_first_question(cluster: &Cluster) -> Outcome {
+pub(super) async fn kubectl_get_shows_the_expected_columns(cluster: &Cluster) -> Outcome {
     for ((plural, object, status), (_, name, ..)) in reported().into_iter().zip(PRINTED) {
         let made = cluster.api.post(&format!("{GROUP}/{plural}"), &object).await?;
         ensure(made.code == 201, || made.text)?;
         let patch = json!([{ "op": "add", "path": "/status", "value": status }]);
-        let told = cluster.api.patch(&format!("{GROUP}/{plural}/{name}/status"), &patch).await?;
-        ensure(told.code == 200, || told.text)?;
+        let reported =
+            cluster.api.patch(&format!("{GROUP}/{plural}/{name}/status"), &patch).await?;
+        ensure(reported.code == 200, || reported.text)?;
     }
     for (plural, name, heads, cells) in PRINTED {
-        let (seen, values) = printed(cluster, &format!("{plural}/{name}")).await?;
-        ensure(seen == heads, || format!("{plural}: {seen:?}"))?;
+        let (observed, values) = printed(cluster, &format!("{plural}/{name}")).await?;
+        ensure(observed == heads, || format!("{plural}: {observed:?}"))?;
         let before_age = values.split_last().map(|(_age, before)| before).unwrap_or_default();
         ensure(before_age == cells, || format!("{plural}: {values:?}"))?;
         let gone = cluster.api.delete(&format!("{GROUP}/{plural}/{name}")).await?;

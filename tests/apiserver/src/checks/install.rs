@@ -1,9 +1,9 @@
-//! Helm, as a user calls it, on a server that has never seen a FireCamp.
+//! Helm, as a user runs it, on a server without FireCamp.
 
 use std::path::Path;
 use std::time::Duration;
 
-use firecamp_deploy_tests::{objects, place};
+use firecamp_checks::deploy::{objects, place};
 use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -15,7 +15,7 @@ use crate::samples::GROUP;
 
 const PATIENCE: Duration = Duration::from_mins(3);
 const NAMESPACE: &str = "firecamp-system";
-/// What a release has, one of each kind.
+/// The objects of a release, one of each kind.
 const PARTS: [&str; 8] = [
     "/apis/apps/v1/namespaces/firecamp-system/daemonsets/firecamp-agent",
     "/api/v1/namespaces/firecamp-system/serviceaccounts/firecamp-agent",
@@ -27,7 +27,7 @@ const PARTS: [&str; 8] = [
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/firecamp-agent-lease",
 ];
 
-/// A user with a kubeconfig and nothing else.
+/// A user with only a kubeconfig.
 struct User<'a> {
     cluster: &'a Cluster,
     home: tempfile::TempDir,
@@ -41,10 +41,10 @@ impl User<'_> {
         command.args(args).args(["--namespace", NAMESPACE]).env_clear().kill_on_drop(true);
         command.env("HOME", self.home.path()).env("KUBECONFIG", self.cluster.kubeconfig()?);
         let ended = timeout(PATIENCE, command.output()).await;
-        let ended = ended.map_err(|_late| format!("helm {args:?} does not end"))?;
+        let ended = ended.map_err(|_late| format!("helm {args:?}: timed out"))?;
         let ended = ended.map_err(|wrong| format!("helm {args:?}: {wrong}"))?;
-        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        ensure(ended.status.success(), || format!("helm {args:?}: {said}"))
+        let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+        ensure(ended.status.success(), || format!("helm {args:?}: {stderr}"))
     }
 
     async fn install(&self, chart: &str) -> Outcome {
@@ -59,13 +59,13 @@ impl User<'_> {
     async fn there(&self, wanted: bool) -> Outcome {
         for path in PARTS {
             let code = self.cluster.api.get(path).await?.code;
-            let seen = if wanted { code == 200 } else { code == 404 };
-            ensure(seen, || format!("{path}: {code}"))?;
+            let expected = if wanted { code == 200 } else { code == 404 };
+            ensure(expected, || format!("{path}: {code}"))?;
         }
         Ok(())
     }
 
-    /// What the agents are told to log.
+    /// The log level of the agents.
     async fn level(&self) -> Result<Value, String> {
         let agents = self.get(PARTS[0]).await?;
         let env = &agents["spec"]["template"]["spec"]["containers"][0]["env"];
@@ -75,8 +75,8 @@ impl User<'_> {
     }
 }
 
-async fn lives_with_it(user: &User<'_>, chart: &Path) -> Outcome {
-    let chart = chart.to_str().ok_or("a path that is no text")?;
+async fn upgrades_and_rolls_back(user: &User<'_>, chart: &Path) -> Outcome {
+    let chart = chart.to_str().ok_or("the path is not UTF-8")?;
     user.install(chart).await?;
     user.there(true).await?;
     for pool in objects("deploy/examples/pool.yaml")? {
@@ -97,7 +97,7 @@ async fn lives_with_it(user: &User<'_>, chart: &Path) -> Outcome {
     ensure(pool["spec"]["subnets"].is_array(), || format!("the pool is gone: {pool}"))
 }
 
-pub(super) async fn helm_installs_upgrades_goes_back_and_leaves_nothing_but_the_records(
+pub(super) async fn helm_installs_upgrades_rolls_back_and_uninstalls_all_but_the_records(
     _other: &Cluster,
 ) -> Outcome {
     let cluster = Box::pin(Cluster::start()).await?;
@@ -109,5 +109,5 @@ pub(super) async fn helm_installs_upgrades_goes_back_and_leaves_nothing_but_the_
     }
     let home = tempfile::tempdir().map_err(|wrong| format!("a directory: {wrong}"))?;
     let user = User { cluster: &cluster, home };
-    Box::pin(lives_with_it(&user, &place("deploy/chart/firecamp"))).await
+    Box::pin(upgrades_and_rolls_back(&user, &place("deploy/chart/firecamp"))).await
 }

@@ -1,5 +1,5 @@
-//! The admission policies as deployed: a token writes what is its own. Nothing is changed by a cell
-//! of the table: the server is asked what it would say.
+//! The deployed admission policies: a token may write only its own objects. The cells of the table
+//! are dry runs, which change nothing.
 
 mod agents;
 mod members;
@@ -7,10 +7,10 @@ mod scene;
 
 use std::time::Duration;
 
+use firecamp_checks::deploy::{collection, files, objects};
 use firecamp_core::release::Releaser;
-use firecamp_deploy_tests::{collection, files, objects};
 use firecamp_kube::Timeouts;
-use firecamp_kubetest::{Answer, Api};
+use firecamp_testkit::kubernetes::{Answer, Api};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -19,14 +19,15 @@ use super::rights::{NODE, agents_work, members_may, of_agents};
 use super::{Outcome, ensure};
 use crate::cluster::Cluster;
 use crate::deploy::apply;
-use crate::life::{Pod, Site, attached, released};
+use crate::lifecycle::{Pod, Site, attached, released};
 use crate::samples::GROUP;
 use scene::{Scene, Who};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const CLAIMS: &str = "namespaces/prod/staticipclaims";
 
-/// One request: who asks, for what, and what the refusal says; none if it is taken.
+/// One request: its user, its purpose, and a text of the expected rejection; none if it is
+/// accepted.
 #[derive(Debug, Clone)]
 struct Cell {
     who: Who,
@@ -57,7 +58,7 @@ impl Cell {
         format!("{:?}, to {}: {} {}", self.who, self.what, answer.code, answer.text)
     }
 
-    /// Refused for this reason, as soon as the policies have come into force.
+    /// Waits until the policies are in force and reject the request for this reason.
     async fn is_refused(&self, own: &Api, words: &str) -> Outcome {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -70,8 +71,8 @@ impl Cell {
         }
     }
 
-    /// Taken, as soon as no policy is in force any more.
-    async fn is_taken_again(&self, own: &Api) -> Outcome {
+    /// Waits until no policy is in force and the request is accepted.
+    async fn is_accepted_again(&self, own: &Api) -> Outcome {
         let end = Instant::now() + PATIENCE;
         loop {
             let answer = self.ask(own).await?;
@@ -92,12 +93,12 @@ fn policies() -> Result<Vec<Value>, String> {
     Ok(all)
 }
 
-/// What is to be seen under the policies; they are gone afterwards, however it ends.
-async fn under(cluster: &Cluster, seen: impl Future<Output = Outcome>) -> Outcome {
+/// Runs a check under the policies, and removes them afterwards in every case.
+async fn under(cluster: &Cluster, check: impl Future<Output = Outcome>) -> Outcome {
     for object in policies()? {
         apply(cluster, &object).await?;
     }
-    let outcome = seen.await;
+    let outcome = check.await;
     for object in policies()?.iter().rev() {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let gone = cluster.api.delete(&format!("{}/{name}", collection(object)?)).await?;
@@ -106,15 +107,15 @@ async fn under(cluster: &Cluster, seen: impl Future<Output = Outcome>) -> Outcom
     outcome
 }
 
-/// Whatever the policies refuse, RBAC allows: so without them all of it is taken.
+/// RBAC allows everything that the policies reject: without them all requests are accepted.
 async fn without(scene: &Scene<'_>, cells: &[Cell]) -> Outcome {
     for cell in cells.iter().filter(|cell| cell.refused.is_some()) {
-        cell.is_taken_again(scene.of(cell.who)?).await?;
+        cell.is_accepted_again(scene.of(cell.who)?).await?;
     }
     Ok(())
 }
 
-pub(super) async fn f103_f105_a_token_writes_what_is_its_own_and_nothing_else(
+pub(super) async fn f103_f105_the_policies_allow_a_token_only_writes_of_its_own_objects(
     cluster: &Cluster,
 ) -> Outcome {
     let scene = Box::pin(Scene::set(cluster)).await?;
@@ -135,11 +136,11 @@ pub(super) async fn f103_f105_a_token_writes_what_is_its_own_and_nothing_else(
     without(&scene, &cells).await?;
     let refused = cells.iter().filter(|cell| cell.refused.is_some()).count();
     ensure(refused >= 24 && cells.len() - refused >= 15, || format!("only {}", cells.len()))?;
-    scene.strike().await
+    scene.remove_all().await
 }
 
-/// The first pod of a member, the next one, its release, and a claim that a person has made.
-async fn a_member_lives(cluster: &Cluster) -> Outcome {
+/// Runs the first pod of a member, the next one, its release, and a claim of a user.
+async fn run_member(cluster: &Cluster) -> Outcome {
     let site = Site::new(cluster).await?;
     let of = async |pod: &Pod| {
         let source = pod.source(cluster).await?;
@@ -165,9 +166,7 @@ async fn a_member_lives(cluster: &Cluster) -> Outcome {
     attached(site.init(&third, of(&third).await?).await).map(drop)
 }
 
-pub(super) async fn members_and_agents_do_their_work_under_the_policies(
-    cluster: &Cluster,
-) -> Outcome {
+pub(super) async fn members_and_agents_work_under_the_policies(cluster: &Cluster) -> Outcome {
     members_may(cluster).await?;
     of_agents(cluster).await?;
     let scene = Box::pin(Scene::set(cluster)).await?;
@@ -176,8 +175,8 @@ pub(super) async fn members_and_agents_do_their_work_under_the_policies(
         for cell in cells.iter().filter(|cell| cell.refused.is_some()) {
             cell.is_refused(scene.of(cell.who)?, cell.refused.unwrap_or_default()).await?;
         }
-        scene.strike().await?;
-        Box::pin(a_member_lives(cluster)).await.map_err(|wrong| format!("a member: {wrong}"))?;
+        scene.remove_all().await?;
+        Box::pin(run_member(cluster)).await.map_err(|wrong| format!("a member: {wrong}"))?;
         let agent = scene::agent(cluster, NODE).await?;
         Box::pin(agents_work(cluster, &agent)).await.map_err(|wrong| format!("an agent: {wrong}"))
     };

@@ -1,4 +1,4 @@
-//! Init containers that race, as whole machines with connections of their own.
+//! Racing init containers: complete state machines with their own connections.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,13 @@ use futures_util::future::join_all;
 
 use super::{Outcome, ensure};
 use crate::cluster::Cluster;
-use crate::life::{Pod, Site, attached};
+use crate::lifecycle::{Pod, Site, attached};
 use crate::samples::GROUP;
 
-/// Ten members in a pool of ten addresses, all at once: each gets one, and it is its own.
-pub(super) async fn f072_members_that_start_at_once_share_no_address(cluster: &Cluster) -> Outcome {
+/// Ten concurrent members in a pool of ten addresses: each gets a different one.
+pub(super) async fn f072_members_that_start_concurrently_get_different_addresses(
+    cluster: &Cluster,
+) -> Outcome {
     let site = Site::new(cluster).await?;
     let mut pods = Vec::new();
     for index in 0..10 {
@@ -31,9 +33,9 @@ pub(super) async fn f072_members_that_start_at_once_share_no_address(cluster: &C
     ensure(items.len() == 10 && owners.len() == 10, || stored.to_string())
 }
 
-/// A member's first two pods, the one on another node only because it was forced out: its init
-/// container still runs. One of the two ends with an address, and there is no second one.
-pub(super) async fn f072_two_inits_of_one_member_make_one_claim_and_one_address(
+/// Two pods of a new member: the first was force-deleted while its init container still runs, and
+/// the second is on another node. One of them gets the address, and no second address exists.
+pub(super) async fn f072_two_init_containers_of_one_member_create_one_claim_and_one_address(
     cluster: &Cluster,
 ) -> Outcome {
     for _ in 0..10 {

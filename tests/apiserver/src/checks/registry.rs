@@ -1,11 +1,11 @@
-//! The registry of a cluster on the real thing.
+//! The Kubernetes registry on a real API server.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::Version;
-use firecamp_core::outside::{Life, PodView, Registry};
+use firecamp_core::ports::{PodLifecycle, PodView, Registry};
 use firecamp_core::record::{Pool, StaticIp, Stored, Write};
 use firecamp_kube::KubeRegistry;
 use firecamp_registry::conformance::{self, Fixture, attached, member, pool, static_ip};
@@ -17,7 +17,7 @@ use crate::samples::GROUP;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
 
-/// One server for all checks, emptied for each.
+/// One server for all checks, without records before each.
 struct Real<'a>(&'a Cluster);
 
 impl Fixture for Real<'_> {
@@ -40,7 +40,7 @@ impl Fixture for Real<'_> {
 
 macro_rules! one_after_the_other {
     ($($check:ident),* $(,)?) => {
-        /// What every registry promises.
+        /// Runs the conformance suite of all registries.
         pub(super) async fn conformance(cluster: &Cluster) -> Outcome {
             $(
                 let outcome = conformance::$check(&Real(cluster)).await;
@@ -75,7 +75,7 @@ fn take(stored: &Stored<StaticIp>) -> Result<Write, String> {
     Ok(Write::UpdateStaticIp(Stored { version: stored.version.clone(), object }))
 }
 
-/// One of two answers is a success, and the other one this failure without effect.
+/// Checks that one of two results is a success, and the other this failure without effect.
 fn one_wins(answers: &[Result<Version, RegistryFailure>; 2], loser: RegistryKind) -> Outcome {
     let good = matches!(
         answers,
@@ -85,9 +85,11 @@ fn one_wins(answers: &[Result<Version, RegistryFailure>; 2], loser: RegistryKind
     ensure(good, || format!("{answers:?} instead of one success and one {loser:?}"))
 }
 
-/// Two init containers with connections of their own: first for an address that nobody has, then,
-/// of one member, for the attachment.
-pub(super) async fn f072_two_inits_conflict_for_one_address(cluster: &Cluster) -> Outcome {
+/// Two init containers with their own connections race first for a free address and then, as the
+/// same member, for the attachment.
+pub(super) async fn f072_two_init_containers_conflict_for_one_address(
+    cluster: &Cluster,
+) -> Outcome {
     let (one, pool, stored) = one_address(cluster).await?;
     let two = cluster.registry().await;
     for last in 40..60 {
@@ -121,14 +123,14 @@ pub(super) async fn f072_two_inits_conflict_for_one_address(cluster: &Cluster) -
     Ok(())
 }
 
-pub(super) async fn a_write_that_changes_nothing_keeps_its_version(cluster: &Cluster) -> Outcome {
+pub(super) async fn a_write_without_a_change_keeps_the_version(cluster: &Cluster) -> Outcome {
     let (registry, _pool, stored) = one_address(cluster).await?;
     let same = Write::UpdateStaticIp(stored.clone());
     let version = registry.write(&same).await.map_err(|failure| wrong(&failure))?;
     ensure(version == stored.version, || format!("{version} instead of {}", stored.version))
 }
 
-pub(super) async fn what_others_wrote_survives(cluster: &Cluster) -> Outcome {
+pub(super) async fn fields_of_other_writers_survive(cluster: &Cluster) -> Outcome {
     let (registry, _pool, before) = one_address(cluster).await?;
     let place = format!("{GROUP}/staticips/{ADDRESS}");
     let more = json!([
@@ -156,7 +158,7 @@ pub(super) async fn what_others_wrote_survives(cluster: &Cluster) -> Outcome {
     ensure(answer.code == 200, || answer.text)
 }
 
-pub(super) async fn pods_are_seen_as_they_are(cluster: &Cluster) -> Outcome {
+pub(super) async fn pods_are_read_with_their_lifecycle(cluster: &Cluster) -> Outcome {
     let registry = cluster.registry().await;
     let owner = member(0).map_err(|broken| broken.0)?;
     let absent = registry.pod(&owner).await.map_err(|failure| wrong(&failure))?;
@@ -173,26 +175,30 @@ pub(super) async fn pods_are_seen_as_they_are(cluster: &Cluster) -> Outcome {
     let made = cluster.api.post(pods, &pod).await?;
     ensure(made.code == 201, || made.text.clone())?;
     let uid = made.json()["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-    let seen = |view: PodView| match view {
-        PodView::Present { pod, node, life, .. } => {
-            (pod.to_string(), node.map(|node| node.to_string()), Some(life))
+    let observed = |view: PodView| match view {
+        PodView::Present { pod, node, lifecycle, .. } => {
+            (pod.to_string(), node.map(|node| node.to_string()), Some(lifecycle))
         }
         PodView::Absent | PodView::Vouched => (String::new(), None, None),
     };
-    let view = seen(registry.pod(&owner).await.map_err(|failure| wrong(&failure))?);
-    ensure(view == (uid.clone(), Some("n1".into()), Some(Life::Running)), || format!("{view:?}"))?;
+    let view = observed(registry.pod(&owner).await.map_err(|failure| wrong(&failure))?);
+    ensure(view == (uid.clone(), Some("n1".into()), Some(PodLifecycle::Running)), || {
+        format!("{view:?}")
+    })?;
     let gone = cluster.api.delete(&format!("{pods}/redis-0")).await?;
     ensure(gone.code == 200, || gone.text)?;
-    let view = seen(registry.pod(&owner).await.map_err(|failure| wrong(&failure))?);
-    let Some(Life::Terminating(Some(left))) = view.2 else { return Err(format!("{view:?}")) };
+    let view = observed(registry.pod(&owner).await.map_err(|failure| wrong(&failure))?);
+    let Some(PodLifecycle::Terminating(Some(left))) = view.2 else {
+        return Err(format!("{view:?}"));
+    };
     let seconds = left.as_secs();
     ensure((560..=600).contains(&seconds), || format!("{seconds} s are left of 600"))?;
     let gone = cluster.api.delete(&format!("{pods}/redis-0?gracePeriodSeconds=0")).await?;
     ensure(gone.code == 200, || gone.text)
 }
 
-/// More objects than a page has.
-pub(super) async fn a_new_list_sees_every_page(cluster: &Cluster) -> Outcome {
+/// With more objects than fit on one page.
+pub(super) async fn a_new_list_reads_every_page(cluster: &Cluster) -> Outcome {
     let mut large = pool("a", &[1]).map_err(|broken| broken.0)?;
     for entry in &mut large.subnets {
         entry.cidr = "10.1.0.0/16".parse().map_err(|bad| format!("{bad}"))?;

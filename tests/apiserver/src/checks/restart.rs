@@ -1,4 +1,4 @@
-//! The API server dies in the middle of an attach, and of a release.
+//! The API server crashes in the middle of an attach or a release.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use firecamp_core::contract::timing;
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::{Member, PoolName, Version};
-use firecamp_core::outside::{PodView, Registry};
+use firecamp_core::ports::{PodView, Registry};
 use firecamp_core::record::{MemberRecords, StaticIp, Stored, Write};
 use firecamp_core::release::Releaser;
 use firecamp_engine::Ended;
@@ -18,21 +18,21 @@ use tokio::time::Instant;
 
 use super::{Outcome, ensure};
 use crate::cluster::Cluster;
-use crate::life::{FIRST, Site, attached, released};
+use crate::lifecycle::{FIRST, Site, attached, released};
 use crate::samples::GROUP;
 
-/// What was asked: a write or not, and whether it failed.
+/// A request: whether it was a write, and whether it failed.
 #[derive(Debug, Clone, Copy)]
-struct Asked {
+struct ObservedRequest {
     write: bool,
     failed: bool,
 }
 
-/// Requests are noted, and with one of them the server dies: with a read before it is sent, with
-/// a write while it is under way, so that it may or may not have its effect.
+/// Records requests and crashes the server at one of them: before a read is sent, or while a write
+/// is in flight, so that it may or may not take effect.
 struct Watched {
     registry: KubeRegistry,
-    asked: Mutex<Vec<Asked>>,
+    requests: Mutex<Vec<ObservedRequest>>,
     fatal: Option<usize>,
     begun: Semaphore,
     dead: Semaphore,
@@ -42,12 +42,12 @@ impl Watched {
     async fn new(cluster: &Cluster, fatal: Option<usize>) -> Self {
         let (begun, dead) = (Semaphore::new(0), Semaphore::new(0));
         let registry = cluster.registry().await;
-        Self { registry, asked: Mutex::default(), fatal, begun, dead }
+        Self { registry, requests: Mutex::default(), fatal, begun, dead }
     }
 
-    fn note(&self, asked: &mut dyn FnMut(&mut Vec<Asked>)) -> usize {
-        let mut all = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked(&mut all);
+    fn record(&self, change: &mut dyn FnMut(&mut Vec<ObservedRequest>)) -> usize {
+        let mut all = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut all);
         all.len()
     }
 
@@ -56,7 +56,7 @@ impl Watched {
         write: bool,
         request: impl Future<Output = Result<T, RegistryFailure>>,
     ) -> Result<T, RegistryFailure> {
-        let number = self.note(&mut |all| all.push(Asked { write, failed: false }));
+        let number = self.record(&mut |all| all.push(ObservedRequest { write, failed: false }));
         if self.fatal == Some(number) {
             self.begun.add_permits(1);
             if !write {
@@ -65,12 +65,12 @@ impl Watched {
         }
         let answer = request.await;
         if answer.is_err() {
-            self.note(&mut |all| all[number - 1].failed = true);
+            self.record(&mut |all| all[number - 1].failed = true);
         }
         answer
     }
 
-    /// Kills the server when it is time, and starts it again.
+    /// Kills the server at that request, and starts it again.
     async fn direct(&self, cluster: &Cluster) -> Outcome {
         if self.fatal.is_none() {
             return Ok(());
@@ -78,11 +78,11 @@ impl Watched {
         self.begun.acquire().await.expect("it comes to that request").forget();
         cluster.kill().await?;
         self.dead.add_permits(1);
-        cluster.start_again().await
+        cluster.restart().await
     }
 
-    fn asked(self) -> Vec<Asked> {
-        self.asked.into_inner().unwrap_or_else(PoisonError::into_inner)
+    fn requests(self) -> Vec<ObservedRequest> {
+        self.requests.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,53 +115,57 @@ impl Registry for Watched {
     }
 }
 
-/// What the server dies in the middle of.
+/// The operation during which the server crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scene {
+enum Phase {
     /// The first attach of a member.
     First,
-    /// Its release.
+    /// The release of a member.
     Release,
 }
 
-/// One run, in which the server dies with this request, and comes back.
-async fn play(cluster: &Cluster, scene: Scene, fatal: Option<usize>) -> Result<Vec<Asked>, String> {
+/// One run in which the server crashes at this request and restarts.
+async fn play(
+    cluster: &Cluster,
+    phase: Phase,
+    fatal: Option<usize>,
+) -> Result<Vec<ObservedRequest>, String> {
     let site = Site::new(cluster).await?;
     let pod = site.pod("redis-0", "node-a").await?;
-    if scene == Scene::Release {
+    if phase == Phase::Release {
         attached(site.init(&pod, cluster.registry().await).await)?;
         site.delete(&pod).await?;
     }
     let registry = Watched::new(cluster, fatal).await;
     let begun = Instant::now();
-    let life = async {
-        match scene {
-            Scene::First => site.init(&pod, &registry).await,
-            Scene::Release => site.stop(&pod, &registry, Releaser::Stop).await,
+    let lifecycle = async {
+        match phase {
+            Phase::First => site.init(&pod, &registry).await,
+            Phase::Release => site.stop(&pod, &registry, Releaser::Stop).await,
         }
     };
-    let (ended, directed) = tokio::join!(life, registry.direct(cluster));
+    let (ended, directed) = tokio::join!(lifecycle, registry.direct(cluster));
     directed?;
     let took = begun.elapsed();
     ensure(took < timing::ATTACH_DEADLINE, || format!("it took {took:?}"))?;
-    let state = ends_well(scene, ended)?;
+    let state = final_state(phase, ended)?;
     let stored = site.stored(FIRST).await?;
     let attachment = &stored["spec"]["attachment"];
     let good = attachment["state"] == state && attachment["podUID"] == pod.uid.as_str();
     ensure(good, || stored.to_string())?;
-    nothing_is_double(cluster).await?;
-    Ok(registry.asked())
+    nothing_is_duplicated(cluster).await?;
+    Ok(registry.requests())
 }
 
-fn ends_well(scene: Scene, ended: Ended) -> Result<&'static str, String> {
-    match scene {
-        Scene::First => attached(ended).map(|_attached| "Attached"),
-        Scene::Release => released(&ended).map(|()| "Parked"),
+fn final_state(phase: Phase, ended: Ended) -> Result<&'static str, String> {
+    match phase {
+        Phase::First => attached(ended).map(|_attached| "Attached"),
+        Phase::Release => released(&ended).map(|()| "Parked"),
     }
 }
 
-/// One claim and one address.
-async fn nothing_is_double(cluster: &Cluster) -> Outcome {
+/// Checks that there is one claim and one address.
+async fn nothing_is_duplicated(cluster: &Cluster) -> Outcome {
     for kind in ["staticips", "namespaces/prod/staticipclaims"] {
         let list = cluster.api.get(&format!("{GROUP}/{kind}")).await?.json();
         let count = list["items"].as_array().map_or(0, Vec::len);
@@ -170,36 +174,36 @@ async fn nothing_is_double(cluster: &Cluster) -> Outcome {
     Ok(())
 }
 
-async fn dies_with_each_request(cluster: &Cluster, scene: Scene, least: usize) -> Outcome {
-    let calm = play(cluster, scene, None).await?;
-    let writes = calm.iter().filter(|asked| asked.write).count();
-    let good = calm.len() >= least && writes > 0 && calm.iter().all(|asked| !asked.failed);
-    ensure(good, || format!("a calm run asked {calm:?}"))?;
-    for number in 1..=calm.len() {
-        let wrong = |wrong| format!("request {number} of {calm:?}: {wrong}");
-        let asked = play(cluster, scene, Some(number)).await.map_err(wrong)?;
-        let met = asked[number - 1].write || asked[number - 1].failed;
-        ensure(met, || wrong(format!("the server's death went unnoticed: {asked:?}")))?;
+async fn crash_at_each_request(cluster: &Cluster, phase: Phase, least: usize) -> Outcome {
+    let baseline = play(cluster, phase, None).await?;
+    let writes = baseline.iter().filter(|one| one.write).count();
+    let good = baseline.len() >= least && writes > 0 && baseline.iter().all(|one| !one.failed);
+    ensure(good, || format!("requests of a run without a crash: {baseline:?}"))?;
+    for number in 1..=baseline.len() {
+        let wrong = |wrong| format!("request {number} of {baseline:?}: {wrong}");
+        let requests = play(cluster, phase, Some(number)).await.map_err(wrong)?;
+        let met = requests[number - 1].write || requests[number - 1].failed;
+        ensure(met, || {
+            wrong(format!("no request failed although the server crashed: {requests:?}"))
+        })?;
     }
     Ok(())
 }
 
-pub(super) async fn an_attach_outlives_the_api_server_at_every_request(
+pub(super) async fn an_attach_survives_an_api_server_crash_at_every_request(
     cluster: &Cluster,
 ) -> Outcome {
-    dies_with_each_request(cluster, Scene::First, 6).await
+    crash_at_each_request(cluster, Phase::First, 6).await
 }
 
-pub(super) async fn a_release_outlives_the_api_server_at_every_request(
+pub(super) async fn a_release_survives_an_api_server_crash_at_every_request(
     cluster: &Cluster,
 ) -> Outcome {
-    dies_with_each_request(cluster, Scene::Release, 3).await
+    crash_at_each_request(cluster, Phase::Release, 3).await
 }
 
-/// It ends when its time is over, says why, and the next run converges.
-pub(super) async fn an_attach_ends_in_time_while_the_api_server_stays_away(
-    cluster: &Cluster,
-) -> Outcome {
+/// The attach ends at its deadline and reports why, and the next run converges.
+pub(super) async fn an_attach_times_out_while_the_api_server_is_down(cluster: &Cluster) -> Outcome {
     let site = Site::new(cluster).await?;
     let pod = site.pod("redis-0", "node-a").await?;
     let registry = cluster.registry().await;
@@ -207,10 +211,10 @@ pub(super) async fn an_attach_ends_in_time_while_the_api_server_stays_away(
     let begun = Instant::now();
     let ended = site.init_in(&pod, &registry, Duration::from_secs(6)).await;
     let took = begun.elapsed();
-    cluster.start_again().await?;
+    cluster.restart().await?;
     let text = format!("{ended:?}");
-    let said = text.contains("Failed") && text.contains("Unavailable");
-    ensure(said && took < Duration::from_secs(12), || format!("after {took:?}: {text}"))?;
+    let explained = text.contains("Failed") && text.contains("Unavailable");
+    ensure(explained && took < Duration::from_secs(12), || format!("after {took:?}: {text}"))?;
     attached(site.init(&pod, &registry).await)?;
-    nothing_is_double(cluster).await
+    nothing_is_duplicated(cluster).await
 }

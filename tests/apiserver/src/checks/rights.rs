@@ -1,5 +1,5 @@
-//! RBAC as deployed: each right is needed, and there is no other. Who works has a real token of a
-//! service account; what was asked of the server, the server's own audit log tells.
+//! The deployed RBAC: each permission is needed, and there is no other. The checks use real tokens
+//! of service accounts, and read the requests from the server's audit log.
 
 mod agents;
 mod events;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use firecamp_core::failure::RegistryFailure;
 use firecamp_kube::Source;
-use firecamp_kubetest::Api;
+use firecamp_testkit::kubernetes::Api;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -26,7 +26,7 @@ const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const PATIENCE: Duration = Duration::from_secs(30);
 const ATTEMPTS: usize = 5;
 
-/// Whose rights.
+/// The subject of the permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
     /// The containers of a member's pod.
@@ -58,7 +58,7 @@ impl Who {
         cluster.account(self.namespace(), self.account()).await
     }
 
-    /// All that it does in its life, each step looked at afterwards.
+    /// Does everything that the subject ever does, and checks the result of each step.
     async fn work(self, cluster: &Cluster, source: &Source) -> Outcome {
         match self {
             Self::Member => members::work(cluster, source).await,
@@ -67,12 +67,12 @@ impl Who {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+#[expect(clippy::needless_pass_by_value, reason = "map_err passes the error by value")]
 fn wrong(failure: RegistryFailure) -> String {
     format!("{failure:?}")
 }
 
-/// All of `deploy/rbac`, and the token of whoever it is about, once all of it has come into force.
+/// Applies `deploy/rbac`, waits until it is in force, and returns the credentials of the subject.
 async fn deployed(cluster: &Cluster, who: Who) -> Result<Source, String> {
     let objects = objects("prod")?;
     for object in &objects {
@@ -86,12 +86,12 @@ async fn deployed(cluster: &Cluster, who: Who) -> Result<Source, String> {
     Ok(source)
 }
 
-/// How an agent reaches the server, with all of its rights.
+/// The credentials of an agent with all of its permissions.
 pub(super) async fn of_agents(cluster: &Cluster) -> Result<Source, String> {
     deployed(cluster, Who::Agent).await
 }
 
-/// Roles come into force within milliseconds, but not at once.
+/// Waits for a change of a role, which takes effect after milliseconds.
 async fn until(own: &Api, who: Who, right: &Right, wanted: bool) -> Outcome {
     let (resource, part) = right.resource.split_once('/').unwrap_or((&right.resource, ""));
     let attributes = json!({
@@ -114,7 +114,7 @@ async fn until(own: &Api, who: Who, right: &Right, wanted: bool) -> Outcome {
     }
 }
 
-/// What this account has asked since, its questions about its rights left out.
+/// The later requests of this account, without its access reviews.
 fn asked(cluster: &Cluster, who: Who, since: usize) -> Result<Vec<Request>, String> {
     let mut requests = cluster.requests()?.split_off(since);
     requests.retain(|request| {
@@ -125,7 +125,7 @@ fn asked(cluster: &Cluster, who: Who, since: usize) -> Result<Vec<Request>, Stri
     Ok(requests)
 }
 
-/// The right that a request needs: of an object of that name only, if that is how it is granted.
+/// The permission that a request needs, restricted to the object's name if it is granted so.
 fn needed(request: &Request, granted: &BTreeSet<Right>) -> Right {
     let right = |name: Option<&str>| Right {
         group: request.group.clone(),
@@ -153,7 +153,7 @@ async fn uses_each(cluster: &Cluster, who: Who) -> Outcome {
     ensure(idle.is_empty(), || format!("granted and never used: {idle:#?}"))
 }
 
-/// Takes each right away in turn; the work must then fail, and for that very reason.
+/// Removes each permission in turn; the work must then fail for that reason.
 async fn needs_each(cluster: &Cluster, who: Who) -> Outcome {
     let source = deployed(cluster, who).await?;
     let own = api(&source).await?;
@@ -184,10 +184,10 @@ async fn without(
         let requests = asked(cluster, who, since)?;
         let mut refused = requests.iter().filter(|request| request.code == 403);
         if refused.any(|request| needed(request, &role.rights) == *right) {
-            return ensure(worked.is_err(), || "all went well".to_owned());
+            return ensure(worked.is_err(), || "the work succeeded".to_owned());
         }
-        // On a machine without time for it the server may answer too late, and then it has not
-        // come to what is refused.
+        // On a busy machine the server may respond too late, so that the work fails before the
+        // rejected request.
         if !worked.as_ref().is_err_and(|wrong| wrong.contains("Unavailable")) {
             break;
         }
@@ -202,36 +202,36 @@ async fn has_no_other(cluster: &Cluster, who: Who) -> Outcome {
     probe::allows_only(cluster, who, &api(&source).await?, &granted).await
 }
 
-/// All that an agent does, with this token.
+/// Does everything that an agent does, with this token.
 pub(super) async fn agents_work(cluster: &Cluster, source: &Source) -> Outcome {
     Who::Agent.work(cluster, source).await
 }
 
-/// Until this account, by this token, may do what is deployed for it.
+/// Waits until the members' service account has its deployed permissions.
 pub(super) async fn members_may(cluster: &Cluster) -> Outcome {
     deployed(cluster, Who::Member).await.map(drop)
 }
 
-pub(super) async fn members_use_each_of_their_rights(cluster: &Cluster) -> Outcome {
+pub(super) async fn members_use_each_of_their_permissions(cluster: &Cluster) -> Outcome {
     uses_each(cluster, Who::Member).await
 }
 
-pub(super) async fn without_any_one_right_a_member_fails(cluster: &Cluster) -> Outcome {
+pub(super) async fn a_member_fails_without_any_one_permission(cluster: &Cluster) -> Outcome {
     needs_each(cluster, Who::Member).await
 }
 
-pub(super) async fn f103_members_may_do_nothing_else(cluster: &Cluster) -> Outcome {
+pub(super) async fn f103_members_have_no_other_permission(cluster: &Cluster) -> Outcome {
     has_no_other(cluster, Who::Member).await
 }
 
-pub(super) async fn agents_use_each_of_their_rights(cluster: &Cluster) -> Outcome {
+pub(super) async fn agents_use_each_of_their_permissions(cluster: &Cluster) -> Outcome {
     uses_each(cluster, Who::Agent).await
 }
 
-pub(super) async fn without_any_one_right_an_agent_fails(cluster: &Cluster) -> Outcome {
+pub(super) async fn an_agent_fails_without_any_one_permission(cluster: &Cluster) -> Outcome {
     needs_each(cluster, Who::Agent).await
 }
 
-pub(super) async fn agents_may_do_nothing_else(cluster: &Cluster) -> Outcome {
+pub(super) async fn agents_have_no_other_permission(cluster: &Cluster) -> Outcome {
     has_no_other(cluster, Who::Agent).await
 }

@@ -1,4 +1,4 @@
-//! Every rule, both ways.
+//! Every validation rule: what it rejects and what it accepts.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -14,11 +14,11 @@ const IPS: &str = "staticips";
 const POOLS: &str = "staticippools";
 const CLAIMS: &str = "namespaces/prod/staticipclaims";
 
-/// What the server has said so far when it refused something.
-static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// The messages of all rejections so far.
+static REJECTIONS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 type Changes = Vec<(&'static str, Value)>;
-/// Which object, what is changed, and what the refusal must name.
+/// The kind, the changes, and a text of the expected rejection.
 type Case = (&'static str, Changes, &'static str);
 
 fn base(plural: &str) -> Value {
@@ -38,17 +38,17 @@ fn address(text: &str, cidr: &str) -> Changes {
 }
 
 fn refused_addresses() -> Vec<Case> {
-    let kept = "spec.address: is kept by EC2";
+    let reserved = "spec.address: is reserved by AWS";
     let cases = [
-        ("10.1.0.0", "10.1.0.0/24", kept),
-        ("10.1.0.1", "10.1.0.0/24", kept),
-        ("10.1.0.2", "10.1.0.0/24", kept),
-        ("10.1.0.3", "10.1.0.0/24", kept),
-        ("10.1.0.255", "10.1.0.0/24", kept),
-        ("10.1.0.3", "10.1.0.0/16", kept),
-        ("10.1.255.255", "10.1.0.0/16", kept),
-        ("10.1.0.19", "10.1.0.16/28", kept),
-        ("10.1.0.31", "10.1.0.16/28", kept),
+        ("10.1.0.0", "10.1.0.0/24", reserved),
+        ("10.1.0.1", "10.1.0.0/24", reserved),
+        ("10.1.0.2", "10.1.0.0/24", reserved),
+        ("10.1.0.3", "10.1.0.0/24", reserved),
+        ("10.1.0.255", "10.1.0.0/24", reserved),
+        ("10.1.0.3", "10.1.0.0/16", reserved),
+        ("10.1.255.255", "10.1.0.0/16", reserved),
+        ("10.1.0.19", "10.1.0.16/28", reserved),
+        ("10.1.0.31", "10.1.0.16/28", reserved),
         ("10.1.1.20", "10.1.0.0/24", "spec.address: is outside"),
         ("10.1.0.20", "10.1.0.16/24", "spec.cidr: the host bits"),
         ("10.1.0.20", "10.1.0.0/29", "spec.cidr"),
@@ -63,10 +63,10 @@ fn refused_addresses() -> Vec<Case> {
 fn refused_static_ips() -> Vec<Case> {
     let state = |state: &str| ("/spec/attachment/state", json!(state));
     let no_eni = ("/spec/attachment/eni", Value::Null);
-    let eni = "spec.attachment.eni: belongs to the states";
+    let eni = "spec.attachment.eni: must be set in the states";
     vec![
         (IPS, vec![("/metadata/name", json!("10.1.0.21"))], "is not the name of the object"),
-        (IPS, vec![("/spec/epoch", json!(0))], "spec.epoch: 0 with an attachment"),
+        (IPS, vec![("/spec/epoch", json!(0))], "spec.epoch: is 0 with an attachment"),
         (IPS, vec![("/spec/epoch", json!(-1))], "spec.epoch"),
         (IPS, vec![no_eni.clone()], eni),
         (IPS, vec![no_eni.clone(), state("Parked")], eni),
@@ -83,10 +83,10 @@ fn refused_pools() -> Vec<Case> {
     let range = |start: &str, end: &str| json!([{ "start": start, "end": end }]);
     let ranges = "/spec/subnets/0/ranges";
     let cidr = "/spec/subnets/1/cidr";
-    let overlap = "spec.subnets: the blocks of two subnets overlap";
-    let leaves = "spec.subnets[0].ranges: a range leaves";
+    let overlap = "spec.subnets: the CIDR blocks of two subnets overlap";
+    let leaves = "spec.subnets[0].ranges: a range is not inside";
     vec![
-        (POOLS, vec![(ranges, range("10.1.0.31", "10.1.0.16"))], "start is behind end"),
+        (POOLS, vec![(ranges, range("10.1.0.31", "10.1.0.16"))], "start is after end"),
         (POOLS, vec![(ranges, range("10.1.0.250", "10.1.1.2"))], leaves),
         (POOLS, vec![(ranges, range("10.0.255.250", "10.1.0.2"))], leaves),
         (POOLS, vec![(ranges, json!([]))], "spec.subnets[0].ranges"),
@@ -96,7 +96,7 @@ fn refused_pools() -> Vec<Case> {
         (POOLS, vec![("/spec/subnets/1/subnet", json!("subnet-00000001"))], "spec.subnets[1]"),
         (POOLS, vec![("/spec/subnets", json!([]))], "spec.subnets"),
         (POOLS, vec![("/spec/reclaimPolicy", json!("Recycle"))], "spec.reclaimPolicy"),
-        (POOLS, vec![("/spec/unclaimedPolicy", json!("Delete"))], "spec.unclaimedPolicy"),
+        (POOLS, vec![("/spec/orphanPolicy", json!("Delete"))], "spec.orphanPolicy"),
         (CLAIMS, vec![("/spec/address", json!("10.1.0"))], "spec.address"),
         (CLAIMS, vec![("/spec/requestedAddress", json!("10.1.0.256"))], "spec.requestedAddress"),
         (CLAIMS, vec![("/spec/requestedAddress", json!("fd00::1"))], "spec.requestedAddress"),
@@ -105,26 +105,26 @@ fn refused_pools() -> Vec<Case> {
 }
 
 fn note(causes: &[String]) {
-    SAID.lock().unwrap_or_else(PoisonError::into_inner).extend(causes.iter().cloned());
+    REJECTIONS.lock().unwrap_or_else(PoisonError::into_inner).extend(causes.iter().cloned());
 }
 
-/// A refusal by the schema or a rule that names the field.
+/// Checks that the schema or a rule rejects the object and names the field.
 fn is_refused(
-    answer: Result<firecamp_kubetest::Answer, String>,
+    answer: Result<firecamp_testkit::kubernetes::Answer, String>,
     case: &impl std::fmt::Debug,
     named: &str,
 ) -> Outcome {
     let answer = answer?;
     let causes = answer.causes();
     note(&causes);
-    // The server puts the value, or that the change is forbidden, between field and words.
+    // The server inserts the value, or that the change is forbidden, between field and message.
     let (field, words) = named.split_once(": ").unwrap_or((named, ""));
     let fits = |cause: &String| cause.contains(field) && cause.contains(words);
     let good = answer.code == 422 && causes.iter().any(fits);
     ensure(good, || format!("{case:?}: {} {causes:?} {}", answer.code, answer.text))
 }
 
-pub(super) async fn f073_what_each_rule_forbids_is_refused(cluster: &Cluster) -> Outcome {
+pub(super) async fn f073_every_rule_rejects_what_it_forbids(cluster: &Cluster) -> Outcome {
     let cases = refused_addresses().into_iter().chain(refused_static_ips()).chain(refused_pools());
     for (plural, changes, named) in cases {
         let object = with(base(plural), &changes);
@@ -136,7 +136,7 @@ pub(super) async fn f073_what_each_rule_forbids_is_refused(cluster: &Cluster) ->
     ensure(answer.code == 400, || format!("an unknown field: {}", answer.text))
 }
 
-pub(super) async fn f073_what_each_rule_allows_is_taken(cluster: &Cluster) -> Outcome {
+pub(super) async fn f073_every_rule_accepts_what_it_allows(cluster: &Cluster) -> Outcome {
     let released =
         vec![("/spec/attachment/state", json!("Released")), ("/spec/attachment/eni", Value::Null)];
     let new = vec![("/spec/attachment", Value::Null), ("/spec/epoch", json!(0))];
@@ -166,7 +166,7 @@ pub(super) async fn f073_what_each_rule_allows_is_taken(cluster: &Cluster) -> Ou
     Ok(())
 }
 
-pub(super) async fn f073_what_never_changes_is_refused_on_update(cluster: &Cluster) -> Outcome {
+pub(super) async fn f073_an_update_of_an_immutable_field_is_rejected(cluster: &Cluster) -> Outcome {
     let fixed = "must not change";
     let cases = [
         (IPS, "/spec/address", json!("10.1.0.21"), fixed),
@@ -175,9 +175,9 @@ pub(super) async fn f073_what_never_changes_is_refused_on_update(cluster: &Clust
         (IPS, "/spec/cidr", json!("10.1.0.0/25"), fixed),
         (IPS, "/spec/zone", json!("us-east-1b"), fixed),
         (IPS, "/spec/claimRef/name", json!("redis-1"), fixed),
-        (IPS, "/spec/epoch", json!(2), "must not shrink"),
+        (IPS, "/spec/epoch", json!(2), "must not decrease"),
         (CLAIMS, "/spec/pool", json!("b"), fixed),
-        (CLAIMS, "/spec/requestedAddress", json!("10.1.0.21"), "counts only while"),
+        (CLAIMS, "/spec/requestedAddress", json!("10.1.0.21"), "cannot change: the claim"),
     ];
     for plural in [IPS, CLAIMS] {
         let made = cluster.api.post(&format!("{GROUP}/{plural}"), &base(plural)).await?;
@@ -200,9 +200,9 @@ pub(super) async fn f073_what_never_changes_is_refused_on_update(cluster: &Clust
         { "op": "add", "path": "/spec/requestedAddress", "value": "10.1.0.21" },
     ]);
     let allowed = [
-        ("an epoch that grows", IPS, set("/spec/epoch", json!(4))),
-        ("asking for what it has", CLAIMS, set("/spec/requestedAddress", json!("10.1.0.20"))),
-        ("asking for another instead", CLAIMS, unbound),
+        ("an increasing epoch", IPS, set("/spec/epoch", json!(4))),
+        ("requesting the bound address", CLAIMS, set("/spec/requestedAddress", json!("10.1.0.20"))),
+        ("requesting another address while unbound", CLAIMS, unbound),
     ];
     for (what, plural, patch) in allowed {
         let answer = cluster.api.patch(&format!("{}?{DRY}", place(plural)), &patch).await?;
@@ -215,15 +215,15 @@ pub(super) async fn f073_what_never_changes_is_refused_on_update(cluster: &Clust
     Ok(())
 }
 
-/// A rule that no case here breaks is one that nobody has tried.
-pub(super) async fn every_rule_has_refused_something(_cluster: &Cluster) -> Outcome {
-    let said = SAID.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    for definition in firecamp_crds::all().map_err(|wrong| wrong.to_string())? {
+/// Fails if no case violates a rule.
+pub(super) async fn the_cases_violate_every_rule(_cluster: &Cluster) -> Outcome {
+    let rejections = REJECTIONS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for definition in firecamp_registry::crds::all().map_err(|wrong| wrong.to_string())? {
         let mut messages = BTreeSet::new();
         collect(&definition.object, &mut messages);
         for message in messages {
-            ensure(said.iter().any(|text| text.contains(&message)), || {
-                format!("{}: nothing was refused with {message:?}", definition.plural)
+            ensure(rejections.iter().any(|text| text.contains(&message)), || {
+                format!("{}: no case was rejected with {message:?}", definition.plural)
             })?;
         }
     }

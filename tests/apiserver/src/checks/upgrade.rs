@@ -1,16 +1,16 @@
-//! Definitions as first published, with objects in them, are replaced by those of today, and back.
+//! The first published definitions, with objects, are replaced by the current ones, and back.
 //!
-//! The earlier ones are made laxer still: with a field that there is no more, without the rules,
-//! and without fields to select by.
+//! The earlier definitions are made even laxer: with a removed field, without rules, and without
+//! selectable fields.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Stored, Write};
-use firecamp_kubetest::Watch;
 use firecamp_registry::conformance::attached;
+use firecamp_testkit::kubernetes::Watch;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -22,7 +22,7 @@ const EARLIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/earlier");
 const PATIENCE: Duration = Duration::from_mins(1);
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
 
-/// The field that there was.
+/// The removed field.
 const FORMER: &str = "former";
 
 fn earlier(plural: &str) -> Result<Value, String> {
@@ -53,7 +53,7 @@ fn without_rules(value: &mut Value) {
     }
 }
 
-/// What `kubectl replace` does, and waits until the server goes by it.
+/// Replaces a definition like `kubectl replace`, and waits until it is in force.
 async fn replace(cluster: &Cluster, definition: &Value, lax: bool) -> Outcome {
     let name = definition["metadata"]["name"].as_str().unwrap_or_default();
     let path = format!("{}/{name}", definitions::CRDS);
@@ -68,7 +68,7 @@ async fn replace(cluster: &Cluster, definition: &Value, lax: bool) -> Outcome {
     in_force(cluster, plural, lax).await
 }
 
-/// Whether the field of old is taken tells which definition is in force.
+/// Waits for a definition: the server accepts the removed field only with the earlier one.
 async fn in_force(cluster: &Cluster, plural: &str, lax: bool) -> Outcome {
     let (place, base) = match plural {
         "staticips" => (plural.to_owned(), static_ip("10.1.0.200", "n1", "redis-7")),
@@ -102,15 +102,15 @@ fn attachments(node: &str) -> Value {
     })
 }
 
-async fn go_to(cluster: &Cluster, lax: bool) -> Outcome {
-    for definition in firecamp_crds::all().map_err(|wrong| wrong.to_string())? {
+async fn replace_all(cluster: &Cluster, lax: bool) -> Outcome {
+    for definition in firecamp_registry::crds::all().map_err(|wrong| wrong.to_string())? {
         let object = if lax { earlier(definition.plural)? } else { definition.object };
         replace(cluster, &object, lax).await?;
     }
     Ok(())
 }
 
-/// One object of each kind, each with the field of old; the pool is one that today's rules refuse.
+/// One object of each kind with the removed field; the current rules reject the pool.
 async fn old_objects(cluster: &Cluster) -> Outcome {
     let overlapping = with(pool(), &[("/spec/subnets/1/cidr", json!("10.1.0.0/24"))]);
     let objects = [
@@ -128,8 +128,8 @@ async fn old_objects(cluster: &Cluster) -> Outcome {
     Ok(())
 }
 
-/// All is served; what there is no field for any more is not shown; nothing else has changed.
-async fn still_there(cluster: &Cluster) -> Outcome {
+/// All objects are served without the removed field and are otherwise unchanged.
+async fn objects_are_unchanged(cluster: &Cluster) -> Outcome {
     let places = [
         ("staticips/10.1.0.20", static_ip("10.1.0.20", "n1", "redis-0")),
         ("namespaces/prod/staticipclaims/redis-0", claim()),
@@ -148,11 +148,11 @@ async fn still_there(cluster: &Cluster) -> Outcome {
     let selected = "staticips?fieldSelector=spec.attachment.nodeName%3Dn1";
     let list = cluster.api.get(&format!("{GROUP}/{selected}")).await?;
     let found = list.json()["items"].as_array().map_or(0, Vec::len);
-    ensure(found == 1, || format!("an object of old is not selected by its node: {}", list.text))
+    ensure(found == 1, || format!("an earlier object is not selected by its node: {}", list.text))
 }
 
-/// A take through the registry, which refuses fields that it does not know.
-async fn can_be_taken(cluster: &Cluster, epoch: u64) -> Outcome {
+/// Acquires the address through the registry, which rejects unknown fields.
+async fn can_be_acquired(cluster: &Cluster, epoch: u64) -> Outcome {
     let registry = cluster.registry().await;
     let wrong = |failure| format!("{failure:?}");
     let read = registry.static_ip(ADDRESS).await.map_err(wrong)?.ok_or("the address is gone")?;
@@ -161,8 +161,8 @@ async fn can_be_taken(cluster: &Cluster, epoch: u64) -> Outcome {
     registry.write(&write).await.map_err(wrong).map(drop)
 }
 
-/// What a rule of today would refuse, and was there before, can be changed elsewhere and mended.
-async fn what_is_wrong_can_be_mended(cluster: &Cluster) -> Outcome {
+/// An existing object that violates a current rule can be changed in other fields, and corrected.
+async fn an_invalid_object_can_be_corrected(cluster: &Cluster) -> Outcome {
     let place = format!("{GROUP}/staticippools/a");
     let patch = |path: &str, value: Value| json!([{ "op": "add", "path": path, "value": value }]);
     let label = patch("/metadata/labels", json!({ "team": "db" }));
@@ -180,9 +180,8 @@ async fn what_is_wrong_can_be_mended(cluster: &Cluster) -> Outcome {
     ensure(answer.code == 200, || answer.text)
 }
 
-/// A watch that was open must not be silent from then on: it tells on, or it ends, so that whoever
-/// follows begins again.
-async fn a_watch_notices(cluster: &Cluster, watch: &mut Watch) -> Outcome {
+/// An open watch must not become silent: it continues, or it ends so that the client restarts it.
+async fn a_watch_continues_or_ends(cluster: &Cluster, watch: &mut Watch) -> Outcome {
     while let Some(event) = watch.next().await? {
         if event.object["spec"]["epoch"] == 5 {
             return Ok(());
@@ -192,21 +191,23 @@ async fn a_watch_notices(cluster: &Cluster, watch: &mut Watch) -> Outcome {
     ensure(answer.json()["spec"]["epoch"] == 5, || answer.text)
 }
 
-pub(super) async fn objects_outlive_new_definitions_and_the_way_back(cluster: &Cluster) -> Outcome {
+pub(super) async fn objects_survive_an_upgrade_and_a_downgrade_of_the_crds(
+    cluster: &Cluster,
+) -> Outcome {
     cluster.empty().await?;
-    go_to(cluster, true).await?;
+    replace_all(cluster, true).await?;
     old_objects(cluster).await?;
     let mut watch = cluster.api.watch(&format!("{GROUP}/staticips?watch=true")).await?;
-    go_to(cluster, false).await?;
-    still_there(cluster).await?;
-    can_be_taken(cluster, 5).await?;
-    a_watch_notices(cluster, &mut watch).await?;
-    what_is_wrong_can_be_mended(cluster).await?;
-    go_to(cluster, true).await?;
-    can_be_taken(cluster, 6).await?;
-    go_to(cluster, false).await?;
-    can_be_taken(cluster, 7).await?;
-    for definition in firecamp_crds::all().map_err(|wrong| wrong.to_string())? {
+    replace_all(cluster, false).await?;
+    objects_are_unchanged(cluster).await?;
+    can_be_acquired(cluster, 5).await?;
+    a_watch_continues_or_ends(cluster, &mut watch).await?;
+    an_invalid_object_can_be_corrected(cluster).await?;
+    replace_all(cluster, true).await?;
+    can_be_acquired(cluster, 6).await?;
+    replace_all(cluster, false).await?;
+    can_be_acquired(cluster, 7).await?;
+    for definition in firecamp_registry::crds::all().map_err(|wrong| wrong.to_string())? {
         let path = format!("{}/{}.firecamp.io", definitions::CRDS, definition.plural);
         let stored = cluster.api.get(&path).await?.json();
         let versions = &stored["status"]["storedVersions"];

@@ -1,6 +1,6 @@
-//! What watches tell, and when they have to be begun again.
+//! The events of watches, and when a watch must be restarted.
 
-use firecamp_kubetest::{Event, Watch};
+use firecamp_testkit::kubernetes::{Event, Watch};
 use serde_json::{Value, json};
 
 use super::{Outcome, ensure};
@@ -11,7 +11,7 @@ fn place(rest: &str) -> String {
     format!("{GROUP}/staticips{rest}")
 }
 
-/// The version of the whole list: where a watch goes on.
+/// The version of the list, which a watch starts at.
 async fn version(cluster: &Cluster) -> Result<String, String> {
     let list = cluster.api.get(&place("?limit=1")).await?.json();
     let version = list["metadata"]["resourceVersion"].as_str();
@@ -41,57 +41,55 @@ async fn delete(cluster: &Cluster, name: &str) -> Outcome {
     ensure(gone.code == 200, || gone.text)
 }
 
-async fn told(watch: &mut Watch, kind: &str, name: &str) -> Result<Event, String> {
+async fn reported(watch: &mut Watch, kind: &str, name: &str) -> Result<Event, String> {
     let event = watch.next().await?.ok_or("the watch ended")?;
     ensure(event.brief() == (kind, name), || format!("{event:?} instead of {kind} {name}"))?;
     Ok(event)
 }
 
-/// The node whose agent watches sees an address come, change and go, as something that is gone;
-/// and of all others nothing: the next event is always that which the test has caused last.
-pub(super) async fn a_watch_by_node_tells_what_comes_and_what_leaves(cluster: &Cluster) -> Outcome {
+/// The watch of a node reports when an address arrives, changes and departs (as a deletion), and
+/// reports no other node's address: the next event is always the last one that the test caused.
+pub(super) async fn a_watch_by_node_reports_arrivals_and_departures(cluster: &Cluster) -> Outcome {
     create(cluster, &static_ip("10.1.0.20", "n2", "redis-0")).await?;
     let mut watch = follow(cluster, "spec.attachment.nodeName=n1").await?;
     create(cluster, &static_ip("10.1.0.21", "n3", "redis-1")).await?;
     create(cluster, &static_ip("10.1.0.22", "n1", "redis-2")).await?;
-    told(&mut watch, "ADDED", "10.1.0.22").await?;
-    // From another node to this one: new, although the object is old.
+    reported(&mut watch, "ADDED", "10.1.0.22").await?;
+    // From another node to this one: ADDED, although the object is old.
     change(cluster, "10.1.0.20", "/spec/attachment/nodeName", json!("n1")).await?;
-    told(&mut watch, "ADDED", "10.1.0.20").await?;
+    reported(&mut watch, "ADDED", "10.1.0.20").await?;
     change(cluster, "10.1.0.20", "/spec/epoch", json!(4)).await?;
-    told(&mut watch, "MODIFIED", "10.1.0.20").await?;
-    // Away: deleted, although the object lives on. What is told is the state that it left with.
+    reported(&mut watch, "MODIFIED", "10.1.0.20").await?;
+    // To another node: DELETED, although the object exists. The event has its last state here.
     change(cluster, "10.1.0.20", "/spec/attachment/nodeName", json!("n3")).await?;
-    let left = told(&mut watch, "DELETED", "10.1.0.20").await?;
+    let left = reported(&mut watch, "DELETED", "10.1.0.20").await?;
     let node = &left.object["spec"]["attachment"]["nodeName"];
     ensure(node == "n1", || format!("it left as an object of {node}"))?;
-    // Without an attachment it is nobody's.
-    let nobody = json!([{ "op": "remove", "path": "/spec/attachment" }]);
-    let answer = cluster.api.patch(&place("/10.1.0.22"), &nobody).await?;
+    // Without an attachment it belongs to no node.
+    let detached = json!([{ "op": "remove", "path": "/spec/attachment" }]);
+    let answer = cluster.api.patch(&place("/10.1.0.22"), &detached).await?;
     ensure(answer.code == 200, || answer.text)?;
-    told(&mut watch, "DELETED", "10.1.0.22").await?;
+    reported(&mut watch, "DELETED", "10.1.0.22").await?;
     change(cluster, "10.1.0.21", "/spec/attachment/nodeName", json!("n1")).await?;
-    told(&mut watch, "ADDED", "10.1.0.21").await?;
+    reported(&mut watch, "ADDED", "10.1.0.21").await?;
     delete(cluster, "10.1.0.21").await?;
-    told(&mut watch, "DELETED", "10.1.0.21").await?;
+    reported(&mut watch, "DELETED", "10.1.0.21").await?;
     cluster.empty().await
 }
 
-pub(super) async fn a_watch_by_namespace_and_by_pool_tells_only_these(
-    cluster: &Cluster,
-) -> Outcome {
+pub(super) async fn a_watch_by_namespace_or_pool_reports_only_these(cluster: &Cluster) -> Outcome {
     let mut prod = follow(cluster, "spec.claimRef.namespace=prod").await?;
     let mut pool = follow(cluster, "spec.pool=b").await?;
     let other = [("/spec/claimRef/namespace", json!("test"))];
     create(cluster, &crate::samples::with(static_ip("10.1.0.20", "n1", "redis-0"), &other)).await?;
     create(cluster, &static_ip("10.1.0.21", "n1", "redis-0")).await?;
-    told(&mut prod, "ADDED", "10.1.0.21").await?;
+    reported(&mut prod, "ADDED", "10.1.0.21").await?;
     let of_b = [("/spec/pool", json!("b"))];
     create(cluster, &crate::samples::with(static_ip("10.1.0.22", "n1", "redis-1"), &of_b)).await?;
-    told(&mut pool, "ADDED", "10.1.0.22").await?;
-    told(&mut prod, "ADDED", "10.1.0.22").await?;
+    reported(&mut pool, "ADDED", "10.1.0.22").await?;
+    reported(&mut prod, "ADDED", "10.1.0.22").await?;
     cluster.empty().await?;
-    told(&mut pool, "DELETED", "10.1.0.22").await?;
+    reported(&mut pool, "DELETED", "10.1.0.22").await?;
     let mut gone = [prod.next().await?, prod.next().await?].map(|event| {
         let event = event.unwrap_or(Event { kind: String::new(), object: Value::Null });
         format!("{} {}", event.brief().0, event.brief().1)
@@ -100,9 +98,9 @@ pub(super) async fn a_watch_by_namespace_and_by_pool_tells_only_these(
     ensure(gone == ["DELETED 10.1.0.21", "DELETED 10.1.0.22"], || format!("{gone:?}"))
 }
 
-/// After a compaction and a restart nobody knows what happened since: the watch says 410, and
-/// never anything as if nothing had been missed. So do the pages of an old list.
-pub(super) async fn what_is_too_old_is_410(cluster: &Cluster) -> Outcome {
+/// After a compaction and a restart the history is lost: a watch gets 410 and never continues as
+/// if it had missed nothing. The same holds for the pages of an old list.
+pub(super) async fn a_compacted_version_is_410(cluster: &Cluster) -> Outcome {
     for (address, member) in [("10.1.0.20", "redis-0"), ("10.1.0.21", "redis-1")] {
         create(cluster, &static_ip(address, "n1", member)).await?;
     }
@@ -114,10 +112,10 @@ pub(super) async fn what_is_too_old_is_410(cluster: &Cluster) -> Outcome {
     delete(cluster, "10.1.0.21").await?;
     cluster.kill().await?;
     cluster.compact().await?;
-    cluster.start_again().await?;
+    cluster.restart().await?;
     let mut watch =
         cluster.api.watch(&place(&format!("?watch=true&resourceVersion={from}"))).await?;
-    let event = watch.next().await?.ok_or("the watch ended without a word")?;
+    let event = watch.next().await?.ok_or("the watch ended without an event")?;
     let good = event.kind == "ERROR" && event.object["code"] == 410;
     ensure(good, || format!("{event:?}"))?;
     let next = cluster.api.get(&place(&format!("?limit=1&continue={token}"))).await?;

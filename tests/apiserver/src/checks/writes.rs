@@ -1,4 +1,4 @@
-//! Objects of other kinds and statuses, as the agents write them.
+//! The agents' writes of statuses and of other kinds.
 
 use serde_json::{Value, json};
 
@@ -21,9 +21,9 @@ fn condition(reason: &str) -> Value {
         "lastTransitionTime": "2026-11-20T15:00:00Z", "observedGeneration": 1 }])
 }
 
-/// Of two agents that have read the same version (the old one and the new one of an upgrade) one
-/// writes, and the other one learns that it has to read again.
-pub(super) async fn of_two_agents_one_writes_a_status(cluster: &Cluster) -> Outcome {
+/// If two agents have read the same version (the old and the new one of an upgrade), one write
+/// succeeds and the other gets a conflict.
+pub(super) async fn of_two_concurrent_agents_one_updates_the_status(cluster: &Cluster) -> Outcome {
     cluster.empty().await?;
     let object = static_ip("10.1.0.20", "n1", "redis-0");
     let read = made(cluster, &format!("{GROUP}/staticips"), &object).await?;
@@ -38,7 +38,7 @@ pub(super) async fn of_two_agents_one_writes_a_status(cluster: &Cluster) -> Outc
     let mut codes = [one?.code, two?.code];
     codes.sort_unstable();
     ensure(codes == [200, 409], || format!("{codes:?}"))?;
-    // The spec's version is the status's: a take that has read before it begins again.
+    // Spec and status share a version: an acquisition that read before it must retry.
     let late = json!([
         { "op": "replace", "path": "/metadata/resourceVersion",
             "value": read["metadata"]["resourceVersion"] },
@@ -49,9 +49,9 @@ pub(super) async fn of_two_agents_one_writes_a_status(cluster: &Cluster) -> Outc
     cluster.empty().await
 }
 
-/// What the garbage collector goes by: the owner exists under that UID and has no namespace, as
-/// its dependant has none.
-pub(super) async fn node_attachments_belong_to_their_node(cluster: &Cluster) -> Outcome {
+/// The garbage collector requires that the owner exists with that UID and is cluster-scoped like
+/// its dependent.
+pub(super) async fn node_attachments_are_owned_by_their_node(cluster: &Cluster) -> Outcome {
     let node = made(cluster, NODES, &json!({ "metadata": { "name": "node-1" } })).await?;
     let object = json!({
         "apiVersion": "firecamp.io/v1alpha1",
@@ -80,8 +80,9 @@ pub(super) async fn node_attachments_belong_to_their_node(cluster: &Cluster) -> 
     cluster.empty().await
 }
 
-/// Of either API, on an object with a namespace and on one without: those are in `default`.
-pub(super) async fn events_are_taken(cluster: &Cluster) -> Outcome {
+/// Events of both APIs, about a namespaced and about a cluster-scoped object; the latter are in
+/// `default`.
+pub(super) async fn the_server_accepts_events(cluster: &Cluster) -> Outcome {
     let stored = static_ip("10.1.0.20", "n1", "redis-0");
     let stored = made(cluster, &format!("{GROUP}/staticips"), &stored).await?;
     let about = json!({
@@ -118,18 +119,18 @@ pub(super) async fn events_are_taken(cluster: &Cluster) -> Outcome {
         });
         let core = format!("/api/v1/namespaces/{namespace}/events");
         made(cluster, &core, &old).await?;
-        // One store: `kubectl get events` shows what either API has taken.
+        // Both APIs share one store: `kubectl get events` shows the Events of both.
         let name = event["metadata"]["name"].as_str().unwrap_or_default();
-        let seen = cluster.api.get(&format!("{core}/{name}")).await?.json();
-        let same = seen["involvedObject"]["name"] == regarding["name"];
-        ensure(same && seen["reason"] == "AddressAcquired", || seen.to_string())?;
+        let observed = cluster.api.get(&format!("{core}/{name}")).await?.json();
+        let same = observed["involvedObject"]["name"] == regarding["name"];
+        ensure(same && observed["reason"] == "AddressAcquired", || observed.to_string())?;
     }
     cluster.empty().await
 }
 
-/// An object without a namespace cannot have its events in one: the server refuses, so nobody may
-/// put a StaticIP's event beside the pod's.
-pub(super) async fn an_event_is_where_its_object_is(cluster: &Cluster) -> Outcome {
+/// The server rejects an Event about a cluster-scoped object outside `default`, so a StaticIP's
+/// Event cannot be in the pod's namespace.
+pub(super) async fn an_event_is_in_the_namespace_of_its_object(cluster: &Cluster) -> Outcome {
     let event = json!({
         "metadata": { "generateName": "redis-0-" },
         "involvedObject": { "kind": "StaticIP", "name": "10.1.0.20",

@@ -1,4 +1,4 @@
-//! The API server's own record of who asked what.
+//! Reads the API server's audit log.
 
 use std::path::Path;
 
@@ -11,14 +11,15 @@ pub(crate) struct Request {
     pub(crate) user: String,
     pub(crate) verb: String,
     pub(crate) group: String,
-    /// `staticips`, `staticips/status`; empty of what is no resource, as `/version`.
+    /// `staticips`, `staticips/status`; empty for other paths, such as `/version`.
     pub(crate) resource: String,
     pub(crate) name: String,
     pub(crate) query: String,
     pub(crate) code: u64,
 }
 
-/// A watch is recorded as it begins and as it ends, and counts once; one that is refused only ends.
+/// The log has a record for the start and the end of a watch, which counts once; a rejected watch
+/// has only an end.
 pub(super) fn read(log: &Path) -> Result<Vec<Request>, String> {
     let text = std::fs::read_to_string(log).map_err(|wrong| format!("read the audit: {wrong}"))?;
     let mut requests = Vec::new();

@@ -1,14 +1,14 @@
-//! The two processes.
+//! The processes of etcd and kube-apiserver.
 
 use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use firecamp_kubetest::{Assets, Keys, Server, free_port};
+use firecamp_testkit::kubernetes::{Assets, Keys, Server, free_port};
 use serde_json::json;
 use tokio::process::{Child, Command};
 
-/// Where both listen, and what they are started from.
+/// The ports, programs and files of both.
 #[derive(Debug)]
 pub(super) struct Servers {
     assets: Assets,
@@ -20,7 +20,7 @@ pub(super) struct Servers {
 
 impl Servers {
     pub(super) fn prepare(assets: Assets, keys: Keys) -> Result<Self, String> {
-        // Who asked what, of those whose rights are a matter of this project.
+        // Audits the requests of the service accounts.
         let policy = json!({
             "apiVersion": "audit.k8s.io/v1",
             "kind": "Policy",
@@ -39,12 +39,12 @@ impl Servers {
         &self.keys
     }
 
-    /// Where etcd answers.
+    /// The URL of etcd.
     pub(super) fn store(&self) -> String {
         format!("http://127.0.0.1:{}", self.store)
     }
 
-    /// The kubeconfig of somebody with a token.
+    /// The kubeconfig of a user with a token.
     pub(super) fn kubeconfig(&self, user: &str, token: &str) -> Result<PathBuf, String> {
         let url = format!("https://127.0.0.1:{}", self.port);
         self.keys.kubeconfig(user, token, Server { url: &url, name: None })
@@ -54,7 +54,7 @@ impl Servers {
         let (client, peer) = (self.store, self.peer);
         let args = [
             format!("--data-dir={}", self.keys.path("etcd").display()),
-            // It is a test: nobody reads this after a crash of the machine.
+            // Test data need not survive a crash of the machine.
             "--unsafe-no-fsync".to_owned(),
             format!("--listen-client-urls=http://127.0.0.1:{client}"),
             format!("--advertise-client-urls=http://127.0.0.1:{client}"),
@@ -75,7 +75,7 @@ impl Servers {
             "--authorization-mode=RBAC".to_owned(),
             format!("--audit-policy-file={}", keys.path("audit-policy.yaml").display()),
             format!("--audit-log-path={}", keys.path("audit.log").display()),
-            // No controller makes default service accounts here, and no pod runs.
+            // No controller creates default service accounts here, and no pod runs.
             "--disable-admission-plugins=ServiceAccount".to_owned(),
         ];
         args.extend(keys.flags());
@@ -98,7 +98,7 @@ impl Servers {
     }
 
     /// The end of the API server's log.
-    pub(super) fn last_words(&self) -> String {
+    pub(super) fn log_tail(&self) -> String {
         let log = std::fs::read_to_string(self.keys.path("apiserver.log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines.iter().rev().take(15).rev().copied().collect::<Vec<_>>().join("\n")

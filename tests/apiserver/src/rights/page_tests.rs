@@ -1,10 +1,10 @@
-//! `docs/rbac.md` and `deploy/rbac` say the same.
+//! Compares `docs/privileges.md` with `deploy/rbac`.
 
 use std::collections::BTreeSet;
 
 use super::{Right, objects, roles};
 
-const PAGE: &str = include_str!("../../../../docs/rbac.md");
+const PAGE: &str = include_str!("../../../../docs/privileges.md");
 
 /// The rows of the tables: role, group, resource, verbs, why.
 fn rows() -> Vec<Vec<String>> {
@@ -16,11 +16,11 @@ fn rows() -> Vec<Vec<String>> {
     rows.map(cells).collect()
 }
 
-fn told() -> BTreeSet<(String, Right)> {
-    let mut told = BTreeSet::new();
+fn reported() -> BTreeSet<(String, Right)> {
+    let mut reported = BTreeSet::new();
     for row in rows() {
         let [role, group, resource, verb, why] = row.as_slice() else {
-            panic!("{row:?} has not five cells");
+            panic!("{row:?} does not have five cells");
         };
         assert!(why.len() > 10, "{row:?}: why?");
         let (resource, name) = match resource.split_once(' ') {
@@ -35,29 +35,32 @@ fn told() -> BTreeSet<(String, Right)> {
                 verb: verb.to_owned(),
                 name: name.clone(),
             };
-            assert!(told.insert((role.clone(), right)), "{row:?} is told twice");
+            assert!(reported.insert((role.clone(), right)), "{row:?} is a duplicate");
         }
     }
-    told
+    reported
 }
 
 #[test]
-fn the_page_tells_each_right_that_is_deployed_and_no_other() {
+fn the_page_lists_exactly_the_deployed_permissions() {
     let objects = objects("prod").unwrap();
     let deployed: BTreeSet<(String, Right)> = roles(&objects)
         .into_iter()
         .flat_map(|(name, role)| role.rights.into_iter().map(move |right| (name.clone(), right)))
         .collect();
-    let told = told();
-    let missing: Vec<_> = deployed.difference(&told).collect();
-    let wrong: Vec<_> = told.difference(&deployed).collect();
-    assert!(missing.is_empty(), "docs/rbac.md does not tell {missing:#?}");
-    assert!(wrong.is_empty(), "docs/rbac.md tells what deploy/rbac does not grant: {wrong:#?}");
+    let reported = reported();
+    let missing: Vec<_> = deployed.difference(&reported).collect();
+    let wrong: Vec<_> = reported.difference(&deployed).collect();
+    assert!(missing.is_empty(), "docs/privileges.md does not list {missing:#?}");
+    assert!(
+        wrong.is_empty(),
+        "docs/privileges.md lists permissions that deploy/rbac does not grant: {wrong:#?}"
+    );
     assert!(deployed.len() >= 10, "{deployed:?}");
 }
 
 #[test]
-fn no_role_has_a_wildcard_or_may_become_somebody_else() {
+fn no_role_has_a_wildcard_or_may_impersonate() {
     for (name, role) in roles(&objects("prod").unwrap()) {
         for right in &role.rights {
             let parts = [&right.group, &right.resource, &right.verb];

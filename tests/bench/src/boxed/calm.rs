@@ -6,8 +6,8 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use firecamp_cli::process::Process;
 use firecamp_core::contract::{ALLOCATOR, env};
+use firecamp_demo::process::Process;
 use nix::sys::signal::Signal;
 use vpcbox::vpc::Act;
 
@@ -25,7 +25,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// How often in a minute.
 const A_MINUTE: u32 = 12;
 /// What an agent logs when it has looked at everything once.
-const READY: &str = "The agent is ready";
+const READY: &str = "agent ready";
 /// How often an address is stripped.
 const STRIPS: u32 = 30;
 /// An agent that has just begun publishes what it finds. It is quiet once it has written nothing
@@ -118,7 +118,7 @@ fn start_agent(stage: &mut Stage, cluster: &Cluster) -> Result<Process, Failure>
         .env(env::NODE_NAME, node_name(0))
         .env(env::REGISTRY, cluster.url())
         .env(env::LOG_FORMAT, "json")
-        .env(env::TERMINATION_LOG, traces.last_words());
+        .env(env::TERMINATION_LOG, traces.termination_message());
     let process = Process::start("the agent", &mut command, traces, stage.clock)?;
     process.logged(READY)?;
     Ok(process)
@@ -215,7 +215,7 @@ fn strip(stage: &mut Stage, number: u32) -> Result<f64, Failure> {
     command.args(["probe", "strip", &address(number).to_string()]).stdin(Stdio::null());
     let said = command.output().map_err(Failure::of("strip an address"))?;
     let text = String::from_utf8_lossy(&said.stdout);
-    let away = text.trim().strip_prefix("back after ").and_then(|us| us.parse::<u64>().ok());
+    let away = text.trim().strip_prefix("restored after ").and_then(|us| us.parse::<u64>().ok());
     let away = away.ok_or_else(|| Failure::new(String::from_utf8_lossy(&said.stderr)))?;
     Ok(Duration::from_micros(away).as_secs_f64() * 1e3)
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use firecamp_apiserver::ApiServer;
 use firecamp_apiserver::socket::{FORWARDING, Listening, kubeconfig};
-use firecamp_cli::process::Process;
 use firecamp_core::contract::cluster;
+use firecamp_demo::process::Process;
 use firecamp_kube::{KubeRegistry, Timeouts};
 use firecamp_registry::FileRegistry;
 use serde_json::json;
@@ -37,7 +37,7 @@ impl Cluster {
         let follower = files.map_err(failed)?.follow();
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Failure::of("start a runtime"))?;
-        let read = runtime.block_on(follower.everything()).map_err(failed)?;
+        let read = runtime.block_on(follower.list()).map_err(failed)?;
         for pool in read.pools.map_err(failed)? {
             api.create_pool(&pool);
         }
@@ -85,7 +85,7 @@ impl Cluster {
 
     /// What was asked after so many requests: all of it, and what of it were writes.
     pub(crate) fn asked_since(&self, number: usize) -> (Vec<String>, Vec<String>) {
-        let asked = self.api.asked().get(number..).unwrap_or_default().to_vec();
+        let asked = self.api.requests().get(number..).unwrap_or_default().to_vec();
         let reads = ["GET ", "WATCH "];
         let writes = |one: &&String| !reads.iter().any(|verb| one.starts_with(verb));
         let writes = asked.iter().filter(writes).cloned().collect();

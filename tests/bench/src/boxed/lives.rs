@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use firecamp_cli::event::{Call, Ran};
-use firecamp_cli::measure;
-use firecamp_cli::watch::Watch;
+use firecamp_demo::event::{Call, Ran};
+use firecamp_demo::measure;
+use firecamp_demo::watch::Watch;
 
 use super::orders::Orders;
 use super::pod::{Build, End, Pod};
@@ -21,7 +21,7 @@ const PROOF: usize = 20;
 const BEFORE_US: u64 = 250_000;
 
 /// A member, and how far along the nodes it is.
-struct Life {
+struct PodLifecycle {
     member: String,
     node: u32,
     pods: u32,
@@ -45,25 +45,25 @@ pub(crate) fn play(orders: Orders, runs: u32) -> Result<Samples, Failure> {
             Some(older) if run % 2 == 1 => (older, BASELINE),
             Some(_) | None => (&new, ""),
         };
-        let Some(mut life) = lives.pop_front() else { break };
-        let done = turn(&mut stage, &mut life, build)?;
+        let Some(mut lifecycle) = lives.pop_front() else { break };
+        let done = turn(&mut stage, &mut lifecycle, build)?;
         for (id, values) in done.0 {
             for value in values {
                 samples.add(format!("{prefix}{id}"), value);
             }
         }
-        lives.push_back(life);
+        lives.push_back(lifecycle);
         if run % MEMBERS == MEMBERS - 1 {
             progress(&format!("{} of {all} restarts and moves", run.saturating_add(1)));
         }
     }
-    for life in lives {
-        free(&mut stage, &mut samples, (life, &new))?;
+    for lifecycle in lives {
+        free(&mut stage, &mut samples, (lifecycle, &new))?;
     }
     Ok(samples)
 }
 
-impl Life {
+impl PodLifecycle {
     /// The place of its next pod.
     fn place(&mut self, moved: bool) -> Place {
         self.pods = self.pods.saturating_add(1);
@@ -83,26 +83,31 @@ fn first(
     stage: &mut Stage,
     samples: &mut Samples,
     (number, build): (u32, &Build),
-) -> Result<Life, Failure> {
+) -> Result<PodLifecycle, Failure> {
     let node = number.saturating_mul(NODES / MEMBERS);
-    let mut life = Life { member: format!("redis-{number}"), node, pods: 0, pod: None };
+    let mut lifecycle =
+        PodLifecycle { member: format!("redis-{number}"), node, pods: 0, pod: None };
     let since = stage.last_call()?;
-    let place = life.place(false);
+    let place = lifecycle.place(false);
     let pod = Pod::start(stage, place, build, None, &[])?;
     let time = measure::init_time(&pod.init, &stage.ec2_calls(since)?);
     samples.add("init.first", ms(time.own_us.saturating_sub(time.describe_us)));
-    life.pod = Some(pod);
-    Ok(life)
+    lifecycle.pod = Some(pod);
+    Ok(lifecycle)
 }
 
 /// A restart on the same node, and then a move to the next one.
-fn turn(stage: &mut Stage, life: &mut Life, build: &Build) -> Result<Samples, Failure> {
+fn turn(
+    stage: &mut Stage,
+    lifecycle: &mut PodLifecycle,
+    build: &Build,
+) -> Result<Samples, Failure> {
     let mut samples = Samples::default();
-    let caller = stage.dial(&stage.address(&life.member)?)?;
-    let Some(pod) = &life.pod else { return Err(Failure::new("a member without a pod")) };
+    let caller = stage.dial(&stage.address(&lifecycle.member)?)?;
+    let Some(pod) = &lifecycle.pod else { return Err(Failure::new("a member without a pod")) };
     caller.watch.answers_of(&pod.place.uid, PROOF)?;
     for (moved, name) in [(false, "same"), (true, "moved")] {
-        step(stage, &mut samples, life, (build, &caller.watch), (moved, name))?;
+        step(stage, &mut samples, lifecycle, (build, &caller.watch), (moved, name))?;
     }
     caller.hang_up()?;
     Ok(samples)
@@ -111,16 +116,18 @@ fn turn(stage: &mut Stage, life: &mut Life, build: &Build) -> Result<Samples, Fa
 fn step(
     stage: &mut Stage,
     samples: &mut Samples,
-    life: &mut Life,
+    lifecycle: &mut PodLifecycle,
     (build, watch): (&Build, &Watch),
     (moved, name): (bool, &str),
 ) -> Result<(), Failure> {
-    let Some(pod) = life.pod.take() else { return Err(Failure::new("a member without a pod")) };
+    let Some(pod) = lifecycle.pod.take() else {
+        return Err(Failure::new("a member without a pod"));
+    };
     let (since, from_us) = (stage.last_call()?, stage.clock.now_us());
     let end = pod.stop(Some(watch))?;
     let stopped = stage.ec2_calls(since)?;
     let between = stage.last_call()?;
-    let place = life.place(moved);
+    let place = lifecycle.place(moved);
     let pod = Pod::start(stage, place, build, Some(watch), &[])?;
     watch.answers_of(&pod.place.uid, PROOF)?;
     let calls = stage.ec2_calls(between)?;
@@ -130,7 +137,7 @@ fn step(
     samples.add("rss.stop", mib(end.waiting_kib));
     note_init(samples, name, &pod, &calls);
     note_outage(samples, (name, from_us), watch, (&end, &pod, &calls));
-    life.pod = Some(pod);
+    lifecycle.pod = Some(pod);
     Ok(())
 }
 
@@ -170,12 +177,12 @@ fn note_outage(
 fn free(
     stage: &mut Stage,
     samples: &mut Samples,
-    (mut life, build): (Life, &Build),
+    (mut lifecycle, build): (PodLifecycle, &Build),
 ) -> Result<(), Failure> {
-    if let Some(pod) = life.pod.take() {
+    if let Some(pod) = lifecycle.pod.take() {
         pod.stop(None)?;
     }
-    let place = life.place(false);
+    let place = lifecycle.place(false);
     let pod = Pod::start(stage, place, build, None, &["--unassign"])?;
     let since = stage.last_call()?;
     pod.stop(None)?;

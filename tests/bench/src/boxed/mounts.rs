@@ -3,7 +3,7 @@
 use std::fs::create_dir_all;
 use std::path::Path;
 
-use firecamp_volumes::path::KUBELET;
+use firecamp_node::volumes::path::KUBELET;
 use nix::mount::{MsFlags, mount};
 
 use crate::failure::Failure;

@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use firecamp_cli::event::{Ran, Role};
-use firecamp_cli::measure::Term;
-use firecamp_cli::process::{DEADLINE, Process};
-use firecamp_cli::watch::Watch;
 use firecamp_core::contract::env;
+use firecamp_demo::event::{Ran, Role};
+use firecamp_demo::measure::Term;
+use firecamp_demo::process::{DEADLINE, Process};
+use firecamp_demo::watch::Watch;
 use nix::sys::signal::Signal;
 
 use super::stage::{PORT, Place, Stage};
 use crate::failure::Failure;
 use crate::machine::field;
-use crate::timed::Life;
+use crate::timed::PodLifecycle;
 
 /// What the stop container logs once its epoch is fixed.
 const FIXED: &str = "release.0";
@@ -32,7 +32,7 @@ pub(crate) struct Pod {
     server: Process,
     /// Its init container: when it ran, and what it cost.
     pub(crate) init: Ran,
-    pub(crate) cost: Life,
+    pub(crate) cost: PodLifecycle,
     /// The start of its server.
     pub(crate) start: Ran,
 }
@@ -119,7 +119,11 @@ pub(crate) fn attach(
     }
 }
 
-fn run_init(stage: &mut Stage, place: &Place, build: &Build) -> Result<(Ran, Life), Failure> {
+fn run_init(
+    stage: &mut Stage,
+    place: &Place,
+    build: &Build,
+) -> Result<(Ran, PodLifecycle), Failure> {
     stage.make_volume(&place.member)?;
     let traces = stage.traces(&format!("init-{}", place.uid));
     let log = std::fs::File::create(&traces.log).map_err(Failure::of(traces.log.display()))?;
@@ -131,16 +135,19 @@ fn run_init(stage: &mut Stage, place: &Place, build: &Build) -> Result<(Ran, Lif
         .stderr(log);
     let from_us = stage.clock.now_us();
     let said = command.output().map_err(Failure::of("start an init container"))?;
-    let life: Life = serde_json::from_slice(&said.stdout)
+    let lifecycle: PodLifecycle = serde_json::from_slice(&said.stdout)
         .map_err(Failure::of("an init container whose costs nobody told"))?;
-    if life.exit != Some(0) {
+    if lifecycle.exit != Some(0) {
         let text = std::fs::read_to_string(&traces.log).unwrap_or_default();
-        return Err(Failure::new(format!("an init container ended with {:?}:\n{text}", life.exit)));
+        return Err(Failure::new(format!(
+            "an init container ended with {:?}:\n{text}",
+            lifecycle.exit
+        )));
     }
     let origin_us = stage.clock.origin_ns() / 1000;
     let here = |at_us: u64| at_us.saturating_sub(origin_us);
-    let span = (from_us, here(life.began_us), here(life.ended_us));
-    Ok((ran(place, Role::Init, span), life))
+    let span = (from_us, here(lifecycle.began_us), here(lifecycle.ended_us));
+    Ok((ran(place, Role::Init, span), lifecycle))
 }
 
 fn start_server(
@@ -162,7 +169,7 @@ fn start_server(
         });
     }
     let mut server = Process::start("the member's server", &mut command, traces, stage.clock)?;
-    let ready_us = server.ready(firecamp_cli::READY)?;
+    let ready_us = server.ready(firecamp_demo::READY)?;
     let span = (server.ordered_us(), server.ordered_us(), ready_us);
     Ok((server, ran(place, Role::ServerStart, span)))
 }

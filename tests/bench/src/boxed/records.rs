@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::{Epoch, Member};
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Attachment, Claim, State, StaticIp, Write};
 use tokio::runtime::Builder;
 
@@ -38,7 +38,7 @@ pub(crate) fn parked(
             served: false,
         }),
         reserved_on: Some(eni),
-        unsettled: BTreeSet::new(),
+        pending_mutations: BTreeSet::new(),
     })
 }
 

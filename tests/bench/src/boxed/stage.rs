@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use firecamp_cli::event::Call;
-use firecamp_cli::process::{Process, Traces};
-use firecamp_cli::watch::Watch;
 use firecamp_core::contract::{env, path};
+use firecamp_demo::event::Call;
+use firecamp_demo::process::{Process, Traces};
+use firecamp_demo::watch::Watch;
 use nix::sys::signal::Signal;
 use vpcbox::client::Client;
 use vpcbox::clock::Clock;
@@ -135,7 +135,7 @@ impl Stage {
             set(env::NODE_NAME, &place.node),
             set(env::REGISTRY, &registry),
             set(env::LOG_FORMAT, "json"),
-            set(env::TERMINATION_LOG, &traces.last_words().display().to_string()),
+            set(env::TERMINATION_LOG, &traces.termination_message().display().to_string()),
             set(env::CONF_DIR, &conf_dir.display().to_string()),
             set(env::POOL, spec::POOL),
         ]

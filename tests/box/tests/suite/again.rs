@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use firecamp_core::ids::{Member as MemberId, PoolName};
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Claim, Write};
 
 use crate::support::member::{Cost, Member};
@@ -132,10 +132,10 @@ fn f110_fifty_lives_leave_addresses_rules_and_routes_as_they_were() {
     let world = World::start();
     let before = world.kernel("node-a");
     let member = Member::new(&world, "redis-0");
-    for life in 0..50 {
-        let pod = member.pod(&format!("pod-{life}"), "node-a");
+    for lifecycle in 0..50 {
+        let pod = member.pod(&format!("pod-{lifecycle}"), "node-a");
         let started = pod.starts();
-        assert_eq!(started.report["epoch"], life + 1);
+        assert_eq!(started.report["epoch"], lifecycle + 1);
         pod.stop("release").end().succeeded();
     }
     assert_eq!(world.kernel("node-a"), before);

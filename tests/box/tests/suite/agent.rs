@@ -19,16 +19,16 @@ const NODE: &str = "node-a";
 fn strip(world: &World, address: Ipv4Addr) -> f64 {
     let ended = world.probe(NODE, &["strip", &address.to_string()]).end();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
-    let text = ended.out.trim().strip_prefix("back after ").expect("a time").to_owned();
+    let text = ended.out.trim().strip_prefix("restored after ").expect("a time").to_owned();
     text.parse::<f64>().unwrap() / 1_000.0
 }
 
-/// The lines of an agent's log that tell of the errands that it began.
-fn errands(agent: &Process) -> Vec<String> {
+/// The lines of an agent's log that tell of the operations that it began.
+fn executions(agent: &Process) -> Vec<String> {
     let log = agent.log();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let begun = lines.filter(|line| line["message"] == "An errand begins");
-    begun.map(|line| line["duty"].as_str().unwrap_or_default().to_owned()).collect()
+    let begun = lines.filter(|line| line["message"] == "operation started");
+    begun.map(|line| line["operation"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 /// SIGTERM, and a good end.
@@ -50,8 +50,8 @@ fn f063_what_something_strips_is_back_in_the_kernel_of_its_node() {
     // Of its own accord it looks every ten seconds: this is the kernel's news.
     assert!(times.iter().all(|time| *time < 5_000.0), "{times:?}");
     eventually("ten restores in the log", || {
-        let begun = errands(&agent);
-        assert!(begun.iter().all(|duty| duty == "restore"), "{begun:?}");
+        let begun = executions(&agent);
+        assert!(begun.iter().all(|operation| operation == "restore"), "{begun:?}");
         (begun.len() >= 10).then_some(())
     });
     member.is_well(&pod, &up.started);
@@ -70,17 +70,17 @@ fn f033_f040_an_agent_that_ends_and_begins_again_changes_nothing() {
     let before = world.kernel(NODE);
     for _ in 0..3 {
         let agent = world.agent(NODE);
-        assert_eq!(errands(&agent), [""; 0]);
+        assert_eq!(executions(&agent), [""; 0]);
         ends_well(agent);
     }
     // A second one beside the first waits, and goes on once the first is killed.
     let agent = world.agent(NODE);
     let mut second = world.agent_beside(NODE);
     second.logs("another agent runs on this node");
-    assert!(!second.log().contains("The agent begins"), "{}", second.log());
+    assert!(!second.log().contains("agent started"), "{}", second.log());
     drop(agent);
-    second.logs("The agent is ready");
-    assert_eq!(errands(&second), [""; 0]);
+    second.logs("agent ready");
+    assert_eq!(executions(&second), [""; 0]);
     ends_well(second);
 
     let cost = Cost::of(&world.calls_of(NODE, since), NODE);
@@ -110,19 +110,19 @@ fn p12_of_two_versions_of_the_agent_on_one_node_one_restores_and_the_other_after
     let mut new = next_version(&world);
     new.logs("another agent runs on this node");
     strip(&world, member.address());
-    assert_eq!((errands(&old), errands(&new)), (vec!["restore".to_owned()], vec![]));
+    assert_eq!((executions(&old), executions(&new)), (vec!["restore".to_owned()], vec![]));
     // It is killed, and what is stripped then is for the next one, and so is a rollback.
     drop(old);
-    new.logs("The agent is ready");
+    new.logs("agent ready");
     strip(&world, member.address());
     let mut back = world.agent_beside(NODE);
     back.logs("another agent runs on this node");
     strip(&world, member.address());
-    assert_eq!((errands(&new), errands(&back)), (vec!["restore".to_owned(); 2], vec![]));
+    assert_eq!((executions(&new), executions(&back)), (vec!["restore".to_owned(); 2], vec![]));
     drop(new);
-    back.logs("The agent is ready");
+    back.logs("agent ready");
     strip(&world, member.address());
-    assert_eq!(errands(&back), ["restore"]);
+    assert_eq!(executions(&back), ["restore"]);
     let cost = Cost::of(&world.calls_of(NODE, since), NODE);
     assert_eq!((cost.mutating, cost.moves), (0, 0), "{cost:?}");
     member.is_well(&pod, &up.started);
@@ -146,7 +146,11 @@ fn f032_f071_the_old_node_gives_way_when_a_member_has_moved_without_its_stop() {
         let left = world.kernel(NODE).iter().any(|line| line.starts_with(&text));
         (!left).then_some(())
     });
-    assert!(errands(&agent).iter().all(|duty| duty == "give-way"), "{:?}", errands(&agent));
+    assert!(
+        executions(&agent).iter().all(|operation| operation == "withdraw"),
+        "{:?}",
+        executions(&agent)
+    );
     member.is_well(&second, &up.started);
     ends_well(agent);
 }

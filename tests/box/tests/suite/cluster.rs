@@ -21,18 +21,18 @@ const ATTACHED: (&str, &str) = ("AddressAttached", "Normal");
 const FAILED: (&str, &str) = ("AddressAttachFailed", "Warning");
 
 /// What a container says whose Event was not taken in time.
-const UNTOLD: &str = "The Event was not written";
+const EVENT_FAILED: &str = "failed to write event";
 
 /// Its Event was not taken in the moment that it has for that.
 fn is_late(ended: &Ended) -> bool {
-    let late = |line: &str| line.contains(UNTOLD) && line.contains("no answer within");
+    let late = |line: &str| line.contains(EVENT_FAILED) && line.contains("no answer within");
     ended.log.lines().any(late)
 }
 
 /// The Event by which this container told of its end, about this pod and naming the address. None
 /// where the machine was too busy for its one short attempt: it says so itself.
 #[track_caller]
-fn told(
+fn replied(
     (cluster, ended): (&Cluster<'_>, &Ended),
     (reason, kind): (&str, &str),
     uid: &str,
@@ -65,20 +65,20 @@ fn f108_a_life_in_a_cluster_stays_within_its_budget_of_requests() {
     member.is_held_by(&first, &started);
     let address = started.address.to_string();
     let shown = Some(address.as_str());
-    let event = told((&cluster, &ended), ATTACHED, "pod-1", shown);
+    let event = replied((&cluster, &ended), ATTACHED, "pod-1", shown);
 
     let second = member.pod("pod-2", "node-a");
     cluster.shows(&second);
-    let (asked, calls) = (cluster.api.asked().len(), world.now());
+    let (asked, calls) = (cluster.api.requests().len(), world.now());
     let ended = cluster.init(&second).end();
     let started = second.started(&ended);
     member.is_held_by(&second, &started);
     assert_eq!(started.report["path"], "same-node", "{}", started.report);
     let cost = cluster.asked_since(asked);
-    assert!(cost.reads <= RESTART.reads, "{:#?}", cluster.api.asked().split_off(asked));
-    assert!(cost.writes <= RESTART.writes, "{:#?}", cluster.api.asked().split_off(asked));
+    assert!(cost.reads <= RESTART.reads, "{:#?}", cluster.api.requests().split_off(asked));
+    assert!(cost.writes <= RESTART.writes, "{:#?}", cluster.api.requests().split_off(asked));
     assert!(cost.events <= RESTART.events, "{}", cost.events);
-    assert!(told((&cluster, &ended), ATTACHED, "pod-2", shown).is_some() || event.is_some());
+    assert!(replied((&cluster, &ended), ATTACHED, "pod-2", shown).is_some() || event.is_some());
     assert_eq!(Cost::of(&member.ec2(calls), "").mutating, 0);
 
     let third = member.pod("pod-3", "node-b");
@@ -86,7 +86,7 @@ fn f108_a_life_in_a_cluster_stays_within_its_budget_of_requests() {
     let calls = world.now();
     let ended = cluster.init(&third).end();
     let started = third.started(&ended);
-    told((&cluster, &ended), ATTACHED, "pod-3", shown);
+    replied((&cluster, &ended), ATTACHED, "pod-3", shown);
     member.is_held_by(&third, &started);
     let server = member.serves(&third, &started);
     assert_eq!(Cost::of(&member.ec2(calls), "").mutating, 1);
@@ -113,13 +113,13 @@ fn f108_a_life_in_a_cluster_stays_within_its_budget_of_requests() {
 /// Whoever was superseded changes nothing: neither a late stop nor a late init container.
 #[track_caller]
 fn superseded(cluster: &Cluster<'_>, second: &Pod<'_>, shown: Option<&str>) {
-    let asked = cluster.api.asked().len();
+    let asked = cluster.api.requests().len();
     let late = cluster.stop(second, "release").end().succeeded();
     assert_eq!(late["path"], "not-holder");
     let ended = cluster.init(second).end();
     ended.failed(10, "Superseded", &["pod-3"]);
     assert_eq!(cluster.asked_since(asked).writes, 0);
-    if let Some(event) = told((cluster, &ended), FAILED, "pod-2", shown) {
+    if let Some(event) = replied((cluster, &ended), FAILED, "pod-2", shown) {
         let note = event["note"].as_str().unwrap();
         assert!(note.starts_with("Superseded (10): "), "{note}");
     }
@@ -140,13 +140,13 @@ fn a_right_that_is_missing_is_named_with_the_request_and_the_roles() {
     ];
     for (verb, plural, what) in requests {
         cluster.api.fail_next(verb, plural, denied);
-        let texts = [what, "403 Forbidden", "see the ClusterRoles of the deployment"];
+        let texts = [what, "403 Forbidden", "see deploy/rbac"];
         let before = cluster.events().len();
         let ended = cluster.init(&pod).end();
         ended.failed(22, "RegistryRefused", &texts);
         assert_eq!(cluster.api.unmet_faults(), 0, "{what}");
-        let told = cluster.events().len() > before;
-        assert!(told || is_late(&ended), "{}", ended.log);
+        let replied = cluster.events().len() > before;
+        assert!(replied || is_late(&ended), "{}", ended.log);
     }
     let events = cluster.events();
     assert!((1..=requests.len()).contains(&events.len()), "{events:#?}");
@@ -156,7 +156,7 @@ fn a_right_that_is_missing_is_named_with_the_request_and_the_roles() {
     cluster.api.fail_next("POST", "events", denied);
     let ended = cluster.init(&pod).end();
     ended.succeeded();
-    assert!(ended.log.contains(UNTOLD), "{}", ended.log);
+    assert!(ended.log.contains(EVENT_FAILED), "{}", ended.log);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn f022_init_waits_for_an_api_server_that_is_away_and_says_so() {
     let mut init = cluster.init(&pod).start();
     init.logs("read StaticIPClaim demo/redis-0: no answer within");
     drop(away);
-    init.logs("Waiting");
+    init.logs("waiting");
     assert!(!world.ask().calls(0).unwrap().iter().any(|call| call.mutating));
     let _back = cluster.reach("node-a");
     init.end().succeeded();
@@ -211,7 +211,7 @@ fn a_dry_run_in_a_cluster_writes_nothing_not_even_an_event() {
     ended.succeeded();
     assert!(ended.out.contains("create the claim of demo/redis-0"), "{}", ended.out);
     let asked = cluster.asked_since(0);
-    assert_eq!((asked.writes, asked.events), (0, 0), "{:#?}", cluster.api.asked());
+    assert_eq!((asked.writes, asked.events), (0, 0), "{:#?}", cluster.api.requests());
 }
 
 /// What others have that is none of an agent's business.
@@ -229,7 +229,7 @@ fn f109_five_thousand_pods_elsewhere_cost_an_agent_less_than_a_mebibyte() {
     member.is_held_by(&pod, &started);
     let agent = cluster.agent("node-a");
     // Everything is listed and watched anew, so that both measures come after the same things.
-    let count = |what: &str| cluster.api.asked().iter().filter(|asked| *asked == what).count();
+    let count = |what: &str| cluster.api.requests().iter().filter(|asked| *asked == what).count();
     let lists_again = || {
         let (lists, watches) = (count("GET pods/*"), count("WATCH pods/*"));
         cluster.api.end_watches(Ending::Expired);

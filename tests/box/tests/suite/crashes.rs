@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use firecamp_core::ids::PoolName;
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::StaticIp;
 
 use crate::support::crowd;
@@ -95,7 +95,7 @@ fn crash_that_nothing_follows(world: &World, step: u8) -> Left {
     assert_eq!(owner.as_deref(), Some(if moved { "node-b" } else { "node-a" }), "after {step}");
     let text = format!("{address}/32");
     let has = |node: &str| world.kernel(node).iter().any(|line| line.starts_with(&text));
-    assert!(has("node-a"), "the old node's agent gives way, nobody else");
+    assert!(has("node-a"), "the old node's agent withdraws, nobody else");
     assert_eq!(has("node-b"), step >= 11, "after {step}");
     let record = world.record(address);
     let pod = if [0, 1, 2, 5, 6].contains(&step) { "pod-1" } else { "pod-2" };
@@ -157,5 +157,5 @@ fn a_crash_that_was_recovered_from_costs_later_restarts_on_the_node_nothing() {
     let started = pod.starts();
     let calls = world.ec2(started.address, since);
     assert!(calls.len() <= 1 && !calls.iter().any(|call| call.mutating), "{calls:#?}");
-    assert!(world.record(started.address).unsettled.is_empty());
+    assert!(world.record(started.address).pending_mutations.is_empty());
 }

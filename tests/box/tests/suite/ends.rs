@@ -42,7 +42,7 @@ fn f054_f119_an_address_that_a_stranger_has_is_left_to_it_and_ends_with_11() {
     // It had returned to the subnet, and EC2 gave it to somebody else.
     let address = member.address();
     world.ask().act(Act::Unassign { address }).unwrap();
-    world.ask().act(Act::Steal { address, to: Some("stranger".to_owned()) }).unwrap();
+    world.ask().act(Act::Reassign { address, to: Some("stranger".to_owned()) }).unwrap();
     let stolen = world.ask().address(address).unwrap().unwrap();
     let (since, record) = (world.now(), world.record(address));
     for node in ["node-a", "node-b"] {

@@ -1,9 +1,9 @@
-//! The Lease's holder among many members: what it needs is far within what the chart allows.
+//! The leader among many members: what it needs is far within what the chart allows.
 
 use std::time::Duration;
 
 use firecamp_apiserver::Ending;
-use firecamp_deploy_tests::objects;
+use firecamp_checks::deploy::objects;
 use serde_json::{Value, json};
 
 use crate::support::cluster::Cluster;
@@ -69,8 +69,8 @@ fn the_leases_holder_of_ten_thousand_members_needs_half_of_what_it_may_use() {
     let [claim] = &cluster.api.all("staticipclaims")[..] else { panic!("no claim") };
     more(&cluster, address, claim);
     let agent = cluster.agent("node-a");
-    // The agent watches the addresses of its node, and its holder of the Lease all of them.
-    let asked = |what: &str| cluster.api.asked().iter().filter(|it| *it == what).count();
+    // The agent watches the addresses of its node, and its leader all of them.
+    let asked = |what: &str| cluster.api.requests().iter().filter(|it| *it == what).count();
     let seen = || (asked("WATCH staticips/*") / 2).min(asked("WATCH staticipclaims/*"));
     within(LONG, "everything is listed", || (seen() >= 1).then_some(()));
     let once = agent.peak_kib();

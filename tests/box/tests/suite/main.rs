@@ -17,7 +17,7 @@ mod cluster;
 mod crashes;
 mod dry;
 mod ends;
-mod errands;
+mod executions;
 mod fencing;
 mod frozen;
 mod hostile;

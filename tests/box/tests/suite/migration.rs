@@ -3,8 +3,8 @@
 
 use std::net::Ipv4Addr;
 
+use firecamp_cli::common::reader::RegistryReader;
 use firecamp_cli::import;
-use firecamp_cli::look::book::Book;
 use firecamp_core::contract::env;
 use firecamp_core::contract::exit::Imported;
 use firecamp_core::record::State;
@@ -22,7 +22,7 @@ use crate::support::process::Process;
 use crate::support::world::{NAMESPACE, World};
 
 const NODE: &str = "node-a";
-/// Where a member moves to.
+/// RegistryArguments a member moves to.
 const OTHER: &str = "node-b";
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 100);
 const SERVICE: &str = "0123456789abcdef0123456789abcdef";
@@ -46,7 +46,7 @@ impl<'w> Original<'w> {
         }
         let node = vpc.truth().unwrap().nodes.into_iter().find(|node| node.name == NODE).unwrap();
         let eni = &node.enis[0].id;
-        vpc.act(Act::Steal { address: ADDRESS, to: Some(eni.clone()) }).unwrap();
+        vpc.act(Act::Reassign { address: ADDRESS, to: Some(eni.clone()) }).unwrap();
         let kernel = KernelAct::KernelAdd { node: NODE.to_owned(), address: ADDRESS, link: None };
         vpc.kernel(kernel).unwrap();
         eventually("the original's address is on its node", || {
@@ -89,7 +89,8 @@ impl<'w> Original<'w> {
         // A client needs the runtime that it was made in.
         let outcome = World::block_on(async {
             let (client, namespace) = (self.cluster.api.client(), NAMESPACE.to_owned());
-            let book = Book::of_client(client, Timeouts::default(), namespace, "box".to_owned());
+            let book =
+                RegistryReader::of_client(client, Timeouts::default(), namespace, "box".to_owned());
             import::of(&book, None, true).await.unwrap()
         });
         assert!(outcome.failed.is_none(), "{outcome:?}");

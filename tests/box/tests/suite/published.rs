@@ -106,7 +106,7 @@ fn status(cluster: &Cluster<'_>) -> Value {
     object.map_or(Value::Null, |object| object["status"].clone())
 }
 
-/// Status and reason of a condition of the node: `True AllWell`.
+/// Status and reason of a condition of the node: `True AllHealthy`.
 fn said(cluster: &Cluster<'_>, kind: &str) -> Option<String> {
     let status = status(cluster);
     let found = status["conditions"].as_array()?.iter().find(|one| one["type"] == kind)?;
@@ -140,7 +140,7 @@ fn f021_a_node_publishes_its_interfaces_and_offers_what_they_have_room_for() {
     let root = root(&world);
     let running = agent(&world, &cluster, &root);
     offers(&cluster, "18");
-    says(&cluster, "Ready", "True AllWell");
+    says(&cluster, "Ready", "True AllHealthy");
     let shown = status(&cluster);
     assert_eq!(shown["zone"], "us-east-1a", "{shown:#}");
     assert!(shown["instance"].as_str().unwrap().starts_with("i-"), "{shown:#}");
@@ -192,14 +192,14 @@ fn f049_f053_a_node_says_what_keeps_addresses_away_and_when_it_is_over() {
     world.ask().fault_clear(Some(fault)).unwrap();
 
     let running = agent(&world, &cluster, &root);
-    says(&cluster, "Ready", "True AllWell");
+    says(&cluster, "Ready", "True AllHealthy");
     offers(&cluster, "18");
     let silent = Selector { caller: Some(NODE.to_owned()), ..Selector::default() };
     let fault = world.fault(Fault::ImdsDown {}, silent);
-    says(&cluster, "MetadataReachable", "False MetadataSilent");
-    says(&cluster, "Ready", "False MetadataSilent");
+    says(&cluster, "MetadataReachable", "False MetadataUnreachable");
+    says(&cluster, "Ready", "False MetadataUnreachable");
     assert_eq!(capacity(&cluster).as_deref(), Some("18"), "what is not known stays as it was");
     world.ask().fault_clear(Some(fault)).unwrap();
-    says(&cluster, "Ready", "True AllWell");
+    says(&cluster, "Ready", "True AllHealthy");
     ends_well(running);
 }

@@ -118,7 +118,7 @@ fn is_taken_back(act: impl FnOnce(&World, std::net::Ipv4Addr)) {
     });
     eventually("the record forgets the call", || {
         let record = world.record(address);
-        record.unsettled.is_empty().then_some(())
+        record.pending_mutations.is_empty().then_some(())
     });
     member.client().is_answered_by(&pod.uid, world.clock().now_us());
     world.is_settled(&pod, &up.started);
@@ -138,15 +138,15 @@ fn f007_an_address_that_a_late_call_moved_to_another_node_is_taken_back_by_one_c
         let truth = world.ask().truth().unwrap();
         let other = truth.nodes.iter().find(|node| node.name == "node-b").unwrap();
         let to = Some(other.enis[0].id.clone());
-        world.ask().act(Act::Steal { address, to }).unwrap();
+        world.ask().act(Act::Reassign { address, to }).unwrap();
     });
 }
 
-/// Why the agent's errands for an address failed so far.
+/// Why the agent's operations for an address failed so far.
 fn failures(agent: &Process) -> Vec<String> {
     let log = agent.log();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let failed = lines.filter(|line| line["duty"] == "reassert" && line["reason"].is_string());
+    let failed = lines.filter(|line| line["operation"] == "reassert" && line["reason"].is_string());
     failed.map(|line| line["reason"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
@@ -159,7 +159,7 @@ fn f119_an_address_that_a_stranger_took_is_an_alarm_and_never_a_fight() {
     let agent = world.agent(NODE);
     let since = world.now();
     let address = member.address();
-    world.ask().act(Act::Steal { address, to: Some("stranger".to_owned()) }).unwrap();
+    world.ask().act(Act::Reassign { address, to: Some("stranger".to_owned()) }).unwrap();
     let stolen = world.ask().address(address).unwrap().unwrap();
     within(EC2_PATIENCE, "the alarm", || {
         let failures = failures(&agent);
@@ -170,5 +170,5 @@ fn f119_an_address_that_a_stranger_took_is_an_alarm_and_never_a_fight() {
     assert!(calls.is_empty(), "{calls:#?}");
     assert_eq!(world.ask().address(address).unwrap().unwrap().owner, stolen.owner);
     let record = world.record(address);
-    assert!(record.unsettled.is_empty(), "{record:#?}");
+    assert!(record.pending_mutations.is_empty(), "{record:#?}");
 }

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use firecamp_checks::trace::{Refused, Rule, check, read, within_the_rules};
 use firecamp_core::action::{Action, Delay, Reply};
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect};
 use firecamp_core::ids::Version;
-use firecamp_core::outside::{Life, Owner, PodView};
-use firecamp_core::record::{Mark, Mutation, StaticIp, Stored, Write};
+use firecamp_core::ports::{Owner, PodLifecycle, PodView};
+use firecamp_core::record::{Mutation, PendingMutation, StaticIp, Stored, Write};
 use firecamp_engine::Event;
-use firecamp_trace::{Refused, Rule, check, read, within_the_rules};
 
 use crate::support::member::Member;
 use crate::support::world::World;
@@ -70,7 +70,7 @@ fn a_trace_that_breaks_off_is_accepted_and_one_with_garbage_is_not() {
     let moved = record().moved;
     let half = &moved[..moved.len() / 2];
     let accepted = check(half).unwrap().unwrap();
-    assert_eq!(accepted.end, firecamp_trace::End::Cut);
+    assert_eq!(accepted.end, firecamp_checks::trace::End::Cut);
     assert_eq!(check("").unwrap(), None);
     let garbage = format!("{{\"Began\":7}}\n{moved}");
     assert!(matches!(check(&garbage), Err(Refused::Syntax { line: 1, .. })));
@@ -120,21 +120,21 @@ fn writes(events: &mut [Event], change: impl Fn(&mut Version, &mut StaticIp)) {
 /// Changes every reply.
 fn replies(events: &mut [Event], change: impl Fn(&mut Reply)) {
     for event in events {
-        if let Event::Told { reply, .. } = event {
+        if let Event::Replied { reply, .. } = event {
             change(reply);
         }
     }
 }
 
 /// Puts a mark into every record that was read or written.
-fn mark_everywhere(events: &mut [Event], mark: &Mark) {
+fn mark_everywhere(events: &mut [Event], mark: &PendingMutation) {
     replies(events, |reply| {
         if let Reply::Member(Ok(records)) = reply {
-            records.static_ip.as_mut().unwrap().object.unsettled.insert(mark.clone());
+            records.static_ip.as_mut().unwrap().object.pending_mutations.insert(mark.clone());
         }
     });
     writes(events, |_, record| {
-        record.unsettled.insert(mark.clone());
+        record.pending_mutations.insert(mark.clone());
     });
 }
 
@@ -162,7 +162,12 @@ fn a_trace_that_breaks_a_rule_of_the_registry_is_refused_by_that_rule() {
     let alive = |reply: &mut Reply| {
         if let Reply::Pod(Ok(pod)) = reply {
             let uid = "pod-1".parse().unwrap();
-            *pod = PodView::Present { pod: uid, node: None, life: Life::Running, controller: None };
+            *pod = PodView::Present {
+                pod: uid,
+                node: None,
+                lifecycle: PodLifecycle::Running,
+                controller: None,
+            };
         }
     };
     assert_eq!(breaks(&released, |it| replies(it, alive)), Rule::EndingPod);
@@ -185,10 +190,10 @@ fn a_trace_that_breaks_a_rule_of_ec2_is_refused_by_that_rule() {
         it.splice(at..at, it[at..at + 2].to_vec());
     };
     assert_eq!(breaks(&moved, twice), Rule::OncePerAuthority);
-    let unmarked = |_: &mut Version, record: &mut StaticIp| record.unsettled.clear();
+    let unmarked = |_: &mut Version, record: &mut StaticIp| record.pending_mutations.clear();
     assert_eq!(breaks(&moved, |it| writes(it, unmarked)), Rule::Marked);
     assert_eq!(breaks(&unassigned, |it| writes(it, unmarked)), Rule::Marked);
-    let mark = Mark {
+    let mark = PendingMutation {
         mutation: Mutation::Assign,
         eni: "eni-00000000000000001".parse().unwrap(),
         run: "somebody".parse().unwrap(),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use vpcbox::vpc::{Fault, FaultSpec, Selector};
 
-use super::outside::{container, ended, send};
+use super::ports::{container, ended, send};
 use super::scene::{PODS, Pod, Scene, ensure};
 use super::set::{NAMESPACE, Set};
 use crate::cli::say;

@@ -100,7 +100,7 @@ pub(super) async fn f109_agents_ask_for_the_pods_and_addresses_of_their_own_node
         }
     }
     let holders: BTreeSet<&String> = held.values().collect();
-    say(&format!("        of {} requests; holders of the Lease: {holders:?}", all.len()))?;
+    say(&format!("        of {} requests; leaders: {holders:?}", all.len()))?;
     ensure(watched > 0, || "nobody asked for all addresses".to_owned())?;
     for worker in WORKERS {
         for (verb, resource) in

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
-use super::outside::said;
+use super::ports::said;
 use super::scene::{ADDRESSES, Pod, Scene, ensure, text};
 use crate::Outcome;
 use crate::install::{is, until};
@@ -25,7 +25,7 @@ impl Scene<'_> {
     /// were told.
     pub(super) async fn holds(&self, pod: &Pod) -> Outcome<Held> {
         let held = until(&format!("all agree about {}", pod.name), || self.agree(pod)).await?;
-        self.told_of_attach(pod, held.address).await.map(|()| held)
+        self.reported_attach(pod, held.address).await.map(|()| held)
     }
 
     async fn agree(&self, pod: &Pod) -> Outcome<Held> {

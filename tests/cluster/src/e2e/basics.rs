@@ -51,24 +51,24 @@ pub(super) async fn a_deleted_pod_comes_back_on_its_node_without_a_call(
         (pod, held) = (next, now);
     }
     let calls = scene.vpc(|vpc| vpc.calls(before))?;
-    let theirs: Vec<String> = calls.iter().filter(|call| is_members(call)).map(told).collect();
+    let theirs: Vec<String> = calls.iter().filter(|call| is_members(call)).map(reported).collect();
     ensure(theirs.is_empty(), || format!("calls of EC2: {}", theirs.join("; ")))?;
     scene.changed(before, 0)?;
     scene.cordon(&others, false).await?;
     scene.delete(&set).await
 }
 
-/// The commands of docs/cluster.md, as somebody gives them who has just made a cluster.
+/// The commands of docs/development/cluster.md, as somebody gives them who has just made a cluster.
 pub(super) async fn a_member_to_play_with_answers_as_the_page_says(scene: &Scene<'_>) -> Outcome {
-    let page = source("docs/cluster.md");
+    let page = source("docs/development/cluster.md");
     let page = std::fs::read_to_string(&page).map_err(failed(page))?;
     let block = page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next());
     let script = block.ok_or("the page has no commands")?;
-    let told = typed(scene, script).await?;
+    let reported = typed(scene, script).await?;
     let pod = scene.ready("hello-0", None).await?;
     scene.holds(&pod).await?;
-    let last = told.lines().last().unwrap_or_default();
-    ensure(last == format!("hello-0 {} {}", pod.uid, pod.node), || told.clone())?;
+    let last = reported.lines().last().unwrap_or_default();
+    ensure(last == format!("hello-0 {} {}", pod.uid, pod.node), || reported.clone())?;
     scene.delete(&Set::new("hello", 1)).await
 }
 
@@ -84,17 +84,17 @@ async fn typed(scene: &Scene<'_>, script: &str) -> Outcome<String> {
     let mut shell = Command::new("sh");
     shell.args(["-euc", &script]).current_dir(source(".")).kill_on_drop(true);
     let ended = shell.env("KUBECONFIG", &scene.admin.kubeconfig).output();
-    let ended = timeout(PATIENCE, ended).await.map_err(failed("docs/cluster.md"))?;
-    let ended = ended.map_err(failed("docs/cluster.md"))?;
-    let told = [ended.stdout, ended.stderr].concat();
-    let told = String::from_utf8_lossy(&told).into_owned();
-    ensure(ended.status.success(), || told.clone()).map(|()| told)
+    let ended = timeout(PATIENCE, ended).await.map_err(failed("docs/development/cluster.md"))?;
+    let ended = ended.map_err(failed("docs/development/cluster.md"))?;
+    let reported = [ended.stdout, ended.stderr].concat();
+    let reported = String::from_utf8_lossy(&reported).into_owned();
+    ensure(ended.status.success(), || reported.clone()).map(|()| reported)
 }
 
 fn is_members(call: &vpcbox::protocol::Call) -> bool {
     call.service == "ec2" && !call.app.contains("agent")
 }
 
-fn told(call: &vpcbox::protocol::Call) -> String {
+fn reported(call: &vpcbox::protocol::Call) -> String {
     format!("{} by {} ({})", call.action, call.caller, call.app)
 }

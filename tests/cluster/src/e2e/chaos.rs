@@ -1,7 +1,7 @@
 //! Whatever may happen, all at once, for minutes: does each member keep its address, and does
 //! everything agree once it is over?
 
-mod deeds;
+mod disruptions;
 mod frozen;
 mod orders;
 mod plan;
@@ -29,14 +29,14 @@ use crate::topology::WORKERS;
 const MEMBERS: u32 = 5;
 /// Between two looks of a client.
 const EVERY: Duration = Duration::from_millis(200);
-/// In a run of this length every kind of deed happens.
+/// In a run of this length every kind of disruption happens.
 const LONG: Duration = Duration::from_mins(15);
 
 /// What happened so far.
 #[derive(Debug, Default)]
 struct Tally {
     /// How often, and how often it could not be done because of something else that went on.
-    deeds: BTreeMap<String, (u32, u32)>,
+    disruptions: BTreeMap<String, (u32, u32)>,
     answers: u32,
     silences: u32,
     /// How often EC2's truth was seen, and how often it could not be.
@@ -51,13 +51,13 @@ struct Tally {
 impl Tally {
     /// Nothing yet. What is never even tried counts as well: it never happened.
     fn of(kinds: impl IntoIterator<Item = String>) -> Self {
-        let deeds = kinds.into_iter().map(|kind| (kind, (0, 0))).collect();
-        Self { deeds, ..Self::default() }
+        let disruptions = kinds.into_iter().map(|kind| (kind, (0, 0))).collect();
+        Self { disruptions, ..Self::default() }
     }
 
     /// What never happened.
     fn missing(&self) -> Vec<&str> {
-        let never = self.deeds.iter().filter(|(_, (did, _))| *did == 0);
+        let never = self.disruptions.iter().filter(|(_, (did, _))| *did == 0);
         never.map(|(kind, _)| kind.as_str()).collect()
     }
 
@@ -82,7 +82,7 @@ impl Tally {
     }
 
     fn count(&mut self, kind: impl Display, done: &Outcome) {
-        let (did, could_not) = self.deeds.entry(kind.to_string()).or_default();
+        let (did, could_not) = self.disruptions.entry(kind.to_string()).or_default();
         *(if done.is_ok() { did } else { could_not }) += 1;
     }
 }
@@ -138,19 +138,19 @@ async fn chaos(scene: &Scene<'_>, seed: u64, length: Duration) -> Outcome {
         Ok(calls) => tally.ordered(&calls, since, &members),
         Err(why) => drop(tally.broken.insert(why)),
     }
-    told(&tally, begun.elapsed(), length)?;
+    reported(&tally, begun.elapsed(), length)?;
     scene.delete(&set).await
 }
 
-async fn undergo(scene: &Scene<'_>, deeds: plan::Deeds<plan::Heavy>, course: &Course) {
-    for deed in deeds {
-        sleep(deed.pause).await;
+async fn undergo(scene: &Scene<'_>, disruptions: plan::Disruptions<plan::Heavy>, course: &Course) {
+    for disruption in disruptions {
+        sleep(disruption.pause).await;
         let _turn = course.turn.lock().await;
         if Instant::now() > course.end {
             return;
         }
-        let done = scene.undergo(&deed, course).await;
-        report(&course.tally, deed.kind, &done);
+        let done = scene.undergo(&disruption, course).await;
+        report(&course.tally, disruption.kind, &done);
     }
 }
 
@@ -161,13 +161,13 @@ async fn suffer(
     course: &Course,
 ) {
     let names: Vec<String> = members.keys().cloned().collect();
-    for deed in plan::light(seed) {
-        sleep(deed.pause).await;
+    for disruption in plan::light(seed) {
+        sleep(disruption.pause).await;
         if Instant::now() > course.end {
             return;
         }
-        let done = scene.suffer(&deed, &names, course).await;
-        report(&course.tally, deed.kind, &done);
+        let done = scene.suffer(&disruption, &names, course).await;
+        report(&course.tally, disruption.kind, &done);
     }
 }
 
@@ -249,8 +249,8 @@ async fn heal(scene: &Scene<'_>, set: &Set, members: &BTreeMap<String, Ipv4Addr>
     .await
 }
 
-fn told(tally: &Tally, healing: Duration, length: Duration) -> Outcome {
-    for (kind, (did, could_not)) in &tally.deeds {
+fn reported(tally: &Tally, healing: Duration, length: Duration) -> Outcome {
+    for (kind, (did, could_not)) in &tally.disruptions {
         say(&format!("{did:6} {kind} ({could_not} could not be done)"))?;
     }
     let Tally { answers, silences, seen, unseen, orders, .. } = tally;

@@ -25,7 +25,7 @@ pub(super) async fn a_stripped_address_is_put_back_while_the_api_server_is_away(
     let pod = scene.ready("stripped-0", None).await?;
     let held = scene.holds(&pod).await?;
     let before = scene.calls()?;
-    let told = scene.restores(held.address).await?;
+    let reported = scene.restores(held.address).await?;
     scene.running.order("stop kube-apiserver")?;
     let begun = Instant::now();
     let mut strips = 0;
@@ -51,7 +51,7 @@ pub(super) async fn a_stripped_address_is_put_back_while_the_api_server_is_away(
     scene.changed(before, 0)?;
     scene.delete(&set).await?;
     // What an agent has to tell waits for the API server, and the agent a while longer.
-    scene.told_of_restore(&pod, held.address, told).await
+    scene.reported_restore(&pod, held.address, reported).await
 }
 
 pub(super) async fn no_member_is_placed_where_no_slot_is_free(scene: &Scene<'_>) -> Outcome {
@@ -76,8 +76,9 @@ pub(super) async fn no_member_is_placed_where_no_slot_is_free(scene: &Scene<'_>)
         let pod = scene.pod("greedy-1").await?;
         let said = pod["status"]["conditions"].to_string();
         ensure(said.contains("Insufficient firecamp.io/static-ip"), || pod["status"].to_string())?;
-        let told = scene.told_of("FailedScheduling", &text(&pod["metadata"]["uid"])).await?;
-        ensure(told, || "no Event says so".to_owned())
+        let reported =
+            scene.reported_of("FailedScheduling", &text(&pod["metadata"]["uid"])).await?;
+        ensure(reported, || "no Event says so".to_owned())
     })
     .await?;
     // What is nowhere has nothing.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::outside::said;
+use super::ports::said;
 use super::scene::{CLAIMS, Pod, Scene, all_but, ensure, text};
 use super::set::{Data, NAMESPACE, Set};
 use crate::cli::say;
@@ -37,7 +37,7 @@ impl Scene<'_> {
         until(&format!("{pod} waits for its volume"), || async {
             let object = self.pod(pod).await?;
             let uid = text(&object["metadata"]["uid"]);
-            ensure(self.told_of(reason, &uid).await?, || object["status"].to_string())?;
+            ensure(self.reported_of(reason, &uid).await?, || object["status"].to_string())?;
             let init = &object["status"]["initContainerStatuses"][0];
             let waits = init["state"]["waiting"].is_object() && init["restartCount"] == 0;
             ensure(waits, || object["status"].to_string())?;
@@ -222,7 +222,7 @@ pub(super) async fn f086_a_volume_that_went_away_2_is_reported(scene: &Scene<'_>
     let pod = loser(scene).await?;
     let text = scene.volume_ready(&pod.name, "False", "NotMounted").await?;
     let names = text.starts_with(&pod.node) && text.contains("volume journal");
-    ensure(names && text.contains("has no mount of it"), || text.clone())?;
+    ensure(names && text.contains("is not mounted for it"), || text.clone())?;
     scene.noted(&pod).await?;
     scene.counts_more(&pod.node, REPORTED, 0).await?;
     scene.in_report(&pod, true).await?;

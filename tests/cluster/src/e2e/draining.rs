@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use super::audit::Held;
 use super::ends::CUT;
 use super::events::STOP;
-use super::outside::{container, send};
+use super::ports::{container, send};
 use super::scene::{Pod, Scene, ensure};
 use super::set::{NAMESPACE, Set, Stop};
-use super::unstopped::{between, told_at};
+use super::unstopped::{between, reported_at};
 use crate::Outcome;
 use crate::cli::say;
 use crate::install::until;
@@ -87,11 +87,11 @@ async fn cut_short(scene: &Scene<'_>, pod: &Pod, held: &Held, since: Instant) ->
 
 /// A socket that stays was waited for until the time was over.
 fn waited(log: &str, since: f64) -> Outcome {
-    let released = between(since, told_at(log, "=release.3")?);
-    let told = log.contains(CUT);
+    let released = between(since, reported_at(log, "=release.3")?);
+    let reported = log.contains(CUT);
     let all = released + MARGIN >= Duration::from_secs(u64::from(WAIT));
     say(&format!("        a socket was waited for until {:.1} s", released.as_secs_f64()))?;
-    ensure(all && told, || format!("after {released:?}: {log}"))
+    ensure(all && reported, || format!("after {released:?}: {log}"))
 }
 
 pub(super) async fn f025_an_address_stays_for_as_long_as_it_is_used_and_there_is_time(
@@ -126,7 +126,7 @@ pub(super) async fn f025_an_address_stays_for_as_long_as_it_is_used_and_there_is
     ensure(last > FIXED, || format!("it was last reached after {last:?}"))?;
     let said = log.finish()?;
     waited(&said, midnight)?;
-    scene.told_of_sockets(lingers, used.address, &said).await?;
+    scene.reported_sockets(lingers, used.address, &said).await?;
     scene.evict(squatter).await?;
     for (pod, held) in &all {
         scene.released(pod, held).await?;

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::audit::Held;
 use super::events::STOP;
-use super::outside::{container, containers, sandbox, send};
+use super::ports::{container, containers, sandbox, send};
 use super::scene::{Pod, Scene, all_but, ensure};
 use super::set::{NAMESPACE, Set, Stop};
 use crate::Outcome;
@@ -17,7 +17,7 @@ const BRIEF: u32 = 5;
 /// Longer than anything needs that is done before a pod has to have ended.
 const LONG: u32 = 60;
 /// A stop container says so whose draining was cut.
-pub(super) const CUT: &str = "still used it when the time to drain was over";
+pub(super) const CUT: &str = "still used the address when the drain timeout expired";
 /// So often one release is looked at that has no more than two seconds.
 const TRIES: u32 = 3;
 
@@ -209,7 +209,7 @@ pub(super) async fn f112_a_service_that_ignores_sigterm_leaves_the_release_its_t
         let said = log.finish()?;
         if said.contains("\"result\"") {
             ensure(said.contains(CUT), || said.clone())?;
-            scene.told_of_sockets(old, held.address, &said).await?;
+            scene.reported_sockets(old, held.address, &said).await?;
             return scene.released_itself(old, held.address).await;
         }
         all.push(said);

@@ -8,7 +8,7 @@ use serde_json::json;
 use vpcbox::vpc::Act;
 
 use super::guide::Guide;
-use super::outside::said;
+use super::ports::said;
 use super::scene::{ADDRESSES, Pod, Scene, all_but, ensure};
 use super::set::NAMESPACE;
 use crate::install::{source, until};

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
-use super::outside::said;
+use super::ports::said;
 use super::scene::{ADDRESSES, CLAIMS, Scene, ensure, text};
 use super::set::NAMESPACE;
 use crate::cli::say;

@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::audit::Held;
-use super::outside::{container, send};
+use super::ports::{container, send};
 use super::scene::{ADDRESSES, PODS, Pod, Scene, all_but, ensure};
 use super::set::{NAMESPACE, Set};
 use crate::Outcome;
@@ -105,8 +105,8 @@ pub(super) async fn f091_f028_a_successor_waits_for_sockets_and_is_swept_if_it_i
     let held = scene.holds(&third).await?;
     let words = scene.last_words(&third).await?;
     let waited = words["elapsedMs"].as_u64() >= Some(u64::from(WAIT) * 1000);
-    let told = words["message"].as_str().unwrap_or_default().contains("still used it");
-    ensure(waited && told, || words.to_string())?;
+    let reported = words["message"].as_str().unwrap_or_default().contains("still used it");
+    ensure(waited && reported, || words.to_string())?;
 
     let fourth = scene.inherits(&third, &held).await?;
     let stop = container(&fourth.uid, "firecamp-stopcontainer");

@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::outside::processes_with;
+use super::ports::processes_with;
 use super::scene::{Scene, ensure};
 use crate::cli::make;
 use crate::home::Home;

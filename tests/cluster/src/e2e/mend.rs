@@ -6,8 +6,8 @@ use vpcbox::vpc::{Act, Fault, FaultSpec, Selector};
 
 use super::disks::LATE;
 use super::moves::OUT_OF_SERVICE;
-use super::outside::send;
 use super::owners::TENANT;
+use super::ports::send;
 use super::records::SECOND;
 use super::refused::APART;
 use super::scene::{PODS, SETS, Scene, all_but, ensure, text};

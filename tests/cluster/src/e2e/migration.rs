@@ -4,16 +4,16 @@
 use std::net::Ipv4Addr;
 use std::process::Stdio;
 
+use firecamp_cli::common::reader::RegistryReader;
+use firecamp_cli::common::target::Target;
 use firecamp_cli::import::{self, Outcome as Import};
-use firecamp_cli::look::book::Book;
-use firecamp_cli::look::target::Target;
 use firecamp_core::contract::exit::Imported;
 use firecamp_kube::Choice;
 use serde_json::{Value, json};
 use vpcbox::protocol::KernelAct;
 use vpcbox::vpc::Act;
 
-use super::outside::{Beside, ended};
+use super::ports::{Beside, ended};
 use super::scene::{ADDRESSES, Scene, all_but, ensure};
 use super::set::{NAMESPACE, Set};
 use crate::install::until;
@@ -35,7 +35,7 @@ impl Scene<'_> {
         let truth = self.vpc(vpcbox::client::Client::truth)?;
         let node = truth.nodes.iter().find(|node| node.name == NODE).ok_or("there is no node")?;
         let eni = node.enis.first().ok_or("the node has no ENI")?.id.clone();
-        self.vpc(|vpc| vpc.act(Act::Steal { address: ADDRESS, to: Some(eni.clone()) }))?;
+        self.vpc(|vpc| vpc.act(Act::Reassign { address: ADDRESS, to: Some(eni.clone()) }))?;
         let kernel = KernelAct::KernelAdd { node: NODE.to_owned(), address: ADDRESS, link: None };
         self.vpc(|vpc| vpc.kernel(kernel))?;
         until("the address is routed to its node", || async {
@@ -82,7 +82,7 @@ impl Scene<'_> {
     async fn import(&self) -> Outcome<Import> {
         let kubeconfig = Some(self.admin.kubeconfig.clone());
         let target = Target::Cluster(Choice { kubeconfig, context: None });
-        let book = Book::open(&target).await.map_err(|wrong| wrong.chain())?;
+        let book = RegistryReader::open(&target).await.map_err(|wrong| wrong.chain())?;
         import::of(&book, Some(NAMESPACE), true).await.map_err(|wrong| wrong.chain())
     }
 

@@ -6,7 +6,7 @@ use vpcbox::vpc::Act;
 
 use super::audit::Held;
 use super::ends::again;
-use super::outside::{containers, send};
+use super::ports::{containers, send};
 use super::scene::{CLAIMS, Pod, Scene, ensure};
 use super::set::Set;
 use crate::Outcome;

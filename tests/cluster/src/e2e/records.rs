@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
-use firecamp_devkit::binaries;
+use firecamp_testkit::build::binaries;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::asked::unversioned;
 use super::audit::Held;
-use super::outside::{container, send};
+use super::ports::{container, send};
 use super::scene::{ADDRESSES, Pod, Scene, ensure};
 use super::set::Set;
 use crate::cli::say;
@@ -72,13 +72,13 @@ pub(super) async fn f073_the_server_itself_keeps_an_address_with_its_claim(
     ensure(answer.code == 409 && answer.text.contains("already exists"), || answer.text)?;
     twin["metadata"]["name"] = json!("10.0.1.99");
     let answer = scene.admin.api.post(ADDRESSES, &twin).await?;
-    let told = answer.text.contains("a StaticIP is named by its address");
-    ensure(answer.code == 422 && told, || answer.text)?;
+    let reported = answer.text.contains("a StaticIP is named by its address");
+    ensure(answer.code == 422 && reported, || answer.text)?;
     twin["metadata"]["name"] = json!("10.0.9.9");
     twin["spec"]["address"] = json!("10.0.9.9");
     let answer = scene.admin.api.post(ADDRESSES, &twin).await?;
-    let told = answer.text.contains("is outside of spec.cidr");
-    ensure(answer.code == 422 && told, || answer.text)?;
+    let reported = answer.text.contains("is outside of spec.cidr");
+    ensure(answer.code == 422 && reported, || answer.text)?;
 
     let now = scene.holds(pod).await?;
     ensure(now == *held, || format!("{now:?} after {held:?}"))?;

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::contract::event::Notice;
 use serde_json::{Value, json};
 
-use super::events::{INIT, Teller};
+use super::events::{INIT, Reporter};
 use super::scene::{CLAIMS, POOLS, Scene, ensure, text};
 use super::set::{NAMESPACE, Set};
 use crate::Outcome;
@@ -32,13 +32,13 @@ impl Scene<'_> {
             Ok(text(&object["metadata"]["uid"]))
         })
         .await?;
-        let teller = Teller { namespace, pod: &pod, uid: &uid, container: INIT };
+        let reporter = Reporter { namespace, pod: &pod, uid: &uid, container: INIT };
         let code = format!(" ({code}): ");
         let all = |one: &Value| {
-            let told = text(&one["message"]);
-            told.contains(&code) && words.iter().all(|word| told.contains(word))
+            let reported = text(&one["message"]);
+            reported.contains(&code) && words.iter().all(|word| reported.contains(word))
         };
-        self.told_by(&teller, Notice::AddressAttachFailed, all).await
+        self.told_by(&reporter, Notice::AddressAttachFailed, all).await
     }
 
     async fn drop_claims(&self, members: &[&str]) -> Outcome {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firecamp_deploy_tests::iam::{Ask, Place, Policy};
+use firecamp_checks::deploy::iam::{Ask, Place, Policy};
 use vpcbox::protocol::Call;
 
 use super::scene::{Scene, ensure};

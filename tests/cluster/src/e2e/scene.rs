@@ -197,10 +197,10 @@ impl<'a> Scene<'a> {
     /// That many calls since then were to change something.
     pub(super) fn changed(&self, since: u64, wanted: usize) -> Outcome {
         let changes = self.changes(since)?;
-        let told =
+        let reported =
             |call: &Call| format!("{} by {}: {:?}", call.action, call.caller, call.parameters);
         ensure(changes.len() == wanted, || {
-            let all: Vec<String> = changes.iter().map(told).collect();
+            let all: Vec<String> = changes.iter().map(reported).collect();
             format!("{} changes in EC2 instead of {wanted}: {}", changes.len(), all.join("; "))
         })
     }

@@ -21,7 +21,7 @@ pub(super) enum Stop {
     /// A container's preStop hook.
     Hook,
     /// Nobody: there is no stop container.
-    Nobody,
+    Unassigned,
 }
 
 /// What is mounted at a member's data directory.
@@ -165,7 +165,7 @@ impl Set {
                 let stop = json!({ "volumeMounts": [run], "args": ["wait"], "lifecycle": hook });
                 containers.push(self.ours("stop", stop));
             }
-            (Beside::Ours, Stop::Nobody) => {}
+            (Beside::Ours, Stop::Unassigned) => {}
         }
         json!({
             "hostNetwork": true,

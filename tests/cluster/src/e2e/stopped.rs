@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::audit::Held;
-use super::outside::Beside;
+use super::ports::Beside;
 use super::scene::{ADDRESSES, Pod, SETS, Scene, ensure, text};
 use super::set::{NAMESPACE, Set};
 use crate::cli::say;
@@ -51,7 +51,7 @@ async fn answered(waiting: Beside) -> Outcome<Waited> {
 impl Scene<'_> {
     /// `firecamp wait`, for this state of a set, as a person runs it.
     fn wait_for(&self, state: &str, set: &Set, timeout: &str) -> Outcome<Command> {
-        let firecamp = firecamp_devkit::command().map_err(failed("build the command"))?;
+        let firecamp = firecamp_testkit::build::command().map_err(failed("build the command"))?;
         let mut command = Command::new(firecamp);
         command.args(["wait", state, &format!("{NAMESPACE}/{}", set.name), "-o", "json"]);
         command.args(["--timeout", timeout]).arg("--kubeconfig").arg(&self.admin.kubeconfig);
@@ -94,7 +94,7 @@ pub(super) async fn f096_a_stopped_service_is_gone_when_pods_and_held_addresses_
     let all = scene.started(&set).await?;
     scene.asked("attached", &set)?.reached()?;
     let asked = scene.asked("released", &set)?;
-    ensure(asked.reasons().first() == Some(&"SetWantsPods"), || asked.0.to_string())?;
+    ensure(asked.reasons().first() == Some(&"ReplicasNotZero"), || asked.0.to_string())?;
 
     scene.scale(&set, 0).await?;
     let begun = Instant::now();
@@ -130,7 +130,7 @@ pub(super) async fn f096_a_deleted_service_is_not_gone_while_pods_that_it_left_l
     })
     .await?;
     let asked = scene.asked("released", &set)?;
-    ensure(asked.reasons() == ["PodLive", "AddressHeld"], || asked.0.to_string())?;
+    ensure(asked.reasons() == ["PodNotDeleted", "AddressHeld"], || asked.0.to_string())?;
     let waiting = Beside::start(&mut scene.wait_for("released", &set, "5m")?)?;
     scene.let_go(pod, &[]).await?;
     answered(waiting).await?.reached()?;

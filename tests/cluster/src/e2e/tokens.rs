@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 
-use firecamp_kubetest::Api;
+use firecamp_testkit::kubernetes::Api;
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::audit::Held;
-use super::outside::{container, processes};
+use super::ports::{container, processes};
 use super::scene::{ADDRESSES, CLAIMS, PODS, POOLS, Pod, Scene, all_but, ensure};
 use super::set::Set;
 use crate::cli::say;
@@ -251,7 +251,7 @@ fn parked(namespace: &str, name: &str, node: &str) -> Value {
             "epoch": 1,
             "attachment": {
                 "state": "Parked",
-                "podUID": "unclaimed",
+                "podUID": "orphaned",
                 "nodeName": node,
                 "eni": eni,
                 "run": "agent-1",
@@ -266,28 +266,28 @@ fn not_for_agents(two: &Two) -> Vec<Try> {
     let (own, other) = (&two.own.0, &two.other.0);
     let patch = |place: &str, body, words| attempt("PATCH", place, body, words);
     let condition = json!([{ "type": "Ready", "status": "False", "reason": "R", "message": "" }]);
-    let told = json!({ "status": { "conditions": condition } });
+    let reported = json!({ "status": { "conditions": condition } });
     let slots = json!({ "status": { "capacity": { "firecamp.io/static-ip": "99" } } });
     let theirs = address(&two.other);
     let at = |field: &str, value: &str| json!({ "spec": { "attachment": { (field): value } } });
     let run = json!([{ "mutation": "Assign", "eni": two.other.1.eni, "run": "agent-1" }]);
-    let mark = json!({ "spec": { "unsettled": run } });
+    let mark = json!({ "spec": { "pendingMutations": run } });
     let report = format!("{REPORTS}/{}/status", other.node);
     let held = json!({ "spec": { "holderIdentity": format!("{}_run", other.node) } });
     let bind = json!({ "spec": { "address": "10.0.1.99" } });
     vec![
-        patch(&format!("{theirs}/status"), told.clone(), "of its own node only"),
+        patch(&format!("{theirs}/status"), reported.clone(), "of its own node only"),
         patch(&theirs, mark, "release it, if that node is gone"),
         patch(&theirs, at("nodeName", &own.node), "the pod or the node of"),
         patch(&theirs, at("podUID", &own.uid), "the pod or the node of"),
         patch(&address(&two.own), at("podUID", &other.uid), "the pod or the node of"),
-        patch(&report, told, "its own node only"),
+        patch(&report, reported, "its own node only"),
         patch(&format!("{NODES}/{}/status", other.node), slots, "its own node only"),
         patch(LEASE, held, "the Lease only for itself"),
         patch(&format!("{CLAIMS}/{}", other.name), bind, "but not its spec"),
         attempt("DELETE", &theirs, Value::Null, "is not Released"),
         attempt("POST", ADDRESSES, parked("prod", &own.name, &own.node), "orphaned address"),
-        attempt("POST", ADDRESSES, parked("firecamp-unclaimed", FREE, &other.node), "its own node"),
+        attempt("POST", ADDRESSES, parked("firecamp-orphaned", FREE, &other.node), "its own node"),
         read("/api/v1/secrets"),
         read("/api/v1/namespaces/prod/configmaps"),
         delete(format!("{PODS}/{}", other.name)),

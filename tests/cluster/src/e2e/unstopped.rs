@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::audit::Held;
 use super::events::STOP;
-use super::outside::Beside;
+use super::ports::Beside;
 use super::scene::{Pod, Scene, ensure};
 use super::set::{NAMESPACE, Set, Stop};
 use crate::Outcome;
@@ -80,22 +80,22 @@ impl Scene<'_> {
 pub(super) async fn f026_where_no_stop_container_runs_the_address_soon_goes_with_its_pod(
     scene: &Scene<'_>,
 ) -> Outcome {
-    let set = Set { parallel: true, stop: Stop::Nobody, ..Set::new("unstopped", 2) };
+    let set = Set { parallel: true, stop: Stop::Unassigned, ..Set::new("unstopped", 2) };
     let all = scene.started(&set).await?;
     let before = scene.calls()?;
     scene.orphan(&set).await?;
     let ways: [&[&str]; 2] = [&["--force", "--grace-period=0"], &["--grace-period=1"]];
     for ((pod, held), way) in all.iter().zip(ways) {
-        let told = scene.told_of_address(RELEASED, held.address).await?;
+        let reported = scene.reported_address(RELEASED, held.address).await?;
         scene.let_go(pod, way).await?;
         scene.swept(pod, held).await?;
-        scene.tells_of_address(RELEASED, held.address, told).await?;
+        scene.tells_of_address(RELEASED, held.address, reported).await?;
     }
     scene.changed(before, 0)
 }
 
 /// When a program told of this, by its log in UTC: seconds since midnight.
-pub(super) fn told_at(log: &str, what: &str) -> Outcome<f64> {
+pub(super) fn reported_at(log: &str, what: &str) -> Outcome<f64> {
     let line = log.lines().find(|line| line.contains(what));
     let found = line.and_then(|line| {
         let (_day, rest) = line.split_once('T')?;
@@ -121,7 +121,8 @@ pub(super) async fn f027_a_release_takes_moments(scene: &Scene<'_>) -> Outcome {
         let log = scene.follow(&pod, STOP)?;
         scene.delete(&set).await?;
         let said = log.finish()?;
-        let took = between(told_at(&said, "Signal received")?, told_at(&said, "=release.5")?);
+        let took =
+            between(reported_at(&said, "signal received")?, reported_at(&said, "=release.5")?);
         say(&format!("        signal to released: {} ms", took.as_millis()))?;
         if took <= BRIEF {
             return Ok(());
@@ -149,7 +150,7 @@ pub(super) async fn f027_what_a_stop_container_left_that_was_killed_at_any_step_
         let said = log.finish()?;
         let (_name, number) = pod.name.split_once('-').unwrap_or_default();
         let step = format!("release.{number}");
-        let killed = said.contains("Crashing as asked") && said.contains(&step);
+        let killed = said.contains("crashing at the requested step") && said.contains(&step);
         ensure(killed && !said.contains("\"result\""), || format!("{}: {said}", pod.name))?;
     }
     scene.changed(before, 0)

@@ -6,7 +6,7 @@ use vpcbox::protocol::KernelAct;
 
 use super::audit::Held;
 use super::events::STOP;
-use super::outside::{Beside, ended, said};
+use super::ports::{Beside, ended, said};
 use super::scene::{Pod, Scene, all_but, ensure, text};
 use super::set::Set;
 use crate::Outcome;
@@ -40,9 +40,11 @@ impl Scene<'_> {
         roll_out(&self.admin).await?;
         for worker in WORKERS {
             let place = format!("{RUN_DIR}/{AGENT_PROTOCOL}");
-            let told = said(self.running.on(worker.name, "cat")?.arg(place))?;
+            let reported = said(self.running.on(worker.name, "cat")?.arg(place))?;
             let its = format!("\"version\":\"{version}\"");
-            ensure(told.contains(&its), || format!("the agent of {}: {told}", worker.name))?;
+            ensure(reported.contains(&its), || {
+                format!("the agent of {}: {reported}", worker.name)
+            })?;
         }
         Ok(())
     }
@@ -67,13 +69,13 @@ impl Scene<'_> {
     /// node, without help from EC2. Both take one life of the address, and the stop container did
     /// its work.
     async fn lives_on(&self, Watched { pod, held, stop }: Watched) -> Outcome {
-        let told = self.restores(held.address).await?;
+        let reported = self.restores(held.address).await?;
         self.strip(&pod, &held)?;
         until("the agent puts it back", || async {
             ensure(self.in_kernel(&pod.node, held.address)?, || "it is not there".to_owned())
         })
         .await?;
-        self.told_of_restore(&pod, held.address, told).await?;
+        self.reported_restore(&pod, held.address, reported).await?;
         let others = all_but(&pod.node);
         self.cordon(&others, true).await?;
         self.let_go(&pod, &[]).await?;
@@ -87,8 +89,8 @@ impl Scene<'_> {
         let now = self.holds(next).await?;
         let wanted = Held { epoch: held.epoch + 1, ..held.clone() };
         ensure(now == wanted, || format!("{now:?} after {held:?}"))?;
-        let told = stop.finish()?;
-        ensure(told.contains("=release.5"), || format!("its stop container: {told}"))
+        let reported = stop.finish()?;
+        ensure(reported.contains("=release.5"), || format!("its stop container: {reported}"))
     }
 }
 
@@ -134,7 +136,7 @@ pub(super) async fn f097_beside_agents_too_far_ahead_a_member_waits_until_they_a
     let before = scene.calls()?;
     let others = all_but(&first.pod.node);
     scene.cordon(&others, true).await?;
-    let told = scene.restores(second.held.address).await?;
+    let reported = scene.restores(second.held.address).await?;
     let apart = apart(scene, &set, &first.pod, &second).await;
     let unchanged = scene.changed(before, 0);
     scene.roll_back().await?;
@@ -145,7 +147,7 @@ pub(super) async fn f097_beside_agents_too_far_ahead_a_member_waits_until_they_a
     scene.succeeds(&next?, &first.held, first.stop).await?;
     let now = scene.holds(&second.pod).await?;
     ensure(now == second.held, || format!("{now:?} after {:?}", second.held))?;
-    scene.told_of_restore(&second.pod, second.held.address, told).await?;
+    scene.reported_restore(&second.pod, second.held.address, reported).await?;
     scene.changed(before, 0)?;
     scene.delete(&set).await
 }
@@ -162,12 +164,12 @@ async fn apart(scene: &Scene<'_>, set: &Set, restarts: &Pod, stays: &Watched) ->
     let words = ["VersionMismatch", &agent, &member, "nothing was changed"];
     scene.refused(set, 23, &words).await?;
     until("the agent says whose record it leaves alone", || async {
-        let told = scene.agent_log(&pod.node).await?;
+        let reported = scene.agent_log(&pod.node).await?;
         let failed = |line: &str| {
-            let words = ["An errand has failed", "another version's", &agent, &member];
+            let words = ["operation failed", "incompatible version", &agent, &member];
             words.iter().all(|word| line.contains(word))
         };
-        ensure(told.lines().any(failed), || told.clone())
+        ensure(reported.lines().any(failed), || reported.clone())
     })
     .await?;
     let there = scene.in_kernel(&pod.node, held.address)?;

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use firecamp_core::failure::{Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Epoch, Member, RunId, Version};
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{Claim, MemberRecords, Pool, StaticIp, Stored, Write};
 use firecamp_registry::memory::Snapshot;
 use firecamp_registry::{FileRegistry, Timeouts, api, conformance};
 
-use super::nobodys;
+use super::orphaned;
 
 /// Which version a write names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -343,7 +343,7 @@ fn named(known: Option<&Versions>, basis: Basis) -> [Version; 2] {
     let (file, model) = match (basis, known.map_or(&[][..], Vec::as_slice)) {
         (Basis::Current, [.., current]) => current.clone(),
         (Basis::Stale, [.., before, _]) => before.clone(),
-        (Basis::Stale | Basis::Current, _) => (nobodys(), nobodys()),
+        (Basis::Stale | Basis::Current, _) => (orphaned(), orphaned()),
     };
     [file, model]
 }

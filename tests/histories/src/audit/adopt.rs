@@ -1,4 +1,4 @@
-//! What agents adopt: S8 and K5.
+//! Adoption of orphaned addresses: S8 and K5.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use firecamp_core::time::Moment;
 use super::{Audit, Promise};
 use crate::names::{EniIx, NodeIx};
 
-/// What the looks of an agent have shown of an address that has no record.
+/// What the passes of an agent have shown of an address without a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sighting {
-    /// When the first of them was over.
+pub struct OrphanObservation {
+    /// When the first of these passes ended.
     pub since: Moment,
-    /// How many there were without a break.
-    pub looks: u32,
+    /// The number of consecutive passes.
+    pub passes: u32,
 }
 
-/// An address that gets its record because nobody claims it.
+/// An orphaned address that gets a record.
 #[derive(Debug, Clone, Copy)]
 pub struct Adoption<'a> {
     /// The number of the process.
@@ -30,26 +30,31 @@ pub struct Adoption<'a> {
     pub carrier: u8,
     /// The record.
     pub record: &'a StaticIp,
-    /// What was true while it was looked into, and speaks against it.
+    /// A fact that was true when the agent read it and that rules out the adoption.
     pub against: Option<&'static str>,
-    /// Who has it in EC2, and whether as its primary address.
+    /// Which ENI has it in EC2, and whether as its primary address.
     pub owner: Option<(EniIx, bool)>,
-    /// When it changed hands last.
+    /// When its ENI last changed.
     pub changed: Option<Moment>,
 }
 
 impl Audit {
-    /// An address is due to be looked into. `seen`: what the looks have shown, as far as every one
-    /// of them was answered, this one with them.
-    pub fn due(&mut self, now: Moment, agent: u32, (address, seen): (Ipv4Addr, Option<Sighting>)) {
-        let Some(Sighting { since, looks }) = seen else {
+    /// An agent starts to examine an address. `seen` is what its passes have shown, including this
+    /// one, if every read of theirs succeeded.
+    pub fn due(
+        &mut self,
+        now: Moment,
+        agent: u32,
+        (address, observed): (Ipv4Addr, Option<OrphanObservation>),
+    ) {
+        let Some(OrphanObservation { since, passes }) = observed else {
             return self.broken(Promise::K5, now, || {
-                format!("agent {agent} takes {address} for unclaimed by what was not read")
+                format!("agent {agent} treats {address} as orphaned although a read failed")
             });
         };
-        if looks < 2 || now.since(since) < timing::ADOPT_GRACE {
+        if passes < 2 || now.since(since) < timing::ADOPT_GRACE {
             self.broken(Promise::S8, now, || {
-                format!("agent {agent} takes {address} for unclaimed after {looks} looks")
+                format!("agent {agent} treats {address} as orphaned after {passes} passes")
             });
         }
     }
@@ -69,35 +74,36 @@ impl Audit {
     }
 
     fn wrong_address(&mut self, address: Ipv4Addr) -> Option<String> {
-        self.known(address).is_none().then(|| "the pool does not have it".to_owned())
+        self.known(address).is_none().then(|| "it is outside the pool".to_owned())
     }
 
-    /// EC2's reads lag, and it knows no fencing: who has it only just may not have been seen.
+    /// EC2 reads lag and EC2 has no fencing: a very recent change may not be visible yet.
     fn wrong_owner(&self, now: Moment, adoption: &Adoption<'_>) -> Option<String> {
         let Adoption { owner, changed, node, carrier, .. } = *adoption;
         let late = changed.map_or(Duration::ZERO, |at| now.since(at));
         let here = owner == Some((node.eni(carrier), false));
-        (!here && late > self.unseen).then(|| format!("EC2 has it on {owner:?}"))
+        (!here && late > self.ownership_lag).then(|| format!("EC2 has it on {owner:?}"))
     }
 
-    /// EC2 is changed for an address that was adopted. `reclaims`: by a release that takes it out,
-    /// as the pool says.
-    pub fn called_for_nobody(&mut self, now: Moment, slot: u32, reclaims: bool) {
+    /// A mutation for an adopted address is sent. `reclaims` is true for a release that takes it
+    /// out of EC2 as the pool's policy requires.
+    pub fn mutation_sent_for_orphan(&mut self, now: Moment, slot: u32, reclaims: bool) {
         if !reclaims {
             self.broken(Promise::S8, now, || {
-                format!("process {slot} changes EC2 for an address that is nobody's")
+                format!("process {slot} changes EC2 for an orphaned address without reclaiming it")
             });
         }
     }
 }
 
-/// It is parked where it is, by nobody, and announces nothing.
+/// The record must be parked on the current ENI, have no holder and no pending mutations.
 fn wrong_record(adoption: &Adoption<'_>) -> Option<String> {
     let record = adoption.record;
     let attachment = record.attachment.as_ref();
     let eni = attachment.and_then(|it| it.eni.as_ref()).and_then(EniIx::of);
     let parked = attachment.is_some_and(|it| it.state == State::Parked);
     let here = eni == Some(adoption.node.eni(adoption.carrier));
-    let whole = parked && here && record.unsettled.is_empty() && record.member.is_nobody();
-    (!whole).then(|| format!("its record is {record:?}"))
+    let valid =
+        parked && here && record.pending_mutations.is_empty() && record.member.is_orphaned();
+    (!valid).then(|| format!("its record is {record:?}"))
 }

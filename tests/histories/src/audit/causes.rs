@@ -1,54 +1,54 @@
-//! What a process met: the causes that its exit code may name.
+//! The faults that a process met, and which of them explain its exit code.
 
 use firecamp_core::action::Reply;
 use firecamp_core::failure::RegistryKind;
 use firecamp_core::failure::{CloudFailure, CloudKind, HostFailure, HostKind, RegistryFailure};
-use firecamp_core::outside::{Owner, PodView};
+use firecamp_core::ports::{Owner, PodView};
 
 use crate::names::EniIx;
 
-/// Something that explains a failure.
+/// A fault that explains a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// The registry was unavailable.
-    RegistryAway,
-    /// The registry refused, or an object was missing or garbled.
-    RegistryWrong,
+    RegistryUnavailable,
+    /// The registry refused a request, or an object was missing or malformed.
+    RegistryInvalid,
     /// The registry refused a request.
     RegistryRefused,
     /// A compare-and-swap failed.
     Conflict,
-    /// A fresh read showed that the pod is not the live one, or ending.
+    /// A fresh read showed that the pod is superseded or terminating.
     PodGone,
-    /// EC2 refuses the credentials, or said what nobody knows.
+    /// EC2 refused the credentials, or returned an unknown error.
     Denied,
     /// Too many requests.
     Throttled,
-    /// EC2 or the metadata service failed for a moment.
-    CloudTrouble,
-    /// Somebody holds the address.
+    /// A transient failure of EC2 or the metadata service.
+    CloudTransient,
+    /// Another holder has the address.
     Held,
-    /// A look-up showed an ENI that has the address.
+    /// A lookup showed an ENI that has the address.
     Shown,
-    /// The addresses of the pool were asked for: others may have them all.
+    /// The process listed the addresses of the pool: others may use all of them.
     PoolUsed,
     /// The ENI or the subnet is full.
     Full,
-    /// The ENI is gone.
+    /// The ENI is deleted.
     EniGone,
-    /// The metadata service lacks an ENI.
+    /// The metadata service does not list an ENI.
     NoEni,
-    /// The kernel lacks the link.
+    /// The kernel does not have the link.
     NoLink,
     /// The lock was busy.
     Busy,
     /// The kernel refused.
     KernelRefused,
-    /// The node's lock names a later epoch.
-    LockLost,
+    /// The node-local lock names a later epoch.
+    LockSuperseded,
     /// The volume failed.
     DiskFailed,
-    /// It looked at the sockets of others and found some.
+    /// A lookup found sockets of other processes on the address.
     SocketsBusy,
 }
 
@@ -62,17 +62,17 @@ impl Causes {
         self.0 |= 1 << (cause as u32);
     }
 
-    /// Whether it holds this one.
+    /// Whether the set contains this one.
     pub fn has(self, cause: Cause) -> bool {
         self.0 & (1 << (cause as u32)) != 0
     }
 
-    /// Whether it holds any of these.
+    /// Whether the set contains any of these.
     pub fn any(self, causes: &[Cause]) -> bool {
         causes.iter().any(|cause| self.has(*cause))
     }
 
-    /// Notes what a reply tells.
+    /// Records the causes in a reply.
     pub fn note(&mut self, reply: &Reply) {
         match reply {
             Reply::Member(Err(failure))
@@ -120,9 +120,9 @@ impl Causes {
 
     fn registry(&mut self, failure: &RegistryFailure) {
         self.add(match failure.kind {
-            RegistryKind::Unavailable => Cause::RegistryAway,
+            RegistryKind::Unavailable => Cause::RegistryUnavailable,
             RegistryKind::Conflict | RegistryKind::AlreadyExists => Cause::Conflict,
-            RegistryKind::NotFound | RegistryKind::Invalid => Cause::RegistryWrong,
+            RegistryKind::NotFound | RegistryKind::Invalid => Cause::RegistryInvalid,
             RegistryKind::Refused => Cause::RegistryRefused,
         });
     }
@@ -137,9 +137,9 @@ impl Causes {
     fn cloud(&mut self, failure: &CloudFailure) {
         self.add(match failure.kind {
             CloudKind::HeldElsewhere => Cause::Held,
-            CloudKind::NotOurs | CloudKind::Transient => Cause::CloudTrouble,
+            CloudKind::NotOnInterface | CloudKind::Transient => Cause::CloudTransient,
             CloudKind::CapacityExceeded | CloudKind::SubnetExhausted => Cause::Full,
-            CloudKind::Gone => Cause::EniGone,
+            CloudKind::NotFound => Cause::EniGone,
             CloudKind::Throttled => Cause::Throttled,
             CloudKind::Auth | CloudKind::Unknown | CloudKind::BadAddress => Cause::Denied,
         });
@@ -147,7 +147,7 @@ impl Causes {
 
     fn host(&mut self, failure: &HostFailure) {
         self.add(match failure.kind {
-            HostKind::Superseded => Cause::LockLost,
+            HostKind::Superseded => Cause::LockSuperseded,
             HostKind::NoLink => Cause::NoLink,
             HostKind::Busy => Cause::Busy,
             HostKind::Refused => Cause::KernelRefused,

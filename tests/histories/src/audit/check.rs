@@ -1,4 +1,4 @@
-//! S2: what ready means.
+//! S2: what *ready* means.
 
 use std::net::Ipv4Addr;
 
@@ -6,19 +6,19 @@ use firecamp_core::contract::timing;
 use firecamp_core::lock::Hold;
 use firecamp_core::record::State;
 use firecamp_core::time::Moment;
-use firecamp_sim::{Disk, Kernel, Tag};
+use firecamp_testkit::sim::{Disk, Kernel, Tag};
 
-use super::{Audit, Known, Promise};
+use super::{AddressState, Audit, Promise};
 use crate::level::Ready;
 use crate::names::{EniIx, Names, PodIx};
 use firecamp_core::record::StaticIp;
 
-/// Everything that has to agree for one pod.
+/// The facts that must agree for one pod.
 #[derive(Debug, Clone, Copy)]
 pub struct Truth<'a> {
-    /// Who EC2 says has the address.
+    /// The ENI that EC2 reports as the owner.
     pub owner: Option<EniIx>,
-    /// The ENI that its packets reach.
+    /// The ENI that receives the packets.
     pub receiver: Option<EniIx>,
     /// The record.
     pub record: Option<&'a StaticIp>,
@@ -49,9 +49,9 @@ impl Audit {
     }
 }
 
-impl Known {
-    /// What is missing, but for what something else has stripped: that excuses it until all is
-    /// back, or until nothing is excused any more.
+impl AddressState {
+    /// What is missing, unless another program removed it. The exemption ends when everything is
+    /// restored, or in the final check.
     fn not_stripped(&mut self, ready: &Ready, missing: Option<String>) -> Option<String> {
         let stripped = &mut self.stripped[ready.node.at()];
         let excused = *stripped == Some(ready.epoch);
@@ -61,8 +61,8 @@ impl Known {
         missing.filter(|_what| !excused)
     }
 
-    /// Whether a stranger's doing may still show. What was put right may yet be undone for a moment
-    /// by a switch of the data path that was under way, so it has to stay right for [`SETTLE`].
+    /// Whether an external reassignment may still have effects. A pending data-path switch may undo
+    /// a repair for a moment, so the address has to stay in place for [`SETTLE`].
     ///
     /// [`SETTLE`]: timing::SETTLE
     fn in_doubt(&mut self, in_place: bool, now: Moment) -> bool {
@@ -122,7 +122,7 @@ fn wrong_node(ready: &Ready, truth: &Truth<'_>) -> Option<String> {
     }
     let published = truth.disk.durable.as_deref().is_some_and(|text| is_text_of(text, address))
         && truth.disk.visible == truth.disk.durable;
-    (!published).then(|| format!("the file says {:?}", truth.disk))
+    (!published).then(|| format!("the file has {:?}", truth.disk))
 }
 
 fn is_text_of(text: &str, address: Ipv4Addr) -> bool {
@@ -130,7 +130,7 @@ fn is_text_of(text: &str, address: Ipv4Addr) -> bool {
 }
 
 impl Audit {
-    /// From here on nothing excuses what is out of place.
+    /// From now on there are no exemptions.
     pub fn clear_doubt(&mut self) {
         for known in &mut self.known {
             known.doubt = false;

@@ -14,7 +14,7 @@ use super::{Audit, Cause, Causes, Promise};
 /// How a process ended.
 #[derive(Debug, Clone, Copy)]
 pub enum End<'a> {
-    /// Its machine came to its outcome.
+    /// Its machine reached an outcome.
     Outcome(&'a Outcome),
     /// SIGTERM ended it.
     Interrupted,
@@ -24,100 +24,104 @@ pub enum End<'a> {
 
 /// A process that has ended.
 #[derive(Debug, Clone, Copy)]
-pub struct Life {
+pub struct EndedProcess {
     /// When it ended.
     pub now: Moment,
-    /// The number that its run id ends with.
+    /// The number in its run ID.
     pub slot: u32,
-    /// How long it ran, frozen times excluded.
+    /// How long it ran, excluding the time it was frozen.
     pub awake: Duration,
     /// How long it was frozen.
     pub asleep: Duration,
-    /// It was frozen at some time, or a request of its took seconds.
+    /// It was frozen at some time, or one of its requests took seconds.
     pub frozen: bool,
-    /// How long it may run; none for what runs as long as its pod.
+    /// Its deadline; none for a process that runs as long as its pod.
     pub limit: Option<Duration>,
-    /// When it was told to stop.
+    /// When it received SIGTERM.
     pub signalled: Option<Moment>,
-    /// What it met.
+    /// The faults that it met.
     pub causes: Causes,
-    /// The EC2 calls that it made.
+    /// The number of its EC2 calls.
     pub calls: u16,
-    /// Those of them that change something.
+    /// The number of these that are mutations.
     pub mutations: u16,
 }
 
-/// What may come after the deadline: the bound of the longest single call, the wait for calls
-/// without an answer, and what has landed is completed.
+/// What may follow the deadline: the longest single call, the wait for unanswered calls, and
+/// completing what has landed.
 const AFTER_DEADLINE: Duration = Duration::from_secs(20);
 
-/// No incarnation sends more mutations than this, whatever it meets: with the longest deadline
-/// and the shortest back-off of the trouble that repeats them.
+/// No process sends more mutations than this, with the longest deadline and the shortest backoff.
 const MUTATIONS: u16 = 60;
 
-/// A metadata service lists an address no longer after it has left, and no longer counts the Assign
-/// that brought it.
-const NEWS_FOR: Duration = timing::CALL_BOUND.saturating_add(timing::METADATA_LAG);
+/// How long the metadata service may list an address that has left, or an Assign may still explain
+/// the listing.
+const EVENTS_FOR: Duration = timing::CALL_BOUND.saturating_add(timing::METADATA_LAG);
 
-/// No pod of a script has more.
+/// The longest grace period in any script.
 const LONGEST_GRACE: Duration = Duration::from_secs(30);
 
-/// Look-ups of candidates in a first attach: one for each address of the pool.
-const FIRST_LOOKS: u16 = 6;
+/// Lookups of candidates in a first attach: one for each address of the pool.
+const FIRST_LOOKUPS: u16 = 6;
 
 impl Audit {
     /// A process has ended.
-    pub fn ended(&mut self, life: &Life, end: &End<'_>) {
+    pub fn ended(&mut self, process: &EndedProcess, end: &End<'_>) {
         if let End::Outcome(outcome) = end {
-            self.explained(life, outcome);
-            self.budget(life, outcome);
+            self.explained(process, outcome);
+            self.budget(process, outcome);
         }
-        // Whoever was cut off leaves marks, and those cost the next one reads.
-        let whole = matches!(end, End::Outcome(Outcome::Attached(_) | Outcome::Released { .. }));
-        self.calm &= whole;
-        if life.mutations > MUTATIONS {
-            let (slot, count) = (life.slot, life.mutations);
-            self.broken(Promise::S6, life.now, || format!("process {slot} sent {count} mutations"));
+        // A process that was cut short leaves pending mutations, and these cost its successor
+        // reads.
+        let completed =
+            matches!(end, End::Outcome(Outcome::Attached(_) | Outcome::Released { .. }));
+        self.calm &= completed;
+        if process.mutations > MUTATIONS {
+            let (slot, count) = (process.slot, process.mutations);
+            self.broken(Promise::S6, process.now, || {
+                format!("process {slot} sent {count} mutations")
+            });
         }
-        self.in_time(life);
+        self.in_time(process);
     }
 
-    fn in_time(&mut self, life: &Life) {
-        if let (None, Some(told)) = (life.limit, life.signalled) {
-            let took = life.now.since(told).saturating_sub(life.asleep);
+    fn in_time(&mut self, process: &EndedProcess) {
+        if let (None, Some(notified)) = (process.limit, process.signalled) {
+            let took = process.now.since(notified).saturating_sub(process.asleep);
             if took > LONGEST_GRACE.saturating_add(AFTER_DEADLINE) {
-                let slot = life.slot;
-                self.broken(Promise::S7, life.now, || {
-                    format!("process {slot} was told to stop {took:?} ago")
+                let slot = process.slot;
+                self.broken(Promise::S7, process.now, || {
+                    format!("process {slot} received SIGTERM {took:?} ago")
                 });
             }
         }
-        let Some(limit) = life.limit else { return };
-        if life.awake > limit.saturating_add(AFTER_DEADLINE) {
-            let Life { slot, awake, .. } = *life;
-            self.broken(Promise::S7, life.now, || {
-                format!("process {slot} ran for {awake:?} of its {limit:?}")
+        let Some(limit) = process.limit else { return };
+        if process.awake > limit.saturating_add(AFTER_DEADLINE) {
+            let EndedProcess { slot, awake, .. } = *process;
+            self.broken(Promise::S7, process.now, || {
+                format!("process {slot} ran for {awake:?}, its deadline is {limit:?}")
             });
         }
     }
 
-    /// Calm runs: a member restarted on its node costs no mutation and at most one call, a moved
-    /// one costs one and at most two.
-    fn budget(&mut self, life: &Life, outcome: &Outcome) {
+    /// Budgets of calm runs. A restart on the same node: no mutation and at most one call. A move:
+    /// one mutation and at most two calls.
+    fn budget(&mut self, process: &EndedProcess, outcome: &Outcome) {
         let Outcome::Attached(attached) = outcome else { return };
-        // A release that was still under way when it began costs it looks, or a refusal.
-        let raced = life.causes.any(&[Cause::Conflict, Cause::Held]);
+        // A release that was in progress when it began costs it lookups, or a refusal.
+        let raced = process.causes.any(&[Cause::Conflict, Cause::Held]);
         let (calls, mutations) = match (self.calm && !raced, attached.path) {
             (false, _) => return,
-            // The first attach of all looks for a free address, and others may be quicker.
-            (true, _) if attached.epoch.0 == 1 => (2 + FIRST_LOOKS, 1),
+            // A first attach looks for a free address, and others may acquire it first.
+            (true, _) if attached.epoch.0 == 1 => (2 + FIRST_LOOKUPS, 1),
             (true, Path::SameNode) => (1, 0),
-            // So soon after an earlier life on this node presence proves nothing: one look more.
-            (true, Path::Moved) => (2 + u16::from(self.was_here(life, attached)), 1),
+            // So soon after an earlier incarnation on this node, presence in IMDS proves nothing:
+            // one extra lookup.
+            (true, Path::Moved) => (2 + u16::from(self.was_here(process, attached)), 1),
         };
-        if life.calls > calls || life.mutations > mutations {
-            let Life { slot, calls, mutations, .. } = *life;
-            self.broken(Promise::S6, life.now, || {
+        if process.calls > calls || process.mutations > mutations {
+            let EndedProcess { slot, calls, mutations, .. } = *process;
+            self.broken(Promise::S6, process.now, || {
                 format!(
                     "process {slot} made {calls} calls, {mutations} of them mutating: {attached:?}"
                 )
@@ -125,31 +129,31 @@ impl Audit {
         }
     }
 
-    fn was_here(&self, life: &Life, attached: &Attached) -> bool {
+    fn was_here(&self, process: &EndedProcess, attached: &Attached) -> bool {
         let known = self.known.iter().find(|known| known.address == attached.address);
         let (Some(known), Some(eni)) = (known, EniIx::of(&attached.eni)) else { return false };
         let here = |left: EniIx| left.node() == eni.node();
-        // The process looked at its note when it began.
-        let news = NEWS_FOR + life.awake;
-        known.left.iter().any(|(left, at)| here(*left) && life.now.since(*at) < news)
+        // The process read its note when it began.
+        let news = EVENTS_FOR + process.awake;
+        known.left.iter().any(|(left, at)| here(*left) && process.now.since(*at) < news)
     }
 
-    fn explained(&mut self, life: &Life, outcome: &Outcome) {
+    fn explained(&mut self, process: &EndedProcess, outcome: &Outcome) {
         let Outcome::Failed(failure) = outcome else { return };
-        if !fits(failure, life) {
-            let causes = life.causes;
+        if !fits(failure, process) {
+            let causes = process.causes;
             let text = failure.message.clone();
             let exit = failure.exit;
-            let slot = life.slot;
-            self.broken(Promise::S9, life.now, || {
+            let slot = process.slot;
+            self.broken(Promise::S9, process.now, || {
                 format!("process {slot} ended with {exit:?} ({text}), having met {causes:?}")
             });
         }
     }
 }
 
-fn fits(failure: &Failure, life: &Life) -> bool {
-    let causes = life.causes;
+fn fits(failure: &Failure, process: &EndedProcess) -> bool {
+    let causes = process.causes;
     match failure.exit {
         Exit::Success
         | Exit::Usage
@@ -157,23 +161,25 @@ fn fits(failure: &Failure, life: &Life) -> bool {
         | Exit::ControllerMismatch
         | Exit::Internal
         | Exit::Interrupted => false,
-        Exit::Superseded => causes.any(&[Cause::PodGone, Cause::Conflict, Cause::LockLost]),
-        // Without a record yet, another member was quicker to allocate what the claim names.
+        Exit::Superseded => causes.any(&[Cause::PodGone, Cause::Conflict, Cause::LockSuperseded]),
+        // Without a record, another member may have allocated the address that the claim names.
         Exit::AddressUnavailable => {
             causes.has(Cause::Held) || (failure.address.is_none() && causes.has(Cause::Shown))
         }
         Exit::NoCapacity => causes.any(&[Cause::Full, Cause::PoolUsed]),
         Exit::CloudRefused => causes.has(Cause::Denied),
         Exit::TimedOut => {
-            let out_of_time = life
+            let out_of_time = process
                 .limit
-                .is_none_or(|limit| life.awake.saturating_add(Duration::from_secs(15)) >= limit);
+                .is_none_or(|limit| process.awake.saturating_add(Duration::from_secs(15)) >= limit);
             out_of_time
-                || life.frozen
-                || causes.any(&[Cause::CloudTrouble, Cause::Throttled, Cause::Busy])
+                || process.frozen
+                || causes.any(&[Cause::CloudTransient, Cause::Throttled, Cause::Busy])
         }
-        Exit::RegistryUnavailable => causes.has(Cause::RegistryAway) || causes.has(Cause::Conflict),
-        Exit::RegistryInvalid => causes.has(Cause::RegistryWrong),
+        Exit::RegistryUnavailable => {
+            causes.has(Cause::RegistryUnavailable) || causes.has(Cause::Conflict)
+        }
+        Exit::RegistryInvalid => causes.has(Cause::RegistryInvalid),
         Exit::RegistryRefused => causes.has(Cause::RegistryRefused),
         Exit::NodeUnsuitable => causes.any(&[Cause::NoLink, Cause::NoEni, Cause::EniGone]),
         Exit::DiskRefused => causes.has(Cause::DiskFailed),

@@ -1,4 +1,4 @@
-//! What audits are told.
+//! The arguments of audits.
 
 use std::net::Ipv4Addr;
 
@@ -9,65 +9,65 @@ use crate::names::{EniIx, MemberIx, NodeIx};
 /// A process that writes to the registry.
 #[derive(Debug, Clone, Copy)]
 pub struct Author {
-    /// The number that its run id ends with.
+    /// The number in its run ID.
     pub slot: u32,
     /// Its member.
     pub member: MemberIx,
     /// The epoch that a release fixed at its start.
     pub fixed: Option<u64>,
-    /// Until then a call of its without an answer may land.
-    pub unsettled_until: Moment,
+    /// Until then an unanswered call of this process may land.
+    pub pending_until: Moment,
 }
 
 /// A process that sends an EC2 mutation.
 #[derive(Debug, Clone, Copy)]
-pub struct Calling {
-    /// The number that its run id ends with.
+pub struct Ec2Mutation {
+    /// The number in its run ID.
     pub slot: u32,
-    /// The ENI that it names.
+    /// The ENI that the call names.
     pub eni: EniIx,
     /// The address.
     pub address: Ipv4Addr,
-    /// A mark of its stood in the record.
+    /// The record contained a pending mutation of this process.
     pub marked: bool,
-    /// By force, though its last look-up showed a stranger.
+    /// The call is forced although the last lookup showed a foreign interface.
     pub shown: bool,
 }
 
 /// A process whose call changed EC2.
 #[derive(Debug, Clone, Copy)]
-pub struct Mover {
-    /// The number that its run id ends with.
+pub struct MutationSource {
+    /// The number in its run ID.
     pub slot: u32,
     /// It has announced an Unassign in the record.
     pub announced: bool,
     /// The call landed after T.
-    pub outside: bool,
+    pub after_deadline: bool,
 }
 
-/// A change of EC2.
+/// A change of an address in EC2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moving {
+pub struct AddressMove {
     /// The address.
     pub address: Ipv4Addr,
-    /// Who had it.
+    /// The previous ENI.
     pub from: Option<EniIx>,
-    /// Who has it.
+    /// The new ENI.
     pub to: Option<EniIx>,
 }
 
 /// A kernel write that was permitted.
 #[derive(Debug, Clone, Copy)]
-pub struct Touch {
-    /// The number that the run id of the process ends with.
+pub struct KernelWrite {
+    /// The number in the run ID of the process.
     pub slot: u32,
     /// The node.
     pub node: NodeIx,
     /// The address.
     pub address: Ipv4Addr,
-    /// The epoch that it was made for.
+    /// The epoch of the holder.
     pub epoch: u64,
-    /// It adds, or it removes.
+    /// True if it adds, false if it removes.
     pub adds: bool,
     /// The epoch that a release fixed at its start.
     pub fixed: Option<u64>,

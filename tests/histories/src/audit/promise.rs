@@ -1,8 +1,8 @@
-//! What is promised, and that it was broken.
+//! The invariants (promises) of the protocol, and their violations.
 
 use firecamp_core::time::Moment;
 
-/// A promise.
+/// An invariant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Promise {
     /// One claim per address and per member, and epochs only grow.
@@ -11,40 +11,39 @@ pub enum Promise {
     S2,
     /// No step of a superseded run changes what its successor holds.
     S3,
-    /// Nothing foreign is touched.
+    /// Nothing foreign is changed.
     S4,
-    /// Unknown is not absent: nothing is removed by what was not read.
+    /// Unknown is not absent: a failed read never leads to a removal.
     K5,
     /// No address is lost.
     S5,
-    /// EC2 calls keep within their budget.
+    /// EC2 calls stay within their budget.
     S6,
     /// Every process ends by its deadline.
     S7,
-    /// What is adopted is nobody's: no member has it or is about to, nobody uses it, and the pool
-    /// says so.
+    /// Only orphans are adopted: no member has the address or is about to acquire it, nothing uses
+    /// it, and the pool's policy says so.
     S8,
-    /// Every failure's exit code fits its cause.
+    /// The exit code of every failure fits its cause.
     S9,
-    /// After healing: every member that is wanted is ready.
+    /// After healing: every wanted member is ready.
     L1,
-    /// After healing: no kernel holds what nobody holds.
+    /// After healing: no kernel has an address without a holder.
     L2,
     /// After healing: no process is stuck.
     L3,
     /// After healing: the agents have nothing to do, twice in a row.
     L4,
-    /// After healing: EC2 is not changed any more.
+    /// After healing: nothing changes EC2.
     L5,
-    /// After healing: what nobody claims is adopted where the pool says so, and goes where the pool
-    /// says that.
+    /// After healing: every orphan is adopted and reclaimed as the pool's policy says.
     L6,
 }
 
-/// A promise that was broken.
+/// A violation of an invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which one.
+    /// The invariant.
     pub promise: Promise,
     /// When.
     pub at: Moment,

@@ -19,22 +19,21 @@ impl Audit {
             None => self.created(now, by, after),
             Some(before) => {
                 self.changed(now, by, before, after);
-                self.unmarked(now, by, before, after);
+                self.without_pending(now, by, before, after);
             }
         }
         let Some(known) = self.known(after.address) else { return };
         if after.epoch.0 > known.epoch {
             known.marks.clear();
-            known.marks.extend(before.iter().flat_map(|before| &before.unsettled).cloned());
-            // Whoever takes over has no proof yet, and the last holder's does not matter.
+            known.marks.extend(before.iter().flat_map(|before| &before.pending_mutations).cloned());
+            // A new holder has no proof yet, and the previous holder's proof does not count.
             known.confirmed = None;
         }
         known.epoch = after.epoch.0;
     }
 
     fn created(&mut self, now: Moment, by: Author, after: &StaticIp) {
-        if after.member.is_nobody() {
-            // Told by itself, with what was true of it.
+        if after.member.is_orphaned() {
             return;
         }
         let count = &mut self.allocated[by.member.at()];
@@ -55,7 +54,10 @@ impl Audit {
         let slot = by.slot;
         if after.member != before.member {
             self.broken(Promise::S1, now, || {
-                format!("process {slot} gave {} to {}", after.address, after.member)
+                format!(
+                    "process {slot} changed the member of {} to {}",
+                    after.address, after.member
+                )
             });
         }
         if after.epoch < before.epoch {
@@ -78,8 +80,8 @@ impl Audit {
         }
     }
 
-    /// A release is of the epoch that was fixed, of a pod that is ending, and one that unassigns
-    /// is an epoch of its own.
+    /// A release names the epoch that was fixed and a terminating pod. A release that unassigns
+    /// acquires an epoch of its own.
     fn released(
         &mut self,
         now: Moment,
@@ -98,7 +100,10 @@ impl Audit {
         let address = before.address;
         if pod.is_some() && shown.map(|shown| shown.pod) == pod {
             self.broken(Promise::S3, now, || {
-                format!("process {slot} released {address} of {}, which nobody deleted", old.pod)
+                format!(
+                    "process {slot} released {address} of {}, which is not being deleted",
+                    old.pod
+                )
             });
         }
         if fixed.is_some_and(|fixed| fixed != before.epoch.0) {
@@ -116,19 +121,25 @@ impl Audit {
         }
     }
 
-    /// Nobody clears a mark but its own process, or the taker that has waited for it.
-    fn unmarked(&mut self, now: Moment, by: Author, before: &StaticIp, after: &StaticIp) {
-        for mark in &before.unsettled {
-            let replaced =
-                || after.unsettled.iter().any(|m| m.mutation == mark.mutation && m.eni == mark.eni);
+    /// Only its own process clears a pending mutation, or the claimant that has waited for it.
+    fn without_pending(&mut self, now: Moment, by: Author, before: &StaticIp, after: &StaticIp) {
+        for mark in &before.pending_mutations {
+            let replaced = || {
+                after
+                    .pending_mutations
+                    .iter()
+                    .any(|m| m.mutation == mark.mutation && m.eni == mark.eni)
+            };
             let own = is_run(&mark.run, by.slot);
-            if own && !after.unsettled.contains(mark) && now < by.unsettled_until {
+            if own && !after.pending_mutations.contains(mark) && now < by.pending_until {
                 let slot = by.slot;
                 self.broken(Promise::S3, now, || {
-                    format!("process {slot} cleared its mark while its call may still land")
+                    format!(
+                        "process {slot} cleared its pending mutation while its call may still land"
+                    )
                 });
             }
-            if own || after.unsettled.contains(mark) || replaced() {
+            if own || after.pending_mutations.contains(mark) || replaced() {
                 continue;
             }
             let holder = before.attachment.as_ref().is_some_and(|a| is_run(&a.run, by.slot));

@@ -1,4 +1,4 @@
-//! A process crashes at a boundary that was chosen, and what its cluster does then.
+//! A process crashes at a chosen boundary, and the cluster recovers.
 
 use std::time::Duration;
 
@@ -6,62 +6,62 @@ use firecamp_core::time::Moment;
 
 use super::pod::{Api, Phase};
 use super::timers::Timer;
-use super::{Director, Owner, Turn};
+use super::{Context, Orchestrator, Owner};
+use crate::crash_injection::{CrashKind, Recovery};
 use crate::level::Order;
 use crate::names::{NodeIx, PodIx, ProcessId};
-use crate::strike::{How, Recovery};
 
-/// How long after a frozen process went on its kubelet hears that its pod is gone.
-const HEARS_LATER: Duration = Duration::from_millis(500);
+/// How long after a frozen process resumes its kubelet learns that the pod is gone.
+const NOTICE_DELAY: Duration = Duration::from_millis(500);
 
 fn millis_of(length: Duration) -> u32 {
     u32::try_from(length.as_millis()).unwrap_or(u32::MAX)
 }
 
-impl Director {
-    /// When a process crashed last where it was to.
+impl Orchestrator {
+    /// When a process last crashed at a chosen boundary.
     pub fn crashed_at(&self) -> Moment {
         self.crashed_at
     }
 
-    /// A process has just been killed or frozen; its level has done that already.
+    /// A process has just been killed or frozen by its level.
     pub(super) fn crashed(
         &mut self,
         process: ProcessId,
-        (how, recovery): (How, Recovery),
-        turn: &mut Turn<'_>,
+        (how, recovery): (CrashKind, Recovery),
+        ctx: &mut Context<'_>,
     ) {
-        let now = turn.now;
+        let now = ctx.now;
         self.crashed_at = now;
         match (self.owners.get(process.at()).copied(), how) {
-            (Some(Owner::Agent(node)), How::Kill) => {
-                // The next one may have started beside it already.
+            (Some(Owner::Agent(node)), CrashKind::Kill) => {
+                // Its successor may already run beside it.
                 if self.nodes[node.at()].agent == Some(process) {
                     self.nodes[node.at()].agent = None;
-                    self.after(turn, (300, 3_000), Timer::StartAgent(node));
+                    self.after(ctx, (300, 3_000), Timer::StartAgent(node));
                 }
             }
-            (Some(Owner::Agent(node)), How::Power(length)) => {
-                self.power(node, Some(millis_of(length)), turn);
+            (Some(Owner::Agent(node)), CrashKind::Power(length)) => {
+                self.power(node, Some(millis_of(length)), ctx);
             }
-            (Some(Owner::Agent(_)), How::Freeze(length)) => {
+            (Some(Owner::Agent(_)), CrashKind::Freeze(length)) => {
                 self.thaw_at(process, now.plus(length));
             }
-            (Some(Owner::Pod(pod)), How::Kill) => {
+            (Some(Owner::Pod(pod)), CrashKind::Kill) => {
                 if recovery != Recovery::Nothing {
-                    self.process_died(pod, process, turn);
+                    self.process_died(pod, process, ctx);
                 }
-                self.recover(pod, recovery, now, turn);
+                self.recover(pod, recovery, now, ctx);
             }
-            (Some(Owner::Pod(pod)), How::Power(length)) => {
+            (Some(Owner::Pod(pod)), CrashKind::Power(length)) => {
                 let node = self.pods[pod.at()].node;
-                self.power(node, Some(millis_of(length)), turn);
-                self.recover(pod, recovery, now, turn);
+                self.power(node, Some(millis_of(length)), ctx);
+                self.recover(pod, recovery, now, ctx);
             }
-            (Some(Owner::Pod(pod)), How::Freeze(length)) => {
+            (Some(Owner::Pod(pod)), CrashKind::Freeze(length)) => {
                 let until = now.plus(length);
                 self.thaw_at(process, until);
-                self.recover(pod, recovery, until.plus(HEARS_LATER), turn);
+                self.recover(pod, recovery, until.plus(NOTICE_DELAY), ctx);
             }
             (None, _) => {}
         }
@@ -72,24 +72,30 @@ impl Director {
         self.frozen.push(process);
     }
 
-    /// What its kubelet does when a process of a pod was killed.
-    pub(super) fn process_died(&mut self, pod: PodIx, process: ProcessId, turn: &mut Turn<'_>) {
+    /// The kubelet's reaction to a killed process of a pod.
+    pub(super) fn process_died(&mut self, pod: PodIx, process: ProcessId, ctx: &mut Context<'_>) {
         match self.pods[pod.at()].phase {
-            Phase::Init(_) => self.back_off(pod, turn),
-            Phase::Ending(why) => self.ended_while_ending(pod, process, why, turn),
+            Phase::Init(_) => self.back_off(pod, ctx),
+            Phase::Ending(why) => self.ended_while_ending(pod, process, why, ctx),
             Phase::Running => {
                 self.pods[pod.at()].stop = None;
-                self.restart_side(pod, turn);
+                self.restart_sidecar(pod, ctx);
             }
             Phase::Waiting | Phase::Ended(_) | Phase::Lost | Phase::Over => {}
         }
     }
 
-    /// Whether somebody follows the pod, and where; its kubelet hears of that at `hears`.
-    fn recover(&mut self, pod: PodIx, recovery: Recovery, hears: Moment, turn: &mut Turn<'_>) {
+    /// Whether and where a successor follows the pod. Its kubelet learns of that at `notice_at`.
+    fn recover(
+        &mut self,
+        pod: PodIx,
+        recovery: Recovery,
+        notice_at: Moment,
+        ctx: &mut Context<'_>,
+    ) {
         let it = &self.pods[pod.at()];
         let (member, node) = (it.member, it.node);
-        // A zombie's end says nothing of who is wanted.
+        // The end of a zombie says nothing about whether the member is wanted.
         let live = self.members[member.at()].pod.is_none_or(|shown| shown == pod);
         match recovery {
             Recovery::SamePod => return,
@@ -101,25 +107,25 @@ impl Director {
             Recovery::Elsewhere | Recovery::Nothing => {}
         }
         if self.pods[pod.at()].api != Api::Gone {
-            self.leave_api(pod, turn);
+            self.leave_api(pod, ctx);
         }
-        if recovery == Recovery::Nothing && hears <= turn.now {
-            return self.vanish(pod, turn);
+        if recovery == Recovery::Nothing && notice_at <= ctx.now {
+            return self.remove_silently(pod, ctx);
         }
         self.pods[pod.at()].forced_grace = Duration::ZERO;
-        self.timers.set(hears, Timer::Notice(pod));
+        self.timers.set(notice_at, Timer::Notice(pod));
     }
 
-    /// Nothing of the pod runs any more, and no stop container ever will.
-    fn vanish(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
-        self.unready(pod, turn);
-        self.main_off(pod, turn);
+    /// Nothing of the pod runs any more, and no stop container will ever run.
+    fn remove_silently(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
+        self.unready(pod, ctx);
+        self.main_off(pod, ctx);
         let it = &mut self.pods[pod.at()];
         let init = if let Phase::Init(process) = it.phase { Some(process) } else { None };
         for process in init.into_iter().chain(it.stop.take()) {
-            turn.order(Order::Kill(process));
+            ctx.order(Order::Kill(process));
         }
-        it.turn = it.turn.wrapping_add(1);
+        it.generation = it.generation.wrapping_add(1);
         it.phase = Phase::Over;
         it.attached = None;
     }

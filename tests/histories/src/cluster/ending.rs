@@ -1,69 +1,70 @@
-//! How a pod ends: hook, main container, sidecar, in the order of a kubelet, with SIGKILL for
-//! what is left when the grace period is over.
+//! How a pod ends: hook, main container, sidecar, in the kubelet's order. When the grace period is
+//! over, whatever still runs gets SIGKILL.
 
 use std::time::Duration;
 
 use super::pod::{Api, Phase, Why};
 use super::timers::Timer;
-use super::{Director, NodeState, Owner, Turn};
+use super::{Context, NodeState, Orchestrator, Owner};
 use crate::level::{Order, Role};
 use crate::names::{MemberIx, PodIx, ProcessId};
 use crate::scenario::StopKind;
 
-/// What a sidecar gets when the main container has used up the grace period; and at least that.
+/// The least time that a sidecar gets, even if the main container has used up the grace period.
 const LAST_SECONDS: Duration = Duration::from_secs(2);
 
-impl Director {
-    /// Somebody deletes the pod of a member.
-    pub(super) fn delete(&mut self, member: MemberIx, grace: Duration, turn: &mut Turn<'_>) {
+impl Orchestrator {
+    /// A user deletes the pod of a member.
+    pub(super) fn delete(&mut self, member: MemberIx, grace: Duration, ctx: &mut Context<'_>) {
         let Some(pod) = self.members[member.at()].pod else { return };
         let it = &mut self.pods[pod.at()];
         if it.api == Api::Live {
-            it.api = Api::Ending(turn.now.plus(grace));
-            let at = turn.now.plus(it.chance.millis(5, 400));
+            it.api = Api::Ending(ctx.now.plus(grace));
+            let at = ctx.now.plus(it.rng.millis(5, 400));
             self.timers.set(at, Timer::Notice(pod));
-            self.show(pod, turn);
+            self.show(pod, ctx);
         }
     }
 
-    /// The pod leaves the API at once; its kubelet notices later, and gives it so long.
+    /// A force delete: the pod leaves the API at once; its kubelet notices later and grants this
+    /// grace period.
     pub(super) fn force(
         &mut self,
         member: MemberIx,
         (notice, grace): (Duration, Duration),
-        turn: &mut Turn<'_>,
+        ctx: &mut Context<'_>,
     ) -> bool {
         let Some(pod) = self.members[member.at()].pod else { return false };
-        self.leave_api(pod, turn);
+        self.leave_api(pod, ctx);
         self.pods[pod.at()].forced_grace = grace;
-        self.timers.set(turn.now.plus(notice), Timer::Notice(pod));
+        self.timers.set(ctx.now.plus(notice), Timer::Notice(pod));
         true
     }
 
-    /// The pod is gone from the API, and the controller sees that.
-    pub(super) fn leave_api(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
+    /// The pod has left the API, and the controller sees that.
+    pub(super) fn leave_api(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
         let it = &mut self.pods[pod.at()];
         let (member, was) = (it.member, it.api);
         it.api = Api::Gone;
         if was != Api::Gone {
-            self.show(pod, turn);
+            self.show(pod, ctx);
             self.members[member.at()].pod = None;
-            self.after(turn, (10, 500), Timer::Create(member));
+            self.after(ctx, (10, 500), Timer::Create(member));
         }
     }
 
     /// The kubelet notices that its pod is deleted or gone.
-    pub(super) fn notice(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
+    pub(super) fn notice(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
         let it = &self.pods[pod.at()];
         let until = match it.api {
             Api::Live => return,
             Api::Ending(until) => until,
-            Api::Gone => turn.now.plus(it.forced_grace),
+            Api::Gone => ctx.now.plus(it.forced_grace),
         };
         match it.phase {
             Phase::Waiting | Phase::Init(_) | Phase::Running => {
-                let grace = until.since(turn.now).max(LAST_SECONDS);
-                self.end(pod, Why::Deleted, grace, turn);
+                let grace = until.since(ctx.now).max(LAST_SECONDS);
+                self.end(pod, Why::Deleted, grace, ctx);
             }
             Phase::Ending(_) => self.pods[pod.at()].phase = Phase::Ending(Why::Deleted),
             Phase::Ended(_) => self.pods[pod.at()].phase = Phase::Ended(Why::Deleted),
@@ -72,73 +73,73 @@ impl Director {
     }
 
     /// Begins to stop the containers.
-    pub(super) fn end(&mut self, pod: PodIx, why: Why, grace: Duration, turn: &mut Turn<'_>) {
-        self.unready(pod, turn);
+    pub(super) fn end(&mut self, pod: PodIx, why: Why, grace: Duration, ctx: &mut Context<'_>) {
+        self.unready(pod, ctx);
         let it = &mut self.pods[pod.at()];
         let before = it.phase;
-        it.turn = it.turn.wrapping_add(1);
+        it.generation = it.generation.wrapping_add(1);
         it.phase = Phase::Ending(why);
-        it.grace_until = turn.now.plus(grace);
-        self.timers.set(it.grace_until, Timer::GraceOver(pod, it.turn));
+        it.grace_until = ctx.now.plus(grace);
+        self.timers.set(it.grace_until, Timer::GraceOver(pod, it.generation));
         match before {
             Phase::Init(process) => {
-                // Told apart from a hook by the main container, which has never run.
+                // In contrast to a hook, the main container has never run.
                 it.stop = Some(process);
-                turn.order(Order::Signal(process));
+                ctx.order(Order::Signal(process));
             }
-            Phase::Running => self.end_running(pod, turn),
+            Phase::Running => self.end_running(pod, ctx),
             Phase::Waiting | Phase::Ending(_) | Phase::Ended(_) | Phase::Lost | Phase::Over => {
-                self.all_ended(pod, why, turn);
+                self.all_ended(pod, why, ctx);
             }
         }
     }
 
-    fn end_running(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
+    fn end_running(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
         if self.scenario.shape.stop == StopKind::Hook && self.pods[pod.at()].main {
-            let left = self.pods[pod.at()].grace_until.since(turn.now);
-            let process = self.spawn(Owner::Pod(pod), Role::Stop(StopKind::Hook, left), turn);
+            let left = self.pods[pod.at()].grace_until.since(ctx.now);
+            let process = self.spawn(Owner::Pod(pod), Role::Stop(StopKind::Hook, left), ctx);
             self.pods[pod.at()].stop = Some(process);
             return;
         }
-        self.end_main(pod, turn);
+        self.end_main(pod, ctx);
     }
 
     /// SIGTERM for the main container.
-    fn end_main(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
+    fn end_main(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
         if self.pods[pod.at()].main {
-            let at = turn.now.plus(self.stopping_time(pod));
-            self.timers.set(at, Timer::MainEnds(pod, self.pods[pod.at()].turn));
+            let at = ctx.now.plus(self.stopping_time(pod));
+            self.timers.set(at, Timer::MainEnds(pod, self.pods[pod.at()].generation));
         } else {
-            self.end_side(pod, turn);
+            self.end_sidecar(pod, ctx);
         }
     }
 
     /// The main container has ended while the pod is being stopped.
-    pub(super) fn main_ended(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
+    pub(super) fn main_ended(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
         if self.pods[pod.at()].main {
-            self.main_off(pod, turn);
-            self.end_side(pod, turn);
+            self.main_off(pod, ctx);
+            self.end_sidecar(pod, ctx);
         }
     }
 
-    pub(super) fn main_off(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
+    pub(super) fn main_off(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
         if self.pods[pod.at()].main {
             self.pods[pod.at()].main = false;
-            self.sockets_of(pod, turn);
+            self.sockets_of(pod, ctx);
         }
     }
 
     /// SIGTERM for the sidecar, when all others have ended.
-    fn end_side(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
+    fn end_sidecar(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
         let it = &self.pods[pod.at()];
         let Phase::Ending(why) = it.phase else { return };
         match it.stop {
             Some(process) => {
-                let kill = it.grace_until.max(turn.now.plus(LAST_SECONDS));
-                self.timers.set(kill, Timer::KillSide(pod, it.turn));
-                turn.order(Order::Signal(process));
+                let kill = it.grace_until.max(ctx.now.plus(LAST_SECONDS));
+                self.timers.set(kill, Timer::KillSidecar(pod, it.generation));
+                ctx.order(Order::Signal(process));
             }
-            None => self.all_ended(pod, why, turn),
+            None => self.all_ended(pod, why, ctx),
         }
     }
 
@@ -148,7 +149,7 @@ impl Director {
         pod: PodIx,
         process: ProcessId,
         why: Why,
-        turn: &mut Turn<'_>,
+        ctx: &mut Context<'_>,
     ) {
         if self.pods[pod.at()].stop != Some(process) {
             return;
@@ -156,64 +157,64 @@ impl Director {
         self.pods[pod.at()].stop = None;
         if self.pods[pod.at()].main {
             // It was the hook: the main container comes next.
-            self.end_main(pod, turn);
+            self.end_main(pod, ctx);
         } else {
-            self.all_ended(pod, why, turn);
+            self.all_ended(pod, why, ctx);
         }
     }
 
     /// The grace period is over: SIGKILL for a hook and for the main container.
-    pub(super) fn grace_over(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
+    pub(super) fn grace_over(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
         let it = &self.pods[pod.at()];
         let Phase::Ending(why) = it.phase else { return };
         if it.main {
             if self.scenario.shape.stop == StopKind::Hook
                 && let Some(hook) = self.pods[pod.at()].stop.take()
             {
-                turn.order(Order::Kill(hook));
+                ctx.order(Order::Kill(hook));
             }
-            self.main_off(pod, turn);
-            self.end_side(pod, turn);
-        } else if let (false, Some(process)) = (self.is_side(pod), it.stop) {
+            self.main_off(pod, ctx);
+            self.end_sidecar(pod, ctx);
+        } else if let (false, Some(process)) = (self.is_sidecar(pod), it.stop) {
             // An init container that did not end.
-            turn.order(Order::Kill(process));
+            ctx.order(Order::Kill(process));
             self.pods[pod.at()].stop = None;
-            self.all_ended(pod, why, turn);
+            self.all_ended(pod, why, ctx);
         }
     }
 
-    /// Whether its stop process is a sidecar that has been told to stop.
-    fn is_side(&self, pod: PodIx) -> bool {
+    /// Whether its stop process is a sidecar that has received SIGTERM.
+    fn is_sidecar(&self, pod: PodIx) -> bool {
         self.scenario.shape.stop == StopKind::Sidecar && self.pods[pod.at()].attached.is_some()
     }
 
     /// SIGKILL for a sidecar that takes too long.
-    pub(super) fn kill_side(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
+    pub(super) fn kill_sidecar(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
         let Phase::Ending(why) = self.pods[pod.at()].phase else { return };
         if let Some(process) = self.pods[pod.at()].stop.take() {
-            turn.order(Order::Kill(process));
-            self.all_ended(pod, why, turn);
+            ctx.order(Order::Kill(process));
+            self.all_ended(pod, why, ctx);
         }
     }
 
-    fn all_ended(&mut self, pod: PodIx, why: Why, turn: &mut Turn<'_>) {
+    fn all_ended(&mut self, pod: PodIx, why: Why, ctx: &mut Context<'_>) {
         let it = &mut self.pods[pod.at()];
         it.phase = Phase::Ended(why);
-        it.turn = it.turn.wrapping_add(1);
+        it.generation = it.generation.wrapping_add(1);
         it.attached = None;
-        let at = turn.now.plus(it.chance.millis(5, 300));
-        self.timers.set(at, Timer::Report(pod, it.turn));
+        let at = ctx.now.plus(it.rng.millis(5, 300));
+        self.timers.set(at, Timer::Report(pod, it.generation));
     }
 
-    /// The kubelet goes on after all containers have ended: a deleted pod leaves, the pod of a
-    /// sandbox that died starts again.
-    pub(super) fn report(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
+    /// The kubelet continues after all containers have ended: a deleted pod leaves the API; a pod
+    /// whose sandbox died starts again.
+    pub(super) fn report(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
         let it = &mut self.pods[pod.at()];
         match it.phase {
-            Phase::Ended(Why::Sandbox) => self.start_later(pod, (100, 1_500), turn),
+            Phase::Ended(Why::Sandbox) => self.start_later(pod, (100, 1_500), ctx),
             Phase::Ended(Why::Deleted) => {
                 it.phase = Phase::Over;
-                self.leave_api(pod, turn);
+                self.leave_api(pod, ctx);
             }
             Phase::Waiting
             | Phase::Init(_)
@@ -224,33 +225,33 @@ impl Director {
         }
     }
 
-    pub(super) fn unready(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
+    pub(super) fn unready(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
         let it = &mut self.pods[pod.at()];
         if it.ready {
             it.ready = false;
-            turn.order(Order::Unready(pod));
+            ctx.order(Order::Unready(pod));
         }
     }
 
     /// The node of a pod loses its power.
-    pub(super) fn lose(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
-        self.unready(pod, turn);
+    pub(super) fn node_lost(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
+        self.unready(pod, ctx);
         let it = &mut self.pods[pod.at()];
         let init = if let Phase::Init(process) = it.phase { Some(process) } else { None };
         for process in init.into_iter().chain(it.stop.take()) {
-            turn.order(Order::Kill(process));
+            ctx.order(Order::Kill(process));
         }
-        it.turn = it.turn.wrapping_add(1);
+        it.generation = it.generation.wrapping_add(1);
         it.phase = Phase::Lost;
         it.main = false;
         it.attached = None;
         let (member, node) = (it.member, it.node);
-        // The volume of a zombie's member is mounted where the live pod is.
+        // The volume of a zombie's member is mounted on the node of the live pod.
         if self.members[member.at()].pod == Some(pod) {
-            turn.order(Order::LosePower(member));
+            ctx.order(Order::LosePower(member));
         }
         if self.nodes[node.at()].state == NodeState::Dead {
-            self.after(turn, (500, 3_000), Timer::Collect(pod));
+            self.after(ctx, (500, 3_000), Timer::Collect(pod));
             self.pods[pod.at()].phase = Phase::Over;
         }
     }

@@ -1,5 +1,4 @@
-//! The healing phase: faults end, what is off comes back, and nobody does anything to the cluster
-//! any more.
+//! The healing phase: faults end, nodes that are off boot, and no disruption follows.
 
 use std::time::Duration;
 
@@ -7,78 +6,79 @@ use firecamp_core::time::Moment;
 
 use super::pod::{Api, Phase};
 use super::timers::Timer;
-use super::{Director, NodeState, Turn};
+use super::{Context, NodeState, Orchestrator};
 use crate::level::{Level, Order, Power};
 use crate::names::{MemberIx, NodeIx, PodIx};
 use crate::scenario::Outage;
 
-/// After fewer lives than this every member is restarted once more, when all has settled.
-const FEW_LIVES: u32 = 6;
+/// If fewer init containers than this have succeeded, every member is restarted once more after the
+/// cluster has settled.
+const FEW_INIT_RUNS: u32 = 6;
 const GRACE: Duration = Duration::from_secs(30);
 
-impl Director {
-    pub(super) fn heal(&mut self, turn: &mut Turn<'_>) {
+impl Orchestrator {
+    pub(super) fn heal(&mut self, ctx: &mut Context<'_>) {
         self.healing = true;
-        self.api_back = turn.now;
-        turn.order(Order::Heal);
+        self.api_back = ctx.now;
+        ctx.order(Order::Heal);
         for system in [Outage::Api, Outage::Ec2] {
-            turn.order(Order::Outage(system, false));
+            ctx.order(Order::Outage(system, false));
         }
         for number in 0..self.scenario.shape.nodes {
             let node = NodeIx(number);
-            turn.order(Order::Outage(Outage::Metadata(node), false));
-            turn.order(Order::Fill(node, false));
+            ctx.order(Order::Outage(Outage::Metadata(node), false));
+            ctx.order(Order::Fill(node, false));
             if self.nodes[node.at()].state == NodeState::Off {
-                self.after(turn, (100, 1_000), Timer::Boot(node));
+                self.after(ctx, (100, 1_000), Timer::Boot(node));
             }
         }
-        turn.order(Order::Leases(false));
+        ctx.order(Order::Leases(false));
         for (twin, _) in std::mem::take(&mut self.twins) {
-            turn.order(Order::Kill(twin));
+            ctx.order(Order::Kill(twin));
         }
         for (orphan, _) in std::mem::take(&mut self.orphans) {
-            turn.order(Order::Signal(orphan));
+            ctx.order(Order::Signal(orphan));
         }
         for process in std::mem::take(&mut self.frozen) {
-            turn.order(Order::Thaw(process));
+            ctx.order(Order::Thaw(process));
         }
         for number in 0..self.pods.len() {
-            // Kubelets that were cut off hear of what was forced out meanwhile.
+            // Kubelets that were cut off learn which pods were force-deleted.
             if self.pods[number].api == Api::Gone && self.pods[number].phase != Phase::Over {
                 let pod = PodIx(u16::try_from(number).unwrap_or(u16::MAX));
-                self.after(turn, (100, 1_000), Timer::Notice(pod));
+                self.after(ctx, (100, 1_000), Timer::Notice(pod));
             }
         }
     }
 
-    /// After a short history every member is started, or restarted, once more in a cluster in
-    /// good order. True: there is more to come.
-    pub fn again(&mut self, now: Moment, level: &mut dyn Level) -> bool {
-        if self.lives >= FEW_LIVES || self.repeated {
+    /// After a short history, starts or restarts every member once more in a healthy cluster. True
+    /// if that has begun.
+    pub fn restart_once_more(&mut self, now: Moment, level: &mut dyn Level) -> bool {
+        if self.lives >= FEW_INIT_RUNS || self.repeated {
             return false;
         }
         self.repeated = true;
-        let mut turn = Turn { now, level };
+        let mut ctx = Context { now, level };
         for number in 0..self.scenario.shape.members {
             let member = MemberIx(number);
             if self.members[member.at()].wanted.is_some() {
-                self.delete(member, GRACE, &mut turn);
+                self.delete(member, GRACE, &mut ctx);
             } else {
-                self.want(member, NodeIx(number), &mut turn);
+                self.want(member, NodeIx(number), &mut ctx);
             }
         }
         true
     }
 
-    /// A node boots: its kubelet starts the pods that it still has.
-    pub(super) fn boot(&mut self, node: NodeIx, turn: &mut Turn<'_>) {
+    /// A node boots: its kubelet starts the pods that are still assigned to it.
+    pub(super) fn boot(&mut self, node: NodeIx, ctx: &mut Context<'_>) {
         if self.nodes[node.at()].state != NodeState::Off {
             return;
         }
         self.nodes[node.at()].state = NodeState::Up;
-        turn.order(Order::Node(node, Power::Back));
+        ctx.order(Order::Node(node, Power::Back));
         if self.scenario.shape.agents {
-            self.after(turn, (100, 1_000), Timer::StartAgent(node));
+            self.after(ctx, (100, 1_000), Timer::StartAgent(node));
         }
         for number in 0..self.pods.len() {
             let pod = PodIx(u16::try_from(number).unwrap_or(u16::MAX));
@@ -89,11 +89,11 @@ impl Director {
             match it.api {
                 Api::Live => {
                     it.crashes = 0;
-                    self.start_later(pod, (100, 2_000), turn);
+                    self.start_later(pod, (100, 2_000), ctx);
                 }
                 Api::Ending(_) => {
                     it.phase = Phase::Over;
-                    self.after(turn, (100, 1_000), Timer::Collect(pod));
+                    self.after(ctx, (100, 1_000), Timer::Collect(pod));
                 }
                 Api::Gone => it.phase = Phase::Over,
             }

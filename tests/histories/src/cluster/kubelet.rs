@@ -1,4 +1,4 @@
-//! How a pod begins: the controller creates it, the kubelet runs its init container until that
+//! How a pod starts: the controller creates it, the kubelet runs its init container until that
 //! succeeds, then the sidecar and the main container.
 
 use std::time::Duration;
@@ -8,70 +8,71 @@ use firecamp_core::machine::{Attached, Outcome};
 
 use super::pod::{Phase, Pod};
 use super::timers::Timer;
-use super::{Director, Ended, NodeState, Owner, Turn};
+use super::{Context, Ended, NodeState, Orchestrator, Owner};
 use crate::level::{Order, Ready, Role};
 use crate::names::{EniIx, MemberIx, NodeIx, PodIx, ProcessId};
 use crate::scenario::StopKind;
-use crate::seed::{Chance, Purpose};
+use crate::seed::{Purpose, SeededRng};
 
-/// The longest back-off of a container. A kubelet's is 5 minutes; what matters is that it waits.
+/// The longest backoff of a container. A kubelet's is 5 minutes; what matters here is that it
+/// waits.
 const BACKOFF_CAP_MS: u64 = 8_000;
 
-impl Director {
-    /// The controller creates the pod of a member that is wanted and has none.
-    pub(super) fn create(&mut self, member: MemberIx, turn: &mut Turn<'_>) {
+impl Orchestrator {
+    /// The controller creates the pod of a wanted member that has none.
+    pub(super) fn create(&mut self, member: MemberIx, ctx: &mut Context<'_>) {
         let Some(wanted) = self.members[member.at()].wanted else { return };
         if self.members[member.at()].pod.is_some() {
             return;
         }
         let Some(node) = self.schedule(wanted) else {
-            return self.after(turn, (500, 1_000), Timer::Create(member));
+            return self.after(ctx, (500, 1_000), Timer::Create(member));
         };
         let number = u16::try_from(self.pods.len()).unwrap_or(u16::MAX);
         let pod = PodIx(number);
         let key = u64::from(number).saturating_add(1);
-        let chance = Chance::new(self.scenario.seed, Purpose::Kubelet, key);
-        self.pods.push(Pod::new(member, node, chance));
+        let rng = SeededRng::new(self.scenario.seed, Purpose::Kubelet, key);
+        self.pods.push(Pod::new(member, node, rng));
         self.members[member.at()].pod = Some(pod);
-        self.show(pod, turn);
-        self.start_later(pod, (20, 300), turn);
+        self.show(pod, ctx);
+        self.start_later(pod, (20, 300), ctx);
     }
 
-    /// The node that is wanted, or the next one that is up.
+    /// The wanted node, or the next one that is up.
     fn schedule(&self, wanted: NodeIx) -> Option<NodeIx> {
         let count = self.scenario.shape.nodes;
         let nodes = (0..count).map(|offset| NodeIx((wanted.0 + offset) % count));
         nodes.into_iter().find(|node| self.nodes[node.at()].state == NodeState::Up)
     }
 
-    /// Tells the level what the API shows of a pod.
-    pub(super) fn show(&self, pod: PodIx, turn: &mut Turn<'_>) {
+    /// Passes the API's view of a pod to the level.
+    pub(super) fn show(&self, pod: PodIx, ctx: &mut Context<'_>) {
         let it = &self.pods[pod.at()];
-        turn.order(Order::Pod(it.member, it.api_pod(pod)));
+        ctx.order(Order::Pod(it.member, it.api_pod(pod)));
     }
 
-    pub(super) fn start_later(&mut self, pod: PodIx, millis: (u64, u64), turn: &Turn<'_>) {
+    pub(super) fn start_later(&mut self, pod: PodIx, millis: (u64, u64), ctx: &Context<'_>) {
         let it = &mut self.pods[pod.at()];
         it.phase = Phase::Waiting;
-        let at = turn.now.plus(it.chance.millis(millis.0, millis.1));
-        self.timers.set(at, Timer::StartInit(pod, it.turn));
+        let at = ctx.now.plus(it.rng.millis(millis.0, millis.1));
+        self.timers.set(at, Timer::StartInit(pod, it.generation));
     }
 
-    pub(super) fn start_init(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
+    pub(super) fn start_init(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
         let it = &self.pods[pod.at()];
         let up = self.nodes[it.node.at()].state == NodeState::Up;
         if up && it.phase == Phase::Waiting {
-            let process = self.spawn(Owner::Pod(pod), Role::Init, turn);
+            let process = self.spawn(Owner::Pod(pod), Role::Init, ctx);
             self.pods[pod.at()].phase = Phase::Init(process);
         }
     }
 
-    /// After a failure: longer each time.
-    pub(super) fn back_off(&mut self, pod: PodIx, turn: &Turn<'_>) {
+    /// Restarts the init container after a failure, with growing backoff.
+    pub(super) fn back_off(&mut self, pod: PodIx, ctx: &Context<'_>) {
         let it = &mut self.pods[pod.at()];
         let length = (500_u64 << it.crashes.min(8)).min(BACKOFF_CAP_MS);
         it.crashes = it.crashes.saturating_add(1);
-        self.start_later(pod, (length / 2, length), turn);
+        self.start_later(pod, (length / 2, length), ctx);
     }
 
     pub(super) fn pod_process_ended(
@@ -79,21 +80,21 @@ impl Director {
         pod: PodIx,
         process: ProcessId,
         ended: &Ended,
-        turn: &mut Turn<'_>,
+        ctx: &mut Context<'_>,
     ) {
         let it = &self.pods[pod.at()];
         match it.phase {
             Phase::Init(own) if own == process => {
                 if let Ended::Outcome(Outcome::Attached(attached)) = ended {
-                    self.init_succeeded(pod, attached, turn);
+                    self.init_succeeded(pod, attached, ctx);
                 } else {
-                    self.back_off(pod, turn);
+                    self.back_off(pod, ctx);
                 }
             }
-            Phase::Ending(why) => self.ended_while_ending(pod, process, why, turn),
+            Phase::Ending(why) => self.ended_while_ending(pod, process, why, ctx),
             Phase::Running if it.stop == Some(process) => {
                 self.pods[pod.at()].stop = None;
-                self.restart_side(pod, turn);
+                self.restart_sidecar(pod, ctx);
             }
             Phase::Init(_)
             | Phase::Running
@@ -104,7 +105,7 @@ impl Director {
         }
     }
 
-    fn init_succeeded(&mut self, pod: PodIx, attached: &Attached, turn: &mut Turn<'_>) {
+    fn init_succeeded(&mut self, pod: PodIx, attached: &Attached, ctx: &mut Context<'_>) {
         let it = &mut self.pods[pod.at()];
         it.phase = Phase::Running;
         self.lives = self.lives.saturating_add(1);
@@ -119,56 +120,56 @@ impl Director {
         it.ready = true;
         self.members[ready.member.at()].address = Some(ready.address);
         let it = &mut self.pods[pod.at()];
-        it.busy = it.chance.once_in(8);
-        turn.order(Order::Ready(pod, ready));
+        it.busy = it.rng.once_in(8);
+        ctx.order(Order::Ready(pod, ready));
         if self.scenario.shape.stop == StopKind::Sidecar {
-            self.start_side(pod, turn);
+            self.start_sidecar(pod, ctx);
         }
         let it = &mut self.pods[pod.at()];
-        let at = turn.now.plus(it.chance.millis(20, 300));
-        self.timers.set(at, Timer::StartMain(pod, it.turn));
+        let at = ctx.now.plus(it.rng.millis(20, 300));
+        self.timers.set(at, Timer::StartMain(pod, it.generation));
     }
 
-    pub(super) fn start_side(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
+    pub(super) fn start_sidecar(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
         let it = &self.pods[pod.at()];
         if it.phase == Phase::Running && it.stop.is_none() {
-            // Nobody told it how long it has; the API does when it asks.
+            // It does not know its remaining time; it reads that from the API.
             let role = Role::Stop(StopKind::Sidecar, timing::UNKNOWN_GRACE);
-            let process = self.spawn(Owner::Pod(pod), role, turn);
+            let process = self.spawn(Owner::Pod(pod), role, ctx);
             self.pods[pod.at()].stop = Some(process);
         }
     }
 
-    pub(super) fn restart_side(&mut self, pod: PodIx, turn: &Turn<'_>) {
+    pub(super) fn restart_sidecar(&mut self, pod: PodIx, ctx: &Context<'_>) {
         let it = &mut self.pods[pod.at()];
-        let at = turn.now.plus(it.chance.millis(300, 1_500));
-        self.timers.set(at, Timer::StartSide(pod, it.turn));
+        let at = ctx.now.plus(it.rng.millis(300, 1_500));
+        self.timers.set(at, Timer::StartSidecar(pod, it.generation));
     }
 
-    pub(super) fn start_main(&mut self, pod: PodIx, turn: &mut Turn<'_>) {
+    pub(super) fn start_main(&mut self, pod: PodIx, ctx: &mut Context<'_>) {
         let it = &mut self.pods[pod.at()];
         if it.phase == Phase::Running && !it.main {
             it.main = true;
             it.crashes = 0;
-            self.sockets_of(pod, turn);
+            self.sockets_of(pod, ctx);
         }
     }
 
-    /// The sockets of its address have changed.
-    pub(super) fn sockets_of(&self, pod: PodIx, turn: &mut Turn<'_>) {
+    /// The sockets on the pod's address have changed.
+    pub(super) fn sockets_of(&self, pod: PodIx, ctx: &mut Context<'_>) {
         let it = &self.pods[pod.at()];
         if let Some(attached) = it.attached {
-            self.count_sockets(it.node, attached.address, turn);
+            self.count_sockets(it.node, attached.address, ctx);
         }
     }
 
-    /// How long the main container takes to end. Some use up whatever they are given.
+    /// How long the main container takes to end. Some use all the time they get.
     pub(super) fn stopping_time(&mut self, pod: PodIx) -> Duration {
-        let chance = &mut self.pods[pod.at()].chance;
-        match chance.below(16) {
+        let rng = &mut self.pods[pod.at()].rng;
+        match rng.below(16) {
             0 => Duration::from_mins(1),
-            1 | 2 => chance.millis(300, 4_000),
-            3.. => chance.millis(1, 150),
+            1 | 2 => rng.millis(300, 4_000),
+            3.. => rng.millis(1, 150),
         }
     }
 }

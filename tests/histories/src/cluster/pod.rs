@@ -3,21 +3,21 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::outside::{Life, PodView};
+use firecamp_core::ports::{PodLifecycle, PodView};
 use firecamp_core::time::Moment;
 
 use crate::level::Ready;
 use crate::names::{MemberIx, Names, NodeIx, PodIx, ProcessId};
-use crate::seed::Chance;
+use crate::seed::SeededRng;
 
 /// A pod as the API server shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ApiPod {
-    /// Which pod.
+    /// The pod.
     pub pod: PodIx,
     /// Its node, once it is scheduled.
     pub node: Option<NodeIx>,
-    /// Its deletion was asked for: when its grace period ends.
+    /// If it is being deleted: when its grace period ends.
     pub ending: Option<Moment>,
 }
 
@@ -25,14 +25,14 @@ impl ApiPod {
     /// What a fresh read returns of a member's pod.
     pub fn view(pod: Option<Self>, names: &Names, now: Moment) -> PodView {
         let Some(pod) = pod else { return PodView::Absent };
-        let life = match pod.ending {
-            None => Life::Running,
-            Some(until) => Life::Terminating(Some(until.since(now))),
+        let lifecycle = match pod.ending {
+            None => PodLifecycle::Running,
+            Some(until) => PodLifecycle::Terminating(Some(until.since(now))),
         };
         PodView::Present {
             pod: names.uid(pod.pod),
             node: pod.node.map(|node| names.node(node).name.clone()),
-            life,
+            lifecycle,
             controller: None,
         }
     }
@@ -44,7 +44,7 @@ pub(super) enum Api {
     Live,
     /// Deleted; its grace period ends then.
     Ending(Moment),
-    /// Gone from the API, whatever its containers do.
+    /// Gone from the API, even if containers still run.
     Gone,
 }
 
@@ -69,7 +69,7 @@ pub(super) enum Phase {
     Ended(Why),
     /// Its node is off.
     Lost,
-    /// Nothing of it is left.
+    /// Nothing is left of it.
     Over,
 }
 
@@ -79,9 +79,9 @@ pub(super) struct Pod {
     pub(super) node: NodeIx,
     pub(super) api: Api,
     pub(super) phase: Phase,
-    /// Grows when what was to happen to it does not any more.
-    pub(super) turn: u16,
-    /// Failures of containers in a row, for the back-off.
+    /// Incremented to cancel pending timers.
+    pub(super) generation: u16,
+    /// Consecutive failures of containers, for the backoff.
     pub(super) crashes: u8,
     /// The sidecar, or the hook while it runs.
     pub(super) stop: Option<ProcessId>,
@@ -92,21 +92,21 @@ pub(super) struct Pod {
     /// What its init container attached last.
     pub(super) attached: Option<Ready>,
     pub(super) ready: bool,
-    /// When the grace period of its present end is over.
+    /// When the present grace period ends.
     pub(super) grace_until: Moment,
-    /// What it gets once its kubelet notices that it was forced out of the API.
+    /// The grace period after its kubelet notices a force delete.
     pub(super) forced_grace: Duration,
-    pub(super) chance: Chance,
+    pub(super) rng: SeededRng,
 }
 
 impl Pod {
-    pub(super) fn new(member: MemberIx, node: NodeIx, chance: Chance) -> Self {
+    pub(super) fn new(member: MemberIx, node: NodeIx, rng: SeededRng) -> Self {
         Self {
             member,
             node,
             api: Api::Live,
             phase: Phase::Waiting,
-            turn: 0,
+            generation: 0,
             crashes: 0,
             stop: None,
             main: false,
@@ -115,7 +115,7 @@ impl Pod {
             ready: false,
             grace_until: Moment::default(),
             forced_grace: Duration::ZERO,
-            chance,
+            rng,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is to happen later.
+//! Timers of the orchestrator.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,38 +8,38 @@ use firecamp_core::time::Moment;
 use crate::names::{MemberIx, NodeIx, PodIx, ProcessId};
 use crate::scenario::Outage;
 
-/// Something that is to happen. Those with a number happen only in that turn of the pod's life.
+/// A timer. One with a number fires only in that generation of its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Timer {
-    Deed(u16),
+    Disruption(u16),
     Heal,
-    /// The controller creates the pod of a member that is wanted and has none.
+    /// The controller creates the pod of a wanted member that has none.
     Create(MemberIx),
     StartInit(PodIx, u16),
-    StartSide(PodIx, u16),
+    StartSidecar(PodIx, u16),
     StartMain(PodIx, u16),
     MainEnds(PodIx, u16),
     GraceOver(PodIx, u16),
-    KillSide(PodIx, u16),
-    /// The kubelet tells the API that all containers of the pod have ended.
+    KillSidecar(PodIx, u16),
+    /// The kubelet reports to the API that all containers of the pod have ended.
     Report(PodIx, u16),
     /// The kubelet notices that the pod was deleted.
     Notice(PodIx),
-    /// The pod of a node that is gone is removed from the API.
+    /// The pod of a lost node is removed from the API.
     Collect(PodIx),
     Thaw(ProcessId),
-    TellOrphan(ProcessId),
+    ReportOrphan(ProcessId),
     Boot(NodeIx),
     StartAgent(NodeIx),
     Unfill(NodeIx),
     OutageEnds(Outage),
-    /// The last agent of a node dies, beside which the next one has started.
+    /// The previous agent of a node dies; its successor runs already.
     KillTwin(ProcessId),
     LeasesEnd,
 }
 
 impl Timer {
-    /// Waits for the end of an outage of the API.
+    /// Whether it waits for the end of an API outage.
     pub(super) fn needs_api(self) -> bool {
         matches!(self, Self::Create(_) | Self::Report(..) | Self::Notice(_) | Self::Collect(_))
     }
@@ -64,7 +64,7 @@ impl PartialOrd for Entry {
     }
 }
 
-/// The timers, in the order of time, then of setting.
+/// The timers, ordered by time, then by when they were set.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<Entry>>,

@@ -1,60 +1,60 @@
-//! An address that is due to be adopted, wired as the real agent does it (`agent/src/adopt.rs`):
-//! everything is read afresh, in that order, and if the core says nothing against it, its record is
-//! created.
+//! The adoption of one address, wired like the real agent (`agent/src/adopt.rs`): it reads
+//! everything afresh, in that order. If the core has no objection, it creates the record.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::agent::{Evidence, NotAdopted, Stray, adopt};
+use firecamp_core::agent::{Evidence, NotAdopted, Orphan, adopt};
 use firecamp_core::failure::{HostFailure, HostKind, RegistryKind};
 use firecamp_core::ids::RunId;
 use firecamp_core::lock::Hold;
-use firecamp_core::outside::{Owner, SocketScope, SocketUse};
-use firecamp_core::record::{StaticIp, UnclaimedPolicy, Write};
+use firecamp_core::ports::{Owner, SocketScope, SocketUse};
+use firecamp_core::record::{OrphanPolicy, StaticIp, Write};
 
 use super::Model;
-use super::process::{Runs, Slot};
+use super::process::{ProcessKind, Slot};
 use crate::audit::Adoption;
 use crate::cluster::Ended;
+use crate::crash_injection::{CrashKind, Recovery};
 use crate::level::{Level as _, Order};
 use crate::names::{Names, NodeIx, ProcessId};
 use crate::scenario::Fault;
-use crate::strike::{How, Recovery};
+use crate::simulated_cluster::orphans::mark;
 use crate::trace::Trace;
-use crate::world::strays::mark;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum At {
+enum Phase {
     Census,
     Owner,
-    Survey,
+    KernelSnapshot,
     Sockets,
     Record,
     Write(Box<StaticIp>),
-    Tried(&'static str),
+    Ended(&'static str),
 }
 
 /// An attempt to adopt.
 #[derive(Debug)]
-pub(super) struct Attempt {
-    stray: Stray,
-    at: At,
+pub(super) struct AdoptionAttempt {
+    orphan: Orphan,
+    phase: Phase,
     run: RunId,
     evidence: Evidence,
-    /// What was true when it was read, and speaks against it.
+    /// A fact that was true when it was read and that rules out the adoption.
     against: Option<&'static str>,
-    /// At which step its agent is killed.
+    /// The step at which its agent is killed.
     dies: Option<u8>,
 }
 
-impl Attempt {
-    /// Where its agent may die: before each request, and with the write in flight.
+impl AdoptionAttempt {
+    /// The steps at which its agent may be killed: before each request, and with the write in
+    /// flight.
     pub(super) const STEPS: u8 = 7;
 
     pub(super) fn new(
-        stray: Stray,
+        orphan: Orphan,
         (node, own, dies): (NodeIx, Slot, Option<u8>),
         names: &Names,
     ) -> Self {
@@ -66,7 +66,7 @@ impl Attempt {
             recorded: false,
             pools: Vec::new(),
             claimed: None,
-            owner: Owner::Nobody,
+            owner: Owner::Unassigned,
             kernel: None,
             lock: None,
             torn: false,
@@ -74,49 +74,49 @@ impl Attempt {
             pods: BTreeSet::new(),
         };
         let run = names.run(ProcessId(own.0));
-        Self { stray, at: At::Census, run, evidence, against: None, dies }
+        Self { orphan, phase: Phase::Census, run, evidence, against: None, dies }
     }
 
     fn step(&self) -> u8 {
-        match self.at {
-            At::Census => 0,
-            At::Owner => 1,
-            At::Survey => 2,
-            At::Sockets => 3,
-            At::Record => 4,
-            At::Write(_) => 5,
-            At::Tried(_) => Self::STEPS,
+        match self.phase {
+            Phase::Census => 0,
+            Phase::Owner => 1,
+            Phase::KernelSnapshot => 2,
+            Phase::Sockets => 3,
+            Phase::Record => 4,
+            Phase::Write(_) => 5,
+            Phase::Ended(_) => Self::STEPS,
         }
     }
 
-    /// A read that failed ends it.
+    /// Handles a reply. A failed read ends the attempt.
     pub(super) fn reply(&mut self, reply: &Reply, trace: &mut Trace) {
-        let at = std::mem::replace(&mut self.at, At::Tried("adoption: something failed"));
-        if let (At::Census, Reply::Host(Ok(_))) = (&at, reply) {
-            self.at = At::Owner;
-        } else if let (At::Owner, Reply::Owner(Ok(owner))) = (&at, reply) {
+        let at = std::mem::replace(&mut self.phase, Phase::Ended("adoption: something failed"));
+        if let (Phase::Census, Reply::Host(Ok(_))) = (&at, reply) {
+            self.phase = Phase::Owner;
+        } else if let (Phase::Owner, Reply::Owner(Ok(owner))) = (&at, reply) {
             self.evidence.owner = owner.clone();
-            self.at = At::Survey;
-        } else if let (At::Survey, Reply::Host(Ok(_))) = (&at, reply) {
-            self.at = At::Sockets;
-        } else if let (At::Sockets, Reply::Sockets(Ok(used))) = (&at, reply) {
+            self.phase = Phase::KernelSnapshot;
+        } else if let (Phase::KernelSnapshot, Reply::Host(Ok(_))) = (&at, reply) {
+            self.phase = Phase::Sockets;
+        } else if let (Phase::Sockets, Reply::Sockets(Ok(used))) = (&at, reply) {
             self.evidence.sockets = *used;
-            self.at = At::Record;
-        } else if let (At::Record, Reply::Record(Ok(found))) = (&at, reply) {
+            self.phase = Phase::Record;
+        } else if let (Phase::Record, Reply::Record(Ok(found))) = (&at, reply) {
             self.evidence.recorded = found.is_some();
-            let adopted = adopt(&self.stray, &self.evidence, self.run.clone());
+            let adopted = adopt(&self.orphan, &self.evidence, self.run.clone());
             if let Some(tape) = trace.tape() {
-                tape.function("adopt", &(&self.stray, &self.evidence, &self.run), &adopted);
+                tape.function("adopt", &(&self.orphan, &self.evidence, &self.run), &adopted);
             }
-            self.at = match adopted {
-                Ok(record) => At::Write(Box::new(record)),
-                Err(why) => At::Tried(told(&why)),
+            self.phase = match adopted {
+                Ok(record) => Phase::Write(Box::new(record)),
+                Err(why) => Phase::Ended(outcome_name(&why)),
             };
-        } else if let (At::Write(_), Reply::Written(written)) = (&at, reply) {
+        } else if let (Phase::Write(_), Reply::Written(written)) = (&at, reply) {
             match written {
-                Ok(_) => self.at = At::Tried("adoption: adopted"),
+                Ok(_) => self.phase = Phase::Ended("adoption: adopted"),
                 Err(why) if why.kind == RegistryKind::AlreadyExists => {
-                    self.at = At::Tried("adoption: it has a record");
+                    self.phase = Phase::Ended("adoption: it has a record");
                 }
                 Err(_) => {}
             }
@@ -124,7 +124,7 @@ impl Attempt {
     }
 }
 
-fn told(why: &NotAdopted) -> &'static str {
+fn outcome_name(why: &NotAdopted) -> &'static str {
     match why {
         NotAdopted::Recorded => "adoption: it has a record",
         NotAdopted::Claimed(_) => "adoption: a claim names it",
@@ -145,95 +145,100 @@ fn answer(read: bool) -> Reply {
 }
 
 impl Model<'_> {
-    fn try_of(&mut self, slot: Slot) -> Option<&mut Attempt> {
+    fn attempt_mut(&mut self, slot: Slot) -> Option<&mut AdoptionAttempt> {
         match &mut self.processes[slot.at()].machine {
-            Runs::Attempt(attempt) => Some(attempt),
-            Runs::Attach(_) | Runs::Release(_) | Runs::Errand(_) | Runs::Agent(_) => None,
+            ProcessKind::AdoptionAttempt(attempt) => Some(attempt),
+            ProcessKind::Attach(_)
+            | ProcessKind::Release(_)
+            | ProcessKind::Execution(_)
+            | ProcessKind::Agent(_) => None,
         }
     }
 
-    /// An attempt sends its next request.
-    pub(super) fn go_on(&mut self, slot: Slot) {
-        let Some(attempt) = self.try_of(slot) else { return };
-        let (address, at, step) = (attempt.stray.address, attempt.at.clone(), attempt.step());
+    /// The attempt sends its next request.
+    pub(super) fn next_request(&mut self, slot: Slot) {
+        let Some(attempt) = self.attempt_mut(slot) else { return };
+        let (address, at, step) = (attempt.orphan.address, attempt.phase.clone(), attempt.step());
         let dies = attempt.dies;
         if dies == Some(step) {
-            return self.agent_dies(slot);
+            return self.kill_agent_of(slot);
         }
         match at {
-            At::Census => self.census(slot, address),
-            At::Owner => {
-                let (after, reply) = self.look_up(slot, address);
+            Phase::Census => self.census(slot, address),
+            Phase::Owner => {
+                let (after, reply) = self.describe_owner(slot, address);
                 self.reply_after(slot, after, reply);
             }
-            At::Survey => self.survey(slot, address),
-            At::Sockets => {
+            Phase::KernelSnapshot => self.kernel_snapshot(slot, address),
+            Phase::Sockets => {
                 self.note_sockets(slot, address);
                 self.host(slot, &Action::ReadSockets(address));
             }
-            At::Record => self.read_registry(slot, &Action::ReadRecord(address)),
-            At::Write(record) => {
+            Phase::Record => self.read_registry(slot, &Action::ReadRecord(address)),
+            Phase::Write(record) => {
                 self.write_registry(slot, Box::new(Write::CreateStaticIp(*record)));
-                if dies == Some(Attempt::STEPS - 1) {
-                    self.agent_dies(slot);
+                if dies == Some(AdoptionAttempt::STEPS - 1) {
+                    self.kill_agent_of(slot);
                 }
             }
-            At::Tried(told) => self.tried(slot, told),
+            Phase::Ended(outcome_name) => self.attempt_ended(slot, outcome_name),
         }
     }
 
-    fn agent_dies(&mut self, slot: Slot) {
+    fn kill_agent_of(&mut self, slot: Slot) {
         let Some(agent) = self.processes[slot.at()].agent else { return };
         let id = self.processes[agent.at()].id();
-        self.probes.meet("adoption: the agent dies");
+        self.coverage.hit("adoption: the agent dies");
         self.order(self.now, Order::Kill(id));
-        self.ended.push_back((id, Ended::Crashed(How::Kill, Recovery::SamePod)));
+        self.ended.push_back((id, Ended::Crashed(CrashKind::Kill, Recovery::SamePod)));
     }
 
-    fn tried(&mut self, slot: Slot, told: &'static str) {
+    fn attempt_ended(&mut self, slot: Slot, outcome_name: &'static str) {
         let process = &mut self.processes[slot.at()];
         process.alive = false;
         let mutations = process.mutations;
         if mutations > 0 {
-            self.audit.called_for_nobody(self.now, slot.0, false);
+            self.audit.mutation_sent_for_orphan(self.now, slot.0, false);
         }
-        self.probes.meet(told);
-        self.trace.add(self.now, &(slot.0, told), || format!("run-{} ends: {told}", slot.0));
+        self.coverage.hit(outcome_name);
+        self.trace.add(self.now, &(slot.0, outcome_name), || {
+            format!("run-{} ends: {outcome_name}", slot.0)
+        });
         self.disturb();
     }
 
-    /// All pools, all claims, and the pods of the node.
+    /// Reads all pools, all claims, and the pods of the node.
     fn census(&mut self, slot: Slot, address: Ipv4Addr) {
-        let (after, read) = self.ask_registry(slot);
+        let (after, read) = self.query_registry(slot);
         let node = self.processes[slot.at()].spawn.node;
-        let pods = self.world.pods_on(node, self.names);
-        let pools: Vec<_> = self.world.registry.pools.values().cloned().collect();
-        let claimed = self.world.claim_naming(address).cloned();
-        let adopts = pools.iter().all(|pool| pool.unclaimed == UnclaimedPolicy::Adopt);
-        if let Some(attempt) = self.try_of(slot) {
-            attempt.speaks(!adopts, "the pool does not say so");
-            attempt.speaks(claimed.is_some(), "a claim named it");
+        let pods = self.cluster.pods_on(node, self.names);
+        let pools: Vec<_> = self.cluster.registry.pools.values().cloned().collect();
+        let claimed = self.cluster.claim_naming(address).cloned();
+        let adopts = pools.iter().all(|pool| pool.orphaned == OrphanPolicy::Adopt);
+        if let Some(attempt) = self.attempt_mut(slot) {
+            attempt.objects(!adopts, "the pool's policy is not to adopt");
+            attempt.objects(claimed.is_some(), "a claim named it");
             let evidence = &mut attempt.evidence;
             (evidence.pools, evidence.claimed, evidence.pods) = (pools, claimed, pods);
         }
         self.reply_after(slot, after, answer(read));
     }
 
-    /// What the node's kernel has of the address, and its lock.
-    fn survey(&mut self, slot: Slot, address: Ipv4Addr) {
-        let after = self.process(slot).chance.micros(50, 1_500);
-        let read = !self.strikes(slot, Fault::HostRefuses);
-        let node = self.world.node(self.processes[slot.at()].spawn.node);
+    /// Reads the node's kernel state of the address, and its lock.
+    fn kernel_snapshot(&mut self, slot: Slot, address: Ipv4Addr) {
+        let after = self.process(slot).rng.micros(50, 1_500);
+        let read = !self.injects(slot, Fault::HostRefuses);
+        let node = self.cluster.node(self.processes[slot.at()].spawn.node);
         let (kernel, torn) = (mark(&node.kernel, address), node.torn.contains(&address));
         let lock = node.kernel.locks.get(&address).cloned();
-        if let Some(attempt) = self.try_of(slot) {
-            attempt.speaks(kernel.is_some(), "the kernel had it");
-            attempt.speaks(torn, "its lock could not be read");
+        if let Some(attempt) = self.attempt_mut(slot) {
+            attempt.objects(kernel.is_some(), "the kernel had it");
+            attempt.objects(torn, "its lock could not be read");
             let held = lock.as_ref().is_some_and(|last| last.hold == Hold::Held);
-            attempt.speaks(held, "its lock was held");
+            attempt.objects(held, "its lock was held");
             let pods = &attempt.evidence.pods;
             let lives = lock.as_ref().is_some_and(|last| pods.contains(&last.holder.pod));
-            attempt.speaks(lives, "the pod that had it was still there");
+            attempt.objects(lives, "its pod still existed");
             let evidence = &mut attempt.evidence;
             (evidence.kernel, evidence.lock, evidence.torn) = (kernel, lock, torn);
         }
@@ -241,23 +246,24 @@ impl Model<'_> {
     }
 
     fn note_sockets(&mut self, slot: Slot, address: Ipv4Addr) {
-        let node = self.world.node(self.processes[slot.at()].spawn.node);
+        let node = self.cluster.node(self.processes[slot.at()].spawn.node);
         let idle = node.kernel.sockets(address).idle(SocketScope::All);
-        if let Some(attempt) = self.try_of(slot) {
-            attempt.speaks(!idle, "a socket used it");
+        if let Some(attempt) = self.attempt_mut(slot) {
+            attempt.objects(!idle, "a socket used it");
         }
     }
 
-    /// A record was created: what it means if it is nobody's.
+    /// A record was created: audits it if it has no member.
     pub(super) fn audit_adoption(&mut self, slot: Slot, address: Ipv4Addr) {
-        let record = self.world.registry.static_ips.get(&address).map(|it| &it.object);
-        let Some(record) = record.filter(|record| record.member.is_nobody()) else { return };
+        let record = self.cluster.registry.static_ips.get(&address).map(|it| &it.object);
+        let Some(record) = record.filter(|record| record.member.is_orphaned()) else { return };
         let process = &self.processes[slot.at()];
         let against = match &process.machine {
-            Runs::Attempt(attempt) => attempt.against,
-            Runs::Attach(_) | Runs::Release(_) | Runs::Errand(_) | Runs::Agent(_) => {
-                Some("by what adopts nothing")
-            }
+            ProcessKind::AdoptionAttempt(attempt) => attempt.against,
+            ProcessKind::Attach(_)
+            | ProcessKind::Release(_)
+            | ProcessKind::Execution(_)
+            | ProcessKind::Agent(_) => Some("created by a process that adopts nothing"),
         };
         let adoption = Adoption {
             slot: slot.0,
@@ -265,53 +271,57 @@ impl Model<'_> {
             carrier: self.scenario.shape.slot(),
             record,
             against,
-            owner: self.world.ec2.holder(address),
-            changed: self.world.ec2.changed(address),
+            owner: self.cluster.ec2.holder(address),
+            changed: self.cluster.ec2.changed(address),
         };
         if adoption.owner != Some((adoption.node.eni(adoption.carrier), false)) {
-            // Somebody has just moved it, and a read that lagged did not show that yet.
+            // Another actor has just moved it, and a stale read did not show that.
             self.moved.insert(address);
         }
         self.audit.adopted(self.now, &adoption);
     }
 
     /// A call to EC2 is about to be sent.
-    pub(super) fn called_for_nobody(&mut self, slot: Slot, address: Ipv4Addr, assigns: bool) {
-        let record = self.world.registry.static_ips.get(&address);
-        if record.is_some_and(|stored| stored.object.member.is_nobody()) {
+    pub(super) fn mutation_sent_for_orphan(
+        &mut self,
+        slot: Slot,
+        address: Ipv4Addr,
+        assigns: bool,
+    ) {
+        let record = self.cluster.registry.static_ips.get(&address);
+        if record.is_some_and(|stored| stored.object.member.is_orphaned()) {
             let reclaims = self.processes[slot.at()].reclaims == Some(address) && !assigns;
-            self.audit.called_for_nobody(self.now, slot.0, reclaims);
+            self.audit.mutation_sent_for_orphan(self.now, slot.0, reclaims);
         }
     }
 
-    /// So much of what may break does: little before the script begins, for else nothing would be
-    /// seen for ten minutes without a break.
-    pub(super) fn share(&self) -> u16 {
-        let lead = self.scenario.strays.as_ref().map_or(0, |strays| strays.lead_ms);
-        let quiet = Duration::from_millis(u64::from(lead)).saturating_sub(LONG.saturating_mul(2));
-        if self.now.0 > SETTLED && self.now.0 < quiet { SHARE } else { 1 }
+    /// Divides the fault rates before the script begins: otherwise ten minutes without a failed
+    /// read would be too rare.
+    pub(super) fn fault_divisor(&self) -> u16 {
+        let lead = self.scenario.orphans.as_ref().map_or(0, |orphans| orphans.lead_ms);
+        let quiet =
+            Duration::from_millis(u64::from(lead)).saturating_sub(LONGEST_POLL.saturating_mul(2));
+        if self.now.0 > SETTLED && self.now.0 < quiet { QUIET_FAULT_DIVISOR } else { 1 }
     }
 
-    /// Agents look around so much more seldom while there is nothing to see but strays.
-    pub(super) fn calm(&self) -> u32 {
-        let Some(strays) = &self.scenario.strays else { return 1 };
-        let begins = Duration::from_millis(u64::from(strays.lead_ms));
-        let before = self.now.0 > SETTLED && self.now.0.saturating_add(LONG) < begins;
-        if before || self.resting { CALM } else { 1 }
+    /// Multiplies the agents' poll interval while only orphans are of interest.
+    pub(super) fn poll_factor(&self) -> u32 {
+        let Some(orphans) = &self.scenario.orphans else { return 1 };
+        let begins = Duration::from_millis(u64::from(orphans.lead_ms));
+        let before = self.now.0 > SETTLED && self.now.0.saturating_add(LONGEST_POLL) < begins;
+        if before || self.quiesced { QUIET_POLL_FACTOR } else { 1 }
     }
 }
 
-/// What starts at the beginning has started by then.
+/// First starts have completed by then.
 const SETTLED: Duration = Duration::from_mins(2);
-/// The longest pause of an agent in calm times.
-const LONG: Duration = Duration::from_secs(5 * 6);
-/// One in so many of what may break does before the script begins.
-const SHARE: u16 = 16;
-/// So much more seldom.
-const CALM: u32 = 6;
+/// The longest poll interval of an agent in quiet phases.
+const LONGEST_POLL: Duration = Duration::from_secs(5 * 6);
+const QUIET_FAULT_DIVISOR: u16 = 16;
+const QUIET_POLL_FACTOR: u32 = 6;
 
-impl Attempt {
-    fn speaks(&mut self, against: bool, what: &'static str) {
+impl AdoptionAttempt {
+    fn objects(&mut self, against: bool, what: &'static str) {
         if against {
             self.against.get_or_insert(what);
         }

@@ -1,5 +1,4 @@
-//! Calls that have been sent. They belong to nobody any more: whoever sent one may die, its effect
-//! comes all the same.
+//! Calls in flight. Their effect does not depend on the process that sent them.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use firecamp_core::record::Write;
 
 use super::process::Slot;
 use crate::names::EniIx;
-use crate::world::ec2::Lags;
+use crate::simulated_cluster::ec2::Lags;
 
 /// What a call does when it lands.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ pub(super) enum Effect {
         address: Ipv4Addr,
         lags: Lags,
     },
-    /// A kernel write whose comparison was made before: only with a planted bug.
+    /// A kernel write whose lock comparison was made earlier: only with a deliberate bug.
     Kernel(Box<firecamp_core::action::Action>),
 }
 
@@ -33,18 +32,19 @@ pub(super) enum Effect {
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) slot: Slot,
-    pub(super) turn: u32,
+    pub(super) generation: u32,
     pub(super) effect: Effect,
-    /// The answer comes so long after the effect. None: the process has been told otherwise.
+    /// The delay between the effect and the answer. None if the process has already received
+    /// another reply.
     pub(super) answer: Option<Duration>,
     /// It lands after T.
-    pub(super) outside: bool,
+    pub(super) after_deadline: bool,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     calls: Vec<Option<Call>>,
-    /// So many have not landed yet.
+    /// The number of calls that have not landed yet.
     pub(super) open: u32,
 }
 

@@ -1,9 +1,9 @@
-//! Ready pods against the truth.
+//! Compares ready pods with the ground truth.
 
 use std::net::Ipv4Addr;
 
 use super::Model;
-use super::process::Runs;
+use super::process::ProcessKind;
 use crate::audit::{Promise, Truth};
 use crate::level::Ready;
 use crate::names::PodIx;
@@ -20,7 +20,7 @@ impl Model<'_> {
         }
     }
 
-    /// Checks every pod that is ready.
+    /// Checks every ready pod.
     pub(super) fn check_all(&mut self) {
         for number in 0..self.audit.ready_pods().len() {
             let (pod, ready) = self.audit.ready_pods()[number];
@@ -31,41 +31,41 @@ impl Model<'_> {
     fn check(&mut self, pod: PodIx, ready: Ready) {
         let address = ready.address;
         let truth = Truth {
-            owner: self.world.ec2.holder(address).map(|(eni, _)| eni),
-            receiver: self.world.ec2.receiver(address, self.now),
-            record: self.world.registry.static_ips.get(&address).map(|s| &s.object),
-            kernel: &self.world.nodes[ready.node.at()].kernel,
-            disk: &self.world.disks[ready.member.at()],
+            owner: self.cluster.ec2.holder(address).map(|(eni, _)| eni),
+            receiver: self.cluster.ec2.receiver(address, self.now),
+            record: self.cluster.registry.static_ips.get(&address).map(|s| &s.object),
+            kernel: &self.cluster.nodes[ready.node.at()].kernel,
+            disk: &self.cluster.disks[ready.member.at()],
         };
         self.audit.check(self.now, (pod, ready), &truth);
     }
 
-    /// L2: where EC2 has an address of ours, its record says so.
+    /// L2: if EC2 has an address of ours, its record agrees.
     pub(super) fn check_leaks(&mut self) {
-        if self.scenario.swarm.rate(Fault::CloudOutside) > 0 {
+        if self.scenario.swarm.rate(Fault::CloudAfterDeadline) > 0 {
             return;
         }
-        let leaked = self.world.registry.static_ips.values().find_map(|stored| {
+        let leaked = self.cluster.registry.static_ips.values().find_map(|stored| {
             let record = &stored.object;
-            let (eni, _) = self.world.ec2.holder(record.address)?;
+            let (eni, _) = self.cluster.ec2.holder(record.address)?;
             let known = record.recorded_enis().contains(&self.names.eni(eni).id);
             let moved = self.moved.contains(&record.address);
             (!known && !moved).then_some((record.address, eni))
         });
         if let Some((address, eni)) = leaked {
             self.audit.broken(Promise::L2, self.now, || {
-                format!("EC2 has {address} on {eni:?}, of which no record knows")
+                format!("EC2 has {address} on {eni:?}, which no record names")
             });
         }
     }
 
-    /// A process that runs though everything has settled, other than sidecars and agents.
+    /// A process that still runs after everything has settled, other than sidecars and agents.
     pub(super) fn find_stuck(&self) -> Option<String> {
         let runs = |process: &&super::process::Process| match process.machine {
-            Runs::Attach(_) | Runs::Errand(_) => process.alive,
-            Runs::Release(_) => process.alive && process.signalled,
-            // What a claim names is looked into again and again.
-            Runs::Agent(_) | Runs::Attempt(_) => false,
+            ProcessKind::Attach(_) | ProcessKind::Execution(_) => process.alive,
+            ProcessKind::Release(_) => process.alive && process.signalled,
+            // Addresses that a claim names are examined again and again.
+            ProcessKind::Agent(_) | ProcessKind::AdoptionAttempt(_) => false,
         };
         let stuck = self.processes.iter().find(runs);
         stuck.map(|process| format!("{:?} still runs: {:?}", process.spawn, process.machine))

@@ -4,26 +4,26 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::Reply;
-use firecamp_core::failure::{CloudFailure, CloudKind, Effect as Known};
+use firecamp_core::failure::{CloudFailure, CloudKind, Effect as ReportedEffect};
 use firecamp_core::ids::{EniId, Mac};
 use firecamp_core::time::Moment;
 
 use super::Model;
 use super::calls::Effect;
 use super::process::Slot;
-use crate::audit::{Calling, Mover, Moving};
+use crate::audit::{AddressMove, Ec2Mutation, MutationSource};
 use crate::names::{EniIx, ProcessId};
 use crate::scenario::Fault;
-use crate::world::ec2::{Change, Lags};
+use crate::simulated_cluster::ec2::{Change, Lags};
 
-/// The most that a read may take: the runner's bound.
+/// The time limit of a read in the runner.
 const BOUND: Duration = Duration::from_secs(5);
 
-fn failure(kind: CloudKind, effect: Known) -> CloudFailure {
+fn failure(kind: CloudKind, effect: ReportedEffect) -> CloudFailure {
     CloudFailure { kind, effect, detail: String::new() }
 }
 
-fn cloud(kind: CloudKind, effect: Known) -> Reply {
+fn cloud(kind: CloudKind, effect: ReportedEffect) -> Reply {
     Reply::Cloud(Err(failure(kind, effect)))
 }
 
@@ -32,9 +32,9 @@ impl Model<'_> {
         let node = self.processes[slot.at()].spawn.node;
         let reply = match self.metadata_fails(slot) {
             Some(failure) => Reply::Identity(Err(failure)),
-            None => Reply::Identity(Ok(self.world.identity(node, self.names, self.now))),
+            None => Reply::Identity(Ok(self.cluster.identity(node, self.names, self.now))),
         };
-        let after = self.process(slot).chance.micros(500, 4_000);
+        let after = self.process(slot).rng.micros(500, 4_000);
         self.reply_after(slot, after, reply);
     }
 
@@ -42,48 +42,48 @@ impl Model<'_> {
         let eni = EniIx(mac.bytes()[5]);
         let reply = match self.metadata_fails(slot) {
             Some(failure) => Reply::Listed(Err(failure)),
-            None => Reply::Listed(Ok(self.world.listed(eni, self.names, self.now))),
+            None => Reply::Listed(Ok(self.cluster.listed(eni, self.names, self.now))),
         };
-        let after = self.process(slot).chance.micros(300, 1_500);
+        let after = self.process(slot).rng.micros(300, 1_500);
         self.reply_after(slot, after, reply);
     }
 
     fn metadata_fails(&mut self, slot: Slot) -> Option<CloudFailure> {
         let node = self.processes[slot.at()].spawn.node;
-        let out = self.world.node(node).metadata_out;
-        let fails = self.strikes(slot, Fault::MetadataFails) || out;
-        fails.then(|| failure(CloudKind::Transient, Known::None))
+        let out = self.cluster.node(node).metadata_out;
+        let fails = self.injects(slot, Fault::MetadataFails) || out;
+        fails.then(|| failure(CloudKind::Transient, ReportedEffect::None))
     }
 
-    /// A Describe: when its answer comes, and what it says.
-    pub(super) fn look_up(&mut self, slot: Slot, address: Ipv4Addr) -> (Duration, Reply) {
+    /// A Describe: when its answer arrives, and its content.
+    pub(super) fn describe_owner(&mut self, slot: Slot, address: Ipv4Addr) -> (Duration, Reply) {
         self.process(slot).ec2_calls += 1;
-        let time = self.process(slot).chance.millis(20, 120);
-        let refused = |kind| Reply::Owner(Err(failure(kind, Known::None)));
-        if self.world.ec2_out {
-            let silent = self.process(slot).chance.once_in(3);
+        let time = self.process(slot).rng.millis(20, 120);
+        let refused = |kind| Reply::Owner(Err(failure(kind, ReportedEffect::None)));
+        if self.cluster.ec2_out {
+            let silent = self.process(slot).rng.once_in(3);
             return (if silent { BOUND } else { time }, refused(CloudKind::Transient));
         }
-        if !self.world.ec2.buckets.describe.take(self.now) {
-            self.probes.fault(Fault::CloudThrottled);
+        if !self.cluster.ec2.buckets.describe.take(self.now) {
+            self.coverage.fault(Fault::CloudThrottled);
             return (time, refused(CloudKind::Throttled));
         }
-        if self.strikes(slot, Fault::CloudDenied) {
+        if self.injects(slot, Fault::CloudDenied) {
             return (time, refused(CloudKind::Auth));
         }
-        if self.strikes(slot, Fault::CloudFails) {
+        if self.injects(slot, Fault::CloudFails) {
             return (time, refused(CloudKind::Transient));
         }
-        let then = if self.strikes(slot, Fault::DescribeStale) {
-            let lag = self.process(slot).chance.millis(0, 9_900);
+        let then = if self.injects(slot, Fault::DescribeStale) {
+            let lag = self.process(slot).rng.millis(0, 9_900);
             Moment(self.now.0.saturating_sub(lag))
         } else {
             self.now
         };
-        (time, Reply::Owner(Ok(self.world.owner(address, self.names, then))))
+        (time, Reply::Owner(Ok(self.cluster.owner(address, self.names, then))))
     }
 
-    /// An Assign (by force or not) or an Unassign, sent if enough of T is left.
+    /// An Assign (forced or not) or an Unassign, sent if enough of T is left.
     pub(super) fn mutate(
         &mut self,
         slot: Slot,
@@ -95,15 +95,15 @@ impl Model<'_> {
             return self.reply_after(
                 slot,
                 Duration::ZERO,
-                cloud(CloudKind::Transient, Known::None),
+                cloud(CloudKind::Transient, ReportedEffect::None),
             );
         };
         let process = &mut self.processes[slot.at()];
         process.ec2_calls += 1;
         process.mutations += 1;
-        self.probes.mutations += 1;
+        self.coverage.mutations += 1;
         let eni = EniIx::of(eni).unwrap_or_default();
-        let call = Calling {
+        let call = Ec2Mutation {
             slot: slot.0,
             eni,
             address,
@@ -111,10 +111,10 @@ impl Model<'_> {
             shown: process.shown_foreign && assign == Some(true),
         };
         self.audit.called(self.now, call);
-        self.called_for_nobody(slot, address, assign.is_some());
+        self.mutation_sent_for_orphan(slot, address, assign.is_some());
         if let Some(kind) = self.refused(slot) {
-            let after = self.process(slot).chance.millis(20, 150);
-            return self.reply_after(slot, after, cloud(kind, Known::None));
+            let after = self.process(slot).rng.millis(20, 150);
+            return self.reply_after(slot, after, cloud(kind, ReportedEffect::None));
         }
         let lags = self.lags(slot);
         let effect = match assign {
@@ -124,83 +124,82 @@ impl Model<'_> {
         self.send_mutation(slot, left, effect);
     }
 
-    /// What EC2 says without doing anything.
+    /// Refusals of EC2 without an effect.
     fn refused(&mut self, slot: Slot) -> Option<CloudKind> {
-        if self.world.ec2_out && self.process(slot).chance.once_in(2) {
+        if self.cluster.ec2_out && self.process(slot).rng.once_in(2) {
             return Some(CloudKind::Transient);
         }
-        if !self.world.ec2.buckets.mutating.take(self.now) {
-            self.probes.fault(Fault::CloudThrottled);
+        if !self.cluster.ec2.buckets.mutating.take(self.now) {
+            self.coverage.fault(Fault::CloudThrottled);
             return Some(CloudKind::Throttled);
         }
-        self.strikes(slot, Fault::CloudDenied).then_some(CloudKind::Auth)
+        self.injects(slot, Fault::CloudDenied).then_some(CloudKind::Auth)
     }
 
     fn send_mutation(&mut self, slot: Slot, left: Duration, effect: Effect) {
-        let chance = &mut self.process(slot).chance;
-        let (lands, back) = (chance.millis(20, 250), chance.millis(5, 60));
-        let unknown = || cloud(CloudKind::Transient, Known::Unknown);
+        let rng = &mut self.process(slot).rng;
+        let (lands, back) = (rng.millis(20, 250), rng.millis(5, 60));
+        let unknown = || cloud(CloudKind::Transient, ReportedEffect::Unknown);
         let bound = self.now.plus(left);
-        if self.world.ec2_out {
-            self.unsettled(slot, bound);
+        if self.cluster.ec2_out {
+            self.pending_mutations(slot, bound);
             return self.reply_after(slot, left, unknown());
         }
-        if self.strikes(slot, Fault::CloudFails) {
-            // 5xx: done or not, nobody knows.
-            self.unsettled(slot, bound);
-            let done = self.process(slot).chance.once_in(2);
+        if self.injects(slot, Fault::CloudFails) {
+            // 5xx: the caller does not know whether the call took effect.
+            self.pending_mutations(slot, bound);
+            let done = self.process(slot).rng.once_in(2);
             self.reply_after(slot, lands.saturating_add(back), unknown());
             if done {
                 self.send(slot, (lands, None), effect);
             }
             return;
         }
-        if self.strikes(slot, Fault::CloudLost) {
-            self.unsettled(slot, bound);
-            let silent = self.process(slot).chance.once_in(2);
-            let told = if silent { left } else { lands.saturating_add(back) };
-            self.reply_after(slot, told, unknown());
+        if self.injects(slot, Fault::CloudLost) {
+            self.pending_mutations(slot, bound);
+            let silent = self.process(slot).rng.once_in(2);
+            let notified = if silent { left } else { lands.saturating_add(back) };
+            self.reply_after(slot, notified, unknown());
             return self.send(slot, (lands, None), effect);
         }
-        if self.strikes(slot, Fault::CloudLate) {
-            // The connection breaks before the effect, which comes any time within T.
-            self.unsettled(slot, bound);
-            let lands =
-                self.process(slot).chance.part(left.saturating_sub(Duration::from_millis(1)));
-            let silent = self.process(slot).chance.once_in(2);
-            let told = if silent { left } else { self.process(slot).chance.part(lands) };
-            self.reply_after(slot, told, unknown());
+        if self.injects(slot, Fault::CloudLate) {
+            // The connection breaks before the effect, which comes at any time within T.
+            self.pending_mutations(slot, bound);
+            let lands = self.process(slot).rng.part(left.saturating_sub(Duration::from_millis(1)));
+            let silent = self.process(slot).rng.once_in(2);
+            let notified = if silent { left } else { self.process(slot).rng.part(lands) };
+            self.reply_after(slot, notified, unknown());
             return self.send(slot, (lands, None), effect);
         }
-        if self.strikes(slot, Fault::CloudOutside) {
-            let more = self.process(slot).chance.millis(1, 15_000);
+        if self.injects(slot, Fault::CloudAfterDeadline) {
+            let more = self.process(slot).rng.millis(1, 15_000);
             self.reply_after(slot, left, unknown());
-            return self.send_outside(slot, left.saturating_add(more), effect);
+            return self.send_after_deadline(slot, left.saturating_add(more), effect);
         }
         self.send(slot, (lands, Some(back)), effect);
     }
 
-    /// The process will not know what became of a call.
-    fn unsettled(&mut self, slot: Slot, bound: Moment) {
+    /// The process will not learn the result of a call.
+    fn pending_mutations(&mut self, slot: Slot, bound: Moment) {
         let process = self.process(slot);
-        process.unsettled_until = process.unsettled_until.max(bound);
+        process.pending_until = process.pending_until.max(bound);
     }
 
     fn lags(&mut self, slot: Slot) -> Lags {
-        let slow_switch = self.strikes(slot, Fault::SwitchSlow);
-        let slow_metadata = self.strikes(slot, Fault::MetadataSlow);
-        let chance = &mut self.process(slot).chance;
-        // Very slow seldom, for each 25 ms of it is a step of somebody who waits.
-        let very = chance.once_in(6);
+        let slow_switch = self.injects(slot, Fault::SwitchSlow);
+        let slow_metadata = self.injects(slot, Fault::MetadataSlow);
+        let rng = &mut self.process(slot).rng;
+        // Very slow ones are rare: each 25 ms of lag is a step of a waiting process.
+        let very = rng.once_in(6);
         let switch = match (slow_switch, very) {
-            (true, true) => chance.millis(400, 2_400),
-            (true, false) => chance.millis(60, 400),
-            (false, _) => chance.millis(2, 60),
+            (true, true) => rng.millis(400, 2_400),
+            (true, false) => rng.millis(60, 400),
+            (false, _) => rng.millis(2, 60),
         };
         let (listed, unlisted) = if slow_metadata {
-            (chance.millis(0, if very { 20_000 } else { 300 }), chance.millis(0, 30_000))
+            (rng.millis(0, if very { 20_000 } else { 300 }), rng.millis(0, 30_000))
         } else {
-            (chance.millis(0, 60), chance.millis(0, 200))
+            (rng.millis(0, 60), rng.millis(0, 200))
         };
         Lags { switch, listed, unlisted }
     }
@@ -209,22 +208,22 @@ impl Model<'_> {
         &mut self,
         slot: Slot,
         (eni, address): (EniIx, Ipv4Addr),
-        (force, outside): (bool, bool),
+        (force, after_deadline): (bool, bool),
         lags: Lags,
     ) -> Reply {
-        let done = self.world.ec2.assign(self.now, (eni, address), force, lags);
-        self.landed(slot, address, done, outside)
+        let done = self.cluster.ec2.assign(self.now, (eni, address), force, lags);
+        self.landed(slot, address, done, after_deadline)
     }
 
     pub(super) fn land_unassign(
         &mut self,
         slot: Slot,
         (eni, address): (EniIx, Ipv4Addr),
-        outside: bool,
+        after_deadline: bool,
         lags: Lags,
     ) -> Reply {
-        let done = self.world.ec2.unassign(self.now, (eni, address), lags);
-        self.landed(slot, address, done, outside)
+        let done = self.cluster.ec2.unassign(self.now, (eni, address), lags);
+        self.landed(slot, address, done, after_deadline)
     }
 
     fn landed(
@@ -232,20 +231,20 @@ impl Model<'_> {
         slot: Slot,
         address: Ipv4Addr,
         done: Result<Change, CloudKind>,
-        outside: bool,
+        after_deadline: bool,
     ) -> Reply {
         let change = match done {
             Ok(change) => change,
-            Err(kind) => return cloud(kind, Known::None),
+            Err(kind) => return cloud(kind, ReportedEffect::None),
         };
         if change.from != change.to {
             let announced = self.processes[slot.at()].announced;
-            let mover = Mover { slot: slot.0, announced, outside };
-            let moving = Moving { address, from: change.from, to: change.to };
+            let mover = MutationSource { slot: slot.0, announced, after_deadline };
+            let moving = AddressMove { address, from: change.from, to: change.to };
             self.trace.moved(self.now, moving);
-            let record = self.world.registry.static_ips.get(&address).map(|s| &s.object);
+            let record = self.cluster.registry.static_ips.get(&address).map(|s| &s.object);
             self.audit.moved(self.now, mover, moving, record);
-            if outside {
+            if after_deadline {
                 self.disturb();
             }
             self.check_address(address);
@@ -257,9 +256,9 @@ impl Model<'_> {
     pub(super) fn confirm(&mut self, slot: Slot) {
         let process = &self.processes[slot.at()];
         let member = self.names.member(process.spawn.member);
-        let claim = self.world.registry.claims.get(member);
+        let claim = self.cluster.registry.claims.get(member);
         let address = claim.and_then(|claim| claim.object.address);
-        let record = address.and_then(|a| self.world.registry.static_ips.get(&a));
+        let record = address.and_then(|a| self.cluster.registry.static_ips.get(&a));
         let own = self.names.run(ProcessId(slot.0));
         let held = record.map(|s| &s.object).filter(|record| {
             record.attachment.as_ref().is_some_and(|attachment| attachment.run == own)

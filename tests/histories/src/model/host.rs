@@ -1,4 +1,4 @@
-//! The kernel of a node and the volume of a member: local, so an effect is at once.
+//! The kernel of a node and the volume of a member: local, so effects are immediate.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::bug::{Bug, planted};
 use firecamp_core::failure::{FileFailure, HostFailure, HostKind};
-use firecamp_core::outside::{Holder, KernelTarget};
+use firecamp_core::ports::{Holder, KernelTarget};
 
 use super::Model;
 use super::calls::Effect;
-use super::process::{Runs, Slot};
-use crate::audit::Touch;
+use super::process::{ProcessKind, Slot};
+use crate::audit::KernelWrite;
 use crate::names::NodeIx;
 use crate::scenario::Fault;
 
@@ -19,7 +19,7 @@ fn failed(kind: HostKind) -> HostFailure {
     HostFailure { kind, detail: String::new() }
 }
 
-/// The answer to a kernel action that failed.
+/// The reply to a kernel action that failed.
 fn answer(action: &Action, failure: HostFailure) -> Reply {
     if let Action::Observe(_) = action {
         Reply::Observed(Err(failure))
@@ -45,14 +45,14 @@ fn subject(action: &Action) -> Option<(Ipv4Addr, &Holder)> {
 impl Model<'_> {
     pub(super) fn host(&mut self, slot: Slot, action: &Action) {
         let node = self.processes[slot.at()].spawn.node;
-        let after = self.process(slot).chance.micros(50, 1_500);
-        if self.strikes(slot, Fault::HostBusy) {
-            let after = self.process(slot).chance.millis(5, 3_000);
+        let after = self.process(slot).rng.micros(50, 1_500);
+        if self.injects(slot, Fault::HostBusy) {
+            let after = self.process(slot).rng.millis(5, 3_000);
             return self.reply_after(slot, after, answer(action, failed(HostKind::Busy)));
         }
-        if self.strikes(slot, Fault::HostRefuses) {
-            if self.process(slot).chance.once_in(2) {
-                // What failed may have taken effect all the same.
+        if self.injects(slot, Fault::HostRefuses) {
+            if self.process(slot).rng.once_in(2) {
+                // A failed action may have taken effect.
                 self.act_on_kernel(slot, action);
             }
             return self.reply_after(slot, after, answer(action, failed(HostKind::Refused)));
@@ -65,9 +65,9 @@ impl Model<'_> {
         } else {
             None
         };
-        if let (Some(target), true) = (target, self.world.node(node).hardware_at > self.now) {
+        if let (Some(target), true) = (target, self.cluster.node(node).hardware_at > self.now) {
             let reply = if let Action::Observe(_) = action {
-                let mut view = self.world.node(node).kernel.observe(target, self.now);
+                let mut view = self.cluster.node(node).kernel.observe(target, self.now);
                 (view.link, view.link_up) = (None, false);
                 Reply::Observed(Ok(view))
             } else {
@@ -82,10 +82,10 @@ impl Model<'_> {
         self.reply_after(slot, after, reply);
     }
 
-    /// The planted bug: others may act between the comparison and the change.
+    /// The deliberate bug: others may act between the comparison and the change.
     fn check_then_change(&mut self, slot: Slot, action: &Action) {
         let node = self.processes[slot.at()].spawn.node;
-        let kernel = &self.world.node(node).kernel;
+        let kernel = &self.cluster.node(node).kernel;
         let adds = matches!(action, Action::AddAddress(..) | Action::AddRouting(..));
         let may = subject(action).map_or(Ok(()), |(address, holder)| {
             if adds { kernel.may_add(address, holder) } else { kernel.may_remove(address, holder) }
@@ -93,7 +93,7 @@ impl Model<'_> {
         if let Err(failure) = may {
             return self.reply_after(slot, Duration::ZERO, answer(action, failure));
         }
-        let lands = self.process(slot).chance.millis(1, 200);
+        let lands = self.process(slot).rng.millis(1, 200);
         let effect = Effect::Kernel(Box::new(action.clone()));
         self.send(slot, (lands, Some(Duration::ZERO)), effect);
     }
@@ -103,13 +103,13 @@ impl Model<'_> {
             return self.change_kernel(slot, action);
         }
         let node = self.processes[slot.at()].spawn.node;
-        let kernel = &self.world.node(node).kernel;
+        let kernel = &self.cluster.node(node).kernel;
         if let Action::Observe(target) = action {
             return Reply::Observed(Ok(kernel.observe(target, self.now)));
         }
         if let Action::NoteAssign(address) = action {
             let now = self.now;
-            self.world.node_mut(node).kernel.note_assign(*address, now);
+            self.cluster.node_mut(node).kernel.note_assign(*address, now);
             return Reply::Host(Ok(true));
         }
         let used = if let Action::ReadSockets(address) = action {
@@ -120,16 +120,16 @@ impl Model<'_> {
         Reply::Sockets(Ok(used))
     }
 
-    /// A kernel write, and what the audits say to it.
+    /// A kernel write, with its audits.
     pub(super) fn change_kernel(&mut self, slot: Slot, action: &Action) -> Reply {
         let node = self.processes[slot.at()].spawn.node;
         if let Action::RemoveAddress(address, _) = action {
             let process = &self.processes[slot.at()];
-            // A superseded init takes back its own.
-            let read = process.read || matches!(process.machine, Runs::Attach(_));
+            // A superseded init may remove its own addresses.
+            let read = process.read || matches!(process.machine, ProcessKind::Attach(_));
             self.audit.removes(self.now, slot.0, *address, read);
         }
-        let kernel = &mut self.world.node_mut(node).kernel;
+        let kernel = &mut self.cluster.node_mut(node).kernel;
         let done = if let Action::AddAddress(target, holder) = action {
             kernel.add_address(target, holder)
         } else if let Action::AddRouting(target, holder) = action {
@@ -151,8 +151,8 @@ impl Model<'_> {
     fn touched(&mut self, slot: Slot, node: NodeIx, subject: (Ipv4Addr, &Holder), adds: bool) {
         let (address, holder) = subject;
         let fixed = self.processes[slot.at()].fixed;
-        let touch = Touch { slot: slot.0, node, address, epoch: holder.epoch.0, adds, fixed };
-        self.audit.touched(self.now, touch, &self.world.node(node).kernel);
+        let touch = KernelWrite { slot: slot.0, node, address, epoch: holder.epoch.0, adds, fixed };
+        self.audit.touched(self.now, touch, &self.cluster.node(node).kernel);
         if planted(Bug::PrefixMatch) {
             self.check_all();
         }
@@ -161,9 +161,9 @@ impl Model<'_> {
 
     pub(super) fn file(&mut self, slot: Slot, action: &Action) {
         let member = self.processes[slot.at()].spawn.member;
-        let fails = self.strikes(slot, Fault::DiskFails);
-        let before = fails && self.process(slot).chance.once_in(2);
-        let disk = &mut self.world.disks[member.at()];
+        let fails = self.injects(slot, Fault::DiskFails);
+        let before = fails && self.process(slot).rng.once_in(2);
+        let disk = &mut self.cluster.disks[member.at()];
         let done = if before {
             Ok(false)
         } else if let Action::StageFile(address) = action {
@@ -177,7 +177,7 @@ impl Model<'_> {
         };
         let failure = FileFailure { detail: String::new() };
         let reply = Reply::File(if fails { Err(failure) } else { done });
-        let after = self.process(slot).chance.micros(100, 5_000);
+        let after = self.process(slot).rng.micros(100, 5_000);
         self.reply_after(slot, after, reply);
     }
 }

@@ -1,4 +1,4 @@
-//! What the director orders, carried out.
+//! Carries out the orders of the orchestrator.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use serde::Serialize;
 
 use super::Model;
 use super::agent::Agent;
-use super::process::{Process, Runs, Slot, Stalled};
+use super::process::{Process, ProcessKind, Slot, Stalled};
 use super::queue::Event;
-use crate::audit::{End, Life};
+use crate::audit::{End, EndedProcess};
 use crate::cluster::Ended;
 use crate::inputs;
 use crate::level::{Level, Order, Power, Role, Spawn};
 use crate::names::{NodeIx, ProcessId};
-use crate::scenario::{Outage, Stripped, Theft};
-use crate::seed::{Chance, Purpose};
-use crate::world::ec2::Lags;
+use crate::scenario::{ExternalReassignment, Outage, Stripped};
+use crate::seed::{Purpose, SeededRng};
+use crate::simulated_cluster::ec2::Lags;
 
 impl Level for Model<'_> {
     fn order(&mut self, now: firecamp_core::time::Moment, order: Order) {
@@ -34,26 +34,26 @@ impl Level for Model<'_> {
             Order::Freeze(process) => self.freeze(process),
             Order::Thaw(process) => self.thaw(process),
             Order::Pod(member, pod) => {
-                self.world.shown(now, member, pod);
+                self.cluster.shown(now, member, pod);
                 self.audit.shown(member, pod);
             }
             Order::Sockets(node, address, used) => {
-                self.world.node_mut(node).kernel.sockets.insert(address, used);
+                self.cluster.node_mut(node).kernel.sockets.insert(address, used);
             }
-            Order::LosePower(member) => self.world.disks[member.at()].lose_power(),
+            Order::LosePower(member) => self.cluster.disks[member.at()].lose_power(),
             Order::Node(node, power) => self.power(node, power),
-            Order::Steal(address, theft) => self.steal(address, theft),
+            Order::Steal(address, reassignment) => self.steal(address, reassignment),
             Order::Strip(node, address, what) => self.strip(node, address, what),
             Order::Fill(node, full) => {
                 let eni = node.eni(self.scenario.shape.slot());
-                self.world.ec2.fill(eni, full);
+                self.cluster.ec2.fill(eni, full);
             }
-            Order::Outage(Outage::Api, out) => self.world.api_out = out,
-            Order::Outage(Outage::Ec2, out) => self.world.ec2_out = out,
+            Order::Outage(Outage::Api, out) => self.cluster.api_out = out,
+            Order::Outage(Outage::Ec2, out) => self.cluster.ec2_out = out,
             Order::Outage(Outage::Metadata(node), out) => {
-                self.world.node_mut(node).metadata_out = out;
+                self.cluster.node_mut(node).metadata_out = out;
             }
-            Order::Leases(all) => self.world.leases = all,
+            Order::Leases(all) => self.cluster.leases = all,
             Order::Ready(pod, ready) => {
                 self.audit.ready(pod, ready);
                 self.check_address(ready.address);
@@ -61,14 +61,14 @@ impl Level for Model<'_> {
             Order::Unready(pod) => self.audit.unready(pod),
             Order::Heal => {
                 self.healing = true;
-                for node in &mut self.world.nodes {
+                for node in &mut self.cluster.nodes {
                     node.hardware_at = node.hardware_at.min(now);
                 }
-                self.world.ec2.buckets = crate::world::ec2::Buckets::default();
-                self.world.ec2.give_back(now, Lags::default());
-                if self.scenario.strays.is_some() {
+                self.cluster.ec2.buckets = crate::simulated_cluster::ec2::Buckets::default();
+                self.cluster.ec2.give_back(now, Lags::default());
+                if self.scenario.orphans.is_some() {
                     let addresses: Vec<Ipv4Addr> = self.scenario.addresses().collect();
-                    self.world.leave_strays(now, self.names, &addresses);
+                    self.cluster.end_use_of_orphans(now, self.names, &addresses);
                 }
             }
         }
@@ -83,30 +83,30 @@ impl Model<'_> {
                 let input = inputs::attach(self.scenario, self.names, spawn, slot.0);
                 let machine = Attach::new(input.clone(), self.now);
                 self.begins(slot, "attach.new", &(input, self.now), &machine);
-                Runs::Attach(Box::new(machine))
+                ProcessKind::Attach(Box::new(machine))
             }
             Role::Stop(kind, grace) => {
                 let input = inputs::release(self.names, (spawn, slot.0), kind, grace);
                 self.release(slot, input)
             }
-            Role::Agent => Runs::Agent(Box::new(Agent::new(self.scenario.addresses()))),
+            Role::Agent => ProcessKind::Agent(Box::new(Agent::new(self.scenario.addresses()))),
         };
         debug_assert_eq!(self.slots.len(), spawn.process.at(), "ids come in order");
         self.slots.push(slot);
         self.begin(spawn, machine, None);
         if spawn.role == Role::Agent {
-            self.watch_strays(slot);
+            self.watch_orphans(slot);
         }
     }
 
-    /// A release that begins now.
-    pub(super) fn release(&mut self, slot: Slot, input: ReleaseInput) -> Runs {
+    /// A release that starts now.
+    pub(super) fn release(&mut self, slot: Slot, input: ReleaseInput) -> ProcessKind {
         let machine = Release::new(input.clone(), self.now);
         self.begins(slot, "release.new", &(input, self.now), &machine);
-        Runs::Release(Box::new(machine))
+        ProcessKind::Release(Box::new(machine))
     }
 
-    /// Records that a machine begins.
+    /// Records the start of a machine.
     pub(super) fn begins(
         &mut self,
         slot: Slot,
@@ -124,13 +124,13 @@ impl Model<'_> {
         Slot(u32::try_from(self.processes.len()).unwrap_or(u32::MAX))
     }
 
-    pub(super) fn begin(&mut self, spawn: Spawn, machine: Runs, agent: Option<Slot>) {
+    pub(super) fn begin(&mut self, spawn: Spawn, machine: ProcessKind, agent: Option<Slot>) {
         let slot = self.slot();
-        let chance = Chance::new(self.scenario.seed, Purpose::Process, u64::from(slot.0));
-        let ticks = matches!(machine, Runs::Agent(_));
-        let mut process = Process::new(spawn, machine, chance, self.now);
+        let rng = SeededRng::new(self.scenario.seed, Purpose::Process, u64::from(slot.0));
+        let ticks = matches!(machine, ProcessKind::Agent(_));
+        let mut process = Process::new(spawn, machine, rng, self.now);
         process.agent = agent;
-        let first = process.chance.micros(500, 20_000);
+        let first = process.rng.micros(500, 20_000);
         let event = if ticks { Event::Tick(slot, 0) } else { Event::Act(slot, 0) };
         self.processes.push(process);
         self.queue.push(self.now.plus(first), event);
@@ -148,14 +148,15 @@ impl Model<'_> {
         process.signalled = true;
         process.signalled_at.get_or_insert(now);
         if !process.frozen {
-            self.signal_seen(slot);
+            self.signal_received(slot);
         }
     }
 
-    /// The runner sees the signal: init ends at once, a stop container is told at its next wait.
-    fn signal_seen(&mut self, slot: Slot) {
+    /// The runner handles the signal: init ends at once; a stop container notices it at its next
+    /// wait.
+    fn signal_received(&mut self, slot: Slot) {
         let process = &mut self.processes[slot.at()];
-        if matches!(process.machine, Runs::Attach(_)) {
+        if matches!(process.machine, ProcessKind::Attach(_)) {
             process.alive = false;
             let id = process.id();
             self.close(slot, End::Interrupted);
@@ -163,12 +164,12 @@ impl Model<'_> {
             return;
         }
         let waits = matches!(process.machine.action(), Action::AwaitStop | Action::Wait(_));
-        if waits && !process.told {
-            process.told = true;
+        if waits && !process.notified {
+            process.notified = true;
             process.reply = Some(Reply::Stopping);
-            process.turn = process.turn.wrapping_add(1);
-            let turn = process.turn;
-            self.queue.push(self.now, Event::Reply(slot, turn));
+            process.generation = process.generation.wrapping_add(1);
+            let generation = process.generation;
+            self.queue.push(self.now, Event::Reply(slot, generation));
         }
     }
 
@@ -176,9 +177,9 @@ impl Model<'_> {
         if let Some(slot) = self.alive(process) {
             self.kill_slot(slot);
             for number in 0..self.processes.len() {
-                let errand = Slot(u32::try_from(number).unwrap_or(u32::MAX));
+                let execution = Slot(u32::try_from(number).unwrap_or(u32::MAX));
                 if self.processes[number].alive && self.processes[number].agent == Some(slot) {
-                    self.kill_slot(errand);
+                    self.kill_slot(execution);
                 }
             }
         }
@@ -205,7 +206,7 @@ impl Model<'_> {
         if !process.frozen {
             process.frozen = true;
             process.frozen_since = now;
-            process.decides_first = process.chance.once_in(2);
+            process.decides_first = process.rng.once_in(2);
         }
     }
 
@@ -227,18 +228,18 @@ impl Model<'_> {
         }
         process.frozen = false;
         process.frozen_for = process.frozen_for.saturating_add(now.since(process.frozen_since));
-        let turn = process.turn;
+        let generation = process.generation;
         let stalled = process.stalled.take();
         if process.signalled {
-            self.signal_seen(slot);
+            self.signal_received(slot);
         }
-        if !self.is_turn(slot, turn) {
+        if !self.is_current(slot, generation) {
             return;
         }
         let event = match stalled {
-            Some(Stalled::Reply) => Event::Reply(slot, turn),
-            Some(Stalled::Act) => Event::Act(slot, turn),
-            Some(Stalled::Tick) => Event::Tick(slot, turn),
+            Some(Stalled::Reply) => Event::Reply(slot, generation),
+            Some(Stalled::Act) => Event::Act(slot, generation),
+            Some(Stalled::Tick) => Event::Tick(slot, generation),
             None => return,
         };
         self.queue.push(now, event);
@@ -246,60 +247,64 @@ impl Model<'_> {
 
     fn power(&mut self, node: NodeIx, power: Power) {
         let lags = self.lags_of_others();
-        // A hot-plugged ENI, or metadata after a boot, may take its time.
+        // A hot-plugged ENI, or metadata after a boot, may take some time.
         let slow = !self.healing && self.others.once_in(6);
         let boots = self.others.millis(0, if slow { 45_000 } else { 2_000 });
         let now = self.now;
         let hardware_at = now.plus(boots);
-        let world = self.world.node_mut(node);
+        let cluster = self.cluster.node_mut(node);
         match power {
             Power::Lost => {
-                world.off = true;
-                let foreign = world.kernel.addresses.get(&crate::world::FOREIGN).copied();
-                world.kernel.reboot(now);
-                // Whoever put the foreign address there does so again.
-                world.kernel.addresses.extend(foreign.map(|held| (crate::world::FOREIGN, held)));
+                cluster.off = true;
+                let foreign =
+                    cluster.kernel.addresses.get(&crate::simulated_cluster::FOREIGN).copied();
+                cluster.kernel.reboot(now);
+                // The foreign address is configured again at boot.
+                cluster
+                    .kernel
+                    .addresses
+                    .extend(foreign.map(|held| (crate::simulated_cluster::FOREIGN, held)));
                 self.audit.rebooted(node);
             }
-            Power::Back => (world.off, world.hardware_at) = (false, hardware_at),
+            Power::Back => (cluster.off, cluster.hardware_at) = (false, hardware_at),
             Power::Terminated => {
-                world.gone = true;
+                cluster.gone = true;
                 self.audit.rebooted(node);
-                let ec2 = &self.world.ec2;
+                let ec2 = &self.cluster.ec2;
                 self.audit.terminated(node, |address| ec2.holder(address).map(|(eni, _)| eni));
-                self.world.ec2.terminate(self.now, node, lags);
+                self.cluster.ec2.terminate(self.now, node, lags);
             }
         }
     }
 
-    fn steal(&mut self, address: Ipv4Addr, theft: Theft) {
+    fn steal(&mut self, address: Ipv4Addr, reassignment: ExternalReassignment) {
         let (now, lags) = (self.now, self.lags_of_others());
-        let done = match theft {
-            Theft::Steal => self.world.ec2.steal(now, address, lags),
-            Theft::Unassign => self.world.ec2.strip(now, address, lags),
-            Theft::Settle => self.world.ec2.settle(now, address, lags),
+        let done = match reassignment {
+            ExternalReassignment::Steal => self.cluster.ec2.steal(now, address, lags),
+            ExternalReassignment::Unassign => self.cluster.ec2.strip(now, address, lags),
+            ExternalReassignment::Settle => self.cluster.ec2.settle(now, address, lags),
         };
         if done {
-            self.probes.theft(theft);
-            self.audit.stolen(now, address);
+            self.coverage.reassignment(reassignment);
+            self.audit.reassigned_externally(now, address);
         }
     }
 
-    /// The kernel tells the node's agent of what it lost; one that is stopped or dead sees it
-    /// later.
+    /// The kernel notifies the node's agent. An agent that is frozen or dead notices later.
     fn strip(&mut self, node: NodeIx, address: Ipv4Addr, what: Stripped) {
-        if !self.world.node_mut(node).strip(address, what) {
+        if !self.cluster.node_mut(node).strip(address, what) {
             return;
         }
         self.audit.stripped(node, address);
         for number in 0..self.processes.len() {
             let process = &mut self.processes[number];
-            let agent = matches!(process.machine, Runs::Agent(_)) && process.spawn.node == node;
+            let agent =
+                matches!(process.machine, ProcessKind::Agent(_)) && process.spawn.node == node;
             if agent && process.alive && !process.frozen {
-                process.turn = process.turn.wrapping_add(1);
-                let (after, turn) = (process.chance.millis(1, 40), process.turn);
+                process.generation = process.generation.wrapping_add(1);
+                let (after, generation) = (process.rng.millis(1, 40), process.generation);
                 let slot = Slot(u32::try_from(number).unwrap_or(u32::MAX));
-                self.queue.push(self.now.plus(after), Event::Tick(slot, turn));
+                self.queue.push(self.now.plus(after), Event::Tick(slot, generation));
             }
         }
     }
@@ -312,18 +317,19 @@ impl Model<'_> {
         }
     }
 
-    /// A process has come to its outcome.
+    /// A process has reached its outcome.
     pub(super) fn finish(&mut self, slot: Slot) {
         let process = &mut self.processes[slot.at()];
         process.alive = false;
         let Some(outcome) = process.machine.outcome().cloned() else { return };
-        let (id, errand) = (process.id(), process.agent.is_some());
-        self.probes.outcome(&outcome);
-        if let (Outcome::Attached(attached), Runs::Attach(_)) = (&outcome, &process.machine) {
+        let (id, execution) = (process.id(), process.agent.is_some());
+        self.coverage.outcome(&outcome);
+        if let (Outcome::Attached(attached), ProcessKind::Attach(_)) = (&outcome, &process.machine)
+        {
             self.audit.attached(self.now, attached);
         }
         self.close(slot, End::Outcome(&outcome));
-        if errand {
+        if execution {
             self.disturb();
         } else {
             self.ended.push_back((id, Ended::Outcome(outcome)));
@@ -333,11 +339,13 @@ impl Model<'_> {
     fn close(&mut self, slot: Slot, end: End<'_>) {
         let process = &self.processes[slot.at()];
         let limit = match process.machine {
-            Runs::Attach(_) => Some(self.scenario.shape.deadline()),
-            Runs::Errand(_) => Some(timing::ERRAND_DEADLINE),
-            Runs::Release(_) | Runs::Agent(_) | Runs::Attempt(_) => None,
+            ProcessKind::Attach(_) => Some(self.scenario.shape.deadline()),
+            ProcessKind::Execution(_) => Some(timing::OPERATION_DEADLINE),
+            ProcessKind::Release(_) | ProcessKind::Agent(_) | ProcessKind::AdoptionAttempt(_) => {
+                None
+            }
         };
-        let life = Life {
+        let lifecycle = EndedProcess {
             now: self.now,
             slot: slot.0,
             awake: self.now.since(process.began).saturating_sub(process.frozen_for),
@@ -350,6 +358,6 @@ impl Model<'_> {
             mutations: process.mutations,
         };
         self.trace.ended(self.now, slot.0, &end);
-        self.audit.ended(&life, &end);
+        self.audit.ended(&lifecycle, &end);
     }
 }

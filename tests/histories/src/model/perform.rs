@@ -1,4 +1,4 @@
-//! One action of a machine: when its reply comes, and what it says.
+//! Performs one action of a machine: when its reply arrives, and its content.
 
 use std::time::Duration;
 
@@ -20,15 +20,15 @@ impl Model<'_> {
             Action::ReadIdentity => self.read_identity(slot),
             Action::ReadListed(mac) => self.read_listed(slot, *mac),
             Action::BeginOwner(address, _) => {
-                let (after, reply) = self.look_up(slot, *address);
+                let (after, reply) = self.describe_owner(slot, *address);
                 let ready = self.now.plus(after);
-                self.process(slot).begun = Some((ready, reply));
+                self.process(slot).pending_lookup = Some((ready, reply));
                 self.reply_after(slot, Duration::ZERO, Reply::Begun);
             }
             Action::AwaitOwner => self.await_owner(slot),
             Action::ReadOwner(address, _) => {
-                self.process(slot).begun = None;
-                let (after, reply) = self.look_up(slot, *address);
+                self.process(slot).pending_lookup = None;
+                let (after, reply) = self.describe_owner(slot, *address);
                 self.reply_after(slot, after, reply);
             }
             Action::Assign { eni, address, force, .. } => {
@@ -52,88 +52,95 @@ impl Model<'_> {
             Action::Wait(delay) => self.wait(slot, delay),
             Action::AwaitStop => {
                 if self.process(slot).signalled {
-                    self.process(slot).told = true;
+                    self.process(slot).notified = true;
                     self.reply_after(slot, Duration::ZERO, Reply::Stopping);
                 }
             }
-            // A machine that says this has an outcome and ended before.
+            // A machine with this action has an outcome and has ended before.
             Action::Done => self.audit.stuck(self.now, slot.0),
         }
     }
 
-    /// Begins a new turn of the process: what was scheduled for an earlier one does not happen.
-    fn next_turn(&mut self, slot: Slot) -> u32 {
+    /// Starts a new generation of the process, which cancels its scheduled events.
+    fn next_generation(&mut self, slot: Slot) -> u32 {
         let process = self.process(slot);
-        process.turn = process.turn.wrapping_add(1);
-        process.turn
+        process.generation = process.generation.wrapping_add(1);
+        process.generation
     }
 
     pub(super) fn reply_after(&mut self, slot: Slot, after: Duration, reply: Reply) {
-        let turn = self.next_turn(slot);
+        let generation = self.next_generation(slot);
         self.process(slot).reply = Some(reply);
-        self.queue.push(self.now.plus(after), Event::Reply(slot, turn));
+        self.queue.push(self.now.plus(after), Event::Reply(slot, generation));
     }
 
-    /// Sends a call that lands later and is answered so long after that, or not at all.
+    /// Sends a call that lands later. The answer follows after a delay, or never.
     pub(super) fn send(
         &mut self,
         slot: Slot,
         (lands, answer): (Duration, Option<Duration>),
         effect: Effect,
     ) {
-        let turn = if answer.is_some() { self.next_turn(slot) } else { self.process(slot).turn };
-        let number = self.calls.send(Call { slot, turn, effect, answer, outside: false });
+        let generation = if answer.is_some() {
+            self.next_generation(slot)
+        } else {
+            self.process(slot).generation
+        };
+        let number =
+            self.calls.send(Call { slot, generation, effect, answer, after_deadline: false });
         self.queue.push(self.now.plus(lands), Event::Land(number));
     }
 
-    /// Sends a call that lands after T, whatever the process is told.
-    pub(super) fn send_outside(&mut self, slot: Slot, lands: Duration, effect: Effect) {
-        let call = Call { slot, turn: 0, effect, answer: None, outside: true };
+    /// Sends a call that lands after T, whatever reply the process gets.
+    pub(super) fn send_after_deadline(&mut self, slot: Slot, lands: Duration, effect: Effect) {
+        let call = Call { slot, generation: 0, effect, answer: None, after_deadline: true };
         let number = self.calls.send(call);
         self.queue.push(self.now.plus(lands), Event::Land(number));
     }
 
-    /// A call takes effect, and is answered if somebody still waits for that.
+    /// A call takes effect, and is answered if the process still waits for it.
     pub(super) fn land(&mut self, number: u32) {
-        let Some(Call { slot, turn, effect, answer, outside }) = self.calls.take(number) else {
+        let Some(Call { slot, generation, effect, answer, after_deadline }) =
+            self.calls.take(number)
+        else {
             return;
         };
         let reply = match effect {
             Effect::Write(write) => self.land_write(slot, &write),
             Effect::Assign { eni, address, force, lags } => {
-                self.land_assign(slot, (eni, address), (force, outside), lags)
+                self.land_assign(slot, (eni, address), (force, after_deadline), lags)
             }
             Effect::Unassign { eni, address, lags } => {
-                self.land_unassign(slot, (eni, address), outside, lags)
+                self.land_unassign(slot, (eni, address), after_deadline, lags)
             }
             Effect::Kernel(action) => self.change_kernel(slot, &action),
         };
-        if let (Some(after), true) = (answer, self.is_turn(slot, turn)) {
+        if let (Some(after), true) = (answer, self.is_current(slot, generation)) {
             self.process(slot).reply = Some(reply);
-            self.queue.push(self.now.plus(after), Event::Reply(slot, turn));
+            self.queue.push(self.now.plus(after), Event::Reply(slot, generation));
         }
     }
 
     fn await_owner(&mut self, slot: Slot) {
         let now = self.now;
-        let Some((ready, reply)) = self.process(slot).begun.take() else {
+        let Some((ready, reply)) = self.process(slot).pending_lookup.take() else {
             return self.audit.stuck(now, slot.0);
         };
         self.reply_after(slot, ready.since(now), reply);
     }
 
-    /// A stop container's wait ends when it is told to stop, once.
+    /// A stop container's wait ends on SIGTERM, once.
     fn wait(&mut self, slot: Slot, delay: &Delay) {
         let process = self.process(slot);
-        if process.signalled && !process.told {
-            process.told = true;
+        if process.signalled && !process.notified {
+            process.notified = true;
             return self.reply_after(slot, Duration::ZERO, Reply::Stopping);
         }
-        let length = delay.drawn(|whole| process.chance.part(whole));
+        let length = delay.drawn(|whole| process.rng.part(whole));
         self.reply_after(slot, length, Reply::Waited);
     }
 
-    /// A step boundary that the audits want to know of.
+    /// A step boundary that the audits need.
     pub(super) fn crossed(&mut self, slot: Slot, step: Step) {
         match step {
             // The holder's own Assign was answered: from here on it is fenced.
@@ -141,7 +148,7 @@ impl Model<'_> {
             Step::Attach(_)
             | Step::Release(_)
             | Step::Free(_)
-            | Step::GiveWay(_)
+            | Step::Withdraw(_)
             | Step::Reassert(_)
             | Step::Restore(_)
             | Step::Collect(_) => {}

@@ -1,26 +1,26 @@
-//! A process: a machine, what it waits for, and what it has met.
+//! A process: its machine, its pending events, and the faults that it has met.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply, Step};
-use firecamp_core::agent::Errand;
+use firecamp_core::agent::Execution;
 use firecamp_core::attach::Attach;
 use firecamp_core::machine::{Machine, Outcome};
-use firecamp_core::outside::{Owner, OwnerEni};
+use firecamp_core::ports::{Owner, OwnerEni};
 use firecamp_core::release::Release;
 use firecamp_core::time::Moment;
 
 use crate::audit::Causes;
 use crate::level::Spawn;
 use crate::names::{EniIx, Names, ProcessId};
-use crate::seed::Chance;
+use crate::seed::SeededRng;
 use crate::trace::Trace;
 
 use super::agent::Agent;
-use super::attempt::Attempt;
+use super::attempt::AdoptionAttempt;
 
-/// A process or an errand of an agent, by its number here.
+/// A process, or an operation of an agent, by its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot(pub(crate) u32);
 
@@ -32,17 +32,17 @@ impl Slot {
 
 /// What a process runs.
 #[derive(Debug)]
-pub(super) enum Runs {
+pub(super) enum ProcessKind {
     Attach(Box<Attach>),
     Release(Box<Release>),
-    Errand(Box<Errand>),
-    /// An agent looks into an address that nobody seems to claim.
-    Attempt(Box<Attempt>),
-    /// An agent has no machine of its own: it looks around, plans and runs errands.
+    Execution(Box<Execution>),
+    /// An agent examines an address that seems to be orphaned.
+    AdoptionAttempt(Box<AdoptionAttempt>),
+    /// An agent has no machine of its own: it observes, plans and executes operations.
     Agent(Box<Agent>),
 }
 
-/// What a process would have done while it was frozen.
+/// The event that a process missed while it was frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stalled {
     Reply,
@@ -53,28 +53,28 @@ pub(super) enum Stalled {
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) spawn: Spawn,
-    /// The agent whose errand it is.
+    /// The agent that runs this operation.
     pub(super) agent: Option<Slot>,
-    /// The address that an errand is about.
+    /// The address of an operation.
     pub(super) about: Option<Ipv4Addr>,
-    /// An errand releases for another node.
-    pub(super) by_lease: bool,
-    /// It takes this address, which is nobody's, out of EC2.
+    /// The operation releases for another node.
+    pub(super) by_leader: bool,
+    /// It takes this orphaned address out of EC2.
     pub(super) reclaims: Option<Ipv4Addr>,
-    pub(super) machine: Runs,
+    pub(super) machine: ProcessKind,
     pub(super) alive: bool,
     pub(super) frozen: bool,
     /// It is frozen after its machine has decided, just before the next request is sent.
     pub(super) decides_first: bool,
     pub(super) stalled: Option<Stalled>,
     pub(super) signalled: bool,
-    /// The machine has been told of the signal.
-    pub(super) told: bool,
-    pub(super) turn: u32,
+    /// The machine has received the signal.
+    pub(super) notified: bool,
+    pub(super) generation: u32,
     pub(super) reply: Option<Reply>,
-    /// The answer to an owner look-up that was begun, and when it comes.
-    pub(super) begun: Option<(Moment, Reply)>,
-    pub(super) chance: Chance,
+    /// The reply to an owner lookup that has started, and when it arrives.
+    pub(super) pending_lookup: Option<(Moment, Reply)>,
+    pub(super) rng: SeededRng,
     pub(super) causes: Causes,
     pub(super) began: Moment,
     pub(super) signalled_at: Option<Moment>,
@@ -87,27 +87,27 @@ pub(super) struct Process {
     pub(super) announced: bool,
     /// The boundary that it crossed last.
     pub(super) crossed: Option<Step>,
-    /// A request of its took seconds.
+    /// One of its requests took seconds.
     pub(super) slow: bool,
-    /// A mark of its stood in the record.
+    /// The record contained a pending mutation of this process.
     pub(super) marked: bool,
     /// The epoch that a release fixed at its start.
     pub(super) fixed: Option<u64>,
-    /// Its last read of the record or the pod was answered.
+    /// Its last read of the record or the pod succeeded.
     pub(super) read: bool,
-    /// Its last look-up showed a stranger.
+    /// Its last lookup showed a foreign interface.
     pub(super) shown_foreign: bool,
-    /// Until then a call of its without an answer may land.
-    pub(super) unsettled_until: Moment,
+    /// Until then an unanswered call of this process may land.
+    pub(super) pending_until: Moment,
 }
 
 impl Process {
-    pub(super) fn new(spawn: Spawn, machine: Runs, chance: Chance, now: Moment) -> Self {
+    pub(super) fn new(spawn: Spawn, machine: ProcessKind, rng: SeededRng, now: Moment) -> Self {
         Self {
             spawn,
             agent: None,
             about: None,
-            by_lease: false,
+            by_leader: false,
             reclaims: None,
             machine,
             alive: true,
@@ -115,11 +115,11 @@ impl Process {
             decides_first: false,
             stalled: None,
             signalled: false,
-            told: false,
-            turn: 0,
+            notified: false,
+            generation: 0,
             reply: None,
-            begun: None,
-            chance,
+            pending_lookup: None,
+            rng,
             causes: Causes::default(),
             began: now,
             signalled_at: None,
@@ -135,7 +135,7 @@ impl Process {
             fixed: None,
             read: false,
             shown_foreign: false,
-            unsettled_until: Moment::default(),
+            pending_until: Moment::default(),
         }
     }
 
@@ -150,8 +150,8 @@ impl Process {
         } else if let Reply::Pod(Err(_)) = reply {
             self.read = false;
         } else if let Reply::Owner(Ok(owner)) = reply {
-            let stranger = |eni: &OwnerEni| EniIx::of(&eni.id).and_then(EniIx::node).is_none();
-            self.shown_foreign = matches!(owner, Owner::Eni(eni) if stranger(eni));
+            let foreign = |eni: &OwnerEni| EniIx::of(&eni.id).and_then(EniIx::node).is_none();
+            self.shown_foreign = matches!(owner, Owner::Eni(eni) if foreign(eni));
         } else if let (Reply::Member(Ok(records)), true) = (reply, self.is_release()) {
             let held = records.static_ip.as_ref().map(|stored| &stored.object).filter(|ip| {
                 let pod = ip.attachment.as_ref().map(|a| &a.pod);
@@ -161,32 +161,34 @@ impl Process {
         }
     }
 
-    /// Whether it releases, as a stop container or for one.
+    /// Whether it releases, as a stop container or in place of one.
     pub(super) fn is_release(&self) -> bool {
         match &self.machine {
-            Runs::Release(_) => true,
-            Runs::Errand(errand) => matches!(**errand, Errand::Release(_)),
-            Runs::Attach(_) | Runs::Agent(_) | Runs::Attempt(_) => false,
+            ProcessKind::Release(_) => true,
+            ProcessKind::Execution(execution) => matches!(**execution, Execution::Release(_)),
+            ProcessKind::Attach(_) | ProcessKind::Agent(_) | ProcessKind::AdoptionAttempt(_) => {
+                false
+            }
         }
     }
 }
 
-impl Runs {
+impl ProcessKind {
     pub(super) fn action(&self) -> Action {
         match self {
             Self::Attach(it) => it.action(),
             Self::Release(it) => it.action(),
-            Self::Errand(it) => it.action(),
-            Self::Agent(_) | Self::Attempt(_) => Action::Done,
+            Self::Execution(it) => it.action(),
+            Self::Agent(_) | Self::AdoptionAttempt(_) => Action::Done,
         }
     }
 
     pub(super) fn reply(&mut self, reply: Reply, now: Moment, (to, slot): (&mut Trace, Slot)) {
         match self {
-            Self::Attach(it) => to.tell(slot.0, &mut **it, reply, now),
-            Self::Release(it) => to.tell(slot.0, &mut **it, reply, now),
-            Self::Errand(it) => to.tell(slot.0, &mut **it, reply, now),
-            Self::Attempt(it) => it.reply(&reply, to),
+            Self::Attach(it) => to.report(slot.0, &mut **it, reply, now),
+            Self::Release(it) => to.report(slot.0, &mut **it, reply, now),
+            Self::Execution(it) => to.report(slot.0, &mut **it, reply, now),
+            Self::AdoptionAttempt(it) => it.reply(&reply, to),
             Self::Agent(_) => {}
         }
     }
@@ -195,8 +197,8 @@ impl Runs {
         match self {
             Self::Attach(it) => it.crossed(),
             Self::Release(it) => it.crossed(),
-            Self::Errand(it) => it.crossed(),
-            Self::Agent(_) | Self::Attempt(_) => None,
+            Self::Execution(it) => it.crossed(),
+            Self::Agent(_) | Self::AdoptionAttempt(_) => None,
         }
     }
 
@@ -204,8 +206,8 @@ impl Runs {
         match self {
             Self::Attach(it) => it.outcome(),
             Self::Release(it) => it.outcome(),
-            Self::Errand(it) => it.outcome(),
-            Self::Agent(_) | Self::Attempt(_) => None,
+            Self::Execution(it) => it.outcome(),
+            Self::Agent(_) | Self::AdoptionAttempt(_) => None,
         }
     }
 }

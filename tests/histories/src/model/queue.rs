@@ -1,4 +1,4 @@
-//! What happens later, in the order of time, then of scheduling.
+//! The event queue, ordered by time, then by when events were scheduled.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,23 +7,23 @@ use firecamp_core::time::Moment;
 
 use super::process::Slot;
 
-/// Something that happens. Those with a number happen only in that turn of the process.
+/// An event. One with a number is valid only in that generation of its process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
-    /// The reply of a process's call comes.
+    /// The reply to a process's call arrives.
     Reply(Slot, u32),
-    /// A process goes on.
+    /// A process continues.
     Act(Slot, u32),
-    /// An agent looks around.
+    /// An agent starts a pass.
     Tick(Slot, u32),
     /// A call takes effect.
     Land(u32),
-    /// Somebody does this with a stray.
-    Other(u16),
-    /// An agent looks for strays.
-    Strays(Slot),
-    /// An agent looks at the cluster, if it holds the Lease.
-    Pass(Slot),
+    /// Another actor does this with an orphan.
+    ExternalAct(u16),
+    /// An agent looks for orphans.
+    Orphans(Slot),
+    /// An agent runs a pass over the cluster, if it holds the Lease.
+    LeaderPass(Slot),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,22 +35,22 @@ struct Entry {
 }
 
 impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.number) == (other.at, other.number)
+    fn eq(&self, external_act: &Self) -> bool {
+        (self.at, self.number) == (external_act.at, external_act.number)
     }
 }
 
 impl Eq for Entry {}
 
 impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
+    fn cmp(&self, external_act: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(external_act.at, external_act.number))
     }
 }
 
 impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
+    fn partial_cmp(&self, external_act: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(external_act))
     }
 }
 
@@ -65,7 +65,7 @@ fn moment(micros: u64) -> Moment {
 }
 
 impl Queue {
-    /// Times are kept to the microsecond.
+    /// Times are rounded to microseconds.
     pub(super) fn push(&mut self, at: Moment, event: Event) {
         self.pushed = self.pushed.wrapping_add(1);
         let at = u64::try_from(at.0.as_nanos().div_ceil(1_000)).unwrap_or(u64::MAX);

@@ -1,24 +1,24 @@
-//! What the agent that holds the Lease does with addresses that were adopted, wired as the real one
-//! does it (`agent/src/cluster`). What is due, the cluster's planner decides.
+//! How the leader handles adopted addresses, wired like the real agent (`agent/src/cluster`). The
+//! cluster's planner makes all decisions.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use firecamp_cluster::{
-    AddressSeen, Answers, ClaimSeen, Duty, Identity, NodeLife, NodeSeen, PoolSeen, Site, Uid, View,
-    is_orphan, timing,
+use firecamp_controllers::leader::{
+    Identity, NodeReadiness, ObservedClaim, ObservedNode, ObservedPool, ObservedStaticIp,
+    Operation, QueryResults, Site, Uid, View, is_orphan, timing,
 };
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::contract::timing as bounds;
 use firecamp_core::decide;
 use firecamp_core::ids::{Member, NodeName, PoolName, Version};
-use firecamp_core::outside::{PodView, SocketScope};
+use firecamp_core::ports::{PodView, SocketScope};
 use firecamp_core::record::{Claim, MemberRecords, Pool, State, StaticIp, Stored, Write};
 use firecamp_core::release::{ReleaseInput, Releaser};
 use firecamp_registry::api::{ClaimRetentionPolicy, ReclaimPolicy, StaticIPStatus};
 
 use super::Model;
-use super::process::{Runs, Slot};
+use super::process::{ProcessKind, Slot};
 use super::queue::Event;
 use crate::names::{NodeIx, ProcessId};
 
@@ -26,8 +26,8 @@ fn identity(name: &str, version: &Version) -> Option<Identity> {
     Some(Identity { uid: Uid::new(name)?, version: version.clone(), deleting: false })
 }
 
-fn address_seen(stored: &Stored<StaticIp>) -> Option<AddressSeen> {
-    Some(AddressSeen {
+fn observed_static_ip(stored: &Stored<StaticIp>) -> Option<ObservedStaticIp> {
+    Some(ObservedStaticIp {
         id: identity("address", &stored.version)?,
         record: stored.object.clone(),
         generation: 1,
@@ -36,8 +36,8 @@ fn address_seen(stored: &Stored<StaticIp>) -> Option<AddressSeen> {
     })
 }
 
-fn claim_seen(stored: &Stored<Claim>) -> Option<ClaimSeen> {
-    Some(ClaimSeen {
+fn observed_claim(stored: &Stored<Claim>) -> Option<ObservedClaim> {
+    Some(ObservedClaim {
         id: identity("claim", &stored.version)?,
         claim: stored.object.clone(),
         generation: 1,
@@ -46,8 +46,8 @@ fn claim_seen(stored: &Stored<Claim>) -> Option<ClaimSeen> {
     })
 }
 
-fn pool_seen(pool: &Pool) -> Option<PoolSeen> {
-    Some(PoolSeen {
+fn observed_pool(pool: &Pool) -> Option<ObservedPool> {
+    Some(ObservedPool {
         id: identity("pool", &"1".parse().ok()?)?,
         generation: 1,
         pool: pool.clone(),
@@ -58,47 +58,49 @@ fn pool_seen(pool: &Pool) -> Option<PoolSeen> {
 }
 
 impl Model<'_> {
-    /// One pass of whoever holds the Lease.
+    /// One pass of the leader.
     pub(super) fn pass(&mut self, slot: Slot) {
-        let Some(pause) = self.pause(slot, timing::PASS_EVERY, Event::Pass(slot)) else { return };
-        self.queue.push(self.now.plus(pause), Event::Pass(slot));
+        let Some(pause) = self.pause(slot, timing::PASS_EVERY, Event::LeaderPass(slot)) else {
+            return;
+        };
+        self.queue.push(self.now.plus(pause), Event::LeaderPass(slot));
         let node = self.processes[slot.at()].spawn.node;
-        let (_, answered) = self.ask_registry(slot);
+        let (_, answered) = self.query_registry(slot);
         let holds = self.holds_lease(node);
         let now = self.now;
-        let Runs::Agent(agent) = &mut self.process(slot).machine else { return };
+        let ProcessKind::Agent(agent) = &mut self.process(slot).machine else { return };
         let mut planner = std::mem::take(&mut agent.planner);
         if !holds {
-            // Whoever takes the Lease begins anew.
+            // A new leader starts from scratch.
             if let Some(tape) = self.trace.tape() {
                 tape.call("leader.new", Some(u64::from(slot.0)), &());
                 tape.gives(&());
             }
             return;
         }
-        let duties = if answered {
-            let (view, site, answers) = (self.view(), self.site(node), Answers::default());
-            let duties = planner.plan(&view, &site, &answers, now);
+        let operations = if answered {
+            let (view, site, answers) = (self.view(), self.site(node), QueryResults::default());
+            let operations = planner.plan(&view, &site, &answers, now);
             if let Some(tape) = self.trace.tape() {
                 tape.call("leader.plan", Some(u64::from(slot.0)), &(view, site, answers, now));
-                tape.gives(&duties);
+                tape.gives(&operations);
             }
-            duties
+            operations
         } else {
             Vec::new()
         };
-        if let Runs::Agent(agent) = &mut self.process(slot).machine {
+        if let ProcessKind::Agent(agent) = &mut self.process(slot).machine {
             agent.planner = planner;
         }
-        for duty in duties {
-            self.do_for_nobody(slot, &duty);
+        for operation in operations {
+            self.act_for_orphan(slot, &operation);
         }
     }
 
     fn holds_lease(&self, node: NodeIx) -> bool {
-        let agent = |p: &&super::Process| p.alive && matches!(p.machine, Runs::Agent(_));
+        let agent = |p: &&super::Process| p.alive && matches!(p.machine, ProcessKind::Agent(_));
         let first = self.processes.iter().filter(agent).map(|agent| agent.spawn.node).min();
-        self.world.leases || first == Some(node)
+        self.cluster.leases || first == Some(node)
     }
 
     fn site(&self, node: NodeIx) -> Site {
@@ -109,16 +111,18 @@ impl Model<'_> {
         }
     }
 
-    /// The registry as complete lists show it. Every node is said to be ready: what is done for
-    /// those that are gone has agents of its own here.
+    /// The registry as complete lists show it. All nodes are reported as ready: other histories
+    /// cover lost nodes.
     fn view(&self) -> View {
-        let registry = &self.world.registry;
+        let registry = &self.cluster.registry;
         let claim =
-            |(member, stored): (&Member, &Stored<Claim>)| (member.clone(), claim_seen(stored));
-        let address = |(at, stored): (&Ipv4Addr, &Stored<StaticIp>)| (*at, address_seen(stored));
-        let pool = |(name, pool): (&PoolName, &Pool)| (name.clone(), pool_seen(pool));
-        let nodes = self.names.nodes.iter().take(self.world.nodes.len());
-        let ready = |name: &NodeName| (name.clone(), Some(NodeSeen::from(NodeLife::Ready)));
+            |(member, stored): (&Member, &Stored<Claim>)| (member.clone(), observed_claim(stored));
+        let address =
+            |(at, stored): (&Ipv4Addr, &Stored<StaticIp>)| (*at, observed_static_ip(stored));
+        let pool = |(name, pool): (&PoolName, &Pool)| (name.clone(), observed_pool(pool));
+        let nodes = self.names.nodes.iter().take(self.cluster.nodes.len());
+        let ready =
+            |name: &NodeName| (name.clone(), Some(ObservedNode::from(NodeReadiness::Ready)));
         View {
             addresses: registry.static_ips.iter().map(address).collect(),
             claims: registry.claims.iter().map(claim).collect(),
@@ -128,30 +132,33 @@ impl Model<'_> {
         }
     }
 
-    /// What is about an address that is nobody's: all else of the Lease's holder has its own tests.
-    fn do_for_nobody(&mut self, slot: Slot, duty: &Duty) {
-        let (Duty::Unassign { address, .. } | Duty::DropAddress { address, .. }) = duty else {
+    /// Executes an operation on an orphaned address. The leader's other operations have tests of
+    /// their own.
+    fn act_for_orphan(&mut self, slot: Slot, operation: &Operation) {
+        let (Operation::Unassign { address, .. } | Operation::DeleteStaticIp { address, .. }) =
+            operation
+        else {
             return;
         };
-        let Some(stored) = self.world.registry.static_ips.get(address).cloned() else { return };
-        let nobodys = stored.object.member.is_nobody() && is_orphan(*address, None);
+        let Some(stored) = self.cluster.registry.static_ips.get(address).cloned() else { return };
+        let orphaned = stored.object.member.is_orphaned() && is_orphan(*address, None);
         let busy = self.processes.iter().any(|p| p.alive && p.reclaims == Some(*address));
-        if !nobodys || busy || !self.ask_registry(slot).1 {
+        if !orphaned || busy || !self.query_registry(slot).1 {
             return;
         }
-        if let Duty::DropAddress { id, .. } = duty {
+        if let Operation::DeleteStaticIp { id, .. } = operation {
             if id.version == stored.version {
-                self.world.registry.static_ips.remove(address);
+                self.cluster.registry.static_ips.remove(address);
                 self.trace.add(self.now, address, || format!("  record of {address}: dropped"));
-                self.probes.meet("adoption: reclaimed");
+                self.coverage.hit("adoption: reclaimed");
             }
             return;
         }
-        self.take_out(slot, *address, &stored);
+        self.unassign_orphan(slot, *address, &stored);
     }
 
-    /// Announces the release that unassigns, and goes through it.
-    fn take_out(&mut self, slot: Slot, address: Ipv4Addr, stored: &Stored<StaticIp>) {
+    /// Announces the release that unassigns, and runs it.
+    fn unassign_orphan(&mut self, slot: Slot, address: Ipv4Addr, stored: &Stored<StaticIp>) {
         let Some(attachment) = &stored.object.attachment else { return };
         let own = self.slot();
         let input = ReleaseInput {
@@ -163,7 +170,7 @@ impl Model<'_> {
             by: Releaser::AgentElsewhere,
             scope: SocketScope::All,
             drain: bounds::DRAIN,
-            grace: bounds::ERRAND_DEADLINE,
+            grace: bounds::OPERATION_DEADLINE,
         };
         let spawn = self.processes[slot.at()].spawn;
         let machine = self.release(own, input);
@@ -180,7 +187,7 @@ impl Model<'_> {
     }
 
     fn announce(&mut self, own: Slot, Stored { version, object }: &Stored<StaticIp>) -> bool {
-        // Under a run of its own, as every write of the holder.
+        // With a run ID of its own, like every write of the holder.
         let run = self.names.run(ProcessId(u32::MAX.saturating_sub(own.0)));
         let releasing = decide::releasing(object, &run);
         if let Some(tape) = self.trace.tape() {
@@ -191,10 +198,10 @@ impl Model<'_> {
         matches!(self.land_write(own, &write), Reply::Written(Ok(_)))
     }
 
-    /// What a release that reclaims reads: the record by its address, and no pod.
-    pub(super) fn read_for_nobody(&mut self, slot: Slot, action: &Action) -> Option<Reply> {
+    /// The reads of a release that reclaims: the record by its address, and no pod.
+    pub(super) fn read_for_orphan(&mut self, slot: Slot, action: &Action) -> Option<Reply> {
         let address = self.processes[slot.at()].reclaims?;
-        let registry = &self.world.registry;
+        let registry = &self.cluster.registry;
         if let Action::ReadMember = action {
             let static_ip = registry.static_ips.get(&address).cloned();
             let pool = registry.pools.values().next().cloned();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::failure::{Effect as Known, RegistryFailure, RegistryKind};
+use firecamp_core::failure::{Effect as ReportedEffect, RegistryFailure, RegistryKind};
 use firecamp_core::record::{State, Write};
 
 use super::Model;
@@ -13,15 +13,15 @@ use crate::cluster::ApiPod;
 use crate::names::ProcessId;
 use crate::scenario::Fault;
 
-/// The most that a registry request may take: the runner's bound.
+/// The time limit of a registry request in the runner.
 const BOUND: Duration = Duration::from_secs(5);
 
-fn unavailable(effect: Known) -> RegistryFailure {
+fn unavailable(effect: ReportedEffect) -> RegistryFailure {
     RegistryFailure { kind: RegistryKind::Unavailable, effect, detail: String::new() }
 }
 
 fn refusal() -> RegistryFailure {
-    let (kind, effect) = (RegistryKind::Refused, Known::None);
+    let (kind, effect) = (RegistryKind::Refused, ReportedEffect::None);
     RegistryFailure { kind, effect, detail: String::new() }
 }
 
@@ -38,35 +38,43 @@ fn failed(action: &Action, failure: RegistryFailure) -> Reply {
 }
 
 impl Model<'_> {
-    /// How long a request takes that nothing breaks.
+    /// The duration of a request without faults.
     fn registry_time(&mut self, slot: Slot) -> Duration {
-        if self.strikes(slot, Fault::RegistrySlow) {
+        if self.injects(slot, Fault::RegistrySlow) {
             self.process(slot).slow = true;
-            return self.process(slot).chance.millis(300, 9_000);
+            return self.process(slot).rng.millis(300, 9_000);
         }
-        self.process(slot).chance.micros(500, 6_000)
+        self.process(slot).rng.micros(500, 6_000)
     }
 
-    /// When a request of an agent is answered, and whether it is.
-    pub(super) fn ask_registry(&mut self, slot: Slot) -> (Duration, bool) {
-        let fails = self.strikes(slot, Fault::RegistryFails);
+    /// The duration of an agent's request, and whether it succeeds.
+    pub(super) fn query_registry(&mut self, slot: Slot) -> (Duration, bool) {
+        let fails = self.injects(slot, Fault::RegistryFails);
         let time = self.registry_time(slot);
-        let refused = self.strikes(slot, Fault::RegistryRefuses);
-        let answered = !(self.world.api_out || fails || refused) && time < BOUND;
+        let refused = self.injects(slot, Fault::RegistryRefuses);
+        let answered = !(self.cluster.api_out || fails || refused) && time < BOUND;
         (time.min(BOUND), answered)
     }
 
     pub(super) fn read_registry(&mut self, slot: Slot, action: &Action) {
-        let fails = self.strikes(slot, Fault::RegistryFails);
+        let fails = self.injects(slot, Fault::RegistryFails);
         let time = self.registry_time(slot);
-        if self.world.api_out || fails {
-            let after = self.process(slot).chance.millis(1, 300);
-            return self.reply_after(slot, after, failed(action, unavailable(Known::None)));
+        if self.cluster.api_out || fails {
+            let after = self.process(slot).rng.millis(1, 300);
+            return self.reply_after(
+                slot,
+                after,
+                failed(action, unavailable(ReportedEffect::None)),
+            );
         }
         if time >= BOUND {
-            return self.reply_after(slot, BOUND, failed(action, unavailable(Known::Unknown)));
+            return self.reply_after(
+                slot,
+                BOUND,
+                failed(action, unavailable(ReportedEffect::Unknown)),
+            );
         }
-        if self.strikes(slot, Fault::RegistryRefuses) {
+        if self.injects(slot, Fault::RegistryRefuses) {
             return self.reply_after(slot, time, failed(action, refusal()));
         }
         let reply = self.read_now(slot, action);
@@ -74,21 +82,21 @@ impl Model<'_> {
     }
 
     fn read_now(&mut self, slot: Slot, action: &Action) -> Reply {
-        if let Some(reply) = self.read_for_nobody(slot, action) {
+        if let Some(reply) = self.read_for_orphan(slot, action) {
             return reply;
         }
         let spawn = self.processes[slot.at()].spawn;
-        let world = &self.world;
+        let cluster = &self.cluster;
         if let Action::ReadMember = action {
             let member = self.member_of(slot);
-            Reply::Member(world.registry.member(&member, None).map(Box::new))
+            Reply::Member(cluster.registry.member(&member, None).map(Box::new))
         } else if let Action::ReadRecord(address) = action {
-            let found = world.registry.static_ips.get(address).cloned();
+            let found = cluster.registry.static_ips.get(address).cloned();
             Reply::Record(Ok(found.map(Box::new)))
         } else if let Action::ReadAllocated(pool) = action {
-            Reply::Allocated(world.registry.allocated(pool))
+            Reply::Allocated(cluster.registry.allocated(pool))
         } else {
-            let pod = world.pods[spawn.member.at()];
+            let pod = cluster.pods[spawn.member.at()];
             Reply::Pod(Ok(ApiPod::view(pod, self.names, self.now)))
         }
     }
@@ -97,23 +105,26 @@ impl Model<'_> {
         self.names.member(self.processes[slot.at()].spawn.member).clone()
     }
 
-    /// A write lands within its time; what was given up lands all the same.
+    /// A write lands after its duration, even if the process has given up on it.
     pub(super) fn write_registry(&mut self, slot: Slot, write: Box<Write>) {
-        let fails = self.strikes(slot, Fault::RegistryFails);
-        let lost = !fails && self.strikes(slot, Fault::RegistryLost);
+        let fails = self.injects(slot, Fault::RegistryFails);
+        let lost = !fails && self.injects(slot, Fault::RegistryLost);
         let time = self.registry_time(slot);
-        let chance = &mut self.process(slot).chance;
-        let back = chance.micros(300, 4_000);
-        if self.world.api_out || fails {
-            let known =
-                if self.process(slot).chance.once_in(2) { Known::None } else { Known::Unknown };
+        let rng = &mut self.process(slot).rng;
+        let back = rng.micros(300, 4_000);
+        if self.cluster.api_out || fails {
+            let known = if self.process(slot).rng.once_in(2) {
+                ReportedEffect::None
+            } else {
+                ReportedEffect::Unknown
+            };
             return self.reply_after(
                 slot,
                 time.min(BOUND),
                 Reply::Written(Err(unavailable(known))),
             );
         }
-        if self.strikes(slot, Fault::RegistryRefuses) {
+        if self.injects(slot, Fault::RegistryRefuses) {
             return self.reply_after(slot, time.min(BOUND), Reply::Written(Err(refusal())));
         }
         let effect = Effect::Write(write);
@@ -122,38 +133,38 @@ impl Model<'_> {
             return self.send(slot, (time, Some(back)), effect);
         }
         let after = if given_up { BOUND } else { time.saturating_add(back) };
-        self.reply_after(slot, after, Reply::Written(Err(unavailable(Known::Unknown))));
+        self.reply_after(slot, after, Reply::Written(Err(unavailable(ReportedEffect::Unknown))));
         self.send(slot, (time, None), effect);
     }
 
     pub(super) fn land_write(&mut self, slot: Slot, write: &Write) -> Reply {
-        if self.world.api_out {
-            return Reply::Written(Err(unavailable(Known::None)));
+        if self.cluster.api_out {
+            return Reply::Written(Err(unavailable(ReportedEffect::None)));
         }
         let address = match write {
             Write::CreateClaim(_) | Write::UpdateClaim(_) => None,
             Write::CreateStaticIp(ip) => Some(ip.address),
             Write::UpdateStaticIp(stored) => Some(stored.object.address),
         };
-        let known = address.and_then(|a| self.world.registry.static_ips.get(&a));
+        let known = address.and_then(|a| self.cluster.registry.static_ips.get(&a));
         let before = known.map(|stored| stored.object.clone());
-        let written = self.world.registry.write(write);
+        let written = self.cluster.registry.write(write);
         if let (Ok(_), Some(address)) = (&written, address) {
             let releasing = |state: State| matches!(state, State::Releasing | State::Released);
-            let stored = &self.world.registry.static_ips[&address].object;
+            let stored = &self.cluster.registry.static_ips[&address].object;
             let own = self.names.run(ProcessId(slot.0));
             let process = &mut self.processes[slot.at()];
-            process.marked |= stored.unsettled_by(&own);
+            process.marked |= stored.has_pending_by(&own);
             process.announced |= stored.attachment.as_ref().is_some_and(|a| releasing(a.state));
             let author = crate::audit::Author {
                 slot: slot.0,
                 member: process.spawn.member,
                 fixed: process.fixed,
-                unsettled_until: process.unsettled_until,
+                pending_until: process.pending_until,
             };
             self.audit.recorded(self.now, author, before.as_ref(), stored);
             self.trace.record(self.now, stored);
-            self.world.noted(self.now, address);
+            self.cluster.noted(self.now, address);
             if before.is_none() {
                 self.audit_adoption(slot, address);
             }

@@ -1,17 +1,17 @@
-//! What a cluster is like before anything happens to it.
+//! The initial state of a cluster.
 
 use std::time::Duration;
 
 use firecamp_core::record::ReleasePolicy;
 use serde::{Deserialize, Serialize};
 
-/// How a stop container is run.
+/// How a stop container runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StopKind {
     /// As a native sidecar: it fixes its epoch at its start and acts on SIGTERM, after the main
     /// container has ended.
     Sidecar,
-    /// As the main container's preStop hook: it runs before that one's SIGTERM.
+    /// As the preStop hook of the main container: it runs before that container's SIGTERM.
     Hook,
 }
 
@@ -26,7 +26,7 @@ pub struct Shape {
     pub pool: u8,
     /// A release takes the address out of EC2.
     pub unassign: bool,
-    /// Addresses go to the second ENI of a node, which needs policy routing.
+    /// Addresses are assigned to the second ENI of a node, which needs policy routing.
     pub secondary: bool,
     /// How the stop container runs.
     pub stop: StopKind,
@@ -34,16 +34,16 @@ pub struct Shape {
     pub deadline_s: u16,
     /// How long an init container waits for a predecessor on its node, in milliseconds.
     pub predecessor_ms: u16,
-    /// IPv4 addresses that EC2 allows on one ENI, the primary one included.
+    /// EC2's limit of IPv4 addresses on one ENI, the primary one included.
     pub eni_limit: u8,
     /// Every node has an agent.
     pub agents: bool,
-    /// Agents see the registry through watches, and go on with what they know while it is away.
+    /// Agents see the registry through watches, and continue with cached state during an outage.
     pub watches: bool,
 }
 
 impl Shape {
-    /// The policy of the pool.
+    /// The release policy of the pool.
     pub fn policy(&self) -> ReleasePolicy {
         if self.unassign { ReleasePolicy::Unassign } else { ReleasePolicy::Keep }
     }

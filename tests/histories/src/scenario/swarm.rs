@@ -1,34 +1,34 @@
-//! Faults of single calls. Each history first draws which kinds are on at all: a history in which
-//! everything breaks all the time reaches nothing that takes two good steps in a row.
+//! Swarm testing: each history first draws which kinds of call faults are on. With all of them on,
+//! no history would reach a state that needs two successful steps in a row.
 
 use serde::{Deserialize, Serialize};
 
-/// A way in which a single call, or one of its lags, goes wrong.
+/// A fault of a single call, or of one of its lags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Fault {
     /// A registry request fails and has no effect.
     RegistryFails,
-    /// A registry write has its effect, and the answer is lost.
+    /// A registry write takes effect, and the answer is lost.
     RegistryLost,
-    /// A registry request takes seconds; a write that was given up lands all the same.
+    /// A registry request takes seconds; a write lands even if the caller has given up.
     RegistrySlow,
     /// EC2's token buckets are almost empty.
     CloudThrottled,
     /// EC2 answers 5xx; a mutation may have taken effect or not.
     CloudFails,
-    /// An EC2 mutation has its effect, and the answer is lost.
+    /// An EC2 mutation takes effect, and the answer is lost.
     CloudLost,
     /// An EC2 mutation lands late, up to T after what authorised it.
     CloudLate,
     /// Outside A1: an EC2 mutation lands after T.
-    CloudOutside,
+    CloudAfterDeadline,
     /// EC2 refuses the credentials for a moment.
     CloudDenied,
-    /// Describe shows what was seconds ago.
+    /// Describe shows the state of seconds ago.
     DescribeStale,
-    /// The data path takes seconds to follow.
+    /// The data path takes seconds to switch.
     SwitchSlow,
-    /// The metadata service follows seconds later.
+    /// The metadata service is seconds behind.
     MetadataSlow,
     /// The metadata service does not answer.
     MetadataFails,
@@ -40,19 +40,19 @@ pub enum Fault {
     DiskFails,
     /// An agent's watches lag.
     WatchStale,
-    /// One of an agent's watches stands still while the other goes on.
+    /// One of an agent's watches stalls while the other continues.
     WatchGap,
-    /// An agent's watches show what is older than what they showed before.
+    /// An agent's watches go back in time.
     WatchBack,
     /// One of an agent's watches shows an empty list.
     WatchEmpty,
-    /// The registry refuses a request: a token that is not valid any more, a right that is gone, a
-    /// policy that denies it, a kind that is not served.
+    /// The registry refuses a request: an expired token, a missing permission, a policy that denies
+    /// it, a kind that is not served.
     RegistryRefuses,
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Self; 21] = [
         Self::RegistryFails,
         Self::RegistryLost,
@@ -61,7 +61,7 @@ impl Fault {
         Self::CloudFails,
         Self::CloudLost,
         Self::CloudLate,
-        Self::CloudOutside,
+        Self::CloudAfterDeadline,
         Self::CloudDenied,
         Self::DescribeStale,
         Self::SwitchSlow,
@@ -77,12 +77,12 @@ impl Fault {
         Self::RegistryRefuses,
     ];
 
-    /// What breaks only what an agent sees. They are drawn apart from the others, which they leave
-    /// as they were drawn before there were any.
+    /// The faults of an agent's watches. They are drawn separately, so that adding them did not
+    /// change how the others are drawn.
     pub const WATCHES: [Self; 4] =
         [Self::WatchStale, Self::WatchGap, Self::WatchBack, Self::WatchEmpty];
 
-    /// What is drawn with all the others.
+    /// The faults that are drawn together.
     pub fn usual() -> impl Iterator<Item = Self> {
         let apart = |fault: &Self| *fault == Self::RegistryRefuses || Self::WATCHES.contains(fault);
         Self::ALL.into_iter().filter(move |fault| !apart(fault))
@@ -93,7 +93,7 @@ impl Fault {
         self as usize
     }
 
-    /// The most of ten thousand calls that break so: enough to be met, not enough to stop all.
+    /// The highest rate in ten thousand calls: enough for coverage, and few enough for progress.
     pub(super) fn most(self) -> u64 {
         match self {
             Self::RegistryFails | Self::RegistryLost | Self::MetadataFails => 600,
@@ -106,21 +106,21 @@ impl Fault {
             | Self::WatchGap
             | Self::WatchBack
             | Self::WatchEmpty => 5_000,
-            Self::CloudOutside => 1_500,
+            Self::CloudAfterDeadline => 1_500,
             Self::RegistrySlow | Self::HostBusy => 300,
             Self::RegistryRefuses | Self::CloudDenied | Self::HostRefuses | Self::DiskFails => 150,
         }
     }
 }
 
-/// How often each kind of fault fires, in ten thousand calls that it fits.
+/// The rate of each kind of fault, in ten thousand matching calls.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Swarm {
     rates: [u16; Fault::ALL.len()],
 }
 
 impl Swarm {
-    /// How often this one fires.
+    /// The rate of a fault.
     pub fn rate(&self, fault: Fault) -> u16 {
         self.rates[fault.at()]
     }
@@ -132,7 +132,7 @@ impl Swarm {
         self
     }
 
-    /// Nothing breaks.
+    /// No fault is on.
     pub fn is_calm(&self) -> bool {
         self.rates.iter().all(|rate| *rate == 0)
     }

@@ -1,4 +1,4 @@
-//! Every audit of a step can fail: each is shown what it must not let pass, and what it must.
+//! Every step audit can fail: each gets a case that it must reject, and one that it must accept.
 
 mod adopt;
 mod agents;
@@ -11,16 +11,18 @@ use std::time::Duration;
 use firecamp_core::ids::Epoch;
 use firecamp_core::lock::{Hold, LockRecord};
 use firecamp_core::machine::{Attached, Outcome, Path};
-use firecamp_core::outside::Holder;
-use firecamp_core::record::{Attachment, Mark, Mutation, State, StaticIp};
+use firecamp_core::ports::Holder;
+use firecamp_core::record::{Attachment, Mutation, PendingMutation, State, StaticIp};
 use firecamp_core::time::Moment;
-use firecamp_histories::audit::{Audit, Author, Calling, Mover, Moving, Promise, Touch, Truth};
+use firecamp_histories::audit::{
+    AddressMove, Audit, Author, Ec2Mutation, KernelWrite, MutationSource, Promise, Truth,
+};
 use firecamp_histories::cluster::ApiPod;
 use firecamp_histories::level::Ready;
-use firecamp_histories::names::{EniIx, MemberIx, Names, NodeIx, PodIx, ProcessId, STRANGER};
+use firecamp_histories::names::{EniIx, FOREIGN_ENI, MemberIx, Names, NodeIx, PodIx, ProcessId};
 use firecamp_histories::scenario::{Scenario, Swarm};
-use firecamp_histories::world::FOREIGN;
-use firecamp_sim::{Disk, Kernel, Tag};
+use firecamp_histories::simulated_cluster::FOREIGN;
+use firecamp_testkit::sim::{Disk, Kernel, Tag};
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 5);
 const POD: PodIx = PodIx(3);
@@ -67,12 +69,12 @@ fn record(names: &Names, epoch: u64, state: State) -> StaticIp {
             served: false,
         }),
         reserved_on: None,
-        unsettled: BTreeSet::new(),
+        pending_mutations: BTreeSet::new(),
     }
 }
 
-fn mark(names: &Names, run: u32) -> Mark {
-    Mark {
+fn mark(names: &Names, run: u32) -> PendingMutation {
+    PendingMutation {
         mutation: Mutation::Assign,
         eni: names.eni(NodeIx(2).eni(0)).id.clone(),
         run: names.run(ProcessId(run)),
@@ -80,11 +82,10 @@ fn mark(names: &Names, run: u32) -> Mark {
 }
 
 fn author(slot: u32) -> Author {
-    let member = MemberIx(0);
-    Author { slot, member, fixed: None, unsettled_until: Moment::default() }
+    Author { slot, member: MemberIx(0), fixed: None, pending_until: Moment::default() }
 }
 
-/// A ready pod and a world in which everything agrees.
+/// A ready pod and a cluster in which everything agrees.
 struct Agreed {
     ready: Ready,
     record: StaticIp,
@@ -102,8 +103,8 @@ impl Agreed {
         kernel.locks.insert(ADDRESS, LockRecord { holder, hold: Hold::Held });
         let text = Some(ADDRESS.to_string());
         let disk = Disk { visible: text.clone(), durable: text, ..Disk::default() };
-        let ready =
-            Ready { member: MemberIx(0), node: NODE, address: ADDRESS, epoch: 4, eni: eni() };
+        let (member, eni) = (MemberIx(0), eni());
+        let ready = Ready { member, node: NODE, address: ADDRESS, epoch: 4, eni };
         Self { ready, record: record(names, 4, State::Attached), kernel, disk }
     }
 
@@ -136,7 +137,7 @@ fn attached(names: &Names, path: Path) -> Outcome {
 }
 
 #[test]
-fn s1_a_second_address_a_shrinking_epoch_and_another_member_are_told() {
+fn s1_rejects_a_second_address_a_decreasing_epoch_and_another_member() {
     let names = Names::new();
     let fresh = StaticIp { attachment: None, ..record(&names, 0, State::Parked) };
     let mut twice = audit();
@@ -152,19 +153,19 @@ fn s1_a_second_address_a_shrinking_epoch_and_another_member_are_told() {
     assert_eq!(broke(&shrinks), Some(Promise::S1));
 
     let mut given = audit();
-    let stolen = StaticIp { member: names.member(MemberIx(1)).clone(), ..four.clone() };
-    given.recorded(now(), author(RUN), Some(&four), &stolen);
+    let other = StaticIp { member: names.member(MemberIx(1)).clone(), ..four.clone() };
+    given.recorded(now(), author(RUN), Some(&four), &other);
     assert_eq!(broke(&given), Some(Promise::S1));
 }
 
 #[test]
-fn s2_holds_where_everything_agrees_and_breaks_where_any_one_does_not() {
+fn s2_holds_if_everything_agrees_and_fails_if_any_one_differs() {
     let names = Names::new();
     let agreed = Agreed::new(&names);
     assert_eq!(agreed.check(&agreed.truth()), None);
     let wrong = Some(Promise::S2);
     assert_eq!(agreed.check(&Truth { owner: None, ..agreed.truth() }), wrong);
-    assert_eq!(agreed.check(&Truth { receiver: Some(STRANGER), ..agreed.truth() }), wrong);
+    assert_eq!(agreed.check(&Truth { receiver: Some(FOREIGN_ENI), ..agreed.truth() }), wrong);
     assert_eq!(agreed.check(&Truth { record: None, ..agreed.truth() }), wrong);
     let later = record(&names, 5, State::Attached);
     assert_eq!(agreed.check(&Truth { record: Some(&later), ..agreed.truth() }), wrong);
@@ -183,59 +184,58 @@ fn s2_holds_where_everything_agrees_and_breaks_where_any_one_does_not() {
 }
 
 #[test]
-fn s2_lets_a_stranger_break_the_data_path_but_nothing_else_and_not_for_ever() {
+fn s2_permits_an_external_reassignment_to_break_only_the_data_path_and_only_for_a_time() {
     let names = Names::new();
     let agreed = Agreed::new(&names);
-    let taken = Truth { owner: Some(STRANGER), ..agreed.truth() };
+    let taken = Truth { owner: Some(FOREIGN_ENI), ..agreed.truth() };
     let mut audit = audit();
-    audit.stolen(now(), ADDRESS);
+    audit.reassigned_externally(now(), ADDRESS);
     audit.check(now(), (POD, agreed.ready), &taken);
     assert_eq!(broke(&audit), None);
     let mut later = audit.clone();
     let after = |seconds| Moment(now().0 + Duration::from_secs(seconds));
     later.check(now(), (POD, agreed.ready), &agreed.truth());
     later.check(after(1), (POD, agreed.ready), &taken);
-    assert_eq!(broke(&later), None, "a switch that was under way may undo it for a moment");
+    assert_eq!(broke(&later), None, "a pending switch may undo the repair for a moment");
     later.check(after(2), (POD, agreed.ready), &agreed.truth());
     later.check(after(6), (POD, agreed.ready), &agreed.truth());
     later.check(after(7), (POD, agreed.ready), &taken);
-    assert_eq!(broke(&later), Some(Promise::S2), "it had been put right before");
+    assert_eq!(broke(&later), Some(Promise::S2), "it had been repaired before");
     audit.clear_doubt();
     audit.check(now(), (POD, agreed.ready), &taken);
     assert_eq!(broke(&audit), Some(Promise::S2));
 }
 
 #[test]
-fn s2_looks_at_pods_that_the_api_shows_and_at_no_others() {
+fn s2_checks_only_pods_that_the_api_shows() {
     let names = Names::new();
     let ready = Agreed::new(&names).ready;
-    let shown = ApiPod { pod: POD, node: Some(NODE), ending: None };
     let mut audit = audit();
     audit.ready(POD, ready);
     assert!(audit.ready_pods().is_empty(), "a zombie's init may succeed");
-    audit.shown(MemberIx(0), Some(shown));
+    audit.shown(MemberIx(0), Some(ApiPod { pod: POD, node: Some(NODE), ending: None }));
     audit.ready(POD, ready);
     assert_eq!(audit.ready_pods(), [(POD, ready)]);
-    let mut told = audit.clone();
-    told.unready(POD);
-    assert!(told.ready_pods().is_empty());
+    let mut reported = audit.clone();
+    reported.unready(POD);
+    assert!(reported.ready_pods().is_empty());
     audit.shown(MemberIx(0), None);
     assert!(audit.ready_pods().is_empty());
 }
 
-fn touch(epoch: u64, adds: bool) -> Touch {
-    Touch { slot: RUN, node: NODE, address: ADDRESS, epoch, adds, fixed: None }
+fn touch(epoch: u64, adds: bool) -> KernelWrite {
+    KernelWrite { slot: RUN, node: NODE, address: ADDRESS, epoch, adds, fixed: None }
 }
 
 #[test]
-fn s3_a_superseded_run_is_told_in_the_kernel_in_ec2_and_in_the_record() {
+fn s3_rejects_a_superseded_run_in_the_kernel_in_ec2_and_in_the_record() {
     let names = Names::new();
     let kernel = Agreed::new(&names).kernel;
     let touch = |epoch| touch(epoch, true);
     let mut late = audit();
     late.touched(now(), touch(4), &kernel);
-    late.touched(now(), Touch { node: NodeIx(0), ..touch(3) }, &kernel);
-    assert_eq!(broke(&late), None, "another node's kernel is another matter");
+    late.touched(now(), KernelWrite { node: NodeIx(0), ..touch(3) }, &kernel);
+    assert_eq!(broke(&late), None, "another node's kernel does not count");
     late.touched(now(), touch(3), &kernel);
     assert_eq!(broke(&late), Some(Promise::S3));
 
@@ -244,11 +244,11 @@ fn s3_a_superseded_run_is_told_in_the_kernel_in_ec2_and_in_the_record() {
     let before = record(&names, 3, State::Parked);
     moved.recorded(now(), author(RUN), Some(&before), &held);
     moved.confirmed(&held, RUN);
-    let moving = Moving { address: ADDRESS, from: Some(eni()), to: Some(NodeIx(2).eni(0)) };
-    let by = Mover { slot: 2, announced: false, outside: false };
-    let mut outside = moved.clone();
-    outside.moved(now(), Mover { outside: true, ..by }, moving, Some(&held));
-    assert_eq!(broke(&outside), None, "outside A1 it may happen");
+    let moving = AddressMove { address: ADDRESS, from: Some(eni()), to: Some(NodeIx(2).eni(0)) };
+    let by = MutationSource { slot: 2, announced: false, after_deadline: false };
+    let mut after_deadline = moved.clone();
+    after_deadline.moved(now(), MutationSource { after_deadline: true, ..by }, moving, Some(&held));
+    assert_eq!(broke(&after_deadline), None, "outside A1 it may happen");
     moved.moved(now(), by, moving, Some(&held));
     assert_eq!(broke(&moved), Some(Promise::S3));
 
@@ -261,10 +261,10 @@ fn s3_a_superseded_run_is_told_in_the_kernel_in_ec2_and_in_the_record() {
 }
 
 #[test]
-fn s3_nobody_clears_a_mark_but_its_run_and_the_taker_that_found_it() {
+fn s3_only_its_run_or_a_waiting_claimant_clears_a_pending_mutation() {
     let names = Names::new();
     let clean = record(&names, 4, State::Attaching);
-    let marked = StaticIp { unsettled: BTreeSet::from([mark(&names, 2)]), ..clean.clone() };
+    let marked = StaticIp { pending_mutations: BTreeSet::from([mark(&names, 2)]), ..clean.clone() };
     let mut own = audit();
     own.recorded(now(), author(2), Some(&marked), &clean);
     assert_eq!(broke(&own), None);
@@ -273,16 +273,16 @@ fn s3_nobody_clears_a_mark_but_its_run_and_the_taker_that_found_it() {
     assert_eq!(broke(&other), Some(Promise::S3));
     let mut since = audit();
     since.recorded(now(), author(RUN), Some(&marked), &clean);
-    assert_eq!(broke(&since), Some(Promise::S3), "it was set after the take");
-    let mut taker = audit();
+    assert_eq!(broke(&since), Some(Promise::S3), "it was added after the acquisition");
+    let mut claimant = audit();
     let before = StaticIp { epoch: Epoch(3), ..marked.clone() };
-    taker.recorded(now(), author(RUN), Some(&before), &marked);
-    taker.recorded(now(), author(RUN), Some(&marked), &clean);
-    assert_eq!(broke(&taker), None);
+    claimant.recorded(now(), author(RUN), Some(&before), &marked);
+    claimant.recorded(now(), author(RUN), Some(&marked), &clean);
+    assert_eq!(broke(&claimant), None);
 }
 
 #[test]
-fn s3_a_release_is_of_its_own_epoch_of_an_ending_pod_and_one_that_unassigns_takes_an_epoch() {
+fn s3_a_release_needs_its_own_epoch_and_a_terminating_pod_and_unassigning_acquires_an_epoch() {
     let names = Names::new();
     let (held, parked) = (record(&names, 4, State::Attached), record(&names, 4, State::Parked));
     let ends = |live: bool, by: Author, after: &StaticIp| {
@@ -294,7 +294,7 @@ fn s3_a_release_is_of_its_own_epoch_of_an_ending_pod_and_one_that_unassigns_take
     };
     let fixed = Author { fixed: Some(4), ..author(9) };
     assert_eq!(ends(false, fixed, &parked), None);
-    assert_eq!(ends(true, fixed, &parked), Some(Promise::S3), "nobody deleted it");
+    assert_eq!(ends(true, fixed, &parked), Some(Promise::S3), "it is not being deleted");
     let older = Author { fixed: Some(3), ..fixed };
     assert_eq!(ends(false, older, &parked), Some(Promise::S3));
     let same = record(&names, 4, State::Releasing);
@@ -303,14 +303,14 @@ fn s3_a_release_is_of_its_own_epoch_of_an_ending_pod_and_one_that_unassigns_take
 }
 
 #[test]
-fn s3_a_mark_stays_as_long_as_a_call_of_its_run_may_land() {
+fn s3_a_pending_mutation_stays_while_a_call_of_its_run_may_land() {
     let names = Names::new();
     let clean = record(&names, 4, State::Attached);
-    let marked = StaticIp { unsettled: BTreeSet::from([mark(&names, RUN)]), ..clean.clone() };
+    let marked = StaticIp { pending_mutations: [mark(&names, RUN)].into(), ..clean.clone() };
     let clears = |until: u64| {
-        let unsettled_until = Moment(Duration::from_secs(until));
+        let pending_until = Moment(Duration::from_secs(until));
         let mut audit = audit();
-        audit.recorded(now(), Author { unsettled_until, ..author(RUN) }, Some(&marked), &clean);
+        audit.recorded(now(), Author { pending_until, ..author(RUN) }, Some(&marked), &clean);
         broke(&audit)
     };
     assert_eq!(clears(100), None);
@@ -318,9 +318,9 @@ fn s3_a_mark_stays_as_long_as_a_call_of_its_run_may_land() {
 }
 
 #[test]
-fn s3_a_call_without_a_mark_and_a_record_with_marks_taken_for_settled_are_told() {
+fn s3_rejects_an_unannounced_mutation_and_a_settled_record_with_pending_mutations() {
     let names = Names::new();
-    let call = Calling { slot: RUN, eni: eni(), address: ADDRESS, marked: false, shown: false };
+    let call = Ec2Mutation { slot: RUN, eni: eni(), address: ADDRESS, marked: false, shown: false };
     let mut unmarked = audit();
     unmarked.called(now(), call);
     assert_eq!(broke(&unmarked), Some(Promise::S3));
@@ -335,12 +335,12 @@ fn s3_a_call_without_a_mark_and_a_record_with_marks_taken_for_settled_are_told()
     };
     let before = record(&names, 3, State::Parked);
     assert_eq!(settles(&before), None);
-    let marked = StaticIp { unsettled: BTreeSet::from([mark(&names, 2)]), ..before };
+    let marked = StaticIp { pending_mutations: BTreeSet::from([mark(&names, 2)]), ..before };
     assert_eq!(settles(&marked), Some(Promise::S3));
 }
 
 #[test]
-fn k5_a_removal_by_a_read_that_failed_is_told() {
+fn k5_rejects_a_removal_after_a_failed_read() {
     let mut audit = audit();
     audit.removes(now(), RUN, ADDRESS, true);
     assert_eq!(broke(&audit), None);
@@ -349,32 +349,32 @@ fn k5_a_removal_by_a_read_that_failed_is_told() {
 }
 
 #[test]
-fn s4_what_is_foreign_is_told_in_ec2_and_in_the_kernel() {
+fn s4_rejects_changes_of_foreign_addresses_in_ec2_and_in_the_kernel() {
     let names = Names::new();
     let kernel = Agreed::new(&names).kernel;
     let mut called = audit();
-    let call = Calling { slot: RUN, eni: eni(), address: ADDRESS, marked: true, shown: false };
+    let call = Ec2Mutation { slot: RUN, eni: eni(), address: ADDRESS, marked: true, shown: false };
     called.called(now(), call);
     assert_eq!(broke(&called), None);
     let mut elsewhere = called.clone();
-    elsewhere.called(now(), Calling { eni: STRANGER, ..call });
+    elsewhere.called(now(), Ec2Mutation { eni: FOREIGN_ENI, ..call });
     assert_eq!(broke(&elsewhere), Some(Promise::S4));
     let mut seen = called.clone();
-    seen.called(now(), Calling { shown: true, ..call });
-    assert_eq!(broke(&seen), Some(Promise::S4), "it saw the stranger");
-    called.called(now(), Calling { address: FOREIGN, ..call });
+    seen.called(now(), Ec2Mutation { shown: true, ..call });
+    assert_eq!(broke(&seen), Some(Promise::S4), "its lookup showed the foreign interface");
+    called.called(now(), Ec2Mutation { address: FOREIGN, ..call });
     assert_eq!(broke(&called), Some(Promise::S4));
 
-    let mover = Mover { slot: RUN, announced: false, outside: false };
-    let moving = Moving { address: ADDRESS, from: Some(STRANGER), to: Some(eni()) };
+    let mover = MutationSource { slot: RUN, announced: false, after_deadline: false };
+    let moving = AddressMove { address: ADDRESS, from: Some(FOREIGN_ENI), to: Some(eni()) };
     let mut long = audit();
-    long.stolen(Moment(Duration::from_secs(1)), ADDRESS);
+    long.reassigned_externally(Moment(Duration::from_secs(1)), ADDRESS);
     long.moved(now(), mover, moving, None);
     assert_eq!(broke(&long), Some(Promise::S4));
-    let mut unseen = audit();
-    unseen.stolen(Moment(Duration::from_secs(98)), ADDRESS);
-    unseen.moved(now(), mover, moving, None);
-    assert_eq!(broke(&unseen), None, "nobody can have seen it yet");
+    let mut recent = audit();
+    recent.reassigned_externally(Moment(Duration::from_secs(98)), ADDRESS);
+    recent.moved(now(), mover, moving, None);
+    assert_eq!(broke(&recent), None, "no lookup can show it yet");
 
     let touch = touch(4, true);
     let mut stripped = kernel.clone();
@@ -382,19 +382,19 @@ fn s4_what_is_foreign_is_told_in_ec2_and_in_the_kernel() {
     let mut kernels = audit();
     kernels.touched(now(), touch, &stripped);
     assert_eq!(broke(&kernels), Some(Promise::S4));
-    let mut strange = audit();
-    strange.touched(now(), Touch { address: FOREIGN, ..touch }, &kernel);
-    assert_eq!(broke(&strange), Some(Promise::S4));
+    let mut foreign = audit();
+    foreign.touched(now(), KernelWrite { address: FOREIGN, ..touch }, &kernel);
+    assert_eq!(broke(&foreign), Some(Promise::S4));
 }
 
 #[test]
-fn s5_an_address_without_an_eni_is_told_unless_that_was_announced() {
-    let moving = Moving { address: ADDRESS, from: Some(eni()), to: None };
-    let mover = Mover { slot: RUN, announced: false, outside: false };
+fn s5_rejects_an_address_without_an_eni_unless_announced() {
+    let moving = AddressMove { address: ADDRESS, from: Some(eni()), to: None };
+    let mover = MutationSource { slot: RUN, announced: false, after_deadline: false };
     let mut lost = audit();
     lost.moved(now(), mover, moving, None);
     assert_eq!(broke(&lost), Some(Promise::S5));
     let mut released = audit();
-    released.moved(now(), Mover { announced: true, ..mover }, moving, None);
+    released.moved(now(), MutationSource { announced: true, ..mover }, moving, None);
     assert_eq!(broke(&released), None);
 }

@@ -1,4 +1,4 @@
-//! Many histories, and what every one of them is like.
+//! Many histories, and properties of each.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use firecamp_histories::run::{MIN_STEPS, Plan, Progress, run};
 use firecamp_histories::scenario::{At, Fault, Scenario};
 use firecamp_histories::shrink::shrink_while;
 
-/// All of them are the same on every machine.
+/// They are the same on every machine.
 const HISTORIES: u64 = 200_000;
 
 #[test]
-fn two_hundred_thousand_histories_hold_every_promise_and_meet_every_fault() {
+fn two_hundred_thousand_histories_hold_every_invariant_and_cover_every_fault() {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let plan =
         Plan { play: history::run, first: 1, count: HISTORIES, jobs, twice: 100, enough: 20 };
@@ -21,14 +21,14 @@ fn two_hundred_thousand_histories_hold_every_promise_and_meet_every_fault() {
         println!("seed {}: {}", found.seed, found.violation);
     }
     assert!(summary.found.is_empty(), "replay: make sim SEED={} N=1", summary.found[0].seed);
-    assert_eq!(summary.diverged, Vec::<u64>::new(), "histories that differ from themselves");
+    assert_eq!(summary.diverged, Vec::<u64>::new(), "histories whose two runs differ");
     assert_eq!(summary.twice, HISTORIES / 100);
     assert!(summary.shortest.0 >= MIN_STEPS, "steps and seed: {:?}", summary.shortest);
     assert_eq!(summary.unmet(20), Vec::<String>::new());
 }
 
 #[test]
-fn what_comes_out_does_not_depend_on_the_number_of_threads() {
+fn results_do_not_depend_on_the_number_of_threads() {
     let plan = |jobs| Plan { play: history::run, first: 77, count: 600, jobs, twice: 0, enough: 1 };
     let json = |jobs| {
         let summary = run(&plan(jobs), &Progress::default());
@@ -38,7 +38,7 @@ fn what_comes_out_does_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
-fn every_scenario_has_its_nodes_members_and_deeds_in_order() {
+fn every_scenario_is_well_formed() {
     let scenarios: Vec<Scenario> = (0..3_000).map(Scenario::draw).collect();
     for scenario in &scenarios {
         let shape = &scenario.shape;
@@ -58,10 +58,10 @@ fn every_scenario_has_its_nodes_members_and_deeds_in_order() {
 }
 
 #[test]
-fn strays_have_their_time_before_the_script_begins_and_no_other_history_has_them() {
+fn orphans_delay_the_script_and_occur_only_in_their_histories() {
     let scenarios: Vec<Scenario> = (0..3_000).map(Scenario::draw).collect();
-    let (with, without): (Vec<_>, Vec<_>) = scenarios.iter().partition(|s| s.strays.is_some());
-    assert!((50..150).contains(&with.len()), "{} of 3,000 have strays", with.len());
+    let (with, without): (Vec<_>, Vec<_>) = scenarios.iter().partition(|s| s.orphans.is_some());
+    assert!((50..150).contains(&with.len()), "{} of 3,000 have orphans", with.len());
     assert!(without.iter().all(|scenario| scenario.laid_out() == **scenario));
     for scenario in with {
         let laid = scenario.laid_out();
@@ -69,12 +69,12 @@ fn strays_have_their_time_before_the_script_begins_and_no_other_history_has_them
         assert!(laid.script.is_sorted_by_key(|at| at.ms));
         let late = |it: &Scenario| it.script.iter().filter(|at| at.ms >= it.heal_at_ms).count();
         assert!(laid.heal_at_ms > 600_000 && late(&laid) <= late(scenario));
-        assert_eq!(scenario.without_strays().laid_out(), scenario.without_strays());
+        assert_eq!(scenario.without_orphans().laid_out(), scenario.without_orphans());
     }
 }
 
 #[test]
-fn a_scenario_is_written_and_read_back_as_it_was() {
+fn a_scenario_survives_a_json_round_trip() {
     for seed in 0..200 {
         let scenario = Scenario::draw(seed);
         let text = serde_json::to_string(&scenario).unwrap();
@@ -83,7 +83,7 @@ fn a_scenario_is_written_and_read_back_as_it_was() {
 }
 
 #[test]
-fn shrinking_keeps_what_makes_it_fail_and_drops_the_rest() {
+fn shrinking_keeps_the_cause_of_the_failure_and_drops_the_rest() {
     let scenario = (0..1_000)
         .map(Scenario::draw)
         .find(|s| s.script.len() > 8 && s.swarm.rate(Fault::CloudLost) > 0)

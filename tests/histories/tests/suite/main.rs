@@ -1,4 +1,4 @@
-//! The histories and what they stand on.
+//! The histories and their foundations.
 
 mod audits;
 mod bounds;

@@ -1,6 +1,7 @@
-//! The fast EC2 beside the strict simulator: the same calls, the same answers, the same truth.
+//! The fast EC2 compared with the strict simulator: the same calls, the same answers, the same
+//! state.
 
-#![expect(clippy::unwrap_used, reason = "test support: what fails here fails the test")]
+#![expect(clippy::unwrap_used, reason = "test support: a failure here fails the test")]
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
@@ -10,10 +11,10 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 use firecamp_core::failure::CloudKind;
 use firecamp_core::time::Moment;
-use firecamp_histories::names::{EniIx, NodeIx, STRANGER};
-use firecamp_histories::seed::{Chance, Purpose};
-use firecamp_histories::world::ec2::{Ec2, Lags};
-use firecamp_vpc::{Act, Distribution, Profile, Spec, WireRequest, World};
+use firecamp_histories::names::{EniIx, FOREIGN_ENI, NodeIx};
+use firecamp_histories::seed::{Purpose, SeededRng};
+use firecamp_histories::simulated_cluster::ec2::{Ec2, Lags};
+use firecamp_vpc::{Act, Distribution, Profile, Simulator, Spec, WireRequest};
 
 const EPOCH: Duration = Duration::from_secs(1_790_000_000);
 const NODES: u8 = 3;
@@ -63,7 +64,7 @@ id = "eni-000000f0"
 address = "10.0.1.200"
 "#;
 
-/// Everything at once.
+/// No latencies and no lags.
 fn instant() -> Profile {
     let zero = Distribution::new(0.0, 0.0, 0.0);
     Profile {
@@ -87,9 +88,9 @@ fn instant() -> Profile {
     }
 }
 
-/// Both of them.
+/// Both implementations.
 struct Pair {
-    strict: World,
+    strict: Simulator,
     fast: Ec2,
     ids: Vec<(EniIx, String)>,
     addresses: Vec<Ipv4Addr>,
@@ -99,9 +100,9 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         let spec = Spec::from_toml(SPEC).unwrap();
-        let strict = World::new(&spec, instant(), 7, EPOCH).unwrap();
+        let strict = Simulator::new(&spec, instant(), 7, EPOCH).unwrap();
         let mut ids = Vec::new();
-        let mut primaries = vec![(STRANGER, Ipv4Addr::new(10, 0, 1, 200))];
+        let mut primaries = vec![(FOREIGN_ENI, Ipv4Addr::new(10, 0, 1, 200))];
         for (number, node) in strict.nodes().iter().enumerate() {
             for eni in &node.enis {
                 let slot = u8::try_from(eni.device_index).unwrap();
@@ -110,7 +111,7 @@ impl Pair {
                 primaries.push((ix, eni.primary));
             }
         }
-        ids.push((STRANGER, "eni-000000f0".to_owned()));
+        ids.push((FOREIGN_ENI, "eni-000000f0".to_owned()));
         let addresses: Vec<Ipv4Addr> = (50..58).map(|last| Ipv4Addr::new(10, 0, 1, last)).collect();
         let cidr = "10.0.1.0/24".parse().unwrap();
         let fast = Ec2::new(cidr, LIMIT, primaries, addresses.clone());
@@ -126,7 +127,7 @@ impl Pair {
         Moment(self.now)
     }
 
-    /// What the strict one answers.
+    /// The answer of the strict simulator.
     fn ask(&mut self, body: &str) -> Result<(), CloudKind> {
         let body = format!("Version=2016-11-15&{body}");
         let request = signed(&self.strict, self.now, &body);
@@ -161,11 +162,11 @@ impl Pair {
     }
 
     fn steal(&mut self, address: Ipv4Addr) {
-        let act = Act::Steal { address, to: Some("stranger".to_owned()) };
+        let act = Act::Reassign { address, to: Some("stranger".to_owned()) };
         let strict = self.strict.act(self.now, &act).is_ok();
         let before = self.fast.holder(address);
         let fast = self.fast.steal(self.moment(), address, Lags::default());
-        assert_eq!(fast, strict && before != Some((STRANGER, false)), "steal {address}");
+        assert_eq!(fast, strict && before != Some((FOREIGN_ENI, false)), "steal {address}");
     }
 
     fn terminate(&mut self, node: NodeIx) {
@@ -176,7 +177,7 @@ impl Pair {
         }
     }
 
-    /// Owner, data path, Describe and metadata of every address.
+    /// Compares owner, data path, Describe and metadata of every address.
     fn compare(&mut self) {
         let truth = self.strict.truth(self.now);
         let now = self.moment();
@@ -202,17 +203,17 @@ impl Pair {
     }
 }
 
-/// What an error means: the same table as the product's, for what can come here.
+/// The meaning of an error: the product's table, restricted to the errors that occur here.
 fn kind(body: &str, unassign: bool) -> CloudKind {
     let has = |text: &str| body.contains(text);
     if has("InvalidNetworkInterfaceID.NotFound") || has("Malformed") {
-        CloudKind::Gone
+        CloudKind::NotFound
     } else if has("PrivateIpAddressLimitExceeded") {
         CloudKind::CapacityExceeded
     } else if has("move is not allowed") || has("secondary-addresses") {
         CloudKind::HeldElsewhere
     } else if has("are not assigned to interface") {
-        CloudKind::NotOurs
+        CloudKind::NotOnInterface
     } else if has("does not fall within") || has("reserved") || (unassign && has("primary")) {
         CloudKind::BadAddress
     } else {
@@ -220,7 +221,7 @@ fn kind(body: &str, unassign: bool) -> CloudKind {
     }
 }
 
-fn signed(world: &World, now: Duration, body: &str) -> WireRequest {
+fn signed(world: &Simulator, now: Duration, body: &str) -> WireRequest {
     let own = world.credentials("admin").unwrap();
     let own = Credentials::new(own.access_key, own.secret_key, own.session_token, None, "world");
     let own = own.into();
@@ -244,36 +245,36 @@ fn signed(world: &World, now: Duration, body: &str) -> WireRequest {
     request
 }
 
-fn eni(chance: &mut Chance) -> EniIx {
-    let node = NodeIx(chance.small(NODES));
-    if chance.once_in(20) { EniIx(0xee) } else { node.eni(chance.small(2)) }
+fn eni(rng: &mut SeededRng) -> EniIx {
+    let node = NodeIx(rng.small(NODES));
+    if rng.once_in(20) { EniIx(0xee) } else { node.eni(rng.small(2)) }
 }
 
-/// Mostly one of the followed addresses; sometimes a primary one, a reserved or a strange one.
-fn address(chance: &mut Chance, followed: &[Ipv4Addr]) -> Ipv4Addr {
+/// Mostly one of the tracked addresses; sometimes a primary, a reserved or an unknown one.
+fn address(rng: &mut SeededRng, followed: &[Ipv4Addr]) -> Ipv4Addr {
     let odd = [(1, 105), (1, 200), (1, 1), (1, 255), (2, 9)];
-    if chance.once_in(8) {
-        let (net, last) = odd.get(usize::from(chance.small(5))).unwrap();
+    if rng.once_in(8) {
+        let (net, last) = odd.get(usize::from(rng.small(5))).unwrap();
         return Ipv4Addr::new(10, 0, *net, *last);
     }
-    *followed.get(usize::from(chance.small(8))).unwrap()
+    *followed.get(usize::from(rng.small(8))).unwrap()
 }
 
 #[test]
-fn the_fast_ec2_and_the_strict_one_agree_on_every_answer_and_every_state() {
+fn the_fast_ec2_agrees_with_the_strict_simulator_on_every_answer_and_state() {
     for seed in 0..150 {
-        let mut chance = Chance::new(seed, Purpose::Test, 0);
+        let mut rng = SeededRng::new(seed, Purpose::Test, 0);
         let mut pair = Pair::new();
         for _ in 0..60 {
-            pair.now += chance.millis(300, 2_000);
-            let (eni, force) = (eni(&mut chance), chance.once_in(2));
-            let address = address(&mut chance, &pair.addresses);
-            match chance.below(16) {
+            pair.now += rng.millis(300, 2_000);
+            let (eni, force) = (eni(&mut rng), rng.once_in(2));
+            let address = address(&mut rng, &pair.addresses);
+            match rng.below(16) {
                 0..=8 => pair.assign(eni, address, force),
                 9..=12 => pair.unassign(eni, address),
                 13 | 14 if pair.addresses.contains(&address) => pair.steal(address),
-                // Node 1 stays, for its primary addresses are tried.
-                15 if chance.once_in(6) => pair.terminate(NodeIx(chance.small(2) * 2)),
+                // Node 1 stays, because its primary addresses are used.
+                15 if rng.once_in(6) => pair.terminate(NodeIx(rng.small(2) * 2)),
                 _ => {}
             }
             pair.compare();

@@ -4,7 +4,7 @@ use firecamp_histories::names::Names;
 use firecamp_histories::sweep;
 
 #[test]
-fn ten_thousand_sweeps_collect_what_nobody_claims_and_nothing_else() {
+fn ten_thousand_sweeps_collect_all_orphans_and_nothing_else() {
     let names = Names::new();
     let (mut collected, mut partial, mut lagging) = (0, 0, 0);
     for seed in 1..=10_000 {
@@ -20,7 +20,7 @@ fn ten_thousand_sweeps_collect_what_nobody_claims_and_nothing_else() {
 }
 
 #[test]
-fn a_sweep_is_the_same_every_time() {
+fn a_sweep_is_reproducible() {
     let names = Names::new();
     for seed in 1..=50 {
         assert_eq!(sweep::run(seed, &names), sweep::run(seed, &names));

@@ -1,4 +1,4 @@
-//! A cluster that changes by chance, and the passes of whoever holds the Lease over it.
+//! A cluster that changes by rng, and the passes of whoever holds the Lease over it.
 
 mod change;
 mod made;
@@ -6,13 +6,13 @@ mod made;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use firecamp_cluster::{
-    Answers, ClaimSeen, Duty, Identity, Planner, PodSeen, Questions, SetName, Site, View,
-    is_orphan, unwanted, usage, without_wait,
+use firecamp_controllers::leader::{
+    Identity, ObservedClaim, ObservedPod, Operation, Planner, Queries, QueryResults, SetName, Site,
+    View, deletion_reason, is_orphan, usage, without_volume_wait,
 };
 use firecamp_core::ids::Member;
 use firecamp_core::time::Moment;
-use firecamp_histories::seed::{Chance, Purpose};
+use firecamp_histories::seed::{Purpose, SeededRng};
 use firecamp_histories::tape::Tape;
 
 use super::parsed;
@@ -23,22 +23,22 @@ const MEMBERS: u8 = 8;
 
 /// Records a history.
 pub fn leader(seed: u64) -> Tape {
-    let mut town = Town::new(seed);
+    let mut fixture = ClusterFixture::new(seed);
     for _ in 0..PASSES {
-        town.now = town.now.plus(town.chance.millis(20_000, 60_000));
-        town.change();
-        town.pass();
+        fixture.now = fixture.now.plus(fixture.rng.millis(20_000, 60_000));
+        fixture.change();
+        fixture.pass();
     }
-    town.tape
+    fixture.tape
 }
 
-struct Town {
-    chance: Chance,
+struct ClusterFixture {
+    rng: SeededRng,
     tape: Tape,
     planner: Planner,
     view: View,
     site: Site,
-    pods: BTreeMap<Member, PodSeen>,
+    pods: BTreeMap<Member, ObservedPod>,
     held: BTreeMap<Ipv4Addr, bool>,
     now: Moment,
     version: u32,
@@ -46,12 +46,12 @@ struct Town {
     haste: u64,
 }
 
-impl Town {
+impl ClusterFixture {
     fn new(seed: u64) -> Self {
-        let mut chance = Chance::new(seed, Purpose::Test, 101);
-        let haste = [1, 3, 10][usize::from(chance.small(3))];
-        let mut town = Self {
-            chance,
+        let mut rng = SeededRng::new(seed, Purpose::Test, 101);
+        let haste = [1, 3, 10][usize::from(rng.small(3))];
+        let mut fixture = Self {
+            rng,
             tape: Tape::of("leader", seed),
             planner: Planner::default(),
             view: View::default(),
@@ -66,18 +66,18 @@ impl Town {
             version: 1,
             haste,
         };
-        town.settle();
-        town
+        fixture.settle();
+        fixture
     }
 
     fn change(&mut self) {
-        for _ in 0..self.chance.below(self.haste + 1) {
+        for _ in 0..self.rng.below(self.haste + 1) {
             self.change_one();
         }
     }
 
     fn pass(&mut self) {
-        if self.chance.once_in(40) {
+        if self.rng.once_in(40) {
             self.planner = Planner::default();
             self.tape.call("leader.new", Some(0), &());
             self.tape.gives(&());
@@ -88,32 +88,33 @@ impl Town {
         let answers = self.answers(&asked);
         let with = (&self.view, &self.site, &answers, self.now);
         self.tape.call("leader.plan", Some(0), &with);
-        let duties = self.planner.plan(&self.view, &self.site, &answers, self.now);
-        let told: Vec<_> = duties.iter().map(|duty| (duty.reason(), duty.action())).collect();
-        self.tape.gives(&duties);
+        let operations = self.planner.plan(&self.view, &self.site, &answers, self.now);
+        let reported: Vec<_> =
+            operations.iter().map(|operation| (operation.reason(), operation.action())).collect();
+        self.tape.gives(&operations);
         self.tape.call("leader.words", Some(0), &());
-        self.tape.gives(&told);
+        self.tape.gives(&reported);
         self.look();
-        for duty in duties {
-            if !self.chance.once_in(4) {
-                self.obey(duty);
+        for operation in operations {
+            if !self.rng.once_in(4) {
+                self.obey(operation);
             }
         }
     }
 
     /// What was asked for, but for what could not be read, or came too late.
-    fn answers(&mut self, asked: &Questions) -> Answers {
-        let mut answers = Answers::default();
+    fn answers(&mut self, asked: &Queries) -> QueryResults {
+        let mut answers = QueryResults::default();
         for member in &asked.pods {
-            if self.chance.once_in(12) {
-                answers.unasked_pods.insert(member.clone());
+            if self.rng.once_in(12) {
+                answers.skipped_pods.insert(member.clone());
             } else if let Some(pod) = self.pods.get(member) {
                 answers.pods.insert(member.clone(), pod.clone());
             }
         }
         for address in &asked.owners {
-            if self.chance.once_in(12) {
-                answers.unasked_owners.insert(*address);
+            if self.rng.once_in(12) {
+                answers.skipped_owners.insert(*address);
             } else if let Some(held) = self.held.get(address) {
                 answers.held.insert(*address, *held);
             }
@@ -124,10 +125,10 @@ impl Town {
     /// What is asked outside of a pass.
     fn look(&mut self) {
         self.tape.function("leader.usage", &self.view, &usage(&self.view));
-        let claims: Vec<&ClaimSeen> = self.view.claims.values().flatten().collect();
+        let claims: Vec<&ObservedClaim> = self.view.claims.values().flatten().collect();
         for seen in claims {
             let orphan = seen.claim.address.map(|address| is_orphan(address, Some(seen)));
-            let wait = without_wait(seen);
+            let wait = without_volume_wait(seen);
             self.tape.function("leader.claim", seen, &(orphan, wait));
             let (Some(owner), Some(pool)) = (&seen.owner, self.view.pools.get(&seen.claim.pool))
             else {
@@ -136,31 +137,39 @@ impl Town {
             let Some(policy) = pool.as_ref().map(|pool| pool.retention) else { continue };
             let member = &seen.claim.member;
             let set = self.view.sets.get(&SetName::of(member, owner)).and_then(Option::as_ref);
-            let why = unwanted(member, owner, policy, set);
+            let why = deletion_reason(member, owner, policy, set);
             self.tape.function("leader.unwanted", &(member, owner, policy, set), &why);
         }
     }
 
     /// Does what was planned, as far as this view shows it.
-    fn obey(&mut self, duty: Duty) {
-        match duty {
-            Duty::Release { address, .. } | Duty::Unassign { address, .. } => self.part(address),
-            Duty::Own { member, owner, .. } => self.claim(&member, |seen| seen.owner = owner),
-            Duty::DropClaim { member, .. } => drop(self.view.claims.remove(&member)),
-            Duty::DropAddress { address, .. } => self.address(address, |id| id.deleting = true),
-            Duty::FreeAddress { address, .. } => drop(self.view.addresses.remove(&address)),
-            Duty::TellAddress { address, status, .. } => {
+    fn obey(&mut self, operation: Operation) {
+        match operation {
+            Operation::Release { address, .. } | Operation::Unassign { address, .. } => {
+                self.part(address)
+            }
+            Operation::RecordOwner { member, owner, .. } => {
+                self.claim(&member, |seen| seen.owner = owner)
+            }
+            Operation::DeleteClaim { member, .. } => drop(self.view.claims.remove(&member)),
+            Operation::DeleteStaticIp { address, .. } => {
+                self.address(address, |id| id.deleting = true)
+            }
+            Operation::RemoveFinalizer { address, .. } => {
+                drop(self.view.addresses.remove(&address))
+            }
+            Operation::UpdateStaticIpStatus { address, status, .. } => {
                 if let Some(Some(seen)) = self.view.addresses.get_mut(&address) {
                     seen.status = status;
                 }
             }
-            Duty::EndWait { member, .. } => self.claim(&member, |seen| {
-                seen.conditions = without_wait(seen).unwrap_or_default();
+            Operation::ClearVolumeWait { member, .. } => self.claim(&member, |seen| {
+                seen.conditions = without_volume_wait(seen).unwrap_or_default();
             }),
-            Duty::TellClaim { member, conditions, .. } => {
+            Operation::UpdateClaimStatus { member, conditions, .. } => {
                 self.claim(&member, |seen| seen.conditions = conditions);
             }
-            Duty::TellPool { pool, status, .. } => {
+            Operation::UpdatePoolStatus { pool, status, .. } => {
                 if let Some(Some(seen)) = self.view.pools.get_mut(&pool) {
                     seen.status = Some(status);
                 }
@@ -168,7 +177,7 @@ impl Town {
         }
     }
 
-    fn claim(&mut self, member: &Member, change: impl FnOnce(&mut ClaimSeen)) {
+    fn claim(&mut self, member: &Member, change: impl FnOnce(&mut ObservedClaim)) {
         if let Some(Some(seen)) = self.view.claims.get_mut(member) {
             change(seen);
         }
@@ -190,6 +199,6 @@ impl Town {
             State::Parked => State::Releasing,
             State::Releasing | State::Released => State::Released,
         };
-        seen.record.unsettled = BTreeSet::new();
+        seen.record.pending_mutations = BTreeSet::new();
     }
 }

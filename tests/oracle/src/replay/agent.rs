@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
 use firecamp_core::agent::{
-    Adopter, Collector, Evidence, Look, Memory, Pass, Sight, Stray, adopt, plan, strays,
+    AddressReadings, Adopter, Collector, Evidence, Memory, Observation, Orphan, Pass, adopt,
+    orphans, plan,
 };
 use firecamp_core::decide;
 use firecamp_core::ids::{ClusterName, EniId, NodeName, RunId};
 use firecamp_core::interface::Interface;
 use firecamp_core::lock::LockRecord;
-use firecamp_core::outside::{KernelTarget, KernelView, PodView};
+use firecamp_core::ports::{KernelTarget, KernelView, PodView};
 use firecamp_core::record::{Pool, StaticIp};
 use firecamp_core::time::Moment;
 use serde::{Deserialize, Serialize};
@@ -25,9 +26,9 @@ pub(super) struct Agent {
     collectors: HashMap<u64, Collector>,
 }
 
-/// A [`Look`] that owns its parts.
+/// A [`AddressReadings`] that owns its parts.
 #[derive(Debug, Serialize, Deserialize)]
-struct OwnLook {
+struct OwnReadings {
     record: StaticIp,
     lock: Option<LockRecord>,
     in_kernel: bool,
@@ -36,10 +37,10 @@ struct OwnLook {
     in_place: Option<bool>,
 }
 
-impl OwnLook {
-    fn look(&self) -> Look<'_> {
+impl OwnReadings {
+    fn look(&self) -> AddressReadings<'_> {
         let Self { record, lock, in_kernel, kernel, pod, in_place } = self;
-        Look {
+        AddressReadings {
             record,
             lock: lock.as_ref(),
             in_kernel: *in_kernel,
@@ -56,18 +57,18 @@ impl Agent {
     pub(super) fn ask(&mut self, call: &str, of: u64, with: &str) -> Answer {
         match call {
             "memory.add" => {
-                let ((node, cluster, gone), look, now): (Header, OwnLook, Moment) = read(with)?;
+                let ((node, cluster, gone), look, now): (Header, OwnReadings, Moment) = read(with)?;
                 let memory = self.memories.entry(of).or_default();
-                let mut sight = Sight::new(node, cluster, gone);
-                sight.add(look.look(), memory, now);
-                gives(&(sight.addresses.first(), memory.is_astray()))
+                let mut observation = Observation::new(node, cluster, gone);
+                observation.add(look.look(), memory, now);
+                gives(&(observation.addresses.first(), memory.is_misplaced()))
             }
             "memory.reasserts" => {
                 gives(&self.memories.entry(of).or_default().reasserts(read(with)?))
             }
             "agent.plan" => {
-                let (sight, now): (Sight, Moment) = read(with)?;
-                gives(&plan(&sight, now))
+                let (observation, now): (Observation, Moment) = read(with)?;
+                gives(&plan(&observation, now))
             }
             "collector.pass" => {
                 let (pass, now): (Pass, Moment) = read(with)?;
@@ -85,20 +86,20 @@ impl Agent {
 
     fn adoption(&mut self, call: &str, of: u64, with: &str) -> Answer {
         match call {
-            "adopter.lost_sight" => gives(&self.adopters.entry(of).or_default().lost_sight()),
-            "adopter.look" => {
-                type Seen = (BTreeSet<Stray>, BTreeMap<Ipv4Addr, bool>, (Moment, Moment));
-                let (found, recorded, when): Seen = read(with)?;
-                gives(&self.adopters.entry(of).or_default().look(&found, &recorded, when))
+            "adopter.reset" => gives(&self.adopters.entry(of).or_default().reset()),
+            "adopter.observe" => {
+                type Observed = (BTreeSet<Orphan>, BTreeMap<Ipv4Addr, bool>, (Moment, Moment));
+                let (found, recorded, when): Observed = read(with)?;
+                gives(&self.adopters.entry(of).or_default().observe(&found, &recorded, when))
             }
-            "strays" => {
+            "orphans" => {
                 type All = (Vec<Interface>, BTreeSet<EniId>, Vec<Pool>, ClusterName);
                 let (listing, usable, pools, cluster): All = read(with)?;
-                gives(&strays(&listing, &usable, &pools, &cluster))
+                gives(&orphans(&listing, &usable, &pools, &cluster))
             }
             "adopt" => {
-                let (stray, evidence, run): (Stray, Evidence, RunId) = read(with)?;
-                gives(&adopt(&stray, &evidence, run))
+                let (orphan, evidence, run): (Orphan, Evidence, RunId) = read(with)?;
+                gives(&adopt(&orphan, &evidence, run))
             }
             _ => Ok(None),
         }

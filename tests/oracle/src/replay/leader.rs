@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use firecamp_cluster::{
-    Answers, Call, Candidate, ClaimSeen, Duty, Hearing, LeaseSeen, Owner, Planner, Site,
-    StatefulSet, View, is_orphan, unwanted, usage, without_wait,
+use firecamp_controllers::leader::{
+    Call, Candidate, Ec2Reachability, ObservedClaim, ObservedLease, Operation, Owner, Planner,
+    QueryResults, Site, StatefulSet, View, deletion_reason, is_orphan, usage, without_volume_wait,
 };
 use firecamp_core::failure::CloudKind;
 use firecamp_core::ids::Member;
@@ -18,9 +18,9 @@ use super::{Answer, gives, known, read};
 pub(super) struct Leader {
     planners: HashMap<u64, Planner>,
     /// The last plan of each planner.
-    planned: HashMap<u64, Vec<Duty>>,
+    planned: HashMap<u64, Vec<Operation>>,
     candidates: HashMap<u64, Candidate>,
-    hearings: HashMap<u64, Hearing>,
+    hearings: HashMap<u64, Ec2Reachability>,
 }
 
 impl Leader {
@@ -35,28 +35,29 @@ impl Leader {
                 gives(&self.planners.entry(of).or_default().ask(&view, &site))
             }
             "leader.plan" => {
-                let (view, site, answers, now): (View, Site, Answers, Moment) = read(with)?;
+                let (view, site, answers, now): (View, Site, QueryResults, Moment) = read(with)?;
                 let planner = self.planners.entry(of).or_default();
-                let duties = planner.plan(&view, &site, &answers, now);
-                let answer = gives(&duties);
-                self.planned.insert(of, duties);
+                let operations = planner.plan(&view, &site, &answers, now);
+                let answer = gives(&operations);
+                self.planned.insert(of, operations);
                 answer
             }
             "leader.words" => {
-                let duties = self.planned.get(&of).map(Vec::as_slice).unwrap_or_default();
-                let told = duties.iter().map(|duty| (duty.reason(), duty.action()));
-                gives(&told.collect::<Vec<_>>())
+                let operations = self.planned.get(&of).map(Vec::as_slice).unwrap_or_default();
+                let reported =
+                    operations.iter().map(|operation| (operation.reason(), operation.action()));
+                gives(&reported.collect::<Vec<_>>())
             }
             "leader.usage" => gives(&usage(&read(with)?)),
             "leader.claim" => {
-                let seen: ClaimSeen = read(with)?;
+                let seen: ObservedClaim = read(with)?;
                 let orphan = seen.claim.address.map(|address| is_orphan(address, Some(&seen)));
-                gives(&(orphan, without_wait(&seen)))
+                gives(&(orphan, without_volume_wait(&seen)))
             }
             "leader.unwanted" => {
                 type All = (Member, Owner, ClaimRetentionPolicy, Option<StatefulSet>);
                 let (member, owner, policy, set): All = read(with)?;
-                gives(&unwanted(&member, &owner, policy, set.as_ref()))
+                gives(&deletion_reason(&member, &owner, policy, set.as_ref()))
             }
             _ => self.lease(call, of, with),
         }
@@ -70,15 +71,15 @@ impl Leader {
             }
             "hearing.sent" => {
                 let (call, now): (Call, Moment) = read(with)?;
-                let hearing = self.hearings.entry(of).or_default();
-                hearing.sent(call, now);
-                gives(&hearing.is_deaf())
+                let reachability = self.hearings.entry(of).or_default();
+                reachability.sent(call, now);
+                gives(&reachability.is_unreachable())
             }
             "hearing.ended" => {
                 let (call, failure): (Call, Option<CloudKind>) = read(with)?;
-                let hearing = self.hearings.entry(of).or_default();
-                hearing.ended(call, failure);
-                gives(&hearing.is_deaf())
+                let reachability = self.hearings.entry(of).or_default();
+                reachability.ended(call, failure);
+                gives(&reachability.is_unreachable())
             }
             _ => match call.strip_prefix("candidate.") {
                 Some(call) => stands(known(self.candidates.get_mut(&of))?, call, with),
@@ -95,7 +96,7 @@ fn stands(candidate: &mut Candidate, call: &str, with: &str) -> Answer {
             gives(&(candidate.left(now), candidate.holds(now)))
         }
         "decide" => {
-            let (lease, now): (Option<LeaseSeen>, Moment) = read(with)?;
+            let (lease, now): (Option<ObservedLease>, Moment) = read(with)?;
             gives(&candidate.decide(lease.as_ref(), now))
         }
         "resign" => gives(&candidate.resign(&read(with)?)),

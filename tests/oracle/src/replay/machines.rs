@@ -1,9 +1,9 @@
-//! The machines: attach, release and errands.
+//! The machines: attach, release and operations.
 
 use std::collections::HashMap;
 
 use firecamp_core::action::{Action, Reply, Step};
-use firecamp_core::agent::{Duty, Errand};
+use firecamp_core::agent::{Execution, Operation};
 use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::ids::{ClusterName, RunId};
 use firecamp_core::machine::{Machine, Outcome};
@@ -17,7 +17,7 @@ use super::{Answer, gives, known, read};
 enum Any {
     Attach(Box<Attach>),
     Release(Box<Release>),
-    Errand(Box<Errand>),
+    Execution(Box<Execution>),
 }
 
 /// All machines of a history.
@@ -40,14 +40,14 @@ fn effect(machine: &impl Machine) -> Answer {
 impl Any {
     fn reply(&mut self, reply: Reply, now: Moment) -> Answer {
         match self {
-            Self::Attach(it) => told(&mut **it, reply, now),
-            Self::Release(it) => told(&mut **it, reply, now),
-            Self::Errand(it) => told(&mut **it, reply, now),
+            Self::Attach(it) => reported(&mut **it, reply, now),
+            Self::Release(it) => reported(&mut **it, reply, now),
+            Self::Execution(it) => reported(&mut **it, reply, now),
         }
     }
 }
 
-fn told(machine: &mut impl Machine, reply: Reply, now: Moment) -> Answer {
+fn reported(machine: &mut impl Machine, reply: Reply, now: Moment) -> Answer {
     machine.reply(reply, now);
     effect(machine)
 }
@@ -69,11 +69,12 @@ impl Machines {
                 self.0.insert(of, Any::Release(Box::new(machine)));
                 answer
             }
-            "errand.new" => {
-                let (duty, cluster, run, now): (Duty, ClusterName, RunId, Moment) = read(with)?;
-                let machine = Errand::new(&duty, &cluster, run, now);
+            "operation.new" => {
+                let (operation, cluster, run, now): (Operation, ClusterName, RunId, Moment) =
+                    read(with)?;
+                let machine = Execution::new(&operation, &cluster, run, now);
                 let answer = effect(&machine);
-                self.0.insert(of, Any::Errand(Box::new(machine)));
+                self.0.insert(of, Any::Execution(Box::new(machine)));
                 answer
             }
             "machine.reply" => {

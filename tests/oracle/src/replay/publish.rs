@@ -1,18 +1,18 @@
 //! The publisher.
 
-mod told;
+mod reported;
 
 use std::collections::HashMap;
 
+use firecamp_controllers::publish::{Done, Facts, Notice, Publisher, Step, carry_out, table};
 use firecamp_core::failure::RegistryFailure;
 use firecamp_core::ids::NodeName;
 use firecamp_core::time::Moment;
-use firecamp_publish::{Done, Facts, Notice, Publisher, Step, carry_out, table};
 use firecamp_registry::api::VolumeStatus;
 use futures_util::FutureExt as _;
 use serde_json::Value;
 
-use self::told::Told;
+use self::reported::Reported;
 use super::{Answer, Unable, gives, known, read};
 
 /// The publishers by process, each with its last step.
@@ -49,9 +49,9 @@ impl Publishers {
             }
             "publisher.done" => {
                 type Result = core::result::Result<Done, RegistryFailure>;
-                let (done, now, chance): (Result, Moment, u32) = read(with)?;
+                let (done, now, rng): (Result, Moment, u32) = read(with)?;
                 let (publisher, step) = known(self.0.get_mut(&of))?;
-                publisher.done(known(step.as_ref())?, done, (now, chance));
+                publisher.done(known(step.as_ref())?, done, (now, rng));
                 holds(publisher, now)
             }
             "publish.carry_out" => self.carry_out(of, with),
@@ -69,10 +69,10 @@ impl Publishers {
     fn carry_out(&mut self, of: u64, with: &str) -> Answer {
         let (node, answers): (NodeName, Vec<Value>) = read(with)?;
         let (_, step) = known(self.0.get(&of))?;
-        let board = Told::new(answers);
-        let carried = carry_out(&board, &node, known(step.as_ref())?).now_or_never();
+        let status_writer = Reported::new(answers);
+        let carried = carry_out(&status_writer, &node, known(step.as_ref())?).now_or_never();
         let late = || Unable("the recorded API returns at once".to_owned());
         let done = carried.ok_or_else(late)?;
-        gives(&(board.into_asked(), done))
+        gives(&(status_writer.into_asked(), done))
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use firecamp_core::agent::{Budget, Ec2Look, Want};
+use firecamp_core::agent::{Budget, Ec2Query, Want};
 use firecamp_core::time::Moment;
-use firecamp_volumes::pace::{Pace, wants_cloud};
-use firecamp_volumes::seen::{BlockDevice, Mount, Seen, Usage};
-use firecamp_volumes::{
+use firecamp_node::volumes::intervals::{Pace, wants_cloud};
+use firecamp_node::volumes::observation::{BlockDevice, Mount, Observation, Usage};
+use firecamp_node::volumes::{
     Change, Table, Tracker, Volumes as Node, VolumesFailure, VolumesKind, observe,
 };
 use futures_util::FutureExt as _;
@@ -40,7 +40,7 @@ impl Volumes {
                 self.begin(of, Tracker::resume(&kubelet, &published))
             }
             "tracker.step" => {
-                let (now, seen): (Moment, Seen) = read(with)?;
+                let (now, seen): (Moment, Observation) = read(with)?;
                 let tracker = known(self.trackers.get_mut(&of))?;
                 let table = tracker.step(now, seen);
                 shows(tracker, Some(&table), now)
@@ -65,11 +65,12 @@ impl Volumes {
             }
             "budget.ended" => gives(&known(self.budgets.get_mut(&of))?.ended(read(with)?)),
             "budget.grant" => {
-                type Wanted = (BTreeMap<Ec2Look, Want>, Moment, Duration);
+                type Wanted = (BTreeMap<Ec2Query, Want>, Moment, Duration);
                 let (wanted, now, jitter): Wanted = read(with)?;
                 let budget = known(self.budgets.get_mut(&of))?;
                 let look = budget.grant(&wanted, now, jitter);
-                let asked = [Ec2Look::Interfaces, Ec2Look::Volumes].map(|kind| budget.asked(kind));
+                let asked =
+                    [Ec2Query::Interfaces, Ec2Query::Volumes].map(|kind| budget.last_started(kind));
                 gives(&(look, asked))
             }
             "pace.moved" => gives(&self.paces.entry(of).or_default().moved()),
@@ -90,7 +91,7 @@ impl Volumes {
 type Read<T> = Result<T, VolumesFailure>;
 
 /// A node that returns what was recorded.
-struct Told {
+struct Reported {
     devices: Read<Vec<BlockDevice>>,
     mounts: Read<Vec<Mount>>,
     spaces: Vec<(Mount, Read<Usage>)>,
@@ -100,12 +101,12 @@ fn look(with: &str) -> Answer {
     type Lists = (Option<Read<Vec<BlockDevice>>>, Option<Read<Vec<Mount>>>);
     let (lists, spaces, kubelet): (Lists, Vec<(Mount, Read<Usage>)>, String) = read(with)?;
     let (devices, mounts) = (known(lists.0)?, known(lists.1)?);
-    let told = Told { devices, mounts, spaces };
-    let looked = observe(&told, &kubelet).now_or_never();
+    let reported = Reported { devices, mounts, spaces };
+    let looked = observe(&reported, &kubelet).now_or_never();
     gives(&looked.ok_or_else(|| Unable("the recorded node returns at once".to_owned()))?)
 }
 
-impl Node for Told {
+impl Node for Reported {
     async fn devices(&self) -> Read<Vec<BlockDevice>> {
         self.devices.clone()
     }

@@ -6,10 +6,10 @@ use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::Epoch;
 use firecamp_core::machine::Release as Done;
-use firecamp_core::outside::Registry;
-use firecamp_core::record::{Mark, Mutation, Stored, Write};
-use firecamp_sim::{Break, Op, Script};
+use firecamp_core::ports::Registry;
+use firecamp_core::record::{Mutation, PendingMutation, Stored, Write};
 use firecamp_sim_tests::{Cluster, FIRST, Pod, Release, attached, failed, released};
+use firecamp_testkit::sim::{Break, Op, Script};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,7 @@ async fn parked_on_a(cluster: &Cluster) {
 async fn mark_on_a(cluster: &Cluster) {
     let stored = cluster.registry.snapshot().static_ips.get(&FIRST).cloned().expect("a record");
     let mut object = stored.object.clone();
-    object.unsettled.insert(Mark {
+    object.pending_mutations.insert(PendingMutation {
         mutation: Mutation::Assign,
         eni: cluster.eni("node-a"),
         run: "agent-a".parse().expect("a run id"),
@@ -71,7 +71,7 @@ async fn a_deadline_before_the_end_of_a_barrier_is_never_a_shorter_barrier() {
     let failure = failed(hasty.init(&cluster).await);
     assert_eq!(failure.exit, Exit::TimedOut, "{}", failure.message);
     assert_eq!(cluster.costs(mark).mutating, 0, "it assigned before the barrier's end");
-    let marks = cluster.record(FIRST).unsettled;
+    let marks = cluster.record(FIRST).pending_mutations;
     assert_eq!(marks.len(), 1, "the mark that it found is gone, or its own stays: {marks:?}");
     let begun = Instant::now();
     attached(Pod::new("uid-3", "node-b").init(&cluster).await);

@@ -18,7 +18,7 @@ async fn a_first_start_allocates_assigns_and_writes_the_file() {
     assert_eq!(cluster.volume.disk().durable.as_deref(), Some("10.0.1.50"));
     let record = cluster.record(FIRST);
     assert_eq!(record.attachment.expect("an attachment").state, State::Attached);
-    assert!(record.unsettled.is_empty());
+    assert!(record.pending_mutations.is_empty());
     cluster.audit();
 }
 

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use firecamp_core::record::State;
-use firecamp_sim::{Break, Op, Script};
 use firecamp_sim_tests::{Cluster, FIRST, Pod, Release, attached, released};
+use firecamp_testkit::sim::{Break, Op, Script};
 use tokio::time::sleep;
 
 /// What the member did before.
@@ -255,6 +255,6 @@ async fn p7_ten_restarts_under_a_throttle_end_with_one_mutation() {
         .filter(|c| c.moves.iter().any(|m| m.address == FIRST))
         .collect();
     assert_eq!(moves.len(), 2, "one for the first start, one for the move: {moves:?}");
-    assert!(cluster.record(FIRST).unsettled.len() <= 1, "marks pile up");
+    assert!(cluster.record(FIRST).pending_mutations.len() <= 1, "marks pile up");
     in_place(&cluster, "node-b", "P7");
 }

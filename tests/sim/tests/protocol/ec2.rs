@@ -120,7 +120,7 @@ async fn f052_a_lost_answer_is_followed_by_reads_and_no_second_mutation() {
         attached(Pod::new("uid-2", "node-b").init(&cluster).await);
         assert_eq!(cluster.costs(mark).mutating, 1, "{lost:?}");
         assert_eq!(cluster.owner(FIRST), Some(cluster.eni("node-b")));
-        assert!(cluster.record(FIRST).unsettled.is_empty());
+        assert!(cluster.record(FIRST).pending_mutations.is_empty());
         cluster.heal();
         cluster.audit();
     }
@@ -134,7 +134,10 @@ async fn f052_an_answer_lost_before_the_commit_is_repeated_after_a_fresh_read() 
     cluster.fault_when(Fault::LostResponse { after_commit: false }, when);
     let pod = Pod::new("uid-2", "node-b");
     attached(pod.init(&cluster).await);
-    assert!(pod.script.made(firecamp_sim::Op::StaticIp) >= 1, "no fresh read before the repeat");
+    assert!(
+        pod.script.made(firecamp_testkit::sim::Op::StaticIp) >= 1,
+        "no fresh read before the repeat"
+    );
     assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));
     cluster.heal();
     cluster.audit();
@@ -160,15 +163,15 @@ async fn f053_a_denied_call_is_final_and_not_repeated_in_a_loop() {
 async fn f054_an_address_that_a_stranger_holds_is_never_forced() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
-    cluster.act(&Act::Steal { address: FIRST, to: None });
+    cluster.act(&Act::Reassign { address: FIRST, to: None });
     cluster.settle().await;
-    let thief = cluster.owner(FIRST).expect("the thief's ENI");
+    let external_caller = cluster.owner(FIRST).expect("the thief's ENI");
     let mark = cluster.mark();
     let failure = failed(Pod::new("uid-2", "node-b").init(&cluster).await);
     assert_eq!(failure.exit, Exit::AddressUnavailable);
-    assert!(failure.message.contains(thief.as_str()), "{}", failure.message);
+    assert!(failure.message.contains(external_caller.as_str()), "{}", failure.message);
     assert_eq!(cluster.costs(mark).mutating, 0);
-    assert_eq!(cluster.owner(FIRST), Some(thief));
+    assert_eq!(cluster.owner(FIRST), Some(external_caller));
     cluster.audit();
 }
 
@@ -178,7 +181,7 @@ async fn f119_an_address_that_returned_to_the_subnet_and_went_to_a_stranger_is_l
     parked_on_a(&cluster).await;
     let terminate = Act::Terminate { node: "node-a".to_owned(), delete_on_termination: Some(true) };
     cluster.act(&terminate);
-    cluster.act(&Act::Steal { address: FIRST, to: None });
+    cluster.act(&Act::Reassign { address: FIRST, to: None });
     cluster.settle().await;
     let stranger = cluster.owner(FIRST).expect("the stranger's ENI");
     let mark = cluster.mark();
@@ -207,7 +210,7 @@ async fn f055_a_reservation_that_was_lost_is_assigned_again_while_it_is_free() {
 #[tokio::test(start_paused = true)]
 async fn f056_an_address_in_use_outside_the_registry_is_not_adopted() {
     let cluster = Cluster::default();
-    cluster.act(&Act::Steal { address: FIRST, to: None });
+    cluster.act(&Act::Reassign { address: FIRST, to: None });
     cluster.settle().await;
     let holder = cluster.owner(FIRST);
     let done = attached(Pod::new("uid-1", "node-a").init(&cluster).await);
@@ -256,11 +259,12 @@ async fn f088_a_node_that_never_answers_again_is_not_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn f045_an_own_address_that_ec2_refuses_to_assign_again_is_settled_by_describe() {
     let cluster = Cluster::default();
-    let crashed = Pod::new("uid-1", "node-a").breaking(firecamp_sim::Script::new().breaking(
-        firecamp_sim::Op::AddAddress,
-        1,
-        firecamp_sim::Break::Never,
-    ));
+    let crashed =
+        Pod::new("uid-1", "node-a").breaking(firecamp_testkit::sim::Script::new().breaking(
+            firecamp_testkit::sim::Op::AddAddress,
+            1,
+            firecamp_testkit::sim::Break::Never,
+        ));
     crashed.dies_in_init(&cluster).await.expect("a death after its Assign");
     cluster.fault(ASSIGN, Fault::AssignOwn { answer: firecamp_vpc::OwnAnswer::Error });
     let done = attached(Pod::new("uid-1", "node-a").init(&cluster).await);
@@ -302,7 +306,7 @@ async fn f047_a_record_is_not_put_back_where_the_address_is_known_not_to_be() {
     // node-a's IMDS stands still and lists the address for ever; a stranger takes it.
     let when = Selector { caller: Some("node-a".to_owned()), ..Selector::default() };
     cluster.fault_when(Fault::ImdsFrozen {}, when);
-    cluster.act(&Act::Steal { address: FIRST, to: None });
+    cluster.act(&Act::Reassign { address: FIRST, to: None });
     cluster.settle().await;
     let refused = failed(Pod::new("uid-2", "node-b").init(&cluster).await);
     assert_eq!(refused.exit, Exit::AddressUnavailable);

@@ -6,10 +6,10 @@ use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::Epoch;
 use firecamp_core::machine::Release as Done;
-use firecamp_core::outside::{Life, PodView};
-use firecamp_core::record::{Mark, Mutation, Stored, Write};
-use firecamp_sim::{Break, Op, Script};
+use firecamp_core::ports::{PodLifecycle, PodView};
+use firecamp_core::record::{Mutation, PendingMutation, Stored, Write};
 use firecamp_sim_tests::{Cluster, FIRST, Pod, Release, attached, failed, released};
+use firecamp_testkit::sim::{Break, Op, Script};
 use firecamp_vpc::{Fault, Selector};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -83,7 +83,7 @@ async fn f114_a_pod_that_was_superseded_after_its_check_cannot_take() {
     let view = |pod: &Pod, at| PodView::Present {
         pod: pod.uid().clone(),
         node: node(at),
-        life: Life::Running,
+        lifecycle: PodLifecycle::Running,
         controller: None,
     };
     cluster.registry.set_pod(old.member(), view(&old, "node-a"));
@@ -112,20 +112,20 @@ async fn f115_a_release_clears_nobodys_mark_and_the_taker_waits() {
     // The agent of node-a marks a re-assert and sends it.
     let stored = cluster.registry.snapshot().static_ips[&FIRST].clone();
     let mut object = stored.object.clone();
-    object.unsettled.insert(Mark {
+    object.pending_mutations.insert(PendingMutation {
         mutation: Mutation::Assign,
         eni: cluster.eni("node-a"),
         run: "agent-a".parse().expect("a run id"),
     });
     let write = Write::UpdateStaticIp(Stored { version: stored.version, object });
-    firecamp_core::outside::Registry::write(&cluster.registry, &write).await.expect("a write");
+    firecamp_core::ports::Registry::write(&cluster.registry, &write).await.expect("a write");
     assert_eq!(released(holder.stop(&cluster, Release::default()).await), Done::Parked);
-    assert_eq!(cluster.record(FIRST).unsettled.len(), 1);
+    assert_eq!(cluster.record(FIRST).pending_mutations.len(), 1);
     let begun = Instant::now();
     let done = attached(Pod::new("uid-2", "node-b").init(&cluster).await);
     assert!(done.barrier);
     assert!(begun.elapsed() >= timing::CALL_BOUND, "{:?}", begun.elapsed());
-    assert!(cluster.record(FIRST).unsettled.is_empty());
+    assert!(cluster.record(FIRST).pending_mutations.is_empty());
     cluster.audit();
 }
 
@@ -140,7 +140,7 @@ async fn f116_a_mark_stays_until_every_call_of_its_process_is_out_of_the_way() {
     let pod = Pod::new("uid-2", "node-b");
     attached(pod.init(&cluster).await);
     assert!(begun.elapsed() >= timing::CALL_BOUND, "{:?}", begun.elapsed());
-    assert!(cluster.record(FIRST).unsettled.is_empty());
+    assert!(cluster.record(FIRST).pending_mutations.is_empty());
     cluster.heal();
     cluster.audit();
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use firecamp_checks::deploy::iam::{Ask, Place, Policy};
 use firecamp_core::machine::Release as Done;
-use firecamp_deploy_tests::iam::{Ask, Place, Policy};
 use firecamp_sim_tests::{Cluster, Pod, Release, attached, released};
 use firecamp_vpc::{Call, Service};
 

@@ -6,11 +6,11 @@ use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::Epoch;
 use firecamp_core::machine::Path;
-use firecamp_core::outside::{Life, PodView, SocketUse};
+use firecamp_core::ports::{PodLifecycle, PodView, SocketUse};
 use firecamp_core::record::State;
 use firecamp_engine::Ended;
-use firecamp_sim::{Break, Op, Script};
 use firecamp_sim_tests::{Cluster, Costs, FIRST, Pod, Release, attached, failed, released};
+use firecamp_testkit::sim::{Break, Op, Script};
 use firecamp_vpc::{Fault, Selector};
 use tokio::time::{Instant, sleep};
 
@@ -31,7 +31,7 @@ async fn f002_a_crash_after_assign_does_not_lock_the_member_out_on_a_third_node(
     assert!(done.barrier, "an Assign on node-b may have been in flight");
     assert_eq!(cluster.costs(mark), Costs { calls: 2, mutating: 1 });
     assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-a")));
-    assert!(cluster.record(FIRST).unsettled.is_empty(), "the barrier clears the mark");
+    assert!(cluster.record(FIRST).pending_mutations.is_empty(), "the barrier clears the mark");
     cluster.audit();
 }
 
@@ -115,9 +115,9 @@ async fn f017_an_interrupted_init_ends_at_once_and_begins_nothing_more() {
         pod.interrupt.cancel();
         Instant::now()
     };
-    let (ended, told) = tokio::join!(pod.init(&cluster), interrupt);
+    let (ended, replied) = tokio::join!(pod.init(&cluster), interrupt);
     assert_eq!(ended, Ended::Interrupted);
-    assert!(told.elapsed() < Duration::from_secs(1));
+    assert!(replied.elapsed() < Duration::from_secs(1));
     let mark = cluster.mark();
     sleep(Duration::from_mins(1)).await;
     assert_eq!(cluster.mark(), mark, "a call after the end");
@@ -307,8 +307,12 @@ async fn f006_a_pod_that_is_not_the_live_one_takes_nothing() {
     let cluster = Cluster::default();
     let live = Pod::new("uid-2", "node-b");
     let node = Some("node-b".parse().expect("a node name"));
-    let view =
-        PodView::Present { pod: live.uid().clone(), node, life: Life::Running, controller: None };
+    let view = PodView::Present {
+        pod: live.uid().clone(),
+        node,
+        lifecycle: PodLifecycle::Running,
+        controller: None,
+    };
     cluster.registry.set_pod(live.member(), view);
     attached(live.init(&cluster).await);
     let record = cluster.record(FIRST);

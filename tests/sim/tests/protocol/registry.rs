@@ -3,8 +3,8 @@
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::ids::Epoch;
 use firecamp_core::machine::Release as Done;
-use firecamp_sim::{Break, Op, Script};
 use firecamp_sim_tests::{Cluster, Costs, FIRST, Pod, Release, attached, failed, released};
+use firecamp_testkit::sim::{Break, Op, Script};
 
 #[tokio::test(start_paused = true)]
 async fn f074_members_never_write_the_same_object() {
@@ -53,7 +53,7 @@ async fn f075_the_intent_is_in_the_registry_before_ec2_is_changed() {
     crash.dies_in_init(&cluster).await.expect("a death before the call");
     let record = cluster.record(FIRST);
     assert_eq!(record.epoch, Epoch(1));
-    assert_eq!(record.unsettled.len(), 1, "the Assign is marked before it is sent");
+    assert_eq!(record.pending_mutations.len(), 1, "the Assign is marked before it is sent");
     assert_eq!(cluster.owner(FIRST), None);
     attached(pod.init(&cluster).await);
     assert_eq!(cluster.owner(FIRST), Some(cluster.eni("node-a")));
@@ -83,10 +83,10 @@ async fn f079_an_earlier_incarnation_can_neither_claim_nor_release() {
     attached(old.init(&cluster).await);
     let new = Pod::new("uid-new", "node-a");
     let node = Some("node-a".parse().expect("a node name"));
-    let view = firecamp_core::outside::PodView::Present {
+    let view = firecamp_core::ports::PodView::Present {
         pod: new.uid().clone(),
         node,
-        life: firecamp_core::outside::Life::Running,
+        lifecycle: firecamp_core::ports::PodLifecycle::Running,
         controller: None,
     };
     cluster.registry.set_pod(new.member(), view);
@@ -164,7 +164,7 @@ async fn a_crash_costs_one_slow_restart_and_not_all_later_ones() {
     crash.dies_in_init(&cluster).await.expect("a death after its Assign");
     let again = Pod::new("uid-2", "node-b");
     attached(again.init(&cluster).await);
-    assert!(cluster.record(FIRST).unsettled.is_empty(), "the mark of the dead run stays");
+    assert!(cluster.record(FIRST).pending_mutations.is_empty(), "the mark of the dead run stays");
     released(again.stop(&cluster, Release::default()).await);
     let mark = cluster.mark();
     attached(Pod::new("uid-3", "node-b").init(&cluster).await);

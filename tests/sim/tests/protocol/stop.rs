@@ -5,17 +5,22 @@ use std::time::Duration;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::ids::Epoch;
 use firecamp_core::machine::{Outcome, Release as Done};
-use firecamp_core::outside::{Life, PodView, SocketUse};
+use firecamp_core::ports::{PodLifecycle, PodView, SocketUse};
 use firecamp_core::record::State;
 use firecamp_engine::Ended;
-use firecamp_sim::{Break, Op, Script};
 use firecamp_sim_tests::{Cluster, Costs, FIRST, Pod, Release, attached, failed, released};
+use firecamp_testkit::sim::{Break, Op, Script};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 fn present(pod: &Pod, node: &str) -> PodView {
     let node = Some(node.parse().expect("a node name"));
-    PodView::Present { pod: pod.uid().clone(), node, life: Life::Running, controller: None }
+    PodView::Present {
+        pod: pod.uid().clone(),
+        node,
+        lifecycle: PodLifecycle::Running,
+        controller: None,
+    }
 }
 
 fn ending(pod: &Pod, node: &str, left: Option<Duration>) -> PodView {
@@ -23,7 +28,7 @@ fn ending(pod: &Pod, node: &str, left: Option<Duration>) -> PodView {
     PodView::Present {
         pod: pod.uid().clone(),
         node,
-        life: Life::Terminating(left),
+        lifecycle: PodLifecycle::Terminating(left),
         controller: None,
     }
 }
@@ -117,7 +122,7 @@ async fn f031_a_release_keeps_the_address_on_the_eni_unless_it_is_told_to_unassi
     let record = cluster.record(FIRST);
     assert_eq!(record.epoch, Epoch(3), "the unassigning release has an epoch of its own");
     assert_eq!(record.attachment.expect("the last life").state, State::Released);
-    assert!(record.unsettled.is_empty());
+    assert!(record.pending_mutations.is_empty());
     attached(Pod::new("uid-2", "node-b").init(&cluster).await);
     cluster.audit();
 }

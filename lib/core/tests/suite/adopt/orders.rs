@@ -1,27 +1,27 @@
-//! Every order of a small world: one node, one address that others put into EC2 and take out of
-//! it, one member's first start and its end, looks that fail and reads that fail. An attempt takes
-//! less than a minute, so that no look comes in the middle of one.
+//! Every order of events in a small model: one node; one address that external callers assign and
+//! unassign; one member's first start and end; failed EC2 and registry reads. An attempt takes less
+//! than a minute, so no observation comes in the middle of one.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use firecamp_core::agent::{Adopter, Evidence, NotAdopted, adopt};
-use firecamp_core::outside::Owner;
+use firecamp_core::ports::Owner;
 use firecamp_core::time::Moment;
 
-use super::{GRACE, address, evidence, owner, parsed, stray};
+use super::{GRACE, address, evidence, orphan, owner, parsed};
 
-/// Looks come half or a whole grace period after one another, for so many halves.
+/// Observations are half or a whole grace period apart; this many halves in all.
 const HALVES: u64 = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Record {
     Missing,
     Members,
-    Nobodys,
+    Orphaned,
 }
 
-/// What was read so far; the write is still to come.
+/// What was read so far, before the write.
 #[derive(Debug, Clone, Copy, Default)]
 struct Attempt {
     claimed: Option<bool>,
@@ -30,25 +30,26 @@ struct Attempt {
 }
 
 #[derive(Debug, Clone)]
-struct World {
+struct Scenario {
     halves: u64,
     in_ec2: bool,
     /// The member's claim names it.
     claim: bool,
     record: Record,
-    /// So often others may yet change what EC2 has, and reads fail.
+    /// How many more external changes and failed reads there may be.
     others: u8,
     fails: u8,
     adopter: Adopter,
     attempt: Option<Attempt>,
-    /// Since when every look has shown it and every read has found no record, and how many.
+    /// Since when every observation has shown it and every read has found no record, and their
+    /// number.
     proof: Option<(u64, u8)>,
 }
 
-/// What an attempt came to.
-type Met = HashSet<&'static str>;
+/// The results of the attempts.
+type Results = HashSet<&'static str>;
 
-impl World {
+impl Scenario {
     fn first() -> Self {
         Self {
             halves: 0,
@@ -63,12 +64,12 @@ impl World {
         }
     }
 
-    /// Every world that may come next.
-    fn nexts(&self, met: &mut Met) -> Vec<Self> {
+    /// The possible next states.
+    fn nexts(&self, results: &mut Results) -> Vec<Self> {
         let mut nexts = self.others();
         let fails = self.fails > 0;
         if let Some(attempt) = self.attempt {
-            nexts.push(self.step(attempt, met));
+            nexts.push(self.step(attempt, results));
             nexts.extend(fails.then(|| Self { attempt: None, ..self.failed() }));
             return nexts;
         }
@@ -86,7 +87,7 @@ impl World {
         Self { fails: self.fails - 1, ..self.clone() }
     }
 
-    /// What others do, and the member.
+    /// Changes by external callers and by the member.
     fn others(&self) -> Vec<Self> {
         let mut all = Vec::new();
         if self.others > 0 {
@@ -99,9 +100,9 @@ impl World {
                 all.push(Self { record: Record::Members, ..self.clone() });
                 all.push(Self { claim: false, ..self.clone() });
             }
-            // Somebody was first: it names another address.
-            (true, Record::Nobodys) => all.push(Self { claim: false, ..self.clone() }),
-            (true, Record::Members) | (false, Record::Members | Record::Nobodys) => {}
+            // Another process was first: the claim names another address.
+            (true, Record::Orphaned) => all.push(Self { claim: false, ..self.clone() }),
+            (true, Record::Members) | (false, Record::Members | Record::Orphaned) => {}
         }
         all
     }
@@ -110,7 +111,7 @@ impl World {
         let mut next = self.clone();
         next.halves += wait;
         if !sees || !self.in_ec2 {
-            next.adopter.lost_sight();
+            next.adopter.reset();
             next.proof = None;
             return next;
         }
@@ -119,16 +120,16 @@ impl World {
         let (since, looks) = self.proof.unwrap_or((next.halves, 0));
         next.proof = (reads && !there).then_some((since, looks + 1));
         let now = Moment(Duration::from_secs(GRACE / 2 * next.halves));
-        let due = next.adopter.look(&[stray(50)].into(), &recorded, (now, now));
+        let due = next.adopter.observe(&[orphan(50)].into(), &recorded, (now, now));
         if !due.is_empty() {
-            let (since, looks) = next.proof.take().expect("it is due by reads that were answered");
-            assert!(looks >= 2 && next.halves - since >= 2, "due after {looks} looks: {next:?}");
+            let (since, looks) = next.proof.take().expect("due only after complete reads");
+            assert!(looks >= 2 && next.halves - since >= 2, "due after {looks} reads: {next:?}");
             next.attempt = Some(Attempt::default());
         }
         next
     }
 
-    fn step(&self, attempt: Attempt, met: &mut Met) -> Self {
+    fn step(&self, attempt: Attempt, results: &mut Results) -> Self {
         let mut next = self.clone();
         let mut read = attempt;
         let Attempt { claimed: Some(claimed), here: Some(here), recorded: Some(recorded) } =
@@ -144,18 +145,18 @@ impl World {
         };
         let evidence = Evidence {
             claimed: claimed.then(|| parsed("prod/redis-0")),
-            owner: if here { owner(|_eni| {}) } else { Owner::Nobody },
+            owner: if here { owner(|_eni| {}) } else { Owner::Unassigned },
             recorded,
             ..evidence()
         };
         next.attempt = None;
-        met.insert(match (adopt(&stray(50), &evidence, parsed("agent-1")), self.record) {
+        results.insert(match (adopt(&orphan(50), &evidence, parsed("agent-1")), self.record) {
             (Ok(_), Record::Missing) => {
                 assert!(!claimed && here && !recorded, "adopted by {evidence:?}");
-                next.record = Record::Nobodys;
+                next.record = Record::Orphaned;
                 "adopted"
             }
-            (Ok(_), Record::Members | Record::Nobodys) => "somebody was first",
+            (Ok(_), Record::Members | Record::Orphaned) => "another process was first",
             (Err(NotAdopted::Claimed(_)), _) => "claimed",
             (Err(NotAdopted::Recorded), _) => "recorded",
             (Err(NotAdopted::NotHere), _) => "not here",
@@ -164,34 +165,34 @@ impl World {
         next
     }
 
-    /// Nothing else happens and nothing fails: what is unclaimed is adopted after three looks.
+    /// Without further events and failures, an orphan is adopted after three observations.
     fn ends_well(&self) {
-        let mut world = self.clone();
+        let mut scenario = self.clone();
         for _ in 0..3 {
-            while let Some(attempt) = world.attempt {
-                world = world.step(attempt, &mut Met::new());
+            while let Some(attempt) = scenario.attempt {
+                scenario = scenario.step(attempt, &mut Results::new());
             }
-            world = world.look(2, true, true);
+            scenario = scenario.look(2, true, true);
         }
-        while let Some(attempt) = world.attempt {
-            world = world.step(attempt, &mut Met::new());
+        while let Some(attempt) = scenario.attempt {
+            scenario = scenario.step(attempt, &mut Results::new());
         }
-        let unclaimed = self.in_ec2 && !self.claim && self.record == Record::Missing;
-        assert!(!unclaimed || world.record == Record::Nobodys, "{self:?} ends as {world:?}");
+        let orphaned = self.in_ec2 && !self.claim && self.record == Record::Missing;
+        assert!(!orphaned || scenario.record == Record::Orphaned, "{self:?} ends as {scenario:?}");
     }
 }
 
 #[test]
-fn in_every_order_of_a_small_world_only_what_is_nobodys_is_adopted_and_that_in_the_end() {
-    let (mut seen, mut met) = (HashSet::new(), Met::new());
-    let mut open = vec![World::first()];
-    while let Some(world) = open.pop() {
-        world.ends_well();
-        let nexts = world.nexts(&mut met);
+fn in_every_order_only_orphans_are_adopted_and_all_of_them() {
+    let (mut seen, mut results) = (HashSet::new(), Results::new());
+    let mut open = vec![Scenario::first()];
+    while let Some(scenario) = open.pop() {
+        scenario.ends_well();
+        let nexts = scenario.nexts(&mut results);
         open.extend(nexts.into_iter().filter(|next| seen.insert(format!("{next:?}"))));
     }
-    let all = ["adopted", "somebody was first", "claimed", "recorded", "not here"];
-    assert_eq!(met, all.into());
+    let all = ["adopted", "another process was first", "claimed", "recorded", "not here"];
+    assert_eq!(results, all.into());
     println!("{} states", seen.len());
     assert!(seen.len() > 2_000, "only {} states", seen.len());
 }

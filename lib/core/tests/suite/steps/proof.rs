@@ -1,4 +1,4 @@
-//! What proves that the data path has switched, and how long it is waited for.
+//! How attach proves that the data path has switched, and how long it waits for that.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use firecamp_core::action::{Action, Step};
 use firecamp_core::attach::Attach;
 use firecamp_core::contract::timing;
 use firecamp_core::machine::Machine;
-use firecamp_core::outside::Owner;
-use firecamp_core::record::{Mark, Mutation};
+use firecamp_core::ports::Owner;
+use firecamp_core::record::{Mutation, PendingMutation};
 
+use super::fixture::{Fixture, eni, on, parsed};
 use super::rig::{Rig, TICK, attach, is_assign, is_fresh, is_listed, is_owner, lost};
-use super::world::{World, eni, on, parsed};
 
 /// An attach whose Assign was answered just now, on a node that did not list the address.
 fn assigned() -> Rig<Attach> {
-    let mut rig = attach(World { owner: Owner::Nobody, ..World::parked_elsewhere() });
+    let mut rig = attach(Fixture { owner: Owner::Unassigned, ..Fixture::parked_elsewhere() });
     rig.until(is_assign).step();
     assert!(is_listed(&rig.action()));
     rig
 }
 
-/// How long it waits before it asks IMDS again, so long after the Assign; None if it asks Describe.
+/// The delay of the next IMDS poll, this long after the Assign; None if Describe is next.
 fn poll_after(waited: Duration) -> Option<Duration> {
     let mut rig = assigned();
     rig.step_after(waited);
@@ -33,7 +33,7 @@ fn poll_after(waited: Duration) -> Option<Duration> {
 }
 
 #[test]
-fn imds_is_asked_often_at_first_then_seldom_and_then_describe() {
+fn imds_is_polled_often_then_rarely_and_then_describe_decides() {
     assert_eq!(poll_after(TICK), Some(timing::METADATA_POLL));
     let fast = timing::SETTLE.saturating_sub(TICK);
     assert_eq!(poll_after(fast), Some(timing::METADATA_POLL));
@@ -44,9 +44,9 @@ fn imds_is_asked_often_at_first_then_seldom_and_then_describe() {
 }
 
 #[test]
-fn news_of_imds_that_were_not_there_before_are_the_proof() {
+fn a_newly_listed_address_proves_the_assign() {
     let mut rig = assigned();
-    rig.world.list();
+    rig.fixture.list();
     rig.step();
     assert_eq!(rig.machine.crossed(), Some(Step::Attach(10)));
     assert!(matches!(rig.action(), Action::AddAddress(..)));
@@ -54,35 +54,35 @@ fn news_of_imds_that_were_not_there_before_are_the_proof() {
 
 /// An attach on a node that listed the address before, whose Assign was answered just now.
 fn listed_before() -> Rig<Attach> {
-    let mut world = World { owner: Owner::Nobody, ..World::parked_elsewhere() };
-    world.list();
-    let mut rig = attach(world);
+    let mut fixture = Fixture { owner: Owner::Unassigned, ..Fixture::parked_elsewhere() };
+    fixture.list();
+    let mut rig = attach(fixture);
     rig.until(is_assign).step();
     rig
 }
 
 #[test]
-fn where_it_was_listed_before_describe_decides_once_the_data_path_has_settled() {
+fn if_it_was_listed_before_describe_decides_after_the_settle_time() {
     let mut rig = listed_before();
     assert_eq!(rig.pause().expect("a pause").length, timing::SETTLE);
     assert!(matches!(rig.after_pause(), Action::ReadOwner(..)));
-    rig.world.owner = on('a');
+    rig.fixture.owner = on('a');
     rig.step();
     assert_eq!(rig.machine.crossed(), Some(Step::Attach(10)));
 }
 
 #[test]
-fn a_primary_address_is_never_here() {
+fn a_primary_address_never_counts_as_assigned() {
     let mut rig = listed_before();
     let Owner::Eni(mut primary) = on('a') else { unreachable!() };
     primary.primary = true;
-    rig.world.owner = Owner::Eni(primary);
+    rig.fixture.owner = Owner::Eni(primary);
     rig.after_pause();
     rig.step();
-    assert!(is_fresh(&rig.action()), "somebody else may have it");
+    assert!(is_fresh(&rig.action()), "another pod may have it");
 }
 
-/// What is asked next when Describe does not show it here, so long after the Assign was answered.
+/// The next action if Describe does not show it here, this long after the answer to the Assign.
 fn unshown_after(age: Duration) -> Action {
     let mut rig = listed_before();
     let assigned = rig.now;
@@ -95,7 +95,7 @@ fn unshown_after(age: Duration) -> Action {
 }
 
 #[test]
-fn what_is_not_shown_for_longer_than_reads_lag_was_taken_outside_and_is_looked_up_anew() {
+fn an_address_not_shown_beyond_the_lag_is_looked_up_again() {
     let lagging = timing::DESCRIBE_LAG.saturating_sub(TICK);
     assert!(is_owner(&unshown_after(lagging)));
     assert!(is_listed(&unshown_after(timing::DESCRIBE_LAG)), "as if it had not been assigned");
@@ -103,14 +103,14 @@ fn what_is_not_shown_for_longer_than_reads_lag_was_taken_outside_and_is_looked_u
 
 /// An attach whose first Assign's answer was lost just now.
 fn unanswered() -> Rig<Attach> {
-    let mut rig = attach(World { owner: Owner::Nobody, ..World::parked_elsewhere() });
-    rig.until(is_assign).tell(lost());
+    let mut rig = attach(Fixture { owner: Owner::Unassigned, ..Fixture::parked_elsewhere() });
+    rig.until(is_assign).report(lost());
     assert!(is_listed(&rig.after_pause()));
     rig
 }
 
 #[test]
-fn for_a_lost_answer_imds_is_waited_for_until_a_call_would_have_settled() {
+fn after_a_lost_answer_imds_is_polled_until_the_settle_time() {
     let mut rig = unanswered();
     let asked = rig.now;
     rig.step();
@@ -120,40 +120,41 @@ fn for_a_lost_answer_imds_is_waited_for_until_a_call_would_have_settled() {
     assert!(waited < timing::SETTLE + timing::METADATA_POLL, "{waited:?}");
     assert!(waited + Duration::from_millis(250) > timing::SETTLE, "{waited:?}");
     let mut rig = unanswered();
-    rig.world.list();
+    rig.fixture.list();
     rig.step();
     assert_eq!(rig.machine.crossed(), Some(Step::Attach(10)));
 }
 
 #[test]
-fn once_a_call_is_repeated_presence_may_be_news_of_either() {
+fn after_a_repeated_call_a_listed_address_proves_nothing() {
     let mut rig = unanswered();
     rig.until(is_owner);
     rig.until(is_assign).step();
-    assert_eq!(rig.pause().expect("a pause").length, timing::SETTLE, "Describe has to decide");
+    assert_eq!(rig.pause().expect("a pause").length, timing::SETTLE, "Describe decides");
 }
 
-/// What follows the answer to the Assign after a barrier: whether the node listed the address when
-/// the barrier was over, and whether an Assign was sent from there so lately.
+/// The action after the answer to the Assign after a barrier, by whether the node listed the
+/// address at the end of the barrier, and how recently it sent an Assign.
 fn after_barrier(listed: bool, sent: Option<Duration>) -> Rig<Attach> {
-    let mut world = World { owner: Owner::Nobody, ..World::parked_elsewhere() };
-    let mark = Mark { mutation: Mutation::Assign, eni: eni('b'), run: parsed("run-old") };
-    world.change(|ip| _ = ip.unsettled.insert(mark));
-    world.view.assigned = sent;
-    let mut rig = attach(world);
+    let mut fixture = Fixture { owner: Owner::Unassigned, ..Fixture::parked_elsewhere() };
+    let pending =
+        PendingMutation { mutation: Mutation::Assign, eni: eni('b'), run: parsed("run-old") };
+    fixture.change(|ip| _ = ip.pending_mutations.insert(pending));
+    fixture.view.assigned = sent;
+    let mut rig = attach(fixture);
     rig.past(Step::Attach(7));
     let pause = rig.pause().expect("the barrier");
     assert_eq!((pause.length, pause.jitter), (timing::CALL_BOUND, false));
     assert!(is_listed(&rig.after_pause()));
     if listed {
-        rig.world.list();
+        rig.fixture.list();
     }
     rig.until(is_assign).step();
     rig
 }
 
 #[test]
-fn after_a_barrier_presence_proves_something_only_where_nothing_of_before_can_show() {
+fn after_a_barrier_a_listed_address_proves_an_assign_only_without_earlier_ones() {
     let (lately, long_ago) = (Duration::from_secs(20), Duration::from_hours(1));
     for (listed, sent) in [(true, None), (false, Some(lately)), (true, Some(lately))] {
         let rig = after_barrier(listed, sent);
@@ -165,7 +166,7 @@ fn after_a_barrier_presence_proves_something_only_where_nothing_of_before_can_sh
 }
 
 #[test]
-fn how_lately_an_assign_was_sent_counts_to_the_end_of_its_news() {
+fn an_earlier_assign_counts_as_recent_until_imds_cannot_lag_any_more() {
     let news = timing::CALL_BOUND + timing::METADATA_LAG;
     assert!(after_barrier(false, Some(news.saturating_sub(TICK))).pause().is_some());
     assert!(after_barrier(false, Some(news)).pause().is_none());

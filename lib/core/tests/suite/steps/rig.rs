@@ -1,4 +1,4 @@
-//! Drives a machine in a world, and stops where a test has something to say.
+//! Drives a machine with a fixture, up to the action that a test is about.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use firecamp_core::failure::{
 use firecamp_core::machine::{Machine, Outcome};
 use firecamp_core::time::Moment;
 
-use super::world::{World, input};
+use super::fixture::{Fixture, input};
 
-/// What one answer takes where a test does not say otherwise.
+/// The default latency of a reply.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Rig<M> {
     pub(crate) machine: M,
-    pub(crate) world: World,
+    pub(crate) fixture: Fixture,
     pub(crate) now: Moment,
 }
 
-/// An attach in this world.
-pub(crate) fn attach(world: World) -> Rig<Attach> {
+/// An attach in this fixture.
+pub(crate) fn attach(fixture: Fixture) -> Rig<Attach> {
     let now = Moment(Duration::from_secs(100));
-    Rig { machine: Attach::new(input(), now), world, now }
+    Rig { machine: Attach::new(input(), now), fixture, now }
 }
 
 impl<M: Machine> Rig<M> {
@@ -34,29 +34,29 @@ impl<M: Machine> Rig<M> {
         self.machine.action()
     }
 
-    pub(crate) fn tell(&mut self, reply: Reply) -> &mut Self {
-        self.tell_after(reply, TICK)
+    pub(crate) fn report(&mut self, reply: Reply) -> &mut Self {
+        self.report_after(reply, TICK)
     }
 
-    pub(crate) fn tell_after(&mut self, reply: Reply, took: Duration) -> &mut Self {
+    pub(crate) fn report_after(&mut self, reply: Reply, took: Duration) -> &mut Self {
         self.now = self.now.plus(took);
         self.machine.reply(reply, self.now);
         self
     }
 
-    /// Answers the present action well, or waits as long as it asks for.
+    /// Replies to the current action with success, or waits as long as it requests.
     pub(crate) fn step(&mut self) -> &mut Self {
         self.step_after(TICK)
     }
 
     pub(crate) fn step_after(&mut self, took: Duration) -> &mut Self {
         let action = self.action();
-        let reply = self.world.answer(&action);
+        let reply = self.fixture.answer(&action);
         let took = if let Action::Wait(delay) = action { delay.longest() } else { took };
-        self.tell_after(reply, took)
+        self.report_after(reply, took)
     }
 
-    /// Answers well until this action is next.
+    /// Replies with success until this action is next.
     pub(crate) fn until(&mut self, is_it: impl Fn(&Action) -> bool) -> &mut Self {
         for _ in 0..10_000 {
             if is_it(&self.action()) {
@@ -65,10 +65,10 @@ impl<M: Machine> Rig<M> {
             assert_eq!(self.machine.outcome(), None, "it ended too early");
             self.step();
         }
-        unreachable!("it never came to that, but to {:?}", self.action())
+        unreachable!("it never requested that, but {:?}", self.action())
     }
 
-    /// Answers well until it crosses this boundary.
+    /// Replies with success until it crosses this boundary.
     pub(crate) fn past(&mut self, step: Step) -> &mut Self {
         for _ in 0..10_000 {
             if self.machine.crossed() == Some(step) {
@@ -80,18 +80,18 @@ impl<M: Machine> Rig<M> {
         unreachable!("it never crossed {step}")
     }
 
-    /// Answers well to the end.
+    /// Replies with success to the end.
     pub(crate) fn end(&mut self) -> Outcome {
         self.until(|action| *action == Action::Done);
         self.machine.outcome().expect("an outcome").clone()
     }
 
-    /// What it waits for now, if it does.
+    /// Its current wait, if any.
     pub(crate) fn pause(&self) -> Option<Delay> {
         if let Action::Wait(delay) = self.action() { Some(delay) } else { None }
     }
 
-    /// What it does after the pause that it must ask for.
+    /// The action after the pause that it must request.
     pub(crate) fn after_pause(&mut self) -> Action {
         assert!(self.pause().is_some(), "no pause before {:?}", self.action());
         while self.pause().is_some() {

@@ -1,4 +1,4 @@
-//! `NodeAttachments` as an object, and as the agent of the node shows it on the spot.
+//! `NodeAttachments` as an API object, and as the agent of the node serves it.
 
 use firecamp_core::contract::api;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{NodeAttachmentsSpec, NodeAttachmentsStatus};
 
 /// What is attached to the node of this name. Cluster-scoped, owned by the Node, written by the
-/// node's agent. Nothing decides by it, so fields that are not known here are let pass.
+/// node's agent. No component acts on it, so unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeAttachments {
@@ -14,12 +14,12 @@ pub struct NodeAttachments {
     pub api_version: String,
     /// `NodeAttachments`.
     pub kind: String,
-    /// Name, version and owner.
+    /// Name, resource version and owner.
     pub metadata: NodeMetadata,
     /// Empty.
     #[serde(default)]
     pub spec: NodeAttachmentsSpec,
-    /// What the agent sees.
+    /// The state that the agent observes.
     #[serde(default)]
     pub status: NodeAttachmentsStatus,
 }
@@ -30,30 +30,30 @@ pub struct NodeAttachments {
 pub struct NodeMetadata {
     /// The name of the node.
     pub name: String,
-    /// The version that was read.
+    /// The resource version that was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_version: Option<String>,
-    /// The Node, with which it goes.
+    /// The Node; when it is deleted, this object is garbage-collected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owner_references: Vec<Owner>,
 }
 
-/// An owner, as Kubernetes spells it.
+/// A Kubernetes owner reference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Owner {
-    /// The version of its kind.
+    /// The API version of the owner.
     pub api_version: String,
-    /// Its kind.
+    /// The kind of the owner.
     pub kind: String,
-    /// Its name.
+    /// The name of the owner.
     pub name: String,
-    /// Its UID.
+    /// The UID of the owner.
     pub uid: String,
 }
 
 impl NodeAttachments {
-    /// That of a node, whose UID is known if the API has been asked.
+    /// The object of a node; with the node's UID, the Node becomes its owner.
     pub fn new(node: &str, uid: Option<&str>, status: NodeAttachmentsStatus) -> Self {
         let owner = |uid: &str| Owner {
             api_version: "v1".to_owned(),
@@ -75,29 +75,29 @@ impl NodeAttachments {
     }
 }
 
-/// What the agent's `/v1/node` answers: the object as it would be published now, and how old it is
-/// what the agent knows.
+/// The response of the agent's `/v1/node`: the object as it would be published now, and the age
+/// of each observation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeReport {
     /// The object.
     #[serde(flatten)]
     pub object: NodeAttachments,
-    /// What was asked, and when it was last answered.
+    /// The systems that the agent reads, and when each was last read.
     #[serde(default)]
     pub observed: Vec<Observation>,
 }
 
-/// What the agent knows of one outside system.
+/// The age of the agent's knowledge of one outside system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Observation {
     /// The system: `registry`, `metadata`, `ec2`, `kernel`, `volumes`.
     pub of: String,
-    /// How long ago it was last read. Unset if it never was.
+    /// The seconds since the last successful read. Unset before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds_ago: Option<u64>,
-    /// Why the last attempt failed. Unset if it did not.
+    /// Why the last attempt failed. Unset if it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_its_object_with_more_in_it() {
+    fn a_report_parses_as_its_object() {
         let object =
             NodeAttachments::new("node-1", Some("uid-1"), NodeAttachmentsStatus::default());
         let of = "kernel".to_owned();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_server_adds_is_let_pass() {
+    fn fields_that_the_api_server_adds_are_ignored() {
         let text = r#"{"apiVersion":"firecamp.io/v1alpha1","kind":"NodeAttachments",
             "metadata":{"name":"n","uid":"u","managedFields":[],"creationTimestamp":null}}"#;
         let read: NodeAttachments = serde_json::from_str(text).unwrap();

@@ -1,4 +1,4 @@
-//! The volumes of a node, as its agent sees them.
+//! The volumes of a node, as its agent observes them.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,45 +9,45 @@ use super::Problem;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeStatus {
-    /// The EC2 volume id of an EBS volume, or what its kind is told apart by: persistent volume,
-    /// portal and LUN, server and export, path.
+    /// The EBS volume ID, or what identifies a volume of another kind: persistent volume, portal
+    /// and LUN, server and export, or path.
     pub id: String,
-    /// Of what kind it is.
+    /// The kind of the volume.
     pub kind: VolumeKind,
-    /// What EC2 says of the attachment (`attached`, `attaching`, ...); unset for other kinds.
+    /// The attachment state in EC2 (`attached`, `attaching`, ...). Unset for other kinds than EBS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment: Option<String>,
-    /// The device name that was asked for when it was attached.
+    /// The device name that was requested when the volume was attached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// The availability zone that it is in.
+    /// The availability zone of the volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// It goes with the instance.
+    /// Whether EC2 deletes the volume when the instance is terminated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete_on_termination: Option<bool>,
-    /// Its size in bytes.
+    /// The size in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// The block device, if the kernel has one.
+    /// The block device. Unset if the kernel has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<BlockDevice>,
-    /// What was mounted: an export, or an iSCSI target.
+    /// The source of the mount: an export, or an iSCSI target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// The file system on it, as far as a mount shows it.
+    /// The file system on the volume. Unset if the volume is not mounted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_system: Option<FileSystem>,
-    /// Where it is mounted.
+    /// Where the volume is mounted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<MountStatus>,
-    /// How many mounts are not listed.
+    /// The number of mounts that are not listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_mounts: u32,
-    /// What Kubernetes uses it for.
+    /// The Kubernetes objects that use the volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_by: Option<VolumeUser>,
-    /// What is wrong. Empty when nothing is.
+    /// The problems with this volume. Empty if there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
 }
@@ -63,7 +63,7 @@ fn is_zero(count: &u32) -> bool {
 pub enum VolumeKind {
     /// An EBS volume.
     Ebs,
-    /// A disk of the host, which does not outlive the instance.
+    /// An instance store disk; its data is lost when the instance stops.
     InstanceStore,
     /// A disk over iSCSI.
     Iscsi,
@@ -73,7 +73,7 @@ pub enum VolumeKind {
     Glusterfs,
     /// A disk or directory of the node itself.
     Local,
-    /// Anything else that is mounted for pods, or from another machine.
+    /// Any other volume that is mounted for pods or from another machine.
     Other,
 }
 
@@ -82,73 +82,73 @@ pub enum VolumeKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BlockDevice {
-    /// Its path, as `/dev/nvme1n1`.
+    /// The path of the device, for example `/dev/nvme1n1`.
     pub path: String,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub bytes: u64,
 }
 
-/// A file system, as its mount shows it.
+/// A mounted file system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FileSystem {
-    /// Its type, as `ext4`.
+    /// The type of the file system, for example `ext4`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The room on it. Unset where it did not answer yet.
+    /// The size and free space. Unset until the file system has responded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub space: Option<Space>,
 }
 
-/// The room on a file system, in steps, so that what is in use may change a little without
-/// anybody being told.
+/// The size and free space of a file system. The values are rounded, so that small changes do
+/// not update the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Space {
-    /// Its size in bytes.
+    /// The size in bytes.
     pub bytes: u64,
-    /// How many bytes are free.
+    /// The number of free bytes.
     pub bytes_free: u64,
-    /// How many inodes it has; 0 where it makes them as it needs them.
+    /// The number of inodes; 0 if the file system creates inodes on demand.
     pub inodes: u64,
-    /// How many inodes are free.
+    /// The number of free inodes.
     pub inodes_free: u64,
 }
 
-/// Where a volume is mounted.
+/// A mount of a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MountStatus {
-    /// The directory, on the node.
+    /// The mount point on the node.
     pub path: String,
-    /// It cannot be written to.
+    /// Whether the mount is read-only.
     pub read_only: bool,
-    /// The UID of the pod that it is mounted for.
+    /// The UID of the pod that the volume is mounted for.
     #[serde(rename = "podUID", default, skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
-    /// That pod, as NAMESPACE/NAME, if it is on this node.
+    /// That pod, as NAMESPACE/NAME. Unset if the pod is not on this node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
 }
 
-/// What Kubernetes uses a volume for.
+/// The Kubernetes objects that use a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeUser {
-    /// The PersistentVolume.
+    /// The name of the PersistentVolume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persistent_volume: Option<String>,
     /// The PersistentVolumeClaim, as NAMESPACE/NAME.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<String>,
-    /// The VolumeAttachment.
+    /// The name of the VolumeAttachment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume_attachment: Option<String>,
-    /// The first pod that mounts it, as NAMESPACE/NAME.
+    /// The first pod that mounts the volume, as NAMESPACE/NAME.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
 }

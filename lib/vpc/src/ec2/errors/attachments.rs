@@ -3,12 +3,12 @@
 use super::ApiError;
 
 impl ApiError {
-    /// 400, an id of the wrong form (text unverified).
+    /// 400, a malformed ID (text unverified).
     pub(crate) fn malformed_id(code: &str, id: &str, kind: &str) -> Self {
         Self::bad(code, format!("Invalid id: \"{id}\" (expecting \"{kind}-...\")"))
     }
 
-    /// 400 InvalidGroup.NotFound (text from the field).
+    /// 400 InvalidGroup.NotFound (text from field reports).
     pub(crate) fn no_group(id: &str) -> Self {
         Self::bad("InvalidGroup.NotFound", format!("The security group '{id}' does not exist"))
     }
@@ -31,19 +31,19 @@ impl ApiError {
         Self::bad("InvalidIPAddress.InUse", "The specified address is already in use.")
     }
 
-    /// 400 IdempotentParameterMismatch (text from the field).
+    /// 400 IdempotentParameterMismatch (text from field reports).
     pub(crate) fn idempotent_mismatch() -> Self {
         let text = "Arguments on this idempotent request are inconsistent with arguments used in \
                     previous request(s).";
         Self::bad("IdempotentParameterMismatch", text)
     }
 
-    /// 400: InvalidNetworkInterface.InUse of an attachment, InvalidParameterValue of a deletion.
+    /// 400: InvalidNetworkInterface.InUse on attach, InvalidParameterValue on delete.
     pub(crate) fn eni_in_use(code: &str, id: &str) -> Self {
         Self::bad(code, format!("Network interface '{id}' is currently in use."))
     }
 
-    /// 400 InvalidParameterCombination: an ENI and an instance of two zones.
+    /// 400 InvalidParameterCombination: ENI and instance are in different zones.
     pub(crate) fn other_zone() -> Self {
         Self::combination(
             "You may not attach a network interface to an instance if they are not in the same \
@@ -67,13 +67,13 @@ impl ApiError {
         Self::value(format!("Device index '{index}' is not valid for {kind}"))
     }
 
-    /// 400 InvalidParameterValue: a device index that is taken.
+    /// 400 InvalidParameterValue: the device index is in use.
     pub(crate) fn index_taken(instance: &str, index: u32) -> Self {
         let text = "already has an interface attached at device index";
         Self::value(format!("Instance '{instance}' {text} '{index}'."))
     }
 
-    /// 400 AttachmentLimitExceeded of ENIs.
+    /// 400 AttachmentLimitExceeded for ENIs.
     pub(crate) fn eni_count(count: u32, kind: &str) -> Self {
         let text = format!("Interface count {count} exceeds the limit for {kind}");
         Self::bad("AttachmentLimitExceeded", text)
@@ -85,13 +85,13 @@ impl ApiError {
         Self::bad("InvalidAttachmentID.NotFound", text)
     }
 
-    /// 400 OperationNotPermitted: the primary ENI (text from the field).
+    /// 400 OperationNotPermitted: the primary ENI (text from field reports).
     pub(crate) fn primary_stays() -> Self {
         let text = "The network interface at device index 0 cannot be detached.";
         Self::bad("OperationNotPermitted", text)
     }
 
-    /// 400 IncorrectState: it is being detached already (unverified).
+    /// 400 IncorrectState: already detaching (unverified).
     pub(crate) fn detaching(id: &str) -> Self {
         Self::bad("IncorrectState", format!("The attachment '{id}' is being detached."))
     }
@@ -101,12 +101,12 @@ impl ApiError {
         Self::bad("InvalidVolume.NotFound", format!("The volume '{id}' does not exist."))
     }
 
-    /// 400 InvalidID: not the id of something that can be tagged (text from the field).
+    /// 400 InvalidID: not the ID of a taggable resource (text from field reports).
     pub(crate) fn invalid_id(id: &str) -> Self {
         Self::bad("InvalidID", format!("The ID '{id}' is not valid"))
     }
 
-    /// 400 InvalidTagKey.Malformed (text from the field for `aws:`).
+    /// 400 InvalidTagKey.Malformed (text from field reports for `aws:`).
     pub(crate) fn malformed_tag(key: &str) -> Self {
         let text = if key.starts_with("aws:") {
             "Tag keys starting with 'aws:' are reserved for internal use".to_owned()

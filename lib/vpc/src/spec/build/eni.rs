@@ -1,4 +1,4 @@
-//! One ENI of a spec: its id, its addresses, its attachment.
+//! An ENI of a spec: its ID, its addresses, its attachment.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use super::{Builder, Draft, checked, mac_of};
-use crate::chance::key_of;
 use crate::model::{Attachment, Eni, Id, Subnet, all_of};
+use crate::rng::key_of;
 use crate::spec::SpecError;
 use crate::spec::check::field;
 
@@ -32,7 +32,7 @@ impl<'a> Builder<'a> {
         let key = key_of(&name);
         let id = match given {
             Some(id) => checked("eni", id)?,
-            None => format!("eni-{}", self.chance.hex17("eni", key)),
+            None => format!("eni-{}", self.rng.hex17("eni", key)),
         };
         let primary = match address {
             Some(address) => address,
@@ -45,7 +45,7 @@ impl<'a> Builder<'a> {
         for net in prefixes {
             self.place_prefix(&format!("{at}.prefixes"), &subnet, *net, &name)?;
         }
-        let made = Eni {
+        let eni = Eni {
             mac: self.mac(mac, key)?,
             id: Arc::from(id),
             subnet: Arc::clone(&subnet.id),
@@ -55,62 +55,63 @@ impl<'a> Builder<'a> {
             secondary: secondary.to_vec(),
             prefixes: prefixes.to_vec(),
             attachment: attach.map(|(instance, device_index, delete)| {
-                let id = format!("eni-attach-{}", self.chance.hex17("attach", key));
+                let id = format!("eni-attach-{}", self.rng.hex17("attach", key));
                 Attachment::old(Arc::from(id), instance, device_index, delete)
             }),
             operator: None,
             known_at: Duration::ZERO,
         };
-        self.add(&at, made)
+        self.add(&at, eni)
     }
 
-    fn add(&mut self, at: &str, made: Eni) -> Result<Id, SpecError> {
-        let id = Arc::clone(&made.id);
-        let limit = self.ledger.slot_limit(&made, &BTreeMap::new());
-        if made.slots() > limit {
-            let problem = format!("{} addresses and prefixes, the limit is {limit}", made.slots());
+    fn add(&mut self, at: &str, eni: Eni) -> Result<Id, SpecError> {
+        let id = Arc::clone(&eni.id);
+        let limit = self.vpc.slot_limit(&eni, &BTreeMap::new());
+        if eni.slots() > limit {
+            let problem = format!("{} addresses and prefixes, the limit is {limit}", eni.slots());
             return Err(field(at, problem));
         }
-        if let Some(attachment) = &made.attachment {
-            let zone = self.ground.subnet(&made.subnet).map(|subnet| subnet.zone.as_str());
-            let instance = self.ledger.instances.get(&attachment.instance);
+        if let Some(attachment) = &eni.attachment {
+            let zone = self.topology.subnet(&eni.subnet).map(|subnet| subnet.zone.as_str());
+            let instance = self.vpc.instances.get(&attachment.instance);
             if zone != instance.map(|instance| instance.zone.as_str()) {
-                return Err(field(format!("{at}.subnet"), "it is in another zone"));
+                return Err(field(format!("{at}.subnet"), "the subnet is in another zone"));
             }
             let same = |eni: &&Arc<Eni>| {
                 eni.attachment.as_ref().map(|a| a.device_index) == Some(attachment.device_index)
             };
-            if self.ledger.enis_of(&attachment.instance).iter().any(same) {
-                return Err(field(format!("{at}.device_index"), "it is there twice"));
+            if self.vpc.enis_of(&attachment.instance).iter().any(same) {
+                return Err(field(format!("{at}.device_index"), "duplicate device index"));
             }
         }
-        if self.ledger.enis.insert(Arc::clone(&id), Arc::new(made)).is_some() {
-            return Err(field(format!("{at}.id"), format!("{id} is there twice")));
+        if self.vpc.enis.insert(Arc::clone(&id), Arc::new(eni)).is_some() {
+            return Err(field(format!("{at}.id"), format!("duplicate ID {id}")));
         }
         Ok(id)
     }
 
-    /// The given MAC, or a locally administered one in the form of EC2's.
+    /// The explicit MAC address, or a locally administered one in EC2's form.
     fn mac(&self, given: Option<&String>, key: u64) -> Result<String, SpecError> {
-        let Some(given) = given else { return Ok(mac_of("0a", self.chance.bits("mac", key, 0))) };
+        let Some(given) = given else { return Ok(mac_of("0a", self.rng.bits("mac", key, 0))) };
         let is_byte = |part: &str| {
             part.len() == 2 && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
         };
         if given.split(':').count() == 6 && given.split(':').all(is_byte) {
             return Ok(given.clone());
         }
-        Err(field(format!("mac {given:?}"), "a MAC here is six pairs of lower-case hex digits"))
+        Err(field(format!("mac {given:?}"), "expected six pairs of lower-case hex digits"))
     }
 
     fn free(&self, at: &str, subnet: &Subnet) -> Result<Ipv4Addr, SpecError> {
-        // From the tenth on, so that a spec reads the same whatever else it places by hand.
+        // From the tenth address on, so that explicit addresses in a spec rarely conflict with it.
         let fits = |address: &Ipv4Addr| {
-            let (given, kept) = (self.taken.contains_key(address), subnet.is_kept(*address));
-            !given && !kept && !subnet.is_reserved(*address)
+            let (given, reserved) =
+                (self.taken.contains_key(address), subnet.has_cidr_reservation(*address));
+            !given && !reserved && !subnet.is_reserved(*address)
         };
         let mut all = all_of(subnet.cidr).skip(10).chain(all_of(subnet.cidr).take(10));
         let problem =
-            || field(format!("{at}.address"), format!("no address is free in {}", subnet.cidr));
+            || field(format!("{at}.address"), format!("no free address in {}", subnet.cidr));
         all.find(fits).ok_or_else(problem)
     }
 
@@ -150,7 +151,7 @@ impl<'a> Builder<'a> {
         name: &str,
     ) -> Result<(), SpecError> {
         match self.taken.insert(address, name.to_owned()) {
-            Some(other) => Err(field(at, format!("{address} is {other}'s already"))),
+            Some(other) => Err(field(at, format!("{address} already belongs to {other}"))),
             None => Ok(()),
         }
     }

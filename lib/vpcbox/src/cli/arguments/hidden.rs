@@ -1,22 +1,22 @@
-//! How the binary starts itself.
+//! Hidden commands, with which the binary starts itself.
 
 use std::ffi::OsString;
 
-/// What the binary calls itself with. Not for people, so not in the help.
+/// A hidden command. Not for users, so it is not in the help.
 #[derive(Debug)]
 pub(in crate::cli) enum Hidden {
     /// The first process of a box.
     Init { pipe: i32 },
-    /// The holder of a node's namespaces.
+    /// The holder process of a node's namespaces.
     Holder { name: String },
-    /// A command of a process outside the box.
+    /// A command started by a process outside the box.
     Guest { command: Vec<OsString> },
-    /// One step of the doctor.
+    /// One step of `vpcbox doctor`.
     Probe { step: String },
 }
 
 impl Hidden {
-    /// The hidden command of a command line, if it is one.
+    /// The hidden command of a command line, if any.
     pub(in crate::cli) fn of(words: &[OsString]) -> Option<Self> {
         let mut words = words.iter().skip(1);
         let first = words.next()?.to_str()?;

@@ -1,4 +1,4 @@
-//! One HTTP request, as plain as it goes over the wire.
+//! A plain HTTP request.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
@@ -61,7 +61,10 @@ fn exchange(to: SocketAddrV4, request: &str, timeout: Duration) -> io::Result<Ve
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
     if answer.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed without an answer"));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "connection closed without a response",
+        ));
     }
     Ok(answer)
 }

@@ -1,4 +1,4 @@
-//! What a member's pod may write.
+//! The writes of a member's pod.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn allocation(namespace: &str, name: &str) -> Value {
         ("/spec/epoch", json!(0)),
         ("/spec/attachment", Value::Null),
         ("/spec/reservedOn", Value::Null),
-        ("/spec/unsettled", Value::Null),
+        ("/spec/pendingMutations", Value::Null),
     ];
     with(static_ip(FREE, "node-a", name), &changes)
 }
@@ -45,8 +45,8 @@ fn claims() -> Vec<Cell> {
         let note = json!({ "metadata": { "annotations": { "firecamp.io/statefulset": set } } });
         Cell::new(who, what, (Method::PATCH, &format!("{CLAIMS}/{BOUND}")), note)
     };
-    let said = json!({ "firecamp.io/statefulset-uid": "u-1" });
-    let said = with(claim_of("redis-0"), &[("/metadata/annotations", said)]);
+    let annotated = json!({ "firecamp.io/statefulset-uid": "u-1" });
+    let annotated = with(claim_of("redis-0"), &[("/metadata/annotations", annotated)]);
     let own = Who::BoundMember;
     let words = "to which StatefulSet";
     let keeps = json!({
@@ -65,10 +65,11 @@ fn claims() -> Vec<Cell> {
         create(Who::MemberWithoutPod, "make a claim", "redis-0").refused("not bound to a pod"),
         bind(Who::MemberWithoutPod, "bind a claim").refused("not bound to a pod"),
         create(Who::Operator, "make a claim for others", "redis-9"),
-        bound(own, "bind its claim to another set", json!("thief")).refused(words),
+        bound(own, "bind its claim to another set", json!("other")).refused(words),
         bound(own, "unbind its claim", Value::Null).refused(words),
-        Cell::new(own, "change the rest", (Method::PATCH, &format!("{CLAIMS}/{BOUND}")), keeps),
-        Cell::new(Who::Member, "make a bound claim", (Method::POST, CLAIMS), said).refused(words),
+        Cell::new(own, "change other fields", (Method::PATCH, &format!("{CLAIMS}/{BOUND}")), keeps),
+        Cell::new(Who::Member, "make a bound claim", (Method::POST, CLAIMS), annotated)
+            .refused(words),
     ]
 }
 
@@ -84,7 +85,7 @@ fn addresses(uid: &str) -> Vec<Cell> {
     let back = json!({ "spec": { "attachment": {
         "state": "Parked", "podUID": "earlier", "nodeName": "node-b",
     }}});
-    let complete = json!({ "spec": { "attachment": { "served": true }, "unsettled": [] } });
+    let complete = json!({ "spec": { "attachment": { "served": true }, "pendingMutations": [] } });
     vec![
         allocate("allocate for itself", "prod", "redis-0"),
         allocate("allocate for its neighbour", "prod", "redis-1").refused("belongs to"),
@@ -94,15 +95,16 @@ fn addresses(uid: &str) -> Vec<Cell> {
         patch(who, "take it for another node", LEFT, take(uid, "node-b")).refused("only pod"),
         patch(who, "take its neighbour's", OTHER, take(uid, "node-a")).refused("belongs to"),
         patch(who, "complete its attach", OWN, complete),
-        patch(who, "release what it holds", OWN, park()),
-        patch(who, "put back what was before its take", OWN, back),
-        patch(who, "release what another pod holds", LEFT, park()).refused("only its holder"),
+        patch(who, "release its address", OWN, park()),
+        patch(who, "restore the record from before its acquisition", OWN, back),
+        patch(who, "release an address that another pod holds", LEFT, park())
+            .refused("only its holder"),
         patch(who, "release its neighbour's", OTHER, park()).refused("belongs to"),
         patch(
             who,
-            "clear marks of a record that it lost",
+            "clear pending mutations of an address that it lost",
             LEFT,
-            json!({ "spec": { "unsettled": [] } }),
+            json!({ "spec": { "pendingMutations": [] } }),
         ),
         patch(Who::MemberWithoutPod, "take", LEFT, take(uid, "node-a"))
             .refused("not bound to a pod"),

@@ -1,42 +1,42 @@
-//! Who and what is there when somebody asks: a member on `node-a` and its neighbour on `node-b`,
-//! their addresses, the agent of `node-a`, and those whose token names no pod.
+//! The fixture of the policy checks: a member on `node-a` and another one on `node-b`, their
+//! addresses, the agent of `node-a`, and users whose tokens name no pod.
 
 use std::collections::BTreeMap;
 
 use firecamp_kube::Source;
-use firecamp_kubetest::Api;
+use firecamp_testkit::kubernetes::Api;
 use serde_json::{Value, json};
 
 use super::super::rights::{members_may, of_agents};
 use super::super::{Outcome, ensure};
 use crate::cluster::{Cluster, api};
 use crate::deploy::apply;
-use crate::life::{ACCOUNT, Site};
+use crate::lifecycle::{ACCOUNT, Site};
 use crate::samples::{GROUP, static_ip, with};
 
-/// The addresses: `OWN` is held by the live pod of `redis-0` on `node-a`, `LEFT` by an earlier pod
-/// of it on `node-b`, `PARKED` by nobody on `node-a`, `OTHER` by `redis-1` on `node-b`, and `GONE`
-/// is out of EC2.
+/// The addresses: the live pod of `redis-0` on `node-a` holds `OWN`, an earlier pod of it on
+/// `node-b` holds `LEFT`, `redis-1` on `node-b` holds `OTHER`, `PARKED` is parked on `node-a`, and
+/// `GONE` is out of EC2.
 pub(super) const OWN: &str = "10.1.0.20";
 pub(super) const OTHER: &str = "10.1.0.21";
 pub(super) const LEFT: &str = "10.1.0.22";
 pub(super) const GONE: &str = "10.1.0.23";
 pub(super) const PARKED: &str = "10.1.0.24";
-/// The claim of whose volume the agent of `node-b` has spoken.
-pub(super) const SPOKEN_OF: &str = "redis-8";
+/// The claim whose volume condition the agent of `node-b` has set.
+pub(super) const REPORTED: &str = "redis-8";
 /// A claim of a member on `node-a` that is bound to a StatefulSet.
 pub(super) const BOUND: &str = "redis-7";
-/// An address without an object.
+/// An address without a StaticIP.
 pub(super) const FREE: &str = "10.1.0.25";
 const NODES: &str = "/api/v1/nodes";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/firecamp-system/leases";
 
-/// Who asks.
+/// The user of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Who {
     /// The pod `redis-0` on `node-a`.
     Member,
-    /// Its service account by a token that names no pod.
+    /// The member's service account, with a token that names no pod.
     MemberWithoutPod,
     /// The pod whose claim is `BOUND`.
     BoundMember,
@@ -44,7 +44,7 @@ pub(super) enum Who {
     Operator,
     /// The agent of `node-a`.
     Agent,
-    /// The agents' service account by a token that names no pod.
+    /// The agents' service account, with a token that names no pod.
     AgentWithoutPod,
 }
 
@@ -110,7 +110,7 @@ impl<'a> Scene<'a> {
         });
         let claims = format!("{GROUP}/namespaces/prod/staticipclaims");
         self.make(&claims, &kind(bound, "StaticIPClaim")).await?;
-        self.spoken_of().await?;
+        self.volume_condition().await?;
         for name in ["node-a", "node-b"] {
             let node = json!({ "metadata": { "name": name }, "status": {
                 "capacity": { "cpu": "2" },
@@ -129,14 +129,14 @@ impl<'a> Scene<'a> {
         self.make(LEASES, &lease).await
     }
 
-    async fn spoken_of(&self) -> Outcome {
+    async fn volume_condition(&self) -> Outcome {
         let claims = format!("{GROUP}/namespaces/prod/staticipclaims");
-        let claim = json!({ "metadata": { "name": SPOKEN_OF }, "spec": { "pool": "pool" } });
+        let claim = json!({ "metadata": { "name": REPORTED }, "spec": { "pool": "pool" } });
         self.make(&claims, &kind(claim, "StaticIPClaim")).await?;
-        let path = format!("{claims}/{SPOKEN_OF}/status");
-        let said = json!({ "conditions": [volume_ready_by_node_b()] });
-        let said = json!([{ "op": "add", "path": "/status", "value": said }]);
-        let answer = self.cluster.api.patch(&path, &said).await?;
+        let path = format!("{claims}/{REPORTED}/status");
+        let patch = json!({ "conditions": [volume_ready_by_node_b()] });
+        let patch = json!([{ "op": "add", "path": "/status", "value": patch }]);
+        let answer = self.cluster.api.patch(&path, &patch).await?;
         ensure(answer.code == 200, || answer.text)
     }
 
@@ -145,8 +145,8 @@ impl<'a> Scene<'a> {
         ensure(made.code == 201, || made.text)
     }
 
-    /// Takes it all away again, for those whose checks come next.
-    pub(super) async fn strike(&self) -> Outcome {
+    /// Removes the fixture for the next checks.
+    pub(super) async fn remove_all(&self) -> Outcome {
         for node in ["node-a", "node-b"] {
             self.cluster.api.delete(&format!("{NODES}/{node}")).await?;
         }
@@ -155,7 +155,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// What the agent of `node-b` has said of a claim.
+/// The volume condition that the agent of `node-b` has set.
 pub(super) fn volume_ready_by_node_b() -> Value {
     let message = "node-b (i-b): volume v is stuck";
     json!({ "type": "VolumeReady", "status": "False", "reason": "Busy", "message": message })
@@ -167,7 +167,7 @@ fn kind(mut object: Value, kind: &str) -> Value {
     object
 }
 
-/// The agent of a node, by the token of its pod.
+/// The agent of a node, with the token of its pod.
 pub(super) async fn agent(cluster: &Cluster, node: &str) -> Result<Source, String> {
     let pods = "/api/v1/namespaces/firecamp-system/pods";
     let name = format!("agent-on-{node}");
@@ -184,7 +184,7 @@ pub(super) async fn agent(cluster: &Cluster, node: &str) -> Result<Source, Strin
     cluster.pod("firecamp-system", "firecamp-agent", (&name, uid)).await
 }
 
-/// One that makes claims for others, and may.
+/// A service account that may create claims for others.
 async fn operator(cluster: &Cluster) -> Result<Source, String> {
     let version = "rbac.authorization.k8s.io/v1";
     let role = json!({

@@ -1,4 +1,4 @@
-//! What the agents do, step by step, through the code that they do it with.
+//! The work of the agents, step by step, through their own code.
 
 mod adopts;
 mod follows;
@@ -6,15 +6,15 @@ mod leads;
 mod reports;
 mod volumes;
 
-use firecamp_core::outside::Registry as _;
+use firecamp_core::ports::Registry as _;
 use firecamp_core::release::Releaser;
 use firecamp_kube::{KubeRegistry, Source, Timeouts};
 
 use super::{Outcome, ensure};
 use crate::cluster::Cluster;
-use crate::life::{Site, attached, released};
+use crate::lifecycle::{Site, attached, released};
 
-/// The node of the agent at work.
+/// The node of the agent.
 pub(in crate::checks) const NODE: &str = "node-a";
 
 pub(super) async fn work(cluster: &Cluster, source: &Source) -> Outcome {
@@ -25,10 +25,10 @@ pub(super) async fn work(cluster: &Cluster, source: &Source) -> Outcome {
     volumes::of_its_pods(&site, source).await?;
     releases(&site, &registry).await?;
     leads::the_cluster(cluster, &registry).await?;
-    adopts::what_nobody_claims(&registry).await
+    adopts::orphaned_address(&registry).await
 }
 
-/// A pod is gone, and nobody has released its address.
+/// The agent releases the address of a deleted pod.
 async fn releases(site: &Site<'_>, registry: &KubeRegistry) -> Outcome {
     let pod = site.pod("redis-0", NODE).await?;
     let address = attached(site.init(&pod, site.cluster.registry().await).await)?.address;

@@ -1,12 +1,12 @@
-//! Events, whoever writes them.
+//! The Events of agents and members.
 
 use std::net::Ipv4Addr;
 
-use firecamp_kube::KubeBoard;
-use firecamp_publish::{About, Board, Event};
+use firecamp_controllers::publish::{About, Event, StatusWriter};
+use firecamp_kube::KubeStatusWriter;
 
 use super::{Outcome, ensure};
-use crate::life::Site;
+use crate::lifecycle::Site;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
 
@@ -14,8 +14,12 @@ pub(super) fn of_a_pod() -> About {
     About::Pod { namespace: "prod".to_owned(), name: "redis-0".to_owned(), uid: "u-1".to_owned() }
 }
 
-/// Written as the only one of its namespace; a second time it is there already.
-pub(super) async fn told(site: &Site<'_>, board: &KubeBoard, about: About) -> Outcome {
+/// Writes an Event as the only one of its namespace; a second write finds it already created.
+pub(super) async fn reported(
+    site: &Site<'_>,
+    status_writer: &KubeStatusWriter,
+    about: About,
+) -> Outcome {
     let namespace = if matches!(about, About::Pod { .. }) { "prod" } else { "default" };
     let list = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
     let gone = site.cluster.api.delete(&list).await?;
@@ -26,11 +30,11 @@ pub(super) async fn told(site: &Site<'_>, board: &KubeBoard, about: About) -> Ou
         reason: "AddressRestored",
         action: "Restore",
         warns: false,
-        note: "something else had removed it".to_owned(),
+        note: "another program had removed it".to_owned(),
         at: "2026-11-20T15:00:00Z".to_owned(),
     };
     for _ in 0..2 {
-        board.post(&event).await.map_err(|failure| format!("{failure:?}"))?;
+        status_writer.post(&event).await.map_err(|failure| format!("{failure:?}"))?;
     }
     let stored = site.cluster.api.get(&list).await?.json();
     let count = stored["items"].as_array().map_or(0, Vec::len);

@@ -1,21 +1,20 @@
-//! A member's life, with the rights of its service account alone.
+//! A member's lifecycle with only the permissions of its service account.
 
 use firecamp_core::ids::NodeName;
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::release::Releaser;
-use firecamp_kube::{KubeBoard, Source, Timeouts};
+use firecamp_kube::{KubeStatusWriter, Source, Timeouts};
 use serde_json::json;
 
 use super::{Outcome, ensure, events};
 use crate::cluster::Cluster;
-use crate::life::{Site, attached, released};
+use crate::lifecycle::{Site, attached, released};
 use crate::samples::GROUP;
 
 const CLAIMS: &str = "namespaces/prod/staticipclaims";
 
-/// A first attach with the only pool there is, a second one of a pod that follows, a release, an
-/// Event; and
-/// the first attach of a member whose claim a person has written, which is bound then.
+/// A first attach with the only pool, an attach of the next pod, a release, an Event, and the first
+/// attach of a member with a claim of a user, which then is bound.
 pub(super) async fn work(cluster: &Cluster, source: &Source) -> Outcome {
     let site = Site::new(cluster).await?;
     let registry = source.connect(Timeouts::default()).await.map_err(|w| format!("{w:?}"))?;
@@ -30,8 +29,8 @@ pub(super) async fn work(cluster: &Cluster, source: &Source) -> Outcome {
     ensure(left.is_some(), || format!("{address} is gone"))?;
     let client = source.client(Timeouts::default()).await.map_err(|w| format!("{w:?}"))?;
     let node = NodeName::new("node-b").map_err(|wrong| wrong.to_string())?;
-    let board = KubeBoard::new(client, Timeouts::default(), node);
-    events::told(&site, &board, events::of_a_pod()).await?;
+    let status_writer = KubeStatusWriter::new(client, Timeouts::default(), node);
+    events::reported(&site, &status_writer, events::of_a_pod()).await?;
     binds_a_claim(&site, &registry).await
 }
 

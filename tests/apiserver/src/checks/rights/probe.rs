@@ -1,20 +1,20 @@
-//! Every verb on everything that the server serves, asked for real: 403, or it is allowed.
+//! Tries every verb on every resource of the server: 403, or it is allowed.
 
 use std::collections::BTreeSet;
 
-use firecamp_kubetest::Api;
+use firecamp_testkit::kubernetes::Api;
 use http::Method;
 use serde_json::{Value, json};
 
 use super::{Outcome, Right, Scope, Who, ensure};
 use crate::cluster::{Cluster, api};
 
-/// Whose own namespace is asked in, and in which other one.
+/// Another namespace than the subject's own.
 const OTHER: &str = "test";
-/// Who has nothing bound: what this account may do, everybody may.
+/// An account without bindings: everybody has its permissions.
 const NOBODY: (&str, &str) = ("test", "nobody");
 
-/// A resource as the server lists it.
+/// A resource of the server.
 #[derive(Debug, Clone)]
 struct Served {
     group: String,
@@ -26,12 +26,12 @@ struct Served {
     verbs: Vec<String>,
 }
 
-/// Where a verb was tried.
+/// The place where a verb was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Own,
     Other,
-    /// Of a kind without namespaces, or of all namespaces at once.
+    /// A cluster-scoped kind, or all namespaces.
     Cluster,
 }
 
@@ -46,22 +46,22 @@ pub(super) async fn allows_only(
     let served = served(&cluster.api).await?;
     let names: BTreeSet<String> =
         granted.iter().filter_map(|(_scope, right)| right.name.clone()).collect();
-    let seen = allowed(own, &served, who.namespace(), &names).await?;
+    let observed = allowed(own, &served, who.namespace(), &names).await?;
     let nobody = api(&cluster.account(NOBODY.0, NOBODY.1).await?).await?;
     let everybody = allowed(&nobody, &served, NOBODY.0, &BTreeSet::new()).await?;
     let wanted = expected(&served, granted);
     let more: Vec<_> =
-        seen.difference(&wanted).filter(|entry| !everybody.contains(entry)).collect();
+        observed.difference(&wanted).filter(|entry| !everybody.contains(entry)).collect();
     ensure(more.is_empty(), || format!("allowed and not granted: {more:#?}"))?;
-    let less: Vec<_> = wanted.difference(&seen).collect();
+    let less: Vec<_> = wanted.difference(&observed).collect();
     ensure(less.is_empty(), || format!("granted and refused: {less:#?}"))?;
-    // Against a probe that finds everything refused, or nothing.
+    // Guards against a probe that finds everything rejected, or nothing.
     let ours = everybody.iter().find(|(_place, right)| right.group == "firecamp.io");
     ensure(ours.is_none(), || format!("anybody may {ours:?}"))?;
     ensure(served.len() > 60 && !wanted.is_empty(), || format!("{} resources", served.len()))
 }
 
-/// Where each right must be found.
+/// The places where each permission must be found.
 fn expected(served: &[Served], granted: &BTreeSet<(Scope, Right)>) -> Allowed {
     let mut all = Allowed::new();
     for (scope, right) in granted {
@@ -70,7 +70,7 @@ fn expected(served: &[Served], granted: &BTreeSet<(Scope, Right)>) -> Allowed {
         let whole = !is_of_one_object(&right.verb) && right.verb != "create";
         match (resource.namespaced, scope) {
             (false, Scope::Everywhere) => drop(all.insert((Place::Cluster, right.clone()))),
-            // A RoleBinding to what has no namespace grants nothing.
+            // A RoleBinding grants nothing on cluster-scoped kinds.
             (false, Scope::Own) => {}
             (true, Scope::Own) => drop(all.insert((Place::Own, right.clone()))),
             (true, Scope::Everywhere) => {
@@ -114,7 +114,7 @@ async fn served(admin: &Api) -> Result<Vec<Served>, String> {
     Ok(all)
 }
 
-/// All that somebody may do. Nothing is changed: what changes something is asked for as a dry run.
+/// Everything that an account may do. Writes are dry runs, so nothing changes.
 async fn allowed(
     own: &Api,
     served: &[Served],
@@ -125,7 +125,7 @@ async fn allowed(
     for resource in served {
         for verb in &resource.verbs {
             for (place, prefix) in places(resource, verb, namespace) {
-                // Once without a name of its own, and once with each that a role names.
+                // Once with an arbitrary name, and once with each name in a role.
                 for name in std::iter::once(None).chain(names.iter().map(Some)) {
                     if may(own, resource, verb, &prefix, name.map(String::as_str)).await? {
                         all.insert((place, right(resource, verb, name, &all, place)));
@@ -140,7 +140,7 @@ async fn allowed(
     Ok(all)
 }
 
-/// Who may do it to any object has no need of a right to this one.
+/// The permission for any object includes that for a named one.
 fn right(
     resource: &Served,
     verb: &str,
@@ -185,7 +185,7 @@ async fn may(
     };
     let name = name.unwrap_or("no-such-object");
     let one = format!("{prefix}/{plural}/{name}{part}");
-    // A subresource is created of an object that is there; all else without a name.
+    // A subresource is created for an existing object; other objects are created without a name.
     let made = if part.is_empty() { format!("{prefix}/{plural}") } else { one.clone() };
     let all = format!("{prefix}/{plural}");
     let (method, path) = match verb {
@@ -197,7 +197,7 @@ async fn may(
         "patch" => (Method::PATCH, format!("{one}?dryRun=All")),
         "delete" => (Method::DELETE, format!("{one}?dryRun=All")),
         "deletecollection" => (Method::DELETE, format!("{all}?dryRun=All")),
-        other => return Err(format!("{}: what is {other}?", resource.resource)),
+        other => return Err(format!("{}: unknown verb {other}", resource.resource)),
     };
     let body = (method != Method::GET).then(|| json!({}));
     let answer = own.ask(method, &path, body.as_ref()).await?;

@@ -75,7 +75,7 @@ impl<'w> Cluster<'w> {
     #[track_caller]
     pub(crate) fn agent(&self, node: &str) -> Process {
         let mut agent = self.world.start_agent(node, &self.url());
-        agent.logs("The agent is ready");
+        agent.logs("agent ready");
         agent
     }
 
@@ -119,7 +119,7 @@ impl<'w> Cluster<'w> {
 
     /// What was asked since that number of requests: reads, patches, other writes, Events.
     pub(crate) fn asked_since(&self, number: usize) -> Asked {
-        let asked = self.api.asked().split_off(number);
+        let asked = self.api.requests().split_off(number);
         let count = |begin: &str| asked.iter().filter(|asked| asked.starts_with(begin)).count();
         let events = count("POST events/");
         Asked { reads: count("GET "), writes: asked.len() - count("GET ") - events, events }

@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use firecamp_checks::trace::{Accepted, End};
 use firecamp_core::machine::Outcome;
-use firecamp_trace::{Accepted, End};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -118,7 +118,7 @@ impl Process {
     /// Waits until the program is stopped, as by SIGSTOP.
     #[track_caller]
     pub(crate) fn is_frozen(&mut self) {
-        self.logs("Crashing as asked");
+        self.logs("crashing at the requested step");
         eventually("the program is stopped", || {
             let stat = fs::read_to_string(format!("/proc/{}/stat", self.program())).unwrap();
             stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')).then_some(())
@@ -155,7 +155,7 @@ impl Process {
     fn follow(&mut self) -> Option<Accepted> {
         self.followed = true;
         let text = fs::read_to_string(&self.traces.trace).ok()?;
-        let followed = firecamp_trace::check(&text);
+        let followed = firecamp_checks::trace::check(&text);
         followed.unwrap_or_else(|why| panic!("{}: {why}", self.traces.trace.display()))
     }
 }
@@ -210,7 +210,7 @@ impl Ended {
         if report["path"] != "dry-run" {
             let succeeded = self.trace.as_ref().is_some_and(|trace| match &trace.end {
                 End::Outcome(Outcome::Attached(_) | Outcome::Released { .. }) => true,
-                End::Outcome(Outcome::Mended { .. } | Outcome::Failed(_))
+                End::Outcome(Outcome::Maintained { .. } | Outcome::Failed(_))
                 | End::Interrupted
                 | End::Cut => false,
             });
@@ -230,7 +230,7 @@ impl Ended {
     #[track_caller]
     pub(crate) fn crashed(&self) {
         assert_eq!(self.code, Some(128 + Signal::SIGKILL as i32), "{}", self.log);
-        assert!(self.log.contains("Crashing as asked"), "{}", self.log);
+        assert!(self.log.contains("crashing at the requested step"), "{}", self.log);
         assert_eq!(self.words, None, "who is killed has no last words");
         let cut = self.trace.as_ref().is_some_and(|trace| trace.end == End::Cut);
         assert!(cut, "its trace breaks off: {:?}", self.trace);
@@ -253,7 +253,7 @@ impl Ended {
             End::Outcome(Outcome::Failed(why)) => i32::from(why.exit.code()) == code,
             End::Interrupted => code == 128 + Signal::SIGTERM as i32,
             End::Outcome(
-                Outcome::Attached(_) | Outcome::Released { .. } | Outcome::Mended { .. },
+                Outcome::Attached(_) | Outcome::Released { .. } | Outcome::Maintained { .. },
             )
             | End::Cut => false,
         });

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use firecamp_core::contract::env;
 use firecamp_core::ids::Member;
-use firecamp_core::outside::Registry;
+use firecamp_core::ports::Registry;
 use firecamp_core::record::{MemberRecords, StaticIp, Stored};
-use firecamp_devkit::Binaries;
 use firecamp_registry::{FileRegistry, Timeouts};
+use firecamp_testkit::build::Binaries;
 use firecamp_vpc::{Fault, FaultSpec, Selector};
 use tempfile::TempDir;
 use tokio::runtime::Builder;
@@ -41,7 +41,7 @@ pub(crate) struct World {
 
 /// The binaries under test, never stale ones.
 pub(crate) fn binaries() -> &'static Binaries {
-    firecamp_devkit::binaries().unwrap_or_else(|why| panic!("{why}"))
+    firecamp_testkit::build::binaries().unwrap_or_else(|why| panic!("{why}"))
 }
 
 /// Directories of the tests begin so, and then with the process id.
@@ -144,7 +144,7 @@ impl World {
     #[track_caller]
     pub(crate) fn agent(&self, node: &str) -> Process {
         let mut agent = self.agent_beside(node);
-        agent.logs("The agent is ready");
+        agent.logs("agent ready");
         agent
     }
 

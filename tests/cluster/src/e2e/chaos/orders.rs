@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use vpcbox::protocol::Call;
 
-use super::deeds::ASSIGN;
+use super::disruptions::ASSIGN;
 
 /// What was ordered that nobody had to order. Members live and move, so each order assigns one
 /// address of one of them to an ENI, and none ever ends with an address on no ENI.

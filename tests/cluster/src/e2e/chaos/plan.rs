@@ -98,7 +98,7 @@ const LIGHT: [Light; 11] = [
 
 /// One thing that happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Deed<K> {
+pub(super) struct Disruption<K> {
     /// So long after the one before it is over.
     pub(super) pause: Duration,
     pub(super) kind: K,
@@ -109,24 +109,24 @@ pub(super) struct Deed<K> {
 }
 
 /// All kinds in a new order, again and again: none is left out for long.
-pub(super) struct Deeds<K> {
+pub(super) struct Disruptions<K> {
     all: Vec<K>,
     left: Vec<K>,
     rng: StdRng,
     pauses: std::ops::Range<u64>,
 }
 
-impl<K: Copy> Deeds<K> {
+impl<K: Copy> Disruptions<K> {
     fn new(all: &[K], seed: u64, pauses: std::ops::Range<u64>) -> Self {
         let rng = StdRng::seed_from_u64(seed);
         Self { all: all.to_vec(), left: Vec::new(), rng, pauses }
     }
 }
 
-impl<K: Copy> Iterator for Deeds<K> {
-    type Item = Deed<K>;
+impl<K: Copy> Iterator for Disruptions<K> {
+    type Item = Disruption<K>;
 
-    fn next(&mut self) -> Option<Deed<K>> {
+    fn next(&mut self) -> Option<Disruption<K>> {
         if self.left.is_empty() {
             self.left.clone_from(&self.all);
             self.left.shuffle(&mut self.rng);
@@ -134,7 +134,7 @@ impl<K: Copy> Iterator for Deeds<K> {
         let kind = self.left.pop()?;
         let pause = Duration::from_millis(self.rng.random_range(self.pauses.clone()));
         let hold = Duration::from_millis(self.rng.random_range(2_000..30_000));
-        Some(Deed { pause, kind, target: self.rng.random_range(0..60), hold })
+        Some(Disruption { pause, kind, target: self.rng.random_range(0..60), hold })
     }
 }
 
@@ -144,19 +144,19 @@ pub(super) fn kinds() -> impl Iterator<Item = String> {
 }
 
 /// What takes a while, without end.
-pub(super) fn heavy(seed: u64) -> Deeds<Heavy> {
-    Deeds::new(&HEAVY, seed, 3_000..20_000)
+pub(super) fn heavy(seed: u64) -> Disruptions<Heavy> {
+    Disruptions::new(&HEAVY, seed, 3_000..20_000)
 }
 
 /// Nodes that are frozen, without end.
-pub(super) fn frozen(seed: u64) -> Deeds<Heavy> {
-    Deeds::new(&FROZEN, seed.rotate_left(32) ^ 0x5555_5555, 10_000..60_000)
+pub(super) fn frozen(seed: u64) -> Disruptions<Heavy> {
+    Disruptions::new(&FROZEN, seed.rotate_left(32) ^ 0x5555_5555, 10_000..60_000)
 }
 
 /// What is done in a moment, without end.
-pub(super) fn light(seed: u64) -> Deeds<Light> {
+pub(super) fn light(seed: u64) -> Disruptions<Light> {
     // Another stream than that of the heavy ones.
-    Deeds::new(&LIGHT, !seed, 500..9_000)
+    Disruptions::new(&LIGHT, !seed, 500..9_000)
 }
 
 #[cfg(test)]
@@ -181,9 +181,11 @@ mod tests {
         for seed in [0, 1, 7, u64::MAX] {
             let (frozen, heavy): (Vec<_>, Vec<_>) =
                 (frozen(seed).take(50).collect(), heavy(seed).take(50).collect());
-            assert!(frozen.iter().all(|deed| deed.kind == Heavy::FreezeNode));
-            assert!(heavy.iter().all(|deed| deed.kind != Heavy::FreezeNode));
-            let of = |deeds: &[Deed<Heavy>]| deeds.iter().map(|it| it.hold).collect::<Vec<_>>();
+            assert!(frozen.iter().all(|disruption| disruption.kind == Heavy::FreezeNode));
+            assert!(heavy.iter().all(|disruption| disruption.kind != Heavy::FreezeNode));
+            let of = |disruptions: &[Disruption<Heavy>]| {
+                disruptions.iter().map(|it| it.hold).collect::<Vec<_>>()
+            };
             assert_ne!(of(&frozen), of(&heavy), "{seed}");
         }
     }
@@ -191,9 +193,11 @@ mod tests {
     #[test]
     fn no_kind_is_left_out_for_long() {
         for seed in 0..100 {
-            let all: BTreeSet<_> = light(seed).take(LIGHT.len()).map(|deed| deed.kind).collect();
+            let all: BTreeSet<_> =
+                light(seed).take(LIGHT.len()).map(|disruption| disruption.kind).collect();
             assert_eq!(all.len(), LIGHT.len());
-            let all: BTreeSet<_> = heavy(seed).take(HEAVY.len()).map(|deed| deed.kind).collect();
+            let all: BTreeSet<_> =
+                heavy(seed).take(HEAVY.len()).map(|disruption| disruption.kind).collect();
             assert_eq!(all.len(), HEAVY.len());
         }
     }

@@ -8,9 +8,9 @@ const ABOVE: &str = "\
 <!-- Written by `make figures`. -->
 # On a cluster
 
-What FireCamp costs on a real Kubernetes: three nodes in a [VPC in a box](../vpcbox.md) on one
-machine, with the images that are shipped, imported beforehand, and an EC2 that answers at once.
-`make figures` measures and writes this page.
+What FireCamp costs on a real Kubernetes: three nodes in a [VPC in a
+box](../../development/vpcbox.md) on one machine, with the images that are shipped, imported
+beforehand, and an EC2 that answers at once. `make figures` measures and writes this page.
 
 | | Median | Least | Most | n |
 | --- | ---: | ---: | ---: | ---: |

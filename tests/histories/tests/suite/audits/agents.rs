@@ -1,30 +1,30 @@
-//! What agents must not begin, and what a kernel may lack for a moment.
+//! The audits of agents' operations, and the exemption for addresses that other programs removed.
 
 use std::time::Duration;
 
 use firecamp_core::contract::timing;
 use firecamp_core::ids::Epoch;
-use firecamp_core::outside::Holder;
+use firecamp_core::ports::Holder;
 use firecamp_core::record::State;
-use firecamp_histories::audit::{Promise, Touch, Truth};
+use firecamp_histories::audit::{KernelWrite, Promise, Truth};
 use firecamp_histories::names::Names;
 
 use super::{ADDRESS, Agreed, NODE, POD, RUN, audit, author, broke, now, record, touch};
 
 #[test]
-fn s3_an_epoch_that_was_released_on_a_node_does_not_add_there_again() {
+fn s3_a_released_epoch_does_not_add_on_that_node_again() {
     let kernel = Agreed::new(&Names::new()).kernel;
     let mut revived = audit();
-    revived.touched(now(), Touch { adds: false, ..touch(4, true) }, &kernel);
+    revived.touched(now(), KernelWrite { adds: false, ..touch(4, true) }, &kernel);
     revived.touched(now(), touch(5, true), &kernel);
     assert_eq!(broke(&revived), None, "the next epoch may add");
-    revived.touched(now(), Touch { adds: false, ..touch(5, true) }, &kernel);
+    revived.touched(now(), KernelWrite { adds: false, ..touch(5, true) }, &kernel);
     revived.touched(now(), touch(5, true), &kernel);
     assert_eq!(broke(&revived), Some(Promise::S3));
 }
 
 #[test]
-fn s3_only_what_the_record_has_at_this_epoch_is_restored() {
+fn s3_an_agent_restores_only_the_current_epoch_of_the_record() {
     let names = Names::new();
     let holder = |epoch| Holder { pod: names.uid(POD), epoch: Epoch(epoch) };
     let held = record(&names, 4, State::Attached);
@@ -39,7 +39,7 @@ fn s3_only_what_the_record_has_at_this_epoch_is_restored() {
 }
 
 #[test]
-fn s6_an_agent_that_re_asserts_without_a_pause_is_told() {
+fn s6_rejects_a_reassert_without_a_pause() {
     let later = |after| now().plus(after);
     let mut well = audit();
     well.reasserts(now(), 1, ADDRESS);
@@ -51,7 +51,7 @@ fn s6_an_agent_that_re_asserts_without_a_pause_is_told() {
 }
 
 #[test]
-fn s2_excuses_what_was_stripped_until_it_is_back_and_no_other_epoch() {
+fn s2_exempts_an_address_removed_by_others_until_it_is_restored_and_only_at_its_epoch() {
     let names = Names::new();
     let agreed = Agreed::new(&names);
     let mut kernel = agreed.kernel.clone();
@@ -70,7 +70,7 @@ fn s2_excuses_what_was_stripped_until_it_is_back_and_no_other_epoch() {
     assert_eq!(broke(&back), Some(Promise::S2), "it had been restored before");
     excused.clear_doubt();
     excused.check(now(), (POD, agreed.ready), &bare);
-    assert_eq!(broke(&excused), Some(Promise::S2), "nothing is excused any more");
+    assert_eq!(broke(&excused), Some(Promise::S2), "there are no exemptions any more");
     let mut other = audit();
     other.stripped(NODE, ADDRESS);
     other.check(now(), (POD, agreed.ready), &bare);

@@ -1,17 +1,17 @@
-//! Processes that end otherwise than they should.
+//! The audits of processes that end wrongly.
 
 use std::time::Duration;
 
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::machine::{Failure, Outcome, Path};
 use firecamp_core::time::Moment;
-use firecamp_histories::audit::{Cause, Causes, End, Life, Promise};
+use firecamp_histories::audit::{Cause, Causes, End, EndedProcess, Promise};
 use firecamp_histories::names::Names;
 
 use super::{ADDRESS, RUN, attached, audit, broke, now};
 
-fn life() -> Life {
-    Life {
+fn lifecycle() -> EndedProcess {
+    EndedProcess {
         now: now(),
         slot: RUN,
         awake: Duration::from_secs(1),
@@ -26,39 +26,39 @@ fn life() -> Life {
 }
 
 #[test]
-fn s6_a_call_too_many_is_told() {
+fn s6_rejects_one_call_over_budget() {
     let names = Names::new();
-    let ends = |life: Life, path| {
+    let ends = |lifecycle: EndedProcess, path| {
         let mut audit = audit();
-        audit.ended(&life, &End::Outcome(&attached(&names, path)));
+        audit.ended(&lifecycle, &End::Outcome(&attached(&names, path)));
         broke(&audit)
     };
-    assert_eq!(ends(life(), Path::Moved), None);
-    assert_eq!(ends(Life { calls: 3, ..life() }, Path::Moved), Some(Promise::S6));
-    assert_eq!(ends(Life { mutations: 2, ..life() }, Path::Moved), Some(Promise::S6));
-    assert_eq!(ends(life(), Path::SameNode), Some(Promise::S6));
-    assert_eq!(ends(Life { calls: 1, mutations: 0, ..life() }, Path::SameNode), None);
+    assert_eq!(ends(lifecycle(), Path::Moved), None);
+    assert_eq!(ends(EndedProcess { calls: 3, ..lifecycle() }, Path::Moved), Some(Promise::S6));
+    assert_eq!(ends(EndedProcess { mutations: 2, ..lifecycle() }, Path::Moved), Some(Promise::S6));
+    assert_eq!(ends(lifecycle(), Path::SameNode), Some(Promise::S6));
+    assert_eq!(ends(EndedProcess { calls: 1, mutations: 0, ..lifecycle() }, Path::SameNode), None);
     let mut many = audit();
-    many.ended(&Life { mutations: 200, ..life() }, &End::Killed);
+    many.ended(&EndedProcess { mutations: 200, ..lifecycle() }, &End::Killed);
     assert_eq!(broke(&many), Some(Promise::S6));
 }
 
 #[test]
-fn s7_a_process_that_runs_on_or_knows_nothing_to_do_is_told() {
+fn s7_rejects_a_process_past_its_deadline_or_without_an_action() {
     let mut long = audit();
-    long.ended(&Life { awake: Duration::from_secs(200), ..life() }, &End::Interrupted);
+    long.ended(&EndedProcess { awake: Duration::from_secs(200), ..lifecycle() }, &End::Interrupted);
     assert_eq!(broke(&long), Some(Promise::S7));
-    let mut told = audit();
+    let mut reported = audit();
     let signalled = Some(Moment(Duration::from_secs(1)));
-    told.ended(&Life { limit: None, signalled, ..life() }, &End::Killed);
-    assert_eq!(broke(&told), Some(Promise::S7));
+    reported.ended(&EndedProcess { limit: None, signalled, ..lifecycle() }, &End::Killed);
+    assert_eq!(broke(&reported), Some(Promise::S7));
     let mut stuck = audit();
     stuck.stuck(now(), RUN);
     assert_eq!(broke(&stuck), Some(Promise::S7));
 }
 
 #[test]
-fn s9_an_exit_code_without_its_cause_is_told() {
+fn s9_rejects_an_exit_code_without_its_cause() {
     let ends = |exit: Exit, causes: &[Cause]| {
         let mut met = Causes::default();
         for cause in causes {
@@ -66,7 +66,10 @@ fn s9_an_exit_code_without_its_cause_is_told() {
         }
         let failure = Failure { exit, message: String::new(), address: Some(ADDRESS) };
         let mut audit = audit();
-        audit.ended(&Life { causes: met, ..life() }, &End::Outcome(&Outcome::Failed(failure)));
+        audit.ended(
+            &EndedProcess { causes: met, ..lifecycle() },
+            &End::Outcome(&Outcome::Failed(failure)),
+        );
         broke(&audit)
     };
     for (exit, cause) in [
@@ -74,9 +77,9 @@ fn s9_an_exit_code_without_its_cause_is_told() {
         (Exit::AddressUnavailable, Cause::Held),
         (Exit::NoCapacity, Cause::Full),
         (Exit::CloudRefused, Cause::Denied),
-        (Exit::TimedOut, Cause::CloudTrouble),
-        (Exit::RegistryUnavailable, Cause::RegistryAway),
-        (Exit::RegistryInvalid, Cause::RegistryWrong),
+        (Exit::TimedOut, Cause::CloudTransient),
+        (Exit::RegistryUnavailable, Cause::RegistryUnavailable),
+        (Exit::RegistryInvalid, Cause::RegistryInvalid),
         (Exit::RegistryRefused, Cause::RegistryRefused),
         (Exit::NodeUnsuitable, Cause::NoLink),
         (Exit::DiskRefused, Cause::DiskFailed),
@@ -85,7 +88,7 @@ fn s9_an_exit_code_without_its_cause_is_told() {
         assert_eq!(ends(exit, &[cause]), None, "{exit:?}");
         assert_eq!(ends(exit, &[]), Some(Promise::S9), "{exit:?}");
     }
-    let all = [Cause::Held, Cause::Full, Cause::Denied, Cause::RegistryAway, Cause::NoLink];
+    let all = [Cause::Held, Cause::Full, Cause::Denied, Cause::RegistryUnavailable, Cause::NoLink];
     let containers = [
         Exit::Usage,
         Exit::VersionMismatch,

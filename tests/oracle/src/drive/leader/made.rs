@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use firecamp_cluster::{AddressSeen, ClaimSeen, Identity, Owner, PoolSeen, SetName, Uid};
+use firecamp_controllers::leader::{
+    Identity, ObservedClaim, ObservedPool, ObservedStaticIp, Owner, SetName, Uid,
+};
 use firecamp_core::contract::cluster::FINALIZER;
 use firecamp_core::ids::{Epoch, Member, Version};
 use firecamp_core::record::{
-    Attachment, Claim, Pool, PoolSubnet, ReleasePolicy, State, StaticIp, UnclaimedPolicy,
+    Attachment, Claim, OrphanPolicy, Pool, PoolSubnet, ReleasePolicy, State, StaticIp,
 };
 use firecamp_registry::api::{ClaimRetentionPolicy, ReclaimPolicy, StaticIPStatus};
 
@@ -51,7 +53,7 @@ pub(super) fn address(
     (number, of): (u8, u8),
     version: Version,
     attachment: Option<Attachment>,
-) -> AddressSeen {
+) -> ObservedStaticIp {
     let record = StaticIp {
         address: at(number),
         pool: parsed("pool"),
@@ -62,9 +64,9 @@ pub(super) fn address(
         epoch: Epoch(if attachment.is_some() { 5 } else { 0 }),
         reserved_on: attachment.as_ref().and_then(|it| it.eni.clone()),
         attachment,
-        unsettled: BTreeSet::new(),
+        pending_mutations: BTreeSet::new(),
     };
-    AddressSeen {
+    ObservedStaticIp {
         id: identity(&format!("ip-{number}"), version),
         record,
         generation: 1,
@@ -73,8 +75,8 @@ pub(super) fn address(
     }
 }
 
-pub(super) fn claim(number: u8, version: Version, address: Option<Ipv4Addr>) -> ClaimSeen {
-    ClaimSeen {
+pub(super) fn claim(number: u8, version: Version, address: Option<Ipv4Addr>) -> ObservedClaim {
+    ObservedClaim {
         id: identity(&format!("claim-{number}"), version),
         claim: Claim {
             member: member(number),
@@ -89,14 +91,14 @@ pub(super) fn claim(number: u8, version: Version, address: Option<Ipv4Addr>) -> 
     }
 }
 
-pub(super) fn pool(name: &str, version: Version, last: u8) -> PoolSeen {
-    PoolSeen {
+pub(super) fn pool(name: &str, version: Version, last: u8) -> ObservedPool {
+    ObservedPool {
         id: identity(&format!("pool-{name}"), version),
         generation: 3,
         pool: Pool {
             name: parsed(name),
             release_policy: ReleasePolicy::Keep,
-            unclaimed: UnclaimedPolicy::Report,
+            orphaned: OrphanPolicy::Report,
             subnets: vec![PoolSubnet {
                 subnet: parsed("subnet-0000000a"),
                 cidr: parsed("10.0.1.0/24"),

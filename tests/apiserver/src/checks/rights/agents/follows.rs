@@ -1,4 +1,4 @@
-//! It follows what concerns its node.
+//! The agent watches the objects of its node.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{NODE, Outcome, ensure};
-use crate::life::{Site, attached};
+use crate::lifecycle::{Site, attached};
 use crate::samples::GROUP;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,18 +22,18 @@ pub(super) async fn its_node(site: &Site<'_>, registry: &KubeRegistry) -> Outcom
         let answer = site.cluster.api.patch(&path, &label).await?;
         ensure(answer.code == 200, || answer.text)
     };
-    tells(&registry.pools(), pool).await?;
+    reports(&registry.pools(), pool).await?;
     let pod = async { site.pod("redis-0", NODE).await.map(drop) };
-    tells(&registry.pods_of(&node), pod).await?;
+    reports(&registry.pods_of(&node), pod).await?;
     let address = async {
         let pod = site.pod("redis-0", NODE).await?;
         attached(site.init(&pod, site.cluster.registry().await).await).map(drop)
     };
-    tells(&registry.static_ips_of(&node), Box::pin(address)).await
+    reports(&registry.static_ips_of(&node), Box::pin(address)).await
 }
 
-/// A list, and a watch from there on that tells what happens then.
-pub(super) async fn tells<T: Debug>(
+/// Lists, and watches from there on.
+pub(super) async fn reports<T: Debug>(
     watched: &Watched<T>,
     cause: impl Future<Output = Outcome>,
 ) -> Outcome {

@@ -1,6 +1,6 @@
-//! The one that holds the Lease acts for the whole cluster.
+//! The leader acts for the whole cluster.
 
-use firecamp_cluster::{Candidate, Change, Cluster as _, Identity, SetName};
+use firecamp_controllers::leader::{Candidate, Change, Cluster as _, Identity, SetName};
 use firecamp_core::contract::cluster::{condition, reason};
 use firecamp_core::ids::Member;
 use firecamp_core::time::Moment;
@@ -9,10 +9,10 @@ use firecamp_registry::api::{Condition, StaticIPPoolStatus, StaticIPStatus};
 use serde_json::json;
 
 use super::super::wrong;
-use super::follows::tells;
+use super::follows::reports;
 use super::{Outcome, ensure};
 use crate::cluster::Cluster;
-use crate::life::{FIRST, Site, attached};
+use crate::lifecycle::{FIRST, Site, attached};
 use crate::samples::GROUP;
 
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/firecamp-system/leases";
@@ -27,19 +27,20 @@ pub(super) async fn the_cluster(cluster: &Cluster, registry: &KubeRegistry) -> O
     records(&site, &holder).await
 }
 
-/// Taken, and renewed.
+/// Acquires and renews the Lease.
 async fn lease(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
     let gone = site.cluster.api.delete(&format!("{LEASES}/firecamp-agents")).await?;
     ensure(matches!(gone.code, 200 | 404), || gone.text)?;
     let name = format!("{}_me", super::NODE);
     let mut me = Candidate::new(name.clone());
-    let first = me.decide(None, Moment::default()).ok_or("nobody takes it")?;
+    let first = me.decide(None, Moment::default()).ok_or("the Lease is not acquired")?;
     holder.write_lease(&first).await.map_err(wrong)?;
-    let seen = holder.lease().await.map_err(wrong)?;
-    let renewal = me.decide(seen.as_ref(), Moment::default()).ok_or("nobody renews it")?;
+    let observed = holder.lease().await.map_err(wrong)?;
+    let renewal =
+        me.decide(observed.as_ref(), Moment::default()).ok_or("the Lease is not renewed")?;
     holder.write_lease(&renewal).await.map_err(wrong)?;
-    let seen = holder.lease().await.map_err(wrong)?.and_then(|lease| lease.holder);
-    ensure(seen.as_ref() == Some(&name), || format!("held by {seen:?}"))
+    let observed = holder.lease().await.map_err(wrong)?.and_then(|lease| lease.holder);
+    ensure(observed.as_ref() == Some(&name), || format!("held by {observed:?}"))
 }
 
 async fn nodes_and_sets(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
@@ -51,7 +52,7 @@ async fn nodes_and_sets(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
         let made = api.post(NODES, &json!({ "metadata": { "name": "node-b" } })).await?;
         ensure(made.code == 201, || made.text)
     };
-    tells(&holder.nodes(), node).await?;
+    reports(&holder.nodes(), node).await?;
     let set = async {
         let labels = json!({ "app": "redis" });
         let containers = json!([{ "name": "c", "image": "none" }]);
@@ -64,46 +65,48 @@ async fn nodes_and_sets(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
         let made = api.post(SETS, &set).await?;
         ensure(made.code == 201, || made.text)
     };
-    tells(&holder.sets(), set).await?;
+    reports(&holder.sets(), set).await?;
     let name = SetName { namespace: "prod".to_owned(), name: "redis".to_owned() };
-    let seen = holder.set(&name).await.map_err(wrong)?;
-    ensure(seen.is_some(), || "no StatefulSet".to_owned())
+    let observed = holder.set(&name).await.map_err(wrong)?;
+    ensure(observed.is_some(), || "no StatefulSet".to_owned())
 }
 
-/// A claim is given its owner, deleted and made again; statuses; an address is given back.
+/// Records the owner of a claim, deletes and recreates it, writes statuses, deletes an address.
 async fn records(site: &Site<'_>, holder: &KubeCluster) -> Outcome {
     let pod = site.pod("redis-0", super::NODE).await?;
     let attach = Box::pin(async {
         attached(site.init(&pod, site.cluster.registry().await).await).map(drop)
     });
-    tells(&holder.claims(), attach).await?;
+    reports(&holder.claims(), attach).await?;
     let member = Member::new("prod", "redis-0").map_err(|wrong| wrong.to_string())?;
     holder.pod(&member).await.map_err(wrong)?;
-    let seen = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
-    let own = Change::Own(member.clone(), seen.id, None);
+    let observed = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
+    let own = Change::RecordOwner(member.clone(), observed.id, None);
     holder.change(&own).await.map_err(wrong)?;
-    let seen = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
-    let tell = Change::TellClaim(member.clone(), seen.id, vec![bound(seen.generation)]);
-    holder.change(&tell).await.map_err(wrong)?;
-    let seen = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
-    let told = seen.conditions.first();
-    let dated = told.is_some_and(|one| one.last_transition_time.is_some());
-    let of_spec = told.and_then(|one| one.observed_generation) == Some(seen.generation);
-    ensure(dated && of_spec && seen.generation > 0, || format!("{:?}", seen.conditions))?;
-    holder.change(&Change::DropClaim(member.clone(), seen.id)).await.map_err(wrong)?;
-    holder.change(&Change::Restore(seen.claim, None)).await.map_err(wrong)?;
-    let tell = Change::TellAddress(FIRST, the_address(holder).await?, StaticIPStatus::default());
-    holder.change(&tell).await.map_err(wrong)?;
+    let observed = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
+    let report =
+        Change::UpdateClaimStatus(member.clone(), observed.id, vec![bound(observed.generation)]);
+    holder.change(&report).await.map_err(wrong)?;
+    let observed = holder.claim(&member).await.map_err(wrong)?.ok_or("no claim")?;
+    let reported = observed.conditions.first();
+    let dated = reported.is_some_and(|one| one.last_transition_time.is_some());
+    let of_spec = reported.and_then(|one| one.observed_generation) == Some(observed.generation);
+    ensure(dated && of_spec && observed.generation > 0, || format!("{:?}", observed.conditions))?;
+    holder.change(&Change::DeleteClaim(member.clone(), observed.id)).await.map_err(wrong)?;
+    holder.change(&Change::Restore(observed.claim, None)).await.map_err(wrong)?;
+    let report =
+        Change::UpdateStaticIpStatus(FIRST, the_address(holder).await?, StaticIPStatus::default());
+    holder.change(&report).await.map_err(wrong)?;
     let (pools, _version) = holder.pools().list().await.map_err(wrong)?;
     let pool = pools.into_iter().next().ok_or("no pool")?.object?;
-    let tell = Change::TellPool(pool.pool.name, pool.id, StaticIPPoolStatus::default());
-    holder.change(&tell).await.map_err(wrong)?;
+    let report = Change::UpdatePoolStatus(pool.pool.name, pool.id, StaticIPPoolStatus::default());
+    holder.change(&report).await.map_err(wrong)?;
     leaves_ec2(site).await?;
     let id = the_address(holder).await?;
-    holder.change(&Change::DropAddress(FIRST, id)).await.map_err(wrong)?;
+    holder.change(&Change::DeleteStaticIp(FIRST, id)).await.map_err(wrong)?;
     let id = the_address(holder).await?;
     ensure(id.deleting, || format!("{FIRST} is not being deleted"))?;
-    holder.change(&Change::FreeAddress(FIRST, id, Vec::new())).await.map_err(wrong)?;
+    holder.change(&Change::RemoveFinalizer(FIRST, id, Vec::new())).await.map_err(wrong)?;
     let gone = site.cluster.api.get(&format!("{GROUP}/staticips/{FIRST}")).await?;
     ensure(gone.code == 404, || gone.text)
 }
@@ -119,14 +122,14 @@ fn bound(generation: u64) -> Condition {
     }
 }
 
-/// The only one there is, as it is now.
+/// The identity of the only address.
 async fn the_address(holder: &KubeCluster) -> Result<Identity, String> {
     let (addresses, _version) = holder.addresses().list().await.map_err(wrong)?;
-    let seen = addresses.into_iter().next().ok_or("no address")?;
-    Ok(seen.object?.id)
+    let observed = addresses.into_iter().next().ok_or("no address")?;
+    Ok(observed.object?.id)
 }
 
-/// The end of a release that unassigns: only then is an address given back.
+/// The end of a release with unassign: only then is the StaticIP deleted.
 async fn leaves_ec2(site: &Site<'_>) -> Outcome {
     let change = json!([
         { "op": "replace", "path": "/spec/attachment/state", "value": "Released" },

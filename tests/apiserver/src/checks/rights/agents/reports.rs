@@ -1,18 +1,20 @@
-//! It reports: NodeAttachments, conditions, the node's capacity, Events.
+//! The agent reports NodeAttachments, conditions, the node's capacity and Events.
 
 use std::net::Ipv4Addr;
 
+use firecamp_controllers::publish::{
+    About, Done, StatusWriter, Step, Subject, VolumeReport, carry_out,
+};
 use firecamp_core::contract::api;
 use firecamp_core::ids::{Member, NodeName};
-use firecamp_kube::{KubeBoard, Source, Timeouts};
-use firecamp_publish::{About, Board, Done, Saying, Step, Subject, carry_out};
+use firecamp_kube::{KubeStatusWriter, Source, Timeouts};
+use firecamp_node::volumes::Reason;
 use firecamp_registry::api::{Condition, NodeAttachments, NodeAttachmentsStatus, VOLUME_READY};
-use firecamp_volumes::Reason;
 use serde_json::json;
 
 use super::super::{events, wrong};
 use super::{NODE, Outcome, ensure};
-use crate::life::Site;
+use crate::lifecycle::Site;
 use crate::samples::{GROUP, static_ip};
 
 const NODES: &str = "/api/v1/nodes";
@@ -40,46 +42,48 @@ pub(super) async fn its_node(site: &Site<'_>, source: &Source) -> Outcome {
     ensure(made.code == 201, || made.text)?;
     let node: NodeName = NODE.parse().map_err(|wrong| format!("{wrong}"))?;
     let client = source.client(Timeouts::default()).await.map_err(wrong)?;
-    let board = KubeBoard::new(client, Timeouts::default(), node.clone());
-    attachments(&board, &node).await?;
-    board.set_capacity(&node, 9).await.map_err(wrong)?;
-    let learned = board.learn(&node).await.map_err(wrong)?;
-    ensure(learned.capacity.as_deref() == Some("9"), || format!("{learned:?}"))?;
-    conditions(&board, &Subject::StaticIp(ADDRESS)).await?;
-    volumes(site, &board).await?;
+    let status_writer = KubeStatusWriter::new(client, Timeouts::default(), node.clone());
+    attachments(&status_writer, &node).await?;
+    status_writer.set_capacity(&node, 9).await.map_err(wrong)?;
+    let fetched = status_writer.get_node(&node).await.map_err(wrong)?;
+    ensure(fetched.capacity.as_deref() == Some("9"), || format!("{fetched:?}"))?;
+    conditions(&status_writer, &Subject::StaticIp(ADDRESS)).await?;
+    volumes(site, &status_writer).await?;
     for about in [About::StaticIp(ADDRESS), About::Node, events::of_a_pod()] {
-        events::told(site, &board, about).await?;
+        events::reported(site, &status_writer, about).await?;
     }
     let gone = site.cluster.api.delete(&format!("{NODES}/{NODE}")).await?;
     ensure(gone.code == 200, || gone.text)
 }
 
-async fn attachments(board: &KubeBoard, node: &NodeName) -> Outcome {
-    let learned = board.learn(node).await.map_err(wrong)?;
+async fn attachments(status_writer: &KubeStatusWriter, node: &NodeName) -> Outcome {
+    let fetched = status_writer.get_node(node).await.map_err(wrong)?;
     let status = NodeAttachmentsStatus::default();
-    let mut object = NodeAttachments::new(NODE, learned.node.as_deref(), status);
-    let version = board.create_attachments(&object).await.map_err(wrong)?;
+    let mut object = NodeAttachments::new(NODE, fetched.node.as_deref(), status);
+    let version = status_writer.create_attachments(&object).await.map_err(wrong)?;
     object.metadata.resource_version = Some(version.to_string());
     object.status.conditions = vec![ready()];
-    board.replace_attachments(&object).await.map_err(wrong)?;
-    let stored = board.learn(node).await.map_err(wrong)?.attachments;
+    status_writer.replace_attachments(&object).await.map_err(wrong)?;
+    let stored = status_writer.get_node(node).await.map_err(wrong)?.attachments;
     let kept = stored.as_ref().is_some_and(|stored| {
         stored.status == object.status && stored.metadata.owner_references.len() == 1
     });
     ensure(kept, || format!("{stored:?}"))
 }
 
-async fn conditions(board: &KubeBoard, subject: &Subject) -> Outcome {
-    let read = board.reported(subject).await.map_err(wrong)?.ok_or("no such object")?;
-    board.replace_conditions(subject, &read.version, &[ready()]).await.map_err(wrong)?;
-    let late = board.replace_conditions(subject, &read.version, &[]).await;
-    ensure(late.is_err(), || "an old version was taken".to_owned())?;
-    let read = board.reported(subject).await.map_err(wrong)?.ok_or("no such object")?;
+async fn conditions(status_writer: &KubeStatusWriter, subject: &Subject) -> Outcome {
+    let read =
+        status_writer.observed_status(subject).await.map_err(wrong)?.ok_or("no such object")?;
+    status_writer.replace_conditions(subject, &read.version, &[ready()]).await.map_err(wrong)?;
+    let late = status_writer.replace_conditions(subject, &read.version, &[]).await;
+    ensure(late.is_err(), || "a write at an old version was accepted".to_owned())?;
+    let read =
+        status_writer.observed_status(subject).await.map_err(wrong)?.ok_or("no such object")?;
     ensure(read.conditions == [ready()], || format!("{read:?}"))
 }
 
-/// A member's pod waits for a volume: the very step by which an agent says so, and takes it back.
-async fn volumes(site: &Site<'_>, board: &KubeBoard) -> Outcome {
+/// A member's pod waits for a volume: the agent reports this in a condition and removes it.
+async fn volumes(site: &Site<'_>, status_writer: &KubeStatusWriter) -> Outcome {
     let member: Member = "prod/waiting-0".parse().map_err(|wrong| format!("{wrong}"))?;
     let node: NodeName = NODE.parse().map_err(|wrong| format!("{wrong}"))?;
     let claim = json!({
@@ -90,20 +94,21 @@ async fn volumes(site: &Site<'_>, board: &KubeBoard) -> Outcome {
     let made = site.cluster.api.post(&claims, &claim).await?;
     ensure(made.code == 201, || made.text)?;
     let subject = Subject::Claim(member.clone());
-    let lacks = Saying::Lacks {
+    let lacks = VolumeReport::Missing {
         reason: Reason::StuckAttaching,
         about: format!("{NODE} (i-a): volume v does not come."),
         since: "2026-11-20T15:00:00Z".to_owned(),
     };
-    for (saying, status) in [(lacks, "False"), (Saying::Has, "True")] {
-        let wall = "2026-11-20T15:00:00Z".to_owned();
-        let step = Step::SayOfClaim { member: member.clone(), saying, wall };
-        let done = carry_out(board, &node, &step).await.map_err(wrong)?;
-        let read = board.reported(&subject).await.map_err(wrong)?.ok_or("no claim")?;
-        let said = read.conditions.iter().find(|one| one.kind == VOLUME_READY);
-        let right = said
+    for (report, status) in [(lacks, "False"), (VolumeReport::Ready, "True")] {
+        let timestamp = "2026-11-20T15:00:00Z".to_owned();
+        let step = Step::UpdateClaimStatus { member: member.clone(), report, timestamp };
+        let done = carry_out(status_writer, &node, &step).await.map_err(wrong)?;
+        let read =
+            status_writer.observed_status(&subject).await.map_err(wrong)?.ok_or("no claim")?;
+        let condition = read.conditions.iter().find(|one| one.kind == VOLUME_READY);
+        let right = condition
             .is_some_and(|one| one.status == status && one.observed_generation == read.generation);
-        ensure(done == Done::Well && right, || format!("{done:?} {read:?}"))?;
+        ensure(done == Done::Success && right, || format!("{done:?} {read:?}"))?;
     }
     let gone = site.cluster.api.delete(&format!("{claims}/{}", member.name())).await?;
     ensure(gone.code == 200, || gone.text)

@@ -1,11 +1,11 @@
-//! It looks at the volumes of its node's pods.
+//! The agent reads the volumes of its node's pods.
 
-use firecamp_kube::{Source, Timeouts, VolumeLooks};
+use firecamp_kube::{Source, Timeouts, VolumeReader};
 use serde_json::{Value, json};
 
 use super::super::wrong;
 use super::{NODE, Outcome, ensure};
-use crate::life::Site;
+use crate::lifecycle::Site;
 
 const CLAIM: &str = "data-redis-9";
 const VOLUME: &str = "pv-redis-9";
@@ -36,15 +36,15 @@ pub(super) async fn of_its_pods(site: &Site<'_>, source: &Source) -> Outcome {
     }
     let node = NODE.parse().map_err(|wrong| format!("{wrong}"))?;
     let client = source.client(Timeouts::default()).await.map_err(wrong)?;
-    let looks = VolumeLooks::new(client, Timeouts::default(), node);
-    let seen = looks.look().await.map_err(wrong)?;
-    let whole = !seen.pods.is_empty()
-        && seen.claims.iter().any(|claim| claim.volume.as_deref() == Some(VOLUME))
-        && seen.persistent_volumes.iter().any(|volume| volume.name == VOLUME);
-    ensure(whole, || format!("{seen:?}"))
+    let reader = VolumeReader::new(client, Timeouts::default(), node);
+    let view = reader.read().await.map_err(wrong)?;
+    let complete = !view.pods.is_empty()
+        && view.claims.iter().any(|claim| claim.volume.as_deref() == Some(VOLUME))
+        && view.persistent_volumes.iter().any(|volume| volume.name == VOLUME);
+    ensure(complete, || format!("{view:?}"))
 }
 
-/// From an earlier run, perhaps: no controller lets go of a claim that is in use.
+/// May exist from an earlier run: no controller removes the finalizer of a claim in use.
 async fn there(site: &Site<'_>, path: &str, object: &Value) -> Outcome {
     let made = site.cluster.api.post(path, object).await?;
     ensure(matches!(made.code, 201 | 409), || made.text)

@@ -1,0 +1,271 @@
+//! The agent's files in the run directory: its last snapshot, the excluded ENIs, the protocol
+//! versions that it works with, and the lock that allows one agent per node.
+//!
+//! All are on the tmpfs of the node-local locks. A snapshot is useful only together with the locks,
+//! and a reboot deletes both.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use firecamp_core::agent::Snapshot;
+use firecamp_core::contract::path;
+use firecamp_core::failure::HostFailure;
+use firecamp_host::{ExcludedEnis, ExcludedEnisFile, own_directory, replace};
+use firecamp_node::preflight::{Manager, Verdict};
+use firecamp_run::protocol;
+use thiserror::Error;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Interval between attempts to take the lock of another agent.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// The agent's files. Holds the lock until it is dropped.
+#[derive(Debug)]
+pub(crate) struct AgentFiles {
+    snapshot: PathBuf,
+    /// The content of the snapshot file.
+    written: Option<Snapshot>,
+    excluded_file: ExcludedEnisFile,
+    excluded: Option<ExcludedEnis>,
+    _lock: File,
+}
+
+/// Why the lock was not taken.
+#[derive(Debug, Error)]
+pub(crate) enum AgentLockError {
+    /// Another agent holds it.
+    #[error("lock {}: another agent runs on this node", .0.display())]
+    Taken(PathBuf),
+    /// The directory or the file cannot be used.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl AgentFiles {
+    /// Waits for the lock and takes it. None if `end` is cancelled first.
+    pub(crate) async fn wait(
+        run_dir: &Path,
+        end: &CancellationToken,
+    ) -> Result<Option<Self>, String> {
+        let mut reported = false;
+        loop {
+            match Self::open(run_dir) {
+                Ok(files) => return Ok(Some(files)),
+                Err(why @ AgentLockError::Broken(_)) => return Err(why.to_string()),
+                Err(why @ AgentLockError::Taken(_)) if !reported => {
+                    reported = true;
+                    tracing::warn!(reason = %why, "waiting for another agent on this node to end");
+                }
+                Err(AgentLockError::Taken(_)) => {}
+            }
+            tokio::select! {
+                () = end.cancelled() => return Ok(None),
+                () = sleep(RETRY) => {}
+            }
+        }
+    }
+
+    /// Takes the lock, and publishes the protocol versions for the init and stop containers.
+    pub(crate) fn open(run_dir: &Path) -> Result<Self, AgentLockError> {
+        let lock = run_dir.join(path::AGENT_LOCK);
+        let failed = |what: &str, why: std::io::Error| {
+            AgentLockError::Broken(format!("failed to {what} {}: {why}", lock.display()))
+        };
+        own_directory(run_dir).map_err(|why| AgentLockError::Broken(why.detail))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&lock).map_err(|why| failed("open", why))?;
+        file.try_lock().map_err(|why| match why {
+            TryLockError::WouldBlock => AgentLockError::Taken(lock.clone()),
+            TryLockError::Error(why) => failed("lock", why),
+        })?;
+        let versions = run_dir.join(path::AGENT_PROTOCOL);
+        replace(&versions, &protocol::agent_file()).map_err(|why| {
+            AgentLockError::Broken(format!("failed to write {}: {why}", versions.display()))
+        })?;
+        let snapshot = run_dir.join(path::SNAPSHOT);
+        let excluded_file = ExcludedEnisFile::new(run_dir);
+        Ok(Self { snapshot, written: None, excluded_file, excluded: None, _lock: file })
+    }
+
+    /// Writes the excluded ENIs for the init containers of this node, if they have changed. An
+    /// unknown verdict keeps the entry of an earlier agent.
+    pub(crate) fn exclude(&mut self, verdicts: &[Verdict]) {
+        let file = &self.excluded_file;
+        let before = self.excluded.get_or_insert_with(|| {
+            let unread =
+                |why: &HostFailure| tracing::warn!(error = %why, "failed to read excluded ENIs");
+            file.read().inspect_err(unread).unwrap_or_default()
+        });
+        let now = excluded(before, verdicts);
+        if now == *before {
+            return;
+        }
+        match file.write(&now) {
+            Ok(()) => *before = now,
+            Err(why) => tracing::warn!(error = %why, "failed to write excluded ENIs"),
+        }
+    }
+
+    /// The last snapshot, if it exists and is valid.
+    pub(crate) fn last_snapshot(&self) -> Option<Snapshot> {
+        let text = match std::fs::read_to_string(&self.snapshot) {
+            Ok(text) => text,
+            Err(why) => {
+                tracing::info!(file = %self.snapshot.display(), reason = %why, "no snapshot");
+                return None;
+            }
+        };
+        Snapshot::decode(&text)
+            .inspect_err(|why| tracing::warn!(error = %why, "snapshot ignored"))
+            .ok()
+    }
+
+    /// Writes the snapshot if it has changed.
+    pub(crate) fn write(&mut self, snapshot: Snapshot) {
+        if self.written.as_ref() == Some(&snapshot) {
+            return;
+        }
+        match replace(&self.snapshot, &snapshot.encode()) {
+            Ok(()) => self.written = Some(snapshot),
+            Err(why) => {
+                tracing::warn!(file = %self.snapshot.display(), error = %why,
+                    "failed to write snapshot");
+            }
+        }
+    }
+}
+
+fn excluded(before: &ExcludedEnis, verdicts: &[Verdict]) -> ExcludedEnis {
+    let reason = |verdict: &Verdict| match verdict.manager {
+        Manager::FireCamp => None,
+        Manager::VpcCni | Manager::Other => Some(verdict.why.clone()),
+        Manager::Unknown => before.get(&verdict.eni).cloned(),
+    };
+    verdicts.iter().filter_map(|one| Some((one.eni.clone(), reason(one)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(node: &str) -> Snapshot {
+        Snapshot { node: node.parse().unwrap(), enis: vec![], records: vec![] }
+    }
+
+    #[test]
+    fn f033_snapshot_survives_the_agent_and_a_damaged_one_is_ignored() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("firecamp");
+        let mut first = AgentFiles::open(&run).unwrap();
+        assert_eq!(first.last_snapshot(), None);
+        first.write(snapshot("node-1"));
+        drop(first);
+        let second = AgentFiles::open(&run).unwrap();
+        assert_eq!(second.last_snapshot(), Some(snapshot("node-1")));
+        std::fs::write(run.join(path::SNAPSHOT), "firecamp-agent-snapshot 1\nnode x").unwrap();
+        assert_eq!(second.last_snapshot(), None);
+    }
+
+    #[test]
+    fn snapshot_is_written_only_when_it_changes() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = AgentFiles::open(dir.path()).unwrap();
+        // Each write replaces the file, so the inode changes.
+        let file = || std::fs::metadata(dir.path().join(path::SNAPSHOT)).unwrap().ino();
+        files.write(snapshot("node-1"));
+        let first = file();
+        let _held = File::open(dir.path().join(path::SNAPSHOT)).unwrap();
+        files.write(snapshot("node-1"));
+        assert_eq!(file(), first);
+        files.write(snapshot("node-2"));
+        assert_ne!(file(), first);
+        assert_eq!(files.last_snapshot(), Some(snapshot("node-2")));
+    }
+
+    fn verdict(manager: Manager) -> Verdict {
+        Verdict {
+            eni: "eni-0000000a".parse().unwrap(),
+            device_index: 1,
+            subnet: "subnet-0000000a".parse().unwrap(),
+            manager,
+            why: "managed".to_owned(),
+        }
+    }
+
+    #[test]
+    fn f057_eni_stays_excluded_across_a_restart_until_firecamp_may_use_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let reported =
+            || ExcludedEnisFile::new(dir.path()).read().unwrap().into_values().collect::<Vec<_>>();
+        let mut files = AgentFiles::open(dir.path()).unwrap();
+        files.exclude(&[verdict(Manager::Unknown)]);
+        assert_eq!(reported(), Vec::<String>::new(), "no verdict yet");
+        for manager in [Manager::VpcCni, Manager::Other] {
+            files.exclude(&[verdict(Manager::FireCamp)]);
+            files.exclude(&[verdict(manager)]);
+            assert_eq!(reported(), ["managed"]);
+        }
+        drop(files);
+        let mut files = AgentFiles::open(dir.path()).unwrap();
+        files.exclude(&[verdict(Manager::Unknown)]);
+        assert_eq!(reported(), ["managed"]);
+        files.exclude(&[verdict(Manager::FireCamp)]);
+        assert_eq!(reported(), Vec::<String>::new());
+        files.exclude(&[verdict(Manager::VpcCni)]);
+        files.exclude(&[]);
+        assert_eq!(reported(), Vec::<String>::new(), "it was detached");
+    }
+
+    #[test]
+    fn f097_agent_publishes_its_protocol_versions_once_it_holds_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(path::AGENT_PROTOCOL);
+        let published = || std::fs::read_to_string(&file).unwrap();
+        let first = AgentFiles::open(dir.path()).unwrap();
+        assert_eq!(published(), protocol::agent_file());
+        std::fs::write(&file, "an agent of another version").unwrap();
+        assert!(AgentFiles::open(dir.path()).is_err());
+        assert_eq!(published(), "an agent of another version", "the running agent published it");
+        drop(first);
+        let _second = AgentFiles::open(dir.path()).unwrap();
+        assert_eq!(published(), protocol::agent_file());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f040_second_agent_on_a_node_waits_while_the_first_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, end) = (AgentFiles::open(dir.path()).unwrap(), CancellationToken::new());
+        let why = AgentFiles::open(dir.path()).unwrap_err().to_string();
+        assert!(why.contains("another agent runs on this node"), "{why}");
+        let mut second = Box::pin(AgentFiles::wait(dir.path(), &end));
+        let hour = Duration::from_hours(1);
+        assert!(tokio::time::timeout(hour, &mut second).await.is_err(), "it waits");
+        drop(first);
+        assert!(second.await.unwrap().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_another_agent_can_be_cancelled() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_first, end) = (AgentFiles::open(dir.path()).unwrap(), CancellationToken::new());
+        end.cancel();
+        assert!(AgentFiles::wait(dir.path(), &end).await.unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unusable_run_directory_fails_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(AgentFiles::open(dir.path()).unwrap());
+        let lock = dir.path().join(path::AGENT_LOCK);
+        std::fs::remove_file(&lock).unwrap();
+        std::fs::create_dir(&lock).unwrap();
+        let end = CancellationToken::new();
+        let why = AgentFiles::wait(dir.path(), &end).await.unwrap_err();
+        assert!(why.starts_with("failed to open "), "{why}");
+    }
+}

@@ -1,0 +1,55 @@
+//! Sets up links of ENIs that the operating system left down, once, when they first appear.
+//!
+//! Guarantees: only links of secondary ENIs that FireCamp may use, that are in the subnet of a
+//! pool, have no address and have not been up since they appeared. A link that something sets down
+//! later stays down until an address on it is restored.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use firecamp_core::ids::{EniId, Mac};
+use firecamp_core::node::Eni;
+use firecamp_core::time::Moment;
+use firecamp_host::ObservedLink;
+
+/// Interval between two attempts for one link.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// The history of links by index; a link that reappears has a new index.
+#[derive(Debug, Default)]
+pub(crate) struct LinkRaiser {
+    was_up: BTreeSet<u32>,
+    tried: BTreeMap<u32, Moment>,
+}
+
+impl LinkRaiser {
+    /// The links to set up now, each with its ENI. They count as tried.
+    pub(crate) fn due(
+        &mut self,
+        links: &[ObservedLink],
+        enis: &[Eni],
+        usable: impl Fn(&EniId) -> bool,
+        now: Moment,
+    ) -> Vec<(EniId, Mac)> {
+        let there: BTreeSet<u32> = links.iter().map(|link| link.index).collect();
+        self.was_up.retain(|index| there.contains(index));
+        self.tried.retain(|index, _| there.contains(index));
+        self.was_up.extend(links.iter().filter(|link| link.up).map(|link| link.index));
+        let mut due = Vec::new();
+        for link in links {
+            let own = |eni: &&Eni| eni.mac == link.mac && eni.device_index != 0;
+            let eni = enis.iter().find(own).filter(|eni| usable(&eni.id));
+            let backing_off = self.tried.get(&link.index).is_some_and(|at| now.since(*at) < PAUSE);
+            let Some(eni) = eni.filter(|_| link.bare && !backing_off) else { continue };
+            if !self.was_up.contains(&link.index) {
+                self.tried.insert(link.index, now);
+                due.push((eni.id.clone(), link.mac));
+            }
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+#[path = "link_up_tests.rs"]
+mod tests;

@@ -1,0 +1,305 @@
+//! The ports of an agent to external systems, real or simulated, and the tasks that use them: reads
+//! and operations, each bounded, none detached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use firecamp_core::agent::{Execution, Operation};
+use firecamp_core::failure::{CloudFailure, CloudKind, Effect, HostFailure, RegistryFailure};
+use firecamp_core::ids::{ClusterName, EniId, InstanceId, Mac, Member, NodeName, VolumeId};
+use firecamp_core::ports::{Cloud, Holder, HostNet, KernelTarget, KernelView, Registry};
+use firecamp_engine::{NoFile, Rng, Run, Signal, Systems};
+use firecamp_host::{Change, KernelSnapshot, LinuxHost, Monitor, ObservedLink};
+use firecamp_kube::Census;
+use firecamp_node::preflight::facts::{NodeFacts, Reading};
+use firecamp_node::preflight::{CloudChecks, NodeChecks};
+use firecamp_node::volumes::CloudVolumes;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::executions::kind;
+use crate::partition::{self, Finding, LostAddress};
+use crate::source::Source;
+use crate::work_result::WorkResult;
+
+/// Bound of one read; the clients' own timeouts are shorter.
+const READ_BOUND: Duration = Duration::from_secs(20);
+
+/// The implementation of each external system that an agent uses.
+pub(crate) trait Environment: 'static {
+    /// EC2 and the metadata service.
+    type Cloud: Cloud + CloudChecks + CloudVolumes;
+    /// The node's files.
+    type Files: NodeChecks;
+    /// The kernel of this node.
+    type Kernel: Kernel;
+    /// Fresh reads and writes of static IPs.
+    type Registry: Registry + Registrar;
+    /// The static IPs and pods of the node.
+    type Source: Source;
+}
+
+/// The kernel of this node.
+pub(crate) trait Kernel: HostNet + Clone {
+    /// The same for a withdraw, which also accepts lock records of unsupported versions.
+    fn withdrawing(self) -> Self;
+
+    /// A complete snapshot of FireCamp's addresses and locks.
+    fn kernel_snapshot(&self) -> impl Future<Output = Result<KernelSnapshot, HostFailure>>;
+
+    /// The kernel state of each target, in order.
+    fn views(
+        &self,
+        targets: &[KernelTarget],
+    ) -> impl Future<Output = Vec<Result<KernelView, HostFailure>>>;
+
+    /// The links that may be ENIs.
+    fn links(&self) -> impl Future<Output = Result<Vec<ObservedLink>, HostFailure>>;
+
+    /// Sets up the link with this MAC if it is down and has no address. Returns whether it did.
+    fn raise(&self, mac: Mac) -> impl Future<Output = Result<bool, HostFailure>>;
+
+    /// Removes an address from the kernel and keeps its holder in the lock. Returns whether it
+    /// changed anything.
+    fn withhold(
+        &self,
+        address: Ipv4Addr,
+        holder: &Holder,
+    ) -> impl Future<Output = Result<bool, HostFailure>>;
+}
+
+impl Kernel for LinuxHost {
+    fn withdrawing(self) -> Self {
+        Self::withdrawing(self)
+    }
+
+    async fn kernel_snapshot(&self) -> Result<KernelSnapshot, HostFailure> {
+        Self::kernel_snapshot(self).await
+    }
+
+    async fn views(&self, targets: &[KernelTarget]) -> Vec<Result<KernelView, HostFailure>> {
+        Self::views(self, targets).await
+    }
+
+    async fn links(&self) -> Result<Vec<ObservedLink>, HostFailure> {
+        Self::links(self).await
+    }
+
+    async fn raise(&self, mac: Mac) -> Result<bool, HostFailure> {
+        Self::raise(self, mac).await
+    }
+
+    async fn withhold(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostFailure> {
+        Self::withhold(self, address, holder).await
+    }
+}
+
+/// Kernel events.
+pub(crate) trait KernelEvents {
+    /// Waits for the next events. Cancel-safe.
+    fn changed(&mut self) -> impl Future<Output = Result<Vec<Change>, HostFailure>>;
+}
+
+impl KernelEvents for Monitor {
+    async fn changed(&mut self) -> Result<Vec<Change>, HostFailure> {
+        Self::changed(self).await
+    }
+}
+
+/// Reads of the whole cluster that the adoption of an address requires.
+pub(crate) trait Registrar {
+    /// Everything that could forbid the adoption, by quorum reads. Fails if one of them fails.
+    fn census(
+        &self,
+        address: Ipv4Addr,
+        node: &NodeName,
+    ) -> impl Future<Output = Result<Census, RegistryFailure>>;
+}
+
+/// The systems of an operation.
+pub(crate) type SystemsOf<W> = Systems<
+    <W as Environment>::Cloud,
+    <W as Environment>::Kernel,
+    <W as Environment>::Registry,
+    NoFile,
+>;
+
+/// The external systems of an agent.
+pub(crate) struct Ports<W: Environment> {
+    systems: Arc<SystemsOf<W>>,
+    source: Arc<W::Source>,
+    files: Arc<W::Files>,
+}
+
+impl<W: Environment> Ports<W> {
+    pub(crate) fn new(
+        cloud: W::Cloud,
+        host: W::Kernel,
+        registry: W::Registry,
+        source: W::Source,
+        files: W::Files,
+    ) -> Self {
+        let systems = Systems { cloud, host, registry, file: NoFile };
+        Self { systems: Arc::new(systems), source: Arc::new(source), files: Arc::new(files) }
+    }
+
+    pub(crate) fn systems(&self) -> Arc<SystemsOf<W>> {
+        Arc::clone(&self.systems)
+    }
+
+    pub(crate) fn host(&self) -> &W::Kernel {
+        &self.systems.host
+    }
+
+    /// The source of static IPs and pods.
+    pub(crate) fn source(&self) -> Arc<W::Source> {
+        Arc::clone(&self.source)
+    }
+
+    pub(crate) fn list(&self, known: BTreeSet<Ipv4Addr>, work: &mut JoinSet<WorkResult>) {
+        let source = Arc::clone(&self.source);
+        work.spawn_local(async move { WorkResult::Listed(source.list(known).await) });
+    }
+
+    pub(crate) fn identify(&self, work: &mut JoinSet<WorkResult>) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move {
+            let read = timeout(READ_BOUND, systems.cloud.identity()).await;
+            WorkResult::Identified(read.unwrap_or_else(|_elapsed| Err(late("read this instance"))))
+        });
+    }
+
+    /// The clock offsets of the systems that have answered so far.
+    pub(crate) fn clocks(&self) -> Vec<Reading> {
+        self.systems.cloud.clocks()
+    }
+
+    /// Lists the interfaces of this instance.
+    pub(crate) fn interfaces(&self, instance: InstanceId, work: &mut JoinSet<WorkResult>) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move {
+            let read = timeout(READ_BOUND, systems.cloud.interfaces(&instance)).await;
+            let late = |_elapsed| Err(late("list the interfaces of this instance"));
+            WorkResult::Interfaces(read.unwrap_or_else(late))
+        });
+    }
+
+    /// Lists the volumes of this instance, and those that its pods lack.
+    pub(crate) fn attachments(
+        &self,
+        (instance, lacked): (InstanceId, BTreeSet<VolumeId>),
+        work: &mut JoinSet<WorkResult>,
+    ) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move {
+            let both = async {
+                let here = systems.cloud.attachments(&instance).await?;
+                if lacked.is_empty() {
+                    return Ok((here, Vec::new()));
+                }
+                Ok((here, systems.cloud.elsewhere(&instance, &lacked).await?))
+            };
+            let read = timeout(READ_BOUND, both).await;
+            let late = |_elapsed| Err(late("list the volumes of this instance"));
+            WorkResult::Attachments(read.unwrap_or_else(late))
+        });
+    }
+
+    /// Reads the limits of an instance type.
+    pub(crate) fn type_limits(&self, name: String, work: &mut JoinSet<WorkResult>) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move {
+            let read = timeout(READ_BOUND, systems.cloud.type_limits(&name)).await;
+            let late = |_elapsed| Err(late("read the limits of the instance type"));
+            WorkResult::TypeLimits(read.unwrap_or_else(late))
+        });
+    }
+
+    pub(crate) fn node_facts(&self, work: &mut JoinSet<WorkResult>) {
+        let files = Arc::clone(&self.files);
+        work.spawn_local(async move {
+            let read = timeout(READ_BOUND, files.facts()).await;
+            let late = |_elapsed| {
+                NodeFacts::unread(&format!(
+                    "read the node's files: no result within {READ_BOUND:?}"
+                ))
+            };
+            WorkResult::Files(read.unwrap_or_else(late))
+        });
+    }
+
+    pub(crate) fn raise(&self, eni: EniId, mac: Mac, work: &mut JoinSet<WorkResult>) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move { WorkResult::Raised(eni, systems.host.raise(mac).await) });
+    }
+
+    /// Investigates a misplaced address, and removes it from the kernel if the node is partitioned.
+    pub(crate) fn investigate(&self, lost: LostAddress, work: &mut JoinSet<WorkResult>) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move {
+            let Systems { cloud, host, registry, .. } = &*systems;
+            let found = partition::investigate(&lost, (cloud, registry)).await;
+            let done = match &found {
+                Finding::Partitioned(_) => Some(host.withhold(lost.address, &lost.holder).await),
+                Finding::Ours | Finding::Moved | Finding::Unknown => None,
+            };
+            WorkResult::LossInvestigated(lost, found, done)
+        });
+    }
+
+    /// Reads whether the addresses have records; leaves out an address whose read fails.
+    pub(crate) fn query_claims(&self, of: BTreeSet<Ipv4Addr>, work: &mut JoinSet<WorkResult>) {
+        let systems = Arc::clone(&self.systems);
+        work.spawn_local(async move { WorkResult::Claimed(claimed(&systems.registry, of).await) });
+    }
+
+    /// Starts an operation.
+    pub(crate) fn begin(
+        &self,
+        operation: Operation,
+        (address, member): (Ipv4Addr, Member),
+        (cluster, end): (ClusterName, CancellationToken),
+        work: &mut JoinSet<WorkResult>,
+    ) {
+        let (systems, execution) = (Arc::clone(&self.systems), (address, kind(&operation)));
+        work.spawn_local(async move {
+            let Systems { cloud, host, registry, .. } = &*systems;
+            let withdraws = matches!(operation, Operation::Withdraw { .. });
+            let host = if withdraws { host.clone().withdrawing() } else { host.clone() };
+            let systems = Systems { cloud, host, registry, file: NoFile };
+            let rng = Rng::default();
+            let id = rng.run_id();
+            let run = Run { member, pool: None, signal: Signal::Interrupt(end), rng };
+            let machine = move |now| Execution::new(&operation, &cluster, id, now);
+            WorkResult::Done(execution, firecamp_engine::run(machine, &systems, &run).await)
+        });
+    }
+}
+
+/// Whether each address has a record; leaves out an address whose read fails.
+pub(crate) async fn claimed(
+    registry: &impl Registry,
+    of: BTreeSet<Ipv4Addr>,
+) -> BTreeMap<Ipv4Addr, bool> {
+    let mut claimed = BTreeMap::new();
+    for address in of {
+        match registry.static_ip(address).await {
+            Ok(found) => {
+                claimed.insert(address, found.is_some());
+            }
+            Err(why) => tracing::warn!(%address, error = %why, "failed to read StaticIP"),
+        }
+    }
+    claimed
+}
+
+fn late(what: &str) -> CloudFailure {
+    CloudFailure {
+        kind: CloudKind::Transient,
+        effect: Effect::None,
+        detail: format!("{what}: no answer within {READ_BOUND:?}"),
+    }
+}

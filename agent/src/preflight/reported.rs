@@ -1,0 +1,58 @@
+//! The part of the status about the node itself: interfaces, their capacity, and the checks.
+
+use firecamp_controllers::publish::Facts;
+use firecamp_controllers::publish::facts::{Check, EniFact};
+use firecamp_core::node::Eni;
+use firecamp_node::preflight::{Condition, Manager, Severity, Status};
+use firecamp_registry::api::EniManager;
+
+use super::Preflight;
+
+impl Preflight {
+    /// Adds the facts about the node. If the metadata service has been unreachable for long, the
+    /// interfaces are unknown again.
+    pub(crate) fn report(&self, facts: &mut Facts) {
+        facts.checks = self.conditions.iter().map(check).collect();
+        let Some(identity) = self.facts.identity.known() else { return };
+        facts.instance = Some(identity.instance.clone());
+        facts.zone = Some(identity.zone.clone());
+        let carriers = self.carriers(identity);
+        let reported = |eni: &Eni| EniFact {
+            eni: eni.clone(),
+            limit: self.limits().map(|limits| limits.addresses),
+            link: self.link(eni),
+            managed_by: self.manager(eni),
+            carries: carriers.as_ref().map(|all| all.contains(&eni.id)),
+        };
+        facts.enis = Some(identity.enis.iter().map(reported).collect());
+    }
+
+    fn link(&self, eni: &Eni) -> Option<String> {
+        let link = self.links.as_ref()?.iter().find(|link| link.mac == eni.mac)?;
+        Some(link.name.clone())
+    }
+
+    fn manager(&self, eni: &Eni) -> EniManager {
+        let verdict = self.verdicts.iter().find(|one| one.eni == eni.id);
+        match verdict.map(|verdict| verdict.manager) {
+            Some(Manager::FireCamp) => EniManager::FireCamp,
+            Some(Manager::VpcCni) => EniManager::VpcCni,
+            Some(Manager::Other) => EniManager::Other,
+            Some(Manager::Unknown) | None => EniManager::Unknown,
+        }
+    }
+}
+
+fn check(condition: &Condition) -> Check {
+    Check {
+        kind: condition.kind.name().to_owned(),
+        good: match condition.status() {
+            Status::True => Some(true),
+            Status::False => Some(false),
+            Status::Unknown => None,
+        },
+        blocks: condition.severity() == Severity::Blocking,
+        reason: condition.reason.name().to_owned(),
+        message: condition.message.clone(),
+    }
+}

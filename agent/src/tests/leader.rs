@@ -1,0 +1,12 @@
+//! What the leader does for the whole cluster, over a strict API server and an EC2
+//! that remembers.
+
+mod claim_conditions;
+mod crashes;
+mod ec2;
+mod ec2_unreachable;
+pub(super) mod fixture;
+mod leases;
+mod lifecycle;
+mod priority;
+mod stale_lists;

@@ -1,0 +1,234 @@
+//! A cluster with one member, and agents that may hold the Lease.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_apiserver::ApiServer;
+use firecamp_controllers::leader::{Change, Cluster as _, Identity, Uid};
+use firecamp_core::ids::{EniId, Epoch, Member};
+use firecamp_core::ports::Registry;
+use firecamp_core::record::{Attachment, Claim, Pool, State, StaticIp, Stored, Write};
+use firecamp_kube::{KubeCluster, KubeRegistry, Timeouts};
+use firecamp_registry::conformance;
+use firecamp_run::connect::AnyRegistry;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::ec2::{ENI, Ec2};
+use crate::lazy_registry::LazyRegistry;
+use crate::leader::{Leader, RemoteSystems};
+use crate::status::Status;
+
+pub(in crate::tests) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 20);
+const POD: &str = "pod-1";
+
+/// Nothing that is waited for takes longer, by the clock that jumps.
+const DEADLINE: Duration = Duration::from_mins(20);
+
+/// All that agents find outside.
+pub(in crate::tests) struct ClusterFixture {
+    pub(in crate::tests) server: ApiServer,
+    pub(in crate::tests) registry: KubeRegistry,
+    pub(in crate::tests) ec2: Ec2,
+    /// Of all its agents.
+    pub(in crate::tests) status: Status,
+}
+
+impl ClusterFixture {
+    /// Member redis-0 of StatefulSet redis is attached on node-1; the agents run on node-2 and
+    /// node-3. The pool deletes whatever nobody wants.
+    pub(in crate::tests) async fn new() -> Self {
+        let server = ApiServer::default();
+        let pool = Pool {
+            release_policy: firecamp_core::record::ReleasePolicy::Keep,
+            ..conformance::pool("a", &[1]).unwrap()
+        };
+        server.create_pool(&pool);
+        let registry = KubeRegistry::new(server.client(), Timeouts::default());
+        let fixture = Self { server, registry, ec2: Ec2::default(), status: Status::default() };
+        fixture.policies("Delete", "Delete");
+        for node in ["node-1", "node-2", "node-3"] {
+            fixture.node(node, "True");
+        }
+        fixture.set("set-1", 1);
+        fixture.claimed(ADDRESS, &conformance::member(0).unwrap()).await;
+        fixture.pod(Some("set-1"));
+        fixture
+    }
+
+    pub(in crate::tests) fn policies(&self, reclaim: &str, retention: &str) {
+        let changed = self.server.change("staticippools", None, "a", |pool| {
+            pool["spec"]["reclaimPolicy"] = json!(reclaim);
+            pool["spec"]["claimRetentionPolicy"] =
+                json!({ "whenDeleted": retention, "whenScaled": retention });
+        });
+        assert!(changed);
+    }
+
+    pub(in crate::tests) fn node(&self, name: &str, ready: &str) {
+        let conditions = json!([{ "type": "Ready", "status": ready }]);
+        let node = json!({ "metadata": {}, "status": { "conditions": conditions } });
+        self.server.set("nodes", (None, name), node);
+    }
+
+    pub(in crate::tests) fn set(&self, uid: &str, replicas: u32) {
+        let set = json!({ "metadata": { "uid": uid }, "spec": { "replicas": replicas } });
+        self.server.set("statefulsets", (Some("prod"), "redis"), set);
+    }
+
+    pub(in crate::tests) fn pod(&self, set: Option<&str>) {
+        let owner = |uid: &str| {
+            json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "redis", "uid": uid,
+                "controller": true })
+        };
+        let owners: Vec<Value> = set.into_iter().map(owner).collect();
+        let pod = json!({
+            "metadata": { "uid": POD, "ownerReferences": owners },
+            "spec": { "nodeName": "node-1" },
+            "status": { "phase": "Running" },
+        });
+        self.server.set_pod("prod", "redis-0", pod);
+    }
+
+    pub(in crate::tests) fn no_pod(&self) {
+        assert!(self.server.remove("pods", Some("prod"), "redis-0"));
+    }
+
+    pub(in crate::tests) async fn record(&self, state: State, epoch: u64) {
+        self.record_of(ADDRESS, state, epoch).await;
+    }
+
+    /// An address that no claim names, parked and in EC2.
+    pub(in crate::tests) async fn orphan(&self, address: Ipv4Addr, number: u32) {
+        self.known(address, &conformance::member(number).unwrap(), State::Parked).await;
+    }
+
+    /// An address of a member, on record and in EC2.
+    async fn known(&self, address: Ipv4Addr, member: &Member, state: State) {
+        let pool = conformance::pool("a", &[1]).unwrap();
+        let ip = conformance::static_ip(address, member, &pool).unwrap();
+        self.registry.write(&Write::CreateStaticIp(ip)).await.unwrap();
+        self.record_of(address, state, 5).await;
+        self.ec2.put(address, ENI, "i-0000000a");
+    }
+
+    /// The address of another member on node-1, whose pod stays on record.
+    pub(in crate::tests) async fn held(&self, address: Ipv4Addr, number: u32) {
+        let member = conformance::member(number).unwrap();
+        self.claimed(address, &member).await;
+        let pod = json!({
+            "metadata": { "uid": POD },
+            "spec": { "nodeName": "node-1" },
+            "status": { "phase": "Running" },
+        });
+        self.server.set_pod(member.namespace(), member.name(), pod);
+    }
+
+    async fn claimed(&self, address: Ipv4Addr, member: &Member) {
+        let pool = conformance::pool("a", &[1]).unwrap();
+        let claim = Claim { address: Some(address), ..conformance::claim(member, &pool) };
+        self.registry.write(&Write::CreateClaim(claim)).await.unwrap();
+        self.known(address, member, State::Attached).await;
+    }
+
+    async fn record_of(&self, address: Ipv4Addr, state: State, epoch: u64) {
+        let Stored { version, mut object } =
+            self.registry.static_ip(address).await.unwrap().unwrap();
+        let eni: EniId = ENI.parse().unwrap();
+        object.epoch = Epoch(epoch);
+        object.reserved_on = Some(eni.clone());
+        object.attachment = Some(Attachment {
+            state,
+            pod: POD.parse().unwrap(),
+            node: "node-1".parse().unwrap(),
+            eni: Some(eni),
+            run: "init-1".parse().unwrap(),
+            served: true,
+        });
+        self.registry.write(&Write::UpdateStaticIp(Stored { version, object })).await.unwrap();
+    }
+
+    /// Deletes the StaticIP, as a person does.
+    pub(in crate::tests) async fn delete(&self) {
+        let ip = self.ip().unwrap();
+        let text = |path: &str| ip.pointer(path).and_then(Value::as_str).unwrap();
+        let id = Identity {
+            uid: Uid::new(text("/metadata/uid")).unwrap(),
+            version: text("/metadata/resourceVersion").parse().unwrap(),
+            deleting: false,
+        };
+        let person = KubeCluster::new(&self.registry);
+        person.change(&Change::DeleteStaticIp(ADDRESS, id)).await.unwrap();
+    }
+
+    pub(in crate::tests) async fn read(&self) -> Option<StaticIp> {
+        self.registry.static_ip(ADDRESS).await.unwrap().map(|stored| stored.object)
+    }
+
+    pub(in crate::tests) fn ip(&self) -> Option<Value> {
+        self.server.object("staticips", None, &ADDRESS.to_string())
+    }
+
+    pub(in crate::tests) fn state(&self) -> Option<String> {
+        let ip = self.ip()?;
+        ip.pointer("/spec/attachment/state").and_then(Value::as_str).map(str::to_owned)
+    }
+
+    pub(in crate::tests) fn claim(&self) -> Option<Value> {
+        self.server.object("staticipclaims", Some("prod"), "redis-0")
+    }
+
+    /// The StatefulSet on record as the claim's.
+    pub(in crate::tests) fn owner(&self) -> Option<String> {
+        let claim = self.claim()?;
+        let owner = claim.pointer("/metadata/annotations/firecamp.io~1statefulset-uid");
+        owner.and_then(Value::as_str).map(str::to_owned)
+    }
+
+    pub(in crate::tests) fn holder(&self, namespace: &str) -> Option<String> {
+        let lease = self.server.object("leases", Some(namespace), "firecamp-agents")?;
+        let holder = lease.pointer("/spec/holderIdentity").and_then(Value::as_str);
+        holder.map(str::to_owned)
+    }
+
+    /// An agent of this node holds the Lease of the default namespace.
+    pub(in crate::tests) fn is_led_by(&self, node: &str) -> bool {
+        self.holder("default").is_some_and(|holder| holder.starts_with(&format!("{node}_")))
+    }
+
+    /// Runs an agent on this node until the end; its Lease is in this namespace.
+    pub(in crate::tests) async fn agent(
+        &self,
+        node: &str,
+        namespace: &str,
+        end: &CancellationToken,
+    ) {
+        let registry = LazyRegistry::from(AnyRegistry::Kube(self.registry.clone()));
+        let cluster = KubeCluster::new(&self.registry).with_lease_in(namespace);
+        let names = (node.parse().unwrap(), "prod".parse().unwrap());
+        let ports = RemoteSystems::new(self.ec2.clone(), registry);
+        Leader::new(names, cluster, ports, self.status.leader.clone()).run(end).await;
+    }
+
+    /// Runs an agent on node-2, meanwhile `body`, and then ends the agent.
+    pub(in crate::tests) async fn during(&self, body: impl AsyncFnOnce()) {
+        let end = CancellationToken::new();
+        let body = async {
+            body().await;
+            end.cancel();
+        };
+        tokio::join!(self.agent("node-2", "default", &end), body);
+    }
+}
+
+/// Waits for a condition, by the clock that jumps, and says how long it took. Passes are half a
+/// minute apart, so that nothing is missed by looking once a second.
+pub(in crate::tests) async fn until(what: &str, condition: impl Fn() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < DEADLINE, "waited in vain until {what}");
+        sleep(Duration::from_secs(1)).await;
+    }
+    begun.elapsed()
+}

@@ -1,0 +1,67 @@
+//! The agents of the nodes, started and stopped like by a DaemonSet.
+
+use std::collections::BTreeMap;
+
+use firecamp_core::contract::env;
+use nix::sys::signal::Signal;
+
+use super::stage::Stage;
+use super::world;
+use crate::failure::Failure;
+use crate::process::Process;
+
+/// What an agent logs after its first full pass.
+const READY: &str = "agent ready";
+
+/// The agents by node.
+#[derive(Default)]
+pub(super) struct Agents(BTreeMap<String, Process>);
+
+impl Agents {
+    /// Starts an agent on each node.
+    pub(super) fn start_all(stage: &mut Stage) -> Result<Self, Failure> {
+        let mut agents = Self::default();
+        for node in stage.nodes() {
+            agents.start(stage, &node)?;
+        }
+        Ok(agents)
+    }
+
+    /// Starts the agent of a node and waits until it is ready.
+    pub(super) fn start(&mut self, stage: &mut Stage, node: &str) -> Result<(), Failure> {
+        let traces = stage.traces(&format!("agent-{node}"));
+        let mut command = stage.in_node(node, &traces, &stage.config.tools.agent);
+        command
+            .env(env::CLUSTER, world::CLUSTER)
+            .env(env::NODE_NAME, node)
+            .env(env::REGISTRY, stage.registry_url())
+            .env(env::LOG_FORMAT, "json")
+            .env(env::TERMINATION_LOG, traces.termination_message());
+        let name = format!("the agent of {node}");
+        let process = Process::start(&name, &mut command, traces, stage.clock)?;
+        process.logged(READY)?;
+        self.0.insert(node.to_owned(), process);
+        Ok(())
+    }
+
+    /// Sends SIGTERM and waits for exit code 0; returns how long that took.
+    pub(super) fn stop(&mut self, node: &str) -> Result<u64, Failure> {
+        let agent = self.take(node)?;
+        let from_us = agent.signal(Signal::SIGTERM)?;
+        let ended = agent.wait()?;
+        if ended.exit != Some(0) {
+            return Err(agent.failed(&format!("ended with {:?}", ended.exit)));
+        }
+        Ok(ended.to_us.saturating_sub(from_us))
+    }
+
+    /// Waits for the death of the agent with its node.
+    pub(super) fn is_gone(&mut self, node: &str) -> Result<(), Failure> {
+        self.take(node)?.killed().map(drop)
+    }
+
+    fn take(&mut self, node: &str) -> Result<Process, Failure> {
+        let missing = || Failure::Story(format!("no agent runs on {node}"));
+        self.0.remove(node).ok_or_else(missing)
+    }
+}

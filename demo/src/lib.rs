@@ -1,0 +1,32 @@
+//! The demo: a member that keeps its address, in a VPC in a box, with real packets.
+//! `docs/development/demo.md` explains what it shows and how it measures.
+//!
+//! The benchmark (`tests/bench`) shares the code that observes a client, measures processes and
+//! analyzes the times. None of this is part of the `firecamp` command.
+
+mod agents;
+mod agreement;
+pub mod args;
+mod build;
+mod config;
+mod dispatch;
+pub mod event;
+pub mod failure;
+mod inside;
+mod launch;
+pub mod measure;
+mod member;
+mod pod;
+pub mod process;
+mod records;
+pub mod render;
+mod replay;
+mod run;
+mod stage;
+mod story;
+pub mod verdict;
+pub mod watch;
+mod world;
+
+pub use dispatch::{main, main_of};
+pub use member::READY;

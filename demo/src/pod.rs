@@ -1,0 +1,210 @@
+//! A pod of the member, started and stopped like by a kubelet: init container, then the stop
+//! container as a native sidecar, then the server; at the end first the server, then the sidecar.
+
+use std::path::Path;
+
+use firecamp_core::contract::env;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::stage::Stage;
+use super::world;
+use crate::event::{Ran, Role};
+use crate::failure::Failure;
+use crate::measure::Term;
+use crate::member::READY;
+use crate::process::{DEADLINE, Ended, Process};
+
+/// The number of responses after which a pod counts as reachable.
+pub(super) const PROOF: usize = 20;
+
+/// What the stop container logs once it has read its epoch.
+const FIXED: &str = "release.0";
+
+/// What the stop container does with the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtStop {
+    /// The pool's policy: EC2 keeps the address on the ENI.
+    Park,
+    /// Unassign the address in EC2.
+    Unassign,
+}
+
+/// A running pod.
+pub(crate) struct Pod {
+    pub(crate) uid: String,
+    pub(crate) node: String,
+    sidecar: Process,
+    server: Process,
+    /// The run of the init container.
+    pub(crate) init: Ran,
+}
+
+impl Pod {
+    /// Starts a pod and waits until the client gets responses from it.
+    pub(crate) fn start(stage: &mut Stage, node: &str, at_stop: AtStop) -> Result<Self, Failure> {
+        let uid = stage.next_pod();
+        let init = run_init(stage, (&uid, node))?;
+        let sidecar = start_sidecar(stage, (&uid, node), at_stop)?;
+        let server = start_server(stage, (&uid, node))?;
+        // The sidecar must have read its epoch before another pod acquires the next one.
+        sidecar.logged(FIXED)?;
+        stage.watch.answers_of(&uid, PROOF)?;
+        Ok(Self { uid, node: node.to_owned(), sidecar, server, init })
+    }
+
+    /// Stops the pod like a kubelet; returns the duration of its stop container.
+    pub(crate) fn stop(self, stage: &mut Stage) -> Result<u64, Failure> {
+        self.end_server(stage, Signal::SIGTERM)?;
+        self.stop_sidecar(stage)
+    }
+
+    /// Kills only the server: the stop container keeps running, as without a kubelet.
+    pub(crate) fn crash(&self, stage: &mut Stage) -> Result<(), Failure> {
+        self.end_server(stage, Signal::SIGKILL)
+    }
+
+    /// Waits for the death of all processes with their node.
+    pub(crate) fn dies(self, stage: &mut Stage) -> Result<(), Failure> {
+        let gone_us = self.server.killed()?;
+        stage.watch.pod_is_gone(&self.uid, gone_us);
+        self.sidecar.killed().map(drop)
+    }
+
+    fn end_server(&self, stage: &mut Stage, signal: Signal) -> Result<(), Failure> {
+        let from_us = self.server.signal(signal)?;
+        let ended = self.server.wait()?;
+        stage.watch.pod_is_gone(&self.uid, ended.to_us);
+        let expected = if signal == Signal::SIGTERM { Some(0) } else { None };
+        if ended.exit != expected {
+            return Err(self.server.failed(&format!("exited with {:?}", ended.exit)));
+        }
+        let span = (from_us, from_us, ended.to_us);
+        let mut ran = ran(stage, (&self.uid, &self.node), Role::ServerEnd, span);
+        signal.as_str().clone_into(&mut ran.words);
+        stage.span(ran)
+    }
+
+    /// Sends SIGTERM to the stop container; returns its duration until exit.
+    pub(crate) fn stop_sidecar(&self, stage: &mut Stage) -> Result<u64, Failure> {
+        let from_us = self.sidecar.signal(Signal::SIGTERM)?;
+        let ended = self.sidecar.wait()?;
+        let span = (from_us, from_us, ended.to_us);
+        let ran = ran(stage, (&self.uid, &self.node), Role::Stop, span);
+        conclude(stage, &self.sidecar, ran, ended)?;
+        Ok(ended.to_us.saturating_sub(from_us))
+    }
+}
+
+/// Runs the preStop hook of the stop container for this pod.
+pub(crate) fn release_hook(stage: &mut Stage, pod: (&str, &str)) -> Result<(), Failure> {
+    let traces = stage.traces(&format!("release-{}", pod.0));
+    let mut command = stage.container(pod, &traces, &stage.config.tools.stop);
+    command.arg("release");
+    let process = Process::start("the stop container", &mut command, traces, stage.clock)?;
+    let ended = process.wait()?;
+    let span = (ended.from_us, ended.began_us, ended.to_us);
+    let ran = ran(stage, pod, Role::Stop, span);
+    conclude(stage, &process, ran, ended)
+}
+
+fn ran(
+    stage: &Stage,
+    (pod, node): (&str, &str),
+    role: Role,
+    (from_us, began_us, to_us): (u64, u64, u64),
+) -> Ran {
+    Ran {
+        step: stage.step,
+        role,
+        pod: pod.to_owned(),
+        node: node.to_owned(),
+        from_us,
+        began_us,
+        to_us,
+        exit: None,
+        words: String::new(),
+    }
+}
+
+/// Reports the exit of a container; a failure is an error.
+fn conclude(
+    stage: &mut Stage,
+    process: &Process,
+    mut ran: Ran,
+    ended: Ended,
+) -> Result<(), Failure> {
+    ran.exit = ended.exit;
+    ran.words = read_termination_message(&process.termination_message());
+    stage.span(ran)?;
+    if ended.exit == Some(0) {
+        return Ok(());
+    }
+    Err(process.failed(&match ended.exit {
+        Some(code) => format!("exited with {code}"),
+        None => "was killed".to_owned(),
+    }))
+}
+
+fn run_init(stage: &mut Stage, pod: (&str, &str)) -> Result<Ran, Failure> {
+    let traces = stage.traces(&format!("init-{}", pod.0));
+    let mut command = stage.container(pod, &traces, &stage.config.tools.init);
+    command
+        .env(env::POOL, world::POOL)
+        .env(env::CONF_DIR, stage.conf_dir())
+        .env(env::TIMEOUT, format!("{}s", DEADLINE.as_secs()));
+    let process = Process::start("the init container", &mut command, traces, stage.clock)?;
+    let ended = process.wait()?;
+    let span = (ended.from_us, ended.began_us, ended.to_us);
+    let ran = ran(stage, pod, Role::Init, span);
+    conclude(stage, &process, ran.clone(), ended)?;
+    Ok(ran)
+}
+
+fn start_sidecar(
+    stage: &mut Stage,
+    pod: (&str, &str),
+    at_stop: AtStop,
+) -> Result<Process, Failure> {
+    let traces = stage.traces(&format!("stop-{}", pod.0));
+    let mut command = stage.container(pod, &traces, &stage.config.tools.stop);
+    command.arg("wait");
+    if at_stop == AtStop::Unassign {
+        command.arg("--unassign");
+    }
+    Process::start("the stop container", &mut command, traces, stage.clock)
+}
+
+fn start_server(stage: &mut Stage, (uid, node): (&str, &str)) -> Result<Process, Failure> {
+    let traces = stage.traces(&format!("server-{uid}"));
+    let mut command = stage.in_node(node, &traces, &stage.config.tools.demo);
+    command.args(["member-server", "--address", &world::ADDRESS.to_string()]).args([
+        "--port",
+        &world::PORT.to_string(),
+        "--pod",
+        uid,
+    ]);
+    // From now on: a response can arrive before the server reports that it listens.
+    stage.watch.pod_may_answer(Term {
+        pod: uid.to_owned(),
+        node: node.to_owned(),
+        from_us: stage.clock.now_us(),
+        to_us: None,
+    });
+    let mut server = Process::start("the member's server", &mut command, traces, stage.clock)?;
+    let ready_us = server.ready(READY)?;
+    let span = (server.ordered_us(), server.ordered_us(), ready_us);
+    let ran = ran(stage, (uid, node), Role::ServerStart, span);
+    stage.span(ran)?;
+    Ok(server)
+}
+
+/// The termination message of a container as text; unchanged if it is not JSON.
+fn read_termination_message(file: &Path) -> String {
+    let Ok(text) = std::fs::read_to_string(file) else { return String::new() };
+    let Ok(message) = serde_json::from_str::<Value>(&text) else { return text };
+    let field = |name: &str| message.get(name).and_then(Value::as_str).map(str::to_owned);
+    let epoch = message.get("epoch").and_then(Value::as_u64).map(|epoch| format!("epoch {epoch}"));
+    let parts = [field("message"), epoch];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,42 @@
+//! Reads the member's records from the registry, like any other program.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use firecamp_core::ports::Registry;
+use firecamp_core::record::{StaticIp, Stored};
+use firecamp_registry::{FileRegistry, Timeouts};
+use tokio::runtime::{Builder, Runtime};
+
+use super::world::POOL_YAML;
+use crate::failure::Failure;
+
+/// The registry of the demo.
+pub(crate) struct Records {
+    registry: FileRegistry,
+    runtime: Runtime,
+}
+
+impl Records {
+    /// Creates the directory and the pool, like a user.
+    pub(crate) fn create(dir: &Path) -> Result<Self, Failure> {
+        let pools = dir.join("staticippools");
+        std::fs::create_dir_all(&pools).map_err(|e| Failure::file("create", &pools, e))?;
+        let pool = pools.join("demo.yaml");
+        std::fs::write(&pool, POOL_YAML).map_err(|e| Failure::file("write", &pool, e))?;
+        let registry = FileRegistry::open(dir, Timeouts::default())
+            .map_err(|e| Failure::Registry(e.detail))?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| Failure::process("start the runtime of", "the demo", e))?;
+        Ok(Self { registry, runtime })
+    }
+
+    /// Reads the StaticIP of an address.
+    pub(crate) fn static_ip(&self, address: Ipv4Addr) -> Result<Option<Stored<StaticIp>>, Failure> {
+        self.runtime
+            .block_on(self.registry.static_ip(address))
+            .map_err(|e| Failure::Registry(e.detail))
+    }
+}

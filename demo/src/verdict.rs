@@ -1,0 +1,394 @@
+//! Compares the measurements with the goals.
+
+use std::net::Ipv4Addr;
+
+use crate::event::{Began, Call, Check, Kind, Row, StepResult, Strip, Summary, Verdict};
+use crate::measure::Tally;
+
+/// The maximum number of EC2 calls of a step.
+struct Budget {
+    what: &'static str,
+    kind: Kind,
+    calls: usize,
+    mutating: usize,
+}
+
+/// Design goals: EC2 calls.
+const BUDGETS: [Budget; 8] = [
+    Budget { what: "restart on the same node", kind: Kind::SameNode, calls: 1, mutating: 0 },
+    Budget { what: "move to another node", kind: Kind::Moved, calls: 2, mutating: 1 },
+    Budget { what: "move after a crash", kind: Kind::Crashed, calls: 2, mutating: 1 },
+    Budget { what: "move after a node failure", kind: Kind::NodeDied, calls: 2, mutating: 1 },
+    Budget { what: "restore of a removed address", kind: Kind::Stripped, calls: 0, mutating: 0 },
+    Budget { what: "late stop of a superseded pod", kind: Kind::Zombie, calls: 0, mutating: 0 },
+    Budget { what: "release", kind: Kind::Released, calls: 0, mutating: 0 },
+    Budget { what: "release with --unassign", kind: Kind::Unassigned, calls: 1, mutating: 1 },
+];
+
+/// Design goals: the time of the init container without EC2 time.
+const OWN_SAME_NODE_US: u64 = 30_000;
+const OWN_MOVED_US: u64 = 50_000;
+/// Design goal: the time to restore an address that was removed from a kernel.
+const RESTORED_US: u64 = 50_000;
+/// Design goal: the EC2 calls of an agent at its start (interfaces, instance type), and after that.
+const AT_A_START: usize = 2;
+const AGENTS_EVERY_US: u64 = 60_000_000;
+/// Design goal: the outage of a move without EC2 and application time.
+const OUTAGE_US: u64 = 100_000;
+
+/// Measurements of the whole run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// When it ended.
+    pub at_us: u64,
+    /// The member's address.
+    pub address: Ipv4Addr,
+    /// The outcomes of all attempts of the client.
+    pub tally: Tally,
+    /// What the client saw during the run.
+    pub strip: Strip,
+    /// All EC2 calls of the agents.
+    pub agents: Vec<Call>,
+    /// The checks of the whole run.
+    pub checks: Vec<Check>,
+}
+
+/// The summary of a run.
+pub fn summarise(began: &Began, steps: &[StepResult], run: Run) -> Summary {
+    let mut rows: Vec<Row> = BUDGETS.iter().filter_map(|budget| calls_row(budget, steps)).collect();
+    rows.extend(agents_rows(began, steps, &run));
+    rows.extend(own_rows(steps));
+    rows.extend(outage_rows(steps));
+    let Tally { answered, silent, wrong } = run.tally;
+    rows.push(Row {
+        what: "responses from a wrong node".to_owned(),
+        goal: "never".to_owned(),
+        measured: if wrong == 0 {
+            format!("never in {answered} responses")
+        } else {
+            format!("{wrong} of {answered} responses")
+        },
+        verdict: verdict(wrong == 0 && answered > 0),
+        promise: true,
+    });
+    let checks = steps.iter().flat_map(|step| &step.checks).chain(&run.checks);
+    let (held, broken): (Vec<_>, Vec<_>) = checks.partition(|check| check.held);
+    rows.push(Row {
+        what: "the member's address was lost".to_owned(),
+        goal: "never".to_owned(),
+        measured: broken.first().map_or_else(
+            || format!("never: {} checks held", held.len()),
+            |check| format!("{}: {}", check.what, check.seen),
+        ),
+        verdict: verdict(broken.is_empty() && !held.is_empty()),
+        promise: true,
+    });
+    let kept = rows.iter().all(|row| !row.promise || row.verdict == Verdict::Met);
+    Summary {
+        at_us: run.at_us,
+        build: began.build.clone(),
+        profile: began.profile,
+        address: run.address,
+        rows,
+        attempts: answered.saturating_add(silent).saturating_add(wrong),
+        strip: run.strip,
+        kept,
+    }
+}
+
+fn verdict(met: bool) -> Verdict {
+    if met { Verdict::Met } else { Verdict::Missed }
+}
+
+fn calls_row(budget: &Budget, steps: &[StepResult]) -> Option<Row> {
+    let step = steps.iter().find(|step| step.kind == budget.kind)?;
+    let own = || step.calls.iter().filter(|call| !call.is_agents());
+    let all = own().count();
+    let mutating = own().filter(|call| call.mutating).count();
+    Some(Row {
+        what: format!("EC2 calls: {}", budget.what),
+        goal: count(budget.calls, budget.mutating, "≤ "),
+        measured: count(all, mutating, ""),
+        verdict: verdict(all <= budget.calls && mutating <= budget.mutating),
+        promise: true,
+    })
+}
+
+/// The calls of the agents: periodic reads, and no mutating calls in this demo.
+fn agents_rows(began: &Began, steps: &[StepResult], run: &Run) -> Vec<Row> {
+    let calls = &run.agents;
+    let mutating = calls.iter().filter(|call| call.mutating).count();
+    let again = |step: &&StepResult| matches!(step.kind, Kind::AgentRestarted | Kind::NodeReturned);
+    let starts = began.nodes.len().saturating_add(steps.iter().filter(again).count());
+    let minutes = run.at_us.saturating_sub(began.at_us) / AGENTS_EVERY_US;
+    let later = began.nodes.len().saturating_mul(usize::try_from(minutes).unwrap_or(usize::MAX));
+    let most = starts.saturating_mul(AT_A_START).saturating_add(later);
+    let restored = steps.iter().find_map(|step| step.restored_us);
+    let restored = restored.map(|away| Row {
+        what: "time to restore the address in the kernel".to_owned(),
+        goal: format!("≤ {}", ms(RESTORED_US)),
+        measured: ms(away),
+        verdict: verdict(away <= RESTORED_US),
+        promise: false,
+    });
+    let changes = Row {
+        what: "EC2 calls: agents, including restarts".to_owned(),
+        goal: "0 mutating".to_owned(),
+        measured: format!("{} ({mutating} mutating)", calls.len()),
+        verdict: verdict(mutating == 0),
+        promise: true,
+    };
+    let rate = Row {
+        what: "EC2 calls: agents, rate".to_owned(),
+        goal: format!("≤ {AT_A_START} per start, 1 per minute"),
+        measured: format!("{} for {starts} starts", calls.len()),
+        verdict: verdict(calls.len() <= most),
+        promise: false,
+    };
+    [changes, rate].into_iter().chain(restored).collect()
+}
+
+fn count(calls: usize, mutating: usize, sign: &str) -> String {
+    if calls == 0 { "0".to_owned() } else { format!("{sign}{calls} ({mutating} mutating)") }
+}
+
+fn own_rows(steps: &[StepResult]) -> Vec<Row> {
+    let goals = [
+        (Kind::SameNode, "same node", OWN_SAME_NODE_US),
+        (Kind::Moved, "moved", OWN_MOVED_US),
+        (Kind::Crashed, "after a crash", OWN_MOVED_US),
+        (Kind::NodeDied, "after a node failure", OWN_MOVED_US),
+    ];
+    let row = |(kind, name, goal): &(Kind, &str, u64)| {
+        let time = steps.iter().find(|step| step.kind == *kind)?.init.as_ref()?;
+        let describe = without(time.own_us, time.describe_us);
+        Some(Row {
+            what: format!("init container without EC2 time: {name}"),
+            goal: format!("≤ {}", ms(*goal)),
+            measured: format!("{}{describe}", ms(time.own_us)),
+            verdict: verdict(time.own_us <= *goal),
+            promise: false,
+        })
+    };
+    goals.iter().filter_map(row).collect()
+}
+
+fn outage_rows(steps: &[StepResult]) -> Vec<Row> {
+    let row = |step: &StepResult| {
+        let name = match step.kind {
+            Kind::Moved => "moved",
+            Kind::Crashed => "after a crash",
+            Kind::NodeDied => "after a node failure",
+            Kind::First
+            | Kind::SameNode
+            | Kind::Stripped
+            | Kind::AgentRestarted
+            | Kind::Zombie
+            | Kind::NodeReturned
+            | Kind::Released
+            | Kind::Unassigned => return None,
+        };
+        let outage = step.outage.as_ref()?;
+        let describe = step.init.as_ref().map_or(0, |time| time.describe_us);
+        Some(Row {
+            what: format!("client outage without EC2 and application time: {name}"),
+            goal: format!("≤ {}", ms(OUTAGE_US)),
+            measured: format!("{}{}", ms(outage.beyond_us), without(outage.beyond_us, describe)),
+            verdict: verdict(outage.beyond_us <= OUTAGE_US),
+            promise: false,
+        })
+    };
+    steps.iter().filter_map(row).collect()
+}
+
+/// The time without the duration of Describe calls.
+fn without(own_us: u64, describe_us: u64) -> String {
+    if describe_us == 0 {
+        return String::new();
+    }
+    format!(" ({} without Describe calls)", ms(own_us.saturating_sub(describe_us)))
+}
+
+/// A duration in milliseconds, with one decimal place below 10.
+pub(crate) fn ms(us: u64) -> String {
+    let tenths = us.saturating_add(50) / 100;
+    if us < 10_000 {
+        format!("{}.{} ms", tenths / 10, tenths % 10)
+    } else {
+        format!("{} ms", us.saturating_add(500) / 1000)
+    }
+}
+
+/// The outcome of a call, in one word.
+pub fn outcome(code: Option<&str>, status: Option<u16>, delivery: &str) -> String {
+    match (code, status, delivery) {
+        (_, _, "lost" | "cut" | "silence") => format!("answer {delivery}"),
+        (Some(code), _, _) => code.to_owned(),
+        (None, Some(200), _) => "ok".to_owned(),
+        (None, Some(status), _) => format!("HTTP {status}"),
+        (None, None, _) => "not answered".to_owned(),
+    }
+}
+
+/// The number of calls as text.
+pub(crate) fn calls_in_words(calls: &[Call]) -> String {
+    let mutating = calls.iter().filter(|call| call.mutating).count();
+    match calls.len() {
+        0 => "No EC2 call".to_owned(),
+        1 => format!("1 EC2 call ({mutating} mutating)"),
+        count => format!("{count} EC2 calls ({mutating} mutating)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Profile;
+    use crate::event::{InitTime, Outage, Place};
+
+    fn began() -> Began {
+        let place = |name: &str| Place {
+            name: name.to_owned(),
+            zone: "us-east-1a".to_owned(),
+            address: Ipv4Addr::new(10, 0, 1, 11),
+        };
+        Began {
+            at_us: 0,
+            version: "0".to_owned(),
+            profile: Profile::Fast,
+            build: "debug".to_owned(),
+            seed: 1,
+            member: "demo/redis-0".to_owned(),
+            pool: "demo".to_owned(),
+            nodes: vec![place("node-a")],
+            client: place("client"),
+            every_ms: 10,
+        }
+    }
+
+    fn call(mutating: bool) -> Call {
+        Call {
+            at_us: 0,
+            action: "X".to_owned(),
+            caller: "node-a".to_owned(),
+            app: String::new(),
+            mutating,
+            outcome: "ok".to_owned(),
+            took_us: None,
+            routed_after_us: None,
+            proven_after_us: None,
+        }
+    }
+
+    fn step(kind: Kind, calls: Vec<Call>) -> StepResult {
+        let held = Check { what: "w".to_owned(), held: true, seen: "s".to_owned() };
+        StepResult {
+            step: 1,
+            kind,
+            title: String::new(),
+            from_us: 0,
+            to_us: 1,
+            calls,
+            init: None,
+            stop_us: None,
+            restored_us: None,
+            outage: None,
+            strip: Strip { from_us: 0, bucket_us: 1, text: String::new() },
+            answered: 1,
+            silent: 0,
+            wrong: 0,
+            checks: vec![held],
+        }
+    }
+
+    fn summary(steps: &[StepResult]) -> Summary {
+        summary_with(steps, Tally { answered: 1, silent: 0, wrong: 0 })
+    }
+
+    fn summary_with(steps: &[StepResult], tally: Tally) -> Summary {
+        let strip = Strip { from_us: 0, bucket_us: 1, text: String::new() };
+        let address = Ipv4Addr::new(10, 0, 1, 50);
+        let run = Run { at_us: 9, address, tally, strip, agents: Vec::new(), checks: Vec::new() };
+        summarise(&began(), steps, run)
+    }
+
+    #[test]
+    fn a_mutating_call_in_a_restart_on_the_same_node_violates_a_guarantee() {
+        assert!(summary(&[step(Kind::SameNode, vec![call(false)])]).kept);
+        assert!(!summary(&[step(Kind::SameNode, vec![call(true)])]).kept);
+        assert!(!summary(&[step(Kind::SameNode, vec![call(false), call(false)])]).kept);
+    }
+
+    #[test]
+    fn each_kind_of_step_has_its_own_budget() {
+        let three = vec![call(false), call(false), call(true)];
+        let two = vec![call(false), call(true)];
+        for kind in [Kind::Moved, Kind::Crashed] {
+            assert!(summary(&[step(kind, two.clone())]).kept);
+            assert!(!summary(&[step(kind, three.clone())]).kept);
+        }
+        for kind in [Kind::Zombie, Kind::Released] {
+            assert!(summary(&[step(kind, Vec::new())]).kept);
+            assert!(!summary(&[step(kind, vec![call(false)])]).kept);
+        }
+        assert!(summary(&[step(Kind::Unassigned, vec![call(true)])]).kept);
+        assert!(!summary(&[step(Kind::Unassigned, two)]).kept);
+    }
+
+    #[test]
+    fn a_wrong_response_or_a_failed_check_violates_a_guarantee() {
+        let good = step(Kind::First, Vec::new());
+        let tally = Tally { answered: 900, silent: 0, wrong: 1 };
+        assert!(!summary_with(&[good], tally).kept);
+        let mut bad = step(Kind::First, Vec::new());
+        bad.checks.push(Check { what: "held".to_owned(), held: false, seen: "not".to_owned() });
+        let summary = summary(&[bad]);
+        assert!(!summary.kept);
+        assert!(summary.rows.iter().any(|row| row.measured == "held: not"));
+    }
+
+    #[test]
+    fn a_run_without_any_response_fails() {
+        let tally = Tally { answered: 0, silent: 900, wrong: 0 };
+        assert!(!summary_with(&[step(Kind::First, Vec::new())], tally).kept);
+    }
+
+    #[test]
+    fn times_are_goals_and_not_guarantees() {
+        let mut slow = step(Kind::Moved, Vec::new());
+        slow.init =
+            Some(InitTime { total_us: 1_000_000, ec2_us: 0, own_us: 81_400, describe_us: 61_000 });
+        slow.outage = Some(Outage {
+            from_us: 0,
+            to_us: 0,
+            total_us: 0,
+            ec2_us: 0,
+            member_us: 0,
+            beyond_us: 99_000,
+        });
+        let summary = summary(&[slow]);
+        assert!(summary.kept);
+        let row = |text: &str| summary.rows.iter().find(|row| row.what.contains(text)).unwrap();
+        assert_eq!(row("init container without EC2 time: moved").verdict, Verdict::Missed);
+        let reported = "81 ms (20 ms without Describe calls)";
+        assert_eq!(row("init container without EC2 time: moved").measured, reported);
+        assert_eq!(row("outage").verdict, Verdict::Met);
+    }
+
+    #[test]
+    fn milliseconds_are_rounded() {
+        assert_eq!(ms(0), "0.0 ms");
+        assert_eq!(ms(9_940), "9.9 ms");
+        assert_eq!(ms(9_960), "10.0 ms");
+        assert_eq!(ms(81_500), "82 ms");
+    }
+
+    #[test]
+    fn a_call_shows_its_error_or_what_happened_to_its_response() {
+        assert_eq!(outcome(None, Some(200), "answered"), "ok");
+        assert_eq!(outcome(Some("AuthFailure"), Some(401), "answered"), "AuthFailure");
+        assert_eq!(outcome(None, Some(200), "lost"), "answer lost");
+        assert_eq!(outcome(None, Some(502), "answered"), "HTTP 502");
+        assert_eq!(outcome(None, None, "answered"), "not answered");
+    }
+}

@@ -1,0 +1,192 @@
+//! Describe calls and dry runs beyond the owner of one address.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{Filter, InstanceType, Volume};
+use firecamp_core::contract::tag;
+use firecamp_core::failure::CloudFailure;
+use firecamp_core::ids::{ClusterName, InstanceId, SubnetId, VolumeId};
+use firecamp_core::interface::Interface;
+use firecamp_core::node::TypeLimits;
+use firecamp_node::preflight::facts::{Clock, Permission, Right};
+use firecamp_node::volumes::observation::{Attachment, Elsewhere};
+
+use super::{Call, Ec2, filters_of, pages};
+use crate::classify::{DryRun, Operation, dry_run_result};
+use crate::metadata::Metadata;
+use crate::{interface, limits, sdk_error, volume};
+
+/// EC2's limit of values per filter. An instance has far fewer volumes.
+const FILTER_VALUES: usize = 200;
+
+impl Ec2 {
+    /// The interfaces of an instance: one request for a node of any size that EC2 offers, unless
+    /// EC2 returns shorter pages than requested.
+    pub(crate) async fn interfaces(
+        &self,
+        metadata: &Metadata,
+        instance: &InstanceId,
+    ) -> Result<Vec<Interface>, CloudFailure> {
+        let what = format!("DescribeNetworkInterfaces of {instance}");
+        let filters = [("attachment.instance-id".to_owned(), instance.to_string())];
+        self.listing(metadata, what, &filters).await
+    }
+
+    /// The interfaces of a subnet with the cluster's tag.
+    pub(crate) async fn peers(
+        &self,
+        metadata: &Metadata,
+        subnet: &SubnetId,
+        cluster: &ClusterName,
+    ) -> Result<Vec<Interface>, CloudFailure> {
+        let what = format!("DescribeNetworkInterfaces of cluster {cluster} in {subnet}");
+        let tag = format!("tag:{}", tag::CLUSTER);
+        let filters = [("subnet-id".to_owned(), subnet.to_string()), (tag, cluster.to_string())];
+        self.listing(metadata, what, &filters).await
+    }
+
+    async fn listing(
+        &self,
+        metadata: &Metadata,
+        what: String,
+        filters: &[(String, String)],
+    ) -> Result<Vec<Interface>, CloudFailure> {
+        let within = self.config.describe_within;
+        let call = Call { operation: Operation::Describe, within, what };
+        let describe = |client| self.enis(client, &call.what, filters);
+        let listing = self.run(metadata, &call, describe).await?;
+        interface::all(&call.what, &listing)
+    }
+
+    /// Every volume that is attached to the instance.
+    pub(crate) async fn attachments(
+        &self,
+        metadata: &Metadata,
+        instance: &InstanceId,
+    ) -> Result<Vec<Attachment>, CloudFailure> {
+        let what = format!("DescribeVolumes of {instance}");
+        let within = self.config.describe_within;
+        let call = Call { operation: Operation::Describe, within, what };
+        let filters = filters_of(&[("attachment.instance-id".to_owned(), instance.to_string())]);
+        let describe = |client| self.volumes(client, &call.what, &filters);
+        let listing = self.run(metadata, &call, describe).await?;
+        volume::all(&call.what, instance, &listing, self.skews.now_of(Clock::Ec2))
+    }
+
+    /// Where else these volumes are attached. A filter, because an unknown volume ID does not fail
+    /// it.
+    pub(crate) async fn elsewhere(
+        &self,
+        metadata: &Metadata,
+        instance: &InstanceId,
+        volumes: &BTreeSet<VolumeId>,
+    ) -> Result<Vec<Elsewhere>, CloudFailure> {
+        let what = format!("DescribeVolumes of volumes not attached to {instance}");
+        let within = self.config.describe_within;
+        let call = Call { operation: Operation::Describe, within, what };
+        let ids = volumes.iter().take(FILTER_VALUES).map(ToString::to_string).collect();
+        let filters = [Filter::builder().name("volume-id").set_values(Some(ids)).build()];
+        let describe = |client| self.volumes(client, &call.what, &filters);
+        let listing = self.run(metadata, &call, describe).await?;
+        volume::elsewhere(&call.what, instance, &listing)
+    }
+
+    async fn volumes(
+        &self,
+        client: Client,
+        what: &str,
+        filters: &[Filter],
+    ) -> Result<Vec<Volume>, CloudFailure> {
+        let page_request = |token| {
+            let request = client
+                .describe_volumes()
+                .set_filters(Some(filters.to_vec()))
+                .max_results(self.config.page_size)
+                .set_next_token(token);
+            async move {
+                let answer = request
+                    .send()
+                    .await
+                    .map_err(|error| sdk_error::from_sdk(Operation::Describe, what, &error))?;
+                Ok((answer.volumes.unwrap_or_default(), answer.next_token))
+            }
+        };
+        pages(what, page_request).await
+    }
+
+    /// The limits of an instance type.
+    pub(crate) async fn type_limits(
+        &self,
+        metadata: &Metadata,
+        name: &str,
+    ) -> Result<TypeLimits, CloudFailure> {
+        let what = format!("DescribeInstanceTypes of {}", sdk_error::clean(name));
+        let within = self.config.describe_within;
+        let call = Call { operation: Operation::Describe, within, what };
+        let what = &call.what;
+        let send = |client: Client| async move {
+            let kind = InstanceType::from(name);
+            let answer = client.describe_instance_types().instance_types(kind).send().await;
+            answer.map_err(|error| sdk_error::from_sdk(Operation::Describe, what, &error))
+        };
+        let answer = self.run(metadata, &call, send).await?;
+        limits::limits(what, name, answer.instance_types())
+    }
+
+    /// A request with `DryRun`, which never changes anything.
+    pub(crate) async fn permission(
+        &self,
+        metadata: &Metadata,
+        right: Right,
+    ) -> Result<Permission, CloudFailure> {
+        let within = self.config.describe_within;
+        let call =
+            Call { operation: Operation::Describe, within, what: format!("{right} (dry run)") };
+        let (what, operation) = (&call.what, call.operation);
+        let dry_run = |client: Client| async move {
+            match right {
+                Right::DescribeNetworkInterfaces => {
+                    let sent = client.describe_network_interfaces().dry_run(true).send().await;
+                    permission_from(sent.err().map(|error| {
+                        (
+                            dry_run_result(sdk_error::code(&error)),
+                            sdk_error::from_sdk(operation, what, &error),
+                        )
+                    }))
+                }
+                Right::DescribeVolumes => {
+                    let sent = client.describe_volumes().dry_run(true).send().await;
+                    permission_from(sent.err().map(|error| {
+                        (
+                            dry_run_result(sdk_error::code(&error)),
+                            sdk_error::from_sdk(operation, what, &error),
+                        )
+                    }))
+                }
+                Right::DescribeInstanceTypes => {
+                    let sent = client.describe_instance_types().dry_run(true).send().await;
+                    permission_from(sent.err().map(|error| {
+                        (
+                            dry_run_result(sdk_error::code(&error)),
+                            sdk_error::from_sdk(operation, what, &error),
+                        )
+                    }))
+                }
+                Right::GetSubnetCidrReservations
+                | Right::AssignPrivateIpAddresses
+                | Right::UnassignPrivateIpAddresses => Err(sdk_error::no_dry_run(what)),
+            }
+        };
+        self.run(metadata, &call, dry_run).await
+    }
+}
+
+/// A dry run that succeeds was executed by a server that ignores `DryRun`: it was allowed.
+fn permission_from(error: Option<(DryRun, CloudFailure)>) -> Result<Permission, CloudFailure> {
+    match error {
+        None | Some((DryRun::Allowed, _)) => Ok(Permission::Allowed),
+        Some((DryRun::Denied, failure)) => Ok(Permission::Denied(failure.detail)),
+        Some((DryRun::Open, failure)) => Err(failure),
+    }
+}

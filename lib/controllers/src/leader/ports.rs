@@ -1,0 +1,67 @@
+//! The Kubernetes API as the leader needs it.
+
+use std::future::Future;
+
+use firecamp_core::failure::RegistryFailure;
+use firecamp_core::ids::{Member, PoolName};
+use firecamp_core::record::Claim;
+use firecamp_registry::api::{Condition, StaticIPPoolStatus, StaticIPStatus};
+
+use crate::leader::lease::{LeaseWrite, ObservedLease};
+use crate::leader::view::{Identity, ObservedClaim, ObservedPod, Owner, SetName, StatefulSet};
+
+/// A change of something that the protocol itself never changes. Each names the version that was
+/// read, and fails if the object has changed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Record the owner of a claim, or that it has none.
+    RecordOwner(Member, Identity, Option<Owner>),
+    /// Delete a claim.
+    DeleteClaim(Member, Identity),
+    /// Delete a StaticIP.
+    DeleteStaticIp(std::net::Ipv4Addr, Identity),
+    /// Replace the finalizers of a deleted StaticIP with these.
+    RemoveFinalizer(std::net::Ipv4Addr, Identity, Vec<String>),
+    /// Create a deleted claim again.
+    Restore(Claim, Option<Owner>),
+    /// Replace the status of a StaticIP.
+    UpdateStaticIpStatus(std::net::Ipv4Addr, Identity, StaticIPStatus),
+    /// Replace the conditions of a claim.
+    UpdateClaimStatus(Member, Identity, Vec<Condition>),
+    /// Replace the status of a StaticIPPool.
+    UpdatePoolStatus(PoolName, Identity, StaticIPPoolStatus),
+}
+
+/// The leader's calls to the Kubernetes API. Each call is one attempt, bounded in time; reads of
+/// single objects bypass the cache.
+pub trait Cluster: Send + Sync {
+    /// The Lease.
+    fn lease(&self) -> impl Future<Output = Result<Option<ObservedLease>, RegistryFailure>> + Send;
+
+    /// Creates or replaces the Lease.
+    fn write_lease(
+        &self,
+        write: &LeaseWrite,
+    ) -> impl Future<Output = Result<(), RegistryFailure>> + Send;
+
+    /// The pod of a member, and the StatefulSet that controls it.
+    fn pod(
+        &self,
+        member: &Member,
+    ) -> impl Future<Output = Result<ObservedPod, RegistryFailure>> + Send;
+
+    /// A claim.
+    fn claim(
+        &self,
+        member: &Member,
+    ) -> impl Future<Output = Result<Option<ObservedClaim>, RegistryFailure>> + Send;
+
+    /// A StatefulSet.
+    fn set(
+        &self,
+        name: &SetName,
+    ) -> impl Future<Output = Result<Option<StatefulSet>, RegistryFailure>> + Send;
+
+    /// Makes a change.
+    fn change(&self, change: &Change) -> impl Future<Output = Result<(), RegistryFailure>> + Send;
+}

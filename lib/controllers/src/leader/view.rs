@@ -1,0 +1,252 @@
+//! The cluster as the leader observes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use firecamp_core::ids::{Member, NodeName, PoolName, Version, Zone};
+use firecamp_core::ports::PodView;
+use firecamp_core::record::{Claim, Pool, State, StaticIp};
+use firecamp_registry::api::{
+    ClaimRetentionPolicy, Condition, ReclaimPolicy, StaticIPPoolStatus, StaticIPStatus,
+};
+
+/// The UID of an object, which distinguishes it from another object of the same name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Uid(String);
+
+impl Uid {
+    /// Parses a UID; none if the text is empty.
+    pub fn new(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The precondition of a change or a deletion: exactly the object that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Identity {
+    /// The object's UID.
+    pub uid: Uid,
+    /// The version that was read.
+    pub version: Version,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
+/// A StaticIP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ObservedStaticIp {
+    /// Which object.
+    pub id: Identity,
+    /// Its record.
+    pub record: StaticIp,
+    /// Its generation.
+    pub generation: u64,
+    /// Its finalizers.
+    pub finalizers: Vec<String>,
+    /// Its status.
+    pub status: StaticIPStatus,
+}
+
+impl ObservedStaticIp {
+    /// Whether it has an attachment that is not parked or released.
+    pub fn is_held(&self) -> bool {
+        self.record.attachment.as_ref().is_some_and(|it| match it.state {
+            State::Attaching | State::Attached | State::Releasing => true,
+            State::Parked | State::Released => false,
+        })
+    }
+}
+
+/// A StaticIPClaim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ObservedClaim {
+    /// Which object.
+    pub id: Identity,
+    /// Its record.
+    pub claim: Claim,
+    /// Its generation.
+    pub generation: u64,
+    /// The recorded owner of its member.
+    pub owner: Option<Owner>,
+    /// Its conditions.
+    pub conditions: Vec<Condition>,
+}
+
+/// A StaticIPPool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ObservedPool {
+    /// Which object.
+    pub id: Identity,
+    /// Its generation.
+    pub generation: u64,
+    /// Its record.
+    pub pool: Pool,
+    /// What happens to an address whose claim is gone.
+    pub reclaim: ReclaimPolicy,
+    /// What happens to a claim whose member is not needed any more.
+    pub retention: ClaimRetentionPolicy,
+    /// Its status.
+    pub status: Option<StaticIPPoolStatus>,
+}
+
+/// The StatefulSet that controls a pod.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Owner {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: Uid,
+}
+
+/// Namespace and name of a StatefulSet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct SetName {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl SetName {
+    /// The name of the owner in the member's namespace.
+    pub fn of(member: &Member, owner: &Owner) -> Self {
+        Self { namespace: member.namespace().to_owned(), name: owner.name.clone() }
+    }
+}
+
+/// The parts of a StatefulSet that the leader needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct StatefulSet {
+    /// Its UID.
+    pub uid: Uid,
+    /// The ordinal of its first member.
+    pub first: u32,
+    /// Its number of replicas.
+    pub replicas: u32,
+}
+
+impl StatefulSet {
+    /// Whether it has a member of this ordinal.
+    pub fn wants(&self, ordinal: u32) -> bool {
+        let end = u64::from(self.first) + u64::from(self.replicas);
+        ordinal >= self.first && u64::from(ordinal) < end
+    }
+}
+
+/// The readiness of a Node object. Neither the object nor its absence shows whether the instance
+/// runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum NodeReadiness {
+    /// Its kubelet reports that it is ready.
+    Ready,
+    /// Its kubelet does not report that.
+    NotReady,
+    /// A user or the cloud controller declares it shut down.
+    OutOfService,
+}
+
+/// The parts of a Node that the leader needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ObservedNode {
+    /// Its readiness.
+    pub lifecycle: NodeReadiness,
+    /// Its availability zone, from its labels.
+    pub zone: Option<Zone>,
+}
+
+impl From<NodeReadiness> for ObservedNode {
+    fn from(lifecycle: NodeReadiness) -> Self {
+        Self { lifecycle, zone: None }
+    }
+}
+
+/// All objects, from complete lists. An object that exists and could not be read is none, never
+/// absent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct View {
+    /// All StaticIPs.
+    pub addresses: BTreeMap<Ipv4Addr, Option<ObservedStaticIp>>,
+    /// All StaticIPClaims.
+    pub claims: BTreeMap<Member, Option<ObservedClaim>>,
+    /// All StaticIPPools.
+    pub pools: BTreeMap<PoolName, Option<ObservedPool>>,
+    /// All StatefulSets.
+    #[cfg_attr(feature = "serde", serde(with = "crate::leader::map_as_pairs"))]
+    pub sets: BTreeMap<SetName, Option<StatefulSet>>,
+    /// All Nodes.
+    pub nodes: BTreeMap<NodeName, Option<ObservedNode>>,
+}
+
+impl View {
+    /// The StaticIPs that could be read.
+    pub(crate) fn readable(&self) -> impl Iterator<Item = (&Ipv4Addr, &ObservedStaticIp)> {
+        self.addresses.iter().filter_map(|(address, observed)| Some((address, observed.as_ref()?)))
+    }
+
+    /// The readiness of a Node that could be read.
+    pub(crate) fn lifecycle(&self, node: &NodeName) -> Option<NodeReadiness> {
+        self.nodes.get(node)?.as_ref().map(|observed| observed.lifecycle)
+    }
+
+    /// A pool, if it exists and could be read.
+    pub(crate) fn pool(&self, name: &PoolName) -> Option<&ObservedPool> {
+        self.pools.get(name)?.as_ref()
+    }
+}
+
+/// A pod, read without the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ObservedPod {
+    /// Its state.
+    pub view: PodView,
+    /// The StatefulSet that controls it.
+    pub controller: Option<Owner>,
+}
+
+/// The queries of a pass before it plans, the most urgent first, then round-robin.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Queries {
+    /// Pods to read; some may be named twice.
+    pub pods: Vec<Member>,
+    /// Addresses whose ENI to look up in EC2.
+    pub owners: Vec<Ipv4Addr>,
+}
+
+/// The results of the queries. A failed query has no result.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct QueryResults {
+    /// The pods.
+    pub pods: BTreeMap<Member, ObservedPod>,
+    /// Whether EC2 shows the address on the recorded ENI, attached to an instance.
+    pub held: BTreeMap<Ipv4Addr, bool>,
+    /// The pods that were skipped for lack of time: they come first in the next pass.
+    pub skipped_pods: BTreeSet<Member>,
+    /// The addresses that were skipped.
+    pub skipped_owners: BTreeSet<Ipv4Addr>,
+}

@@ -1,0 +1,38 @@
+//! What an agent publishes about its node: `NodeAttachments`, the conditions of the node's static
+//! IPs and of its pods' claims, Events, and the node's capacity of the extended resource.
+//!
+//! * [`facts`]: what the agent knows, as plain data; an unknown part is none.
+//! * [`Publisher`]: turns facts into one [`Step`] after the other, a state machine without clock,
+//!   randomness and I/O.
+//! * [`StatusWriter`]: the writes to the Kubernetes API, as a trait; [`carry_out`] executes a step.
+//!
+//! Guarantees: this is status only; no controller acts on it. An idle node writes nothing: neither
+//! a changed message alone, nor an attach in progress, nor a cause that clears within its patience
+//! leads to a write. A new process first reads what its predecessor published, so that a restart
+//! writes nothing either. Caveats: pending Events are lost with the process.
+
+mod address;
+mod apply;
+mod capacity;
+mod claim;
+mod debounce;
+mod event;
+pub mod facts;
+mod node;
+mod ports;
+mod publisher;
+mod reason;
+mod retry;
+mod static_ip;
+mod step;
+mod volume;
+
+pub use apply::carry_out;
+pub use claim::VolumeReport;
+pub use event::{About, Event, Notice};
+pub use facts::Facts;
+pub use ports::{FetchedNode, ObservedStatus, StatusWriter, Subject};
+pub use publisher::Publisher;
+pub use reason::{AddressReason, EventReason};
+pub use step::{Done, Step};
+pub use volume::table;

@@ -1,0 +1,338 @@
+//! Third part of attach: EC2. Pending calls of others have expired by now. The owner is looked up
+//! before any forced Assign, each Assign is authorised less than T before it is sent, and the
+//! machine proves that the data path has switched.
+
+mod canonical;
+mod proof;
+
+use super::AttachInput;
+use super::acquire::{Acquired, still_ours};
+use super::bind::link_halt;
+use super::messages::foreign;
+use crate::action::{Action, Reply, Step};
+use crate::bug::{Bug, planted};
+use crate::contract::exit::Exit;
+use crate::contract::timing;
+use crate::decide::{self, Verdict, Whereabouts};
+use crate::failure::{CloudFailure, CloudKind, Effect};
+use crate::machine::{Halt, Next, Path, Span, cloud_read_halt, mismatch, registry_halt};
+use crate::ports::Owner;
+use crate::record::{StaticIp, Stored};
+use crate::time::Moment;
+
+/// The address is on the ENI and the data path has switched.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Assigned {
+    pub(super) held: Acquired,
+    pub(super) path: Path,
+    /// Until when a call of ours may still take effect.
+    pub(super) unanswered: Option<Moment>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum At {
+    /// After a barrier: does IMDS list the address before our Assign?
+    Relisted,
+    /// Fetch the answer of the look-up that was started.
+    Begun(Moment),
+    /// Look up the owner.
+    Owner,
+    /// Is the epoch still ours?
+    Fresh {
+        force: bool,
+    },
+    /// An Assign is about to be sent from this node.
+    Note {
+        force: bool,
+        not_after: Moment,
+    },
+    Assign {
+        force: bool,
+        not_after: Moment,
+    },
+    /// The answer to the first Assign, sent at this moment, was lost: does IMDS list the address?
+    Unanswered(Moment),
+    /// Does IMDS list the address?
+    Listed,
+    /// Does Describe show the address here?
+    Shown,
+    /// It does not: has another pod acquired it?
+    Recheck,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Assign {
+    at: At,
+    held: Acquired,
+    plain_first: bool,
+    /// When the last look-up was sent. A forced Assign follows its answer within T.
+    look_up_sent: Moment,
+    /// We sent a call. It is not repeated without a fresh read.
+    sent: bool,
+    /// An Assign of ours took effect at this moment or before.
+    assigned: Option<Moment>,
+    /// An Assign without force was refused because the address is held.
+    refused: Option<Moment>,
+    unanswered: Option<Moment>,
+}
+
+impl Assign {
+    pub(super) fn new(held: Acquired) -> Self {
+        let at = match held.begun {
+            _ if held.take.barrier => At::Relisted,
+            Some(begun) if held.taken.since(begun) < timing::CALL_BOUND => At::Begun(begun),
+            Some(_) | None => At::Owner,
+        };
+        Self {
+            at,
+            look_up_sent: held.taken,
+            plain_first: held.take.plain_first,
+            held,
+            sent: false,
+            assigned: None,
+            refused: None,
+            unanswered: None,
+        }
+    }
+
+    pub(super) fn held(&self) -> &Acquired {
+        &self.held
+    }
+
+    /// Whether no call of ours can have changed EC2 or still can.
+    pub(super) fn untouched(&self) -> bool {
+        self.unanswered.is_none() && self.assigned.is_none()
+    }
+
+    fn record(&self) -> &StaticIp {
+        &self.held.stored.object
+    }
+
+    pub(super) fn action(&self) -> Action {
+        let record = self.record();
+        match &self.at {
+            At::Relisted | At::Unanswered(_) | At::Listed => Action::ReadListed(self.held.eni.mac),
+            At::Begun(_) => Action::AwaitOwner,
+            At::Owner | At::Shown => Action::ReadOwner(record.address, record.subnet.clone()),
+            At::Fresh { .. } | At::Recheck => Action::ReadRecord(record.address),
+            At::Note { .. } => Action::NoteAssign(record.address),
+            At::Assign { force, not_after } => Action::Assign {
+                eni: self.held.eni.id.clone(),
+                address: record.address,
+                force: *force,
+                not_after: *not_after,
+            },
+        }
+    }
+
+    pub(super) fn reply(
+        &mut self,
+        input: &AttachInput,
+        reply: Reply,
+        span: Span,
+        crossed: &mut Option<Step>,
+    ) -> Next<Assigned> {
+        match (self.at.clone(), reply) {
+            (At::Relisted, Reply::Listed(read)) => {
+                let listed = read.map_err(|f| cloud_read_halt(&f))?;
+                self.held.listed =
+                    self.held.recently_assigned || listed.contains(&self.record().address);
+                self.at = At::Owner;
+                Ok(None)
+            }
+            (At::Begun(begun), Reply::Owner(read)) => {
+                self.at = At::Owner;
+                self.look_up_sent = begun;
+                let owner = read.map_err(|f| cloud_read_halt(&f))?;
+                self.after_owner(input, &owner, span.now)
+            }
+            (At::Owner, Reply::Owner(read)) => {
+                self.look_up_sent = span.requested;
+                let owner = read.map_err(|f| cloud_read_halt(&f))?;
+                self.after_owner(input, &owner, span.now)
+            }
+            (At::Fresh { force }, Reply::Record(read)) => {
+                let stored = read.map_err(|f| registry_halt(&f))?;
+                self.after_fresh(input, stored.map(|s| *s), force, span)
+            }
+            (At::Note { force, not_after }, Reply::Host(noted)) => {
+                self.at = At::Fresh { force };
+                noted.map_err(|f| link_halt(f.kind, f.detail))?;
+                self.at = At::Assign { force, not_after };
+                Ok(None)
+            }
+            (At::Assign { .. }, Reply::Cloud(Ok(()))) => {
+                *crossed = Some(Step::Attach(9));
+                self.after_assigned(span.now)
+            }
+            (At::Assign { force, .. }, Reply::Cloud(Err(failure))) => {
+                self.after_refusal(&failure, force, span)
+            }
+            (At::Unanswered(_) | At::Listed, Reply::Listed(read)) => {
+                if read.is_ok_and(|set| set.contains(&self.record().address)) {
+                    *crossed = Some(Step::Attach(10));
+                    return Ok(Some(self.moved(Path::Moved)));
+                }
+                self.after_unlisted(span.now)
+            }
+            (At::Shown, Reply::Owner(read)) => {
+                let owner = read.map_err(|f| cloud_read_halt(&f))?;
+                self.after_shown(&owner, crossed)
+            }
+            (At::Recheck, Reply::Record(read)) => {
+                let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
+                self.after_recheck(input, stored, span.now)
+            }
+            (at, _) => mismatch(&format!("{at:?}")),
+        }
+    }
+
+    fn is_here(&self, owner: &Owner) -> bool {
+        matches!(owner, Owner::Eni(o) if o.id == self.held.eni.id && !o.primary)
+    }
+
+    fn after_owner(&mut self, input: &AttachInput, owner: &Owner, now: Moment) -> Next<Assigned> {
+        let here = self.is_here(owner);
+        if let (true, Some(refused)) = (here, self.refused) {
+            return self.already_here(refused, now);
+        }
+        let decided = decide::verdict(
+            &self.held.before,
+            &self.held.eni.id,
+            &input.cluster,
+            owner,
+            self.plain_first,
+        );
+        match decided {
+            Verdict::Here => Ok(Some(self.moved(Path::SameNode))),
+            Verdict::Refuse(holder) => {
+                let text = foreign(self.record(), &holder);
+                Err(self.undo(Exit::AddressUnavailable, text, Whereabouts::Elsewhere))
+            }
+            Verdict::Assign { force: false } if self.refused.is_some() => {
+                // Its holder may have released it since: without force, Assign succeeds only if it
+                // is free.
+                self.at = At::Fresh { force: false };
+                let address = self.record().address;
+                let text = format!("EC2 refuses {address} as held, but reports no holder");
+                Err(Halt::Retry(timing::BACKOFF_BASE, Exit::AddressUnavailable, text))
+            }
+            Verdict::Assign { force } => {
+                self.approach(force, now);
+                Ok(None)
+            }
+        }
+    }
+
+    /// An Assign without force was refused, and Describe shows this ENI. Reads lag, so only a
+    /// second read, one lag later, proves that the address was here all along.
+    fn already_here(&mut self, refused: Moment, now: Moment) -> Next<Assigned> {
+        let since = now.since(refused);
+        if since >= timing::DESCRIBE_LAG {
+            return Ok(Some(self.moved(Path::Moved)));
+        }
+        let left = timing::DESCRIBE_LAG.saturating_sub(since);
+        Err(Halt::Pause(left, "Describe to confirm that the address is here already".to_owned()))
+    }
+
+    /// Continues to the Assign, through a fresh read if one was sent already or too little is left
+    /// of T.
+    fn approach(&mut self, force: bool, now: Moment) {
+        let left = timing::CALL_BOUND.saturating_sub(now.since(self.held.authorised));
+        self.at = if left >= timing::CALL_MINIMUM && !self.sent {
+            At::Note { force, not_after: self.not_after() }
+        } else {
+            Self::afresh(force, now)
+        };
+    }
+
+    /// Continues to the next Assign, through a fresh read.
+    fn afresh(force: bool, now: Moment) -> At {
+        if planted(Bug::NoFreshRead) {
+            return At::Note { force, not_after: now.plus(timing::CALL_BOUND) };
+        }
+        At::Fresh { force }
+    }
+
+    fn after_fresh(
+        &mut self,
+        input: &AttachInput,
+        stored: Option<Stored<StaticIp>>,
+        force: bool,
+        span: Span,
+    ) -> Next<Assigned> {
+        self.held.stored = still_ours(&self.held, input, stored)?;
+        self.held.authorised = span.requested;
+        if force && span.now.since(self.look_up_sent) >= timing::CALL_BOUND {
+            // The owner that was reported may have lost it since: a forced Assign needs a new
+            // look-up.
+            self.at = At::Owner;
+            return Ok(None);
+        }
+        let left = timing::CALL_BOUND.saturating_sub(span.now.since(span.requested));
+        if left < timing::CALL_MINIMUM {
+            let text = "a registry read that is fast enough to authorise an Assign".to_owned();
+            return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
+        }
+        self.at = At::Note { force, not_after: self.not_after() };
+        Ok(None)
+    }
+
+    fn not_after(&self) -> Moment {
+        self.held.authorised.plus(timing::CALL_BOUND)
+    }
+
+    fn after_refusal(&mut self, failure: &CloudFailure, force: bool, span: Span) -> Next<Assigned> {
+        let text = failure.detail.clone();
+        self.sent = true;
+        if failure.effect == Effect::Unknown && !planted(Bug::LostIsFailure) {
+            self.refused = None; // Obsolete: this call may take effect at any moment.
+            self.unanswered = self.unanswered.max(Some(self.not_after()));
+            self.at = if self.held.listed { At::Owner } else { At::Unanswered(span.now) };
+            return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
+        }
+        let again = Self::afresh(force, span.now);
+        match failure.kind {
+            CloudKind::HeldElsewhere => {
+                let first = self.refused.is_none();
+                self.refused = Some(span.now);
+                self.plain_first = false;
+                self.at = At::Owner;
+                if first {
+                    return Ok(None);
+                }
+                Err(Halt::Retry(timing::BACKOFF_BASE, Exit::AddressUnavailable, text))
+            }
+            CloudKind::CapacityExceeded | CloudKind::SubnetExhausted => {
+                Err(self.undo(Exit::NoCapacity, text, Whereabouts::AsBefore))
+            }
+            CloudKind::BadAddress => {
+                Err(self.undo(Exit::AddressUnavailable, text, Whereabouts::AsBefore))
+            }
+            CloudKind::Throttled => {
+                self.at = again;
+                Err(Halt::Retry(timing::THROTTLE_BASE, Exit::TimedOut, text))
+            }
+            CloudKind::Transient => {
+                self.at = again;
+                Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text))
+            }
+            CloudKind::NotFound => {
+                self.at = again;
+                Err(Halt::Retry(timing::THROTTLE_BASE, Exit::NodeUnsuitable, text))
+            }
+            CloudKind::Auth | CloudKind::Unknown | CloudKind::NotOnInterface => {
+                Err(self.undo(Exit::CloudRefused, text, Whereabouts::AsBefore))
+            }
+        }
+    }
+
+    /// The record is restored only if no call of ours can still take effect.
+    fn undo(&self, exit: Exit, text: String, found: Whereabouts) -> Halt {
+        if self.untouched() { Halt::Undo(exit, text, found) } else { Halt::Fail(exit, text) }
+    }
+
+    fn moved(&self, path: Path) -> Assigned {
+        Assigned { held: self.held.clone(), path, unanswered: self.unanswered }
+    }
+}

@@ -1,0 +1,83 @@
+//! A snapshot of FireCamp's addresses in the kernel, of addresses that others configured, and of
+//! the locks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use firecamp_core::agent::KernelOwner;
+use firecamp_core::lock::LockRecord;
+
+use crate::error::HostError;
+use crate::kernel::{address, rule};
+use crate::lock::Locks;
+use crate::netlink::Netlink;
+
+/// A complete snapshot: if any part cannot be read, there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KernelSnapshot {
+    /// The owner of every address that the kernel has as a /32 or for which it has a FireCamp rule.
+    pub kernel: BTreeMap<Ipv4Addr, KernelOwner>,
+    /// The lock record of each address since the node booted, without torn records.
+    pub locks: BTreeMap<Ipv4Addr, LockRecord>,
+    /// The addresses whose lock record is torn.
+    pub torn: BTreeSet<Ipv4Addr>,
+    /// Every address that the kernel has with a prefix shorter than /32, as cloud-init, DHCP or an
+    /// operator configures it. FireCamp owns none of them.
+    pub wider: BTreeSet<Ipv4Addr>,
+}
+
+impl KernelSnapshot {
+    /// The owner of an address in the kernel, with any prefix.
+    pub fn mark(&self, address: Ipv4Addr) -> Option<KernelOwner> {
+        let wider = self.wider.contains(&address).then_some(KernelOwner::Foreign);
+        self.kernel.get(&address).copied().or(wider)
+    }
+}
+
+pub(crate) async fn take(
+    netlink: &mut Netlink,
+    locks: &Locks,
+    is_ours: impl Fn(&address::Assigned, &crate::lock::record::Recorded) -> bool,
+) -> Result<KernelSnapshot, HostError> {
+    let mut kernel_snapshot = KernelSnapshot::default();
+    let recorded = locks.all()?;
+    let nothing = crate::lock::record::Recorded::Nothing;
+    let assigned = address::list(netlink).await?;
+    for one in assigned.iter().filter(|one| one.prefix == 32) {
+        let ours = is_ours(one, recorded.get(&one.local).unwrap_or(&nothing));
+        let mark = if ours { KernelOwner::Ours } else { KernelOwner::Foreign };
+        kernel_snapshot
+            .kernel
+            .entry(one.local)
+            .and_modify(|had| *had = mark.min(*had))
+            .or_insert(mark);
+    }
+    let wider = assigned.iter().filter(|one| one.prefix != 32);
+    kernel_snapshot.wider = wider.map(|one| one.local).collect();
+    for source in rule::ours(netlink).await?.iter().filter_map(|rule| rule.source) {
+        kernel_snapshot.kernel.insert(source, KernelOwner::Ours);
+    }
+    let records = recorded.iter();
+    let torn = recorded.iter().filter(|(_, one)| one.is_unreadable());
+    kernel_snapshot.torn = torn.map(|(at, _)| *at).collect();
+    kernel_snapshot.locks =
+        records.filter_map(|(at, one)| one.last().map(|last| (*at, last))).collect();
+    Ok(kernel_snapshot)
+}
+
+/// The addresses with a lock file in this directory; none if it does not exist.
+pub(crate) fn addresses(dir: &Path) -> std::io::Result<Vec<Ipv4Addr>> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        // Ignore files whose name is not an address.
+        let name = entry?.file_name();
+        found.extend(name.to_str().and_then(|name| name.parse::<Ipv4Addr>().ok()));
+    }
+    Ok(found)
+}

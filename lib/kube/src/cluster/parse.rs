@@ -1,0 +1,256 @@
+//! Parses objects of the API server; only the fields that the leader uses.
+
+use std::collections::BTreeMap;
+
+use firecamp_controllers::leader::{
+    Identity, NodeReadiness, ObservedClaim, ObservedNode, ObservedPod, ObservedPool,
+    ObservedStaticIp, Owner, SetName, StatefulSet, Uid,
+};
+use firecamp_core::contract::cluster::annotation;
+use firecamp_core::ids::Version;
+use firecamp_core::ports::PodView;
+use firecamp_core::record::{Claim, Pool, StaticIp};
+use firecamp_registry::api::{
+    Condition, Metadata, Object, StaticIPClaimSpec, StaticIPPoolSpec, StaticIPPoolStatus,
+    StaticIPSpec, StaticIPStatus,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::object::Place;
+use crate::pod::{self as pods, Reference};
+
+/// Taints of a node whose machine is shut down: set by an administrator, and by the cloud
+/// controller.
+const OUT_OF_SERVICE: [&str; 2] =
+    ["node.kubernetes.io/out-of-service", "node.cloudprovider.kubernetes.io/shutdown"];
+
+/// The label with a node's availability zone.
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw<S, T: Default> {
+    api_version: String,
+    kind: String,
+    metadata: Meta,
+    spec: S,
+    status: Option<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta {
+    name: String,
+    namespace: Option<String>,
+    uid: String,
+    resource_version: String,
+    #[serde(default)]
+    generation: u64,
+    deletion_timestamp: Option<String>,
+    #[serde(default)]
+    finalizers: Vec<String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    owner_references: Vec<Reference>,
+}
+
+/// The parts of an object beside its record.
+struct Extra<T> {
+    id: Identity,
+    meta: Meta,
+    status: Option<T>,
+}
+
+fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|wrong| wrong.to_string())
+}
+
+/// Checks that a response is about the requested object.
+pub(super) fn is_named(text: &str, namespace: Option<&str>, name: &str) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Named {
+        metadata: Names,
+    }
+    #[derive(Deserialize)]
+    struct Names {
+        name: String,
+        namespace: Option<String>,
+    }
+    let Named { metadata } = parsed(text)?;
+    if (metadata.namespace.as_deref(), metadata.name.as_str()) == (namespace, name) {
+        return Ok(());
+    }
+    Err(format!("the response is about {:?}", metadata.name))
+}
+
+impl Meta {
+    fn identity(&self) -> Result<Identity, String> {
+        Ok(Identity {
+            uid: Uid::new(&self.uid).ok_or("metadata.uid: is empty")?,
+            version: Version::new(&self.resource_version).map_err(|wrong| wrong.to_string())?,
+            deleting: self.deletion_timestamp.is_some(),
+        })
+    }
+
+    /// The recorded StatefulSet.
+    fn owner(&self) -> Option<Owner> {
+        let name = self.annotations.get(annotation::SET)?.clone();
+        let uid = Uid::new(self.annotations.get(annotation::SET_UID)?)?;
+        Some(Owner { name, uid })
+    }
+
+    /// The StatefulSet that controls the object.
+    fn controller(&self) -> Option<Owner> {
+        let found = Reference::controller(&self.owner_references)?;
+        if !found.is_stateful_set() {
+            return None;
+        }
+        Some(Owner { name: found.name.clone(), uid: Uid::new(&found.uid)? })
+    }
+}
+
+fn object<S, T>(text: &str) -> Result<(Object<S>, Extra<T>), String>
+where
+    S: DeserializeOwned,
+    T: DeserializeOwned + Default,
+{
+    let Raw { api_version, kind, metadata: meta, spec, status } = parsed::<Raw<S, T>>(text)?;
+    let (name, namespace) = (meta.name.clone(), meta.namespace.clone());
+    let metadata = Metadata { name, namespace, ..Metadata::default() };
+    let object = Object { api_version, kind, metadata, spec, status: None };
+    Ok((object, Extra { id: meta.identity()?, meta, status }))
+}
+
+/// A StaticIP.
+pub(super) fn address(text: &str) -> Result<ObservedStaticIp, String> {
+    let (object, extra) = object::<StaticIPSpec, StaticIPStatus>(text)?;
+    let record = StaticIp::try_from(&object).map_err(|wrong| wrong.to_string())?;
+    let status = extra.status.unwrap_or_default();
+    let Meta { generation, finalizers, .. } = extra.meta;
+    Ok(ObservedStaticIp { id: extra.id, record, generation, finalizers, status })
+}
+
+/// A StaticIPClaim.
+pub(super) fn claim(text: &str) -> Result<ObservedClaim, String> {
+    #[derive(Deserialize, Default)]
+    struct ClaimStatus {
+        #[serde(default)]
+        conditions: Vec<Condition>,
+    }
+    let (object, extra) = object::<StaticIPClaimSpec, ClaimStatus>(text)?;
+    let claim = Claim::try_from(&object).map_err(|wrong| wrong.to_string())?;
+    let (generation, owner) = (extra.meta.generation, extra.meta.owner());
+    let conditions = extra.status.unwrap_or_default().conditions;
+    Ok(ObservedClaim { id: extra.id, claim, generation, owner, conditions })
+}
+
+/// A StaticIPPool.
+pub(super) fn pool(text: &str) -> Result<ObservedPool, String> {
+    let (object, extra) = object::<StaticIPPoolSpec, StaticIPPoolStatus>(text)?;
+    let pool = Pool::try_from(&object).map_err(|wrong| wrong.to_string())?;
+    let (reclaim, retention) = (object.spec.reclaim_policy, object.spec.claim_retention_policy);
+    let (generation, status) = (extra.meta.generation, extra.status);
+    Ok(ObservedPool { id: extra.id, generation, pool, reclaim, retention, status })
+}
+
+pub(super) fn set_place(name: &SetName) -> Place {
+    let SetName { namespace, name } = name;
+    Place {
+        plural: "statefulsets",
+        namespace: Some(namespace.clone()),
+        name: name.clone(),
+        label: format!("StatefulSet {namespace}/{name}"),
+        collection: format!("/apis/apps/v1/namespaces/{namespace}/statefulsets"),
+    }
+}
+
+/// A StatefulSet.
+pub(super) fn set(text: &str) -> Result<StatefulSet, String> {
+    #[derive(Deserialize)]
+    struct Set {
+        metadata: Meta,
+        spec: Spec,
+    }
+    #[derive(Deserialize)]
+    struct Spec {
+        replicas: u32,
+        #[serde(default)]
+        ordinals: Ordinals,
+    }
+    #[derive(Deserialize, Default)]
+    struct Ordinals {
+        #[serde(default)]
+        start: u32,
+    }
+    let Set { metadata, spec } = parsed(text)?;
+    let uid = metadata.identity()?.uid;
+    Ok(StatefulSet { uid, first: spec.ordinals.start, replicas: spec.replicas })
+}
+
+/// A Node.
+pub(super) fn node(text: &str) -> Result<ObservedNode, String> {
+    #[derive(Deserialize)]
+    struct Node {
+        #[serde(default)]
+        metadata: Labelled,
+        #[serde(default)]
+        spec: Spec,
+        #[serde(default)]
+        status: Status,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Labelled {
+        labels: BTreeMap<String, String>,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Spec {
+        taints: Vec<Taint>,
+    }
+    #[derive(Deserialize)]
+    struct Taint {
+        key: String,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Status {
+        conditions: Vec<Condition>,
+    }
+    #[derive(Deserialize)]
+    struct Condition {
+        r#type: String,
+        status: String,
+    }
+    let Node { metadata, spec, status } = parsed(text)?;
+    let zone = metadata.labels.get(ZONE).and_then(|zone| zone.parse().ok());
+    let ready = status.conditions.iter().any(|it| it.r#type == "Ready" && it.status == "True");
+    let lifecycle = if spec.taints.iter().any(|taint| OUT_OF_SERVICE.contains(&taint.key.as_str()))
+    {
+        NodeReadiness::OutOfService
+    } else if ready {
+        NodeReadiness::Ready
+    } else {
+        NodeReadiness::NotReady
+    };
+    Ok(ObservedNode { lifecycle, zone })
+}
+
+/// A pod.
+pub(super) fn pod(text: &str) -> Result<ObservedPod, String> {
+    #[derive(Deserialize)]
+    struct Pod {
+        metadata: Meta,
+    }
+    let Pod { metadata } = parsed(text)?;
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let view = pods::view(text.as_bytes(), (namespace, &metadata.name), None)?;
+    Ok(ObservedPod { view, controller: metadata.controller() })
+}
+
+/// The observation of a pod that does not exist.
+pub(super) fn no_pod() -> ObservedPod {
+    ObservedPod { view: PodView::Absent, controller: None }
+}

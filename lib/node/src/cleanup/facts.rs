@@ -1,0 +1,163 @@
+//! The facts for a clean-up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use firecamp_core::contract::kernel::{RULE_PRIORITY, TABLE_BASE, TABLE_MAX};
+use firecamp_core::ids::PodUid;
+use firecamp_core::lock::LockRecord;
+use firecamp_core::ports::SocketUse;
+
+/// A value, or why it could not be read.
+pub type Known<T> = Result<T, String>;
+
+/// An address on a link with our protocol number.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// The length of its prefix.
+    pub prefix: u8,
+    /// The name of its link.
+    pub link: String,
+}
+
+/// A policy routing rule with our protocol number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rule {
+    /// The source address that it matches.
+    pub source: Option<Ipv4Addr>,
+    /// The table that it looks up.
+    pub table: u32,
+    /// Its priority.
+    pub priority: u32,
+}
+
+/// A route with our protocol number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Route {
+    /// Its table.
+    pub table: u32,
+    /// Destination and prefix length.
+    pub to: (Ipv4Addr, u8),
+    /// Its gateway.
+    pub via: Option<Ipv4Addr>,
+}
+
+/// An object of FireCamp in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Object {
+    /// An address.
+    Address(Address),
+    /// A rule.
+    Rule(Rule),
+    /// A route.
+    Route(Route),
+}
+
+/// The record of an address's node-local lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lock {
+    /// The last holder.
+    Record(LockRecord),
+    /// A record of a version that this one does not understand, and why.
+    Apart(String),
+    /// A truncated record.
+    Torn,
+}
+
+/// All objects of FireCamp in this node's kernel, and all lock records.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Kernel {
+    /// The addresses.
+    pub addresses: Vec<Address>,
+    /// The rules.
+    pub rules: Vec<Rule>,
+    /// The routes.
+    pub routes: Vec<Route>,
+    /// The tables that foreign rules look up.
+    pub looked_up: BTreeSet<u32>,
+    /// The records of the locks.
+    pub locks: BTreeMap<Ipv4Addr, Lock>,
+}
+
+/// The member that the registry records as the holder of an address on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its name.
+    pub member: String,
+    /// Its pod.
+    pub pod: PodUid,
+}
+
+/// All facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// Whether an agent runs on this node.
+    pub agent: bool,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The sockets of each address.
+    pub sockets: BTreeMap<Ipv4Addr, Known<SocketUse>>,
+    /// The pods of this node that have not ended, by UID, with their names.
+    pub pods: Known<BTreeMap<PodUid, String>>,
+    /// The addresses that the registry records as attached to this node.
+    pub records: Known<BTreeMap<Ipv4Addr, Holder>>,
+}
+
+/// Whether this version uses the table number.
+fn is_ours(table: u32) -> bool {
+    (TABLE_BASE..=TABLE_MAX).contains(&table)
+}
+
+impl Address {
+    /// Whether this version creates such addresses.
+    pub fn is_known(&self) -> bool {
+        self.prefix == 32
+    }
+}
+
+impl Rule {
+    /// Whether this version creates such rules.
+    pub fn is_known(&self) -> bool {
+        self.source.is_some() && self.priority == RULE_PRIORITY && is_ours(self.table)
+    }
+}
+
+impl Route {
+    /// Whether this version creates routes in this table.
+    pub fn is_known(&self) -> bool {
+        is_ours(self.table)
+    }
+}
+
+impl Kernel {
+    /// Every address that is present or has a rule, in a form that this version creates.
+    pub fn subjects(&self) -> BTreeSet<Ipv4Addr> {
+        let addresses = self.addresses.iter().filter(|one| one.is_known()).map(|one| one.address);
+        let rules = self.rules.iter().filter(|one| one.is_known());
+        addresses.chain(rules.filter_map(|one| one.source)).collect()
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(Address { address, prefix, link }) => {
+                write!(f, "address {address}/{prefix} on {link}")
+            }
+            Self::Rule(Rule { source, table, priority }) => {
+                let from = source.map_or_else(|| "all".to_owned(), |source| source.to_string());
+                write!(f, "rule {priority} from {from} lookup {table}")
+            }
+            Self::Route(Route { table, to: (to, prefix), via }) => {
+                write!(f, "route {to}/{prefix}")?;
+                if let Some(via) = via {
+                    write!(f, " via {via}")?;
+                }
+                write!(f, " in table {table}")
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! How often each source is read: the decisions, without clock and I/O.
+//!
+//! Guarantees: without a pending problem EC2 is read every [`CLOUD_EVERY`]; with one it is read in
+//! turns with the agent's other EC2 queries, within the agent's budget. Kubernetes is read at most
+//! every [`CLUSTER_SOON`].
+
+use std::time::Duration;
+
+use firecamp_core::agent::Want;
+use firecamp_core::time::Moment;
+
+/// How often the node is read without a change notification.
+pub const NODE_EVERY: Duration = Duration::from_secs(15);
+/// Changes of the node come in bursts: one read covers all changes within this time.
+pub const NODE_PAUSE: Duration = Duration::from_secs(1);
+/// How often Kubernetes is read while nothing changes.
+pub const CLUSTER_EVERY: Duration = Duration::from_mins(5);
+/// How often it is read while mounts change or a problem is pending.
+pub const CLUSTER_SOON: Duration = Duration::from_secs(30);
+/// How often EC2 is read while no problem is pending.
+pub const CLOUD_EVERY: Duration = Duration::from_mins(5);
+/// An EC2 read that has waited this long has priority.
+pub const CLOUD_LATE: Duration = Duration::from_mins(10);
+/// How long a new tracker waits for the status that an earlier process published.
+pub const EARLIER_WITHIN: Duration = Duration::from_secs(30);
+
+/// Decides when Kubernetes is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    asked: Option<Moment>,
+    moved: bool,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { asked: None, moved: true }
+    }
+}
+
+impl Pace {
+    /// Something has changed since the last read.
+    pub fn moved(&mut self) {
+        self.moved = true;
+    }
+
+    /// Whether Kubernetes is read now; a `true` counts as a read. `pending`: a problem may exist.
+    /// `cloud`: EC2 has just answered.
+    pub fn asks_cluster(&mut self, now: Moment, pending: bool, cloud: bool) -> bool {
+        // The states of EC2 and Kubernetes are compared as of one moment.
+        self.moved |= cloud;
+        let pause = if self.moved || pending { CLUSTER_SOON } else { CLUSTER_EVERY };
+        if self.asked.is_some_and(|at| now.since(at) < pause) {
+            return false;
+        }
+        self.asked = Some(now);
+        true
+    }
+
+    /// The read has ended, successfully or not.
+    pub fn answered(&mut self, well: bool) {
+        self.moved = !well;
+    }
+}
+
+/// How urgently an EC2 read is wanted: rarely without a pending problem. `since`: time since the
+/// last read; `age`: time since the process started.
+pub fn wants_cloud(since: Option<Duration>, age: Duration, pending: bool) -> Option<Want> {
+    let rested = since.is_none_or(|since| since >= CLOUD_EVERY);
+    // Other urgent queries must not delay this one for ever.
+    let late = since.unwrap_or(age) >= CLOUD_LATE;
+    (rested || pending).then_some(if late { Want::Now } else { Want::Steady })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment(Duration::from_secs(seconds))
+    }
+
+    /// The seconds at which Kubernetes is read.
+    fn asked(seconds: u64, pending: bool, cloud: impl Fn(u64) -> bool) -> Vec<u64> {
+        let mut pace = Pace::default();
+        let asks = |second: &u64| {
+            let asks = pace.asks_cluster(at(*second), pending, cloud(*second));
+            if asks {
+                pace.answered(true);
+            }
+            asks
+        };
+        (0..seconds).filter(asks).collect()
+    }
+
+    #[test]
+    fn kubernetes_is_read_every_five_minutes_or_every_30_s_during_a_problem() {
+        assert_eq!(asked(601, false, |_| false), [0, 300, 600]);
+        assert_eq!(asked(91, true, |_| false), [0, 30, 60, 90]);
+    }
+
+    #[test]
+    fn a_failed_kubernetes_read_is_retried_soon() {
+        let mut pace = Pace::default();
+        assert!(pace.asks_cluster(at(0), false, false));
+        pace.answered(false);
+        assert!(!pace.asks_cluster(at(29), false, false));
+        assert!(pace.asks_cluster(at(30), false, false));
+    }
+
+    #[test]
+    fn ec2_is_read_rarely_unless_a_problem_is_pending_or_the_read_is_late() {
+        let minutes = |minutes| Some(Duration::from_mins(minutes));
+        let young = Duration::ZERO;
+        assert_eq!(wants_cloud(None, young, false), Some(Want::Steady));
+        assert_eq!(wants_cloud(minutes(4), young, false), None);
+        assert_eq!(wants_cloud(minutes(4), young, true), Some(Want::Steady));
+        assert_eq!(wants_cloud(minutes(5), young, false), Some(Want::Steady));
+        assert_eq!(wants_cloud(minutes(10), young, false), Some(Want::Now));
+        assert_eq!(wants_cloud(None, Duration::from_mins(10), false), Some(Want::Now));
+    }
+}

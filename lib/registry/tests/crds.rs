@@ -1,0 +1,6 @@
+//! The CustomResourceDefinitions and their files.
+
+#[cfg(test)]
+mod crds {
+    mod definitions;
+}

@@ -1,0 +1,90 @@
+//! Opens the registry of a URL: files in a directory, or the API of a cluster.
+//!
+//! [`AnyRegistry`] is an enum, not a trait object, because the methods of [`Registry`] are async.
+
+mod report;
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use firecamp_core::failure::RegistryFailure;
+use firecamp_core::ids::{Member, PoolName, Version};
+use firecamp_core::ports::{PodView, Registry};
+use firecamp_core::record::{MemberRecords, StaticIp, Stored, Write};
+use firecamp_kube::{KubeRegistry, Source};
+use firecamp_registry::{FileRegistry, RegistryUrl};
+
+pub use report::Reporter;
+
+/// A registry of either kind.
+#[derive(Debug, Clone)]
+pub enum AnyRegistry {
+    /// Files in a directory, for one machine without a cluster.
+    File(FileRegistry),
+    /// The Kubernetes API.
+    Kube(KubeRegistry),
+}
+
+/// Timeout of a request. It is shorter than the 5 s of the runner, because the error of the request
+/// itself names the request.
+const CALL: Duration = Duration::from_secs(4);
+
+/// Opens the registry. Sends no request to a cluster yet; a directory must exist.
+pub async fn open(url: &RegistryUrl) -> Result<AnyRegistry, RegistryFailure> {
+    let source = match url {
+        RegistryUrl::File(directory) => {
+            let timeouts = firecamp_registry::Timeouts::default();
+            return FileRegistry::open(directory, timeouts).map(AnyRegistry::File);
+        }
+        RegistryUrl::InCluster => Source::InCluster,
+        RegistryUrl::Kubeconfig(path) => Source::Kubeconfig(path.clone()),
+    };
+    let timeouts = firecamp_kube::Timeouts { call: CALL, ..firecamp_kube::Timeouts::default() };
+    source.connect(timeouts).await.map(AnyRegistry::Kube)
+}
+
+// The futures of clients are large; boxing keeps them out of the futures of their callers.
+impl Registry for AnyRegistry {
+    async fn member(
+        &self,
+        member: &Member,
+        pool: Option<&PoolName>,
+    ) -> Result<MemberRecords, RegistryFailure> {
+        match self {
+            Self::File(registry) => registry.member(member, pool).await,
+            Self::Kube(registry) => Box::pin(registry.member(member, pool)).await,
+        }
+    }
+
+    async fn static_ip(
+        &self,
+        address: Ipv4Addr,
+    ) -> Result<Option<Stored<StaticIp>>, RegistryFailure> {
+        match self {
+            Self::File(registry) => registry.static_ip(address).await,
+            Self::Kube(registry) => Box::pin(registry.static_ip(address)).await,
+        }
+    }
+
+    async fn pod(&self, member: &Member) -> Result<PodView, RegistryFailure> {
+        match self {
+            Self::File(registry) => registry.pod(member).await,
+            Self::Kube(registry) => Box::pin(registry.pod(member)).await,
+        }
+    }
+
+    async fn allocated(&self, pool: &PoolName) -> Result<BTreeSet<Ipv4Addr>, RegistryFailure> {
+        match self {
+            Self::File(registry) => registry.allocated(pool).await,
+            Self::Kube(registry) => Box::pin(registry.allocated(pool)).await,
+        }
+    }
+
+    async fn write(&self, write: &Write) -> Result<Version, RegistryFailure> {
+        match self {
+            Self::File(registry) => registry.write(write).await,
+            Self::Kube(registry) => Box::pin(registry.write(write)).await,
+        }
+    }
+}

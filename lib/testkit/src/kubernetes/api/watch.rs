@@ -1,0 +1,65 @@
+//! A watch, event by event.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::Value;
+use tokio::time::timeout;
+
+/// The time limit of an event that is certain to come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A watch.
+pub struct Watch {
+    body: Body,
+    unread: Vec<u8>,
+}
+
+/// `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`, and the object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The event type.
+    pub kind: String,
+    /// The object.
+    pub object: Value,
+}
+
+impl Event {
+    /// The event type and the name of the object.
+    pub fn brief(&self) -> (&str, &str) {
+        (&self.kind, self.object["metadata"]["name"].as_str().unwrap_or_default())
+    }
+}
+
+impl Watch {
+    pub(super) fn new(body: Body) -> Self {
+        Self { body, unread: Vec::new() }
+    }
+
+    /// The next event; none when the server ends the watch.
+    pub async fn next(&mut self) -> Result<Option<Event>, String> {
+        timeout(PATIENCE, self.line())
+            .await
+            .map_err(|_elapsed| format!("no watch event within {} s", PATIENCE.as_secs()))?
+    }
+
+    async fn line(&mut self) -> Result<Option<Event>, String> {
+        loop {
+            if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.unread.drain(..=end).collect();
+                let mut event: Value = serde_json::from_slice(&line)
+                    .map_err(|wrong| format!("failed to parse a watch event: {wrong}"))?;
+                let kind = event["type"].as_str().unwrap_or_default().to_owned();
+                return Ok(Some(Event { kind, object: event["object"].take() }));
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(wrong)) => return Err(format!("the watch failed: {wrong}")),
+                Some(Ok(frame)) => {
+                    self.unread.extend(frame.into_data().unwrap_or_default());
+                }
+            }
+        }
+    }
+}

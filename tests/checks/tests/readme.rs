@@ -1,0 +1,37 @@
+//! The README shows a part of what docs/development/demo.md shows, which is what the demo printed.
+//! `BLESS=1` writes it anew.
+
+#![expect(clippy::panic, clippy::expect_used, reason = "a page without its marks fails the test")]
+
+use std::path::Path;
+
+const BEGIN: &str = "<!-- demo -->\n";
+const END: &str = "<!-- end of demo -->\n";
+
+fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
+    let (_, rest) = text.split_once(begin).unwrap_or_else(|| panic!("no {begin:?}"));
+    rest.split_once(end).unwrap_or_else(|| panic!("no {end:?} after {begin:?}")).0
+}
+
+/// The move: what happens, and what the client sees.
+fn excerpt(run: &str) -> String {
+    let step = between(run, "\n5  ", "\n6  ");
+    let (story, rest) = step.split_once("\n   pod").expect("the pod's containers");
+    let (_, client) = rest.split_once("\n   client").expect("what the client saw");
+    format!("```text\n5  {story}\n   …\n   client{}\n```\n", client.trim_end())
+}
+
+#[test]
+fn the_readme_shows_what_the_demo_printed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let demo = std::fs::read_to_string(root.join("docs/development/demo.md")).unwrap();
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let run = between(&demo, "<!-- begin run.txt -->\n", "<!-- end run.txt -->");
+    let kept = between(&readme, BEGIN, END);
+    let wanted = excerpt(run);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(root.join("README.md"), readme.replacen(kept, &wanted, 1)).unwrap();
+        return;
+    }
+    assert!(kept == wanted, "README.md is out of date: BLESS=1 cargo test -p firecamp-checks");
+}

@@ -1,0 +1,142 @@
+//! The named crash points of the protocol, and what covers each.
+
+use std::fmt::Write as _;
+
+use firecamp_core::action::Step;
+
+use super::counts;
+use crate::crashes::enumerate::Tally;
+
+/// What covers a crash point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CoveredBy {
+    /// Single kills in this enumeration, with each recovery.
+    Enumerated(Step),
+    /// Not a boundary of our processes: another test covers it.
+    Elsewhere(&'static str),
+    /// Not covered yet: the component that is missing.
+    Open(&'static str),
+}
+
+/// A named crash point.
+#[derive(Debug, Clone, Copy)]
+pub struct Named {
+    /// Its name.
+    pub name: &'static str,
+    /// What covers it.
+    pub shown: CoveredBy,
+    /// What the real containers go through in a VPC in a box.
+    pub boxed: &'static str,
+}
+
+const fn attach(name: &'static str, step: u8, boxed: &'static str) -> Named {
+    Named { name, shown: CoveredBy::Enumerated(Step::Attach(step)), boxed }
+}
+
+const fn release(name: &'static str, step: u8) -> Named {
+    Named { name, shown: CoveredBy::Enumerated(Step::Release(step)), boxed: STOPS }
+}
+
+const fn free(name: &'static str, step: u8) -> Named {
+    Named { name, shown: CoveredBy::Enumerated(Step::Free(step)), boxed: STOPS }
+}
+
+const fn agents(name: &'static str, step: Step) -> Named {
+    Named { name, shown: CoveredBy::Enumerated(step), boxed: "kill, and the next agent" }
+}
+
+const fn open(name: &'static str, whose: &'static str) -> Named {
+    Named { name, shown: CoveredBy::Open(whose), boxed: "" }
+}
+
+const fn elsewhere(name: &'static str, who: &'static str, boxed: &'static str) -> Named {
+    Named { name, shown: CoveredBy::Elsewhere(who), boxed }
+}
+
+const MOVES: &str = "kill (a), (b), (c); freeze";
+const FIRST: &str = "kill (a), (b); freeze";
+const STOPS: &str = "kill: stop runs again, (b), (c), an agent's release; freeze";
+/// Crashes of the leader, with a strict API server and a stateful EC2.
+const HOLDER: &str = "`firecamp-agent`, `leader::killed`: the leader crashes there, and its \
+                      successor at each later boundary";
+
+/// All crash points, in the order of the protocol.
+pub const NAMED: &[Named] = &[
+    attach("attach.0", 0, MOVES),
+    attach("attach.1", 1, MOVES),
+    attach("attach.2", 2, MOVES),
+    attach("attach.3", 3, FIRST),
+    attach("attach.4", 4, FIRST),
+    attach("attach.5", 5, MOVES),
+    attach("attach.6", 6, MOVES),
+    attach("attach.7", 7, MOVES),
+    attach("attach.8", 8, MOVES),
+    attach("attach.9", 9, MOVES),
+    attach("attach.10", 10, MOVES),
+    attach("attach.11", 11, MOVES),
+    attach("attach.12", 12, MOVES),
+    attach("attach.13", 13, MOVES),
+    attach("attach.14", 14, MOVES),
+    attach("attach.15", 15, MOVES),
+    attach("attach.16", 16, MOVES),
+    attach("attach.17", 17, MOVES),
+    elsewhere(
+        "attach.18",
+        "a process that has ended cannot crash; for the re-run see `sandbox`",
+        "f004",
+    ),
+    elsewhere("attach.19", "the same while the service runs: `sandbox`, `zombie-restarts`", "f004"),
+    release("release.0", 0),
+    release("release.1", 1),
+    release("release.2", 2),
+    release("release.3", 3),
+    release("release.4", 4),
+    release("release.5", 5),
+    elsewhere("release.6", "a process that has ended cannot crash", "stop runs again"),
+    elsewhere("stop twice", "`zombie-restarts`", "f023, f113"),
+    elsewhere("stop never", "(c) of every row: the agent releases", "(c): f026, f027"),
+    agents("withdraws.1", Step::Withdraw(1)),
+    agents("withdraws.2", Step::Withdraw(2)),
+    agents("withdraws.3", Step::Withdraw(3)),
+    elsewhere(
+        "withdraws.0, 4",
+        "nothing has changed yet, or nothing is left to do; there is no Event",
+        "the address is lost while no agent runs",
+    ),
+    agents("re-assert.1", Step::Reassert(1)),
+    agents("re-assert.2", Step::Reassert(2)),
+    agents("re-assert.3", Step::Reassert(3)),
+    agents("restore.1", Step::Restore(1)),
+    agents("restore.2", Step::Restore(2)),
+    agents("restore.3", Step::Restore(3)),
+    elsewhere("free.0, 1", HOLDER, ""),
+    free("free.2", 2),
+    free("free.3", 3),
+    free("free.4", 4),
+    free("free.5", 5),
+    open("free.6", "dns"),
+    elsewhere("free.7", HOLDER, ""),
+];
+
+pub(super) fn table(text: &mut String, tally: &Tally) {
+    text.push_str(
+        "\n## Named crash points\n\nSingle kills in the enumeration, by the boundary that the \
+         process had crossed last (attach.8 and free.3: a call to EC2 was sent, without an answer \
+         yet), and what the real containers go through in a VPC in a box (`tests/box`: each is \
+         killed or frozen at exactly that boundary, and the recoveries follow).\n\n\
+         | Crashes after | (a) | (b) | (c) | Real containers |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for Named { name, shown, boxed } in NAMED {
+        match shown {
+            CoveredBy::Enumerated(step) => {
+                writeln!(text, "| {name} | {} | {boxed} |", counts(tally, *step)).ok();
+            }
+            CoveredBy::Elsewhere(who) => {
+                writeln!(text, "| {name} | {who} | | | {boxed} |").ok();
+            }
+            CoveredBy::Open(whose) => {
+                writeln!(text, "| {name} | open: {whose} | | | |").ok();
+            }
+        }
+    }
+}

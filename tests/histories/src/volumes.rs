@@ -1,0 +1,26 @@
+//! Seeded histories of the volumes of one node, in virtual time.
+//!
+//! One seed reproduces one history exactly. A [`scenario`] is plain data: what happens.
+//! [`simulated_node`] is the ground truth, and [`views`] is what EC2, the kernel and Kubernetes
+//! report of it: they fail, lag and are inconsistent as the scenario says. The observer is the
+//! product: `observe`, the tracker and the pace of `lib/node`, the publisher of `lib/controllers`,
+//! the agent's budget for EC2. The [`audit`] knows the ground truth, and none of the product's
+//! decisions.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "test support: a failure here fails the history; indices come from the scenario"
+)]
+
+pub mod agent;
+pub mod audit;
+pub mod cli;
+pub mod coverage;
+pub mod history;
+pub mod recorder;
+pub mod run;
+pub mod scenario;
+pub mod simulated_node;
+pub mod status_writer;
+pub mod truth;
+pub mod views;

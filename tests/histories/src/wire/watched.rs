@@ -1,0 +1,66 @@
+//! Observes a machine while the real runner runs it.
+
+use std::hash::{Hash, Hasher};
+
+use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::machine::{Machine, Outcome};
+use firecamp_core::time::Moment;
+
+use crate::wire::sim_state::{Shared, Slot};
+
+/// A machine whose actions and replies are reported to the shared state.
+#[derive(Debug, Clone)]
+pub(crate) struct Watched<M> {
+    machine: M,
+    shared: Shared,
+    slot: Slot,
+}
+
+impl<M> Watched<M> {
+    pub(crate) fn new(machine: M, shared: &Shared, slot: Slot) -> Self {
+        shared.started(slot);
+        Self { machine, shared: shared.clone(), slot }
+    }
+}
+
+impl<M: PartialEq> PartialEq for Watched<M> {
+    fn eq(&self, other: &Self) -> bool {
+        self.machine == other.machine
+    }
+}
+
+impl<M: Eq> Eq for Watched<M> {}
+
+impl<M: Hash> Hash for Watched<M> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.machine.hash(state);
+    }
+}
+
+impl<M: Machine> Machine for Watched<M> {
+    fn action(&self) -> Action {
+        let action = self.machine.action();
+        self.shared.requested(self.slot, &action);
+        action
+    }
+
+    fn reply(&mut self, reply: Reply, now: Moment) {
+        self.shared.reported(self.slot, &reply);
+        self.machine.reply(reply, now);
+        if let Some(step) = self.machine.crossed() {
+            self.shared.crossed(self.slot, step);
+        }
+    }
+
+    fn crossed(&self) -> Option<Step> {
+        self.machine.crossed()
+    }
+
+    fn outcome(&self) -> Option<&Outcome> {
+        self.machine.outcome()
+    }
+
+    fn canonical(&mut self, now: Moment) {
+        self.machine.canonical(now);
+    }
+}

@@ -1,7 +1,0 @@
-//! `firecamp-wire-histories`: runs, replays and shrinks seeded histories on the wire.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    firecamp_histories::cli::main(&firecamp_wire_histories::WIRE)
-}
