@@ -39,37 +39,44 @@ fn unlike(expected: &str, got: &str, whole: bool) -> Option<Unlike> {
     }
 }
 
+/// In the place of what is missing.
+const ABSENT: &str = "(absent)";
+
 fn first((expected, got): (&Value, &Value), whole: bool, place: &mut String) -> Option<Unlike> {
-    let parts: Vec<(String, &Value, &Value)> = match (expected, got) {
-        (Value::Object(a), Value::Object(b))
-            if a.keys().all(|key| b.contains_key(key)) && (!whole || a.len() == b.len()) =>
-        {
-            let both = |(key, value)| Some((String::clone(key), value, b.get(key)?));
-            a.iter().filter_map(both).collect()
+    let parts = match (expected, got) {
+        (Value::Object(a), Value::Object(b)) => {
+            let new = b.keys().filter(|key| whole && !a.contains_key(*key));
+            let keys = a.keys().chain(new);
+            keys.map(|key| (String::clone(key), a.get(key), b.get(key))).collect()
         }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            let numbered = a.iter().zip(b).enumerate();
-            numbered.map(|(number, (one, other))| (number.to_string(), one, other)).collect()
+        (Value::Array(a), Value::Array(b)) => {
+            let numbers = 0..a.len().max(b.len());
+            numbers.map(|number| (number.to_string(), a.get(number), b.get(number))).collect()
         }
-        _ if expected == got => return None,
-        _ => {
-            return Some(Unlike {
-                place: if place.is_empty() { "/".to_owned() } else { place.clone() },
-                expected: short(&expected.to_string()),
-                got: short(&got.to_string()),
-            });
-        }
+        _ if expected == got => Vec::new(),
+        _ => return Some(at(place, Some(expected), Some(got))),
     };
     let length = place.len();
     for (key, one, other) in parts {
         place.extend(["/", &key]);
-        let found = first((one, other), whole, place);
+        let found = match (one, other) {
+            (Some(one), Some(other)) => first((one, other), whole, place),
+            _ => Some(at(place, one, other)),
+        };
         if found.is_some() {
             return found;
         }
         place.truncate(length);
     }
     None
+}
+
+fn at(place: &str, expected: Option<&Value>, got: Option<&Value>) -> Unlike {
+    let text = |side: Option<&Value>| {
+        side.map_or_else(|| ABSENT.to_owned(), |value| short(&value.to_string()))
+    };
+    let place = if place.is_empty() { "/" } else { place };
+    Unlike { place: place.to_owned(), expected: text(expected), got: text(got) }
 }
 
 /// The text, truncated.
@@ -94,7 +101,8 @@ mod tests {
         let found = differ(r#"{"a":1,"b":[2,{"c":"x"}]}"#, r#"{"b":[2,{"c":"y"}],"a":1}"#);
         let (expected, got) = (r#""x""#.to_owned(), r#""y""#.to_owned());
         assert_eq!(found, Some(Unlike { place: "/b/1/c".to_owned(), expected, got }));
-        assert_eq!(differ("[1]", "[1,2]").unwrap().place, "/");
+        let found = differ("[1]", "[1,2]").unwrap();
+        assert_eq!((found.place.as_str(), found.expected.as_str()), ("/1", ABSENT));
         assert_eq!(differ("null", "{}").unwrap().got, "{}");
         assert!(differ("1", "{").unwrap().got.contains("cannot be read"));
     }
@@ -103,7 +111,7 @@ mod tests {
     fn an_additional_key_is_not_a_loss() {
         let (before, after) = (r#"[{"a":1}]"#, r#"[{"a":1,"b":null}]"#);
         assert_eq!(lost(before, after), None);
-        assert_eq!(differ(before, after).unwrap().place, "/0");
-        assert_eq!(lost(after, before).unwrap().place, "/0");
+        assert_eq!(differ(before, after).unwrap().place, "/0/b");
+        assert_eq!(lost(after, before).unwrap().got, ABSENT);
     }
 }
