@@ -86,7 +86,7 @@ part() {
         set -- record "$kind" --seed $((seed + from)) --histories $((to - from))
     fi
     "$recorder" "$@" |
-        "$replayer" replay --renames tests/oracle/renames.tsv --show "${SHOW:-10}" --tell 20000
+        "$replayer" replay --renames tests/oracle/renames.tsv --show "${SHOW:-10}" --report 20000
 }
 
 # All parts of a kind in parallel, with their sums.

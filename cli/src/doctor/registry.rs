@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use firecamp_core::allocate::candidates;
+use firecamp_core::contract::cluster::reason;
 use firecamp_core::ids::SubnetId;
 use firecamp_core::record::{Pool, PoolSubnet};
 use firecamp_node::preflight::facts::{Purpose, Range};
@@ -184,7 +185,8 @@ pub(super) fn members(seen: &RegistrySnapshot, now: Timestamp) -> Vec<Finding> {
 
 fn pool_missing(row: &MemberStatus) -> Finding {
     let words = format!("StaticIPPool {} does not exist", row.pool);
-    let finding = Finding::new("members", Level::Warning, &row.member, ("PoolNotFound", words));
+    let finding =
+        Finding::new("members", Level::Warning, &row.member, (reason::POOL_NOT_FOUND, words));
     finding.advice("create the pool again; the member keeps its address but cannot get another one")
 }
 
@@ -194,7 +196,7 @@ fn of_member(row: &MemberStatus, now: Timestamp) -> Option<Finding> {
     let old = created.is_none_or(|time| now.as_second() - time.as_second() > UNBOUND_FOR);
     let level = match reason.as_str() {
         "ClaimUnbound" if !old => Level::Warning,
-        "Attaching" | "Releasing" | "CallInFlight" | "ClaimNotFound" => Level::Warning,
+        "Attaching" | "Releasing" | "CallInFlight" | reason::CLAIM_NOT_FOUND => Level::Warning,
         "ClaimUnreadable" => Level::Unknown,
         _ => Level::Failed,
     };

@@ -191,7 +191,7 @@ fn of_address(member: String, ip: &Found<StaticIPSpec>, unreadable: bool) -> Mem
         problem("ClaimUnreadable", "its StaticIPClaim could not be read")
     } else {
         problem(
-            "ClaimNotFound",
+            reason::CLAIM_NOT_FOUND,
             "the address is reserved for the member, but its StaticIPClaim does not exist",
         )
     };

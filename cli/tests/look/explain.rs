@@ -147,8 +147,8 @@ fn said_of_claim(kind: &str, status: &str, reason: &str, message: &str) -> Answe
 
 fn stuck() -> Answer<Vec<Condition>> {
     let message = "node-1 (i-0a): volume vol-0123456789abcdef0 (PersistentVolumeClaim \
-                   data-redis-0, attaching): EC2 has been attaching the volume as /dev/sdf and does \
-                  not finish.";
+                   data-redis-0, attaching): EC2 has been attaching the volume as /dev/sdf and does\
+                   \x20not finish.";
     volume_ready("False", "StuckAttaching", message)
 }
 

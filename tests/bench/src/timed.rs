@@ -13,7 +13,7 @@ use crate::failure::Failure;
 
 /// A program's life. Times are microseconds of the machine's monotonic clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PodLifecycle {
+pub(crate) struct ProcessRun {
     /// Just before it was started.
     pub(crate) began_us: u64,
     /// When it was gone.
@@ -28,7 +28,7 @@ pub(crate) struct PodLifecycle {
     pub(crate) instructions: Option<u64>,
 }
 
-/// Prints the program's [`PodLifecycle`] on standard output and ends as it ended. What the program prints
+/// Prints the [`ProcessRun`] of the program and ends as it ended. What the program itself prints
 /// on standard output is lost.
 pub(crate) fn run(arguments: &TimedArguments) -> Result<ExitCode, Failure> {
     let Some((program, rest)) = arguments.command.split_first() else {
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &TimedArguments) -> Result<ExitCode, Failure> {
         let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
         seconds.saturating_mul(1_000_000).saturating_add(u64::try_from(time.tv_usec()).unwrap_or(0))
     };
-    let lifecycle = PodLifecycle {
+    let run = ProcessRun {
         began_us,
         ended_us,
         exit: status.code(),
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &TimedArguments) -> Result<ExitCode, Failure> {
         cpu_us: micros(usage.user_time()).saturating_add(micros(usage.system_time())),
         instructions,
     };
-    let text = serde_json::to_string(&lifecycle).map_err(Failure::of("print"))?;
+    let text = serde_json::to_string(&run).map_err(Failure::of("print"))?;
     writeln!(io::stdout(), "{text}").map_err(Failure::of("print"))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))

@@ -158,6 +158,7 @@ impl ProtocolModel {
         let at = self.context(state, proc);
         let action = self.machines.known(proc.machine).action;
         let recently_assigned = Self::recently_assigned(state, at);
+        let stops = proc.signalled && !proc.reported;
         self.count(state, slot, action);
         let address = &mut state.addresses[at.member];
         let lock = address.kernel_at(at.node).lock;
@@ -185,18 +186,8 @@ impl ProtocolModel {
                 Some(call) => self.land(state, call),
                 None => return None,
             },
-            Request::Probe => Answer::File(true),
-            Request::Stage => {
-                address.file.staged = !address.file.visible;
-                Answer::File(address.file.staged)
-            }
-            Request::Publish => {
-                address.file.visible |= address.file.staged;
-                Answer::File(true)
-            }
-            Request::Sync => {
-                address.file.durable = address.file.visible;
-                Answer::File(true)
+            Request::Probe | Request::Sync | Request::Stage | Request::Publish => {
+                Answer::File(address.file.perform(action))
             }
             Request::AddAddress(_)
             | Request::AddRouting(_)
@@ -207,11 +198,7 @@ impl ProtocolModel {
             Request::Note => Answer::Kernel,
             Request::Observe => Answer::Observed { present, lock, recently_assigned },
             Request::Sockets => Answer::Sockets(self.in_use(state, at)),
-            Request::Pause(_) | Request::BackOff | Request::Stop
-                if proc.signalled && !proc.reported =>
-            {
-                Answer::Stopping
-            }
+            Request::Pause(_) | Request::BackOff | Request::Stop if stops => Answer::Stopping,
             Request::Pause(_) | Request::BackOff | Request::Stop | Request::Done => return None,
             Request::Unknown => {
                 state.record_violation(Violation::Model);

@@ -98,11 +98,7 @@ impl Answer {
             Self::Pod { pod, node, ending } => Reply::Pod(Ok(PodView::Present {
                 pod: fixture.uid(pod),
                 node: Some(fixture.node(node)),
-                lifecycle: if ending {
-                    PodLifecycle::Terminating(None)
-                } else {
-                    PodLifecycle::Running
-                },
+                lifecycle: lifecycle(ending),
                 controller: None,
             })),
             Self::Written { epoch, edit } => Reply::Written(Ok(version(epoch, edit))),
@@ -138,6 +134,10 @@ impl Answer {
             Self::Stopping => Reply::Stopping,
         }
     }
+}
+
+fn lifecycle(ending: bool) -> PodLifecycle {
+    if ending { PodLifecycle::Terminating(None) } else { PodLifecycle::Running }
 }
 
 fn view(present: bool, recorded: Option<LockRecord>, recently_assigned: bool) -> KernelView {

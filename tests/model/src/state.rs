@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 
 use crate::budget::CallCount;
 use crate::fixture::{HolderId, Kind, MEMBERS, NO_ENI, NODES, OWNERS, PODS};
+use crate::machines::Request;
 
 /// The maximum number of processes at a time.
 pub(crate) const PROCS: usize = 7;
@@ -39,6 +40,21 @@ pub(crate) struct File {
     pub(crate) staged: bool,
     pub(crate) visible: bool,
     pub(crate) durable: bool,
+}
+
+impl File {
+    /// Performs an action on the file. True: there is something to publish.
+    pub(crate) fn perform(&mut self, action: Request) -> bool {
+        if action == Request::Publish {
+            self.visible |= self.staged;
+        } else if action == Request::Sync {
+            self.durable = self.visible;
+        } else if action == Request::Stage {
+            self.staged = !self.visible;
+            return self.staged;
+        }
+        true
+    }
 }
 
 /// One member's address in all systems.

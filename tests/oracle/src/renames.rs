@@ -3,9 +3,9 @@
 //! Each line is `old<TAB>new`; lines that begin with `#` are comments. A rule applies to the keys
 //! of objects and to strings that equal `old` as a whole, that is to names of fields and of enum
 //! variants. Where one old name has several new ones, a rule can name its parents:
-//! `operation.Release` is the `Release` directly below the key `execution`, ignoring arrays in between.
-//! The parent of the top level is the component of the event, such as `leader`. The rule with the
-//! most parents wins.
+//! `operation.Release` is the `Release` directly below the key `operation`, ignoring arrays in
+//! between. The parent of the top level is the component of the event, such as `leader`. The rule
+//! with the most parents wins. `call:old<TAB>new` renames the event itself.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,6 +15,8 @@ use std::collections::HashMap;
 pub struct Renames {
     /// By the old name alone.
     rules: HashMap<String, Vec<Rule>>,
+    /// The names of events.
+    calls: HashMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +36,10 @@ impl Renames {
             }
             let wrong = || format!("line {number} of the renames is not OLD<TAB>NEW: {line:?}");
             let (old, new) = line.split_once('\t').ok_or_else(wrong)?;
+            if let Some(call) = old.strip_prefix("call:") {
+                table.calls.insert(call.to_owned(), new.to_owned());
+                continue;
+            }
             let mut below: Vec<String> = old.split('.').map(str::to_owned).collect();
             let name = below.pop().filter(|name| !name.is_empty()).ok_or_else(wrong)?;
             if new.is_empty() || new.contains(['\t', '"', '\\']) {
@@ -44,6 +50,11 @@ impl Renames {
             rules.sort_by_key(|rule| std::cmp::Reverse(rule.below.len()));
         }
         Ok(table)
+    }
+
+    /// The present name of an event.
+    pub fn call<'a>(&'a self, old: &'a str) -> &'a str {
+        self.calls.get(old).map_or(old, String::as_str)
     }
 
     /// Applies the table to compact JSON. `of`: the component of the event.
@@ -145,6 +156,12 @@ mod tests {
     }
 
     #[test]
+    fn an_event_can_be_renamed() {
+        let table = Renames::parse("call:a.old\ta.new\n").unwrap();
+        assert_eq!((table.call("a.old"), table.call("a.other")), ("a.new", "a.other"));
+    }
+
+    #[test]
     fn two_names_can_be_swapped() {
         let json = r#"[{"a":"b"},{"b":"a"}]"#;
         assert_eq!(renamed("a\tb\nb\ta\n", json), r#"[{"b":"a"},{"a":"b"}]"#);
@@ -152,9 +169,9 @@ mod tests {
 
     #[test]
     fn the_rule_with_the_most_parents_wins() {
-        let table = "Release\tFree\nerrand.Release\tErrandRelease\nleader.Release\tLet\n";
-        let json = r#"[{"Release":{"operation":{"Release":{"by":["Release"]}}}}]"#;
-        let wanted = r#"[{"Let":{"operation":{"ErrandRelease":{"by":["Free"]}}}}]"#;
+        let table = "Release\tFree\nrun.Release\tRunRelease\nleader.Release\tLet\n";
+        let json = r#"[{"Release":{"run":{"Release":{"by":["Release"]}}}}]"#;
+        let wanted = r#"[{"Let":{"run":{"RunRelease":{"by":["Free"]}}}}]"#;
         assert_eq!(renamed(table, json), wanted);
     }
 

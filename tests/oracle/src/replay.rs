@@ -232,6 +232,8 @@ impl<'a> Replay<'a> {
     fn call(&mut self, (call, of): (&str, u64), with: &str, expected: &str) {
         self.event += 1;
         self.summary.events += 1;
+        let renames = self.renames;
+        let call = renames.call(call);
         let Some(group) = group(call) else {
             self.compare((call, of), with, expected);
             return;

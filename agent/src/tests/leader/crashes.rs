@@ -288,7 +288,7 @@ async fn f076_deletion_of_a_staticip_survives_every_leader_crash() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn freeing_an_unclaimed_address_survives_every_leader_crash() {
+async fn freeing_an_orphaned_address_survives_every_leader_crash() {
     let requests = ["PATCH staticips/10.1.0.20", "DELETE staticips/10.1.0.20"];
     completes_despite_every_crash(Execution::ClaimDeleted, &requests).await;
 }

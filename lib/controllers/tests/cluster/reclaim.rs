@@ -40,7 +40,7 @@ fn is_drop(operation: &Operation) -> bool {
 }
 
 #[test]
-fn an_unclaimed_address_is_unassigned_before_its_static_ip_is_deleted() {
+fn an_orphan_is_unassigned_before_its_static_ip_is_deleted() {
     let mut fixture = orphaned(Some(State::Parked));
     let operations = fixture.during(MINUTE);
     assert!(operations.is_empty(), "too early: {operations:?}");
@@ -63,7 +63,7 @@ fn adopted() -> ClusterFixture {
 }
 
 #[test]
-fn an_adopted_address_is_unassigned_like_any_unclaimed_one() {
+fn an_adopted_address_is_unassigned_like_any_orphan() {
     let mut fixture = adopted();
     let operations = fixture.during(MINUTE);
     assert!(operations.is_empty(), "too early: {operations:?}");

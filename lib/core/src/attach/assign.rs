@@ -140,14 +140,9 @@ impl Assign {
                 self.at = At::Owner;
                 Ok(None)
             }
-            (At::Begun(begun), Reply::Owner(read)) => {
+            (at @ (At::Begun(_) | At::Owner), Reply::Owner(read)) => {
+                self.look_up_sent = if let At::Begun(sent) = at { sent } else { span.requested };
                 self.at = At::Owner;
-                self.look_up_sent = begun;
-                let owner = read.map_err(|f| cloud_read_halt(&f))?;
-                self.after_owner(input, &owner, span.now)
-            }
-            (At::Owner, Reply::Owner(read)) => {
-                self.look_up_sent = span.requested;
                 let owner = read.map_err(|f| cloud_read_halt(&f))?;
                 self.after_owner(input, &owner, span.now)
             }

@@ -175,7 +175,7 @@ impl Place {
             let observation = self.observation(&mut memory);
             let operations = plan(&observation, self.now);
             assert!(operations.len() <= 1, "{operations:?}");
-            let Some(operation) = operations.first().filter(|_duty| !self.is_behind()) else {
+            let Some(operation) = operations.first().filter(|_operation| !self.is_behind()) else {
                 return;
             };
             if let Operation::Reassert { .. } = operation {

@@ -120,7 +120,7 @@ impl Tracker {
             self.unseen.clear();
         }
         self.memory = kept;
-        let sighted = rows.iter().map(|(name, _, row)| {
+        let observed = rows.iter().map(|(name, _, row)| {
             let own = self.memory.get(name);
             ReportedVolume {
                 name,
@@ -128,8 +128,8 @@ impl Tracker {
                 problems: own.map(|own| own.reported(now)).unwrap_or_default(),
             }
         });
-        let sighted: Vec<ReportedVolume<'_>> = sighted.collect();
-        self.pods = served_pods(self.known.cluster.as_ref(), &sighted);
+        let observed: Vec<ReportedVolume<'_>> = observed.collect();
+        self.pods = served_pods(self.known.cluster.as_ref(), &observed);
         self.lacked = joined.rows.iter().filter_map(|(key, row)| lacked(key, row)).collect();
         volumes.sort_by(|a, b| a.name.cmp(&b.name));
         Table { volumes }

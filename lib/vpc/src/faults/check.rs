@@ -60,12 +60,14 @@ fn problem_of_enis(fault: &Fault) -> Option<(&'static str, &'static str)> {
     busy.then_some(("stage", "only volumes can be busy"))
 }
 
+fn interval_problem(ms: u64) -> Option<(&'static str, &'static str)> {
+    let bad = !(MIN_EVERY_MS..=MAX_MS).contains(&ms);
+    bad.then_some(("every_ms", "must be from 1 ms to a year"))
+}
+
 fn problem_of(fault: &Fault) -> Option<(&'static str, &'static str)> {
     let long = |ms: u64| ms > MAX_MS;
-    let often = |ms: Option<u64>| {
-        let bad = ms.is_some_and(|ms| ms < MIN_EVERY_MS || long(ms));
-        bad.then_some(("every_ms", "must be from 1 ms to a year"))
-    };
+    let often = |ms: Option<u64>| ms.and_then(interval_problem);
     match fault {
         Fault::Error { status, .. } | Fault::ImdsError { status } => {
             (!(400..=599).contains(status)).then_some(("status", "must be from 400 to 599"))

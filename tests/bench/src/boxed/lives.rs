@@ -21,7 +21,7 @@ const PROOF: usize = 20;
 const BEFORE_US: u64 = 250_000;
 
 /// A member, and how far along the nodes it is.
-struct PodLifecycle {
+struct MemberTiming {
     member: String,
     node: u32,
     pods: u32,
@@ -63,7 +63,7 @@ pub(crate) fn play(orders: Orders, runs: u32) -> Result<Samples, Failure> {
     Ok(samples)
 }
 
-impl PodLifecycle {
+impl MemberTiming {
     /// The place of its next pod.
     fn place(&mut self, moved: bool) -> Place {
         self.pods = self.pods.saturating_add(1);
@@ -83,10 +83,10 @@ fn first(
     stage: &mut Stage,
     samples: &mut Samples,
     (number, build): (u32, &Build),
-) -> Result<PodLifecycle, Failure> {
+) -> Result<MemberTiming, Failure> {
     let node = number.saturating_mul(NODES / MEMBERS);
     let mut lifecycle =
-        PodLifecycle { member: format!("redis-{number}"), node, pods: 0, pod: None };
+        MemberTiming { member: format!("redis-{number}"), node, pods: 0, pod: None };
     let since = stage.last_call()?;
     let place = lifecycle.place(false);
     let pod = Pod::start(stage, place, build, None, &[])?;
@@ -99,7 +99,7 @@ fn first(
 /// A restart on the same node, and then a move to the next one.
 fn turn(
     stage: &mut Stage,
-    lifecycle: &mut PodLifecycle,
+    lifecycle: &mut MemberTiming,
     build: &Build,
 ) -> Result<Samples, Failure> {
     let mut samples = Samples::default();
@@ -116,7 +116,7 @@ fn turn(
 fn step(
     stage: &mut Stage,
     samples: &mut Samples,
-    lifecycle: &mut PodLifecycle,
+    lifecycle: &mut MemberTiming,
     (build, watch): (&Build, &Watch),
     (moved, name): (bool, &str),
 ) -> Result<(), Failure> {
@@ -177,7 +177,7 @@ fn note_outage(
 fn free(
     stage: &mut Stage,
     samples: &mut Samples,
-    (mut lifecycle, build): (PodLifecycle, &Build),
+    (mut lifecycle, build): (MemberTiming, &Build),
 ) -> Result<(), Failure> {
     if let Some(pod) = lifecycle.pod.take() {
         pod.stop(None)?;

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use super::stage::{PORT, Place, Stage};
 use crate::failure::Failure;
 use crate::machine::field;
-use crate::timed::PodLifecycle;
+use crate::timed::ProcessRun;
 
 /// What the stop container logs once its epoch is fixed.
 const FIXED: &str = "release.0";
@@ -32,7 +32,7 @@ pub(crate) struct Pod {
     server: Process,
     /// Its init container: when it ran, and what it cost.
     pub(crate) init: Ran,
-    pub(crate) cost: PodLifecycle,
+    pub(crate) cost: ProcessRun,
     /// The start of its server.
     pub(crate) start: Ran,
 }
@@ -119,11 +119,7 @@ pub(crate) fn attach(
     }
 }
 
-fn run_init(
-    stage: &mut Stage,
-    place: &Place,
-    build: &Build,
-) -> Result<(Ran, PodLifecycle), Failure> {
+fn run_init(stage: &mut Stage, place: &Place, build: &Build) -> Result<(Ran, ProcessRun), Failure> {
     stage.make_volume(&place.member)?;
     let traces = stage.traces(&format!("init-{}", place.uid));
     let log = std::fs::File::create(&traces.log).map_err(Failure::of(traces.log.display()))?;
@@ -135,19 +131,16 @@ fn run_init(
         .stderr(log);
     let from_us = stage.clock.now_us();
     let said = command.output().map_err(Failure::of("start an init container"))?;
-    let lifecycle: PodLifecycle = serde_json::from_slice(&said.stdout)
+    let run: ProcessRun = serde_json::from_slice(&said.stdout)
         .map_err(Failure::of("an init container whose costs nobody told"))?;
-    if lifecycle.exit != Some(0) {
+    if run.exit != Some(0) {
         let text = std::fs::read_to_string(&traces.log).unwrap_or_default();
-        return Err(Failure::new(format!(
-            "an init container ended with {:?}:\n{text}",
-            lifecycle.exit
-        )));
+        return Err(Failure::new(format!("an init container ended with {:?}:\n{text}", run.exit)));
     }
     let origin_us = stage.clock.origin_ns() / 1000;
     let here = |at_us: u64| at_us.saturating_sub(origin_us);
-    let span = (from_us, here(lifecycle.began_us), here(lifecycle.ended_us));
-    Ok((ran(place, Role::Init, span), lifecycle))
+    let span = (from_us, here(run.began_us), here(run.ended_us));
+    Ok((ran(place, Role::Init, span), run))
 }
 
 fn start_server(

@@ -1,4 +1,4 @@
-//! The agent is killed at each boundary of each operation that it does for its node, and the next one
+//! The agent is killed at each boundary of each operation for its node, and the next one
 //! begins: it leaves what an agent leaves that nothing disturbs, EC2 is changed as often as then,
 //! and what is others' stays as it is.
 
@@ -230,7 +230,7 @@ fn disturbed(execution: &Execution, scene: &Scene<'_>, step: &str, wanted: &Left
     assert_eq!(scene.world.ask().truth().unwrap().violations, Vec::<serde_json::Value>::new());
 }
 
-/// All that is not the operation's: another member that runs on the node, and what the kernel has of
+/// All that is not of the operation: another member on the node, and what the kernel has of
 /// neither.
 fn bystanders(world: &World, other: &Scene<'_>) -> (StaticIp, Left, Vec<String>) {
     let foreign = FOREIGN.to_string();
@@ -260,6 +260,6 @@ fn play(execution: &Execution) {
 }
 
 #[test]
-fn an_agent_that_dies_at_any_boundary_of_any_errand_is_made_good_by_the_next() {
+fn an_agent_killed_at_any_step_of_any_operation_is_replaced_by_the_next() {
     crowd::each(&OPERATIONS, |execution| execution.name.to_owned(), play);
 }

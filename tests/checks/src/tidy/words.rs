@@ -14,7 +14,7 @@ const RETIRED: [&str; 23] = [
     "as|tray",
     "stew|ard",
     "stew|ards",
-    "steward|ship",
+    "stewar|dship",
     "ten|ure",
     "bulle|tin",
     "at|las",

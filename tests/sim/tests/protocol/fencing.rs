@@ -105,7 +105,7 @@ async fn f114_a_pod_that_was_superseded_after_its_check_cannot_take() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f115_a_release_clears_nobodys_mark_and_the_taker_waits() {
+async fn f115_a_release_clears_no_other_pending_mutation_and_the_claimant_waits() {
     let cluster = Cluster::default();
     let holder = Pod::new("uid-1", "node-a");
     attached(holder.init(&cluster).await);

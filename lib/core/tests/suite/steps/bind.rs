@@ -19,10 +19,6 @@ use firecamp_core::record::{
 use super::fixture::{ADDRESS, Fixture, eni, input, interface, on, parsed};
 use super::rig::{Rig, TICK, attach, host, is_owner, is_write, unwritten};
 
-fn starting(fixture: Fixture) -> Rig<Attach> {
-    attach(fixture)
-}
-
 fn creates(action: &Action) -> bool {
     matches!(action, Action::Write(write) if matches!(**write, Write::CreateStaticIp(_)))
 }
@@ -57,7 +53,7 @@ const LAST: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 52);
 #[test]
 fn the_owner_look_up_starts_early_only_after_another_node_and_without_a_barrier() {
     let begins = |fixture| {
-        let mut rig = starting(fixture);
+        let mut rig = attach(fixture);
         rig.step();
         matches!(rig.action(), Action::BeginOwner(..))
     };
@@ -75,7 +71,7 @@ fn the_owner_look_up_starts_early_only_after_another_node_and_without_a_barrier(
 
 /// The action after the epoch was acquired, this long after the owner look-up was started.
 fn after_begun(age: Duration) -> Action {
-    let mut rig = starting(Fixture::parked_elsewhere());
+    let mut rig = attach(Fixture::parked_elsewhere());
     rig.until(|action| matches!(action, Action::BeginOwner(..)));
     let begun = rig.now;
     rig.until(is_write);
@@ -93,12 +89,12 @@ fn a_look_up_that_was_started_too_long_ago_is_repeated() {
 
 #[test]
 fn after_a_conflict_the_records_are_read_again_but_not_the_instance() {
-    let mut rig = starting(Fixture::parked_elsewhere());
+    let mut rig = attach(Fixture::parked_elsewhere());
     rig.until(is_write).report(unwritten(RegistryKind::Conflict, Effect::None));
     rig.after_pause();
     rig.step();
     assert!(matches!(rig.action(), Action::BeginOwner(..)), "it starts again");
-    let mut rig = starting(first());
+    let mut rig = attach(first());
     rig.until(creates);
     rig.step();
     assert_eq!(rig.action(), Action::ReadMember, "the claim may name another address now");
@@ -111,20 +107,20 @@ fn a_node_in_another_zone_is_final_and_a_missing_eni_is_retried() {
     let mut elsewhere = Fixture::parked_elsewhere();
     elsewhere.node.zone = parsed("us-east-1b");
     elsewhere.node.enis.clear();
-    let mut rig = starting(elsewhere);
+    let mut rig = attach(elsewhere);
     rig.until(|action| *action == Action::ReadIdentity).step();
     assert_eq!(rig.failed(), Some(Exit::NodeUnsuitable));
 
     let mut bare = Fixture::parked_elsewhere();
     bare.node.enis.clear();
     for fixture in [bare, Fixture { node: without_enis(), ..first() }] {
-        let mut rig = starting(fixture.clone());
+        let mut rig = attach(fixture.clone());
         rig.until(|action| *action == Action::ReadIdentity).step();
         assert_eq!(rig.after_pause(), Action::ReadIdentity);
         rig.fixture.node.enis = vec![interface()];
         rig.step();
         assert_ne!(rig.action(), Action::ReadIdentity, "it came");
-        let mut rig = starting(fixture);
+        let mut rig = attach(fixture);
         rig.until(|action| *action == Action::ReadIdentity).step();
         let seen = rig.now;
         rig.after_pause();
@@ -149,10 +145,10 @@ fn a_first_start_in_a_zone_without_a_subnet_of_the_pool_is_final() {
     let mut fixture = first();
     fixture.node.zone = parsed("us-east-1b");
     fixture.node.enis.clear();
-    let mut rig = starting(fixture);
+    let mut rig = attach(fixture);
     rig.until(|action| *action == Action::ReadIdentity).step();
     assert_eq!(rig.failed(), Some(Exit::NodeUnsuitable));
-    let mut rig = starting(Fixture { records: MemberRecords::default(), ..first() });
+    let mut rig = attach(Fixture { records: MemberRecords::default(), ..first() });
     rig.until(|action| *action == Action::ReadIdentity).step();
     assert_eq!(rig.failed(), Some(Exit::RegistryInvalid), "no claim and no pool");
 }
@@ -161,7 +157,7 @@ fn a_first_start_in_a_zone_without_a_subnet_of_the_pool_is_final() {
 fn excluded(fixture: Fixture) -> Rig<Attach> {
     let why = "the VPC CNI manages it".to_owned();
     let input = AttachInput { excluded: [(eni('a'), why)].into(), ..input() };
-    let mut rig = Rig { machine: Attach::new(input, starting(first()).now), ..starting(fixture) };
+    let mut rig = Rig { machine: Attach::new(input, attach(first()).now), ..attach(fixture) };
     while rig.machine.outcome().is_none() && !is_write(&rig.action()) {
         rig.step();
     }
@@ -196,7 +192,7 @@ fn f057_an_excluded_eni_gets_no_address_and_keeps_what_it_has() {
 
 /// The address that a first start looks up first, if it looks one up before it lists the pool.
 fn candidate(fixture: Fixture) -> Option<Ipv4Addr> {
-    let mut rig = starting(fixture);
+    let mut rig = attach(fixture);
     rig.until(|action| *action == Action::ReadIdentity).step();
     if let Action::ReadOwner(address, _) = rig.action() { Some(address) } else { None }
 }
@@ -222,9 +218,9 @@ fn lost(requested: Option<Ipv4Addr>) -> Fixture {
 #[test]
 fn an_address_of_another_member_is_replaced_unless_the_claim_requests_it() {
     assert_eq!(candidate(lost(None)), None);
-    let mut rig = starting(lost(None));
+    let mut rig = attach(lost(None));
     rig.until(|action| matches!(action, Action::ReadAllocated(_)));
-    let mut rig = starting(lost(Some(ADDRESS)));
+    let mut rig = attach(lost(Some(ADDRESS)));
     rig.until(|action| *action == Action::ReadIdentity).step();
     assert_eq!(rig.failed(), Some(Exit::AddressUnavailable));
     assert_eq!(candidate(lost(Some(OTHER))), None, "the pool is listed first");
@@ -232,7 +228,7 @@ fn an_address_of_another_member_is_replaced_unless_the_claim_requests_it() {
 
 /// The writes of a first start in this fixture, up to its epoch.
 fn allocation(fixture: Fixture) -> Vec<Write> {
-    let mut rig = starting(fixture);
+    let mut rig = attach(fixture);
     rig.until(|action| *action == Action::ProbeFile);
     rig.fixture.writes.clone()
 }
@@ -256,7 +252,7 @@ fn a_first_start_names_its_address_in_the_claim_and_then_creates_it() {
 #[test]
 fn an_unassignable_or_out_of_range_address_is_refused() {
     let refused = |fixture| {
-        let mut rig = starting(fixture);
+        let mut rig = attach(fixture);
         rig.until(is_owner).step();
         rig.failed()
     };
@@ -277,7 +273,7 @@ fn stranger() -> Owner {
 
 #[test]
 fn a_candidate_in_use_is_skipped() {
-    let mut rig = starting(first());
+    let mut rig = attach(first());
     rig.until(is_owner);
     rig.report(Reply::Owner(Ok(stranger())));
     let Action::ReadOwner(next, _) = rig.action() else { return listed_again(rig) };
@@ -294,7 +290,7 @@ fn listed_again(mut rig: Rig<Attach>) {
 
 #[test]
 fn the_next_candidate_needs_no_second_list_of_the_pool() {
-    let mut rig = starting(Fixture { allocated: [LAST].into(), ..first() });
+    let mut rig = attach(Fixture { allocated: [LAST].into(), ..first() });
     rig.until(is_owner).report(Reply::Owner(Ok(stranger())));
     assert!(matches!(rig.action(), Action::ReadOwner(next, _) if next == OTHER));
     rig.report(Reply::Owner(Ok(stranger())));
@@ -309,37 +305,37 @@ fn a_claimed_address_in_use_is_checked_twice_and_never_replaced() {
         (claimed(None, Some(ADDRESS)), ours()),
         (claimed(None, Some(ADDRESS)), stranger()),
     ] {
-        let mut rig = starting(Fixture { owner, ..fixture });
+        let mut rig = attach(Fixture { owner, ..fixture });
         rig.until(is_owner).step();
         assert_eq!(rig.action(), Action::ReadMember, "another member may have allocated it since");
         rig.until(is_owner).step();
         assert_eq!(rig.failed(), Some(Exit::AddressUnavailable));
     }
     // On a foreign interface, no StaticIP was deleted by hand: the claim gets another address.
-    let mut rig = starting(Fixture { owner: stranger(), ..claimed(Some(ADDRESS), None) });
+    let mut rig = attach(Fixture { owner: stranger(), ..claimed(Some(ADDRESS), None) });
     rig.until(is_owner).step();
     assert!(matches!(rig.action(), Action::ReadAllocated(_)));
     // The same with an ENI of another cluster.
     let Owner::Eni(mut other) = on('b') else { unreachable!() };
     other.cluster = Some("other".to_owned());
-    let mut rig = starting(Fixture { owner: Owner::Eni(other), ..claimed(Some(ADDRESS), None) });
+    let mut rig = attach(Fixture { owner: Owner::Eni(other), ..claimed(Some(ADDRESS), None) });
     rig.until(is_owner).step();
     assert!(matches!(rig.action(), Action::ReadAllocated(_)));
 }
 
 #[test]
 fn a_failure_of_any_write_of_an_allocation_starts_it_again() {
-    let mut rig = starting(first());
+    let mut rig = attach(first());
     rig.until(creates).report(unwritten(RegistryKind::AlreadyExists, Effect::None));
     assert_eq!(rig.after_pause(), Action::ReadMember);
-    let mut rig = starting(first());
+    let mut rig = attach(first());
     rig.until(is_write).report(unwritten(RegistryKind::Conflict, Effect::None));
     assert_eq!(rig.after_pause(), Action::ReadMember);
 }
 
 #[test]
 fn a_disk_that_is_not_writable_ends_the_attach_before_any_change() {
-    let mut rig = starting(Fixture::parked_elsewhere());
+    let mut rig = attach(Fixture::parked_elsewhere());
     rig.until(|action| *action == Action::ProbeFile);
     rig.report(Reply::File(Err(FileFailure { detail: "read-only".to_owned() })));
     assert_eq!(rig.failed(), Some(Exit::DiskRefused));
@@ -348,7 +344,7 @@ fn a_disk_that_is_not_writable_ends_the_attach_before_any_change() {
 
 #[test]
 fn a_missing_link_is_retried() {
-    let mut rig = starting(Fixture::parked_elsewhere());
+    let mut rig = attach(Fixture::parked_elsewhere());
     rig.until(|action| matches!(action, Action::Observe(_)));
     let mut bare = rig.fixture.view.clone();
     bare.link = None;
@@ -367,10 +363,10 @@ fn a_new_epoch_is_above_the_node_s_lock_record() {
     let mut fixture = Fixture::parked_elsewhere();
     let holder = Holder { pod: parsed("lost"), epoch: Epoch(11) };
     fixture.view.recorded = Some(LockRecord { holder, hold: Hold::Released });
-    let mut rig = starting(fixture);
+    let mut rig = attach(fixture);
     rig.until(is_write).step();
     assert_eq!(rig.fixture.record().epoch, Epoch(12));
-    let mut rig = starting(Fixture::parked_elsewhere());
+    let mut rig = attach(Fixture::parked_elsewhere());
     rig.until(is_write).step();
     assert_eq!(rig.fixture.record().epoch, Epoch(6));
 }
@@ -381,11 +377,11 @@ fn a_failure_names_the_address_as_soon_as_it_is_known() {
         let Outcome::Failed(failure) = rig.end() else { unreachable!("it succeeded") };
         failure.address
     };
-    let mut rig = starting(Fixture::parked_elsewhere());
+    let mut rig = attach(Fixture::parked_elsewhere());
     rig.until(|action| *action == Action::ProbeFile);
     rig.report(Reply::File(Err(FileFailure { detail: "read-only".to_owned() })));
     assert_eq!(address(rig), Some(ADDRESS));
-    let mut rig = starting(first());
+    let mut rig = attach(first());
     rig.step_after(timing::ATTACH_DEADLINE);
     assert_eq!(address(rig), None);
 }
@@ -393,7 +389,7 @@ fn a_failure_names_the_address_as_soon_as_it_is_known() {
 /// Checks the record that the write of an epoch is compared with.
 #[test]
 fn an_acquired_epoch_names_this_pod_node_and_run() {
-    let mut rig = starting(Fixture::parked_elsewhere());
+    let mut rig = attach(Fixture::parked_elsewhere());
     rig.until(is_write).step();
     let taken: Attachment = rig.fixture.record().attachment.expect("taken");
     assert_eq!((taken.pod, taken.node), (parsed("mine"), parsed("node-a")));

@@ -28,7 +28,7 @@ fn adopted(adoption: &Adoption<'_>) -> Option<Promise> {
 }
 
 #[test]
-fn an_unclaimed_unused_address_may_be_adopted_in_place() {
+fn an_orphaned_unused_address_may_be_adopted_in_place() {
     assert_eq!(adopted(&adoption(&parked())), None);
 }
 
