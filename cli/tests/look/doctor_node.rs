@@ -113,7 +113,7 @@ async fn f067_f085_snat_and_volume_limits_of_the_cluster_are_checked_on_the_node
     let there = on_node(&server).await;
     let (level, object, text) = found(&there, "SourceAddressRewritten");
     assert_eq!((level, object), (Level::Warning, "SourceAddressPreserved"));
-    assert!(text.contains("spared: 10.9.0.0/16"), "{text}");
+    assert!(text.contains("ranges outside the VPC without SNAT: 10.9.0.0/16"), "{text}");
     assert_eq!(found(&there, "SlotsOvercounted").0, Level::Warning);
     assert_eq!(found(&there, "NotReserved").0, Level::Warning, "and its subnet was asked for");
     server.fail_next("GET", "nodes", Fault::Code(403, "Forbidden"));

@@ -45,13 +45,13 @@ async fn a_member_of_a_cluster_is_explained_from_its_claim_to_the_agents_report(
     let states: Vec<_> =
         explanation.links.iter().map(|link| (link.link, link.state.as_str())).collect();
     let expected = [
-        ("claim", "holds"),
-        ("address", "holds"),
-        ("pod", "holds"),
-        ("epoch", "holds"),
-        ("ec2", "holds"),
+        ("claim", "ok"),
+        ("address", "ok"),
+        ("pod", "ok"),
+        ("epoch", "ok"),
+        ("ec2", "ok"),
         ("lock", "unknown"),
-        ("kernel", "holds"),
+        ("kernel", "ok"),
         ("file", "unknown"),
     ];
     assert_eq!(states, expected, "{explanation:?}");

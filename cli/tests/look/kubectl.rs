@@ -49,7 +49,7 @@ async fn an_unreachable_cluster_is_an_error_without_secrets() {
     assert!(!said.err.contains(TOKEN));
     let said = run(&["status", "--kubeconfig", file, "--context", "none"]).await;
     assert_eq!(said.code, Some(16), "{}", said.err);
-    assert!(said.err.contains("in its context none"), "{}", said.err);
+    assert!(said.err.contains("with the context none"), "{}", said.err);
     let said = run(&["status"]).await;
     assert_eq!(said.code, Some(16), "{}", said.err);
     assert!(said.err.contains("find the Kubernetes API"), "{}", said.err);

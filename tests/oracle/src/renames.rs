@@ -5,10 +5,14 @@
 //! variants. Where one old name has several new ones, a rule can name its parents:
 //! `operation.Release` is the `Release` directly below the key `operation`, ignoring arrays in
 //! between. The parent of the top level is the component of the event, such as `leader`. The rule
-//! with the most parents wins. `call:old<TAB>new` renames the event itself.
+//! with the most parents wins. `call:old<TAB>new` renames the event itself, and
+//! `text:key<TAB>reworded` leaves the texts of a key out of the comparison.
+//! `prefix:old<TAB>new` changes what values begin with.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+
+use crate::compare::Texts;
 
 /// The table.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +21,10 @@ pub struct Renames {
     rules: HashMap<String, Vec<Rule>>,
     /// The names of events.
     calls: HashMap<String, String>,
+    /// What values begin with.
+    prefixes: Vec<(String, String)>,
+    /// Keys of texts for people, which are not compared.
+    texts: Texts,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +44,14 @@ impl Renames {
             }
             let wrong = || format!("line {number} of the renames is not OLD<TAB>NEW: {line:?}");
             let (old, new) = line.split_once('\t').ok_or_else(wrong)?;
+            if let Some(key) = old.strip_prefix("text:") {
+                table.texts.insert(key.to_owned());
+                continue;
+            }
+            if let Some(prefix) = old.strip_prefix("prefix:") {
+                table.prefixes.push((prefix.to_owned(), new.to_owned()));
+                continue;
+            }
             if let Some(call) = old.strip_prefix("call:") {
                 table.calls.insert(call.to_owned(), new.to_owned());
                 continue;
@@ -50,6 +66,11 @@ impl Renames {
             rules.sort_by_key(|rule| std::cmp::Reverse(rule.below.len()));
         }
         Ok(table)
+    }
+
+    /// The keys of texts for people.
+    pub fn texts(&self) -> &Texts {
+        &self.texts
     }
 
     /// The present name of an event.
@@ -117,7 +138,15 @@ impl<'a> Walk<'a> {
             last.0 = "";
         }
         self.out.push('"');
-        self.out.push_str(table.new_name(text, &self.path).unwrap_or(text));
+        if let Some(name) = table.new_name(text, &self.path) {
+            self.out.push_str(name);
+        } else {
+            let begins = |(old, new): &'_ (String, String)| {
+                text.strip_prefix(old.as_str()).map(|rest| format!("{new}{rest}"))
+            };
+            let begun = table.prefixes.iter().find_map(begins);
+            self.out.push_str(begun.as_deref().unwrap_or(text));
+        }
         self.out.push('"');
         if let (true, Some(last)) = (key, self.path.last_mut()) {
             last.0 = text;
@@ -159,6 +188,11 @@ mod tests {
     fn an_event_can_be_renamed() {
         let table = Renames::parse("call:a.old\ta.new\n").unwrap();
         assert_eq!((table.call("a.old"), table.call("a.other")), ("a.new", "a.other"));
+    }
+
+    #[test]
+    fn a_prefix_of_a_value_can_be_renamed() {
+        assert_eq!(renamed("prefix:a/\tb/\n", r#"["a/1","1a/","a"]"#), r#"["b/1","1a/","a"]"#);
     }
 
     #[test]

@@ -258,7 +258,7 @@ impl<'a> Replay<'a> {
         let expected = self.renames.apply(component, expected);
         self.summary.compared += 1;
         let unlike = match self.instances.ask(call, of, &renamed) {
-            Ok(got) => differ(&expected, &got),
+            Ok(got) => differ(&expected, &got, self.renames.texts()),
             Err(Unable(got)) => {
                 Some(Unlike { place: "/".to_owned(), expected: short(&expected), got })
             }

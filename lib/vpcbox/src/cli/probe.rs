@@ -79,7 +79,7 @@ fn strip(arguments: &StripArguments) -> Result<u8, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::kernel("start", "a runtime", e))?;
     let away = runtime.block_on(netlink::measure_restore(arguments.address, timeout))?;
-    print::out(&format!("back after {}\n", away.as_micros())).map(|()| 0)
+    print::out(&format!("restored after {}\n", away.as_micros())).map(|()| 0)
 }
 
 fn read_timeout(seconds: f64) -> Result<Duration, Failure> {
