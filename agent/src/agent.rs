@@ -278,7 +278,7 @@ impl<'a, W: Environment> Agent<'a, W> {
                 self.check_orphans(listing.as_deref(), work);
             }
             Ok(WorkResult::LossInvestigated(lost, found, done)) => {
-                self.loss_investigated(lost, found, done)
+                self.loss_investigated(lost, found, done);
             }
             Ok(WorkResult::Attachments(read)) => self.attachments(read),
             Ok(WorkResult::TypeLimits(read)) => self.type_limits(read),

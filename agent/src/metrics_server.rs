@@ -38,7 +38,7 @@ async fn listen(at: SocketAddr, status: &Status) -> TcpListener {
                     "failed to start metrics listener; will retry");
             }
             Err(why) => {
-                tracing::debug!(%at, error = %why, "failed to start metrics listener again")
+                tracing::debug!(%at, error = %why, "failed to start metrics listener again");
             }
         }
         sleep(backoff.mul_f64(1.0 + rng.part() / 2.0)).await;

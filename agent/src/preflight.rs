@@ -200,10 +200,10 @@ fn report(condition: &Condition) {
     let Condition { kind, reason, message } = condition;
     match condition.severity() {
         Severity::Blocking => {
-            tracing::error!(condition = %kind, %reason, %message, "preflight condition changed")
+            tracing::error!(condition = %kind, %reason, %message, "preflight condition changed");
         }
         Severity::Warning => {
-            tracing::warn!(condition = %kind, %reason, %message, "preflight condition changed")
+            tracing::warn!(condition = %kind, %reason, %message, "preflight condition changed");
         }
         Severity::Unknown | Severity::Ok => {
             tracing::info!(condition = %kind, %reason, %message, "preflight condition changed");

@@ -130,7 +130,7 @@ fn a_changed_byte_is_detected() {
         let mut changed = whole.clone();
         changed[middle] ^= 1;
         let reported = open(&changed).unwrap_err().to_string();
-        assert!(reported.contains("is another"), "{reported}");
+        assert!(reported.contains("differs from its descriptor"), "{reported}");
         noticed += 1;
     }
     assert_eq!(noticed, 3, "manifest, configuration and layer");

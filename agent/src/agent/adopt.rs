@@ -83,7 +83,7 @@ impl<W: Environment> Agent<'_, W> {
             AdoptionResult::Refused(why) => tracing::warn!(%address, %eni, reason = %why,
                 "orphaned address not adopted"),
             AdoptionResult::Moot => {
-                tracing::info!(%address, %eni, "orphaned address already has a StaticIP")
+                tracing::info!(%address, %eni, "orphaned address already has a StaticIP");
             }
             AdoptionResult::Failed(why) => tracing::warn!(%address, %eni, error = %why,
                 "adoption of orphaned address failed; will retry"),

@@ -158,7 +158,7 @@ impl<C: Cloud> Leader<C> {
             match timeout(READ_BOUND, read).await {
                 Ok(Ok(owner)) => drop(answers.held.insert(address, is_held(&record, &owner))),
                 Ok(Err(why)) => {
-                    tracing::warn!(%address, error = %why, "failed to look up owner in EC2")
+                    tracing::warn!(%address, error = %why, "failed to look up owner in EC2");
                 }
                 Err(_elapsed) => tracing::warn!(%address, "owner lookup in EC2 timed out"),
             }

@@ -141,10 +141,10 @@ impl<C: Cloud> Leader<C> {
                 self.report(operation, facts).await;
             }
             Err(PerformError::Moot(why)) => {
-                tracing::debug!(%operation, why, "operation obsolete")
+                tracing::debug!(%operation, why, "operation obsolete");
             }
             Err(why) => {
-                tracing::warn!(%operation, error = %why, "operation failed; will retry")
+                tracing::warn!(%operation, error = %why, "operation failed; will retry");
             }
         }
     }

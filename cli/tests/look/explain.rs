@@ -258,13 +258,13 @@ const RECORDS: &[Case] = &[
 
 const BEYOND: &[Case] = &[
     ("EC2 has it nowhere", Reason::NotOnAnyInterface, |facts| {
-        facts.owner = Answer::Known(Owner::Unassigned)
+        facts.owner = Answer::Known(Owner::Unassigned);
     }),
     ("EC2 has it elsewhere", Reason::Misplaced, |facts| {
         facts.owner = shown_on(OTHER_ENI, Some("prod"));
     }),
     ("a foreign interface has it", Reason::HeldByForeignInterface, |facts| {
-        facts.owner = shown_on(OTHER_ENI, None)
+        facts.owner = shown_on(OTHER_ENI, None);
     }),
     ("a registry that was rolled back", Reason::LockAhead, |facts| {
         facts.node.lock = lock("pod-9", 9, Hold::Held);
@@ -278,14 +278,14 @@ const BEYOND: &[Case] = &[
     ("no link", Reason::LinkMissing, |facts| view(facts, |seen| seen.link = None)),
     ("a link that is down", Reason::LinkDown, |facts| view(facts, |seen| seen.link_up = false)),
     ("missing from the kernel", Reason::MissingInKernel, |facts| {
-        view(facts, |seen| seen.address = false)
+        view(facts, |seen| seen.address = false);
     }),
     ("missing from the kernel, without IMDS", Reason::MissingInKernel, |facts| {
         facts.node.view = Answer::unknown("the metadata service is unreachable");
         facts.node.mark = Answer::Known(None);
     }),
     ("a rule is missing", Reason::RoutingMissingInKernel, |facts| {
-        view(facts, |seen| seen.routing = false)
+        view(facts, |seen| seen.routing = false);
     }),
     ("left over in the kernel", Reason::LeftoverInKernel, |facts| {
         state(facts, State::Parked);

@@ -223,7 +223,7 @@ fn f019_a_member_that_no_claim_or_pool_covers_ends_without_an_ec2_call() {
 fn an_endpoint_that_is_no_url_is_refused_by_name() {
     let ended =
         on(&Node::in_subnet(HERE, "127.77.0.0/24")).set("AWS_ENDPOINT_URL_EC2", "ec2").end();
-    failed(&ended, 13, "CloudRefused", &["endpoint of EC2", "\"ec2\""]);
+    failed(&ended, 13, "CloudRefused", &["invalid endpoint \"ec2\" of EC2"]);
 }
 
 #[test]

@@ -222,11 +222,10 @@ impl Step {
             Self::Release(4) | Self::Withdraw(3) | Self::Collect(3) => {
                 "rule and routes removed from the kernel"
             }
-            Self::Release(_) => "release recorded",
             Self::Free(2) => "Unassign recorded as pending",
             Self::Free(3) => "Unassign sent",
             Self::Free(4) => "Unassign answered",
-            Self::Free(_) => "release recorded",
+            Self::Release(_) | Self::Free(_) => "release recorded",
             Self::Withdraw(_) => "holder confirmed as superseded",
             Self::Reassert(1) => "Assign recorded as pending",
             Self::Reassert(_) => "re-assert ended",

@@ -206,27 +206,27 @@ pub(crate) fn cloud_read_halt(failure: &CloudFailure) -> Halt {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Waiting {
     deadline: Moment,
-    waiting: Option<Delay>,
+    delay: Option<Delay>,
     failures: u32,
     furthest: Option<Step>,
 }
 
 impl Waiting {
     pub(crate) fn until(deadline: Moment) -> Self {
-        Self { deadline, waiting: None, failures: 0, furthest: None }
+        Self { deadline, delay: None, failures: 0, furthest: None }
     }
 
     pub(crate) fn action(&self) -> Option<Action> {
-        self.waiting.clone().map(Action::Wait)
+        self.delay.clone().map(Action::Wait)
     }
 
     /// Handles the reply to a wait. False if the machine was not waiting.
     pub(crate) fn waited(&mut self, reply: &Reply) -> bool {
-        if self.waiting.is_none() {
+        if self.delay.is_none() {
             return false;
         }
         if *reply == Reply::Waited {
-            self.waiting = None;
+            self.delay = None;
         }
         true
     }
@@ -241,7 +241,7 @@ impl Waiting {
 
     pub(crate) fn canonical(&mut self, canon: Canonical) {
         canon.due([&mut self.deadline]);
-        self.waiting.iter_mut().for_each(Canonical::wait);
+        self.delay.iter_mut().for_each(Canonical::wait);
         (self.failures, self.furthest) = (0, None);
     }
 
@@ -305,7 +305,7 @@ impl Waiting {
         if now >= self.deadline {
             return Err(format!("the deadline passed: {why}"));
         }
-        self.waiting = Some(Delay { length, jitter, limit: self.deadline.since(now), why });
+        self.delay = Some(Delay { length, jitter, limit: self.deadline.since(now), why });
         Ok(())
     }
 }

@@ -69,5 +69,5 @@ async fn a_missing_or_invalid_kubeconfig_is_named() {
 async fn outside_of_a_pod_there_is_no_default_cluster() {
     assert_eq!(std::env::var_os("KUBERNETES_SERVICE_HOST"), None, "these tests run in a pod");
     let failure = failed(RegistryUrl::InCluster).await;
-    assert!(failure.detail.contains("from inside of a pod"), "{failure}");
+    assert!(failure.detail.contains("from inside a pod"), "{failure}");
 }

@@ -8,11 +8,11 @@
 //! use std::process::ExitCode;
 //!
 //! fn a_new_namespace_has_only_a_loopback() {
-//!     assert_eq!(crate::netns::Net::current().links(), ["lo"]);
+//!     assert_eq!(firecamp_testkit::netns::Net::current().links(), ["lo"]);
 //! }
 //!
 //! fn main() -> ExitCode {
-//!     crate::netns::run(&[crate::netns::Case {
+//!     firecamp_testkit::netns::run(&[firecamp_testkit::netns::Case {
 //!         name: "a_new_namespace_has_only_a_loopback",
 //!         run: a_new_namespace_has_only_a_loopback,
 //!     }])

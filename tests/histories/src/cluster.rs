@@ -222,7 +222,7 @@ impl Orchestrator {
             Timer::StartInit(pod, of) if self.is_current(pod, of) => self.start_init(pod, ctx),
             Timer::StartMain(pod, of) if self.is_current(pod, of) => self.start_main(pod, ctx),
             Timer::StartSidecar(pod, of) if self.is_current(pod, of) => {
-                self.start_sidecar(pod, ctx)
+                self.start_sidecar(pod, ctx);
             }
             Timer::MainEnds(pod, of) if self.is_current(pod, of) => self.main_ended(pod, ctx),
             Timer::GraceOver(pod, of) if self.is_current(pod, of) => self.grace_over(pod, ctx),

@@ -80,7 +80,7 @@ impl Renames {
 
     /// Applies the table to compact JSON. `of`: the component of the event.
     pub fn apply<'a>(&self, of: &'a str, json: &'a str) -> Cow<'a, str> {
-        if self.rules.is_empty() {
+        if self.rules.is_empty() && self.prefixes.is_empty() {
             return Cow::Borrowed(json);
         }
         let mut walk = Walk { out: String::with_capacity(json.len()), path: vec![(of, false)] };

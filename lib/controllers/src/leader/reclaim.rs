@@ -93,7 +93,7 @@ impl Orphans {
             match orphan(view, *address, &observed.record.member) {
                 None => drop(unknown.insert(*address)),
                 Some(false) => {
-                    reports.extend(bound_again(*address, observed).map(|it| (address, it)))
+                    reports.extend(bound_again(*address, observed).map(|it| (address, it)));
                 }
                 Some(true) => drop(found.insert(*address, observed.record.clone())),
             }

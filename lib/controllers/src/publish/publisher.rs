@@ -326,7 +326,7 @@ impl Publisher {
                 self.published_conditions.insert(record.address, written);
             }
             (Step::UpdateClaimStatus { member, report, .. }, _) => {
-                self.claims.done(member, report, now)
+                self.claims.done(member, report, now);
             }
             (Step::UpdateCapacity(capacity), _) => {
                 if let Some(known) = &mut self.known {

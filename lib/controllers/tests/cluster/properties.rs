@@ -186,7 +186,7 @@ fn check(all: &[One], operation: &Operation) -> Result<(), TestCaseError> {
             prop_assert!(matches!(one.state, None | Some(State::Released)), "in EC2: {address}");
         }
         Operation::ClearVolumeWait { member, .. } => {
-            prop_assert!(false, "{member} waits for nothing")
+            prop_assert!(false, "{member} waits for nothing");
         }
         Operation::RecordOwner { .. }
         | Operation::UpdateStaticIpStatus { .. }

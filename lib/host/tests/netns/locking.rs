@@ -121,7 +121,7 @@ pub(crate) fn f066_a_strict_filter_that_cannot_be_made_loose_is_an_error() {
     node.net.set_sysctl("net/ipv4/conf/all/rp_filter", "0");
     let target = node.on_second();
     lose_privileges();
-    let words = ["reverse-path filtering of eth1 is strict", "Operation not permitted"];
+    let words = ["reverse-path filtering of eth1 from strict to loose", "Operation not permitted"];
     let added = here(node.host.add_routing(&target, &holder("pod", 1)));
     fails(added, HostKind::Refused, &words);
 }

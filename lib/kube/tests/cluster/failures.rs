@@ -55,7 +55,7 @@ async fn a_rejected_write_has_no_effect_and_keeps_the_servers_message() {
     let cases = [
         (Fault::Code(400, "BadRequest"), RegistryKind::Refused, "BadRequest"),
         (Fault::Code(401, "Unauthorized"), RegistryKind::Refused, "token"),
-        (Fault::Code(403, "Forbidden"), RegistryKind::Refused, "ClusterRoles"),
+        (Fault::Code(403, "Forbidden"), RegistryKind::Refused, "deploy/rbac"),
         (Fault::Code(422, "Invalid"), RegistryKind::Refused, "on purpose"),
         (Fault::Code(409, "Conflict"), RegistryKind::Conflict, "409"),
         (Fault::Code(409, "AlreadyExists"), RegistryKind::AlreadyExists, "409"),

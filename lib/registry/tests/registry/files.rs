@@ -306,7 +306,7 @@ async fn an_update_that_would_exceed_the_size_limit_fails_and_loses_nothing() {
     let read = bench.registry.static_ip(ADDRESS).await.unwrap().unwrap();
     let failure = bench.registry.write(&Write::UpdateStaticIp(read)).await.unwrap_err();
     assert_eq!((failure.kind, failure.effect), (RegistryKind::Refused, Effect::None));
-    assert!(failure.detail.contains("more than the 1048576"), "{failure}");
+    assert!(failure.detail.contains("at most 1048576"), "{failure}");
     assert_eq!(fs::read_to_string(bench.ip_file()).unwrap(), edited);
 }
 

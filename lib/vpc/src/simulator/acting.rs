@@ -71,7 +71,7 @@ impl Simulator {
         let mut next = (*before).clone();
         match act {
             Act::Reassign { address, to } => {
-                self.reassign(act, *address, to.as_deref(), &mut next)?
+                self.reassign(act, *address, to.as_deref(), &mut next)?;
             }
             Act::Unassign { address } => unassign(act, *address, &mut next)?,
             Act::StripEni { eni } => self.change(act, eni, &mut next)?.secondary.clear(),

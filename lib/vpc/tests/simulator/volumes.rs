@@ -206,7 +206,7 @@ fn force_ends_a_stuck_detachment() {
     vpc.act(&detach("data-0", false));
     vpc.settle();
     assert_eq!(states(&mut vpc, DATA), "in-use detaching");
-    assert!(refusal(&mut vpc, &detach("data-0", false)).contains("is being detached"));
+    assert!(refusal(&mut vpc, &detach("data-0", false)).contains("is already detaching"));
     vpc.act(&detach("data-0", true));
     vpc.settle();
     assert_eq!(states(&mut vpc, DATA), "available");

@@ -57,8 +57,9 @@ impl Graph {
             required.insert(name.clone(), needed.filter_map(|d| text(d, "name")).collect());
             for (feature, asked) in package.get("features")?.as_object()? {
                 let asked = asked.as_array()?.iter().filter_map(Value::as_str);
-                let named = asked.filter_map(|name| name.strip_prefix("dep:"));
-                added.insert((name.clone(), feature.clone()), named.map(str::to_owned).collect());
+                let optional = asked.filter_map(|name| name.strip_prefix("dep:"));
+                added
+                    .insert((name.clone(), feature.clone()), optional.map(str::to_owned).collect());
             }
             names.insert(id, name);
         }

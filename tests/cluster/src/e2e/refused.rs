@@ -35,8 +35,8 @@ impl Scene<'_> {
         let reporter = Reporter { namespace, pod: &pod, uid: &uid, container: INIT };
         let code = format!(" ({code}): ");
         let all = |one: &Value| {
-            let reported = text(&one["message"]);
-            reported.contains(&code) && words.iter().all(|word| reported.contains(word))
+            let message = text(&one["message"]);
+            message.contains(&code) && words.iter().all(|word| message.contains(word))
         };
         self.told_by(&reporter, Notice::AddressAttachFailed, all).await
     }

@@ -146,17 +146,17 @@ impl ClusterFixture {
     fn obey(&mut self, operation: Operation) {
         match operation {
             Operation::Release { address, .. } | Operation::Unassign { address, .. } => {
-                self.part(address)
+                self.part(address);
             }
             Operation::RecordOwner { member, owner, .. } => {
-                self.claim(&member, |seen| seen.owner = owner)
+                self.claim(&member, |seen| seen.owner = owner);
             }
             Operation::DeleteClaim { member, .. } => drop(self.view.claims.remove(&member)),
             Operation::DeleteStaticIp { address, .. } => {
-                self.address(address, |id| id.deleting = true)
+                self.address(address, |id| id.deleting = true);
             }
             Operation::RemoveFinalizer { address, .. } => {
-                drop(self.view.addresses.remove(&address))
+                drop(self.view.addresses.remove(&address));
             }
             Operation::UpdateStaticIpStatus { address, status, .. } => {
                 if let Some(Some(seen)) = self.view.addresses.get_mut(&address) {

@@ -134,9 +134,9 @@ impl<'a> Scene<'a> {
         let claim = json!({ "metadata": { "name": REPORTED }, "spec": { "pool": "pool" } });
         self.make(&claims, &kind(claim, "StaticIPClaim")).await?;
         let path = format!("{claims}/{REPORTED}/status");
-        let patch = json!({ "conditions": [volume_ready_by_node_b()] });
-        let patch = json!([{ "op": "add", "path": "/status", "value": patch }]);
-        let answer = self.cluster.api.patch(&path, &patch).await?;
+        let status = json!({ "conditions": [volume_ready_by_node_b()] });
+        let operations = json!([{ "op": "add", "path": "/status", "value": status }]);
+        let answer = self.cluster.api.patch(&path, &operations).await?;
         ensure(answer.code == 200, || answer.text)
     }
 

@@ -166,7 +166,7 @@ impl SimState {
             match met {
                 Some(Interference::ConcurrentUpdate) => subject.annotate(&api),
                 Some(Interference::Recreated) if subject.renew(&api) => {
-                    self.coverage.hit("api new uid")
+                    self.coverage.hit("api new uid");
                 }
                 Some(Interference::Recreated | Interference::Fault(_)) | None => {}
             }
