@@ -51,7 +51,7 @@ enum Command {
     },
     /// Replay a recording from stdin against this code.
     Replay {
-        /// The rename table: OLD<TAB>NEW on each line.
+        /// The rename table: an old name, a tab and the new name on each line.
         #[arg(long)]
         renames: Option<PathBuf>,
         /// Print at most so many differences.
