@@ -116,7 +116,7 @@ async fn foreign(scene: &Scene<'_>, set: &Set, pod: &Pod, held: &Held) -> Outcom
     scene.made(&CLAIMS.replace(NAMESPACE, TENANT), &copied).await?;
     scene.made(&super::scene::SETS.replace(NAMESPACE, TENANT), &theirs.object()).await?;
     let asks = format!("tenant/bound-0 requests {}", held.address);
-    scene.refused(&theirs, 11, &[&asks, "says whose it is"]).await?;
+    scene.refused(&theirs, 11, &[&asks, "names the member"]).await?;
     scene.unsettle(TENANT).await
 }
 

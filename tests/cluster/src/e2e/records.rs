@@ -72,7 +72,7 @@ pub(super) async fn f073_the_server_itself_keeps_an_address_with_its_claim(
     ensure(answer.code == 409 && answer.text.contains("already exists"), || answer.text)?;
     twin["metadata"]["name"] = json!("10.0.1.99");
     let answer = scene.admin.api.post(ADDRESSES, &twin).await?;
-    let reported = answer.text.contains("a StaticIP is named by its address");
+    let reported = answer.text.contains("a StaticIP is named after its address");
     ensure(answer.code == 422 && reported, || answer.text)?;
     twin["metadata"]["name"] = json!("10.0.9.9");
     twin["spec"]["address"] = json!("10.0.9.9");

@@ -66,7 +66,7 @@ pub(super) async fn two_sets_that_ask_for_one_address_one_is_told_whose_it_is(
     ensure(held.address == WANTED, || format!("it has {}", held.address))?;
     let before = scene.calls()?;
     scene.create(&second).await?;
-    scene.refused(&second, 11, &["asks for 10.0.1.120", "says whose it is"]).await?;
+    scene.refused(&second, 11, &["requests 10.0.1.120", "names the member"]).await?;
     let now = scene.holds(&pod).await?;
     ensure(now == held, || format!("{now:?} after {held:?}"))?;
     scene.changed(before, 0)?;

@@ -46,7 +46,7 @@ async fn a_member_that_strays_is_told_where_its_address_is(scene: &Scene<'_>) ->
     scene.cordon(&[&old.node], true).await?;
     scene.admin.kubectl(&["-n", NAMESPACE, "delete", "pod", "stays-0"]).await?;
     let home = worker(&old.node)?.subnet(Layout::Zones).zone;
-    let (address, of) = (held.address.to_string(), format!("of zone {home}; i-"));
+    let (address, of) = (held.address.to_string(), format!("(zone {home}); i-"));
     scene.refused(&set, 17, &[&address, &of, "has no ENI there"]).await?;
     scene.released(&old, &held).await?;
     let others = all_but(&old.node);
