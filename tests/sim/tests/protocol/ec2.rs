@@ -165,7 +165,7 @@ async fn f054_an_address_that_a_stranger_holds_is_never_forced() {
     parked_on_a(&cluster).await;
     cluster.act(&Act::Reassign { address: FIRST, to: None });
     cluster.settle().await;
-    let external_caller = cluster.owner(FIRST).expect("the thief's ENI");
+    let external_caller = cluster.owner(FIRST).expect("the ENI of the external caller");
     let mark = cluster.mark();
     let failure = failed(Pod::new("uid-2", "node-b").init(&cluster).await);
     assert_eq!(failure.exit, Exit::AddressUnavailable);
