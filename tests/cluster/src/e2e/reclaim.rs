@@ -179,7 +179,7 @@ pub(super) async fn f076_given_back_2_the_object_stays_until_the_pod_is_gone(
     until("its status says what it waits for", || async {
         let object = scene.static_ip(held.address).await?;
         let all = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        let reported = all.iter().any(|one| one["type"] == "Deletable" && one["reason"] == "Held");
+        let reported = all.iter().any(|one| one["type"] == "Deletable" && one["reason"] == "InUse");
         ensure(reported, || object.to_string())
     })
     .await?;
