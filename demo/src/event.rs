@@ -308,6 +308,8 @@ pub enum Verdict {
     Met,
     /// The goal was missed.
     Missed,
+    /// A time of a debug build: it is shown, not compared with the goal.
+    NotJudged,
 }
 
 /// A line of the summary.

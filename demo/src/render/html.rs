@@ -97,7 +97,7 @@ fn table(summary: &Summary) -> String {
         if summary.build == "release" {
             ""
         } else {
-            " Times of a debug build are not representative."
+            " The goals for times apply to a release build."
         }
     );
     for row in &summary.rows {
@@ -105,6 +105,7 @@ fn table(summary: &Summary) -> String {
             (Verdict::Met, _) => ("met", "met"),
             (Verdict::Missed, true) => ("missed", "failed"),
             (Verdict::Missed, false) => ("late", "missed"),
+            (Verdict::NotJudged, _) => ("", "-"),
         };
         // Writing to a string cannot fail.
         writeln!(

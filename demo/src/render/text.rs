@@ -225,6 +225,7 @@ fn end(summary: &Summary) -> String {
             (Verdict::Met, _) => format!("{GOOD}met   {GOOD:#}"),
             (Verdict::Missed, true) => format!("{BAD}FAILED{BAD:#}"),
             (Verdict::Missed, false) => format!("{WARN}missed{WARN:#}"),
+            (Verdict::NotJudged, _) => format!("{DIM}-     {DIM:#}"),
         };
         text.extend([format!(
             "{:<what$}  {:<goal$}  {verdict}  {}\n",
@@ -238,7 +239,7 @@ fn verdict(summary: &Summary) -> String {
     let debug = if summary.build == "release" {
         ""
     } else {
-        "Times of a debug build are not representative: use cargo demo --release.\n"
+        "The goals for times apply to a release build: use cargo demo --release.\n"
     };
     let seconds = seconds(summary.at_us);
     let Summary { address, attempts, .. } = summary;
