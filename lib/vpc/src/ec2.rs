@@ -4,6 +4,7 @@ mod actions;
 mod assign;
 mod attach;
 mod create;
+mod describe;
 mod errors;
 mod filters;
 mod instances;

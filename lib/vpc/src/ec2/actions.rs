@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::describe::DescribeRequest;
 use super::pages::{Listing, Page, PageKnobs, PageRequest};
 use super::{
     ApiError, Form, VERSION, assign, attach, create, instances, interfaces, reservations, subnets,
@@ -100,12 +101,12 @@ impl Action {
 pub(crate) enum Request {
     Assign(assign::Assign),
     Unassign(unassign::Unassign),
-    Interfaces(interfaces::Interfaces),
-    Instances(instances::Instances),
-    Subnets(subnets::Subnets),
+    Interfaces(DescribeRequest),
+    Instances(DescribeRequest),
+    Subnets(DescribeRequest),
     Reservations(reservations::Reservations),
-    InstanceTypes(types::InstanceTypes),
-    Volumes(volumes::Volumes),
+    InstanceTypes(DescribeRequest),
+    Volumes(DescribeRequest),
     Create(create::Create),
     Delete(create::Delete),
     Attach(attach::Attach),
@@ -123,12 +124,12 @@ pub(crate) fn parse(action: Action, form: &Form) -> Result<Request, ApiError> {
     let request = match action {
         Action::Assign => Request::Assign(assign::parse(form)?),
         Action::Unassign => Request::Unassign(unassign::parse(form)?),
-        Action::Interfaces => Request::Interfaces(interfaces::parse(form)?),
-        Action::Instances => Request::Instances(instances::parse(form)?),
-        Action::Subnets => Request::Subnets(subnets::parse(form)?),
+        Action::Interfaces => Request::Interfaces(interfaces::DESCRIBE.parse(form)?),
+        Action::Instances => Request::Instances(instances::DESCRIBE.parse(form)?),
+        Action::Subnets => Request::Subnets(subnets::DESCRIBE.parse(form)?),
         Action::Reservations => Request::Reservations(reservations::parse(form)?),
-        Action::InstanceTypes => Request::InstanceTypes(types::parse(form)?),
-        Action::Volumes => Request::Volumes(volumes::parse(form)?),
+        Action::InstanceTypes => Request::InstanceTypes(types::DESCRIBE.parse(form)?),
+        Action::Volumes => Request::Volumes(volumes::DESCRIBE.parse(form)?),
         Action::Create => Request::Create(create::parse(form)?),
         Action::Delete => Request::Delete(create::parse_delete(form)?),
         Action::Attach => Request::Attach(attach::parse(form)?),

@@ -3,68 +3,48 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::actions::{ActionContext, Effect};
-use super::filters::{Filter, known, pass};
+use super::actions::{Action, ActionContext, Effect};
+use super::describe::{Describe, DescribeRequest};
+use super::filters::pass;
 use super::interface_xml::{enis_of, long_ago, of_instance, private_dns_name};
-use super::pages::{Bounds, Listing, PageRequest, check_bounds};
 use super::xml::Xml;
-use super::{ApiError, Form, interfaces, is_id, volumes};
+use super::{ApiError, interfaces, is_id, volumes};
 use crate::model::{Eni, Instance};
 use crate::rng::key_of;
 use crate::view::NodeState;
 
-/// The supported filters.
-pub(crate) const FILTERS: [&str; 15] = [
-    "availability-zone",
-    "block-device-mapping.volume-id",
-    "instance-id",
-    "instance-state-code",
-    "instance-state-name",
-    "instance-type",
-    "network-interface.addresses.private-ip-address",
-    "network-interface.network-interface-id",
-    "network-interface.subnet-id",
-    "owner-id",
-    "private-dns-name",
-    "private-ip-address",
-    "subnet-id",
-    "tag-key",
-    "vpc-id",
-];
+/// The action.
+pub(super) const DESCRIBE: Describe = Describe {
+    action: Action::Instances,
+    ids: Some("InstanceId"),
+    ids_without_pages: Some("instancesSet"),
+    filters: &[
+        "availability-zone",
+        "block-device-mapping.volume-id",
+        "instance-id",
+        "instance-state-code",
+        "instance-state-name",
+        "instance-type",
+        "network-interface.addresses.private-ip-address",
+        "network-interface.network-interface-id",
+        "network-interface.subnet-id",
+        "owner-id",
+        "private-dns-name",
+        "private-ip-address",
+        "subnet-id",
+        "tag-key",
+        "vpc-id",
+    ],
+    tags: true,
+    most: 1_000,
+    // The simulator has no managed instances, so the flag has no effect.
+    managed: true,
+    set: "reservationSet",
+    empty_set: None,
+};
 
 /// How long DescribeInstances lists a terminated instance.
 const LISTED: Duration = Duration::from_hours(1);
-
-/// A request.
-#[derive(Debug, Clone)]
-pub(crate) struct Instances {
-    ids: Vec<String>,
-    filters: Vec<Filter>,
-    page: PageRequest,
-}
-
-/// Reads a request.
-pub(crate) fn parse(form: &Form) -> Result<Instances, ApiError> {
-    let ids: Vec<String> = form.list("InstanceId").into_iter().map(str::to_owned).collect();
-    let filters = form.filters()?;
-    let max = form.number("MaxResults")?;
-    let token = form.text("NextToken").map(str::to_owned);
-    // The simulator has no managed instances, so the flag has no effect.
-    form.flag("IncludeManagedResources")?;
-    let dry = form.flag("DryRun")?;
-    form.nothing_left()?;
-    known(&filters, &FILTERS)?;
-    check_bounds(max, Bounds { least: 5, most: 1_000 })?;
-    if max.is_some() && !ids.is_empty() {
-        return Err(ApiError::combination(
-            "The parameter instancesSet cannot be used with the parameter maxResults",
-        ));
-    }
-    if dry {
-        return Err(ApiError::dry_run());
-    }
-    Ok(Instances { ids, filters, page: PageRequest { max, token } })
-}
 
 /// An instance with its ENIs.
 struct InstanceWithEnis<'a> {
@@ -78,7 +58,10 @@ pub(super) fn is_listed(instance: &Instance, now: Duration) -> bool {
 }
 
 /// Executes a request on the caller's view.
-pub(crate) fn execute(request: &Instances, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
+pub(crate) fn execute(
+    request: &DescribeRequest,
+    on: &ActionContext<'_>,
+) -> Result<Effect, ApiError> {
     let listed = |instance: &Instance| is_listed(instance, on.now);
     if let Some(bad) = request.ids.iter().find(|id| !is_id("i", id)) {
         return Err(ApiError::malformed_instance(bad));
@@ -92,22 +75,14 @@ pub(crate) fn execute(request: &Instances, on: &ActionContext<'_>) -> Result<Eff
         .instances
         .values()
         .filter(|instance| listed(instance))
-        .filter(|i| request.ids.is_empty() || request.ids.iter().any(|id| **id == *i.id))
+        .filter(|i| request.names(&i.id))
         .map(|instance| InstanceWithEnis { instance, enis: enis_of(&on.vpc, &instance.id) })
         .filter(|item| pass(&request.filters, &item.instance.tags, |name| values(name, item, on)))
         .filter(|item| !on.knobs.omitted(|name| is_about(item, name)))
         .collect();
-    let name = super::Action::Instances.name();
-    let fingerprint = key_of(&format!("{:?}{:?}", request.ids, request.filters));
-    let listing = Listing { rng: on.rng, action: name, fingerprint };
     let id = |item: &InstanceWithEnis<'_>| item.instance.id.to_string();
-    let page = on.page(&listing, found, id, &request.page)?;
-    let mut xml = Xml::answer(name, on.request_id);
-    xml.set("reservationSet", page.items, |xml, item| reservation(xml, &item, on));
-    if let Some(token) = page.token {
-        xml.leaf("nextToken", token);
-    }
-    Ok(Effect::read(xml.finish(name)))
+    let page = DESCRIBE.page(request, on, found, id)?;
+    Ok(DESCRIBE.answer(on, page, |xml, item| reservation(xml, &item, on)))
 }
 
 fn is_about(item: &InstanceWithEnis<'_>, name: &str) -> bool {
@@ -200,15 +175,5 @@ fn values(name: &str, item: &InstanceWithEnis<'_>, on: &ActionContext<'_>) -> Ve
         "subnet-id" => primary.map(|eni| eni.subnet.to_string()).into_iter().collect(),
         "vpc-id" => primary.map(|_| on.topology.vpc.clone()).into_iter().collect(),
         _ => Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::FILTERS;
-
-    #[test]
-    fn the_table_of_filters_is_in_order() {
-        assert!(FILTERS.is_sorted());
     }
 }

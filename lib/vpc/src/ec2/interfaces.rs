@@ -2,77 +2,57 @@
 
 use std::sync::Arc;
 
-use super::actions::{ActionContext, Effect};
-use super::filters::{Filter, boolean, known, pass};
+use super::actions::{Action, ActionContext, Effect};
+use super::describe::{Describe, DescribeRequest};
+use super::filters::{boolean, pass};
 use super::interface_xml::{GROUP, described, private_dns_name, status};
-use super::pages::{Bounds, Listing, PageRequest, check_bounds};
-use super::xml::Xml;
-use super::{ApiError, Form, is_id};
+use super::{ApiError, is_id};
 use crate::model::Eni;
-use crate::rng::key_of;
 
-/// The supported filters.
-pub(crate) const FILTERS: [&str; 25] = [
-    "addresses.primary",
-    "addresses.private-ip-address",
-    "attachment.attachment-id",
-    "attachment.delete-on-termination",
-    "attachment.device-index",
-    "attachment.instance-id",
-    "attachment.status",
-    "availability-zone",
-    "description",
-    "group-id",
-    "interface-type",
-    "mac-address",
-    "network-interface-id",
-    "operator.managed",
-    "operator.principal",
-    "owner-id",
-    "private-dns-name",
-    "private-ip-address",
-    "requester-id",
-    "requester-managed",
-    "source-dest-check",
-    "status",
-    "subnet-id",
-    "tag-key",
-    "vpc-id",
-];
-
-/// A request.
-#[derive(Debug, Clone)]
-pub(crate) struct Interfaces {
-    ids: Vec<String>,
-    filters: Vec<Filter>,
-    page: PageRequest,
-    managed: bool,
-}
-
-/// Parses a request.
-pub(crate) fn parse(form: &Form) -> Result<Interfaces, ApiError> {
-    let ids: Vec<String> = form.list("NetworkInterfaceId").into_iter().map(str::to_owned).collect();
-    let filters = form.filters()?;
-    let max = form.number("MaxResults")?;
-    let token = form.text("NextToken").map(str::to_owned);
-    let managed = form.flag("IncludeManagedResources")?;
-    let dry = form.flag("DryRun")?;
-    form.nothing_left()?;
-    known(&filters, &FILTERS)?;
-    check_bounds(max, Bounds { least: 5, most: 1_000 })?;
-    if max.is_some() && !ids.is_empty() {
-        return Err(ApiError::combination(
-            "The parameter networkInterfaceIdSet cannot be used with the parameter maxResults",
-        ));
-    }
-    if dry {
-        return Err(ApiError::dry_run());
-    }
-    Ok(Interfaces { ids, filters, page: PageRequest { max, token }, managed })
-}
+/// The action.
+pub(super) const DESCRIBE: Describe = Describe {
+    action: Action::Interfaces,
+    ids: Some("NetworkInterfaceId"),
+    ids_without_pages: Some("networkInterfaceIdSet"),
+    filters: &[
+        "addresses.primary",
+        "addresses.private-ip-address",
+        "attachment.attachment-id",
+        "attachment.delete-on-termination",
+        "attachment.device-index",
+        "attachment.instance-id",
+        "attachment.status",
+        "availability-zone",
+        "description",
+        "group-id",
+        "interface-type",
+        "mac-address",
+        "network-interface-id",
+        "operator.managed",
+        "operator.principal",
+        "owner-id",
+        "private-dns-name",
+        "private-ip-address",
+        "requester-id",
+        "requester-managed",
+        "source-dest-check",
+        "status",
+        "subnet-id",
+        "tag-key",
+        "vpc-id",
+    ],
+    tags: true,
+    most: 1_000,
+    managed: true,
+    set: "networkInterfaceSet",
+    empty_set: None,
+};
 
 /// Executes a request on the caller's view.
-pub(crate) fn execute(request: &Interfaces, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
+pub(crate) fn execute(
+    request: &DescribeRequest,
+    on: &ActionContext<'_>,
+) -> Result<Effect, ApiError> {
     let visible = |eni: &Eni| {
         let hidden = eni.operator.as_ref().is_some_and(|operator| operator.hidden);
         !hidden || request.managed
@@ -86,23 +66,15 @@ pub(crate) fn execute(request: &Interfaces, on: &ActionContext<'_>) -> Result<Ef
         return Err(ApiError::no_eni(unknown));
     }
     let wanted = |eni: &&Arc<Eni>| {
-        let named = request.ids.is_empty() || request.ids.iter().any(|id| **id == *eni.id);
+        let named = request.names(&eni.id);
         named && visible(eni) && pass(&request.filters, &eni.tags, |name| values(name, eni, on))
     };
     let not_omitted = |eni: &&Arc<Eni>| !on.knobs.omitted(|name| is_about(eni, name));
     let found: Vec<&Arc<Eni>> = on.vpc.enis.values().filter(wanted).filter(not_omitted).collect();
-    let name = super::Action::Interfaces.name();
-    let fingerprint = key_of(&format!("{:?}{:?}{}", request.ids, request.filters, request.managed));
-    let listing = Listing { rng: on.rng, action: name, fingerprint };
-    let page = on.page(&listing, found, |eni| eni.id.to_string(), &request.page)?;
-    let mut xml = Xml::answer(name, on.request_id);
-    xml.set("networkInterfaceSet", page.items, |xml, eni| {
+    let page = DESCRIBE.page(request, on, found, |eni| eni.id.to_string())?;
+    Ok(DESCRIBE.answer(on, page, |xml, eni| {
         described(xml, eni, on.topology.subnet(&eni.subnet), on);
-    });
-    if let Some(token) = page.token {
-        xml.leaf("nextToken", token);
-    }
-    Ok(Effect::read(xml.finish(name)))
+    }))
 }
 
 /// Whether the resource of a fault names this ENI.
@@ -154,15 +126,5 @@ fn values(name: &str, eni: &Eni, on: &ActionContext<'_>) -> Vec<String> {
         "subnet-id" => one(&eni.subnet),
         "vpc-id" => one(&on.topology.vpc),
         _ => Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::FILTERS;
-
-    #[test]
-    fn the_table_of_filters_is_in_order() {
-        assert!(FILTERS.is_sorted());
     }
 }

@@ -2,39 +2,38 @@
 
 use ipnet::Ipv4Net;
 
-use super::actions::{ActionContext, Effect};
-use super::filters::{Filter, known, pass};
-use super::pages::{Bounds, Listing, PageRequest, check_bounds};
+use super::actions::{Action, ActionContext, Effect};
+use super::describe::{Describe, DescribeRequest};
+use super::filters::pass;
 use super::xml::Xml;
 use super::{ApiError, Form};
 use crate::model::Subnet;
 use crate::rng::key_of;
 
-/// The supported filters.
-pub(crate) const FILTERS: [&str; 3] = ["reservationType", "subnet-id", "tag-key"];
+/// The action.
+pub(super) const DESCRIBE: Describe = Describe {
+    action: Action::Reservations,
+    ids: None,
+    ids_without_pages: None,
+    filters: &["reservationType", "subnet-id", "tag-key"],
+    tags: true,
+    most: 1_000,
+    managed: false,
+    set: "subnetIpv4CidrReservationSet",
+    empty_set: Some("subnetIpv6CidrReservationSet"),
+};
 
 /// A request.
 #[derive(Debug, Clone)]
 pub(crate) struct Reservations {
     subnet: String,
-    filters: Vec<Filter>,
-    page: PageRequest,
+    rest: DescribeRequest,
 }
 
 /// Parses a request.
 pub(crate) fn parse(form: &Form) -> Result<Reservations, ApiError> {
     let subnet = form.required("SubnetId")?.to_owned();
-    let filters = form.filters()?;
-    let max = form.number("MaxResults")?;
-    let token = form.text("NextToken").map(str::to_owned);
-    let dry = form.flag("DryRun")?;
-    form.nothing_left()?;
-    known(&filters, &FILTERS)?;
-    check_bounds(max, Bounds { least: 5, most: 1_000 })?;
-    if dry {
-        return Err(ApiError::dry_run());
-    }
-    Ok(Reservations { subnet, filters, page: PageRequest { max, token } })
+    Ok(Reservations { subnet, rest: DESCRIBE.parse(form)? })
 }
 
 /// Executes a request. Reservations never change.
@@ -42,21 +41,13 @@ pub(crate) fn execute(request: &Reservations, on: &ActionContext<'_>) -> Result<
     let subnet = on.topology.subnet(&request.subnet);
     let subnet = subnet.ok_or_else(|| ApiError::no_subnet(&request.subnet))?;
     let no_tags = std::collections::BTreeMap::new();
-    let wanted = |_block: &Ipv4Net| pass(&request.filters, &no_tags, |name| values(name, subnet));
+    let wanted =
+        |_block: &Ipv4Net| pass(&request.rest.filters, &no_tags, |name| values(name, subnet));
     let hidden = on.knobs.omitted(|name| &*subnet.id == name || subnet.name == name);
     let found: Vec<Ipv4Net> =
         subnet.reservations.iter().copied().filter(wanted).filter(|_block| !hidden).collect();
-    let name = super::Action::Reservations.name();
-    let fingerprint = key_of(&format!("{:?}{:?}", request.subnet, request.filters));
-    let listing = Listing { rng: on.rng, action: name, fingerprint };
-    let page = on.page(&listing, found, |block| id(subnet, *block, on), &request.page)?;
-    let mut xml = Xml::answer(name, on.request_id);
-    xml.set("subnetIpv4CidrReservationSet", page.items, |xml, block| item(xml, subnet, block, on));
-    xml.set("subnetIpv6CidrReservationSet", Vec::<()>::new(), |_xml, ()| {});
-    if let Some(token) = page.token {
-        xml.leaf("nextToken", token);
-    }
-    Ok(Effect::read(xml.finish(name)))
+    let page = DESCRIBE.page(&request.rest, on, found, |block| id(subnet, *block, on))?;
+    Ok(DESCRIBE.answer(on, page, |xml, block| item(xml, subnet, block, on)))
 }
 
 fn id(subnet: &Subnet, block: Ipv4Net, on: &ActionContext<'_>) -> String {
@@ -79,15 +70,5 @@ fn values(name: &str, subnet: &Subnet) -> Vec<String> {
         "reservationType" => vec!["explicit".to_owned()],
         "subnet-id" => vec![subnet.id.to_string()],
         _ => Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::FILTERS;
-
-    #[test]
-    fn the_table_of_filters_is_in_order() {
-        assert!(FILTERS.is_sorted());
     }
 }

@@ -1,50 +1,35 @@
 //! DescribeSubnets: ec2-semantics.md section 2.5.
 
-use super::actions::{ActionContext, Effect};
-use super::filters::{Filter, boolean, known, pass};
-use super::pages::{Bounds, Listing, PageRequest, check_bounds};
+use super::ApiError;
+use super::actions::{Action, ActionContext, Effect};
+use super::describe::{Describe, DescribeRequest};
+use super::filters::{boolean, pass};
 use super::xml::Xml;
-use super::{ApiError, Form};
 use crate::model::Subnet;
-use crate::rng::key_of;
 
-/// The supported filters.
-pub(crate) const FILTERS: [&str; 10] = [
-    "availability-zone",
-    "availability-zone-id",
-    "available-ip-address-count",
-    "cidr-block",
-    "default-for-az",
-    "owner-id",
-    "state",
-    "subnet-id",
-    "tag-key",
-    "vpc-id",
-];
-
-/// A request.
-#[derive(Debug, Clone)]
-pub(crate) struct Subnets {
-    ids: Vec<String>,
-    filters: Vec<Filter>,
-    page: PageRequest,
-}
-
-/// Parses a request.
-pub(crate) fn parse(form: &Form) -> Result<Subnets, ApiError> {
-    let ids: Vec<String> = form.list("SubnetId").into_iter().map(str::to_owned).collect();
-    let filters = form.filters()?;
-    let max = form.number("MaxResults")?;
-    let token = form.text("NextToken").map(str::to_owned);
-    let dry = form.flag("DryRun")?;
-    form.nothing_left()?;
-    known(&filters, &FILTERS)?;
-    check_bounds(max, Bounds { least: 5, most: 1_000 })?;
-    if dry {
-        return Err(ApiError::dry_run());
-    }
-    Ok(Subnets { ids, filters, page: PageRequest { max, token } })
-}
+/// The action.
+pub(super) const DESCRIBE: Describe = Describe {
+    action: Action::Subnets,
+    ids: Some("SubnetId"),
+    ids_without_pages: None,
+    filters: &[
+        "availability-zone",
+        "availability-zone-id",
+        "available-ip-address-count",
+        "cidr-block",
+        "default-for-az",
+        "owner-id",
+        "state",
+        "subnet-id",
+        "tag-key",
+        "vpc-id",
+    ],
+    tags: true,
+    most: 1_000,
+    managed: false,
+    set: "subnetSet",
+    empty_set: None,
+};
 
 /// M5, according to the lagging count.
 fn free(subnet: &Subnet, on: &ActionContext<'_>) -> u64 {
@@ -53,7 +38,10 @@ fn free(subnet: &Subnet, on: &ActionContext<'_>) -> u64 {
 }
 
 /// Executes a request on the caller's view.
-pub(crate) fn execute(request: &Subnets, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
+pub(crate) fn execute(
+    request: &DescribeRequest,
+    on: &ActionContext<'_>,
+) -> Result<Effect, ApiError> {
     if let Some(unknown) = request.ids.iter().find(|id| on.topology.subnet(id).is_none()) {
         return Err(ApiError::no_subnet(unknown));
     }
@@ -61,20 +49,12 @@ pub(crate) fn execute(request: &Subnets, on: &ActionContext<'_>) -> Result<Effec
         .topology
         .subnets
         .iter()
-        .filter(|s| request.ids.is_empty() || request.ids.iter().any(|id| **id == *s.id))
+        .filter(|s| request.names(&s.id))
         .filter(|subnet| pass(&request.filters, &subnet.tags, |name| values(name, subnet, on)))
         .filter(|subnet| !on.knobs.omitted(|name| &*subnet.id == name || subnet.name == name))
         .collect();
-    let name = super::Action::Subnets.name();
-    let fingerprint = key_of(&format!("{:?}{:?}", request.ids, request.filters));
-    let listing = Listing { rng: on.rng, action: name, fingerprint };
-    let page = on.page(&listing, found, |s| s.id.to_string(), &request.page)?;
-    let mut xml = Xml::answer(name, on.request_id);
-    xml.set("subnetSet", page.items, |xml, subnet| item(xml, subnet, on));
-    if let Some(token) = page.token {
-        xml.leaf("nextToken", token);
-    }
-    Ok(Effect::read(xml.finish(name)))
+    let page = DESCRIBE.page(request, on, found, |s| s.id.to_string())?;
+    Ok(DESCRIBE.answer(on, page, |xml, subnet| item(xml, subnet, on)))
 }
 
 fn item(xml: &mut Xml, subnet: &Subnet, on: &ActionContext<'_>) {
@@ -108,15 +88,5 @@ fn values(name: &str, subnet: &Subnet, on: &ActionContext<'_>) -> Vec<String> {
         "subnet-id" => one(&subnet.id),
         "vpc-id" => one(&on.topology.vpc),
         _ => Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::FILTERS;
-
-    #[test]
-    fn the_table_of_filters_is_in_order() {
-        assert!(FILTERS.is_sorted());
     }
 }

@@ -2,51 +2,33 @@
 
 use std::collections::BTreeMap;
 
-use super::actions::{ActionContext, Effect};
-use super::filters::{Filter, boolean, known, pass};
-use super::pages::{Bounds, Listing, PageRequest, check_bounds};
+use super::ApiError;
+use super::actions::{Action, ActionContext, Effect};
+use super::describe::{Describe, DescribeRequest};
+use super::filters::{boolean, pass};
 use super::xml::Xml;
-use super::{ApiError, Form};
 use crate::model::{InstanceType, TYPES, type_named};
-use crate::rng::key_of;
 
-/// The supported filters.
-pub(crate) const FILTERS: [&str; 7] = [
-    "bare-metal",
-    "ebs-info.attachment-limit-type",
-    "hypervisor",
-    "instance-type",
-    "network-info.ipv4-addresses-per-interface",
-    "network-info.maximum-network-cards",
-    "network-info.maximum-network-interfaces",
-];
-
-/// A request.
-#[derive(Debug, Clone)]
-pub(crate) struct InstanceTypes {
-    names: Vec<String>,
-    filters: Vec<Filter>,
-    page: PageRequest,
-}
-
-/// Parses a request.
-pub(crate) fn parse(form: &Form) -> Result<InstanceTypes, ApiError> {
-    let names: Vec<String> = form.list("InstanceType").into_iter().map(str::to_owned).collect();
-    let filters = form.filters()?;
-    let max = form.number("MaxResults")?;
-    let token = form.text("NextToken").map(str::to_owned);
-    let dry = form.flag("DryRun")?;
-    form.nothing_left()?;
-    if let Some(tag) = filters.iter().find(|filter| filter.name.starts_with("tag:")) {
-        return Err(ApiError::invalid_filter(&tag.name));
-    }
-    known(&filters, &FILTERS)?;
-    check_bounds(max, Bounds { least: 5, most: 100 })?;
-    if dry {
-        return Err(ApiError::dry_run());
-    }
-    Ok(InstanceTypes { names, filters, page: PageRequest { max, token } })
-}
+/// The action.
+pub(super) const DESCRIBE: Describe = Describe {
+    action: Action::InstanceTypes,
+    ids: Some("InstanceType"),
+    ids_without_pages: None,
+    filters: &[
+        "bare-metal",
+        "ebs-info.attachment-limit-type",
+        "hypervisor",
+        "instance-type",
+        "network-info.ipv4-addresses-per-interface",
+        "network-info.maximum-network-cards",
+        "network-info.maximum-network-interfaces",
+    ],
+    tags: false,
+    most: 100,
+    managed: false,
+    set: "instanceTypeSet",
+    empty_set: None,
+};
 
 /// The address limit of a type, as the caller sees it.
 fn ips(kind: &InstanceType, on: &ActionContext<'_>) -> u32 {
@@ -71,13 +53,14 @@ fn enis(kind: &InstanceType, on: &ActionContext<'_>) -> u32 {
 }
 
 /// Executes a request. The table never changes.
-pub(crate) fn execute(request: &InstanceTypes, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
-    if let Some(unknown) = request.names.iter().find(|name| type_named(name).is_none()) {
+pub(crate) fn execute(
+    request: &DescribeRequest,
+    on: &ActionContext<'_>,
+) -> Result<Effect, ApiError> {
+    if let Some(unknown) = request.ids.iter().find(|name| type_named(name).is_none()) {
         return Err(ApiError::no_type(unknown));
     }
-    let named = |kind: &&&'static InstanceType| {
-        request.names.is_empty() || request.names.iter().any(|name| name == kind.name)
-    };
+    let named = |kind: &&&'static InstanceType| request.names(kind.name);
     let no_tags = BTreeMap::new();
     let all: Vec<&'static InstanceType> = TYPES.iter().collect();
     let found: Vec<&'static InstanceType> = all
@@ -86,16 +69,8 @@ pub(crate) fn execute(request: &InstanceTypes, on: &ActionContext<'_>) -> Result
         .filter(|kind| pass(&request.filters, &no_tags, |name| values(name, kind, on)))
         .copied()
         .collect();
-    let name = super::Action::InstanceTypes.name();
-    let fingerprint = key_of(&format!("{:?}{:?}", request.names, request.filters));
-    let listing = Listing { rng: on.rng, action: name, fingerprint };
-    let page = on.page(&listing, found, |k| k.name.to_owned(), &request.page)?;
-    let mut xml = Xml::answer(name, on.request_id);
-    xml.set("instanceTypeSet", page.items, |xml, kind| item(xml, kind, on));
-    if let Some(token) = page.token {
-        xml.leaf("nextToken", token);
-    }
-    Ok(Effect::read(xml.finish(name)))
+    let page = DESCRIBE.page(request, on, found, |k| k.name.to_owned())?;
+    Ok(DESCRIBE.answer(on, page, |xml, kind| item(xml, kind, on)))
 }
 
 const fn hypervisor(kind: &InstanceType) -> &'static str {
@@ -141,15 +116,5 @@ fn values(name: &str, kind: &InstanceType, on: &ActionContext<'_>) -> Vec<String
         "network-info.maximum-network-cards" => vec!["1".to_owned()],
         "network-info.maximum-network-interfaces" => vec![enis(kind, on).to_string()],
         _ => Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::FILTERS;
-
-    #[test]
-    fn the_table_of_filters_is_in_order() {
-        assert!(FILTERS.is_sorted());
     }
 }

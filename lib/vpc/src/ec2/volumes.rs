@@ -2,67 +2,48 @@
 
 use std::sync::Arc;
 
-use super::actions::{ActionContext, Effect};
-use super::filters::{Filter, boolean, known, pass};
+use super::actions::{Action, ActionContext, Effect};
+use super::describe::{Describe, DescribeRequest};
+use super::filters::{boolean, pass};
 use super::interface_xml::{formatted_time, long_ago};
-use super::pages::{Bounds, Listing, PageRequest, check_bounds};
 use super::xml::Xml;
-use super::{ApiError, Form, is_id};
+use super::{ApiError, is_id};
 use crate::model::{Volume, VolumeAttachment};
-use crate::rng::key_of;
 
-/// The supported filters.
-pub(crate) const FILTERS: [&str; 14] = [
-    "attachment.delete-on-termination",
-    "attachment.device",
-    "attachment.instance-id",
-    "attachment.status",
-    "availability-zone",
-    "availability-zone-id",
-    "encrypted",
-    "multi-attach-enabled",
-    "operator.managed",
-    "size",
-    "status",
-    "tag-key",
-    "volume-id",
-    "volume-type",
-];
-
-/// A request.
-#[derive(Debug, Clone)]
-pub(crate) struct Volumes {
-    ids: Vec<String>,
-    filters: Vec<Filter>,
-    page: PageRequest,
-}
-
-/// Parses a request.
-pub(crate) fn parse(form: &Form) -> Result<Volumes, ApiError> {
-    let ids: Vec<String> = form.list("VolumeId").into_iter().map(str::to_owned).collect();
-    let filters = form.filters()?;
-    let max = form.number("MaxResults")?;
-    let token = form.text("NextToken").map(str::to_owned);
+/// The action.
+pub(super) const DESCRIBE: Describe = Describe {
+    action: Action::Volumes,
+    ids: Some("VolumeId"),
+    ids_without_pages: Some("volumeSet"),
+    filters: &[
+        "attachment.delete-on-termination",
+        "attachment.device",
+        "attachment.instance-id",
+        "attachment.status",
+        "availability-zone",
+        "availability-zone-id",
+        "encrypted",
+        "multi-attach-enabled",
+        "operator.managed",
+        "size",
+        "status",
+        "tag-key",
+        "volume-id",
+        "volume-type",
+    ],
+    tags: true,
+    most: 1_000,
     // The simulator has no managed volumes, so the flag has no effect.
-    form.flag("IncludeManagedResources")?;
-    let dry = form.flag("DryRun")?;
-    form.nothing_left()?;
-    known(&filters, &FILTERS)?;
-    check_bounds(max, Bounds { least: 5, most: 1_000 })?;
-    // "You cannot specify this parameter and the volume IDs parameter in the same request."
-    if max.is_some() && !ids.is_empty() {
-        return Err(ApiError::combination(
-            "The parameter volumeSet cannot be used with the parameter maxResults",
-        ));
-    }
-    if dry {
-        return Err(ApiError::dry_run());
-    }
-    Ok(Volumes { ids, filters, page: PageRequest { max, token } })
-}
+    managed: true,
+    set: "volumeSet",
+    empty_set: None,
+};
 
 /// Executes a request on the caller's view.
-pub(crate) fn execute(request: &Volumes, on: &ActionContext<'_>) -> Result<Effect, ApiError> {
+pub(crate) fn execute(
+    request: &DescribeRequest,
+    on: &ActionContext<'_>,
+) -> Result<Effect, ApiError> {
     if let Some(bad) = request.ids.iter().find(|id| !is_id("vol", id)) {
         return Err(ApiError::malformed_id("InvalidVolumeID.Malformed", bad, "vol"));
     }
@@ -71,22 +52,14 @@ pub(crate) fn execute(request: &Volumes, on: &ActionContext<'_>) -> Result<Effec
         return Err(ApiError::no_volume(unknown));
     }
     let wanted = |volume: &&Arc<Volume>| {
-        let named = request.ids.is_empty() || request.ids.iter().any(|id| **id == *volume.id);
+        let named = request.names(&volume.id);
         named && pass(&request.filters, &volume.tags, |name| values(name, volume, on))
     };
     let not_omitted = |volume: &&Arc<Volume>| !on.knobs.omitted(|name| is_about(volume, name));
     let found: Vec<&Arc<Volume>> =
         on.vpc.volumes.values().filter(wanted).filter(not_omitted).collect();
-    let name = super::Action::Volumes.name();
-    let fingerprint = key_of(&format!("{:?}{:?}", request.ids, request.filters));
-    let listing = Listing { rng: on.rng, action: name, fingerprint };
-    let page = on.page(&listing, found, |volume| volume.id.to_string(), &request.page)?;
-    let mut xml = Xml::answer(name, on.request_id);
-    xml.set("volumeSet", page.items, |xml, volume| item(xml, volume, on));
-    if let Some(token) = page.token {
-        xml.leaf("nextToken", token);
-    }
-    Ok(Effect::read(xml.finish(name)))
+    let page = DESCRIBE.page(request, on, found, |volume| volume.id.to_string())?;
+    Ok(DESCRIBE.answer(on, page, |xml, volume| item(xml, volume, on)))
 }
 
 /// Whether the resource of a fault names this volume.
@@ -173,15 +146,5 @@ fn values(name: &str, volume: &Volume, on: &ActionContext<'_>) -> Vec<String> {
         "volume-id" => one(&volume.id),
         "volume-type" => one(&volume.kind),
         _ => Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::FILTERS;
-
-    #[test]
-    fn the_table_of_filters_is_in_order() {
-        assert!(FILTERS.is_sorted());
     }
 }
