@@ -27,6 +27,6 @@ run --test performance
 # deploy/crds.
 run --test crds
 # docs/development/vpcbox-conformance.md.
-run --test conformance the_document_is_the_table
+run --test conformance the_document_matches_the_table
 # docs/file-registry.md and docs/examples/registry.
 run --test registry documents::

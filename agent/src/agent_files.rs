@@ -14,7 +14,7 @@ use firecamp_core::contract::path;
 use firecamp_core::failure::HostFailure;
 use firecamp_host::{ExcludedEnis, ExcludedEnisFile, own_directory, replace};
 use firecamp_node::preflight::{Manager, Verdict};
-use firecamp_run::protocol;
+use firecamp_run::agent_compatibility;
 use thiserror::Error;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -83,7 +83,7 @@ impl AgentFiles {
             TryLockError::Error(why) => failed("lock", why),
         })?;
         let versions = run_dir.join(path::AGENT_PROTOCOL);
-        replace(&versions, &protocol::agent_file()).map_err(|why| {
+        replace(&versions, &agent_compatibility::agent_file()).map_err(|why| {
             AgentLockError::Broken(format!("failed to write {}: {why}", versions.display()))
         })?;
         let snapshot = run_dir.join(path::SNAPSHOT);
@@ -227,13 +227,13 @@ mod tests {
         let file = dir.path().join(path::AGENT_PROTOCOL);
         let published = || std::fs::read_to_string(&file).unwrap();
         let first = AgentFiles::open(dir.path()).unwrap();
-        assert_eq!(published(), protocol::agent_file());
+        assert_eq!(published(), agent_compatibility::agent_file());
         std::fs::write(&file, "an agent of another version").unwrap();
         assert!(AgentFiles::open(dir.path()).is_err());
         assert_eq!(published(), "an agent of another version", "the running agent published it");
         drop(first);
         let _second = AgentFiles::open(dir.path()).unwrap();
-        assert_eq!(published(), protocol::agent_file());
+        assert_eq!(published(), agent_compatibility::agent_file());
     }
 
     #[tokio::test(start_paused = true)]

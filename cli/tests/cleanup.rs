@@ -1,4 +1,4 @@
-//! `firecamp cleanup` as a process, on nodes in network namespaces of their own.
+//! `firecamp cleanup` as a process, on nodes in separate network namespaces.
 
 #![expect(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 const RUN: &str = "/run/firecamp";
 const TABLE: u32 = 20_001;
-/// A member that is in use, and one that is not.
+/// A member whose address is in use, and one whose address is left over.
 const BUSY: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
 const LEFT: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 20);
 
@@ -90,14 +90,14 @@ fn cleanup(arguments: &[&str]) -> Command {
     command
 }
 
-fn said(mut command: Command) -> (Option<i32>, String) {
+fn output_of(mut command: Command) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (status.code(), text(stdout) + &text(stderr))
 }
 
-fn done(arguments: &[&str]) -> (Option<i32>, Value) {
-    let (code, text) = said(cleanup(&[arguments, &["-o", "json"]].concat()));
+fn report_of(arguments: &[&str]) -> (Option<i32>, Value) {
+    let (code, text) = output_of(cleanup(&[arguments, &["-o", "json"]].concat()));
     (code, serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why}: {text}")))
 }
 
@@ -108,7 +108,7 @@ fn addresses(list: &Value) -> Vec<&str> {
 fn f099_a_dry_run_shows_what_a_real_run_removes() {
     let node = Node::new();
     let nothing = format!("Result: {}.\n", Cleaned::All.meaning());
-    assert_eq!(said(cleanup(&[])), (Some(0), nothing.clone()));
+    assert_eq!(output_of(cleanup(&[])), (Some(0), nothing.clone()));
     let foreign = node.net.everything();
     node.attach(BUSY);
     let busy = node.net.everything();
@@ -116,30 +116,30 @@ fn f099_a_dry_run_shows_what_a_real_run_removes() {
     let both = node.net.everything();
     let listener = TcpListener::bind((BUSY, 0)).unwrap();
 
-    let (code, planned) = done(&["--members-gone", "--dry-run"]);
+    let (code, planned) = report_of(&["--members-gone", "--dry-run"]);
     assert_eq!(code, Some(20), "{planned}");
     assert_eq!(addresses(&planned["removed"]), [LEFT.to_string()]);
     assert_eq!(addresses(&planned["kept"]), [BUSY.to_string()]);
     assert_eq!(planned["kept"][0]["reason"], "SocketsInUse");
-    let (_, text) = said(cleanup(&["--members-gone", "--dry-run"]));
+    let (_, text) = output_of(cleanup(&["--members-gone", "--dry-run"]));
     for words in ["address 10.0.1.20/32 on eth1", "would be removed", "1 listeners", "real run"] {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert_eq!(node.net.everything(), both);
 
-    let (code, first) = done(&["--members-gone"]);
+    let (code, first) = report_of(&["--members-gone"]);
     assert_eq!(code, Some(20), "{first}");
     assert_eq!((&first["removed"], &first["kept"]), (&planned["removed"], &planned["kept"]));
     assert_eq!(node.net.everything(), busy);
-    let (code, again) = done(&["--members-gone"]);
+    let (code, again) = report_of(&["--members-gone"]);
     assert_eq!((code, &again["removed"], &again["kept"]), (Some(20), &json!([]), &first["kept"]));
     assert_eq!(node.net.everything(), busy);
 
     drop(listener);
-    let (code, last) = done(&["--members-gone"]);
+    let (code, last) = report_of(&["--members-gone"]);
     assert_eq!((code, &last["kept"]), (Some(0), &json!([])), "{last}");
     assert_eq!(node.net.everything(), foreign);
-    assert_eq!(said(cleanup(&[])), (Some(0), nothing.clone()));
+    assert_eq!(output_of(cleanup(&[])), (Some(0), nothing.clone()));
 }
 
 fn f099_without_a_reachable_cluster_addresses_are_kept() {
@@ -149,7 +149,7 @@ fn f099_without_a_reachable_cluster_addresses_are_kept() {
     let registry = tempfile::tempdir().unwrap();
     let url = format!("file://{}", registry.path().display());
     for place in [&["--registry", &url][..], &[]] {
-        let (code, report) = done(place);
+        let (code, report) = report_of(place);
         assert_eq!(code, Some(21), "{report}");
         assert_eq!(
             (&report["removed"], &report["kept"][0]["reason"]),
@@ -164,12 +164,12 @@ fn f099_while_an_agent_runs_everything_is_kept() {
     node.attach(LEFT);
     let before = node.net.everything();
     let agent = AgentLock::take(Path::new(RUN)).unwrap().unwrap();
-    let (code, report) = done(&["--members-gone"]);
+    let (code, report) = report_of(&["--members-gone"]);
     assert_eq!(code, Some(20), "{report}");
     assert_eq!(report["kept"][0]["reason"], "AgentRuns");
     assert_eq!(node.net.everything(), before);
     drop(agent);
-    assert_eq!(done(&["--members-gone"]).0, Some(0));
+    assert_eq!(report_of(&["--members-gone"]).0, Some(0));
 }
 
 fn a_missing_permission_is_reported_with_advice() {
@@ -178,7 +178,7 @@ fn a_missing_permission_is_reported_with_advice() {
     // A file instead of the lock directory fails like a missing permission.
     std::fs::remove_dir_all(RUN).unwrap();
     std::fs::write(RUN, "").unwrap();
-    let (code, text) = said(cleanup(&["--members-gone"]));
+    let (code, text) = output_of(cleanup(&["--members-gone"]));
     assert_eq!(code, Some(19), "{text}");
     assert!(text.contains(RUN) && text.contains("as root"), "{text}");
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 #[test]
-fn the_page_of_the_command_says_what_its_help_says() {
+fn the_page_of_the_command_matches_its_help() {
     let wanted = firecamp_cli::documents::cli();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli.md");
     if std::env::var_os("BLESS").is_some() {

@@ -1,4 +1,4 @@
-//! The command line of the demo: what is refused, with which exit code and which words.
+//! The command line of the demo: rejected arguments, exit codes and messages.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
 
@@ -40,8 +40,11 @@ fn help_and_version_succeed_and_name_every_flag_and_exit_code() {
     ];
     for flag in flags {
         assert!(help.contains(flag), "{flag} is not in:\n{help}");
-        let twin = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
-        assert!(help.contains(&format!("FIRECAMP_DEMO_{twin}")), "{flag} has no twin in:\n{help}");
+        let variable = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
+        assert!(
+            help.contains(&format!("FIRECAMP_DEMO_{variable}")),
+            "{flag} has no variable in:\n{help}"
+        );
     }
     for exit in ["\n  0 ", "\n  2 ", "\n  18 ", "\n  19 ", "\n  70 ", "\n  125 "] {
         assert!(help.contains(exit), "{exit:?} is not in:\n{help}");
@@ -63,7 +66,7 @@ fn the_hidden_commands_are_not_in_the_help() {
 }
 
 #[test]
-fn a_wrong_flag_or_value_is_a_usage_error_that_names_it() {
+fn an_invalid_flag_or_value_is_a_usage_error_that_names_it() {
     let cases: [(&[&str], &str); 6] = [
         (&["--profile", "slow"], "slow"),
         (&["--seed", "-1"], "-1"),
@@ -80,7 +83,7 @@ fn a_wrong_flag_or_value_is_a_usage_error_that_names_it() {
 }
 
 #[test]
-fn a_wrong_variable_is_a_usage_error_as_the_flag_is() {
+fn an_invalid_variable_is_a_usage_error() {
     let cases = [
         ("FIRECAMP_DEMO_PROFILE", "slow"),
         ("FIRECAMP_DEMO_SEED", "18446744073709551616"),

@@ -1,5 +1,5 @@
-//! The demo end to end: real containers, a real kernel, real packets. Needs what a VPC in a box
-//! needs; where that is missing, the demo says so and these tests fail with its words.
+//! The demo end to end: real containers, a real kernel, real packets. It has the requirements of a
+//! VPC in a box; if one is missing, these tests fail with the demo's message.
 
 #![expect(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 const FIRECAMP: &str = env!("CARGO_BIN_EXE_firecamp-demo");
 
-/// Everything has ended long before.
+/// The maximum time until every process has ended.
 const DEADLINE: Duration = Duration::from_mins(1);
 
 fn demo(arguments: &[&str]) -> Command {
@@ -40,7 +40,9 @@ fn events(command: &mut Command) -> Vec<Event> {
 }
 
 fn summary(events: &[Event]) -> &Summary {
-    let Some(Event::Ended(summary)) = events.last() else { panic!("no end: {events:#?}") };
+    let Some(Event::Ended(summary)) = events.last() else {
+        panic!("the run is incomplete: {events:#?}")
+    };
     summary
 }
 
@@ -143,20 +145,20 @@ fn concurrent_demos_are_independent() {
     }
 }
 
-/// A demo that is under way, and the PID namespace of its box.
-struct UnderWay {
+/// A running demo, and the PID namespace of its box.
+struct RunningDemo {
     child: Child,
     namespace: PathBuf,
-    /// Kept open: without a reader the demo would end by that and not by the signal.
+    /// Kept open: without a reader, the demo would end before the signal.
     output: Lines<BufReader<ChildStdout>>,
 }
 
-/// Starts a demo and waits until its first step began.
-fn under_way(seed: u64) -> UnderWay {
+/// Starts a demo and waits until its first step has started.
+fn start_demo(seed: u64) -> RunningDemo {
     let mut child = demo(&["--seed", &seed.to_string()]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let began = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("step_began")));
-    assert!(began.is_some(), "the demo did not begin");
+    let started = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("step_began")));
+    assert!(started.is_some(), "the demo did not start");
     let inside = processes().find(|process| {
         let words = std::fs::read(process.join("cmdline")).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).into_owned();
@@ -164,8 +166,10 @@ fn under_way(seed: u64) -> UnderWay {
             && words.contains(&format!("\"seed\":{seed},"))
             && !words.contains("\0run\0")
     });
-    let namespace = std::fs::read_link(inside.expect("its inside").join("ns/pid")).unwrap();
-    UnderWay { child, namespace, output: lines }
+    let namespace =
+        std::fs::read_link(inside.expect("the demo has a process in its box").join("ns/pid"))
+            .unwrap();
+    RunningDemo { child, namespace, output: lines }
 }
 
 fn processes() -> impl Iterator<Item = PathBuf> {
@@ -180,9 +184,10 @@ fn is_in(process: &Path, namespace: &Path) -> bool {
     std::fs::read_link(process.join("ns/pid")).is_ok_and(|link| link == namespace)
 }
 
-/// Ends a demo with this signal; every process of its box must end, and the demo with this code.
+/// Ends a demo with this signal. Every process of its box must end, and the demo must exit with
+/// this code.
 fn nothing_is_left_after(signal: Signal, seed: u64, expected: Option<i32>) {
-    let UnderWay { mut child, namespace, output } = under_way(seed);
+    let RunningDemo { mut child, namespace, output } = start_demo(seed);
     assert!(processes().any(|process| is_in(&process, &namespace)));
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
     assert_eq!(child.wait().unwrap().code(), expected);
@@ -193,12 +198,12 @@ fn nothing_is_left_after(signal: Signal, seed: u64, expected: Option<i32>) {
         if left.is_empty() {
             break;
         }
-        assert!(Instant::now() < deadline, "left behind: {left:?}");
+        assert!(Instant::now() < deadline, "processes are left: {left:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// A seed by which a run of this test is told from all others.
+/// A seed that identifies the demo of this test run.
 fn own_seed(number: u64) -> u64 {
     u64::from(std::process::id()) * 100 + number
 }
@@ -209,7 +214,7 @@ fn a_killed_demo_leaves_no_process_behind() {
 }
 
 #[test]
-fn an_interrupted_demo_exits_by_that_signal_and_leaves_no_process_behind() {
+fn an_interrupted_demo_exits_with_128_plus_the_signal_and_leaves_no_process_behind() {
     nothing_is_left_after(Signal::SIGINT, own_seed(2), Some(128 + 2));
     nothing_is_left_after(Signal::SIGTERM, own_seed(3), Some(128 + 15));
 }
@@ -229,5 +234,5 @@ fn files_are_kept_only_with_keep() {
 
 fn position_of_end(events: &[Event]) -> usize {
     let end = events.iter().position(|event| matches!(event, Event::Ended(_)));
-    end.expect("an end") + 1
+    end.expect("the last event") + 1
 }

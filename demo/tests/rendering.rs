@@ -1,5 +1,5 @@
-//! What is printed and written comes from the events alone: a recorded run is shown again and
-//! compared. `BLESS=1` rewrites what is compared with.
+//! Output is rendered from the events alone: the tests replay a recorded run and compare. `BLESS=1`
+//! rewrites the golden files.
 
 #![expect(
     clippy::unwrap_used,
@@ -33,22 +33,22 @@ fn same_as(golden: &str, text: &str) {
     assert!(expected == text, "{golden} differs; BLESS=1 rewrites it:\n{text}");
 }
 
-/// The documentation with the recorded run in its place.
-fn documented(docs: &str, reported: &str) -> String {
+/// The documentation with the output of the recorded run in its place.
+fn documented(docs: &str, output: &str) -> String {
     let (begin, end) = ("<!-- begin run.txt -->\n", "<!-- end run.txt -->");
     let (before, rest) =
-        docs.split_once(begin).expect("docs/development/demo.md has no place for it");
-    let (_, after) = rest.split_once(end).expect("docs/development/demo.md has no end of it");
-    format!("{before}{begin}```text\n{reported}```\n{end}{after}")
+        docs.split_once(begin).expect("docs/development/demo.md has no start marker");
+    let (_, after) = rest.split_once(end).expect("docs/development/demo.md has no end marker");
+    format!("{before}{begin}```text\n{output}```\n{end}{after}")
 }
 
 #[test]
 fn the_documentation_shows_the_printed_text() {
     let docs =
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/development/demo.md");
-    let (_, reported) = replay(&[]);
+    let (_, output) = replay(&[]);
     let text = std::fs::read_to_string(&docs).unwrap();
-    let expected = documented(&text, &reported);
+    let expected = documented(&text, &output);
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(&docs, &expected).unwrap();
     } else {
@@ -68,10 +68,10 @@ fn replay(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn a_replay_prints_the_same_text() {
-    let (code, reported) = replay(&[]);
+    let (code, output) = replay(&[]);
     assert_eq!(code, Some(0));
-    assert!(!reported.contains('\u{1b}'), "colours without a terminal:\n{reported}");
-    same_as("run.txt", &reported);
+    assert!(!output.contains('\u{1b}'), "colors without a terminal:\n{output}");
+    same_as("run.txt", &output);
 }
 
 #[test]
@@ -82,14 +82,14 @@ fn a_replay_writes_the_same_page() {
     assert_eq!(code, Some(0));
     same_as("run.html", &std::fs::read_to_string(&page).unwrap());
     let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
-    assert_eq!(left.len(), 1, "something was left beside the page: {left:?}");
+    assert_eq!(left.len(), 1, "files are left beside the page: {left:?}");
 }
 
 #[test]
 fn a_replay_as_json_is_the_same_stream() {
-    let (code, reported) = replay(&["--json"]);
+    let (code, output) = replay(&["--json"]);
     assert_eq!(code, Some(0));
-    assert_eq!(reported, std::fs::read_to_string(data("run.jsonl")).unwrap());
+    assert_eq!(output, std::fs::read_to_string(data("run.jsonl")).unwrap());
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn all_tags_of_the_page_are_closed_in_order() {
     let page = html::page(&recorded());
     let mut open = Vec::new();
     for part in page.split('<').skip(1) {
-        let (tag, _) = part.split_once('>').expect("a tag that does not end");
+        let (tag, _) = part.split_once('>').expect("a tag without an end");
         let name: String = tag.chars().take_while(|c| !c.is_whitespace()).collect();
         if let Some(closed) = name.strip_prefix('/') {
             assert_eq!(open.pop().as_deref(), Some(closed));
@@ -123,21 +123,18 @@ fn an_incomplete_run_is_shown_as_incomplete() {
     events.truncate(events.len() / 2);
     let page = html::page(&events);
     assert!(page.contains("run is incomplete"));
-    let reported: String = events.iter().map(text::event).collect();
-    assert!(!reported.contains("All guarantees held"));
+    let output: String = events.iter().map(text::event).collect();
+    assert!(!output.contains("All guarantees held"));
 }
 
 #[test]
 fn a_violated_guarantee_is_highlighted_in_text_and_page() {
     let mut events = recorded();
-    let Some(Event::Ended(summary)) = events.last_mut() else { panic!("no end") };
+    let Some(Event::Ended(summary)) = events.last_mut() else { panic!("the run is incomplete") };
     summary.kept = false;
     summary.rows[0].verdict = firecamp_demo::event::Verdict::Missed;
-    let reported = text::event(events.last().unwrap());
-    assert!(
-        reported.contains("A guarantee was violated") && reported.contains("FAILED"),
-        "{reported}"
-    );
+    let output = text::event(events.last().unwrap());
+    assert!(output.contains("A guarantee was violated") && output.contains("FAILED"), "{output}");
     let page = html::page(&events);
     assert!(page.contains("A guarantee was violated") && page.contains(">failed<"));
 }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use crate::Fault;
-use crate::root::{Entry, Files};
+use crate::root_filesystem::{Entry, Files};
 use crate::spec::{ARCHITECTURE, Image, Release};
 
 /// Media types of blobs.

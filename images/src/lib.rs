@@ -4,11 +4,11 @@
 //! [`archive`] or an engine with `images/Dockerfile` packs them.
 
 pub mod archive;
-pub mod check;
 pub mod make;
-pub mod root;
+pub mod root_filesystem;
 pub mod sbom;
 pub mod spec;
+pub mod verify;
 
 use std::path::PathBuf;
 

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use crate::archive::Layer;
-use crate::root::Files;
+use crate::root_filesystem::Files;
 use crate::sbom::Linked;
 use crate::spec::{IMAGES, Release};
-use crate::{Fault, archive, check, root};
+use crate::{Fault, archive, root_filesystem, verify};
 
 /// Writes `out/NAME.tar` for each image, and returns a line about each.
 ///
@@ -24,7 +24,7 @@ pub fn archives(
     let mut lines = Vec::new();
     for image in &IMAGES {
         let packed = archive::pack(image, release, &layer, registry)?;
-        let opened = check::open(&packed)?;
+        let opened = verify::open(&packed)?;
         write(&out.join(format!("{}.tar", image.name)), &packed)?;
         let (name, digest) = (opened.name, opened.digest);
         let (pulled, unpacked) = (megabytes(opened.packed), megabytes(opened.unpacked));
@@ -39,12 +39,12 @@ pub fn archives(
 ///
 /// As for [`archives`].
 pub fn root(binaries: &Path, out: &Path, release: &Release) -> Result<(), Fault> {
-    root::write(&contents(binaries, release)?, out)
+    root_filesystem::write(&contents(binaries, release)?, out)
 }
 
 fn contents(binaries: &Path, release: &Release) -> Result<Files, Fault> {
     let linked = Linked::ask(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
-    root::files(binaries, &linked.document(release)?)
+    root_filesystem::files(binaries, &linked.document(release)?)
 }
 
 /// Writes atomically, because other processes may read the file.

@@ -1,4 +1,4 @@
-//! Tests archives of a fake program; the real ones are built the same way.
+//! Archives of a fake program; the real ones are built in the same way.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,9 +12,9 @@ use std::path::Path;
 
 use firecamp_images::Fault;
 use firecamp_images::archive::{Layer, digest, pack};
-use firecamp_images::check::{Opened, open};
-use firecamp_images::root::{self, Entry, Files, ROOTS, SBOM};
+use firecamp_images::root_filesystem::{self, Entry, Files, ROOTS, SBOM};
 use firecamp_images::spec::{IMAGES, Image, PROGRAM, Release, USER};
+use firecamp_images::verify::{Opened, open};
 
 fn release() -> Release {
     Release {
@@ -24,7 +24,7 @@ fn release() -> Release {
     }
 }
 
-/// The head of an ELF file without a program header, and a little more.
+/// The header of an ELF file without program headers, and some content.
 fn static_program() -> Vec<u8> {
     [b"\x7fELF\x02".as_slice(), &[0; 64], b"a program"].concat()
 }
@@ -32,14 +32,14 @@ fn static_program() -> Vec<u8> {
 fn files() -> Files {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join(PROGRAM), static_program()).unwrap();
-    root::files(directory.path(), b"{}").unwrap()
+    root_filesystem::files(directory.path(), b"{}").unwrap()
 }
 
 /// The mode and the content of a file.
 fn file<'a>(files: &'a Files, path: &str) -> (u32, &'a [u8]) {
     match &files[path] {
         Entry::File(mode, content) => (*mode, content),
-        Entry::Link(to) => panic!("{path} leads to {to}"),
+        Entry::Link(to) => panic!("{path} is a link to {to}"),
     }
 }
 
@@ -116,7 +116,7 @@ fn archives_are_reproducible() {
 #[test]
 fn a_changed_byte_is_detected() {
     let whole = packed(&IMAGES[2]);
-    let mut noticed = 0;
+    let mut detected = 0;
     // A tar header has unused bytes; digests protect the content.
     let mut tar = tar::Archive::new(whole.as_slice());
     for entry in tar.entries().unwrap() {
@@ -125,15 +125,15 @@ fn a_changed_byte_is_detected() {
         if !path.starts_with("blobs") || entry.size() == 0 {
             continue;
         }
-        let begin = usize::try_from(entry.raw_file_position()).unwrap();
-        let middle = begin + usize::try_from(entry.size()).unwrap() / 2;
+        let start = usize::try_from(entry.raw_file_position()).unwrap();
+        let middle = start + usize::try_from(entry.size()).unwrap() / 2;
         let mut changed = whole.clone();
         changed[middle] ^= 1;
         let reported = open(&changed).unwrap_err().to_string();
         assert!(reported.contains("differs from its descriptor"), "{reported}");
-        noticed += 1;
+        detected += 1;
     }
-    assert_eq!(noticed, 3, "manifest, configuration and layer");
+    assert_eq!(detected, 3, "manifest, configuration and layer");
 }
 
 /// containerd's default registry for names without a registry.
@@ -141,12 +141,12 @@ fn a_changed_byte_is_detected() {
 fn containerd_stores_an_image_under_the_name_in_pod_specs() {
     let plain = repository("deploy/daemonset.yaml") + &repository("deploy/examples/redis.yaml");
     for image in &IMAGES {
-        let asked = plain.lines().find_map(|line| {
+        let wanted = plain.lines().find_map(|line| {
             let name = line.trim().trim_start_matches("- ").strip_prefix("image: ")?;
             name.starts_with(&format!("{}:", image.name)).then_some(name)
         });
-        let asked = asked.unwrap_or_else(|| panic!("nobody asks for {}", image.name));
-        assert_eq!(opened(image).name, format!("docker.io/library/{asked}"));
+        let wanted = wanted.unwrap_or_else(|| panic!("no pod spec uses {}", image.name));
+        assert_eq!(opened(image).name, format!("docker.io/library/{wanted}"));
     }
 }
 
@@ -157,14 +157,14 @@ fn an_image_for_a_registry_has_the_name_of_the_registry() {
     let named = open(&pack(image, &release(), &layer(&files()), place).unwrap()).unwrap();
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(named.name, format!("registry.example.com/firecamp/firecamp-agent:{version}"));
-    assert_eq!(named.digest, opened(image).digest, "only the name is another");
+    assert_eq!(named.digest, opened(image).digest, "only the name differs");
 }
 
 #[test]
 fn a_dynamically_linked_program_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     fs::copy(std::env::current_exe().unwrap(), directory.path().join(PROGRAM)).unwrap();
-    let refused = root::files(directory.path(), b"{}").unwrap_err();
+    let refused = root_filesystem::files(directory.path(), b"{}").unwrap_err();
     assert!(matches!(refused, Fault::Dynamic(_)), "{refused}");
 }
 
@@ -179,7 +179,7 @@ fn all_images_share_one_layer() {
 #[test]
 fn an_engine_copies_the_same_files_as_the_archive() {
     let directory = tempfile::tempdir().unwrap();
-    root::write(&files(), directory.path()).unwrap();
+    root_filesystem::write(&files(), directory.path()).unwrap();
     for (path, entry) in opened(&IMAGES[0]).files {
         let place = directory.path().join(&path);
         match entry {
@@ -192,8 +192,8 @@ fn an_engine_copies_the_same_files_as_the_archive() {
 /// The lines of a stage of images/Dockerfile, each split after its instruction.
 fn stage(target: &str) -> Vec<(String, String)> {
     let text = repository("images/Dockerfile");
-    let begin = format!("FROM scratch AS {target}");
-    let lines = text.lines().skip_while(|line| *line != begin).skip(1);
+    let header = format!("FROM scratch AS {target}");
+    let lines = text.lines().skip_while(|line| *line != header).skip(1);
     let lines = lines.take_while(|line| !line.starts_with("FROM")).filter(|line| !line.is_empty());
     lines
         .map(|line| {

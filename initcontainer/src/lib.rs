@@ -3,7 +3,6 @@
 mod wiring;
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use firecamp_core::attach::AttachInput;
@@ -15,7 +14,7 @@ use firecamp_run::config::{Identity, InitConfig};
 use firecamp_run::connect::{AnyRegistry, Reporter};
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
-use firecamp_run::{mount, notice, preview, protocol, start};
+use firecamp_run::{agent_compatibility, notice, preview, require_mount, start};
 
 use crate::wiring::{Node, input, systems};
 
@@ -47,9 +46,12 @@ async fn attach_with(
     signals: Signals,
     registry: AnyRegistry,
 ) -> Result<Report, Report> {
-    meet_agent(&config.places.run_dir)?;
+    let run_dir = &config.places.run_dir;
+    // An unreadable lock may be held.
+    let agent_runs = AgentLock::is_taken(run_dir).unwrap_or(true);
+    agent_compatibility::check_before_attach(run_dir, agent_runs)?;
     if config.address.require_mount {
-        mount::require_own_mount(&config.address.conf_dir)
+        require_mount::require_own_mount(&config.address.conf_dir)
             .map_err(|why| Report::new(Exit::DiskRefused, why.to_string()))?;
     }
     let systems = systems(config, registry)?;
@@ -63,16 +65,6 @@ async fn attach_with(
     match firecamp_engine::run(input, &systems, &run).await {
         Ended::Outcome(outcome) => Ok(Report::from(&outcome)),
         Ended::Interrupted => Err(Report::interrupted()),
-    }
-}
-
-/// Refuses to start next to an incompatible agent. Ignores the file of an agent that has ended.
-fn meet_agent(run_dir: &Path) -> Result<(), Report> {
-    // An unreadable lock may be held.
-    let runs = AgentLock::is_taken(run_dir).unwrap_or(true);
-    match protocol::incompatibility_with_agent(run_dir).filter(|_why| runs) {
-        Some(why) => Err(Report::new(Exit::VersionMismatch, why)),
-        None => Ok(()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The init container as a process: its configuration, its last words, its end.
+//! Runs the init container as a process: its configuration, its reports and its exit codes.
 
 #![expect(
     clippy::unwrap_used,

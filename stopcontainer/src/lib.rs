@@ -1,6 +1,6 @@
 //! The stop container: releases the member's static IP address when its pod ends.
 
-mod wiring;
+mod release_input;
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ use firecamp_run::connect::{AnyRegistry, Reporter};
 use firecamp_run::flags::StopMode;
 use firecamp_run::process::{FirstSignal, Signals};
 use firecamp_run::report::Report;
-use firecamp_run::{notice, protocol, start};
+use firecamp_run::{agent_compatibility, notice, start};
 
 /// Runs the program: parses arguments and environment variables, and returns the exit code.
 pub fn main() -> ExitCode {
@@ -48,7 +48,7 @@ async fn release_with(
     signals: Signals,
     registry: AnyRegistry,
 ) -> Result<Report, Report> {
-    protocol::warn_of_agent(&config.places.run_dir);
+    agent_compatibility::warn_of_agent(&config.places.run_dir);
     let systems = Systems {
         cloud: LazyCloud::named("firecamp-stop"),
         host: LinuxHost::new(&config.places.run_dir, HostTimeouts::default()),
@@ -61,7 +61,7 @@ async fn release_with(
     };
     let member = config.identity.member.clone();
     let run = Run { member, pool: None, signal, rng: Rng::default() };
-    let input = wiring::input(config);
+    let input = release_input::input(config);
     match firecamp_engine::run(input, &systems, &run).await {
         Ended::Outcome(outcome) => Ok(Report::from(&outcome)),
         Ended::Interrupted => Err(Report::interrupted()),

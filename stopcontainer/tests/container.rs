@@ -1,4 +1,4 @@
-//! The stop container as a process: its configuration, its last words, its end.
+//! Runs the stop container as a process: its configuration, its reports and its exit codes.
 
 #![expect(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use process::Run;
 
 const STOP: &str = env!("CARGO_BIN_EXE_firecamp-stopcontainer");
 
-/// A stop container whose configuration is right and that could reach no cloud at all.
+/// A stop container with a valid configuration and unreachable EC2 and IMDS.
 fn stop() -> Run {
     Run::configured(STOP)
         .unset("FIRECAMP_CONF_DIR")

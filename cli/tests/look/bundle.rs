@@ -88,14 +88,14 @@ async fn cluster_with_secrets() -> ApiServer {
     server
 }
 
-/// An agent in whose pages there are secrets, and that is not ready.
+/// An agent whose pages contain secrets and that is not ready.
 fn agent() -> String {
     let line = json!({
         "message": "Answer",
         "token": CANARIES[5],
-        "error": format!("it said {{\"password\":\"{}\"}} and 403", CANARIES[6]),
+        "error": format!("response {{\"password\":\"{}\"}} and 403", CANARIES[6]),
     });
-    super::node::whole_agent(vec![
+    super::node::agent_with_pages(vec![
         ("/v1/node", super::node::report().to_string()),
         ("/metrics", format!("firecamp_x{{password=\"{}\"}} 1\n", CANARIES[4])),
         ("/livez", "ok".to_owned()),
@@ -123,9 +123,9 @@ async fn a_bundle_of_a_node_is_complete_and_contains_no_secrets() {
         // The connection is refused immediately.
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1"),
     ];
-    let said = bundle(&words.concat(), &vars).await;
-    assert_eq!(said.code, Some(21), "the agent is not ready: {}", said.err);
-    assert!(said.err.contains("review the bundle before you send it"), "{}", said.err);
+    let output = bundle(&words.concat(), &vars).await;
+    assert_eq!(output.code, Some(21), "the agent is not ready: {}", output.err);
+    assert!(output.err.contains("review the bundle before you send it"), "{}", output.err);
     let files = unpacked(&file);
     for name in EXPECTED {
         assert!(files.contains_key(name), "{name} is not in {:?}", files.keys());
@@ -173,16 +173,16 @@ async fn only_the_given_members_are_explained_on_any_machine() {
         words.map(str::to_owned)
     };
     let words = named("redis-2");
-    let said = bundle(&words.each_ref().map(String::as_str), &[]).await;
-    assert_eq!(said.code, Some(0), "{}", said.err);
+    let output = bundle(&words.each_ref().map(String::as_str), &[]).await;
+    assert_eq!(output.code, Some(0), "{}", output.err);
     let packed = unpacked(&file);
     let explained: Vec<&String> =
         packed.keys().filter(|name| name.starts_with("explain/")).collect();
     assert_eq!(explained, ["explain/prod/redis-2.json", "explain/prod/redis-2.txt"]);
     assert!(packed["explain/prod/redis-2.txt"].contains("--no-ec2"), "{packed:?}");
     let words = named("NO_NAME");
-    let said = bundle(&words.each_ref().map(String::as_str), &[]).await;
-    assert_eq!(said.code, Some(2), "{}", said.err);
+    let output = bundle(&words.each_ref().map(String::as_str), &[]).await;
+    assert_eq!(output.code, Some(2), "{}", output.err);
 }
 
 #[tokio::test]
@@ -205,8 +205,8 @@ async fn files_that_do_not_fit_are_truncated_or_omitted_and_listed() {
         "--run-dir",
         none.to_str().unwrap(),
     ];
-    let said = bundle(&words, &[]).await;
-    assert_eq!(said.code, Some(21), "{}", said.err);
+    let output = bundle(&words, &[]).await;
+    assert_eq!(output.code, Some(21), "{}", output.err);
     let mut archive = Vec::new();
     let packed = std::fs::File::open(&file).unwrap();
     GzDecoder::new(packed).read_to_end(&mut archive).unwrap();
@@ -217,7 +217,7 @@ async fn files_that_do_not_fit_are_truncated_or_omitted_and_listed() {
         "not included: truncated file: objects/staticippools/large-",
         "files were omitted because of the size limit",
     ] {
-        assert!(manifest.contains(wanted) && said.err.contains(wanted), "{manifest}");
+        assert!(manifest.contains(wanted) && output.err.contains(wanted), "{manifest}");
     }
     assert!(packed.values().all(|text| text.len() <= 1 << 18));
     assert!(packed.contains_key("status.txt"), "the most important files are included: {manifest}");
@@ -240,12 +240,12 @@ async fn a_bundle_of_a_file_registry_contains_only_files_of_the_registry() {
         "--run-dir",
         none.to_str().unwrap(),
     ];
-    let said = bundle(&words, &[]).await;
-    assert_eq!(said.code, Some(21), "a skipped symbolic link is listed: {}", said.err);
+    let output = bundle(&words, &[]).await;
+    assert_eq!(output.code, Some(21), "a skipped symbolic link is listed: {}", output.err);
     let packed = unpacked(&file);
     assert!(packed["objects/staticips/10.1.0.20.yaml"].contains("epoch: 3"));
     assert!(packed["objects/staticipclaims/prod/redis-0.yaml"].contains("10.1.0.20"));
-    assert!(!packed.contains_key("kernel/addresses.txt"), "this machine is no node");
+    assert!(!packed.contains_key("kernel/addresses.txt"), "this machine is not a node");
     assert!(packed.values().all(|text| !text.contains("canary-")), "{packed:?}");
 }
 
@@ -254,9 +254,9 @@ async fn an_existing_file_is_never_overwritten() {
     let files = Files::empty().await;
     let file = files.dir.path().join("b.tar.gz");
     std::fs::write(&file, "mine").unwrap();
-    let said = bundle(&["-f", file.to_str().unwrap(), "--registry", &files.url()], &[]).await;
-    assert_eq!(said.code, Some(18), "{}", said.err);
-    assert!(said.err.contains("create ") && said.err.contains("File exists"), "{}", said.err);
+    let output = bundle(&["-f", file.to_str().unwrap(), "--registry", &files.url()], &[]).await;
+    assert_eq!(output.code, Some(18), "{}", output.err);
+    assert!(output.err.contains("create ") && output.err.contains("File exists"), "{}", output.err);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
 }
 
@@ -266,8 +266,8 @@ async fn without_a_registry_the_bundle_has_everything_else() {
     let files = Files::empty().await;
     let file = files.dir.path().join("b.tar.gz");
     let words = ["-f", file.to_str().unwrap(), "--registry", "file:///nonexistent"];
-    let said = bundle(&words, &[]).await;
-    assert_eq!(said.code, Some(21), "{}", said.err);
+    let output = bundle(&words, &[]).await;
+    assert_eq!(output.code, Some(21), "{}", output.err);
     let packed = unpacked(&file);
     assert!(packed["manifest.txt"].contains("not included: the registry: open the registry"));
     assert!(packed.contains_key("logs.txt"));

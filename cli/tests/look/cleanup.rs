@@ -1,4 +1,4 @@
-//! Whom `firecamp cleanup` asks for the members on its node.
+//! How `firecamp cleanup` finds the members of its node.
 
 use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_cli::cleanup::{Members, members};
@@ -6,9 +6,9 @@ use firecamp_core::ids::{NodeName, PodUid};
 use firecamp_node::cleanup::Holder;
 use serde_json::{Value, json};
 
-use super::support::{Files, NODE, POD, address, book_of, cluster};
+use super::support::{Files, NODE, POD, address, cluster, reader_of};
 
-/// The addresses of the machine that it runs on.
+/// The addresses of the machine on which the command runs.
 fn here() -> Vec<std::net::Ipv4Addr> {
     vec![[127, 0, 0, 1].into(), address(4)]
 }
@@ -32,19 +32,19 @@ async fn node() -> ApiServer {
     server
 }
 
-async fn asked(server: &ApiServer, node: &str) -> Members {
-    members(&book_of(server), &NodeName::new(node).unwrap(), &here()).await
+async fn found(server: &ApiServer, node: &str) -> Members {
+    members(&reader_of(server), &NodeName::new(node).unwrap(), &here()).await
 }
 
 #[tokio::test]
 async fn live_pods_and_attached_addresses_of_the_node_are_listed() {
-    let Members { pods, records } = asked(&node().await, NODE).await;
+    let Members { pods, records } = found(&node().await, NODE).await;
     let uid = PodUid::new(POD).unwrap();
     assert_eq!(pods, Ok([(uid, "prod/redis-0".to_owned())].into()));
     let records = records.unwrap();
     let Holder { member, .. } = &records[&address(20)];
     assert_eq!(member, "prod/redis-0");
-    assert!(!records.contains_key(&address(22)), "it is parked");
+    assert!(!records.contains_key(&address(22)), "a parked address is not held");
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn f099_a_node_object_of_another_machine_is_rejected() {
         json!({ "metadata": {}, "status": { "addresses": other } }),
     );
     for (name, words) in [("other", "another machine"), ("no-node", "no Node no-node")] {
-        let Members { pods, records } = asked(&server, name).await;
+        let Members { pods, records } = found(&server, name).await;
         let why = pods.unwrap_err();
         assert!(why.contains(words) && why.contains("--node-name"), "{why}");
         assert_eq!(records.unwrap_err(), why);
@@ -69,14 +69,14 @@ async fn f099_unreadable_objects_are_unknown_not_absent() {
     for plural in ["nodes", "pods", "staticips"] {
         let server = node().await;
         server.fail_next("GET", plural, Fault::LostRequest);
-        let Members { pods, records } = asked(&server, NODE).await;
+        let Members { pods, records } = found(&server, NODE).await;
         assert_eq!(pods.is_err(), plural != "staticips", "{plural}");
         assert_eq!(records.is_err(), plural != "pods", "{plural}");
     }
     let server = node().await;
     let invalid = json!({ "metadata": {}, "spec": { "nodeName": NODE }, "status": { "phase": 5 } });
     server.set_pod("prod", "invalid", invalid);
-    let why = asked(&server, NODE).await.pods.unwrap_err();
+    let why = found(&server, NODE).await.pods.unwrap_err();
     assert!(why.contains("prod/invalid"), "{why}");
 }
 
@@ -84,7 +84,7 @@ async fn f099_unreadable_objects_are_unknown_not_absent() {
 async fn a_file_registry_has_attached_addresses_but_no_pods() {
     let files = Files::new().await;
     let Members { pods, records } =
-        members(&files.book(), &NodeName::new(NODE).unwrap(), &here()).await;
+        members(&files.reader(), &NodeName::new(NODE).unwrap(), &here()).await;
     assert!(pods.unwrap_err().contains("no pods"));
     assert!(records.unwrap().contains_key(&address(20)));
 }

@@ -15,11 +15,11 @@ use firecamp_registry::conformance::{claim, member, pool};
 use serde_json::{Value, json};
 
 use super::support::{
-    Files, NODE, POD, address, book_of, cluster, golden, held, now, run, run_as, sample_pool,
+    Files, NODE, POD, address, cluster, golden, held, now, reader_of, run, run_as, sample_pool,
 };
 
-pub(super) async fn diagnosed(book: &RegistryReader) -> Diagnosis {
-    of(book, Role::Viewer, now()).await.unwrap()
+pub(super) async fn diagnosed(reader: &RegistryReader) -> Diagnosis {
+    of(reader, Role::Viewer, now()).await.unwrap()
 }
 
 fn reasons(diagnosis: &Diagnosis) -> BTreeSet<(Level, &str)> {
@@ -68,7 +68,7 @@ pub(super) async fn healthy() -> ApiServer {
 
 #[tokio::test]
 async fn a_healthy_cluster_is_ok_and_all_checks_are_listed() {
-    let diagnosis = diagnosed(&book_of(&healthy().await)).await;
+    let diagnosis = diagnosed(&reader_of(&healthy().await)).await;
     assert_eq!(diagnosis.exit(), CheckExit::Fine, "{diagnosis:#?}");
     golden("doctor-healthy.txt", &diagnosis.people(true));
 }
@@ -79,7 +79,7 @@ async fn each_problem_of_a_cluster_is_a_finding() {
     server.deny("list", "nodes");
     server.set("nodes", (None, "node-2"), json!({ "metadata": {} }));
     server.set("nodeattachments", (None, "node-3"), report("False", 3));
-    let diagnosis = diagnosed(&book_of(&server)).await;
+    let diagnosis = diagnosed(&reader_of(&server)).await;
     assert_eq!(diagnosis.exit(), CheckExit::Problems);
     golden("doctor-disorder.txt", &diagnosis.people(false));
 }
@@ -87,11 +87,11 @@ async fn each_problem_of_a_cluster_is_a_finding() {
 #[tokio::test]
 async fn a_file_registry_is_checked_for_pools_and_members() {
     let files = Files::new().await;
-    let diagnosis = diagnosed(&files.book()).await;
+    let diagnosis = diagnosed(&files.reader()).await;
     let checks: BTreeSet<&str> = diagnosis.findings.iter().map(|one| one.check).collect();
     assert_eq!(checks, BTreeSet::from(["members", "pools"]));
     golden("doctor-file.txt", &files.anonymous(&diagnosis.people(false)));
-    let empty = diagnosed(&Files::empty().await.book()).await;
+    let empty = diagnosed(&Files::empty().await.reader()).await;
     assert_eq!(empty.exit(), CheckExit::Fine, "{empty:#?}");
 }
 
@@ -99,17 +99,18 @@ async fn a_file_registry_is_checked_for_pools_and_members() {
 async fn missing_or_outdated_definitions_fail() {
     let server = healthy().await;
     server.uninstall();
-    let diagnosis = diagnosed(&book_of(&server)).await;
+    let diagnosis = diagnosed(&reader_of(&server)).await;
     assert_eq!(found(&diagnosis, "NotInstalled").0, Level::Failed);
     assert_eq!(diagnosis.exit(), CheckExit::Problems);
-    let mut seen = firecamp_cli::doctor::gather(&book_of(&healthy().await), Role::Viewer).await;
+    let mut gathered =
+        firecamp_cli::doctor::gather(&reader_of(&healthy().await), Role::Viewer).await;
     let changed = |change: fn(&mut BTreeSet<firecamp_kube::Served>)| {
-        let mut seen = seen.clone();
-        let cluster = seen.cluster.as_mut().unwrap();
+        let mut gathered = gathered.clone();
+        let cluster = gathered.cluster.as_mut().unwrap();
         let mut all = cluster.served.known().unwrap().clone().unwrap();
         change(&mut all);
         cluster.served = firecamp_cli::common::answer::Answer::Known(Some(all));
-        judge(&seen, now())
+        judge(&gathered, now())
     };
     let missing = changed(|all| all.retain(|one| !one.name.starts_with("nodeattachments")));
     assert_eq!(found(&missing, "KindNotServed").0, Level::Failed);
@@ -123,18 +124,18 @@ async fn missing_or_outdated_definitions_fail() {
             .collect();
     });
     assert_eq!(found(&scope, "KindMismatch").0, Level::Failed);
-    seen.cluster = None;
-    assert_eq!(judge(&seen, now()).exit(), CheckExit::Fine);
+    gathered.cluster = None;
+    assert_eq!(judge(&gathered, now()).exit(), CheckExit::Fine);
 }
 
 #[tokio::test]
 async fn each_missing_permission_is_reported() {
     let server = healthy().await;
     server.deny("patch", "staticips");
-    let book = book_of(&server);
-    assert_eq!(diagnosed(&book).await.exit(), CheckExit::Fine, "a viewer does not need patch");
+    let reader = reader_of(&server);
+    assert_eq!(diagnosed(&reader).await.exit(), CheckExit::Fine, "a viewer does not need patch");
     for role in [Role::Member, Role::Agent] {
-        let diagnosis = of(&book, role, now()).await.unwrap();
+        let diagnosis = of(&reader, role, now()).await.unwrap();
         let (level, object, _) = found(&diagnosis, "PermissionMissing");
         assert_eq!((level, object), (Level::Failed, "patch staticips of firecamp.io"));
     }
@@ -144,7 +145,7 @@ async fn each_missing_permission_is_reported() {
 async fn an_address_on_a_deleted_node_and_its_report_are_found() {
     let server = healthy().await;
     server.remove("nodes", None, NODE);
-    let diagnosis = diagnosed(&book_of(&server)).await;
+    let diagnosis = diagnosed(&reader_of(&server)).await;
     let (level, object, text) = found(&diagnosis, "NodeNotFound");
     assert_eq!((level, object), (Level::Failed, "StaticIP 10.1.0.20"), "{text}");
     assert_eq!(found(&diagnosis, "ReportOrphaned").0, Level::Warning);
@@ -154,18 +155,18 @@ async fn an_address_on_a_deleted_node_and_its_report_are_found() {
 async fn missing_stale_and_unready_agents_are_found() {
     let server = healthy().await;
     server.set("nodeattachments", (None, NODE), report("True", 2));
-    let diagnosis = diagnosed(&book_of(&server)).await;
+    let diagnosis = diagnosed(&reader_of(&server)).await;
     assert_eq!(found(&diagnosis, "ReportStale").2, "it reports epoch 2; the registry has 3");
     assert_eq!(diagnosis.exit(), CheckExit::Fine, "a report may lag for a moment");
     server.set("nodeattachments", (None, NODE), report("False", 3));
-    let diagnosis = diagnosed(&book_of(&server)).await;
+    let diagnosis = diagnosed(&reader_of(&server)).await;
     assert_eq!(found(&diagnosis, "AddressesFailing").0, Level::Failed);
     server.set("nodeattachments", (None, NODE), report("Unknown", 3));
-    let diagnosis = diagnosed(&book_of(&server)).await;
+    let diagnosis = diagnosed(&reader_of(&server)).await;
     assert_eq!(found(&diagnosis, "AddressesFailing").0, Level::Warning);
     server.remove("nodeattachments", None, NODE);
     server.set("nodes", (None, "idle"), json!({ "metadata": {} }));
-    let diagnosis = diagnosed(&book_of(&server)).await;
+    let diagnosis = diagnosed(&reader_of(&server)).await;
     let missing: Vec<_> = diagnosis
         .findings
         .iter()
@@ -191,13 +192,13 @@ async fn failed_reads_are_unknown_not_failed() {
     for plural in plurals {
         let server = healthy().await;
         server.fail_next("GET", plural, Fault::Code(403, "Forbidden"));
-        let diagnosis = diagnosed(&book_of(&server)).await;
+        let diagnosis = diagnosed(&reader_of(&server)).await;
         assert_eq!(diagnosis.exit(), CheckExit::Unchecked, "{plural}: {diagnosis:#?}");
         assert_eq!(server.unmet_faults(), 0, "{plural}");
     }
     let server = healthy().await;
     server.fail_next("POST", "selfsubjectaccessreviews", Fault::LostAnswer);
-    assert_eq!(diagnosed(&book_of(&server)).await.exit(), CheckExit::Unchecked);
+    assert_eq!(diagnosed(&reader_of(&server)).await.exit(), CheckExit::Unchecked);
 }
 
 async fn with_pools(pools: &[Pool]) -> Diagnosis {
@@ -205,7 +206,7 @@ async fn with_pools(pools: &[Pool]) -> Diagnosis {
     for pool in pools {
         server.create_pool(pool);
     }
-    diagnosed(&book_of(&server)).await
+    diagnosed(&reader_of(&server)).await
 }
 
 #[tokio::test]
@@ -232,14 +233,14 @@ async fn full_pools_are_found_with_their_free_addresses() {
     let server = healthy().await;
     server.delete_pool(&sample_pool());
     server.create_pool(&small);
-    let diagnosis = diagnosed(&book_of(&server)).await;
+    let diagnosis = diagnosed(&reader_of(&server)).await;
     let (level, _, text) = found(&diagnosis, "PoolFull");
     assert_eq!((level, text), (Level::Failed, "0 of 1 addresses are free"));
     let mut two = pool("a", &[1, 2]).unwrap();
     two.subnets[0].ranges = vec![(address(20), address(20))];
     server.delete_pool(&small);
     server.create_pool(&two);
-    let diagnosis = diagnosed(&book_of(&server)).await;
+    let diagnosis = diagnosed(&reader_of(&server)).await;
     assert_eq!(found(&diagnosis, "SubnetFull").0, Level::Warning);
 }
 
@@ -250,31 +251,31 @@ async fn an_unbound_claim_fails_after_some_minutes() {
     let fresh = claim(&member(1).unwrap(), &sample_pool());
     registry.write(&Write::CreateClaim(fresh)).await.unwrap();
     let at = |time: &str| time.parse().unwrap();
-    let book = book_of(&server);
-    let early = of(&book, Role::Viewer, at("2026-11-20T15:01:00Z")).await.unwrap();
+    let reader = reader_of(&server);
+    let early = of(&reader, Role::Viewer, at("2026-11-20T15:01:00Z")).await.unwrap();
     assert_eq!(found(&early, "ClaimUnbound").0, Level::Warning);
-    let late = of(&book, Role::Viewer, at("2026-11-20T15:06:00Z")).await.unwrap();
+    let late = of(&reader, Role::Viewer, at("2026-11-20T15:06:00Z")).await.unwrap();
     assert_eq!(found(&late, "ClaimUnbound").0, Level::Failed);
 }
 
 #[tokio::test]
 async fn the_command_checks_a_registry_and_a_machine() {
     let files = Files::new().await;
-    let said = run(&["doctor", "--registry", &files.url(), "--scope", "cluster"]).await;
-    assert_eq!((said.code, said.err.as_str()), (Some(20), ""), "{}", said.out);
-    assert!(said.out.contains("AddressOfAnotherMember"), "{}", said.out);
+    let output = run(&["doctor", "--registry", &files.url(), "--scope", "cluster"]).await;
+    assert_eq!((output.code, output.err.as_str()), (Some(20), ""), "{}", output.out);
+    assert!(output.out.contains("AddressOfAnotherMember"), "{}", output.out);
     let run_dir = files.dir.path().join("run");
     let words = ["doctor", "--scope", "node", "--no-ec2", "-o", "json", "--run-dir"];
     let words = [&words[..], &[run_dir.to_str().unwrap()]].concat();
     let program = Path::new(env!("CARGO_BIN_EXE_firecamp"));
     let vars = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")];
-    let said = run_as(program, &words, &vars).await;
-    let value: Value = serde_json::from_str(&said.out).unwrap();
+    let output = run_as(program, &words, &vars).await;
+    let value: Value = serde_json::from_str(&output.out).unwrap();
     let checks = value["findings"].as_array().unwrap();
-    assert!(checks.iter().all(|one| one["check"] == json!("node")), "{}", said.out);
+    assert!(checks.iter().all(|one| one["check"] == json!("node")), "{}", output.out);
     let metadata = checks.iter().find(|one| one["object"] == json!("MetadataReachable")).unwrap();
-    assert_ne!(metadata["level"], json!("OK"), "{}", said.out);
-    assert!(matches!(said.code, Some(20 | 21)), "{}{}", said.out, said.err);
+    assert_ne!(metadata["level"], json!("OK"), "{}", output.out);
+    assert!(matches!(output.code, Some(20 | 21)), "{}{}", output.out, output.err);
     assert!(!run_dir.exists(), "the command creates nothing");
 }
 
@@ -286,13 +287,13 @@ async fn a_node_is_checked_without_a_registry() {
     let words = ["doctor", "--registry", "file:///nonexistent", "--no-ec2", "--run-dir", run_dir];
     let program = Path::new(env!("CARGO_BIN_EXE_firecamp"));
     let vars = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")];
-    let said = run_as(program, &words, &vars).await;
-    assert!(said.out.contains("open the registry: /nonexistent"), "{}{}", said.out, said.err);
-    assert!(said.out.contains("MetadataReachable"), "{}", said.out);
+    let output = run_as(program, &words, &vars).await;
+    assert!(output.out.contains("open the registry: /nonexistent"), "{}{}", output.out, output.err);
+    assert!(output.out.contains("MetadataReachable"), "{}", output.out);
 }
 
 /// Group, resource, name and verb of everything that the roles in a file of `deploy/rbac` allow.
-fn deployed(file: &str) -> BTreeSet<[String; 4]> {
+fn deployed_permissions(file: &str) -> BTreeSet<[String; 4]> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rbac").join(file);
     let text = std::fs::read_to_string(path).unwrap();
     let mut rights = BTreeSet::new();
@@ -315,7 +316,7 @@ fn deployed(file: &str) -> BTreeSet<[String; 4]> {
     rights
 }
 
-fn asked(role: Role) -> BTreeSet<[String; 4]> {
+fn checked_permissions(role: Role) -> BTreeSet<[String; 4]> {
     let resource = |right: &Right| match right.subresource {
         "" => right.resource.to_owned(),
         part => format!("{}/{part}", right.resource),
@@ -327,6 +328,6 @@ fn asked(role: Role) -> BTreeSet<[String; 4]> {
 
 #[test]
 fn the_checked_permissions_are_those_in_deploy_rbac() {
-    assert_eq!(asked(Role::Member), deployed("members.yaml"));
-    assert_eq!(asked(Role::Agent), deployed("agent.yaml"));
+    assert_eq!(checked_permissions(Role::Member), deployed_permissions("members.yaml"));
+    assert_eq!(checked_permissions(Role::Agent), deployed_permissions("agent.yaml"));
 }

@@ -17,7 +17,7 @@ use firecamp_testkit::sim::{Account, SimChecks};
 use serde_json::{Value, json};
 
 use super::doctor::{diagnosed, found, healthy};
-use super::support::{NODE, address, book_of, golden};
+use super::support::{NODE, address, golden, reader_of};
 
 /// A node of which nothing can be read: everything is unknown.
 #[tokio::test]
@@ -33,8 +33,8 @@ async fn each_preflight_condition_is_a_finding() {
     golden("doctor-node.txt", &diagnosis.people(true));
 }
 
-/// An instance whose primary address is 10.1.0.4, with room for 28 volumes and interfaces, and
-/// which a Node of the cluster is.
+/// An instance whose primary address is 10.1.0.4, with a limit of 28 volumes and interfaces. It is
+/// a Node of the cluster.
 fn instance() -> SimChecks {
     let eni = Eni {
         id: "eni-00000001".parse().unwrap(),
@@ -70,12 +70,12 @@ fn node_of(internal: &str) -> Value {
     })
 }
 
-/// What a doctor on that instance says of the node, with this cluster.
+/// The findings of a doctor on that instance, with this cluster.
 async fn on_node(server: &ApiServer) -> Diagnosis {
-    let book = book_of(server);
-    let seen = firecamp_cli::doctor::gather(&book, Role::Viewer).await;
-    let RegistryReader::Cluster(cluster) = &book else { panic!("{book:?}") };
-    let all = &seen.cluster.as_ref().unwrap().nodes;
+    let reader = reader_of(server);
+    let gathered = firecamp_cli::doctor::gather(&reader, Role::Viewer).await;
+    let RegistryReader::Cluster(cluster) = &reader else { panic!("{reader:?}") };
+    let all = &gathered.cluster.as_ref().unwrap().nodes;
     let nodes = node::Nodes { inventory: &cluster.inventory, all };
     let cloud = instance();
     let range = (address(20), address(29));
@@ -90,15 +90,19 @@ async fn on_node(server: &ApiServer) -> Diagnosis {
 async fn f070_a_members_address_as_internal_ip_is_found_remotely_and_on_the_node() {
     let server = healthy().await;
     server.set("nodes", (None, NODE), node_of("10.1.0.20"));
-    let afar = diagnosed(&book_of(&server)).await;
-    let (level, object, text) = found(&afar, "NodeAddressOfPool");
+    let remote = diagnosed(&reader_of(&server)).await;
+    let (level, object, text) = found(&remote, "NodeAddressOfPool");
     assert_eq!((level, object), (Level::Failed, &*format!("node {NODE}")));
     assert_eq!(text, "its InternalIP 10.1.0.20 is a StaticIP");
-    let there = on_node(&server).await;
-    assert_eq!(found(&there, "NodeAddressOfPool").0, Level::Failed);
+    let local = on_node(&server).await;
+    assert_eq!(found(&local, "NodeAddressOfPool").0, Level::Failed);
     server.set("nodes", (None, NODE), node_of("10.1.0.4"));
-    let there = on_node(&server).await;
-    assert_eq!(found(&there, "NodeAddressNotPinned").0, Level::Warning, "the kubelet may choose");
+    let local = on_node(&server).await;
+    assert_eq!(
+        found(&local, "NodeAddressNotPinned").0,
+        Level::Warning,
+        "the kubelet may choose another address"
+    );
 }
 
 #[tokio::test]
@@ -110,12 +114,12 @@ async fn f067_f085_snat_and_volume_limits_of_the_cluster_are_checked_on_the_node
     server.set("daemonsets", (Some("kube-system"), "aws-node"), json!({ "spec": spec }));
     let driver = json!({ "name": "ebs.csi.aws.com", "allocatable": { "count": 99 } });
     server.set("csinodes", (None, NODE), json!({ "spec": { "drivers": [driver] } }));
-    let there = on_node(&server).await;
-    let (level, object, text) = found(&there, "SourceAddressRewritten");
+    let local = on_node(&server).await;
+    let (level, object, text) = found(&local, "SourceAddressRewritten");
     assert_eq!((level, object), (Level::Warning, "SourceAddressPreserved"));
     assert!(text.contains("ranges outside the VPC without SNAT: 10.9.0.0/16"), "{text}");
-    assert_eq!(found(&there, "SlotsOvercounted").0, Level::Warning);
-    assert_eq!(found(&there, "NotReserved").0, Level::Warning, "and its subnet was asked for");
+    assert_eq!(found(&local, "SlotsOvercounted").0, Level::Warning);
+    assert_eq!(found(&local, "NotReserved").0, Level::Warning, "the subnet has no reservation");
     server.fail_next("GET", "nodes", Fault::Code(403, "Forbidden"));
     server.fail_next("GET", "daemonsets", Fault::Code(403, "Forbidden"));
     let denied = on_node(&server).await;

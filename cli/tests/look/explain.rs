@@ -90,9 +90,9 @@ fn state(facts: &mut Facts, state: State) {
 }
 
 fn view(facts: &mut Facts, change: impl FnOnce(&mut KernelView)) {
-    let mut seen = complete();
-    change(&mut seen);
-    facts.node.view = Answer::Known(seen);
+    let mut view = complete();
+    change(&mut view);
+    facts.node.view = Answer::Known(view);
 }
 
 /// The same member, checked from another machine.
@@ -101,7 +101,7 @@ fn remote(facts: &mut Facts) {
     facts.owner = Answer::unknown("no AWS credentials");
 }
 
-fn said(change: impl FnOnce(&mut AddressStatus)) -> Answer<Option<AddressStatus>> {
+fn agent_status(change: impl FnOnce(&mut AddressStatus)) -> Answer<Option<AddressStatus>> {
     let mut status = AddressStatus {
         address: "10.1.0.20".to_owned(),
         member: "prod/redis-0".to_owned(),
@@ -130,10 +130,15 @@ fn bind(facts: &mut Facts, by: Option<Controller>) {
 
 /// The VolumeReady condition of the claim.
 fn volume_ready(status: &str, reason: &str, message: &str) -> Answer<Vec<Condition>> {
-    said_of_claim(VOLUME_READY, status, reason, message)
+    claim_condition(VOLUME_READY, status, reason, message)
 }
 
-fn said_of_claim(kind: &str, status: &str, reason: &str, message: &str) -> Answer<Vec<Condition>> {
+fn claim_condition(
+    kind: &str,
+    status: &str,
+    reason: &str,
+    message: &str,
+) -> Answer<Vec<Condition>> {
     let text = str::to_owned;
     Answer::Known(vec![Condition {
         kind: text(kind),
@@ -173,12 +178,12 @@ const RECORDS: &[Case] = &[
     ("a claim that waits for its first pod", Reason::ClaimUnbound, |facts| {
         facts.claim = Answer::Known(Some(claim(&redis(), &sample_pool())));
         let words = "the member's first start chooses an address of pool a";
-        facts.conditions = said_of_claim("Bound", "False", "AwaitingFirstStart", words);
+        facts.conditions = claim_condition("Bound", "False", "AwaitingFirstStart", words);
     }),
     ("a claim of a pool that is full", Reason::CannotBind, |facts| {
         facts.claim = Answer::Known(Some(claim(&redis(), &sample_pool())));
         let words = "pool a has no free address";
-        facts.conditions = said_of_claim("Bound", "False", "NoFreeAddress", words);
+        facts.conditions = claim_condition("Bound", "False", "NoFreeAddress", words);
     }),
     ("a first pod whose volume is not ready", Reason::VolumeNotReady, |facts| {
         facts.claim = Answer::Known(Some(claim(&redis(), &sample_pool())));
@@ -275,17 +280,17 @@ const BEYOND: &[Case] = &[
     ("the lock names an earlier holder", Reason::LockBehind, |facts| {
         facts.node.lock = lock("pod-0", 2, Hold::Held);
     }),
-    ("no link", Reason::LinkMissing, |facts| view(facts, |seen| seen.link = None)),
-    ("a link that is down", Reason::LinkDown, |facts| view(facts, |seen| seen.link_up = false)),
+    ("no link", Reason::LinkMissing, |facts| view(facts, |view| view.link = None)),
+    ("a link that is down", Reason::LinkDown, |facts| view(facts, |view| view.link_up = false)),
     ("missing from the kernel", Reason::MissingInKernel, |facts| {
-        view(facts, |seen| seen.address = false);
+        view(facts, |view| view.address = false);
     }),
     ("missing from the kernel, without IMDS", Reason::MissingInKernel, |facts| {
         facts.node.view = Answer::unknown("the metadata service is unreachable");
         facts.node.mark = Answer::Known(None);
     }),
     ("a rule is missing", Reason::RoutingMissingInKernel, |facts| {
-        view(facts, |seen| seen.routing = false);
+        view(facts, |view| view.routing = false);
     }),
     ("left over in the kernel", Reason::LeftoverInKernel, |facts| {
         state(facts, State::Parked);
@@ -305,11 +310,11 @@ const BEYOND: &[Case] = &[
     }),
     ("remote, with a healthy report", Reason::NotVerified, |facts| {
         remote(facts);
-        facts.agent = said(|_good| {});
+        facts.agent = agent_status(|_good| {});
     }),
     ("remote, with a report of a problem", Reason::MissingInKernel, |facts| {
         remote(facts);
-        facts.agent = said(|status| {
+        facts.agent = agent_status(|status| {
             status.in_kernel = Some(false);
             let (reason, message) =
                 ("MissingInKernel".to_owned(), "the rule is missing".to_owned());
@@ -318,7 +323,7 @@ const BEYOND: &[Case] = &[
     }),
     ("remote, with a report for an earlier epoch", Reason::NotVerified, |facts| {
         remote(facts);
-        facts.agent = said(|status| (status.epoch, status.in_kernel) = (2, Some(false)));
+        facts.agent = agent_status(|status| (status.epoch, status.in_kernel) = (2, Some(false)));
     }),
 ];
 
@@ -344,15 +349,15 @@ fn each_reason_is_reported_at_its_link_with_advice() {
 }
 
 #[test]
-fn every_reason_has_its_case() {
+fn every_reason_has_a_case() {
     let met: BTreeSet<Reason> = cases().map(|case| case.1).collect();
     assert_eq!(met, Reason::ALL.iter().copied().collect());
 }
 
-/// For any set of unknown facts, no link is broken.
+/// No link is broken for any set of unknown facts.
 #[test]
-fn an_unknown_fact_breaks_no_link() {
-    let takes: [fn(&mut Facts); 9] = [
+fn unknown_facts_break_no_link() {
+    let changes: [fn(&mut Facts); 9] = [
         |facts| facts.claim = Answer::unknown("unreachable"),
         |facts| facts.conditions = Answer::unknown("unreachable"),
         |facts| facts.address = Answer::unknown("unreachable"),
@@ -365,9 +370,9 @@ fn an_unknown_fact_breaks_no_link() {
     ];
     for mask in 0_u32..512 {
         let mut facts = healthy();
-        for (bit, take) in takes.iter().enumerate() {
+        for (bit, change) in changes.iter().enumerate() {
             if mask & (1 << bit) != 0 {
-                take(&mut facts);
+                change(&mut facts);
             }
         }
         let explanation = explain(&facts);

@@ -18,7 +18,7 @@ use firecamp_core::ports::{Cloud, Owner};
 use serde_json::json;
 
 use super::explain::{OTHER_ENI, shown_on};
-use super::support::{Files, NODE, POD, address, book_of, cluster, parsed, run};
+use super::support::{Files, NODE, POD, address, cluster, parsed, reader_of, run};
 
 fn arguments(words: &[&str]) -> ExplainArguments {
     let command = parsed(&[&["explain"], words].concat()).command;
@@ -41,7 +41,7 @@ async fn a_member_of_a_cluster_is_explained_from_its_claim_to_the_agents_report(
     server.set("nodeattachments", (None, NODE), report);
     let arguments = arguments(&[&["redis-0", "--no-ec2"], &NOWHERE[..]].concat());
     let around = around::<AwsCloud>(&arguments, None).unwrap();
-    let explanation = of(&book_of(&server), &arguments, &around).await.unwrap();
+    let explanation = of(&reader_of(&server), &arguments, &around).await.unwrap();
     let states: Vec<_> =
         explanation.links.iter().map(|link| (link.link, link.state.as_str())).collect();
     let expected = [
@@ -64,9 +64,9 @@ async fn the_command_explains_members_of_a_file_registry() {
     let url = files.url();
     let explain = async |member: &'static str| {
         let words = ["explain", member, "--registry", &url, "--no-ec2", "-o", "json"];
-        let said = run(&[&words[..], &NOWHERE].concat()).await;
-        let value: serde_json::Value = serde_json::from_str(&said.out).unwrap();
-        (said.code, value["reason"].as_str().unwrap().to_owned())
+        let output = run(&[&words[..], &NOWHERE].concat()).await;
+        let value: serde_json::Value = serde_json::from_str(&output.out).unwrap();
+        (output.code, value["reason"].as_str().unwrap().to_owned())
     };
     let expected = [
         ("prod/redis-0", 0, "NotVerified"),
@@ -103,11 +103,11 @@ async fn on_the_members_node_lock_kernel_and_file_are_read() {
         "--run-dir",
         run_dir.to_str().unwrap(),
     ];
-    let said = run(&[&words[..], &NOWHERE].concat()).await;
-    assert_eq!(said.code, Some(20), "{}{}", said.out, said.err);
-    assert!(said.out.contains("the kernel does not have 10.1.0.20"), "{}", said.out);
-    assert!(said.out.contains("not been used here since the node booted"), "{}", said.out);
-    assert!(said.out.contains("contains 10.1.0.99"), "{}", said.out);
+    let output = run(&[&words[..], &NOWHERE].concat()).await;
+    assert_eq!(output.code, Some(20), "{}{}", output.out, output.err);
+    assert!(output.out.contains("the kernel does not have 10.1.0.20"), "{}", output.out);
+    assert!(output.out.contains("not been used here since the node booted"), "{}", output.out);
+    assert!(output.out.contains("contains 10.1.0.99"), "{}", output.out);
     assert!(!run_dir.exists(), "the command creates nothing");
 }
 
@@ -117,7 +117,7 @@ async fn an_unreachable_registry_is_unknown_not_broken() {
     server.fail_next("GET", "staticipclaims", firecamp_apiserver::Fault::LostRequest);
     let arguments = arguments(&[&["redis-0", "--no-ec2"], &NOWHERE[..]].concat());
     let around = around::<AwsCloud>(&arguments, None).unwrap();
-    let explanation = of(&book_of(&server), &arguments, &around).await.unwrap();
+    let explanation = of(&reader_of(&server), &arguments, &around).await.unwrap();
     assert_eq!(explanation.exit(), CheckExit::Unchecked, "{explanation:?}");
     assert!(explanation.message.contains("read StaticIPClaim prod/redis-0"), "{explanation:?}");
 }
@@ -125,7 +125,7 @@ async fn an_unreachable_registry_is_unknown_not_broken() {
 /// EC2 that only supports looking up an address; `explain` needs nothing else.
 #[derive(Debug)]
 enum Ec2 {
-    Says(Owner),
+    Answers(Owner),
     Refuses,
     Silent,
 }
@@ -142,7 +142,7 @@ impl Cloud for Ec2 {
     async fn owner(&self, ip: Ipv4Addr, subnet: &SubnetId) -> Result<Owner, CloudFailure> {
         assert_eq!((ip, subnet.as_str()), (address(20), "subnet-00000001"));
         match self {
-            Self::Says(owner) => Ok(owner.clone()),
+            Self::Answers(owner) => Ok(owner.clone()),
             Self::Refuses => Err(CloudFailure {
                 kind: CloudKind::Auth,
                 effect: Effect::None,
@@ -159,7 +159,7 @@ impl Cloud for Ec2 {
         _force: bool,
         _within: Duration,
     ) -> Result<(), CloudFailure> {
-        panic!("a look changes nothing")
+        panic!("explain changes nothing")
     }
 
     async fn unassign(
@@ -168,7 +168,7 @@ impl Cloud for Ec2 {
         _address: Ipv4Addr,
         _within: Duration,
     ) -> Result<(), CloudFailure> {
-        panic!("a look changes nothing")
+        panic!("explain changes nothing")
     }
 }
 
@@ -178,7 +178,7 @@ async fn with(cloud: Ec2) -> Explanation {
     server.set_pod("prod", "redis-0", pod);
     let arguments = arguments(&[&["redis-0", "--node-name", "laptop"], &NOWHERE[..]].concat());
     let around = around(&arguments, Some(Ok(cloud))).unwrap();
-    of(&book_of(&server), &arguments, &around).await.unwrap()
+    of(&reader_of(&server), &arguments, &around).await.unwrap()
 }
 
 fn ec2(explanation: &Explanation) -> (LinkState, &str) {
@@ -188,8 +188,8 @@ fn ec2(explanation: &Explanation) -> (LinkState, &str) {
 
 #[tokio::test(start_paused = true)]
 async fn the_address_is_looked_up_in_ec2_and_a_failed_lookup_is_unknown() {
-    let Answer::Known(stranger) = shown_on(OTHER_ENI, None) else { panic!("no owner") };
-    let explanation = with(Ec2::Says(stranger)).await;
+    let Answer::Known(foreign) = shown_on(OTHER_ENI, None) else { panic!("no owner") };
+    let explanation = with(Ec2::Answers(foreign)).await;
     assert_eq!(explanation.reason, Reason::HeldByForeignInterface);
     assert_eq!(ec2(&explanation).0, LinkState::Broken);
     let refused = with(Ec2::Refuses).await;

@@ -11,10 +11,10 @@ use firecamp_registry::conformance::member;
 use serde_json::{Value, json};
 
 use super::import_support::{INSTANCE, Map, old_address, old_member, original};
-use super::support::{ENI, Files, NODE, Socket, address, book_of, golden, run};
+use super::support::{ENI, Files, NODE, Socket, address, golden, reader_of, run};
 
 async fn imported(server: &ApiServer) -> Outcome {
-    import::of(&book_of(server), None, true).await.unwrap()
+    import::of(&reader_of(server), None, true).await.unwrap()
 }
 
 /// All stored objects of FireCamp.
@@ -24,7 +24,7 @@ fn stored(server: &ApiServer) -> Vec<Value> {
 
 /// The number of attempted writes.
 fn writes(server: &ApiServer) -> usize {
-    server.requests().iter().filter(|asked| !asked.starts_with("GET ")).count()
+    server.requests().iter().filter(|request| !request.starts_with("GET ")).count()
 }
 
 #[tokio::test]
@@ -42,9 +42,9 @@ async fn f098_an_import_binds_members_to_their_addresses_and_is_idempotent() {
     assert_eq!(ip.attachment.unwrap().node.as_str(), NODE);
     let gone = server.static_ip(address(21)).unwrap().object;
     assert_eq!((gone.epoch, gone.attachment, gone.pending_mutations.len()), (Epoch(0), None, 0));
-    let nobody = server.static_ip(address(22)).unwrap().object;
-    assert_eq!(nobody.member, Member::orphaned(address(22)));
-    assert_eq!(nobody.attachment.unwrap().state, State::Parked);
+    let orphaned = server.static_ip(address(22)).unwrap().object;
+    assert_eq!(orphaned.member, Member::orphaned(address(22)));
+    assert_eq!(orphaned.attachment.unwrap().state, State::Parked);
 
     let (before, count) = (stored(&server), writes(&server));
     let Outcome { report, failed } = imported(&server).await;
@@ -53,7 +53,7 @@ async fn f098_an_import_binds_members_to_their_addresses_and_is_idempotent() {
     golden("import-again.txt", &report.people());
     assert_eq!((stored(&server), writes(&server)), (before, count));
     assert_eq!(server.all("configmaps"), maps, "the original's records are only read");
-    let read = server.requests().into_iter().filter(|asked| asked.contains("configmaps/app"));
+    let read = server.requests().into_iter().filter(|request| request.contains("configmaps/app"));
     assert_eq!(read.count(), 0, "other ConfigMaps are not read");
 }
 
@@ -64,7 +64,7 @@ async fn f098_without_apply_nothing_is_written() {
     old_member(4, address(22)).put(&server, "prod");
     Map("firecamp-staticip-10.1.0.30".to_owned(), json!({})).put(&server, "prod");
     server.set_pod("prod", "redis-1", json!({ "metadata": {}, "status": { "phase": "Pending" } }));
-    let Outcome { report, failed } = import::of(&book_of(&server), None, false).await.unwrap();
+    let Outcome { report, failed } = import::of(&reader_of(&server), None, false).await.unwrap();
     assert_eq!((failed, report.end()), (None, Imported::Refused));
     golden("import-plan.txt", &report.people());
     assert_eq!((stored(&server).len(), writes(&server)), (0, 0));
@@ -89,12 +89,12 @@ async fn f098_an_import_interrupted_at_any_write_is_completed_by_the_next() {
                 server.fail_next("POST", kind, this);
                 let Outcome { report, failed } = imported(&server).await;
                 assert!(failed.is_some(), "{fault:?} at {at}");
-                let (said, left) = (report.people(), report.not_done);
+                let (output, left) = (report.people(), report.not_done);
                 assert!(
-                    left > 0 && said.contains(&format!("Interrupted: {left} addresses")),
-                    "{said}"
+                    left > 0 && output.contains(&format!("Interrupted: {left} addresses")),
+                    "{output}"
                 );
-                assert!(!said.contains("Result") && !said.contains("no addresses"), "{said}");
+                assert!(!output.contains("Result") && !output.contains("no addresses"), "{output}");
             }
             assert_eq!((server.unmet_faults(), writes(&server)), (0, last + 1));
             let Outcome { report, failed } = imported(&server).await;
@@ -115,12 +115,12 @@ async fn f098_an_address_that_was_just_allocated_to_another_member_is_not_taken_
 }
 
 #[tokio::test]
-async fn f098_a_failed_read_stops_it_before_any_write() {
+async fn f098_failed_read_stops_the_import_before_any_write() {
     let ours = ["nodeattachments", "staticips", "staticipclaims", "staticippools"];
     for plural in ["configmaps", "nodes"].into_iter().chain(ours) {
         let server = original();
         server.fail_next("GET", plural, Fault::LostRequest);
-        let why = import::of(&book_of(&server), None, true).await.unwrap_err();
+        let why = import::of(&reader_of(&server), None, true).await.unwrap_err();
         assert_eq!(why.exit(), Exit::RegistryUnavailable, "{plural}: {why}");
         assert_eq!(writes(&server), 0, "{plural}");
     }
@@ -135,11 +135,11 @@ async fn f098_a_failed_read_stops_it_before_any_write() {
 #[tokio::test]
 async fn f098_an_address_that_moves_between_reading_records_and_pods_is_refused() {
     let server = original();
-    let book = book_of(&server);
-    let RegistryReader::Cluster(cluster) = &book else { panic!("a cluster") };
+    let reader = reader_of(&server);
+    let RegistryReader::Cluster(cluster) = &reader else { panic!("a cluster") };
     let old = import::gather::old_records(cluster, "prod").await.unwrap();
     old_address(20).but("StaticIPSpec", INSTANCE, "i-0fffffffffffffff8").put(&server, "prod");
-    let known = import::gather::known(&book, cluster, &old).await.unwrap();
+    let known = import::gather::known(&reader, cluster, &old).await.unwrap();
     let plan = import::plan::plan(&old, &known);
     let refused: Vec<_> = plan.refused.iter().map(|one| (one.address, one.why.reason())).collect();
     assert_eq!(refused, [(Some(address(20)), "PodStarting")]);
@@ -157,7 +157,7 @@ async fn a_node_with_an_unreadable_report_is_not_a_lost_machine() {
     let server = original();
     server.set("nodes", (None, NODE), json!({ "metadata": {}, "spec": {} }));
     server.set("nodeattachments", (None, NODE), json!({ "metadata": {}, "spec": 7 }));
-    let why = import::of(&book_of(&server), None, true).await.unwrap_err();
+    let why = import::of(&reader_of(&server), None, true).await.unwrap_err();
     assert!(why.to_string().contains(NODE), "{why}");
     assert_eq!(writes(&server), 0);
 }
@@ -176,20 +176,20 @@ async fn records_of_another_namespace_belong_to_other_members() {
     let server = original();
     old_address(23).put(&server, "dev");
     old_member(0, address(23)).put(&server, "dev");
-    let Outcome { report, .. } = import::of(&book_of(&server), Some("dev"), true).await.unwrap();
+    let Outcome { report, .. } = import::of(&reader_of(&server), Some("dev"), true).await.unwrap();
     assert_eq!(report.imported.len(), 1);
     let claim = server.claim(&Member::new("dev", "redis-0").unwrap()).unwrap().object;
     assert_eq!(claim.address, Some(address(23)));
-    let Outcome { report, .. } = import::of(&book_of(&server), Some("none"), true).await.unwrap();
+    let Outcome { report, .. } = import::of(&reader_of(&server), Some("none"), true).await.unwrap();
     assert!(report.people().contains("Namespace none has no addresses"), "{}", report.people());
 }
 
 #[tokio::test]
 async fn a_file_registry_or_an_invalid_namespace_is_a_usage_error() {
     let files = Files::empty().await;
-    let why = import::of(&files.book(), None, true).await.unwrap_err();
+    let why = import::of(&files.reader(), None, true).await.unwrap_err();
     assert!(matches!(why, Failure::Usage(_)), "{why}");
-    let why = import::of(&book_of(&original()), Some("../x"), true).await.unwrap_err();
+    let why = import::of(&reader_of(&original()), Some("../x"), true).await.unwrap_err();
     assert!(matches!(why, Failure::Usage(_)), "{why}");
 }
 
@@ -199,9 +199,9 @@ async fn f098_the_command_writes_only_with_apply() {
     let socket = Socket::of(&server).await;
     let kubeconfig = socket.kubeconfig();
     let words = ["import", "--kubeconfig", kubeconfig.to_str().unwrap(), "--context", "test"];
-    let said = run(&words).await;
-    assert_eq!(said.code, Some(0), "{}", said.err);
-    assert!(said.out.contains("Nothing was written."), "{}", said.out);
+    let output = run(&words).await;
+    assert_eq!(output.code, Some(0), "{}", output.err);
+    assert!(output.out.contains("Nothing was written."), "{}", output.out);
     assert_eq!(stored(&server).len(), 0);
     let done = run(&[words.as_slice(), &["--apply", "-o", "json"]].concat()).await;
     assert_eq!(done.code, Some(0), "{}", done.err);

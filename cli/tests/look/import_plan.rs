@@ -1,4 +1,4 @@
-//! What `firecamp import` would do, from the original's records and what there is.
+//! The plan of `firecamp import`, from the original's records and the existing objects.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -44,7 +44,7 @@ fn known() -> Known {
     }
 }
 
-impl Has for Known {
+impl Build for Known {
     fn with(mut self, ip: &StaticIp) -> Self {
         self.addresses.insert(ip.address, ip.clone());
         self
@@ -56,7 +56,7 @@ impl Has for Known {
     }
 }
 
-trait Has: Sized {
+trait Build: Sized {
     fn with(self, ip: &StaticIp) -> Self;
     fn claimed(self, claim: Claim) -> Self;
 }
@@ -65,7 +65,7 @@ fn bound(index: u32, to: Ipv4Addr) -> Claim {
     Claim { address: Some(to), ..claim(&redis(index), &sample_pool()) }
 }
 
-/// What the plan creates of the only address that it imports.
+/// The objects that the plan creates for its only address.
 fn created(plan: &Plan) -> (Option<&Claim>, &StaticIp) {
     let [step] = plan.steps.as_slice() else { panic!("{plan:?}") };
     let Some(AddressStep { before: None, after: ip }) = &step.address else { panic!("{step:?}") };
@@ -77,7 +77,7 @@ fn created(plan: &Plan) -> (Option<&Claim>, &StaticIp) {
 }
 
 #[test]
-fn f098_a_member_gets_its_address_parked_where_the_original_had_it() {
+fn f098_member_gets_its_address_parked_on_the_eni_of_the_original() {
     let plan = plan(&records(&two()), &known());
     assert_eq!(plan.end(), Imported::All);
     let (claim, ip) = created(&plan);
@@ -87,7 +87,7 @@ fn f098_a_member_gets_its_address_parked_where_the_original_had_it() {
     assert_eq!((claim.set.as_ref(), &claim.pool), (None, &ip.pool));
     let eni = EniId::new(ENI).unwrap();
     assert_eq!((&ip.member, ip.address, ip.epoch), (&redis(0), address(20), Epoch(1)));
-    assert!(ip.settled_on(&eni), "the first start there needs no call: {ip:?}");
+    assert!(ip.settled_on(&eni), "the first start on this ENI needs no call: {ip:?}");
     let attachment = ip.attachment.as_ref().unwrap();
     assert_eq!((attachment.state, attachment.node.as_str()), (State::Parked, NODE));
     assert!(!ip.held_by(&attachment.pod, ip.epoch), "no pod uses it");
@@ -95,7 +95,7 @@ fn f098_a_member_gets_its_address_parked_where_the_original_had_it() {
 }
 
 #[test]
-fn f098_on_a_machine_outside_the_cluster_the_address_is_only_reserved() {
+fn f098_address_on_a_machine_outside_the_cluster_is_only_reserved() {
     let known = Known { nodes: BTreeMap::new(), ..known() };
     let plan = plan(&records(&two()), &known);
     let (_, ip) = created(&plan);
@@ -114,7 +114,7 @@ fn f098_an_address_without_a_member_becomes_orphaned_without_a_claim() {
 }
 
 #[test]
-fn f098_a_member_that_needs_no_address_gets_nothing() {
+fn f098_member_without_an_address_is_skipped() {
     let plan = plan(&records(&[old_member(0, Ipv4Addr::LOCALHOST)]), &known());
     assert_eq!((plan.without, plan.end()), (1, Imported::All));
     assert!(plan.steps.is_empty() && plan.refused.is_empty(), "{plan:?}");
@@ -127,9 +127,9 @@ fn f098_existing_objects_are_not_changed() {
     let after = known().with(ip).claimed(claim.unwrap().clone());
     let again = plan(&records(&two()), &after);
     assert_eq!(again.present, [(redis(0), address(20))]);
-    // Also once its member has it, wherever that is by then.
-    let taken = after.with(&held(20, &redis(0), 7));
-    assert_eq!(plan(&records(&two()), &taken), again);
+    // The same holds once its member has acquired the address, on any node.
+    let acquired = after.with(&held(20, &redis(0), 7));
+    assert_eq!(plan(&records(&two()), &acquired), again);
 }
 
 #[test]
@@ -138,8 +138,8 @@ fn f098_an_incomplete_import_is_completed() {
     let (claim, ip) = created(&first);
     let claimed = plan(&records(&two()), &known().claimed(claim.unwrap().clone()));
     assert_eq!(created(&claimed), (None, ip));
-    let asked = Claim { requested: Some(address(20)), ..unbound() };
-    let bound = plan(&records(&two()), &known().with(ip).claimed(asked));
+    let requested = Claim { requested: Some(address(20)), ..unbound() };
+    let bound = plan(&records(&two()), &known().with(ip).claimed(requested));
     let [step] = bound.steps.as_slice() else { panic!("{bound:?}") };
     let Some(ClaimStep::Bind(claim)) = &step.claim else { panic!("{step:?}") };
     assert_eq!((claim.address, &step.address), (Some(address(20)), &None));
@@ -153,11 +153,11 @@ fn unbound() -> Claim {
 fn f098_later_moves_by_the_original_are_imported_unless_init_has_acquired_the_address() {
     let first = plan(&records(&two()), &known());
     let (claim, ip) = created(&first);
-    let there = known().with(ip).claimed(claim.unwrap().clone());
+    let existing = known().with(ip).claimed(claim.unwrap().clone());
     let elsewhere = "eni-0fffffffffffffff9";
     let moved = [old_address(20).but("StaticIPSpec", ENI, elsewhere), old_member(0, address(20))];
     let moved = records(&moved);
-    let follows = plan(&moved, &there);
+    let follows = plan(&moved, &existing);
     let [step] = follows.steps.as_slice() else { panic!("{follows:?}") };
     let Some(AddressStep { before: Some(before), after }) = &step.address else {
         panic!("{step:?}")
@@ -165,13 +165,14 @@ fn f098_later_moves_by_the_original_are_imported_unless_init_has_acquired_the_ad
     assert_eq!((before, &step.claim), (ip, &None));
     assert!(after.settled_on(&EniId::new(elsewhere).unwrap()), "{after:?}");
     firecamp_registry::rules::check_static_ip_change(before, after).unwrap();
-    let taken = there.with(&held(20, &redis(0), 2));
-    assert_eq!(plan(&moved, &taken).present, [(redis(0), address(20))]);
+    let acquired = existing.with(&held(20, &redis(0), 2));
+    assert_eq!(plan(&moved, &acquired).present, [(redis(0), address(20))]);
 }
 
 type Refusing = (&'static str, &'static str, fn() -> (Vec<Map>, Known));
 
-/// A reason, and the records and objects for which `redis-0` or its address is refused with it.
+/// A reason, and records and objects for which `redis-0` or its address is refused with this
+/// reason.
 const REFUSED: &[Refusing] = &[
     ("NotInAnyPool", "no range has it", || {
         (vec![old_address(99), old_member(0, address(99))], known())
@@ -221,15 +222,15 @@ const REFUSED: &[Refusing] = &[
         (two(), known().claimed(bound(1, address(20))))
     }),
     ("ClaimedByAnotherMember", "another claim requests it", || {
-        let asks = Claim { requested: Some(address(20)), ..claim(&redis(1), &sample_pool()) };
-        (two(), known().claimed(asks))
+        let requesting = Claim { requested: Some(address(20)), ..claim(&redis(1), &sample_pool()) };
+        (two(), known().claimed(requesting))
     }),
     ("ClaimHasAnotherAddress", "the member has another one", || {
         (two(), known().claimed(bound(0, address(25))))
     }),
     ("ClaimRequestsAnotherAddress", "the member's claim requests another address", || {
-        let asks = Claim { requested: Some(address(25)), ..unbound() };
-        (two(), known().claimed(asks))
+        let requesting = Claim { requested: Some(address(25)), ..unbound() };
+        (two(), known().claimed(requesting))
     }),
     ("PoolMismatch", "its claim is of another pool", || {
         let other = Claim { pool: PoolName::new("b").unwrap(), ..unbound() };
@@ -266,7 +267,7 @@ fn f098_contradictory_records_are_refused_with_a_reason() {
 }
 
 #[test]
-fn f098_an_invalid_record_is_reported_and_hides_no_other() {
+fn f098_invalid_record_is_reported_and_does_not_hide_others() {
     let address = || old_address(21);
     let member = || old_member(1, super::support::address(21));
     let invalid = [

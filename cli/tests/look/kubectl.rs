@@ -17,16 +17,30 @@ async fn the_plugin_accepts_kubectls_flags_and_variables() {
     let (plugin, file) = (plugin(&socket.dir), socket.kubeconfig());
     let file = file.to_str().unwrap();
     let by_flags = ["status", "--kubeconfig", file, "--context", "test", "-n", "prod"];
-    let said = run_as(&plugin, &by_flags, &[]).await;
-    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
-    assert!(said.out.contains("prod/redis-0") && !said.out.contains("dev/old-0"), "{}", said.out);
+    let output = run_as(&plugin, &by_flags, &[]).await;
+    assert_eq!((output.code, output.err.as_str()), (Some(0), ""), "{}", output.out);
+    assert!(
+        output.out.contains("prod/redis-0") && !output.out.contains("dev/old-0"),
+        "{}",
+        output.out
+    );
     let by_variable = ["status", "--context=test", "--namespace=dev"];
-    let said = run_as(&plugin, &by_variable, &[("KUBECONFIG", file)]).await;
-    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
-    assert!(said.out.contains("dev/old-0") && !said.out.contains("prod/redis-0"), "{}", said.out);
+    let output = run_as(&plugin, &by_variable, &[("KUBECONFIG", file)]).await;
+    assert_eq!((output.code, output.err.as_str()), (Some(0), ""), "{}", output.out);
+    assert!(
+        output.out.contains("dev/old-0") && !output.out.contains("prod/redis-0"),
+        "{}",
+        output.out
+    );
     let one = ["status", "redis-0", "--context=test"];
-    let said = run_as(&plugin, &one, &[("KUBECONFIG", file)]).await;
-    assert_eq!(said.code, Some(0), "the context's namespace is prod: {}{}", said.out, said.err);
+    let output = run_as(&plugin, &one, &[("KUBECONFIG", file)]).await;
+    assert_eq!(
+        output.code,
+        Some(0),
+        "the context's namespace is prod: {}{}",
+        output.out,
+        output.err
+    );
 }
 
 #[tokio::test]
@@ -43,15 +57,15 @@ async fn an_unreachable_cluster_is_an_error_without_secrets() {
     let socket = Socket::of(&cluster().await).await;
     let file = socket.kubeconfig();
     let file = file.to_str().unwrap();
-    let said = run(&["status", "--kubeconfig", file]).await;
-    assert_eq!(said.code, Some(15), "{}", said.err);
-    assert!(said.err.contains("list the objects of kind StaticIP"), "{}", said.err);
-    assert!(!said.err.contains(TOKEN));
-    let said = run(&["status", "--kubeconfig", file, "--context", "none"]).await;
-    assert_eq!(said.code, Some(16), "{}", said.err);
-    assert!(said.err.contains("with the context none"), "{}", said.err);
-    let said = run(&["status"]).await;
-    assert_eq!(said.code, Some(16), "{}", said.err);
-    assert!(said.err.contains("find the Kubernetes API"), "{}", said.err);
-    assert!(said.err.contains("not running in a Kubernetes pod"), "{}", said.err);
+    let output = run(&["status", "--kubeconfig", file]).await;
+    assert_eq!(output.code, Some(15), "{}", output.err);
+    assert!(output.err.contains("list the objects of kind StaticIP"), "{}", output.err);
+    assert!(!output.err.contains(TOKEN));
+    let output = run(&["status", "--kubeconfig", file, "--context", "none"]).await;
+    assert_eq!(output.code, Some(16), "{}", output.err);
+    assert!(output.err.contains("with the context none"), "{}", output.err);
+    let output = run(&["status"]).await;
+    assert_eq!(output.code, Some(16), "{}", output.err);
+    assert!(output.err.contains("find the Kubernetes API"), "{}", output.err);
+    assert!(output.err.contains("not running in a Kubernetes pod"), "{}", output.err);
 }

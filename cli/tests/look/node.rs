@@ -10,7 +10,7 @@ use firecamp_core::contract::exit::CheckExit;
 use firecamp_registry::api::NodeReport;
 use serde_json::{Value, json};
 
-use super::support::{ENI, Files, NODE, POD, Socket, book_of, cluster, golden, parsed, run};
+use super::support::{ENI, Files, NODE, POD, Socket, cluster, golden, parsed, reader_of, run};
 
 fn arguments(words: &[&str]) -> NodeArguments {
     let command = parsed(&[&["node"], words].concat()).command;
@@ -73,17 +73,16 @@ pub(crate) fn report() -> Value {
     })
 }
 
-/// Answers each request for a page that is in the list, as an agent's port would, until the test
-/// ends.
-pub(crate) fn whole_agent(pages: Vec<(&'static str, String)>) -> String {
+/// Serves these pages like an agent's port, until the test ends.
+pub(crate) fn agent_with_pages(pages: Vec<(&'static str, String)>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         while let Ok((mut stream, _from)) = listener.accept() {
-            let mut asked = vec![0; 4096];
-            let length = stream.read(&mut asked).unwrap();
-            let asked = String::from_utf8_lossy(&asked[..length]).into_owned();
-            let page = asked.split(' ').nth(1).unwrap();
+            let mut request = vec![0; 4096];
+            let length = stream.read(&mut request).unwrap();
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let page = request.split(' ').nth(1).unwrap();
             let found = pages.iter().find(|(path, _)| *path == page);
             let (code, body) = found
                 .map_or(("404 Not Found", "no such page"), |(_, body)| ("200 OK", body.as_str()));
@@ -94,17 +93,17 @@ pub(crate) fn whole_agent(pages: Vec<(&'static str, String)>) -> String {
     url
 }
 
-/// Answers one request with this text, as an agent's port would.
+/// Answers one request with this text, like an agent's port.
 pub(crate) fn agent(code: &'static str, body: String) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let served = std::thread::spawn(move || {
         let (mut stream, _from) = listener.accept().unwrap();
-        let mut asked = vec![0; 4096];
-        let length = stream.read(&mut asked).unwrap();
+        let mut request = vec![0; 4096];
+        let length = stream.read(&mut request).unwrap();
         let head = format!("HTTP/1.1 {code}\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all((head + &body).as_bytes()).unwrap();
-        String::from_utf8_lossy(&asked[..length]).into_owned()
+        String::from_utf8_lossy(&request[..length]).into_owned()
     });
     (url, served)
 }
@@ -112,10 +111,10 @@ pub(crate) fn agent(code: &'static str, body: String) -> (String, JoinHandle<Str
 #[tokio::test]
 async fn without_a_node_name_the_report_comes_from_the_local_agent() {
     let (url, served) = agent("200 OK", report().to_string());
-    let said = run(&["node", "--agent", &url, "-o", "wide"]).await;
+    let output = run(&["node", "--agent", &url, "-o", "wide"]).await;
     assert!(served.join().unwrap().starts_with("GET /v1/node HTTP/1.1\r\n"));
-    assert_eq!((said.code, said.err.as_str()), (Some(20), ""));
-    golden("node-agent-wide.txt", &said.out);
+    assert_eq!((output.code, output.err.as_str()), (Some(20), ""));
+    golden("node-agent-wide.txt", &output.out);
 }
 
 #[tokio::test]
@@ -125,11 +124,11 @@ async fn the_published_report_is_shown_on_any_machine() {
     let socket = Socket::of(&server).await;
     let file = socket.kubeconfig();
     let place = ["--kubeconfig", file.to_str().unwrap(), "--context", "test"];
-    let said = run(&[&["node", NODE], &place[..]].concat()).await;
-    assert_eq!((said.code, said.err.as_str()), (Some(20), ""));
-    golden("node-cluster.txt", &said.out);
-    let book = book_of(&server);
-    let (text, _) = node::of_cluster(&book, NODE, &arguments(&["-o", "json"])).await.unwrap();
+    let output = run(&[&["node", NODE], &place[..]].concat()).await;
+    assert_eq!((output.code, output.err.as_str()), (Some(20), ""));
+    golden("node-cluster.txt", &output.out);
+    let reader = reader_of(&server);
+    let (text, _) = node::of_cluster(&reader, NODE, &arguments(&["-o", "json"])).await.unwrap();
     let object: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(object["status"], report()["status"]);
 }
@@ -137,34 +136,34 @@ async fn the_published_report_is_shown_on_any_machine() {
 #[tokio::test]
 async fn a_node_without_a_report_is_a_problem() {
     let server = cluster().await;
-    let shown = node::of_cluster(&book_of(&server), "node-9", &arguments(&[])).await;
-    let (text, look) = shown.unwrap();
-    assert_eq!(look, CheckExit::Problems);
+    let shown = node::of_cluster(&reader_of(&server), "node-9", &arguments(&[])).await;
+    let (text, exit) = shown.unwrap();
+    assert_eq!(exit, CheckExit::Problems);
     assert!(text.starts_with("NodeAttachments node-9 does not exist: "), "{text}");
 }
 
 #[tokio::test]
 async fn a_file_registry_has_no_reports() {
     let files = Files::new().await;
-    let said = run(&["node", "node-1", "--registry", &files.url()]).await;
-    assert_eq!(said.code, Some(2));
-    assert!(said.err.contains("run `firecamp node` without NODE on node-1"), "{}", said.err);
+    let output = run(&["node", "node-1", "--registry", &files.url()]).await;
+    assert_eq!(output.code, Some(2));
+    assert!(output.err.contains("run `firecamp node` without NODE on node-1"), "{}", output.err);
 }
 
 #[tokio::test]
 async fn an_unreachable_agent_or_an_invalid_response_is_an_error() {
-    let said = run(&["node", "--agent", "http://127.0.0.1:1"]).await;
-    assert_eq!(said.code, Some(15), "{}", said.err);
-    assert!(said.err.contains("read /v1/node from the agent at 127.0.0.1:1: "), "{}", said.err);
-    assert!(said.err.contains("check that an agent runs on this machine"), "{}", said.err);
+    let output = run(&["node", "--agent", "http://127.0.0.1:1"]).await;
+    assert_eq!(output.code, Some(15), "{}", output.err);
+    assert!(output.err.contains("read /v1/node from the agent at 127.0.0.1:1: "), "{}", output.err);
+    assert!(output.err.contains("check that an agent runs on this machine"), "{}", output.err);
     let (url, _served) = agent("404 Not Found", "/livez or so\n".to_owned());
-    let said = run(&["node", "--agent", &url]).await;
-    assert_eq!(said.code, Some(15), "{}", said.err);
-    assert!(said.err.contains("404 Not Found: /livez or so"), "{}", said.err);
+    let output = run(&["node", "--agent", &url]).await;
+    assert_eq!(output.code, Some(15), "{}", output.err);
+    assert!(output.err.contains("404 Not Found: /livez or so"), "{}", output.err);
     let (url, _served) = agent("200 OK", "{\"kind\":".to_owned());
-    let said = run(&["node", "--agent", &url]).await;
-    assert_eq!(said.code, Some(15), "{}", said.err);
-    assert!(said.err.contains("EOF"), "{}", said.err);
+    let output = run(&["node", "--agent", &url]).await;
+    assert_eq!(output.code, Some(15), "{}", output.err);
+    assert!(output.err.contains("EOF"), "{}", output.err);
 }
 
 /// Exit code 0 requires that everything could be read and no problem was found.

@@ -8,7 +8,7 @@ use firecamp_cli::status::{self, StatusArguments};
 use firecamp_core::contract::exit::CheckExit;
 use serde_json::{Value, json};
 
-use super::support::{ENI, Files, NODE, POD, book_of, cluster, golden, now, parsed, run};
+use super::support::{ENI, Files, NODE, POD, cluster, golden, now, parsed, reader_of, run};
 
 fn arguments(words: &[&str]) -> StatusArguments {
     let command = parsed(&[&["status"], words].concat()).command;
@@ -16,60 +16,60 @@ fn arguments(words: &[&str]) -> StatusArguments {
     arguments
 }
 
-async fn shown(book: &RegistryReader, words: &[&str]) -> (String, CheckExit) {
-    status::of(book, &arguments(words), now()).await.unwrap()
+async fn shown(reader: &RegistryReader, words: &[&str]) -> (String, CheckExit) {
+    status::of(reader, &arguments(words), now()).await.unwrap()
 }
 
-async fn json(book: &RegistryReader, words: &[&str]) -> Value {
-    let (text, _) = shown(book, &[words, &["-o", "json"]].concat()).await;
+async fn json(reader: &RegistryReader, words: &[&str]) -> Value {
+    let (text, _) = shown(reader, &[words, &["-o", "json"]].concat()).await;
     serde_json::from_str(&text).unwrap()
 }
 
 #[tokio::test]
 async fn each_member_is_one_row_with_its_state() {
     let files = Files::new().await;
-    let (narrow, look) = shown(&files.book(), &[]).await;
-    assert_eq!(look, CheckExit::Fine);
+    let (narrow, exit) = shown(&files.reader(), &[]).await;
+    assert_eq!(exit, CheckExit::Fine);
     golden("status-file.txt", &narrow);
-    let (text, _) = shown(&files.book(), &["-o", "json"]).await;
+    let (text, _) = shown(&files.reader(), &["-o", "json"]).await;
     golden("status-file.json", &files.anonymous(&text));
 }
 
 #[tokio::test]
 async fn in_a_cluster_members_have_ages() {
     let server = cluster().await;
-    let (text, look) = shown(&book_of(&server), &["-A", "-o", "wide"]).await;
-    assert_eq!(look, CheckExit::Fine);
+    let (text, exit) = shown(&reader_of(&server), &["-A", "-o", "wide"]).await;
+    assert_eq!(exit, CheckExit::Fine);
     golden("status-cluster-wide.txt", &text);
-    let (text, _) = shown(&book_of(&server), &["redis-0", "-o", "yaml"]).await;
+    let (text, _) = shown(&reader_of(&server), &["redis-0", "-o", "yaml"]).await;
     golden("status-cluster.yaml", &text);
 }
 
 #[tokio::test]
 async fn a_namespace_and_a_member_filter_the_output() {
     let files = Files::new().await;
-    let dev = json(&files.book(), &["-n", "dev"]).await;
+    let dev = json(&files.reader(), &["-n", "dev"]).await;
     assert_eq!(dev["members"][0]["member"], json!("dev/old-0"));
     assert_eq!(dev["members"].as_array().unwrap().len(), 1);
-    let one = json(&files.book(), &["prod/redis-2"]).await;
+    let one = json(&files.reader(), &["prod/redis-2"]).await;
     assert_eq!(one["members"][0]["holder"]["state"], json!("Parked"));
-    assert_eq!(json(&files.book(), &["-n", "prod", "redis-2"]).await, one);
+    assert_eq!(json(&files.reader(), &["-n", "prod", "redis-2"]).await, one);
 }
 
 #[tokio::test]
 async fn an_unknown_member_is_a_problem() {
     let files = Files::new().await;
-    let (text, look) = shown(&files.book(), &["prod/redis-9"]).await;
-    assert_eq!(look, CheckExit::Problems);
+    let (text, exit) = shown(&files.reader(), &["prod/redis-9"]).await;
+    assert_eq!(exit, CheckExit::Problems);
     assert!(text.contains("prod/redis-9 has neither a StaticIPClaim nor a StaticIP"), "{text}");
 }
 
 #[tokio::test]
 async fn a_registry_without_members_is_reported() {
     let files = Files::empty().await;
-    let (text, look) = shown(&files.book(), &[]).await;
+    let (text, exit) = shown(&files.reader(), &[]).await;
     assert_eq!(
-        (files.anonymous(&text).as_str(), look),
+        (files.anonymous(&text).as_str(), exit),
         ("No members found in file:///DIR\n", CheckExit::Fine)
     );
 }
@@ -92,7 +92,7 @@ async fn only_reports_for_the_current_epoch_are_shown() {
     };
     for (epoch, reported) in [(3, true), (2, false)] {
         server.set("nodeattachments", (None, NODE), report(epoch));
-        let row = json(&book_of(&server), &["redis-0"]).await;
+        let row = json(&reader_of(&server), &["redis-0"]).await;
         let problem = &row["members"][0]["problem"]["reason"];
         assert_eq!(problem == &json!("MissingInKernel"), reported, "{row}");
     }
@@ -101,55 +101,55 @@ async fn only_reports_for_the_current_epoch_are_shown() {
 #[tokio::test]
 async fn f081_a_volume_that_is_not_ready_is_shown_as_the_problem() {
     let server = cluster().await;
-    let book = book_of(&server);
-    // Bound and well, and without an address so far.
+    let reader = reader_of(&server);
+    // A bound and healthy member, and one without an address.
     for name in ["redis-0", "redis-1"] {
         for (status, reported) in [("False", true), ("True", false)] {
             let message = "node-1 (i-0a): volume vol-0123456789abcdef0: EC2 does not finish";
-            let said = json!({ "type": "VolumeReady", "status": status,
+            let condition = json!({ "type": "VolumeReady", "status": status,
                 "reason": "StuckAttaching", "message": message });
             server.change("staticipclaims", Some("prod"), name, |object| {
-                object["status"] = json!({ "conditions": [said] });
+                object["status"] = json!({ "conditions": [condition] });
             });
-            let row = json(&book, &[name]).await;
+            let row = json(&reader, &[name]).await;
             let problem = &row["members"][0]["problem"];
             assert_eq!(problem["reason"] == json!("StuckAttaching"), reported, "{row}");
             assert_eq!(problem["message"] == json!(message), reported, "{row}");
             let member = firecamp_core::ids::Member::new("prod", name).unwrap();
-            let all = book.claim_conditions(&member).await.unwrap();
+            let all = reader.claim_conditions(&member).await.unwrap();
             assert_eq!((all.len(), all[0].status.as_str()), (1, status));
         }
     }
     let absent = firecamp_core::ids::Member::new("prod", "redis-99").unwrap();
-    assert_eq!(book.claim_conditions(&absent).await.unwrap(), []);
+    assert_eq!(reader.claim_conditions(&absent).await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn a_claim_without_an_address_shows_the_reason() {
     let server = cluster().await;
-    let book = book_of(&server);
+    let reader = reader_of(&server);
     let cases = [
         ("False", "NoFreeAddress", "NoFreeAddress"),
         ("False", "AwaitingFirstStart", "ClaimUnbound"),
         ("True", "Bound", "ClaimUnbound"),
     ];
     for (status, reason, reported) in cases {
-        let said = json!({ "type": "Bound", "status": status, "reason": reason,
+        let condition = json!({ "type": "Bound", "status": status, "reason": reason,
             "message": "pool a has no free address" });
         server.change("staticipclaims", Some("prod"), "redis-1", |object| {
-            object["status"] = json!({ "conditions": [said] });
+            object["status"] = json!({ "conditions": [condition] });
         });
-        let row = json(&book, &["redis-1"]).await;
+        let row = json(&reader, &["redis-1"]).await;
         assert_eq!(row["members"][0]["problem"]["reason"], json!(reported), "{row}");
     }
 }
 
 #[tokio::test]
-async fn an_unreadable_object_hides_no_other_and_is_not_absent() {
+async fn an_unreadable_object_is_unknown_and_does_not_hide_others() {
     let files = Files::new().await;
     std::fs::write(files.dir.path().join("staticipclaims/prod/redis-2.yaml"), "x").unwrap();
-    let (text, look) = shown(&files.book(), &[]).await;
-    assert_eq!(look, CheckExit::Unchecked);
+    let (text, exit) = shown(&files.reader(), &[]).await;
+    assert_eq!(exit, CheckExit::Unchecked);
     assert!(text.contains("prod/redis-0"), "{text}");
     assert!(text.contains("ClaimUnreadable"), "{text}");
     assert!(!text.contains("prod/redis-2      Absent     ClaimNotFound"), "{text}");
@@ -162,8 +162,8 @@ async fn an_unreadable_object_hides_no_other_and_is_not_absent() {
 async fn members_are_shown_even_if_the_agents_reports_cannot_be_read() {
     let server = cluster().await;
     server.fail_next("GET", "nodeattachments", Fault::Code(403, "Forbidden"));
-    let (text, look) = shown(&book_of(&server), &[]).await;
-    assert_eq!(look, CheckExit::Unchecked);
+    let (text, exit) = shown(&reader_of(&server), &[]).await;
+    assert_eq!(exit, CheckExit::Unchecked);
     assert!(text.contains("prod/redis-0"), "{text}");
     assert!(text.contains("could not be read: NodeAttachments of the agents:"), "{text}");
 }
@@ -172,7 +172,7 @@ async fn members_are_shown_even_if_the_agents_reports_cannot_be_read() {
 async fn an_unreadable_registry_is_an_error_with_operation_cause_and_advice() {
     let server = cluster().await;
     server.fail_next("GET", "staticips", Fault::LostRequest);
-    let failed = status::of(&book_of(&server), &arguments(&[]), now()).await.unwrap_err();
+    let failed = status::of(&reader_of(&server), &arguments(&[]), now()).await.unwrap_err();
     assert_eq!(failed.exit().code(), 15);
     let text = failed.chain();
     assert!(text.starts_with("list the objects of kind StaticIP: "), "{text}");
@@ -183,12 +183,12 @@ async fn an_unreadable_registry_is_an_error_with_operation_cause_and_advice() {
 #[tokio::test]
 async fn the_command_reads_a_file_registry_and_rejects_an_invalid_url() {
     let files = Files::new().await;
-    let said = run(&["status", "--registry", &files.url()]).await;
-    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
-    assert!(said.out.starts_with("MEMBER "), "{}", said.out);
-    let said = run(&["status", "--registry", "file:///nonexistent"]).await;
-    assert_eq!(said.code, Some(15), "{}", said.err);
-    assert!(said.err.starts_with("firecamp: error: open the registry: /nonexistent: "));
-    let said = run(&["status", "--registry", "ftp://x"]).await;
-    assert_eq!(said.code, Some(2), "{}", said.err);
+    let output = run(&["status", "--registry", &files.url()]).await;
+    assert_eq!((output.code, output.err.as_str()), (Some(0), ""), "{}", output.out);
+    assert!(output.out.starts_with("MEMBER "), "{}", output.out);
+    let output = run(&["status", "--registry", "file:///nonexistent"]).await;
+    assert_eq!(output.code, Some(15), "{}", output.err);
+    assert!(output.err.starts_with("firecamp: error: open the registry: /nonexistent: "));
+    let output = run(&["status", "--registry", "ftp://x"]).await;
+    assert_eq!(output.code, Some(2), "{}", output.err);
 }

@@ -117,7 +117,7 @@ impl Files {
         format!("file://{}", self.dir.path().display())
     }
 
-    pub(crate) fn book(&self) -> RegistryReader {
+    pub(crate) fn reader(&self) -> RegistryReader {
         RegistryReader::File(self.registry.clone())
     }
 
@@ -135,7 +135,7 @@ pub(crate) async fn cluster() -> ApiServer {
     server
 }
 
-pub(crate) fn book_of(server: &ApiServer) -> RegistryReader {
+pub(crate) fn reader_of(server: &ApiServer) -> RegistryReader {
     let url = "https://api.test".to_owned();
     RegistryReader::of_client(server.client(), QUICK, "prod".to_owned(), url)
 }

@@ -9,7 +9,7 @@ use firecamp_cli::wait::{self, Report, WaitArguments};
 use firecamp_core::contract::exit::Waited;
 use serde_json::{Value, json};
 
-use super::support::{Files, NODE, POD, Socket, book_of, cluster, golden, now, parsed, run};
+use super::support::{Files, NODE, POD, Socket, cluster, golden, now, parsed, reader_of, run};
 
 fn arguments(words: &[&str]) -> WaitArguments {
     let command = parsed(&[&["wait"], words].concat()).command;
@@ -30,7 +30,7 @@ async fn waited(
             disruption(server);
         }
     };
-    let ended = wait::of(&book_of(server), &arguments(words), &mut report).await;
+    let ended = wait::of(&reader_of(server), &arguments(words), &mut report).await;
     (ended, reported)
 }
 
@@ -94,14 +94,14 @@ async fn f096_a_stopped_service_is_released_once_pods_and_held_addresses_are_gon
     let (ended, reported) = waited(&server, &["released", "prod/redis"], &disruptions).await;
     let report = ended.unwrap();
     assert_eq!((report.reached, report.end()), (true, Waited::Reached), "{report:?}");
-    let begins = [
+    let prefixes = [
         "prod/redis is not released yet: Pod prod/redis-0 on",
         "prod/redis is not released yet: StaticIP 10.1.0.20 on",
         "prod/redis is not released yet: StaticIP 10.1.0.23 on",
     ];
-    assert_eq!(reported.len(), begins.len(), "{reported:?}");
-    for (line, begin) in reported.iter().zip(begins) {
-        assert!(line.starts_with(begin), "{line}");
+    assert_eq!(reported.len(), prefixes.len(), "{reported:?}");
+    for (line, prefix) in reported.iter().zip(prefixes) {
+        assert!(line.starts_with(prefix), "{line}");
     }
     let all = server.requests_since(before);
     assert!(all.iter().all(|one| one.starts_with("GET ")), "the command is read-only: {all:?}");
@@ -126,7 +126,7 @@ async fn f096_a_deleted_set_is_not_released_while_orphaned_pods_exist() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_timeout_what_is_missing_is_shown_with_advice() {
+async fn after_a_timeout_missing_objects_are_shown_with_advice() {
     let server = cluster().await;
     set(&server, 0);
     terminating(&server, "redis-0");
@@ -144,7 +144,7 @@ async fn after_a_timeout_what_is_missing_is_shown_with_advice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_is_attached_once_each_of_its_members_is() {
+async fn a_service_is_attached_once_all_its_members_are() {
     let server = cluster().await;
     let (ended, _) = waited(&server, &["attached", "a/b/c"], &[]).await;
     assert_eq!(ended.unwrap_err().exit().code(), 2);
@@ -183,28 +183,33 @@ async fn the_command_exits_with_14_on_timeout_and_with_0_on_success() {
     let socket = Socket::of(&server).await;
     let file = socket.kubeconfig();
     let place = ["--kubeconfig", file.to_str().unwrap(), "--context", "test"];
-    let said = run(&[&["wait", "released", "redis", "--timeout", "0"], &place[..]].concat()).await;
-    assert_eq!((said.code, said.err.as_str()), (Some(14), ""), "{}", said.out);
-    assert!(said.out.contains("10.1.0.20") && said.out.contains("AddressHeld"), "{}", said.out);
+    let output =
+        run(&[&["wait", "released", "redis", "--timeout", "0"], &place[..]].concat()).await;
+    assert_eq!((output.code, output.err.as_str()), (Some(14), ""), "{}", output.out);
+    assert!(
+        output.out.contains("10.1.0.20") && output.out.contains("AddressHeld"),
+        "{}",
+        output.out
+    );
     let words = ["wait", "released", "dev/old", "-o", "json"];
-    let said = run(&[&words, &place[..]].concat()).await;
-    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
-    let value: Value = serde_json::from_str(&said.out).unwrap();
+    let output = run(&[&words, &place[..]].concat()).await;
+    assert_eq!((output.code, output.err.as_str()), (Some(0), ""), "{}", output.out);
+    let value: Value = serde_json::from_str(&output.out).unwrap();
     assert_eq!((&value["reached"], &value["state"]), (&json!(true), &json!("Released")));
 }
 
 #[tokio::test]
 async fn invalid_arguments_are_usage_errors() {
     let files = Files::new().await;
-    let said = run(&["wait", "released", "prod/redis", "--registry", &files.url()]).await;
-    assert_eq!(said.code, Some(2), "{}", said.err);
-    assert!(said.err.contains("neither pods nor StatefulSets"), "{}", said.err);
+    let output = run(&["wait", "released", "prod/redis", "--registry", &files.url()]).await;
+    assert_eq!(output.code, Some(2), "{}", output.err);
+    assert!(output.err.contains("neither pods nor StatefulSets"), "{}", output.err);
     for (words, named) in
         [(["wait", "stopped", "redis"], "stopped"), (["wait", "released", "--timeout=1y"], "1y")]
     {
-        let said = run(&words).await;
-        assert_eq!(said.code, Some(2), "{words:?}: {}", said.err);
-        assert!(said.err.contains(named), "{words:?}: {}", said.err);
+        let output = run(&words).await;
+        assert_eq!(output.code, Some(2), "{words:?}: {}", output.err);
+        assert!(output.err.contains(named), "{words:?}: {}", output.err);
     }
     let help = run(&["wait", "--help"]).await.out;
     for text in ["FIRECAMP_WAIT_TIMEOUT", "--replicas=0", "Exit codes: 0 ", "14 timed out"] {

@@ -262,18 +262,18 @@ type Poll = Result<Facts, RegistryFailure>;
 
 /// Waits with these polls; the last one repeats. Returns the result, the duration and the progress
 /// reports.
-async fn waited(looks: Vec<Poll>, seconds: u64) -> (Result<usize, Failure>, u64, Vec<String>) {
-    let mut looks = VecDeque::from(looks);
-    let look = async || {
-        let last = looks.len() == 1;
-        let next = if last { looks.front().cloned() } else { looks.pop_front() };
+async fn waited(polls: Vec<Poll>, seconds: u64) -> (Result<usize, Failure>, u64, Vec<String>) {
+    let mut polls = VecDeque::from(polls);
+    let poll = async || {
+        let last = polls.len() == 1;
+        let next = if last { polls.front().cloned() } else { polls.pop_front() };
         next.unwrap()
     };
-    let (begun, mut reported) = (Instant::now(), Vec::new());
+    let (start, mut reported) = (Instant::now(), Vec::new());
     let mut report = |line: &str| reported.push(line.to_owned());
     let within = Duration::from_secs(seconds);
-    let ended = wait(Want::Released, within, look, &mut report).await;
-    (ended.map(|missing| missing.len()), begun.elapsed().as_secs(), reported)
+    let ended = wait(Want::Released, within, poll, &mut report).await;
+    (ended.map(|missing| missing.len()), start.elapsed().as_secs(), reported)
 }
 
 fn stopped() -> Poll {
@@ -285,11 +285,11 @@ fn stopping() -> Poll {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_at_the_first_poll_at_which_nothing_is_missing() {
+async fn wait_ends_at_the_first_poll_without_missing_objects() {
     let (ended, seconds, reported) = waited(vec![stopped()], 300).await;
     assert_eq!((ended.unwrap(), seconds, reported.len()), (0, 0, 0));
-    let looks = vec![stopping(), stopping(), stopping(), stopping(), stopped()];
-    let (ended, seconds, reported) = waited(looks, 300).await;
+    let polls = vec![stopping(), stopping(), stopping(), stopping(), stopped()];
+    let (ended, seconds, reported) = waited(polls, 300).await;
     assert_eq!((ended.unwrap(), seconds), (0, 4));
     let line = "prod/redis is not released yet: Pod prod/redis-0 on node-a: PodTerminating since \
                 2026-11-20T15:10:00Z (2 s)";
@@ -297,7 +297,7 @@ async fn it_ends_at_the_first_poll_at_which_nothing_is_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_at_the_timeout_with_what_is_missing() {
+async fn wait_ends_at_the_timeout_with_the_missing_objects() {
     let (ended, seconds, reported) = waited(vec![stopping()], 40).await;
     assert_eq!((ended.unwrap(), seconds), (1, 40));
     assert_eq!(reported.len(), 3, "{reported:?}");
@@ -307,19 +307,19 @@ async fn it_ends_at_the_timeout_with_what_is_missing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_temporarily_unavailable_api_server_is_tolerated() {
-    let away = || Err(failure(RegistryKind::Unavailable));
-    let looks = vec![stopping(), away(), away(), away(), stopped()];
-    let (ended, seconds, reported) = waited(looks, 300).await;
+    let unavailable = || Err(failure(RegistryKind::Unavailable));
+    let polls = vec![stopping(), unavailable(), unavailable(), unavailable(), stopped()];
+    let (ended, seconds, reported) = waited(polls, 300).await;
     assert_eq!((ended.unwrap(), seconds), (0, 4));
     assert!(reported.iter().any(|line| line.contains("no answer; retrying")), "{reported:?}");
-    let (ended, seconds, _) = waited(vec![stopping(), away()], 30).await;
+    let (ended, seconds, _) = waited(vec![stopping(), unavailable()], 30).await;
     assert_eq!((ended.unwrap_err().exit().code(), seconds), (15, 30));
-    let (ended, seconds, _) = waited(vec![away()], 300).await;
+    let (ended, seconds, _) = waited(vec![unavailable()], 300).await;
     assert_eq!((ended.unwrap_err().exit().code(), seconds), (15, 0), "no poll has succeeded");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_permanent_failure_ends_it_immediately() {
+async fn a_permanent_failure_ends_the_wait_immediately() {
     for (kind, code) in [(RegistryKind::Refused, 22), (RegistryKind::NotFound, 16)] {
         let (ended, seconds, _) = waited(vec![stopping(), Err(failure(kind))], 300).await;
         assert_eq!((ended.unwrap_err().exit().code(), seconds), (code, 1), "{kind:?}");

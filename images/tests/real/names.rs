@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 
 use firecamp_testkit::netns::Net;
 
-use crate::server::{PATIENCE, door, metadata, resolver};
+use crate::server::{TIMEOUT, metadata, resolver, tls_port};
 use crate::unpacked::{Running, Unpacked};
 
 const RESOLVER: (&str, &str) = ("etc/resolv.conf", "nameserver 127.0.0.1\n");
@@ -24,10 +24,10 @@ const MEMBER: [(&str, &str); 8] = [
     ("KUBERNETES_SERVICE_PORT", "6443"),
 ];
 
-/// Waits for a TLS client; fails with the output of the program otherwise.
-fn knocks(knocked: &Receiver<String>, running: Running) {
-    let heard = knocked.recv_timeout(PATIENCE).is_ok();
-    assert!(heard, "no TLS client; output: {}", running.ended());
+/// Waits for a TLS client; without one, fails with the program's output.
+fn expect_client(clients: &Receiver<String>, running: Running) {
+    let connected = clients.recv_timeout(TIMEOUT).is_ok();
+    assert!(connected, "no TLS client; output: {}", running.ended());
 }
 
 pub(crate) fn the_agent_resolves_ec2_and_has_its_root_certificates() {
@@ -35,8 +35,8 @@ pub(crate) fn the_agent_resolves_ec2_and_has_its_root_certificates() {
     const IMDS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
     Net::current().add_address("lo", IMDS, 32, None);
     metadata(IMDS);
-    let asked = resolver(EC2);
-    let knocked = door(443, EC2);
+    let questions = resolver(EC2);
+    let clients = tls_port(443, EC2);
     let image = Unpacked::new("firecamp-agent").with(RESOLVER.0, RESOLVER.1);
     image.directory("run/firecamp");
     image.directory("registry");
@@ -47,8 +47,8 @@ pub(crate) fn the_agent_resolves_ec2_and_has_its_root_certificates() {
         ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
         ("AWS_SECRET_ACCESS_KEY", "example"),
     ];
-    knocks(&knocked, image.start(&[], &variables));
-    assert_eq!(asked.recv_timeout(PATIENCE).unwrap(), EC2);
+    expect_client(&clients, image.start(&[], &variables));
+    assert_eq!(questions.recv_timeout(TIMEOUT).unwrap(), EC2);
 }
 
 /// An image with the mounts of a service account; some root certificate serves as the cluster's CA.
@@ -67,18 +67,18 @@ fn member() -> Unpacked {
 
 pub(crate) fn the_init_container_resolves_the_api_server() {
     const API: &str = "api.cluster.test";
-    let asked = resolver(API);
-    let knocked = door(6443, API);
+    let questions = resolver(API);
+    let clients = tls_port(6443, API);
     let image = member().with(RESOLVER.0, RESOLVER.1);
     let server = ("KUBERNETES_SERVICE_HOST", API);
-    knocks(&knocked, image.start(&[], &[MEMBER.as_slice(), &[server]].concat()));
-    assert_eq!(asked.recv_timeout(PATIENCE).unwrap(), API);
+    expect_client(&clients, image.start(&[], &[MEMBER.as_slice(), &[server]].concat()));
+    assert_eq!(questions.recv_timeout(TIMEOUT).unwrap(), API);
 }
 
 pub(crate) fn a_name_in_the_hosts_file_needs_no_dns_server() {
     const API: &str = "api.cluster.test";
-    let knocked = door(6443, API);
+    let clients = tls_port(6443, API);
     let image = member().with("etc/hosts", "127.0.0.1 api.cluster.test\n");
     let server = ("KUBERNETES_SERVICE_HOST", API);
-    knocks(&knocked, image.start(&[], &[MEMBER.as_slice(), &[server]].concat()));
+    expect_client(&clients, image.start(&[], &[MEMBER.as_slice(), &[server]].concat()));
 }

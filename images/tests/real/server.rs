@@ -6,13 +6,13 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-/// How long a program may take to connect.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+/// The maximum time until a program connects.
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A DNS server on the loopback that resolves one name and reports all questions.
 pub(crate) fn resolver(known: &'static str) -> Receiver<String> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).unwrap();
-    let (sender, asked) = channel();
+    let (sender, questions) = channel();
     thread::spawn(move || {
         let mut packet = [0; 1500];
         while let Ok((length, from)) = socket.recv_from(&mut packet) {
@@ -21,7 +21,7 @@ pub(crate) fn resolver(known: &'static str) -> Receiver<String> {
             drop(sender.send(name));
         }
     });
-    asked
+    questions
 }
 
 /// The name in a DNS question, and the answer: 127.0.0.1, no record of this type, or NXDOMAIN.
@@ -48,22 +48,23 @@ fn answer(question: &[u8], known: &str) -> (String, Vec<u8>) {
 
 /// A TLS port that reports the first ClientHello with this server name (SNI), and completes no
 /// handshake.
-pub(crate) fn door(port: u16, name: &'static str) -> Receiver<String> {
+pub(crate) fn tls_port(port: u16, name: &'static str) -> Receiver<String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-    let (sender, knocked) = channel();
+    let (sender, clients) = channel();
     thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
             let mut hello = [0; 4096];
             let length = stream.read(&mut hello).unwrap_or_default();
             // A handshake record that contains the name.
-            let said = &hello[..length];
-            if said.first() == Some(&22) && said.windows(name.len()).any(|it| it == name.as_bytes())
+            let received = &hello[..length];
+            if received.first() == Some(&22)
+                && received.windows(name.len()).any(|it| it == name.as_bytes())
             {
                 drop(sender.send(name.to_owned()));
             }
         }
     });
-    knocked
+    clients
 }
 
 /// The metadata of an instance with one interface.
@@ -87,12 +88,12 @@ pub(crate) fn metadata(address: Ipv4Addr) {
     let listener = TcpListener::bind((address, 80)).unwrap();
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            thread::spawn(move || drop(reported(stream)));
+            thread::spawn(move || drop(respond(stream)));
         }
     });
 }
 
-fn reported(mut stream: TcpStream) -> std::io::Result<()> {
+fn respond(mut stream: TcpStream) -> std::io::Result<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

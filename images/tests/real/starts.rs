@@ -1,26 +1,26 @@
 //! The contents of the images.
 
-use firecamp_images::root::{Entry, SBOM};
+use firecamp_images::root_filesystem::{Entry, SBOM};
 use firecamp_images::spec::IMAGES;
 use serde_json::Value;
 
 use crate::unpacked::{Unpacked, archive};
 
-/// Design goal: the unpacked size of an image.
-const PROMISED: usize = 16_000_000;
+/// The design goal for the unpacked size of an image.
+const MAX_SIZE: usize = 16_000_000;
 
 pub(crate) fn each_image_starts_its_program() {
     for image in &IMAGES {
-        let (success, said) = Unpacked::new(image.name).start(&["--version"], &[]).end();
-        assert!(success, "{said}");
-        assert_eq!(said, format!("{} {}\n", image.name, env!("CARGO_PKG_VERSION")));
+        let (success, output) = Unpacked::new(image.name).start(&["--version"], &[]).end();
+        assert!(success, "{output}");
+        assert_eq!(output, format!("{} {}\n", image.name, env!("CARGO_PKG_VERSION")));
     }
 }
 
 pub(crate) fn each_image_is_one_layer_within_the_size_limit() {
     for image in &IMAGES {
         let size = archive(image.name).unpacked;
-        assert!(size <= PROMISED, "{}: {size} bytes, at most {PROMISED}", image.name);
+        assert!(size <= MAX_SIZE, "{}: {size} bytes, at most {MAX_SIZE}", image.name);
     }
 }
 
@@ -49,7 +49,8 @@ pub(crate) fn each_image_has_an_sbom() {
         assert!(parts.len() > 100, "{} parts", parts.len());
         for name in ["aws-lc-sys", "aws-sdk-ec2", "kube", "firecamp-core", "glibc", "rust-std"] {
             let part = parts.iter().find(|part| part["name"] == name);
-            let part = part.unwrap_or_else(|| panic!("{} lacks {name}", image.name));
+            let part = part
+                .unwrap_or_else(|| panic!("the SBOM of {} does not contain {name}", image.name));
             assert_ne!(part["version"], "", "{name}");
         }
         // No test code is linked.

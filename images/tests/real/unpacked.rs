@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use firecamp_images::check::{Opened, open};
-use firecamp_images::root;
+use firecamp_images::root_filesystem;
+use firecamp_images::verify::{Opened, open};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 /// Reads the archive of this name.
 pub(crate) fn archive(name: &str) -> Opened {
-    let directory = std::env::var("IMAGES").expect("IMAGES names the archives: make test-images");
+    let directory = std::env::var("IMAGES")
+        .expect("IMAGES names the directory of the archives: run make test-images");
     let path = Path::new(&directory).join(format!("{name}.tar"));
     open(&fs::read(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))).unwrap()
 }
@@ -27,7 +28,7 @@ pub(crate) struct Unpacked {
 impl Unpacked {
     pub(crate) fn new(name: &str) -> Self {
         let root = PathBuf::from("/run").join(name);
-        root::write(&archive(name).files, &root).unwrap();
+        root_filesystem::write(&archive(name).files, &root).unwrap();
         let unpacked = Self { name: name.to_owned(), root };
         let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
         for kernel in ["dev", "proc", "sys"] {
@@ -68,33 +69,33 @@ impl Unpacked {
     }
 }
 
-/// A process that ends with this.
+/// A running process; dropping it kills the process.
 pub(crate) struct Running(Child);
 
 impl Running {
-    /// What it has said until its end, and whether that was a success.
+    /// Waits for its end. Returns whether it succeeded, and its output.
     pub(crate) fn end(mut self) -> (bool, String) {
         let status = self.0.wait().unwrap();
-        (status.success(), self.said())
+        (status.success(), self.output())
     }
 
-    /// What it has said when it is ended now.
+    /// Kills it and returns its output.
     pub(crate) fn ended(mut self) -> String {
         self.0.kill().unwrap();
-        self.said()
+        self.output()
     }
 
-    fn said(&mut self) -> String {
-        let mut said = String::new();
-        self.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-        self.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        said
+    fn output(&mut self) -> String {
+        let mut output = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+        self.0.stderr.take().unwrap().read_to_string(&mut output).unwrap();
+        output
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // An error here means that it has ended already.
+        // Fails if the process has ended.
         drop(self.0.kill());
         drop(self.0.wait());
     }

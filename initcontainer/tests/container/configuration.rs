@@ -1,9 +1,9 @@
-//! The init container refuses what it cannot use, by name, before it does anything.
+//! The init container refuses an invalid configuration by name, before it does anything.
 
 use std::ffi::OsString;
 
 use crate::INIT;
-use crate::process::{Ended, Run, garbage};
+use crate::process::{Ended, Run, invalid_values};
 
 /// Every flag and its variable.
 const SETTINGS: [(&str, &str); 20] = [
@@ -34,7 +34,7 @@ fn init() -> Run {
 }
 
 #[test]
-fn the_table_of_these_tests_has_every_flag() {
+fn every_flag_is_tested() {
     let help = init().arg("--help").end().on_one_line();
     let variables = help.matches("[env: ").count();
     assert_eq!(variables, SETTINGS.len(), "{help}");
@@ -48,9 +48,9 @@ fn the_table_of_these_tests_has_every_flag() {
 }
 
 #[test]
-fn f106_every_garbled_variable_is_refused_by_name() {
+fn f106_every_invalid_variable_is_refused_by_name() {
     for (flag, variable) in SETTINGS {
-        for (kind, value) in garbage() {
+        for (kind, value) in invalid_values() {
             let ended = init().set(variable, &value).end();
             println!("{variable} {kind}");
             ended.is_refused_naming(&[&format!("--{flag} (or {variable})"), "exitCode\":2"]);
@@ -59,9 +59,9 @@ fn f106_every_garbled_variable_is_refused_by_name() {
 }
 
 #[test]
-fn f106_every_garbled_flag_is_refused_by_name_with_one_dash_and_with_two() {
+fn f106_every_invalid_flag_is_refused_by_name_with_one_dash_and_with_two() {
     for (flag, variable) in SETTINGS {
-        for (dashes, (kind, value)) in ["-", "--"].into_iter().cycle().zip(garbage()) {
+        for (dashes, (kind, value)) in ["-", "--"].into_iter().cycle().zip(invalid_values()) {
             let mut argument = OsString::from(format!("{dashes}{flag}="));
             argument.push(&value);
             let ended = init().unset(variable).arg(argument).end();
@@ -72,7 +72,7 @@ fn f106_every_garbled_flag_is_refused_by_name_with_one_dash_and_with_two() {
 }
 
 #[test]
-fn every_missing_half_of_the_identity_is_named() {
+fn every_missing_part_of_the_identity_is_named() {
     let required = [
         ("cluster", "CLUSTER"),
         ("service-name", "SERVICE_NAME"),
@@ -87,7 +87,7 @@ fn every_missing_half_of_the_identity_is_named() {
 }
 
 #[test]
-fn all_faults_are_told_in_one_go() {
+fn all_errors_are_reported_together() {
     let ended = Run::bare(INIT).set("FIRECAMP_TIMEOUT", "soon").set("FIRECAMP_ENI", "eth0").end();
     ended.is_refused_naming(&[
         "--cluster (or CLUSTER) is missing",
@@ -115,7 +115,7 @@ fn a_refusal_changes_nothing() {
 }
 
 #[test]
-fn f019_a_member_of_another_service_is_refused_with_the_members_that_there_are() {
+fn f019_member_of_another_service_is_refused_with_examples_of_its_members() {
     for name in ["consul-0", "redis", "redis-shard0-1", "redis-0x", "redis0"] {
         let ended = init().set("POD_NAME", name).end();
         let quoted = format!("{name:?} is not a member of the service \"redis\"");
@@ -124,7 +124,7 @@ fn f019_a_member_of_another_service_is_refused_with_the_members_that_there_are()
 }
 
 #[test]
-fn the_originals_dynamodb_is_refused_and_kubernetes_needs_a_pod_or_a_kubeconfig() {
+fn dynamodb_of_the_original_is_refused_and_kubernetes_needs_a_pod_or_a_kubeconfig() {
     let ended = init().set("DB_TYPE", "clouddb").end();
     ended.is_refused_naming(&["--dbtype (or DB_TYPE)", "clouddb (DynamoDB)"]);
     let ended = init().set("DB_TYPE", "k8sdb").unset("FIRECAMP_REGISTRY").end();
@@ -139,7 +139,7 @@ fn the_originals_dynamodb_is_refused_and_kubernetes_needs_a_pod_or_a_kubeconfig(
 }
 
 #[test]
-fn testmode_ends_well_before_anything_is_checked() {
+fn testmode_succeeds_without_checking_the_configuration() {
     for value in ["true", "1", "T", "True"] {
         let ended = Run::bare(INIT).set("TESTMODE", value).arg("--no-such-flag").end();
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -151,7 +151,7 @@ fn testmode_ends_well_before_anything_is_checked() {
 }
 
 #[test]
-fn help_teaches_and_version_tells() {
+fn help_has_examples_and_version_has_the_version() {
     for flag in ["--help", "-h", "-help"] {
         let ended = Run::bare(INIT).arg(flag).end();
         assert_eq!(ended.code, Some(0));
@@ -186,26 +186,26 @@ fn an_unknown_flag_is_refused_escaped_and_with_a_suggestion() {
 }
 
 #[test]
-fn the_originals_command_line_is_understood() {
+fn command_line_of_the_original_is_accepted() {
     let names = ["CLUSTER", "SERVICE_NAME", "POD_NAME"];
     let run = names.into_iter().fold(init(), Run::unset);
     let run = ["-logtostderr", "-v=2", "-cluster=prod", "-service-name", "redis", "-v", "3"]
         .into_iter()
         .fold(run, Run::arg);
-    // The member's name is wrong on purpose: this fault alone proves that the rest was read.
+    // Only the member name is invalid, so one error proves that all other arguments were parsed.
     let ended = run.arg("-member-name=consul-0").arg("-dbtype=k8sdb").end();
     ended.is_refused_naming(&["1 error ", "\"consul-0\" is not a member of the service \"redis\""]);
 }
 
 #[test]
-fn a_flag_wins_over_its_variable_and_the_last_of_two_flags_wins() {
+fn a_flag_overrides_its_variable_and_a_later_flag_an_earlier_one() {
     let ended =
         init().set("POD_NAME", "\u{1}").arg("-member-name=a-0").arg("-member-name=b-0").end();
     ended.is_refused_naming(&["1 error ", "\"b-0\""]);
 }
 
 #[test]
-fn a_refusal_in_json_form_is_one_line() {
+fn a_refusal_in_json_is_one_line() {
     let ended = init().unset("CLUSTER").arg("--log-format=json").end();
     assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
     let report = ended.report();

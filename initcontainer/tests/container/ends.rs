@@ -27,8 +27,8 @@ pub(crate) fn on(node: &Node) -> Run {
         .arg("--timeout=3s")
 }
 
-/// An init container on a node whose metadata service takes connections and says nothing.
-fn on_a_silent_node(listener: &TcpListener) -> Run {
+/// An init container on a node whose metadata service accepts connections and never answers.
+fn on_a_node_with_silent_metadata(listener: &TcpListener) -> Run {
     let url = format!("http://{}", listener.local_addr().unwrap());
     Run::configured(INIT).set("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
 }
@@ -47,27 +47,30 @@ pub(crate) fn failed(ended: &Ended, code: u8, reason: &str, texts: &[&str]) {
     for text in texts {
         assert!(message.contains(text), "{text:?} is not in {message}");
     }
-    assert!(!ended.stderr.contains("hush-hush-hush"), "a secret is in the log");
+    assert!(!ended.stderr.contains("hush-hush-hush"), "the log contains a secret");
 }
 
 #[test]
-fn f017_a_sigterm_ends_it_within_a_second_and_nothing_was_begun() {
-    // A busy machine may be late once.
-    assert!((0..3).any(|_try| signalled() < Duration::from_secs(1)), "each time it took longer");
+fn f017_sigterm_ends_the_init_container_within_a_second_without_changes() {
+    // On a busy machine a single attempt may be late.
+    assert!(
+        (0..3).any(|_attempt| signalled() < Duration::from_secs(1)),
+        "three attempts took longer than a second"
+    );
 }
 
-/// How long one goes on after its signal.
+/// The time between the signal and the exit.
 fn signalled() -> Duration {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let run = on_a_silent_node(&silent);
+    let run = on_a_node_with_silent_metadata(&silent);
     let records = Records::held_by(&run, "uid-0");
     let (before, conf) = (records.read(), run.path("conf"));
     let init = run.start();
-    init.says("attach.0");
+    init.wait_for_log("attach.0");
     init.signal(Signal::SIGTERM);
-    let begun = SystemTime::now();
+    let start = SystemTime::now();
     let ended = init.end();
-    let took = begun.elapsed().unwrap();
+    let took = start.elapsed().unwrap();
     failed(&ended, 143, "Interrupted", &["signal"]);
     assert_eq!(records.read(), before);
     assert!(!conf.exists());
@@ -75,9 +78,9 @@ fn signalled() -> Duration {
 }
 
 #[test]
-fn f051_a_silent_metadata_service_ends_in_a_time_out_at_the_deadline() {
+fn f051_silent_metadata_service_fails_the_attach_at_the_deadline() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let run = on_a_silent_node(&silent).arg("--timeout=2s");
+    let run = on_a_node_with_silent_metadata(&silent).arg("--timeout=2s");
     let records = Records::held_by(&run, "uid-0");
     let before = records.read();
     let ended = run.end();
@@ -88,7 +91,7 @@ fn f051_a_silent_metadata_service_ends_in_a_time_out_at_the_deadline() {
 }
 
 #[test]
-fn what_is_waited_for_is_told() {
+fn the_log_names_what_the_attach_waits_for() {
     let run = on(&Node::in_subnet(HERE, "127.77.0.0/24")).arg("--timeout=8s");
     let records = Records::held_by(&run, "uid-0");
     let ended = run.end();
@@ -98,7 +101,7 @@ fn what_is_waited_for_is_told() {
 }
 
 #[test]
-fn a_registry_that_cannot_be_reached_is_told_from_one_that_is_wrong() {
+fn an_unavailable_registry_differs_from_an_invalid_one() {
     let node = Node::in_subnet(HERE, "127.77.0.0/24");
     let run = on(&node);
     std::fs::remove_dir(run.path("registry")).unwrap();
@@ -108,7 +111,7 @@ fn a_registry_that_cannot_be_reached_is_told_from_one_that_is_wrong() {
 }
 
 #[test]
-fn a_garbled_record_is_named_and_left_alone() {
+fn an_invalid_record_is_named_and_not_changed() {
     let run = on(&Node::in_subnet(HERE, "127.77.0.0/24"));
     let records = Records::held_by(&run, "uid-0");
     let garbage = b"apiVersion: firecamp.io/v1alpha1\nkind: StaticIP\nspec: [";
@@ -120,7 +123,7 @@ fn a_garbled_record_is_named_and_left_alone() {
 }
 
 #[test]
-fn f020_a_node_of_another_subnet_is_refused_with_both_zones() {
+fn f020_node_in_another_subnet_is_refused_with_both_zones() {
     let node = Node::in_subnet("subnet-0fffffff", "10.9.0.0/24");
     let run = on(&node);
     let records = Records::held_by(&run, "uid-0");
@@ -132,7 +135,7 @@ fn f020_a_node_of_another_subnet_is_refused_with_both_zones() {
 }
 
 #[test]
-fn f057_an_eni_that_the_agent_bars_is_refused_with_its_reason() {
+fn f057_eni_that_the_agent_excludes_is_refused_with_its_reason() {
     let node = Node::in_subnet(HERE, "127.77.0.0/24");
     let run = on(&node);
     let records = Records::held_by(&run, "uid-0");
@@ -149,7 +152,7 @@ fn f057_an_eni_that_the_agent_bars_is_refused_with_its_reason() {
 }
 
 #[test]
-fn f012_a_data_directory_that_cannot_be_written_is_found_before_anything_changes() {
+fn f012_unwritable_data_directory_fails_before_anything_changes() {
     let node = Node::in_subnet(HERE, "127.77.0.0/24");
     let run = on(&node);
     let records = Records::held_by(&run, "uid-0");
@@ -162,12 +165,12 @@ fn f012_a_data_directory_that_cannot_be_written_is_found_before_anything_changes
 }
 
 #[test]
-fn f086_a_data_directory_that_is_no_mount_is_refused_unless_that_is_wanted() {
+fn f086_data_directory_that_is_not_a_mount_is_refused_unless_the_check_is_disabled() {
     let node = Node::in_subnet(HERE, "127.77.0.0/24");
     let nowhere = "--conf-dir=/no-such-firecamp-directory/conf";
     let ended = on(&node).arg(nowhere).arg("--require-mount").end();
     failed(&ended, 18, "DiskRefused", &["/no-such-firecamp-directory", "--require-mount=false"]);
-    // Now it gets as far as the registry, which is empty.
+    // With the check disabled, the attach reaches the registry, which is empty.
     let ended = on(&node).arg(nowhere).arg("-require-mount=false").end();
     failed(&ended, 16, "RegistryInvalid", &[]);
 }
@@ -211,7 +214,7 @@ fn an_address_of_another_member_is_unavailable_and_its_holder_is_named() {
 }
 
 #[test]
-fn f019_a_member_that_no_claim_or_pool_covers_ends_without_an_ec2_call() {
+fn f019_member_without_a_claim_or_pool_fails_without_an_ec2_call() {
     let node = Node::in_subnet(HERE, "127.77.0.0/24");
     let run = on(&node).set("FIRECAMP_POOL", "elsewhere");
     let _records = Records::with_pool(&run);
@@ -220,14 +223,14 @@ fn f019_a_member_that_no_claim_or_pool_covers_ends_without_an_ec2_call() {
 }
 
 #[test]
-fn an_endpoint_that_is_no_url_is_refused_by_name() {
+fn an_endpoint_that_is_not_a_url_is_refused_by_name() {
     let ended =
         on(&Node::in_subnet(HERE, "127.77.0.0/24")).set("AWS_ENDPOINT_URL_EC2", "ec2").end();
     failed(&ended, 13, "CloudRefused", &["invalid endpoint \"ec2\" of EC2"]);
 }
 
 #[test]
-fn a_log_in_json_form_is_json_on_every_line_and_names_the_member() {
+fn every_line_of_a_json_log_is_json_and_names_the_member() {
     let run = on(&Node::in_subnet("subnet-0fffffff", "10.9.0.0/24")).arg("--log-format=json");
     let _records = Records::held_by(&run, "uid-0");
     let ended = run.end();
@@ -248,7 +251,7 @@ fn a_dry_run_prints_its_plan_and_changes_nothing() {
         let records = Records::with_pool(&run);
         let (conf, locks) = (run.path("conf"), run.path("run"));
         let ended = run.end();
-        // The node has no link with that MAC, and the plan says so.
+        // The node has no link with that MAC; the plan reports it.
         failed(&ended, 17, "NodeUnsuitable", &["dry run", "nothing was changed", MAC]);
         let address = records.address.to_string();
         assert!(ended.stdout.contains("demo/redis-0"), "{}", ended.stdout);

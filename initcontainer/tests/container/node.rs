@@ -1,5 +1,5 @@
-//! A node for one init container: a metadata service, and an EC2 that shows no owner of anything
-//! and refuses the rest. Mutations belong to the VPC simulator's tests, not here.
+//! A node for one init container: a metadata service, and an EC2 that knows no ENI and denies every
+//! other call. The VPC simulator's tests cover mutations.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// A MAC that no link has.
+/// A MAC without a link.
 pub(crate) const MAC: &str = "0a:f1:5e:ca:3b:9d";
-/// The interface that has it.
+/// The ENI with that MAC.
 pub(crate) const ENI: &str = "eni-0fedcba9876543210";
-const NOBODY: &str = "<DescribeNetworkInterfacesResponse \
+const NO_INTERFACES: &str = "<DescribeNetworkInterfacesResponse \
     xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>r-1</requestId>\
     <networkInterfaceSet/></DescribeNetworkInterfacesResponse>";
 const REFUSED: &str = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>You are \
@@ -55,7 +55,7 @@ impl Node {
         let actions = Arc::clone(&ec2);
         thread::spawn(move || {
             for connection in listener.incoming() {
-                // A client that went away is its own affair.
+                // Ignore clients that close the connection.
                 connection.and_then(|it| serve(&it, &answer, &actions)).ok();
             }
         });
@@ -66,7 +66,7 @@ impl Node {
         format!("http://{}", self.address)
     }
 
-    /// The EC2 actions that were asked for.
+    /// The requested EC2 actions.
     pub(crate) fn ec2_calls(&self) -> Vec<String> {
         self.ec2.lock().unwrap().clone()
     }
@@ -116,7 +116,7 @@ fn respond(
         let action = body.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap();
         actions.lock().unwrap().push(action.to_owned());
         return if action == "DescribeNetworkInterfaces" {
-            ("200 OK", NOBODY.to_owned())
+            ("200 OK", NO_INTERFACES.to_owned())
         } else {
             ("403 Forbidden", REFUSED.to_owned())
         };

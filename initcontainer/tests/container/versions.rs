@@ -1,27 +1,27 @@
-//! What the node's agent says of its version comes before anything else.
+//! The init container compares its version with the agent's before it does anything else.
 
 use firecamp_core::contract::protocol::{Protocol, VERSION};
 
 use crate::INIT;
 use crate::ends::{HERE, failed, on};
 use crate::node::Node;
-use crate::process::{Run, garbage};
+use crate::process::{Run, invalid_values};
 use crate::records::Records;
 
 #[test]
-fn f097_an_init_container_begins_beside_an_agent_of_a_neighbouring_version() {
+fn f097_init_container_starts_beside_an_agent_of_a_neighbouring_version() {
     let Protocol { current, .. } = Protocol::OURS;
     for theirs in [current, current + 1] {
         let run = on(&Node::in_subnet(HERE, "127.77.0.0/24")).beside_agent(theirs);
         let records = Records::held_by(&run, "uid-0");
-        // This node has no link for the interface: as without any agent.
+        // The node has no link for the ENI, so the attach fails there, as without an agent.
         failed(&run.end(), 17, "NodeUnsuitable", &[]);
         assert_eq!(records.read().object.epoch.0, 1);
     }
 }
 
 #[test]
-fn f097_beside_an_agent_that_is_two_versions_ahead_it_says_so_and_begins_nothing() {
+fn f097_init_container_refuses_to_start_beside_an_agent_two_versions_ahead() {
     let node = Node::in_subnet(HERE, "127.77.0.0/24");
     let run = on(&node).beside_agent(Protocol::OURS.current + 2);
     let (records, conf) = (Records::held_by(&run, "uid-0"), run.path("conf"));
@@ -36,7 +36,7 @@ fn f097_beside_an_agent_that_is_two_versions_ahead_it_says_so_and_begins_nothing
 }
 
 #[test]
-fn f097_what_an_agent_has_said_that_runs_no_more_refuses_nobody() {
+fn f097_version_file_of_an_agent_that_has_ended_is_ignored() {
     let run = on(&Node::in_subnet(HERE, "127.77.0.0/24"));
     drop(run.after_agent(Protocol::OURS.current + 2));
     let records = Records::held_by(&run, "uid-0");
@@ -45,7 +45,7 @@ fn f097_what_an_agent_has_said_that_runs_no_more_refuses_nobody() {
 }
 
 #[test]
-fn a_debug_build_that_passes_for_another_version_meets_agents_as_that_one() {
+fn a_debug_build_with_an_emulated_version_is_checked_as_that_version() {
     let ahead = Protocol::OURS.current + 2;
     let as_next = |theirs: u32| {
         let run = on(&Node::in_subnet(HERE, "127.77.0.0/24")).beside_agent(theirs);
@@ -59,8 +59,8 @@ fn a_debug_build_that_passes_for_another_version_meets_agents_as_that_one() {
 }
 
 #[test]
-fn what_is_no_version_to_pass_for_is_refused_by_name() {
-    for (kind, value) in garbage() {
+fn an_invalid_version_to_emulate_is_refused_by_name() {
+    for (kind, value) in invalid_values() {
         let ended = Run::configured(INIT).set("FIRECAMP_PASSES_FOR", &value).end();
         println!("{kind}");
         ended.is_refused_naming(&["FIRECAMP_PASSES_FOR", "exitCode\":2"]);

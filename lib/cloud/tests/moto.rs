@@ -1,8 +1,8 @@
-//! Our client against moto's server: an EC2 that neither we nor AWS wrote, as an independent check
-//! of our own test doubles. `scripts/test-moto.sh` runs it.
+//! FireCamp's client against moto's server, an independent implementation of EC2 that checks
+//! FireCamp's own test doubles. `scripts/test-moto.sh` runs it.
 //!
 //! moto is lax: a reassigned address stays on both ENIs, and its address filter finds only primary
-//! addresses. The strict simulator covers what moto cannot show.
+//! addresses. The strict simulator covers what moto cannot.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::net::Ipv4Addr;
@@ -37,7 +37,7 @@ fn cloud() -> AwsCloud {
     AwsCloud::connect(config).unwrap()
 }
 
-/// The bare SDK, for requests that our client never sends.
+/// The plain SDK, for requests that FireCamp's client never sends.
 fn sdk() -> Client {
     let keys = aws_credential_types::Credentials::new("AKIDTEST", "s", None, None, "test");
     let config = aws_sdk_ec2::Config::builder()
@@ -104,14 +104,14 @@ async fn the_owner_of_a_primary_address_is_reported_with_its_tag() {
 }
 
 #[tokio::test]
-async fn an_address_that_no_eni_has_has_no_owner() {
+async fn an_address_without_an_eni_has_no_owner() {
     let (subnet, _eni) = eni().await;
     let owner = cloud().owner(Ipv4Addr::new(10, 9, 0, 77), &subnet).await.unwrap();
     assert_eq!(owner, Owner::Unassigned);
 }
 
 #[tokio::test]
-async fn a_missing_eni_is_classified_as_gone() {
+async fn a_missing_eni_is_classified_as_not_found() {
     let eni = EniId::new("eni-0aaaaaaaaaaaaaaaa").unwrap();
     let answer = cloud().assign(&eni, Ipv4Addr::new(10, 9, 0, 9), true, WITHIN).await;
     let failure = answer.unwrap_err();
@@ -120,7 +120,7 @@ async fn a_missing_eni_is_classified_as_gone() {
 }
 
 #[tokio::test]
-async fn a_metadata_service_without_our_keys_is_a_failure_and_not_an_empty_node() {
+async fn a_metadata_service_without_the_required_keys_is_a_failure_not_an_empty_node() {
     let failure = cloud().identity().await.unwrap_err();
     assert_eq!(failure.effect, Effect::None, "{failure}");
 }

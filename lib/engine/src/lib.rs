@@ -1,8 +1,8 @@
 //! The runner: performs the actions of a protocol machine, one at a time, on the outside systems.
 //! It draws the random waits and bounds every call; all other decisions are the machine's.
 
-mod begin;
 mod crash;
+mod input;
 mod perform;
 mod preview;
 mod progress;
@@ -10,7 +10,7 @@ mod rng;
 mod runner;
 mod trace;
 
-pub use begin::Begin;
+pub use input::Begin;
 pub use perform::{NoFile, Systems};
 pub use preview::preview;
 pub use rng::Rng;

@@ -12,8 +12,8 @@ use firecamp_core::time::Moment;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::begin::Begin;
 use crate::crash::CrashPoint;
+use crate::input::Begin;
 use crate::perform::Systems;
 use crate::progress::{Progress, replied};
 use crate::rng::Rng;

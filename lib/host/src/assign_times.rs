@@ -1,4 +1,4 @@
-//! When this node last was about to send an Assign for an address: one small file per address.
+//! The time of this node's last Assign request for each address, in one small file per address.
 //! Times are of the boot clock, which is independent of the wall clock and common to all processes
 //! of the node. A reboot deletes the files, like the kernel's addresses.
 

@@ -1,4 +1,4 @@
-//! `firecamp cleanup`: reads what FireCamp left on a node, and removes it from the kernel.
+//! `firecamp cleanup`: lists FireCamp's objects on a node and removes them from the kernel.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};

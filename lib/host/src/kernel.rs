@@ -65,7 +65,7 @@ impl<'a> Attributes<'a> {
         Ok(self.fixed::<4>(kind)?.map(Ipv4Addr::from))
     }
 
-    /// A text that ends with a zero byte, as the kernel's names do.
+    /// A text that ends at the first zero byte, like the kernel's names.
     pub(crate) fn text(&self, kind: u16) -> Option<String> {
         let bytes = self.bytes(kind)?;
         let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());

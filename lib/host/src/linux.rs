@@ -47,15 +47,14 @@ pub enum AddressTags {
     /// It does (Linux 5.18 and later): an address with FireCamp's tag is FireCamp's.
     Kept,
     /// It ignores tags: an address without a tag is FireCamp's if the lock record says that
-    /// FireCamp added it. If a FireCamp process dies between writing the record and adding the
-    /// address, and another program then adds the same /32, it counts as FireCamp's; nothing can
-    /// tell.
+    /// FireCamp added it. Caveat: if a FireCamp process dies between writing the record and adding
+    /// the address, and another program then adds the same /32, it counts as FireCamp's.
     Ignored,
 }
 
 impl AddressTags {
     /// The behaviour of the running kernel, by its release. A vendor kernel with a backport of
-    /// IFA_PROTO loses nothing: an existing tag always counts.
+    /// IFA_PROTO works too: an existing tag always counts.
     pub fn of_this_kernel() -> Self {
         let release = uname().map(|name| name.release().to_string_lossy().into_owned());
         release.map_or(Self::Kept, |text| Self::of_release(&text))
@@ -118,15 +117,15 @@ impl LinuxHost {
         Self { locks, assign_times, limit, tags, versions: Versions::Understood }
     }
 
-    /// The same for an agent that withdraws: it also removes addresses whose lock record an
-    /// incompatible version wrote, because the registry says that the holder is superseded. It adds
-    /// nothing more.
+    /// The same host for an agent that withdraws addresses. It also removes addresses whose lock
+    /// record an incompatible version wrote, because the registry says that the holder is
+    /// superseded. It adds none of them.
     #[must_use]
     pub fn withdrawing(self) -> Self {
         Self { versions: Versions::All, ..self }
     }
 
-    /// The same with this assumption about the kernel.
+    /// The same host with this assumption about the kernel.
     #[must_use]
     pub fn with_address_tags(self, tags: AddressTags) -> Self {
         Self { tags, ..self }
@@ -136,7 +135,7 @@ impl LinuxHost {
         Netlink::open(family, self.limit).map_err(failed("open", "a netlink socket"))
     }
 
-    /// Whether FireCamp owns the /32 on a link, as far as this kernel tells.
+    /// Whether FireCamp owns the /32 on a link, as far as this kernel shows it.
     pub(crate) fn is_ours(&self, one: &address::Assigned, recorded: &Recorded) -> bool {
         is_ours(one, recorded, self.tags)
     }
@@ -161,8 +160,8 @@ impl LinuxHost {
         Ok(enis::raise(&mut netlink, mac).await?)
     }
 
-    /// Removes FireCamp's part of the address from the kernel, and keeps `holder` in the lock
-    /// record, who may add it again at any time. Returns whether it changed anything.
+    /// Removes FireCamp's address, rules and routes from the kernel, and keeps `holder` in the lock
+    /// record, so that it may add them again at any time. Returns whether it changed anything.
     pub async fn withhold(&self, address: Ipv4Addr, holder: &Holder) -> Result<bool, HostFailure> {
         Ok(self.hide(address, holder).await?)
     }

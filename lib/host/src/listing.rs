@@ -146,7 +146,7 @@ fn route_line(payload: &[u8], names: &BTreeMap<u32, &str>) -> Result<Option<Stri
         add(&mut line, "dev", name);
     }
     if attributes.bytes(RTA_MULTIPATH).is_some() {
-        line.push_str(" by several next hops");
+        line.push_str(" with several next hops");
     }
     add(&mut line, "proto", protocol);
     add(&mut line, "scope", scope);

@@ -47,7 +47,7 @@ impl Monitor {
     /// Subscribes to events from now on.
     pub fn open() -> Result<Self, HostFailure> {
         let opened = subscribe().map_err(NetlinkError::Socket);
-        let socket = opened.map_err(failed("subscribe to", "the kernel's changes"))?;
+        let socket = opened.map_err(failed("subscribe to", "kernel events"))?;
         Ok(Self { socket })
     }
 
@@ -69,7 +69,7 @@ impl Monitor {
 }
 
 fn broken(source: NetlinkError) -> HostError {
-    failed("follow", "the kernel's changes")(source)
+    failed("follow", "kernel events")(source)
 }
 
 fn subscribe() -> std::io::Result<TokioSocket> {
@@ -133,20 +133,20 @@ mod tests {
     const ADDRESS: [u8; 16] = [2, 32, 0, 0, 1, 0, 0, 0, 8, 0, 2, 0, 10, 0, 1, 10];
 
     #[test]
-    fn a_datagram_with_two_messages_tells_both() {
+    fn a_datagram_with_two_messages_yields_two_changes() {
         let mut bytes = message(DELETED_ADDRESS, &ADDRESS);
         bytes.extend(message(NEW_LINK, &[0; 16]));
         assert_eq!(changes(&bytes), [Change::Address([10, 0, 1, 10].into()), Change::Link]);
     }
 
     #[test]
-    fn what_cannot_be_read_might_have_been_anything() {
+    fn unparsable_message_counts_as_an_overrun() {
         assert_eq!(changes(&message(DELETED_ADDRESS, &ADDRESS[..7])), [Change::Overrun]);
         assert_eq!(changes(&[1, 2, 3]), [Change::Overrun]);
     }
 
     #[test]
-    fn a_longer_range_and_messages_of_other_kinds_are_no_business_of_ours() {
+    fn wider_prefixes_and_other_message_types_are_ignored() {
         let mut wider = ADDRESS;
         wider[1] = 24;
         assert_eq!(changes(&message(NEW_ADDRESS, &wider)), []);

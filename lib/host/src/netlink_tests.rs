@@ -24,7 +24,7 @@ fn code(errno: i32) -> [u8; 4] {
     (-errno).to_ne_bytes()
 }
 
-/// Whether the datagram is the end, whether it is interrupted, and what it brought.
+/// Whether the datagram ends the dump, whether the dump was interrupted, and the messages.
 fn read(parts: &[Vec<u8>]) -> Result<(bool, bool, Vec<Vec<u8>>), NetlinkError> {
     let mut found = Vec::new();
     let progress = digest(&parts.concat(), SEQUENCE, &mut found)?;
@@ -37,7 +37,7 @@ fn every_message_of_a_datagram_is_read_up_to_the_end() {
         [message(DATA, 0, b"first"), message(DATA, 0, b"second"), message(NLMSG_DONE, 0, &code(0))];
     let all = vec![b"first".to_vec(), b"second".to_vec()];
     assert_eq!(read(&parts).unwrap(), (true, false, all.clone()));
-    assert_eq!(read(&parts[..2]).unwrap(), (false, false, all), "more is to come");
+    assert_eq!(read(&parts[..2]).unwrap(), (false, false, all), "the dump has not ended");
 }
 
 #[test]
@@ -53,14 +53,14 @@ fn an_error_at_the_end_of_a_dump_fails_it() {
 }
 
 #[test]
-fn a_dump_that_lost_messages_or_its_verdict_is_an_error() {
+fn a_dump_with_lost_messages_or_no_error_number_is_an_error() {
     assert!(read(&[message(NLMSG_OVERRUN, 0, b"")]).is_err());
     assert!(read(&[message(NLMSG_DONE, 0, b"")]).is_err());
     assert!(read(&[message(NLMSG_ERROR, 0, b"\0\0")]).is_err());
 }
 
 #[test]
-fn an_interruption_anywhere_is_seen() {
+fn an_interruption_in_any_message_is_reported() {
     for place in 0..3 {
         let flag = |at| if at == place { NLM_F_DUMP_INTR } else { 0 };
         let parts = [

@@ -1,4 +1,4 @@
-//! The static-IP file: order, content, modes, and what somebody may have planted.
+//! The static-IP file: order, content, modes, and refusal of planted objects.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 use std::fs;
@@ -76,7 +76,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 fn refused<T: std::fmt::Debug>(result: Result<T, FileFailure>, words: &[&str]) {
-    let failure = result.expect_err("it should be refused");
+    let failure = result.expect_err("the operation should be refused");
     for word in words {
         assert!(failure.detail.contains(word), "{word:?} is not in: {failure}");
     }
@@ -98,7 +98,7 @@ async fn f013_file_appears_only_with_the_rename() {
     let volume = Volume::with_conf();
     fs::write(volume.path(), OTHER.to_string()).unwrap();
     assert_eq!(volume.file.stage(ADDRESS).await, Ok(true));
-    assert_eq!(fs::read(volume.path()).unwrap(), b"10.0.1.100", "the old one, whole");
+    assert_eq!(fs::read(volume.path()).unwrap(), b"10.0.1.100", "the complete old file");
     assert_eq!(fs::read(volume.tmp()).unwrap(), b"10.0.1.10");
     volume.file.publish().await.unwrap();
     assert_eq!(fs::read(volume.path()).unwrap(), b"10.0.1.10");
@@ -248,7 +248,7 @@ async fn f012_a_missing_data_directory_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn f012_probe_leaves_nothing_and_replaces_files_of_a_crash() {
+async fn f012_probe_removes_its_file_also_one_left_by_a_crash() {
     let volume = Volume::with_conf();
     fs::write(volume.conf().join(".firecamp-probe"), "left").unwrap();
     volume.file.probe().await.unwrap();
@@ -265,7 +265,7 @@ async fn f010_huge_file_is_replaced_without_reading_it_completely() {
 }
 
 #[tokio::test]
-async fn two_writers_on_one_volume_never_leave_a_mixture() {
+async fn two_writers_never_mix_their_content() {
     let volume = Volume::with_conf();
     let others = StaticIpFile::new(&volume.conf(), FileOptions::default());
     assert_eq!(volume.file.stage(ADDRESS).await, Ok(true));

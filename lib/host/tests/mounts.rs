@@ -1,5 +1,4 @@
-//! The node's side against the real kernel, as any user: mounts of tmpfs in namespaces of their
-//! own.
+//! The volumes of a node on the real kernel, as any user: tmpfs mounts in separate namespaces.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,21 +19,21 @@ use firecamp_testkit::netns::{Case, cases, run};
 
 const CASES: &[Case] = cases![
     table::{
-        a_mount_with_an_odd_name_is_listed_and_asked,
-        mounts_of_one_filesystem_are_one_volume_however_often_it_is_mounted,
+        mount_point_with_special_characters_is_listed_and_queried,
+        several_mounts_of_one_filesystem_are_one_volume,
         a_filesystem_that_becomes_read_only_is_reported,
-        a_mount_that_becomes_read_only_is_told_from_its_filesystem,
-        a_volume_that_fills_up_is_reported_until_it_has_been_emptied,
+        a_read_only_mount_differs_from_a_read_only_filesystem,
+        a_full_volume_is_reported_until_space_is_freed,
         a_volume_that_runs_out_of_inodes_is_reported,
         f086_a_member_without_its_mount_is_reported,
-        a_filesystem_that_is_hidden_or_gone_is_not_taken_for_another,
-        mount_points_may_begin_elsewhere,
+        hidden_or_unmounted_filesystem_is_not_confused_with_another,
+        mount_points_are_resolved_below_the_configured_root,
     },
     changes::{
-        a_mount_a_remount_and_an_unmount_are_told,
-        a_change_while_nobody_waits_is_told_to_the_next_who_does,
-        giving_up_waiting_loses_no_change,
-        many_changes_are_told_and_then_none,
+        mount_remount_and_unmount_are_changes,
+        a_change_without_a_waiter_wakes_the_next_waiter,
+        a_cancelled_wait_loses_no_change,
+        changes_end_after_a_burst_of_mounts,
     },
 ];
 

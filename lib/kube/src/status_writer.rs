@@ -32,7 +32,7 @@ pub struct KubeStatusWriter {
 
 impl std::fmt::Debug for KubeStatusWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KubeBoard").field("node", &self.node).finish_non_exhaustive()
+        f.debug_struct("KubeStatusWriter").field("node", &self.node).finish_non_exhaustive()
     }
 }
 

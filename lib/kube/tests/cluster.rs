@@ -6,8 +6,8 @@ mod cluster {
     mod census;
     mod conformance;
     mod failures;
-    mod holder;
     mod inventory;
+    mod leader;
     mod lists;
     mod pods;
     mod status_writer;

@@ -12,9 +12,9 @@
 //!   [`CloudVolumes`]: the reads from EC2.
 
 mod debounce;
-pub mod device;
 #[cfg(test)]
 mod fixture;
+pub mod identify_device;
 pub mod intervals;
 pub mod join;
 pub mod judge;

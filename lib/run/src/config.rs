@@ -21,7 +21,7 @@ pub use self::stop::StopConfig;
 use crate::fault::{Faults, Setting, escaped};
 use crate::flags::{IdentityFlags, RegistryFlags};
 use crate::parse::{self, invalid};
-use crate::pod::Surroundings;
+use crate::pod_identity::Surroundings;
 
 /// How a pod template passes the pod's UID to its containers.
 const DOWNWARD_API: &str = "

@@ -5,26 +5,26 @@
 //! [`report::Report`]. This crate contains no protocol logic.
 //!
 //! With the feature `connect`, the module `connect` opens the registry of a URL. [`redact`] removes
-//! secrets from the output of any of our programs.
+//! secrets from the output of any FireCamp program.
 
-mod args;
+pub mod agent_compatibility;
 pub mod config;
 #[cfg(feature = "connect")]
 pub mod connect;
 pub mod documents;
 mod fault;
 pub mod flags;
-pub mod mount;
+mod go_flags;
 pub mod notice;
 pub mod outcome;
 pub mod parse;
-pub mod pod;
+pub mod pod_identity;
 pub mod preview;
 pub mod process;
-pub mod protocol;
 pub mod recent;
 pub mod redact;
 pub mod report;
+pub mod require_mount;
 mod signals;
 pub mod start;
 mod telemetry;

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     fn ended(exit: Exit) -> Report {
-        Report::new(exit, "so it was")
+        Report::new(exit, "cause")
     }
 
     #[test]
@@ -77,8 +77,8 @@ mod tests {
     #[test]
     fn a_failure_has_reason_code_and_advice() {
         let text = text(&ended(Exit::NoCapacity));
-        assert!(text.starts_with("NoCapacity (12): so it was; "), "{text}");
+        assert!(text.starts_with("NoCapacity (12): cause; "), "{text}");
         assert!(text.ends_with(Exit::NoCapacity.advice()), "{text}");
-        assert_eq!(super::text(&ended(Exit::Success)), "so it was");
+        assert_eq!(super::text(&ended(Exit::Success)), "cause");
     }
 }

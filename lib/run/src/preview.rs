@@ -30,7 +30,7 @@ fn human(plan: &Plan, who: &Identity) -> String {
     let Identity { member, pod, node } = who;
     let mut text =
         format!("Plan for {member} (pod {pod}) on {node}; dry run, nothing is changed.\n");
-    for (number, step) in (1_u32..).zip(plan.steps.iter().map(reported)) {
+    for (number, step) in (1_u32..).zip(plan.steps.iter().map(step_of)) {
         // Writing to a String cannot fail.
         writeln!(text, "{number:>3}. {:<9} {}", step.system, step.text).ok();
     }
@@ -43,7 +43,7 @@ fn json(plan: &Plan, who: &Identity) -> String {
     let steps: Vec<Value> = plan
         .steps
         .iter()
-        .map(reported)
+        .map(step_of)
         .map(|step| json!({ "system": step.system, "action": step.action, "text": step.text }))
         .collect();
     let Report { exit, message, address, eni, epoch, path, cut_short: _ } =
@@ -67,7 +67,7 @@ fn json(plan: &Plan, who: &Identity) -> String {
     format!("{document:#}\n")
 }
 
-fn reported(action: &Action) -> Step {
+fn step_of(action: &Action) -> Step {
     let step = |system, action, text: String| Step { system, action, text };
     match action {
         Action::Write(write) => step("registry", "write", written(write)),
@@ -158,9 +158,9 @@ fn recorded(ip: &StaticIp) -> String {
             write!(text, ", {eni}").ok();
         }
     }
-    for mark in &ip.pending_mutations {
-        let mutation = format!("{:?}", mark.mutation).to_lowercase();
-        write!(text, "; pending {mutation} on {}", mark.eni).ok();
+    for pending in &ip.pending_mutations {
+        let mutation = format!("{:?}", pending.mutation).to_lowercase();
+        write!(text, "; pending {mutation} on {}", pending.eni).ok();
     }
     text
 }
@@ -223,7 +223,7 @@ Expected exit code: 0 (Success): 10.0.1.40 is attached to eni-0a1b2c3d; it was n
     }
 
     /// A pool with one address, and a node with one secondary ENI in its subnet.
-    fn world() -> PlanInput {
+    fn plan_input() -> PlanInput {
         let address = Ipv4Addr::new(10, 0, 1, 40);
         let subnet = PoolSubnet {
             subnet: "subnet-0a1b2c3d".parse().unwrap(),
@@ -266,7 +266,7 @@ Expected exit code: 0 (Success): 10.0.1.40 is attached to eni-0a1b2c3d; it was n
     }
 
     fn first() -> Plan {
-        plan(Attach::new(input(), Moment::default()), &world()).unwrap()
+        plan(Attach::new(input(), Moment::default()), &plan_input()).unwrap()
     }
 
     #[test]
@@ -291,7 +291,7 @@ Expected exit code: 0 (Success): 10.0.1.40 is attached to eni-0a1b2c3d; it was n
 
     #[test]
     fn a_failing_plan_has_the_expected_exit() {
-        let mut nowhere = world();
+        let mut nowhere = plan_input();
         nowhere.node.enis.clear();
         let plan = plan(Attach::new(input(), Moment::default()), &nowhere).unwrap();
         let text = show(&plan, &who(), Output::Human);

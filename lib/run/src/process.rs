@@ -42,7 +42,7 @@ impl<C> Started<C> {
         let signals = Signals::default();
         let ended = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(async {
-                let begun = Instant::now();
+                let start = Instant::now();
                 let span = span(identity.as_ref());
                 let listening = listener.forward(first, signals.clone());
                 tokio::spawn(listening.instrument(span.clone()));
@@ -51,7 +51,7 @@ impl<C> Started<C> {
                     report = body(config, signals.clone()).instrument(span) => report,
                     report = overdue(&signals) => report,
                 };
-                (report, begun.elapsed())
+                (report, start.elapsed())
             })
         }));
         // A thread that hangs in the kernel must not delay the exit.
@@ -131,7 +131,7 @@ mod tests {
         for exit in Exit::ALL {
             let directory = tempfile::tempdir().unwrap();
             let code = started(directory.path())
-                .run(FirstSignal::Ends, async |(), _signals| Report::new(exit, "so it was"));
+                .run(FirstSignal::Ends, async |(), _signals| Report::new(exit, "cause"));
             assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(exit.code())));
             let report = report(directory.path());
             assert_eq!(report["exitCode"], exit.code());

@@ -34,7 +34,7 @@ impl Recent {
         let line = line.trim_end();
         let (kept, end) = if line.len() > MAX_LINE { (begin(line), TRUNCATED) } else { (line, "") };
         let mut lines = self.lines();
-        lines.make_room(kept.len().saturating_add(end.len()).saturating_add(1));
+        lines.drop_oldest(kept.len().saturating_add(end.len()).saturating_add(1));
         lines.bytes.extend([kept, end, "\n"].into_iter().flat_map(str::bytes));
     }
 
@@ -67,7 +67,7 @@ fn begin(line: &str) -> &str {
 
 impl Lines {
     /// Drops the oldest lines until this many bytes fit.
-    fn make_room(&mut self, bytes: usize) {
+    fn drop_oldest(&mut self, bytes: usize) {
         while !self.bytes.is_empty() && self.bytes.len().saturating_add(bytes) > MAX_BYTES {
             let first = self.bytes.iter().position(|byte| *byte == b'\n');
             let first = first.map_or(self.bytes.len(), |at| at.saturating_add(1));

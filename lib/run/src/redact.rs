@@ -86,8 +86,8 @@ impl Redactor {
         let mut lines = Vec::new();
         let mut in_key = false;
         for line in text.split('\n') {
-            let begins = line.contains("-----BEGIN ");
-            if begins || in_key {
+            let starts = line.contains("-----BEGIN ");
+            if starts || in_key {
                 // A key that is quoted on one line ends on the same line.
                 in_key = !line.contains("-----END ");
                 lines.push(REDACTED.to_owned());
@@ -173,7 +173,7 @@ fn line_without_secrets(line: &str) -> String {
     result
 }
 
-/// Splits a word that begins with the separator (`:` or `=`) after a quoted name into separator and
+/// Splits a word that starts with the separator (`:` or `=`) after a quoted name into separator and
 /// value. Nested quotes add backslashes.
 fn sign(word: &str) -> (&str, &str) {
     let value = word.trim_start_matches('\\').trim_start_matches([':', '=']);

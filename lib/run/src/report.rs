@@ -76,7 +76,7 @@ impl Report {
 
     /// The report of a dry run whose plan could not be printed.
     pub fn unprintable(source: &io::Error) -> Self {
-        Self::new(Exit::Internal, format!("print the plan on stdout: {source}"))
+        Self::new(Exit::Internal, format!("failed to print the plan on stdout: {source}"))
     }
 
     /// The same report for a dry run.
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_has_cause_code_and_advice() {
+    fn line_has_message_exit_code_and_advice() {
         let mut report = Report::new(Exit::AddressUnavailable, "held by eni-0a1b2c3d");
         report.address = Some(Ipv4Addr::new(10, 0, 0, 7));
         report.epoch = Some(Epoch(4));

@@ -10,12 +10,12 @@ use firecamp_core::contract::env;
 use firecamp_core::contract::exit::Exit;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::args::{Arguments, compatible};
 use crate::config::{AgentConfig, Identity, InitConfig, LogConfig, LogFormat, StopConfig};
 use crate::fault::{Faults, escaped};
 use crate::flags::{AgentFlags, InitFlags, LogFlags, StopFlags};
+use crate::go_flags::{Arguments, compatible};
 use crate::parse;
-use crate::pod::Surroundings;
+use crate::pod_identity::Surroundings;
 use crate::process::Started;
 use crate::recent::Recent;
 use crate::report::Report;
@@ -79,7 +79,7 @@ fn listening() -> Result<(Runtime, Listener), ExitCode> {
         Ok((runtime, listener))
     });
     started.map_err(|source| {
-        let message = format!("start the runtime: {source}");
+        let message = format!("failed to start the runtime: {source}");
         Report::new(Exit::Internal, message).finish(&LogConfig::default(), None, None)
     })
 }
@@ -101,7 +101,7 @@ fn begin<F: Parser + CommandFactory, C>(
     for flag in ignored {
         tracing::debug!(flag, "glog flag ignored");
     }
-    let config = parse(&flags, &Surroundings::look(), faults);
+    let config = parse(&flags, &Surroundings::read(), faults);
     let config = config.map_err(|faults| refuse(faults.list(), &log))?;
     let identity = identity(&config).cloned();
     Ok(Started { config, identity, log, runtime, listener })
@@ -145,8 +145,8 @@ fn config<F: Parser + CommandFactory, C>(
     Ok((config, log))
 }
 
-/// Help and version are printed. For anything else the error has our own text, because clap prints
-/// untrusted text without escaping.
+/// Prints help and version. Any other error gets FireCamp's own text, because clap prints untrusted
+/// text without escaping.
 fn not_flags(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // A closed pipe, as in `--help | head`, is not an error.
@@ -170,10 +170,10 @@ fn explain(error: &clap::Error) -> String {
     let wrong =
         [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue];
     let wrong: Vec<String> = wrong.iter().filter_map(|kind| context(error, *kind)).collect();
-    let meant = context(error, ContextKind::SuggestedArg)
+    let suggestion = context(error, ContextKind::SuggestedArg)
         .or_else(|| context(error, ContextKind::SuggestedSubcommand));
-    let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
-    format!("{kind}: {}{meant}; see --help", wrong.join(", "))
+    let suggestion = suggestion.map(|text| format!("; did you mean {text}?")).unwrap_or_default();
+    format!("{kind}: {}{suggestion}; see --help", wrong.join(", "))
 }
 
 fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {

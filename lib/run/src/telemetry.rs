@@ -17,7 +17,7 @@ use crate::recent::Recent;
 /// the filter is, so that no credential reaches a log.
 const WIRE: [&str; 7] = ["aws_", "hyper", "h2", "rustls", "tower", "reqwest", "kube_client"];
 
-fn discreet(event: &Metadata<'_>) -> bool {
+fn without_requests(event: &Metadata<'_>) -> bool {
     *event.level() <= LevelFilter::INFO
         || !WIRE.iter().any(|library| event.target().starts_with(library))
 }
@@ -44,12 +44,12 @@ where
     let json =
         || fmt::layer().with_writer(io::stderr).json().flatten_event(true).with_span_list(false);
     let mut layers = vec![match config.format {
-        LogFormat::Human => human().with_filter(filter_fn(discreet)).boxed(),
-        LogFormat::Json => json().with_filter(filter_fn(discreet)).boxed(),
+        LogFormat::Human => human().with_filter(filter_fn(without_requests)).boxed(),
+        LogFormat::Json => json().with_filter(filter_fn(without_requests)).boxed(),
     }];
     if let Some(recent) = recent.cloned() {
         let kept = fmt::layer().with_writer(recent).json().flatten_event(true);
-        layers.push(kept.with_span_list(false).with_filter(filter_fn(discreet)).boxed());
+        layers.push(kept.with_span_list(false).with_filter(filter_fn(without_requests)).boxed());
     }
     layers
 }
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn recent_lines_are_json_with_spans_and_without_requests_of_libraries() {
         let (config, recent) = (LogConfig::default(), Recent::default());
-        assert_eq!(config.format, LogFormat::Human, "stderr has another form");
+        assert_eq!(config.format, LogFormat::Human, "stderr has another format");
         let log = tracing_subscriber::registry().with(layers(&config, Some(&recent)));
         tracing::subscriber::with_default(log, || {
             let _span = tracing::info_span!("agent", node = "node-1").entered();

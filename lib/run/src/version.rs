@@ -8,15 +8,16 @@ use firecamp_core::contract::protocol::{Program, Protocol};
 use crate::fault::{Faults, escaped};
 
 pub(crate) fn from_environment(faults: &mut Faults) {
-    let Some(reported) = std::env::var_os(PASSES_FOR) else { return };
-    let reported = reported.to_string_lossy();
-    match program(&reported) {
+    let Some(value) = std::env::var_os(PASSES_FOR) else { return };
+    let value = value.to_string_lossy();
+    match program(&value) {
         Some(other) => {
             tracing::warn!(version = other.version, "version overridden for tests");
             Program::override_this(other);
         }
-        None => faults
-            .add(format!("{PASSES_FOR}: {} is not of the form 3:2:VERSION", escaped(&reported))),
+        None => {
+            faults.add(format!("{PASSES_FOR}: {} is not of the form 3:2:VERSION", escaped(&value)));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The Event that a container writes when it ends: its contents, and that failures have no effect.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails says so by a panic")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::time::Duration;
 
@@ -34,17 +34,17 @@ fn text<'a>(event: &'a Value, path: &str) -> &'a str {
 async fn every_notice_is_an_event_on_the_pod_with_the_static_ip() {
     for notice in Notice::ALL {
         let server = ApiServer::default();
-        report(&registry(&server), notice, "as it was").await;
+        report(&registry(&server), notice, "note").await;
         assert_eq!(server.requests(), ["POST events/*"]);
         let events = server.all("events");
         let [event] = events.as_slice() else { panic!("{events:#?}") };
-        let said = [
+        let expected = [
             ("/apiVersion", "events.k8s.io/v1"),
             ("/metadata/namespace", "prod"),
             ("/reason", notice.reason()),
             ("/action", notice.action()),
             ("/type", if notice.warns() { "Warning" } else { "Normal" }),
-            ("/note", "as it was"),
+            ("/note", "note"),
             ("/regarding/kind", "Pod"),
             ("/regarding/name", "redis-0"),
             ("/regarding/uid", "uid-1"),
@@ -53,7 +53,7 @@ async fn every_notice_is_an_event_on_the_pod_with_the_static_ip() {
             ("/reportingController", api::INIT),
             ("/reportingInstance", "node-a"),
         ];
-        for (path, wanted) in said {
+        for (path, wanted) in expected {
             assert_eq!(text(event, path), wanted, "{path} of {event:#}");
         }
         // The API requires six decimal places.
@@ -66,7 +66,7 @@ async fn every_notice_is_an_event_on_the_pod_with_the_static_ip() {
 async fn a_second_run_is_another_event() {
     let server = ApiServer::default();
     for _run in 0..2 {
-        report(&registry(&server), Notice::AddressAttachFailed, "as it was").await;
+        report(&registry(&server), Notice::AddressAttachFailed, "note").await;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(server.all("events").len(), 2);
@@ -85,9 +85,9 @@ async fn a_failed_event_is_ignored_without_delay() {
     for fault in faults {
         let server = ApiServer::default();
         server.fail_next("POST", "events", fault);
-        let begun = Instant::now();
-        report(&registry(&server), Notice::AddressAttached, "as it was").await;
-        assert!(begun.elapsed() <= Duration::from_millis(301), "{fault:?}: {:?}", begun.elapsed());
+        let start = Instant::now();
+        report(&registry(&server), Notice::AddressAttached, "note").await;
+        assert!(start.elapsed() <= Duration::from_millis(301), "{fault:?}: {:?}", start.elapsed());
         assert_eq!((server.unmet_faults(), server.requests().len()), (0, 1), "{fault:?}");
     }
 }
@@ -97,6 +97,6 @@ async fn with_a_file_registry_there_is_no_event() {
     let dir = tempfile::tempdir().unwrap();
     let url = RegistryUrl::File(dir.path().to_owned());
     let registry = firecamp_run::connect::open(&url).await.unwrap();
-    report(&registry, Notice::AddressAttached, "as it was").await;
+    report(&registry, Notice::AddressAttached, "note").await;
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }

@@ -1,6 +1,6 @@
 //! Opens registries by URL, and tests the errors.
 
-#![expect(clippy::panic, reason = "a test that fails says so by a panic")]
+#![expect(clippy::panic, reason = "tests fail by panicking")]
 
 use std::path::PathBuf;
 
@@ -47,17 +47,17 @@ async fn a_kubeconfig_opens_without_a_request() {
     std::fs::write(&path, kubeconfig(1)).unwrap();
     let registry = open(&RegistryUrl::Kubeconfig(path)).await.unwrap();
     assert!(matches!(registry, AnyRegistry::Kube(_)), "{registry:?}");
-    let asked = registry.pod(&Member::new("prod", "redis-0").unwrap()).await.unwrap_err();
-    assert_eq!((asked.kind, asked.effect), (RegistryKind::Unavailable, Effect::None));
-    assert!(asked.detail.contains("read pod prod/redis-0"), "{asked}");
+    let failure = registry.pod(&Member::new("prod", "redis-0").unwrap()).await.unwrap_err();
+    assert_eq!((failure.kind, failure.effect), (RegistryKind::Unavailable, Effect::None));
+    assert!(failure.detail.contains("read pod prod/redis-0"), "{failure}");
 }
 
 #[tokio::test]
 async fn a_missing_or_invalid_kubeconfig_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let garbled = dir.path().join("garbled");
-    std::fs::write(&garbled, "\u{1}").unwrap();
-    for path in [PathBuf::from("/no/such/kubeconfig"), garbled] {
+    let invalid = dir.path().join("invalid");
+    std::fs::write(&invalid, "\u{1}").unwrap();
+    for path in [PathBuf::from("/no/such/kubeconfig"), invalid] {
         let failure = failed(RegistryUrl::Kubeconfig(path.clone())).await;
         assert_eq!((failure.kind, failure.effect), (RegistryKind::NotFound, Effect::None));
         let named = format!("find the Kubernetes API with {}", path.display());
@@ -67,7 +67,11 @@ async fn a_missing_or_invalid_kubeconfig_is_named() {
 
 #[tokio::test]
 async fn outside_of_a_pod_there_is_no_default_cluster() {
-    assert_eq!(std::env::var_os("KUBERNETES_SERVICE_HOST"), None, "these tests run in a pod");
+    assert_eq!(
+        std::env::var_os("KUBERNETES_SERVICE_HOST"),
+        None,
+        "this test must not run in a pod"
+    );
     let failure = failed(RegistryUrl::InCluster).await;
     assert!(failure.detail.contains("from inside a pod"), "{failure}");
 }

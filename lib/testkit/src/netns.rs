@@ -1,8 +1,8 @@
-//! Tests against the real kernel in network namespaces that they made, as any user.
+//! Tests against the real kernel in new network namespaces, as any user.
 //!
-//! A test target with `harness = false` lists its cases and calls [`run`]. Each case is a
-//! process of its own, in a new user, network and mount namespace, so that cases run side by
-//! side, see nothing of the machine, and leave nothing behind however they end.
+//! A test target with `harness = false` lists its cases and calls [`run`]. Each case is a separate
+//! process in a new user, network and mount namespace. So cases run in parallel, are isolated from
+//! the machine, and leave nothing behind however they end.
 //!
 //! ```no_run
 //! use std::process::ExitCode;

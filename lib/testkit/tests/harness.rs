@@ -1,4 +1,4 @@
-//! Tests of the harness: isolation, and telling failure from success.
+//! Tests of the harness: isolation, and the reports of success and failure.
 //!
 //! Cases named `deliberate_` fail or hang on purpose; they run only when another case starts this
 //! program again.
@@ -17,7 +17,7 @@ const CASES: [Case; 5] = [
         name: "a_case_is_root_of_an_empty_namespace",
         run: a_case_is_root_of_an_empty_namespace,
     },
-    Case { name: "a_veth_pair_joins_two_namespaces", run: a_veth_pair_joins_two_namespaces },
+    Case { name: "a_veth_pair_connects_two_namespaces", run: a_veth_pair_connects_two_namespaces },
     Case { name: "a_failing_case_fails_the_run", run: a_failing_case_fails_the_run },
     Case { name: "a_filter_selects_the_cases", run: a_filter_selects_the_cases },
     Case { name: "list_names_the_cases", run: list_names_the_cases },
@@ -34,8 +34,11 @@ fn main() -> ExitCode {
 
 fn again(arguments: &[&str]) -> (Option<i32>, String) {
     let exe = std::env::current_exe().expect("the path of this test");
-    let Output { status, stdout, .. } =
-        Command::new(exe).args(arguments).env(DELIBERATE, "1").output().expect("start it again");
+    let Output { status, stdout, .. } = Command::new(exe)
+        .args(arguments)
+        .env(DELIBERATE, "1")
+        .output()
+        .expect("start this program again");
     (status.code(), String::from_utf8_lossy(&stdout).into_owned())
 }
 
@@ -44,10 +47,10 @@ fn a_case_is_root_of_an_empty_namespace() {
     assert_eq!(Net::current().links(), ["lo"]);
     assert_eq!(Net::current().addresses(), ["127.0.0.1/8 dev lo"]);
     assert_eq!(std::fs::read_dir("/run").expect("read /run").count(), 0);
-    assert!(getppid().as_raw() > 0, "the harness waits for it");
+    assert!(getppid().as_raw() > 0, "the case has a parent, the harness");
 }
 
-fn a_veth_pair_joins_two_namespaces() {
+fn a_veth_pair_connects_two_namespaces() {
     let (here, there) = (Net::current(), Net::new());
     here.veth("one", &there, "other");
     here.add_address("one", [10, 0, 0, 1].into(), 24, None);

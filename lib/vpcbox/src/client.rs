@@ -26,7 +26,7 @@ pub struct Client {
     stream: BufReader<UnixStream>,
     path: PathBuf,
     /// The process ID of the box's `vpcbox run`, if this process is outside of the box.
-    ports: Option<u32>,
+    outer: Option<u32>,
     hello: Hello,
     clock: Clock,
 }
@@ -39,7 +39,7 @@ impl Client {
         let mut client = Self {
             stream: BufReader::new(stream),
             path: path.to_owned(),
-            ports: None,
+            outer: None,
             hello: Hello {
                 version: String::new(),
                 outer: 0,
@@ -57,7 +57,7 @@ impl Client {
     /// Connects from outside to the box whose `vpcbox run` has this process ID.
     pub fn attach(outer: u32) -> Result<Self, Failure> {
         let client = Self::connect(&socket_of(outer))?;
-        Ok(Self { ports: Some(outer), ..client })
+        Ok(Self { outer: Some(outer), ..client })
     }
 
     /// The box's clock, which this process can read without a request.
@@ -138,7 +138,7 @@ impl Client {
     pub fn exec(&self, vpcbox: &Path, node: &str, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(vpcbox);
         command.arg("exec");
-        match self.ports {
+        match self.outer {
             Some(outer) => command.arg("--box").arg(outer.to_string()),
             None => command.arg("--socket").arg(&self.path),
         };

@@ -55,7 +55,7 @@ pub enum Failure {
         /// The reason.
         reason: String,
     },
-    /// The box is unreachable or does not speak our protocol.
+    /// The box is unreachable or does not speak the admin protocol.
     #[error("failed to reach the box at {socket}")]
     Unreachable {
         /// The admin socket.

@@ -208,7 +208,7 @@ pub(crate) async fn measure_restore(
         rtnetlink::new_multicast_connection(&[MulticastGroup::Ipv4Ifaddr])
             .map_err(|e| Failure::kernel("open netlink in", "this node", e))?;
     tokio::spawn(connection);
-    let begun = Instant::now();
+    let start = Instant::now();
     let stripped = Net::here("this node")?.strip_address(address).await?;
     if stripped == 0 {
         let missing = std::io::Error::other("no link of this node has it");
@@ -217,12 +217,12 @@ pub(crate) async fn measure_restore(
     let late = || Failure::TimedOut {
         what: format!("{address} restored in the kernel"),
         seconds: timeout.as_secs_f64(),
-        last: "it is not there".to_owned(),
+        last: "no link has it".to_owned(),
     };
     let wait = async {
         while let Some((message, _from)) = notifications.next().await {
             if is_new_address(&message.payload, address) {
-                return Ok(begun.elapsed());
+                return Ok(start.elapsed());
             }
         }
         Err(Failure::Died { what: "the stream of netlink notifications ended".to_owned() })

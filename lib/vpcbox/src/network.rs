@@ -180,10 +180,10 @@ impl Network {
         Ok(changed)
     }
 
-    /// Whether the address leads to a port, by the data path or as a client's outside the VPC.
+    /// Whether the address leads to a port: by the data path, or as a client outside the VPC.
     fn has_port(&self, wanted: &BTreeMap<Ipv4Addr, String>, address: Ipv4Addr) -> bool {
-        let ports = || self.ports.values().any(|p| p.ports && p.primary == address);
-        wanted.get(&address).is_some_and(|eni| self.ports.contains_key(eni)) || ports()
+        let is_client = || self.ports.values().any(|p| p.outside && p.primary == address);
+        wanted.get(&address).is_some_and(|eni| self.ports.contains_key(eni)) || is_client()
     }
 
     /// The node or client to which an address is routed.

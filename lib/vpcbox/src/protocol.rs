@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn ec2s_own_time_ends_when_router_and_imds_show_the_move() {
+    fn proven_after_is_the_time_until_router_and_imds_show_the_move() {
         let effect = |routed_at_us, imds_at_us| Effect {
             address: Ipv4Addr::new(10, 0, 1, 50),
             before: None,

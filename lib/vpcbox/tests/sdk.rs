@@ -47,7 +47,7 @@ address = "10.0.1.12"
 "#;
 
 const MEMBER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 const T: Duration = Duration::from_secs(5);
 
 fn main() {
@@ -85,7 +85,7 @@ fn readable_copies(files: &[&Path]) -> tempfile::TempDir {
     dir
 }
 
-/// In node-b: find the owner, take the address by force, wait until the metadata service lists it.
+/// In node-b: finds the owner, reassigns the address, and waits until IMDS lists it.
 async fn reassign_address() {
     let cloud = AwsCloud::connect(CloudConfig::from_env()).expect("a client");
     let me = cloud.identity().await.expect("the identity");
@@ -100,13 +100,13 @@ async fn reassign_address() {
     let refused = cloud.assign(&eni.id, MEMBER, false, T).await.expect_err("without force");
     assert!(refused.detail.contains("move is not allowed"), "{refused}");
     cloud.assign(&eni.id, MEMBER, true, T).await.expect("with force");
-    let deadline = SystemTime::now() + PATIENCE;
+    let deadline = SystemTime::now() + TIMEOUT;
     loop {
         let listed: BTreeSet<Ipv4Addr> = cloud.listed(eni.mac).await.expect("the listing");
         if listed.contains(&MEMBER) {
             break;
         }
-        assert!(SystemTime::now() < deadline, "never listed");
+        assert!(SystemTime::now() < deadline, "IMDS does not list {MEMBER}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

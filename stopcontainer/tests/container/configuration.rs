@@ -1,8 +1,8 @@
-//! The stop container refuses what it cannot use, by name, before it does anything.
+//! The stop container refuses an invalid configuration by name, before it does anything.
 
 use std::ffi::OsString;
 
-use crate::process::{Run, garbage};
+use crate::process::{Run, invalid_values};
 use crate::{STOP, stop};
 
 /// Every flag and its variable.
@@ -25,7 +25,7 @@ const SETTINGS: [(&str, &str); 15] = [
 ];
 
 #[test]
-fn the_table_of_these_tests_has_every_flag_and_both_commands_take_them() {
+fn every_flag_is_tested_and_accepted_by_both_commands() {
     for arguments in [&["--help"][..], &["wait", "--help"], &["release", "--help"]] {
         let help = arguments.iter().fold(stop(), Run::arg).end().on_one_line();
         assert_eq!(help.matches("[env: ").count(), SETTINGS.len(), "{help}");
@@ -37,9 +37,9 @@ fn the_table_of_these_tests_has_every_flag_and_both_commands_take_them() {
 }
 
 #[test]
-fn f106_every_garbled_variable_is_refused_by_name() {
+fn f106_every_invalid_variable_is_refused_by_name() {
     for (flag, variable) in SETTINGS {
-        for (kind, value) in garbage() {
+        for (kind, value) in invalid_values() {
             println!("{variable} {kind}");
             let ended = stop().set(variable, &value).end();
             ended.is_refused_naming(&[&format!("--{flag} (or {variable})"), "exitCode\":2"]);
@@ -48,9 +48,9 @@ fn f106_every_garbled_variable_is_refused_by_name() {
 }
 
 #[test]
-fn f106_every_garbled_flag_is_refused_by_name_before_and_after_the_command() {
+fn f106_every_invalid_flag_is_refused_by_name_before_and_after_the_command() {
     for (flag, variable) in SETTINGS {
-        for (before, (kind, value)) in [true, false].into_iter().cycle().zip(garbage()) {
+        for (before, (kind, value)) in [true, false].into_iter().cycle().zip(invalid_values()) {
             println!("--{flag} {kind}, before: {before}");
             let mut argument = OsString::from(format!("-{flag}="));
             argument.push(&value);
@@ -66,7 +66,7 @@ fn f106_every_garbled_flag_is_refused_by_name_before_and_after_the_command() {
 }
 
 #[test]
-fn every_missing_half_of_the_identity_is_named_for_every_command() {
+fn every_missing_part_of_the_identity_is_named_for_every_command() {
     let required = [
         ("member-name", "POD_NAME"),
         ("namespace", "K8S_NAMESPACE"),
@@ -102,7 +102,7 @@ fn dynamodb_is_refused_and_kubernetes_needs_a_pod_or_a_kubeconfig() {
 }
 
 #[test]
-fn help_teaches_and_version_tells() {
+fn help_has_examples_and_version_has_the_version() {
     let ended = Run::bare(STOP).arg("-help").end();
     assert_eq!(ended.code, Some(0));
     for text in ["Examples:", "Exit codes", "preStop", "release --drain=3s", "TESTMODE"] {

@@ -1,4 +1,4 @@
-//! What a release does to the record, with nothing of EC2 in reach.
+//! How a release changes the record, with EC2 unreachable.
 
 use std::net::{TcpListener, TcpStream};
 
@@ -18,9 +18,9 @@ fn state(records: &Records) -> State {
     records.read().object.attachment.unwrap().state
 }
 
-/// Ended well, after this way through the protocol.
+/// The release succeeded on this path of the protocol.
 #[track_caller]
-fn went(ended: &Ended, path: &str) {
+fn succeeded(ended: &Ended, path: &str) {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let report = ended.report();
     assert_eq!(report["result"], "succeeded", "{}", ended.stderr);
@@ -30,11 +30,11 @@ fn went(ended: &Ended, path: &str) {
 }
 
 #[test]
-fn f031_a_hook_releases_at_once_and_ec2_is_not_asked() {
+fn f031_hook_releases_at_once_without_an_ec2_call() {
     let run = stop().arg("release");
     let records = held(&run);
     let ended = run.end();
-    went(&ended, "parked");
+    succeeded(&ended, "parked");
     assert_eq!(ended.report()["address"], records.address.to_string());
     let record = records.read().object;
     assert_eq!(record.epoch, Epoch(1));
@@ -43,22 +43,22 @@ fn f031_a_hook_releases_at_once_and_ec2_is_not_asked() {
 }
 
 #[test]
-fn settings_of_aws_that_a_release_does_not_need_cannot_break_it() {
+fn invalid_aws_settings_do_not_fail_a_release() {
     let run = stop().arg("release").set("AWS_ENDPOINT_URL_EC2", "nonsense");
     let records = held(&run);
-    went(&run.end(), "parked");
+    succeeded(&run.end(), "parked");
     assert_eq!(state(&records), State::Parked);
 }
 
 #[test]
-fn a_sidecar_releases_at_its_signal_and_not_before() {
+fn a_sidecar_releases_only_after_its_signal() {
     let run = stop();
     let records = held(&run);
     let sidecar = run.start();
-    sidecar.says("release.0");
+    sidecar.wait_for_log("release.0");
     assert_eq!(state(&records), State::Attached);
     sidecar.signal(Signal::SIGTERM);
-    went(&sidecar.end(), "parked");
+    succeeded(&sidecar.end(), "parked");
     assert_eq!(state(&records), State::Parked);
 }
 
@@ -68,103 +68,103 @@ fn a_second_sigterm_does_not_stop_a_release() {
     let records = held(&run);
     let service = TcpListener::bind((records.address, 0)).unwrap();
     let sidecar = run.start();
-    sidecar.says("release.0");
+    sidecar.wait_for_log("release.0");
     sidecar.signal(Signal::SIGTERM);
-    sidecar.says("release.1");
+    sidecar.wait_for_log("release.1");
     sidecar.signal(Signal::SIGTERM);
     drop(service);
-    went(&sidecar.end(), "parked");
+    succeeded(&sidecar.end(), "parked");
     assert_eq!(state(&records), State::Parked);
 }
 
 #[test]
-fn f023_the_stop_of_a_superseded_pod_changes_nothing() {
+fn f023_stop_of_a_superseded_pod_changes_nothing() {
     for command in ["wait", "release"] {
         let run = stop().arg(command);
         let records = Records::held_by(&run, "uid-of-the-successor");
         let before = records.read();
-        let stopping = run.start();
+        let releasing = run.start();
         if command == "wait" {
-            stopping.says("release.0");
-            stopping.signal(Signal::SIGTERM);
+            releasing.wait_for_log("release.0");
+            releasing.signal(Signal::SIGTERM);
         }
-        went(&stopping.end(), "not-holder");
+        succeeded(&releasing.end(), "not-holder");
         assert_eq!(records.read(), before);
     }
 }
 
 #[test]
-fn f023_a_sidecar_holds_on_to_the_epoch_of_its_start() {
+fn f023_sidecar_releases_only_the_epoch_of_its_start() {
     let run = stop();
     let records = held(&run);
     let sidecar = run.start();
-    sidecar.says("release.0");
+    sidecar.wait_for_log("release.0");
     records.attach("uid-1");
     let before = records.read();
     sidecar.signal(Signal::SIGTERM);
-    went(&sidecar.end(), "not-holder");
+    succeeded(&sidecar.end(), "not-holder");
     assert_eq!(records.read(), before);
 }
 
 #[test]
-fn released_twice_is_released() {
+fn a_second_release_changes_nothing() {
     let run = stop().arg("release");
     let records = held(&run);
     let registry = format!("file://{}", run.path("registry").display());
-    went(&run.end(), "parked");
+    succeeded(&run.end(), "parked");
     let parked = records.read();
     let again = stop().arg("release").set("FIRECAMP_REGISTRY", registry);
-    went(&again.end(), "not-holder");
+    succeeded(&again.end(), "not-holder");
     assert_eq!(records.read(), parked);
 }
 
 #[test]
-fn f025_a_sidecar_waits_until_the_service_has_left_the_address() {
+fn f025_sidecar_waits_until_the_service_has_closed_its_sockets() {
     let run = stop().set("FIRECAMP_GRACE", "20s");
     let records = held(&run);
     let service = TcpListener::bind((records.address, 0)).unwrap();
     let sidecar = run.start();
-    sidecar.says("release.0");
+    sidecar.wait_for_log("release.0");
     sidecar.signal(Signal::SIGTERM);
-    sidecar.says("release.1");
+    sidecar.wait_for_log("release.1");
     assert_eq!(state(&records), State::Attached);
     drop(service);
     let ended = sidecar.end();
-    went(&ended, "parked");
+    succeeded(&ended, "parked");
     assert!(!ended.stderr.contains("drain timeout expired"), "{}", ended.stderr);
 }
 
 #[test]
-fn f112_draining_is_what_gets_cut_when_the_grace_period_is_spent() {
+fn f112_draining_ends_early_when_the_grace_period_is_used_up() {
     let run = stop().set("FIRECAMP_GRACE", "1500ms");
     let records = held(&run);
     let _service = TcpListener::bind((records.address, 0)).unwrap();
     let sidecar = run.start();
-    sidecar.says("release.0");
+    sidecar.wait_for_log("release.0");
     sidecar.signal(Signal::SIGTERM);
     let ended = sidecar.end();
-    went(&ended, "parked");
+    succeeded(&ended, "parked");
     assert!(ended.report()["elapsedMs"].as_u64().is_some());
     assert!(ended.stderr.contains("drain timeout expired"), "{}", ended.stderr);
     assert_eq!(state(&records), State::Parked);
 }
 
 #[test]
-fn f025_a_hook_drains_connections_but_not_listeners() {
+fn f025_hook_drains_connections_but_not_listeners() {
     let run = stop().arg("release").arg("--drain=20s");
     let records = held(&run);
     let service = TcpListener::bind((records.address, 0)).unwrap();
     let client = TcpStream::connect(service.local_addr().unwrap()).unwrap();
     let connection = service.accept().unwrap();
     let hook = run.start();
-    hook.says("release.1");
+    hook.wait_for_log("release.1");
     assert_eq!(state(&records), State::Attached);
     drop((client, connection));
-    went(&hook.end(), "parked");
+    succeeded(&hook.end(), "parked");
 }
 
 #[test]
-fn f029_without_the_node_local_lock_nothing_is_released() {
+fn f029_nothing_is_released_without_the_node_local_lock() {
     let run = stop().arg("release");
     let records = held(&run);
     let before = records.read();
@@ -178,7 +178,7 @@ fn f029_without_the_node_local_lock_nothing_is_released() {
 }
 
 #[test]
-fn f029_a_garbled_record_is_named_and_left_alone() {
+fn f029_invalid_record_is_named_and_not_changed() {
     let run = stop().arg("release");
     let records = held(&run);
     let file = records.file();

@@ -1,4 +1,4 @@
-//! What signals do to a stop container.
+//! How a stop container handles signals.
 
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, SystemTime};
@@ -10,9 +10,9 @@ use crate::records::Records;
 use crate::{STOP, stop};
 
 #[test]
-fn testmode_waits_for_its_signal_and_ends_well() {
+fn testmode_waits_for_its_signal_and_succeeds() {
     let waiting = Run::bare(STOP).set("TESTMODE", "true").start();
-    waiting.says("waiting for SIGTERM");
+    waiting.wait_for_log("waiting for SIGTERM");
     waiting.signal(Signal::SIGTERM);
     let ended = waiting.end();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -25,11 +25,11 @@ fn testmode_of_a_pre_stop_hook_ends_at_once() {
 }
 
 #[test]
-fn a_sigterm_before_there_is_any_record_ends_well_and_writes_nothing() {
+fn without_a_record_sigterm_ends_the_sidecar_without_changes() {
     let run = stop();
     let records = Records::with_pool(&run);
     let sidecar = run.start();
-    sidecar.says("release.0");
+    sidecar.wait_for_log("release.0");
     sidecar.signal(Signal::SIGTERM);
     let ended = sidecar.end();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -38,12 +38,15 @@ fn a_sigterm_before_there_is_any_record_ends_well_and_writes_nothing() {
 }
 
 #[test]
-fn a_hook_ends_within_a_second_of_a_signal_and_leaves_the_rest_to_others() {
-    // A busy machine may be late once.
-    assert!((0..3).any(|_try| signalled() < Duration::from_secs(1)), "each time it took longer");
+fn a_signal_ends_a_hook_within_a_second_without_a_release() {
+    // On a busy machine a single attempt may be late.
+    assert!(
+        (0..3).any(|_attempt| signalled() < Duration::from_secs(1)),
+        "three attempts took longer than a second"
+    );
 }
 
-/// How long a hook goes on after its signal.
+/// The time between the signal and the exit of a hook.
 fn signalled() -> Duration {
     let run = stop().arg("release").arg("--drain=30s").set("FIRECAMP_GRACE", "30s");
     let records = Records::held_by(&run, "uid-1");
@@ -51,11 +54,11 @@ fn signalled() -> Duration {
     let service = TcpListener::bind((records.address, 0)).unwrap();
     let _client = TcpStream::connect(service.local_addr().unwrap()).unwrap();
     let hook = run.start();
-    hook.says("release.1");
+    hook.wait_for_log("release.1");
     hook.signal(Signal::SIGTERM);
-    let begun = SystemTime::now();
+    let start = SystemTime::now();
     let ended = hook.end();
-    let took = begun.elapsed().unwrap();
+    let took = start.elapsed().unwrap();
     assert_eq!(ended.code, Some(143), "{}", ended.stderr);
     assert_eq!(ended.report()["reason"], "Interrupted");
     assert_eq!(records.read(), before);
@@ -63,15 +66,15 @@ fn signalled() -> Duration {
 }
 
 #[test]
-fn a_person_who_interrupts_twice_ends_a_sidecar() {
+fn a_second_sigint_ends_a_sidecar() {
     let run = stop().set("FIRECAMP_GRACE", "30s");
     let records = Records::held_by(&run, "uid-1");
     let _service = TcpListener::bind((records.address, 0)).unwrap();
     let before = records.read();
     let sidecar = run.start();
-    sidecar.says("release.0");
+    sidecar.wait_for_log("release.0");
     sidecar.signal(Signal::SIGINT);
-    sidecar.says("release.1");
+    sidecar.wait_for_log("release.1");
     sidecar.signal(Signal::SIGINT);
     let ended = sidecar.end();
     assert_eq!(ended.code, Some(143), "{}", ended.stderr);
@@ -79,7 +82,7 @@ fn a_person_who_interrupts_twice_ends_a_sidecar() {
 }
 
 #[test]
-fn a_registry_that_cannot_be_reached_is_told_from_one_that_is_wrong() {
+fn an_unavailable_registry_differs_from_an_invalid_one() {
     let run = stop().arg("release");
     std::fs::remove_dir(run.path("registry")).unwrap();
     let ended = run.end();

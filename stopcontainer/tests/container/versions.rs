@@ -1,4 +1,4 @@
-//! What the node's agent says of its version comes before anything else.
+//! The stop container compares its version with the agent's before it does anything else.
 
 use firecamp_core::contract::protocol::{Protocol, VERSION};
 use firecamp_core::record::State;
@@ -7,7 +7,7 @@ use crate::records::Records;
 use crate::stop;
 
 #[test]
-fn f097_a_stop_container_releases_beside_an_agent_of_a_neighbouring_version() {
+fn f097_stop_container_releases_beside_an_agent_of_a_neighbouring_version() {
     let Protocol { current, .. } = Protocol::OURS;
     for theirs in [current, current + 1] {
         let run = stop().arg("release").beside_agent(theirs);
@@ -19,7 +19,7 @@ fn f097_a_stop_container_releases_beside_an_agent_of_a_neighbouring_version() {
 }
 
 #[test]
-fn f097_beside_an_agent_that_is_two_versions_ahead_it_says_so_and_releases() {
+fn f097_stop_container_warns_and_releases_beside_an_agent_two_versions_ahead() {
     let run = stop().arg("release").beside_agent(Protocol::OURS.current + 2);
     let records = Records::held_by(&run, "uid-1");
     let ended = run.end();
@@ -27,6 +27,6 @@ fn f097_beside_an_agent_that_is_two_versions_ahead_it_says_so_and_releases() {
     for text in ["FireCamp 9.8.7", &format!("this is FireCamp {VERSION}")] {
         assert!(ended.stderr.contains(text), "{text} is not in {}", ended.stderr);
     }
-    // That agent would leave it as it is: nobody else can release it.
+    // That agent would not release the address, so the stop container must.
     assert_eq!(records.read().object.attachment.unwrap().state, State::Parked);
 }

@@ -1,11 +1,11 @@
-//! What can be said on the command line.
+//! The command line.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// The figures: what the containers cost, beside what was aimed at.
+/// Measures the performance of the containers and the agent, and compares it with the goals.
 #[derive(Debug, Parser)]
 #[command(name = "firecamp-bench", version, about, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -15,28 +15,28 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Builds release binaries, measures, prints the table and keeps the result
+    /// Builds release binaries, measures, prints the table and saves the result
     Run(RunArguments),
-    /// Watches the agent of a quiet node and fails if it breaks a promise
+    /// Watches the agent of an idle node and fails if it exceeds a limit
     Steady(SteadyArguments),
-    /// Writes docs/proof/PERFORMANCE.md from the kept results
+    /// Writes docs/proof/PERFORMANCE.md from the saved results
     Report(ReportArguments),
-    /// The part inside of a VPC in a box.
+    /// Runs the part inside a VPC in a box.
     #[command(hide = true)]
     Inside(InsideArguments),
-    /// One piece of the product alone, in namespaces of its own.
+    /// Measures netlink in its own namespaces.
     #[command(hide = true)]
     Kernel(KernelArguments),
-    /// Runs a program to its end and tells what it cost.
+    /// Runs a program and prints its resource usage.
     #[command(hide = true)]
     Timed(TimedArguments),
-    /// Makes a socket a port of the loopback device.
+    /// Forwards a port of the loopback device to a socket.
     #[command(hide = true)]
     Forward(ForwardArguments),
-    /// Makes mounts like a kubelet's.
+    /// Creates mounts like a kubelet's.
     #[command(hide = true)]
     Mounts(MountsArguments),
-    /// The small programs of the demo.
+    /// Runs a helper program of the demo.
     #[command(hide = true)]
     Firecamp(PassedOn),
 }
@@ -64,64 +64,64 @@ pub(crate) struct RunArguments {
     #[arg(long, env = "FIRECAMP_BENCH_RUNS", value_name = "N", default_value_t = 30,
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) runs: u32,
-    /// Only these parts; the result is then not kept
+    /// Measure only these parts; the result is then not saved
     #[arg(long, env = "FIRECAMP_BENCH_ONLY", value_name = "PART", value_delimiter = ',')]
     pub(crate) only: Vec<Part>,
-    /// Write the figures with everything known about them as JSON, too
+    /// Also write the figures and all samples as JSON to this file
     #[arg(long, env = "FIRECAMP_BENCH_JSON", value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// A directory with an older firecamp-initcontainer and firecamp-stopcontainer, run in turn
-    /// with the new ones; the result is then not kept
+    /// A directory with an older firecamp-initcontainer and firecamp-stopcontainer, which alternate
+    /// with the new ones; the result is then not saved
     #[arg(long, env = "FIRECAMP_BENCH_BASELINE", value_name = "DIR")]
     pub(crate) baseline: Option<PathBuf>,
-    /// Archives of `make images`, whose program is then measured, and not a build for speed
+    /// The directory of the archives of `make images`; measures their program instead of a release
+    /// build
     #[arg(long, env = "FIRECAMP_BENCH_IMAGES", value_name = "DIR")]
     pub(crate) images: Option<PathBuf>,
-    /// Do not keep the result in docs/proof/performance/history.jsonl
+    /// Do not add the result to docs/proof/performance/history.jsonl
     #[arg(long, env = "FIRECAMP_BENCH_FORGET")]
     pub(crate) forget: bool,
-    /// Seed of everything random in the simulated EC2
+    /// Seed of the simulated EC2
     #[arg(long, env = "FIRECAMP_BENCH_SEED", value_name = "N", default_value_t = 3)]
     pub(crate) seed: u64,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It is watched once it is twenty minutes old and has written nothing for six.
-At most one EC2 call a minute, none that changes anything, no write to the Kubernetes API, and
-memory of its own that does not grow: ends with 70 if one of these is broken. Pages of the
-program's file are not its own: the kernel takes them back when it likes, and they are as many as
-the file has at most.")]
+The measurement begins when the agent has run for 20 minutes and has written nothing for 6 minutes.
+Limits: one EC2 call per minute, no mutating EC2 call, no write to the Kubernetes API, and no growth
+of anonymous memory. The command exits with 70 if a limit is exceeded. Pages of the program's file
+do not count, because the kernel can reclaim them.")]
 pub(crate) struct SteadyArguments {
-    /// How long the node is watched
+    /// How long to watch the node
     #[arg(long, env = "FIRECAMP_BENCH_MINUTES", value_name = "N", default_value_t = 10,
         value_parser = clap::value_parser!(u32).range(2..=600))]
     pub(crate) minutes: u32,
-    /// Archives of `make images`, whose program is then watched, and not a debug build, which needs
-    /// more memory and touches new pages of it for longer
+    /// The directory of the archives of `make images`; watches their program instead of a debug
+    /// build, which uses more memory and needs longer until its memory stops growing
     #[arg(long, env = "FIRECAMP_BENCH_IMAGES", value_name = "DIR")]
     pub(crate) images: Option<PathBuf>,
-    /// Seed of everything random in the simulated EC2
+    /// Seed of the simulated EC2
     #[arg(long, env = "FIRECAMP_BENCH_SEED", value_name = "N", default_value_t = 3)]
     pub(crate) seed: u64,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArguments {
-    /// Write nothing; fail if the page is not what would be written
+    /// Write nothing; fail if the page is out of date
     #[arg(long)]
     pub(crate) check: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct InsideArguments {
-    /// Everything, as JSON.
-    pub(crate) orders: String,
+    /// The job as JSON.
+    pub(crate) job: String,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct KernelArguments {
-    /// How often each thing is done.
+    /// The number of measurements.
     #[arg(long)]
     pub(crate) rounds: u32,
 }
@@ -143,13 +143,13 @@ pub(crate) struct ForwardArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct MountsArguments {
-    /// How many.
+    /// The number of volumes.
     pub(crate) volumes: u32,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PassedOn {
-    /// As `firecamp` takes them.
+    /// The arguments of the demo's program.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<OsString>,
 }

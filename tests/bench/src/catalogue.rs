@@ -1,8 +1,8 @@
-//! Every figure: its name, its unit, and what was aimed at.
+//! All figures with their names, units and goals.
 
 use serde::{Deserialize, Serialize};
 
-/// What values of a figure count.
+/// The unit of a figure's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Unit {
@@ -14,17 +14,17 @@ pub(crate) enum Unit {
     S,
     /// Mebibytes.
     MiB,
-    /// Millions of bytes, as sizes of images are told.
+    /// Megabytes (millions of bytes), as for image sizes.
     Mb,
     /// Millions.
     Millions,
-    /// Things.
+    /// A number of things.
     Count,
-    /// A multiple.
+    /// A ratio.
     Times,
-    /// Hundredths.
+    /// Percent.
     Percent,
-    /// Kibibytes a minute.
+    /// Kibibytes per minute.
     KiBPerMinute,
 }
 
@@ -45,12 +45,12 @@ impl Unit {
     }
 }
 
-/// Which value is held against the goal.
+/// The value that is compared with the goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Judged {
-    /// The one in the middle.
+pub(crate) enum Compared {
+    /// The median.
     Median,
-    /// The greatest: not one may be beyond.
+    /// The maximum: no value may exceed the goal.
     Max,
 }
 
@@ -61,15 +61,15 @@ pub(crate) struct Entry {
     pub(crate) group: &'static str,
     pub(crate) what: &'static str,
     pub(crate) unit: Unit,
-    /// At most this much.
-    pub(crate) goal: Option<(f64, Judged)>,
+    /// The upper bound and the value that it applies to.
+    pub(crate) goal: Option<(f64, Compared)>,
 }
 
 const STARTS: &str = "Starts and moves (realistic EC2)";
-const COST: &str = "What a run costs the node";
-const AGENT: &str = "An agent with 50 addresses and 25 volumes, nothing to do";
-const CROWD: &str = "150 members at once";
-const PIECES: &str = "Pieces alone";
+const COST: &str = "Cost of a run on the node";
+const AGENT: &str = "An idle agent with 50 addresses and 25 volumes";
+const CONCURRENT: &str = "150 members at once";
+const PIECES: &str = "Single components";
 const GROWTH: &str = "Growth";
 const BINARIES: &str = "Binaries";
 
@@ -78,51 +78,64 @@ const fn entry(id: &'static str, group: &'static str, what: &'static str, unit: 
 }
 
 impl Entry {
-    const fn aim(mut self, most: f64) -> Self {
-        self.goal = Some((most, Judged::Median));
+    const fn median_at_most(mut self, most: f64) -> Self {
+        self.goal = Some((most, Compared::Median));
         self
     }
 
-    const fn never_beyond(mut self, most: f64) -> Self {
-        self.goal = Some((most, Judged::Max));
+    const fn max_at_most(mut self, most: f64) -> Self {
+        self.goal = Some((most, Compared::Max));
         self
     }
 }
 
 /// All figures, in the order in which they are shown.
 pub(crate) const ALL: &[Entry] = &[
-    entry("init.same", STARTS, "init container, same node (all ours)", Unit::Ms).aim(30.0),
-    entry("init.moved", STARTS, "init container beyond EC2's own time, moved", Unit::Ms).aim(50.0),
-    entry("init.moved.describe", STARTS, "… and with EC2's answer to Describe", Unit::Ms),
+    entry("init.same", STARTS, "init container, same node (no EC2 time)", Unit::Ms)
+        .median_at_most(30.0),
+    entry("init.moved", STARTS, "init container without EC2's own time, move", Unit::Ms)
+        .median_at_most(50.0),
+    entry("init.moved.describe", STARTS, "… including EC2's response to Describe", Unit::Ms),
     entry("init.first", STARTS, "… first start of a member", Unit::Ms),
-    entry("outage.moved", STARTS, "client's outage beyond EC2's remap, moved", Unit::Ms).aim(100.0),
-    entry("outage.moved.describe", STARTS, "… and with EC2's answer to Describe", Unit::Ms),
-    entry("outage.same", STARTS, "client's outage, same node, beyond the member's own", Unit::Ms),
-    entry("stop", STARTS, "stop container, from SIGTERM to its end", Unit::Ms),
+    entry("outage.moved", STARTS, "client outage without EC2's remap, move", Unit::Ms)
+        .median_at_most(100.0),
+    entry("outage.moved.describe", STARTS, "… including EC2's response to Describe", Unit::Ms),
+    entry("outage.same", STARTS, "client outage without the member's own, same node", Unit::Ms),
+    entry("stop", STARTS, "stop container, from SIGTERM to exit", Unit::Ms),
     entry("calls.same", STARTS, "EC2 calls: restart on the same node", Unit::Count)
-        .never_beyond(1.0),
-    entry("calls.same.mutating", STARTS, "… mutating", Unit::Count).never_beyond(0.0),
-    entry("calls.moved", STARTS, "EC2 calls: move", Unit::Count).never_beyond(2.0),
-    entry("calls.moved.mutating", STARTS, "… mutating", Unit::Count).never_beyond(1.0),
-    entry("calls.stop", STARTS, "EC2 calls: release", Unit::Count).never_beyond(0.0),
-    entry("calls.free", STARTS, "EC2 calls: release with --unassign", Unit::Count)
-        .never_beyond(1.0),
-    entry("agent.restore", AGENT, "kernel address stripped until restored", Unit::Ms).aim(50.0),
-    entry("agent.rss", AGENT, "memory", Unit::MiB).aim(15.0),
-    entry("agent.own", AGENT, "… of it its own, without the program's file", Unit::MiB),
-    entry("agent.cpu", AGENT, "processor time, of one core", Unit::Percent).aim(0.2),
-    entry("agent.calls", AGENT, "EC2 calls a minute", Unit::Count).never_beyond(1.0),
-    entry("agent.mutating", AGENT, "… mutating", Unit::Count).never_beyond(0.0),
-    entry("agent.writes", AGENT, "writes to the Kubernetes API", Unit::Count).never_beyond(0.0),
-    entry("agent.requests", AGENT, "requests to it a minute", Unit::Count),
-    entry("agent.slope", AGENT, "growth of its own in the last half", Unit::KiBPerMinute)
-        .never_beyond(1.0),
-    entry("storm.took", CROWD, "until the last one is up", Unit::S),
-    entry("storm.ratio", CROWD, "… as a multiple of what EC2's bucket allows", Unit::Times)
-        .never_beyond(1.1),
-    entry("storm.failed", CROWD, "members that failed", Unit::Count).never_beyond(0.0),
-    entry("storm.calls", CROWD, "EC2 calls, refused ones too", Unit::Count),
-    entry("cpu.same", COST, "processor time of an init container, same node", Unit::Ms),
+        .max_at_most(1.0),
+    entry("calls.same.mutating", STARTS, "… mutating", Unit::Count).max_at_most(0.0),
+    entry("calls.moved", STARTS, "EC2 calls: move", Unit::Count).max_at_most(2.0),
+    entry("calls.moved.mutating", STARTS, "… mutating", Unit::Count).max_at_most(1.0),
+    entry("calls.stop", STARTS, "EC2 calls: release", Unit::Count).max_at_most(0.0),
+    entry("calls.free", STARTS, "EC2 calls: release with --unassign", Unit::Count).max_at_most(1.0),
+    entry("agent.restore", AGENT, "kernel address, from removal to restore", Unit::Ms)
+        .median_at_most(50.0),
+    entry("agent.rss", AGENT, "memory", Unit::MiB).median_at_most(15.0),
+    entry("agent.own", AGENT, "… anonymous memory only", Unit::MiB),
+    entry("agent.cpu", AGENT, "CPU time, of one core", Unit::Percent).median_at_most(0.2),
+    entry("agent.calls", AGENT, "EC2 calls per minute", Unit::Count).max_at_most(1.0),
+    entry("agent.mutating", AGENT, "… mutating", Unit::Count).max_at_most(0.0),
+    entry("agent.writes", AGENT, "writes to the Kubernetes API", Unit::Count).max_at_most(0.0),
+    entry("agent.requests", AGENT, "requests to the Kubernetes API per minute", Unit::Count),
+    entry(
+        "agent.slope",
+        AGENT,
+        "growth of anonymous memory in the second half",
+        Unit::KiBPerMinute,
+    )
+    .max_at_most(1.0),
+    entry("storm.took", CONCURRENT, "until the last member is attached", Unit::S),
+    entry(
+        "storm.ratio",
+        CONCURRENT,
+        "… relative to the minimum of EC2's token bucket",
+        Unit::Times,
+    )
+    .max_at_most(1.1),
+    entry("storm.failed", CONCURRENT, "members that failed", Unit::Count).max_at_most(0.0),
+    entry("storm.calls", CONCURRENT, "EC2 calls, including throttled ones", Unit::Count),
+    entry("cpu.same", COST, "CPU time of an init container, same node", Unit::Ms),
     entry("cpu.moved", COST, "… moved", Unit::Ms),
     entry(
         "instructions.same",
@@ -131,9 +144,9 @@ pub(crate) const ALL: &[Entry] = &[
         Unit::Millions,
     ),
     entry("instructions.moved", COST, "… moved", Unit::Millions),
-    entry("rss.same", COST, "most memory of an init container, same node", Unit::MiB),
+    entry("rss.same", COST, "peak memory of an init container, same node", Unit::MiB),
     entry("rss.moved", COST, "… moved", Unit::MiB),
-    entry("rss.stop", COST, "memory of a stop container that waits", Unit::MiB),
+    entry("rss.stop", COST, "memory of a waiting stop container", Unit::MiB),
     entry("kernel.add", PIECES, "kernel: add an address", Unit::Us),
     entry("kernel.observe", PIECES, "kernel: read it back", Unit::Us),
     entry("kernel.remove", PIECES, "kernel: remove it", Unit::Us),
@@ -152,19 +165,19 @@ pub(crate) const ALL: &[Entry] = &[
     entry("registry.read.10000", GROWTH, "… 10,000", Unit::Us),
     entry("registry.write.1000", GROWTH, "file registry: compare and swap, 1,000", Unit::Us),
     entry("registry.write.10000", GROWTH, "… 10,000", Unit::Us),
-    entry("registry.list", GROWTH, "file registry: list the allocated, 10", Unit::Us),
+    entry("registry.list", GROWTH, "file registry: list allocated addresses, 10", Unit::Us),
     entry("registry.list.1000", GROWTH, "… 1,000", Unit::Us),
     entry("registry.list.10000", GROWTH, "… 10,000", Unit::Us),
-    entry("startup.init.version", BINARIES, "init container: start and end (--version)", Unit::Ms),
+    entry("startup.init.version", BINARIES, "init container: start and exit (--version)", Unit::Ms),
     entry("startup.init.action", BINARIES, "init container: exec to its first action", Unit::Ms),
-    entry("startup.stop.version", BINARIES, "stop container: start and end (--version)", Unit::Ms),
+    entry("startup.stop.version", BINARIES, "stop container: start and exit (--version)", Unit::Ms),
     entry("startup.stop.action", BINARIES, "stop container: exec to its first action", Unit::Ms),
-    entry("startup.vpcbox.version", BINARIES, "vpcbox: start and end (--version)", Unit::Ms),
-    entry("size.init", BINARIES, "init container, stripped", Unit::Mb).never_beyond(16.0),
-    entry("size.stop", BINARIES, "stop container, stripped", Unit::Mb).never_beyond(16.0),
-    entry("size.agent", BINARIES, "agent, stripped", Unit::Mb).never_beyond(16.0),
-    entry("image.packed", BINARIES, "an image, as a registry keeps it", Unit::Mb),
-    entry("image.unpacked", BINARIES, "… as a node keeps it", Unit::Mb).never_beyond(16.0),
+    entry("startup.vpcbox.version", BINARIES, "vpcbox: start and exit (--version)", Unit::Ms),
+    entry("size.init", BINARIES, "init container, stripped", Unit::Mb).max_at_most(16.0),
+    entry("size.stop", BINARIES, "stop container, stripped", Unit::Mb).max_at_most(16.0),
+    entry("size.agent", BINARIES, "agent, stripped", Unit::Mb).max_at_most(16.0),
+    entry("image.packed", BINARIES, "an image in a registry", Unit::Mb),
+    entry("image.unpacked", BINARIES, "… unpacked on a node", Unit::Mb).max_at_most(16.0),
     entry("size.vpcbox", BINARIES, "vpcbox, stripped", Unit::Mb),
 ];
 
@@ -180,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_figure_has_a_name_of_its_own() {
+    fn figure_names_are_unique() {
         let names: BTreeSet<_> = ALL.iter().map(|entry| entry.id).collect();
         assert_eq!(names.len(), ALL.len());
     }

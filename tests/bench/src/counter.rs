@@ -3,15 +3,15 @@
 use perf_event::events::Hardware;
 use perf_event::{Builder, Counter};
 
-/// A counter over this process and what it starts from now on, in user mode, which an ordinary
-/// user may count. None where the machine offers none, as most virtual machines do.
+/// Counts instructions of this process and its later children in user mode, which needs no
+/// privileges. `None` if the machine has no counter, as most virtual machines.
 pub(crate) fn start() -> Option<Counter> {
     let mut counter = Builder::new(Hardware::INSTRUCTIONS).inherit(true).build().ok()?;
     counter.enable().ok()?;
     Some(counter)
 }
 
-/// What it has counted; children count once they have ended.
+/// The count, including the children that have ended.
 pub(crate) fn read(mut counter: Counter) -> Option<u64> {
     counter.disable().ok()?;
     counter.read().ok()

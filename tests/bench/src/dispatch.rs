@@ -1,4 +1,4 @@
-//! From the command line to an exit code.
+//! Parses the command line and runs the command.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -9,15 +9,15 @@ use firecamp_core::contract::exit::Exit;
 
 use crate::args::{Cli, Command, ForwardArguments, MountsArguments, ReportArguments};
 use crate::failure::Failure;
-use crate::{alone, boxed, page, plan, timed};
+use crate::{boxed, netlink, page, plan, timed};
 
-/// Parses the command line and does what it says.
+/// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { Exit::Usage } else { Exit::Success };
-            // A reader that has gone, as in `--help | head`, is no failure.
+            // A closed pipe, as in `--help | head`, is not a failure.
             error.print().ok();
             return ExitCode::from(code.code());
         }
@@ -27,7 +27,7 @@ pub fn main() -> ExitCode {
         Command::Steady(arguments) => plan::steady(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Report(ReportArguments { check }) => page::run(check).map(|()| ExitCode::SUCCESS),
         Command::Inside(arguments) => boxed::inside(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Kernel(arguments) => alone::kernel(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Kernel(arguments) => netlink::kernel(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Timed(arguments) => timed::run(&arguments),
         Command::Forward(ForwardArguments { port, socket }) => {
             let forwarded = forward(port, &socket).map_err(Failure::of("forward"));
@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
 }
 
 fn reported(failure: &Failure) -> ExitCode {
-    // If standard error is gone there is nobody left to tell.
+    // Nothing can be reported if standard error is closed.
     writeln!(std::io::stderr(), "firecamp-bench: error: {failure}").ok();
     ExitCode::from(Exit::Internal.code())
 }

@@ -1,4 +1,4 @@
-//! Why a benchmark has no result.
+//! Failures of a benchmark.
 
 use std::fmt::Display;
 

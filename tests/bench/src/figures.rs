@@ -1,8 +1,8 @@
-//! A run's figures, as they are kept.
+//! The figures of a run, as they are saved.
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::{ALL, Entry, Judged, Unit};
+use crate::catalogue::{ALL, Compared, Entry, Unit};
 use crate::machine::{self, Machine};
 use crate::page;
 use crate::samples::Samples;
@@ -11,15 +11,15 @@ use crate::stats::Spread;
 /// One run: a line of the history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// When it began, in UTC.
+    /// The start of the run in UTC.
     pub(crate) at: String,
-    /// What was measured: the commit, with a `+` if files were changed since.
+    /// The measured commit, with a `+` if files were modified.
     pub(crate) commit: String,
-    /// Moves that were measured.
+    /// The number of measured moves.
     pub(crate) runs: u32,
-    /// Where.
+    /// The machine.
     pub(crate) machine: Machine,
-    /// What is not there to be measured on this machine.
+    /// What could not be measured on this machine.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) missing: Vec<String>,
     /// The figures.
@@ -29,7 +29,7 @@ pub(crate) struct Record {
 /// One figure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Figure {
-    /// Its name, which stays.
+    /// Its name, which never changes.
     pub(crate) id: String,
     /// Its unit.
     pub(crate) unit: Unit,
@@ -41,20 +41,20 @@ pub(crate) struct Figure {
     pub(crate) met: Option<bool>,
 }
 
-/// The figures of all that was measured, in the order of the catalogue.
+/// The measured figures, in the order of the catalogue.
 pub(crate) fn of(samples: &Samples) -> Vec<Figure> {
     let figure = |entry: &Entry| {
         let spread = rounded(Spread::of(samples.0.get(entry.id)?)?);
-        let met = entry.goal.map(|(most, judged)| match judged {
-            Judged::Median => spread.median <= most,
-            Judged::Max => spread.max <= most,
+        let met = entry.goal.map(|(most, compared)| match compared {
+            Compared::Median => spread.median <= most,
+            Compared::Max => spread.max <= most,
         });
         Some(Figure { id: entry.id.to_owned(), unit: entry.unit, spread, met })
     };
     ALL.iter().filter_map(figure).collect()
 }
 
-/// Thousandths are more than any of this can tell.
+/// Rounds to thousandths, which is more than the measurements' precision.
 fn rounded(spread: Spread) -> Spread {
     let round = |value: f64| (value * 1000.0).round() / 1000.0;
     let Spread { n, p10, median, p90, max } = spread;
@@ -62,7 +62,7 @@ fn rounded(spread: Spread) -> Spread {
 }
 
 impl Record {
-    /// A run that begins now.
+    /// The record of a run that begins now.
     pub(crate) fn begun(runs: u32) -> Self {
         Self {
             at: machine::now(),
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_judged_by_its_median_and_a_budget_by_its_worst() {
+    fn times_are_compared_by_median_and_budgets_by_maximum() {
         let mut samples = Samples::default();
         for value in [20.0, 25.0, 90.0] {
             samples.add("init.same", value);

@@ -1,4 +1,4 @@
-//! The results that are kept, one a line, the oldest first.
+//! The saved results, one per line, oldest first.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::failure::Failure;
 use crate::figures::Record;
 
-/// All results.
+/// Reads all results.
 pub(crate) fn read(path: &Path) -> Result<Vec<Record>, Failure> {
     let what = format!("read {}", path.display());
     let file = File::open(path).map_err(Failure::of(&what))?;
@@ -20,7 +20,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Record>, Failure> {
     Ok(records)
 }
 
-/// One more.
+/// Appends a result.
 pub(crate) fn append(path: &Path, record: &Record) -> Result<(), Failure> {
     let what = format!("write {}", path.display());
     let mut text = serde_json::to_string(record).map_err(Failure::of(&what))?;

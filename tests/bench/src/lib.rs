@@ -1,11 +1,10 @@
-//! The figures: what the containers cost, beside what was aimed at.
+//! Measures the performance of the containers and the agent, and compares it with goals.
 //!
-//! *Guarantees.* Release binaries that were just built; real packets in namespaces of its own;
-//! medians with their spread and count, kinds of runs in turn; nothing is left behind.
-//! *Assumptions.* Whoever reads a figure reads the machine's load beside it: other work on the
-//! machine makes figures worse, never better.
+//! *Guarantees.* The release binaries have just been built; packets are real, in the benchmark's
+//! own namespaces; figures are medians with spread and count; kinds of runs alternate; nothing is
+//! left behind. *Assumptions.* Other work on the machine makes figures worse, never better, so each
+//! result contains the load average.
 
-mod alone;
 mod args;
 mod boxed;
 mod catalogue;
@@ -15,6 +14,7 @@ mod failure;
 mod figures;
 mod history;
 mod machine;
+mod netlink;
 pub mod page;
 mod pieces;
 mod plan;

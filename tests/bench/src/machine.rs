@@ -1,4 +1,4 @@
-//! Where and when a run was made.
+//! The machine and the time of a run.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,23 +7,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::sys::utsname::uname;
 use serde::{Deserialize, Serialize};
 
-/// Facts without which no figure can be read.
+/// Properties of the machine that a reader needs to interpret the figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     /// Processors that this process may use.
     pub(crate) cores: usize,
-    /// What they are.
+    /// Their model.
     pub(crate) processor: String,
     /// The kernel.
     pub(crate) kernel: String,
-    /// Memory in all, in mebibytes.
+    /// Total memory in mebibytes.
     pub(crate) memory_mib: u64,
-    /// Load averages over a minute: at the beginning and at the end. What is beyond 1 or so is
-    /// other people's work.
+    /// The one-minute load averages at the start and the end. A load above about 1 is other work.
     pub(crate) load: (f64, f64),
     /// Whether the benchmark ran as root.
     pub(crate) root: bool,
-    /// Its priority: below 0 it went before other work.
+    /// Its nice value; below 0 it had priority over other work.
     #[serde(default)]
     pub(crate) nice: i64,
 }
@@ -48,13 +47,13 @@ impl Machine {
     }
 }
 
-/// The nineteenth field of what the kernel says of this process, after its name in brackets.
+/// Field 19 of `/proc/self/stat`; the fields are counted after the name in brackets.
 fn nice() -> Option<i64> {
     let text = std::fs::read_to_string("/proc/self/stat").ok()?;
     text.rsplit_once(')')?.1.split_whitespace().nth(16)?.parse().ok()
 }
 
-/// The load average over a minute.
+/// The one-minute load average.
 fn load() -> f64 {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or_default()
@@ -64,7 +63,7 @@ fn memory() -> Option<u64> {
     field("/proc/meminfo", "MemTotal")?.split_whitespace().next()?.parse().ok()
 }
 
-/// The value of the first `name: value` in a file of the kernel's.
+/// The value of the first line `name: value` in a file of procfs.
 pub(crate) fn field(file: &str, name: &str) -> Option<String> {
     let text = std::fs::read_to_string(file).ok()?;
     let values = text.lines().filter_map(|line| line.split_once(':'));
@@ -72,11 +71,11 @@ pub(crate) fn field(file: &str, name: &str) -> Option<String> {
     named.next().map(|(_, value)| value.trim().to_owned())
 }
 
-/// The commit that is measured, with a `+` if files were changed since; empty without git.
+/// The current commit, with a `+` if files were modified; empty without git.
 pub(crate) fn commit(root: &Path) -> String {
     let git = |words: &[&str]| {
-        let said = Command::new("git").arg("-C").arg(root).args(words).output().ok()?;
-        said.status.success().then(|| String::from_utf8_lossy(&said.stdout).trim().to_owned())
+        let output = Command::new("git").arg("-C").arg(root).args(words).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let Some(head) = git(&["rev-parse", "--short=10", "HEAD"]) else { return String::new() };
     let changed = git(&["status", "--porcelain", "--untracked-files=no"]);
@@ -84,14 +83,13 @@ pub(crate) fn commit(root: &Path) -> String {
     if changed { format!("{head}+") } else { head }
 }
 
-/// Now, as `2026-11-20T12:34:56Z`.
+/// The current time, such as `2026-11-20T12:34:56Z`.
 pub(crate) fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     utc(since.as_secs())
 }
 
-/// A time of the Unix clock for people. The days by the method of Howard Hinnant's
-/// `civil_from_days`, for years from 1970 on.
+/// Formats a Unix time. The date follows Howard Hinnant's `civil_from_days`.
 fn utc(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let shifted = days + 719_468;
@@ -112,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
+    fn unix_times_are_formatted_as_calendar_dates() {
         assert_eq!(utc(0), "1970-01-01T00:00:00Z");
         assert_eq!(utc(951_782_399), "2000-02-28T23:59:59Z");
         assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
@@ -120,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_the_kernels_is_found_by_its_whole_name() {
+    fn procfs_field_is_found_by_its_complete_name() {
         assert!(field("/proc/self/status", "VmHWM").unwrap().ends_with("kB"));
         assert_eq!(field("/proc/self/status", "Vm"), None);
     }

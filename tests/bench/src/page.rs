@@ -1,23 +1,23 @@
-//! docs/proof/PERFORMANCE.md, from the results that are kept.
+//! Generates docs/proof/PERFORMANCE.md from the saved results.
 
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::{ALL, Entry, Judged, find};
+use crate::catalogue::{ALL, Compared, Entry, find};
 use crate::failure::Failure;
 use crate::figures::{Figure, Record};
 use crate::history;
 use crate::table::{goal, place, value_of, verdict};
 
-/// The kept results, below the root.
+/// The path of the saved results in the repository.
 pub(crate) const HISTORY: &str = "docs/proof/performance/history.jsonl";
-/// The page, below the root.
+/// The path of the page in the repository.
 const PAGE: &str = "docs/proof/PERFORMANCE.md";
-/// Everything that does not change with a result.
+/// The text of the page.
 const TEMPLATE: &str = include_str!("page.md");
 
-/// Results that the page compares.
+/// The number of results that the page compares.
 const SHOWN: usize = 8;
-/// What it compares of them.
+/// The figures that it compares.
 const COMPARED: [&str; 7] = [
     "init.same",
     "init.moved",
@@ -34,14 +34,13 @@ pub(crate) fn root() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
-/// Writes the page, or only checks that it is what would be written.
+/// Writes the page, or only checks that it is up to date.
 pub(crate) fn run(check: bool) -> Result<(), Failure> {
     let problem = if check { out_of_date(&root()) } else { write(&root()).map(|()| None) }?;
     problem.map_or(Ok(()), |problem| Err(Failure::new(problem)))
 }
 
-/// What is wrong with the page, if anything, for tests that check generated files. With `bless`
-/// it is written first.
+/// Describes how the page is out of date, if it is. With `bless`, writes it first.
 pub fn check(bless: bool) -> Result<Option<String>, String> {
     if bless {
         write(&root()).map_err(|failure| failure.to_string())?;
@@ -57,7 +56,7 @@ fn write(root: &Path) -> Result<(), Failure> {
 fn out_of_date(root: &Path) -> Result<Option<String>, Failure> {
     let wanted = page(&history::read(&root.join(HISTORY))?)?;
     let found = std::fs::read_to_string(root.join(PAGE)).unwrap_or_default();
-    let problem = format!("{PAGE} is not what {HISTORY} says: `make bless` writes it");
+    let problem = format!("{PAGE} is out of date with {HISTORY}: run `make bless`");
     Ok((found != wanted).then_some(problem))
 }
 
@@ -92,8 +91,8 @@ fn row(entry: &Entry, figure: &Figure) -> String {
     let spread = &figure.spread;
     let median = format!("{} {}", show(spread.median), entry.unit.as_str());
     let mut verdict = verdict(figure).to_owned();
-    if figure.met == Some(false) && matches!(entry.goal, Some((_most, Judged::Max))) {
-        // The worst of all runs is in no other column.
+    if figure.met == Some(false) && matches!(entry.goal, Some((_most, Compared::Max))) {
+        // No other column shows the maximum.
         verdict = format!("{verdict}: {}", show(spread.max));
     }
     format!(
@@ -108,7 +107,7 @@ fn row(entry: &Entry, figure: &Figure) -> String {
     )
 }
 
-/// Medians of the newest results, the newest last.
+/// A table of the medians of the latest results, newest last.
 fn compared(records: &[Record]) -> String {
     let entries: Vec<&Entry> = ALL.iter().filter(|e| COMPARED.contains(&e.id)).collect();
     let names: Vec<String> = entries.iter().map(|entry| format!("`{}`", entry.id)).collect();

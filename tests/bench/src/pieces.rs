@@ -1,4 +1,4 @@
-//! The static-IP file and the file registry alone, on a real disk.
+//! Measures the static-IP file and the file registry alone, on a real disk.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::boxed::records;
 use crate::failure::Failure;
 use crate::samples::Samples;
 
-/// Objects in a registry, and what figures are called then.
+/// The number of objects in a registry, and the suffix of the figures' names.
 const SIZES: [(u32, &str); 3] = [(10, ""), (1_000, ".1000"), (10_000, ".10000")];
 
-/// The member that is read and written.
+/// The address of the measured member.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 200, 200);
 
-/// Measures both, the sizes in turn, in a directory beside this program, which is on a disk.
+/// Measures both in the directory of this program, which is on a disk. The sizes alternate.
 pub(crate) fn measure(rounds: u32) -> Result<Samples, Failure> {
     let ourselves = std::env::current_exe().map_err(Failure::of("find this program"))?;
     let place = ourselves.parent().unwrap_or(Path::new("."));
@@ -49,7 +49,7 @@ async fn file(dir: &Path, rounds: u32) -> Result<Samples, Failure> {
         let begun = Instant::now();
         file.probe().await.map_err(failed("probe"))?;
         samples.add("file.probe", begun.elapsed().as_secs_f64() * 1e6);
-        // Another address each time, so that there is something to write.
+        // Another address in each round, because an unchanged file is not written.
         let address = Ipv4Addr::from(0x0a00_0000 + round);
         let begun = Instant::now();
         file.stage(address).await.map_err(failed("stage"))?;
@@ -95,8 +95,8 @@ fn next(Stored { version, object }: Stored<StaticIp>) -> Write {
     Write::UpdateStaticIp(Stored { version, object })
 }
 
-/// A registry with so many addresses. One is made as the product makes it; the others are
-/// written without waiting for the disk.
+/// A registry with `count` addresses. The registry itself writes only the first; the others are
+/// written without sync.
 async fn filled(dir: &Path, count: u32) -> Result<FileRegistry, Failure> {
     let pools = dir.join("staticippools");
     let what = format!("fill {}", dir.display());

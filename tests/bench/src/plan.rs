@@ -1,4 +1,4 @@
-//! What is measured in which order.
+//! The order of the measurements.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 use firecamp_testkit::build::{self as testkit, Layout};
 
 use crate::args::{Part, RunArguments, SteadyArguments};
-use crate::boxed::calm;
-use crate::boxed::orders::Tools;
+use crate::boxed::idle;
+use crate::boxed::job::Tools;
 use crate::failure::Failure;
 use crate::figures::{self, Record};
 use crate::samples::{Samples, progress};
 use crate::shipped::Shipped;
-use crate::{alone, boxed, history, page, pieces, startup, table};
+use crate::{boxed, history, netlink, page, pieces, startup, table};
 
-/// Calls of one piece for each move that is measured: they take microseconds.
+/// Calls of a component for each measured move; they take microseconds.
 const PIECES_PER_RUN: u32 = 5;
 
-/// How long an agent is watched: the kernel counts its time in nanoseconds, so this is enough.
+/// How long an agent is watched; the kernel counts CPU time in nanoseconds, so this is enough.
 const AGENT_MINUTES: u32 = 2;
 
-/// Builds, measures, prints and keeps.
+/// Builds, measures, prints and saves the result.
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let root = page::root();
     let mut tools = release()?;
@@ -52,11 +52,11 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     keep(arguments, &root, &record)
 }
 
-/// A result that lacks parts, or is not of one build alone, is no part of the history.
+/// Saves the result, unless it is incomplete or mixes two builds.
 fn keep(arguments: &RunArguments, root: &Path, record: &Record) -> Result<(), Failure> {
-    let whole = arguments.only.is_empty() && arguments.baseline.is_none();
-    if arguments.forget || !whole {
-        progress("the result is not kept");
+    let complete = arguments.only.is_empty() && arguments.baseline.is_none();
+    if arguments.forget || !complete {
+        progress("the result is not saved");
         return Ok(());
     }
     history::append(&root.join(page::HISTORY), record)?;
@@ -70,11 +70,11 @@ fn write_json(path: &Path, record: &Record, samples: &Samples) -> Result<(), Fai
     std::fs::write(path, text + "\n").map_err(Failure::of(&what))
 }
 
-/// Release binaries, and this program, which must be one as well: it plays the member.
+/// Builds release binaries. This program runs the services, so it must be a release build, too.
 fn release() -> Result<Tools, Failure> {
     let layout = Layout::of_this_process(None).map_err(Failure::of("find this program"))?;
     if layout.profile() != "release" {
-        return Err(Failure::new("figures are of release builds: use `make bench`"));
+        return Err(Failure::new("only release builds are measured: run `make bench`"));
     }
     build(&layout)
 }
@@ -87,17 +87,17 @@ fn build(layout: &Layout) -> Result<Tools, Failure> {
     Ok(Tools { init, stop, agent, vpcbox, bench })
 }
 
-/// Watches a quiet node, in whatever profile, and fails if its agent breaks a promise.
+/// Watches an idle node, in any build profile, and fails if its agent exceeds a limit.
 pub(crate) fn steady(arguments: &SteadyArguments) -> Result<(), Failure> {
     let layout = Layout::of_this_process(None).map_err(Failure::of("find this program"))?;
     let mut tools = build(&layout)?;
     let _unpacked =
         arguments.images.as_deref().map(|dir| Shipped::open(dir, &mut tools)).transpose()?;
-    let samples = boxed::calm(&tools, arguments.minutes, arguments.seed)?;
+    let samples = boxed::idle(&tools, arguments.minutes, arguments.seed)?;
     let mut record = Record::begun(0);
     record.figures = figures::of(&samples);
     write!(std::io::stdout(), "{}", table::text(&record)).map_err(Failure::of("print"))?;
-    calm::judge(&samples)
+    idle::check_limits(&samples)
 }
 
 fn wanted(arguments: &RunArguments) -> BTreeSet<Part> {
@@ -113,19 +113,19 @@ fn measure(arguments: &RunArguments, tools: &Tools) -> Result<Samples, Failure> 
         samples.join(match part {
             Part::Box => {
                 progress("starts and moves in a VPC in a box");
-                boxed::lives(tools, baseline.as_ref(), arguments.runs, arguments.seed)?
+                boxed::moves(tools, baseline.as_ref(), arguments.runs, arguments.seed)?
             }
             Part::Agent => {
-                progress("the agent of a quiet node");
-                boxed::calm(tools, AGENT_MINUTES, arguments.seed)?
+                progress("the agent of an idle node");
+                boxed::idle(tools, AGENT_MINUTES, arguments.seed)?
             }
             Part::Storm => {
                 progress("150 members at once");
-                boxed::crowd(tools, arguments.seed)?
+                boxed::concurrent(tools, arguments.seed)?
             }
             Part::Kernel => {
                 progress("netlink alone, with 1, 50 and 500 addresses");
-                alone::in_namespaces(&tools.bench, rounds)?
+                netlink::in_namespaces(&tools.bench, rounds)?
             }
             Part::Pieces => {
                 progress("file and registry alone, with up to 10,000 objects");
@@ -140,12 +140,12 @@ fn measure(arguments: &RunArguments, tools: &Tools) -> Result<Samples, Failure> 
     Ok(samples)
 }
 
-/// Containers of an earlier build.
+/// The containers of an earlier build.
 fn older(dir: &Path) -> Result<(PathBuf, PathBuf), Failure> {
     let dir = std::path::absolute(dir).map_err(Failure::of("find the older build"))?;
     let (init, stop) = (dir.join("firecamp-initcontainer"), dir.join("firecamp-stopcontainer"));
     if let Some(missing) = [&init, &stop].into_iter().find(|path| !path.is_file()) {
-        return Err(Failure::new(format!("there is no {}", missing.display())));
+        return Err(Failure::new(format!("{} does not exist", missing.display())));
     }
     Ok((init, stop))
 }

@@ -1,4 +1,4 @@
-//! What was measured, as it is passed on: one JSON object a line.
+//! Measured values, which processes exchange as JSON, one object per line.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 /// One measured value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sample {
-    /// Of which figure.
+    /// The figure.
     pub(crate) id: String,
-    /// In the figure's unit.
+    /// The value in the figure's unit.
     pub(crate) value: f64,
 }
 
-/// All values, by figure, in the order in which they were measured.
+/// All values by figure, in the order of measurement.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Samples(pub(crate) BTreeMap<String, Vec<f64>>);
 
@@ -29,7 +29,7 @@ impl Samples {
         }
     }
 
-    /// Reads what another process has printed; other lines are not ours.
+    /// Reads the samples in the output of another process; ignores other lines.
     pub(crate) fn read(text: &str) -> Self {
         let mut samples = Self::default();
         for line in text.lines() {
@@ -52,7 +52,7 @@ impl Samples {
     }
 }
 
-/// Tells people how far it is. Nobody is left to tell if standard error is closed.
+/// Prints progress to standard error, if it is open.
 pub(crate) fn progress(text: &str) {
     writeln!(io::stderr(), "bench: {text}").ok();
 }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_process_prints_another_reads() {
+    fn samples_are_read_from_output_with_other_lines() {
         let text = "{\"id\":\"a\",\"value\":1.5}\nnoise\n{\"id\":\"a\",\"value\":2}\n";
         let read = Samples::read(text);
         assert_eq!(read.0.get("a"), Some(&vec![1.5, 2.0]));

@@ -1,23 +1,23 @@
-//! What users get: the program of the images, in place of builds for speed.
+//! The program of the released images, measured instead of a release build.
 
 use std::path::Path;
 
-use firecamp_images::{check, root};
+use firecamp_images::{root_filesystem, verify};
 
-use crate::boxed::orders::Tools;
+use crate::boxed::job::Tools;
 use crate::failure::Failure;
 use crate::samples::Samples;
 use crate::startup::megabytes;
 
-/// The images, unpacked for as long as this lives.
+/// The unpacked images, which are removed when the value is dropped.
 pub(crate) struct Shipped {
     _root: tempfile::TempDir,
-    /// Of each image: packed and unpacked, in bytes.
+    /// The packed and the unpacked size of each image in bytes.
     sizes: Vec<(usize, usize)>,
 }
 
 impl Shipped {
-    /// Unpacks the archives of this directory; from now on their programs are the tools.
+    /// Unpacks the archives of this directory and replaces the tools by their programs.
     pub(crate) fn open(archives: &Path, tools: &mut Tools) -> Result<Self, Failure> {
         let base = std::env::current_exe().map_err(Failure::of("find this program"))?;
         let beside = base.parent().unwrap_or(Path::new("."));
@@ -30,16 +30,16 @@ impl Shipped {
         ] {
             let path = archives.join(format!("{name}.tar"));
             let archive = std::fs::read(&path).map_err(Failure::of(path.display()))?;
-            let image = check::open(&archive).map_err(Failure::of(path.display()))?;
+            let image = verify::open(&archive).map_err(Failure::of(path.display()))?;
             let to = root.path().join(name);
-            root::write(&image.files, &to).map_err(Failure::of(path.display()))?;
+            root_filesystem::write(&image.files, &to).map_err(Failure::of(path.display()))?;
             *tool = to.join(name);
             sizes.push((image.packed, image.unpacked));
         }
         Ok(Self { _root: root, sizes })
     }
 
-    /// Adds what was seen of the archives.
+    /// Adds the sizes of the archives.
     pub(crate) fn sizes(&self, samples: &mut Samples) {
         for &(packed, unpacked) in &self.sizes {
             samples.add("image.packed", megabytes(packed as u64));

@@ -1,4 +1,4 @@
-//! Start-up and size of the binaries, as whole processes.
+//! Measures the start-up time and the size of the binaries.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -7,15 +7,15 @@ use std::process::{Command, Stdio};
 use firecamp_core::contract::env;
 use tokio::time::Instant;
 
-use crate::boxed::orders::Tools;
+use crate::boxed::job::Tools;
 use crate::failure::Failure;
 use crate::samples::Samples;
 use crate::table::BASELINE;
 
-/// What the log says, in debug, of each action of the protocol.
-const ASKED: &str = "action requested";
+/// The debug message of each action.
+const ACTION: &str = "action requested";
 
-/// Measures everything, the binaries in turn.
+/// Measures all binaries, which alternate.
 pub(crate) fn measure(
     tools: &Tools,
     baseline: Option<&(PathBuf, PathBuf)>,
@@ -51,7 +51,7 @@ fn both(
     Ok(())
 }
 
-/// How large the three programs are, each for itself.
+/// The sizes of the three programs.
 pub(crate) fn sizes(tools: &Tools, samples: &mut Samples) -> Result<(), Failure> {
     for (name, path) in [("init", &tools.init), ("stop", &tools.stop), ("agent", &tools.agent)] {
         samples.add(format!("size.{name}"), size(path)?);
@@ -63,7 +63,7 @@ fn size(path: &Path) -> Result<f64, Failure> {
     Ok(megabytes(std::fs::metadata(path).map_err(Failure::of(path.display()))?.len()))
 }
 
-/// Megabytes as sizes of images are told.
+/// Bytes as megabytes (millions of bytes).
 pub(crate) fn megabytes(bytes: u64) -> f64 {
     let kilobytes = u32::try_from(bytes / 1000).unwrap_or(u32::MAX);
     f64::from(kilobytes) / 1000.0
@@ -78,8 +78,8 @@ fn version(program: &Path) -> Result<f64, Failure> {
     if ended.status.success() { Ok(took) } else { Err(Failure::new(what)) }
 }
 
-/// From the start of the program until it says that it asks for the member's records. It is
-/// ended then; it finds no record there and no metadata service anywhere.
+/// The time from the start of the program until it logs its first action, the read of the member's
+/// records. Then the program is killed. It has an empty registry and no metadata service.
 fn first_action(command: &mut Command, registry: &Path) -> Result<f64, Failure> {
     command
         .env_clear()
@@ -92,7 +92,7 @@ fn first_action(command: &mut Command, registry: &Path) -> Result<f64, Failure> 
         .env(env::REGISTRY, format!("file://{}", registry.display()))
         .env(env::CONF_DIR, registry.join("conf"))
         .env(env::LOG_LEVEL, "debug")
-        .env(env::TERMINATION_LOG, registry.join("last-words"))
+        .env(env::TERMINATION_LOG, registry.join("termination-log"))
         .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -101,16 +101,20 @@ fn first_action(command: &mut Command, registry: &Path) -> Result<f64, Failure> 
     let mut child = command.spawn().map_err(Failure::of("start a container"))?;
     let out = child.stderr.take().map(BufReader::new);
     let mut lines = out.into_iter().flat_map(BufRead::lines);
-    let mut said = String::new();
+    let mut last = String::new();
     let found = lines.any(|line| {
         let line = line.unwrap_or_default();
-        let asked = line.contains(ASKED);
-        said = line;
+        let asked = line.contains(ACTION);
+        last = line;
         asked
     });
     let took = begun.elapsed().as_secs_f64() * 1e3;
-    // It may have ended by itself.
+    // The process may have ended already.
     child.kill().ok();
     child.wait().map_err(Failure::of("wait for a container"))?;
-    if found { Ok(took) } else { Err(Failure::new(format!("it asked for nothing: {said}"))) }
+    if found {
+        Ok(took)
+    } else {
+        Err(Failure::new(format!("the container logged no action; its last line: {last}")))
+    }
 }

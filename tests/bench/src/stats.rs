@@ -2,23 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is kept of many values.
+/// Statistics of a figure's values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spread {
-    /// How many there were.
+    /// The number of values.
     pub(crate) n: usize,
-    /// One in ten was no greater.
+    /// The 10th percentile.
     pub(crate) p10: f64,
-    /// The one in the middle.
+    /// The median.
     pub(crate) median: f64,
-    /// One in ten was no smaller.
+    /// The 90th percentile.
     pub(crate) p90: f64,
-    /// The greatest.
+    /// The maximum.
     pub(crate) max: f64,
 }
 
 impl Spread {
-    /// None of no values.
+    /// `None` without values.
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -32,7 +32,7 @@ impl Spread {
     }
 }
 
-/// Between neighbours linearly, as most tools do it.
+/// A quantile by linear interpolation.
 fn quantile(sorted: &[f64], percent: usize) -> Option<f64> {
     let place = sorted.len().checked_sub(1)?.saturating_mul(percent);
     let (index, rest) = (place / 100, place % 100);
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_lie_between_neighbours() {
+    fn quantiles_are_interpolated_linearly() {
         let spread = Spread::of(&[4.0, 1.0, 3.0, 2.0]).unwrap();
         assert_eq!((spread.n, spread.max), (4, 4.0));
         assert!((spread.median - 2.5).abs() < 1e-9, "{spread:?}");
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn one_value_is_all_of_its_quantiles_and_none_has_none() {
+    fn quantiles_of_one_value_are_that_value_and_of_none_are_none() {
         let spread = Spread::of(&[7.0]).unwrap();
         assert_eq!((spread.p10, spread.median, spread.p90), (7.0, 7.0, 7.0));
         assert_eq!(Spread::of(&[]), None);

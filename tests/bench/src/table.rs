@@ -1,14 +1,14 @@
-//! The figures for people.
+//! The figures as a table.
 
-use crate::catalogue::{Entry, Judged, Unit, find};
+use crate::catalogue::{Compared, Entry, Unit, find};
 use crate::figures::{Figure, Record};
 use crate::samples::Samples;
 use crate::stats::Spread;
 
-/// Two columns' worth of a name.
+/// The width of the names.
 const NAME: usize = 52;
 
-/// A table on a terminal, one group after the other.
+/// A table for a terminal, by group.
 pub(crate) fn text(record: &Record) -> String {
     let mut lines = vec![place(record)];
     let mut group = "";
@@ -27,7 +27,7 @@ pub(crate) fn text(record: &Record) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Where and when, on one line.
+/// The machine and the time, on one line.
 pub(crate) fn place(record: &Record) -> String {
     let machine = &record.machine;
     format!(
@@ -58,17 +58,17 @@ fn row(entry: &Entry, figure: &Figure) -> String {
     line.trim_end().to_owned()
 }
 
-/// What was aimed at.
+/// The goal of a figure.
 pub(crate) fn goal(entry: &Entry) -> String {
-    let Some((most, judged)) = entry.goal else { return String::new() };
-    let text = match judged {
-        Judged::Max if most == 0.0 => "0".to_owned(),
-        Judged::Max | Judged::Median => format!("≤ {most} {}", entry.unit.as_str()),
+    let Some((most, compared)) = entry.goal else { return String::new() };
+    let text = match compared {
+        Compared::Max if most == 0.0 => "0".to_owned(),
+        Compared::Max | Compared::Median => format!("≤ {most} {}", entry.unit.as_str()),
     };
     text.trim_end().to_owned()
 }
 
-/// Whether it was reached.
+/// Whether the figure meets its goal.
 pub(crate) fn verdict(figure: &Figure) -> &'static str {
     match figure.met {
         Some(true) => "met",
@@ -77,7 +77,7 @@ pub(crate) fn verdict(figure: &Figure) -> &'static str {
     }
 }
 
-/// A value with as many digits as mean something.
+/// A value with its significant digits.
 pub(crate) fn value_of(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Count => format!("{value:.0}"),
@@ -92,7 +92,7 @@ pub(crate) fn value_of(value: f64, unit: Unit) -> String {
     }
 }
 
-/// What was measured with older binaries in turn, beside the new ones.
+/// Compares the older binaries with the new ones.
 pub(crate) fn paired(samples: &Samples) -> String {
     let mut lines = vec![format!("\n{:NAME$} {:>10} {:>10} {:>8}", "in turn", "older", "new", "")];
     for (id, older) in &samples.0 {
@@ -109,7 +109,7 @@ pub(crate) fn paired(samples: &Samples) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What the names of figures of older binaries begin with.
+/// The prefix of the figures of older binaries.
 pub(crate) const BASELINE: &str = "baseline:";
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_have_as_many_digits_as_mean_something() {
+    fn values_have_their_significant_digits() {
         assert_eq!(value_of(3.051, Unit::Ms), "3.1");
         assert_eq!(value_of(1234.5, Unit::Us), "1234");
         assert_eq!(value_of(2.0, Unit::Count), "2");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_goal_says_what_it_allows() {
+    fn goals_show_their_upper_bound() {
         assert_eq!(goal(find("init.same").unwrap()), "≤ 30 ms");
         assert_eq!(goal(find("calls.moved").unwrap()), "≤ 2");
         assert_eq!(goal(find("calls.stop").unwrap()), "0");

@@ -1,4 +1,4 @@
-//! Runs a program to its end and tells when it ran and what it cost.
+//! Runs a program and prints its time span and resource usage.
 
 use std::io::{self, Write};
 use std::process::{Command, ExitCode, Stdio};
@@ -11,25 +11,25 @@ use crate::args::TimedArguments;
 use crate::counter;
 use crate::failure::Failure;
 
-/// A program's life. Times are microseconds of the machine's monotonic clock.
+/// One run of a program. Times are microseconds of the machine's monotonic clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessRun {
-    /// Just before it was started.
+    /// The time just before its start.
     pub(crate) began_us: u64,
-    /// When it was gone.
+    /// The time after its end.
     pub(crate) ended_us: u64,
-    /// Its exit code; none after a signal.
+    /// Its exit code; `None` after a signal.
     pub(crate) exit: Option<i32>,
-    /// The most memory that it had.
+    /// Its peak memory.
     pub(crate) peak_kib: u64,
-    /// The processor time that it took, in user and kernel mode.
+    /// Its CPU time in user and kernel mode.
     pub(crate) cpu_us: u64,
-    /// The instructions that it retired in user mode, where they are counted.
+    /// Its instructions in user mode, if the machine counts them.
     pub(crate) instructions: Option<u64>,
 }
 
-/// Prints the [`ProcessRun`] of the program and ends as it ended. What the program itself prints
-/// on standard output is lost.
+/// Prints the [`ProcessRun`] of the program and exits with its code. Discards the program's
+/// standard output.
 pub(crate) fn run(arguments: &TimedArguments) -> Result<ExitCode, Failure> {
     let Some((program, rest)) = arguments.command.split_first() else {
         return Err(Failure::new("no program was given"));
@@ -43,7 +43,8 @@ pub(crate) fn run(arguments: &TimedArguments) -> Result<ExitCode, Failure> {
     let status = command.status().map_err(Failure::of(what))?;
     let ended_us = clock.now_us();
     let instructions = counter.and_then(counter::read);
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(Failure::of("ask what it cost"))?;
+    let usage =
+        getrusage(UsageWho::RUSAGE_CHILDREN).map_err(Failure::of("read its resource usage"))?;
     let micros = |time: nix::sys::time::TimeVal| {
         let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
         seconds.saturating_mul(1_000_000).saturating_add(u64::try_from(time.tv_usec()).unwrap_or(0))

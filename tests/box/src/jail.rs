@@ -1,4 +1,4 @@
-//! A root file system with nothing in it but what a container is given.
+//! Runs programs in a restricted mount namespace: with another root, or a read-only directory.
 
 use std::fs;
 use std::io;
@@ -10,19 +10,18 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::pivot_root;
 
-/// What a container has besides its image: the kernel's file systems and the mounts of its pod,
-/// each at its own path.
+/// File systems of the kernel that every container has besides its image.
 const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 
-/// Makes `dir` the root and becomes the program, which is a path in it. `FIRECAMP_TEST_MOUNTS`
-/// names the directories of the pod, separated by colons.
+/// Makes `dir` the root and executes the program, which is a path in it. `FIRECAMP_TEST_MOUNTS`
+/// lists the pod's directories, separated by colons; each is mounted at its own path.
 pub(crate) fn run(dir: &Path, program: &[&str]) -> io::Result<()> {
     let Some((path, arguments)) = program.split_first() else {
         return Err(io::Error::other("no program was given"));
     };
     unshare(CloneFlags::CLONE_NEWNS)?;
     let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
-    move_root_to(dir, bind)?;
+    bind_to_itself(dir, bind)?;
     let mounts = std::env::var("FIRECAMP_TEST_MOUNTS").unwrap_or_default();
     let pod = mounts.split(':').filter(|path| !path.is_empty());
     for source in KERNEL.into_iter().chain(pod) {
@@ -37,23 +36,23 @@ pub(crate) fn run(dir: &Path, program: &[&str]) -> io::Result<()> {
     Err(Command::new(path).args(arguments).env_remove("FIRECAMP_TEST_MOUNTS").exec())
 }
 
-/// Becomes the program, for which `dir` is mounted read-only.
+/// Executes the program with `dir` mounted read-only.
 pub(crate) fn read_only(dir: &Path, program: &[&str]) -> io::Result<()> {
     let Some((path, arguments)) = program.split_first() else {
         return Err(io::Error::other("no program was given"));
     };
     unshare(CloneFlags::CLONE_NEWNS)?;
-    move_root_to(dir, MsFlags::MS_BIND)?;
+    bind_to_itself(dir, MsFlags::MS_BIND)?;
     let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-    // In a user namespace, what the mount below forbids must stay forbidden.
+    // In a user namespace a remount must keep the flags that the original mount locks.
     let locked = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(None::<&str>, dir, None::<&str>, flags, None::<&str>)
         .or_else(|_error| mount(None::<&str>, dir, None::<&str>, flags | locked, None::<&str>))?;
     Err(Command::new(path).args(arguments).exec())
 }
 
-/// A directory becomes a mount of its own, as a root must be.
-fn move_root_to(dir: &Path, bind: MsFlags) -> io::Result<()> {
+/// Bind-mounts the directory on itself: pivot_root requires a mount point.
+fn bind_to_itself(dir: &Path, bind: MsFlags) -> io::Result<()> {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
     mount(Some(dir), dir, None::<&str>, bind, None::<&str>)?;
     Ok(())

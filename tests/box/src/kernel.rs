@@ -1,4 +1,4 @@
-//! A look at the kernel of a node.
+//! Reads and changes the network configuration of a node's kernel.
 
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
@@ -11,7 +11,7 @@ use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::{MulticastGroup, new_multicast_connection};
 
-/// Prints addresses, rules and routes, one in a line.
+/// Prints addresses, rules and routes, one per line.
 pub(crate) fn print() -> io::Result<()> {
     let lines = Net::current().everything();
     io::stdout().write_all((lines.join("\n") + "\n").as_bytes())
@@ -23,7 +23,7 @@ pub(crate) fn rename(link: &str, name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the rule that leads an address of ours to a table.
+/// Removes FireCamp's rule that sends an address to a table.
 pub(crate) fn unrule(address: Ipv4Addr, table: u32) -> io::Result<()> {
     Net::current().delete_rule(address, table, kernel::RULE_PRIORITY, kernel::PROTOCOL);
     Ok(())
@@ -42,38 +42,38 @@ pub(crate) fn list(dir: &Path) -> io::Result<()> {
         if path.is_dir() {
             list(&path)?;
         } else {
-            say(&format!("{}\n", path.display()))?;
+            print_now(&format!("{}\n", path.display()))?;
         }
     }
     Ok(())
 }
 
-/// Prints `watching`, then `added` or `removed` for each change of the address, as the kernel
-/// tells them: none is missed, however short.
+/// Prints `watching`, then `added` or `removed` for each netlink message about the address, so
+/// that no removal is missed, however short.
 pub(crate) fn watch(address: Ipv4Addr) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (connection, _handle, mut messages) =
             new_multicast_connection(&[MulticastGroup::Ipv4Ifaddr])?;
         tokio::spawn(connection);
-        say("watching\n")?;
+        print_now("watching\n")?;
         while let Some((message, _from)) = messages.next().await {
             let NetlinkPayload::InnerMessage(change) = message.payload else { continue };
             if let RouteNetlinkMessage::NewAddress(of) = &change
                 && raw::local(of) == Some(address)
             {
-                say("added\n")?;
+                print_now("added\n")?;
             } else if let RouteNetlinkMessage::DelAddress(of) = &change
                 && raw::local(of) == Some(address)
             {
-                say("removed\n")?;
+                print_now("removed\n")?;
             }
         }
         Err(io::Error::other("netlink ended"))
     })
 }
 
-fn say(line: &str) -> io::Result<()> {
+fn print_now(line: &str) -> io::Result<()> {
     let mut out = io::stdout();
     out.write_all(line.as_bytes())?;
     out.flush()

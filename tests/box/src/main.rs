@@ -1,12 +1,19 @@
-//! What the tests start inside of a box, in a node's or client's namespaces.
+//! The tool that the tests run inside a box, in the namespaces of a node or client.
 //!
-//! `serve ADDRESS POD` is a member's service, `dial ADDRESS ORIGIN_NS` a client that never stops,
-//! `kernel` prints addresses, rules and routes, `watch ADDRESS` tells when the kernel gets or
-//! loses an address, `rename LINK NAME` renames a link, `unrule ADDRESS TABLE` and `unroute TABLE`
-//! remove our rule of an address and a table's default route, `list DIR` prints the files below a
-//! directory, `forward PORT SOCKET` makes a Unix socket a port of the loopback device, `replace
-//! FILE OLD NEW` changes a text in a file, `read-only DIR PROGRAM…` runs a program that cannot
-//! write to DIR, and `jail DIR PROGRAM…` one with DIR as its root.
+//! | Command | Effect |
+//! | --- | --- |
+//! | `serve ADDRESS POD` | runs a member's service |
+//! | `dial ADDRESS ORIGIN_NS` | connects to the service until it is killed |
+//! | `kernel` | prints addresses, rules and routes |
+//! | `watch ADDRESS` | prints each addition and removal of the address in the kernel |
+//! | `rename LINK NAME` | renames a link |
+//! | `unrule ADDRESS TABLE` | removes FireCamp's rule of the address |
+//! | `unroute TABLE` | removes the default route of the table |
+//! | `list DIR` | prints the files below the directory |
+//! | `forward PORT SOCKET` | forwards a port of the loopback device to a Unix socket |
+//! | `replace FILE OLD NEW` | replaces a text in a file |
+//! | `read-only DIR PROGRAM…` | runs the program with DIR mounted read-only |
+//! | `jail DIR PROGRAM…` | runs the program with DIR as its root |
 
 mod client;
 mod jail;
@@ -41,7 +48,7 @@ fn main() -> ExitCode {
         ["list", dir] => kernel::list(dir.as_ref()),
         ["read-only", dir, program @ ..] => jail::read_only(dir.as_ref(), program),
         ["jail", dir, program @ ..] => jail::run(dir.as_ref(), program),
-        _ => Err(io::Error::other(format!("not a command: {words:?}"))),
+        _ => Err(io::Error::other(format!("unknown command: {words:?}"))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,7 +60,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Every file that a process of the box has written is in its own mount namespace.
+/// Runs inside the box, because files that a node writes are only in its mount namespace.
 fn replace(file: &str, (old, new): (&str, &str)) -> io::Result<()> {
     let text = std::fs::read_to_string(file)?;
     if !text.contains(old) {

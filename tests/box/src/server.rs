@@ -1,13 +1,13 @@
-//! A member's service: answers each connection with its node and pod.
+//! A member's service: it answers each connection with its node and pod.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-/// A client that does not hang up after its answer is hung up on.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// The server closes a connection that the client does not close within this time.
+const TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Serves until it is killed; prints a line once clients can connect.
+/// Serves until the process is killed; prints a line once clients can connect.
 pub(crate) fn run(address: Ipv4Addr, pod: &str) -> io::Result<()> {
     let node = std::fs::read_to_string("/proc/sys/kernel/hostname")?;
     let listener = TcpListener::bind((address, crate::PORT))?;
@@ -16,15 +16,15 @@ pub(crate) fn run(address: Ipv4Addr, pod: &str) -> io::Result<()> {
     out.write_all(b"listening\n")?;
     out.flush()?;
     for stream in listener.incoming() {
-        // A client that went away has its reasons.
+        // A client may disconnect at any time.
         stream.and_then(|stream| answer(stream, &line)).ok();
     }
     Ok(())
 }
 
-/// The client closes first, so that nothing of a connection stays on this side.
+/// The client closes first, so that no connection stays in TIME_WAIT on this side.
 fn answer(mut stream: TcpStream, line: &str) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(line.as_bytes())?;
     stream.read(&mut [0]).map(drop)
 }

@@ -1,4 +1,4 @@
-//! A worker's own branch of each cgroup hierarchy.
+//! A worker's own cgroup in each hierarchy.
 
 use std::fs;
 use std::io;
@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use crate::{Outcome, failed};
 
 const ROOT: &str = "/sys/fs/cgroup";
-/// So long the kernel may take to be done with what was killed.
+/// How long the kernel may take until the cgroups of killed processes can be removed.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The roots of the hierarchies: one for each controller, or the only one there is.
+/// The roots of the hierarchies: one per controller (cgroup v1), or a single one (v2).
 fn hierarchies() -> Vec<PathBuf> {
     let root = Path::new(ROOT);
     if root.join("cgroup.controllers").is_file() {
@@ -25,12 +25,12 @@ fn hierarchies() -> Vec<PathBuf> {
     dirs.map(|entry| entry.path()).filter(|dir| dir.join("cgroup.procs").is_file()).collect()
 }
 
-/// Makes the branch; what an earlier boot of the worker left in it is the kubelet's to remove.
+/// Creates the cgroup. The kubelet removes what an earlier boot of the worker left in it.
 pub(crate) fn make(name: &str) -> Outcome {
     for hierarchy in hierarchies() {
         let own = hierarchy.join(name);
         fs::create_dir_all(&own).map_err(failed(own.display()))?;
-        // Of the first version: a new branch has neither processors nor memory.
+        // cgroup v1: a new cpuset has neither CPUs nor memory nodes.
         for file in ["cpuset.cpus", "cpuset.mems"] {
             let from = hierarchy.join(file);
             if from.is_file() && own.join(file).is_file() {
@@ -42,13 +42,13 @@ pub(crate) fn make(name: &str) -> Outcome {
     Ok(())
 }
 
-/// Removes all branches whose names begin so.
+/// Removes all cgroups whose names start with `prefix`.
 pub(crate) fn remove(prefix: &str) -> Outcome {
     let end = Instant::now() + PATIENCE;
-    for branch in branches(prefix) {
-        while let Err(wrong) = prune(&branch) {
+    for cgroup in with_prefix(prefix) {
+        while let Err(error) = prune(&cgroup) {
             if Instant::now() > end {
-                return Err(format!("remove {}: {wrong}", branch.display()));
+                return Err(format!("remove {}: {error}", cgroup.display()));
             }
             sleep(Duration::from_millis(50));
         }
@@ -56,8 +56,8 @@ pub(crate) fn remove(prefix: &str) -> Outcome {
     Ok(())
 }
 
-/// What is there whose name begins so.
-pub(crate) fn branches(prefix: &str) -> Vec<PathBuf> {
+/// All cgroups whose names start with `prefix`.
+pub(crate) fn with_prefix(prefix: &str) -> Vec<PathBuf> {
     let below = |hierarchy: &PathBuf| fs::read_dir(hierarchy).into_iter().flatten().flatten();
     let all = hierarchies();
     let entries = all.iter().flat_map(below);
@@ -65,10 +65,10 @@ pub(crate) fn branches(prefix: &str) -> Vec<PathBuf> {
     own.map(|entry| entry.path()).collect()
 }
 
-/// The leaves first: a cgroup with children cannot be removed, and its files never.
-fn prune(branch: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(branch) {
-        Err(wrong) if wrong.kind() == io::ErrorKind::NotFound => return Ok(()),
+/// Removes the leaves first: rmdir fails on a cgroup with children. Its files cannot be unlinked.
+fn prune(cgroup: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(cgroup) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
     };
     for entry in entries {
@@ -77,8 +77,8 @@ fn prune(branch: &Path) -> io::Result<()> {
             prune(&entry.path())?;
         }
     }
-    match fs::remove_dir(branch) {
-        Err(wrong) if wrong.kind() == io::ErrorKind::NotFound => Ok(()),
+    match fs::remove_dir(cgroup) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
 }

@@ -16,99 +16,97 @@ use crate::topology::Layout;
 use crate::up::Running;
 use crate::{Outcome, e2e, failed, images, install, member, node, supervise, up};
 
-/// Directory of the images that are installed, as `make images` writes it.
-const SHIPPED: &str = "FIRECAMP_IMAGES";
+/// Directory of the release images to install; `make images` writes it.
+const RELEASE_IMAGES: &str = "FIRECAMP_IMAGES";
 
 /// A Kubernetes cluster in a VPC in a box: three nodes, real binaries, on one machine, as root.
 #[derive(Debug, Parser)]
 #[command(name = "clusterbox", about, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
-    command: Word,
+    command: Action,
 }
 
 #[derive(Debug, Subcommand)]
-enum Word {
-    /// Brings a cluster up with FireCamp installed, and leaves it running.
+enum Action {
+    /// Start a cluster, install FireCamp, and leave the cluster running
     Up {
         #[command(flatten)]
-        which: Which,
-        /// Put each node into a zone of its own
+        cluster: ClusterArgs,
+        /// Put each node into its own zone
         #[arg(long)]
         zones: bool,
-        /// Install nothing into it
+        /// Do not install FireCamp
         #[arg(long)]
         bare: bool,
     },
-    /// Takes a cluster down and removes every trace of it, also of one that crashed.
+    /// Stop a cluster and remove everything that it created, also after a crash
     Down {
         #[command(flatten)]
-        which: Which,
+        cluster: ClusterArgs,
     },
-    /// Lists the clusters that are up, or left something.
+    /// List clusters that run, and crashed ones that left files
     List {
         #[command(flatten)]
-        which: Which,
+        cluster: ClusterArgs,
     },
-    /// Runs a command on a node (node-a, node-b, node-c), or in the VPC beside them (client,
-    /// control).
+    /// Run a command on a node (node-a, node-b, node-c) or on another machine of the VPC (client,
+    /// control)
     Exec {
         #[command(flatten)]
-        which: Which,
-        /// Where
+        cluster: ClusterArgs,
+        /// Name of the machine
         place: String,
-        /// What
+        /// The command and its arguments
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },
-    /// Stops a component of the control plane or a node's processes, or starts it again
+    /// Stop or start a component of the control plane or a node
     Order {
         #[command(flatten)]
-        which: Which,
+        cluster: ClusterArgs,
         /// `start` or `stop`
         verb: String,
         /// kube-apiserver, etcd, kube-scheduler, kube-controller-manager, node-a, ...
         unit: String,
     },
-    /// Runs a command of `vpcbox` on the cluster's VPC: truth, calls, fault, act, ...
+    /// Run a command of `vpcbox` on the cluster's VPC: truth, calls, fault, act, ...
     Vpc {
         #[command(flatten)]
-        which: Which,
+        cluster: ClusterArgs,
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         command: Vec<OsString>,
     },
-    /// Brings a cluster up, runs the scenarios whose names contain one of the texts, or all, and
-    /// takes it down
+    /// Start a cluster, run end-to-end scenarios, and stop it
     E2e {
         #[command(flatten)]
-        which: Which,
-        /// Run all of them so many times
+        cluster: ClusterArgs,
+        /// Number of runs
         #[arg(long, default_value_t = 1)]
         times: u32,
-        /// Parts of names
+        /// Run only scenarios whose names contain one of these texts
         wanted: Vec<String>,
     },
-    /// Brings a cluster up, does everything to it that may happen, by a seed, checks that no member
-    /// lost its address, and takes it down
+    /// Start a cluster, inject disruptions, check that no member lost its address, and stop it
     Chaos {
         #[command(flatten)]
-        which: Which,
-        /// What happens and when; one is chosen and printed if none is given
+        cluster: ClusterArgs,
+        /// Seed of the disruptions [default: random, and printed]
         #[arg(long)]
         seed: Option<u64>,
-        /// For so long
+        /// Duration of the disruptions
         #[arg(long, default_value_t = 3)]
         minutes: u64,
     },
-    /// Brings a cluster up, measures how long an installation and a member's return take and what
-    /// an agent needs, and takes it down
+    /// Start a cluster, measure the duration of an installation and of pod restarts and the
+    /// resources of an agent, and stop it
     Figures {
         #[command(flatten)]
-        which: Which,
-        /// Restarts of each kind
+        cluster: ClusterArgs,
+        /// Number of pod restarts of each kind
         #[arg(long, default_value_t = 12)]
         runs: u32,
-        /// Write the page here
+        /// Write the Markdown page to this file
         #[arg(long)]
         page: Option<PathBuf>,
     },
@@ -133,19 +131,19 @@ enum Word {
     #[command(hide = true)]
     Supervise {
         #[command(flatten)]
-        which: Which,
+        cluster: ClusterArgs,
     },
     #[command(hide = true)]
     Node {
         #[command(flatten)]
-        which: Which,
+        cluster: ClusterArgs,
         worker: String,
         holder: u32,
     },
     #[command(hide = true)]
     NodeInit {
         #[command(flatten)]
-        which: Which,
+        cluster: ClusterArgs,
         worker: String,
     },
     #[command(hide = true)]
@@ -155,18 +153,18 @@ enum Word {
     },
 }
 
-/// Which cluster.
+/// Selects a cluster.
 #[derive(Debug, Args)]
-struct Which {
-    /// Name of the cluster: several may be up side by side
+struct ClusterArgs {
+    /// Name of the cluster; several clusters can run side by side
     #[arg(long, default_value = "default")]
     name: String,
-    /// Directory of the clusters
+    /// Directory that contains the clusters
     #[arg(long, env = "CLUSTERBOX_DIR")]
     dir: PathBuf,
 }
 
-impl Which {
+impl ClusterArgs {
     fn home(&self) -> Outcome<Home> {
         Home::new(&self.dir, &self.name)
     }
@@ -175,105 +173,105 @@ impl Which {
 pub(crate) fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(wrong) => {
-            let text = format!("clusterbox: error: {wrong}\n");
-            // If standard error is gone there is nobody left to tell.
+        Err(error) => {
+            let text = format!("clusterbox: error: {error}\n");
+            // Without standard error, only the exit code can report the failure.
             drop(std::io::stderr().write_all(text.as_bytes()));
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(word: Word) -> Outcome {
-    match word {
-        Word::Up { which, zones, bare } => {
+fn run(action: Action) -> Outcome {
+    match action {
+        Action::Up { cluster, zones, bare } => {
             let layout = if zones { Layout::Zones } else { Layout::OneSubnet };
-            bring_up(&which.home()?, layout, bare)
+            bring_up(&cluster.home()?, layout, bare)
         }
-        Word::Down { which } => up::down(&which.home()?),
-        Word::List { which } => list(&which),
-        Word::Exec { which, place, command } => exec(&which.home()?, &place, &command),
-        Word::Vpc { which, command } => ask_vpc(&which.home()?, &command),
-        Word::Order { which, verb, unit } => {
-            Running::find(&which.home()?)?.order(&format!("{verb} {unit}"))
+        Action::Down { cluster } => up::down(&cluster.home()?),
+        Action::List { cluster } => list(&cluster),
+        Action::Exec { cluster, place, command } => exec(&cluster.home()?, &place, &command),
+        Action::Vpc { cluster, command } => run_vpcbox(&cluster.home()?, &command),
+        Action::Order { cluster, verb, unit } => {
+            Running::find(&cluster.home()?)?.order(&format!("{verb} {unit}"))
         }
-        Word::E2e { which, times, wanted } => e2e::run(&which.home()?, times, &wanted),
-        Word::Chaos { which, seed, minutes } => {
-            e2e::chaos::run(&which.home()?, seed.unwrap_or_else(rand::random), minutes)
+        Action::E2e { cluster, times, wanted } => e2e::run(&cluster.home()?, times, &wanted),
+        Action::Chaos { cluster, seed, minutes } => {
+            e2e::chaos::run(&cluster.home()?, seed.unwrap_or_else(rand::random), minutes)
         }
-        Word::Figures { which, runs, page } => {
-            e2e::figures::run(&which.home()?, runs, page.as_deref())
+        Action::Figures { cluster, runs, page } => {
+            e2e::figures::run(&cluster.home()?, runs, page.as_deref())
         }
-        Word::Nothing => Ok(()),
-        Word::Serve(service) => block_on(member::serve(service)),
-        Word::Occupy { at } => block_on(member::occupy(at)),
-        Word::Dial { address, port } => block_on(member::dial(address, port)),
-        Word::Ask { address } => block_on(member::ask_on(address)),
-        Word::Traffic { addresses } => block_on(member::traffic(addresses)),
-        Word::Fetch { at, page } => block_on(member::fetch(at, &page)),
-        Word::Supervise { which } => supervise::run(&which.home()?),
-        Word::Node { which, worker, holder } => node::run(&which.home()?, &worker, holder),
-        Word::NodeInit { which, worker } => node::first(&which.home()?, &worker),
-        Word::Tied { command } => {
-            node::tie()?;
-            become_it(&command)
+        Action::Nothing => Ok(()),
+        Action::Serve(service) => block_on(member::serve(service)),
+        Action::Occupy { at } => block_on(member::occupy(at)),
+        Action::Dial { address, port } => block_on(member::dial(address, port)),
+        Action::Ask { address } => block_on(member::poll_answers(address)),
+        Action::Traffic { addresses } => block_on(member::traffic(addresses)),
+        Action::Fetch { at, page } => block_on(member::fetch(at, &page)),
+        Action::Supervise { cluster } => supervise::run(&cluster.home()?),
+        Action::Node { cluster, worker, holder } => node::run(&cluster.home()?, &worker, holder),
+        Action::NodeInit { cluster, worker } => node::run_init(&cluster.home()?, &worker),
+        Action::Tied { command } => {
+            node::die_with_parent()?;
+            replace_process(&command)
         }
     }
 }
 
-/// The images to install, unless they are to be made of debug builds.
-pub(crate) fn shipped() -> Option<PathBuf> {
-    std::env::var_os(SHIPPED).map(PathBuf::from)
+/// The release images to install; None means images of debug builds.
+pub(crate) fn release_images() -> Option<PathBuf> {
+    std::env::var_os(RELEASE_IMAGES).map(PathBuf::from)
 }
 
 /// Starts a new cluster.
-pub(crate) fn make(home: &Home, layout: Layout, tied: bool) -> Outcome<Running> {
+pub(crate) fn start_cluster(home: &Home, layout: Layout, tied: bool) -> Outcome<Running> {
     up::prepare(home)?;
-    home.lay_out(layout)?;
-    images::build(&home.path("images"), shipped().as_deref())?;
+    home.set_layout(layout)?;
+    images::build(&home.path("images"), release_images().as_deref())?;
     up::start(home, tied)
 }
 
 fn bring_up(home: &Home, layout: Layout, bare: bool) -> Outcome {
     let begun = Instant::now();
-    let running = make(home, layout, false)?;
-    say(&format!("the images are made ({:.1} s)", begun.elapsed().as_secs_f64()))?;
+    let running = start_cluster(home, layout, false)?;
+    print_line(&format!("images built ({:.1} s)", begun.elapsed().as_secs_f64()))?;
     let ready = block_on(install::install(&running, bare));
-    if let Err(wrong) = ready {
-        return Err(format!("{wrong}\nIts logs are in {}", home.dir().display()));
+    if let Err(error) = ready {
+        return Err(format!("{error}\nThe logs are in {}", home.dir().display()));
     }
-    say(&format!("{} is up ({:.1} s)", home.name(), begun.elapsed().as_secs_f64()))?;
-    say(&format!("export KUBECONFIG={}", home.path("kubeconfig").display()))
+    print_line(&format!("{} is up ({:.1} s)", home.name(), begun.elapsed().as_secs_f64()))?;
+    print_line(&format!("export KUBECONFIG={}", home.path("kubeconfig").display()))
 }
 
-fn list(which: &Which) -> Outcome {
-    for home in Home::all(&which.dir) {
+fn list(cluster: &ClusterArgs) -> Outcome {
+    for home in Home::all(&cluster.dir) {
         let state = up::running(&home).map_or("crashed".to_owned(), |pid| format!("box {pid}"));
-        say(&format!("{:20} {state}", home.name()))?;
+        print_line(&format!("{:20} {state}", home.name()))?;
     }
     Ok(())
 }
 
 fn exec(home: &Home, place: &str, command: &[OsString]) -> Outcome {
-    let (program, rest) = command.split_first().ok_or("no command was given")?;
-    let mut command = Running::find(home)?.anywhere(place, program)?;
-    Err(format!("run it: {}", command.args(rest).exec()))
+    let (program, rest) = command.split_first().ok_or("no command given")?;
+    let mut command = Running::find(home)?.on_machine(place, program)?;
+    Err(format!("run {}: {}", program.display(), command.args(rest).exec()))
 }
 
-fn ask_vpc(home: &Home, command: &[OsString]) -> Outcome {
+fn run_vpcbox(home: &Home, command: &[OsString]) -> Outcome {
     let running = Running::find(home)?;
     let mut vpcbox = Command::new(home.vpcbox());
     vpcbox.args(command).env("VPCBOX_BOX", running.vpcbox.to_string());
-    Err(format!("run it: {}", vpcbox.exec()))
+    Err(format!("run vpcbox: {}", vpcbox.exec()))
 }
 
-fn become_it(command: &[OsString]) -> Outcome {
-    let (program, rest) = command.split_first().ok_or("no command was given")?;
-    Err(format!("run it: {}", Command::new(program).args(rest).exec()))
+fn replace_process(command: &[OsString]) -> Outcome {
+    let (program, rest) = command.split_first().ok_or("no command given")?;
+    Err(format!("run {}: {}", program.display(), Command::new(program).args(rest).exec()))
 }
 
-/// A line for people.
-pub(crate) fn say(line: &str) -> Outcome {
+/// Prints a line to standard output.
+pub(crate) fn print_line(line: &str) -> Outcome {
     writeln!(anstream::stdout(), "{line}").map_err(failed("standard output"))
 }
 

@@ -1,36 +1,36 @@
-//! Scenarios end to end: what users, operators and bad luck do to members, on a real Kubernetes.
+//! End-to-end scenarios on a real Kubernetes: actions of users and operators, and failures.
 
-mod again;
-mod asked;
+mod api_requests;
 mod audit;
 mod basics;
 pub(crate) mod chaos;
-mod cluster;
-mod crowd;
-mod disks;
+mod control_plane;
 mod draining;
-mod ends;
 mod events;
 mod examples;
 pub(crate) mod figures;
 mod guide;
-mod heirs;
+mod iam_policy;
+mod init_reruns;
 mod lifecycle;
-mod mend;
+mod many_members;
 mod migration;
 mod moves;
 mod owners;
-mod ports;
+mod pod_termination;
+mod predecessor_sockets;
+mod processes;
 mod reclaim;
 mod records;
 mod refused;
-mod rights;
-mod scene;
+mod releases;
+mod reset;
 mod set;
-mod stopped;
+mod test_cluster;
 mod tokens;
-mod unstopped;
 mod versions;
+mod volumes;
+mod wait_released;
 mod zones;
 
 use std::time::Duration;
@@ -38,82 +38,86 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::Outcome;
-use crate::cli::{make, say};
+use crate::cli::{print_line, start_cluster};
 use crate::home::Home;
 use crate::install::{Admin, block_on, install, nodes_ready};
 use crate::topology::Layout;
 use crate::up;
-use scene::Scene;
+use test_cluster::TestCluster;
 
-/// No scenario takes as long as this, on however slow a machine.
+/// Upper bound of one scenario, also on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(15);
 
 macro_rules! scenarios {
-    ($scene:ident, $wanted:ident, $($module:ident::$scenario:ident),* $(,)?) => {{
-        let (mut ran, mut bad) = (0_usize, Vec::new());
+    ($cluster:ident, $wanted:ident, $($module:ident::$scenario:ident),* $(,)?) => {{
+        let (mut ran, mut failures) = (0_usize, Vec::new());
         $(
             let name = stringify!($scenario);
             if $wanted.is_empty() || $wanted.iter().any(|part| name.contains(part.as_str())) {
                 ran += 1;
                 let begun = Instant::now();
-                let work = Box::pin($module::$scenario($scene));
+                let work = Box::pin($module::$scenario($cluster));
                 let outcome = timeout(PATIENCE, work).await;
-                let outcome = outcome.unwrap_or_else(|_late| Err("it does not end".to_owned()));
-                let ended = outcome.clone().map_err(|wrong| format!("{name}: {wrong}"));
-                bad.extend(ended.err());
-                reported($scene, name, begun, outcome).await?;
+                let outcome = outcome.unwrap_or_else(|_late| Err(timed_out()));
+                let ended = outcome.clone().map_err(|error| format!("{name}: {error}"));
+                failures.extend(ended.err());
+                print_result($cluster, name, begun, outcome).await?;
             }
         )*
-        (ran, bad)
+        (ran, failures)
     }};
 }
 
-/// Runs them on a cluster of its own, which is gone afterwards.
+fn timed_out() -> String {
+    format!("timed out after {} s", PATIENCE.as_secs())
+}
+
+/// Runs scenarios on a new cluster and removes it.
 pub(crate) fn run(home: &Home, times: u32, wanted: &[String]) -> Outcome {
     let begun = Instant::now();
-    staged(home, async |scene| {
-        let mut bad = Vec::new();
+    on_new_cluster(home, async |cluster| {
+        let mut failures = Vec::new();
         for _round in 0..times {
-            let (ran, wrong) = all(scene, wanted).await?;
-            let (seconds, good) = (begun.elapsed().as_secs(), ran - wrong.len());
-            say(&format!("{good} of {ran} scenarios are good, after {seconds} s"))?;
-            bad.extend(wrong);
+            let (ran, failed) = run_all(cluster, wanted).await?;
+            let (seconds, good) = (begun.elapsed().as_secs(), ran - failed.len());
+            print_line(&format!("{good} of {ran} scenarios passed, after {seconds} s"))?;
+            failures.extend(failed);
             if ran == 0 {
-                bad.push("there is no such scenario".to_owned());
+                failures.push("no scenario matches".to_owned());
             }
         }
-        if bad.is_empty() { Ok(()) } else { Err(bad.join("\n")) }
+        if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
     })
 }
 
-/// Plays this on a cluster of its own, which is gone afterwards.
-fn staged(home: &Home, play: impl AsyncFnOnce(&Scene<'_>) -> Outcome) -> Outcome {
+/// Runs `test` on a new cluster with FireCamp, and removes the cluster.
+fn on_new_cluster(home: &Home, test: impl AsyncFnOnce(&TestCluster<'_>) -> Outcome) -> Outcome {
     let begun = Instant::now();
-    let running = make(home, Layout::OneSubnet, true)?;
+    let running = start_cluster(home, Layout::OneSubnet, true)?;
     let outcome = block_on(async {
         install(&running, false).await?;
-        say(&format!("the cluster is up ({:.1} s)", begun.elapsed().as_secs_f64()))?;
-        let scene = Scene::new(&running).await?;
-        play(&scene).await
+        print_line(&format!("the cluster is up ({:.1} s)", begun.elapsed().as_secs_f64()))?;
+        let cluster = TestCluster::new(&running).await?;
+        test(&cluster).await
     });
     up::down(home).and(outcome)
 }
 
-impl Scene<'_> {
-    /// Plays this on a further cluster, which has nothing yet and is gone afterwards.
-    async fn elsewhere(
+impl TestCluster<'_> {
+    /// Runs `test` on a further new cluster without FireCamp, and removes that cluster.
+    async fn on_further_cluster(
         &self,
         (name, layout): (&str, Layout),
-        play: impl AsyncFnOnce(&Scene<'_>) -> Outcome,
+        test: impl AsyncFnOnce(&TestCluster<'_>) -> Outcome,
     ) -> Outcome {
-        let home = self.running.home.beside(name)?;
-        let running = make(&home, layout, false)?;
+        let home = self.running.home.sibling(name)?;
+        let running = start_cluster(&home, layout, false)?;
         let outcome = async {
             nodes_ready(&Admin::of(&running).await?).await?;
-            let scene = Scene::new(&running).await?;
-            let outcome = play(&scene).await;
+            let cluster = TestCluster::new(&running).await?;
+            let outcome = test(&cluster).await;
             if outcome.is_err() {
-                scene.dump().await?;
+                cluster.dump().await?;
             }
             outcome
         };
@@ -122,98 +126,109 @@ impl Scene<'_> {
     }
 }
 
-/// Those that are wanted: how many there were, and what was wrong with the others.
-async fn all(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String>)> {
-    let (alone, mut bad) = elsewhere(scene, wanted).await?;
-    let (here, wrong) = here(scene, wanted).await?;
-    bad.extend(wrong);
-    Ok((alone + here, bad))
+/// Runs the selected scenarios; returns how many ran, and the failures.
+async fn run_all(cluster: &TestCluster<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String>)> {
+    let (alone, mut failures) = own_cluster_scenarios(cluster, wanted).await?;
+    let (shared, failed) = shared_cluster_scenarios(cluster, wanted).await?;
+    failures.extend(failed);
+    Ok((alone + shared, failures))
 }
 
-/// Those on clusters of their own.
-async fn elsewhere(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String>)> {
+/// Scenarios that start a cluster of their own.
+async fn own_cluster_scenarios(
+    cluster: &TestCluster<'_>,
+    wanted: &[String],
+) -> Outcome<(usize, Vec<String>)> {
     Ok(scenarios![
-        scene,
+        cluster,
         wanted,
-        lifecycle::a_cluster_that_is_killed_leaves_nothing_once_it_is_taken_down,
-        guide::the_installation_guide_works_as_it_is_written,
-        examples::each_example_works_as_it_is,
+        lifecycle::clusterbox_down_removes_everything_of_a_killed_cluster,
+        guide::the_installation_guide_works_as_written,
+        examples::each_example_works_unmodified,
         zones::f020_members_stay_in_the_zones_of_their_addresses,
     ])
 }
 
-/// Those on the cluster that they share.
-async fn here(scene: &Scene<'_>, wanted: &[String]) -> Outcome<(usize, Vec<String>)> {
+/// Scenarios on the shared cluster.
+async fn shared_cluster_scenarios(
+    cluster: &TestCluster<'_>,
+    wanted: &[String],
+) -> Outcome<(usize, Vec<String>)> {
     Ok(scenarios![
-        scene,
+        cluster,
         wanted,
-        reclaim::f076_given_back_1_while_a_pod_has_the_address,
-        basics::the_first_start_of_three_members,
-        basics::a_member_to_play_with_answers_as_the_page_says,
-        basics::a_deleted_pod_comes_back_on_its_node_without_a_call,
-        moves::a_drained_node_gives_its_member_away_by_one_call,
-        ends::f113_a_successor_on_the_same_node_takes_over_while_the_old_service_lives,
-        ends::f113_a_successor_on_another_node_takes_over_while_the_old_service_lives,
-        ends::f111_a_pod_whose_sandbox_died_attaches_again_under_a_new_epoch,
-        ends::f030_a_signal_to_a_stop_container_whose_pod_stays_changes_nothing,
-        ends::f112_a_service_that_ignores_sigterm_leaves_the_release_its_time,
-        ends::a_pre_stop_hook_releases_as_a_native_sidecar_does,
-        disks::f082_an_address_moves_only_once_the_volume_is_mounted,
-        disks::f086_a_volume_that_went_away_1_under_a_member,
-        unstopped::f026_where_no_stop_container_runs_the_address_soon_goes_with_its_pod,
-        unstopped::f027_a_release_takes_moments,
-        unstopped::f027_what_a_stop_container_left_that_was_killed_at_any_step_is_done,
-        heirs::f091_f028_a_successor_waits_for_sockets_and_is_swept_if_it_is_deleted_then,
-        draining::f025_an_address_stays_for_as_long_as_it_is_used_and_there_is_time,
-        again::f005_init_that_runs_again_beside_the_service_changes_nothing,
-        again::f017_f014_an_init_container_is_alone_in_its_image_and_ends_at_its_signal,
-        records::f072_members_that_race_for_addresses_share_none,
-        records::f073_the_server_itself_keeps_an_address_with_its_claim,
-        records::f079_what_an_earlier_set_of_the_name_left_neither_claims_nor_releases,
-        migration::f098_what_the_original_had_is_adopted_where_it_is,
-        owners::f105_a_pod_that_the_claims_set_does_not_control_gets_nothing_of_it,
-        tokens::f103_a_members_token_writes_what_is_its_own_and_nothing_else,
-        tokens::f103_an_agents_token_writes_what_is_its_nodes_and_nothing_else,
-        disks::f086_init_refuses_a_data_directory_that_is_no_mount,
-        refused::two_sets_that_ask_for_one_address_one_is_told_whose_it_is,
-        refused::a_member_in_the_wrong_zone_is_told_which_zone_it_is_in,
-        refused::f103_a_member_in_a_namespace_without_rights_is_told_what_it_lacks,
-        reclaim::f070_a_node_with_a_members_address_keeps_its_own,
-        disks::f086_a_volume_that_went_away_2_is_reported,
-        reclaim::f076_given_back_2_the_object_stays_until_the_pod_is_gone,
-        disks::f086_a_volume_that_went_away_3_is_reported_no_longer_once_it_is_back,
-        crowd::twenty_members_that_restart_at_once_all_come_back_though_ec2_throttles,
-        crowd::init_containers_that_are_killed_at_a_step_end_well_the_next_time,
-        moves::a_zombie_behind_a_stopped_kubelet_changes_nothing,
-        moves::a_node_without_power_loses_its_member_and_comes_back_without_it,
-        moves::f087_a_node_that_reboots_keeps_its_member_without_a_change,
-        moves::members_that_are_scaled_away_find_their_addresses_again,
-        stopped::f096_a_stopped_service_is_gone_when_pods_and_held_addresses_are,
-        stopped::f096_a_deleted_service_is_not_gone_while_pods_that_it_left_live,
+        reclaim::f076_reclaim_1_a_deleted_address_stays_while_a_pod_holds_it,
+        basics::three_members_start_with_one_ec2_mutation_each,
+        basics::the_commands_of_the_cluster_page_work,
+        basics::a_restart_on_the_same_node_makes_no_ec2_call,
+        moves::draining_a_node_moves_its_member_with_one_ec2_mutation,
+        pod_termination::f113_a_successor_on_the_same_node_takes_over_while_the_old_service_runs,
+        pod_termination::f113_a_successor_on_another_node_takes_over_while_the_old_service_runs,
+        pod_termination::f111_a_pod_whose_sandbox_died_attaches_again_under_a_new_epoch,
+        pod_termination::f030_sigterm_to_the_stop_container_of_a_running_pod_changes_nothing,
+        pod_termination::f112_a_release_completes_although_the_service_ignores_sigterm,
+        pod_termination::a_pre_stop_hook_releases_like_a_native_sidecar,
+        volumes::f082_an_address_moves_only_once_the_volume_is_mounted,
+        volumes::f086_lost_volume_1_is_unmounted_under_a_member,
+        releases::f026_without_a_stop_container_the_agent_soon_removes_the_address,
+        releases::f027_a_release_takes_under_100_ms,
+        releases::f027_the_agent_completes_a_release_killed_at_any_step,
+        predecessor_sockets::f091_f028_a_successor_waits_for_sockets_and_is_swept_if_deleted,
+        draining::f025_an_address_in_use_stays_until_the_deadline,
+        init_reruns::f005_a_second_init_run_beside_the_service_changes_nothing,
+        init_reruns::f017_f014_init_is_the_only_program_in_its_image_and_exits_on_sigterm,
+        records::f072_racing_members_never_share_an_address,
+        records::f073_the_api_server_rejects_changes_of_address_zone_and_claim,
+        records::f079_a_pod_of_an_earlier_set_of_the_same_name_neither_claims_nor_releases,
+        migration::f098_addresses_of_the_original_are_adopted_in_place,
+        owners::f105_a_pod_not_controlled_by_the_claims_set_gets_no_address,
+        tokens::f103_a_member_token_writes_only_objects_of_its_member,
+        tokens::f103_an_agent_token_writes_only_objects_of_its_node,
+        volumes::f086_init_refuses_a_data_directory_that_is_not_a_mount,
+        refused::a_member_requesting_an_address_in_use_reports_its_holder,
+        refused::a_member_in_the_wrong_zone_reports_its_zone_and_pool,
+        refused::f103_a_member_without_permissions_reports_what_is_forbidden,
+        reclaim::f070_a_member_address_does_not_change_the_internal_ip_of_its_node,
+        volumes::f086_lost_volume_2_is_reported,
+        reclaim::f076_reclaim_2_the_object_stays_until_the_pod_is_gone,
+        volumes::f086_lost_volume_3_report_is_cleared_once_it_is_mounted_again,
+        many_members::twenty_members_restart_at_once_while_ec2_throttles,
+        many_members::init_containers_killed_at_any_step_succeed_on_the_next_run,
+        moves::a_superseded_pod_behind_a_stopped_kubelet_changes_nothing,
+        moves::a_powered_off_node_loses_its_member_and_returns_without_it,
+        moves::f087_a_rebooted_node_keeps_its_member_without_an_ec2_mutation,
+        moves::scaled_down_members_get_their_addresses_back,
+        wait_released::f096_wait_released_ends_once_pods_and_held_addresses_are_gone,
+        wait_released::f096_wait_released_waits_for_orphaned_pods_of_a_deleted_set,
         versions::agents_are_rolled_out_and_back_under_traffic,
-        versions::f097_beside_agents_too_far_ahead_a_member_waits_until_they_are_rolled_back,
-        cluster::a_stripped_address_is_put_back_while_the_api_server_is_away,
-        cluster::no_member_is_placed_where_no_slot_is_free,
-        reclaim::f076_given_back_3_what_nobody_has_leaves_ec2_and_then_the_registry,
-        mend::what_a_scenario_left_that_failed_is_put_back,
-        rights::every_call_to_ec2_is_one_that_the_policy_allows,
-        asked::f109_agents_ask_for_the_pods_and_addresses_of_their_own_nodes,
+        versions::f097_a_member_beside_incompatible_agents_waits_for_their_rollback,
+        control_plane::a_removed_address_is_restored_while_the_api_server_is_down,
+        control_plane::no_member_is_scheduled_to_a_node_without_free_slots,
+        reclaim::f076_reclaim_3_unused_addresses_leave_ec2_and_then_the_registry,
+        reset::the_reset_after_a_failed_scenario_restores_the_cluster,
+        iam_policy::every_ec2_call_is_allowed_by_the_iam_policy,
+        api_requests::f109_agents_request_only_pods_and_addresses_of_their_own_nodes,
     ])
 }
 
-/// Says how a scenario ended, and after a bad one how everything stands.
-async fn reported(scene: &Scene<'_>, name: &str, begun: Instant, outcome: Outcome) -> Outcome {
+/// Prints the result of a scenario. After a failure, dumps the cluster's state and resets it.
+async fn print_result(
+    cluster: &TestCluster<'_>,
+    name: &str,
+    begun: Instant,
+    outcome: Outcome,
+) -> Outcome {
     let seconds = begun.elapsed().as_secs_f64();
     match outcome {
-        Ok(()) => say(&format!("ok      {seconds:6.1} s  {name}")),
-        Err(wrong) => {
-            say(&format!("FAILED  {seconds:6.1} s  {name}\n        {wrong}"))?;
-            scene.dump().await?;
-            // What it left must not be what the next ones fail by.
-            let mended = timeout(PATIENCE, Box::pin(scene.mend())).await;
-            match mended.unwrap_or_else(|_late| Err("it does not end".to_owned())) {
-                Ok(()) => say("        the cluster is as it was before"),
-                Err(why) => say(&format!("        the cluster is not as it was before: {why}")),
+        Ok(()) => print_line(&format!("ok      {seconds:6.1} s  {name}")),
+        Err(error) => {
+            print_line(&format!("FAILED  {seconds:6.1} s  {name}\n        {error}"))?;
+            cluster.dump().await?;
+            // The next scenarios must not fail because of leftovers of this one.
+            let reset = timeout(PATIENCE, Box::pin(cluster.reset())).await;
+            match reset.unwrap_or_else(|_late| Err(timed_out())) {
+                Ok(()) => print_line("        the cluster was reset"),
+                Err(why) => print_line(&format!("        the cluster could not be reset: {why}")),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The directory of one cluster: everything that is left of it when its processes are gone.
+//! The directory of one cluster. It remains when the cluster's processes are gone.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use crate::topology::Layout;
 use crate::{Outcome, failed};
 
-/// Under this name our own binary is the VPC in a box.
+/// Under this name our own binary runs the VPC in a box.
 pub(crate) const VPCBOX: &str = "vpcbox";
-/// There if each worker is in a zone of its own.
+/// Exists if each worker is in its own zone.
 const ZONES: &str = "zones";
-/// Longest name of a cluster.
+/// Maximum length of a cluster's name.
 const MAX_NAME: usize = 20;
-/// Of the path of a cluster's directory, so that sockets below it can be bound.
+/// Maximum length of a cluster's directory: the paths of sockets in it are limited to 107 bytes.
 const MAX_PATH: usize = 80;
 
-/// Whether a cluster's name may have it.
-fn in_names(byte: u8) -> bool {
+/// Whether the byte is valid in a cluster's name.
+fn is_valid_in_name(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
 }
 
@@ -30,34 +30,37 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) fn new(parent: &Path, name: &str) -> Outcome<Self> {
-        let good = name.bytes().all(in_names) && !name.is_empty() && name.len() <= MAX_NAME;
+        let good = name.bytes().all(is_valid_in_name) && !name.is_empty() && name.len() <= MAX_NAME;
         if !good || name.starts_with('-') {
             return Err(format!(
-                "{name:?} is no name of a cluster: 1 to {MAX_NAME} of a to z, 0 to 9 and -"
+                "invalid cluster name {name:?}: use 1 to {MAX_NAME} of a-z, 0-9 and -, not - first"
             ));
         }
         let parent = std::path::absolute(parent).map_err(failed(parent.display()))?;
         let home = Self { parent, name: name.to_owned() };
         if home.dir().as_os_str().len() > MAX_PATH {
             let dir = home.dir();
-            return Err(format!("{} is too long a path for sockets: --dir", dir.display()));
+            return Err(format!(
+                "path {} is too long for sockets: use a shorter --dir",
+                dir.display()
+            ));
         }
         Ok(home)
     }
 
-    /// Another one in the same directory.
-    pub(crate) fn beside(&self, name: &str) -> Outcome<Self> {
+    /// Another cluster in the same parent directory.
+    pub(crate) fn sibling(&self, name: &str) -> Outcome<Self> {
         let fits = self.name.len().min(MAX_NAME - 1 - name.len());
         Self::new(&self.parent, &format!("{}-{name}", self.name.get(..fits).unwrap_or_default()))
     }
 
-    /// How its workers are spread.
+    /// How its workers are spread over subnets.
     pub(crate) fn layout(&self) -> Layout {
         if self.path(ZONES).exists() { Layout::Zones } else { Layout::OneSubnet }
     }
 
-    /// Decides how its workers are spread, before it is started.
-    pub(crate) fn lay_out(&self, layout: Layout) -> Outcome {
+    /// Sets the layout, before the cluster starts.
+    pub(crate) fn set_layout(&self, layout: Layout) -> Outcome {
         let mark = self.path(ZONES);
         match layout {
             Layout::OneSubnet => Ok(()),
@@ -65,14 +68,14 @@ impl Home {
         }
     }
 
-    /// The clusters that left something in this directory.
+    /// All clusters that have a directory here, running or not.
     pub(crate) fn all(parent: &Path) -> Vec<Self> {
         let entries = fs::read_dir(parent).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
         names.filter_map(|name| Self::new(parent, &name).ok()).collect()
     }
 
-    /// The flags by which another process of ours finds it.
+    /// The flags that select this cluster on our command line.
     pub(crate) fn flags(&self) -> Vec<String> {
         let parent = self.parent.display().to_string();
         ["--dir", &parent, "--name", &self.name].map(str::to_owned).to_vec()
@@ -90,60 +93,60 @@ impl Home {
         self.dir().join(name)
     }
 
-    /// Keys, kubeconfigs and logs of the control plane.
+    /// Directory of the control plane: keys, kubeconfigs and logs.
     pub(crate) fn control(&self) -> PathBuf {
         self.path("control")
     }
 
-    /// What a worker has on its disk.
+    /// The disk of a worker: it survives reboots.
     pub(crate) fn worker(&self, name: &str) -> PathBuf {
         self.path("nodes").join(name)
     }
 
-    /// The socket of a worker's first process.
-    pub(crate) fn door(&self, name: &str) -> PathBuf {
+    /// The socket of a worker's init process.
+    pub(crate) fn init_socket(&self, name: &str) -> PathBuf {
         self.worker(name).join("door")
     }
 
-    /// The socket that takes orders about the control plane.
+    /// The supervisor's socket.
     pub(crate) fn orders(&self) -> PathBuf {
         self.path("orders")
     }
 
-    /// What begins the names of its cgroups. The dots are in no cluster's name, so that those of
-    /// a cluster `a` are not taken for `a-b`'s.
+    /// Prefix of its cgroups' names. A cluster's name contains no dot, so that the prefix of `a`
+    /// does not match cgroups of `a-b`.
     pub(crate) fn cgroups(&self) -> String {
         format!("clusterbox.{}.", self.name)
     }
 
-    /// Whether a text names its directory or something in it, and not a longer name's.
-    pub(crate) fn is_in(&self, text: &str) -> bool {
+    /// Whether a text contains its directory or a path in it. `/clusters/ab` does not match `a`.
+    pub(crate) fn is_named_in(&self, text: &str) -> bool {
         let dir = self.dir().display().to_string();
         text.match_indices(&dir).any(|(at, _dir)| {
             let rest = text.as_bytes().get(at + dir.len()..).unwrap_or_default();
-            !rest.first().is_some_and(|byte| in_names(*byte))
+            !rest.first().is_some_and(|byte| is_valid_in_name(*byte))
         })
     }
 
-    /// Our own binary as the VPC in a box.
+    /// Our own binary under the name of the VPC in a box.
     pub(crate) fn vpcbox(&self) -> PathBuf {
         self.path(VPCBOX)
     }
 
-    /// Makes it, empty but for our own binary.
+    /// Creates the directory, with only a link to our own binary in it.
     pub(crate) fn create(&self) -> Outcome {
         let dir = self.dir();
-        let wrong = || failed::<std::io::Error>(format!("make {}", dir.display()));
-        fs::create_dir_all(self.control()).map_err(wrong())?;
-        let ourselves = std::env::current_exe().map_err(wrong())?;
-        symlink(ourselves, self.vpcbox()).map_err(wrong())
+        let context = || failed::<std::io::Error>(format!("create {}", dir.display()));
+        fs::create_dir_all(self.control()).map_err(context())?;
+        let own_binary = std::env::current_exe().map_err(context())?;
+        symlink(own_binary, self.vpcbox()).map_err(context())
     }
 
     pub(crate) fn remove(&self) -> Outcome {
         let dir = self.dir();
         match fs::remove_dir_all(&dir) {
-            Err(wrong) if wrong.kind() != std::io::ErrorKind::NotFound => {
-                Err(format!("remove {}: {wrong}", dir.display()))
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(format!("remove {}: {error}", dir.display()))
             }
             Ok(()) | Err(_) => Ok(()),
         }
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn no_clusters_cgroups_are_taken_for_another_ones() {
+    fn cgroup_prefix_of_one_cluster_never_matches_another() {
         let names = ["a", "a-b", "a-node-a", "b-a", "ab"];
         for one in names {
             let group = format!("/{}node-a/kubepods", home(one).cgroups());
@@ -170,21 +173,21 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_nothing_that_ends_it_in_the_name_of_a_cgroup() {
+    fn invalid_cluster_names_are_rejected() {
         for bad in ["a.b", "a/b", "", "-a", "A", "a_b"] {
             assert!(Home::new(Path::new("/clusters"), bad).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn a_directory_is_not_found_in_that_of_a_longer_name() {
+    fn a_cluster_does_not_match_paths_of_a_longer_name() {
         let e2e = home("e2e");
         for text in ["/clusters/e2e", "--config=/clusters/e2e/nodes/a\0-v", "/clusters/e2e\0 x"] {
-            assert!(e2e.is_in(text), "{text}");
+            assert!(e2e.is_named_in(text), "{text}");
         }
         for text in ["/clusters/e2e-2/nodes", "/clusters/e2e2", "/clusters", ""] {
-            assert!(!e2e.is_in(text), "{text}");
+            assert!(!e2e.is_named_in(text), "{text}");
         }
-        assert!(e2e.is_in("/clusters/e2e-2 and /clusters/e2e/x"));
+        assert!(e2e.is_named_in("/clusters/e2e-2 and /clusters/e2e/x"));
     }
 }

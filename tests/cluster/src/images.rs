@@ -1,7 +1,7 @@
-//! The images of a cluster that has no registry: OCI archives for containerd to import.
+//! Container images as OCI archives, which containerd imports: the cluster has no registry.
 
 mod archive;
-mod standin;
+mod stubs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,28 +14,29 @@ use firecamp_testkit::build::{Binaries, binaries};
 use crate::{Outcome, failed};
 use archive::{Image, write};
 
-/// Debian's static one.
+/// Debian's statically linked BusyBox.
 pub(crate) const BUSYBOX: &str = "/bin/busybox";
-/// Without roots the client of EC2 cannot be made.
+/// The EC2 client does not start without root certificates.
 const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// Of a member's service.
+/// Image of a member's service.
 pub(crate) const MEMBER: &str = "localhost/member:1";
-/// The version of our images, as in the chart.
+/// Version of FireCamp's images, as in the chart.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Our neighbour, and the one after it, which works with it and not with us: the same programs,
-/// which pass for them in debug builds.
+/// The next version, which is compatible with ours, and the one after it, which is compatible only
+/// with the next. Both are our debug binaries, which an environment variable makes report that
+/// version.
 pub(crate) const NEXT: &str = concat!(env!("CARGO_PKG_VERSION"), "-next");
 pub(crate) const LATER: &str = concat!(env!("CARGO_PKG_VERSION"), "-later");
 
-/// The archives of a cluster, in `dir`: FireCamp's from `shipped` (`make images`), or else of
-/// debug binaries with the libraries that they need.
+/// Writes the archives of a cluster to `dir`: FireCamp's release images from `shipped`
+/// (`make images`), or else images of debug binaries and their shared libraries.
 pub(crate) fn build(dir: &Path, shipped: Option<&Path>) -> Outcome {
     fs::create_dir_all(dir).map_err(failed(dir.display()))?;
     let scratch = tempfile::tempdir().map_err(failed("a directory"))?;
-    let ourselves = std::env::current_exe().map_err(failed("our own binary"))?;
-    let member = ours("clusterbox", &ourselves, scratch.path())?;
+    let own_binary = std::env::current_exe().map_err(failed("our own binary"))?;
+    let member = image_of_binary("clusterbox", &own_binary, scratch.path())?;
     let member = Image { name: MEMBER.to_owned(), ..member };
-    let mut services = standin::images(&member, scratch.path())?;
+    let mut services = stubs::images(&member, scratch.path())?;
     services.push(member);
     let mut archives =
         vec![(vec![pause()?], dir.join("pause.tar")), (services, dir.join("services.tar"))];
@@ -51,8 +52,8 @@ pub(crate) fn build(dir: &Path, shipped: Option<&Path>) -> Outcome {
         for binary in [init, stop, agent] {
             let name = binary.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let archive = dir.join(format!("{name}.tar"));
-            let image = ours(&name, binary, scratch.path())?;
-            let (next, later) = (passing(&image, NEXT, 1), passing(&image, LATER, 2));
+            let image = image_of_binary(&name, binary, scratch.path())?;
+            let (next, later) = (with_version(&image, NEXT, 1), with_version(&image, LATER, 2));
             archives.push((vec![image, next, later], archive));
         }
     }
@@ -62,7 +63,7 @@ pub(crate) fn build(dir: &Path, shipped: Option<&Path>) -> Outcome {
     Ok(())
 }
 
-/// What holds a pod's namespaces: it sleeps until it is killed.
+/// The pause image, whose process holds a pod's namespaces.
 fn pause() -> Outcome<Image> {
     fs::metadata(BUSYBOX).map_err(failed(format!("{BUSYBOX} (Debian: busybox-static)")))?;
     let layers = vec![vec![(BUSYBOX.to_owned(), PathBuf::from(BUSYBOX))]];
@@ -71,12 +72,12 @@ fn pause() -> Outcome<Image> {
     Ok(Image { name, layers, entry, variable: None })
 }
 
-fn ours(name: &str, binary: &Path, scratch: &Path) -> Outcome<Image> {
+fn image_of_binary(name: &str, binary: &Path, scratch: &Path) -> Outcome<Image> {
     let bare = scratch.join(name);
-    // What it says of source lines is most of it, and nobody debugs in there.
+    // Debug information is most of the file.
     let mut strip = Command::new("strip");
     strip.args(["--strip-debug", "-o"]).arg(&bare).arg(binary);
-    said(&mut strip)?;
+    output_of(&mut strip)?;
     let mut files = vec![(format!("/{name}"), bare), (ROOTS.to_owned(), ROOTS.into())];
     for library in libraries(binary)? {
         files.push((library.display().to_string(), library));
@@ -86,8 +87,8 @@ fn ours(name: &str, binary: &Path, scratch: &Path) -> Outcome<Image> {
     Ok(Image { name, layers: vec![files], entry: owned(&[&entry]), variable: None })
 }
 
-/// The same, whose program passes for a version that is so far ahead of ours.
-fn passing(image: &Image, version: &str, ahead: u32) -> Image {
+/// The same image, whose program reports a version `ahead` protocol versions above ours.
+fn with_version(image: &Image, version: &str, ahead: u32) -> Image {
     let oldest = Protocol::OURS.current + ahead - 1;
     let variable = format!("{PASSES_FOR}={}:{oldest}:{version}", oldest + 1);
     let name = image.name.replace(VERSION, version);
@@ -98,15 +99,15 @@ fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// The shared libraries that a binary loads, and what loads them.
+/// The shared libraries of a binary, and the dynamic linker.
 fn libraries(binary: &Path) -> Outcome<Vec<PathBuf>> {
-    let text = said(Command::new("ldd").arg(binary))?;
+    let text = output_of(Command::new("ldd").arg(binary))?;
     let words = text.split_whitespace().filter(|word| word.starts_with('/'));
     Ok(words.map(PathBuf::from).collect())
 }
 
-/// What a program prints that succeeds.
-fn said(command: &mut Command) -> Outcome<String> {
+/// Runs a program and returns its standard output. Fails if the exit status is not 0.
+fn output_of(command: &mut Command) -> Outcome<String> {
     let what = format!("{command:?}");
     let ended = command.output().map_err(failed(&what))?;
     if ended.status.success() {

@@ -1,5 +1,4 @@
-//! What a user does with a new cluster: waits for its nodes and installs FireCamp, as
-//! docs/install.md says.
+//! Waits for the nodes of a new cluster and installs FireCamp, as docs/install.md describes.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,28 +14,28 @@ use crate::topology::{CLUSTER, Layout, WORKERS};
 use crate::up::Running;
 use crate::{Outcome, failed, settings};
 
-/// A loaded machine takes its time.
+/// Upper bound of each wait, for a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_millis(100);
 /// The namespaces of the agents and of the members.
 const NAMESPACES: [&str; 2] = ["firecamp-system", "prod"];
-/// Of EC2 in the box.
+/// The EC2 endpoint of the box.
 pub(crate) const ENDPOINT: &str = "http://198.18.0.10";
 
-/// Runs this to its end, on this thread.
+/// Runs a future to completion on this thread.
 pub(crate) fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(failed("start the runtime"))?.block_on(work)
 }
 
-/// Waits until something is so, and says what was seen last if it never is.
-pub(crate) async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> Outcome<T>
+/// Polls until `check` succeeds. After the deadline it fails with the last error.
+pub(crate) async fn until<T, F>(what: &str, mut check: impl FnMut() -> F) -> Outcome<T>
 where
     F: Future<Output = Result<T, String>>,
 {
     let end = Instant::now() + PATIENCE;
     loop {
-        match look().await {
+        match check().await {
             Ok(found) => return Ok(found),
             Err(last) if Instant::now() > end => {
                 return Err(format!("{what}: not within {} s: {last}", PATIENCE.as_secs()));
@@ -46,7 +45,7 @@ where
     }
 }
 
-/// Who may do anything in a cluster.
+/// Access to a cluster with all permissions.
 pub(crate) struct Admin {
     pub(crate) api: Api,
     pub(crate) kubeconfig: PathBuf,
@@ -61,7 +60,7 @@ impl Admin {
         let source = Source::Kubeconfig(kubeconfig.clone());
         let api = until("the API server", || async {
             let client = source.client(Timeouts::default()).await;
-            let api = client.map(Api::new).map_err(|wrong| format!("{wrong:?}"))?;
+            let api = client.map(Api::new).map_err(|error| format!("{error:?}"))?;
             let answer = api.get("/readyz").await?;
             if answer.code == 200 { Ok(api) } else { Err(answer.text) }
         })
@@ -69,7 +68,7 @@ impl Admin {
         Ok(Self { api, kubeconfig, kubectl })
     }
 
-    /// The same server, by somebody else's token.
+    /// A client of the same API server that uses another token.
     pub(crate) async fn by_token(&self, token: &str) -> Outcome<Api> {
         let ours = std::fs::read_to_string(&self.kubeconfig);
         let theirs = ours.map_err(failed("our kubeconfig"))?.replace(ADMIN.token, token);
@@ -77,16 +76,16 @@ impl Admin {
         std::fs::write(file.path(), theirs).map_err(failed("a kubeconfig"))?;
         let source = Source::Kubeconfig(file.path().to_owned());
         let client = source.client(Timeouts::default()).await;
-        client.map(Api::new).map_err(|wrong| format!("{wrong:?}"))
+        client.map(Api::new).map_err(|error| format!("{error:?}"))
     }
 
-    /// Runs kubectl to its end and returns what it printed.
+    /// Runs kubectl and returns its standard output.
     pub(crate) async fn kubectl(&self, args: &[&str]) -> Outcome<String> {
         self.run(&self.kubectl, args).await
     }
 
-    /// A kubectl that runs beside us.
-    pub(crate) fn beside(&self) -> std::process::Command {
+    /// A kubectl command to run in the background.
+    pub(crate) fn kubectl_command(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.kubectl);
         command.env("KUBECONFIG", &self.kubeconfig);
         command
@@ -97,7 +96,7 @@ impl Admin {
         command.args(args).env("KUBECONFIG", &self.kubeconfig).kill_on_drop(true);
         let what = format!("{} {}", program.display(), args.join(" "));
         let ended = timeout(PATIENCE, command.output()).await;
-        let ended = ended.map_err(|_late| format!("{what}: does not end"))?;
+        let ended = ended.map_err(|_late| format!("{what}: timed out"))?;
         let ended = ended.map_err(failed(&what))?;
         if ended.status.success() {
             return Ok(String::from_utf8_lossy(&ended.stdout).into_owned());
@@ -105,7 +104,7 @@ impl Admin {
         Err(format!("{what}: {}", String::from_utf8_lossy(&ended.stderr)))
     }
 
-    /// What is there; null if it is not.
+    /// The object at this path; null if it does not exist.
     pub(crate) async fn get(&self, path: &str) -> Outcome<Value> {
         let answer = self.api.get(path).await?;
         match answer.code {
@@ -116,29 +115,33 @@ impl Admin {
     }
 }
 
-/// Waits until all workers are ready.
+/// Waits until all nodes are ready.
 pub(crate) async fn nodes_ready(admin: &Admin) -> Outcome {
-    until("three nodes that are ready", || async {
+    until("three ready nodes", || async {
         let nodes = admin.get("/api/v1/nodes").await?;
         let all = nodes["items"].as_array().cloned().unwrap_or_default();
-        let ready = all.iter().filter(|node| is(&node["status"], "Ready")).count();
-        if ready == WORKERS.len() { Ok(()) } else { Err(format!("{ready} of {}", all.len())) }
+        let ready = all.iter().filter(|node| is_condition_true(&node["status"], "Ready")).count();
+        if ready == WORKERS.len() {
+            Ok(())
+        } else {
+            Err(format!("{ready} of {} are ready", all.len()))
+        }
     })
     .await
 }
 
 /// Whether a condition is true.
-pub(crate) fn is(status: &Value, condition: &str) -> bool {
+pub(crate) fn is_condition_true(status: &Value, condition: &str) -> bool {
     let all = status["conditions"].as_array();
     all.into_iter().flatten().any(|one| one["type"] == condition && one["status"] == "True")
 }
 
-/// Where Helm is.
+/// Path of the Helm program.
 pub(crate) fn helm_program() -> Outcome<OsString> {
-    std::env::var_os("HELM").ok_or_else(|| "HELM names no program: `make` sets it".to_owned())
+    std::env::var_os("HELM").ok_or_else(|| "HELM is not set: run this by `make`".to_owned())
 }
 
-/// Runs this verb of Helm on the release, with these flags.
+/// Runs a Helm command on FireCamp's release: the verb, then its flags.
 pub(crate) async fn helm(admin: &Admin, words: &[&str]) -> Outcome {
     let program = helm_program()?;
     let (verb, flags) = words.split_first().ok_or("no verb")?;
@@ -152,20 +155,20 @@ pub(crate) async fn helm(admin: &Admin, words: &[&str]) -> Outcome {
     admin.run(Path::new(&program), &all).await.map(drop)
 }
 
-/// Waits until the agents are those of the release.
+/// Waits until the rollout of the agents is complete.
 pub(crate) async fn roll_out(admin: &Admin) -> Outcome {
     let agents = ["rollout", "status", "daemonset/firecamp-agent", "--timeout=300s"];
     let words = [&["--namespace", NAMESPACES[0]], agents.as_slice()].concat();
     admin.kubectl(&words).await.map(drop)
 }
 
-/// A file of the repository.
+/// The path of a file in the repository.
 pub(crate) fn source(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     root.join(path).display().to_string()
 }
 
-/// Waits for the nodes and, unless the cluster is to be bare, installs FireCamp.
+/// Waits for the nodes and installs FireCamp, unless `bare`.
 pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
     let admin = Admin::of(running).await?;
     nodes_ready(&admin).await?;
@@ -182,7 +185,7 @@ pub(crate) async fn install(running: &Running, bare: bool) -> Outcome {
     let values = [
         name.as_str(),
         "members.namespaces={prod}",
-        // The only difference to AWS.
+        // The only difference from an installation on AWS.
         "extraEnv[0].name=AWS_ENDPOINT_URL_EC2",
         endpoint.as_str(),
     ];

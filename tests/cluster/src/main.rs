@@ -1,6 +1,6 @@
-//! A Kubernetes cluster in a VPC in a box: `docs/development/cluster.md` explains how it is used.
+//! A Kubernetes cluster in a VPC in a box. `docs/development/cluster.md` documents its use.
 
-#![expect(clippy::indexing_slicing, reason = "what a JSON value lacks reads as null")]
+#![expect(clippy::indexing_slicing, reason = "a missing field of a JSON value reads as null")]
 
 mod cgroup;
 mod cli;
@@ -8,9 +8,9 @@ mod e2e;
 mod home;
 mod images;
 mod install;
-mod machine;
 mod member;
 mod node;
+mod rootfs;
 mod settings;
 mod supervise;
 mod topology;
@@ -21,7 +21,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // One program: under that name it is the VPC in a box that the cluster is in.
+    // Under the name `vpcbox` this program is the VPC in a box that contains the cluster.
     let name = std::env::args_os().next().unwrap_or_default();
     if Path::new(&name).file_name() == Some(OsStr::new(home::VPCBOX)) {
         return vpcbox::cli::main();
@@ -29,10 +29,10 @@ fn main() -> ExitCode {
     cli::main()
 }
 
-/// What is done, or what went wrong.
+/// A result whose error is a text for people.
 type Outcome<T = ()> = Result<T, String>;
 
-/// Says what was tried when something failed.
+/// Prefixes an error with the operation or object that it is about.
 fn failed<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) -> String {
-    move |wrong| format!("{what}: {wrong}")
+    move |error| format!("{what}: {error}")
 }

@@ -1,4 +1,4 @@
-//! A member's service, and its clients. The service says who it is and then repeats what it hears.
+//! A member's service and its clients. The service sends its name, then echoes its input.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,35 +12,35 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
-use crate::cli::say;
+use crate::cli::print_line;
 use crate::{Outcome, failed};
 
-/// Where the service listens unless it is told otherwise.
+/// The service's default port.
 pub(crate) const PORT: u16 = 6379;
-/// Of one question: what nobody answers yet is asked again.
+/// Timeout of one request; clients retry.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Of clients whose connections must not break: longer than a busy machine needs for an answer.
+/// Timeout of clients whose connections must not break, even on a busy machine.
 const SILENCE: Duration = Duration::from_secs(20);
-/// Between two questions of a client.
+/// Pause between two requests of a client.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// How a service listens.
+/// Where and how a service listens.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Service {
-    /// An address, or a file that has it.
+    /// An address, or a file that contains it
     place: String,
-    /// It goes on after SIGTERM, but for where it also listens.
+    /// Ignore SIGTERM, except that the socket of --also is closed
     #[arg(long)]
-    deaf: bool,
+    ignore_sigterm: bool,
     #[arg(long, default_value_t = PORT)]
     port: u16,
-    /// It listens here, too, and answers nobody.
+    /// Listen here, too, without answering
     #[arg(long)]
     also: Option<SocketAddr>,
 }
 
-/// Serves until SIGTERM; a deaf service until it is killed.
-pub(crate) async fn serve(Service { place, deaf, port, also }: Service) -> Outcome {
+/// Serves until SIGTERM, or until SIGKILL with `--ignore-sigterm`.
+pub(crate) async fn serve(Service { place, ignore_sigterm, port, also }: Service) -> Outcome {
     let mut also = match also {
         Some(at) => Some(listen(at).await?),
         None => None,
@@ -53,19 +53,19 @@ pub(crate) async fn serve(Service { place, deaf, port, also }: Service) -> Outco
     };
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let name = ["POD_NAME", "POD_UID", "NODE_NAME"].map(variable).join(" ");
-    let mut asked = signal(SignalKind::terminate()).map_err(failed("SIGTERM"))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed("SIGTERM"))?;
     let listener = listen(SocketAddr::from((address, port))).await?;
     loop {
         tokio::select! {
-            Some(()) = asked.recv() => {
-                if !deaf {
+            Some(()) = terminate.recv() => {
+                if !ignore_sigterm {
                     return Ok(());
                 }
-                // Whoever asks there whether it is ready is told that it is not.
+                // Readiness probes at this socket fail from now on.
                 drop(also.take());
             }
-            taken = listener.accept() => {
-                let (mut stream, _peer) = taken.map_err(failed("accept"))?;
+            accepted = listener.accept() => {
+                let (mut stream, _peer) = accepted.map_err(failed("accept"))?;
                 let name = name.clone();
                 tokio::spawn(async move {
                     stream.write_all(format!("{name}\n").as_bytes()).await?;
@@ -81,13 +81,13 @@ async fn listen(at: SocketAddr) -> Outcome<TcpListener> {
     TcpListener::bind(at).await.map_err(failed(format!("listen on {at}")))
 }
 
-/// Listens there until it is killed, and answers nobody.
+/// Listens until it is killed, without answering.
 pub(crate) async fn occupy(at: SocketAddr) -> Outcome {
     let _listener = listen(at).await?;
     std::future::pending().await
 }
 
-/// Who answers there.
+/// Connects and reads the service's name.
 async fn ask(
     at: SocketAddr,
     patience: Duration,
@@ -98,15 +98,15 @@ async fn ask(
     Ok((stream, line.trim().to_owned()))
 }
 
-/// Asks once, and prints the answer.
+/// Sends one request and prints the answer.
 pub(crate) async fn dial(address: Ipv4Addr, port: u16) -> Outcome {
     let at = SocketAddr::from((address, port));
     let (_stream, line) = ask(at, PATIENCE).await.map_err(failed(format!("dial {at}")))?;
-    say(&line)
+    print_line(&line)
 }
 
-/// Asks until it is killed, and prints each answer that is another one than the last.
-pub(crate) async fn ask_on(address: Ipv4Addr) -> Outcome {
+/// Sends requests until it is killed, and prints each answer that differs from the previous one.
+pub(crate) async fn poll_answers(address: Ipv4Addr) -> Outcome {
     let at = SocketAddr::from((address, PORT));
     let mut last = String::new();
     loop {
@@ -114,14 +114,14 @@ pub(crate) async fn ask_on(address: Ipv4Addr) -> Outcome {
             && !line.is_empty()
             && line != last
         {
-            say(&line)?;
+            print_line(&line)?;
             last = line;
         }
         sleep(EVERY).await;
     }
 }
 
-/// Prints a page that is served there.
+/// Prints the body of an HTTP response.
 pub(crate) async fn fetch(at: SocketAddr, page: &str) -> Outcome {
     let read = async {
         let mut stream = TcpStream::connect(at).await?;
@@ -132,31 +132,31 @@ pub(crate) async fn fetch(at: SocketAddr, page: &str) -> Outcome {
     let what = format!("{page} of {at}");
     let text = timeout(SILENCE, read).await.map_err(failed(&what))?.map_err(failed(&what))?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| format!("{what}: {text}"))?;
-    let good = head.lines().next().is_some_and(|line| line.contains(" 200 "));
-    if good { say(body) } else { Err(format!("{what}: {text}")) }
+    let ok = head.lines().next().is_some_and(|line| line.contains(" 200 "));
+    if ok { print_line(body) } else { Err(format!("{what}: {text}")) }
 }
 
-/// What became of connections.
+/// Results of client connections.
 #[derive(Debug, Default)]
 struct Counts {
-    /// New ones that were answered.
+    /// New connections that were answered.
     answered: AtomicU64,
-    /// New ones that were not.
+    /// New connections that were not.
     failed: AtomicU64,
-    /// Repetitions that came back over the ones that are kept.
+    /// Echoes received over long-lived connections.
     echoes: AtomicU64,
-    /// Kept ones that broke.
+    /// Long-lived connections that broke.
     lost: AtomicU64,
 }
 
-/// Keeps a connection to each address in use, and opens further ones, until standard input ends;
-/// then prints how all of that went.
+/// Uses one long-lived connection to each address and opens further ones until standard input
+/// ends; then prints the results.
 pub(crate) async fn traffic(addresses: Vec<Ipv4Addr>) -> Outcome {
     let counts = Arc::new(Counts::default());
     for address in addresses {
         let at = SocketAddr::from((address, PORT));
-        tokio::spawn(hold(at, Arc::clone(&counts)));
-        tokio::spawn(dials(at, Arc::clone(&counts)));
+        tokio::spawn(keep_connected(at, Arc::clone(&counts)));
+        tokio::spawn(keep_dialing(at, Arc::clone(&counts)));
     }
     let mut rest = Vec::new();
     stdin().read_to_end(&mut rest).await.map_err(failed("standard input"))?;
@@ -164,10 +164,10 @@ pub(crate) async fn traffic(addresses: Vec<Ipv4Addr>) -> Outcome {
     let (answered, failed) = (read(&counts.answered), read(&counts.failed));
     let (echoes, lost) = (read(&counts.echoes), read(&counts.lost));
     let all = json!({ "answered": answered, "failed": failed, "echoes": echoes, "lost": lost });
-    say(&all.to_string())
+    print_line(&all.to_string())
 }
 
-async fn dials(at: SocketAddr, counts: Arc<Counts>) {
+async fn keep_dialing(at: SocketAddr, counts: Arc<Counts>) {
     loop {
         let count = if ask(at, SILENCE).await.is_ok() { &counts.answered } else { &counts.failed };
         count.fetch_add(1, Relaxed);
@@ -175,7 +175,7 @@ async fn dials(at: SocketAddr, counts: Arc<Counts>) {
     }
 }
 
-async fn hold(at: SocketAddr, counts: Arc<Counts>) {
+async fn keep_connected(at: SocketAddr, counts: Arc<Counts>) {
     loop {
         if let Ok((mut stream, _name)) = ask(at, SILENCE).await {
             while echo(&mut stream).await.is_ok() {

@@ -1,5 +1,5 @@
-//! A worker: a process in the network of its machine, and below it the first process of its own
-//! process namespace. If either is killed, everything on the worker dies, as with its machine.
+//! A worker: a process in the network namespace of its machine, and its child, the init process of
+//! a PID namespace. If either is killed, all processes of the worker die, as in a power failure.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -20,22 +20,22 @@ use tokio::time::Instant;
 
 use crate::home::Home;
 use crate::topology::{Worker, worker};
-use crate::{Outcome, cgroup, failed, machine, settings};
+use crate::{Outcome, cgroup, failed, rootfs, settings};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 const SOCKET: &str = "/run/containerd/containerd.sock";
-/// Which images the disk has, so that a reboot does not import them again.
+/// Exists on the disk once the images are imported, so that a reboot does not import them again.
 const IMPORTED: &str = "imported";
 
-/// Dies with who started it.
-pub(crate) fn tie() -> Outcome {
+/// Has the kernel kill this process when its parent dies.
+pub(crate) fn die_with_parent() -> Outcome {
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(failed("tie to the parent"))
 }
 
-/// Enters the machine's network, which that process of the box holds, and starts the first
-/// process. Ends with it.
+/// Enters the machine's network namespace, which process `holder` of the box holds, and starts the
+/// init process. Returns when it exits.
 pub(crate) fn run(home: &Home, name: &str, holder: u32) -> Outcome {
-    tie()?;
+    die_with_parent()?;
     let net = format!("/proc/{holder}/ns/net");
     let net = File::open(&net).map_err(failed(net))?;
     setns(&net, CloneFlags::CLONE_NEWNET).map_err(failed("enter the machine's network"))?;
@@ -47,13 +47,13 @@ pub(crate) fn run(home: &Home, name: &str, holder: u32) -> Outcome {
     sethostname(name).map_err(failed("name the worker"))?;
     let mut first = Command::new("/proc/self/exe");
     let status = first.arg("node-init").args(home.flags()).arg(name).status();
-    Err(format!("the first process of {name} ended: {:?}", status.map_err(failed("start it"))?))
+    Err(format!("the init process of {name} exited: {:?}", status.map_err(failed("start it"))?))
 }
 
-/// The first process: prepares the worker, starts its programs, and collects who is dead. It
-/// returns when one of the programs has ended: that is a crash of the worker.
-pub(crate) fn first(home: &Home, name: &str) -> Outcome {
-    tie()?;
+/// The init process: it prepares the worker, starts its programs, and reaps children. It returns
+/// when one of the programs exits, which crashes the worker.
+pub(crate) fn run_init(home: &Home, name: &str) -> Outcome {
+    die_with_parent()?;
     let worker = worker(name)?;
     let assets = Assets::find(&settings::PROGRAMS)?;
     let dir = home.worker(name);
@@ -61,23 +61,23 @@ pub(crate) fn first(home: &Home, name: &str) -> Outcome {
     cgroup::make(&format!("{}{name}", home.cgroups()))?;
     settings::write_worker(home, worker)?;
     let binaries = assets.program("");
-    let ourselves = fs::read_link(home.vpcbox()).map_err(failed("our own binary"))?;
-    let own = ourselves.parent().unwrap_or(Path::new("/"));
-    machine::enter(home, name, &[&binaries, own])?;
-    let door = open_door(home, name)?;
+    let own_binary = fs::read_link(home.vpcbox()).map_err(failed("our own binary"))?;
+    let own = own_binary.parent().unwrap_or(Path::new("/"));
+    rootfs::enter(home, name, &[&binaries, own])?;
+    let socket = listen_on_init_socket(home, name)?;
     let mut running = start(home, &assets, worker)?;
-    let ended = collect(&mut running)?;
-    drop(door);
+    let ended = reap(&mut running)?;
+    drop(socket);
     Err(ended)
 }
 
-/// Whoever connects learns the process id by which it knows the worker's first process.
-fn open_door(home: &Home, name: &str) -> Outcome<UnixListener> {
-    let door = home.door(name);
-    if door.exists() {
-        fs::remove_file(&door).map_err(failed(door.display()))?;
+/// A socket whose peer credentials give a client the init process's ID in the client's namespace.
+fn listen_on_init_socket(home: &Home, name: &str) -> Outcome<UnixListener> {
+    let socket = home.init_socket(name);
+    if socket.exists() {
+        fs::remove_file(&socket).map_err(failed(socket.display()))?;
     }
-    UnixListener::bind(&door).map_err(failed(door.display()))
+    UnixListener::bind(&socket).map_err(failed(socket.display()))
 }
 
 fn start(home: &Home, assets: &Assets, worker: Worker) -> Outcome<BTreeMap<Pid, &'static str>> {
@@ -90,7 +90,7 @@ fn start(home: &Home, assets: &Assets, worker: Worker) -> Outcome<BTreeMap<Pid, 
     let end = Instant::now() + PATIENCE;
     while !Path::new(SOCKET).exists() {
         if Instant::now() > end {
-            return Err(format!("containerd is not there after {} s", PATIENCE.as_secs()));
+            return Err(format!("containerd does not listen after {} s", PATIENCE.as_secs()));
         }
         sleep(Duration::from_millis(20));
     }
@@ -108,17 +108,17 @@ fn install(from: &Path, to: &Path) -> Outcome {
 }
 
 fn spawn(program: &Path, flags: &[String], log: &Path) -> Outcome<Pid> {
-    let wrong = || failed::<std::io::Error>(format!("start {}", program.display()));
-    let log = OpenOptions::new().append(true).create(true).open(log).map_err(wrong())?;
-    let errors = log.try_clone().map_err(wrong())?;
+    let context = || failed::<std::io::Error>(format!("start {}", program.display()));
+    let log = OpenOptions::new().append(true).create(true).open(log).map_err(context())?;
+    let errors = log.try_clone().map_err(context())?;
     let mut command = Command::new(program);
     command.args(flags).stdin(Stdio::null()).stdout(log).stderr(errors);
-    // Collected by its process id, with everybody else's.
-    let child = command.spawn().map_err(wrong())?;
-    Ok(Pid::from_raw(i32::try_from(child.id()).map_err(failed("a process id"))?))
+    // `reap` collects its status.
+    let child = command.spawn().map_err(context())?;
+    Ok(Pid::from_raw(i32::try_from(child.id()).map_err(failed("a process ID"))?))
 }
 
-/// Gives containerd the images of the cluster.
+/// Imports the cluster's images into containerd.
 fn import(home: &Home, dir: &Path) -> Outcome {
     let mark = dir.join(IMPORTED);
     if mark.exists() {
@@ -131,22 +131,22 @@ fn import(home: &Home, dir: &Path) -> Outcome {
         ctr.args(["--namespace", "k8s.io", "images", "import", "--no-unpack=false"]);
         let ended = ctr.arg(&path).output().map_err(failed("run ctr"))?;
         if !ended.status.success() {
-            let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-            return Err(format!("import {}: {said}", path.display()));
+            let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+            return Err(format!("import {}: {stderr}", path.display()));
         }
     }
     File::create(&mark).and_then(|mut file| file.write_all(b"all\n")).map_err(failed("a mark"))
 }
 
-/// Waits for whoever ends: orphans are nobody else's. Returns what ended that must not.
-fn collect(running: &mut BTreeMap<Pid, &'static str>) -> Outcome<String> {
+/// Reaps all children, including orphans. Returns when one of `running` exits, and its status.
+fn reap(running: &mut BTreeMap<Pid, &'static str>) -> Outcome<String> {
     loop {
         let status = waitpid(None, None).map_err(failed("wait for a process"))?;
         let (WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _)) = status else {
             continue;
         };
         if let Some(name) = running.remove(&pid) {
-            return Ok(format!("{name} ended: {status:?}"));
+            return Ok(format!("{name} exited: {status:?}"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the components are told: flags and configuration files.
+//! Flags and configuration files of the components.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::home::Home;
 use crate::topology::{API_PORT, CONTROL_ADDRESS, WORKERS, Worker, api_url};
 use crate::{Outcome, failed};
 
-/// What the control plane and the workers run.
+/// Programs of the control plane and the workers.
 pub(crate) const PROGRAMS: [&str; 7] = [
     "etcd",
     "kube-apiserver",
@@ -20,7 +20,7 @@ pub(crate) const PROGRAMS: [&str; 7] = [
     "kubectl",
 ];
 
-/// The components of the control plane, in the order of their start.
+/// The components of the control plane, in start order.
 pub(crate) const COMPONENTS: [&str; 4] =
     ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
@@ -37,7 +37,7 @@ const SCHEDULER: User<'static> = User {
 const PROXY: User<'static> =
     User { token: "proxy-of-this-test", name: "system:kube-proxy", group: "system:authenticated" };
 
-/// Keys and kubeconfigs, of which `port` is where the API server is reached from outside.
+/// Creates keys and kubeconfigs. From outside the box, the API server is reached at `port`.
 pub(crate) fn make_keys(home: &Home, port: u16) -> Outcome {
     let named = WORKERS
         .map(|worker| (format!("kubelet-{}", worker.name), format!("system:node:{}", worker.name)));
@@ -50,17 +50,16 @@ pub(crate) fn make_keys(home: &Home, port: u16) -> Outcome {
         let name = user.name.trim_start_matches("system:").replace(':', "-");
         keys.kubeconfig(&name, user.token, Server { url: &url, name: None })?;
     }
-    let ports = format!("https://127.0.0.1:{port}");
-    let at = Server { url: &ports, name: Some("kubernetes.default.svc") };
-    keys.write("audit-policy.yaml", &audited().to_string())?;
+    let external = format!("https://127.0.0.1:{port}");
+    let at = Server { url: &external, name: Some("kubernetes.default.svc") };
+    keys.write("audit-policy.yaml", &audit_policy().to_string())?;
     let path = keys.kubeconfig("default", ADMIN.token, at)?;
     let to = home.path("kubeconfig");
     std::fs::rename(path, &to).map_err(failed(to.display()))
 }
 
-/// What the API server writes down: what members and agents ask, and of FireCamp's objects also
-/// what they send.
-fn audited() -> Value {
+/// The audit policy: requests of members and agents, with bodies for FireCamp's objects.
+fn audit_policy() -> Value {
     let who = json!(["system:serviceaccounts:firecamp-system", "system:serviceaccounts:prod"]);
     let ours = json!([{ "group": "firecamp.io" }]);
     json!({
@@ -75,7 +74,7 @@ fn audited() -> Value {
     })
 }
 
-/// Where it writes that.
+/// The API server's audit log.
 pub(crate) fn audit_log(home: &Home) -> PathBuf {
     home.control().join("audit.log")
 }
@@ -91,7 +90,7 @@ pub(crate) fn flags(home: &Home, component: &str) -> Vec<String> {
     match component {
         "etcd" => vec![
             format!("--data-dir={}", at("etcd")),
-            // It is a test: nobody reads this after a crash of the machine.
+            // The data need not survive a crash of the machine.
             "--unsafe-no-fsync".to_owned(),
         ],
         "kube-apiserver" => apiserver(home),
@@ -101,7 +100,7 @@ pub(crate) fn flags(home: &Home, component: &str) -> Vec<String> {
             "--leader-elect=false".to_owned(),
             format!("--root-ca-file={}", at("apiserver.crt")),
             format!("--service-account-private-key-file={}", at("service-accounts.key")),
-            // Nobody wants to wait for 40 s until a dead node is seen.
+            // By default a dead node is NotReady only after 40 s.
             "--node-monitor-period=1s".to_owned(),
             "--node-monitor-grace-period=9s".to_owned(),
         ],
@@ -124,7 +123,7 @@ fn apiserver(home: &Home) -> Vec<String> {
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
         format!("--audit-policy-file={}", keys.path("audit-policy.yaml").display()),
         format!("--audit-log-path={}", audit_log(home).display()),
-        // In one file.
+        // The tests read one file: no rotation.
         "--audit-log-maxsize=2000".to_owned(),
     ];
     flags.extend(keys.flags());
@@ -154,7 +153,7 @@ fn containerd(dir: &Path) -> String {
         "version = 2\nroot = \"{root}\"\nstate = \"/run/containerd\"\n\
          [grpc]\naddress = \"/run/containerd/containerd.sock\"\n\
          [plugins.\"{cri}\"]\nsandbox_image = \"localhost/pause:1\"\n\
-         # Root may lack CAP_SYS_RESOURCE, and then may not lower a score.\n\
+         # Without CAP_SYS_RESOURCE, root may not lower an OOM score.\n\
          restrict_oom_score_adj = true\n\
          [plugins.\"{cri}\".cni]\nbin_dir = \"/usr/lib/cni\"\nconf_dir = \"/etc/cni/net.d\"\n\
          [plugins.\"{cri}\".containerd]\nsnapshotter = \"overlayfs\"\n\
@@ -175,7 +174,7 @@ fn kubelet(cgroups: &str, name: &str) -> Value {
         "resolvConf": "",
         "nodeStatusUpdateFrequency": "4s",
         "nodeLeaseDurationSeconds": 20,
-        // The disk is everybody's: its filling is no affair of the cluster's.
+        // The disk belongs to the whole machine: a full disk must not evict pods.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {
             "memory.available": "0%",
@@ -184,7 +183,7 @@ fn kubelet(cgroups: &str, name: &str) -> Value {
             "imagefs.available": "0%",
             "imagefs.inodesFree": "0%",
         },
-        // Reached from nowhere but this VPC.
+        // Only this VPC can reach the kubelet.
         "authentication": { "anonymous": { "enabled": true }, "webhook": { "enabled": false } },
         "authorization": { "mode": "AlwaysAllow" },
     })
@@ -197,7 +196,7 @@ fn proxy(home: &Home, worker: Worker) -> Value {
         "mode": "nftables",
         "hostnameOverride": worker.name,
         "clientConnection": { "kubeconfig": kubeconfig(home, "kube-proxy") },
-        // These settings are the machine's.
+        // These sysctls belong to the whole machine: leave them alone.
         "conntrack": {
             "maxPerCore": 0,
             "min": 0,
@@ -207,7 +206,7 @@ fn proxy(home: &Home, worker: Worker) -> Value {
     })
 }
 
-/// For pods that are not in the host's network; without any a node does not get ready.
+/// The CNI configuration for pods outside the host network; a node is not ready without one.
 fn network(worker: Worker) -> Value {
     json!({
         "cniVersion": "1.0.0",
@@ -225,7 +224,7 @@ fn network(worker: Worker) -> Value {
     })
 }
 
-/// The flags of a worker's programs, which run for as long as the worker is up.
+/// The long-running programs of a worker, with their flags.
 pub(crate) fn worker_programs(
     home: &Home,
     assets: &Assets,

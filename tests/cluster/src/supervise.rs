@@ -1,5 +1,5 @@
-//! The process in the box that runs the cluster, and whose end is everybody's: what is in the box
-//! dies with it, and it dies with the box.
+//! The supervisor: it runs inside the box, starts the control plane and the workers, and restarts
+//! them. When it exits, all processes in the box are killed, and it is killed with the box.
 
 use std::io::stdin;
 use std::net::SocketAddr;
@@ -21,18 +21,18 @@ use crate::settings::{self, COMPONENTS};
 use crate::topology::{API_PORT, CONTROL, CONTROL_ADDRESS, WORKERS, Worker};
 use crate::{Outcome, failed, node};
 
-/// Between the end of a process and its next start.
+/// Delay before a process that exited is restarted.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// What is run, and run again when it ends.
+/// A unit that the supervisor runs, and restarts when it exits.
 enum Unit {
     /// A component of the control plane.
     Component(&'static str),
-    /// A worker, which boots when its machine does.
+    /// A worker; it boots with its machine.
     Worker(&'static str),
 }
 
-/// Whether a unit is to run; answered when it is so.
+/// A request to start or stop a unit. `done` reports that the supervisor applied it.
 struct Order {
     wanted: bool,
     done: oneshot::Sender<()>,
@@ -40,41 +40,41 @@ struct Order {
 
 type Orders = mpsc::Sender<Order>;
 
-/// Runs the cluster until this process is ended. Standard input is the socket by which the API
-/// server is reached from outside.
+/// Runs the cluster until this process is killed. Standard input is a listening socket; its
+/// connections are forwarded to the API server.
 pub(crate) fn run(home: &Home) -> Outcome {
-    node::tie()?;
+    node::die_with_parent()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(failed("start the runtime"))?;
-    runtime.block_on(live(home))
+    runtime.block_on(run_units(home))
 }
 
-async fn live(home: &Home) -> Outcome {
+async fn run_units(home: &Home) -> Outcome {
     let assets = Assets::find(&settings::PROGRAMS)?;
-    let ports = stdin().as_fd().try_clone_to_owned().map_err(failed("the socket"))?;
-    let ports = std::net::TcpListener::from(ports);
-    ports.set_nonblocking(true).map_err(failed("the socket"))?;
-    let ports = TcpListener::from_std(ports).map_err(failed("the socket"))?;
+    let listener = stdin().as_fd().try_clone_to_owned().map_err(failed("the socket"))?;
+    let listener = std::net::TcpListener::from(listener);
+    listener.set_nonblocking(true).map_err(failed("the socket"))?;
+    let listener = TcpListener::from_std(listener).map_err(failed("the socket"))?;
     let orders = UnixListener::bind(home.orders()).map_err(failed("listen for orders"))?;
-    tokio::spawn(forward(ports));
+    tokio::spawn(forward(listener));
     let mut units = Vec::new();
     for name in COMPONENTS {
-        units.push((name, keep(home, &assets, Unit::Component(name))));
+        units.push((name, keep_running(home, &assets, Unit::Component(name))));
     }
     for Worker { name, .. } in WORKERS {
-        units.push((name, keep(home, &assets, Unit::Worker(name))));
+        units.push((name, keep_running(home, &assets, Unit::Worker(name))));
     }
     loop {
         let (stream, _from) = orders.accept().await.map_err(failed("take an order"))?;
-        // Who gave it up does not wait for the answer.
-        drop(obey(stream, &units).await);
+        // If this fails, the client has closed the connection.
+        drop(handle_order(stream, &units).await);
     }
 }
 
-/// `start NAME` or `stop NAME` of a component or worker, answered with a line.
-async fn obey(stream: UnixStream, units: &[(&str, Orders)]) -> std::io::Result<()> {
+/// Handles `start NAME` or `stop NAME` of a component or worker, and replies with one line.
+async fn handle_order(stream: UnixStream, units: &[(&str, Orders)]) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     stream.read_line(&mut line).await?;
@@ -82,25 +82,25 @@ async fn obey(stream: UnixStream, units: &[(&str, Orders)]) -> std::io::Result<(
     let wanted = verb == "start";
     let found = units.iter().find(|(own, _)| *own == name && (wanted || verb == "stop"));
     let Some((_, orders)) = found else {
-        return stream.get_mut().write_all(b"no such order\n").await;
+        return stream.get_mut().write_all(b"unknown verb or unit\n").await;
     };
     let (done, answer) = oneshot::channel();
     if orders.send(Order { wanted, done }).await.is_ok() && answer.await.is_ok() {
         return stream.get_mut().write_all(b"done\n").await;
     }
-    stream.get_mut().write_all(b"it is not kept any more\n").await
+    stream.get_mut().write_all(b"the supervisor no longer runs this unit\n").await
 }
 
-/// What comes in from outside goes to the API server.
-async fn forward(ports: TcpListener) {
+/// Forwards connections from outside the box to the API server.
+async fn forward(listener: TcpListener) {
     loop {
-        let Ok((mut from, _peer)) = ports.accept().await else {
+        let Ok((mut from, _peer)) = listener.accept().await else {
             sleep(PAUSE).await;
             continue;
         };
         tokio::spawn(async move {
             if let Ok(mut to) = TcpStream::connect(api()).await {
-                // A connection that breaks is its two ends' affair.
+                // A broken connection concerns only its two ends.
                 drop(copy_bidirectional(&mut from, &mut to).await);
             }
         });
@@ -111,8 +111,8 @@ fn api() -> SocketAddr {
     SocketAddr::from((CONTROL_ADDRESS, API_PORT))
 }
 
-/// Runs a unit from now on.
-fn keep(home: &Home, assets: &Assets, unit: Unit) -> Orders {
+/// Starts a unit and keeps it running.
+fn keep_running(home: &Home, assets: &Assets, unit: Unit) -> Orders {
     let (sender, mut orders) = mpsc::channel::<Order>(1);
     let (home, assets) = (home.clone(), assets.clone());
     tokio::spawn(async move {
@@ -130,10 +130,10 @@ fn keep(home: &Home, assets: &Assets, unit: Unit) -> Orders {
             if let Some(order) = order {
                 wanted = order.wanted;
                 if let Some(mut child) = child {
-                    // It may have ended by itself.
+                    // It may have exited already.
                     drop(child.kill().await);
                 }
-                // Who gave it may have lost patience.
+                // The client may have gone.
                 order.done.send(()).ok();
             } else {
                 sleep(PAUSE).await;
@@ -143,7 +143,7 @@ fn keep(home: &Home, assets: &Assets, unit: Unit) -> Orders {
     sender
 }
 
-/// None if it cannot be now: the machine is off, or the API server is not there yet.
+/// None if the unit cannot start now: its machine is off, or the API server is not up yet.
 async fn start(home: &Home, assets: &Assets, unit: &Unit) -> Option<Child> {
     let first = matches!(unit, Unit::Component("etcd" | "kube-apiserver"));
     if !first {

@@ -1,11 +1,11 @@
-//! The VPC, and who is where in it.
+//! The VPC, and which machine is in which subnet.
 
 use std::net::Ipv4Addr;
 
 /// How the workers are spread over the VPC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// All in one subnet, so that an address may be at any of them.
+    /// All in one subnet, so that an address can move to each of them.
     OneSubnet,
     /// Each in a zone of its own.
     Zones,
@@ -17,11 +17,11 @@ pub(crate) struct Subnet {
     name: &'static str,
     id: &'static str,
     pub(crate) zone: &'static str,
-    /// The third number of its addresses.
+    /// The third byte of its addresses.
     number: u8,
 }
 
-/// Those that workers may be in: one for each of them.
+/// The subnets of the workers: one for each.
 const SUBNETS: [Subnet; 3] = [
     Subnet { name: "a", id: "subnet-0a1b2c3d4e5f60718", zone: "us-east-1a", number: 1 },
     Subnet { name: "b", id: "subnet-0b1b2c3d4e5f60718", zone: "us-east-1b", number: 2 },
@@ -32,11 +32,11 @@ const SUBNETS: [Subnet; 3] = [
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Worker {
     pub(crate) name: &'static str,
-    /// Of its pods that have a network of their own.
+    /// CIDR of its pods that are not in the host network.
     pub(crate) pods: &'static str,
-    /// Where it is if each is in a zone of its own.
+    /// Its subnet with [`Layout::Zones`].
     own: Subnet,
-    /// The last number of its address.
+    /// The last byte of its address.
     host: u8,
 }
 
@@ -64,7 +64,7 @@ impl Worker {
     }
 }
 
-/// Where the control plane runs: a machine of the VPC that is no node.
+/// The machine of the control plane; it is not a Kubernetes node.
 pub(crate) const CONTROL: &str = "control";
 pub(crate) const CONTROL_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
 pub(crate) const API_PORT: u16 = 6443;
@@ -72,7 +72,7 @@ pub(crate) const REGION: &str = "us-east-1";
 /// The value of the tag on the workers' ENIs.
 pub(crate) const CLUSTER: &str = "prod";
 
-/// Where the API server is, as the machines of the VPC reach it.
+/// The API server's URL inside the VPC.
 pub(crate) fn api_url() -> String {
     format!("https://{CONTROL_ADDRESS}:{API_PORT}")
 }
@@ -80,12 +80,12 @@ pub(crate) fn api_url() -> String {
 /// The worker of this name.
 pub(crate) fn worker(name: &str) -> Result<Worker, String> {
     let found = WORKERS.iter().find(|worker| worker.name == name);
-    found.copied().ok_or_else(|| format!("{name:?} is none of node-a, node-b and node-c"))
+    found.copied().ok_or_else(|| format!("{name:?} is not a worker: use node-a, node-b or node-c"))
 }
 
 impl Subnet {
-    /// For `vpcbox run`. EC2 gives to nobody by itself what the ranges of the pools have: those of
-    /// pool.yaml and pool-zones.yaml.
+    /// The subnet for `vpcbox run`. It reserves the ranges of pool.yaml and pool-zones.yaml, so
+    /// that EC2 never picks their addresses itself.
     fn spec(self) -> String {
         let Self { name, id, zone, number } = self;
         let net = format!("10.0.{number}");

@@ -1,4 +1,4 @@
-//! A cluster's beginning and end, seen from outside.
+//! Starts and stops a cluster, from outside the box.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -24,17 +24,17 @@ use crate::home::Home;
 use crate::topology::WORKERS;
 use crate::{Outcome, cgroup, failed, settings, topology};
 
-/// Nothing of this takes more than moments on a machine with nothing else to do.
+/// Upper bound. On an idle machine each of these steps takes a moment.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What holds the cluster: `vpcbox run`.
+/// A running cluster: its `vpcbox run` process.
 pub(crate) struct Running {
     pub(crate) home: Home,
-    /// The process id of the box.
+    /// The process ID of the box.
     pub(crate) vpcbox: u32,
 }
 
-/// Makes an empty directory for a cluster that is not up.
+/// Creates an empty directory for a cluster that is not up.
 pub(crate) fn prepare(home: &Home) -> Outcome {
     if running(home).is_some() {
         return Err(format!("{} is up; take it down first", home.name()));
@@ -43,28 +43,28 @@ pub(crate) fn prepare(home: &Home) -> Outcome {
     home.create()
 }
 
-/// Starts the cluster. The box goes on when this process ends, or ends with it.
+/// Starts the cluster. If `tied`, the box is killed when this process exits.
 pub(crate) fn start(home: &Home, tied: bool) -> Outcome<Running> {
     let assets = Assets::find(&settings::PROGRAMS)?;
-    let ports = TcpListener::bind("127.0.0.1:0").map_err(failed("a port"))?;
-    let port = ports.local_addr().map_err(failed("a port"))?.port();
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(failed("a port"))?;
+    let port = listener.local_addr().map_err(failed("a port"))?.port();
     settings::make_keys(home, port)?;
     fs::write(home.path("box.toml"), topology::spec(home.layout()))
         .map_err(failed("the VPC's spec"))?;
-    let mut child = spawn(home, &assets, ports, tied)?;
+    let mut child = spawn(home, &assets, listener, tied)?;
     let vpcbox = child.id();
-    // A process that has only just become another program has no command line yet.
+    // Right after exec a process has no command line yet.
     while running(home).is_none() {
         if let Some(status) = child.try_wait().map_err(failed("the box"))? {
-            let said = fs::read_to_string(home.path("box.log")).unwrap_or_default();
-            return Err(format!("the box ended with {status}: {said}"));
+            let log = fs::read_to_string(home.path("box.log")).unwrap_or_default();
+            return Err(format!("the box exited with {status}: {log}"));
         }
         sleep(Duration::from_millis(2));
     }
     Ok(Running { home: home.clone(), vpcbox })
 }
 
-fn spawn(home: &Home, assets: &Assets, ports: TcpListener, tied: bool) -> Outcome<Child> {
+fn spawn(home: &Home, assets: &Assets, listener: TcpListener, tied: bool) -> Outcome<Child> {
     let log = File::create(home.path("box.log")).map_err(failed("a log"))?;
     let errors = log.try_clone().map_err(failed("a log"))?;
     let mut command = if tied {
@@ -74,31 +74,31 @@ fn spawn(home: &Home, assets: &Assets, ports: TcpListener, tied: bool) -> Outcom
     } else {
         Command::new(home.vpcbox())
     };
-    let ourselves = std::env::current_exe().map_err(failed("our own binary"))?;
+    let own_binary = std::env::current_exe().map_err(failed("our own binary"))?;
     command
         .args(["run", "--profile", "fast", "--spec"])
         .arg(home.path("box.toml"))
         .arg("--")
-        .arg(ourselves)
+        .arg(own_binary)
         .arg("supervise")
         .args(home.flags())
         .env("KUBE_ASSETS", assets.program(""))
-        .stdin(Stdio::from(OwnedFd::from(ports)))
+        .stdin(Stdio::from(OwnedFd::from(listener)))
         .stdout(log)
         .stderr(errors);
     if !tied {
-        // Ctrl-C at the terminal is for others.
+        // Ctrl-C at the terminal must not stop the box.
         command.process_group(0);
     }
     command.spawn().map_err(failed("start the box"))
 }
 
-/// The process id of the cluster's box, if it runs.
+/// The process ID of the cluster's box, if it runs.
 pub(crate) fn running(home: &Home) -> Option<u32> {
     boxes(home).first().copied()
 }
 
-/// Every box of the cluster, found by its command: also one that somebody lost sight of.
+/// Process IDs of all boxes of the cluster, found by command line, including orphaned ones.
 fn boxes(home: &Home) -> Vec<u32> {
     let vpcbox = home.vpcbox();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -112,7 +112,7 @@ fn boxes(home: &Home) -> Vec<u32> {
     found.collect()
 }
 
-/// Ends the cluster, and removes every trace of it, also where it crashed.
+/// Stops the cluster and removes everything that it created, also after a crash.
 pub(crate) fn down(home: &Home) -> Outcome {
     let asked = Instant::now();
     let mut signal = Signal::SIGTERM;
@@ -122,7 +122,7 @@ pub(crate) fn down(home: &Home) -> Outcome {
             break;
         }
         if asked.elapsed() > PATIENCE {
-            return Err(format!("boxes of {} do not end: processes {left:?}", home.name()));
+            return Err(format!("boxes of {} do not exit: processes {left:?}", home.name()));
         }
         for pid in left {
             end(Pid::from_raw(i32::try_from(pid).map_err(failed("a process id"))?), signal)?;
@@ -133,11 +133,11 @@ pub(crate) fn down(home: &Home) -> Outcome {
         sleep(Duration::from_millis(100));
     }
     cgroup::remove(&home.cgroups())?;
-    // What was killed with a box may write until it is dead.
+    // Processes that are killed with the box may write until they are dead.
     let end = Instant::now() + PATIENCE;
-    while let Err(wrong) = home.remove() {
+    while let Err(error) = home.remove() {
         if Instant::now() > end {
-            return Err(wrong);
+            return Err(error);
         }
         sleep(Duration::from_millis(50));
     }
@@ -147,64 +147,64 @@ pub(crate) fn down(home: &Home) -> Outcome {
 fn end(process: Pid, signal: Signal) -> Outcome {
     match kill(process, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
-        Err(wrong) => Err(format!("end process {process}: {wrong}")),
+        Err(error) => Err(format!("send {signal} to process {process}: {error}")),
     }
 }
 
 impl Running {
-    /// The one that is up under this name.
+    /// Finds the running cluster of this name.
     pub(crate) fn find(home: &Home) -> Outcome<Self> {
         let vpcbox = running(home).ok_or_else(|| format!("{} is not up", home.name()))?;
         Ok(Self { home: home.clone(), vpcbox })
     }
 
-    /// Starts or stops a component of the control plane, as `start kube-apiserver`.
+    /// Starts or stops a component or a worker: `start kube-apiserver`.
     pub(crate) fn order(&self, order: &str) -> Outcome {
-        let wrong = || failed::<std::io::Error>(format!("order: {order}"));
-        let mut stream = UnixStream::connect(self.home.orders()).map_err(wrong())?;
-        writeln!(stream, "{order}").map_err(wrong())?;
+        let context = || failed::<std::io::Error>(format!("order: {order}"));
+        let mut stream = UnixStream::connect(self.home.orders()).map_err(context())?;
+        writeln!(stream, "{order}").map_err(context())?;
         let mut answer = String::new();
-        BufReader::new(stream).read_line(&mut answer).map_err(wrong())?;
+        BufReader::new(stream).read_line(&mut answer).map_err(context())?;
         if answer.trim() == "done" { Ok(()) } else { Err(format!("order: {order}: {answer}")) }
     }
 
-    /// A command that runs a program with the files and the network of a worker. It is no process
-    /// of the worker's, so that whoever kills the command kills the program.
+    /// A command that runs a program in the mount and network namespaces of a worker. It does not
+    /// join the worker's PID namespace, so that killing the command kills the program.
     pub(crate) fn on(&self, worker: &str, program: impl AsRef<OsStr>) -> Outcome<Command> {
-        let first = self.first_process(worker)?;
+        let first = self.init_process(worker)?;
         let mut command = Command::new("nsenter");
         command.args(["--mount", "--net", "--uts", "--target", &first.to_string(), "--"]);
         command.arg(program);
         Ok(command)
     }
 
-    /// The same on a worker, or in the VPC beside them.
-    pub(crate) fn anywhere(&self, place: &str, program: impl AsRef<OsStr>) -> Outcome<Command> {
+    /// The same on a worker, or on another machine of the VPC.
+    pub(crate) fn on_machine(&self, place: &str, program: impl AsRef<OsStr>) -> Outcome<Command> {
         if WORKERS.iter().any(|worker| worker.name == place) {
             return self.on(place, program);
         }
-        let vpc = Client::attach(self.vpcbox).map_err(|wrong| wrong.chain())?;
+        let vpc = Client::attach(self.vpcbox).map_err(|error| error.chain())?;
         Ok(vpc.exec(&self.home.vpcbox(), place, program))
     }
 
-    /// A command that runs our own binary in the network of a worker, and not among its files.
-    pub(crate) fn beside(&self, worker: &str) -> Outcome<Command> {
-        let first = self.first_process(worker)?;
+    /// A command that runs our own binary in a worker's network namespace, with our files.
+    pub(crate) fn in_network_of(&self, worker: &str) -> Outcome<Command> {
+        let first = self.init_process(worker)?;
         let mut command = Command::new("nsenter");
-        command.args(["--net", "--target", &first.to_string(), "--"]).arg(self.ourselves()?);
+        command.args(["--net", "--target", &first.to_string(), "--"]).arg(self.own_binary()?);
         Ok(command)
     }
 
-    /// Our own binary, wherever a command of these runs.
-    pub(crate) fn ourselves(&self) -> Outcome<PathBuf> {
+    /// The path of our own binary, valid in every namespace.
+    pub(crate) fn own_binary(&self) -> Outcome<PathBuf> {
         fs::read_link(self.home.vpcbox()).map_err(failed("our own binary"))
     }
 
-    /// The worker's first process, as this process knows it.
-    pub(crate) fn first_process(&self, worker: &str) -> Outcome<i32> {
-        let wrong = || failed(format!("{worker} is not up"));
-        let door = UnixStream::connect(self.home.door(worker)).map_err(wrong())?;
-        let peer = getsockopt(&door, PeerCredentials).map_err(failed("who that is"))?;
+    /// The worker's init process, by its ID in our PID namespace.
+    pub(crate) fn init_process(&self, worker: &str) -> Outcome<i32> {
+        let context = || failed(format!("{worker} is not up"));
+        let socket = UnixStream::connect(self.home.init_socket(worker)).map_err(context())?;
+        let peer = getsockopt(&socket, PeerCredentials).map_err(failed("read peer credentials"))?;
         Ok(peer.pid())
     }
 }

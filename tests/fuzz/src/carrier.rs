@@ -1,4 +1,4 @@
-//! Answers the SDK's requests in this process, in virtual time.
+//! An HTTP client for the SDK that answers requests in this process, in virtual time.
 
 use std::fmt;
 use std::future::Future;
@@ -17,21 +17,21 @@ use aws_smithy_types::body::SdkBody;
 use firecamp_cloud::{AwsCloud, CloudConfig, Credentials};
 use http_body_util::Limited;
 
-/// Longer than all deadlines of a call together.
-const HANGS: Duration = Duration::from_hours(1);
+/// Longer than the sum of all deadlines of a call.
+const HANG: Duration = Duration::from_hours(1);
 
 /// How a request ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// With this answer.
+    /// A complete response.
     Answer { status: u16, body: Vec<u8> },
-    /// With an answer whose body breaks off before this byte.
+    /// A response whose body ends before this byte.
     Cut { status: u16, body: Vec<u8>, at: usize },
-    /// Nobody listens.
+    /// The connection is refused.
     Refused,
-    /// The connection breaks before an answer.
+    /// The connection is reset before a response.
     Reset,
-    /// Never.
+    /// No response.
     Silence,
 }
 
@@ -79,14 +79,14 @@ impl HttpConnector for Carrier {
 }
 
 fn answer(status: u16, body: SdkBody) -> Result<HttpResponse, ConnectorError> {
-    let status = status.try_into().expect("the targets draw statuses that there are");
+    let status = status.try_into().expect("the targets draw only valid statuses");
     let mut response = HttpResponse::new(status, body);
-    // The metadata service says so with every token; EC2's answers lose nothing by it.
+    // The metadata service sends this header with every token; in EC2's responses it has no effect.
     response.headers_mut().insert("x-aws-ec2-metadata-token-ttl-seconds", "21600");
     Ok(response)
 }
 
-/// The real client over a network that answers like this.
+/// The product's client over a network that responds with `answers`.
 pub(crate) fn cloud(answers: impl Fn(&HttpRequest) -> Ending + Send + Sync + 'static) -> AwsCloud {
     let keys = Credentials::Fixed { key_id: "AKIDTEST".to_owned(), secret: "secret".to_owned() };
     let config = CloudConfig {
@@ -96,22 +96,22 @@ pub(crate) fn cloud(answers: impl Fn(&HttpRequest) -> Ending + Send + Sync + 'st
         http: Some(SharedHttpClient::new(Carrier(Arc::new(answers)))),
         ..CloudConfig::default()
     };
-    AwsCloud::connect(config).expect("the settings are right")
+    AwsCloud::connect(config).expect("the settings are valid")
 }
 
-/// Runs a call to its end in virtual time, in which silence costs nothing.
+/// Runs a call to its end in virtual time, so a missing response costs no real time.
 pub(crate) fn ended<T>(call: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
-        .expect("a runtime without I/O needs nothing");
+        .expect("a runtime without I/O starts");
     runtime
-        .block_on(async { tokio::time::timeout(HANGS, call).await })
+        .block_on(async { tokio::time::timeout(HANG, call).await })
         .expect("every call ends within its deadline")
 }
 
-/// Texts for people repeat hostile ones, but never a line break or an escape sequence of theirs.
+/// Failure texts may repeat hostile input, but never its line breaks or escape sequences.
 pub(crate) fn is_one_short_line(text: &str) -> bool {
     text.len() < 8000 && !text.chars().any(char::is_control)
 }

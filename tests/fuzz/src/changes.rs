@@ -1,6 +1,6 @@
-//! Inputs changed at random, without libFuzzer: blindly, but everywhere, and always the same.
+//! Reproducible random mutations of inputs, without libFuzzer and its coverage feedback.
 
-/// Changed inputs, one after the other.
+/// A generator of mutated inputs.
 #[derive(Debug)]
 pub struct Changes {
     inputs: Vec<Vec<u8>>,
@@ -8,7 +8,7 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Changes of these inputs, of which there is at least one.
+    /// Mutates these inputs; there must be at least one.
     pub fn new(inputs: Vec<Vec<u8>>) -> Self {
         Self { inputs, state: 0x9e37_79b9_7f4a_7c15 }
     }
@@ -18,8 +18,8 @@ impl Changes {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
-        let bound = u64::try_from(bound.max(1)).expect("no input is that long");
-        usize::try_from((self.state >> 11) % bound).expect("it is below an usize")
+        let bound = u64::try_from(bound.max(1)).expect("inputs are short");
+        usize::try_from((self.state >> 11) % bound).expect("the number fits into a usize")
     }
 
     fn pick(&mut self) -> Vec<u8> {
@@ -27,21 +27,21 @@ impl Changes {
         self.inputs.get(index).cloned().unwrap_or_default()
     }
 
-    /// A place of these bytes and one behind it.
+    /// A random range within these bytes.
     fn range(&mut self, bytes: &[u8]) -> std::ops::Range<usize> {
         let start = self.below(bytes.len() + 1);
         start..start + self.below((bytes.len() - start).min(24) + 1)
     }
 
-    /// The next one, with one to eight changes.
-    #[expect(clippy::should_implement_trait, reason = "there is no end")]
+    /// The next input, with one to eight changes.
+    #[expect(clippy::should_implement_trait, reason = "the generator never ends")]
     pub fn next(&mut self) -> Vec<u8> {
         let mut input = self.pick();
         for _change in 0..=self.below(8) {
             let range = self.range(&input);
             match self.below(6) {
                 0 => {
-                    let byte = u8::try_from(self.below(256)).expect("it is below 256");
+                    let byte = u8::try_from(self.below(256)).expect("the number is below 256");
                     input.splice(range, [byte]);
                 }
                 1 => drop(input.drain(range)),

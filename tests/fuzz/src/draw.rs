@@ -1,6 +1,6 @@
-//! Small numbers and pieces, drawn from the bytes of an input one after the other.
+//! Decodes numbers and byte slices from a fuzz input.
 
-/// What is left of an input. Beyond its end everything is zero or empty.
+/// The unread rest of an input. After its end every value is zero or empty.
 pub(crate) struct Draw<'a>(&'a [u8]);
 
 impl<'a> Draw<'a> {
@@ -26,7 +26,7 @@ impl<'a> Draw<'a> {
         wide.checked_rem(bound).unwrap_or(0)
     }
 
-    /// A piece whose length comes first.
+    /// A slice, preceded by its length.
     pub(crate) fn piece(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte()).min(self.0.len());
         let (piece, rest) = self.0.split_at(length);

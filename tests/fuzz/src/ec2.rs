@@ -1,7 +1,7 @@
-//! EC2's answers and errors, through the real SDK and the project's classification.
+//! EC2's responses and errors, through the real SDK and the product's classification.
 //!
-//! Input: one byte each for the call, the ending and the status, then the bodies of the answers
-//! in their order, separated by [`PAGE`]; the last one comes again and again.
+//! Input: one byte each for the call, the ending and the status, then the bodies of the responses
+//! in order, separated by [`PAGE`]. The last body is repeated.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use firecamp_core::ports::{Cloud, Owner};
 use crate::carrier::{Ending, cloud, ended, is_one_short_line};
 use crate::draw::Draw;
 
-/// Between two bodies.
+/// The separator of two bodies.
 const PAGE: &[u8] = b"\n--\n";
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 9);
 const ENI: &str = "eni-0123456789abcdef0";
@@ -24,10 +24,10 @@ const WITHIN: Duration = Duration::from_secs(5);
 const STATUSES: [u16; 16] =
     [200, 400, 503, 200, 403, 500, 204, 429, 404, 502, 301, 504, 413, 599, 100, 505];
 
-/// Codes that mean "not done, too many requests" whatever the status.
+/// Codes that mean "throttled, not done", whatever the status is.
 const THROTTLES: [&str; 3] = ["RequestLimitExceeded", "EC2ThrottledException", "Throttling"];
-/// Codes that mean "perhaps done" whatever the status.
-const TROUBLES: [&str; 6] = [
+/// Codes that mean "possibly done", whatever the status is.
+const SERVER_ERRORS: [&str; 6] = [
     "InternalError",
     "InternalFailure",
     "ServerInternal",
@@ -40,15 +40,16 @@ const TROUBLES: [&str; 6] = [
 enum Call {
     Owner,
     Assign,
-    AssignByForce,
+    AssignWithReassignment,
     Unassign,
 }
 
-/// No answer makes the client panic or hang; what is not a success is never reported as one, and
-/// an effect that nobody knows is never reported as none.
+/// No response makes the client panic or hang. The client never reports a failure as a success, and
+/// never an unknown effect as no effect.
 pub fn ec2(input: &[u8]) {
     let mut draw = Draw::new(input);
-    let call = draw.choose(&[Call::Owner, Call::Assign, Call::AssignByForce, Call::Unassign]);
+    let call =
+        draw.choose(&[Call::Owner, Call::Assign, Call::AssignWithReassignment, Call::Unassign]);
     let kind = draw.byte();
     let status = draw.choose(&STATUSES);
     let bodies = split(draw.rest());
@@ -60,7 +61,7 @@ pub fn ec2(input: &[u8]) {
             let body = bodies.first().cloned().unwrap_or_default();
             Ending::Cut { status, at: body.len() / 2, body }
         }
-        11 => return named(call, status, bodies.first().map_or(&[], Vec::as_slice)),
+        11 => return well_formed(call, status, bodies.first().map_or(&[], Vec::as_slice)),
         _ => Ending::Answer { status, body: Vec::new() },
     };
     let asked = AtomicUsize::new(0);
@@ -75,8 +76,8 @@ pub fn ec2(input: &[u8]) {
     });
     let text = String::from_utf8_lossy(&bodies.concat()).into_owned();
     match run(&client, call) {
-        Ok(owner) => may_succeed(&ending, owner.as_ref(), &text),
-        Err(failure) => may_fail(call, &ending, &failure, &text),
+        Ok(owner) => check_success(&ending, owner.as_ref(), &text),
+        Err(failure) => check_failure(call, &ending, &failure, &text),
     }
 }
 
@@ -98,57 +99,63 @@ fn run(client: &AwsCloud, call: Call) -> Result<Option<Owner>, CloudFailure> {
         match call {
             Call::Owner => client.owner(ADDRESS, &subnet).await.map(Some),
             Call::Assign => client.assign(&eni, ADDRESS, false, WITHIN).await.map(|()| None),
-            Call::AssignByForce => client.assign(&eni, ADDRESS, true, WITHIN).await.map(|()| None),
+            Call::AssignWithReassignment => {
+                client.assign(&eni, ADDRESS, true, WITHIN).await.map(|()| None)
+            }
             Call::Unassign => client.unassign(&eni, ADDRESS, WITHIN).await.map(|()| None),
         }
     })
 }
 
-/// Only a whole answer of the success class is a success, and an owner is one that was shown.
-fn may_succeed(ending: &Ending, owner: Option<&Owner>, text: &str) {
+/// A success needs a complete 2xx response, and an owner must be in the response.
+fn check_success(ending: &Ending, owner: Option<&Owner>, text: &str) {
     let success = match ending {
         Ending::Answer { status, .. } => (200..300).contains(status),
-        // A body of one byte or none has nothing to cut off.
+        // A body of at most one byte cannot be truncated.
         Ending::Cut { status, body, at } => (200..300).contains(status) && body.len() <= *at,
         Ending::Refused | Ending::Reset | Ending::Silence => false,
     };
-    assert!(success, "{ending:?} was taken for a success");
-    // Escapes may spell an id in many ways.
+    assert!(success, "{ending:?} was reported as a success");
+    // XML escapes allow several spellings of an ID.
     if let Some(Owner::Eni(eni)) = owner
         && !text.contains('&')
     {
         for shown in [eni.id.as_str(), &ADDRESS.to_string(), SUBNET] {
-            assert!(text.contains(shown), "{shown} was never shown: {eni:?}");
+            assert!(text.contains(shown), "{shown} is not in the response: {eni:?}");
         }
     }
 }
 
-fn may_fail(call: Call, ending: &Ending, failure: &CloudFailure, text: &str) {
+fn check_failure(call: Call, ending: &Ending, failure: &CloudFailure, text: &str) {
     let CloudFailure { kind, effect, detail } = failure;
     assert!(is_one_short_line(detail), "{detail:?}");
     if call == Call::Owner {
-        assert_eq!(*effect, Effect::None, "a read changes nothing: {failure:?}");
+        assert_eq!(*effect, Effect::None, "a read has no effect: {failure:?}");
         return;
     }
-    let says = |codes: &[&str]| text.contains('&') || codes.iter().any(|code| text.contains(code));
+    let contains =
+        |codes: &[&str]| text.contains('&') || codes.iter().any(|code| text.contains(code));
     let (wanted, certain) = match ending {
         Ending::Silence | Ending::Reset => (Effect::Unknown, true),
         Ending::Refused => (Effect::None, true),
         Ending::Cut { body, at, .. } if *at < body.len() => (Effect::Unknown, true),
         Ending::Answer { status, .. } | Ending::Cut { status, .. } => match status {
             429 => (Effect::None, true),
-            300..=499 => (Effect::None, !says(&TROUBLES)),
-            _ => (Effect::Unknown, !says(&THROTTLES)),
+            300..=499 => (Effect::None, !contains(&SERVER_ERRORS)),
+            _ => (Effect::Unknown, !contains(&THROTTLES)),
         },
     };
-    assert!(*effect == wanted || !certain, "{ending:?} is {kind:?} with effect {effect:?}");
+    assert!(
+        *effect == wanted || !certain,
+        "{ending:?} was reported as {kind:?} with effect {effect:?}"
+    );
     let throttled = *kind == CloudKind::Throttled;
-    assert!(!throttled || *effect == Effect::None, "a throttled call was not done");
+    assert!(!throttled || *effect == Effect::None, "a throttled call has no effect");
 }
 
-/// An answer that is well formed and names what the input says: only our ENI and our address are
-/// a confirmation, and only an ENI of our subnet that has our address is an owner.
-fn named(call: Call, status: u16, body: &[u8]) {
+/// A well-formed response with the names of the input. Only the requested ENI and address confirm
+/// an Assign, and only an ENI in the subnet that has the address is its owner.
+fn well_formed(call: Call, status: u16, body: &[u8]) {
     let text = String::from_utf8_lossy(body);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '/' | ':');
     let mut names = text.splitn(3, '|');

@@ -1,6 +1,6 @@
-//! The file registry against a model: sequences of requests, crashes, damage and foreign files.
+//! The file registry against a model: sequences of requests, crashes, corruption, unrelated files.
 //!
-//! Input: one byte for what is done, and what it needs, again and again.
+//! Input: steps, each with one byte for its kind, and its parameters.
 
 mod world;
 
@@ -9,17 +9,17 @@ use firecamp_core::ids::Version;
 use crate::draw::Draw;
 use world::{Basis, World};
 
-/// More steps say nothing new and take long.
+/// More steps find nothing new and take long.
 const STEPS_MAX: usize = 40;
 
-/// The registry answers like the model, whatever a crash left and whoever was there; a write
-/// that names another version than the stored one changes nothing; what is damaged is reported,
-/// left alone, and disturbs nobody else.
+/// The registry answers like the model, also after crashes and beside unrelated files. A write at
+/// another version than the stored one changes nothing. The registry reports a corrupt object,
+/// does not change it, and serves all others.
 pub fn file_registry(input: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
-        .expect("a runtime without I/O needs nothing");
+        .expect("a runtime without I/O starts");
     runtime.block_on(async {
         let mut world = World::new().await;
         let mut draw = Draw::new(input);
@@ -36,7 +36,7 @@ pub fn file_registry(input: &[u8]) {
 async fn step(world: &mut World, draw: &mut Draw<'_>) {
     let what = draw.byte() % 16;
     let member = draw.byte() % 3;
-    // Two inside the ranges, one outside them, one that EC2 keeps.
+    // Two addresses in the ranges, one outside, one that AWS reserves.
     let last = draw.choose(&[16_u8, 17, 99, 2]);
     let basis = draw.choose(&[Basis::Current, Basis::Current, Basis::Current, Basis::Stale]);
     let number = draw.byte();
@@ -44,7 +44,7 @@ async fn step(world: &mut World, draw: &mut Draw<'_>) {
         0 => world.create_claim(member).await,
         1 => world.bind(member, (!number.is_multiple_of(4)).then_some(last), basis).await,
         2 | 3 => world.create_ip(last, member).await,
-        4..=6 => world.take(last, u64::from(number % 8), member, basis).await,
+        4..=6 => world.acquire(last, u64::from(number % 8), member, basis).await,
         7 => world.comment(last, number).await,
         8 => world.delete_ip(last),
         9 => world.reopen(),
@@ -52,11 +52,11 @@ async fn step(world: &mut World, draw: &mut Draw<'_>) {
         11 => world.crash_after_publishing(last),
         12 => world.damage(last, usize::from(number)),
         13 => world.repair(last),
-        14 => world.plant(number, draw.piece()).await,
+        14 => world.add_unrelated_file(number, draw.piece()).await,
         _ => world.race(last, u64::from(number)).await,
     }
 }
 
-fn orphaned() -> Version {
+fn unknown_version() -> Version {
     Version::new("0-0").expect("a version")
 }

@@ -1,7 +1,7 @@
 //! Command lines of both containers.
 //!
-//! Input: which container, and the arguments, one a line. A variable of the environment is the
-//! same as its flag with a value, so a line `-FLAG=VALUE` stands for both.
+//! Input: the container, and its arguments, one per line. An environment variable equals its flag
+//! with a value, so a line `-FLAG=VALUE` covers both.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -13,13 +13,13 @@ use firecamp_run::config::{
     Identity, InitConfig, LogConfig, LogFormat, Output, Places, StopConfig,
 };
 use firecamp_run::flags::StopMode;
-use firecamp_run::pod::Surroundings;
+use firecamp_run::pod_identity::Surroundings;
 use firecamp_run::start::{init_config, stop_config};
 
 use crate::draw::Draw;
 
-/// No command line makes the parser panic, and what is accepted, written out flag by flag with
-/// one dash or two, is the same configuration again.
+/// No command line makes the parser panic. An accepted configuration, written out as flags with
+/// one dash or two, parses to the same configuration.
 pub fn flags(input: &[u8]) {
     let mut draw = Draw::new(input);
     let kind = draw.byte();
@@ -34,15 +34,15 @@ pub fn flags(input: &[u8]) {
         .map(OsStr::to_owned)
         .collect();
     if kind & 1 == 0 {
-        again(init_config(given, &around), init_flags, |given| init_config(given, &around));
+        round_trip(init_config(given, &around), init_flags, |given| init_config(given, &around));
     } else {
-        again(stop_config(given, &around), stop_flags, |given| stop_config(given, &around));
+        round_trip(stop_config(given, &around), stop_flags, |given| stop_config(given, &around));
     }
 }
 
 type Read<C> = Result<(C, LogConfig), Vec<String>>;
 
-fn again<C: PartialEq + std::fmt::Debug>(
+fn round_trip<C: PartialEq + std::fmt::Debug>(
     read: Read<C>,
     written: fn(&C) -> Vec<String>,
     parse: impl Fn(Vec<OsString>) -> Read<C>,
@@ -50,7 +50,7 @@ fn again<C: PartialEq + std::fmt::Debug>(
     let (config, log) = match read {
         Ok(accepted) => accepted,
         Err(faults) => {
-            assert!(!faults.is_empty(), "a refusal has a reason");
+            assert!(!faults.is_empty(), "the parser rejected the command line without a reason");
             let shown = |c: char| c == '\n' || !c.is_control();
             assert!(faults.iter().all(|fault| fault.chars().all(shown)), "{faults:?}");
             return;
@@ -62,7 +62,8 @@ fn again<C: PartialEq + std::fmt::Debug>(
             if flag.contains('=') { format!("{dashes}{flag}").into() } else { flag.into() }
         };
         let given = std::iter::once("firecamp".into()).chain(flags.iter().map(dashed));
-        let (same, reported) = parse(given.collect()).expect("what was accepted is accepted again");
+        let (same, reported) =
+            parse(given.collect()).expect("an accepted configuration parses again");
         assert_eq!((&same, &reported), (&config, &log), "{flags:?}");
     }
 }
@@ -123,9 +124,9 @@ fn identity_flags(identity: &Identity) -> [String; 4] {
     ]
 }
 
-/// A member is its service's name and a number.
+/// The service name: the member's name without its ordinal.
 fn service(identity: &Identity) -> &str {
-    identity.member.name().rsplit_once('-').expect("a member has a number").0
+    identity.member.name().rsplit_once('-').expect("a member has an ordinal").0
 }
 
 fn place_flags(places: &Places) -> [String; 2] {

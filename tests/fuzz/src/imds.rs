@@ -1,8 +1,8 @@
-//! Answers of the metadata service.
+//! Responses of the metadata service.
 //!
-//! Input: the first byte says whether the addresses of one interface or the whole instance are
-//! read. For the addresses a status and the answer follow; for the instance pieces, each with
-//! the key that it is the answer for.
+//! Input: the first byte selects whether the addresses of one interface or the whole instance are
+//! read. For the addresses, a status and the response follow; for the instance, pairs of a key and
+//! its response.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -20,7 +20,7 @@ const DATA: &str = "/latest/meta-data/";
 const PRIMARY: &str = "02:00:00:00:00:01";
 const STATUSES: [u16; 8] = [200, 404, 503, 401, 200, 403, 500, 204];
 
-/// What a healthy instance with two interfaces answers.
+/// The responses of a healthy instance with two interfaces.
 const HEALTHY: [(&str, &str); 19] = [
     ("instance-id", "i-0123456789abcdef0"),
     ("instance-type", "m5.large"),
@@ -45,8 +45,8 @@ const HEALTHY: [(&str, &str); 19] = [
 
 type Answers = BTreeMap<String, (u16, Vec<u8>)>;
 
-/// No answer makes the client panic or hang, and an empty or malformed one is a failure, never an
-/// empty set or half an instance.
+/// No response makes the client panic or hang. An empty or malformed response is a failure, never
+/// an empty set or an incomplete instance.
 pub fn imds(input: &[u8]) {
     let mut draw = Draw::new(input);
     if draw.byte().is_multiple_of(2) {
@@ -80,12 +80,12 @@ fn listed(status: u16, body: &[u8]) {
     let wanted = (200..300).contains(&status).then(|| addresses(body)).flatten();
     match (read, wanted) {
         (Ok(read), Some(wanted)) => assert_eq!(read, wanted),
-        (Err(failure), None) => reported(&failure),
-        (read, wanted) => panic!("{status} {body:?}: {read:?}, not {wanted:?}"),
+        (Err(failure), None) => check_failure(&failure),
+        (read, wanted) => panic!("{status} {body:?}: {read:?} instead of {wanted:?}"),
     }
 }
 
-/// The addresses, one a line, at least one and nothing else.
+/// The addresses, one per line; at least one, and nothing else.
 fn addresses(body: &[u8]) -> Option<BTreeSet<Ipv4Addr>> {
     let text = std::str::from_utf8(body).ok()?;
     let mut lines: Vec<&str> = text.split('\n').collect();
@@ -110,27 +110,34 @@ fn identity(mut draw: Draw<'_>) {
     }
     let macs = answers.get("network/interfaces/macs/").cloned().unwrap_or_default();
     match ended(client(answers).identity()) {
-        Ok(node) => plausible(&node, &String::from_utf8_lossy(&macs.1)),
+        Ok(node) => check_identity(&node, &String::from_utf8_lossy(&macs.1)),
         Err(failure) => {
-            assert!(!untouched, "a healthy instance is read: {failure}");
-            reported(&failure);
+            assert!(!untouched, "failed to read a healthy instance: {failure}");
+            check_failure(&failure);
         }
     }
 }
 
-fn reported(failure: &CloudFailure) {
-    assert_eq!(failure.effect, Effect::None, "a read changes nothing");
+fn check_failure(failure: &CloudFailure) {
+    assert_eq!(failure.effect, Effect::None, "a read has no effect");
     assert!(is_one_short_line(&failure.detail), "{:?}", failure.detail);
 }
 
-fn plausible(node: &NodeIdentity, macs: &str) {
+fn check_identity(node: &NodeIdentity, macs: &str) {
     let places: Vec<_> = node.enis.iter().map(|eni| (eni.network_card, eni.device_index)).collect();
     let mut sorted = places.clone();
     sorted.sort_unstable();
-    assert_eq!(places, sorted, "in the order of their places");
+    assert_eq!(places, sorted, "the ENIs must be sorted by network card and device index");
     assert_eq!(node.enis.iter().filter(|eni| eni.device_index == 0).count(), 1, "{node:?}");
     for eni in &node.enis {
-        assert!(macs.to_ascii_lowercase().contains(&eni.mac.to_string()), "{} is listed", eni.mac);
-        assert!(!eni.listed.contains(&eni.primary_address), "a primary address is no secondary");
+        assert!(
+            macs.to_ascii_lowercase().contains(&eni.mac.to_string()),
+            "{} is not in the response",
+            eni.mac
+        );
+        assert!(
+            !eni.listed.contains(&eni.primary_address),
+            "a primary address must not be listed as secondary"
+        );
     }
 }

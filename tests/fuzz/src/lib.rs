@@ -1,8 +1,7 @@
-//! What the fuzz targets run: each body takes any bytes and panics if a promise is broken. They
-//! are ordinary functions, so that `cargo test` replays every file of the corpus through them and
-//! keeps them alive between two runs of `make fuzz`.
+//! The bodies of the fuzz targets: each takes any bytes and panics if a guarantee is violated. They
+//! are ordinary functions, so `cargo test` compiles them and runs every file of the corpus.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a broken promise ends a fuzz target")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a violated guarantee ends a fuzz target")]
 
 mod carrier;
 mod changes;
@@ -29,13 +28,13 @@ pub use yaml::yaml;
 /// A fuzz target.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// The name of its binary, of its corpus and of its function here.
+    /// The name of its binary, its corpus and its function.
     pub name: &'static str,
-    /// What it runs for each input.
+    /// Runs one input.
     pub run: fn(&[u8]),
 }
 
-/// All of them.
+/// All fuzz targets.
 pub const TARGETS: [Target; 8] = [
     Target { name: "ec2", run: ec2 },
     Target { name: "file_registry", run: file_registry },

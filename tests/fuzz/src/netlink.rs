@@ -1,7 +1,7 @@
-//! What the kernel answers over netlink, rtnetlink and sock_diag.
+//! The kernel's responses over rtnetlink and sock_diag.
 //!
-//! Input: the kind of list, a place to cut at, and then either a datagram as it is, or pieces
-//! that become the messages of a well formed one.
+//! Input: the kind of list, a position to truncate at, and then either a raw datagram, or the
+//! payloads of a well-formed one.
 
 use std::net::IpAddr;
 
@@ -22,8 +22,8 @@ const DONE: u16 = 3;
 const OVERRUN: u16 = 4;
 const DATA: u16 = 20;
 
-/// No bytes make the reader panic or spin; a datagram that is cut, garbled, late or refused is
-/// never a complete list, and no entry says what no message said.
+/// No bytes make the reader panic or loop. A datagram that is truncated, malformed, late or an
+/// error is never a complete list, and every value of an entry comes from a message.
 pub fn netlink(input: &[u8]) {
     let mut draw = Draw::new(input);
     let kind = draw.byte();
@@ -33,13 +33,17 @@ pub fn netlink(input: &[u8]) {
     let whole = read(list, SEQUENCE, &bytes);
     let wanted = walk(&bytes);
     match (&whole, &wanted) {
-        (Ok(said), Some(frame)) => agree(list, said, frame),
-        (Ok(said), None) => panic!("{bytes:?} is no datagram: {said:?}"),
+        (Ok(found), Some(frame)) => compare(list, found, frame),
+        (Ok(found), None) => panic!("{bytes:?} is not a valid datagram, but was read as {found:?}"),
         (Err(failure), _) => assert!(is_one_short_line(&failure.detail), "{}", failure.detail),
     }
     let end = wanted.map_or(bytes.len(), |frame| frame.end);
     let rest = bytes.get(..cut.min(end.saturating_sub(1))).unwrap_or_default();
-    assert!(!read(list, SEQUENCE, rest).is_ok_and(|said| said.done), "cut off at {}", rest.len());
+    assert!(
+        !read(list, SEQUENCE, rest).is_ok_and(|found| found.done),
+        "a datagram truncated at {} was read as complete",
+        rest.len()
+    );
 }
 
 fn datagram(mut draw: Draw<'_>) -> Vec<u8> {
@@ -63,12 +67,12 @@ fn append(bytes: &mut Vec<u8>, kind: u16, flags: u16, payload: &[u8]) {
     bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
 }
 
-/// A datagram, taken apart the simplest way.
+/// A datagram, parsed in the simplest way.
 struct Frame {
     messages: Vec<Vec<u8>>,
     done: bool,
     interrupted: bool,
-    /// Where the last message that counts ends.
+    /// The end of the last message that was parsed.
     end: usize,
 }
 
@@ -101,18 +105,18 @@ fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }
 
-fn agree(list: List, said: &Datagram, frame: &Frame) {
-    assert_eq!((said.done, said.interrupted), (frame.done, frame.interrupted));
-    let (entries, messages) = (said.entries.len(), frame.messages.len());
+fn compare(list: List, found: &Datagram, frame: &Frame) {
+    assert_eq!((found.done, found.interrupted), (frame.done, frame.interrupted));
+    let (entries, messages) = (found.entries.len(), frame.messages.len());
     match list {
         List::Routes | List::Rules => assert!(entries <= messages),
         List::Links | List::Addresses | List::Filters | List::Sockets => {
-            assert_eq!(entries, messages, "every message is an entry");
+            assert_eq!(entries, messages, "every message must be an entry");
         }
     }
     let all = frame.messages.concat();
     let shown = |bytes: &[u8]| bytes.is_empty() || all.windows(bytes.len()).any(|w| w == bytes);
-    for entry in &said.entries {
+    for entry in &found.entries {
         let there = match entry {
             Entry::Link { index, mac, name: _ } => {
                 let mac = mac.is_none_or(|mac| shown(&mac.bytes()));
@@ -132,6 +136,6 @@ fn agree(list: List, said: &Datagram, frame: &Frame) {
             Entry::Socket { local: IpAddr::V4(local), .. } => shown(&local.octets()),
             Entry::Socket { local: IpAddr::V6(local), .. } => shown(&local.octets()),
         };
-        assert!(there, "nobody said {entry:?}");
+        assert!(there, "no message contains the values of {entry:?}");
     }
 }

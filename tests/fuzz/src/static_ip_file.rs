@@ -2,19 +2,21 @@
 
 use std::net::Ipv4Addr;
 
-/// Only one address in its one spelling is an address, with at most one newline after it, and no
-/// piece of it is another address.
+/// Only a canonical address with at most one newline parses.
 pub fn static_ip_file(input: &[u8]) {
     let text = input.strip_suffix(b"\n").unwrap_or(input);
     let read = firecamp_host::parse(input).ok();
     assert_eq!(read, strict(text));
     if let Some(address) = read {
-        assert_eq!(address.to_string().as_bytes(), text, "one address, one spelling");
-        assert!(firecamp_host::parse(&[text, text].concat()).is_err(), "written twice");
+        assert_eq!(address.to_string().as_bytes(), text, "a non-canonical address was parsed");
+        assert!(
+            firecamp_host::parse(&[text, text].concat()).is_err(),
+            "two concatenated addresses were parsed"
+        );
     }
 }
 
-/// Four numbers below 256 without leading zeros and with dots between them.
+/// Four numbers below 256, without leading zeros, separated by dots.
 fn strict(text: &[u8]) -> Option<Ipv4Addr> {
     let parts: Option<Vec<u8>> = text.split(|byte| *byte == b'.').map(number).collect();
     let octets: [u8; 4] = parts?.try_into().ok()?;

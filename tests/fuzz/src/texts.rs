@@ -1,17 +1,16 @@
-//! Short texts from outside: the registry's URL, the kernel's table of mounts, the record in a
-//! node-local lock file.
+//! Short external texts: the registry's URL, the kernel's mount table, the record in a lock file.
 //!
-//! Input: which of them, and the text.
+//! Input: the kind of text, and the text.
 
 use std::path::Component;
 
 use firecamp_host::read_record;
 use firecamp_registry::registry_url::{self, RegistryUrl};
-use firecamp_run::pod::Surroundings;
+use firecamp_run::pod_identity::Surroundings;
 
 use crate::draw::Draw;
 
-/// No text makes a parser panic, and each reads as what it says or not at all.
+/// No text makes a parser panic, and every parsed value is in the text.
 pub fn texts(input: &[u8]) {
     let mut draw = Draw::new(input);
     let kind = draw.byte();
@@ -27,7 +26,7 @@ pub fn texts(input: &[u8]) {
 fn url(text: &str) {
     match registry_url::parse(text) {
         Ok(url) => {
-            assert_eq!(url.to_string(), text, "nothing is decoded");
+            assert_eq!(url.to_string(), text, "a registry URL must be used without decoding");
             let (RegistryUrl::File(path) | RegistryUrl::Kubeconfig(path)) = url else { return };
             let stays = |part| matches!(part, Component::RootDir | Component::Normal(_));
             assert!(path.is_absolute() && path.components().all(stays), "{text:?}");
@@ -36,14 +35,14 @@ fn url(text: &str) {
     }
 }
 
-/// A pod's UID is only what the table names.
+/// A parsed pod UID is in the mount table.
 fn mounts(text: &str) {
     if let Some(uid) = Surroundings::from_mountinfo(text).pod_uid {
         assert!(text.contains(&format!("/{uid}/")), "{uid} is not in {text:?}");
     }
 }
 
-/// A record is what its bytes say, and no piece of them is another record.
+/// A record has the values of its text, and no prefix of the text is a different record.
 fn record(bytes: &[u8]) {
     let Ok(Some(record)) = read_record(bytes) else { return };
     let text = String::from_utf8_lossy(bytes);
@@ -51,6 +50,9 @@ fn record(bytes: &[u8]) {
     assert!(text.contains(&format!(" pod={pod} epoch={epoch} ")), "{text:?}: {record:?}");
     for length in 1..bytes.len() {
         let read = read_record(bytes.get(..length).unwrap_or_default());
-        assert!(read.is_err() || read == Ok(Some(record.clone())), "cut at {length}: {text:?}");
+        assert!(
+            read.is_err() || read == Ok(Some(record.clone())),
+            "another record after truncation at {length}: {text:?}"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Objects of the file registry as YAML.
 //!
-//! Input: the kind, a place to cut at, and the text.
+//! Input: the kind, a position to truncate at, and the text.
 
 use std::fmt::Debug;
 
@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use crate::carrier::is_one_short_line;
 use crate::draw::Draw;
 
-/// No text makes the parser panic. What is read is written and read again as the same object and
-/// the same record, and a text that is cut off is never another object.
+/// No text makes the parser panic. A parsed object, written and parsed again, is the same object
+/// and the same record, and a truncated text is never a different object.
 pub fn yaml(input: &[u8]) {
     let mut draw = Draw::new(input);
     let kind = draw.byte();
@@ -45,25 +45,25 @@ where
         let again = Object::<S>::from(&record);
         assert_eq!(again.metadata.name, object.metadata.name);
         assert_eq!(T::try_from(&again).as_ref(), Ok(&record));
-        written(&again, cut);
+        round_trip(&again, cut);
     }
-    written(&object, cut);
-    never_another(text, cut, &object);
+    round_trip(&object, cut);
+    check_truncated(text, cut, &object);
 }
 
-fn written<S>(object: &Object<S>, cut: usize)
+fn round_trip<S>(object: &Object<S>, cut: usize)
 where
     S: Kind + Serialize + DeserializeOwned + PartialEq + Debug,
 {
-    // Escapes make a text longer, so that one of nearly the largest size may not be written.
+    // Escapes lengthen a text, so an object of nearly the maximum size may be too large to write.
     let Ok(text) = render(object) else { return };
     let back = parse::<S>(text.as_bytes());
     assert_eq!(back.as_ref(), Ok(object), "{text}");
     assert_eq!(render(object).as_ref(), Ok(&text));
-    never_another(text.as_bytes(), cut, object);
+    check_truncated(text.as_bytes(), cut, object);
 }
 
-fn never_another<S>(text: &[u8], cut: usize, whole: &Object<S>)
+fn check_truncated<S>(text: &[u8], cut: usize, whole: &Object<S>)
 where
     S: Kind + DeserializeOwned + PartialEq + Debug,
 {
@@ -73,7 +73,7 @@ where
     }
 }
 
-/// The parser's messages may repeat a piece of the text, but no line break of it.
+/// The parser's messages may repeat a part of the text, but not its line breaks.
 fn is_one_line(text: &str) -> bool {
     is_one_short_line(text) || !text.contains('\n')
 }

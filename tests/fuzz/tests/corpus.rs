@@ -1,10 +1,10 @@
-//! Every file of the corpus, and some changed at random, through the function that its fuzz
-//! target runs. `FIRECAMP_FUZZ_CHANGES` says how many of the latter.
+//! Runs every file of the corpus, and random mutations of the files, through its fuzz target.
+//! `FIRECAMP_FUZZ_CHANGES` sets the number of mutations per target.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test that cannot read the corpus has failed, and names the file that it is at"
+    reason = "a test that cannot read the corpus fails, and prints the current file"
 )]
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use firecamp_fuzz_bodies::{Changes, TARGETS, Target};
 
-/// All of it, so that a clone stays small.
+/// The limit of the whole corpus, so that a clone stays small.
 const BYTES_MAX: u64 = 300_000;
 
 fn fuzz(below: &str) -> PathBuf {
@@ -25,7 +25,7 @@ fn names(directory: &Path) -> BTreeSet<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Prints the file that it is at, so that a failure names it.
+/// Prints the current file, so that a failure names it.
 fn replay(name: &str) {
     let Target { run, .. } = TARGETS.iter().find(|target| target.name == name).unwrap();
     let corpus = fuzz("corpus").join(name);
@@ -43,12 +43,12 @@ fn replay(name: &str) {
         println!("change {number}");
         run(&changes.next());
     }
-    // What is not kept in a file: nothing, and every byte alone.
+    // The empty input and all inputs of one byte are not in the corpus.
     run(&[]);
     (0..=u8::MAX).for_each(|byte| run(&[byte]));
 }
 
-/// Few enough that nobody waits for them.
+/// By default few, so that the tests stay fast.
 fn count() -> u32 {
     std::env::var("FIRECAMP_FUZZ_CHANGES").map_or(100, |text| text.parse().unwrap())
 }
@@ -78,7 +78,10 @@ fn every_target_has_a_binary_a_corpus_and_a_replay() {
     assert_eq!(targets, names(&fuzz("corpus")));
     let manifest = fs::read_to_string(fuzz("Cargo.toml")).unwrap();
     for name in targets {
-        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is a binary");
+        assert!(
+            manifest.contains(&format!("name = \"{name}\"")),
+            "fuzz/Cargo.toml has no binary {name}"
+        );
     }
 }
 
@@ -91,5 +94,5 @@ fn the_corpus_stays_small() {
             total += fs::metadata(corpus.join(file)).unwrap().len();
         }
     }
-    assert!(total < BYTES_MAX, "{total} bytes");
+    assert!(total < BYTES_MAX, "the corpus has {total} bytes, not less than {BYTES_MAX}");
 }

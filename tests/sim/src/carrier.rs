@@ -1,5 +1,5 @@
-//! Carries the SDK's requests to the simulator without a socket, in virtual time.
-#![expect(clippy::expect_used, reason = "test support: what fails here fails the test")]
+//! An HTTP client for the SDK that calls the simulator directly, in virtual time.
+#![expect(clippy::expect_used, reason = "test support: a failure here fails the test")]
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,34 +17,34 @@ use firecamp_cloud::{AwsCloud, CloudConfig, Credentials};
 use firecamp_vpc::{Answer, Cut, CutPoint, Exchange, Simulator, WireRequest, WireResponse};
 use tokio::time::{Instant, sleep_until};
 
-/// The time of day at which every world begins.
+/// The wall-clock time at which every simulation begins.
 pub const EPOCH: Duration = Duration::from_secs(1_790_000_000);
 
-/// The world and the moment at which it began.
+/// The simulator and its clock.
 #[derive(Clone)]
-pub struct Clockwork {
+pub struct SharedSim {
     world: Arc<Mutex<Simulator>>,
     origin: Instant,
 }
 
-impl std::fmt::Debug for Clockwork {
+impl std::fmt::Debug for SharedSim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Clockwork")
+        f.write_str("SharedSim")
     }
 }
 
-impl Clockwork {
-    /// A world that begins now, and at [`EPOCH`] for those who are in it.
+impl SharedSim {
+    /// A simulation that begins now. Its wall clock begins at [`EPOCH`].
     pub fn new(world: Simulator) -> Self {
         Self { world: Arc::new(Mutex::new(world)), origin: Instant::now() }
     }
 
-    /// Virtual time since the beginning.
+    /// Virtual time since the start.
     pub fn now(&self) -> Duration {
         self.origin.elapsed()
     }
 
-    /// The world as it is now.
+    /// The simulator, advanced to the present.
     pub fn world(&self) -> MutexGuard<'_, Simulator> {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         world.advance(self.now());
@@ -52,8 +52,8 @@ impl Clockwork {
     }
 }
 
-/// Signatures and credentials live in virtual time, too.
-impl TimeSource for Clockwork {
+/// The SDK signs requests and checks credentials in virtual time, too.
+impl TimeSource for SharedSim {
     fn now(&self) -> SystemTime {
         UNIX_EPOCH + EPOCH + Self::now(self)
     }
@@ -68,75 +68,75 @@ pub enum Service {
     Metadata,
 }
 
-/// What a call meets on its way.
+/// What happens to a call on the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// Whatever the simulator says.
+pub enum Delivery {
+    /// The simulator's response arrives.
     Answered,
-    /// The connection breaks this long after the request was sent, which arrives all the same.
+    /// The request arrives, but the connection breaks this long after it was sent.
     Broken(Duration),
 }
 
-/// A request on its way.
+/// A request in flight.
 #[derive(Debug, Clone, Copy)]
-pub struct Parcel<'a> {
-    /// When.
+pub struct InFlight<'a> {
+    /// When it was sent.
     pub now: Duration,
-    /// Where to.
+    /// Its destination.
     pub service: Service,
     /// The request.
     pub request: &'a WireRequest,
 }
 
-/// Stands between a client and the simulator, and may set and clear faults there.
-pub trait Customs: std::fmt::Debug + Send + Sync {
-    /// Hands a request over to the world.
-    fn pass(
+/// Intercepts calls between a client and the simulator; may set and clear faults.
+pub trait Interceptor: std::fmt::Debug + Send + Sync {
+    /// Forwards a request to the simulator by calling `send`.
+    fn forward(
         &self,
         world: &mut Simulator,
-        parcel: Parcel<'_>,
+        in_flight: InFlight<'_>,
         send: &mut dyn FnMut(&mut Simulator) -> Exchange,
-    ) -> (Exchange, Fate);
+    ) -> (Exchange, Delivery);
 
-    /// The answer to a call is there.
+    /// Is called when the response to a call is due.
     fn answered(&self, world: &mut Simulator, exchange: &Exchange);
 }
 
-/// Lets everything pass.
+/// Forwards every request unchanged.
 #[derive(Debug, Clone, Copy)]
-struct Free;
+struct PassThrough;
 
-impl Customs for Free {
-    fn pass(
+impl Interceptor for PassThrough {
+    fn forward(
         &self,
         world: &mut Simulator,
-        _parcel: Parcel<'_>,
+        _in_flight: InFlight<'_>,
         send: &mut dyn FnMut(&mut Simulator) -> Exchange,
-    ) -> (Exchange, Fate) {
-        (send(world), Fate::Answered)
+    ) -> (Exchange, Delivery) {
+        (send(world), Delivery::Answered)
     }
 
     fn answered(&self, _world: &mut Simulator, _exchange: &Exchange) {}
 }
 
-/// The network of one node: the metadata service by its address, EC2 at any other.
+/// The network of one node: the metadata service at its address, EC2 at any other.
 #[derive(Debug, Clone)]
 pub struct Carrier {
-    clockwork: Clockwork,
+    shared_sim: SharedSim,
     node: String,
-    customs: Arc<dyn Customs>,
+    interceptor: Arc<dyn Interceptor>,
 }
 
 impl Carrier {
-    /// From a node of the world.
-    pub fn new(clockwork: Clockwork, node: &str) -> Self {
-        Self { clockwork, node: node.to_owned(), customs: Arc::new(Free) }
+    /// The network of this node.
+    pub fn new(shared_sim: SharedSim, node: &str) -> Self {
+        Self { shared_sim, node: node.to_owned(), interceptor: Arc::new(PassThrough) }
     }
 
-    /// The same, with something in between.
+    /// Adds an interceptor.
     #[must_use]
-    pub fn through(mut self, customs: Arc<dyn Customs>) -> Self {
-        self.customs = customs;
+    pub fn intercepted_by(mut self, interceptor: Arc<dyn Interceptor>) -> Self {
+        self.interceptor = interceptor;
         self
     }
 
@@ -146,26 +146,26 @@ impl Carrier {
             region: Some("us-east-1".to_owned()),
             ec2_endpoint: Some("http://ec2.test".to_owned()),
             credentials: Credentials::InstanceRole,
-            clock: Some(SharedTimeSource::new(self.clockwork.clone())),
+            clock: Some(SharedTimeSource::new(self.shared_sim.clone())),
             http: Some(SharedHttpClient::new(self)),
             ..CloudConfig::default()
         };
-        AwsCloud::connect(config).expect("settings of this file")
+        AwsCloud::connect(config).expect("the settings in this file are valid")
     }
 
     async fn carry(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let (exchange, fate) = self.send(&request);
+        let (exchange, delivery) = self.send(&request);
         let closed = || ConnectorError::other("the connection was closed".into(), None);
-        if let Fate::Broken(after) = fate {
+        if let Delivery::Broken(after) = delivery {
             tokio::time::sleep(after).await;
             return Err(closed());
         }
         let Some(due) = exchange.respond_at else { return std::future::pending().await };
-        sleep_until(self.clockwork.origin + due).await;
+        sleep_until(self.shared_sim.origin + due).await;
         let answer = {
-            let mut world = self.clockwork.world();
-            self.customs.answered(&mut world, &exchange);
-            world.answer(self.clockwork.now(), exchange.call)
+            let mut world = self.shared_sim.world();
+            self.interceptor.answered(&mut world, &exchange);
+            world.answer(self.shared_sim.now(), exchange.call)
         };
         match answer {
             Some(Answer::Respond(response)) => response_of(response),
@@ -178,17 +178,17 @@ impl Carrier {
         }
     }
 
-    fn send(&self, request: &HttpRequest) -> (Exchange, Fate) {
+    fn send(&self, request: &HttpRequest) -> (Exchange, Delivery) {
         let imds = request.uri().contains("169.254.169.254");
         let service = if imds { Service::Metadata } else { Service::Ec2 };
         let wire = wire_request(request);
-        let now = self.clockwork.now();
+        let now = self.shared_sim.now();
         let mut send = |world: &mut Simulator| match service {
             Service::Metadata => world.imds(now, &self.node, &wire),
             Service::Ec2 => world.ec2(now, Some(&self.node), &wire),
         };
-        let parcel = Parcel { now, service, request: &wire };
-        self.customs.pass(&mut self.clockwork.world(), parcel, &mut send)
+        let in_flight = InFlight { now, service, request: &wire };
+        self.interceptor.forward(&mut self.shared_sim.world(), in_flight, &mut send)
     }
 }
 

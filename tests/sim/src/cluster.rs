@@ -1,8 +1,8 @@
-//! Three nodes in two zones, a pool, and the audit that every test ends with.
+//! A cluster of three nodes in two zones with a pool, and the audit at the end of every test.
 #![expect(
     clippy::expect_used,
     clippy::panic,
-    reason = "test support: what fails here fails the test"
+    reason = "test support: a failure here fails the test"
 )]
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use firecamp_testkit::sim::{SimFile, SimHost};
 use firecamp_vpc::{Act, Fault, FaultSpec, Profile, Selector, Service, Simulator, Spec};
 use tokio::time::sleep;
 
-use crate::carrier::{Carrier, Clockwork, EPOCH};
+use crate::carrier::{Carrier, EPOCH, SharedSim};
 
 const SPEC: &str = r#"
 [vpc]
@@ -63,10 +63,10 @@ zone = "us-east-1a"
 /// The VPC, the registry and the member's volume.
 #[derive(Debug)]
 pub struct Cluster {
-    clockwork: Clockwork,
+    shared_sim: SharedSim,
     /// The registry that all nodes share.
     pub registry: MemoryRegistry,
-    /// The member's data volume, which travels with it.
+    /// The member's data volume, which follows it to any node.
     pub volume: SimFile,
     nodes: BTreeMap<String, Node>,
 }
@@ -78,22 +78,22 @@ pub struct Node {
     pub name: String,
     /// Its kernel.
     pub host: SimHost,
-    clockwork: Clockwork,
+    shared_sim: SharedSim,
 }
 
-/// EC2 calls since a mark in the log.
+/// Counts of EC2 calls after a position in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Costs {
     /// All calls.
     pub calls: usize,
-    /// Those that change things, whatever came of them.
+    /// Mutating calls, successful or not.
     pub mutating: usize,
 }
 
 impl Node {
     /// A client of EC2 and IMDS for one process on this node.
     pub fn cloud(&self) -> AwsCloud {
-        Carrier::new(self.clockwork.clone(), &self.name).cloud()
+        Carrier::new(self.shared_sim.clone(), &self.name).cloud()
     }
 }
 
@@ -104,7 +104,7 @@ impl Default for Cluster {
 }
 
 impl Cluster {
-    /// A cluster at rest.
+    /// A cluster without members.
     pub fn new(profile: Profile) -> Self {
         Self::of(SPEC, &profile, 59)
     }
@@ -123,22 +123,22 @@ impl Cluster {
     }
 
     fn of(spec: &str, profile: &Profile, last: u8) -> Self {
-        let spec = Spec::from_toml(spec).expect("a spec of this file");
-        let world = Simulator::new(&spec, *profile, 7, EPOCH).expect("a world");
+        let spec = Spec::from_toml(spec).expect("the spec in this file is valid");
+        let world = Simulator::new(&spec, *profile, 7, EPOCH).expect("the simulator starts");
         let views = world.nodes();
-        let clockwork = Clockwork::new(world);
+        let shared_sim = SharedSim::new(world);
         let nodes = views.into_iter().map(|view| {
             let macs = view.enis.iter().map(|eni| eni.mac.parse().expect("a MAC"));
             let node = Node {
                 name: view.name.clone(),
                 host: SimHost::with_links(macs),
-                clockwork: clockwork.clone(),
+                shared_sim: shared_sim.clone(),
             };
             (view.name, node)
         });
         let nodes = nodes.collect();
         let registry = MemoryRegistry::with_pools([pool(last)]);
-        Self { clockwork, registry, volume: SimFile::default(), nodes }
+        Self { shared_sim, registry, volume: SimFile::default(), nodes }
     }
 
     /// A node by name.
@@ -148,40 +148,40 @@ impl Cluster {
 
     /// The simulator.
     pub fn world(&self) -> std::sync::MutexGuard<'_, Simulator> {
-        self.clockwork.world()
+        self.shared_sim.world()
     }
 
     /// Virtual time since the start.
     pub fn now(&self) -> Duration {
-        self.clockwork.now()
+        self.shared_sim.now()
     }
 
-    /// Sets a fault for the calls of an action.
+    /// Sets a fault for all calls of an action.
     pub fn fault(&self, op: &str, fault: Fault) {
         let when = Selector { op: Some(op.to_owned()), ..Selector::default() };
         self.fault_when(fault, when);
     }
 
-    /// Sets a fault with a selector of its own.
+    /// Sets a fault for the selected calls.
     pub fn fault_when(&self, fault: Fault, when: Selector) {
         let now = self.now();
         self.world().fault_set(now, FaultSpec { fault, when }).expect("a fault that can be set");
     }
 
-    /// Clears every fault; each must have fired, or the test proved nothing.
-    pub fn heal(&self) {
+    /// Clears every fault; fails if a fault never fired, because then the test proves nothing.
+    pub fn clear_faults(&self) {
         let now = self.now();
         let mut world = self.world();
         for status in world.fault_list() {
-            assert!(status.fired > 0, "a fault never fired: {status:?}");
+            assert!(status.fired > 0, "this fault never fired: {status:?}");
             world.fault_clear(now, Some(status.id)).expect("a fault that can be cleared");
         }
     }
 
-    /// Does something to the VPC from outside.
+    /// Changes the VPC from outside FireCamp.
     pub fn act(&self, act: &Act) {
         let now = self.now();
-        self.world().act(now, act).expect("an act that is possible");
+        self.world().act(now, act).expect("the act is possible");
     }
 
     /// The ENI of a node's primary interface.
@@ -192,12 +192,12 @@ impl Cluster {
         eni.id.parse().expect("an ENI id")
     }
 
-    /// The number of the last call so far.
-    pub fn mark(&self) -> u64 {
+    /// The number of the latest call in the log.
+    pub fn last_call(&self) -> u64 {
         self.world().calls(0).last().map_or(0, |call| call.seq)
     }
 
-    /// What was asked of EC2 since a mark.
+    /// The EC2 calls after the call with this number.
     pub fn costs(&self, since: u64) -> Costs {
         let calls = self.world().calls(0);
         let ec2: Vec<_> =
@@ -205,7 +205,7 @@ impl Cluster {
         Costs { calls: ec2.len(), mutating: ec2.iter().filter(|call| call.mutating).count() }
     }
 
-    /// The ENI that EC2 says holds the address.
+    /// The ENI that has the address in EC2.
     pub fn owner(&self, address: Ipv4Addr) -> Option<EniId> {
         let now = self.now();
         let truth = self.world().truth(now);
@@ -213,7 +213,7 @@ impl Cluster {
         found.and_then(|a| a.owner).map(|eni| eni.parse().expect("an ENI id"))
     }
 
-    /// The ENI that packets to the address reach now.
+    /// The ENI to which the router delivers packets for the address now.
     pub fn data_path(&self, address: Ipv4Addr) -> Option<EniId> {
         let now = self.now();
         let path = self.world().data_path(now);
@@ -226,20 +226,20 @@ impl Cluster {
         snapshot.static_ips.get(&address).expect("a record").object.clone()
     }
 
-    /// Lets all lags of the fast profile pass.
+    /// Waits until all delays of the fast profile have passed.
     pub async fn settle(&self) {
         sleep(Duration::from_secs(1)).await;
     }
 
-    /// What must hold after every step: one holder, no impossible state of EC2, and an address
-    /// that was ever assigned is on an ENI unless it was released (K1, K2).
+    /// Asserts that EC2 was never in an impossible state, and that an address, once assigned, was
+    /// always on an ENI unless it was released (K1, K2).
     pub fn audit(&self) {
         let world = self.world();
-        assert_eq!(world.violations(), [], "EC2 got into an impossible state");
+        assert_eq!(world.violations(), [], "EC2 was in an impossible state");
         for commit in world.commits(0) {
             for step in commit.moves {
-                let ours = commit.what == "UnassignPrivateIpAddresses" && commit.call.is_some();
-                let lost = step.after.is_none() && commit.call.is_some() && !ours;
+                let released = commit.what == "UnassignPrivateIpAddresses" && commit.call.is_some();
+                let lost = step.after.is_none() && commit.call.is_some() && !released;
                 assert!(!lost, "{} left {} without an ENI", commit.what, step.address);
             }
         }
@@ -265,5 +265,5 @@ fn pool(last: u8) -> Pool {
     }
 }
 
-/// The first address that the pool hands out in zone a.
+/// The first address that the pool allocates in zone a.
 pub const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);

@@ -1,8 +1,8 @@
-//! Lives of the member's pods: init containers and stop containers as one process each.
+//! The pods of a member: each init or stop container is one run of the engine.
 #![expect(
     clippy::expect_used,
     clippy::panic,
-    reason = "test support: what fails here fails the test"
+    reason = "test support: a failure here fails the test"
 )]
 
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub struct Pod {
     member: Member,
     uid: PodUid,
     node: String,
-    /// Breaks the calls of this pod's containers.
+    /// Injects faults into the calls of this pod's containers.
     pub script: Script,
     /// Interrupts its init container.
     pub interrupt: CancellationToken,
@@ -63,14 +63,14 @@ impl Pod {
         }
     }
 
-    /// The same pod with another deadline for its init container.
+    /// Sets the deadline of the init container.
     #[must_use]
     pub fn within(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// The same pod, whose containers' calls break as the script says.
+    /// Injects the faults of the script into the calls of its containers.
     #[must_use]
     pub fn breaking(mut self, script: Script) -> Self {
         self.script = script;
@@ -116,8 +116,8 @@ impl Pod {
         run(input, &systems, &self.run(signal)).await
     }
 
-    /// Runs the init container until its script lets it die. None if it did not come to that.
-    pub async fn dies_in_init(&self, cluster: &Cluster) -> Option<()> {
+    /// Runs the init container until its script kills it. `None` if the script does not.
+    pub async fn killed_in_init(&self, cluster: &Cluster) -> Option<()> {
         tokio::select! {
             biased;
             () = self.script.death() => Some(()),
@@ -125,8 +125,8 @@ impl Pod {
         }
     }
 
-    /// Runs the stop container until its script lets it die. None if it did not come to that.
-    pub async fn dies_in_stop(&self, cluster: &Cluster, how: Release) -> Option<()> {
+    /// Runs the stop container until its script kills it. `None` if the script does not.
+    pub async fn killed_in_stop(&self, cluster: &Cluster, how: Release) -> Option<()> {
         tokio::select! {
             biased;
             () = self.script.death() => Some(()),
@@ -134,13 +134,13 @@ impl Pod {
         }
     }
 
-    /// Runs the stop container as the preStop hook does: at once, to its end.
+    /// Runs the stop container to its end, as a preStop hook.
     pub async fn stop(&self, cluster: &Cluster, how: Release) -> Ended {
         self.release(cluster, how, false, CancellationToken::new()).await
     }
 
-    /// Runs the stop container as a sidecar does: it fixes its epoch now, and releases when
-    /// `stop` is cancelled.
+    /// Runs the stop container as a sidecar: it reads its epoch now and releases when `stop` is
+    /// cancelled.
     pub async fn sidecar(&self, cluster: &Cluster, stop: CancellationToken) -> Ended {
         self.release(cluster, Release::default(), true, stop).await
     }
@@ -175,7 +175,7 @@ impl Pod {
     }
 }
 
-/// The attach succeeded.
+/// Asserts that the attach succeeded.
 pub fn attached(ended: Ended) -> Attached {
     let Ended::Outcome(Outcome::Attached(attached)) = ended else {
         panic!("not attached: {ended:?}")
@@ -183,14 +183,14 @@ pub fn attached(ended: Ended) -> Attached {
     attached
 }
 
-/// It failed.
+/// Asserts that the run failed.
 pub fn failed(ended: Ended) -> Failure {
     let Ended::Outcome(Outcome::Failed(failure)) = ended else { panic!("did not fail: {ended:?}") };
     failure
 }
 
-/// The release ended well.
-#[expect(clippy::needless_pass_by_value, reason = "as the two above: a test hands over its end")]
+/// Asserts that the release succeeded.
+#[expect(clippy::needless_pass_by_value, reason = "the same signature as the two functions above")]
 pub fn released(ended: Ended) -> Done {
     let Ended::Outcome(Outcome::Released { release, .. }) = ended else {
         panic!("not released: {ended:?}")
@@ -198,7 +198,7 @@ pub fn released(ended: Ended) -> Done {
     release
 }
 
-/// A number that differs from UID to UID, so that each pod draws its own jitter, always the same.
+/// A seed from the UID, so that each pod has its own, reproducible jitter.
 fn number_of(uid: &str) -> u64 {
     uid.bytes().fold(7, |number, byte| number.wrapping_mul(257).wrapping_add(u64::from(byte)))
 }

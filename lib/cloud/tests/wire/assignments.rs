@@ -41,8 +41,8 @@ impl TwoNodes {
         self.enis.iter().position(|eni| eni.as_str() == owner)
     }
 
-    /// Reads until both views agree; Describe and the metadata service lag.
-    async fn shown(&self, node: usize) {
+    /// Waits until Describe and the metadata service, which lag, both list the address on the node.
+    async fn wait_until_visible(&self, node: usize) {
         let cloud = self.clouds.get(node).unwrap();
         let eni = self.enis.get(node).unwrap();
         let mac = cloud.identity().await.unwrap().enis.first().unwrap().mac;
@@ -83,11 +83,11 @@ async fn an_identity_matches_the_simulated_node() {
 async fn an_assigned_address_moves_only_by_force() {
     let two = TwoNodes::start().await;
     two.assign(0, ADDRESS, false).await.unwrap();
-    two.shown(0).await;
+    two.wait_until_visible(0).await;
     assert_eq!(kind(two.assign(1, ADDRESS, false).await), (HeldElsewhere, Effect::None));
     assert_eq!(two.holder(ADDRESS), Some(0));
     two.assign(1, ADDRESS, true).await.unwrap();
-    two.shown(1).await;
+    two.wait_until_visible(1).await;
     assert_eq!(kind(two.unassign(0, ADDRESS).await), (NotOnInterface, Effect::None));
     two.unassign(1, ADDRESS).await.unwrap();
     assert_eq!(two.holder(ADDRESS), None);
@@ -96,17 +96,17 @@ async fn an_assigned_address_moves_only_by_force() {
 #[tokio::test]
 async fn f045_impossible_requests_are_classified_by_cause() {
     let two = TwoNodes::start().await;
-    let ports = Ipv4Addr::new(10, 0, 2, 9);
+    let outside = Ipv4Addr::new(10, 0, 2, 9);
     let router = Ipv4Addr::new(10, 0, 1, 1);
     let own = Ipv4Addr::new(10, 0, 1, 10);
-    for address in [ports, router] {
+    for address in [outside, router] {
         assert_eq!(kind(two.assign(0, address, true).await), (BadAddress, Effect::None));
     }
     assert_eq!(kind(two.unassign(0, own).await), (BadAddress, Effect::None));
     assert_eq!(kind(two.unassign(0, ADDRESS).await), (NotOnInterface, Effect::None));
-    let nobody = EniId::new("eni-0aaaaaaaaaaaaaaaa").unwrap();
-    let gone = two.clouds[0].assign(&nobody, ADDRESS, true, WITHIN).await;
-    assert_eq!(kind(gone), (NotFound, Effect::None));
+    let missing = EniId::new("eni-0aaaaaaaaaaaaaaaa").unwrap();
+    let answer = two.clouds[0].assign(&missing, ADDRESS, true, WITHIN).await;
+    assert_eq!(kind(answer), (NotFound, Effect::None));
     // A t3.medium has six addresses per ENI, including the primary one.
     for last in 101..106 {
         two.assign(0, Ipv4Addr::new(10, 0, 1, last), false).await.unwrap();

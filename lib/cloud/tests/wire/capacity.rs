@@ -77,11 +77,11 @@ fn at_ten_past_one(ec2: &str) -> AwsCloud {
 #[tokio::test]
 async fn all_volumes_of_an_instance_are_reported_with_their_states() {
     let elsewhere = VOLUME.replace("i-0123456789abcdef0", "i-0123456789abcdef1");
-    let gone = VOLUME.replace("attaching", "detached");
+    let detached = VOLUME.replace("attaching", "detached");
     let other = VOLUME.replace("vol-0123456789abcdef0", "vol-0123456789abcdef1");
     let second = other.replace("attaching", "busy");
     let server = Server::start(move |request| match request.field("NextToken").as_deref() {
-        Some("more") => dated(volumes(&format!("{elsewhere}{gone}{second}"), ""), TEN_PAST_ONE),
+        Some("more") => dated(volumes(&format!("{elsewhere}{detached}{second}"), ""), TEN_PAST_ONE),
         _ => volumes(VOLUME, "more"),
     });
     let server = server.await;
@@ -113,31 +113,31 @@ async fn f094_the_age_of_an_attachment_follows_ec2s_clock() {
     }
     let server = Server::always(volumes(VOLUME, "")).await;
     let found = at_ten_past_one(&server.url).attachments(&instance()).await.unwrap();
-    assert_eq!(found[0].age, None, "EC2 has not told its time");
+    assert_eq!(found[0].age, None, "the response has no date");
 }
 
 /// One volume is detaching from another instance, one is not attached, and one is attached here.
 #[tokio::test]
 async fn f081_the_other_attachments_of_a_volume_are_reported_with_their_state() {
     let [wanted, here] = ["vol-0123456789abcdef0", "vol-0123456789abcdef1"];
-    let leaving = VOLUME
+    let detaching = VOLUME
         .replace("i-0123456789abcdef0", "i-0123456789abcdef1")
         .replace("attaching", "detaching");
-    let items = format!("{leaving}{}", VOLUME.replace(wanted, here));
+    let items = format!("{detaching}{}", VOLUME.replace(wanted, here));
     let server = Server::always(volumes(&items, "")).await;
-    let lacked = [wanted, here].map(|id| id.parse().unwrap()).into();
-    let found = ec2(&server.url).elsewhere(&instance(), &lacked).await.unwrap();
+    let missing = [wanted, here].map(|id| id.parse().unwrap()).into();
+    let found = ec2(&server.url).elsewhere(&instance(), &missing).await.unwrap();
     let [one] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((one.volume.as_str(), one.instance.as_str()), (wanted, "i-0123456789abcdef1"));
     assert_eq!(one.state, AttachmentState::Detaching);
     let requests = server.requests();
     assert_eq!(requests.len(), 1);
-    let asked = ["Filter.1.Name", "Filter.1.Value.1", "Filter.1.Value.2"];
-    let asked = asked.map(|name| requests[0].field(name).unwrap());
-    assert_eq!(asked, ["volume-id", wanted, here]);
+    let names = ["Filter.1.Name", "Filter.1.Value.1", "Filter.1.Value.2"];
+    let fields = names.map(|name| requests[0].field(name).unwrap());
+    assert_eq!(fields, ["volume-id", wanted, here]);
     for (good, bad) in [("detaching", "teleporting"), ("i-0123456789abcdef1", "somewhere")] {
-        let server = Server::always(volumes(&leaving.replace(good, bad), "")).await;
-        let failure = ec2(&server.url).elsewhere(&instance(), &lacked).await.unwrap_err();
+        let server = Server::always(volumes(&detaching.replace(good, bad), "")).await;
+        let failure = ec2(&server.url).elsewhere(&instance(), &missing).await.unwrap_err();
         assert!(failure.detail.contains("failed to parse"), "{failure}");
     }
 }
@@ -168,13 +168,13 @@ async fn a_simulated_node_has_type_limits_and_a_root_volume() {
     assert!(failure.detail.contains("InvalidInstanceType"), "{failure}");
     let found = cloud.attachments(&own.instance).await.unwrap();
     let [root] = found.as_slice() else { panic!("{found:?}") };
-    // The other node does not have it, and the second one does not exist.
+    // The other node has no such attachment, and the second volume does not exist.
     let unknown = "vol-0123456789abcdef9".parse().unwrap();
-    let lacked = [root.volume.clone(), unknown].into();
+    let missing = [root.volume.clone(), unknown].into();
     let other = two.clouds[1].instance().await.unwrap().instance;
-    let there = two.clouds[1].elsewhere(&other, &lacked).await.unwrap();
-    let [on_first] = there.as_slice() else { panic!("{there:?}") };
+    let found = two.clouds[1].elsewhere(&other, &missing).await.unwrap();
+    let [on_first] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((&on_first.volume, &on_first.instance), (&root.volume, &own.instance));
-    assert_eq!(cloud.elsewhere(&own.instance, &lacked).await.unwrap(), []);
+    assert_eq!(cloud.elsewhere(&own.instance, &missing).await.unwrap(), []);
     assert_eq!((root.state, root.zone.as_str()), (AttachmentState::Attached, "us-east-1a"));
 }

@@ -6,21 +6,21 @@ use firecamp_cloud::{AwsCloud, CloudConfig};
 use crate::server::{Reply, Server};
 use crate::setup::{Ec2Call, NOWHERE, call, is_child, run_in_child};
 
-/// What the child must observe: `Ok`, or class and effect.
+/// The expected result in the child: `Ok`, or class and effect.
 const WANTED: &str = "FIRECAMP_TEST_WANTED";
 
-/// The child: everything comes from the environment.
+/// The child: its whole configuration comes from the environment.
 async fn child() {
     let cloud = AwsCloud::connect(CloudConfig::from_env()).unwrap();
     let answer = call(&cloud, Ec2Call::Unassign).await;
-    let seen = match &answer {
+    let observed = match &answer {
         Ok(()) => "Ok".to_owned(),
         Err(failure) => format!("{:?} {:?}", failure.kind, failure.effect),
     };
-    assert_eq!(seen, std::env::var(WANTED).unwrap(), "{answer:?}");
+    assert_eq!(observed, std::env::var(WANTED).unwrap(), "{answer:?}");
 }
 
-/// Runs the case and returns the key that signed, if a request reached EC2.
+/// Runs the case and returns the key that signed the request, if one reached EC2.
 async fn signer(test: &str, variables: &[(&str, &str)], wanted: &str) -> Option<String> {
     let ec2 = Server::always(Reply::text(200, "")).await;
     let mut all = vec![
@@ -102,8 +102,8 @@ async fn f053_the_role_of_a_service_account_signs_or_fails_with_the_reason() {
         ];
         assert_eq!(signer(test, &variables, wanted).await.as_deref(), key, "{wanted}");
         assert_eq!(sts.requests().len(), 1, "{wanted}");
-        let asked = &sts.requests()[0];
-        assert_eq!(asked.field("Action").as_deref(), Some("AssumeRoleWithWebIdentity"));
+        let request = &sts.requests()[0];
+        assert_eq!(request.field("Action").as_deref(), Some("AssumeRoleWithWebIdentity"));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Credentials: which ones sign, when they are requested, and failures without any.
+//! Credentials: which ones sign, when they are requested, and failures without credentials.
 
 use firecamp_cloud::{AwsCloud, CloudConfig, Credentials};
 use firecamp_core::failure::CloudKind::{Auth, Transient};
@@ -46,8 +46,8 @@ async fn the_role_of_the_instance_signs_and_is_requested_once() {
     for _ in 0..3 {
         call(&cloud, Ec2Call::Unassign).await.unwrap();
     }
-    let asked = imds.reads().iter().filter(|path| path.ends_with("node-role")).count();
-    assert_eq!(asked, 1);
+    let reads = imds.reads().iter().filter(|path| path.ends_with("node-role")).count();
+    assert_eq!(reads, 1);
     let requests = server.requests();
     let signature = requests[0].header("authorization").unwrap();
     assert!(signature.contains("Credential=AKIDROLE/"), "{signature}");
@@ -68,7 +68,7 @@ async fn f048_the_default_region_comes_from_the_metadata_service() {
 }
 
 #[tokio::test]
-async fn f053_nothing_is_sent_without_credentials_and_the_failure_says_so() {
+async fn f053_nothing_is_sent_without_credentials_and_the_failure_names_the_cause() {
     let server = Server::always(Reply::text(200, "")).await;
     let imds = Imds::start(&[PRIMARY]).await;
     let failure = call(&by_role(&server.url, &imds), Ec2Call::Assign).await.unwrap_err();

@@ -31,7 +31,7 @@ fn eni(id: &str, address: &str) -> String {
 /// An ENI of a terminated instance: no subnet, no addresses.
 const BARE: &str = "<item><status>available</status></item>";
 
-/// Returns pages of the requested size, with tokens that count.
+/// Returns pages of the requested size, with numbered tokens.
 fn paged(items: Vec<String>) -> impl Fn(&Request) -> Reply + Send + Sync {
     let items = Arc::new(items);
     move |request| {
@@ -102,18 +102,18 @@ async fn an_empty_page_with_a_token_does_not_end_the_listing() {
 }
 
 #[tokio::test]
-async fn a_repeated_token_is_a_failure_and_not_the_end() {
+async fn a_repeated_token_is_a_failure_not_the_end_of_the_listing() {
     let server = Server::always(page(&[], Some("again"))).await;
-    let reported = owner_of(&server, 100).await.unwrap_err();
-    assert!(reported.contains("token was repeated"), "{reported}");
+    let detail = owner_of(&server, 100).await.unwrap_err();
+    assert!(detail.contains("token was repeated"), "{detail}");
     assert_eq!(server.requests().len(), 2);
     let server = Server::start(|request| match request.field("NextToken").as_deref() {
         Some("a") => page(&[], Some("b")),
         _ => page(&[], Some("a")),
     })
     .await;
-    let reported = owner_of(&server, 100).await.unwrap_err();
-    assert!(reported.contains("token was repeated"), "{reported}");
+    let detail = owner_of(&server, 100).await.unwrap_err();
+    assert!(detail.contains("token was repeated"), "{detail}");
     assert_eq!(server.requests().len(), 3);
 }
 

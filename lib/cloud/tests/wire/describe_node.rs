@@ -117,8 +117,8 @@ async fn f053_a_dry_run_reports_allowed_and_denied_permissions() {
         let allowed = Reply::error(412, "DryRunOperation", would);
         assert_eq!(dry_run(right, allowed).await, (Ok(Permission::Allowed), 1));
         let denied = Reply::error(403, "UnauthorizedOperation", "You are not authorized.");
-        let (Ok(Permission::Denied(reported)), 1) = dry_run(right, denied).await else { panic!() };
-        assert!(reported.contains("You are not authorized."), "{reported}");
+        let (Ok(Permission::Denied(message)), 1) = dry_run(right, denied).await else { panic!() };
+        assert!(message.contains("You are not authorized."), "{message}");
         let busy = Reply::error(503, "RequestLimitExceeded", "Request limit exceeded.");
         assert_eq!(dry_run(right, busy).await, (Err(CloudKind::Throttled), 1));
     }
@@ -140,7 +140,7 @@ fn at_ten_past_one(ec2: &str, imds: &str) -> AwsCloud {
 }
 
 pub(crate) fn dated(reply: Reply, date: &str) -> Reply {
-    let Reply::Http { status, mut headers, body } = reply else { panic!("another kind") };
+    let Reply::Http { status, mut headers, body } = reply else { panic!("the reply is not HTTP") };
     headers.push(("date", date.to_owned()));
     Reply::Http { status, headers, body }
 }
@@ -157,7 +157,11 @@ async fn f094_clock_skew_is_read_from_responses_without_extra_requests() {
     let server = Server::always(dated(refused, "Fri, 02 Jan 2026 01:10:01 GMT")).await;
     let cloud = at_ten_past_one(&server.url, NOWHERE);
     cloud.interfaces(&instance()).await.unwrap_err();
-    assert_eq!(cloud.clocks(), [Reading { clock: Clock::Ec2, ahead: -1 }], "of a refusal as well");
+    assert_eq!(
+        cloud.clocks(),
+        [Reading { clock: Clock::Ec2, ahead: -1 }],
+        "the date of a refusal counts too"
+    );
 }
 
 #[tokio::test]
@@ -176,7 +180,9 @@ async fn the_skew_of_the_metadata_services_clock_is_measured() {
     let server = Server::start(move |request| {
         let (ttl, body) = ("x-aws-ec2-metadata-token-ttl-seconds", "token");
         let reply = dated(Reply::text(200, body), date);
-        let Reply::Http { status, mut headers, body } = reply else { panic!("another kind") };
+        let Reply::Http { status, mut headers, body } = reply else {
+            panic!("the reply is not HTTP")
+        };
         if request.method == "PUT" {
             headers.push((ttl, "21600".to_owned()));
         }
@@ -195,11 +201,11 @@ async fn the_interfaces_of_simulated_nodes_are_reported_with_their_addresses() {
     let own = cloud.instance().await.unwrap();
     let address = "10.0.1.77".parse().unwrap();
     cloud.assign(&two.enis[1], address, false, Duration::from_secs(30)).await.unwrap();
-    let look = async || cloud.interfaces(&own.instance).await.unwrap();
-    while !look().await.iter().any(|one| one.addresses.contains(&address)) {
+    let interfaces = async || cloud.interfaces(&own.instance).await.unwrap();
+    while !interfaces().await.iter().any(|one| one.addresses.contains(&address)) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let found = look().await;
+    let found = interfaces().await;
     let ids: Vec<_> = found.iter().map(|one| &one.id).collect();
     assert_eq!(found.len(), 2);
     assert_eq!(ids, own.enis.iter().map(|eni| &eni.id).collect::<Vec<_>>());

@@ -35,7 +35,7 @@ struct State {
     revoked: u32,
 }
 
-/// The service; tests may change its tree while it runs.
+/// The service; tests may change its tree while the service runs.
 pub(crate) struct Imds {
     pub(crate) server: Server,
     state: Arc<Mutex<State>>,
@@ -79,7 +79,7 @@ impl Imds {
         self.reply(&format!("network/interfaces/macs/{mac}/{name}"), reply);
     }
 
-    /// Revokes the tokens in use, as a restarted service does.
+    /// Revokes all existing tokens, as a restarted service does.
     pub(crate) fn revoke(&self) {
         let mut state = self.state.lock().unwrap();
         state.revoked = state.tokens;

@@ -1,4 +1,4 @@
-//! The simulator's faults: how our client reports each, and the actual state afterwards.
+//! The simulator's faults: how FireCamp's client reports each, and the actual state afterwards.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ async fn assign(fault: Fault, wanted: (CloudKind, Effect), moved: bool) {
     two.break_once(ASSIGN, fault.clone());
     assert_eq!(kind(two.assign(0, ADDRESS, true).await), wanted, "{fault:?}");
     assert_eq!(two.holder(ADDRESS).is_some(), moved, "{fault:?}");
-    let asked = two.ec2.requests().len();
-    assert_eq!(asked, 1, "{fault:?} was sent more than once");
+    let requests = two.ec2.requests().len();
+    assert_eq!(requests, 1, "{fault:?} was sent more than once");
 }
 
 #[tokio::test]
@@ -93,15 +93,15 @@ async fn every_error_for_a_held_address_has_one_class() {
 async fn f060_pages_that_are_short_empty_or_loop_never_hide_an_owner() {
     let two = TwoNodes::start().await;
     let own = std::net::Ipv4Addr::new(10, 0, 1, 10);
-    let look = async || two.clouds[0].owner(own, &two.subnet).await;
-    let shown = |owner: &Owner| matches!(owner, Owner::Eni(eni) if eni.primary);
-    assert!(shown(&look().await.unwrap()));
+    let lookup = async || two.clouds[0].owner(own, &two.subnet).await;
+    let is_primary = |owner: &Owner| matches!(owner, Owner::Eni(eni) if eni.primary);
+    assert!(is_primary(&lookup().await.unwrap()));
     two.break_once(DESCRIBE, Fault::EmptyPageWithToken {});
-    assert!(shown(&look().await.unwrap()));
+    assert!(is_primary(&lookup().await.unwrap()));
     two.break_once(DESCRIBE, Fault::DescribeOmits {});
-    assert_eq!(look().await.unwrap(), Owner::Unassigned);
+    assert_eq!(lookup().await.unwrap(), Owner::Unassigned);
     two.break_all(Fault::LoopingToken {});
-    assert_eq!(look().await.unwrap_err().kind, Transient);
+    assert_eq!(lookup().await.unwrap_err().kind, Transient);
 }
 
 #[tokio::test]

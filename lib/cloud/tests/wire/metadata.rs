@@ -54,7 +54,7 @@ async fn an_identity_has_the_values_of_the_metadata_service() {
 }
 
 #[tokio::test]
-async fn f048_the_region_comes_from_its_own_key_also_in_a_local_zone() {
+async fn f048_the_region_comes_from_its_own_key_even_in_a_local_zone() {
     let server = Imds::start(&[PRIMARY]).await;
     assert_eq!(identity(&server).await.region, "us-east-1");
 }
@@ -125,7 +125,7 @@ async fn f048_an_error_status_is_a_failure_without_a_retry() {
 }
 
 #[tokio::test]
-async fn f048_an_empty_or_malformed_response_is_a_failure_and_never_an_empty_set() {
+async fn f048_an_empty_or_malformed_response_is_a_failure_never_an_empty_set() {
     let long = "10.0.0.4\n".repeat(10_000);
     let hostile: Vec<Vec<u8>> = vec![
         b"".to_vec(),
@@ -271,8 +271,8 @@ async fn a_list_of_more_interfaces_than_any_type_has_is_refused() {
 #[tokio::test]
 async fn f051_reads_of_a_silent_metadata_service_time_out() {
     let server = Server::always(Reply::Silence(Vec::new())).await;
-    let patience = Duration::from_millis(300);
-    let config = CloudConfig { imds_within: patience, ..config(NOWHERE, &server.url) };
+    let timeout = Duration::from_millis(300);
+    let config = CloudConfig { imds_within: timeout, ..config(NOWHERE, &server.url) };
     let cloud = AwsCloud::connect(config).unwrap();
     let started = Instant::now();
     let listed = cloud.listed(mac(PRIMARY)).await.unwrap_err();
@@ -280,7 +280,7 @@ async fn f051_reads_of_a_silent_metadata_service_time_out() {
     let identity = cloud.identity().await.unwrap_err();
     assert_eq!(identity.kind, Transient, "{identity}");
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
-    assert!(server.requests().len() <= 2, "the token is asked for once by each call");
+    assert!(server.requests().len() <= 2, "each call requests the token once");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Every outcome of an EC2 request: its class, its effect, exactly one request, and an end before
+//! Every outcome of an EC2 request: its class and effect, exactly one request, and a result before
 //! the deadline.
 
 use firecamp_cloud::{AwsCloud, CloudConfig};

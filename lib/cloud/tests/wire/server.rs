@@ -126,7 +126,7 @@ async fn serve(mut stream: TcpStream, handler: Arc<Handler>, log: Arc<Mutex<Vec<
             reply = then();
         }
         match reply {
-            Reply::After(..) => panic!("one wait is enough"),
+            Reply::After(..) => panic!("nested delays are not supported"),
             Reply::Http { status, headers, body } => {
                 let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
                 for (name, value) in headers {
@@ -157,7 +157,7 @@ async fn serve(mut stream: TcpStream, handler: Arc<Handler>, log: Arc<Mutex<Vec<
     }
 }
 
-/// The next complete request, or `None` if the client is gone.
+/// The next complete request, or `None` if the client closed the connection.
 async fn next(stream: &mut TcpStream, rest: &mut Vec<u8>) -> Option<Request> {
     loop {
         if let Some(request) = parse(rest) {

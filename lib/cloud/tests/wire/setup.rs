@@ -1,4 +1,4 @@
-//! Clients that use only what a test gives them.
+//! Clients with only the configuration of the test.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -97,8 +97,8 @@ pub(crate) async fn run_in_child(test: &str, variables: &[(&str, &str)]) {
         .output()
         .await
         .unwrap();
-    let reported = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success() && reported.contains("1 passed"), "{variables:?}: {reported}");
+    let output = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && output.contains("1 passed"), "{variables:?}: {output}");
 }
 
 pub(crate) fn is_child() -> bool {

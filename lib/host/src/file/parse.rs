@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f010_nothing_and_a_lone_newline_are_empty() {
+    fn f010_no_content_or_only_a_newline_is_empty() {
         assert_eq!(parse(b""), Err(ParseError::Empty));
         assert_eq!(parse(b"\n"), Err(ParseError::Empty));
     }
@@ -75,7 +75,7 @@ mod tests {
         }
 
         #[test]
-        fn f010_what_is_read_is_what_would_be_written(
+        fn f010_parsed_content_is_what_would_be_written(
             bytes in prop::collection::vec(any::<u8>(), 0..24),
         ) {
             if let Ok(address) = parse(&bytes) {
@@ -85,7 +85,7 @@ mod tests {
         }
 
         #[test]
-        fn f010_near_misses_never_read_as_another_address(
+        fn f010_changed_byte_never_parses_as_the_old_address(
             bits in any::<u32>(), at in any::<prop::sample::Index>(), byte in any::<u8>()
         ) {
             let mut bytes = Ipv4Addr::from_bits(bits).to_string().into_bytes();
@@ -98,7 +98,7 @@ mod tests {
         }
 
         #[test]
-        fn f010_a_cut_or_doubled_file_is_never_a_different_address(bits in any::<u32>()) {
+        fn f010_truncated_or_doubled_content_never_parses_as_another_address(bits in any::<u32>()) {
             let text = Ipv4Addr::from_bits(bits).to_string();
             let doubled = format!("{text}{text}");
             prop_assert!(parse(doubled.as_bytes()).is_err());

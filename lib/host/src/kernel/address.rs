@@ -28,12 +28,12 @@ pub(crate) struct Assigned {
     pub(crate) link: u32,
     pub(crate) local: Ipv4Addr,
     pub(crate) prefix: u8,
-    /// Who put it there (IFA_PROTO), where the kernel knows and somebody said so.
+    /// The program that added it (IFA_PROTO), if the kernel stores tags and the program set one.
     pub(crate) protocol: Option<u8>,
 }
 
 impl Assigned {
-    /// Exactly this address as a /32: nothing else is ever meant by an address of ours.
+    /// Whether it is this address as a /32, the only prefix that FireCamp adds.
     pub(crate) fn is(&self, address: Ipv4Addr) -> bool {
         self.local == address && self.prefix == 32
     }
@@ -60,10 +60,10 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Assigned, NetlinkError> {
     Ok(Assigned { link: u32::from_ne_bytes(index), local, prefix, protocol })
 }
 
-/// Adds the /32 for good (no lifetime), with global scope and no broadcast, tagged ours if the
-/// kernel takes tags. The kernel appends it to the link's addresses, and only a route without
-/// gateway and source takes the first of them: so it changes nobody's source address. False if
-/// it is there already.
+/// Adds the /32 without a lifetime, with global scope and no broadcast, and with FireCamp's tag if
+/// the kernel stores tags. The kernel appends it to the link's addresses. Only a route without
+/// gateway and source uses the first of them, so no source address changes. Returns false if it
+/// exists.
 pub(crate) async fn add(
     netlink: &mut Netlink,
     link: u32,
@@ -82,8 +82,8 @@ pub(crate) async fn add(
     }
 }
 
-/// Removes exactly this /32 from exactly this link. The kernel does not look at tags here: who
-/// calls has read them. False if it is gone already.
+/// Removes this /32 from this link. The kernel does not compare tags on deletion, so the caller has
+/// checked them. Returns false if it does not exist.
 pub(crate) async fn remove(
     netlink: &mut Netlink,
     link: u32,

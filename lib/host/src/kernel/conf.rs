@@ -22,9 +22,9 @@ pub(crate) const ARP_ANNOUNCE: u16 = 18;
 /// Number of `arp_ignore`.
 pub(crate) const ARP_IGNORE: u16 = 19;
 
-/// `rp_filter`: any route to the source will do.
+/// `rp_filter`: a packet passes if there is a route to its source over any link.
 pub(crate) const LOOSE: u32 = 2;
-/// `rp_filter`: the route to the source must use the link that the packet came by.
+/// `rp_filter`: a packet passes only if the route to its source uses the link that it came in on.
 const STRICT: u32 = 1;
 
 /// The `rp_filter` values of `all` and of each link.
@@ -38,8 +38,7 @@ impl Filters {
     }
 
     /// Whether the effective value for the link, the higher of its own and that of `all`, is
-    /// strict. A link that is not listed is taken for strict: it is not known to be anything
-    /// else.
+    /// strict. A link that is not listed counts as strict, because its value is unknown.
     pub(crate) fn strict(&self, link: u32) -> bool {
         let index = i32::try_from(link).unwrap_or(i32::MAX);
         let (Some(all), Some(own)) = (self.0.get(&ALL), self.0.get(&index)) else { return true };

@@ -1,4 +1,4 @@
-//! Links, and which of them is an ENI's.
+//! Links, and which of them belongs to an ENI.
 
 use firecamp_core::ids::Mac;
 use netlink_packet_core::NLA_F_NESTED;
@@ -36,9 +36,9 @@ pub(crate) struct Link {
     pub(crate) mtu: u32,
     max_mtu: u32,
     master: Option<u32>,
-    /// What made it (`vlan`, `bridge`, `veth`); nothing for a device with a driver of its own.
+    /// Its kind (`vlan`, `bridge`, `veth`); none for a device with its own driver.
     kind: Option<String>,
-    /// Its IPv4 settings (`IPV4_DEVCONF_…`, which count from one), as the kernel lists them.
+    /// Its IPv4 settings (`IPV4_DEVCONF_…`, numbered from one), in the kernel's order.
     conf: Vec<u8>,
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Link, NetlinkError> {
     let [_family, _pad, _t0, _t1, i0, i1, i2, i3, f0, f1, f2, f3, ..] =
         fixed_part::<HEADER>(payload)?;
     let attributes = Attributes::after(payload, HEADER)?;
-    // A link-layer address that is no MAC (a tunnel's) cannot be an ENI's.
+    // A link-layer address of another length (a tunnel's) is not a MAC.
     let mac = attributes.bytes(IFLA_ADDRESS).and_then(|bytes| bytes.try_into().ok());
     let info = attributes.bytes(IFLA_LINKINFO).map(Attributes::of).transpose()?;
     Ok(Link {
@@ -85,13 +85,13 @@ fn ipv4_conf<'a>(link: &Attributes<'a>) -> Result<Option<&'a [u8]>, NetlinkError
     Ok(Attributes::of(inet)?.bytes(IFLA_INET_CONF))
 }
 
-/// The link of the ENI with this MAC, if there is one.
+/// The link of the ENI with this MAC, if any.
 ///
-/// Several links may show one MAC: VLANs, bridges and bonds inherit that of the device below
-/// them. The ENI's is the device itself: one with a driver of its own, or a veth (the end of an
-/// ENI in a VPC in a box). If that device is a port of another link with the same MAC, the
-/// kernel gives packets to that one and an address on the port would be dead: then, and if two
-/// devices show the MAC, nothing is chosen, because a guess could be foreign.
+/// Several links may have one MAC: VLANs, bridges and bonds inherit that of the device below them.
+/// The ENI's link is the device itself: a link with its own driver, or a veth (the end of an ENI in
+/// a VPC in a box). If that device is a port of another link with the same MAC, the kernel passes
+/// packets to that link, and an address on the port would receive none. In that case, and if two
+/// devices have the MAC, the function fails instead of guessing.
 pub(crate) fn of_eni(links: &[Link], mac: Mac) -> Result<Option<&Link>, HostError> {
     let same: Vec<&Link> = links.iter().filter(|link| link.mac == Some(mac)).collect();
     let device = |link: &&&Link| link.kind.as_deref().is_none_or(|kind| kind == "veth");
@@ -99,7 +99,7 @@ pub(crate) fn of_eni(links: &[Link], mac: Mac) -> Result<Option<&Link>, HostErro
     let unclear = |why: String| HostError::WhichLink { mac, why };
     match devices.as_slice() {
         [] if same.is_empty() => Ok(None),
-        [] => Err(unclear(format!("{} are no devices", names(&same)))),
+        [] => Err(unclear(format!("only virtual links have it: {}", names(&same)))),
         [one] => match same.iter().find(|link| one.master == Some(link.index)) {
             Some(master) => Err(unclear(format!("{} is a port of {}", one.name, master.name))),
             None => Ok(Some(one)),
@@ -112,14 +112,14 @@ fn names(links: &[&Link]) -> String {
     links.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// The MTU for a link that nobody has configured, after the example of another (the one with
-/// the default route), as far as the device can do it; nothing if its own is not smaller.
+/// The MTU to set on an unconfigured link: that of the example (the link with the default route),
+/// up to the device's maximum. None if the link's MTU is not smaller.
 pub(crate) fn better_mtu(link: &Link, example: &Link) -> Option<u32> {
     let limit = if link.max_mtu == 0 { u32::MAX } else { link.max_mtu };
     Some(example.mtu.min(limit)).filter(|mtu| *mtu > link.mtu)
 }
 
-/// Brings the link up, with another MTU if one is given.
+/// Sets the link up, and its MTU if one is given.
 pub(crate) async fn bring_up(
     netlink: &mut Netlink,
     link: &Link,
@@ -134,8 +134,8 @@ pub(crate) async fn bring_up(
     netlink.change(RTM_SETLINK, 0, &body).await.map_err(failed("bring up link", &link.name))
 }
 
-/// Sets one of the link's IPv4 settings (`IPV4_DEVCONF_…`), by the link's index: unlike
-/// `/proc/sys/net` this works in a container, where that is mounted read-only, and cannot hit
+/// Sets one of the link's IPv4 settings (`IPV4_DEVCONF_…`) by the link's index. Unlike
+/// `/proc/sys/net`, this works in a container, where that is mounted read-only, and cannot change
 /// another link after a rename.
 pub(crate) async fn set_conf(
     netlink: &mut Netlink,
@@ -206,14 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn a_mac_that_no_link_has_finds_nothing() {
+    fn a_mac_without_a_link_finds_nothing() {
         let mut other = link(2, "ens6", None, None);
         other.mac = None;
         assert_eq!(chosen(&[other]), Ok(None));
     }
 
     #[test]
-    fn the_mtu_grows_to_the_example_and_never_past_the_device() {
+    fn mtu_follows_the_example_up_to_the_maximum_of_the_device() {
         let mut example = link(2, "ens5", None, None);
         example.mtu = 9001;
         let mut eni = link(3, "ens6", None, None);

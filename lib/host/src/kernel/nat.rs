@@ -1,6 +1,6 @@
-//! Rules of nf_tables that rewrite source addresses, whoever made them. They are only looked at.
+//! The nf_tables rules that rewrite source addresses. Read-only.
 //!
-//! What iptables makes today is in nf_tables as well; what its older form made is not.
+//! The current iptables creates its rules in nf_tables; the legacy one does not.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::netlink::Netlink;
 const GET_RULES: u16 = (10 << 8) | 7;
 /// `struct nfgenmsg`.
 const HEADER: usize = 4;
-/// Families of tables that see IPv4: `NFPROTO_INET` and `NFPROTO_IPV4`.
+/// The families of tables that process IPv4: `NFPROTO_INET` and `NFPROTO_IPV4`.
 const FAMILIES: [u8; 2] = [1, 2];
 const RULE_TABLE: u16 = 1;
 const RULE_CHAIN: u16 = 2;
@@ -26,10 +26,10 @@ const NAT_TYPE: u16 = 1;
 /// `NFT_NAT_SNAT`.
 const SOURCE: [u8; 4] = [0; 4];
 const TARGET_NAME: u16 = 1;
-/// Targets of iptables, as nf_tables carries them.
+/// Targets of iptables, as nf_tables represents them.
 const TARGETS: [&str; 2] = ["SNAT", "MASQUERADE"];
 
-/// All such chains; none where the kernel has no nf_tables.
+/// All chains with such a rule; none if the kernel has no nf_tables.
 pub(crate) async fn source_nat(netlink: &mut Netlink) -> Result<BTreeSet<Chain>, HostError> {
     let of_all_families = Raw(vec![0; HEADER]);
     let messages = match netlink.dump(GET_RULES, &of_all_families).await {
@@ -61,7 +61,7 @@ fn decode(payload: &[u8]) -> Result<Option<Chain>, NetlinkError> {
     Ok(None)
 }
 
-/// The elements of a list, which all have the same kind.
+/// The elements of a list; all have the same kind.
 fn elements(list: &[u8]) -> Result<Vec<Attributes<'_>>, NetlinkError> {
     let mut found = Vec::new();
     let mut rest = list;

@@ -1,4 +1,4 @@
-//! Routes of the tables that our rules look up.
+//! Routes of the tables that FireCamp's rules look up.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -28,23 +28,23 @@ const RTA_TABLE: u16 = 15;
 const RTN_UNICAST: u8 = 1;
 /// `RTM_F_CLONED`: a cached answer, not a route.
 const CLONED: u32 = 0x200;
-/// The table that is asked where no rule says otherwise.
+/// The table that the kernel looks up if no rule selects another one.
 pub(crate) const MAIN_TABLE: u32 = 254;
 
-/// What a route does.
+/// The properties of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) table: u32,
     /// Destination and prefix length; `0.0.0.0/0` is the default route.
     pub(crate) to: (Ipv4Addr, u8),
     pub(crate) via: Option<Ipv4Addr>,
-    /// Nothing for a route with several next hops or without any.
+    /// None for a route with several next hops or without one.
     pub(crate) link: Option<u32>,
     metric: u32,
     unicast: bool,
 }
 
-/// A route that somebody made.
+/// A route in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Installed {
     pub(crate) route: Route,
@@ -63,7 +63,7 @@ impl Route {
         Self { table, to, via: Some(gateway), link: Some(link), metric: 0, unicast: true }
     }
 
-    /// Whether the kernel can have only one of the two.
+    /// Whether the kernel accepts only one of the two.
     fn same_place(&self, other: &Self) -> bool {
         (self.table, self.to, self.metric) == (other.table, other.to, other.metric)
     }
@@ -103,12 +103,12 @@ impl fmt::Display for Route {
     }
 }
 
-/// All IPv4 routes of this network namespace, of all tables.
+/// All IPv4 routes of all tables in this network namespace.
 pub(crate) async fn list(netlink: &mut Netlink) -> Result<Vec<Installed>, HostError> {
     list_as(netlink, decode).await
 }
 
-/// The same, read like this.
+/// All IPv4 routes, parsed by `decode`.
 pub(crate) async fn list_as<T>(
     netlink: &mut Netlink,
     decode: impl Fn(&[u8]) -> Result<Option<T>, NetlinkError>,
@@ -139,8 +139,9 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Option<Installed>, NetlinkError> 
     Ok(Some(Installed { route, ours: protocol == PROTOCOL }))
 }
 
-/// Makes the route exist, whoever made it: an equal one counts, one of ours in its place is
-/// replaced in one step, and a foreign one in its place is an error. False if it was there.
+/// Ensures that the route exists. An equal route counts, whoever created it; FireCamp's own route
+/// with the same key is replaced in one step; a foreign one is an error. Returns false if it
+/// existed.
 pub(crate) async fn ensure(
     netlink: &mut Netlink,
     present: &[Installed],
@@ -164,7 +165,7 @@ pub(crate) async fn ensure(
     }
 }
 
-/// Removes exactly this route of ours. False if it is gone already.
+/// Removes this route of FireCamp. Returns false if it does not exist.
 pub(crate) async fn remove(netlink: &mut Netlink, route: &Route) -> Result<bool, HostError> {
     match netlink.change(RTM_DELROUTE, 0, &route.message()).await {
         Ok(()) => Ok(true),
@@ -173,7 +174,7 @@ pub(crate) async fn remove(netlink: &mut Netlink, route: &Route) -> Result<bool,
     }
 }
 
-/// The link of the node's own default route: of the main table, with the lowest metric.
+/// The link of the node's default route: the one in the main table with the lowest metric.
 pub(crate) fn default_link(routes: &[Installed]) -> Option<u32> {
     let default = |one: &&Installed| {
         one.route.table == MAIN_TABLE && one.route.to == (Ipv4Addr::UNSPECIFIED, 0)

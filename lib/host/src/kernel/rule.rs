@@ -27,11 +27,10 @@ const FRA_TABLE: u16 = 15;
 const FRA_PROTOCOL: u16 = 21;
 const TO_TABLE: u8 = 1;
 
-/// A rule with our protocol.
+/// A rule with FireCamp's protocol number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OurRule {
-    /// The one source that it is for; nothing if it is for more than one address, which we
-    /// never make.
+    /// The source address that it matches. None for a prefix, which FireCamp never creates.
     pub(crate) source: Option<Ipv4Addr>,
     pub(crate) table: u32,
     priority: u32,
@@ -43,24 +42,24 @@ impl OurRule {
         Self { source: Some(address), table, priority: RULE_PRIORITY }
     }
 
-    /// For a clean-up.
+    /// The rule as `firecamp cleanup` shows it.
     pub(crate) fn shown(self) -> Rule {
         let Self { source, table, priority } = self;
         Rule { source, table, priority }
     }
 }
 
-/// All IPv4 rules with our protocol; others are not even looked at.
+/// All IPv4 rules with FireCamp's protocol number.
 pub(crate) async fn ours(netlink: &mut Netlink) -> Result<Vec<OurRule>, HostError> {
     list(netlink, decode).await
 }
 
-/// All IPv4 rules without our protocol. They are only ever looked at.
+/// All IPv4 rules without FireCamp's protocol number. Read-only.
 pub(crate) async fn foreign(netlink: &mut Netlink) -> Result<Vec<ForeignRule>, HostError> {
     list(netlink, decode_foreign).await
 }
 
-/// All IPv4 rules, read like this.
+/// All IPv4 rules, parsed by `decode`.
 pub(crate) async fn list<T>(
     netlink: &mut Netlink,
     decode: impl Fn(&[u8]) -> Result<Option<T>, NetlinkError>,
@@ -103,7 +102,7 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Option<OurRule>, NetlinkError> {
     Ok(Some(OurRule { source, table, priority }))
 }
 
-/// Adds the rule. False if it is there already.
+/// Adds the rule. Returns false if it exists.
 pub(crate) async fn add(netlink: &mut Netlink, rule: OurRule) -> Result<bool, HostError> {
     match netlink.change(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, &message(rule)).await {
         Ok(()) => Ok(true),
@@ -112,8 +111,8 @@ pub(crate) async fn add(netlink: &mut Netlink, rule: OurRule) -> Result<bool, Ho
     }
 }
 
-/// Removes exactly this rule. The protocol is part of the request, so that an equal rule of
-/// somebody else stays. False if it is gone already.
+/// Removes this rule. The request contains the protocol number, so an equal foreign rule stays.
+/// Returns false if it does not exist.
 pub(crate) async fn remove(netlink: &mut Netlink, rule: OurRule) -> Result<bool, HostError> {
     match netlink.change(RTM_DELRULE, 0, &message(rule)).await {
         Ok(()) => Ok(true),

@@ -19,19 +19,19 @@ const AF_INET6: u8 = 10;
 const TIME_WAIT: u8 = 6;
 const CLOSE: u8 = 7;
 const LISTEN: u8 = 10;
-/// A TCP socket that is bound and does nothing yet; kernels before 6.8 do not list it.
+/// A TCP socket that is bound but neither listens nor connects; kernels before 6.8 do not list it.
 const BOUND_INACTIVE: u8 = 13;
 
-/// Which transport is asked for.
+/// The transport of a request.
 #[derive(Clone, Copy)]
 enum Transport {
     Tcp,
     Udp,
 }
 
-/// Counts the sockets of this network namespace that use exactly this address. The kernel
-/// ignores an address in the request, so that all sockets are read; a dual-stack socket appears
-/// only under IPv6, with a mapped address.
+/// Counts the sockets of this network namespace that use this address. The kernel ignores an
+/// address in the request, so the function reads all sockets. A dual-stack socket is listed only
+/// under IPv6, with a mapped address.
 pub(crate) async fn count(
     netlink: &mut Netlink,
     address: Ipv4Addr,
@@ -42,7 +42,7 @@ pub(crate) async fn count(
             let messages = netlink.dump(SOCK_DIAG_BY_FAMILY, &request(transport, family)).await;
             let found: Result<Vec<InetResponseHeader>, NetlinkError> =
                 messages.and_then(|all| all.iter().map(|bytes| decode(bytes)).collect());
-            let what = format!("the sockets on {address} (is sock_diag in this kernel?)");
+            let what = format!("the sockets on {address} (does this kernel have sock_diag?)");
             for socket in found.map_err(failed("list", &what))? {
                 note(&mut used, transport, &socket, address);
             }
@@ -54,7 +54,7 @@ pub(crate) async fn count(
 fn request(transport: Transport, family: u8) -> InetRequest {
     let (protocol, states) = match transport {
         Transport::Tcp => (IPPROTO_TCP, !((1 << TIME_WAIT) | (1 << CLOSE) | (1 << BOUND_INACTIVE))),
-        // Every UDP socket that is not connected is in the state `CLOSE`.
+        // Every unconnected UDP socket is in the state `CLOSE`.
         Transport::Udp => (IPPROTO_UDP, u32::MAX),
     };
     InetRequest {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapped_address_is_the_address_and_a_wildcard_is_not() {
+    fn mapped_addresses_count_and_wildcards_do_not() {
         let mapped = IpAddr::V6(HERE.to_ipv6_mapped());
         assert_eq!(counted(Transport::Tcp, LISTEN, mapped).listeners, 1);
         let any = IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED);
@@ -136,13 +136,13 @@ mod tests {
     }
 
     #[test]
-    fn a_neighbour_is_not_the_address() {
+    fn sockets_on_other_addresses_do_not_count() {
         let neighbour = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 50));
         assert_eq!(counted(Transport::Udp, CLOSE, neighbour), SocketUse::default());
     }
 
     #[test]
-    fn an_answer_that_is_cut_short_is_an_error() {
+    fn a_truncated_answer_is_an_error() {
         assert!(decode(&[AF_INET, 10, 0]).is_err());
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn open_own(path: &Path) -> Result<OwnedFd, HostError> {
     open_own_in(AT_FDCWD, path, path)
 }
 
-/// The same below an open directory.
+/// The same for a name in an open directory.
 pub(crate) fn open_own_at(dir: &OwnedFd, name: &str, path: &Path) -> Result<OwnedFd, HostError> {
     open_own_in(dir, Path::new(name), path)
 }

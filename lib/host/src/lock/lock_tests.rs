@@ -73,7 +73,7 @@ async fn a_shorter_record_replaces_a_longer_one() {
     lock.write(&record()).unwrap();
     assert_eq!(lock.read().unwrap(), Recorded::This(record()));
     let text = std::fs::read_to_string(&lock.path).unwrap();
-    assert_eq!(text, record().text(), "nothing of the longer one is left");
+    assert_eq!(text, record().text(), "the old record's tail is truncated");
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_directory_that_others_may_write_is_refused() {
 }
 
 #[tokio::test]
-async fn a_readable_directory_with_something_in_it_is_refused() {
+async fn a_readable_directory_that_is_not_empty_is_refused() {
     let (_keep, run) = run_dir();
     std::fs::create_dir_all(run.join("something")).unwrap();
     std::fs::set_permissions(&run, PermissionsExt::from_mode(0o755)).unwrap();
@@ -95,7 +95,7 @@ async fn a_readable_directory_with_something_in_it_is_refused() {
 }
 
 #[tokio::test]
-async fn an_empty_directory_as_a_kubelet_makes_it_becomes_private() {
+async fn an_empty_directory_created_by_kubelet_becomes_private() {
     let (_keep, run) = run_dir();
     std::fs::create_dir(&run).unwrap();
     std::fs::set_permissions(&run, PermissionsExt::from_mode(0o755)).unwrap();
@@ -104,7 +104,7 @@ async fn an_empty_directory_as_a_kubelet_makes_it_becomes_private() {
 }
 
 #[tokio::test]
-async fn a_link_in_place_of_the_directory_or_the_file_is_refused() {
+async fn a_symlink_in_place_of_the_directory_or_the_file_is_refused() {
     let (keep, run) = run_dir();
     symlink(keep.path(), &run).unwrap();
     let locks = Locks::new(&run, Duration::ZERO);

@@ -102,15 +102,15 @@ impl Recorded {
         }
     }
 
-    /// Whether the holder has a later epoch than an incompatible record: it takes over as the
-    /// registry says, and replaces the record.
+    /// Whether the holder has a later epoch than an incompatible record. Then the registry has
+    /// authorised it, and it replaces the record.
     fn apart(record: &Record, why: &str, holder: &Holder) -> Result<(), Denied> {
         if record.holder.epoch < holder.epoch { Ok(()) } else { Err(Denied::Apart(why.to_owned())) }
     }
 
     /// Whether the holder may add the address. A torn record does not prevent it: the registry has
-    /// just authorised the holder with a new epoch, adding removes nothing, and it replaces the
-    /// torn record. Adding for an epoch that was released on this node is too late.
+    /// just authorised the holder with a new epoch, adding removes nothing, and the new record
+    /// replaces the torn one. An epoch that was released on this node may not be added again.
     pub(crate) fn permits_adding(&self, holder: &Holder) -> Result<(), Denied> {
         let record = match self {
             Self::Nothing | Self::Torn | Self::Later => return Ok(()),
@@ -124,8 +124,8 @@ impl Recorded {
         }
     }
 
-    /// Whether the holder may remove the address. A torn record forbids it: the address could be
-    /// the successor's.
+    /// Whether the holder may remove the address. A torn record forbids it, because the address may
+    /// belong to a successor.
     pub(crate) fn permits_removing(&self, holder: &Holder, of: Versions) -> Result<(), Denied> {
         let record = match (self, of) {
             (Self::Nothing, _) => return Ok(()),

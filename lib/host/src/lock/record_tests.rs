@@ -53,7 +53,7 @@ fn a_released_epoch_is_not_added_again() {
 }
 
 #[test]
-fn adding_again_for_the_held_epoch_is_permitted_to_its_pod_alone() {
+fn only_the_holding_pod_may_add_again_for_its_epoch() {
     let held = on_file("pod", 5, Hold::Held);
     assert!(held.permits_adding(&holder("pod", 5)).is_ok());
     assert!(held.permits_adding(&holder("other", 5)).is_err());
@@ -69,7 +69,7 @@ fn a_torn_record_permits_adding_and_forbids_removing() {
 }
 
 #[test]
-fn no_record_permits_both() {
+fn without_a_record_adding_and_removing_are_permitted() {
     assert!(Recorded::Nothing.permits_adding(&holder("pod", 1)).is_ok());
     assert!(Recorded::Nothing.permits_removing(&holder("pod", 1), Versions::Understood).is_ok());
 }
@@ -85,7 +85,7 @@ fn the_longest_record_fits() {
     assert!(longest.text().len() + MAX_VERSION < MAX_LENGTH);
 }
 
-/// What a program of another version leaves: the same line, and its own below it.
+/// The record of a program of another version: the same first line, and that program's second line.
 fn written_by(current: u32, oldest: u32, record: &Record) -> Recorded {
     let second = format!("{WRITER} protocol={current} oldest={oldest} version=9.8.7\n");
     Recorded::parse(format!("{}{second}", record.line()).as_bytes())
@@ -99,7 +99,11 @@ fn f097_record_of_a_compatible_version_is_accepted() {
         let read = written_by(theirs, theirs.saturating_sub(1), &own);
         assert_eq!(read, Recorded::This(own.clone()), "{theirs}");
     }
-    assert_eq!(Recorded::parse(own.line().as_bytes()), Recorded::This(own.clone()), "the first");
+    assert_eq!(
+        Recorded::parse(own.line().as_bytes()),
+        Recorded::This(own.clone()),
+        "without a second line"
+    );
     assert_eq!(Recorded::parse(own.text().as_bytes()), Recorded::This(own));
 }
 
@@ -116,7 +120,7 @@ fn f097_record_of_an_incompatible_version_is_kept_and_named() {
         assert!(why.starts_with("the program that wrote it is FireCamp 9.8.7"), "{why}");
     }
     let later = holder("next", 9);
-    assert!(theirs.permits_adding(&later).is_ok(), "the next life is of this version again");
+    assert!(theirs.permits_adding(&later).is_ok(), "a later epoch replaces the record");
     assert!(theirs.permits_removing(&later, Versions::Understood).is_ok());
 }
 
@@ -131,11 +135,11 @@ fn f097_withdraw_removes_only_addresses_of_an_incompatible_version() {
     assert!(
         may(&held, "pod", 8) && may(&held, "next", 9) && may(&theirs(Hold::Released), "pod", 8)
     );
-    assert!(!may(&held, "pod", 7), "a later life has taken it");
-    assert!(!may(&held, "other", 8), "it is another pod's");
-    assert!(held.permits_adding(&holder("pod", 8)).is_err(), "it adds nothing");
+    assert!(!may(&held, "pod", 7), "a later incarnation holds it");
+    assert!(!may(&held, "other", 8), "another pod holds it");
+    assert!(held.permits_adding(&holder("pod", 8)).is_err(), "a withdrawing agent adds nothing");
     for unread in [Recorded::Torn, Recorded::Later] {
-        assert!(!may(&unread, "pod", 9), "{unread:?}: nobody can tell whose it is");
+        assert!(!may(&unread, "pod", 9), "{unread:?}: the holder is unknown");
     }
 }
 
@@ -173,7 +177,7 @@ proptest! {
     }
 
     #[test]
-    fn a_record_that_is_cut_anywhere_is_torn(
+    fn a_truncated_record_is_torn(
         record in any_record(),
         at in any::<prop::sample::Index>(),
     ) {

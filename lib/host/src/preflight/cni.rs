@@ -7,7 +7,7 @@ const CONFIG: &str = "/etc/cni/net.d";
 /// The VPC CNI's plugin, as its configuration names it.
 const PLUGIN: &str = "\"aws-cni\"";
 
-/// Where udev looks for rules, the most important one first.
+/// Where udev looks for rules, in order of precedence.
 const UDEV: [&str; 5] = [
     "/etc/udev/rules.d",
     "/run/udev/rules.d",
@@ -44,7 +44,7 @@ impl NodeFiles {
         for rule in RULES {
             let candidates = UDEV.iter().map(|dir| format!("{dir}/{rule}"));
             let first = candidates.into_iter().find(|path| {
-                // A link counts even if it leads nowhere below this root.
+                // A symbolic link counts even if its target does not exist below this root.
                 std::fs::symlink_metadata(self.at(path)).is_ok()
             });
             let Some(path) = first else { continue };

@@ -7,7 +7,7 @@ use super::config::{boolean, setting};
 use super::{NodeFiles, names};
 use firecamp_node::preflight::facts::{LinkPolicy, Networkd};
 
-/// Where systemd looks for configuration, the most important one first.
+/// Where systemd looks for configuration, in order of precedence.
 const DIRS: [&str; 4] =
     ["/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"];
 /// Exists while networkd runs.
@@ -72,7 +72,7 @@ impl NodeFiles {
         Ok(found)
     }
 
-    /// The drop-ins sorted by name; of one name, the one in the most important directory.
+    /// The drop-ins sorted by name; of several with one name, the one with the highest precedence.
     fn drop_ins(&self, below: &str) -> Result<Vec<String>, String> {
         let mut by_name: BTreeMap<String, String> = BTreeMap::new();
         for dir in DIRS {

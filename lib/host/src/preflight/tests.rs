@@ -3,7 +3,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use super::*;
 use firecamp_node::preflight::facts::{Fact, LinkPolicy, Networkd, RunDir};
 
-/// A node's files below a directory of its own.
+/// A node's files in a temporary directory.
 struct Fake(tempfile::TempDir);
 
 impl Fake {
@@ -75,7 +75,7 @@ fn missing_net_admin_differs_from_unknown_capabilities() {
 }
 
 #[test]
-fn a_run_directory_is_judged_by_the_mount_that_covers_it() {
+fn run_directory_has_the_filesystem_of_its_innermost_mount() {
     let fake = Fake::new();
     let over = "31 25 0:40 / /run/firecamp rw - ext4 /dev/sdb rw\n";
     fake.file("/proc/self/mountinfo", &format!("{MOUNTS}{over}"));
@@ -83,14 +83,14 @@ fn a_run_directory_is_judged_by_the_mount_that_covers_it() {
     std::fs::remove_dir(fake.path("/run/firecamp")).unwrap();
     fake.file("/proc/self/mountinfo", MOUNTS);
     let dir = fake.facts().run_dir;
-    assert!(dir.known().unwrap().writable, "its parent can be written: it can be made");
+    assert!(dir.known().unwrap().writable, "its parent is writable, so it can be created");
 }
 
 #[test]
 fn unwritable_run_directory_is_reported() {
     let fake = Fake::new();
     if nix::unistd::geteuid().is_root() {
-        // Nothing is closed to root: what is not there at all is as good as not writable.
+        // Root may write anywhere, so remove the parent: a missing directory is not writable.
         std::fs::remove_dir_all(fake.path("/run")).unwrap();
     } else {
         let closed = std::fs::Permissions::from_mode(0o500);
@@ -147,7 +147,7 @@ fn f064_net_utils_is_active_unless_its_rule_is_masked() {
 #[test]
 fn f063_networkd_drop_ins_are_read_in_order() {
     let fake = Fake::new();
-    assert_eq!(fake.facts().networkd, Fact::Known(None), "it does not run");
+    assert_eq!(fake.facts().networkd, Fact::Known(None), "networkd does not run");
     fake.file("/run/systemd/netif/state", "OPER_STATE=routable\n");
     let reported = |fake: &Fake| {
         let Networkd { manages_routes, manages_rules } =
@@ -166,7 +166,7 @@ fn f063_networkd_drop_ins_are_read_in_order() {
     fake.file("/etc/systemd/networkd.conf.d/90-own.conf", rules);
     assert_eq!(reported(&fake), (false, true), "the later name overrides");
     fake.file("/etc/systemd/networkd.conf.d/80-ec2.conf", "");
-    assert_eq!(reported(&fake), (true, true), "a more important directory's file takes its place");
+    assert_eq!(reported(&fake), (true, true), "the file of the directory with precedence wins");
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn links_are_devices_with_a_mac_and_up_or_down() {
     fake.file("/sys/class/net/tun0/address", "\n");
     fake.file("/sys/class/net/bonding_masters", "");
     let links = fake.facts().links;
-    let seen: Vec<(&str, bool)> =
+    let found: Vec<(&str, bool)> =
         links.known().unwrap().iter().map(|link| (link.name.as_str(), link.up)).collect();
-    assert_eq!(seen, [("ens5", true), ("ens6", false)]);
+    assert_eq!(found, [("ens5", true), ("ens6", false)]);
 }

@@ -13,7 +13,7 @@ fn one(line: &str) -> Mount {
 }
 
 #[test]
-fn a_line_says_what_is_mounted_where_and_how() {
+fn mountinfo_line_is_parsed() {
     let mount = one(LINE);
     assert_eq!(mount.device, DeviceNumber { major: 259, minor: 1 });
     assert_eq!((mount.root.as_str(), mount.point.as_str()), ("/sub", "/var/lib/x"));
@@ -22,14 +22,14 @@ fn a_line_says_what_is_mounted_where_and_how() {
 }
 
 #[test]
-fn blanks_and_backslashes_in_names_are_read_as_they_are() {
+fn octal_escapes_in_names_are_decoded() {
     let line = r"36 35 0:60 / /mnt/a\040b\011c\012d\134040e rw - nfs4 server:/my\040share rw";
     let mount = one(line);
     assert_eq!(mount.point, "/mnt/a b\tc\nd\\040e");
     assert_eq!(mount.source, "server:/my share");
     assert_eq!(one(r"1 0 0:1 / /a\400\9\04 rw - tmpfs tmpfs rw").point, r"/a\400\9\04");
     let umlaut = one(r"1 0 0:1 / /\303\244 rw - tmpfs tmpfs rw");
-    assert_eq!(umlaut.point, "/ä", "several escapes are one letter");
+    assert_eq!(umlaut.point, "/ä", "several escapes form one character");
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_source_may_be_missing_and_tags_may_be_many_or_none() {
 }
 
 #[test]
-fn a_filesystem_refuses_writes_by_option_or_after_it_failed() {
+fn read_only_option_or_shutdown_makes_a_filesystem_read_only() {
     for options in ["ro", "ro,relatime", "rw,emergency_ro", "rw,shutdown,x=y"] {
         let mount = one(&format!("1 0 8:1 / /a rw - ext4 /dev/sda {options}"));
         assert!(mount.filesystem_read_only && !mount.read_only, "{options}");
@@ -72,7 +72,7 @@ fn unparsable_line_fails_the_list() {
     );
 }
 
-/// As the kernel writes names.
+/// Escapes a name as the kernel does.
 fn escaped(name: &str) -> String {
     name.chars().fold(String::new(), |text, c| match c {
         ' ' | '\t' | '\n' | '\\' | '#' => text + &format!("\\{:03o}", u32::from(c)),
@@ -90,7 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn hostile_bytes_are_a_list_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         drop(parse(&bytes));
         let line = [b"1 0 0:1 / /a rw ".as_slice(), &bytes].concat();
         drop(parse(&line));

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 use firecamp_node::volumes::observation::DeviceNumber;
 
-/// A sysfs and a device directory of files.
+/// A sysfs and a device directory in temporary files.
 struct Fake {
     root: TempDir,
 }
@@ -56,9 +56,12 @@ fn f084_the_serial_of_an_nvme_device_is_read_without_its_padding() {
     assert_eq!(devices[0].model.as_deref(), Some("Amazon Elastic Block Store"));
     assert_eq!(devices[0].number, DeviceNumber { major: 259, minor: 1 });
     assert_eq!(devices[0].bytes, 1 << 20);
-    let disks = firecamp_node::volumes::device::Disks::new(&devices, &[]);
+    let disks = firecamp_node::volumes::identify_device::Disks::new(&devices, &[]);
     let volume = "vol-0123456789abcdef0".parse().unwrap();
-    assert_eq!(disks.identity(&devices[0]), firecamp_node::volumes::device::Identity::Ebs(volume));
+    assert_eq!(
+        disks.identity(&devices[0]),
+        firecamp_node::volumes::identify_device::Identity::Ebs(volume)
+    );
 }
 
 #[test]
@@ -67,7 +70,7 @@ fn partitions_mapped_devices_and_links_are_read() {
     fake.nvme("nvme1n1", "259:1", "vol0123456789abcdef0");
     fake.write("sys/block/nvme1n1/nvme1n1p1/dev", "259:2\n");
     fake.write("sys/block/nvme1n1/nvme1n1p1/partition", "1\n");
-    fake.write("sys/block/nvme1n1/queue/partition", "no partition of its own\n");
+    fake.write("sys/block/nvme1n1/queue/partition", "not a partition\n");
     fake.disk("dm-0", "253:0", 8);
     fake.write("sys/block/dm-0/slaves/nvme1n1p1/dev", "259:2\n");
     fake.write("sys/block/dm-0/ro", "1\n");
@@ -84,7 +87,7 @@ fn partitions_mapped_devices_and_links_are_read() {
 }
 
 #[test]
-fn unused_loop_devices_and_paths_without_a_number_are_no_devices() {
+fn unused_loop_devices_and_nvme_paths_without_a_number_are_skipped() {
     let fake = Fake::new();
     fake.disk("loop0", "7:0", 0);
     fake.write("sys/block/nvme0c0n1/size", "2048\n");
@@ -105,7 +108,10 @@ fn partially_unreadable_list_is_an_error() {
     assert!(error.contains("block/sdb/size"), "{error}");
     fs::remove_dir_all(fake.root.path().join("sys/block")).unwrap();
     let error = fake.read().unwrap_err().to_string();
-    assert!(error.starts_with("failed to list "), "no sysfs is not the same as no device: {error}");
+    assert!(
+        error.starts_with("failed to list "),
+        "a missing sysfs is an error, not an empty list: {error}"
+    );
 }
 
 #[test]

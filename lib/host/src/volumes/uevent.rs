@@ -6,7 +6,7 @@ use netlink_sys::protocols::NETLINK_KOBJECT_UEVENT;
 use netlink_sys::{Socket, SocketAddr};
 use nix::errno::Errno;
 
-/// The multicast group of the kernel; the other one is udev's.
+/// The kernel's multicast group; the other one is udev's.
 const KERNEL: u32 = 1;
 /// Maximum length of an event; the kernel's buffer has half of it.
 const LONGEST: usize = 4096;
@@ -36,8 +36,8 @@ pub(super) fn drain(socket: &Socket) -> io::Result<bool> {
 }
 
 /// `ACTION@DEVPATH`, then `NAME=VALUE`, each ended by a zero.
-fn about_block(notice: &[u8]) -> bool {
-    notice.split(|byte| *byte == 0).skip(1).any(|field| field == b"SUBSYSTEM=block")
+fn about_block(event: &[u8]) -> bool {
+    event.split(|byte| *byte == 0).skip(1).any(|field| field == b"SUBSYSTEM=block")
 }
 
 #[cfg(test)]
@@ -45,16 +45,16 @@ mod tests {
     use super::about_block;
 
     #[test]
-    fn a_notice_is_about_a_block_device_if_it_names_that_subsystem() {
-        let notice = |subsystem: &str| {
+    fn uevent_is_about_a_block_device_if_its_subsystem_is_block() {
+        let event = |subsystem: &str| {
             format!(
                 "add@/devices/x\0ACTION=add\0DEVPATH=/devices/x\0SUBSYSTEM={subsystem}\0SEQNUM=1\0"
             )
         };
-        assert!(about_block(notice("block").as_bytes()));
-        assert!(!about_block(notice("net").as_bytes()));
-        assert!(!about_block(notice("blockish").as_bytes()));
-        assert!(!about_block(b"SUBSYSTEM=block"), "that is the header");
+        assert!(about_block(event("block").as_bytes()));
+        assert!(!about_block(event("net").as_bytes()));
+        assert!(!about_block(event("blockish").as_bytes()));
+        assert!(!about_block(b"SUBSYSTEM=block"), "the first field is the header");
         assert!(!about_block(b""));
     }
 }

@@ -42,7 +42,7 @@ impl Watch {
         timeout(within, either).await.unwrap_or(Ok(Change::Nothing))
     }
 
-    /// A change is one edge, which this call consumes; a later change is another.
+    /// `clear_ready` consumes this change; a later change wakes the next call.
     async fn mounts_changed(&self) -> Result<Change, Failed> {
         let failed = |source| Failed { operation: "wait for", object: "mounts".to_owned(), source };
         self.mounts.ready(Interest::PRIORITY).await.map_err(failed)?.clear_ready();
@@ -63,12 +63,12 @@ impl Watch {
 
 #[expect(
     deprecated,
-    reason = "its successor is unsafe; a File and a Socket have one descriptor for life"
+    reason = "its successor is unsafe; the descriptor of a File or Socket never changes"
 )]
 fn registered<T: AsRawFd>(inner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     AsyncFd::with_interest(inner, interest)
 }
 
 fn about_devices(source: io::Error) -> Failed {
-    Failed { operation: "listen for", object: "the kernel's notices of devices".to_owned(), source }
+    Failed { operation: "listen for", object: "kernel uevents of devices".to_owned(), source }
 }

@@ -54,7 +54,7 @@ pub(super) struct Workers {
 
 type Open = Arc<Mutex<BTreeSet<Query>>>;
 
-/// Idle threads. A thread owns no sender to itself except in a running order, so that dropping this
+/// Idle threads. A thread owns a sender to itself only while it runs an order, so dropping this
 /// ends all of them.
 #[derive(Debug, Default)]
 struct Idle(Mutex<Vec<Sender<Order>>>);
@@ -71,21 +71,21 @@ struct Order {
 impl Idle {
     /// An idle thread, or a new one.
     fn thread(self: &Arc<Self>) -> io::Result<Sender<Order>> {
-        let waits = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        if let Some(waits) = waits {
-            return Ok(waits);
+        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(sender) = idle {
+            return Ok(sender);
         }
-        let (way, orders) = channel();
+        let (sender, orders) = channel();
         let idle = Arc::downgrade(self);
         let thread = std::thread::Builder::new().name("volumes".to_owned()).stack_size(STACK);
         thread.spawn(move || serve(&orders, &idle))?;
-        Ok(way)
+        Ok(sender)
     }
 
-    fn waits(&self, way: Sender<Order>) {
+    fn put(&self, sender: Sender<Order>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() < IDLE {
-            all.push(way);
+            all.push(sender);
         }
     }
 }
@@ -96,7 +96,7 @@ fn serve(orders: &Receiver<Order>, idle: &Weak<Idle>) {
         let mut back = Some(back);
         run(&mut || {
             if let (Some(idle), Some(back)) = (idle.upgrade(), back.take()) {
-                idle.waits(back);
+                idle.put(back);
             }
         });
     }
@@ -124,18 +124,18 @@ impl Workers {
     ) -> Result<T, Stuck> {
         let asked = self.begin(query)?;
         let (report, reported) = oneshot::channel();
-        let run = move |waits: &mut dyn FnMut()| {
+        let run = move |put_back: &mut dyn FnMut()| {
             let answer = work();
             // Return the thread first, so that the caller finds it idle after the answer.
             drop(asked);
-            waits();
+            put_back();
             // Fails if the caller has timed out.
             drop(report.send(answer));
         };
-        let way = self.idle.thread().map_err(Stuck::NoThread)?;
-        let back = way.clone();
+        let sender = self.idle.thread().map_err(Stuck::NoThread)?;
+        let back = sender.clone();
         // If the thread has ended, the receiver below reports it.
-        drop(way.send(Order { run: Box::new(run), back }));
+        drop(sender.send(Order { run: Box::new(run), back }));
         match timeout(within, reported).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_ended)) => Err(Stuck::Lost),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_told_and_the_query_may_be_asked_again() {
+    async fn query_returns_its_answer_and_may_run_again() {
         let workers = Workers::default();
         for n in 0..100 {
             assert_eq!(workers.ask(space(1), LONG, move || n).await.unwrap(), n);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn querys_that_follow_each_other_are_answered_by_one_thread_which_ends_with_them() {
+    async fn consecutive_queries_share_one_thread_that_ends_with_the_workers() {
         let workers = Workers::default();
         let own = || std::thread::current().id();
         let first = workers.ask(Query::Mounts, LONG, own).await.unwrap();
@@ -193,28 +193,28 @@ mod tests {
         }
         let idle = Arc::downgrade(&workers.idle);
         drop(workers);
-        assert!(idle.upgrade().is_none(), "nobody knows the way to a thread any more");
+        assert!(idle.upgrade().is_none(), "a thread outlives its workers");
     }
 
     #[tokio::test]
-    async fn f051_a_query_that_hangs_is_given_up_and_not_asked_again_until_it_ends() {
+    async fn f051_hanging_query_times_out_and_is_not_repeated_until_it_ends() {
         let workers = Workers::default();
         let (end, work) = hanging();
         assert!(matches!(workers.ask(space(1), SOON, work).await, Err(Stuck::Late(_))));
-        let again = workers.ask(space(1), SOON, || panic!("asked again")).await;
+        let again = workers.ask(space(1), SOON, || panic!("the query runs again")).await;
         assert!(matches!(again, Err(Stuck::Still)));
-        assert_eq!(workers.ask(space(2), LONG, || 2).await.unwrap(), 2, "another goes on");
+        assert_eq!(workers.ask(space(2), LONG, || 2).await.unwrap(), 2, "other queries still run");
         drop(end);
         let answered = async {
             while workers.ask(space(1), LONG, || ()).await.is_err() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(LONG, answered).await.expect("asked again once it has ended");
+        timeout(LONG, answered).await.expect("the query runs again once the hanging one has ended");
     }
 
     #[tokio::test]
-    async fn f051_no_more_than_the_bound_hang_and_lists_are_read_all_the_same() {
+    async fn f051_hanging_space_queries_are_limited_and_do_not_delay_lists() {
         let workers = Workers::default();
         let mut ends = Vec::new();
         for minor in 0..u32::try_from(LIMIT).unwrap() {
@@ -222,7 +222,8 @@ mod tests {
             ends.push(end);
             assert!(workers.ask(space(minor), Duration::ZERO, work).await.is_err());
         }
-        let one_more = workers.ask(space(1000), LONG, || panic!("one too many")).await;
+        let one_more =
+            workers.ask(space(1000), LONG, || panic!("the query exceeds the limit")).await;
         assert!(matches!(one_more, Err(Stuck::Full)));
         assert!(matches!(workers.ask(space(0), LONG, || ()).await, Err(Stuck::Still)));
         assert_eq!(workers.ask(Query::Mounts, LONG, || 7).await.unwrap(), 7);
@@ -230,9 +231,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_thread_that_panics_is_no_answer_and_blocks_nothing() {
+    async fn panicking_query_is_an_error_and_blocks_nothing() {
         let workers = Workers::default();
-        let lost = workers.ask(space(1), LONG, || panic!("as wanted")).await;
+        let lost = workers.ask(space(1), LONG, || panic!("the query panics")).await;
         assert!(matches!(lost, Err::<(), _>(Stuck::Lost)));
         assert_eq!(workers.ask(space(1), LONG, || 1).await.unwrap(), 1);
     }

@@ -1,4 +1,4 @@
-//! Disks that are files, and the place where they are used.
+//! Disks backed by files, and the mount namespace that uses them.
 
 use std::fs;
 use std::path::Path;
@@ -9,9 +9,9 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 
-/// A mount namespace of its own, as the real root: nobody else may mount a block device.
+/// Enters its own mount namespace as the real root: only that root may mount block devices.
 pub(crate) fn enter() {
-    let all = fs::read_to_string("/proc/self/uid_map").expect("read who is root here");
+    let all = fs::read_to_string("/proc/self/uid_map").expect("read the UID map");
     let real =
         nix::unistd::geteuid().is_root() && all.split_whitespace().nth(2) == Some("4294967295");
     assert!(real, "this test mounts block devices: run `make test-volumes` as the real root");
@@ -24,12 +24,13 @@ pub(crate) fn enter() {
     for device in ["/dev/loop-control", "/dev/fuse"] {
         assert!(Path::new(device).exists(), "this test needs {device} (modules loop and fuse)");
     }
-    set_pdeathsig(Signal::SIGKILL).expect("ask to die with the parent");
-    unshare(CloneFlags::CLONE_NEWNS).expect("have a mount namespace of its own");
+    set_pdeathsig(Signal::SIGKILL).expect("set the parent-death signal");
+    unshare(CloneFlags::CLONE_NEWNS).expect("enter a mount namespace");
     let none = None::<&str>;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("own the mounts");
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .expect("make the mounts private");
     let options = Some("mode=0755");
-    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), options).expect("own /run");
+    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), options).expect("mount /run");
 }
 
 fn program(name: &str, arguments: &[&str]) -> Command {
@@ -38,20 +39,20 @@ fn program(name: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a program of the system, and returns what it printed.
+/// Runs a system program and returns its output.
 fn run(name: &str, arguments: &[&str]) -> String {
     let done = program(name, arguments).output();
     let done = done.unwrap_or_else(|error| panic!("{name}: {error}"));
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(done.status.success(), "{name} {arguments:?}: {said}");
+    let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{name} {arguments:?}: {stderr}");
     String::from_utf8_lossy(&done.stdout).trim().to_owned()
 }
 
-/// A disk. Its loop device is free again when it is dropped, and when its last mount is gone.
+/// A disk. Dropping it detaches its loop device and its mounts.
 pub(crate) struct Disk {
     /// Its device node.
     pub(crate) node: String,
-    /// Where it was mounted, so that it can be let go.
+    /// Its mount points, to unmount them at the end.
     mounted: Vec<String>,
 }
 
@@ -64,11 +65,11 @@ impl Disk {
         Self { node, mounted: Vec::new() }
     }
 
-    /// A disk with one partition, which has an ext4 that is mounted there. The kernel is told of
-    /// the partition, because it need not know any kind of table.
+    /// A disk whose only partition has an ext4 that is mounted at `point`. `addpart` adds the
+    /// partition to the kernel, because the kernel may support no partition table.
     pub(crate) fn partitioned(name: &str, point: &str) -> Self {
         let mut disk = Self::new(name, 64);
-        // One that a test left behind that was killed outlives its disk.
+        // A partition of a killed test outlives its disk.
         disk.forget_partition();
         run("addpart", &[&disk.node, "1", "2048", "65536"]);
         let part = format!("{}p1", disk.node);
@@ -81,11 +82,11 @@ impl Disk {
         drop(program("delpart", &[&self.node, "1"]).output());
     }
 
-    /// One with this filesystem, mounted there. ext4 has few inodes.
+    /// A disk with this filesystem, mounted at `point`. ext4 has few inodes.
     pub(crate) fn mounted(name: &str, fstype: &str, point: &str) -> Self {
         let (mib, arguments): (u64, &[&str]) = match fstype {
             "ext4" => (32, &["-q", "-N", "256", "-m", "0"]),
-            // XFS refuses to be smaller.
+            // The minimum size of XFS.
             _ => (300, &["-q"]),
         };
         let mut disk = Self::new(name, mib);
@@ -101,18 +102,18 @@ impl Disk {
         self.mounted.push(point.to_owned());
     }
 
-    /// The kernel's name of it.
+    /// The kernel's name of the disk.
     pub(crate) fn name(&self) -> String {
         self.node.trim_start_matches("/dev/").to_owned()
     }
 
-    /// The filesystem is told of an error that it did not have.
+    /// Triggers an error in the ext4 filesystem.
     pub(crate) fn break_ext4(&self) {
         let path = format!("/sys/fs/ext4/{}/trigger_fs_error", self.name());
-        fs::write(path, "made by a test").unwrap();
+        fs::write(path, "triggered by a test").unwrap();
     }
 
-    /// A sysfs that shows it as an NVMe device with this serial.
+    /// A sysfs that shows the disk as an NVMe device with this serial.
     pub(crate) fn as_nvme(&self, serial: &str) -> String {
         let real = format!("/sys/block/{}", self.name());
         let fake = "/run/sys/block/nvme1n1";
@@ -129,7 +130,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         for point in self.mounted.iter().rev() {
-            // One that a test has unmounted itself is gone already.
+            // A test may have unmounted it.
             umount2(point.as_str(), MntFlags::MNT_DETACH).ok();
         }
         self.forget_partition();

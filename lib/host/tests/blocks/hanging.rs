@@ -1,5 +1,5 @@
-//! A filesystem whose server never answers, as an NFS server that is gone: FUSE with nobody
-//! behind it.
+//! A filesystem whose server never answers, like an NFS server that is down: FUSE without a server
+//! process.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
@@ -10,11 +10,11 @@ use firecamp_node::volumes::{Reason, VolumesKind};
 use nix::mount::{MsFlags, mount};
 use tokio::time::Instant;
 
-use crate::node::{Node, made, point, tmpfs};
+use crate::node::{Node, created_dir, point, tmpfs};
 
 const WITHIN: Duration = Duration::from_millis(200);
 
-/// Mounts it; it hangs until the file is closed.
+/// Mounts the filesystem; requests hang until the returned file is closed.
 fn silent(at: &str) -> File {
     let server = OpenOptions::new().read(true).write(true).open("/dev/fuse").unwrap();
     let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
@@ -28,33 +28,33 @@ fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
 }
 
-pub(crate) fn f051_a_filesystem_that_never_answers_is_reported_and_holds_up_nothing() {
+pub(crate) fn f051_hanging_filesystem_is_reported_and_delays_no_other() {
     let mut node = Node::at(Places::default(), WITHIN);
     let server = silent(&point());
-    let fine = made("/run/kubelet/pods/redis-0/volumes/kubernetes.io~csi/other/mount");
+    let fine = created_dir("/run/kubelet/pods/redis-0/volumes/kubernetes.io~csi/other/mount");
     tmpfs("other", &fine, "size=1m");
-    let begun = Instant::now();
+    let start = Instant::now();
     assert_eq!(node.reasons("pvc-1"), [Reason::NotResponding]);
-    assert!(begun.elapsed() < WITHIN * 10, "two looks took {:?}", begun.elapsed());
-    assert!(node.row("other").space.is_some(), "the other one is asked");
-    let failures = node.look().1;
+    assert!(start.elapsed() < WITHIN * 10, "two observations took {:?}", start.elapsed());
+    assert!(node.row("other").space.is_some(), "the other filesystem is queried");
+    let failures = node.observe().1;
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert_eq!(failures[0].kind, VolumesKind::NotResponding);
     assert!(failures[0].detail.contains("still no answer"), "{failures:?}");
-    // The mount is as good as gone, and says so instead of hanging.
+    // Now requests fail instead of hanging.
     drop(server);
     let deadline = Instant::now() + Duration::from_secs(30);
-    while node.look().1[0].kind == VolumesKind::NotResponding {
-        assert!(Instant::now() < deadline, "asked again once it answers");
+    while node.observe().1[0].kind == VolumesKind::NotResponding {
+        assert!(Instant::now() < deadline, "the filesystem must be queried again");
     }
 }
 
-pub(crate) fn f051_a_hundred_looks_at_it_hold_one_thread() {
+pub(crate) fn f051_hundred_queries_of_a_hanging_filesystem_block_one_thread() {
     let node = Node::at(Places::default(), WITHIN);
     let _server = silent(&point());
-    for _look in 0..100 {
-        assert_eq!(node.look().1.len(), 1);
+    for _observation in 0..100 {
+        assert_eq!(node.observe().1.len(), 1);
     }
-    // This one, the one that hangs, and one that waits for the next question.
+    // The main thread, the one that hangs, and an idle one.
     assert_eq!(threads(), 3);
 }

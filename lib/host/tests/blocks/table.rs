@@ -1,4 +1,4 @@
-//! What is seen of real block devices.
+//! The volume table of real block devices.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use nix::mount::umount;
 use crate::disk::Disk;
 use crate::node::{LONG, Node, SHORT, fill, fill_inodes, freeze, point};
 
-fn is_seen(fstype: &str) {
+fn is_reported(fstype: &str) {
     let mut node = Node::new();
     let point = point();
     let disk = Disk::mounted("disk", fstype, &point);
@@ -22,21 +22,21 @@ fn is_seen(fstype: &str) {
     assert!(space.bytes_total > size / 2 && space.bytes_total <= size, "{space:?} of {size}");
     assert!(space.bytes_free > 0 && space.inodes_total > 0 && space.inodes_free > 0);
     assert_eq!(row.problems, []);
-    let (seen, failures) = node.look();
+    let (view, failures) = node.observe();
     assert_eq!(failures, []);
-    let device = seen.devices.unwrap().into_iter().find(|d| d.name == disk.name()).unwrap();
+    let device = view.devices.unwrap().into_iter().find(|d| d.name == disk.name()).unwrap();
     assert_eq!(device.number, node.mount_at(&point).device);
 }
 
-pub(crate) fn an_ext4_volume_is_seen_with_its_device_and_room() {
-    is_seen("ext4");
+pub(crate) fn an_ext4_volume_is_reported_with_its_device_and_free_space() {
+    is_reported("ext4");
 }
 
-pub(crate) fn an_xfs_volume_is_seen_with_its_device_and_room() {
-    is_seen("xfs");
+pub(crate) fn an_xfs_volume_is_reported_with_its_device_and_free_space() {
+    is_reported("xfs");
 }
 
-pub(crate) fn f084_a_device_with_the_serial_of_a_volume_is_that_volume() {
+pub(crate) fn f084_nvme_serial_identifies_the_volume() {
     let point = point();
     let disk = Disk::mounted("disk", "ext4", &point);
     let sys = disk.as_nvme("vol0123456789abcdef0");
@@ -48,7 +48,7 @@ pub(crate) fn f084_a_device_with_the_serial_of_a_volume_is_that_volume() {
     assert!(row.space.is_some());
 }
 
-pub(crate) fn a_partition_is_a_part_of_its_volume() {
+pub(crate) fn a_partition_belongs_to_the_volume_of_its_disk() {
     let disk = Disk::partitioned("disk", &point());
     let row = Node::new().row("pvc-1");
     assert_eq!(row.device.as_deref(), Some(disk.name().as_str()), "the disk, not the partition");
@@ -67,13 +67,13 @@ pub(crate) fn a_remounted_ext4_or_xfs_is_reported() {
     }
 }
 
-pub(crate) fn an_ext4_that_fails_is_reported_though_no_mount_changes() {
+pub(crate) fn an_ext4_error_is_reported_although_no_mount_changes() {
     let mut node = Node::new();
     let point = point();
     let disk = Disk::mounted("disk", "ext4", &point);
     assert_eq!(node.reasons("pvc-1"), []);
     disk.break_ext4();
-    assert!(fs::write(format!("{point}/x"), "x").is_err(), "it refuses writes");
+    assert!(fs::write(format!("{point}/x"), "x").is_err(), "the filesystem is read-only now");
     assert_eq!(node.reasons("pvc-1"), [Reason::ReadOnly]);
 }
 
@@ -82,7 +82,7 @@ fn fills_up(fstype: &str) {
     let point = point();
     let _disk = Disk::mounted("disk", fstype, &point);
     assert_eq!(node.reasons("pvc-1"), []);
-    // XFS takes some of what it counts back when the file is closed.
+    // XFS frees some of the space that it has preallocated when the file is closed.
     let filler = fill(&node, &point, 96);
     assert_eq!(node.reasons("pvc-1"), [Reason::AlmostFull]);
     fs::remove_file(filler).unwrap();
@@ -106,14 +106,14 @@ pub(crate) fn an_ext4_without_inodes_is_reported() {
     assert_eq!(node.reasons("pvc-1"), [Reason::InodesAlmostFull]);
 }
 
-pub(crate) fn a_device_that_comes_and_goes_is_told() {
+pub(crate) fn attaching_and_detaching_a_device_is_a_change() {
     let node = Node::new();
     let quiet = || while node.changed(SHORT) != Change::Nothing {};
     quiet();
     let disk = Disk::new("disk", 8);
     assert_eq!(node.changed(LONG), Change::Devices);
     let names = || {
-        let devices = node.look().0.devices.unwrap();
+        let devices = node.observe().0.devices.unwrap();
         devices.into_iter().map(|device| device.name).collect::<Vec<_>>()
     };
     let name = disk.name();
@@ -123,6 +123,6 @@ pub(crate) fn a_device_that_comes_and_goes_is_told() {
     assert_eq!(node.changed(LONG), Change::Devices);
     let gone = || !names().contains(&name);
     while !gone() {
-        assert_eq!(node.changed(LONG), Change::Devices, "{name} stays");
+        assert_eq!(node.changed(LONG), Change::Devices, "{name} is still listed");
     }
 }

@@ -1,12 +1,12 @@
-//! The kernel's notices of mounts.
+//! Kernel events of mounts.
 
 use firecamp_node::volumes::{Change, Volumes};
 use nix::mount::umount;
 
-use crate::node::{LONG, Node, SHORT, freeze, made, tmpfs};
+use crate::node::{LONG, Node, SHORT, created_dir, freeze, tmpfs};
 
-/// Begins to wait, and gives up before anything came.
-fn wait_in_vain(node: &Node) {
+/// Starts to wait, and cancels before a change.
+fn cancelled_wait(node: &Node) {
     node.runtime.block_on(async {
         tokio::select! {
             biased;
@@ -16,9 +16,9 @@ fn wait_in_vain(node: &Node) {
     });
 }
 
-pub(crate) fn a_mount_a_remount_and_an_unmount_are_told() {
+pub(crate) fn mount_remount_and_unmount_are_changes() {
     let node = Node::new();
-    let point = made("/run/x");
+    let point = created_dir("/run/x");
     assert_eq!(node.changed(SHORT), Change::Nothing);
     tmpfs("x", &point, "");
     assert_eq!(node.changed(LONG), Change::Mounts);
@@ -30,30 +30,30 @@ pub(crate) fn a_mount_a_remount_and_an_unmount_are_told() {
     assert_eq!(node.changed(SHORT), Change::Nothing);
 }
 
-pub(crate) fn a_change_while_nobody_waits_is_told_to_the_next_who_does() {
+pub(crate) fn a_change_without_a_waiter_wakes_the_next_waiter() {
     let node = Node::new();
-    let point = made("/run/x");
+    let point = created_dir("/run/x");
     tmpfs("x", &point, "");
     node.mounts();
-    assert_eq!(node.changed(LONG), Change::Mounts, "reading the table takes no notice away");
+    assert_eq!(node.changed(LONG), Change::Mounts, "reading the table consumes no event");
 }
 
-pub(crate) fn giving_up_waiting_loses_no_change() {
+pub(crate) fn a_cancelled_wait_loses_no_change() {
     let node = Node::new();
-    let point = made("/run/x");
+    let point = created_dir("/run/x");
     for _time in 0..50 {
-        wait_in_vain(&node);
+        cancelled_wait(&node);
         tmpfs("x", &point, "");
         assert_eq!(node.changed(LONG), Change::Mounts);
-        wait_in_vain(&node);
+        cancelled_wait(&node);
         umount(point.as_str()).unwrap();
         assert_eq!(node.changed(LONG), Change::Mounts);
     }
 }
 
-pub(crate) fn many_changes_are_told_and_then_none() {
+pub(crate) fn changes_end_after_a_burst_of_mounts() {
     let node = Node::new();
-    let point = made("/run/x");
+    let point = created_dir("/run/x");
     for _time in 0..200 {
         tmpfs("x", &point, "");
     }
@@ -62,6 +62,6 @@ pub(crate) fn many_changes_are_told_and_then_none() {
     while node.changed(SHORT) == Change::Mounts {
         reported += 1;
     }
-    assert!(reported <= 200, "{reported} notices of 200 changes");
+    assert!(reported <= 200, "{reported} events of 200 changes");
     assert_eq!(node.changed(SHORT), Change::Nothing);
 }

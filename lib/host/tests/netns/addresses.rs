@@ -19,8 +19,8 @@ pub(crate) fn f004_adding_again_changes_nothing_and_leaves_one_address() {
     let target = node.on_primary();
     assert_eq!(node.add(&target, &holder("pod", 1)), Ok(true));
     let before = node.net.everything();
-    assert_eq!(node.add(&target, &holder("pod", 1)), Ok(false), "the same life");
-    assert_eq!(node.add(&target, &holder("pod", 2)), Ok(false), "the pod's next life");
+    assert_eq!(node.add(&target, &holder("pod", 1)), Ok(false), "the same epoch");
+    assert_eq!(node.add(&target, &holder("pod", 2)), Ok(false), "the pod's next incarnation");
     assert_eq!(node.net.everything(), before);
     assert_eq!(with(&before, "10.0.1.10/32 dev"), [OURS]);
 }
@@ -41,7 +41,7 @@ pub(crate) fn f023_a_removal_for_an_old_epoch_changes_nothing() {
     fails(node.add(&target, &old), HostKind::Superseded, &["released by pod new"]);
 }
 
-pub(crate) fn f111_a_late_removal_of_the_pods_first_life_changes_nothing() {
+pub(crate) fn f111_late_removal_by_an_earlier_incarnation_changes_nothing() {
     let node = Node::new();
     let target = node.on_primary();
     node.add(&target, &holder("pod", 1)).unwrap();
@@ -67,7 +67,7 @@ pub(crate) fn f024_only_the_exact_address_is_removed() {
     assert_eq!(node.remove(at(1), &holder("pod", 1)), Ok(true));
     expected.retain(|line| line != "10.0.0.1/32 dev eth0 proto 201");
     assert_eq!(node.net.addresses(), expected);
-    assert_eq!(node.remove(at(1), &holder("pod", 1)), Ok(false), "nothing of ours is left");
+    assert_eq!(node.remove(at(1), &holder("pod", 1)), Ok(false), "it is already removed");
     assert_eq!(node.remove(at(11), &holder("pod", 1)), Ok(false), "a foreign /32");
     assert_eq!(node.net.addresses(), expected);
 }
@@ -79,8 +79,8 @@ pub(crate) fn f064_a_foreign_address_counts_as_present_and_stays() {
         let before = node.net.addresses();
         let target = node.on_primary();
         assert_eq!(node.add(&target, &holder("pod", 1)), Ok(false));
-        let seen = node.see(&target);
-        assert!(seen.address && !seen.tagged, "{seen:?}");
+        let view = node.view(&target);
+        assert!(view.address && !view.tagged, "{view:?}");
         assert_eq!(node.remove(ADDRESS, &holder("pod", 1)), Ok(false));
         assert_eq!(node.net.addresses(), before);
         node.net.delete_link("eth0");
@@ -105,14 +105,14 @@ fn sources(net: &Net) -> Vec<Option<Ipv4Addr>> {
     destinations.map(|bytes| net.source_for(bytes.into())).to_vec()
 }
 
-/// Routes as on a real node: the metadata service on the link itself, a peer network behind the
+/// Routes as on a real node: the metadata service on the link, and a peer network behind the
 /// router.
 fn more_routes(node: &Node) {
     node.net.add_route(([169, 254, 169, 254].into(), 32), None, "eth0", MAIN);
     node.net.add_route(([172, 16, 0, 0].into(), 12), Some(PRIMARY_GATEWAY), "eth0", MAIN);
 }
 
-pub(crate) fn f069_the_nodes_source_addresses_stay_as_they_were() {
+pub(crate) fn f069_source_addresses_of_the_node_do_not_change() {
     let node = Node::new();
     more_routes(&node);
     let before = sources(&node.net);
@@ -127,7 +127,7 @@ pub(crate) fn f069_the_nodes_source_addresses_stay_as_they_were() {
     assert_eq!(sources(&node.net), before);
 }
 
-pub(crate) fn f069_the_address_survives_the_deletion_of_a_primary() {
+pub(crate) fn f069_static_address_survives_the_deletion_of_the_primary_address() {
     let node = Node::new();
     let inside = Ipv4Addr::new(10, 0, 0, 10);
     let target = KernelTarget { address: inside, ..node.on_primary() };
@@ -142,10 +142,10 @@ pub(crate) fn f069_the_address_survives_the_deletion_of_a_primary() {
         node.net.add_route(default, Some(PRIMARY_GATEWAY), "eth0", MAIN);
     }
     assert_eq!(node.net.addresses(), before);
-    assert_eq!(sources(&node.net), sources_before, "as DHCP does it when it renews");
+    assert_eq!(sources(&node.net), sources_before, "like a DHCP renewal");
 }
 
-pub(crate) fn f101_a_hostile_file_names_an_address_that_nobody_touches() {
+pub(crate) fn f101_content_of_a_manipulated_file_changes_no_other_address() {
     let node = Node::new();
     let target = node.on_primary();
     node.add(&target, &holder("pod", 1)).unwrap();
@@ -163,7 +163,7 @@ pub(crate) fn f101_a_hostile_file_names_an_address_that_nobody_touches() {
     let mut expected = node.net.everything();
     expected.retain(|line| !line.contains("10.0.1.10"));
     assert_eq!(node.remove(ADDRESS, &holder("pod", 1)), Ok(true));
-    assert_eq!(node.net.everything(), expected, "the node's own address is where it was");
+    assert_eq!(node.net.everything(), expected, "the node's own address is unchanged");
     node.net.block_on(write);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), ADDRESS.to_string());
 }
@@ -179,7 +179,7 @@ pub(crate) fn an_address_is_permanent_global_and_without_broadcast() {
     assert_eq!(message.header.scope, AddressScope::Universe);
     for attribute in &message.attributes {
         let broadcast = matches!(attribute, AddressAttribute::Broadcast(_));
-        assert!(!broadcast, "it has a broadcast address");
+        assert!(!broadcast, "{ADDRESS} has a broadcast address");
         if let AddressAttribute::Flags(flags) = attribute {
             assert_eq!(*flags, AddressFlags::Permanent);
         }
@@ -189,7 +189,7 @@ pub(crate) fn an_address_is_permanent_global_and_without_broadcast() {
     }
 }
 
-pub(crate) fn an_address_of_ours_on_another_link_moves_to_the_enis_link() {
+pub(crate) fn own_address_on_another_link_moves_to_the_link_of_the_eni() {
     let node = Node::new();
     node.add(&node.on_primary(), &holder("pod", 1)).unwrap();
     node.attach(&node.on_second(), &holder("pod", 2));
@@ -201,61 +201,71 @@ pub(crate) fn an_address_of_ours_on_another_link_moves_to_the_enis_link() {
     assert_eq!(with(&node.net.addresses(), "10.0.1.10"), ["10.0.1.10/32 dev eth0"]);
 }
 
-pub(crate) fn a_kernel_without_tags_removes_only_what_is_on_record() {
+pub(crate) fn on_a_kernel_without_tags_only_recorded_addresses_are_removed() {
     let mut node = Node::new();
     node.host = node.host.with_address_tags(AddressTags::Ignored);
     let target = node.on_primary();
     assert_eq!(node.add(&target, &holder("pod", 1)), Ok(true));
     assert_eq!(with(&node.net.addresses(), "10.0.1.10"), ["10.0.1.10/32 dev eth0"]);
-    assert!(node.see(&target).tagged, "the record makes it ours");
+    assert!(node.view(&target).tagged, "the record identifies it as FireCamp's");
     assert_eq!(node.add(&target, &holder("pod", 2)), Ok(false));
     assert_eq!(node.remove(ADDRESS, &holder("pod", 2)), Ok(true));
 
     node.net.add_address("eth0", ADDRESS, 32, None);
     assert_eq!(node.add(&target, &holder("pod", 3)), Ok(false), "a foreign one");
-    assert!(!node.see(&target).tagged);
+    assert!(!node.view(&target).tagged);
     assert_eq!(node.remove(ADDRESS, &holder("pod", 3)), Ok(false));
     assert_eq!(with(&node.net.addresses(), "10.0.1.10"), ["10.0.1.10/32 dev eth0"]);
 }
 
-pub(crate) fn what_is_seen_is_what_is_there() {
+pub(crate) fn kernel_view_follows_every_change() {
     let node = Node::new();
     let (target, pod) = (node.on_second(), holder("pod", 1));
     let eth1 = KernelView { link: Some("eth1".to_owned()), link_up: true, ..KernelView::default() };
-    assert_eq!(node.see(&target), eth1);
+    assert_eq!(node.view(&target), eth1);
     node.add(&target, &pod).unwrap();
     let recorded = Some(LockRecord { holder: pod.clone(), hold: Hold::Held });
     let added = KernelView { address: true, tagged: true, recorded, ..eth1.clone() };
-    assert_eq!(node.see(&target), added);
+    assert_eq!(node.view(&target), added);
     node.route(&target, &pod).unwrap();
-    assert_eq!(node.see(&target), KernelView { routing: true, ..added });
+    assert_eq!(node.view(&target), KernelView { routing: true, ..added });
     node.detach(ADDRESS, &pod);
     let recorded = Some(LockRecord { holder: pod, hold: Hold::Released });
     let eth1 = KernelView { recorded, ..eth1 };
-    assert_eq!(node.see(&target), eth1);
+    assert_eq!(node.view(&target), eth1);
     node.net.down("eth1");
-    assert_eq!(node.see(&target), KernelView { link_up: false, ..eth1 });
+    assert_eq!(node.view(&target), KernelView { link_up: false, ..eth1 });
     node.net.delete_link("eth1");
-    assert_eq!(node.see(&target), KernelView::default());
+    assert_eq!(node.view(&target), KernelView::default());
 }
 
-pub(crate) fn an_assign_that_is_noted_is_told_to_the_next_process() {
+pub(crate) fn recorded_assign_time_is_visible_to_later_reads() {
     let node = Node::new();
     let target = node.on_primary();
-    let up = node.look(&target).assigned.unwrap();
-    node.note(PRIMARY);
-    assert!(node.look(&target).assigned.unwrap() >= up, "another address's is none of its");
-    node.note(ADDRESS);
-    let noted = node.look(&target).assigned.unwrap();
-    assert!(noted < Duration::from_secs(30) && noted < up, "{noted:?}");
+    let up = node.view_with_assign_time(&target).assigned.unwrap();
+    node.note_assign(PRIMARY);
+    assert!(
+        node.view_with_assign_time(&target).assigned.unwrap() >= up,
+        "the time of another address does not count"
+    );
+    node.note_assign(ADDRESS);
+    let age = node.view_with_assign_time(&target).assigned.unwrap();
+    assert!(age < Duration::from_secs(30) && age < up, "{age:?}");
     let path = Path::new(RUN).join("assigned").join(ADDRESS.to_string());
     std::fs::write(&path, "nonsense").unwrap();
-    assert_eq!(node.look(&target).assigned, Some(Duration::ZERO), "just now, for all one knows");
-    node.note(ADDRESS);
-    assert!(node.look(&target).assigned.unwrap() < up, "a new note covers the old one");
+    assert_eq!(
+        node.view_with_assign_time(&target).assigned,
+        Some(Duration::ZERO),
+        "an invalid file counts as just written"
+    );
+    node.note_assign(ADDRESS);
+    assert!(
+        node.view_with_assign_time(&target).assigned.unwrap() < up,
+        "a new time replaces the old one"
+    );
 }
 
-pub(crate) fn f024_the_same_address_with_another_prefix_is_another_address() {
+pub(crate) fn f024_same_address_with_another_prefix_is_left_alone() {
     let node = Node::new();
     let target = node.on_primary();
     node.net.add_address("eth0", ADDRESS, 24, None);

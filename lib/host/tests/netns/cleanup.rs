@@ -1,4 +1,4 @@
-//! What is left behind, and what takes it away.
+//! `firecamp cleanup` on a node.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use crate::fixture::{ADDRESS, Node, RUN, TABLE, fails, holder};
 
 const SECOND_MEMBER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 20);
 
-/// Everything there is to know of the node, where no pod lives any more.
-fn look(node: &Node) -> Observation {
+/// Observes the node; no pod runs on it.
+fn observed(node: &Node) -> Observation {
     node.net.block_on(|| async {
         let kernel = node.host.left().await.unwrap();
         let sockets = node.host.sockets_of(kernel.subjects()).await;
@@ -36,12 +36,12 @@ fn execute(node: &Node, plan: &Plan) -> Vec<Cleared> {
     plan.steps.iter().map(|one| step(one).unwrap()).collect()
 }
 
-/// Looks, plans and executes.
+/// Observes, plans and executes.
 fn clean(node: &Node) -> Vec<Cleared> {
-    execute(node, &plan(&look(node), false))
+    execute(node, &plan(&observed(node), false))
 }
 
-/// Things of others beside ours: an address, a VIP, a CNI's rule and route, and one in our table.
+/// Foreign objects: an address, a VIP, a CNI's rule and route, and a route in FireCamp's table.
 fn foreign(node: &Node) {
     node.net.add_address("eth0", [10, 0, 1, 11].into(), 32, None);
     node.net.add_address("eth1", [10, 0, 1, 12].into(), 32, Some(18));
@@ -54,13 +54,13 @@ fn lock_file(address: Ipv4Addr) -> PathBuf {
     Path::new(RUN).join(LOCK_SUBDIR).join(address.to_string())
 }
 
-pub(crate) fn f099_what_is_left_goes_and_what_is_foreign_stays_and_a_second_time_nothing_changes() {
+pub(crate) fn f099_cleanup_removes_own_objects_keeps_foreign_ones_and_is_idempotent() {
     let node = Node::configured();
     foreign(&node);
     let before = node.net.everything();
-    assert_eq!(look(&node).kernel.subjects(), [].into(), "nothing of it is ours");
+    assert_eq!(observed(&node).kernel.subjects(), [].into(), "all objects are foreign");
     assert_eq!(clean(&node), []);
-    assert!(!Path::new(RUN).exists(), "to look makes nothing");
+    assert!(!Path::new(RUN).exists(), "observing creates nothing");
 
     let on_primary = KernelTarget { address: SECOND_MEMBER, ..node.on_primary() };
     node.attach(&node.on_second(), &holder("pod", 3));
@@ -77,23 +77,23 @@ pub(crate) fn f099_what_is_left_goes_and_what_is_foreign_stays_and_a_second_time
     node.attach(&node.on_second(), &holder("pod", 4));
 }
 
-pub(crate) fn f099_what_a_socket_uses_stays_until_it_is_closed() {
+pub(crate) fn f099_address_stays_while_a_socket_uses_it() {
     let node = Node::configured();
     node.attach(&node.on_second(), &holder("pod", 3));
-    let early = plan(&look(&node), true);
+    let old_plan = plan(&observed(&node), true);
     let listener = TcpListener::bind((ADDRESS, 0)).unwrap();
     let before = node.net.everything();
     let used = SocketUse { listeners: 1, ..SocketUse::default() };
-    // The table is asked for its rules afresh, as the address is for its sockets.
-    assert_eq!(execute(&node, &early), [Cleared::Used(used), Cleared::Changed]);
-    assert_eq!(plan(&look(&node), true).steps, []);
+    // The rules of the table are read again, like the sockets of the address.
+    assert_eq!(execute(&node, &old_plan), [Cleared::Used(used), Cleared::Changed]);
+    assert_eq!(plan(&observed(&node), true).steps, []);
     assert_eq!(clean(&node), []);
     assert_eq!(node.net.everything(), before);
     drop(listener);
     assert_eq!(clean(&node), [Cleared::Gone; 2]);
 }
 
-pub(crate) fn f099_a_table_stays_for_the_member_that_still_has_a_rule() {
+pub(crate) fn f099_table_stays_while_a_rule_of_another_member_looks_it_up() {
     let node = Node::configured();
     node.attach(&node.on_second(), &holder("pod", 3));
     let alone = node.net.everything();
@@ -105,17 +105,17 @@ pub(crate) fn f099_a_table_stays_for_the_member_that_still_has_a_rule() {
     drop(listener);
 }
 
-pub(crate) fn f099_who_acts_after_the_look_keeps_the_address() {
+pub(crate) fn f099_address_that_is_attached_after_the_plan_stays() {
     let node = Node::configured();
     node.attach(&node.on_second(), &holder("pod", 3));
-    let early = plan(&look(&node), false);
+    let old_plan = plan(&observed(&node), false);
     node.attach(&node.on_second(), &holder("next", 4));
     let before = node.net.everything();
-    assert_eq!(execute(&node, &early), [Cleared::Changed; 2]);
+    assert_eq!(execute(&node, &old_plan), [Cleared::Changed; 2]);
     assert_eq!(node.net.everything(), before);
 }
 
-pub(crate) fn f099_what_a_later_version_made_is_seen_and_stays() {
+pub(crate) fn f099_objects_of_a_later_version_are_reported_and_stay() {
     let node = Node::configured();
     node.net.add_address("eth1", SECOND_MEMBER, 24, Some(201));
     node.net.add_address("eth1", [10, 0, 1, 30].into(), 32, Some(202));
@@ -123,10 +123,10 @@ pub(crate) fn f099_what_a_later_version_made_is_seen_and_stays() {
     node.attach(&node.on_second(), &holder("pod", 3));
     std::fs::write(lock_file(ADDRESS), "firecamp-holder v2 pod=pod epoch=3\n").unwrap();
     let before = node.net.everything();
-    let Kernel { addresses, rules, locks, .. } = look(&node).kernel;
-    assert_eq!((addresses.len(), rules.len()), (2, 2), "what is not tagged as ours is not seen");
+    let Kernel { addresses, rules, locks, .. } = observed(&node).kernel;
+    assert_eq!((addresses.len(), rules.len()), (2, 2), "untagged objects are not listed");
     assert!(matches!(locks[&ADDRESS], Lock::Apart(_)));
-    let plan = plan(&look(&node), true);
+    let plan = plan(&observed(&node), true);
     assert_eq!(plan.steps, []);
     let reasons: Vec<&str> = plan.kept.iter().map(|one| one.why.reason()).collect();
     let other = ["OtherVersion", "OtherVersion", "OtherShape", "OtherShape"];
@@ -134,21 +134,21 @@ pub(crate) fn f099_what_a_later_version_made_is_seen_and_stays() {
     assert_eq!(node.net.everything(), before);
 }
 
-pub(crate) fn f099_an_agent_is_seen_and_kept_from_beginning() {
+pub(crate) fn f099_running_agent_is_detected_and_no_second_one_starts() {
     let node = Node::new();
-    assert!(!look(&node).agent);
+    assert!(!observed(&node).agent);
     let ours = AgentLock::take(Path::new(RUN)).unwrap();
-    assert!(ours.is_some() && look(&node).agent);
+    assert!(ours.is_some() && observed(&node).agent);
     assert!(AgentLock::take(Path::new(RUN)).unwrap().is_none());
     drop(ours);
-    assert!(!look(&node).agent);
+    assert!(!observed(&node).agent);
     std::fs::create_dir(Path::new(RUN).join("x")).unwrap();
     std::fs::remove_file(Path::new(RUN).join(AGENT_LOCK)).unwrap();
-    assert!(!look(&node).agent);
+    assert!(!observed(&node).agent);
 }
 
-/// A program two versions ahead has recorded who has the address; what that speaks.
-fn is_of_a_later_version(address: Ipv4Addr) -> u32 {
+/// Rewrites the lock record as one of a program two versions ahead. Returns its protocol number.
+fn make_record_of_a_later_version(address: Ipv4Addr) -> u32 {
     let text = std::fs::read_to_string(lock_file(address)).unwrap();
     let Protocol { current, oldest } = Protocol::OURS;
     let ours = format!("protocol={current} oldest={oldest}");
@@ -158,30 +158,30 @@ fn is_of_a_later_version(address: Ipv4Addr) -> u32 {
     current + 2
 }
 
-pub(crate) fn f097_what_a_version_that_is_not_understood_holds_is_left_alone_until_its_next_life() {
+pub(crate) fn f097_address_of_an_incompatible_version_stays_until_the_next_incarnation() {
     let node = Node::configured();
     let (target, pod) = (node.on_second(), holder("pod", 3));
     node.attach(&target, &pod);
-    let later = is_of_a_later_version(ADDRESS);
+    let later = make_record_of_a_later_version(ADDRESS);
     let before = node.net.everything();
     let words = ["incompatible version", &format!("protocol {later}")];
     fails(node.remove(ADDRESS, &pod), HostKind::Refused, &words);
     fails(node.unroute(ADDRESS, &pod), HostKind::Refused, &words);
     fails(node.withhold(ADDRESS, &pod), HostKind::Refused, &words);
     fails(node.add(&target, &pod), HostKind::Refused, &words);
-    assert_eq!(plan(&look(&node), true).steps, []);
+    assert_eq!(plan(&observed(&node), true).steps, []);
     assert_eq!(node.net.everything(), before);
 
     node.attach(&target, &holder("next", 4));
     node.detach(ADDRESS, &holder("next", 4));
-    assert_eq!(look(&node).kernel.subjects(), [].into());
+    assert_eq!(observed(&node).kernel.subjects(), [].into());
 }
 
-pub(crate) fn f097_who_gives_way_takes_out_what_such_a_version_left() {
+pub(crate) fn f097_withdrawing_agent_removes_the_address_of_an_incompatible_version() {
     let mut node = Node::configured();
     let (alone, target, pod) = (node.net.everything(), node.on_second(), holder("pod", 3));
     node.attach(&target, &pod);
-    is_of_a_later_version(ADDRESS);
+    make_record_of_a_later_version(ADDRESS);
     let before = node.net.everything();
     node.host = node.host.clone().withdrawing();
     fails(node.withhold(ADDRESS, &pod), HostKind::Refused, &["incompatible version"]);

@@ -1,4 +1,4 @@
-//! The static-IP file on disks that misbehave.
+//! The static-IP file on disks that fail.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::fixture::ADDRESS;
 const DATA: &str = "/run/data";
 const CONF: &str = "/run/data/conf";
 
-/// A data volume of its own.
+/// Mounts a data volume with these options.
 fn volume(options: &str) {
     fs::create_dir_all(DATA).unwrap();
     mount(Some("tmpfs"), DATA, Some("tmpfs"), MsFlags::empty(), Some(options)).unwrap();
@@ -62,41 +62,41 @@ pub(crate) fn f011_the_file_of_another_member_is_overwritten() {
     assert_eq!(names(), ["firecamp-service-staticip"]);
 }
 
-pub(crate) fn f012_a_full_disk_is_found_by_the_probe() {
+pub(crate) fn f012_probe_fails_on_a_full_disk() {
     volume("size=64k");
     run(write(&file())).unwrap();
     let filler = fs::write(format!("{DATA}/filler"), vec![0; 1 << 20]);
     assert_eq!(filler.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
     probe_fails(&["write /run/data/conf/.firecamp-probe", "No space left on device"]);
-    assert_eq!(fs::read(file().path()).unwrap(), b"10.0.1.10", "what was there stays");
+    assert_eq!(fs::read(file().path()).unwrap(), b"10.0.1.10", "the old file stays");
     assert_eq!(names(), ["firecamp-service-staticip"]);
 }
 
-pub(crate) fn f012_a_disk_without_inodes_is_found_by_the_probe() {
+pub(crate) fn f012_probe_fails_on_a_disk_without_free_inodes() {
     volume("nr_inodes=2");
     fs::create_dir(CONF).unwrap();
     probe_fails(&["create /run/data/conf/.firecamp-probe", "No space left on device"]);
 }
 
-pub(crate) fn f012_a_read_only_disk_is_found_by_the_probe() {
+pub(crate) fn f012_probe_fails_on_a_read_only_disk() {
     volume("size=1m");
     run(write(&file())).unwrap();
     make_read_only();
     probe_fails(&["create /run/data/conf/.firecamp-probe", "Read-only file system"]);
-    assert_eq!(run(file().stage(ADDRESS)), Ok(false), "what is right needs no writing");
+    assert_eq!(run(file().stage(ADDRESS)), Ok(false), "a correct file is not written again");
     let other = StaticIpFile::new(Path::new("/run/data/absent"), FileOptions::default());
     let failure = run(other.probe()).unwrap_err();
     assert!(failure.detail.contains("/run/data/absent: Read-only file system"), "{failure}");
 }
 
-pub(crate) fn f086_a_directory_that_is_no_mount_is_refused() {
+pub(crate) fn f086_directory_that_is_not_a_mount_point_is_refused() {
     let strict = FileOptions { require_mount: true, ..FileOptions::default() };
     let strict = StaticIpFile::new(Path::new(CONF), strict);
     fs::create_dir(DATA).unwrap();
     let failure = run(strict.probe()).unwrap_err();
     assert!(failure.detail.contains("/run/data is not a mount point"), "{failure}");
-    assert!(!Path::new(CONF).exists(), "nothing was made");
+    assert!(!Path::new(CONF).exists(), "the probe creates nothing");
     run(file().probe()).unwrap();
     mount(Some(DATA), DATA, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
-    run(strict.probe()).expect("a bind mount of the same filesystem is a mount");
+    run(strict.probe()).expect("a bind mount of the same filesystem is a mount point");
 }

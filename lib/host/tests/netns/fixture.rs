@@ -14,7 +14,7 @@ use firecamp_testkit::netns::Net;
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
 /// The node's own address on its primary ENI.
 pub(crate) const PRIMARY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 4);
-/// The node's own address on its second ENI, where it has one.
+/// The node's own address on its second ENI, if it has one.
 pub(crate) const SECOND: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 4);
 /// The router of the primary ENI's subnet.
 pub(crate) const PRIMARY_GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -48,8 +48,8 @@ impl Node {
         Self { net, router, host }
     }
 
-    /// The second ENI has its own primary address as well. The kernel drops all routes of a link
-    /// with the last of its addresses, and so does not with ours.
+    /// A node whose second ENI also has its own primary address. When the last address of a link is
+    /// removed, the kernel drops all routes of that link; here that does not happen.
     pub(crate) fn configured() -> Self {
         let node = Self::new();
         node.net.add_address("eth1", SECOND, 24, None);
@@ -100,17 +100,17 @@ impl Node {
         self.net.block_on(|| self.host.withhold(address, by))
     }
 
-    pub(crate) fn see(&self, target: &KernelTarget) -> KernelView {
-        KernelView { assigned: None, ..self.look(target) }
+    pub(crate) fn view(&self, target: &KernelTarget) -> KernelView {
+        KernelView { assigned: None, ..self.view_with_assign_time(target) }
     }
 
-    /// What the host observes, and how long ago it noted an Assign.
-    pub(crate) fn look(&self, target: &KernelTarget) -> KernelView {
+    /// What the host observes, including the time since the last recorded Assign.
+    pub(crate) fn view_with_assign_time(&self, target: &KernelTarget) -> KernelView {
         self.net.block_on(|| self.host.observe(target)).unwrap()
     }
 
-    /// Notes an Assign of the address.
-    pub(crate) fn note(&self, address: Ipv4Addr) {
+    /// Records an Assign of the address.
+    pub(crate) fn note_assign(&self, address: Ipv4Addr) {
         self.net.block_on(|| self.host.note_assign(address)).unwrap();
     }
 
@@ -135,7 +135,7 @@ pub(crate) fn holder(pod: &str, epoch: u64) -> Holder {
     Holder { pod: PodUid::new(pod).unwrap(), epoch: Epoch(epoch) }
 }
 
-/// The failure, which must be of this kind and speak of all of these.
+/// Expects a failure of this kind whose text contains all of `words`.
 pub(crate) fn fails<T: std::fmt::Debug>(
     result: Result<T, HostFailure>,
     kind: HostKind,

@@ -1,4 +1,4 @@
-//! What is not ours stays, whatever is done beside it; and what is withheld stays its holder's.
+//! Foreign objects stay, whatever FireCamp does; and a withheld address keeps its holder.
 
 use std::net::Ipv4Addr;
 
@@ -9,7 +9,7 @@ use firecamp_core::ports::KernelTarget;
 use crate::fixture::{ADDRESS, Node, TABLE, fails, holder, with};
 
 const CYCLES: u64 = 1_000;
-/// Addresses of members. Somebody else has put the last one there before us.
+/// Addresses of members. Another program has added the last one.
 const MEMBERS: [Ipv4Addr; 4] = [
     ADDRESS,
     Ipv4Addr::new(10, 0, 1, 100),
@@ -17,7 +17,7 @@ const MEMBERS: [Ipv4Addr; 4] = [
     Ipv4Addr::new(10, 0, 1, 14),
 ];
 
-/// A customer's address, a VIP and a CNI's, and rules and routes of somebody else.
+/// Addresses of a customer, a VIP and a CNI, and foreign rules and routes.
 fn foreign(node: &Node) {
     node.net.add_address("eth0", [10, 0, 1, 11].into(), 32, None);
     node.net.add_address("eth1", [10, 0, 1, 12].into(), 32, Some(18));
@@ -28,8 +28,7 @@ fn foreign(node: &Node) {
     node.net.add_route(([10, 51, 0, 0].into(), 16), None, "eth1", 10_001);
 }
 
-/// What a person reads about a node in trouble.
-pub(crate) fn everything_is_listed_whoever_made_it_and_nothing_is_changed() {
+pub(crate) fn listing_shows_own_and_foreign_objects_and_changes_nothing() {
     let node = Node::configured();
     foreign(&node);
     node.attach(&node.on_second(), &holder("pod", 3));
@@ -57,7 +56,7 @@ pub(crate) fn everything_is_listed_whoever_made_it_and_nothing_is_changed() {
     assert_eq!(node.net.everything(), before);
 }
 
-/// One thing or another for one member or another; a removal also for whom nobody knows.
+/// One random operation for one random member, or a removal for an unknown holder.
 fn cycle(node: &Node, draw: u64, epoch: u64) {
     let address = MEMBERS[usize::try_from(draw % 4).unwrap()];
     let target = KernelTarget { address, ..node.on_second() };
@@ -73,7 +72,7 @@ fn cycle(node: &Node, draw: u64, epoch: u64) {
     done.unwrap();
 }
 
-pub(crate) fn f034_a_thousand_random_cycles_leave_what_is_foreign_as_it_was() {
+pub(crate) fn f034_thousand_random_cycles_leave_foreign_objects_unchanged() {
     let node = Node::configured();
     foreign(&node);
     let before = node.net.everything();
@@ -91,7 +90,7 @@ pub(crate) fn f034_a_thousand_random_cycles_leave_what_is_foreign_as_it_was() {
     assert_eq!(node.net.everything(), before);
 }
 
-pub(crate) fn f089_what_is_withheld_is_out_of_the_kernel_and_stays_its_holders() {
+pub(crate) fn f089_withheld_address_leaves_the_kernel_and_keeps_its_holder() {
     let node = Node::configured();
     let (target, pod) = (node.on_second(), holder("pod", 3));
     let before = node.net.everything();
@@ -104,11 +103,11 @@ pub(crate) fn f089_what_is_withheld_is_out_of_the_kernel_and_stays_its_holders()
     assert_eq!(node.net.everything(), before);
     assert_eq!(node.withhold(ADDRESS, &pod), Ok(false));
     let held = LockRecord { holder: pod.clone(), hold: Hold::Held };
-    assert_eq!(node.look(&target).recorded, Some(held));
+    assert_eq!(node.view_with_assign_time(&target).recorded, Some(held));
     node.attach(&target, &pod);
-    assert_eq!(node.net.everything(), whole, "its holder puts it back");
+    assert_eq!(node.net.everything(), whole, "its holder may add it again");
 
-    // What was released is nobody's to withhold, and what is foreign is not ours to take out.
+    // A released address cannot be withheld, and a foreign one is not removed.
     node.detach(ADDRESS, &pod);
     fails(node.withhold(ADDRESS, &pod), HostKind::Superseded, &[]);
     node.net.add_address("eth1", MEMBERS[2], 32, Some(17));

@@ -1,4 +1,4 @@
-//! Nothing grows.
+//! Long runs leak nothing.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use firecamp_core::ports::HostNet;
 use crate::fixture::{ADDRESS, Node, holder};
 
 const CYCLES: u64 = 10_000;
-/// What an allocator may keep over ten thousand cycles; a leak of 100 bytes a cycle is found.
+/// What an allocator may retain over 10,000 cycles. A leak of 100 bytes per cycle exceeds it.
 const KILOBYTES: u64 = 1_000;
 
 fn descriptors() -> usize {
@@ -28,7 +28,7 @@ async fn cycle(node: &Node, target: &firecamp_core::ports::KernelTarget, epoch: 
     assert!(node.host.remove_routing(ADDRESS, &pod).await.unwrap());
 }
 
-pub(crate) fn f110_ten_thousand_cycles_leave_nothing_behind() {
+pub(crate) fn f110_ten_thousand_cycles_leak_nothing() {
     let node = Node::new();
     let target = node.on_second();
     let (before, links) = (node.net.everything(), node.net.links());
@@ -42,7 +42,7 @@ pub(crate) fn f110_ten_thousand_cycles_leave_nothing_behind() {
         }
         assert_eq!(descriptors(), open);
         let grown = resident_kilobytes().saturating_sub(kilobytes);
-        assert!(grown < KILOBYTES, "it has grown by {grown} kB");
+        assert!(grown < KILOBYTES, "the process has grown by {grown} kB");
     });
     assert_eq!((node.net.everything(), node.net.links()), (before, links));
 }

@@ -1,4 +1,4 @@
-//! Which link is the ENI's, and what is done to it.
+//! The choice of the ENI's link, and its setup.
 
 use firecamp_core::failure::HostKind;
 
@@ -16,15 +16,15 @@ pub(crate) fn f015_a_rename_between_two_operations_changes_nothing() {
     let decoy = node.net.mac("eth1");
     assert_eq!(node.add(&target, &pod), Ok(false));
     assert_eq!(node.route(&target, &pod), Ok(true));
-    assert_eq!(node.see(&target).link.as_deref(), Some("enp0s6"));
-    assert!(node.see(&target).routing);
+    assert_eq!(node.view(&target).link.as_deref(), Some("enp0s6"));
+    assert!(node.view(&target).routing);
     assert_eq!(with(&node.net.everything(), "dev eth1"), Vec::<String>::new());
     node.detach(ADDRESS, &pod);
     assert_eq!(with(&node.net.everything(), "10.0.1.10"), Vec::<String>::new());
     assert_eq!(node.net.mac("eth1"), decoy);
 }
 
-pub(crate) fn f015_a_link_that_came_back_with_another_index_is_found() {
+pub(crate) fn f015_link_that_reappears_with_another_index_is_found() {
     let node = Node::new();
     let (target, pod) = (node.on_second(), holder("pod", 1));
     node.attach(&target, &pod);
@@ -34,49 +34,49 @@ pub(crate) fn f015_a_link_that_came_back_with_another_index_is_found() {
     node.net.veth("eth1", &node.router, "port1");
     node.net.set_mac("eth1", mac);
     assert_ne!(node.net.index("eth1"), before.0);
-    assert!(!node.see(&target).address);
+    assert!(!node.view(&target).address);
     node.attach(&target, &pod);
     assert_eq!(node.net.everything(), before.1);
 }
 
-pub(crate) fn f068_a_link_that_is_down_is_brought_up_with_the_primarys_mtu() {
+pub(crate) fn f068_link_that_is_down_is_set_up_with_the_mtu_of_the_primary() {
     let node = Node::new();
     node.net.set_mtu("eth0", 9001);
     node.net.down("eth1");
     let target = node.on_second();
     assert_eq!(node.add(&target, &holder("pod", 1)), Ok(true));
-    assert!(node.see(&target).link_up);
+    assert!(node.view(&target).link_up);
     assert_eq!(node.net.mtu("eth1"), 9001);
     node.net.down("eth1");
-    assert_eq!(node.add(&target, &holder("pod", 1)), Ok(true), "the link alone");
-    assert!(node.see(&target).link_up);
+    assert_eq!(node.add(&target, &holder("pod", 1)), Ok(true), "only the link was down");
+    assert!(node.view(&target).link_up);
 }
 
-pub(crate) fn f068_an_eni_that_the_system_left_down_is_brought_up_bare_and_with_the_primarys_mtu() {
+pub(crate) fn f068_unconfigured_eni_is_set_up_without_address_and_with_the_primary_mtu() {
     let node = Node::new();
     node.net.set_mtu("eth0", 9001);
     node.net.down("eth1");
     let mac = node.mac("eth1");
-    let seen = |node: &Node| node.links().into_iter().find(|link| link.mac == mac).unwrap();
-    assert_eq!((seen(&node).up, seen(&node).bare), (false, true));
+    let link = |node: &Node| node.links().into_iter().find(|link| link.mac == mac).unwrap();
+    assert_eq!((link(&node).up, link(&node).bare), (false, true));
     let before = node.net.everything();
     assert_eq!(node.raise(mac), Ok(true));
-    assert_eq!((seen(&node).up, seen(&node).bare), (true, true));
+    assert_eq!((link(&node).up, link(&node).bare), (true, true));
     assert_eq!(node.net.mtu("eth1"), 9001);
-    assert_eq!(node.net.everything(), before, "no address, rule or route came of it");
-    assert_eq!(node.raise(mac), Ok(false), "it is up");
+    assert_eq!(node.net.everything(), before, "no address, rule or route was added");
+    assert_eq!(node.raise(mac), Ok(false), "the link is already up");
 }
 
-pub(crate) fn f068_a_link_that_somebody_has_configured_is_left_down() {
+pub(crate) fn f068_configured_link_stays_down() {
     let node = Node::new();
     node.net.add_address("eth1", [10, 0, 1, 4].into(), 24, None);
     node.net.down("eth1");
     assert_eq!(node.raise(node.mac("eth1")), Ok(false));
-    let seen = node.links().into_iter().find(|link| link.name == "eth1").unwrap();
-    assert_eq!((seen.up, seen.bare), (false, false));
+    let link = node.links().into_iter().find(|link| link.name == "eth1").unwrap();
+    assert_eq!((link.up, link.bare), (false, false));
 }
 
-pub(crate) fn f068_an_eni_that_is_plugged_in_later_is_seen_with_an_index_of_its_own() {
+pub(crate) fn f068_eni_that_is_attached_again_has_a_new_link_index() {
     let node = Node::new();
     let (mac, first) = (node.net.mac("eth1"), node.net.index("eth1"));
     node.net.delete_link("eth1");
@@ -86,20 +86,20 @@ pub(crate) fn f068_an_eni_that_is_plugged_in_later_is_seen_with_an_index_of_its_
     node.net.veth("eth7", &node.router, "port7");
     node.net.set_mac("eth7", mac);
     node.net.down("eth7");
-    let seen = node.links().into_iter().find(|link| link.name == "eth7").unwrap();
-    assert_ne!(seen.index, first);
-    assert_eq!(node.raise(seen.mac), Ok(true));
+    let link = node.links().into_iter().find(|link| link.name == "eth7").unwrap();
+    assert_ne!(link.index, first);
+    assert_eq!(node.raise(link.mac), Ok(true));
 }
 
 pub(crate) fn a_configured_link_keeps_its_mtu() {
     let node = Node::new();
     node.net.set_mtu("eth0", 9001);
     node.add(&node.on_second(), &holder("pod", 1)).unwrap();
-    assert_eq!(node.net.mtu("eth1"), 1500, "it was up: somebody has configured it");
+    assert_eq!(node.net.mtu("eth1"), 1500, "a link that is up counts as configured");
     node.net.add_address("eth1", [10, 0, 1, 4].into(), 24, None);
     node.net.down("eth1");
     node.add(&node.on_second(), &holder("pod", 1)).unwrap();
-    assert_eq!(node.net.mtu("eth1"), 1500, "it has an address of somebody else");
+    assert_eq!(node.net.mtu("eth1"), 1500, "a link with a foreign address counts as configured");
 }
 
 pub(crate) fn a_virtual_link_with_the_same_mac_is_not_chosen() {
@@ -125,17 +125,17 @@ pub(crate) fn two_devices_with_one_mac_are_refused_by_name() {
 pub(crate) fn a_port_of_a_bridge_is_refused_by_name() {
     let node = Node::new();
     node.net.bridge("br0");
-    node.net.enslave("eth1", Some("br0"));
+    node.net.set_master("eth1", Some("br0"));
     node.net.set_mac("br0", node.net.mac("eth1"));
     let before = node.net.everything();
     let words = ["eth1 is a port of br0"];
     fails(node.add(&node.on_second(), &holder("pod", 1)), HostKind::NoLink, &words);
     assert_eq!(node.net.everything(), before);
-    node.net.enslave("eth1", None);
+    node.net.set_master("eth1", None);
     assert_eq!(node.add(&node.on_second(), &holder("pod", 1)), Ok(true));
 }
 
-pub(crate) fn a_mac_that_no_link_has_changes_nothing() {
+pub(crate) fn a_mac_without_a_link_changes_nothing() {
     let node = Node::new();
     let target = node.on_second();
     node.net.delete_link("eth1");

@@ -27,7 +27,7 @@ fn is_on_record(words: &str) {
     assert!(record().contains(words), "{words:?} is not on record: {}", record());
 }
 
-pub(crate) fn a_frozen_holder_makes_others_give_up_and_is_named() {
+pub(crate) fn a_hanging_lock_holder_makes_others_time_out_and_is_named() {
     let node = Node::new();
     let target = node.on_second();
     node.attach(&target, &holder("pod", 1));
@@ -42,7 +42,7 @@ pub(crate) fn a_frozen_holder_makes_others_give_up_and_is_named() {
     fails(node.remove(ADDRESS, &next), HostKind::Busy, &words);
     fails(node.unroute(ADDRESS, &next), HostKind::Busy, &words);
     assert_eq!(node.net.everything(), before);
-    assert!(node.see(&target).routing, "looking needs no lock");
+    assert!(node.view(&target).routing, "observing needs no lock");
     drop(held);
     assert_eq!(node.remove(ADDRESS, &next), Ok(true));
 }
@@ -54,14 +54,14 @@ pub(crate) fn a_cancelled_operation_frees_the_lock() {
     let tables = File::open(PathBuf::from(RUN).join(ROUTING_LOCK)).unwrap();
     tables.lock().unwrap();
     let cancelled = node.net.block_on(|| async {
-        let waits = node.host.add_routing(&target, &pod);
-        tokio::time::timeout(Duration::from_millis(20), waits).await.is_err()
+        let blocked = node.host.add_routing(&target, &pod);
+        tokio::time::timeout(Duration::from_millis(20), blocked).await.is_err()
     });
-    assert!(cancelled, "it waited for the tables with the address's lock in hand");
-    File::open(lock_file()).unwrap().try_lock().expect("the address's lock is free");
+    assert!(cancelled, "the operation did not wait for the routing lock");
+    File::open(lock_file()).unwrap().try_lock().expect("the address's lock was not released");
 }
 
-pub(crate) fn a_torn_record_stops_removal_and_is_mended_by_adding() {
+pub(crate) fn a_torn_record_blocks_removal_until_the_next_attach_replaces_it() {
     let node = Node::new();
     let target = node.on_primary();
     node.add(&target, &holder("pod", 1)).unwrap();
@@ -78,8 +78,8 @@ pub(crate) fn a_torn_record_stops_removal_and_is_mended_by_adding() {
     is_on_record("pod=pod epoch=2 state=released");
 }
 
-/// A thread that was joined may belong to the process for a moment more, and a process of several
-/// gets no user namespace (unshare(2)).
+/// Retries: a joined thread may still belong to the process for a moment, and a process with
+/// several threads may not enter a user namespace (unshare(2)).
 fn enter_user_namespace() {
     for _attempt in 0..2_000 {
         let entered = unshare(CloneFlags::CLONE_NEWUSER);
@@ -88,12 +88,11 @@ fn enter_user_namespace() {
         }
         thread::sleep(Duration::from_millis(5));
     }
-    panic!("the process keeps several threads");
+    panic!("the process still has several threads");
 }
 
-/// Leaves the privileges over the network namespace behind, for good: a new user namespace does
-/// not own it.
-fn lose_privileges() {
+/// Drops the privileges over the network namespace for good: a new user namespace does not own it.
+fn drop_privileges() {
     enter_user_namespace();
     fs::write("/proc/self/setgroups", "deny").unwrap();
     fs::write("/proc/self/uid_map", "0 0 1").unwrap();
@@ -103,16 +102,16 @@ fn here<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-pub(crate) fn without_privileges_the_kernels_refusal_is_reported() {
+pub(crate) fn missing_privileges_are_reported_with_the_errno() {
     let node = Node::new();
     node.net.set_sysctl("net/ipv4/conf/eth1/rp_filter", "2");
     let (target, pod) = (node.on_second(), holder("pod", 1));
-    lose_privileges();
+    drop_privileges();
     let words = ["add address 10.0.1.10/32", "Operation not permitted"];
     fails(here(node.host.add_address(&target, &pod)), HostKind::Refused, &words);
     let words = ["10.0.1.1/32", "Operation not permitted"];
     fails(here(node.host.add_routing(&target, &pod)), HostKind::Refused, &words);
-    assert!(!here(node.host.observe(&target)).unwrap().address, "looking needs none");
+    assert!(!here(node.host.observe(&target)).unwrap().address, "observing needs no privileges");
 }
 
 pub(crate) fn f066_a_strict_filter_that_cannot_be_made_loose_is_an_error() {
@@ -120,7 +119,7 @@ pub(crate) fn f066_a_strict_filter_that_cannot_be_made_loose_is_an_error() {
     node.net.set_sysctl("net/ipv4/conf/eth1/rp_filter", "1");
     node.net.set_sysctl("net/ipv4/conf/all/rp_filter", "0");
     let target = node.on_second();
-    lose_privileges();
+    drop_privileges();
     let words = ["reverse-path filtering of eth1 from strict to loose", "Operation not permitted"];
     let added = here(node.host.add_routing(&target, &holder("pod", 1)));
     fails(added, HostKind::Refused, &words);
@@ -130,12 +129,12 @@ pub(crate) fn the_record_is_written_before_the_kernel_is_changed() {
     let node = Node::new();
     let target = node.on_primary();
     node.add(&target, &holder("pod", 1)).unwrap();
-    lose_privileges();
-    // The kernel refuses from here on, so what is on record was written before.
+    drop_privileges();
+    // The kernel refuses all changes from here on.
     let removed = here(node.host.remove_address(ADDRESS, &holder("pod", 1)));
     fails(removed, HostKind::Refused, &["remove address 10.0.1.10/32", "not permitted"]);
     is_on_record("epoch=1 state=released");
-    // An ENI that the node does not have changes nothing, not even the record.
+    // A missing link changes nothing, not even the record.
     let absent = Mac::from_bytes([2, 9, 9, 9, 9, 9]);
     let target = KernelTarget { mac: absent, ..target };
     let added = here(node.host.add_address(&target, &holder("pod", 2)));
@@ -143,7 +142,7 @@ pub(crate) fn the_record_is_written_before_the_kernel_is_changed() {
     is_on_record("epoch=1 state=released");
 }
 
-pub(crate) fn two_addresses_of_one_eni_attach_and_detach_side_by_side() {
+pub(crate) fn addresses_of_one_eni_attach_and_detach_concurrently() {
     let mut node = Node::configured();
     node.host = LinuxHost::new(RUN.as_ref(), HostTimeouts::default());
     node.net.block_on(|| async {
@@ -156,8 +155,8 @@ pub(crate) fn two_addresses_of_one_eni_attach_and_detach_side_by_side() {
                     let pod = holder("pod", epoch);
                     host.add_address(&target, &pod).await.unwrap();
                     host.add_routing(&target, &pod).await.unwrap();
-                    let seen = host.observe(&target).await.unwrap();
-                    assert!(seen.tagged && seen.routing, "{seen:?}");
+                    let view = host.observe(&target).await.unwrap();
+                    assert!(view.tagged && view.routing, "{view:?}");
                     host.remove_address(target.address, &pod).await.unwrap();
                     host.remove_routing(target.address, &pod).await.unwrap();
                 }
@@ -168,7 +167,7 @@ pub(crate) fn two_addresses_of_one_eni_attach_and_detach_side_by_side() {
     assert_eq!(with(&node.net.everything(), "proto 201"), Vec::<String>::new());
 }
 
-/// Runs all of them side by side on one thread.
+/// Runs all tasks concurrently on one thread.
 async fn futures(tasks: Vec<impl Future<Output = ()> + 'static>) {
     let local = tokio::task::LocalSet::new();
     let handles: Vec<_> = tasks.into_iter().map(|task| local.spawn_local(task)).collect();

@@ -1,4 +1,4 @@
-//! What the kernel tells of its own accord, and everything of ours in one look.
+//! Kernel events, and snapshots of the kernel.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -11,32 +11,32 @@ use tokio::time::timeout;
 
 use crate::fixture::{ADDRESS, GATEWAY, Node, PRIMARY, TABLE, holder};
 
-/// Our own mark on the kernel's objects.
+/// FireCamp's protocol number.
 const OURS: u8 = 201;
 const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 11);
 
-/// All that is told of what `strip` does, until nothing more comes for a moment.
-fn reported(net: &Net, strip: impl FnOnce() + Send) -> Vec<Change> {
+/// All events caused by `change`, until none arrives for a moment.
+fn reported(net: &Net, change: impl FnOnce() + Send) -> Vec<Change> {
     net.settle();
     net.block_on(|| async move {
         let mut monitor = Monitor::open().unwrap();
-        strip();
+        change();
         let mut all = Vec::new();
-        while let Ok(news) = timeout(Duration::from_millis(200), monitor.changed()).await {
-            all.extend(news.unwrap());
+        while let Ok(events) = timeout(Duration::from_millis(200), monitor.changed()).await {
+            all.extend(events.unwrap());
         }
         all
     })
 }
 
-pub(crate) fn f063_what_somebody_strips_is_told_at_once() {
+pub(crate) fn f063_removed_address_causes_an_event() {
     let node = Node::configured();
     node.attach(&node.on_second(), &holder("pod", 1));
-    let news = reported(&node.net, || node.net.delete_address("eth1", ADDRESS, 32));
-    assert_eq!(news, [Change::Address(ADDRESS)]);
+    let events = reported(&node.net, || node.net.delete_address("eth1", ADDRESS, 32));
+    assert_eq!(events, [Change::Address(ADDRESS)]);
 }
 
-pub(crate) fn rules_routes_and_links_are_told_as_well() {
+pub(crate) fn changes_of_rules_routes_and_links_cause_events() {
     let node = Node::configured();
     node.attach(&node.on_second(), &holder("pod", 1));
     let rule = reported(&node.net, || node.net.delete_rule(ADDRESS, TABLE, 700, OURS));
@@ -48,17 +48,17 @@ pub(crate) fn rules_routes_and_links_are_told_as_well() {
     assert!(link.contains(&Change::Link), "{link:?}");
 }
 
-pub(crate) fn what_is_foreign_or_wider_is_not_told() {
+pub(crate) fn foreign_objects_and_wider_prefixes_cause_no_event() {
     let node = Node::new();
-    let news = reported(&node.net, || {
+    let events = reported(&node.net, || {
         node.net.add_address("eth1", [10, 0, 1, 4].into(), 24, None);
         node.net.add_route((GATEWAY, 32), None, "eth1", 100);
         node.net.add_rule(NEIGHBOUR, 100, 500, 4);
     });
-    assert_eq!(news, []);
+    assert_eq!(events, []);
 }
 
-pub(crate) fn f039_news_that_were_dropped_are_told_as_an_overrun() {
+pub(crate) fn f039_dropped_events_are_reported_as_an_overrun() {
     let node = Node::new();
     let flood = || {
         node.net.netlink(|handle| async move {
@@ -68,15 +68,15 @@ pub(crate) fn f039_news_that_were_dropped_are_told_as_an_overrun() {
             }
         });
     };
-    let news = reported(&node.net, flood);
-    assert!(news.contains(&Change::Overrun), "{} news without an overrun", news.len());
+    let events = reported(&node.net, flood);
+    assert!(events.contains(&Change::Overrun), "no overrun in {} changes", events.len());
 }
 
 fn kernel_snapshot(node: &Node) -> KernelSnapshot {
     node.net.block_on(|| node.host.kernel_snapshot()).unwrap()
 }
 
-pub(crate) fn f034_a_survey_tells_ours_from_foreign_and_what_is_on_record() {
+pub(crate) fn f034_snapshot_separates_own_from_foreign_addresses_and_has_the_lock_records() {
     let node = Node::configured();
     let pod = holder("pod", 3);
     node.attach(&node.on_second(), &pod);
@@ -88,26 +88,26 @@ pub(crate) fn f034_a_survey_tells_ours_from_foreign_and_what_is_on_record() {
     assert_eq!((&lock.holder, lock.hold), (&pod, Hold::Held));
 
     node.net.delete_address("eth1", ADDRESS, 32);
-    let ruled = kernel_snapshot(&node);
-    assert_eq!(ruled.kernel.get(&ADDRESS), Some(&KernelOwner::Ours), "its rule is left");
+    let with_rule = kernel_snapshot(&node);
+    assert_eq!(with_rule.kernel.get(&ADDRESS), Some(&KernelOwner::Ours), "its rule still exists");
     node.detach(ADDRESS, &pod);
-    let left = kernel_snapshot(&node);
-    assert_eq!(left.kernel, [(NEIGHBOUR, KernelOwner::Foreign)].into());
-    assert_eq!(left.locks.get(&ADDRESS).unwrap().hold, Hold::Released);
+    let released = kernel_snapshot(&node);
+    assert_eq!(released.kernel, [(NEIGHBOUR, KernelOwner::Foreign)].into());
+    assert_eq!(released.locks.get(&ADDRESS).unwrap().hold, Hold::Released);
 }
 
-pub(crate) fn a_survey_before_anything_was_done_is_empty() {
+pub(crate) fn snapshot_of_an_unused_node_is_empty() {
     let node = Node::new();
     let found = kernel_snapshot(&node);
-    assert!(found.wider.contains(&PRIMARY), "{PRIMARY} is no /32");
+    assert!(found.wider.contains(&PRIMARY), "{PRIMARY} has a wider prefix");
     assert_eq!(KernelSnapshot { wider: [].into(), ..found }, KernelSnapshot::default());
 }
 
-pub(crate) fn a_survey_has_what_others_configure_with_a_wider_block_as_foreign() {
+pub(crate) fn snapshot_marks_addresses_with_a_wider_prefix_as_foreign() {
     let node = Node::new();
     node.net.add_address("eth0", NEIGHBOUR, 24, None);
     let found = kernel_snapshot(&node);
-    assert_eq!(found.kernel, [].into(), "nothing of it is looked after");
+    assert_eq!(found.kernel, [].into(), "it is not a /32");
     assert_eq!(found.mark(NEIGHBOUR), Some(KernelOwner::Foreign));
     assert_eq!(found.mark(ADDRESS), None);
     node.net.add_address("eth0", NEIGHBOUR, 32, None);

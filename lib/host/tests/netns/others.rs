@@ -1,4 +1,4 @@
-//! What somebody else has in the kernel is seen, and nothing else.
+//! The preflight lists foreign rules and chains.
 
 use firecamp_node::preflight::KernelChecks as _;
 use firecamp_node::preflight::facts::{Chain, ForeignRule};
@@ -16,13 +16,13 @@ pub(crate) fn f067_foreign_rules_are_listed_and_stay() {
     let caught: Vec<&ForeignRule> = seen.iter().filter(|rule| rule.from.is_some()).collect();
     let leaked =
         ForeignRule { priority: 1536, from: Some((ADDRESS, 32)), to: None, table: Some(2) };
-    assert_eq!(caught, [&leaked], "ours is not among them");
+    assert_eq!(caught, [&leaked], "FireCamp's own rule is not listed");
     let usual: Vec<Option<u32>> = seen.iter().map(|rule| rule.table).collect();
     assert_eq!(usual, [Some(255), Some(2), Some(254), Some(253)]);
     assert_eq!(node.net.everything(), before);
 }
 
-/// An attribute of netlink.
+/// A netlink attribute.
 fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(value.len() + 4).unwrap();
     let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
@@ -35,12 +35,12 @@ fn text(kind: u16, value: &str) -> Vec<u8> {
     attribute(kind, &[value.as_bytes(), &[0]].concat())
 }
 
-/// An attribute that holds others.
+/// An attribute that contains others.
 fn nested(kind: u16, parts: &[Vec<u8>]) -> Vec<u8> {
     attribute(kind | 0x8000, &parts.concat())
 }
 
-/// A message of nf_tables about IPv4, or the begin or end of a batch.
+/// A message of nf_tables about IPv4, or the start or end of a batch.
 fn message(kind: u16, flags: u16, parts: &[Vec<u8>]) -> Vec<u8> {
     let is_batch = kind < 0x20;
     let (family, resource) = if is_batch { (0, 10_u16) } else { (2, 0) };
@@ -59,9 +59,9 @@ fn expression(name: &str, data: &[Vec<u8>]) -> Vec<u8> {
     nested(1, &[text(1, name), nested(2, data)])
 }
 
-/// Makes a table `nat` with three chains, of which one masquerades, one rewrites the source to
-/// an address, and one the destination.
-fn make_chains() {
+/// Creates a table `nat` with three chains: one masquerades, one rewrites the source to an address,
+/// and one rewrites the destination.
+fn create_chains() {
     let (create, table) = (0x400, 10 << 8);
     let chain = |name: &str, hook: u32| {
         let place = [attribute(1, &hook.to_be_bytes()), attribute(2, &100_i32.to_be_bytes())];
@@ -94,13 +94,13 @@ fn make_chains() {
     socket.send(&batch.concat(), 0).unwrap();
 }
 
-pub(crate) fn f067_chains_that_rewrite_sources_are_listed_and_stay() {
+pub(crate) fn f067_snat_chains_are_listed_and_stay() {
     let node = Node::new();
-    let look = || node.net.block_on(|| async { node.host.source_nat().await.unwrap() });
-    assert_eq!(look(), []);
-    node.net.run(make_chains);
+    let chains = || node.net.block_on(|| async { node.host.source_nat().await.unwrap() });
+    assert_eq!(chains(), []);
+    node.net.run(create_chains);
     let chain = |name: &str| Chain { table: "nat".to_owned(), name: name.to_owned() };
     let both = [chain("fixed"), chain("plain")];
-    assert_eq!(look(), both, "and not the one that rewrites destinations");
-    assert_eq!(look(), both, "they are still there");
+    assert_eq!(chains(), both, "the chain that rewrites destinations is not listed");
+    assert_eq!(chains(), both, "listing removes nothing");
 }

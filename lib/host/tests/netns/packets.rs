@@ -9,17 +9,17 @@ use firecamp_testkit::netns::Net;
 
 use crate::fixture::{ADDRESS, Node, holder};
 
-/// Somebody beyond the router.
+/// A host behind the router.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 9);
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn socket(net: &Net, address: Ipv4Addr, port: u16) -> UdpSocket {
     let socket = net.run(|| UdpSocket::bind((address, port))).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     socket
 }
 
-/// How many packets this namespace has dropped because of their source address.
+/// The number of packets that this namespace has dropped because of their source address.
 fn filtered(net: &Net) -> u64 {
     let text = net.run(|| std::fs::read_to_string("/proc/thread-self/net/netstat")).unwrap();
     let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("TcpExt:")).collect();
@@ -27,7 +27,7 @@ fn filtered(net: &Net) -> u64 {
     lines[1].split(' ').nth(place).unwrap().parse().unwrap()
 }
 
-/// Waits until this namespace has dropped one more than before.
+/// Waits until this namespace has dropped another packet.
 fn drops_one_more(net: &Net, before: u64) {
     for _attempt in 0..500 {
         if filtered(net) > before {
@@ -38,14 +38,14 @@ fn drops_one_more(net: &Net, before: u64) {
     panic!("the packet was not dropped");
 }
 
-/// The router delivers the address to the second ENI and, as a VPC does, drops what comes from
-/// it by another one.
+/// The router delivers the address to the second ENI and, like a VPC, drops packets from it that
+/// arrive over another ENI.
 fn vpc(node: &Node) {
     node.router.add_address("lo", CLIENT, 32, None);
     for port in ["port0", "port1"] {
         node.router.set_sysctl(&format!("net/ipv4/conf/{port}/rp_filter"), "1");
     }
-    // As in a VPC, where the question who has an address is never lost to a filter.
+    // In a VPC, no filter drops ARP requests.
     for (net, link) in [(&node.net, "eth0"), (&node.router, "port1")] {
         net.set_sysctl(&format!("net/ipv4/conf/{link}/arp_announce"), "2");
     }
@@ -63,7 +63,7 @@ pub(crate) fn f065_a_packet_from_the_address_leaves_by_its_own_eni() {
     let client = socket(&node.router, CLIENT, 7777);
 
     let before = filtered(&node.router);
-    member.send_to(b"by the primary", (CLIENT, 7777)).unwrap();
+    member.send_to(b"over the primary ENI", (CLIENT, 7777)).unwrap();
     drops_one_more(&node.router, before);
 
     node.route(&target, &pod).unwrap();

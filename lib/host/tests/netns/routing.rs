@@ -14,7 +14,7 @@ const ROUTES: [&str; 2] =
 fn is_complete(node: &Node) {
     assert_eq!(with(&node.net.rules(), "10.0.1.10"), [RULE]);
     assert_eq!(with(&node.net.routes(), "20001:"), ROUTES);
-    assert!(node.see(&node.on_second()).routing);
+    assert!(node.view(&node.on_second()).routing);
 }
 
 pub(crate) fn f004_routing_added_again_changes_nothing() {
@@ -27,7 +27,11 @@ pub(crate) fn f004_routing_added_again_changes_nothing() {
     assert_eq!(node.route(&target, &pod), Ok(false));
     assert_eq!(node.route(&target, &holder("pod", 2)), Ok(false));
     assert_eq!(node.net.everything(), before);
-    assert_eq!(node.route(&node.on_primary(), &holder("pod", 2)), Ok(false), "none is needed");
+    assert_eq!(
+        node.route(&node.on_primary(), &holder("pod", 2)),
+        Ok(false),
+        "the primary ENI needs no routing"
+    );
 }
 
 pub(crate) fn f004_partial_routing_is_completed() {
@@ -43,15 +47,15 @@ pub(crate) fn f004_partial_routing_is_completed() {
             node.net.delete_route((GATEWAY, 32), TABLE);
         },
     ];
-    for lose in parts {
-        lose(&node);
-        assert!(!node.see(&target).routing, "the loss is seen");
+    for remove in parts {
+        remove(&node);
+        assert!(!node.view(&target).routing, "the missing part is reported");
         assert_eq!(node.route(&target, &pod), Ok(true));
         assert_eq!(node.net.everything(), whole);
     }
 }
 
-pub(crate) fn f065_two_enis_in_one_subnet_answer_arp_for_their_own_addresses_only() {
+pub(crate) fn f065_two_enis_in_one_subnet_answer_arp_only_for_their_own_addresses() {
     let node = Node::new();
     let key = |name: &str| node.net.sysctl(&format!("net/ipv4/conf/eth1/{name}"));
     node.attach(&node.on_second(), &holder("pod", 1));
@@ -60,7 +64,7 @@ pub(crate) fn f065_two_enis_in_one_subnet_answer_arp_for_their_own_addresses_onl
     assert_eq!(node.route(&node.on_second(), &holder("pod", 1)), Ok(true));
     assert_eq!((key("arp_ignore"), key("arp_announce")), ("1".to_owned(), "2".to_owned()));
     let primary = node.net.sysctl("net/ipv4/conf/eth0/arp_ignore");
-    assert_eq!(primary, "0", "the other link is not ours");
+    assert_eq!(primary, "0", "FireCamp does not change the other link");
     assert_eq!(node.route(&node.on_second(), &holder("pod", 1)), Ok(false));
 }
 
@@ -74,10 +78,10 @@ pub(crate) fn f066_strict_filtering_of_the_link_or_of_all_becomes_loose() {
         node.add(&target, &pod).unwrap();
         assert_eq!(node.route(&target, &pod), Ok(true));
         assert_eq!(node.net.sysctl("net/ipv4/conf/eth1/rp_filter"), "2");
-        assert!(node.see(&target).routing);
+        assert!(node.view(&target).routing);
         node.net.set_sysctl("net/ipv4/conf/eth1/rp_filter", "1");
         node.net.set_sysctl("net/ipv4/conf/all/rp_filter", "0");
-        assert!(!node.see(&target).routing, "strict again, and seen");
+        assert!(!node.view(&target).routing, "strict filtering is reported");
         node.net.delete_link("eth0");
         node.net.delete_link("eth1");
         node.detach(ADDRESS, &pod);
@@ -85,7 +89,7 @@ pub(crate) fn f066_strict_filtering_of_the_link_or_of_all_becomes_loose() {
     }
 }
 
-pub(crate) fn f066_filtering_that_is_not_strict_is_left_alone() {
+pub(crate) fn f066_loose_or_disabled_filtering_is_not_changed() {
     let node = Node::new();
     node.net.set_sysctl("net/ipv4/conf/eth1/rp_filter", "0");
     node.net.set_sysctl("net/ipv4/conf/all/rp_filter", "0");
@@ -93,7 +97,11 @@ pub(crate) fn f066_filtering_that_is_not_strict_is_left_alone() {
     assert_eq!(node.net.sysctl("net/ipv4/conf/eth1/rp_filter"), "0");
     node.net.set_sysctl("net/ipv4/conf/eth1/rp_filter", "1");
     node.net.set_sysctl("net/ipv4/conf/all/rp_filter", "2");
-    assert_eq!(node.route(&node.on_second(), &holder("pod", 1)), Ok(false), "2 outranks 1");
+    assert_eq!(
+        node.route(&node.on_second(), &holder("pod", 1)),
+        Ok(false),
+        "the higher value counts"
+    );
     assert_eq!(node.net.sysctl("net/ipv4/conf/eth1/rp_filter"), "1");
 }
 
@@ -120,7 +128,7 @@ pub(crate) fn routes_stay_while_another_address_needs_the_table() {
     node.attach(&other, &holder("pod-b", 1));
     node.detach(ADDRESS, &holder("pod-a", 1));
     assert_eq!(with(&node.net.routes(), "20001:"), ROUTES);
-    assert!(node.see(&other).routing);
+    assert!(node.view(&other).routing);
     node.detach(neighbour, &holder("pod-b", 1));
     assert_eq!(with(&node.net.everything(), "proto 201"), Vec::<String>::new());
 }
@@ -133,7 +141,7 @@ pub(crate) fn a_foreign_route_in_the_table_is_an_error_that_names_it() {
     node.add(&target, &holder("pod", 1)).unwrap();
     let words = ["table 20001", "0.0.0.0/0 via 10.0.1.2"];
     fails(node.route(&target, &holder("pod", 1)), HostKind::Refused, &words);
-    assert_eq!(with(&node.net.rules(), "10.0.1.10"), Vec::<String>::new(), "no half routing");
+    assert_eq!(with(&node.net.rules(), "10.0.1.10"), Vec::<String>::new(), "no partial routing");
     let default = with(&node.net.routes(), "20001: default");
     assert_eq!(default, ["20001: default via 10.0.1.2 dev eth1 proto 3"]);
 }
@@ -144,13 +152,13 @@ pub(crate) fn an_equal_foreign_route_is_success_and_stays() {
     node.net.add_route((Ipv4Addr::UNSPECIFIED, 0), Some(GATEWAY), "eth1", TABLE);
     let before = node.net.everything();
     node.attach(&node.on_second(), &holder("pod", 1));
-    assert!(node.see(&node.on_second()).routing);
+    assert!(node.view(&node.on_second()).routing);
     assert_eq!(with(&node.net.routes(), "20001:"), with(&before, "20001:"));
     node.detach(ADDRESS, &holder("pod", 1));
     assert_eq!(node.net.everything(), before);
 }
 
-pub(crate) fn a_rule_for_another_table_gives_way() {
+pub(crate) fn a_rule_for_an_old_table_is_replaced() {
     let node = Node::configured();
     let mut old = node.on_second();
     old.routing.as_mut().unwrap().table = 20_002;
@@ -162,7 +170,7 @@ pub(crate) fn a_rule_for_another_table_gives_way() {
     assert_eq!(with(&node.net.everything(), "proto 201"), Vec::<String>::new());
 }
 
-pub(crate) fn what_an_interrupted_removal_left_is_removed() {
+pub(crate) fn routes_left_by_an_interrupted_removal_are_removed() {
     let node = Node::configured();
     let pod = holder("pod", 1);
     node.attach(&node.on_second(), &pod);
@@ -174,13 +182,13 @@ pub(crate) fn what_an_interrupted_removal_left_is_removed() {
     assert_eq!(node.unroute(ADDRESS, &pod), Ok(false));
 }
 
-pub(crate) fn link_down_and_up_is_mended_by_adding_again() {
+pub(crate) fn adding_again_restores_a_link_that_was_set_down() {
     let node = Node::new();
     let (target, pod) = (node.on_second(), holder("pod", 1));
     node.attach(&target, &pod);
     node.net.down("eth1");
     assert_eq!(with(&node.net.routes(), "20001:"), Vec::<String>::new());
-    assert!(!node.see(&target).routing);
-    assert_eq!(node.route(&target, &pod), Ok(true), "link and routes");
+    assert!(!node.view(&target).routing);
+    assert_eq!(node.route(&target, &pod), Ok(true), "the link and its routes");
     is_complete(&node);
 }

@@ -1,4 +1,4 @@
-//! What counts as use of an address.
+//! Which sockets count as use of an address.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
@@ -21,7 +21,7 @@ fn used(node: &Node) -> SocketUse {
     node.net.block_on(|| node.host.sockets(ADDRESS)).unwrap()
 }
 
-/// Waits until the count is this.
+/// Waits for this count.
 fn becomes(node: &Node, wanted: SocketUse) {
     for _attempt in 0..500 {
         if used(node) == wanted {
@@ -32,7 +32,7 @@ fn becomes(node: &Node, wanted: SocketUse) {
     assert_eq!(used(node), wanted);
 }
 
-/// Whether a TCP socket with the address on this side is in this state (`/proc/net/tcp`).
+/// Whether a TCP socket with this local address is in this state (`/proc/net/tcp`).
 fn in_state(state: &str) -> bool {
     let local = format!("{:08X}:", u32::from_ne_bytes(ADDRESS.octets()));
     let text = std::fs::read_to_string("/proc/net/tcp").unwrap();
@@ -50,7 +50,7 @@ pub(crate) fn listeners_connections_and_datagrams_are_counted_for_the_exact_addr
     assert!(used(&node).idle(SocketScope::Connections));
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let accepted = listener.accept().unwrap();
-    // The kernel chose the address for both ends: two sockets use it.
+    // The kernel chose the address for both ends, so two sockets use it.
     assert_eq!(used(&node), SocketUse { listeners: 1, connections: 2, datagrams: 0 });
     let datagram = UdpSocket::bind((ADDRESS, 0)).unwrap();
     assert_eq!(used(&node).datagrams, 1);
@@ -63,7 +63,7 @@ pub(crate) fn listeners_connections_and_datagrams_are_counted_for_the_exact_addr
 pub(crate) fn dual_stack_sockets_count_for_the_address() {
     let node = node();
     let any = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
-    assert_eq!(used(&node), IDLE, "a wildcard listener is not use");
+    assert_eq!(used(&node), IDLE, "a wildcard listener does not count");
     let port = any.local_addr().unwrap().port();
     let client = TcpStream::connect((ADDRESS, port)).unwrap();
     let (accepted, _) = any.accept().unwrap();
@@ -86,33 +86,33 @@ pub(crate) fn time_wait_is_not_use() {
     drop(accepted);
     drop(listener);
     becomes(&node, IDLE);
-    assert!(in_state("06"), "a TIME_WAIT socket is there");
+    assert!(in_state("06"), "no socket is in TIME_WAIT");
 }
 
 pub(crate) fn a_half_open_connection_is_use() {
-    const STRANGER: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 9);
+    const REMOTE: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 9);
     let node = node();
     for key in ["all", "eth0"] {
         node.net.set_sysctl(&format!("net/ipv4/conf/{key}/rp_filter"), "0");
     }
-    // Answers to the stranger go to a neighbour that is not there.
-    node.net.add_route((STRANGER, 32), Some([10, 0, 0, 99].into()), "eth0", MAIN);
-    node.router.add_address("lo", STRANGER, 32, None);
+    // Answers to the remote host go to a neighbour that does not exist.
+    node.net.add_route((REMOTE, 32), Some([10, 0, 0, 99].into()), "eth0", MAIN);
+    node.router.add_address("lo", REMOTE, 32, None);
     node.router.add_route((ADDRESS, 32), None, "port0", MAIN);
     let listener = TcpListener::bind((ADDRESS, 6379)).unwrap();
     let router = node.router.clone();
     let dial = move || {
         router.block_on(|| async {
             let socket = tokio::net::TcpSocket::new_v4().unwrap();
-            socket.bind(SocketAddr::from((STRANGER, 0))).unwrap();
+            socket.bind(SocketAddr::from((REMOTE, 0))).unwrap();
             let connect = socket.connect(SocketAddr::from((ADDRESS, 6379)));
             tokio::time::timeout(Duration::from_secs(3), connect).await.is_err()
         })
     };
     let client = thread::spawn(dial);
     becomes(&node, SocketUse { listeners: 1, connections: 1, datagrams: 0 });
-    assert!(in_state("03"), "it is in SYN_RECV");
-    assert!(client.join().unwrap(), "nobody has answered");
+    assert!(in_state("03"), "the connection is not in SYN_RECV");
+    assert!(client.join().unwrap(), "the connection must time out");
     drop(listener);
     becomes(&node, IDLE);
 }

@@ -1,4 +1,4 @@
-//! A node of its own: its mounts, and the member `redis-0` with the volume `pvc-1`.
+//! A node with its own mounts, and the member `redis-0` with the volume `pvc-1`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,15 +38,15 @@ impl Node {
         Self { runtime, volumes, tracker: Tracker::new(KUBELET), now: Moment::default() }
     }
 
-    pub(crate) fn look(&self) -> (NodeView, Vec<VolumesFailure>) {
+    pub(crate) fn observe(&self) -> (NodeView, Vec<VolumesFailure>) {
         self.runtime.block_on(observe(&self.volumes, KUBELET))
     }
 
-    /// The table with what is seen now, after all patience.
+    /// The table of the current state, after all grace periods.
     pub(crate) fn table(&mut self) -> Table {
         let mut table = Table::default();
-        for _look in 0..2 {
-            let (node, _) = self.look();
+        for _observation in 0..2 {
+            let (node, _) = self.observe();
             let seen = Observation { node, cluster: Some(member()), ..Observation::default() };
             table = self.tracker.step(self.now, seen);
             self.now = self.now.plus(Duration::from_hours(1));
@@ -69,7 +69,7 @@ impl Node {
         self.runtime.block_on(self.volumes.mounts()).unwrap()
     }
 
-    /// The latest mount at this point.
+    /// The last mount at this point.
     pub(crate) fn mount_at(&self, point: &str) -> Mount {
         let mut mounts = self.mounts();
         mounts.retain(|mount| mount.point == point);
@@ -108,12 +108,12 @@ pub(crate) fn member() -> ClusterView {
     }
 }
 
-/// Where the member's volume is mounted; the directory exists.
+/// The mount point of the member's volume; the directory exists.
 pub(crate) fn point() -> String {
-    made(&format!("{KUBELET}/pods/redis-0/volumes/kubernetes.io~csi/pvc-1/mount"))
+    created_dir(&format!("{KUBELET}/pods/redis-0/volumes/kubernetes.io~csi/pvc-1/mount"))
 }
 
-pub(crate) fn made(directory: &str) -> String {
+pub(crate) fn created_dir(directory: &str) -> String {
     fs::create_dir_all(directory).unwrap();
     directory.to_owned()
 }
@@ -123,12 +123,12 @@ pub(crate) fn tmpfs(source: &str, point: &str, options: &str) {
     mount(Some(source), point, Some("tmpfs"), flags, Some(options)).unwrap();
 }
 
-/// The whole filesystem refuses writes from now on.
+/// Makes the filesystem read-only.
 pub(crate) fn freeze(point: &str) {
     mount(NONE, point, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, NONE).unwrap();
 }
 
-/// Fills the filesystem until this much of it is in use, in percent; returns what was written.
+/// Fills the filesystem to this percentage. Returns the file with the data.
 pub(crate) fn fill(node: &Node, point: &str, percent: u64) -> PathBuf {
     let path = Path::new(point).join("filler");
     let mut file = fs::File::create(&path).unwrap();
@@ -139,12 +139,12 @@ pub(crate) fn fill(node: &Node, point: &str, percent: u64) -> PathBuf {
             return path;
         }
         std::io::Write::write_all(&mut file, &chunk).unwrap();
-        // What was written is counted once it has its place.
+        // Written data counts once it is allocated.
         file.sync_all().unwrap();
     }
 }
 
-/// Makes empty files until this part of all inodes is in use, in percent.
+/// Creates empty files until this percentage of all inodes is in use.
 pub(crate) fn fill_inodes(node: &Node, point: &str, percent: u64) {
     for n in 0.. {
         let inodes = node.space(&node.mount_at(point)).unwrap().inodes;

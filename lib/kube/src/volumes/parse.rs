@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_an_attachment_is_that_of_kubernetes() {
+    fn the_name_of_an_attachment_is_the_one_that_kubernetes_computes() {
         let csi = Csi { driver: "d".to_owned(), handle: "v".to_owned() };
         // printf vdn | sha256sum
         let digits = "f6543f8bea2891cc00a459964655191915ab214b9a56d0f1d7bd1a2d56de77d7";

@@ -1,4 +1,4 @@
-//! The number of requests that a member needs.
+//! The number of requests of one restart.
 
 use firecamp_core::ports::Registry;
 use firecamp_core::record::Stored;
@@ -23,8 +23,8 @@ async fn a_restart_costs_four_reads_and_two_writes() {
         let version = cluster.registry.write(&write).await.unwrap();
         stored = Stored { version, object: stored.object };
     }
-    let mut asked = cluster.server.requests().split_off(before);
-    asked.sort();
+    let mut requests = cluster.server.requests().split_off(before);
+    requests.sort();
     let wanted = [
         "GET pods/redis-0",
         "GET staticipclaims/redis-0",
@@ -33,6 +33,6 @@ async fn a_restart_costs_four_reads_and_two_writes() {
         "PATCH staticips/10.1.0.20",
         "PATCH staticips/10.1.0.20",
     ];
-    assert_eq!(asked, wanted);
+    assert_eq!(requests, wanted);
     assert_eq!(stored.object.address, ADDRESS);
 }

@@ -35,7 +35,7 @@ fn pod(cluster: &Cluster, name: &str, (node, phase): (&str, &str)) {
 
 #[tokio::test]
 async fn a_claim_of_the_address_on_a_later_page_is_found() {
-    for asks in [false, true] {
+    for requested in [false, true] {
         let cluster = Cluster::new().await;
         for index in 100..220 {
             claimed(&cluster, index, |_claim| {}).await;
@@ -43,12 +43,12 @@ async fn a_claim_of_the_address_on_a_later_page_is_found() {
         let none = cluster.registry.census(ADDRESS, &node()).await.unwrap();
         assert_eq!(none.claimed, None);
         claimed(&cluster, 990, |claim| {
-            let which = if asks { &mut claim.requested } else { &mut claim.address };
+            let which = if requested { &mut claim.requested } else { &mut claim.address };
             *which = Some(ADDRESS);
         })
         .await;
         let found = cluster.registry.census(ADDRESS, &node()).await.unwrap();
-        assert_eq!(found.claimed, Some(member(990).unwrap()), "it asks: {asks}");
+        assert_eq!(found.claimed, Some(member(990).unwrap()), "in requestedAddress: {requested}");
         assert_eq!(found.pools, std::slice::from_ref(&cluster.pool));
     }
 }

@@ -63,7 +63,7 @@ impl Fixture for Simulated {
     }
 
     async fn remove_pool(&self, registry: &OnServer, pool: &Pool) {
-        assert!(registry.server.delete_pool(pool), "the pool is there");
+        assert!(registry.server.delete_pool(pool), "the pool exists");
     }
 }
 

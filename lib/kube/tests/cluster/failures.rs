@@ -9,7 +9,7 @@ use firecamp_registry::conformance::{claim, member};
 
 use super::support::{ADDRESS, CLAIMS, Cluster, IPS, POOLS, QUICK, failed};
 
-/// Every way to lose a request or its response, and whether the request took effect.
+/// Every way to lose a request or its response, and whether the request takes effect.
 const LOST: [(Fault, bool); 10] = [
     (Fault::LostRequest, false),
     (Fault::LostAnswer, true),
@@ -25,28 +25,28 @@ const LOST: [(Fault, bool); 10] = [
 
 #[tokio::test(start_paused = true)]
 async fn f052_a_write_whose_response_is_lost_may_have_taken_effect() {
-    for (fault, done) in LOST {
+    for (fault, took_effect) in LOST {
         let cluster = Cluster::new().await;
         cluster.server.fail_next("PATCH", IPS, fault);
-        let (kind, effect, text) = failed(cluster.registry.write(&cluster.take()).await);
+        let (kind, effect, text) = failed(cluster.registry.write(&cluster.attach()).await);
         assert_eq!((kind, effect), (RegistryKind::Unavailable, Effect::Unknown), "{text}");
         assert!(text.contains("update StaticIP 10.1.0.20"), "{fault:?}: {text}");
-        assert_eq!(cluster.epoch(), u64::from(done), "{fault:?}");
+        assert_eq!(cluster.epoch(), u64::from(took_effect), "{fault:?}");
         assert_eq!(cluster.server.unmet_faults(), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn f052_a_create_whose_response_is_lost_may_have_taken_effect() {
-    for (fault, done) in LOST {
+    for (fault, took_effect) in LOST {
         let cluster = Cluster::new().await;
         let other = claim(&member(7).unwrap(), &cluster.pool);
         cluster.server.fail_next("POST", CLAIMS, fault);
         let answer = cluster.registry.write(&Write::CreateClaim(other)).await;
         let (kind, effect, text) = failed(answer);
         assert_eq!((kind, effect), (RegistryKind::Unavailable, Effect::Unknown), "{text}");
-        let there = cluster.server.object(CLAIMS, Some("prod"), "redis-7").is_some();
-        assert_eq!(there, done, "{fault:?}");
+        let exists = cluster.server.object(CLAIMS, Some("prod"), "redis-7").is_some();
+        assert_eq!(exists, took_effect, "{fault:?}");
     }
 }
 
@@ -65,7 +65,7 @@ async fn a_rejected_write_has_no_effect_and_keeps_the_servers_message() {
     for (fault, wanted, named) in cases {
         let cluster = Cluster::new().await;
         cluster.server.fail_next("PATCH", IPS, fault);
-        let (kind, effect, text) = failed(cluster.registry.write(&cluster.take()).await);
+        let (kind, effect, text) = failed(cluster.registry.write(&cluster.attach()).await);
         assert_eq!((kind, effect), (wanted, Effect::None), "{text}");
         assert!(text.contains(named), "{text}");
         assert_eq!(cluster.epoch(), 0, "{fault:?}");
@@ -77,7 +77,7 @@ async fn a_rejected_write_has_no_effect_and_keeps_the_servers_message() {
 async fn a_conflict_code_without_a_status_object_is_not_a_conflict() {
     let cluster = Cluster::new().await;
     cluster.server.fail_next("PATCH", IPS, Fault::Proxy(409));
-    let (kind, effect, text) = failed(cluster.registry.write(&cluster.take()).await);
+    let (kind, effect, text) = failed(cluster.registry.write(&cluster.attach()).await);
     assert_eq!((kind, effect), (RegistryKind::Unavailable, Effect::Unknown), "{text}");
 }
 
@@ -103,11 +103,11 @@ async fn a_failed_read_never_means_absent() {
 }
 
 #[tokio::test]
-async fn without_the_crds_the_error_says_what_to_apply() {
+async fn without_the_crds_the_error_names_the_manifests_to_apply() {
     let cluster = Cluster::new().await;
     cluster.server.uninstall();
     let read = failed(cluster.registry.static_ip(ADDRESS).await);
-    let write = failed(cluster.registry.write(&cluster.take()).await);
+    let write = failed(cluster.registry.write(&cluster.attach()).await);
     let list = failed(cluster.registry.member(&member(9).unwrap(), None).await);
     for (kind, effect, text) in [read, write, list] {
         assert_eq!((kind, effect), (RegistryKind::Refused, Effect::None), "{text}");
@@ -135,7 +135,7 @@ async fn a_refused_connection_has_no_effect() {
     let mut config = kube::Config::new(format!("http://{address}").parse().unwrap());
     config.default_retry = false;
     let registry = KubeRegistry::new(kube::Client::try_from(config).unwrap(), QUICK);
-    let (kind, effect, text) = failed(registry.write(&cluster.take()).await);
+    let (kind, effect, text) = failed(registry.write(&cluster.attach()).await);
     assert_eq!((kind, effect), (RegistryKind::Unavailable, Effect::None), "{text}");
     assert!(text.contains("refused"), "{text}");
 }
@@ -156,7 +156,7 @@ async fn f052_a_connection_that_breaks_after_the_request_leaves_the_effect_unkno
     let mut config = kube::Config::new(format!("http://{address}").parse().unwrap());
     config.default_retry = false;
     let registry = KubeRegistry::new(kube::Client::try_from(config).unwrap(), QUICK);
-    let (kind, effect, text) = failed(registry.write(&cluster.take()).await);
+    let (kind, effect, text) = failed(registry.write(&cluster.attach()).await);
     assert_eq!((kind, effect), (RegistryKind::Unavailable, Effect::Unknown), "{text}");
     let socket = hang_up.await.unwrap();
     let again = tokio::time::timeout(std::time::Duration::from_millis(200), socket.accept()).await;

@@ -119,7 +119,7 @@ async fn the_settings_of_the_vpc_cni_are_read_from_its_daemon_set() {
 }
 
 #[tokio::test]
-async fn the_served_resources_contain_all_our_kinds_or_none() {
+async fn the_served_resources_contain_all_firecamp_kinds_or_none() {
     let server = ApiServer::default();
     let resources = inventory(&server).served().await.unwrap().unwrap();
     let found = |name: &str| resources.iter().find(|one| one.name == name);
@@ -140,7 +140,7 @@ async fn a_404_of_a_proxy_does_not_mean_that_nothing_is_served() {
 }
 
 #[tokio::test]
-async fn the_server_reports_its_version_and_our_permissions() {
+async fn the_server_reports_its_version_and_the_clients_permissions() {
     let server = ApiServer::default();
     let inventory = inventory(&server);
     assert_eq!(inventory.version().await.as_deref(), Ok("v1.34.4"));

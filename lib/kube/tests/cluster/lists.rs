@@ -26,14 +26,14 @@ async fn filled(count: u16) -> Cluster {
 }
 
 fn lists(cluster: &Cluster) -> usize {
-    cluster.server.requests().iter().filter(|asked| *asked == "GET staticips/*").count()
+    cluster.server.requests().iter().filter(|request| *request == "GET staticips/*").count()
 }
 
 #[tokio::test]
 async fn all_pages_of_a_long_list_are_read() {
     let cluster = filled(1200).await;
-    let taken = cluster.registry.allocated(&cluster.pool.name).await.unwrap();
-    assert_eq!(taken.into_iter().collect::<Vec<_>>(), [Ipv4Addr::new(10, 1, 0, 20)]);
+    let allocated = cluster.registry.allocated(&cluster.pool.name).await.unwrap();
+    assert_eq!(allocated.into_iter().collect::<Vec<_>>(), [Ipv4Addr::new(10, 1, 0, 20)]);
     assert_eq!(lists(&cluster), 3);
 }
 

@@ -53,10 +53,10 @@ async fn a_node_is_read_with_its_capacity_and_its_published_status() {
     status_writer.create_attachments(&object).await.unwrap();
     let fetched = status_writer.get_node(&node()).await.unwrap();
     assert_eq!(fetched.capacity.as_deref(), Some("9"));
-    let there = fetched.attachments.unwrap();
-    assert_eq!(there.metadata.owner_references, object.metadata.owner_references);
-    let gone = status_writer.get_node(&"node-2".parse().unwrap()).await.unwrap();
-    assert_eq!((gone.node, gone.attachments), (None, None));
+    let attachments = fetched.attachments.unwrap();
+    assert_eq!(attachments.metadata.owner_references, object.metadata.owner_references);
+    let missing = status_writer.get_node(&"node-2".parse().unwrap()).await.unwrap();
+    assert_eq!((missing.node, missing.attachments), (None, None));
 }
 
 #[tokio::test]
@@ -101,13 +101,13 @@ async fn f072_a_condition_is_written_at_the_version_that_was_read_and_changes_no
         object["status"] = json!({ "conditions": [condition("Unknown")] });
     });
     let status_writer = status_writer(&cluster.server);
-    let there = status_writer.observed_status(&IP).await.unwrap().unwrap();
-    assert_eq!((there.epoch, there.generation, &there.node), (0, Some(1), &None));
-    assert_eq!(there.conditions, [condition("Unknown")]);
+    let observed = status_writer.observed_status(&IP).await.unwrap().unwrap();
+    assert_eq!((observed.epoch, observed.generation, &observed.node), (0, Some(1), &None));
+    assert_eq!(observed.conditions, [condition("Unknown")]);
     let spec = cluster.stored()["spec"].clone();
     let conditions = [condition("True")];
-    status_writer.replace_conditions(&IP, &there.version, &conditions).await.unwrap();
-    let again = status_writer.replace_conditions(&IP, &there.version, &conditions).await;
+    status_writer.replace_conditions(&IP, &observed.version, &conditions).await.unwrap();
+    let again = status_writer.replace_conditions(&IP, &observed.version, &conditions).await;
     assert_eq!(failed(again).0, RegistryKind::Conflict);
     assert_eq!(cluster.stored()["spec"], spec);
     assert_eq!(status_writer.observed_status(&IP).await.unwrap().unwrap().conditions, conditions);
@@ -120,7 +120,7 @@ async fn f072_a_condition_is_written_at_the_version_that_was_read_and_changes_no
 }
 
 #[tokio::test]
-async fn f081_a_claim_condition_is_written_at_the_version_that_was_read_and_binds_nothing() {
+async fn f081_a_claim_condition_is_written_at_the_version_that_was_read_and_changes_no_spec() {
     let cluster = Cluster::new().await;
     let (status_writer, claim) =
         (status_writer(&cluster.server), Subject::Claim(cluster.member.clone()));
@@ -129,11 +129,11 @@ async fn f081_a_claim_condition_is_written_at_the_version_that_was_read_and_bind
         cluster.server.object("staticipclaims", Some(namespace), name).unwrap()
     };
     let spec = stored()["spec"].clone();
-    let there = status_writer.observed_status(&claim).await.unwrap().unwrap();
-    assert_eq!((there.epoch, &there.node, &there.conditions[..]), (0, &None, &[][..]));
+    let observed = status_writer.observed_status(&claim).await.unwrap().unwrap();
+    assert_eq!((observed.epoch, &observed.node, &observed.conditions[..]), (0, &None, &[][..]));
     let conditions = [condition("False")];
-    status_writer.replace_conditions(&claim, &there.version, &conditions).await.unwrap();
-    let again = status_writer.replace_conditions(&claim, &there.version, &[]).await;
+    status_writer.replace_conditions(&claim, &observed.version, &conditions).await.unwrap();
+    let again = status_writer.replace_conditions(&claim, &observed.version, &[]).await;
     let (kind, _, text) = failed(again);
     assert_eq!(kind, RegistryKind::Conflict);
     assert!(text.contains("StaticIPClaim prod/redis-0"), "{text}");
@@ -159,8 +159,8 @@ fn event(about: About) -> Event {
 }
 
 fn events(server: &ApiServer) -> Vec<String> {
-    let asked = server.requests();
-    asked.into_iter().filter(|asked| asked.contains("events")).collect()
+    let requests = server.requests();
+    requests.into_iter().filter(|request| request.contains("events")).collect()
 }
 
 #[tokio::test]

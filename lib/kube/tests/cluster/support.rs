@@ -46,7 +46,7 @@ impl Cluster {
     }
 
     /// The write that attaches the address, at the version that was read.
-    pub(crate) fn take(&self) -> Write {
+    pub(crate) fn attach(&self) -> Write {
         let object = firecamp_registry::conformance::attached(&self.ip.object, 1).unwrap();
         Write::UpdateStaticIp(Stored { version: self.ip.version.clone(), object })
     }

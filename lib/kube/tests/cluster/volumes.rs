@@ -1,4 +1,4 @@
-//! The reads of a node's volumes, and how few there are.
+//! The reads of a node's volumes, and their number.
 
 use firecamp_apiserver::{ApiServer, Fault};
 use firecamp_core::failure::RegistryKind;
@@ -66,7 +66,7 @@ fn names(view: &ClusterView) -> [Vec<String>; 4] {
     ]
 }
 
-fn asked(server: &ApiServer, from: usize) -> Vec<String> {
+fn requests_since(server: &ApiServer, from: usize) -> Vec<String> {
     server.requests().into_iter().skip(from).collect()
 }
 
@@ -78,7 +78,7 @@ async fn f109_a_query_reads_only_the_objects_of_this_node() {
     assert_eq!(names(&view), wanted.map(|name| vec![name.to_owned()]));
     assert!(view.attachments[0].attached && !view.attachments[0].failing);
     assert_eq!(view.persistent_volumes[0].ebs.as_ref().unwrap().as_str(), HANDLE);
-    let lists = asked(&server, 0).into_iter().filter(|asked| asked.ends_with("/*"));
+    let lists = requests_since(&server, 0).into_iter().filter(|request| request.ends_with("/*"));
     assert_eq!(lists.collect::<Vec<_>>(), ["GET pods/*"]);
 }
 
@@ -89,7 +89,7 @@ async fn a_query_without_changes_reads_only_pods_and_node() {
     let first = reader.read().await.unwrap();
     let before = server.requests().len();
     assert_eq!(reader.read().await.unwrap(), first);
-    assert_eq!(asked(&server, before), ["GET pods/*", "GET nodes/node-1"]);
+    assert_eq!(requests_since(&server, before), ["GET pods/*", "GET nodes/node-1"]);
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn f079_a_claim_of_the_same_name_for_another_pod_is_read_again() {
     let before = server.requests().len();
     assert_eq!(reader.read().await.unwrap().claims, view.claims);
     assert!(
-        !asked(&server, before).iter().any(|asked| asked.contains("claims")),
+        !requests_since(&server, before).iter().any(|request| request.contains("claims")),
         "the claim is cached"
     );
 }
@@ -138,11 +138,15 @@ async fn a_directory_of_the_node_is_not_a_missing_volume() {
     assert!(view.pods[0].claims.is_empty(), "{:?}", view.pods);
     let before = server.requests().len();
     assert_eq!(reader.read().await.unwrap().pods, view.pods);
-    assert_eq!(asked(&server, before), ["GET pods/*", "GET nodes/node-1"], "it is read once");
+    assert_eq!(
+        requests_since(&server, before),
+        ["GET pods/*", "GET nodes/node-1"],
+        "the volume is read only once"
+    );
 }
 
 #[tokio::test]
-async fn a_volume_without_a_pod_is_reported_while_it_is_attached() {
+async fn an_attached_volume_without_a_pod_is_reported() {
     let server = server();
     let reader = reader(&server);
     reader.read().await.unwrap();

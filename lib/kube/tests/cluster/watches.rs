@@ -52,7 +52,7 @@ async fn only_the_static_ips_of_the_node_are_listed() {
     let cluster = Cluster::new().await;
     let watched = cluster.registry.static_ips_of(&node());
     assert!(watched.list().await.unwrap().0.is_empty());
-    cluster.registry.write(&cluster.take()).await.unwrap();
+    cluster.registry.write(&cluster.attach()).await.unwrap();
     let (items, _version) = watched.list().await.unwrap();
     let [item] = items.as_slice() else { panic!("{items:?}") };
     let record: &StaticIp = item.object.as_ref().unwrap();
@@ -60,10 +60,10 @@ async fn only_the_static_ips_of_the_node_are_listed() {
 }
 
 #[tokio::test]
-async fn a_watch_reports_added_changed_and_departed_addresses() {
+async fn a_watch_reports_added_changed_and_moved_addresses() {
     let cluster = Cluster::new().await;
     let mut events = open(&cluster.registry.static_ips_of(&node())).await;
-    cluster.registry.write(&cluster.take()).await.unwrap();
+    cluster.registry.write(&cluster.attach()).await.unwrap();
     let Some(Event::Set(item)) = next(&mut events).await else { panic!("no event") };
     assert_eq!(item.object.unwrap().epoch.0, 1);
     move_away(&cluster);
@@ -73,7 +73,7 @@ async fn a_watch_reports_added_changed_and_departed_addresses() {
 }
 
 #[tokio::test]
-async fn a_watch_resumes_where_the_last_one_ended() {
+async fn a_watch_resumes_at_the_version_where_the_last_one_ended() {
     let cluster = Cluster::new().await;
     let watched = cluster.registry.static_ips_of(&node());
     let mut events = open(&watched).await;
@@ -82,7 +82,7 @@ async fn a_watch_resumes_where_the_last_one_ended() {
     let version = events.version().to_owned();
     cluster.server.end_watches(Ending::Regular);
     assert_eq!(next(&mut events).await, None);
-    cluster.registry.write(&cluster.take()).await.unwrap();
+    cluster.registry.write(&cluster.attach()).await.unwrap();
     let mut events = watched.watch(&version, LONG).await.unwrap();
     assert!(matches!(next(&mut events).await, Some(Event::Set(_))));
 }
@@ -110,7 +110,7 @@ async fn a_watch_reports_a_pod_by_name_with_its_view() {
 #[tokio::test]
 async fn an_unreadable_object_is_reported_by_name_and_affects_no_other() {
     let cluster = Cluster::new().await;
-    cluster.registry.write(&cluster.take()).await.unwrap();
+    cluster.registry.write(&cluster.attach()).await.unwrap();
     cluster.server.change(IPS, None, "10.1.0.20", |object| {
         object["spec"]["ofALaterVersion"] = json!(true);
     });
@@ -187,7 +187,7 @@ async fn a_server_error_does_not_expire_the_version() {
 async fn the_server_ends_a_watch_after_its_timeout() {
     let cluster = Cluster::new().await;
     let mut events = open(&cluster.registry.static_ips_of(&node())).await;
-    let begun = tokio::time::Instant::now();
+    let start = tokio::time::Instant::now();
     assert_eq!(next(&mut events).await, None);
-    assert_eq!(begun.elapsed().as_secs(), LONG.as_secs());
+    assert_eq!(start.elapsed().as_secs(), LONG.as_secs());
 }

@@ -1,4 +1,4 @@
-//! Our writes replace the spec of the version that was read, and nothing else.
+//! A write replaces the spec of the version that was read, and nothing else.
 
 use firecamp_core::failure::{Effect, RegistryKind};
 use firecamp_core::ids::Version;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::support::{ADDRESS, Cluster, IPS, failed};
 
 #[tokio::test]
-async fn f074_fields_of_other_writers_survive_our_writes() {
+async fn f074_fields_of_other_writers_survive_a_write() {
     let cluster = Cluster::new().await;
     let changed = cluster.server.change(IPS, None, "10.1.0.20", |object| {
         object["metadata"]["labels"] = json!({ "team": "db" });
@@ -32,14 +32,14 @@ async fn f074_fields_of_other_writers_survive_our_writes() {
     assert_eq!(read.object, object);
 }
 
-/// A label also creates a new version, so a decision from before it must be repeated.
+/// A label also creates a new version, so a decision based on the old version must be repeated.
 #[tokio::test]
 async fn f072_a_change_by_a_user_since_the_read_is_a_conflict() {
     let cluster = Cluster::new().await;
     cluster.server.change(IPS, None, "10.1.0.20", |object| {
         object["metadata"]["labels"] = json!({ "team": "db" });
     });
-    let (kind, effect, text) = failed(cluster.registry.write(&cluster.take()).await);
+    let (kind, effect, text) = failed(cluster.registry.write(&cluster.attach()).await);
     assert_eq!((kind, effect), (RegistryKind::Conflict, Effect::None), "{text}");
     assert_eq!(cluster.epoch(), 0);
 }
@@ -54,7 +54,7 @@ async fn a_write_without_a_change_keeps_the_version() {
     assert_eq!(cluster.registry.write(&same).await, Ok(cluster.claim.version.clone()));
 }
 
-/// To an API server zero and an absent version mean any version.
+/// For an API server, zero and an absent version mean any version.
 #[tokio::test]
 async fn a_version_of_another_registry_is_never_sent() {
     let cluster = Cluster::new().await;
@@ -68,7 +68,8 @@ async fn a_version_of_another_registry_is_never_sent() {
     assert_eq!(cluster.server.requests().len(), before);
 }
 
-/// An unknown field may change the decisions of a newer version, and our next write would drop it.
+/// An unknown field may change the decisions of a newer version, and FireCamp's next write would
+/// drop it.
 #[tokio::test]
 async fn an_unknown_field_of_a_spec_is_an_error_and_never_dropped() {
     let cluster = Cluster::new().await;

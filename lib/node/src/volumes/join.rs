@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use firecamp_core::ids::{PodUid, VolumeId};
 
-use crate::volumes::device::{Disks, Identity};
+use crate::volumes::identify_device::{Disks, Identity};
 use crate::volumes::observation::{
     Attachment, BlockDevice, ClusterView, DeviceNumber, Elsewhere, Mount, Observation,
     PersistentVolume, Pod, PodClaim, VolumeAttachment,

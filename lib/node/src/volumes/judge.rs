@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use firecamp_core::ids::{PodUid, Zone};
 
-use crate::volumes::device::mismatched_link;
+use crate::volumes::identify_device::mismatched_link;
 use crate::volumes::join::{Key, Row};
 use crate::volumes::observation::{Amount, AttachmentState, DeviceNumber, Mount, Space, Usage};
 use crate::volumes::reason::Reason;

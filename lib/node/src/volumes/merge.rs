@@ -2,7 +2,7 @@
 
 use firecamp_core::bug::{Bug, planted};
 
-use crate::volumes::device::Disks;
+use crate::volumes::identify_device::Disks;
 use crate::volumes::observation::{
     Attachment, BlockDevice, CloudView, Mount, NodeView, Observation, Pod,
 };

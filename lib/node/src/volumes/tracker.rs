@@ -8,7 +8,7 @@ use firecamp_core::ids::{PodUid, VolumeId};
 use firecamp_core::time::Moment;
 
 use crate::volumes::debounce::{Watch, hold};
-use crate::volumes::device::{is_shared, iscsi_link};
+use crate::volumes::identify_device::{is_shared, iscsi_link};
 use crate::volumes::join::{Backing, Joined, Key, Row, join};
 use crate::volumes::judge::{self, Context, Fresh, judge};
 use crate::volumes::merge::{latest, published_attachments, sorted};
@@ -352,7 +352,7 @@ fn kind(key: &Key, row: &Row<'_>) -> VolumeKind {
         device
             .model
             .as_deref()
-            .is_some_and(|model| model == crate::volumes::device::INSTANCE_STORE_MODEL)
+            .is_some_and(|model| model == crate::volumes::identify_device::INSTANCE_STORE_MODEL)
     };
     let ebs = matches!(key, Key::Ebs(_) | Key::Device(_))
         || row.persistent_volumes.iter().any(|volume| volume.ebs.is_some());

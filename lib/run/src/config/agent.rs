@@ -10,7 +10,7 @@ use super::Places;
 use crate::fault::{Faults, Setting};
 use crate::flags::AgentFlags;
 use crate::parse;
-use crate::pod::Surroundings;
+use crate::pod_identity::Surroundings;
 
 /// The agent's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::{Identity, Places};
 use crate::fault::{Faults, Setting};
 use crate::flags::{AddressFlags, InitFlags};
 use crate::parse::{self, InvalidSetting, invalid};
-use crate::pod::Surroundings;
+use crate::pod_identity::Surroundings;
 
 /// The output format of the plan on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

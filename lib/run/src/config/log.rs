@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn our_variable_overrides_rust_log() {
+    fn firecamp_variable_overrides_rust_log() {
         let flags = LogFlags { log_level: Some("debug".into()), ..LogFlags::default() };
         assert_eq!(parse(&flags, Some("trace")).0.filter, "debug");
         assert_eq!(parse(&LogFlags::default(), Some("warn,a=trace")).0.filter, "warn,a=trace");

@@ -9,7 +9,7 @@ use super::{Identity, Places};
 use crate::fault::{Faults, Setting};
 use crate::flags::{StopFlags, StopMode};
 use crate::parse;
-use crate::pod::Surroundings;
+use crate::pod_identity::Surroundings;
 
 /// The stop container's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

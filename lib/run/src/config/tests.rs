@@ -27,8 +27,8 @@ fn around(pod: Option<&str>, hostname: &str) -> Surroundings {
     }
 }
 
-// The tests do not depend on the variables of the machine: they set every flag under test, and a
-// developer's machine does not have the other variables.
+// The tests set every flag under test; they assume that the machine sets none of the other
+// variables.
 fn init(more: &[&str], around: &Surroundings) -> Result<InitConfig, Faults> {
     let arguments = INIT.iter().chain(more).map(OsString::from);
     let flags = InitFlags::try_parse_from(arguments).unwrap();

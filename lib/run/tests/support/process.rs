@@ -76,13 +76,13 @@ impl Run {
         self
     }
 
-    /// On a node with an agent of this protocol that also understands the previous one.
+    /// Runs beside an agent of this protocol, which also understands the previous one.
     pub(crate) fn beside_agent(mut self, current: u32) -> Self {
         self.agent = Some(self.after_agent(current));
         self
     }
 
-    /// The same; the agent exits when the returned file is dropped.
+    /// Creates the files of such an agent; it exits when the returned file is dropped.
     pub(crate) fn after_agent(&self, current: u32) -> Rc<File> {
         let oldest = current.saturating_sub(1).max(1);
         let text = format!(r#"{{"protocol":{current},"oldest":{oldest},"version":"9.8.7"}}"#);
@@ -124,15 +124,15 @@ impl Running {
     }
 
     /// Waits until the log contains the text.
-    pub(crate) fn says(&self, text: &str) {
-        let said = || self.read("stderr").contains(text).then_some(());
-        let waited = until(said);
-        assert!(waited.is_some(), "the log never says {text:?}: {}", self.read("stderr"));
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        let logged = || self.read("stderr").contains(text).then_some(());
+        let waited = until(logged);
+        assert!(waited.is_some(), "the log does not contain {text:?}: {}", self.read("stderr"));
     }
 
     pub(crate) fn end(mut self) -> Ended {
         let status = until(|| self.child.try_wait().unwrap());
-        assert!(status.is_some(), "the process does not end: {}", self.read("stderr"));
+        assert!(status.is_some(), "the process did not exit: {}", self.read("stderr"));
         Ended {
             code: status.and_then(|status| status.code()),
             stdout: self.read("stdout"),
@@ -158,13 +158,13 @@ impl Drop for Running {
 }
 
 /// Polls until a result or the deadline.
-fn until<T>(mut seen: impl FnMut() -> Option<T>) -> Option<T> {
-    let begun = SystemTime::now();
+fn until<T>(mut poll: impl FnMut() -> Option<T>) -> Option<T> {
+    let start = SystemTime::now();
     loop {
-        if let Some(found) = seen() {
+        if let Some(found) = poll() {
             return Some(found);
         }
-        if begun.elapsed().unwrap_or_default() > DEADLINE {
+        if start.elapsed().unwrap_or_default() > DEADLINE {
             return None;
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -209,7 +209,7 @@ impl Ended {
 }
 
 /// Values that every setting rejects, each with the reason.
-pub(crate) fn garbage() -> [(&'static str, OsString); 4] {
+pub(crate) fn invalid_values() -> [(&'static str, OsString); 4] {
     [
         ("empty", OsString::new()),
         ("garbled", OsString::from("\u{1b}[31m\n{\"result\":\"succeeded\"}\n../…")),

@@ -80,7 +80,7 @@ mod tests {
         Layout::of(Path::new(path), profile, |dir, _mark| dir == Path::new("/w/target"))
     }
 
-    /// With only these files.
+    /// The layout if only these files exist.
     fn among(path: &str, files: &[&str]) -> Layout {
         let has =
             |dir: &Path, mark: &str| files.iter().any(|file| dir.join(mark) == Path::new(file));

@@ -14,7 +14,7 @@ pub(crate) struct Args {
     pub(crate) threads: Option<usize>,
 }
 
-/// The hidden option by which the harness starts a case.
+/// The hidden option with which the harness starts a case.
 pub(crate) const CHILD: &str = "--netns-case";
 /// Options of libtest that have no effect here, without and with a value.
 const PLAIN: [&str; 6] =

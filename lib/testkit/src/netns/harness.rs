@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct Case {
     /// Its name: a sentence.
     pub name: &'static str,
-    /// Its code, which runs in namespaces of its own.
+    /// Its code, which runs in its own namespaces.
     pub run: fn(),
 }
 

@@ -23,7 +23,7 @@ use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
 /// The file of the calling thread's network namespace.
 const OWN: &str = "/proc/thread-self/ns/net";
 
-/// A network namespace. It exists as long as this value, its clones, or a process in it.
+/// A network namespace. It exists as long as this value, a clone of it, or a process in it.
 #[derive(Debug, Clone)]
 pub struct Net(Arc<File>);
 
@@ -41,7 +41,7 @@ impl Net {
     #[expect(clippy::new_without_default, reason = "it has an effect on the kernel")]
     pub fn new() -> Self {
         let make = || {
-            must(unshare(CloneFlags::CLONE_NEWNET), "make a network namespace");
+            must(unshare(CloneFlags::CLONE_NEWNET), "create a network namespace");
             Self::current()
         };
         let net =
@@ -64,7 +64,7 @@ impl Net {
     pub fn block_on<T: Send, F: Future<Output = T>>(&self, work: impl FnOnce() -> F + Send) -> T {
         self.run(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            must(runtime, "make a runtime").block_on(async { work().await })
+            must(runtime, "create a runtime").block_on(async { work().await })
         })
     }
 
@@ -103,7 +103,7 @@ impl Net {
             let is_lo = link.header.link_layer_type == LinkLayerType::Loopback;
             !is_lo && !of(&LinkAttribute::OperState(State::Up))
         };
-        for _look in 0..6_000 {
+        for _attempt in 0..6_000 {
             if !self.link_messages().iter().any(pending) {
                 return;
             }
@@ -126,39 +126,36 @@ impl Net {
         self.link_messages().into_iter().find(named).unwrap_or_else(|| panic!("no link {name}"))
     }
 
-    /// Makes a veth pair, both ends up: `name` here, `peer_name` in `peer`.
+    /// Creates a veth pair, both ends up: `name` here, `peer_name` in `peer`.
     pub fn veth(&self, name: &str, peer: &Self, peer_name: &str) {
         let other = LinkUnspec::new_with_name(peer_name).setns_by_fd(peer.0.as_raw_fd()).build();
         let pair = LinkVeth::new(name, peer_name);
         let pair = pair.set_info_data(InfoData::Veth(InfoVeth::Peer(other))).build();
-        self.add_link(pair, "make a veth pair");
+        self.add_link(pair, "create a veth pair");
         self.up(name);
         peer.up(peer_name);
     }
 
-    /// Makes a bridge.
+    /// Creates a bridge.
     pub fn bridge(&self, name: &str) {
-        self.add_link(LinkBridge::new(name).build(), "make a bridge");
+        self.add_link(LinkBridge::new(name).build(), "create a bridge");
     }
 
-    /// Makes a link a port of another one, or of none.
-    pub fn enslave(&self, name: &str, master: Option<&str>) {
+    /// Sets the master of a link, or removes the link from its master.
+    pub fn set_master(&self, name: &str, master: Option<&str>) {
         let master = master.map_or(0, |master| self.index(master));
         let port = LinkUnspec::new_with_index(self.index(name)).controller(master).build();
-        self.change(port, "make a port");
+        self.change(port, "set the master of a link");
     }
 
-    /// Brings a link up.
+    /// Sets a link up.
     pub fn up(&self, name: &str) {
-        self.change(LinkUnspec::new_with_index(self.index(name)).up().build(), "bring a link up");
+        self.change(LinkUnspec::new_with_index(self.index(name)).up().build(), "set a link up");
     }
 
-    /// Takes a link down.
+    /// Sets a link down.
     pub fn down(&self, name: &str) {
-        self.change(
-            LinkUnspec::new_with_index(self.index(name)).down().build(),
-            "take a link down",
-        );
+        self.change(LinkUnspec::new_with_index(self.index(name)).down().build(), "set a link down");
     }
 
     /// Renames a link.

@@ -28,9 +28,10 @@ pub fn enter() {
     map("setgroups", "deny");
     map("uid_map", &format!("0 {uid} 1"));
     map("gid_map", &format!("0 {gid} 1"));
-    set_pdeathsig(Signal::SIGKILL).expect("ask to die with the parent");
+    set_pdeathsig(Signal::SIGKILL).expect("set the parent-death signal");
     let none = None::<&str>;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("own the mounts");
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .expect("make the mounts private");
     mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=0755"))
         .expect("mount a tmpfs on /run");
     Net::current().up("lo");

@@ -19,7 +19,7 @@ pub struct Account {
     pub types: BTreeMap<String, TypeLimits>,
     /// The permissions that the IAM policy denies.
     pub denied: BTreeSet<Right>,
-    /// By how many seconds the node's clock is ahead of AWS's.
+    /// The seconds by which the node's clock is ahead of AWS's.
     pub ahead: i64,
     /// The CIDR reservations of each subnet.
     pub reservations: BTreeMap<String, Vec<Reservation>>,

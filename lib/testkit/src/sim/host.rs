@@ -81,7 +81,8 @@ impl SimHost {
         self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// With the deliberate bug, the comparison comes first and others may act before the write.
+    /// With the deliberate bug, the comparison runs outside the lock, so another process may act
+    /// before the write.
     async fn compare(
         &self,
         rule: impl Fn(&Kernel) -> Result<(), HostFailure>,

@@ -34,12 +34,12 @@ pub struct Kernel {
     pub sockets: BTreeMap<Ipv4Addr, SocketUse>,
     /// When this node last prepared an Assign for each address.
     pub assigned: BTreeMap<Ipv4Addr, Moment>,
-    /// When the node booted; none: long ago.
+    /// When the node booted; none: before all events of the test.
     pub booted: Option<Moment>,
 }
 
 impl Kernel {
-    /// With links of these MACs.
+    /// A kernel with links of these MACs.
     pub fn with_links(links: impl IntoIterator<Item = Mac>) -> Self {
         Self { links: links.into_iter().collect(), ..Self::default() }
     }
@@ -152,7 +152,7 @@ impl Kernel {
         self.sockets.get(&address).copied().unwrap_or_default()
     }
 
-    /// With the deliberate bug, the comparison was made earlier, outside the lock.
+    /// With the deliberate bug, the comparison has run earlier, outside the lock.
     fn claim(&mut self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
         if !planted(Bug::CheckOutsideLock) {
             self.may_add(address, holder)?;

@@ -138,7 +138,7 @@ impl Script {
         self.lock().made.get(&op).copied().unwrap_or_default()
     }
 
-    /// Completes when the process reaches the call at which the script lets it die.
+    /// Completes when the process reaches the call at which the script kills it.
     pub async fn death(&self) {
         self.death.notified().await;
     }
@@ -152,7 +152,7 @@ impl Script {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The process does nothing more from here on: the task that awaits its death drops it.
+    /// Stops the process at this call: the task that awaits [`Self::death`] drops it.
     async fn die<T>(&self) -> T {
         self.death.notify_one();
         std::future::pending().await
@@ -169,7 +169,7 @@ impl Script {
     }
 
     /// Makes a call with the fault of the script, if there is one. `failure` creates the error; its
-    /// argument says whether the effect is unknown.
+    /// argument is true if the effect is unknown.
     pub(crate) async fn around<T, E, W>(
         &self,
         op: Op,

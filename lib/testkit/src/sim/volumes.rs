@@ -9,8 +9,8 @@ use firecamp_node::volumes::{Change, Volumes, VolumesFailure, VolumesKind};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-/// How long a read waits for a filesystem that hangs.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The timeout of a read from a filesystem that hangs.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A node's devices and mounts. Clones share them. It refuses what a kernel refuses: methods that
 /// change something return whether they did.
@@ -55,8 +55,8 @@ impl SimVolumes {
         self.change(Change::Devices, |state| state.devices.remove(name).is_some())
     }
 
-    /// Mounts a filesystem with this space; one that is mounted already keeps its own. False if
-    /// there is no such device.
+    /// Mounts a filesystem with this usage; a mounted filesystem keeps its own. False if the device
+    /// does not exist.
     pub fn mount(&self, mount: Mount, space: Usage) -> bool {
         self.change(Change::Mounts, |state| {
             let possible = mount.device.major == 0 || state.has(mount.device);
@@ -89,13 +89,13 @@ impl SimVolumes {
         self.change(Change::Mounts, |state| freeze(state, device))
     }
 
-    /// A filesystem fails and refuses writes from now on. That changes no mount table, so nothing
-    /// is reported.
+    /// A filesystem fails and becomes read-only. The mount table does not change, so nothing is
+    /// reported.
     pub fn fail(&self, device: DeviceNumber) -> bool {
         freeze(&mut self.lock(), device)
     }
 
-    /// Sets the space on a mounted filesystem.
+    /// Sets the usage of a mounted filesystem.
     pub fn fill(&self, device: DeviceNumber, usage: Usage) -> bool {
         let mut state = self.lock();
         let known = state.space.get_mut(&device);
@@ -171,11 +171,11 @@ impl Volumes for SimVolumes {
             detail: format!("failed to read the space on {}: {what}", mount.point),
         };
         if self.lock().hanging.contains(&mount.device) {
-            sleep(PATIENCE).await;
+            sleep(TIMEOUT).await;
             return Err(failure(VolumesKind::NotResponding, "no answer"));
         }
         let state = self.lock();
-        // A path that leads to another filesystem by now must not return that one's space.
+        // A path that now leads to another filesystem must not return that one's space.
         let there = state.mounts.iter().rfind(|other| other.point == mount.point);
         let space = there.filter(|other| other.device == mount.device);
         let space = space.and_then(|mount| state.space.get(&mount.device)).copied();

@@ -116,7 +116,7 @@ async fn a_failed_filesystem_is_found_only_by_polling() {
 }
 
 #[tokio::test]
-async fn f051_a_filesystem_that_hangs_is_reported_and_holds_up_no_other() {
+async fn f051_hanging_filesystem_is_reported_and_delays_no_other_filesystem() {
     let node = node();
     let nfs = DeviceNumber { major: 0, minor: 60 };
     let share = Mount { device: nfs, fstype: "nfs4".to_owned(), ..at("/srv/share") };

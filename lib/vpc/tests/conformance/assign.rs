@@ -315,7 +315,7 @@ fn there_is_no_dry_run_and_no_client_token() {
 }
 
 #[test]
-fn secondary_addresses_may_be_added_to_enis_of_stopped_instances_and_of_none() {
+fn secondary_addresses_may_be_added_to_unattached_enis_and_on_stopped_instances() {
     let vpc = TestVpc::new();
     vpc.simulator().act(Duration::ZERO, &Act::Stop { node: "node-1".to_owned() }).unwrap();
     assign(&vpc, NODE_1, &["10.0.1.200"], false).unwrap();
@@ -339,7 +339,7 @@ fn a_call_takes_effect_within_t_of_its_arrival() {
 }
 
 #[test]
-fn a_late_call_takes_the_address_back() {
+fn a_late_call_reassigns_the_address() {
     let vpc = TestVpc::new();
     let when = Selector {
         op: Some("AssignPrivateIpAddresses".to_owned()),
@@ -351,8 +351,8 @@ fn a_late_call_takes_the_address_back() {
     vpc.run(async {
         let late = std::pin::pin!(vpc.assign("node-1", NODE_1, &["10.0.1.101"], true));
         let give_up = std::pin::pin!(vpc.clock.pass(Duration::from_secs(2)));
-        let gone = futures_util::future::select(late, give_up).await;
-        assert!(matches!(gone, futures_util::future::Either::Right(_)));
+        let first = futures_util::future::select(late, give_up).await;
+        assert!(matches!(first, futures_util::future::Either::Right(_)));
         vpc.assign("node-2", NODE_2, &["10.0.1.101"], false).await.unwrap();
         assert_eq!(vpc.truth_of("10.0.1.101").owner.as_deref(), Some(NODE_2));
         vpc.clock.pass(Duration::from_secs(7)).await;

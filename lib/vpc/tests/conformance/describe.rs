@@ -335,7 +335,7 @@ fn the_explicit_reservations_of_a_subnet_are_listed() {
 }
 
 #[test]
-fn reservations_of_no_subnet_of_an_unknown_one_and_by_an_unknown_filter_are_refused() {
+fn invalid_reservation_requests_are_refused() {
     let vpc = TestVpc::new();
     let ask = |subnet: &str| vpc.ec2("admin").get_subnet_cidr_reservations().subnet_id(subnet);
     let filtered = ask(SUBNET_A).filters(filter("cidr", &["10.0.1.224/27"]));
@@ -350,7 +350,7 @@ fn reservations_of_no_subnet_of_an_unknown_one_and_by_an_unknown_filter_are_refu
 }
 
 #[test]
-fn the_free_count_has_16_for_a_prefix_and_lags() {
+fn the_free_count_includes_16_addresses_per_prefix_and_lags() {
     let vpc = TestVpc::with(&Profile::realistic(), 7);
     let free = |vpc: &TestVpc| {
         let call = vpc.ec2("admin").describe_subnets().subnet_ids(SUBNET_A);

@@ -101,7 +101,7 @@ fn calls_made(fault: Fault) -> usize {
 }
 
 #[test]
-fn bare_408_and_429_are_not_retried_and_the_code_throttling_is() {
+fn the_sdk_retries_the_code_throttling_but_not_a_bare_408_or_429() {
     let bare = |status| Fault::HttpStatus { status, body: Body::Empty, after_commit: false };
     for status in [400, 408, 429, 501] {
         assert_eq!(calls_made(bare(status)), 1, "{status}");

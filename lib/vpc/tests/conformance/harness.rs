@@ -27,7 +27,7 @@ use futures_util::FutureExt as _;
 
 use crate::clock::{Clock, EPOCH};
 
-/// The service that a connector leads to.
+/// The service that a connector connects to.
 #[derive(Debug, Clone)]
 enum Service {
     Ec2,
@@ -330,11 +330,11 @@ fn whole(response: &WireResponse) -> HttpResponse {
 }
 
 fn with_headers(response: &WireResponse, body: SdkBody) -> HttpResponse {
-    let mut made = HttpResponse::new(response.status.try_into().unwrap(), body);
+    let mut reply = HttpResponse::new(response.status.try_into().unwrap(), body);
     for (name, value) in &response.headers {
-        made.headers_mut().append(name.clone(), value.clone());
+        reply.headers_mut().append(name.clone(), value.clone());
     }
-    made
+    reply
 }
 
 fn cut(response: &WireResponse, count: usize, then: Cut) -> HttpResponse {

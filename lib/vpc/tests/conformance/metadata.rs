@@ -57,7 +57,7 @@ fn a_token_is_needed_and_its_ttl_is_repeated() {
 }
 
 #[test]
-fn a_bad_or_missing_ttl_is_400() {
+fn an_invalid_or_missing_ttl_is_400() {
     let vpc = TestVpc::new();
     for ttl in ["0", "21601", "x", "-1"] {
         assert_eq!(status(&vpc, &put(ttl)), 400, "{ttl}");
@@ -74,7 +74,7 @@ fn a_put_to_a_dated_path_or_through_a_proxy_is_403() {
 }
 
 #[test]
-fn no_token_or_a_bad_or_expired_or_foreign_one_is_401() {
+fn a_missing_invalid_expired_or_foreign_token_is_401() {
     let vpc = TestVpc::new();
     let id = || WireRequest::new("GET", "/latest/meta-data/instance-id");
     let answer = raw(&vpc, &id()).unwrap();
@@ -90,7 +90,7 @@ fn no_token_or_a_bad_or_expired_or_foreign_one_is_401() {
 }
 
 #[test]
-fn an_unknown_item_is_404_and_another_method_405() {
+fn an_unknown_item_is_404_and_an_unsupported_method_is_405() {
     let vpc = TestVpc::new();
     for path in ["/latest/meta-data/no-such", "/latest/meta-data/spot/instance-action", "/x/y"] {
         assert_eq!(read(&vpc, path), Err(404), "{path}");
@@ -174,9 +174,9 @@ fn the_default_credential_chain_finds_the_role_and_ec2_accepts_it() {
 #[test]
 fn requests_above_the_packet_limit_are_dropped() {
     let vpc = TestVpc::new();
-    let asked = |n: usize| (0..n).filter(|_| raw(&vpc, &put("60")).is_none()).count();
+    let dropped = |n: usize| (0..n).filter(|_| raw(&vpc, &put("60")).is_none()).count();
     let fault = vpc.fault(Fault::ImdsPpsDrop { per_second: 5 });
-    assert!(asked(30) > 20);
+    assert!(dropped(30) > 20);
     assert!(vpc.fired(fault) > 20);
     vpc.simulator().fault_clear(Duration::ZERO, None).unwrap();
     vpc.run(vpc.clock.pass(Duration::from_secs(5)));

@@ -26,8 +26,8 @@ fn moves(count: usize) -> (TestVpc, Vec<f64>, Vec<f64>) {
     }
     let history = vpc.truth_of("10.0.1.101").history;
     let moved = history.iter().skip(1);
-    let remap = moved.clone().map(|past| ms(past.data_path_at_us - past.since_us)).collect();
-    let imds = moved.map(|past| ms(past.imds_added_at_us.unwrap() - past.since_us)).collect();
+    let remap = moved.clone().map(|owner| ms(owner.data_path_at_us - owner.since_us)).collect();
+    let imds = moved.map(|owner| ms(owner.imds_added_at_us.unwrap() - owner.since_us)).collect();
     (vpc, remap, imds)
 }
 
@@ -72,8 +72,8 @@ fn the_metadata_service_never_lists_an_address_before_the_data_path_has_switched
     let (vpc, remap, imds) = moves(60);
     assert!(remap.iter().zip(&imds).all(|(remap, imds)| remap <= imds));
     // Only one ENI receives the packets at any time.
-    let lab_now = vpc.clock.now();
-    assert!(vpc.simulator().data_path(lab_now).contains_key(&"10.0.1.101".parse().unwrap()));
+    let now = vpc.clock.now();
+    assert!(vpc.simulator().data_path(now).contains_key(&"10.0.1.101".parse().unwrap()));
 }
 
 #[test]

@@ -14,12 +14,12 @@ use crate::harness::{Refused, TestVpc, refused};
 
 pub type Outcome<T = ()> = Result<T, Refused>;
 
-/// Asserts `400 InvalidParameterValue: text`.
+/// Asserts that the call was refused with this status, code and message.
 pub fn is(outcome: &Outcome<impl std::fmt::Debug>, status: u16, code: &str, message: &str) {
-    let error = outcome.as_ref().expect_err("it is refused");
+    let error = outcome.as_ref().expect_err("the call is refused");
     assert_eq!((error.status, error.code.as_str()), (status, code), "{}", error.message);
     assert_eq!(error.message, message);
-    assert_eq!(error.request_id.len(), 36, "every answer has a request id");
+    assert_eq!(error.request_id.len(), 36, "every response has a request ID");
 }
 
 /// A filter.
@@ -87,7 +87,11 @@ impl TestVpc {
         let now = self.clock.now();
         let truth = self.simulator().truth(now);
         let address: std::net::Ipv4Addr = address.parse().unwrap();
-        truth.addresses.into_iter().find(|a| a.address == address).expect("it has a history")
+        truth
+            .addresses
+            .into_iter()
+            .find(|a| a.address == address)
+            .expect("the address has a history")
     }
 
     /// A query with arbitrary parameters, signed as the SDK signs.

@@ -104,7 +104,7 @@ fn invalid_faults_are_refused() {
     assert!(simulator.fault_clear(Duration::ZERO, Some(firecamp_vpc::FaultId(9))).is_err());
 }
 
-/// Which of `calls` calls, alternately from node-1 and node-2, are refused.
+/// The indexes of the refused calls, of `calls` calls that come alternately from node-1 and node-2.
 fn refused(when: &str, calls: usize) -> Vec<usize> {
     let mut simulator = simulator(&Profile::fast(), 5);
     let fault = r#"{"kind":"error","code":"InternalError","status":500}"#;

@@ -8,7 +8,7 @@ use crate::test_vpc::{MANAGED, NODE_1, NODE_2, OTHER, Response, SUBNET, TestVpc}
 
 const CREATE: &str = "Action=CreateNetworkInterface&SubnetId=subnet-0000000000000000a";
 
-/// What DescribeNetworkInterfaces shows of an ENI.
+/// Describes an ENI.
 fn describe(vpc: &mut TestVpc, eni: &str) -> Response {
     let filter = format!("&Filter.1.Name=network-interface-id&Filter.1.Value.1={eni}&MaxResults=5");
     let response = vpc.admin(&format!("Action=DescribeNetworkInterfaces{filter}"));
@@ -99,7 +99,7 @@ fn a_new_eni_is_pending_and_unknown_to_other_calls_for_a_while() {
 }
 
 #[test]
-fn a_client_token_makes_one_eni() {
+fn a_client_token_creates_one_eni() {
     let mut vpc = TestVpc::fast();
     let first = vpc.admin(&format!("{CREATE}&ClientToken=once"));
     let again = vpc.admin(&format!("{CREATE}&ClientToken=once"));
@@ -109,8 +109,8 @@ fn a_client_token_makes_one_eni() {
     assert_eq!(other.code(), "400 IdempotentParameterMismatch");
     vpc.settle();
     assert_eq!(delete(&mut vpc, &id).code(), "200");
-    let gone = vpc.admin(&format!("{CREATE}&ClientToken=once"));
-    assert_eq!(gone.code(), "400 InvalidNetworkInterfaceID.NotFound");
+    let missing = vpc.admin(&format!("{CREATE}&ClientToken=once"));
+    assert_eq!(missing.code(), "400 InvalidNetworkInterfaceID.NotFound");
     assert_ne!(
         vpc.admin(CREATE).get("networkInterfaceId"),
         vpc.admin(CREATE).get("networkInterfaceId")
@@ -149,24 +149,24 @@ fn invalid_create_requests_are_refused() {
 fn an_eni_is_attached_in_stages() {
     let mut vpc = TestVpc::with_consistent_reads(3);
     let eni = vpc.create("");
-    let begun = vpc.now;
+    let start = vpc.now;
     let response = vpc.attach(&eni, NODE_1, 1);
     assert!(response.text.contains("<AttachNetworkInterfaceResponse"), "{}", response.text);
     assert_eq!(response.get("networkCardIndex").as_deref(), Some("0"));
-    let (mut seen, mut plugged) = (Vec::new(), None);
+    let (mut observed, mut plugged) = (Vec::new(), None);
     for _ in 0..600 {
         let states = states(&mut vpc, &eni).join(" ");
-        if seen.last() != Some(&states) {
-            seen.push(states);
+        if observed.last() != Some(&states) {
+            observed.push(states);
         }
-        let own = view(&vpc, "node-1", &eni).expect("it is attached at once, in some stage");
+        let own = view(&vpc, "node-1", &eni).expect("the attachment exists at once");
         if own.plugged && plugged.is_none() {
-            plugged = Some(vpc.now.saturating_sub(begun));
+            plugged = Some(vpc.now.saturating_sub(start));
         }
-        assert!(own.plugged || plugged.is_none(), "a link went away again");
+        assert!(own.plugged || plugged.is_none(), "the link disappeared again");
         vpc.pass(Duration::from_millis(50));
     }
-    assert_eq!(seen, ["in-use attaching", "in-use attached"]);
+    assert_eq!(observed, ["in-use attaching", "in-use attached"]);
     assert!(plugged.is_some_and(|after| after >= Duration::from_secs(1)), "{plugged:?}");
     let response = describe(&mut vpc, &eni);
     assert_eq!(response.get("deleteOnTermination").as_deref(), Some("false"));
@@ -180,7 +180,7 @@ fn the_metadata_of_a_new_eni_appears_in_stages() {
     let (eni, _) = attached(&mut vpc);
     let mac = view(&vpc, "node-1", &eni).unwrap().mac;
     let base = format!("network/interfaces/macs/{mac}");
-    let mut seen: Vec<String> = Vec::new();
+    let mut observed: Vec<String> = Vec::new();
     for _ in 0..400 {
         let (_, macs) = vpc.metadata("node-1", "network/interfaces/macs/");
         let (status, _) = vpc.metadata("node-1", &format!("{base}/local-ipv4s"));
@@ -192,12 +192,12 @@ fn the_metadata_of_a_new_eni_appears_in_stages() {
             (true, 200, "1") => "whole",
             other => panic!("{other:?}"),
         };
-        if seen.last().map(String::as_str) != Some(state) {
-            seen.push(state.to_owned());
+        if observed.last().map(String::as_str) != Some(state) {
+            observed.push(state.to_owned());
         }
         vpc.pass(Duration::from_millis(100));
     }
-    assert_eq!(seen, ["absent", "bare", "unnumbered", "whole"]);
+    assert_eq!(observed, ["absent", "bare", "unnumbered", "whole"]);
 }
 
 #[test]
@@ -219,8 +219,8 @@ fn an_eni_is_detached_in_stages_and_loses_its_link_first() {
     assert_eq!(states(&mut vpc, &eni), ["available"]);
     assert_eq!(delete(&mut vpc, &eni).code(), "200");
     assert_eq!(delete(&mut vpc, &eni).code(), "400 InvalidNetworkInterfaceID.NotFound");
-    let gone = detach(&mut vpc, &attachment, false);
-    assert_eq!(gone.code(), "400 InvalidAttachmentID.NotFound");
+    let missing = detach(&mut vpc, &attachment, false);
+    assert_eq!(missing.code(), "400 InvalidAttachmentID.NotFound");
 }
 
 #[test]
@@ -316,9 +316,10 @@ fn a_dry_run_changes_nothing() {
     assert_eq!(vpc.simulator.commits(0).len(), commits);
     let dry = &vpc.simulator.calls(0)[calls..];
     assert!(dry.iter().all(|call| !call.mutating && !call.committed), "{dry:#?}");
-    // EC2 reports missing objects even so, but not limits.
-    let gone = format!("NetworkInterfaceId={OTHER}&InstanceId=i-0000000000000dead&DeviceIndex=2");
-    let response = vpc.admin(&format!("Action=AttachNetworkInterface&{gone}&DryRun=true"));
+    // A dry run reports missing objects, but not limits.
+    let missing =
+        format!("NetworkInterfaceId={OTHER}&InstanceId=i-0000000000000dead&DeviceIndex=2");
+    let response = vpc.admin(&format!("Action=AttachNetworkInterface&{missing}&DryRun=true"));
     assert_eq!(response.code(), "400 InvalidInstanceID.NotFound");
     vpc.fault(r#"{"fault":{"kind":"iam_deny"},"when":{"op":"AttachNetworkInterface"}}"#);
     let response = vpc.admin(&format!("Action=AttachNetworkInterface&{attach}&DryRun=true"));
@@ -335,13 +336,13 @@ fn faults_apply_to_eni_calls() {
     );
     assert_eq!(vpc.attach(&eni, NODE_1, 1).code(), "503");
     vpc.settle();
-    assert_eq!(states(&mut vpc, &eni), ["in-use", "attached"], "it was committed");
+    assert_eq!(states(&mut vpc, &eni), ["in-use", "attached"], "the attach was committed");
     let again = vpc.attach(&eni, NODE_1, 1);
     assert_eq!(again.code(), "400 InvalidNetworkInterface.InUse", "attaching is not idempotent");
     vpc.fault(r#"{"fault":{"kind":"late_landing","after_ms":8000},"when":{"op":"Delete*"}}"#);
-    let asked = vpc.now;
+    let before = vpc.now;
     assert_eq!(delete(&mut vpc, OTHER).code(), "200");
-    assert!(vpc.now >= asked + Duration::from_secs(8));
+    assert!(vpc.now >= before + Duration::from_secs(8));
     vpc.fault(r#"{"fault":{"kind":"throttle_storm"}}"#);
     assert_eq!(vpc.admin(CREATE).code(), "503 RequestLimitExceeded");
 }

@@ -38,7 +38,7 @@ fn invalid_attach_requests_are_refused() {
 }
 
 #[test]
-fn an_instance_has_no_more_enis_than_its_type_also_while_one_is_detaching() {
+fn the_eni_limit_of_the_instance_type_counts_detaching_enis() {
     let mut vpc = TestVpc::fast();
     let (one, two, three) = (vpc.create(""), vpc.create(""), vpc.create(""));
     assert_eq!(vpc.attach(&one, NODE_1, 1).code(), "200");
@@ -46,7 +46,7 @@ fn an_instance_has_no_more_enis_than_its_type_also_while_one_is_detaching() {
     vpc.fault(r#"{"fault":{"kind":"eni_stuck","stage":"detaching"}}"#);
     vpc.settle();
     let taken = vpc.attach(&two, NODE_1, 1);
-    assert_eq!(taken.code(), VALUE, "its index is taken until it is detached");
+    assert_eq!(taken.code(), VALUE, "the index is in use until the ENI is detached");
     assert_eq!(vpc.attach(&two, NODE_1, 2).code(), "200");
     // For the next index of a full instance EC2 reports the number of ENIs.
     let full = vpc.attach(&three, NODE_1, 3);

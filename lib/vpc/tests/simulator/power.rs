@@ -1,4 +1,4 @@
-//! Stops, starts, reboots.
+//! Stops, starts and reboots.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ fn a_reboot_keeps_attachments_and_increments_the_boot_count() {
     assert_eq!((before.enis, after.state), (after.enis, NodeState::Running));
     vpc.act(&Act::Stop { node: "node-1".to_owned() });
     let reboot = Act::Reboot { node: "node-1".to_owned(), imds_missing_ms: 0 };
-    assert!(vpc.simulator.act(vpc.now, &reboot).is_err(), "it does not run");
+    assert!(vpc.simulator.act(vpc.now, &reboot).is_err(), "a stopped node cannot reboot");
     vpc.act(&Act::Start { node: "node-1".to_owned() });
     assert_eq!(vpc.node("node-1").boots, 2);
     vpc.act(&Act::Start { node: "node-1".to_owned() });
-    assert_eq!(vpc.node("node-1").boots, 2, "it runs already");
+    assert_eq!(vpc.node("node-1").boots, 2, "a running node is not started again");
 }
 
 #[test]

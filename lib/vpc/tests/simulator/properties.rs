@@ -66,13 +66,13 @@ fn act_of(kind: u8, eni: usize, address: u8) -> Act {
 }
 
 /// The n-th ENI that holds an address now, or an unknown one.
-fn made(simulator: &mut Simulator, now: Duration, n: u8) -> String {
+fn nth_eni(simulator: &mut Simulator, now: Duration, n: u8) -> String {
     let mut owners: Vec<String> =
         simulator.truth(now).addresses.into_iter().filter_map(|address| address.owner).collect();
     owners.sort();
     owners.dedup();
-    let nobody = "eni-0000000000000dead".to_owned();
-    owners.into_iter().rev().nth(usize::from(n)).unwrap_or(nobody)
+    let unknown = "eni-0000000000000dead".to_owned();
+    owners.into_iter().rev().nth(usize::from(n)).unwrap_or(unknown)
 }
 
 /// The attachment of an ENI, queried on a clone without side effects.
@@ -87,8 +87,8 @@ fn attachment_of(simulator: &Simulator, now: Duration, eni: &str) -> String {
     rest.split('<').next().unwrap().to_owned()
 }
 
-/// Takes one step; returns the bytes of the responses until then.
-fn take(simulator: &mut Simulator, now: &mut Duration, step: &Step) -> Vec<u8> {
+/// Executes one step and returns the bytes of its response.
+fn execute(simulator: &mut Simulator, now: &mut Duration, step: &Step) -> Vec<u8> {
     let (caller, body) = match step {
         Step::Assign(caller, eni, address, force) => {
             let address = format!("10.0.1.{address}");
@@ -110,7 +110,7 @@ fn take(simulator: &mut Simulator, now: &mut Duration, step: &Step) -> Vec<u8> {
             (CALLERS[*caller], "Action=DescribeNetworkInterfaces&MaxResults=5".to_owned())
         }
         Step::Act(kind, eni, address) => {
-            // An impossible act is refused, which is fine here.
+            // An impossible act is refused, which is no error here.
             let refused = simulator.act(*now, &act_of(*kind, *eni, *address)).err();
             return refused.map(|error| error.to_string().into_bytes()).unwrap_or_default();
         }
@@ -120,18 +120,18 @@ fn take(simulator: &mut Simulator, now: &mut Duration, step: &Step) -> Vec<u8> {
         }
         Step::Attach(eni, node, index) => {
             let instance = simulator.nodes()[*node].instance.clone();
-            let eni = made(simulator, *now, *eni);
+            let eni = nth_eni(simulator, *now, *eni);
             let action = format!("Action=AttachNetworkInterface&NetworkInterfaceId={eni}");
             ("admin", format!("{action}&InstanceId={instance}&DeviceIndex={index}"))
         }
         Step::Detach(eni, force) => {
-            let eni = made(simulator, *now, *eni);
+            let eni = nth_eni(simulator, *now, *eni);
             let attachment = attachment_of(simulator, *now, &eni);
             let force = format!("AttachmentId={attachment}&Force={force}");
             ("admin", format!("Action=DetachNetworkInterface&{force}"))
         }
         Step::Delete(eni) => {
-            let eni = made(simulator, *now, *eni);
+            let eni = nth_eni(simulator, *now, *eni);
             ("admin", format!("Action=DeleteNetworkInterface&NetworkInterfaceId={eni}"))
         }
         Step::Pass(ms) => {
@@ -154,7 +154,7 @@ fn run(seed: u64, steps: &[Step], mut check: impl FnMut(&mut Simulator, Duration
     let mut now = Duration::ZERO;
     let mut answers = Vec::new();
     for step in steps {
-        answers.push(take(&mut simulator, &mut now, step));
+        answers.push(execute(&mut simulator, &mut now, step));
         check(&mut simulator, now);
     }
     now += Duration::from_mins(10);
@@ -181,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn a_move_leaves_no_gap_and_ends_where_the_last_commit_says(
+    fn a_move_leaves_no_gap_and_ends_with_the_last_commit(
         seed: u64,
         steps in prop::collection::vec(step(), 1..60),
     ) {
@@ -208,14 +208,14 @@ proptest! {
     ) {
         run(seed, &steps, |simulator, now| {
             for address in simulator.truth(now).addresses {
-                let past = address.history.iter().map(|past| &past.eni);
-                let explained = past.chain([&None]).any(|eni| *eni == address.data_path);
+                let owners = address.history.iter().map(|owner| &owner.eni);
+                let explained = owners.chain([&None]).any(|eni| *eni == address.data_path);
                 assert!(explained, "{}", address.address);
-                let reached = |past: &&firecamp_vpc::PreviousOwner| {
-                    u128::from(past.data_path_at_us) <= now.as_micros()
+                let reached = |owner: &&firecamp_vpc::PreviousOwner| {
+                    u128::from(owner.data_path_at_us) <= now.as_micros()
                 };
                 let last = address.history.iter().rev().find(reached);
-                assert_eq!(last.and_then(|past| past.eni.clone()), address.data_path);
+                assert_eq!(last.and_then(|owner| owner.eni.clone()), address.data_path);
             }
         });
     }

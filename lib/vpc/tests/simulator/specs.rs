@@ -54,7 +54,10 @@ fn acts_create_enis_and_change_prefixes() {
     let address = "10.0.1.50".parse().unwrap();
     let create = |id: &str| Act::CreateEni { id: id.to_owned(), address };
     simulator.act(Duration::ZERO, &create("eni-0000000b")).unwrap();
-    assert!(simulator.act(Duration::ZERO, &create("eni-0000000c")).is_err(), "somebody has it");
+    assert!(
+        simulator.act(Duration::ZERO, &create("eni-0000000c")).is_err(),
+        "the address is in use"
+    );
     let owner = |simulator: &mut Simulator| {
         let truth = simulator.truth(Duration::ZERO);
         truth.addresses.into_iter().find(|a| a.address == address).and_then(|a| a.owner)

@@ -1,4 +1,4 @@
-//! Volumes: what DescribeVolumes shows, and their lifecycle.
+//! Volumes: the responses of DescribeVolumes, and the lifecycle.
 
 use std::time::Duration;
 
@@ -35,16 +35,16 @@ fn refusal(vpc: &mut TestVpc, act: &Act) -> String {
 
 /// The observed states, in order, until nothing changes any more.
 fn watch(vpc: &mut TestVpc, volume: &str) -> Vec<String> {
-    let mut seen: Vec<String> = Vec::new();
+    let mut observed: Vec<String> = Vec::new();
     for _ in 0..400 {
         let now = states(vpc, volume);
-        if seen.last() != Some(&now) {
-            seen.push(now);
+        if observed.last() != Some(&now) {
+            observed.push(now);
         }
         // Slower than the refill of the read bucket.
         vpc.pass(Duration::from_millis(60));
     }
-    seen
+    observed
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn an_attachment_is_stuck_as_long_as_the_fault_lasts() {
     assert_eq!(states(&mut vpc, DATA), "available");
     vpc.act(&Act::Reboot { node: "node-1".to_owned(), imds_missing_ms: 0 });
     vpc.settle();
-    assert_eq!(states(&mut vpc, SPARE), "available", "a reboot ends it");
+    assert_eq!(states(&mut vpc, SPARE), "available", "a reboot ends the stuck detachment");
 }
 
 #[test]
@@ -248,9 +248,9 @@ fn invalid_volume_actions_are_refused() {
     vpc.act(&named("/dev/sdf"));
     assert!(refusal(&mut vpc, &attach("spare", "node-1")).contains("already attached"));
     vpc.settle();
-    let seen = vpc.volume("spare");
-    assert_eq!(seen.attachments[0].device, "/dev/sdf");
-    assert_eq!(seen.attachments[0].node.as_deref(), Some("node-1"));
+    let observed = vpc.volume("spare");
+    assert_eq!(observed.attachments[0].device, "/dev/sdf");
+    assert_eq!(observed.attachments[0].node.as_deref(), Some("node-1"));
     let delete = Act::DeleteVolume { volume: "spare".to_owned() };
     assert!(refusal(&mut vpc, &delete).contains("currently attached"));
     assert!(refusal(&mut vpc, &attach("no-such", "node-1")).contains("no volume no-such"));

@@ -52,7 +52,7 @@ const STEPS: [Step; 5] = [
     Step {
         name: "listen",
         what: "port 80 on 169.254.169.254 for the metadata service",
-        advice: "report it: in a new network namespace this needs no privilege",
+        advice: "report a bug: in a new network namespace this needs no privilege",
     },
 ];
 

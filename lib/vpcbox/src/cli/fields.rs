@@ -20,7 +20,7 @@ pub(super) fn object(words: &[String]) -> Result<Map<String, Value>, Failure> {
     Ok(fields)
 }
 
-/// The same, with a `kind`.
+/// The same, with the field `kind`.
 pub(super) fn of_kind(kind: &str, words: &[String]) -> Result<Map<String, Value>, Failure> {
     let mut fields = object(words)?;
     fields.insert("kind".to_owned(), Value::from(kind));

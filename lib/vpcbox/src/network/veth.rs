@@ -40,7 +40,7 @@ pub(crate) struct Plan {
     /// The link comes up with its address, as with DHCP at boot.
     pub(crate) configured: bool,
     /// A client outside the VPC.
-    pub(crate) ports: bool,
+    pub(crate) outside: bool,
 }
 
 /// The router's end of a veth pair.
@@ -52,7 +52,7 @@ pub(crate) struct Port {
     pub(crate) link: String,
     pub(crate) index: u32,
     pub(crate) primary: Ipv4Addr,
-    pub(crate) ports: bool,
+    pub(crate) outside: bool,
 }
 
 impl Port {
@@ -100,7 +100,7 @@ fn of_eni(site: &str, eni: &EniView) -> Plan {
         prefix: eni.cidr.prefix_len(),
         gateway: eni.gateway,
         configured: eni.device_index == 0,
-        ports: false,
+        outside: false,
     }
 }
 
@@ -114,7 +114,7 @@ fn of_outside(client: &ClientView) -> Plan {
         prefix: 32,
         gateway: OUTSIDE_GATEWAY,
         configured: true,
-        ports: true,
+        outside: true,
     }
 }
 
@@ -149,7 +149,7 @@ pub(crate) async fn lay(
         link: plan.link.clone(),
         index,
         primary: plan.primary,
-        ports: plan.ports,
+        outside: plan.outside,
     })
 }
 
@@ -220,21 +220,21 @@ mod tests {
     fn each_eni_and_each_outside_client_gets_one_veth_pair() {
         let wanted = wanted(&mut simulator(), Duration::ZERO);
         let plans = plans(&wanted);
-        let mut shown: Vec<String> = plans
+        let mut lines: Vec<String> = plans
             .values()
             .map(|plan| {
-                let Plan { site, link, primary, prefix, gateway, configured, ports, .. } = plan;
-                format!("{site} {link} {primary}/{prefix} {gateway} {configured} {ports}")
+                let Plan { site, link, primary, prefix, gateway, configured, outside, .. } = plan;
+                format!("{site} {link} {primary}/{prefix} {gateway} {configured} {outside}")
             })
             .collect();
-        shown.sort();
+        lines.sort();
         let expected = [
             "inside ens5 10.0.1.200/24 10.0.1.1 true false",
             "node-a ens5 10.0.1.11/24 10.0.1.1 true false",
             "node-a ens7 10.0.1.21/24 10.0.1.1 false false",
             "outside ens5 192.168.7.7/32 198.18.0.1 true true",
         ];
-        assert_eq!(shown, expected);
+        assert_eq!(lines, expected);
         assert!(plans.values().all(|plan| plan.mac != [0; 6]), "{plans:?}");
     }
 
@@ -243,18 +243,18 @@ mod tests {
         let mut simulator = simulator();
         let eni = simulator.nodes()[0].enis[1].id.clone();
         simulator.act(Duration::ZERO, &Act::Detach { eni: eni.clone() }).unwrap();
-        let (mut later, mut seen) = (Duration::ZERO, Vec::new());
+        let (mut later, mut states) = (Duration::ZERO, Vec::new());
         for _ in 0..100 {
             let wanted = wanted(&mut simulator, later);
             let known = wanted.nodes[0].enis.iter().any(|own| own.id == eni);
             let now = (plans(&wanted).contains_key(&eni), known);
-            if seen.last() != Some(&now) {
-                seen.push(now);
+            if states.last() != Some(&now) {
+                states.push(now);
             }
             later += Duration::from_millis(1);
             simulator.advance(later);
         }
-        assert_eq!(seen, [(true, true), (false, true), (false, false)]);
+        assert_eq!(states, [(true, true), (false, true), (false, false)]);
     }
 
     #[test]
@@ -272,13 +272,13 @@ mod tests {
         let mut simulator = simulator();
         let node = || "node-a".to_owned();
         let mut later = Duration::ZERO;
-        let mut cables = |simulator: &mut Simulator, act: &Act| {
+        let mut links_after = |simulator: &mut Simulator, act: &Act| {
             simulator.act(later, act).unwrap();
             later += Duration::from_mins(10);
             simulator.advance(later);
             plans(&wanted(simulator, later)).values().filter(|plan| plan.site == "node-a").count()
         };
-        assert_eq!(cables(&mut simulator, &Act::Stop { node: node() }), 0);
-        assert_eq!(cables(&mut simulator, &Act::Start { node: node() }), 2);
+        assert_eq!(links_after(&mut simulator, &Act::Stop { node: node() }), 0);
+        assert_eq!(links_after(&mut simulator, &Act::Start { node: node() }), 2);
     }
 }

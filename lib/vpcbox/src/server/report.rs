@@ -114,7 +114,7 @@ pub(super) async fn enter(driver: &Driver, name: &str) -> Outcome {
         ("AWS_ENDPOINT_URL_EC2".to_owned(), endpoint),
         ("AWS_REGION".to_owned(), region.clone()),
         ("AWS_DEFAULT_REGION".to_owned(), region),
-        // A user's own profile must not apply in a node.
+        // The caller's own AWS profile must not apply in a node.
         ("AWS_CONFIG_FILE".to_owned(), "/dev/null".to_owned()),
         ("AWS_SHARED_CREDENTIALS_FILE".to_owned(), "/dev/null".to_owned()),
         ("VPCBOX_NODE".to_owned(), name.to_owned()),

@@ -47,7 +47,7 @@ fn a_node_has_its_own_run_and_host_name_in_the_callers_directory() {
         let other = text(running.exec("node-b", "ls").arg("/run"));
         assert_eq!(other, "vpcbox", "node-b does not see node-a's file");
         let again = text(running.exec("node-a", "cat").arg("/run/file"));
-        assert_eq!(again, "mine", "it stays for the next command in the node");
+        assert_eq!(again, "mine", "files stay for the next command in the node");
         let cwd = text(running.exec("node-a", "pwd").current_dir("/usr/bin"));
         assert_eq!(cwd, "/usr/bin");
         assert!(text(running.exec("node-a", "ls").arg("/sys/class/net")).contains("ens6"));
@@ -74,7 +74,7 @@ fn inside_a_box_exec_becomes_the_command_with_its_own_signals_and_exit_code() {
 }
 
 #[test]
-fn from_outside_a_signal_to_exec_reaches_the_command_and_its_death_ends_it() {
+fn from_outside_exec_forwards_signals_and_its_death_kills_the_command() {
     as_root_and_user(|user| {
         let running = user.start();
         let script = "trap 'exit 44' TERM; touch /run/up; sleep 1000 & wait";
@@ -106,14 +106,14 @@ fn from_outside_a_signal_to_exec_reaches_the_command_and_its_death_ends_it() {
 fn the_command_of_a_box_inherits_directory_environment_and_input_and_gets_the_socket() {
     as_root_and_user(|user| {
         let mut command =
-            user.run("pwd; echo $KEPT; echo $VPCBOX_SOCKET; cat; $0 truth >/dev/null && echo told");
+            user.run("pwd; echo $KEPT; echo $VPCBOX_SOCKET; cat; $0 truth >/dev/null && echo ok");
         command.current_dir("/usr").env("KEPT", "as it was");
         let mut input = Command::new("echo").arg("typed").stdout(Stdio::piped()).spawn().unwrap();
         command.stdin(input.stdout.take().unwrap());
         let output = text(&mut command);
         input.wait().unwrap();
         let lines: Vec<&str> = output.lines().collect();
-        assert_eq!(lines, ["/usr", "as it was", "/run/vpcbox/admin.sock", "typed", "told"]);
+        assert_eq!(lines, ["/usr", "as it was", "/run/vpcbox/admin.sock", "typed", "ok"]);
     });
 }
 
@@ -186,7 +186,7 @@ fn every_error_has_a_cause_a_next_step_and_its_own_exit_code() {
 }
 
 #[test]
-fn doctor_finds_everything_that_a_box_needs() {
+fn doctor_succeeds_where_a_box_runs() {
     as_root_and_user(|user| {
         let output = text(&mut user.vpcbox(&["doctor", "--json"]));
         let steps: Vec<serde_json::Value> =
@@ -228,12 +228,12 @@ fn kinds<T: serde::de::DeserializeOwned>() -> Vec<String> {
 }
 
 #[test]
-fn the_document_names_every_fault_and_every_act() {
+fn the_documentation_lists_every_fault_and_action() {
     let document = include_str!("../../../../docs/development/vpcbox.md");
     let mut all = kinds::<vpcbox::vpc::Fault>();
     assert!(all.len() > 30, "{all:?}");
     all.extend(kinds::<vpcbox::vpc::Act>());
     all.extend(kinds::<vpcbox::protocol::KernelAct>());
     let missing: Vec<_> = all.iter().filter(|k| !document.contains(&format!("`{k}`"))).collect();
-    assert!(missing.is_empty(), "docs/development/vpcbox.md lacks {missing:?}");
+    assert!(missing.is_empty(), "docs/development/vpcbox.md does not document {missing:?}");
 }

@@ -58,7 +58,7 @@ fn start(user: User) -> BoxProcesses {
     assert!(up, "the box did not come up");
     let namespace = Namespace::of(&format!("/proc/{}/ns/pid_for_children", child.id())).unwrap();
     // init, six holders, sh and two sleeps
-    eventually("every process of the box is there", || processes_in(&namespace).len() >= 9);
+    eventually("every process of the box runs", || processes_in(&namespace).len() >= 9);
     let inside = processes_in(&namespace);
     let network = |pid: &i32| Namespace::of(&format!("/proc/{pid}/ns/net"));
     let mut networks: Vec<Namespace> = inside.iter().filter_map(network).collect();
@@ -106,10 +106,10 @@ fn first_process(processes: &BoxProcesses) -> i32 {
 }
 
 fn command_named(processes: &BoxProcesses, name: &str) -> i32 {
-    let is_it = |pid: &&i32| {
+    let has_name = |pid: &&i32| {
         fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name)
     };
-    *processes.inside.iter().find(is_it).unwrap()
+    *processes.inside.iter().find(has_name).unwrap()
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn after_kill_9_of_a_nodes_holder_the_box_ends_and_names_it() {
 }
 
 #[test]
-fn an_orderly_end_kills_what_the_command_left_running() {
+fn sigterm_kills_all_processes_of_the_box() {
     as_root_and_user(|user| {
         let mut processes = start(user);
         let pid = Pid::from_raw(i32::try_from(processes.child.id()).unwrap());
@@ -179,7 +179,7 @@ fn sigterm_and_sigint_reach_the_command_and_its_exit_code_is_returned() {
             kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
             let mut rest = String::new();
             out.read_to_string(&mut rest).unwrap();
-            assert_eq!(rest, format!("got {name}\n"), "once, not twice");
+            assert_eq!(rest, format!("got {name}\n"), "the command receives the signal once");
             assert_eq!(child.wait().unwrap().code(), Some(code));
         }
     });
@@ -201,11 +201,11 @@ fn ctrl_c_at_a_terminal_reaches_the_command_once() {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("script(1) of util-linux is needed: it makes a terminal");
+            .expect("this test needs script(1) of util-linux, which creates a terminal");
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut output = String::new();
         while !output.contains("up") {
-            assert_ne!(out.read_line(&mut output).unwrap(), 0, "it ended early: {output}");
+            assert_ne!(out.read_line(&mut output).unwrap(), 0, "the command ended early: {output}");
         }
         let mut keyboard = child.stdin.take().unwrap();
         keyboard.write_all(b"\x03").unwrap();
@@ -245,7 +245,7 @@ fn a_box_with_until_eof_dies_with_the_process_that_held_its_input() {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, format!("{{\"box\":{},\"ready\":true}}\n", child.id()));
-        assert!(child.try_wait().unwrap().is_none(), "it stays up while its input is open");
+        assert!(child.try_wait().unwrap().is_none(), "the box ended while its input was open");
         drop(child.stdin.take());
         assert_eq!(child.wait().unwrap().code(), Some(0));
     });
@@ -261,12 +261,17 @@ fn two_boxes_are_isolated_from_each_other() {
         assert_eq!(who_answers(&one, user, "client-a", both).as_deref(), Some("node-a"));
         let refused = two.exec("client-a", user.binary()).args(["probe", "dial", both]).output();
         let refused = refused.unwrap();
-        assert_eq!(refused.status.code(), Some(125), "no server there: {}", output_text(&refused));
+        assert_eq!(
+            refused.status.code(),
+            Some(125),
+            "the other box has no server: {}",
+            output_text(&refused)
+        );
         let address = "10.0.1.50".parse().unwrap();
         one.client().act(vpcbox::vpc::Act::Unassign { address }).unwrap();
         let mut two = two;
         let owner = two.client().address(address).unwrap().unwrap().node;
-        assert_eq!(owner.as_deref(), Some("node-a"), "the other box did not notice");
+        assert_eq!(owner.as_deref(), Some("node-a"), "the other box is unchanged");
         drop(one);
         assert_eq!(text(two.exec("node-a", "hostname").arg("-s")), "node-a");
     });

@@ -6,7 +6,7 @@ use vpcbox::protocol::{Condition, KernelAct};
 use vpcbox::testing::RunningBox;
 use vpcbox::vpc::Act;
 
-use crate::support::{PATIENCE, Server, as_root_and_user, ask, text, who_answers};
+use crate::support::{Server, TIMEOUT, as_root_and_user, ask, text, who_answers};
 
 const MEMBER: &str = "10.0.1.50:7000";
 const MEMBER_IP: &str = "10.0.1.50";
@@ -39,7 +39,7 @@ fn reassign(running: &mut RunningBox, address: &str, to: String) {
 }
 
 fn wait_routed(running: &mut RunningBox, address: &str, node: &str) {
-    running.wait_routed(address.parse().unwrap(), node, PATIENCE).unwrap();
+    running.wait_routed(address.parse().unwrap(), node, TIMEOUT).unwrap();
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn packets_reach_the_owner_from_a_client_in_the_vpc_one_outside_and_another_zone
 }
 
 #[test]
-fn after_a_move_the_client_reaches_the_new_holder_and_the_stale_one_is_cut_off() {
+fn after_a_move_clients_reach_the_new_holder_and_packets_of_the_stale_one_are_dropped() {
     as_root_and_user(|user| {
         let mut running = user.start();
         for node in ["node-a", "node-b"] {
@@ -96,7 +96,7 @@ fn packets_to_an_unassigned_or_unconfigured_address_are_dropped_silently() {
         }
         for from in ["client-a", "onprem"] {
             let answer = ask(&running, user, from, &[MEMBER, "--udp", "--timeout", "0.3"]);
-            assert_eq!(answer, None, "EC2 gave it to node-a, whose kernel does not have it");
+            assert_eq!(answer, None, "node-a's ENI has the address, but its kernel does not");
         }
     });
 }
@@ -126,7 +126,7 @@ fn an_eni_without_an_address_receives_packets_and_cannot_answer_from_another_eni
 }
 
 #[test]
-fn further_enis_start_down_or_up_but_never_with_an_address() {
+fn additional_enis_start_down_or_up_without_an_address() {
     as_root_and_user(|user| {
         for (arguments, state) in
             [(&["--extra-enis", "down"][..], "down"), (&["--extra-enis", "up"][..], "up")]
@@ -167,7 +167,7 @@ fn packets_to_a_foreign_holder_are_dropped() {
         let _server = Server::start(&running, user, "node-a", MEMBER);
         let address = MEMBER_IP.parse().unwrap();
         running.client().act(Act::Unassign { address }).unwrap();
-        running.client().wait(&Condition::Routed { address, node: None }, PATIENCE).unwrap();
+        running.client().wait(&Condition::Routed { address, node: None }, TIMEOUT).unwrap();
         assert_eq!(who_answers(&running, user, "client-a", MEMBER), None);
     });
 }
@@ -199,17 +199,17 @@ fn the_route_switches_quickly_and_before_the_metadata_service_shows_it() {
         let eni = primary_eni(&mut running, "node-b");
         reassign(&mut running, MEMBER_IP, eni.clone());
         let listed = Condition::Listed { address, node: "node-b".to_owned() };
-        running.client().wait(&listed, PATIENCE).unwrap();
+        running.client().wait(&listed, TIMEOUT).unwrap();
         let record = running.client().address(address).unwrap().unwrap();
-        let past = record.history.iter().find(|past| past.eni.as_ref() == Some(&eni)).unwrap();
+        let owner = record.history.iter().find(|owner| owner.eni.as_ref() == Some(&eni)).unwrap();
         let events = running.client().router(0).unwrap();
         let routed = events.iter().map(|event| &event.routed);
         let routed = routed.filter(|r| r.address == address && r.eni.as_ref() == Some(&eni));
         let at = routed.map(|r| r.at_us).next().unwrap();
-        let late = Duration::from_micros(at - past.data_path_at_us);
+        let late = Duration::from_micros(at - owner.data_path_at_us);
         // Milliseconds on an idle machine; the bound allows for parallel tests.
-        assert!(late < Duration::from_secs(1), "the router followed {late:?} late");
-        assert!(past.imds_added_at_us.unwrap() >= past.data_path_at_us);
+        assert!(late < Duration::from_secs(1), "the router switched {late:?} late");
+        assert!(owner.imds_added_at_us.unwrap() >= owner.data_path_at_us);
         assert_eq!(record.routed_node.as_deref(), Some("node-b"));
     });
 }

@@ -8,7 +8,7 @@ use vpcbox::protocol::Condition;
 use vpcbox::testing::RunningBox;
 use vpcbox::vpc::Act;
 
-use crate::support::{PATIENCE, User, as_root_and_user, output_text, text};
+use crate::support::{TIMEOUT, User, as_root_and_user, output_text, text};
 
 const IMDS: &str = "http://169.254.169.254/latest";
 const TTL: &str = "X-aws-ec2-metadata-token-ttl-seconds: 60";
@@ -41,7 +41,7 @@ fn each_node_reads_its_own_metadata_only_with_a_token() {
             assert_eq!(metadata(&running, user, &node.name, "instance-id"), node.instance);
             let macs = metadata(&running, user, &node.name, "network/interfaces/macs/");
             for eni in &node.enis {
-                assert!(macs.contains(&eni.mac), "{macs} lacks {}", eni.mac);
+                assert!(macs.contains(&eni.mac), "{macs} does not contain {}", eni.mac);
             }
         }
         let bare = http(&running, user, "node-a", [format!("{IMDS}/meta-data/mac").as_str()]);
@@ -104,7 +104,7 @@ fn a_reboot_kills_the_processes_of_a_node_and_restores_its_links() {
         sleeper.stdout.as_mut().unwrap().read_exact(&mut here).unwrap();
         let reboot = Act::Reboot { node: "node-a".to_owned(), imds_missing_ms: 60_000 };
         running.client().act(reboot).unwrap();
-        assert!(!sleeper.wait().unwrap().success(), "it was killed");
+        assert!(!sleeper.wait().unwrap().success(), "the reboot kills it");
         let truth = running.client().truth().unwrap();
         let node = truth.nodes.iter().find(|node| node.name == "node-a").unwrap();
         assert_eq!((node.boots, node.state.as_str()), (1, "running"));
@@ -123,7 +123,7 @@ fn set_fault(running: &mut RunningBox, fault: &str) -> u64 {
 }
 
 #[test]
-fn a_silent_metadata_service_keeps_the_connection_open_until_the_client_gives_up() {
+fn a_silent_metadata_service_keeps_the_connection_open_until_the_client_times_out() {
     as_root_and_user(|user| {
         let mut running = user.start();
         let id =
@@ -135,7 +135,11 @@ fn a_silent_metadata_service_keeps_the_connection_open_until_the_client_gives_up
         };
         let silent = ask(&running, "node-a");
         assert_eq!(silent.status.code(), Some(124), "{}", output_text(&silent));
-        assert_eq!(ask(&running, "node-b").status.code(), Some(0), "only node-a was meant");
+        assert_eq!(
+            ask(&running, "node-b").status.code(),
+            Some(0),
+            "the fault is restricted to node-a"
+        );
         let listed = running.client().fault_list().unwrap();
         assert_eq!(listed[0]["fired"], 1, "{listed:?}");
         running.client().fault_clear(Some(id)).unwrap();
@@ -175,8 +179,8 @@ fn a_terminated_node_loses_its_processes_links_and_addresses() {
         let gone = running.client().place("node-b").unwrap_err().chain();
         assert!(gone.contains("no running node or client node-b"), "{gone}");
         let address = "10.0.1.12".parse().unwrap();
-        let nobody = Condition::Routed { address, node: None };
-        running.client().wait(&nobody, PATIENCE).unwrap();
+        let unrouted = Condition::Routed { address, node: None };
+        running.client().wait(&unrouted, TIMEOUT).unwrap();
         assert_eq!(text(running.exec("node-a", "hostname").arg("-s")), "node-a");
     });
 }
@@ -191,14 +195,14 @@ fn a_restarted_node_has_its_addresses_and_an_empty_run() {
         assert!(running.client().place("node-a").is_err());
         running.client().act(Act::Start { node: node() }).unwrap();
         let files = text(running.exec("node-a", "ls").arg("/run"));
-        assert_eq!(files, "vpcbox", "as after a boot");
-        running.wait_routed("10.0.1.50".parse().unwrap(), "node-a", PATIENCE).unwrap();
+        assert_eq!(files, "vpcbox", "/run is new after a boot");
+        running.wait_routed("10.0.1.50".parse().unwrap(), "node-a", TIMEOUT).unwrap();
         metadata(&running, user, "node-a", "mac");
     });
 }
 
 #[test]
-fn a_detached_eni_vanishes_from_its_node() {
+fn a_detached_eni_disappears_from_its_node() {
     as_root_and_user(|user| {
         let mut running = user.start();
         let eni = "eni-0000000000000a001".to_owned();
@@ -207,7 +211,7 @@ fn a_detached_eni_vanishes_from_its_node() {
             !text(running.exec("node-a", "ls").arg("/sys/class/net")).contains("ens6")
         });
         let address = "10.0.1.60".parse().unwrap();
-        let nobody = Condition::Routed { address, node: None };
-        running.client().wait(&nobody, Duration::from_secs(10)).unwrap();
+        let unrouted = Condition::Routed { address, node: None };
+        running.client().wait(&unrouted, Duration::from_secs(10)).unwrap();
     });
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use vpcbox::testing::{Options, RunningBox};
 
 /// Long enough for a slow machine with parallel tests.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A user ID that owns nothing.
 const UNPRIVILEGED_UID: &str = "65534";
@@ -210,9 +210,9 @@ pub(crate) fn output_text(output: &Output) -> String {
 
 /// Waits for a condition, and panics with its description after the deadline.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = SystemTime::now() + PATIENCE;
+    let deadline = SystemTime::now() + TIMEOUT;
     while !holds() {
-        assert!(SystemTime::now() < deadline, "{what}: not within {PATIENCE:?}");
+        assert!(SystemTime::now() < deadline, "{what}: not within {TIMEOUT:?}");
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -77,14 +77,14 @@ pub(super) async fn an_agent_requests_only_objects_of_its_node(cluster: &Cluster
         for request in all {
             let query = request.query.replace("%3D", "=").replace("%2E", ".");
             let own = query.split('&').any(|part| part == format!("{wanted}{NODE}"));
-            ensure(own, || format!("{request:?}"))?;
+            ensure(own, || format!("a request does not select {NODE}: {request:?}"))?;
             verbs.push(request.verb.as_str());
         }
         let both = verbs.contains(&"list") && verbs.contains(&"watch");
-        ensure(both, || format!("{resource}: {verbs:?}"))?;
+        ensure(both, || format!("the agent did not both list and watch {resource}: {verbs:?}"))?;
     }
     let refused: Vec<&Request> = requests.iter().filter(|request| request.code == 403).collect();
-    ensure(refused.is_empty(), || format!("{refused:#?}"))?;
+    ensure(refused.is_empty(), || format!("rejected requests: {refused:#?}"))?;
     empty(cluster).await
 }
 
@@ -121,6 +121,6 @@ pub(super) async fn an_agent_that_missed_events_lists_again(cluster: &Cluster) -
     let requests = asked(cluster, since)?;
     let listed =
         requests.iter().any(|request| request.resource == "staticips" && request.verb == "list");
-    ensure(listed, || format!("no list: {requests:#?}"))?;
+    ensure(listed, || format!("the agent did not list StaticIPs again: {requests:#?}"))?;
     empty(cluster).await
 }

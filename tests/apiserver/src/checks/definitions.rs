@@ -100,7 +100,7 @@ pub(super) async fn the_server_sets_defaults(cluster: &Cluster) -> Outcome {
         let good = spec["releasePolicy"] == "Keep"
             && spec["reclaimPolicy"] == "Retain"
             && spec["claimRetentionPolicy"] == retention;
-        ensure(good, || format!("{spec}"))?;
+        ensure(good, || format!("wrong defaults: {spec}"))?;
     }
     Ok(())
 }
@@ -120,7 +120,7 @@ pub(super) async fn kubectl_explain_describes_fields(cluster: &Cluster) -> Outco
         last = answer.text.chars().take(300).collect();
         sleep(Duration::from_millis(200)).await;
     }
-    Err(format!("no such description: {last}"))
+    Err(format!("the OpenAPI document does not describe podUID: {last}"))
 }
 
 pub(super) async fn status_is_a_subresource(cluster: &Cluster) -> Outcome {

@@ -56,11 +56,11 @@ impl User<'_> {
         Ok(self.cluster.api.get(path).await?.json())
     }
 
-    async fn there(&self, wanted: bool) -> Outcome {
+    async fn release_exists(&self, wanted: bool) -> Outcome {
         for path in PARTS {
             let code = self.cluster.api.get(path).await?.code;
             let expected = if wanted { code == 200 } else { code == 404 };
-            ensure(expected, || format!("{path}: {code}"))?;
+            ensure(expected, || format!("{path}: {code}, expected to exist: {wanted}"))?;
         }
         Ok(())
     }
@@ -78,7 +78,7 @@ impl User<'_> {
 async fn upgrades_and_rolls_back(user: &User<'_>, chart: &Path) -> Outcome {
     let chart = chart.to_str().ok_or("the path is not UTF-8")?;
     user.install(chart).await?;
-    user.there(true).await?;
+    user.release_exists(true).await?;
     for pool in objects("deploy/examples/pool.yaml")? {
         apply(user.cluster, &pool).await?;
     }
@@ -90,9 +90,9 @@ async fn upgrades_and_rolls_back(user: &User<'_>, chart: &Path) -> Outcome {
     let level = user.level().await?;
     ensure(level == "info", || format!("after the rollback: {level}"))?;
     user.helm(&["uninstall", "firecamp"]).await?;
-    user.there(false).await?;
+    user.release_exists(false).await?;
     user.install(chart).await?;
-    user.there(true).await?;
+    user.release_exists(true).await?;
     let pool = user.get(&format!("{GROUP}/staticippools/main")).await?;
     ensure(pool["spec"]["subnets"].is_array(), || format!("the pool is gone: {pool}"))
 }

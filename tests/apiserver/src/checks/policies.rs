@@ -135,7 +135,7 @@ pub(super) async fn f103_f105_the_policies_allow_a_token_only_writes_of_its_own_
     under(cluster, table).await?;
     without(&scene, &cells).await?;
     let refused = cells.iter().filter(|cell| cell.refused.is_some()).count();
-    ensure(refused >= 24 && cells.len() - refused >= 15, || format!("only {}", cells.len()))?;
+    ensure(refused >= 24 && cells.len() - refused >= 15, || format!("only {} cells", cells.len()))?;
     scene.remove_all().await
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn f072_members_that_start_concurrently_get_different_addresses
     for ended in ends {
         taken.insert(attached(ended)?.address);
     }
-    ensure(taken.len() == 10, || format!("{taken:?}"))?;
+    ensure(taken.len() == 10, || format!("10 members got only the addresses {taken:?}"))?;
     let stored = cluster.api.get(&format!("{GROUP}/staticips")).await?.json();
     let items = stored["items"].as_array().cloned().unwrap_or_default();
     let owners: BTreeSet<String> =
@@ -40,11 +40,13 @@ pub(super) async fn f072_two_init_containers_of_one_member_create_one_claim_and_
 ) -> Outcome {
     for _ in 0..10 {
         let site = Site::new(cluster).await?;
-        let zombie = site.pod("redis-0", "node-a").await?;
+        let superseded = site.pod("redis-0", "node-a").await?;
         let pod = site.pod("redis-0", "node-b").await?;
-        let (old, new) = tokio::join!(init(&site, &zombie), init(&site, &pod));
+        let (old, new) = tokio::join!(init(&site, &superseded), init(&site, &pod));
         let address = attached(new)?.address;
-        ensure(attached(old.clone()).is_err(), || format!("both: {old:?}"))?;
+        ensure(attached(old.clone()).is_err(), || {
+            format!("both pods attached; the first one: {old:?}")
+        })?;
         for kind in ["staticips", "namespaces/prod/staticipclaims"] {
             let list = cluster.api.get(&format!("{GROUP}/{kind}")).await?.json();
             let count = list["items"].as_array().map_or(0, Vec::len);

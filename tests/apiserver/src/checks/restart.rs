@@ -60,7 +60,7 @@ impl Watched {
         if self.fatal == Some(number) {
             self.begun.add_permits(1);
             if !write {
-                self.dead.acquire().await.expect("it dies").forget();
+                self.dead.acquire().await.expect("the server is killed").forget();
             }
         }
         let answer = request.await;
@@ -75,7 +75,7 @@ impl Watched {
         if self.fatal.is_none() {
             return Ok(());
         }
-        self.begun.acquire().await.expect("it comes to that request").forget();
+        self.begun.acquire().await.expect("the run sends that request").forget();
         cluster.kill().await?;
         self.dead.add_permits(1);
         cluster.restart().await
@@ -147,7 +147,7 @@ async fn play(
     let (ended, directed) = tokio::join!(lifecycle, registry.direct(cluster));
     directed?;
     let took = begun.elapsed();
-    ensure(took < timing::ATTACH_DEADLINE, || format!("it took {took:?}"))?;
+    ensure(took < timing::ATTACH_DEADLINE, || format!("the run took {took:?}"))?;
     let state = final_state(phase, ended)?;
     let stored = site.stored(FIRST).await?;
     let attachment = &stored["spec"]["attachment"];

@@ -109,7 +109,9 @@ async fn until(own: &Api, who: Who, right: &Right, wanted: bool) -> Outcome {
         if answer.json()["status"]["allowed"] == wanted {
             return Ok(());
         }
-        ensure(Instant::now() < end, || format!("{right:?} never: {}", answer.text))?;
+        ensure(Instant::now() < end, || {
+            format!("{right:?} never became allowed={wanted}: {}", answer.text)
+        })?;
         sleep(Duration::from_millis(20)).await;
     }
 }
@@ -146,11 +148,11 @@ async fn uses_each(cluster: &Cluster, who: Who) -> Outcome {
     let worked = who.work(cluster, &source).await;
     let requests = asked(cluster, who, since)?;
     let refused: Vec<&Request> = requests.iter().filter(|request| request.code == 403).collect();
-    ensure(refused.is_empty(), || format!("refused: {refused:#?} {worked:?}"))?;
+    ensure(refused.is_empty(), || format!("rejected requests: {refused:#?} {worked:?}"))?;
     worked?;
     let used = requests.iter().map(|request| needed(request, &granted)).collect();
-    let idle: Vec<&Right> = granted.difference(&used).collect();
-    ensure(idle.is_empty(), || format!("granted and never used: {idle:#?}"))
+    let unused: Vec<&Right> = granted.difference(&used).collect();
+    ensure(unused.is_empty(), || format!("granted and never used: {unused:#?}"))
 }
 
 /// Removes each permission in turn; the work must then fail for that reason.
@@ -192,7 +194,7 @@ async fn without(
             break;
         }
     }
-    Err(format!("nothing was refused: {worked:?}"))
+    Err(format!("no request was rejected: {worked:?}"))
 }
 
 async fn has_no_other(cluster: &Cluster, who: Who) -> Outcome {

@@ -64,7 +64,7 @@ pub(super) async fn a_watch_by_node_reports_arrivals_and_departures(cluster: &Cl
     change(cluster, "10.1.0.20", "/spec/attachment/nodeName", json!("n3")).await?;
     let left = reported(&mut watch, "DELETED", "10.1.0.20").await?;
     let node = &left.object["spec"]["attachment"]["nodeName"];
-    ensure(node == "n1", || format!("it left as an object of {node}"))?;
+    ensure(node == "n1", || format!("the DELETED event shows node {node}"))?;
     // Without an attachment it belongs to no node.
     let detached = json!([{ "op": "remove", "path": "/spec/attachment" }]);
     let answer = cluster.api.patch(&place("/10.1.0.22"), &detached).await?;

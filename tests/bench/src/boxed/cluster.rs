@@ -1,4 +1,4 @@
-//! The registry of the quiet node: a strict API server in this process, which the node reaches on
+//! The registry of the idle node: a strict API server in this process, which the node reaches at
 //! its loopback device.
 
 use std::path::PathBuf;
@@ -12,12 +12,12 @@ use firecamp_registry::FileRegistry;
 use serde_json::json;
 use tokio::runtime::Builder;
 
+use super::fixture::{Fixture, NAMESPACE, Place};
 use super::records::failed;
-use super::stage::{NAMESPACE, Place, Stage};
 use crate::failure::Failure;
 
 const PORT: u16 = 6443;
-/// Where the agents' Lease is, if a kubeconfig names no namespace.
+/// The namespace of the agents' Lease if a kubeconfig names none.
 const LEASES: &str = "default";
 
 /// The API server.
@@ -29,11 +29,11 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// With the pool of the box, and this node, from which it can be reached.
-    pub(crate) fn start(stage: &mut Stage, node: &str) -> Result<Self, Failure> {
+    /// Starts the API server with the pool of the box, and makes it reachable from this node.
+    pub(crate) fn start(fixture: &mut Fixture, node: &str) -> Result<Self, Failure> {
         let api = ApiServer::default();
         let files =
-            FileRegistry::open(stage.registry_dir(), firecamp_registry::Timeouts::default());
+            FileRegistry::open(fixture.registry_dir(), firecamp_registry::Timeouts::default());
         let follower = files.map_err(failed)?.follow();
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Failure::of("start a runtime"))?;
@@ -43,20 +43,21 @@ impl Cluster {
         }
         let object = json!({ "metadata": { "uid": "node-0-uid" }, "status": {} });
         api.set("nodes", (None, node), object);
-        let (socket, file) = (stage.path("apiserver.sock"), stage.path("kubeconfig"));
+        let (socket, file) = (fixture.path("apiserver.sock"), fixture.path("kubeconfig"));
         let listening = api.listen(&socket).map_err(Failure::of("serve the API"))?;
         std::fs::write(&file, kubeconfig(PORT)).map_err(Failure::of(file.display()))?;
-        let traces = stage.traces("forward");
-        let mut command = stage.marked(node, &traces, &stage.tools.bench);
+        let traces = fixture.traces("forward");
+        let mut command = fixture.marked(node, &traces, &fixture.tools.bench);
         command.arg("forward").arg(PORT.to_string()).arg(&socket);
-        let mut forward = Process::start("the way to the API", &mut command, traces, stage.clock)?;
+        let mut forward =
+            Process::start("the forwarder to the API server", &mut command, traces, fixture.clock)?;
         forward.ready(FORWARDING)?;
         let it = Self { api, kubeconfig: file, _listening: listening, _forward: forward };
         it.renew_the_lease();
         Ok(it)
     }
 
-    /// As containers are told of it.
+    /// The registry URL for containers.
     pub(crate) fn url(&self) -> String {
         format!("kubernetes://{}", self.kubeconfig.display())
     }
@@ -65,8 +66,8 @@ impl Cluster {
         KubeRegistry::new(self.api.client(), Timeouts::default())
     }
 
-    /// The API shows this pod as the member's, and it runs.
-    pub(crate) fn shows(&self, place: &Place) {
+    /// Creates the member's Pod object, which is running.
+    pub(crate) fn create_pod(&self, place: &Place) {
         let pod = json!({
             "metadata": { "uid": place.uid },
             "spec": { "nodeName": place.node },
@@ -75,16 +76,16 @@ impl Cluster {
         self.api.set_pod(NAMESPACE, &place.member, pod);
     }
 
-    /// Another node's agent holds the Lease, as one of a cluster's agents does: it is taken for
-    /// alive as long as whoever looks finds that it has changed since.
+    /// Renews the Lease in the name of another node's agent. Candidates consider the holder alive
+    /// as long as the Lease changes.
     pub(crate) fn renew_the_lease(&self) {
         let spec = json!({ "holderIdentity": "another", "leaseDurationSeconds": 60 });
         let object = json!({ "metadata": {}, "spec": spec });
         self.api.set("leases", (Some(LEASES), cluster::LEASE), object);
     }
 
-    /// What was asked after so many requests: all of it, and what of it were writes.
-    pub(crate) fn asked_since(&self, number: usize) -> (Vec<String>, Vec<String>) {
+    /// The requests after the first `number`, and the writes among them.
+    pub(crate) fn requests_since(&self, number: usize) -> (Vec<String>, Vec<String>) {
         let asked = self.api.requests().get(number..).unwrap_or_default().to_vec();
         let reads = ["GET ", "WATCH "];
         let writes = |one: &&String| !reads.iter().any(|verb| one.starts_with(verb));

@@ -1,4 +1,4 @@
-//! Volumes of a node, as far as a box can have them: mounts where a kubelet would have made them.
+//! Simulated volumes of a node: tmpfs mounts at a kubelet's paths.
 
 use std::fs::create_dir_all;
 use std::path::Path;
@@ -8,9 +8,9 @@ use nix::mount::{MsFlags, mount};
 
 use crate::failure::Failure;
 
-/// In the mount namespace of this process: a filesystem of its own for each of so many members.
+/// Mounts one file system per volume in the mount namespace of this process.
 pub(crate) fn make(volumes: u32) -> Result<(), Failure> {
-    // Nothing of the machine's own directory is touched.
+    // Hides the machine's own directory.
     let above = Path::new(KUBELET).parent().unwrap_or(Path::new("/"));
     tmpfs(above)?;
     for number in 0..volumes {

@@ -1,4 +1,4 @@
-//! A pod, started and ended as a kubelet does it.
+//! A pod, started and stopped as a kubelet does.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -10,13 +10,13 @@ use firecamp_demo::process::{DEADLINE, Process};
 use firecamp_demo::watch::Watch;
 use nix::sys::signal::Signal;
 
-use super::stage::{PORT, Place, Stage};
+use super::fixture::{Fixture, PORT, Place};
 use crate::failure::Failure;
 use crate::machine::field;
 use crate::timed::ProcessRun;
 
-/// What the stop container logs once its epoch is fixed.
-const FIXED: &str = "release.0";
+/// The step that the stop container logs after it has read its epoch.
+const EPOCH_READ: &str = "release.0";
 
 /// An init container and a stop container of one build.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +25,12 @@ pub(crate) struct Build {
     pub(crate) stop: PathBuf,
 }
 
-/// A pod that serves.
+/// A running pod.
 pub(crate) struct Pod {
     pub(crate) place: Place,
     sidecar: Process,
     server: Process,
-    /// Its init container: when it ran, and what it cost.
+    /// The time span and the resource usage of its init container.
     pub(crate) init: Ran,
     pub(crate) cost: ProcessRun,
     /// The start of its server.
@@ -43,31 +43,31 @@ pub(crate) struct End {
     pub(crate) server: Ran,
     /// From the stop container's SIGTERM to its end.
     pub(crate) stop_us: u64,
-    /// The most memory that the stop container had while it waited.
+    /// The peak memory of the waiting stop container.
     pub(crate) waiting_kib: u64,
 }
 
 impl Pod {
-    /// Init container, stop container as a native sidecar, server.
+    /// Runs the init container, then starts the stop container as a native sidecar, and the server.
     pub(crate) fn start(
-        stage: &mut Stage,
+        fixture: &mut Fixture,
         place: Place,
         build: &Build,
         watch: Option<&Watch>,
         words: &[&str],
     ) -> Result<Self, Failure> {
-        let (init, cost) = run_init(stage, &place, build)?;
-        let traces = stage.traces(&format!("stop-{}", place.uid));
-        let mut command = stage.marked(&place.node, &traces, &build.stop);
-        command.arg("wait").args(words).envs(stage.environment(&place, &traces));
-        let sidecar = Process::start("the stop container", &mut command, traces, stage.clock)?;
-        let (server, start) = start_server(stage, &place, watch)?;
-        // Its epoch must be fixed before another pod takes the next one.
-        sidecar.logged(FIXED)?;
+        let (init, cost) = run_init(fixture, &place, build)?;
+        let traces = fixture.traces(&format!("stop-{}", place.uid));
+        let mut command = fixture.marked(&place.node, &traces, &build.stop);
+        command.arg("wait").args(words).envs(fixture.environment(&place, &traces));
+        let sidecar = Process::start("the stop container", &mut command, traces, fixture.clock)?;
+        let (server, start) = start_server(fixture, &place, watch)?;
+        // The stop container must read its epoch before another pod takes the next one.
+        sidecar.logged(EPOCH_READ)?;
         Ok(Self { place, sidecar, server, init, cost, start })
     }
 
-    /// The server first, then the sidecar.
+    /// Stops the server, then the sidecar.
     pub(crate) fn stop(self, watch: Option<&Watch>) -> Result<End, Failure> {
         let from_us = self.server.signal(Signal::SIGTERM)?;
         let ended = self.server.wait()?;
@@ -102,66 +102,70 @@ fn ran(place: &Place, role: Role, (from_us, began_us, to_us): (u64, u64, u64)) -
     }
 }
 
-/// An init container alone, with more variables.
+/// Runs only an init container, with additional variables.
 pub(crate) fn attach(
-    stage: &mut Stage,
+    fixture: &mut Fixture,
     place: &Place,
     variables: &[(&str, &str)],
 ) -> Result<(), Failure> {
-    stage.make_volume(&place.member)?;
-    let traces = stage.traces(&format!("init-{}", place.uid));
-    let mut command = stage.marked(&place.node, &traces, &stage.tools.init);
-    command.envs(stage.environment(place, &traces)).envs(variables.iter().copied());
-    let process = Process::start("an init container", &mut command, traces, stage.clock)?;
+    fixture.make_volume(&place.member)?;
+    let traces = fixture.traces(&format!("init-{}", place.uid));
+    let mut command = fixture.marked(&place.node, &traces, &fixture.tools.init);
+    command.envs(fixture.environment(place, &traces)).envs(variables.iter().copied());
+    let process = Process::start("an init container", &mut command, traces, fixture.clock)?;
     match process.wait()?.exit {
         Some(0) => Ok(()),
         other => Err(process.failed(&format!("ended with {other:?}")).into()),
     }
 }
 
-fn run_init(stage: &mut Stage, place: &Place, build: &Build) -> Result<(Ran, ProcessRun), Failure> {
-    stage.make_volume(&place.member)?;
-    let traces = stage.traces(&format!("init-{}", place.uid));
+fn run_init(
+    fixture: &mut Fixture,
+    place: &Place,
+    build: &Build,
+) -> Result<(Ran, ProcessRun), Failure> {
+    fixture.make_volume(&place.member)?;
+    let traces = fixture.traces(&format!("init-{}", place.uid));
     let log = std::fs::File::create(&traces.log).map_err(Failure::of(traces.log.display()))?;
-    let mut command = stage.timed(&place.node, &build.init);
+    let mut command = fixture.timed(&place.node, &build.init);
     command
-        .envs(stage.environment(place, &traces))
+        .envs(fixture.environment(place, &traces))
         .env(env::TIMEOUT, format!("{}s", DEADLINE.as_secs()))
         .stdin(Stdio::null())
         .stderr(log);
-    let from_us = stage.clock.now_us();
-    let said = command.output().map_err(Failure::of("start an init container"))?;
-    let run: ProcessRun = serde_json::from_slice(&said.stdout)
-        .map_err(Failure::of("an init container whose costs nobody told"))?;
+    let from_us = fixture.clock.now_us();
+    let output = command.output().map_err(Failure::of("start an init container"))?;
+    let run: ProcessRun = serde_json::from_slice(&output.stdout)
+        .map_err(Failure::of("decode the resource usage of an init container"))?;
     if run.exit != Some(0) {
         let text = std::fs::read_to_string(&traces.log).unwrap_or_default();
         return Err(Failure::new(format!("an init container ended with {:?}:\n{text}", run.exit)));
     }
-    let origin_us = stage.clock.origin_ns() / 1000;
+    let origin_us = fixture.clock.origin_ns() / 1000;
     let here = |at_us: u64| at_us.saturating_sub(origin_us);
     let span = (from_us, here(run.began_us), here(run.ended_us));
     Ok((ran(place, Role::Init, span), run))
 }
 
 fn start_server(
-    stage: &mut Stage,
+    fixture: &mut Fixture,
     place: &Place,
     watch: Option<&Watch>,
 ) -> Result<(Process, Ran), Failure> {
-    let traces = stage.traces(&format!("server-{}", place.uid));
-    let (address, port) = (stage.address(&place.member)?, PORT.to_string());
+    let traces = fixture.traces(&format!("server-{}", place.uid));
+    let (address, port) = (fixture.address(&place.member)?, PORT.to_string());
     let words = ["member-server", "--address", &address, "--port", &port, "--pod", &place.uid];
-    let mut command = stage.small(&place.node, &traces, &words);
+    let mut command = fixture.small(&place.node, &traces, &words);
     if let Some(watch) = watch {
-        // From the order on: an answer can come before we hear that it listens.
+        // The server may answer before its ready message arrives here.
         watch.pod_may_answer(Term {
             pod: place.uid.clone(),
             node: place.node.clone(),
-            from_us: stage.clock.now_us(),
+            from_us: fixture.clock.now_us(),
             to_us: None,
         });
     }
-    let mut server = Process::start("the member's server", &mut command, traces, stage.clock)?;
+    let mut server = Process::start("the member's server", &mut command, traces, fixture.clock)?;
     let ready_us = server.ready(firecamp_demo::READY)?;
     let span = (server.ordered_us(), server.ordered_us(), ready_us);
     Ok((server, ran(place, Role::ServerStart, span)))

@@ -1,4 +1,4 @@
-//! Records that a benchmark begins with.
+//! The initial records of a benchmark.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -9,11 +9,11 @@ use firecamp_core::ports::Registry;
 use firecamp_core::record::{Attachment, Claim, State, StaticIp, Write};
 use tokio::runtime::Builder;
 
+use super::fixture::{Fixture, NAMESPACE};
 use super::spec;
-use super::stage::{NAMESPACE, Stage};
 use crate::failure::Failure;
 
-/// A member's record after its first pod has ended: EC2 keeps the address on the ENI.
+/// The record of a parked address: EC2 keeps it on the ENI after the first pod has ended.
 pub(crate) fn parked(
     (member, address): (Member, Ipv4Addr),
     (cidr, pool): (&str, &str),
@@ -42,22 +42,22 @@ pub(crate) fn parked(
     })
 }
 
-/// Records that say what EC2 says: each address is parked on an ENI of its node, by the place of
-/// that ENI. The registry is opened in a runtime.
+/// Creates records that match EC2: each address is parked on its node's ENI with this index. `open`
+/// runs in a runtime.
 pub(crate) fn fill<R: Registry>(
-    stage: &mut Stage,
-    open: impl FnOnce(&Stage) -> Result<R, Failure>,
+    fixture: &mut Fixture,
+    open: impl FnOnce(&Fixture) -> Result<R, Failure>,
     homes: impl IntoIterator<Item = (u32, String, usize)>,
 ) -> Result<(), Failure> {
-    let truth = stage.vpc.truth()?;
+    let truth = fixture.vpc.truth()?;
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::of("start a runtime"))?;
-    let registry = runtime.block_on(async { open(stage) })?;
+    let registry = runtime.block_on(async { open(fixture) })?;
     for (number, node, index) in homes {
         let (member, address) = (member(number)?, spec::address(number));
         let machine = truth.nodes.iter().find(|machine| machine.name == node);
         let eni = machine.and_then(|machine| machine.enis.get(index));
-        let eni = eni.ok_or_else(|| Failure::new("a node without that ENI"))?;
+        let eni = eni.ok_or_else(|| Failure::new("the node does not have that ENI"))?;
         let known = (member.clone(), address);
         let record = parked(known, (spec::BLOCK, spec::POOL), (&node, &eni.id))?;
         let pool = record.pool.clone();
@@ -73,7 +73,7 @@ fn member(number: u32) -> Result<Member, Failure> {
     Member::new(NAMESPACE, &format!("redis-{number}")).map_err(Failure::of("a member"))
 }
 
-/// What a registry says went wrong.
+/// A failure of a registry.
 pub(crate) fn failed(failure: RegistryFailure) -> Failure {
     Failure::new(failure.detail)
 }

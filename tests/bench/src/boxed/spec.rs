@@ -1,4 +1,4 @@
-//! The VPCs of the benchmark, and their pools.
+//! The VPCs and pools of the benchmark.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -9,25 +9,25 @@ pub(crate) const CLUSTER: &str = "bench";
 pub(crate) const CLIENT: &str = "client";
 /// The subnet of all nodes.
 pub(crate) const SUBNET: &str = "subnet-0a000000000000001";
-/// Its block.
+/// The CIDR block of the subnet.
 pub(crate) const BLOCK: &str = "10.0.0.0/20";
 /// The name of the pool.
 pub(crate) const POOL: &str = "bench";
 
-/// Nodes that members move along. A member comes back to one after minutes, when no metadata
-/// service lists the address from an earlier time any more.
+/// The nodes that members move to in turn. A member returns to a node after minutes, when its
+/// metadata service no longer lists the address.
 pub(crate) const NODES: u32 = 16;
-/// Members that move in turn: each rests until Describe shows its last move.
+/// The members that move in turn; each waits until Describe shows its last move.
 pub(crate) const MEMBERS: u32 = 6;
 
-/// Members of the crowd.
-pub(crate) const CROWD: u32 = 150;
-/// Nodes that they are on; as many others are empty.
+/// Members that start at once.
+pub(crate) const CONCURRENT: u32 = 150;
+/// Nodes with their addresses, and the number of empty nodes.
 pub(crate) const HALF: u32 = 8;
 
-/// Members of the quiet node, half of them on each of its two ENIs.
-pub(crate) const RESIDENTS: u32 = 50;
-/// Volumes of the quiet node.
+/// Members of the idle node, half of them on each of its two ENIs.
+pub(crate) const IDLE_MEMBERS: u32 = 50;
+/// Volumes of the idle node.
 pub(crate) const VOLUMES: u32 = 25;
 
 const HEAD: &str = r#"
@@ -44,8 +44,8 @@ zone = "us-east-1a"
 reservations = ["10.0.8.0/24"]
 "#;
 
-/// For restarts and moves: nodes, and a client in another subnet.
-pub(crate) fn lives() -> String {
+/// The VPC for restarts and moves: nodes, and a client in another subnet.
+pub(crate) fn moves() -> String {
     let mut text = HEAD.to_owned();
     text.push_str("[[subnets]]\nname = \"b\"\ncidr = \"10.0.16.0/24\"\nzone = \"us-east-1b\"\n");
     text.push_str("[[clients]]\nname = \"client\"\nsubnet = \"b\"\n");
@@ -55,23 +55,23 @@ pub(crate) fn lives() -> String {
     text
 }
 
-/// For the crowd: the addresses of all members are on the first half of the nodes.
-pub(crate) fn crowd() -> String {
+/// The VPC for members that start at once: their addresses are on the first half of the nodes.
+pub(crate) fn concurrent() -> String {
     let mut text = HEAD.to_owned();
     for number in 0..HALF * 2 {
-        let here = (0..CROWD).filter(|member| member % HALF == number);
+        let here = (0..CONCURRENT).filter(|member| member % HALF == number);
         let held: Vec<String> = here.map(|member| format!("\"{}\"", address(member))).collect();
         node(&mut text, number, &held);
     }
     text
 }
 
-/// For the quiet node: its members' addresses are on two ENIs.
-pub(crate) fn calm() -> String {
+/// The VPC for the idle node: its members' addresses are on two ENIs.
+pub(crate) fn idle() -> String {
     let mut text = HEAD.to_owned();
     let held = |from: u32| -> String {
         let held: Vec<String> =
-            (from..from + RESIDENTS / 2).map(|n| format!("\"{}\"", address(n))).collect();
+            (from..from + IDLE_MEMBERS / 2).map(|n| format!("\"{}\"", address(n))).collect();
         held.join(", ")
     };
     // Writing to a string cannot fail.
@@ -81,13 +81,13 @@ pub(crate) fn calm() -> String {
          secondary = [{}]\n[[nodes.enis]]\nsubnet = \"a\"\ndevice_index = 1\n\
          secondary = [{}]\n",
         held(0),
-        held(RESIDENTS / 2)
+        held(IDLE_MEMBERS / 2)
     )
     .ok();
     text
 }
 
-/// The address of a member of the crowd.
+/// The address of a member.
 pub(crate) fn address(member: u32) -> Ipv4Addr {
     Ipv4Addr::from(0x0a00_080a + member)
 }
@@ -108,7 +108,7 @@ fn node(text: &mut String, number: u32, held: &[String]) {
     .ok();
 }
 
-/// What the pool hands out.
+/// The pool.
 pub(crate) const POOL_YAML: &str = "\
 apiVersion: firecamp.io/v1alpha1
 kind: StaticIPPool

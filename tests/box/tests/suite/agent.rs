@@ -1,4 +1,4 @@
-//! The agent on a node: what it mends, how fast, and that its own life changes nothing.
+//! The agent on a node: what it restores, how fast, and that its restarts change nothing.
 
 use std::net::Ipv4Addr;
 
@@ -14,16 +14,21 @@ use crate::support::world::{World, binaries};
 
 const NODE: &str = "node-a";
 
-/// Strips the address; so many milliseconds later it is back.
+/// Removes the address from the kernel; returns the milliseconds until the agent restores it.
 #[track_caller]
 fn strip(world: &World, address: Ipv4Addr) -> f64 {
     let ended = world.probe(NODE, &["strip", &address.to_string()]).end();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
-    let text = ended.out.trim().strip_prefix("restored after ").expect("a time").to_owned();
+    let text = ended
+        .out
+        .trim()
+        .strip_prefix("restored after ")
+        .expect("the time of the restore")
+        .to_owned();
     text.parse::<f64>().unwrap() / 1_000.0
 }
 
-/// The lines of an agent's log that tell of the operations that it began.
+/// The operations that the agent started, by its log.
 fn executions(agent: &Process) -> Vec<String> {
     let log = agent.log();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -31,64 +36,64 @@ fn executions(agent: &Process) -> Vec<String> {
     begun.map(|line| line["operation"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// SIGTERM, and a good end.
+/// Terminates the agent, which must exit with 0.
 #[track_caller]
-fn ends_well(agent: Process) {
+fn stop_agent(agent: Process) {
     agent.terminate();
-    agent.end().well();
+    agent.end().assert_ended_well();
 }
 
 #[test]
-fn f063_what_something_strips_is_back_in_the_kernel_of_its_node() {
+fn f063_agent_restores_an_address_removed_from_the_kernel() {
     let world = World::start();
     let mut member = Member::new(&world, "redis-0");
     let pod = member.pod("pod-1", NODE);
-    let up = member.comes_up(&pod);
+    let up = member.bring_up(&pod);
     let agent = world.agent(NODE);
     let times: Vec<f64> = (0..10).map(|_| strip(&world, member.address())).collect();
-    println!("stripped and restored within milliseconds: {times:?}");
-    // Of its own accord it looks every ten seconds: this is the kernel's news.
+    println!("milliseconds from removal to restore: {times:?}");
+    // The resync timer fires every ten seconds, so the agent reacted to netlink events.
     assert!(times.iter().all(|time| *time < 5_000.0), "{times:?}");
     eventually("ten restores in the log", || {
         let begun = executions(&agent);
         assert!(begun.iter().all(|operation| operation == "restore"), "{begun:?}");
         (begun.len() >= 10).then_some(())
     });
-    member.is_well(&pod, &up.started);
-    ends_well(agent);
+    member.assert_healthy(&pod, &up.started);
+    stop_agent(agent);
 }
 
 #[test]
-fn f033_f040_an_agent_that_ends_and_begins_again_changes_nothing() {
+fn f033_f040_agent_restart_changes_nothing() {
     let world = World::start();
     let mut member = Member::new(&world, "redis-0");
     let pod = member.pod("pod-1", NODE);
-    let up = member.comes_up(&pod);
-    let (record, since) = (world.record(member.address()), world.now());
+    let up = member.bring_up(&pod);
+    let (record, since) = (world.record(member.address()), world.last_call());
     let mut watch = world.tool(NODE, &["watch", &member.address().to_string()]);
-    watch.prints("watching");
+    watch.wait_for_output("watching");
     let before = world.kernel(NODE);
     for _ in 0..3 {
         let agent = world.agent(NODE);
         assert_eq!(executions(&agent), [""; 0]);
-        ends_well(agent);
+        stop_agent(agent);
     }
-    // A second one beside the first waits, and goes on once the first is killed.
+    // A second agent waits until the first one is killed.
     let agent = world.agent(NODE);
     let mut second = world.agent_beside(NODE);
-    second.logs("another agent runs on this node");
+    second.wait_for_log("another agent runs on this node");
     assert!(!second.log().contains("agent started"), "{}", second.log());
     drop(agent);
-    second.logs("agent ready");
+    second.wait_for_log("agent ready");
     assert_eq!(executions(&second), [""; 0]);
-    ends_well(second);
+    stop_agent(second);
 
     let cost = Cost::of(&world.calls_of(NODE, since), NODE);
     assert_eq!((cost.mutating, cost.moves), (0, 0), "{cost:?}");
-    assert_eq!(watch.out().trim(), "watching", "the kernel's address never went or came");
+    assert_eq!(watch.out().trim(), "watching", "the address was added or removed in the kernel");
     assert_eq!(world.kernel(NODE), before);
     assert_eq!(world.record(member.address()), record);
-    member.is_well(&pod, &up.started);
+    member.assert_healthy(&pod, &up.started);
 }
 
 /// An agent of the version after this one.
@@ -100,49 +105,49 @@ fn next_version(world: &World) -> Process {
 }
 
 #[test]
-fn p12_of_two_versions_of_the_agent_on_one_node_one_restores_and_the_other_after_it() {
+fn p12_only_one_of_two_agent_versions_on_a_node_restores_at_a_time() {
     let world = World::start();
     let mut member = Member::new(&world, "redis-0");
     let pod = member.pod("pod-1", NODE);
-    let up = member.comes_up(&pod);
-    let since = world.now();
+    let up = member.bring_up(&pod);
+    let since = world.last_call();
     let old = world.agent(NODE);
     let mut new = next_version(&world);
-    new.logs("another agent runs on this node");
+    new.wait_for_log("another agent runs on this node");
     strip(&world, member.address());
     assert_eq!((executions(&old), executions(&new)), (vec!["restore".to_owned()], vec![]));
-    // It is killed, and what is stripped then is for the next one, and so is a rollback.
+    // After a kill the other version takes over, also in a rollback.
     drop(old);
-    new.logs("agent ready");
+    new.wait_for_log("agent ready");
     strip(&world, member.address());
     let mut back = world.agent_beside(NODE);
-    back.logs("another agent runs on this node");
+    back.wait_for_log("another agent runs on this node");
     strip(&world, member.address());
     assert_eq!((executions(&new), executions(&back)), (vec!["restore".to_owned(); 2], vec![]));
     drop(new);
-    back.logs("agent ready");
+    back.wait_for_log("agent ready");
     strip(&world, member.address());
     assert_eq!(executions(&back), ["restore"]);
     let cost = Cost::of(&world.calls_of(NODE, since), NODE);
     assert_eq!((cost.mutating, cost.moves), (0, 0), "{cost:?}");
-    member.is_well(&pod, &up.started);
-    ends_well(back);
+    member.assert_healthy(&pod, &up.started);
+    stop_agent(back);
 }
 
 #[test]
-fn f032_f071_the_old_node_gives_way_when_a_member_has_moved_without_its_stop() {
+fn f032_f071_agent_of_the_old_node_withdraws_when_a_member_moves_without_stop() {
     let world = World::start();
     let mut member = Member::new(&world, "redis-0");
     let first = member.pod("pod-1", NODE);
-    drop(member.comes_up(&first).server);
+    drop(member.bring_up(&first).server);
     let agent = world.agent(NODE);
-    // What dials from the old node has its kernel answer, as long as that has the address.
-    let there = Client::dials_from(&world, NODE, member.address());
+    // While the old node's kernel has the address, it answers clients on that node itself.
+    let there = Client::start_on(&world, NODE, member.address());
     let second = member.pod("pod-2", "node-b");
-    let up = member.comes_up(&second);
-    there.is_answered_by("pod-2", up.started.at_us);
+    let up = member.bring_up(&second);
+    there.wait_for_answer_of("pod-2", up.started.at_us);
     let text = format!("{}/", member.address());
-    eventually("the old node has given way", || {
+    eventually("the old node's agent withdraws the address", || {
         let left = world.kernel(NODE).iter().any(|line| line.starts_with(&text));
         (!left).then_some(())
     });
@@ -151,6 +156,6 @@ fn f032_f071_the_old_node_gives_way_when_a_member_has_moved_without_its_stop() {
         "{:?}",
         executions(&agent)
     );
-    member.is_well(&second, &up.started);
-    ends_well(agent);
+    member.assert_healthy(&second, &up.started);
+    stop_agent(agent);
 }

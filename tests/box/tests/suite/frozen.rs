@@ -1,17 +1,17 @@
-//! Containers that stand still at a step, as on a machine that is suspended, and go on after
-//! somebody else took over.
+//! Containers that freeze at a step, as on a suspended machine, and continue after another pod took
+//! over.
 
-use crate::support::crowd;
 use crate::support::member::Member;
+use crate::support::parallel;
 use crate::support::world::World;
 
 /// The steps of a move up to the last one before completion (3 and 4 create a member's records).
 const MOVE: [u8; 15] = [0, 1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
-/// The steps of a first start up to the take, in their order.
+/// The steps of a first start up to the acquisition, in their order.
 const FIRST: [u8; 7] = [0, 1, 3, 4, 5, 6, 2];
-/// From the fixed epoch to the last step before the record.
+/// From reading the epoch to the last step before the record's update.
 const RELEASE: [u8; 5] = [0, 1, 2, 3, 4];
-/// From the announced Unassign to the last step before the record.
+/// From the pending Unassign to the last step before the record's update.
 const FREE: [u8; 3] = [2, 3, 4];
 
 fn name(step: u8) -> String {
@@ -21,148 +21,148 @@ fn name(step: u8) -> String {
 fn frozen_init(world: &World, step: u8) {
     let mut member = Member::new(world, &format!("redis-{step}"));
     let first = member.pod("pod-1", "node-a");
-    let up = member.comes_up(&first);
+    let up = member.bring_up(&first);
     drop(up.server);
     first.stop("release").end().succeeded();
 
     if step == 15 {
-        // A file that says the right thing already is not renamed.
-        first.loses_its_file();
+        // Init does not rewrite a file that is correct.
+        first.delete_static_ip_file();
     }
     let frozen = member.pod("pod-2", "node-b");
     let mut process = frozen.init().freeze_at(&name(step)).start();
-    process.is_frozen();
+    process.wait_until_frozen();
     let last = member.pod("pod-3", "node-c");
-    let up = member.comes_up(&last);
-    let (since, before) = (world.now(), world.record(member.address()));
+    let up = member.bring_up(&last);
+    let (since, before) = (world.last_call(), world.record(member.address()));
 
     process.resume();
     let report = process.end().failed(10, "Superseded", &["pod-3", "node-c"]);
     assert_eq!(report["podUID"], "pod-2");
     assert_eq!(world.record(member.address()), before);
-    let calls = member.ec2(since);
+    let calls = member.ec2_calls(since);
     assert!(!calls.iter().any(|call| call.mutating), "{calls:#?}");
     let address = member.address().to_string();
     let kernel = world.kernel("node-b");
     assert!(!kernel.iter().any(|line| line.contains(&address)), "{kernel:#?}");
-    member.client().is_answered_by("pod-3", world.clock().now_us());
-    // Its file is on the volume that travelled: the same text, whoever wrote it.
-    member.is_well(&last, &up.started);
+    member.client().wait_for_answer_of("pod-3", world.clock().now_us());
+    // Both pods write the same text to the file on the member's volume.
+    member.assert_healthy(&last, &up.started);
 }
 
 #[test]
-fn a_frozen_init_that_was_superseded_ends_so_and_leaves_no_address_behind() {
+fn frozen_superseded_init_fails_as_superseded_and_leaves_no_address() {
     let world = World::start();
-    crowd::each(&MOVE, |step| name(*step), |step| frozen_init(&world, *step));
+    parallel::each(&MOVE, |step| name(*step), |step| frozen_init(&world, *step));
 }
 
 #[test]
-fn an_init_that_stood_still_after_its_completion_ends_well_and_changes_nothing_more() {
+fn init_frozen_after_completion_succeeds_and_changes_nothing() {
     let world = World::start();
     let mut member = Member::new(&world, "redis-0");
     let frozen = member.pod("pod-1", "node-a");
     let mut process = frozen.init().freeze_at("attach.17").start();
-    process.is_frozen();
+    process.wait_until_frozen();
     let last = member.pod("pod-2", "node-b");
-    let up = member.comes_up(&last);
-    let (since, before) = (world.now(), world.record(member.address()));
+    let up = member.bring_up(&last);
+    let (since, before) = (world.last_call(), world.record(member.address()));
     process.resume();
-    // It had succeeded; that the member has moved on since is its kubelet's to find.
+    // It has succeeded; the kubelet deletes the superseded pod.
     process.end().succeeded();
     assert_eq!(world.record(member.address()), before);
-    assert_eq!(member.ec2(since), []);
-    member.is_well(&last, &up.started);
+    assert_eq!(member.ec2_calls(since), []);
+    member.assert_healthy(&last, &up.started);
 }
 
 fn frozen_first_start(world: &World, step: u8) {
     let mut member = Member::new(world, &format!("redis-{step}"));
     let mut process = member.pod("pod-1", "node-a").init().freeze_at(&name(step)).start();
-    process.is_frozen();
+    process.wait_until_frozen();
     let last = member.pod("pod-2", "node-b");
-    let up = member.comes_up(&last);
-    let (since, before) = (world.now(), world.record(member.address()));
+    let up = member.bring_up(&last);
+    let (since, before) = (world.last_call(), world.record(member.address()));
     process.resume();
     process.end().failed(10, "Superseded", &["pod-2", "node-b"]);
     assert_eq!(world.record(member.address()), before);
-    assert!(!member.ec2(since).iter().any(|call| call.mutating));
-    member.client().is_answered_by("pod-2", world.clock().now_us());
-    member.is_well(&last, &up.started);
+    assert!(!member.ec2_calls(since).iter().any(|call| call.mutating));
+    member.client().wait_for_answer_of("pod-2", world.clock().now_us());
+    member.assert_healthy(&last, &up.started);
 }
 
 #[test]
-fn a_frozen_first_start_takes_nothing_from_the_pod_that_was_started_since() {
+fn frozen_first_start_takes_nothing_from_a_newer_pod() {
     let world = World::start();
-    crowd::each(&FIRST, |step| name(*step), |step| frozen_first_start(&world, *step));
+    parallel::each(&FIRST, |step| name(*step), |step| frozen_first_start(&world, *step));
 }
 
-/// The member leaves and comes back to the node while its first pod's stop stands still.
+/// The member leaves the node and returns while its first pod's stop container is frozen.
 fn frozen_stop(world: &World, step: &str, unassign: bool) {
     let mut member = Member::new(world, &format!("redis-{}", step.rsplit_once('.').unwrap().1));
     let first = member.pod("pod-1", "node-a");
-    let up = member.comes_up(&first);
+    let up = member.bring_up(&first);
     drop(up.server);
     let how = format!("--unassign={unassign}");
     let mut process = first.stop("release").arg(how).freeze_at(step).start();
-    process.is_frozen();
-    drop(member.comes_up(&member.pod("pod-2", "node-b")).server);
+    process.wait_until_frozen();
+    drop(member.bring_up(&member.pod("pod-2", "node-b")).server);
     let last = member.pod("pod-3", "node-a");
-    let up = member.comes_up(&last);
-    let (since, before) = (world.now(), world.record(member.address()));
+    let up = member.bring_up(&last);
+    let (since, before) = (world.last_call(), world.record(member.address()));
 
     process.resume();
     let report = process.end().succeeded();
     assert_eq!(report["path"], "not-holder", "{report}");
     assert_eq!(world.record(member.address()), before);
-    let calls = member.ec2(since);
-    // An Unassign whose authority is too old is not sent; its owner may be looked up.
+    let calls = member.ec2_calls(since);
+    // Stop sends no Unassign after its authorisation has expired, but may look up the owner.
     assert!(!calls.iter().any(|call| call.mutating), "{calls:#?}");
     assert!(unassign || calls.is_empty(), "{calls:#?}");
-    member.client().is_answered_by("pod-3", world.clock().now_us());
-    world.is_settled(&last, &up.started);
-    member.only_holders_answered();
+    member.client().wait_for_answer_of("pod-3", world.clock().now_us());
+    world.assert_settled(&last, &up.started);
+    member.assert_only_holders_answered();
     if !unassign {
-        world.was_never_lost(member.address());
+        world.assert_always_on_an_eni(member.address());
     }
 }
 
 #[test]
-fn f023_a_frozen_stop_changes_nothing_of_the_pod_that_came_back_to_its_node() {
+fn f023_frozen_stop_does_not_affect_a_newer_pod_on_its_node() {
     let world = World::start();
     let steps = RELEASE.map(|step| format!("release.{step}"));
-    crowd::each(&steps, String::clone, |step| frozen_stop(&world, step, false));
+    parallel::each(&steps, String::clone, |step| frozen_stop(&world, step, false));
 }
 
 #[test]
-fn f117_a_frozen_stop_that_unassigns_takes_nothing_from_the_pod_that_came_back() {
+fn f117_frozen_unassigning_stop_takes_nothing_from_a_newer_pod() {
     let world = World::start();
     let steps = FREE.map(|step| format!("free.{step}"));
-    crowd::each(&steps, String::clone, |step| frozen_stop(&world, step, true));
+    parallel::each(&steps, String::clone, |step| frozen_stop(&world, step, true));
 }
 
 #[test]
-fn a_stop_that_stood_still_after_its_record_ends_well_and_changes_nothing_more() {
+fn stop_frozen_after_its_record_succeeds_and_changes_nothing() {
     let world = World::start();
     let ends = [("release.5", "parked"), ("free.5", "unassigned")];
-    crowd::each(
+    parallel::each(
         &ends,
         |(step, _)| (*step).to_owned(),
         |(step, path)| {
             let member_name = format!("redis{}-5", step.replace(".5", ""));
             let mut member = Member::new(&world, &member_name);
             let first = member.pod("pod-1", "node-a");
-            drop(member.comes_up(&first).server);
+            drop(member.bring_up(&first).server);
             let how = format!("--unassign={}", *path == "unassigned");
             let mut process = first.stop("release").arg(how).freeze_at(step).start();
-            process.is_frozen();
+            process.wait_until_frozen();
             let last = member.pod("pod-2", "node-a");
-            let up = member.comes_up(&last);
-            let (since, before) = (world.now(), world.record(member.address()));
+            let up = member.bring_up(&last);
+            let (since, before) = (world.last_call(), world.record(member.address()));
             process.resume();
             assert_eq!(process.end().succeeded()["path"], *path);
             assert_eq!(world.record(member.address()), before);
-            assert_eq!(member.ec2(since), []);
-            world.is_settled(&last, &up.started);
-            member.only_holders_answered();
+            assert_eq!(member.ec2_calls(since), []);
+            world.assert_settled(&last, &up.started);
+            member.assert_only_holders_answered();
         },
     );
 }

@@ -1,5 +1,5 @@
-//! The containers as they are shipped, in a VPC in a box: real binaries, real netlink, the real
-//! SDK and real packets. Tests work as root and as an ordinary user, any number side by side.
+//! The container binaries in a VPC in a box, with real netlink, the real SDK and real packets. The
+//! tests run as root or as an ordinary user, and any number of them in parallel.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,24 +9,24 @@
     reason = "a test fails by panicking"
 )]
 
-mod again;
 mod agent;
-mod alone;
+mod agent_crashes;
+mod agent_recovery;
+mod bad_responses;
 mod budget;
 mod cluster;
-mod crashes;
-mod dry;
-mod ends;
-mod executions;
+mod drift;
+mod dry_run;
+mod exit_codes;
 mod fencing;
 mod frozen;
-mod hostile;
-mod jailed;
+mod init_crashes;
 mod leader;
 mod migration;
-mod published;
-mod releases;
-mod robbed;
+mod minimal_image;
+mod node_status;
+mod repeat;
 mod secondary;
+mod stop_crashes;
 mod support;
 mod traces;

@@ -1,10 +1,10 @@
-//! An address on an ENI that is not the primary one: a link that is down, policy routing, and a
-//! router that drops what leaves by another ENI.
+//! An address on a secondary ENI: a link that is down, policy routing, and a router that drops
+//! packets that leave by another ENI.
 
 use crate::support::member::Member;
 use crate::support::world::World;
 
-/// Nodes with a second ENI in the same subnet, whose link is down.
+/// Two nodes, each with a second ENI in the same subnet whose link is down.
 pub(crate) const TWO_ENIS: &str = r#"
 cluster = "prod"
 [vpc]
@@ -41,7 +41,7 @@ address = "10.0.1.200"
 "#;
 
 #[test]
-fn f065_f068_a_second_eni_is_brought_up_and_replies_leave_by_it() {
+fn f065_f068_secondary_eni_is_brought_up_and_replies_leave_by_it() {
     let world = World::of(TWO_ENIS);
     let mut member = Member::new(&world, "redis-0");
     let before = world.kernel("node-a");
@@ -49,16 +49,16 @@ fn f065_f068_a_second_eni_is_brought_up_and_replies_leave_by_it() {
     let ended = first.init().arg("--eni=1").end();
     let started = first.started(&ended);
     assert_eq!(started.report["eni"], "eni-0000000000000a001");
-    member.is_held_by(&first, &started);
-    let server = member.serves(&first, &started);
-    member.is_well(&first, &started);
+    member.add_holder(&first, &started);
+    let server = member.start_service(&first, &started);
+    member.assert_healthy(&first, &started);
     let address = member.address();
     let kernel = world.kernel("node-a");
     let with = |text: &str| kernel.iter().any(|line| line.contains(text));
     assert!(with(&format!("from {address}/32 lookup 20001 priority 700 proto 201")), "{kernel:#?}");
     assert!(with("20001: default via 10.0.1.1"), "{kernel:#?}");
 
-    // The stop leaves the node as it was: the link's being up is all that stays.
+    // The stop container removes everything but leaves the link up.
     drop(server);
     first.stop("release").end().succeeded();
     let after = world.kernel("node-a");
@@ -67,18 +67,18 @@ fn f065_f068_a_second_eni_is_brought_up_and_replies_leave_by_it() {
     let gone: Vec<_> = before.iter().filter(|line| !after.contains(line)).collect();
     assert!(gone.is_empty(), "{gone:?} is missing from {after:#?}");
 
-    // It moves to the second ENI of another node.
+    // The member moves to the second ENI of another node.
     let second = member.pod("pod-2", "node-b");
     let ended = second.init().arg("--eni=1").end();
     let started = second.started(&ended);
     assert_eq!(started.report["eni"], "eni-0000000000000b001");
-    member.is_held_by(&second, &started);
-    let _server = member.serves(&second, &started);
-    member.is_well(&second, &started);
+    member.add_holder(&second, &started);
+    let _server = member.start_service(&second, &started);
+    member.assert_healthy(&second, &started);
 }
 
 #[test]
-fn f065_two_members_on_one_second_eni_share_its_table_and_one_may_go() {
+fn f065_stop_of_one_member_keeps_the_route_table_shared_on_a_secondary_eni() {
     let world = World::of(TWO_ENIS);
     let mut members: Vec<_> = (0..2)
         .map(|ordinal| {
@@ -86,8 +86,8 @@ fn f065_two_members_on_one_second_eni_share_its_table_and_one_may_go() {
             let pod = member.pod(&format!("pod-{ordinal}"), "node-a");
             let ended = pod.init().arg("--eni=1").end();
             let started = pod.started(&ended);
-            member.is_held_by(&pod, &started);
-            let server = member.serves(&pod, &started);
+            member.add_holder(&pod, &started);
+            let server = member.start_service(&pod, &started);
             (member, pod, started, server)
         })
         .collect();
@@ -95,6 +95,6 @@ fn f065_two_members_on_one_second_eni_share_its_table_and_one_may_go() {
     drop(server);
     gone.stop("release").end().succeeded();
     let (member, pod, started, _server) = &members[0];
-    member.client().is_answered_by(&pod.uid, world.clock().now_us());
-    member.is_well(pod, started);
+    member.client().wait_for_answer_of(&pod.uid, world.clock().now_us());
+    member.assert_healthy(pod, started);
 }

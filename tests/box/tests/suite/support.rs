@@ -1,12 +1,12 @@
-//! Boxes, pods, the client and what is checked after every scenario.
+//! Test support: boxes, pods, the client, and the checks after every scenario.
 
+pub(crate) mod assertions;
 pub(crate) mod client;
 pub(crate) mod cluster;
-pub(crate) mod crowd;
 pub(crate) mod member;
+pub(crate) mod parallel;
 pub(crate) mod pod;
 pub(crate) mod process;
-pub(crate) mod story;
 pub(crate) mod world;
 
 use std::thread;
@@ -15,13 +15,13 @@ use std::time::{Duration, SystemTime};
 /// Long enough for a machine that runs many tests at once.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Waits until something is there, and says what is missing if it never is.
+/// Waits until `seen` returns a value; fails with `what` after [`PATIENCE`].
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, seen: impl FnMut() -> Option<T>) -> T {
     within(PATIENCE, what, seen)
 }
 
-/// The same for what takes longer by itself.
+/// Waits until `seen` returns a value; fails with `what` after `patience`.
 #[track_caller]
 pub(crate) fn within<T>(patience: Duration, what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
     let begun = SystemTime::now();
@@ -30,7 +30,7 @@ pub(crate) fn within<T>(patience: Duration, what: &str, mut seen: impl FnMut() -
             return found;
         }
         let late = begun.elapsed().unwrap_or_default() > patience;
-        assert!(!late, "{what}: not within {patience:?}");
+        assert!(!late, "timed out after {patience:?}: {what}");
         thread::sleep(Duration::from_millis(2));
     }
 }

@@ -1,5 +1,5 @@
-//! Refinement: every other test here has the core follow what its containers did; these show that
-//! a trace that lies is refused, by the core or by the rules.
+//! Refinement: in every other test here the core replays the traces of the containers. These tests
+//! show that the core or the rules reject a wrong trace.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ fn record() -> Recorded {
 }
 
 #[test]
-fn a_trace_with_a_line_removed_doubled_or_moved_is_refused() {
+fn trace_with_a_removed_repeated_or_moved_line_is_rejected() {
     let Recorded { first, moved, released, unassigned } = record();
     for trace in [first, moved, released, unassigned] {
         let lines: Vec<&str> = trace.lines().collect();
@@ -50,7 +50,7 @@ fn a_trace_with_a_line_removed_doubled_or_moved_is_refused() {
             let (before, rest) = lines.split_at(at);
             let double = [before, &rest[..1], rest].concat();
             refused(&double, at);
-            // Without its last lines a trace is one that was cut off with its process.
+            // A trace without its last lines is valid: its process was killed.
             if rest.len() > 1 {
                 refused(&[before, &rest[1..]].concat(), at);
                 refused(&[before, &[rest[1], rest[0]], &rest[2..]].concat(), at);
@@ -62,11 +62,15 @@ fn a_trace_with_a_line_removed_doubled_or_moved_is_refused() {
 #[track_caller]
 fn refused(lines: &[&str], at: usize) {
     let text = lines.join("\n") + "\n";
-    assert!(check(&text).is_err(), "line {} was changed: {text}", at + 1);
+    assert!(
+        check(&text).is_err(),
+        "the trace was accepted after a change of line {}: {text}",
+        at + 1
+    );
 }
 
 #[test]
-fn a_trace_that_breaks_off_is_accepted_and_one_with_garbage_is_not() {
+fn truncated_trace_is_accepted_and_garbage_is_rejected() {
     let moved = record().moved;
     let half = &moved[..moved.len() / 2];
     let accepted = check(half).unwrap().unwrap();
@@ -76,9 +80,9 @@ fn a_trace_that_breaks_off_is_accepted_and_one_with_garbage_is_not() {
     assert!(matches!(check(&garbage), Err(Refused::Syntax { line: 1, .. })));
 }
 
-/// The rule that a changed trace breaks, whatever the core would have done.
+/// The rule that rejects the changed trace, independent of the core.
 #[track_caller]
-fn breaks(trace: &str, change: impl FnOnce(&mut Vec<Event>)) -> Rule {
+fn violated(trace: &str, change: impl FnOnce(&mut Vec<Event>)) -> Rule {
     let mut events = read(trace).unwrap();
     within_the_rules(&events).unwrap();
     change(&mut events);
@@ -88,26 +92,26 @@ fn breaks(trace: &str, change: impl FnOnce(&mut Vec<Event>)) -> Rule {
     }
 }
 
-/// The places of the actions of one kind.
-fn asked(events: &[Event], wanted: impl Fn(&Action) -> bool) -> Vec<usize> {
+/// The indexes of the matching actions.
+fn indexes(events: &[Event], wanted: impl Fn(&Action) -> bool) -> Vec<usize> {
     let is = |event: &Event| matches!(event, Event::Asked { action, .. } if wanted(action));
     (0..events.len()).filter(|at| is(&events[*at])).collect()
 }
 
-/// Removes the last action of a kind, with its reply.
+/// Removes the last matching action and its reply.
 fn without(events: &mut Vec<Event>, wanted: impl Fn(&Action) -> bool) {
-    let at = *asked(events, wanted).last().expect("such an action");
+    let at = *indexes(events, wanted).last().expect("a matching action");
     events.drain(at..at + 2);
 }
 
 fn action(events: &mut [Event], wanted: impl Fn(&Action) -> bool) -> &mut Action {
-    let at = asked(events, wanted)[0];
+    let at = indexes(events, wanted)[0];
     let Event::Asked { action, .. } = &mut events[at] else { unreachable!() };
     action
 }
 
-/// Changes every record that the run wrote.
-fn writes(events: &mut [Event], change: impl Fn(&mut Version, &mut StaticIp)) {
+/// Changes every StaticIP update of the run.
+fn change_writes(events: &mut [Event], change: impl Fn(&mut Version, &mut StaticIp)) {
     for event in events {
         if let Event::Asked { action: Action::Write(write), .. } = event
             && let Write::UpdateStaticIp(Stored { version, object }) = &mut **write
@@ -118,7 +122,7 @@ fn writes(events: &mut [Event], change: impl Fn(&mut Version, &mut StaticIp)) {
 }
 
 /// Changes every reply.
-fn replies(events: &mut [Event], change: impl Fn(&mut Reply)) {
+fn change_replies(events: &mut [Event], change: impl Fn(&mut Reply)) {
     for event in events {
         if let Event::Replied { reply, .. } = event {
             change(reply);
@@ -126,15 +130,15 @@ fn replies(events: &mut [Event], change: impl Fn(&mut Reply)) {
     }
 }
 
-/// Puts a mark into every record that was read or written.
-fn mark_everywhere(events: &mut [Event], mark: &PendingMutation) {
-    replies(events, |reply| {
+/// Adds the pending mutation to every record that the run read or wrote.
+fn add_mutation(events: &mut [Event], pending: &PendingMutation) {
+    change_replies(events, |reply| {
         if let Reply::Member(Ok(records)) = reply {
-            records.static_ip.as_mut().unwrap().object.pending_mutations.insert(mark.clone());
+            records.static_ip.as_mut().unwrap().object.pending_mutations.insert(pending.clone());
         }
     });
-    writes(events, |_, record| {
-        record.pending_mutations.insert(mark.clone());
+    change_writes(events, |_, record| {
+        record.pending_mutations.insert(pending.clone());
     });
 }
 
@@ -143,23 +147,23 @@ const WRITE: fn(&Action) -> bool = |action| matches!(action, Action::Write(_));
 const ASSIGN: fn(&Action) -> bool = |action| matches!(action, Action::Assign { .. });
 
 #[test]
-fn a_trace_that_breaks_a_rule_of_the_registry_is_refused_by_that_rule() {
+fn registry_rules_reject_violating_traces() {
     let Recorded { first, moved, released, unassigned } = record();
     let stale = |version: &mut Version, _: &mut StaticIp| *version = "stale".parse().unwrap();
-    assert_eq!(breaks(&moved, |it| writes(it, stale)), Rule::CompareAndSwap);
-    assert_eq!(breaks(&moved, |it| without(it, POD)), Rule::RecordThenPod);
+    assert_eq!(violated(&moved, |it| change_writes(it, stale)), Rule::CompareAndSwap);
+    assert_eq!(violated(&moved, |it| without(it, POD)), Rule::RecordThenPod);
     let skip = |_: &mut Version, record: &mut StaticIp| record.epoch = record.epoch.next();
-    assert_eq!(breaks(&moved, |it| writes(it, skip)), Rule::NextEpoch);
-    assert_eq!(breaks(&unassigned, |it| writes(it, skip)), Rule::NextEpoch);
-    let look = |action: &Action| matches!(action, Action::ReadOwner(..));
-    let blind = |it: &mut Vec<Event>| {
-        while !asked(it, look).is_empty() {
-            without(it, look);
+    assert_eq!(violated(&moved, |it| change_writes(it, skip)), Rule::NextEpoch);
+    assert_eq!(violated(&unassigned, |it| change_writes(it, skip)), Rule::NextEpoch);
+    let look_up = |action: &Action| matches!(action, Action::ReadOwner(..));
+    let without_look_up = |it: &mut Vec<Event>| {
+        while !indexes(it, look_up).is_empty() {
+            without(it, look_up);
         }
     };
-    assert_eq!(breaks(&first, blind), Rule::FreeAddress);
-    assert_eq!(breaks(&released, |it| without(it, POD)), Rule::EndingPod);
-    let alive = |reply: &mut Reply| {
+    assert_eq!(violated(&first, without_look_up), Rule::FreeAddress);
+    assert_eq!(violated(&released, |it| without(it, POD)), Rule::EndingPod);
+    let running = |reply: &mut Reply| {
         if let Reply::Pod(Ok(pod)) = reply {
             let uid = "pod-1".parse().unwrap();
             *pod = PodView::Present {
@@ -170,42 +174,43 @@ fn a_trace_that_breaks_a_rule_of_the_registry_is_refused_by_that_rule() {
             };
         }
     };
-    assert_eq!(breaks(&released, |it| replies(it, alive)), Rule::EndingPod);
-    let complete = |it: &mut Vec<Event>| without(it, WRITE);
-    assert_eq!(breaks(&moved, complete), Rule::RecordedSuccess);
-    assert_eq!(breaks(&released, complete), Rule::RecordedSuccess);
-    assert_eq!(breaks(&unassigned, complete), Rule::RecordedSuccess);
+    assert_eq!(violated(&released, |it| change_replies(it, running)), Rule::EndingPod);
+    let incomplete = |it: &mut Vec<Event>| without(it, WRITE);
+    assert_eq!(violated(&moved, incomplete), Rule::RecordedSuccess);
+    assert_eq!(violated(&released, incomplete), Rule::RecordedSuccess);
+    assert_eq!(violated(&unassigned, incomplete), Rule::RecordedSuccess);
 }
 
 #[test]
-fn a_trace_that_breaks_a_rule_of_ec2_is_refused_by_that_rule() {
+fn ec2_rules_reject_violating_traces() {
     let Recorded { moved, unassigned, .. } = record();
     let later = |it: &mut Vec<Event>| {
         let Action::Assign { not_after, .. } = action(it, ASSIGN) else { unreachable!() };
         *not_after = not_after.plus(Duration::from_secs(1));
     };
-    assert_eq!(breaks(&moved, later), Rule::FreshAuthority);
+    assert_eq!(violated(&moved, later), Rule::FreshAuthority);
     let twice = |it: &mut Vec<Event>| {
-        let at = asked(it, ASSIGN)[0];
+        let at = indexes(it, ASSIGN)[0];
         it.splice(at..at, it[at..at + 2].to_vec());
     };
-    assert_eq!(breaks(&moved, twice), Rule::OncePerAuthority);
-    let unmarked = |_: &mut Version, record: &mut StaticIp| record.pending_mutations.clear();
-    assert_eq!(breaks(&moved, |it| writes(it, unmarked)), Rule::Marked);
-    assert_eq!(breaks(&unassigned, |it| writes(it, unmarked)), Rule::Marked);
-    let mark = PendingMutation {
+    assert_eq!(violated(&moved, twice), Rule::OncePerAuthority);
+    let without_mutation =
+        |_: &mut Version, record: &mut StaticIp| record.pending_mutations.clear();
+    assert_eq!(violated(&moved, |it| change_writes(it, without_mutation)), Rule::Marked);
+    assert_eq!(violated(&unassigned, |it| change_writes(it, without_mutation)), Rule::Marked);
+    let pending = PendingMutation {
         mutation: Mutation::Assign,
         eni: "eni-00000000000000001".parse().unwrap(),
-        run: "somebody".parse().unwrap(),
+        run: "another-run".parse().unwrap(),
     };
-    assert_eq!(breaks(&moved, |it| mark_everywhere(it, &mark)), Rule::Barrier);
-    let stolen = |reply: &mut Reply| {
+    assert_eq!(violated(&moved, |it| add_mutation(it, &pending)), Rule::Barrier);
+    let foreign = |reply: &mut Reply| {
         if let Reply::Owner(Ok(Owner::Eni(holder))) = reply {
             holder.id = "eni-00000000000000002".parse().unwrap();
             holder.cluster = None;
         }
     };
-    assert_eq!(breaks(&moved, |it| replies(it, stolen)), Rule::NoTheft);
+    assert_eq!(violated(&moved, |it| change_replies(it, foreign)), Rule::NoTheft);
     let lost = |reply: &mut Reply| {
         if let Reply::Cloud(answer) = reply {
             let detail = String::new();
@@ -213,21 +218,21 @@ fn a_trace_that_breaks_a_rule_of_ec2_is_refused_by_that_rule() {
             *answer = Err(CloudFailure { kind, effect, detail });
         }
     };
-    assert_eq!(breaks(&moved, |it| replies(it, lost)), Rule::MarksStay);
-    assert_eq!(breaks(&unassigned, |it| replies(it, lost)), Rule::MarksStay);
+    assert_eq!(violated(&moved, |it| change_replies(it, lost)), Rule::MarksStay);
+    assert_eq!(violated(&unassigned, |it| change_replies(it, lost)), Rule::MarksStay);
 }
 
 #[test]
-fn a_trace_that_breaks_a_rule_of_the_node_is_refused_by_that_rule() {
+fn node_rules_reject_violating_traces() {
     let Recorded { moved, released, .. } = record();
-    let unseen = |reply: &mut Reply| {
+    let unlisted = |reply: &mut Reply| {
         if let Reply::Listed(Ok(listed)) = reply {
             listed.clear();
         }
     };
-    assert_eq!(breaks(&moved, |it| replies(it, unseen)), Rule::DataPath);
+    assert_eq!(violated(&moved, |it| change_replies(it, unlisted)), Rule::DataPath);
     let observe = |action: &Action| matches!(action, Action::Observe(_));
-    assert_eq!(breaks(&moved, |it| without(it, observe)), Rule::KernelBeforeFile);
+    assert_eq!(violated(&moved, |it| without(it, observe)), Rule::KernelBeforeFile);
     let other = |it: &mut Vec<Event>| {
         for event in it {
             if let Event::Asked {
@@ -239,13 +244,13 @@ fn a_trace_that_breaks_a_rule_of_the_node_is_refused_by_that_rule() {
             }
         }
     };
-    assert_eq!(breaks(&moved, other), Rule::OwnHolder);
-    assert_eq!(breaks(&released, other), Rule::OwnHolder);
+    assert_eq!(violated(&moved, other), Rule::OwnHolder);
+    assert_eq!(violated(&released, other), Rule::OwnHolder);
     let long = |it: &mut Vec<Event>| {
         let Some(Event::Began { now, .. }) = it.first() else { unreachable!() };
         let (length, why) = (Duration::from_mins(1), "nothing".to_owned());
         let action = Action::Wait(Delay { length, jitter: false, limit: length, why });
         it.insert(1, Event::Asked { action, now: *now });
     };
-    assert_eq!(breaks(&moved, long), Rule::BoundedWait);
+    assert_eq!(violated(&moved, long), Rule::BoundedWait);
 }

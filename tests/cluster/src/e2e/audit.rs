@@ -1,18 +1,18 @@
-//! Is a member's address where everybody says that it is? EC2, the router, the kernels, the
-//! record, its conditions, and a client.
+//! Checks that all agree about a member's address: EC2, the router, the kernels, the record, its
+//! conditions, and a client.
 
 use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
-use super::ports::said;
-use super::scene::{ADDRESSES, Pod, Scene, ensure, text};
+use super::processes::output_of;
+use super::test_cluster::{ADDRESSES, Pod, TestCluster, ensure, text};
 use crate::Outcome;
-use crate::install::{is, until};
+use crate::install::{is_condition_true, until};
 use crate::member::PORT;
 use crate::topology::WORKERS;
 
-/// A member and its address, which everything agrees about.
+/// The address that a member holds, after all checks passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) address: Ipv4Addr,
@@ -20,19 +20,22 @@ pub(super) struct Held {
     pub(super) eni: String,
 }
 
-impl Scene<'_> {
-    /// Waits until all agree that the pod's member has its address on the pod's node, and people
-    /// were told.
-    pub(super) async fn holds(&self, pod: &Pod) -> Outcome<Held> {
-        let held = until(&format!("all agree about {}", pod.name), || self.agree(pod)).await?;
-        self.reported_attach(pod, held.address).await.map(|()| held)
+impl TestCluster<'_> {
+    /// Waits until all agree that the pod holds its member's address on the pod's node, and until
+    /// the Event of the attach exists.
+    pub(super) async fn wait_held(&self, pod: &Pod) -> Outcome<Held> {
+        let held = until(&format!("all agree about the address of {}", pod.name), || {
+            self.verify_held(pod)
+        })
+        .await?;
+        self.wait_for_attach_event(pod, held.address).await.map(|()| held)
     }
 
-    async fn agree(&self, pod: &Pod) -> Outcome<Held> {
+    async fn verify_held(&self, pod: &Pod) -> Outcome<Held> {
         let address = self.address(&pod.name).await?;
         let object = self.admin.get(&format!("{ADDRESSES}/{address}")).await?;
-        let held = recorded(&object, pod, address)?;
-        self.in_ec2(pod, &held)?;
+        let held = verify_recorded(&object, pod, address)?;
+        self.verify_in_ec2(pod, &held)?;
         for worker in WORKERS {
             let there = self.in_kernel(worker.name, address)?;
             ensure(there == (worker.name == pod.node), || {
@@ -41,68 +44,80 @@ impl Scene<'_> {
         }
         let answer = self.dial(address)?;
         let wanted = format!("{} {} {}", pod.name, pod.uid, pod.node);
-        ensure(answer == wanted, || format!("{answer:?} answers instead of {wanted:?}"))?;
+        ensure(answer == wanted, || {
+            format!("{address} is answered by {answer:?} instead of {wanted:?}")
+        })?;
         Ok(held)
     }
 
-    /// Waits until the address of a pod that is gone is in no kernel, and parked where it was.
-    pub(super) async fn released(&self, pod: &Pod, held: &Held) -> Outcome {
+    /// Waits until a deleted pod's address is in no kernel, and parked on the same ENI.
+    pub(super) async fn wait_released(&self, pod: &Pod, held: &Held) -> Outcome {
         until(&format!("{} is released", held.address), || async {
             let object = self.admin.get(&format!("{ADDRESSES}/{}", held.address)).await?;
             let spec = &object["spec"];
             let parked = spec["attachment"].is_null() || spec["attachment"]["state"] == "Parked";
             ensure(parked && spec["reservedOn"] == held.eni.as_str(), || spec.to_string())?;
-            self.in_ec2(pod, held)?;
+            self.verify_in_ec2(pod, held)?;
             for worker in WORKERS {
                 let there = self.in_kernel(worker.name, held.address)?;
-                ensure(!there, || format!("it is in the kernel of {}", worker.name))?;
+                ensure(!there, || format!("{} is in the kernel of {}", held.address, worker.name))?;
             }
             Ok(())
         })
         .await
     }
 
-    fn in_ec2(&self, pod: &Pod, held: &Held) -> Outcome {
-        let truth = self.vpc(|vpc| vpc.address(held.address))?.ok_or("nobody ever held it")?;
+    fn verify_in_ec2(&self, pod: &Pod, held: &Held) -> Outcome {
+        let truth = self
+            .vpc(|vpc| vpc.address(held.address))?
+            .ok_or_else(|| format!("{} was never on an ENI", held.address))?;
         let node = Some(pod.node.as_str());
         let owned = truth.owner.as_deref() == Some(held.eni.as_str());
         let good = owned && truth.node.as_deref() == node && truth.routed_node.as_deref() == node;
-        ensure(good, || format!("EC2 and its routers: {truth:?}"))
+        ensure(good, || {
+            format!("{} is not on {} of {}: {truth:?}", held.address, held.eni, pod.node)
+        })
     }
 
-    /// Whether a worker's kernel has the address; its other nodes have none of it.
+    /// Whether a worker's kernel has the address. A stopped machine has none.
     pub(super) fn in_kernel(&self, worker: &str, address: Ipv4Addr) -> Outcome<bool> {
         let truth = self.vpc(vpcbox::client::Client::truth)?;
         let off = |node: &vpcbox::protocol::Node| node.name == worker && node.state != "running";
         if truth.nodes.iter().any(off) {
             return Ok(false);
         }
-        let shown = said(self.running.on(worker, "ip")?.args(["-o", "-4", "address"]))?;
+        let shown = output_of(self.running.on(worker, "ip")?.args(["-o", "-4", "address"]))?;
         Ok(shown.contains(&format!(" {address}/32 ")))
     }
 
-    /// Who answers a client in the VPC.
+    /// The answer to a client in the VPC.
     pub(super) fn dial(&self, address: Ipv4Addr) -> Outcome<String> {
         self.dial_at(address, PORT)
     }
 
     /// The same at another port.
     pub(super) fn dial_at(&self, address: Ipv4Addr, port: u16) -> Outcome<String> {
-        let ourselves = self.running.ourselves()?;
-        let mut client = self.running.anywhere("client", ourselves)?;
+        let own_binary = self.running.own_binary()?;
+        let mut client = self.running.on_machine("client", own_binary)?;
         client.args(["dial", &address.to_string(), "--port", &port.to_string()]);
-        said(&mut client).map(|line| line.trim().to_owned())
+        output_of(&mut client).map(|line| line.trim().to_owned())
     }
 }
 
-/// The record says that this pod has it, and its conditions that it works.
-fn recorded(object: &Value, pod: &Pod, address: Ipv4Addr) -> Outcome<Held> {
+/// Checks that the record names this pod and node and that its conditions are good.
+fn verify_recorded(object: &Value, pod: &Pod, address: Ipv4Addr) -> Outcome<Held> {
     let (spec, status) = (&object["spec"], &object["status"]);
     let at = &spec["attachment"];
     let ours = at["podUID"] == pod.uid.as_str() && at["nodeName"] == pod.node.as_str();
-    ensure(ours && at["state"] == "Attached", || format!("on record: {spec}"))?;
-    let works = is(status, "Ready") && is(status, "Assigned") && is(status, "Configured");
-    ensure(works && !is(status, "Conflicted"), || format!("its conditions: {status}"))?;
+    ensure(ours && at["state"] == "Attached", || {
+        format!("{address} is not recorded as attached to {}: {spec}", pod.name)
+    })?;
+    let works = is_condition_true(status, "Ready")
+        && is_condition_true(status, "Assigned")
+        && is_condition_true(status, "Configured");
+    ensure(works && !is_condition_true(status, "Conflicted"), || {
+        format!("conditions of {address}: {status}")
+    })?;
     let epoch = spec["epoch"].as_u64().unwrap_or_default();
     Ok(Held { address, epoch, eni: text(&at["eni"]) })
 }

@@ -1,4 +1,4 @@
-//! How long an address stays while its pod ends.
+//! How long an address stays configured while its pod terminates.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,42 +6,43 @@ use nix::sys::signal::Signal;
 use tokio::time::Instant;
 
 use super::audit::Held;
-use super::ends::CUT;
 use super::events::STOP;
-use super::ports::{container, send};
-use super::scene::{Pod, Scene, ensure};
+use super::pod_termination::DRAIN_EXPIRED;
+use super::processes::{container, send};
+use super::releases::{elapsed_between, logged_at};
 use super::set::{NAMESPACE, Set, Stop};
-use super::unstopped::{between, reported_at};
+use super::test_cluster::{Pod, TestCluster, ensure};
 use crate::Outcome;
-use crate::cli::say;
+use crate::cli::print_line;
 use crate::install::until;
 
-/// How long the pods have to end.
+/// Grace period of the pods in seconds.
 const WAIT: u32 = 12;
-/// The most that the hook drains.
+/// Drain timeout of the hook.
 const DRAIN: Duration = Duration::from_secs(3);
-/// So long the address stayed in the original, whatever used it.
+/// The original FireCamp kept the address for this fixed time.
 const FIXED: Duration = Duration::from_secs(5);
-/// What a stop container keeps of the time that is left, and what whole seconds on the way to it
-/// may cost.
+/// Margin that a stop container reserves before the deadline, plus rounding to whole seconds.
 const MARGIN: Duration = Duration::from_secs(3);
 
-impl Scene<'_> {
-    /// Follows a pod that was deleted until its service has ended: so long its address is there.
-    /// Returns when a client was last answered.
-    async fn serves_to_the_end(&self, pod: &Pod, held: &Held, since: Instant) -> Outcome<Duration> {
+impl TestCluster<'_> {
+    /// Checks that the address stays until the service of a deleted pod has exited. Returns when a
+    /// client was last answered.
+    async fn last_answer(&self, pod: &Pod, held: &Held, since: Instant) -> Outcome<Duration> {
         let mut last = Duration::ZERO;
-        until(&format!("the service of {} ends", pod.name), || {
+        until(&format!("the service of {} exits", pod.name), || {
             let there = self.in_kernel(&pod.node, held.address);
             let answer = self.dial(held.address);
-            let lives = container(&pod.uid, "--deaf").is_ok();
+            let runs = container(&pod.uid, "--ignore-sigterm").is_ok();
             if answer.is_ok_and(|who| who.contains(&pod.uid)) {
                 last = since.elapsed();
             }
-            std::future::ready(if lives && there == Ok(true) {
-                Err("it serves".to_owned())
-            } else if lives {
-                Ok(Err(format!("it serves, and its address: {there:?}")))
+            std::future::ready(if runs && there == Ok(true) {
+                Err("it still runs".to_owned())
+            } else if runs {
+                Ok(Err(format!(
+                    "the service runs, but its address is not in the kernel: {there:?}"
+                )))
             } else {
                 Ok(Ok(last))
             })
@@ -56,81 +57,89 @@ fn now() -> Outcome<f64> {
     since.map(|since| since.as_secs_f64() % 86_400.0).map_err(crate::failed("the clock"))
 }
 
-/// Pods whose sets are gone, and what they hold.
-async fn ends(scene: &Scene<'_>, sets: &[Set]) -> Outcome<Vec<(Pod, Held)>> {
+/// Starts sets and deletes them without their pods; returns the pods and their addresses.
+async fn start_orphaned(cluster: &TestCluster<'_>, sets: &[Set]) -> Outcome<Vec<(Pod, Held)>> {
     for set in sets {
-        scene.create(set).await?;
+        cluster.create(set).await?;
     }
     let mut all = Vec::new();
     for set in sets {
-        let pod = scene.ready(&format!("{}-0", set.name), None).await?;
-        let held = scene.holds(&pod).await?;
-        scene.orphan(set).await?;
+        let pod = cluster.wait_ready(&format!("{}-0", set.name), None).await?;
+        let held = cluster.wait_held(&pod).await?;
+        cluster.orphan(set).await?;
         all.push((pod, held));
     }
     Ok(all)
 }
 
-/// A hook's draining of a client's connections is cut, and its service goes on.
-async fn cut_short(scene: &Scene<'_>, pod: &Pod, held: &Held, since: Instant) -> Outcome {
-    until("the hook has released", || async {
-        let there = scene.in_kernel(&pod.node, held.address)?;
-        ensure(!there, || "it is in the kernel".to_owned())
+/// The drain timeout ends while a client is connected: the hook releases, the service runs on.
+async fn verify_drain_timeout(
+    cluster: &TestCluster<'_>,
+    pod: &Pod,
+    held: &Held,
+    since: Instant,
+) -> Outcome {
+    until("the hook releases the address", || async {
+        let there = cluster.in_kernel(&pod.node, held.address)?;
+        ensure(!there, || "the address is in the kernel".to_owned())
     })
     .await?;
     let drained = since.elapsed();
-    let service = container(&pod.uid, "--deaf")?;
-    ensure(drained >= DRAIN, || format!("it drained for {drained:?}"))?;
-    say(&format!("        a hook drained for {:.1} s", drained.as_secs_f64()))?;
+    let service = container(&pod.uid, "--ignore-sigterm")?;
+    ensure(drained >= DRAIN, || format!("the hook drained only for {drained:?}"))?;
+    print_line(&format!("        a hook drained for {:.1} s", drained.as_secs_f64()))?;
     send(service, Signal::SIGKILL)
 }
 
-/// A socket that stays was waited for until the time was over.
-fn waited(log: &str, since: f64) -> Outcome {
-    let released = between(since, reported_at(log, "=release.3")?);
-    let reported = log.contains(CUT);
+/// The stop container waited for a socket until the deadline and reported it.
+fn verify_waited(log: &str, since: f64) -> Outcome {
+    let released = elapsed_between(since, logged_at(log, "=release.3")?);
+    let warned = log.contains(DRAIN_EXPIRED);
     let all = released + MARGIN >= Duration::from_secs(u64::from(WAIT));
-    say(&format!("        a socket was waited for until {:.1} s", released.as_secs_f64()))?;
-    ensure(all && reported, || format!("after {released:?}: {log}"))
+    print_line(&format!(
+        "        the stop container waited for a socket for {:.1} s",
+        released.as_secs_f64()
+    ))?;
+    ensure(all && warned, || format!("released after {released:?} of {WAIT} s: {log}"))
 }
 
-pub(super) async fn f025_an_address_stays_for_as_long_as_it_is_used_and_there_is_time(
-    scene: &Scene<'_>,
+pub(super) async fn f025_an_address_in_use_stays_until_the_deadline(
+    cluster: &TestCluster<'_>,
 ) -> Outcome {
     let settings = &[("FIRECAMP_DRAIN", "3s")];
-    let all = ends(
-        scene,
+    let all = start_orphaned(
+        cluster,
         &[
-            Set { deaf: true, grace: WAIT, ..Set::new("busy", 1) },
+            Set { ignore_sigterm: true, grace: WAIT, ..Set::new("busy", 1) },
             Set { grace: WAIT, ..Set::new("lingers", 1) },
-            Set { deaf: true, stop: Stop::Hook, settings, ..Set::new("hook", 1) },
+            Set { ignore_sigterm: true, stop: Stop::Hook, settings, ..Set::new("hook", 1) },
         ],
     )
     .await?;
     let [(busy, served), (lingers, used), (hook, cut)] = all.as_slice() else {
         return Err(format!("{all:?}"));
     };
-    let squatter = scene.squat("lingerer", lingers, used).await?;
-    let client = scene.traffic(&[cut.address])?;
-    let log = scene.follow(lingers, STOP)?;
-    let before = scene.calls()?;
+    let squatter = cluster.start_squatter("lingerer", lingers, used).await?;
+    let client = cluster.traffic(&[cut.address])?;
+    let log = cluster.follow_log(lingers, STOP)?;
+    let before = cluster.last_call()?;
     let (begun, midnight) = (Instant::now(), now()?);
     let names = [busy.name.as_str(), &lingers.name, &hook.name];
     let delete = ["-n", NAMESPACE, "delete", "pod", "--wait=false"];
-    scene.admin.kubectl(&[delete.as_slice(), &names].concat()).await?;
+    cluster.admin.kubectl(&[delete.as_slice(), &names].concat()).await?;
 
-    cut_short(scene, hook, cut, begun).await?;
+    verify_drain_timeout(cluster, hook, cut, begun).await?;
     drop(client);
-    let last = scene.serves_to_the_end(busy, served, begun).await?;
-    say(&format!("        a service was reached until {:.1} s", last.as_secs_f64()))?;
-    ensure(last > FIXED, || format!("it was last reached after {last:?}"))?;
-    let said = log.finish()?;
-    waited(&said, midnight)?;
-    scene.reported_sockets(lingers, used.address, &said).await?;
-    scene.evict(squatter).await?;
+    let last = cluster.last_answer(busy, served, begun).await?;
+    print_line(&format!("        the service answered for {:.1} s", last.as_secs_f64()))?;
+    ensure(last > FIXED, || format!("the service answered only until {last:?}"))?;
+    let log = log.finish()?;
+    verify_waited(&log, midnight)?;
+    cluster.wait_for_still_used_event(lingers, used.address, &log).await?;
+    cluster.remove_squatter(squatter).await?;
     for (pod, held) in &all {
-        scene.released(pod, held).await?;
-        scene.rests(held.address).await?;
+        cluster.wait_released(pod, held).await?;
+        cluster.wait_for_parked_conditions(held.address).await?;
     }
-    scene.changed(before, 0)
+    cluster.verify_mutations(before, 0)
 }

@@ -1,5 +1,5 @@
-//! deploy/examples as they are, installed as docs/install.md says. Only AWS and the services'
-//! images are stood in for.
+//! Applies deploy/examples unmodified, as docs/install.md describes. Only AWS and the services'
+//! images are replaced.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -8,126 +8,133 @@ use serde_json::json;
 use vpcbox::vpc::Act;
 
 use super::guide::Guide;
-use super::ports::said;
-use super::scene::{ADDRESSES, Pod, Scene, all_but, ensure};
+use super::processes::output_of;
 use super::set::NAMESPACE;
+use super::test_cluster::{ADDRESSES, Pod, TestCluster, all_but, ensure};
 use crate::install::{source, until};
 use crate::member::PORT;
 use crate::topology::{Layout, WORKERS};
 use crate::{Outcome, failed};
 
-/// Where the services listen.
+/// Ports of the services.
 const KAFKA: u16 = 9092;
 const MQTT: u16 = 1883;
-/// The section of the page about members without a cluster.
-const ALONE: &str = "## One machine";
+/// The section of docs/install.md about a single machine.
+const ONE_MACHINE: &str = "## One machine";
 
-/// On a cluster of its own, which has nothing yet.
-pub(super) async fn each_example_works_as_it_is(scene: &Scene<'_>) -> Outcome {
-    scene.elsewhere(("examples", Layout::OneSubnet), applied).await
+/// Runs on a new cluster of its own.
+pub(super) async fn each_example_works_unmodified(cluster: &TestCluster<'_>) -> Outcome {
+    cluster.on_further_cluster(("examples", Layout::OneSubnet), run_examples).await
 }
 
-async fn applied(scene: &Scene<'_>) -> Outcome {
-    let guide = Guide::read(scene)?;
-    guide.follow("## 2. The agents", 1).await?;
-    guide.follow("## 3. The addresses", 1).await?;
-    a_hook_releases(scene, &guide).await?;
-    brokers(scene, &guide).await?;
+async fn run_examples(cluster: &TestCluster<'_>) -> Outcome {
+    let guide = Guide::read(cluster)?;
+    guide.run_block("## 2. The agents", 1).await?;
+    guide.run_block("## 3. The addresses", 1).await?;
+    pre_stop_example(cluster, &guide).await?;
+    kafka_example(cluster, &guide).await?;
     let all = ["uninstall", "firecamp", "--namespace", "firecamp-system", "--wait"].join(" ");
     guide
         .run("uninstall", &format!("helm {all}; kubectl delete namespace firecamp-system"))
         .await?;
-    a_machine_alone(scene, &guide).await
+    single_machine(cluster, &guide).await
 }
 
 /// redis-prestop.yaml.
-async fn a_hook_releases(scene: &Scene<'_>, guide: &Guide) -> Outcome {
-    scene.volume("cache", "10Gi", WORKERS[0].name).await?;
+async fn pre_stop_example(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
+    cluster.volume("cache", "10Gi", WORKERS[0].name).await?;
     apply(guide, "redis-prestop.yaml").await?;
-    let pod = scene.ready("cache-0", None).await?;
-    let address = scene.serves(NAMESPACE, &pod, PORT).await?;
-    scene.delete_pod(NAMESPACE, "cache-0").await?;
-    scene.released_itself(&pod, address).await?;
-    let pod = scene.ready("cache-0", Some(&pod)).await?;
-    let again = scene.serves(NAMESPACE, &pod, PORT).await?;
+    let pod = cluster.wait_ready("cache-0", None).await?;
+    let address = cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
+    cluster.delete_pod(NAMESPACE, "cache-0").await?;
+    cluster.wait_released_by_pod(&pod, address).await?;
+    let pod = cluster.wait_ready("cache-0", Some(&pod)).await?;
+    let again = cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
     ensure(again == address, || format!("{again} after {address}"))?;
-    // Its ServiceAccount, and with it the right to release, goes only after that.
-    scene.admin.kubectl(&["-n", NAMESPACE, "delete", "statefulset", "cache"]).await?;
-    scene.is_parked(&pod.node, address).await?;
-    scene.released_itself(&pod, address).await?;
-    remove(guide, "redis-prestop.yaml").await
+    // The ServiceAccount, which permits the release, is deleted only afterwards.
+    cluster.admin.kubectl(&["-n", NAMESPACE, "delete", "statefulset", "cache"]).await?;
+    cluster.wait_parked(&pod.node, address).await?;
+    cluster.wait_released_by_pod(&pod, address).await?;
+    delete(guide, "redis-prestop.yaml").await
 }
 
-/// kafka.yaml: one on each node, of which one at a time may be asked to leave.
-pub(super) async fn brokers(scene: &Scene<'_>, guide: &Guide) -> Outcome {
+/// kafka.yaml: one broker per node, of which one at a time may be evicted.
+pub(super) async fn kafka_example(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
     for (number, worker) in WORKERS.iter().enumerate() {
-        scene.volume(&format!("broker-{number}"), "100Gi", worker.name).await?;
+        cluster.volume(&format!("broker-{number}"), "100Gi", worker.name).await?;
     }
     let rights = "kubectl create namespace kafka\n\
         helm upgrade firecamp deploy/chart/firecamp --namespace firecamp-system \
         --reset-then-reuse-values --set 'members.namespaces={kafka}'";
-    guide.run("rights for members in kafka", rights).await?;
+    guide.run("permissions for members in namespace kafka", rights).await?;
     apply(guide, "kafka.yaml").await?;
     let mut pods = Vec::new();
     let mut places = BTreeSet::new();
     for name in ["kafka-0", "kafka-1", "kafka-2"] {
-        let pod = scene.ready_in("kafka", name, None).await?;
-        let address = scene.serves("kafka", &pod, KAFKA).await?;
+        let pod = cluster.wait_ready_in("kafka", name, None).await?;
+        let address = cluster.wait_serving("kafka", &pod, KAFKA).await?;
         places.insert((pod.node.clone(), address));
         pods.push((pod, address));
     }
     let nodes: BTreeSet<&str> = places.iter().map(|(node, _address)| node.as_str()).collect();
-    ensure(nodes.len() == pods.len(), || format!("two are beside each other: {places:?}"))?;
+    ensure(nodes.len() == pods.len(), || format!("two brokers share a node: {places:?}"))?;
     for (node, address) in &places {
-        scene.is_in_its_zone(node, *address).await?;
+        cluster.verify_zone(node, *address).await?;
     }
-    until("a broker may be asked to leave", || scene.ask_to_leave("kafka-0", 201)).await?;
-    scene.ask_to_leave("kafka-1", 429).await?;
+    until("a broker can be evicted", || cluster.evict("kafka-0", 201)).await?;
+    cluster.evict("kafka-1", 429).await?;
     for (pod, address) in pods.iter().take(1) {
-        let pod = scene.ready_in("kafka", &pod.name, Some(pod)).await?;
-        let again = scene.serves("kafka", &pod, KAFKA).await?;
+        let pod = cluster.wait_ready_in("kafka", &pod.name, Some(pod)).await?;
+        let again = cluster.wait_serving("kafka", &pod, KAFKA).await?;
         ensure(again == *address, || format!("{again} after {address}"))?;
     }
-    remove(guide, "kafka.yaml").await?;
+    delete(guide, "kafka.yaml").await?;
     for (pod, address) in &pods {
-        scene.is_parked(&pod.node, *address).await?;
+        cluster.wait_parked(&pod.node, *address).await?;
     }
     Ok(())
 }
 
-/// The directory edge: the node's files are all that it needs of a cluster's records.
-async fn a_machine_alone(scene: &Scene<'_>, guide: &Guide) -> Outcome {
+/// The directory edge: a single machine with a file registry.
+async fn single_machine(cluster: &TestCluster<'_>, guide: &Guide) -> Outcome {
     let machine = WORKERS[0].name;
     for other in all_but(machine) {
-        scene.vpc(|vpc| vpc.act(Act::Stop { node: other.to_owned() }))?;
-        scene.admin.kubectl(&["delete", "node", other]).await?;
+        cluster.vpc(|vpc| vpc.act(Act::Stop { node: other.to_owned() }))?;
+        cluster.admin.kubectl(&["delete", "node", other]).await?;
     }
     let here = source("deploy/examples/edge");
-    let script = format!("cd {here}\n{}", guide.block(ALONE, 1)?);
-    said(scene.running.on(machine, "sh")?.args(["-euc", &script]))?;
-    guide.follow(ALONE, 2).await?;
-    let pod = scene.ready_in("edge", "mqtt-0", None).await?;
-    let mut show = scene.running.on(machine, "cat")?;
-    let file = said(show.arg("/var/lib/mqtt/conf/firecamp-service-staticip"))?;
+    let script = format!("cd {here}\n{}", guide.block(ONE_MACHINE, 1)?);
+    output_of(cluster.running.on(machine, "sh")?.args(["-euc", &script]))?;
+    guide.run_block(ONE_MACHINE, 2).await?;
+    let pod = cluster.wait_ready_in("edge", "mqtt-0", None).await?;
+    let mut show = cluster.running.on(machine, "cat")?;
+    let file = output_of(show.arg("/var/lib/mqtt/conf/firecamp-service-staticip"))?;
     let address: Ipv4Addr = file.trim().parse().map_err(failed(file.clone()))?;
     let answers = |pod: &Pod| {
-        let answer = scene.dial_at(address, MQTT)?;
-        let there = scene.in_kernel(machine, address)?;
-        ensure(there, || format!("{answer} of {} answers, but {machine} has it not", pod.name))
+        let answer = cluster.dial_at(address, MQTT)?;
+        let there = cluster.in_kernel(machine, address)?;
+        ensure(there, || {
+            format!(
+                "{answer} of {} answers, but {address} is not in the kernel of {machine}",
+                pod.name
+            )
+        })
     };
     answers(&pod)?;
-    scene.delete_pod("edge", "mqtt-0").await?;
-    let pod = scene.ready_in("edge", "mqtt-0", Some(&pod)).await?;
+    cluster.delete_pod("edge", "mqtt-0").await?;
+    let pod = cluster.wait_ready_in("edge", "mqtt-0", Some(&pod)).await?;
     answers(&pod)?;
     let word = ["-n", "edge", "delete", "statefulset", "mqtt"];
-    scene.admin.kubectl(&word).await?;
-    until("its address leaves the kernel with it", || async {
-        ensure(!scene.in_kernel(machine, address)?, || format!("{machine} has {address}"))
+    cluster.admin.kubectl(&word).await?;
+    until(&format!("{address} is removed from the kernel with its pod"), || async {
+        ensure(!cluster.in_kernel(machine, address)?, || {
+            format!("{address} is in the kernel of {machine}")
+        })
     })
     .await
 }
 
-/// As the page does it with the first member.
+/// Applies an example with the commands for the first member.
 async fn apply(guide: &Guide, example: &str) -> Outcome {
     let page = guide.block("## 4. The first member", 1)?;
     let script = page.lines().take_while(|line| !line.contains("rollout status"));
@@ -135,17 +142,17 @@ async fn apply(guide: &Guide, example: &str) -> Outcome {
     guide.run(example, &script).await
 }
 
-/// All at once, with what of it is still there.
-async fn remove(guide: &Guide, example: &str) -> Outcome {
+/// Deletes all objects of an example that still exist.
+async fn delete(guide: &Guide, example: &str) -> Outcome {
     let word = format!("kubectl delete --ignore-not-found --filename deploy/examples/{example}");
     guide.run(example, &word).await
 }
 
-impl Scene<'_> {
-    /// A volume for a member: nobody provides any here.
+impl TestCluster<'_> {
+    /// Creates a volume for a member: the cluster has no provisioner.
     pub(super) async fn volume(&self, name: &str, size: &str, worker: &str) -> Outcome {
         let path = format!("/var/lib/volumes/{name}");
-        said(self.running.on(worker, "mkdir")?.args(["-p", &path]))?;
+        output_of(self.running.on(worker, "mkdir")?.args(["-p", &path]))?;
         let here = json!([{ "matchExpressions": [{
             "key": "kubernetes.io/hostname", "operator": "In", "values": [worker],
         }] }]);
@@ -160,18 +167,26 @@ impl Scene<'_> {
                 "nodeAffinity": { "required": { "nodeSelectorTerms": here } },
             },
         });
-        self.made("/api/v1/persistentvolumes", &volume).await
+        self.create_object("/api/v1/persistentvolumes", &volume).await
     }
 
-    /// Where a client reaches the pod. What stands in for a service may not know the pod's name.
-    pub(super) async fn serves(&self, namespace: &str, pod: &Pod, port: u16) -> Outcome<Ipv4Addr> {
+    /// Waits until the pod serves at its address, and returns the address. Ignores the answer,
+    /// because a stub may not know its pod's name.
+    pub(super) async fn wait_serving(
+        &self,
+        namespace: &str,
+        pod: &Pod,
+        port: u16,
+    ) -> Outcome<Ipv4Addr> {
         until(&format!("{} serves at its address", pod.name), || async {
             let address = self.address_in(namespace, &pod.name).await?;
             let object = self.admin.get(&format!("{ADDRESSES}/{address}")).await?;
             let attachment = &object["spec"]["attachment"];
             let holds = attachment["podUID"] == *pod.uid && attachment["state"] == "Attached";
             ensure(holds, || object.to_string())?;
-            ensure(self.in_kernel(&pod.node, address)?, || format!("not on {}", pod.node))?;
+            ensure(self.in_kernel(&pod.node, address)?, || {
+                format!("{address} is not in the kernel of {}", pod.node)
+            })?;
             self.dial_at(address, port).map(|_name| address)
         })
         .await
@@ -181,8 +196,8 @@ impl Scene<'_> {
         self.admin.kubectl(&["-n", namespace, "delete", "pod", name]).await.map(drop)
     }
 
-    /// Asks a broker to leave, and is answered so.
-    async fn ask_to_leave(&self, name: &str, code: u16) -> Outcome {
+    /// Evicts a broker and expects this status code.
+    async fn evict(&self, name: &str, code: u16) -> Outcome {
         let place = format!("/api/v1/namespaces/kafka/pods/{name}/eviction");
         let eviction = json!({
             "apiVersion": "policy/v1",
@@ -190,16 +205,20 @@ impl Scene<'_> {
             "metadata": { "name": name, "namespace": "kafka" },
         });
         let answer = self.admin.api.post(&place, &eviction).await?;
-        ensure(answer.code == code, || format!("{name} is to leave: {}", answer.text))
+        ensure(answer.code == code, || {
+            format!("eviction of {name}: {} instead of {code}: {}", answer.code, answer.text)
+        })
     }
 
-    /// Waits until nobody has the address, on record and in the kernel.
-    async fn is_parked(&self, node: &str, address: Ipv4Addr) -> Outcome {
+    /// Waits until the address is recorded as parked and not in the kernel.
+    async fn wait_parked(&self, node: &str, address: Ipv4Addr) -> Outcome {
         until(&format!("{address} is parked"), || async {
             let object = self.admin.get(&format!("{ADDRESSES}/{address}")).await?;
             let state = &object["spec"]["attachment"]["state"];
             ensure(state == "Parked", || object.to_string())?;
-            ensure(!self.in_kernel(node, address)?, || format!("{node} has it"))
+            ensure(!self.in_kernel(node, address)?, || {
+                format!("{address} is in the kernel of {node}")
+            })
         })
         .await
     }

@@ -1,5 +1,5 @@
-//! What it costs on a cluster: the time until a first member answers, until a deleted pod is ready
-//! again, and what an agent needs.
+//! Measures on a cluster: the time until the first member answers, the time from a pod's deletion
+//! to its ready successor, and the resources of an agent.
 
 mod page;
 
@@ -14,99 +14,99 @@ use procfs::process::{Process, Stat};
 use procfs::{Current as _, WithCurrentSystemInfo as _};
 use tokio::time::{Instant, sleep};
 
-use super::scene::{Scene, all_but, ensure};
-use super::set::{Beside, NAMESPACE, Set};
-use crate::cli::{make, say, shipped};
+use super::set::{FirecampContainers, NAMESPACE, Set};
+use super::test_cluster::{TestCluster, all_but, ensure};
+use crate::cli::{print_line, release_images, start_cluster};
 use crate::home::Home;
 use crate::install::{Admin, block_on, install, nodes_ready, source, until};
 use crate::topology::Layout;
 use crate::{Outcome, failed, up};
 
-/// The members that agents are watched with.
+/// Number of members while the agents are measured.
 const MEMBERS: u32 = 6;
-/// How long agents are left alone before they are watched.
-const REST: Duration = Duration::from_mins(1);
-/// So often an agent is looked at, each time for this long.
+/// Idle time before the agents are measured.
+const IDLE: Duration = Duration::from_mins(1);
+/// Number of measurements of each agent.
 const WINDOWS: u32 = 4;
-/// What an agent does without need, it does once a minute.
+/// Length of one measurement: the agent's periodic work happens once a minute.
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// What was measured.
+/// All results.
 #[derive(Debug, Default)]
 struct Figures {
     /// From `helm install` until all agents are ready, and until the first member answers.
     agents: Duration,
     reachable: Duration,
     /// From the deletion of a pod until its successor is ready: with FireCamp's containers, with
-    /// such that do nothing, and without any.
+    /// containers that do nothing, and without them.
     with: Vec<Duration>,
     idle: Vec<Duration>,
     without: Vec<Duration>,
-    /// Of each agent, in each window.
-    needs: Vec<Needs>,
-    /// What is measured, and where.
-    place: String,
-    /// The archive of the images, if they are those that are shipped.
+    /// For each agent and window.
+    agents_usage: Vec<AgentUsage>,
+    /// The measured commit and the machine's load.
+    commit: String,
+    /// Size of a release image's archive, if those are installed.
     archive: Option<u64>,
 }
 
-/// What an agent needs.
+/// Resources of an agent.
 #[derive(Debug, Clone, Copy)]
-struct Needs {
+struct AgentUsage {
     /// Its resident memory in bytes.
     memory: u64,
-    /// Percent of one processor.
-    processor: f64,
+    /// CPU usage in percent of one CPU.
+    cpu: f64,
 }
 
-/// Measures on a cluster of its own, prints it, and writes a page of it.
+/// Measures on a new cluster, prints the results, and writes the page.
 pub(crate) fn run(home: &Home, runs: u32, page: Option<&Path>) -> Outcome {
-    let running = make(home, Layout::OneSubnet, true)?;
+    let running = start_cluster(home, Layout::OneSubnet, true)?;
     let outcome = block_on(async {
         nodes_ready(&Admin::of(&running).await?).await?;
         let begun = Instant::now();
         install(&running, false).await?;
         let agents = begun.elapsed();
-        let scene = Scene::new(&running).await?;
+        let cluster = TestCluster::new(&running).await?;
         let first = Set::new("first", 1);
-        scene.create(&first).await?;
-        let pod = scene.ready("first-0", None).await?;
-        scene.holds(&pod).await?;
+        cluster.create(&first).await?;
+        let pod = cluster.wait_ready("first-0", None).await?;
+        cluster.wait_held(&pod).await?;
         let reachable = begun.elapsed();
-        let archive = archive()?;
+        let archive = archive_size()?;
         let mut figures = Figures { agents, reachable, archive, ..Figures::default() };
-        scene.delete(&first).await?;
-        scene.restarts(runs, &mut figures).await?;
-        figures.needs = scene.needs().await?;
-        figures.place = place()?;
+        cluster.delete(&first).await?;
+        cluster.measure_restarts(runs, &mut figures).await?;
+        figures.agents_usage = cluster.measure_agents().await?;
+        figures.commit = commit_and_load()?;
         Ok(page::text(&figures))
     });
     up::down(home)?;
     let text = outcome?;
-    say(&text)?;
+    print_line(&text)?;
     let Some(page) = page else { return Ok(()) };
     fs::write(page, text).map_err(failed(page.display()))
 }
 
-impl Scene<'_> {
-    /// Pods of each kind, on one node.
-    async fn restarts(&self, runs: u32, figures: &mut Figures) -> Outcome {
+impl TestCluster<'_> {
+    /// Restarts pods of each kind on one node.
+    async fn measure_restarts(&self, runs: u32, figures: &mut Figures) -> Outcome {
         let with = Set::new("with", 1);
-        let idle = Set { beside: Beside::Idle, ..Set::new("idle", 1) };
-        let without = Set { beside: Beside::Nothing, ..Set::new("without", 1) };
+        let idle = Set { firecamp: FirecampContainers::Idle, ..Set::new("idle", 1) };
+        let without = Set { firecamp: FirecampContainers::None, ..Set::new("without", 1) };
         self.create(&with).await?;
-        let node = self.ready("with-0", None).await?.node;
+        let node = self.wait_ready("with-0", None).await?.node;
         self.cordon(&all_but(&node), true).await?;
-        // At one node's address there is room for one service.
+        // Only one service at a time can listen at the node's address.
         for _run in 0..runs {
-            figures.with.push(self.restart("with-0").await?);
+            figures.with.push(self.time_restart("with-0").await?);
         }
         for (set, took) in [(&idle, &mut figures.idle), (&without, &mut figures.without)] {
             self.create(set).await?;
             let name = format!("{}-0", set.name);
-            self.ready(&name, None).await?;
+            self.wait_ready(&name, None).await?;
             for _run in 0..runs {
-                took.push(self.restart(&name).await?);
+                took.push(self.time_restart(&name).await?);
             }
             self.delete(set).await?;
         }
@@ -114,42 +114,43 @@ impl Scene<'_> {
         self.delete(&with).await
     }
 
-    async fn restart(&self, name: &str) -> Outcome<Duration> {
-        let before = self.ready(name, None).await?;
+    async fn time_restart(&self, name: &str) -> Outcome<Duration> {
+        let before = self.wait_ready(name, None).await?;
         let begun = Instant::now();
         self.admin.kubectl(&["-n", NAMESPACE, "delete", "pod", name, "--wait=false"]).await?;
-        self.ready(name, Some(&before)).await?;
+        self.wait_ready(name, Some(&before)).await?;
         let took = begun.elapsed();
-        say(&format!("        {name}: {:.2} s", took.as_secs_f64()))?;
+        print_line(&format!("        {name}: {:.2} s", took.as_secs_f64()))?;
         Ok(took)
     }
 
-    /// The agents of a cluster whose members have come to rest.
-    async fn needs(&self) -> Outcome<Vec<Needs>> {
+    /// Measures the agents while the members are idle.
+    async fn measure_agents(&self) -> Outcome<Vec<AgentUsage>> {
         let set = Set { parallel: true, ..Set::new("rest", MEMBERS) };
         self.create(&set).await?;
-        self.all_ready(&set).await?;
-        let watched = REST + WINDOW * WINDOWS;
-        say(&format!("        watching the agents for {} s", watched.as_secs()))?;
-        sleep(REST).await;
+        self.wait_all_ready(&set).await?;
+        let length = IDLE + WINDOW * WINDOWS;
+        print_line(&format!("        measuring the agents for {} s", length.as_secs()))?;
+        sleep(IDLE).await;
         let agents = until("an agent for each node", || async {
             let all = self.agents();
             ensure(all.len() == 3, || format!("{all:?}")).map(|()| all)
         })
         .await?;
-        let mut needs = Vec::new();
+        let mut agents_usage = Vec::new();
         for _window in 0..WINDOWS {
-            let before = agents.iter().map(|pid| used(*pid)).collect::<Outcome<Vec<Duration>>>()?;
+            let before =
+                agents.iter().map(|pid| cpu_time(*pid)).collect::<Outcome<Vec<Duration>>>()?;
             let begun = Instant::now();
             sleep(WINDOW).await;
             for (pid, before) in agents.iter().zip(before) {
-                let used = used(*pid)?.saturating_sub(before);
-                let processor = 100.0 * used.as_secs_f64() / begun.elapsed().as_secs_f64();
-                needs.push(Needs { memory: stat(*pid)?.rss_bytes().get(), processor });
+                let used = cpu_time(*pid)?.saturating_sub(before);
+                let cpu = 100.0 * used.as_secs_f64() / begun.elapsed().as_secs_f64();
+                agents_usage.push(AgentUsage { memory: stat(*pid)?.rss_bytes().get(), cpu });
             }
         }
         self.delete(&set).await?;
-        Ok(needs)
+        Ok(agents_usage)
     }
 }
 
@@ -158,27 +159,26 @@ fn stat(pid: Pid) -> Outcome<Stat> {
     process.map_err(failed(format!("process {pid}")))
 }
 
-/// The processor time of a process, which the kernel counts in nanoseconds, also of its threads
-/// that have ended.
-fn used(pid: Pid) -> Outcome<Duration> {
+/// The CPU time of a process, including threads that have exited.
+fn cpu_time(pid: Pid) -> Outcome<Duration> {
     let time = clock_getcpuclockid(pid).and_then(ClockId::now);
-    time.map(Duration::from).map_err(failed(format!("the clock of process {pid}")))
+    time.map(Duration::from).map_err(failed(format!("CPU time of process {pid}")))
 }
 
-/// The tree that is measured, and how busy the machine is.
-fn place() -> Outcome<String> {
+/// A sentence with the measured commit and the load average.
+fn commit_and_load() -> Outcome<String> {
     let git = ["describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"];
-    let said = Command::new("git").arg("-C").arg(source(".")).args(git).output();
-    let said = said.map_err(failed("git"))?;
-    ensure(said.status.success(), || String::from_utf8_lossy(&said.stderr).into_owned())?;
+    let output = Command::new("git").arg("-C").arg(source(".")).args(git).output();
+    let output = output.map_err(failed("git"))?;
+    ensure(output.status.success(), || String::from_utf8_lossy(&output.stderr).into_owned())?;
     let load = procfs::LoadAverage::current().map_err(failed("the load average"))?.one;
-    let tree = String::from_utf8_lossy(&said.stdout);
+    let tree = String::from_utf8_lossy(&output.stdout);
     Ok(format!("Measured at {}, where the load average was {load} at the end.", tree.trim()))
 }
 
-/// The size of an image's archive, where the images are those that are shipped.
-fn archive() -> Outcome<Option<u64>> {
-    let Some(dir) = shipped() else { return Ok(None) };
+/// The size of a release image's archive, if those are installed.
+fn archive_size() -> Outcome<Option<u64>> {
+    let Some(dir) = release_images() else { return Ok(None) };
     let file = dir.join("firecamp-agent.tar");
     let found = fs::metadata(&file).map_err(failed(file.display()))?;
     Ok(Some(found.len()))

@@ -1,4 +1,4 @@
-//! docs/install.md, as somebody follows it who has only the page.
+//! Runs the commands of docs/install.md as a reader would.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,69 +10,71 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
-use super::ports::said;
-use super::scene::{ADDRESSES, CLAIMS, Scene, ensure, text};
+use super::processes::output_of;
 use super::set::NAMESPACE;
-use crate::cli::say;
+use super::test_cluster::{ADDRESSES, CLAIMS, TestCluster, ensure, text};
+use crate::cli::print_line;
 use crate::install::{ENDPOINT, PATIENCE, helm_program, source};
 use crate::member::PORT;
 use crate::topology::{CLUSTER, Layout, WORKERS};
 use crate::{Outcome, failed};
 
-/// The images are imported under these names.
+/// Registry prefix of the imported images.
 const IMAGES: &str = "docker.io/library";
 
-/// On a cluster of its own, which has nothing yet.
-pub(super) async fn the_installation_guide_works_as_it_is_written(scene: &Scene<'_>) -> Outcome {
-    scene.elsewhere(("guide", Layout::OneSubnet), followed).await
+/// Runs on a new cluster of its own.
+pub(super) async fn the_installation_guide_works_as_written(cluster: &TestCluster<'_>) -> Outcome {
+    cluster.on_further_cluster(("guide", Layout::OneSubnet), run_guide).await
 }
 
-async fn followed(scene: &Scene<'_>) -> Outcome {
-    scene.volume("redis", "10Gi", WORKERS[0].name).await?;
-    let guide = Guide::read(scene)?;
-    let before = scene.traces().await?;
+async fn run_guide(cluster: &TestCluster<'_>) -> Outcome {
+    cluster.volume("redis", "10Gi", WORKERS[0].name).await?;
+    let guide = Guide::read(cluster)?;
+    let before = cluster.find_traces().await?;
     let begun = Instant::now();
-    // Without AWS: the box's interfaces have their tags, and nobody needs a role.
-    guide.follow("## 2. The agents", 1).await?;
+    // Section 1 (AWS) is skipped: the box tags its ENIs and needs no IAM role.
+    guide.run_block("## 2. The agents", 1).await?;
     let agents = begun.elapsed().as_secs_f64();
-    guide.follow("## 3. The addresses", 1).await?;
-    guide.follow("## 4. The first member", 1).await?;
-    let pod = scene.ready("redis-0", None).await?;
-    let address = scene.serves(NAMESPACE, &pod, PORT).await?;
+    guide.run_block("## 3. The addresses", 1).await?;
+    guide.run_block("## 4. The first member", 1).await?;
+    let pod = cluster.wait_ready("redis-0", None).await?;
+    let address = cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
     let all = begun.elapsed().as_secs_f64();
-    say(&format!("        agents after {agents:.1} s, the first member after {all:.1} s"))?;
-    scene.admin.kubectl(&["-n", NAMESPACE, "delete", "pod", "redis-0"]).await?;
-    let pod = scene.ready("redis-0", Some(&pod)).await?;
-    let again = scene.serves(NAMESPACE, &pod, PORT).await?;
+    print_line(&format!(
+        "        agents ready after {agents:.1} s, first member after {all:.1} s"
+    ))?;
+    cluster.admin.kubectl(&["-n", NAMESPACE, "delete", "pod", "redis-0"]).await?;
+    let pod = cluster.wait_ready("redis-0", Some(&pod)).await?;
+    let again = cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
     ensure(again == address, || format!("{again} after {address}"))?;
-    scene.is_seen(&pod.node, address)?;
-    guide.follow("## Upgrade", 1).await?;
-    scene.serves(NAMESPACE, &pod, PORT).await?;
-    guide.follow("## Remove", 1).await?;
-    scene.is_released(&pod.node, address).await?;
-    guide.follow("## Remove", 2).await?;
-    let after = scene.traces().await?;
+    cluster.verify_visible(&pod.node, address)?;
+    guide.run_block("## Upgrade", 1).await?;
+    cluster.wait_serving(NAMESPACE, &pod, PORT).await?;
+    guide.run_block("## Remove", 1).await?;
+    cluster.verify_released(&pod.node, address).await?;
+    guide.run_block("## Remove", 2).await?;
+    let after = cluster.find_traces().await?;
     let left: Vec<&String> = after.difference(&before).collect();
-    ensure(left.is_empty(), || format!("it is left behind: {left:?}"))
+    ensure(left.is_empty(), || format!("left behind after removal: {left:?}"))
 }
 
-/// The page, and what its commands find.
+/// The page and the environment of its commands.
 pub(super) struct Guide {
     page: String,
-    /// Where kubectl and helm are.
+    /// Directory of the wrappers of kubectl and helm.
     programs: PathBuf,
     kubeconfig: PathBuf,
 }
 
 impl Guide {
-    pub(super) fn read(scene: &Scene<'_>) -> Outcome<Self> {
+    pub(super) fn read(cluster: &TestCluster<'_>) -> Outcome<Self> {
         let page = source("docs/install.md");
         let page = fs::read_to_string(&page).map_err(failed(page))?;
-        let programs = scene.running.home.path("guide");
+        let programs = cluster.running.home.path("guide");
         fs::create_dir_all(&programs).map_err(failed(programs.display()))?;
-        let kubectl = scene.admin.kubectl.display();
+        let kubectl = cluster.admin.kubectl.display();
         let helm = PathBuf::from(helm_program()?);
-        // The only difference to AWS: members and agents are told where EC2 is.
+        // The only difference from AWS: the wrappers set the EC2 endpoint.
         let line = format!("- {{name: AWS_ENDPOINT_URL_EC2, value: {ENDPOINT:?}}}");
         program(
             &programs.join("kubectl"),
@@ -92,35 +94,35 @@ impl Guide {
                 helm.display()
             ),
         )?;
-        Ok(Self { page, programs, kubeconfig: scene.admin.kubeconfig.clone() })
+        Ok(Self { page, programs, kubeconfig: cluster.admin.kubeconfig.clone() })
     }
 
-    /// Runs one of the blocks of commands below a heading, counted from 1.
-    pub(super) async fn follow(&self, heading: &str, number: usize) -> Outcome {
+    /// Runs a command block below a heading; numbers start at 1.
+    pub(super) async fn run_block(&self, heading: &str, number: usize) -> Outcome {
         let what = format!("docs/install.md, {heading}, block {number}");
         self.run(&what, self.block(heading, number)?).await
     }
 
-    /// One of the blocks of commands below a heading, counted from 1.
+    /// A command block below a heading; numbers start at 1.
     pub(super) fn block(&self, heading: &str, number: usize) -> Outcome<&str> {
-        let wrong = || format!("docs/install.md has no block {number} of {heading}");
-        let (_above, rest) = self.page.split_once(heading).ok_or_else(wrong)?;
+        let missing = || format!("docs/install.md has no block {number} of {heading}");
+        let (_above, rest) = self.page.split_once(heading).ok_or_else(missing)?;
         let section = rest.split("\n## ").next().unwrap_or(rest);
         let block = section.split("```sh\n").nth(number).and_then(|it| it.split("```").next());
-        block.ok_or_else(wrong)
+        block.ok_or_else(missing)
     }
 
-    /// Runs commands as the page's are run.
+    /// Runs commands in the page's environment.
     pub(super) async fn run(&self, what: &str, script: &str) -> Outcome {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut shell = Command::new("sh");
         shell.arg("-euc").arg(script).current_dir(source(".")).kill_on_drop(true);
         shell.env("PATH", format!("{}:{path}", self.programs.display()));
         shell.env("KUBECONFIG", &self.kubeconfig).env("CLUSTER", CLUSTER).env("IMAGES", IMAGES);
-        // It has the box's subnets.
+        // This pool has the box's subnets.
         shell.env("POOL", "deploy/examples/pool.yaml");
         let ended = timeout(PATIENCE, shell.output()).await;
-        let ended = ended.map_err(|_late| format!("{what}: it does not end"))?;
+        let ended = ended.map_err(|_late| format!("{what}: timed out"))?;
         let ended = ended.map_err(failed(what))?;
         ensure(ended.status.success(), || {
             format!("{what}: {}", String::from_utf8_lossy(&ended.stderr))
@@ -134,36 +136,40 @@ fn program(file: &Path, script: &str) -> Outcome {
     fs::set_permissions(file, executable).map_err(failed(file.display()))
 }
 
-impl Scene<'_> {
-    /// The first block under "Remove" has waited for it.
-    async fn is_released(&self, node: &str, address: Ipv4Addr) -> Outcome {
+impl TestCluster<'_> {
+    /// Checks a release that the first block below "Remove" has waited for.
+    async fn verify_released(&self, node: &str, address: Ipv4Addr) -> Outcome {
         let object = self.admin.get(&format!("{ADDRESSES}/{address}")).await?;
         let state = &object["spec"]["attachment"]["state"];
-        ensure(state == "Parked", || format!("{address} of a member that is gone: {object}"))?;
-        ensure(!self.in_kernel(node, address)?, || format!("{node} still has {address}"))?;
+        ensure(state == "Parked", || {
+            format!("{address} of a deleted member is not parked: {object}")
+        })?;
+        ensure(!self.in_kernel(node, address)?, || {
+            format!("{address} is still in the kernel of {node}")
+        })?;
         let claim = self.admin.get(&format!("{CLAIMS}/redis-0")).await?;
-        ensure(claim.is_object(), || "the claim is gone, though definitions stay".to_owned())
+        ensure(claim.is_object(), || "the claim of redis-0 is gone before the CRDs are".to_owned())
     }
 
-    /// A member's address and its containers are among what is looked at.
-    fn is_seen(&self, node: &str, address: Ipv4Addr) -> Outcome {
-        let all = self.on_nodes()?;
+    /// Checks that [`Self::node_state`] finds a member's address and containers.
+    fn verify_visible(&self, node: &str, address: Ipv4Addr) -> Outcome {
+        let all = self.node_state()?;
         let own = format!("{node}: ");
         let seen = |what: &str| all.iter().any(|one| one.starts_with(&own) && one.contains(what));
         let kernel = seen(&format!(" {address}/32 ")) && seen(&format!("local {address} "));
         let processes = all.iter().any(|one| one.starts_with("process "));
-        ensure(kernel && processes, || format!("{address} on {node} is not among {all:?}"))
+        ensure(kernel && processes, || format!("{address} on {node} is not in {all:?}"))
     }
 
-    /// What nodes have in their kernels, and which processes of ours run on them. Rules are made
-    /// for secondary interfaces alone, and these nodes have none.
-    fn on_nodes(&self) -> Outcome<BTreeSet<String>> {
+    /// Addresses and routes of all nodes, and FireCamp's processes. Rules exist only for secondary
+    /// interfaces, which these nodes do not have.
+    fn node_state(&self) -> Outcome<BTreeSet<String>> {
         let looks: [&[&str]; 2] =
             [&["-o", "-4", "address", "show"], &["-4", "route", "show", "table", "all"]];
         let mut found = BTreeSet::new();
         for worker in WORKERS {
             for look in looks {
-                let shown = said(self.running.on(worker.name, "ip")?.args(look))?;
+                let shown = output_of(self.running.on(worker.name, "ip")?.args(look))?;
                 let node = worker.name;
                 found.extend(shown.lines().map(|line| format!("{node}: {look:?}: {line}")));
             }
@@ -173,13 +179,13 @@ impl Scene<'_> {
         Ok(found)
     }
 
-    /// Everything in the cluster and on its nodes that is FireCamp's, or has its name in it.
-    async fn traces(&self) -> Outcome<BTreeSet<String>> {
+    /// All objects and node state that belong to FireCamp or contain its name.
+    async fn find_traces(&self) -> Outcome<BTreeSet<String>> {
         let kinds = self.admin.kubectl(&["api-resources", "--verbs=list", "-o", "name"]).await?;
         let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
         let names = ["get", &kinds.join(","), "-A", "--ignore-not-found", "-o", "name"];
         let names = self.admin.kubectl(&names).await?;
-        let mut found = self.on_nodes()?;
+        let mut found = self.node_state()?;
         found.extend(names.lines().filter(|name| name.contains("firecamp")).map(str::to_owned));
         let nodes = self.admin.get("/api/v1/nodes").await?;
         for node in nodes["items"].as_array().into_iter().flatten() {
@@ -199,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_has_the_blocks_that_are_followed() {
+    fn the_page_has_the_expected_command_blocks() {
         let page = fs::read_to_string(source("docs/install.md")).unwrap();
         for (heading, blocks) in [
             ("## 1. AWS", 3),

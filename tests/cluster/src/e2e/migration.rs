@@ -1,5 +1,5 @@
-//! From the original FireCamp: what its ConfigMaps say is imported, and members start with the
-//! addresses that they had.
+//! Migration from the original FireCamp: its ConfigMaps are imported, and members start with their
+//! previous addresses.
 
 use std::net::Ipv4Addr;
 use std::process::Stdio;
@@ -13,28 +13,31 @@ use serde_json::{Value, json};
 use vpcbox::protocol::KernelAct;
 use vpcbox::vpc::Act;
 
-use super::ports::{Beside, ended};
-use super::scene::{ADDRESSES, Scene, all_but, ensure};
+use super::processes::{Background, finish_traffic};
 use super::set::{NAMESPACE, Set};
+use super::test_cluster::{ADDRESSES, TestCluster, all_but, ensure};
 use crate::install::until;
 use crate::topology::{Layout, worker};
 use crate::{Outcome, failed};
 
 const NODE: &str = "node-a";
-/// Of the pool; others are handed out from its lower end.
+/// From the pool's upper end; the allocation starts at the lower one.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 187);
 const SERVICE: &str = "0123456789abcdef0123456789abcdef";
 const MEMBER: &str = "migrated-0";
-/// A client's connections, which are the old service's, are not waited for any longer.
+/// Init does not wait longer for client connections of the old service.
 const SETTINGS: &[(&str, &str)] = &[("FIRECAMP_PREDECESSOR_GRACE", "2s")];
 
-impl Scene<'_> {
-    /// The address in EC2 and in the node's kernel, and the records of it, as the original has
-    /// them.
-    async fn original(&self) -> Outcome {
+impl TestCluster<'_> {
+    /// Sets up an address in EC2, in the node's kernel, and in ConfigMaps, as the original does.
+    async fn set_up_original(&self) -> Outcome {
         let truth = self.vpc(vpcbox::client::Client::truth)?;
-        let node = truth.nodes.iter().find(|node| node.name == NODE).ok_or("there is no node")?;
-        let eni = node.enis.first().ok_or("the node has no ENI")?.id.clone();
+        let node = truth
+            .nodes
+            .iter()
+            .find(|node| node.name == NODE)
+            .ok_or_else(|| format!("no machine {NODE}"))?;
+        let eni = node.enis.first().ok_or_else(|| format!("{NODE} has no ENI"))?.id.clone();
         self.vpc(|vpc| vpc.act(Act::Reassign { address: ADDRESS, to: Some(eni.clone()) }))?;
         let kernel = KernelAct::KernelAdd { node: NODE.to_owned(), address: ADDRESS, link: None };
         self.vpc(|vpc| vpc.kernel(kernel))?;
@@ -63,11 +66,11 @@ impl Scene<'_> {
             "MemberMeta": "{}",
             "MemberSpec": member.to_string(),
         });
-        self.recorded(&address_map(), &address).await?;
-        self.recorded(&member_map(), &member).await
+        self.create_config_map(&address_map(), &address).await?;
+        self.create_config_map(&member_map(), &member).await
     }
 
-    async fn recorded(&self, name: &str, data: &Value) -> Outcome {
+    async fn create_config_map(&self, name: &str, data: &Value) -> Outcome {
         let maps = format!("/api/v1/namespaces/{NAMESPACE}/configmaps");
         let object = json!({
             "apiVersion": "v1",
@@ -75,20 +78,20 @@ impl Scene<'_> {
             "metadata": { "name": name, "namespace": NAMESPACE },
             "data": data,
         });
-        self.made(&maps, &object).await
+        self.create_object(&maps, &object).await
     }
 
     /// `firecamp import --apply`, with the administrator's kubeconfig.
     async fn import(&self) -> Outcome<Import> {
         let kubeconfig = Some(self.admin.kubeconfig.clone());
         let target = Target::Cluster(Choice { kubeconfig, context: None });
-        let book = RegistryReader::open(&target).await.map_err(|wrong| wrong.chain())?;
-        import::of(&book, Some(NAMESPACE), true).await.map_err(|wrong| wrong.chain())
+        let registry = RegistryReader::open(&target).await.map_err(|error| error.chain())?;
+        import::of(&registry, Some(NAMESPACE), true).await.map_err(|error| error.chain())
     }
 
-    /// Waits until a pod has attached the address, whatever becomes of its service.
-    async fn attached(&self) -> Outcome {
-        until("the first init container has ended", || async {
+    /// Waits until a pod has attached the address, whether its service starts or not.
+    async fn wait_attached(&self) -> Outcome {
+        until(&format!("{ADDRESS} is attached"), || async {
             let object = self.admin.get(&format!("{ADDRESSES}/{ADDRESS}")).await?;
             let state = &object["spec"]["attachment"]["state"];
             ensure(state == "Attached", || object["spec"].to_string())
@@ -105,48 +108,50 @@ fn member_map() -> String {
     format!("firecamp-servicemember-{SERVICE}-{MEMBER}")
 }
 
-pub(super) async fn f098_what_the_original_had_is_adopted_where_it_is(
-    scene: &Scene<'_>,
+pub(super) async fn f098_addresses_of_the_original_are_adopted_in_place(
+    cluster: &TestCluster<'_>,
 ) -> Outcome {
-    scene.original().await?;
-    let before = scene.calls()?;
-    // The old service goes on until the new pod's init container has ended.
-    let (mut service, at) = (scene.running.beside(NODE)?, ADDRESS.to_string());
-    let service = Beside::start(service.args(["serve", &at]).stderr(Stdio::null()))?;
-    until("the old service answers", || async { scene.dial(ADDRESS).map(drop) }).await?;
-    let clients = scene.traffic(&[ADDRESS])?;
-    let watch = scene.watch(NODE).await?;
+    cluster.set_up_original().await?;
+    let before = cluster.last_call()?;
+    // The old service runs until the new pod's init container has exited.
+    let (mut service, at) = (cluster.running.in_network_of(NODE)?, ADDRESS.to_string());
+    let service = Background::start(service.args(["serve", &at]).stderr(Stdio::null()))?;
+    until("the old service answers", || async { cluster.dial(ADDRESS).map(drop) }).await?;
+    let clients = cluster.traffic(&[ADDRESS])?;
+    let watch = cluster.watch_kernel(NODE).await?;
 
-    let Import { report, failed: stopped } = scene.import().await?;
+    let Import { report, failed: stopped } = cluster.import().await?;
     ensure(stopped.is_none() && report.end() == Imported::All, || report.people())?;
     ensure(report.imported.len() == 1, || report.people())?;
-    let Import { report, .. } = scene.import().await?;
+    let Import { report, .. } = cluster.import().await?;
     ensure(report.imported.is_empty() && report.present.len() == 1, || report.people())?;
 
     let others = all_but(NODE);
-    scene.cordon(&others, true).await?;
+    cluster.cordon(&others, true).await?;
     let set = Set { settings: SETTINGS, ..Set::new("migrated", 1) };
-    scene.create(&set).await?;
-    scene.attached().await?;
-    ended(clients)?.undisturbed()?;
-    scene.never_lost(watch, ADDRESS).await?;
-    scene.changed(before, 0)?;
+    cluster.create(&set).await?;
+    cluster.wait_attached().await?;
+    finish_traffic(clients)?.verify_undisturbed()?;
+    cluster.verify_never_lost(watch, ADDRESS).await?;
+    cluster.verify_mutations(before, 0)?;
 
-    // The kubelet starts the new service again once the old one is gone.
+    // The new service can listen, at its next restart, once the old one is gone.
     drop(service);
-    let pod = scene.ready(MEMBER, None).await?;
-    let held = scene.holds(&pod).await?;
+    let pod = cluster.wait_ready(MEMBER, None).await?;
+    let held = cluster.wait_held(&pod).await?;
     ensure(held.address == ADDRESS && held.epoch == 2, || format!("{held:?}"))?;
-    scene.changed(before, 0)?;
-    scene.delete(&set).await?;
-    scene.cordon(&others, false).await?;
-    // What the original left in the kernel is foreign to us, and stays until a person removes it.
-    ensure(scene.in_kernel(NODE, ADDRESS)?, || "it is gone from the kernel".to_owned())?;
-    scene.forget_the_original().await
+    cluster.verify_mutations(before, 0)?;
+    cluster.delete(&set).await?;
+    cluster.cordon(&others, false).await?;
+    // The original's kernel address has no tag of ours: it stays until a person removes it.
+    ensure(cluster.in_kernel(NODE, ADDRESS)?, || {
+        format!("{ADDRESS} is gone from the kernel of {NODE}")
+    })?;
+    cluster.remove_original().await
 }
 
-impl Scene<'_> {
-    async fn forget_the_original(&self) -> Outcome {
+impl TestCluster<'_> {
+    async fn remove_original(&self) -> Outcome {
         let (node, address) = (NODE.to_owned(), ADDRESS);
         self.vpc(|vpc| vpc.kernel(KernelAct::KernelStrip { node, address }))?;
         let maps = [address_map(), member_map()];

@@ -1,182 +1,193 @@
-//! Members that move, because of their node.
+//! Members that move because their node is drained or fails, and scaling.
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 use vpcbox::vpc::Act;
 
 use super::audit::Held;
-use super::ends::again;
-use super::ports::{containers, send};
-use super::scene::{CLAIMS, Pod, Scene, ensure};
+use super::pod_termination::wait_attached_again;
+use super::processes::{containers, send};
 use super::set::Set;
+use super::test_cluster::{CLAIMS, Pod, TestCluster, ensure};
 use crate::Outcome;
 use crate::install::{nodes_ready, until};
 
 pub(super) const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute";
 
-impl Scene<'_> {
-    /// Waits until the cluster has seen that a node is not there.
-    pub(super) async fn missed(&self, worker: &str) -> Outcome {
-        until(&format!("{worker} is missed"), || async {
+impl TestCluster<'_> {
+    /// Waits until a node is not Ready.
+    pub(super) async fn wait_not_ready(&self, worker: &str) -> Outcome {
+        until(&format!("{worker} is NotReady"), || async {
             let node = self.admin.get(&format!("/api/v1/nodes/{worker}")).await?;
-            ensure(!crate::install::is(&node["status"], "Ready"), || "it is ready".to_owned())
+            ensure(!crate::install::is_condition_true(&node["status"], "Ready"), || {
+                "the node is Ready".to_owned()
+            })
         })
         .await
     }
 
-    /// Says that a node is out of service, or that it is back.
+    /// Adds or removes the out-of-service taint of a node.
     pub(super) async fn taint(&self, worker: &str, there: bool) -> Outcome {
         let taint = if there { OUT_OF_SERVICE.to_owned() } else { format!("{OUT_OF_SERVICE}-") };
         self.admin.kubectl(&["taint", "node", worker, &taint]).await.map(drop)
     }
 
-    /// The member's next pod is on another node, and has what the last one had.
-    async fn moved(&self, old: &Pod, held: &Held) -> Outcome<(Pod, Held)> {
-        let next = self.ready(&old.name, Some(old)).await?;
-        ensure(next.node != old.node, || format!("it is on {}", next.node))?;
-        let now = self.holds(&next).await?;
+    /// Waits for the member's next pod; it must be on another node and hold the same address.
+    async fn wait_moved(&self, old: &Pod, held: &Held) -> Outcome<(Pod, Held)> {
+        let next = self.wait_ready(&old.name, Some(old)).await?;
+        ensure(next.node != old.node, || format!("{} is still on {}", next.name, next.node))?;
+        let now = self.wait_held(&next).await?;
         ensure(now.address == held.address && now.epoch > held.epoch, || {
             format!("{now:?} after {held:?}")
         })?;
         Ok((next, now))
     }
 
-    /// A set of one member, and where it is.
-    async fn one(&self, set: &Set) -> Outcome<(Pod, Held)> {
+    /// Starts a set of one member and returns its pod and address.
+    async fn start_single(&self, set: &Set) -> Outcome<(Pod, Held)> {
         self.create(set).await?;
-        let pod = self.ready(&format!("{}-0", set.name), None).await?;
-        let held = self.holds(&pod).await?;
+        let pod = self.wait_ready(&format!("{}-0", set.name), None).await?;
+        let held = self.wait_held(&pod).await?;
         Ok((pod, held))
     }
 }
 
-pub(super) async fn a_drained_node_gives_its_member_away_by_one_call(scene: &Scene<'_>) -> Outcome {
+pub(super) async fn draining_a_node_moves_its_member_with_one_ec2_mutation(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
     let set = Set::new("drained", 1);
-    let (old, held) = scene.one(&set).await?;
-    let before = scene.calls()?;
+    let (old, held) = cluster.start_single(&set).await?;
+    let before = cluster.last_call()?;
     let drain = ["drain", &old.node, "--ignore-daemonsets", "--delete-emptydir-data"];
-    scene.admin.kubectl(&drain).await?;
-    scene.moved(&old, &held).await?;
-    scene.changed(before, 1)?;
-    scene.cordon(&[&old.node], false).await?;
-    scene.delete(&set).await
+    cluster.admin.kubectl(&drain).await?;
+    cluster.wait_moved(&old, &held).await?;
+    cluster.verify_mutations(before, 1)?;
+    cluster.cordon(&[&old.node], false).await?;
+    cluster.delete(&set).await
 }
 
-pub(super) async fn a_zombie_behind_a_stopped_kubelet_changes_nothing(
-    scene: &Scene<'_>,
+pub(super) async fn a_superseded_pod_behind_a_stopped_kubelet_changes_nothing(
+    cluster: &TestCluster<'_>,
 ) -> Outcome {
     let set = Set::new("zombie", 1);
-    let (old, held) = scene.one(&set).await?;
-    let before = scene.calls()?;
-    let kubelet = scene.kubelet(&old.node)?;
+    let (old, held) = cluster.start_single(&set).await?;
+    let before = cluster.last_call()?;
+    let kubelet = cluster.kubelet(&old.node)?;
     send(kubelet, Signal::SIGSTOP)?;
-    scene.missed(&old.node).await?;
-    scene.taint(&old.node, true).await?;
-    let (next, now) = scene.moved(&old, &held).await?;
+    cluster.wait_not_ready(&old.node).await?;
+    cluster.taint(&old.node, true).await?;
+    let (next, now) = cluster.wait_moved(&old, &held).await?;
     let alive = containers(&old.uid);
-    ensure(!alive.is_empty(), || "the old pod was to live on".to_owned())?;
-    scene.taint(&old.node, false).await?;
+    ensure(!alive.is_empty(), || "no container of the old pod runs".to_owned())?;
+    cluster.taint(&old.node, false).await?;
     send(kubelet, Signal::SIGCONT)?;
-    scene.dead(&old).await?;
-    nodes_ready(&scene.admin).await?;
-    let after = scene.holds(&next).await?;
+    cluster.wait_dead(&old).await?;
+    nodes_ready(&cluster.admin).await?;
+    let after = cluster.wait_held(&next).await?;
     ensure(after == now, || format!("{after:?} after {now:?}"))?;
-    scene.changed(before, 1)?;
-    scene.delete(&set).await
+    cluster.verify_mutations(before, 1)?;
+    cluster.delete(&set).await
 }
 
-pub(super) async fn a_node_without_power_loses_its_member_and_comes_back_without_it(
-    scene: &Scene<'_>,
+pub(super) async fn a_powered_off_node_loses_its_member_and_returns_without_it(
+    cluster: &TestCluster<'_>,
 ) -> Outcome {
     let set = Set::new("power", 1);
-    let (old, held) = scene.one(&set).await?;
-    let before = scene.calls()?;
-    scene.vpc(|vpc| vpc.act(Act::Stop { node: old.node.clone() }))?;
-    scene.missed(&old.node).await?;
-    scene.taint(&old.node, true).await?;
-    let (next, now) = scene.moved(&old, &held).await?;
-    scene.vpc(|vpc| vpc.act(Act::Start { node: old.node.clone() }))?;
-    nodes_ready(&scene.admin).await?;
-    scene.taint(&old.node, false).await?;
-    let after = scene.holds(&next).await?;
+    let (old, held) = cluster.start_single(&set).await?;
+    let before = cluster.last_call()?;
+    cluster.vpc(|vpc| vpc.act(Act::Stop { node: old.node.clone() }))?;
+    cluster.wait_not_ready(&old.node).await?;
+    cluster.taint(&old.node, true).await?;
+    let (next, now) = cluster.wait_moved(&old, &held).await?;
+    cluster.vpc(|vpc| vpc.act(Act::Start { node: old.node.clone() }))?;
+    nodes_ready(&cluster.admin).await?;
+    cluster.taint(&old.node, false).await?;
+    let after = cluster.wait_held(&next).await?;
     ensure(after == now, || format!("{after:?} after {now:?}"))?;
-    scene.changed(before, 1)?;
-    scene.delete(&set).await
+    cluster.verify_mutations(before, 1)?;
+    cluster.delete(&set).await
 }
 
-pub(super) async fn f087_a_node_that_reboots_keeps_its_member_without_a_change(
-    scene: &Scene<'_>,
+pub(super) async fn f087_a_rebooted_node_keeps_its_member_without_an_ec2_mutation(
+    cluster: &TestCluster<'_>,
 ) -> Outcome {
     let set = Set::new("reboot", 1);
-    let (pod, held) = scene.one(&set).await?;
-    let before = scene.calls()?;
-    scene.vpc(|vpc| vpc.act(Act::Reboot { node: pod.node.clone(), imds_missing_ms: 0 }))?;
-    again(scene, &pod, &held).await?;
-    nodes_ready(&scene.admin).await?;
-    scene.changed(before, 0)?;
-    let calls = scene.vpc(|vpc| vpc.calls(before))?;
+    let (pod, held) = cluster.start_single(&set).await?;
+    let before = cluster.last_call()?;
+    cluster.vpc(|vpc| vpc.act(Act::Reboot { node: pod.node.clone(), imds_missing_ms: 0 }))?;
+    wait_attached_again(cluster, &pod, &held).await?;
+    nodes_ready(&cluster.admin).await?;
+    cluster.verify_mutations(before, 0)?;
+    let calls = cluster.vpc(|vpc| vpc.calls(before))?;
     let reads = calls.iter().filter(|call| call.app.contains("firecamp-init")).count();
-    ensure(reads <= 1, || format!("{reads} calls of EC2 by the init container"))?;
-    scene.delete(&set).await
+    ensure(reads <= 1, || format!("{reads} EC2 calls by the init container"))?;
+    cluster.delete(&set).await
 }
 
-pub(super) async fn members_that_are_scaled_away_find_their_addresses_again(
-    scene: &Scene<'_>,
+pub(super) async fn scaled_down_members_get_their_addresses_back(
+    cluster: &TestCluster<'_>,
 ) -> Outcome {
     let set = Set::new("scaled", 3);
-    let first = scene.started(&set).await?;
-    let before = scene.calls()?;
-    scene.scale(&set, 1).await?;
+    let first = cluster.start_members(&set).await?;
+    let before = cluster.last_call()?;
+    cluster.scale(&set, 1).await?;
     until("two members are gone", || async {
         for name in ["scaled-1", "scaled-2"] {
-            let pod = scene.pod(name).await?;
-            ensure(pod.is_null(), || format!("{name} is there"))?;
+            let pod = cluster.pod(name).await?;
+            ensure(pod.is_null(), || format!("{name} still exists"))?;
         }
         Ok(())
     })
     .await?;
-    rest(scene, first.iter().skip(1)).await?;
-    scene.scale(&set, 3).await?;
-    let second = same(scene, &set, &first).await?;
-    scene.delete(&set).await?;
-    rest(scene, second.iter()).await?;
-    scene.create(&set).await?;
-    let third = same(scene, &set, &second).await?;
-    let moves = moves(&first, &second) + moves(&second, &third);
-    scene.changed(before, moves)?;
-    scene.delete(&set).await
+    verify_scaled_down(cluster, first.iter().skip(1)).await?;
+    cluster.scale(&set, 3).await?;
+    let second = wait_same_addresses(cluster, &set, &first).await?;
+    cluster.delete(&set).await?;
+    verify_scaled_down(cluster, second.iter()).await?;
+    cluster.create(&set).await?;
+    let third = wait_same_addresses(cluster, &set, &second).await?;
+    let moves = count_moves(&first, &second) + count_moves(&second, &third);
+    cluster.verify_mutations(before, moves)?;
+    cluster.delete(&set).await
 }
 
-/// Members that are gone for now: they keep their claims, and EC2 their addresses.
-async fn rest(scene: &Scene<'_>, gone: impl Iterator<Item = &(Pod, Held)>) -> Outcome {
+/// Checks that scaled-down members keep their claims and that their addresses are parked.
+async fn verify_scaled_down(
+    cluster: &TestCluster<'_>,
+    gone: impl Iterator<Item = &(Pod, Held)>,
+) -> Outcome {
     for (pod, held) in gone {
-        scene.released(pod, held).await?;
-        scene.rests(held.address).await?;
-        let claim = scene.admin.get(&format!("{CLAIMS}/{}", pod.name)).await?;
+        cluster.wait_released(pod, held).await?;
+        cluster.wait_for_parked_conditions(held.address).await?;
+        let claim = cluster.admin.get(&format!("{CLAIMS}/{}", pod.name)).await?;
         ensure(claim["spec"]["address"] == held.address.to_string(), || claim.to_string())?;
     }
     Ok(())
 }
 
-/// All members of a set have again what they had.
-async fn same(scene: &Scene<'_>, set: &Set, before: &[(Pod, Held)]) -> Outcome<Vec<(Pod, Held)>> {
-    let all = scene.starts(set).await?;
-    for ((_pod, held), (_old, had)) in all.iter().zip(before) {
+/// Waits until all members of a set hold their previous addresses.
+async fn wait_same_addresses(
+    cluster: &TestCluster<'_>,
+    set: &Set,
+    before: &[(Pod, Held)],
+) -> Outcome<Vec<(Pod, Held)>> {
+    let all = cluster.wait_members(set).await?;
+    for ((pod, held), (_old, had)) in all.iter().zip(before) {
         let (now, then) = (held.address, had.address);
-        ensure(now == then, || format!("{now} instead of {then}"))?;
+        ensure(now == then, || format!("{} has {now} instead of {then}", pod.name))?;
     }
     Ok(all)
 }
 
-/// How many members are on another node now.
-fn moves(before: &[(Pod, Held)], after: &[(Pod, Held)]) -> usize {
+/// Number of members that are on another node than before.
+fn count_moves(before: &[(Pod, Held)], after: &[(Pod, Held)]) -> usize {
     before.iter().zip(after).filter(|((old, _), (new, _))| old.node != new.node).count()
 }
 
-impl Scene<'_> {
-    /// Wants another number of a set's members.
+impl TestCluster<'_> {
+    /// Sets the replicas of a set.
     pub(super) async fn scale(&self, set: &Set, replicas: u32) -> Outcome {
-        let place = format!("{}/{}", super::scene::SETS, set.name);
+        let place = format!("{}/{}", super::test_cluster::SETS, set.name);
         let change = json!({ "spec": { "replicas": replicas } });
         let kind = "application/merge-patch+json";
         let answer = self.admin.api.patch_as(kind, &place, &change).await?;

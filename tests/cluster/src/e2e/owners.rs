@@ -1,19 +1,19 @@
-//! Pods that have a member's name, and are not the member.
+//! Pods with a member's name that do not belong to the member's StatefulSet.
 
 use serde_json::{Value, json};
 
 use super::audit::Held;
-use super::scene::{ADDRESSES, CLAIMS, PODS, Pod, Scene, ensure};
 use super::set::{NAMESPACE, Set};
+use super::test_cluster::{ADDRESSES, CLAIMS, PODS, Pod, TestCluster, ensure};
 use crate::Outcome;
 use crate::install::until;
 
-/// Whose namespace it is has members of its own, and wants those of others.
+/// A namespace with member permissions whose user tries to get addresses of others.
 pub(super) const TENANT: &str = "tenant";
 
-/// A pod like the set's first member that nobody controls. With the labels of its set's pods the
-/// set would adopt it, and end it if it wants none.
-fn bare(set: &Set) -> Value {
+/// A pod like the set's first member but without a controller. It has no labels of the set, because
+/// the set would adopt it and delete it when scaled to 0.
+fn uncontrolled_pod(set: &Set) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -26,9 +26,9 @@ fn bare(set: &Set) -> Value {
     })
 }
 
-/// The same pod, whose containers say that they are in another namespace.
-fn lying(set: &Set, namespace: &str) -> Value {
-    let mut pod = bare(set);
+/// The same pod, but its environment claims another namespace.
+fn pod_claiming_namespace(set: &Set, namespace: &str) -> Value {
+    let mut pod = uncontrolled_pod(set);
     let init = pod["spec"]["initContainers"].as_array_mut();
     for container in init.into_iter().flatten() {
         let env = container["env"].as_array_mut();
@@ -39,28 +39,28 @@ fn lying(set: &Set, namespace: &str) -> Value {
     pod
 }
 
-impl Scene<'_> {
-    /// What decides about a member: its claim with whose that is, and its address.
-    async fn decided(&self, member: &str, held: &Held) -> Outcome<[Value; 3]> {
+impl TestCluster<'_> {
+    /// A member's claim, the claim's annotations, and its address record.
+    async fn claim_and_address(&self, member: &str, held: &Held) -> Outcome<[Value; 3]> {
         let mut claim = self.admin.get(&format!("{CLAIMS}/{member}")).await?;
         let mut address = self.admin.get(&format!("{ADDRESSES}/{}", held.address)).await?;
         let annotations = claim["metadata"]["annotations"].take();
         Ok([claim["spec"].take(), annotations, address["spec"].take()])
     }
 
-    /// Deletes the pod of the set's first member, whoever made it.
-    async fn vacate(&self, set: &Set) -> Outcome {
+    /// Deletes the pod with the name of the set's first member.
+    async fn delete_first_pod(&self, set: &Set) -> Outcome {
         let pod = format!("{}-0", set.name);
         let words =
             ["-n", set.namespace, "delete", "pod", &pod, "--grace-period=1", "--wait=false"];
         self.admin.kubectl(&words).await?;
-        self.vacant(set).await
+        self.wait_no_first_pod(set).await
     }
 
-    /// Waits until there is no pod of the set's first member's name.
-    async fn vacant(&self, set: &Set) -> Outcome {
+    /// Waits until no pod has the name of the set's first member.
+    async fn wait_no_first_pod(&self, set: &Set) -> Outcome {
         let place = format!("/api/v1/namespaces/{}/pods/{}-0", set.namespace, set.name);
-        until(&format!("no {place}"), || async {
+        until(&format!("{place} is gone"), || async {
             let object = self.admin.get(&place).await?;
             ensure(object.is_null(), || object["status"].to_string())
         })
@@ -68,41 +68,46 @@ impl Scene<'_> {
     }
 }
 
-pub(super) async fn f105_a_pod_that_the_claims_set_does_not_control_gets_nothing_of_it(
-    scene: &Scene<'_>,
+pub(super) async fn f105_a_pod_not_controlled_by_the_claims_set_gets_no_address(
+    cluster: &TestCluster<'_>,
 ) -> Outcome {
     let set = Set::new("bound", 1);
-    let all = scene.started(&set).await?;
+    let all = cluster.start_members(&set).await?;
     let [(pod, held)] = all.as_slice() else { return Err(format!("{all:?}")) };
-    scene.owned(&pod.name, set.name).await?;
-    scene.scale(&set, 0).await?;
-    scene.vacant(&set).await?;
-    scene.released(pod, held).await?;
-    let (calls, before) = (scene.calls()?, scene.decided(&pod.name, held).await?);
+    cluster.wait_owner(&pod.name, set.name).await?;
+    cluster.scale(&set, 0).await?;
+    cluster.wait_no_first_pod(&set).await?;
+    cluster.wait_released(pod, held).await?;
+    let (calls, before) = (cluster.last_call()?, cluster.claim_and_address(&pod.name, held).await?);
 
-    scene.made(PODS, &bare(&set)).await?;
+    cluster.create_object(PODS, &uncontrolled_pod(&set)).await?;
     let words = ["is bound to StatefulSet bound", "controlled by nothing", "annotation"];
-    scene.refused(&set, 24, &words).await?;
-    scene.vacate(&set).await?;
-    foreign(scene, &set, pod, held).await?;
+    cluster.refused(&set, 24, &words).await?;
+    cluster.delete_first_pod(&set).await?;
+    verify_foreign_namespace_refused(cluster, &set, pod, held).await?;
 
-    let after = scene.decided(&pod.name, held).await?;
+    let after = cluster.claim_and_address(&pod.name, held).await?;
     ensure(after == before, || format!("{after:?} after {before:?}"))?;
-    scene.released(pod, held).await?;
-    scene.changed(calls, 0)?;
-    again(scene, &set, pod, held).await
+    cluster.wait_released(pod, held).await?;
+    cluster.verify_mutations(calls, 0)?;
+    verify_set_recovers(cluster, &set, pod, held).await
 }
 
-/// Somebody copies names, labels and annotations, and asks for the address.
-async fn foreign(scene: &Scene<'_>, set: &Set, pod: &Pod, held: &Held) -> Outcome {
-    scene.settle(TENANT).await?;
+/// A user of another namespace copies names, labels and annotations, and requests the address.
+async fn verify_foreign_namespace_refused(
+    cluster: &TestCluster<'_>,
+    set: &Set,
+    pod: &Pod,
+    held: &Held,
+) -> Outcome {
+    cluster.create_member_namespace(TENANT).await?;
     let theirs = Set { namespace: TENANT, ..set.clone() };
     let pods = PODS.replace(NAMESPACE, TENANT);
-    scene.made(&pods, &lying(&theirs, NAMESPACE)).await?;
-    scene.refused(&theirs, 22, &["forbidden", "staticipclaims"]).await?;
-    scene.vacate(&theirs).await?;
+    cluster.create_object(&pods, &pod_claiming_namespace(&theirs, NAMESPACE)).await?;
+    cluster.refused(&theirs, 22, &["forbidden", "staticipclaims"]).await?;
+    cluster.delete_first_pod(&theirs).await?;
 
-    let claim = scene.admin.get(&format!("{CLAIMS}/{}", pod.name)).await?;
+    let claim = cluster.admin.get(&format!("{CLAIMS}/{}", pod.name)).await?;
     let copied = json!({
         "apiVersion": "firecamp.io/v1alpha1",
         "kind": "StaticIPClaim",
@@ -113,23 +118,30 @@ async fn foreign(scene: &Scene<'_>, set: &Set, pod: &Pod, held: &Held) -> Outcom
         },
         "spec": { "pool": set.pool, "requestedAddress": held.address.to_string() },
     });
-    scene.made(&CLAIMS.replace(NAMESPACE, TENANT), &copied).await?;
-    scene.made(&super::scene::SETS.replace(NAMESPACE, TENANT), &theirs.object()).await?;
+    cluster.create_object(&CLAIMS.replace(NAMESPACE, TENANT), &copied).await?;
+    cluster
+        .create_object(&super::test_cluster::SETS.replace(NAMESPACE, TENANT), &theirs.object())
+        .await?;
     let asks = format!("tenant/bound-0 requests {}", held.address);
-    scene.refused(&theirs, 11, &[&asks, "names the member"]).await?;
-    scene.unsettle(TENANT).await
+    cluster.refused(&theirs, 11, &[&asks, "names the member"]).await?;
+    cluster.delete_member_namespace(TENANT).await
 }
 
-/// The set itself gets the address back: scaled up, and made again under another UID.
-async fn again(scene: &Scene<'_>, set: &Set, pod: &Pod, held: &Held) -> Outcome {
-    scene.scale(set, 1).await?;
-    let next = scene.ready(&pod.name, Some(pod)).await?;
-    let now = scene.holds(&next).await?;
+/// The set itself gets the address again: scaled up, and recreated with another UID.
+async fn verify_set_recovers(
+    cluster: &TestCluster<'_>,
+    set: &Set,
+    pod: &Pod,
+    held: &Held,
+) -> Outcome {
+    cluster.scale(set, 1).await?;
+    let next = cluster.wait_ready(&pod.name, Some(pod)).await?;
+    let now = cluster.wait_held(&next).await?;
     ensure(now.address == held.address, || format!("{now:?} after {held:?}"))?;
-    scene.delete(set).await?;
-    scene.create(set).await?;
-    let last = scene.ready(&pod.name, Some(&next)).await?;
-    let now = scene.holds(&last).await?;
+    cluster.delete(set).await?;
+    cluster.create(set).await?;
+    let last = cluster.wait_ready(&pod.name, Some(&next)).await?;
+    let now = cluster.wait_held(&last).await?;
     ensure(now.address == held.address, || format!("{now:?} after {held:?}"))?;
-    scene.delete(set).await
+    cluster.delete(set).await
 }

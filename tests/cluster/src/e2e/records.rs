@@ -1,4 +1,4 @@
-//! Records that somebody changes by hand, and members with a name that there was before.
+//! Manual changes of records, races, and members whose name was used before.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,130 +9,142 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use super::asked::unversioned;
+use super::api_requests::writes_by_version;
 use super::audit::Held;
-use super::ports::{container, send};
-use super::scene::{ADDRESSES, Pod, Scene, ensure};
+use super::processes::{container, send};
 use super::set::Set;
-use crate::cli::say;
+use super::test_cluster::{ADDRESSES, Pod, TestCluster, ensure};
+use crate::cli::print_line;
 use crate::install::{nodes_ready, until};
 use crate::{Outcome, failed};
 
 /// Another namespace with members.
 pub(super) const SECOND: &str = "second";
 
-impl Scene<'_> {
-    /// Changes an address by hand: that is refused in these words.
-    async fn fixed(&self, held: &Held, change: &Value, words: &str) -> Outcome {
+impl TestCluster<'_> {
+    /// Patches a StaticIP. The API server must refuse with these words.
+    async fn verify_patch_refused(&self, held: &Held, change: &Value, words: &str) -> Outcome {
         let (address, change) = (held.address.to_string(), json!({ "spec": change }).to_string());
         let patch = ["patch", "staticip", &address, "--type=merge", "--patch", &change];
-        let said = self.admin.kubectl(&patch).await.err().unwrap_or_default();
-        ensure(said.contains(words), || format!("{change}: {said:?} instead of {words:?}"))
+        let error = self.admin.kubectl(&patch).await.err().unwrap_or_default();
+        ensure(error.contains(words), || format!("{change}: {error:?} instead of {words:?}"))
     }
 }
 
-pub(super) async fn f072_members_that_race_for_addresses_share_none(scene: &Scene<'_>) -> Outcome {
+pub(super) async fn f072_racing_members_never_share_an_address(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
     let sets = ["racing", "chasing"].map(|name| Set { parallel: true, ..Set::new(name, 6) });
     for set in &sets {
-        scene.create(set).await?;
+        cluster.create(set).await?;
     }
     let mut addresses = BTreeSet::new();
     for set in &sets {
-        for pod in scene.all_ready(set).await? {
-            addresses.insert(scene.holds(&pod).await?.address);
+        for pod in cluster.wait_all_ready(set).await? {
+            addresses.insert(cluster.wait_held(&pod).await?.address);
         }
     }
-    ensure(addresses.len() == 12, || format!("they share: {addresses:?}"))?;
-    let (with, without) = unversioned(scene)?;
-    say(&format!("        {with} writes named the version that was read"))?;
-    ensure(with > 12 && without.is_empty(), || format!("writes without: {without:?}"))?;
+    ensure(addresses.len() == 12, || format!("members share addresses: {addresses:?}"))?;
+    let (with, without) = writes_by_version(cluster)?;
+    print_line(&format!("        {with} writes had a resourceVersion"))?;
+    ensure(with > 12 && without.is_empty(), || {
+        format!("writes without resourceVersion: {without:?}")
+    })?;
     for set in &sets {
-        scene.delete(set).await?;
+        cluster.delete(set).await?;
     }
     Ok(())
 }
 
-pub(super) async fn f073_the_server_itself_keeps_an_address_with_its_claim(
-    scene: &Scene<'_>,
+pub(super) async fn f073_the_api_server_rejects_changes_of_address_zone_and_claim(
+    cluster: &TestCluster<'_>,
 ) -> Outcome {
     let set = Set::new("fixed", 1);
-    let all = scene.started(&set).await?;
+    let all = cluster.start_members(&set).await?;
     let [(pod, held)] = all.as_slice() else { return Err(format!("{all:?}")) };
     let kept = "must not change";
-    scene.fixed(held, &json!({ "address": "10.0.1.99" }), kept).await?;
-    scene.fixed(held, &json!({ "zone": "us-east-1b" }), kept).await?;
-    scene.fixed(held, &json!({ "claimRef": { "name": "thief-0" } }), kept).await?;
-    scene.fixed(held, &json!({ "claimRef": { "namespace": "other" } }), kept).await?;
+    cluster.verify_patch_refused(held, &json!({ "address": "10.0.1.99" }), kept).await?;
+    cluster.verify_patch_refused(held, &json!({ "zone": "us-east-1b" }), kept).await?;
+    cluster.verify_patch_refused(held, &json!({ "claimRef": { "name": "other-0" } }), kept).await?;
+    cluster
+        .verify_patch_refused(held, &json!({ "claimRef": { "namespace": "other" } }), kept)
+        .await?;
 
     let place = format!("{ADDRESSES}/{}", held.address);
-    let mut twin = scene.admin.get(&place).await?;
+    let mut twin = cluster.admin.get(&place).await?;
     twin["metadata"] = json!({ "name": held.address.to_string() });
-    twin["spec"]["claimRef"]["name"] = json!("thief-0");
-    let answer = scene.admin.api.post(ADDRESSES, &twin).await?;
+    twin["spec"]["claimRef"]["name"] = json!("other-0");
+    let answer = cluster.admin.api.post(ADDRESSES, &twin).await?;
     ensure(answer.code == 409 && answer.text.contains("already exists"), || answer.text)?;
     twin["metadata"]["name"] = json!("10.0.1.99");
-    let answer = scene.admin.api.post(ADDRESSES, &twin).await?;
-    let reported = answer.text.contains("a StaticIP is named after its address");
-    ensure(answer.code == 422 && reported, || answer.text)?;
+    let answer = cluster.admin.api.post(ADDRESSES, &twin).await?;
+    let named = answer.text.contains("a StaticIP is named after its address");
+    ensure(answer.code == 422 && named, || answer.text)?;
     twin["metadata"]["name"] = json!("10.0.9.9");
     twin["spec"]["address"] = json!("10.0.9.9");
-    let answer = scene.admin.api.post(ADDRESSES, &twin).await?;
-    let reported = answer.text.contains("is outside of spec.cidr");
-    ensure(answer.code == 422 && reported, || answer.text)?;
+    let answer = cluster.admin.api.post(ADDRESSES, &twin).await?;
+    let named = answer.text.contains("is outside of spec.cidr");
+    ensure(answer.code == 422 && named, || answer.text)?;
 
-    let now = scene.holds(pod).await?;
+    let now = cluster.wait_held(pod).await?;
     ensure(now == *held, || format!("{now:?} after {held:?}"))?;
-    scene.delete(&set).await
+    cluster.delete(&set).await
 }
 
-pub(super) async fn f079_what_an_earlier_set_of_the_name_left_neither_claims_nor_releases(
-    scene: &Scene<'_>,
+pub(super) async fn f079_a_pod_of_an_earlier_set_of_the_same_name_neither_claims_nor_releases(
+    cluster: &TestCluster<'_>,
 ) -> Outcome {
     let set = Set::new("twice", 1);
-    let all = scene.started(&set).await?;
+    let all = cluster.start_members(&set).await?;
     let [(old, held)] = all.as_slice() else { return Err(format!("{all:?}")) };
-    let before = scene.calls()?;
-    scene.cordon(&[&old.node], true).await?;
-    let kubelet = scene.kubelet(&old.node)?;
+    let before = cluster.last_call()?;
+    cluster.cordon(&[&old.node], true).await?;
+    let kubelet = cluster.kubelet(&old.node)?;
     send(kubelet, Signal::SIGSTOP)?;
-    let outcome = made_again(scene, &set, old, held).await;
+    let outcome = recreate_set(cluster, &set, old, held).await;
     send(kubelet, Signal::SIGCONT)?;
     let (next, now) = outcome?;
-    scene.dead(old).await?;
-    nodes_ready(&scene.admin).await?;
-    let after = scene.holds(&next).await?;
+    cluster.wait_dead(old).await?;
+    nodes_ready(&cluster.admin).await?;
+    let after = cluster.wait_held(&next).await?;
     ensure(after == now, || format!("{after:?} after {now:?}"))?;
-    scene.changed(before, 1)?;
-    scene.cordon(&[&old.node], false).await?;
-    namesake(scene, &set, &next).await?;
-    let after = scene.holds(&next).await?;
+    cluster.verify_mutations(before, 1)?;
+    cluster.cordon(&[&old.node], false).await?;
+    verify_same_name_elsewhere(cluster, &set, &next).await?;
+    let after = cluster.wait_held(&next).await?;
     ensure(after == now, || format!("{after:?} after {now:?}"))?;
-    scene.delete(&set).await
+    cluster.delete(&set).await
 }
 
-/// Another set of the name takes over, while the first one's pod lives and does what it can.
-async fn made_again(scene: &Scene<'_>, set: &Set, old: &Pod, held: &Held) -> Outcome<(Pod, Held)> {
-    scene.orphan(set).await?;
-    scene.let_go(old, &["--force", "--grace-period=0"]).await?;
-    scene.create(set).await?;
-    let next = scene.ready(&old.name, Some(old)).await?;
-    let now = scene.holds(&next).await?;
+/// Another set of the same name takes over while the first one's pod runs init again and its stop
+/// container ends.
+async fn recreate_set(
+    cluster: &TestCluster<'_>,
+    set: &Set,
+    old: &Pod,
+    held: &Held,
+) -> Outcome<(Pod, Held)> {
+    cluster.orphan(set).await?;
+    cluster.begin_delete(old, &["--force", "--grace-period=0"]).await?;
+    cluster.create(set).await?;
+    let next = cluster.wait_ready(&old.name, Some(old)).await?;
+    let now = cluster.wait_held(&next).await?;
     let same = now.address == held.address && now.epoch > held.epoch;
     ensure(same && next.node != old.node, || format!("{next:?}, {now:?} after {held:?}"))?;
     let stop = container(&old.uid, "firecamp-stopcontainer")?;
-    let said = late_init(stop)?;
-    ensure(said.contains("\"result\":\"failed\""), || said)?;
+    let output = run_init_late(stop)?;
+    ensure(output.contains("\"result\":\"failed\""), || output)?;
     send(stop, Signal::SIGTERM)?;
-    until("the old stop container has ended", || async {
-        let lives = container(&old.uid, "firecamp-stopcontainer").ok();
-        ensure(lives.is_none(), || "it lives".to_owned())
+    until("the old stop container exits", || async {
+        let runs = container(&old.uid, "firecamp-stopcontainer").ok();
+        ensure(runs.is_none(), || "it still runs".to_owned())
     })
     .await?;
     Ok((next, now))
 }
 
-/// Runs the init container's program where a pod's stop container is, with all that this knows.
-fn late_init(stop: Pid) -> Outcome<String> {
+/// Runs init in the namespaces and with the environment of a pod's stop container.
+fn run_init_late(stop: Pid) -> Outcome<String> {
     let place = PathBuf::from(format!("/proc/{stop}"));
     let program = place.join("root").join("run/firecamp/late");
     let init = &binaries().map_err(failed("build FireCamp"))?.init;
@@ -147,61 +159,64 @@ fn late_init(stop: Pid) -> Outcome<String> {
         .envs(known.split('\0').filter_map(|word| word.split_once('=')));
     let ended = late.output().map_err(failed(format!("{late:?}")))?;
     std::fs::remove_file(&program).map_err(failed(program.display()))?;
-    ensure(!ended.status.success(), || "it took the address".to_owned())?;
+    ensure(!ended.status.success(), || "init of the superseded pod succeeded".to_owned())?;
     Ok([ended.stdout, ended.stderr].iter().map(|text| String::from_utf8_lossy(text)).collect())
 }
 
-/// The binding that lets the members of a namespace have addresses.
+/// The ClusterRoleBinding that lets members of a namespace use addresses.
 fn binding(namespace: &str) -> String {
     format!("firecamp-member-addresses-{namespace}")
 }
 
-impl Scene<'_> {
-    /// Makes a namespace whose pods may be members.
-    pub(super) async fn settle(&self, namespace: &str) -> Outcome {
+impl TestCluster<'_> {
+    /// Creates a namespace with permissions for members.
+    pub(super) async fn create_member_namespace(&self, namespace: &str) -> Outcome {
         let group = format!("--group=system:serviceaccounts:{namespace}");
         let role = ["create", "rolebinding", "firecamp-member", "--clusterrole=firecamp-member"];
         let name = binding(namespace);
-        let cluster = ["create", "clusterrolebinding", &name];
+        let cluster_binding = ["create", "clusterrolebinding", &name];
         let label = "pod-security.kubernetes.io/enforce=privileged";
-        let orders = [
+        let commands = [
             vec!["create", "namespace", namespace],
             vec!["label", "namespace", namespace, label],
             [role.as_slice(), &["--namespace", namespace, &group]].concat(),
-            [cluster.as_slice(), &["--clusterrole=firecamp-member-addresses", &group]].concat(),
+            [cluster_binding.as_slice(), &["--clusterrole=firecamp-member-addresses", &group]]
+                .concat(),
         ];
-        for order in orders {
-            self.admin.kubectl(&order).await?;
+        for command in commands {
+            self.admin.kubectl(&command).await?;
         }
         Ok(())
     }
 
-    /// Removes it with all that is in it.
-    pub(super) async fn unsettle(&self, namespace: &str) -> Outcome {
+    /// Deletes such a namespace and its binding.
+    pub(super) async fn delete_member_namespace(&self, namespace: &str) -> Outcome {
         self.admin.kubectl(&["delete", "clusterrolebinding", &binding(namespace)]).await?;
         self.admin.kubectl(&["delete", "namespace", namespace]).await.map(drop)
     }
 }
 
-/// A set of the same name in another namespace has an address of its own.
-async fn namesake(scene: &Scene<'_>, set: &Set, first: &Pod) -> Outcome {
-    scene.settle(SECOND).await?;
+/// A set of the same name in another namespace gets a different address.
+async fn verify_same_name_elsewhere(cluster: &TestCluster<'_>, set: &Set, first: &Pod) -> Outcome {
+    cluster.create_member_namespace(SECOND).await?;
     let set = Set { namespace: SECOND, ..set.clone() };
-    scene.made(&format!("/apis/apps/v1/namespaces/{SECOND}/statefulsets"), &set.object()).await?;
+    cluster
+        .create_object(&format!("/apis/apps/v1/namespaces/{SECOND}/statefulsets"), &set.object())
+        .await?;
     let claim = format!("/apis/firecamp.io/v1alpha1/namespaces/{SECOND}/staticipclaims");
-    let address = until("the namesake serves", || async {
-        let claim = scene.admin.get(&format!("{claim}/{}", first.name)).await?;
+    let address = until("the set in the other namespace serves", || async {
+        let claim = cluster.admin.get(&format!("{claim}/{}", first.name)).await?;
         let address = claim["spec"]["address"].as_str().ok_or_else(|| claim.to_string())?;
         let address: std::net::Ipv4Addr = address.parse().map_err(failed(address))?;
-        let answer = scene.dial(address)?;
+        let answer = cluster.dial(address)?;
         ensure(answer.starts_with(&first.name), || answer)?;
         Ok(address)
     })
     .await?;
-    let own = scene.address(&first.name).await?;
+    let own = cluster.address(&first.name).await?;
     ensure(own != address, || format!("both have {own}"))?;
-    let object = scene.admin.get(&format!("{ADDRESSES}/{address}")).await?;
+    let object = cluster.admin.get(&format!("{ADDRESSES}/{address}")).await?;
     let owner = &object["spec"]["claimRef"];
     ensure(owner["namespace"] == SECOND, || object.to_string())?;
-    scene.unsettle(SECOND).await
+    cluster.delete_member_namespace(SECOND).await
 }

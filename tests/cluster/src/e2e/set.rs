@@ -1,4 +1,4 @@
-//! StatefulSets of members, as deploy/examples/redis.yaml has them.
+//! StatefulSets of members, like deploy/examples/redis.yaml.
 
 use serde_json::{Value, json};
 
@@ -8,77 +8,76 @@ use crate::topology::CLUSTER;
 
 /// The namespace of the members.
 pub(super) const NAMESPACE: &str = "prod";
-/// Where their addresses come from.
+/// The default pool.
 const POOL: &str = "main";
-/// How long a pod has to end.
+/// Default terminationGracePeriodSeconds.
 const GRACE: u32 = 20;
 
-/// Who releases for a pod that ends.
+/// What releases the address of a terminating pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
     /// A native sidecar, at its SIGTERM.
     Sidecar,
     /// A container's preStop hook.
     Hook,
-    /// Nobody: there is no stop container.
-    Unassigned,
+    /// There is no stop container.
+    None,
 }
 
 /// What is mounted at a member's data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Data {
-    /// A directory of the pod's.
-    Own,
-    /// Nothing: it is in each container's layer.
-    Nothing,
-    /// A directory of the pod's in the wrong place: below the data directory, where no file goes.
-    Below,
+    /// An emptyDir.
+    EmptyDir,
+    /// Nothing: the directory is in each container's own layer.
+    None,
+    /// An emptyDir in the wrong place: below the data directory.
+    Nested,
     /// The volume of this PersistentVolumeClaim.
     Claim(&'static str),
 }
 
-/// What stands beside the service in a pod.
+/// The containers besides the service in a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Beside {
-    /// FireCamp's containers.
-    Ours,
-    /// Such containers that do nothing: the service is at its node's address.
+pub(super) enum FirecampContainers {
+    /// FireCamp's init and stop containers.
+    Real,
+    /// Containers that do nothing; the service listens at its node's address.
     Idle,
-    /// Nothing: the service is at its node's address.
-    Nothing,
+    /// None; the service listens at its node's address.
+    None,
 }
 
-/// A StatefulSet.
+/// Parameters of a StatefulSet.
 #[derive(Debug, Clone)]
 pub(super) struct Set {
     pub(super) name: &'static str,
     pub(super) replicas: u32,
-    /// The number of its first member.
+    /// The ordinal of its first member.
     pub(super) first: u32,
-    /// Its service ignores SIGTERM.
-    pub(super) deaf: bool,
+    /// The service ignores SIGTERM.
+    pub(super) ignore_sigterm: bool,
     pub(super) stop: Stop,
     pub(super) data: Data,
-    /// How long its pods have to end.
+    /// terminationGracePeriodSeconds.
     pub(super) grace: u32,
-    /// Its init containers kill themselves after the step that has the member's number, as long as
-    /// the ConfigMap `crash` says so.
+    /// Init containers crash after the step with the member's ordinal, if the ConfigMap `crash`
+    /// enables it.
     pub(super) crashes: bool,
-    /// What our containers are told beside what they have to know. `$(POD_INDEX)` is the member's
-    /// number.
+    /// Additional environment variables of FireCamp's containers. `$(POD_INDEX)` is the member's
+    /// ordinal.
     pub(super) settings: &'static [(&'static str, &'static str)],
-    /// All of its members start at once.
+    /// podManagementPolicy is Parallel.
     pub(super) parallel: bool,
     pub(super) namespace: &'static str,
-    /// Where its addresses come from.
+    /// The pool of its addresses.
     pub(super) pool: &'static str,
-    pub(super) beside: Beside,
-    /// Of its init and stop containers.
+    pub(super) firecamp: FirecampContainers,
+    /// Version of the init and stop containers.
     pub(super) version: &'static str,
-    /// The slots that each member asks the scheduler for.
+    /// The slots that each member requests from the scheduler.
     pub(super) slots: u32,
-    /// A port of its node at which the kubelet asks whether it is ready, and is answered until
-    /// its SIGTERM.
+    /// A local port of the readiness probe, which the service closes on SIGTERM.
     pub(super) probed: Option<u16>,
 }
 
@@ -88,16 +87,16 @@ impl Set {
             name,
             replicas,
             first: 0,
-            deaf: false,
+            ignore_sigterm: false,
             stop: Stop::Sidecar,
-            data: Data::Own,
+            data: Data::EmptyDir,
             grace: GRACE,
             crashes: false,
             settings: &[],
             parallel: false,
             namespace: NAMESPACE,
             pool: POOL,
-            beside: Beside::Ours,
+            firecamp: FirecampContainers::Real,
             version: VERSION,
             slots: 0,
             probed: None,
@@ -127,14 +126,14 @@ impl Set {
         })
     }
 
-    /// The data volume, and how a container mounts it.
+    /// The data volume and its volumeMount.
     fn data(&self) -> (Option<Value>, Option<Value>) {
         let mounted = |at: &str| Some(json!({ "name": "data", "mountPath": at }));
         let own = Some(json!({ "name": "data", "emptyDir": {} }));
         match self.data {
-            Data::Own => (own, mounted("/data")),
-            Data::Nothing => (None, None),
-            Data::Below => (own, mounted("/data/other")),
+            Data::EmptyDir => (own, mounted("/data")),
+            Data::None => (None, None),
+            Data::Nested => (own, mounted("/data/other")),
             Data::Claim(name) => {
                 let claim = json!({ "claimName": name });
                 let volume = json!({ "name": "data", "persistentVolumeClaim": claim });
@@ -150,22 +149,22 @@ impl Set {
         let mut volumes = vec![json!({ "name": "firecamp-run", "hostPath": host })];
         volumes.extend(volume);
         let mounts: Vec<&Value> = data.iter().chain([&run]).collect();
-        let mut init = vec![self.ours("init", json!({ "volumeMounts": mounts }))];
+        let mut init = vec![self.firecamp_container("init", json!({ "volumeMounts": mounts }))];
         let mut containers = vec![self.service(data.as_ref())];
-        match (self.beside, self.stop) {
-            (Beside::Nothing, _any) => init.clear(),
-            (Beside::Idle, _any) => init = idle(),
-            (Beside::Ours, Stop::Sidecar) => {
+        match (self.firecamp, self.stop) {
+            (FirecampContainers::None, _any) => init.clear(),
+            (FirecampContainers::Idle, _any) => init = idle(),
+            (FirecampContainers::Real, Stop::Sidecar) => {
                 let sidecar = json!({ "volumeMounts": [run], "restartPolicy": "Always" });
-                init.push(self.ours("stop", sidecar));
+                init.push(self.firecamp_container("stop", sidecar));
             }
-            (Beside::Ours, Stop::Hook) => {
+            (FirecampContainers::Real, Stop::Hook) => {
                 let words = json!(["/firecamp-stopcontainer", "release"]);
                 let hook = json!({ "preStop": { "exec": { "command": words } } });
                 let stop = json!({ "volumeMounts": [run], "args": ["wait"], "lifecycle": hook });
-                containers.push(self.ours("stop", stop));
+                containers.push(self.firecamp_container("stop", stop));
             }
-            (Beside::Ours, Stop::Unassigned) => {}
+            (FirecampContainers::Real, Stop::None) => {}
         }
         json!({
             "hostNetwork": true,
@@ -180,10 +179,10 @@ impl Set {
     fn service(&self, data: Option<&Value>) -> Value {
         let also = self.probed.map(|port| format!("--also=127.0.0.1:{port}"));
         let mut words = vec!["/clusterbox", "serve"];
-        words.extend(self.deaf.then_some("--deaf"));
+        words.extend(self.ignore_sigterm.then_some("--ignore-sigterm"));
         words.extend(also.as_deref());
         let file = "/data/conf/firecamp-service-staticip";
-        words.push(if self.beside == Beside::Ours { file } else { "$(HOST_IP)" });
+        words.push(if self.firecamp == FirecampContainers::Real { file } else { "$(HOST_IP)" });
         let mut service = json!({
             "name": "service",
             "image": MEMBER,
@@ -203,7 +202,7 @@ impl Set {
         service
     }
 
-    fn ours(&self, part: &str, mut container: Value) -> Value {
+    fn firecamp_container(&self, part: &str, mut container: Value) -> Value {
         container["name"] = json!(format!("member{part}"));
         container["image"] = json!(format!("firecamp-{part}container:{}", self.version));
         let settings =
@@ -221,20 +220,20 @@ impl Set {
             "runAsUser": 0,
             "runAsGroup": 0,
             "allowPrivilegeEscalation": false,
-            "readOnlyRootFilesystem": !matches!(self.data, Data::Nothing | Data::Below),
+            "readOnlyRootFilesystem": !matches!(self.data, Data::None | Data::Nested),
             "capabilities": { "drop": ["ALL"], "add": ["NET_ADMIN"] },
         });
         container
     }
 
     fn env(&self) -> Vec<Value> {
-        let said = |name: &str, value: &str| json!({ "name": name, "value": value });
+        let literal = |name: &str, value: &str| json!({ "name": name, "value": value });
         let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
         vec![
-            said("CLUSTER", CLUSTER),
-            said("SERVICE_NAME", self.name),
-            said("FIRECAMP_POOL", self.pool),
-            said("AWS_ENDPOINT_URL_EC2", ENDPOINT),
+            literal("CLUSTER", CLUSTER),
+            literal("SERVICE_NAME", self.name),
+            literal("FIRECAMP_POOL", self.pool),
+            literal("AWS_ENDPOINT_URL_EC2", ENDPOINT),
             field("POD_NAME", "metadata.name"),
             field("K8S_NAMESPACE", "metadata.namespace"),
             field("POD_UID", "metadata.uid"),
@@ -245,7 +244,7 @@ impl Set {
     }
 }
 
-/// An init container that ends at once, and a native sidecar that ends when it is told to.
+/// An init container that exits at once, and a native sidecar that runs until SIGTERM.
 fn idle() -> Vec<Value> {
     let container =
         |name: &str, words: &[&str]| json!({ "name": name, "image": MEMBER, "command": words });

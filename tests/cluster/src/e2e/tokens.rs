@@ -1,4 +1,4 @@
-//! What somebody can do who has taken over a container of ours, by the token that is in it.
+//! What an attacker can do with the ServiceAccount token of one of FireCamp's containers.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,10 +8,10 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::audit::Held;
-use super::ports::{container, processes};
-use super::scene::{ADDRESSES, CLAIMS, PODS, POOLS, Pod, Scene, all_but, ensure};
+use super::processes::{container, processes};
 use super::set::Set;
-use crate::cli::say;
+use super::test_cluster::{ADDRESSES, CLAIMS, PODS, POOLS, Pod, TestCluster, all_but, ensure};
+use crate::cli::print_line;
 use crate::install::until;
 use crate::{Outcome, failed};
 
@@ -20,62 +20,68 @@ const REPORTS: &str = "/apis/firecamp.io/v1alpha1/nodeattachments";
 const LEASE: &str =
     "/apis/coordination.k8s.io/v1/namespaces/firecamp-system/leases/firecamp-agents";
 const TOKEN: &str = "var/run/secrets/kubernetes.io/serviceaccount/token";
-/// An address of the pool that no member comes to have.
+/// An address of the pool that no member uses.
 const FREE: &str = "10.0.1.190";
-/// How RBAC refuses.
+/// Part of RBAC's error message.
 const RBAC: &str = "cannot";
 
-/// A request, and what it is refused with.
-struct Try {
+/// A request, and part of the expected error message.
+struct Attempt {
     verb: &'static str,
     place: String,
     body: Value,
-    words: &'static str,
+    reason: &'static str,
 }
 
-fn attempt(verb: &'static str, place: impl Into<String>, body: Value, words: &'static str) -> Try {
-    Try { verb, place: place.into(), body, words }
+fn attempt(
+    verb: &'static str,
+    place: impl Into<String>,
+    body: Value,
+    reason: &'static str,
+) -> Attempt {
+    Attempt { verb, place: place.into(), body, reason }
 }
 
-fn read(place: impl Into<String>) -> Try {
+fn read(place: impl Into<String>) -> Attempt {
     attempt("GET", place, Value::Null, RBAC)
 }
 
-fn delete(place: impl Into<String>) -> Try {
+fn delete(place: impl Into<String>) -> Attempt {
     attempt("DELETE", place, Value::Null, RBAC)
 }
 
-/// Two members of one set on different nodes.
-struct Two {
+/// Two members of one set on different nodes. The attacker has the token of `own` or of its
+/// node's agent.
+struct TwoMembers {
     set: Set,
     own: (Pod, Held),
     other: (Pod, Held),
 }
 
-impl Two {
-    async fn start(scene: &Scene<'_>, name: &'static str) -> Outcome<Self> {
+impl TwoMembers {
+    async fn start(cluster: &TestCluster<'_>, name: &'static str) -> Outcome<Self> {
         let set = Set::new(name, 2);
         let first = "node-a";
-        scene.cordon(&all_but(first), true).await?;
+        cluster.cordon(&all_but(first), true).await?;
         let alone = Set { replicas: 1, ..set.clone() };
-        let own = scene.started(&alone).await?.pop().ok_or("no member")?;
-        scene.cordon(&all_but(first), false).await?;
-        scene.cordon(&[first], true).await?;
-        scene.scale(&set, 2).await?;
-        let pod = scene.ready(&format!("{name}-1"), None).await?;
-        let held = scene.holds(&pod).await?;
-        scene.cordon(&[first], false).await?;
+        let own = cluster.start_members(&alone).await?.pop().ok_or("no member")?;
+        cluster.cordon(&all_but(first), false).await?;
+        cluster.cordon(&[first], true).await?;
+        cluster.scale(&set, 2).await?;
+        let pod = cluster.wait_ready(&format!("{name}-1"), None).await?;
+        let held = cluster.wait_held(&pod).await?;
+        cluster.cordon(&[first], false).await?;
         ensure(own.0.node != pod.node, || format!("both are on {first}"))?;
         Ok(Self { set, own, other: (pod, held) })
     }
 
-    /// Nothing has become of them.
-    async fn end(self, scene: &Scene<'_>) -> Outcome {
+    /// Checks that both still hold their addresses, and deletes the set.
+    async fn end(self, cluster: &TestCluster<'_>) -> Outcome {
         for (pod, held) in [&self.own, &self.other] {
-            let now = scene.holds(pod).await?;
+            let now = cluster.wait_held(pod).await?;
             ensure(now == *held, || format!("{now:?} after {held:?}"))?;
         }
-        scene.delete(&self.set).await
+        cluster.delete(&self.set).await
     }
 }
 
@@ -83,21 +89,21 @@ fn address(whose: &(Pod, Held)) -> String {
     format!("{ADDRESSES}/{}", whose.1.address)
 }
 
-impl Scene<'_> {
-    /// The API server, by the token that is in a container.
-    async fn api_within(&self, process: Pid) -> Outcome<Api> {
+impl TestCluster<'_> {
+    /// A client of the API server with the token of a container.
+    async fn api_with_token_of(&self, process: Pid) -> Outcome<Api> {
         let file = PathBuf::from(format!("/proc/{process}")).join("root").join(TOKEN);
         let token = fs::read_to_string(&file).map_err(failed(file.display()))?;
         self.admin.by_token(token.trim()).await
     }
 
-    /// Lets somebody write into what is its own, as the version that there is.
-    async fn notes(&self, api: &Api, place: &str, text: &str) -> Outcome {
-        until(&format!("{place} takes a note"), || async {
+    /// Checks that a token may annotate an object, with the current resourceVersion.
+    async fn verify_can_annotate(&self, api: &Api, place: &str, text: &str) -> Outcome {
+        until(&format!("{place} can be annotated"), || async {
             let version = self.admin.get(place).await?["metadata"]["resourceVersion"].take();
             let note = json!({ "example.com/by": text });
             let metadata = json!({ "resourceVersion": version, "annotations": note });
-            granted(api, "PATCH", place, &json!({ "metadata": metadata })).await?;
+            verify_granted(api, "PATCH", place, &json!({ "metadata": metadata })).await?;
             let object = self.admin.get(place).await?;
             let there = &object["metadata"]["annotations"]["example.com/by"];
             ensure(there == text, || object.to_string())
@@ -105,11 +111,11 @@ impl Scene<'_> {
         .await
     }
 
-    /// The agent of a node of this cluster.
+    /// The process of a node's agent.
     fn agent_of(&self, node: &str) -> Outcome<Pid> {
         let here = processes("environ", &format!("NODE_NAME={node}\0"));
         let found = self.agents().into_iter().find(|pid| here.contains(pid));
-        found.ok_or_else(|| format!("{node} has no agent"))
+        found.ok_or_else(|| format!("no agent runs on {node}"))
     }
 }
 
@@ -123,23 +129,23 @@ async fn ask(api: &Api, verb: &str, place: &str, body: &Value) -> Outcome<(u16, 
     Ok((answer.code, answer.text))
 }
 
-/// All of them are denied, for the reason that is given.
-async fn denied(api: &Api, all: &[Try]) -> Outcome {
-    for Try { verb, place, body, words } in all {
+/// Checks that the API server denies all of these requests, for the given reason.
+async fn verify_denied(api: &Api, all: &[Attempt]) -> Outcome {
+    for Attempt { verb, place, body, reason } in all {
         let (code, text) = ask(api, verb, place, body).await?;
-        let good = code == 403 && text.contains(words);
-        ensure(good, || format!("{verb} {place}: {code} {text} instead of {words:?}"))?;
+        let good = code == 403 && text.contains(reason);
+        ensure(good, || format!("{verb} {place}: {code} {text} instead of {reason:?}"))?;
     }
-    say(&format!("        {} requests were denied", all.len()))
+    print_line(&format!("        {} requests were denied", all.len()))
 }
 
-async fn granted(api: &Api, verb: &str, place: &str, body: &Value) -> Outcome {
+async fn verify_granted(api: &Api, verb: &str, place: &str, body: &Value) -> Outcome {
     let (code, text) = ask(api, verb, place, body).await?;
     ensure(code == 200, || format!("{verb} {place}: {code} {text}"))
 }
 
-/// What services keep, what the cluster is made of, and what is another's.
-fn not_for_members(two: &Two) -> Vec<Try> {
+/// Requests outside a member's RBAC permissions.
+fn requests_beyond_member_rbac(two: &TwoMembers) -> Vec<Attempt> {
     let (own, other) = (&two.own.0, &two.other.0);
     let secrets = ["configmaps", "secrets"].into_iter().flat_map(|kind| {
         let named = json!({ "metadata": { "name": "mine" } });
@@ -192,14 +198,14 @@ fn claim(name: &str, namespace: &str) -> Value {
     })
 }
 
-/// What RBAC grants for the own member, and the policies refuse for any other.
-fn not_its_own(two: &Two) -> Vec<Try> {
+/// Requests that RBAC allows and the admission policies refuse, because of another member.
+fn requests_about_other_members(two: &TwoMembers) -> Vec<Attempt> {
     let (own, other) = (&two.own.0, &two.other.0);
     let takes = |pod: &str, node: &str| {
         let attachment = json!({ "podUID": pod, "nodeName": node });
         json!({ "spec": { "attachment": attachment } })
     };
-    let patch = |place: String, body, words| attempt("PATCH", place, body, words);
+    let patch = |place: String, body, reason| attempt("PATCH", place, body, reason);
     let theirs = format!("{CLAIMS}/{}", other.name);
     let note = json!({ "metadata": { "annotations": { "firecamp.io/statefulset": "mine" } } });
     let no_other = "may only write its own claim";
@@ -218,24 +224,24 @@ fn release() -> Value {
     json!({ "spec": { "attachment": { "state": "Parked" } } })
 }
 
-pub(super) async fn f103_a_members_token_writes_what_is_its_own_and_nothing_else(
-    scene: &Scene<'_>,
+pub(super) async fn f103_a_member_token_writes_only_objects_of_its_member(
+    cluster: &TestCluster<'_>,
 ) -> Outcome {
-    let two = Two::start(scene, "narrow").await?;
-    let calls = scene.calls()?;
+    let two = TwoMembers::start(cluster, "narrow").await?;
+    let calls = cluster.last_call()?;
     let (own, _held) = &two.own;
-    let api = scene.api_within(container(&own.uid, "firecamp-stopcontainer")?).await?;
-    denied(&api, &not_for_members(&two)).await?;
-    denied(&api, &not_its_own(&two)).await?;
-    granted(&api, "GET", &format!("{PODS}/{}", own.name), &Value::Null).await?;
-    scene.notes(&api, &format!("{CLAIMS}/{}", own.name), &own.uid).await?;
-    scene.notes(&api, &address(&two.own), &own.uid).await?;
-    scene.changed(calls, 0)?;
-    two.end(scene).await
+    let api = cluster.api_with_token_of(container(&own.uid, "firecamp-stopcontainer")?).await?;
+    verify_denied(&api, &requests_beyond_member_rbac(&two)).await?;
+    verify_denied(&api, &requests_about_other_members(&two)).await?;
+    verify_granted(&api, "GET", &format!("{PODS}/{}", own.name), &Value::Null).await?;
+    cluster.verify_can_annotate(&api, &format!("{CLAIMS}/{}", own.name), &own.uid).await?;
+    cluster.verify_can_annotate(&api, &address(&two.own), &own.uid).await?;
+    cluster.verify_mutations(calls, 0)?;
+    two.end(cluster).await
 }
 
-/// A StaticIP that nobody has, as an agent makes it of what nobody claims on its own node.
-fn parked(namespace: &str, name: &str, node: &str) -> Value {
+/// A StaticIP as an agent creates it for an orphaned address of its node.
+fn orphaned_static_ip(namespace: &str, name: &str, node: &str) -> Value {
     let eni = "eni-0123456789abcdef0";
     json!({
         "apiVersion": "firecamp.io/v1alpha1",
@@ -261,33 +267,43 @@ fn parked(namespace: &str, name: &str, node: &str) -> Value {
     })
 }
 
-/// What is another node's, and what is for no agent at all.
-fn not_for_agents(two: &Two) -> Vec<Try> {
+/// Requests about other nodes' objects, and requests that no agent may send.
+fn requests_beyond_agent_permissions(two: &TwoMembers) -> Vec<Attempt> {
     let (own, other) = (&two.own.0, &two.other.0);
-    let patch = |place: &str, body, words| attempt("PATCH", place, body, words);
+    let patch = |place: &str, body, reason| attempt("PATCH", place, body, reason);
     let condition = json!([{ "type": "Ready", "status": "False", "reason": "R", "message": "" }]);
-    let reported = json!({ "status": { "conditions": condition } });
+    let conditions = json!({ "status": { "conditions": condition } });
     let slots = json!({ "status": { "capacity": { "firecamp.io/static-ip": "99" } } });
     let theirs = address(&two.other);
     let at = |field: &str, value: &str| json!({ "spec": { "attachment": { (field): value } } });
     let run = json!([{ "mutation": "Assign", "eni": two.other.1.eni, "run": "agent-1" }]);
-    let mark = json!({ "spec": { "pendingMutations": run } });
+    let pending = json!({ "spec": { "pendingMutations": run } });
     let report = format!("{REPORTS}/{}/status", other.node);
     let held = json!({ "spec": { "holderIdentity": format!("{}_run", other.node) } });
     let bind = json!({ "spec": { "address": "10.0.1.99" } });
     vec![
-        patch(&format!("{theirs}/status"), reported.clone(), "of its own node only"),
-        patch(&theirs, mark, "release it, if that node is gone"),
+        patch(&format!("{theirs}/status"), conditions.clone(), "of its own node only"),
+        patch(&theirs, pending, "release it, if that node is gone"),
         patch(&theirs, at("nodeName", &own.node), "the pod or the node of"),
         patch(&theirs, at("podUID", &own.uid), "the pod or the node of"),
         patch(&address(&two.own), at("podUID", &other.uid), "the pod or the node of"),
-        patch(&report, reported, "its own node only"),
+        patch(&report, conditions, "its own node only"),
         patch(&format!("{NODES}/{}/status", other.node), slots, "its own node only"),
         patch(LEASE, held, "the Lease only for itself"),
         patch(&format!("{CLAIMS}/{}", other.name), bind, "but not its spec"),
         attempt("DELETE", &theirs, Value::Null, "is not Released"),
-        attempt("POST", ADDRESSES, parked("prod", &own.name, &own.node), "orphaned address"),
-        attempt("POST", ADDRESSES, parked("firecamp-orphaned", FREE, &other.node), "its own node"),
+        attempt(
+            "POST",
+            ADDRESSES,
+            orphaned_static_ip("prod", &own.name, &own.node),
+            "orphaned address",
+        ),
+        attempt(
+            "POST",
+            ADDRESSES,
+            orphaned_static_ip("firecamp-orphaned", FREE, &other.node),
+            "its own node",
+        ),
         read("/api/v1/secrets"),
         read("/api/v1/namespaces/prod/configmaps"),
         delete(format!("{PODS}/{}", other.name)),
@@ -297,16 +313,16 @@ fn not_for_agents(two: &Two) -> Vec<Try> {
     ]
 }
 
-pub(super) async fn f103_an_agents_token_writes_what_is_its_nodes_and_nothing_else(
-    scene: &Scene<'_>,
+pub(super) async fn f103_an_agent_token_writes_only_objects_of_its_node(
+    cluster: &TestCluster<'_>,
 ) -> Outcome {
-    let two = Two::start(scene, "apart").await?;
-    let calls = scene.calls()?;
+    let two = TwoMembers::start(cluster, "apart").await?;
+    let calls = cluster.last_call()?;
     let (own, _held) = &two.own;
-    let api = scene.api_within(scene.agent_of(&own.node)?).await?;
-    denied(&api, &not_for_agents(&two)).await?;
-    granted(&api, "PATCH", &format!("{REPORTS}/{}/status", own.node), &json!({})).await?;
-    scene.notes(&api, &address(&two.own), &own.node).await?;
-    scene.changed(calls, 0)?;
-    two.end(scene).await
+    let api = cluster.api_with_token_of(cluster.agent_of(&own.node)?).await?;
+    verify_denied(&api, &requests_beyond_agent_permissions(&two)).await?;
+    verify_granted(&api, "PATCH", &format!("{REPORTS}/{}/status", own.node), &json!({})).await?;
+    cluster.verify_can_annotate(&api, &address(&two.own), &own.node).await?;
+    cluster.verify_mutations(calls, 0)?;
+    two.end(cluster).await
 }

@@ -1,4 +1,4 @@
-//! Agents and members' containers of different versions, which meet on one node.
+//! Agents and containers of different versions on one node.
 
 use firecamp_core::contract::path::{AGENT_PROTOCOL, RUN_DIR};
 use serde_json::Value;
@@ -6,178 +6,194 @@ use vpcbox::protocol::KernelAct;
 
 use super::audit::Held;
 use super::events::STOP;
-use super::ports::{Beside, ended, said};
-use super::scene::{Pod, Scene, all_but, ensure, text};
+use super::processes::{Background, finish_traffic, output_of};
 use super::set::Set;
+use super::test_cluster::{Pod, TestCluster, all_but, ensure, text};
 use crate::Outcome;
 use crate::images::{LATER, NEXT, VERSION};
 use crate::install::{helm, roll_out, until};
 use crate::topology::WORKERS;
 
-/// A member with its address, and what its stop container says until its end.
-struct Watched {
+/// A member with its address and the log of its stop container.
+struct FollowedMember {
     pod: Pod,
     held: Held,
-    stop: Beside,
+    stop: Background,
 }
 
-impl Scene<'_> {
-    /// Rolls the agents to this version.
-    async fn roll_to(&self, version: &str, settings: &[&str]) -> Outcome {
+impl TestCluster<'_> {
+    /// Upgrades the agents to this version.
+    async fn upgrade_agents(&self, version: &str, settings: &[&str]) -> Outcome {
         let tag = format!("image.tag={version}");
         let words = ["upgrade", "--reuse-values", "--set", &tag];
         helm(&self.admin, &[words.as_slice(), settings].concat()).await?;
-        self.agents_are(version).await
+        self.wait_for_version(version).await
     }
 
-    async fn roll_back(&self) -> Outcome {
+    async fn roll_back_agents(&self) -> Outcome {
         helm(&self.admin, &["rollback"]).await?;
-        self.agents_are(VERSION).await
+        self.wait_for_version(VERSION).await
     }
 
-    /// Waits for the agents, which all say on their nodes that they are of this version.
-    async fn agents_are(&self, version: &str) -> Outcome {
+    /// Waits for the rollout; each node's protocol file must name this version.
+    async fn wait_for_version(&self, version: &str) -> Outcome {
         roll_out(&self.admin).await?;
         for worker in WORKERS {
             let place = format!("{RUN_DIR}/{AGENT_PROTOCOL}");
-            let reported = said(self.running.on(worker.name, "cat")?.arg(place))?;
+            let protocol = output_of(self.running.on(worker.name, "cat")?.arg(place))?;
             let its = format!("\"version\":\"{version}\"");
-            ensure(reported.contains(&its), || {
-                format!("the agent of {}: {reported}", worker.name)
+            ensure(protocol.contains(&its), || {
+                format!("the agent of {}: {protocol}", worker.name)
             })?;
         }
         Ok(())
     }
 
-    /// The members of a set, once it has started.
-    async fn watched(&self, set: &Set) -> Outcome<Vec<Watched>> {
+    /// Follows the members of a set, once it has started.
+    async fn follow_members(&self, set: &Set) -> Outcome<Vec<FollowedMember>> {
         let mut all = Vec::new();
-        for (pod, held) in self.starts(set).await? {
-            let stop = self.follow(&pod, STOP)?;
-            all.push(Watched { pod, held, stop });
+        for (pod, held) in self.wait_members(set).await? {
+            let stop = self.follow_log(&pod, STOP)?;
+            all.push(FollowedMember { pod, held, stop });
         }
         Ok(all)
     }
 
-    /// Takes an address out of its node's kernel.
-    fn strip(&self, pod: &Pod, held: &Held) -> Outcome {
+    /// Removes an address from its node's kernel.
+    fn remove_from_kernel(&self, pod: &Pod, held: &Held) -> Outcome {
         let (node, address) = (pod.node.clone(), held.address);
         self.vpc(|vpc| vpc.kernel(KernelAct::KernelStrip { node, address }))
     }
 
-    /// The agent puts a member's address back; then its pod ends and another one begins on its
-    /// node, without help from EC2. Both take one life of the address, and the stop container did
-    /// its work.
-    async fn lives_on(&self, Watched { pod, held, stop }: Watched) -> Outcome {
-        let reported = self.restores(held.address).await?;
-        self.strip(&pod, &held)?;
-        until("the agent puts it back", || async {
-            ensure(self.in_kernel(&pod.node, held.address)?, || "it is not there".to_owned())
+    /// Checks that the agent restores a removed address, and that a restart on the same node uses
+    /// one new epoch and a release by the stop container.
+    async fn verify_restore_and_restart(
+        &self,
+        FollowedMember { pod, held, stop }: FollowedMember,
+    ) -> Outcome {
+        let restores = self.count_restores(held.address).await?;
+        self.remove_from_kernel(&pod, &held)?;
+        until(&format!("the agent restores {}", held.address), || async {
+            ensure(self.in_kernel(&pod.node, held.address)?, || {
+                "the address is not in the kernel".to_owned()
+            })
         })
         .await?;
-        self.reported_restore(&pod, held.address, reported).await?;
+        self.wait_for_restore_event(&pod, held.address, restores).await?;
         let others = all_but(&pod.node);
         self.cordon(&others, true).await?;
-        self.let_go(&pod, &[]).await?;
-        let next = self.ready(&pod.name, Some(&pod)).await;
+        self.begin_delete(&pod, &[]).await?;
+        let next = self.wait_ready(&pod.name, Some(&pod)).await;
         self.cordon(&others, false).await?;
-        self.succeeds(&next?, &held, stop).await
+        self.verify_successor(&next?, &held, stop).await
     }
 
-    /// A pod has what its predecessor had, whose stop container has released it.
-    async fn succeeds(&self, next: &Pod, held: &Held, stop: Beside) -> Outcome {
-        let now = self.holds(next).await?;
+    /// Checks that a pod holds its predecessor's address, and that the stop container released it.
+    async fn verify_successor(&self, next: &Pod, held: &Held, stop: Background) -> Outcome {
+        let now = self.wait_held(next).await?;
         let wanted = Held { epoch: held.epoch + 1, ..held.clone() };
         ensure(now == wanted, || format!("{now:?} after {held:?}"))?;
-        let reported = stop.finish()?;
-        ensure(reported.contains("=release.5"), || format!("its stop container: {reported}"))
+        let log = stop.finish()?;
+        ensure(log.contains("=release.5"), || {
+            format!("the stop container did not complete its release: {log}")
+        })
     }
 }
 
-pub(super) async fn agents_are_rolled_out_and_back_under_traffic(scene: &Scene<'_>) -> Outcome {
+pub(super) async fn agents_are_rolled_out_and_back_under_traffic(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
     let served = Set { parallel: true, ..Set::new("served", 3) };
     let (older, newer) = (Set::new("older", 1), Set { version: NEXT, ..Set::new("newer", 1) });
     let sets = [&served, &older, &newer];
     for set in sets {
-        scene.create(set).await?;
+        cluster.create(set).await?;
     }
-    let all = scene.starts(&served).await?;
-    let (older, newer) = (scene.watched(&older).await?, scene.watched(&newer).await?);
-    let before = scene.calls()?;
+    let all = cluster.wait_members(&served).await?;
+    let (older, newer) =
+        (cluster.follow_members(&older).await?, cluster.follow_members(&newer).await?);
+    let before = cluster.last_call()?;
     let addresses: Vec<_> = all.iter().map(|(_pod, held)| held.address).collect();
-    let clients = scene.traffic(&addresses)?;
-    scene.roll_to(NEXT, &[]).await?;
+    let clients = cluster.traffic(&addresses)?;
+    cluster.upgrade_agents(NEXT, &[]).await?;
     for member in older {
-        scene.lives_on(member).await?;
+        cluster.verify_restore_and_restart(member).await?;
     }
-    scene.roll_back().await?;
+    cluster.roll_back_agents().await?;
     for member in newer {
-        scene.lives_on(member).await?;
+        cluster.verify_restore_and_restart(member).await?;
     }
-    ended(clients)?.undisturbed()?;
-    scene.changed(before, 0)?;
+    finish_traffic(clients)?.verify_undisturbed()?;
+    cluster.verify_mutations(before, 0)?;
     for (pod, held) in all {
-        let now = scene.holds(&pod).await?;
+        let now = cluster.wait_held(&pod).await?;
         ensure(now == held, || format!("{now:?} after {held:?}"))?;
     }
     for set in sets {
-        scene.delete(set).await?;
+        cluster.delete(set).await?;
     }
     Ok(())
 }
 
-pub(super) async fn f097_beside_agents_too_far_ahead_a_member_waits_until_they_are_rolled_back(
-    scene: &Scene<'_>,
+pub(super) async fn f097_a_member_beside_incompatible_agents_waits_for_their_rollback(
+    cluster: &TestCluster<'_>,
 ) -> Outcome {
     let set = Set { parallel: true, ..Set::new("behind", 2) };
-    scene.create(&set).await?;
-    let mut all = scene.watched(&set).await?.into_iter();
-    let (Some(first), Some(second)) = (all.next(), all.next()) else { return Err("none".into()) };
-    let before = scene.calls()?;
+    cluster.create(&set).await?;
+    let mut all = cluster.follow_members(&set).await?.into_iter();
+    let (Some(first), Some(second)) = (all.next(), all.next()) else {
+        return Err("the set has no two members".into());
+    };
+    let before = cluster.last_call()?;
     let others = all_but(&first.pod.node);
-    scene.cordon(&others, true).await?;
-    let reported = scene.restores(second.held.address).await?;
-    let apart = apart(scene, &set, &first.pod, &second).await;
-    let unchanged = scene.changed(before, 0);
-    scene.roll_back().await?;
-    // Nobody does anything more: what waited comes up, and what was stripped is put back.
-    let next = scene.ready(&first.pod.name, Some(&first.pod)).await;
-    scene.cordon(&others, false).await?;
-    apart.and(unchanged)?;
-    scene.succeeds(&next?, &first.held, first.stop).await?;
-    let now = scene.holds(&second.pod).await?;
+    cluster.cordon(&others, true).await?;
+    let restores = cluster.count_restores(second.held.address).await?;
+    let incompatible = run_incompatible(cluster, &set, &first.pod, &second).await;
+    let unchanged = cluster.verify_mutations(before, 0);
+    cluster.roll_back_agents().await?;
+    // After the rollback, the waiting member starts and the agent restores the address.
+    let next = cluster.wait_ready(&first.pod.name, Some(&first.pod)).await;
+    cluster.cordon(&others, false).await?;
+    incompatible.and(unchanged)?;
+    cluster.verify_successor(&next?, &first.held, first.stop).await?;
+    let now = cluster.wait_held(&second.pod).await?;
     ensure(now == second.held, || format!("{now:?} after {:?}", second.held))?;
-    scene.reported_restore(&second.pod, second.held.address, reported).await?;
-    scene.changed(before, 0)?;
-    scene.delete(&set).await
+    cluster.wait_for_restore_event(&second.pod, second.held.address, restores).await?;
+    cluster.verify_mutations(before, 0)?;
+    cluster.delete(&set).await
 }
 
-/// The agents get two versions ahead: who is restarted is told, and an address that is stripped
-/// is left alone.
-async fn apart(scene: &Scene<'_>, set: &Set, restarts: &Pod, stays: &Watched) -> Outcome {
-    let Watched { pod, held, .. } = stays;
-    scene.roll_to(LATER, &["--set", "maxUnavailable=100%"]).await?;
-    scene.let_go(restarts, &[]).await?;
-    scene.strip(pod, held)?;
+/// Upgrades the agents by two versions: a restarted member fails with an error, and the agent does
+/// not restore a removed address.
+async fn run_incompatible(
+    cluster: &TestCluster<'_>,
+    set: &Set,
+    restarts: &Pod,
+    stays: &FollowedMember,
+) -> Outcome {
+    let FollowedMember { pod, held, .. } = stays;
+    cluster.upgrade_agents(LATER, &["--set", "maxUnavailable=100%"]).await?;
+    cluster.begin_delete(restarts, &[]).await?;
+    cluster.remove_from_kernel(pod, held)?;
     let agent = format!("FireCamp {LATER}, which speaks protocol ");
     let member = format!("FireCamp {VERSION}, which speaks protocol ");
     let words = ["VersionMismatch", &agent, &member, "nothing was changed"];
-    scene.refused(set, 23, &words).await?;
-    until("the agent says whose record it leaves alone", || async {
-        let reported = scene.agent_log(&pod.node).await?;
+    cluster.refused(set, 23, &words).await?;
+    until("the agent logs the incompatible version", || async {
+        let log = cluster.agent_log(&pod.node).await?;
         let failed = |line: &str| {
             let words = ["operation failed", "incompatible version", &agent, &member];
             words.iter().all(|word| line.contains(word))
         };
-        ensure(reported.lines().any(failed), || reported.clone())
+        ensure(log.lines().any(failed), || log.clone())
     })
     .await?;
-    let there = scene.in_kernel(&pod.node, held.address)?;
-    ensure(!there, || format!("{} was put back", held.address))
+    let there = cluster.in_kernel(&pod.node, held.address)?;
+    ensure(!there, || format!("{} was restored", held.address))
 }
 
-impl Scene<'_> {
-    /// What the agent of a node says.
+impl TestCluster<'_> {
+    /// The log of a node's agent.
     async fn agent_log(&self, node: &str) -> Outcome<String> {
         let chosen = format!("fieldSelector=spec.nodeName%3D{node}");
         let place = format!("/api/v1/namespaces/firecamp-system/pods?{chosen}");

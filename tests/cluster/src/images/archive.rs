@@ -13,7 +13,7 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
-/// Where files are in an image, and what they are.
+/// Paths in the image, with the files to copy.
 pub(super) type Files = Vec<(String, PathBuf)>;
 
 /// An image.
@@ -23,11 +23,11 @@ pub(super) struct Image {
     pub(super) name: String,
     pub(super) layers: Vec<Files>,
     pub(super) entry: Vec<String>,
-    /// One that it sets.
+    /// An environment variable that the image sets: `NAME=VALUE`.
     pub(super) variable: Option<String>,
 }
 
-/// Writes images, which may have layers in common.
+/// Writes images into one archive. They may share layers.
 pub(super) fn write(images: &[Image], to: &Path) -> io::Result<()> {
     let mut archive = Archive { tar: Builder::new(File::create(to)?), names: BTreeSet::new() };
     let manifests = images.iter().map(|image| archive.image(image)).collect::<io::Result<Vec<_>>>();
@@ -39,12 +39,12 @@ pub(super) fn write(images: &[Image], to: &Path) -> io::Result<()> {
 
 struct Archive {
     tar: Builder<File>,
-    /// Of the parts that it has.
+    /// Digests of the blobs that it contains.
     names: BTreeSet<String>,
 }
 
 impl Archive {
-    /// Adds an image, and says what refers to it.
+    /// Adds an image and returns its descriptor.
     fn image(&mut self, image: &Image) -> io::Result<Value> {
         let mut layers = Vec::new();
         for files in &image.layers {
@@ -73,7 +73,7 @@ impl Archive {
         Ok(manifest)
     }
 
-    /// Adds a part under the name that its content gives it, and says what refers to it.
+    /// Adds a blob under its digest and returns its descriptor.
     fn blob(&mut self, kind: &str, content: &[u8]) -> io::Result<Value> {
         let name = sum(content);
         if self.names.insert(name.clone()) {

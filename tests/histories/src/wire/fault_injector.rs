@@ -9,7 +9,7 @@ use crate::names::{EniIx, NodeIx};
 use crate::scenario::Fault as Kind;
 use crate::seed::SeededRng;
 use firecamp_core::time::Moment;
-use firecamp_sim_tests::{Customs, Fate, Parcel, Service};
+use firecamp_sim_tests::{Delivery, InFlight, Interceptor, Service};
 use firecamp_vpc::{Body, Call, CutAt, Exchange, Fault, FaultSpec, Selector, Simulator};
 
 use crate::wire::sim_state::{Sent, Shared, SimState, Slot};
@@ -19,16 +19,16 @@ struct InjectedFault {
     /// None for an outage of the script.
     kind: Option<Kind>,
     fault: Fault,
-    fate: Fate,
+    delivery: Delivery,
 }
 
 impl InjectedFault {
     fn of(kind: Kind, fault: Fault) -> Self {
-        Self { kind: Some(kind), fault, fate: Fate::Answered }
+        Self { kind: Some(kind), fault, delivery: Delivery::Answered }
     }
 
     fn outage(fault: Fault) -> Self {
-        Self { kind: None, fault, fate: Fate::Answered }
+        Self { kind: None, fault, delivery: Delivery::Answered }
     }
 }
 
@@ -200,56 +200,56 @@ fn lost(rng: &mut SeededRng) -> Fault {
 fn late(rng: &mut SeededRng, left: Duration) -> InjectedFault {
     let lands = rng.part(left.saturating_sub(Duration::from_millis(20)));
     let after_ms = whole_millis(lands).max(1);
-    let fate = match rng.below(3) {
-        0 => Fate::Broken(rng.part(lands)),
-        1.. => Fate::Answered,
+    let delivery = match rng.below(3) {
+        0 => Delivery::Broken(rng.part(lands)),
+        1.. => Delivery::Answered,
     };
-    let silent = fate != Fate::Answered || rng.once_in(2);
+    let silent = delivery != Delivery::Answered || rng.once_in(2);
     InjectedFault {
         kind: Some(Kind::CloudLate),
         fault: Fault::LateLanding { after_ms, silent },
-        fate,
+        delivery,
     }
 }
 
-impl Customs for FaultInjector {
-    fn pass(
+impl Interceptor for FaultInjector {
+    fn forward(
         &self,
         world: &mut Simulator,
-        parcel: Parcel<'_>,
+        in_flight: InFlight<'_>,
         send: &mut dyn FnMut(&mut Simulator) -> Exchange,
-    ) -> (Exchange, Fate) {
+    ) -> (Exchange, Delivery) {
         let mut sim = self.shared.sim();
-        let now = Moment(parcel.now);
+        let now = Moment(in_flight.now);
         sim.process_commits(world);
-        let injected = match parcel.service {
+        let injected = match in_flight.service {
             Service::Metadata => self.metadata(&mut sim, now),
             Service::Ec2 => {
-                let read = parcel.request.body.starts_with(b"Action=Describe");
+                let read = in_flight.request.body.starts_with(b"Action=Describe");
                 self.ec2(&mut sim, now, !read)
             }
         };
-        let Some(InjectedFault { kind, fault, fate }) = injected else {
+        let Some(InjectedFault { kind, fault, delivery }) = injected else {
             let exchange = send(world);
-            self.note(&mut sim, world, &parcel, &exchange);
-            return (exchange, Fate::Answered);
+            self.note(&mut sim, world, &in_flight, &exchange);
+            return (exchange, Delivery::Answered);
         };
         // The fault applies to the first matching call only.
         let when = Selector { nth: Some(1), ..Selector::default() };
         let spec = FaultSpec { fault, when };
-        let id = world.fault_set(parcel.now, spec).expect("a fault that can be set");
+        let id = world.fault_set(in_flight.now, spec).expect("a fault that can be set");
         let exchange = send(world);
-        self.note(&mut sim, world, &parcel, &exchange);
+        self.note(&mut sim, world, &in_flight, &exchange);
         if kind == Some(Kind::DescribeStale) {
             // It takes effect when the call is executed.
             sim.pending_faults.insert(exchange.call.0, id);
-            return (exchange, fate);
+            return (exchange, delivery);
         }
-        let status = world.fault_clear(parcel.now, Some(id)).expect("it was set");
+        let status = world.fault_clear(in_flight.now, Some(id)).expect("it was set");
         if let Some(kind) = kind.filter(|_| status.iter().any(|status| status.fired > 0)) {
             sim.coverage.fault(kind);
         }
-        (exchange, fate)
+        (exchange, delivery)
     }
 
     fn answered(&self, world: &mut Simulator, exchange: &Exchange) {
@@ -269,13 +269,13 @@ impl FaultInjector {
         &self,
         sim: &mut SimState,
         world: &Simulator,
-        parcel: &Parcel<'_>,
+        in_flight: &InFlight<'_>,
         exchange: &Exchange,
     ) {
-        if parcel.service == Service::Ec2
+        if in_flight.service == Service::Ec2
             && let Some(call) = world.calls(exchange.call.0.saturating_sub(1)).first()
         {
-            self.sent(sim, Moment(parcel.now), call);
+            self.sent(sim, Moment(in_flight.now), call);
         }
     }
 }

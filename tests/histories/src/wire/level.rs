@@ -57,7 +57,7 @@ impl Wire {
                 return;
             }
             // EC2's own events are processed when they happen.
-            let next = shared.clockwork.world().next_event().map_or(until, Moment).min(until);
+            let next = shared.simulator.world().next_event().map_or(until, Moment).min(until);
             tokio::select! {
                 biased;
                 () = shared.ending.notified() => {}

@@ -24,7 +24,7 @@ use crate::simulated_cluster::SimulatedCluster;
 use crate::trace::Trace;
 use firecamp_apiserver::ApiServer;
 use firecamp_core::time::Moment;
-use firecamp_sim_tests::Clockwork;
+use firecamp_sim_tests::SharedSim;
 use firecamp_vpc::{FaultId, Simulator};
 use tokio::sync::Notify;
 
@@ -70,7 +70,7 @@ pub(crate) struct SimState {
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     sim: Arc<Mutex<SimState>>,
-    pub(crate) clockwork: Clockwork,
+    pub(crate) simulator: SharedSim,
     /// A process has ended by itself.
     pub(crate) ending: Arc<Notify>,
 }
@@ -102,13 +102,13 @@ impl Shared {
         };
         Self {
             sim: Arc::new(Mutex::new(sim)),
-            clockwork: Clockwork::new(world),
+            simulator: SharedSim::new(world),
             ending: Arc::default(),
         }
     }
 
     pub(crate) fn now(&self) -> Moment {
-        Moment(self.clockwork.now())
+        Moment(self.simulator.now())
     }
 
     /// The shared state without the VPC.
@@ -122,7 +122,7 @@ impl Shared {
         &self,
         work: impl FnOnce(&mut SimState, &mut Simulator, Moment) -> T,
     ) -> T {
-        let mut world = self.clockwork.world();
+        let mut world = self.simulator.world();
         let mut sim = self.sim();
         let now = self.now();
         sim.process_commits(&mut world);

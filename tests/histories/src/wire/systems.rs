@@ -40,7 +40,7 @@ pub(crate) fn cloud(shared: &Shared, slot: Slot) -> AwsCloud {
         (node, sim.names.node(node).name.as_str().to_owned())
     };
     let desk = FaultInjector::new(shared.clone(), slot, node);
-    Carrier::new(shared.clockwork.clone(), &name).through(Arc::new(desk)).cloud()
+    Carrier::new(shared.simulator.clone(), &name).intercepted_by(Arc::new(desk)).cloud()
 }
 
 /// The calling process.

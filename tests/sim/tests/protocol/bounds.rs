@@ -1,4 +1,4 @@
-//! Calls that never end, deadlines that come first, and objects that vanish.
+//! Hanging calls, deadlines, and deleted records.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ async fn parked_on_a(cluster: &Cluster) {
     cluster.settle().await;
 }
 
-/// An Assign to node-a's ENI may be in flight.
-async fn mark_on_a(cluster: &Cluster) {
+/// Adds a pending mutation: an Assign to node-a's ENI may be in flight.
+async fn add_pending_assign_on_a(cluster: &Cluster) {
     let stored = cluster.registry.snapshot().static_ips.get(&FIRST).cloned().expect("a record");
     let mut object = stored.object.clone();
     object.pending_mutations.insert(PendingMutation {
@@ -34,7 +34,7 @@ async fn mark_on_a(cluster: &Cluster) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_never_ends_is_given_up_and_the_attach_goes_on() {
+async fn attach_abandons_a_hanging_call_and_continues() {
     for op in [Op::Member, Op::Identity, Op::Pod, Op::Write, Op::Owner, Op::Assign, Op::AddAddress]
     {
         let cluster = Cluster::default();
@@ -50,29 +50,33 @@ async fn a_call_that_never_ends_is_given_up_and_the_attach_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_disk_that_never_answers_ends_the_attach_before_anything_is_changed() {
+async fn hanging_disk_fails_the_attach_before_any_change() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
     let script = Script::new().breaking(Op::Probe, 1, Break::Never);
-    let mark = cluster.mark();
+    let since = cluster.last_call();
     let failure = failed(Pod::new("uid-2", "node-b").breaking(script).init(&cluster).await);
     assert_eq!(failure.exit, Exit::DiskRefused);
-    assert_eq!(cluster.costs(mark).mutating, 0);
+    assert_eq!(cluster.costs(since).mutating, 0);
     assert_eq!(cluster.record(FIRST).epoch, Epoch(1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_before_the_end_of_a_barrier_is_never_a_shorter_barrier() {
+async fn deadline_does_not_shorten_the_takeover_barrier() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
-    mark_on_a(&cluster).await;
-    let mark = cluster.mark();
-    let hasty = Pod::new("uid-2", "node-b").within(Duration::from_secs(3));
-    let failure = failed(hasty.init(&cluster).await);
+    add_pending_assign_on_a(&cluster).await;
+    let since = cluster.last_call();
+    let impatient = Pod::new("uid-2", "node-b").within(Duration::from_secs(3));
+    let failure = failed(impatient.init(&cluster).await);
     assert_eq!(failure.exit, Exit::TimedOut, "{}", failure.message);
-    assert_eq!(cluster.costs(mark).mutating, 0, "it assigned before the barrier's end");
-    let marks = cluster.record(FIRST).pending_mutations;
-    assert_eq!(marks.len(), 1, "the mark that it found is gone, or its own stays: {marks:?}");
+    assert_eq!(
+        cluster.costs(since).mutating,
+        0,
+        "init must not assign before the end of the barrier"
+    );
+    let pending = cluster.record(FIRST).pending_mutations;
+    assert_eq!(pending.len(), 1, "only the agent's pending mutation must be left: {pending:?}");
     let begun = Instant::now();
     attached(Pod::new("uid-3", "node-b").init(&cluster).await);
     assert!(begun.elapsed() >= timing::CALL_BOUND);
@@ -80,11 +84,11 @@ async fn a_deadline_before_the_end_of_a_barrier_is_never_a_shorter_barrier() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_vanishes_meanwhile_ends_the_attach_without_a_call() {
+async fn deleted_record_fails_the_attach_without_an_ec2_call() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
-    mark_on_a(&cluster).await;
-    let mark = cluster.mark();
+    add_pending_assign_on_a(&cluster).await;
+    let since = cluster.last_call();
     let pod = Pod::new("uid-2", "node-b");
     let deleted = async {
         sleep(Duration::from_secs(2)).await;
@@ -95,13 +99,13 @@ async fn a_record_that_vanishes_meanwhile_ends_the_attach_without_a_call() {
     let (ended, ()) = tokio::join!(pod.init(&cluster), deleted);
     let failure = failed(ended);
     assert_eq!(failure.exit, Exit::RegistryInvalid, "{}", failure.message);
-    assert_eq!(cluster.costs(mark).mutating, 0);
+    assert_eq!(cluster.costs(since).mutating, 0);
     assert_eq!(cluster.owner(FIRST), Some(cluster.eni("node-a")));
     cluster.audit();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_that_comes_before_the_epoch_is_known_changes_nothing() {
+async fn stop_signal_before_the_epoch_is_known_changes_nothing() {
     let cluster = Cluster::default();
     let pod = Pod::new("uid-1", "node-a");
     attached(pod.init(&cluster).await);
@@ -109,12 +113,12 @@ async fn a_stop_that_comes_before_the_epoch_is_known_changes_nothing() {
     for nth in 1..=100 {
         script = script.breaking(Op::Member, nth, Break::Before);
     }
-    let (blind, stop) = (pod.clone().breaking(script), CancellationToken::new());
+    let (disconnected, stop) = (pod.clone().breaking(script), CancellationToken::new());
     let signal = async {
         sleep(Duration::from_secs(5)).await;
         stop.cancel();
     };
-    let (ended, ()) = tokio::join!(blind.sidecar(&cluster, stop.clone()), signal);
+    let (ended, ()) = tokio::join!(disconnected.sidecar(&cluster, stop.clone()), signal);
     assert_eq!(failed(ended).exit, Exit::RegistryUnavailable);
     assert!(cluster.node("node-a").host.addresses().contains_key(&FIRST));
     assert!(cluster.record(FIRST).held_by(pod.uid(), Epoch(1)));

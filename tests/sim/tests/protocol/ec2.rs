@@ -9,7 +9,7 @@ use firecamp_sim_tests::{Cluster, Costs, FIRST, Pod, Release, attached, failed, 
 use firecamp_vpc::{Act, Fault, Profile, Selector};
 use tokio::time::{Instant, sleep};
 
-/// A member that is parked on node-a.
+/// Starts and stops a member on node-a.
 async fn parked_on_a(cluster: &Cluster) {
     let pod = Pod::new("uid-1", "node-a");
     attached(pod.init(cluster).await);
@@ -21,16 +21,16 @@ const ASSIGN: &str = "AssignPrivateIpAddresses";
 const DESCRIBE: &str = "DescribeNetworkInterfaces";
 
 #[tokio::test(start_paused = true)]
-async fn f046_a_describe_that_lags_causes_no_second_move() {
+async fn f046_stale_describe_causes_no_second_move() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
     cluster.fault(DESCRIBE, Fault::StaleDescribe { lag_ms: None });
-    let mark = cluster.mark();
+    let since = cluster.last_call();
     let done = attached(Pod::new("uid-2", "node-b").init(&cluster).await);
     assert_eq!(done.path, Path::Moved);
-    assert_eq!(cluster.costs(mark), Costs { calls: 2, mutating: 1 });
+    assert_eq!(cluster.costs(since), Costs { calls: 2, mutating: 1 });
     assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));
-    cluster.heal();
+    cluster.clear_faults();
     cluster.audit();
 }
 
@@ -47,7 +47,7 @@ async fn f046_success_waits_until_the_data_path_has_switched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f047_a_frozen_metadata_service_delays_success_but_decides_nothing() {
+async fn f047_frozen_metadata_service_only_delays_success() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
     let when = Selector { caller: Some("node-b".to_owned()), ..Selector::default() };
@@ -60,26 +60,30 @@ async fn f047_a_frozen_metadata_service_delays_success_but_decides_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f118_presence_from_an_earlier_life_is_no_proof() {
+async fn f118_stale_presence_in_imds_does_not_prove_the_assign() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
-    // node-a's IMDS stands still while the address goes to node-b and comes back.
+    // The IMDS of node-a is frozen while the address moves to node-b and back.
     let when = Selector { caller: Some("node-a".to_owned()), ..Selector::default() };
     cluster.fault_when(Fault::ImdsFrozen {}, when);
     let second = Pod::new("uid-2", "node-b");
     attached(second.init(&cluster).await);
     released(second.stop(&cluster, Release::default()).await);
-    let mark = cluster.mark();
+    let since = cluster.last_call();
     let begun = Instant::now();
     attached(Pod::new("uid-3", "node-a").init(&cluster).await);
-    assert_eq!(cluster.costs(mark).mutating, 1, "presence in IMDS was taken for no need to call");
-    assert!(begun.elapsed() >= timing::SETTLE, "presence in IMDS was taken for proof");
+    assert_eq!(
+        cluster.costs(since).mutating,
+        1,
+        "init skipped the Assign because of stale metadata"
+    );
+    assert!(begun.elapsed() >= timing::SETTLE, "init took stale metadata for proof");
     assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-a")));
     cluster.audit();
 }
 
 #[tokio::test(start_paused = true)]
-async fn f051_a_black_hole_ends_in_a_timeout_within_the_documented_time() {
+async fn f051_hanging_ec2_calls_time_out_within_the_documented_time() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
     let node_b = Selector { caller: Some("node-b".to_owned()), ..Selector::default() };
@@ -94,7 +98,7 @@ async fn f051_a_black_hole_ends_in_a_timeout_within_the_documented_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f051_a_silent_metadata_service_ends_in_a_timeout_too() {
+async fn f051_silent_metadata_service_times_out() {
     let cluster = Cluster::default();
     cluster.fault_when(Fault::ImdsDown {}, Selector::default());
     let begun = Instant::now();
@@ -102,11 +106,11 @@ async fn f051_a_silent_metadata_service_ends_in_a_timeout_too() {
     let failure = failed(pod.init(&cluster).await);
     assert_eq!(failure.exit, Exit::TimedOut);
     assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
-    cluster.heal();
+    cluster.clear_faults();
 }
 
 #[tokio::test(start_paused = true)]
-async fn f052_a_lost_answer_is_followed_by_reads_and_no_second_mutation() {
+async fn f052_response_lost_after_commit_causes_reads_and_no_second_mutation() {
     for lost in [
         Fault::LostResponse { after_commit: true },
         Fault::HttpStatus { status: 503, body: firecamp_vpc::Body::Html, after_commit: true },
@@ -116,18 +120,18 @@ async fn f052_a_lost_answer_is_followed_by_reads_and_no_second_mutation() {
         parked_on_a(&cluster).await;
         let when = Selector { op: Some(ASSIGN.to_owned()), nth: Some(1), ..Selector::default() };
         cluster.fault_when(lost.clone(), when);
-        let mark = cluster.mark();
+        let since = cluster.last_call();
         attached(Pod::new("uid-2", "node-b").init(&cluster).await);
-        assert_eq!(cluster.costs(mark).mutating, 1, "{lost:?}");
+        assert_eq!(cluster.costs(since).mutating, 1, "{lost:?}");
         assert_eq!(cluster.owner(FIRST), Some(cluster.eni("node-b")));
         assert!(cluster.record(FIRST).pending_mutations.is_empty());
-        cluster.heal();
+        cluster.clear_faults();
         cluster.audit();
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn f052_an_answer_lost_before_the_commit_is_repeated_after_a_fresh_read() {
+async fn f052_call_lost_before_commit_is_repeated_after_a_fresh_read() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
     let when = Selector { op: Some(ASSIGN.to_owned()), nth: Some(1), ..Selector::default() };
@@ -139,71 +143,71 @@ async fn f052_an_answer_lost_before_the_commit_is_repeated_after_a_fresh_read() 
         "no fresh read before the repeat"
     );
     assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));
-    cluster.heal();
+    cluster.clear_faults();
     cluster.audit();
 }
 
 #[tokio::test(start_paused = true)]
-async fn f053_a_denied_call_is_final_and_not_repeated_in_a_loop() {
+async fn f053_denied_call_is_not_retried() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
     cluster.fault(ASSIGN, Fault::IamDeny {});
-    let mark = cluster.mark();
+    let since = cluster.last_call();
     let failure = failed(Pod::new("uid-2", "node-b").init(&cluster).await);
     assert_eq!(failure.exit, Exit::CloudRefused);
     assert!(failure.message.contains("UnauthorizedOperation"), "{}", failure.message);
     assert!(failure.message.contains(ASSIGN), "{}", failure.message);
-    assert_eq!(cluster.costs(mark).mutating, 1);
+    assert_eq!(cluster.costs(since).mutating, 1);
     assert_eq!(cluster.owner(FIRST), Some(cluster.eni("node-a")));
-    cluster.heal();
+    cluster.clear_faults();
     cluster.audit();
 }
 
 #[tokio::test(start_paused = true)]
-async fn f054_an_address_that_a_stranger_holds_is_never_forced() {
+async fn f054_address_on_a_foreign_interface_is_never_reassigned() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
     cluster.act(&Act::Reassign { address: FIRST, to: None });
     cluster.settle().await;
-    let external_caller = cluster.owner(FIRST).expect("the ENI of the external caller");
-    let mark = cluster.mark();
+    let foreign = cluster.owner(FIRST).expect("the foreign ENI");
+    let since = cluster.last_call();
     let failure = failed(Pod::new("uid-2", "node-b").init(&cluster).await);
     assert_eq!(failure.exit, Exit::AddressUnavailable);
-    assert!(failure.message.contains(external_caller.as_str()), "{}", failure.message);
-    assert_eq!(cluster.costs(mark).mutating, 0);
-    assert_eq!(cluster.owner(FIRST), Some(external_caller));
+    assert!(failure.message.contains(foreign.as_str()), "{}", failure.message);
+    assert_eq!(cluster.costs(since).mutating, 0);
+    assert_eq!(cluster.owner(FIRST), Some(foreign));
     cluster.audit();
 }
 
 #[tokio::test(start_paused = true)]
-async fn f119_an_address_that_returned_to_the_subnet_and_went_to_a_stranger_is_left_alone() {
+async fn f119_address_freed_and_assigned_to_a_foreign_interface_is_not_reassigned() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
     let terminate = Act::Terminate { node: "node-a".to_owned(), delete_on_termination: Some(true) };
     cluster.act(&terminate);
     cluster.act(&Act::Reassign { address: FIRST, to: None });
     cluster.settle().await;
-    let stranger = cluster.owner(FIRST).expect("the stranger's ENI");
-    let mark = cluster.mark();
+    let foreign = cluster.owner(FIRST).expect("the foreign ENI");
+    let since = cluster.last_call();
     let failure = failed(Pod::new("uid-2", "node-b").init(&cluster).await);
     assert_eq!(failure.exit, Exit::AddressUnavailable);
-    assert!(failure.message.contains(stranger.as_str()), "{}", failure.message);
-    assert_eq!(cluster.costs(mark).mutating, 0);
-    assert_eq!(cluster.owner(FIRST), Some(stranger));
+    assert!(failure.message.contains(foreign.as_str()), "{}", failure.message);
+    assert_eq!(cluster.costs(since).mutating, 0);
+    assert_eq!(cluster.owner(FIRST), Some(foreign));
 }
 
 #[tokio::test(start_paused = true)]
-async fn f055_a_reservation_that_was_lost_is_assigned_again_while_it_is_free() {
+async fn f055_free_address_is_assigned_again_after_its_reservation_is_lost() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
     let terminate = Act::Terminate { node: "node-a".to_owned(), delete_on_termination: Some(true) };
     cluster.act(&terminate);
     cluster.settle().await;
     assert_eq!(cluster.owner(FIRST), None);
-    let mark = cluster.mark();
+    let since = cluster.last_call();
     let done = attached(Pod::new("uid-2", "node-b").init(&cluster).await);
     assert_eq!(done.address, FIRST, "the member was renumbered");
-    assert_eq!(cluster.costs(mark), Costs { calls: 2, mutating: 1 });
+    assert_eq!(cluster.costs(since), Costs { calls: 2, mutating: 1 });
     cluster.audit();
 }
 
@@ -220,7 +224,7 @@ async fn f056_an_address_in_use_outside_the_registry_is_not_adopted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f061_with_ec2_away_moves_wait_and_succeed_when_it_returns() {
+async fn f061_move_waits_while_ec2_is_unavailable_and_then_succeeds() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
     let until = cluster.now() + Duration::from_secs(40);
@@ -229,9 +233,9 @@ async fn f061_with_ec2_away_moves_wait_and_succeed_when_it_returns() {
         until_ms: Some(u64::try_from(until.as_millis()).expect("a short test")),
         ..Selector::default()
     };
-    let away =
+    let unavailable =
         Fault::HttpStatus { status: 503, body: firecamp_vpc::Body::Html, after_commit: false };
-    cluster.fault_when(away, when);
+    cluster.fault_when(unavailable, when);
     attached(Pod::new("uid-2", "node-b").init(&cluster).await);
     assert!(cluster.now() >= until);
     assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));
@@ -239,7 +243,7 @@ async fn f061_with_ec2_away_moves_wait_and_succeed_when_it_returns() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f088_a_node_that_never_answers_again_is_not_waited_for() {
+async fn f088_successor_does_not_wait_for_a_terminated_node() {
     for keeps_enis in [true, false] {
         let cluster = Cluster::default();
         attached(Pod::new("uid-1", "node-a").init(&cluster).await);
@@ -247,17 +251,17 @@ async fn f088_a_node_that_never_answers_again_is_not_waited_for() {
         cluster.act(&Act::Terminate { node, delete_on_termination: Some(!keeps_enis) });
         cluster.settle().await;
         let begun = Instant::now();
-        let mark = cluster.mark();
+        let since = cluster.last_call();
         let done = attached(Pod::new("uid-2", "node-b").init(&cluster).await);
         assert_eq!((done.address, done.barrier), (FIRST, false));
         assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-        assert_eq!(cluster.costs(mark), Costs { calls: 2, mutating: 1 });
+        assert_eq!(cluster.costs(since), Costs { calls: 2, mutating: 1 });
         cluster.audit();
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn f045_an_own_address_that_ec2_refuses_to_assign_again_is_settled_by_describe() {
+async fn f045_describe_resolves_a_rejected_assign_of_an_address_already_held() {
     let cluster = Cluster::default();
     let crashed =
         Pod::new("uid-1", "node-a").breaking(firecamp_testkit::sim::Script::new().breaking(
@@ -265,17 +269,17 @@ async fn f045_an_own_address_that_ec2_refuses_to_assign_again_is_settled_by_desc
             1,
             firecamp_testkit::sim::Break::Never,
         ));
-    crashed.dies_in_init(&cluster).await.expect("a death after its Assign");
+    crashed.killed_in_init(&cluster).await.expect("the script kills init after its Assign");
     cluster.fault(ASSIGN, Fault::AssignOwn { answer: firecamp_vpc::OwnAnswer::Error });
     let done = attached(Pod::new("uid-1", "node-a").init(&cluster).await);
     assert_eq!(done.address, FIRST);
     assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-a")));
-    cluster.heal();
+    cluster.clear_faults();
     cluster.audit();
 }
 
 #[tokio::test(start_paused = true)]
-async fn f042_what_cannot_succeed_is_tried_ever_more_rarely() {
+async fn f042_failing_assign_is_retried_with_backoff() {
     for (fault, most) in [
         (
             Fault::HttpStatus { status: 503, body: firecamp_vpc::Body::Html, after_commit: false },
@@ -286,24 +290,24 @@ async fn f042_what_cannot_succeed_is_tried_ever_more_rarely() {
         let cluster = Cluster::default();
         parked_on_a(&cluster).await;
         cluster.fault(ASSIGN, fault.clone());
-        let mark = cluster.mark();
+        let since = cluster.last_call();
         let failure = failed(Pod::new("uid-2", "node-b").init(&cluster).await);
         assert_eq!(failure.exit, Exit::TimedOut);
-        let costs = cluster.costs(mark);
+        let costs = cluster.costs(since);
         assert!(costs.mutating <= most, "{costs:?} under {fault:?}");
         assert!(costs.calls <= 2 * most, "{costs:?} under {fault:?}");
-        // Nothing was changed, and the record says so.
+        // EC2 has not changed.
         assert_eq!(cluster.owner(FIRST), Some(cluster.eni("node-a")));
-        cluster.heal();
+        cluster.clear_faults();
         cluster.audit();
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn f047_a_record_is_not_put_back_where_the_address_is_known_not_to_be() {
+async fn f047_stale_imds_does_not_attach_an_address_that_a_foreign_interface_holds() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
-    // node-a's IMDS stands still and lists the address for ever; a stranger takes it.
+    // The IMDS of node-a is frozen and lists the address, which moves to a foreign ENI.
     let when = Selector { caller: Some("node-a".to_owned()), ..Selector::default() };
     cluster.fault_when(Fault::ImdsFrozen {}, when);
     cluster.act(&Act::Reassign { address: FIRST, to: None });
@@ -311,6 +315,10 @@ async fn f047_a_record_is_not_put_back_where_the_address_is_known_not_to_be() {
     let refused = failed(Pod::new("uid-2", "node-b").init(&cluster).await);
     assert_eq!(refused.exit, Exit::AddressUnavailable);
     let again = failed(Pod::new("uid-3", "node-a").init(&cluster).await);
-    assert_eq!(again.exit, Exit::AddressUnavailable, "success while a stranger has it");
+    assert_eq!(
+        again.exit,
+        Exit::AddressUnavailable,
+        "init must not succeed while a foreign ENI has the address"
+    );
     cluster.audit();
 }

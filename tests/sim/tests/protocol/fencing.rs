@@ -1,4 +1,4 @@
-//! Fencing: zombies, late calls, marks, the takeover barrier.
+//! Fencing: superseded pods, late calls, pending mutations, and the takeover barrier.
 
 use std::time::Duration;
 
@@ -27,38 +27,42 @@ fn calls_of(node: &str, op: &str, nth: Option<u64>) -> Selector {
 const ASSIGN: &str = "AssignPrivateIpAddresses";
 
 #[tokio::test(start_paused = true)]
-async fn f007_a_superseded_assign_that_lands_late_but_within_t_harms_nobody() {
+async fn f007_late_assign_of_a_superseded_pod_within_t_does_no_harm() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
     let late = Fault::LateLanding { after_ms: 4_500, silent: true };
     cluster.fault_when(late, calls_of("node-a", ASSIGN, None));
-    // The zombie is on its way to take its address back when its successor starts elsewhere.
-    let release_here = Pod::new("uid-2", "node-b");
-    attached(release_here.init(&cluster).await);
-    released(release_here.stop(&cluster, Release::default()).await);
-    let zombie = Pod::new("uid-3", "node-a");
+    // The pod on node-a acquires the address; its successor starts while its Assign is in flight.
+    let second = Pod::new("uid-2", "node-b");
+    attached(second.init(&cluster).await);
+    released(second.stop(&cluster, Release::default()).await);
+    let superseded = Pod::new("uid-3", "node-a");
     let successor = async {
         sleep(Duration::from_secs(1)).await;
         let done = attached(Pod::new("uid-4", "node-b").init(&cluster).await);
-        assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")), "success too early");
+        assert_eq!(
+            cluster.data_path(FIRST),
+            Some(cluster.eni("node-b")),
+            "init must not succeed before the data path has switched"
+        );
         done
     };
-    let (ended, done) = tokio::join!(zombie.init(&cluster), successor);
+    let (ended, done) = tokio::join!(superseded.init(&cluster), successor);
     assert_eq!(failed(ended).exit, Exit::Superseded);
     assert!(done.barrier);
     sleep(Duration::from_secs(30)).await;
     assert_eq!(cluster.owner(FIRST), Some(cluster.eni("node-b")));
     assert!(cluster.node("node-a").host.addresses().is_empty());
-    cluster.heal();
+    cluster.clear_faults();
     cluster.audit();
 }
 
 #[tokio::test(start_paused = true)]
-async fn f006_two_pods_at_once_end_with_one_holder_and_one_move_per_epoch() {
+async fn f006_two_concurrent_pods_end_with_one_holder_and_at_most_one_move_per_epoch() {
     for delay in [0, 5, 20, 100, 400] {
         let cluster = Cluster::default();
         parked_on_a(&cluster).await;
-        let mark = cluster.mark();
+        let since = cluster.last_call();
         let late = async {
             sleep(Duration::from_millis(delay)).await;
             Pod::new("uid-3", "node-a").init(&cluster).await
@@ -67,15 +71,19 @@ async fn f006_two_pods_at_once_end_with_one_holder_and_one_move_per_epoch() {
         let (one, two) = tokio::join!(early.init(&cluster), late);
         let record = cluster.record(FIRST);
         let holder = record.attachment.clone().expect("a holder");
-        assert_eq!(cluster.data_path(FIRST), holder.eni, "after {delay} ms: {one:?} {two:?}");
-        let moves = cluster.costs(mark).mutating as u64;
+        assert_eq!(
+            cluster.data_path(FIRST),
+            holder.eni,
+            "second pod after {delay} ms: {one:?} {two:?}"
+        );
+        let moves = cluster.costs(since).mutating as u64;
         assert!(moves <= record.epoch.0, "{moves} moves in {} epochs", record.epoch);
         cluster.audit();
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn f114_a_pod_that_was_superseded_after_its_check_cannot_take() {
+async fn f114_pod_superseded_after_its_pod_check_cannot_acquire() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
     let node = |name: &str| Some(name.parse().expect("a node name"));
@@ -87,7 +95,7 @@ async fn f114_a_pod_that_was_superseded_after_its_check_cannot_take() {
         controller: None,
     };
     cluster.registry.set_pod(old.member(), view(&old, "node-a"));
-    // Between its check and its write the pod is force-deleted and its successor takes.
+    // Between its pod check and its write, the pod is deleted by force and its successor acquires.
     let script = Script::new().breaking(Op::Write, 1, Break::Late(Duration::from_secs(3)));
     let late = old.clone().breaking(script.clone());
     let successor = async {
@@ -105,11 +113,11 @@ async fn f114_a_pod_that_was_superseded_after_its_check_cannot_take() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f115_a_release_clears_no_other_pending_mutation_and_the_claimant_waits() {
+async fn f115_release_clears_only_its_own_pending_mutations_and_the_claimant_waits() {
     let cluster = Cluster::default();
     let holder = Pod::new("uid-1", "node-a");
     attached(holder.init(&cluster).await);
-    // The agent of node-a marks a re-assert and sends it.
+    // The agent of node-a records a pending re-assert and sends it.
     let stored = cluster.registry.snapshot().static_ips[&FIRST].clone();
     let mut object = stored.object.clone();
     object.pending_mutations.insert(PendingMutation {
@@ -130,10 +138,10 @@ async fn f115_a_release_clears_no_other_pending_mutation_and_the_claimant_waits(
 }
 
 #[tokio::test(start_paused = true)]
-async fn f116_a_mark_stays_until_every_call_of_its_process_is_out_of_the_way() {
+async fn f116_pending_mutation_stays_until_every_call_of_its_process_has_ended() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
-    // The first Assign hangs, is given up on after T, and the second one is answered.
+    // The first Assign hangs and init abandons it after T; EC2 answers the second one.
     let hang = Fault::Hang { after_commit: false };
     cluster.fault_when(hang, calls_of("node-b", ASSIGN, Some(1)));
     let begun = Instant::now();
@@ -141,21 +149,21 @@ async fn f116_a_mark_stays_until_every_call_of_its_process_is_out_of_the_way() {
     attached(pod.init(&cluster).await);
     assert!(begun.elapsed() >= timing::CALL_BOUND, "{:?}", begun.elapsed());
     assert!(cluster.record(FIRST).pending_mutations.is_empty());
-    cluster.heal();
+    cluster.clear_faults();
     cluster.audit();
 }
 
 #[tokio::test(start_paused = true)]
-async fn f116_a_completion_waits_for_a_call_that_may_still_land() {
+async fn f116_completion_waits_for_a_call_that_may_still_take_effect() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
-    // The answer is lost at once, so that the retry completes long before T.
+    // The first response is lost at once, so the retry completes long before T.
     let lost = Fault::LostResponse { after_commit: false };
     cluster.fault_when(lost, calls_of("node-b", ASSIGN, Some(1)));
     let begun = Instant::now();
     attached(Pod::new("uid-2", "node-b").init(&cluster).await);
     assert!(begun.elapsed() >= timing::CALL_BOUND, "completed after {:?}", begun.elapsed());
-    cluster.heal();
+    cluster.clear_faults();
     cluster.audit();
 }
 
@@ -167,15 +175,15 @@ async fn f117_a_late_unassign_does_not_take_the_address_from_the_successor() {
     cluster.settle().await;
     let late = Fault::LateLanding { after_ms: 4_500, silent: true };
     cluster.fault_when(late, calls_of("node-a", "UnassignPrivateIpAddresses", Some(1)));
-    // The stop container is killed while its Unassign is on its way.
+    // The stop container is killed while its Unassign is in flight.
     let stop = pod.stop(&cluster, Release { unassign: true });
-    assert!(timeout(Duration::from_secs(1), stop).await.is_err(), "it was to hang");
+    assert!(timeout(Duration::from_secs(1), stop).await.is_err(), "the stop container must hang");
     let done = attached(Pod::new("uid-2", "node-a").init(&cluster).await);
-    assert!(done.barrier, "an Unassign on this ENI was marked");
+    assert!(done.barrier, "the record has a pending Unassign from this ENI");
     sleep(Duration::from_secs(30)).await;
     assert_eq!(cluster.owner(FIRST), Some(cluster.eni("node-a")));
     assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-a")));
-    cluster.heal();
+    cluster.clear_faults();
     cluster.audit();
 }
 
@@ -183,7 +191,7 @@ async fn f117_a_late_unassign_does_not_take_the_address_from_the_successor() {
 async fn a_superseded_init_leaves_nothing_in_the_kernel() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
-    // It is frozen before its completion, its successor takes, and then it goes on.
+    // It freezes before its completion, its successor acquires, and then it continues.
     let script = Script::new().breaking(Op::Write, 2, Break::Late(Duration::from_secs(20)));
     let frozen = Pod::new("uid-2", "node-a").breaking(script.clone());
     let successor = async {
@@ -200,10 +208,10 @@ async fn a_superseded_init_leaves_nothing_in_the_kernel() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f091_in_file_mode_a_process_takes_once_over_the_record_that_it_read() {
+async fn f091_file_registry_lets_a_process_acquire_only_over_the_record_it_read() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
-    // Vouched for: nobody says which pod lives, so a second take is the end of the first one.
+    // A file registry does not know which pod is current, so a second acquisition ends the first.
     let script = Script::new().breaking(Op::Write, 1, Break::Late(Duration::from_secs(3)));
     let late = Pod::new("uid-2", "node-a").breaking(script);
     let other = async {
@@ -217,10 +225,10 @@ async fn f091_in_file_mode_a_process_takes_once_over_the_record_that_it_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f007_a_superseded_init_that_waits_for_its_proof_ends_as_superseded() {
+async fn f007_init_superseded_while_it_waits_for_proof_fails_as_superseded() {
     let cluster = Cluster::default();
     parked_on_a(&cluster).await;
-    // Its IMDS stands still, so that it waits for a proof while its successor takes.
+    // Its IMDS is frozen, so it waits for proof while its successor acquires.
     let when = Selector { caller: Some("node-b".to_owned()), ..Selector::default() };
     cluster.fault_when(Fault::ImdsFrozen {}, when);
     let begun = Instant::now();

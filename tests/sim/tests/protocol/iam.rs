@@ -1,4 +1,4 @@
-//! The rights in EC2 that are deployed suffice, and none of them can be left out.
+//! The deployed IAM policy suffices, and contains nothing that FireCamp does not use.
 
 use std::collections::BTreeSet;
 
@@ -10,16 +10,16 @@ use firecamp_vpc::{Call, Service};
 const PLACE: Place<'_> =
     Place { region: "us-east-1", account: "111122223333", vpc: "vpc-0a1b", cluster: "demo" };
 
-/// As AWS would be asked: the interfaces of the nodes are tagged, the stranger's is not.
-fn ask(cluster: &Cluster, call: &Call) -> Ask {
+/// The call as an IAM request: the nodes' ENIs have the cluster's tag, foreign ENIs do not.
+fn iam_request(cluster: &Cluster, call: &Call) -> Ask {
     let nodes = cluster.world().nodes();
     let tagged = |eni: &str| nodes.iter().flat_map(|node| &node.enis).any(|it| it.id == eni);
     let eni = call.parameters.get("NetworkInterfaceId");
     PLACE.asks(&call.action, eni.map(|eni| (eni.as_str(), tagged(eni))))
 }
 
-/// A member starts, moves to another node, and gives its address back.
-async fn a_life(cluster: &Cluster) -> Vec<Ask> {
+/// The requests of a member that starts, moves to another node, and unassigns its address.
+async fn lifecycle(cluster: &Cluster) -> Vec<Ask> {
     attached(Pod::new("uid-1", "node-a").init(cluster).await);
     cluster.settle().await;
     let next = Pod::new("uid-2", "node-b");
@@ -31,28 +31,28 @@ async fn a_life(cluster: &Cluster) -> Vec<Ask> {
     calls
         .iter()
         .filter(|call| call.service == Service::Ec2)
-        .map(|call| ask(cluster, call))
+        .map(|call| iam_request(cluster, call))
         .collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_member_needs_what_the_policy_allows_and_all_of_it() {
+async fn iam_policy_covers_a_member_lifecycle_and_agents_use_the_rest() {
     let policy = Policy::of(PLACE).expect("a policy");
     let cluster = Cluster::default();
-    let asked = a_life(&cluster).await;
-    for ask in &asked {
-        assert!(policy.allows(ask), "denied: {ask:?}");
+    let requests = lifecycle(&cluster).await;
+    for request in &requests {
+        assert!(policy.allows(request), "the policy denies {request:?}");
     }
-    let mut idle = BTreeSet::new();
+    let mut unused = BTreeSet::new();
     for action in policy.actions() {
         let less = policy.without(action);
-        if asked.iter().all(|ask| less.allows(ask)) {
-            idle.insert(action.to_owned());
+        if requests.iter().all(|request| less.allows(request)) {
+            unused.insert(action.to_owned());
         }
     }
-    // Volumes and room are the agents', reservations a person's.
+    // Agents read volumes and capacity; `firecamp` reads subnet reservations.
     let agents =
         ["ec2:DescribeInstanceTypes", "ec2:DescribeVolumes", "ec2:GetSubnetCidrReservations"];
-    assert_eq!(idle, BTreeSet::from(agents.map(str::to_owned)));
+    assert_eq!(unused, BTreeSet::from(agents.map(str::to_owned)));
     cluster.audit();
 }

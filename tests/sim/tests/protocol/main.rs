@@ -1,4 +1,4 @@
-//! The protocol in the simulator: one binary, one module per part of the failure cases.
+//! The protocol in the simulator, one module per area of the failure cases.
 #![expect(clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod bounds;

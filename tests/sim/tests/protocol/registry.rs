@@ -1,4 +1,4 @@
-//! Failure cases of the registry, seen from the protocol.
+//! Failure cases of the registry.
 
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::ids::Epoch;
@@ -12,7 +12,7 @@ async fn f074_members_never_write_the_same_object() {
     let (one, two) = (Pod::of("redis-0", "u0", "node-a"), Pod::of("redis-1", "u1", "node-b"));
     let (a, b) = tokio::join!(one.init(&cluster), two.init(&cluster));
     let (a, b) = (attached(a), attached(b));
-    assert_ne!(a.address, b.address, "one address for two members");
+    assert_ne!(a.address, b.address, "two members have the same address");
     let before = cluster.registry.snapshot().static_ips[&a.address].version.clone();
     released(two.stop(&cluster, Release::default()).await);
     assert_eq!(cluster.registry.snapshot().static_ips[&a.address].version, before);
@@ -20,7 +20,7 @@ async fn f074_members_never_write_the_same_object() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f074_ten_members_that_start_at_once_get_ten_addresses() {
+async fn f074_ten_concurrent_first_starts_get_ten_addresses() {
     let cluster = std::rc::Rc::new(Cluster::default());
     let local = tokio::task::LocalSet::new();
     let mut starts = Vec::new();
@@ -36,7 +36,10 @@ async fn f074_ten_members_that_start_at_once_get_ten_addresses() {
         .run_until(async {
             let mut found = std::collections::BTreeSet::new();
             for start in starts {
-                assert!(found.insert(start.await.expect("an attach")), "an address twice");
+                assert!(
+                    found.insert(start.await.expect("an attach")),
+                    "two members have the same address"
+                );
             }
             assert_eq!(found.len(), 10);
         })
@@ -45,15 +48,15 @@ async fn f074_ten_members_that_start_at_once_get_ten_addresses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f075_the_intent_is_in_the_registry_before_ec2_is_changed() {
+async fn f075_record_has_the_pending_mutation_before_ec2_changes() {
     let cluster = Cluster::default();
     let pod = Pod::new("uid-1", "node-a");
-    let died = Script::new().breaking(Op::Assign, 1, Break::Never);
-    let crash = pod.clone().breaking(died);
-    crash.dies_in_init(&cluster).await.expect("a death before the call");
+    let script = Script::new().breaking(Op::Assign, 1, Break::Never);
+    let crash = pod.clone().breaking(script);
+    crash.killed_in_init(&cluster).await.expect("the script kills init before the call");
     let record = cluster.record(FIRST);
     assert_eq!(record.epoch, Epoch(1));
-    assert_eq!(record.pending_mutations.len(), 1, "the Assign is marked before it is sent");
+    assert_eq!(record.pending_mutations.len(), 1, "the record has the pending Assign");
     assert_eq!(cluster.owner(FIRST), None);
     attached(pod.init(&cluster).await);
     assert_eq!(cluster.owner(FIRST), Some(cluster.eni("node-a")));
@@ -61,7 +64,7 @@ async fn f075_the_intent_is_in_the_registry_before_ec2_is_changed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f075_a_lost_answer_to_the_take_does_not_take_twice() {
+async fn f075_lost_response_to_the_acquire_does_not_acquire_twice() {
     let cluster = Cluster::default();
     let first = Pod::new("uid-1", "node-a");
     attached(first.init(&cluster).await);
@@ -98,7 +101,7 @@ async fn f079_an_earlier_incarnation_can_neither_claim_nor_release() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f080_a_registry_restored_from_a_backup_moves_no_address_and_epochs_only_grow() {
+async fn f080_restored_backup_moves_no_address_and_does_not_decrease_epochs() {
     let cluster = Cluster::default();
     let first = Pod::new("uid-1", "node-a");
     attached(first.init(&cluster).await);
@@ -107,21 +110,25 @@ async fn f080_a_registry_restored_from_a_backup_moves_no_address_and_epochs_only
         attached(Pod::new(&format!("uid-b{round}"), "node-b").init(&cluster).await);
     }
     cluster.settle().await;
-    let mark = cluster.mark();
+    let since = cluster.last_call();
     cluster.registry.restore(backup);
-    assert_eq!(cluster.costs(mark), Costs { calls: 0, mutating: 0 });
+    assert_eq!(cluster.costs(since), Costs { calls: 0, mutating: 0 });
     assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));
-    // The member starts again where it really is: the restored epoch is behind the node's own
-    // record, and must overtake it.
+    // The member starts again on the node that has the address. The restored epoch is lower than
+    // the epoch in the node's lock file, and the new epoch must be higher.
     let done = attached(Pod::new("uid-next", "node-b").init(&cluster).await);
-    assert!(done.epoch > Epoch(4), "epoch {} does not overtake the node's record", done.epoch);
+    assert!(
+        done.epoch > Epoch(4),
+        "epoch {} is not higher than the one in the node's lock file",
+        done.epoch
+    );
     assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));
     cluster.audit();
 }
 
-/// Identity is (instance, ENI), not the node's name: EC2 decides whether a holder still exists.
+/// A holder is identified by instance and ENI, not by node name; EC2 decides whether it exists.
 #[tokio::test(start_paused = true)]
-async fn f077_a_record_that_names_a_vanished_instance_blocks_nobody() {
+async fn f077_record_of_a_terminated_instance_does_not_block_the_member() {
     for delete_on_termination in [true, false] {
         let cluster = Cluster::default();
         let first = Pod::new("uid-1", "node-a");
@@ -130,7 +137,7 @@ async fn f077_a_record_that_names_a_vanished_instance_blocks_nobody() {
         let delete_on_termination = Some(delete_on_termination);
         cluster.act(&firecamp_vpc::Act::Terminate { node, delete_on_termination });
         cluster.settle().await;
-        // The release of the dead node's pod is finished by whoever can still speak for it.
+        // The stop container of the terminated node's pod completes its release.
         assert_eq!(released(first.stop(&cluster, Release::default()).await), Done::Parked);
         let done = attached(Pod::new("uid-2", "node-b").init(&cluster).await);
         assert_eq!(done.address, FIRST);
@@ -140,12 +147,12 @@ async fn f077_a_record_that_names_a_vanished_instance_blocks_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f075_a_claim_that_died_before_its_address_can_start_in_another_zone() {
+async fn f075_member_may_start_in_another_zone_after_a_crash_before_allocation() {
     let cluster = Cluster::default();
-    // Its claim names an address of zone a; the second write, the allocation, never happens.
-    let died = Script::new().breaking(Op::Write, 2, Break::Never);
-    let pod = Pod::new("uid-1", "node-a").breaking(died);
-    pod.dies_in_init(&cluster).await.expect("a death after the claim");
+    // The claim exists; the second write, the allocation of an address in zone a, does not happen.
+    let script = Script::new().breaking(Op::Write, 2, Break::Never);
+    let pod = Pod::new("uid-1", "node-a").breaking(script);
+    pod.killed_in_init(&cluster).await.expect("the script kills init after the claim");
     let done = attached(Pod::new("uid-1", "node-c").init(&cluster).await);
     assert_eq!(cluster.data_path(done.address), Some(cluster.eni("node-c")));
     assert_eq!(cluster.registry.snapshot().static_ips.len(), 1);
@@ -153,21 +160,24 @@ async fn f075_a_claim_that_died_before_its_address_can_start_in_another_zone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_costs_one_slow_restart_and_not_all_later_ones() {
+async fn crash_slows_only_the_next_restart() {
     let cluster = Cluster::default();
     let pod = Pod::new("uid-1", "node-a");
     attached(pod.init(&cluster).await);
     released(pod.stop(&cluster, Release::default()).await);
     cluster.settle().await;
-    let died = Script::new().breaking(Op::AddAddress, 1, Break::Never);
-    let crash = Pod::new("uid-2", "node-b").breaking(died);
-    crash.dies_in_init(&cluster).await.expect("a death after its Assign");
+    let script = Script::new().breaking(Op::AddAddress, 1, Break::Never);
+    let crash = Pod::new("uid-2", "node-b").breaking(script);
+    crash.killed_in_init(&cluster).await.expect("the script kills init after its Assign");
     let again = Pod::new("uid-2", "node-b");
     attached(again.init(&cluster).await);
-    assert!(cluster.record(FIRST).pending_mutations.is_empty(), "the mark of the dead run stays");
+    assert!(
+        cluster.record(FIRST).pending_mutations.is_empty(),
+        "the pending mutation of the killed run is left"
+    );
     released(again.stop(&cluster, Release::default()).await);
-    let mark = cluster.mark();
+    let since = cluster.last_call();
     attached(Pod::new("uid-3", "node-b").init(&cluster).await);
-    assert_eq!(cluster.costs(mark), Costs { calls: 0, mutating: 0 });
+    assert_eq!(cluster.costs(since), Costs { calls: 0, mutating: 0 });
     cluster.audit();
 }

@@ -13,7 +13,7 @@ use firecamp_testkit::sim::{Break, Op, Script};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-fn present(pod: &Pod, node: &str) -> PodView {
+fn running(pod: &Pod, node: &str) -> PodView {
     let node = Some(node.parse().expect("a node name"));
     PodView::Present {
         pod: pod.uid().clone(),
@@ -23,7 +23,7 @@ fn present(pod: &Pod, node: &str) -> PodView {
     }
 }
 
-fn ending(pod: &Pod, node: &str, left: Option<Duration>) -> PodView {
+fn terminating(pod: &Pod, node: &str, left: Option<Duration>) -> PodView {
     let node = Some(node.parse().expect("a node name"));
     PodView::Present {
         pod: pod.uid().clone(),
@@ -34,27 +34,31 @@ fn ending(pod: &Pod, node: &str, left: Option<Duration>) -> PodView {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f023_a_zombies_late_stop_changes_nothing() {
+async fn f023_late_stop_of_a_superseded_pod_changes_nothing() {
     let cluster = Cluster::default();
-    let zombie = Pod::new("uid-1", "node-a");
-    attached(zombie.init(&cluster).await);
+    let superseded = Pod::new("uid-1", "node-a");
+    attached(superseded.init(&cluster).await);
     attached(Pod::new("uid-2", "node-b").init(&cluster).await);
-    let (record, mark) = (cluster.record(FIRST), cluster.mark());
+    let (record, since) = (cluster.record(FIRST), cluster.last_call());
     for unassign in [false, true] {
-        assert_eq!(released(zombie.stop(&cluster, Release { unassign }).await), Done::NotHolder);
+        assert_eq!(
+            released(superseded.stop(&cluster, Release { unassign }).await),
+            Done::NotHolder
+        );
     }
     assert_eq!(cluster.record(FIRST), record);
-    assert_eq!(cluster.costs(mark), Costs { calls: 0, mutating: 0 });
+    assert_eq!(cluster.costs(since), Costs { calls: 0, mutating: 0 });
     assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));
     cluster.audit();
 }
 
 #[tokio::test(start_paused = true)]
-async fn f023_the_old_stop_on_the_same_node_leaves_the_new_pods_address() {
+async fn f023_stop_of_the_old_pod_on_the_same_node_keeps_the_new_pods_address() {
     let cluster = Cluster::default();
     let old = Pod::new("uid-1", "node-a");
     attached(old.init(&cluster).await);
-    // The old stop has made its checks and is about to remove the address when the new pod takes.
+    // The old stop container has made its checks and is about to remove the address when the new
+    // pod acquires it.
     let script = Script::new().breaking(Op::RemoveAddress, 1, Break::Late(Duration::from_secs(2)));
     let late = old.clone().breaking(script.clone());
     let successor = async {
@@ -71,7 +75,7 @@ async fn f023_the_old_stop_on_the_same_node_leaves_the_new_pods_address() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f029_a_stop_that_cannot_ask_changes_nothing_and_says_so() {
+async fn f029_stop_without_a_registry_changes_nothing_and_fails() {
     let cluster = Cluster::default();
     let pod = Pod::new("uid-1", "node-a");
     attached(pod.init(&cluster).await);
@@ -88,10 +92,10 @@ async fn f029_a_stop_that_cannot_ask_changes_nothing_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f030_a_signal_to_a_pod_that_is_not_ending_changes_nothing() {
+async fn f030_signal_to_a_pod_that_is_not_terminating_changes_nothing() {
     let cluster = Cluster::default();
     let pod = Pod::new("uid-1", "node-a");
-    cluster.registry.set_pod(pod.member(), present(&pod, "node-a"));
+    cluster.registry.set_pod(pod.member(), running(&pod, "node-a"));
     attached(pod.init(&cluster).await);
     let record = cluster.record(FIRST);
     let stop = CancellationToken::new();
@@ -99,29 +103,29 @@ async fn f030_a_signal_to_a_pod_that_is_not_ending_changes_nothing() {
     assert_eq!(released(pod.sidecar(&cluster, stop).await), Done::NotEnding);
     assert!(cluster.node("node-a").host.addresses().contains_key(&FIRST));
     assert_eq!(cluster.record(FIRST), record);
-    cluster.registry.set_pod(pod.member(), ending(&pod, "node-a", None));
+    cluster.registry.set_pod(pod.member(), terminating(&pod, "node-a", None));
     assert_eq!(released(pod.stop(&cluster, Release::default()).await), Done::Parked);
     cluster.audit();
 }
 
 #[tokio::test(start_paused = true)]
-async fn f031_a_release_keeps_the_address_on_the_eni_unless_it_is_told_to_unassign() {
+async fn f031_release_keeps_the_address_on_the_eni_unless_unassign_is_requested() {
     let cluster = Cluster::default();
     let pod = Pod::new("uid-1", "node-a");
     attached(pod.init(&cluster).await);
-    let mark = cluster.mark();
+    let since = cluster.last_call();
     assert_eq!(released(pod.stop(&cluster, Release::default()).await), Done::Parked);
-    assert_eq!(cluster.costs(mark), Costs { calls: 0, mutating: 0 });
+    assert_eq!(cluster.costs(since), Costs { calls: 0, mutating: 0 });
     assert_eq!(cluster.owner(FIRST), Some(cluster.eni("node-a")));
     attached(pod.init(&cluster).await);
-    let mark = cluster.mark();
+    let since = cluster.last_call();
     let gone = released(pod.stop(&cluster, Release { unassign: true }).await);
     assert_eq!(gone, Done::Unassigned);
-    assert_eq!(cluster.costs(mark), Costs { calls: 1, mutating: 1 });
+    assert_eq!(cluster.costs(since), Costs { calls: 1, mutating: 1 });
     assert_eq!(cluster.owner(FIRST), None);
     let record = cluster.record(FIRST);
-    assert_eq!(record.epoch, Epoch(3), "the unassigning release has an epoch of its own");
-    assert_eq!(record.attachment.expect("the last life").state, State::Released);
+    assert_eq!(record.epoch, Epoch(3), "an unassigning release takes the next epoch");
+    assert_eq!(record.attachment.expect("an attachment").state, State::Released);
     assert!(record.pending_mutations.is_empty());
     attached(Pod::new("uid-2", "node-b").init(&cluster).await);
     cluster.audit();
@@ -136,7 +140,10 @@ async fn f025_the_address_stays_until_no_socket_uses_it() {
     host.use_sockets(FIRST, SocketUse { listeners: 0, connections: 1, datagrams: 0 });
     let closing = async {
         sleep(Duration::from_secs(2)).await;
-        assert!(host.addresses().contains_key(&FIRST), "removed while it was in use");
+        assert!(
+            host.addresses().contains_key(&FIRST),
+            "the address was removed while a socket used it"
+        );
         host.use_sockets(FIRST, SocketUse::default());
         Instant::now()
     };
@@ -147,14 +154,14 @@ async fn f025_the_address_stays_until_no_socket_uses_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f112_draining_is_cut_so_that_the_release_keeps_its_time() {
+async fn f112_drain_is_shortened_so_that_the_release_meets_its_deadline() {
     let cluster = Cluster::default();
     let pod = Pod::new("uid-1", "node-a");
     attached(pod.init(&cluster).await);
     let host = cluster.node("node-a").host.clone();
     host.use_sockets(FIRST, SocketUse { listeners: 1, connections: 9, datagrams: 0 });
     let left = Some(Duration::from_secs(2));
-    cluster.registry.set_pod(pod.member(), ending(&pod, "node-a", left));
+    cluster.registry.set_pod(pod.member(), terminating(&pod, "node-a", left));
     let begun = Instant::now();
     let ended = pod.stop(&cluster, Release::default()).await;
     let Ended::Outcome(Outcome::Released { release, cut_short, .. }) = ended else {
@@ -166,19 +173,19 @@ async fn f112_draining_is_cut_so_that_the_release_keeps_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn f111_a_late_stop_of_the_same_pods_first_life_does_not_hit_the_second() {
+async fn f111_late_stop_of_an_earlier_incarnation_does_not_affect_the_next_one() {
     let cluster = Cluster::default();
     let pod = Pod::new("uid-1", "node-a");
     attached(pod.init(&cluster).await);
     let stop = CancellationToken::new();
-    // The sandbox dies: the same pod's init runs again, and then the first life's sidecar stops.
-    let second_life = async {
+    // After a sandbox restart, the same pod's init runs again; then the earlier sidecar stops.
+    let next_incarnation = async {
         sleep(Duration::from_secs(1)).await;
         let done = attached(pod.init(&cluster).await);
         stop.cancel();
         done
     };
-    let (ended, done) = tokio::join!(pod.sidecar(&cluster, stop.clone()), second_life);
+    let (ended, done) = tokio::join!(pod.sidecar(&cluster, stop.clone()), next_incarnation);
     assert_eq!(released(ended), Done::NotHolder);
     assert_eq!(done.epoch, Epoch(2));
     assert!(cluster.node("node-a").host.addresses().contains_key(&FIRST));
@@ -187,7 +194,7 @@ async fn f111_a_late_stop_of_the_same_pods_first_life_does_not_hit_the_second() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_release_run_twice_does_nothing_the_second_time() {
+async fn second_release_does_nothing() {
     let cluster = Cluster::default();
     let pod = Pod::new("uid-1", "node-a");
     attached(pod.init(&cluster).await);
@@ -199,7 +206,7 @@ async fn a_release_run_twice_does_nothing_the_second_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_to_the_releasing_write_is_read_back() {
+async fn release_reads_back_after_a_lost_write_response() {
     let cluster = Cluster::default();
     let pod = Pod::new("uid-1", "node-a");
     attached(pod.init(&cluster).await);
@@ -207,36 +214,40 @@ async fn a_lost_answer_to_the_releasing_write_is_read_back() {
     let again = pod.clone().breaking(script.clone());
     assert_eq!(released(again.stop(&cluster, Release::default()).await), Done::Parked);
     assert_eq!(script.fired(), 1);
-    let state = cluster.record(FIRST).attachment.expect("the last life").state;
+    let state = cluster.record(FIRST).attachment.expect("an attachment").state;
     assert_eq!(state, State::Parked);
 }
 
 #[tokio::test(start_paused = true)]
-async fn f031_an_unassign_follows_the_address_to_where_a_crash_left_it() {
+async fn f031_unassign_targets_the_eni_on_which_a_crash_left_the_address() {
     let cluster = Cluster::default();
     let first = Pod::new("uid-1", "node-a");
     attached(first.init(&cluster).await);
     released(first.stop(&cluster, Release::default()).await);
     cluster.settle().await;
-    // The next pod dies on node-b before its Assign: EC2 still has the address on node-a.
+    // Init of the next pod is killed on node-b before its Assign; the address is still on node-a.
     let script = Script::new().breaking(Op::Assign, 1, Break::Never);
     let pod = Pod::new("uid-2", "node-b");
-    pod.clone().breaking(script).dies_in_init(&cluster).await.expect("a death before its Assign");
+    pod.clone()
+        .breaking(script)
+        .killed_in_init(&cluster)
+        .await
+        .expect("the script kills init before its Assign");
     let gone = released(pod.stop(&cluster, Release { unassign: true }).await);
     assert_eq!(gone, Done::Unassigned);
-    assert_eq!(cluster.owner(FIRST), None, "it was left on node-a");
+    assert_eq!(cluster.owner(FIRST), None, "the address was left on node-a");
     cluster.settle().await;
     attached(Pod::new("uid-3", "node-a").init(&cluster).await);
     cluster.audit();
 }
 
 #[tokio::test(start_paused = true)]
-async fn f023_a_sidecar_whose_member_has_moved_leaves_the_new_holders_record() {
+async fn f023_sidecar_of_a_moved_member_does_not_change_the_new_holders_record() {
     let cluster = Cluster::default();
-    let zombie = Pod::new("uid-1", "node-a");
-    attached(zombie.init(&cluster).await);
+    let superseded = Pod::new("uid-1", "node-a");
+    attached(superseded.init(&cluster).await);
     let stop = CancellationToken::new();
-    // It fixed its epoch while it held the address; its node is cut off, and comes back late.
+    // It read its epoch while it held the address. Its node is disconnected and returns late.
     let moved = async {
         sleep(Duration::from_secs(1)).await;
         attached(Pod::new("uid-2", "node-b").init(&cluster).await);
@@ -244,7 +255,7 @@ async fn f023_a_sidecar_whose_member_has_moved_leaves_the_new_holders_record() {
         stop.cancel();
         record
     };
-    let (ended, record) = tokio::join!(zombie.sidecar(&cluster, stop.clone()), moved);
+    let (ended, record) = tokio::join!(superseded.sidecar(&cluster, stop.clone()), moved);
     assert_eq!(released(ended), Done::NotHolder);
     assert_eq!(cluster.record(FIRST), record);
     assert_eq!(cluster.data_path(FIRST), Some(cluster.eni("node-b")));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use firecamp_core::ids::PodUid;
 
 use super::{Backing, Key};
-use crate::volumes::device::{Disks, Identity, is_network, is_shared};
+use crate::volumes::identify_device::{Disks, Identity, is_network, is_shared};
 use crate::volumes::observation::Mount;
 use crate::volumes::path::{How, Place, PodMount};
 

@@ -7,8 +7,8 @@ use kube::client::Body;
 use serde_json::Value;
 use tokio::time::timeout;
 
-/// The time limit of an event that is certain to come.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of an expected event.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A watch.
 pub struct Watch {
@@ -39,9 +39,9 @@ impl Watch {
 
     /// The next event; none when the server ends the watch.
     pub async fn next(&mut self) -> Result<Option<Event>, String> {
-        timeout(PATIENCE, self.line())
+        timeout(TIMEOUT, self.line())
             .await
-            .map_err(|_elapsed| format!("no watch event within {} s", PATIENCE.as_secs()))?
+            .map_err(|_elapsed| format!("no watch event within {} s", TIMEOUT.as_secs()))?
     }
 
     async fn line(&mut self) -> Result<Option<Event>, String> {

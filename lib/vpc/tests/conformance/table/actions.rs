@@ -29,7 +29,7 @@ const INVARIANTS: &[Row] = &[
     served("M4 reserved addresses", "assign::a_reserved_address_is_refused"),
     unverified(
         "M5 free count, 16 for a prefix",
-        "describe::the_free_count_has_16_for_a_prefix_and_lags",
+        "describe::the_free_count_includes_16_addresses_per_prefix_and_lags",
     ),
     not("M6 security groups", "every ENI has the same group"),
     not("M7 Elastic IPs follow their address", LATER),
@@ -37,7 +37,7 @@ const INVARIANTS: &[Row] = &[
     not("M9 IPv6", SCOPE),
     served(
         "M10 unattached ENIs, stopped instances",
-        "assign::secondary_addresses_may_be_added_to_enis_of_stopped_instances_and_of_none",
+        "assign::secondary_addresses_may_be_added_to_unattached_enis_and_on_stopped_instances",
     ),
     served(
         "M11 ENIs of a terminated instance",
@@ -66,7 +66,7 @@ const PROTOCOL: &[Row] = &[
     ),
     served("error body", "protocol::errors_are_ec2_xml"),
     served("DryRun of a Describe", "describe::a_dry_run_would_have_succeeded"),
-    served("ClientToken", "simulator::interfaces::a_client_token_makes_one_eni"),
+    served("ClientToken", "simulator::interfaces::a_client_token_creates_one_eni"),
     unverified(
         "DryRun of a change: existence is checked, limits are not",
         "simulator::interfaces::a_dry_run_changes_nothing",
@@ -158,7 +158,7 @@ const ASSIGN: &[Row] = &[
     ),
     unverified("the own primary", "assign::an_enis_own_primary_address_cannot_be_assigned"),
     served("no DryRun, no ClientToken", "assign::there_is_no_dry_run_and_no_client_token"),
-    served("a late call takes the address back", "assign::a_late_call_takes_the_address_back"),
+    served("a late call takes the address back", "assign::a_late_call_reassigns_the_address"),
     not("order of checks as a knob", "the order is fixed; no test may depend on it"),
 ];
 
@@ -210,7 +210,10 @@ const INSTANCES: &[Row] = &[
 const SUBNETS: &[Row] = &[
     served("fields, filters", "describe::subnets_are_described_with_their_free_addresses"),
     served("InvalidSubnetID.NotFound", "describe::an_unknown_subnet_is_refused"),
-    unverified("lag of the free count", "describe::the_free_count_has_16_for_a_prefix_and_lags"),
+    unverified(
+        "lag of the free count",
+        "describe::the_free_count_includes_16_addresses_per_prefix_and_lags",
+    ),
 ];
 
 const TYPES: &[Row] = &[served(
@@ -222,7 +225,7 @@ const RESERVATIONS: &[Row] = &[
     served("explicit ones; filters", "describe::the_explicit_reservations_of_a_subnet_are_listed"),
     served(
         "InvalidSubnetID.NotFound, MissingParameter",
-        "describe::reservations_of_no_subnet_of_an_unknown_one_and_by_an_unknown_filter_are_refused",
+        "describe::invalid_reservation_requests_are_refused",
     ),
     not("those for prefixes, tags", "a spec has only explicit ones"),
 ];

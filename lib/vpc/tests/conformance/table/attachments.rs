@@ -24,7 +24,7 @@ const CREATE: &[Row] = &[
         "simulator::interfaces::invalid_create_requests_are_refused",
     ),
     served("NetworkInterfaceLimitExceeded", "simulator::limits::the_account_has_a_quota_of_enis"),
-    served("IdempotentParameterMismatch", "simulator::interfaces::a_client_token_makes_one_eni"),
+    served("IdempotentParameterMismatch", "simulator::interfaces::a_client_token_creates_one_eni"),
     served(
         "a new ENI is unknown to other calls; status `pending`",
         "simulator::interfaces::a_new_eni_is_pending_and_unknown_to_other_calls_for_a_while",
@@ -39,7 +39,7 @@ const ATTACH: &[Row] = &[
     ),
     served(
         "AttachmentLimitExceeded, also while one is detaching",
-        "simulator::limits::an_instance_has_no_more_enis_than_its_type_also_while_one_is_detaching",
+        "simulator::limits::the_eni_limit_of_the_instance_type_counts_detaching_enis",
     ),
     unverified(
         "AttachmentLimitExceeded where volumes share the slots",

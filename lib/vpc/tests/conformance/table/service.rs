@@ -25,7 +25,7 @@ const ERRORS: &[Row] = &[
     served("200, body cut short", "faults::a_truncated_body_is_a_response_error_after_the_commit"),
     served(
         "bare 400, 408, 429, 501; 400 Throttling; numbers of requests",
-        "faults::bare_408_and_429_are_not_retried_and_the_code_throttling_is",
+        "faults::the_sdk_retries_the_code_throttling_but_not_a_bare_408_or_429",
     ),
     served("200 headers, then silence", "faults::silence_after_the_headers_is_an_error"),
     served("closed before any header", "faults::a_call_with_a_lost_response_may_have_taken_effect"),
@@ -49,7 +49,10 @@ const TIMING: &[Row] = &[
     ),
     served("removal lag", "timing::a_removed_address_stays_listed_for_a_while"),
     served("ENI detach", "timing::detaching_takes_time_and_addresses_stay"),
-    unverified("free-count lag", "describe::the_free_count_has_16_for_a_prefix_and_lags"),
+    unverified(
+        "free-count lag",
+        "describe::the_free_count_includes_16_addresses_per_prefix_and_lags",
+    ),
     served("hot-plug", "simulator::interfaces::an_eni_is_attached_in_stages"),
     served(
         "EBS attach, detach",
@@ -93,16 +96,16 @@ const THROTTLING: &[Row] = &[
 
 const METADATA: &[Row] = &[
     served("token, TTL header repeated", "metadata::a_token_is_needed_and_its_ttl_is_repeated"),
-    served("400: TTL missing or bad", "metadata::a_bad_or_missing_ttl_is_400"),
+    served("400: TTL missing or bad", "metadata::an_invalid_or_missing_ttl_is_400"),
     unverified(
         "403: dated path, X-Forwarded-For (wording unverified)",
         "metadata::a_put_to_a_dated_path_or_through_a_proxy_is_403",
     ),
     served(
         "401; tokens are per instance and expire",
-        "metadata::no_token_or_a_bad_or_expired_or_foreign_one_is_401",
+        "metadata::a_missing_invalid_expired_or_foreign_token_is_401",
     ),
-    served("404", "metadata::an_unknown_item_is_404_and_another_method_405"),
+    served("404", "metadata::an_unknown_item_is_404_and_an_unsupported_method_is_405"),
     served("503, silence", "metadata::faults_make_the_service_fail_stay_silent_or_return_nothing"),
     not("403: IMDS disabled", "it is always on; `imds_error` gives the status"),
     served("hop limit", "metadata::a_hop_limit_that_is_too_low_looks_like_a_timeout"),
@@ -127,7 +130,7 @@ const KNOBS: &[Row] = &[
     served("lost_response", "faults::a_call_with_a_lost_response_may_have_taken_effect"),
     served("slow (`delay`)", "faults::a_delay_delays_the_response_but_not_the_effect"),
     served("hang", "faults::a_call_without_a_response_ends_at_the_client_timeout"),
-    served("late_landing", "assign::a_late_call_takes_the_address_back"),
+    served("late_landing", "assign::a_late_call_reassigns_the_address"),
     served(
         "stale_describe, describe_time_travel",
         "timing::a_stale_describe_shows_the_past_and_time_travel_goes_back",

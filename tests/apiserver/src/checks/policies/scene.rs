@@ -79,7 +79,7 @@ impl<'a> Scene<'a> {
     }
 
     pub(super) fn of(&self, who: Who) -> Result<&Api, String> {
-        self.own.get(&who).ok_or_else(|| format!("no {who:?}"))
+        self.own.get(&who).ok_or_else(|| format!("no client for {who:?}"))
     }
 
     async fn objects(&self) -> Outcome {

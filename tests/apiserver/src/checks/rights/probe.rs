@@ -1,4 +1,4 @@
-//! Tries every verb on every resource of the server: 403, or it is allowed.
+//! Tries every verb on every resource of the server: a request without 403 is allowed.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, api};
 
 /// Another namespace than the subject's own.
 const OTHER: &str = "test";
-/// An account without bindings: everybody has its permissions.
+/// An account without bindings; every account has its permissions.
 const NOBODY: (&str, &str) = ("test", "nobody");
 
 /// A resource of the server.
@@ -54,10 +54,10 @@ pub(super) async fn allows_only(
         observed.difference(&wanted).filter(|entry| !everybody.contains(entry)).collect();
     ensure(more.is_empty(), || format!("allowed and not granted: {more:#?}"))?;
     let less: Vec<_> = wanted.difference(&observed).collect();
-    ensure(less.is_empty(), || format!("granted and refused: {less:#?}"))?;
+    ensure(less.is_empty(), || format!("granted and rejected: {less:#?}"))?;
     // Guards against a probe that finds everything rejected, or nothing.
     let ours = everybody.iter().find(|(_place, right)| right.group == "firecamp.io");
-    ensure(ours.is_none(), || format!("anybody may {ours:?}"))?;
+    ensure(ours.is_none(), || format!("an account without bindings may {ours:?}"))?;
     ensure(served.len() > 60 && !wanted.is_empty(), || format!("{} resources", served.len()))
 }
 

@@ -1,4 +1,4 @@
-//! The client that dials a member's address all along.
+//! The client that connects to a member's address until the test ends.
 
 use std::net::Ipv4Addr;
 
@@ -6,12 +6,12 @@ use super::eventually;
 use super::process::Process;
 use super::world::World;
 
-/// One connection, or what should have been one. Times are the box's.
+/// One attempt to connect. Times are on the box's clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Attempt {
     pub(crate) from_us: u64,
     pub(crate) to_us: u64,
-    /// Node and pod, if somebody answered.
+    /// The node and pod that answered, if any.
     pub(crate) answer: Option<(String, String)>,
 }
 
@@ -20,12 +20,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn dials(world: &World, address: Ipv4Addr) -> Self {
-        Self::dials_from(world, "client", address)
+    pub(crate) fn start(world: &World, address: Ipv4Addr) -> Self {
+        Self::start_on(world, "client", address)
     }
 
-    /// From a node or another client.
-    pub(crate) fn dials_from(world: &World, place: &str, address: Ipv4Addr) -> Self {
+    /// Starts the client in this node or client of the box.
+    pub(crate) fn start_on(world: &World, place: &str, address: Ipv4Addr) -> Self {
         let origin = world.clock().origin_ns().to_string();
         Self { process: world.tool(place, &["dial", &address.to_string(), &origin]) }
     }
@@ -33,15 +33,15 @@ impl Client {
     /// All attempts so far.
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
         let text = self.process.out();
-        // The last line may be half written.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().map(parse).collect()
+        // The last line may be incomplete.
+        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        complete.lines().map(parse).collect()
     }
 
     /// Waits until the pod answers an attempt that began after this moment.
     #[track_caller]
-    pub(crate) fn is_answered_by(&self, pod: &str, after_us: u64) {
-        eventually(&format!("an answer of pod {pod}"), || {
+    pub(crate) fn wait_for_answer_of(&self, pod: &str, after_us: u64) {
+        eventually(&format!("an answer of pod {pod} at the member's address"), || {
             let by_pod = |a: &&Attempt| a.answer.as_ref().is_some_and(|(_, by)| by == pod);
             let attempts = self.attempts();
             attempts.iter().rev().find(by_pod).filter(|a| a.from_us >= after_us).map(drop)

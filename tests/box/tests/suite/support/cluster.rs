@@ -1,5 +1,5 @@
-//! A box whose registry is that of a cluster: a strict API server in this process, which every
-//! node reaches on its loopback device.
+//! A box with the Kubernetes registry: a strict API server in this process, which the nodes reach
+//! at their loopback device.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -17,7 +17,7 @@ use super::world::{NAMESPACE, World, binaries};
 
 const PORT: u16 = 6443;
 
-/// The API server and its socket.
+/// The API server and its Unix socket.
 pub(crate) struct Cluster<'w> {
     world: &'w World,
     pub(crate) api: ApiServer,
@@ -25,7 +25,7 @@ pub(crate) struct Cluster<'w> {
 }
 
 impl<'w> Cluster<'w> {
-    /// With the pool of the box.
+    /// Starts the API server with the pool of the box.
     pub(crate) fn start(world: &'w World) -> Self {
         let api = ApiServer::default();
         api.create_pool(&pool(world));
@@ -34,26 +34,26 @@ impl<'w> Cluster<'w> {
         Self { world, api, _listening: listening }
     }
 
-    /// The node reaches the API server for as long as this lives.
-    pub(crate) fn reach(&self, node: &str) -> Process {
+    /// Forwards a port of the node's loopback device to the API server until the value is dropped.
+    pub(crate) fn connect(&self, node: &str) -> Process {
         let socket = socket(self.world);
         let mut forward =
             self.world.tool(node, &["forward", &PORT.to_string(), socket.to_str().unwrap()]);
-        forward.prints(firecamp_apiserver::socket::FORWARDING);
+        forward.wait_for_output(firecamp_apiserver::socket::FORWARDING);
         forward
     }
 
-    /// The API shows this pod as the member's, as it is until something else is said.
-    pub(crate) fn shows(&self, pod: &Pod<'_>) {
-        self.shows_with(pod, &json!({}));
+    /// Creates or replaces the member's Pod object by this running pod.
+    pub(crate) fn set_pod(&self, pod: &Pod<'_>) {
+        self.set_pod_with(pod, &json!({}));
     }
 
-    /// Its deletion was asked for, half a minute before its grace period ends.
-    pub(crate) fn deletes(&self, pod: &Pod<'_>) {
-        self.shows_with(pod, &json!({ "deletionTimestamp": "2026-11-20T15:00:30Z" }));
+    /// Marks the Pod object as terminating.
+    pub(crate) fn terminate_pod(&self, pod: &Pod<'_>) {
+        self.set_pod_with(pod, &json!({ "deletionTimestamp": "2026-11-20T15:00:30Z" }));
     }
 
-    fn shows_with(&self, pod: &Pod<'_>, more: &Value) {
+    fn set_pod_with(&self, pod: &Pod<'_>, more: &Value) {
         let mut metadata = json!({ "uid": pod.uid });
         if let (Value::Object(metadata), Value::Object(more)) = (&mut metadata, more) {
             metadata.extend(more.clone());
@@ -66,66 +66,73 @@ impl<'w> Cluster<'w> {
         self.api.set_pod(NAMESPACE, &pod.member, object);
     }
 
-    /// It is not there any more, whatever runs on its node.
-    pub(crate) fn forgets(&self, pod: &Pod<'_>) {
+    /// Removes the Pod object, as a forced deletion does; the pod's processes keep running.
+    pub(crate) fn remove_pod(&self, pod: &Pod<'_>) {
         assert!(self.api.remove("pods", Some(NAMESPACE), &pod.member), "no {}", pod.member);
     }
 
-    /// The agent of a node, which is ready when this returns.
+    /// Starts the agent of a node and waits until it is ready.
     #[track_caller]
     pub(crate) fn agent(&self, node: &str) -> Process {
         let mut agent = self.world.start_agent(node, &self.url());
-        agent.logs("agent ready");
+        agent.wait_for_log("agent ready");
         agent
     }
 
-    /// An agent of a node that kills itself at this step.
-    pub(crate) fn agent_that_dies(&self, node: &str, step: &str) -> Process {
+    /// Starts an agent that kills itself at this step.
+    pub(crate) fn agent_that_crashes_at(&self, node: &str, step: &str) -> Process {
         let mut command = self.world.command(node, &binaries().agent);
         command.env(env::CRASH_AT, step);
         self.world.agent_as(node, command, &self.url())
     }
 
-    /// What a release does in EC2, from now on.
-    pub(crate) fn releases_by(&self, policy: ReleasePolicy) {
+    /// Sets the release policy of the pool.
+    pub(crate) fn set_release_policy(&self, policy: ReleasePolicy) {
         let pool = pool(self.world);
         assert!(self.api.delete_pool(&pool));
         self.api.create_pool(&Pool { release_policy: policy, ..pool });
     }
 
-    /// The record of an address, which must be there.
+    /// The record of an address; fails if there is none.
     #[track_caller]
     pub(crate) fn record(&self, address: Ipv4Addr) -> StaticIp {
-        self.api.static_ip(address).unwrap_or_else(|| panic!("{address} has no record")).object
+        self.api
+            .static_ip(address)
+            .unwrap_or_else(|| panic!("{address} has no StaticIP record"))
+            .object
     }
 
-    /// Where the containers find it.
+    /// The registry URL for containers and agents.
     pub(crate) fn url(&self) -> String {
         format!("kubernetes://{}", kubeconfig(self.world).display())
     }
 
-    /// The same container with this registry.
-    pub(crate) fn used_by<'c>(&self, container: Container<'c>) -> Container<'c> {
+    /// Configures the container to use this registry.
+    pub(crate) fn with_registry<'c>(&self, container: Container<'c>) -> Container<'c> {
         container.set(env::REGISTRY, self.url())
     }
 
     pub(crate) fn init<'c>(&self, pod: &Pod<'c>) -> Container<'c> {
-        self.used_by(pod.init())
+        self.with_registry(pod.init())
     }
 
     pub(crate) fn stop<'c>(&self, pod: &Pod<'c>, command: &str) -> Container<'c> {
-        self.used_by(pod.stop(command))
+        self.with_registry(pod.stop(command))
     }
 
-    /// What was asked since that number of requests: reads, patches, other writes, Events.
-    pub(crate) fn asked_since(&self, number: usize) -> Asked {
-        let asked = self.api.requests().split_off(number);
-        let count = |begin: &str| asked.iter().filter(|asked| asked.starts_with(begin)).count();
+    /// The requests after the first `number`, counted by kind.
+    pub(crate) fn requests_since(&self, number: usize) -> RequestCounts {
+        let requests = self.api.requests().split_off(number);
+        let count = |prefix: &str| requests.iter().filter(|it| it.starts_with(prefix)).count();
         let events = count("POST events/");
-        Asked { reads: count("GET "), writes: asked.len() - count("GET ") - events, events }
+        RequestCounts {
+            reads: count("GET "),
+            writes: requests.len() - count("GET ") - events,
+            events,
+        }
     }
 
-    /// The Events so far, the last one last.
+    /// All Events, oldest first.
     pub(crate) fn events(&self) -> Vec<Value> {
         let mut events = self.api.all("events");
         events.sort_by_key(|event| event["eventTime"].as_str().map(str::to_owned));
@@ -133,9 +140,9 @@ impl<'w> Cluster<'w> {
     }
 }
 
-/// How often the API server was asked.
+/// Requests to the API server, by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct RequestCounts {
     pub(crate) reads: usize,
     pub(crate) writes: usize,
     pub(crate) events: usize,

@@ -1,13 +1,13 @@
-//! A member through its lives: who held its address, and the client that never stops dialling.
+//! A member, the pods that held its address, and the client that connects to it all the time.
 
 use std::net::Ipv4Addr;
 
 use vpcbox::protocol::Call;
 
+use super::assertions::Holders;
 use super::client::{Attempt, Client};
 use super::pod::{Pod, Started};
 use super::process::Process;
-use super::story::Holders;
 use super::world::World;
 
 pub(crate) struct Member<'w> {
@@ -34,10 +34,10 @@ impl<'w> Member<'w> {
         Pod::new(self.world, &self.name, uid, node)
     }
 
-    /// Its address, which it has had since its first start.
+    /// Its address, which it has from its first start.
     #[track_caller]
     pub(crate) fn address(&self) -> Ipv4Addr {
-        self.address.expect("the member has been started")
+        self.address.expect("the member has been started before")
     }
 
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
@@ -46,66 +46,66 @@ impl<'w> Member<'w> {
 
     #[track_caller]
     pub(crate) fn client(&self) -> &Client {
-        self.client.as_ref().expect("the member has been started")
+        self.client.as_ref().expect("the member has been started before")
     }
 
-    /// Notes that a pod's init container has succeeded.
+    /// Records that the pod's init container has succeeded, and starts the client the first time.
     #[track_caller]
-    pub(crate) fn is_held_by(&mut self, pod: &Pod<'_>, started: &Started) {
+    pub(crate) fn add_holder(&mut self, pod: &Pod<'_>, started: &Started) {
         let address = *self.address.get_or_insert(started.address);
         assert_eq!(address, started.address, "a member keeps its address");
         self.holders.then(pod, started);
-        self.client.get_or_insert_with(|| Client::dials(self.world, address));
+        self.client.get_or_insert_with(|| Client::start(self.world, address));
     }
 
-    /// The init container succeeds, the service starts, and the client is answered by it.
+    /// Runs the init container, starts the service and waits until it answers the client.
     #[track_caller]
-    pub(crate) fn comes_up(&mut self, pod: &Pod<'_>) -> Up {
-        let started = pod.starts();
-        self.is_held_by(pod, &started);
-        let server = self.serves(pod, &started);
+    pub(crate) fn bring_up(&mut self, pod: &Pod<'_>) -> Up {
+        let started = pod.run_init();
+        self.add_holder(pod, &started);
+        let server = self.start_service(pod, &started);
         Up { started, server }
     }
 
-    /// The service starts, and the client is answered by it.
+    /// Starts the service and waits until it answers the client.
     #[track_caller]
-    pub(crate) fn serves(&self, pod: &Pod<'_>, started: &Started) -> Process {
-        let server = pod.serves(self.address());
-        self.client().is_answered_by(&pod.uid, started.at_us);
+    pub(crate) fn start_service(&self, pod: &Pod<'_>, started: &Started) -> Process {
+        let server = pod.start_service(self.address());
+        self.client().wait_for_answer_of(&pod.uid, started.at_us);
         server
     }
 
-    /// The pod works and is the only one that does; the address was never lost, and the client
-    /// never reached a node that did not hold it.
+    /// Asserts that EC2, kernel, file and record name this pod, that the address was always on an
+    /// ENI of the cluster, and that only its holders answered the client.
     #[track_caller]
-    pub(crate) fn is_well(&self, pod: &Pod<'_>, started: &Started) {
-        self.world.is_settled(pod, started);
-        self.world.was_never_lost(self.address());
-        self.only_holders_answered();
+    pub(crate) fn assert_healthy(&self, pod: &Pod<'_>, started: &Started) {
+        self.world.assert_settled(pod, started);
+        self.world.assert_always_on_an_eni(self.address());
+        self.assert_only_holders_answered();
     }
 
     #[track_caller]
-    pub(crate) fn only_holders_answered(&self) {
-        self.holders.alone_answered(&self.attempts());
+    pub(crate) fn assert_only_holders_answered(&self) {
+        self.holders.assert_only_holders_answered(&self.attempts());
     }
 
-    /// The calls to EC2 that name its address, after that number.
-    pub(crate) fn ec2(&self, since: u64) -> Vec<Call> {
-        self.world.ec2(self.address(), since)
+    /// The EC2 calls that name its address, after the call with this number.
+    pub(crate) fn ec2_calls(&self, since: u64) -> Vec<Call> {
+        self.world.ec2_calls(self.address(), since)
     }
 }
 
-/// What calls cost.
+/// Counts of EC2 calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cost {
     pub(crate) calls: usize,
     pub(crate) mutating: usize,
-    /// How often the address changed hands.
+    /// Calls that moved an address from or to an ENI.
     pub(crate) moves: usize,
 }
 
 impl Cost {
-    /// Of those calls that this node made; of all, if it is empty.
+    /// Counts the calls of this node, or all calls if `node` is empty.
     pub(crate) fn of(calls: &[Call], node: &str) -> Self {
         let by = |call: &&Call| node.is_empty() || call.caller == node;
         let count =

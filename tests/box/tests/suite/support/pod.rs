@@ -1,4 +1,4 @@
-//! A pod of a member: its containers, with the environment that its template gives them.
+//! A pod of a member: its containers, with the environment of the pod template.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::Command;
 use firecamp_core::contract::{env, path};
 use serde_json::Value;
 
-use super::process::{Ended, Process, Traces};
+use super::process::{Ended, OutputFiles, Process};
 use super::world::{NAMESPACE, World, binaries};
 
 /// A pod: a member's name, a UID and a node.
@@ -25,36 +25,36 @@ impl<'w> Pod<'w> {
         Self { world, member: member.to_owned(), uid: uid.to_owned(), node: node.to_owned() }
     }
 
-    /// The directory of the static-IP file, on the volume that travels with the member.
+    /// The directory of the static-IP file, on the member's volume.
     pub(crate) fn conf_dir(&self) -> PathBuf {
         self.world.path(format!("volume-{}/conf", self.member))
     }
 
-    /// The text of the static-IP file.
+    /// The content of the static-IP file.
     pub(crate) fn file(&self) -> Option<String> {
         fs::read_to_string(self.conf_dir().join(path::STATIC_IP_FILE)).ok()
     }
 
-    /// The volume is another one, or was restored from before.
-    pub(crate) fn loses_its_file(&self) {
+    /// Deletes the static-IP file, as if the volume were replaced.
+    pub(crate) fn delete_static_ip_file(&self) {
         fs::remove_file(self.conf_dir().join(path::STATIC_IP_FILE)).unwrap();
     }
 
     /// The init container.
     pub(crate) fn init(&self) -> Container<'w> {
-        self.settings_of_init(self.container("init", binaries().init.as_ref()))
+        self.with_init_settings(self.container("init", binaries().init.as_ref()))
     }
 
-    /// The same, and its volume cannot be written.
+    /// The init container with a read-only volume.
     pub(crate) fn init_on_a_read_only_volume(&self) -> Container<'w> {
         let tool = self.container("init", World::tool_path().as_os_str());
         let volume = self.conf_dir();
         let tool = tool.arg("read-only").arg(volume.parent().unwrap()).arg(&binaries().init);
-        self.settings_of_init(tool)
+        self.with_init_settings(tool)
     }
 
-    /// What only an init container is told.
-    pub(crate) fn settings_of_init(&self, container: Container<'w>) -> Container<'w> {
+    /// Adds the settings that only an init container has.
+    pub(crate) fn with_init_settings(&self, container: Container<'w>) -> Container<'w> {
         fs::create_dir_all(self.conf_dir().parent().unwrap()).unwrap();
         container
             .set(env::POOL, "main")
@@ -71,13 +71,13 @@ impl<'w> Pod<'w> {
         self.container("stop", binaries().stop.as_ref()).arg(command)
     }
 
-    /// The init container, run to its success; its report.
+    /// Runs the init container, which must succeed.
     #[track_caller]
-    pub(crate) fn starts(&self) -> Started {
+    pub(crate) fn run_init(&self) -> Started {
         self.started(&self.init().end())
     }
 
-    /// What its init container, which succeeded, has said.
+    /// Parses the report of this pod's init container, which must have succeeded.
     #[track_caller]
     pub(crate) fn started(&self, ended: &Ended) -> Started {
         let report = ended.succeeded();
@@ -86,17 +86,17 @@ impl<'w> Pod<'w> {
         Started { address, at_us: ended.at_us, report }
     }
 
-    /// Its service, which clients can reach when this returns.
+    /// Starts its service and waits until clients can connect.
     #[track_caller]
-    pub(crate) fn serves(&self, address: Ipv4Addr) -> Process {
+    pub(crate) fn start_service(&self, address: Ipv4Addr) -> Process {
         let mut server = self.world.tool(&self.node, &["serve", &address.to_string(), &self.uid]);
-        server.prints("listening");
+        server.wait_for_output("listening");
         server
     }
 
-    /// This container under another root, or the like: `program` with the pod's environment.
+    /// A container of this pod that runs `program`.
     pub(crate) fn container(&self, name: &str, program: &OsStr) -> Container<'w> {
-        let traces = self.world.traces(&format!("{name}-{}-{}", self.member, self.uid));
+        let files = self.world.output_files(&format!("{name}-{}-{}", self.member, self.uid));
         let registry = format!("file://{}", self.world.registry_dir().display());
         let service = self.member.rsplit_once('-').expect("SERVICE-ORDINAL").0;
         let mut command = self.world.command(&self.node, program);
@@ -108,16 +108,16 @@ impl<'w> Pod<'w> {
             .env(env::POD_UID, &self.uid)
             .env(env::NODE_NAME, &self.node)
             .env(env::REGISTRY, registry)
-            .env(env::TERMINATION_LOG, &traces.words)
-            .env(env::TRACE, &traces.trace);
-        Container { world: self.world, command, traces }
+            .env(env::TERMINATION_LOG, &files.termination_log)
+            .env(env::TRACE, &files.trace);
+        Container { world: self.world, command, files }
     }
 }
 
-/// What an init container that succeeded has said.
+/// The report of an init container that succeeded.
 pub(crate) struct Started {
     pub(crate) address: Ipv4Addr,
-    /// When its success was seen.
+    /// When the test observed its success.
     pub(crate) at_us: u64,
     pub(crate) report: Value,
 }
@@ -126,7 +126,7 @@ pub(crate) struct Started {
 pub(crate) struct Container<'w> {
     world: &'w World,
     command: Command,
-    traces: Traces,
+    files: OutputFiles,
 }
 
 impl Container<'_> {
@@ -140,20 +140,23 @@ impl Container<'_> {
         self
     }
 
-    /// It kills itself at this step.
+    /// Makes the process kill itself at this step.
     pub(crate) fn crash_at(self, step: &str) -> Self {
         let profile = binaries().init.parent().unwrap();
-        assert!(!profile.ends_with("release"), "only debug builds crash when asked: no --release");
+        assert!(
+            !profile.ends_with("release"),
+            "only debug builds crash on request: run without --release"
+        );
         self.set(env::CRASH_AT, step)
     }
 
-    /// It stops itself at this step, as a machine that is suspended.
+    /// Makes the process stop itself at this step, as on a suspended machine.
     pub(crate) fn freeze_at(self, step: &str) -> Self {
         self.crash_at(step).set(env::CRASH_HOW, "freeze")
     }
 
     pub(crate) fn start(mut self) -> Process {
-        Process::start(&mut self.command, self.traces, self.world.clock())
+        Process::start(&mut self.command, self.files, self.world.clock())
     }
 
     #[track_caller]

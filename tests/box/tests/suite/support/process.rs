@@ -1,4 +1,4 @@
-//! A process in the box. It dies with its value.
+//! A process in the box. It is killed when its value is dropped.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,59 +13,64 @@ use vpcbox::clock::Clock;
 
 use super::{PATIENCE, eventually};
 
-/// What a process leaves behind.
+/// The files that a process writes.
 #[derive(Debug, Clone)]
-pub(crate) struct Traces {
+pub(crate) struct OutputFiles {
     pub(crate) out: PathBuf,
     pub(crate) log: PathBuf,
     /// A container's termination message.
-    pub(crate) words: PathBuf,
-    /// What a container was told and did, for the core to follow.
+    pub(crate) termination_log: PathBuf,
+    /// The container's trace of inputs, actions and replies, for the core to replay.
     pub(crate) trace: PathBuf,
 }
 
-impl Traces {
+impl OutputFiles {
     pub(crate) fn new(dir: &Path, name: &str) -> Self {
         let file = |end: &str| dir.join(format!("{name}.{end}"));
-        Self { out: file("out"), log: file("log"), words: file("words"), trace: file("trace") }
+        Self {
+            out: file("out"),
+            log: file("log"),
+            termination_log: file("termination-log"),
+            trace: file("trace"),
+        }
     }
 }
 
 /// A running process: `vpcbox exec`, whose only child is the program.
 pub(crate) struct Process {
     child: Child,
-    traces: Traces,
+    files: OutputFiles,
     clock: Clock,
     followed: bool,
 }
 
 impl Process {
-    pub(crate) fn start(command: &mut Command, traces: Traces, clock: Clock) -> Self {
-        let out = File::create(&traces.out).unwrap();
-        let log = File::create(&traces.log).unwrap();
+    pub(crate) fn start(command: &mut Command, files: OutputFiles, clock: Clock) -> Self {
+        let out = File::create(&files.out).unwrap();
+        let log = File::create(&files.log).unwrap();
         let child = command.stdin(Stdio::null()).stdout(out).stderr(log).spawn().unwrap();
-        Self { child, traces, clock, followed: false }
+        Self { child, files, clock, followed: false }
     }
 
     pub(crate) fn out(&self) -> String {
-        read(&self.traces.out)
+        read(&self.files.out)
     }
 
     pub(crate) fn log(&self) -> String {
-        read(&self.traces.log)
+        read(&self.files.log)
     }
 
-    /// Waits until it has printed this on standard output.
+    /// Waits until standard output contains the text.
     #[track_caller]
-    pub(crate) fn prints(&mut self, text: &str) {
-        let what = format!("{text:?} on standard output of {}", self.traces.out.display());
+    pub(crate) fn wait_for_output(&mut self, text: &str) {
+        let what = format!("{text:?} on standard output of {}", self.files.out.display());
         self.until(&what, |this| this.out().contains(text));
     }
 
-    /// Waits until its log has this.
+    /// Waits until the log contains the text.
     #[track_caller]
-    pub(crate) fn logs(&mut self, text: &str) {
-        let what = format!("{text:?} in {}", self.traces.log.display());
+    pub(crate) fn wait_for_log(&mut self, text: &str) {
+        let what = format!("{text:?} in {}", self.files.log.display());
         self.until(&what, |this| this.log().contains(text));
     }
 
@@ -75,7 +80,7 @@ impl Process {
             let ended = self.child.try_wait().unwrap();
             let held = holds(self);
             let gone = ended.is_some() && !held;
-            assert!(!gone, "it ended ({ended:?}) before {what}:\n{}", self.log());
+            assert!(!gone, "the process ended ({ended:?}) before {what}:\n{}", self.log());
             held.then_some(())
         });
     }
@@ -84,7 +89,7 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// SIGTERM, through its parent.
+    /// Sends SIGTERM through its parent.
     pub(crate) fn terminate(&self) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
     }
@@ -96,13 +101,13 @@ impl Process {
         Pid::from_raw(children.trim().parse().expect("vpcbox exec has one child"))
     }
 
-    /// What the program has of the machine's memory, in KiB.
+    /// The program's anonymous resident memory in KiB.
     #[track_caller]
     pub(crate) fn resident_kib(&self) -> u64 {
         self.memory_kib("RssAnon:")
     }
 
-    /// The most that it ever had of it, in KiB: what it has of files can be had again.
+    /// The program's peak resident memory in KiB, without file pages, which the kernel can reclaim.
     #[track_caller]
     pub(crate) fn peak_kib(&self) -> u64 {
         self.memory_kib("VmHWM:") - self.memory_kib("RssFile:")
@@ -115,28 +120,28 @@ impl Process {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// Waits until the program is stopped, as by SIGSTOP.
+    /// Waits until the program has stopped itself.
     #[track_caller]
-    pub(crate) fn is_frozen(&mut self) {
-        self.logs("crashing at the requested step");
+    pub(crate) fn wait_until_frozen(&mut self) {
+        self.wait_for_log("crashing at the requested step");
         eventually("the program is stopped", || {
             let stat = fs::read_to_string(format!("/proc/{}/stat", self.program())).unwrap();
             stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')).then_some(())
         });
     }
 
-    /// Lets a stopped program go on.
+    /// Continues a stopped program.
     pub(crate) fn resume(&self) {
         kill(self.program(), Signal::SIGCONT).unwrap();
     }
 
-    /// Waits for its end.
+    /// Waits until the process ends.
     #[track_caller]
     pub(crate) fn end(mut self) -> Ended {
         let begun = self.clock.now();
-        let status = eventually("the end of a process", || {
+        let status = eventually("the process ends", || {
             let overdue = self.clock.now().saturating_sub(begun) > PATIENCE;
-            assert!(!overdue, "it does not end within {PATIENCE:?}:\n{}", self.log());
+            assert!(!overdue, "the process did not end within {PATIENCE:?}:\n{}", self.log());
             self.child.try_wait().unwrap()
         });
         Ended {
@@ -144,25 +149,25 @@ impl Process {
             code: status.code(),
             out: self.out(),
             log: self.log(),
-            words: fs::read_to_string(&self.traces.words).ok(),
+            termination_message: fs::read_to_string(&self.files.termination_log).ok(),
             trace: self.follow(),
-            steps: fs::read_to_string(&self.traces.trace).unwrap_or_default(),
+            steps: fs::read_to_string(&self.files.trace).unwrap_or_default(),
         }
     }
 
-    /// Drives the core by the trace, if there is one: what the program did must be a path of it.
+    /// Replays the trace in the core, if there is one; fails where the program's actions differ.
     #[track_caller]
     fn follow(&mut self) -> Option<Accepted> {
         self.followed = true;
-        let text = fs::read_to_string(&self.traces.trace).ok()?;
+        let text = fs::read_to_string(&self.files.trace).ok()?;
         let followed = firecamp_checks::trace::check(&text);
-        followed.unwrap_or_else(|why| panic!("{}: {why}", self.traces.trace.display()))
+        followed.unwrap_or_else(|why| panic!("{}: {why}", self.files.trace.display()))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already; the program dies with its parent.
+        // It may have ended already. The program is killed with its parent.
         self.child.kill().ok();
         self.child.wait().ok();
         if !self.followed && !std::thread::panicking() {
@@ -178,30 +183,30 @@ fn read(path: &Path) -> String {
 /// A process that has ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// When its end was seen, on the box's clock.
+    /// When the test observed its end, on the box's clock.
     pub(crate) at_us: u64,
     /// Its exit code; 128 + N after signal N.
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) log: String,
-    words: Option<String>,
-    /// What the core said of its trace, if it left one.
+    termination_message: Option<String>,
+    /// The result of the replay of its trace, if it wrote one.
     pub(crate) trace: Option<Accepted>,
     /// The trace itself.
     pub(crate) steps: String,
 }
 
 impl Ended {
-    /// A container's last line, which must be its termination message word for word.
+    /// The last line of a container's log, which must equal its termination message.
     #[track_caller]
     pub(crate) fn report(&self) -> Value {
         let line = self.log.lines().last().unwrap_or_default();
-        assert_eq!(self.words.as_deref(), Some(line), "{}", self.log);
+        assert_eq!(self.termination_message.as_deref(), Some(line), "{}", self.log);
         assert!(line.len() <= 4096, "{} bytes", line.len());
         serde_json::from_str(line).unwrap()
     }
 
-    /// It succeeded; its report.
+    /// Asserts that the container succeeded, and returns its report.
     #[track_caller]
     pub(crate) fn succeeded(&self) -> Value {
         assert_eq!(self.code, Some(0), "{}", self.log);
@@ -214,29 +219,36 @@ impl Ended {
                 | End::Interrupted
                 | End::Cut => false,
             });
-            assert!(succeeded, "its trace ends otherwise: {:?}", self.trace);
+            assert!(
+                succeeded,
+                "the trace has another outcome than the exit code: {:?}",
+                self.trace
+            );
         }
         report
     }
 
-    /// An agent has ended because it was told to.
+    /// Asserts that an agent exited with 0 after SIGTERM.
     #[track_caller]
-    pub(crate) fn well(&self) {
+    pub(crate) fn assert_ended_well(&self) {
         assert_eq!(self.code, Some(0), "{}", self.log);
         assert_eq!(self.report()["result"], "succeeded");
     }
 
-    /// It killed itself where it was told to.
+    /// Asserts that the process killed itself at the requested step.
     #[track_caller]
     pub(crate) fn crashed(&self) {
         assert_eq!(self.code, Some(128 + Signal::SIGKILL as i32), "{}", self.log);
         assert!(self.log.contains("crashing at the requested step"), "{}", self.log);
-        assert_eq!(self.words, None, "who is killed has no last words");
+        assert_eq!(
+            self.termination_message, None,
+            "a killed container writes no termination message"
+        );
         let cut = self.trace.as_ref().is_some_and(|trace| trace.end == End::Cut);
-        assert!(cut, "its trace breaks off: {:?}", self.trace);
+        assert!(cut, "the trace of a killed container must be cut off: {:?}", self.trace);
     }
 
-    /// It failed with this code and reason, and its message has all of these texts.
+    /// Asserts that it failed with this code and reason, and that its message contains these texts.
     #[track_caller]
     pub(crate) fn failed(&self, code: i32, reason: &str, texts: &[&str]) -> Value {
         assert_eq!(self.code, Some(code), "{}", self.log);
@@ -248,7 +260,7 @@ impl Ended {
         for text in texts {
             assert!(message.contains(text), "{text:?} is not in {message:?}");
         }
-        // What fails before it has begun has no trace.
+        // A container that fails before its run begins writes no trace.
         let same = self.trace.as_ref().is_none_or(|trace| match &trace.end {
             End::Outcome(Outcome::Failed(why)) => i32::from(why.exit.code()) == code,
             End::Interrupted => code == 128 + Signal::SIGTERM as i32,
@@ -257,7 +269,7 @@ impl Ended {
             )
             | End::Cut => false,
         });
-        assert!(same, "its trace ends otherwise: {:?}", self.trace);
+        assert!(same, "the trace has another outcome than the exit code: {:?}", self.trace);
         assert!(report["advice"].as_str().is_some_and(|advice| !advice.is_empty()), "{report}");
         report
     }

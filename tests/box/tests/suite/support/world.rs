@@ -20,14 +20,14 @@ use vpcbox::clock::Clock;
 use vpcbox::protocol::Call;
 use vpcbox::testing::{Options, RunningBox};
 
-use super::process::{Process, Traces};
+use super::process::{OutputFiles, Process};
 
-/// Four nodes in two zones, a client and a stranger in the first. Big instances, so that many
-/// members have a place on each.
+/// Four nodes in two zones; a client and an unrelated instance in the first zone. The instances
+/// are large, so that each has capacity for many members.
 const SPEC: &str = include_str!("box.toml");
 const POOL: &str = include_str!("pool.yaml");
 
-/// The program that plays member and client.
+/// The tool that runs the member's service and the client.
 const TOOL: &str = env!("CARGO_BIN_EXE_firecamp-box-tool");
 
 pub(crate) const NAMESPACE: &str = "demo";
@@ -44,10 +44,10 @@ pub(crate) fn binaries() -> &'static Binaries {
     firecamp_testkit::build::binaries().unwrap_or_else(|why| panic!("{why}"))
 }
 
-/// Directories of the tests begin so, and then with the process id.
+/// Names of test directories begin with this prefix and the process ID.
 const PREFIX: &str = "firecamp-box-";
 
-/// Removes what test runs that were killed have left, as far as it is ours to remove.
+/// Removes the directories of killed test runs, where the user may.
 fn sweep() {
     for entry in fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -67,7 +67,7 @@ impl World {
         Self::with_profile(spec, "fast")
     }
 
-    /// Everything in it takes as long as in EC2.
+    /// A box with the latencies of EC2.
     pub(crate) fn realistic() -> Self {
         Self::with_profile(SPEC, "realistic")
     }
@@ -77,7 +77,7 @@ impl World {
         let options = Options { arguments, prefix: Vec::new() };
         let started = RunningBox::start_with(&binaries().vpcbox, spec, &options);
         let mut running = started.unwrap_or_else(|failure| {
-            panic!("start a box: {}; run `vpcbox doctor`", failure.chain())
+            panic!("failed to start a box: {}; run `vpcbox doctor`", failure.chain())
         });
         sweep();
         let prefix = format!("{PREFIX}{}-", std::process::id());
@@ -92,8 +92,8 @@ impl World {
         self.clock
     }
 
-    /// A connection of its own, for whichever thread asks.
-    pub(crate) fn ask(&self) -> Client {
+    /// A new control connection to the box, so that any thread may call this.
+    pub(crate) fn control(&self) -> Client {
         Client::attach(self.running.pid()).unwrap_or_else(|why| panic!("{}", why.chain()))
     }
 
@@ -109,14 +109,13 @@ impl World {
         format!("file://{}", self.registry_dir().display())
     }
 
-    /// Files for the traces of the next process.
-    pub(crate) fn traces(&self, name: &str) -> Traces {
+    /// The files of the next process.
+    pub(crate) fn output_files(&self, name: &str) -> OutputFiles {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
-        Traces::new(self.dir.path(), &format!("{number:03}-{name}"))
+        OutputFiles::new(self.dir.path(), &format!("{number:03}-{name}"))
     }
 
-    /// A command in a node, with nothing of the tests' environment but what finds programs and
-    /// measures coverage.
+    /// A command in a node. Of the tests' environment it gets only `PATH` and the coverage file.
     pub(crate) fn command(&self, node: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = self.running.exec(node, program);
         command.env_clear();
@@ -130,42 +129,42 @@ impl World {
     pub(crate) fn tool(&self, place: &str, words: &[&str]) -> Process {
         let mut command = self.command(place, TOOL);
         command.args(words);
-        Process::start(&mut command, self.traces(words[0]), self.clock)
+        Process::start(&mut command, self.output_files(words[0]), self.clock)
     }
 
     /// `vpcbox probe`, in a node or client.
     pub(crate) fn probe(&self, place: &str, words: &[&str]) -> Process {
         let mut command = self.command(place, &binaries().vpcbox);
         command.arg("probe").args(words);
-        Process::start(&mut command, self.traces("probe"), self.clock)
+        Process::start(&mut command, self.output_files("probe"), self.clock)
     }
 
-    /// The agent of a node, which is ready when this returns. Each has a port of its own node.
+    /// Starts the agent of a node and waits until it is ready.
     #[track_caller]
     pub(crate) fn agent(&self, node: &str) -> Process {
         let mut agent = self.agent_beside(node);
-        agent.logs("agent ready");
+        agent.wait_for_log("agent ready");
         agent
     }
 
-    /// An agent of the node, with this registry.
+    /// Starts an agent on the node with this registry.
     pub(crate) fn start_agent(&self, node: &str, registry: &str) -> Process {
         self.agent_as(node, self.command(node, &binaries().agent), registry)
     }
 
-    /// The same by this command.
+    /// Starts an agent by this command.
     pub(crate) fn agent_as(&self, node: &str, mut command: Command, registry: &str) -> Process {
-        let traces = self.traces(&format!("agent-{node}"));
+        let files = self.output_files(&format!("agent-{node}"));
         command
             .env(env::CLUSTER, "prod")
             .env(env::NODE_NAME, node)
             .env(env::REGISTRY, registry)
             .env(env::LOG_FORMAT, "json")
-            .env(env::TERMINATION_LOG, &traces.words);
-        Process::start(&mut command, traces, self.clock)
+            .env(env::TERMINATION_LOG, &files.termination_log);
+        Process::start(&mut command, files, self.clock)
     }
 
-    /// An agent on a node that may have another one.
+    /// Starts an agent, also beside another one, without waiting until it is ready.
     pub(crate) fn agent_beside(&self, node: &str) -> Process {
         self.start_agent(node, &self.file_registry())
     }
@@ -191,11 +190,12 @@ impl World {
         Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
     }
 
-    /// The record of an address, which must be there.
+    /// The record of an address; fails if there is none.
     #[track_caller]
     pub(crate) fn record(&self, address: Ipv4Addr) -> StaticIp {
         let read = Self::block_on(self.registry().static_ip(address)).unwrap();
-        let Stored { object, .. } = read.unwrap_or_else(|| panic!("{address} has no record"));
+        let Stored { object, .. } =
+            read.unwrap_or_else(|| panic!("{address} has no StaticIP record"));
         object
     }
 
@@ -206,31 +206,33 @@ impl World {
         Self::block_on(self.registry().member(&member, None)).unwrap()
     }
 
-    /// The number of the last call so far.
-    pub(crate) fn now(&self) -> u64 {
-        self.ask().calls(0).unwrap().last().map_or(0, |call| call.seq)
+    /// The number of the latest call in the box's log.
+    pub(crate) fn last_call(&self) -> u64 {
+        self.control().calls(0).unwrap().last().map_or(0, |call| call.seq)
     }
 
-    /// Calls to EC2 after that number that name the address.
-    pub(crate) fn ec2(&self, address: Ipv4Addr, since: u64) -> Vec<Call> {
+    /// EC2 calls after this number that name the address.
+    pub(crate) fn ec2_calls(&self, address: Ipv4Addr, since: u64) -> Vec<Call> {
         let name = address.to_string();
-        let mut calls = self.ask().calls(since).unwrap();
+        let mut calls = self.control().calls(since).unwrap();
         calls.retain(|call| {
             call.service == "ec2" && call.parameters.values().any(|value| *value == name)
         });
         calls
     }
 
-    /// Calls to EC2 that a node has made after that number.
+    /// EC2 calls of a node after this number.
     pub(crate) fn calls_of(&self, node: &str, since: u64) -> Vec<Call> {
-        let mut calls = self.ask().calls(since).unwrap();
+        let mut calls = self.control().calls(since).unwrap();
         calls.retain(|call| call.service == "ec2" && call.caller == node);
         calls
     }
 
-    /// Sets a fault; its number.
+    /// Sets a fault and returns its ID.
     #[track_caller]
     pub(crate) fn fault(&self, fault: Fault, when: Selector) -> u64 {
-        self.ask().fault_set(FaultSpec { fault, when }).unwrap_or_else(|e| panic!("{}", e.chain()))
+        self.control()
+            .fault_set(FaultSpec { fault, when })
+            .unwrap_or_else(|e| panic!("{}", e.chain()))
     }
 }

@@ -1,4 +1,4 @@
-//! The disruptions, on the cluster.
+//! Injects the disruptions into the cluster.
 
 use std::time::Duration;
 
@@ -9,39 +9,39 @@ use tokio::time::sleep;
 use vpcbox::protocol::KernelAct;
 use vpcbox::vpc::{Act, Fault, FaultSpec, Selector};
 
-use super::Course;
+use super::Run;
 use super::plan::{Disruption, Heavy, Light};
 use crate::Outcome;
-use crate::e2e::ports::send;
-use crate::e2e::scene::{PODS, Scene, ensure, text};
+use crate::e2e::processes::send;
 use crate::e2e::set::NAMESPACE;
+use crate::e2e::test_cluster::{PODS, TestCluster, ensure, text};
 use crate::install::nodes_ready;
 use crate::topology::WORKERS;
 
 pub(super) const ASSIGN: &str = "AssignPrivateIpAddresses";
 const DESCRIBE: &str = "DescribeNetworkInterfaces";
 
-impl Scene<'_> {
-    /// Does it, and undoes it.
-    pub(super) async fn undergo(&self, disruption: &Disruption<Heavy>, course: &Course) -> Outcome {
+impl TestCluster<'_> {
+    /// Injects a heavy disruption and undoes it.
+    pub(super) async fn inject_heavy(&self, disruption: &Disruption<Heavy>, run: &Run) -> Outcome {
         let node = WORKERS.map(|worker| worker.name)[disruption.target % WORKERS.len()];
         match disruption.kind {
             Heavy::Power => {
                 self.vpc(|vpc| vpc.act(Act::Stop { node: node.to_owned() }))?;
-                let replaced = self.replaced(node, disruption.hold).await;
+                let replaced = self.fail_over(node, disruption.hold).await;
                 self.vpc(|vpc| vpc.act(Act::Start { node: node.to_owned() }))?;
                 replaced?;
             }
             Heavy::Reboot => {
                 let reboot = Act::Reboot { node: node.to_owned(), imds_missing_ms: 0 };
                 self.vpc(|vpc| vpc.act(reboot))?;
-                // It may be back before the cluster misses it.
+                // The node may be back before it becomes NotReady.
                 sleep(disruption.hold).await;
             }
             Heavy::Freeze => {
                 let kubelet = self.kubelet(node)?;
                 send(kubelet, Signal::SIGSTOP)?;
-                let replaced = self.replaced(node, disruption.hold).await;
+                let replaced = self.fail_over(node, disruption.hold).await;
                 send(kubelet, Signal::SIGCONT)?;
                 replaced?;
             }
@@ -49,12 +49,12 @@ impl Scene<'_> {
                 self.running.order("stop kube-apiserver")?;
                 sleep(disruption.hold).await;
                 self.running.order("start kube-apiserver")?;
-                self.served().await?;
+                self.wait_for_api_server().await?;
             }
             Heavy::FreezeNode => {
-                let _alone = course.stopped.lock().await;
-                let replaced = self.frozen(node, disruption.hold).await;
-                // Whatever was frozen of it.
+                let _alone = run.stop_lock.lock().await;
+                let replaced = self.freeze_until_replaced(node, disruption.hold).await;
+                // Also after a freeze that stopped only some processes.
                 self.thaw(node)?;
                 replaced?;
             }
@@ -66,27 +66,27 @@ impl Scene<'_> {
         }
     }
 
-    /// Freezes a node until others have what it had, and sees that nothing of it ever ran.
-    async fn frozen(&self, node: &str, hold: Duration) -> Outcome {
+    /// Freezes a node for `hold` after its pods are replaced, and checks that it stayed frozen.
+    async fn freeze_until_replaced(&self, node: &str, hold: Duration) -> Outcome {
         self.freeze(node).await?;
-        self.replaced(node, hold).await?;
+        self.fail_over(node, hold).await?;
         self.is_frozen(node)
     }
 
-    /// Once the cluster misses a node a person says that it is out of service, as runbooks do.
-    async fn replaced(&self, node: &str, hold: Duration) -> Outcome {
-        self.missed(node).await?;
+    /// Waits until a node is NotReady and taints it as out of service, as the runbooks say.
+    async fn fail_over(&self, node: &str, hold: Duration) -> Outcome {
+        self.wait_not_ready(node).await?;
         self.taint(node, true).await?;
         sleep(hold).await;
         Ok(())
     }
 
-    /// Does it to one of these members.
-    pub(super) async fn suffer(
+    /// Injects a light disruption into one of these members.
+    pub(super) async fn inject_light(
         &self,
         disruption: &Disruption<Light>,
         members: &[String],
-        course: &Course,
+        run: &Run,
     ) -> Outcome {
         let member = &members[disruption.target % members.len()];
         match disruption.kind {
@@ -105,30 +105,30 @@ impl Scene<'_> {
                     "kind": "Eviction",
                     "metadata": { "name": member, "namespace": NAMESPACE },
                 });
-                self.made(&format!("{PODS}/{member}/eviction"), &eviction).await
+                self.create_object(&format!("{PODS}/{member}/eviction"), &eviction).await
             }
             Light::KillAgent => send(self.an_agent(disruption.target)?, Signal::SIGKILL),
-            Light::FreezeAgent => self.freeze_agent(disruption, course).await,
-            Light::Strip => {
+            Light::FreezeAgent => self.freeze_agent(disruption, run).await,
+            Light::RemoveAddress => {
                 let (address, pod) = (self.address(member).await?, self.pod(member).await?);
                 let node = text(&pod["spec"]["nodeName"]);
-                ensure(!node.is_empty(), || format!("{member} is nowhere"))?;
+                ensure(!node.is_empty(), || format!("{member} is not scheduled"))?;
                 self.vpc(|vpc| vpc.kernel(KernelAct::KernelStrip { node, address }))
             }
             Light::Throttle => {
                 let bucket = Fault::Bucket { capacity: 2, refill: 0.5 };
                 self.fault(ASSIGN, bucket, 1.0, disruption).await
             }
-            Light::LoseAnswers => {
+            Light::LoseResponses => {
                 let lost = Fault::LostResponse { after_commit: true };
                 self.fault(ASSIGN, lost, 0.5, disruption).await
             }
             Light::Delay => self.fault(ASSIGN, Fault::Delay { ms: 3_000 }, 1.0, disruption).await,
-            Light::LandLate => {
+            Light::ApplyLate => {
                 let late = Fault::LateLanding { after_ms: 4_000, silent: true };
                 self.fault(ASSIGN, late, 0.5, disruption).await
             }
-            Light::Blind => {
+            Light::FailReads => {
                 let (code, message) = ("InternalError".to_owned(), String::new());
                 let error = Fault::Error { code, message, status: 500 };
                 self.fault(DESCRIBE, error, 0.8, disruption).await
@@ -136,19 +136,19 @@ impl Scene<'_> {
         }
     }
 
-    async fn freeze_agent(&self, disruption: &Disruption<Light>, course: &Course) -> Outcome {
-        // To thaw it there would let a frozen node's agent go on.
-        let alone = course.stopped.try_lock();
+    async fn freeze_agent(&self, disruption: &Disruption<Light>, run: &Run) -> Outcome {
+        // Continuing this agent would violate the freeze of its node.
+        let alone = run.stop_lock.try_lock();
         let _alone = alone.map_err(|_taken| "a node is frozen".to_owned())?;
         let agent = self.an_agent(disruption.target)?;
         send(agent, Signal::SIGSTOP)?;
         sleep(disruption.hold).await;
-        // Its kubelet may have killed it meanwhile, and then nothing is left to thaw.
+        // The kubelet may have killed the agent.
         drop(send(agent, Signal::SIGCONT));
         Ok(())
     }
 
-    /// One of those that run.
+    /// The process of one of the agents.
     fn an_agent(&self, target: usize) -> Result<Pid, String> {
         let all = self.agents();
         ensure(!all.is_empty(), || "no agent runs".to_owned())?;

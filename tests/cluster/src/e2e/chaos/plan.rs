@@ -1,4 +1,4 @@
-//! What happens when: the seed decides all of it.
+//! The plan of disruptions; the seed determines all of it.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,56 +7,56 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-/// What takes a while and is undone. One goes on at a time.
+/// Disruptions that last a while and are undone. Only one is active at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Heavy {
     /// A node loses its power.
     Power,
-    /// A node starts anew.
+    /// A node reboots.
     Reboot,
-    /// A node's kubelet is frozen: its pods live on while others take their places.
+    /// A node's kubelet is stopped: its pods run on while other pods replace them.
     Freeze,
     /// The API server is stopped.
     ApiServer,
-    /// Everything on a node is frozen, and goes on with what it had in its mind.
+    /// All processes of a node are stopped, and continue later with the state that they had.
     FreezeNode,
 }
 
-/// What is done in a moment, beside everything else.
+/// Disruptions that happen at once, in parallel with all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Light {
     /// A pod is deleted.
     Delete,
-    /// A pod's object is deleted, whatever its containers do.
+    /// A pod is force-deleted: its object is gone before its containers.
     Force,
     /// A pod is evicted.
     Evict,
     /// An agent is killed.
     KillAgent,
-    /// An agent is frozen, and goes on with what it had in its mind.
+    /// An agent is stopped, and continues later with the state that it had.
     FreezeAgent,
     /// An address is removed from the kernel.
-    Strip,
+    RemoveAddress,
     /// EC2 throttles.
     Throttle,
-    /// EC2 does what it is asked to, and half of its answers are lost.
-    LoseAnswers,
-    /// EC2 answers late.
+    /// EC2 applies all calls, but half of its responses are lost.
+    LoseResponses,
+    /// EC2 responds late.
     Delay,
-    /// EC2 takes a call, and does it seconds later.
-    LandLate,
-    /// EC2 can't be read.
-    Blind,
+    /// EC2 accepts calls and applies them seconds later.
+    ApplyLate,
+    /// Most reads of EC2 fail.
+    FailReads,
 }
 
 impl fmt::Display for Heavy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Power => "a node without power",
-            Self::Reboot => "a node rebooted",
-            Self::Freeze => "a kubelet frozen",
-            Self::ApiServer => "the API server away",
-            Self::FreezeNode => "a node frozen",
+            Self::Power => "node without power",
+            Self::Reboot => "node rebooted",
+            Self::Freeze => "kubelet frozen",
+            Self::ApiServer => "API server stopped",
+            Self::FreezeNode => "node frozen",
         })
     }
 }
@@ -64,51 +64,51 @@ impl fmt::Display for Heavy {
 impl fmt::Display for Light {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Delete => "a pod deleted",
-            Self::Force => "a pod forced out",
-            Self::Evict => "a pod evicted",
-            Self::KillAgent => "an agent killed",
-            Self::FreezeAgent => "an agent frozen",
-            Self::Strip => "an address stripped",
+            Self::Delete => "pod deleted",
+            Self::Force => "pod force-deleted",
+            Self::Evict => "pod evicted",
+            Self::KillAgent => "agent killed",
+            Self::FreezeAgent => "agent frozen",
+            Self::RemoveAddress => "address removed from the kernel",
             Self::Throttle => "EC2 throttles",
-            Self::LoseAnswers => "EC2 loses answers",
+            Self::LoseResponses => "EC2 loses responses",
             Self::Delay => "EC2 is slow",
-            Self::LandLate => "EC2 acts late",
-            Self::Blind => "EC2 can't be read",
+            Self::ApplyLate => "EC2 applies calls late",
+            Self::FailReads => "EC2 reads fail",
         })
     }
 }
 
 const HEAVY: [Heavy; 4] = [Heavy::Power, Heavy::Reboot, Heavy::Freeze, Heavy::ApiServer];
-/// A stream of its own: what a seed meant for the others before there was this, it means still.
-const FROZEN: [Heavy; 1] = [Heavy::FreezeNode];
+/// A separate stream, so that seeds of the other streams keep their meaning.
+const FREEZES: [Heavy; 1] = [Heavy::FreezeNode];
 const LIGHT: [Light; 11] = [
     Light::Delete,
     Light::Force,
     Light::Evict,
     Light::KillAgent,
     Light::FreezeAgent,
-    Light::Strip,
+    Light::RemoveAddress,
     Light::Throttle,
-    Light::LoseAnswers,
+    Light::LoseResponses,
     Light::Delay,
-    Light::LandLate,
-    Light::Blind,
+    Light::ApplyLate,
+    Light::FailReads,
 ];
 
-/// One thing that happens.
+/// One disruption.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Disruption<K> {
-    /// So long after the one before it is over.
+    /// Pause after the end of the previous disruption.
     pub(super) pause: Duration,
     pub(super) kind: K,
-    /// To which of those that it can happen to: the rest of a division.
+    /// Selects the target: an index modulo the number of targets.
     pub(super) target: usize,
-    /// How long it stays, if it stays.
+    /// How long it lasts, if it is undone.
     pub(super) hold: Duration,
 }
 
-/// All kinds in a new order, again and again: none is left out for long.
+/// Rounds of all kinds, each round in a new random order.
 pub(super) struct Disruptions<K> {
     all: Vec<K>,
     left: Vec<K>,
@@ -138,24 +138,24 @@ impl<K: Copy> Iterator for Disruptions<K> {
     }
 }
 
-/// Everything that a seed chooses from.
+/// Names of all kinds.
 pub(super) fn kinds() -> impl Iterator<Item = String> {
-    HEAVY.iter().chain(&FROZEN).map(Heavy::to_string).chain(LIGHT.iter().map(Light::to_string))
+    HEAVY.iter().chain(&FREEZES).map(Heavy::to_string).chain(LIGHT.iter().map(Light::to_string))
 }
 
-/// What takes a while, without end.
+/// An endless sequence of heavy disruptions.
 pub(super) fn heavy(seed: u64) -> Disruptions<Heavy> {
     Disruptions::new(&HEAVY, seed, 3_000..20_000)
 }
 
-/// Nodes that are frozen, without end.
-pub(super) fn frozen(seed: u64) -> Disruptions<Heavy> {
-    Disruptions::new(&FROZEN, seed.rotate_left(32) ^ 0x5555_5555, 10_000..60_000)
+/// An endless sequence of node freezes.
+pub(super) fn freezes(seed: u64) -> Disruptions<Heavy> {
+    Disruptions::new(&FREEZES, seed.rotate_left(32) ^ 0x5555_5555, 10_000..60_000)
 }
 
-/// What is done in a moment, without end.
+/// An endless sequence of light disruptions.
 pub(super) fn light(seed: u64) -> Disruptions<Light> {
-    // Another stream than that of the heavy ones.
+    // A different stream from that of the heavy disruptions.
     Disruptions::new(&LIGHT, !seed, 500..9_000)
 }
 
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_seed_is_one_plan_and_another_is_another() {
+    fn the_seed_determines_the_plan() {
         let first = |seed| {
             let (light, heavy) = (light(seed).take(50), heavy(seed).take(50));
             (light.collect::<Vec<_>>(), heavy.collect::<Vec<_>>())
@@ -177,10 +177,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_frozen_is_another_stream_than_what_else_happens() {
+    fn node_freezes_have_a_separate_random_stream() {
         for seed in [0, 1, 7, u64::MAX] {
             let (frozen, heavy): (Vec<_>, Vec<_>) =
-                (frozen(seed).take(50).collect(), heavy(seed).take(50).collect());
+                (freezes(seed).take(50).collect(), heavy(seed).take(50).collect());
             assert!(frozen.iter().all(|disruption| disruption.kind == Heavy::FreezeNode));
             assert!(heavy.iter().all(|disruption| disruption.kind != Heavy::FreezeNode));
             let of = |disruptions: &[Disruption<Heavy>]| {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn no_kind_is_left_out_for_long() {
+    fn each_round_contains_every_kind() {
         for seed in 0..100 {
             let all: BTreeSet<_> =
                 light(seed).take(LIGHT.len()).map(|disruption| disruption.kind).collect();

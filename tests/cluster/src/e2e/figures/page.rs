@@ -1,4 +1,4 @@
-//! The page of the figures.
+//! The Markdown page of the results.
 
 use std::time::Duration;
 
@@ -9,47 +9,47 @@ const ABOVE: &str = "\
 # On a cluster
 
 What FireCamp costs on a real Kubernetes: three nodes in a [VPC in a
-box](../../development/vpcbox.md) on one machine, with the images that are shipped, imported
-beforehand, and an EC2 that answers at once. `make figures` measures and writes this page.
+box](../../development/vpcbox.md) on one machine, with the release images, imported beforehand,
+and an EC2 that answers at once. `make figures` measures and writes this page.
 
 | | Median | Least | Most | n |
 | --- | ---: | ---: | ---: | ---: |
 ";
 
 const BELOW: &str = "
-The pods are on one node, in its network, and run the same service. FireCamp's has an init
-container and a native sidecar besides, which a kubelet starts one after the other, and it ends
-after its sidecar. A kubelet notices once a second that a container has ended or runs: that, and not
-what the containers do, is nearly all of the difference. Ready is what the API server says.
+All pods run the same service on one node, in the host network. A pod with FireCamp also has an init
+container and a native sidecar. The kubelet starts them one after the other, and stops the sidecar
+last. The kubelet notices only once a second that a container has started or exited. Nearly all of
+the difference is this delay, not the work of the containers. A pod counts as ready when the API
+server reports it.
 ";
 
-/// All of it, in Markdown.
+/// The whole page.
 pub(super) fn text(figures: &Figures) -> String {
     let one = |took: Duration| vec![took.as_secs_f64()];
     let many = |all: &[Duration]| all.iter().map(Duration::as_secs_f64).collect::<Vec<_>>();
-    let needs = |pick: fn(&super::Needs) -> f64| figures.needs.iter().map(pick).collect::<Vec<_>>();
+    let usage = |pick: fn(&super::AgentUsage) -> f64| {
+        figures.agents_usage.iter().map(pick).collect::<Vec<_>>()
+    };
     let mut rows = vec![
         row("`helm install` until every agent is ready, s", &one(figures.agents)),
         row("… until the first member answers at its address, s", &one(figures.reachable)),
         row("pod deleted until its successor is ready, s", &many(&figures.with)),
-        row(
-            "… with containers in the places of FireCamp's that do nothing, s",
-            &many(&figures.idle),
-        ),
+        row("… with containers that do nothing instead of FireCamp's, s", &many(&figures.idle)),
         row("… with the service alone, s", &many(&figures.without)),
-        row("memory of an agent, MiB", &needs(|it| mebibytes(it.memory))),
-        row("… its share of a processor, %", &needs(|it| it.processor)),
+        row("memory of an agent, MiB", &usage(|it| mebibytes(it.memory))),
+        row("CPU usage of an agent, % of one CPU", &usage(|it| it.cpu)),
     ];
     if let Some(size) = figures.archive {
         rows.push(row("an image's archive, MiB", &[mebibytes(size)]));
     }
-    let watched = format!(
-        "\nEach agent was watched {WINDOWS} times for {} s, with {MEMBERS} members that had come to \
-         rest on the three nodes. {}\n",
+    let footer = format!(
+        "\nEach agent was measured {WINDOWS} times for {} s, with {MEMBERS} idle members on the \
+         three nodes. {}\n",
         WINDOW.as_secs(),
-        figures.place
+        figures.commit
     );
-    [ABOVE, &rows.concat(), BELOW, &watched].concat()
+    [ABOVE, &rows.concat(), BELOW, &footer].concat()
 }
 
 fn mebibytes(bytes: u64) -> f64 {
@@ -68,7 +68,7 @@ fn row(what: &str, all: &[f64]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Needs;
+    use super::super::AgentUsage;
     use super::*;
 
     #[test]
@@ -80,18 +80,18 @@ mod tests {
             with: seconds(&[5, 1, 3]),
             idle: seconds(&[2, 4]),
             without: seconds(&[]),
-            needs: vec![Needs { memory: 3 << 20, processor: 0.25 }],
-            place: "Measured at home.".to_owned(),
+            agents_usage: vec![AgentUsage { memory: 3 << 20, cpu: 0.25 }],
+            commit: "Measured at home.".to_owned(),
             archive: Some(7 << 20),
         };
         let page = text(&figures);
         for row in [
             "| `helm install` until every agent is ready, s | 2.50 | 2.50 | 2.50 | 1 |",
             "| pod deleted until its successor is ready, s | 3.00 | 1.00 | 5.00 | 3 |",
-            "| … with containers in the places of FireCamp's that do nothing, s | 4.00 | 2.00 | 4.00 | 2 |",
+            "| … with containers that do nothing instead of FireCamp's, s | 4.00 | 2.00 | 4.00 | 2 |",
             "| … with the service alone, s | – | – | – | 0 |",
             "| memory of an agent, MiB | 3.00 | 3.00 | 3.00 | 1 |",
-            "| … its share of a processor, % | 0.25 | 0.25 | 0.25 | 1 |",
+            "| CPU usage of an agent, % of one CPU | 0.25 | 0.25 | 0.25 | 1 |",
             "| an image's archive, MiB | 7.00 | 7.00 | 7.00 | 1 |",
             "on the three nodes. Measured at home.",
         ] {

@@ -32,7 +32,7 @@ pub(super) async fn its_node(site: &Site<'_>, registry: &KubeRegistry) -> Outcom
     reports(&registry.static_ips_of(&node), Box::pin(address)).await
 }
 
-/// Lists, and watches from there on.
+/// Lists, watches from that version on, and requires an event after the change.
 pub(super) async fn reports<T: Debug>(
     watched: &Watched<T>,
     cause: impl Future<Output = Outcome>,
@@ -43,6 +43,6 @@ pub(super) async fn reports<T: Debug>(
     let mut events = opened.map_err(|wrong| format!("{wrong:?}"))?;
     cause.await?;
     let event =
-        timeout(PATIENCE, events.next()).await.map_err(|_late| format!("{what}: silence"))?;
+        timeout(PATIENCE, events.next()).await.map_err(|_late| format!("{what}: no event"))?;
     ensure(matches!(event, Ok(Some(_))), || format!("{what}: {event:?}"))
 }

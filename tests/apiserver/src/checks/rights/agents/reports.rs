@@ -94,12 +94,12 @@ async fn volumes(site: &Site<'_>, status_writer: &KubeStatusWriter) -> Outcome {
     let made = site.cluster.api.post(&claims, &claim).await?;
     ensure(made.code == 201, || made.text)?;
     let subject = Subject::Claim(member.clone());
-    let lacks = VolumeReport::Missing {
+    let missing = VolumeReport::Missing {
         reason: Reason::StuckAttaching,
-        about: format!("{NODE} (i-a): volume v does not come."),
+        about: format!("{NODE} (i-a): volume v is not attached."),
         since: "2026-11-20T15:00:00Z".to_owned(),
     };
-    for (report, status) in [(lacks, "False"), (VolumeReport::Ready, "True")] {
+    for (report, status) in [(missing, "False"), (VolumeReport::Ready, "True")] {
         let timestamp = "2026-11-20T15:00:00Z".to_owned();
         let step = Step::UpdateClaimStatus { member: member.clone(), report, timestamp };
         let done = carry_out(status_writer, &node, &step).await.map_err(wrong)?;

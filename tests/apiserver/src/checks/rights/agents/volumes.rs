@@ -11,15 +11,15 @@ const CLAIM: &str = "data-redis-9";
 const VOLUME: &str = "pv-redis-9";
 
 pub(super) async fn of_its_pods(site: &Site<'_>, source: &Source) -> Outcome {
-    let room = json!({ "storage": "1Gi" });
+    let storage = json!({ "storage": "1Gi" });
     let volume = json!({ "metadata": { "name": VOLUME }, "spec": {
-        "capacity": room,
+        "capacity": storage,
         "accessModes": ["ReadWriteOnce"],
         "csi": { "driver": "ebs.csi.aws.com", "volumeHandle": "vol-0123456789abcdef0" },
     }});
     let claim = json!({ "metadata": { "name": CLAIM }, "spec": {
         "accessModes": ["ReadWriteOnce"],
-        "resources": { "requests": room },
+        "resources": { "requests": storage },
         "volumeName": VOLUME,
     }});
     let pod = json!({ "metadata": { "name": "redis-9" }, "spec": {
@@ -32,7 +32,7 @@ pub(super) async fn of_its_pods(site: &Site<'_>, source: &Source) -> Outcome {
         ("/api/v1/namespaces/prod/persistentvolumeclaims", claim),
         ("/api/v1/namespaces/prod/pods", pod),
     ] {
-        there(site, path, &object).await?;
+        ensure_exists(site, path, &object).await?;
     }
     let node = NODE.parse().map_err(|wrong| format!("{wrong}"))?;
     let client = source.client(Timeouts::default()).await.map_err(wrong)?;
@@ -44,8 +44,9 @@ pub(super) async fn of_its_pods(site: &Site<'_>, source: &Source) -> Outcome {
     ensure(complete, || format!("{view:?}"))
 }
 
-/// May exist from an earlier run: no controller removes the finalizer of a claim in use.
-async fn there(site: &Site<'_>, path: &str, object: &Value) -> Outcome {
+/// Creates an object. It may exist already from an earlier run, because no controller removes the
+/// finalizer of a claim in use.
+async fn ensure_exists(site: &Site<'_>, path: &str, object: &Value) -> Outcome {
     let made = site.cluster.api.post(path, object).await?;
     ensure(matches!(made.code, 201 | 409), || made.text)
 }

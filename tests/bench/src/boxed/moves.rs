@@ -1,0 +1,204 @@
+//! Members that restart and move, one after the other, while a client connects to their addresses.
+
+use std::collections::VecDeque;
+
+use firecamp_demo::event::{Call, Ran};
+use firecamp_demo::measure;
+use firecamp_demo::watch::Watch;
+
+use super::fixture::{Fixture, Place};
+use super::job::Job;
+use super::pod::{Build, End, Pod};
+use super::spec::{MEMBERS, NODES, node_name};
+use crate::failure::Failure;
+use crate::samples::{Samples, progress};
+use crate::table::BASELINE;
+
+/// The number of answers after which a pod counts as reachable.
+const PROOF: usize = 20;
+
+/// Attempts from this long before a step belong to its outage.
+const BEFORE_US: u64 = 250_000;
+
+/// A member and its current node.
+struct MemberTiming {
+    member: String,
+    node: u32,
+    pods: u32,
+    pod: Option<Pod>,
+}
+
+/// Measures this number of restarts and moves.
+pub(crate) fn play(job: Job, runs: u32) -> Result<Samples, Failure> {
+    let mut fixture = Fixture::set_up(job)?;
+    let mut samples = Samples::default();
+    let new = Build { init: fixture.tools.init.clone(), stop: fixture.tools.stop.clone() };
+    let older = fixture.baseline.clone().map(|(init, stop)| Build { init, stop });
+    let mut moves = VecDeque::new();
+    for number in 0..MEMBERS.min(runs) {
+        moves.push_back(first(&mut fixture, &mut samples, (number, &new))?);
+    }
+    let all = if older.is_some() { runs.saturating_mul(2) } else { runs };
+    for run in 0..all {
+        let (build, prefix) = match &older {
+            // The older build runs every other time.
+            Some(older) if run % 2 == 1 => (older, BASELINE),
+            Some(_) | None => (&new, ""),
+        };
+        let Some(mut lifecycle) = moves.pop_front() else { break };
+        let done = turn(&mut fixture, &mut lifecycle, build)?;
+        for (id, values) in done.0 {
+            for value in values {
+                samples.add(format!("{prefix}{id}"), value);
+            }
+        }
+        moves.push_back(lifecycle);
+        if run % MEMBERS == MEMBERS - 1 {
+            progress(&format!("{} of {all} restarts and moves", run.saturating_add(1)));
+        }
+    }
+    for lifecycle in moves {
+        free(&mut fixture, &mut samples, (lifecycle, &new))?;
+    }
+    Ok(samples)
+}
+
+impl MemberTiming {
+    /// Its next pod, on the next node if `moved`.
+    fn place(&mut self, moved: bool) -> Place {
+        self.pods = self.pods.saturating_add(1);
+        if moved {
+            self.node = self.node.saturating_add(1) % NODES;
+        }
+        Place {
+            member: self.member.clone(),
+            uid: format!("{}-pod-{}", self.member, self.pods),
+            node: node_name(self.node),
+        }
+    }
+}
+
+/// Measures a member's first start. The members start on nodes far apart.
+fn first(
+    fixture: &mut Fixture,
+    samples: &mut Samples,
+    (number, build): (u32, &Build),
+) -> Result<MemberTiming, Failure> {
+    let node = number.saturating_mul(NODES / MEMBERS);
+    let mut lifecycle =
+        MemberTiming { member: format!("redis-{number}"), node, pods: 0, pod: None };
+    let since = fixture.last_call()?;
+    let place = lifecycle.place(false);
+    let pod = Pod::start(fixture, place, build, None, &[])?;
+    let time = measure::init_time(&pod.init, &fixture.ec2_calls(since)?);
+    samples.add("init.first", ms(time.own_us.saturating_sub(time.describe_us)));
+    lifecycle.pod = Some(pod);
+    Ok(lifecycle)
+}
+
+/// Measures a restart on the same node and a move to the next one.
+fn turn(
+    fixture: &mut Fixture,
+    lifecycle: &mut MemberTiming,
+    build: &Build,
+) -> Result<Samples, Failure> {
+    let mut samples = Samples::default();
+    let caller = fixture.dial(&fixture.address(&lifecycle.member)?)?;
+    let Some(pod) = &lifecycle.pod else { return Err(Failure::new("a member without a pod")) };
+    caller.watch.answers_of(&pod.place.uid, PROOF)?;
+    for (moved, name) in [(false, "same"), (true, "moved")] {
+        step(fixture, &mut samples, lifecycle, (build, &caller.watch), (moved, name))?;
+    }
+    caller.stop()?;
+    Ok(samples)
+}
+
+fn step(
+    fixture: &mut Fixture,
+    samples: &mut Samples,
+    lifecycle: &mut MemberTiming,
+    (build, watch): (&Build, &Watch),
+    (moved, name): (bool, &str),
+) -> Result<(), Failure> {
+    let Some(pod) = lifecycle.pod.take() else {
+        return Err(Failure::new("a member without a pod"));
+    };
+    let (since, from_us) = (fixture.last_call()?, fixture.clock.now_us());
+    let end = pod.stop(Some(watch))?;
+    let stopped = fixture.ec2_calls(since)?;
+    let between = fixture.last_call()?;
+    let place = lifecycle.place(moved);
+    let pod = Pod::start(fixture, place, build, Some(watch), &[])?;
+    watch.answers_of(&pod.place.uid, PROOF)?;
+    let calls = fixture.ec2_calls(between)?;
+    note_calls(samples, name, &calls);
+    samples.add("calls.stop", count(stopped.len()));
+    samples.add("stop", ms(end.stop_us));
+    samples.add("rss.stop", mib(end.waiting_kib));
+    note_init(samples, name, &pod, &calls);
+    note_outage(samples, (name, from_us), watch, (&end, &pod, &calls));
+    lifecycle.pod = Some(pod);
+    Ok(())
+}
+
+fn note_calls(samples: &mut Samples, name: &str, calls: &[Call]) {
+    let mutating = calls.iter().filter(|call| call.mutating).count();
+    samples.add(format!("calls.{name}"), count(calls.len()));
+    samples.add(format!("calls.{name}.mutating"), count(mutating));
+}
+
+fn note_init(samples: &mut Samples, name: &str, pod: &Pod, calls: &[Call]) {
+    let time = measure::init_time(&pod.init, calls);
+    samples.add(format!("init.{name}"), ms(time.own_us.saturating_sub(time.describe_us)));
+    samples.add(format!("init.{name}.describe"), ms(time.own_us));
+    samples.add(format!("cpu.{name}"), ms(pod.cost.cpu_us));
+    samples.add(format!("rss.{name}"), mib(pod.cost.peak_kib));
+    if let Some(instructions) = pod.cost.instructions {
+        samples.add(format!("instructions.{name}"), ms(instructions) / 1e3);
+    }
+}
+
+fn note_outage(
+    samples: &mut Samples,
+    (name, from_us): (&str, u64),
+    watch: &Watch,
+    (end, pod, calls): (&End, &Pod, &[Call]),
+) {
+    let spans: Vec<Ran> = vec![end.server.clone(), pod.init.clone(), pod.start.clone()];
+    let attempts = watch.lock().within(from_us.saturating_sub(BEFORE_US), u64::MAX);
+    let Some(outage) = measure::outage(&attempts, &spans, calls) else { return };
+    let describe_us = measure::init_time(&pod.init, calls).describe_us;
+    let without = outage.beyond_us.saturating_sub(describe_us);
+    samples.add(format!("outage.{name}"), ms(without));
+    samples.add(format!("outage.{name}.describe"), ms(outage.beyond_us));
+}
+
+/// Measures a release that unassigns.
+fn free(
+    fixture: &mut Fixture,
+    samples: &mut Samples,
+    (mut lifecycle, build): (MemberTiming, &Build),
+) -> Result<(), Failure> {
+    if let Some(pod) = lifecycle.pod.take() {
+        pod.stop(None)?;
+    }
+    let place = lifecycle.place(false);
+    let pod = Pod::start(fixture, place, build, None, &["--unassign"])?;
+    let since = fixture.last_call()?;
+    pod.stop(None)?;
+    samples.add("calls.free", count(fixture.ec2_calls(since)?.len()));
+    Ok(())
+}
+
+fn count(things: usize) -> f64 {
+    f64::from(u32::try_from(things).unwrap_or(u32::MAX))
+}
+
+/// Microseconds as milliseconds.
+fn ms(us: u64) -> f64 {
+    std::time::Duration::from_micros(us).as_secs_f64() * 1e3
+}
+
+fn mib(kib: u64) -> f64 {
+    f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0
+}

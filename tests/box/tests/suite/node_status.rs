@@ -1,0 +1,212 @@
+//! The NodeAttachment and the Node capacity that an agent publishes. The agent runs in a root file
+//! system with only what its DaemonSet mounts, against an API server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use firecamp_core::record::{Pool, PoolSubnet};
+use firecamp_vpc::{Fault, Selector};
+use serde_json::{Value, json};
+use vpcbox::vpc::Act;
+
+use crate::minimal_image::image;
+use crate::support::cluster::{Cluster, pool};
+use crate::support::eventually;
+use crate::support::member::Member;
+use crate::support::process::Process;
+use crate::support::world::{World, binaries};
+
+const NODE: &str = "node-a";
+
+/// A node with one ENI in each of two subnets of one zone. Its type has ten addresses per ENI.
+const TWO_SUBNETS: &str = r#"
+cluster = "prod"
+[vpc]
+cidr = "10.0.0.0/16"
+[[subnets]]
+name = "a"
+id = "subnet-0a000000000000001"
+cidr = "10.0.1.0/24"
+zone = "us-east-1a"
+[[subnets]]
+name = "c"
+id = "subnet-0c000000000000001"
+cidr = "10.0.3.0/24"
+zone = "us-east-1a"
+[[nodes]]
+name = "node-a"
+subnet = "a"
+instance_type = "m5.large"
+address = "10.0.1.11"
+[[nodes.enis]]
+id = "eni-0000000000000a001"
+subnet = "c"
+device_index = 1
+address = "10.0.3.21"
+"#;
+
+/// The pool of the box with the second subnet added.
+fn with_both_subnets(pool: Pool) -> Pool {
+    let other = PoolSubnet {
+        subnet: "subnet-0c000000000000001".parse().unwrap(),
+        cidr: "10.0.3.0/24".parse().unwrap(),
+        zone: "us-east-1a".parse().unwrap(),
+        ranges: vec![([10, 0, 3, 64].into(), [10, 0, 3, 127].into())],
+    };
+    Pool { subnets: pool.subnets.into_iter().chain([other]).collect(), ..pool }
+}
+
+/// A cluster with the node and a pool in both subnets.
+fn cluster(world: &World) -> Cluster<'_> {
+    let cluster = Cluster::start(world);
+    let pool = pool(world);
+    assert!(cluster.api.delete_pool(&pool));
+    cluster.api.create_pool(&with_both_subnets(pool));
+    let node = json!({ "metadata": { "uid": "node-uid" }, "status": { "capacity": {} } });
+    cluster.api.set("nodes", (None, NODE), node);
+    cluster
+}
+
+/// CA bundles of distributions. The agent's API client needs one even for a plain-text connection.
+const AUTHORITIES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The agent's root file system, with an empty directory of CNI configurations.
+fn root(world: &World) -> PathBuf {
+    let root = image(world, &binaries().agent);
+    fs::create_dir_all(root.join("etc/cni/net.d")).unwrap();
+    let given = std::env::var("SSL_CERT_FILE").ok();
+    let known = given.iter().map(String::as_str).chain(AUTHORITIES);
+    let bundle = known.into_iter().find(|path| Path::new(path).is_file());
+    let bundle = bundle.expect("a CA bundle: install ca-certificates");
+    fs::copy(bundle, root.join("authorities.pem")).unwrap();
+    root
+}
+
+fn agent(world: &World, cluster: &Cluster<'_>, root: &Path) -> Process {
+    let mut command = world.command(NODE, World::tool_path());
+    let mounts = [world.path("").display().to_string(), "/run".to_owned()].join(":");
+    command.env("FIRECAMP_TEST_MOUNTS", mounts).env("SSL_CERT_FILE", "/authorities.pem");
+    command.arg("jail").arg(root).arg("/container");
+    world.agent_as(NODE, command, &cluster.url())
+}
+
+fn stop_agent(agent: Process) {
+    agent.terminate();
+    agent.end().assert_ended_well();
+}
+
+fn status(cluster: &Cluster<'_>) -> Value {
+    let object = cluster.api.object("nodeattachments", None, NODE);
+    object.map_or(Value::Null, |object| object["status"].clone())
+}
+
+/// Status and reason of a NodeAttachment condition, such as `True AllHealthy`.
+fn condition(cluster: &Cluster<'_>, kind: &str) -> Option<String> {
+    let status = status(cluster);
+    let found = status["conditions"].as_array()?.iter().find(|one| one["type"] == kind)?;
+    Some(format!("{} {}", found["status"].as_str()?, found["reason"].as_str()?))
+}
+
+#[track_caller]
+fn wait_for_condition(cluster: &Cluster<'_>, kind: &str, wanted: &str) {
+    eventually(&format!("condition {kind} is {wanted}"), || {
+        (condition(cluster, kind).as_deref() == Some(wanted)).then_some(())
+    });
+}
+
+fn capacity(cluster: &Cluster<'_>) -> Option<String> {
+    let node = cluster.api.object("nodes", None, NODE)?;
+    node["status"]["capacity"]["firecamp.io/static-ip"].as_str().map(str::to_owned)
+}
+
+#[track_caller]
+fn wait_for_capacity(cluster: &Cluster<'_>, slots: &str) {
+    eventually(&format!("the node has capacity {slots}"), || {
+        (capacity(cluster).as_deref() == Some(slots)).then_some(())
+    });
+}
+
+#[test]
+fn f021_node_publishes_its_interfaces_and_their_capacity() {
+    let world = World::of(TWO_SUBNETS);
+    let cluster = cluster(&world);
+    let _reach = cluster.connect(NODE);
+    let root = root(&world);
+    let running = agent(&world, &cluster, &root);
+    wait_for_capacity(&cluster, "18");
+    wait_for_condition(&cluster, "Ready", "True AllHealthy");
+    let shown = status(&cluster);
+    assert_eq!(shown["zone"], "us-east-1a", "{shown:#}");
+    assert!(shown["instance"].as_str().unwrap().starts_with("i-"), "{shown:#}");
+    assert_eq!(shown["slots"], json!({ "total": 18, "free": 18 }));
+    let nine = json!({ "total": 9, "free": 9 });
+    for (index, subnet) in
+        ["subnet-0a000000000000001", "subnet-0c000000000000001"].into_iter().enumerate()
+    {
+        let eni = &shown["enis"][index];
+        assert_eq!((&eni["slots"], &eni["subnet"]), (&nine, &json!(subnet)), "{shown:#}");
+        assert_eq!((&eni["managedBy"], &eni["deviceIndex"]), (&json!("FireCamp"), &json!(index)));
+        assert_eq!(eni["link"], format!("ens{}", 5 + index));
+    }
+
+    // An attached member uses one slot.
+    let mut member = Member::new(&world, "redis-0");
+    let pod = member.pod("pod-1", NODE);
+    cluster.set_pod(&pod);
+    let started = pod.started(&cluster.init(&pod).end());
+    member.add_holder(&pod, &started);
+    eventually("17 slots are free", || {
+        (status(&cluster)["slots"] == json!({ "total": 18, "free": 17 })).then_some(())
+    });
+    assert_eq!(capacity(&cluster).as_deref(), Some("18"));
+
+    // A detached ENI no longer counts.
+    world.control().act(Act::Detach { eni: "eni-0000000000000a001".to_owned() }).unwrap();
+    wait_for_capacity(&cluster, "9");
+    eventually("the status shows one ENI", || {
+        let shown = status(&cluster);
+        (shown["enis"].as_array()?.len() == 1).then_some(())
+    });
+    stop_agent(running);
+}
+
+#[test]
+fn f049_f053_node_reports_blocking_conditions_and_clears_them() {
+    let world = World::of(TWO_SUBNETS);
+    let cluster = cluster(&world);
+    let _reach = cluster.connect(NODE);
+    let root = root(&world);
+    let denied = Selector { caller: Some(NODE.to_owned()), ..Selector::default() };
+    let fault = world.fault(Fault::IamDeny {}, denied);
+    let running = agent(&world, &cluster, &root);
+    wait_for_condition(&cluster, "Ec2Allowed", "False Denied");
+    wait_for_condition(&cluster, "Ready", "False Denied");
+    assert_eq!(
+        capacity(&cluster),
+        None,
+        "the agent must not publish a capacity that it does not know"
+    );
+    stop_agent(running);
+    world.control().fault_clear(Some(fault)).unwrap();
+
+    let running = agent(&world, &cluster, &root);
+    wait_for_condition(&cluster, "Ready", "True AllHealthy");
+    wait_for_capacity(&cluster, "18");
+    let silent = Selector { caller: Some(NODE.to_owned()), ..Selector::default() };
+    let fault = world.fault(Fault::ImdsDown {}, silent);
+    wait_for_condition(&cluster, "MetadataReachable", "False MetadataUnreachable");
+    wait_for_condition(&cluster, "Ready", "False MetadataUnreachable");
+    assert_eq!(
+        capacity(&cluster).as_deref(),
+        Some("18"),
+        "an unknown capacity must not replace the last one"
+    );
+    world.control().fault_clear(Some(fault)).unwrap();
+    wait_for_condition(&cluster, "Ready", "True AllHealthy");
+    stop_agent(running);
+}

@@ -1,0 +1,65 @@
+//! Checks every EC2 call of all scenarios against the deployed IAM policy. The box itself does not
+//! evaluate policies.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use firecamp_checks::deploy::iam::{Ask, Place, Policy};
+use vpcbox::protocol::Call;
+
+use super::set::Set;
+use super::test_cluster::{TestCluster, ensure};
+use crate::Outcome;
+use crate::cli::print_line;
+use crate::topology::{CLUSTER, REGION};
+
+/// Placeholders for account and VPC: the box has one of each.
+const PLACE: Place<'_> =
+    Place { region: REGION, account: "111122223333", vpc: "vpc-0a1b", cluster: CLUSTER };
+const ASSIGN: &str = "ec2:AssignPrivateIpAddresses";
+
+/// Every EC2 call since the cluster started, with the request that IAM would evaluate.
+fn calls_with_requests(cluster: &TestCluster<'_>) -> Outcome<Vec<(Call, Ask)>> {
+    let truth = cluster.vpc(vpcbox::client::Client::truth)?;
+    // The box tags the ENIs of the nodes.
+    let tagged: BTreeSet<&str> =
+        truth.nodes.iter().flat_map(|node| &node.enis).map(|eni| eni.id.as_str()).collect();
+    let mut all = cluster.vpc(|vpc| vpc.calls(0))?;
+    let first = all.first().map(|call| call.seq);
+    ensure(first == Some(1), || format!("the call log starts with call {first:?}"))?;
+    all.retain(|call| call.service == "ec2");
+    let with_ask = |call: Call| {
+        let eni = call.parameters.get("NetworkInterfaceId");
+        let eni = eni.map(|eni| (eni.as_str(), tagged.contains(eni.as_str())));
+        let ask = PLACE.asks(&call.action, eni);
+        (call, ask)
+    };
+    Ok(all.into_iter().map(with_ask).collect())
+}
+
+pub(super) async fn every_ec2_call_is_allowed_by_the_iam_policy(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    // At least one Assign must happen, whichever scenarios are selected.
+    let set = Set::new("allowed", 1);
+    cluster.start_members(&set).await?;
+    let policy = Policy::of(PLACE)?;
+    let all = calls_with_requests(cluster)?;
+    let mut counts = BTreeMap::<&str, u32>::new();
+    for (call, ask) in &all {
+        ensure(call.app.contains("firecamp-"), || {
+            format!("EC2 call of an unknown program: {call:?}")
+        })?;
+        ensure(policy.allows(ask), || format!("the policy denies {ask:?} of {}", call.app))?;
+        *counts.entry(&ask.action).or_default() += 1;
+    }
+    print_line(&format!("        allowed: {counts:?}"))?;
+    ensure(counts.contains_key(ASSIGN), || "no address was assigned".to_owned())?;
+    for action in counts.keys() {
+        let less = policy.without(action);
+        let denied = all.iter().any(|(_call, ask)| !less.allows(ask));
+        ensure(denied, || format!("removing {action} from the policy denies no call"))?;
+    }
+    let untagged = PLACE.asks("AssignPrivateIpAddresses", Some(("eni-0a1b", false)));
+    ensure(!policy.allows(&untagged), || format!("the policy allows {untagged:?}"))?;
+    cluster.delete(&set).await
+}

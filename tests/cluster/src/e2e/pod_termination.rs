@@ -1,0 +1,244 @@
+//! Terminations of pods on a healthy node: forced, slow, of the sandbox, by a hook.
+
+use nix::sys::signal::Signal;
+use tokio::time::Instant;
+
+use super::audit::Held;
+use super::events::STOP;
+use super::processes::{container, containers, sandbox, send};
+use super::set::{NAMESPACE, Set, Stop};
+use super::test_cluster::{Pod, TestCluster, all_but, ensure};
+use crate::Outcome;
+use crate::cli::print_line;
+use crate::install::{nodes_ready, until};
+
+/// Grace period of a pod that does not end by itself, in seconds.
+const BRIEF: u32 = 5;
+/// A grace period in seconds that is longer than a release.
+const LONG: u32 = 60;
+/// Part of a stop container's warning when its drain timeout expired.
+pub(super) const DRAIN_EXPIRED: &str = "still used the address when the drain timeout expired";
+/// Attempts, because a release with a two-second deadline may not complete.
+const TRIES: u32 = 3;
+
+/// A set of one member whose service ignores SIGTERM.
+fn ignoring_sigterm(name: &'static str) -> Set {
+    Set { ignore_sigterm: true, ..Set::new(name, 1) }
+}
+
+impl TestCluster<'_> {
+    /// Waits until no container of the pod runs.
+    pub(super) async fn wait_dead(&self, pod: &Pod) -> Outcome {
+        until(&format!("no container of the old {} runs", pod.name), || async {
+            let left = containers(&pod.uid);
+            ensure(left.is_empty(), || format!("processes {left:?}"))
+        })
+        .await
+    }
+
+    /// Force-deletes a pod whose service ignores SIGTERM, and waits for its successor. Returns None
+    /// if the service exited before the successor was created.
+    async fn force_delete(&self, old: &Pod) -> Outcome<Option<Pod>> {
+        let force = ["--grace-period=0", "--force", "--wait=false"];
+        let delete = ["-n", NAMESPACE, "delete", "pod", &old.name];
+        self.admin.kubectl(&[delete.as_slice(), &force].concat()).await?;
+        until(&format!("the successor of {} is created", old.name), || async {
+            let next = self.pod(&old.name).await?;
+            let uid = next["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+            ensure(!uid.is_empty() && uid != old.uid, || "not yet".to_owned())
+        })
+        .await?;
+        let runs = container(&old.uid, "--ignore-sigterm").is_ok();
+        let next = self.wait_ready(&old.name, Some(old)).await?;
+        Ok(runs.then_some(next))
+    }
+}
+
+/// Retries an attempt: the kubelet kills a force-deleted pod after two seconds, maybe before its
+/// successor is created.
+async fn retry_if_too_late(attempt: impl AsyncFn() -> Outcome<bool>) -> Outcome {
+    for _try in 0..TRIES {
+        if attempt().await? {
+            return Ok(());
+        }
+        print_line("        the old pod exited before its successor was created: retrying")?;
+    }
+    Err("in each attempt the old pod exited before its successor was created".to_owned())
+}
+
+pub(super) async fn f113_a_successor_on_the_same_node_takes_over_while_the_old_service_runs(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    retry_if_too_late(async || take_over_on_same_node(cluster).await).await
+}
+
+/// Returns whether the successor acquired the address before the old pod's stop container or the
+/// agent released it. If so, the kernel must have had the address all the time.
+async fn take_over_on_same_node(cluster: &TestCluster<'_>) -> Outcome<bool> {
+    let set = ignoring_sigterm("forced");
+    cluster.create(&set).await?;
+    let old = cluster.wait_ready("forced-0", None).await?;
+    let held = cluster.wait_held(&old).await?;
+    let others = all_but(&old.node);
+    cluster.cordon(&others, true).await?;
+    let before = cluster.last_call()?;
+    let watch = cluster.watch_kernel(&old.node).await?;
+    let client = cluster.record_answers(held.address).await?;
+    let Some(next) = cluster.force_delete(&old).await? else {
+        cluster.cordon(&others, false).await?;
+        return cluster.delete(&set).await.map(|()| false);
+    };
+    cluster.wait_dead(&old).await?;
+    ensure(next.node == old.node, || format!("it is on {}", next.node))?;
+    verify_takeover(cluster, &next, &held).await?;
+    client.verify_answered_by(&[&old, &next]).await?;
+    let kept = cluster.verify_never_lost(watch, held.address).await;
+    // A release of the old pod can be recorded only before the successor acquires the address.
+    let late = kept.is_err() && cluster.was_released(&old, held.address)?;
+    if !late {
+        kept?;
+    }
+    cluster.verify_mutations(before, 0)?;
+    cluster.cordon(&others, false).await?;
+    cluster.delete(&set).await?;
+    Ok(!late)
+}
+
+/// The successor keeps the address, under a later epoch, after its predecessor is dead.
+async fn verify_takeover(cluster: &TestCluster<'_>, next: &Pod, before: &Held) -> Outcome {
+    let now = cluster.wait_held(next).await?;
+    ensure(now.address == before.address && now.epoch > before.epoch, || {
+        format!("{now:?} after {before:?}")
+    })
+}
+
+pub(super) async fn f113_a_successor_on_another_node_takes_over_while_the_old_service_runs(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    let set = ignoring_sigterm("forcedaway");
+    cluster.create(&set).await?;
+    let old = cluster.wait_ready("forcedaway-0", None).await?;
+    let held = cluster.wait_held(&old).await?;
+    cluster.cordon(&[&old.node], true).await?;
+    let before = cluster.last_call()?;
+    let client = cluster.record_answers(held.address).await?;
+    let kubelet = cluster.kubelet(&old.node)?;
+    // The kubelet would kill the service after two seconds, maybe too early.
+    send(kubelet, Signal::SIGSTOP)?;
+    let next = cluster.force_delete(&old).await;
+    let runs = container(&old.uid, "--ignore-sigterm");
+    send(kubelet, Signal::SIGCONT)?;
+    let next = next?.ok_or("the old service exited although its kubelet is stopped")?;
+    runs.map_err(|error| {
+        format!("the old service exited although its kubelet is stopped: {error}")
+    })?;
+    cluster.wait_dead(&old).await?;
+    nodes_ready(&cluster.admin).await?;
+    ensure(next.node != old.node, || format!("it is on {}", next.node))?;
+    verify_takeover(cluster, &next, &held).await?;
+    client.verify_answered_by(&[&old, &next]).await?;
+    cluster.verify_mutations(before, 1)?;
+    cluster.cordon(&[&old.node], false).await?;
+    cluster.delete(&set).await
+}
+
+pub(super) async fn f111_a_pod_whose_sandbox_died_attaches_again_under_a_new_epoch(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    let set = Set::new("sandbox", 1);
+    cluster.create(&set).await?;
+    let pod = cluster.wait_ready("sandbox-0", None).await?;
+    let held = cluster.wait_held(&pod).await?;
+    let before = cluster.last_call()?;
+    send(sandbox(&pod.uid)?, Signal::SIGKILL)?;
+    wait_attached_again(cluster, &pod, &held).await?;
+    cluster.verify_mutations(before, 0)?;
+    cluster.delete(&set).await
+}
+
+/// Waits until the same pod holds the address under a later epoch.
+pub(super) async fn wait_attached_again(
+    cluster: &TestCluster<'_>,
+    pod: &Pod,
+    before: &Held,
+) -> Outcome {
+    until("the same pod attaches again", || async {
+        let now = cluster.wait_held(pod).await?;
+        ensure(now.address == before.address && now.epoch > before.epoch, || format!("{now:?}"))
+    })
+    .await
+}
+
+pub(super) async fn f030_sigterm_to_the_stop_container_of_a_running_pod_changes_nothing(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    let set = Set::new("signalled", 1);
+    cluster.create(&set).await?;
+    let pod = cluster.wait_ready("signalled-0", None).await?;
+    let held = cluster.wait_held(&pod).await?;
+    let before = cluster.last_call()?;
+    let watch = cluster.watch_kernel(&pod.node).await?;
+    let stop = container(&pod.uid, "firecamp-stopcontainer")?;
+    send(stop, Signal::SIGTERM)?;
+    until("the kubelet restarts the stop container", || async {
+        let now = container(&pod.uid, "firecamp-stopcontainer")?;
+        ensure(now != stop, || "the old one runs".to_owned())
+    })
+    .await?;
+    let now = cluster.wait_held(&pod).await?;
+    ensure(now == held, || format!("{now:?} after {held:?}"))?;
+    cluster.verify_never_lost(watch, held.address).await?;
+    cluster.verify_mutations(before, 0)?;
+    cluster.delete(&set).await
+}
+
+pub(super) async fn f112_a_release_completes_although_the_service_ignores_sigterm(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    let set = Set { grace: BRIEF, ..ignoring_sigterm("stubborn") };
+    let mut all = Vec::new();
+    for number in 0..TRIES {
+        let members = cluster.start_members(&set).await?;
+        let [(old, held)] = members.as_slice() else { return Err(format!("{members:?}")) };
+        let squatter = cluster.start_squatter(&format!("clinging-{number}"), old, held).await?;
+        let before = cluster.last_call()?;
+        let log = cluster.follow_log(old, STOP)?;
+        let begun = Instant::now();
+        cluster.delete(&set).await?;
+        let seconds = begun.elapsed().as_secs();
+        print_line(&format!("        deleted (grace period {BRIEF} s) to parked: {seconds} s"))?;
+        ensure(seconds >= u64::from(BRIEF), || "the service exited on SIGTERM".to_owned())?;
+        cluster.wait_released(old, held).await?;
+        cluster.verify_mutations(before, 0)?;
+        cluster.remove_squatter(squatter).await?;
+        let log = log.finish()?;
+        if log.contains("\"result\"") {
+            ensure(log.contains(DRAIN_EXPIRED), || log.clone())?;
+            cluster.wait_for_still_used_event(old, held.address, &log).await?;
+            return cluster.wait_released_by_pod(old, held.address).await;
+        }
+        all.push(log);
+    }
+    Err(format!("no stop container finished its release: {all:?}"))
+}
+
+pub(super) async fn a_pre_stop_hook_releases_like_a_native_sidecar(
+    cluster: &TestCluster<'_>,
+) -> Outcome {
+    let set = Set { ignore_sigterm: true, grace: LONG, stop: Stop::Hook, ..Set::new("hooked", 1) };
+    let all = cluster.start_members(&set).await?;
+    let [(pod, held)] = all.as_slice() else { return Err(format!("{all:?}")) };
+    let before = cluster.last_call()?;
+    cluster.orphan(&set).await?;
+    cluster.begin_delete(pod, &[]).await?;
+    cluster.wait_released(pod, held).await?;
+    let service = container(&pod.uid, "--ignore-sigterm");
+    // If the service has exited, the agent may have released the address.
+    let service = service.map_err(|error| {
+        format!("the address was released only after the service exited: {error}")
+    })?;
+    cluster.wait_released_by_pod(pod, held.address).await?;
+    send(service, Signal::SIGKILL)?;
+    cluster.wait_dead(pod).await?;
+    cluster.verify_mutations(before, 0)
+}
