@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::args::Profile;
-use crate::verdict;
+use crate::format;
 
 /// The agent's name in the User-Agent of its EC2 calls.
 const AGENT: &str = "firecamp-agent";
@@ -204,7 +204,7 @@ impl From<&vpcbox::protocol::Call> for Call {
             caller: call.caller.clone(),
             app: call.app.clone(),
             mutating: call.mutating,
-            outcome: verdict::outcome(call.code.as_deref(), call.status, &call.delivery),
+            outcome: format::outcome(call.code.as_deref(), call.status, &call.delivery),
             took_us: after(call.answered_at_us),
             routed_after_us: after(routed),
             proven_after_us: call.proven_after_us().filter(|_| !call.effects.is_empty()),

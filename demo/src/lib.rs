@@ -12,6 +12,7 @@ mod config;
 mod dispatch;
 pub mod event;
 pub mod failure;
+pub mod format;
 mod inside;
 mod launch;
 pub mod measure;

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use crate::event::{Began, Check, Event, Ran, StepResult, Summary, Verdict};
+use crate::format::{calls_in_words, ms};
 use crate::render::svg::{self, Chart};
 use crate::render::text;
-use crate::verdict::{calls_in_words, ms};
 
 const STYLE: &str = include_str!("page.css");
 

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use crate::event::{
     Began, Call, Check, Event, InitTime, Outage, Ran, Role, StepResult, Strip, Summary, Verdict,
 };
-use crate::verdict::ms;
+use crate::format::ms;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
