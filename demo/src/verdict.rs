@@ -102,8 +102,8 @@ fn verdict(met: bool) -> Verdict {
     if met { Verdict::Met } else { Verdict::Missed }
 }
 
-/// How times are compared with their goals. Unoptimized code takes several times as long, so a debug
-/// build only shows them.
+/// How times are compared with their goals. Unoptimized code takes several times as long, so a
+/// debug build only shows them.
 fn judge_times(build: &str) -> fn(bool) -> Verdict {
     if build == "release" { verdict } else { |_met| Verdict::NotJudged }
 }
