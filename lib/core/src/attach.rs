@@ -22,7 +22,6 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::action::{Action, Reply, Step};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{Calls, Whereabouts};
@@ -65,6 +64,7 @@ pub struct AttachInput {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Stage {
     Bind(Box<Bind>),
     Acquire(Box<Acquire>),
@@ -76,6 +76,7 @@ enum Stage {
 
 /// The machine of attach.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Attach {
     input: AttachInput,
     waiting: Waiting,
@@ -247,22 +248,6 @@ impl Machine for Attach {
 
     fn crossed(&self) -> Option<Step> {
         self.crossed
-    }
-
-    fn canonical(&mut self, now: Moment) {
-        let canon = Canonical::at(now);
-        self.crossed = None;
-        let action = self.action();
-        canon.requested(&mut self.requested, &action);
-        self.waiting.canonical(canon);
-        match &mut self.stage {
-            Stage::Bind(bind) => bind.canonical(canon),
-            Stage::Acquire(acquire) => acquire.canonical(canon),
-            Stage::Assign(assign) => assign.canonical(canon),
-            Stage::Complete(land) => land.canonical(canon, self.input.predecessor_grace),
-            Stage::Undo(undo) => undo.canonical(),
-            Stage::Done(outcome) => outcome.canonical(),
-        }
     }
 
     fn outcome(&self) -> Option<&Outcome> {

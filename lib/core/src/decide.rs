@@ -25,6 +25,7 @@ pub struct Claimant {
 
 /// Which EC2 calls an attach needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Calls {
     /// None: the record is settled on this ENI and IMDS lists the address.
     None,
@@ -36,6 +37,7 @@ pub enum Calls {
 
 /// What acquiring an epoch writes and what must follow.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Take {
     /// The record to write by compare-and-swap.
     pub record: StaticIp,

@@ -10,7 +10,6 @@ pub mod agent;
 pub mod allocate;
 pub mod attach;
 pub mod bug;
-pub mod canonical;
 pub mod contract;
 pub mod decide;
 pub mod failure;

@@ -64,6 +64,7 @@ pub struct ReleaseInput {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Fix,
     Stop,
@@ -81,6 +82,7 @@ enum At {
 
 /// The machine of release.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Release {
     input: ReleaseInput,
     waiting: Waiting,

@@ -8,7 +8,6 @@ use std::time::Duration;
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::{Execution, Operation};
 use firecamp_core::attach::{Attach, AttachInput};
-use firecamp_core::canonical::Canonical;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::machine::{Machine, Outcome, Path, Release as Released};
 use firecamp_core::record::{State, StaticIp, Write};
@@ -16,6 +15,7 @@ use firecamp_core::release::{Release, ReleaseInput};
 use firecamp_core::time::Moment;
 
 use crate::agent::PlanKey;
+use crate::canonical::{ORIGIN, canonical};
 use crate::fixture::{Fixture, HolderId, Kind, epoch_number, version_numbers};
 use crate::intern::{Interner, Memo};
 use crate::reply::{Answer, Context};
@@ -41,7 +41,7 @@ impl Core {
     }
 
     fn reply(&mut self, reply: Reply) {
-        let now = Canonical::ORIGIN;
+        let now = ORIGIN;
         match self {
             Self::Attach(machine) => machine.reply(reply, now),
             Self::Release(machine) => machine.reply(reply, now),
@@ -52,9 +52,9 @@ impl Core {
 
     fn canonical(&mut self, now: Moment) {
         match self {
-            Self::Attach(machine) => machine.canonical(now),
-            Self::Release(machine) => machine.canonical(now),
-            Self::Execution(machine) => machine.canonical(now),
+            Self::Attach(machine) => **machine = canonical(&**machine, now),
+            Self::Release(machine) => **machine = canonical(&**machine, now),
+            Self::Execution(machine) => **machine = canonical(&**machine, now),
         }
     }
 
@@ -205,12 +205,12 @@ impl Machines {
     }
 
     pub(crate) fn attach(&self, input: AttachInput) -> u32 {
-        let machine = Attach::new(input, Canonical::ORIGIN);
+        let machine = Attach::new(input, ORIGIN);
         self.fresh(Core::Attach(Box::new(machine)))
     }
 
     pub(crate) fn release(&self, input: ReleaseInput) -> u32 {
-        let machine = Release::new(input, Canonical::ORIGIN);
+        let machine = Release::new(input, ORIGIN);
         self.fresh(Core::Release(Box::new(machine)))
     }
 
@@ -233,13 +233,13 @@ impl Machines {
         if let Operation::Release { member, pod, by } = operation {
             return self.release(Fixture::agents_release(member, pod, *by, run));
         }
-        let late = Canonical::ORIGIN.plus(LATE);
+        let late = ORIGIN.plus(LATE);
         let execution = Execution::new(operation, &self.fixture.cluster(), run, late);
         self.fresh(Core::Execution(Box::new(execution)))
     }
 
     fn fresh(&self, mut core: Core) -> u32 {
-        core.canonical(Canonical::ORIGIN);
+        core.canonical(ORIGIN);
         self.number(core)
     }
 
@@ -264,7 +264,7 @@ impl Machines {
     pub(crate) fn older(&self, machine: u32) -> u32 {
         self.ticks.get(machine, || {
             let mut core = self.known(machine).core.clone();
-            core.canonical(Canonical::ORIGIN.plus(TICK));
+            core.canonical(ORIGIN.plus(TICK));
             self.number(core)
         })
     }
@@ -283,7 +283,7 @@ impl Machines {
 
     fn action(&self, action: &Action) -> Request {
         let fixture = &self.fixture;
-        let left = action.time_left(Canonical::ORIGIN).map_or(0, ticks);
+        let left = action.time_left(ORIGIN).map_or(0, ticks);
         match action {
             Action::ReadMember => Request::Member,
             Action::ReadRecord(_) => Request::Record,

@@ -14,6 +14,7 @@ use crate::time::Moment;
 
 /// The machine of one operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Execution {
     /// A withdrawal.
     Withdraw(Box<Withdraw>),
@@ -94,15 +95,6 @@ impl Machine for Execution {
             Self::Release(it) => it.outcome(),
             Self::Reassert(it) => it.outcome(),
             Self::Upkeep(it) => it.outcome(),
-        }
-    }
-
-    fn canonical(&mut self, now: Moment) {
-        match self {
-            Self::Withdraw(it) => it.canonical(now),
-            Self::Release(it) => it.canonical(now),
-            Self::Reassert(it) => it.canonical(now),
-            Self::Upkeep(it) => it.canonical(now),
         }
     }
 }

@@ -8,7 +8,6 @@ use std::net::Ipv4Addr;
 use super::PATIENCE;
 use crate::action::{Action, Reply, Step};
 use crate::bug::{Bug, planted};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Verdict};
@@ -23,6 +22,7 @@ use crate::record::{Mutation, PendingMutation, State, StaticIp, Stored, Write};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Read,
     Owner,
@@ -46,6 +46,7 @@ enum At {
 
 /// The machine of [`Operation::Reassert`](super::Operation::Reassert).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Reassert {
     address: Ipv4Addr,
     epoch: Epoch,
@@ -368,23 +369,5 @@ impl Machine for Reassert {
 
     fn outcome(&self) -> Option<&Outcome> {
         if let At::Done(outcome) = &self.at { Some(outcome) } else { None }
-    }
-
-    fn canonical(&mut self, now: Moment) {
-        let canon = Canonical::at(now);
-        self.crossed = None;
-        let action = self.action();
-        canon.requested(&mut self.requested, &action);
-        canon.age([&mut self.look_up_sent], timing::CALL_BOUND);
-        canon.due(&mut self.unanswered);
-        self.waiting.canonical(canon);
-        if let Err(failure) = &mut self.verdict {
-            failure.message.clear();
-        }
-        match &mut self.at {
-            At::Note { not_after, .. } | At::Assign { not_after, .. } => canon.due([not_after]),
-            At::Done(outcome) => outcome.canonical(),
-            At::Read | At::Owner | At::PendingMutation { .. } | At::Clear | At::Cleared => {}
-        }
     }
 }

@@ -11,7 +11,6 @@ use std::net::Ipv4Addr;
 use super::PATIENCE;
 use crate::action::{Action, Reply, Step};
 use crate::bug::{Bug, planted};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::{HostFailure, HostKind};
@@ -22,12 +21,14 @@ use crate::ports::{Holder, KernelTarget, KernelView};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Work {
     Restore(KernelTarget),
     Collect(Ipv4Addr),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Fresh,
     Address,
@@ -39,6 +40,7 @@ enum At {
 /// The machine of [`Operation::Restore`](super::Operation::Restore) and
 /// [`Operation::Collect`](super::Operation::Collect).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Upkeep {
     work: Work,
     holder: Holder,
@@ -198,13 +200,5 @@ impl Machine for Upkeep {
 
     fn outcome(&self) -> Option<&Outcome> {
         if let At::Done(outcome) = &self.at { Some(outcome) } else { None }
-    }
-
-    fn canonical(&mut self, now: Moment) {
-        self.crossed = None;
-        self.waiting.canonical(Canonical::at(now));
-        if let At::Done(outcome) = &mut self.at {
-            outcome.canonical();
-        }
     }
 }

@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 use super::PATIENCE;
 use crate::action::{Action, Reply, Step};
 use crate::bug::{Bug, planted};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::{HostFailure, HostKind};
@@ -18,6 +17,7 @@ use crate::record::{State, StaticIp, Stored};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Fresh,
     Address,
@@ -27,6 +27,7 @@ enum At {
 
 /// The machine of [`Operation::Withdraw`](super::Operation::Withdraw).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Withdraw {
     address: Ipv4Addr,
     holder: Holder,
@@ -139,13 +140,5 @@ impl Machine for Withdraw {
 
     fn outcome(&self) -> Option<&Outcome> {
         if let At::Done(outcome) = &self.at { Some(outcome) } else { None }
-    }
-
-    fn canonical(&mut self, now: Moment) {
-        self.crossed = None;
-        self.waiting.canonical(Canonical::at(now));
-        if let At::Done(outcome) = &mut self.at {
-            outcome.canonical();
-        }
     }
 }

@@ -7,7 +7,6 @@ use super::bind::Bound;
 use super::messages::{holder_text, not_of_the_set};
 use crate::action::{Action, Reply, Step};
 use crate::bug::{Bug, planted};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Claimant, Take};
@@ -21,6 +20,7 @@ use crate::time::Moment;
 
 /// An epoch that this run acquired.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Acquired {
     /// The record as we wrote or last read it.
     pub(super) stored: Stored<StaticIp>,
@@ -42,6 +42,7 @@ pub(super) struct Acquired {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Pod,
     Write,
@@ -49,6 +50,7 @@ enum At {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Acquire {
     at: At,
     bound: Bound,
@@ -57,22 +59,7 @@ pub(super) struct Acquire {
     first_epoch: Option<Epoch>,
 }
 
-impl Acquired {
-    pub(super) fn canonical(&mut self, canon: Canonical) {
-        canon.age([&mut self.authorised], timing::CALL_BOUND);
-        canon.age([&mut self.taken], timing::CALL_BOUND);
-        self.begun = None;
-        if self.before.pending_mutations.is_empty() {
-            Canonical::forget([&mut self.taken]);
-        }
-    }
-}
-
 impl Acquire {
-    pub(super) fn canonical(&mut self, canon: Canonical) {
-        self.bound.canonical(canon);
-    }
-
     pub(super) fn new(bound: Bound, first_epoch: Option<Epoch>) -> Self {
         Self { at: At::Pod, bound, take: None, first_epoch }
     }

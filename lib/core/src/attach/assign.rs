@@ -2,7 +2,6 @@
 //! before any forced Assign, each Assign is authorised less than T before it is sent, and the
 //! machine proves that the data path has switched.
 
-mod canonical;
 mod proof;
 
 use super::AttachInput;
@@ -22,6 +21,7 @@ use crate::time::Moment;
 
 /// The address is on the ENI and the data path has switched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Assigned {
     pub(super) held: Acquired,
     pub(super) path: Path,
@@ -30,6 +30,7 @@ pub(super) struct Assigned {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     /// After a barrier: does IMDS list the address before our Assign?
     Relisted,
@@ -61,6 +62,7 @@ enum At {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Assign {
     at: At,
     held: Acquired,

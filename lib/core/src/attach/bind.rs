@@ -11,7 +11,6 @@ use super::messages::{in_use, no_eni_in_pool, no_eni_in_subnet};
 use crate::action::{Action, Reply, Step};
 use crate::allocate;
 use crate::bug::{Bug, planted};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::HostKind;
@@ -24,6 +23,7 @@ use crate::time::Moment;
 
 /// A member with its record, and the ENI that will carry the address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Bound {
     pub(super) stored: Stored<StaticIp>,
     /// The StatefulSet that the claim is bound to.
@@ -37,13 +37,8 @@ pub(super) struct Bound {
     pub(super) begun: Option<Moment>,
 }
 
-impl Bound {
-    pub(super) fn canonical(&mut self, canon: Canonical) {
-        canon.age(&mut self.begun, timing::CALL_BOUND);
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Member,
     Begin(Stored<StaticIp>),
@@ -58,12 +53,14 @@ enum At {
 
 /// The pool and subnet of a first address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Site {
     pool: Pool,
     subnet: PoolSubnet,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Bind {
     at: At,
     records: MemberRecords,
@@ -177,14 +174,6 @@ impl Bind {
                 after_link(bound, &view, crossed)
             }
             (at, _) => mismatch(&format!("{at:?}")),
-        }
-    }
-
-    pub(super) fn canonical(&mut self, canon: Canonical) {
-        canon.age(&mut self.missing, timing::METADATA_PATIENCE);
-        canon.age(&mut self.begun, timing::CALL_BOUND);
-        if let At::Probe(bound) | At::Link(bound) = &mut self.at {
-            bound.canonical(canon);
         }
     }
 

@@ -2,7 +2,6 @@
 //! that completes the attach.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use super::AttachInput;
 use super::acquire::still_ours;
@@ -11,7 +10,6 @@ use super::bind::link_halt;
 use super::undo::Undo;
 use crate::action::{Action, Reply, Step};
 use crate::bug::{Bug, planted};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::{kernel, timing};
 use crate::decide;
@@ -23,6 +21,7 @@ use crate::record::{State, StaticIp, Stored, Write};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Fresh,
     Address,
@@ -37,6 +36,7 @@ enum At {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Complete {
     at: At,
     moved: Assigned,
@@ -55,14 +55,6 @@ impl Complete {
             false => At::Fresh,
         };
         Self { at, moved, in_kernel: false, begun: now, overlapped: false }
-    }
-
-    pub(super) fn canonical(&mut self, canon: Canonical, grace: Duration) {
-        self.moved.canonical(canon);
-        canon.age([&mut self.begun], grace);
-        if self.at != At::Predecessor {
-            Canonical::forget([&mut self.begun]);
-        }
     }
 
     fn record(&self) -> &StaticIp {

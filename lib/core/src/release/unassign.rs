@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 
 use super::ReleaseInput;
 use crate::action::{Action, Reply, Step};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide;
@@ -18,6 +17,7 @@ use crate::record::{Mutation, StaticIp, Stored, Write};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     /// Write the intent over the record of our epoch.
     Intend,
@@ -36,6 +36,7 @@ enum At {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Unassign {
     at: At,
     /// The record before the intent.
@@ -64,17 +65,6 @@ impl Unassign {
             unanswered: None,
             refused: None,
         }
-    }
-
-    pub(super) fn canonical(&mut self, canon: Canonical) {
-        if let At::Call(not_after) = &mut self.at {
-            canon.due([not_after]);
-            canon.age([&mut self.authorised], timing::CALL_BOUND);
-        } else {
-            Canonical::forget([&mut self.authorised]);
-        }
-        canon.due(&mut self.unanswered);
-        canon.age(&mut self.refused, timing::DESCRIBE_LAG);
     }
 
     /// The record of the next write.

@@ -298,32 +298,6 @@ fn the_outcome_matches_the_record() {
     assert!(!done.barrier && !done.overlapped);
 }
 
-/// Its canonical form.
-fn canonical(rig: &Rig<Attach>) -> Attach {
-    let mut form = rig.machine.clone();
-    form.canonical(rig.now);
-    form
-}
-
-#[test]
-fn the_wait_for_a_predecessor_matters_only_while_it_lasts() {
-    let waits = Duration::from_secs(5);
-    let before = |took| {
-        let mut rig = landing();
-        rig.until(|action| matches!(action, Action::SyncFile)).step_after(took);
-        rig.now = rig.now.plus(waits.saturating_sub(took));
-        rig
-    };
-    let (mut earlier, mut later) = (before(Duration::ZERO), before(waits));
-    assert_eq!(earlier.now, later.now);
-    assert_ne!(canonical(&earlier), canonical(&later), "its grace is five seconds shorter");
-    for rig in [&mut earlier, &mut later] {
-        rig.step();
-        assert!(is_write(&rig.action()));
-    }
-    assert_eq!(canonical(&earlier), canonical(&later));
-}
-
 #[test]
 fn the_kernel_is_written_and_verified_before_the_file() {
     let mut rig = landing();
