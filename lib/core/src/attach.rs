@@ -21,13 +21,14 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{Calls, Whereabouts};
 use crate::ids::{ClusterName, EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId};
 use crate::machine::{Failure, Halt, Machine, Outcome, Path, Span, Waiting};
 use crate::node::EniRule;
+use crate::step::{AttachStep, Step};
 use crate::time::Moment;
 
 use self::acquire::{Acquire, Acquired};
@@ -110,7 +111,7 @@ impl Attach {
             Stage::Bind(bind) => {
                 let turn = bind.reply(&self.input, reply, span, crossed);
                 self.address = bind.address(&self.input).or(self.address);
-                if *crossed == Some(Step::Attach(0)) {
+                if *crossed == Some(Step::Attach(AttachStep::RecordsRead)) {
                     // A member without a record has no epoch yet.
                     self.first_epoch.get_or_insert(bind.epoch(&self.input));
                 }

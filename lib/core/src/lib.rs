@@ -22,4 +22,5 @@ pub mod plan;
 pub mod ports;
 pub mod record;
 pub mod release;
+pub mod step;
 pub mod time;

@@ -4,12 +4,13 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::action::{Action, Delay, Reply, Step};
+use crate::action::{Action, Delay, Reply};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::Whereabouts;
 use crate::failure::{CloudFailure, CloudKind, RegistryFailure, RegistryKind};
 use crate::ids::{EniId, Epoch};
+use crate::step::Step;
 use crate::time::Moment;
 
 /// A protocol machine: it names one action, receives the reply with its time, and names the next.

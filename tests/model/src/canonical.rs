@@ -52,7 +52,13 @@ fn name(state: &Value) -> String {
         return below.as_str().unwrap_or_default().to_owned();
     };
     let nested = inner.get("at").is_some() || inner.get("stage").is_some();
-    if nested { format!("{variant}.{}", name(inner)) } else { variant.clone() }
+    if nested {
+        format!("{variant}.{}", name(inner))
+    } else if variant == "Done" {
+        name(inner)
+    } else {
+        variant.clone()
+    }
 }
 
 /// How long a moment matters.
@@ -128,7 +134,7 @@ impl View {
 
     fn rewrite<'a>(&self, value: &'a mut Value, path: &mut Vec<&'a str>) {
         match path.as_slice() {
-            ["input"] | [_, "input"] => return,
+            ["input"] | [_, "input"] | [.., "delay", "length"] => return,
             // Only Assign's first state is decided by it.
             [.., "crossed" | "furthest"] | [.., "held", "begun"] => *value = Value::Null,
             [.., "failures"] | [.., "delay", "limit"] => reset(value),
@@ -143,7 +149,6 @@ impl View {
                     reset(length);
                 }
             }
-            [.., "delay", "length"] => return,
             path if value.get("nanos").is_some() => {
                 let moment = self.moved(parsed(value.clone()), &self.relevance(path));
                 *value = serialised(&moment);

@@ -4,12 +4,13 @@ use super::reassert::Reassert;
 use super::upkeep::Upkeep;
 use super::withdraw::Withdraw;
 use super::{Operation, PATIENCE};
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::contract::timing;
 use crate::ids::{ClusterName, RunId};
 use crate::machine::{Machine, Outcome};
 use crate::ports::SocketScope;
 use crate::release::{Release, ReleaseInput};
+use crate::step::Step;
 use crate::time::Moment;
 
 /// The machine of one operation.

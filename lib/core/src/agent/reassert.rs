@@ -6,7 +6,7 @@
 use std::net::Ipv4Addr;
 
 use super::PATIENCE;
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
@@ -19,6 +19,7 @@ use crate::machine::{
 };
 use crate::ports::Owner;
 use crate::record::{Mutation, PendingMutation, State, StaticIp, Stored, Write};
+use crate::step::{ReassertStep, Step};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -102,7 +103,7 @@ impl Reassert {
                 self.after_owner(&owner, span.now)
             }
             (At::PendingMutation { force }, Reply::Written(Ok(version))) => {
-                self.crossed = Some(Step::Reassert(1));
+                self.crossed = Some(Step::Reassert(ReassertStep::AssignPending));
                 self.stored = self.with_pending().map(|object| Stored { version, object });
                 self.approach(force, span)
             }
@@ -217,7 +218,7 @@ impl Reassert {
 
     fn after_assign(&mut self, failure: Option<CloudFailure>, now: Moment) -> Next<Outcome> {
         let Some(failure) = failure else {
-            self.crossed = Some(Step::Reassert(2));
+            self.crossed = Some(Step::Reassert(ReassertStep::AssignAnswered));
             return self.settle(Ok(Maintenance::Reasserted), now);
         };
         if failure.effect == Effect::Unknown && !planted(Bug::GiveUpClearsMark) {
@@ -306,7 +307,7 @@ impl Reassert {
     }
 
     fn ended(&mut self) -> Outcome {
-        self.crossed = Some(Step::Reassert(3));
+        self.crossed = Some(Step::Reassert(ReassertStep::ReassertEnded));
         match &self.verdict {
             Ok(what) => Outcome::Maintained { what: *what, address: self.address },
             Err(failure) => Outcome::Failed(failure.clone()),

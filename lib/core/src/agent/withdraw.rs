@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use super::PATIENCE;
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
@@ -14,6 +14,7 @@ use crate::machine::{
 };
 use crate::ports::Holder;
 use crate::record::{State, StaticIp, Stored};
+use crate::step::{Step, WithdrawStep};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,12 +59,16 @@ impl Withdraw {
                 if !self.is_superseded(stored.as_ref()) {
                     return Ok(Some(self.maintained(Maintenance::NothingToDo)));
                 }
-                self.crossed = Some(Step::Withdraw(1));
+                self.crossed = Some(Step::Withdraw(WithdrawStep::HolderSuperseded));
                 self.at = At::Address;
                 Ok(None)
             }
-            (At::Address, Reply::Host(done)) => self.after_kernel(done, Step::Withdraw(2)),
-            (At::Routing, Reply::Host(done)) => self.after_kernel(done, Step::Withdraw(3)),
+            (At::Address, Reply::Host(done)) => {
+                self.after_kernel(done, Step::Withdraw(WithdrawStep::AddressRemoved))
+            }
+            (At::Routing, Reply::Host(done)) => {
+                self.after_kernel(done, Step::Withdraw(WithdrawStep::RoutingRemoved))
+            }
             (at, _) => mismatch(&format!("{at:?}")),
         }
     }

@@ -5,7 +5,7 @@
 use super::AttachInput;
 use super::bind::Bound;
 use super::messages::{holder_text, not_of_the_set};
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
@@ -16,6 +16,7 @@ use crate::machine::{Halt, Next, Span, mismatch, registry_halt};
 use crate::node::Eni;
 use crate::ports::{Controller, PodLifecycle, PodView};
 use crate::record::{StaticIp, Stored, Write};
+use crate::step::{AttachStep, Step};
 use crate::time::Moment;
 
 /// An epoch that this run acquired.
@@ -86,7 +87,7 @@ impl Acquire {
             (At::Pod, Reply::Pod(read)) => {
                 let pod = read.map_err(|f| registry_halt(&f))?;
                 self.check(input, &pod)?;
-                *crossed = Some(Step::Attach(2));
+                *crossed = Some(Step::Attach(AttachStep::PodConfirmed));
                 if planted(Bug::PodCheckFirst) {
                     self.at = At::Reread;
                     return Ok(None);
@@ -96,7 +97,7 @@ impl Acquire {
                 Ok(None)
             }
             (At::Write, Reply::Written(Ok(version))) => {
-                *crossed = Some(Step::Attach(7));
+                *crossed = Some(Step::Attach(AttachStep::EpochAcquired));
                 Ok(Some(self.held(input, version, span)))
             }
             (At::Write, Reply::Written(Err(failure))) => Err(self.write_failed(&failure)),
@@ -231,7 +232,7 @@ impl Acquire {
         let ours = stored.filter(|stored| stored.object == taken);
         match ours {
             Some(stored) => {
-                *crossed = Some(Step::Attach(7));
+                *crossed = Some(Step::Attach(AttachStep::EpochAcquired));
                 let mut held = self.held(input, stored.version.clone(), span);
                 held.stored = stored;
                 Ok(Some(held))

@@ -8,7 +8,7 @@ use super::AttachInput;
 use super::acquire::{Acquired, still_ours};
 use super::bind::link_halt;
 use super::messages::foreign;
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
@@ -17,6 +17,7 @@ use crate::failure::{CloudFailure, CloudKind, Effect};
 use crate::machine::{Halt, Next, Path, Span, cloud_read_halt, mismatch, registry_halt};
 use crate::ports::Owner;
 use crate::record::{StaticIp, Stored};
+use crate::step::{AttachStep, Step};
 use crate::time::Moment;
 
 /// The address is on the ENI and the data path has switched.
@@ -159,7 +160,7 @@ impl Assign {
                 Ok(None)
             }
             (At::Assign { .. }, Reply::Cloud(Ok(()))) => {
-                *crossed = Some(Step::Attach(9));
+                *crossed = Some(Step::Attach(AttachStep::AssignAnswered));
                 self.after_assigned(span.now)
             }
             (At::Assign { force, .. }, Reply::Cloud(Err(failure))) => {
@@ -167,7 +168,7 @@ impl Assign {
             }
             (At::Unanswered(_) | At::Listed, Reply::Listed(read)) => {
                 if read.is_ok_and(|set| set.contains(&self.record().address)) {
-                    *crossed = Some(Step::Attach(10));
+                    *crossed = Some(Step::Attach(AttachStep::DataPathSwitched));
                     return Ok(Some(self.moved(Path::Moved)));
                 }
                 self.after_unlisted(span.now)

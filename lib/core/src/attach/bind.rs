@@ -8,7 +8,7 @@ use super::AttachInput;
 use super::complete::kernel_target;
 use super::excluded::{may_carry, may_hand_out};
 use super::messages::{in_use, no_eni_in_pool, no_eni_in_subnet};
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::allocate;
 use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
@@ -19,6 +19,7 @@ use crate::machine::{Halt, Next, Span, cloud_read_halt, mismatch, registry_halt}
 use crate::node::{Eni, NodeIdentity};
 use crate::ports::{KernelView, Owner};
 use crate::record::{Claim, MemberRecords, Pool, PoolSubnet, StaticIp, Stored, Write};
+use crate::step::{AttachStep, Step};
 use crate::time::Moment;
 
 /// A member with its record, and the ENI that will carry the address.
@@ -129,7 +130,7 @@ impl Bind {
         match (self.at.clone(), reply) {
             (At::Member, Reply::Member(read)) => {
                 self.records = *read.map_err(|f| registry_halt(&f))?;
-                *crossed = Some(Step::Attach(0));
+                *crossed = Some(Step::Attach(AttachStep::RecordsRead));
                 self.after_member(input, span.now)
             }
             (At::Begin(_), Reply::Begun) => {
@@ -139,7 +140,7 @@ impl Bind {
             }
             (At::Identity, Reply::Identity(read)) => {
                 let node = read.map_err(|f| cloud_read_halt(&f))?;
-                *crossed = Some(Step::Attach(1));
+                *crossed = Some(Step::Attach(AttachStep::NodeIdentified));
                 self.after_identity(input, node, span.now)
             }
             (At::Allocated(site), Reply::Allocated(read)) => {
@@ -152,20 +153,20 @@ impl Bind {
             }
             (At::Claim(site, candidate), Reply::Written(written)) => {
                 written.map_err(|f| registry_halt(&f))?;
-                *crossed = Some(Step::Attach(3));
+                *crossed = Some(Step::Attach(AttachStep::ClaimWritten));
                 self.at = At::Create(site, candidate);
                 Ok(None)
             }
             (At::Create(..), Reply::Written(written)) => {
                 written.map_err(|f| registry_halt(&f))?;
-                *crossed = Some(Step::Attach(4));
+                *crossed = Some(Step::Attach(AttachStep::AddressAllocated));
                 // Read back: the claim may name another address now.
                 self.at = At::Member;
                 Ok(None)
             }
             (At::Probe(bound), Reply::File(probed)) => {
                 probed.map_err(|f| Halt::Fail(Exit::DiskRefused, f.detail))?;
-                *crossed = Some(Step::Attach(5));
+                *crossed = Some(Step::Attach(AttachStep::FileProbed));
                 self.at = At::Link(bound);
                 Ok(None)
             }
@@ -367,7 +368,7 @@ fn after_link(bound: Bound, view: &KernelView, crossed: &mut Option<Step>) -> Ne
         let text = format!("no link has the MAC {} of {}", eni.mac, eni.id);
         return Err(link_halt(HostKind::NoLink, text));
     }
-    *crossed = Some(Step::Attach(6));
+    *crossed = Some(Step::Attach(AttachStep::LinkFound));
     let floor = view.recorded.as_ref().map(|last| last.holder.epoch).unwrap_or_default();
     let news = timing::CALL_BOUND + timing::METADATA_LAG;
     let recently_assigned =

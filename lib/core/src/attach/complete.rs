@@ -8,7 +8,7 @@ use super::acquire::still_ours;
 use super::assign::Assigned;
 use super::bind::link_halt;
 use super::undo::Undo;
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::{kernel, timing};
@@ -18,6 +18,7 @@ use crate::machine::{Attached, Failure, Halt, Next, Span, mismatch, registry_hal
 use crate::node::Eni;
 use crate::ports::{Holder, KernelTarget, KernelView, Routing, SocketScope, SocketUse};
 use crate::record::{State, StaticIp, Stored, Write};
+use crate::step::{AttachStep, Step};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -118,7 +119,7 @@ impl Complete {
                 self.after_sockets(input, used, span.now)
             }
             (At::Complete, Reply::Written(Ok(_version))) => {
-                *crossed = Some(Step::Attach(17));
+                *crossed = Some(Step::Attach(AttachStep::AttachRecorded));
                 Ok(Some(self.attached()))
             }
             (At::Complete, Reply::Written(Err(failure))) => Err(self.write_failed(&failure)),
@@ -138,10 +139,10 @@ impl Complete {
 
     fn after_kernel(&mut self, crossed: &mut Option<Step>) {
         if self.at == At::Address {
-            *crossed = Some(Step::Attach(11));
+            *crossed = Some(Step::Attach(AttachStep::AddressAdded));
             self.at = At::Routing;
         } else {
-            *crossed = Some(Step::Attach(12));
+            *crossed = Some(Step::Attach(AttachStep::RoutingAdded));
             self.at = At::Verify;
         }
     }
@@ -153,7 +154,7 @@ impl Complete {
         now: Moment,
     ) -> Next<Attached> {
         if view.link_up && view.address && view.routing {
-            *crossed = Some(Step::Attach(13));
+            *crossed = Some(Step::Attach(AttachStep::KernelVerified));
             if planted(Bug::FileBeforeKernel) {
                 return self.approach_completion(now);
             }
@@ -180,17 +181,17 @@ impl Complete {
     ) -> Next<Attached> {
         match self.at {
             At::Stage => {
-                *crossed = Some(Step::Attach(14));
+                *crossed = Some(Step::Attach(AttachStep::FileStaged));
                 self.at = if changed { At::Publish } else { At::Sync };
                 Ok(None)
             }
             At::Publish => {
-                *crossed = Some(Step::Attach(15));
+                *crossed = Some(Step::Attach(AttachStep::FilePublished));
                 self.at = At::Sync;
                 Ok(None)
             }
             At::Sync => {
-                *crossed = Some(Step::Attach(16));
+                *crossed = Some(Step::Attach(AttachStep::FileDurable));
                 self.begun = now;
                 if planted(Bug::FileBeforeKernel) {
                     self.at = At::Address;
@@ -276,7 +277,7 @@ impl Complete {
     ) -> Next<Attached> {
         let stored = still_ours(&self.moved.held, input, stored)?;
         if stored.object.attachment.as_ref().is_some_and(|a| a.state == State::Attached) {
-            *crossed = Some(Step::Attach(17));
+            *crossed = Some(Step::Attach(AttachStep::AttachRecorded));
             return Ok(Some(self.attached()));
         }
         self.moved.held.stored = stored;

@@ -3,10 +3,11 @@
 use std::net::Ipv4Addr;
 
 use super::{At, Release};
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::contract::exit::Exit;
 use crate::machine::{Failure, Machine, Outcome, Span};
 use crate::ports::Holder;
+use crate::step::Step;
 use crate::time::Moment;
 
 impl Machine for Release {

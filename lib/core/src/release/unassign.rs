@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::ReleaseInput;
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide;
@@ -14,6 +14,7 @@ use crate::ids::{EniId, Version};
 use crate::machine::{Halt, Next, Release as Done, Span, cloud_read_halt, mismatch, registry_halt};
 use crate::ports::Owner;
 use crate::record::{Mutation, StaticIp, Stored, Write};
+use crate::step::{FreeStep, Step};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -107,7 +108,7 @@ impl Unassign {
     ) -> Next<Done> {
         match (self.at.clone(), reply) {
             (At::Intend, Reply::Written(Ok(version))) => {
-                *crossed = Some(Step::Free(2));
+                *crossed = Some(Step::Free(FreeStep::UnassignPending));
                 self.after_intent(input, version, span)
             }
             (At::Redirect, Reply::Written(Ok(version))) => {
@@ -116,7 +117,7 @@ impl Unassign {
                 self.approach(span.now)
             }
             (At::Record, Reply::Written(Ok(_version))) => {
-                *crossed = Some(Step::Free(5));
+                *crossed = Some(Step::Free(FreeStep::ReleaseRecorded));
                 Ok(Some(Done::Unassigned))
             }
             (At::Intend | At::Redirect | At::Record, Reply::Written(Err(failure))) => {
@@ -247,7 +248,7 @@ impl Unassign {
     ) -> Next<Done> {
         let Some(failure) = failure else {
             self.left.extend(self.eni.clone());
-            *crossed = Some(Step::Free(4));
+            *crossed = Some(Step::Free(FreeStep::UnassignAnswered));
             return self.settle(now);
         };
         let text = failure.detail;
@@ -307,7 +308,7 @@ impl Unassign {
                     let text = "Describe to confirm that no other ENI of ours has it".to_owned();
                     return Err(Halt::Pause(left, text));
                 }
-                *crossed = Some(Step::Free(4));
+                *crossed = Some(Step::Free(FreeStep::UnassignAnswered));
                 self.settle(now)
             }
         }

@@ -1,7 +1,8 @@
 //! Observes a machine while the real runner runs it.
 
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::machine::{Machine, Outcome};
+use firecamp_core::step::Step;
 use firecamp_core::time::Moment;
 
 use crate::wire::sim_state::{Shared, Slot};

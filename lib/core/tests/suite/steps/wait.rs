@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::attach::Attach;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
@@ -10,6 +10,7 @@ use firecamp_core::failure::{CloudKind, Effect, RegistryKind};
 use firecamp_core::machine::Machine;
 use firecamp_core::ports::SocketScope;
 use firecamp_core::release::{Release, ReleaseInput, Releaser};
+use firecamp_core::step::{AttachStep, Step};
 use firecamp_core::time::Moment;
 
 use super::fixture::{Fixture, member, parsed};
@@ -64,7 +65,7 @@ fn a_new_boundary_resets_the_backoff_and_a_repeated_one_does_not() {
     let mut rig = starting();
     let first = delays(&mut rig, &unread(), 3);
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Attach(0)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Attach(AttachStep::RecordsRead)));
     rig.until(|action| *action == Action::ReadIdentity);
     assert_eq!(delays(&mut rig, &unlisted(CloudKind::Transient), 3), first, "reset");
     rig.until(is_write);
@@ -146,9 +147,12 @@ fn an_assigned_address_may_be_completed_after_the_deadline() {
     let mut rig = starting();
     rig.until(super::rig::is_listed);
     rig.fixture.list();
-    rig.past(Step::Attach(16)).until(is_write);
+    rig.past(Step::Attach(AttachStep::FileDurable)).until(is_write);
     rig.step_after(timing::ATTACH_DEADLINE);
-    assert_eq!((rig.failed(), rig.machine.crossed()), (None, Some(Step::Attach(17))));
+    assert_eq!(
+        (rig.failed(), rig.machine.crossed()),
+        (None, Some(Step::Attach(AttachStep::AttachRecorded)))
+    );
 }
 
 #[test]
