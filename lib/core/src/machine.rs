@@ -8,7 +8,7 @@ use crate::action::{Action, Delay, Reply};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::Whereabouts;
-use crate::failure::{CloudFailure, CloudKind, RegistryFailure, RegistryKind};
+use crate::failure::{CloudFailure, CloudKind, HostKind, RegistryFailure, RegistryKind};
 use crate::ids::{EniId, Epoch};
 use crate::step::Step;
 use crate::time::Moment;
@@ -186,6 +186,16 @@ pub(crate) fn cloud_read_halt(failure: &CloudFailure) -> Halt {
         | CloudKind::CapacityExceeded
         | CloudKind::SubnetExhausted
         | CloudKind::BadAddress => Halt::Fail(Exit::CloudRefused, text),
+    }
+}
+
+/// The kernel needs seconds until a hot-plugged ENI has its link, so the machine retries.
+pub(crate) fn link_halt(kind: HostKind, detail: String) -> Halt {
+    match kind {
+        HostKind::Superseded => Halt::Superseded(detail),
+        HostKind::NoLink => Halt::Retry(timing::BACKOFF_BASE, Exit::NodeUnsuitable, detail),
+        HostKind::Busy => Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, detail),
+        HostKind::Refused => Halt::Fail(Exit::KernelRefused, detail),
     }
 }
 

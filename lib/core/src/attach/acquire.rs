@@ -2,8 +2,8 @@
 //! compare-and-swap. The order is the safety argument: the record was read first, then the pod is
 //! checked, then the write names the version that was read. A conflict starts again at the read.
 
-use super::AttachInput;
-use super::bind::Bound;
+use super::held::{Acquired, Bound};
+use super::input::AttachInput;
 use super::messages::{holder_text, not_of_the_set};
 use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
@@ -13,34 +13,9 @@ use crate::decide::{self, Claimant, Take};
 use crate::failure::{Effect, RegistryFailure, RegistryKind};
 use crate::ids::{Epoch, Version};
 use crate::machine::{Halt, Next, Span, mismatch, registry_halt};
-use crate::node::Eni;
 use crate::ports::{Controller, PodLifecycle, PodView};
 use crate::record::{StaticIp, Stored, Write};
 use crate::step::{AttachStep, Step};
-use crate::time::Moment;
-
-/// An epoch that this run acquired.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(super) struct Acquired {
-    /// The record as we wrote or last read it.
-    pub(super) stored: Stored<StaticIp>,
-    /// The record as it was before the take.
-    pub(super) before: StaticIp,
-    pub(super) eni: Eni,
-    pub(super) take: Take,
-    /// A moment before the request was sent that last confirmed our epoch.
-    pub(super) authorised: Moment,
-    /// When the answer to the write of the epoch came.
-    pub(super) taken: Moment,
-    /// IMDS listed the address on this ENI before any call of ours, or may still list it for an
-    /// earlier call: a listed address proves nothing.
-    pub(super) listed: bool,
-    /// This node sent an Assign for it so recently that IMDS may still report its effect.
-    pub(super) recently_assigned: bool,
-    /// When the owner look-up was started, if it was.
-    pub(super) begun: Option<Moment>,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -240,32 +215,4 @@ impl Acquire {
             None => Err(Halt::Restart("the write of the epoch did not take effect".to_owned())),
         }
     }
-}
-
-/// The fresh record, if this run still holds it.
-pub(super) fn still_ours(
-    held: &Acquired,
-    input: &AttachInput,
-    stored: Option<Stored<StaticIp>>,
-) -> Result<Stored<StaticIp>, Halt> {
-    let address = held.stored.object.address;
-    let Some(stored) = stored else {
-        let text = format!("StaticIP {address} does not exist any more");
-        return Err(Halt::Fail(Exit::RegistryInvalid, text));
-    };
-    // An agent that found the pod gone may have parked the very epoch of this run.
-    let ours = stored.object.held_by(&input.pod, held.stored.object.epoch)
-        && stored.object.attachment.as_ref().is_some_and(|a| {
-            a.run == input.run || (planted(Bug::UidForEpoch) && a.pod == input.pod)
-        });
-    if ours {
-        return Ok(stored);
-    }
-    let (epoch, held) = (stored.object.epoch, held.stored.object.epoch);
-    if epoch == held {
-        let text = format!("epoch {held} of {address} was released for pod {}", input.pod);
-        return Err(Halt::Superseded(text));
-    }
-    let holder = holder_text(&stored.object);
-    Err(Halt::Superseded(format!("{holder} took epoch {epoch} of {address}; this run held {held}")))
 }

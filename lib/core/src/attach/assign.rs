@@ -4,9 +4,8 @@
 
 mod proof;
 
-use super::AttachInput;
-use super::acquire::{Acquired, still_ours};
-use super::bind::link_halt;
+use super::held::{Acquired, Assigned, still_ours};
+use super::input::AttachInput;
 use super::messages::foreign;
 use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
@@ -14,21 +13,11 @@ use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Verdict, Whereabouts};
 use crate::failure::{CloudFailure, CloudKind, Effect};
-use crate::machine::{Halt, Next, Path, Span, cloud_read_halt, mismatch, registry_halt};
+use crate::machine::{Halt, Next, Path, Span, cloud_read_halt, link_halt, mismatch, registry_halt};
 use crate::ports::Owner;
 use crate::record::{StaticIp, Stored};
 use crate::step::{AttachStep, Step};
 use crate::time::Moment;
-
-/// The address is on the ENI and the data path has switched.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(super) struct Assigned {
-    pub(super) held: Acquired,
-    pub(super) path: Path,
-    /// Until when a call of ours may still take effect.
-    pub(super) unanswered: Option<Moment>,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use super::AttachInput;
-use super::complete::kernel_target;
 use super::excluded::{may_carry, may_hand_out};
+use super::held::Bound;
+use super::input::AttachInput;
 use super::messages::{in_use, no_eni_in_pool, no_eni_in_subnet};
 use crate::action::{Action, Reply};
 use crate::allocate;
@@ -14,29 +14,13 @@ use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::HostKind;
-use crate::ids::{Epoch, SetName, SubnetId};
-use crate::machine::{Halt, Next, Span, cloud_read_halt, mismatch, registry_halt};
+use crate::ids::{Epoch, SubnetId};
+use crate::machine::{Halt, Next, Span, cloud_read_halt, link_halt, mismatch, registry_halt};
 use crate::node::{Eni, NodeIdentity};
-use crate::ports::{KernelView, Owner};
+use crate::ports::{KernelTarget, KernelView, Owner};
 use crate::record::{Claim, MemberRecords, Pool, PoolSubnet, StaticIp, Stored, Write};
 use crate::step::{AttachStep, Step};
 use crate::time::Moment;
-
-/// A member with its record, and the ENI that will carry the address.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(super) struct Bound {
-    pub(super) stored: Stored<StaticIp>,
-    /// The StatefulSet that the claim is bound to.
-    pub(super) set: Option<SetName>,
-    pub(super) eni: Eni,
-    /// The epoch of this node's lock record: a new epoch is higher.
-    pub(super) floor: Epoch,
-    /// This node sent an Assign for it so recently that IMDS may still report its effect.
-    pub(super) recently_assigned: bool,
-    /// When the owner look-up was started, if it was.
-    pub(super) begun: Option<Moment>,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -115,7 +99,7 @@ impl Bind {
             }
             At::Probe(_) => Action::ProbeFile,
             At::Link(bound) => {
-                Action::Observe(kernel_target(bound.stored.object.address, &bound.eni))
+                Action::Observe(KernelTarget::on(bound.stored.object.address, &bound.eni))
             }
         }
     }
@@ -374,14 +358,4 @@ fn after_link(bound: Bound, view: &KernelView, crossed: &mut Option<Step>) -> Ne
     let recently_assigned =
         view.assigned.is_some_and(|age| age < news) && !planted(Bug::ForgetEarlierAssign);
     Ok(Some(Bound { floor, recently_assigned, ..bound }))
-}
-
-/// The kernel needs seconds until a hot-plugged ENI has its link, so the machine retries.
-pub(super) fn link_halt(kind: HostKind, detail: String) -> Halt {
-    match kind {
-        HostKind::Superseded => Halt::Superseded(detail),
-        HostKind::NoLink => Halt::Retry(timing::BACKOFF_BASE, Exit::NodeUnsuitable, detail),
-        HostKind::Busy => Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, detail),
-        HostKind::Refused => Halt::Fail(Exit::KernelRefused, detail),
-    }
 }

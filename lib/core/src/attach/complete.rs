@@ -1,22 +1,17 @@
 //! Last part of attach: the kernel, the file, a terminating predecessor, and the compare-and-swap
 //! that completes the attach.
 
-use std::net::Ipv4Addr;
-
-use super::AttachInput;
-use super::acquire::still_ours;
-use super::assign::Assigned;
-use super::bind::link_halt;
+use super::held::{Assigned, still_ours};
+use super::input::AttachInput;
 use super::undo::Undo;
 use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
-use crate::contract::{kernel, timing};
+use crate::contract::timing;
 use crate::decide;
 use crate::failure::{Effect, HostFailure, RegistryFailure, RegistryKind};
-use crate::machine::{Attached, Failure, Halt, Next, Span, mismatch, registry_halt};
-use crate::node::Eni;
-use crate::ports::{Holder, KernelTarget, KernelView, Routing, SocketScope, SocketUse};
+use crate::machine::{Attached, Failure, Halt, Next, Span, link_halt, mismatch, registry_halt};
+use crate::ports::{Holder, KernelTarget, KernelView, SocketScope, SocketUse};
 use crate::record::{State, StaticIp, Stored, Write};
 use crate::step::{AttachStep, Step};
 use crate::time::Moment;
@@ -68,7 +63,7 @@ impl Complete {
 
     pub(super) fn action(&self, input: &AttachInput) -> Action {
         let address = self.record().address;
-        let target = kernel_target(address, &self.moved.held.eni);
+        let target = KernelTarget::on(address, &self.moved.held.eni);
         match self.at {
             At::Fresh | At::Reread => Action::ReadRecord(address),
             At::Address => Action::AddAddress(target, self.holder(input)),
@@ -300,20 +295,4 @@ impl Complete {
     pub(super) fn cleanup(&self, input: &AttachInput, failure: Failure) -> Option<Undo> {
         self.in_kernel.then(|| Undo::kernel(self.record().address, self.holder(input), failure))
     }
-}
-
-/// The kernel target of an address on this ENI. The primary interface needs no routing.
-pub fn kernel_target(address: Ipv4Addr, eni: &Eni) -> KernelTarget {
-    let primary = eni.device_index == 0 && eni.network_card == 0;
-    let card = eni.network_card.saturating_mul(kernel::TABLES_PER_CARD);
-    let table = kernel::TABLE_BASE
-        .saturating_add(card)
-        .saturating_add(eni.device_index)
-        .min(kernel::TABLE_MAX);
-    let routing = (!primary).then(|| Routing {
-        table,
-        gateway: Ipv4Addr::from(u32::from(eni.cidr.network()).saturating_add(1)),
-        subnet: eni.cidr,
-    });
-    KernelTarget { address, mac: eni.mac, routing }
 }

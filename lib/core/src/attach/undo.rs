@@ -3,8 +3,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::AttachInput;
-use super::acquire::Acquired;
+use super::held::Acquired;
+use super::input::AttachInput;
 use crate::action::{Action, Reply};
 use crate::contract::exit::Exit;
 use crate::decide::{self, Whereabouts};

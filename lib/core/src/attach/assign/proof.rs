@@ -1,8 +1,8 @@
 //! How attach proves that the data path has switched, after EC2 answered or its answer was lost.
 
-use super::{Assign, Assigned, At};
-use crate::attach::AttachInput;
-use crate::attach::acquire::still_ours;
+use super::{Assign, At};
+use crate::attach::held::{Assigned, still_ours};
+use crate::attach::input::AttachInput;
 use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;

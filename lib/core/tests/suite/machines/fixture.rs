@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use firecamp_core::agent::Operation;
 use firecamp_core::attach::AttachInput;
+use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{EniId, Epoch, Member};
-use firecamp_core::node::{Eni, EniRule, NodeIdentity};
+use firecamp_core::node::{Eni, NodeIdentity};
 use firecamp_core::ports::{Holder, KernelTarget, Owner, OwnerEni, SocketScope};
 use firecamp_core::record::{
     Attachment, Claim, Mutation, PendingMutation, Pool, PoolSubnet, ReleasePolicy, State, StaticIp,

@@ -4,13 +4,13 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::attach::{Attach, kernel_target};
+use firecamp_core::attach::Attach;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
 use firecamp_core::failure::{Effect, FileFailure, HostKind, RegistryKind};
 use firecamp_core::machine::{Attached, Machine, Outcome};
 use firecamp_core::node::Eni;
-use firecamp_core::ports::{Holder, KernelView, SocketUse};
+use firecamp_core::ports::{Holder, KernelTarget, KernelView, SocketUse};
 use firecamp_core::record::{Mutation, PendingMutation, State, StaticIp};
 use firecamp_core::step::{AttachStep, Step};
 
@@ -322,7 +322,7 @@ fn the_kernel_is_written_and_verified_before_the_file() {
 fn the_primary_interface_needs_no_routing_and_others_have_their_own_tables() {
     let routed = |card, index| {
         let eni = Eni { network_card: card, device_index: index, ..interface() };
-        let target = kernel_target(ADDRESS, &eni);
+        let target = KernelTarget::on(ADDRESS, &eni);
         assert_eq!((target.address, target.mac), (ADDRESS, eni.mac));
         target.routing.map(|routing| {
             assert_eq!(routing.subnet, eni.cidr);
