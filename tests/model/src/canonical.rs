@@ -37,7 +37,7 @@ pub fn state_name(machine: &impl Serialize) -> String {
     name(&serialised(machine))
 }
 
-fn serialised(machine: &impl Serialize) -> Value {
+pub(crate) fn serialised(machine: &impl Serialize) -> Value {
     serde_json::to_value(machine).expect("a state has a serialised form")
 }
 

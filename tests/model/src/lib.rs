@@ -82,6 +82,7 @@ mod reply;
 mod run;
 mod state;
 mod trace;
+pub mod transition;
 mod transitions;
 
 pub use command::command;

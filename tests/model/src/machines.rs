@@ -3,8 +3,10 @@
 //! The machines are the product's own. The next state depends only on the state and the reply, so
 //! it is computed once and memoised.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use dashmap::DashSet;
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::{Execution, Operation};
 use firecamp_core::attach::{Attach, AttachInput};
@@ -19,6 +21,7 @@ use crate::canonical::{ORIGIN, canonical};
 use crate::fixture::{Fixture, HolderId, Kind, epoch_number, version_numbers};
 use crate::intern::{Interner, Memo};
 use crate::reply::{Answer, Context};
+use crate::transition::Row;
 
 /// The unit of time: T / 2.
 pub(crate) const TICK: Duration = Duration::from_millis(2_500);
@@ -40,14 +43,19 @@ impl Core {
         }
     }
 
-    fn reply(&mut self, reply: Reply) {
+    /// The transition, of an attach or a release.
+    fn reply(&mut self, reply: Reply) -> Option<Row> {
         let now = ORIGIN;
-        match self {
-            Self::Attach(machine) => machine.reply(reply, now),
-            Self::Release(machine) => machine.reply(reply, now),
-            Self::Execution(machine) => machine.reply(reply, now),
-        }
+        let taken = match self {
+            Self::Attach(machine) => Row::take(&mut **machine, reply, now),
+            Self::Release(machine) => Row::take(&mut **machine, reply, now),
+            Self::Execution(machine) => {
+                machine.reply(reply, now);
+                None
+            }
+        };
         self.canonical(now);
+        taken
     }
 
     fn canonical(&mut self, now: Moment) {
@@ -164,6 +172,7 @@ pub(crate) struct Machines {
     states: Interner<Core, MachineInfo>,
     records: Interner<StaticIp, Record>,
     replies: Memo<(u32, Answer)>,
+    transitions: DashSet<Row>,
     ticks: Memo<u32>,
     operations: Interner<Operation, Operation>,
     plans: Memo<PlanKey>,
@@ -181,6 +190,7 @@ impl Machines {
             states: Interner::new(),
             records: Interner::new(),
             replies: Memo::new(),
+            transitions: DashSet::new(),
             ticks: Memo::new(),
             operations: Interner::new(),
             plans: Memo::new(),
@@ -202,6 +212,11 @@ impl Machines {
     /// The number of states of machines and of contents of records so far.
     pub(crate) fn sizes(&self) -> (usize, usize) {
         (self.states.len(), self.records.len())
+    }
+
+    /// The transitions of attach and release so far.
+    pub(crate) fn transitions(&self) -> BTreeSet<Row> {
+        self.transitions.iter().map(|row| row.clone()).collect()
     }
 
     pub(crate) fn attach(&self, input: AttachInput) -> u32 {
@@ -255,7 +270,9 @@ impl Machines {
     pub(crate) fn reply(&self, machine: u32, reply: Answer, context: Context) -> u32 {
         self.replies.get((machine, reply), || {
             let mut core = self.known(machine).core.clone();
-            core.reply(reply.reply(self, context));
+            if let Some(row) = core.reply(reply.reply(self, context)) {
+                self.transitions.insert(row);
+            }
             self.number(core)
         })
     }

@@ -5,3 +5,4 @@ mod canonical;
 mod chaos;
 #[expect(dead_code, reason = "the core's tests use more of it")]
 mod steps;
+mod transitions;

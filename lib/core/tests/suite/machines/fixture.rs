@@ -54,7 +54,7 @@ impl Choices {
 }
 
 /// The registry's one record, and what the test knows of the run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ChaosSystems {
     pub(crate) choices: Choices,
     pub(crate) now: Moment,
