@@ -24,6 +24,8 @@ run --test performance
 # docs/proof/crash-points.md: the results of a crash at every point. This takes minutes; `cargo
 # test` also compares it.
 [[ $1 == check ]] || run --test enumeration
+# docs/proof/transitions.md.
+run --test machines transitions::
 # deploy/crds.
 run --test crds
 # docs/development/vpcbox-conformance.md.

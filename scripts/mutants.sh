@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Mutation testing of the core: applies each of cargo-mutants' changes alone and expects a test to
-# fail: mutants.sh CARGO_MUTANTS [ARGUMENT...], for example `--shard 1/8` or `--file lock.rs`.
+# fail: mutants.sh CARGO_MUTANTS [ARGUMENT...], for example `--shard 1/8` or `--file lock_rule.rs`.
 # docs/proof/mutants.md must explain every surviving mutant.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -15,9 +15,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::agent::{Adopter, Budget, Collector, Pass};
+use firecamp_core::choose_interface::EniRule;
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::{ClusterName, EniId, NodeName};
-use firecamp_core::node::EniRule;
 use firecamp_core::time::Moment;
 use firecamp_host::ObservedLink;
 use tokio::task::{JoinError, JoinSet};

@@ -6,10 +6,11 @@ mod reported;
 
 use std::collections::BTreeSet;
 
+use firecamp_core::choose_interface::EniRule;
 use firecamp_core::failure::{CloudFailure, CloudKind};
 use firecamp_core::ids::{ClusterName, EniId};
 use firecamp_core::interface::Interface;
-use firecamp_core::node::{EniRule, NodeIdentity, TypeLimits};
+use firecamp_core::node::{NodeIdentity, TypeLimits};
 use firecamp_core::record::Pool;
 use firecamp_host::ObservedLink;
 use firecamp_node::preflight::facts::{

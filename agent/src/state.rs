@@ -10,9 +10,8 @@ use std::net::Ipv4Addr;
 use firecamp_core::agent::{
     AddressReadings, KernelOwner, Memory, Observation, Operation, Pass, Snapshot,
 };
-use firecamp_core::attach::kernel_target;
 use firecamp_core::ids::{ClusterName, EniId, Epoch, Member, NodeName};
-use firecamp_core::lock::Hold;
+use firecamp_core::lock_rule::Hold;
 use firecamp_core::node::{Eni, NodeIdentity};
 use firecamp_core::ports::{KernelTarget, KernelView, PodView};
 use firecamp_core::record::{Attachment, State, StaticIp};
@@ -136,7 +135,7 @@ impl Observed {
     pub(crate) fn targets(&self) -> Vec<KernelTarget> {
         let target = |(address, id): (Ipv4Addr, EniId)| {
             let eni = self.enis.iter().find(|eni| eni.id == id)?;
-            Some(kernel_target(address, eni))
+            Some(KernelTarget::on(address, eni))
         };
         self.held().into_iter().filter_map(target).collect()
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use firecamp_controllers::publish::Notice;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{Epoch, Member, PodUid};
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::ports::{Holder, Registry as _, SocketUse};
 use firecamp_core::record::{Claim, State, StaticIp, Write};
 use firecamp_registry::conformance;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use firecamp_core::failure::CloudKind;
-use firecamp_core::lock::Hold;
+use firecamp_core::lock_rule::Hold;
 use tokio::time::{Instant, sleep};
 
 use super::harness::{ADDRESS, Node, OTHER_POD, until};

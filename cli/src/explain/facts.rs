@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::agent::KernelOwner;
 use firecamp_core::ids::{Member, NodeName};
-use firecamp_core::lock::LockRecord;
+use firecamp_core::lock_rule::LockRecord;
 use firecamp_core::ports::{KernelView, Owner, PodView};
 use firecamp_core::record::{Claim, StaticIp};
 use firecamp_registry::api::{AddressStatus, Condition};

@@ -4,10 +4,9 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use firecamp_core::attach::kernel_target;
 use firecamp_core::contract::path::STATIC_IP_FILE;
 use firecamp_core::ids::{EniId, Member, NodeName};
-use firecamp_core::ports::{Cloud, HostNet, KernelView, Owner};
+use firecamp_core::ports::{Cloud, HostNet, KernelTarget, KernelView, Owner};
 use firecamp_core::record::{Claim, StaticIp};
 use firecamp_host::{HostTimeouts, LinuxHost};
 use firecamp_registry::api::{AddressStatus, Condition, NodeAttachments, StaticIPSpec};
@@ -151,7 +150,7 @@ async fn view<C: Cloud>(
         Err(why) => return Answer::unknown(why.to_string()),
     };
     match identity.enis.iter().find(|one| one.id == *eni) {
-        Some(found) => Answer::from(host.observe(&kernel_target(address, found)).await),
+        Some(found) => Answer::from(host.observe(&KernelTarget::on(address, found)).await),
         None => {
             Answer::unknown(format!("the metadata service does not list {eni} on this instance"))
         }

@@ -10,7 +10,7 @@ use firecamp_cli::explain::{Explanation, explain, people};
 use firecamp_core::agent::KernelOwner;
 use firecamp_core::contract::exit::CheckExit;
 use firecamp_core::ids::{EniId, Epoch, InstanceId, Member, NodeName, PodUid};
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::ports::{
     Controller, Holder, KernelView, Owner, OwnerEni, PodLifecycle, PodView,
 };

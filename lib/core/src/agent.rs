@@ -33,7 +33,7 @@ use std::time::Duration;
 use crate::bug::{Bug, planted};
 use crate::contract::timing;
 use crate::ids::{ClusterName, EniId, Epoch, Member, NodeName, PodUid};
-use crate::lock::{Hold, LockRecord};
+use crate::lock_rule::{Hold, LockRecord};
 use crate::ports::{Holder, KernelTarget, PodLifecycle, PodView};
 use crate::record::{Attachment, State, StaticIp};
 use crate::release::Releaser;

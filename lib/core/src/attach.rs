@@ -12,59 +12,34 @@ mod assign;
 mod bind;
 mod complete;
 mod excluded;
+mod held;
+mod input;
 mod messages;
 mod undo;
 
-pub use self::complete::kernel_target;
+pub use self::input::AttachInput;
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
-use crate::action::{Action, Reply, Step};
-use crate::canonical::Canonical;
+use crate::action::{Action, Reply};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{Calls, Whereabouts};
-use crate::ids::{ClusterName, EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId};
+use crate::ids::Epoch;
 use crate::machine::{Failure, Halt, Machine, Outcome, Path, Span, Waiting};
-use crate::node::EniRule;
+use crate::step::{AttachStep, Step};
+use crate::takeover_wait;
 use crate::time::Moment;
 
-use self::acquire::{Acquire, Acquired};
-use self::assign::{Assign, Assigned};
+use self::acquire::Acquire;
+use self::assign::Assign;
 use self::bind::Bind;
 use self::complete::Complete;
+use self::held::{Acquired, Assigned};
 use self::undo::Undo;
 
-/// Input of an attach: who attaches, where and by which rules.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct AttachInput {
-    /// The member.
-    pub member: Member,
-    /// Its pod.
-    pub pod: PodUid,
-    /// The node that this process runs on.
-    pub node: NodeName,
-    /// The cluster whose ENIs lose the address if one of them holds it.
-    pub cluster: ClusterName,
-    /// The pool for a member that has no claim yet.
-    pub pool: Option<PoolName>,
-    /// Which ENI carries the address.
-    pub rule: EniRule,
-    /// The ENIs that FireCamp must not use, because something else manages their addresses, with
-    /// the reason for each.
-    pub excluded: BTreeMap<EniId, String>,
-    /// This run of the process: random and never used before.
-    pub run: RunId,
-    /// The attach fails after this long.
-    pub deadline: Duration,
-    /// How long a terminating predecessor may keep using the address on this node.
-    pub predecessor_grace: Duration,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Stage {
     Bind(Box<Bind>),
     Acquire(Box<Acquire>),
@@ -76,6 +51,7 @@ enum Stage {
 
 /// The machine of attach.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Attach {
     input: AttachInput,
     waiting: Waiting,
@@ -109,7 +85,7 @@ impl Attach {
             Stage::Bind(bind) => {
                 let turn = bind.reply(&self.input, reply, span, crossed);
                 self.address = bind.address(&self.input).or(self.address);
-                if *crossed == Some(Step::Attach(0)) {
+                if *crossed == Some(Step::Attach(AttachStep::RecordsRead)) {
                     // A member without a record has no epoch yet.
                     self.first_epoch.get_or_insert(bind.epoch(&self.input));
                 }
@@ -144,8 +120,7 @@ impl Attach {
         let barrier = held.take.barrier;
         self.stage = Stage::Assign(Box::new(Assign::new(held)));
         if barrier {
-            let text = "calls of an earlier holder that may be in flight (takeover barrier)";
-            return Err(Halt::Pause(timing::CALL_BOUND, text.to_owned()));
+            return Err(takeover_wait::begin());
         }
         Ok(())
     }
@@ -247,22 +222,6 @@ impl Machine for Attach {
 
     fn crossed(&self) -> Option<Step> {
         self.crossed
-    }
-
-    fn canonical(&mut self, now: Moment) {
-        let canon = Canonical::at(now);
-        self.crossed = None;
-        let action = self.action();
-        canon.requested(&mut self.requested, &action);
-        self.waiting.canonical(canon);
-        match &mut self.stage {
-            Stage::Bind(bind) => bind.canonical(canon),
-            Stage::Acquire(acquire) => acquire.canonical(canon),
-            Stage::Assign(assign) => assign.canonical(canon),
-            Stage::Complete(land) => land.canonical(canon, self.input.predecessor_grace),
-            Stage::Undo(undo) => undo.canonical(),
-            Stage::Done(outcome) => outcome.canonical(),
-        }
     }
 
     fn outcome(&self) -> Option<&Outcome> {

@@ -6,6 +6,7 @@ use crate::bug::{Bug, planted};
 use crate::ids::{ClusterName, EniId, Epoch, NodeName, PodUid, RunId, SetName};
 use crate::ports::{Controller, Owner, OwnerEni};
 use crate::record::{Attachment, Mutation, PendingMutation, State, StaticIp};
+use crate::takeover_wait;
 
 /// Who acquires an address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,6 +26,7 @@ pub struct Claimant {
 
 /// Which EC2 calls an attach needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Calls {
     /// None: the record is settled on this ENI and IMDS lists the address.
     None,
@@ -36,6 +38,7 @@ pub enum Calls {
 
 /// What acquiring an epoch writes and what must follow.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Take {
     /// The record to write by compare-and-swap.
     pub record: StaticIp,
@@ -94,8 +97,7 @@ pub fn take(record: &StaticIp, claimant: &Claimant, listed: bool) -> Take {
     Take {
         record: next,
         calls,
-        barrier: needs_barrier(&record.pending_mutations, &claimant.eni)
-            && !planted(Bug::NoBarrier),
+        barrier: takeover_wait::is_needed(&record.pending_mutations, &claimant.eni),
         plain_first: matches!(state, Some(State::Releasing | State::Released)),
         await_predecessor: !same_incarnation,
     }
@@ -111,14 +113,6 @@ fn add_pending(record: &mut StaticIp, mutation: Mutation, eni: &EniId, run: &Run
         eni: eni.clone(),
         run: run.clone(),
     });
-}
-
-/// A claimant waits only for calls that undo its own: an Assign elsewhere, an Unassign here.
-pub fn needs_barrier(pending: &BTreeSet<PendingMutation>, eni: &EniId) -> bool {
-    pending.iter().any(|one| match one.mutation {
-        Mutation::Assign => one.eni != *eni,
-        Mutation::Unassign => one.eni == *eni && !planted(Bug::BarrierIgnoresUnassign),
-    })
 }
 
 /// What to do in EC2 after the owner was looked up.

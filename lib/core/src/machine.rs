@@ -4,20 +4,20 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::action::{Action, Delay, Reply, Step};
-use crate::canonical::Canonical;
+use crate::action::{Action, Delay, Reply};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::Whereabouts;
-use crate::failure::{CloudFailure, CloudKind, RegistryFailure, RegistryKind};
+use crate::failure::{CloudFailure, CloudKind, HostKind, RegistryFailure, RegistryKind};
 use crate::ids::{EniId, Epoch};
+use crate::step::Step;
 use crate::time::Moment;
 
 /// A protocol machine: it names one action, receives the reply with its time, and names the next.
 ///
 /// Guarantees: `action` changes nothing and returns the same action until `reply`. Every action is
 /// safe to repeat after a crash. Assumptions: one reply per action; moments never go backwards.
-pub trait Machine: Clone + Eq + std::hash::Hash {
+pub trait Machine {
     /// The next action.
     fn action(&self) -> Action;
 
@@ -29,10 +29,6 @@ pub trait Machine: Clone + Eq + std::hash::Hash {
 
     /// The outcome, once the action is `Done`.
     fn outcome(&self) -> Option<&Outcome>;
-
-    /// Maps all states with the same future to one value, seen at `now`; the clock that continues
-    /// from there reads [`Canonical::ORIGIN`]. For exhaustive search.
-    fn canonical(&mut self, now: Moment);
 }
 
 /// How an attach succeeded.
@@ -131,15 +127,6 @@ pub struct Failure {
     pub address: Option<Ipv4Addr>,
 }
 
-impl Outcome {
-    pub(crate) fn canonical(&mut self) {
-        match self {
-            Self::Failed(failure) => failure.message.clear(),
-            Self::Attached(_) | Self::Released { .. } | Self::Maintained { .. } => {}
-        }
-    }
-}
-
 /// When an action was requested (no later than it was sent) and when its reply came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Span {
@@ -202,8 +189,19 @@ pub(crate) fn cloud_read_halt(failure: &CloudFailure) -> Halt {
     }
 }
 
+/// The kernel needs seconds until a hot-plugged ENI has its link, so the machine retries.
+pub(crate) fn link_halt(kind: HostKind, detail: String) -> Halt {
+    match kind {
+        HostKind::Superseded => Halt::Superseded(detail),
+        HostKind::NoLink => Halt::Retry(timing::BACKOFF_BASE, Exit::NodeUnsuitable, detail),
+        HostKind::Busy => Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, detail),
+        HostKind::Refused => Halt::Fail(Exit::KernelRefused, detail),
+    }
+}
+
 /// The waiting state of a machine: at most one wait at a time, all under one deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Waiting {
     deadline: Moment,
     delay: Option<Delay>,
@@ -237,12 +235,6 @@ impl Waiting {
             self.furthest = crossed;
             self.failures = 0;
         }
-    }
-
-    pub(crate) fn canonical(&mut self, canon: Canonical) {
-        canon.due([&mut self.deadline]);
-        self.delay.iter_mut().for_each(Canonical::wait);
-        (self.failures, self.furthest) = (0, None);
     }
 
     pub(crate) fn is_over(&self, now: Moment) -> bool {

@@ -15,7 +15,7 @@ use crate::failure::{CloudFailure, FileFailure, HostFailure, RegistryFailure};
 use crate::ids::{
     EniId, Epoch, InstanceId, Mac, Member, NodeName, PodUid, PoolName, SetName, SubnetId, Version,
 };
-use crate::lock::LockRecord;
+use crate::lock_rule::LockRecord;
 use crate::node::NodeIdentity;
 use crate::record::{MemberRecords, StaticIp, Stored, Write};
 

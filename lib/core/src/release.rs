@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use self::unassign::Unassign;
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
@@ -25,6 +25,7 @@ use crate::machine::{
 };
 use crate::ports::{Holder, PodLifecycle, PodView, SocketScope, SocketUse};
 use crate::record::{MemberRecords, ReleasePolicy, State, StaticIp, Stored, Write};
+use crate::step::{ReleaseStep, Step};
 use crate::time::Moment;
 
 /// Who releases.
@@ -64,6 +65,7 @@ pub struct ReleaseInput {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Fix,
     Stop,
@@ -81,6 +83,7 @@ enum At {
 
 /// The machine of release.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Release {
     input: ReleaseInput,
     waiting: Waiting,
@@ -124,7 +127,7 @@ impl Release {
         match (self.at.clone(), reply) {
             (At::Fix, Reply::Member(read)) => {
                 let records = *read.map_err(|f| registry_halt(&f))?;
-                self.crossed = Some(Step::Release(0));
+                self.crossed = Some(Step::Release(ReleaseStep::RecordsRead));
                 self.unread = None;
                 self.after_fix(records, span.now)
             }
@@ -259,7 +262,7 @@ impl Release {
         }
         self.stored = Some(stored);
         self.at = if self.at == At::Fresh {
-            self.crossed = Some(Step::Release(1));
+            self.crossed = Some(Step::Release(ReleaseStep::PodConfirmed));
             if self.input.by == Releaser::AgentElsewhere {
                 return Ok(self.leave_kernel(now));
             }
@@ -285,7 +288,7 @@ impl Release {
             return Err(Halt::Pause(poll, format!("the address to become idle: {text}")));
         }
         self.cut_short = !idle;
-        self.crossed = Some(Step::Release(2));
+        self.crossed = Some(Step::Release(ReleaseStep::AddressDrained));
         self.at = At::Again;
         Ok(None)
     }
@@ -301,11 +304,11 @@ impl Release {
             };
         }
         if self.at == At::Address {
-            self.crossed = Some(Step::Release(3));
+            self.crossed = Some(Step::Release(ReleaseStep::AddressRemoved));
             self.at = At::Routing;
             return Ok(None);
         }
-        self.crossed = Some(Step::Release(4));
+        self.crossed = Some(Step::Release(ReleaseStep::RoutingRemoved));
         Ok(self.leave_kernel(now))
     }
 
@@ -321,7 +324,7 @@ impl Release {
 
     fn after_park(&mut self, failure: Option<&RegistryFailure>) -> Next<Outcome> {
         let Some(failure) = failure else {
-            self.crossed = Some(Step::Release(5));
+            self.crossed = Some(Step::Release(ReleaseStep::ReleaseRecorded));
             return Ok(Some(self.released(Done::Parked)));
         };
         let reread = failure.kind == RegistryKind::Conflict || failure.effect == Effect::Unknown;
@@ -340,7 +343,7 @@ impl Release {
                 && s.object.attachment.as_ref().is_some_and(|a| a.state == State::Parked)
         });
         if parked {
-            self.crossed = Some(Step::Release(5));
+            self.crossed = Some(Step::Release(ReleaseStep::ReleaseRecorded));
             return Ok(Some(self.released(Done::Parked)));
         }
         match self.ours(stored) {

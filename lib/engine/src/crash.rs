@@ -6,9 +6,10 @@
 
 use std::future::Future;
 
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
 #[cfg(debug_assertions)]
 use firecamp_core::contract;
+use firecamp_core::step::Step;
 
 /// Where this process crashes, if anywhere.
 #[derive(Debug)]
@@ -57,11 +58,12 @@ impl CrashPoint {
         action: &Action,
         work: impl Future<Output = Option<Reply>>,
     ) -> Option<Reply> {
+        use firecamp_core::step::{AttachStep, FreeStep};
         let answer = work.await;
         if let Action::Assign { .. } = action {
-            self.fire("attach.8");
+            self.after(Step::Attach(AttachStep::AssignSent));
         } else if let Action::Unassign { .. } = action {
-            self.fire("free.3");
+            self.after(Step::Free(FreeStep::UnassignSent));
         }
         answer
     }

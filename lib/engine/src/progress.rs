@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
+use firecamp_core::step::Step;
 use firecamp_core::time::Moment;
 use tracing::{debug, info, warn};
 

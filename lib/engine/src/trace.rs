@@ -2,10 +2,11 @@
 //! path of the core. Debug builds with the feature `trace` only, and only if `FIRECAMP_TRACE` names
 //! a file.
 
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
 #[cfg(all(debug_assertions, feature = "trace"))]
 use firecamp_core::machine::Machine;
 use firecamp_core::machine::Outcome;
+use firecamp_core::step::Step;
 use firecamp_core::time::Moment;
 
 #[cfg(feature = "trace")]
@@ -13,10 +14,11 @@ pub use self::event::{Event, Input};
 
 #[cfg(feature = "trace")]
 mod event {
-    use firecamp_core::action::{Action, Reply, Step};
+    use firecamp_core::action::{Action, Reply};
     use firecamp_core::attach::AttachInput;
     use firecamp_core::machine::Outcome;
     use firecamp_core::release::ReleaseInput;
+    use firecamp_core::step::Step;
     use firecamp_core::time::Moment;
     use serde::{Deserialize, Serialize};
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use firecamp_core::contract::path::AGENT_LOCK;
 use firecamp_core::failure::HostFailure;
-use firecamp_core::lock::Hold;
+use firecamp_core::lock_rule::Hold;
 use firecamp_core::ports::{HostNet as _, SocketUse};
 use firecamp_node::cleanup::{Address, Kernel, Lock, Route};
 

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use firecamp_core::agent::KernelOwner;
-use firecamp_core::lock::LockRecord;
+use firecamp_core::lock_rule::LockRecord;
 
 use crate::error::HostError;
 use crate::kernel::{address, rule};

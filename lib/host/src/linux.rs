@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::Mac;
-use firecamp_core::lock::Hold;
+use firecamp_core::lock_rule::Hold;
 use firecamp_core::ports::{Holder, HostNet, KernelTarget, KernelView, SocketUse};
 use nix::sys::utsname::uname;
 

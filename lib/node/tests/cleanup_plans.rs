@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use firecamp_core::ids::{Epoch, PodUid};
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::ports::{Holder as LockHolder, SocketUse};
 use firecamp_node::cleanup::{
     Address, Holder, Kernel, Lock, Observation, Plan, Route, Rule, Subject, plan,

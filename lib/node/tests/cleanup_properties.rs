@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::contract::exit::Cleaned;
 use firecamp_core::ids::{Epoch, PodUid};
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::ports::{Holder as LockHolder, SocketUse};
 use firecamp_node::cleanup::{
     Address, Holder, Kernel, Known, Lock, Object, Observation, Plan, Route, Rule, Subject, plan,

@@ -171,9 +171,10 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use firecamp_core::attach::{Attach, AttachInput};
+    use firecamp_core::choose_interface::EniRule;
     use firecamp_core::contract::timing;
     use firecamp_core::ids::{ClusterName, Member, NodeName, PodUid, RunId};
-    use firecamp_core::node::{Eni, EniRule, NodeIdentity};
+    use firecamp_core::node::{Eni, NodeIdentity};
     use firecamp_core::plan::{PlanInput, plan};
     use firecamp_core::ports::{KernelView, Owner, PodView, SocketUse};
     use firecamp_core::record::{MemberRecords, Pool, PoolSubnet, ReleasePolicy};

@@ -6,10 +6,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::attach::AttachInput;
+use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{Member, PodUid};
 use firecamp_core::machine::{Attached, Outcome};
-use firecamp_core::node::EniRule;
 use firecamp_core::ports::{Registry, SocketScope};
 use firecamp_core::record::Pool;
 use firecamp_core::release::{ReleaseInput, Releaser};

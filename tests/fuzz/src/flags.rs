@@ -7,8 +7,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
+use firecamp_core::choose_interface::EniRule;
 use firecamp_core::ids::PodUid;
-use firecamp_core::node::EniRule;
 use firecamp_run::config::{
     Identity, InitConfig, LogConfig, LogFormat, Output, Places, StopConfig,
 };

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use firecamp_core::action::Step;
 use firecamp_core::agent::Operation;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::machine::{Maintenance, Outcome, Path, Release};
 use firecamp_core::release::Releaser;
+use firecamp_core::step::Step;
 use serde::Serialize;
 
 use crate::scenario::{Disruption, ExternalReassignment, Fault};
@@ -89,12 +89,12 @@ impl Coverage {
     /// A machine has crossed a boundary.
     pub fn step(&mut self, step: Step) {
         let (kind, number) = match step {
-            Step::Attach(number) => (0, number),
-            Step::Release(number) => (1, number),
-            Step::Free(number) => (2, number),
-            Step::Withdraw(number) => (3, number),
-            Step::Reassert(number) => (4, number),
-            Step::Restore(number) => (5, number),
+            Step::Attach(step) => (0, u8::from(step)),
+            Step::Release(step) => (1, u8::from(step)),
+            Step::Free(step) => (2, u8::from(step)),
+            Step::Withdraw(step) => (3, u8::from(step)),
+            Step::Reassert(step) => (4, u8::from(step)),
+            Step::Restore(step) => (5, u8::from(step)),
             Step::Collect(_) => return,
         };
         if let Some(count) = self.boundaries[kind].get_mut(usize::from(number)) {

@@ -5,7 +5,8 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use firecamp_core::action::{Action, Step};
+use firecamp_core::action::Action;
+use firecamp_core::step::Step;
 use firecamp_core::time::Moment;
 
 use crate::history::{self, Report};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firecamp_core::lock::Hold;
+use firecamp_core::lock_rule::Hold;
 use firecamp_core::time::Moment;
 use firecamp_testkit::sim::{Kernel, Tag};
 

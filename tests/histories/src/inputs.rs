@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use firecamp_core::attach::AttachInput;
+use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
-use firecamp_core::node::EniRule;
 use firecamp_core::ports::SocketScope;
 use firecamp_core::release::{ReleaseInput, Releaser};
 

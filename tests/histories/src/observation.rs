@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use firecamp_core::agent::{AddressReadings, Observation, Operation};
-use firecamp_core::attach::kernel_target;
-use firecamp_core::lock::Hold;
-use firecamp_core::node::EniRule;
+use firecamp_core::choose_interface::EniRule;
+use firecamp_core::lock_rule::Hold;
 use firecamp_core::ports::{KernelTarget, KernelView};
 use firecamp_core::record::{State, StaticIp};
 use firecamp_core::time::Moment;
@@ -121,7 +120,7 @@ impl SimulatedCluster {
         let recorded = record.attachment.as_ref()?.eni.as_ref();
         let recorded = known.enis.iter().find(|eni| Some(&eni.id) == recorded);
         let eni = recorded.or_else(|| known.choose(EniRule::Auto, |_any| true))?;
-        let target = kernel_target(record.address, eni);
+        let target = KernelTarget::on(record.address, eni);
         let view = self.node(node).kernel.observe(&target, now);
         Some((target, view))
     }

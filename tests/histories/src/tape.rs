@@ -4,8 +4,9 @@
 //! Guarantees: recording draws no random numbers and has no effect on the run. A call is recorded
 //! with its answer before another one begins. Calls of one instance carry its number, in order.
 
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::machine::{Machine, Outcome};
+use firecamp_core::step::Step;
 use firecamp_core::time::Moment;
 use serde::Serialize;
 

@@ -5,11 +5,12 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::attach::AttachInput;
+use firecamp_core::choose_interface::EniRule;
 use firecamp_core::ids::{
     ClusterName, EniId, Epoch, Mac, Member, NodeName, PodUid, RunId, SubnetId, Version,
 };
-use firecamp_core::lock::{Hold, LockRecord};
-use firecamp_core::node::{Eni, EniRule, NodeIdentity};
+use firecamp_core::lock_rule::{Hold, LockRecord};
+use firecamp_core::node::{Eni, NodeIdentity};
 use firecamp_core::ports::{Holder, Owner, OwnerEni, SocketScope};
 use firecamp_core::record::{Claim, Pool, PoolSubnet, ReleasePolicy, StaticIp};
 use firecamp_core::release::{ReleaseInput, Releaser};

@@ -25,7 +25,7 @@
 //! ticks, and what must happen within T happens before the second: a call that was authorised
 //! before an epoch was acquired can take effect until the barrier of that epoch ends, but not at
 //! its very end. Polls are far shorter than a tick and end within it. Backoffs with jitter end at
-//! any moment. Machines are kept in the core's canonical form, relative to now. Deadlines are an
+//! any moment. Machines are kept in a [`canonical`] form, relative to now. Deadlines are an
 //! hour away and never come: a crash, which the model has, cuts off the same executions.
 //!
 //! # Coarse steps
@@ -66,6 +66,7 @@
 
 mod agent;
 mod budget;
+pub mod canonical;
 mod command;
 mod config;
 mod fixture;
@@ -81,6 +82,7 @@ mod reply;
 mod run;
 mod state;
 mod trace;
+pub mod transition;
 mod transitions;
 
 pub use command::command;

@@ -3,12 +3,13 @@
 //! The machines are the product's own. The next state depends only on the state and the reply, so
 //! it is computed once and memoised.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use dashmap::DashSet;
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::{Execution, Operation};
 use firecamp_core::attach::{Attach, AttachInput};
-use firecamp_core::canonical::Canonical;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::machine::{Machine, Outcome, Path, Release as Released};
 use firecamp_core::record::{State, StaticIp, Write};
@@ -16,9 +17,11 @@ use firecamp_core::release::{Release, ReleaseInput};
 use firecamp_core::time::Moment;
 
 use crate::agent::PlanKey;
+use crate::canonical::{ORIGIN, canonical};
 use crate::fixture::{Fixture, HolderId, Kind, epoch_number, version_numbers};
 use crate::intern::{Interner, Memo};
 use crate::reply::{Answer, Context};
+use crate::transition::Row;
 
 /// The unit of time: T / 2.
 pub(crate) const TICK: Duration = Duration::from_millis(2_500);
@@ -40,21 +43,26 @@ impl Core {
         }
     }
 
-    fn reply(&mut self, reply: Reply) {
-        let now = Canonical::ORIGIN;
-        match self {
-            Self::Attach(machine) => machine.reply(reply, now),
-            Self::Release(machine) => machine.reply(reply, now),
-            Self::Execution(machine) => machine.reply(reply, now),
-        }
+    /// The transition, of an attach or a release.
+    fn reply(&mut self, reply: Reply) -> Option<Row> {
+        let now = ORIGIN;
+        let taken = match self {
+            Self::Attach(machine) => Row::take(&mut **machine, reply, now),
+            Self::Release(machine) => Row::take(&mut **machine, reply, now),
+            Self::Execution(machine) => {
+                machine.reply(reply, now);
+                None
+            }
+        };
         self.canonical(now);
+        taken
     }
 
     fn canonical(&mut self, now: Moment) {
         match self {
-            Self::Attach(machine) => machine.canonical(now),
-            Self::Release(machine) => machine.canonical(now),
-            Self::Execution(machine) => machine.canonical(now),
+            Self::Attach(machine) => **machine = canonical(&**machine, now),
+            Self::Release(machine) => **machine = canonical(&**machine, now),
+            Self::Execution(machine) => **machine = canonical(&**machine, now),
         }
     }
 
@@ -164,6 +172,7 @@ pub(crate) struct Machines {
     states: Interner<Core, MachineInfo>,
     records: Interner<StaticIp, Record>,
     replies: Memo<(u32, Answer)>,
+    transitions: DashSet<Row>,
     ticks: Memo<u32>,
     operations: Interner<Operation, Operation>,
     plans: Memo<PlanKey>,
@@ -181,6 +190,7 @@ impl Machines {
             states: Interner::new(),
             records: Interner::new(),
             replies: Memo::new(),
+            transitions: DashSet::new(),
             ticks: Memo::new(),
             operations: Interner::new(),
             plans: Memo::new(),
@@ -204,13 +214,18 @@ impl Machines {
         (self.states.len(), self.records.len())
     }
 
+    /// The transitions of attach and release so far.
+    pub(crate) fn transitions(&self) -> BTreeSet<Row> {
+        self.transitions.iter().map(|row| row.clone()).collect()
+    }
+
     pub(crate) fn attach(&self, input: AttachInput) -> u32 {
-        let machine = Attach::new(input, Canonical::ORIGIN);
+        let machine = Attach::new(input, ORIGIN);
         self.fresh(Core::Attach(Box::new(machine)))
     }
 
     pub(crate) fn release(&self, input: ReleaseInput) -> u32 {
-        let machine = Release::new(input, Canonical::ORIGIN);
+        let machine = Release::new(input, ORIGIN);
         self.fresh(Core::Release(Box::new(machine)))
     }
 
@@ -233,13 +248,13 @@ impl Machines {
         if let Operation::Release { member, pod, by } = operation {
             return self.release(Fixture::agents_release(member, pod, *by, run));
         }
-        let late = Canonical::ORIGIN.plus(LATE);
+        let late = ORIGIN.plus(LATE);
         let execution = Execution::new(operation, &self.fixture.cluster(), run, late);
         self.fresh(Core::Execution(Box::new(execution)))
     }
 
     fn fresh(&self, mut core: Core) -> u32 {
-        core.canonical(Canonical::ORIGIN);
+        core.canonical(ORIGIN);
         self.number(core)
     }
 
@@ -255,7 +270,9 @@ impl Machines {
     pub(crate) fn reply(&self, machine: u32, reply: Answer, context: Context) -> u32 {
         self.replies.get((machine, reply), || {
             let mut core = self.known(machine).core.clone();
-            core.reply(reply.reply(self, context));
+            if let Some(row) = core.reply(reply.reply(self, context)) {
+                self.transitions.insert(row);
+            }
             self.number(core)
         })
     }
@@ -264,7 +281,7 @@ impl Machines {
     pub(crate) fn older(&self, machine: u32) -> u32 {
         self.ticks.get(machine, || {
             let mut core = self.known(machine).core.clone();
-            core.canonical(Canonical::ORIGIN.plus(TICK));
+            core.canonical(ORIGIN.plus(TICK));
             self.number(core)
         })
     }
@@ -283,7 +300,7 @@ impl Machines {
 
     fn action(&self, action: &Action) -> Request {
         let fixture = &self.fixture;
-        let left = action.time_left(Canonical::ORIGIN).map_or(0, ticks);
+        let left = action.time_left(ORIGIN).map_or(0, ticks);
         match action {
             Action::ReadMember => Request::Member,
             Action::ReadRecord(_) => Request::Record,

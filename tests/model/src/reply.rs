@@ -4,7 +4,7 @@ use firecamp_core::action::Reply;
 use firecamp_core::failure::{
     CloudFailure, CloudKind, Effect, HostFailure, HostKind, RegistryFailure, RegistryKind,
 };
-use firecamp_core::lock::LockRecord;
+use firecamp_core::lock_rule::LockRecord;
 use firecamp_core::ports::{KernelView, PodLifecycle, PodView, SocketUse};
 use firecamp_core::record::{MemberRecords, Stored};
 

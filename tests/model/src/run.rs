@@ -1,5 +1,6 @@
 //! Explores a configuration and reports the result.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
@@ -7,6 +8,7 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model};
 use crate::config::Config;
 use crate::model::ProtocolModel;
 use crate::properties::HEALS;
+use crate::transition::Row;
 
 /// The result of an exploration.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -27,6 +29,9 @@ pub struct Report {
     pub machines: usize,
     /// The number of contents of records.
     pub records: usize,
+    /// The transitions of attach and release that were taken.
+    #[serde(skip)]
+    pub taken: BTreeSet<Row>,
     /// Violated properties, each with an execution that violates it.
     pub broken: Vec<Broken>,
     /// The states that must be reached and were not.
@@ -89,6 +94,7 @@ pub fn explore(config: Config, threads: usize, timeout: Option<Duration>) -> Rep
         seconds: elapsed.as_secs_f64(),
         machines,
         records,
+        taken: model.machines.transitions(),
         broken,
         missing,
     }

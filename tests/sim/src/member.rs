@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use firecamp_core::attach::AttachInput;
+use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{Member, PodUid};
 use firecamp_core::machine::{Attached, Failure, Outcome, Release as Done};
-use firecamp_core::node::EniRule;
 use firecamp_core::ports::SocketScope;
 use firecamp_core::release::{ReleaseInput, Releaser};
 use firecamp_engine::{Ended, NoFile, Rng, Run, Signal, Systems, run};

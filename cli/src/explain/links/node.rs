@@ -1,7 +1,7 @@
 //! The links after the record: EC2, and the node's lock, kernel and file.
 
 use firecamp_core::agent::KernelOwner;
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::ports::{KernelView, Owner, OwnerEni};
 use firecamp_core::record::StaticIp;
 use firecamp_registry::api::AddressStatus;

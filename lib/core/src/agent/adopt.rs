@@ -22,7 +22,7 @@ use crate::ids::{
     ClusterName, EniId, Epoch, InstanceId, Member, NodeName, PodUid, RunId, SubnetId,
 };
 use crate::interface::Interface;
-use crate::lock::{Hold, LockRecord};
+use crate::lock_rule::{Hold, LockRecord};
 use crate::ports::{Owner, SocketScope, SocketUse};
 use crate::record::{Attachment, OrphanPolicy, Pool, PoolSubnet, State, StaticIp};
 use crate::time::Moment;

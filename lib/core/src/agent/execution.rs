@@ -4,16 +4,18 @@ use super::reassert::Reassert;
 use super::upkeep::Upkeep;
 use super::withdraw::Withdraw;
 use super::{Operation, PATIENCE};
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::contract::timing;
 use crate::ids::{ClusterName, RunId};
 use crate::machine::{Machine, Outcome};
 use crate::ports::SocketScope;
 use crate::release::{Release, ReleaseInput};
+use crate::step::Step;
 use crate::time::Moment;
 
 /// The machine of one operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Execution {
     /// A withdrawal.
     Withdraw(Box<Withdraw>),
@@ -94,15 +96,6 @@ impl Machine for Execution {
             Self::Release(it) => it.outcome(),
             Self::Reassert(it) => it.outcome(),
             Self::Upkeep(it) => it.outcome(),
-        }
-    }
-
-    fn canonical(&mut self, now: Moment) {
-        match self {
-            Self::Withdraw(it) => it.canonical(now),
-            Self::Release(it) => it.canonical(now),
-            Self::Reassert(it) => it.canonical(now),
-            Self::Upkeep(it) => it.canonical(now),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::bug::{Bug, planted};
 use crate::ids::{ClusterName, NodeName};
-use crate::lock::{Hold, LockRecord};
+use crate::lock_rule::{Hold, LockRecord};
 use crate::ports::{KernelTarget, KernelView, PodView};
 use crate::record::{State, StaticIp};
 use crate::time::Moment;

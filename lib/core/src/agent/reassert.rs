@@ -6,9 +6,8 @@
 use std::net::Ipv4Addr;
 
 use super::PATIENCE;
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Verdict};
@@ -20,9 +19,11 @@ use crate::machine::{
 };
 use crate::ports::Owner;
 use crate::record::{Mutation, PendingMutation, State, StaticIp, Stored, Write};
+use crate::step::{ReassertStep, Step};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Read,
     Owner,
@@ -46,6 +47,7 @@ enum At {
 
 /// The machine of [`Operation::Reassert`](super::Operation::Reassert).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Reassert {
     address: Ipv4Addr,
     epoch: Epoch,
@@ -101,7 +103,7 @@ impl Reassert {
                 self.after_owner(&owner, span.now)
             }
             (At::PendingMutation { force }, Reply::Written(Ok(version))) => {
-                self.crossed = Some(Step::Reassert(1));
+                self.crossed = Some(Step::Reassert(ReassertStep::AssignPending));
                 self.stored = self.with_pending().map(|object| Stored { version, object });
                 self.approach(force, span)
             }
@@ -216,7 +218,7 @@ impl Reassert {
 
     fn after_assign(&mut self, failure: Option<CloudFailure>, now: Moment) -> Next<Outcome> {
         let Some(failure) = failure else {
-            self.crossed = Some(Step::Reassert(2));
+            self.crossed = Some(Step::Reassert(ReassertStep::AssignAnswered));
             return self.settle(Ok(Maintenance::Reasserted), now);
         };
         if failure.effect == Effect::Unknown && !planted(Bug::GiveUpClearsMark) {
@@ -305,7 +307,7 @@ impl Reassert {
     }
 
     fn ended(&mut self) -> Outcome {
-        self.crossed = Some(Step::Reassert(3));
+        self.crossed = Some(Step::Reassert(ReassertStep::ReassertEnded));
         match &self.verdict {
             Ok(what) => Outcome::Maintained { what: *what, address: self.address },
             Err(failure) => Outcome::Failed(failure.clone()),
@@ -368,23 +370,5 @@ impl Machine for Reassert {
 
     fn outcome(&self) -> Option<&Outcome> {
         if let At::Done(outcome) = &self.at { Some(outcome) } else { None }
-    }
-
-    fn canonical(&mut self, now: Moment) {
-        let canon = Canonical::at(now);
-        self.crossed = None;
-        let action = self.action();
-        canon.requested(&mut self.requested, &action);
-        canon.age([&mut self.look_up_sent], timing::CALL_BOUND);
-        canon.due(&mut self.unanswered);
-        self.waiting.canonical(canon);
-        if let Err(failure) = &mut self.verdict {
-            failure.message.clear();
-        }
-        match &mut self.at {
-            At::Note { not_after, .. } | At::Assign { not_after, .. } => canon.due([not_after]),
-            At::Done(outcome) => outcome.canonical(),
-            At::Read | At::Owner | At::PendingMutation { .. } | At::Clear | At::Cleared => {}
-        }
     }
 }

@@ -9,9 +9,8 @@
 use std::net::Ipv4Addr;
 
 use super::PATIENCE;
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::{HostFailure, HostKind};
@@ -19,15 +18,18 @@ use crate::machine::{
     Failure, Halt, Machine, Maintenance, Next, Outcome, Waiting, mismatch, registry_halt,
 };
 use crate::ports::{Holder, KernelTarget, KernelView};
+use crate::step::{CollectStep, RestoreStep, Step};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Work {
     Restore(KernelTarget),
     Collect(Ipv4Addr),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Fresh,
     Address,
@@ -39,6 +41,7 @@ enum At {
 /// The machine of [`Operation::Restore`](super::Operation::Restore) and
 /// [`Operation::Collect`](super::Operation::Collect).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Upkeep {
     work: Work,
     holder: Holder,
@@ -69,10 +72,14 @@ impl Upkeep {
         }
     }
 
-    fn boundary(&self, number: u8) -> Step {
+    /// The boundary behind the kernel's change.
+    fn boundary(&self) -> Step {
+        let address = self.at == At::Address;
         match self.work {
-            Work::Restore(_) => Step::Restore(number),
-            Work::Collect(_) => Step::Collect(number),
+            Work::Restore(_) if address => Step::Restore(RestoreStep::AddressAdded),
+            Work::Restore(_) => Step::Restore(RestoreStep::RoutingAdded),
+            Work::Collect(_) if address => Step::Collect(CollectStep::AddressRemoved),
+            Work::Collect(_) => Step::Collect(CollectStep::RoutingRemoved),
         }
     }
 
@@ -87,7 +94,7 @@ impl Upkeep {
                 if !unread && read.map_err(|f| registry_halt(&f))?.is_some() {
                     return Ok(Some(self.maintained(Maintenance::NothingToDo)));
                 }
-                self.crossed = Some(Step::Collect(1));
+                self.crossed = Some(Step::Collect(CollectStep::RecordAbsent));
                 self.at = At::Address;
                 Ok(None)
             }
@@ -105,23 +112,18 @@ impl Upkeep {
             Ok(changed) => self.changed |= changed,
             Err(failure) => return self.refused(failure),
         }
-        let restores = matches!(self.work, Work::Restore(_));
-        if self.at == At::Address {
-            self.crossed = Some(self.boundary(if restores { 1 } else { 2 }));
-            self.at = At::Routing;
-            return Ok(None);
-        }
-        self.crossed = Some(self.boundary(if restores { 2 } else { 3 }));
-        if restores {
-            self.at = At::Verify;
-            return Ok(None);
-        }
-        Ok(Some(self.ended(Maintenance::Collected)))
+        self.crossed = Some(self.boundary());
+        self.at = match self.work {
+            Work::Restore(_) | Work::Collect(_) if self.at == At::Address => At::Routing,
+            Work::Restore(_) => At::Verify,
+            Work::Collect(_) => return Ok(Some(self.ended(Maintenance::Collected))),
+        };
+        Ok(None)
     }
 
     fn after_verify(&mut self, view: &KernelView) -> Next<Outcome> {
         if view.is_complete() {
-            self.crossed = Some(Step::Restore(3));
+            self.crossed = Some(Step::Restore(RestoreStep::KernelVerified));
             return Ok(Some(self.ended(Maintenance::Restored)));
         }
         let text = format!(
@@ -198,13 +200,5 @@ impl Machine for Upkeep {
 
     fn outcome(&self) -> Option<&Outcome> {
         if let At::Done(outcome) = &self.at { Some(outcome) } else { None }
-    }
-
-    fn canonical(&mut self, now: Moment) {
-        self.crossed = None;
-        self.waiting.canonical(Canonical::at(now));
-        if let At::Done(outcome) = &mut self.at {
-            outcome.canonical();
-        }
     }
 }

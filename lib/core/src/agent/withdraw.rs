@@ -4,9 +4,8 @@
 use std::net::Ipv4Addr;
 
 use super::PATIENCE;
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::{HostFailure, HostKind};
@@ -15,9 +14,11 @@ use crate::machine::{
 };
 use crate::ports::Holder;
 use crate::record::{State, StaticIp, Stored};
+use crate::step::{Step, WithdrawStep};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Fresh,
     Address,
@@ -27,6 +28,7 @@ enum At {
 
 /// The machine of [`Operation::Withdraw`](super::Operation::Withdraw).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Withdraw {
     address: Ipv4Addr,
     holder: Holder,
@@ -57,12 +59,16 @@ impl Withdraw {
                 if !self.is_superseded(stored.as_ref()) {
                     return Ok(Some(self.maintained(Maintenance::NothingToDo)));
                 }
-                self.crossed = Some(Step::Withdraw(1));
+                self.crossed = Some(Step::Withdraw(WithdrawStep::HolderSuperseded));
                 self.at = At::Address;
                 Ok(None)
             }
-            (At::Address, Reply::Host(done)) => self.after_kernel(done, Step::Withdraw(2)),
-            (At::Routing, Reply::Host(done)) => self.after_kernel(done, Step::Withdraw(3)),
+            (At::Address, Reply::Host(done)) => {
+                self.after_kernel(done, Step::Withdraw(WithdrawStep::AddressRemoved))
+            }
+            (At::Routing, Reply::Host(done)) => {
+                self.after_kernel(done, Step::Withdraw(WithdrawStep::RoutingRemoved))
+            }
             (at, _) => mismatch(&format!("{at:?}")),
         }
     }
@@ -139,13 +145,5 @@ impl Machine for Withdraw {
 
     fn outcome(&self) -> Option<&Outcome> {
         if let At::Done(outcome) = &self.at { Some(outcome) } else { None }
-    }
-
-    fn canonical(&mut self, now: Moment) {
-        self.crossed = None;
-        self.waiting.canonical(Canonical::at(now));
-        if let At::Done(outcome) = &mut self.at {
-            outcome.canonical();
-        }
     }
 }

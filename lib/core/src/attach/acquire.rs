@@ -2,46 +2,23 @@
 //! compare-and-swap. The order is the safety argument: the record was read first, then the pod is
 //! checked, then the write names the version that was read. A conflict starts again at the read.
 
-use super::AttachInput;
-use super::bind::Bound;
+use super::held::{Acquired, Bound};
+use super::input::AttachInput;
 use super::messages::{holder_text, not_of_the_set};
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Claimant, Take};
 use crate::failure::{Effect, RegistryFailure, RegistryKind};
 use crate::ids::{Epoch, Version};
 use crate::machine::{Halt, Next, Span, mismatch, registry_halt};
-use crate::node::Eni;
 use crate::ports::{Controller, PodLifecycle, PodView};
 use crate::record::{StaticIp, Stored, Write};
-use crate::time::Moment;
-
-/// An epoch that this run acquired.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Acquired {
-    /// The record as we wrote or last read it.
-    pub(super) stored: Stored<StaticIp>,
-    /// The record as it was before the take.
-    pub(super) before: StaticIp,
-    pub(super) eni: Eni,
-    pub(super) take: Take,
-    /// A moment before the request was sent that last confirmed our epoch.
-    pub(super) authorised: Moment,
-    /// When the answer to the write of the epoch came.
-    pub(super) taken: Moment,
-    /// IMDS listed the address on this ENI before any call of ours, or may still list it for an
-    /// earlier call: a listed address proves nothing.
-    pub(super) listed: bool,
-    /// This node sent an Assign for it so recently that IMDS may still report its effect.
-    pub(super) recently_assigned: bool,
-    /// When the owner look-up was started, if it was.
-    pub(super) begun: Option<Moment>,
-}
+use crate::step::{AttachStep, Step};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Pod,
     Write,
@@ -49,6 +26,7 @@ enum At {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Acquire {
     at: At,
     bound: Bound,
@@ -57,22 +35,7 @@ pub(super) struct Acquire {
     first_epoch: Option<Epoch>,
 }
 
-impl Acquired {
-    pub(super) fn canonical(&mut self, canon: Canonical) {
-        canon.age([&mut self.authorised], timing::CALL_BOUND);
-        canon.age([&mut self.taken], timing::CALL_BOUND);
-        self.begun = None;
-        if self.before.pending_mutations.is_empty() {
-            Canonical::forget([&mut self.taken]);
-        }
-    }
-}
-
 impl Acquire {
-    pub(super) fn canonical(&mut self, canon: Canonical) {
-        self.bound.canonical(canon);
-    }
-
     pub(super) fn new(bound: Bound, first_epoch: Option<Epoch>) -> Self {
         Self { at: At::Pod, bound, take: None, first_epoch }
     }
@@ -99,7 +62,7 @@ impl Acquire {
             (At::Pod, Reply::Pod(read)) => {
                 let pod = read.map_err(|f| registry_halt(&f))?;
                 self.check(input, &pod)?;
-                *crossed = Some(Step::Attach(2));
+                *crossed = Some(Step::Attach(AttachStep::PodConfirmed));
                 if planted(Bug::PodCheckFirst) {
                     self.at = At::Reread;
                     return Ok(None);
@@ -109,7 +72,7 @@ impl Acquire {
                 Ok(None)
             }
             (At::Write, Reply::Written(Ok(version))) => {
-                *crossed = Some(Step::Attach(7));
+                *crossed = Some(Step::Attach(AttachStep::EpochAcquired));
                 Ok(Some(self.held(input, version, span)))
             }
             (At::Write, Reply::Written(Err(failure))) => Err(self.write_failed(&failure)),
@@ -244,7 +207,7 @@ impl Acquire {
         let ours = stored.filter(|stored| stored.object == taken);
         match ours {
             Some(stored) => {
-                *crossed = Some(Step::Attach(7));
+                *crossed = Some(Step::Attach(AttachStep::EpochAcquired));
                 let mut held = self.held(input, stored.version.clone(), span);
                 held.stored = stored;
                 Ok(Some(held))
@@ -252,32 +215,4 @@ impl Acquire {
             None => Err(Halt::Restart("the write of the epoch did not take effect".to_owned())),
         }
     }
-}
-
-/// The fresh record, if this run still holds it.
-pub(super) fn still_ours(
-    held: &Acquired,
-    input: &AttachInput,
-    stored: Option<Stored<StaticIp>>,
-) -> Result<Stored<StaticIp>, Halt> {
-    let address = held.stored.object.address;
-    let Some(stored) = stored else {
-        let text = format!("StaticIP {address} does not exist any more");
-        return Err(Halt::Fail(Exit::RegistryInvalid, text));
-    };
-    // An agent that found the pod gone may have parked the very epoch of this run.
-    let ours = stored.object.held_by(&input.pod, held.stored.object.epoch)
-        && stored.object.attachment.as_ref().is_some_and(|a| {
-            a.run == input.run || (planted(Bug::UidForEpoch) && a.pod == input.pod)
-        });
-    if ours {
-        return Ok(stored);
-    }
-    let (epoch, held) = (stored.object.epoch, held.stored.object.epoch);
-    if epoch == held {
-        let text = format!("epoch {held} of {address} was released for pod {}", input.pod);
-        return Err(Halt::Superseded(text));
-    }
-    let holder = holder_text(&stored.object);
-    Err(Halt::Superseded(format!("{holder} took epoch {epoch} of {address}; this run held {held}")))
 }

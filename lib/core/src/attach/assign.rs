@@ -2,34 +2,25 @@
 //! before any forced Assign, each Assign is authorised less than T before it is sent, and the
 //! machine proves that the data path has switched.
 
-mod canonical;
 mod proof;
 
-use super::AttachInput;
-use super::acquire::{Acquired, still_ours};
-use super::bind::link_halt;
+use super::held::{Acquired, Assigned, still_ours};
+use super::input::AttachInput;
 use super::messages::foreign;
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Verdict, Whereabouts};
 use crate::failure::{CloudFailure, CloudKind, Effect};
-use crate::machine::{Halt, Next, Path, Span, cloud_read_halt, mismatch, registry_halt};
+use crate::machine::{Halt, Next, Path, Span, cloud_read_halt, link_halt, mismatch, registry_halt};
 use crate::ports::Owner;
 use crate::record::{StaticIp, Stored};
+use crate::step::{AttachStep, Step};
 use crate::time::Moment;
 
-/// The address is on the ENI and the data path has switched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Assigned {
-    pub(super) held: Acquired,
-    pub(super) path: Path,
-    /// Until when a call of ours may still take effect.
-    pub(super) unanswered: Option<Moment>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     /// After a barrier: does IMDS list the address before our Assign?
     Relisted,
@@ -61,6 +52,7 @@ enum At {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Assign {
     at: At,
     held: Acquired,
@@ -157,7 +149,7 @@ impl Assign {
                 Ok(None)
             }
             (At::Assign { .. }, Reply::Cloud(Ok(()))) => {
-                *crossed = Some(Step::Attach(9));
+                *crossed = Some(Step::Attach(AttachStep::AssignAnswered));
                 self.after_assigned(span.now)
             }
             (At::Assign { force, .. }, Reply::Cloud(Err(failure))) => {
@@ -165,7 +157,7 @@ impl Assign {
             }
             (At::Unanswered(_) | At::Listed, Reply::Listed(read)) => {
                 if read.is_ok_and(|set| set.contains(&self.record().address)) {
-                    *crossed = Some(Step::Attach(10));
+                    *crossed = Some(Step::Attach(AttachStep::DataPathSwitched));
                     return Ok(Some(self.moved(Path::Moved)));
                 }
                 self.after_unlisted(span.now)

@@ -4,46 +4,26 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use super::AttachInput;
-use super::complete::kernel_target;
 use super::excluded::{may_carry, may_hand_out};
+use super::held::Bound;
+use super::input::AttachInput;
 use super::messages::{in_use, no_eni_in_pool, no_eni_in_subnet};
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::allocate;
 use crate::bug::{Bug, planted};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::HostKind;
-use crate::ids::{Epoch, SetName, SubnetId};
-use crate::machine::{Halt, Next, Span, cloud_read_halt, mismatch, registry_halt};
+use crate::ids::{Epoch, SubnetId};
+use crate::machine::{Halt, Next, Span, cloud_read_halt, link_halt, mismatch, registry_halt};
 use crate::node::{Eni, NodeIdentity};
-use crate::ports::{KernelView, Owner};
+use crate::ports::{KernelTarget, KernelView, Owner};
 use crate::record::{Claim, MemberRecords, Pool, PoolSubnet, StaticIp, Stored, Write};
+use crate::step::{AttachStep, Step};
 use crate::time::Moment;
 
-/// A member with its record, and the ENI that will carry the address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Bound {
-    pub(super) stored: Stored<StaticIp>,
-    /// The StatefulSet that the claim is bound to.
-    pub(super) set: Option<SetName>,
-    pub(super) eni: Eni,
-    /// The epoch of this node's lock record: a new epoch is higher.
-    pub(super) floor: Epoch,
-    /// This node sent an Assign for it so recently that IMDS may still report its effect.
-    pub(super) recently_assigned: bool,
-    /// When the owner look-up was started, if it was.
-    pub(super) begun: Option<Moment>,
-}
-
-impl Bound {
-    pub(super) fn canonical(&mut self, canon: Canonical) {
-        canon.age(&mut self.begun, timing::CALL_BOUND);
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Member,
     Begin(Stored<StaticIp>),
@@ -58,12 +38,14 @@ enum At {
 
 /// The pool and subnet of a first address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Site {
     pool: Pool,
     subnet: PoolSubnet,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Bind {
     at: At,
     records: MemberRecords,
@@ -117,7 +99,7 @@ impl Bind {
             }
             At::Probe(_) => Action::ProbeFile,
             At::Link(bound) => {
-                Action::Observe(kernel_target(bound.stored.object.address, &bound.eni))
+                Action::Observe(KernelTarget::on(bound.stored.object.address, &bound.eni))
             }
         }
     }
@@ -132,7 +114,7 @@ impl Bind {
         match (self.at.clone(), reply) {
             (At::Member, Reply::Member(read)) => {
                 self.records = *read.map_err(|f| registry_halt(&f))?;
-                *crossed = Some(Step::Attach(0));
+                *crossed = Some(Step::Attach(AttachStep::RecordsRead));
                 self.after_member(input, span.now)
             }
             (At::Begin(_), Reply::Begun) => {
@@ -142,7 +124,7 @@ impl Bind {
             }
             (At::Identity, Reply::Identity(read)) => {
                 let node = read.map_err(|f| cloud_read_halt(&f))?;
-                *crossed = Some(Step::Attach(1));
+                *crossed = Some(Step::Attach(AttachStep::NodeIdentified));
                 self.after_identity(input, node, span.now)
             }
             (At::Allocated(site), Reply::Allocated(read)) => {
@@ -155,20 +137,20 @@ impl Bind {
             }
             (At::Claim(site, candidate), Reply::Written(written)) => {
                 written.map_err(|f| registry_halt(&f))?;
-                *crossed = Some(Step::Attach(3));
+                *crossed = Some(Step::Attach(AttachStep::ClaimWritten));
                 self.at = At::Create(site, candidate);
                 Ok(None)
             }
             (At::Create(..), Reply::Written(written)) => {
                 written.map_err(|f| registry_halt(&f))?;
-                *crossed = Some(Step::Attach(4));
+                *crossed = Some(Step::Attach(AttachStep::AddressAllocated));
                 // Read back: the claim may name another address now.
                 self.at = At::Member;
                 Ok(None)
             }
             (At::Probe(bound), Reply::File(probed)) => {
                 probed.map_err(|f| Halt::Fail(Exit::DiskRefused, f.detail))?;
-                *crossed = Some(Step::Attach(5));
+                *crossed = Some(Step::Attach(AttachStep::FileProbed));
                 self.at = At::Link(bound);
                 Ok(None)
             }
@@ -177,14 +159,6 @@ impl Bind {
                 after_link(bound, &view, crossed)
             }
             (at, _) => mismatch(&format!("{at:?}")),
-        }
-    }
-
-    pub(super) fn canonical(&mut self, canon: Canonical) {
-        canon.age(&mut self.missing, timing::METADATA_PATIENCE);
-        canon.age(&mut self.begun, timing::CALL_BOUND);
-        if let At::Probe(bound) | At::Link(bound) = &mut self.at {
-            bound.canonical(canon);
         }
     }
 
@@ -378,20 +352,10 @@ fn after_link(bound: Bound, view: &KernelView, crossed: &mut Option<Step>) -> Ne
         let text = format!("no link has the MAC {} of {}", eni.mac, eni.id);
         return Err(link_halt(HostKind::NoLink, text));
     }
-    *crossed = Some(Step::Attach(6));
+    *crossed = Some(Step::Attach(AttachStep::LinkFound));
     let floor = view.recorded.as_ref().map(|last| last.holder.epoch).unwrap_or_default();
     let news = timing::CALL_BOUND + timing::METADATA_LAG;
     let recently_assigned =
         view.assigned.is_some_and(|age| age < news) && !planted(Bug::ForgetEarlierAssign);
     Ok(Some(Bound { floor, recently_assigned, ..bound }))
-}
-
-/// The kernel needs seconds until a hot-plugged ENI has its link, so the machine retries.
-pub(super) fn link_halt(kind: HostKind, detail: String) -> Halt {
-    match kind {
-        HostKind::Superseded => Halt::Superseded(detail),
-        HostKind::NoLink => Halt::Retry(timing::BACKOFF_BASE, Exit::NodeUnsuitable, detail),
-        HostKind::Busy => Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, detail),
-        HostKind::Refused => Halt::Fail(Exit::KernelRefused, detail),
-    }
 }

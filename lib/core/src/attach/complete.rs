@@ -1,28 +1,23 @@
 //! Last part of attach: the kernel, the file, a terminating predecessor, and the compare-and-swap
 //! that completes the attach.
 
-use std::net::Ipv4Addr;
-use std::time::Duration;
-
-use super::AttachInput;
-use super::acquire::still_ours;
-use super::assign::Assigned;
-use super::bind::link_halt;
+use super::held::{Assigned, still_ours};
+use super::input::AttachInput;
 use super::undo::Undo;
-use crate::action::{Action, Reply, Step};
+use crate::action::{Action, Reply};
 use crate::bug::{Bug, planted};
-use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
-use crate::contract::{kernel, timing};
+use crate::contract::timing;
 use crate::decide;
 use crate::failure::{Effect, HostFailure, RegistryFailure, RegistryKind};
-use crate::machine::{Attached, Failure, Halt, Next, Span, mismatch, registry_halt};
-use crate::node::Eni;
-use crate::ports::{Holder, KernelTarget, KernelView, Routing, SocketScope, SocketUse};
+use crate::machine::{Attached, Failure, Halt, Next, Span, link_halt, mismatch, registry_halt};
+use crate::ports::{Holder, KernelTarget, KernelView, SocketScope, SocketUse};
 use crate::record::{State, StaticIp, Stored, Write};
+use crate::step::{AttachStep, Step};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Fresh,
     Address,
@@ -37,6 +32,7 @@ enum At {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Complete {
     at: At,
     moved: Assigned,
@@ -57,14 +53,6 @@ impl Complete {
         Self { at, moved, in_kernel: false, begun: now, overlapped: false }
     }
 
-    pub(super) fn canonical(&mut self, canon: Canonical, grace: Duration) {
-        self.moved.canonical(canon);
-        canon.age([&mut self.begun], grace);
-        if self.at != At::Predecessor {
-            Canonical::forget([&mut self.begun]);
-        }
-    }
-
     fn record(&self) -> &StaticIp {
         &self.moved.held.stored.object
     }
@@ -75,7 +63,7 @@ impl Complete {
 
     pub(super) fn action(&self, input: &AttachInput) -> Action {
         let address = self.record().address;
-        let target = kernel_target(address, &self.moved.held.eni);
+        let target = KernelTarget::on(address, &self.moved.held.eni);
         match self.at {
             At::Fresh | At::Reread => Action::ReadRecord(address),
             At::Address => Action::AddAddress(target, self.holder(input)),
@@ -126,7 +114,7 @@ impl Complete {
                 self.after_sockets(input, used, span.now)
             }
             (At::Complete, Reply::Written(Ok(_version))) => {
-                *crossed = Some(Step::Attach(17));
+                *crossed = Some(Step::Attach(AttachStep::AttachRecorded));
                 Ok(Some(self.attached()))
             }
             (At::Complete, Reply::Written(Err(failure))) => Err(self.write_failed(&failure)),
@@ -146,10 +134,10 @@ impl Complete {
 
     fn after_kernel(&mut self, crossed: &mut Option<Step>) {
         if self.at == At::Address {
-            *crossed = Some(Step::Attach(11));
+            *crossed = Some(Step::Attach(AttachStep::AddressAdded));
             self.at = At::Routing;
         } else {
-            *crossed = Some(Step::Attach(12));
+            *crossed = Some(Step::Attach(AttachStep::RoutingAdded));
             self.at = At::Verify;
         }
     }
@@ -161,7 +149,7 @@ impl Complete {
         now: Moment,
     ) -> Next<Attached> {
         if view.link_up && view.address && view.routing {
-            *crossed = Some(Step::Attach(13));
+            *crossed = Some(Step::Attach(AttachStep::KernelVerified));
             if planted(Bug::FileBeforeKernel) {
                 return self.approach_completion(now);
             }
@@ -188,17 +176,17 @@ impl Complete {
     ) -> Next<Attached> {
         match self.at {
             At::Stage => {
-                *crossed = Some(Step::Attach(14));
+                *crossed = Some(Step::Attach(AttachStep::FileStaged));
                 self.at = if changed { At::Publish } else { At::Sync };
                 Ok(None)
             }
             At::Publish => {
-                *crossed = Some(Step::Attach(15));
+                *crossed = Some(Step::Attach(AttachStep::FilePublished));
                 self.at = At::Sync;
                 Ok(None)
             }
             At::Sync => {
-                *crossed = Some(Step::Attach(16));
+                *crossed = Some(Step::Attach(AttachStep::FileDurable));
                 self.begun = now;
                 if planted(Bug::FileBeforeKernel) {
                     self.at = At::Address;
@@ -284,7 +272,7 @@ impl Complete {
     ) -> Next<Attached> {
         let stored = still_ours(&self.moved.held, input, stored)?;
         if stored.object.attachment.as_ref().is_some_and(|a| a.state == State::Attached) {
-            *crossed = Some(Step::Attach(17));
+            *crossed = Some(Step::Attach(AttachStep::AttachRecorded));
             return Ok(Some(self.attached()));
         }
         self.moved.held.stored = stored;
@@ -307,20 +295,4 @@ impl Complete {
     pub(super) fn cleanup(&self, input: &AttachInput, failure: Failure) -> Option<Undo> {
         self.in_kernel.then(|| Undo::kernel(self.record().address, self.holder(input), failure))
     }
-}
-
-/// The kernel target of an address on this ENI. The primary interface needs no routing.
-pub fn kernel_target(address: Ipv4Addr, eni: &Eni) -> KernelTarget {
-    let primary = eni.device_index == 0 && eni.network_card == 0;
-    let card = eni.network_card.saturating_mul(kernel::TABLES_PER_CARD);
-    let table = kernel::TABLE_BASE
-        .saturating_add(card)
-        .saturating_add(eni.device_index)
-        .min(kernel::TABLE_MAX);
-    let routing = (!primary).then(|| Routing {
-        table,
-        gateway: Ipv4Addr::from(u32::from(eni.cidr.network()).saturating_add(1)),
-        subnet: eni.cidr,
-    });
-    KernelTarget { address, mac: eni.mac, routing }
 }

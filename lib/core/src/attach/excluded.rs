@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::AttachInput;
+use super::input::AttachInput;
 use crate::allocate::{hands_out, is_assignable};
 use crate::contract::exit::Exit;
 use crate::machine::Halt;

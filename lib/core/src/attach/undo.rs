@@ -3,8 +3,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::AttachInput;
-use super::acquire::Acquired;
+use super::held::Acquired;
+use super::input::AttachInput;
 use crate::action::{Action, Reply};
 use crate::contract::exit::Exit;
 use crate::decide::{self, Whereabouts};
@@ -13,6 +13,7 @@ use crate::ports::Holder;
 use crate::record::{Stored, Write};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     Record(Box<Write>),
     Address(Ipv4Addr, Holder),
@@ -20,6 +21,7 @@ enum At {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Undo {
     at: At,
     failure: Failure,
@@ -44,10 +46,6 @@ impl Undo {
 
     pub(super) fn kernel(address: Ipv4Addr, holder: Holder, failure: Failure) -> Self {
         Self { at: At::Address(address, holder), failure }
-    }
-
-    pub(super) fn canonical(&mut self) {
-        self.failure.message.clear();
     }
 
     pub(super) fn action(&self) -> Action {

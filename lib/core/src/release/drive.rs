@@ -3,11 +3,11 @@
 use std::net::Ipv4Addr;
 
 use super::{At, Release};
-use crate::action::{Action, Reply, Step};
-use crate::canonical::Canonical;
+use crate::action::{Action, Reply};
 use crate::contract::exit::Exit;
 use crate::machine::{Failure, Machine, Outcome, Span};
 use crate::ports::Holder;
+use crate::step::Step;
 use crate::time::Moment;
 
 impl Machine for Release {
@@ -53,23 +53,6 @@ impl Machine for Release {
 
     fn crossed(&self) -> Option<Step> {
         self.crossed
-    }
-
-    fn canonical(&mut self, now: Moment) {
-        let canon = Canonical::at(now);
-        self.crossed = None;
-        let action = self.action();
-        canon.requested(&mut self.requested, &action);
-        canon.due([&mut self.drain_until]);
-        self.waiting.canonical(canon);
-        if let Some((_, why)) = &mut self.unread {
-            why.clear();
-        }
-        if let At::Unassign(unassign) = &mut self.at {
-            unassign.canonical(canon);
-        } else if let At::Done(outcome) = &mut self.at {
-            outcome.canonical();
-        }
     }
 
     fn outcome(&self) -> Option<&Outcome> {

@@ -5,8 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::ReleaseInput;
-use crate::action::{Action, Reply, Step};
-use crate::canonical::Canonical;
+use crate::action::{Action, Reply};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide;
@@ -15,9 +14,11 @@ use crate::ids::{EniId, Version};
 use crate::machine::{Halt, Next, Release as Done, Span, cloud_read_halt, mismatch, registry_halt};
 use crate::ports::Owner;
 use crate::record::{Mutation, StaticIp, Stored, Write};
+use crate::step::{FreeStep, Step};
 use crate::time::Moment;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum At {
     /// Write the intent over the record of our epoch.
     Intend,
@@ -36,6 +37,7 @@ enum At {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Unassign {
     at: At,
     /// The record before the intent.
@@ -64,17 +66,6 @@ impl Unassign {
             unanswered: None,
             refused: None,
         }
-    }
-
-    pub(super) fn canonical(&mut self, canon: Canonical) {
-        if let At::Call(not_after) = &mut self.at {
-            canon.due([not_after]);
-            canon.age([&mut self.authorised], timing::CALL_BOUND);
-        } else {
-            Canonical::forget([&mut self.authorised]);
-        }
-        canon.due(&mut self.unanswered);
-        canon.age(&mut self.refused, timing::DESCRIBE_LAG);
     }
 
     /// The record of the next write.
@@ -117,7 +108,7 @@ impl Unassign {
     ) -> Next<Done> {
         match (self.at.clone(), reply) {
             (At::Intend, Reply::Written(Ok(version))) => {
-                *crossed = Some(Step::Free(2));
+                *crossed = Some(Step::Free(FreeStep::UnassignPending));
                 self.after_intent(input, version, span)
             }
             (At::Redirect, Reply::Written(Ok(version))) => {
@@ -126,7 +117,7 @@ impl Unassign {
                 self.approach(span.now)
             }
             (At::Record, Reply::Written(Ok(_version))) => {
-                *crossed = Some(Step::Free(5));
+                *crossed = Some(Step::Free(FreeStep::ReleaseRecorded));
                 Ok(Some(Done::Unassigned))
             }
             (At::Intend | At::Redirect | At::Record, Reply::Written(Err(failure))) => {
@@ -257,7 +248,7 @@ impl Unassign {
     ) -> Next<Done> {
         let Some(failure) = failure else {
             self.left.extend(self.eni.clone());
-            *crossed = Some(Step::Free(4));
+            *crossed = Some(Step::Free(FreeStep::UnassignAnswered));
             return self.settle(now);
         };
         let text = failure.detail;
@@ -317,7 +308,7 @@ impl Unassign {
                     let text = "Describe to confirm that no other ENI of ours has it".to_owned();
                     return Err(Halt::Pause(left, text));
                 }
-                *crossed = Some(Step::Free(4));
+                *crossed = Some(Step::Free(FreeStep::UnassignAnswered));
                 self.settle(now)
             }
         }

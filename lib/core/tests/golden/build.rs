@@ -6,9 +6,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::attach::{Attach, AttachInput};
+use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Member, NodeName, PodUid, RunId, Version};
-use firecamp_core::node::{Eni, EniRule, NodeIdentity};
+use firecamp_core::node::{Eni, NodeIdentity};
 use firecamp_core::plan::{Plan, PlanInput, plan};
 use firecamp_core::ports::{
     KernelView, Owner, OwnerEni, PodLifecycle, PodView, SocketScope, SocketUse,

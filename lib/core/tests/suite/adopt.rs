@@ -10,7 +10,7 @@ use firecamp_core::agent::{Adopter, Evidence, KernelOwner, NotAdopted, Orphan, a
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{ClusterName, EniId, Epoch, Member, PodUid};
 use firecamp_core::interface::Interface;
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::ports::{Holder, Owner, OwnerEni, SocketUse};
 use firecamp_core::record::{OrphanPolicy, Pool, PoolSubnet, ReleasePolicy, State};
 use firecamp_core::time::Moment;

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use firecamp_core::decide::{
-    Calls, Claimant, Verdict, Whereabouts, abandoned, completed, needs_barrier, parked,
-    reasserting, redirected, released, releasing, take, verdict, without_pending,
+    Calls, Claimant, Verdict, Whereabouts, abandoned, completed, parked, reasserting, redirected,
+    released, releasing, take, verdict, without_pending,
 };
 use firecamp_core::ids::{ClusterName, EniId, Epoch, Member, RunId};
 use firecamp_core::ports::{Owner, OwnerEni};
 use firecamp_core::record::{Attachment, Mutation, PendingMutation, State, StaticIp};
+use firecamp_core::takeover_wait;
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().expect("a well formed identifier")
@@ -144,8 +145,9 @@ fn an_address_being_released_is_assigned_without_force_first() {
 
 #[test]
 fn a_claimant_waits_for_a_pending_assign_elsewhere_and_unassign_here() {
-    let waits =
-        |entries: &[PendingMutation]| needs_barrier(&entries.iter().cloned().collect(), &eni('a'));
+    let waits = |entries: &[PendingMutation]| {
+        takeover_wait::is_needed(&entries.iter().cloned().collect(), &eni('a'))
+    };
     assert!(!waits(&[]));
     assert!(waits(&[assign('b', "x")]) && waits(&[unassign('a', "x")]));
     assert!(!waits(&[assign('a', "x")]) && !waits(&[unassign('b', "x")]));

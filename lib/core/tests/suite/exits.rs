@@ -9,7 +9,7 @@ use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::{AddressReadings, Execution, Memory, Observation, Operation, plan};
 use firecamp_core::failure::{HostFailure, HostKind};
 use firecamp_core::ids::{EniId, Epoch, NodeName};
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::machine::Machine;
 use firecamp_core::ports::{
     Holder, KernelTarget, KernelView, Owner, PodLifecycle, PodView, Routing,

@@ -4,32 +4,22 @@
 mod fixture;
 mod replies;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use firecamp_core::action::Action;
-use firecamp_core::agent::{Execution, Operation};
-use firecamp_core::attach::{Attach, AttachInput};
-use firecamp_core::canonical::Canonical;
+use firecamp_core::agent::Execution;
+use firecamp_core::attach::Attach;
 use firecamp_core::contract::timing;
-use firecamp_core::ids::Epoch;
 use firecamp_core::machine::{Machine, Maintenance, Outcome};
-use firecamp_core::node::EniRule;
-use firecamp_core::ports::{Holder, KernelTarget, SocketScope};
 use firecamp_core::record::StaticIp;
-use firecamp_core::release::{Release, ReleaseInput, Releaser};
-use firecamp_core::time::Moment;
+use firecamp_core::release::Release;
 use proptest::prelude::*;
 
-use self::fixture::{ADDRESS, ChaosSystems, eni_id, member, parsed};
+use self::fixture::{
+    ADDRESS, ChaosSystems, attach_input, eni_id, operation, parsed, release_input,
+};
 
-fn canonical<M: Machine>(machine: &M, now: Moment) -> M {
-    let mut form = machine.clone();
-    form.canonical(now);
-    form
-}
-
-/// Drives a machine to its end, and beside each step its canonical form, which must do the same.
+/// Drives a machine to its end.
 fn drive(machine: &mut impl Machine, chaos: &mut ChaosSystems) -> Outcome {
     for _ in 0..20_000 {
         let action = machine.action();
@@ -38,26 +28,10 @@ fn drive(machine: &mut impl Machine, chaos: &mut ChaosSystems) -> Outcome {
             assert_eq!(action, Action::Done);
             return outcome.clone();
         }
-        let mut twin = canonical(machine, chaos.now);
-        let before = chaos.now;
         let reply = chaos.answer(&action);
-        machine.reply(reply.clone(), chaos.now);
-        let now = Canonical::ORIGIN.plus(chaos.now.since(before));
-        twin.reply(reply, now);
-        assert!(
-            canonical(machine, chaos.now) == canonical(&twin, now),
-            "the canonical form has another future after {action:?}"
-        );
+        machine.reply(reply, chaos.now);
     }
     unreachable!("no end after 20,000 actions")
-}
-
-fn holder() -> Holder {
-    Holder { pod: parsed("mine"), epoch: Epoch(3) }
-}
-
-fn target() -> KernelTarget {
-    KernelTarget { address: ADDRESS, mac: parsed("06:00:00:00:00:01"), routing: None }
 }
 
 /// 4,000 cases; PROPTEST_CASES, whose default is 256, scales them.
@@ -74,19 +48,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 8..200)
     ) {
         let mut chaos = ChaosSystems::new(bytes);
-        let input = AttachInput {
-            member: member(),
-            pod: parsed("mine"),
-            node: parsed("node-a"),
-            cluster: parsed("test"),
-            pool: None,
-            rule: EniRule::Auto,
-            excluded: BTreeMap::new(),
-            run: parsed("run-now"),
-            deadline: timing::ATTACH_DEADLINE,
-            predecessor_grace: timing::PREDECESSOR_GRACE,
-        };
-        let mut machine = Attach::new(input, chaos.now);
+        let mut machine = Attach::new(attach_input(), chaos.now);
         let outcome = drive(&mut machine, &mut chaos);
         let slack = Duration::from_secs(30);
         prop_assert!(chaos.now.0 <= timing::ATTACH_DEADLINE + slack, "too late: {:?}", chaos.now);
@@ -105,18 +67,7 @@ proptest! {
     ) {
         let mut chaos = ChaosSystems::new(bytes);
         let before = chaos.record.clone();
-        let input = ReleaseInput {
-            member: member(),
-            pod: parsed("mine"),
-            run: parsed("run-now"),
-            unassign,
-            await_stop,
-            by: Releaser::Stop,
-            scope: SocketScope::All,
-            drain: timing::DRAIN,
-            grace: Duration::from_secs(30),
-        };
-        let mut machine = Release::new(input, chaos.now);
+        let mut machine = Release::new(release_input(unassign, await_stop), chaos.now);
         let outcome = drive(&mut machine, &mut chaos);
         prop_assert!(chaos.now.0 <= Duration::from_secs(75), "too late: {:?}", chaos.now);
         let mine = |r: &StaticIp| r.held_by(&parsed("mine"), r.epoch);
@@ -133,13 +84,7 @@ proptest! {
     ) {
         let mut chaos = ChaosSystems::new(bytes);
         chaos.execution = true;
-        let operation = match which {
-            0 => Operation::Withdraw { address: ADDRESS, holder: holder() },
-            1 => Operation::Release { member: member(), pod: parsed("mine"), by: Releaser::Agent },
-            2 => Operation::Reassert { address: ADDRESS, epoch: Epoch(3), eni: eni_id(1) },
-            3 => Operation::Restore { target: target(), holder: holder() },
-            _ => Operation::Collect { address: ADDRESS, holder: holder() },
-        };
+        let operation = operation(which);
         // The node's lock authorises a restore: it reads no registry.
         chaos.authority = (which == 3).then_some(chaos.now);
         let mut machine = Execution::new(&operation, &parsed("test"), parsed("run-now"), chaos.now);

@@ -9,7 +9,7 @@ use firecamp_core::agent::{
 };
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Member, NodeName, PodUid};
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::ports::{Holder, KernelTarget, KernelView, PodLifecycle, PodView};
 use firecamp_core::record::{Attachment, State, StaticIp};
 use firecamp_core::release::Releaser;

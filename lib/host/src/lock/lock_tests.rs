@@ -4,7 +4,7 @@ use firecamp_core::ids::{Epoch, PodUid};
 use tempfile::TempDir;
 
 use super::*;
-use firecamp_core::lock::Hold;
+use firecamp_core::lock_rule::Hold;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use firecamp_core::contract::protocol::{Program, Protocol};
 use firecamp_core::ids::{Epoch, PodUid};
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::ports::Holder;
 use thiserror::Error;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use firecamp_core::failure::HostKind;
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::ports::{KernelTarget, KernelView, MemberFile};
 use firecamp_host::{AddressTags, FileOptions, StaticIpFile};
 use firecamp_testkit::netns::Net;

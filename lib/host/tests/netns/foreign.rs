@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use firecamp_core::failure::HostKind;
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::ports::KernelTarget;
 
 use crate::fixture::{ADDRESS, Node, TABLE, fails, holder, with};

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::agent::KernelOwner;
-use firecamp_core::lock::Hold;
+use firecamp_core::lock_rule::Hold;
 use firecamp_host::{Change, KernelSnapshot, Monitor};
 use firecamp_testkit::netns::Net;
 use tokio::time::timeout;

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::contract::kernel::{RULE_PRIORITY, TABLE_BASE, TABLE_MAX};
 use firecamp_core::ids::PodUid;
-use firecamp_core::lock::LockRecord;
+use firecamp_core::lock_rule::LockRecord;
 use firecamp_core::ports::SocketUse;
 
 /// A value, or why it could not be read.

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use firecamp_core::contract::exit::Cleaned;
 use firecamp_core::ids::PodUid;
-use firecamp_core::lock::Hold;
+use firecamp_core::lock_rule::Hold;
 use firecamp_core::ports::SocketUse;
 
 use crate::cleanup::facts::{Kernel, Lock, Object, Observation, Rule};

@@ -1,6 +1,6 @@
 //! Checks of the Node object and of source NAT.
 
-use firecamp_core::node::EniRule;
+use firecamp_core::choose_interface::EniRule;
 use firecamp_node::preflight::facts::{Chain, Fact, Facts, KubeNode, Nat, Snat};
 use firecamp_node::preflight::{Kind, Reason, Severity, judge, passes};
 

@@ -1,6 +1,6 @@
 //! Which interfaces may be used.
 
-use firecamp_core::node::EniRule;
+use firecamp_core::choose_interface::EniRule;
 use firecamp_node::preflight::facts::{Fact, Facts, Purpose};
 use firecamp_node::preflight::{
     Kind, Manager, Reason, Severity, Status, judge, passes, summary, verdicts,

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
+use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::env;
 use firecamp_core::ids::{ClusterName, NodeName};
-use firecamp_core::node::EniRule;
 
 use super::Places;
 use crate::fault::{Faults, Setting};

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::{env, path};
 use firecamp_core::ids::{ClusterName, PoolName};
-use firecamp_core::node::EniRule;
 
 use super::{Identity, Places};
 use crate::fault::{Faults, Setting};

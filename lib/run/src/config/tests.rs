@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Parser;
+use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
-use firecamp_core::node::EniRule;
 
 use super::*;
 use crate::flags::{InitFlags, StopFlags, StopMode};

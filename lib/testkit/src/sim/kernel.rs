@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::bug::{Bug, planted};
 use firecamp_core::failure::{HostFailure, HostKind};
 use firecamp_core::ids::Mac;
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::ports::{Holder, KernelTarget, KernelView, SocketUse};
 use firecamp_core::time::Moment;
 

@@ -1,9 +1,10 @@
 //! The core, driven by a trace.
 
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::attach::Attach;
 use firecamp_core::machine::{Machine, Outcome};
 use firecamp_core::release::Release;
+use firecamp_core::step::Step;
 use firecamp_core::time::Moment;
 use firecamp_engine::{Event, Input};
 

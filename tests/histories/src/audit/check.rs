@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use firecamp_core::contract::timing;
-use firecamp_core::lock::Hold;
+use firecamp_core::lock_rule::Hold;
 use firecamp_core::record::State;
 use firecamp_core::time::Moment;
 use firecamp_testkit::sim::{Disk, Kernel, Tag};

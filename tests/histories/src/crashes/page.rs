@@ -89,7 +89,7 @@ fn scenarios(text: &mut String, entries: &[Entry], tally: &Tally) {
     }
 }
 
-fn counts(tally: &Tally, step: firecamp_core::action::Step) -> String {
+fn counts(tally: &Tally, step: firecamp_core::step::Step) -> String {
     let count = |recovery: Recovery| tally.named(step, recovery).to_string();
     RECOVERIES.map(count).join(" | ")
 }

@@ -9,7 +9,7 @@ use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::{Evidence, NotAdopted, Orphan, adopt};
 use firecamp_core::failure::{HostFailure, HostKind, RegistryKind};
 use firecamp_core::ids::RunId;
-use firecamp_core::lock::Hold;
+use firecamp_core::lock_rule::Hold;
 use firecamp_core::ports::{Owner, SocketScope, SocketUse};
 use firecamp_core::record::{OrphanPolicy, StaticIp, Write};
 

@@ -1,6 +1,7 @@
 //! Crashes at chosen boundaries.
 
-use firecamp_core::action::{Action, Step};
+use firecamp_core::action::Action;
+use firecamp_core::step::Step;
 
 use super::Model;
 use super::process::{Slot, Stalled};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use firecamp_core::action::{Action, Delay, Reply, Step};
+use firecamp_core::action::{Action, Delay, Reply};
+use firecamp_core::step::{AttachStep, Step};
 
 use super::Model;
 use super::calls::{Call, Effect};
@@ -144,7 +145,9 @@ impl Model<'_> {
     pub(super) fn crossed(&mut self, slot: Slot, step: Step) {
         match step {
             // The holder's own Assign was answered: from here on it is fenced.
-            Step::Attach(9 | 10) => self.confirm(slot),
+            Step::Attach(AttachStep::AssignAnswered | AttachStep::DataPathSwitched) => {
+                self.confirm(slot);
+            }
             Step::Attach(_)
             | Step::Release(_)
             | Step::Free(_)

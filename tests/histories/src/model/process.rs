@@ -3,12 +3,13 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::Execution;
 use firecamp_core::attach::Attach;
 use firecamp_core::machine::{Machine, Outcome};
 use firecamp_core::ports::{Owner, OwnerEni};
 use firecamp_core::release::Release;
+use firecamp_core::step::Step;
 use firecamp_core::time::Moment;
 
 use crate::audit::Causes;

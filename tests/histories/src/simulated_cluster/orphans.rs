@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use firecamp_core::agent::KernelOwner;
 use firecamp_core::ids::{Epoch, Member, PodUid};
 use firecamp_core::interface::Interface;
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::ports::{Holder, SocketUse};
 use firecamp_core::record::{Claim, OrphanPolicy, Pool, Write};
 use firecamp_core::time::Moment;

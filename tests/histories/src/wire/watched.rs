@@ -1,9 +1,8 @@
 //! Observes a machine while the real runner runs it.
 
-use std::hash::{Hash, Hasher};
-
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::machine::{Machine, Outcome};
+use firecamp_core::step::Step;
 use firecamp_core::time::Moment;
 
 use crate::wire::sim_state::{Shared, Slot};
@@ -20,20 +19,6 @@ impl<M> Watched<M> {
     pub(crate) fn new(machine: M, shared: &Shared, slot: Slot) -> Self {
         shared.started(slot);
         Self { machine, shared: shared.clone(), slot }
-    }
-}
-
-impl<M: PartialEq> PartialEq for Watched<M> {
-    fn eq(&self, other: &Self) -> bool {
-        self.machine == other.machine
-    }
-}
-
-impl<M: Eq> Eq for Watched<M> {}
-
-impl<M: Hash> Hash for Watched<M> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.machine.hash(state);
     }
 }
 
@@ -58,9 +43,5 @@ impl<M: Machine> Machine for Watched<M> {
 
     fn outcome(&self) -> Option<&Outcome> {
         self.machine.outcome()
-    }
-
-    fn canonical(&mut self, now: Moment) {
-        self.machine.canonical(now);
     }
 }

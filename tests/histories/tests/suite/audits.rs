@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use firecamp_core::ids::Epoch;
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::machine::{Attached, Outcome, Path};
 use firecamp_core::ports::Holder;
 use firecamp_core::record::{Attachment, Mutation, PendingMutation, State, StaticIp};

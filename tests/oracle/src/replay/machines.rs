@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::{Execution, Operation};
 use firecamp_core::attach::{Attach, AttachInput};
 use firecamp_core::ids::{ClusterName, RunId};
 use firecamp_core::machine::{Machine, Outcome};
 use firecamp_core::release::{Release, ReleaseInput};
+use firecamp_core::step::Step;
 use firecamp_core::time::Moment;
 use serde::Serialize;
 

@@ -1,15 +1,15 @@
 //! How attach proves that the data path has switched, after EC2 answered or its answer was lost.
 
-use super::{Assign, Assigned, At};
-use crate::action::Step;
-use crate::attach::AttachInput;
-use crate::attach::acquire::still_ours;
+use super::{Assign, At};
+use crate::attach::held::{Assigned, still_ours};
+use crate::attach::input::AttachInput;
 use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::machine::{Halt, Next, Path};
 use crate::ports::Owner;
 use crate::record::{StaticIp, Stored};
+use crate::step::{AttachStep, Step};
 use crate::time::Moment;
 
 impl Assign {
@@ -61,7 +61,7 @@ impl Assign {
         crossed: &mut Option<Step>,
     ) -> Next<Assigned> {
         if self.is_here(owner) {
-            *crossed = Some(Step::Attach(10));
+            *crossed = Some(Step::Attach(AttachStep::DataPathSwitched));
             return Ok(Some(self.moved(Path::Moved)));
         }
         self.at = At::Recheck;

@@ -1,16 +1,22 @@
-//! A record, a node and a stream of random choices.
+//! The inputs of machines, a record, a node and a stream of random choices.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
+use firecamp_core::agent::Operation;
+use firecamp_core::attach::AttachInput;
+use firecamp_core::choose_interface::EniRule;
+use firecamp_core::contract::timing;
 use firecamp_core::failure::{CloudFailure, CloudKind, Effect, RegistryFailure, RegistryKind};
 use firecamp_core::ids::{EniId, Epoch, Member};
 use firecamp_core::node::{Eni, NodeIdentity};
-use firecamp_core::ports::{Owner, OwnerEni};
+use firecamp_core::ports::{Holder, KernelTarget, Owner, OwnerEni, SocketScope};
 use firecamp_core::record::{
     Attachment, Claim, Mutation, PendingMutation, Pool, PoolSubnet, ReleasePolicy, State, StaticIp,
     Stored,
 };
+use firecamp_core::release::{ReleaseInput, Releaser};
 use firecamp_core::time::Moment;
 
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 50);
@@ -48,7 +54,7 @@ impl Choices {
 }
 
 /// The registry's one record, and what the test knows of the run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ChaosSystems {
     pub(crate) choices: Choices,
     pub(crate) now: Moment,
@@ -272,5 +278,50 @@ pub(crate) fn node(listed: bool) -> NodeIdentity {
             listed: listed.then_some(ADDRESS).into_iter().collect(),
             prefixes: 0,
         }],
+    }
+}
+
+pub(crate) fn attach_input() -> AttachInput {
+    AttachInput {
+        member: member(),
+        pod: parsed("mine"),
+        node: parsed("node-a"),
+        cluster: parsed("test"),
+        pool: None,
+        rule: EniRule::Auto,
+        excluded: BTreeMap::new(),
+        run: parsed("run-now"),
+        deadline: timing::ATTACH_DEADLINE,
+        predecessor_grace: timing::PREDECESSOR_GRACE,
+    }
+}
+
+pub(crate) fn release_input(unassign: bool, await_stop: bool) -> ReleaseInput {
+    ReleaseInput {
+        member: member(),
+        pod: parsed("mine"),
+        run: parsed("run-now"),
+        unassign,
+        await_stop,
+        by: Releaser::Stop,
+        scope: SocketScope::All,
+        drain: timing::DRAIN,
+        grace: Duration::from_secs(30),
+    }
+}
+
+/// The operation of this number, below 5.
+pub(crate) fn operation(which: u8) -> Operation {
+    let holder = || Holder { pod: parsed("mine"), epoch: Epoch(3) };
+    match which {
+        0 => Operation::Withdraw { address: ADDRESS, holder: holder() },
+        1 => Operation::Release { member: member(), pod: parsed("mine"), by: Releaser::Agent },
+        2 => Operation::Reassert { address: ADDRESS, epoch: Epoch(3), eni: eni_id(1) },
+        3 => {
+            let mac = parsed("06:00:00:00:00:01");
+            let target = KernelTarget { address: ADDRESS, mac, routing: None };
+            Operation::Restore { target, holder: holder() }
+        }
+        _ => Operation::Collect { address: ADDRESS, holder: holder() },
     }
 }

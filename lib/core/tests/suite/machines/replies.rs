@@ -9,7 +9,7 @@ use firecamp_core::failure::{
     Effect, FileFailure, HostFailure, HostKind, RegistryFailure, RegistryKind,
 };
 use firecamp_core::ids::{Epoch, RunId};
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::ports::{Holder, KernelView, Owner, PodView, SocketUse};
 use firecamp_core::record::{MemberRecords, State, Stored, Write};
 use firecamp_core::time::Moment;

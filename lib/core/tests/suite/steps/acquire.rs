@@ -1,6 +1,6 @@
 //! Acquiring the epoch: the check of the pod, the compare-and-swap, and what follows a failure.
 
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::attach::Attach;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::{Effect, RegistryKind};
@@ -8,6 +8,7 @@ use firecamp_core::ids::Epoch;
 use firecamp_core::machine::{Machine, Outcome};
 use firecamp_core::ports::{Controller, PodLifecycle, PodView};
 use firecamp_core::record::{State, StaticIp};
+use firecamp_core::step::{AttachStep, Step};
 
 use super::fixture::{Fixture, parsed};
 use super::rig::{Rig, attach, is_fresh, is_write, registry, unwritten};
@@ -58,7 +59,7 @@ fn lost_take(change: impl FnOnce(&mut Fixture)) -> Rig<Attach> {
 #[test]
 fn an_epoch_write_with_a_lost_answer_stands_if_the_record_is_exactly_what_was_written() {
     let rig = lost_take(|_world| {});
-    assert_eq!(rig.machine.crossed(), Some(Step::Attach(7)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Attach(AttachStep::EpochAcquired)));
     assert!(matches!(rig.action(), Action::AwaitOwner), "{:?}", rig.action());
 }
 

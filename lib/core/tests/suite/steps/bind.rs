@@ -9,7 +9,7 @@ use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
 use firecamp_core::failure::{Effect, FileFailure, HostKind, RegistryKind};
 use firecamp_core::ids::{Epoch, Member};
-use firecamp_core::lock::{Hold, LockRecord};
+use firecamp_core::lock_rule::{Hold, LockRecord};
 use firecamp_core::machine::{Machine, Outcome};
 use firecamp_core::ports::{Holder, Owner};
 use firecamp_core::record::{

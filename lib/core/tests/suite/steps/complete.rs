@@ -3,15 +3,16 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use firecamp_core::action::{Action, Reply, Step};
-use firecamp_core::attach::{Attach, kernel_target};
+use firecamp_core::action::{Action, Reply};
+use firecamp_core::attach::Attach;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
 use firecamp_core::failure::{Effect, FileFailure, HostKind, RegistryKind};
 use firecamp_core::machine::{Attached, Machine, Outcome};
 use firecamp_core::node::Eni;
-use firecamp_core::ports::{Holder, KernelView, SocketUse};
+use firecamp_core::ports::{Holder, KernelTarget, KernelView, SocketUse};
 use firecamp_core::record::{Mutation, PendingMutation, State, StaticIp};
+use firecamp_core::step::{AttachStep, Step};
 
 use super::fixture::{ADDRESS, Fixture, eni, interface, parsed};
 use super::rig::{
@@ -29,7 +30,7 @@ fn landing() -> Rig<Attach> {
 
 fn completing() -> Rig<Attach> {
     let mut rig = landing();
-    rig.past(Step::Attach(16)).until(is_write);
+    rig.past(Step::Attach(AttachStep::FileDurable)).until(is_write);
     rig
 }
 
@@ -68,7 +69,7 @@ fn a_completion_whose_answer_was_lost_stands_if_the_record_says_attached() {
     rig.report(unwritten(RegistryKind::Unavailable, Effect::Unknown));
     rig.after_pause();
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Attach(17)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Attach(AttachStep::AttachRecorded)));
     let writes = rig.fixture.writes.len();
     attached(&mut rig);
     assert_eq!(rig.fixture.writes.len(), writes, "nothing more is written");
@@ -149,7 +150,7 @@ fn a_completion_waits_until_its_own_unanswered_call_has_expired() {
     let Action::Assign { not_after, .. } = rig.action() else { unreachable!() };
     rig.report(lost());
     rig.fixture.list();
-    rig.past(Step::Attach(16));
+    rig.past(Step::Attach(AttachStep::FileDurable));
     let pause =
         rig.pause().or_else(|| rig.until(|action| matches!(action, Action::Wait(_))).pause());
     let pause = pause.expect("a pause before the completion");
@@ -178,11 +179,11 @@ fn completed_after(mutation: Mutation, letter: char) -> Duration {
     let pending = PendingMutation { mutation, eni: eni(letter), run: parsed("run-old") };
     fixture.change(|ip| _ = ip.pending_mutations.insert(pending));
     let mut rig = attach(fixture);
-    rig.past(Step::Attach(7));
+    rig.past(Step::Attach(AttachStep::EpochAcquired));
     let taken = rig.now;
     rig.until(is_assign).step();
     rig.fixture.list();
-    rig.past(Step::Attach(17));
+    rig.past(Step::Attach(AttachStep::AttachRecorded));
     rig.now.since(taken)
 }
 
@@ -298,46 +299,20 @@ fn the_outcome_matches_the_record() {
     assert!(!done.barrier && !done.overlapped);
 }
 
-/// Its canonical form.
-fn canonical(rig: &Rig<Attach>) -> Attach {
-    let mut form = rig.machine.clone();
-    form.canonical(rig.now);
-    form
-}
-
-#[test]
-fn the_wait_for_a_predecessor_matters_only_while_it_lasts() {
-    let waits = Duration::from_secs(5);
-    let before = |took| {
-        let mut rig = landing();
-        rig.until(|action| matches!(action, Action::SyncFile)).step_after(took);
-        rig.now = rig.now.plus(waits.saturating_sub(took));
-        rig
-    };
-    let (mut earlier, mut later) = (before(Duration::ZERO), before(waits));
-    assert_eq!(earlier.now, later.now);
-    assert_ne!(canonical(&earlier), canonical(&later), "its grace is five seconds shorter");
-    for rig in [&mut earlier, &mut later] {
-        rig.step();
-        assert!(is_write(&rig.action()));
-    }
-    assert_eq!(canonical(&earlier), canonical(&later));
-}
-
 #[test]
 fn the_kernel_is_written_and_verified_before_the_file() {
     let mut rig = landing();
     assert!(matches!(rig.action(), Action::AddAddress(..)));
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Attach(11)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Attach(AttachStep::AddressAdded)));
     assert!(matches!(rig.action(), Action::AddRouting(..)));
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Attach(12)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Attach(AttachStep::RoutingAdded)));
     assert!(matches!(rig.action(), Action::Observe(_)));
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Attach(13)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Attach(AttachStep::KernelVerified)));
     assert_eq!(rig.action(), Action::StageFile(ADDRESS));
-    for crossed in [14, 15, 16] {
+    for crossed in [AttachStep::FileStaged, AttachStep::FilePublished, AttachStep::FileDurable] {
         rig.step();
         assert_eq!(rig.machine.crossed(), Some(Step::Attach(crossed)));
     }
@@ -347,7 +322,7 @@ fn the_kernel_is_written_and_verified_before_the_file() {
 fn the_primary_interface_needs_no_routing_and_others_have_their_own_tables() {
     let routed = |card, index| {
         let eni = Eni { network_card: card, device_index: index, ..interface() };
-        let target = kernel_target(ADDRESS, &eni);
+        let target = KernelTarget::on(ADDRESS, &eni);
         assert_eq!((target.address, target.mac), (ADDRESS, eni.mac));
         target.routing.map(|routing| {
             assert_eq!(routing.subnet, eni.cidr);

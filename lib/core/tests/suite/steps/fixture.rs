@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::attach::AttachInput;
+use firecamp_core::choose_interface::EniRule;
 use firecamp_core::contract::timing;
 use firecamp_core::ids::{EniId, Epoch, Member};
-use firecamp_core::node::{Eni, EniRule, NodeIdentity};
+use firecamp_core::node::{Eni, NodeIdentity};
 use firecamp_core::ports::{KernelView, Owner, OwnerEni, PodLifecycle, PodView, SocketUse};
 use firecamp_core::record::{
     Attachment, Claim, MemberRecords, Pool, PoolSubnet, ReleasePolicy, State, StaticIp, Stored,

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use firecamp_core::action::{Action, Step};
+use firecamp_core::action::Action;
 use firecamp_core::attach::Attach;
 use firecamp_core::contract::timing;
 use firecamp_core::machine::Machine;
 use firecamp_core::ports::Owner;
 use firecamp_core::record::{Mutation, PendingMutation};
+use firecamp_core::step::{AttachStep, Step};
 
 use super::fixture::{Fixture, eni, on, parsed};
 use super::rig::{Rig, TICK, attach, is_assign, is_fresh, is_listed, is_owner, lost};
@@ -48,7 +49,7 @@ fn a_newly_listed_address_proves_the_assign() {
     let mut rig = assigned();
     rig.fixture.list();
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Attach(10)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Attach(AttachStep::DataPathSwitched)));
     assert!(matches!(rig.action(), Action::AddAddress(..)));
 }
 
@@ -68,7 +69,7 @@ fn if_it_was_listed_before_describe_decides_after_the_settle_time() {
     assert!(matches!(rig.after_pause(), Action::ReadOwner(..)));
     rig.fixture.owner = on('a');
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Attach(10)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Attach(AttachStep::DataPathSwitched)));
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn after_a_lost_answer_imds_is_polled_until_the_settle_time() {
     let mut rig = unanswered();
     rig.fixture.list();
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Attach(10)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Attach(AttachStep::DataPathSwitched)));
 }
 
 #[test]
@@ -142,7 +143,7 @@ fn after_barrier(listed: bool, sent: Option<Duration>) -> Rig<Attach> {
     fixture.change(|ip| _ = ip.pending_mutations.insert(pending));
     fixture.view.assigned = sent;
     let mut rig = attach(fixture);
-    rig.past(Step::Attach(7));
+    rig.past(Step::Attach(AttachStep::EpochAcquired));
     let pause = rig.pause().expect("the barrier");
     assert_eq!((pause.length, pause.jitter), (timing::CALL_BOUND, false));
     assert!(is_listed(&rig.after_pause()));

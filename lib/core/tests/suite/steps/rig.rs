@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use firecamp_core::action::{Action, Delay, Reply, Step};
+use firecamp_core::action::{Action, Delay, Reply};
 use firecamp_core::attach::Attach;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::{
     CloudFailure, CloudKind, Effect, HostFailure, HostKind, RegistryFailure, RegistryKind,
 };
 use firecamp_core::machine::{Machine, Outcome};
+use firecamp_core::step::Step;
 use firecamp_core::time::Moment;
 
 use super::fixture::{Fixture, input};

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use firecamp_core::action::{Action, Reply, Step};
-use firecamp_core::attach::{Attach, AttachInput};
+use firecamp_core::action::{Action, Reply};
+use firecamp_core::attach::Attach;
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
-use firecamp_core::failure::{CloudFailure, CloudKind, Effect, RegistryKind};
+use firecamp_core::failure::{CloudKind, Effect, RegistryKind};
 use firecamp_core::machine::Machine;
 use firecamp_core::ports::SocketScope;
 use firecamp_core::release::{Release, ReleaseInput, Releaser};
+use firecamp_core::step::{AttachStep, Step};
 use firecamp_core::time::Moment;
 
-use super::fixture::{Fixture, input, member, parsed};
+use super::fixture::{Fixture, member, parsed};
 use super::rig::{Rig, TICK, attach, cloud, is_fresh, is_write, registry};
 
 fn starting() -> Rig<Attach> {
@@ -64,7 +65,7 @@ fn a_new_boundary_resets_the_backoff_and_a_repeated_one_does_not() {
     let mut rig = starting();
     let first = delays(&mut rig, &unread(), 3);
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Attach(0)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Attach(AttachStep::RecordsRead)));
     rig.until(|action| *action == Action::ReadIdentity);
     assert_eq!(delays(&mut rig, &unlisted(CloudKind::Transient), 3), first, "reset");
     rig.until(is_write);
@@ -146,9 +147,12 @@ fn an_assigned_address_may_be_completed_after_the_deadline() {
     let mut rig = starting();
     rig.until(super::rig::is_listed);
     rig.fixture.list();
-    rig.past(Step::Attach(16)).until(is_write);
+    rig.past(Step::Attach(AttachStep::FileDurable)).until(is_write);
     rig.step_after(timing::ATTACH_DEADLINE);
-    assert_eq!((rig.failed(), rig.machine.crossed()), (None, Some(Step::Attach(17))));
+    assert_eq!(
+        (rig.failed(), rig.machine.crossed()),
+        (None, Some(Step::Attach(AttachStep::AttachRecorded)))
+    );
 }
 
 #[test]
@@ -189,32 +193,6 @@ fn an_unexpected_reply_is_an_internal_error() {
 
 fn is_fresh_or_write(action: &Action) -> bool {
     is_fresh(action) || is_write(action)
-}
-
-fn canonical(machine: &Attach, now: Moment) -> Attach {
-    let mut form = machine.clone();
-    form.canonical(now);
-    form
-}
-
-#[test]
-fn the_canonical_form_drops_texts_and_keeps_an_hour_ahead() {
-    let refused = |detail: &str| {
-        let mut rig = starting();
-        rig.until(super::rig::is_assign);
-        let (kind, effect) = (CloudKind::CapacityExceeded, Effect::None);
-        rig.report(Reply::Cloud(Err(CloudFailure { kind, effect, detail: detail.to_owned() })));
-        assert!(is_write(&rig.action()));
-        canonical(&rig.machine, rig.now)
-    };
-    assert_eq!(refused("one"), refused("another"));
-    let hour = Duration::from_hours(1);
-    let deadline = AttachInput { deadline: hour, ..input() };
-    let begun = Moment(hour);
-    let machine = Attach::new(deadline, begun);
-    let before = |length| canonical(&machine, Moment(hour.saturating_sub(length)));
-    assert_ne!(before(Duration::ZERO), before(TICK), "further ahead is never");
-    assert_eq!(before(TICK), before(TICK * 2));
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use firecamp_core::step::{AttachStep, FreeStep, Step};
+
 use crate::crash_injection::{BoundaryReport, Crash, CrashKind, Position, Recovery};
 use crate::history::Report;
-use firecamp_core::action::Step;
 
 use crate::crashes::catalogue::Entry;
 
@@ -198,8 +199,8 @@ impl Tally {
 fn named(crash: &Crash) -> Option<Step> {
     let unanswered = crash.mutates && crash.position != Position::Before;
     match crash.step {
-        Some(Step::Attach(_)) if unanswered => Some(Step::Attach(8)),
-        Some(Step::Free(_)) if unanswered => Some(Step::Free(3)),
+        Some(Step::Attach(_)) if unanswered => Some(Step::Attach(AttachStep::AssignSent)),
+        Some(Step::Free(_)) if unanswered => Some(Step::Free(FreeStep::UnassignSent)),
         step => step,
     }
 }

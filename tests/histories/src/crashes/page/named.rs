@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use firecamp_core::action::Step;
+use firecamp_core::step::{
+    AttachStep, FreeStep, ReassertStep, ReleaseStep, RestoreStep, Step, WithdrawStep,
+};
 
 use super::counts;
 use crate::crashes::enumerate::Tally;
@@ -29,15 +31,15 @@ pub struct Named {
     pub boxed: &'static str,
 }
 
-const fn attach(name: &'static str, step: u8, boxed: &'static str) -> Named {
+const fn attach(name: &'static str, step: AttachStep, boxed: &'static str) -> Named {
     Named { name, shown: CoveredBy::Enumerated(Step::Attach(step)), boxed }
 }
 
-const fn release(name: &'static str, step: u8) -> Named {
+const fn release(name: &'static str, step: ReleaseStep) -> Named {
     Named { name, shown: CoveredBy::Enumerated(Step::Release(step)), boxed: STOPS }
 }
 
-const fn free(name: &'static str, step: u8) -> Named {
+const fn free(name: &'static str, step: FreeStep) -> Named {
     Named { name, shown: CoveredBy::Enumerated(Step::Free(step)), boxed: STOPS }
 }
 
@@ -62,58 +64,58 @@ const HOLDER: &str = "`firecamp-agent`, `leader::killed`: the leader crashes the
 
 /// All crash points, in the order of the protocol.
 pub const NAMED: &[Named] = &[
-    attach("attach.0", 0, MOVES),
-    attach("attach.1", 1, MOVES),
-    attach("attach.2", 2, MOVES),
-    attach("attach.3", 3, FIRST),
-    attach("attach.4", 4, FIRST),
-    attach("attach.5", 5, MOVES),
-    attach("attach.6", 6, MOVES),
-    attach("attach.7", 7, MOVES),
-    attach("attach.8", 8, MOVES),
-    attach("attach.9", 9, MOVES),
-    attach("attach.10", 10, MOVES),
-    attach("attach.11", 11, MOVES),
-    attach("attach.12", 12, MOVES),
-    attach("attach.13", 13, MOVES),
-    attach("attach.14", 14, MOVES),
-    attach("attach.15", 15, MOVES),
-    attach("attach.16", 16, MOVES),
-    attach("attach.17", 17, MOVES),
+    attach("attach.0", AttachStep::RecordsRead, MOVES),
+    attach("attach.1", AttachStep::NodeIdentified, MOVES),
+    attach("attach.2", AttachStep::PodConfirmed, MOVES),
+    attach("attach.3", AttachStep::ClaimWritten, FIRST),
+    attach("attach.4", AttachStep::AddressAllocated, FIRST),
+    attach("attach.5", AttachStep::FileProbed, MOVES),
+    attach("attach.6", AttachStep::LinkFound, MOVES),
+    attach("attach.7", AttachStep::EpochAcquired, MOVES),
+    attach("attach.8", AttachStep::AssignSent, MOVES),
+    attach("attach.9", AttachStep::AssignAnswered, MOVES),
+    attach("attach.10", AttachStep::DataPathSwitched, MOVES),
+    attach("attach.11", AttachStep::AddressAdded, MOVES),
+    attach("attach.12", AttachStep::RoutingAdded, MOVES),
+    attach("attach.13", AttachStep::KernelVerified, MOVES),
+    attach("attach.14", AttachStep::FileStaged, MOVES),
+    attach("attach.15", AttachStep::FilePublished, MOVES),
+    attach("attach.16", AttachStep::FileDurable, MOVES),
+    attach("attach.17", AttachStep::AttachRecorded, MOVES),
     elsewhere(
         "attach.18",
         "a process that has ended cannot crash; for the re-run see `sandbox`",
         "f004",
     ),
     elsewhere("attach.19", "the same while the service runs: `sandbox`, `zombie-restarts`", "f004"),
-    release("release.0", 0),
-    release("release.1", 1),
-    release("release.2", 2),
-    release("release.3", 3),
-    release("release.4", 4),
-    release("release.5", 5),
+    release("release.0", ReleaseStep::RecordsRead),
+    release("release.1", ReleaseStep::PodConfirmed),
+    release("release.2", ReleaseStep::AddressDrained),
+    release("release.3", ReleaseStep::AddressRemoved),
+    release("release.4", ReleaseStep::RoutingRemoved),
+    release("release.5", ReleaseStep::ReleaseRecorded),
     elsewhere("release.6", "a process that has ended cannot crash", "stop runs again"),
     elsewhere("stop twice", "`zombie-restarts`", "f023, f113"),
     elsewhere("stop never", "(c) of every row: the agent releases", "(c): f026, f027"),
-    agents("withdraws.1", Step::Withdraw(1)),
-    agents("withdraws.2", Step::Withdraw(2)),
-    agents("withdraws.3", Step::Withdraw(3)),
+    agents("withdraws.1", Step::Withdraw(WithdrawStep::HolderSuperseded)),
+    agents("withdraws.2", Step::Withdraw(WithdrawStep::AddressRemoved)),
+    agents("withdraws.3", Step::Withdraw(WithdrawStep::RoutingRemoved)),
     elsewhere(
         "withdraws.0, 4",
         "nothing has changed yet, or nothing is left to do; there is no Event",
         "the address is lost while no agent runs",
     ),
-    agents("re-assert.1", Step::Reassert(1)),
-    agents("re-assert.2", Step::Reassert(2)),
-    agents("re-assert.3", Step::Reassert(3)),
-    agents("restore.1", Step::Restore(1)),
-    agents("restore.2", Step::Restore(2)),
-    agents("restore.3", Step::Restore(3)),
+    agents("re-assert.1", Step::Reassert(ReassertStep::AssignPending)),
+    agents("re-assert.2", Step::Reassert(ReassertStep::AssignAnswered)),
+    agents("re-assert.3", Step::Reassert(ReassertStep::ReassertEnded)),
+    agents("restore.1", Step::Restore(RestoreStep::AddressAdded)),
+    agents("restore.2", Step::Restore(RestoreStep::RoutingAdded)),
+    agents("restore.3", Step::Restore(RestoreStep::KernelVerified)),
     elsewhere("free.0, 1", HOLDER, ""),
-    free("free.2", 2),
-    free("free.3", 3),
-    free("free.4", 4),
-    free("free.5", 5),
+    free("free.2", FreeStep::UnassignPending),
+    free("free.3", FreeStep::UnassignSent),
+    free("free.4", FreeStep::UnassignAnswered),
+    free("free.5", FreeStep::ReleaseRecorded),
     open("free.6", "dns"),
     elsewhere("free.7", HOLDER, ""),
 ];

@@ -1,7 +1,8 @@
 //! Reports of watched machines.
 
 use crate::names::ProcessId;
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
+use firecamp_core::step::{AttachStep, Step};
 use firecamp_core::time::Moment;
 
 use super::{Shared, SimState, Slot};
@@ -44,7 +45,9 @@ impl Shared {
         sim.coverage.step(step);
         match step {
             // The holder's own Assign was answered: from here on it is fenced.
-            Step::Attach(9 | 10) => sim.confirm(slot),
+            Step::Attach(AttachStep::AssignAnswered | AttachStep::DataPathSwitched) => {
+                sim.confirm(slot);
+            }
             Step::Attach(_)
             | Step::Release(_)
             | Step::Free(_)

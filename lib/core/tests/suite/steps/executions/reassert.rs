@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::{Execution, Operation};
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
@@ -11,6 +11,7 @@ use firecamp_core::ids::Epoch;
 use firecamp_core::machine::{Machine, Maintenance};
 use firecamp_core::ports::{Owner, OwnerEni};
 use firecamp_core::record::{Mutation, PendingMutation, State, StaticIp};
+use firecamp_core::step::{ReassertStep, Step};
 
 use super::super::fixture::{ADDRESS, eni, on, parsed};
 use super::super::rig::{
@@ -53,15 +54,15 @@ fn a_re_assert_records_looks_up_forces_and_clears() {
     rig.step();
     let asked = rig.now;
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Reassert(1)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Reassert(ReassertStep::AssignPending)));
     assert_eq!(rig.fixture.record().pending_mutations, [pending()].into());
     rig.step();
     let Action::Assign { eni: to, force, not_after, .. } = rig.action() else { unreachable!() };
     assert_eq!((to, force, not_after), (eni('a'), true, asked.plus(timing::CALL_BOUND)));
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Reassert(2)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Reassert(ReassertStep::AssignAnswered)));
     assert_eq!(maintained(&mut rig), Maintenance::Reasserted);
-    assert_eq!(rig.machine.crossed(), Some(Step::Reassert(3)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Reassert(ReassertStep::ReassertEnded)));
     assert!(rig.fixture.record().pending_mutations.is_empty());
 }
 

@@ -1,11 +1,12 @@
 //! Restores and collections.
 
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::{Execution, Operation};
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::failure::{Effect, HostKind, RegistryKind};
 use firecamp_core::machine::{Machine, Maintenance};
 use firecamp_core::ports::KernelView;
+use firecamp_core::step::{CollectStep, RestoreStep, Step};
 
 use super::super::fixture::ADDRESS;
 use super::super::rig::{Rig, host, is_fresh, registry};
@@ -26,13 +27,13 @@ fn a_restore_reads_no_registry_and_verifies_the_kernel() {
     let mut rig = restoring();
     assert_eq!(rig.action(), Action::AddAddress(target(), holder()));
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Restore(1)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Restore(RestoreStep::AddressAdded)));
     assert_eq!(rig.action(), Action::AddRouting(target(), holder()));
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Restore(2)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Restore(RestoreStep::RoutingAdded)));
     assert_eq!(rig.action(), Action::Observe(target()));
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Restore(3)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Restore(RestoreStep::KernelVerified)));
     assert_eq!(maintained(&mut rig), Maintenance::Restored);
 }
 
@@ -84,13 +85,13 @@ fn a_collection_requires_a_read_that_found_no_record() {
     let mut rig = collecting();
     assert!(is_fresh(&rig.action()));
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Collect(1)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Collect(CollectStep::RecordAbsent)));
     assert_eq!(rig.action(), Action::RemoveAddress(ADDRESS, holder()));
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Collect(2)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Collect(CollectStep::AddressRemoved)));
     assert_eq!(rig.action(), Action::RemoveRouting(ADDRESS, holder()));
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Collect(3)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Collect(CollectStep::RoutingRemoved)));
     assert_eq!(maintained(&mut rig), Maintenance::Collected);
     let mut rig = collecting();
     rig.fixture = attached();

@@ -1,6 +1,6 @@
 //! A withdrawal removes a superseded address from this node's kernel.
 
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::agent::{Execution, Operation};
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
@@ -8,6 +8,7 @@ use firecamp_core::failure::{Effect, HostKind, RegistryKind};
 use firecamp_core::ids::Epoch;
 use firecamp_core::machine::{Machine, Maintenance};
 use firecamp_core::record::{State, StaticIp};
+use firecamp_core::step::{Step, WithdrawStep};
 
 use super::super::fixture::ADDRESS;
 use super::super::rig::{Rig, TICK, host, is_fresh, registry};
@@ -25,13 +26,13 @@ fn a_withdrawal_removes_exactly_the_superseded_holder_s_address() {
     let mut rig = superseded();
     assert!(is_fresh(&rig.action()));
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Withdraw(1)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Withdraw(WithdrawStep::HolderSuperseded)));
     assert_eq!(rig.action(), Action::RemoveAddress(ADDRESS, holder()));
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Withdraw(2)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Withdraw(WithdrawStep::AddressRemoved)));
     assert_eq!(rig.action(), Action::RemoveRouting(ADDRESS, holder()));
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Withdraw(3)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Withdraw(WithdrawStep::RoutingRemoved)));
     assert_eq!(maintained(&mut rig), Maintenance::Withdrawn);
     assert!(rig.fixture.writes.is_empty());
 }

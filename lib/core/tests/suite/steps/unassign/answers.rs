@@ -1,6 +1,6 @@
 //! What follows each answer of EC2 and of the registry after the intent of an Unassign.
 
-use firecamp_core::action::{Action, Reply, Step};
+use firecamp_core::action::{Action, Reply};
 use firecamp_core::contract::exit::Exit;
 use firecamp_core::contract::timing;
 use firecamp_core::failure::{CloudKind, Effect, RegistryKind};
@@ -8,6 +8,7 @@ use firecamp_core::machine::{Machine, Release as Done};
 use firecamp_core::ports::Owner;
 use firecamp_core::record::{Mutation, PendingMutation, State, StaticIp};
 use firecamp_core::release::Release;
+use firecamp_core::step::{FreeStep, Step};
 
 use super::super::fixture::{eni, on, parsed};
 use super::super::rig::{Rig, TICK, cloud, is_fresh, is_owner, is_write, lost, refused, unwritten};
@@ -95,7 +96,7 @@ fn an_unowned_address_counts_as_unassigned_after_the_describe_lag() {
     assert_eq!(rig.pause().expect("a pause").length, timing::DESCRIBE_LAG.saturating_sub(TICK));
     assert!(is_owner(&rig.after_pause()));
     rig.step();
-    assert_eq!(rig.machine.crossed(), Some(Step::Free(4)));
+    assert_eq!(rig.machine.crossed(), Some(Step::Free(FreeStep::UnassignAnswered)));
     assert_eq!(done(&mut rig), Done::Unassigned);
     assert_eq!(rig.fixture.record().reserved_on, None);
 }

@@ -4,8 +4,8 @@
 //! `chown -R`. So all operations are relative to open directories, follow no link and open no
 //! existing file that is not regular, and the content only decides whether to write it again.
 
+mod atomic_write;
 pub(crate) mod parse;
-mod volume;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use firecamp_core::failure::FileFailure;
 use firecamp_core::ports::MemberFile;
 
 use crate::error::chain;
-use volume::{Staged, Volume, VolumeError};
+use atomic_write::{ConfDir, Staged, WriteError};
 
 /// How a [`StaticIpFile`] behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Default for FileOptions {
 /// * The path above the configuration directory is not under a member's control.
 #[derive(Debug, Clone)]
 pub struct StaticIpFile {
-    volume: Arc<Volume>,
+    dir: Arc<ConfDir>,
     within: Duration,
     staged: Arc<Mutex<Option<Staged>>>,
 }
@@ -58,28 +58,24 @@ impl StaticIpFile {
     /// The file `firecamp-service-staticip` in `conf_dir` (`/data/conf`), which is created if
     /// only its last part is missing.
     pub fn new(conf_dir: &Path, options: FileOptions) -> Self {
-        let volume = Volume::new(conf_dir, options.require_mount);
-        Self {
-            volume: Arc::new(volume),
-            within: options.within,
-            staged: Arc::new(Mutex::new(None)),
-        }
+        let dir = ConfDir::new(conf_dir, options.require_mount);
+        Self { dir: Arc::new(dir), within: options.within, staged: Arc::new(Mutex::new(None)) }
     }
 
     /// Where the file is.
     pub fn path(&self) -> PathBuf {
-        self.volume.path()
+        self.dir.path()
     }
 
     /// Runs a disk operation, which may block, on its own thread.
     async fn run<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(&Volume) -> Result<T, VolumeError> + Send + 'static,
+        operation: impl FnOnce(&ConfDir) -> Result<T, WriteError> + Send + 'static,
     ) -> Result<T, FileFailure> {
-        let volume = Arc::clone(&self.volume);
-        let task = tokio::task::spawn_blocking(move || operation(&volume));
+        let dir = Arc::clone(&self.dir);
+        let task = tokio::task::spawn_blocking(move || operation(&dir));
         let failure = |why: String| FileFailure {
-            detail: format!("failed to write {}: {why}", self.volume.path().display()),
+            detail: format!("failed to write {}: {why}", self.dir.path().display()),
         };
         match tokio::time::timeout(self.within, task).await {
             Ok(Ok(result)) => result.map_err(|error| FileFailure { detail: chain(&error) }),
@@ -101,12 +97,12 @@ impl StaticIpFile {
 
 impl MemberFile for StaticIpFile {
     async fn probe(&self) -> Result<(), FileFailure> {
-        self.run(Volume::probe).await
+        self.run(ConfDir::probe).await
     }
 
     async fn stage(&self, address: Ipv4Addr) -> Result<bool, FileFailure> {
         self.set_staged(None);
-        let staged = self.run(move |volume| volume.stage(address)).await?;
+        let staged = self.run(move |dir| dir.stage(address)).await?;
         let changed = staged.is_some();
         self.set_staged(staged);
         Ok(changed)
@@ -114,17 +110,17 @@ impl MemberFile for StaticIpFile {
 
     async fn publish(&self) -> Result<(), FileFailure> {
         let Some(staged) = self.staged() else {
-            let path = self.volume.path();
+            let path = self.dir.path();
             return Err(FileFailure {
                 detail: format!("nothing is staged for {}", path.display()),
             });
         };
-        self.run(move |volume| volume.publish(&staged)).await?;
+        self.run(move |dir| dir.publish(&staged)).await?;
         self.set_staged(None);
         Ok(())
     }
 
     async fn sync(&self) -> Result<(), FileFailure> {
-        self.run(Volume::sync).await
+        self.run(ConfDir::sync).await
     }
 }

@@ -1,4 +1,5 @@
-//! Operations on the member's data volume, relative to open directories.
+//! The atomic write of the static-IP file: a synced temporary file is renamed into place, and the
+//! directory is synced. All operations are relative to open directories.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -27,9 +28,9 @@ const READ_LIMIT: u64 = 64;
 /// Maximum number of attempts to create a file that reappears after its removal.
 const ATTEMPTS: u32 = 8;
 
-/// Why an operation on the data volume failed.
+/// Why an operation on the file or its directory failed.
 #[derive(Debug, Error)]
-pub(crate) enum VolumeError {
+pub(crate) enum WriteError {
     #[error("failed to {operation} {}", path.display())]
     Io {
         operation: &'static str,
@@ -63,12 +64,12 @@ impl Staged {
 
 /// A configuration directory, which is opened again for each operation.
 #[derive(Debug)]
-pub(crate) struct Volume {
+pub(crate) struct ConfDir {
     conf: PathBuf,
     require_mount: bool,
 }
 
-impl Volume {
+impl ConfDir {
     pub(crate) fn new(conf: &Path, require_mount: bool) -> Self {
         Self { conf: conf.to_owned(), require_mount }
     }
@@ -83,10 +84,10 @@ impl Volume {
 
     /// Creates the directory, and verifies that a file can be created, written, synced and removed
     /// and that only regular files have the names that FireCamp uses.
-    pub(crate) fn probe(&self) -> Result<(), VolumeError> {
+    pub(crate) fn probe(&self) -> Result<(), WriteError> {
         let data = self.open_data()?;
         if self.require_mount && !is_mount_point(&data).map_err(io_at("stat", &self.data()))? {
-            return Err(VolumeError::NotMounted { path: self.data() });
+            return Err(WriteError::NotMounted { path: self.data() });
         }
         let dir = self.open_conf(&data)?;
         self.regular_or_absent(&dir, STATIC_IP_FILE)?;
@@ -97,7 +98,7 @@ impl Volume {
     }
 
     /// Writes and syncs the temporary file, unless the file is already correct.
-    pub(crate) fn stage(&self, address: Ipv4Addr) -> Result<Option<Staged>, VolumeError> {
+    pub(crate) fn stage(&self, address: Ipv4Addr) -> Result<Option<Staged>, WriteError> {
         let dir = self.open_conf(&self.open_data()?)?;
         let content = address.to_string();
         if self.is_right(&dir, content.as_bytes())? {
@@ -107,7 +108,7 @@ impl Volume {
     }
 
     /// Renames the staged file into place.
-    pub(crate) fn publish(&self, staged: &Staged) -> Result<(), VolumeError> {
+    pub(crate) fn publish(&self, staged: &Staged) -> Result<(), WriteError> {
         let dir = self.open_conf(&self.open_data()?)?;
         let tmp = Self::tmp_name();
         self.same(&dir, &tmp, staged)?;
@@ -119,7 +120,7 @@ impl Volume {
     }
 
     /// Syncs the directory.
-    pub(crate) fn sync(&self) -> Result<(), VolumeError> {
+    pub(crate) fn sync(&self) -> Result<(), WriteError> {
         let dir = self.open_conf(&self.open_data()?)?;
         fsync(&dir).map_err(|errno| io_at("sync directory", &self.conf)(errno.into()))
     }
@@ -130,13 +131,13 @@ impl Volume {
         parent.unwrap_or(Path::new(".")).to_owned()
     }
 
-    fn open_data(&self) -> Result<OwnedFd, VolumeError> {
+    fn open_data(&self) -> Result<OwnedFd, WriteError> {
         let data = self.data();
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         open(&data, flags, Mode::empty()).map_err(|errno| io_at("open", &data)(errno.into()))
     }
 
-    fn open_conf(&self, data: &OwnedFd) -> Result<OwnedFd, VolumeError> {
+    fn open_conf(&self, data: &OwnedFd) -> Result<OwnedFd, WriteError> {
         let name = self.conf.file_name().unwrap_or(self.conf.as_os_str());
         let failed = |operation| move |errno: Errno| io_at(operation, &self.conf)(errno.into());
         let mkdir = mkdirat(data, name, Mode::from_bits_truncate(DIR_MODE));
@@ -145,7 +146,7 @@ impl Volume {
             (Ok(dir), _there_or_new) => dir,
             (Err(Errno::ELOOP | Errno::ENOTDIR), _there) => {
                 let what = "a link or no directory";
-                return Err(VolumeError::Planted { path: self.conf.clone(), what });
+                return Err(WriteError::Planted { path: self.conf.clone(), what });
             }
             (Err(Errno::ENOENT), Err(why)) => return Err(failed("create directory")(why)),
             (Err(errno), _there) => return Err(failed("open directory")(errno)),
@@ -159,7 +160,7 @@ impl Volume {
     }
 
     /// Whether the file has exactly this content. If so, corrects its mode.
-    fn is_right(&self, dir: &OwnedFd, content: &[u8]) -> Result<bool, VolumeError> {
+    fn is_right(&self, dir: &OwnedFd, content: &[u8]) -> Result<bool, WriteError> {
         if self.regular_or_absent(dir, STATIC_IP_FILE)?.is_none() {
             return Ok(false);
         }
@@ -182,7 +183,7 @@ impl Volume {
     }
 
     /// Creates the file exclusively, replacing a stale regular one, and syncs it.
-    fn create(&self, dir: &OwnedFd, name: &str, content: &[u8]) -> Result<Staged, VolumeError> {
+    fn create(&self, dir: &OwnedFd, name: &str, content: &[u8]) -> Result<Staged, WriteError> {
         let mode = Mode::from_bits_truncate(FILE_MODE);
         let mut file = self.create_empty(dir, name, mode)?;
         let path = self.conf.join(name);
@@ -197,7 +198,7 @@ impl Volume {
         }
     }
 
-    fn create_empty(&self, dir: &OwnedFd, name: &str, mode: Mode) -> Result<File, VolumeError> {
+    fn create_empty(&self, dir: &OwnedFd, name: &str, mode: Mode) -> Result<File, WriteError> {
         let flags =
             OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         for _attempt in 0..ATTEMPTS {
@@ -214,30 +215,26 @@ impl Volume {
         Err(self.errno("create", name)(Errno::EEXIST))
     }
 
-    fn remove(&self, dir: &OwnedFd, name: &str) -> Result<(), VolumeError> {
+    fn remove(&self, dir: &OwnedFd, name: &str) -> Result<(), WriteError> {
         match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(errno) => Err(self.errno("remove", name)(errno)),
         }
     }
 
-    fn same(&self, dir: &OwnedFd, name: &str, staged: &Staged) -> Result<(), VolumeError> {
+    fn same(&self, dir: &OwnedFd, name: &str, staged: &Staged) -> Result<(), WriteError> {
         let path = self.conf.join(name);
         let found = self.regular_or_absent(dir, name)?;
         let same = found.map(|found| staged.is(found)).transpose();
         if same.map_err(io_at("stat", &path))? == Some(true) {
             Ok(())
         } else {
-            Err(VolumeError::Replaced { path })
+            Err(WriteError::Replaced { path })
         }
     }
 
     /// The regular file with this name, if any; refuses anything else.
-    fn regular_or_absent(
-        &self,
-        dir: &OwnedFd,
-        name: &str,
-    ) -> Result<Option<FileStat>, VolumeError> {
+    fn regular_or_absent(&self, dir: &OwnedFd, name: &str) -> Result<Option<FileStat>, WriteError> {
         let stat = match fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::ENOENT) => return Ok(None),
@@ -245,7 +242,7 @@ impl Volume {
         };
         match kind_of(&stat) {
             None => Ok(Some(stat)),
-            Some(what) => Err(VolumeError::Planted { path: self.conf.join(name), what }),
+            Some(what) => Err(WriteError::Planted { path: self.conf.join(name), what }),
         }
     }
 
@@ -253,15 +250,15 @@ impl Volume {
         &self,
         operation: &'static str,
         name: &str,
-    ) -> impl FnOnce(Errno) -> VolumeError + use<> {
+    ) -> impl FnOnce(Errno) -> WriteError + use<> {
         let failed = io_at(operation, &self.conf.join(name));
         move |errno| failed(errno.into())
     }
 }
 
-fn io_at(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> VolumeError + use<> {
+fn io_at(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WriteError + use<> {
     let path = path.to_owned();
-    move |source| VolumeError::Io { operation, path, source }
+    move |source| WriteError::Io { operation, path, source }
 }
 
 /// The kind of the file, unless it is regular.

@@ -1,0 +1,34 @@
+//! The input of an attach.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::choose_interface::EniRule;
+use crate::ids::{ClusterName, EniId, Member, NodeName, PodUid, PoolName, RunId};
+
+/// Input of an attach: who attaches, where and by which rules.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct AttachInput {
+    /// The member.
+    pub member: Member,
+    /// Its pod.
+    pub pod: PodUid,
+    /// The node that this process runs on.
+    pub node: NodeName,
+    /// The cluster whose ENIs lose the address if one of them holds it.
+    pub cluster: ClusterName,
+    /// The pool for a member that has no claim yet.
+    pub pool: Option<PoolName>,
+    /// Which ENI carries the address.
+    pub rule: EniRule,
+    /// The ENIs that FireCamp must not use, because something else manages their addresses, with
+    /// the reason for each.
+    pub excluded: BTreeMap<EniId, String>,
+    /// This run of the process: random and never used before.
+    pub run: RunId,
+    /// The attach fails after this long.
+    pub deadline: Duration,
+    /// How long a terminating predecessor may keep using the address on this node.
+    pub predecessor_grace: Duration,
+}
