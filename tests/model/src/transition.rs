@@ -2,7 +2,6 @@
 
 use firecamp_core::action::{Action, Reply};
 use firecamp_core::machine::Machine;
-use firecamp_core::record::Write;
 use firecamp_core::step::Step;
 use firecamp_core::time::Moment;
 use serde::Serialize;
@@ -40,10 +39,10 @@ impl Row {
         if matches!(action, Action::Wait(_) | Action::Done) {
             return None;
         }
-        let wait = match machine.action() {
-            Action::Wait(delay) if delay.jitter => "back-off",
-            Action::Wait(_) => "pause",
-            _ => "",
+        let wait = if let Action::Wait(delay) = machine.action() {
+            if delay.jitter { "back-off" } else { "pause" }
+        } else {
+            ""
         };
         let (next, crossed) = (state_name(machine), machine.crossed());
         Some(Self { state, action: action_name(&action), answer, next, wait, crossed })
@@ -71,16 +70,12 @@ impl Row {
 }
 
 fn action_name(action: &Action) -> String {
-    let what = match action {
-        Action::Write(write) => match **write {
-            Write::CreateClaim(_) => "CreateClaim",
-            Write::UpdateClaim(_) => "UpdateClaim",
-            Write::CreateStaticIp(_) => "CreateStaticIp",
-            Write::UpdateStaticIp(_) => "UpdateStaticIp",
-        },
-        _ => return format!("{action:?}").chars().take_while(char::is_ascii_alphabetic).collect(),
+    let text = if let Action::Write(write) = action {
+        format!("{write:?}")
+    } else {
+        format!("{action:?}")
     };
-    what.to_owned()
+    text.chars().take_while(char::is_ascii_alphabetic).collect()
 }
 
 fn answer(action: &Action, reply: &Reply) -> &'static str {

@@ -68,11 +68,14 @@ fn answer(chaos: &mut ChaosSystems, action: &Action, stops: bool) -> Reply {
         let (kind, effect) = (CloudKind::HeldElsewhere, Effect::None);
         Reply::Cloud(Err(CloudFailure { kind, effect, detail: String::new() }))
     };
-    let reply = match action {
-        Action::ReadPod if chaos.choices.one_in(2) => pod(chaos),
-        Action::ReadMember if stops && chaos.choices.one_in(30) => Reply::Stopping,
-        Action::Assign { .. } if chaos.choices.one_in(4) => held(),
-        _ => chaos.answer(action),
+    let reply = if *action == Action::ReadPod && chaos.choices.one_in(2) {
+        pod(chaos)
+    } else if *action == Action::ReadMember && stops && chaos.choices.one_in(30) {
+        Reply::Stopping
+    } else if matches!(action, Action::Assign { .. }) && chaos.choices.one_in(4) {
+        held()
+    } else {
+        chaos.answer(action)
     };
     if chaos.choices.one_in(20) {
         chaos.now = chaos.now.plus(timing::CALL_BOUND);
