@@ -6,7 +6,6 @@ use super::AttachInput;
 use super::bind::Bound;
 use super::messages::{holder_text, not_of_the_set};
 use crate::action::{Action, Reply, Step};
-use crate::bug::{Bug, planted};
 use crate::canonical::Canonical;
 use crate::contract::exit::Exit;
 use crate::contract::timing;
@@ -100,10 +99,6 @@ impl Acquire {
                 let pod = read.map_err(|f| registry_halt(&f))?;
                 self.check(input, &pod)?;
                 *crossed = Some(Step::Attach(2));
-                if planted(Bug::PodCheckFirst) {
-                    self.at = At::Reread;
-                    return Ok(None);
-                }
                 self.take = Some(self.decided(input));
                 self.at = At::Write;
                 Ok(None)
@@ -231,12 +226,6 @@ impl Acquire {
         span: Span,
         crossed: &mut Option<Step>,
     ) -> Next<Acquired> {
-        if let (true, None, Some(stored)) = (planted(Bug::PodCheckFirst), &self.take, &stored) {
-            self.bound.stored = stored.clone();
-            self.take = Some(self.decided(input));
-            self.at = At::Write;
-            return Ok(None);
-        }
         // Compare all of it: an earlier write of this run may have landed late, without the pending
         // mutation of this one.
         let taken =
@@ -267,9 +256,7 @@ pub(super) fn still_ours(
     };
     // An agent that found the pod gone may have parked the very epoch of this run.
     let ours = stored.object.held_by(&input.pod, held.stored.object.epoch)
-        && stored.object.attachment.as_ref().is_some_and(|a| {
-            a.run == input.run || (planted(Bug::UidForEpoch) && a.pod == input.pod)
-        });
+        && stored.object.attachment.as_ref().is_some_and(|a| a.run == input.run);
     if ours {
         return Ok(stored);
     }
