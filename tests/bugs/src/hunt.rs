@@ -30,6 +30,9 @@ pub(crate) fn run(args: &command::Hunt) -> Result<bool, Failure> {
     let chosen = chosen(args, &all)?;
     let copy = TreeCopy::update(&args.dir)?;
     let complete = chosen.len() == all.len();
+    if !complete {
+        println!("hunting {}", chosen.keys().copied().collect::<Vec<_>>().join(" "));
+    }
     let tasks = tasks(&chosen, complete);
     let (results, mut ok) = hunt_all(&copy, &args.dir, &tasks);
     if args.bless {
