@@ -30,7 +30,6 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::bug::{Bug, planted};
 use crate::contract::timing;
 use crate::ids::{ClusterName, EniId, Epoch, Member, NodeName, PodUid};
 use crate::lock_rule::{Hold, LockRecord};
@@ -135,12 +134,6 @@ fn operation(
 ) -> Option<Operation> {
     let record = &observed.record;
     let attachment = record.attachment.as_ref()?;
-    if planted(Bug::RestoreMovedEpoch) {
-        let stripped = restore_by_lock(observed);
-        if stripped.is_some() {
-            return stripped;
-        }
-    }
     if let Some(holder) = superseded(observed, &observation.node) {
         return Some(Operation::Withdraw { address: record.address, holder });
     }
@@ -197,9 +190,7 @@ fn unattended(attachment: &Attachment, pod: &PodView) -> bool {
             *pod != attachment.pod
                 || match lifecycle {
                     PodLifecycle::Terminal => true,
-                    PodLifecycle::Terminating(_) | PodLifecycle::Running => {
-                        planted(Bug::ReleaseLivePod)
-                    }
+                    PodLifecycle::Terminating(_) | PodLifecycle::Running => false,
                 }
         }
     }
@@ -219,15 +210,8 @@ fn restore(observed: &ObservedAddress, attachment: &Attachment) -> Option<Operat
     let target = observed.missing.clone()?;
     let holder = Holder { pod: attachment.pod.clone(), epoch: observed.record.epoch };
     let lock = observed.lock.as_ref()?;
-    let held = lock.hold == Hold::Held || planted(Bug::RestoreReleased);
-    (held && lock.holder == holder).then_some(Operation::Restore { target, holder })
-}
-
-/// The deliberate bug: restores what the lock once held, wherever the record has it now.
-fn restore_by_lock(observed: &ObservedAddress) -> Option<Operation> {
-    let target = observed.missing.clone()?;
-    let holder = observed.lock.as_ref().filter(|last| last.hold == Hold::Held)?.holder.clone();
-    Some(Operation::Restore { target, holder })
+    (lock.hold == Hold::Held && lock.holder == holder)
+        .then_some(Operation::Restore { target, holder })
 }
 
 /// Once for each observed loss, and not before a read that shows the effect of the last one.
@@ -237,11 +221,7 @@ fn reassert(observed: &ObservedAddress, attachment: &Attachment, now: Moment) ->
     let recently = observed.reasserted.is_some_and(|at| now.since(at) < pause);
     let eni = attachment.eni.clone()?;
     let (address, epoch) = (observed.record.address, observed.record.epoch);
-    (!recently || planted(Bug::ReassertWithoutLimit)).then_some(Operation::Reassert {
-        address,
-        epoch,
-        eni,
-    })
+    (!recently).then_some(Operation::Reassert { address, epoch, eni })
 }
 
 /// How long an operation may take before the agent plans again.

@@ -38,8 +38,6 @@ pub mod env {
     /// Debug builds only: the version that the process claims to be. `4:3:0.2.0` speaks protocol 4,
     /// understands 3 and later, and is version 0.2.0.
     pub const PASSES_FOR: &str = "FIRECAMP_PASSES_FOR";
-    /// Builds with the feature `deliberate-bugs` only: the one deliberate bug of this process.
-    pub const BUG: &str = "FIRECAMP_BUG";
     /// Prefix of the variable of each flag.
     pub const PREFIX: &str = "FIRECAMP_";
     /// Pool of a member that has no claim yet.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::bug::{Bug, planted};
 use crate::ids::{ClusterName, EniId, Epoch, NodeName, PodUid, RunId, SetName};
 use crate::ports::{Controller, Owner, OwnerEni};
 use crate::record::{Attachment, Mutation, PendingMutation, State, StaticIp};
@@ -78,10 +77,7 @@ pub fn take(record: &StaticIp, claimant: &Claimant, listed: bool) -> Take {
         .as_ref()
         .is_some_and(|last| last.served && last.pod == claimant.pod && last.node == claimant.node);
     let mut next = record.clone();
-    let same_pod = record.attachment.as_ref().is_some_and(|last| last.pod == claimant.pod);
-    if !(same_pod && planted(Bug::UidForEpoch)) {
-        next.epoch = record.epoch.max(claimant.floor).next();
-    }
+    next.epoch = record.epoch.max(claimant.floor).next();
     next.attachment = Some(Attachment {
         state: State::Attaching,
         pod: claimant.pod.clone(),
@@ -90,7 +86,7 @@ pub fn take(record: &StaticIp, claimant: &Claimant, listed: bool) -> Take {
         run: claimant.run.clone(),
         served: same_incarnation,
     });
-    if calls != Calls::None && !planted(Bug::NoTakeMark) {
+    if calls != Calls::None {
         add_pending(&mut next, Mutation::Assign, &claimant.eni, &claimant.run);
     }
     let state = record.attachment.as_ref().map(|a| a.state);
@@ -139,9 +135,6 @@ pub fn verdict(
     owner: &Owner,
     plain_first: bool,
 ) -> Verdict {
-    if planted(Bug::ForceWithoutLook) {
-        return Verdict::Assign { force: true };
-    }
     match owner {
         Owner::Unassigned => Verdict::Assign { force: false },
         Owner::Eni(holder) if holder.primary => Verdict::Refuse(holder.clone()),
@@ -227,9 +220,6 @@ pub fn parked(record: &StaticIp) -> StaticIp {
     if let Some(attachment) = &mut next.attachment {
         attachment.state = State::Parked;
     }
-    if planted(Bug::ReleaseClearsMarks) {
-        next.pending_mutations.clear();
-    }
     next
 }
 
@@ -245,9 +235,7 @@ pub fn releasing(record: &StaticIp, run: &RunId) -> Option<(StaticIp, EniId)> {
     let eni = attachment.eni.take().or(announced)?;
     attachment.state = State::Releasing;
     attachment.run = run.clone();
-    if !planted(Bug::UnassignKeepsEpoch) {
-        next.epoch = record.epoch.next();
-    }
+    next.epoch = record.epoch.next();
     add_pending(&mut next, Mutation::Unassign, &eni, run);
     Some((next, eni))
 }

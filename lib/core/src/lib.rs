@@ -9,7 +9,6 @@ pub mod action;
 pub mod agent;
 pub mod allocate;
 pub mod attach;
-pub mod bug;
 pub mod choose_interface;
 pub mod contract;
 pub mod decide;

@@ -6,7 +6,6 @@
 //! Assumptions: the comparison and the kernel's change are one step under the lock, and epochs of
 //! one address only grow for as long as the lock's record exists.
 
-use crate::bug::{Bug, planted};
 use crate::ports::Holder;
 
 /// Whether the pod that a record names still holds the address.
@@ -33,20 +32,13 @@ impl LockRecord {
     /// Whether `holder` may add the address. It may not for an epoch that was released on this
     /// node.
     pub fn permits_adding(&self, holder: &Holder) -> bool {
-        if planted(Bug::UidForEpoch) {
-            return self.holder.pod == holder.pod || self.holder.epoch < holder.epoch;
-        }
-        let held = self.hold == Hold::Held || planted(Bug::RestoreReleased);
-        let same = self.holder == *holder && held;
+        let same = self.holder == *holder && self.hold == Hold::Held;
         self.holder.epoch < holder.epoch || same
     }
 
     /// Whether `holder` may remove the address.
     pub fn permits_removing(&self, holder: &Holder) -> bool {
         let others = self.holder.pod != holder.pod && self.hold == Hold::Held;
-        if planted(Bug::UidForEpoch) {
-            return !others;
-        }
         let newer = self.holder.epoch > holder.epoch;
         let taken = self.holder.epoch == holder.epoch && others;
         !newer && !taken

@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::bug::{Bug, planted};
 use crate::ids::{
     EniId, Epoch, Member, NodeName, PodUid, PoolName, RunId, SetName, SubnetId, Version, Zone,
 };
@@ -181,8 +180,7 @@ impl StaticIp {
             State::Attaching | State::Attached | State::Parked => a.eni.as_ref() == Some(eni),
             State::Releasing | State::Released => false,
         });
-        let quiet = self.pending_mutations.is_empty() || planted(Bug::SettledIgnoresMarks);
-        rests && self.reserved_on.as_ref() == Some(eni) && quiet
+        rests && self.reserved_on.as_ref() == Some(eni) && self.pending_mutations.is_empty()
     }
 
     /// Whether it is being removed from EC2.
@@ -205,7 +203,7 @@ impl StaticIp {
 
     /// Whether `pod` holds `epoch`: attaching or attached, not released and not superseded.
     pub fn held_by(&self, pod: &PodUid, epoch: Epoch) -> bool {
-        (self.epoch == epoch || planted(Bug::UidForEpoch))
+        self.epoch == epoch
             && self.attachment.as_ref().is_some_and(|a| match a.state {
                 State::Attaching | State::Attached => a.pod == *pod,
                 State::Parked | State::Releasing | State::Released => false,

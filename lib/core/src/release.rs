@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use self::unassign::Unassign;
 use crate::action::{Action, Reply};
-use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide;
@@ -140,10 +139,6 @@ impl Release {
                 self.after_pod(&pod, span.now)
             }
             (At::Fresh | At::Again, Reply::Record(read)) => {
-                if planted(Bug::DeleteOnFailedRead) && read.is_err() {
-                    self.at = At::Address;
-                    return Ok(None);
-                }
                 let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
                 self.after_fresh(stored, span.now)
             }
@@ -189,17 +184,10 @@ impl Release {
         self.waiting = Waiting::until(now.plus(self.input.grace.max(timing::UNKNOWN_GRACE)));
         self.drain_until = now;
         self.at = At::Pod;
-        if planted(Bug::ReleaseBySnapshot) && !self.is_stop() {
-            self.at = At::Fresh;
-        }
     }
 
     fn is_stop(&self) -> bool {
         self.input.by == Releaser::Stop
-    }
-
-    fn ignores_lifecycle(&self) -> bool {
-        planted(if self.is_stop() { Bug::NoStopPodCheck } else { Bug::ReleaseLivePod })
     }
 
     fn after_pod(&mut self, pod: &PodView, now: Moment) -> Next<Outcome> {
@@ -216,7 +204,6 @@ impl Release {
             {
                 *left
             }
-            PodView::Present { .. } if self.ignores_lifecycle() => None,
             PodView::Present {
                 lifecycle: PodLifecycle::Running | PodLifecycle::Terminating(_),
                 ..
@@ -241,11 +228,7 @@ impl Release {
     }
 
     fn ours(&self, stored: Option<Stored<StaticIp>>) -> Option<Stored<StaticIp>> {
-        let by_uid = planted(Bug::NoReleaseEpoch);
-        stored.filter(|s| {
-            let epoch = if by_uid { s.object.epoch } else { self.epoch };
-            self.is_held(&s.object, epoch)
-        })
+        stored.filter(|s| self.is_held(&s.object, self.epoch))
     }
 
     /// Before the drain and again after it: the kernel is changed only shortly after a read.

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::bug::{Bug, planted};
 use crate::contract::timing;
 use crate::ids::EniId;
 use crate::machine::Halt;
@@ -13,9 +12,9 @@ use crate::record::{Mutation, PendingMutation};
 pub fn is_needed(pending: &BTreeSet<PendingMutation>, eni: &EniId) -> bool {
     let undoes = |one: &PendingMutation| match one.mutation {
         Mutation::Assign => one.eni != *eni,
-        Mutation::Unassign => one.eni == *eni && !planted(Bug::BarrierIgnoresUnassign),
+        Mutation::Unassign => one.eni == *eni,
     };
-    pending.iter().any(undoes) && !planted(Bug::NoBarrier)
+    pending.iter().any(undoes)
 }
 
 /// The wait, which starts at the answer to the write of our own epoch: from then on no other

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use firecamp_core::bug::{Bug, planted};
 use firecamp_core::failure::{RegistryFailure, RegistryKind};
 use firecamp_core::ids::{Member, PoolName, Version};
 use firecamp_core::ports::{PodView, Registry};
@@ -144,7 +143,7 @@ fn create<K: Ord, T: Clone>(
     version: &Version,
     label: &str,
 ) -> Result<(), RegistryFailure> {
-    if objects.contains_key(&key) && !planted(Bug::AllocateWithoutCas) {
+    if objects.contains_key(&key) {
         let detail = format!("{label}: exists already");
         return Err(failed(RegistryKind::AlreadyExists, detail));
     }

@@ -2,44 +2,48 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
-/// Plants deliberate bugs in the protocol and verifies that the tests find them.
+/// Breaks rules of the protocol in a copy of the tree and verifies that the tests notice.
 #[derive(Debug, Parser)]
 #[command(name = "firecamp-bugs", version, after_help = EXITS)]
-pub struct Command {
+pub(crate) struct Command {
     /// The subcommand.
     #[command(subcommand)]
-    pub what: What,
+    pub(crate) what: What,
 }
 
 const EXITS: &str = "Exit codes: 0 every bug was found as expected; 1 one was not; 2 usage error.";
 
 #[derive(Debug, Subcommand)]
-pub enum What {
-    /// Print the bugs.
-    List,
-    /// Search for the bug that `FIRECAMP_BUG` names, in this process; print the result as JSON.
-    Hunt {
+pub(crate) enum What {
+    /// Search in this process; print the result as JSON.
+    Search {
         /// Search with `histories`, `sweeps`, `volumes`, or `model:CONFIGURATION`.
         by: String,
     },
-    /// Search for all bugs in the expectations, one process each.
-    All {
-        /// The expectations.
-        #[arg(long, default_value = "tests/bugs/hunts.toml")]
-        expect: PathBuf,
-        /// The page of results.
-        #[arg(long, default_value = "docs/proof/deliberate-bugs.md")]
-        page: PathBuf,
-        /// Write the page instead of comparing it.
-        #[arg(long)]
-        bless: bool,
-        /// Search for this bug only, without the page.
-        #[arg(long)]
-        bug: Option<String>,
-        /// Number of concurrent processes.
-        #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, Into::into))]
-        jobs: usize,
-    },
+    /// Apply one bug at a time to a copy of the tree, build it, and search there.
+    Hunt(Hunt),
+}
+
+/// What to hunt. Must run at the root of a checkout; needs git.
+#[derive(Debug, Args)]
+pub(crate) struct Hunt {
+    /// These bugs only; otherwise all.
+    pub(crate) bugs: Vec<String>,
+    /// This many bugs, chosen by the commit that is checked out.
+    #[arg(long, conflicts_with = "bugs")]
+    pub(crate) sample: Option<usize>,
+    /// Write the page instead of comparing it.
+    #[arg(long, conflicts_with_all = ["bugs", "sample"])]
+    pub(crate) bless: bool,
+    /// The directory with the patches and the expectations.
+    #[arg(long, default_value = "tests/bugs")]
+    pub(crate) from: PathBuf,
+    /// The page of results.
+    #[arg(long, default_value = "docs/proof/deliberate-bugs.md")]
+    pub(crate) page: PathBuf,
+    /// The directory for the copy and its build.
+    #[arg(long, default_value = "target/bugs")]
+    pub(crate) dir: PathBuf,
 }

@@ -1,122 +1,168 @@
-//! One search for a planted bug: with the model or with histories.
+//! Hunts bugs: builds each in a copy of the tree, searches there, and compares what was found.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use firecamp_histories::run::{Plan, Progress};
-use serde::{Deserialize, Serialize};
+use firecamp_bugs::catalogue::{self, Bug};
 
-/// A bug must be found within this many histories.
-pub const HISTORIES: u64 = 10_000;
-/// The same for histories of volumes, each of which is an hour of a node.
-pub const VOLUMES: u64 = 1_000;
-/// The time limit of a model search.
-const PATIENCE: Duration = Duration::from_mins(3);
+use crate::copy::{TreeCopy, git};
+use crate::search::Found;
+use crate::{Failure, command, page};
 
-/// The result of one search.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Found {
-    /// The invariant or property that was violated; none if nothing was found.
-    pub what: Option<String>,
-    /// The number of histories, or of distinct states.
-    pub after: u64,
-    /// The violation as text.
-    pub text: String,
+/// What was found, by bug and search.
+pub(crate) type Results = BTreeMap<(String, String), Found>;
+
+/// The name of the build without a bug.
+const NONE: &str = "none";
+
+/// One build and its searches, each with what it must find.
+struct Task<'b> {
+    name: &'b str,
+    bug: Option<&'b Bug>,
+    searches: Vec<(String, Option<&'b str>)>,
 }
 
-/// Searches in this process.
-pub fn in_this_process(by: &str) -> Result<Found, String> {
-    match by.split_once(':') {
-        Some(("model", name)) => model(name),
-        None if by == "histories" => Ok(histories()),
-        None if by == "sweeps" => Ok(sweeps()),
-        None if by == "volumes" => Ok(volumes()),
-        Some(_) | None => Err(format!(
-            "unknown search {by}: expected histories, sweeps, volumes or model:CONFIGURATION"
-        )),
+/// Hunts, and writes or checks the page. True if everything is as expected.
+pub(crate) fn run(args: &command::Hunt) -> Result<bool, Failure> {
+    let all = catalogue::read(&args.from)?;
+    let chosen = chosen(args, &all)?;
+    let copy = TreeCopy::update(&args.dir)?;
+    let complete = chosen.len() == all.len();
+    if !complete {
+        println!("hunting {}", chosen.keys().copied().collect::<Vec<_>>().join(" "));
     }
-}
-
-/// One thread, so that the count is reproducible.
-fn histories() -> Found {
-    let plan = Plan {
-        first: 1,
-        count: HISTORIES,
-        jobs: 1,
-        twice: 0,
-        enough: 1,
-        play: firecamp_histories::history::run,
-    };
-    let summary = firecamp_histories::run::run(&plan, &Progress::default());
-    match summary.found.first() {
-        Some(found) => Found {
-            what: Some(format!("{:?}", found.violation.promise)),
-            after: found.seed.saturating_sub(plan.first).saturating_add(1),
-            text: found.violation.to_string(),
-        },
-        None => Found { what: None, after: summary.histories, text: String::new() },
-    }
-}
-
-/// Small histories of garbage collection.
-fn sweeps() -> Found {
-    let names = firecamp_histories::names::Names::new();
-    let found = (1..=HISTORIES).find_map(|seed| {
-        let (violation, _coverage) = firecamp_histories::sweep::run(seed, &names);
-        violation.map(|violation| Found {
-            what: Some(format!("{:?}", violation.promise)),
-            after: seed,
-            text: violation.to_string(),
-        })
-    });
-    found.unwrap_or(Found { what: None, after: HISTORIES, text: String::new() })
-}
-
-fn volumes() -> Found {
-    use firecamp_histories::volumes::{history, scenario::Scenario, simulated_node::Names};
-
-    let names = Names::new();
-    let found = (1..=VOLUMES).find_map(|seed| {
-        let report = history::run(&Scenario::draw(seed), &names, false);
-        report.violation.map(|violation| Found {
-            what: Some(format!("{:?}", violation.promise)),
-            after: seed,
-            text: violation.to_string(),
-        })
-    });
-    found.unwrap_or(Found { what: None, after: VOLUMES, text: String::new() })
-}
-
-fn model(name: &str) -> Result<Found, String> {
-    let config =
-        firecamp_model::named(name).ok_or(format!("unknown model configuration {name}"))?;
-    let report = firecamp_model::explore(config, 1, Some(PATIENCE));
-    let after = u64::try_from(report.states).unwrap_or(u64::MAX);
-    Ok(match report.broken.first() {
-        Some(broken) => {
-            Found { what: Some(broken.property.to_owned()), after, text: broken.trace.join("\n") }
+    let tasks = tasks(&chosen, complete);
+    let (results, mut ok) = hunt_all(&copy, &args.dir, &tasks);
+    if args.bless {
+        std::fs::write(&args.page, page::of(&all, &results))?;
+    } else if ok {
+        let text = std::fs::read_to_string(&args.page)?;
+        let same = |(name, bug): (&&str, &&Bug)| text.contains(&page::row(name, bug, &results));
+        ok = chosen.iter().all(same) && (!complete || text == page::of(&all, &results));
+        if !ok {
+            println!("{} is out of date: run `make bugs BLESS=1`", args.page.display());
         }
-        None => Found { what: None, after, text: String::new() },
-    })
+    }
+    Ok(ok)
 }
 
-/// Searches in a process of its own, in which the bug is planted. Also returns how long it took.
-pub fn in_child_process(bug: &str, by: &str) -> Result<(Found, Duration), String> {
-    let program = std::env::current_exe()
-        .map_err(|error| format!("failed to find the path of this program: {error}"))?;
-    let started = SystemTime::now();
-    let output = Command::new(program)
-        .args(["hunt", by])
-        .env("FIRECAMP_BUG", bug)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("failed to start a search: {error}"))?;
+/// All bugs, the named ones, or a sample that is spread over the catalogue and depends on the
+/// commit.
+fn chosen<'b>(
+    args: &command::Hunt,
+    all: &'b BTreeMap<String, Bug>,
+) -> Result<BTreeMap<&'b str, &'b Bug>, Failure> {
+    let each = all.iter().map(|(name, bug)| (name.as_str(), bug));
+    if let Some(name) = args.bugs.iter().find(|name| !all.contains_key(*name)) {
+        return Err(format!("unknown bug {name}").into());
+    }
+    if let Some(wanted) = args.sample {
+        let head = git(&["rev-parse", "HEAD"])?;
+        let number = usize::from_str_radix(head.get(..8).unwrap_or_default(), 16)?;
+        let (first, step) = (number % all.len(), all.len() / wanted.clamp(1, all.len()));
+        return Ok(each.cycle().skip(first).step_by(step).take(wanted.min(all.len())).collect());
+    }
+    Ok(each
+        .filter(|(name, _)| args.bugs.is_empty() || args.bugs.iter().any(|b| b == name))
+        .collect())
+}
+
+/// A complete hunt begins with the tree as it is, in which nothing may be found.
+fn tasks<'b>(chosen: &BTreeMap<&'b str, &'b Bug>, complete: bool) -> Vec<Task<'b>> {
+    let mut tasks = Vec::new();
+    if complete {
+        let searches = ["histories", "sweeps", "volumes"].map(|by| (by.to_owned(), None));
+        tasks.push(Task { name: NONE, bug: None, searches: searches.into() });
+    }
+    for (name, bug) in chosen {
+        let searches = bug.expected.searches();
+        let searches = searches.into_iter().map(|(by, what)| (by, Some(what))).collect();
+        tasks.push(Task { name, bug: Some(bug), searches });
+    }
+    tasks
+}
+
+/// Builds one bug while the previous one is searched for.
+fn hunt_all(copy: &TreeCopy, dir: &Path, tasks: &[Task<'_>]) -> (Results, bool) {
+    let (mut results, mut ok) = (Results::new(), true);
+    std::thread::scope(|scope| {
+        let mut searching: Option<std::thread::ScopedJoinHandle<'_, (Results, bool)>> = None;
+        let mut finish = |searching: Option<std::thread::ScopedJoinHandle<'_, (Results, bool)>>| {
+            let done = searching.map(std::thread::ScopedJoinHandle::join);
+            match done {
+                Some(Ok((found, good))) => {
+                    results.extend(found);
+                    ok &= good;
+                }
+                Some(Err(_panic)) => ok = false,
+                None => {}
+            }
+        };
+        for task in tasks {
+            let program = dir.join(format!("hunt-{}", task.name));
+            let started = SystemTime::now();
+            let built = copy.build(task.bug.map(|bug| &bug.patch), &program);
+            let took = started.elapsed().unwrap_or_default();
+            finish(searching.take());
+            searching = Some(scope.spawn(move || match built {
+                Ok(()) => search_all(task, &program, took),
+                Err(error) => {
+                    println!("FAILED {}: {error}", task.name);
+                    (Results::new(), false)
+                }
+            }));
+        }
+        finish(searching);
+    });
+    (results, ok)
+}
+
+fn search_all(task: &Task<'_>, program: &Path, built: Duration) -> (Results, bool) {
+    let (mut results, mut ok) = (Results::new(), true);
+    println!("{}: built in {:.1} s", task.name, built.as_secs_f64());
+    for (by, wanted) in &task.searches {
+        let started = SystemTime::now();
+        match search(program, by) {
+            Ok(found) => {
+                ok &= report(task.name, by, *wanted, &found, started);
+                results.insert((task.name.to_owned(), by.clone()), found);
+            }
+            Err(error) => {
+                println!("FAILED {} by {by}: {error}", task.name);
+                ok = false;
+            }
+        }
+    }
+    let _left = std::fs::remove_file(program);
+    (results, ok)
+}
+
+/// Searches in a process of its own, so that a bug that panics or hangs is none that was found.
+fn search(program: &Path, by: &str) -> Result<Found, Failure> {
+    let output = Command::new(program).args(["search", by]).stdin(Stdio::null()).output()?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
-        let last = text.lines().filter(|line| !line.is_empty()).take(3).collect::<Vec<_>>();
-        return Err(format!("{bug} by {by}: the search failed: {}", last.join(" | ")));
+        let lines = text.lines().filter(|line| !line.is_empty()).take(3).collect::<Vec<_>>();
+        return Err(format!("the search failed: {}", lines.join(" | ")).into());
     }
-    let found = serde_json::from_slice(&output.stdout)
-        .map_err(|error| format!("{bug} by {by}: failed to parse its output: {error}"))?;
-    Ok((found, started.elapsed().unwrap_or_default()))
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Prints one result. True if it is as expected.
+fn report(name: &str, by: &str, wanted: Option<&str>, found: &Found, since: SystemTime) -> bool {
+    let ok = found.what.as_deref() == wanted;
+    let unit = if by.starts_with("model:") { "states" } else { by };
+    println!(
+        "{} {name} by {by}: {} after {} {unit}, {:.1} s",
+        if ok { "ok    " } else { "FAILED" },
+        found.what.as_deref().unwrap_or("nothing"),
+        found.after,
+        since.elapsed().unwrap_or_default().as_secs_f64(),
+    );
+    if !ok {
+        println!("expected {}\n{}", wanted.unwrap_or("nothing"), found.text);
+    }
+    ok
 }

@@ -1,46 +1,42 @@
-//! `firecamp-bugs`: plants each deliberate bug in a process of its own and verifies that the model
-//! or the histories find it by a named invariant, not by a panic.
+//! `firecamp-bugs`: builds each deliberate bug in a copy of the tree and verifies that the model or
+//! the histories find it by a named invariant, not by a panic.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod command;
-mod expect;
+mod copy;
 mod hunt;
 mod page;
+mod search;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use firecamp_core::bug::Bug;
 
 use command::{Command, What};
 
+/// Why nothing was hunted.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 fn main() -> ExitCode {
-    match Command::parse().what {
-        What::List => {
-            for bug in Bug::ALL {
-                println!("{bug}");
+    let done = match Command::parse().what {
+        What::Search { by } => search::run(&by).map_err(Failure::from).map(|found| {
+            println!("{}", serde_json::json!(found));
+            true
+        }),
+        What::Hunt(args) => hunt::run(&args),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprint!("firecamp-bugs: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprint!(": {error}");
+                cause = error.source();
             }
-            ExitCode::SUCCESS
-        }
-        What::Hunt { by } => match hunt::in_this_process(&by) {
-            Ok(found) => {
-                println!("{}", serde_json::json!(found));
-                ExitCode::SUCCESS
-            }
-            Err(text) => {
-                eprintln!("firecamp-bugs: {text}");
-                ExitCode::from(2)
-            }
-        },
-        What::All { expect, page, bless, bug, jobs } => {
-            match page::run(&expect, &page, bless, bug.as_deref(), jobs) {
-                Ok(true) => ExitCode::SUCCESS,
-                Ok(false) => ExitCode::FAILURE,
-                Err(error) => {
-                    eprintln!("firecamp-bugs: {error}");
-                    ExitCode::FAILURE
-                }
-            }
+            eprintln!();
+            ExitCode::FAILURE
         }
     }
 }

@@ -19,7 +19,7 @@ struct Command {
 }
 
 const EXITS: &str = "Exit codes: 0 as expected; 1 not as expected; 2 wrong usage; 3 timeout before \
-every state was checked. FIRECAMP_BUG selects a bug if the core was built with deliberate bugs.";
+every state was checked.";
 
 #[derive(Debug, Subcommand)]
 enum What {

@@ -1,9 +1,7 @@
 //! EC2, IMDS and the kernels.
 
-use firecamp_core::bug::{Bug, planted};
-
 use crate::config::Config;
-use crate::fixture::{FOREIGN, Fixture, HolderId, NO_ENI, NODES, small};
+use crate::fixture::{FOREIGN, HolderId, NO_ENI, NODES, small};
 use crate::model::ProtocolModel;
 use crate::reply::Answer;
 use crate::state::{Address, Call, CallKind, Kernel, Lock, ModelState, Reassigned, Violation};
@@ -119,20 +117,12 @@ impl ProtocolModel {
             let record = fixture.lock_record(lock);
             if at.adds { record.permits_adding(&holder) } else { record.permits_removing(&holder) }
         });
-        if !permitted && !at.compared {
+        if !permitted {
             return Answer::Superseded;
         }
         kernel.lock = Some(Lock { holder: at.holder, held: at.adds });
         if at.address {
             kernel.present = at.adds;
-        }
-        if planted(Bug::PrefixMatch) && !at.adds {
-            let text = Fixture::address(at.member).to_string();
-            for other in 0..fixture.members() {
-                if Fixture::address(other).to_string().starts_with(&text) {
-                    state.addresses[other].kernel_at(at.node).present = false;
-                }
-            }
         }
         Answer::Kernel
     }
@@ -148,6 +138,4 @@ pub(crate) struct KernelWrite {
     pub(crate) adds: bool,
     /// The address itself; otherwise its routing, which an address on a primary ENI does not have.
     pub(crate) address: bool,
-    /// The lock's record was compared before the lock was acquired.
-    pub(crate) compared: bool,
 }

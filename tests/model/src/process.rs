@@ -1,7 +1,5 @@
 //! One step of one process: performs its machine's action on the model.
 
-use firecamp_core::bug::{Bug, planted};
-
 use crate::agent::of_execution;
 use crate::budget::CallCount;
 use crate::fixture::{Fixture, Kind, OWNERS, small};
@@ -192,9 +190,7 @@ impl ProtocolModel {
             Request::AddAddress(_)
             | Request::AddRouting(_)
             | Request::RemoveAddress(_)
-            | Request::RemoveRouting(_) => {
-                return self.change(state, slot, write_of(at, action)?);
-            }
+            | Request::RemoveRouting(_) => self.kernel_write(state, write_of(at, action)?),
             Request::Note => Answer::Kernel,
             Request::Observe => Answer::Observed { present, lock, recently_assigned },
             Request::Sockets => Answer::Sockets(self.in_use(state, at)),
@@ -218,31 +214,6 @@ impl ProtocolModel {
             || state.calls.iter().flatten().any(coming)
     }
 
-    fn change(
-        &self,
-        state: &mut ModelState,
-        slot: usize,
-        mut write: KernelWrite,
-    ) -> Option<Answer> {
-        if !planted(Bug::CheckOutsideLock) {
-            return Some(self.kernel_write(state, write));
-        }
-        let mut proc = state.proc(slot);
-        if !proc.compared {
-            let before = state.clone();
-            let reply = self.kernel_write(state, write);
-            *state = before;
-            if reply == Answer::Superseded {
-                return Some(reply);
-            }
-            proc.compared = true;
-            state.procs[slot] = Some(proc);
-            return None;
-        }
-        write.compared = true;
-        Some(self.kernel_write(state, write))
-    }
-
     /// The call that the process is about to send.
     pub(crate) fn call(at: Context, action: Request) -> Option<Call> {
         let member = small(at.member);
@@ -262,7 +233,7 @@ impl ProtocolModel {
         }
         let at = self.context(state, proc);
         proc.machine = self.machines.reply(proc.machine, reply, at);
-        (proc.waited, proc.compared) = (0, false);
+        proc.waited = 0;
         proc.reported |= reply == Answer::Stopping;
         state.procs[slot] = Some(proc);
         if let Some(end) = self.machines.known(proc.machine).end {
@@ -333,7 +304,7 @@ fn write_of(at: Context, action: Request) -> Option<KernelWrite> {
     } else {
         return None;
     };
-    Some(KernelWrite { member: at.member, node: at.node, holder, adds, address, compared: false })
+    Some(KernelWrite { member: at.member, node: at.node, holder, adds, address })
 }
 
 /// The machines of a pod's processes.
@@ -376,7 +347,6 @@ pub(crate) fn proc_of(pod: u8, kind: Kind, run: u8, reported: bool) -> Proc {
         waited: 0,
         signalled: reported,
         reported,
-        compared: false,
         calls_sent: CallCount::default(),
     }
 }

@@ -138,8 +138,6 @@ pub(crate) struct Proc {
     /// It received the stop signal, and whether its machine received it.
     pub(crate) signalled: bool,
     pub(crate) reported: bool,
-    /// The lock's record was compared before the lock was acquired: a deliberate bug.
-    pub(crate) compared: bool,
     /// Its EC2 calls, where they are counted.
     pub(crate) calls_sent: CallCount,
 }
@@ -289,8 +287,7 @@ impl Hash for ModelState {
         for proc in self.procs.iter().flatten() {
             let flags = u64::from(proc.signalled)
                 | (u64::from(proc.reported) << 1)
-                | (u64::from(proc.compared) << 2)
-                | ((proc.kind as u64) << 3);
+                | ((proc.kind as u64) << 2);
             let calls_sent = proc.calls_sent.describes
                 | (proc.calls_sent.changes << 2)
                 | (proc.calls_sent.proofs << 4);

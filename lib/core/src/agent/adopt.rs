@@ -16,7 +16,6 @@ use thiserror::Error;
 
 use super::KernelOwner;
 use crate::allocate::hands_out;
-use crate::bug::{Bug, planted};
 use crate::contract::timing;
 use crate::ids::{
     ClusterName, EniId, Epoch, InstanceId, Member, NodeName, PodUid, RunId, SubnetId,
@@ -110,11 +109,7 @@ impl Adopter {
         recorded: &BTreeMap<Ipv4Addr, bool>,
         (begun, now): (Moment, Moment),
     ) -> Vec<Orphan> {
-        let unread = planted(Bug::AdoptOnFailedRead);
-        let orphaned = |orphan: &Orphan| match recorded.get(&orphan.address) {
-            Some(there) => !there,
-            None => unread,
-        };
+        let orphaned = |orphan: &Orphan| recorded.get(&orphan.address) == Some(&false);
         self.observed.retain(|orphan, _| orphans.contains(orphan) && orphaned(orphan));
         let mut due = Vec::new();
         for orphan in orphans.iter().filter(|orphan| orphaned(orphan)) {
@@ -123,7 +118,7 @@ impl Adopter {
             known.observations = known.observations.saturating_add(1);
             let observed = known.observations >= OBSERVATIONS
                 && begun.since(known.since) >= timing::ADOPT_GRACE;
-            if due.len() < AT_ONCE && (observed || planted(Bug::AdoptAtOnce)) {
+            if due.len() < AT_ONCE && observed {
                 due.push(orphan.clone());
             }
         }
@@ -206,7 +201,7 @@ pub fn adopt(orphan: &Orphan, evidence: &Evidence, run: RunId) -> Result<StaticI
     if evidence.recorded {
         return Err(NotAdopted::Recorded);
     }
-    if let Some(member) = evidence.claimed.as_ref().filter(|_| !planted(Bug::AdoptClaimed)) {
+    if let Some(member) = &evidence.claimed {
         return Err(NotAdopted::Claimed(member.clone()));
     }
     if !is_here(orphan, evidence) {
@@ -251,9 +246,6 @@ fn is_here(orphan: &Orphan, evidence: &Evidence) -> bool {
 
 /// Whether no pod or process on this node holds the address, or held it and may still use it.
 fn unused(evidence: &Evidence) -> Result<(), NotAdopted> {
-    if planted(Bug::AdoptUsed) {
-        return Ok(());
-    }
     if evidence.kernel.is_some() {
         return Err(NotAdopted::InKernel);
     }

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use crate::bug::{Bug, planted};
 use crate::contract::timing;
 use crate::ids::EniId;
 use crate::node::Eni;
@@ -79,8 +78,7 @@ impl Pass {
     /// read.
     fn candidates(&self) -> [Option<Vec<Leftover>>; 2] {
         let ours = |(address, mark): (&Ipv4Addr, &KernelOwner)| {
-            let ours = *mark == KernelOwner::Ours || planted(Bug::CollectForeign);
-            ours.then_some(Leftover::Kernel(*address))
+            (*mark == KernelOwner::Ours).then_some(Leftover::Kernel(*address))
         };
         let kernel = self.kernel.as_ref().map(|all| all.iter().filter_map(ours).collect());
         let both = self.enis.as_ref().zip(self.pools.as_ref());
@@ -102,12 +100,7 @@ impl Pass {
     }
 
     fn is_orphaned(&self, found: &Leftover) -> Option<bool> {
-        if planted(Bug::DeleteOnEmptyList) && self.claimed.is_empty() {
-            return Some(true);
-        }
-        let claimed = self.claimed.get(&found.address()).copied();
-        let absent = planted(Bug::CollectOnFailedRead) && claimed.is_none();
-        if absent { Some(true) } else { claimed.map(|claimed| !claimed) }
+        self.claimed.get(&found.address()).map(|claimed| !claimed)
     }
 }
 
@@ -146,7 +139,7 @@ impl Collector {
         let known = self.suspects.entry(found.clone()).or_insert(new);
         known.passes = known.passes.saturating_add(1);
         let waited = now.since(known.since) >= timing::COLLECT_GRACE;
-        (known.passes >= PASSES && waited) || planted(Bug::CollectAtOnce)
+        known.passes >= PASSES && waited
     }
 
     /// How many objects are suspected.

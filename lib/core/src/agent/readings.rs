@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::bug::{Bug, planted};
 use crate::ids::{ClusterName, NodeName};
 use crate::lock_rule::{Hold, LockRecord};
 use crate::ports::{KernelTarget, KernelView, PodView};
@@ -35,7 +34,6 @@ pub struct AddressReadings<'a> {
 pub struct Memory {
     misplaced: Option<Moment>,
     reasserted: Option<Moment>,
-    whole: bool,
 }
 
 impl Memory {
@@ -71,12 +69,9 @@ impl AddressReadings<'_> {
     }
 
     /// The target, if the kernel is missing a part of it. Without a link nothing can be added.
-    fn missing(&self, memory: &mut Memory) -> Option<KernelTarget> {
+    fn missing(&self) -> Option<KernelTarget> {
         let (target, view) = self.kernel.as_ref()?;
-        let complete = view.is_complete();
-        let reported = planted(Bug::StatusIsTruth) && memory.whole;
-        memory.whole |= complete;
-        (view.link.is_some() && !complete && !reported).then(|| target.clone())
+        (view.link.is_some() && !view.is_complete()).then(|| target.clone())
     }
 }
 
@@ -98,12 +93,11 @@ impl Observation {
             Some(false) => memory.misplaced = memory.misplaced.or(Some(now)),
             None => {}
         }
-        let missing = readings.missing(memory);
         self.addresses.push(ObservedAddress {
             record: readings.record.clone(),
             lock: readings.lock.cloned(),
             in_kernel: readings.in_kernel,
-            missing,
+            missing: readings.missing(),
             pod: readings.pod,
             misplaced: memory.misplaced,
             reasserted: memory.reasserted,

@@ -7,7 +7,6 @@ use std::net::Ipv4Addr;
 
 use super::PATIENCE;
 use crate::action::{Action, Reply};
-use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Verdict};
@@ -100,7 +99,7 @@ impl Reassert {
             (At::Owner, Reply::Owner(read)) => {
                 self.look_up_sent = span.requested;
                 let owner = read.map_err(|f| cloud_read_halt(&f))?;
-                self.after_owner(&owner, span.now)
+                self.after_owner(&owner)
             }
             (At::PendingMutation { force }, Reply::Written(Ok(version))) => {
                 self.crossed = Some(Step::Reassert(ReassertStep::AssignPending));
@@ -159,7 +158,7 @@ impl Reassert {
         Ok(None)
     }
 
-    fn after_owner(&mut self, owner: &Owner, now: Moment) -> Next<Outcome> {
+    fn after_owner(&mut self, owner: &Owner) -> Next<Outcome> {
         let Some(stored) = &self.stored else { return mismatch("owner") };
         let here = matches!(owner, Owner::Eni(o) if o.id == self.eni && !o.primary);
         if here {
@@ -167,7 +166,7 @@ impl Reassert {
         }
         match decide::verdict(&stored.object, &self.eni, &self.cluster, owner, false) {
             Verdict::Here => self.finish(Ok(Maintenance::NothingToDo)),
-            Verdict::Refuse(holder) if !planted(Bug::ReassertFromForeign) => {
+            Verdict::Refuse(holder) => {
                 let text = format!(
                     "EC2 reports {} on {} ({:?}), which is not tagged for this cluster, so the \
                      agent does not take it back",
@@ -175,19 +174,11 @@ impl Reassert {
                 );
                 self.fail(Exit::AddressUnavailable, text)
             }
-            Verdict::Refuse(_) => self.approach_pending(true, now),
-            Verdict::Assign { force } => self.approach_pending(force, now),
+            Verdict::Assign { force } => {
+                self.at = At::PendingMutation { force };
+                Ok(None)
+            }
         }
-    }
-
-    fn approach_pending(&mut self, force: bool, now: Moment) -> Next<Outcome> {
-        let unrecorded = planted(Bug::NoReassertMark) || planted(Bug::ReassertUnchecked);
-        self.at = if unrecorded {
-            At::Note { force, not_after: now.plus(timing::CALL_BOUND) }
-        } else {
-            At::PendingMutation { force }
-        };
-        Ok(None)
     }
 
     /// The write that records the pending mutation is what authorises the call.
@@ -221,7 +212,7 @@ impl Reassert {
             self.crossed = Some(Step::Reassert(ReassertStep::AssignAnswered));
             return self.settle(Ok(Maintenance::Reasserted), now);
         };
-        if failure.effect == Effect::Unknown && !planted(Bug::GiveUpClearsMark) {
+        if failure.effect == Effect::Unknown {
             self.unanswered = Some(self.not_after());
         }
         let exit = match failure.kind {
@@ -242,9 +233,6 @@ impl Reassert {
     /// The pending mutation stays until no call of ours can take effect any more.
     fn settle(&mut self, verdict: Result<Maintenance, Failure>, now: Moment) -> Next<Outcome> {
         self.verdict = verdict;
-        if planted(Bug::NoReassertMark) || planted(Bug::ReassertUnchecked) {
-            return Ok(Some(self.ended()));
-        }
         self.at = At::Clear;
         match self.unanswered {
             Some(bound) if bound > now => {

@@ -10,7 +10,6 @@ use std::net::Ipv4Addr;
 
 use super::PATIENCE;
 use crate::action::{Action, Reply};
-use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::{HostFailure, HostKind};
@@ -90,8 +89,7 @@ impl Upkeep {
     fn step(&mut self, reply: Reply) -> Next<Outcome> {
         match (&self.at, reply) {
             (At::Fresh, Reply::Record(read)) => {
-                let unread = planted(Bug::CollectOnFailedRead) && read.is_err();
-                if !unread && read.map_err(|f| registry_halt(&f))?.is_some() {
+                if read.map_err(|f| registry_halt(&f))?.is_some() {
                     return Ok(Some(self.maintained(Maintenance::NothingToDo)));
                 }
                 self.crossed = Some(Step::Collect(CollectStep::RecordAbsent));

@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 
 use super::PATIENCE;
 use crate::action::{Action, Reply};
-use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::{HostFailure, HostKind};
@@ -40,8 +39,7 @@ pub struct Withdraw {
 impl Withdraw {
     pub(super) fn new(address: Ipv4Addr, holder: Holder, now: Moment) -> Self {
         let waiting = Waiting::until(now.plus(PATIENCE));
-        let at = if planted(Bug::DropBySnapshot) { At::Address } else { At::Fresh };
-        Self { address, holder, waiting, at, crossed: None }
+        Self { address, holder, waiting, at: At::Fresh, crossed: None }
     }
 
     fn maintained(&self, what: Maintenance) -> Outcome {
@@ -51,10 +49,6 @@ impl Withdraw {
     fn step(&mut self, reply: Reply) -> Next<Outcome> {
         match (&self.at, reply) {
             (At::Fresh, Reply::Record(read)) => {
-                if planted(Bug::DeleteOnFailedRead) && read.is_err() {
-                    self.at = At::Address;
-                    return Ok(None);
-                }
                 let stored = read.map_err(|f| registry_halt(&f))?.map(|s| *s);
                 if !self.is_superseded(stored.as_ref()) {
                     return Ok(Some(self.maintained(Maintenance::NothingToDo)));

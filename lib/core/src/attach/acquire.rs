@@ -6,7 +6,6 @@ use super::held::{Acquired, Bound};
 use super::input::AttachInput;
 use super::messages::{holder_text, not_of_the_set};
 use crate::action::{Action, Reply};
-use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Claimant, Take};
@@ -63,10 +62,6 @@ impl Acquire {
                 let pod = read.map_err(|f| registry_halt(&f))?;
                 self.check(input, &pod)?;
                 *crossed = Some(Step::Attach(AttachStep::PodConfirmed));
-                if planted(Bug::PodCheckFirst) {
-                    self.at = At::Reread;
-                    return Ok(None);
-                }
                 self.take = Some(self.decided(input));
                 self.at = At::Write;
                 Ok(None)
@@ -194,12 +189,6 @@ impl Acquire {
         span: Span,
         crossed: &mut Option<Step>,
     ) -> Next<Acquired> {
-        if let (true, None, Some(stored)) = (planted(Bug::PodCheckFirst), &self.take, &stored) {
-            self.bound.stored = stored.clone();
-            self.take = Some(self.decided(input));
-            self.at = At::Write;
-            return Ok(None);
-        }
         // Compare all of it: an earlier write of this run may have landed late, without the pending
         // mutation of this one.
         let taken =

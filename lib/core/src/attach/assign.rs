@@ -8,7 +8,6 @@ use super::held::{Acquired, Assigned, still_ours};
 use super::input::AttachInput;
 use super::messages::foreign;
 use crate::action::{Action, Reply};
-use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide::{self, Verdict, Whereabouts};
@@ -229,16 +228,8 @@ impl Assign {
         self.at = if left >= timing::CALL_MINIMUM && !self.sent {
             At::Note { force, not_after: self.not_after() }
         } else {
-            Self::afresh(force, now)
+            At::Fresh { force }
         };
-    }
-
-    /// Continues to the next Assign, through a fresh read.
-    fn afresh(force: bool, now: Moment) -> At {
-        if planted(Bug::NoFreshRead) {
-            return At::Note { force, not_after: now.plus(timing::CALL_BOUND) };
-        }
-        At::Fresh { force }
     }
 
     fn after_fresh(
@@ -272,13 +263,13 @@ impl Assign {
     fn after_refusal(&mut self, failure: &CloudFailure, force: bool, span: Span) -> Next<Assigned> {
         let text = failure.detail.clone();
         self.sent = true;
-        if failure.effect == Effect::Unknown && !planted(Bug::LostIsFailure) {
+        if failure.effect == Effect::Unknown {
             self.refused = None; // Obsolete: this call may take effect at any moment.
             self.unanswered = self.unanswered.max(Some(self.not_after()));
             self.at = if self.held.listed { At::Owner } else { At::Unanswered(span.now) };
             return Err(Halt::Retry(timing::BACKOFF_BASE, Exit::TimedOut, text));
         }
-        let again = Self::afresh(force, span.now);
+        let again = At::Fresh { force };
         match failure.kind {
             CloudKind::HeldElsewhere => {
                 let first = self.refused.is_none();

@@ -10,7 +10,6 @@ use super::input::AttachInput;
 use super::messages::{in_use, no_eni_in_pool, no_eni_in_subnet};
 use crate::action::{Action, Reply};
 use crate::allocate;
-use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::failure::HostKind;
@@ -355,7 +354,6 @@ fn after_link(bound: Bound, view: &KernelView, crossed: &mut Option<Step>) -> Ne
     *crossed = Some(Step::Attach(AttachStep::LinkFound));
     let floor = view.recorded.as_ref().map(|last| last.holder.epoch).unwrap_or_default();
     let news = timing::CALL_BOUND + timing::METADATA_LAG;
-    let recently_assigned =
-        view.assigned.is_some_and(|age| age < news) && !planted(Bug::ForgetEarlierAssign);
+    let recently_assigned = view.assigned.is_some_and(|age| age < news);
     Ok(Some(Bound { floor, recently_assigned, ..bound }))
 }

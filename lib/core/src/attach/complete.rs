@@ -5,7 +5,6 @@ use super::held::{Assigned, still_ours};
 use super::input::AttachInput;
 use super::undo::Undo;
 use crate::action::{Action, Reply};
-use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::decide;
@@ -45,11 +44,7 @@ impl Complete {
     pub(super) fn new(moved: Assigned, now: Moment) -> Self {
         // The kernel write, too, requires a registry check that is less than T old.
         let recent = now.since(moved.held.authorised) < timing::CALL_BOUND;
-        let at = match recent {
-            true if planted(Bug::FileBeforeKernel) => At::Stage,
-            true => At::Address,
-            false => At::Fresh,
-        };
+        let at = if recent { At::Address } else { At::Fresh };
         Self { at, moved, in_kernel: false, begun: now, overlapped: false }
     }
 
@@ -103,7 +98,7 @@ impl Complete {
             }
             (At::Verify, Reply::Observed(observed)) => {
                 let view = observed.map_err(|f| self.again(f))?;
-                self.after_verify(&view, crossed, span.now)
+                self.after_verify(&view, crossed)
             }
             (At::Stage | At::Publish | At::Sync, Reply::File(done)) => {
                 let changed = done.map_err(|f| Halt::Fail(Exit::DiskRefused, f.detail))?;
@@ -142,17 +137,9 @@ impl Complete {
         }
     }
 
-    fn after_verify(
-        &mut self,
-        view: &KernelView,
-        crossed: &mut Option<Step>,
-        now: Moment,
-    ) -> Next<Attached> {
+    fn after_verify(&mut self, view: &KernelView, crossed: &mut Option<Step>) -> Next<Attached> {
         if view.link_up && view.address && view.routing {
             *crossed = Some(Step::Attach(AttachStep::KernelVerified));
-            if planted(Bug::FileBeforeKernel) {
-                return self.approach_completion(now);
-            }
             self.at = At::Stage;
             return Ok(None);
         }
@@ -188,10 +175,6 @@ impl Complete {
             At::Sync => {
                 *crossed = Some(Step::Attach(AttachStep::FileDurable));
                 self.begun = now;
-                if planted(Bug::FileBeforeKernel) {
-                    self.at = At::Address;
-                    return Ok(None);
-                }
                 if self.moved.held.take.await_predecessor {
                     self.at = At::Predecessor;
                     return Ok(None);
@@ -235,8 +218,7 @@ impl Complete {
         let held = &self.moved.held;
         let pending = !held.before.pending_mutations.is_empty();
         let found = pending.then(|| held.taken.plus(timing::CALL_BOUND));
-        let unanswered = self.moved.unanswered.filter(|_bound| !planted(Bug::GiveUpClearsMark));
-        match unanswered.max(found) {
+        match self.moved.unanswered.max(found) {
             Some(bound) if bound > now => {
                 let text = "unanswered EC2 calls to expire".to_owned();
                 Err(Halt::Pause(bound.since(now), text))

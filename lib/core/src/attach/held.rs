@@ -2,7 +2,6 @@
 
 use super::input::AttachInput;
 use super::messages::holder_text;
-use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::decide::Take;
 use crate::ids::{Epoch, SetName};
@@ -73,9 +72,7 @@ pub(super) fn still_ours(
     };
     // An agent that found the pod gone may have parked the very epoch of this run.
     let ours = stored.object.held_by(&input.pod, held.stored.object.epoch)
-        && stored.object.attachment.as_ref().is_some_and(|a| {
-            a.run == input.run || (planted(Bug::UidForEpoch) && a.pod == input.pod)
-        });
+        && stored.object.attachment.as_ref().is_some_and(|a| a.run == input.run);
     if ours {
         return Ok(stored);
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use firecamp_core::bug::{Bug, planted};
 use firecamp_core::time::Moment;
 
 use crate::volumes::judge::Verdict;
@@ -48,7 +47,6 @@ impl Watch {
             Verdict::Bad { message, age } => (Some(message), age, patience),
             Verdict::Good => (None, Duration::ZERO, LEAVE),
         };
-        let needed = if planted(Bug::VolumeAtOnce) { Duration::ZERO } else { needed };
         let begun = Moment(now.0.saturating_sub(age));
         self.bad = wanted.is_some().then(|| self.bad.map_or(begun, |bad| bad.min(begun)));
         if wanted.is_some() == self.reported.is_some() {

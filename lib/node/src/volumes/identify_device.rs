@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firecamp_core::bug::{Bug, planted};
 use firecamp_core::ids::VolumeId;
 
 use crate::volumes::observation::{Attachment, BlockDevice, Mount};
@@ -70,20 +69,11 @@ impl<'a> Disks<'a> {
     /// The identity of the device.
     pub fn identity(&self, device: &BlockDevice) -> Identity {
         match device.model.as_deref() {
-            Some(EBS_MODEL) if planted(Bug::VolumeByName) => self.by_order(device),
             Some(EBS_MODEL) => by_serial(device).map_or(Identity::Unreadable, Identity::Ebs),
             Some(INSTANCE_STORE_MODEL) => Identity::InstanceStore,
             Some(_) | None if iscsi_link(device).is_some() => Identity::Iscsi,
             Some(_) | None => self.by_label(device).map_or(Identity::Other, Identity::Ebs),
         }
-    }
-
-    /// Deliberately wrong: only used in builds with planted bugs.
-    fn by_order(&self, device: &BlockDevice) -> Identity {
-        let number = device.name.strip_prefix("nvme").and_then(|rest| rest.split('n').next());
-        let number = number.and_then(|number| number.parse().ok());
-        let volume = number.and_then(|number: usize| self.by_label.values().nth(number));
-        volume.copied().flatten().cloned().map_or(Identity::Unreadable, Identity::Ebs)
     }
 
     fn by_label(&self, device: &BlockDevice) -> Option<VolumeId> {

@@ -1,7 +1,5 @@
 //! Merges an observation into the previous one.
 
-use firecamp_core::bug::{Bug, planted};
-
 use crate::volumes::identify_device::Disks;
 use crate::volumes::observation::{
     Attachment, BlockDevice, CloudView, Mount, NodeView, Observation, Pod,
@@ -28,8 +26,7 @@ pub(crate) fn published_attachments(published: &Table) -> Option<CloudView> {
 
 /// Sorts the observation, so that the order of lists and caches changes no table. The order of
 /// mounts is significant and stays.
-pub(crate) fn sorted(seen: Observation) -> Observation {
-    let mut seen = if planted(Bug::VolumeUnreadIsAbsent) { as_if_read(seen) } else { seen };
+pub(crate) fn sorted(mut seen: Observation) -> Observation {
     if let Some(cloud) = &mut seen.cloud {
         cloud.attachments.sort_by(|a, b| a.volume.cmp(&b.volume));
         cloud.elsewhere.sort();
@@ -93,14 +90,6 @@ fn has(before: &[Mount], mount: &Mount) -> bool {
         let what = (one.device, &one.root, &one.point, &one.fstype, &one.source);
         what == (mount.device, &mount.root, &mount.point, &mount.fstype, &mount.source)
     })
-}
-
-/// Deliberately wrong: only used in builds with planted bugs.
-fn as_if_read(seen: Observation) -> Observation {
-    let NodeView { devices, mounts, space } = seen.node;
-    let (devices, mounts) = (Some(devices.unwrap_or_default()), Some(mounts.unwrap_or_default()));
-    let cluster = Some(seen.cluster.unwrap_or_default());
-    Observation { cluster, node: NodeView { devices, mounts, space }, ..seen }
 }
 
 #[cfg(test)]

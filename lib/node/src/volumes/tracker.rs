@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use firecamp_core::bug::{Bug, planted};
 use firecamp_core::ids::{PodUid, VolumeId};
 use firecamp_core::time::Moment;
 
@@ -64,9 +63,6 @@ impl Tracker {
     /// A tracker that resumes from the table that was published last, so that a restart publishes
     /// nothing.
     pub fn resume(kubelet: &str, published: &Table) -> Self {
-        if planted(Bug::VolumeForgotten) {
-            return Self::new(kubelet);
-        }
         let remembered = |row: &VolumeRow| {
             let watch = |problem: &Problem| (problem.reason, Watch::reported(&problem.message));
             let watches: BTreeMap<Reason, Watch> = row.problems.iter().map(watch).collect();

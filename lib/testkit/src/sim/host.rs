@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use firecamp_core::bug::{Bug, planted};
 use firecamp_core::failure::HostFailure;
 use firecamp_core::ids::Mac;
 use firecamp_core::ports::{Holder, HostNet, KernelTarget, KernelView, SocketUse};
@@ -80,19 +79,6 @@ impl SimHost {
     fn lock(&self) -> std::sync::MutexGuard<'_, Kernel> {
         self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// With the deliberate bug, the comparison runs outside the lock, so another process may act
-    /// before the write.
-    async fn compare(
-        &self,
-        rule: impl Fn(&Kernel) -> Result<(), HostFailure>,
-    ) -> Result<(), HostFailure> {
-        if planted(Bug::CheckOutsideLock) {
-            rule(&self.lock())?;
-            tokio::task::yield_now().await;
-        }
-        Ok(())
-    }
 }
 
 impl HostNet for SimHost {
@@ -101,7 +87,6 @@ impl HostNet for SimHost {
         target: &KernelTarget,
         holder: &Holder,
     ) -> Result<bool, HostFailure> {
-        self.compare(|kernel| kernel.may_add(target.address, holder)).await?;
         self.lock().add_address(target, holder)
     }
 
@@ -110,7 +95,6 @@ impl HostNet for SimHost {
         target: &KernelTarget,
         holder: &Holder,
     ) -> Result<bool, HostFailure> {
-        self.compare(|kernel| kernel.may_add(target.address, holder)).await?;
         self.lock().add_routing(target, holder)
     }
 
@@ -130,7 +114,6 @@ impl HostNet for SimHost {
         address: Ipv4Addr,
         holder: &Holder,
     ) -> Result<bool, HostFailure> {
-        self.compare(|kernel| kernel.may_remove(address, holder)).await?;
         self.lock().remove_address(address, holder)
     }
 
@@ -139,7 +122,6 @@ impl HostNet for SimHost {
         address: Ipv4Addr,
         holder: &Holder,
     ) -> Result<bool, HostFailure> {
-        self.compare(|kernel| kernel.may_remove(address, holder)).await?;
         self.lock().remove_routing(address, holder)
     }
 

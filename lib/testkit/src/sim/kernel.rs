@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use firecamp_core::bug::{Bug, planted};
 use firecamp_core::failure::{HostFailure, HostKind};
 use firecamp_core::ids::Mac;
 use firecamp_core::lock_rule::{Hold, LockRecord};
@@ -57,7 +56,7 @@ impl Kernel {
     }
 
     /// Whether the lock record permits the holder to add the address.
-    pub fn may_add(&self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
+    fn may_add(&self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
         match self.locks.get(&address) {
             Some(last) if !last.permits_adding(holder) => Err(superseded(address)),
             Some(_) | None => Ok(()),
@@ -65,7 +64,7 @@ impl Kernel {
     }
 
     /// Whether the lock record permits the holder to remove the address.
-    pub fn may_remove(&self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
+    fn may_remove(&self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
         match self.locks.get(&address) {
             Some(last) if !last.permits_removing(holder) => Err(superseded(address)),
             Some(_) | None => Ok(()),
@@ -124,12 +123,6 @@ impl Kernel {
         holder: &Holder,
     ) -> Result<bool, HostFailure> {
         self.release(address, holder)?;
-        if planted(Bug::PrefixMatch) {
-            let text = address.to_string();
-            let matches = |held: &Ipv4Addr| held.to_string().starts_with(&text);
-            self.addresses.retain(|held, (_, tag)| *tag != Tag::Ours || !matches(held));
-            return Ok(true);
-        }
         let ours = self.addresses.get(&address).is_some_and(|(_, tag)| *tag == Tag::Ours);
         if ours {
             self.addresses.remove(&address);
@@ -152,19 +145,14 @@ impl Kernel {
         self.sockets.get(&address).copied().unwrap_or_default()
     }
 
-    /// With the deliberate bug, the comparison has run earlier, outside the lock.
     fn claim(&mut self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
-        if !planted(Bug::CheckOutsideLock) {
-            self.may_add(address, holder)?;
-        }
+        self.may_add(address, holder)?;
         self.record(address, holder, Hold::Held);
         Ok(())
     }
 
     fn release(&mut self, address: Ipv4Addr, holder: &Holder) -> Result<(), HostFailure> {
-        if !planted(Bug::CheckOutsideLock) {
-            self.may_remove(address, holder)?;
-        }
+        self.may_remove(address, holder)?;
         self.record(address, holder, Hold::Released);
         Ok(())
     }

@@ -13,19 +13,8 @@ use crate::simulated_cluster::ec2::Lags;
 #[derive(Debug)]
 pub(super) enum Effect {
     Write(Box<Write>),
-    Assign {
-        eni: EniIx,
-        address: Ipv4Addr,
-        force: bool,
-        lags: Lags,
-    },
-    Unassign {
-        eni: EniIx,
-        address: Ipv4Addr,
-        lags: Lags,
-    },
-    /// A kernel write whose lock comparison was made earlier: only with a deliberate bug.
-    Kernel(Box<firecamp_core::action::Action>),
+    Assign { eni: EniIx, address: Ipv4Addr, force: bool, lags: Lags },
+    Unassign { eni: EniIx, address: Ipv4Addr, lags: Lags },
 }
 
 /// A call in flight.

@@ -1,15 +1,12 @@
 //! The kernel of a node and the volume of a member: local, so effects are immediate.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use firecamp_core::action::{Action, Reply};
-use firecamp_core::bug::{Bug, planted};
 use firecamp_core::failure::{FileFailure, HostFailure, HostKind};
 use firecamp_core::ports::{Holder, KernelTarget};
 
 use super::Model;
-use super::calls::Effect;
 use super::process::{ProcessKind, Slot};
 use crate::audit::KernelWrite;
 use crate::names::NodeIx;
@@ -75,27 +72,8 @@ impl Model<'_> {
             };
             return self.reply_after(slot, after, reply);
         }
-        if planted(Bug::CheckOutsideLock) && subject(action).is_some() {
-            return self.check_then_change(slot, action);
-        }
         let reply = self.act_on_kernel(slot, action);
         self.reply_after(slot, after, reply);
-    }
-
-    /// The deliberate bug: others may act between the comparison and the change.
-    fn check_then_change(&mut self, slot: Slot, action: &Action) {
-        let node = self.processes[slot.at()].spawn.node;
-        let kernel = &self.cluster.node(node).kernel;
-        let adds = matches!(action, Action::AddAddress(..) | Action::AddRouting(..));
-        let may = subject(action).map_or(Ok(()), |(address, holder)| {
-            if adds { kernel.may_add(address, holder) } else { kernel.may_remove(address, holder) }
-        });
-        if let Err(failure) = may {
-            return self.reply_after(slot, Duration::ZERO, answer(action, failure));
-        }
-        let lands = self.process(slot).rng.millis(1, 200);
-        let effect = Effect::Kernel(Box::new(action.clone()));
-        self.send(slot, (lands, Some(Duration::ZERO)), effect);
     }
 
     fn act_on_kernel(&mut self, slot: Slot, action: &Action) -> Reply {
@@ -153,9 +131,6 @@ impl Model<'_> {
         let fixed = self.processes[slot.at()].fixed;
         let touch = KernelWrite { slot: slot.0, node, address, epoch: holder.epoch.0, adds, fixed };
         self.audit.touched(self.now, touch, &self.cluster.node(node).kernel);
-        if planted(Bug::PrefixMatch) {
-            self.check_all();
-        }
         self.check_address(address);
     }
 

@@ -114,7 +114,6 @@ impl Model<'_> {
             Effect::Unassign { eni, address, lags } => {
                 self.land_unassign(slot, (eni, address), after_deadline, lags)
             }
-            Effect::Kernel(action) => self.change_kernel(slot, &action),
         };
         if let (Some(after), true) = (answer, self.is_current(slot, generation)) {
             self.process(slot).reply = Some(reply);

@@ -3,7 +3,6 @@
 use super::{Assign, At};
 use crate::attach::held::{Assigned, still_ours};
 use crate::attach::input::AttachInput;
-use crate::bug::{Bug, planted};
 use crate::contract::exit::Exit;
 use crate::contract::timing;
 use crate::machine::{Halt, Next, Path};
@@ -15,10 +14,7 @@ use crate::time::Moment;
 impl Assign {
     pub(super) fn after_assigned(&mut self, now: Moment) -> Next<Assigned> {
         self.assigned = Some(now);
-        if planted(Bug::SuccessBeforeSwitch) {
-            return Ok(Some(self.moved(Path::Moved)));
-        }
-        if self.held.listed && !planted(Bug::PresenceIsProof) {
+        if self.held.listed {
             // IMDS listed it before, so a listed address proves nothing: Describe decides after the
             // wait.
             self.at = At::Shown;
