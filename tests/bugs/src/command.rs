@@ -13,7 +13,8 @@ pub(crate) struct Command {
     pub(crate) what: What,
 }
 
-const EXITS: &str = "Exit codes: 0 every bug was found as expected; 1 one was not; 2 usage error.";
+const EXITS: &str = "Exit codes: 0 every bug was found as expected; 1 one was not, or the hunt failed; \
+2 usage error.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum What {
