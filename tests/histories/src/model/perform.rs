@@ -146,7 +146,7 @@ impl Model<'_> {
         match step {
             // The holder's own Assign was answered: from here on it is fenced.
             Step::Attach(AttachStep::AssignAnswered | AttachStep::DataPathSwitched) => {
-                self.confirm(slot)
+                self.confirm(slot);
             }
             Step::Attach(_)
             | Step::Release(_)

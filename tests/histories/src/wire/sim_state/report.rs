@@ -46,7 +46,7 @@ impl Shared {
         match step {
             // The holder's own Assign was answered: from here on it is fenced.
             Step::Attach(AttachStep::AssignAnswered | AttachStep::DataPathSwitched) => {
-                sim.confirm(slot)
+                sim.confirm(slot);
             }
             Step::Attach(_)
             | Step::Release(_)
